@@ -1,0 +1,66 @@
+package bindings
+
+import "qlora/internal/nf4"
+
+// Info is what a device says of itself.
+type Info struct {
+	Name       string // "cpu", "cuda:0", "emu"
+	Detail     string // the processor and the libraries in use, for people
+	Activation DType  // of activations and of the adapters that the operations read
+}
+
+// A Profile is what planning needs to know of a device without having it.
+type Profile interface {
+	Info() Info
+	// Scratch is the bytes of workspace that op needs while it runs; op is one
+	// of this package's operations. Scratch is shared: operations run in order.
+	// Logits of the loss are counted apart (LossScratch).
+	Scratch(op any) int64
+	LossScratch(op *HeadLoss) int64
+}
+
+// A Device runs the operations. One goroutine drives it.
+type Device interface {
+	Profile
+
+	// Allocate takes block.Bytes of zeroed memory and sets block.Base.
+	Allocate(block *Block) error
+	Free(block *Block)
+	// UseScratch hands over the memory that Scratch and LossScratch asked for.
+	UseScratch(workspace, loss Tensor)
+
+	// Write copies src into t, Read copies t into dst; both wait for what was
+	// enqueued before. The lengths must be t.Bytes().
+	Write(t Tensor, src []byte) error
+	Read(dst []byte, t Tensor) error
+	// Quantize fills dst from the host's [out, in] elements of the given type,
+	// by bitsandbytes' rule. Codes, scales and nested scales are its numbers.
+	Quantize(dst *Weight, src []byte, dtype DType) error
+	// Sync waits for all that was enqueued and returns the first error since
+	// the last Sync.
+	Sync() error
+
+	Embed(*Embed)
+	EmbedBackward(*Embed)
+	Norm(*Norm)
+	NormBackward(*Norm)
+	Project(*Project)
+	ProjectBackward(*Project)
+	Rotate(*Rotate)
+	Attend(*Attend)
+	AttendBackward(*Attend)
+	Gate(*Gate)
+	GateBackward(*Gate)
+	HeadLoss(*HeadLoss)
+	GradNorm(*GradNorm)
+	AdamW(*AdamW)
+	Zero(Tensor)
+	Copy(dst, src Tensor) // converts between element types
+}
+
+// QuantizeOptions says how a base is held in 4 bits.
+type QuantizeOptions struct {
+	Kind      nf4.Kind
+	BlockSize int
+	Double    bool
+}

@@ -1,0 +1,26 @@
+package nf4
+
+import "fmt"
+
+// Kind is a 4-bit code: which 16 values there are.
+type Kind uint8
+
+// The codes that bitsandbytes knows.
+const (
+	NF4 Kind = iota // 4-bit NormalFloat (Dettmers et al. 2023)
+	FP4             // bitsandbytes' 4-bit float, sign, 2 exponent bits, 1 mantissa bit
+)
+
+// String is the code's name as bitsandbytes spells it.
+func (k Kind) String() string { return [...]string{"nf4", "fp4"}[k] }
+
+// ParseKind is the code that bitsandbytes calls name.
+func ParseKind(name string) (Kind, error) {
+	switch name {
+	case "nf4":
+		return NF4, nil
+	case "fp4":
+		return FP4, nil
+	}
+	return 0, fmt.Errorf("4-bit type %q is unknown; nf4 and fp4 are known", name)
+}
