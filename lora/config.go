@@ -1,0 +1,237 @@
+package lora
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// ConfigFile is the name of an adapter's configuration in its folder.
+const ConfigFile = "adapter_config.json"
+
+const (
+	maxConfigBytes = 1 << 20
+	// maxRank is far above any use and keeps r·in within an int32.
+	maxRank  = 1 << 14
+	causalLM = "CAUSAL_LM"
+)
+
+// Initialization says how A and B begin, as PEFT's init_lora_weights.
+type Initialization string
+
+// The initializations that [Adapters.Init] computes.
+const (
+	InitDefault  Initialization = "true"     // A uniform in ±1/sqrt(in), B zero
+	InitGaussian Initialization = "gaussian" // A normal with standard deviation 1/r, B zero
+	InitRandom   Initialization = "false"    // A as InitDefault, B uniform in ±1/sqrt(r)
+)
+
+func (i Initialization) computable() bool {
+	return i == InitDefault || i == InitGaussian || i == InitRandom
+}
+
+// Config is what adapter_config.json says of a LoRA adapter. Keys of PEFT that
+// are not here are either refused on reading or do not change a number.
+type Config struct {
+	BaseModel string // name or path of the base; "": not said
+	Revision  string // of the base; "": not said
+	TaskType  string // "CAUSAL_LM" or "": not said
+	R         int
+	Alpha     float64
+	Dropout   float64
+	RSLoRA    bool
+	Init      Initialization
+	Targets   Targets
+}
+
+// Scale is what the adapters' output is multiplied by: alpha/r, or alpha/sqrt(r)
+// with rank-stabilized LoRA (Kalajdzievski 2023, arXiv 2312.03732).
+func (c *Config) Scale() float32 {
+	if c.RSLoRA {
+		return float32(c.Alpha / math.Sqrt(float64(c.R)))
+	}
+	return float32(c.Alpha / float64(c.R))
+}
+
+// refused are the keys of PEFT's LoraConfig, of all its versions, that change
+// what an adapter computes or which tensors it has, and that are not supported.
+// Their default is null, false, zero or empty.
+var refused = []string{
+	"alora_invocation_tokens", "alpha_pattern", "arrow_config", "enable_lora", "exclude_modules", "kasa_config",
+	"layer_replication", "layers_to_transform", "lora_bias", "megatron_config", "modules_to_save",
+	"monteclora_config", "rank_pattern", "target_parameters", "trainable_token_indices", "use_bdlora",
+	"use_dora", "use_qalora", "velora_config",
+}
+
+// readableInit are the values of init_lora_weights that only say how A and B
+// began. With PEFT's others the base's weights change too, or B is frozen: A and
+// B alone are then not the adapter.
+var readableInit = []Initialization{InitDefault, InitGaussian, InitRandom, "eva", "orthogonal"}
+
+// ReadConfig reads the adapter_config.json of a folder that PEFT, of any
+// version, or Save wrote. A setting that would change what the adapter computes
+// and that is not supported is an error that names it.
+func ReadConfig(dir string) (Config, error) {
+	path := filepath.Join(dir, ConfigFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("the adapter's configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(data) > maxConfigBytes {
+		return Config{}, fmt.Errorf("%s is larger than %d bytes; it is no adapter's configuration", path, maxConfigBytes)
+	}
+	c, err := parseConfig(data)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// fields are the keys of a JSON object; get keeps the first error.
+type fields struct {
+	raw map[string]json.RawMessage
+	err error
+}
+
+// get decodes a key into dst, which keeps its value where the key is absent or
+// null.
+func (f *fields) get(key string, dst any) {
+	if raw, ok := f.raw[key]; ok && f.err == nil {
+		if err := json.Unmarshal(raw, dst); err != nil {
+			f.err = fmt.Errorf("%q is %s: %w", key, excerpt(raw), err)
+		}
+	}
+}
+
+func excerpt(raw []byte) string {
+	const most = 60
+	if len(raw) > most {
+		return string(raw[:most]) + "…"
+	}
+	return string(raw)
+}
+
+func parseConfig(data []byte) (Config, error) {
+	f := fields{}
+	if err := json.Unmarshal(data, &f.raw); err != nil {
+		return Config{}, fmt.Errorf("not a JSON object: %w", err)
+	}
+	for _, key := range refused {
+		if raw, ok := f.raw[key]; ok && !isEmpty(raw) {
+			return Config{}, fmt.Errorf("%q is %s, which changes what the adapter computes and is not supported", key, excerpt(raw))
+		}
+	}
+	c := Config{R: 8, Alpha: 8, Init: InitDefault}
+	var kind, bias string
+	f.get("peft_type", &kind)
+	f.get("bias", &bias)
+	f.get("base_model_name_or_path", &c.BaseModel)
+	f.get("revision", &c.Revision)
+	f.get("task_type", &c.TaskType)
+	f.get("r", &c.R)
+	f.get("lora_alpha", &c.Alpha)
+	f.get("lora_dropout", &c.Dropout)
+	f.get("use_rslora", &c.RSLoRA)
+	f.get("init_lora_weights", &c.Init)
+	f.get("target_modules", &c.Targets)
+	switch {
+	case f.err != nil:
+		return Config{}, f.err
+	case kind != "LORA":
+		return Config{}, fmt.Errorf("peft_type is %q; only LORA adapters are supported", kind)
+	case c.TaskType != "" && c.TaskType != causalLM:
+		return Config{}, fmt.Errorf("task_type is %q; only %s adapters are supported", c.TaskType, causalLM)
+	case bias != "" && bias != "none":
+		return Config{}, fmt.Errorf("bias is %q; only adapters that leave the base's biases alone (\"none\") are supported", bias)
+	case c.R < 1 || c.R > maxRank:
+		return Config{}, fmt.Errorf("r is %d; it must be from 1 to %d", c.R, maxRank)
+	case !(c.Dropout >= 0 && c.Dropout < 1):
+		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", c.Dropout)
+	case !slices.Contains(readableInit, c.Init):
+		return Config{}, fmt.Errorf("init_lora_weights is %q, which changes the base's weights too and is not supported", c.Init)
+	}
+	return c, nil
+}
+
+// isEmpty reports whether raw is null, false, 0, "", [] or {}.
+func isEmpty(raw json.RawMessage) bool {
+	switch string(bytes.Join(bytes.Fields(raw), nil)) {
+	case "null", "false", "0", "0.0", `""`, "[]", "{}":
+		return true
+	}
+	return false
+}
+
+// UnmarshalJSON reads true, false or the name of an initialization.
+func (i *Initialization) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case "null":
+	case "true":
+		*i = InitDefault
+	case "false":
+		*i = InitRandom
+	default:
+		return json.Unmarshal(data, (*string)(i))
+	}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (i Initialization) MarshalJSON() ([]byte, error) {
+	if i == InitDefault || i == InitRandom {
+		return []byte(i), nil
+	}
+	return json.Marshal(string(i))
+}
+
+// Marshal is the text of adapter_config.json: the keys that PEFT 0.4 knew, and
+// later ones only where they are not at their default, because PEFT refuses
+// files with keys that it does not know.
+func (c *Config) Marshal() ([]byte, error) {
+	file := map[string]any{
+		"auto_mapping":            nil,
+		"base_model_name_or_path": orNull(c.BaseModel),
+		"bias":                    "none",
+		"fan_in_fan_out":          false,
+		"inference_mode":          true,
+		"init_lora_weights":       c.Init,
+		"layers_pattern":          nil,
+		"layers_to_transform":     nil,
+		"lora_alpha":              c.Alpha,
+		"lora_dropout":            c.Dropout,
+		"modules_to_save":         nil,
+		"peft_type":               "LORA",
+		"r":                       c.R,
+		"revision":                orNull(c.Revision),
+		"target_modules":          c.Targets,
+		"task_type":               orNull(c.TaskType),
+	}
+	if c.RSLoRA {
+		file["use_rslora"] = true
+	}
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(file); err != nil {
+		return nil, fmt.Errorf("%s: %w", ConfigFile, err)
+	}
+	return bytes.TrimRight(text.Bytes(), "\n"), nil
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}

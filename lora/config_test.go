@@ -1,0 +1,170 @@
+package lora
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestReadConfigOfPEFT reads files that PEFT wrote (testdata/generate.py).
+func TestReadConfigOfPEFT(t *testing.T) {
+	for name, want := range map[string]Config{
+		"defaults": {R: 8, Alpha: 8, Init: InitDefault},
+		"list": {
+			R: 16, Alpha: 32, Dropout: 0.05, Init: InitDefault, TaskType: causalLM, BaseModel: "models/base",
+			Targets: Targets{Names: []string{"v_proj"}},
+		},
+		"pattern": {
+			R: 4, Alpha: 6, RSLoRA: true, Init: InitGaussian, Revision: "main",
+			Targets: Targets{Pattern: `.*\.(q|v)_proj`},
+		},
+		"random":     {R: 8, Alpha: 8, Init: InitRandom, Targets: Targets{Pattern: AllLinear}},
+		"orthogonal": {R: 8, Alpha: 8, Init: "orthogonal", Targets: Targets{Names: []string{"q_proj"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ReadConfig(filepath.Join("testdata/configs", name))
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+
+			text, err := got.Marshal()
+			require.NoError(t, err)
+			again, err := parseConfig(text)
+			require.NoError(t, err)
+			assert.Equal(t, want, again, "read again from what was written")
+		})
+	}
+}
+
+func TestReadConfigRefuses(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/configs/refused_*")
+	require.NoError(t, err)
+	require.NotEmpty(t, dirs)
+	for _, dir := range dirs {
+		key := strings.TrimPrefix(filepath.Base(dir), "refused_")
+		if key == "dora" {
+			key = "use_dora"
+		}
+		t.Run(key, func(t *testing.T) {
+			_, err := ReadConfig(dir)
+			assert.ErrorContains(t, err, key)
+			assert.ErrorContains(t, err, filepath.Join(dir, ConfigFile))
+		})
+	}
+}
+
+func TestParseConfigErrors(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{``, "not a JSON object"},
+		{`[1]`, "not a JSON object"},
+		{`{}`, `peft_type is ""`},
+		{`{"peft_type": "LORA", "r": 0}`, "r is 0"},
+		{`{"peft_type": "LORA", "r": 4294967296}`, "r is 4294967296"},
+		{`{"peft_type": "LORA", "r": 1.5}`, `"r" is 1.5`},
+		{`{"peft_type": "LORA", "lora_dropout": 1}`, "lora_dropout is 1"},
+		{`{"peft_type": "LORA", "lora_alpha": 1e999}`, `"lora_alpha" is 1e999`},
+		{`{"peft_type": "LORA", "target_modules": {"a": 1}}`, `"target_modules" is {"a": 1}`},
+		{`{"peft_type": "LORA", "init_lora_weights": "loftq"}`, `init_lora_weights is "loftq"`},
+		{`{"peft_type": "LORA", "rank_pattern": {"` + strings.Repeat("a", 1000) + `": 2}}`, "…, which changes"},
+	} {
+		_, err := parseConfig([]byte(c.text))
+		require.Error(t, err, c.text)
+		assert.ErrorContains(t, err, c.want)
+		assert.Less(t, len(err.Error()), 300)
+	}
+}
+
+// TestParseConfigIgnores has keys of other versions, at their defaults or
+// without a say in the numbers.
+func TestParseConfigIgnores(t *testing.T) {
+	got, err := parseConfig([]byte(`{"peft_type": "LORA", "R": 3, "peft_version": "9.9", "qalora_group_size": 16, "rank_pattern": { },
+		"layers_pattern": "h", "eva_config": {"rho": 2.0}, "fan_in_fan_out": true, "something_new": [1], "use_dora": null}`))
+	require.NoError(t, err)
+	assert.Equal(t, Config{R: 8, Alpha: 8, Init: InitDefault}, got)
+}
+
+func TestMarshalIsOldPEFTs(t *testing.T) {
+	c, err := DefaultOptions().Config()
+	require.NoError(t, err)
+	text, err := c.Marshal()
+	require.NoError(t, err)
+	assert.Equal(t, `{
+  "auto_mapping": null,
+  "base_model_name_or_path": null,
+  "bias": "none",
+  "fan_in_fan_out": false,
+  "inference_mode": true,
+  "init_lora_weights": true,
+  "layers_pattern": null,
+  "layers_to_transform": null,
+  "lora_alpha": 32,
+  "lora_dropout": 0.05,
+  "modules_to_save": null,
+  "peft_type": "LORA",
+  "r": 16,
+  "revision": null,
+  "target_modules": "all-linear",
+  "task_type": "CAUSAL_LM"
+}`, string(text))
+}
+
+func TestReadConfigOfNoFolder(t *testing.T) {
+	_, err := ReadConfig(filepath.Join(t.TempDir(), "none"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestOptionsErrors(t *testing.T) {
+	for want, change := range map[string]func(*Options){
+		"lora_r is 0":                       func(o *Options) { o.R = 0 },
+		"lora_alpha is 0":                   func(o *Options) { o.Alpha = 0 },
+		"lora_dropout is 1":                 func(o *Options) { o.Dropout = 1 },
+		`bias is "all"`:                     func(o *Options) { o.Bias = "all" },
+		`init_lora_weights is "pissa"`:      func(o *Options) { o.Init = "pissa" },
+		`init_lora_weights is "orthogonal"`: func(o *Options) { o.Init = "orthogonal" },
+	} {
+		o := DefaultOptions()
+		change(&o)
+		_, err := o.Config()
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestScale(t *testing.T) {
+	for _, c := range []struct {
+		config Config
+		want   float32
+	}{
+		{Config{R: 16, Alpha: 32}, 2},
+		{Config{R: 16, Alpha: 32, RSLoRA: true}, 8},
+		{Config{R: 3, Alpha: 1}, 1 / float32(3)},
+	} {
+		assert.Equal(t, c.want, c.config.Scale())
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	files, err := filepath.Glob("testdata/configs/*/" + ConfigFile)
+	require.NoError(f, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(data)
+	}
+	f.Add([]byte(`{"peft_type": "LORA", "target_modules": "a"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseConfig(data)
+		if err != nil {
+			return
+		}
+		text, err := c.Marshal()
+		require.NoError(t, err)
+		require.True(t, json.Valid(text))
+		again, err := parseConfig(text)
+		require.NoError(t, err)
+		require.Equal(t, c, again)
+	})
+}

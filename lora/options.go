@@ -1,0 +1,49 @@
+package lora
+
+import (
+	"fmt"
+	"math"
+)
+
+// Options are the settings of new adapters under the names of PEFT's
+// LoraConfig. The tags are read by the command line.
+type Options struct {
+	R             int     `option:"lora_r" help:"rank of the adapters"`
+	Alpha         float64 `option:"lora_alpha" help:"the adapters' output is scaled by lora_alpha / lora_r"`
+	Dropout       float64 `option:"lora_dropout" help:"probability that an input of the adapter branch is dropped in training"`
+	TargetModules string  `option:"target_modules" help:"layers that get an adapter: a comma list of names, all-linear, or a regular expression that matches whole names; empty: as PEFT has it for the architecture"`
+	Bias          string  `option:"bias" help:"which biases are trained: none"`
+	RSLoRA        bool    `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
+	Init          string  `option:"init_lora_weights" help:"how A and B begin: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform)"`
+	Adapter       string  `option:"adapter" help:"folder of a PEFT adapter to start from instead of a new one; its own settings hold"`
+}
+
+// DefaultOptions are the QLoRA recipe's: an adapter on every linear layer.
+func DefaultOptions() Options {
+	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault)}
+}
+
+// Config is the configuration that the options ask for: that of the folder
+// Adapter where one is given, else a new one. An error names the option.
+func (o Options) Config() (Config, error) {
+	if o.Adapter != "" {
+		return ReadConfig(o.Adapter)
+	}
+	c := Config{
+		TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, RSLoRA: o.RSLoRA,
+		Init: Initialization(o.Init), Targets: ParseTargets(o.TargetModules),
+	}
+	switch {
+	case o.R < 1 || o.R > maxRank:
+		return Config{}, fmt.Errorf("lora_r is %d; it must be from 1 to %d", o.R, maxRank)
+	case !(o.Alpha > 0) || math.IsInf(o.Alpha, 0):
+		return Config{}, fmt.Errorf("lora_alpha is %v; it must be above 0", o.Alpha)
+	case !(o.Dropout >= 0 && o.Dropout < 1):
+		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", o.Dropout)
+	case o.Bias != "none":
+		return Config{}, fmt.Errorf("bias is %q; only \"none\" is supported: the base's biases stay as they are", o.Bias)
+	case !c.Init.computable():
+		return Config{}, fmt.Errorf("init_lora_weights is %q; true, gaussian and false are supported", o.Init)
+	}
+	return c, nil
+}

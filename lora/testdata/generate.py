@@ -1,0 +1,115 @@
+"""Writes targets.json and configs/*.json: what PEFT itself picks and writes.
+
+    python generate.py        (torch, transformers and peft; made with peft 0.21.2, transformers 5.23)
+"""
+import json
+import pathlib
+
+import peft
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM
+
+HERE = pathlib.Path(__file__).parent
+
+MODELS = {
+    "llama": dict(model_type="llama", tie_word_embeddings=False),
+    "mistral": dict(model_type="mistral", tie_word_embeddings=False),
+    "qwen2": dict(model_type="qwen2", tie_word_embeddings=True),
+    "qwen3": dict(model_type="qwen3", tie_word_embeddings=True, head_dim=8),
+}
+
+TARGETS = [
+    None,
+    "all-linear",
+    "ALL-linear",
+    ["q_proj", "v_proj"],
+    ["q_proj"],
+    ["proj"],
+    ["self_attn.o_proj", "mlp.up_proj"],
+    ["model.layers.1.mlp.down_proj"],
+    ["1.mlp.down_proj", "q_proj"],
+    ["lm_head.x"],
+    r".*\.q_proj",
+    r"q_proj",
+    r".*_proj",
+    r"model\.layers\.[01]\.self_attn\.(q|k)_proj",
+    r".*\.(?P<layer>\d+)\.mlp\.(gate|up)_proj",
+    r"(?!.*mlp).*_proj",
+    r".*(?<!down)_proj",
+    r".*layers\.0\.self_attn.*",
+    r".*norm",
+    r".*embed_tokens",
+    r"(?i).*Q_PROJ",
+    r".*q_proj|.*v_proj",
+    r"model.layers.1.*_proj\Z",
+    r".*[kv]_pro",
+    r"^model.*o_proj$",
+    r"(",
+    r".*q_proj)|(.*k_proj",
+]
+
+
+def tiny(settings):
+    config = AutoConfig.for_model(
+        **settings, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=64,
+    )
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
+
+
+def picked(settings, targets):
+    """The modules that PEFT puts an adapter on, or its error's type."""
+    model = tiny(settings)
+    try:
+        tuned = peft.get_peft_model(model, peft.LoraConfig(target_modules=targets, task_type="CAUSAL_LM"))
+    except Exception as error:
+        return {"error": type(error).__name__}
+    prefix = "base_model.model."
+    names = [n.removeprefix(prefix) for n, m in tuned.named_modules() if hasattr(m, "lora_A")]
+    return {"picked": names}
+
+
+def main():
+    models, cases = {}, []
+    for kind, settings in MODELS.items():
+        model = tiny(settings)
+        linear = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"]
+        other = [n for n, _ in model.named_modules() if n and n not in linear]
+        models[kind] = {"linear": linear, "other": other}
+        for targets in TARGETS:
+            cases.append({"model": kind, "targets": targets, **picked(settings, targets)})
+    text = json.dumps({"models": models, "cases": cases})
+    (HERE / "targets.json").write_text(text.replace('{"model":', '\n{"model":') + "\n")
+
+    configs = {
+        "defaults": peft.LoraConfig(),
+        "list": peft.LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules=["v_proj"],
+                                task_type="CAUSAL_LM", base_model_name_or_path="models/base", inference_mode=True),
+        "pattern": peft.LoraConfig(r=4, lora_alpha=6, target_modules=r".*\.(q|v)_proj", use_rslora=True,
+                                   init_lora_weights="gaussian", revision="main"),
+        "random": peft.LoraConfig(target_modules="all-linear", init_lora_weights=False),
+        "orthogonal": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="orthogonal"),
+        "refused_dora": peft.LoraConfig(target_modules=["q_proj"], use_dora=True),
+        "refused_rank_pattern": peft.LoraConfig(target_modules=["q_proj"], rank_pattern={"q_proj": 4}),
+        "refused_alpha_pattern": peft.LoraConfig(target_modules=["q_proj"], alpha_pattern={"q_proj": 4}),
+        "refused_layers_to_transform": peft.LoraConfig(target_modules=["q_proj"], layers_to_transform=[0]),
+        "refused_modules_to_save": peft.LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head"]),
+        "refused_layer_replication": peft.LoraConfig(target_modules=["q_proj"], layer_replication=[[0, 2], [1, 3]]),
+        "refused_lora_bias": peft.LoraConfig(target_modules=["q_proj"], lora_bias=True),
+        "refused_trainable_token_indices": peft.LoraConfig(target_modules=["q_proj"], trainable_token_indices=[1]),
+        "refused_exclude_modules": peft.LoraConfig(target_modules=["q_proj"], exclude_modules=["k_proj"]),
+        "refused_target_parameters": peft.LoraConfig(target_parameters=["experts.w"]),
+        "refused_bias": peft.LoraConfig(target_modules=["q_proj"], bias="lora_only"),
+        "refused_init_lora_weights": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="pissa"),
+        "refused_task_type": peft.LoraConfig(target_modules=["q_proj"], task_type="SEQ_CLS"),
+        "refused_peft_type": peft.IA3Config(target_modules=["q_proj"]),
+    }
+    for name, config in configs.items():
+        config.save_pretrained(HERE / "configs" / name)
+
+
+if __name__ == "__main__":
+    transformers.logging.set_verbosity_error()
+    main()
