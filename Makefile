@@ -1,0 +1,87 @@
+# The front door. `make` alone lists what there is; nothing here is needed for `go build ./... && go vet ./... && go test ./...`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BUILD := build
+OPENBLAS := $(BUILD)/toolchain/lib/libscipy_openblas.so
+
+# The packages in which goroutines meet: they are tested again under the race detector.
+RACE := $(wildcard bindings/cpu trainer trainer/dataset internal/nf4 internal/safetensors internal/tokenizer)
+
+# Seconds of fuzzing for each target, and go test's pattern of benchmarks.
+FUZZTIME ?= 20s
+BENCH ?= .
+
+TOOL := go tool -modfile=tools/go.mod
+
+.PHONY: help
+help:
+	@echo 'make TARGET, where TARGET is one of:'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: openblas ## quantize a small base to 4 bits, tune it on a task it cannot do, and show the difference (under 2 minutes)
+	go run ./demo
+
+.PHONY: compare
+compare: openblas ## the demo's task by full fine-tuning, LoRA and QLoRA, in one table
+	go run ./demo -compare
+
+.PHONY: build
+build: ## build the commands into build/
+	go build -o $(BUILD)/ ./cmd/...
+
+.PHONY: test
+test: openblas ## vet, every test, and those where goroutines meet again under the race detector
+	go vet ./...
+	go run tools/testcount/main.go "./..." "-race $(RACE:%=./%)"
+
+.PHONY: lint
+lint: ## gofumpt and golangci-lint, at the versions pinned in tools/go.mod
+	@unformatted="$$($(TOOL) gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "not formatted by gofumpt (make format):"; echo "$$unformatted"; exit 1; fi
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: format
+format: ## rewrite the Go files as gofumpt has them
+	$(TOOL) gofumpt -w .
+
+.PHONY: bench
+bench: openblas ## every Go benchmark (BENCH=pattern narrows it)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME each (20s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n1 dirname | sort -u | while read -r package; do \
+		go test -list '^Fuzz' "$$package" | grep '^Fuzz' | while read -r target; do \
+			echo "== $$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+.PHONY: cover
+cover: ## test coverage by function, into build/coverage.html
+	@mkdir -p $(BUILD)
+	go test -coverpkg=./... -coverprofile=$(BUILD)/coverage.out ./...
+	go tool cover -html=$(BUILD)/coverage.out -o $(BUILD)/coverage.html
+	go tool cover -func=$(BUILD)/coverage.out | tail -n 1
+
+.PHONY: toolchain
+toolchain: $(OPENBLAS) ## fetch OpenBLAS into build/toolchain: ten times gonum's speed on the CPU (8 MB; optional)
+
+# The checksums are those of the wheel for x86-64 Linux and of the one for arm64 Linux.
+$(OPENBLAS): tools/fetch_wheel.py
+	@python3 tools/fetch_wheel.py scipy-openblas32 0.3.34.481.3 $(@D) \
+		0595f94cd58c1f8a0d90c975621f4587337a003916b1979e834ebdf2cb5d9504 \
+		e085dddbc5b9aa130f83def515d31c440e69f387a90c7e63b154a5575b4466bc
+	@touch $@
+
+# What makes things faster but is not needed: without a network (or Python) the work goes on on gonum.
+.PHONY: openblas
+openblas:
+	@$(MAKE) toolchain >/dev/null 2>&1 || echo 'No OpenBLAS could be fetched (make toolchain says why): the CPU device uses gonum, which is slower.'
+
+.PHONY: clean
+clean: ## remove everything that was built, and what the demo left
+	rm -rf $(BUILD) out

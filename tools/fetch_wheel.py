@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Fetch one pinned wheel and unpack the shared libraries in it. Python's standard library is all it needs.
+
+    tools/fetch_wheel.py PROJECT VERSION DIRECTORY SHA256...
+
+The wheel is looked up in the package index that pip would use (PIP_INDEX_URL, pip's configuration files, else PyPI), among the files of that version for
+this machine's processor and glibc; its SHA-256 must be one of those given, so the index is not trusted. The `*.so*` files land in DIRECTORY, flat, whole
+or not at all.
+"""
+
+import configparser
+import hashlib
+import html
+import io
+import json
+import os
+import platform
+import re
+import ssl
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from pathlib import Path, PurePosixPath
+
+TIMEOUT_SECONDS = 30
+MAX_BYTES = 256 << 20
+
+
+class Refused(Exception):
+    """A reason, in one sentence, why the wheel cannot be had."""
+
+
+def index_url():
+    """The index that pip would use."""
+    if url := os.environ.get("PIP_INDEX_URL"):
+        return url
+    home = Path.home()
+    files = ["/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf", os.environ.get("PIP_CONFIG_FILE", os.devnull)]
+    config = configparser.RawConfigParser()
+    config.read(files)
+    return config.get("global", "index-url", fallback="https://pypi.org/simple")
+
+
+def download(url, accept="*/*"):
+    context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
+    request = urllib.request.Request(url, headers={"Accept": accept, "User-Agent": "fetch_wheel/1"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as response:
+        body = response.read(MAX_BYTES + 1)
+        if len(body) > MAX_BYTES:
+            raise Refused(f"{url} is larger than {MAX_BYTES >> 20} MiB")
+        return body, response.headers.get_content_type(), response.geturl()
+
+
+def files_of(project):
+    """(file name, address) of every file that the index has of a project: PEP 691's JSON, or PEP 503's page."""
+    page = index_url().rstrip("/") + f"/{project.replace('_', '-').lower()}/"
+    body, kind, page = download(page, "application/vnd.pypi.simple.v1+json, text/html;q=0.5")
+    if kind.endswith("json"):
+        links = [(file["filename"], file["url"]) for file in json.loads(body)["files"]]
+    else:
+        links = [(name, html.unescape(href)) for href, name in re.findall(r'<a[^>]*href="([^"]+)"[^>]*>\s*([^<\s]+)\s*</a>', body.decode())]
+    return [(name, urllib.parse.urljoin(page, address)) for name, address in links]
+
+
+def choose(files, project, version):
+    """The address of the version's wheel for this machine."""
+    libc, _ = platform.libc_ver()
+    family = "manylinux" if libc == "glibc" else "musllinux"
+    processor = platform.machine()
+    for name, address in files:
+        if name.startswith(f"{project.replace('-', '_')}-{version}-") and name.endswith(f"_{processor}.whl") and family in name:
+            return address
+    raise Refused(f"the index has no {family} wheel of {project} {version} for {processor}")
+
+
+def unpack(wheel, directory):
+    """Write the shared libraries of a wheel; returns their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        for member in archive.infolist():
+            name = PurePosixPath(member.filename).name
+            if not re.search(r"\.so(\.\d+)*$", name):
+                continue
+            partial = directory / (name + ".partial")
+            partial.write_bytes(archive.read(member))
+            partial.replace(directory / name)
+            written.append(directory / name)
+    if not written:
+        raise Refused("the wheel holds no shared library")
+    return written
+
+
+def main():
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    project, version, directory, accepted = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:]
+    try:
+        wheel, _, _ = download(choose(files_of(project), project, version))
+        found = hashlib.sha256(wheel).hexdigest()
+        if found not in accepted:
+            raise Refused(f"its SHA-256 is {found}, which is not a pinned one")
+        for path in unpack(wheel, directory):
+            print(path)
+    except (Refused, OSError, ValueError, KeyError, zipfile.BadZipFile) as reason:
+        sys.exit(f"fetch_wheel: {project} {version}: {reason}")
+
+
+if __name__ == "__main__":
+    main()

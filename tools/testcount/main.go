@@ -1,0 +1,190 @@
+// Command testcount runs `go test` passes and ends with one line that says how many tests ran, how many were skipped, and why.
+//
+//	go run tools/testcount/main.go "./..." "-race ./trainer/..."
+//
+// Each argument is the arguments of one pass. What go test itself prints of a package and of a test that failed or was skipped is printed as it is. A test
+// is a leaf: a test with subtests counts as those. It exits 1 if a pass failed.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// event is a line of `go test -json`; see go doc test2json.
+type event struct {
+	Action, Package, Test, Output string
+}
+
+// testID names a test within a pass.
+type testID struct{ pkg, name string }
+
+// pass collects the results of one `go test` command.
+type pass struct {
+	output          map[testID][]string // what each running test has printed
+	parents         map[testID]bool     // tests that have subtests
+	passed, skipped []testID
+	failed          []testID
+	reasons         map[string]int // why tests were skipped -> how many
+}
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, `usage: testcount "go test's arguments" ...`)
+		os.Exit(2)
+	}
+	broken := false
+	var lines []string
+	reasons := make(map[string]int)
+	for _, arguments := range os.Args[1:] {
+		fmt.Printf("== go test %s\n", arguments)
+		p, err := run(strings.Fields(arguments))
+		if err != nil {
+			fmt.Printf("go test %s: %v\n", arguments, err)
+			broken = true
+		}
+		lines = append(lines, fmt.Sprintf("%s (go test %s)", p.counts(), arguments))
+		for reason, n := range p.reasons {
+			reasons[reason] += n
+		}
+	}
+	verdict := "tests: "
+	if broken {
+		verdict = "TESTS FAILED: "
+	}
+	fmt.Println(verdict + strings.Join(lines, "; ") + skipNote(reasons))
+	if broken {
+		os.Exit(1)
+	}
+}
+
+// run is one pass; its error says that go test failed.
+func run(arguments []string) (*pass, error) {
+	p := &pass{output: make(map[testID][]string), parents: make(map[testID]bool), reasons: make(map[string]int)}
+	cmd := exec.Command("go", append([]string{"test", "-json"}, arguments...)...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return p, err
+	}
+	if err := cmd.Start(); err != nil {
+		return p, err
+	}
+	lines := bufio.NewReader(stdout)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			p.line(line)
+		}
+		if err != nil {
+			break
+		}
+	}
+	return p, cmd.Wait()
+}
+
+// line handles one line of go test's output; one that is not an event is go's own word and is shown.
+func (p *pass) line(line []byte) {
+	var e event
+	if json.Unmarshal(line, &e) != nil {
+		os.Stdout.Write(line)
+		return
+	}
+	id := testID{e.Package, e.Test}
+	switch e.Action {
+	case "build-output":
+		fmt.Print(e.Output)
+	case "run":
+		for i := range e.Test {
+			if e.Test[i] == '/' {
+				p.parents[testID{e.Package, e.Test[:i]}] = true
+			}
+		}
+	case "output":
+		p.print(id, e.Output)
+	case "pass":
+		p.passed = append(p.passed, id)
+		delete(p.output, id)
+	case "fail":
+		p.failed = append(p.failed, id)
+		p.show(id)
+	case "skip":
+		p.skipped = append(p.skipped, id)
+		if e.Test != "" {
+			p.reasons[reason(p.output[id])]++
+		}
+		p.show(id)
+	}
+}
+
+// print shows a package's verdict at once and keeps a test's output until it is known how the test ended.
+func (p *pass) print(id testID, text string) {
+	if id.name != "" {
+		p.output[id] = append(p.output[id], text)
+	} else if text != "PASS\n" && text != "FAIL\n" {
+		fmt.Print(text)
+	}
+}
+
+// show prints what a test said, without the frame that -v puts around it.
+func (p *pass) show(id testID) {
+	for _, text := range p.output[id] {
+		if !strings.HasPrefix(text, "=== ") {
+			fmt.Print(text)
+		}
+	}
+	delete(p.output, id)
+}
+
+// reason is what a skipped test gave as its reason: its last words before the verdict, without the source line.
+func reason(output []string) string {
+	for _, text := range slices.Backward(output) {
+		text = strings.TrimSpace(text)
+		if text == "" || strings.HasPrefix(text, "---") || strings.HasPrefix(text, "===") {
+			continue
+		}
+		if _, words, ok := strings.Cut(text, ": "); ok {
+			return words
+		}
+		return text
+	}
+	return "no reason given"
+}
+
+// counts says how the pass's tests ended.
+func (p *pass) counts() string {
+	passed, failed, skipped := p.leaves(p.passed), p.leaves(p.failed), p.leaves(p.skipped)
+	text := fmt.Sprintf("%d ran, %d passed, %d failed", passed+failed, passed, failed)
+	if skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", skipped)
+	}
+	return text
+}
+
+func (p *pass) leaves(ids []testID) int {
+	n := 0
+	for _, id := range ids {
+		if id.name != "" && !p.parents[id] {
+			n++
+		}
+	}
+	return n
+}
+
+// skipNote lists why tests were skipped, the most frequent reason first.
+func skipNote(reasons map[string]int) string {
+	if len(reasons) == 0 {
+		return "; none skipped"
+	}
+	var parts []string
+	for reason, n := range reasons {
+		parts = append(parts, fmt.Sprintf("%d x %s", n, reason))
+	}
+	slices.Sort(parts)
+	return "; skipped: " + strings.Join(parts, ", ")
+}
