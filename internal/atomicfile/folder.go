@@ -1,0 +1,77 @@
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ReplaceDir makes final a folder that holds what fill puts into the empty folder
+// tmp, which lies beside final. Every file and folder in it is synced before final
+// appears. Where fill fails, final is as it was and nothing lies beside it.
+//
+// A folder that is there already is exchanged for the new one in one step where the
+// file system can (Linux), and then removed.
+func ReplaceDir(final string, fill func(tmp string) error) error {
+	if err := replaceDir(final, fill); err != nil {
+		return fmt.Errorf("write %s: %w", final, err)
+	}
+	return nil
+}
+
+func replaceDir(final string, fill func(tmp string) error) error {
+	final = filepath.Clean(final)
+	folder, err := begin(final, func(pattern string) (*os.File, error) {
+		tmp, err := os.MkdirTemp(filepath.Dir(final), pattern)
+		if err != nil {
+			return nil, err
+		}
+		return os.Open(tmp)
+	})
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	tmp := folder.Name()
+	defer os.RemoveAll(tmp) // after the exchange, this is the old folder
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil { // MkdirTemp's is private
+		return err
+	}
+	if err := syncTree(tmp); err != nil {
+		return err
+	}
+	err = os.Rename(tmp, final)
+	if errors.Is(err, fs.ErrExist) { // also what ENOTEMPTY is
+		err = exchange(tmp, final)
+	}
+	if err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(final))
+}
+
+// syncTree syncs everything below root, the folders after what they hold.
+func syncTree(root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		path := filepath.Join(root, entry.Name())
+		switch {
+		case entry.IsDir():
+			err = syncTree(path)
+		case entry.Type().IsRegular():
+			err = syncPath(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return syncPath(root)
+}

@@ -1,0 +1,61 @@
+package atomicfile
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// begin creates, with create, the file or folder that is to become path, and locks
+// it until it is closed. Before that it removes what killed processes left of
+// earlier writes to path. Both happen under a lock on the folder, so that nobody
+// takes a file that is created but not yet locked for a leftover.
+//
+// Where the file system knows no locks nothing is removed: a leftover costs space,
+// a wrongly removed file costs a run.
+func begin(path string, create func(pattern string) (*os.File, error)) (*os.File, error) {
+	directory, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer directory.Close() // which unlocks
+	locked := unix.Flock(int(directory.Fd()), unix.LOCK_EX) == nil
+	prefix := "." + filepath.Base(path) + ".partial-"
+	if locked {
+		removeLeftovers(directory.Name(), prefix)
+	}
+	file, err := create(prefix + "*")
+	if err != nil {
+		return nil, err
+	}
+	if locked {
+		_ = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) // nobody else knows the name
+	}
+	return file, nil
+}
+
+// removeLeftovers removes what is called prefix and a number in directory and
+// locked by nobody. It does what it can: a leftover is no reason to fail.
+func removeLeftovers(directory, prefix string) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		number, found := strings.CutPrefix(entry.Name(), prefix)
+		if !found || strings.Trim(number, "0123456789") != "" {
+			continue
+		}
+		path := filepath.Join(directory, entry.Name())
+		file, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.RemoveAll(path)
+		}
+		_ = file.Close()
+	}
+}
