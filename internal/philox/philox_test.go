@@ -1,0 +1,88 @@
+package philox
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestBlock holds the known answers of Random123 (kat_vectors, philox4x32 10).
+func TestBlock(t *testing.T) {
+	for _, c := range []struct {
+		counter [4]uint32
+		key     [2]uint32
+		want    [4]uint32
+	}{
+		{[4]uint32{}, [2]uint32{}, [4]uint32{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+		{[4]uint32{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, [2]uint32{0xffffffff, 0xffffffff}, [4]uint32{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+		{[4]uint32{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, [2]uint32{0xa4093822, 0x299f31d0}, [4]uint32{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+	} {
+		require.Equal(t, c.want, Block(c.key, c.counter))
+	}
+}
+
+func TestDropout(t *testing.T) {
+	const rows, cols = 200, 333
+	ones := make([]float32, cols)
+	for i := range ones {
+		ones[i] = 1
+	}
+	for _, p := range []float32{0, 0.05, 0.5, 0.9} {
+		d := NewDropout(7, 3, 11, p)
+		kept := 0
+		first := make([]float32, cols)
+		got := make([]float32, cols)
+		for row := range rows {
+			d.Apply(got, ones, row)
+			if row == 0 {
+				copy(first, got)
+			}
+			for _, x := range got {
+				require.True(t, x == 0 || x == d.Scale)
+				if x != 0 {
+					kept++
+				}
+			}
+		}
+		share := float64(kept) / (rows * cols)
+		deviation := math.Sqrt(float64(p)*float64(1-p)/(rows*cols)) + 1e-5
+		require.InDelta(t, 1-p, share, 5*deviation, "share kept with p %v", p)
+		d.Apply(got[:5], ones[:5], 0)
+		require.Equal(t, first[:5], got[:5], "a shorter row has the same mask")
+	}
+}
+
+func TestNormal(t *testing.T) {
+	x := make([]float32, 100001)
+	Normal(x, 1, 2, 3)
+	var sum, squares float64
+	for _, v := range x {
+		sum += float64(v)
+		squares += float64(v) * float64(v)
+	}
+	n := float64(len(x))
+	require.InDelta(t, 0, sum/n, 5*3/math.Sqrt(n))
+	require.InDelta(t, 9, squares/n, 5*9*math.Sqrt(2/n))
+}
+
+func TestUniform(t *testing.T) {
+	x := make([]float32, 99999)
+	Uniform(x, 1, 2, -0.5, 0.25)
+	sum := 0.0
+	for i, v := range x {
+		require.True(t, v >= -0.5 && v < 0.25, "element %d is %g", i, v)
+		sum += float64(v)
+	}
+	n := float64(len(x))
+	require.InDelta(t, -0.125, sum/n, 5*0.75/math.Sqrt(12*n))
+}
+
+func BenchmarkDropout(b *testing.B) {
+	d := NewDropout(7, 3, 11, 0.05)
+	x := make([]float32, 4096)
+	b.SetBytes(int64(4 * len(x)))
+	for i := 0; b.Loop(); i++ {
+		d.Apply(x, x, i)
+	}
+}

@@ -1,0 +1,105 @@
+// Package torchrand draws what torch's CPU generator draws: Matsumoto and
+// Nishimura's MT19937 with torch's ways of making permutations of it, so that
+// data comes in the order that Hugging Face's Trainer gives it.
+package torchrand
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+const (
+	stateSize = 624
+	shift     = 397
+)
+
+// A Generator is torch.Generator("cpu") (ATen/core/MT19937RNGEngine.h).
+type Generator struct {
+	state [stateSize]uint32
+	next  int // index of the next number in state
+}
+
+// New is a generator after manual_seed(seed); torch uses the seed's low 32 bits.
+func New(seed uint64) *Generator {
+	g := &Generator{next: stateSize}
+	g.state[0] = uint32(seed)
+	for i := 1; i < stateSize; i++ {
+		prev := g.state[i-1]
+		g.state[i] = 1812433253*(prev^prev>>30) + uint32(i)
+	}
+	return g
+}
+
+// Uint32 is the next 32 bits.
+func (g *Generator) Uint32() uint32 {
+	if g.next == stateSize {
+		g.refill()
+	}
+	y := g.state[g.next]
+	g.next++
+	y ^= y >> 11
+	y ^= y << 7 & 0x9d2c5680
+	y ^= y << 15 & 0xefc60000
+	return y ^ y>>18
+}
+
+// Uint64 is two draws, the first in the upper half, as torch's random64.
+func (g *Generator) Uint64() uint64 {
+	high := uint64(g.Uint32())
+	return high<<32 | uint64(g.Uint32())
+}
+
+func (g *Generator) refill() {
+	s := &g.state
+	for i := range stateSize {
+		y := s[i]&0x80000000 | s[(i+1)%stateSize]&0x7fffffff
+		v := s[(i+shift)%stateSize] ^ y>>1
+		if y&1 == 1 {
+			v ^= 0x9908b0df
+		}
+		s[i] = v
+	}
+	g.next = 0
+}
+
+// RandPerm is torch.randperm(n, generator=g): a Fisher-Yates shuffle from the
+// front, a draw a position (ATen/native/TensorFactories.cpp, randperm_cpu).
+func (g *Generator) RandPerm(n int) []int {
+	p := make([]int, n)
+	for i := range p {
+		p[i] = i
+	}
+	for i := 0; i < n-1; i++ {
+		// Torch draws 64 bits where 32 would be visibly uneven.
+		var z int
+		if n < (1<<32-1)/20 {
+			z = int(g.Uint32() % uint32(n-i))
+		} else {
+			z = int(g.Uint64() % uint64(n-i))
+		}
+		p[i], p[i+z] = p[i+z], p[i]
+	}
+	return p
+}
+
+// MarshalBinary is the generator's state, for a checkpoint.
+func (g *Generator) MarshalBinary() ([]byte, error) {
+	out := make([]byte, 0, 4*(stateSize+1))
+	out = binary.LittleEndian.AppendUint32(out, uint32(g.next))
+	for _, s := range g.state {
+		out = binary.LittleEndian.AppendUint32(out, s)
+	}
+	return out, nil
+}
+
+// UnmarshalBinary restores what MarshalBinary gave.
+func (g *Generator) UnmarshalBinary(data []byte) error {
+	if len(data) != 4*(stateSize+1) || binary.LittleEndian.Uint32(data) > stateSize {
+		return errors.New("not the state of a random generator")
+	}
+	g.next = int(binary.LittleEndian.Uint32(data))
+	for i := range g.state {
+		g.state[i] = binary.LittleEndian.Uint32(data[4*(i+1):])
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package nn
+
+import (
+	"fmt"
+
+	"qlora/bindings"
+	"qlora/internal/safetensors"
+)
+
+// Options say how a base is held and trained.
+type Options struct {
+	Quantize  *bindings.QuantizeOptions // 4-bit projections (QLoRA); nil: as stored
+	Train     bool                      // the weights themselves are trained, in float32 (full fine-tuning)
+	Recompute Recompute
+}
+
+// Recompute says what backward computes again instead of keeping it.
+type Recompute uint8
+
+// The policies, from fastest to smallest. Normalised inputs and the gated
+// activation are elementwise and never kept.
+const (
+	RecomputeNone  Recompute = iota // no matrix product is computed twice
+	RecomputeMLP                    // gate and up again
+	RecomputeLayer                  // all of a layer but its last projection again: only its input is kept
+)
+
+// String is the policy's name as the command line has it.
+func (r Recompute) String() string { return [...]string{"none", "mlp", "layer"}[r] }
+
+// ParseRecompute is the policy called name.
+func ParseRecompute(name string) (Recompute, error) {
+	for _, r := range []Recompute{RecomputeNone, RecomputeMLP, RecomputeLayer} {
+		if r.String() == name {
+			return r, nil
+		}
+	}
+	return 0, fmt.Errorf("recompute policy %q is unknown; none, mlp and layer are known", name)
+}
+
+// A Projection is a linear layer of the transformer: what the operations
+// compute with, and the gradients of what is trained of it.
+type Projection struct {
+	bindings.Linear
+
+	DA, DB         bindings.Tensor // of the adapter
+	DWeight, DBias bindings.Tensor // of the base, with Options.Train
+}
+
+// normWeight is the scale of one RMSNorm.
+type normWeight struct {
+	name   string
+	weight bindings.Tensor // [1, features]
+	grad   bindings.Tensor // F32; absent: frozen
+}
+
+// Model is a decoder-only transformer on its way through one run.
+type Model struct {
+	Config  *Config
+	Options Options
+
+	embedding     bindings.Tensor // [vocabulary, hidden]
+	embeddingGrad bindings.Tensor // F32; absent: frozen
+	layers        []*layer
+	norm          normWeight
+	head          Projection
+
+	memory    *bindings.Memory
+	info      bindings.Info
+	weights   []weightSource // where every weight comes from, in loading order
+	masters   map[string]bindings.Tensor
+	inputs    inputs
+	workspace bindings.Tensor // operations' scratch
+	lossSpace bindings.Tensor
+}
+
+// New lays out the weights of a model in mem. With base present, the folder's
+// own tensors decide the types; without, what config.json declares (a plan
+// needs no weights). Nothing is read or allocated yet: see Load.
+func New(cfg *Config, base *safetensors.Folder, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
+	m := &Model{Config: cfg, Options: opts, memory: mem, info: info, masters: map[string]bindings.Tensor{}}
+	d := declarer{m: m, base: base}
+	h := cfg.Hidden
+	m.embedding = d.dense("model.embed_tokens.weight", cfg.Vocabulary, h)
+	for i := range cfg.Layers {
+		m.layers = append(m.layers, d.layer(i))
+	}
+	m.norm = d.norm("model.norm.weight", h)
+	m.head.Name = "lm_head"
+	m.head.Weight = bindings.Weight{Out: cfg.Vocabulary, In: h, Dense: m.embedding}
+	if !cfg.Tied {
+		m.head.Weight.Dense = d.dense("lm_head.weight", cfg.Vocabulary, h)
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return m, nil
+}
+
+// Projections are the linear layers that an adapter may sit on: those of every
+// layer in the order q, k, v, o, gate, up, down. The output head is not one.
+func (m *Model) Projections() []*Projection {
+	var all []*Projection
+	for _, l := range m.layers {
+		all = append(all, l.projections()...)
+	}
+	return all
+}
+
+// Info is what the device that the model is laid out for says of itself.
+func (m *Model) Info() bindings.Info { return m.info }

@@ -1,0 +1,66 @@
+package nn
+
+import "qlora/bindings"
+
+// Shapes are the largest micro-batches of a run. Only their boundaries count.
+// Memory grows with tokens and with the longest sequence, which may be largest
+// in different micro-batches: all that are largest in either belong here.
+type Shapes struct {
+	Train    []*Batch
+	Evaluate []*Batch
+	Generate int // longest prompt and answer together, in tokens; 0: no generation
+}
+
+// Prepare completes the plan: places for the inputs, and all that the steps
+// need, found by walking them on a device of the given profile that computes
+// nothing. It comes after Parameters and before the plan is read or taken.
+func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
+	m.declareInputs(shapes)
+	dry := bindings.NewDry(profile)
+	walk := func() {
+		for _, b := range shapes.Train {
+			m.walk(b, func(b *Batch) error { return m.Train(dry, b, 1, bindings.Random{Train: true}) })
+		}
+		for _, b := range shapes.Evaluate {
+			m.walk(b, func(b *Batch) error { return m.Evaluate(dry, b) })
+		}
+		if shapes.Generate > 0 {
+			g := m.newGeneration(shapes.Generate)
+			g.extend(dry, make([]int32, shapes.Generate))
+			g.close()
+		}
+	}
+	// Scratch lies below what a step puts into workspace, and its size is known
+	// only after a walk; the second walk counts on top of it.
+	walk()
+	workspace, loss := dry.Needs()
+	m.workspace = m.memory.Arena(bindings.Workspace).New(bindings.U8, 1, int(workspace))
+	m.lossSpace = m.memory.Arena(bindings.Loss).New(bindings.U8, 1, int(loss))
+	walk()
+}
+
+// walk gives a batch of b's boundaries, whose ids are any, to a step.
+func (m *Model) walk(b *Batch, step func(*Batch) error) {
+	blank := &Batch{IDs: make([]int32, b.Tokens()), Labels: make([]int32, b.Tokens()), Starts: b.Starts}
+	if err := step(blank); err != nil {
+		panic("nn: a walk on a device that computes nothing failed: " + err.Error())
+	}
+}
+
+func (m *Model) declareInputs(shapes Shapes) {
+	tokens, sequences, longest := shapes.Generate, 1, shapes.Generate
+	for _, b := range append(append([]*Batch{}, shapes.Train...), shapes.Evaluate...) {
+		tokens, sequences, longest = max(tokens, b.Tokens()), max(sequences, b.Sequences()), max(longest, b.Longest())
+	}
+	a := m.memory.Arena(bindings.Inputs)
+	m.inputs = inputs{
+		ids:       a.New(bindings.I32, 1, tokens),
+		labels:    a.New(bindings.I32, 1, tokens),
+		positions: a.New(bindings.I32, 1, tokens),
+		starts:    a.New(bindings.I32, 1, sequences+1),
+		keyStarts: a.New(bindings.I32, 1, 2),
+		cos:       a.New(bindings.F32, longest, m.Config.HeadDim/2),
+		sin:       a.New(bindings.F32, longest, m.Config.HeadDim/2),
+		stats:     a.New(bindings.F32, 1, 3),
+	}
+}

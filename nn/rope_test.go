@@ -1,0 +1,50 @@
+package nn
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestRopeFrequencies holds every scaling against transformers' (testdata/rope.py).
+func TestRopeFrequencies(t *testing.T) {
+	data, err := os.ReadFile("testdata/rope.json")
+	require.NoError(t, err)
+	var cases []struct {
+		Name      string
+		Dim       int
+		Config    json.RawMessage
+		InvFreq   []float32 `json:"inv_freq"`
+		Attention float64
+	}
+	require.NoError(t, json.Unmarshal(data, &cases))
+	require.NotEmpty(t, cases)
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			cfg, err := ParseConfig(c.Config)
+			require.NoError(t, err)
+			got, attention := cfg.Rope.inverseFrequencies(c.Dim)
+			require.InDelta(t, c.Attention, attention, 1e-7)
+			require.Len(t, got, len(c.InvFreq))
+			for i, want := range c.InvFreq {
+				// torch's float32 pow may be a unit in the last place away.
+				if diff := math.Abs(float64(got[i]-want)) / float64(want); diff > 2.5e-7 {
+					t.Errorf("pair %d: got %g, want %g, relative error %g", i, got[i], want, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestRopeDialects reads the same rope from the config.json of transformers 4
+// and of 5.
+func TestRopeDialects(t *testing.T) {
+	v4, err := ParseConfig([]byte(`{"model_type":"llama","rope_theta":500000.0,"rope_scaling":{"type":"linear","factor":2.0}}`))
+	require.NoError(t, err)
+	v5, err := ParseConfig([]byte(`{"model_type":"llama","rope_parameters":{"rope_type":"linear","rope_theta":500000.0,"factor":2.0}}`))
+	require.NoError(t, err)
+	require.Equal(t, v5.Rope, v4.Rope)
+}
