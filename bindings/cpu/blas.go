@@ -1,0 +1,110 @@
+package cpu
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
+
+	"qlora/bindings/cpu/openblas"
+)
+
+// Variable is the environment variable that names the BLAS to use, as
+// Options.BLAS does: "gonum", or the path of an OpenBLAS.
+const Variable = "QLORA_BLAS"
+
+// A Description says which matrix product a device uses and how it was found.
+type Description struct {
+	Name   string   // "gonum" or "OpenBLAS"
+	Path   string   // of the library
+	Core   string   // which of its kernels OpenBLAS chose
+	Build  string   // OpenBLAS's version and options
+	Looked []string // where one was looked for, in order, with what came of it
+}
+
+// String is one line for people.
+func (d Description) String() string {
+	if d.Path == "" {
+		return d.Name
+	}
+	return fmt.Sprintf("%s (%s) at %s", d.Name, d.Core, d.Path)
+}
+
+// find is the BLAS that choice asks for; "" looks for an OpenBLAS and settles
+// for gonum. One that was asked for by name and is not there is an error.
+func find(choice string) (blas.Float32, Description, error) {
+	own := Description{Name: "gonum"}
+	from := "the option"
+	if choice == "" {
+		choice, from = os.Getenv(Variable), Variable
+	}
+	if choice == "gonum" {
+		return gonum.Implementation{}, own, nil
+	}
+	if choice != "" {
+		lib, err := openblas.Open(choice)
+		if err != nil {
+			return nil, own, fmt.Errorf("the OpenBLAS that %s names: %w", from, err)
+		}
+		return lib, describe(lib, []string{choice + ": in use"}), nil
+	}
+	var looked []string
+	for _, path := range candidates() {
+		if strings.ContainsRune(path, filepath.Separator) {
+			if _, err := os.Stat(path); err != nil {
+				looked = append(looked, path+": not there")
+				continue
+			}
+		}
+		lib, err := openblas.Open(path)
+		if err != nil {
+			looked = append(looked, path+": "+err.Error())
+			continue
+		}
+		return lib, describe(lib, append(looked, path+": in use")), nil
+	}
+	own.Looked = looked
+	return gonum.Implementation{}, own, nil
+}
+
+func describe(lib *openblas.Library, looked []string) Description {
+	return Description{Name: "OpenBLAS", Path: lib.Path(), Core: lib.Core(), Build: lib.Build(), Looked: looked}
+}
+
+// candidates are the places an OpenBLAS may be: the build's toolchain folder
+// beside the executable or in the module that holds the working folder, then
+// the system's names.
+func candidates() []string {
+	var paths []string
+	add := func(root string) {
+		for _, name := range []string{"libopenblas.so", "libscipy_openblas.so"} {
+			paths = append(paths, filepath.Join(root, "build", "toolchain", "lib", name))
+		}
+	}
+	if exe, err := os.Executable(); err == nil {
+		add(filepath.Dir(exe))
+	}
+	if root, ok := moduleRoot(); ok {
+		add(root)
+	}
+	return append(paths, "libopenblas.so.0", "libopenblas.so")
+}
+
+// moduleRoot is the nearest folder above the working folder that has a go.mod.
+func moduleRoot() (string, bool) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, true
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	return "", false
+}

@@ -1,0 +1,135 @@
+// Package openblas calls the matrix product of an OpenBLAS that is found while
+// the program runs, by dlopen: nothing is linked, and a machine without one
+// loses nothing but speed. OpenBLAS runs on the calling thread alone; who calls
+// it divides the work.
+package openblas
+
+/*
+#cgo LDFLAGS: -ldl
+#include <dlfcn.h>
+#include <stdlib.h>
+
+// CBLAS as OpenBLAS has it, with 32-bit integers (scipy's build puts scipy_
+// before each name).
+typedef void (*sgemm_func)(int order, int transA, int transB, int m, int n, int k,
+	float alpha, const float *a, int lda, const float *b, int ldb,
+	float beta, float *c, int ldc);
+
+static void call_sgemm(void *f, int transA, int transB, int m, int n, int k,
+	float alpha, const float *a, int lda, const float *b, int ldb,
+	float beta, float *c, int ldc) {
+	((sgemm_func)f)(101, transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+static void call_set_threads(void *f, int n) { ((void (*)(int))f)(n); }
+static const char *call_string(void *f) { return ((const char *(*)(void))f)(); }
+
+// A library that starts with one thread never makes others.
+static void *open_single(const char *path) {
+	setenv("OPENBLAS_NUM_THREADS", "1", 1);
+	return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+*/
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
+)
+
+// Library is an OpenBLAS behind gonum's interface: Sgemm is OpenBLAS's, the
+// rest gonum's own. It is never unloaded.
+type Library struct {
+	gonum.Implementation
+	sgemm unsafe.Pointer
+	path  string
+	core  string // the kernels it chose, "Haswell"
+	build string // its version and options
+}
+
+var _ blas.Float32 = (*Library)(nil)
+
+// Open loads the library at path; a bare name is looked up as dlopen does. The
+// error says what it could not do.
+func Open(path string) (*Library, error) {
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	handle := C.open_single(name)
+	if handle == nil {
+		return nil, fmt.Errorf("%s", C.GoString(C.dlerror()))
+	}
+	for _, prefix := range []string{"", "scipy_"} {
+		l := &Library{path: path, sgemm: symbol(handle, prefix+"cblas_sgemm")}
+		threads := symbol(handle, prefix+"openblas_set_num_threads")
+		if l.sgemm == nil || threads == nil {
+			continue
+		}
+		C.call_set_threads(threads, 1)
+		if f := symbol(handle, prefix+"openblas_get_corename"); f != nil {
+			l.core = C.GoString(C.call_string(f))
+		}
+		if f := symbol(handle, prefix+"openblas_get_config"); f != nil {
+			l.build = C.GoString(C.call_string(f))
+		}
+		return l, nil
+	}
+	C.dlclose(handle)
+	return nil, fmt.Errorf("%s: has no cblas_sgemm and openblas_set_num_threads with 32-bit integers; another OpenBLAS is needed", path)
+}
+
+func symbol(handle unsafe.Pointer, name string) unsafe.Pointer {
+	s := C.CString(name)
+	defer C.free(unsafe.Pointer(s))
+	return C.dlsym(handle, s)
+}
+
+// Path is where the library was found.
+func (l *Library) Path() string { return l.path }
+
+// Core is the family of kernels that OpenBLAS chose for this processor.
+func (l *Library) Core() string { return l.core }
+
+// Build is OpenBLAS's own description of its version and options.
+func (l *Library) Build() string { return l.build }
+
+// Sgemm is C = alpha·op(A)·op(B) + beta·C over row-major matrices, as
+// [blas.Float32Level3] describes it.
+func (l *Library) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+	if m == 0 || n == 0 {
+		return
+	}
+	aRows, aCols := m, k
+	if tA != blas.NoTrans {
+		aRows, aCols = k, m
+	}
+	bRows, bCols := k, n
+	if tB != blas.NoTrans {
+		bRows, bCols = n, k
+	}
+	check("A", aRows, aCols, lda, len(a))
+	check("B", bRows, bCols, ldb, len(b))
+	check("C", m, n, ldc, len(c))
+	C.call_sgemm(l.sgemm, transpose(tA), transpose(tB), C.int(m), C.int(n), C.int(k),
+		C.float(alpha), pointer(a), C.int(lda), pointer(b), C.int(ldb),
+		C.float(beta), pointer(c), C.int(ldc))
+}
+
+// check panics, as gonum does, where a call would run over its slice.
+func check(name string, rows, cols, stride, n int) {
+	if stride < max(1, cols) || rows > 0 && n < (rows-1)*stride+cols {
+		panic(fmt.Sprintf("openblas: %s is [%d, %d] with stride %d in %d elements", name, rows, cols, stride, n))
+	}
+}
+
+func pointer(s []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(s))) }
+
+// transpose is CBLAS's number: CblasNoTrans 111, CblasTrans 112.
+func transpose(t blas.Transpose) C.int {
+	if t == blas.NoTrans {
+		return 111
+	}
+	return 112
+}

@@ -1,0 +1,39 @@
+package cpu
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// parallel runs do for every piece in [0, pieces). lane numbers the goroutine,
+// below d.threads, for its share of the scratch; which lane gets which piece is
+// left to chance and must not matter.
+func (d *Device) parallel(pieces int, do func(lane, piece int)) {
+	lanes := min(d.threads, pieces)
+	if lanes <= 1 {
+		for i := range pieces {
+			do(0, i)
+		}
+		return
+	}
+	var next atomic.Int64
+	work := func(lane int) {
+		for i := int(next.Add(1)) - 1; i < pieces; i = int(next.Add(1)) - 1 {
+			do(lane, i)
+		}
+	}
+	var others sync.WaitGroup
+	for lane := 1; lane < lanes; lane++ {
+		others.Go(func() { work(lane) })
+	}
+	work(0)
+	others.Wait()
+}
+
+// tiles is the number of tiles of the given size that cover n.
+func tiles(n, size int) int { return (n + size - 1) / size }
+
+// rows cuts [0, n) into pieces of size rows and runs do on each in parallel.
+func (d *Device) rows(n, size int, do func(from, to int)) {
+	d.parallel(tiles(n, size), func(_, i int) { do(i*size, min(n, (i+1)*size)) })
+}
