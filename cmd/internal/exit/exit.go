@@ -1,0 +1,103 @@
+// Package exit says how the program ends: its exit codes, which errors mean
+// which, and what a signal does.
+package exit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// A Code is the exit code of the process. Scripts rely on them.
+type Code int
+
+// The exit codes.
+const (
+	Done        Code = 0
+	Failed      Code = 1   // it failed while it ran
+	Wrong       Code = 2   // the command, the configuration or the input was wrong; nothing was written
+	Interrupted Code = 130 // SIGINT
+	Terminated  Code = 143 // SIGTERM
+)
+
+// wrong marks an error as one of the command, the configuration or the input.
+type wrong struct{ error }
+
+func (w wrong) Unwrap() error { return w.error }
+
+// AsWrong marks err as an error of what the user gave: nothing was written,
+// and the exit code is Wrong. nil stays nil.
+func AsWrong(err error) error {
+	if err == nil {
+		return nil
+	}
+	return wrong{err}
+}
+
+// Wrongf makes an error of what the user gave.
+func Wrongf(format string, args ...any) error {
+	return AsWrong(fmt.Errorf(format, args...))
+}
+
+// A Signal is the cause of a context that a signal has cancelled.
+type Signal struct{ os.Signal }
+
+func (s Signal) Error() string { return fmt.Sprintf("stopped by a signal: %v", s.Signal) }
+
+func (s Signal) code() Code {
+	if s.Signal == syscall.SIGTERM {
+		return Terminated
+	}
+	return Interrupted
+}
+
+// CodeOf gives the exit code of a command that ended with err. ctx is the
+// context that the command ran under: after a signal a command that returns
+// [context.Canceled], or nothing, was interrupted.
+func CodeOf(ctx context.Context, err error) Code {
+	var sig Signal
+	if errors.As(err, &sig) {
+		return sig.code()
+	}
+	if (err == nil || errors.Is(err, context.Canceled)) && errors.As(context.Cause(ctx), &sig) {
+		return sig.code()
+	}
+	switch {
+	case err == nil:
+		return Done
+	case errors.As(err, new(wrong)):
+		return Wrong
+	}
+	return Failed
+}
+
+// OnSignal gives a context that SIGINT or SIGTERM cancels, with a Signal as
+// its cause, so that the command can save what it has; a second signal ends
+// the process at once. stop gives the signals their usual meaning back.
+func OnSignal(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	ended := make(chan struct{})
+	go func() {
+		for first := true; ; first = false {
+			select {
+			case s := <-signals:
+				if !first {
+					os.Exit(int(Signal{s}.code()))
+				}
+				cancel(Signal{s})
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(ended)
+		cancel(nil)
+	}
+}

@@ -1,0 +1,59 @@
+package options
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpColumn is where the explanation of an option begins.
+const helpColumn = 42
+
+// help lists the options with their defaults and units.
+func (s *Set) help(cmd *cobra.Command) string {
+	var b strings.Builder
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short
+	}
+	fmt.Fprintf(&b, "%s\n\nUsage: %s [--option value]...\n", about, cmd.CommandPath())
+	for _, sec := range s.sections {
+		if sec.title == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s:\n", sec.title)
+		for _, o := range sec.options {
+			helpLine(&b, "--"+o.name+" "+kindOf(o.value.Type()), o.explained())
+		}
+	}
+	b.WriteString("\nAlso:\n")
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if t, ok := s.translated[f.Name]; ok {
+			helpLine(&b, "--"+f.Name+" bool", t.help)
+		} else if s.byName[f.Name] == nil && !f.Hidden {
+			helpLine(&b, "--"+f.Name+" "+strings.Replace(f.Value.Type(), "string", "text", 1), f.Usage)
+		}
+	})
+	return b.String()
+}
+
+func (o *option) explained() string {
+	fallback := o.fallback
+	if fallback == "" {
+		fallback = "none"
+	}
+	extra := "default " + fallback
+	if o.unit != "" {
+		extra = o.unit + "; " + extra
+	}
+	if len(o.aliases) > 0 {
+		extra += "; also --" + strings.Join(o.aliases, ", --")
+	}
+	return fmt.Sprintf("%s [%s]", o.help, extra)
+}
+
+func helpLine(b *strings.Builder, name, text string) {
+	fmt.Fprintf(b, "  %-*s %s\n", helpColumn-3, name, text)
+}

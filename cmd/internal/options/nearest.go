@@ -1,0 +1,62 @@
+package options
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Nearest is the name that is the fewest edits away from the wrong one, or ""
+// where all are too far away to have been meant.
+func Nearest(wrong string, names []string) string {
+	best, least := "", max(3, len(wrong)/2)
+	for _, name := range names {
+		d := edits(wrong, name)
+		// lora_rank is far from lora_r by edits, but one begins with the other.
+		if len(wrong) >= 3 && (strings.HasPrefix(wrong, name) || strings.HasPrefix(name, wrong)) {
+			d = min(d, 1)
+		}
+		if d < least {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+// unknown is the error of a name that no option has.
+func (s *Set) unknown(name string) error {
+	name = canonical(name)
+	names := slices.Sorted(maps.Keys(s.byName))
+	names = append(names, slices.Sorted(maps.Keys(s.translated))...)
+	if nearest := Nearest(name, names); nearest != "" {
+		return fmt.Errorf("there is no option %s; did you mean %s?", name, nearest)
+	}
+	return fmt.Errorf("there is no option %s; --help lists them", name)
+}
+
+// canonical is a name as the tags have it.
+func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }
+
+// edits is the Levenshtein distance in bytes of what the two begin with.
+func edits(a, b string) int {
+	const longest = 64
+	a, b = a[:min(len(a), longest)], b[:min(len(b), longest)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,75 @@
+package options
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// source says where an option's value comes from; a greater one wins.
+type source int
+
+const (
+	fromDefault source = iota
+	fromFile
+	fromCommandLine
+)
+
+// An option is one tagged field.
+type option struct {
+	name     string
+	aliases  []string
+	help     string
+	unit     string
+	bare     string // value when named without one; "" means it needs a value
+	value    reflect.Value
+	fallback string // the default, as text
+	hidden   bool   // understood, but not this command's own
+
+	source  source
+	givenAs string // the name under which source gave it
+}
+
+// give sets the option from text. A weaker source than the present one has no
+// effect. Two names of one option must not disagree.
+func (o *option) give(name, text string, from source) error {
+	return o.giveAll(name, []string{text}, from, false)
+}
+
+// giveAll sets the option from the elements of a list, or from one text. An
+// element that is exact is not looked into for commas.
+func (o *option) giveAll(name string, texts []string, from source, exact bool) error {
+	if from < o.source {
+		return nil
+	}
+	old := textOf(o.value)
+	again := from == o.source
+	if o.value.Type() == listType {
+		var list []string
+		for _, text := range texts {
+			if exact {
+				list = append(list, text)
+				continue
+			}
+			for part := range strings.SplitSeq(text, ",") {
+				part = strings.TrimSpace(part)
+				if part == "" {
+					return fmt.Errorf("%s: %q has an empty element; write a,b,c", name, text)
+				}
+				list = append(list, part)
+			}
+		}
+		if again {
+			list = append(o.value.Interface().([]string), list...)
+		}
+		o.value.Set(reflect.ValueOf(list))
+	} else if err := setText(o.value, strings.Join(texts, ",")); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if again && o.givenAs != name && textOf(o.value) != old {
+		return fmt.Errorf("%s and %s are the same option, and they are given different values, %s and %s; give one of them",
+			o.givenAs, name, old, textOf(o.value))
+	}
+	o.source, o.givenAs = from, name
+	return nil
+}

@@ -1,0 +1,295 @@
+package options
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/cmd/internal/exit"
+)
+
+type colour string
+
+func (c colour) MarshalText() ([]byte, error) { return []byte(c), nil }
+
+func (c *colour) UnmarshalText(text []byte) error {
+	if string(text) != "red" && string(text) != "blue" {
+		return errors.New("neither red nor blue")
+	}
+	*c = colour(text)
+	return nil
+}
+
+type sample struct {
+	Model   string   `option:"model" alias:"model_name_or_path" help:"the model"`
+	Dataset []string `option:"dataset" help:"files"`
+	Run     struct {
+		Rate   float64 `option:"learning_rate" help:"the rate"`
+		Steps  int     `option:"max_steps" unit:"steps" help:"how many"`
+		Seed   uint64  `option:"seed" help:"the seed"`
+		Data   *int64  `option:"data_seed" help:"the other seed"`
+		Group  bool    `option:"group_by_length" help:"group"`
+		Resume string  `option:"resume_from_checkpoint" bare:"newest" help:"go on"`
+	}
+	Compute  string `option:"bnb_4bit_compute_dtype" help:"type"`
+	Strategy string `option:"save_strategy" help:"when"`
+	Colour   colour `option:"colour" help:"of the bar"`
+	Plain    int    // no option
+}
+
+func defaults() sample {
+	s := sample{Compute: "bfloat16", Strategy: "steps", Colour: "red"}
+	s.Run.Rate, s.Run.Steps, s.Run.Seed = 2e-4, -1, 42
+	return s
+}
+
+// parse reads a command line into got as a program would, and the file in yaml.
+func parse(t *testing.T, got *sample, yaml string, args ...string) error {
+	t.Helper()
+	_, err := parseSet(t, got, yaml, args...)
+	return err
+}
+
+func parseSet(t *testing.T, got *sample, yaml string, args ...string) (*Set, error) {
+	t.Helper()
+	set := New()
+	set.Add("Sample", got)
+	set.TranslatePrecision()
+	root := &cobra.Command{Use: "program", SilenceErrors: true, SilenceUsage: true}
+	verb := &cobra.Command{Use: "verb", RunE: func(*cobra.Command, []string) error { return set.Resolve() }}
+	root.AddCommand(verb)
+	set.Bind(verb)
+	args = append([]string{"verb"}, args...)
+	if yaml != "" {
+		path := filepath.Join(t.TempDir(), "run.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(yaml), 0o600))
+		args = append(args, "--config", path)
+	}
+	root.SetArgs(JoinValues(root, args))
+	root.SetOut(io.Discard)
+	return set, root.Execute()
+}
+
+func TestCommandLine(t *testing.T) {
+	seven := int64(7)
+	for _, c := range []struct {
+		name string
+		yaml string
+		args []string
+		want func(*sample)
+	}{
+		{"defaults", "", nil, func(*sample) {}},
+		{"dashes", "", []string{"--learning-rate", "1e-3"}, func(s *sample) { s.Run.Rate = 1e-3 }},
+		{"negative value", "", []string{"--max_steps", "-5"}, func(s *sample) { s.Run.Steps = -5 }},
+		{"bare boolean", "", []string{"--group_by_length", "--seed=1"}, func(s *sample) { s.Run.Group, s.Run.Seed = true, 1 }},
+		{"boolean with =", "group_by_length: true", []string{"--group_by_length=false"}, func(*sample) {}},
+		{"boolean apart", "", []string{"--group_by_length", "True"}, func(s *sample) { s.Run.Group = true }},
+		{"bare resume", "", []string{"--resume_from_checkpoint", "--seed", "1"}, func(s *sample) { s.Run.Resume, s.Run.Seed = "newest", 1 }},
+		{"resume from", "", []string{"--resume_from_checkpoint", "out/checkpoint-5"}, func(s *sample) { s.Run.Resume = "out/checkpoint-5" }},
+		{"resume with =", "", []string{"--resume-from-checkpoint=x"}, func(s *sample) { s.Run.Resume = "x" }},
+		{"list", "", []string{"--dataset", "a, b", "--dataset=c"}, func(s *sample) { s.Dataset = []string{"a", "b", "c"} }},
+		{"list over file", "dataset: [x, y]", []string{"--dataset", "a"}, func(s *sample) { s.Dataset = []string{"a"} }},
+		{"alias", "", []string{"--model_name_or_path", "m"}, func(s *sample) { s.Model = "m" }},
+		{"pointer", "", []string{"--data_seed", "7"}, func(s *sample) { s.Run.Data = &seven }},
+		{"marshalled type", "", []string{"--colour", "blue"}, func(s *sample) { s.Colour = "blue" }},
+		{"last wins", "", []string{"--seed", "1", "--seed", "2"}, func(s *sample) { s.Run.Seed = 2 }},
+		{"bf16", "", []string{"--bf16=false"}, func(s *sample) { s.Compute = "float32" }},
+		{"bf16 agrees", "", []string{"--bf16", "--bnb_4bit_compute_dtype", "bfloat16"}, func(*sample) {}},
+		{"fp16 off", "fp16: false", nil, func(*sample) {}},
+		{
+			"file", "model: m\nlearning-rate: 1e-3\ndataset:\n  - 'a,b'\n  - c\nsave_strategy: no\ngroup_by_length: true\ndata_seed: 7\nseed: null\n", nil,
+			func(s *sample) {
+				s.Model, s.Run.Rate, s.Dataset, s.Strategy = "m", 1e-3, []string{"a,b", "c"}, "no"
+				s.Run.Group, s.Run.Data = true, &seven
+			},
+		},
+		{"file with a plain list", "dataset: a,b", nil, func(s *sample) { s.Dataset = []string{"a", "b"} }},
+		{"command line over alias in file", "model_name_or_path: f", []string{"--model", "m"}, func(s *sample) { s.Model = "m" }},
+		{"empty file", "# nothing\n", nil, func(*sample) {}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want := defaults()
+			c.want(&want)
+			got := defaults()
+			require.NoError(t, parse(t, &got, c.yaml, c.args...))
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+func TestWrong(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		yaml string
+		args []string
+		want string // a part of the error
+	}{
+		{"typing error", "", []string{"--lerning_rate", "1"}, "there is no option lerning_rate; did you mean learning_rate?"},
+		{"longer name", "", []string{"--learning_rate_max", "1"}, "did you mean learning_rate?"},
+		{"nothing like it", "", []string{"--qqqqqqqq", "1"}, "--help lists them"},
+		{"short", "", []string{"-x"}, "there is no option -x"},
+		{"no number", "", []string{"--learning_rate", "fast"}, `--learning_rate: "fast" is not a number`},
+		{"NaN", "", []string{"--learning_rate", "NaN"}, "is not a number"},
+		{"overflow", "", []string{"--learning_rate", "1e999"}, "too large"},
+		{"fraction", "", []string{"--max_steps", "1.5"}, "is not a whole number"},
+		{"negative", "", []string{"--seed", "-1"}, "whole number of 0 or more"},
+		{"no value", "", []string{"--learning_rate"}, "--learning_rate needs a value"},
+		{"bad boolean", "", []string{"--group_by_length=maybe"}, "neither true nor false"},
+		{"argument", "", []string{"train.jsonl"}, `"train.jsonl" belongs to no option`},
+		{"empty element", "", []string{"--dataset", "a,,b"}, "empty element"},
+		{"type's own error", "", []string{"--colour", "green"}, "--colour: neither red nor blue"},
+		{"two names", "", []string{"--model", "a", "--model_name_or_path", "b"}, "model and model_name_or_path are the same option"},
+		{"bf16 disagrees", "", []string{"--bf16", "--bnb_4bit_compute_dtype", "float32"}, "are the same option"},
+		{"fp16", "", []string{"--fp16"}, "use --bf16"},
+		{"missing file", "", []string{"--config", "/nowhere/run.yaml"}, "/nowhere/run.yaml"},
+		{"file: unknown", "model: m\nlora_rank: 3\nlerning_rate: 1", nil, "run.yaml:2: there is no option lora_rank"},
+		{"file: value", "model: m\nseed: x", nil, `run.yaml:2: seed: "x" is not`},
+		{"file: twice", "seed: 1\nseed: 2", nil, "seed"},
+		{"file: twice by dash", "max-steps: 1\nmax_steps: 2", nil, "run.yaml:2: max_steps is there a second time, after line 1"},
+		{"file: nested", "model:\n  name: x", nil, "run.yaml:1: model: neither a plain value nor a list"},
+		{"file: list for a number", "seed: [1]", nil, "a list is given"},
+		{"file: nested list", "dataset: [[a]]", nil, "no plain value"},
+		{"file: empty list", "dataset: []", nil, "the list is empty"},
+		{"file: no mapping", "- a\n- b", nil, "not a list of options"},
+		{"file: no YAML", "model: [a", nil, "not YAML"},
+		{"file: anchor", "model: &a m\nsave_strategy: *a", nil, "model: neither"},
+		{"file: not UTF-8", "model: \xff", nil, "UTF-8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := defaults()
+			err := parse(t, &got, c.yaml, c.args...)
+			require.ErrorContains(t, err, c.want)
+			assert.Equal(t, exit.Wrong, exit.CodeOf(t.Context(), err))
+			assert.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+func TestGiven(t *testing.T) {
+	var got sample
+	set, err := parseSet(t, &got, "seed: 3", "--model_name_or_path", "m")
+	require.NoError(t, err)
+	assert.True(t, set.Given("seed"))
+	assert.True(t, set.Given("model"))
+	assert.False(t, set.Given("learning_rate"))
+}
+
+// What YAML writes is what a file gives.
+func TestYAMLReadsBack(t *testing.T) {
+	seed := int64(-3)
+	want := defaults()
+	want.Model = "no: \"yes\" # 'x' \\ \u00e9 \u2028 <&>\n1e5"
+	want.Strategy = "no"
+	want.Dataset = []string{"a,b", "true", "", "~", " c "}
+	want.Run.Data = &seed
+	want.Run.Rate = 1e-07
+	want.Run.Group = true
+	set := New()
+	set.Add("Sample", &want)
+	var hidden struct {
+		H int `option:"hidden"`
+	}
+	set.AddHidden(&hidden)
+
+	text := set.YAML("made by a test")
+	assert.True(t, bytes.HasPrefix(text, []byte("# made by a test\nmodel: ")), "%s", text)
+	assert.NotContains(t, string(text), "hidden")
+	var got sample
+	other := New()
+	other.Add("Sample", &got)
+	require.NoError(t, other.readYAML("run.yaml", text), "%s", text)
+	assert.Equal(t, want, got, "%s", text)
+}
+
+func TestHelp(t *testing.T) {
+	got := defaults()
+	set := New()
+	set.Add("Sample", &got)
+	set.TranslatePrecision()
+	cmd := &cobra.Command{Use: "verb", Short: "does something"}
+	set.Bind(cmd)
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetArgs([]string{"--help"})
+	require.NoError(t, cmd.Execute())
+	for _, want := range []string{
+		"does something",
+		"\nSample:\n",
+		"--max_steps int                         how many [steps; default -1]\n",
+		"--learning_rate number                  the rate [default 0.0002]\n",
+		"the model [default none; also --model_name_or_path]\n",
+		"--config text",
+		"--bf16 bool",
+	} {
+		assert.Contains(t, out.String(), want)
+	}
+}
+
+func TestHiddenOptionsAreUnderstood(t *testing.T) {
+	var own struct {
+		A int `option:"a"`
+	}
+	var hidden struct {
+		B int `option:"b"`
+	}
+	set := New()
+	set.Add("Own", &own)
+	set.AddHidden(&hidden)
+	cmd := &cobra.Command{Use: "verb", RunE: func(*cobra.Command, []string) error { return nil }}
+	set.Bind(cmd)
+	cmd.SetArgs([]string{"--a=1", "--b=2"})
+	require.NoError(t, cmd.Execute())
+	assert.NotContains(t, set.help(cmd), "--b")
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"lora_r", "lora_alpha", "learning_rate", "model", "max_length"}
+	for wrong, want := range map[string]string{
+		"lora_rank": "lora_r", "lr": "", "modle": "model", "max_len": "max_length", "learn_rate": "learning_rate", "zzz": "",
+	} {
+		assert.Equal(t, want, Nearest(wrong, names), wrong)
+	}
+}
+
+func FuzzYAML(f *testing.F) {
+	for _, seed := range []string{
+		"model: m\nlearning_rate: 2e-4\n", "dataset: [a, 'b']\n", "dataset:\n  - a\n", "model: |\n  x\n", "- a", "a: &x [*x]",
+		"model: !!binary aGk=", "? a\n: b", "<<: *a", "model: \"\\x00\"", "---\nmodel: a\n---\nmodel: b", "%YAML 1.2\n---\n", "{model: a, seed: 1}", "seed: .inf", "model: 'a",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got := defaults()
+		set := New()
+		set.Add("Sample", &got)
+		set.TranslatePrecision()
+		if set.readYAML("run.yaml", data) != nil {
+			return
+		}
+		// What was read can be written and gives the same again, but for texts
+		// that only escaping makes too long.
+		text := set.YAML()
+		if len(text) > maxFile {
+			return
+		}
+		again := defaults()
+		other := New()
+		other.Add("Sample", &again)
+		require.NoError(t, other.readYAML("run.yaml", text), "%q", data)
+		require.Equal(t, got, again, "%q", data)
+	})
+}
+
+func TestDeepYAMLIsRefused(t *testing.T) {
+	for _, open := range []string{"[", "{", "- ", "a: {"} {
+		set := New()
+		require.Error(t, set.readYAML("run.yaml", bytes.Repeat([]byte(open), maxFile/len(open))), open)
+	}
+}

@@ -1,0 +1,98 @@
+package options
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// A Set is the options of one command. New makes one.
+type Set struct {
+	sections   []section
+	byName     map[string]*option // by every name
+	translated map[string]translation
+	config     string // the YAML file, "" for none
+}
+
+// A section is the options of one struct, under a title in help.
+type section struct {
+	title   string
+	options []*option
+}
+
+// New returns a set without options but for --config.
+func New() *Set {
+	return &Set{byName: map[string]*option{}, translated: map[string]translation{}}
+}
+
+// Add takes the options of the struct that target points to. It panics where
+// the struct cannot be one of options: an option of that name is there
+// already, or a field has a type that cannot be written in a line.
+func (s *Set) Add(title string, target any) { s.add(title, target, false) }
+
+// AddHidden takes options that the command understands and ignores: one run's
+// YAML file and command line then serve several commands.
+func (s *Set) AddHidden(target any) { s.add("", target, true) }
+
+func (s *Set) add(title string, target any, hidden bool) {
+	sec := section{title: title}
+	s.walk(reflect.ValueOf(target).Elem(), func(o *option) {
+		o.hidden = hidden
+		sec.options = append(sec.options, o)
+		for _, name := range append([]string{o.name}, o.aliases...) {
+			if s.byName[name] != nil {
+				panic(fmt.Sprintf("options: %s is there twice", name))
+			}
+			s.byName[name] = o
+		}
+	})
+	s.sections = append(s.sections, sec)
+}
+
+func (s *Set) walk(v reflect.Value, found func(*option)) {
+	for field, value := range v.Fields() {
+		name, tagged := field.Tag.Lookup("option")
+		switch {
+		case tagged:
+			kind := kindOf(field.Type)
+			o := &option{
+				name:     name,
+				help:     field.Tag.Get("help"),
+				unit:     field.Tag.Get("unit"),
+				bare:     field.Tag.Get("bare"),
+				value:    value,
+				fallback: textOf(value),
+			}
+			if aliases := field.Tag.Get("alias"); aliases != "" {
+				o.aliases = strings.Split(aliases, ",")
+			}
+			if kind == "bool" {
+				o.bare = "true"
+			}
+			found(o)
+		case field.Type.Kind() == reflect.Struct:
+			s.walk(value, found)
+		}
+	}
+}
+
+// Given says whether the command line or the file named the option.
+func (s *Set) Given(name string) bool {
+	o := s.byName[name]
+	if o == nil {
+		panic("options: there is no option " + name)
+	}
+	return o.source != fromDefault
+}
+
+// give sets what name stands for.
+func (s *Set) give(name, text string, from source) error {
+	if t, ok := s.translated[name]; ok {
+		option, value, err := t.meaning(text)
+		if err != nil || option == "" {
+			return err
+		}
+		return s.byName[option].give(name, value, from)
+	}
+	return s.byName[name].give(name, text, from)
+}

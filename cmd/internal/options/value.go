@@ -1,0 +1,114 @@
+package options
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+var listType = reflect.TypeFor[[]string]()
+
+// setText sets v, a field of a type that kindOf knows, from text.
+func setText(v reflect.Value, text string) error {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		v.SetBool(b)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
+		if err != nil {
+			return notNumber(text, "a whole number", err)
+		}
+		v.SetInt(n)
+	case reflect.Uint, reflect.Uint32, reflect.Uint64:
+		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
+		if err != nil {
+			return notNumber(text, "a whole number of 0 or more", err)
+		}
+		v.SetUint(n)
+	case reflect.Float32, reflect.Float64:
+		f, err := strconv.ParseFloat(text, v.Type().Bits())
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return notNumber(text, "a number", err)
+		}
+		v.SetFloat(f)
+	case reflect.Pointer:
+		p := reflect.New(v.Type().Elem())
+		if err := setText(p.Elem(), text); err != nil {
+			return err
+		}
+		v.Set(p)
+	default:
+		panic(fmt.Sprintf("options: no option can be a %v", v.Type()))
+	}
+	return nil
+}
+
+func notNumber(text, wanted string, err error) error {
+	if errors.Is(err, strconv.ErrRange) {
+		return fmt.Errorf("%q is too large", text)
+	}
+	return fmt.Errorf("%q is not %s", text, wanted)
+}
+
+// textOf is what setText would read back; a nil pointer is "".
+func textOf(v reflect.Value) string {
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		if v.Kind() == reflect.Pointer && v.IsNil() {
+			return ""
+		}
+		text, err := m.MarshalText()
+		if err != nil {
+			panic(fmt.Sprintf("options: a default cannot be written: %v", err))
+		}
+		return string(text)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return ""
+		}
+		return textOf(v.Elem())
+	case reflect.Float32, reflect.Float64:
+		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits())
+	case reflect.Slice:
+		return strings.Join(v.Interface().([]string), ",")
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// kindOf names a value's type for help and errors. It panics on a type that
+// cannot be an option.
+func kindOf(t reflect.Type) string {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return "name"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "bool"
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64:
+		return "int"
+	case reflect.Float32, reflect.Float64:
+		return "number"
+	case reflect.Pointer:
+		return kindOf(t.Elem())
+	}
+	if t == listType {
+		return "list"
+	}
+	panic(fmt.Sprintf("options: no option can be a %v", t))
+}

@@ -1,0 +1,177 @@
+package options
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// maxFile is the length in bytes that a YAML file of options may have. The
+// parser takes time by the square of how deep a hostile one is nested.
+const maxFile = 16 << 10
+
+// readFile gives the options that a YAML file names their values.
+func (s *Set) readFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return s.readYAML(path, data)
+}
+
+func (s *Set) readYAML(path string, data []byte) error {
+	if len(data) > maxFile {
+		return fmt.Errorf("%s: longer than %d bytes, which no file of options is", path, maxFile)
+	}
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return fmt.Errorf("%s: not a text in UTF-8", path)
+	}
+	body, err := parseYAML(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	seen := map[string]int{}
+	for _, pair := range body {
+		line := pair.Key.GetToken().Position.Line
+		at := func(err error) error { return fmt.Errorf("%s:%d: %w", path, line, err) }
+		name := canonical(pair.Key.GetToken().Value)
+		if before, ok := seen[name]; ok {
+			return at(fmt.Errorf("%s is there a second time, after line %d; keep one", name, before))
+		}
+		seen[name] = line
+		if _, ok := s.translated[name]; !ok && s.byName[name] == nil {
+			return at(s.unknown(name))
+		}
+		if err := s.giveNode(name, pair.Value); err != nil {
+			return at(err)
+		}
+	}
+	return nil
+}
+
+// parseYAML gives the pairs of a document that is one mapping, or nothing.
+func parseYAML(data []byte) (pairs []*ast.MappingValueNode, err error) {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		if detailed := yaml.Error(nil); errors.As(err, &detailed) && detailed.GetToken() != nil {
+			return nil, fmt.Errorf("line %d: not YAML: %s", detailed.GetToken().Position.Line, detailed.GetMessage())
+		}
+		return nil, fmt.Errorf("not YAML: %w", err)
+	}
+	for _, doc := range file.Docs {
+		switch body := doc.Body.(type) {
+		case nil, *ast.NullNode, *ast.CommentGroupNode:
+		case *ast.MappingNode:
+			pairs = append(pairs, body.Values...)
+		case *ast.MappingValueNode:
+			pairs = append(pairs, body)
+		default:
+			return nil, errors.New("not a list of options in the form `name: value`")
+		}
+	}
+	return pairs, nil
+}
+
+// giveNode gives an option the value that stands in a YAML file.
+func (s *Set) giveNode(name string, node ast.Node) error {
+	o := s.byName[name] // nil for a translated name
+	if sequence, ok := node.(*ast.SequenceNode); ok {
+		if o == nil || kindOf(o.value.Type()) != "list" && kindOf(o.value.Type()) != "text" {
+			return fmt.Errorf("%s: a list is given, but it has one value", name)
+		}
+		var texts []string
+		for _, element := range sequence.Values {
+			text, ok := scalar(element)
+			if !ok {
+				return fmt.Errorf("%s: an element of the list is no plain value", name)
+			}
+			texts = append(texts, text)
+		}
+		if len(texts) == 0 {
+			return fmt.Errorf("%s: the list is empty; leave the option out", name)
+		}
+		return o.giveAll(name, texts, fromFile, true)
+	}
+	if _, ok := node.(*ast.NullNode); ok {
+		return nil // as it is without the key
+	}
+	text, ok := scalar(node)
+	if !ok {
+		return fmt.Errorf("%s: neither a plain value nor a list of them", name)
+	}
+	return s.give(name, text, fromFile)
+}
+
+// scalar is the text of a node that is one value.
+func scalar(node ast.Node) (string, bool) {
+	switch node := node.(type) {
+	case *ast.StringNode:
+		return node.Value, true
+	case *ast.LiteralNode:
+		return node.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return node.GetToken().Value, true
+	}
+	return "", false
+}
+
+// YAML writes every option of the command with the value that its field has
+// now, under lines of comment. --config reads it back.
+func (s *Set) YAML(comments ...string) []byte {
+	var b bytes.Buffer
+	for _, line := range comments {
+		fmt.Fprintf(&b, "# %s\n", strings.ReplaceAll(line, "\n", " "))
+	}
+	for _, sec := range s.sections {
+		for _, o := range sec.options {
+			if !o.hidden {
+				fmt.Fprintf(&b, "%s: %s\n", o.name, yamlOf(o.value))
+			}
+		}
+	}
+	return b.Bytes()
+}
+
+// yamlOf quotes texts as JSON does, which YAML reads as it is meant.
+func yamlOf(v reflect.Value) string {
+	switch {
+	case v.Kind() == reflect.Pointer && v.IsNil(), v.Kind() == reflect.Slice && v.Len() == 0:
+		return "null"
+	case v.Kind() == reflect.Slice:
+		var quoted []string
+		for _, text := range v.Interface().([]string) {
+			quoted = append(quoted, quote(text))
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	switch kindOf(v.Type()) {
+	case "bool", "int", "number":
+		return textOf(v)
+	}
+	return quote(textOf(v))
+}
+
+func quote(text string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(text); err != nil {
+		panic(err) // a string always has a JSON form
+	}
+	return strings.TrimSpace(b.String())
+}

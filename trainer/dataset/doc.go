@@ -1,0 +1,11 @@
+// Package dataset turns files of records into what a trainer reads: token ids
+// and labels, in the order of the files.
+//
+// A file is read by what its name ends in (.jsonl, .json, .txt), its records
+// by their format: which fields they have and what the fields mean. Both are
+// tables (fileTypes, formats), and a new entry is a file of its own.
+//
+// What the ids and labels are is trl's SFTTrainer's definition, with two
+// differences: a long text is cut into pieces and not cut off, and
+// tokenizer.json alone says what a tokenizer is.
+package dataset

@@ -1,0 +1,158 @@
+package dataset
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+)
+
+// jsonArray reads the elements of one JSON array. It only finds where an
+// element ends; whether it is JSON is seen when it is parsed.
+func jsonArray(from io.Reader) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		s := arrayScanner{from: bufio.NewReaderSize(from, 1<<16), line: 1}
+		if err := s.open(); err != nil {
+			yield(record{line: s.line}, err)
+			return
+		}
+		for first := true; ; first = false {
+			more, err := s.next(first)
+			if err != nil {
+				yield(record{line: s.line}, err)
+				return
+			}
+			if !more || !yield(record{line: s.start, json: slices.Clone(s.element)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// An arrayScanner walks over the bytes of an array and counts lines.
+type arrayScanner struct {
+	from    *bufio.Reader
+	line    int    // of the byte read last
+	element []byte // the element found last, up to maxRecord bytes
+	start   int    // the line it begins in
+}
+
+var errArrayCut = errors.New("the file ends inside of its array; it is cut off")
+
+// open reads up to the array's beginning.
+func (s *arrayScanner) open() error {
+	if mark, _ := s.from.Peek(len(utf8Mark)); string(mark) == utf8Mark {
+		s.from.Discard(len(utf8Mark))
+	}
+	c, err := s.skip()
+	switch {
+	case err == io.EOF:
+		return errors.New("the file is empty; it must hold an array of records, [{…}, …]")
+	case err != nil:
+		return err
+	case c == '{':
+		return errors.New("the file begins with an object and not with an array, [{…}, …]; if it has a record in every line, name it .jsonl")
+	case c == 0:
+		return errNUL
+	case c != '[':
+		return fmt.Errorf("the file begins with %q and not with an array, [{…}, …]", c)
+	}
+	return nil
+}
+
+// next finds the next element, or the array's end.
+func (s *arrayScanner) next(first bool) (bool, error) {
+	c, err := s.skip()
+	if err != nil {
+		return false, cutOff(err)
+	}
+	if c == ']' {
+		switch c, err := s.skip(); {
+		case err == io.EOF:
+			return false, nil
+		case err != nil:
+			return false, err
+		default:
+			return false, fmt.Errorf("there is %q after the array's end; a file holds one array", c)
+		}
+	}
+	if !first {
+		if c != ',' {
+			return false, fmt.Errorf("there is %q where a comma or the array's end is due", c)
+		}
+		if c, err = s.skip(); err != nil {
+			return false, cutOff(err)
+		}
+	}
+	s.element, s.start = s.element[:0], s.line
+	return true, s.rest(c)
+}
+
+// rest takes an element from its first byte c to its end; the comma or
+// bracket after it stays unread.
+func (s *arrayScanner) rest(c byte) error {
+	depth, quoted, escaped := 0, false, false
+	for {
+		switch {
+		case c == 0:
+			return errNUL
+		case escaped:
+			escaped = false
+		case quoted:
+			quoted = c != '"'
+			escaped = c == '\\'
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth < 0 {
+				return fmt.Errorf("there is %q where a record is due", c)
+			}
+		}
+		if len(s.element) == maxRecord {
+			return fmt.Errorf("the record that begins in line %d is longer than %d bytes; cut it into several", s.start, maxRecord)
+		}
+		s.element = append(s.element, c)
+		if depth == 0 && !quoted {
+			peek, err := s.from.Peek(1)
+			if err != nil {
+				return cutOff(err)
+			}
+			if peek[0] == ',' || peek[0] == ']' {
+				return nil
+			}
+		}
+		var err error
+		if c, err = s.read(); err != nil {
+			return cutOff(err)
+		}
+	}
+}
+
+// skip gives the next byte that is not blank.
+func (s *arrayScanner) skip() (byte, error) {
+	for {
+		c, err := s.read()
+		if err != nil || c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			return c, err
+		}
+	}
+}
+
+func (s *arrayScanner) read() (byte, error) {
+	c, err := s.from.ReadByte()
+	if err == nil && c == '\n' {
+		s.line++
+	}
+	return c, err
+}
+
+func cutOff(err error) error {
+	if err == io.EOF {
+		return errArrayCut
+	}
+	return err
+}

@@ -1,0 +1,61 @@
+package dataset
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+)
+
+// jsonLines reads a JSON value from every line that is not blank.
+func jsonLines(from io.Reader) iter.Seq2[record, error] {
+	return linesUpTo(from, maxRecord)
+}
+
+func linesUpTo(from io.Reader, most int) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		lines := bufio.NewReaderSize(from, 1<<16)
+		var buffer []byte
+		for number := 1; ; number++ {
+			line, err := readLine(lines, buffer[:0], most)
+			buffer = line
+			if err != nil && err != io.EOF {
+				yield(record{line: number}, err)
+				return
+			}
+			if number == 1 {
+				line = bytes.TrimPrefix(line, []byte(utf8Mark))
+			}
+			line = bytes.Trim(line, " \t\r\n")
+			if bytes.IndexByte(line, 0) >= 0 {
+				yield(record{line: number}, errNUL)
+				return
+			}
+			if len(line) > 0 && !yield(record{line: number, json: slices.Clone(line)}, nil) {
+				return
+			}
+			if err == io.EOF {
+				return
+			}
+		}
+	}
+}
+
+var errNUL = errors.New("there is a NUL byte, so this is no text in UTF-8; convert the file")
+
+// readLine appends the next line to buffer. io.EOF comes with the last one.
+func readLine(from *bufio.Reader, buffer []byte, most int) ([]byte, error) {
+	for {
+		part, err := from.ReadSlice('\n')
+		if len(buffer)+len(part) > most {
+			return buffer, fmt.Errorf("the line is longer than %d bytes; cut the record into several", most)
+		}
+		buffer = append(buffer, part...)
+		if err != bufio.ErrBufferFull {
+			return buffer, err
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package dataset
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// A pretokenized record is used as it is, its labels too; without labels all
+// of it is trained on.
+var pretokenized = format{
+	name:   "pretokenized",
+	fields: []string{"input_ids"},
+	example: func(_ *worker, r record) (Example, error) {
+		ids, err := r.ids("input_ids", 0)
+		if err != nil {
+			return Example{}, err
+		}
+		if !r.has("labels") {
+			return Example{ids, slices.Clone(ids)}, nil
+		}
+		labels, err := r.ids("labels", Ignored)
+		if err != nil {
+			return Example{}, err
+		}
+		if len(labels) != len(ids) {
+			return Example{}, fmt.Errorf("there are %d input_ids but %d labels; every token needs one, %d where it is not trained on", len(ids), len(labels), Ignored)
+		}
+		return Example{ids, labels}, nil
+	},
+}
+
+// parseIDs reads a JSON array, already known to be valid JSON, of token ids.
+// An id is 0 or more; special is allowed besides.
+func parseIDs(array json.RawMessage, special int32) ([]int32, error) {
+	array = bytes.TrimSpace(array)
+	if len(array) < 2 || array[0] != '[' {
+		return nil, fmt.Errorf("it is %s, not an array of token ids", shown(array))
+	}
+	array = bytes.TrimSpace(array[1 : len(array)-1])
+	if len(array) == 0 {
+		return nil, nil
+	}
+	ids := make([]int32, 0, bytes.Count(array, []byte{','})+1)
+	for number := range bytes.SplitSeq(array, []byte{','}) {
+		number = bytes.TrimSpace(number)
+		id, err := strconv.ParseInt(string(number), 10, 32)
+		if err != nil || id < 0 && int32(id) != special {
+			return nil, fmt.Errorf("element %d is %s, which is no token id", len(ids), shown(number))
+		}
+		ids = append(ids, int32(id))
+	}
+	return ids, nil
+}

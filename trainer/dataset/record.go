@@ -1,0 +1,125 @@
+package dataset
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A record is one element of a file: a JSON object not parsed yet, or named texts.
+type record struct {
+	line   int    // where it begins, from 1
+	json   []byte // of an object; nil where texts are given
+	texts  map[string]string
+	fields map[string]json.RawMessage // of json, once parsed
+}
+
+func (r *record) size() int {
+	n := len(r.json)
+	for _, text := range r.texts {
+		n += len(text)
+	}
+	return n
+}
+
+// parse reads the object's fields, once. What a field holds is read where it
+// is asked for.
+func (r *record) parse() error {
+	if r.json == nil || r.fields != nil {
+		return nil
+	}
+	// encoding/json would put U+FFFD in place of what is not UTF-8.
+	if !utf8.Valid(r.json) {
+		return errors.New("the record is not UTF-8; convert the file")
+	}
+	err := json.Unmarshal(r.json, &r.fields)
+	if typeErr := (*json.UnmarshalTypeError)(nil); errors.As(err, &typeErr) || err == nil && r.fields == nil {
+		return fmt.Errorf("the record is %s, not a JSON object with named fields", shown(r.json))
+	}
+	if err != nil {
+		return fmt.Errorf("the record is not JSON: %w", err)
+	}
+	return nil
+}
+
+// has says whether the field is there and not null.
+func (r *record) has(name string) bool {
+	if _, ok := r.texts[name]; ok {
+		return true
+	}
+	raw, ok := r.fields[name]
+	return ok && string(raw) != "null"
+}
+
+func (r *record) hasAll(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return !r.has(name) })
+}
+
+// text reads a field that must be a text.
+func (r *record) text(name string) (string, error) {
+	if text, ok := r.texts[name]; ok {
+		return text, nil
+	}
+	raw, ok := r.fields[name]
+	if !ok {
+		return "", fmt.Errorf("the record has %s but no %q", r.names(), name)
+	}
+	var text string
+	if raw[0] != '"' {
+		return "", fmt.Errorf("%q is %s, not a text", name, shown(raw))
+	}
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", fmt.Errorf("%q: %w", name, err)
+	}
+	return text, nil
+}
+
+// ids reads a field that must be an array of token ids, or special.
+func (r *record) ids(name string, special int32) ([]int32, error) {
+	raw, ok := r.fields[name]
+	if !ok {
+		return nil, fmt.Errorf("the record has %s but no %q", r.names(), name)
+	}
+	ids, err := parseIDs(raw, special)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", name, err)
+	}
+	return ids, nil
+}
+
+// names lists the record's fields for an error.
+func (r *record) names() string {
+	names := slices.Sorted(maps.Keys(r.fields))
+	names = slices.AppendSeq(names, maps.Keys(r.texts))
+	if len(names) == 0 {
+		return "no fields"
+	}
+	const most = 12
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	for i, name := range names {
+		names[i] = shown([]byte(name))
+	}
+	return "the fields " + strings.Join(names, ", ")
+}
+
+// shown is the beginning of what stands in a file, fit for one line of an error.
+func shown(raw []byte) string {
+	const most = 40
+	s := string(raw[:min(len(raw), most)])
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(raw) > most {
+		s += "…"
+	}
+	return s
+}

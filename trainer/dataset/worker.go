@@ -1,0 +1,158 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"qlora/internal/tokenizer"
+)
+
+// A vocabulary is a tokenizer and what it puts around a text.
+type vocabulary struct {
+	tok    *tokenizer.Tokenizer
+	prefix []int32 // the post-processor's tokens in front
+	// The end-of-sequence token is appended as text, as trl does, so that what
+	// it does to the text before it (a token may swallow spaces) is the same.
+	// Where the tokenizer does not find it in a text, its id is appended.
+	eosText string
+	eosID   int32
+	hasEOS  bool
+}
+
+func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
+	v := &vocabulary{tok: tok, prefix: tok.Prefix()}
+	v.eosID, v.hasEOS = tok.EOS()
+	if text := tok.EOSToken(); v.hasEOS && text != "" {
+		if slices.Equal(tok.NewEncoder().Encode(nil, text, false), []int32{v.eosID}) {
+			v.eosText = text
+		}
+	}
+	return v
+}
+
+// A worker makes examples of records. It is one goroutine's own.
+type worker struct {
+	opt        Options
+	vocabulary *vocabulary
+	encoder    *tokenizer.Encoder
+}
+
+func newWorker(opt Options, v *vocabulary) *worker {
+	w := &worker{opt: opt, vocabulary: v}
+	if v != nil {
+		w.encoder = v.tok.NewEncoder()
+	}
+	return w
+}
+
+// made is what became of a record: no examples where nothing is left to train on.
+type made struct {
+	examples  []Example
+	truncated bool
+}
+
+// make tokenizes a record and cuts it to the longest sequence.
+func (w *worker) make(f *format, r record) (made, error) {
+	if err := r.parse(); err != nil {
+		return made{}, err
+	}
+	e, err := f.example(w, r)
+	if err != nil {
+		return made{}, err
+	}
+	if err := w.known(e); err != nil {
+		return made{}, err
+	}
+	limit := w.opt.MaxLength
+	if limit == 0 || len(e.IDs) <= limit {
+		return trainable(false, e), nil
+	}
+	if !f.pieces {
+		return trainable(true, Example{e.IDs[:limit:limit], e.Labels[:limit:limit]}), nil
+	}
+	ids := slices.Collect(slices.Chunk(e.IDs, limit))
+	labels := slices.Collect(slices.Chunk(e.Labels, limit))
+	pieces := make([]Example, len(ids))
+	for i := range ids {
+		pieces[i] = Example{ids[i], labels[i]}
+	}
+	return trainable(true, pieces...), nil
+}
+
+// known refuses ids and labels that the model has no entry for.
+func (w *worker) known(e Example) error {
+	size := w.opt.VocabularySize
+	if size == 0 {
+		return nil
+	}
+	for i := range e.IDs {
+		if id := max(e.IDs[i], e.Labels[i]); int(id) >= size {
+			return fmt.Errorf("token %d has id %d, but the model's vocabulary has %d entries; use the model's own tokenizer", i, id, size)
+		}
+	}
+	return nil
+}
+
+// trainable keeps the examples of a record that has something to train on. A
+// text's last piece stays even where it is a single token, so that no token
+// of the text is lost.
+func trainable(truncated bool, examples ...Example) made {
+	if slices.ContainsFunc(examples, func(e Example) bool { return e.Trained() > 0 }) {
+		return made{examples, truncated}
+	}
+	return made{truncated: truncated}
+}
+
+var errNoTokenizer = errors.New("text needs a tokenizer, and there is none; name a model folder with tokenizer.json")
+
+// text is an example of a text that is trained on as a whole.
+func (w *worker) text(text string) (Example, error) {
+	ids, err := w.closed(text, text)
+	return Example{ids, slices.Clone(ids)}, err
+}
+
+// pair is an example of a prompt and its completion, tokenized as one string.
+// The completion begins where the tokens of the prompt alone and those of the
+// whole differ: a token may span the border, and is then trained on.
+func (w *worker) pair(prompt, completion string) (Example, error) {
+	ids, err := w.closed(prompt+completion, completion)
+	if err != nil {
+		return Example{}, err
+	}
+	labels := slices.Clone(ids)
+	if w.opt.TrainOnInputs {
+		return Example{ids, labels}, nil
+	}
+	alone := w.encoder.Encode(slices.Clone(w.vocabulary.prefix), prompt, false)
+	for i := range min(len(alone), len(ids)) {
+		if alone[i] != ids[i] {
+			break
+		}
+		labels[i] = Ignored
+	}
+	return Example{ids, labels}, nil
+}
+
+// closed gives the tokens of text between the post-processor's tokens and the
+// end of the sequence, which is left away where ending, the last part of the
+// text, has it already.
+func (w *worker) closed(text, ending string) ([]int32, error) {
+	v := w.vocabulary
+	if v == nil {
+		return nil, errNoTokenizer
+	}
+	asID := v.hasEOS
+	if v.eosText != "" {
+		asID = false
+		if !strings.HasSuffix(ending, v.eosText) {
+			text += v.eosText
+		}
+	}
+	ids := w.encoder.Encode(slices.Clone(v.prefix), text, false)
+	if asID {
+		ids = append(ids, v.eosID)
+	}
+	return ids, nil
+}
