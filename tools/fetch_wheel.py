@@ -8,6 +8,7 @@ this machine's processor and glibc; its SHA-256 must be one of those given, so t
 or not at all.
 """
 
+import base64
 import configparser
 import hashlib
 import html
@@ -43,9 +44,19 @@ def index_url():
     return config.get("global", "index-url", fallback="https://pypi.org/simple")
 
 
+def public(url):
+    """The address without a user's name and password."""
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
 def download(url, accept="*/*"):
+    headers = {"Accept": accept, "User-Agent": "fetch_wheel/1"}
+    address = urllib.parse.urlsplit(url)
+    if address.username is not None:
+        login = f"{urllib.parse.unquote(address.username)}:{urllib.parse.unquote(address.password or '')}"
+        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
     context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
-    request = urllib.request.Request(url, headers={"Accept": accept, "User-Agent": "fetch_wheel/1"})
+    request = urllib.request.Request(public(url), headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as response:
         body = response.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:
@@ -105,7 +116,7 @@ def main():
         for path in unpack(wheel, directory):
             print(path)
     except (Refused, OSError, ValueError, KeyError, zipfile.BadZipFile) as reason:
-        sys.exit(f"fetch_wheel: {project} {version}: {reason}")
+        sys.exit(f"fetch_wheel: {project} {version} from {public(index_url())}: {reason}")
 
 
 if __name__ == "__main__":
