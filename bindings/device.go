@@ -29,8 +29,9 @@ type Device interface {
 	// UseScratch hands over the memory that Scratch and LossScratch asked for.
 	UseScratch(workspace, loss Tensor)
 
-	// Write copies src into t, Read copies t into dst; both wait for what was
-	// enqueued before. The lengths must be t.Bytes().
+	// Write copies src into t behind what was enqueued before; src may be used
+	// again at once. Read waits for all of it and copies t into dst. The
+	// lengths must be t.Bytes().
 	Write(t Tensor, src []byte) error
 	Read(dst []byte, t Tensor) error
 	// Quantize fills dst from the host's [out, in] elements of the given type,
