@@ -1,4 +1,4 @@
-"""Writes targets.json and configs/*.json: what PEFT itself picks and writes.
+"""Writes targets.json, configs/ and adapter/: what PEFT itself picks and writes.
 
     python generate.py        (torch, transformers and peft; made with peft 0.21.2, transformers 5.23)
 """
@@ -108,6 +108,25 @@ def main():
     }
     for name, config in configs.items():
         config.save_pretrained(HERE / "configs" / name)
+    adapter()
+
+
+def adapter():
+    """A folder that PEFT wrote: element i of the n-th tensor, by name, is n + i / 256."""
+    config = AutoConfig.for_model(
+        **MODELS["llama"], hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, vocab_size=32,
+    )
+    tuned = peft.get_peft_model(
+        AutoModelForCausalLM.from_config(config),
+        peft.LoraConfig(r=2, lora_alpha=3, lora_dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"],
+                        task_type="CAUSAL_LM"),
+    )
+    factors = sorted((n, p) for n, p in tuned.named_parameters() if "lora_" in n)
+    for n, (_, p) in enumerate(factors):
+        p.data = (n + torch.arange(p.numel()) / 256).reshape(p.shape)
+    tuned.save_pretrained(HERE / "adapter")
+    (HERE / "adapter" / "README.md").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+package lora
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"qlora/bindings"
+	"qlora/internal/atomicfile"
+	"qlora/internal/safetensors"
+)
+
+// WeightsFile is the name of an adapter's tensors in its folder.
+const WeightsFile = "adapter_model.safetensors"
+
+// keyPrefix is what PEFT puts before a module's name.
+const keyPrefix = "base_model.model."
+
+// Load fills every A and B from a PEFT folder. The file must hold exactly their
+// tensors, in their shapes, in F32, BF16 or F16.
+func (a *Adapters) Load(dev bindings.Device, dir string) error {
+	path := filepath.Join(dir, WeightsFile)
+	file, err := safetensors.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, other := os.Stat(filepath.Join(dir, "adapter_model.bin")); other == nil {
+			return fmt.Errorf("%s holds adapter_model.bin, a pickle file, which can run any program and is not read; save the adapter with safetensors", dir)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the adapter's tensors: %w", err)
+	}
+	defer file.Close()
+	if err := a.load(dev, file); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
+	// All is checked before the first value is written.
+	known := map[string]bool{}
+	for _, f := range a.factors {
+		known[keyPrefix+f.name] = true
+	}
+	for _, name := range file.Names() {
+		if !known[name] {
+			return fmt.Errorf("tensor %q belongs to none of the adapters that %s asks for on this model", name, ConfigFile)
+		}
+	}
+	for i := range a.factors {
+		f := &a.factors[i]
+		t, ok := file.Tensor(keyPrefix + f.name)
+		if !ok {
+			return fmt.Errorf("tensor %q is missing", keyPrefix+f.name)
+		}
+		if want := []int{f.value.Rows, f.value.Cols}; !slices.Equal(t.Shape, want) {
+			return fmt.Errorf("tensor %q has shape %v; this model and %s ask for %v", keyPrefix+f.name, t.Shape, ConfigFile, want)
+		}
+		if t.DType != safetensors.F32 && t.DType != safetensors.BF16 && t.DType != safetensors.F16 {
+			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", keyPrefix+f.name, t.DType)
+		}
+	}
+	for i := range a.factors {
+		f := &a.factors[i]
+		t, _ := file.Tensor(keyPrefix + f.name)
+		dtype, err := bindings.ParseDType(string(t.DType))
+		if err != nil {
+			return err
+		}
+		x := make([]float32, f.value.Len())
+		decode(x, t.Data, dtype)
+		if err := f.write(dev, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Save writes adapter_config.json and adapter_model.safetensors (float32) into
+// dir as PEFT does. Each file appears whole or not at all.
+func (a *Adapters) Save(dev bindings.Device, dir string) error {
+	config, err := a.Config.Marshal()
+	if err != nil {
+		return err
+	}
+	entries := make([]safetensors.Entry, len(a.factors))
+	for i := range a.factors {
+		f := &a.factors[i]
+		entries[i] = safetensors.Entry{
+			Name: keyPrefix + f.name, DType: safetensors.F32, Shape: []int{f.value.Rows, f.value.Cols},
+			Write: func(out io.Writer) error {
+				data, err := f.read(dev)
+				if err != nil {
+					return err
+				}
+				_, err = out.Write(data)
+				return err
+			},
+		}
+	}
+	if err := safetensors.Write(filepath.Join(dir, WeightsFile), entries, map[string]string{"format": "pt"}); err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(filepath.Join(dir, ConfigFile), config, 0o644)
+}

@@ -1,0 +1,205 @@
+package lora
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/nn"
+)
+
+// hostMemory is a device of nothing but memory.
+type hostMemory struct{ *bindings.Dry }
+
+func (hostMemory) Allocate(b *bindings.Block) error {
+	words := make([]uint64, (b.Bytes+7)/8)
+	b.Base = unsafe.Pointer(unsafe.SliceData(words))
+	return nil
+}
+
+func bytesOf(t bindings.Tensor) []byte {
+	return unsafe.Slice((*byte)(t.Address()), t.Bytes())
+}
+
+func (hostMemory) Write(t bindings.Tensor, src []byte) error { copy(bytesOf(t), src); return nil }
+func (hostMemory) Read(dst []byte, t bindings.Tensor) error  { copy(dst, bytesOf(t)); return nil }
+
+func (hostMemory) Copy(dst, src bindings.Tensor) {
+	x := make([]float32, src.Len())
+	decode(x, bytesOf(src), src.DType)
+	copy(bytesOf(dst), encode(x, dst.DType))
+}
+
+// newAdapters has the shapes of the model that testdata/adapter was made on.
+func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bindings.Memory, bindings.Device) {
+	t.Helper()
+	var all []*nn.Projection
+	var picked []string
+	for layer := range 2 {
+		for _, p := range []struct {
+			name    string
+			out, in int
+			picked  bool
+		}{
+			{"self_attn.q_proj", 16, 16, true},
+			{"self_attn.k_proj", 8, 16, false},
+			{"self_attn.v_proj", 8, 16, true},
+			{"mlp.down_proj", 16, 24, true},
+		} {
+			x := &nn.Projection{}
+			x.Name = fmt.Sprintf("model.layers.%d.%s", layer, p.name)
+			x.Weight.Out, x.Weight.In = p.out, p.in
+			all = append(all, x)
+			if p.picked {
+				picked = append(picked, x.Name)
+			}
+		}
+	}
+	mem := bindings.NewMemory()
+	a := attach(all, picked, mem.Arena(bindings.Adapters), dtype, cfg)
+	require.Len(t, a.factors, 12)
+	return a, mem, hostMemory{bindings.NewDry(nil)}
+}
+
+func values(t *testing.T, dev bindings.Device, x bindings.Tensor) []float32 {
+	t.Helper()
+	data := make([]byte, x.Bytes())
+	require.NoError(t, dev.Read(data, x))
+	out := make([]float32, x.Len())
+	decode(out, data, x.DType)
+	return out
+}
+
+// TestFolderOfPEFT loads what PEFT wrote, where element i of the n-th tensor by
+// name is n + i/256, saves it and finds the same bytes.
+func TestFolderOfPEFT(t *testing.T) {
+	const dir = "testdata/adapter"
+	cfg, err := ReadConfig(dir)
+	require.NoError(t, err)
+	a, mem, dev := newAdapters(t, bindings.F32, cfg)
+	require.NoError(t, mem.Commit(dev))
+	require.NoError(t, a.Load(dev, dir))
+
+	byName := slices.Clone(a.factors)
+	slices.SortFunc(byName, func(x, y factor) int { return cmp.Compare(x.name, y.name) })
+	for n, f := range byName {
+		for i, got := range values(t, dev, f.value) {
+			require.Equal(t, float32(n)+float32(i)/256, got, "%s element %d", f.name, i)
+		}
+	}
+
+	out := t.TempDir()
+	require.NoError(t, a.Save(dev, out))
+	want, err := os.ReadFile(filepath.Join(dir, WeightsFile))
+	require.NoError(t, err)
+	got, err := os.ReadFile(filepath.Join(out, WeightsFile))
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	again, err := ReadConfig(out)
+	require.NoError(t, err)
+	assert.Equal(t, cfg, again)
+}
+
+// TestMastersAreSaved has a device of bfloat16: what is saved are the float32
+// masters, and what is loaded reaches both.
+func TestMastersAreSaved(t *testing.T) {
+	a, mem, dev := newAdapters(t, bindings.BF16, Config{R: 2, Alpha: 3, Init: InitRandom, Targets: Targets{Names: []string{"q_proj"}}})
+	var params []bindings.Param
+	for _, f := range a.factors {
+		params = append(params, bindings.Param{
+			Name: f.name, Value: f.value, Master: mem.Arena(bindings.Optimizer).New(bindings.F32, f.value.Rows, f.value.Cols),
+		})
+	}
+	require.Error(t, a.UseMasters(params[1:]))
+	require.NoError(t, a.UseMasters(params))
+	require.NoError(t, mem.Commit(dev))
+	require.NoError(t, a.Init(dev, 5))
+	dir := t.TempDir()
+	require.NoError(t, a.Save(dev, dir))
+
+	b, mem, dev2 := newAdapters(t, bindings.F32, a.Config)
+	require.NoError(t, mem.Commit(dev2))
+	require.NoError(t, b.Load(dev2, dir))
+	for i, f := range b.factors {
+		saved := values(t, dev2, f.value)
+		require.Equal(t, values(t, dev, params[i].Master), saved, f.name)
+		rounded := values(t, dev, params[i].Value)
+		require.NotEqual(t, saved, rounded, "random float32 numbers are no bfloat16 numbers")
+		for j, x := range saved {
+			require.InDelta(t, x, rounded[j], math.Abs(float64(x))/256, "%s element %d", f.name, j)
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	header := func(edit func(tensors map[string]any)) []byte {
+		tensors := map[string]any{}
+		at := 0
+		a, _, _ := newAdapters(t, bindings.F32, Config{R: 2})
+		for _, f := range a.factors {
+			n := 4 * f.value.Len()
+			tensors[keyPrefix+f.name] = map[string]any{"dtype": "F32", "shape": []int{f.value.Rows, f.value.Cols}, "data_offsets": []int{at, at + n}}
+			at += n
+		}
+		edit(tensors)
+		text, err := json.Marshal(tensors)
+		require.NoError(t, err)
+		file := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
+		return append(file, make([]byte, at)...)
+	}
+	const q = keyPrefix + "model.layers.0.self_attn.q_proj.lora_A.weight"
+	set := func(name, key string, value any) func(map[string]any) {
+		return func(tensors map[string]any) { tensors[name].(map[string]any)[key] = value }
+	}
+	for name, c := range map[string]struct {
+		file []byte
+		want string
+	}{
+		"transposed":  {header(set(q, "shape", []int{16, 2})), "has shape [16 2]"},
+		"flat":        {header(set(q, "shape", []int{32})), "has shape [32]"},
+		"integers":    {header(set(q, "dtype", "I32")), "element type I32"},
+		"renamed":     {header(func(m map[string]any) { m[q+"x"] = m[q]; delete(m, q) }), "belongs to none of the adapters"},
+		"beyond":      {header(set(q, "data_offsets", []int{1 << 40, 1<<40 + 128})), WeightsFile},
+		"truncated":   {header(func(map[string]any) {})[:2000], WeightsFile},
+		"long header": {binary.LittleEndian.AppendUint64(nil, 1<<60), WeightsFile},
+		"empty":       {nil, WeightsFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, WeightsFile), c.file, 0o644))
+			a, mem, dev := newAdapters(t, bindings.F32, Config{R: 2})
+			require.NoError(t, mem.Commit(dev))
+			err := a.Load(dev, dir)
+			require.Error(t, err)
+			assert.ErrorContains(t, err, c.want)
+			for _, f := range a.factors {
+				require.Zero(t, values(t, dev, f.value)[0], "nothing is written before all is checked")
+			}
+		})
+	}
+	t.Run("pickle", func(t *testing.T) {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "adapter_model.bin"), nil, 0o644))
+		a, _, dev := newAdapters(t, bindings.F32, Config{R: 2})
+		assert.ErrorContains(t, a.Load(dev, dir), "pickle")
+	})
+	t.Run("missing", func(t *testing.T) {
+		cfg, err := ReadConfig("testdata/adapter")
+		require.NoError(t, err)
+		a, mem, dev := newAdapters(t, bindings.F32, cfg)
+		require.NoError(t, mem.Commit(dev))
+		a.factors = append(a.factors, factor{name: "model.layers.2.self_attn.q_proj.lora_A.weight", value: a.factors[0].value, master: a.factors[0].master})
+		assert.ErrorContains(t, a.Load(dev, "testdata/adapter"), "is missing")
+	})
+}
