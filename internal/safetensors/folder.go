@@ -1,0 +1,194 @@
+package safetensors
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// The names that Hugging Face gives a folder's weights.
+const (
+	SingleFile = "model.safetensors"
+	IndexFile  = "model.safetensors.index.json"
+)
+
+// A Folder is a model folder's open weights: one File, or the shards that an index
+// names. Its methods are a File's.
+type Folder struct {
+	shards  []*File
+	home    map[string]*File // by tensor
+	nameSet []string         // sorted
+}
+
+// OpenFolder opens the weights in dir: model.safetensors or, without it, the shards
+// of model.safetensors.index.json, which must lie in dir and hold the tensors that
+// the index says. Weights as Python pickles (pytorch_model.bin) are refused: reading
+// one may run any program.
+func OpenFolder(dir string) (*Folder, error) {
+	single, err := Open(filepath.Join(dir, SingleFile))
+	if err == nil {
+		return folderOf(single), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	path := filepath.Join(dir, IndexFile)
+	text, err := readBounded(path, maxHeader)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noWeights(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	weightMap, err := parseIndex(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return openShards(dir, weightMap)
+}
+
+func folderOf(f *File) *Folder {
+	folder := &Folder{shards: []*File{f}, home: map[string]*File{}, nameSet: f.Names()}
+	for _, name := range f.Names() {
+		folder.home[name] = f
+	}
+	return folder
+}
+
+// parseIndex reads an index and gives the shard of each tensor.
+func parseIndex(text []byte) (map[string]string, error) {
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		return nil, err
+	}
+	if len(index.WeightMap) == 0 {
+		return nil, errors.New("no weight_map: which file holds which tensor is not said")
+	}
+	for name, shard := range index.WeightMap {
+		// Links are followed, since that is how the Hub's cache is made of; names
+		// that leave the folder are not.
+		if !filepath.IsLocal(shard) {
+			return nil, fmt.Errorf("tensor %q lies in %q, which is outside the folder", name, shard)
+		}
+	}
+	return index.WeightMap, nil
+}
+
+func openShards(dir string, weightMap map[string]string) (*Folder, error) {
+	folder := &Folder{home: make(map[string]*File, len(weightMap)), nameSet: slices.Sorted(maps.Keys(weightMap))}
+	if err := folder.open(dir, weightMap); err != nil {
+		_ = folder.Close()
+		return nil, err
+	}
+	return folder, nil
+}
+
+func (f *Folder) open(dir string, weightMap map[string]string) error {
+	open := map[string]*File{}
+	for _, name := range f.nameSet {
+		shard := weightMap[name]
+		file, ok := open[shard]
+		if !ok {
+			var err error
+			if file, err = Open(filepath.Join(dir, shard)); err != nil {
+				return err
+			}
+			open[shard] = file
+			f.shards = append(f.shards, file)
+		}
+		if _, ok := file.Tensor(name); !ok {
+			return fmt.Errorf("%s: tensor %q should be in %s and is not", filepath.Join(dir, IndexFile), name, shard)
+		}
+		f.home[name] = file
+	}
+	return nil
+}
+
+// noWeights says what is wrong with a folder that has neither file.
+func noWeights(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return err
+	}
+	for _, pattern := range []string{"pytorch_model*.bin*", "*.pth", "*.pt", "*.bin", "*.ckpt"} {
+		if found, _ := filepath.Glob(filepath.Join(escapeGlob(dir), pattern)); len(found) > 0 {
+			return fmt.Errorf("%s: weights are only there as %s, a Python pickle, which is not read because it may run any program; convert them to safetensors", dir, filepath.Base(found[0]))
+		}
+	}
+	return fmt.Errorf("%s: neither %s nor %s is there: %w", dir, SingleFile, IndexFile, fs.ErrNotExist)
+}
+
+// escapeGlob quotes what Glob would take for a pattern.
+func escapeGlob(path string) string {
+	var quoted []rune
+	for _, r := range path {
+		if slices.Contains([]rune(`*?[\`), r) {
+			quoted = append(quoted, '\\')
+		}
+		quoted = append(quoted, r)
+	}
+	return string(quoted)
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("more than %d bytes", limit)
+	}
+	return text, nil
+}
+
+// Tensor is the tensor called name, and whether there is one.
+func (f *Folder) Tensor(name string) (Tensor, bool) {
+	file, ok := f.home[name]
+	if !ok {
+		return Tensor{}, false
+	}
+	return file.Tensor(name)
+}
+
+// Names are the tensors' names, sorted. They are shared: not to be changed.
+func (f *Folder) Names() []string { return f.nameSet }
+
+// Metadata is that of the first shard.
+func (f *Folder) Metadata() map[string]string { return f.shards[0].Metadata() }
+
+// Where says for a message where the tensor called name lies.
+func (f *Folder) Where(name string) string {
+	if file, ok := f.home[name]; ok {
+		return file.Where(name)
+	}
+	return fmt.Sprintf("tensor %q", name)
+}
+
+// Release takes t's pages out of the resident memory, as a File's does.
+func (f *Folder) Release(t Tensor) {
+	if file, ok := f.home[t.Name]; ok {
+		file.Release(t)
+	}
+}
+
+// Close unmaps every shard.
+func (f *Folder) Close() error {
+	var all []error
+	for _, shard := range f.shards {
+		all = append(all, shard.Close())
+	}
+	return errors.Join(all...)
+}
