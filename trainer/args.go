@@ -1,0 +1,110 @@
+package trainer
+
+// Args are the settings of a run, under the names of Hugging Face's
+// TrainingArguments. The tags are read by the command line: the option's name,
+// its other names, its unit and one line of help. The zero value is not usable;
+// start from [DefaultArgs].
+type Args struct {
+	OutputDir  string `option:"output_dir" help:"folder for the adapter, its checkpoints and the logs"`
+	LoggingDir string `option:"logging_dir" help:"folder for TensorBoard events; default: runs in the output folder"`
+
+	Epochs           float64 `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; a part of one is allowed"`
+	MaxSteps         int     `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it decides instead of num_train_epochs"`
+	BatchSize        int     `option:"per_device_train_batch_size" unit:"sequences" help:"sequences in a micro-batch"`
+	EvalBatchSize    int     `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences in a micro-batch of evaluation"`
+	Accumulation     int     `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches whose gradients make one optimizer step"`
+	LearningRate     float64 `option:"learning_rate" help:"the largest learning rate"`
+	Schedule         string  `option:"lr_scheduler_type" help:"linear, cosine, constant or constant_with_warmup"`
+	WarmupSteps      float64 `option:"warmup_steps" unit:"steps" help:"steps in which the learning rate grows from 0; below 1 it is a share of all steps"`
+	WarmupRatio      float64 `option:"warmup_ratio" help:"share of all steps in which the learning rate grows from 0; warmup_steps decides where both are given"`
+	WeightDecay      float64 `option:"weight_decay" help:"decoupled weight decay of everything trained but norms and biases"`
+	AdamBeta1        float64 `option:"adam_beta1" help:"decay of AdamW's first moment"`
+	AdamBeta2        float64 `option:"adam_beta2" help:"decay of AdamW's second moment"`
+	AdamEpsilon      float64 `option:"adam_epsilon" help:"AdamW's epsilon"`
+	MaxGradNorm      float64 `option:"max_grad_norm" help:"norm that all gradients together are clipped to; 0: not clipped"`
+	Optimizer        string  `option:"optim" help:"adamw_torch or adamw_torch_fused, which are the same here"`
+	Seed             uint64  `option:"seed" help:"seed of the adapters, of dropout and of the order of the records"`
+	DataSeed         *uint64 `option:"data_seed" help:"seed of the order of the records; not given: that of seed"`
+	GroupByLength    bool    `option:"group_by_length" help:"put records of similar length into one batch"`
+	SamplingStrategy string  `option:"train_sampling_strategy" help:"random, sequential or group_by_length"`
+
+	LoggingSteps   float64 `option:"logging_steps" unit:"steps" help:"steps between log rows; below 1 it is a share of all steps"`
+	SaveStrategy   string  `option:"save_strategy" help:"when checkpoints are written: steps, epoch or no"`
+	SaveSteps      float64 `option:"save_steps" unit:"steps" help:"steps between checkpoints; below 1 it is a share of all steps"`
+	SaveTotalLimit int     `option:"save_total_limit" unit:"checkpoints" help:"checkpoints that are kept, the oldest go; 0: all"`
+	EvalStrategy   string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when eval_dataset is evaluated: steps, epoch or no"`
+	EvalSteps      float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1 it is a share of all steps; 0: logging_steps"`
+	Resume         string  `option:"resume_from_checkpoint" bare:"true" help:"a checkpoint folder to go on from; without a value the newest whole one in output_dir"`
+
+	GradientCheckpointing bool   `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
+	Recompute             string `option:"recompute" help:"what backward computes again instead of keeping it: auto (as little as fits), none, mlp or layer"`
+	ReportTo              string `option:"report_to" help:"where log rows go besides metrics.jsonl: tensorboard or none"`
+}
+
+// DefaultArgs are Hugging Face's defaults, and the QLoRA recipe's where the two
+// differ: learning rate 2e-4 and a log row every 10 steps.
+func DefaultArgs() Args {
+	return Args{
+		OutputDir:        "trainer_output",
+		Epochs:           3,
+		MaxSteps:         -1,
+		BatchSize:        8,
+		EvalBatchSize:    8,
+		Accumulation:     1,
+		LearningRate:     2e-4,
+		Schedule:         "linear",
+		AdamBeta1:        0.9,
+		AdamBeta2:        0.999,
+		AdamEpsilon:      1e-8,
+		MaxGradNorm:      1,
+		Optimizer:        "adamw_torch",
+		Seed:             42,
+		SamplingStrategy: SampleRandom,
+		LoggingSteps:     10,
+		SaveStrategy:     strategySteps,
+		SaveSteps:        500,
+		EvalStrategy:     strategyNo,
+		Recompute:        RecomputeAuto,
+		ReportTo:         "none",
+	}
+}
+
+// The values of Args.SaveStrategy and Args.EvalStrategy.
+const (
+	strategyNo    = "no"
+	strategySteps = "steps"
+	strategyEpoch = "epoch"
+)
+
+// The values of Args.SamplingStrategy.
+const (
+	SampleRandom        = "random"
+	SampleSequential    = "sequential"
+	SampleGroupByLength = "group_by_length"
+)
+
+// RecomputeAuto is the value of Args.Recompute that keeps as much as fits.
+const RecomputeAuto = "auto"
+
+// ResumeNewest is the value of Args.Resume that means the newest whole
+// checkpoint in the output folder, or a fresh start where there is none.
+const ResumeNewest = "true"
+
+// sampling is the order that the two names of the option ask for together.
+func (a *Args) sampling() string {
+	if a.GroupByLength {
+		return SampleGroupByLength
+	}
+	return a.SamplingStrategy
+}
+
+// orderSeed is the seed of the order of the records.
+func (a *Args) orderSeed() uint64 {
+	if a.DataSeed != nil {
+		return *a.DataSeed
+	}
+	return a.Seed
+}
+
+// resumes reports whether a checkpoint is asked for.
+func (a *Args) resumes() bool { return a.Resume != "" && a.Resume != "false" }

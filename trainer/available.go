@@ -1,0 +1,87 @@
+package trainer
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// availableMemory is how many bytes of main memory a process can still take: what
+// the kernel calls available, and no more than the control group allows. 0 where
+// neither is known.
+func availableMemory() int64 {
+	free := memAvailable("/proc/meminfo")
+	if left := controlGroupLeft("/sys/fs/cgroup", "/proc/self/cgroup"); left > 0 && (free == 0 || left < free) {
+		free = left
+	}
+	return free
+}
+
+// memAvailable reads the kernel's MemAvailable, in bytes.
+func memAvailable(path string) int64 {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
+		if rest, ok := strings.CutPrefix(s.Text(), "MemAvailable:"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// controlGroupLeft is what the tightest of the process's control groups
+// (version 2) leaves, in bytes: its memory.max less what is in use and cannot be
+// dropped. 0: no limit.
+func controlGroupLeft(root, self string) int64 {
+	b, err := os.ReadFile(self)
+	if err != nil {
+		return 0
+	}
+	_, group, ok := strings.Cut(strings.TrimSpace(string(b)), "0::")
+	if !ok {
+		return 0
+	}
+	least := int64(0)
+	for dir := filepath.Join(root, group); strings.HasPrefix(dir, root); dir = filepath.Dir(dir) {
+		limit, used := readNumber(filepath.Join(dir, "memory.max")), readNumber(filepath.Join(dir, "memory.current"))
+		if limit > 0 {
+			left := max(1, limit-used+inactiveFile(filepath.Join(dir, "memory.stat")))
+			if least == 0 || left < least {
+				least = left
+			}
+		}
+	}
+	return least
+}
+
+// inactiveFile is the page cache that a control group gives up first, in bytes.
+func inactiveFile(path string) int64 {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
+		if rest, ok := strings.CutPrefix(s.Text(), "inactive_file "); ok {
+			n, _ := strconv.ParseInt(rest, 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// readNumber is the number that a file consists of, 0 where it is another word
+// ("max") or there is no file.
+func readNumber(path string) int64 {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	return n
+}

@@ -1,0 +1,47 @@
+package trainer
+
+import "math"
+
+// A cadence says after which optimizer steps a run logs, evaluates and saves,
+// as Trainer's DefaultFlowCallback does.
+type cadence struct {
+	length             Length
+	log, eval, save    int // steps between them
+	evalWhen, saveWhen string
+}
+
+func newCadence(a *Args, l Length) cadence {
+	c := cadence{length: l, evalWhen: a.EvalStrategy, saveWhen: a.SaveStrategy}
+	c.log = interval(a.LoggingSteps, l.Steps)
+	c.save = interval(a.SaveSteps, l.Steps)
+	c.eval = c.log
+	if a.EvalSteps > 0 {
+		c.eval = interval(a.EvalSteps, l.Steps)
+	}
+	return c
+}
+
+// interval turns a setting into steps: below 1 it is a share of the run.
+func interval(setting float64, steps int) int {
+	if setting < 1 {
+		return max(1, int(math.Ceil(float64(steps)*setting)))
+	}
+	return int(setting)
+}
+
+// due is what follows a step.
+type due struct{ log, eval, save bool }
+
+// after is what follows the step-th optimizer step of the run, from 1. The last
+// step is evaluated and saved wherever steps are counted, whether or not they
+// divide; a step that ends an epoch (the last one ends the epoch it is in) is
+// where strategy epoch acts.
+func (c *cadence) after(step int) due {
+	last := step >= c.length.Steps
+	epoch := last || step%c.length.StepsInEpoch == 0
+	return due{
+		log:  step%c.log == 0,
+		eval: c.evalWhen == strategySteps && (last || step%c.eval == 0) || c.evalWhen == strategyEpoch && epoch,
+		save: c.saveWhen == strategySteps && (last || step%c.save == 0) || c.saveWhen == strategyEpoch && epoch,
+	}
+}

@@ -1,0 +1,54 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+)
+
+// evaluate logs eval_loss as Trainer computes it: the mean over records of the
+// mean over the tokens of the record's batch. Batches that no loss falls on do
+// not count. It stops where ctx is cancelled.
+func (r *loop) evaluate(ctx context.Context) error {
+	start := time.Now()
+	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
+	sum, records := 0.0, 0
+	for i := 0; i < len(order); i += size {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		indices := order[i:min(i+size, len(order))]
+		b := batchOf(r.EvalSet, indices)
+		if b.Predicted() == 0 {
+			continue
+		}
+		if err := r.layout.model.Evaluate(r.Device, b); err != nil {
+			return fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+		}
+		stats, err := r.layout.model.Stats(r.Device)
+		if err != nil {
+			return fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+		}
+		// The reference drops batches that are not finite too, and shows a model
+		// that has diverged as sound; we stop.
+		if !finite(stats.Loss) {
+			return notFinite("evaluation loss", stats.Loss, r.at.Step, r.checkpoint)
+		}
+		sum += stats.Loss / float64(b.Predicted()) * float64(len(indices))
+		records += len(indices)
+	}
+	took := time.Since(start).Seconds()
+	return r.log(Record{
+		EvalLoss:             number(sum / float64(records)),
+		EvalRuntime:          rounded(took, 4),
+		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
+		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),
+	}, nil)
+}
+
+// rounded is x with that many decimals, as Hugging Face logs what it measures.
+func rounded(x float64, decimals int) *Number {
+	scale := math.Pow10(decimals)
+	return number(math.Round(x*scale) / scale)
+}

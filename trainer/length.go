@@ -1,0 +1,48 @@
+package trainer
+
+import "math"
+
+// Length is how long a run is, in the units that a loop counts in.
+type Length struct {
+	Records      int // in the dataset
+	Batches      int // micro-batches in an epoch
+	Accumulation int // micro-batches in a window; the last of an epoch may have fewer
+	StepsInEpoch int // optimizer steps in an epoch
+	Steps        int // optimizer steps in the run
+	Epochs       int // epochs that are begun
+}
+
+// NewLength is Trainer's set_initial_training_values: the last batch and the
+// last window of an epoch may be partial, and an epoch's share is rounded up to
+// whole steps.
+func NewLength(a *Args, records int) Length {
+	l := Length{Records: records, Accumulation: a.Accumulation}
+	l.Batches = ceilDiv(records, a.BatchSize)
+	l.StepsInEpoch = max(1, ceilDiv(l.Batches, a.Accumulation))
+	if a.MaxSteps > 0 {
+		l.Steps = a.MaxSteps
+		l.Epochs = ceilDiv(l.Steps, l.StepsInEpoch)
+		return l
+	}
+	l.Steps = int(math.Ceil(a.Epochs * float64(l.StepsInEpoch)))
+	l.Epochs = int(math.Ceil(a.Epochs))
+	return l
+}
+
+// Window is the range [from, to) of an epoch's micro-batches that step (counted
+// from 0 in the epoch) accumulates.
+func (l *Length) Window(step int) (from, to int) {
+	return step * l.Accumulation, min((step+1)*l.Accumulation, l.Batches)
+}
+
+// Epoch is the position after a run's first steps optimizer steps, in epochs.
+func (l *Length) Epoch(steps int) float64 {
+	if steps == 0 {
+		return 0
+	}
+	epoch, step := (steps-1)/l.StepsInEpoch, (steps-1)%l.StepsInEpoch
+	_, batches := l.Window(step)
+	return float64(epoch) + float64(batches)/float64(l.Batches)
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

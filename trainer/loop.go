@@ -1,0 +1,231 @@
+package trainer
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"qlora/bindings"
+)
+
+// loop is a run under way.
+type loop struct {
+	*Trainer
+	at         progress
+	state      *State
+	order      *order
+	epochOrder []int // of the epoch that the next step is in
+	outputs    outputs
+	checkpoint string // the newest one that is known to be whole
+
+	began  time.Time // less the seconds that the run took before it was resumed
+	tokens int64     // trained on since the last log row
+	busy   time.Duration
+}
+
+// Train trains: it loads the base, takes the memory that was planned, and leaves
+// in the output folder what a run leaves there. It can be called once. When ctx
+// is cancelled it finishes the step it is in, saves a checkpoint and returns
+// [ErrInterrupted].
+func (t *Trainer) Train(ctx context.Context) (err error) {
+	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
+		return err
+	}
+	if err := t.layout.memory.Commit(t.Device); err != nil {
+		return err
+	}
+	defer t.layout.memory.Close()
+	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence)}
+	if err := r.load(); err != nil {
+		return err
+	}
+	r.began = time.Now().Add(-time.Duration(r.at.Seconds * float64(time.Second)))
+	r.outputs = append(outputs{new(metrics), new(lossPlot)}, t.Outputs...)
+	defer func() {
+		if stopErr := r.outputs.Stop(r.state, err); err == nil {
+			err = stopErr
+		}
+	}()
+	if err := r.outputs.Start(r.begin()); err != nil {
+		return err
+	}
+	if err := r.steps(ctx); err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+func (r *loop) begin() *Begin {
+	plan := r.Plan()
+	return &Begin{
+		OutputDir: r.Args.OutputDir, Device: plan.Device, Plan: plan.Bytes, Recompute: plan.Recompute.String(),
+		Length: r.length, Trainable: plan.Trainable, Step: r.at.Step, Resumed: r.from, State: r.state,
+	}
+}
+
+// steps takes all optimizer steps that are left.
+func (r *loop) steps(ctx context.Context) error {
+	if r.at.EvaluationDue {
+		after := r.cadence.after(r.at.Step)
+		after.log = false // the row was written before the evaluation began
+		if err := r.follow(ctx, after, nil); err != nil {
+			return err
+		}
+	}
+	for r.at.Step < r.length.Steps {
+		if ctx.Err() != nil {
+			return r.interrupted()
+		}
+		row, err := r.step()
+		if err != nil {
+			return err
+		}
+		if err := r.follow(ctx, r.cadence.after(r.at.Step), row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step takes one optimizer step and gives the log row that it would make.
+func (r *loop) step() (*Record, error) {
+	start := time.Now()
+	inEpoch := r.at.Step % r.length.StepsInEpoch
+	if inEpoch == 0 {
+		r.at.EpochDraws = r.order.draws
+		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
+	}
+	rate := r.schedule.Rate(r.at.Step)
+	w := newWindow(r.TrainSet, r.epochOrder, r.Args.BatchSize, &r.length, inEpoch)
+	loss, norm, err := r.optimize(&w, rate)
+	if err != nil {
+		return nil, err
+	}
+	r.at.Step++
+	r.at.Tokens += int64(w.tokens)
+	r.at.PendingLoss += loss
+	r.at.PendingSteps++
+	r.state.GlobalStep, r.state.Epoch = r.at.Step, Number(r.length.Epoch(r.at.Step))
+	r.state.TotalFLOs = Number(r.flopsPerToken() * float64(r.at.Tokens))
+	r.tokens += int64(w.tokens)
+	r.busy += time.Since(start)
+	speed := float64(r.tokens) / max(r.busy.Seconds(), 1e-9)
+	left := r.busy / time.Duration(r.at.PendingSteps) * time.Duration(r.length.Steps-r.at.Step)
+	r.outputs.Step(Progress{Step: r.at.Step, Steps: r.length.Steps, Loss: loss, TokensPerSecond: speed, Left: left})
+	return &Record{GradNorm: number(norm), LearningRate: number(rate)}, nil
+}
+
+// optimize accumulates the gradients of a window and moves the parameters by
+// them. Where the loss or the norm is not finite it leaves them alone.
+func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error) {
+	m, dev := r.layout.model, r.Device
+	for _, p := range r.layout.params {
+		dev.Zero(p.Grad)
+	}
+	for _, b := range w.batches {
+		// A micro-batch that no loss falls on has no gradient, but its random
+		// numbers are its own.
+		if b.Predicted() > 0 {
+			random := bindings.Random{Train: true, Seed: r.Args.Seed, Step: r.at.MicroBatch}
+			if err := m.Train(dev, b, w.scale(), random); err != nil {
+				return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
+			}
+		}
+		r.at.MicroBatch++
+	}
+	dev.GradNorm(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
+	stats, err := m.Stats(dev)
+	if err != nil {
+		return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
+	}
+	var clip [8]byte
+	if err := dev.Read(clip[:], r.layout.clip); err != nil {
+		return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
+	}
+	norm = float64(math.Float32frombits(binary.LittleEndian.Uint32(clip[:])))
+	switch {
+	case !finite(stats.Loss):
+		return 0, 0, notFinite("loss", stats.Loss, r.at.Step+1, r.checkpoint)
+	case !finite(norm):
+		return 0, 0, notFinite("gradient norm", norm, r.at.Step+1, r.checkpoint)
+	}
+	dev.AdamW(&bindings.AdamW{
+		Params: r.layout.params, LR: rate, Beta1: r.Args.AdamBeta1, Beta2: r.Args.AdamBeta2, Eps: r.Args.AdamEpsilon,
+		WeightDecay: r.Args.WeightDecay, Step: r.at.Step + 1, Clip: r.layout.clip,
+	})
+	return stats.Loss, norm, nil
+}
+
+// follow does what is due after a step: a log row, an evaluation, a checkpoint,
+// in this order.
+func (r *loop) follow(ctx context.Context, after due, row *Record) error {
+	if after.log {
+		if err := r.logStep(row); err != nil {
+			return err
+		}
+	}
+	if after.eval {
+		if !r.at.EvaluationDue {
+			r.order.evaluated()
+		}
+		r.at.EvaluationDue = true
+		if err := r.evaluate(ctx); err != nil {
+			if ctx.Err() != nil {
+				return r.interrupted()
+			}
+			return err
+		}
+		r.at.EvaluationDue = false
+	}
+	if after.save {
+		if err := r.save(); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil && r.at.Step < r.length.Steps {
+		return r.interrupted()
+	}
+	return nil
+}
+
+// interrupted saves where the run stands, unless that was just done.
+func (r *loop) interrupted() error {
+	if r.checkpoint != CheckpointDir(r.Args.OutputDir, r.at.Step) || r.at.EvaluationDue {
+		if err := r.save(); err != nil {
+			return err
+		}
+	}
+	return ErrInterrupted
+}
+
+// logStep writes the row of the steps since the last one.
+func (r *loop) logStep(row *Record) error {
+	row.Loss = number(r.at.PendingLoss / float64(r.at.PendingSteps))
+	r.at.TotalLoss += r.at.PendingLoss
+	r.at.PendingLoss, r.at.PendingSteps = 0, 0
+	speed := Number(float64(r.tokens) / max(r.busy.Seconds(), 1e-9))
+	r.tokens, r.busy = 0, 0
+	return r.log(*row, &speed)
+}
+
+func (r *loop) log(record Record, speed *Number) error {
+	record.Step, record.Epoch = r.at.Step, r.state.Epoch
+	r.state.LogHistory = append(r.state.LogHistory, record)
+	return r.outputs.Log(Row{Record: record, TokensPerSecond: speed, MemoryBytes: r.layout.memory.Plan().Total()})
+}
+
+// flopsPerToken is Kaplan et al.'s 6 operations a weight and token (2020), over
+// the linear layers and their adapters: the number that Hugging Face reports.
+func (r *loop) flopsPerToken() float64 {
+	n := 0
+	for _, p := range r.layout.model.Projections() {
+		n += p.Weight.Out * p.Weight.In
+		if p.Adapter != nil {
+			n += p.Adapter.A.Len() + p.Adapter.B.Len()
+		}
+	}
+	return 6 * float64(n)
+}

@@ -1,0 +1,129 @@
+package trainer
+
+import (
+	"image/color"
+	"io"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"qlora/internal/atomicfile"
+)
+
+// lossFile is the picture of a run's losses.
+const lossFile = "loss.png"
+
+// maxPlotPoints is what a line is thinned out to: a picture has no more columns
+// to show.
+const maxPlotPoints = 2000
+
+// smoothing is the weight of the past in the thick line's exponential mean.
+const smoothing = 0.9
+
+// lossPlot draws loss.png when a run stops: the logged losses thin, their
+// exponential mean thick, evaluations as points.
+type lossPlot struct {
+	NoOutput
+	dir string
+}
+
+func (l *lossPlot) Start(b *Begin) error {
+	l.dir = b.OutputDir
+	return nil
+}
+
+func (l *lossPlot) Stop(s *State, _ error) error {
+	var raw, eval plotter.XYs
+	for _, r := range s.LogHistory {
+		if r.Loss != nil {
+			raw = append(raw, plotter.XY{X: float64(r.Step), Y: float64(*r.Loss)})
+		}
+		if r.EvalLoss != nil {
+			eval = append(eval, plotter.XY{X: float64(r.Step), Y: float64(*r.EvalLoss)})
+		}
+	}
+	if len(raw)+len(eval) == 0 {
+		return nil
+	}
+	return drawLoss(filepath.Join(l.dir, lossFile), raw, eval)
+}
+
+func drawLoss(path string, raw, eval plotter.XYs) error {
+	p := plot.New()
+	sans := font.Font{Typeface: "Liberation", Variant: "Sans"}
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = "Loss", "optimizer step", "loss per predicted token (nats)"
+	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
+		size := f.Size
+		*f = sans
+		f.Size = size
+	}
+	p.Legend.Top = true
+	p.Add(plotter.NewGrid())
+	// NRGBA: plot takes colours with alpha unmultiplied.
+	for _, l := range []struct {
+		name  string
+		xys   plotter.XYs
+		width vg.Length
+		color color.NRGBA
+	}{
+		{"training", thin(raw), 1, color.NRGBA{R: 31, G: 119, B: 180, A: 90}},
+		{"training, smoothed", thin(smooth(raw)), 2.5, color.NRGBA{R: 31, G: 119, B: 180, A: 255}},
+	} {
+		if len(l.xys) == 0 {
+			continue
+		}
+		line, err := plotter.NewLine(l.xys)
+		if err != nil {
+			return err
+		}
+		line.Width, line.Color = l.width, l.color
+		p.Add(line)
+		p.Legend.Add(l.name, line)
+	}
+	if len(eval) > 0 {
+		points, err := plotter.NewScatter(eval)
+		if err != nil {
+			return err
+		}
+		points.GlyphStyle = draw.GlyphStyle{Color: color.NRGBA{R: 214, G: 39, B: 40, A: 255}, Radius: 3.5, Shape: draw.CircleGlyph{}}
+		p.Add(points)
+		p.Legend.Add("evaluation", points)
+	}
+	picture, err := p.WriterTo(9*vg.Inch, 5*vg.Inch, "png")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, 0o644, func(w io.Writer) error {
+		_, err := picture.WriteTo(w)
+		return err
+	})
+}
+
+// smooth is the exponential mean of the points so far, without the bias of
+// starting from nothing.
+func smooth(xys plotter.XYs) plotter.XYs {
+	out := make(plotter.XYs, len(xys))
+	mean, weight := 0.0, 0.0
+	for i, p := range xys {
+		mean = smoothing*mean + (1-smoothing)*p.Y
+		weight = smoothing*weight + (1 - smoothing)
+		out[i] = plotter.XY{X: p.X, Y: mean / weight}
+	}
+	return out
+}
+
+func thin(xys plotter.XYs) plotter.XYs {
+	every := ceilDiv(len(xys), maxPlotPoints)
+	if every <= 1 {
+		return xys
+	}
+	var out plotter.XYs
+	for i := 0; i < len(xys); i += every {
+		out = append(out, xys[i])
+	}
+	return out
+}

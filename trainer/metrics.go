@@ -1,0 +1,84 @@
+package trainer
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"qlora/internal/atomicfile"
+)
+
+// metricsFile has one JSON object a logged step.
+const metricsFile = "metrics.jsonl"
+
+// metrics appends to metrics.jsonl. A resumed run first takes the rows away that
+// lie beyond its checkpoint, because they come again.
+type metrics struct {
+	NoOutput
+	file *os.File
+}
+
+func (m *metrics) Start(b *Begin) (err error) {
+	path := filepath.Join(b.OutputDir, metricsFile)
+	if err := cutMetrics(path, b.Step); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	m.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	return err
+}
+
+func (m *metrics) Log(r Row) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.file.Write(append(b, '\n')) // one write: a line is there or is not
+	return err
+}
+
+func (m *metrics) Stop(*State, error) error {
+	if m.file == nil {
+		return nil
+	}
+	return errors.Join(m.file.Sync(), m.file.Close())
+}
+
+// cutMetrics keeps the whole rows of the steps up to step; a row that ends a run
+// goes in any case. Step 0 is a fresh start, which keeps nothing.
+func cutMetrics(path string, step int) error {
+	old, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	return atomicfile.Write(path, 0o644, func(w io.Writer) error {
+		if step == 0 {
+			return nil
+		}
+		lines := bufio.NewReader(old)
+		for {
+			line, err := lines.ReadBytes('\n')
+			if err == io.EOF {
+				return nil // a line without its end was cut off by a kill
+			}
+			if err != nil {
+				return err
+			}
+			var row Row
+			if json.Unmarshal(bytes.TrimSpace(line), &row) != nil || row.Step > step || row.TrainRuntime != nil {
+				continue
+			}
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
+		}
+	})
+}

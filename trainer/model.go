@@ -1,0 +1,71 @@
+package trainer
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+	"qlora/internal/safetensors"
+	"qlora/lora"
+	"qlora/nn"
+)
+
+// A Model is what a run trains: a base, how it is held, and the adapters on it.
+// It is a description; weights are read when a [Trainer] trains.
+type Model struct {
+	Name     string              // of the base, for the adapter's configuration and the model card
+	Config   *nn.Config          //
+	Base     *safetensors.Folder // the weights; nil is enough for a plan
+	Quantize *bindings.QuantizeOptions
+	Lora     *lora.Config // nil: the base's own weights are trained
+	Adapter  string       // folder of the adapter to start from; "": a new one
+}
+
+// OpenModel reads the config.json of a Hugging Face folder and maps its weights.
+func OpenModel(dir string) (*Model, error) {
+	config, err := nn.ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	base, err := safetensors.OpenFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{Name: filepath.Clean(dir), Config: config, Base: base}, nil
+}
+
+// LoadIn4Bit makes the linear layers be held in 4-bit NF4 with double
+// quantization, as the QLoRA paper does.
+func (m *Model) LoadIn4Bit() {
+	m.Quantize = &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}
+}
+
+// ApplyLora puts adapters on the model; only they are trained.
+func (m *Model) ApplyLora(c lora.Config) { m.Lora = &c }
+
+// Close unmaps the weights.
+func (m *Model) Close() error {
+	if m.Base == nil {
+		return nil
+	}
+	return m.Base.Close()
+}
+
+// Method is the run's kind as the command line calls it: qlora, lora or full.
+func (m *Model) Method() string {
+	switch {
+	case m.Lora == nil:
+		return "full"
+	case m.Quantize != nil:
+		return "qlora"
+	}
+	return "lora"
+}
+
+func (m *Model) validate() error {
+	if m.Lora == nil && m.Quantize != nil {
+		return fmt.Errorf("4-bit weights cannot be trained themselves: use method qlora, or full without quantization")
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"math"
+)
+
+// ErrInterrupted is Train's error when its context was cancelled: the run saved
+// a checkpoint first and can be resumed from it. It is a [context.Canceled].
+var ErrInterrupted = fmt.Errorf("the run was interrupted after a checkpoint was saved: %w", context.Canceled)
+
+// notFinite is the error of a step, from 1, whose loss or gradient norm is no
+// number. The step was not taken. checkpoint is the newest one, "" where there is
+// none.
+func notFinite(what string, value float64, step int, checkpoint string) error {
+	name := "infinite"
+	if math.IsNaN(value) {
+		name = "NaN"
+	}
+	back := "no checkpoint was saved before it"
+	if checkpoint != "" {
+		back = "the last good checkpoint is " + checkpoint
+	}
+	return fmt.Errorf("step %d: the %s is %s, so training stopped; %s. A lower --learning_rate or a longer --warmup_steps may help", step, what, name, back)
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

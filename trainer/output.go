@@ -1,0 +1,92 @@
+package trainer
+
+import (
+	"errors"
+	"time"
+
+	"qlora/bindings"
+)
+
+// An Output receives what a run reports: the console, metrics.jsonl, a plot. A
+// run calls it from one goroutine, in this order: Start, then Step, Log and
+// Saved as they come, Stop at the end whatever happened. An error of Start or
+// Log stops the run. Embed [NoOutput] to implement a part.
+type Output interface {
+	Start(*Begin) error
+	Step(Progress)
+	Log(Row) error
+	Saved(dir string, step int) error
+	Stop(*State, error) error
+}
+
+// Begin is what is known of a run before its first step.
+type Begin struct {
+	OutputDir string
+	Device    bindings.Info
+	Plan      bindings.Plan
+	Recompute string
+	Length    Length
+	Trainable int64  // parameters that are trained
+	Step      int    // steps done before: above 0 in a resumed run
+	Resumed   string // the checkpoint folder that the run goes on from
+	State     *State // with the rows logged before
+}
+
+// Progress is told after every optimizer step.
+type Progress struct {
+	Step            int
+	Steps           int
+	Loss            float64
+	TokensPerSecond float64
+	Left            time.Duration // to the end of training, at the pace of this run
+}
+
+// A Row is a line of metrics.jsonl: a row of log_history and what is measured of
+// the machine.
+type Row struct {
+	Record
+	TokensPerSecond *Number `json:"tokens_per_second,omitempty"` // trained on since the last row, prompts included
+	MemoryBytes     int64   `json:"memory_bytes"`                // that the run holds on its device
+}
+
+// NoOutput ignores everything.
+type NoOutput struct{}
+
+func (NoOutput) Start(*Begin) error       { return nil } // nothing to open
+func (NoOutput) Step(Progress)            {}
+func (NoOutput) Log(Row) error            { return nil }
+func (NoOutput) Saved(string, int) error  { return nil }
+func (NoOutput) Stop(*State, error) error { return nil }
+
+// outputs are several outputs as one. Each is called even where another fails.
+type outputs []Output
+
+func (o outputs) Start(b *Begin) error {
+	return o.each(func(o Output) error { return o.Start(b) })
+}
+
+func (o outputs) Step(p Progress) {
+	for _, one := range o {
+		one.Step(p)
+	}
+}
+
+func (o outputs) Log(r Row) error {
+	return o.each(func(o Output) error { return o.Log(r) })
+}
+
+func (o outputs) Saved(dir string, step int) error {
+	return o.each(func(o Output) error { return o.Saved(dir, step) })
+}
+
+func (o outputs) Stop(s *State, err error) error {
+	return o.each(func(o Output) error { return o.Stop(s, err) })
+}
+
+func (o outputs) each(call func(Output) error) error {
+	var all []error
+	for _, one := range o {
+		all = append(all, call(one))
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,136 @@
+package trainer
+
+import (
+	"fmt"
+
+	"qlora/bindings"
+	"qlora/lora"
+	"qlora/nn"
+	"qlora/trainer/dataset"
+)
+
+// A Plan is what a run takes of a device's memory, to the byte. It is found by
+// walking the code that trains, on a device that computes nothing; the trainer
+// takes its memory from the same plan.
+type Plan struct {
+	Device    bindings.Info
+	Bytes     bindings.Plan
+	Recompute nn.Recompute
+	Trainable int64 // parameters that are trained
+	Fits      bool  // in the limit that was given
+}
+
+// NewPlan plans a run. limit is how many bytes the device has for it, 0 where
+// that is not known. Without records (train is nil) every sequence is maxLength
+// tokens long. The error is about the model or the settings: that a run does not
+// fit is no error here.
+func NewPlan(model *Model, a Args, train, eval []dataset.Example, maxLength int, profile bindings.Profile, limit int64) (*Plan, error) {
+	if err := a.Validate(); err != nil {
+		return nil, err
+	}
+	shapes := fullBatches(&a, maxLength)
+	if train != nil {
+		shapes = largestBatches(&a, NewLength(&a, len(train)), train, eval)
+	}
+	l, err := layOut(model, &a, shapes, profile, limit)
+	if err != nil {
+		return nil, err
+	}
+	return l.plan(profile, limit), nil
+}
+
+// A layout is a model with its adapters and everything that training it needs,
+// each with its place in a memory that is planned but not taken.
+type layout struct {
+	memory   *bindings.Memory
+	model    *nn.Model
+	adapters *lora.Adapters // nil: the weights themselves are trained
+	params   []bindings.Param
+	clip     bindings.Tensor // GradNorm's Out
+}
+
+// layOut plans with the recompute policy that the settings name. With auto it is
+// the first that fits the limit, from the fastest to the smallest; the smallest
+// where none does.
+func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, limit int64) (*layout, error) {
+	policies := []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer}
+	switch {
+	case a.GradientCheckpointing:
+		policies = policies[2:]
+	case a.Recompute != RecomputeAuto:
+		policy, err := nn.ParseRecompute(a.Recompute)
+		if err != nil {
+			return nil, err
+		}
+		policies = []nn.Recompute{policy}
+	}
+	var l *layout
+	for _, policy := range policies {
+		var err error
+		if l, err = layOutWith(model, policy, shapes, profile); err != nil {
+			return nil, err
+		}
+		if limit <= 0 || l.memory.Plan().Total() <= limit {
+			break
+		}
+	}
+	return l, nil
+}
+
+func layOutWith(model *Model, policy nn.Recompute, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
+	l := &layout{memory: bindings.NewMemory()}
+	info := profile.Info()
+	var err error
+	l.model, err = nn.New(model.Config, model.Base, nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Recompute: policy}, l.memory, info)
+	if err != nil {
+		return nil, err
+	}
+	if model.Lora != nil {
+		if l.adapters, err = lora.Attach(l.model, l.memory, *model.Lora); err != nil {
+			return nil, err
+		}
+	}
+	l.params = l.model.Parameters()
+	if l.adapters != nil {
+		if err := l.adapters.UseMasters(l.params); err != nil {
+			return nil, err
+		}
+	}
+	l.clip = l.memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
+	l.model.Prepare(profile, shapes)
+	return l, nil
+}
+
+func (l *layout) plan(profile bindings.Profile, limit int64) *Plan {
+	p := &Plan{Device: profile.Info(), Bytes: l.memory.Plan(), Recompute: l.model.Options.Recompute}
+	for _, param := range l.params {
+		p.Trainable += int64(param.Value.Len())
+	}
+	p.Fits = limit <= 0 || p.Bytes.Total() <= limit
+	return p
+}
+
+// refusal is the sentence about a run that does not fit: how much it takes, how
+// much there is, and what would fit.
+func refusal(model *Model, a Args, train, eval []dataset.Example, took int64, profile bindings.Profile, limit int64) error {
+	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
+	a.GradientCheckpointing, a.Recompute = false, "layer"
+	for {
+		plan, err := NewPlan(model, a, train, eval, 0, profile, limit)
+		if err != nil {
+			return err
+		}
+		if plan.Fits {
+			return fmt.Errorf("%s; it would fit (%s) with --recompute layer --per_device_train_batch_size %d --gradient_accumulation_steps %d",
+				short, Bytes(plan.Bytes.Total()), a.BatchSize, a.Accumulation)
+		}
+		if a.BatchSize == 1 {
+			return fmt.Errorf("%s; even one sequence at a time with --recompute layer needs %s: use a shorter --max_length, a smaller --lora_r or a smaller model",
+				short, Bytes(plan.Bytes.Total()))
+		}
+		// The same number of sequences in a step, in smaller pieces.
+		smaller := a.BatchSize / 2
+		a.Accumulation, a.BatchSize = ceilDiv(a.BatchSize*a.Accumulation, smaller), smaller
+		a.EvalBatchSize = min(a.EvalBatchSize, smaller)
+	}
+}

@@ -1,0 +1,62 @@
+package trainer
+
+import (
+	"path/filepath"
+	"time"
+
+	"qlora/internal/atomicfile"
+)
+
+// finish logs the last row and writes what a run leaves in its output folder.
+// The row is Trainer's: the mean loss is over all steps, also those before the
+// run was resumed.
+func (r *loop) finish() error {
+	took := r.seconds()
+	samples := float64(r.length.Records) * r.Args.Epochs
+	if r.Args.MaxSteps > 0 {
+		samples = float64(r.length.Steps * r.Args.BatchSize * r.Args.Accumulation)
+	}
+	flops := r.state.TotalFLOs
+	err := r.log(Record{
+		TotalFLOs:             &flops,
+		TrainLoss:             number((r.at.TotalLoss + r.at.PendingLoss) / float64(r.length.Steps)),
+		TrainRuntime:          rounded(took, 4),
+		TrainSamplesPerSecond: rounded(samples/took, 3),
+		TrainStepsPerSecond:   rounded(float64(r.length.Steps)/took, 3),
+	}, nil)
+	if err != nil {
+		return err
+	}
+	dir := r.Args.OutputDir
+	if err := r.writeModel(dir); err != nil {
+		return err
+	}
+	if err := atomicfile.WriteFile(filepath.Join(dir, "README.md"), r.modelCard(), 0o644); err != nil {
+		return err
+	}
+	r.state.control(false, true)
+	return atomicfile.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644)
+}
+
+// writeModel writes the adapter, or the trained model, and what lies beside it.
+func (r *loop) writeModel(dir string) error {
+	var err error
+	if a := r.layout.adapters; a != nil {
+		err = a.Save(r.Device, dir)
+	} else {
+		err = r.layout.model.Save(r.Device, dir)
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range r.Files {
+		if err := atomicfile.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seconds is how long the run has taken so far, with the time before it was
+// resumed.
+func (r *loop) seconds() float64 { return time.Since(r.began).Seconds() }

@@ -1,0 +1,85 @@
+package trainer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// load fills the memory: the base, the adapters, and, in a resumed run, what the
+// checkpoint has.
+func (r *loop) load() error {
+	if err := r.layout.model.Load(r.Device, r.Model.Base, r.Loading); err != nil {
+		return err
+	}
+	if a := r.layout.adapters; a != nil {
+		var err error
+		if r.Model.Adapter != "" {
+			err = a.Load(r.Device, r.Model.Adapter)
+		} else {
+			err = a.Init(r.Device, r.Args.Seed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.resume == nil {
+		r.at = progress{Version: progressVersion, Identity: newIdentity(&r.Args, r.Model.Method(), r.TrainSet)}
+		return r.Device.Sync()
+	}
+	return r.restore()
+}
+
+// restore puts the run where its checkpoint was made.
+func (r *loop) restore() error {
+	r.at = *r.resume
+	old, err := readState(filepath.Join(r.from, stateFile))
+	if err != nil {
+		return err
+	}
+	r.state.LogHistory = old.LogHistory
+	r.state.GlobalStep, r.state.Epoch = r.at.Step, Number(r.length.Epoch(r.at.Step))
+	r.state.TotalFLOs = Number(r.flopsPerToken() * float64(r.at.Tokens))
+	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
+		return err
+	}
+	if r.at.Step%r.length.StepsInEpoch != 0 {
+		r.order.restore(r.at.EpochDraws)
+		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
+	}
+	r.order.restore(r.at.Draws)
+	r.checkpoint = r.from
+	return r.Device.Sync()
+}
+
+// save makes a checkpoint of where the run stands, and deletes the oldest ones.
+func (r *loop) save() error {
+	r.at.Draws = r.order.draws
+	r.at.Seconds = r.seconds()
+	r.state.control(true, r.at.Step == r.length.Steps)
+	defer r.state.control(false, r.at.Step == r.length.Steps)
+	dir, err := writeCheckpoint(r.Args.OutputDir, r.at.Step, func(dir string) error {
+		if err := r.writeModel(dir); err != nil {
+			return err
+		}
+		where, err := r.at.encode()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, progressFile), where, 0o644); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
+			return err
+		}
+		return saveOptimizer(r.Device, r.layout.params, filepath.Join(dir, optimizerFile))
+	})
+	if err != nil {
+		return err
+	}
+	r.checkpoint = dir
+	if err := rotate(r.Args.OutputDir, r.Args.SaveTotalLimit); err != nil {
+		return fmt.Errorf("deleting old checkpoints: %w", err)
+	}
+	return r.outputs.Saved(dir, r.at.Step)
+}

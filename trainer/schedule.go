@@ -1,0 +1,67 @@
+package trainer
+
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
+// A Schedule is the learning rate of every optimizer step of a run, as
+// transformers' optimization.py computes it.
+type Schedule struct {
+	Peak   float64 // the largest learning rate
+	Warmup int     // steps in which the rate grows from 0
+	Steps  int     // all steps of the run
+	factor func(s *Schedule, step int) float64
+}
+
+// NewSchedule is the schedule that the settings ask for in a run of that many
+// steps.
+func NewSchedule(a *Args, steps int) *Schedule {
+	return &Schedule{Peak: a.LearningRate, Warmup: a.warmup(steps), Steps: steps, factor: schedules[a.Schedule]}
+}
+
+// Rate is the learning rate of an optimizer step, counted from 0.
+func (s *Schedule) Rate(step int) float64 { return s.Peak * s.factor(s, step) }
+
+var schedules = map[string]func(*Schedule, int) float64{
+	"linear": func(s *Schedule, step int) float64 {
+		if step < s.Warmup {
+			return s.rise(step)
+		}
+		return max(0, float64(s.Steps-step)/float64(max(1, s.Steps-s.Warmup)))
+	},
+	"cosine": func(s *Schedule, step int) float64 {
+		if step < s.Warmup {
+			return s.rise(step)
+		}
+		// Half a cycle is 0.5 of the reference's num_cycles: pi * 0.5 * 2 * progress.
+		progress := float64(step-s.Warmup) / float64(max(1, s.Steps-s.Warmup))
+		return max(0, 0.5*(1+math.Cos(math.Pi*progress)))
+	},
+	"constant": func(*Schedule, int) float64 { return 1 },
+	"constant_with_warmup": func(s *Schedule, step int) float64 {
+		if step < s.Warmup {
+			return s.rise(step)
+		}
+		return 1
+	},
+}
+
+// rise is the warm-up: the first step of it has learning rate 0.
+func (s *Schedule) rise(step int) float64 { return float64(step) / float64(max(1, s.Warmup)) }
+
+func scheduleNames() []string { return slices.Sorted(maps.Keys(schedules)) }
+
+// warmup is the number of warm-up steps of a run: warmup_steps below 1 is a
+// share, and so is warmup_ratio, the older name.
+func (a *Args) warmup(steps int) int {
+	if a.WarmupSteps >= 1 {
+		return int(a.WarmupSteps)
+	}
+	share := a.WarmupSteps
+	if share == 0 {
+		share = a.WarmupRatio
+	}
+	return int(math.Ceil(float64(steps) * share))
+}

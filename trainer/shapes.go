@@ -1,0 +1,103 @@
+package trainer
+
+import (
+	"qlora/nn"
+	"qlora/trainer/dataset"
+)
+
+// largestBatches are the micro-batches that decide how much memory a run takes:
+// those that no other one of the run matches in tokens, in its longest sequence
+// and in its number of sequences. They are found by walking every epoch in the
+// order in which it will be trained.
+func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes {
+	var trained, evaluated front
+	o, c := newOrder(a, train), newCadence(a, l)
+	for step := 0; step < l.Steps; {
+		order := o.begin(step / l.StepsInEpoch)
+		for inEpoch := range min(l.StepsInEpoch, l.Steps-step) {
+			from, to := l.Window(inEpoch)
+			for i := from; i < to; i++ {
+				trained.add(o.lengths, order[i*a.BatchSize:min((i+1)*a.BatchSize, len(order))])
+			}
+			step++
+			if c.after(step).eval {
+				o.evaluated()
+			}
+		}
+	}
+	if a.EvalStrategy != strategyNo {
+		order, lengths := evaluationOrder(a, eval), lengthsOf(eval)
+		for i := 0; i < len(order); i += a.EvalBatchSize {
+			evaluated.add(lengths, order[i:min(i+a.EvalBatchSize, len(order))])
+		}
+	}
+	return nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches()}
+}
+
+// fullBatches stand in where there is no dataset: every sequence is as long as
+// is allowed.
+func fullBatches(a *Args, maxLength int) nn.Shapes {
+	full := func(sequences int) []*nn.Batch {
+		var f front
+		lengths := make([]int, sequences)
+		for i := range lengths {
+			lengths[i] = maxLength
+		}
+		f.add(lengths, sequential(sequences))
+		return f.batches()
+	}
+	s := nn.Shapes{Train: full(a.BatchSize)}
+	if a.EvalStrategy != strategyNo {
+		s.Evaluate = full(a.EvalBatchSize)
+	}
+	return s
+}
+
+// A front keeps the micro-batches that no other exceeds.
+type front []extent
+
+type extent struct {
+	tokens, longest, sequences int
+	lengths                    []int
+}
+
+func (e extent) within(o extent) bool {
+	return e.tokens <= o.tokens && e.longest <= o.longest && e.sequences <= o.sequences
+}
+
+func (f *front) add(lengths []int, indices []int) {
+	e := extent{sequences: len(indices)}
+	for _, i := range indices {
+		e.tokens += lengths[i]
+		e.longest = max(e.longest, lengths[i])
+	}
+	for _, o := range *f {
+		if e.within(o) {
+			return
+		}
+	}
+	for _, i := range indices {
+		e.lengths = append(e.lengths, lengths[i])
+	}
+	kept := (*f)[:0]
+	for _, o := range *f {
+		if !o.within(e) {
+			kept = append(kept, o)
+		}
+	}
+	*f = append(kept, e)
+}
+
+func (f front) batches() []*nn.Batch {
+	var all []*nn.Batch
+	for _, e := range f {
+		b := &nn.Batch{Starts: []int32{0}}
+		at := int32(0)
+		for _, n := range e.lengths {
+			at += int32(n)
+			b.Starts = append(b.Starts, at)
+		}
+		all = append(all, b)
+	}
+	return all
+}

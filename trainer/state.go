@@ -1,0 +1,114 @@
+package trainer
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// stateFile is where Hugging Face keeps a run's state.
+const stateFile = "trainer_state.json"
+
+// State is trainer_state.json in the shape of transformers' TrainerState, its
+// keys in the order of their names.
+type State struct {
+	BestGlobalStep      *int           `json:"best_global_step"`
+	BestMetric          *Number        `json:"best_metric"`
+	BestModelCheckpoint *string        `json:"best_model_checkpoint"`
+	Epoch               Number         `json:"epoch"`
+	EvalSteps           int            `json:"eval_steps"`
+	GlobalStep          int            `json:"global_step"`
+	HyperSearch         bool           `json:"is_hyper_param_search"`
+	LocalProcessZero    bool           `json:"is_local_process_zero"`
+	WorldProcessZero    bool           `json:"is_world_process_zero"`
+	LogHistory          []Record       `json:"log_history"`
+	LoggingSteps        int            `json:"logging_steps"`
+	MaxSteps            int            `json:"max_steps"`
+	InputTokensSeen     int64          `json:"num_input_tokens_seen"`
+	NumTrainEpochs      int            `json:"num_train_epochs"`
+	SaveSteps           int            `json:"save_steps"`
+	StatefulCallbacks   map[string]any `json:"stateful_callbacks"`
+	TotalFLOs           Number         `json:"total_flos"`
+	TrainBatchSize      int            `json:"train_batch_size"`
+	TrialName           *string        `json:"trial_name"`
+	TrialParams         *struct{}      `json:"trial_params"`
+}
+
+// A Record is one row of a run's log: of training, of an evaluation, or the last
+// one, of the whole run. What a row does not have is nil.
+type Record struct {
+	Epoch                 Number  `json:"epoch"`
+	EvalLoss              *Number `json:"eval_loss,omitempty"`
+	EvalRuntime           *Number `json:"eval_runtime,omitempty"` // seconds
+	EvalSamplesPerSecond  *Number `json:"eval_samples_per_second,omitempty"`
+	EvalStepsPerSecond    *Number `json:"eval_steps_per_second,omitempty"`
+	GradNorm              *Number `json:"grad_norm,omitempty"`
+	LearningRate          *Number `json:"learning_rate,omitempty"`
+	Loss                  *Number `json:"loss,omitempty"` // mean of the steps' losses since the last row
+	Step                  int     `json:"step"`
+	TotalFLOs             *Number `json:"total_flos,omitempty"`
+	TrainLoss             *Number `json:"train_loss,omitempty"`    // mean over all steps
+	TrainRuntime          *Number `json:"train_runtime,omitempty"` // seconds
+	TrainSamplesPerSecond *Number `json:"train_samples_per_second,omitempty"`
+	TrainStepsPerSecond   *Number `json:"train_steps_per_second,omitempty"`
+}
+
+func newState(a *Args, l Length, c *cadence) *State {
+	s := &State{
+		EvalSteps: c.eval, LoggingSteps: c.log, SaveSteps: c.save,
+		MaxSteps: l.Steps, NumTrainEpochs: l.Epochs, TrainBatchSize: a.BatchSize,
+		LocalProcessZero: true, WorldProcessZero: true,
+		LogHistory: []Record{},
+	}
+	s.control(false, false)
+	return s
+}
+
+// control is what transformers keeps of its TrainerControl.
+func (s *State) control(saving, stopping bool) {
+	s.StatefulCallbacks = map[string]any{"TrainerControl": map[string]any{
+		"args": map[string]bool{
+			"should_epoch_stop": false, "should_evaluate": false, "should_log": false,
+			"should_save": saving, "should_training_stop": stopping,
+		},
+		"attributes": struct{}{},
+	}}
+}
+
+// Encode is the file, with two spaces a level as Python writes it.
+func (s *State) Encode() []byte {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		panic(err) // no value of these types can fail: NaN is refused before a row is made
+	}
+	return append(b, '\n')
+}
+
+// maxStateBytes bounds what is read of a trainer_state.json: rows of 200 bytes
+// for a million steps.
+const maxStateBytes = 256 << 20
+
+func readState(path string) (*State, error) {
+	b, err := readBounded(path, maxStateBytes)
+	if err != nil {
+		return nil, err
+	}
+	s := new(State)
+	if err := json.NewDecoder(bytes.NewReader(b)).Decode(s); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// readBounded reads a file that must not be larger than limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d that such a file can have", path, info.Size(), limit)
+	}
+	return os.ReadFile(path)
+}

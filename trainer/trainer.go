@@ -1,0 +1,165 @@
+package trainer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"qlora/bindings"
+	"qlora/trainer/dataset"
+)
+
+// A Run is everything that a training run is made of.
+type Run struct {
+	Model    *Model
+	Args     Args
+	TrainSet []dataset.Example
+	EvalSet  []dataset.Example
+	Device   bindings.Device
+
+	// MemoryLimit is how many bytes the run may take of the device. 0: what the
+	// machine has free where the device is the CPU, otherwise no limit.
+	MemoryLimit int64
+	// Files are written beside the results and into every checkpoint: those of
+	// the tokenizer, and run.yaml.
+	Files []File
+	// Outputs receive what the run reports, besides metrics.jsonl and loss.png.
+	Outputs []Output
+	// Note is told what a person should know of decisions that were taken. nil: nobody.
+	Note func(string)
+	// Loading is told how many bytes of the base have been read. nil: nobody.
+	Loading func(done, total int64)
+}
+
+// A File is a small file that lies beside a model.
+type File struct {
+	Name string // without a folder
+	Data []byte
+}
+
+// A Trainer is a run that can be trained: everything that could be wrong with
+// its input was checked.
+type Trainer struct {
+	Run
+	length   Length
+	cadence  cadence
+	schedule *Schedule
+	layout   *layout
+	limit    int64
+	resume   *progress // nil: a fresh start
+	from     string    // the checkpoint folder that resume was read from
+}
+
+// New plans a run and checks all of its input: the settings, the records, the
+// checkpoint to resume from, and that it fits. It writes nothing, and every
+// error is about the input.
+func New(r Run) (*Trainer, error) {
+	a := &r.Args
+	if err := errors.Join(a.Validate(), r.Model.validate()); err != nil {
+		return nil, err
+	}
+	if r.Note == nil {
+		r.Note = func(string) {}
+	}
+	if err := r.checkRecords(); err != nil {
+		return nil, err
+	}
+	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
+	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
+	if t.limit == 0 && r.Device.Info().Name == "cpu" {
+		t.limit = availableMemory()
+	}
+	if err := t.findCheckpoint(); err != nil {
+		return nil, err
+	}
+	var err error
+	if t.layout, err = layOut(r.Model, a, largestBatches(a, t.length, r.TrainSet, r.EvalSet), r.Device, t.limit); err != nil {
+		return nil, err
+	}
+	if p := t.Plan(); !p.Fits {
+		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, p.Bytes.Total(), r.Device, t.limit)
+	}
+	return t, nil
+}
+
+// Plan is what Train will take of the device's memory.
+func (t *Trainer) Plan() *Plan { return t.layout.plan(t.Device, t.limit) }
+
+func (r *Run) checkRecords() error {
+	if len(r.TrainSet) == 0 {
+		return fmt.Errorf("the dataset has no records")
+	}
+	if r.Args.EvalStrategy != strategyNo && len(r.EvalSet) == 0 {
+		return fmt.Errorf("--eval_strategy is %q, but there is no --eval_dataset", r.Args.EvalStrategy)
+	}
+	for _, set := range []struct {
+		name     string
+		examples []dataset.Example
+	}{{"dataset", r.TrainSet}, {"eval_dataset", r.EvalSet}} {
+		trained := 0
+		for i, e := range set.examples {
+			if err := checkExample(e, r.Model.Config.Vocabulary); err != nil {
+				return fmt.Errorf("%s: record %d: %w", set.name, i, err)
+			}
+			trained += e.Trained()
+		}
+		if len(set.examples) > 0 && trained == 0 {
+			return fmt.Errorf("%s: no token of its %d records is to be predicted", set.name, len(set.examples))
+		}
+	}
+	if info, err := os.Stat(r.Args.OutputDir); err == nil && !info.IsDir() {
+		return fmt.Errorf("--output_dir %s is a file, not a folder", r.Args.OutputDir)
+	}
+	return nil
+}
+
+func checkExample(e dataset.Example, vocabulary int) error {
+	if len(e.IDs) == 0 || len(e.IDs) != len(e.Labels) {
+		return fmt.Errorf("it has %d tokens and %d labels", len(e.IDs), len(e.Labels))
+	}
+	for i, id := range e.IDs {
+		if id < 0 || int(id) >= vocabulary {
+			return fmt.Errorf("token %d is id %d, and the model's vocabulary has %d: is this the model's own tokenizer?", i, id, vocabulary)
+		}
+		if l := e.Labels[i]; l != bindings.IgnoreLabel && (l < 0 || int(l) >= vocabulary) {
+			return fmt.Errorf("label %d is %d, and the model's vocabulary has %d", i, l, vocabulary)
+		}
+	}
+	return nil
+}
+
+// findCheckpoint finds and verifies what the run goes on from.
+func (t *Trainer) findCheckpoint() error {
+	if !t.Args.resumes() {
+		return nil
+	}
+	dir := t.Args.Resume
+	if dir == ResumeNewest {
+		newest, damaged, err := NewestCheckpoint(t.Args.OutputDir)
+		if err != nil {
+			return err
+		}
+		for _, err := range damaged {
+			t.Note(fmt.Sprintf("not used to resume from: %v", err))
+		}
+		if newest == "" {
+			t.Note(fmt.Sprintf("no whole checkpoint in %s: starting from the beginning", t.Args.OutputDir))
+			return nil
+		}
+		dir = newest
+	} else if _, err := verify(dir); err != nil {
+		return fmt.Errorf("--resume_from_checkpoint %s is not a whole checkpoint: %w", dir, err)
+	}
+	p, err := readProgress(dir)
+	if err != nil {
+		return err
+	}
+	if err := newIdentity(&t.Args, t.Model.Method(), t.TrainSet).differs(p.Identity); err != nil {
+		return fmt.Errorf("the run cannot go on from %s: %w", dir, err)
+	}
+	if p.Step > t.length.Steps {
+		return fmt.Errorf("the run cannot go on from %s: it is %d steps in, and the run has only %d", dir, p.Step, t.length.Steps)
+	}
+	t.resume, t.from = p, dir
+	return nil
+}
