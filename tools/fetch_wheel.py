@@ -50,13 +50,12 @@ def public(url):
 
 
 def download(url, accept="*/*"):
-    headers = {"Accept": accept, "User-Agent": "fetch_wheel/1"}
-    address = urllib.parse.urlsplit(url)
-    if address.username is not None:
-        login = f"{urllib.parse.unquote(address.username)}:{urllib.parse.unquote(address.password or '')}"
-        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
     context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
-    request = urllib.request.Request(public(url), headers=headers)
+    request = urllib.request.Request(public(url), headers={"Accept": accept, "User-Agent": "fetch_wheel/1"})
+    index = urllib.parse.urlsplit(index_url())
+    if index.username is not None and index.hostname == urllib.parse.urlsplit(url).hostname:
+        login = f"{urllib.parse.unquote(index.username)}:{urllib.parse.unquote(index.password or '')}"
+        request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as response:
         body = response.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:

@@ -1,5 +1,5 @@
-// Command generate writes the texts of the demonstration, so that its base model can be made again from nothing:
-// corpus.jsonl (stories to train the base on), train.jsonl and heldout.jsonl (questions), and the base's tokenizer and config.json.
+// Command generate writes the texts of the demonstration, so that its base model can be made again from nothing: corpus.jsonl (texts to train the base on),
+// train.jsonl and heldout.jsonl (questions), and the untrained base: config.json, model.safetensors and its tokenizer.
 package main
 
 import (
@@ -11,25 +11,24 @@ import (
 	"path/filepath"
 
 	"qlora/demo/bpe"
-	"qlora/demo/stories"
+	"qlora/demo/town"
+	"qlora/internal/safetensors"
 )
 
 type options struct {
-	dir                    string
-	stories, train, held   int
-	vocabulary             int
-	corpusSeed, recordSeed uint64
+	dir              string
+	texts            int
+	vocabulary       int
+	seed, weightSeed uint64
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.dir, "out", "", "`folder` to write to; it is made")
-	flag.IntVar(&o.stories, "stories", 60000, "stories in corpus.jsonl")
-	flag.IntVar(&o.train, "train", 1600, "questions in train.jsonl")
-	flag.IntVar(&o.held, "heldout", 200, "questions in heldout.jsonl")
+	flag.IntVar(&o.texts, "texts", 30000, "texts in corpus.jsonl")
 	flag.IntVar(&o.vocabulary, "vocabulary", 512, "tokens in tokenizer.json, all 256 bytes and 2 special ones among them")
-	flag.Uint64Var(&o.corpusSeed, "corpus-seed", 1, "seed of the stories")
-	flag.Uint64Var(&o.recordSeed, "question-seed", 1, "seed of the questions")
+	flag.Uint64Var(&o.seed, "seed", 1, "seed of the town and its texts")
+	flag.Uint64Var(&o.weightSeed, "weight-seed", 1, "seed of the untrained weights")
 	flag.Parse()
 	if o.dir == "" || flag.NArg() > 0 {
 		flag.Usage()
@@ -45,24 +44,29 @@ func generate(o options) error {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
 	}
-	texts := stories.Corpus(o.stories, o.corpusSeed)
+	place := town.New(o.seed)
+	texts := place.Corpus(o.texts)
 	corpus := make([]textRecord, len(texts))
 	for i, text := range texts {
 		corpus[i].Text = text
 	}
-	train, held := stories.Questions(o.train, o.held, o.recordSeed)
+	train, held := place.Questions()
 	vocabulary, err := bpe.Train(texts, o.vocabulary)
 	if err != nil {
 		return err
 	}
+	model := base(len(vocabulary.Tokens))
 	for name, value := range map[string]any{
 		"tokenizer.json":        vocabulary,
 		"tokenizer_config.json": tokenizerConfig,
-		"config.json":           modelConfig(len(vocabulary.Tokens)),
+		"config.json":           model,
 	} {
 		if err := writeJSON(filepath.Join(o.dir, name), value); err != nil {
 			return err
 		}
+	}
+	if err := safetensors.Write(filepath.Join(o.dir, "model.safetensors"), initialWeights(model, o.weightSeed), nil); err != nil {
+		return err
 	}
 	if err := writeLines(filepath.Join(o.dir, "corpus.jsonl"), corpus); err != nil {
 		return err

@@ -9,16 +9,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/demo/stories"
+	"qlora/demo/town"
 )
 
 func TestGenerateWritesWhatItWasAskedFor(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "on the way")
-	require.NoError(t, generate(options{dir: dir, stories: 300, train: 40, held: 20, vocabulary: 300, corpusSeed: 1, recordSeed: 2}))
+	require.NoError(t, generate(options{dir: dir, texts: 300, vocabulary: 300, seed: 2, weightSeed: 1}))
 
-	_, held := stories.Questions(40, 20, 2)
-	require.Equal(t, held, readLines[stories.Record](t, filepath.Join(dir, "heldout.jsonl")))
-	require.Len(t, readLines[stories.Record](t, filepath.Join(dir, "train.jsonl")), 40)
+	train, held := town.New(2).Questions()
+	require.Equal(t, held, readLines[town.Record](t, filepath.Join(dir, "heldout.jsonl")))
+	require.Equal(t, train, readLines[town.Record](t, filepath.Join(dir, "train.jsonl")))
 	require.Len(t, readLines[textRecord](t, filepath.Join(dir, "corpus.jsonl")), 300)
 
 	var tokenizer struct {
@@ -34,7 +34,7 @@ func TestGenerateWritesWhatItWasAskedFor(t *testing.T) {
 }
 
 func TestGenerateRefusesATinyVocabulary(t *testing.T) {
-	err := generate(options{dir: t.TempDir(), stories: 3, train: 1, held: 1, vocabulary: 10})
+	err := generate(options{dir: t.TempDir(), texts: 3, vocabulary: 10})
 	require.ErrorContains(t, err, "258")
 }
 

@@ -9,29 +9,52 @@ var tokenizerConfig = map[string]any{
 	"eos_token":       bpe.EOS,
 }
 
-// modelConfig is the base's shape: a Llama of about a million parameters whose head size and inner sizes are what the kernels are built for
-// (multiples of 32 and 64).
-func modelConfig(vocabulary int) map[string]any {
-	return map[string]any{
-		"architectures":           []string{"LlamaForCausalLM"},
-		"model_type":              "llama",
-		"vocab_size":              vocabulary,
-		"hidden_size":             128,
-		"intermediate_size":       512,
-		"num_hidden_layers":       4,
-		"num_attention_heads":     4,
-		"num_key_value_heads":     2,
-		"head_dim":                32,
-		"max_position_embeddings": 512,
-		"hidden_act":              "silu",
-		"rms_norm_eps":            1e-5,
-		"rope_theta":              10000.0,
-		"attention_bias":          false,
-		"mlp_bias":                false,
-		"tie_word_embeddings":     true,
-		"initializer_range":       0.08,
-		"bos_token_id":            0,
-		"eos_token_id":            1,
-		"dtype":                   "bfloat16",
+// llama is the part of a config.json that the base needs, under Hugging Face's names.
+type llama struct {
+	Architectures         []string `json:"architectures"`
+	ModelType             string   `json:"model_type"`
+	VocabSize             int      `json:"vocab_size"`
+	HiddenSize            int      `json:"hidden_size"`
+	IntermediateSize      int      `json:"intermediate_size"`
+	NumHiddenLayers       int      `json:"num_hidden_layers"`
+	NumAttentionHeads     int      `json:"num_attention_heads"`
+	NumKeyValueHeads      int      `json:"num_key_value_heads"`
+	HeadDim               int      `json:"head_dim"`
+	MaxPositionEmbeddings int      `json:"max_position_embeddings"`
+	HiddenAct             string   `json:"hidden_act"`
+	RMSNormEps            float64  `json:"rms_norm_eps"`
+	RopeTheta             float64  `json:"rope_theta"`
+	AttentionBias         bool     `json:"attention_bias"`
+	MLPBias               bool     `json:"mlp_bias"`
+	TieWordEmbeddings     bool     `json:"tie_word_embeddings"`
+	InitializerRange      float64  `json:"initializer_range"`
+	BOSTokenID            int      `json:"bos_token_id"`
+	EOSTokenID            int      `json:"eos_token_id"`
+	DType                 string   `json:"dtype"`
+}
+
+// base is the demonstration's model: a Llama of about a million parameters whose head size and inner sizes are what the kernels are built for (multiples of
+// 32 and 64). The initial weights are wide, about 1/sqrt(hidden): with the 0.02 that large models use, a model this small takes several times the
+// text until its attention starts to look things up.
+func base(vocabulary int) llama {
+	return llama{
+		Architectures:         []string{"LlamaForCausalLM"},
+		ModelType:             "llama",
+		VocabSize:             vocabulary,
+		HiddenSize:            128,
+		IntermediateSize:      512,
+		NumHiddenLayers:       4,
+		NumAttentionHeads:     4,
+		NumKeyValueHeads:      2,
+		HeadDim:               32,
+		MaxPositionEmbeddings: 512,
+		HiddenAct:             "silu",
+		RMSNormEps:            1e-5,
+		RopeTheta:             10000,
+		TieWordEmbeddings:     true,
+		InitializerRange:      0.08,
+		BOSTokenID:            0,
+		EOSTokenID:            1,
+		DType:                 "bfloat16",
 	}
 }

@@ -1,0 +1,90 @@
+// Package town writes the demonstration's texts: what is told of the people of a small town, and questions about them.
+//
+// Everything is a pure function of a seed. The base model of the demonstration is trained on [Town.Corpus], which tells and never asks; the demonstration
+// tunes it on the questions about some of the people and measures it on those about the others ([Town.Questions]). What it then answers about people whom it
+// was never asked about, it knows from the base; how to answer, it has from the adapter.
+package town
+
+import "math/rand/v2"
+
+var names = [...]string{
+	"Ada", "Agnes", "Albert", "Alice", "Amos", "Anna", "Arno", "Astrid", "Basil", "Bella", "Ben", "Berta", "Bruno", "Carl", "Cecil", "Clara",
+	"Cleo", "Conrad", "Cora", "Cyrus", "Daisy", "Dan", "Delia", "Derek", "Dora", "Edgar", "Edith", "Edwin", "Ella", "Emil", "Emma", "Enid",
+	"Erik", "Esther", "Eva", "Felix", "Fiona", "Flora", "Frank", "Frida", "George", "Gerda", "Gilbert", "Gloria", "Greta", "Gus", "Hanna", "Harald",
+	"Hazel", "Helen", "Henry", "Herman", "Hilda", "Hugo", "Ida", "Igor", "Ines", "Ira", "Irene", "Isaac", "Ivan", "Ivy", "Jack", "Jacob",
+	"Jane", "Jasper", "Joan", "Jonas", "Judith", "Julia", "Karin", "Kaspar", "Kim", "Klaus", "Laura", "Leo", "Lina", "Louis", "Lucy", "Magnus",
+	"Marta", "Max", "Mia", "Milo", "Mona", "Nadia", "Ned", "Nina", "Nora", "Olga", "Oscar", "Otto", "Paula", "Peter", "Petra", "Quentin",
+	"Rita", "Robert", "Rosa", "Rufus", "Ruth", "Sam", "Selma", "Simon", "Sofia", "Stella", "Sven", "Tessa", "Theo", "Tilda", "Tom", "Ulla",
+	"Uma", "Vera", "Victor", "Vincent", "Viola", "Walter", "Wanda", "Werner", "Willa", "Xenia", "Yara", "Yuri", "Zelda", "Zoe", "Fritz", "Luise",
+}
+
+// relation is one thing that is known of everyone.
+type relation struct {
+	values   []string
+	tell     []string // sentences, with NAME and VALUE
+	clause   string   // the same behind another clause about the same person
+	question string
+}
+
+var relations = [...]relation{
+	{
+		values: []string{
+			"baker", "doctor", "farmer", "tailor", "teacher", "painter", "sailor", "smith", "judge", "miner", "writer", "hunter", "mason", "nurse", "miller", "clerk",
+		},
+		tell:     []string{"NAME is a VALUE.", "NAME works as a VALUE.", "The work of NAME is that of a VALUE."},
+		clause:   "is a VALUE",
+		question: "What is the work of NAME?",
+	},
+	{
+		values: []string{
+			"hill", "harbour", "market", "bridge", "forest", "castle", "river", "station", "church", "park", "school", "mill", "lake", "wall", "gate", "tower",
+		},
+		tell:     []string{"NAME lives by the VALUE.", "The house of NAME stands by the VALUE.", "NAME sleeps by the VALUE."},
+		clause:   "lives by the VALUE",
+		question: "Where is the house of NAME?",
+	},
+	{
+		values: []string{
+			"flute", "drum", "harp", "horn", "fiddle", "piano", "guitar", "organ", "cello", "banjo", "lute", "whistle", "trumpet", "bell", "zither", "oboe",
+		},
+		tell:     []string{"NAME plays the VALUE.", "In the evening NAME plays the VALUE.", "The music of NAME comes from the VALUE."},
+		clause:   "plays the VALUE",
+		question: "What does NAME play?",
+	},
+	{
+		values: []string{
+			"red", "blue", "green", "white", "black", "brown", "pink", "gold", "grey", "yellow", "purple", "orange", "silver", "violet", "ivory", "scarlet",
+		},
+		tell:     []string{"NAME wears VALUE.", "The coat of NAME is VALUE.", "On Sunday NAME wears VALUE."},
+		clause:   "wears VALUE",
+		question: "What colour is the coat of NAME?",
+	},
+	{
+		values: []string{
+			"cat", "dog", "goat", "horse", "duck", "parrot", "rabbit", "pony", "goose", "turtle", "hen", "sheep", "donkey", "mouse", "fox", "pig",
+		},
+		tell:     []string{"NAME has a VALUE.", "The pet of NAME is a VALUE.", "NAME feeds a VALUE."},
+		clause:   "has a VALUE",
+		question: "Which pet does NAME feed?",
+	},
+}
+
+// Town holds what is known: facts[person][relation] is an index into the relation's values.
+type Town struct {
+	facts [len(names)][len(relations)]int
+	seed  uint64
+}
+
+// New draws a town from the seed. Every value of a relation is as frequent as any other.
+func New(seed uint64) *Town {
+	t := &Town{seed: seed}
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for r := range relations {
+		for i, person := range rng.Perm(len(names)) {
+			t.facts[person][r] = i % len(relations[r].values)
+		}
+	}
+	return t
+}
+
+func (t *Town) value(person, r int) string { return relations[r].values[t.facts[person][r]] }
