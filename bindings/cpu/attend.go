@@ -1,0 +1,165 @@
+package cpu
+
+import (
+	"math"
+
+	"qlora/bindings"
+)
+
+// Tiles of attention: scores of queryTile queries and keyTile keys lie in
+// scratch at a time, a set a thread, however long the sequence.
+const (
+	queryTile = 128
+	keyTile   = 256
+)
+
+// A span is the keys that one tile of queries of one sequence sees.
+type span struct {
+	query, queries int // the tile's first row of Q, and how many
+	first          int // row of K of the sequence's first key
+	shift          int // query i of the tile is at key position i + shift
+	window         int // keys that a query sees, its own last
+	from, to       int // positions of the keys that some query of the tile sees
+}
+
+func (op span) visible(query, from, to int) (int, int) {
+	last := query + op.shift + 1
+	return max(from, last-op.window), min(to, last)
+}
+
+// spans calls do for each tile of queries of sequence i.
+func spans(op *bindings.Attend, i int, do func(span)) {
+	queries := int(op.Queries.Starts[i+1] - op.Queries.Starts[i])
+	for n := range tiles(queries, queryTile) {
+		do(spanOf(op, i, n))
+	}
+}
+
+// spanOf is tile n of sequence i.
+func spanOf(op *bindings.Attend, i, n int) span {
+	q0, q1 := int(op.Queries.Starts[i]), int(op.Queries.Starts[i+1])
+	k0, k1 := int(op.Keys.Starts[i]), int(op.Keys.Starts[i+1])
+	at := n * queryTile
+	s := span{query: q0 + at, queries: min(queryTile, q1-q0-at), first: k0, window: op.Window}
+	s.shift = at + (k1 - k0) - (q1 - q0)
+	if s.window == 0 {
+		s.window = k1 - k0
+	}
+	s.from = max(0, s.shift+1-s.window)
+	s.to = s.shift + s.queries
+	return s
+}
+
+// queryTiles is the number of tiles of queries, and the number of the first one
+// of each sequence can be counted from it: the pieces of work of a forward.
+func queryTiles(op *bindings.Attend) int {
+	n := 0
+	for i := range op.Queries.Count() {
+		n += tiles(int(op.Queries.Starts[i+1]-op.Queries.Starts[i]), queryTile)
+	}
+	return n
+}
+
+// tileNumber is the span of the n-th tile of all sequences.
+func tileNumber(op *bindings.Attend, n int) span {
+	i := 0
+	for {
+		here := tiles(int(op.Queries.Starts[i+1]-op.Queries.Starts[i]), queryTile)
+		if n < here {
+			return spanOf(op, i, n)
+		}
+		n -= here
+		i++
+	}
+}
+
+// Attend goes over the keys in tiles with a running maximum and sum (Milakov &
+// Gimelshein 2018; Dao et al. 2022), one head and one tile of queries a piece.
+func (d *Device) Attend(op *bindings.Attend) {
+	if !d.ready(floats(op.Check(), op.Q), op) {
+		return
+	}
+	lanes := d.lanes(attendFloats)
+	d.parallel(queryTiles(op)*op.Heads, func(lane, piece int) {
+		d.attend(op, tileNumber(op, piece/op.Heads), piece%op.Heads, lanes(lane))
+	})
+}
+
+// attendFloats is what one lane takes: the scores.
+const attendFloats = queryTile * keyTile
+
+func (d *Device) attend(op *bindings.Attend, s span, head int, scores []float32) {
+	width, kvWidth := op.Q.Cols, op.K.Cols
+	kvHead := head * op.KVHeads / op.Heads
+	q := dense(f32(op.Q), width).row(s.query).col(head * op.HeadDim)
+	o := dense(f32(op.O), width).row(s.query).col(head * op.HeadDim)
+	k := dense(f32(op.K), kvWidth).row(s.first).col(kvHead * op.HeadDim)
+	v := dense(f32(op.V), kvWidth).row(s.first).col(kvHead * op.HeadDim)
+	var most [queryTile]float32 // the running maximum of each query
+	var sum [queryTile]float64  // the running sum of exp(score - most)
+	for i := range most {
+		most[i] = float32(math.Inf(-1))
+	}
+	var beta float32
+	for from := s.from; from < s.to; from += keyTile {
+		to := min(s.to, from+keyTile)
+		n := to - from
+		d.product(s.queries, n, op.HeadDim, op.Scale, q, k.row(from).t(), 0, dense(scores, n))
+		for i := range s.queries {
+			row := scores[i*n : (i+1)*n]
+			a, b := s.visible(i, from, to)
+			if a >= b {
+				clear(row)
+				continue
+			}
+			clear(row[:a-from])
+			clear(row[b-from:])
+			row = row[a-from : b-from]
+			top := most[i]
+			for _, x := range row {
+				if x > top || x != x {
+					top = x
+				}
+			}
+			if top != most[i] {
+				if from > s.from {
+					shrink := exp(most[i] - top)
+					sum[i] *= float64(shrink)
+					for j := range op.HeadDim {
+						o.data[i*width+j] *= shrink
+					}
+				}
+				most[i] = top
+			}
+			sum[i] += expSum(row, top)
+		}
+		d.product(s.queries, op.HeadDim, n, 1, dense(scores, n), v.row(from), beta, o)
+		beta = 1
+	}
+	for i := range s.queries {
+		r := float32(1 / sum[i])
+		for j := range op.HeadDim {
+			o.data[i*width+j] *= r
+		}
+		if !op.LSE.Absent() {
+			f32(op.LSE)[(s.query+i)*op.Heads+head] = float32(float64(most[i]) + math.Log(sum[i]))
+		}
+	}
+}
+
+// expSum turns each x into exp(x - shift) and is their sum.
+func expSum(row []float32, shift float32) float64 {
+	var sum float64
+	for i, x := range row {
+		e := exp(x - shift)
+		row[i] = e
+		sum += float64(e)
+	}
+	return sum
+}
+
+// lanes cuts the workspace into n floats a thread.
+func (d *Device) lanes(n int) func(lane int) []float32 {
+	all := scratchOf(d.workspace).free
+	return func(lane int) []float32 { return all[lane*padded(n) : lane*padded(n)+n] }
+}

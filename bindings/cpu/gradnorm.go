@@ -1,0 +1,41 @@
+package cpu
+
+import (
+	"math"
+
+	"qlora/bindings"
+)
+
+// normPiece is how many elements of a gradient are summed as one piece. The
+// pieces' sums are added in order.
+const normPiece = 1 << 16
+
+// GradNorm sums squares in float64.
+func (d *Device) GradNorm(op *bindings.GradNorm) {
+	if !d.ready(op.Check(), op) {
+		return
+	}
+	var total float64
+	for i := range op.Params {
+		g := f32(op.Params[i].Grad)
+		n := tiles(len(g), normPiece)
+		if n > len(d.partial) {
+			d.partial = make([]float64, n)
+		}
+		d.parallel(n, func(_, i int) {
+			piece := g[i*normPiece : min(len(g), (i+1)*normPiece)]
+			d.partial[i] = dot(piece, piece)
+		})
+		for _, s := range d.partial[:n] {
+			total += s
+		}
+	}
+	out := f32(op.Out)
+	out[0], out[1] = float32(math.Sqrt(total)), 1
+	if op.Max > 0 {
+		// A norm that is not a number makes a factor that is none, not 1.
+		if f := op.Max / (out[0] + 1e-6); !(f >= 1) {
+			out[1] = f
+		}
+	}
+}

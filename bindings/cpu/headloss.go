@@ -1,0 +1,143 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"qlora/bindings"
+)
+
+// lossTokens is how many tokens have their logits in memory at a time.
+const lossTokens = 256
+
+// HeadLoss gathers the rows that have a label, lossTokens at a time: rows that
+// are ignored cost nothing but their zero gradient.
+func (d *Device) HeadLoss(op *bindings.HeadLoss) {
+	err := floats(op.Check(), op.X)
+	if need := d.LossScratch(op); err == nil && need > d.loss.Bytes() {
+		err = fmt.Errorf("head loss needs %d bytes for logits, the plan has %d", need, d.loss.Bytes())
+	}
+	if !d.ready(err, op) {
+		return
+	}
+	labels := elements[int32](op.Labels)
+	for t, label := range labels {
+		if label != bindings.IgnoreLabel && (label < 0 || int(label) >= op.Linear.Weight.Out) {
+			d.fail(fmt.Errorf("head loss: the label of row %d is %d, the vocabulary has %d", t, label, op.Linear.Weight.Out))
+			return
+		}
+	}
+	var rows [lossTokens]int
+	var loss float64
+	counted, hits, n := 0, 0, 0
+	for t, label := range labels {
+		if label == bindings.IgnoreLabel {
+			if !op.DX.Absent() {
+				clear(f32(op.DX)[t*op.X.Cols : (t+1)*op.X.Cols])
+			}
+		} else {
+			rows[n] = t
+			n++
+		}
+		if n == lossTokens || n > 0 && t == len(labels)-1 {
+			l, h := d.lossOf(op, labels, rows[:n])
+			loss, hits, counted, n = loss+l, hits+h, counted+n, 0
+		}
+	}
+	stats := f32(op.Stats)
+	stats[0] += float32(float64(op.Scale) * loss)
+	stats[1] += float32(counted)
+	stats[2] += float32(hits)
+}
+
+// lossOf is the sum of the losses of some rows and how many of their labels are
+// the argmax, the first of equals. It leaves their gradients.
+func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss float64, hits int) {
+	w := &op.Linear.Weight
+	n := len(rows)
+	s := scratchOf(d.workspace)
+	slab := s.take(slabSize(w))
+	l := scratchOf(d.loss)
+	logits, gathered := dense(l.take(n*w.Out), w.Out), dense(l.take(n*w.In), w.In)
+	x := f32(op.X)
+	d.rows(n, 32, func(from, to int) {
+		for i := from; i < to; i++ {
+			copy(gathered.data[i*w.In:(i+1)*w.In], x[rows[i]*w.In:])
+		}
+	})
+	d.slabs(w, slab, func(from, to int, part matrix) {
+		d.tiled(n, to-from, w.In, 1, gathered, part.t(), 0, logits.col(from))
+	})
+
+	var losses [lossTokens]float64
+	var hit [lossTokens]bool
+	backward := !op.DX.Absent()
+	d.rows(n, 4, func(from, to int) {
+		for i := from; i < to; i++ {
+			row := logits.data[i*w.Out : (i+1)*w.Out]
+			if !op.Linear.Bias.Absent() {
+				addWidened(row, op.Linear.Bias, 0)
+			}
+			losses[i], hit[i] = crossEntropy(row, int(labels[rows[i]]), op.Scale, backward)
+		}
+	})
+	for i := range n {
+		loss += losses[i]
+		if hit[i] {
+			hits++
+		}
+	}
+	if !backward {
+		return loss, hits
+	}
+
+	if !op.DWeight.Absent() {
+		d.tiled(w.Out, w.In, n, 1, logits.t(), gathered, 1, dense(f32(op.DWeight), w.In))
+	}
+	var beta float32
+	d.slabs(w, slab, func(from, to int, part matrix) {
+		d.tiled(n, w.In, to-from, 1, logits.col(from), part, beta, gathered)
+		beta = 1
+	})
+	dx := f32(op.DX)
+	d.rows(n, 32, func(from, to int) {
+		for i := from; i < to; i++ {
+			copy(dx[rows[i]*w.In:(rows[i]+1)*w.In], gathered.data[i*w.In:])
+		}
+	})
+	return loss, hits
+}
+
+// crossEntropy is the loss of one row of logits and whether the label is their
+// argmax. With backward the logits become scale·(softmax - onehot).
+func crossEntropy(row []float32, label int, scale float32, backward bool) (float64, bool) {
+	best := 0
+	for i, x := range row {
+		if x > row[best] {
+			best = i
+		}
+	}
+	top, target := row[best], row[label]
+	sum := expSum(row, top)
+	loss := math.Log(sum) + float64(top) - float64(target)
+	if backward {
+		factor := float32(float64(scale) / sum)
+		for i := range row {
+			row[i] *= factor
+		}
+		// p - 1 is formed from the loss: near certainty p itself has lost it.
+		row[label] = float32(float64(scale) * math.Expm1(-loss))
+	}
+	return loss, best == label
+}
+
+// scratchHeadLoss is the floats of workspace: one slab of the head.
+func scratchHeadLoss(op *bindings.HeadLoss) int { return padded(slabSize(&op.Linear.Weight)) }
+
+// LossScratch is the bytes of the logits of lossTokens tokens and of their rows
+// of X.
+func (p *profile) LossScratch(op *bindings.HeadLoss) int64 {
+	n := min(lossTokens, op.X.Rows)
+	w := &op.Linear.Weight
+	return 4 * int64(padded(n*w.Out)+padded(n*w.In))
+}
