@@ -78,10 +78,10 @@ func (m *Model) loss(p *pass, x, d bindings.Tensor, scale float32) {
 	y, inv := p.normalize(p.work, &m.norm, x)
 	op := &bindings.HeadLoss{
 		X: y, Linear: &m.head.Linear, Labels: column(m.inputs.labels, p.tokens), Scale: scale,
-		Stats: m.inputs.stats, DWeight: m.head.DWeight,
+		Stats: m.inputs.stats,
 	}
 	if !d.Absent() {
-		op.DX = y
+		op.DX, op.DWeight = y, m.head.DWeight
 	}
 	p.dev.HeadLoss(op)
 	if !d.Absent() {

@@ -1,0 +1,203 @@
+package nn
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+	"qlora/internal/safetensors"
+)
+
+// TestRecomputeGivesTheSameBits: what is computed again in backward must be what
+// forward computed, dropout's masks included.
+func TestRecomputeGivesTheSameBits(t *testing.T) {
+	for name, config := range tinyConfigs {
+		t.Run(name, func(t *testing.T) {
+			dir := writeTiny(t, config)
+			b := randomBatch(97, 9, 1, 14)
+			var want [][]float32
+			var wantStats Stats
+			for _, policy := range []Recompute{RecomputeNone, RecomputeMLP, RecomputeLayer} {
+				options := Options{Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
+				m := loadTiny(t, dir, options, 4, Shapes{Train: []*Batch{b}})
+				require.NoError(t, m.Train(m.dev, b, 1/float32(b.Predicted()), bindings.Random{Train: true, Seed: 3, Step: 7}))
+				stats, err := m.Stats(m.dev)
+				require.NoError(t, err)
+				if policy == RecomputeNone {
+					wantStats = stats
+					require.Equal(t, b.Predicted(), stats.Predicted)
+				}
+				require.Equal(t, wantStats, stats, "policy %v", policy)
+				for i, p := range m.params {
+					got := m.read(t, p.Grad)
+					if policy == RecomputeNone {
+						want = append(want, got)
+						require.NotZero(t, norm2(got), "gradient of %s", p.Name)
+						continue
+					}
+					require.Equal(t, want[i], got, "policy %v, gradient of %s", policy, p.Name)
+				}
+			}
+		})
+	}
+}
+
+func norm2(x []float32) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	return sum
+}
+
+// TestSequencesDoNotSeeEachOther: a flat micro-batch is its sequences one by one.
+func TestSequencesDoNotSeeEachOther(t *testing.T) {
+	for name, config := range tinyConfigs {
+		t.Run(name, func(t *testing.T) {
+			dir := writeTiny(t, config)
+			together := randomBatch(97, 12, 3, 30)
+			m := loadTiny(t, dir, Options{}, 0, Shapes{Evaluate: []*Batch{together}})
+			require.NoError(t, m.Evaluate(m.dev, together))
+			want, err := m.Stats(m.dev)
+			require.NoError(t, err)
+			for s := range together.Sequences() {
+				from, to := together.Starts[s], together.Starts[s+1]
+				one := NewBatch([][]int32{together.IDs[from:to]}, [][]int32{together.Labels[from:to]})
+				require.NoError(t, m.Evaluate(m.dev, one))
+			}
+			got, err := m.Stats(m.dev)
+			require.NoError(t, err)
+			require.Equal(t, want.Predicted, got.Predicted)
+			require.Equal(t, want.Hits, got.Hits)
+			require.InEpsilon(t, want.Loss, got.Loss, 1e-6)
+		})
+	}
+}
+
+// TestGenerationAgreesWithForward: what the cache generates greedily is what a
+// forward pass over the whole text predicts at every position.
+func TestGenerationAgreesWithForward(t *testing.T) {
+	for name, config := range tinyConfigs {
+		t.Run(name, func(t *testing.T) {
+			dir := writeTiny(t, config)
+			prompt := randomBatch(97, 7).IDs
+			const most = 12
+			whole := oneSequence(len(prompt) + most)
+			m := loadTiny(t, dir, Options{}, 0, Shapes{Evaluate: []*Batch{whole}, Generate: len(prompt) + most})
+			ids := append([]int32{}, prompt...)
+			n, err := m.Generate(context.Background(), m.dev, prompt, most, Sampling{TopP: 1}, nil, func(id int32) bool {
+				ids = append(ids, id)
+				return true
+			})
+			require.NoError(t, err)
+			require.Equal(t, most, n)
+			labels := append([]int32{}, ids...)
+			for i := range prompt {
+				labels[i] = bindings.IgnoreLabel
+			}
+			require.NoError(t, m.Evaluate(m.dev, NewBatch([][]int32{ids}, [][]int32{labels})))
+			stats, err := m.Stats(m.dev)
+			require.NoError(t, err)
+			require.Equal(t, most, stats.Predicted)
+			require.Equal(t, most, stats.Hits, "tokens that forward predicts too")
+		})
+	}
+}
+
+// TestFullTuningGradients holds the gradient of every weight against differences
+// of the loss along a random direction of all of them.
+func TestFullTuningGradients(t *testing.T) {
+	for name, config := range tinyConfigs {
+		t.Run(name, func(t *testing.T) {
+			dir := writeTiny(t, config)
+			b := randomBatch(97, 9, 6)
+			m := loadTiny(t, dir, Options{Train: true}, 0, Shapes{Train: []*Batch{b}, Evaluate: []*Batch{b}})
+			scale := 1 / float32(b.Predicted())
+			require.NoError(t, m.Train(m.dev, b, scale, bindings.Random{}))
+			_, err := m.Stats(m.dev)
+			require.NoError(t, err)
+			for _, p := range m.params {
+				grad, value := m.read(t, p.Grad), m.read(t, p.Value)
+				length := norm2(grad)
+				require.NotZero(t, length, "gradient of %s", p.Name)
+				// Along its own gradient the loss must rise by its squared length.
+				const step = 2e-3
+				moved := make([]float32, len(value))
+				var loss [2]float64
+				for side, sign := range []float32{1, -1} {
+					for i := range moved {
+						moved[i] = value[i] + sign*step*grad[i]/float32(math.Sqrt(length))
+					}
+					require.NoError(t, m.dev.Write(p.Value, float32Bytes(moved)))
+					require.NoError(t, m.Evaluate(m.dev, b))
+					stats, err := m.Stats(m.dev)
+					require.NoError(t, err)
+					loss[side] = stats.Loss * float64(scale)
+				}
+				require.NoError(t, m.dev.Write(p.Value, float32Bytes(value)))
+				got := (loss[0] - loss[1]) / (2 * step)
+				require.InDelta(t, math.Sqrt(length), got, 0.02*math.Sqrt(length)+2e-4, "slope of the loss along the gradient of %s", p.Name)
+			}
+		})
+	}
+}
+
+func TestSaveGivesTheFolderBack(t *testing.T) {
+	dir := writeTiny(t, tinyConfigs["qwen2"])
+	m := loadTiny(t, dir, Options{Train: true}, 0, Shapes{Train: []*Batch{oneSequence(3)}})
+	out := t.TempDir()
+	require.NoError(t, m.Save(m.dev, out))
+	for _, name := range []string{"config.json"} {
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(out, name))
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	a, err := safetensors.OpenFolder(dir)
+	require.NoError(t, err)
+	defer a.Close()
+	b, err := safetensors.OpenFolder(out)
+	require.NoError(t, err)
+	defer b.Close()
+	require.Equal(t, a.Names(), b.Names())
+	for _, name := range a.Names() {
+		want, _ := a.Tensor(name)
+		got, _ := b.Tensor(name)
+		require.Equal(t, want.Shape, got.Shape, name)
+		require.Equal(t, want.Data, got.Data, name)
+	}
+}
+
+func TestNewRefusals(t *testing.T) {
+	dir := writeTiny(t, tinyConfigs["llama"])
+	for _, c := range []struct{ name, config, want string }{
+		{"a tensor is missing", `{"model_type":"llama","hidden_size":64,"intermediate_size":96,"num_hidden_layers":4,"num_attention_heads":4,
+			"num_key_value_heads":2,"vocab_size":97,"tie_word_embeddings":true}`, `no tensor "model.layers.3.`},
+		{"a shape differs", `{"model_type":"llama","hidden_size":64,"intermediate_size":80,"num_hidden_layers":3,"num_attention_heads":4,
+			"num_key_value_heads":2,"vocab_size":97,"tie_word_embeddings":true}`, "has shape [96 64]; config.json implies [80 64]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, err := ParseConfig([]byte(c.config))
+			require.NoError(t, err)
+			base, err := safetensors.OpenFolder(dir)
+			require.NoError(t, err)
+			defer base.Close()
+			_, err = New(cfg, base, Options{}, bindings.NewMemory(), bindings.Info{})
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestIDsOutsideTheVocabulary(t *testing.T) {
+	dir := writeTiny(t, tinyConfigs["llama"])
+	m := loadTiny(t, dir, Options{}, 0, Shapes{Evaluate: []*Batch{oneSequence(3)}})
+	err := m.Evaluate(m.dev, NewBatch([][]int32{{1, 97, 2}}, [][]int32{{1, 97, 2}}))
+	require.ErrorContains(t, err, "token 1 is id 97, and the model's vocabulary has 97")
+}

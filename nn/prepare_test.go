@@ -1,0 +1,57 @@
+package nn
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/bindings/cuda"
+	"qlora/internal/nf4"
+)
+
+// attach puts an adapter of rank r on every projection.
+func attach(m *Model, r int) {
+	a := m.memory.Arena(bindings.Adapters)
+	for i, p := range m.Projections() {
+		p.Adapter = &bindings.Adapter{
+			A: a.New(m.info.Activation, r, p.Weight.In), B: a.New(m.info.Activation, p.Weight.Out, r),
+			Scale: 2, Stream: uint32(i),
+		}
+	}
+}
+
+func oneSequence(tokens int) *Batch { return &Batch{Starts: []int32{0, int32(tokens)}} }
+
+// TestPlanLargeModels plans models of 7 and 65 billion parameters for a GPU by
+// their shapes alone: one sequence of 512 tokens, rank 16 on all linear layers.
+func TestPlanLargeModels(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct {
+		name, json string
+		recompute  Recompute
+		most       int64
+	}{
+		{"7B", `{"model_type":"llama","torch_dtype":"bfloat16"}`, RecomputeLayer, 6 * gib},
+		{"65B", `{"model_type":"llama","torch_dtype":"bfloat16","hidden_size":8192,"intermediate_size":22016,"num_hidden_layers":80,"num_attention_heads":64}`, RecomputeLayer, 44 * gib},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, err := ParseConfig([]byte(c.json))
+			require.NoError(t, err)
+			profile := cuda.Profile()
+			mem := bindings.NewMemory()
+			options := Options{Recompute: c.recompute, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
+			m, err := New(cfg, nil, options, mem, profile.Info())
+			require.NoError(t, err)
+			attach(m, 16)
+			m.Parameters()
+			m.Prepare(profile, Shapes{Train: []*Batch{oneSequence(512)}})
+			plan := mem.Plan()
+			for _, category := range bindings.Categories {
+				t.Log(fmt.Sprintf("%-14s %14d", category, plan[category]))
+			}
+			require.LessOrEqual(t, plan.Total(), c.most)
+		})
+	}
+}

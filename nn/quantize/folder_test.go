@@ -1,0 +1,258 @@
+package quantize
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/internal/bnb"
+	"qlora/internal/halffloat"
+	"qlora/internal/nf4"
+	"qlora/internal/safetensors"
+	"qlora/nn"
+)
+
+const config = `{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 40, "intermediate_size": 56,
+"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50, "max_position_embeddings": 64,
+"tie_word_embeddings": false, "torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": 2, "rms_norm_eps": 1e-05}`
+
+// writeModel makes a folder of random bfloat16 weights. 40 columns make blocks
+// that span rows and a shorter last one.
+func writeModel(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	random := rand.New(rand.NewPCG(1, 2))
+	shapes := map[string][]int{"model.embed_tokens.weight": {50, 40}, "model.norm.weight": {40}, "lm_head.weight": {50, 40}}
+	for _, layer := range []string{"model.layers.0.", "model.layers.1."} {
+		for name, shape := range map[string][]int{
+			"self_attn.q_proj": {40, 40}, "self_attn.k_proj": {20, 40}, "self_attn.v_proj": {20, 40}, "self_attn.o_proj": {40, 40},
+			"mlp.gate_proj": {56, 40}, "mlp.up_proj": {56, 40}, "mlp.down_proj": {40, 56},
+			"input_layernorm": {40}, "post_attention_layernorm": {40},
+		} {
+			shapes[layer+name+".weight"] = shape
+		}
+	}
+	var entries []safetensors.Entry
+	for name, shape := range shapes {
+		entries = append(entries, safetensors.Entry{Name: name, DType: safetensors.BF16, Shape: shape, Write: func(out io.Writer) error {
+			n := 1
+			for _, d := range shape {
+				n *= d
+			}
+			data := make([]byte, 0, 2*n)
+			for range n {
+				data = binary.LittleEndian.AppendUint16(data, halffloat.BF16(float32(random.NormFloat64())))
+			}
+			_, err := out.Write(data)
+			return err
+		}})
+	}
+	require.NoError(t, safetensors.Write(filepath.Join(dir, safetensors.SingleFile), entries, nil))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{}"), 0o644))
+	return dir
+}
+
+func open(t *testing.T, dir string) *safetensors.Folder {
+	t.Helper()
+	f, err := safetensors.OpenFolder(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestFolder(t *testing.T) {
+	model := writeModel(t)
+	for _, opts := range []Options{
+		DefaultOptions(),
+		{Type: "nf4", BlockSize: 64, ComputeDType: "float32"},
+		{Type: "fp4", BlockSize: 4096, Double: true, ComputeDType: "float16"},
+	} {
+		t.Run(opts.Type, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "new", "model")
+			var done, total int64
+			require.NoError(t, Folder(t.Context(), model, out, opts, func(d, n int64) {
+				require.Greater(t, d, done)
+				done, total = d, n
+			}))
+			assert.Equal(t, total, done)
+
+			cfg, err := nn.ReadConfig(out)
+			require.NoError(t, err)
+			require.NotNil(t, cfg.Quantization)
+			assert.Equal(t, opts.Type, cfg.Quantization.Kind.String())
+			assert.Equal(t, opts.Double, cfg.Quantization.Double)
+			assert.Equal(t, opts.ComputeDType, cfg.Quantization.ComputeDType)
+			assert.Equal(t, 40, cfg.Hidden)
+			assert.FileExists(t, filepath.Join(out, "tokenizer.json"))
+
+			from, to := open(t, model), open(t, out)
+			fourBit := 0
+			for _, name := range from.Names() {
+				x, _ := from.Tensor(name)
+				if !bnb.Is4Bit(to, name) {
+					y, ok := to.Tensor(name)
+					require.True(t, ok, name)
+					require.Equal(t, x, y, name)
+					continue
+				}
+				fourBit++
+				checkWeight(t, x, to, opts)
+			}
+			assert.Equal(t, 14, fourBit)
+
+			_, err = nn.New(cfg, to, nn.Options{Quantize: &bindings.QuantizeOptions{}}, bindings.NewMemory(), bindings.Info{})
+			assert.NoError(t, err, "what was written is a model")
+		})
+	}
+}
+
+// checkWeight quantizes x in one piece and wants the same numbers.
+func checkWeight(t *testing.T, x safetensors.Tensor, to *safetensors.Folder, opts Options) {
+	t.Helper()
+	got, err := bnb.Read(to, x.Name)
+	require.NoError(t, err)
+	values := make([]float32, x.Elements())
+	for i := range values {
+		values[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(x.Data[2*i:]))
+	}
+	codes := make([]byte, (len(values)+1)/2)
+	absmax := make([]float32, (len(values)+opts.BlockSize-1)/opts.BlockSize)
+	nf4.Quantize(codes, absmax, values, got.Kind, opts.BlockSize)
+	require.Equal(t, opts.Type, got.Kind.String())
+	require.Equal(t, "bfloat16", got.DType)
+	require.Equal(t, x.Shape, got.Shape[:])
+	require.Equal(t, codes, got.Codes, x.Name)
+	if !opts.Double {
+		require.Equal(t, absmax, got.Absmax, x.Name)
+		return
+	}
+	want := nf4.Nest(absmax)
+	require.Equal(t, &want, got.Nested, x.Name)
+}
+
+func TestWeightInPieces(t *testing.T) {
+	const rows, cols = 3, pieceElements + 100
+	data := make([]byte, 4*rows*cols)
+	random := rand.New(rand.NewPCG(3, 4))
+	values := make([]float32, rows*cols)
+	for i := range values {
+		values[i] = float32(random.NormFloat64())
+		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(values[i]))
+	}
+	x := safetensors.Tensor{Name: "x", DType: safetensors.F32, Shape: []int{rows, cols}, Data: data}
+	got := weight(x, &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 128})
+	codes, absmax := make([]byte, len(values)/2), make([]float32, (len(values)+127)/128)
+	nf4.Quantize(codes, absmax, values, nf4.NF4, 128)
+	assert.Equal(t, codes, got.Codes)
+	assert.Equal(t, absmax, got.Absmax)
+	assert.Equal(t, "float32", got.DType)
+}
+
+func TestShards(t *testing.T) {
+	base := open(t, writeModel(t))
+	w := writer{base: base, linear: map[string]bool{}}
+	shards := w.shards(10000)
+	assert.Greater(t, len(shards), 2)
+	assert.Equal(t, base.Names(), slices.Concat(shards...))
+	for _, names := range shards {
+		size := 0
+		for _, name := range names {
+			x, _ := base.Tensor(name)
+			size += len(x.Data)
+		}
+		assert.LessOrEqual(t, size, 10000)
+	}
+}
+
+// TestShardedFolder reads shards that this package wrote.
+func TestShardedFolder(t *testing.T) {
+	base, dir := open(t, writeModel(t)), t.TempDir()
+	w := writer{base: base, linear: map[string]bool{"model.layers.0.mlp.up_proj.weight": true}, device: &bindings.QuantizeOptions{BlockSize: 64}}
+	require.NoError(t, w.write(t.Context(), dir, 10000))
+	to := open(t, dir)
+	assert.NoFileExists(t, filepath.Join(dir, safetensors.SingleFile))
+	assert.True(t, bnb.Is4Bit(to, "model.layers.0.mlp.up_proj.weight"))
+	assert.Len(t, to.Names(), len(base.Names())+3)
+	for _, name := range base.Names() {
+		_, ok := to.Tensor(name)
+		assert.True(t, ok, name)
+	}
+}
+
+func TestFolderRefuses(t *testing.T) {
+	model := writeModel(t)
+	fourBit := filepath.Join(t.TempDir(), "4bit")
+	require.NoError(t, Folder(t.Context(), model, fourBit, DefaultOptions(), nil))
+	broken := writeModel(t)
+	require.NoError(t, os.Truncate(filepath.Join(broken, safetensors.SingleFile), 5000))
+	for name, c := range map[string]struct {
+		model, out string
+		change     func(*Options)
+		want       string
+	}{
+		"in place":  {model: model, out: model, want: "is not empty"},
+		"twice":     {model: fourBit, want: "4 bits already"},
+		"no model":  {model: t.TempDir(), want: "config.json"},
+		"truncated": {model: broken, want: safetensors.SingleFile},
+		"type":      {model: model, change: func(o *Options) { o.Type = "int4" }, want: "bnb_4bit_quant_type"},
+		"block":     {model: model, change: func(o *Options) { o.BlockSize = 48 }, want: "bnb_4bit_blocksize is 48"},
+		"compute":   {model: model, change: func(o *Options) { o.ComputeDType = "int8" }, want: "bnb_4bit_compute_dtype"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parent, opts := t.TempDir(), DefaultOptions()
+			if c.change != nil {
+				c.change(&opts)
+			}
+			out := c.out
+			if out == "" {
+				out = filepath.Join(parent, "a", "b")
+			}
+			assert.ErrorContains(t, Folder(t.Context(), c.model, out, opts, nil), c.want)
+			left, err := os.ReadDir(parent)
+			require.NoError(t, err)
+			assert.Empty(t, left)
+		})
+	}
+}
+
+func TestFolderStopsWhole(t *testing.T) {
+	model, parent := writeModel(t), t.TempDir()
+	for _, after := range []int{1, 10, 20} {
+		ctx, cancel := context.WithCancel(t.Context())
+		calls := 0
+		err := Folder(ctx, model, filepath.Join(parent, "out"), DefaultOptions(), func(_, _ int64) {
+			if calls++; calls == after {
+				cancel()
+			}
+		})
+		assert.True(t, errors.Is(err, context.Canceled), "%v", err)
+		left, err := os.ReadDir(parent)
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	}
+}
+
+func TestAddQuantizationKeepsTheRest(t *testing.T) {
+	text, err := addQuantization([]byte(`{"a": 1e-05, "b": {"c": "<x>"}, "big": 12345678901234567890}`), &bnb.QuantizationConfig{})
+	require.NoError(t, err)
+	var file map[string]any
+	require.NoError(t, json.Unmarshal(text, &file))
+	assert.Contains(t, file, "quantization_config")
+	for _, want := range []string{`"a": 1e-05`, `"c": "<x>"`, `12345678901234567890`} {
+		assert.True(t, strings.Contains(string(text), want), "%s in %s", want, text)
+	}
+}

@@ -1,0 +1,73 @@
+package quantize
+
+import (
+	"encoding/binary"
+	"math"
+	"runtime"
+	"sync"
+
+	"qlora/bindings"
+	"qlora/internal/bnb"
+	"qlora/internal/halffloat"
+	"qlora/internal/nf4"
+	"qlora/internal/safetensors"
+)
+
+// pieceElements is what one goroutine holds in float32 at a time: a multiple of
+// every block size.
+const pieceElements = 1 << 16
+
+// dtypeNames are torch's names of the types that a weight is quantized from.
+var dtypeNames = map[safetensors.DType]string{
+	safetensors.F32: "float32", safetensors.BF16: "bfloat16", safetensors.F16: "float16",
+}
+
+// weight is the [out, in] matrix t, whose type is among dtypeNames, in 4 bits.
+// It reads t once, in pieces, on all processors.
+func weight(t safetensors.Tensor, o *bindings.QuantizeOptions) bnb.Weight4 {
+	n := t.Elements()
+	w := bnb.Weight4{
+		Kind: o.Kind, BlockSize: o.BlockSize, DType: dtypeNames[t.DType], Shape: [2]int(t.Shape),
+		Codes: make([]byte, (n+1)/2),
+	}
+	absmax := make([]float32, (n+o.BlockSize-1)/o.BlockSize)
+	pieces := make(chan int)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			x := make([]float32, pieceElements)
+			for from := range pieces {
+				to := min(from+pieceElements, n)
+				decode(x[:to-from], t, from)
+				nf4.Quantize(w.Codes[from/2:(to+1)/2], absmax[from/o.BlockSize:(to+o.BlockSize-1)/o.BlockSize], x[:to-from], o.Kind, o.BlockSize)
+			}
+		})
+	}
+	for from := 0; from < n; from += pieceElements {
+		pieces <- from
+	}
+	close(pieces)
+	workers.Wait()
+	if !o.Double {
+		w.Absmax = absmax
+		return w
+	}
+	nested := nf4.Nest(absmax)
+	w.Nested = &nested
+	return w
+}
+
+// decode fills dst with the elements of t from the one called from on.
+func decode(dst []float32, t safetensors.Tensor, from int) {
+	data := t.Data[from*t.DType.Size():]
+	for i := range dst {
+		switch t.DType {
+		case safetensors.BF16:
+			dst[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(data[2*i:]))
+		case safetensors.F16:
+			dst[i] = halffloat.FromF16(binary.LittleEndian.Uint16(data[2*i:]))
+		default:
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package nn
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/internal/philox"
+	"qlora/internal/safetensors"
+)
+
+// tinyConfigs are small models of every family, for tests that need no trained
+// weights.
+var tinyConfigs = map[string]string{
+	"llama": `{"model_type":"llama","hidden_size":64,"intermediate_size":96,"num_hidden_layers":3,"num_attention_heads":4,
+		"num_key_value_heads":2,"vocab_size":97,"tie_word_embeddings":true}`,
+	"llama untied, biases": `{"model_type":"llama","hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,"num_attention_heads":4,
+		"head_dim":24,"vocab_size":97,"attention_bias":true,"mlp_bias":true}`,
+	"mistral": `{"model_type":"mistral","hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,"num_attention_heads":4,
+		"num_key_value_heads":2,"vocab_size":97,"sliding_window":5}`,
+	"qwen2": `{"model_type":"qwen2","hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,"num_attention_heads":4,
+		"num_key_value_heads":2,"vocab_size":97,"use_sliding_window":true,"sliding_window":4,"max_window_layers":1}`,
+	"qwen3": `{"model_type":"qwen3","hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,"num_attention_heads":4,
+		"num_key_value_heads":2,"head_dim":32,"vocab_size":97,"tie_word_embeddings":true}`,
+}
+
+// writeTiny writes a model folder with random weights.
+func writeTiny(t testing.TB, config string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
+	cfg, err := ReadConfig(dir)
+	require.NoError(t, err)
+	m, err := New(cfg, nil, Options{}, bindings.NewMemory(), bindings.Info{})
+	require.NoError(t, err)
+	var entries []safetensors.Entry
+	for i, w := range m.weights {
+		values := make([]float32, w.dense.Len())
+		philox.Normal(values, 1, uint32(i), 0.15)
+		if len(w.shape) == 1 && filepath.Ext(w.name) == ".weight" {
+			for j := range values {
+				values[j]++ // norms
+			}
+		}
+		entries = append(entries, safetensors.Entry{Name: w.name, DType: "F32", Shape: w.shape, Write: func(out io.Writer) error {
+			_, err := out.Write(float32Bytes(values))
+			return err
+		}})
+	}
+	require.NoError(t, safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, map[string]string{"format": "pt"}))
+	return dir
+}
+
+// tiny is a loaded model on the CPU with what it trains.
+type tiny struct {
+	*Model
+	dev    bindings.Device
+	params []bindings.Param
+	mem    *bindings.Memory
+}
+
+func loadTiny(t testing.TB, dir string, options Options, rank int, shapes Shapes) *tiny {
+	t.Helper()
+	cfg, err := ReadConfig(dir)
+	require.NoError(t, err)
+	base, err := safetensors.OpenFolder(dir)
+	require.NoError(t, err)
+	defer base.Close()
+	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	require.NoError(t, err)
+	mem := bindings.NewMemory()
+	m, err := New(cfg, base, options, mem, dev.Info())
+	require.NoError(t, err)
+	if rank > 0 {
+		attach(m, rank)
+	}
+	params := m.Parameters()
+	m.Prepare(dev, shapes)
+	require.NoError(t, mem.Commit(dev))
+	t.Cleanup(mem.Close)
+	require.NoError(t, m.Load(dev, base, nil))
+	for i, p := range m.Projections() {
+		if p.Adapter == nil {
+			continue
+		}
+		p.Adapter.Dropout = 0.2
+		for j, x := range []bindings.Tensor{p.Adapter.A, p.Adapter.B} {
+			values := make([]float32, x.Len())
+			philox.Normal(values, 2, uint32(2*i+j), 0.1)
+			require.NoError(t, dev.Write(x, float32Bytes(values)))
+		}
+	}
+	return &tiny{Model: m, dev: dev, params: params, mem: mem}
+}
+
+// read is a float32 tensor's elements.
+func (m *tiny) read(t testing.TB, x bindings.Tensor) []float32 {
+	t.Helper()
+	raw := make([]byte, x.Bytes())
+	require.NoError(t, m.dev.Read(raw, x))
+	out := make([]float32, x.Len())
+	decode(out, raw, bindings.F32)
+	return out
+}
+
+// randomBatch has sequences of the given lengths, the first label of each and a
+// few others ignored.
+func randomBatch(vocabulary int, lengths ...int) *Batch {
+	var ids, labels [][]int32
+	for s, n := range lengths {
+		id, label := make([]int32, n), make([]int32, n)
+		for i := range id {
+			r := philox.Block([2]uint32{5}, [4]uint32{uint32(s), uint32(i)})
+			id[i] = int32(r[0] % uint32(vocabulary))
+			label[i] = id[i]
+			if i == 0 || r[1]%5 == 0 {
+				label[i] = bindings.IgnoreLabel
+			}
+		}
+		ids, labels = append(ids, id), append(labels, label)
+	}
+	return NewBatch(ids, labels)
+}
