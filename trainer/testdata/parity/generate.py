@@ -1,0 +1,278 @@
+"""Records runs of the real tools for the parity tests: transformers' Trainer, peft and bitsandbytes on the CPU.
+
+usage: python generate.py            (about a minute; rewrites everything beside it but the scripts)
+needs: torch 2.15.0 transformers 5.23.0 peft 0.21.2 bitsandbytes 0.50.2 accelerate 1.15.0 datasets 5.2.0 safetensors 0.8.0
+       (the versions used stand in index.json)
+
+  index.json            versions and the list of cases, a line on each
+  models/NAME/          config.json + model.safetensors: float32, bfloat16, or a bitsandbytes 4-bit folder (NAME-nf4)
+  data/NAME.jsonl       pretokenized records of varying length, labels partly -100
+  forward/NAME.*        NAME.safetensors: logits [tokens, vocabulary] of input_ids; NAME.json: greedy text
+  init/KIND/            adapters as peft first makes them, for the distribution of init_lora_weights
+  CASE/settings.json    the run under qlora's option names; model, dataset, eval_dataset and adapter relative to this folder
+  CASE/log_history.json Trainer's log, logging_steps 1, times left out
+  CASE/initial/         the adapter the run starts from (a PEFT folder; B is not zero, so that every gradient is alive)
+  CASE/gradients.safetensors  of the first optimizer step: accumulated, before clipping, named as in the adapter's file
+  CASE/final/           the adapter after the last step; for method full: final.safetensors, all weights in float32
+"""
+import json
+import os
+import pathlib
+import random
+import shutil
+import tempfile
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import accelerate, bitsandbytes, datasets, peft, safetensors, torch, transformers  # noqa: E401
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
+from transformers import Trainer, TrainingArguments, set_seed
+
+import models
+
+HERE = pathlib.Path(__file__).resolve().parent
+TORCH_NAME_SUFFIX = ".default"
+
+BASE = dict(method="lora", dataset="data/train.jsonl", learning_rate=5e-3, lr_scheduler_type="linear", warmup_steps=0, weight_decay=0.0,
+            adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-4, max_grad_norm=1.0, per_device_train_batch_size=2,
+            gradient_accumulation_steps=1, max_steps=32, num_train_epochs=3, seed=42, logging_steps=1, save_strategy="no",
+            eval_strategy="no", lora_r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear", use_rslora=False, bias="none")
+QLORA = dict(method="qlora", bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_blocksize=64, bnb_4bit_compute_dtype="float32")
+OWN = QLORA | dict(bnb_4bit_use_double_quant=False)
+EPOCHS = dict(max_steps=-1)
+
+# name: (what it is for, model, settings that differ from BASE)
+CASES = {
+    "llama-lora": ("Llama, GQA, untied, float32 base; linear without warm-up", "llama", {}),
+    "llama-accumulate": ("accumulation with a partial last window: 23 records, batch 2, 5 micro-batches; 11 epochs; linear with warm-up steps", "llama",
+                         dict(EPOCHS, gradient_accumulation_steps=5, num_train_epochs=11, warmup_steps=4, seed=7, save_strategy="epoch", lora_r=2)),
+    "llama-tied-cosine": ("tied head, old config.json; cosine with a warm-up ratio; data_seed differs from seed", "llama-tied",
+                          dict(lr_scheduler_type="cosine", warmup_steps=0.1, seed=3, data_seed=11, lora_r=2)),
+    "llama3-rope": ("llama3 rope scaling, old config.json; constant_with_warmup", "llama-llama3",
+                    dict(lr_scheduler_type="constant_with_warmup", warmup_steps=6, lora_r=2, lora_alpha=4)),
+    "llama-linear-rope": ("linear rope scaling with the key `type`; constant schedule", "llama-linear",
+                          dict(lr_scheduler_type="constant", lora_r=2, lora_alpha=4)),
+    "llama-yarn": ("yarn rope scaling; clipping off", "llama-yarn", dict(max_grad_norm=0.0, learning_rate=2e-3, lora_r=2)),
+    "llama-head-dim": ("head_dim unlike hidden/heads; clipping that bites", "llama-head-dim", dict(max_grad_norm=0.05, adam_epsilon=1e-6, lora_r=2)),
+    "llama-regex": ("targets by a regular expression that picks single layers; rsLoRA", "llama",
+                    dict(target_modules=r".*\.layers\.1\.(self_attn\.[qk]_proj|mlp\.down_proj)", use_rslora=True)),
+    "llama-list": ("a list of targets; weight decay on the adapter; eps 1e-8 (hold by its losses)", "llama",
+                   dict(target_modules="q_proj,o_proj,up_proj", weight_decay=0.1, adam_epsilon=1e-8, learning_rate=1e-3, adam_beta2=0.95)),
+    "llama-holes": ("records without any label, alone in their windows: loss and norm logged as 0, the step still taken; evaluation leaves them out", "llama",
+                    dict(dataset="data/holes.jsonl", per_device_train_batch_size=1, target_modules="q_proj,v_proj", eval_dataset="data/holes.jsonl",
+                         eval_strategy="steps", eval_steps=16, per_device_eval_batch_size=1)),
+    "llama-lengths": ("group_by_length over three epochs with evaluation; data_seed differs from seed", "llama",
+                      dict(EPOCHS, dataset="data/long.jsonl", eval_dataset="data/eval.jsonl", group_by_length=True, num_train_epochs=3,
+                           per_device_train_batch_size=4, eval_strategy="epoch", per_device_eval_batch_size=3, target_modules="q_proj,v_proj", data_seed=5)),
+    "llama-evaluate": ("evaluation every 8 steps while training, batches of 3 records, the last one short", "llama",
+                       dict(eval_dataset="data/eval.jsonl", eval_strategy="steps", eval_steps=8, per_device_eval_batch_size=3,
+                            target_modules="q_proj,v_proj")),
+    "mistral-lora": ("Mistral, window 8 shorter than the sequences; peft's default targets q_proj and v_proj", "mistral",
+                     dict(target_modules="q_proj,v_proj", gradient_accumulation_steps=2)),
+    "qwen2-lora": ("Qwen2, biases on q, k, v, tied", "qwen2", dict(lora_r=2, lora_alpha=4)),
+    "qwen2-window": ("Qwen2, sliding window from layer max_window_layers on", "qwen2-window", dict(lora_r=2, target_modules="k_proj,gate_proj")),
+    "qwen3-lora": ("Qwen3, norms on q and k, head_dim unlike hidden/heads", "qwen3", dict(lora_r=2, lora_alpha=4)),
+    "llama-full": ("method full: untied head, weight decay on matrices only", "llama",
+                   dict(method="full", learning_rate=1e-3, weight_decay=0.1, gradient_accumulation_steps=3)),
+    "llama-full-tied": ("method full: tied head and pad_token_id, whose embedding row has no gradient from below", "llama-tied",
+                        dict(method="full", learning_rate=1e-3, lr_scheduler_type="cosine", weight_decay=0.05)),
+    "llama-nf4-dq": ("NF4 + double quantization, the base in bitsandbytes' own 4-bit folder, tied", "llama-nf4",
+                     dict(QLORA, gradient_accumulation_steps=3, warmup_steps=0.2)),
+    "mistral-nf4-dq": ("NF4 + double quantization, Mistral", "mistral-nf4", dict(QLORA, lora_r=2, lr_scheduler_type="cosine")),
+    "qwen2-nf4-dq": ("NF4 + double quantization, Qwen2", "qwen2-nf4", dict(QLORA, lora_r=2, target_modules="q_proj,k_proj,v_proj,down_proj")),
+    "qwen3-nf4-dq": ("NF4 + double quantization, Qwen3; eps 1e-8 (hold by its losses)", "qwen3-nf4",
+                     dict(QLORA, lora_r=2, adam_epsilon=1e-8, learning_rate=1e-3)),
+    "llama-nf4": ("NF4 without double quantization, quantized from a bfloat16 base", "llama-wide", dict(OWN, lora_r=2)),
+    "llama-fp4": ("FP4 without double quantization, quantized from a bfloat16 base", "llama-wide",
+                  dict(OWN, bnb_4bit_quant_type="fp4", target_modules="q_proj,v_proj,down_proj", max_grad_norm=0.3)),
+}
+
+
+def write_json(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def record(rng, length, unlabelled=False):
+    """Counting with a step, a little noise: something a tiny adapter can begin to learn. Token 2 is some models' pad."""
+    start, step = rng.randrange(models.VOCAB), rng.randrange(1, 6)
+    ids = [(start + step * i) % models.VOCAB if rng.random() < 0.9 else rng.randrange(models.VOCAB) for i in range(length)]
+    labels = list(ids)
+    for i in range(rng.randrange(0, length // 2 + 1)):
+        labels[i] = -100
+    if length > 12:
+        labels[rng.randrange(length // 2, length - 1)] = -100
+    return {"input_ids": ids, "labels": [-100] * length if unlabelled else labels}
+
+
+def write_data(folder):
+    rng = random.Random(1)
+    folder.mkdir(parents=True)
+    sets = {
+        "train": [record(rng, rng.randrange(3, 41)) for _ in range(23)],
+        "eval": [record(rng, rng.randrange(3, 33)) for _ in range(7)],
+        "long": [record(rng, rng.randrange(3, 49)) for _ in range(45)],
+        "holes": [record(rng, rng.randrange(4, 25), unlabelled=i % 4 == 1) for i in range(14)],
+    }
+    for name, records in sets.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+
+
+def collate(batch):
+    longest = max(len(r["input_ids"]) for r in batch)
+    pad = lambda row, value: row + [value] * (longest - len(row))
+    return {"input_ids": torch.tensor([pad(r["input_ids"], 0) for r in batch]),
+            "attention_mask": torch.tensor([pad([1] * len(r["input_ids"]), 0) for r in batch]),
+            "labels": torch.tensor([pad(r["labels"], -100) for r in batch])}
+
+
+def read_data(path):
+    return datasets.Dataset.from_list([json.loads(line) for line in path.read_text().splitlines()])
+
+
+def targets(value):
+    """A string of bare names is a list; `all-linear` and regular expressions go to peft as they are."""
+    return value.split(",") if value.replace(",", "").replace("_", "").isalnum() else value
+
+
+def save_adapter(model, folder, model_path):
+    """Writes the PEFT folder with a relative base path, targets sorted (peft writes a set) and no model card."""
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = model_path
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+class RecordingTrainer(Trainer):
+    """Keeps the first step's accumulated gradients as they are before clipping."""
+
+    first_gradients = None
+
+    def keep(self, model):
+        if self.first_gradients is None:
+            self.first_gradients = {name.replace(TORCH_NAME_SUFFIX, ""): p.grad.detach().clone()
+                                    for name, p in model.named_parameters() if p.requires_grad}
+
+    def _clip_grad_norm(self, model):
+        self.keep(model)
+        return super()._clip_grad_norm(model)
+
+    def _get_grad_norm(self, model, grad_norm=None):
+        self.keep(model)
+        return super()._get_grad_norm(model, grad_norm=grad_norm)
+
+
+def base_model(settings):
+    quantize = None
+    if settings["method"] == "qlora" and not settings["model"].endswith("-nf4"):
+        quantize = models.quantization(settings["bnb_4bit_quant_type"], settings["bnb_4bit_use_double_quant"])
+    return models.load(HERE / settings["model"], quantize)
+
+
+def adapted(settings, folder, seed):
+    set_seed(seed)
+    model = get_peft_model(base_model(settings), LoraConfig(
+        task_type="CAUSAL_LM", r=settings["lora_r"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0, bias="none",
+        target_modules=targets(settings["target_modules"]), use_rslora=settings["use_rslora"]))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 0.05)
+    save_adapter(model, folder / "initial", settings["model"])
+    # Read back, so that the run is the one that a reader of the files makes.
+    return PeftModel.from_pretrained(base_model(settings), folder / "initial", is_trainable=True)
+
+
+def arguments(settings, scratch):
+    same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
+            "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_steps", "num_train_epochs", "seed",
+            "data_seed", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
+    return TrainingArguments(output_dir=str(scratch), use_cpu=True, report_to="none", disable_tqdm=True, optim="adamw_torch",
+                             train_sampling_strategy="group_by_length" if settings.get("group_by_length") else "random",
+                             **{k: settings[k] for k in same if k in settings})
+
+
+def run_case(name, model, changes, seed, scratch):
+    folder = HERE / name
+    settings = {"model": f"models/{model}"} | BASE | changes
+    if settings["method"] == "full":
+        settings = {k: v for k, v in settings.items() if not k.startswith("lora_") and k not in ("target_modules", "use_rslora", "bias")}
+        tuned = base_model(settings)
+    else:
+        settings["adapter"] = f"{name}/initial"
+        tuned = adapted(settings, folder, seed)
+    trainer = RecordingTrainer(
+        model=tuned, args=arguments(settings, scratch / name), data_collator=collate, train_dataset=read_data(HERE / settings["dataset"]),
+        eval_dataset=read_data(HERE / settings["eval_dataset"]) if "eval_dataset" in settings else None)
+    trainer.train()
+    write_json(folder / "settings.json", settings)
+    timed = ("runtime", "per_second", "total_flos")
+    write_json(folder / "log_history.json", [{k: v for k, v in row.items() if not k.endswith(timed)} for row in trainer.state.log_history])
+    save_file({k: v.contiguous() for k, v in trainer.first_gradients.items()}, folder / "gradients.safetensors")
+    if settings["method"] == "full":
+        save_file({k: p.detach().contiguous() for k, p in tuned.named_parameters()}, folder / "final.safetensors")
+    else:
+        save_adapter(tuned, folder / "final", settings["model"])
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    norms = [row["grad_norm"] for row in trainer.state.log_history if "loss" in row]
+    print(f"{name}: {len(losses)} steps, loss {losses[0]:.4f} -> {losses[-1]:.4f}, norm {min(norms):.3f} to {max(norms):.3f}", flush=True)
+
+
+def run_forward(name):
+    """Logits of one short and one long sequence, and 20 greedy tokens with the smallest lead of a chosen token."""
+    model = models.load(HERE / "models" / name).eval()
+    generator = torch.Generator().manual_seed(5)
+    tensors = {}
+    with torch.no_grad():
+        for label, length in (("short", 3), ("long", 32)):
+            ids = torch.randint(0, models.VOCAB, (1, length), generator=generator)
+            tensors[f"{label}.input_ids"] = ids[0].to(torch.int32)
+            tensors[f"{label}.logits"] = model(input_ids=ids).logits[0].contiguous()
+        prompt = torch.randint(3, models.VOCAB, (1, 12), generator=generator)
+        ids, lead = prompt, []
+        for _ in range(20):
+            best = model(input_ids=ids).logits[0, -1].topk(2)
+            lead.append(float(best.values[0] - best.values[1]))
+            ids = torch.cat([ids, best.indices[:1].view(1, 1)], dim=1)
+        text = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False)
+    assert torch.equal(text, ids), name
+    (HERE / "forward").mkdir(exist_ok=True)
+    save_file(tensors, HERE / "forward" / f"{name}.safetensors")
+    write_json(HERE / "forward" / f"{name}.json", {"prompt": prompt[0].tolist(), "greedy": ids[0, prompt.shape[1]:].tolist(), "smallest_lead": min(lead)})
+
+
+def run_initialization():
+    """peft's fresh adapters. Their bits depend on torch's generator; their distribution is what must agree."""
+    for label, value in (("true", True), ("gaussian", "gaussian")):
+        set_seed(9)
+        model = get_peft_model(models.load(HERE / "models/llama-wide"), LoraConfig(
+            task_type="CAUSAL_LM", r=8, lora_alpha=8, lora_dropout=0.0, target_modules=["q_proj", "v_proj"], init_lora_weights=value))
+        save_adapter(model, HERE / "init" / label, "models/llama-wide")
+
+
+def main():
+    torch.set_num_threads(1)
+    for path in HERE.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        models.write_all(HERE / "models", scratch)
+        write_data(HERE / "data")
+        for name in [*models.FLOAT, *models.NF4]:
+            run_forward(name)
+        run_initialization()
+        for seed, (name, (_, model, changes)) in enumerate(CASES.items()):
+            run_case(name, model, changes, 1000 + seed, scratch)
+    versions = {m.__name__: m.__version__ for m in (torch, transformers, peft, bitsandbytes, accelerate, datasets, safetensors)}
+    write_json(HERE / "index.json", {"versions": versions, "forward": [*models.FLOAT, *models.NF4],
+                                     "cases": [{"name": n, "purpose": p} for n, (p, _, _) in CASES.items()]})
+
+
+if __name__ == "__main__":
+    main()
