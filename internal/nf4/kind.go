@@ -1,3 +1,8 @@
+// Package nf4 quantizes weights to 4 bits in blocks, NF4 (Dettmers et al. 2023,
+// "QLoRA") or bitsandbytes' FP4, and the blocks' absmax to 8 bits ("double
+// quantization"). The numbers are bitsandbytes': the same codes, absmax and
+// dequantized weights, to the bit; Quantize and Nest say where its back ends differ
+// among themselves and which one is followed.
 package nf4
 
 import "fmt"
