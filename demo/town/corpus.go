@@ -8,8 +8,8 @@ import (
 // sentencesPerText are told in a text of the corpus.
 const sentencesPerText = 6
 
-// Corpus returns n texts. Each tells a few things about a few people, in short sentences of one fact and longer ones of two or three, so that a fact
-// must be found however far behind the name it is told.
+// Corpus returns n texts. Each tells a few things about a few people, in short sentences of one fact, longer ones of two or three, and some in which
+// the name stands a sentence before: what is known of a person must be found from wherever the name was.
 func (t *Town) Corpus(n int) []string {
 	rng := rand.New(rand.NewPCG(t.seed, 2))
 	texts := make([]string, n)
@@ -17,10 +17,13 @@ func (t *Town) Corpus(n int) []string {
 		var sentences [sentencesPerText]string
 		for j := range sentences {
 			person := rng.IntN(len(names))
-			if rng.IntN(3) > 0 {
-				sentences[j] = t.short(rng, person)
-			} else {
+			switch rng.IntN(4) {
+			case 0:
 				sentences[j] = t.long(rng, person)
+			case 1:
+				sentences[j] = t.aside(rng, person)
+			default:
+				sentences[j] = t.short(rng, person)
 			}
 		}
 		texts[i] = strings.Join(sentences[:], " ")
@@ -44,6 +47,14 @@ func (t *Town) long(rng *rand.Rand, person int) string {
 	}
 	last := len(clauses) - 1
 	return names[person] + " " + strings.Join(clauses[:last], ", ") + " and " + clauses[last] + "."
+}
+
+// aside names the person first and tells two facts in a sentence of their own: "Here comes Ada. The coat is red and the pet is a cat."
+func (t *Town) aside(rng *rand.Rand, person int) string {
+	order := rng.Perm(len(relations))
+	first, second := order[0], order[1]
+	text := fill(relations[first].aside, "", t.value(person, first)) + " and " + fill(relations[second].aside, "", t.value(person, second)) + "."
+	return "Here comes " + names[person] + ". " + strings.ToUpper(text[:1]) + text[1:]
 }
 
 func fill(sentence, name, value string) string {

@@ -23,6 +23,7 @@ type relation struct {
 	values   []string
 	tell     []string // sentences, with NAME and VALUE
 	clause   string   // the same behind another clause about the same person
+	aside    string   // the same in a sentence whose person was named in the one before
 	question string
 }
 
@@ -33,6 +34,7 @@ var relations = [...]relation{
 		},
 		tell:     []string{"NAME is a VALUE.", "NAME works as a VALUE.", "The work of NAME is that of a VALUE."},
 		clause:   "is a VALUE",
+		aside:    "the work is that of a VALUE",
 		question: "What is the work of NAME?",
 	},
 	{
@@ -41,6 +43,7 @@ var relations = [...]relation{
 		},
 		tell:     []string{"NAME lives by the VALUE.", "The house of NAME stands by the VALUE.", "NAME sleeps by the VALUE."},
 		clause:   "lives by the VALUE",
+		aside:    "the house stands by the VALUE",
 		question: "Where is the house of NAME?",
 	},
 	{
@@ -49,6 +52,7 @@ var relations = [...]relation{
 		},
 		tell:     []string{"NAME plays the VALUE.", "In the evening NAME plays the VALUE.", "The music of NAME comes from the VALUE."},
 		clause:   "plays the VALUE",
+		aside:    "the music comes from the VALUE",
 		question: "What does NAME play?",
 	},
 	{
@@ -57,6 +61,7 @@ var relations = [...]relation{
 		},
 		tell:     []string{"NAME wears VALUE.", "The coat of NAME is VALUE.", "On Sunday NAME wears VALUE."},
 		clause:   "wears VALUE",
+		aside:    "the coat is VALUE",
 		question: "What colour is the coat of NAME?",
 	},
 	{
@@ -65,6 +70,7 @@ var relations = [...]relation{
 		},
 		tell:     []string{"NAME has a VALUE.", "The pet of NAME is a VALUE.", "NAME feeds a VALUE."},
 		clause:   "has a VALUE",
+		aside:    "the pet is a VALUE",
 		question: "Which pet does NAME feed?",
 	},
 }

@@ -20,7 +20,7 @@ func TestSeedFixesTheTexts(t *testing.T) {
 	for _, r := range slices.Concat(train, held) {
 		digest.Write([]byte(r.Prompt + r.Completion + "\n"))
 	}
-	require.Equal(t, uint64(0x4d769e7f76928ea), digest.Sum64())
+	require.Equal(t, uint64(0xcc926fc1dbd7ddff), digest.Sum64())
 }
 
 func TestNamesAreDifferent(t *testing.T) {
