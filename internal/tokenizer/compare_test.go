@@ -1,0 +1,13 @@
+package tokenizer
+
+import "fmt"
+
+// describe names the first place where got is not want.
+func describe[T comparable](what string, got, want []T) string {
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			return fmt.Sprintf("%s: at %d got %v, want %v (got %v, want %v)", what, i, got[i], want[i], got, want)
+		}
+	}
+	return fmt.Sprintf("%s: got %d, want %d (got %v, want %v)", what, len(got), len(want), got, want)
+}

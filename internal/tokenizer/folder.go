@@ -1,0 +1,144 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// tokenizerFiles are the names that a folder's tokenizer may be spread over.
+var tokenizerFiles = []string{
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	"vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja",
+}
+
+// LoadFolder reads the tokenizer of a model's folder: tokenizer.json, and the
+// tokens that begin, end and fill up a text from tokenizer_config.json or else
+// special_tokens_map.json. Where neither names an end, it is the first
+// eos_token_id of generation_config.json or config.json. The tokens named so,
+// and the unknown one, count as special whatever tokenizer.json says.
+func LoadFolder(dir string) (*Tokenizer, error) {
+	t, err := Load(filepath.Join(dir, "tokenizer.json"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
+		if err := t.readNamed(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"generation_config.json", "config.json"} {
+		if t.eos < 0 {
+			if err := t.readEOS(filepath.Join(dir, name)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	t.files = nil
+	for _, name := range tokenizerFiles {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			t.files = append(t.files, path)
+		}
+	}
+	return t, nil
+}
+
+// readJSON reads a file that may be missing.
+func readJSON(path string, into any) error {
+	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// A namedToken is a token by its name, a string or the object of an added token.
+type namedToken string
+
+func (n *namedToken) UnmarshalJSON(data []byte) error {
+	var object struct {
+		Content string `json:"content"`
+	}
+	if err := json.Unmarshal(data, (*string)(n)); err == nil {
+		return nil
+	}
+	err := json.Unmarshal(data, &object)
+	*n = namedToken(object.Content)
+	return err
+}
+
+// readNamed sets the tokens that path names and no file before it has.
+func (t *Tokenizer) readNamed(path string) error {
+	var named struct {
+		BOS namedToken `json:"bos_token"`
+		EOS namedToken `json:"eos_token"`
+		PAD namedToken `json:"pad_token"`
+		UNK namedToken `json:"unk_token"`
+	}
+	if err := readJSON(path, &named); err != nil {
+		return err
+	}
+	unk := int32(-1)
+	for _, entry := range []struct {
+		key  string
+		name namedToken
+		id   *int32
+	}{
+		{"bos_token", named.BOS, &t.bos},
+		{"eos_token", named.EOS, &t.eos},
+		{"pad_token", named.PAD, &t.pad},
+		{"unk_token", named.UNK, &unk},
+	} {
+		if entry.name == "" || *entry.id >= 0 {
+			continue
+		}
+		id, ok := t.ids[string(entry.name)]
+		if !ok {
+			return fmt.Errorf("%s: %s %q is not a token of tokenizer.json", path, entry.key, string(entry.name))
+		}
+		*entry.id = id
+		t.special[id] = true
+	}
+	return nil
+}
+
+// readEOS sets the end of a text by its id, a number or a list of them.
+func (t *Tokenizer) readEOS(path string) error {
+	var config struct {
+		EOS json.RawMessage `json:"eos_token_id"`
+	}
+	if err := readJSON(path, &config); err != nil {
+		return err
+	}
+	if len(config.EOS) == 0 || string(config.EOS) == "null" {
+		return nil
+	}
+	var ids []int32
+	if config.EOS[0] != '[' {
+		ids = make([]int32, 1)
+		if err := json.Unmarshal(config.EOS, &ids[0]); err != nil {
+			return fmt.Errorf("%s: eos_token_id: %w", path, err)
+		}
+	} else if err := json.Unmarshal(config.EOS, &ids); err != nil {
+		return fmt.Errorf("%s: eos_token_id: %w", path, err)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if !t.has(ids[0]) {
+		return fmt.Errorf("%s: eos_token_id %d is not a token of tokenizer.json, which has %d", path, ids[0], t.Size())
+	}
+	t.eos = ids[0]
+	t.special[t.eos] = true
+	return nil
+}

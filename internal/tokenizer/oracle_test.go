@@ -1,0 +1,103 @@
+package tokenizer
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestOracle compares with what Hugging Face's library gives for tokenizers
+// that are not in this repository. TOKENIZER_ORACLE names a folder with
+// X.json (a tokenizer.json) and X.jsonl (made of it by testdata/oracle.py).
+func TestOracle(t *testing.T) {
+	dir := os.Getenv("TOKENIZER_ORACLE")
+	if dir == "" {
+		t.Skip("TOKENIZER_ORACLE is not set")
+	}
+	lists, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err != nil || len(lists) == 0 {
+		t.Fatalf("%s: no *.jsonl: %v", dir, err)
+	}
+	for _, list := range lists {
+		t.Run(filepath.Base(list), func(t *testing.T) {
+			tok, err := Load(strings.TrimSuffix(list, "l"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareAll(t, tok, list)
+		})
+	}
+}
+
+// A golden is one text and what Hugging Face's library makes of it, and some
+// ids and their text.
+type golden struct {
+	Text    string   `json:"text"`
+	IDs     []int32  `json:"ids"`
+	Spans   [][2]int `json:"spans"`
+	Decoded string   `json:"decoded"`
+	Skipped string   `json:"skipped"`
+	Random  []int32  `json:"rnd"`
+	RndText string   `json:"rndtext"`
+}
+
+func compareAll(t *testing.T, tok *Tokenizer, list string) {
+	t.Helper()
+	f, err := os.Open(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewReader(f)
+	e := tok.NewEncoder()
+	count, wrong := 0, [5]int{}
+	for dec := json.NewDecoder(lines); dec.More(); count++ {
+		var g golden
+		if err := dec.Decode(&g); err != nil {
+			t.Fatal(err)
+		}
+		for i, err := range compare(tok, e, &g) {
+			if err == "" {
+				continue
+			}
+			if wrong[i]++; wrong[i] <= 3 {
+				t.Errorf("text %d, %q: %s", count, g.Text, err)
+			}
+		}
+	}
+	t.Logf("%d texts; wrong: %d ids, %d spans, %d decoded, %d without special tokens, %d decoded random ids",
+		count, wrong[0], wrong[1], wrong[2], wrong[3], wrong[4])
+	if count == 0 {
+		t.Error("no texts")
+	}
+}
+
+func compare(tok *Tokenizer, e *Encoder, g *golden) (errs [5]string) {
+	ids, spans := e.EncodeOffsets(g.Text, true)
+	plain := e.Encode(nil, g.Text, true)
+	if !slices.Equal(ids, g.IDs) || !slices.Equal(plain, g.IDs) {
+		errs[0] = describe("ids with offsets", ids, g.IDs) + describe("; ids", plain, g.IDs)
+	} else if want := toSpans(g.Spans); !slices.Equal(spans, want) {
+		errs[1] = describe("spans", spans, want)
+	}
+	for i, d := range []struct {
+		got, want string
+	}{{tok.Decode(g.IDs, false), g.Decoded}, {tok.Decode(g.IDs, true), g.Skipped}, {tok.Decode(g.Random, false), g.RndText}} {
+		if d.got != d.want {
+			errs[2+i] = describe("decoded", []byte(d.got), []byte(d.want))
+		}
+	}
+	return errs
+}
+
+func toSpans(pairs [][2]int) []Span {
+	spans := make([]Span, len(pairs))
+	for i, p := range pairs {
+		spans[i] = Span{p[0], p[1]}
+	}
+	return spans
+}

@@ -1,0 +1,99 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A postProcessor puts tokens around a text and trims the offsets.
+type postProcessor struct {
+	prefix, suffix []int32
+	trims          []trim
+}
+
+// A trim takes the spaces out of the offsets of byte-level tokens. Where the
+// pre-tokenizer put a space in front of the text, that one is not counted.
+type trim struct{ prefixSpace bool }
+
+func newPostProcessor(c *component, t *Tokenizer) (postProcessor, error) {
+	var post postProcessor
+	steps, err := flatten(c, func(c *component) []component { return c.Processors })
+	if err != nil {
+		return post, err
+	}
+	for _, step := range steps {
+		switch step.Type {
+		case "ByteLevel":
+			if isTrue(step.TrimOffsets) {
+				post.trims = append(post.trims, trim{isTrue(step.AddPrefixSpace)})
+			}
+		case "TemplateProcessing":
+			if err := post.addTemplate(step, t); err != nil {
+				return post, fmt.Errorf("TemplateProcessing: %w", err)
+			}
+		default:
+			return post, fmt.Errorf("type %q is not supported", step.Type)
+		}
+	}
+	return post, nil
+}
+
+// addTemplate reads what stands before and behind the text, "A", in the
+// template for a single one.
+func (post *postProcessor) addTemplate(c *component, t *Tokenizer) error {
+	var around [2][]int32
+	side := 0
+	for _, part := range c.Single {
+		switch {
+		case part.SpecialToken != nil:
+			special, ok := c.SpecialTokens[part.SpecialToken.ID]
+			if !ok {
+				return fmt.Errorf("token %q is not in special_tokens", part.SpecialToken.ID)
+			}
+			for _, id := range special.IDs {
+				if !t.has(id) {
+					return fmt.Errorf("token %q has the id %d; the vocabulary has %d", part.SpecialToken.ID, id, t.Size())
+				}
+			}
+			around[side] = append(around[side], special.IDs...)
+		case part.Sequence != nil && part.Sequence.ID == "A" && side == 0:
+			side = 1
+		default:
+			return errors.New("single is not special tokens around one sequence A")
+		}
+	}
+	if side == 0 {
+		return errors.New("single has no sequence A")
+	}
+	post.prefix = slices.Concat(around[0], post.prefix)
+	post.suffix = slices.Concat(post.suffix, around[1])
+	return nil
+}
+
+// apply trims the spans of tokens in text.
+func (tr trim) apply(t *Tokenizer, text string, ids []int32, spans []Span) {
+	isSpace := func(r rune) bool { return r == 'Ġ' || unicode.IsSpace(r) }
+	for i, id := range ids {
+		name, span := t.tokens[id], &spans[i]
+		leading := utf8.RuneCountInString(name) - utf8.RuneCountInString(strings.TrimLeftFunc(name, isSpace))
+		trailing := utf8.RuneCountInString(name) - utf8.RuneCountInString(strings.TrimRightFunc(name, isSpace))
+		if leading > 0 && tr.prefixSpace && (i == 0 || span.Start == 0) {
+			leading--
+		}
+		for ; leading > 0 && span.Start < span.End; leading-- {
+			span.Start += charLen(text[span.Start:])
+		}
+		end := span.End
+		for ; trailing > 0 && end > 0; trailing-- {
+			_, n := utf8.DecodeLastRuneInString(text[:end])
+			end -= n
+		}
+		if trailing == 0 { // else the text does not have that many characters
+			span.End = max(end, span.Start)
+		}
+	}
+}

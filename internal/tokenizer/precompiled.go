@@ -1,0 +1,131 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+)
+
+// A charsmap is sentencepiece's table of replacements: a double-array trie
+// (https://github.com/s-yata/darts-clone) whose values are offsets in a list
+// of zero-terminated strings.
+type charsmap struct {
+	trie    []uint32
+	strings []byte
+	longest int // string, in bytes
+}
+
+func newCharsmap(encoded string) (*charsmap, error) {
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) == 0 {
+		return &charsmap{}, nil
+	}
+	if len(raw) < 4 {
+		return nil, errors.New("it has no header")
+	}
+	n := int64(binary.LittleEndian.Uint32(raw))
+	raw = raw[4:]
+	if n%4 != 0 || n == 0 || n > int64(len(raw)) {
+		return nil, errors.New("the trie's length is not that of its bytes")
+	}
+	m := &charsmap{trie: make([]uint32, n/4), strings: raw[n:]}
+	for i := range m.trie {
+		m.trie[i] = binary.LittleEndian.Uint32(raw[4*i:])
+	}
+	if !utf8.Valid(m.strings) {
+		return nil, errors.New("a replacement is not UTF-8")
+	}
+	if len(m.strings) > 0 && m.strings[len(m.strings)-1] != 0 {
+		return nil, errors.New("the last replacement has no end")
+	}
+	for s := range bytes.SplitSeq(m.strings, []byte{0}) {
+		m.longest = max(m.longest, len(s))
+	}
+	return m, nil
+}
+
+// lookup gives the replacement of the shortest prefix of key that has one.
+// Hugging Face's library takes it for the whole key, and so do we.
+func (m *charsmap) lookup(key string) (string, bool) {
+	if len(m.trie) == 0 {
+		return "", false
+	}
+	offset := func(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }
+	at := offset(m.trie[0])
+	for i := range len(key) {
+		b := uint32(key[i])
+		if at ^= b; b == 0 || int(at) >= len(m.trie) {
+			return "", false
+		}
+		unit := m.trie[at]
+		if unit&(1<<31|0xff) != b {
+			return "", false
+		}
+		if at ^= offset(unit); int(at) >= len(m.trie) {
+			return "", false
+		}
+		if unit>>8&1 == 1 {
+			value := int(m.trie[at] & (1<<31 - 1))
+			if value >= len(m.strings) {
+				return "", false
+			}
+			end := bytes.IndexByte(m.strings[value:], 0)
+			return string(m.strings[value : value+end]), true
+		}
+	}
+	return "", false
+}
+
+// normalize replaces whole graphemes of fewer than 6 bytes, and else single
+// characters.
+func (m *charsmap) normalize(p piece) piece {
+	changes := make([]change, 0, len(p.s))
+	modified := false
+	state := -1
+	for rest := p.s; rest != ""; {
+		var grapheme string
+		grapheme, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		if len(grapheme) < 6 {
+			if s, ok := m.lookup(grapheme); ok {
+				changes, modified = exchange(changes, grapheme, s), true
+				continue
+			}
+		}
+		for _, r := range grapheme {
+			if s, ok := m.lookup(string(r)); ok {
+				changes, modified = exchange(changes, string(r), s), true
+			} else {
+				changes = append(changes, change{r, 0})
+			}
+		}
+	}
+	if !modified {
+		return p
+	}
+	return p.transform(changes, 0)
+}
+
+// exchange appends the characters of s in place of those of old. Where s is
+// shorter, the character before the gap drops what is too much, even if it is
+// not of s.
+func exchange(changes []change, old, s string) []change {
+	for _, r := range s {
+		changes = append(changes, change{r, 0})
+	}
+	switch more := utf8.RuneCountInString(s) - utf8.RuneCountInString(old); {
+	case more > 0:
+		for i := range more {
+			changes[len(changes)-1-i].delta = 1
+		}
+	case more < 0 && len(changes) > 0:
+		changes[len(changes)-1].delta += more
+	}
+	return changes
+}

@@ -1,0 +1,88 @@
+// Package tokenizer turns text into token ids and back as a model's
+// tokenizer.json says (https://huggingface.co/docs/tokenizers): byte-level
+// BPE, BPE with byte fallback, and Unigram, with the bytes of the text that
+// each token stands for.
+//
+// The steps and their order are those of Hugging Face's library: added tokens
+// are cut out, the rest is normalized, cut into words by the pre-tokenizer,
+// and spelled in tokens by the model; the post-processor's tokens go around
+// it. Truncation and padding that the file may ask for are left to the caller.
+package tokenizer
+
+import "slices"
+
+// A Tokenizer is the vocabulary and rules of one tokenizer.json. It is
+// immutable and safe for concurrent use.
+type Tokenizer struct {
+	ids     map[string]int32 // model's tokens and added tokens
+	tokens  []string         // by id; "" where the id is a hole
+	special []bool           // by id: left out by Decode with skipSpecial
+
+	rawAdded        *addedSet // added tokens found in the text as it is
+	normalizedAdded *addedSet // added tokens found in the normalized text
+	normalizer      normalizer
+	preTokenizers   []preTokenizer
+	model           model
+	post            postProcessor
+	decoders        []decoder
+
+	// alwaysAlign is set where the ids themselves depend on the offsets.
+	alwaysAlign bool
+
+	bos, eos, pad int32 // -1: none
+	files         []string
+}
+
+// A model spells one word in tokens, appended to dst. The ends of the tokens
+// are positions in word, in bytes.
+type model interface {
+	tokenize(dst []token, word string) []token
+	// whole is the id of a word that is taken as it stands, without merging.
+	whole(word string) (int32, bool)
+}
+
+type token struct {
+	id  int32
+	end int32 // in the word, in bytes
+}
+
+// ID is the id of a token by its name in the file, such as "<s>" or "Ġthe".
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	id, ok := t.ids[token]
+	return id, ok
+}
+
+// Token is the name of a token in the file, "" for an id that has none.
+func (t *Tokenizer) Token(id int32) string {
+	if !t.has(id) {
+		return ""
+	}
+	return t.tokens[id]
+}
+
+func (t *Tokenizer) has(id int32) bool { return id >= 0 && int(id) < len(t.tokens) }
+
+// Size is the largest id + 1.
+func (t *Tokenizer) Size() int { return len(t.tokens) }
+
+// BOS is the id of the token that begins a text, where the folder names one.
+func (t *Tokenizer) BOS() (int32, bool) { return t.bos, t.bos >= 0 }
+
+// EOS is the id of the token that ends a text, where the folder names one.
+func (t *Tokenizer) EOS() (int32, bool) { return t.eos, t.eos >= 0 }
+
+// PAD is the id of the token that fills up a batch, where the folder names one.
+func (t *Tokenizer) PAD() (int32, bool) { return t.pad, t.pad >= 0 }
+
+// EOSToken is the name of the token that ends a text, "" where there is none.
+func (t *Tokenizer) EOSToken() string { return t.Token(t.eos) }
+
+// Prefix is what the post-processor puts in front of a text.
+func (t *Tokenizer) Prefix() []int32 { return slices.Clone(t.post.prefix) }
+
+// Suffix is what the post-processor puts behind a text.
+func (t *Tokenizer) Suffix() []int32 { return slices.Clone(t.post.suffix) }
+
+// Files are the paths of the tokenizer's files, such as are to be copied
+// beside an adapter.
+func (t *Tokenizer) Files() []string { return slices.Clone(t.files) }

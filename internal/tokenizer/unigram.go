@@ -1,0 +1,141 @@
+package tokenizer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+)
+
+// unknownPenalty is how far an unknown character's score is below the lowest.
+const unknownPenalty = 10
+
+// unigram spells a word in the pieces with the highest sum of scores (Kudo
+// 2018, https://arxiv.org/abs/1804.10959).
+type unigram struct {
+	ids    map[string]int32
+	pieces []scoredPiece // by id
+	sorted []int32       // ids by piece, in the order of bytes
+	first  [257]int      // where in sorted the pieces with a first byte begin
+	bytes  *byteTable    // nil: no byte fallback
+	unk    int32         // -1: none; what cannot be spelled is left out
+	lowest float64       // score
+}
+
+func newUnigram(m *modelFile) (model, map[string]int32, error) {
+	pieces, ids, err := readUnigramVocab(m.Vocab)
+	if err != nil {
+		return nil, nil, err
+	}
+	u := &unigram{ids: make(map[string]int32, len(ids)), pieces: pieces, unk: -1, lowest: math.Inf(1)}
+	for name, id := range ids {
+		u.ids[name] = id
+		if name != "" {
+			u.sorted = append(u.sorted, id)
+		}
+	}
+	slices.SortFunc(u.sorted, func(a, b int32) int { return cmp.Compare(pieces[a].name, pieces[b].name) })
+	for b := range u.first {
+		u.first[b] = sort.Search(len(u.sorted), func(i int) bool { return int(pieces[u.sorted[i]].name[0]) >= b })
+	}
+	for _, p := range pieces {
+		u.lowest = min(u.lowest, p.score)
+	}
+	if m.UnkID != nil {
+		if u.unk = *m.UnkID; u.unk < 0 || int(u.unk) >= len(pieces) {
+			return nil, nil, fmt.Errorf("unk_id %d is not in vocab, which has %d tokens", u.unk, len(pieces))
+		}
+	}
+	if m.ByteFallback {
+		u.bytes = newByteTable(ids)
+	}
+	if u.unk < 0 && u.bytes == nil {
+		return nil, nil, errors.New("there is no unk_id; without it a text with an unknown character has no tokens")
+	}
+	return u, ids, nil
+}
+
+func (u *unigram) whole(string) (int32, bool) { return 0, false }
+
+// prefixes yields the pieces that s begins with, the shortest first.
+func (u *unigram) prefixes(s string, yield func(id int32, length int)) {
+	lo, hi := u.first[s[0]], u.first[int(s[0])+1]
+	for n := 1; lo < hi; n++ {
+		if name := u.pieces[u.sorted[lo]].name; len(name) == n {
+			yield(u.sorted[lo], n)
+			lo++
+		}
+		if n == len(s) {
+			return
+		}
+		// All pieces from lo to hi begin with s[:n] and are longer.
+		rest := u.sorted[lo:hi]
+		from := sort.Search(len(rest), func(i int) bool { return u.pieces[rest[i]].name[n] >= s[n] })
+		to := from + sort.Search(len(rest)-from, func(i int) bool { return u.pieces[rest[from+i]].name[n] > s[n] })
+		lo, hi = lo+from, lo+to
+	}
+}
+
+// A step is the last piece of the best way to spell a word up to a place.
+type step struct {
+	score float64
+	from  int // -1: the place is not reached
+	id    int32
+}
+
+func (u *unigram) tokenize(dst []token, word string) []token {
+	best := make([]step, len(word)+1)
+	for i := range best {
+		best[i].from = -1
+	}
+	best[0].score = 0
+	for i := 0; i < len(word); {
+		offer := func(id int32, end int, score float64) {
+			if score += best[i].score; best[end].from < 0 || score > best[end].score {
+				best[end] = step{score, i, id}
+			}
+		}
+		char := charLen(word[i:])
+		known := false
+		u.prefixes(word[i:], func(id int32, n int) {
+			offer(id, i+n, u.pieces[id].score)
+			known = known || n == char
+		})
+		if !known {
+			offer(u.unk, i+char, u.lowest-unknownPenalty)
+		}
+		i += char
+	}
+	return u.trace(dst, word, best)
+}
+
+// trace walks back from the word's end. Unknown characters beside each other
+// are one piece.
+func (u *unigram) trace(dst []token, word string, best []step) []token {
+	var ends []int
+	for end := len(word); end > 0; end = best[end].from {
+		last := len(ends) - 1
+		if last >= 0 && best[end].id == u.unk && best[ends[last]].id == u.unk {
+			best[ends[last]].from = best[end].from
+			continue
+		}
+		ends = append(ends, end)
+	}
+	for _, end := range slices.Backward(ends) {
+		from := best[end].from
+		if id, ok := u.ids[word[from:end]]; ok {
+			dst = append(dst, token{id, int32(end)})
+			continue
+		}
+		if u.bytes != nil && u.bytes.has(word[from:end]) {
+			for i := from; i < end; i++ {
+				dst = append(dst, token{u.bytes[word[i]], int32(i + 1)})
+			}
+		} else if u.unk >= 0 {
+			dst = append(dst, token{u.unk, int32(end)})
+		}
+	}
+	return dst
+}
