@@ -7,59 +7,71 @@ import (
 	"qlora/internal/nf4"
 )
 
-// QuantizationConfig is config.json's "quantization_config" of bitsandbytes
-// (transformers' BitsAndBytesConfig): the keys that say how weights are held.
+// A QuantizationConfig is config.json's quantization_config, transformers'
+// BitsAndBytesConfig.
 type QuantizationConfig struct {
 	Kind         nf4.Kind // bnb_4bit_quant_type
-	Double       bool     // bnb_4bit_use_double_quant
-	ComputeDType string   // bnb_4bit_compute_dtype, as written there
-	Skip         []string // llm_int8_skip_modules: modules that were left in 16 bits
+	DoubleQuant  bool     // bnb_4bit_use_double_quant
+	ComputeDType string   // bnb_4bit_compute_dtype: "float32", "bfloat16", "float16"
+	Storage      string   // bnb_4bit_quant_storage: the type that the codes are kept under
+	SkipModules  []string // llm_int8_skip_modules: kept in 16 bits; nil is null
 }
 
-// ParseQuantizationConfig reads the object. Methods other than bitsandbytes'
-// 4-bit one are refused.
-func ParseQuantizationConfig(data []byte) (*QuantizationConfig, error) {
-	f := struct {
-		Method       string   `json:"quant_method"`
-		FourBit      bool     `json:"load_in_4bit"`
-		FourBit2     bool     `json:"_load_in_4bit"`
-		EightBit     bool     `json:"load_in_8bit"`
-		QuantType    string   `json:"bnb_4bit_quant_type"`
-		Double       bool     `json:"bnb_4bit_use_double_quant"`
-		ComputeDType string   `json:"bnb_4bit_compute_dtype"`
-		Skip         []string `json:"llm_int8_skip_modules"`
-	}{Method: "bitsandbytes", QuantType: "fp4", ComputeDType: "float32"}
-	if err := json.Unmarshal(data, &f); err != nil {
-		return nil, err
+// configJSON has the keys as transformers writes them, sorted.
+type configJSON struct {
+	AlsoIn4Bit   bool     `json:"_load_in_4bit"`
+	AlsoIn8Bit   bool     `json:"_load_in_8bit"`
+	ComputeDType string   `json:"bnb_4bit_compute_dtype"`
+	Storage      string   `json:"bnb_4bit_quant_storage"`
+	QuantType    string   `json:"bnb_4bit_quant_type"`
+	DoubleQuant  bool     `json:"bnb_4bit_use_double_quant"`
+	CPUOffload   bool     `json:"llm_int8_enable_fp32_cpu_offload"`
+	HasFP16      bool     `json:"llm_int8_has_fp16_weight"`
+	SkipModules  []string `json:"llm_int8_skip_modules"`
+	Threshold    float64  `json:"llm_int8_threshold"`
+	In4Bit       bool     `json:"load_in_4bit"`
+	In8Bit       bool     `json:"load_in_8bit"`
+	Method       string   `json:"quant_method"`
+}
+
+// defaults are BitsAndBytesConfig's, for keys that are missing.
+func defaults() configJSON {
+	return configJSON{
+		ComputeDType: "float32", Storage: "uint8", QuantType: "fp4", Threshold: 6, Method: "bitsandbytes",
 	}
-	if f.Method != "bitsandbytes" || f.EightBit || !f.FourBit && !f.FourBit2 {
-		return nil, fmt.Errorf("quant_method %q, load_in_8bit %v: only 16-bit and bitsandbytes 4-bit models can be used", f.Method, f.EightBit)
+}
+
+// UnmarshalJSON reads a quantization_config. One that is not bitsandbytes' in 4 bits
+// is an error that says what it is.
+func (c *QuantizationConfig) UnmarshalJSON(text []byte) error {
+	parsed := defaults()
+	if err := json.Unmarshal(text, &parsed); err != nil {
+		return fmt.Errorf("quantization_config: %w", err)
 	}
-	kind, err := nf4.ParseKind(f.QuantType)
+	if parsed.Method != "bitsandbytes" {
+		return fmt.Errorf("quantization_config: method %q is not supported; bitsandbytes in 4 bits and unquantized models are", parsed.Method)
+	}
+	if parsed.In8Bit || parsed.AlsoIn8Bit || !parsed.In4Bit && !parsed.AlsoIn4Bit {
+		return fmt.Errorf("quantization_config: of bitsandbytes' weights those in 4 bits are supported, not those in 8")
+	}
+	kind, err := nf4.ParseKind(parsed.QuantType)
 	if err != nil {
-		return nil, fmt.Errorf("bnb_4bit_quant_type: %w", err)
+		return fmt.Errorf("quantization_config: bnb_4bit_quant_type: %w", err)
 	}
-	return &QuantizationConfig{Kind: kind, Double: f.Double, ComputeDType: f.ComputeDType, Skip: f.Skip}, nil
+	*c = QuantizationConfig{kind, parsed.DoubleQuant, parsed.ComputeDType, parsed.Storage, parsed.SkipModules}
+	return nil
 }
 
 // MarshalJSON writes every key that transformers writes.
-func (q *QuantizationConfig) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		FourBit        bool     `json:"_load_in_4bit"`
-		EightBit       bool     `json:"_load_in_8bit"`
-		ComputeDType   string   `json:"bnb_4bit_compute_dtype"`
-		QuantStorage   string   `json:"bnb_4bit_quant_storage"`
-		QuantType      string   `json:"bnb_4bit_quant_type"`
-		Double         bool     `json:"bnb_4bit_use_double_quant"`
-		Offload        bool     `json:"llm_int8_enable_fp32_cpu_offload"`
-		FP16Weight     bool     `json:"llm_int8_has_fp16_weight"`
-		Skip           []string `json:"llm_int8_skip_modules"`
-		Threshold      float64  `json:"llm_int8_threshold"`
-		PublicFourBit  bool     `json:"load_in_4bit"`
-		PublicEightBit bool     `json:"load_in_8bit"`
-		Method         string   `json:"quant_method"`
-	}{
-		FourBit: true, ComputeDType: q.ComputeDType, QuantStorage: "uint8", QuantType: q.Kind.String(), Double: q.Double,
-		Skip: q.Skip, Threshold: 6, PublicFourBit: true, Method: "bitsandbytes",
-	})
+func (c QuantizationConfig) MarshalJSON() ([]byte, error) {
+	out := defaults()
+	out.AlsoIn4Bit, out.In4Bit = true, true
+	out.QuantType, out.DoubleQuant, out.SkipModules = c.Kind.String(), c.DoubleQuant, c.SkipModules
+	if c.ComputeDType != "" {
+		out.ComputeDType = c.ComputeDType
+	}
+	if c.Storage != "" {
+		out.Storage = c.Storage
+	}
+	return json.Marshal(out)
 }

@@ -1,0 +1,272 @@
+package bnb
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/internal/nf4"
+	"qlora/internal/safetensors"
+)
+
+var out = flag.String("out", "", "folder in which TestRewritten leaves its models, for testdata/check.py")
+
+// goldenFolders are models saved by transformers and bitsandbytes (testdata/generate.py).
+var goldenFolders = []string{"nf4-double", "fp4-plain"}
+
+func openGolden(t *testing.T, name string) *safetensors.Folder {
+	t.Helper()
+	folder, err := safetensors.OpenFolder(filepath.Join("testdata", name))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, folder.Close()) })
+	return folder
+}
+
+func TestReadGivesTheSameWeights(t *testing.T) {
+	text, err := os.ReadFile("testdata/weights.json")
+	require.NoError(t, err)
+	var golden map[string]map[string]string
+	require.NoError(t, json.Unmarshal(text, &golden))
+	for _, name := range goldenFolders {
+		folder := openGolden(t, name)
+		require.NotEmpty(t, golden[name])
+		found := 0
+		for _, weightName := range folder.Names() {
+			want, is4Bit := golden[name][weightName]
+			require.Equal(t, is4Bit, Is4Bit(folder, weightName), weightName)
+			if !is4Bit {
+				continue
+			}
+			found++
+			w, err := Read(folder, weightName)
+			require.NoError(t, err)
+			require.Equal(t, "bfloat16", w.DType)
+			weights := make([]float32, w.Shape[0]*w.Shape[1])
+			nf4.Dequantize(weights, w.Codes, w.ExpandAbsmax(), w.Kind, w.BlockSize)
+			h := sha256.New()
+			require.NoError(t, binary.Write(h, binary.LittleEndian, weights))
+			require.Equal(t, want, hex.EncodeToString(h.Sum(nil)), "%s of %s", weightName, name)
+		}
+		require.Equal(t, len(golden[name]), found, name)
+	}
+}
+
+// TestRewritten reads every 4-bit weight and writes it again: the same tensors, to
+// the byte of their JSON.
+func TestRewritten(t *testing.T) {
+	for _, name := range goldenFolders {
+		folder := openGolden(t, name)
+		var entries []safetensors.Entry
+		written := map[string]bool{}
+		for _, weightName := range folder.Names() {
+			if !Is4Bit(folder, weightName) {
+				continue
+			}
+			w, err := Read(folder, weightName)
+			require.NoError(t, err)
+			parts := Entries(weightName, w)
+			require.Len(t, parts, len(Tensors(folder, weightName)), weightName)
+			for _, e := range parts {
+				written[e.Name] = true
+			}
+			entries = append(entries, parts...)
+		}
+		for _, other := range folder.Names() {
+			if tensor, _ := folder.Tensor(other); !written[other] {
+				entries = append(entries, safetensors.Entry{Name: other, DType: tensor.DType, Shape: tensor.Shape, Write: func(w io.Writer) error {
+					_, err := w.Write(tensor.Data)
+					return err
+				}})
+			}
+		}
+		dir := filepath.Join(t.TempDir(), name)
+		if *out != "" {
+			dir = filepath.Join(*out, name)
+			config, err := os.ReadFile(filepath.Join("testdata", name, "config.json"))
+			require.NoError(t, err)
+			require.NoError(t, os.MkdirAll(dir, 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644))
+		}
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		path := filepath.Join(dir, safetensors.SingleFile)
+		require.NoError(t, safetensors.Write(path, entries, folder.Metadata()))
+		want, err := os.ReadFile(filepath.Join("testdata", name, safetensors.SingleFile))
+		require.NoError(t, err)
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, len(want), len(got), name)
+		for i := range want {
+			require.Equal(t, want[i], got[i], "%s: byte %d: got %#02x, want %#02x", name, i, got[i], want[i])
+		}
+	}
+}
+
+// tensors is a Weights in memory.
+type tensors map[string]safetensors.Tensor
+
+func (ts tensors) Tensor(name string) (safetensors.Tensor, bool) {
+	t, ok := ts[name]
+	return t, ok
+}
+
+func (ts tensors) Where(name string) string { return "test: " + name }
+
+// good is a weight [2, 80] in memory, as Entries writes it.
+func good(t testing.TB, nested bool) tensors {
+	t.Helper()
+	w := Weight4{Kind: nf4.NF4, BlockSize: 64, DType: "float32", Shape: [2]int{2, 80}, Codes: make([]byte, 80), Absmax: make([]float32, 3)}
+	x := make([]float32, 160)
+	for i := range x {
+		x[i] = float32(i%13) - 6
+	}
+	nf4.Quantize(w.Codes, w.Absmax, x, w.Kind, w.BlockSize)
+	if nested {
+		n := nf4.Nest(w.Absmax)
+		w.Nested, w.Absmax = &n, nil
+	}
+	ts := tensors{}
+	for _, e := range Entries("w", w) {
+		var data strings.Builder
+		require.NoError(t, e.Write(&data))
+		ts[e.Name] = safetensors.Tensor{Name: e.Name, DType: e.DType, Shape: e.Shape, Data: []byte(data.String())}
+	}
+	return ts
+}
+
+func TestReadRefuses(t *testing.T) {
+	const state = "w.quant_state.bitsandbytes__nf4"
+	replaceState := func(old, with string) func(tensors) {
+		return func(ts tensors) {
+			s := ts[state]
+			s.Data = []byte(strings.Replace(string(s.Data), old, with, 1))
+			ts[state] = s
+		}
+	}
+	cut := func(name string) func(tensors) {
+		return func(ts tensors) {
+			s := ts[name]
+			s.Data = s.Data[:len(s.Data)-s.DType.Size()]
+			ts[name] = s
+		}
+	}
+	without := func(name string) func(tensors) { return func(ts tensors) { delete(ts, name) } }
+	for _, test := range []struct {
+		name    string
+		damage  func(tensors)
+		message string
+	}{
+		{"no state", without(state), "no quant_state"},
+		{"state is not JSON", replaceState("{", "["), "quant_state"},
+		{"another kind", replaceState("nf4", "fp4"), "its name says nf4"},
+		{"an unknown kind", replaceState("nf4", "nf3"), `"nf3" is unknown`},
+		{"block size 0", replaceState(`"blocksize": 64`, `"blocksize": 0`), "blocksize 0"},
+		{"block size 96", replaceState(`"blocksize": 64`, `"blocksize": 96`), "blocksize 96"},
+		{"another block size", replaceState(`"blocksize": 64`, `"blocksize": 128`), "are needed"},
+		{"no shape", replaceState("[2, 80]", "null"), "shape []"},
+		{"a vector", replaceState("[2, 80]", "[160]"), "shape [160]"},
+		{"a shape that overflows", replaceState("[2, 80]", "[4294967296, 4294967296]"), "shape [4294967296"},
+		{"a huge shape", replaceState("[2, 80]", "[2147483648, 2147483648]"), "80 bytes of codes"},
+		{"another shape", replaceState("[2, 80]", "[2, 81]"), "80 bytes of codes"},
+		{"an unknown dtype", replaceState("float32", "float8"), `dtype "float8"`},
+		{"nested blocks of 3", replaceState(`"nested_blocksize": 256`, `"nested_blocksize": 3`), "nested_blocksize 3"},
+		{"a nested dtype", replaceState(`"nested_dtype": "float32"`, `"nested_dtype": "float16"`), "nested_dtype"},
+		{"codes cut short", cut("w"), "79 bytes of codes"},
+		{"no codes", without("w"), "0 bytes of codes"},
+		{"no map", without("w.quant_map"), "quant_map"},
+		{"another map", func(ts tensors) { ts["w.quant_map"].Data[0]++ }, "quant_map is not that of nf4"},
+		{"absmax cut short", cut("w.absmax"), "absmax"},
+		{"no nested absmax", without("w.nested_absmax"), "nested_absmax"},
+		{"nested map cut short", cut("w.nested_quant_map"), "nested_quant_map"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ts := good(t, true)
+			_, err := Read(ts, "w")
+			require.NoError(t, err)
+			test.damage(ts)
+			_, err = Read(ts, "w")
+			require.ErrorContains(t, err, test.message)
+			require.ErrorContains(t, err, "test: w")
+		})
+	}
+	ts := good(t, false)
+	cut("w.absmax")(ts)
+	_, err := Read(ts, "w")
+	require.ErrorContains(t, err, "absmax")
+}
+
+func TestPythonFloat(t *testing.T) {
+	for x, want := range map[float64]string{
+		0: "0.0", 1: "1.0", -2.5: "-2.5", 0.1: "0.1", 1e-4: "0.0001", 0.00001: "1e-05", 1.5e-7: "1.5e-07",
+		123456789: "123456789.0", 1e15: "1000000000000000.0", 1e16: "1e+16", 1.25e100: "1.25e+100",
+		float64(float32(0.0472)): "0.047200001776218414", math.Inf(1): "Infinity", math.Inf(-1): "-Infinity",
+	} {
+		require.Equal(t, want, pythonFloat(x))
+	}
+	require.Equal(t, "-0.0", pythonFloat(math.Copysign(0, -1)))
+	require.Equal(t, "NaN", pythonFloat(math.NaN()))
+}
+
+func TestQuantizationConfig(t *testing.T) {
+	want := map[string]QuantizationConfig{
+		"nf4-double": {nf4.NF4, true, "bfloat16", "uint8", nil},
+		"fp4-plain":  {nf4.FP4, false, "float32", "uint8", []string{"lm_head", "o_proj"}},
+	}
+	for _, name := range goldenFolders {
+		text, err := os.ReadFile(filepath.Join("testdata", name, "config.json"))
+		require.NoError(t, err)
+		var config struct {
+			Quantization json.RawMessage `json:"quantization_config"`
+		}
+		require.NoError(t, json.Unmarshal(text, &config))
+		var got QuantizationConfig
+		require.NoError(t, json.Unmarshal(config.Quantization, &got))
+		require.Equal(t, want[name], got)
+		again, err := json.Marshal(got)
+		require.NoError(t, err)
+		require.JSONEq(t, string(config.Quantization), string(again), name)
+	}
+	for text, message := range map[string]string{
+		`{"quant_method":"gptq","bits":4}`:                    `method "gptq" is not supported`,
+		`{"quant_method":"bitsandbytes","load_in_8bit":true}`: "not those in 8",
+		`{"quant_method":"bitsandbytes"}`:                     "not those in 8",
+		`{"load_in_4bit":true,"bnb_4bit_quant_type":"int4"}`:  "bnb_4bit_quant_type",
+		`{"load_in_4bit":1}`:                                  "quantization_config",
+	} {
+		var got QuantizationConfig
+		require.ErrorContains(t, json.Unmarshal([]byte(text), &got), message, text)
+	}
+}
+
+func FuzzState(f *testing.F) {
+	for _, nested := range []bool{true, false} {
+		f.Add(good(f, nested)["w.quant_state.bitsandbytes__nf4"].Data)
+	}
+	f.Add([]byte(`{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [4294967296, 4294967296]}`))
+	f.Add([]byte(`{"nested_offset": 1e999}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		ts := good(t, true)
+		s := ts["w.quant_state.bitsandbytes__nf4"]
+		s.Data = text
+		ts[s.Name] = s
+		w, err := Read(ts, "w")
+		if err != nil {
+			return
+		}
+		// Whatever was accepted can be used.
+		weights := make([]float32, w.Shape[0]*w.Shape[1])
+		nf4.Dequantize(weights, w.Codes, w.ExpandAbsmax(), w.Kind, w.BlockSize)
+		again, err := parseState(stateJSON(w))
+		require.NoError(t, err)
+		require.Equal(t, w.Shape[:], again.Shape)
+	})
+}

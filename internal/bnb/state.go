@@ -1,0 +1,93 @@
+package bnb
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"qlora/internal/nf4"
+)
+
+// A state is the JSON of a quant_state tensor.
+type state struct {
+	QuantType       string  `json:"quant_type"`
+	BlockSize       int     `json:"blocksize"`
+	DType           string  `json:"dtype"`
+	Shape           []int   `json:"shape"`
+	NestedBlockSize int     `json:"nested_blocksize"` // 0: no double quantization
+	NestedDType     string  `json:"nested_dtype"`
+	NestedOffset    float64 `json:"nested_offset"`
+}
+
+// maxState is longer than any quant_state is.
+const maxState = 4096 // bytes
+
+// blockSizes are those that bitsandbytes has kernels for.
+var blockSizes = []int{32, 64, 128, 256, 512, 1024, 2048, 4096}
+
+// parseState reads a quant_state. The sizes it gives are in range, so that what is
+// computed from them does not overflow.
+func parseState(text []byte) (state, error) {
+	var s state
+	if len(text) > maxState {
+		return s, fmt.Errorf("%d bytes are too many", len(text))
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, err
+	}
+	if _, err := nf4.ParseKind(s.QuantType); err != nil {
+		return s, err
+	}
+	if !slices.Contains(blockSizes, s.BlockSize) {
+		return s, fmt.Errorf("blocksize %d is none of %v", s.BlockSize, blockSizes)
+	}
+	if !slices.Contains([]string{"bfloat16", "float16", "float32"}, s.DType) {
+		return s, fmt.Errorf("dtype %q is none of bfloat16, float16, float32", s.DType)
+	}
+	if len(s.Shape) != 2 || s.Shape[0] <= 0 || s.Shape[1] <= 0 || s.Shape[0] > math.MaxInt/s.Shape[1] {
+		return s, fmt.Errorf("shape %v is not that of a linear layer's weight, [out, in]", s.Shape)
+	}
+	if s.NestedBlockSize != 0 {
+		if !slices.Contains(blockSizes, s.NestedBlockSize) {
+			return s, fmt.Errorf("nested_blocksize %d is none of %v", s.NestedBlockSize, blockSizes)
+		}
+		if s.NestedDType != "float32" {
+			return s, fmt.Errorf("nested_dtype %q is not float32", s.NestedDType)
+		}
+	}
+	return s, nil
+}
+
+// stateJSON is the quant_state of w as Python's json.dumps writes it.
+func stateJSON(w Weight4) []byte {
+	text := fmt.Appendf(nil, `{"quant_type": "%s", "blocksize": %d, "dtype": "%s", "shape": [%d, %d]`,
+		w.Kind, w.BlockSize, w.DType, w.Shape[0], w.Shape[1])
+	if w.Nested != nil {
+		text = fmt.Appendf(text, `, "nested_blocksize": %d, "nested_dtype": "float32", "nested_offset": %s`,
+			w.Nested.BlockSize, pythonFloat(float64(w.Nested.Offset)))
+	}
+	return append(text, '}')
+}
+
+// pythonFloat is x as Python's repr and json.dumps write it: the fewest digits that
+// mean x, with an exponent below 1e-4 and from 1e16 on.
+func pythonFloat(x float64) string {
+	switch {
+	case math.IsNaN(x):
+		return "NaN"
+	case math.IsInf(x, 1):
+		return "Infinity"
+	case math.IsInf(x, -1):
+		return "-Infinity"
+	}
+	if size := math.Abs(x); size != 0 && (size < 1e-4 || size >= 1e16) {
+		return strconv.FormatFloat(x, 'e', -1, 64)
+	}
+	text := strconv.FormatFloat(x, 'f', -1, 64)
+	if x == math.Trunc(x) {
+		text += ".0"
+	}
+	return text
+}
