@@ -57,35 +57,35 @@ type Rope struct {
 
 // configFile is config.json's keys. Pointers tell an absent key from a zero.
 type configFile struct {
-	ModelType        string          `json:"model_type"`
-	Architectures    []string        `json:"architectures"`
-	Hidden           *int            `json:"hidden_size"`
-	Intermediate     *int            `json:"intermediate_size"`
-	Layers           *int            `json:"num_hidden_layers"`
-	Heads            *int            `json:"num_attention_heads"`
-	KVHeads          *int            `json:"num_key_value_heads"`
-	HeadDim          *int            `json:"head_dim"`
-	Vocabulary       *int            `json:"vocab_size"`
-	MaxPositions     *int            `json:"max_position_embeddings"`
-	NormEps          *float64        `json:"rms_norm_eps"`
-	Tied             *bool           `json:"tie_word_embeddings"`
-	AttentionBias    bool            `json:"attention_bias"`
-	MLPBias          bool            `json:"mlp_bias"`
-	Activation       *string         `json:"hidden_act"`
-	SlidingWindow    json.RawMessage `json:"sliding_window"`
-	UseSlidingWindow bool            `json:"use_sliding_window"`
-	MaxWindowLayers  *int            `json:"max_window_layers"`
-	LayerTypes       []string        `json:"layer_types"`
-	Pad              *int32          `json:"pad_token_id"`
-	BOS              json.RawMessage `json:"bos_token_id"`
-	EOS              json.RawMessage `json:"eos_token_id"`
-	TorchDType       *string         `json:"torch_dtype"`
-	DType            *string         `json:"dtype"`
-	RopeTheta        *float64        `json:"rope_theta"`
-	RopeScaling      *ropeFile       `json:"rope_scaling"`
-	RopeParameters   *ropeFile       `json:"rope_parameters"`
-	PartialRotary    *float64        `json:"partial_rotary_factor"`
-	Quantization     json.RawMessage `json:"quantization_config"`
+	ModelType        string                  `json:"model_type"`
+	Architectures    []string                `json:"architectures"`
+	Hidden           *int                    `json:"hidden_size"`
+	Intermediate     *int                    `json:"intermediate_size"`
+	Layers           *int                    `json:"num_hidden_layers"`
+	Heads            *int                    `json:"num_attention_heads"`
+	KVHeads          *int                    `json:"num_key_value_heads"`
+	HeadDim          *int                    `json:"head_dim"`
+	Vocabulary       *int                    `json:"vocab_size"`
+	MaxPositions     *int                    `json:"max_position_embeddings"`
+	NormEps          *float64                `json:"rms_norm_eps"`
+	Tied             *bool                   `json:"tie_word_embeddings"`
+	AttentionBias    bool                    `json:"attention_bias"`
+	MLPBias          bool                    `json:"mlp_bias"`
+	Activation       *string                 `json:"hidden_act"`
+	SlidingWindow    json.RawMessage         `json:"sliding_window"`
+	UseSlidingWindow bool                    `json:"use_sliding_window"`
+	MaxWindowLayers  *int                    `json:"max_window_layers"`
+	LayerTypes       []string                `json:"layer_types"`
+	Pad              *int32                  `json:"pad_token_id"`
+	BOS              json.RawMessage         `json:"bos_token_id"`
+	EOS              json.RawMessage         `json:"eos_token_id"`
+	TorchDType       *string                 `json:"torch_dtype"`
+	DType            *string                 `json:"dtype"`
+	RopeTheta        *float64                `json:"rope_theta"`
+	RopeScaling      *ropeFile               `json:"rope_scaling"`
+	RopeParameters   *ropeFile               `json:"rope_parameters"`
+	PartialRotary    *float64                `json:"partial_rotary_factor"`
+	Quantization     *bnb.QuantizationConfig `json:"quantization_config"`
 }
 
 type ropeFile struct {
@@ -196,11 +196,7 @@ func ParseConfig(data []byte) (*Config, error) {
 	if c.Rope, err = parseRope(&f, c.MaxPositions); err != nil {
 		return nil, err
 	}
-	if len(f.Quantization) > 0 && string(f.Quantization) != "null" {
-		if c.Quantization, err = bnb.ParseQuantizationConfig(f.Quantization); err != nil {
-			return nil, fmt.Errorf("quantization_config: %w", err)
-		}
-	}
+	c.Quantization = f.Quantization
 	return c, nil
 }
 
