@@ -1,0 +1,99 @@
+// Package conformance is the suite that every device has to pass: a table of
+// cases for each operation, random inputs from a printed seed, against
+// references in float64 (reference_*.go). The references are the definition of
+// the operations; their backward is held to finite differences of their forward.
+//
+// Outputs are full of NaN before a call, so that reading one of them shows, and
+// every tensor is followed by a guard zone that has to stay as it was.
+package conformance
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"qlora/bindings"
+)
+
+// Tolerances are what a device's arithmetic may lose.
+type Tolerances struct {
+	Unit   float64 // unit roundoff of its accumulation
+	Stored float64 // unit roundoff of the activations that it stores
+}
+
+// Float32 is for a device that keeps and sums everything in float32.
+var Float32 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-24}
+
+// BFloat16 is for a device with bfloat16 activations and float32 sums.
+var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-9}
+
+// relative is the error that a sum of k terms may have, as a share of the
+// root-mean-square of the results or of the result itself, whichever is more.
+//
+// A sum of k terms with random signs has the size of sqrt(k) terms; each of its
+// k additions rounds by up to Unit of the partial sum, and these errors add up
+// like a random walk: Unit·sqrt(k) of the result. Inputs, intermediates and the
+// result are rounded to what is stored a few times. The largest of some
+// thousand such errors is below 6 standard deviations, and 8 leaves room for
+// operations that chain two or three sums.
+func (tol Tolerances) relative(k int) float64 {
+	return 8 * (tol.Unit*math.Sqrt(float64(k)) + tol.Stored)
+}
+
+// Run holds dev to the references, all operations and cases, and logs how many
+// rows ran.
+func Run(t *testing.T, dev bindings.Device, tol Tolerances) {
+	s := &suite{dev: dev, tol: tol}
+	for _, op := range []struct {
+		name string
+		run  func(*testing.T, *suite)
+	}{
+		{"Embed", runEmbed},
+		{"Norm", runNorm},
+		{"Project", runProject},
+		{"Rotate", runRotate},
+		{"Attend", runAttend},
+		{"Gate", runGate},
+		{"HeadLoss", runHeadLoss},
+		{"GradNorm", runGradNorm},
+		{"AdamW", runAdamW},
+		{"Copy", runCopy},
+		{"Quantize", runQuantize},
+		{"Errors", runErrors},
+	} {
+		before := s.rows
+		t.Run(op.name, func(t *testing.T) { op.run(t, s) })
+		t.Logf("%s: %d rows", op.name, s.rows-before)
+	}
+	t.Logf("%s: %d rows in all", dev.Info().Name, s.rows)
+	if s.rows == 0 {
+		t.Error("no row ran")
+	}
+}
+
+type suite struct {
+	dev  bindings.Device
+	tol  Tolerances
+	rows int
+}
+
+// row runs one case on fresh memory. Its random numbers depend on the case's
+// name alone: every device sees the same ones.
+func (s *suite) row(t *testing.T, name string, run func(*fixture)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		s.rows++
+		seed := uint64(0x9e3779b97f4a7c15)
+		for _, c := range []byte(name) {
+			seed = (seed ^ uint64(c)) * 0x100000001b3
+		}
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("seed %#x", seed)
+			}
+		})
+		f := &fixture{t: t, dev: s.dev, tol: s.tol, act: s.dev.Info().Activation,
+			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1))}
+		run(f)
+	})
+}

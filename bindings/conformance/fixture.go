@@ -1,0 +1,233 @@
+package conformance
+
+import (
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"qlora/bindings"
+	"qlora/internal/halffloat"
+)
+
+// fixture is the memory of one case. First all its tensors are declared, then
+// run takes the memory, fills them, runs the operation and checks the guards;
+// after it outputs are compared.
+type fixture struct {
+	t        *testing.T
+	dev      bindings.Device
+	tol      Tolerances
+	act      bindings.DType
+	mem      *bindings.Memory
+	rng      *rand.Rand
+	operands []*operand
+}
+
+// operand is a tensor, its guard zone and what lies in it at the start.
+type operand struct {
+	bindings.Tensor
+	f       *fixture
+	name    string
+	guarded bindings.Tensor // with the guard rows behind it
+	initial []byte
+	values  []float64 // as the element type holds them
+	output  bool
+}
+
+const (
+	guardByte     = 0xa5
+	guardElements = 64
+)
+
+func (f *fixture) declare(name string, dtype bindings.DType, rows, cols int) *operand {
+	guard := (guardElements + cols - 1) / cols
+	full := f.mem.Arena(bindings.Activations).New(dtype, rows+guard, cols)
+	o := &operand{Tensor: full.Head(rows), f: f, name: name, guarded: full}
+	f.operands = append(f.operands, o)
+	return o
+}
+
+// input is a tensor of random normal numbers times size.
+func (f *fixture) input(name string, dtype bindings.DType, rows, cols int, size float64) *operand {
+	x := make([]float64, rows*cols)
+	for i := range x {
+		x[i] = f.rng.NormFloat64() * size
+	}
+	return f.given(name, dtype, rows, cols, x)
+}
+
+// given is a tensor of these numbers, rounded to its type.
+func (f *fixture) given(name string, dtype bindings.DType, rows, cols int, x []float64) *operand {
+	o := f.declare(name, dtype, rows, cols)
+	o.initial = encode(dtype, x)
+	o.values = decode(dtype, o.initial)
+	return o
+}
+
+// ints is a vector of integers.
+func (f *fixture) ints(name string, x []int32) *operand {
+	o := f.declare(name, bindings.I32, 1, len(x))
+	o.initial = make([]byte, 4*len(x))
+	for i, v := range x {
+		binary.LittleEndian.PutUint32(o.initial[4*i:], uint32(v))
+	}
+	return o
+}
+
+// bytes is a vector of bytes.
+func (f *fixture) bytes(name string, x []byte) *operand {
+	o := f.declare(name, bindings.U8, 1, len(x))
+	o.initial = x
+	return o
+}
+
+// output is a tensor of NaN.
+func (f *fixture) output(name string, dtype bindings.DType, rows, cols int) *operand {
+	o := f.declare(name, dtype, rows, cols)
+	o.output = true
+	o.initial = make([]byte, o.Bytes())
+	for i := range o.initial {
+		o.initial[i] = 0xff
+	}
+	return o
+}
+
+// run takes the memory, with scratch for the given operations, fills the
+// tensors, calls them, and checks that all guards and all pure inputs but those
+// written on purpose are as they were.
+func (f *fixture) run(ops []any, call func(), overwritten ...*operand) {
+	f.t.Helper()
+	var workspace, loss int64
+	for _, op := range ops {
+		workspace = max(workspace, f.dev.Scratch(op))
+		if h, ok := op.(*bindings.HeadLoss); ok {
+			loss = max(loss, f.dev.LossScratch(h))
+		}
+	}
+	w := f.mem.Arena(bindings.Workspace).New(bindings.U8, 1, int(workspace)+1)
+	l := f.mem.Arena(bindings.Loss).New(bindings.U8, 1, int(loss)+1)
+	f.need(f.mem.Commit(f.dev))
+	f.t.Cleanup(f.mem.Close)
+	f.dev.UseScratch(w, l)
+	poison := make([]byte, max(w.Bytes(), l.Bytes()))
+	for i := range poison {
+		poison[i] = 0xff
+	}
+	f.need(f.dev.Write(w, poison[:w.Bytes()]))
+	f.need(f.dev.Write(l, poison[:l.Bytes()]))
+	f.reset()
+	call()
+	f.need(f.dev.Sync())
+	for _, o := range f.operands {
+		got := make([]byte, o.guarded.Bytes())
+		f.need(f.dev.Read(got, o.guarded))
+		for i, b := range got[o.Bytes():] {
+			if b != guardByte {
+				f.t.Errorf("%s: byte %d of the guard behind it is %#x", o.name, i, b)
+				break
+			}
+		}
+		kept := !o.output
+		for _, w := range overwritten {
+			kept = kept && w != o
+		}
+		for i := range o.initial {
+			if kept && got[i] != o.initial[i] {
+				f.t.Errorf("%s is an input, but byte %d of it changed", o.name, i)
+				break
+			}
+		}
+	}
+}
+
+// reset fills every tensor and guard as it was at the start.
+func (f *fixture) reset() {
+	for _, o := range f.operands {
+		b := make([]byte, o.guarded.Bytes())
+		for i := range b[copy(b, o.initial):] {
+			b[len(o.initial)+i] = guardByte
+		}
+		f.need(f.dev.Write(o.guarded, b))
+	}
+}
+
+func (f *fixture) need(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// raw is the tensor's bytes on the device.
+func (o *operand) raw() []byte {
+	b := make([]byte, o.Bytes())
+	o.f.need(o.f.dev.Read(b, o.Tensor))
+	return b
+}
+
+// equals compares with want, a sum of k terms: see Tolerances.relative. An
+// output that is stored in 16 bits may also round once to its own type.
+func (o *operand) equals(k int, want []float64) {
+	o.f.t.Helper()
+	o.near(k, 0, want)
+}
+
+// near is equals for differences of larger numbers: terms is the
+// root-mean-square of what is subtracted, whose rounding stays.
+func (o *operand) near(k int, terms float64, want []float64) {
+	o.f.t.Helper()
+	got := decode(o.DType, o.raw())
+	if len(want) != len(got) {
+		o.f.t.Fatalf("%s: the reference has %d elements, the tensor %d", o.name, len(want), len(got))
+	}
+	var square float64
+	for _, v := range want {
+		square += v * v
+	}
+	rms := max(terms, math.Sqrt(square/float64(max(1, len(want)))))
+	worst, at := 0.0, -1
+	for i, v := range want {
+		bound := o.f.tol.relative(k)*max(rms, math.Abs(v)) + math.SmallestNonzeroFloat32
+		if e := math.Abs(got[i]-v) / bound; !(e <= 1) && (at < 0 || !(e <= worst)) {
+			worst, at = e, i
+		}
+	}
+	if at >= 0 {
+		o.f.t.Errorf("%s%v at row %d, column %d: got %.9g, want %.9g, difference %.3g is %.3g times what is allowed (sum of %d, rms %.3g)",
+			o.name, o.Tensor, at/o.Cols, at%o.Cols, got[at], want[at], math.Abs(got[at]-want[at]), worst, k, rms)
+	}
+}
+
+func encode(dtype bindings.DType, x []float64) []byte {
+	b := make([]byte, len(x)*int(dtype.Size()))
+	for i, v := range x {
+		switch dtype {
+		case bindings.F32:
+			binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(float32(v)))
+		case bindings.BF16:
+			binary.LittleEndian.PutUint16(b[2*i:], halffloat.BF16(float32(v)))
+		case bindings.F16:
+			binary.LittleEndian.PutUint16(b[2*i:], halffloat.F16(float32(v)))
+		}
+	}
+	return b
+}
+
+func decode(dtype bindings.DType, b []byte) []float64 {
+	x := make([]float64, len(b)/int(dtype.Size()))
+	for i := range x {
+		switch dtype {
+		case bindings.F32:
+			x[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
+		case bindings.BF16:
+			x[i] = float64(halffloat.FromBF16(binary.LittleEndian.Uint16(b[2*i:])))
+		case bindings.F16:
+			x[i] = float64(halffloat.FromF16(binary.LittleEndian.Uint16(b[2*i:])))
+		case bindings.I32:
+			x[i] = float64(int32(binary.LittleEndian.Uint32(b[4*i:])))
+		case bindings.U8:
+			x[i] = float64(b[i])
+		}
+	}
+	return x
+}

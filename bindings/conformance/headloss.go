@@ -1,0 +1,104 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+
+	"qlora/bindings"
+)
+
+type lossCase struct {
+	tokens, vocabulary, hidden int
+	ignored                    float64 // share of the labels
+	bias                       bool
+	mode                       string // "loss", "DX", "DX on X", "full"
+}
+
+func runHeadLoss(t *testing.T, s *suite) {
+	for _, c := range []lossCase{
+		{1, 2, 1, 0, false, "DX"},
+		{1, 31, 8, 1, false, "DX"},
+		{7, 67, 33, 0.4, true, "DX on X"},
+		{300, 259, 64, 0.2, false, "full"},
+		{530, 131, 40, 0, true, "full"},
+		{523, 131, 40, 0.5, false, "DX on X"},
+		{65, 1031, 64, 0.9, false, "loss"},
+		{19, 300, 64, 0.3, true, "loss"},
+	} {
+		for _, h := range holdings {
+			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { lossRow(f, c, h) })
+		}
+	}
+}
+
+func lossRow(f *fixture, c lossCase, h holding) {
+	x := f.input("X", f.act, c.tokens, c.hidden, 1)
+	weight, w := f.weight("Weight", h, c.vocabulary, c.hidden)
+	l := &bindings.Linear{Name: "head", Weight: weight}
+	ref := linear{W: w}
+	if c.bias {
+		o := f.input("Bias", bindings.BF16, 1, c.vocabulary, 1)
+		l.Bias, ref.Bias = o.Tensor, o.values
+	}
+	label := make([]int32, c.tokens)
+	for i := range label {
+		label[i] = int32(f.rng.IntN(c.vocabulary))
+		if f.rng.Float64() < c.ignored {
+			label[i] = bindings.IgnoreLabel
+		}
+	}
+	scale := float64(float32(0.37))
+	stats := f.input("Stats", bindings.F32, 1, 3, 1)
+	op := &bindings.HeadLoss{X: x.Tensor, Linear: l, Labels: f.ints("Labels", label).Tensor, Scale: float32(scale), Stats: stats.Tensor}
+	overwritten := []*operand{stats}
+	var dx, dw *operand
+	switch c.mode {
+	case "DX", "full":
+		dx = f.output("DX", f.act, c.tokens, c.hidden)
+		op.DX = dx.Tensor
+	case "DX on X":
+		dx = x
+		op.DX = x.Tensor
+		overwritten = append(overwritten, x)
+	}
+	if c.mode == "full" {
+		dw = f.input("DWeight", bindings.F32, c.vocabulary, c.hidden, 1)
+		op.DWeight = dw.Tensor
+		overwritten = append(overwritten, dw)
+	}
+	f.run([]any{op}, func() { f.dev.HeadLoss(op) }, overwritten...)
+
+	xs := mat.NewDense(c.tokens, c.hidden, x.values)
+	logits, _ := ref.forward(xs)
+	grad := mat.NewDense(c.tokens, c.vocabulary, nil)
+	want := append([]float64(nil), stats.values...)
+	for t, label := range label {
+		if label == bindings.IgnoreLabel {
+			continue
+		}
+		loss, g, hit := crossEntropy(logits.RawRowView(t), int(label))
+		for j := range g {
+			grad.Set(t, j, g[j]*scale)
+		}
+		want[0] += scale * loss
+		want[1]++
+		if hit {
+			want[2]++
+		}
+	}
+	// Counts are whole numbers on top of what lay there: equal to rounding.
+	stats.equals(c.hidden, want)
+	g := ref.backward(xs, grad)
+	// As in attention: a logit is a sum of hidden terms and has the size sigma.
+	sigma := 1 + math.Sqrt(float64(c.hidden))
+	depth := int(sigma*sigma*float64(c.hidden)) + c.vocabulary
+	if dx != nil {
+		dx.equals(depth, g.X.RawMatrix().Data)
+	}
+	if dw != nil {
+		dw.equals(depth+c.tokens, plus(g.W, dw))
+	}
+}

@@ -1,0 +1,182 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+
+	"qlora/bindings"
+	"qlora/internal/philox"
+)
+
+// projectCase is one row of Project's table.
+type projectCase struct {
+	tokens, in int
+	outs       []int // a part each
+	rank       int   // 0: no adapter
+	dropout    float32
+	residual   string // "", "apart", "in place"
+	bias       bool
+	inference  bool // no Low, no dropout, no backward
+	frozen     bool // no gradients but DX
+	accumulate bool
+	noDX       bool
+	full       bool // DWeight and DBias
+}
+
+func runProject(t *testing.T, s *suite) {
+	for _, c := range []projectCase{
+		{tokens: 1, in: 1, outs: []int{1}},
+		{tokens: 1, in: 64, outs: []int{64}, rank: 1},
+		{tokens: 7, in: 67, outs: []int{13}, rank: 3, bias: true, residual: "apart"},
+		{tokens: 33, in: 131, outs: []int{65, 17, 17}, rank: 8, dropout: 0.1, accumulate: true},
+		{tokens: 33, in: 65, outs: []int{67}, rank: 5, dropout: 0.5, residual: "in place", bias: true},
+		{tokens: 530, in: 70, outs: []int{259, 31}, rank: 16, dropout: 0.25},
+		{tokens: 530, in: 70, outs: []int{259}, rank: 16, noDX: true, dropout: 0.25},
+		{tokens: 521, in: 40, outs: []int{300}, rank: 4, inference: true, bias: true, residual: "in place"},
+		{tokens: 1, in: 300, outs: []int{65, 31}, rank: 4, inference: true},
+		{tokens: 19, in: 259, outs: []int{37}, full: true, bias: true},
+		{tokens: 261, in: 64, outs: []int{65, 29}, full: true, bias: true, accumulate: true, rank: 2},
+		{tokens: 19, in: 64, outs: []int{257}, rank: 7, frozen: true, accumulate: true},
+	} {
+		for _, h := range holdings {
+			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { projectRow(f, c, h) })
+		}
+	}
+}
+
+func projectRow(f *fixture, c projectCase, h holding) {
+	x := f.input("X", f.act, c.tokens, c.in, 1)
+	xs := mat.NewDense(c.tokens, c.in, x.values)
+	op := &bindings.Project{X: x.Tensor, Accumulate: c.accumulate,
+		Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3}}
+	type part struct {
+		ref                                linear
+		y, residual, low, dy, da, db, w, b *operand
+	}
+	parts := make([]part, len(c.outs))
+	var overwritten []*operand
+	for i, out := range c.outs {
+		p := &parts[i]
+		weight, values := f.weight("Weight", h, out, c.in)
+		p.ref.W = values
+		l := &bindings.Linear{Name: fmt.Sprintf("part %d", i), Weight: weight}
+		bp := bindings.Part{Linear: l}
+		if c.bias {
+			o := f.input("Bias", denseTypes[i%3], 1, out, 1)
+			l.Bias, p.ref.Bias = o.Tensor, o.values
+		}
+		p.y = f.output("Y", f.act, c.tokens, out)
+		if c.residual != "" {
+			p.residual = f.input("Residual", f.act, c.tokens, out, 1)
+			bp.Residual = p.residual.Tensor
+			if c.residual == "in place" {
+				p.y = p.residual
+				overwritten = append(overwritten, p.y)
+			}
+		}
+		bp.Y = p.y.Tensor
+		p.dy = f.input("DY", f.act, c.tokens, out, 1)
+		bp.DY = p.dy.Tensor
+		if c.rank > 0 {
+			a, b := f.input("A", f.act, c.rank, c.in, 1), f.input("B", f.act, out, c.rank, 1)
+			l.Adapter = &bindings.Adapter{A: a.Tensor, B: b.Tensor, Scale: 0.5, Dropout: c.dropout, Stream: uint32(7 + i)}
+			p.ref.A, p.ref.B, p.ref.Scale = mat.NewDense(c.rank, c.in, a.values), mat.NewDense(out, c.rank, b.values), 0.5
+			if c.dropout > 0 && !c.inference {
+				p.ref.Mask = dropoutMask(op.Random, l.Adapter, c.tokens, c.in)
+			}
+			if !c.inference {
+				p.low = f.output("Low", f.act, c.tokens, c.rank)
+				bp.Low = p.low.Tensor
+			}
+			if !c.inference && !c.frozen {
+				p.da, p.db = f.input("DA", bindings.F32, c.rank, c.in, 1), f.input("DB", bindings.F32, out, c.rank, 1)
+				bp.DA, bp.DB = p.da.Tensor, p.db.Tensor
+				overwritten = append(overwritten, p.da, p.db)
+			}
+		}
+		if c.full {
+			p.w, p.b = f.input("DWeight", bindings.F32, out, c.in, 1), f.input("DBias", bindings.F32, 1, out, 1)
+			bp.DWeight, bp.DBias = p.w.Tensor, p.b.Tensor
+			overwritten = append(overwritten, p.w, p.b)
+		}
+		op.Parts = append(op.Parts, bp)
+	}
+	var dx *operand
+	wantDX := mat.NewDense(c.tokens, c.in, nil)
+	if !c.inference && !c.noDX {
+		dx = f.output("DX", f.act, c.tokens, c.in)
+		if c.accumulate {
+			dx = f.input("DX", f.act, c.tokens, c.in, 1)
+			overwritten = append(overwritten, dx)
+			wantDX.Copy(mat.NewDense(c.tokens, c.in, dx.values))
+		}
+		op.DX = dx.Tensor
+	}
+	f.run([]any{op}, func() {
+		f.dev.Project(op)
+		if !c.inference {
+			f.dev.ProjectBackward(op)
+		}
+	}, overwritten...)
+
+	terms := 0 // in a sum of DX
+	for i, out := range c.outs {
+		p := &parts[i]
+		y, low := p.ref.forward(xs)
+		if p.residual != nil {
+			y.Add(y, mat.NewDense(c.tokens, out, p.residual.values))
+		}
+		p.y.near(c.in+c.rank+2, 0.5*size(c.in), y.RawMatrix().Data)
+		if c.inference {
+			continue
+		}
+		if p.low != nil {
+			p.low.near(c.in, size(c.in), low.RawMatrix().Data)
+		}
+		g := p.ref.backward(xs, mat.NewDense(c.tokens, out, p.dy.values))
+		wantDX.Add(wantDX, g.X)
+		terms += out + c.rank
+		if p.da != nil {
+			p.da.near(c.tokens+out, 0.5*size(c.tokens*out), plus(g.A, p.da))
+			p.db.near(c.tokens+c.in, 0.5*size(c.tokens*c.in), plus(g.B, p.db))
+		}
+		if p.w != nil {
+			p.w.equals(c.tokens, plus(g.W, p.w))
+			p.b.equals(c.tokens, plus(mat.NewDense(1, out, g.Bias), p.b))
+		}
+	}
+	if dx != nil {
+		dx.near(terms, 0.5*size(terms), wantDX.RawMatrix().Data)
+	}
+}
+
+// size is the root-mean-square of a sum of k products of standard normal
+// numbers. A small case may miss it by far: sums of few results can all cancel.
+func size(k int) float64 { return math.Sqrt(float64(k)) }
+
+// plus is the gradient and what lay in its place before.
+func plus(g *mat.Dense, before *operand) []float64 {
+	var sum mat.Dense
+	sum.Add(g, mat.NewDense(before.Rows, before.Cols, before.values))
+	return sum.RawMatrix().Data
+}
+
+// dropoutMask is what an adapter's dropout multiplies its input by.
+func dropoutMask(r bindings.Random, a *bindings.Adapter, tokens, in int) *mat.Dense {
+	d := philox.NewDropout(r.Seed, a.Stream, r.Step, a.Dropout)
+	ones, row := make([]float32, in), make([]float32, in)
+	for i := range ones {
+		ones[i] = 1
+	}
+	m := mat.NewDense(tokens, in, nil)
+	for t := range tokens {
+		d.Apply(row, ones, t)
+		for j, v := range row {
+			m.Set(t, j, float64(v))
+		}
+	}
+	return m
+}

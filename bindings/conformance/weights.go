@@ -1,0 +1,82 @@
+package conformance
+
+import (
+	"gonum.org/v1/gonum/mat"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+)
+
+// holding is how a case's base weight is stored.
+type holding struct {
+	name   string
+	dtype  bindings.DType // where it is dense
+	kind   nf4.Kind
+	block  int // 0: dense
+	double bool
+}
+
+var holdings = []holding{
+	{name: "F32", dtype: bindings.F32},
+	{name: "BF16", dtype: bindings.BF16},
+	{name: "F16", dtype: bindings.F16},
+	{name: "nf4", kind: nf4.NF4, block: 64},
+	{name: "nf4 double", kind: nf4.NF4, block: 64, double: true},
+	{name: "fp4 of 32", kind: nf4.FP4, block: 32},
+}
+
+// weight is a random [out, in] on the device, and its values. A 4-bit one is
+// made of random codes and scales: what it means is written out here.
+func (f *fixture) weight(name string, h holding, out, in int) (bindings.Weight, *mat.Dense) {
+	if h.block == 0 {
+		o := f.input(name, h.dtype, out, in, 0.5)
+		return bindings.Weight{Out: out, In: in, Dense: o.Tensor}, mat.NewDense(out, in, o.values)
+	}
+	n := out * in
+	blocks := (n + h.block - 1) / h.block
+	codes := make([]byte, (n+1)/2)
+	for i := range codes {
+		codes[i] = byte(f.rng.Uint32())
+	}
+	q := &bindings.Quantized{Kind: h.kind, BlockSize: h.block, Codes: f.bytes(name+" codes", codes).Tensor}
+	positive := func(n int) []float64 {
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = f.rng.Float64() + 0.1
+		}
+		return x
+	}
+	absmax := make([]float64, blocks)
+	if h.double {
+		scales := make([]byte, blocks)
+		for i := range scales {
+			scales[i] = byte(f.rng.Uint32())
+		}
+		code := nf4.DynamicMap(true)
+		values := make([]float64, 256)
+		for i, v := range code {
+			values[i] = float64(v)
+		}
+		nested := f.given(name+" nested absmax", bindings.F32, 1, (blocks+255)/256, positive((blocks+255)/256))
+		offset := f.given(name+" offset", bindings.F32, 1, 1, []float64{1.25})
+		q.AbsmaxCodes = f.bytes(name+" absmax codes", scales).Tensor
+		q.NestedAbsmax, q.NestedBlockSize = nested.Tensor, 256
+		q.Map, q.Offset = f.given(name+" map", bindings.F32, 1, 256, values).Tensor, offset.Tensor
+		for i := range absmax {
+			absmax[i] = float64(float32(float32(values[scales[i]])*float32(nested.values[i/256])) + float32(offset.values[0]))
+		}
+	} else {
+		o := f.given(name+" absmax", bindings.F32, 1, blocks, positive(blocks))
+		q.Absmax, absmax = o.Tensor, o.values
+	}
+	values := h.kind.Codebook()
+	w := make([]float64, n)
+	for i := range w {
+		code := codes[i/2] >> 4
+		if i%2 == 1 {
+			code = codes[i/2] & 15
+		}
+		w[i] = float64(values[code] * float32(absmax[i/h.block]))
+	}
+	return bindings.Weight{Out: out, In: in, Quantized: q}, mat.NewDense(out, in, w)
+}

@@ -1,0 +1,150 @@
+package cpu
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+)
+
+// TestSameBits runs a step of every operation, again and on other numbers of
+// threads: nothing may differ by a bit.
+func TestSameBits(t *testing.T) {
+	for _, blas := range []string{"gonum", ""} {
+		var want []byte
+		for _, threads := range []int{1, 1, 2, 4} {
+			before := runtime.GOMAXPROCS(threads)
+			d, err := New(Options{BLAS: blas, Threads: threads})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := everyOperation(t, d)
+			runtime.GOMAXPROCS(before)
+			if want == nil {
+				want = got
+			}
+			if i := firstDifference(got, want); i >= 0 {
+				t.Errorf("%s on %d threads: byte %d of the memory differs from the run on one", d.Describe().Name, threads, i)
+			}
+		}
+	}
+}
+
+func firstDifference(a, b []byte) int {
+	if bytes.Equal(a, b) {
+		return -1
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
+
+// everyOperation runs all operations on fixed random numbers and is the memory
+// that they leave, scratch excepted.
+func everyOperation(t *testing.T, d *Device) []byte {
+	const (
+		tokens, hidden, out, rank, vocabulary = 700, 130, 300, 9, 517
+		heads, dim                            = 5, 26
+	)
+	m := bindings.NewMemory()
+	a := m.Arena(bindings.Activations)
+	r := rand.New(rand.NewPCG(1, 2))
+	var all []bindings.Tensor
+	tensor := func(rows, cols int) bindings.Tensor {
+		x := a.New(bindings.F32, rows, cols)
+		all = append(all, x)
+		return x
+	}
+	ints := a.New(bindings.I32, 1, tokens)
+	x, y, low, dy, dx := tensor(tokens, hidden), tensor(tokens, out), tensor(tokens, rank), tensor(tokens, out), tensor(tokens, hidden)
+	la, lb, da, db := tensor(rank, hidden), tensor(out, rank), tensor(rank, hidden), tensor(out, rank)
+	dw, dbias, bias := tensor(out, hidden), tensor(1, out), tensor(1, out)
+	q, k, v, o, lse := tensor(tokens, hidden), tensor(tokens, dim), tensor(tokens, dim), tensor(tokens, hidden), tensor(tokens, heads)
+	dq, dk, dv := tensor(tokens, hidden), tensor(tokens, dim), tensor(tokens, dim)
+	inv, norm, dnorm := tensor(1, tokens), tensor(1, hidden), tensor(1, hidden)
+	g, dg, du := tensor(tokens, out), tensor(tokens, out), tensor(tokens, out)
+	stats, clip := tensor(1, 3), tensor(1, 2)
+	table, dtable := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
+	m1, v1 := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
+	l := &bindings.Linear{Name: "l", Weight: bindings.Weight{Out: out, In: hidden,
+		Quantized: bindings.NewQuantized(m.Arena(bindings.Weights4Bit), out, hidden, nf4.NF4, 64, true)}, Bias: bias,
+		Adapter: &bindings.Adapter{A: la, B: lb, Scale: 2, Dropout: 0.1, Stream: 3}}
+	head := &bindings.Linear{Name: "head", Weight: bindings.Weight{Out: vocabulary, In: hidden, Dense: table}}
+	seq := bindings.Sequences{Starts: []int32{0, 290, 301, tokens}}
+
+	project := &bindings.Project{X: x, DX: dx, Random: bindings.Random{Train: true, Seed: 5},
+		Parts: []bindings.Part{{Linear: l, Y: y, Low: low, DY: dy, DA: da, DB: db, DWeight: dw, DBias: dbias}}}
+	attend := &bindings.Attend{Q: q, K: k, V: v, O: o, LSE: lse, Queries: seq, Keys: seq, Heads: heads, KVHeads: 1, HeadDim: dim,
+		Scale: 0.2, DO: x, DQ: dq, DK: dk, DV: dv}
+	rms := &bindings.Norm{X: x, Weight: norm, Eps: 1e-5, Y: o, InvRMS: inv, DY: dq, DX: dx, Accumulate: true, DWeight: dnorm}
+	gate := &bindings.Gate{G: g, U: y, Y: dy, DY: dy, DG: dg, DU: du}
+	gateForward := &bindings.Gate{G: g, U: y, Y: dy}
+	embed := &bindings.Embed{IDs: ints, Table: table, Y: x, DY: dx, DTable: dtable, Pad: 1}
+	loss := &bindings.HeadLoss{X: x, Linear: head, Labels: ints, Scale: 0.01, Stats: stats, DX: dx, DWeight: dtable}
+	params := []bindings.Param{{Name: "t", Value: table, Master: table, Grad: dtable, M: m1, V: v1, Decay: true}}
+	gradNorm := &bindings.GradNorm{Params: params, Max: 1, Out: clip}
+	adam := &bindings.AdamW{Params: params, LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, Step: 2, Clip: clip}
+
+	var need int64
+	for _, op := range []any{project, attend, rms, loss} {
+		need = max(need, d.Scratch(op))
+	}
+	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(need))
+	logits := m.Arena(bindings.Loss).New(bindings.U8, 1, int(d.LossScratch(loss)))
+	if err := m.Commit(d); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	d.UseScratch(w, logits)
+	for _, x := range all {
+		for i := range f32(x) {
+			f32(x)[i] = float32(r.NormFloat64())
+		}
+	}
+	for i := range f32(v1) {
+		f32(v1)[i] *= f32(v1)[i]
+	}
+	for i := range elements[int32](ints) {
+		elements[int32](ints)[i] = int32(r.IntN(vocabulary))
+	}
+	base := make([]byte, 4*out*hidden)
+	for i := range base {
+		base[i] = byte(r.Uint32()) & 0x3f
+	}
+	if err := d.Quantize(&l.Weight, base, bindings.F32); err != nil {
+		t.Fatal(err)
+	}
+	d.Project(project)
+	d.ProjectBackward(project)
+	d.Attend(attend)
+	d.AttendBackward(attend)
+	d.Norm(rms)
+	d.NormBackward(rms)
+	d.Gate(gateForward)
+	d.GateBackward(gate)
+	d.HeadLoss(loss)
+	d.GradNorm(gradNorm)
+	d.AdamW(adam)
+	d.Embed(embed)
+	d.EmbedBackward(embed)
+	if err := d.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	var memory []byte
+	for i, x := range all {
+		for j, v := range f32(x) {
+			if v != v {
+				t.Fatal(fmt.Sprintf("tensor %d: element %d is NaN", i, j))
+			}
+		}
+		memory = append(memory, bytesOf(x)...)
+	}
+	return memory
+}
