@@ -175,3 +175,37 @@ func quote(text string) string {
 	}
 	return strings.TrimSpace(b.String())
 }
+
+// Inherit gives the options of the structs, which are pointers to some, the
+// values that a file of an earlier run names, unless they were given in this
+// one. Other names in the file are not looked at; no file is no error.
+func (s *Set) Inherit(path string, targets ...any) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(data) > maxFile {
+		return fmt.Errorf("%s: longer than %d bytes, which no file of options is", path, maxFile)
+	}
+	pairs, err := parseYAML(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	earlier := New()
+	for _, target := range targets {
+		earlier.AddHidden(target)
+	}
+	for _, pair := range pairs {
+		name := canonical(pair.Key.GetToken().Value)
+		if own := s.byName[name]; earlier.byName[name] == nil || own != nil && own.source != fromDefault {
+			continue
+		}
+		if err := earlier.giveNode(name, pair.Value); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package verbs
+
+import (
+	"path/filepath"
+
+	"qlora/bindings"
+	"qlora/cmd/internal/exit"
+	"qlora/internal/tokenizer"
+	"qlora/lora"
+	"qlora/nn"
+	"qlora/trainer"
+)
+
+// inferOptions are what generate and eval run a model by.
+type inferOptions struct {
+	Model   string `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json"`
+	Adapter string `option:"adapter" help:"folder of a PEFT adapter to put on it"`
+	In4Bit  *bool  `option:"load_in_4bit" help:"hold the base in 4 bits; without it as the adapter was trained, and true without an adapter"`
+}
+
+// inference is a model that is ready to run.
+type inference struct {
+	base    *trainer.Model
+	tok     *tokenizer.Tokenizer
+	dev     bindings.Device
+	memory  *bindings.Memory
+	model   *nn.Model
+	adapter *lora.Adapters // nil without one
+}
+
+// open reads the folders. Memory is planned and taken by load.
+func (o *inferOptions) open(c *call, m machine, q quantization) (*inference, error) {
+	base, err := openModel(o.Model, false)
+	if err != nil {
+		return nil, err
+	}
+	name := methodQLoRA
+	if o.Adapter != "" {
+		if err := existing("adapter", o.Adapter); err != nil {
+			return nil, err
+		}
+		// What the adapter's run was given holds here too, but for what is given now.
+		trained := methodOptions{Method: methodQLoRA}
+		if err := c.set.Inherit(filepath.Join(o.Adapter, "run.yaml"), &q, &trained); err != nil {
+			return nil, exit.AsWrong(err)
+		}
+		name = trained.Method
+	}
+	if o.In4Bit != nil {
+		name = map[bool]string{true: methodQLoRA, false: methodLoRA}[*o.In4Bit]
+	}
+	quantize, err := q.options()
+	if err != nil {
+		return nil, err
+	}
+	if name == methodQLoRA {
+		base.Quantize = quantize
+	}
+	r := &inference{base: base, memory: bindings.NewMemory()}
+	if r.tok, err = openTokenizer(o.Model); err != nil {
+		return nil, err
+	}
+	if r.dev, err = m.open(); err != nil {
+		return nil, err
+	}
+	r.model, err = nn.New(base.Config, base.Base, nn.Options{Quantize: base.Quantize}, r.memory, r.dev.Info())
+	if err != nil {
+		return nil, exit.AsWrong(err)
+	}
+	if o.Adapter == "" {
+		return r, nil
+	}
+	config, err := lora.ReadConfig(o.Adapter)
+	if err != nil {
+		return nil, exit.AsWrong(err)
+	}
+	r.adapter, err = lora.Attach(r.model, r.memory, config)
+	return r, exit.AsWrong(err)
+}
+
+// load plans for the shapes, takes the memory and reads the weights.
+func (r *inference) load(shapes nn.Shapes, adapter string) error {
+	r.model.Prepare(r.dev, shapes)
+	if err := r.memory.Commit(r.dev); err != nil {
+		return err
+	}
+	if err := r.model.Load(r.dev, r.base.Base, nil); err != nil {
+		return err
+	}
+	if r.adapter == nil {
+		return nil
+	}
+	return exit.AsWrong(r.adapter.Load(r.dev, adapter))
+}
+
+func (r *inference) close() {
+	r.memory.Close()
+	r.base.Close()
+}

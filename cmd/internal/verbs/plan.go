@@ -1,0 +1,111 @@
+package verbs
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/bindings/cuda"
+	"qlora/cmd/internal/exit"
+	"qlora/cmd/internal/options"
+	"qlora/trainer"
+	"qlora/trainer/dataset"
+)
+
+// Plan is the verb that says what a run would take.
+func Plan() *cobra.Command {
+	o := newTuneOptions()
+	var own struct {
+		JSON bool `option:"json" help:"print one JSON object"`
+	}
+	set := options.New()
+	set.Add("Plan", &own)
+	o.register(set, false)
+	return verb("plan", "says what a train command would take of memory, without loading the weights", set, func(c *call) error {
+		return o.plan(c, own.JSON)
+	})
+}
+
+func (o *tuneOptions) plan(c *call, asJSON bool) error {
+	model, err := o.model(true)
+	if err != nil {
+		return err
+	}
+	defer model.Close()
+	profile, err := o.machine.profile()
+	if err != nil {
+		return err
+	}
+	var train, eval []dataset.Example
+	if len(o.data.Dataset) > 0 {
+		if train, eval, err = o.records(c); err != nil {
+			return err
+		}
+	}
+	make := func(profile bindings.Profile, args trainer.Args) (*trainer.Plan, error) {
+		p, err := trainer.NewPlan(model, args, train, eval, o.data.Records.MaxLength, profile, 0)
+		return p, exit.AsWrong(err)
+	}
+	plan, err := make(profile, o.run)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(c.out).Encode(struct {
+			Device     string        `json:"device"`
+			Recompute  string        `json:"recompute"`
+			Categories bindings.Plan `json:"categories"`
+			Peak       int64         `json:"peak_bytes"`
+		}{plan.Device.Name, plan.Recompute.String(), plan.Bytes, plan.Bytes.Total()})
+	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "%s on %s, recompute %s:\n", o.method.Method, plan.Device.Name, plan.Recompute)
+	for _, category := range bindings.Categories {
+		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
+	}
+	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
+	fmt.Fprintf(w, "\nThe same run, its peak in bytes:\nmethod\tdevice\trecompute none\tmlp\tlayer\t\n")
+	for _, name := range []string{methodQLoRA, methodLoRA, methodFull} {
+		if err := method(model, name, o.quantize, o.adapters); err != nil {
+			return err
+		}
+		for _, profile := range []bindings.Profile{cpu.Profile(), cuda.Profile()} {
+			fmt.Fprintf(w, "%s\t%s", name, profile.Info().Name)
+			for _, policy := range []string{"none", "mlp", "layer"} {
+				args := o.run
+				args.GradientCheckpointing, args.Recompute = false, policy
+				p, err := make(profile, args)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "\t%d", p.Bytes.Total())
+			}
+			fmt.Fprintf(w, "\t\n")
+		}
+	}
+	return w.Flush()
+}
+
+// records reads the records that are planned for.
+func (o *tuneOptions) records(c *call) (train, eval []dataset.Example, err error) {
+	tok, err := openTokenizer(o.data.Model)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := o.load(c, o.data.Dataset, tok)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(o.data.Eval) == 0 {
+		return set.Examples, nil, nil
+	}
+	evalSet, err := o.load(c, o.data.Eval, tok)
+	if err != nil {
+		return nil, nil, err
+	}
+	return set.Examples, evalSet.Examples, nil
+}

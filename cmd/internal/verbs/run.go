@@ -1,0 +1,103 @@
+package verbs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"qlora/cmd/internal/exit"
+	"qlora/cmd/internal/options"
+)
+
+// Main runs the command line and gives its exit code.
+func Main(root *cobra.Command, args []string) exit.Code {
+	ctx, stop := exit.OnSignal(context.Background())
+	defer stop()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SetArgs(options.JoinValues(root, args))
+	err := root.ExecuteContext(ctx)
+	code := exit.CodeOf(ctx, err)
+	if err != nil {
+		fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
+	}
+	return code
+}
+
+// Root is the program with all its verbs.
+func Root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "qlora",
+		Short: "fine-tunes large language models with QLoRA",
+		Long: "qlora fine-tunes large language models with QLoRA: the base is held in 4 bits and\n" +
+			"small adapters on it are trained. `qlora VERB --help` lists a verb's options.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			var names []string
+			for _, verb := range cmd.Commands() {
+				if verb.IsAvailableCommand() {
+					names = append(names, verb.Name())
+				}
+			}
+			if len(args) == 0 {
+				return nil
+			}
+			if nearest := options.Nearest(args[0], names); nearest != "" {
+				return exit.Wrongf("there is no verb %q; did you mean %s?", args[0], nearest)
+			}
+			return exit.Wrongf("there is no verb %q; %s --help lists them", args[0], cmd.Name())
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(err) })
+	root.AddCommand(Train(), Plan(), Preview(), Generate(), Eval(), Quantize(), Doctor())
+	return root
+}
+
+// verb makes a command of its options and of what it does.
+func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: short,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := set.Resolve(); err != nil {
+				return err
+			}
+			return do(&call{Context: cmd.Context(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set})
+		},
+	}
+	set.Bind(cmd)
+	return cmd
+}
+
+// A call is a verb being carried out.
+type call struct {
+	context.Context
+	out io.Writer // results
+	err io.Writer // progress and remarks
+	set *options.Set
+}
+
+// note tells a person something besides the result.
+func (c *call) note(text string) { fmt.Fprintln(c.err, text) }
+
+// required refuses an option that was left empty.
+func required(name, value string) error {
+	if value == "" {
+		return exit.Wrongf("--%s is missing", name)
+	}
+	return nil
+}
+
+// existing refuses a path where there is nothing.
+func existing(option, path string) error {
+	_, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return exit.Wrongf("--%s: there is no %s", option, path)
+	}
+	return exit.AsWrong(err)
+}

@@ -1,0 +1,79 @@
+package verbs
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"qlora/cmd/internal/exit"
+	"qlora/cmd/internal/options"
+	"qlora/trainer"
+	"qlora/trainer/dataset"
+)
+
+// Train is the verb that fine-tunes.
+func Train() *cobra.Command {
+	o := newTuneOptions()
+	set := options.New()
+	o.register(set, false)
+	return verb("train", "fine-tunes a model: method qlora, lora or full", set, o.train)
+}
+
+func (o *tuneOptions) train(c *call) error {
+	if len(o.data.Dataset) == 0 {
+		return exit.Wrongf("--dataset is missing: name the files to train on")
+	}
+	if err := o.run.Validate(); err != nil {
+		return exit.AsWrong(err)
+	}
+	model, err := o.model(false)
+	if err != nil {
+		return err
+	}
+	defer model.Close()
+	tok, err := openTokenizer(o.data.Model)
+	if err != nil {
+		return err
+	}
+	o.data.Records.VocabularySize = model.Config.Vocabulary
+	train, err := o.load(c, o.data.Dataset, tok)
+	if err != nil {
+		return err
+	}
+	eval := new(dataset.Set)
+	if len(o.data.Eval) > 0 {
+		if eval, err = o.load(c, o.data.Eval, tok); err != nil {
+			return err
+		}
+	}
+	files, err := readSideFiles(o.data.Model)
+	if err != nil {
+		return err
+	}
+	dev, err := o.machine.open()
+	if err != nil {
+		return err
+	}
+	info := dev.Info()
+	o.machine.Device = info.Name
+	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
+		fmt.Sprintf("every option as it was resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
+	)})
+	t, err := trainer.New(trainer.Run{
+		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
+		Files: files, Outputs: []trainer.Output{trainer.NewConsole(c.err, isTerminal(c.err))}, Note: c.note,
+	})
+	if err != nil {
+		return exit.AsWrong(err)
+	}
+	return t.Train(c)
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
