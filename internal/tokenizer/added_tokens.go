@@ -18,13 +18,18 @@ type addedSet struct {
 // found, normalized themselves, in the normalized text.
 func (t *Tokenizer) splitAdded(added []addedToken) {
 	t.rawAdded, t.normalizedAdded = newAddedSet(), newAddedSet()
+	t.spelled = map[int32]string{}
 	for i := range added {
 		a := &added[i]
 		if !a.Normalized {
 			t.rawAdded.add(a.Content, a)
 			continue
 		}
-		t.normalizedAdded.add(t.normalize(piece{s: a.Content}).s, a)
+		content := t.normalize(piece{s: a.Content}).s
+		t.normalizedAdded.add(content, a)
+		if content != a.Content {
+			t.spelled[a.ID] = content
+		}
 	}
 }
 

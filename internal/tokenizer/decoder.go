@@ -17,9 +17,14 @@ type decoder func(tokens []string) []string
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	tokens := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if t.has(id) && !(skipSpecial && t.special[id]) {
-			tokens = append(tokens, t.tokens[id])
+		if !t.has(id) || skipSpecial && t.special[id] {
+			continue
 		}
+		name, ok := t.spelled[id]
+		if !ok {
+			name = t.tokens[id]
+		}
+		tokens = append(tokens, name)
 	}
 	for _, f := range t.decoders {
 		tokens = f(tokens)

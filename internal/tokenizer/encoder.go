@@ -49,22 +49,23 @@ func (e *Encoder) Encode(dst []int32, text string, addSpecial bool) []int32 {
 // in several all have the span of that character. The post-processor's tokens
 // have the span 0 to 0.
 func (e *Encoder) EncodeOffsets(text string, addSpecial bool) (ids []int32, spans []Span) {
+	add := func(id int32, name string, span Span) {
+		for _, tr := range e.t.post.trims {
+			span = tr.apply(text, name, len(ids) == 0, span)
+		}
+		ids, spans = append(ids, id), append(spans, span)
+	}
 	e.pieces(text, true, func(p piece, added *addedToken) {
 		if added != nil {
-			ids = append(ids, added.ID)
-			spans = append(spans, p.span(0, len(p.s)))
+			add(added.ID, p.s, p.span(0, len(p.s)))
 			return
 		}
 		start := 0
 		for _, tok := range e.word(p.s) {
-			ids = append(ids, tok.id)
-			spans = append(spans, p.span(start, int(tok.end)))
+			add(tok.id, e.t.tokens[tok.id], p.span(start, int(tok.end)))
 			start = int(tok.end)
 		}
 	})
-	for _, tr := range e.t.post.trims {
-		tr.apply(e.t, text, ids, spans)
-	}
 	if addSpecial {
 		post := &e.t.post
 		ids = append(append(post.prefix[:len(post.prefix):len(post.prefix)], ids...), post.suffix...)

@@ -74,26 +74,26 @@ func (post *postProcessor) addTemplate(c *component, t *Tokenizer) error {
 	return nil
 }
 
-// apply trims the spans of tokens in text.
-func (tr trim) apply(t *Tokenizer, text string, ids []int32, spans []Span) {
+// apply trims the span of a token in text; name is what its bytes spell, first
+// says that it is the text's first.
+func (tr trim) apply(text, name string, first bool, span Span) Span {
 	isSpace := func(r rune) bool { return r == 'Ġ' || unicode.IsSpace(r) }
-	for i, id := range ids {
-		name, span := t.tokens[id], &spans[i]
-		leading := utf8.RuneCountInString(name) - utf8.RuneCountInString(strings.TrimLeftFunc(name, isSpace))
-		trailing := utf8.RuneCountInString(name) - utf8.RuneCountInString(strings.TrimRightFunc(name, isSpace))
-		if leading > 0 && tr.prefixSpace && (i == 0 || span.Start == 0) {
-			leading--
-		}
-		for ; leading > 0 && span.Start < span.End; leading-- {
-			span.Start += charLen(text[span.Start:])
-		}
-		end := span.End
-		for ; trailing > 0 && end > 0; trailing-- {
-			_, n := utf8.DecodeLastRuneInString(text[:end])
-			end -= n
-		}
-		if trailing == 0 { // else the text does not have that many characters
-			span.End = max(end, span.Start)
-		}
+	count := utf8.RuneCountInString(name)
+	leading := count - utf8.RuneCountInString(strings.TrimLeftFunc(name, isSpace))
+	trailing := count - utf8.RuneCountInString(strings.TrimRightFunc(name, isSpace))
+	if leading == 1 && tr.prefixSpace && (first || span.Start == 0) {
+		leading = 0
 	}
+	for ; leading > 0 && span.Start < span.End; leading-- {
+		span.Start += charLen(text[span.Start:])
+	}
+	end := span.End
+	for ; trailing > 0 && end > 0; trailing-- {
+		_, n := utf8.DecodeLastRuneInString(text[:end])
+		end -= n
+	}
+	if trailing == 0 { // else the text does not have that many characters
+		span.End = max(end, span.Start)
+	}
+	return span
 }

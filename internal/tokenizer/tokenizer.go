@@ -17,6 +17,7 @@ type Tokenizer struct {
 	ids     map[string]int32 // model's tokens and added tokens
 	tokens  []string         // by id; "" where the id is a hole
 	special []bool           // by id: left out by Decode with skipSpecial
+	spelled map[int32]string // added tokens that Decode gives in their normalized form
 
 	rawAdded        *addedSet // added tokens found in the text as it is
 	normalizedAdded *addedSet // added tokens found in the normalized text
