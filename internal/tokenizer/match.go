@@ -23,21 +23,21 @@ func (p *pattern) matcher() (matcher, error) {
 	case p == nil || p.String == nil && p.Regex == nil:
 		return nil, errors.New("pattern is missing; it is {\"String\": …} or {\"Regex\": …}")
 	case p.Regex != nil:
-		return regexMatcher(*p.Regex)
+		return regexMatcher(*p.Regex, matchTimeout)
 	case *p.String == "":
 		return nil, errors.New("pattern is an empty string")
 	}
 	return literalMatcher(*p.String), nil
 }
 
-// regexMatcher matches a regular expression. What is left of a text in which
-// it runs into matchTimeout counts as without a match.
-func regexMatcher(expression string) (matcher, error) {
+// regexMatcher matches a regular expression. A text in which it runs into the
+// limit counts as without a match.
+func regexMatcher(expression string, limit time.Duration) (matcher, error) {
 	re, err := regexp2.Compile(expression)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", expression, err)
 	}
-	re.MatchTimeout = matchTimeout
+	re.MatchTimeout = limit
 	return func(s string, yield func(lo, hi int)) {
 		found, err := re.FindAllStringIndex(s, -1)
 		if err != nil {

@@ -72,7 +72,7 @@ func newByteLevel(c *component) ([]preTokenizer, error) {
 		})
 	}
 	if isTrue(c.UseRegex) {
-		match, err := regexMatcher(gpt2Pattern)
+		match, err := regexMatcher(gpt2Pattern, matchTimeout)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,82 @@
+package tokenizer
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzLoad feeds bytes as a tokenizer.json. What loads must encode and decode
+// without a panic.
+func FuzzLoad(f *testing.F) {
+	for _, name := range []string{"llama3", "llama2", "unigram", "removed"} {
+		data, err := os.ReadFile("testdata/" + name + ".json")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"normalizer":{"type":"Precompiled","precompiled_charsmap":"CAAAAAAEAAAAAAAAYQA="},` + smallModel + `}`))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		tok, err := parse(data)
+		if err != nil {
+			return
+		}
+		e := tok.NewEncoder()
+		ids, _ := e.EncodeOffsets("ab é\n  1<s> 你好 x", true)
+		tok.Decode(ids, true)
+	})
+}
+
+// FuzzEncode checks, for every text, that a byte-level tokenizer gives back
+// the text, and for all kinds that Encode and EncodeOffsets agree and spans are
+// in order and whole characters.
+func FuzzEncode(f *testing.F) {
+	names := []string{"removed", "llama3", "gpt2", "qwen2", "llama2", "mistral", "unigram", "unknown"}
+	var encoders []*Encoder
+	for _, name := range names {
+		encoders = append(encoders, load(f, name).NewEncoder())
+	}
+	for _, text := range []string{"", "the cat\r\n", "<s>é<L> x", "👨‍👩‍👧", "\xff\xe2\x82", "e\u0301\u0323 ﬁ"} {
+		f.Add(text)
+	}
+	smollm2 := load(f, "smollm2")
+	f.Fuzz(func(t *testing.T, text string) {
+		for i, e := range encoders {
+			checkSpans(t, names[i], e, text)
+		}
+		if !utf8.ValidString(text) {
+			return
+		}
+		// lstrip and rstrip swallow spaces, so only texts without added tokens come back.
+		ids := smollm2.NewEncoder().Encode(nil, text, true)
+		first, _ := smollm2.ID("<s>")
+		if !slices.ContainsFunc(ids, func(id int32) bool { return id >= first }) {
+			if got := smollm2.Decode(ids, false); got != text {
+				t.Errorf("text %q came back as %q", text, got)
+			}
+		}
+	})
+}
+
+func checkSpans(t *testing.T, name string, e *Encoder, text string) {
+	ids, spans := e.EncodeOffsets(text, false)
+	if plain := e.Encode(nil, text, false); !slices.Equal(ids, plain) {
+		t.Errorf("%s: %q: %s", name, text, describe("ids with and without offsets", ids, plain))
+	}
+	if len(spans) != len(ids) {
+		t.Fatalf("%s: %q: %d spans for %d ids", name, text, len(spans), len(ids))
+	}
+	if !utf8.ValidString(text) {
+		return
+	}
+	for i, s := range spans {
+		if s.Start < 0 || s.Start > s.End || s.End > len(text) {
+			t.Fatalf("%s: %q: span %d is %v", name, text, i, s)
+		}
+		if !utf8.ValidString(text[s.Start:s.End]) {
+			t.Errorf("%s: %q: span %d, %v, splits a character", name, text, i, s)
+		}
+	}
+}
