@@ -53,6 +53,51 @@ func TestDropout(t *testing.T) {
 	}
 }
 
+// TestDropoutLanes holds the order of the 16-bit lanes and of the counter's words by
+// Random123's answers: an element is kept up to its lane as the threshold, and not
+// beyond it.
+func TestDropoutLanes(t *testing.T) {
+	const all = 0xffffffff
+	for _, c := range []struct {
+		seed         uint64
+		group, row   int
+		stream, step uint32
+		lanes        [8]uint32
+	}{
+		{0, 0, 0, 0, 0, [8]uint32{0xe8d5, 0x6627, 0xc58d, 0xe169, 0xac4c, 0xbc57, 0xdbd8, 0x9b00}},
+		{1<<64 - 1, all, all, all, all, [8]uint32{0x276d, 0x408f, 0x3b0e, 0x41c8, 0xc7c6, 0xa20b, 0x51fd, 0x6d54}},
+		{0x299f31d0a4093822, 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, [8]uint32{0xfe09, 0xd16c, 0xcceb, 0x94fd, 0xe420, 0x5001, 0x6ea1, 0x2412}},
+	} {
+		b := Block(Key(c.seed), [4]uint32{uint32(c.group), uint32(c.row), c.stream, c.step})
+		for i, lane := range c.lanes {
+			require.Equal(t, lane, b[i/2]>>(16*(i%2))&0xffff, "lane %d", i)
+		}
+		if c.group != 0 {
+			continue // Apply begins at column 0
+		}
+		for i, lane := range c.lanes {
+			ones, got := [8]float32{1, 1, 1, 1, 1, 1, 1, 1}, [8]float32{}
+			for _, n := range []int{8, i + 1} { // whole group, and the end of a row
+				d := Dropout{key: Key(c.seed), stream: c.stream, step: c.step, threshold: lane, Scale: 1}
+				d.Apply(got[:n], ones[:n], c.row)
+				require.Equal(t, float32(1), got[i], "column %d, threshold %#x", i, lane)
+				d.threshold++
+				d.Apply(got[:n], ones[:n], c.row)
+				require.Equal(t, float32(0), got[i], "column %d, threshold %#x", i, d.threshold)
+			}
+		}
+	}
+}
+
+// TestUniformIsBelowHigh: 1 + 0.5 times the largest fraction rounds to 1.5.
+func TestUniformIsBelowHigh(t *testing.T) {
+	x := make([]float32, 1<<12)
+	Uniform(x, 1, 2, 1, 1.0000002)
+	for i, v := range x {
+		require.True(t, v >= 1 && v < 1.0000002, "element %d is %g", i, v)
+	}
+}
+
 func TestNormal(t *testing.T) {
 	x := make([]float32, 100001)
 	Normal(x, 1, 2, 3)

@@ -7,10 +7,12 @@ import "math"
 // fraction.
 func Uniform(dst []float32, seed uint64, stream uint32, low, high float32) {
 	key := Key(seed)
+	last := math.Nextafter32(high, low)
 	for at := 0; at < len(dst); at += 4 {
 		b := Block(key, [4]uint32{uint32(at / 4), uint32(uint64(at/4) >> 32), stream})
 		for i := range min(4, len(dst)-at) {
-			dst[at+i] = low + (high-low)*float32(b[i]>>8)/(1<<24)
+			// The sum may be rounded up to high.
+			dst[at+i] = min(low+(high-low)*float32(b[i]>>8)/(1<<24), last)
 		}
 	}
 }
