@@ -53,7 +53,7 @@ func Folder(ctx context.Context, modelDir, outDir string, opts Options, progress
 	if err != nil {
 		return err
 	}
-	config, err := addQuantization(cfg.Raw, &bnb.QuantizationConfig{Kind: device.Kind, Double: device.Double, ComputeDType: opts.ComputeDType})
+	config, err := addQuantization(cfg.Raw, &bnb.QuantizationConfig{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: opts.ComputeDType})
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(modelDir, "config.json"), err)
 	}

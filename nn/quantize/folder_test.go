@@ -94,7 +94,7 @@ func TestFolder(t *testing.T) {
 			require.NoError(t, err)
 			require.NotNil(t, cfg.Quantization)
 			assert.Equal(t, opts.Type, cfg.Quantization.Kind.String())
-			assert.Equal(t, opts.Double, cfg.Quantization.Double)
+			assert.Equal(t, opts.Double, cfg.Quantization.DoubleQuant)
 			assert.Equal(t, opts.ComputeDType, cfg.Quantization.ComputeDType)
 			assert.Equal(t, 40, cfg.Hidden)
 			assert.FileExists(t, filepath.Join(out, "tokenizer.json"))

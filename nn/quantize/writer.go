@@ -34,8 +34,8 @@ type index struct {
 	WeightMap map[string]string `json:"weight_map"`
 }
 
-// write puts the model's weights into dir: in one file, or in shards of limit bytes with an
-// index.
+// write puts the model's weights into dir: in one file, or in shards of limit
+// bytes with an index.
 func (w *writer) write(ctx context.Context, dir string, limit int64) error {
 	shards := w.shards(limit)
 	ix := index{Metadata: map[string]int64{}, WeightMap: map[string]string{}}
