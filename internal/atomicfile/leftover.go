@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// partial stands in the names of what is not whole yet, before a number.
+const partial = ".partial-"
+
 // begin creates, with create, the file or folder that is to become path, and locks
 // it until it is closed. Before that it removes what killed processes left of
 // earlier writes to path. Both happen under a lock on the folder, so that nobody
@@ -21,8 +24,11 @@ func begin(path string, create func(pattern string) (*os.File, error)) (*os.File
 		return nil, err
 	}
 	defer directory.Close() // which unlocks
-	locked := unix.Flock(int(directory.Fd()), unix.LOCK_EX) == nil
-	prefix := "." + filepath.Base(path) + ".partial-"
+	// A folder that ReplaceDir is filling is locked as a whole, for its filler alone:
+	// waiting for that lock here would be waiting for ourselves.
+	filling := strings.Contains(filepath.Base(directory.Name()), partial)
+	locked := !filling && unix.Flock(int(directory.Fd()), unix.LOCK_EX) == nil
+	prefix := "." + filepath.Base(path) + partial
 	if locked {
 		removeLeftovers(directory.Name(), prefix)
 	}
