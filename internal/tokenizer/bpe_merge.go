@@ -1,10 +1,6 @@
 package tokenizer
 
-import (
-	"cmp"
-	"container/heap"
-	"math"
-)
+import "math"
 
 // shortWord is the number of symbols from which on a heap beats looking
 // through all pairs for the next to merge.
@@ -50,40 +46,19 @@ func (b *bpe) mergeShort(symbols []symbol) []symbol {
 	return symbols
 }
 
-// A candidate is a pair that could be merged when it was put on the heap.
-type candidate struct {
-	merge
-	pair
-	at int32 // of the left symbol
-}
-
-type candidates []candidate
-
-func (c candidates) Len() int { return len(c) }
-func (c candidates) Less(i, j int) bool {
-	return cmp.Or(cmp.Compare(c[i].rank, c[j].rank), cmp.Compare(c[i].at, c[j].at)) < 0
-}
-func (c candidates) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
-func (c *candidates) Push(x any)   { *c = append(*c, x.(candidate)) }
-func (c *candidates) Pop() any {
-	last := (*c)[len(*c)-1]
-	*c = (*c)[:len(*c)-1]
-	return last
-}
-
 // mergeLong does as mergeShort, in n·log n steps: files without a
 // pre-tokenizer make a whole document one word.
 func (b *bpe) mergeLong(symbols []symbol) []symbol {
 	before := make([]int32, len(symbols)) // the neighbours that are left; -1: none
 	after := make([]int32, len(symbols))
-	var queue candidates
+	queue := make(candidates, 0, len(symbols))
 	try := func(i int32) {
 		if i < 0 || after[i] < 0 {
 			return
 		}
 		left, right := symbols[i], symbols[after[i]]
 		if m := b.mergeOf(left, right); m != none {
-			heap.Push(&queue, candidate{m, pair{left.id, right.id}, i})
+			queue.push(candidate{uint64(m.rank)<<32 | uint64(i), pair{left.id, right.id}, m.id})
 		}
 	}
 	for i := range symbols {
@@ -94,8 +69,9 @@ func (b *bpe) mergeLong(symbols []symbol) []symbol {
 		try(int32(i))
 	}
 	for len(queue) > 0 {
-		c := heap.Pop(&queue).(candidate)
-		left, right := c.at, after[c.at]
+		c := queue.pop()
+		left := int32(uint32(c.order))
+		right := after[left]
 		if right < 0 || symbols[left].bytes == 0 || (pair{symbols[left].id, symbols[right].id}) != c.pair {
 			continue // one of the two was merged since
 		}
