@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
 )
 
 // Tiles of attention: scores of queryTile queries and keyTile keys lie in
@@ -115,15 +116,12 @@ func (d *Device) attend(op *bindings.Attend, s span, head int, scores []float32)
 			clear(row[:a-from])
 			clear(row[b-from:])
 			row = row[a-from : b-from]
-			top := most[i]
-			for _, x := range row {
-				if x > top || x != x {
-					top = x
-				}
-			}
-			if top != most[i] {
+			top := vector.Max(row)
+			if top <= most[i] {
+				top = most[i]
+			} else {
 				if from > s.from {
-					shrink := exp(most[i] - top)
+					shrink := float32(math.Exp(float64(most[i] - top)))
 					sum[i] *= float64(shrink)
 					for j := range op.HeadDim {
 						o.data[i*width+j] *= shrink
@@ -131,7 +129,7 @@ func (d *Device) attend(op *bindings.Attend, s span, head int, scores []float32)
 				}
 				most[i] = top
 			}
-			sum[i] += expSum(row, top)
+			sum[i] += vector.ExpSum(row, top)
 		}
 		d.product(s.queries, op.HeadDim, n, 1, dense(scores, n), v.row(from), beta, o)
 		beta = 1
@@ -145,17 +143,6 @@ func (d *Device) attend(op *bindings.Attend, s span, head int, scores []float32)
 			f32(op.LSE)[(s.query+i)*op.Heads+head] = float32(float64(most[i]) + math.Log(sum[i]))
 		}
 	}
-}
-
-// expSum turns each x into exp(x - shift) and is their sum.
-func expSum(row []float32, shift float32) float64 {
-	var sum float64
-	for i, x := range row {
-		e := exp(x - shift)
-		row[i] = e
-		sum += float64(e)
-	}
-	return sum
 }
 
 // lanes cuts the workspace into n floats a thread.

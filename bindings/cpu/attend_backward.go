@@ -1,6 +1,9 @@
 package cpu
 
-import "qlora/bindings"
+import (
+	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
+)
 
 // AttendBackward takes one key head of one sequence a piece, so that the sums
 // over queries that DK and DV are have one owner. P comes again from the scores
@@ -64,7 +67,7 @@ func (d *Device) attendBackward(op *bindings.Attend, s span, head, kvHead int, f
 			clear(drow[:a-from])
 			clear(prow[b-from:])
 			clear(drow[b-from:])
-			probabilities(prow[a-from:b-from], drow[a-from:b-from], lse[(s.query+i)*op.Heads+head], delta[i])
+			vector.Probabilities(prow[a-from:b-from], drow[a-from:b-from], lse[(s.query+i)*op.Heads+head], delta[i])
 		}
 		d.product(n, dim, s.queries, 1, dense(p, n).t(), do, 1, dv.row(from))
 		d.product(n, dim, s.queries, op.Scale, dense(dp, n).t(), q, 1, dk.row(from))
@@ -73,15 +76,5 @@ func (d *Device) attendBackward(op *bindings.Attend, s span, head, kvHead int, f
 	}
 	for i := range s.queries {
 		copy(out.data[i*width:i*width+dim], dq.data[i*dim:(i+1)*dim])
-	}
-}
-
-// probabilities turns scores into P and DP into DS.
-func probabilities(p, dp []float32, lse, delta float32) {
-	dp = dp[:len(p)]
-	for j, x := range p {
-		e := exp(x - lse)
-		p[j] = e
-		dp[j] = e * (dp[j] - delta)
 	}
 }

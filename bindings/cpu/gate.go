@@ -1,6 +1,9 @@
 package cpu
 
-import "qlora/bindings"
+import (
+	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
+)
 
 // gatePiece is how many elements one goroutine takes at a time.
 const gatePiece = 1 << 13
@@ -12,11 +15,7 @@ func (d *Device) Gate(op *bindings.Gate) {
 	}
 	g, u, y := f32(op.G), f32(op.U), f32(op.Y)
 	d.rows(len(g), gatePiece, func(from, to int) {
-		g := g[from:to]
-		u, y := u[from:to][:len(g)], y[from:to][:len(g)]
-		for i, v := range g {
-			y[i] = v * sigmoid(v) * u[i]
-		}
+		vector.Gate(y[from:to], g[from:to], u[from:to])
 	})
 }
 
@@ -28,17 +27,6 @@ func (d *Device) GateBackward(op *bindings.Gate) {
 	}
 	g, u, dy, dg, du := f32(op.G), f32(op.U), f32(op.DY), f32(op.DG), f32(op.DU)
 	d.rows(len(g), gatePiece, func(from, to int) {
-		g := g[from:to]
-		n := len(g)
-		u, dy, dg, du := u[from:to][:n], dy[from:to][:n], dg[from:to][:n], du[from:to][:n]
-		for i, v := range g {
-			s := sigmoid(v)
-			up, dv := u[i], dy[i]
-			dg[i] = dv * up * s * (1 + v*(1-s))
-			du[i] = dv * v * s
-		}
+		vector.GateBackward(dg[from:to], du[from:to], g[from:to], u[from:to], dy[from:to])
 	})
 }
-
-// sigmoid is 1/(1+e^-x).
-func sigmoid(x float32) float32 { return 1 / (1 + exp(-x)) }

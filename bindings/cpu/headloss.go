@@ -3,8 +3,10 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
 )
 
 // lossTokens is how many tokens have their logits in memory at a time.
@@ -111,20 +113,13 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 // crossEntropy is the loss of one row of logits and whether the label is their
 // argmax. With backward the logits become scale·(softmax - onehot).
 func crossEntropy(row []float32, label int, scale float32, backward bool) (float64, bool) {
-	best := 0
-	for i, x := range row {
-		if x > row[best] {
-			best = i
-		}
-	}
-	top, target := row[best], row[label]
-	sum := expSum(row, top)
+	top, target := vector.Max(row), row[label]
+	best := slices.Index(row, top)
+	sum := vector.ExpSum(row, top)
 	loss := math.Log(sum) + float64(top) - float64(target)
 	if backward {
 		factor := float32(float64(scale) / sum)
-		for i := range row {
-			row[i] *= factor
-		}
+		vector.Scale(row, factor)
 		// p - 1 is formed from the loss: near certainty p itself has lost it.
 		row[label] = float32(float64(scale) * math.Expm1(-loss))
 	}

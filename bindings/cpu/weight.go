@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
 	"qlora/internal/halffloat"
 	"qlora/internal/nf4"
 )
@@ -63,7 +64,7 @@ func widen(dst []float32, t bindings.Tensor, first int) {
 	case bindings.F32:
 		copy(dst, f32(t)[first:])
 	case bindings.BF16:
-		halffloat.BF16ToFloat32(dst, elements[uint16](t)[first:first+len(dst)])
+		vector.WidenBF16(dst, elements[uint16](t)[first:first+len(dst)])
 	case bindings.F16:
 		halffloat.F16ToFloat32(dst, elements[uint16](t)[first:first+len(dst)])
 	default:

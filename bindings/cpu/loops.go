@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"qlora/bindings"
 	"qlora/internal/halffloat"
 )
@@ -47,30 +45,4 @@ func dot(a, b []float32) float64 {
 		s[0] += float64(a[i]) * float64(b[i])
 	}
 	return s[0] + s[1] + (s[2] + s[3])
-}
-
-// exp is e^x within 2 ulp over all of float32, subnormal results included: x =
-// n·ln2 + r, a polynomial of degree 7 in r (Cephes' expf), and 2^n in two
-// factors, as neither end of n's range fits one.
-func exp(x float32) float32 {
-	if x > 88.8 {
-		return float32(math.Inf(1))
-	}
-	if x < -104 {
-		return 0
-	}
-	const shift = 3 << 22 // adding it rounds to an integer, in the low bits
-	z := float32(x*math.Log2E) + shift
-	n := int32(math.Float32bits(z)) - int32(math.Float32bits(shift))
-	f := z - shift
-	r := x - float32(f*0.693359375) - float32(f*-2.12194440e-4)
-	p := float32(1.9875691500e-4)
-	p = float32(p*r) + 1.3981999507e-3
-	p = float32(p*r) + 8.3334519073e-3
-	p = float32(p*r) + 4.1665795894e-2
-	p = float32(p*r) + 1.6666665459e-1
-	p = float32(p*r) + 5.0000001201e-1
-	p = float32(float32(p*r)*r) + r + 1
-	half := n >> 1
-	return p * math.Float32frombits(uint32(half+127)<<23) * math.Float32frombits(uint32(n-half+127)<<23)
 }

@@ -1,9 +1,17 @@
-package cpu
+package vector
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
+
+// exp is one element by ExpSum.
+func exp(x float32) float32 {
+	v := []float32{x}
+	ExpSum(v, 0)
+	return v[0]
+}
 
 // TestExp goes over every float32 whose exponential is neither 0 nor infinite,
 // in steps, and holds exp to 2 units in the last place of the result.
@@ -44,5 +52,37 @@ func TestExp(t *testing.T) {
 	}
 	if got := exp(float32(math.NaN())); got == got {
 		t.Errorf("exp(NaN): got %g", got)
+	}
+}
+
+// TestPlace holds every length and place to what one element alone gives.
+func TestPlace(t *testing.T) {
+	for n := range 35 {
+		x, g := make([]float32, n), make([]float32, n)
+		var want float64
+		for i := range x {
+			x[i] = float32(i)*0.37 - 3
+			want += float64(exp(x[i] - 0.5))
+		}
+		copy(g, x)
+		y := make([]float32, n)
+		Gate(y, g, x)
+		got := slices.Clone(x)
+		if sum := ExpSum(got, 0.5); math.Abs(sum-want) > 1e-6*want {
+			t.Errorf("sum of %d: got %.9g, want %.9g", n, sum, want)
+		}
+		for i := range x {
+			one := []float32{0}
+			Gate(one, g[i:i+1], x[i:i+1])
+			if got[i] != exp(x[i]-0.5) || y[i] != one[0] {
+				t.Errorf("element %d of %d: got %g and %g, alone %g and %g", i, n, got[i], y[i], exp(x[i]-0.5), one[0])
+			}
+		}
+		if n > 0 && Max(x) != x[n-1] {
+			t.Errorf("largest of %d: got %g, want %g", n, Max(x), x[n-1])
+		}
+	}
+	if m := Max([]float32{1, 2, float32(math.NaN()), 3, 0, 0, 0, 0, 9}); m == m {
+		t.Errorf("largest with a NaN: got %g", m)
 	}
 }

@@ -1,0 +1,135 @@
+package cpu
+
+import (
+	"testing"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+)
+
+// The shapes of SmolLM2-135M: hidden 576, intermediate 1536, 9 heads of 64 that
+// share 3 key heads, vocabulary 49152.
+const (
+	benchTokens, benchHidden, benchWide, benchVocabulary = 1024, 576, 1536, 49152
+)
+
+// benchmark reports GFLOP/s of an operation of the given floating-point
+// operations (those of its matrix products).
+func benchmark(b *testing.B, flops float64, setup func(a *bindings.Arena) any, run func(d *Device, op any)) {
+	d, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := bindings.NewMemory()
+	op := setup(m.Arena(bindings.Activations))
+	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(d.Scratch(op))+1)
+	var l bindings.Tensor
+	if h, ok := op.(*bindings.HeadLoss); ok {
+		l = m.Arena(bindings.Loss).New(bindings.U8, 1, int(d.LossScratch(h)))
+	}
+	if err := m.Commit(d); err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	d.UseScratch(w, l)
+	run(d, op)
+	b.ReportAllocs()
+	for b.Loop() {
+		run(d, op)
+	}
+	if err := d.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+// BenchmarkSgemm is what Project could reach at best: the same product, one
+// call a thread.
+func BenchmarkSgemm(b *testing.B) {
+	d, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	x, w, y := make([]float32, benchTokens*benchHidden), make([]float32, benchWide*benchHidden), make([]float32, benchTokens*benchWide)
+	share := tiles(benchTokens, d.threads)
+	for b.Loop() {
+		d.rows(benchTokens, share, func(from, to int) {
+			d.product(to-from, benchWide, benchHidden, 1, dense(x, benchHidden).row(from), dense(w, benchHidden).t(), 0, dense(y, benchWide).row(from))
+		})
+	}
+	b.ReportMetric(2*benchTokens*benchHidden*benchWide*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+func benchProject(rank int, dropout float32) func(a *bindings.Arena) any {
+	return func(a *bindings.Arena) any {
+		l := &bindings.Linear{Name: "up_proj", Weight: bindings.Weight{Out: benchWide, In: benchHidden,
+			Quantized: bindings.NewQuantized(a, benchWide, benchHidden, nf4.NF4, 64, true)}}
+		p := bindings.Part{Linear: l, Y: a.New(bindings.F32, benchTokens, benchWide), DY: a.New(bindings.F32, benchTokens, benchWide)}
+		if rank > 0 {
+			l.Adapter = &bindings.Adapter{A: a.New(bindings.F32, rank, benchHidden), B: a.New(bindings.F32, benchWide, rank), Scale: 2, Dropout: dropout}
+			p.Low = a.New(bindings.F32, benchTokens, rank)
+			p.DA, p.DB = a.New(bindings.F32, rank, benchHidden), a.New(bindings.F32, benchWide, rank)
+		}
+		return &bindings.Project{X: a.New(bindings.F32, benchTokens, benchHidden), DX: a.New(bindings.F32, benchTokens, benchHidden),
+			Parts: []bindings.Part{p}, Random: bindings.Random{Train: true}}
+	}
+}
+
+func BenchmarkProject(b *testing.B) {
+	const product = 2.0 * benchTokens * benchHidden * benchWide
+	for _, c := range []struct {
+		name    string
+		rank    int
+		dropout float32
+	}{{"base", 0, 0}, {"rank 16", 16, 0}, {"rank 16, dropout", 16, 0.1}} {
+		thin := 2.0 * benchTokens * float64(c.rank) * (benchHidden + benchWide)
+		b.Run("forward "+c.name, func(b *testing.B) {
+			benchmark(b, product+thin, benchProject(c.rank, c.dropout), func(d *Device, op any) { d.Project(op.(*bindings.Project)) })
+		})
+		b.Run("backward "+c.name, func(b *testing.B) {
+			benchmark(b, product+2*thin, benchProject(c.rank, c.dropout), func(d *Device, op any) { d.ProjectBackward(op.(*bindings.Project)) })
+		})
+	}
+}
+
+func benchAttend(a *bindings.Arena) any {
+	width, kv := 9*64, 3*64
+	f := func(cols int) bindings.Tensor { return a.New(bindings.F32, benchTokens, cols) }
+	s := bindings.Sequences{Starts: []int32{0, benchTokens}}
+	return &bindings.Attend{Q: f(width), K: f(kv), V: f(kv), O: f(width), LSE: f(9), Queries: s, Keys: s, Heads: 9, KVHeads: 3, HeadDim: 64,
+		Scale: 0.125, DO: f(width), DQ: f(width), DK: f(kv), DV: f(kv)}
+}
+
+// BenchmarkAttend counts the products of the scores that are not masked: half.
+func BenchmarkAttend(b *testing.B) {
+	const product = 2.0 * 9 * 64 * benchTokens * benchTokens / 2
+	b.Run("forward", func(b *testing.B) {
+		benchmark(b, 2*product, benchAttend, func(d *Device, op any) { d.Attend(op.(*bindings.Attend)) })
+	})
+	b.Run("backward", func(b *testing.B) {
+		benchmark(b, 5*product, benchAttend, func(d *Device, op any) { d.AttendBackward(op.(*bindings.Attend)) })
+	})
+}
+
+func BenchmarkHeadLoss(b *testing.B) {
+	const tokens = 256
+	benchmark(b, 2*2.0*tokens*benchHidden*benchVocabulary, func(a *bindings.Arena) any {
+		l := &bindings.Linear{Name: "lm_head", Weight: bindings.Weight{Out: benchVocabulary, In: benchHidden,
+			Dense: a.New(bindings.BF16, benchVocabulary, benchHidden)}}
+		return &bindings.HeadLoss{X: a.New(bindings.F32, tokens, benchHidden), Linear: l, Labels: a.New(bindings.I32, 1, tokens), Scale: 1,
+			Stats: a.New(bindings.F32, 1, 3), DX: a.New(bindings.F32, tokens, benchHidden)}
+	}, func(d *Device, op any) { d.HeadLoss(op.(*bindings.HeadLoss)) })
+}
+
+func BenchmarkGate(b *testing.B) {
+	setup := func(a *bindings.Arena) any {
+		f := func() bindings.Tensor { return a.New(bindings.F32, benchTokens, benchWide) }
+		return &bindings.Gate{G: f(), U: f(), Y: f(), DY: f(), DG: f(), DU: f()}
+	}
+	b.Run("forward", func(b *testing.B) {
+		benchmark(b, 0, setup, func(d *Device, op any) { d.Gate(op.(*bindings.Gate)) })
+	})
+	b.Run("backward", func(b *testing.B) {
+		benchmark(b, 0, setup, func(d *Device, op any) { d.GateBackward(op.(*bindings.Gate)) })
+	})
+}

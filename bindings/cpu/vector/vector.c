@@ -1,0 +1,125 @@
+// Loops over groups of eight floats in GCC's vector types. The last, partial
+// group is copied to a full one and back, so that an element's bits do not
+// depend on where it stands.
+#include "vector.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef float f8 __attribute__((vector_size(32)));
+typedef int32_t i8 __attribute__((vector_size(32)));
+
+// One body for AVX2 and one for any other x86-64, chosen at start. Neither fuses
+// multiply and add: their bits are the same.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CLONES
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE f8 load(const float *p, long n, float fill) {
+	f8 v = {fill, fill, fill, fill, fill, fill, fill, fill};
+	memcpy(&v, p, n >= 8 ? 32 : 4 * n);
+	return v;
+}
+INLINE void store(float *p, f8 v, long n) { memcpy(p, &v, n >= 8 ? 32 : 4 * n); }
+
+// b where the mask is set, else a.
+INLINE f8 choose(f8 a, f8 b, i8 mask) { return (f8)((((i8)a) & ~mask) | (((i8)b) & mask)); }
+
+// e^x within 2 ulp, subnormal results included: x = n·ln2 + r, Cephes'
+// polynomial in r, and 2^n in two factors, as neither end of n's range fits one.
+// At the limits that x is held to, the result is infinite and 0 by itself; a NaN
+// passes through.
+INLINE f8 exp8(f8 x) {
+	const float shift = 12582912.0f; // 3·2^22: adding it rounds to an integer, in the low bits
+	f8 top = (f8){0} + 88.8f, bottom = (f8){0} - 104.0f;
+	x = choose(x, top, x > top);
+	x = choose(x, bottom, x < bottom);
+	f8 z = x * 1.44269504088896341f + shift;
+	i8 n = (i8)z - 0x4b400000; // the bits of shift
+	f8 f = z - shift;
+	f8 r = x - f * 0.693359375f;
+	r = r - f * -2.12194440e-4f;
+	f8 p = (f8){0} + 1.9875691500e-4f;
+	p = p * r + 1.3981999507e-3f;
+	p = p * r + 8.3334519073e-3f;
+	p = p * r + 4.1665795894e-2f;
+	p = p * r + 1.6666665459e-1f;
+	p = p * r + 5.0000001201e-1f;
+	p = (p * r) * r + r + 1.0f;
+	i8 half = n >> 1;
+	return p * (f8)((half + 127) << 23) * (f8)((n - half + 127) << 23);
+}
+
+INLINE f8 sigmoid8(f8 x) { return 1.0f / (1.0f + exp8(-x)); }
+
+// The largest of x; a NaN is larger than anything.
+CLONES float vector_max(const float *x, long n) {
+	f8 top = (f8){0} - INFINITY;
+	i8 nan = (i8){0};
+	for (long i = 0; i < n; i += 8) {
+		f8 v = load(x + i, n - i, -INFINITY);
+		top = choose(top, v, v > top);
+		nan |= v != v;
+	}
+	float best = top[0];
+	for (int j = 0; j < 8; j++) {
+		if (nan[j]) return NAN;
+		if (top[j] > best) best = top[j];
+	}
+	return best;
+}
+
+// Lanes are summed in float for at most this many elements each, then in double.
+enum { strand = 64 };
+
+CLONES double vector_exp_sum(float *x, long n, float shift) {
+	double sum = 0;
+	for (long i = 0; i < n;) {
+		f8 lanes = (f8){0};
+		for (int k = 0; k < strand && i < n; k++, i += 8) {
+			f8 e = exp8(load(x + i, n - i, -INFINITY) - shift);
+			store(x + i, e, n - i);
+			lanes += e;
+		}
+		for (int j = 0; j < 8; j++) sum += (double)lanes[j];
+	}
+	return sum;
+}
+
+CLONES void vector_probabilities(float *p, float *dp, long n, float lse, float delta) {
+	for (long i = 0; i < n; i += 8) {
+		f8 e = exp8(load(p + i, n - i, 0) - lse);
+		store(dp + i, e * (load(dp + i, n - i, 0) - delta), n - i);
+		store(p + i, e, n - i);
+	}
+}
+
+CLONES void vector_gate(float *y, const float *g, const float *u, long n) {
+	for (long i = 0; i < n; i += 8) {
+		f8 v = load(g + i, n - i, 0);
+		store(y + i, v * sigmoid8(v) * load(u + i, n - i, 0), n - i);
+	}
+}
+
+CLONES void vector_gate_backward(float *dg, float *du, const float *g, const float *u, const float *dy, long n) {
+	for (long i = 0; i < n; i += 8) {
+		f8 v = load(g + i, n - i, 0), up = load(u + i, n - i, 0), d = load(dy + i, n - i, 0);
+		f8 s = sigmoid8(v);
+		store(dg + i, d * up * s * (1.0f + v * (1.0f - s)), n - i);
+		store(du + i, d * v * s, n - i);
+	}
+}
+
+CLONES void vector_scale(float *x, long n, float factor) {
+	for (long i = 0; i < n; i++) x[i] *= factor;
+}
+
+CLONES void vector_widen_bf16(float *dst, const uint16_t *src, long n) {
+	for (long i = 0; i < n; i++) {
+		uint32_t bits = (uint32_t)src[i] << 16;
+		memcpy(dst + i, &bits, 4);
+	}
+}

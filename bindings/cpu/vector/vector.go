@@ -1,0 +1,77 @@
+// Package vector has the CPU's inner loops that Go's compiler does not
+// vectorise and that would otherwise take as long as the matrix products beside
+// them: exponentials above all. They are C in the compiler's vector types, in
+// float32, with a body for AVX2 and one, of the same bits, for any other processor.
+//
+// An element's result depends on the element alone, not on its place; sums go
+// in a fixed order.
+package vector
+
+/*
+#cgo CFLAGS: -O3 -Wno-psabi
+#cgo noescape vector_max
+#cgo nocallback vector_max
+#cgo noescape vector_exp_sum
+#cgo nocallback vector_exp_sum
+#cgo noescape vector_probabilities
+#cgo nocallback vector_probabilities
+#cgo noescape vector_gate
+#cgo nocallback vector_gate
+#cgo noescape vector_gate_backward
+#cgo nocallback vector_gate_backward
+#cgo noescape vector_scale
+#cgo nocallback vector_scale
+#cgo noescape vector_widen_bf16
+#cgo nocallback vector_widen_bf16
+#include "vector.h"
+*/
+import "C"
+
+import "unsafe"
+
+// Max is the largest of x, -Inf for none, NaN where there is one.
+func Max(x []float32) float32 { return float32(C.vector_max(floats(x), C.long(len(x)))) }
+
+// ExpSum turns each x into e^(x - shift), within 2 ulp, and is their sum.
+func ExpSum(x []float32, shift float32) float64 {
+	return float64(C.vector_exp_sum(floats(x), C.long(len(x)), C.float(shift)))
+}
+
+// Probabilities is attention's: each p becomes e^(p - lse) and each dp becomes
+// p·(dp - delta).
+func Probabilities(p, dp []float32, lse, delta float32) {
+	same(len(p), len(dp))
+	C.vector_probabilities(floats(p), floats(dp), C.long(len(p)), C.float(lse), C.float(delta))
+}
+
+// Gate is y = silu(g)·u.
+func Gate(y, g, u []float32) {
+	same(len(y), len(g), len(u))
+	C.vector_gate(floats(y), floats(g), floats(u), C.long(len(y)))
+}
+
+// GateBackward is dg = dy·u·silu'(g) and du = dy·silu(g). Outputs may be inputs.
+func GateBackward(dg, du, g, u, dy []float32) {
+	same(len(dg), len(du), len(g), len(u), len(dy))
+	C.vector_gate_backward(floats(dg), floats(du), floats(g), floats(u), floats(dy), C.long(len(dg)))
+}
+
+// Scale multiplies each x by factor.
+func Scale(x []float32, factor float32) { C.vector_scale(floats(x), C.long(len(x)), C.float(factor)) }
+
+// WidenBF16 writes the bfloat16 src to dst.
+func WidenBF16(dst []float32, src []uint16) {
+	same(len(dst), len(src))
+	C.vector_widen_bf16(floats(dst), (*C.uint16_t)(unsafe.SliceData(src)), C.long(len(dst)))
+}
+
+func floats(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+// same panics where C would run over a slice.
+func same(n int, others ...int) {
+	for _, m := range others {
+		if m != n {
+			panic("vector: slices of different lengths")
+		}
+	}
+}

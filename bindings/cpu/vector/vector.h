@@ -1,0 +1,10 @@
+// The inner loops that Go's compiler does not vectorise. See vector.go.
+#include <stdint.h>
+
+float vector_max(const float *x, long n);
+double vector_exp_sum(float *x, long n, float shift);
+void vector_probabilities(float *p, float *dp, long n, float lse, float delta);
+void vector_gate(float *y, const float *g, const float *u, long n);
+void vector_gate_backward(float *dg, float *du, const float *g, const float *u, const float *dy, long n);
+void vector_scale(float *x, long n, float factor);
+void vector_widen_bf16(float *dst, const uint16_t *src, long n);
