@@ -31,6 +31,13 @@ type sampling struct {
 		Warmup, Steps int
 		Rates         []float64
 	}
+	Runs []struct {
+		Records                     int
+		Settings                    settings
+		Epochs, StepsInEpoch, Steps int
+		Events                      []json.RawMessage // [step, name]
+		Positions                   []float64         // in epochs, after every step
+	}
 }
 
 func loadSampling(t *testing.T) sampling {

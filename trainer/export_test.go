@@ -1,0 +1,4 @@
+package trainer
+
+// WriteTinyModel is for the package's Example.
+var WriteTinyModel = writeTinyModel

@@ -1,0 +1,150 @@
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func train(t *testing.T, ctx context.Context, r Run) error {
+	t.Helper()
+	tr, err := New(r)
+	require.NoError(t, err)
+	return tr.Train(ctx)
+}
+
+func history(t *testing.T, dir string) *State {
+	t.Helper()
+	s, err := readState(filepath.Join(dir, stateFile))
+	require.NoError(t, err)
+	return s
+}
+
+func TestTrainLeavesWhatARunLeaves(t *testing.T) {
+	r := tinyRun(t)
+	r.Files = []File{{"tokenizer.json", []byte("{}")}}
+	require.NoError(t, train(t, t.Context(), r))
+	for _, name := range []string{
+		"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "README.md", stateFile, metricsFile, lossFile,
+		"checkpoint-3/adapter_model.safetensors", "checkpoint-3/tokenizer.json", "checkpoint-6/" + stateFile, "checkpoint-8/" + manifestFile,
+	} {
+		require.FileExists(t, filepath.Join(r.Args.OutputDir, name))
+	}
+	s := history(t, r.Args.OutputDir)
+	require.Equal(t, 8, s.GlobalStep)
+	require.Equal(t, Number(2), s.Epoch)
+	var losses, evals []float64
+	for _, row := range s.LogHistory {
+		if row.Loss != nil {
+			losses = append(losses, float64(*row.Loss))
+		}
+		if row.EvalLoss != nil {
+			evals = append(evals, float64(*row.EvalLoss))
+		}
+	}
+	require.Len(t, losses, 4)
+	require.Len(t, evals, 3) // steps 3, 6 and the last
+	require.Less(t, losses[3], losses[0]-0.1, "the loss falls: %v", losses)
+	require.NotNil(t, s.LogHistory[len(s.LogHistory)-1].TrainLoss)
+}
+
+// What two runs of the same settings end with: the tensors and the values that
+// were logged, less what a clock measured.
+func outcome(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, name := range []string{"adapter_model.safetensors", "model.safetensors"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+			out[name] = string(b)
+		}
+	}
+	require.NotEmpty(t, out, "neither an adapter nor a model in %s", dir)
+	optimizer, err := os.ReadFile(filepath.Join(dir, "checkpoint-8", optimizerFile))
+	require.NoError(t, err)
+	out[optimizerFile] = string(optimizer)
+	s := history(t, dir)
+	for i := range s.LogHistory {
+		row := &s.LogHistory[i]
+		row.EvalRuntime, row.EvalSamplesPerSecond, row.EvalStepsPerSecond = nil, nil, nil
+		row.TrainRuntime, row.TrainSamplesPerSecond, row.TrainStepsPerSecond = nil, nil, nil
+	}
+	b, err := json.Marshal(s)
+	require.NoError(t, err)
+	out[stateFile] = string(b)
+	return out
+}
+
+// stopper cancels a run after a step.
+type stopper struct {
+	NoOutput
+	after  int
+	cancel func()
+}
+
+func (s *stopper) Step(p Progress) {
+	if p.Step == s.after {
+		s.cancel()
+	}
+}
+
+// Interrupted after every possible step, mid-epoch and with dropout on, a run
+// ends with the same bits.
+func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Run)
+	}{
+		{"qlora", func(*Run) {}},
+		{"grouped by length", func(r *Run) { r.Args.GroupByLength = true }},
+		{"full", func(r *Run) {
+			r.Model.Quantize, r.Model.Lora = nil, nil
+			r.Args.LearningRate = 1e-3
+			r.Args.WeightDecay = 0.1
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			whole := tinyRun(t)
+			c.change(&whole)
+			require.NoError(t, train(t, t.Context(), whole))
+			want := outcome(t, whole.Args.OutputDir)
+
+			r := whole
+			r.Args.OutputDir = filepath.Join(t.TempDir(), "out")
+			r.Args.Resume = ResumeNewest
+			for after := 1; after < 8; after++ {
+				ctx, cancel := context.WithCancel(t.Context())
+				r.Outputs = []Output{&stopper{after: after, cancel: cancel}}
+				require.ErrorIs(t, train(t, ctx, r), ErrInterrupted, "after step %d", after)
+				cancel()
+			}
+			r.Outputs = nil
+			require.NoError(t, train(t, t.Context(), r))
+			got := outcome(t, r.Args.OutputDir)
+			for name := range want {
+				require.True(t, want[name] == got[name], "%s differs from the uninterrupted run's", name)
+			}
+			require.Equal(t, want[stateFile], got[stateFile])
+			requireRowsOnce(t, filepath.Join(r.Args.OutputDir, metricsFile), history(t, r.Args.OutputDir))
+		})
+	}
+}
+
+// requireRowsOnce holds metrics.jsonl against log_history.
+func requireRowsOnce(t *testing.T, path string, s *State) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	require.Len(t, lines, len(s.LogHistory))
+	for i, line := range lines {
+		var row Row
+		require.NoError(t, json.Unmarshal([]byte(line), &row))
+		require.Equal(t, s.LogHistory[i], row.Record)
+		require.Positive(t, row.MemoryBytes)
+	}
+}
