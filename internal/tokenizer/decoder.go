@@ -41,7 +41,13 @@ func newDecoders(c *component) ([]decoder, error) {
 		return nil, err
 	}
 	var all []decoder
+	growth := 1
 	for _, step := range steps {
+		if step.Type == "Replace" {
+			if growth *= step.replaceGrowth(); growth > maxGrowth {
+				return nil, fmt.Errorf("the steps may make a text more than %d times as long", maxGrowth)
+			}
+		}
 		d, err := newDecoder(step)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", step.Type, err)

@@ -37,6 +37,9 @@ func TestLoadErrors(t *testing.T) {
 		{"charsmap", `{"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////w=="},` + smallModel + `}`, "trie's length"},
 		{"template id", `{"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}},{"Sequence":{"id":"A"}}],"special_tokens":{"s":{"ids":[9]}}},` + smallModel + `}`, "has the id 9"},
 		{"template without text", `{"post_processor":{"type":"TemplateProcessing","single":[]},` + smallModel + `}`, "no sequence A"},
+		{"two byte levels", `{"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"ByteLevel"}]},` + smallModel + `}`, "ByteLevel stands in it twice"},
+		{"long metaspace", `{"pre_tokenizer":{"type":"Metaspace","replacement":"  "},` + smallModel + `}`, "is not one character"},
+		{"decoder growth", `{"decoder":{"type":"Replace","pattern":{"String":"a"},"content":"` + strings.Repeat("a", 5000) + `"},` + smallModel + `}`, "times as long"},
 		{"decoder", `{"decoder":{"type":"Odd"},` + smallModel + `}`, "decoder: Odd"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -58,11 +58,7 @@ func newNormalizerStep(c *component) (step func(piece) piece, growth int, err er
 		if err != nil {
 			return nil, 0, err
 		}
-		shortest := 1
-		if c.Pattern.String != nil {
-			shortest = len(*c.Pattern.String)
-		}
-		return func(p piece) piece { return p.replace(match, c.Content) }, 1 + (len(c.Content)-1)/shortest, nil
+		return func(p piece) piece { return p.replace(match, c.Content) }, c.replaceGrowth(), nil
 	case "NFC":
 		return canonical(norm.NFC, true), 3, nil
 	case "NFD":
@@ -86,6 +82,15 @@ func newNormalizerStep(c *component) (step func(piece) piece, growth int, err er
 		return m.normalize, max(1, m.longest), nil
 	}
 	return nil, 0, errors.New("this type is not supported")
+}
+
+// replaceGrowth is how many times longer a Replace may make a text.
+func (c *component) replaceGrowth() int {
+	shortest := 1
+	if c.Pattern != nil && c.Pattern.String != nil {
+		shortest = max(1, len(*c.Pattern.String))
+	}
+	return 1 + max(0, len(c.Content)-1)/shortest
 }
 
 // lowercase is without regard to what stands beside a letter, as Rust's

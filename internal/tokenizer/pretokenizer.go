@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // A preTokenizer cuts a piece into words, which the next one cuts further.
@@ -16,7 +17,12 @@ func newPreTokenizers(c *component) ([]preTokenizer, error) {
 		return nil, err
 	}
 	var all []preTokenizer
+	spelled := false // in the alphabet; again, each time would double the text
 	for _, step := range steps {
+		if step.Type == "ByteLevel" && spelled {
+			return nil, errors.New("ByteLevel stands in it twice")
+		}
+		spelled = spelled || step.Type == "ByteLevel"
 		more, err := newPreTokenizer(step)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", step.Type, err)
@@ -109,8 +115,8 @@ func prependsFirst(c *component) bool {
 }
 
 func newMetaspace(c *component) ([]preTokenizer, error) {
-	if c.Replacement == "" {
-		return nil, errors.New("replacement is empty")
+	if utf8.RuneCountInString(c.Replacement) != 1 {
+		return nil, fmt.Errorf("replacement %q is not one character", c.Replacement)
 	}
 	scheme := metaspaceScheme(c)
 	if scheme != "always" && scheme != "first" && scheme != "never" {
