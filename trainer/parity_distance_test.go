@@ -1,0 +1,131 @@
+package trainer
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// distance is how far a run is from the recorded one at most, by what was
+// compared: relative differences.
+type distance map[string]float64
+
+var distanceColumns = []string{"loss", "eval_loss", "grad_norm", "gradient", "weights"}
+
+func (d distance) columns() []string {
+	var all []string
+	for _, kind := range distanceColumns {
+		text := "-"
+		if far, ok := d[kind]; ok {
+			text = fmt.Sprintf("%.1e", far)
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// hold notes a distance, and fails where it is beyond the limit.
+func (d distance) hold(t *testing.T, kind string, far, limit float64, format string, args ...any) {
+	t.Helper()
+	if known, ok := d[kind]; !ok || far > known {
+		d[kind] = far
+	}
+	if !(far <= limit) {
+		t.Errorf("%s: %s, relative error %.2e, at most %.0e is allowed", kind, fmt.Sprintf(format, args...), far, limit)
+	}
+}
+
+// apart is the relative difference; a recorded 0 must be 0.
+func apart(want, got float64) float64 {
+	if want == got {
+		return 0
+	}
+	return math.Abs(got-want) / math.Abs(want)
+}
+
+// log compares log_history row by row: steps, epochs and learning rates must be
+// the same, the rest as near as the limit says.
+func (d distance) log(t *testing.T, limit parityLimit, path string, state *State) {
+	var want []Record
+	readJSON(t, path, &want)
+	require.Len(t, state.LogHistory, len(want), "rows of the log")
+	for i, w := range want {
+		g := state.LogHistory[i]
+		require.Equal(t, w.Step, g.Step, "step of row %d", i)
+		assert.Equal(t, w.Epoch, g.Epoch, "epoch of step %d", w.Step)
+		require.Equal(t, w.LearningRate == nil, g.LearningRate == nil, "row %d, of step %d: another kind of row", i, w.Step)
+		if w.LearningRate != nil {
+			assert.Equal(t, *w.LearningRate, *g.LearningRate, "learning rate of step %d", w.Step)
+		}
+		for _, v := range []struct {
+			kind      string
+			want, got *Number
+			limit     float64
+		}{
+			{"loss", w.Loss, g.Loss, limit.loss},
+			{"loss", w.TrainLoss, g.TrainLoss, limit.loss},
+			{"eval_loss", w.EvalLoss, g.EvalLoss, limit.loss},
+			{"grad_norm", w.GradNorm, g.GradNorm, limit.norm},
+		} {
+			require.Equal(t, v.want == nil, v.got == nil, "%s of row %d, of step %d", v.kind, i, w.Step)
+			if v.want != nil {
+				want, got := float64(*v.want), float64(*v.got)
+				d.hold(t, v.kind, apart(want, got), v.limit, "step %d: got %v, want %v", w.Step, got, want)
+			}
+		}
+	}
+}
+
+// gradients compares those of the first optimizer step, before clipping, by the
+// L2 norm of the difference.
+func (d distance) gradients(t *testing.T, limit parityLimit, want, got map[string][]float32) {
+	short := map[string][]float32{} // the recorded names are those of peft's file
+	for name, x := range want {
+		short[strings.TrimPrefix(name, "base_model.model.")] = x
+	}
+	requireSameTensors(t, short, got)
+	for name, w := range short {
+		g, difference, size, at := got[name], 0.0, 0.0, 0
+		for i := range w {
+			e := float64(g[i]) - float64(w[i])
+			if math.Abs(e) > math.Abs(float64(g[at])-float64(w[at])) {
+				at = i
+			}
+			difference += e * e
+			size += float64(w[i]) * float64(w[i])
+		}
+		far := apart(math.Sqrt(size), math.Sqrt(size)+math.Sqrt(difference))
+		d.hold(t, "gradient", far, limit.gradient, "step 1, %s, furthest at element %d: got %v, want %v", name, at, g[at], w[at])
+	}
+}
+
+// weights compares what was trained, against the largest recorded value of each
+// tensor.
+func (d distance) weights(t *testing.T, limit parityLimit, want, got map[string][]float32) {
+	requireSameTensors(t, want, got)
+	for name, w := range want {
+		g, largest, at := got[name], 0.0, 0
+		for i := range w {
+			largest = max(largest, math.Abs(float64(w[i])))
+			if math.Abs(float64(g[i])-float64(w[i])) > math.Abs(float64(g[at])-float64(w[at])) {
+				at = i
+			}
+		}
+		far := math.Abs(float64(g[at])-float64(w[at])) / largest
+		d.hold(t, "weights", far, limit.weights, "after the last step, %s, furthest at element %d: got %v, want %v", name, at, g[at], w[at])
+	}
+}
+
+func requireSameTensors(t *testing.T, want, got map[string][]float32) {
+	t.Helper()
+	require.Equal(t, slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got)), "names of the tensors")
+	for name, w := range want {
+		require.Len(t, got[name], len(w), name)
+	}
+}

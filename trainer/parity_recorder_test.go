@@ -1,0 +1,80 @@
+package trainer
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/internal/halffloat"
+	"qlora/internal/safetensors"
+)
+
+// A recorder is a device that keeps what the recorded runs have, too.
+type recorder struct {
+	bindings.Device
+	gradients map[string][]float32 // of the first optimizer step, before clipping
+	logits    []float32            // of the output head's last use in generation
+	err       error
+}
+
+// GradNorm comes after a window's last micro-batch.
+func (r *recorder) GradNorm(op *bindings.GradNorm) {
+	if r.gradients == nil {
+		r.gradients = map[string][]float32{}
+		for _, p := range op.Params {
+			r.gradients[p.Name] = r.read(p.Grad)
+		}
+	}
+	r.Device.GradNorm(op)
+}
+
+// Project is how generation uses the head.
+func (r *recorder) Project(op *bindings.Project) {
+	r.Device.Project(op)
+	if part := op.Parts[0]; part.Linear.Name == "lm_head" {
+		r.logits = r.read(part.Y)
+	}
+}
+
+func (r *recorder) read(x bindings.Tensor) []float32 {
+	raw := make([]byte, x.Bytes())
+	if err := r.Device.Read(raw, x); err != nil {
+		r.err = err
+	}
+	return floatsOf(raw)
+}
+
+func floatsOf(raw []byte) []float32 {
+	x := make([]float32, len(raw)/4)
+	for i := range x {
+		x[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+	}
+	return x
+}
+
+// readTensors reads a file of float tensors.
+func readTensors(t *testing.T, path string) map[string][]float32 {
+	t.Helper()
+	file, err := safetensors.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	all := map[string][]float32{}
+	for _, name := range file.Names() {
+		tensor, _ := file.Tensor(name)
+		switch tensor.DType {
+		case safetensors.F32:
+			all[name] = floatsOf(tensor.Data)
+		case safetensors.BF16:
+			halves := make([]uint16, tensor.Elements())
+			for i := range halves {
+				halves[i] = binary.LittleEndian.Uint16(tensor.Data[2*i:])
+			}
+			all[name] = make([]float32, len(halves))
+			halffloat.BF16ToFloat32(all[name], halves)
+		}
+	}
+	return all
+}

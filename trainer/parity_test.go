@@ -1,0 +1,163 @@
+package trainer
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/internal/nf4"
+	"qlora/trainer/dataset"
+)
+
+// parityFolder holds recorded runs of transformers, peft and bitsandbytes on
+// their CPU back ends; generate.py in it made them and says what each file is.
+const parityFolder = "testdata/parity"
+
+// A parityLimit is how far a run may be from the recorded one, relative to the
+// recorded value. The bounds are what a different order of float32 sums explains
+// with room for other processors, far inside of what the recordings are for:
+// losses 2e-4, and 1e-3 on a 4-bit base; gradients 1e-4; weights 2e-3.
+type parityLimit struct {
+	loss     float64 // of each step, evaluations and the mean of the run
+	norm     float64 // of the gradients before clipping
+	gradient float64 // L2, of each tensor at the first step
+	weights  float64 // of each tensor at the end, of the largest recorded value in it
+}
+
+// TestParity trains every recorded case from its recorded start.
+func TestParity(t *testing.T) {
+	for _, dev := range parityDevices(t) {
+		t.Run(dev.Describe().Name, func(t *testing.T) {
+			limit := parityLimit{loss: 2e-4, norm: 2e-4, gradient: 1e-4, weights: 2e-3}
+			var rows [][]string
+			for _, name := range parityCases(t) {
+				var far distance
+				t.Run(name, func(t *testing.T) { far = replay(t, dev, name, limit) })
+				rows = append(rows, append([]string{name}, far.columns()...))
+			}
+			logTable(t, append([]string{"case"}, distanceColumns...), rows)
+		})
+	}
+}
+
+// replay runs a case and holds everything that was recorded of it.
+func replay(t *testing.T, dev bindings.Device, name string, limit parityLimit) distance {
+	s := readParitySettings(t, filepath.Join(parityFolder, name, "settings.json"))
+	recorder := &recorder{Device: dev}
+	run := s.run(t, recorder)
+	require.NoError(t, train(t, t.Context(), run))
+
+	far := distance{}
+	folder := filepath.Join(parityFolder, name)
+	far.log(t, limit, filepath.Join(folder, "log_history.json"), history(t, run.Args.OutputDir))
+	far.gradients(t, limit, readTensors(t, filepath.Join(folder, "gradients.safetensors")), recorder.gradients)
+	if s.Run.AdamEpsilon < 1e-5 {
+		// Adam moves by the gradient over its own size: with a small epsilon the
+		// sign of a gradient that is nothing but rounding is a whole step. Such a
+		// run is held by its losses.
+		return far
+	}
+	want, got := "final/adapter_model.safetensors", "adapter_model.safetensors"
+	if s.Method == "full" {
+		want, got = "final.safetensors", "model.safetensors"
+	}
+	far.weights(t, limit, readTensors(t, filepath.Join(folder, want)), readTensors(t, filepath.Join(run.Args.OutputDir, got)))
+	return far
+}
+
+// parityDevices are the CPU with gonum's BLAS, and with an OpenBLAS where one is
+// found.
+func parityDevices(t *testing.T) []*cpu.Device {
+	t.Helper()
+	own, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	require.NoError(t, err)
+	best, err := cpu.New(cpu.Options{})
+	require.NoError(t, err)
+	if best.Describe().Name == own.Describe().Name {
+		return []*cpu.Device{own}
+	}
+	return []*cpu.Device{own, best}
+}
+
+func parityCases(t *testing.T) []string {
+	t.Helper()
+	var index struct{ Cases []struct{ Name string } }
+	readJSON(t, filepath.Join(parityFolder, "index.json"), &index)
+	require.NotEmpty(t, index.Cases)
+	var names []string
+	for _, c := range index.Cases {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// run sets the recorded case up; paths in its settings are relative to the
+// folder of the recordings.
+func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
+	t.Helper()
+	m, err := OpenModel(filepath.Join(parityFolder, s.Model))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	if s.Method == "qlora" {
+		kind, err := nf4.ParseKind(s.Kind)
+		require.NoError(t, err)
+		m.Quantize = &bindings.QuantizeOptions{Kind: kind, BlockSize: s.BlockSize, Double: s.Double}
+	}
+	if s.Method != "full" {
+		s.Adapters.Adapter = filepath.Join(parityFolder, s.Adapters.Adapter)
+		config, err := s.Adapters.Config()
+		require.NoError(t, err)
+		m.ApplyLora(config)
+		m.Adapter = s.Adapters.Adapter
+	}
+	require.Equal(t, s.Method, m.Method())
+	s.Run.OutputDir = t.TempDir()
+	return Run{Model: m, Args: s.Run, TrainSet: readRecords(t, s.Dataset), EvalSet: readRecords(t, s.Eval), Device: dev}
+}
+
+// readRecords reads pretokenized records as they are. Package dataset leaves
+// records out that nothing is trained on, and Trainer trains on those, too.
+func readRecords(t *testing.T, path string) []dataset.Example {
+	t.Helper()
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(parityFolder, path))
+	require.NoError(t, err)
+	var all []dataset.Example
+	for line := range strings.Lines(string(text)) {
+		var record struct {
+			IDs    []int32 `json:"input_ids"`
+			Labels []int32 `json:"labels"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &record))
+		all = append(all, dataset.Example{IDs: record.IDs, Labels: record.Labels})
+	}
+	return all
+}
+
+func readJSON(t *testing.T, path string, to any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, to), path)
+}
+
+func logTable(t *testing.T, head []string, rows [][]string) {
+	t.Helper()
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, row := range append([][]string{head}, rows...) {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	require.NoError(t, w.Flush())
+	t.Log("\n" + text.String())
+}
