@@ -22,9 +22,7 @@ import (
 const parityFolder = "testdata/parity"
 
 // A parityLimit is how far a run may be from the recorded one, relative to the
-// recorded value. The bounds are what a different order of float32 sums explains
-// with room for other processors, far inside of what the recordings are for:
-// losses 2e-4, and 1e-3 on a 4-bit base; gradients 1e-4; weights 2e-3.
+// recorded value.
 type parityLimit struct {
 	loss     float64 // of each step, evaluations and the mean of the run
 	norm     float64 // of the gradients before clipping
@@ -36,7 +34,10 @@ type parityLimit struct {
 func TestParity(t *testing.T) {
 	for _, dev := range parityDevices(t) {
 		t.Run(dev.Describe().Name, func(t *testing.T) {
-			limit := parityLimit{loss: 2e-4, norm: 2e-4, gradient: 1e-4, weights: 2e-3}
+			// Seen: 3e-7, 1e-6, 2e-6 and 1e-5. What is promised (losses 2e-4, 1e-3 on a
+			// 4-bit base; gradients 1e-4, weights 2e-3) would hide a small mistake;
+			// the rest is room for another processor's order of summation.
+			limit := parityLimit{loss: 5e-6, norm: 1e-5, gradient: 2e-5, weights: 1e-4}
 			var rows [][]string
 			for _, name := range parityCases(t) {
 				var far distance
@@ -59,7 +60,7 @@ func replay(t *testing.T, dev bindings.Device, name string, limit parityLimit) d
 	folder := filepath.Join(parityFolder, name)
 	far.log(t, limit, filepath.Join(folder, "log_history.json"), history(t, run.Args.OutputDir))
 	far.gradients(t, limit, readTensors(t, filepath.Join(folder, "gradients.safetensors")), recorder.gradients)
-	if s.Run.AdamEpsilon < 1e-5 {
+	if s.Run.AdamEpsilon < 1e-7 {
 		// Adam moves by the gradient over its own size: with a small epsilon the
 		// sign of a gradient that is nothing but rounding is a whole step. Such a
 		// run is held by its losses.

@@ -1,0 +1,126 @@
+package trainer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/internal/safetensors"
+	"qlora/nn"
+)
+
+// forwardLimit is how far a logit may be from the recorded one, of the largest
+// recorded for its token. Seen: 1e-6.
+const forwardLimit = 1e-5
+
+// TestParityForward holds logits and greedy text of one model of each family,
+// rope scaling and window, and of bitsandbytes' own 4-bit folders.
+func TestParityForward(t *testing.T) {
+	var index struct{ Forward []string }
+	readJSON(t, filepath.Join(parityFolder, "index.json"), &index)
+	require.NotEmpty(t, index.Forward)
+	for _, dev := range parityDevices(t) {
+		t.Run(dev.Describe().Name, func(t *testing.T) {
+			var rows [][]string
+			for _, name := range index.Forward {
+				row := []string{name, "-"}
+				t.Run(name, func(t *testing.T) {
+					m := loadForward(t, &recorder{Device: dev}, filepath.Join(parityFolder, "models", name))
+					row[1] = fmt.Sprintf("%.1e", m.holdLogits(t, filepath.Join(parityFolder, "forward", name+".safetensors")))
+					m.holdGreedy(t, filepath.Join(parityFolder, "forward", name+".json"))
+				})
+				rows = append(rows, row)
+			}
+			logTable(t, []string{"model", "logits"}, rows)
+		})
+	}
+}
+
+// A forward is a loaded model that generates.
+type forward struct {
+	*nn.Model
+	dev *recorder
+}
+
+func loadForward(t *testing.T, dev *recorder, dir string) *forward {
+	t.Helper()
+	m, err := OpenModel(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	if m.Config.Quantization != nil {
+		m.LoadIn4Bit()
+	}
+	memory := bindings.NewMemory()
+	model, err := nn.New(m.Config, m.Base, nn.Options{Quantize: m.Quantize}, memory, dev.Info())
+	require.NoError(t, err)
+	model.Prepare(dev, nn.Shapes{Generate: 40})
+	require.NoError(t, memory.Commit(dev))
+	t.Cleanup(memory.Close)
+	require.NoError(t, model.Load(dev, m.Base, nil))
+	return &forward{model, dev}
+}
+
+// generate extends ids by n likeliest tokens.
+func (m *forward) generate(t *testing.T, ids []int32, n int) []int32 {
+	t.Helper()
+	var out []int32
+	_, err := m.Generate(t.Context(), m.dev, ids, n, nn.Sampling{}, nil, func(id int32) bool {
+		out = append(out, id)
+		return true
+	})
+	require.NoError(t, err)
+	require.NoError(t, m.dev.err)
+	return out
+}
+
+// holdLogits compares the logits behind every beginning of the recorded
+// sequences, and gives the largest distance.
+func (m *forward) holdLogits(t *testing.T, path string) float64 {
+	file, err := safetensors.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	worst := 0.0
+	for _, label := range []string{"short", "long"} {
+		encoded, ok := file.Tensor(label + ".input_ids")
+		require.True(t, ok)
+		recorded, ok := file.Tensor(label + ".logits")
+		require.True(t, ok)
+		ids := make([]int32, encoded.Elements())
+		for i := range ids {
+			ids[i] = int32(binary.LittleEndian.Uint32(encoded.Data[4*i:]))
+		}
+		logits, vocabulary := floatsOf(recorded.Data), m.Config.Vocabulary
+		for i := range ids {
+			m.generate(t, ids[:i+1], 1)
+			want, got := logits[i*vocabulary:(i+1)*vocabulary], m.dev.logits
+			require.Len(t, got, vocabulary)
+			largest := 0.0
+			for _, w := range want {
+				largest = max(largest, math.Abs(float64(w)))
+			}
+			for j, w := range want {
+				far := math.Abs(float64(got[j])-float64(w)) / largest
+				worst = max(worst, far)
+				if !(far <= forwardLimit) {
+					t.Errorf("%s: logit %d behind token %d: got %v, want %v, error %.2e of the largest, at most %.0e is allowed",
+						label, j, i, got[j], w, far, forwardLimit)
+				}
+			}
+		}
+	}
+	return worst
+}
+
+// holdGreedy generates over the cache of keys and values. The leads of the
+// recorded tokens are above the logits' limit.
+func (m *forward) holdGreedy(t *testing.T, path string) {
+	var want struct{ Prompt, Greedy []int32 }
+	readJSON(t, path, &want)
+	require.Len(t, want.Greedy, 20)
+	require.Equal(t, want.Greedy, m.generate(t, want.Prompt, len(want.Greedy)), "greedy tokens")
+}
