@@ -2,12 +2,31 @@ package cpu
 
 import "gonum.org/v1/gonum/blas"
 
-// Tiles of a product's result: one BLAS call each. They bound what one piece of
-// work is, and they never depend on the number of threads.
+// A product's result is cut into tiles, one BLAS call each: few and large ones,
+// as each call packs its operands anew, but enough of them to keep some cores
+// busy. The cut depends on the result's shape alone.
 const (
-	tileRows = 256
-	tileCols = 256
+	tileArea   = 1 << 19 // elements of a tile at most
+	tilePieces = 8       // tiles at least,
+	tileSide   = 128     // but no side is cut below this
 )
+
+// tileOf is the size of the tiles of an [m, n] result: its longer side is halved
+// until there are enough.
+func tileOf(m, n int) (rows, cols int) {
+	rows, cols = m, n
+	for rows*cols > tileArea || tiles(m, rows)*tiles(n, cols) < tilePieces {
+		switch {
+		case max(rows, cols) < 2*tileSide:
+			return rows, cols
+		case rows >= cols:
+			rows = (rows + 1) / 2
+		default:
+			cols = (cols + 1) / 2
+		}
+	}
+	return rows, cols
+}
 
 // A matrix is float32 elements [rows, stride], of which a product reads or
 // writes the columns that its other operand says.
@@ -60,9 +79,13 @@ func (d *Device) product(m, n, k int, alpha float32, a, b matrix, beta float32, 
 
 // tiled is product with its result's tiles in parallel.
 func (d *Device) tiled(m, n, k int, alpha float32, a, b matrix, beta float32, c matrix) {
-	across := tiles(n, tileCols)
-	d.parallel(tiles(m, tileRows)*across, func(_, i int) {
-		row, col := i/across*tileRows, i%across*tileCols
-		d.product(min(tileRows, m-row), min(tileCols, n-col), k, alpha, a.outer(row), b.inner(col), beta, c.row(row).col(col))
+	if m == 0 || n == 0 {
+		return
+	}
+	rows, cols := tileOf(m, n)
+	across := tiles(n, cols)
+	d.parallel(tiles(m, rows)*across, func(_, i int) {
+		row, col := i/across*rows, i%across*cols
+		d.product(min(rows, m-row), min(cols, n-col), k, alpha, a.outer(row), b.inner(col), beta, c.row(row).col(col))
 	})
 }

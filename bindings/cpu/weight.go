@@ -6,7 +6,6 @@ import (
 	"qlora/bindings"
 	"qlora/bindings/cpu/vector"
 	"qlora/internal/halffloat"
-	"qlora/internal/nf4"
 )
 
 // slabFloats bounds the part of a weight that is held in float32 at a time: 16
@@ -52,9 +51,8 @@ func (d *Device) expand(dst []float32, w *bindings.Weight, first int) {
 		})
 		return
 	}
-	pairs := &allPairs[w.Quantized.Kind]
 	d.rows(len(dst), expandPiece, func(from, to int) {
-		dequantize(dst[from:to], w.Quantized, pairs, first+from)
+		dequantize(dst[from:to], w.Quantized, first+from)
 	})
 }
 
@@ -72,53 +70,64 @@ func widen(dst []float32, t bindings.Tensor, first int) {
 	}
 }
 
-// A codePairs is the two values of each byte of codes, the high nibble's first.
-type codePairs [256][2]float32
-
-var allPairs = [2]codePairs{nf4.NF4: newPairs(nf4.NF4), nf4.FP4: newPairs(nf4.FP4)}
-
-func newPairs(kind nf4.Kind) (pairs codePairs) {
-	values := kind.Codebook()
-	for b := range pairs {
-		pairs[b] = [2]float32{values[b>>4], values[b&15]}
-	}
-	return pairs
-}
+// blocksAtOnce is how many blocks have their scales computed ahead.
+const blocksAtOnce = 64
 
 // dequantize writes q's elements from first on to dst: value · scale in float32.
-func dequantize(dst []float32, q *bindings.Quantized, pairs *codePairs, first int) {
-	codes := elements[uint8](q.Codes)
+// Whole blocks go together; dst may begin and end inside of one.
+func dequantize(dst []float32, q *bindings.Quantized, first int) {
+	values, codes, scales := q.Kind.Codebook(), elements[uint8](q.Codes), newScales(q)
+	var ahead [blocksAtOnce]float32
 	for len(dst) > 0 {
-		block := first / q.BlockSize
-		n := min(len(dst), (block+1)*q.BlockSize-first)
-		scaled(dst[:n], codes, pairs, first, scale(q, block))
+		block, whole := first/q.BlockSize, len(dst)/q.BlockSize
+		if first%q.BlockSize != 0 || whole == 0 || q.BlockSize%8 != 0 {
+			n := min(len(dst), (block+1)*q.BlockSize-first)
+			scaled(dst[:n], codes, values, first, scales.at(block))
+			dst, first = dst[n:], first+n
+			continue
+		}
+		whole = min(whole, blocksAtOnce)
+		for i := range whole {
+			ahead[i] = scales.at(block + i)
+		}
+		n := whole * q.BlockSize
+		vector.Dequantize(dst[:n], codes[first/2:(first+n)/2], values, ahead[:whole], q.BlockSize)
 		dst, first = dst[n:], first+n
 	}
 }
 
 // scaled writes the elements from first on, all of one block, to dst.
-func scaled(dst []float32, codes []uint8, pairs *codePairs, first int, scale float32) {
-	if first%2 == 1 {
-		dst[0] = pairs[codes[first/2]][1] * scale
-		dst, first = dst[1:], first+1
-	}
-	codes = codes[first/2:]
-	for len(dst) >= 2 && len(codes) > 0 {
-		p := &pairs[codes[0]]
-		dst[0], dst[1] = p[0]*scale, p[1]*scale
-		dst, codes = dst[2:], codes[1:]
-	}
-	if len(dst) == 1 {
-		dst[0] = pairs[codes[0]][0] * scale
+func scaled(dst []float32, codes []uint8, values *[16]float32, first int, scale float32) {
+	for i := range dst {
+		at := first + i
+		dst[i] = values[codes[at/2]>>(4*(1-at%2))&15] * scale
 	}
 }
 
-// scale is the absmax of a block. The product is rounded before the sum, as
-// bitsandbytes' two steps round it.
-func scale(q *bindings.Quantized, block int) float32 {
+// scales are the absmax of the blocks of a weight.
+type scales struct {
+	absmax []float32 // without double quantization
+
+	codes  []uint8
+	nested []float32
+	size   int // codes that share a nested scale
+	values []float32
+	offset float32
+}
+
+func newScales(q *bindings.Quantized) scales {
 	if !q.Double() {
-		return f32(q.Absmax)[block]
+		return scales{absmax: f32(q.Absmax)}
 	}
-	code := elements[uint8](q.AbsmaxCodes)[block]
-	return float32(f32(q.Map)[code]*f32(q.NestedAbsmax)[block/q.NestedBlockSize]) + f32(q.Offset)[0]
+	return scales{codes: elements[uint8](q.AbsmaxCodes), nested: f32(q.NestedAbsmax), size: q.NestedBlockSize,
+		values: f32(q.Map), offset: f32(q.Offset)[0]}
+}
+
+// at is the scale of a block. The product is rounded before the sum, as
+// bitsandbytes' two steps round it.
+func (s *scales) at(block int) float32 {
+	if s.absmax != nil {
+		return s.absmax[block]
+	}
+	return float32(s.values[s.codes[block]]*s.nested[block/s.size]) + s.offset
 }

@@ -20,10 +20,18 @@ typedef int32_t i8 __attribute__((vector_size(32)));
 
 INLINE f8 load(const float *p, long n, float fill) {
 	f8 v = {fill, fill, fill, fill, fill, fill, fill, fill};
-	memcpy(&v, p, n >= 8 ? 32 : 4 * n);
+	if (n >= 8)
+		memcpy(&v, p, 32);
+	else
+		memcpy(&v, p, 4 * n);
 	return v;
 }
-INLINE void store(float *p, f8 v, long n) { memcpy(p, &v, n >= 8 ? 32 : 4 * n); }
+INLINE void store(float *p, f8 v, long n) {
+	if (n >= 8)
+		memcpy(p, &v, 32);
+	else
+		memcpy(p, &v, 4 * n);
+}
 
 // b where the mask is set, else a.
 INLINE f8 choose(f8 a, f8 b, i8 mask) { return (f8)((((i8)a) & ~mask) | (((i8)b) & mask)); }
@@ -121,5 +129,22 @@ CLONES void vector_widen_bf16(float *dst, const uint16_t *src, long n) {
 	for (long i = 0; i < n; i++) {
 		uint32_t bits = (uint32_t)src[i] << 16;
 		memcpy(dst + i, &bits, 4);
+	}
+}
+
+// Eight codes at a time: 32 bits on every lane, shifted so that each has its own
+// nibble lowest (the high nibble of a byte comes first), looked up in two
+// registers.
+CLONES void vector_dequantize(float *dst, const uint8_t *codes, long n, const float *values, const float *scales, long block) {
+	const i8 shifts = {4, 0, 12, 8, 20, 16, 28, 24};
+	f8 low = load(values, 8, 0), high = load(values + 8, 8, 0);
+	for (long b = 0; b * block < n; b++) {
+		f8 scale = (f8){0} + scales[b];
+		for (long i = b * block; i < (b + 1) * block; i += 8) {
+			int32_t word;
+			memcpy(&word, codes + i / 2, 4);
+			i8 index = (((i8){0} + word) >> shifts) & 15;
+			store(dst + i, __builtin_shuffle(low, high, index) * scale, 8);
+		}
 	}
 }

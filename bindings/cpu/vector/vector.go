@@ -21,6 +21,8 @@ package vector
 #cgo nocallback vector_gate_backward
 #cgo noescape vector_scale
 #cgo nocallback vector_scale
+#cgo noescape vector_dequantize
+#cgo nocallback vector_dequantize
 #cgo noescape vector_widen_bf16
 #cgo nocallback vector_widen_bf16
 #include "vector.h"
@@ -63,6 +65,13 @@ func Scale(x []float32, factor float32) { C.vector_scale(floats(x), C.long(len(x
 func WidenBF16(dst []float32, src []uint16) {
 	same(len(dst), len(src))
 	C.vector_widen_bf16(floats(dst), (*C.uint16_t)(unsafe.SliceData(src)), C.long(len(dst)))
+}
+
+// Dequantize expands whole blocks of 4-bit codes, two a byte, the first in the
+// high nibble: dst[i] = values[code i]·scales[i/block]. block is a multiple of 8.
+func Dequantize(dst []float32, codes []byte, values *[16]float32, scales []float32, block int) {
+	same(len(dst), 2*len(codes), len(scales)*block, len(dst)/8*8)
+	C.vector_dequantize(floats(dst), (*C.uint8_t)(unsafe.SliceData(codes)), C.long(len(dst)), floats(values[:]), floats(scales), C.long(block))
 }
 
 func floats(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }

@@ -7,4 +7,5 @@ void vector_probabilities(float *p, float *dp, long n, float lse, float delta);
 void vector_gate(float *y, const float *g, const float *u, long n);
 void vector_gate_backward(float *dg, float *du, const float *g, const float *u, const float *dy, long n);
 void vector_scale(float *x, long n, float factor);
+void vector_dequantize(float *dst, const uint8_t *codes, long n, const float *values, const float *scales, long block);
 void vector_widen_bf16(float *dst, const uint16_t *src, long n);
