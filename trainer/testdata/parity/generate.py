@@ -7,6 +7,7 @@ needs: torch 2.15.0 transformers 5.23.0 peft 0.21.2 bitsandbytes 0.50.2 accelera
   index.json            versions and the list of cases, a line on each
   models/NAME/          config.json + model.safetensors: float32, bfloat16, or a bitsandbytes 4-bit folder (NAME-nf4)
   data/NAME.jsonl       pretokenized records of varying length, labels partly -100
+  dequantized.json      what 4-bit weights mean: SHA-256 of each one's float32 values, of the 4-bit folders and of bases quantized on loading
   forward/NAME.*        NAME.safetensors: logits [tokens, vocabulary] of input_ids; NAME.json: greedy text
   init/KIND/            adapters as peft first makes them, for the distribution of init_lora_weights
   CASE/settings.json    the run under qlora's option names; model, dataset, eval_dataset and adapter relative to this folder
@@ -15,6 +16,7 @@ needs: torch 2.15.0 transformers 5.23.0 peft 0.21.2 bitsandbytes 0.50.2 accelera
   CASE/gradients.safetensors  of the first optimizer step: accumulated, before clipping, named as in the adapter's file
   CASE/final/           the adapter after the last step; for method full: final.safetensors, all weights in float32
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -246,6 +248,27 @@ def run_forward(name):
     write_json(HERE / "forward" / f"{name}.json", {"prompt": prompt[0].tolist(), "greedy": ids[0, prompt.shape[1]:].tolist(), "smallest_lead": min(lead)})
 
 
+def run_dequantization():
+    """bitsandbytes' own values of every 4-bit weight; all inner sizes are multiples of the block.
+
+    Every zero is made positive: for FP4's code 8 bitsandbytes' CPU kernel gives -0, its quant_map and torch fallback +0.
+    """
+    cases = [(name, None) for name in models.NF4]
+    cases += [("llama-wide", settings) for settings in (("nf4", True), ("nf4", False), ("fp4", True), ("fp4", False))]
+    rows = []
+    for name, settings in cases:
+        model = models.load(HERE / "models" / name, settings and models.quantization(*settings))
+        digests = {}
+        for path, module in model.named_modules():
+            if type(module).__name__ == "Linear4bit":
+                values = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state) + 0.0
+                assert values.dtype == torch.float32 and module.in_features % 64 == 0, path
+                digests[path] = hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest()
+        quant_type, double = settings or ("nf4", True)
+        rows.append({"model": f"models/{name}", "bnb_4bit_quant_type": quant_type, "bnb_4bit_use_double_quant": double, "weights": digests})
+    write_json(HERE / "dequantized.json", rows)
+
+
 def run_initialization():
     """peft's fresh adapters. Their bits depend on torch's generator; their distribution is what must agree."""
     for label, value in (("true", True), ("gaussian", "gaussian")):
@@ -266,6 +289,7 @@ def main():
         write_data(HERE / "data")
         for name in [*models.FLOAT, *models.NF4]:
             run_forward(name)
+        run_dequantization()
         run_initialization()
         for seed, (name, (_, model, changes)) in enumerate(CASES.items()):
             run_case(name, model, changes, 1000 + seed, scratch)
