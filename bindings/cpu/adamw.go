@@ -11,7 +11,9 @@ import (
 const adamPiece = 1 << 14
 
 // AdamW does what torch.optim.AdamW's single-tensor CPU path does, rounding
-// where it rounds.
+// where it rounds: the moments have torch's bits. A weight may differ in the
+// last bit of its change, as torch's square root (MKL's) is not always the
+// nearest.
 func (d *Device) AdamW(op *bindings.AdamW) {
 	if !d.ready(op.Check(), op) {
 		return
@@ -68,7 +70,7 @@ func (s *adamStep) run(w, g, m, v []float32) {
 		} else {
 			m[i] = fma(s.lerp-1, grad-m[i], grad)
 		}
-		v[i] = float32(v[i]*s.beta2) + float32(float32(s.fresh2*grad)*grad)
+		v[i] = fma(s.fresh2*grad, grad, float32(v[i]*s.beta2))
 		denominator := float32(math.Sqrt(float64(v[i])))/s.root2 + s.eps
 		w[i] = x + float32(s.step*m[i])/denominator
 	}
