@@ -2,7 +2,7 @@ package cpu
 
 import (
 	"qlora/bindings"
-	"qlora/internal/philox"
+	"qlora/bindings/cpu/vector"
 )
 
 // projectTokens is how many tokens the adapters' scratch holds at a time.
@@ -91,8 +91,8 @@ func (d *Device) adapt(op *bindings.Project, p *bindings.Part, s scratch) {
 // drops reports whether anything of the adapter's input is dropped.
 func drops(op *bindings.Project, a *bindings.Adapter) bool { return op.Random.Train && a.Dropout > 0 }
 
-func mask(op *bindings.Project, a *bindings.Adapter) philox.Dropout {
-	return philox.NewDropout(op.Random.Seed, a.Stream, op.Random.Step, a.Dropout)
+func mask(op *bindings.Project, a *bindings.Adapter) vector.Dropout {
+	return vector.NewDropout(op.Random.Seed, a.Stream, op.Random.Step, a.Dropout)
 }
 
 // drop writes dropout(x) of n tokens, the first of which is token first, to dst.
@@ -100,7 +100,9 @@ func (d *Device) drop(op *bindings.Project, a *bindings.Adapter, dst, x []float3
 	m := mask(op, a)
 	d.rows(n, 16, func(from, to int) {
 		for t := from; t < to; t++ {
-			m.Apply(dst[t*in:(t+1)*in], x[t*in:(t+1)*in], first+t)
+			row := dst[t*in : (t+1)*in]
+			m.Factors(row, first+t)
+			vector.Mask(row, x[t*in:(t+1)*in], row)
 		}
 	})
 }

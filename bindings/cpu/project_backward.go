@@ -1,6 +1,9 @@
 package cpu
 
-import "qlora/bindings"
+import (
+	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
+)
 
 // ProjectBackward expands each weight once, for DX. Parts are summed in order,
 // all bases before all adapters.
@@ -48,33 +51,47 @@ func (d *Device) adaptBackward(op *bindings.Project, p *bindings.Part) {
 	chunk := min(tokens, projectTokens)
 	s := scratchOf(d.workspace)
 	u := dense(s.take(chunk*rank), rank)
-	var buffer []float32
+	var dropped, through []float32
 	if drops(op, a) {
-		buffer = s.take(chunk * in)
+		dropped, through = s.take(chunk*in), s.take(chunk*in)
 	}
 	for from := 0; from < tokens; from += chunk {
 		n := min(chunk, tokens-from)
 		x, dy := dense(f32(op.X), in).row(from), dense(f32(p.DY), out).row(from)
 		d.tiled(n, rank, out, a.Scale, dy, up, 0, u)
-		if !p.DA.Absent() {
-			if buffer != nil {
-				d.drop(op, a, buffer, x.data, from, n, in)
-				x = dense(buffer, in)
+		switch {
+		case dropped != nil:
+			if !op.DX.Absent() {
+				d.tiled(n, in, rank, 1, u, down, 0, dense(through, in))
 			}
+			d.dropBackward(op, a, dropped, through, from, n)
+			x = dense(dropped, in)
+		case !op.DX.Absent():
+			d.tiled(n, in, rank, 1, u, down, 1, dense(f32(op.DX), in).row(from))
+		}
+		if !p.DA.Absent() {
 			d.tiled(rank, in, n, 1, u.t(), x, 1, dense(f32(p.DA), in))
 			d.tiled(out, rank, n, a.Scale, dy.t(), dense(f32(p.Low), rank).row(from), 1, dense(f32(p.DB), rank))
 		}
-		switch {
-		case op.DX.Absent():
-		case buffer == nil:
-			d.tiled(n, in, rank, 1, u, down, 1, dense(f32(op.DX), in).row(from))
-		default:
-			d.tiled(n, in, rank, 1, u, down, 0, dense(buffer, in))
-			d.drop(op, a, buffer, buffer, from, n, in)
-			dx := f32(op.DX)[from*in : (from+n)*in]
-			d.rows(len(dx), expandPiece, func(from, to int) { add(dx[from:to], buffer[from:to]) })
-		}
 	}
+}
+
+// dropBackward draws the masks of n tokens once for both their uses: dropped
+// becomes dropout(X), and DX takes what came through, masked.
+func (d *Device) dropBackward(op *bindings.Project, a *bindings.Adapter, dropped, through []float32, first, n int) {
+	m := mask(op, a)
+	in := op.X.Cols
+	d.rows(n, 16, func(from, to int) {
+		for t := from; t < to; t++ {
+			factors := dropped[t*in : (t+1)*in]
+			m.Factors(factors, first+t)
+			at := (first + t) * in
+			if !op.DX.Absent() {
+				vector.AddMask(f32(op.DX)[at:at+in], through[t*in:(t+1)*in], factors)
+			}
+			vector.Mask(factors, f32(op.X)[at:at+in], factors)
+		}
+	})
 }
 
 // sumRows adds the sum of the rows of y, each as long as dst, to dst; the sum is
@@ -108,7 +125,7 @@ func scratchProjectBackward(op *bindings.Project) int {
 		if a := l.Adapter; a != nil {
 			n := padded(chunk * a.Rank())
 			if drops(op, a) {
-				n += padded(chunk * l.Weight.In)
+				n += 2 * padded(chunk*l.Weight.In)
 			}
 			need = max(need, n)
 		}

@@ -7,7 +7,7 @@ type backward struct{ op any }
 
 // Scratch is the bytes of workspace that op needs, forward or backward. Bounds:
 //
-//	Project    a slab of one weight (16 MiB, or one row) and 512 tokens of X and of Low
+//	Project    a slab of one weight (16 MiB, or one row), 512 tokens of Low, and twice of X with dropout
 //	Attend     2·128·256 scores and 128 rows of a head, a thread
 //	HeadLoss   a slab of the head; logits are LossScratch's
 //	Norm       its weight

@@ -23,13 +23,24 @@ package vector
 #cgo nocallback vector_scale
 #cgo noescape vector_dequantize
 #cgo nocallback vector_dequantize
+#cgo noescape vector_dropout_factors
+#cgo nocallback vector_dropout_factors
+#cgo noescape vector_mask
+#cgo nocallback vector_mask
+#cgo noescape vector_add_mask
+#cgo nocallback vector_add_mask
 #cgo noescape vector_widen_bf16
 #cgo nocallback vector_widen_bf16
 #include "vector.h"
 */
 import "C"
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+
+	"qlora/internal/philox"
+)
 
 // Max is the largest of x, -Inf for none, NaN where there is one.
 func Max(x []float32) float32 { return float32(C.vector_max(floats(x), C.long(len(x)))) }
@@ -72,6 +83,38 @@ func WidenBF16(dst []float32, src []uint16) {
 func Dequantize(dst []float32, codes []byte, values *[16]float32, scales []float32, block int) {
 	same(len(dst), 2*len(codes), len(scales)*block, len(dst)/8*8)
 	C.vector_dequantize(floats(dst), (*C.uint8_t)(unsafe.SliceData(codes)), C.long(len(dst)), floats(values[:]), floats(scales), C.long(block))
+}
+
+// Dropout draws what package philox's Dropout draws, eight blocks at a time.
+type Dropout struct {
+	key                     [2]uint32
+	stream, step, threshold uint32
+	scale                   float32
+}
+
+// NewDropout draws for one layer and step, dropping with probability p in [0, 1).
+func NewDropout(seed uint64, stream, step uint32, p float32) Dropout {
+	d := philox.NewDropout(seed, stream, step, p)
+	return Dropout{key: philox.Key(seed), stream: stream, step: step,
+		threshold: uint32(math.Round(65536 * float64(p))), scale: d.Scale}
+}
+
+// Factors writes what dropout multiplies each element of a row by: 0 or Scale.
+func (d *Dropout) Factors(dst []float32, row int) {
+	C.vector_dropout_factors(floats(dst), C.long(len(dst)), (*C.uint32_t)(&d.key[0]), C.uint32_t(row),
+		C.uint32_t(d.stream), C.uint32_t(d.step), C.uint32_t(d.threshold), C.float(d.scale))
+}
+
+// Mask is dst = x·factors; dst may be either.
+func Mask(dst, x, factors []float32) {
+	same(len(dst), len(x), len(factors))
+	C.vector_mask(floats(dst), floats(x), floats(factors), C.long(len(dst)))
+}
+
+// AddMask is dst += x·factors.
+func AddMask(dst, x, factors []float32) {
+	same(len(dst), len(x), len(factors))
+	C.vector_add_mask(floats(dst), floats(x), floats(factors), C.long(len(dst)))
 }
 
 func floats(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"qlora/internal/philox"
 )
 
 // exp is one element by ExpSum.
@@ -84,5 +86,25 @@ func TestPlace(t *testing.T) {
 	}
 	if m := Max([]float32{1, 2, float32(math.NaN()), 3, 0, 0, 0, 0, 9}); m == m {
 		t.Errorf("largest with a NaN: got %g", m)
+	}
+}
+
+// TestDropout holds the factors to package philox's masks.
+func TestDropout(t *testing.T) {
+	for _, p := range []float32{0, 1e-6, 0.05, 0.5, 0.99} {
+		for _, n := range []int{1, 7, 8, 63, 64, 65, 576} {
+			d, ref := NewDropout(0x123456789abcdef0, 7, 11, p), philox.NewDropout(0x123456789abcdef0, 7, 11, p)
+			got, want, ones := make([]float32, n), make([]float32, n), make([]float32, n)
+			for i := range ones {
+				ones[i] = 1
+			}
+			for row := range 5 {
+				d.Factors(got, row)
+				ref.Apply(want, ones, row)
+				if !slices.Equal(got, want) {
+					t.Errorf("p %g, row %d of %d columns: got %v, want %v", p, row, n, got, want)
+				}
+			}
+		}
 	}
 }
