@@ -23,9 +23,11 @@ type span struct {
 	from, to       int // positions of the keys that some query of the tile sees
 }
 
-func (op span) visible(query, from, to int) (int, int) {
-	last := query + op.shift + 1
-	return max(from, last-op.window), min(to, last)
+// visible is the keys among [from, to) that a query of the tile sees; the first
+// is not below the second where it sees none.
+func (s span) visible(query, from, to int) (int, int) {
+	end := query + s.shift + 1
+	return max(from, end-s.window), min(to, end)
 }
 
 // spans calls do for each tile of queries of sequence i.
@@ -51,8 +53,7 @@ func spanOf(op *bindings.Attend, i, n int) span {
 	return s
 }
 
-// queryTiles is the number of tiles of queries, and the number of the first one
-// of each sequence can be counted from it: the pieces of work of a forward.
+// queryTiles is the number of tiles of queries of all sequences.
 func queryTiles(op *bindings.Attend) int {
 	n := 0
 	for i := range op.Queries.Count() {

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -141,7 +140,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	for i, x := range all {
 		for j, v := range f32(x) {
 			if v != v {
-				t.Fatal(fmt.Sprintf("tensor %d: element %d is NaN", i, j))
+				t.Fatalf("tensor %d: element %d is NaN", i, j)
 			}
 		}
 		memory = append(memory, bytesOf(x)...)
