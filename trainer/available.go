@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// availableMemory is how many bytes of main memory a process can still take: what
+// AvailableMemory is how many bytes of main memory a process can still take: what
 // the kernel calls available, and no more than the control group allows. 0 where
 // neither is known.
-func availableMemory() int64 {
+func AvailableMemory() int64 {
 	free := memAvailable("/proc/meminfo")
 	if left := controlGroupLeft("/sys/fs/cgroup", "/proc/self/cgroup"); left > 0 && (free == 0 || left < free) {
 		free = left

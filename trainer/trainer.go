@@ -67,7 +67,7 @@ func New(r Run) (*Trainer, error) {
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
 	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
 	if t.limit == 0 && r.Device.Info().Name == "cpu" {
-		t.limit = availableMemory()
+		t.limit = AvailableMemory()
 	}
 	if err := t.findCheckpoint(); err != nil {
 		return nil, err

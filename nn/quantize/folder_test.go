@@ -79,7 +79,7 @@ func TestFolder(t *testing.T) {
 	for _, opts := range []Options{
 		DefaultOptions(),
 		{Type: "nf4", BlockSize: 64, ComputeDType: "float32"},
-		{Type: "fp4", BlockSize: 4096, Double: true, ComputeDType: "float16"},
+		{Type: "fp4", BlockSize: 4096, Double: true, ComputeDType: "float32"},
 	} {
 		t.Run(opts.Type, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "new", "model")

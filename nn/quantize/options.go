@@ -14,10 +14,10 @@ import (
 // Options are how weights are held in 4 bits, under the names of transformers'
 // BitsAndBytesConfig. The tags are read by the command line.
 type Options struct {
-	Type         string `option:"bnb_4bit_quant_type" help:"the 16 values that a weight can have: nf4 or fp4"`
+	Type         string `option:"bnb_4bit_quant_type" help:"the 4-bit code: nf4 or fp4"`
 	Double       bool   `option:"bnb_4bit_use_double_quant" help:"hold the blocks' scales in 8 bits"`
-	BlockSize    int    `option:"bnb_4bit_blocksize" unit:"weights" help:"consecutive weights that share a scale"`
-	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"type that others compute in with this model: bfloat16, float16 or float32"`
+	BlockSize    int    `option:"bnb_4bit_blocksize" unit:"weights" help:"weights that share a scale: a power of two from 32 to 4096"`
+	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"what is computed in: bfloat16 or float32; the cpu device computes in float32"`
 }
 
 // DefaultOptions are the QLoRA paper's.
@@ -25,16 +25,16 @@ func DefaultOptions() Options {
 	return Options{Type: nf4.NF4.String(), Double: true, BlockSize: 64, ComputeDType: "bfloat16"}
 }
 
-// device checks the options; an error names the wrong one.
-func (o Options) device() (*bindings.QuantizeOptions, error) {
+// Device is the options as a device has them; an error names the wrong one.
+func (o Options) Device() (*bindings.QuantizeOptions, error) {
 	kind, err := nf4.ParseKind(o.Type)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("bnb_4bit_quant_type: %w", err)
 	case o.BlockSize < 32 || o.BlockSize > 4096 || o.BlockSize&(o.BlockSize-1) != 0:
 		return nil, fmt.Errorf("bnb_4bit_blocksize is %d; it must be a power of two from 32 to 4096", o.BlockSize)
-	case !slices.Contains([]string{"bfloat16", "float16", "float32"}, o.ComputeDType):
-		return nil, fmt.Errorf("bnb_4bit_compute_dtype is %q; bfloat16, float16 and float32 are known", o.ComputeDType)
+	case !slices.Contains([]string{"bfloat16", "float32"}, o.ComputeDType):
+		return nil, fmt.Errorf("bnb_4bit_compute_dtype is %q; bfloat16 and float32 are known", o.ComputeDType)
 	}
 	return &bindings.QuantizeOptions{Kind: kind, BlockSize: o.BlockSize, Double: o.Double}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/nn"
+	"qlora/nn/quantize"
 	"qlora/trainer/dataset"
 )
 
@@ -25,14 +26,14 @@ type evalOptions struct {
 func Eval() *cobra.Command {
 	model := inferOptions{}
 	own := evalOptions{Records: dataset.DefaultOptions(), Batch: 8}
-	quantize, machine := defaultQuantization(), machine{Device: "auto"}
+	how, machine := quantize.DefaultOptions(), machine{Device: "auto"}
 	set := options.New()
 	set.Add("Model", &model)
 	set.Add("Evaluation", &own)
-	set.Add("4-bit base", &quantize)
+	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
 	return verb("eval", "measures loss, perplexity and token accuracy of a model on a dataset", set, func(c *call) error {
-		r, err := model.open(c, machine, quantize)
+		r, err := model.open(c, machine, how)
 		if err != nil {
 			return err
 		}

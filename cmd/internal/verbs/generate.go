@@ -11,6 +11,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/nn"
+	"qlora/nn/quantize"
 )
 
 // generateOptions are those of generate besides the model.
@@ -27,17 +28,17 @@ type generateOptions struct {
 func Generate() *cobra.Command {
 	model := inferOptions{}
 	own := generateOptions{MaxNew: 128, TopP: 1, Seed: 42}
-	quantize, machine := defaultQuantization(), machine{Device: "auto"}
+	how, machine := quantize.DefaultOptions(), machine{Device: "auto"}
 	set := options.New()
 	set.Add("Model", &model)
 	set.Add("Generation", &own)
-	set.Add("4-bit base", &quantize)
+	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
 	return verb("generate", "completes a prompt and prints the new text alone", set, func(c *call) error {
 		if err := own.check(c); err != nil {
 			return err
 		}
-		r, err := model.open(c, machine, quantize)
+		r, err := model.open(c, machine, how)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"qlora/internal/tokenizer"
 	"qlora/lora"
 	"qlora/nn"
+	"qlora/nn/quantize"
 	"qlora/trainer"
 )
 
@@ -29,7 +30,7 @@ type inference struct {
 }
 
 // open reads the folders. Memory is planned and taken by load.
-func (o *inferOptions) open(c *call, m machine, q quantization) (*inference, error) {
+func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference, error) {
 	base, err := openModel(o.Model, false)
 	if err != nil {
 		return nil, err
@@ -49,12 +50,12 @@ func (o *inferOptions) open(c *call, m machine, q quantization) (*inference, err
 	if o.In4Bit != nil {
 		name = map[bool]string{true: methodQLoRA, false: methodLoRA}[*o.In4Bit]
 	}
-	quantize, err := q.options()
+	held, err := q.Device()
 	if err != nil {
-		return nil, err
+		return nil, exit.AsWrong(err)
 	}
 	if name == methodQLoRA {
-		base.Quantize = quantize
+		base.Quantize = held
 	}
 	r := &inference{base: base, memory: bindings.NewMemory()}
 	if r.tok, err = openTokenizer(o.Model); err != nil {

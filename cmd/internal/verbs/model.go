@@ -9,11 +9,11 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/bindings/cuda"
 	"qlora/cmd/internal/exit"
-	"qlora/internal/nf4"
 	"qlora/internal/safetensors"
 	"qlora/internal/tokenizer"
 	"qlora/lora"
 	"qlora/nn"
+	"qlora/nn/quantize"
 	"qlora/trainer"
 )
 
@@ -59,32 +59,6 @@ func isNumbered(name, prefix string) bool {
 	return true
 }
 
-// quantization says how a base is held.
-type quantization struct {
-	Kind      string `option:"bnb_4bit_quant_type" help:"the 4-bit code: nf4 or fp4"`
-	Double    bool   `option:"bnb_4bit_use_double_quant" help:"quantize the scales too"`
-	BlockSize int    `option:"bnb_4bit_blocksize" unit:"weights" help:"weights that share a scale: a power of two from 32 to 4096"`
-	Compute   string `option:"bnb_4bit_compute_dtype" help:"what is computed in: bfloat16 or float32; the cpu device computes in float32"`
-}
-
-func defaultQuantization() quantization {
-	return quantization{Kind: "nf4", Double: true, BlockSize: 64, Compute: "bfloat16"}
-}
-
-func (q quantization) options() (*bindings.QuantizeOptions, error) {
-	kind, err := nf4.ParseKind(q.Kind)
-	if err != nil {
-		return nil, exit.Wrongf("--bnb_4bit_quant_type is %q, but it can be nf4 or fp4", q.Kind)
-	}
-	if q.BlockSize < 32 || q.BlockSize > 4096 || q.BlockSize&(q.BlockSize-1) != 0 {
-		return nil, exit.Wrongf("--bnb_4bit_blocksize is %d, but it must be a power of two from 32 to 4096", q.BlockSize)
-	}
-	if q.Compute != "bfloat16" && q.Compute != "float32" {
-		return nil, exit.Wrongf("--bnb_4bit_compute_dtype is %q, but it can be bfloat16 or float32", q.Compute)
-	}
-	return &bindings.QuantizeOptions{Kind: kind, BlockSize: q.BlockSize, Double: q.Double}, nil
-}
-
 // methods are the values of --method.
 const (
 	methodQLoRA = "qlora"
@@ -93,15 +67,15 @@ const (
 )
 
 // method sets up a model for one of the ways to tune it.
-func method(m *trainer.Model, name string, q quantization, adapters lora.Options) error {
+func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
-	quantize, err := q.options()
+	held, err := q.Device()
 	if err != nil {
-		return err
+		return exit.AsWrong(err)
 	}
 	switch name {
 	case methodQLoRA:
-		m.Quantize = quantize
+		m.Quantize = held
 	case methodLoRA:
 	case methodFull:
 		return nil

@@ -47,7 +47,11 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		}
 	}
 	make := func(profile bindings.Profile, args trainer.Args) (*trainer.Plan, error) {
-		p, err := trainer.NewPlan(model, args, train, eval, o.data.Records.MaxLength, profile, 0)
+		limit := int64(0) // of a device that is not here, none is known
+		if profile.Info().Name == cpu.Profile().Info().Name {
+			limit = trainer.AvailableMemory()
+		}
+		p, err := trainer.NewPlan(model, args, train, eval, o.data.Records.MaxLength, profile, limit)
 		return p, exit.AsWrong(err)
 	}
 	plan, err := make(profile, o.run)

@@ -2,17 +2,12 @@ package verbs
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"qlora/bindings"
-	"qlora/bindings/cpu"
 	"qlora/cmd/internal/exit"
-	"qlora/cmd/internal/fourbit"
 	"qlora/cmd/internal/options"
-	"qlora/nn"
-	"qlora/trainer"
+	"qlora/nn/quantize"
 )
 
 // quantizeOptions are those of quantize besides how to quantize.
@@ -23,7 +18,7 @@ type quantizeOptions struct {
 
 // Quantize is the verb that writes a base in 4 bits.
 func Quantize() *cobra.Command {
-	own, how := quantizeOptions{}, defaultQuantization()
+	own, how := quantizeOptions{}, quantize.DefaultOptions()
 	set := options.New()
 	set.Add("Model", &own)
 	set.Add("4-bit base", &how)
@@ -32,55 +27,26 @@ func Quantize() *cobra.Command {
 	})
 }
 
-func (o *quantizeOptions) quantize(c *call, how quantization) error {
+func (o *quantizeOptions) quantize(c *call, how quantize.Options) error {
+	if err := required("model", o.Model); err != nil {
+		return err
+	}
 	if err := required("output_dir", o.OutputDir); err != nil {
 		return err
 	}
-	opt, err := how.options()
+	job, err := quantize.NewJob(o.Model, o.OutputDir, how)
 	if err != nil {
-		return err
+		return exit.AsWrong(err)
 	}
-	model, err := openModel(o.Model, false)
-	if err != nil {
-		return err
-	}
-	defer model.Close()
-	if model.Config.Quantization != nil {
-		return exit.Wrongf("--model %s is quantized already", o.Model)
-	}
-	if files, err := os.ReadDir(o.OutputDir); err == nil && len(files) > 0 {
-		return exit.Wrongf("--output_dir %s is there and not empty; name a new folder", o.OutputDir)
-	}
-	linear, err := linearLayers(model)
-	if err != nil {
-		return err
-	}
-	side, err := readSideFiles(o.Model)
-	if err != nil {
-		return err
-	}
-	job := fourbit.Job{Config: model.Config, Base: model.Base, Linear: linear, Options: *opt, Compute: how.Compute, Files: side}
+	defer job.Close()
+	var progress func(done, total int64)
 	if isTerminal(c.err) {
-		job.Quantized = func(done, total int) { fmt.Fprintf(c.err, "\r%d of %d layers", done, total) }
+		progress = func(done, total int64) { fmt.Fprintf(c.err, "\r%d of %d MiB", done>>20, total>>20) }
 		defer fmt.Fprintln(c.err)
 	}
-	if err := job.Write(c, o.OutputDir); err != nil {
+	if err := job.Write(c, progress); err != nil {
 		return err
 	}
 	fmt.Fprintln(c.out, o.OutputDir)
 	return nil
-}
-
-// linearLayers are the names of the layers that are held in 4 bits, after
-// checking that the folder has all tensors that the model needs.
-func linearLayers(m *trainer.Model) ([]string, error) {
-	laidOut, err := nn.New(m.Config, m.Base, nn.Options{}, bindings.NewMemory(), cpu.Profile().Info())
-	if err != nil {
-		return nil, exit.AsWrong(err)
-	}
-	var names []string
-	for _, p := range laidOut.Projections() {
-		names = append(names, p.Name)
-	}
-	return names, nil
 }

@@ -5,6 +5,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/tokenizer"
 	"qlora/lora"
+	"qlora/nn/quantize"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 )
@@ -16,7 +17,7 @@ type tuneOptions struct {
 	machine  machine
 	run      trainer.Args
 	method   methodOptions
-	quantize quantization
+	quantize quantize.Options
 	adapters lora.Options
 }
 
@@ -38,7 +39,7 @@ func newTuneOptions() *tuneOptions {
 		machine:  machine{Device: "auto"},
 		run:      trainer.DefaultArgs(),
 		method:   methodOptions{Method: methodQLoRA},
-		quantize: defaultQuantization(),
+		quantize: quantize.DefaultOptions(),
 		adapters: lora.DefaultOptions(),
 	}
 }
