@@ -38,7 +38,7 @@ type Args struct {
 
 	GradientCheckpointing bool   `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
 	Recompute             string `option:"recompute" help:"what backward computes again instead of keeping it: auto (as little as fits), none, mlp or layer"`
-	ReportTo              string `option:"report_to" help:"where log rows go besides metrics.jsonl: tensorboard or none"`
+	ReportTo              string `option:"report_to" help:"where log rows go besides metrics.jsonl: tensorboard (events in logging_dir) or none"`
 }
 
 // DefaultArgs are Hugging Face's defaults, and the QLoRA recipe's where the two
@@ -65,7 +65,7 @@ func DefaultArgs() Args {
 		SaveSteps:        500,
 		EvalStrategy:     strategyNo,
 		Recompute:        RecomputeAuto,
-		ReportTo:         "none",
+		ReportTo:         reportTensorBoard,
 	}
 }
 

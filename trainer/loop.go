@@ -43,7 +43,11 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		return err
 	}
 	r.began = time.Now().Add(-time.Duration(r.at.Seconds * float64(time.Second)))
-	r.outputs = append(outputs{new(metrics), new(lossPlot)}, t.Outputs...)
+	r.outputs = outputs{new(metrics), new(lossPlot)}
+	if t.Args.ReportTo == reportTensorBoard {
+		r.outputs = append(r.outputs, &events{dir: t.Args.LoggingDir})
+	}
+	r.outputs = append(r.outputs, t.Outputs...)
 	defer func() {
 		if stopErr := r.outputs.Stop(r.state, err); err == nil {
 			err = stopErr

@@ -23,7 +23,7 @@ func (a *Args) Validate() error {
 		{"save_strategy", a.SaveStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
-		{"report_to", a.ReportTo, []string{"tensorboard", "none"}},
+		{"report_to", a.ReportTo, []string{reportTensorBoard, "none"}},
 	} {
 		if !slices.Contains(o.allowed, o.value) {
 			return fmt.Errorf("--%s is %q, but it can be %s", o.name, o.value, either(o.allowed))

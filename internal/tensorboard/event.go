@@ -1,0 +1,74 @@
+package tensorboard
+
+import (
+	"math"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The field numbers of TensorBoard's event.proto and summary.proto.
+const (
+	eventWallTime    = 1 // double, seconds since 1970
+	eventStep        = 2 // int64
+	eventFileVersion = 3 // string
+	eventSummary     = 5 // Summary
+	eventSessionLog  = 7 // SessionLog
+
+	summaryValue     = 1 // repeated Value
+	valueTag         = 1 // string
+	valueSimpleValue = 2 // float
+
+	sessionStatus      = 1 // enum
+	sessionStatusStart = 1 // its value START
+)
+
+// fileVersion is what the first event of a file says. Readers trust steps to
+// ascend, and SessionLog.START to restart them, from version 2 on.
+const fileVersion = "brain.Event:2"
+
+// A Scalar is a point of the curve that is called Tag.
+type Scalar struct {
+	Tag   string
+	Value float64 // is kept in float32
+}
+
+// versionEvent is the first event of a file.
+func versionEvent(at time.Time) []byte {
+	b := protowire.AppendTag(eventTime(at), eventFileVersion, protowire.BytesType)
+	return protowire.AppendString(b, fileVersion)
+}
+
+// startEvent makes readers drop what they read of step and of later ones.
+func startEvent(at time.Time, step int64) []byte {
+	log := protowire.AppendTag(nil, sessionStatus, protowire.VarintType)
+	log = protowire.AppendVarint(log, sessionStatusStart)
+	b := protowire.AppendTag(eventAt(at, step), eventSessionLog, protowire.BytesType)
+	return protowire.AppendBytes(b, log)
+}
+
+// scalarEvent is one event with all scalars of a step.
+func scalarEvent(at time.Time, step int64, scalars []Scalar) []byte {
+	var summary []byte
+	for _, s := range scalars {
+		value := protowire.AppendTag(nil, valueTag, protowire.BytesType)
+		value = protowire.AppendString(value, s.Tag)
+		value = protowire.AppendTag(value, valueSimpleValue, protowire.Fixed32Type)
+		value = protowire.AppendFixed32(value, math.Float32bits(float32(s.Value)))
+		summary = protowire.AppendTag(summary, summaryValue, protowire.BytesType)
+		summary = protowire.AppendBytes(summary, value)
+	}
+	b := protowire.AppendTag(eventAt(at, step), eventSummary, protowire.BytesType)
+	return protowire.AppendBytes(b, summary)
+}
+
+// eventAt is the part that every event of a step begins with.
+func eventAt(at time.Time, step int64) []byte {
+	b := protowire.AppendTag(eventTime(at), eventStep, protowire.VarintType)
+	return protowire.AppendVarint(b, uint64(step))
+}
+
+func eventTime(at time.Time) []byte {
+	b := protowire.AppendTag(nil, eventWallTime, protowire.Fixed64Type)
+	return protowire.AppendFixed64(b, math.Float64bits(float64(at.UnixNano())/1e9))
+}
