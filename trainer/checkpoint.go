@@ -79,7 +79,6 @@ func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error)
 }
 
 // rotate deletes the oldest checkpoints but for the newest keep; 0 keeps all.
-// A folder that is deleted stops looking like a checkpoint first.
 func rotate(outputDir string, keep int) error {
 	if keep == 0 {
 		return nil
@@ -89,11 +88,7 @@ func rotate(outputDir string, keep int) error {
 		return err
 	}
 	for _, step := range steps[:max(0, len(steps)-keep)] {
-		dir := CheckpointDir(outputDir, step)
-		if err := os.Remove(filepath.Join(dir, manifestFile)); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := atomicfile.RemoveDir(CheckpointDir(outputDir, step)); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"qlora/bindings"
+	"qlora/internal/atomicfile"
 )
 
 // loop is a run under way.
@@ -34,6 +35,7 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
 		return err
 	}
+	atomicfile.Clean(t.Args.OutputDir)
 	if err := t.layout.memory.Commit(t.Device); err != nil {
 		return err
 	}

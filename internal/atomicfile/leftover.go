@@ -30,7 +30,7 @@ func begin(path string, create func(pattern string) (*os.File, error)) (*os.File
 	locked := !filling && unix.Flock(int(directory.Fd()), unix.LOCK_EX) == nil
 	prefix := "." + filepath.Base(path) + partial
 	if locked {
-		removeLeftovers(directory.Name(), prefix)
+		removeLeftovers(directory.Name(), func(name string) bool { return strings.HasPrefix(name, prefix) && isLeftover(name) })
 	}
 	file, err := create(prefix + "*")
 	if err != nil {
@@ -42,16 +42,26 @@ func begin(path string, create func(pattern string) (*os.File, error)) (*os.File
 	return file, nil
 }
 
-// removeLeftovers removes what is called prefix and a number in directory and
-// locked by nobody. It does what it can: a leftover is no reason to fail.
-func removeLeftovers(directory, prefix string) {
+// isLeftover reports whether a name is one that begin gives: a dot, the name of what
+// is written, and a number.
+func isLeftover(name string) bool {
+	at := strings.LastIndex(name, partial)
+	if at < 1 || name[0] != '.' {
+		return false
+	}
+	number := name[at+len(partial):]
+	return number != "" && strings.Trim(number, "0123456789") == ""
+}
+
+// removeLeftovers removes what has such a name in directory and is locked by
+// nobody. It does what it can: a leftover is no reason to fail.
+func removeLeftovers(directory string, such func(name string) bool) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return
 	}
 	for _, entry := range entries {
-		number, found := strings.CutPrefix(entry.Name(), prefix)
-		if !found || strings.Trim(number, "0123456789") != "" {
+		if !such(entry.Name()) {
 			continue
 		}
 		path := filepath.Join(directory, entry.Name())
