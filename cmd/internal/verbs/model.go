@@ -125,6 +125,15 @@ func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
 	return tok, exit.AsWrong(err)
 }
 
+// openTokenizerIfAny gives nil for a folder without tokenizer.json: records that
+// are token ids already need none, and package dataset refuses all others.
+func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
+	if _, err := os.Stat(filepath.Join(dir, "tokenizer.json")); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return openTokenizer(dir)
+}
+
 // sideFiles are the small files of a model folder that belong beside whatever
 // is made of the model.
 var sideFiles = []string{

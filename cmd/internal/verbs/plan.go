@@ -96,7 +96,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 
 // records reads the records that are planned for.
 func (o *tuneOptions) records(c *call) (train, eval []dataset.Example, err error) {
-	tok, err := openTokenizer(o.data.Model)
+	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -39,7 +39,7 @@ func (o *tuneOptions) preview(c *call, asJSON bool) error {
 			return err
 		}
 		var err error
-		if tok, err = openTokenizer(o.data.Model); err != nil {
+		if tok, err = openTokenizerIfAny(o.data.Model); err != nil {
 			return err
 		}
 	}

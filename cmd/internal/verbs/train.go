@@ -34,7 +34,7 @@ func (o *tuneOptions) train(c *call) error {
 		return err
 	}
 	defer model.Close()
-	tok, err := openTokenizer(o.data.Model)
+	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return err
 	}
