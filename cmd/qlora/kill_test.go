@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// kills is how often a run is killed.
+const kills = 20
+
+// A run that is killed again and again, at any moment, and resumed each time ends
+// with the bits of one that was not. No folder that is called a checkpoint is ever
+// less than one, and nothing is left lying about.
+func TestKilledRunEndsWithTheSameBits(t *testing.T) {
+	model, records, eval := writeModel(t), writeRecords(t, 41, 8), writeRecords(t, 6, 8)
+	args := func(out string) []string {
+		return []string{
+			"train", "--model", model, "--dataset", records, "--eval_dataset", eval, "--output_dir", out, "--resume_from_checkpoint",
+			"--lora_r", "4", "--lora_dropout", "0.1", "--learning_rate", "1e-2", "--num_train_epochs", "2",
+			"--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "2", "--logging_steps", "1",
+			"--save_steps", "2", "--save_total_limit", "3", "--eval_strategy", "steps", "--eval_steps", "3",
+		}
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	began := time.Now()
+	code, _, stderr := run(t, args(whole)...)
+	length := time.Since(began)
+	require.Zero(t, code, stderr)
+	want := outcome(t, whole)
+	require.Greater(t, want.steps, 20)
+
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d, an uninterrupted run takes %v", seed, length)
+	out, killed, finished, resumed := filepath.Join(t.TempDir(), "out"), 0, 0, 0
+	compare := func() {
+		finished++
+		got := outcome(t, out)
+		for name := range want.files {
+			assert.True(t, bytes.Equal(want.files[name], got.files[name]), "seed %d: %s differs from the uninterrupted run's", seed, name)
+		}
+		assert.Equal(t, want.history, got.history, "seed %d", seed)
+		assert.Equal(t, want.metrics, got.metrics, "seed %d", seed)
+		assert.Equal(t, want.names, got.names, "seed %d: the files of the folder", seed)
+	}
+	for killed < kills && !t.Failed() {
+		cmd := program(args(out)...)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		require.NoError(t, cmd.Start())
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case err := <-ended:
+			require.NoError(t, err, "seed %d, after %d kills: %s", seed, killed, &stderr)
+			compare()
+			out = filepath.Join(t.TempDir(), "out")
+		case <-time.After(time.Duration(random.Int64N(int64(length) / 2))):
+			require.NoError(t, cmd.Process.Kill())
+			<-ended
+			killed++
+			requireCheckpointsWhole(t, out)
+		}
+		if strings.Contains(stderr.String(), "going on from") {
+			resumed++
+		}
+	}
+	code, _, stderr = run(t, args(out)...)
+	require.Zero(t, code, stderr)
+	compare()
+	t.Logf("killed %d times, resumed from a checkpoint %d times, ended %d times", killed, resumed, finished)
+	require.Positive(t, resumed, "no run was resumed: the kills came too early")
+}
+
+// result is what two runs of the same settings have in common.
+type result struct {
+	steps   int
+	files   map[string][]byte // tensors
+	history []map[string]any  // of trainer_state.json, less what a clock measured
+	metrics []map[string]any
+	names   []string // what lies in the folder, less event files
+}
+
+func outcome(t *testing.T, dir string) result {
+	t.Helper()
+	r := result{files: map[string][]byte{}}
+	var state struct {
+		Step    int              `json:"global_step"`
+		History []map[string]any `json:"log_history"`
+	}
+	require.NoError(t, json.Unmarshal(read(t, dir, "trainer_state.json"), &state))
+	r.steps, r.history = state.Step, state.History
+	for line := range bytes.Lines(read(t, dir, "metrics.jsonl")) {
+		var row map[string]any
+		require.NoError(t, json.Unmarshal(line, &row))
+		r.metrics = append(r.metrics, row)
+	}
+	for _, rows := range [][]map[string]any{r.history, r.metrics} {
+		for _, row := range rows {
+			for key := range row {
+				if strings.HasSuffix(key, "_runtime") || strings.HasSuffix(key, "_per_second") {
+					delete(row, key)
+				}
+			}
+		}
+	}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		name, relErr := filepath.Rel(dir, path)
+		require.NoError(t, relErr)
+		if !strings.Contains(name, "tfevents") {
+			r.names = append(r.names, name)
+		}
+		if strings.HasSuffix(name, ".safetensors") {
+			r.files[name] = read(t, dir, name)
+		}
+		return err
+	}))
+	require.Contains(t, r.files, "adapter_model.safetensors")
+	return r
+}
+
+// requireCheckpointsWhole holds every file of every folder that has a checkpoint's
+// name against its manifest.
+func requireCheckpointsWhole(t *testing.T, dir string) {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(dir, "checkpoint-*"))
+	require.NoError(t, err)
+	for _, folder := range folders {
+		var manifest struct {
+			Files map[string]struct {
+				Bytes  int
+				SHA256 string
+			}
+		}
+		require.NoError(t, json.Unmarshal(read(t, folder, "manifest.json"), &manifest))
+		entries, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		require.Len(t, entries, len(manifest.Files)+1, "%s", folder)
+		require.Contains(t, manifest.Files, "optimizer.safetensors")
+		for name, want := range manifest.Files {
+			content := read(t, folder, name)
+			sum := sha256.Sum256(content)
+			require.Equal(t, want.Bytes, len(content), "%s of %s", name, folder)
+			require.Equal(t, want.SHA256, hex.EncodeToString(sum[:]), "%s of %s", name, folder)
+		}
+	}
+}
+
+func read(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	require.NoError(t, err)
+	return b
+}

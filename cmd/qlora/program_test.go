@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/internal/safetensors"
+)
+
+// asProgram makes the test's binary be qlora itself, so that tests can kill it.
+const asProgram = "QLORA_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// program is a command line of qlora. The BLAS is the one that every machine has.
+func program(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "QLORA_BLAS=gonum")
+	return cmd
+}
+
+// run gives what a command line ends with.
+func run(t testing.TB, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err strings.Builder
+	cmd := program(args...)
+	cmd.Stdout, cmd.Stderr = &out, &err
+	_ = cmd.Run() // the exit code says it
+	return cmd.ProcessState.ExitCode(), out.String(), err.String()
+}
+
+const (
+	modelConfig = `{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "float32",
+ "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+ "vocab_size": 96, "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+ "tie_word_embeddings": true, "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2}`
+	modelTokenizer = `{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}}`
+)
+
+// writeModel makes the folder of a Llama of two layers with random weights.
+func writeModel(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	random := rand.New(rand.NewPCG(1, 2))
+	var entries []safetensors.Entry
+	add := func(name string, out, in int) {
+		shape := []int{out, in}
+		if in == 0 { // a norm
+			shape, in = []int{out}, 1
+		}
+		var data []byte
+		for range out * in {
+			x := 1.0
+			if len(shape) == 2 {
+				x = random.NormFloat64() * 0.08
+			}
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(x)))
+		}
+		entries = append(entries, safetensors.Entry{Name: name, DType: safetensors.F32, Shape: shape, Write: func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		}})
+	}
+	add("model.embed_tokens.weight", 96, 64)
+	add("model.norm.weight", 64, 0)
+	for i := range 2 {
+		layer := fmt.Sprintf("model.layers.%d.", i)
+		for _, w := range []struct {
+			name    string
+			out, in int
+		}{
+			{"self_attn.q_proj", 64, 64},
+			{"self_attn.k_proj", 32, 64},
+			{"self_attn.v_proj", 32, 64},
+			{"self_attn.o_proj", 64, 64},
+			{"mlp.gate_proj", 64, 64},
+			{"mlp.up_proj", 64, 64},
+			{"mlp.down_proj", 64, 64},
+			{"input_layernorm", 64, 0},
+			{"post_attention_layernorm", 64, 0},
+		} {
+			add(layer+w.name+".weight", w.out, w.in)
+		}
+	}
+	require.NoError(t, safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, nil))
+	write(t, filepath.Join(dir, "config.json"), modelConfig)
+	write(t, filepath.Join(dir, "tokenizer.json"), modelTokenizer)
+	return dir
+}
+
+// writeRecords makes a file of n sequences of token ids that count upwards.
+func writeRecords(t testing.TB, n, tokens int) string {
+	t.Helper()
+	var b strings.Builder
+	for i := range n {
+		var ids []int
+		for j := range tokens + i%5 {
+			ids = append(ids, 3+(7*i+j)%90)
+		}
+		line, err := json.Marshal(map[string][]int{"input_ids": ids})
+		require.NoError(t, err)
+		b.Write(append(line, '\n'))
+	}
+	path := filepath.Join(t.TempDir(), "records.jsonl")
+	write(t, path, b.String())
+	return path
+}
+
+func write(t testing.TB, path, content string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+}
