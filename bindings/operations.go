@@ -160,6 +160,8 @@ type HeadLoss struct {
 // GradNorm measures all gradients as one vector.
 //
 //	Out = [norm, min(1, Max/(norm+1e-6))]      Max 0: [norm, 1]
+//
+// With a norm that is not finite the factor is NaN, for which AdamW does nothing.
 type GradNorm struct {
 	Params []Param
 	Max    float32

@@ -38,17 +38,21 @@ func runGradNorm(t *testing.T, s *suite) {
 			}
 		})
 	}
-	s.row(t, "not finite", func(f *fixture) {
-		g := f.given("Grad", bindings.F32, 1, 3, []float64{1, math.NaN(), 2})
-		out := f.output("Out", bindings.F32, 1, 2)
-		op := &bindings.GradNorm{Params: []bindings.Param{{Name: "w", Grad: g.Tensor}}, Max: 1, Out: out.Tensor}
-		f.run([]any{op}, func() { f.dev.GradNorm(op) })
-		for i, v := range decode(bindings.F32, out.raw()) {
-			if !math.IsNaN(v) {
-				t.Errorf("Out[%d]: got %g, want NaN", i, v)
+	for _, c := range []struct{ element, max, norm float64 }{
+		{math.NaN(), 1, math.NaN()}, {math.NaN(), 0, math.NaN()}, {math.Inf(-1), 1, math.Inf(1)}, {math.Inf(1), 0, math.Inf(1)},
+	} {
+		s.row(t, fmt.Sprintf("not finite %+v", c), func(f *fixture) {
+			g := f.given("Grad", bindings.F32, 1, 3, []float64{1, c.element, 2})
+			out := f.output("Out", bindings.F32, 1, 2)
+			op := &bindings.GradNorm{Params: []bindings.Param{{Name: "w", Grad: g.Tensor}}, Max: float32(c.max), Out: out.Tensor}
+			f.run([]any{op}, func() { f.dev.GradNorm(op) })
+			for i, want := range []float64{c.norm, math.NaN()} {
+				if got := decode(bindings.F32, out.raw())[i]; !(got == want || math.IsNaN(got) && math.IsNaN(want)) {
+					t.Errorf("Out[%d]: got %g, want %g", i, got, want)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
 func runAdamW(t *testing.T, s *suite) {
@@ -58,8 +62,12 @@ func runAdamW(t *testing.T, s *suite) {
 		clip       float64
 		decay      bool
 	}{
-		{1, 1, bindings.F32, 1, true}, {67, 2, bindings.BF16, 0.5, true}, {40_003, 1000, bindings.F32, 0.3, false},
-		{131, 7, bindings.F16, 1, false}, {67, 1, bindings.F32, math.NaN(), true}, {67, 3, bindings.BF16, math.Inf(1), true},
+		{1, 1, bindings.F32, 1, true},
+		{67, 2, bindings.BF16, 0.5, true},
+		{40_003, 1000, bindings.F32, 0.3, false},
+		{131, 7, bindings.F16, 1, false},
+		{67, 1, bindings.F32, math.NaN(), true},
+		{67, 3, bindings.BF16, math.Inf(1), true},
 	} {
 		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) {
 			w, g := f.input("Master", bindings.F32, 1, c.size, 1), f.input("Grad", bindings.F32, 1, c.size, 1)
@@ -79,9 +87,13 @@ func runAdamW(t *testing.T, s *suite) {
 			if !finite {
 				overwritten = nil // nothing may change
 			}
-			op := &bindings.AdamW{Params: []bindings.Param{{Name: "w", Value: value.Tensor, Master: w.Tensor, Grad: g.Tensor,
-				M: m.Tensor, V: v.Tensor, Decay: c.decay}},
-				LR: 0.01, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Step: c.step, Clip: clip.Tensor}
+			op := &bindings.AdamW{
+				Params: []bindings.Param{{
+					Name: "w", Value: value.Tensor, Master: w.Tensor, Grad: g.Tensor,
+					M: m.Tensor, V: v.Tensor, Decay: c.decay,
+				}},
+				LR: 0.01, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Step: c.step, Clip: clip.Tensor,
+			}
 			f.run([]any{op}, func() { f.dev.AdamW(op) }, overwritten...)
 			if !finite {
 				return

@@ -31,11 +31,12 @@ func (d *Device) GradNorm(op *bindings.GradNorm) {
 		}
 	}
 	out := f32(op.Out)
-	out[0], out[1] = float32(math.Sqrt(total)), 1
-	if op.Max > 0 {
-		// A norm that is not a number makes a factor that is none, not 1.
-		if f := op.Max / (out[0] + 1e-6); !(f >= 1) {
-			out[1] = f
-		}
+	norm := float32(math.Sqrt(total))
+	out[0], out[1] = norm, 1
+	switch {
+	case !(norm <= math.MaxFloat32): // infinite or not a number
+		out[1] = float32(math.NaN())
+	case op.Max > 0:
+		out[1] = min(1, op.Max/(norm+1e-6))
 	}
 }
