@@ -6,8 +6,14 @@ func (w *Weight) tensors() []named {
 		return []named{{"Weight", w.Dense}}
 	}
 	q := w.Quantized
-	return []named{{"Weight.Codes", q.Codes}, {"Weight.Absmax", q.Absmax}, {"Weight.AbsmaxCodes", q.AbsmaxCodes},
-		{"Weight.NestedAbsmax", q.NestedAbsmax}, {"Weight.Map", q.Map}, {"Weight.Offset", q.Offset}}
+	return []named{
+		{"Weight.Codes", q.Codes},
+		{"Weight.Absmax", q.Absmax},
+		{"Weight.AbsmaxCodes", q.AbsmaxCodes},
+		{"Weight.NestedAbsmax", q.NestedAbsmax},
+		{"Weight.Map", q.Map},
+		{"Weight.Offset", q.Offset},
+	}
 }
 
 // inputs checks what forward and backward read and lists it.

@@ -18,8 +18,10 @@ func TestCheck(t *testing.T) {
 	ids := a.New(I32, 1, 4)
 	seq := Sequences{Starts: []int32{0, 4}}
 	linear := func(change func(*Linear)) *Linear {
-		l := &Linear{Name: "some.layer", Weight: Weight{Out: 8, In: 8, Dense: f(8, 8)},
-			Adapter: &Adapter{A: f(2, 8), B: f(8, 2)}}
+		l := &Linear{
+			Name: "some.layer", Weight: Weight{Out: 8, In: 8, Dense: f(8, 8)},
+			Adapter: &Adapter{A: f(2, 8), B: f(8, 2)},
+		}
 		change(l)
 		return l
 	}
@@ -30,8 +32,10 @@ func TestCheck(t *testing.T) {
 		return op
 	}
 	attend := func(change func(*Attend)) *Attend {
-		op := &Attend{Q: x, K: f(4, 4), V: f(4, 4), O: y, LSE: f(4, 2), Queries: seq, Keys: seq, Heads: 2, KVHeads: 1, HeadDim: 4,
-			DO: f(4, 8), DQ: f(4, 8), DK: f(4, 4), DV: f(4, 4)}
+		op := &Attend{
+			Q: x, K: f(4, 4), V: f(4, 4), O: y, LSE: f(4, 2), Queries: seq, Keys: seq, Heads: 2, KVHeads: 1, HeadDim: 4,
+			DO: f(4, 8), DQ: f(4, 8), DK: f(4, 4), DV: f(4, 4),
+		}
 		change(op)
 		return op
 	}

@@ -3,6 +3,7 @@ package nn
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"qlora/bindings"
 )
@@ -122,10 +123,8 @@ func (m *Model) Generate(ctx context.Context, dev bindings.Device, prompt []int3
 		if err != nil {
 			return n, err
 		}
-		for _, x := range stop {
-			if id == x {
-				return n, nil
-			}
+		if slices.Contains(stop, id) {
+			return n, nil
 		}
 		if !emit(id) {
 			return n + 1, nil

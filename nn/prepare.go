@@ -19,14 +19,14 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	dry := bindings.NewDry(profile)
 	walk := func() {
 		for _, b := range shapes.Train {
-			m.walk(b, func(b *Batch) error { return m.Train(dry, b, 1, bindings.Random{Train: true}) })
+			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
 		}
 		for _, b := range shapes.Evaluate {
-			m.walk(b, func(b *Batch) error { return m.Evaluate(dry, b) })
+			must(m.Evaluate(dry, blank(b)))
 		}
 		if shapes.Generate > 0 {
 			g := m.newGeneration(shapes.Generate)
-			g.extend(dry, make([]int32, shapes.Generate))
+			must(g.extend(dry, make([]int32, shapes.Generate)))
 			g.close()
 		}
 	}
@@ -39,10 +39,14 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	walk()
 }
 
-// walk gives a batch of b's boundaries, whose ids are any, to a step.
-func (m *Model) walk(b *Batch, step func(*Batch) error) {
-	blank := &Batch{IDs: make([]int32, b.Tokens()), Labels: make([]int32, b.Tokens()), Starts: b.Starts}
-	if err := step(blank); err != nil {
+// blank is a batch of b's boundaries whose ids are any.
+func blank(b *Batch) *Batch {
+	return &Batch{IDs: make([]int32, b.Tokens()), Labels: make([]int32, b.Tokens()), Starts: b.Starts}
+}
+
+// must holds that a walk over blank batches has nothing that could be wrong.
+func must(err error) {
+	if err != nil {
 		panic("nn: a walk on a device that computes nothing failed: " + err.Error())
 	}
 }

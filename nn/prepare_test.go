@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,7 +48,7 @@ func TestPlanLargeModels(t *testing.T) {
 			m.Prepare(profile, Shapes{Train: []*Batch{oneSequence(512)}})
 			plan := mem.Plan()
 			for _, category := range bindings.Categories {
-				t.Log(fmt.Sprintf("%-14s %14d", category, plan[category]))
+				t.Logf("%-14s %14d", category, plan[category])
 			}
 			require.LessOrEqual(t, plan.Total(), c.most)
 		})

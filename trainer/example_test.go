@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,12 +16,22 @@ import (
 
 // Load a base in 4 bits, put adapters on it, train them.
 func Example() {
-	dir := exampleFolder()
+	if err := tune(); err != nil {
+		fmt.Println(err)
+	}
+	// Output: 8 [q_proj v_proj]
+}
+
+func tune() error {
+	dir, err := exampleFolder()
+	if err != nil {
+		return err
+	}
 	defer os.RemoveAll(dir)
 
 	model, err := trainer.OpenModel(dir)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer model.Close()
 	model.LoadIn4Bit()
@@ -30,11 +39,11 @@ func Example() {
 
 	set, err := dataset.Load([]string{filepath.Join(dir, "train.jsonl")}, nil, dataset.DefaultOptions(), nil)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	device, err := cpu.New(cpu.Options{})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 
 	args := trainer.DefaultArgs()
@@ -44,28 +53,31 @@ func Example() {
 
 	t, err := trainer.New(trainer.Run{Model: model, Args: args, TrainSet: set.Examples, Device: device})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	if err := t.Train(context.Background()); err != nil {
-		log.Fatal(err)
+		return err
 	}
 	adapter, err := lora.ReadConfig(args.OutputDir)
-	fmt.Println(adapter.R, adapter.Targets.Names, err)
-	// Output: 8 [q_proj v_proj] <nil>
+	if err != nil {
+		return err
+	}
+	fmt.Println(adapter.R, adapter.Targets.Names)
+	return nil
 }
 
 // exampleFolder is a tiny model and records of token ids.
-func exampleFolder() string {
+func exampleFolder() (string, error) {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
-		log.Fatal(err)
+		return "", err
 	}
 	if err := trainer.WriteTinyModel(dir); err != nil {
-		log.Fatal(err)
+		return "", err
 	}
 	f, err := os.Create(filepath.Join(dir, "train.jsonl"))
 	if err != nil {
-		log.Fatal(err)
+		return "", err
 	}
 	defer f.Close()
 	random := rand.New(rand.NewPCG(1, 1))
@@ -75,8 +87,8 @@ func exampleFolder() string {
 			ids[i] = random.IntN(90)
 		}
 		if err := json.NewEncoder(f).Encode(map[string][]int{"input_ids": ids}); err != nil {
-			log.Fatal(err)
+			return "", err
 		}
 	}
-	return dir
+	return dir, nil
 }

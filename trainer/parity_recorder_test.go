@@ -41,7 +41,7 @@ func (r *recorder) Project(op *bindings.Project) {
 
 func (r *recorder) read(x bindings.Tensor) []float32 {
 	raw := make([]byte, x.Bytes())
-	if err := r.Device.Read(raw, x); err != nil {
+	if err := r.Read(raw, x); err != nil {
 		r.err = err
 	}
 	return floatsOf(raw)

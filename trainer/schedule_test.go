@@ -23,8 +23,14 @@ func TestWarmup(t *testing.T) {
 		steps, ratio float64
 		want         int
 	}{
-		{0, 0, 0}, {1, 0, 1}, {7, 0, 7}, {7.9, 0, 7},
-		{0.1, 0, 11}, {0.03, 0, 4}, {0, 0.03, 4}, {0, 0.1, 11},
+		{0, 0, 0},
+		{1, 0, 1},
+		{7, 0, 7},
+		{7.9, 0, 7},
+		{0.1, 0, 11},
+		{0.03, 0, 4},
+		{0, 0.03, 4},
+		{0, 0.1, 11},
 		{5, 0.1, 5}, // warmup_steps decides
 	} {
 		a := Args{WarmupSteps: c.steps, WarmupRatio: c.ratio}

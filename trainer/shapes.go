@@ -1,6 +1,8 @@
 package trainer
 
 import (
+	"slices"
+
 	"qlora/nn"
 	"qlora/trainer/dataset"
 )
@@ -71,21 +73,14 @@ func (f *front) add(lengths []int, indices []int) {
 		e.tokens += lengths[i]
 		e.longest = max(e.longest, lengths[i])
 	}
-	for _, o := range *f {
-		if e.within(o) {
-			return
-		}
+	if slices.ContainsFunc(*f, e.within) {
+		return
 	}
 	for _, i := range indices {
 		e.lengths = append(e.lengths, lengths[i])
 	}
-	kept := (*f)[:0]
-	for _, o := range *f {
-		if !o.within(e) {
-			kept = append(kept, o)
-		}
-	}
-	*f = append(kept, e)
+	*f = slices.DeleteFunc(*f, func(o extent) bool { return o.within(e) })
+	*f = append(*f, e)
 }
 
 func (f front) batches() []*nn.Batch {

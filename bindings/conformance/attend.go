@@ -53,11 +53,13 @@ func attendRow(f *fixture, c attendCase) {
 	lse := f.output("LSE", bindings.F32, tokens, c.heads)
 	dq := f.output("DQ", f.act, tokens, width)
 	dk, dv := f.output("DK", f.act, keys, kvWidth), f.output("DV", f.act, keys, kvWidth)
-	op := &bindings.Attend{Q: q.Tensor, K: k.Tensor, V: v.Tensor, O: o.Tensor, LSE: lse.Tensor,
+	op := &bindings.Attend{
+		Q: q.Tensor, K: k.Tensor, V: v.Tensor, O: o.Tensor, LSE: lse.Tensor,
 		Queries: bindings.Sequences{Starts: q0, Device: f.ints("Queries", q0).Tensor},
 		Keys:    bindings.Sequences{Starts: k0, Device: f.ints("Keys", k0).Tensor},
 		Heads:   c.heads, KVHeads: c.kvHeads, HeadDim: c.dim, Scale: float32(scale), Window: c.window,
-		DO: do.Tensor, DQ: dq.Tensor, DK: dk.Tensor, DV: dv.Tensor}
+		DO: do.Tensor, DQ: dq.Tensor, DK: dk.Tensor, DV: dv.Tensor,
+	}
 	var overwritten []*operand
 	if c.alias {
 		op.DQ, dq = do.Tensor, do
@@ -90,8 +92,10 @@ func attendRow(f *fixture, c attendCase) {
 					axpy(row, 1, x[j])
 				}
 			}
-			a := attention{Q: at(q.values, q0, width, h), K: at(k.values, k0, kvWidth, kv), V: at(v.values, k0, kvWidth, kv),
-				Scale: scale, Window: c.window}
+			a := attention{
+				Q: at(q.values, q0, width, h), K: at(k.values, k0, kvWidth, kv), V: at(v.values, k0, kvWidth, kv),
+				Scale: scale, Window: c.window,
+			}
 			out, sums := a.forward()
 			put(wantO, q0, width, h, out)
 			for j, l := range sums {

@@ -92,8 +92,10 @@ func (s *suite) row(t *testing.T, name string, run func(*fixture)) {
 				t.Logf("seed %#x", seed)
 			}
 		})
-		f := &fixture{t: t, dev: s.dev, tol: s.tol, act: s.dev.Info().Activation,
-			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1))}
+		f := &fixture{
+			t: t, dev: s.dev, tol: s.tol, act: s.dev.Info().Activation,
+			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1)),
+		}
 		run(f)
 	})
 }

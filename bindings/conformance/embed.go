@@ -24,8 +24,10 @@ func runEmbed(t *testing.T, s *suite) {
 				y := f.output("Y", f.act, c.tokens, c.hidden)
 				dy := f.input("DY", f.act, c.tokens, c.hidden, 1)
 				dtable := f.input("DTable", bindings.F32, c.vocabulary, c.hidden, 1)
-				op := &bindings.Embed{IDs: ids.Tensor, Table: table.Tensor, Y: y.Tensor,
-					DY: dy.Tensor, DTable: dtable.Tensor, Pad: int32(c.pad)}
+				op := &bindings.Embed{
+					IDs: ids.Tensor, Table: table.Tensor, Y: y.Tensor,
+					DY: dy.Tensor, DTable: dtable.Tensor, Pad: int32(c.pad),
+				}
 				f.run([]any{op}, func() { f.dev.Embed(op); f.dev.EmbedBackward(op) }, dtable)
 
 				want := make([]float64, 0, y.Len())

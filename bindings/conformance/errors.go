@@ -37,8 +37,10 @@ func runErrors(t *testing.T, s *suite) {
 		{"attention of uneven heads", []string{"attend", "heads"}, func(f *fixture, x, y *operand) func() {
 			seq := bindings.Sequences{Starts: []int32{0, 4}, Device: f.ints("Starts", []int32{0, 4}).Tensor}
 			return func() {
-				f.dev.Attend(&bindings.Attend{Q: x.Tensor, K: x.Tensor, V: x.Tensor, O: y.Tensor, Queries: seq, Keys: seq,
-					Heads: 4, KVHeads: 3, HeadDim: 2, Scale: 1})
+				f.dev.Attend(&bindings.Attend{
+					Q: x.Tensor, K: x.Tensor, V: x.Tensor, O: y.Tensor, Queries: seq, Keys: seq,
+					Heads: 4, KVHeads: 3, HeadDim: 2, Scale: 1,
+				})
 			}
 		}},
 		{"copy of another shape", []string{"copy"}, func(f *fixture, x, y *operand) func() {

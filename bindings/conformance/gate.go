@@ -13,7 +13,11 @@ func runGate(t *testing.T, s *suite) {
 		alias      string
 	}{
 		{1, 5, "ends"},
-		{1, 1, ""}, {7, 67, ""}, {7, 67, "DG on G, DU on U"}, {131, 129, "DG on DY"}, {33, 1536, "DG on G, DU on U"},
+		{1, 1, ""},
+		{7, 67, ""},
+		{7, 67, "DG on G, DU on U"},
+		{131, 129, "DG on DY"},
+		{33, 1536, "DG on G, DU on U"},
 	} {
 		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) {
 			g, u := f.input("G", f.act, c.rows, c.cols, 4), f.input("U", f.act, c.rows, c.cols, 1)

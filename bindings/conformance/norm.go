@@ -35,8 +35,10 @@ func normRow(f *fixture, rows, cols int, dtype bindings.DType, accumulate, alias
 		dx = f.input("DX accumulated", f.act, rows, cols, 1)
 	}
 	inPlace := f.given("X and Y", f.act, rows, cols, x.values)
-	op := &bindings.Norm{X: x.Tensor, Weight: w.Tensor, Eps: eps, Y: y.Tensor, InvRMS: inv.Tensor,
-		DY: dy.Tensor, DX: dx.Tensor, Accumulate: accumulate, DWeight: dw.Tensor}
+	op := &bindings.Norm{
+		X: x.Tensor, Weight: w.Tensor, Eps: eps, Y: y.Tensor, InvRMS: inv.Tensor,
+		DY: dy.Tensor, DX: dx.Tensor, Accumulate: accumulate, DWeight: dw.Tensor,
+	}
 	overwritten := []*operand{dx, dw, inPlace}
 	base := append([]float64(nil), dx.values...)
 	if !accumulate {

@@ -50,8 +50,10 @@ func runProject(t *testing.T, s *suite) {
 func projectRow(f *fixture, c projectCase, h holding) {
 	x := f.input("X", f.act, c.tokens, c.in, 1)
 	xs := mat.NewDense(c.tokens, c.in, x.values)
-	op := &bindings.Project{X: x.Tensor, Accumulate: c.accumulate,
-		Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3}}
+	op := &bindings.Project{
+		X: x.Tensor, Accumulate: c.accumulate,
+		Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3},
+	}
 	type part struct {
 		ref                                linear
 		y, residual, low, dy, da, db, w, b *operand

@@ -29,8 +29,10 @@ func runRotate(t *testing.T, s *suite) {
 			}
 			x := f.input("X", f.act, c.tokens, c.heads*c.dim, 1)
 			co, si := f.given("Cos", bindings.F32, positions, half, cos), f.given("Sin", bindings.F32, positions, half, sin)
-			op := &bindings.Rotate{X: x.Tensor, Heads: c.heads, HeadDim: c.dim, Positions: f.ints("Positions", at).Tensor,
-				Cos: co.Tensor, Sin: si.Tensor, Inverse: c.inverse}
+			op := &bindings.Rotate{
+				X: x.Tensor, Heads: c.heads, HeadDim: c.dim, Positions: f.ints("Positions", at).Tensor,
+				Cos: co.Tensor, Sin: si.Tensor, Inverse: c.inverse,
+			}
 			f.run([]any{op}, func() { f.dev.Rotate(op) }, x)
 
 			want := append([]float64(nil), x.values...)

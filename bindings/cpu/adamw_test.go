@@ -43,8 +43,10 @@ func TestAdamWMatchesTorch(t *testing.T) {
 			before := slices.Clone(f32(w))
 			fill(g, step.Grad)
 			f32(clip)[1] = math.Float32frombits(step.Clip)
-			d.AdamW(&bindings.AdamW{Params: []bindings.Param{{Name: "w", Value: w, Master: w, Grad: g, M: m, V: v, Decay: c.Decay != 0}},
-				LR: c.LR, Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, WeightDecay: c.Decay, Step: j + 1, Clip: clip})
+			d.AdamW(&bindings.AdamW{
+				Params: []bindings.Param{{Name: "w", Value: w, Master: w, Grad: g, M: m, V: v, Decay: c.Decay != 0}},
+				LR:     c.LR, Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, WeightDecay: c.Decay, Step: j + 1, Clip: clip,
+			})
 			require.NoError(t, d.Sync())
 			for k, want := range step.M {
 				if got := f32(m)[k]; got != math.Float32frombits(want) {

@@ -80,16 +80,20 @@ func BenchmarkSgemm(b *testing.B) {
 
 func benchProject(rank int, dropout float32) func(a *bindings.Arena) any {
 	return func(a *bindings.Arena) any {
-		l := &bindings.Linear{Name: "up_proj", Weight: bindings.Weight{Out: benchWide, In: benchHidden,
-			Quantized: bindings.NewQuantized(a, benchWide, benchHidden, nf4.NF4, 64, true)}}
+		l := &bindings.Linear{Name: "up_proj", Weight: bindings.Weight{
+			Out: benchWide, In: benchHidden,
+			Quantized: bindings.NewQuantized(a, benchWide, benchHidden, nf4.NF4, 64, true),
+		}}
 		p := bindings.Part{Linear: l, Y: a.New(bindings.F32, benchTokens, benchWide), DY: a.New(bindings.F32, benchTokens, benchWide)}
 		if rank > 0 {
 			l.Adapter = &bindings.Adapter{A: a.New(bindings.F32, rank, benchHidden), B: a.New(bindings.F32, benchWide, rank), Scale: 2, Dropout: dropout}
 			p.Low = a.New(bindings.F32, benchTokens, rank)
 			p.DA, p.DB = a.New(bindings.F32, rank, benchHidden), a.New(bindings.F32, benchWide, rank)
 		}
-		return &bindings.Project{X: a.New(bindings.F32, benchTokens, benchHidden), DX: a.New(bindings.F32, benchTokens, benchHidden),
-			Parts: []bindings.Part{p}, Random: bindings.Random{Train: true}}
+		return &bindings.Project{
+			X: a.New(bindings.F32, benchTokens, benchHidden), DX: a.New(bindings.F32, benchTokens, benchHidden),
+			Parts: []bindings.Part{p}, Random: bindings.Random{Train: true},
+		}
 	}
 }
 
@@ -114,8 +118,10 @@ func benchAttend(a *bindings.Arena) any {
 	width, kv := 9*64, 3*64
 	f := func(cols int) bindings.Tensor { return a.New(bindings.F32, benchTokens, cols) }
 	s := bindings.Sequences{Starts: []int32{0, benchTokens}}
-	return &bindings.Attend{Q: f(width), K: f(kv), V: f(kv), O: f(width), LSE: f(9), Queries: s, Keys: s, Heads: 9, KVHeads: 3, HeadDim: 64,
-		Scale: 0.125, DO: f(width), DQ: f(width), DK: f(kv), DV: f(kv)}
+	return &bindings.Attend{
+		Q: f(width), K: f(kv), V: f(kv), O: f(width), LSE: f(9), Queries: s, Keys: s, Heads: 9, KVHeads: 3, HeadDim: 64,
+		Scale: 0.125, DO: f(width), DQ: f(width), DK: f(kv), DV: f(kv),
+	}
 }
 
 // BenchmarkAttend counts the products of the scores that are not masked: half.
@@ -132,10 +138,14 @@ func BenchmarkAttend(b *testing.B) {
 func BenchmarkHeadLoss(b *testing.B) {
 	const tokens = 256
 	benchmark(b, 2*2.0*tokens*benchHidden*benchVocabulary, func(a *bindings.Arena) any {
-		l := &bindings.Linear{Name: "lm_head", Weight: bindings.Weight{Out: benchVocabulary, In: benchHidden,
-			Dense: a.New(bindings.BF16, benchVocabulary, benchHidden)}}
-		return &bindings.HeadLoss{X: a.New(bindings.F32, tokens, benchHidden), Linear: l, Labels: a.New(bindings.I32, 1, tokens), Scale: 1,
-			Stats: a.New(bindings.F32, 1, 3), DX: a.New(bindings.F32, tokens, benchHidden)}
+		l := &bindings.Linear{Name: "lm_head", Weight: bindings.Weight{
+			Out: benchVocabulary, In: benchHidden,
+			Dense: a.New(bindings.BF16, benchVocabulary, benchHidden),
+		}}
+		return &bindings.HeadLoss{
+			X: a.New(bindings.F32, tokens, benchHidden), Linear: l, Labels: a.New(bindings.I32, 1, tokens), Scale: 1,
+			Stats: a.New(bindings.F32, 1, 3), DX: a.New(bindings.F32, tokens, benchHidden),
+		}
 	}, func(d *Device, op any) { d.HeadLoss(op.(*bindings.HeadLoss)) })
 }
 

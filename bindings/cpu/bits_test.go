@@ -72,16 +72,24 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	stats, clip := tensor(1, 3), tensor(1, 2)
 	table, dtable := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
 	m1, v1 := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
-	l := &bindings.Linear{Name: "l", Weight: bindings.Weight{Out: out, In: hidden,
-		Quantized: bindings.NewQuantized(m.Arena(bindings.Weights4Bit), out, hidden, nf4.NF4, 64, true)}, Bias: bias,
-		Adapter: &bindings.Adapter{A: la, B: lb, Scale: 2, Dropout: 0.1, Stream: 3}}
+	l := &bindings.Linear{
+		Name: "l", Weight: bindings.Weight{
+			Out: out, In: hidden,
+			Quantized: bindings.NewQuantized(m.Arena(bindings.Weights4Bit), out, hidden, nf4.NF4, 64, true),
+		}, Bias: bias,
+		Adapter: &bindings.Adapter{A: la, B: lb, Scale: 2, Dropout: 0.1, Stream: 3},
+	}
 	head := &bindings.Linear{Name: "head", Weight: bindings.Weight{Out: vocabulary, In: hidden, Dense: table}}
 	seq := bindings.Sequences{Starts: []int32{0, 290, 301, tokens}}
 
-	project := &bindings.Project{X: x, DX: dx, Random: bindings.Random{Train: true, Seed: 5},
-		Parts: []bindings.Part{{Linear: l, Y: y, Low: low, DY: dy, DA: da, DB: db, DWeight: dw, DBias: dbias}}}
-	attend := &bindings.Attend{Q: q, K: k, V: v, O: o, LSE: lse, Queries: seq, Keys: seq, Heads: heads, KVHeads: 1, HeadDim: dim,
-		Scale: 0.2, DO: x, DQ: dq, DK: dk, DV: dv}
+	project := &bindings.Project{
+		X: x, DX: dx, Random: bindings.Random{Train: true, Seed: 5},
+		Parts: []bindings.Part{{Linear: l, Y: y, Low: low, DY: dy, DA: da, DB: db, DWeight: dw, DBias: dbias}},
+	}
+	attend := &bindings.Attend{
+		Q: q, K: k, V: v, O: o, LSE: lse, Queries: seq, Keys: seq, Heads: heads, KVHeads: 1, HeadDim: dim,
+		Scale: 0.2, DO: x, DQ: dq, DK: dk, DV: dv,
+	}
 	rms := &bindings.Norm{X: x, Weight: norm, Eps: 1e-5, Y: o, InvRMS: inv, DY: dq, DX: dx, Accumulate: true, DWeight: dnorm}
 	gate := &bindings.Gate{G: g, U: y, Y: dy, DY: dy, DG: dg, DU: du}
 	gateForward := &bindings.Gate{G: g, U: y, Y: dy}

@@ -31,9 +31,12 @@ func benchLayer(b *testing.B, dropout float32) {
 	part := func(out, in int) bindings.Part {
 		flops += 2 * tokens * (2*float64(out)*float64(in) + 3*rank*float64(out+in))
 		return bindings.Part{
-			Linear: &bindings.Linear{Name: "l", Weight: bindings.Weight{Out: out, In: in, Quantized: bindings.NewQuantized(a, out, in, nf4.NF4, 64, true)},
-				Adapter: &bindings.Adapter{A: f(rank, in), B: f(out, rank), Scale: 2, Dropout: dropout}},
-			Y: f(tokens, out), DY: f(tokens, out), Low: f(tokens, rank), DA: f(rank, in), DB: f(out, rank)}
+			Linear: &bindings.Linear{
+				Name: "l", Weight: bindings.Weight{Out: out, In: in, Quantized: bindings.NewQuantized(a, out, in, nf4.NF4, 64, true)},
+				Adapter: &bindings.Adapter{A: f(rank, in), B: f(out, rank), Scale: 2, Dropout: dropout},
+			},
+			Y: f(tokens, out), DY: f(tokens, out), Low: f(tokens, rank), DA: f(rank, in), DB: f(out, rank),
+		}
 	}
 	x, dx := f(tokens, hidden), f(tokens, hidden)
 	random := bindings.Random{Train: true, Seed: 1}
@@ -43,8 +46,10 @@ func benchLayer(b *testing.B, dropout float32) {
 	down := &bindings.Project{X: f(tokens, wide), DX: f(tokens, wide), Random: random, Parts: []bindings.Part{part(hidden, wide)}}
 	starts := []int32{0, 256, 512, 768, 1024}
 	seq := bindings.Sequences{Starts: starts}
-	attend := &bindings.Attend{Q: qkv.Parts[0].Y, K: qkv.Parts[1].Y, V: qkv.Parts[2].Y, O: o.X, LSE: f(tokens, 9), Queries: seq, Keys: seq,
-		Heads: 9, KVHeads: 3, HeadDim: dim, Scale: 0.125, DO: o.DX, DQ: qkv.Parts[0].DY, DK: qkv.Parts[1].DY, DV: qkv.Parts[2].DY}
+	attend := &bindings.Attend{
+		Q: qkv.Parts[0].Y, K: qkv.Parts[1].Y, V: qkv.Parts[2].Y, O: o.X, LSE: f(tokens, 9), Queries: seq, Keys: seq,
+		Heads: 9, KVHeads: 3, HeadDim: dim, Scale: 0.125, DO: o.DX, DQ: qkv.Parts[0].DY, DK: qkv.Parts[1].DY, DV: qkv.Parts[2].DY,
+	}
 	flops += 7 * 2 * 9 * dim * 4 * 256 * 256 / 2
 	norm := &bindings.Norm{X: f(tokens, hidden), Weight: a.New(bindings.BF16, 1, hidden), Eps: 1e-5, Y: x, InvRMS: f(1, tokens), DY: dx, DX: f(tokens, hidden)}
 	gate := &bindings.Gate{G: up.Parts[0].Y, U: up.Parts[1].Y, Y: down.X, DY: down.DX, DG: up.Parts[0].DY, DU: up.Parts[1].DY}

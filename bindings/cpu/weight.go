@@ -119,8 +119,10 @@ func newScales(q *bindings.Quantized) scales {
 	if !q.Double() {
 		return scales{absmax: f32(q.Absmax)}
 	}
-	return scales{codes: elements[uint8](q.AbsmaxCodes), nested: f32(q.NestedAbsmax), size: q.NestedBlockSize,
-		values: f32(q.Map), offset: f32(q.Offset)[0]}
+	return scales{
+		codes: elements[uint8](q.AbsmaxCodes), nested: f32(q.NestedAbsmax), size: q.NestedBlockSize,
+		values: f32(q.Map), offset: f32(q.Offset)[0],
+	}
 }
 
 // at is the scale of a block. The product is rounded before the sum, as

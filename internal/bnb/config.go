@@ -19,25 +19,25 @@ type QuantizationConfig struct {
 
 // configJSON has the keys as transformers writes them, sorted.
 type configJSON struct {
-	AlsoIn4Bit   bool     `json:"_load_in_4bit"`
-	AlsoIn8Bit   bool     `json:"_load_in_8bit"`
-	ComputeDType string   `json:"bnb_4bit_compute_dtype"`
-	Storage      string   `json:"bnb_4bit_quant_storage"`
-	QuantType    string   `json:"bnb_4bit_quant_type"`
-	DoubleQuant  bool     `json:"bnb_4bit_use_double_quant"`
-	CPUOffload   bool     `json:"llm_int8_enable_fp32_cpu_offload"`
-	HasFP16      bool     `json:"llm_int8_has_fp16_weight"`
-	SkipModules  []string `json:"llm_int8_skip_modules"`
-	Threshold    float64  `json:"llm_int8_threshold"`
-	In4Bit       bool     `json:"load_in_4bit"`
-	In8Bit       bool     `json:"load_in_8bit"`
-	Method       string   `json:"quant_method"`
+	AlsoIn4Bit   bool        `json:"_load_in_4bit"`
+	AlsoIn8Bit   bool        `json:"_load_in_8bit"`
+	ComputeDType string      `json:"bnb_4bit_compute_dtype"`
+	Storage      string      `json:"bnb_4bit_quant_storage"`
+	QuantType    string      `json:"bnb_4bit_quant_type"`
+	DoubleQuant  bool        `json:"bnb_4bit_use_double_quant"`
+	CPUOffload   bool        `json:"llm_int8_enable_fp32_cpu_offload"`
+	HasFP16      bool        `json:"llm_int8_has_fp16_weight"`
+	SkipModules  []string    `json:"llm_int8_skip_modules"`
+	Threshold    json.Number `json:"llm_int8_threshold"` // its text: transformers refuses 6 for 6.0
+	In4Bit       bool        `json:"load_in_4bit"`
+	In8Bit       bool        `json:"load_in_8bit"`
+	Method       string      `json:"quant_method"`
 }
 
 // defaults are BitsAndBytesConfig's, for keys that are missing.
 func defaults() configJSON {
 	return configJSON{
-		ComputeDType: "float32", Storage: "uint8", QuantType: "fp4", Threshold: 6, Method: "bitsandbytes",
+		ComputeDType: "float32", Storage: "uint8", QuantType: "fp4", Threshold: "6.0", Method: "bitsandbytes",
 	}
 }
 

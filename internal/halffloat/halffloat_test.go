@@ -67,7 +67,7 @@ func TestNarrowRoundsToNearestEven(t *testing.T) {
 	for _, f := range formats {
 		t.Run(f.name, func(t *testing.T) {
 			infinity := f.narrow(float32(math.Inf(1)))
-			for h := uint16(0); h < infinity; h++ {
+			for h := range infinity {
 				low := f.value(h)
 				high := f.value(h + 1)
 				if h+1 == infinity { // what the next value would be, did it exist

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // bpe merges neighbouring tokens, the pair that stands first in the file's
@@ -50,9 +51,7 @@ func newBPE(m *modelFile) (model, map[string]int32, error) {
 	}
 	// Added tokens join a map of their own: a word must not become one.
 	all := make(map[string]int32, len(ids))
-	for name, id := range ids {
-		all[name] = id
-	}
+	maps.Copy(all, ids)
 	return b, all, nil
 }
 

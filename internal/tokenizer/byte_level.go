@@ -18,7 +18,7 @@ func makeAlphabet() (spelled [256]string, back map[rune]byte) {
 	next := rune(0x100)
 	for b := range 256 {
 		r := rune(b)
-		if !(r >= '!' && r <= '~' || r >= 0xa1 && r <= 0xac || r >= 0xae) {
+		if (r < '!' || r > '~') && (r < 0xa1 || r > 0xac) && r < 0xae {
 			r = next
 			next++
 		}

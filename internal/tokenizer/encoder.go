@@ -1,6 +1,9 @@
 package tokenizer
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Limits of the word cache: words and bytes of a word.
 const (
@@ -68,7 +71,7 @@ func (e *Encoder) EncodeOffsets(text string, addSpecial bool) (ids []int32, span
 	})
 	if addSpecial {
 		post := &e.t.post
-		ids = append(append(post.prefix[:len(post.prefix):len(post.prefix)], ids...), post.suffix...)
+		ids = append(append(slices.Clip(post.prefix), ids...), post.suffix...)
 		spans = append(append(make([]Span, len(post.prefix)), spans...), make([]Span, len(post.suffix))...)
 	}
 	return ids, spans

@@ -44,11 +44,13 @@ var errArrayCut = errors.New("the file ends inside of its array; it is cut off")
 // open reads up to the array's beginning.
 func (s *arrayScanner) open() error {
 	if mark, _ := s.from.Peek(len(utf8Mark)); string(mark) == utf8Mark {
-		s.from.Discard(len(utf8Mark))
+		if _, err := s.from.Discard(len(utf8Mark)); err != nil {
+			return err
+		}
 	}
 	c, err := s.skip()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return errors.New("the file is empty; it must hold an array of records, [{…}, …]")
 	case err != nil:
 		return err
@@ -70,7 +72,7 @@ func (s *arrayScanner) next(first bool) (bool, error) {
 	}
 	if c == ']' {
 		switch c, err := s.skip(); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return false, nil
 		case err != nil:
 			return false, err
@@ -151,7 +153,7 @@ func (s *arrayScanner) read() (byte, error) {
 }
 
 func cutOff(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return errArrayCut
 	}
 	return err

@@ -22,7 +22,7 @@ func linesUpTo(from io.Reader, most int) iter.Seq2[record, error] {
 		for number := 1; ; number++ {
 			line, err := readLine(lines, buffer[:0], most)
 			buffer = line
-			if err != nil && err != io.EOF {
+			if err != nil && !errors.Is(err, io.EOF) {
 				yield(record{line: number}, err)
 				return
 			}
@@ -37,7 +37,7 @@ func linesUpTo(from io.Reader, most int) iter.Seq2[record, error] {
 			if len(line) > 0 && !yield(record{line: number, json: slices.Clone(line)}, nil) {
 				return
 			}
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 		}
@@ -54,7 +54,7 @@ func readLine(from *bufio.Reader, buffer []byte, most int) ([]byte, error) {
 			return buffer, fmt.Errorf("the line is longer than %d bytes; cut the record into several", most)
 		}
 		buffer = append(buffer, part...)
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return buffer, err
 		}
 	}

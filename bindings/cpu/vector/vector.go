@@ -95,8 +95,10 @@ type Dropout struct {
 // NewDropout draws for one layer and step, dropping with probability p in [0, 1).
 func NewDropout(seed uint64, stream, step uint32, p float32) Dropout {
 	d := philox.NewDropout(seed, stream, step, p)
-	return Dropout{key: philox.Key(seed), stream: stream, step: step,
-		threshold: uint32(math.Round(65536 * float64(p))), scale: d.Scale}
+	return Dropout{
+		key: philox.Key(seed), stream: stream, step: step,
+		threshold: uint32(math.Round(65536 * float64(p))), scale: d.Scale,
+	}
 }
 
 // Factors writes what dropout multiplies each element of a row by: 0 or Scale.

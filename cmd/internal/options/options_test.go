@@ -252,7 +252,7 @@ func TestHiddenOptionsAreUnderstood(t *testing.T) {
 func TestNearest(t *testing.T) {
 	names := []string{"lora_r", "lora_alpha", "learning_rate", "model", "max_length"}
 	for wrong, want := range map[string]string{
-		"lora_rank": "lora_r", "lr": "", "modle": "model", "max_len": "max_length", "learn_rate": "learning_rate", "zzz": "",
+		"lora_rank": "lora_r", "lr": "", "modal": "model", "max_len": "max_length", "learn_rate": "learning_rate", "zzz": "",
 	} {
 		assert.Equal(t, want, Nearest(wrong, names), wrong)
 	}

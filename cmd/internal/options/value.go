@@ -14,7 +14,7 @@ var listType = reflect.TypeFor[[]string]()
 
 // setText sets v, a field of a type that kindOf knows, from text.
 func setText(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	switch v.Kind() {
@@ -65,7 +65,7 @@ func notNumber(text, wanted string, err error) error {
 
 // textOf is what setText would read back; a nil pointer is "".
 func textOf(v reflect.Value) string {
-	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 		if v.Kind() == reflect.Pointer && v.IsNil() {
 			return ""
 		}
