@@ -25,7 +25,7 @@ type dataOptions struct {
 	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json, in 16, 32 or (bitsandbytes) 4 bits"`
 	Dataset []string `option:"dataset" help:"files of records to train on: .jsonl, .json or .txt; may be given more than once"`
 	Eval    []string `option:"eval_dataset" help:"files of records to evaluate"`
-	Packing bool     `option:"packing" help:"accepted for its name: a micro-batch is packed here always, there is no padding"`
+	Packing bool     `option:"packing" help:"fill sequences with several records; not to be had yet, and no micro-batch has padding without it"`
 	Records dataset.Options
 }
 
@@ -74,6 +74,9 @@ func (o *tuneOptions) model(planning bool) (*trainer.Model, error) {
 
 // load reads the records of the files, and says what became of them.
 func (o *tuneOptions) load(c *call, paths []string, tok *tokenizer.Tokenizer) (*dataset.Set, error) {
+	if o.data.Packing {
+		return nil, exit.Wrongf("--packing cannot be used yet; leave it out: a micro-batch has no padding without it either")
+	}
 	set, err := dataset.Load(paths, tok, o.data.Records, nil)
 	if err != nil {
 		return nil, exit.AsWrong(err)
