@@ -1,6 +1,9 @@
 package nf4
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // NestedBlockSize is the block size that bitsandbytes quantizes absmax with.
 const NestedBlockSize = 256
@@ -14,9 +17,9 @@ type Nested struct {
 	BlockSize int
 }
 
-// Nest quantizes the absmax of a whole tensor as bitsandbytes does on CUDA, where
-// the nearest value of the map is searched for. On the CPU bitsandbytes 0.50 looks
-// it up in a table of 65,536 steps, and about one code in 300 is the neighbour's.
+// Nest quantizes the absmax of a whole tensor as bitsandbytes 0.50 does on the
+// CPU, code for code. On CUDA it searches for the nearest value of the map, and
+// about one code in 300 is the neighbour's.
 func Nest(absmax []float32) Nested {
 	n := Nested{
 		Codes:     make([]byte, len(absmax)),
@@ -25,6 +28,7 @@ func Nest(absmax []float32) Nested {
 		Offset:    mean(absmax),
 		BlockSize: NestedBlockSize,
 	}
+	midpoints := midpointsOf(&n.Map)
 	for b := range n.Absmax {
 		start := b * n.BlockSize
 		block := absmax[start:min(start+n.BlockSize, len(absmax))]
@@ -33,9 +37,12 @@ func Nest(absmax []float32) Nested {
 			most = max(most, float32(math.Abs(float64(x-n.Offset))))
 		}
 		n.Absmax[b] = most
-		inverse := 1 / most // infinite where all are the mean; their code means nothing
+		if most == 0 {
+			continue // all are the mean: the codes, 0, mean nothing
+		}
+		inverse := 1 / most
 		for i, x := range block {
-			n.Codes[start+i] = nearest(&n.Map, (x-n.Offset)*inverse)
+			n.Codes[start+i] = stepCode(midpoints, (x-n.Offset)*inverse)
 		}
 	}
 	return n
@@ -52,27 +59,27 @@ func (n *Nested) Expand(dst []float32) {
 	}
 }
 
-// nearest is the code of the value of the sorted map that is nearest to x. It is
-// bitsandbytes' dQuantize, step by step, for its choice between two that are
-// equally near.
-func nearest(values *[256]float32, x float32) byte {
-	pivot, low, high := 127, 0, 255
-	for step := 64; step > 0; step /= 2 {
-		if x > values[pivot] {
-			low = pivot
-			pivot += step
-		} else {
-			high = pivot
-			pivot -= step
-		}
+// steps is how many values in [-1, 1] bitsandbytes' CPU back end tells apart when
+// it looks a code up (csrc/cpu_ops.cpp, build_quantize_lut).
+const steps = 65536
+
+// midpointsOf are the borders between the values of a sorted map.
+func midpointsOf(values *[256]float32) []float32 {
+	midpoints := make([]float32, len(values)-1)
+	for i := range midpoints {
+		midpoints[i] = 0.5 * (values[i] + values[i+1])
 	}
-	value := values[pivot]
-	if x > value {
-		if x > (values[high]+value)*0.5 {
-			return byte(high)
-		}
-	} else if x < (values[low]+value)*0.5 {
-		return byte(low)
+	return midpoints
+}
+
+// stepCode is the code of the step that x in [-1, 1] is nearest to. NaN has code
+// 0. The step's number is rounded once: the compiler of bitsandbytes fuses it.
+func stepCode(midpoints []float32, x float32) byte {
+	if x != x {
+		return 0
 	}
-	return byte(pivot)
+	half := (min(max(x, -1), 1) + 1) * 0.5
+	step := int(float32(float64(half)*(steps-1) + 0.5))
+	code, _ := slices.BinarySearch(midpoints, -1+float32(2*step)/(steps-1))
+	return byte(code)
 }

@@ -93,14 +93,9 @@ def nested(blocks, seed):
     codes, state = bnb.quantize_blockwise(absmax - offset, blocksize=256)
     expanded = bnb.dequantize_blockwise(codes, state)
     expanded += offset
-    # bitsandbytes' CPU search is a table lookup and now and then one off; this is the nearest.
-    inverse = (1 / state.absmax).repeat_interleave(256)[:blocks]
-    scaled = ((absmax - offset) * inverse).double()
-    exact = (scaled[:, None] - state.code.double()[None, :]).abs().argmin(dim=1).to(torch.uint8)
-    assert (exact.int() - codes.int()).abs().max() <= 1
     return {
         "blocks": blocks, "seed": seed, "offset": text(offset.numpy()), "absmax": text(state.absmax.numpy()),
-        "codes": text(codes.numpy()), "exact_codes": text(exact.numpy()), "expanded_sha256": digest(expanded.numpy()),
+        "codes": text(codes.numpy()), "expanded_sha256": digest(expanded.numpy()),
     }  # fmt: skip
 
 
