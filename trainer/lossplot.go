@@ -61,8 +61,12 @@ func drawLoss(path string, raw, eval plotter.XYs) error {
 		*f = sans
 		f.Size = size
 	}
-	p.Legend.Top = true
-	p.Add(plotter.NewGrid())
+	p.Legend.Top, p.Legend.XOffs, p.Legend.YOffs = true, -12, -8
+	p.Legend.Padding, p.Legend.ThumbnailWidth = 3, 24
+	p.Title.TextStyle.Font.Size, p.Title.Padding = 15, 8
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{Y: 225}, color.Gray{Y: 225}
+	p.Add(grid)
 	// NRGBA: plot takes colours with alpha unmultiplied.
 	for _, l := range []struct {
 		name  string
@@ -93,6 +97,9 @@ func drawLoss(path string, raw, eval plotter.XYs) error {
 		p.Add(points)
 		p.Legend.Add("evaluation", points)
 	}
+	// A little air above and below, so that no line runs along the frame.
+	air := max((p.Y.Max-p.Y.Min)*0.06, 1e-3)
+	p.Y.Min, p.Y.Max = p.Y.Min-air, p.Y.Max+air
 	picture, err := p.WriterTo(9*vg.Inch, 5*vg.Inch, "png")
 	if err != nil {
 		return err
