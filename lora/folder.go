@@ -23,6 +23,14 @@ const keyPrefix = "base_model.model."
 // Load fills every A and B from a PEFT folder. The file must hold exactly their
 // tensors, in their shapes, in F32, BF16 or F16.
 func (a *Adapters) Load(dev bindings.Device, dir string) error {
+	return a.withFile(dir, func(file *safetensors.File) error { return a.load(dev, file) })
+}
+
+// Check gives the error that Load would give for what the folder holds. It needs
+// no memory and no device.
+func (a *Adapters) Check(dir string) error { return a.withFile(dir, a.check) }
+
+func (a *Adapters) withFile(dir string, use func(*safetensors.File) error) error {
 	path := filepath.Join(dir, WeightsFile)
 	file, err := safetensors.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -34,14 +42,13 @@ func (a *Adapters) Load(dev bindings.Device, dir string) error {
 		return fmt.Errorf("the adapter's tensors: %w", err)
 	}
 	defer file.Close()
-	if err := a.load(dev, file); err != nil {
+	if err := use(file); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
 
-func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
-	// All is checked before the first value is written.
+func (a *Adapters) check(file *safetensors.File) error {
 	known := map[string]bool{}
 	for _, f := range a.factors {
 		known[keyPrefix+f.name] = true
@@ -63,6 +70,14 @@ func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
 		if t.DType != safetensors.F32 && t.DType != safetensors.BF16 && t.DType != safetensors.F16 {
 			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", keyPrefix+f.name, t.DType)
 		}
+	}
+	return nil
+}
+
+// load checks all before it writes the first value.
+func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
+	if err := a.check(file); err != nil {
+		return err
 	}
 	for i := range a.factors {
 		f := &a.factors[i]

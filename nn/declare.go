@@ -39,7 +39,7 @@ func (d *declarer) stored(name string, shape ...int) bindings.DType {
 	if d.base != nil {
 		t, ok := d.base.Tensor(name)
 		if !ok {
-			d.fail("the model folder has no tensor %q, which its config.json implies", name)
+			d.fail("%s has no tensor %q, which config.json implies", d.base.Source(), name)
 			return bindings.F32
 		}
 		if !equalShape(t.Shape, shape) {

@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +40,9 @@ func (m *metrics) Log(r Row) error {
 	return err
 }
 
+// Saved makes the rows up to a checkpoint as lasting as the checkpoint is.
+func (m *metrics) Saved(string, int) error { return m.file.Sync() }
+
 func (m *metrics) Stop(*State, error) error {
 	if m.file == nil {
 		return nil
@@ -63,22 +65,37 @@ func cutMetrics(path string, step int) error {
 		if step == 0 {
 			return nil
 		}
-		lines := bufio.NewReader(old)
-		for {
-			line, err := lines.ReadBytes('\n')
-			if err == io.EOF {
-				return nil // a line without its end was cut off by a kill
-			}
-			if err != nil {
-				return err
-			}
-			var row Row
-			if json.Unmarshal(bytes.TrimSpace(line), &row) != nil || row.Step > step || row.TrainRuntime != nil {
-				continue
-			}
-			if _, err := w.Write(line); err != nil {
-				return err
-			}
-		}
+		return copyRows(w, old, step)
 	})
+}
+
+// maxRowBytes bounds a line of metrics.jsonl; ours are a tenth of it.
+const maxRowBytes = 8 << 10
+
+// copyRows copies the rows to keep. What is no row goes: a line without its end,
+// or zeros, which a kill or a lost disk cache leaves behind.
+func copyRows(w io.Writer, old io.Reader, step int) error {
+	lines := bufio.NewReaderSize(old, maxRowBytes)
+	whole := true // what is read begins a line
+	for {
+		line, err := lines.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			whole = false
+			continue
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var row Row
+		if !whole || json.Unmarshal(line, &row) != nil || row.Step > step || row.TrainRuntime != nil {
+			whole = true
+			continue
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
 }

@@ -3,6 +3,7 @@ package trainer
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"qlora/bindings"
 	"qlora/internal/safetensors"
@@ -36,8 +37,35 @@ func saveOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 	return safetensors.Write(path, entries, map[string]string{"format": "pt"})
 }
 
-// loadOptimizer puts a checkpoint's state back: masters, moments, and the values
-// that the forward pass reads, which are the masters rounded.
+// checkOptimizer says why a checkpoint's state is not that of these parameters.
+func checkOptimizer(params []bindings.Param, path string) error {
+	file, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	known := 0
+	for _, p := range params {
+		for name, t := range optimizerTensors(p) {
+			stored, ok := file.Tensor(name)
+			if !ok {
+				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other --target_modules?", path, name)
+			}
+			if stored.DType != safetensors.F32 || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
+				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains F32 [%d %d]: was it made with another --lora_r?", path, name, stored.DType, stored.Shape, t.Rows, t.Cols)
+			}
+			known++
+		}
+	}
+	if others := len(file.Names()) - known; others > 0 {
+		return fmt.Errorf("%s has %d tensors of parameters that this run does not train: was it made with other --target_modules?", path, others)
+	}
+	return nil
+}
+
+// loadOptimizer puts a checkpoint's state, which was checked, back: masters,
+// moments, and the values that the forward pass reads, which are the masters
+// rounded.
 func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) error {
 	file, err := safetensors.Open(path)
 	if err != nil {
@@ -47,11 +75,8 @@ func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 	for _, p := range params {
 		for name, t := range optimizerTensors(p) {
 			stored, ok := file.Tensor(name)
-			if !ok {
-				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other --target_modules?", path, name)
-			}
-			if stored.DType != safetensors.F32 || len(stored.Shape) != 2 || stored.Shape[0] != t.Rows || stored.Shape[1] != t.Cols {
-				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains %v: was it made with another --lora_r?", path, name, stored.DType, stored.Shape, t)
+			if !ok || len(stored.Data) != int(t.Bytes()) {
+				return fmt.Errorf("%s: tensor %q was changed while the run began", path, name)
 			}
 			if err := dev.Write(t, stored.Data); err != nil {
 				return fmt.Errorf("%s: tensor %q: %w", path, name, err)

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"qlora/bindings"
 	"qlora/lora"
@@ -86,7 +87,11 @@ func layOutWith(model *Model, policy nn.Recompute, shapes nn.Shapes, profile bin
 		return nil, err
 	}
 	if model.Lora != nil {
-		if l.adapters, err = lora.Attach(l.model, l.memory, *model.Lora); err != nil {
+		l.adapters, err = lora.Attach(l.model, l.memory, *model.Lora)
+		if err != nil && model.Adapter != "" {
+			err = fmt.Errorf("%s: %w", filepath.Join(model.Adapter, lora.ConfigFile), err)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -1,14 +1,9 @@
 package trainer
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-
-	"qlora/trainer/dataset"
 )
 
 // progressFile has what a run needs to go on that is neither a tensor nor in
@@ -33,65 +28,8 @@ type progress struct {
 	Seconds       float64 `json:"seconds"`        // of training so far
 	EvaluationDue bool    `json:"evaluation_due"` // stopped in the evaluation after Step
 
-	Identity identity `json:"identity"`
-}
-
-// identity is what two runs must share for one to go on from the other's
-// checkpoint: the same records in the same order through the same parameters.
-type identity struct {
-	Method       string `json:"method"`
-	Data         string `json:"data"` // hash of the token ids and labels
-	Seed         uint64 `json:"seed"`
-	DataSeed     uint64 `json:"data_seed"` // seed where it was not given
-	Sampling     string `json:"train_sampling_strategy"`
-	BatchSize    int    `json:"per_device_train_batch_size"`
-	Accumulation int    `json:"gradient_accumulation_steps"`
-}
-
-func newIdentity(a *Args, method string, examples []dataset.Example) identity {
-	return identity{
-		Method: method, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
-		Sampling: a.sampling(), BatchSize: a.BatchSize, Accumulation: a.Accumulation,
-	}
-}
-
-func hashExamples(examples []dataset.Example) string {
-	h := sha256.New()
-	var buf []byte
-	for _, e := range examples {
-		buf = binary.LittleEndian.AppendUint32(buf[:0], uint32(len(e.IDs)))
-		for _, v := range [][]int32{e.IDs, e.Labels} {
-			for _, x := range v {
-				buf = binary.LittleEndian.AppendUint32(buf, uint32(x))
-			}
-		}
-		h.Write(buf)
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// differs says in one sentence what keeps a run from going on from a checkpoint
-// made under another identity.
-func (want identity) differs(made identity) error {
-	for _, o := range []struct {
-		name       string
-		here, made any
-	}{
-		{"method", want.Method, made.Method},
-		{"seed", want.Seed, made.Seed},
-		{"data_seed", want.DataSeed, made.DataSeed},
-		{"train_sampling_strategy", want.Sampling, made.Sampling},
-		{"per_device_train_batch_size", want.BatchSize, made.BatchSize},
-		{"gradient_accumulation_steps", want.Accumulation, made.Accumulation},
-	} {
-		if o.here != o.made {
-			return fmt.Errorf("it was made with --%s %v and this run has %v", o.name, o.made, o.here)
-		}
-	}
-	if want.Data != made.Data {
-		return fmt.Errorf("it was made from other records than --dataset has now")
-	}
-	return nil
+	Identity identity          `json:"identity"`
+	Settings map[string]string `json:"settings"` // that may change
 }
 
 func (p *progress) encode() ([]byte, error) {
@@ -108,12 +46,33 @@ func readProgress(dir string) (*progress, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := new(progress)
-	if err := json.Unmarshal(b, p); err != nil {
+	p, err := parseProgress(b)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	return p, nil
+}
+
+func parseProgress(b []byte) (*progress, error) {
+	p := new(progress)
+	if err := json.Unmarshal(b, p); err != nil {
+		return nil, err
+	}
 	if p.Version != progressVersion {
-		return nil, fmt.Errorf("%s has version %d, and this program writes %d: finish the run with the program that began it", path, p.Version, progressVersion)
+		return nil, fmt.Errorf("it has version %d, and this program writes %d: finish the run with the program that began it", p.Version, progressVersion)
 	}
 	return p, nil
+}
+
+// check says what of p no run of this length can have written.
+func (p *progress) check(l *Length) error {
+	// An epoch draws two numbers and a permutation, an evaluation two.
+	most := uint64(l.Epochs+1)*uint64(l.Records+2) + 2*uint64(l.Steps+1)
+	switch {
+	case p.Step > l.Steps:
+		return fmt.Errorf("it is %d steps in, and the run has only %d", p.Step, l.Steps)
+	case p.Step < 0 || p.PendingSteps < 0 || p.PendingSteps > p.Step || p.Tokens < 0 || p.Seconds < 0 || p.Draws > most || p.EpochDraws > p.Draws:
+		return fmt.Errorf("its %s holds numbers that no run has written", progressFile)
+	}
+	return nil
 }

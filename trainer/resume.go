@@ -14,9 +14,11 @@ func (r *loop) load() error {
 	}
 	if a := r.layout.adapters; a != nil {
 		var err error
-		if r.Model.Adapter != "" {
+		switch {
+		case r.resume != nil: // all of it comes from the checkpoint
+		case r.Model.Adapter != "":
 			err = a.Load(r.Device, r.Model.Adapter)
-		} else {
+		default:
 			err = a.Init(r.Device, r.Args.Seed)
 		}
 		if err != nil {
@@ -24,7 +26,7 @@ func (r *loop) load() error {
 		}
 	}
 	if r.resume == nil {
-		r.at = progress{Version: progressVersion, Identity: newIdentity(&r.Args, r.Model.Method(), r.TrainSet)}
+		r.at = progress{Version: progressVersion, Identity: r.identity, Settings: r.settings()}
 		return r.Device.Sync()
 	}
 	return r.restore()
@@ -33,11 +35,8 @@ func (r *loop) load() error {
 // restore puts the run where its checkpoint was made.
 func (r *loop) restore() error {
 	r.at = *r.resume
-	old, err := readState(filepath.Join(r.from, stateFile))
-	if err != nil {
-		return err
-	}
-	r.state.LogHistory = old.LogHistory
+	r.at.Settings = r.settings()
+	r.state.LogHistory = r.past.LogHistory
 	r.state.GlobalStep, r.state.Epoch = r.at.Step, Number(r.length.Epoch(r.at.Step))
 	r.state.TotalFLOs = Number(r.flopsPerToken() * float64(r.at.Tokens))
 	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {

@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -94,9 +93,17 @@ func readState(path string) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := new(State)
-	if err := json.NewDecoder(bytes.NewReader(b)).Decode(s); err != nil {
+	s, err := parseState(b)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseState(b []byte) (*State, error) {
+	s := new(State)
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"qlora/bindings"
 	"qlora/trainer/dataset"
@@ -46,8 +47,10 @@ type Trainer struct {
 	schedule *Schedule
 	layout   *layout
 	limit    int64
+	identity identity
 	resume   *progress // nil: a fresh start
-	from     string    // the checkpoint folder that resume was read from
+	past     *State    // of the checkpoint
+	from     string    // the checkpoint folder that they were read from
 }
 
 // New plans a run and checks all of its input: the settings, the records, the
@@ -69,6 +72,7 @@ func New(r Run) (*Trainer, error) {
 	if t.limit == 0 && r.Device.Info().Name == "cpu" {
 		t.limit = AvailableMemory()
 	}
+	t.identity = newIdentity(a, r.Model, r.TrainSet)
 	if err := t.findCheckpoint(); err != nil {
 		return nil, err
 	}
@@ -76,10 +80,24 @@ func New(r Run) (*Trainer, error) {
 	if t.layout, err = layOut(r.Model, a, largestBatches(a, t.length, r.TrainSet, r.EvalSet), r.Device, t.limit); err != nil {
 		return nil, err
 	}
+	if err := t.checkTensors(); err != nil {
+		return nil, err
+	}
 	if p := t.Plan(); !p.Fits {
 		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
+}
+
+// checkTensors says what is wrong with the tensors that the run starts from.
+func (t *Trainer) checkTensors() error {
+	if t.resume != nil {
+		return checkOptimizer(t.layout.params, filepath.Join(t.from, optimizerFile))
+	}
+	if t.Model.Lora != nil && t.Model.Adapter != "" {
+		return t.layout.adapters.Check(t.Model.Adapter)
+	}
+	return nil
 }
 
 // Plan is what Train will take of the device's memory.
@@ -154,12 +172,16 @@ func (t *Trainer) findCheckpoint() error {
 	if err != nil {
 		return err
 	}
-	if err := newIdentity(&t.Args, t.Model.Method(), t.TrainSet).differs(p.Identity); err != nil {
+	if err := t.identity.differs(p.Identity); err != nil {
 		return fmt.Errorf("the run cannot go on from %s: %w", dir, err)
 	}
-	if p.Step > t.length.Steps {
-		return fmt.Errorf("the run cannot go on from %s: it is %d steps in, and the run has only %d", dir, p.Step, t.length.Steps)
+	if err := p.check(&t.length); err != nil {
+		return fmt.Errorf("the run cannot go on from %s: %w", dir, err)
 	}
+	if t.past, err = readState(filepath.Join(dir, stateFile)); err != nil {
+		return err
+	}
+	t.noteChanges(p.Settings)
 	t.resume, t.from = p, dir
 	return nil
 }

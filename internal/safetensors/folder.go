@@ -24,6 +24,7 @@ type Folder struct {
 	shards  []*File
 	home    map[string]*File // by tensor
 	nameSet []string         // sorted
+	source  string
 }
 
 // OpenFolder opens the weights in dir: model.safetensors or, without it, the shards
@@ -33,7 +34,7 @@ type Folder struct {
 func OpenFolder(dir string) (*Folder, error) {
 	single, err := Open(filepath.Join(dir, SingleFile))
 	if err == nil {
-		return folderOf(single), nil
+		return folderOf(single, filepath.Join(dir, SingleFile)), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -53,8 +54,8 @@ func OpenFolder(dir string) (*Folder, error) {
 	return openShards(dir, weightMap)
 }
 
-func folderOf(f *File) *Folder {
-	folder := &Folder{shards: []*File{f}, home: map[string]*File{}, nameSet: f.Names()}
+func folderOf(f *File, path string) *Folder {
+	folder := &Folder{source: path, shards: []*File{f}, home: map[string]*File{}, nameSet: f.Names()}
 	for _, name := range f.Names() {
 		folder.home[name] = f
 	}
@@ -83,7 +84,7 @@ func parseIndex(text []byte) (map[string]string, error) {
 }
 
 func openShards(dir string, weightMap map[string]string) (*Folder, error) {
-	folder := &Folder{home: make(map[string]*File, len(weightMap)), nameSet: slices.Sorted(maps.Keys(weightMap))}
+	folder := &Folder{source: filepath.Join(dir, IndexFile), home: make(map[string]*File, len(weightMap)), nameSet: slices.Sorted(maps.Keys(weightMap))}
 	if err := folder.open(dir, weightMap); err != nil {
 		_ = folder.Close()
 		return nil, err
@@ -165,6 +166,9 @@ func (f *Folder) Tensor(name string) (Tensor, bool) {
 
 // Names are the tensors' names, sorted. They are shared: not to be changed.
 func (f *Folder) Names() []string { return f.nameSet }
+
+// Source is the file that says which tensors there are: the only one, or the index.
+func (f *Folder) Source() string { return f.source }
 
 // Metadata is that of the first shard.
 func (f *Folder) Metadata() map[string]string { return f.shards[0].Metadata() }

@@ -75,8 +75,10 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	r.adapter, err = lora.Attach(r.model, r.memory, config)
-	return r, exit.AsWrong(err)
+	if r.adapter, err = lora.Attach(r.model, r.memory, config); err != nil {
+		return nil, exit.Wrongf("%s: %w", filepath.Join(o.Adapter, lora.ConfigFile), err)
+	}
+	return r, exit.AsWrong(r.adapter.Check(o.Adapter))
 }
 
 // load plans for the shapes, takes the memory and reads the weights.

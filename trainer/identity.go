@@ -1,0 +1,109 @@
+package trainer
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"qlora/internal/safetensors"
+	"qlora/trainer/dataset"
+)
+
+// identity is what two runs must share for one to go on from the other's
+// checkpoint: the same base, and the same records in the same order.
+type identity struct {
+	Method       string `json:"method"`
+	Base         string `json:"base"`      // hash of config.json and of a sample of the weights
+	Quantize     string `json:"quantize"`  // how the base is held; "": as stored
+	Data         string `json:"data"`      // hash of the token ids and labels
+	Seed         uint64 `json:"seed"`      //
+	DataSeed     uint64 `json:"data_seed"` // seed where it was not given
+	Sampling     string `json:"train_sampling_strategy"`
+	BatchSize    int    `json:"per_device_train_batch_size"`
+	Accumulation int    `json:"gradient_accumulation_steps"`
+}
+
+func newIdentity(a *Args, m *Model, examples []dataset.Example) identity {
+	id := identity{
+		Method: m.Method(), Base: hashBase(m), Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
+		Sampling: a.sampling(), BatchSize: a.BatchSize, Accumulation: a.Accumulation,
+	}
+	if q := m.Quantize; q != nil {
+		id.Quantize = fmt.Sprintf("%v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
+	}
+	return id
+}
+
+// differs says in one sentence what keeps a run from going on from a checkpoint
+// made under another identity.
+func (want identity) differs(made identity) error {
+	for _, o := range []struct {
+		name       string
+		here, made any
+	}{
+		{"method", want.Method, made.Method},
+		{"seed", want.Seed, made.Seed},
+		{"data_seed", want.DataSeed, made.DataSeed},
+		{"train_sampling_strategy", want.Sampling, made.Sampling},
+		{"per_device_train_batch_size", want.BatchSize, made.BatchSize},
+		{"gradient_accumulation_steps", want.Accumulation, made.Accumulation},
+	} {
+		if o.here != o.made {
+			return fmt.Errorf("it was made with --%s %v and this run has %v", o.name, o.made, o.here)
+		}
+	}
+	switch {
+	case want.Quantize != made.Quantize:
+		return fmt.Errorf("it was made on a base in 4 bits as %q and this run's is %q", made.Quantize, want.Quantize)
+	case want.Base != made.Base:
+		return fmt.Errorf("it was made on another base than --model has now")
+	case want.Data != made.Data:
+		return fmt.Errorf("it was made from other records than --dataset has now")
+	}
+	return nil
+}
+
+// hashBase is a hash of the configuration and, of every tensor, the name, type,
+// shape and a few bytes: it tells bases apart without reading all of one.
+func hashBase(m *Model) string {
+	h := sha256.New()
+	h.Write(m.Config.Raw)
+	if m.Base == nil {
+		return hex.EncodeToString(h.Sum(nil))
+	}
+	for _, name := range m.Base.Names() {
+		t, _ := m.Base.Tensor(name)
+		fmt.Fprintf(h, "%q %s %v\n", name, t.DType, t.Shape)
+		for _, piece := range samples(t) {
+			h.Write(piece)
+		}
+		m.Base.Release(t)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// samples are pieces of a tensor's bytes: from its beginning, middle and end.
+func samples(t safetensors.Tensor) [][]byte {
+	const size = 64
+	n := len(t.Data)
+	if n <= 3*size {
+		return [][]byte{t.Data}
+	}
+	return [][]byte{t.Data[:size], t.Data[n/2 : n/2+size], t.Data[n-size:]}
+}
+
+func hashExamples(examples []dataset.Example) string {
+	h := sha256.New()
+	var buf []byte
+	for _, e := range examples {
+		buf = binary.LittleEndian.AppendUint32(buf[:0], uint32(len(e.IDs)))
+		for _, v := range [][]int32{e.IDs, e.Labels} {
+			for _, x := range v {
+				buf = binary.LittleEndian.AppendUint32(buf, uint32(x))
+			}
+		}
+		h.Write(buf)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
