@@ -1,0 +1,232 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// maxResident bounds what the program may take while it refuses a file, in bytes:
+// itself, and a few times the largest file here, of which it maps the weights.
+const maxResident = 300 << 20
+
+// sparse stands in a file's content for zeros up to so many bytes.
+const sparse = "\x00zeros up to 95 MB"
+
+// inputs are the files of a run, which a case spoils.
+type inputs struct {
+	model, records, config, adapter string
+}
+
+func newInputs(t *testing.T) inputs {
+	in := inputs{model: writeModel(t), records: writeRecords(t, 4, 8), adapter: t.TempDir()}
+	in.config = filepath.Join(t.TempDir(), "run.yaml")
+	write(t, in.config, "max_steps: 1\n")
+	return in
+}
+
+// header is a safetensors file with that header and no tensors.
+func header(claimed uint64, text string) string {
+	return string(binary.LittleEndian.AppendUint64(nil, claimed)) + text
+}
+
+// Whatever a file holds, the program refuses it with exit code 2 and one line of
+// one or two sentences that names the file, in bounded memory, and writes nothing.
+func TestHostileFilesAreRefused(t *testing.T) {
+	deep := func(open, shut string, n int) string { return strings.Repeat(open, n) + strings.Repeat(shut, n) }
+	weights := func(in inputs) string { return filepath.Join(in.model, "model.safetensors") }
+	config := func(in inputs) string { return filepath.Join(in.model, "config.json") }
+	tokenizer := func(in inputs) string { return filepath.Join(in.model, "tokenizer.json") }
+	records := func(in inputs) string { return in.records }
+	array := func(in inputs) string { return in.records + ".json" }
+	yaml := func(in inputs) string { return in.config }
+	adapterConfig := func(in inputs) string { return filepath.Join(in.adapter, "adapter_config.json") }
+	adapterWeights := func(in inputs) string { return filepath.Join(in.adapter, "adapter_model.safetensors") }
+	const goodAdapter = `{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}`
+
+	for _, kind := range []struct {
+		file  func(inputs) string
+		verbs string
+		cases map[string]string // what the file holds by what is wrong with it
+	}{
+		{weights, "train generate quantize", map[string]string{
+			"empty":                 "",
+			"seven bytes":           "\x01\x00\x00\x00\x00\x00\x00",
+			"claims 90 MB":          header(90<<20, `{"a":`),
+			"claims 2^63":           header(1<<63, `{}`),
+			"not JSON":              header(4, "abcd"),
+			"deep":                  header(20_000_000, deep("[", "]", 10_000_000)),
+			"no tensors":            header(2, "{}"),
+			"beyond the end":        header(73, `{"model.norm.weight":{"dtype":"F32","shape":[64],"data_offsets":[0,256]}}`),
+			"overflowing shape":     header(98, `{"model.norm.weight":{"dtype":"F32","shape":[4294967296,4294967296,16],"data_offsets":[0,0]}}     `),
+			"pickle":                "PK\x03\x04" + strings.Repeat("\x00", 100),
+			"300,000 empty tensors": manyTensors(300_000),
+		}},
+		{config, "train plan quantize", map[string]string{
+			"empty":            "",
+			"truncated":        modelConfig[:100],
+			"deep":             deep("[", "]", 500_000),
+			"array":            "[]",
+			"other family":     strings.Replace(modelConfig, `"llama"`, `"odd"`, 1),
+			"zero hidden":      strings.Replace(modelConfig, `"hidden_size": 64`, `"hidden_size": 0`, 1),
+			"negative layers":  strings.Replace(modelConfig, `"num_hidden_layers": 2`, `"num_hidden_layers": -2`, 1),
+			"a billion layers": strings.Replace(modelConfig, `"num_hidden_layers": 2`, `"num_hidden_layers": 1000000000`, 1),
+			"huge vocabulary":  strings.Replace(modelConfig, `"vocab_size": 96`, `"vocab_size": 4611686018427387904`, 1),
+			"huge hidden":      strings.Replace(modelConfig, `"hidden_size": 64`, `"hidden_size": 4611686018427387904`, 1),
+			"heads of nothing": strings.Replace(modelConfig, `"num_attention_heads": 4`, `"num_attention_heads": 0`, 1),
+			"text for a size":  strings.Replace(modelConfig, `"hidden_size": 64`, `"hidden_size": "64"`, 1),
+			"NaN":              strings.Replace(modelConfig, `1e-5`, `NaN`, 1),
+		}},
+		{tokenizer, "train generate preview", map[string]string{
+			"empty":          "",
+			"truncated":      modelTokenizer[:40],
+			"deep":           deep("[", "]", 500_000),
+			"deep normalize": `{"normalizer":` + strings.Repeat(`{"type":"Sequence","normalizers":[`, 50_000) + strings.Repeat("]}", 50_000) + `,` + modelTokenizer[1:],
+			"huge id":        strings.Replace(modelTokenizer, `"b": 1`, `"b": 2000000000`, 1),
+			"odd model":      strings.Replace(modelTokenizer, "BPE", "Odd", 1),
+		}},
+		{records, "train preview eval", map[string]string{
+			"empty":          "",
+			"blank":          "\n\n\n",
+			"not JSON":       "hello\n",
+			"truncated":      `{"input_ids": [1, 2`,
+			"not an object":  "[1, 2]\n",
+			"deep":           deep("[", "]", 500_000) + "\n",
+			"deep field":     `{"input_ids": ` + deep("[", "]", 500_000) + "}\n",
+			"negative id":    `{"input_ids": [-1, 2, 3]}` + "\n",
+			"id of none":     `{"input_ids": [1, 1e99]}` + "\n",
+			"labels":         `{"input_ids": [1, 2], "labels": [1]}` + "\n",
+			"other records":  `{"foo": 1}` + "\n",
+			"nothing to fit": `{"input_ids": [1, 2], "labels": [-100, -100]}` + "\n",
+			"binary":         "\x00\xff\xfe\n",
+			"one long line":  strings.Repeat("x", 32<<20),
+		}},
+		{array, "train preview", map[string]string{
+			"empty":     "",
+			"no array":  "{}",
+			"truncated": `[{"input_ids": [1, 2]}`,
+			"deep":      deep("[", "]", 500_000),
+		}},
+		{yaml, "train plan", map[string]string{
+			"unknown key": "learning_rat: 1\n",
+			"no mapping":  "- a\n- b\n",
+			"deep":        deep("[", "]", 7000),
+			"long":        strings.Repeat("# comment\n", 10_000),
+			"aliases":     "a: &a [x, x]\nb: &b [*a, *a]\n",
+			"binary":      "\x00\x01",
+			"tab":         "a:\n\t- b\n",
+			"twice":       "seed: 1\nseed: 2\n",
+			"infinity":    "learning_rate: .inf\n",
+		}},
+		{adapterConfig, "train generate", map[string]string{
+			"missing":     "",
+			"truncated":   goodAdapter[:30],
+			"deep":        deep("[", "]", 500_000),
+			"other type":  strings.Replace(goodAdapter, "LORA", "IA3", 1),
+			"huge rank":   strings.Replace(goodAdapter, `"r": 4`, `"r": 4611686018427387904`, 1),
+			"zero rank":   strings.Replace(goodAdapter, `"r": 4`, `"r": 0`, 1),
+			"no target":   strings.Replace(goodAdapter, "q_proj", "odd_proj", 1),
+			"bad pattern": strings.Replace(goodAdapter, `["q_proj"]`, `"("`, 1),
+		}},
+		{adapterWeights, "train generate", map[string]string{
+			"missing":      "",
+			"empty":        " ",
+			"claims 90 MB": header(90<<20, `{"a":`),
+			"has 90 MB":    header(90<<20, `{"a":`) + sparse,
+			"no tensors":   header(2, "{}"),
+		}},
+	} {
+		for name, content := range kind.cases {
+			for verb := range strings.FieldsSeq(kind.verbs) {
+				in := newInputs(t)
+				file := kind.file(in)
+				if filepath.Dir(file) == in.adapter {
+					write(t, filepath.Join(in.adapter, "adapter_config.json"), goodAdapter)
+				}
+				if content != "" || filepath.Dir(file) != in.adapter {
+					head, zeros := strings.CutSuffix(content, sparse)
+					write(t, file, head)
+					if zeros {
+						require.NoError(t, os.Truncate(file, 95<<20))
+					}
+				} else {
+					_ = os.Remove(file)
+				}
+				t.Run(filepath.Base(file)+"/"+name+"/"+verb, func(t *testing.T) {
+					t.Parallel()
+					requireRefused(t, in, verb, file)
+				})
+			}
+		}
+	}
+}
+
+func requireRefused(t *testing.T, in inputs, verb, file string) {
+	out := filepath.Join(t.TempDir(), "out")
+	dataset := in.records
+	if strings.HasSuffix(file, ".jsonl.json") {
+		dataset = file
+	}
+	args := []string{verb, "--model", in.model}
+	switch verb {
+	case "train", "plan":
+		args = append(args, "--dataset", dataset, "--output_dir", out, "--config", in.config, "--target_modules", "q_proj")
+	case "preview":
+		args = append(args, "--dataset", dataset)
+	case "eval":
+		args = append(args, "--dataset", dataset)
+	case "generate":
+		args = append(args, "--prompt", "ab")
+	case "quantize":
+		args = append(args, "--output_dir", out)
+	}
+	if filepath.Dir(file) == in.adapter {
+		args = append(args, "--adapter", in.adapter)
+	}
+	var stdout, stderr strings.Builder
+	cmd := program(args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	_ = cmd.Run() // the exit code says it
+	require.Equal(t, 2, cmd.ProcessState.ExitCode(), "%.2000s", &stderr)
+	lines := strings.Split(strings.TrimSuffix(stderr.String(), "\n"), "\n")
+	line := lines[len(lines)-1]
+	for _, note := range lines[:len(lines)-1] { // of a file that was read before
+		assert.NotContains(t, note, "qlora", "more than a line")
+		assert.NotContains(t, note, "goroutine")
+	}
+	assert.LessOrEqual(t, len(line), 700, "a long line: %s", line)
+	assert.Regexp(t, "^qlora: ", line)
+	assert.Contains(t, line, filepath.Base(file))
+	assert.LessOrEqual(t, len(sentenceEnd.FindAllString(line, -1)), 1, "more than two sentences: %s", line)
+	assert.Empty(t, stdout.String())
+	assert.NoDirExists(t, out)
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		assert.LessOrEqual(t, usage.Maxrss<<10, int64(maxResident), "bytes of memory") // Linux counts KiB
+	}
+	t.Log(line)
+}
+
+// sentenceEnd is the end of a sentence that another one follows.
+var sentenceEnd = regexp.MustCompile(`\. [A-Z]`)
+
+// manyTensors is a safetensors file of so many tensors without elements.
+func manyTensors(n int) string {
+	var b strings.Builder
+	b.WriteString("{")
+	for i := range n {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(&b, `"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`, i)
+	}
+	b.WriteString("}")
+	return header(uint64(b.Len()), b.String())
+}
