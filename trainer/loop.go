@@ -224,7 +224,8 @@ func (r *loop) log(record Record, speed *Number) error {
 }
 
 // flopsPerToken is Kaplan et al.'s 6 operations a weight and token (2020), over
-// the linear layers and their adapters: the number that Hugging Face reports.
+// the linear layers and their adapters. Hugging Face's total_flos counts padding,
+// norms and an untied head too; here there is no padding to count.
 func (r *loop) flopsPerToken() float64 {
 	n := 0
 	for _, p := range r.layout.model.Projections() {
