@@ -1,0 +1,215 @@
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+	"qlora/lora"
+)
+
+// interruptedRun is a run that was stopped after a step.
+func interruptedRun(t *testing.T, after int) Run {
+	t.Helper()
+	r := tinyRun(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r.Outputs = []Output{&stopper{after: after, cancel: cancel}}
+	require.ErrorIs(t, train(t, ctx, r), ErrInterrupted)
+	r.Outputs, r.Args.Resume = nil, ResumeNewest
+	return r
+}
+
+func TestResumingNeedsTheSameRun(t *testing.T) {
+	r := interruptedRun(t, 5)
+	for want, change := range map[string]func(*Run){
+		"--seed 42 and this run has 43":           func(r *Run) { r.Args.Seed = 43 },
+		"--per_device_train_batch_size 2":         func(r *Run) { r.Args.BatchSize = 4 },
+		"--gradient_accumulation_steps 2":         func(r *Run) { r.Args.Accumulation = 1 },
+		"--train_sampling_strategy random":        func(r *Run) { r.Args.SamplingStrategy = SampleSequential },
+		"--method qlora and this run has lora":    func(r *Run) { r.Model.Quantize = nil },
+		"in 4 bits":                               func(r *Run) { r.Model.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
+		"other records":                           func(r *Run) { r.TrainSet = tinyRecords(14) },
+		"another base than --model has now":       func(r *Run) { r.Model.Base = openChanged(t).Base },
+		"--lora_r?":                               func(r *Run) { r.Model.Lora.R = 8 },
+		`no tensor "model.layers.0.mlp.gate_proj`: func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj,gate_proj") },
+		"24 tensors of parameters":                func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj") },
+		"5 steps in, and the run has only 4":      func(r *Run) { r.Args.MaxSteps = 4 },
+	} {
+		changed := r
+		model, config := *r.Model, *r.Model.Lora
+		changed.Model, model.Lora = &model, &config
+		change(&changed)
+		_, err := New(changed)
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "checkpoint-5")
+	}
+	_, err := New(r)
+	require.NoError(t, err)
+}
+
+// openChanged is the tiny model with one weight changed.
+func openChanged(t *testing.T) *Model {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, writeTinyModel(dir))
+	path := filepath.Join(dir, "model.safetensors")
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	b[len(b)-1] ^= 1 // of a tensor's end
+	require.NoError(t, os.WriteFile(path, b, 0o644))
+	m, err := OpenModel(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	return m
+}
+
+func TestResumingSaysWhatChanged(t *testing.T) {
+	r := interruptedRun(t, 5)
+	var notes []string
+	r.Note = func(s string) { notes = append(notes, s) }
+	_, err := New(r)
+	require.NoError(t, err)
+	require.Empty(t, notes)
+
+	config := *r.Model.Lora
+	config.Alpha = 32
+	r.Model.Lora = &config
+	r.Args.LearningRate, r.Args.Schedule = 2e-2, "cosine"
+	_, err = New(r)
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"going on with --learning_rate 0.02, which was 0.01",
+		"going on with --lora_alpha 32, which was 8",
+		"going on with --lr_scheduler_type cosine, which was linear",
+	}, notes)
+}
+
+// A run that was stopped while it evaluated goes on with the evaluation.
+func TestInterruptedEvaluationComesAgain(t *testing.T) {
+	whole := tinyRun(t)
+	whole.Args.GroupByLength = true // its order depends on how often was evaluated
+	whole.Args.EvalBatchSize = 1
+	require.NoError(t, train(t, t.Context(), whole))
+	want := outcome(t, whole.Args.OutputDir)
+
+	r := whole
+	r.Args.OutputDir, r.Args.Resume = filepath.Join(t.TempDir(), "out"), ResumeNewest
+	ctx, cancel := context.WithCancel(t.Context())
+	stopping := &evaluationStopper{Device: r.Device, after: 2, cancel: cancel}
+	r.Device = stopping
+	require.ErrorIs(t, train(t, ctx, r), ErrInterrupted)
+	require.Equal(t, 0, stopping.after)
+	p, err := readProgress(CheckpointDir(r.Args.OutputDir, 3))
+	require.NoError(t, err)
+	require.True(t, p.EvaluationDue)
+
+	r.Device = whole.Device
+	require.NoError(t, train(t, t.Context(), r))
+	got := outcome(t, r.Args.OutputDir)
+	require.Equal(t, want[stateFile], got[stateFile])
+	for name := range want {
+		require.True(t, want[name] == got[name], "%s differs from the uninterrupted run's", name)
+	}
+}
+
+// evaluationStopper cancels a run at a HeadLoss without a gradient: within an
+// evaluation.
+type evaluationStopper struct {
+	bindings.Device
+	after  int
+	cancel func()
+}
+
+func (d *evaluationStopper) HeadLoss(op *bindings.HeadLoss) {
+	if op.DX.Absent() && d.after > 0 {
+		if d.after--; d.after == 0 {
+			d.cancel()
+		}
+	}
+	d.Device.HeadLoss(op)
+}
+
+// A run can start from the adapter that another one left.
+func TestStartsFromAnAdapter(t *testing.T) {
+	first := tinyRun(t)
+	require.NoError(t, train(t, t.Context(), first))
+	last := evalLosses(history(t, first.Args.OutputDir))
+
+	r := first
+	model := *first.Model
+	r.Model = &model
+	model.Adapter = first.Args.OutputDir
+	r.Args.OutputDir, r.Args.LearningRate, r.Args.MaxSteps, r.Args.EvalSteps = filepath.Join(t.TempDir(), "out"), 0, 1, 1
+	require.NoError(t, train(t, t.Context(), r))
+	require.Equal(t, last[len(last)-1:], evalLosses(history(t, r.Args.OutputDir)), "without a step it is the adapter that it started from")
+
+	// What the adapter's folder lacks is found before anything is written.
+	require.NoError(t, os.Remove(filepath.Join(model.Adapter, lora.WeightsFile)))
+	r.Args.OutputDir = filepath.Join(t.TempDir(), "none")
+	_, err := New(r)
+	require.ErrorContains(t, err, lora.WeightsFile)
+	require.NoDirExists(t, r.Args.OutputDir)
+}
+
+func evalLosses(s *State) []Number {
+	var losses []Number
+	for _, row := range s.LogHistory {
+		if row.EvalLoss != nil {
+			losses = append(losses, *row.EvalLoss)
+		}
+	}
+	return losses
+}
+
+// A checkpoint whose progress was made up is refused even if its hashes are right.
+func TestMadeUpProgressIsRefused(t *testing.T) {
+	for _, change := range []string{`"step": 5`, `"pending_steps": 1`, `"draws": 0`, `"tokens": `, `"version": 1`} {
+		r := interruptedRun(t, 5)
+		dir := CheckpointDir(r.Args.OutputDir, 5)
+		path := filepath.Join(dir, progressFile)
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		made := strings.Replace(string(b), change, strings.Replace(change, ": ", ": -9", 1), 1)
+		require.NotEqual(t, string(b), made)
+		require.NoError(t, os.WriteFile(path, []byte(made), 0o644))
+		require.NoError(t, os.Remove(filepath.Join(dir, manifestFile)))
+		require.NoError(t, seal(dir, 5))
+		_, err = New(r)
+		require.ErrorContains(t, err, progressFile, change)
+	}
+}
+
+// An evaluation that is not finite stops the run. No record of it is left that
+// JSON could not hold.
+func TestDivergedEvaluationStops(t *testing.T) {
+	r := tinyRun(t)
+	r.Device = &poisonedEvaluation{r.Device}
+	err := train(t, t.Context(), r)
+	require.ErrorContains(t, err, "step 3: the evaluation loss is NaN, so training stopped")
+	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, metricsFile))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(b)) {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+}
+
+// poisonedEvaluation makes every evaluation NaN by what its loss is multiplied by.
+type poisonedEvaluation struct{ bindings.Device }
+
+func (d *poisonedEvaluation) HeadLoss(op *bindings.HeadLoss) {
+	if op.DX.Absent() {
+		poisoned := *op
+		poisoned.Scale = float32(math.NaN())
+		op = &poisoned
+	}
+	d.Device.HeadLoss(op)
+}
