@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"qlora/internal/nf4"
+	"qlora/internal/pyfloat"
 )
 
 // A state is the JSON of a quant_state tensor.
@@ -66,28 +66,7 @@ func stateJSON(w Weight4) []byte {
 		w.Kind, w.BlockSize, w.DType, w.Shape[0], w.Shape[1])
 	if w.Nested != nil {
 		text = fmt.Appendf(text, `, "nested_blocksize": %d, "nested_dtype": "float32", "nested_offset": %s`,
-			w.Nested.BlockSize, pythonFloat(float64(w.Nested.Offset)))
+			w.Nested.BlockSize, pyfloat.Format(float64(w.Nested.Offset)))
 	}
 	return append(text, '}')
-}
-
-// pythonFloat is x as Python's repr and json.dumps write it: the fewest digits that
-// mean x, with an exponent below 1e-4 and from 1e16 on.
-func pythonFloat(x float64) string {
-	switch {
-	case math.IsNaN(x):
-		return "NaN"
-	case math.IsInf(x, 1):
-		return "Infinity"
-	case math.IsInf(x, -1):
-		return "-Infinity"
-	}
-	if size := math.Abs(x); size != 0 && (size < 1e-4 || size >= 1e16) {
-		return strconv.FormatFloat(x, 'e', -1, 64)
-	}
-	text := strconv.FormatFloat(x, 'f', -1, 64)
-	if x == math.Trunc(x) {
-		text += ".0"
-	}
-	return text
 }
