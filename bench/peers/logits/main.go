@@ -1,0 +1,165 @@
+// Command logits writes what a model, with or without an adapter, makes of token
+// ids, to be held against another program's. peers.py reads it.
+//
+//	go run ./bench/peers/logits -model DIR [-adapter DIR] [-load_in_4bit] -ids ids.jsonl -out logits.safetensors
+//
+// ids.jsonl has an array of token ids a line. The output has a tensor "N" F32
+// [tokens, vocabulary] for line N, counted from 0, and a tensor "losses" F32
+// [lines]: the mean cross-entropy as training computes it, all tokens of a line
+// at once, while the logits come token by token over the cache of generation.
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/internal/safetensors"
+	"qlora/lora"
+	"qlora/nn"
+	"qlora/nn/quantize"
+	"qlora/trainer"
+)
+
+type job struct {
+	model, adapter, ids, out string
+	in4Bit                   bool
+	quantize                 quantize.Options
+}
+
+func main() {
+	j := job{quantize: quantize.DefaultOptions()}
+	flag.StringVar(&j.model, "model", "", "folder of the base")
+	flag.StringVar(&j.adapter, "adapter", "", "folder of a PEFT adapter")
+	flag.StringVar(&j.ids, "ids", "", "file with an array of token ids a line")
+	flag.StringVar(&j.out, "out", "", "safetensors file to write")
+	flag.BoolVar(&j.in4Bit, "load_in_4bit", false, "hold the base in 4 bits; a bitsandbytes folder always is")
+	flag.StringVar(&j.quantize.Type, "bnb_4bit_quant_type", j.quantize.Type, "nf4 or fp4")
+	flag.BoolVar(&j.quantize.Double, "bnb_4bit_use_double_quant", j.quantize.Double, "hold the blocks' scales in 8 bits")
+	flag.Parse()
+	if err := j.run(); err != nil {
+		fmt.Fprintln(os.Stderr, "logits:", err)
+		os.Exit(1)
+	}
+}
+
+func (j *job) run() error {
+	lines, longest, err := readIDs(j.ids)
+	if err != nil {
+		return err
+	}
+	base, err := trainer.OpenModel(j.model)
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		return err
+	}
+	var options nn.Options
+	if j.in4Bit || base.Config.Quantization != nil {
+		if options.Quantize, err = j.quantize.Device(); err != nil {
+			return err
+		}
+	}
+	memory := bindings.NewMemory()
+	defer memory.Close()
+	model, err := nn.New(base.Config, base.Base, options, memory, dev.Info())
+	if err != nil {
+		return err
+	}
+	load := func() error { return nil }
+	if j.adapter != "" {
+		config, err := lora.ReadConfig(j.adapter)
+		if err != nil {
+			return err
+		}
+		adapters, err := lora.Attach(model, memory, config)
+		if err != nil {
+			return err
+		}
+		load = func() error { return adapters.Load(dev, j.adapter) }
+	}
+	model.Prepare(dev, nn.Shapes{Generate: longest, Evaluate: batches(lines)})
+	if err := memory.Commit(dev); err != nil {
+		return err
+	}
+	if err := model.Load(dev, base.Base, nil); err != nil {
+		return err
+	}
+	if err := load(); err != nil {
+		return err
+	}
+	return j.write(model, dev, lines)
+}
+
+func (j *job) write(model *nn.Model, dev bindings.Device, lines [][]int32) error {
+	losses := safetensors.Entry{Name: "losses", DType: safetensors.F32, Shape: []int{len(lines)}, Write: func(out io.Writer) error {
+		for i, b := range batches(lines) {
+			if err := model.Evaluate(dev, b); err != nil {
+				return err
+			}
+			stats, err := model.Stats(dev)
+			if err != nil {
+				return err
+			}
+			if err := binary.Write(out, binary.LittleEndian, float32(stats.Loss/float64(stats.Predicted))); err != nil {
+				return fmt.Errorf("line %d: %w", i, err)
+			}
+		}
+		return nil
+	}}
+	entries := []safetensors.Entry{losses}
+	for i, ids := range lines {
+		entries = append(entries, safetensors.Entry{
+			Name: strconv.Itoa(i), DType: safetensors.F32, Shape: []int{len(ids), model.Config.Vocabulary},
+			Write: func(out io.Writer) error {
+				row := make([]byte, 0, 4*model.Config.Vocabulary)
+				return model.Logits(dev, ids, func(_ int, logits []float32) error {
+					row = row[:0]
+					for _, x := range logits {
+						row = binary.LittleEndian.AppendUint32(row, math.Float32bits(x))
+					}
+					_, err := out.Write(row)
+					return err
+				})
+			},
+		})
+	}
+	return safetensors.Write(j.out, entries, nil)
+}
+
+func batches(lines [][]int32) []*nn.Batch {
+	all := make([]*nn.Batch, len(lines))
+	for i, ids := range lines {
+		all[i] = nn.NewBatch([][]int32{ids}, [][]int32{ids})
+	}
+	return all
+}
+
+func readIDs(path string) (lines [][]int32, longest int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 16<<20)
+	for s.Scan() {
+		var ids []int32
+		if err := json.Unmarshal(s.Bytes(), &ids); err != nil {
+			return nil, 0, fmt.Errorf("%s, line %d: %w", path, len(lines)+1, err)
+		}
+		lines, longest = append(lines, ids), max(longest, len(ids))
+	}
+	return lines, longest, s.Err()
+}

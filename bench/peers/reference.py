@@ -1,0 +1,36 @@
+"""Loads a Hugging Face folder into transformers as the reference that qlora is held against: float32 on the CPU."""
+import torch
+from peft import PeftModel
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+
+def quantization(quant_type="nf4", double=True):
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=quant_type, bnb_4bit_use_double_quant=double,
+                              bnb_4bit_compute_dtype=torch.float32)
+
+
+def load(folder, adapter=None, quantize=None, dtype=torch.float32):
+    """quantize: a BitsAndBytesConfig to quantize by while loading; a folder that is in 4 bits already needs none."""
+    extra = {"quantization_config": quantize} if quantize is not None else {}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map="cpu", attn_implementation="eager", **extra)
+    if adapter:
+        model = PeftModel.from_pretrained(model, adapter)
+    return compute_in_float32(model).eval() if dtype == torch.float32 else model.eval()
+
+
+def compute_in_float32(model):
+    """Makes the 4-bit layers of a loaded model compute in float32."""
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit":
+            # Otherwise bitsandbytes computes in bfloat16 on CPUs that have it, whatever it is told.
+            module.support_avx512bf16_for_cpu = False
+            module.compute_dtype = torch.float32
+            # Otherwise weights of a bfloat16 base are rounded again to bfloat16 as they are dequantized.
+            module.weight.quant_state.dtype = torch.float32
+    return model
+
+
+def tokenizer(folder):
+    """The tokenizer.json itself: AutoTokenizer rebuilds some of them with other rules."""
+    return Tokenizer.from_file(f"{folder}/tokenizer.json")

@@ -1,0 +1,72 @@
+package nn
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestSamplingIsTransformers draws often, and holds the counts against the
+// probabilities that transformers' warpers leave (testdata/sampling.py).
+func TestSamplingIsTransformers(t *testing.T) {
+	text, err := os.ReadFile("testdata/sampling.json")
+	require.NoError(t, err)
+	var cases []struct {
+		Logits        []float32
+		Temperature   float64
+		TopK          int     `json:"top_k"`
+		TopP          float64 `json:"top_p"`
+		Probabilities []float64
+	}
+	require.NoError(t, json.Unmarshal(text, &cases))
+	require.NotEmpty(t, cases)
+	const draws = 20000
+	for _, c := range cases {
+		t.Run(fmt.Sprintf("temperature %v top_k %d top_p %v", c.Temperature, c.TopK, c.TopP), func(t *testing.T) {
+			s := newSampler(Sampling{Temperature: c.Temperature, TopK: c.TopK, TopP: c.TopP, Seed: 7}, len(c.Logits))
+			counts := make([]float64, len(c.Logits))
+			for n := range draws {
+				id, err := s.next(c.Logits, n)
+				require.NoError(t, err)
+				counts[id]++
+			}
+			for id, p := range c.Probabilities {
+				if p == 0 {
+					assert.Zero(t, counts[id], "token %d is not a candidate", id)
+					continue
+				}
+				// Five standard deviations of a binomial count.
+				assert.InDelta(t, p*draws, counts[id], 5*math.Sqrt(p*(1-p)*draws)+1e-9, "token %d of probability %v", id, p)
+			}
+		})
+	}
+}
+
+func TestGreedyTakesTheFirstOfTheLikeliest(t *testing.T) {
+	s := newSampler(Sampling{}, 4)
+	id, err := s.next([]float32{1, 3, 3, -1}, 0)
+	require.NoError(t, err)
+	assert.Equal(t, int32(1), id)
+	_, err = s.next([]float32{1, float32(math.NaN()), 3, -1}, 0)
+	assert.ErrorContains(t, err, "token 1 is not a number")
+}
+
+func TestSameSeedSameDraws(t *testing.T) {
+	logits := make([]float32, 50)
+	draw := func(seed uint64) (ids []int32) {
+		s := newSampler(Sampling{Temperature: 1, TopP: 0.9, Seed: seed}, len(logits))
+		for n := range 20 {
+			id, err := s.next(logits, n)
+			require.NoError(t, err)
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	assert.Equal(t, draw(1), draw(1))
+	assert.NotEqual(t, draw(1), draw(2))
+}
