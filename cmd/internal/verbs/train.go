@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -70,6 +71,10 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return exit.AsWrong(err)
 	}
+	// What reading took goes back to the system: from here on the run holds what
+	// its plan says, and the little that a step allocates is collected early.
+	debug.FreeOSMemory()
+	debug.SetGCPercent(20)
 	return t.Train(c)
 }
 
