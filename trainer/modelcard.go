@@ -3,7 +3,6 @@ package trainer
 import (
 	"bytes"
 	"fmt"
-	"strings"
 )
 
 // modelCard is README.md: the front matter that the Hugging Face Hub reads of a
@@ -14,7 +13,7 @@ func (r *loop) modelCard() []byte {
 	base, a := r.Model.Name, &r.Args
 	adapter := r.Model.Lora != nil
 	line("---")
-	line("base_model: %s", yamlString(base))
+	line("base_model: %q", base)
 	if adapter {
 		line("library_name: peft")
 	} else {
@@ -23,7 +22,7 @@ func (r *loop) modelCard() []byte {
 	line("pipeline_tag: text-generation")
 	line("tags:")
 	if adapter {
-		line("- %s", yamlString("base_model:adapter:"+base))
+		line("- %q", "base_model:adapter:"+base)
 		line("- lora")
 	}
 	line("- transformers")
@@ -79,13 +78,4 @@ func cell(n *Number) string {
 		return ""
 	}
 	return fmt.Sprintf("%.4f", float64(*n))
-}
-
-// yamlString quotes s where YAML would read it as something else.
-func yamlString(s string) string {
-	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") == ""
-	if plain && s != "" && s[0] != '-' {
-		return s
-	}
-	return fmt.Sprintf("%q", s)
 }

@@ -1,0 +1,75 @@
+package trainer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+)
+
+// The front matter has the keys that PEFT writes for the adapter of a causal
+// model (create_or_update_model_card), whatever the base is called.
+func TestModelCard(t *testing.T) {
+	for _, base := range []string{"HuggingFaceTB/SmolLM2-135M", "true", "1.5", `- a "name": #1`} {
+		r := tinyRun(t)
+		r.Model.Name = base
+		require.NoError(t, train(t, t.Context(), r))
+		b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
+		require.NoError(t, err)
+		parts := strings.SplitN(string(b), "---\n", 3)
+		require.Len(t, parts, 3)
+		require.Empty(t, parts[0])
+		var front map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(parts[1]), &front))
+		require.Equal(t, map[string]any{
+			"base_model": base, "library_name": "peft", "pipeline_tag": "text-generation",
+			"tags": []any{"base_model:adapter:" + base, "lora", "transformers"},
+		}, front)
+		s := history(t, r.Args.OutputDir)
+		for _, want := range []string{
+			"# QLoRA adapter of " + base + "\n",
+			"Trained for 8 steps (2.0 epochs) on 13 records, ",
+			"| rank, alpha, dropout | 4, 8, 0.1 |\n",
+			"| base | 4-bit nf4, blocks of 64, double quantization true |\n",
+			"| learning rate | 0.01, linear |\n",
+			"| batch | 2 sequences, 2 micro-batches a step |\n",
+			fmt.Sprintf("| 2 | 0.57 | %.4f |  |\n", float64(*s.LogHistory[0].Loss)),
+			fmt.Sprintf("| 3 | 0.86 |  | %.4f |\n", float64(*s.LogHistory[1].EvalLoss)),
+			"AutoPeftModelForCausalLM.from_pretrained",
+		} {
+			require.Contains(t, parts[2], want)
+		}
+	}
+}
+
+func TestModelCardOfAFullRun(t *testing.T) {
+	r := tinyRun(t)
+	r.Model.Quantize, r.Model.Lora, r.Args.MaxSteps = nil, nil, 1
+	require.NoError(t, train(t, t.Context(), r))
+	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(b), "library_name: transformers\n")
+	require.NotContains(t, string(b), "peft")
+	require.NotContains(t, string(b), "rank")
+}
+
+func TestModelCardShowsTheLastRow(t *testing.T) {
+	for n := range 3*maxCardRows + 2 {
+		var history []Record
+		for step := 1; step <= n; step++ {
+			history = append(history, Record{Step: step, Loss: number(1)})
+		}
+		rows := cardRows(append(history, Record{Step: n, TrainLoss: number(1)}))
+		require.Len(t, rows, min(n, maxCardRows))
+		for i, row := range rows {
+			require.True(t, i == 0 || row.Step > rows[i-1].Step)
+		}
+		if n > 0 {
+			require.Equal(t, n, rows[len(rows)-1].Step)
+		}
+	}
+}
