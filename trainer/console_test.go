@@ -24,7 +24,7 @@ func TestConsoleLines(t *testing.T) {
 		if !strings.HasPrefix(line, "  ") {
 			break
 		}
-		want = append(want, `^  [a-z ]+ +\d+(\.\d\d [KM]i)?( )?B$`)
+		want = append(want, `^  [a-z0-9_ ]+ +\d+(\.\d\d [KM]i| )B$`)
 	}
 	want = append(
 		want,
