@@ -20,7 +20,11 @@ def load(folder, adapter=None, quantize=None, dtype=torch.float32):
 
 
 def compute_in_float32(model):
-    """Makes the 4-bit layers of a loaded model compute in float32."""
+    """Makes a loaded model, whose base may be in bfloat16 or in 4 bits, compute in float32."""
+    for p in model.parameters():
+        # dtype does not reach the other weights of a folder that is in 4 bits already.
+        if p.dtype in (torch.bfloat16, torch.float16):
+            p.data = p.data.float()
     for module in model.modules():
         if type(module).__name__ == "Linear4bit":
             # Otherwise bitsandbytes computes in bfloat16 on CPUs that have it, whatever it is told.
