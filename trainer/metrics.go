@@ -79,7 +79,7 @@ func copyRows(w io.Writer, old io.Reader, step int) error {
 	whole := true // what is read begins a line
 	for {
 		line, err := lines.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			whole = false
 			continue
 		}

@@ -68,7 +68,7 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 			out = filepath.Join(t.TempDir(), "out")
 		case <-time.After(time.Duration(random.Int64N(int64(length) / 2))):
 			require.NoError(t, cmd.Process.Kill())
-			<-ended
+			assert.Error(t, <-ended)
 			killed++
 			requireCheckpointsWhole(t, out)
 		}

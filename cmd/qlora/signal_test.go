@@ -32,8 +32,10 @@ func TestSignalSavesACheckpoint(t *testing.T) {
 		require.Contains(t, rest, "saved "+checkpoints[0])
 		require.Contains(t, rest, "was interrupted after a checkpoint was saved")
 
-		again := []string{"train", "--model", model, "--dataset", records, "--output_dir", out, "--per_device_train_batch_size", "1",
-			"--num_train_epochs", "1000", "--logging_steps", "5", "--resume_from_checkpoint"}
+		again := []string{
+			"train", "--model", model, "--dataset", records, "--output_dir", out, "--per_device_train_batch_size", "1",
+			"--num_train_epochs", "1000", "--logging_steps", "5", "--resume_from_checkpoint",
+		}
 		cmd, lines = begin(t, again...)
 		await(t, lines, "going on from "+checkpoints[0])
 		require.NoError(t, cmd.Process.Kill())
