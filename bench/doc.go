@@ -1,0 +1,3 @@
+// Package bench measures whole training steps, and holds what was measured: each
+// figure with its machine, its commit and the peer that ran beside it.
+package bench
