@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,16 +60,15 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		require.NoError(t, cmd.Start())
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		select {
-		case err := <-ended:
-			require.NoError(t, err, "seed %d, after %d kills: %s", seed, killed, &stderr)
+		timer := time.AfterFunc(time.Duration(random.Int64N(int64(length)/2)), func() { _ = cmd.Process.Kill() })
+		err := cmd.Wait()
+		timer.Stop()
+		if err == nil {
 			compare()
 			out = filepath.Join(t.TempDir(), "out")
-		case <-time.After(time.Duration(random.Int64N(int64(length) / 2))):
-			require.NoError(t, cmd.Process.Kill())
-			assert.Error(t, <-ended)
+		} else {
+			status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+			require.Equal(t, syscall.SIGKILL, status.Signal(), "seed %d, after %d kills: %v: %s", seed, killed, err, &stderr)
 			killed++
 			requireCheckpointsWhole(t, out)
 		}
