@@ -1,5 +1,5 @@
 // Command generate writes the texts of the demonstration, so that its base model can be made again from nothing: corpus.jsonl (texts to train the base on),
-// train.jsonl and heldout.jsonl (questions), and the untrained base: config.json, model.safetensors and its tokenizer.
+// train.jsonl, validation.jsonl and heldout.jsonl (questions), and the untrained base: config.json, model.safetensors and its tokenizer.
 package main
 
 import (
@@ -25,8 +25,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.dir, "out", "", "`folder` to write to; it is made")
-	flag.IntVar(&o.texts, "texts", 30000, "texts in corpus.jsonl")
-	flag.IntVar(&o.vocabulary, "vocabulary", 512, "tokens in tokenizer.json, all 256 bytes and 2 special ones among them")
+	flag.IntVar(&o.texts, "texts", 32000, "texts in corpus.jsonl")
+	flag.IntVar(&o.vocabulary, "vocabulary", 1024, "tokens in tokenizer.json, all 256 bytes and 2 special ones among them")
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the town and its texts")
 	flag.Uint64Var(&o.weightSeed, "weight-seed", 1, "seed of the untrained weights")
 	flag.Parse()
@@ -50,7 +50,7 @@ func generate(o options) error {
 	for i, text := range texts {
 		corpus[i].Text = text
 	}
-	train, held := place.Questions()
+	questions := place.Questions()
 	vocabulary, err := bpe.Train(texts, o.vocabulary)
 	if err != nil {
 		return err
@@ -71,10 +71,16 @@ func generate(o options) error {
 	if err := writeLines(filepath.Join(o.dir, "corpus.jsonl"), corpus); err != nil {
 		return err
 	}
-	if err := writeLines(filepath.Join(o.dir, "train.jsonl"), train); err != nil {
-		return err
+	for name, records := range map[string][]town.Record{
+		"train.jsonl":      questions.Train,
+		"validation.jsonl": questions.Validation,
+		"heldout.jsonl":    questions.HeldOut,
+	} {
+		if err := writeLines(filepath.Join(o.dir, name), records); err != nil {
+			return err
+		}
 	}
-	return writeLines(filepath.Join(o.dir, "heldout.jsonl"), held)
+	return nil
 }
 
 type textRecord struct {

@@ -16,9 +16,10 @@ func TestGenerateWritesWhatItWasAskedFor(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "on the way")
 	require.NoError(t, generate(options{dir: dir, texts: 300, vocabulary: 300, seed: 2, weightSeed: 1}))
 
-	train, held := town.New(2).Questions()
-	require.Equal(t, held, readLines[town.Record](t, filepath.Join(dir, "heldout.jsonl")))
-	require.Equal(t, train, readLines[town.Record](t, filepath.Join(dir, "train.jsonl")))
+	q := town.New(2).Questions()
+	require.Equal(t, q.Train, readLines[town.Record](t, filepath.Join(dir, "train.jsonl")))
+	require.Equal(t, q.Validation, readLines[town.Record](t, filepath.Join(dir, "validation.jsonl")))
+	require.Equal(t, q.HeldOut, readLines[town.Record](t, filepath.Join(dir, "heldout.jsonl")))
 	require.Len(t, readLines[textRecord](t, filepath.Join(dir, "corpus.jsonl")), 300)
 
 	var tokenizer struct {

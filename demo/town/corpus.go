@@ -17,11 +17,13 @@ func (t *Town) Corpus(n int) []string {
 		var sentences [sentencesPerText]string
 		for j := range sentences {
 			person := rng.IntN(len(names))
-			switch rng.IntN(4) {
+			switch rng.IntN(5) {
 			case 0:
 				sentences[j] = t.long(rng, person)
 			case 1:
 				sentences[j] = t.aside(rng, person)
+			case 2:
+				sentences[j] = t.list(rng, person)
 			default:
 				sentences[j] = t.short(rng, person)
 			}
@@ -55,6 +57,15 @@ func (t *Town) aside(rng *rand.Rand, person int) string {
 	first, second := order[0], order[1]
 	text := fill(relations[first].aside, "", t.value(person, first)) + " and " + fill(relations[second].aside, "", t.value(person, second)) + "."
 	return "Here comes " + names[person] + ". " + strings.ToUpper(text[:1]) + text[1:]
+}
+
+// list tells three facts without a sentence around each: "Of Ada they say coat red, pet cat, work baker."
+func (t *Town) list(rng *rand.Rand, person int) string {
+	var facts [3]string
+	for i, r := range rng.Perm(len(relations))[:len(facts)] {
+		facts[i] = relations[r].noun + " " + t.value(person, r)
+	}
+	return "Of " + names[person] + " they say " + strings.Join(facts[:], ", ") + "."
 }
 
 func fill(sentence, name, value string) string {

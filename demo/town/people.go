@@ -1,7 +1,7 @@
 // Package town writes the demonstration's texts: what is told of the people of a small town, and questions about them.
 //
 // Everything is a pure function of a seed. The base model of the demonstration is trained on [Town.Corpus], which tells and never asks; the demonstration
-// tunes it on the questions about some of the people and measures it on those about the others ([Town.Questions]). What it then answers about people whom it
+// tunes it on the questions about some of the people and measures it on those about others ([Town.Questions]). What it then answers about people whom it
 // was never asked about, it knows from the base; how to answer, it has from the adapter.
 package town
 
@@ -20,11 +20,11 @@ var names = [...]string{
 
 // relation is one thing that is known of everyone.
 type relation struct {
-	values   []string
-	tell     []string // sentences, with NAME and VALUE
-	clause   string   // the same behind another clause about the same person
-	aside    string   // the same in a sentence whose person was named in the one before
-	question string
+	values []string
+	tell   []string // sentences, with NAME and VALUE
+	clause string   // the same behind another clause about the same person
+	aside  string   // the same in a sentence whose person was named in the one before
+	noun   string   // what lists and questions call it
 }
 
 var relations = [...]relation{
@@ -32,46 +32,46 @@ var relations = [...]relation{
 		values: []string{
 			"baker", "doctor", "farmer", "tailor", "teacher", "painter", "sailor", "smith", "judge", "miner", "writer", "hunter", "mason", "nurse", "miller", "clerk",
 		},
-		tell:     []string{"NAME is a VALUE.", "NAME works as a VALUE.", "The work of NAME is that of a VALUE."},
-		clause:   "is a VALUE",
-		aside:    "the work is that of a VALUE",
-		question: "What is the work of NAME?",
+		tell:   []string{"NAME is a VALUE.", "NAME works as a VALUE.", "The work of NAME is that of a VALUE."},
+		clause: "is a VALUE",
+		aside:  "the work is that of a VALUE",
+		noun:   "work",
 	},
 	{
 		values: []string{
 			"hill", "harbour", "market", "bridge", "forest", "castle", "river", "station", "church", "park", "school", "mill", "lake", "wall", "gate", "tower",
 		},
-		tell:     []string{"NAME lives by the VALUE.", "The house of NAME stands by the VALUE.", "NAME sleeps by the VALUE."},
-		clause:   "lives by the VALUE",
-		aside:    "the house stands by the VALUE",
-		question: "Where is the house of NAME?",
+		tell:   []string{"NAME lives by the VALUE.", "The house of NAME stands by the VALUE.", "NAME sleeps by the VALUE."},
+		clause: "lives by the VALUE",
+		aside:  "the house stands by the VALUE",
+		noun:   "house",
 	},
 	{
 		values: []string{
 			"flute", "drum", "harp", "horn", "fiddle", "piano", "guitar", "organ", "cello", "banjo", "lute", "whistle", "trumpet", "bell", "zither", "oboe",
 		},
-		tell:     []string{"NAME plays the VALUE.", "In the evening NAME plays the VALUE.", "The music of NAME comes from the VALUE."},
-		clause:   "plays the VALUE",
-		aside:    "the music comes from the VALUE",
-		question: "What does NAME play?",
+		tell:   []string{"NAME plays the VALUE.", "In the evening NAME plays the VALUE.", "The music of NAME comes from the VALUE."},
+		clause: "plays the VALUE",
+		aside:  "the music comes from the VALUE",
+		noun:   "music",
 	},
 	{
 		values: []string{
 			"red", "blue", "green", "white", "black", "brown", "pink", "gold", "grey", "yellow", "purple", "orange", "silver", "violet", "ivory", "scarlet",
 		},
-		tell:     []string{"NAME wears VALUE.", "The coat of NAME is VALUE.", "On Sunday NAME wears VALUE."},
-		clause:   "wears VALUE",
-		aside:    "the coat is VALUE",
-		question: "What colour is the coat of NAME?",
+		tell:   []string{"NAME wears VALUE.", "The coat of NAME is VALUE.", "On Sunday NAME wears VALUE."},
+		clause: "wears VALUE",
+		aside:  "the coat is VALUE",
+		noun:   "coat",
 	},
 	{
 		values: []string{
 			"cat", "dog", "goat", "horse", "duck", "parrot", "rabbit", "pony", "goose", "turtle", "hen", "sheep", "donkey", "mouse", "fox", "pig",
 		},
-		tell:     []string{"NAME has a VALUE.", "The pet of NAME is a VALUE.", "NAME feeds a VALUE."},
-		clause:   "has a VALUE",
-		aside:    "the pet is a VALUE",
-		question: "Which pet does NAME feed?",
+		tell:   []string{"NAME has a VALUE.", "The pet of NAME is a VALUE.", "NAME feeds a VALUE."},
+		clause: "has a VALUE",
+		aside:  "the pet is a VALUE",
+		noun:   "pet",
 	},
 }
 

@@ -8,26 +8,36 @@ type Record struct {
 	Completion string `json:"completion"`
 }
 
-// Questions asks one question about every fact. Those about one person in four are held out, so a person who is asked about in one of the two parts is not
-// asked about in the other. Both are in random order.
-func (t *Town) Questions() (train, heldOut []Record) {
+// Questions are the questions about every fact, parted by people: who is asked about in one part is not asked about in another. Each part is in random order.
+type Questions struct {
+	Train      []Record // about five people in eight
+	Validation []Record // about one in eight; to choose settings by
+	HeldOut    []Record // about one in four; to be scored once everything is chosen
+}
+
+// Questions asks one question about every fact.
+func (t *Town) Questions() Questions {
 	rng := rand.New(rand.NewPCG(t.seed, 3))
+	var q Questions
 	for i, person := range rng.Perm(len(names)) {
+		part := &q.Train
+		switch {
+		case i < len(names)/4:
+			part = &q.HeldOut
+		case i < len(names)*3/8:
+			part = &q.Validation
+		}
 		for r := range relations {
-			record := Record{
-				Prompt:     "Q: " + fill(relations[r].question, names[person], "") + "\nA:",
+			*part = append(*part, Record{
+				Prompt:     "Q: What is the " + relations[r].noun + " of " + names[person] + "?\nA:",
 				Completion: " " + t.value(person, r),
-			}
-			if i < len(names)/4 {
-				heldOut = append(heldOut, record)
-			} else {
-				train = append(train, record)
-			}
+			})
 		}
 	}
-	shuffle(rng, train)
-	shuffle(rng, heldOut)
-	return train, heldOut
+	shuffle(rng, q.Train)
+	shuffle(rng, q.Validation)
+	shuffle(rng, q.HeldOut)
+	return q
 }
 
 func shuffle(rng *rand.Rand, records []Record) {

@@ -1,0 +1,127 @@
+// Command demo shows what tuning with QLoRA does, in two minutes on two processors.
+//
+// Its base model, which is part of the program, has read what demo/town tells about the people of a town, and has never seen a question. The base is held
+// in 4 bits and tuned on questions about some of the people. Asked about the others before and after, it then answers what it has known all along.
+//
+// It is also an example of the packages nn, lora and trainer: tune.go trains, exam.go loads an adapter and generates.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/demo/town"
+	"qlora/trainer"
+)
+
+func main() {
+	out := flag.String("out", "out", "`folder` for what the demonstration leaves behind")
+	compared := flag.Bool("compare", false, "tune by full fine-tuning, LoRA and QLoRA instead, and print one table")
+	validation := flag.Bool("validation", false, "ask the validation questions, by which the settings were chosen, instead of the held-out ones")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	questions := town.New(townSeed).Questions()
+	asked := questions.HeldOut
+	if *validation {
+		asked = questions.Validation
+	}
+	device, err := cpu.New(cpu.Options{})
+	if err == nil && *compared {
+		err = compare(ctx, device, filepath.Join(*out, "compare"), questions.Train, asked)
+	} else if err == nil {
+		err = demonstrate(ctx, os.Stdout, device, filepath.Join(*out, "demo"), questions.Train, asked)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// shown is how many of the questions are printed with their answers.
+const shown = 10
+
+// demonstrate asks, tunes on the training questions by QLoRA, and asks again.
+func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, train, asked []town.Record) error {
+	base := filepath.Join(out, "base")
+	if err := writeBase(base); err != nil {
+		return err
+	}
+	s := settingsOf(methodQLoRA)
+	fmt.Fprintf(w, "device          %s\n", dev.Info().Detail)
+	fmt.Fprintf(w, "base            %s, its linear layers quantized to NF4 with double quantization\n", base)
+	fmt.Fprintf(w, "questions       %d, about people whom tuning does not ask about; an answer is right if it is the expected word and no more\n", len(asked))
+	before, err := examine(ctx, dev, base, base, true, "", asked)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "before tuning   %s\n\n", before.score())
+	fmt.Fprintf(w, "QLoRA, rank %d on all linear layers, %d other questions:\n", s.rank, len(train))
+	terminal := w == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
+	r, err := tune(ctx, dev, out, methodQLoRA, s, train, trainer.NewConsole(w, terminal))
+	if err != nil {
+		return err
+	}
+	after, err := examine(ctx, dev, base, base, true, out, asked)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if err := printAnswers(w, before, after); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nbefore tuning   %s\nafter tuning    %s\n", before.score(), after.score())
+	fmt.Fprintf(w, "speed           %.0f tokens/s\n", r.tokensPerSecond)
+	fmt.Fprintf(w, "memory          %s at the peak: %s\n", trainer.Bytes(r.plan.Bytes.Total()), categories(r.plan.Bytes))
+	fmt.Fprintf(w, "adapter         %s, as PEFT loads it\n", filepath.Join(out, "adapter_model.safetensors"))
+	fmt.Fprintf(w, "loss            %s\n", filepath.Join(out, "loss.png"))
+	return nil
+}
+
+// score is the exact match, for people.
+func (e *exam) score() string {
+	return fmt.Sprintf("%d of %d questions answered exactly (%.1f %%)", e.right(), len(e.questions), 100*e.accuracy())
+}
+
+func categories(plan bindings.Plan) string {
+	var parts []string
+	for _, category := range bindings.Categories {
+		if n := plan[category]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", category, trainer.Bytes(n)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func printAnswers(w io.Writer, before, after *exam) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "question\tbefore\tafter\texpected")
+	for i, q := range after.questions[:min(shown, len(after.questions))] {
+		question := strings.TrimSuffix(strings.TrimPrefix(q.Prompt, "Q: "), "\nA:")
+		fmt.Fprintf(table, "%s\t%q\t%q\t%q\n", question, cut(before.answers[i], 32), cut(after.answers[i], 32), q.Completion)
+	}
+	return table.Flush()
+}
+
+// cut shortens text to at most n characters.
+func cut(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"path/filepath"
+
+	"qlora/bindings"
+	"qlora/demo/town"
+	"qlora/internal/atomicfile"
+	"qlora/internal/tokenizer"
+	"qlora/lora"
+	"qlora/trainer"
+	"qlora/trainer/dataset"
+)
+
+// The methods that the demonstration compares, under the names of the command line.
+const (
+	methodFull  = "full"
+	methodLoRA  = "lora"
+	methodQLoRA = "qlora"
+)
+
+// settings are those of a run. Every choice was made on the validation questions.
+type settings struct {
+	steps int
+	batch int
+	rank  int
+	rate  float64
+	seed  uint64
+}
+
+// settingsOf are a method's: all see the same questions in the same order, and only the learning rate is each method's own.
+func settingsOf(method string) settings {
+	s := settings{steps: 400, batch: 8, rank: 16, rate: 2e-3, seed: 42}
+	if method == methodFull {
+		s.rate = 5e-4
+	}
+	return s
+}
+
+// openModel describes the base in a folder, as the method holds it and trains it.
+func openModel(dir, method string, s settings) (*trainer.Model, error) {
+	model, err := trainer.OpenModel(dir)
+	if err != nil {
+		return nil, err
+	}
+	if method == methodQLoRA {
+		model.LoadIn4Bit()
+	}
+	if method != methodFull {
+		model.ApplyLora(lora.Config{
+			BaseModel: dir, TaskType: "CAUSAL_LM",
+			R: s.rank, Alpha: 2 * float64(s.rank), Init: lora.InitDefault,
+			Targets: lora.ParseTargets(lora.AllLinear),
+		})
+	}
+	return model, nil
+}
+
+// result is what a run leaves besides its files.
+type result struct {
+	plan            *trainer.Plan
+	tokensPerSecond float64
+}
+
+// tune trains on the questions with the base in out/base, and writes the adapter, or with method full the model, to out.
+func tune(ctx context.Context, dev bindings.Device, out, method string, s settings, questions []town.Record, console trainer.Output) (*result, error) {
+	records := filepath.Join(out, "train.jsonl")
+	if err := writeQuestions(records, questions); err != nil {
+		return nil, err
+	}
+	base := filepath.Join(out, "base")
+	tok, err := tokenizer.LoadFolder(base)
+	if err != nil {
+		return nil, err
+	}
+	set, err := dataset.Load([]string{records}, tok, dataset.DefaultOptions(), nil)
+	if err != nil {
+		return nil, err
+	}
+	model, err := openModel(base, method, s)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+
+	args := trainer.DefaultArgs()
+	args.OutputDir = out
+	args.MaxSteps, args.BatchSize = s.steps, s.batch
+	args.LearningRate, args.Schedule, args.WarmupSteps = s.rate, "cosine", 0.05
+	args.Seed = s.seed
+	args.LoggingSteps, args.SaveStrategy, args.ReportTo = 2, "no", "none"
+	pace := new(pace)
+	run, err := trainer.New(trainer.Run{
+		Model: model, Args: args, TrainSet: set.Examples, Device: dev, Outputs: []trainer.Output{sparse{Output: console, every: 20}, pace},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := run.Train(ctx); err != nil {
+		return nil, err
+	}
+	return &result{plan: run.Plan(), tokensPerSecond: pace.mean()}, nil
+}
+
+// sparse hands on few of the rows of training: loss.png wants more of them than people do.
+type sparse struct {
+	trainer.Output
+	every int // steps
+}
+
+// Log hands on the rows of every so many steps, and the last.
+func (s sparse) Log(r trainer.Row) error {
+	if r.Loss != nil && r.Step%s.every != 0 {
+		return nil
+	}
+	return s.Output.Log(r)
+}
+
+// pace is an output that measures the mean speed of a run by its log rows.
+type pace struct {
+	trainer.NoOutput
+	seconds, tokens float64
+	last            int
+}
+
+// Log weighs each row by the steps it stands for.
+func (p *pace) Log(r trainer.Row) error {
+	if r.TokensPerSecond != nil && *r.TokensPerSecond > 0 {
+		steps := float64(r.Step - p.last)
+		p.tokens += steps
+		p.seconds += steps / float64(*r.TokensPerSecond)
+		p.last = r.Step
+	}
+	return nil
+}
+
+func (p *pace) mean() float64 { return p.tokens / p.seconds }
+
+func writeQuestions(path string, questions []town.Record) error {
+	return atomicfile.Write(path, 0o644, func(w io.Writer) error {
+		lines := json.NewEncoder(w)
+		for i := range questions {
+			if err := lines.Encode(&questions[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
