@@ -16,6 +16,7 @@ import (
 const (
 	maxHeader = 100_000_000 // bytes
 	maxRank   = 64          // dimensions of one tensor
+	maxCount  = 1 << 17     // tensors of one file; a header can name millions in its 100 MB
 )
 
 const metadataKey = "__metadata__"
@@ -74,6 +75,9 @@ func (h *header) parseEntry(decoder *json.Decoder, name string) error {
 			return fmt.Errorf("header: %s: %w", name, err)
 		}
 		return nil
+	}
+	if len(h.tensors) == maxCount {
+		return fmt.Errorf("header: more than %d tensors", maxCount)
 	}
 	if _, twice := h.tensors[name]; twice {
 		return fmt.Errorf("header: two tensors %q", name)

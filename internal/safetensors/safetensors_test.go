@@ -121,6 +121,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"too many dimensions", fileOf(`{"a":{"dtype":"U8","shape":[1`+strings.Repeat(",1", 64)+`],"data_offsets":[0,1]}}`, 1), "more than 64 dimensions"},
 		{"a gap", fileOf(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 1, 2), "begins at byte 1"},
 		{"an overlap", fileOf(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, 1, 2, 3), "begins at byte 1"},
+		{"too many tensors", fileOf("{" + strings.TrimSuffix(manyTensors(maxCount+1), ",") + "}"), "more than 131072 tensors"},
 		{"metadata that is not text", fileOf(`{"__metadata__":{"a":1}}`), "__metadata__"},
 		{"metadata twice", fileOf(`{"__metadata__":{},"__metadata__":{}}`), "two entries"},
 	} {
@@ -270,4 +271,13 @@ func FuzzIndex(f *testing.F) {
 			require.False(t, inside == ".." || strings.HasPrefix(inside, "../"), "%q leaves the folder", shard)
 		}
 	})
+}
+
+// manyTensors are the entries of n empty tensors.
+func manyTensors(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},`, i)
+	}
+	return b.String()
 }
