@@ -30,6 +30,10 @@ demo: openblas ## quantize a small base to 4 bits, tune it on a task it cannot d
 compare: openblas ## the demo's task by full fine-tuning, LoRA and QLoRA, in one table
 	go run ./demo -compare
 
+.PHONY: base
+base: openblas ## make the demo's base model again from nothing, into build/demo-base (10 minutes)
+	demo/make_base.sh
+
 .PHONY: build
 build: ## build the commands into build/
 	go build -o $(BUILD)/ ./cmd/...
