@@ -34,23 +34,28 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
+	if err := run(*out, *compared, *validation); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out string, compared, validation bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	questions := town.New(townSeed).Questions()
 	asked := questions.HeldOut
-	if *validation {
+	if validation {
 		asked = questions.Validation
 	}
 	device, err := cpu.New(cpu.Options{})
-	if err == nil && *compared {
-		err = compare(ctx, device, filepath.Join(*out, "compare"), questions.Train, asked)
-	} else if err == nil {
-		err = demonstrate(ctx, os.Stdout, device, filepath.Join(*out, "demo"), questions.Train, asked)
-	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
+		return err
 	}
+	if compared {
+		return compare(ctx, device, filepath.Join(out, "compare"), questions.Train, asked)
+	}
+	return demonstrate(ctx, os.Stdout, device, filepath.Join(out, "demo"), questions.Train, asked)
 }
 
 // shown is how many of the questions are printed with their answers.
