@@ -25,15 +25,23 @@ const maxPlotPoints = 2000
 const smoothing = 0.9
 
 // lossPlot draws loss.png when a run stops: the logged losses thin, their
-// exponential mean thick, evaluations as points.
+// exponential mean thick, evaluations as points. Where a run is so short that
+// less than two rows were logged, every step's loss stands in for them.
 type lossPlot struct {
 	NoOutput
-	dir string
+	dir   string
+	steps plotter.XYs
 }
 
 func (l *lossPlot) Start(b *Begin) error {
 	l.dir = b.OutputDir
 	return nil
+}
+
+func (l *lossPlot) Step(p Progress) {
+	if len(l.steps) < maxPlotPoints {
+		l.steps = append(l.steps, plotter.XY{X: float64(p.Step), Y: p.Loss})
+	}
 }
 
 func (l *lossPlot) Stop(s *State, _ error) error {
@@ -45,6 +53,9 @@ func (l *lossPlot) Stop(s *State, _ error) error {
 		if r.EvalLoss != nil {
 			eval = append(eval, plotter.XY{X: float64(r.Step), Y: float64(*r.EvalLoss)})
 		}
+	}
+	if len(raw) < 2 {
+		raw = l.steps
 	}
 	if len(raw)+len(eval) == 0 {
 		return nil
