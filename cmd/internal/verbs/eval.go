@@ -50,6 +50,9 @@ func (o *evalOptions) eval(c *call, r *inference, adapter string) error {
 		return exit.Wrongf("--per_device_eval_batch_size is %d, but it must be at least 1", o.Batch)
 	}
 	o.Records.VocabularySize = r.base.Config.Vocabulary
+	if err := existing("dataset", o.Dataset...); err != nil {
+		return err
+	}
 	set, err := dataset.Load(o.Dataset, r.tok, o.Records, nil)
 	if err != nil {
 		return exit.AsWrong(err)

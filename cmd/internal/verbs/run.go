@@ -93,11 +93,16 @@ func required(name, value string) error {
 	return nil
 }
 
-// existing refuses a path where there is nothing.
-func existing(option, path string) error {
-	_, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return exit.Wrongf("--%s: there is no %s", option, path)
+// existing refuses paths where there is nothing.
+func existing(option string, paths ...string) error {
+	for _, path := range paths {
+		_, err := os.Stat(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return exit.Wrongf("--%s: there is no %s", option, path)
+		}
+		if err != nil {
+			return exit.AsWrong(err)
+		}
 	}
-	return exit.AsWrong(err)
+	return nil
 }

@@ -77,6 +77,9 @@ func (o *tuneOptions) load(c *call, paths []string, tok *tokenizer.Tokenizer) (*
 	if o.data.Packing {
 		return nil, exit.Wrongf("--packing cannot be used yet; leave it out: a micro-batch has no padding without it either")
 	}
+	if err := existing("dataset", paths...); err != nil {
+		return nil, err
+	}
 	set, err := dataset.Load(paths, tok, o.data.Records, nil)
 	if err != nil {
 		return nil, exit.AsWrong(err)
