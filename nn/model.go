@@ -69,6 +69,7 @@ type Model struct {
 	info      bindings.Info
 	weights   []weightSource // where every weight comes from, in loading order
 	masters   map[string]bindings.Tensor
+	params    []bindings.Param // what is trained; see Parameters
 	inputs    inputs
 	workspace bindings.Tensor // operations' scratch
 	lossSpace bindings.Tensor

@@ -44,6 +44,7 @@ func (m *Model) Parameters() []bindings.Param {
 			m.head.DWeight = add("lm_head.weight", m.head.Weight.Dense, true)
 		}
 	}
+	m.params = params
 	return params
 }
 

@@ -21,6 +21,10 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		for _, b := range shapes.Train {
 			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
 		}
+		if len(shapes.Train) > 0 {
+			dry.GradNorm(&bindings.GradNorm{Params: m.params})
+			dry.AdamW(&bindings.AdamW{Params: m.params})
+		}
 		for _, b := range shapes.Evaluate {
 			must(m.Evaluate(dry, blank(b)))
 		}
