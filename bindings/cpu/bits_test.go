@@ -13,22 +13,34 @@ import (
 // TestSameBits runs a step of every operation, again and on other numbers of
 // threads: nothing may differ by a bit.
 func TestSameBits(t *testing.T) {
-	for _, blas := range []string{"gonum", ""} {
-		var want []byte
-		for _, threads := range []int{1, 1, 2, 4} {
-			before := runtime.GOMAXPROCS(threads)
-			d, err := New(Options{BLAS: blas, Threads: threads})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := everyOperation(t, d)
-			runtime.GOMAXPROCS(before)
-			if want == nil {
-				want = got
-			}
-			if i := firstDifference(got, want); i >= 0 {
-				t.Errorf("%s on %d threads: byte %d of the memory differs from the run on one", d.Describe().Name, threads, i)
-			}
+	t.Run("gonum", func(t *testing.T) { sameBits(t, "gonum") })
+	t.Run("OpenBLAS", func(t *testing.T) {
+		d, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Describe().Path == "" {
+			t.Skipf("no OpenBLAS was found: %q", d.Describe().Looked)
+		}
+		sameBits(t, "")
+	})
+}
+
+func sameBits(t *testing.T, blas string) {
+	var want []byte
+	for _, threads := range []int{1, 1, 2, 4} {
+		before := runtime.GOMAXPROCS(threads)
+		d, err := New(Options{BLAS: blas, Threads: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := everyOperation(t, d)
+		runtime.GOMAXPROCS(before)
+		if want == nil {
+			want = got
+		}
+		if i := firstDifference(got, want); i >= 0 {
+			t.Errorf("%s on %d threads: byte %d of the memory differs from the run on one", d.Describe().Name, threads, i)
 		}
 	}
 }

@@ -34,8 +34,8 @@ type llama struct {
 }
 
 // base is the demonstration's model: a Llama of about a million parameters whose head size and inner sizes are what the kernels are built for (multiples of
-// 32 and 64). The initial weights are wide, about 1/sqrt(hidden): with the 0.02 that large models use, a model this small takes several times the
-// text until its attention starts to look things up.
+// 32 and 64). The initial weights are wide, about 1/sqrt(hidden): with the 0.02 that large models use, the one run that was
+// tried had not begun to look things up when this one had.
 func base(vocabulary int) llama {
 	return llama{
 		Architectures:         []string{"LlamaForCausalLM"},
