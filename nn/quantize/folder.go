@@ -1,41 +1,39 @@
 package quantize
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"qlora/bindings"
-	"qlora/internal/atomicfile"
 	"qlora/internal/bnb"
+	"qlora/internal/modelfolder"
 	"qlora/internal/safetensors"
 	"qlora/nn"
 )
 
-// companions are the files of a model folder that are copied as they are.
-var companions = []string{
-	"generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja", "LICENSE", "LICENSE.txt",
-}
+// ShardBytes is what a shard with 4-bit weights holds at most, unless one weight is
+// larger. It bounds the memory that is needed: safetensors puts a weight's scales
+// far from its codes, so the 4-bit weights of a shard are ready before it is
+// written.
+const ShardBytes = 1 << 30
 
 // A Job is a model folder that can be written in 4 bits: all that could be wrong
 // with the input was checked.
 type Job struct {
-	modelDir, outDir string
-	config           []byte // config.json as it will be
-	w                writer
+	outDir string
+	base   *safetensors.Folder
+	folder modelfolder.Folder
 }
 
 // NewJob checks the model in modelDir and that outDir is absent or empty. It
 // writes nothing. Close gives the mapped weights back.
 func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	device, err := opts.Device()
+	if err != nil {
+		return nil, err
+	}
+	quantization, err := opts.Config()
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +44,11 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	if cfg.Quantization != nil {
 		return nil, fmt.Errorf("%s is in 4 bits already; quantize the 16-bit model it was made from", modelDir)
 	}
-	config, err := addQuantization(cfg.Raw, &bnb.QuantizationConfig{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: opts.ComputeDType})
+	config, err := modelfolder.EditConfig(cfg.Raw, map[string]any{"quantization_config": quantization})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(modelDir, "config.json"), err)
 	}
-	if err := checkEmpty(outDir); err != nil {
+	if err := modelfolder.Check(outDir); err != nil {
 		return nil, err
 	}
 	base, err := safetensors.OpenFolder(modelDir)
@@ -63,15 +61,19 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 		base.Close()
 		return nil, err
 	}
-	j := &Job{modelDir: modelDir, outDir: outDir, config: config, w: writer{base: base, device: device, linear: map[string]bool{}}}
+	linear := map[string]bool{}
 	for _, p := range m.Projections() {
-		j.w.linear[p.Name+".weight"] = true
+		linear[p.Name+".weight"] = true
 	}
-	return j, nil
+	return &Job{outDir: outDir, base: base, folder: modelfolder.Folder{
+		Config: config,
+		Shards: modelfolder.Split(weights(base, linear, device), ShardBytes),
+		Copies: modelfolder.Paths(modelDir, append(modelfolder.ModelFiles, modelfolder.TokenizerFiles...)),
+	}}, nil
 }
 
 // Close gives back what NewJob took.
-func (j *Job) Close() error { return j.w.base.Close() }
+func (j *Job) Close() error { return j.base.Close() }
 
 // Write writes the model with the weights of its linear layers in 4 bits; the
 // head, embeddings, norms and biases are copied as they are, and so are the
@@ -79,21 +81,7 @@ func (j *Job) Close() error { return j.w.base.Close() }
 // of the model in memory than the 4-bit weights of one shard. Progress, which
 // may be nil, is told in bytes of the source's tensors.
 func (j *Job) Write(ctx context.Context, progress func(done, total int64)) error {
-	j.w.progress = progress
-	if err := os.MkdirAll(filepath.Dir(filepath.Clean(j.outDir)), 0o755); err != nil {
-		return err
-	}
-	return atomicfile.ReplaceDir(j.outDir, func(tmp string) error {
-		if err := j.w.write(ctx, tmp, shardBytes); err != nil {
-			return err
-		}
-		for _, name := range companions {
-			if err := copyFile(filepath.Join(j.modelDir, name), filepath.Join(tmp, name)); err != nil {
-				return err
-			}
-		}
-		return os.WriteFile(filepath.Join(tmp, "config.json"), j.config, 0o644)
-	})
+	return j.folder.Write(ctx, j.outDir, progress)
 }
 
 // Folder is NewJob and Write in one.
@@ -106,65 +94,29 @@ func Folder(ctx context.Context, modelDir, outDir string, opts Options, progress
 	return j.Write(ctx, progress)
 }
 
-// checkEmpty refuses to replace a folder that holds something.
-func checkEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("output_dir: %w", err)
-	case len(entries) > 0:
-		return fmt.Errorf("output_dir %s is not empty; name a new folder", dir)
+// weights are those of base, in the order of their names, the ones of linear in 4
+// bits.
+func weights(base *safetensors.Folder, linear map[string]bool, device *bindings.QuantizeOptions) []modelfolder.Weight {
+	var all []modelfolder.Weight
+	for _, name := range base.Names() {
+		if !linear[name] {
+			all = append(all, modelfolder.Copy(base, name))
+			continue
+		}
+		t, _ := base.Tensor(name)
+		all = append(all, modelfolder.Weight{
+			Name: name, Source: int64(len(t.Data)), Held: PackedBytes(t.Elements()),
+			Entries: func(_ context.Context, read func()) ([]safetensors.Entry, error) {
+				entries := bnb.Entries(name, Pack(t, device))
+				base.Release(t)
+				read()
+				return entries, nil
+			},
+		})
 	}
-	return nil
+	return all
 }
 
-// addQuantization is config.json with the object quantization_config.
-func addQuantization(config []byte, q *bnb.QuantizationConfig) ([]byte, error) {
-	var file map[string]json.RawMessage
-	if err := json.Unmarshal(config, &file); err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(q)
-	if err != nil {
-		return nil, err
-	}
-	file["quantization_config"] = text
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(file); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// copyFile copies a regular file; one that is absent is left out.
-func copyFile(from, to string) error {
-	info, err := os.Stat(from)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", from)
-	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		out.Close()
-		return fmt.Errorf("copy %s: %w", from, err)
-	}
-	return out.Close()
-}
+// PackedBytes bounds what n weights take in 4 bits: codes and at most a float32 a
+// block of 32.
+func PackedBytes(n int) int64 { return int64(n) * 5 / 8 }

@@ -3,15 +3,12 @@ package quantize
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,6 +17,7 @@ import (
 	"qlora/bindings"
 	"qlora/internal/bnb"
 	"qlora/internal/halffloat"
+	"qlora/internal/modelfolder"
 	"qlora/internal/nf4"
 	"qlora/internal/safetensors"
 	"qlora/nn"
@@ -154,7 +152,7 @@ func TestWeightInPieces(t *testing.T) {
 		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(values[i]))
 	}
 	x := safetensors.Tensor{Name: "x", DType: safetensors.F32, Shape: []int{rows, cols}, Data: data}
-	got := weight(x, &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 128})
+	got := Pack(x, &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 128})
 	codes, absmax := make([]byte, len(values)/2), make([]float32, (len(values)+127)/128)
 	nf4.Quantize(codes, absmax, values, nf4.NF4, 128)
 	assert.Equal(t, codes, got.Codes)
@@ -162,30 +160,16 @@ func TestWeightInPieces(t *testing.T) {
 	assert.Equal(t, "float32", got.DType)
 }
 
-func TestShards(t *testing.T) {
-	base := open(t, writeModel(t))
-	w := writer{base: base, linear: map[string]bool{}}
-	shards := w.shards(10000)
-	assert.Greater(t, len(shards), 2)
-	assert.Equal(t, base.Names(), slices.Concat(shards...))
-	for _, names := range shards {
-		size := 0
-		for _, name := range names {
-			x, _ := base.Tensor(name)
-			size += len(x.Data)
-		}
-		assert.LessOrEqual(t, size, 10000)
-	}
-}
-
-// TestShardedFolder reads shards that this package wrote.
+// TestShardedFolder reads shards that hold 4-bit weights.
 func TestShardedFolder(t *testing.T) {
-	base, dir := open(t, writeModel(t)), t.TempDir()
-	w := writer{base: base, linear: map[string]bool{"model.layers.0.mlp.up_proj.weight": true}, device: &bindings.QuantizeOptions{BlockSize: 64}}
-	require.NoError(t, w.write(t.Context(), dir, 10000))
+	base, dir := open(t, writeModel(t)), filepath.Join(t.TempDir(), "out")
+	const linear = "model.layers.0.mlp.up_proj.weight"
+	f := modelfolder.Folder{Config: []byte("{}"), Shards: modelfolder.Split(weights(base, map[string]bool{linear: true}, &bindings.QuantizeOptions{BlockSize: 64}), 10000)}
+	require.Greater(t, len(f.Shards), 2)
+	require.NoError(t, f.Write(t.Context(), dir, nil))
 	to := open(t, dir)
 	assert.NoFileExists(t, filepath.Join(dir, safetensors.SingleFile))
-	assert.True(t, bnb.Is4Bit(to, "model.layers.0.mlp.up_proj.weight"))
+	assert.True(t, bnb.Is4Bit(to, linear))
 	assert.Len(t, to.Names(), len(base.Names())+3)
 	for _, name := range base.Names() {
 		_, ok := to.Tensor(name)
@@ -243,16 +227,5 @@ func TestFolderStopsWhole(t *testing.T) {
 		left, err := os.ReadDir(parent)
 		require.NoError(t, err)
 		assert.Empty(t, left)
-	}
-}
-
-func TestAddQuantizationKeepsTheRest(t *testing.T) {
-	text, err := addQuantization([]byte(`{"a": 1e-05, "b": {"c": "<x>"}, "big": 12345678901234567890}`), &bnb.QuantizationConfig{})
-	require.NoError(t, err)
-	var file map[string]any
-	require.NoError(t, json.Unmarshal(text, &file))
-	assert.Contains(t, file, "quantization_config")
-	for _, want := range []string{`"a": 1e-05`, `"c": "<x>"`, `12345678901234567890`} {
-		assert.True(t, strings.Contains(string(text), want), "%s in %s", want, text)
 	}
 }

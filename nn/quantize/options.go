@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"qlora/bindings"
+	"qlora/internal/bnb"
 	"qlora/internal/nf4"
 )
 
@@ -37,4 +38,13 @@ func (o Options) Device() (*bindings.QuantizeOptions, error) {
 		return nil, fmt.Errorf("bnb_4bit_compute_dtype is %q; bfloat16 and float32 are known", o.ComputeDType)
 	}
 	return &bindings.QuantizeOptions{Kind: kind, BlockSize: o.BlockSize, Double: o.Double}, nil
+}
+
+// Config is the options as config.json has them.
+func (o Options) Config() (*bnb.QuantizationConfig, error) {
+	device, err := o.Device()
+	if err != nil {
+		return nil, err
+	}
+	return &bnb.QuantizationConfig{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}, nil
 }

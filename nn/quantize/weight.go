@@ -22,9 +22,9 @@ var dtypeNames = map[safetensors.DType]string{
 	safetensors.F32: "float32", safetensors.BF16: "bfloat16", safetensors.F16: "float16",
 }
 
-// weight is the [out, in] matrix t, whose type is among dtypeNames, in 4 bits.
-// It reads t once, in pieces, on all processors.
-func weight(t safetensors.Tensor, o *bindings.QuantizeOptions) bnb.Weight4 {
+// Pack is the [out, in] matrix t, of type F32, BF16 or F16, in 4 bits. It reads t
+// once, in pieces, on all processors.
+func Pack(t safetensors.Tensor, o *bindings.QuantizeOptions) bnb.Weight4 {
 	n := t.Elements()
 	w := bnb.Weight4{
 		Kind: o.Kind, BlockSize: o.BlockSize, DType: dtypeNames[t.DType], Shape: [2]int(t.Shape),
