@@ -1,6 +1,7 @@
 package lora
 
 import (
+	"errors"
 	"fmt"
 
 	"qlora/bindings"
@@ -26,6 +27,12 @@ type factor struct {
 // A and B laid out in mem in the device's type of activations. Their values come
 // from Init or Load, once mem was taken.
 func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
+	switch {
+	case cfg.DoRA:
+		return nil, errors.New("use_dora is true, and magnitudes cannot be computed with yet")
+	case len(cfg.ModulesToSave) > 0:
+		return nil, fmt.Errorf("modules_to_save is %q, and modules cannot be trained whole beside adapters yet", cfg.ModulesToSave)
+	}
 	var err error
 	all := m.Projections()
 	names := make([]string, len(all))

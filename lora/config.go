@@ -3,6 +3,7 @@ package lora
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -47,6 +48,15 @@ type Config struct {
 	RSLoRA    bool
 	Init      Initialization
 	Targets   Targets
+
+	// DoRA: each output's magnitude is trained apart from the direction W + Scale·B·A.
+	DoRA bool
+	// ModulesToSave are the modules that are trained whole beside the adapters,
+	// and stored with them: ends of their names.
+	ModulesToSave []string
+	// TieWeights keeps a head that is the embedding the embedding, where that is
+	// among ModulesToSave (PEFT's ensure_weight_tying); otherwise each is on its own.
+	TieWeights bool
 }
 
 // Scale is what the adapters' output is multiplied by: alpha/r, or alpha/sqrt(r)
@@ -63,9 +73,9 @@ func (c *Config) Scale() float32 {
 // Their default is null, false, zero or empty.
 var refused = []string{
 	"alora_invocation_tokens", "alpha_pattern", "arrow_config", "enable_lora", "exclude_modules", "kasa_config",
-	"layer_replication", "layers_to_transform", "lora_bias", "megatron_config", "modules_to_save",
+	"layer_replication", "layers_to_transform", "lora_bias", "megatron_config",
 	"monteclora_config", "rank_pattern", "target_parameters", "trainable_token_indices", "use_bdlora",
-	"use_dora", "use_qalora", "velora_config",
+	"use_qalora", "velora_config",
 }
 
 // readableInit are the values of init_lora_weights that only say how A and B
@@ -144,9 +154,17 @@ func parseConfig(data []byte) (Config, error) {
 	f.get("use_rslora", &c.RSLoRA)
 	f.get("init_lora_weights", &c.Init)
 	f.get("target_modules", &c.Targets)
+	f.get("use_dora", &c.DoRA)
+	f.get("modules_to_save", &c.ModulesToSave)
+	f.get("ensure_weight_tying", &c.TieWeights)
+	if len(c.ModulesToSave) == 0 {
+		c.ModulesToSave = nil // an empty list is none, too
+	}
 	switch {
 	case f.err != nil:
 		return Config{}, f.err
+	case slices.Contains(c.ModulesToSave, ""):
+		return Config{}, errors.New("modules_to_save has an empty name, which every module ends with")
 	case kind != "LORA":
 		return Config{}, fmt.Errorf("peft_type is %q; only LORA adapters are supported", kind)
 	case c.TaskType != "" && c.TaskType != causalLM:
@@ -209,7 +227,7 @@ func (c *Config) Marshal() ([]byte, error) {
 		"layers_to_transform":     nil,
 		"lora_alpha":              c.Alpha,
 		"lora_dropout":            c.Dropout,
-		"modules_to_save":         nil,
+		"modules_to_save":         c.ModulesToSave,
 		"peft_type":               "LORA",
 		"r":                       c.R,
 		"revision":                orNull(c.Revision),
@@ -218,6 +236,12 @@ func (c *Config) Marshal() ([]byte, error) {
 	}
 	if c.RSLoRA {
 		file["use_rslora"] = true
+	}
+	if c.DoRA {
+		file["use_dora"] = true
+	}
+	if c.TieWeights {
+		file["ensure_weight_tying"] = true
 	}
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)

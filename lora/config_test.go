@@ -23,6 +23,11 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			R: 4, Alpha: 6, RSLoRA: true, Init: InitGaussian, Revision: "main",
 			Targets: Targets{Pattern: `.*\.(q|v)_proj`},
 		},
+		"dora": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, DoRA: true},
+		"modules_to_save": {
+			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
+			ModulesToSave: []string{"lm_head", "embed_tokens"}, TieWeights: true,
+		},
 		"random":     {R: 8, Alpha: 8, Init: InitRandom, Targets: Targets{Pattern: AllLinear}},
 		"orthogonal": {R: 8, Alpha: 8, Init: "orthogonal", Targets: Targets{Names: []string{"q_proj"}}},
 	} {
@@ -46,9 +51,6 @@ func TestReadConfigRefuses(t *testing.T) {
 	require.NotEmpty(t, dirs)
 	for _, dir := range dirs {
 		key := strings.TrimPrefix(filepath.Base(dir), "refused_")
-		if key == "dora" {
-			key = "use_dora"
-		}
 		t.Run(key, func(t *testing.T) {
 			_, err := ReadConfig(dir)
 			assert.ErrorContains(t, err, key)
@@ -68,6 +70,8 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "lora_dropout": 1}`, "lora_dropout is 1"},
 		{`{"peft_type": "LORA", "lora_alpha": 1e999}`, `"lora_alpha" is 1e999`},
 		{`{"peft_type": "LORA", "target_modules": {"a": 1}}`, `"target_modules" is {"a": 1}`},
+		{`{"peft_type": "LORA", "modules_to_save": ["lm_head", ""]}`, "modules_to_save has an empty name"},
+		{`{"peft_type": "LORA", "modules_to_save": "lm_head"}`, `"modules_to_save" is "lm_head"`},
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq"}`, `init_lora_weights is "loftq"`},
 		{`{"peft_type": "LORA", "rank_pattern": {"` + strings.Repeat("a", 1000) + `": 2}}`, "…, which changes"},
 	} {
@@ -82,7 +86,8 @@ func TestParseConfigErrors(t *testing.T) {
 // without a say in the numbers.
 func TestParseConfigIgnores(t *testing.T) {
 	got, err := parseConfig([]byte(`{"peft_type": "LORA", "R": 3, "peft_version": "9.9", "qalora_group_size": 16, "rank_pattern": { },
-		"layers_pattern": "h", "eva_config": {"rho": 2.0}, "fan_in_fan_out": true, "something_new": [1], "use_dora": null}`))
+		"layers_pattern": "h", "eva_config": {"rho": 2.0}, "fan_in_fan_out": true, "something_new": [1], "use_dora": null,
+		"modules_to_save": [], "ensure_weight_tying": false}`))
 	require.NoError(t, err)
 	assert.Equal(t, Config{R: 8, Alpha: 8, Init: InitDefault}, got)
 }
