@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"qlora/internal/safetensors"
 	"qlora/trainer/dataset"
@@ -14,9 +15,10 @@ import (
 // checkpoint: the same base, and the same records in the same order.
 type identity struct {
 	Method       string `json:"method"`
-	Base         string `json:"base"`      // hash of config.json and of a sample of the weights
-	Quantize     string `json:"quantize"`  // how the base is held; "": as stored
-	Data         string `json:"data"`      // hash of the token ids and labels
+	Base         string `json:"base"`     // hash of config.json and of a sample of the weights
+	Quantize     string `json:"quantize"` // how the base is held; "": as stored
+	Data         string `json:"data"`     // hash of the token ids, the labels and where documents begin
+	Packing      bool   `json:"packing"`
 	Seed         uint64 `json:"seed"`      //
 	DataSeed     uint64 `json:"data_seed"` // seed where it was not given
 	Sampling     string `json:"train_sampling_strategy"`
@@ -27,7 +29,7 @@ type identity struct {
 func newIdentity(a *Args, m *Model, examples []dataset.Example) identity {
 	id := identity{
 		Method: m.Method(), Base: hashBase(m), Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
-		Sampling: a.sampling(), BatchSize: a.BatchSize, Accumulation: a.Accumulation,
+		Sampling: a.sampling(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples),
 	}
 	if q := m.Quantize; q != nil {
 		id.Quantize = fmt.Sprintf("%v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
@@ -43,6 +45,7 @@ func (want identity) differs(made identity) error {
 		here, made any
 	}{
 		{"method", want.Method, made.Method},
+		{"packing", want.Packing, made.Packing},
 		{"seed", want.Seed, made.Seed},
 		{"data_seed", want.DataSeed, made.DataSeed},
 		{"train_sampling_strategy", want.Sampling, made.Sampling},
@@ -93,12 +96,16 @@ func samples(t safetensors.Tensor) [][]byte {
 	return [][]byte{t.Data[:size], t.Data[n/2 : n/2+size], t.Data[n-size:]}
 }
 
+func isPacked(examples []dataset.Example) bool {
+	return slices.ContainsFunc(examples, func(e dataset.Example) bool { return e.Starts != nil })
+}
+
 func hashExamples(examples []dataset.Example) string {
 	h := sha256.New()
 	var buf []byte
 	for _, e := range examples {
 		buf = binary.LittleEndian.AppendUint32(buf[:0], uint32(len(e.IDs)))
-		for _, v := range [][]int32{e.IDs, e.Labels} {
+		for _, v := range [][]int32{e.IDs, e.Labels, e.Starts} {
 			for _, x := range v {
 				buf = binary.LittleEndian.AppendUint32(buf, uint32(x))
 			}

@@ -10,10 +10,10 @@ import (
 
 // A micro-batch that is smaller than another in every respect decides nothing.
 func TestFrontKeepsWhatNothingExceeds(t *testing.T) {
-	lengths := []int{10, 2, 2, 2, 7, 7, 1}
+	examples := recordsOf(10, 2, 2, 2, 7, 7, 1)
 	var f front
 	for _, indices := range [][]int{{1, 2}, {0}, {4, 5}, {1, 2, 3}, {6}, {0, 6}} {
-		f.add(lengths, indices)
+		f.add(examples, indices)
 	}
 	var kept [][3]int
 	for _, b := range f.batches() {

@@ -19,7 +19,7 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 		for inEpoch := range min(l.StepsInEpoch, l.Steps-step) {
 			from, to := l.Window(inEpoch)
 			for i := from; i < to; i++ {
-				trained.add(o.lengths, order[i*a.BatchSize:min((i+1)*a.BatchSize, len(order))])
+				trained.add(train, order[i*a.BatchSize:min((i+1)*a.BatchSize, len(order))])
 			}
 			step++
 			if c.after(step).eval {
@@ -28,9 +28,9 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 		}
 	}
 	if a.EvalStrategy != strategyNo {
-		order, lengths := evaluationOrder(a, eval), lengthsOf(eval)
+		order := evaluationOrder(a, eval)
 		for i := 0; i < len(order); i += a.EvalBatchSize {
-			evaluated.add(lengths, order[i:min(i+a.EvalBatchSize, len(order))])
+			evaluated.add(eval, order[i:min(i+a.EvalBatchSize, len(order))])
 		}
 	}
 	return nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches()}
@@ -41,11 +41,7 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 func fullBatches(a *Args, maxLength int) nn.Shapes {
 	full := func(sequences int) []*nn.Batch {
 		var f front
-		lengths := make([]int, sequences)
-		for i := range lengths {
-			lengths[i] = maxLength
-		}
-		f.add(lengths, sequential(sequences))
+		f.add(slices.Repeat([]dataset.Example{{IDs: make([]int32, maxLength)}}, sequences), sequential(sequences))
 		return f.batches()
 	}
 	s := nn.Shapes{Train: full(a.BatchSize)}
@@ -60,24 +56,25 @@ type front []extent
 
 type extent struct {
 	tokens, longest, sequences int
-	lengths                    []int
+	starts                     []int32
 }
 
 func (e extent) within(o extent) bool {
 	return e.tokens <= o.tokens && e.longest <= o.longest && e.sequences <= o.sequences
 }
 
-func (f *front) add(lengths []int, indices []int) {
-	e := extent{sequences: len(indices)}
+func (f *front) add(examples []dataset.Example, indices []int) {
+	e := extent{starts: []int32{0}}
 	for _, i := range indices {
-		e.tokens += lengths[i]
-		e.longest = max(e.longest, lengths[i])
+		for d := range examples[i].Documents() {
+			e.tokens += len(d.IDs)
+			e.longest = max(e.longest, len(d.IDs))
+			e.starts = append(e.starts, int32(e.tokens))
+		}
 	}
+	e.sequences = len(e.starts) - 1
 	if slices.ContainsFunc(*f, e.within) {
 		return
-	}
-	for _, i := range indices {
-		e.lengths = append(e.lengths, lengths[i])
 	}
 	*f = slices.DeleteFunc(*f, func(o extent) bool { return o.within(e) })
 	*f = append(*f, e)
@@ -86,13 +83,7 @@ func (f *front) add(lengths []int, indices []int) {
 func (f front) batches() []*nn.Batch {
 	var all []*nn.Batch
 	for _, e := range f {
-		b := &nn.Batch{Starts: []int32{0}}
-		at := int32(0)
-		for _, n := range e.lengths {
-			at += int32(n)
-			b.Starts = append(b.Starts, at)
-		}
-		all = append(all, b)
+		all = append(all, &nn.Batch{Starts: e.starts})
 	}
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"qlora/bindings"
 	"qlora/trainer/dataset"
@@ -134,6 +135,9 @@ func (r *Run) checkRecords() error {
 func checkExample(e dataset.Example, vocabulary int) error {
 	if len(e.IDs) == 0 || len(e.IDs) != len(e.Labels) {
 		return fmt.Errorf("it has %d tokens and %d labels", len(e.IDs), len(e.Labels))
+	}
+	if s := e.Starts; s != nil && (s[0] != 0 || int(s[len(s)-1]) > len(e.IDs) || !slices.IsSorted(s)) {
+		return fmt.Errorf("its documents begin at %v of %d tokens", s, len(e.IDs))
 	}
 	for i, id := range e.IDs {
 		if id < 0 || int(id) >= vocabulary {

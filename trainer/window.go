@@ -35,10 +35,14 @@ func (w *window) scale() float32 {
 	return 1 / float32(w.predicted)
 }
 
+// batchOf makes a micro-batch of examples. Each document of a packed one is a
+// sequence of its own there.
 func batchOf(examples []dataset.Example, indices []int) *nn.Batch {
-	ids, labels := make([][]int32, len(indices)), make([][]int32, len(indices))
-	for i, index := range indices {
-		ids[i], labels[i] = examples[index].IDs, examples[index].Labels
+	var ids, labels [][]int32
+	for _, index := range indices {
+		for d := range examples[index].Documents() {
+			ids, labels = append(ids, d.IDs), append(labels, d.Labels)
+		}
 	}
 	return nn.NewBatch(ids, labels)
 }

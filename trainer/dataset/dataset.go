@@ -8,29 +8,6 @@ import (
 	"qlora/internal/tokenizer"
 )
 
-// Ignored is the label of a position that is not trained on.
-const Ignored = -100
-
-// An Example is one sequence.
-type Example struct {
-	IDs []int32
-	// Labels are as long as IDs and not shifted: position i holds the token's
-	// own id, which the position before it is trained to predict, or Ignored.
-	Labels []int32
-}
-
-// Trained counts the tokens that are predicted and trained on. The first
-// token of a sequence is never predicted, whatever its label is.
-func (e Example) Trained() int {
-	n := 0
-	for _, label := range e.Labels[min(1, len(e.Labels)):] {
-		if label != Ignored {
-			n++
-		}
-	}
-	return n
-}
-
 // Options say how records become examples. DefaultOptions has the defaults.
 type Options struct {
 	Format        string `option:"dataset_format" help:"what a record is: auto, text, pretokenized, alpaca or prompt-completion; auto looks at the fields"`
@@ -40,6 +17,8 @@ type Options struct {
 	// VocabularySize is the number of ids that the model knows; an id beyond
 	// it is refused. 0: not known.
 	VocabularySize int
+	// Packing fills sequences of MaxLength tokens with whole documents.
+	Packing bool
 	// Limit reads only so many records of all files together. 0: all.
 	Limit int
 }
@@ -53,6 +32,8 @@ func (o Options) check() error {
 		return fmt.Errorf("max_length is %d: a sequence needs at least 2 tokens to train on; 0 means no limit", o.MaxLength)
 	case o.Limit < 0:
 		return fmt.Errorf("limit is %d: it must be 0, for all records, or more", o.Limit)
+	case o.Packing && o.MaxLength == 0:
+		return errors.New("packing needs a max_length to fill: 0 means that there is none")
 	}
 	return checkFormat(o.Format)
 }
@@ -60,7 +41,16 @@ func (o Options) check() error {
 // A Set is what Load read.
 type Set struct {
 	Examples []Example
-	Report   Report
+	// Origins are of the documents, in the order in which they stand in Examples.
+	Origins []Origin
+	Report  Report
+}
+
+// An Origin is where a document was read.
+type Origin struct {
+	File   int32 // in Report.Files
+	Record int32 // in the file, from 1
+	Line   int32 // that the record begins in, from 1
 }
 
 // Load reads the files one after another. tok may be nil where all records are
@@ -104,6 +94,9 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(d
 	}
 	if err := l.set.Report.usable(); err != nil {
 		return nil, err
+	}
+	if opt.Packing {
+		l.set.pack(opt.MaxLength)
 	}
 	return l.set, nil
 }

@@ -106,9 +106,9 @@ func TestPretokenized(t *testing.T) {
 	set, err := Load([]string{path}, nil, Options{Format: Auto, MaxLength: 3, VocabularySize: 10}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []Example{
-		{[]int32{5, 6, 7}, []int32{5, 6, 7}},
-		{[]int32{1, 2, 3}, []int32{-100, -100, 3}},
-		{[]int32{1, 2, 3}, []int32{1, 2, 3}},
+		{IDs: []int32{5, 6, 7}, Labels: []int32{5, 6, 7}},
+		{IDs: []int32{1, 2, 3}, Labels: []int32{-100, -100, 3}},
+		{IDs: []int32{1, 2, 3}, Labels: []int32{1, 2, 3}},
 	}, set.Examples)
 	want := FileReport{Path: path, Format: "pretokenized", Records: 6, Examples: 3, Truncated: 2, Dropped: 3, Tokens: 9, Trained: 5}
 	assert.Equal(t, want, set.Report.Files[0])
@@ -126,7 +126,7 @@ func TestOrderAndLimit(t *testing.T) {
 		var b bytes.Buffer
 		for range 3000 * f {
 			fmt.Fprintf(&b, "{\"input_ids\": [%d, %d]}\n", n, n+1)
-			want = append(want, Example{[]int32{n, n + 1}, []int32{n, n + 1}})
+			want = append(want, Example{IDs: []int32{n, n + 1}, Labels: []int32{n, n + 1}})
 			n++
 		}
 		files = append(files, write(t, fmt.Sprintf("%d.jsonl", f), b.String()))

@@ -19,7 +19,7 @@ var pretokenized = format{
 			return Example{}, err
 		}
 		if !r.has("labels") {
-			return Example{ids, slices.Clone(ids)}, nil
+			return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
 		}
 		labels, err := r.ids("labels", Ignored)
 		if err != nil {
@@ -28,7 +28,7 @@ var pretokenized = format{
 		if len(labels) != len(ids) {
 			return Example{}, fmt.Errorf("there are %d input_ids but %d labels; every token needs one, %d where it is not trained on", len(ids), len(labels), Ignored)
 		}
-		return Example{ids, labels}, nil
+		return Example{IDs: ids, Labels: labels}, nil
 	},
 }
 

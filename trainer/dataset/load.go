@@ -132,6 +132,9 @@ func (l *loader) batch(path string, format *format, batch []record, report *File
 			report.Trained += int64(e.Trained())
 		}
 		l.set.Examples = append(l.set.Examples, r.made.examples...)
+		for range r.made.examples {
+			l.set.Origins = append(l.set.Origins, Origin{File: int32(len(l.set.Report.Files)), Record: int32(report.Records), Line: int32(batch[i].line)})
+		}
 	}
 	return nil
 }

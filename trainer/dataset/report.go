@@ -7,7 +7,8 @@ import (
 
 // A Report says what became of the files.
 type Report struct {
-	Files []FileReport
+	Files   []FileReport
+	Packing *PackingReport // nil: not packed
 }
 
 // A FileReport says what one file was taken for and what became of its records.
@@ -34,6 +35,26 @@ func (f FileReport) String() string {
 		fmt.Fprintf(&b, "; %d dropped with nothing to train on", f.Dropped)
 	}
 	return b.String()
+}
+
+// A PackingReport says how well packed the sequences are.
+type PackingReport struct {
+	Documents int
+	Sequences int
+	Length    int   // tokens that a sequence has room for
+	Tokens    int64 // in all sequences
+	Trained   int64 // of those, the ones that are predicted and trained on
+}
+
+// Fill is the share of the sequences' room that tokens take.
+func (p PackingReport) Fill() float64 {
+	return float64(p.Tokens) / (float64(p.Sequences) * float64(p.Length))
+}
+
+// String is the report in a line.
+func (p PackingReport) String() string {
+	return fmt.Sprintf("packed %d documents into %d sequences of up to %d tokens, %.2f %% full: %d tokens, %d of them trained on",
+		p.Documents, p.Sequences, p.Length, 100*p.Fill(), p.Tokens, p.Trained)
 }
 
 // Total adds the files up. It has neither path nor format.

@@ -70,13 +70,13 @@ func (w *worker) make(f *format, r record) (made, error) {
 		return trainable(false, e), nil
 	}
 	if !f.pieces {
-		return trainable(true, Example{e.IDs[:limit:limit], e.Labels[:limit:limit]}), nil
+		return trainable(true, Example{IDs: e.IDs[:limit:limit], Labels: e.Labels[:limit:limit]}), nil
 	}
 	ids := slices.Collect(slices.Chunk(e.IDs, limit))
 	labels := slices.Collect(slices.Chunk(e.Labels, limit))
 	pieces := make([]Example, len(ids))
 	for i := range ids {
-		pieces[i] = Example{ids[i], labels[i]}
+		pieces[i] = Example{IDs: ids[i], Labels: labels[i]}
 	}
 	return trainable(true, pieces...), nil
 }
@@ -110,7 +110,7 @@ var errNoTokenizer = errors.New("text needs a tokenizer, and there is none; name
 // text is an example of a text that is trained on as a whole.
 func (w *worker) text(text string) (Example, error) {
 	ids, err := w.closed(text, text)
-	return Example{ids, slices.Clone(ids)}, err
+	return Example{IDs: ids, Labels: slices.Clone(ids)}, err
 }
 
 // pair is an example of a prompt and its completion, tokenized as one string.
@@ -123,7 +123,7 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 	}
 	labels := slices.Clone(ids)
 	if w.opt.TrainOnInputs {
-		return Example{ids, labels}, nil
+		return Example{IDs: ids, Labels: labels}, nil
 	}
 	alone := w.encoder.Encode(slices.Clone(w.vocabulary.prefix), prompt, false)
 	for i := range min(len(alone), len(ids)) {
@@ -132,7 +132,7 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 		}
 		labels[i] = Ignored
 	}
-	return Example{ids, labels}, nil
+	return Example{IDs: ids, Labels: labels}, nil
 }
 
 // closed gives the tokens of text between the post-processor's tokens and the

@@ -50,15 +50,9 @@ func (o *evalOptions) eval(c *call, r *inference, adapter string) error {
 		return exit.Wrongf("--per_device_eval_batch_size is %d, but it must be at least 1", o.Batch)
 	}
 	o.Records.VocabularySize = r.base.Config.Vocabulary
-	if err := existing("dataset", o.Dataset...); err != nil {
-		return err
-	}
-	set, err := dataset.Load(o.Dataset, r.tok, o.Records, nil)
+	set, err := load(c, "dataset", o.Dataset, r.tok, o.Records)
 	if err != nil {
-		return exit.AsWrong(err)
-	}
-	for _, file := range set.Report.Files {
-		c.note(file.String())
+		return err
 	}
 	var batches []*nn.Batch
 	for i := 0; i < len(set.Examples); i += o.Batch {

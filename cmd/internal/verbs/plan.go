@@ -100,16 +100,13 @@ func (o *tuneOptions) records(c *call) (train, eval []dataset.Example, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := o.load(c, o.data.Dataset, tok)
+	trainSet, err := o.trainSet(c, tok)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(o.data.Eval) == 0 {
-		return set.Examples, nil, nil
-	}
-	evalSet, err := o.load(c, o.data.Eval, tok)
+	evalSet, err := o.evalSet(c, tok)
 	if err != nil {
 		return nil, nil, err
 	}
-	return set.Examples, evalSet.Examples, nil
+	return trainSet.Examples, evalSet.Examples, nil
 }

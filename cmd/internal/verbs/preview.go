@@ -43,7 +43,7 @@ func (o *tuneOptions) preview(c *call, asJSON bool) error {
 			return err
 		}
 	}
-	set, err := o.load(c, o.data.Dataset, tok)
+	set, err := o.trainSet(c, tok)
 	if err != nil {
 		return err
 	}
@@ -57,9 +57,10 @@ func (o *tuneOptions) preview(c *call, asJSON bool) error {
 	lines := json.NewEncoder(c.out)
 	for _, e := range set.Examples {
 		err := lines.Encode(struct {
-			IDs    []int32 `json:"input_ids"`
-			Labels []int32 `json:"labels"`
-		}{e.IDs, e.Labels})
+			IDs     []int32 `json:"input_ids"`
+			Labels  []int32 `json:"labels"`
+			Lengths []int   `json:"seq_lengths,omitempty"` // of the documents of a packed one, under trl's name
+		}{e.IDs, e.Labels, e.Lengths()})
 		if err != nil {
 			return err
 		}

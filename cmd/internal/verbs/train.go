@@ -12,7 +12,6 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/trainer"
-	"qlora/trainer/dataset"
 )
 
 // Train is the verb that fine-tunes.
@@ -40,15 +39,13 @@ func (o *tuneOptions) train(c *call) error {
 		return err
 	}
 	o.data.Records.VocabularySize = model.Config.Vocabulary
-	train, err := o.load(c, o.data.Dataset, tok)
+	train, err := o.trainSet(c, tok)
 	if err != nil {
 		return err
 	}
-	eval := new(dataset.Set)
-	if len(o.data.Eval) > 0 {
-		if eval, err = o.load(c, o.data.Eval, tok); err != nil {
-			return err
-		}
+	eval, err := o.evalSet(c, tok)
+	if err != nil {
+		return err
 	}
 	files, err := readSideFiles(o.data.Model)
 	if err != nil {

@@ -25,7 +25,7 @@ type dataOptions struct {
 	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json, in 16, 32 or (bitsandbytes) 4 bits"`
 	Dataset []string `option:"dataset" help:"files of records to train on: .jsonl, .json or .txt; may be given more than once"`
 	Eval    []string `option:"eval_dataset" help:"files of records to evaluate"`
-	Packing bool     `option:"packing" help:"fill sequences with several records; not to be had yet, and no micro-batch has padding without it"`
+	Packing bool     `option:"packing" help:"fill sequences of max_length tokens with whole records, which do not see each other; eval_dataset is not packed"`
 	Records dataset.Options
 }
 
@@ -72,20 +72,35 @@ func (o *tuneOptions) model(planning bool) (*trainer.Model, error) {
 	return m, method(m, o.method.Method, o.quantize, o.adapters)
 }
 
-// load reads the records of the files, and says what became of them.
-func (o *tuneOptions) load(c *call, paths []string, tok *tokenizer.Tokenizer) (*dataset.Set, error) {
-	if o.data.Packing {
-		return nil, exit.Wrongf("--packing cannot be used yet; leave it out: a micro-batch has no padding without it either")
+// trainSet reads the records to train on, and says what became of them.
+func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer) (*dataset.Set, error) {
+	opt := o.data.Records
+	opt.Packing = o.data.Packing
+	return load(c, "dataset", o.data.Dataset, tok, opt)
+}
+
+// evalSet does the same for the records to evaluate, if there are any. They are
+// never packed: the loss of an evaluation is a mean over records.
+func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer) (*dataset.Set, error) {
+	if len(o.data.Eval) == 0 {
+		return new(dataset.Set), nil
 	}
-	if err := existing("dataset", paths...); err != nil {
+	return load(c, "eval_dataset", o.data.Eval, tok, o.data.Records)
+}
+
+func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt dataset.Options) (*dataset.Set, error) {
+	if err := existing(option, paths...); err != nil {
 		return nil, err
 	}
-	set, err := dataset.Load(paths, tok, o.data.Records, nil)
+	set, err := dataset.Load(paths, tok, opt, nil)
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
 	for _, file := range set.Report.Files {
 		c.note(file.String())
+	}
+	if p := set.Report.Packing; p != nil {
+		c.note(p.String())
 	}
 	return set, nil
 }
