@@ -4,6 +4,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"qlora/bindings"
+	"qlora/internal/dynamic8"
 	"qlora/internal/nf4"
 )
 
@@ -52,9 +53,8 @@ func (f *fixture) weight(name string, h holding, out, in int) (bindings.Weight, 
 		for i := range scales {
 			scales[i] = byte(f.rng.Uint32())
 		}
-		code := nf4.DynamicMap(true)
 		values := make([]float64, 256)
-		for i, v := range code {
+		for i, v := range dynamic8.Signed().Values() {
 			values[i] = float64(v)
 		}
 		nested := f.given(name+" nested absmax", bindings.F32, 1, (blocks+255)/256, positive((blocks+255)/256))

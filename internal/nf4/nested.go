@@ -1,12 +1,6 @@
 package nf4
 
-import (
-	"math"
-	"slices"
-)
-
-// NestedBlockSize is the block size that bitsandbytes quantizes absmax with.
-const NestedBlockSize = 256
+import "qlora/internal/dynamic8"
 
 // Nested is a tensor's absmax, quantized to 8 bits ("double quantization").
 type Nested struct {
@@ -17,33 +11,25 @@ type Nested struct {
 	BlockSize int
 }
 
-// Nest quantizes the absmax of a whole tensor as bitsandbytes 0.50 does on the
-// CPU, code for code. On CUDA it searches for the nearest value of the map, and
-// about one code in 300 is the neighbour's.
+// Nest quantizes the absmax of a whole tensor as bitsandbytes 0.50 does on the CPU,
+// code for code.
 func Nest(absmax []float32) Nested {
+	code := dynamic8.Signed()
 	n := Nested{
 		Codes:     make([]byte, len(absmax)),
-		Absmax:    make([]float32, (len(absmax)+NestedBlockSize-1)/NestedBlockSize),
-		Map:       DynamicMap(true),
+		Absmax:    make([]float32, dynamic8.Blocks(len(absmax))),
+		Map:       *code.Values(),
 		Offset:    mean(absmax),
-		BlockSize: NestedBlockSize,
+		BlockSize: dynamic8.BlockSize,
 	}
-	midpoints := midpointsOf(&n.Map)
+	centred := make([]float32, dynamic8.BlockSize)
 	for b := range n.Absmax {
 		start := b * n.BlockSize
 		block := absmax[start:min(start+n.BlockSize, len(absmax))]
-		var most float32
-		for _, x := range block {
-			most = max(most, float32(math.Abs(float64(x-n.Offset))))
-		}
-		n.Absmax[b] = most
-		if most == 0 {
-			continue // all are the mean: the codes, 0, mean nothing
-		}
-		inverse := 1 / most
 		for i, x := range block {
-			n.Codes[start+i] = stepCode(midpoints, (x-n.Offset)*inverse)
+			centred[i] = x - n.Offset
 		}
+		n.Absmax[b] = code.Quantize(n.Codes[start:], centred[:len(block)])
 	}
 	return n
 }
@@ -57,29 +43,4 @@ func (n *Nested) Expand(dst []float32) {
 		// The conversion forbids fusing the two operations, which rounds but once.
 		dst[i] = float32(n.Map[code]*n.Absmax[i/n.BlockSize]) + n.Offset
 	}
-}
-
-// steps is how many values in [-1, 1] bitsandbytes' CPU back end tells apart when
-// it looks a code up (csrc/cpu_ops.cpp, build_quantize_lut).
-const steps = 65536
-
-// midpointsOf are the borders between the values of a sorted map.
-func midpointsOf(values *[256]float32) []float32 {
-	midpoints := make([]float32, len(values)-1)
-	for i := range midpoints {
-		midpoints[i] = 0.5 * (values[i] + values[i+1])
-	}
-	return midpoints
-}
-
-// stepCode is the code of the step that x in [-1, 1] is nearest to. NaN has code
-// 0. The step's number is rounded once: the compiler of bitsandbytes fuses it.
-func stepCode(midpoints []float32, x float32) byte {
-	if x != x {
-		return 0
-	}
-	half := (min(max(x, -1), 1) + 1) * 0.5
-	step := int(float32(float64(half)*(steps-1) + 0.5))
-	code, _ := slices.BinarySearch(midpoints, -1+float32(2*step)/(steps-1))
-	return byte(code)
 }

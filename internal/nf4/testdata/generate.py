@@ -99,7 +99,7 @@ def nested(blocks, seed):
     }  # fmt: skip
 
 
-golden = {"quantize": [], "nested": [], "mean": [], "dynamic_map": {}, "codebook": {}}
+golden = {"quantize": [], "nested": [], "mean": [], "codebook": {}}
 for kind in ("nf4", "fp4"):
     golden["codebook"][kind] = text(bnb.get_4bit_type(kind, device="cpu").numpy())
     for block in (32, 64, 128, 256, 512, 1024, 2048, 4096):
@@ -114,8 +114,6 @@ for blocks in (1, 2, 255, 256, 257, 1000, 3000):
 x = made(1_100_000, 64, 7)
 for n in (1, 7, 8, 31, 32, 33, 100, 511, 512, 513, 4096, 40_000, 65_536, 100_003, 524_288, 1_100_000):
     golden["mean"].append({"n": n, "mean": text(torch.from_numpy(x[:n]).mean().numpy())})
-for signed in (True, False):
-    golden["dynamic_map"]["signed" if signed else "unsigned"] = text(bnb.create_dynamic_map(signed).numpy())
 
 with open("golden.json", "w") as file:
     json.dump(golden, file, indent=0)

@@ -1,12 +1,11 @@
-package nf4
+package dynamic8
 
 import "slices"
 
-// DynamicMap is the 8-bit "dynamic" code of Dettmers et al. 2022 (8-bit Optimizers
-// via Block-wise Quantization), sorted: for each of seven powers of ten the
+// dynamicMap is the value of every code, sorted: for each of seven powers of ten the
 // midpoints of evenly spaced bounds, twice as many for each larger power; with both
 // signs or, for what is never negative, twice as many of one; and 0 and 1.
-func DynamicMap(signed bool) [256]float32 {
+func dynamicMap(signed bool) [256]float32 {
 	values := make([]float32, 0, 256)
 	power := float32(1e-6)
 	for i, next := range [...]float32{1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 1} {
