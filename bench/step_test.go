@@ -50,7 +50,8 @@ func step(b *testing.B, dir string, policy nn.Recompute) {
 	require.NoError(b, err)
 	adapters, err := lora.Attach(m, mem, lora.Config{R: 8, Alpha: 16, Init: lora.InitDefault, Targets: lora.ParseTargets("all-linear")})
 	require.NoError(b, err)
-	params := m.Parameters()
+	rule := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
+	params := m.Parameters(bindings.State{Rule: rule})
 	clip := mem.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
 	batch := randomBatch(cfg.Vocabulary, 4, 256)
 	m.Prepare(dev, nn.Shapes{Train: []*nn.Batch{batch}})
@@ -67,7 +68,7 @@ func step(b *testing.B, dir string, policy nn.Recompute) {
 		}
 		require.NoError(b, m.Train(dev, batch, 1/float32(batch.Predicted()), bindings.Random{Train: true, Step: uint32(steps)}))
 		dev.GradNorm(&bindings.GradNorm{Params: params, Max: 1, Out: clip})
-		dev.AdamW(&bindings.AdamW{Params: params, LR: 2e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: steps, Clip: clip})
+		dev.Optimize(&bindings.Optimize{Params: params, Rule: rule, LR: 2e-4, Step: steps, Clip: clip})
 		_, err := m.Stats(dev)
 		require.NoError(b, err)
 	}

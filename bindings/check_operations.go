@@ -217,36 +217,6 @@ func (op *GradNorm) Check() error {
 	return c.err
 }
 
-// Check says what is wrong with an optimizer step.
-func (op *AdamW) Check() error {
-	c := checker{op: "adamw"}
-	c.vector("Clip", op.Clip, 2, F32)
-	c.that(op.Step >= 1, "Step is %d; the first one is 1", op.Step)
-	for i := range op.Params {
-		p := &op.Params[i]
-		if p.Value.Absent() {
-			c.fail("the value of %s is absent", p.Name)
-			break
-		}
-		rows, cols := p.Value.Rows, p.Value.Cols
-		c.dtype("the value of "+p.Name, p.Value, F32, BF16, F16)
-		c.matrix("the master of "+p.Name, p.Master, rows, cols, F32)
-		c.matrix("the gradient of "+p.Name, p.Grad, rows, cols, F32)
-		c.matrix("the first moment of "+p.Name, p.M, rows, cols, F32)
-		c.matrix("the second moment of "+p.Name, p.V, rows, cols, F32)
-		value, master := named{"the value of " + p.Name, p.Value}, named{"its master", p.Master}
-		grad, m, v := named{"its gradient", p.Grad}, named{"its first moment", p.M}, named{"its second moment", p.V}
-		c.sameOrApart(value, master)
-		c.apart(value, grad, m, v)
-		c.apart(master, grad, m, v)
-		c.apart(grad, m, v)
-		c.apart(m, v)
-		c.that(p.Value.block != p.Master.block || p.Value.offset != p.Master.offset || p.Value.DType == F32,
-			"%s is its own master but %v", p.Name, p.Value.DType)
-	}
-	return c.err
-}
-
 // CheckCopy says what is wrong with a copy of src to dst: the shapes are the
 // same, the types both of numbers or the same.
 func CheckCopy(dst, src Tensor) error {

@@ -72,7 +72,7 @@ func TestCheck(t *testing.T) {
 		{(&HeadLoss{X: x, Linear: linear(func(*Linear) {}), Labels: ids, Stats: f(1, 3)}).Check(), "head loss of some.layer: the head has an adapter"},
 		{(&HeadLoss{X: x, Linear: linear(func(l *Linear) { l.Adapter = nil }), Labels: ids, Stats: f(1, 2)}).Check(), "Stats is F32[1, 2]"},
 		{(&GradNorm{Params: []Param{{Name: "w", Grad: a.New(BF16, 1, 3)}}, Out: f(1, 2)}).Check(), "gradient norm: the gradient of w is BF16[1, 3]"},
-		{(&AdamW{Step: 0, Clip: f(1, 2)}).Check(), "adamw: Step is 0"},
+		{(&Optimize{Step: 0, Clip: f(1, 2)}).Check(), "optimize: Step is 0"},
 		{CheckCopy(ids, f(1, 4)), "copy: F32[1, 4] cannot become I32[1, 4]"},
 		{CheckQuantize(&Weight{Out: 8, In: 8, Quantized: NewQuantized(a, 8, 8, nf4.NF4, 64, false)}, 5, F32), "quantize: 5 bytes for [8, 8] of F32; it has to be 256"},
 	} {

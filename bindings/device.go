@@ -54,7 +54,7 @@ type Device interface {
 	GateBackward(*Gate)
 	HeadLoss(*HeadLoss)
 	GradNorm(*GradNorm)
-	AdamW(*AdamW)
+	Optimize(*Optimize)
 	Zero(Tensor)
 	Copy(dst, src Tensor) // converts between element types
 }

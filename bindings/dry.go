@@ -40,7 +40,7 @@ func (d *Dry) AttendBackward(op *Attend)   { d.note(op) }
 func (d *Dry) Gate(op *Gate)               { d.note(op) }
 func (d *Dry) GateBackward(op *Gate)       { d.note(op) }
 func (d *Dry) GradNorm(op *GradNorm)       { d.note(op) }
-func (d *Dry) AdamW(op *AdamW)             { d.note(op) }
+func (d *Dry) Optimize(op *Optimize)       { d.note(op) }
 func (*Dry) Zero(Tensor)                   {}
 func (*Dry) Copy(_, _ Tensor)              {}
 

@@ -161,25 +161,9 @@ type HeadLoss struct {
 //
 //	Out = [norm, min(1, Max/(norm+1e-6))]      Max 0: [norm, 1]
 //
-// With a norm that is not finite the factor is NaN, for which AdamW does nothing.
+// With a norm that is not finite the factor is NaN, for which Optimize does nothing.
 type GradNorm struct {
 	Params []Param
 	Max    float32
 	Out    Tensor // F32 [1, 2]
-}
-
-// AdamW is one step of torch.optim.AdamW over all parameters, the gradients
-// multiplied by Clip's second element first. With a clip factor that is not
-// finite it leaves everything as it was.
-//
-//	w *= 1 - LR·WeightDecay (where Decay)    m = β1·m + (1-β1)·g    v = β2·v + (1-β2)·g²
-//	w -= LR/(1-β1^t) · m / (sqrt(v)/sqrt(1-β2^t) + Eps)
-type AdamW struct {
-	Params       []Param
-	LR           float64
-	Beta1, Beta2 float64
-	Eps          float64
-	WeightDecay  float64
-	Step         int    // t, from 1
-	Clip         Tensor // F32 [1, 2], GradNorm's Out
 }

@@ -86,13 +86,3 @@ type Random struct {
 	Seed  uint64
 	Step  uint32 // micro-batches since the run began
 }
-
-// A Param is something trained.
-type Param struct {
-	Name   string
-	Value  Tensor // as the forward pass reads it
-	Master Tensor // F32, what the optimizer moves; the same tensor as Value where that is F32
-	Grad   Tensor // F32
-	M, V   Tensor // F32, first and second moment
-	Decay  bool   // whether weight decay applies
-}

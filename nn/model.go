@@ -70,6 +70,7 @@ type Model struct {
 	weights   []weightSource // where every weight comes from, in loading order
 	masters   map[string]bindings.Tensor
 	params    []bindings.Param // what is trained; see Parameters
+	rule      bindings.Rule    // that trains it
 	inputs    inputs
 	workspace bindings.Tensor // operations' scratch
 	lossSpace bindings.Tensor

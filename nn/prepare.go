@@ -23,7 +23,7 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		}
 		if len(shapes.Train) > 0 {
 			dry.GradNorm(&bindings.GradNorm{Params: m.params})
-			dry.AdamW(&bindings.AdamW{Params: m.params})
+			dry.Optimize(&bindings.Optimize{Params: m.params, Rule: m.rule})
 		}
 		for _, b := range shapes.Evaluate {
 			must(m.Evaluate(dry, blank(b)))

@@ -44,7 +44,7 @@ func TestPlanLargeModels(t *testing.T) {
 			m, err := New(cfg, nil, options, mem, profile.Info())
 			require.NoError(t, err)
 			attach(m, 16)
-			m.Parameters()
+			m.Parameters(bindings.State{Rule: bindings.AdamW{}})
 			m.Prepare(profile, Shapes{Train: []*Batch{oneSequence(512)}})
 			plan := mem.Plan()
 			for _, category := range bindings.Categories {

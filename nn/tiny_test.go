@@ -79,7 +79,7 @@ func loadTiny(t testing.TB, dir string, options Options, rank int, shapes Shapes
 	if rank > 0 {
 		attach(m, rank)
 	}
-	params := m.Parameters()
+	params := m.Parameters(bindings.State{Rule: bindings.AdamW{}})
 	m.Prepare(dev, shapes)
 	require.NoError(t, mem.Commit(dev))
 	t.Cleanup(mem.Close)

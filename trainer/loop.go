@@ -158,9 +158,9 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 	case !finite(norm):
 		return 0, 0, notFinite("gradient norm", norm, r.at.Step+1, r.checkpoint)
 	}
-	dev.AdamW(&bindings.AdamW{
-		Params: r.layout.params, LR: rate, Beta1: r.Args.AdamBeta1, Beta2: r.Args.AdamBeta2, Eps: r.Args.AdamEpsilon,
-		WeightDecay: r.Args.WeightDecay, Step: r.at.Step + 1, Clip: r.layout.clip,
+	dev.Optimize(&bindings.Optimize{
+		Params: r.layout.params, Rule: r.layout.state.Rule, LR: rate, WeightDecay: r.Args.WeightDecay,
+		Step: r.at.Step + 1, Clip: r.layout.clip,
 	})
 	return stats.Loss, norm, nil
 }

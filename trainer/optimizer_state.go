@@ -18,8 +18,8 @@ const optimizerFile = "optimizer.safetensors"
 func optimizerTensors(p bindings.Param) map[string]bindings.Tensor {
 	return map[string]bindings.Tensor{
 		p.Name + ".param":      p.Master,
-		p.Name + ".exp_avg":    p.M,
-		p.Name + ".exp_avg_sq": p.V,
+		p.Name + ".exp_avg":    p.M.Values,
+		p.Name + ".exp_avg_sq": p.V.Values,
 	}
 }
 

@@ -47,6 +47,7 @@ type layout struct {
 	model    *nn.Model
 	adapters *lora.Adapters // nil: the weights themselves are trained
 	params   []bindings.Param
+	state    bindings.State  // of the optimizer
 	clip     bindings.Tensor // GradNorm's Out
 }
 
@@ -68,7 +69,7 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 	var l *layout
 	for _, policy := range policies {
 		var err error
-		if l, err = layOutWith(model, policy, shapes, profile); err != nil {
+		if l, err = layOutWith(model, policy, a.optimizer(), shapes, profile); err != nil {
 			return nil, err
 		}
 		if limit <= 0 || l.memory.Plan().Total() <= limit {
@@ -78,8 +79,8 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 	return l, nil
 }
 
-func layOutWith(model *Model, policy nn.Recompute, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	l := &layout{memory: bindings.NewMemory()}
+func layOutWith(model *Model, policy nn.Recompute, state bindings.State, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
+	l := &layout{memory: bindings.NewMemory(), state: state}
 	info := profile.Info()
 	var err error
 	l.model, err = nn.New(model.Config, model.Base, nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Recompute: policy}, l.memory, info)
@@ -95,7 +96,7 @@ func layOutWith(model *Model, policy nn.Recompute, shapes nn.Shapes, profile bin
 			return nil, err
 		}
 	}
-	l.params = l.model.Parameters()
+	l.params = l.model.Parameters(state)
 	if l.adapters != nil {
 		if err := l.adapters.UseMasters(l.params); err != nil {
 			return nil, err

@@ -56,7 +56,7 @@ func Run(t *testing.T, dev bindings.Device, tol Tolerances) {
 		{"Gate", runGate},
 		{"HeadLoss", runHeadLoss},
 		{"GradNorm", runGradNorm},
-		{"AdamW", runAdamW},
+		{"Optimize", runOptimize},
 		{"Copy", runCopy},
 		{"Quantize", runQuantize},
 		{"Errors", runErrors},

@@ -107,9 +107,9 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	gateForward := &bindings.Gate{G: g, U: y, Y: dy}
 	embed := &bindings.Embed{IDs: ints, Table: table, Y: x, DY: dx, DTable: dtable, Pad: 1}
 	loss := &bindings.HeadLoss{X: x, Linear: head, Labels: ints, Scale: 0.01, Stats: stats, DX: dx, DWeight: dtable}
-	params := []bindings.Param{{Name: "t", Value: table, Master: table, Grad: dtable, M: m1, V: v1, Decay: true}}
+	params := []bindings.Param{{Name: "t", Value: table, Master: table, Grad: dtable, M: bindings.Moment{Values: m1}, V: bindings.Moment{Values: v1}, Decay: true, Rate: 1}}
 	gradNorm := &bindings.GradNorm{Params: params, Max: 1, Out: clip}
-	adam := &bindings.AdamW{Params: params, LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, Step: 2, Clip: clip}
+	adam := &bindings.Optimize{Params: params, Rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, LR: 1e-3, WeightDecay: 0.1, Step: 2, Clip: clip}
 
 	var need int64
 	for _, op := range []any{project, attend, rms, loss} {
@@ -150,7 +150,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	d.GateBackward(gate)
 	d.HeadLoss(loss)
 	d.GradNorm(gradNorm)
-	d.AdamW(adam)
+	d.Optimize(adam)
 	d.Embed(embed)
 	d.EmbedBackward(embed)
 	if err := d.Sync(); err != nil {

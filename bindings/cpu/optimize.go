@@ -1,0 +1,113 @@
+package cpu
+
+import (
+	"math"
+
+	"qlora/bindings"
+	"qlora/internal/dynamic8"
+)
+
+// optimizePiece is how many elements one goroutine takes at a time: whole blocks.
+const optimizePiece = 64 * dynamic8.BlockSize
+
+// Optimize does what torch's and bitsandbytes' CPU code does, rounding where they
+// round: moments have their bits and codes. A weight may differ in the last bit of
+// its change, as torch's square root (MKL's) is not always the nearest.
+func (d *Device) Optimize(op *bindings.Optimize) {
+	if !d.ready(op.Check(), op) {
+		return
+	}
+	clip := f32(op.Clip)[1]
+	if math.IsNaN(float64(clip)) || math.IsInf(float64(clip), 0) {
+		return
+	}
+	for i := range op.Params {
+		p := &op.Params[i]
+		step := stepOf(op, p, clip)
+		w, g := f32(p.Master), f32(p.Grad)
+		m, v := momentOf(p.M, dynamic8.Signed), momentOf(p.V, dynamic8.Unsigned)
+		stride := optimizePiece
+		if m.code != nil || v.code != nil {
+			stride = dynamic8.BlockSize
+		}
+		d.rows(len(w), optimizePiece, func(from, to int) {
+			var wide [2][dynamic8.BlockSize]float32
+			for at := from; at < to; at += stride {
+				end := min(at+stride, to)
+				mean, square := m.expand(&wide[0], at, end), v.expand(&wide[1], at, end)
+				step.run(w[at:end], g[at:end], mean, square)
+				m.keep(mean, at)
+				v.keep(square, at)
+			}
+			if p.Value != p.Master {
+				narrow(p.Value, from, w[from:to])
+			}
+		})
+	}
+}
+
+// A step moves elements of a weight and of the moments that its rule keeps. Its
+// scalars are each rounded to float32, as torch rounds a Python number that meets a
+// float32 tensor.
+type step interface {
+	run(w, g, m, v []float32)
+}
+
+func stepOf(op *bindings.Optimize, p *bindings.Param, clip float32) step {
+	lr, decay := op.LR*p.Rate, 0.0
+	if p.Decay {
+		decay = op.WeightDecay
+	}
+	switch rule := op.Rule.(type) {
+	case bindings.AdamW:
+		return newAdamStep(rule, lr, decay, op.Step, clip, !p.M.Absmax.Absent())
+	case bindings.Lion:
+		return newLionStep(rule, lr, decay, clip)
+	case bindings.SGD:
+		return newSGDStep(rule, lr, decay, op.Step, clip)
+	}
+	panic("cpu: an optimizer's rule that the operation's check knows and this device does not")
+}
+
+// A moment is one of a parameter's: in float32, in 8 bits, or absent.
+type moment struct {
+	values []float32
+	codes  []byte
+	absmax []float32
+	code   *dynamic8.Code // nil: in float32, or absent
+}
+
+func momentOf(m bindings.Moment, code func() *dynamic8.Code) moment {
+	switch {
+	case m.Absent():
+		return moment{}
+	case m.Absmax.Absent():
+		return moment{values: f32(m.Values)}
+	}
+	return moment{codes: elements[uint8](m.Values), absmax: f32(m.Absmax), code: code()}
+}
+
+// expand is the elements [from, to) in float32, at most a block where they are kept
+// in 8 bits, and nil where there is no moment.
+func (m *moment) expand(wide *[dynamic8.BlockSize]float32, from, to int) []float32 {
+	switch {
+	case m.code != nil:
+		x := wide[:to-from]
+		m.code.Expand(x, m.codes[from:to], m.absmax[from/dynamic8.BlockSize])
+		return x
+	case m.values != nil:
+		return m.values[from:to]
+	}
+	return nil
+}
+
+// keep puts back what expand gave.
+func (m *moment) keep(x []float32, from int) {
+	if m.code != nil {
+		m.absmax[from/dynamic8.BlockSize] = m.code.Quantize(m.codes[from:from+len(x)], x)
+	}
+}
+
+// fma is a·b + c rounded once, but for the rare sum that lies within 2^-53 of
+// halfway between two float32.
+func fma(a, b, c float32) float32 { return float32(float64(a)*float64(b) + float64(c)) }
