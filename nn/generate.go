@@ -95,7 +95,7 @@ func (g *generation) attend(p *pass, l *layer, a *activations, i int, keys bindi
 // comes; emit returning false ends it, and so do stop tokens (not emitted), the
 // planned length, and ctx. It returns how many tokens were emitted.
 func (m *Model) Generate(ctx context.Context, dev bindings.Device, prompt []int32, most int, s Sampling, stop []int32, emit func(int32) bool) (int, error) {
-	longest := m.inputs.cos.Rows
+	longest := m.generate
 	if len(prompt) == 0 {
 		return 0, fmt.Errorf("the prompt has no tokens; this model needs at least one to begin with")
 	}

@@ -11,7 +11,7 @@ import (
 // keys and values, and needs Shapes.Generate of at least len(ids). What emit
 // gets is valid until it returns; an error of it ends the walk.
 func (m *Model) Logits(dev bindings.Device, ids []int32, emit func(at int, logits []float32) error) error {
-	longest := m.inputs.cos.Rows
+	longest := m.generate
 	if len(ids) > longest {
 		return fmt.Errorf("%d tokens are more than the %d planned for", len(ids), longest)
 	}

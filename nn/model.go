@@ -72,6 +72,7 @@ type Model struct {
 	params    []bindings.Param // what is trained; see Parameters
 	rule      bindings.Rule    // that trains it
 	inputs    inputs
+	generate  int             // longest sequence that generation is planned for, in tokens
 	workspace bindings.Tensor // operations' scratch
 	lossSpace bindings.Tensor
 }

@@ -15,6 +15,7 @@ type Shapes struct {
 // need, found by walking them on a device of the given profile that computes
 // nothing. It comes after Parameters and before the plan is read or taken.
 func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
+	m.generate = shapes.Generate
 	m.declareInputs(shapes)
 	dry := bindings.NewDry(profile)
 	walk := func() {
