@@ -3,14 +3,20 @@ package trainer
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
 )
 
 // modelCard is README.md: the front matter that the Hugging Face Hub reads of a
-// PEFT adapter, and what was trained on what, with which result.
+// PEFT adapter, and what was trained on what, with which result. It names no
+// license: that of the adapter is for its maker to choose.
 func (r *loop) modelCard() []byte {
 	var b bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	base, a := r.Model.Name, &r.Args
+	base := r.Model.Name
 	adapter := r.Model.Lora != nil
 	line("---")
 	line("base_model: %q", base)
@@ -29,26 +35,103 @@ func (r *loop) modelCard() []byte {
 	line("---\n")
 	line("# %s of %s\n", map[string]string{"qlora": "QLoRA adapter", "lora": "LoRA adapter", "full": "Full fine-tuning"}[r.Model.Method()], base)
 	line("Trained for %d steps (%s epochs) on %d records, %d tokens in all.", r.at.Step, r.state.Epoch, r.length.Records, r.at.Tokens)
-	line("")
+	if eval := lastEvaluation(r.state.LogHistory); eval != nil {
+		line("\nIt achieves the following results on the evaluation set of %d records:\n\n- Loss: %s", len(r.EvalSet), cell(eval.EvalLoss))
+	}
+	if _, err := os.Stat(filepath.Join(r.Args.OutputDir, lossFile)); err == nil {
+		line("\n![The loss of training and evaluation by optimizer step](%s)", lossFile)
+	}
+	line("\n## How to use it\n")
+	if adapter {
+		line("```python\n%s```\n\nor\n\n```\nqlora generate --model %s --adapter path/to/this/folder --prompt '…'\n```", r.peftSnippet(), shellWord(base))
+	} else {
+		line("```python\n%s```", transformersSnippet)
+	}
+	line("\n## Training procedure\n\n### Training hyperparameters\n")
 	line("| setting | value |\n|---|---|")
-	if c := r.Model.Lora; c != nil {
-		line("| rank, alpha, dropout | %d, %v, %v |", c.R, c.Alpha, c.Dropout)
+	for _, s := range r.summary() {
+		line("| %s | %s |", s.Name, strings.ReplaceAll(s.Value, "|", "\\|"))
 	}
-	if q := r.Model.Quantize; q != nil {
-		line("| base | 4-bit %v, blocks of %d, double quantization %t |", q.Kind, q.BlockSize, q.Double)
-	}
-	line("| learning rate | %v, %s |", a.LearningRate, a.Schedule)
-	line("| batch | %d sequences, %d micro-batches a step |", a.BatchSize, a.Accumulation)
-	line("| seed | %d |", a.Seed)
-	line("")
+	line("\n### Training results\n")
 	line("| step | epoch | loss | eval_loss |\n|---|---|---|---|")
 	for _, row := range cardRows(r.state.LogHistory) {
 		line("| %d | %.2f | %s | %s |", row.Step, row.Epoch, cell(row.Loss), cell(row.EvalLoss))
 	}
-	if adapter {
-		line("\n```python\nfrom peft import AutoPeftModelForCausalLM\n\nmodel = AutoPeftModelForCausalLM.from_pretrained(\"path/to/this/folder\")\n```")
-	}
+	line("\n### Framework versions\n\n- qlora %s\n- %s", version(), runtime.Version())
 	return b.Bytes()
+}
+
+// peftSnippet loads the adapter as it was trained: on a base in 4 bits or not.
+func (r *loop) peftSnippet() string {
+	q := r.Model.Quantize
+	if q == nil {
+		return `from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+model = AutoPeftModelForCausalLM.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+`
+	}
+	double := "False"
+	if q.Double {
+		double = "True"
+	}
+	return fmt.Sprintf(`import torch
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer, BitsAndBytesConfig
+
+in_4_bits = BitsAndBytesConfig(
+    load_in_4bit=True, bnb_4bit_quant_type=%q, bnb_4bit_use_double_quant=%s, bnb_4bit_compute_dtype=torch.bfloat16
+)
+model = AutoPeftModelForCausalLM.from_pretrained("path/to/this/folder", quantization_config=in_4_bits)
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+`, fmt.Sprint(q.Kind), double)
+}
+
+const transformersSnippet = `from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+`
+
+// shellWord is text as one word of a command line.
+func shellWord(text string) string {
+	plain := func(c rune) bool {
+		return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.ContainsRune("_-./", c)
+	}
+	if text != "" && strings.IndexFunc(text, func(c rune) bool { return !plain(c) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// version is the commit that the program was built from, "unknown" where the
+// build does not say.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision, modified := "unknown", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && len(s.Value) >= 12:
+			revision = s.Value[:12]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = " with changes"
+		}
+	}
+	return revision + modified
+}
+
+// lastEvaluation is the newest row of an evaluation, nil where there is none.
+func lastEvaluation(history []Record) *Record {
+	for i := len(history) - 1; i >= 0; i-- {
+		if history[i].EvalLoss != nil {
+			return &history[i]
+		}
+	}
+	return nil
 }
 
 // maxCardRows is how many rows of the log a model card shows.

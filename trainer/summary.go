@@ -1,0 +1,56 @@
+package trainer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Setting is one line about a run, for people.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// summary is the run in short: what is trained, on what and how.
+func (t *Trainer) summary() []Setting {
+	a, l := &t.Args, &t.length
+	var all []Setting
+	add := func(name, format string, args ...any) {
+		all = append(all, Setting{name, fmt.Sprintf(format, args...)})
+	}
+	add("method", "%s", t.Model.Method())
+	if q := t.Model.Quantize; q != nil {
+		add("base", "4-bit %v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
+	}
+	if c := t.Model.Lora; c != nil {
+		add("rank, alpha, dropout", "%d, %v, %v", c.R, c.Alpha, c.Dropout)
+		add("target modules", "%s", targetNames(c.Targets.Pattern, c.Targets.Names))
+	}
+	add("trained", "%s", parameters(t.Plan().Trainable))
+	add("learning rate", "%v, %s", a.LearningRate, a.Schedule)
+	if n := t.schedule.Warmup; n > 0 {
+		add("warm-up", "%d steps", n)
+	}
+	add("optimizer", "%s", a.Optimizer)
+	if a.WeightDecay != 0 {
+		add("weight decay", "%v", a.WeightDecay)
+	}
+	add("batch", "%d sequences, %d micro-batches a step", a.BatchSize, a.Accumulation)
+	add("records", "%d", l.Records)
+	if a.EvalStrategy != strategyNo {
+		add("evaluated", "%d records", len(t.EvalSet))
+	}
+	add("steps", "%d, %d an epoch", l.Steps, l.StepsInEpoch)
+	add("seed", "%d", a.Seed)
+	return all
+}
+
+func targetNames(pattern string, names []string) string {
+	switch {
+	case pattern != "":
+		return pattern
+	case len(names) == 0:
+		return "the architecture's default"
+	}
+	return strings.Join(names, ", ")
+}
