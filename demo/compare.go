@@ -51,7 +51,7 @@ func compareMethod(ctx context.Context, dev *cpu.Device, out, method string, tra
 		return "", err
 	}
 	fmt.Printf("\n%s:\n", method)
-	r, err := tune(ctx, dev, out, method, settingsOf(method), train, trainer.NewConsole(os.Stdout, false))
+	r, err := tune(ctx, dev, out, method, settingsOf(method), train, trainer.NewConsole(os.Stdout))
 	if err != nil {
 		return "", err
 	}

@@ -81,7 +81,7 @@ func TestSmoke(t *testing.T) {
 			require.NoError(t, writeBase(filepath.Join(out, "base")))
 			s := settingsOf(method)
 			s.steps = 6
-			r, err := tune(context.Background(), dev, out, method, s, questions.Train, trainer.NewConsole(io.Discard, false))
+			r, err := tune(context.Background(), dev, out, method, s, questions.Train, trainer.NewConsole(io.Discard))
 			require.NoError(t, err)
 			require.Positive(t, r.tokensPerSecond)
 			require.FileExists(t, filepath.Join(out, "loss.png"))

@@ -17,8 +17,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"golang.org/x/term"
-
 	"qlora/bindings"
 	"qlora/bindings/cpu"
 	"qlora/demo/town"
@@ -77,8 +75,7 @@ func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, 
 	}
 	fmt.Fprintf(w, "before tuning   %s\n\n", before.score())
 	fmt.Fprintf(w, "QLoRA, rank %d on all linear layers, %d other questions:\n", s.rank, len(train))
-	terminal := w == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
-	r, err := tune(ctx, dev, out, methodQLoRA, s, train, trainer.NewConsole(w, terminal))
+	r, err := tune(ctx, dev, out, methodQLoRA, s, train, trainer.NewConsole(w))
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func tune(ctx context.Context, dev bindings.Device, out, method string, s settin
 	args.MaxSteps, args.BatchSize = s.steps, s.batch
 	args.LearningRate, args.Schedule, args.WarmupSteps = s.rate, "cosine", 0.05
 	args.Seed = s.seed
-	args.LoggingSteps, args.SaveStrategy, args.ReportTo = 2, "no", "none"
+	args.LoggingSteps, args.SaveStrategy, args.ReportTo = 2, "no", []string{"none"}
 	pace := new(pace)
 	run, err := trainer.New(trainer.Run{
 		Model: model, Args: args, TrainSet: set.Examples, Device: dev, Outputs: []trainer.Output{sparse{Output: console, every: 20}, pace},

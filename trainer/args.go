@@ -1,5 +1,7 @@
 package trainer
 
+import "slices"
+
 // Args are the settings of a run, under the names of Hugging Face's
 // TrainingArguments. The tags are read by the command line: the option's name,
 // its other names, its unit and one line of help. The zero value is not usable;
@@ -36,9 +38,9 @@ type Args struct {
 	EvalSteps      float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1 it is a share of all steps; 0: logging_steps"`
 	Resume         string  `option:"resume_from_checkpoint" bare:"true" help:"a checkpoint folder to go on from; without a value the newest whole one in output_dir"`
 
-	GradientCheckpointing bool   `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
-	Recompute             string `option:"recompute" help:"what backward computes again instead of keeping it: auto (as little as fits), none, mlp or layer"`
-	ReportTo              string `option:"report_to" help:"where log rows go besides metrics.jsonl: tensorboard (events in logging_dir) or none"`
+	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
+	Recompute             string   `option:"recompute" help:"what backward computes again instead of keeping it: auto (as little as fits), none, mlp or layer"`
+	ReportTo              []string `option:"report_to" help:"where log rows go besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (all that are files: tensorboard) or none"`
 }
 
 // DefaultArgs are Hugging Face's defaults, and the QLoRA recipe's where the two
@@ -65,7 +67,7 @@ func DefaultArgs() Args {
 		SaveSteps:        500,
 		EvalStrategy:     strategyNo,
 		Recompute:        RecomputeAuto,
-		ReportTo:         reportTensorBoard,
+		ReportTo:         []string{reportTensorBoard},
 	}
 }
 
@@ -89,6 +91,20 @@ const RecomputeAuto = "auto"
 // ResumeNewest is the value of Args.Resume that means the newest whole
 // checkpoint in the output folder, or a fresh start where there is none.
 const ResumeNewest = "true"
+
+// The values of Args.ReportTo. Live is for who makes the run's outputs: a page
+// needs an address.
+const (
+	reportTensorBoard = "tensorboard"
+	reportAll         = "all"
+	reportNone        = "none"
+	ReportLive        = "live"
+)
+
+// reportsTo reports whether rows are to be written to a file of that kind.
+func (a *Args) reportsTo(kind string) bool {
+	return slices.Contains(a.ReportTo, kind) || slices.Contains(a.ReportTo, reportAll)
+}
 
 // sampling is the order that the two names of the option ask for together.
 func (a *Args) sampling() string {

@@ -3,26 +3,55 @@ package trainer
 import (
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"qlora/bindings"
 )
 
-// console tells people how a run goes: a progress bar with loss, tokens/s and
-// time left where a terminal shows it, one line a logged step elsewhere.
+// console tells people how a run goes: a bar with loss, tokens/s, time left and
+// memory where a terminal shows it, one line a logged step elsewhere.
 type console struct {
-	w        io.Writer
-	terminal bool
-	bar      *progressbar.ProgressBar
-	steps    int
+	w     io.Writer
+	now   func() time.Time
+	bar   *bar // nil: not a terminal
+	steps int
+	last  *Progress // what the bar shows while steps are taken
+	told  time.Time // of work, where there is no bar
 }
 
-// NewConsole is the output for people. terminal says whether w is one.
-func NewConsole(w io.Writer, terminal bool) Output { return &console{w: w, terminal: terminal} }
+// NewConsole is the output for people. It draws a bar where w is a terminal.
+func NewConsole(w io.Writer) Output {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return newConsole(w, func() int { return columns(f) }, time.Now)
+	}
+	return newConsole(w, nil, time.Now)
+}
+
+// newConsole has a bar where columns says how wide the terminal is.
+func newConsole(w io.Writer, columns func() int, now func() time.Time) *console {
+	c := &console{w: w, now: now, told: now()}
+	if columns != nil {
+		c.bar = &bar{w: w, columns: columns, now: now}
+	}
+	return c
+}
+
+// columns is the width of a terminal, 80 where it does not say.
+func columns(f *os.File) int {
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		return width
+	}
+	return 80
+}
 
 func (c *console) Start(b *Begin) error {
+	if c.bar != nil {
+		c.bar.clear()
+	}
 	c.steps = b.Length.Steps
 	c.line("%s: %s trained of %s on the device, recompute %s", b.Device.Name, parameters(b.Trainable), Bytes(b.Plan.Total()), b.Recompute)
 	for _, category := range bindings.Categories {
@@ -34,28 +63,51 @@ func (c *console) Start(b *Begin) error {
 	if b.Resumed != "" {
 		c.line("going on from %s", b.Resumed)
 	}
-	if c.terminal {
-		c.bar = progressbar.NewOptions(c.steps,
-			progressbar.OptionSetWriter(c.w),
-			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionSetPredictTime(false), // Describe shows the time left by our own pace
-			progressbar.OptionShowCount(),
-			progressbar.OptionFullWidth(),
-		)
-		return c.bar.Set(b.Step)
+	if c.bar != nil {
+		c.bar.draw(int64(b.Step), int64(c.steps), part{fmt.Sprintf("%d/%d", b.Step, c.steps), 0}, part{"first step", 1})
 	}
 	return nil
 }
 
 func (c *console) Step(p Progress) {
-	if c.bar == nil {
+	c.last = &p
+	c.drawStep()
+}
+
+func (c *console) drawStep() {
+	if c.bar == nil || c.last == nil {
 		return
 	}
-	c.bar.Describe(fmt.Sprintf("loss %.4f  %.0f tokens/s  %s left", p.Loss, p.TokensPerSecond, p.Left.Round(time.Second)))
-	_ = c.bar.Set(p.Step) // a bar that cannot be drawn is no reason to stop a run
+	p := c.last
+	c.bar.draw(
+		int64(p.Step), int64(p.Steps),
+		part{fmt.Sprintf("%d/%d", p.Step, p.Steps), 0},
+		part{fmt.Sprintf("loss %.4f", p.Loss), 1},
+		part{fmt.Sprintf("%.0f tokens/s", p.TokensPerSecond), 3},
+		part{timeLeft(p.Left) + " left", 2},
+		part{Bytes(p.MemoryBytes), 4},
+	)
+}
+
+// quiet is how long work goes on without a word where there is no bar.
+const quiet = 30 * time.Second
+
+func (c *console) Work(w Work) {
+	amount := fmt.Sprintf("%d/%d", w.Done, w.Total)
+	if w.Bytes {
+		amount = fmt.Sprintf("%s of %s", Bytes(w.Done), Bytes(w.Total))
+	}
+	switch now := c.now(); {
+	case c.bar != nil:
+		c.bar.draw(w.Done, w.Total, part{w.What, 0}, part{amount, 1})
+	case now.Sub(c.told) >= quiet:
+		c.told = now
+		c.line("%s: %s", w.What, amount)
+	}
 }
 
 func (c *console) Log(r Row) error {
+	c.told = c.now()
 	switch {
 	case r.TrainLoss != nil:
 		c.line("trained in %s, mean loss %.4f", seconds(*r.TrainRuntime), *r.TrainLoss)
@@ -68,29 +120,74 @@ func (c *console) Log(r Row) error {
 	return nil
 }
 
+// Sampled shows every sample on one line.
+func (c *console) Sampled(samples []Sample) error {
+	for _, s := range samples {
+		c.line("step %d/%d  sample  %q → %q", s.Step, c.steps, ending(s.Prompt, 60), beginning(s.Completion, 160))
+	}
+	return nil
+}
+
 func (c *console) Saved(dir string, _ int) error {
 	c.line("saved %s", dir)
 	return nil
 }
 
+// Stop leaves the bar as it is at the end of what was done.
 func (c *console) Stop(*State, error) error {
-	if c.bar != nil {
-		_ = c.bar.Exit()
+	if c.bar != nil && c.bar.shown != "" {
+		c.bar.drawn = time.Time{}
+		c.drawStep()
 		fmt.Fprintln(c.w)
+		c.bar.shown = ""
 	}
 	return nil
 }
 
 // line writes a line of its own, above the bar where there is one.
 func (c *console) line(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
 	if c.bar != nil {
-		_ = c.bar.Clear()
+		c.bar.line(text)
+		return
 	}
-	fmt.Fprintf(c.w, format+"\n", args...)
+	fmt.Fprintln(c.w, text)
+}
+
+// beginning is text cut to at most n characters.
+func beginning(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}
+
+// ending is the last n characters of a text at most: where a prompt ends is where
+// its completion begins.
+func ending(text string, n int) string {
+	text = strings.TrimSpace(text)
+	if r := []rune(text); len(r) > n {
+		return "…" + string(r[len(r)-n+1:])
+	}
+	return text
 }
 
 func seconds(n Number) time.Duration {
 	return time.Duration(float64(n) * float64(time.Second)).Round(100 * time.Millisecond)
+}
+
+// timeLeft is a duration for people, in its two largest units: "2h05m".
+func timeLeft(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+	case s < 24*3600:
+		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
 }
 
 // Bytes is a size for people: "1.25 GiB".

@@ -9,7 +9,7 @@ import (
 
 // evaluate logs eval_loss as Trainer computes it: the mean over records of the
 // mean over the tokens of the record's batch. Batches that no loss falls on do
-// not count. It stops where ctx is cancelled.
+// not count. Samples come with it. It stops where ctx is cancelled.
 func (r *loop) evaluate(ctx context.Context) error {
 	start := time.Now()
 	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
@@ -18,6 +18,7 @@ func (r *loop) evaluate(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		r.outputs.Work(Work{What: "evaluating", Done: int64(i), Total: int64(len(order))})
 		indices := order[i:min(i+size, len(order))]
 		b := batchOf(r.EvalSet, indices)
 		if b.Predicted() == 0 {
@@ -39,6 +40,15 @@ func (r *loop) evaluate(ctx context.Context) error {
 		records += len(indices)
 	}
 	took := time.Since(start).Seconds()
+	samples, err := r.sample(ctx)
+	if err != nil {
+		return err
+	}
+	if len(samples) > 0 {
+		if err := r.outputs.Sampled(samples); err != nil {
+			return err
+		}
+	}
 	return r.log(Record{
 		EvalLoss:             number(sum / float64(records)),
 		EvalRuntime:          rounded(took, 4),

@@ -6,9 +6,6 @@ import (
 	"qlora/internal/tensorboard"
 )
 
-// reportTensorBoard is the value of Args.ReportTo that writes events.
-const reportTensorBoard = "tensorboard"
-
 // events writes what is logged as TensorBoard events, under the tags of Hugging
 // Face's TensorBoardCallback: the key after train/, or after eval/ instead of
 // eval_.

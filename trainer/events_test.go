@@ -131,7 +131,7 @@ func TestEventsAreTheLog(t *testing.T) {
 
 func TestReportToNoneWritesNoEvents(t *testing.T) {
 	r := tinyRun(t)
-	r.Args.ReportTo = "none"
+	r.Args.ReportTo = []string{"none"}
 	require.NoError(t, train(t, t.Context(), r))
 	require.NoDirExists(t, filepath.Join(r.Args.OutputDir, "runs"))
 }

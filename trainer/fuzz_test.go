@@ -93,18 +93,24 @@ func FuzzState(f *testing.F) {
 func FuzzMetrics(f *testing.F) {
 	f.Add([]byte("{\"step\": 1, \"loss\": 2.5}\n{\"step\": 3}\n{\"step\": 4}\n{\"step\": 2, \"tr"), 3)
 	f.Add([]byte("{\"step\": 1}\n\x00\x00\x00\x00\n\x00\x00"), 3)
-	f.Add(append(bytes.Repeat([]byte(" "), maxRowBytes), "{\"step\": 1}\n{\"step\": 2}\n"...), 3)
+	f.Add(append(bytes.Repeat([]byte(" "), newMetrics().most), "{\"step\": 1}\n{\"step\": 2}\n"...), 3)
 	f.Add([]byte("{\"step\": 1, \"train_runtime\": 1}\n\r\n{\"step\": 1}\r\n"), 3)
 	f.Fuzz(func(t *testing.T, b []byte, step int) {
 		var kept, again bytes.Buffer
-		require.NoError(t, copyRows(&kept, bytes.NewReader(b), step))
+		keep := func(to *bytes.Buffer, from []byte) {
+			require.NoError(t, newMetrics().rows(bytes.NewReader(from), step, func(line []byte) error {
+				to.Write(line)
+				return nil
+			}))
+		}
+		keep(&kept, b)
 		for line := range bytes.Lines(kept.Bytes()) {
-			var row Row
+			var row struct{ Step int }
 			require.NoError(t, json.Unmarshal(line, &row), "%q", line)
 			require.LessOrEqual(t, row.Step, step)
 			require.True(t, bytes.Contains(b, line))
 		}
-		require.NoError(t, copyRows(&again, bytes.NewReader(kept.Bytes()), step))
+		keep(&again, kept.Bytes())
 		require.Equal(t, kept.Bytes(), again.Bytes())
 	})
 }
@@ -124,8 +130,14 @@ func TestMetricsKeepWholeRows(t *testing.T) {
 			row("1") + `{"step": 1, "train_runtime": 1.0}` + "\n", row("1"),
 		},
 	} {
-		var got bytes.Buffer
-		require.NoError(t, copyRows(&got, bytes.NewReader([]byte(c.old)), 2))
-		require.Equal(t, c.want, got.String(), name)
+		dir := t.TempDir()
+		path := filepath.Join(dir, metricsFile)
+		require.NoError(t, os.WriteFile(path, []byte(c.old), 0o644))
+		m := newMetrics()
+		require.NoError(t, m.Start(&Begin{OutputDir: dir, Step: 2}))
+		require.NoError(t, m.Stop(nil, nil))
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, c.want, string(got), name)
 	}
 }

@@ -41,12 +41,8 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	}
 	defer t.layout.memory.Close()
 	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence)}
-	if err := r.load(); err != nil {
-		return err
-	}
-	r.began = time.Now().Add(-time.Duration(r.at.Seconds * float64(time.Second)))
-	r.outputs = outputs{new(metrics), new(lossPlot)}
-	if t.Args.ReportTo == reportTensorBoard {
+	r.outputs = outputs{newMetrics(), newSamples(), new(lossPlot)}
+	if t.Args.reportsTo(reportTensorBoard) {
 		r.outputs = append(r.outputs, &events{dir: t.Args.LoggingDir})
 	}
 	r.outputs = append(r.outputs, t.Outputs...)
@@ -55,7 +51,15 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 			err = stopErr
 		}
 	}()
-	if err := r.outputs.Start(r.begin()); err != nil {
+	if err := r.load(); err != nil {
+		return err
+	}
+	begin, err := r.begin()
+	if err != nil {
+		return err
+	}
+	r.began = time.Now().Add(-begin.Took)
+	if err := r.outputs.Start(begin); err != nil {
 		return err
 	}
 	if err := r.steps(ctx); err != nil {
@@ -64,12 +68,26 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	return r.finish()
 }
 
-func (r *loop) begin() *Begin {
+func (r *loop) loading(done, total int64) {
+	r.outputs.Work(Work{What: "reading the base", Done: done, Total: total, Bytes: true})
+}
+
+func (r *loop) begin() (*Begin, error) {
 	plan := r.Plan()
-	return &Begin{
-		OutputDir: r.Args.OutputDir, Device: plan.Device, Plan: plan.Bytes, Recompute: plan.Recompute.String(),
-		Length: r.length, Trainable: plan.Trainable, Step: r.at.Step, Resumed: r.from, State: r.state,
+	b := &Begin{
+		OutputDir: r.Args.OutputDir, Args: &r.Args, Model: r.Model, Settings: r.summary(),
+		Device: plan.Device, Plan: plan.Bytes, Recompute: plan.Recompute.String(), Length: r.length, Trainable: plan.Trainable,
+		Step: r.at.Step, Took: time.Duration(r.at.Seconds * float64(time.Second)), Resumed: r.from, State: r.state,
 	}
+	if b.Step == 0 {
+		return b, nil
+	}
+	var err error
+	if b.Rows, err = rowsBefore(b.OutputDir, b.Step, r.state.LogHistory); err != nil {
+		return nil, err
+	}
+	b.Samples, err = samplesBefore(b.OutputDir, b.Step)
+	return b, err
 }
 
 // steps takes all optimizer steps that are left.
@@ -120,7 +138,10 @@ func (r *loop) step() (*Record, error) {
 	r.busy += time.Since(start)
 	speed := float64(r.tokens) / max(r.busy.Seconds(), 1e-9)
 	left := r.busy / time.Duration(r.at.PendingSteps) * time.Duration(r.length.Steps-r.at.Step)
-	r.outputs.Step(Progress{Step: r.at.Step, Steps: r.length.Steps, Loss: loss, TokensPerSecond: speed, Left: left})
+	r.outputs.Step(Progress{
+		Step: r.at.Step, Steps: r.length.Steps, Epoch: float64(r.state.Epoch), Loss: loss, GradNorm: norm, LearningRate: rate,
+		TokensPerSecond: speed, MemoryBytes: r.memoryBytes(), Left: left,
+	})
 	return &Record{GradNorm: number(norm), LearningRate: number(rate)}, nil
 }
 
@@ -220,8 +241,10 @@ func (r *loop) logStep(row *Record) error {
 func (r *loop) log(record Record, speed *Number) error {
 	record.Step, record.Epoch = r.at.Step, r.state.Epoch
 	r.state.LogHistory = append(r.state.LogHistory, record)
-	return r.outputs.Log(Row{Record: record, TokensPerSecond: speed, MemoryBytes: r.layout.memory.Plan().Total()})
+	return r.outputs.Log(Row{Record: record, TokensPerSecond: speed, MemoryBytes: r.memoryBytes()})
 }
+
+func (r *loop) memoryBytes() int64 { return r.layout.memory.Plan().Total() }
 
 // flopsPerToken is Kaplan et al.'s 6 operations a weight and token (2020), over
 // the linear layers and their adapters. Hugging Face's total_flos counts padding,

@@ -45,6 +45,9 @@ func (l *lossPlot) Step(p Progress) {
 }
 
 func (l *lossPlot) Stop(s *State, _ error) error {
+	if l.dir == "" {
+		return nil
+	}
 	var raw, eval plotter.XYs
 	for _, r := range s.LogHistory {
 		if r.Loss != nil {

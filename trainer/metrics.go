@@ -1,101 +1,35 @@
 package trainer
 
-import (
-	"bufio"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-
-	"qlora/internal/atomicfile"
-)
+import "encoding/json"
 
 // metricsFile has one JSON object a logged step.
 const metricsFile = "metrics.jsonl"
 
-// metrics appends to metrics.jsonl. A resumed run first takes the rows away that
-// lie beyond its checkpoint, because they come again.
-type metrics struct {
-	NoOutput
-	file *os.File
-}
+// metrics writes metrics.jsonl.
+type metrics struct{ rowFile }
 
-func (m *metrics) Start(b *Begin) (err error) {
-	path := filepath.Join(b.OutputDir, metricsFile)
-	if err := cutMetrics(path, b.Step); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	m.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	return err
-}
+// newMetrics bounds a line at ten times what ours have.
+func newMetrics() *metrics { return &metrics{rowFile{name: metricsFile, most: 8 << 10}} }
 
-func (m *metrics) Log(r Row) error {
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	_, err = m.file.Write(append(b, '\n')) // one write: a line is there or is not
-	return err
-}
+func (m *metrics) Log(r Row) error { return m.append(r) }
 
-// Saved makes the rows up to a checkpoint as lasting as the checkpoint is.
-func (m *metrics) Saved(string, int) error { return m.file.Sync() }
-
-func (m *metrics) Stop(*State, error) error {
-	if m.file == nil {
-		return nil
-	}
-	return errors.Join(m.file.Sync(), m.file.Close())
-}
-
-// cutMetrics keeps the whole rows of the steps up to step; a row that ends a run
-// goes in any case. Step 0 is a fresh start, which keeps nothing.
-func cutMetrics(path string, step int) error {
-	old, err := os.Open(path)
-	if os.IsNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer old.Close()
-	return atomicfile.Write(path, 0o644, func(w io.Writer) error {
-		if step == 0 {
-			return nil
-		}
-		return copyRows(w, old, step)
-	})
-}
-
-// maxRowBytes bounds a line of metrics.jsonl; ours are a tenth of it.
-const maxRowBytes = 8 << 10
-
-// copyRows copies the rows to keep. What is no row goes: a line without its end,
-// or zeros, which a kill or a lost disk cache leaves behind.
-func copyRows(w io.Writer, old io.Reader, step int) error {
-	lines := bufio.NewReaderSize(old, maxRowBytes)
-	whole := true // what is read begins a line
-	for {
-		line, err := lines.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			whole = false
-			continue
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+// rowsBefore are the rows of the log up to step, with what metrics.jsonl in dir
+// has of them besides.
+func rowsBefore(dir string, step int, history []Record) ([]Row, error) {
+	measured := map[int]Row{} // rows of training, by step
+	err := newMetrics().read(dir, step, func(line []byte) error {
 		var row Row
-		if !whole || json.Unmarshal(line, &row) != nil || row.Step > step || row.TrainRuntime != nil {
-			whole = true
-			continue
+		if json.Unmarshal(line, &row) == nil && row.Loss != nil {
+			measured[row.Step] = row
 		}
-		if _, err := w.Write(line); err != nil {
-			return err
+		return nil
+	})
+	rows := make([]Row, len(history))
+	for i, record := range history {
+		rows[i].Record = record
+		if m, ok := measured[record.Step]; ok && record.Loss != nil && *record.Loss == *m.Loss {
+			rows[i].TokensPerSecond, rows[i].MemoryBytes = m.TokensPerSecond, m.MemoryBytes
 		}
 	}
+	return rows, err
 }

@@ -8,13 +8,16 @@ import (
 )
 
 // An Output receives what a run reports: the console, metrics.jsonl, a plot. A
-// run calls it from one goroutine, in this order: Start, then Step, Log and
-// Saved as they come, Stop at the end whatever happened. An error of Start or
-// Log stops the run. Embed [NoOutput] to implement a part.
+// run calls it from one goroutine, in this order: Work while the base is read,
+// Start, then Step, Work, Log, Sampled and Saved as they come, Stop at the end
+// whatever happened, also before Start. An error of any of them stops the run.
+// Embed [NoOutput] to implement a part.
 type Output interface {
 	Start(*Begin) error
 	Step(Progress)
+	Work(Work)
 	Log(Row) error
+	Sampled([]Sample) error // by one evaluation, before its row is logged
 	Saved(dir string, step int) error
 	Stop(*State, error) error
 }
@@ -22,23 +25,40 @@ type Output interface {
 // Begin is what is known of a run before its first step.
 type Begin struct {
 	OutputDir string
+	Args      *Args
+	Model     *Model
+	Settings  []Setting // the run in short
 	Device    bindings.Info
 	Plan      bindings.Plan
 	Recompute string
 	Length    Length
-	Trainable int64  // parameters that are trained
-	Step      int    // steps done before: above 0 in a resumed run
-	Resumed   string // the checkpoint folder that the run goes on from
-	State     *State // with the rows logged before
+	Trainable int64         // parameters that are trained
+	Step      int           // steps done before: above 0 in a resumed run
+	Took      time.Duration // by those
+	Resumed   string        // the checkpoint folder that the run goes on from
+	State     *State        // with the rows logged before
+	Rows      []Row         // logged before, and what was measured then as far as it is known
+	Samples   []Sample      // generated before
 }
 
 // Progress is told after every optimizer step.
 type Progress struct {
 	Step            int
 	Steps           int
-	Loss            float64
+	Epoch           float64
+	Loss            float64 // of this step
+	GradNorm        float64
+	LearningRate    float64
 	TokensPerSecond float64
+	MemoryBytes     int64         // that the run holds on its device
 	Left            time.Duration // to the end of training, at the pace of this run
+}
+
+// Work is told while a run does something else than steps that may take long.
+type Work struct {
+	What        string // "evaluating"
+	Done, Total int64  // bytes, or as many of something else
+	Bytes       bool
 }
 
 // A Row is a line of metrics.jsonl: a row of log_history and what is measured of
@@ -54,7 +74,9 @@ type NoOutput struct{}
 
 func (NoOutput) Start(*Begin) error       { return nil } // nothing to open
 func (NoOutput) Step(Progress)            {}
+func (NoOutput) Work(Work)                {}
 func (NoOutput) Log(Row) error            { return nil }
+func (NoOutput) Sampled([]Sample) error   { return nil }
 func (NoOutput) Saved(string, int) error  { return nil }
 func (NoOutput) Stop(*State, error) error { return nil }
 
@@ -71,8 +93,18 @@ func (o outputs) Step(p Progress) {
 	}
 }
 
+func (o outputs) Work(w Work) {
+	for _, one := range o {
+		one.Work(w)
+	}
+}
+
 func (o outputs) Log(r Row) error {
 	return o.each(func(o Output) error { return o.Log(r) })
+}
+
+func (o outputs) Sampled(s []Sample) error {
+	return o.each(func(o Output) error { return o.Sampled(s) })
 }
 
 func (o outputs) Saved(dir string, step int) error {

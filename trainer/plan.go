@@ -23,9 +23,9 @@ type Plan struct {
 
 // NewPlan plans a run. limit is how many bytes the device has for it, 0 where
 // that is not known. Without records (train is nil) every sequence is maxLength
-// tokens long. The error is about the model or the settings: that a run does not
+// tokens long; samples may be nil. The error is about the model or the settings: that a run does not
 // fit is no error here.
-func NewPlan(model *Model, a Args, train, eval []dataset.Example, maxLength int, profile bindings.Profile, limit int64) (*Plan, error) {
+func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampling, maxLength int, profile bindings.Profile, limit int64) (*Plan, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
@@ -33,6 +33,7 @@ func NewPlan(model *Model, a Args, train, eval []dataset.Example, maxLength int,
 	if train != nil {
 		shapes = largestBatches(&a, NewLength(&a, len(train)), train, eval)
 	}
+	shapes.Generate = samples.longest()
 	l, err := layOut(model, &a, shapes, profile, limit)
 	if err != nil {
 		return nil, err
@@ -118,11 +119,11 @@ func (l *layout) plan(profile bindings.Profile, limit int64) *Plan {
 
 // refusal is the sentence about a run that does not fit: how much it takes, how
 // much there is, and what would fit.
-func refusal(model *Model, a Args, train, eval []dataset.Example, took int64, profile bindings.Profile, limit int64) error {
+func refusal(model *Model, a Args, train, eval []dataset.Example, samples *Sampling, took int64, profile bindings.Profile, limit int64) error {
 	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
 	a.GradientCheckpointing, a.Recompute = false, "layer"
 	for {
-		plan, err := NewPlan(model, a, train, eval, 0, profile, limit)
+		plan, err := NewPlan(model, a, train, eval, samples, 0, profile, limit)
 		if err != nil {
 			return err
 		}

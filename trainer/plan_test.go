@@ -24,7 +24,7 @@ func TestFrontKeepsWhatNothingExceeds(t *testing.T) {
 
 func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
 	r := tinyRun(t)
-	plan, err := NewPlan(r.Model, r.Args, r.TrainSet, r.EvalSet, 0, cpu.Profile(), 0)
+	plan, err := NewPlan(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
 	require.NoError(t, err)
 	tr, err := New(r)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestRunThatDoesNotFitSaysWhatWould(t *testing.T) {
 	r.Args.BatchSize, r.Args.Accumulation = 8, 1
 	small := r.Args
 	small.BatchSize, small.Accumulation, small.EvalBatchSize, small.Recompute = 2, 4, 2, "layer"
-	fits, err := NewPlan(r.Model, small, r.TrainSet, r.EvalSet, 0, r.Device, 0)
+	fits, err := NewPlan(r.Model, small, r.TrainSet, r.EvalSet, nil, 0, r.Device, 0)
 	require.NoError(t, err)
 
 	r.MemoryLimit = fits.Bytes.Total()

@@ -9,7 +9,7 @@ import (
 // load fills the memory: the base, the adapters, and, in a resumed run, what the
 // checkpoint has.
 func (r *loop) load() error {
-	if err := r.layout.model.Load(r.Device, r.Model.Base, r.Loading); err != nil {
+	if err := r.layout.model.Load(r.Device, r.Model.Base, r.loading); err != nil {
 		return err
 	}
 	if a := r.layout.adapters; a != nil {

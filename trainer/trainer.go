@@ -25,12 +25,12 @@ type Run struct {
 	// Files are written beside the results and into every checkpoint: those of
 	// the tokenizer, and run.yaml.
 	Files []File
-	// Outputs receive what the run reports, besides metrics.jsonl and loss.png.
+	// Samples are generated at every evaluation. nil: none.
+	Samples *Sampling
+	// Outputs receive what the run reports, besides the files that it leaves.
 	Outputs []Output
 	// Note is told what a person should know of decisions that were taken. nil: nobody.
 	Note func(string)
-	// Loading is told how many bytes of the base have been read. nil: nobody.
-	Loading func(done, total int64)
 }
 
 // A File is a small file that lies beside a model.
@@ -65,7 +65,7 @@ func New(r Run) (*Trainer, error) {
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
-	if err := r.checkRecords(); err != nil {
+	if err := errors.Join(r.checkRecords(), r.Samples.check(a, r.Model.Config)); err != nil {
 		return nil, err
 	}
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
@@ -77,15 +77,17 @@ func New(r Run) (*Trainer, error) {
 	if err := t.findCheckpoint(); err != nil {
 		return nil, err
 	}
+	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
+	shapes.Generate = r.Samples.longest()
 	var err error
-	if t.layout, err = layOut(r.Model, a, largestBatches(a, t.length, r.TrainSet, r.EvalSet), r.Device, t.limit); err != nil {
+	if t.layout, err = layOut(r.Model, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}
 	if err := t.checkTensors(); err != nil {
 		return nil, err
 	}
 	if p := t.Plan(); !p.Fits {
-		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, p.Bytes.Total(), r.Device, t.limit)
+		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Samples, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
 }

@@ -23,10 +23,17 @@ func (a *Args) Validate() error {
 		{"save_strategy", a.SaveStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
-		{"report_to", a.ReportTo, []string{reportTensorBoard, "none"}},
 	} {
 		if !slices.Contains(o.allowed, o.value) {
 			return fmt.Errorf("--%s is %q, but it can be %s", o.name, o.value, either(o.allowed))
+		}
+	}
+	for _, kind := range a.ReportTo {
+		if allowed := []string{reportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
+			return fmt.Errorf("--report_to is %q, but it can be %s", kind, either(allowed))
+		}
+		if kind == reportNone && len(a.ReportTo) > 1 {
+			return fmt.Errorf("--report_to is %s, but none goes with nothing else", strings.Join(a.ReportTo, ","))
 		}
 	}
 	for _, o := range []struct {

@@ -41,8 +41,9 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		return err
 	}
 	var train, eval []dataset.Example
+	var samples *trainer.Sampling
 	if len(o.data.Dataset) > 0 {
-		if train, eval, err = o.records(c); err != nil {
+		if train, eval, samples, err = o.records(c, model.Config.EOS); err != nil {
 			return err
 		}
 	}
@@ -51,7 +52,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		if profile.Info().Name == cpu.Profile().Info().Name {
 			limit = trainer.AvailableMemory()
 		}
-		p, err := trainer.NewPlan(model, args, train, eval, o.data.Records.MaxLength, profile, limit)
+		p, err := trainer.NewPlan(model, args, train, eval, samples, o.data.Records.MaxLength, profile, limit)
 		return p, exit.AsWrong(err)
 	}
 	plan, err := make(profile, o.run)
@@ -94,19 +95,20 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	return w.Flush()
 }
 
-// records reads the records that are planned for.
-func (o *tuneOptions) records(c *call) (train, eval []dataset.Example, err error) {
+// records reads the records and the prompts that are planned for.
+func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Example, samples *trainer.Sampling, err error) {
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	trainSet, err := o.trainSet(c, tok)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	evalSet, err := o.evalSet(c, tok)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return trainSet.Examples, evalSet.Examples, nil
+	samples, err = o.sampling(c, tok, eos, evalSet.Examples)
+	return trainSet.Examples, evalSet.Examples, samples, err
 }

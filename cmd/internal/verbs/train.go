@@ -47,6 +47,10 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
+	samples, err := o.sampling(c, tok, model.Config.EOS, eval.Examples)
+	if err != nil {
+		return err
+	}
 	files, err := readSideFiles(o.data.Model)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func (o *tuneOptions) train(c *call) error {
 	)})
 	t, err := trainer.New(trainer.Run{
 		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Files: files, Outputs: []trainer.Output{trainer.NewConsole(c.err, isTerminal(c.err))}, Note: c.note,
+		Samples: samples, Files: files, Outputs: []trainer.Output{trainer.NewConsole(c.err)}, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)

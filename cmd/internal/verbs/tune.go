@@ -19,6 +19,7 @@ type tuneOptions struct {
 	method   methodOptions
 	quantize quantize.Options
 	adapters lora.Options
+	watch    watchOptions
 }
 
 type dataOptions struct {
@@ -41,6 +42,7 @@ func newTuneOptions() *tuneOptions {
 		method:   methodOptions{Method: methodQLoRA},
 		quantize: quantize.DefaultOptions(),
 		adapters: lora.DefaultOptions(),
+		watch:    watchOptions{Tokens: 48},
 	}
 }
 
@@ -51,7 +53,7 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 		title  string
 		target any
 	}{
-		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Machine", &o.machine},
+		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Watching", &o.watch}, {"Machine", &o.machine},
 	}
 	for _, r := range rest {
 		if onlyData {

@@ -1,0 +1,124 @@
+package verbs
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"qlora/cmd/internal/exit"
+	"qlora/internal/tokenizer"
+	"qlora/trainer"
+	"qlora/trainer/dataset"
+)
+
+// watchOptions are what a person sees of a run while it goes on.
+type watchOptions struct {
+	Prompts string `option:"sample_prompts" help:"prompts to complete at every evaluation: a .txt file with one a line, a file of records as --dataset takes, or a number: that many of eval_dataset's first records"`
+	Tokens  int    `option:"sample_tokens" unit:"tokens" help:"longest completion of a sample prompt"`
+}
+
+// maxPrompts bounds what a run generates at every evaluation.
+const maxPrompts = 100
+
+// sampling makes the prompts that are asked for; nil where none are.
+func (o *tuneOptions) sampling(c *call, tok *tokenizer.Tokenizer, eos []int32, eval []dataset.Example) (*trainer.Sampling, error) {
+	name := o.watch.Prompts
+	if name == "" {
+		return nil, nil
+	}
+	if tok == nil {
+		return nil, exit.Wrongf("--sample_prompts needs the model's tokenizer.json, which is not in %s", o.data.Model)
+	}
+	s := &trainer.Sampling{Tokens: o.watch.Tokens, Stop: slices.Clone(eos), Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
+	if id, ok := tok.EOS(); ok {
+		s.Stop = append(s.Stop, id)
+	}
+	var records []dataset.Example
+	n, err := strconv.Atoi(name)
+	switch {
+	case err == nil && n < 1:
+		return nil, exit.Wrongf("--sample_prompts is %d, but a number must be at least 1", n)
+	case err == nil && len(eval) == 0:
+		return nil, exit.Wrongf("--sample_prompts %d takes prompts from --eval_dataset, but there is none", n)
+	case err == nil:
+		records = eval[:min(n, len(eval))]
+	default:
+		if strings.EqualFold(filepath.Ext(name), ".txt") {
+			s.Prompts, err = promptLines(name, tok)
+			return s, exit.AsWrong(err)
+		}
+		opt := o.data.Records
+		opt.TrainOnInputs = false // where a completion begins is what is asked for
+		set, err := load(c, "sample_prompts", []string{name}, tok, opt)
+		if err != nil {
+			return nil, err
+		}
+		records = set.Examples
+	}
+	if len(records) > maxPrompts {
+		return nil, exit.Wrongf("--sample_prompts %s are %d prompts, but at most %d can be completed at every evaluation", name, len(records), maxPrompts)
+	}
+	for _, e := range records {
+		s.Prompts = append(s.Prompts, promptOf(e, tok, s.Stop))
+	}
+	return s, nil
+}
+
+// promptOf is a record up to where it is trained on. Of one that is trained on
+// from its beginning, a plain text, the first quarter is the prompt.
+func promptOf(e dataset.Example, tok *tokenizer.Tokenizer, stop []int32) trainer.Prompt {
+	at := slices.IndexFunc(e.Labels, func(label int32) bool { return label != dataset.Ignored })
+	if at <= len(tok.Prefix()) {
+		at = min(max(len(e.IDs)/4, 1), 64)
+	}
+	rest := e.IDs[at:]
+	// Of a chat only the first turn that is trained on is the answer.
+	if end := slices.IndexFunc(e.Labels[at:], func(label int32) bool { return label == dataset.Ignored }); end >= 0 {
+		rest = rest[:end]
+	}
+	if end := slices.IndexFunc(rest, func(id int32) bool { return slices.Contains(stop, id) }); end >= 0 {
+		rest = rest[:end]
+	}
+	p := trainer.Prompt{Text: tok.Decode(e.IDs[:at], true), IDs: e.IDs[:at]}
+	p.Expected = strings.TrimPrefix(tok.Decode(e.IDs[:at+len(rest)], true), p.Text)
+	return p
+}
+
+// promptLines are the lines of a file that are not empty. `\n` in one is a new line.
+func promptLines(path string, tok *tokenizer.Tokenizer) ([]trainer.Prompt, error) {
+	if err := existing("sample_prompts", path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	encoder := tok.NewEncoder()
+	var all []trainer.Prompt
+	lines := bufio.NewScanner(f)
+	for line := 1; lines.Scan(); line++ {
+		text := strings.TrimSuffix(lines.Text(), "\r")
+		switch {
+		case text == "":
+			continue
+		case !utf8.ValidString(text):
+			return nil, exit.Wrongf("%s:%d: the prompt is not UTF-8", path, line)
+		case len(all) == maxPrompts:
+			return nil, exit.Wrongf("%s has more than %d prompts, which is the most that can be completed at every evaluation", path, maxPrompts)
+		}
+		text = strings.ReplaceAll(text, `\n`, "\n")
+		all = append(all, trainer.Prompt{Text: text, IDs: encoder.Encode(tok.Prefix(), text, false)})
+	}
+	if err := lines.Err(); err != nil {
+		return nil, exit.Wrongf("%s: %w", path, err)
+	}
+	if len(all) == 0 {
+		return nil, exit.Wrongf("%s has no prompts: write one a line", path)
+	}
+	return all, nil
+}

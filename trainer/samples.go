@@ -1,0 +1,139 @@
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"qlora/nn"
+)
+
+// samplesFile has one JSON object a sample.
+const samplesFile = "samples.jsonl"
+
+// Sampling has the model complete a few prompts at every evaluation, each with the
+// likeliest tokens: what the losses mean can then be read.
+type Sampling struct {
+	Prompts []Prompt
+	Tokens  int                         // longest completion
+	Stop    []int32                     // tokens that end one
+	Decode  func(tokens []int32) string // text without special tokens
+}
+
+// A Prompt is what is to be completed.
+type Prompt struct {
+	Text     string
+	IDs      []int32
+	Expected string // the completion that the record has; "": none
+}
+
+// A Sample is a line of samples.jsonl.
+type Sample struct {
+	Step       int    `json:"step"`
+	Epoch      Number `json:"epoch"`
+	Prompt     string `json:"prompt"`
+	Completion string `json:"completion"`
+	Expected   string `json:"expected,omitempty"`
+}
+
+// longest is the longest prompt and its completion, in tokens.
+func (s *Sampling) longest() int {
+	if s == nil {
+		return 0
+	}
+	longest := 0
+	for _, p := range s.Prompts {
+		longest = max(longest, len(p.IDs)+s.Tokens)
+	}
+	return longest
+}
+
+// check says what is wrong with the prompts.
+func (s *Sampling) check(a *Args, c *nn.Config) error {
+	if s == nil {
+		return nil
+	}
+	if a.EvalStrategy == strategyNo {
+		return fmt.Errorf("samples are generated at evaluations, but --eval_strategy is %q", a.EvalStrategy)
+	}
+	if s.Tokens < 1 {
+		return fmt.Errorf("--sample_tokens is %d, but it must be at least 1", s.Tokens)
+	}
+	for i, p := range s.Prompts {
+		if len(p.IDs) == 0 {
+			return fmt.Errorf("prompt %d for samples has no tokens; the model needs at least one to begin with", i+1)
+		}
+		for _, id := range p.IDs {
+			if id < 0 || int(id) >= c.Vocabulary {
+				return fmt.Errorf("prompt %d for samples has token %d, but the model's vocabulary has %d entries", i+1, id, c.Vocabulary)
+			}
+		}
+	}
+	if longest := s.longest(); c.MaxPositions > 0 && longest > c.MaxPositions {
+		return fmt.Errorf("a sample has up to %d tokens, but the model was made for %d: choose shorter prompts or a smaller --sample_tokens", longest, c.MaxPositions)
+	}
+	return nil
+}
+
+// sample completes every prompt. Random numbers and statistics of training are
+// none of its business: it draws nothing.
+func (r *loop) sample(ctx context.Context) ([]Sample, error) {
+	if r.Samples == nil {
+		return nil, nil
+	}
+	var all []Sample
+	for i, p := range r.Samples.Prompts {
+		r.outputs.Work(Work{What: "generating samples", Done: int64(i), Total: int64(len(r.Samples.Prompts))})
+		var ids []int32
+		_, err := r.layout.model.Generate(ctx, r.Device, p.IDs, r.Samples.Tokens, nn.Sampling{}, r.Samples.Stop, func(id int32) bool {
+			ids = append(ids, id)
+			return true
+		})
+		if err != nil {
+			return nil, fmt.Errorf("generating samples after step %d: %w", r.at.Step, err)
+		}
+		all = append(all, Sample{
+			Step: r.at.Step, Epoch: r.state.Epoch, Prompt: p.Text, Completion: r.Samples.completion(p.IDs, ids), Expected: p.Expected,
+		})
+	}
+	return all, nil
+}
+
+// completion is the text of what was generated. How its first token looks may
+// depend on the prompt's last ones.
+func (s *Sampling) completion(prompt, generated []int32) string {
+	before := s.Decode(prompt)
+	if text, ok := strings.CutPrefix(s.Decode(slices.Concat(prompt, generated)), before); ok {
+		return text
+	}
+	return s.Decode(generated)
+}
+
+// sampleFile writes samples.jsonl.
+type sampleFile struct{ rowFile }
+
+func newSamples() *sampleFile { return &sampleFile{rowFile{name: samplesFile, most: 1 << 20}} }
+
+func (s *sampleFile) Sampled(all []Sample) error {
+	for _, one := range all {
+		if err := s.append(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// samplesBefore are those that samples.jsonl in dir has of the steps up to step.
+func samplesBefore(dir string, step int) ([]Sample, error) {
+	var all []Sample
+	err := newSamples().read(dir, step, func(line []byte) error {
+		var s Sample
+		if json.Unmarshal(line, &s) == nil {
+			all = append(all, s)
+		}
+		return nil
+	})
+	return all, err
+}
