@@ -39,6 +39,11 @@ func (op *Project) inputs(c *checker) []named {
 			c.matrix(l.Name+": B", a.B, l.Weight.Out, a.A.Rows, op.X.DType)
 			c.that(a.Dropout >= 0 && a.Dropout < 1, "%s: Dropout is %g; it has to be in [0, 1)", l.Name, a.Dropout)
 			inputs = append(inputs, named{l.Name + ": A", a.A}, named{l.Name + ": B", a.B})
+			if !a.Magnitude.Absent() {
+				c.vector(l.Name+": Magnitude", a.Magnitude, l.Weight.Out, F32)
+				c.vector(l.Name+": Norms", a.Norms, l.Weight.Out, F32)
+				inputs = append(inputs, named{l.Name + ": Magnitude", a.Magnitude}, named{l.Name + ": Norms", a.Norms})
+			}
 		}
 	}
 	return inputs
@@ -111,7 +116,14 @@ func (op *Project) CheckBackward() error {
 			inputs = append(inputs, named{l.Name + ": Low", p.Low})
 			outputs = append(outputs, named{l.Name + ": DA", p.DA}, named{l.Name + ": DB", p.DB})
 		}
+		decomposed := l.Adapter != nil && !l.Adapter.Magnitude.Absent()
+		c.that(p.DMagnitude.Absent() == (p.DA.Absent() || !decomposed), "%s: of DA and DMagnitude one is absent, or there is no Magnitude", l.Name)
+		if !p.DMagnitude.Absent() {
+			c.vector(l.Name+": DMagnitude", p.DMagnitude, out, F32)
+			outputs = append(outputs, named{l.Name + ": DMagnitude", p.DMagnitude})
+		}
 		if !p.DWeight.Absent() {
+			c.that(!decomposed, "%s: DWeight is wanted, but with a Magnitude the weight is frozen", l.Name)
 			c.matrix(l.Name+": DWeight", p.DWeight, out, in, F32)
 			outputs = append(outputs, named{l.Name + ": DWeight", p.DWeight})
 		}
@@ -125,5 +137,23 @@ func (op *Project) CheckBackward() error {
 		outputs = append(outputs, named{"DX", op.DX})
 	}
 	c.outputs(outputs, inputs)
+	return c.err
+}
+
+// Check says what is wrong with a measure of rows.
+func (op *RowNorms) Check() error {
+	c := checker{op: "row norms"}
+	if op.Linear == nil || op.Linear.Adapter == nil {
+		c.fail("there is no adapter")
+		return c.err
+	}
+	l, a := op.Linear, op.Linear.Adapter
+	c.op += " of " + l.Name
+	c.weight("Weight", &l.Weight)
+	c.activation("A", a.A)
+	c.matrix("A", a.A, a.A.Rows, l.Weight.In, a.A.DType)
+	c.matrix("B", a.B, l.Weight.Out, a.A.Rows, a.A.DType)
+	c.vector("Norms", a.Norms, l.Weight.Out, F32)
+	c.apart(named{"Norms", a.Norms}, append(l.Weight.tensors(), named{"A", a.A}, named{"B", a.B})...)
 	return c.err
 }

@@ -63,6 +63,15 @@ func TestCheck(t *testing.T) {
 		{project(func(op *Project, _ *Linear) { op.Parts[0].Y = x }).Check(), "project: some.layer: Y lies over X"},
 		{project(func(op *Project, _ *Linear) { op.DX = op.Parts[0].DY }).CheckBackward(), "project backward: DX lies over some.layer: DY"},
 		{project(func(op *Project, _ *Linear) { op.Parts[0].DB = Tensor{} }).CheckBackward(), "one of DA and DB is absent"},
+		{project(func(_ *Project, l *Linear) { l.Adapter.Magnitude = v }).Check(), "project: some.layer: Norms is absent"},
+		{project(func(_ *Project, l *Linear) { l.Adapter.Magnitude, l.Adapter.Norms = v, f(1, 8) }).CheckBackward(), "some.layer: of DA and DMagnitude one is absent"},
+		{project(func(op *Project, _ *Linear) { op.Parts[0].DMagnitude = v }).CheckBackward(), "or there is no Magnitude"},
+		{project(func(op *Project, l *Linear) {
+			l.Adapter.Magnitude, l.Adapter.Norms, op.Parts[0].DMagnitude, op.Parts[0].DWeight = v, f(1, 8), f(1, 8), f(8, 8)
+		}).CheckBackward(), "DWeight is wanted, but with a Magnitude the weight is frozen"},
+		{(&RowNorms{Linear: linear(func(l *Linear) { l.Adapter = nil })}).Check(), "row norms: there is no adapter"},
+		{(&RowNorms{Linear: linear(func(*Linear) {})}).Check(), "row norms of some.layer: Norms is absent"},
+		{(&RowNorms{Linear: linear(func(l *Linear) { l.Adapter.Norms = l.Adapter.A.Slice(0, 1) })}).Check(), "Norms lies over A"},
 		{project(func(_ *Project, l *Linear) {
 			l.Weight.Dense, l.Weight.Quantized = Tensor{}, NewQuantized(a, 8, 9, nf4.NF4, 64, true)
 		}).Check(), "project: some.layer: Weight.Codes is U8[1, 36]"},

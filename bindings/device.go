@@ -47,6 +47,7 @@ type Device interface {
 	NormBackward(*Norm)
 	Project(*Project)
 	ProjectBackward(*Project)
+	RowNorms(*RowNorms)
 	Rotate(*Rotate)
 	Attend(*Attend)
 	AttendBackward(*Attend)

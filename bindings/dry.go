@@ -34,6 +34,7 @@ func (d *Dry) Norm(op *Norm)               { d.note(op) }
 func (d *Dry) NormBackward(op *Norm)       { d.note(op) }
 func (d *Dry) Project(op *Project)         { d.note(op) }
 func (d *Dry) ProjectBackward(op *Project) { d.note(op) }
+func (d *Dry) RowNorms(op *RowNorms)       { d.note(op) }
 func (d *Dry) Rotate(op *Rotate)           { d.note(op) }
 func (d *Dry) Attend(op *Attend)           { d.note(op) }
 func (d *Dry) AttendBackward(op *Attend)   { d.note(op) }

@@ -67,6 +67,19 @@ type Norm struct {
 //	DA += Uᵀ·dropout(X)    DB += Scale·DYᵀ·Low    DBias += sum of DY    DWeight += DYᵀ·X
 //
 // The full [out, in] gradient is formed only where DWeight is present.
+//
+// With a Magnitude (DoRA), D = dropout(X) and G = Magnitude/Norms, which counts
+// as a constant but for Magnitude's own gradient (section 4.3 of the paper):
+//
+//	V = D·Wᵀ + Scale·Low·Bᵀ      Y = Residual + Bias + (X - D)·Wᵀ + G·V
+//
+// which is PEFT's sum of the base's output on X and what the adapter changes of
+// the base's output on D. Backward, with H = G·DY and U = Scale·H·B:
+//
+//	DX (+)= sum over parts of DY·W + dropout'((H - DY)·W + U·A)
+//	DA += Uᵀ·D    DB += Scale·Hᵀ·Low    DMagnitude += sum of DY·V/Norms
+//
+// V is not kept: backward multiplies by the weight once more.
 type Project struct {
 	X      Tensor // [tokens, in]
 	Parts  []Part
@@ -83,10 +96,19 @@ type Part struct {
 	Residual Tensor // [tokens, out], added; optional; may be Y
 	Low      Tensor // [tokens, r], kept for backward; absent without an adapter or outside training
 
-	DY      Tensor // [tokens, out]
-	DA, DB  Tensor // F32, like A and B
-	DWeight Tensor // F32 [out, in]; absent: frozen
-	DBias   Tensor // F32 [1, out]; absent: frozen
+	DY         Tensor // [tokens, out]
+	DA, DB     Tensor // F32, like A and B; absent: frozen
+	DMagnitude Tensor // F32 [1, out]; with DA, where there is a Magnitude
+	DWeight    Tensor // F32 [out, in]; absent: frozen
+	DBias      Tensor // F32 [1, out]; absent: frozen
+}
+
+// RowNorms measures the rows of a weight with its adapter's update, for Projects
+// of an adapter with a Magnitude until A or B change:
+//
+//	Norms[o] = sqrt(sum over i of (W + Scale·B·A)[o][i]²)
+type RowNorms struct {
+	Linear *Linear // with an adapter that has Norms
 }
 
 // Rotate applies rotary position embeddings (Su et al. 2021) in place, halves

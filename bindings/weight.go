@@ -66,13 +66,18 @@ type Linear struct {
 	Adapter *Adapter // nil: none
 }
 
-// An Adapter is a low-rank update of a Linear (Hu et al. 2021).
+// An Adapter is a low-rank update of a Linear (Hu et al. 2021). With a Magnitude
+// it is a weight-decomposed one (DoRA, Liu et al. 2024): the rows of the updated
+// weight keep only their direction, and the Magnitude is their length.
 type Adapter struct {
 	A       Tensor  // [r, in]
 	B       Tensor  // [out, r]
 	Scale   float32 // alpha/r, or alpha/sqrt(r) with rsLoRA
 	Dropout float32 // probability that an element of x is dropped on the adapter's branch
 	Stream  uint32  // which of the random streams draws this adapter's mask
+
+	Magnitude Tensor // F32 [1, out]; absent: the update is added as it is
+	Norms     Tensor // F32 [1, out], what RowNorms makes of A and B as they are; with Magnitude
 }
 
 // Rank is the adapter's r.

@@ -51,6 +51,7 @@ func Run(t *testing.T, dev bindings.Device, tol Tolerances) {
 		{"Embed", runEmbed},
 		{"Norm", runNorm},
 		{"Project", runProject},
+		{"RowNorms", runRowNorms},
 		{"Rotate", runRotate},
 		{"Attend", runAttend},
 		{"Gate", runGate},

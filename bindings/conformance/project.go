@@ -24,6 +24,7 @@ type projectCase struct {
 	accumulate bool
 	noDX       bool
 	full       bool // DWeight and DBias
+	decomposed bool // with a Magnitude
 }
 
 func runProject(t *testing.T, s *suite) {
@@ -40,10 +41,27 @@ func runProject(t *testing.T, s *suite) {
 		{tokens: 19, in: 259, outs: []int{37}, full: true, bias: true},
 		{tokens: 261, in: 64, outs: []int{65, 29}, full: true, bias: true, accumulate: true, rank: 2},
 		{tokens: 19, in: 64, outs: []int{257}, rank: 7, frozen: true, accumulate: true},
+		{tokens: 1, in: 64, outs: []int{64}, rank: 1, decomposed: true},
+		{tokens: 7, in: 67, outs: []int{13}, rank: 3, bias: true, residual: "apart", decomposed: true},
+		{tokens: 33, in: 131, outs: []int{65, 17, 17}, rank: 8, dropout: 0.1, accumulate: true, decomposed: true},
+		{tokens: 33, in: 65, outs: []int{67}, rank: 5, dropout: 0.5, residual: "in place", bias: true, decomposed: true},
+		{tokens: 530, in: 70, outs: []int{259, 31}, rank: 16, decomposed: true},
+		{tokens: 530, in: 70, outs: []int{259}, rank: 16, noDX: true, dropout: 0.25, decomposed: true},
+		{tokens: 521, in: 40, outs: []int{300}, rank: 4, inference: true, bias: true, residual: "in place", decomposed: true},
+		{tokens: 1, in: 300, outs: []int{65, 31}, rank: 4, inference: true, decomposed: true},
+		{tokens: 19, in: 64, outs: []int{257}, rank: 7, dropout: 0.2, frozen: true, accumulate: true, decomposed: true},
 	} {
 		for _, h := range holdings {
 			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { projectRow(f, c, h) })
 		}
+	}
+	// A weight that no device expands at once.
+	for _, c := range []projectCase{
+		{tokens: 3, in: 2051, outs: []int{2090}, rank: 2, dropout: 0.1, bias: true},
+		{tokens: 3, in: 2051, outs: []int{2090}, rank: 2, decomposed: true},
+		{tokens: 3, in: 2051, outs: []int{2090}, rank: 2, dropout: 0.1, accumulate: true, decomposed: true},
+	} {
+		s.row(t, fmt.Sprintf("large %+v", c), func(f *fixture) { projectRow(f, c, holdings[4]) })
 	}
 }
 
@@ -57,6 +75,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 	type part struct {
 		ref                                linear
 		y, residual, low, dy, da, db, w, b *operand
+		magnitude                          *operand // its gradient
 	}
 	parts := make([]part, len(c.outs))
 	var overwritten []*operand
@@ -86,6 +105,17 @@ func projectRow(f *fixture, c projectCase, h holding) {
 			a, b := f.input("A", f.act, c.rank, c.in, 1), f.input("B", f.act, out, c.rank, 1)
 			l.Adapter = &bindings.Adapter{A: a.Tensor, B: b.Tensor, Scale: 0.5, Dropout: c.dropout, Stream: uint32(7 + i)}
 			p.ref.A, p.ref.B, p.ref.Scale = mat.NewDense(c.rank, c.in, a.values), mat.NewDense(out, c.rank, b.values), 0.5
+			if c.decomposed {
+				// Norms as they come from elsewhere, a factor of 2 apart: RowNorms has rows of its own.
+				given := make([]float64, out)
+				for o := range given {
+					given[o] = size(c.in) * (0.5 + f.rng.Float64())
+				}
+				m := f.input("Magnitude", bindings.F32, 1, out, size(c.in))
+				n := f.given("Norms", bindings.F32, 1, out, given)
+				l.Adapter.Magnitude, l.Adapter.Norms = m.Tensor, n.Tensor
+				p.ref.Magnitude, p.ref.Norms = m.values, n.values
+			}
 			if c.dropout > 0 && !c.inference {
 				p.ref.Mask = dropoutMask(op.Random, l.Adapter, c.tokens, c.in)
 			}
@@ -97,6 +127,11 @@ func projectRow(f *fixture, c projectCase, h holding) {
 				p.da, p.db = f.input("DA", bindings.F32, c.rank, c.in, 1), f.input("DB", bindings.F32, out, c.rank, 1)
 				bp.DA, bp.DB = p.da.Tensor, p.db.Tensor
 				overwritten = append(overwritten, p.da, p.db)
+				if c.decomposed {
+					p.magnitude = f.input("DMagnitude", bindings.F32, 1, out, 1)
+					bp.DMagnitude = p.magnitude.Tensor
+					overwritten = append(overwritten, p.magnitude)
+				}
 			}
 		}
 		if c.full {
@@ -141,9 +176,15 @@ func projectRow(f *fixture, c projectCase, h holding) {
 		g := p.ref.backward(xs, mat.NewDense(c.tokens, out, p.dy.values))
 		wantDX.Add(wantDX, g.X)
 		terms += out + c.rank
+		if c.decomposed {
+			terms += out // the base's product twice
+		}
 		if p.da != nil {
 			p.da.near(c.tokens+out, 0.5*size(c.tokens*out), plus(g.A, p.da))
 			p.db.near(c.tokens+c.in, 0.5*size(c.tokens*c.in), plus(g.B, p.db))
+		}
+		if p.magnitude != nil {
+			p.magnitude.near(c.tokens+c.in+c.rank, size(c.tokens), plus(mat.NewDense(1, out, g.Magnitude), p.magnitude))
 		}
 		if p.w != nil {
 			p.w.equals(c.tokens, plus(g.W, p.w))

@@ -11,6 +11,40 @@ type linear struct {
 	Mask *mat.Dense
 	// Scale of the adapter.
 	Scale float64
+	// Magnitude and Norms, of a weight-decomposed adapter; else nil. Norms is a
+	// constant: see rowNorms.
+	Magnitude, Norms []float64
+}
+
+// rowNorms is the lengths of the rows of W + Scale·B·A.
+func (l *linear) rowNorms() []float64 {
+	var v mat.Dense
+	v.Mul(l.B, l.A)
+	v.Scale(l.Scale, &v)
+	v.Add(l.W, &v)
+	out, _ := v.Dims()
+	norms := make([]float64, out)
+	for o := range norms {
+		norms[o] = mat.Norm(v.RowView(o), 2)
+	}
+	return norms
+}
+
+// gained is m with column o multiplied by Magnitude[o]/Norms[o].
+func (l *linear) gained(m *mat.Dense) *mat.Dense {
+	var g mat.Dense
+	g.Apply(func(_, o int, v float64) float64 { return v * l.Magnitude[o] / l.Norms[o] }, m)
+	return &g
+}
+
+// direction is dropout(x)·Wᵀ + scale·low·Bᵀ.
+func (l *linear) direction(x, low *mat.Dense) *mat.Dense {
+	var v, up mat.Dense
+	v.Mul(l.dropped(x), l.W.T())
+	up.Mul(low, l.B.T())
+	up.Scale(l.Scale, &up)
+	v.Add(&v, &up)
+	return &v
 }
 
 // dropped is dropout(x).
@@ -23,7 +57,9 @@ func (l *linear) dropped(x *mat.Dense) *mat.Dense {
 	return &d
 }
 
-// forward is y = x·Wᵀ + bias + scale·low·Bᵀ and low = dropout(x)·Aᵀ.
+// forward is y = x·Wᵀ + bias + scale·low·Bᵀ and low = dropout(x)·Aᵀ. With a
+// magnitude it is what PEFT adds up: the base's output on x, (G-1) times the
+// base's product on dropout(x), and G·scale·low·Bᵀ.
 func (l *linear) forward(x *mat.Dense) (y, low *mat.Dense) {
 	y = new(mat.Dense)
 	y.Mul(x, l.W.T())
@@ -38,6 +74,14 @@ func (l *linear) forward(x *mat.Dense) (y, low *mat.Dense) {
 	var up mat.Dense
 	up.Mul(low, l.B.T())
 	up.Scale(l.Scale, &up)
+	if l.Magnitude != nil {
+		var base mat.Dense
+		base.Mul(l.dropped(x), l.W.T())
+		y.Sub(y, &base)
+		y.Add(y, l.gained(&base))
+		y.Add(y, l.gained(&up))
+		return y, low
+	}
 	y.Add(y, &up)
 	return y, low
 }
@@ -46,6 +90,7 @@ func (l *linear) forward(x *mat.Dense) (y, low *mat.Dense) {
 type linearGrads struct {
 	X, W, A, B *mat.Dense
 	Bias       []float64
+	Magnitude  []float64
 }
 
 // backward is the gradients that dy causes.
@@ -65,13 +110,31 @@ func (l *linear) backward(x, dy *mat.Dense) linearGrads {
 	}
 	_, low := l.forward(x)
 	var u, through mat.Dense
-	u.Mul(dy, l.B)
+	h := dy
+	if l.Magnitude != nil {
+		g.W = nil // frozen
+		h = l.gained(dy)
+		g.Magnitude = make([]float64, out)
+		v := l.direction(x, low)
+		for t := range tokens {
+			for o := range out {
+				g.Magnitude[o] += dy.At(t, o) * v.At(t, o) / l.Norms[o]
+			}
+		}
+	}
+	u.Mul(h, l.B)
 	u.Scale(l.Scale, &u)
 	g.A, g.B = new(mat.Dense), new(mat.Dense)
 	g.A.Mul(u.T(), l.dropped(x))
-	g.B.Mul(dy.T(), low)
+	g.B.Mul(h.T(), low)
 	g.B.Scale(l.Scale, g.B)
 	through.Mul(&u, l.A)
+	if l.Magnitude != nil {
+		var change, base mat.Dense
+		change.Sub(h, dy)
+		base.Mul(&change, l.W)
+		through.Add(&through, &base)
+	}
 	g.X.Add(g.X, l.dropped(&through))
 	return g
 }

@@ -54,6 +54,38 @@ func TestProjectReference(t *testing.T) {
 	differentiate(t, "bias", l.Bias, g.Bias, f)
 }
 
+func TestDecomposedProjectReference(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func(m, n int) *mat.Dense { return mat.NewDense(m, n, normals(r, m*n)) }
+	l := linear{
+		W: random(4, 5), Bias: normals(r, 4), A: random(2, 5), B: random(4, 2), Mask: random(3, 5), Scale: 0.7,
+		Magnitude: normals(r, 4), Norms: []float64{0.5, 1, 2, 3},
+	}
+	x, weight := random(3, 5), random(3, 4)
+	f := func() float64 {
+		y, _ := l.forward(x)
+		y.MulElem(y, weight)
+		return mat.Sum(y)
+	}
+	g := l.backward(x, weight)
+	differentiate(t, "x", x.RawMatrix().Data, g.X.RawMatrix().Data, f)
+	differentiate(t, "a", l.A.RawMatrix().Data, g.A.RawMatrix().Data, f)
+	differentiate(t, "b", l.B.RawMatrix().Data, g.B.RawMatrix().Data, f)
+	differentiate(t, "magnitude", l.Magnitude, g.Magnitude, f)
+	differentiate(t, "bias", l.Bias, g.Bias, f)
+
+	// With the norms as magnitudes and nothing dropped it is a plain adapter.
+	l.Mask, l.Norms = nil, l.rowNorms()
+	l.Magnitude = l.Norms
+	plain := l
+	plain.Magnitude = nil
+	got, _ := l.forward(x)
+	want, _ := plain.forward(x)
+	if !mat.EqualApprox(got, want, 1e-12) {
+		t.Errorf("magnitudes at their norms: got %v, want %v", mat.Formatted(got), mat.Formatted(want))
+	}
+}
+
 func TestNormReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 1))
 	x, w, weight := normals(r, 7), normals(r, 7), normals(r, 7)

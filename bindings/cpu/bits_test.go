@@ -82,6 +82,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	inv, norm, dnorm := tensor(1, tokens), tensor(1, hidden), tensor(1, hidden)
 	g, dg, du := tensor(tokens, out), tensor(tokens, out), tensor(tokens, out)
 	stats, clip := tensor(1, 3), tensor(1, 2)
+	magnitude, norms, dmagnitude := tensor(1, out), tensor(1, out), tensor(1, out)
 	table, dtable := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
 	m1, v1 := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
 	l := &bindings.Linear{
@@ -98,6 +99,14 @@ func everyOperation(t *testing.T, d *Device) []byte {
 		X: x, DX: dx, Random: bindings.Random{Train: true, Seed: 5},
 		Parts: []bindings.Part{{Linear: l, Y: y, Low: low, DY: dy, DA: da, DB: db, DWeight: dw, DBias: dbias}},
 	}
+	dora := &bindings.Linear{Name: "dora", Weight: l.Weight, Adapter: &bindings.Adapter{
+		A: la, B: lb, Scale: 2, Dropout: 0.1, Stream: 4, Magnitude: magnitude, Norms: norms,
+	}}
+	rowNorms := &bindings.RowNorms{Linear: dora}
+	decomposed := &bindings.Project{
+		X: x, DX: dx, Random: project.Random, Accumulate: true,
+		Parts: []bindings.Part{{Linear: dora, Y: y, Residual: y, Low: low, DY: dy, DA: da, DB: db, DMagnitude: dmagnitude}},
+	}
 	attend := &bindings.Attend{
 		Q: q, K: k, V: v, O: o, LSE: lse, Queries: seq, Keys: seq, Heads: heads, KVHeads: 1, HeadDim: dim,
 		Scale: 0.2, DO: x, DQ: dq, DK: dk, DV: dv,
@@ -112,7 +121,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	adam := &bindings.Optimize{Params: params, Rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, LR: 1e-3, WeightDecay: 0.1, Step: 2, Clip: clip}
 
 	var need int64
-	for _, op := range []any{project, attend, rms, loss} {
+	for _, op := range []any{project, rowNorms, decomposed, attend, rms, loss} {
 		need = max(need, d.Scratch(op))
 	}
 	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(need))
@@ -142,6 +151,9 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	}
 	d.Project(project)
 	d.ProjectBackward(project)
+	d.RowNorms(rowNorms)
+	d.Project(decomposed)
+	d.ProjectBackward(decomposed)
 	d.Attend(attend)
 	d.AttendBackward(attend)
 	d.Norm(rms)

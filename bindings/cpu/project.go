@@ -18,9 +18,13 @@ func (d *Device) Project(op *bindings.Project) {
 	x := dense(f32(op.X), op.X.Cols)
 	for i := range op.Parts {
 		p := &op.Parts[i]
+		s := scratchOf(d.workspace)
+		if isDecomposed(p.Linear) {
+			d.decompose(op, p, &s).project(&s)
+			continue
+		}
 		w := &p.Linear.Weight
 		y := dense(f32(p.Y), w.Out)
-		s := scratchOf(d.workspace)
 		slab := s.take(slabSize(w))
 		beta := d.start(p)
 		d.slabs(w, slab, func(from, to int, rows matrix) {
@@ -125,7 +129,12 @@ func scratchProject(op *bindings.Project) int {
 	for i := range op.Parts {
 		l := op.Parts[i].Linear
 		n := padded(slabSize(&l.Weight))
-		if a := l.Adapter; a != nil {
+		if a := l.Adapter; isDecomposed(l) {
+			n = scratchDecomposition(op, l)
+			if op.Parts[i].Low.Absent() {
+				n += padded(op.X.Rows * a.Rank())
+			}
+		} else if a != nil {
 			if drops(op, a) {
 				n += padded(chunk * l.Weight.In)
 			}

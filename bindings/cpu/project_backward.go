@@ -6,7 +6,7 @@ import (
 )
 
 // ProjectBackward expands each weight once, for DX. Parts are summed in order,
-// all bases before all adapters.
+// all bases before all adapters; with a magnitude both are one sum.
 func (d *Device) ProjectBackward(op *bindings.Project) {
 	if !d.ready(floatProject(op.CheckBackward(), op), backward{op}) {
 		return
@@ -21,7 +21,12 @@ func (d *Device) ProjectBackward(op *bindings.Project) {
 		p := &op.Parts[i]
 		w := &p.Linear.Weight
 		dy := dense(f32(p.DY), w.Out)
-		if !op.DX.Absent() {
+		switch {
+		case isDecomposed(p.Linear):
+			s := scratchOf(d.workspace)
+			d.decompose(op, p, &s).backward(&s, beta)
+			beta = 1
+		case !op.DX.Absent():
 			s := scratchOf(d.workspace)
 			d.slabs(w, s.take(slabSize(w)), func(from, to int, rows matrix) {
 				d.tiled(tokens, in, to-from, 1, dy.col(from), rows, beta, dense(f32(op.DX), in))
@@ -36,7 +41,7 @@ func (d *Device) ProjectBackward(op *bindings.Project) {
 		}
 	}
 	for i := range op.Parts {
-		if p := &op.Parts[i]; p.Linear.Adapter != nil {
+		if p := &op.Parts[i]; p.Linear.Adapter != nil && !isDecomposed(p.Linear) {
 			d.adaptBackward(op, p)
 		}
 	}
@@ -47,7 +52,7 @@ func (d *Device) ProjectBackward(op *bindings.Project) {
 func (d *Device) adaptBackward(op *bindings.Project, p *bindings.Part) {
 	a := p.Linear.Adapter
 	rank, in, out, tokens := a.Rank(), op.X.Cols, p.DY.Cols, op.X.Rows
-	down, up := dense(f32(a.A), in), dense(f32(a.B), rank)
+	up := dense(f32(a.B), rank)
 	chunk := min(tokens, projectTokens)
 	s := scratchOf(d.workspace)
 	u := dense(s.take(chunk*rank), rank)
@@ -57,22 +62,33 @@ func (d *Device) adaptBackward(op *bindings.Project, p *bindings.Part) {
 	}
 	for from := 0; from < tokens; from += chunk {
 		n := min(chunk, tokens-from)
-		x, dy := dense(f32(op.X), in).row(from), dense(f32(p.DY), out).row(from)
+		dy := dense(f32(p.DY), out).row(from)
 		d.tiled(n, rank, out, a.Scale, dy, up, 0, u)
-		switch {
-		case dropped != nil:
-			if !op.DX.Absent() {
-				d.tiled(n, in, rank, 1, u, down, 0, dense(through, in))
-			}
-			d.dropBackward(op, a, dropped, through, from, n)
-			x = dense(dropped, in)
-		case !op.DX.Absent():
-			d.tiled(n, in, rank, 1, u, down, 1, dense(f32(op.DX), in).row(from))
-		}
-		if !p.DA.Absent() {
-			d.tiled(rank, in, n, 1, u.t(), x, 1, dense(f32(p.DA), in))
+		d.pull(op, p, u, from, n, dropped, through)
+		if !p.DB.Absent() {
 			d.tiled(out, rank, n, a.Scale, dy.t(), dense(f32(p.Low), rank).row(from), 1, dense(f32(p.DB), rank))
 		}
+	}
+}
+
+// pull takes U of n tokens from token from on through A: DX += dropout'(U·A) and
+// DA += Uᵀ·dropout(X).
+func (d *Device) pull(op *bindings.Project, p *bindings.Part, u matrix, from, n int, dropped, through []float32) {
+	a := p.Linear.Adapter
+	rank, in := a.Rank(), op.X.Cols
+	down, x := dense(f32(a.A), in), dense(f32(op.X), in).row(from)
+	switch {
+	case dropped != nil:
+		if !op.DX.Absent() {
+			d.tiled(n, in, rank, 1, u, down, 0, dense(through, in))
+		}
+		d.dropBackward(op, a, dropped, through, from, n)
+		x = dense(dropped, in)
+	case !op.DX.Absent():
+		d.tiled(n, in, rank, 1, u, down, 1, dense(f32(op.DX), in).row(from))
+	}
+	if !p.DA.Absent() {
+		d.tiled(rank, in, n, 1, u.t(), x, 1, dense(f32(p.DA), in))
 	}
 }
 
@@ -113,7 +129,8 @@ func (d *Device) sumRows(dst, y []float32) {
 }
 
 // scratchProjectBackward is the floats that ProjectBackward takes: a slab of
-// weights, or later an adapter's chunk of tokens, whichever is more.
+// weights, or later an adapter's chunk of tokens, whichever is more. With a
+// magnitude they are in use together.
 func scratchProjectBackward(op *bindings.Project) int {
 	need := 0
 	chunk := min(op.X.Rows, projectTokens)
@@ -122,7 +139,13 @@ func scratchProjectBackward(op *bindings.Project) int {
 		if !op.DX.Absent() {
 			need = max(need, padded(slabSize(&l.Weight)))
 		}
-		if a := l.Adapter; a != nil {
+		if a := l.Adapter; isDecomposed(l) {
+			n := scratchDecomposition(op, l) + padded(op.X.Rows*a.Rank())
+			if drops(op, a) {
+				n += padded(chunk * l.Weight.In)
+			}
+			need = max(need, n)
+		} else if a != nil {
 			n := padded(chunk * a.Rank())
 			if drops(op, a) {
 				n += 2 * padded(chunk*l.Weight.In)

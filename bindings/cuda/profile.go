@@ -15,6 +15,9 @@ const (
 	// splits is how many pieces of the token axis the adapters' gradients are
 	// summed in, each with a float32 partial, before they are added in order.
 	splits = 8
+	// tokenTile is how many tokens a product's tile has: DMagnitude gets a float32
+	// partial sum from each.
+	tokenTile = 128
 	// blocks is how many partial sums a reduction over rows keeps.
 	blocks = 256
 )
@@ -50,7 +53,7 @@ func (profile) Scratch(op any) int64 {
 }
 
 func projectScratch(op *bindings.Project) int64 {
-	var decoded, thin int64
+	var decoded, thin, magnitude int64
 	for _, p := range op.Parts {
 		w := p.Linear.Weight
 		if w.Quantized != nil {
@@ -62,9 +65,27 @@ func projectScratch(op *bindings.Project) int64 {
 			if !p.DY.Absent() {
 				thin += splits * rank * int64(w.In+w.Out) * 4
 			}
+			if !a.Magnitude.Absent() {
+				magnitude = max(magnitude, magnitudeScratch(op, &p))
+			}
 		}
 	}
-	return decoded + thin
+	return decoded + thin + magnitude
+}
+
+// magnitudeScratch is what the products with D, X-D and H read, in bf16, of the
+// part under way, and the partial sums of DMagnitude. RowNorms needs none: it
+// decodes, adds and squares in registers.
+func magnitudeScratch(op *bindings.Project, p *bindings.Part) int64 {
+	w, tokens := p.Linear.Weight, int64(op.X.Rows)
+	var bytes int64
+	if op.Random.Train && p.Linear.Adapter.Dropout > 0 {
+		bytes = 2 * 2 * tokens * int64(w.In) // D and X-D, or in backward what goes through D
+	}
+	if !p.DY.Absent() {
+		bytes += 2*tokens*int64(w.Out) + (tokens+tokenTile-1)/tokenTile*int64(w.Out)*4
+	}
+	return bytes
 }
 
 // LossScratch is the memory for logits, in bytes: bf16, a chunk of tokens.

@@ -1,0 +1,199 @@
+package cpu
+
+import (
+	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
+)
+
+// A decomposition is a part whose adapter has a magnitude. A slab of the weight
+// is expanded once, and used for projectTokens tokens at a time; dropout's masks
+// are drawn again for each slab, which costs little beside the slab's products.
+type decomposition struct {
+	*Device
+	op      *bindings.Project
+	part    *bindings.Part
+	adapter *bindings.Adapter
+	weight  *bindings.Weight
+
+	slab    []float32
+	gain    []float32 // Magnitude/Norms, [out]
+	v       []float32 // [projectTokens, rows of a slab]
+	dropped []float32 // [projectTokens, in]; nil: nothing is dropped
+}
+
+func isDecomposed(l *bindings.Linear) bool { return l.Adapter != nil && !l.Adapter.Magnitude.Absent() }
+
+func (d *Device) decompose(op *bindings.Project, p *bindings.Part, s *scratch) *decomposition {
+	a, w := p.Linear.Adapter, &p.Linear.Weight
+	chunk := min(op.X.Rows, projectTokens)
+	c := &decomposition{
+		Device: d, op: op, part: p, adapter: a, weight: w,
+		slab: s.take(slabSize(w)), gain: s.take(w.Out), v: s.take(chunk * slabRows(w)),
+	}
+	if drops(op, a) {
+		c.dropped = s.take(chunk * w.In)
+	}
+	m, norms := f32(a.Magnitude), f32(a.Norms)
+	for o := range c.gain {
+		c.gain[o] = m[o] / norms[o]
+	}
+	return c
+}
+
+// scratchDecomposition is the floats that decompose takes.
+func scratchDecomposition(op *bindings.Project, l *bindings.Linear) int {
+	w := &l.Weight
+	chunk := min(op.X.Rows, projectTokens)
+	n := padded(slabSize(w)) + padded(w.Out) + padded(chunk*slabRows(w))
+	if drops(op, l.Adapter) {
+		n += padded(chunk * w.In)
+	}
+	return n
+}
+
+// chunks calls do for projectTokens tokens at a time, n of them from token from
+// on, with their dropout(X).
+func (c *decomposition) chunks(do func(from, n int, x matrix)) {
+	in := c.weight.In
+	for from := 0; from < c.op.X.Rows; from += projectTokens {
+		n := min(projectTokens, c.op.X.Rows-from)
+		x := dense(f32(c.op.X), in).row(from)
+		if c.dropped != nil {
+			c.drop(c.op, c.adapter, c.dropped, x.data, from, n, in)
+			x = dense(c.dropped, in)
+		}
+		do(from, n, x)
+	}
+}
+
+// pieces calls do for every slab, its rows [first, last) of the weight, and in it
+// for every chunk.
+func (c *decomposition) pieces(do func(first, last int, rows matrix, from, n int, x matrix)) {
+	c.slabs(c.weight, c.slab, func(first, last int, rows matrix) {
+		c.chunks(func(from, n int, x matrix) { do(first, last, rows, from, n, x) })
+	})
+}
+
+// direction is V = x·Wᵀ + Scale·low·Bᵀ of a piece; low is that of its tokens.
+func (c *decomposition) direction(first, last int, rows matrix, n int, x, low matrix) matrix {
+	rank := c.adapter.Rank()
+	v := dense(c.v, last-first)
+	c.tiled(n, last-first, c.weight.In, 1, x, rows.t(), 0, v)
+	c.tiled(n, last-first, rank, c.adapter.Scale, low, dense(f32(c.adapter.B), rank).row(first).t(), 1, v)
+	return v
+}
+
+// project is Y = Residual + Bias + (X - D)·Wᵀ + G·V.
+func (c *decomposition) project(s *scratch) {
+	in, out, rank, tokens := c.weight.In, c.weight.Out, c.adapter.Rank(), c.op.X.Rows
+	var low matrix
+	if c.part.Low.Absent() {
+		low = dense(s.take(tokens*rank), rank)
+	} else {
+		low = dense(f32(c.part.Low), rank)
+	}
+	c.chunks(func(from, n int, x matrix) {
+		c.tiled(n, rank, in, 1, x, dense(f32(c.adapter.A), in).t(), 0, low.row(from))
+	})
+	y, beta := dense(f32(c.part.Y), out), c.start(c.part)
+	c.pieces(func(first, last int, rows matrix, from, n int, x matrix) {
+		v := c.direction(first, last, rows, n, x, low.row(from))
+		add := vector.AddMask
+		switch {
+		case c.dropped != nil:
+			c.lost(from, n)
+			c.tiled(n, last-first, in, 1, x, rows.t(), beta, y.row(from).col(first))
+		case beta == 0:
+			add = vector.Mask
+		}
+		c.eachRow(n, last-first, v, y.row(from).col(first), func(v, y []float32) { add(y, v, c.gain[first:last]) })
+	})
+}
+
+// lost turns dropout(X) of n tokens into what dropout took away, X - dropout(X).
+func (c *decomposition) lost(from, n int) {
+	in := c.weight.In
+	c.eachRow(n, in, dense(f32(c.op.X), in).row(from), dense(c.dropped, in), func(x, d []float32) {
+		for i := range d {
+			d[i] = x[i] - d[i]
+		}
+	})
+}
+
+// eachRow calls do with the first cols columns of the n rows of a and of b.
+func (d *Device) eachRow(n, cols int, a, b matrix, do func(a, b []float32)) {
+	d.rows(n, 16, func(from, to int) {
+		for t := from; t < to; t++ {
+			do(a.data[t*a.stride:t*a.stride+cols], b.data[t*b.stride:t*b.stride+cols])
+		}
+	})
+}
+
+// backward is the part's gradients, with H = G·DY and U = Scale·H·B:
+//
+//	DX = beta·DX + DY·W + dropout'((H - DY)·W + U·A)
+//	DA += Uᵀ·D    DB += Scale·Hᵀ·Low    DMagnitude += sum of DY·V/Norms
+func (c *decomposition) backward(s *scratch, beta float32) {
+	a, p := c.adapter, c.part
+	in, out, rank, tokens := c.weight.In, c.weight.Out, a.Rank(), c.op.X.Rows
+	u, through := dense(s.take(tokens*rank), rank), []float32(nil)
+	if c.dropped != nil {
+		through = s.take(min(tokens, projectTokens) * in)
+	}
+	c.pieces(func(first, last int, rows matrix, from, n int, x matrix) {
+		cols := last - first
+		dy := dense(f32(p.DY), out).row(from).col(first)
+		if !p.DMagnitude.Absent() {
+			v := c.direction(first, last, rows, n, x, dense(f32(p.Low), rank).row(from))
+			c.sumMagnitude(first, n, v, dy)
+		}
+		h := dense(c.v, cols)
+		c.eachRow(n, cols, dy, h, func(dy, h []float32) { vector.Mask(h, dy, c.gain[first:last]) })
+		var more float32 // of the slabs before
+		if first > 0 {
+			more = 1
+		}
+		c.tiled(n, rank, cols, a.Scale, h, dense(f32(a.B), rank).row(first), more, u.row(from))
+		if !p.DB.Absent() {
+			c.tiled(cols, rank, n, a.Scale, h.t(), dense(f32(p.Low), rank).row(from), 1, dense(f32(p.DB), rank).row(first))
+		}
+		if c.op.DX.Absent() {
+			return
+		}
+		dx, beta := dense(f32(c.op.DX), in).row(from), max(beta, more)
+		if c.dropped == nil {
+			c.tiled(n, in, cols, 1, h, rows, beta, dx)
+			return
+		}
+		c.tiled(n, in, cols, 1, dy, rows, beta, dx)
+		c.eachRow(n, cols, dy, h, func(dy, h []float32) {
+			for i := range h {
+				h[i] -= dy[i]
+			}
+		})
+		c.tiled(n, in, cols, 1, h, rows, 0, dense(through, in))
+		c.dropBackward(c.op, a, c.dropped, through, from, n)
+	})
+	for from := 0; from < tokens; from += projectTokens {
+		c.pull(c.op, p, u.row(from), from, min(projectTokens, tokens-from), c.dropped, through)
+	}
+}
+
+// sumMagnitude adds the sum over n tokens of DY·V/Norms to DMagnitude from output
+// first on; the sum is in float64.
+func (c *decomposition) sumMagnitude(first, n int, v, dy matrix) {
+	norms, to := f32(c.adapter.Norms)[first:], f32(c.part.DMagnitude)[first:]
+	const width = 64
+	c.rows(v.stride, width, func(begin, end int) {
+		var sum [width]float64
+		for t := range n {
+			row := dy.data[t*dy.stride+begin : t*dy.stride+end]
+			for j, v := range v.data[t*v.stride+begin : t*v.stride+end] {
+				sum[j] += float64(v) * float64(row[j])
+			}
+		}
+		for j := begin; j < end; j++ {
+			to[j] += float32(sum[j-begin] / float64(norms[j]))
+		}
+	})
+}
