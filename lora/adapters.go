@@ -43,25 +43,26 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		return nil, err
 	}
 	other := append(containers(names), "lm_head", "model.embed_tokens", "model.norm")
-	picked, err := cfg.Targets.Match(Modules{Linear: names, Other: other})
+	sizes, err := cfg.Sizes(Modules{Linear: names, Other: other})
 	if err != nil {
 		return nil, err
 	}
-	return attach(all, picked, mem.Arena(bindings.Adapters), m.Info().Activation, cfg), nil
+	return attach(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg), nil
 }
 
-// attach has picked in the order of all.
-func attach(all []*nn.Projection, picked []string, arena *bindings.Arena, dtype bindings.DType, cfg Config) *Adapters {
+// attach has sizes in the order of all.
+func attach(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bindings.DType, cfg Config) *Adapters {
 	a := &Adapters{Config: cfg}
 	for i, p := range all {
-		if len(picked) == 0 || p.Name != picked[0] {
+		if len(sizes) == 0 || p.Name != sizes[0].Module {
 			continue
 		}
-		picked = picked[1:]
+		size := sizes[0]
+		sizes = sizes[1:]
 		p.Adapter = &bindings.Adapter{
-			A:       arena.New(dtype, cfg.R, p.Weight.In),
-			B:       arena.New(dtype, p.Weight.Out, cfg.R),
-			Scale:   cfg.Scale(),
+			A:       arena.New(dtype, size.R, p.Weight.In),
+			B:       arena.New(dtype, p.Weight.Out, size.R),
+			Scale:   size.Scale,
 			Dropout: float32(cfg.Dropout),
 			// The place among all projections: what one adapter draws does not
 			// depend on which others there are.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,24 +56,21 @@ type Config struct {
 	// TieWeights keeps a head that is the embedding the embedding, where that is
 	// among ModulesToSave (PEFT's ensure_weight_tying); otherwise each is on its own.
 	TieWeights bool
-}
 
-// Scale is what the adapters' output is multiplied by: alpha/r, or alpha/sqrt(r)
-// with rank-stabilized LoRA (Kalajdzievski 2023, arXiv 2312.03732).
-func (c *Config) Scale() float32 {
-	if c.RSLoRA {
-		return float32(c.Alpha / math.Sqrt(float64(c.R)))
-	}
-	return float32(c.Alpha / float64(c.R))
+	RankPattern   Pattern  // modules whose r is another one
+	AlphaPattern  Pattern  // modules whose alpha is another one
+	Exclude       Targets  // modules that get no adapter whatever Targets picks
+	Layers        Layers   // layers_to_transform
+	LayersPattern []string // names of the lists of layers that Layers counts in; none: any
 }
 
 // refused are the keys of PEFT's LoraConfig, of all its versions, that change
 // what an adapter computes or which tensors it has, and that are not supported.
 // Their default is null, false, zero or empty.
 var refused = []string{
-	"alora_invocation_tokens", "alpha_pattern", "arrow_config", "enable_lora", "exclude_modules", "kasa_config",
-	"layer_replication", "layers_to_transform", "lora_bias", "megatron_config",
-	"monteclora_config", "rank_pattern", "target_parameters", "trainable_token_indices", "use_bdlora",
+	"alora_invocation_tokens", "arrow_config", "enable_lora", "kasa_config",
+	"layer_replication", "lora_bias", "megatron_config",
+	"monteclora_config", "target_parameters", "trainable_token_indices", "use_bdlora",
 	"use_qalora", "velora_config",
 }
 
@@ -160,6 +156,15 @@ func parseConfig(data []byte) (Config, error) {
 	if len(c.ModulesToSave) == 0 {
 		c.ModulesToSave = nil // an empty list is none, too
 	}
+	f.get("rank_pattern", &c.RankPattern)
+	f.get("alpha_pattern", &c.AlphaPattern)
+	f.get("exclude_modules", &c.Exclude)
+	f.get("layers_to_transform", &c.Layers)
+	if len(c.Layers) > 0 {
+		var patterns oneOrMore
+		f.get("layers_pattern", &patterns)
+		c.LayersPattern = patterns
+	}
 	switch {
 	case f.err != nil:
 		return Config{}, f.err
@@ -178,7 +183,27 @@ func parseConfig(data []byte) (Config, error) {
 	case !slices.Contains(readableInit, c.Init):
 		return Config{}, fmt.Errorf("init_lora_weights is %q, which changes the base's weights too and is not supported", c.Init)
 	}
-	return c, nil
+	return c, c.RankPattern.checkRanks()
+}
+
+// oneOrMore are texts, of which JSON has a list or a single one.
+type oneOrMore []string
+
+func (o *oneOrMore) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte{'"'}) {
+		var one string
+		err := json.Unmarshal(data, &one)
+		if one != "" {
+			*o = oneOrMore{one}
+		}
+		return err
+	}
+	var list []string
+	if err := json.Unmarshal(data, &list); err != nil || len(list) == 0 {
+		return err
+	}
+	*o = list
+	return nil
 }
 
 // isEmpty reports whether raw is null, false, 0, "", [] or {}.
@@ -223,8 +248,8 @@ func (c *Config) Marshal() ([]byte, error) {
 		"fan_in_fan_out":          false,
 		"inference_mode":          true,
 		"init_lora_weights":       c.Init,
-		"layers_pattern":          nil,
-		"layers_to_transform":     nil,
+		"layers_pattern":          listOrNull(c.LayersPattern),
+		"layers_to_transform":     listOrNull(c.Layers),
 		"lora_alpha":              c.Alpha,
 		"lora_dropout":            c.Dropout,
 		"modules_to_save":         c.ModulesToSave,
@@ -243,6 +268,15 @@ func (c *Config) Marshal() ([]byte, error) {
 	if c.TieWeights {
 		file["ensure_weight_tying"] = true
 	}
+	if len(c.RankPattern) > 0 {
+		file["rank_pattern"] = c.RankPattern
+	}
+	if len(c.AlphaPattern) > 0 {
+		file["alpha_pattern"] = c.AlphaPattern
+	}
+	if c.Exclude.Pattern != "" || len(c.Exclude.Names) > 0 {
+		file["exclude_modules"] = c.Exclude
+	}
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
@@ -251,6 +285,13 @@ func (c *Config) Marshal() ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", ConfigFile, err)
 	}
 	return bytes.TrimRight(text.Bytes(), "\n"), nil
+}
+
+func listOrNull[T ~[]E, E any](list T) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 func orNull(s string) any {

@@ -28,6 +28,18 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
 			ModulesToSave: []string{"lm_head", "embed_tokens"}, TieWeights: true,
 		},
+		"sizes": {
+			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
+			RankPattern: Pattern{{"0.self_attn.q_proj", 4}, {"q_proj", 2}}, AlphaPattern: Pattern{{"q_proj", 4.5}},
+		},
+		"layers": {
+			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
+			Exclude: Targets{Names: []string{"1.self_attn.q_proj"}}, Layers: Layers{0, 1}, LayersPattern: []string{"layers"},
+		},
+		"layer": {
+			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
+			Exclude: Targets{Pattern: `.*\.k_proj`}, Layers: Layers{3},
+		},
 		"random":     {R: 8, Alpha: 8, Init: InitRandom, Targets: Targets{Pattern: AllLinear}},
 		"orthogonal": {R: 8, Alpha: 8, Init: "orthogonal", Targets: Targets{Names: []string{"q_proj"}}},
 	} {
@@ -73,7 +85,15 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "modules_to_save": ["lm_head", ""]}`, "modules_to_save has an empty name"},
 		{`{"peft_type": "LORA", "modules_to_save": "lm_head"}`, `"modules_to_save" is "lm_head"`},
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq"}`, `init_lora_weights is "loftq"`},
-		{`{"peft_type": "LORA", "rank_pattern": {"` + strings.Repeat("a", 1000) + `": 2}}`, "…, which changes"},
+		{`{"peft_type": "LORA", "lora_bias": "` + strings.Repeat("a", 1000) + `"}`, "…, which changes"},
+		{`{"peft_type": "LORA", "rank_pattern": {"a": 1.5}}`, `rank_pattern has 1.5 for "a"`},
+		{`{"peft_type": "LORA", "rank_pattern": {"a": 0}}`, `rank_pattern has 0 for "a"`},
+		{`{"peft_type": "LORA", "rank_pattern": {"a": null}}`, `the value of "a" is null`},
+		{`{"peft_type": "LORA", "alpha_pattern": {"a": "b"}}`, `the value of "a" is not a number`},
+		{`{"peft_type": "LORA", "alpha_pattern": [1]}`, "not an object like"},
+		{`{"peft_type": "LORA", "layers_to_transform": "all"}`, `"layers_to_transform" is "all"`},
+		{`{"peft_type": "LORA", "layers_to_transform": [0.5]}`, `"layers_to_transform" is [0.5]`},
+		{`{"peft_type": "LORA", "layers_to_transform": [0], "layers_pattern": {}}`, `"layers_pattern" is {}`},
 	} {
 		_, err := parseConfig([]byte(c.text))
 		require.Error(t, err, c.text)
@@ -127,6 +147,11 @@ func TestOptionsErrors(t *testing.T) {
 		"lora_r is 0":                       func(o *Options) { o.R = 0 },
 		"lora_alpha is 0":                   func(o *Options) { o.Alpha = 0 },
 		"lora_dropout is 1":                 func(o *Options) { o.Dropout = 1 },
+		`layers_to_transform: "-1"`:         func(o *Options) { o.Layers = []string{"-1"} },
+		"layers_pattern is given without":   func(o *Options) { o.LayersPattern = []string{"layers"} },
+		"rank_pattern has 2.5":              func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
+		"alpha_pattern has a value":         func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
+		"exclude_modules is all-linear":     func(o *Options) { o.Exclude = "all-linear" },
 		`bias is "all"`:                     func(o *Options) { o.Bias = "all" },
 		`init_lora_weights is "pissa"`:      func(o *Options) { o.Init = "pissa" },
 		`init_lora_weights is "orthogonal"`: func(o *Options) { o.Init = "orthogonal" },
@@ -138,19 +163,6 @@ func TestOptionsErrors(t *testing.T) {
 	}
 }
 
-func TestScale(t *testing.T) {
-	for _, c := range []struct {
-		config Config
-		want   float32
-	}{
-		{Config{R: 16, Alpha: 32}, 2},
-		{Config{R: 16, Alpha: 32, RSLoRA: true}, 8},
-		{Config{R: 3, Alpha: 1}, 1 / float32(3)},
-	} {
-		assert.Equal(t, c.want, c.config.Scale())
-	}
-}
-
 func FuzzParseConfig(f *testing.F) {
 	files, err := filepath.Glob("testdata/configs/*/" + ConfigFile)
 	require.NoError(f, err)
@@ -159,7 +171,14 @@ func FuzzParseConfig(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(data)
 	}
-	f.Add([]byte(`{"peft_type": "LORA", "target_modules": "a"}`))
+	for _, text := range []string{
+		`{"peft_type": "LORA", "target_modules": "a"}`,
+		`{"peft_type": "LORA", "rank_pattern": {"b": 2, "a": 3, "b": 1e0, "\ud800": 4}, "alpha_pattern": {"": -0.5}}`,
+		`{"peft_type": "LORA", "layers_to_transform": 0, "layers_pattern": "", "exclude_modules": []}`,
+		`{"peft_type": "LORA", "layers_to_transform": [1, 1], "layers_pattern": ["a", ""], "exclude_modules": ".*"}`,
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := parseConfig(data)
 		if err != nil {

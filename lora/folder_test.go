@@ -45,30 +45,28 @@ func (hostMemory) Copy(dst, src bindings.Tensor) {
 func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bindings.Memory, bindings.Device) {
 	t.Helper()
 	var all []*nn.Projection
-	var picked []string
+	var names []string
 	for layer := range 2 {
 		for _, p := range []struct {
 			name    string
 			out, in int
-			picked  bool
 		}{
-			{"self_attn.q_proj", 16, 16, true},
-			{"self_attn.k_proj", 8, 16, false},
-			{"self_attn.v_proj", 8, 16, true},
-			{"mlp.down_proj", 16, 24, true},
+			{"self_attn.q_proj", 16, 16},
+			{"self_attn.k_proj", 8, 16},
+			{"self_attn.v_proj", 8, 16},
+			{"mlp.down_proj", 16, 24},
 		} {
 			x := &nn.Projection{}
 			x.Name = fmt.Sprintf("model.layers.%d.%s", layer, p.name)
 			x.Weight.Out, x.Weight.In = p.out, p.in
-			all = append(all, x)
-			if p.picked {
-				picked = append(picked, x.Name)
-			}
+			all, names = append(all, x), append(names, x.Name)
 		}
 	}
+	cfg.Targets = Targets{Names: []string{"q_proj", "v_proj", "down_proj"}}
+	sizes, err := cfg.Sizes(Modules{Linear: names})
+	require.NoError(t, err)
 	mem := bindings.NewMemory()
-	a := attach(all, picked, mem.Arena(bindings.Adapters), dtype, cfg)
-	require.Len(t, a.factors, 12)
+	a := attach(all, sizes, mem.Arena(bindings.Adapters), dtype, cfg)
 	return a, mem, hostMemory{bindings.NewDry(nil)}
 }
 
@@ -84,10 +82,15 @@ func values(t *testing.T, dev bindings.Device, x bindings.Tensor) []float32 {
 // TestFolderOfPEFT loads what PEFT wrote, where element i of the n-th tensor by
 // name is n + i/256, saves it and finds the same bytes.
 func TestFolderOfPEFT(t *testing.T) {
-	const dir = "testdata/adapter"
+	t.Run("one rank", func(t *testing.T) { holdFolder(t, "testdata/adapter", 12) })
+	t.Run("patterns", func(t *testing.T) { holdFolder(t, "testdata/adapter_pattern", 10) })
+}
+
+func holdFolder(t *testing.T, dir string, tensors int) {
 	cfg, err := ReadConfig(dir)
 	require.NoError(t, err)
 	a, mem, dev := newAdapters(t, bindings.F32, cfg)
+	require.Len(t, a.factors, tensors)
 	require.NoError(t, mem.Commit(dev))
 	require.NoError(t, a.Load(dev, dir))
 
@@ -108,6 +111,7 @@ func TestFolderOfPEFT(t *testing.T) {
 	assert.Equal(t, want, got)
 	again, err := ReadConfig(out)
 	require.NoError(t, err)
+	again.Targets = cfg.Targets // newAdapters has them in its own order
 	assert.Equal(t, cfg, again)
 }
 

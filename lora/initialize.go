@@ -27,7 +27,7 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 		case f.isB && a.Config.Init != InitRandom:
 			// Zero: a new adapter changes nothing.
 		case a.Config.Init == InitGaussian:
-			philox.Normal(x, seed, f.stream, 1/float32(a.Config.R))
+			philox.Normal(x, seed, f.stream, 1/float32(f.value.Rows))
 		default:
 			// torch's kaiming_uniform_ with a = sqrt(5), over the fan-in.
 			bound := float32(1 / math.Sqrt(float64(f.value.Cols)))

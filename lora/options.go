@@ -3,19 +3,25 @@ package lora
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Options are the settings of new adapters under the names of PEFT's
 // LoraConfig. The tags are read by the command line.
 type Options struct {
-	R             int     `option:"lora_r" help:"rank of the adapters"`
-	Alpha         float64 `option:"lora_alpha" help:"the adapters' output is scaled by lora_alpha / lora_r"`
-	Dropout       float64 `option:"lora_dropout" help:"probability that an input of the adapter branch is dropped in training"`
-	TargetModules string  `option:"target_modules" help:"layers that get an adapter: a comma list of names, all-linear, or a regular expression that matches whole names; empty: as PEFT has it for the architecture"`
-	Bias          string  `option:"bias" help:"which biases are trained: none"`
-	RSLoRA        bool    `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
-	Init          string  `option:"init_lora_weights" help:"how A and B begin: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform)"`
-	Adapter       string  `option:"adapter" help:"folder of a PEFT adapter to start from instead of a new one; its own settings hold"`
+	R             int      `option:"lora_r" help:"rank of the adapters"`
+	Alpha         float64  `option:"lora_alpha" help:"the adapters' output is scaled by lora_alpha / lora_r"`
+	Dropout       float64  `option:"lora_dropout" help:"probability that an input of the adapter branch is dropped in training"`
+	TargetModules string   `option:"target_modules" help:"layers that get an adapter: a comma list of names, all-linear, or a regular expression that matches whole names; empty: as PEFT has it for the architecture"`
+	Exclude       string   `option:"exclude_modules" help:"layers that get none all the same, written like target_modules"`
+	Layers        []string `option:"layers_to_transform" help:"numbers of the layers that get adapters, from 0; goes with a list of target_modules; empty: all layers"`
+	LayersPattern []string `option:"layers_pattern" help:"names of the lists of layers that layers_to_transform counts in, as layers in model.layers.0; empty: any"`
+	RankPattern   Pattern  `option:"rank_pattern" help:"ranks of single adapters, as {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot, and the first that matches decides"`
+	AlphaPattern  Pattern  `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
+	Bias          string   `option:"bias" help:"which biases are trained: none"`
+	RSLoRA        bool     `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
+	Init          string   `option:"init_lora_weights" help:"how A and B begin: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform)"`
+	Adapter       string   `option:"adapter" help:"folder of a PEFT adapter to start from instead of a new one; its own settings hold"`
 }
 
 // DefaultOptions are the QLoRA recipe's: an adapter on every linear layer.
@@ -31,13 +37,24 @@ func (o Options) Config() (Config, error) {
 	}
 	c := Config{
 		TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, RSLoRA: o.RSLoRA,
-		Init: Initialization(o.Init), Targets: ParseTargets(o.TargetModules),
+		Init: Initialization(o.Init), Targets: ParseTargets(o.TargetModules), Exclude: ParseTargets(o.Exclude),
+		RankPattern: o.RankPattern, AlphaPattern: o.AlphaPattern, LayersPattern: o.LayersPattern,
+	}
+	var err error
+	if c.Layers, err = parseLayers(o.Layers); err != nil {
+		return Config{}, err
 	}
 	switch {
 	case o.R < 1 || o.R > maxRank:
 		return Config{}, fmt.Errorf("lora_r is %d; it must be from 1 to %d", o.R, maxRank)
 	case !(o.Alpha > 0) || math.IsInf(o.Alpha, 0):
 		return Config{}, fmt.Errorf("lora_alpha is %v; it must be above 0", o.Alpha)
+	case slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }):
+		return Config{}, fmt.Errorf("alpha_pattern has a value that is not above 0")
+	case c.Exclude.Pattern == AllLinear:
+		return Config{}, fmt.Errorf("exclude_modules is %s, which leaves no layer", AllLinear)
+	case len(o.LayersPattern) > 0 && len(o.Layers) == 0:
+		return Config{}, fmt.Errorf("layers_pattern is given without layers_to_transform, whose numbers it explains")
 	case !(o.Dropout >= 0 && o.Dropout < 1):
 		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", o.Dropout)
 	case o.Bias != "none":
@@ -45,5 +62,5 @@ func (o Options) Config() (Config, error) {
 	case !c.Init.computable():
 		return Config{}, fmt.Errorf("init_lora_weights is %q; true, gaussian and false are supported", o.Init)
 	}
-	return c, nil
+	return c, c.RankPattern.checkRanks()
 }

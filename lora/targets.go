@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/dlclark/regexp2/v2"
 )
 
 // AllLinear is the target that stands for every linear layer but the head.
@@ -78,6 +76,8 @@ func (t Targets) MarshalJSON() ([]byte, error) {
 type Modules struct {
 	Linear []string // the linear layers that an adapter may sit on
 	Other  []string // modules that none may sit on: the embedding, the head, norms
+
+	Excluded []string // of both kinds, taken out of them
 }
 
 // Resolve replaces all-linear and the architecture's default by a list of names
@@ -103,7 +103,7 @@ func (t Targets) Resolve(modelType string, linear []string) (Targets, error) {
 
 // Match gives the linear layers, in their order, that the targets pick. Targets
 // are resolved first. Every name must match a layer, and a pattern at least
-// one; a target that picks anything but a linear layer is an error, as in PEFT.
+// one, though it may be an excluded one; a target that picks anything but a linear layer is an error, as in PEFT.
 func (t Targets) Match(m Modules) ([]string, error) {
 	if t.Pattern != "" {
 		return matchPattern(t.Pattern, m)
@@ -113,7 +113,7 @@ func (t Targets) Match(m Modules) ([]string, error) {
 		if i := slices.IndexFunc(m.Other, picks); i >= 0 {
 			return nil, notLinear(target, m.Other[i], m.Linear)
 		}
-		if !slices.ContainsFunc(m.Linear, picks) {
+		if !slices.ContainsFunc(m.Linear, picks) && !slices.ContainsFunc(m.Excluded, picks) {
 			return nil, fmt.Errorf("target_modules: %q matches no layer of this model; it has %s", target, endings(m.Linear))
 		}
 	}
@@ -147,29 +147,23 @@ func endings(names []string) string {
 
 // matchPattern has the meaning of Python's re.fullmatch.
 func matchPattern(pattern string, m Modules) ([]string, error) {
-	// Alone first: parentheses that are not balanced must not pair with ours.
-	_, err := regexp2.Compile(pattern, regexp2.RE2)
+	re, err := compile("target_modules", pattern, `\A(?:`, `)\z`)
 	if err != nil {
-		return nil, fmt.Errorf("target_modules: %q is no regular expression: %w", pattern, err)
+		return nil, err
 	}
-	re, err := regexp2.Compile(`\A(?:`+pattern+`)\z`, regexp2.RE2)
-	if err != nil {
-		return nil, fmt.Errorf("target_modules: %q is no regular expression: %w", pattern, err)
-	}
-	re.MatchTimeout = matchTimeout
 	var picked []string
 	for i, name := range slices.Concat(m.Linear, m.Other) {
 		ok, err := re.MatchString(name)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("target_modules: matching %q takes too long; write it without nested repetition", pattern)
+			return nil, tooLong("target_modules", pattern)
 		case ok && i >= len(m.Linear):
 			return nil, notLinear(pattern, name, m.Linear)
 		case ok:
 			picked = append(picked, name)
 		}
 	}
-	if len(picked) == 0 {
+	if len(picked) == 0 && len(m.Excluded) == 0 {
 		return nil, fmt.Errorf("target_modules: %q matches the whole name of no layer; a name is for example %s", pattern, example(m.Linear))
 	}
 	return picked, nil

@@ -9,6 +9,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
+
+	"qlora/lora"
 )
 
 // The front matter has the keys that PEFT writes for the adapter of a causal
@@ -17,6 +19,7 @@ func TestModelCard(t *testing.T) {
 	for _, base := range []string{"HuggingFaceTB/SmolLM2-135M", "true", "1.5", `- a "name": #1`} {
 		r := tinyRun(t)
 		r.Model.Name = base
+		r.Model.Lora.RankPattern = lora.Pattern{{Key: "(q|k)_proj", Value: 2}}
 		require.NoError(t, train(t, t.Context(), r))
 		b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
 		require.NoError(t, err)
@@ -34,6 +37,7 @@ func TestModelCard(t *testing.T) {
 			"# QLoRA adapter of " + base + "\n",
 			"Trained for 8 steps (2.0 epochs) on 13 records, ",
 			"| rank, alpha, dropout | 4, 8, 0.1 |\n",
+			"| rank pattern | {\"(q\\|k)_proj\":2} |\n",
 			"| base | 4-bit nf4, blocks of 64, double quantization true |\n",
 			"| learning rate | 0.01, linear |\n",
 			"| batch | 2 sequences, 2 micro-batches a step |\n",

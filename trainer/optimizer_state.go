@@ -52,7 +52,7 @@ func checkOptimizer(params []bindings.Param, path string) error {
 				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other --target_modules?", path, name)
 			}
 			if stored.DType != safetensors.F32 || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
-				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains F32 [%d %d]: was it made with another --lora_r?", path, name, stored.DType, stored.Shape, t.Rows, t.Cols)
+				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains F32 [%d %d]: was it made with another --rank_pattern or --lora_r?", path, name, stored.DType, stored.Shape, t.Rows, t.Cols)
 			}
 			known++
 		}

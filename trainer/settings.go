@@ -17,6 +17,7 @@ func (t *Trainer) settings() map[string]string {
 	}
 	if c := t.Model.Lora; c != nil {
 		s["lora_alpha"], s["lora_dropout"], s["use_rslora"] = fmt.Sprint(c.Alpha), fmt.Sprint(c.Dropout), fmt.Sprint(c.RSLoRA)
+		s["alpha_pattern"] = fmt.Sprint(c.AlphaPattern)
 	}
 	return s
 }

@@ -3,6 +3,8 @@ package trainer
 import (
 	"fmt"
 	"strings"
+
+	"qlora/lora"
 )
 
 // A Setting is one line about a run, for people.
@@ -24,7 +26,21 @@ func (t *Trainer) summary() []Setting {
 	}
 	if c := t.Model.Lora; c != nil {
 		add("rank, alpha, dropout", "%d, %v, %v", c.R, c.Alpha, c.Dropout)
+		for _, p := range []struct {
+			name    string
+			pattern lora.Pattern
+		}{{"rank pattern", c.RankPattern}, {"alpha pattern", c.AlphaPattern}} {
+			if len(p.pattern) > 0 {
+				add(p.name, "%v", p.pattern)
+			}
+		}
 		add("target modules", "%s", targetNames(c.Targets.Pattern, c.Targets.Names))
+		if c.Exclude.Pattern != "" || len(c.Exclude.Names) > 0 {
+			add("excluded modules", "%s", targetNames(c.Exclude.Pattern, c.Exclude.Names))
+		}
+		if len(c.Layers) > 0 {
+			add("layers", "%v", []int(c.Layers))
+		}
 	}
 	add("trained", "%s", parameters(t.Plan().Trainable))
 	add("learning rate", "%v, %s", a.LearningRate, a.Schedule)

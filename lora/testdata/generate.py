@@ -1,4 +1,4 @@
-"""Writes targets.json, configs/ and adapter/: what PEFT itself picks and writes.
+"""Writes targets.json, sizes.json, configs/, adapter/ and adapter_pattern/: what PEFT itself picks and writes.
 
     python generate.py        (torch, transformers and peft; made with peft 0.21.2, transformers 5.23)
 """
@@ -49,6 +49,39 @@ TARGETS = [
     r".*q_proj)|(.*k_proj",
 ]
 
+PROJ = ["q_proj", "v_proj", "down_proj"]
+
+# Settings that give single adapters their own rank, scale or absence. Where PEFT raises, there must be an error here;
+# the last ones PEFT accepts without a word though an entry has no effect.
+SIZES = [
+    dict(r=4, lora_alpha=6),
+    dict(r=4, lora_alpha=6, rank_pattern={"q_proj": 2, "down_proj": 8}),
+    dict(r=4, lora_alpha=6, alpha_pattern={"q_proj": 2, "mlp.down_proj": 9.5}),
+    dict(r=4, lora_alpha=6, use_rslora=True, rank_pattern={"v_proj": 9}, alpha_pattern={"v_proj": 3, "q_proj": 1}),
+    dict(r=4, lora_alpha=6, rank_pattern={"layers.0.self_attn.q_proj": 2, "q_proj": 3}),
+    dict(r=4, lora_alpha=6, rank_pattern={r"layers\.[02]\..*": 2}),
+    dict(r=4, lora_alpha=6, rank_pattern={"^model.layers.1.self_attn.q_proj": 2}),
+    dict(r=4, lora_alpha=6, rank_pattern={r".*\.(?P<n>[01])\..*(q|v)_proj": 7}, alpha_pattern={"(q|v)_proj": 2}),
+    dict(r=4, lora_alpha=6, layers_to_transform=1),
+    dict(r=4, lora_alpha=6, layers_to_transform=[0, 2]),
+    dict(r=4, lora_alpha=6, layers_to_transform=[2], layers_pattern="layers"),
+    dict(r=4, lora_alpha=6, layers_to_transform=[0, 1], layers_pattern=["h", "layers"], rank_pattern={"1.mlp.down_proj": 5}),
+    dict(r=4, lora_alpha=6, exclude_modules=["model.layers.0.self_attn.q_proj", "1.mlp.down_proj"]),
+    dict(r=4, lora_alpha=6, exclude_modules=r".*\.[12]\.(self_attn|mlp)\.(q|down)_proj"),
+    dict(r=4, lora_alpha=6, target_modules=r".*layers\.0.*", exclude_modules=r".*(norm|layers\.0|self_attn|mlp|rotary_emb|act_fn)"),
+    dict(r=4, lora_alpha=6, target_modules="all-linear", exclude_modules=["mlp", "k_proj", "gate_proj", "up_proj", "down_proj"]),
+    dict(r=4, lora_alpha=6, exclude_modules=PROJ),
+    dict(r=4, lora_alpha=6, layers_to_transform=[7]),
+    dict(r=4, lora_alpha=6, exclude_modules=["z_proj"], refused="matches no module"),
+    dict(r=4, lora_alpha=6, layers_to_transform=[0], target_modules=r".*q_proj"),
+    dict(r=4, lora_alpha=6, rank_pattern={"k_proj": 2}, refused="matches no module with an adapter"),
+    dict(r=4, lora_alpha=6, alpha_pattern={"q_pro": 2}, refused="matches no module with an adapter"),
+    dict(r=4, lora_alpha=6, rank_pattern={"q_proj": 2, "0.self_attn.q_proj": 3}, refused="put it first"),
+    dict(r=4, lora_alpha=6, layers_to_transform=[0, 3], refused="picks nothing in layer 3"),
+    dict(r=4, lora_alpha=6, layers_to_transform=[0], layers_pattern=["blocks"]),
+    dict(r=4, lora_alpha=6, exclude_modules=["q_proj", "z_proj"], refused="matches no module"),
+]
+
 
 def tiny(settings):
     config = AutoConfig.for_model(
@@ -71,6 +104,20 @@ def picked(settings, targets):
     return {"picked": names}
 
 
+def sized(settings):
+    """The rank and scale of every adapter that PEFT makes, or its error's type."""
+    settings = dict(settings, task_type="CAUSAL_LM")
+    refused = settings.pop("refused", None)
+    settings.setdefault("target_modules", PROJ)
+    written = {k: v for k, v in settings.items() if k != "task_type"} | {"peft_type": "LORA"}
+    try:
+        tuned = peft.get_peft_model(tiny(MODELS["llama"]), peft.LoraConfig(**settings))
+    except Exception as error:
+        return {"config": written, "error": type(error).__name__}
+    sizes = {n.removeprefix("base_model.model."): [m.r["default"], m.scaling["default"]] for n, m in tuned.named_modules() if hasattr(m, "lora_A")}
+    return {"config": written, "sizes": sizes} | ({"refused": refused} if refused else {})
+
+
 def main():
     models, cases = {}, []
     for kind, settings in MODELS.items():
@@ -83,6 +130,9 @@ def main():
     text = json.dumps({"models": models, "cases": cases})
     (HERE / "targets.json").write_text(text.replace('{"model":', '\n{"model":') + "\n")
 
+    text = json.dumps([sized(settings) for settings in SIZES])
+    (HERE / "sizes.json").write_text(text.replace('{"config":', '\n{"config":') + "\n")
+
     configs = {
         "defaults": peft.LoraConfig(),
         "list": peft.LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules=["v_proj"],
@@ -92,15 +142,14 @@ def main():
         "random": peft.LoraConfig(target_modules="all-linear", init_lora_weights=False),
         "orthogonal": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="orthogonal"),
         "dora": peft.LoraConfig(target_modules=["q_proj"], use_dora=True),
-        "refused_rank_pattern": peft.LoraConfig(target_modules=["q_proj"], rank_pattern={"q_proj": 4}),
-        "refused_alpha_pattern": peft.LoraConfig(target_modules=["q_proj"], alpha_pattern={"q_proj": 4}),
-        "refused_layers_to_transform": peft.LoraConfig(target_modules=["q_proj"], layers_to_transform=[0]),
         "modules_to_save": peft.LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head", "embed_tokens"],
                                            ensure_weight_tying=True),
+        "sizes": peft.LoraConfig(target_modules=["q_proj"], rank_pattern={"0.self_attn.q_proj": 4, "q_proj": 2}, alpha_pattern={"q_proj": 4.5}),
+        "layers": peft.LoraConfig(target_modules=["q_proj"], exclude_modules=["1.self_attn.q_proj"], layers_to_transform=[0, 1], layers_pattern="layers"),
+        "layer": peft.LoraConfig(target_modules=["q_proj"], exclude_modules=r".*\.k_proj", layers_to_transform=3),
         "refused_layer_replication": peft.LoraConfig(target_modules=["q_proj"], layer_replication=[[0, 2], [1, 3]]),
         "refused_lora_bias": peft.LoraConfig(target_modules=["q_proj"], lora_bias=True),
         "refused_trainable_token_indices": peft.LoraConfig(target_modules=["q_proj"], trainable_token_indices=[1]),
-        "refused_exclude_modules": peft.LoraConfig(target_modules=["q_proj"], exclude_modules=["k_proj"]),
         "refused_target_parameters": peft.LoraConfig(target_parameters=["experts.w"]),
         "refused_bias": peft.LoraConfig(target_modules=["q_proj"], bias="lora_only"),
         "refused_init_lora_weights": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="pissa"),
@@ -109,10 +158,12 @@ def main():
     }
     for name, config in configs.items():
         config.save_pretrained(HERE / "configs" / name)
-    adapter()
+    adapter("adapter", r=2, lora_alpha=3)
+    adapter("adapter_pattern", r=2, lora_alpha=3, use_rslora=True, rank_pattern={"down_proj": 3, "1.self_attn.q_proj": 1},
+            alpha_pattern={"down_proj": 5}, layers_to_transform=[0, 1], exclude_modules=["0.self_attn.v_proj"])
 
 
-def adapter():
+def adapter(name, **settings):
     """A folder that PEFT wrote: element i of the n-th tensor, by name, is n + i / 256."""
     config = AutoConfig.for_model(
         **MODELS["llama"], hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
@@ -120,14 +171,13 @@ def adapter():
     )
     tuned = peft.get_peft_model(
         AutoModelForCausalLM.from_config(config),
-        peft.LoraConfig(r=2, lora_alpha=3, lora_dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"],
-                        task_type="CAUSAL_LM"),
+        peft.LoraConfig(lora_dropout=0.1, target_modules=PROJ, task_type="CAUSAL_LM", **settings),
     )
     factors = sorted((n, p) for n, p in tuned.named_parameters() if "lora_" in n)
     for n, (_, p) in enumerate(factors):
         p.data = (n + torch.arange(p.numel()) / 256).reshape(p.shape)
-    tuned.save_pretrained(HERE / "adapter")
-    (HERE / "adapter" / "README.md").unlink(missing_ok=True)
+    tuned.save_pretrained(HERE / name)
+    (HERE / name / "README.md").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

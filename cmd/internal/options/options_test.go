@@ -2,10 +2,12 @@ package options
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,27 @@ func (c *colour) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// pairs are an option of names and values.
+type pairs []string
+
+func (p pairs) MarshalText() ([]byte, error) {
+	if len(p) == 0 {
+		return nil, nil
+	}
+	return json.Marshal([]string(p))
+}
+
+func (p *pairs) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	if text[0] == '[' {
+		return json.Unmarshal(text, (*[]string)(p))
+	}
+	*p = strings.Split(strings.Trim(string(text), "{}"), ",")
+	return nil
+}
+
 type sample struct {
 	Model   string   `option:"model" alias:"model_name_or_path" help:"the model"`
 	Dataset []string `option:"dataset" help:"files"`
@@ -41,6 +64,7 @@ type sample struct {
 	Compute  string `option:"bnb_4bit_compute_dtype" help:"type"`
 	Strategy string `option:"save_strategy" help:"when"`
 	Colour   colour `option:"colour" help:"of the bar"`
+	Ranks    pairs  `option:"rank_pattern" help:"by name"`
 	Plain    int    // no option
 }
 
@@ -112,6 +136,10 @@ func TestCommandLine(t *testing.T) {
 		},
 		{"file with a plain list", "dataset: a,b", nil, func(s *sample) { s.Dataset = []string{"a", "b"} }},
 		{"command line over alias in file", "model_name_or_path: f", []string{"--model", "m"}, func(s *sample) { s.Model = "m" }},
+		{"object", "", []string{"--rank_pattern", `{"a": 1}`}, func(s *sample) { s.Ranks = pairs{`"a": 1`} }},
+		{"file with an object", "rank_pattern:\n  b: 2\n  'a.*\"': 1.5\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`, `"a.*\"":1.5`} }},
+		{"file with an object of one", "rank_pattern:\n  b: 2\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`} }},
+		{"file with an object in braces", "rank_pattern: {b: 2, a: 1}\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`, `"a":1`} }},
 		{"empty file", "# nothing\n", nil, func(*sample) {}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,6 +182,8 @@ func TestWrong(t *testing.T) {
 		{"file: twice", "seed: 1\nseed: 2", nil, "seed"},
 		{"file: twice by dash", "max-steps: 1\nmax_steps: 2", nil, "run.yaml:2: max_steps is there a second time, after line 1"},
 		{"file: nested", "model:\n  name: x", nil, "run.yaml:1: model: neither a plain value nor a list"},
+		{"file: object of texts", "rank_pattern:\n  b: x", nil, `run.yaml:1: rank_pattern: the value of "b" is not a number`},
+		{"file: list for an object", "rank_pattern: [b]", nil, "a list is given"},
 		{"file: list for a number", "seed: [1]", nil, "a list is given"},
 		{"file: nested list", "dataset: [[a]]", nil, "no plain value"},
 		{"file: empty list", "dataset: []", nil, "the list is empty"},
@@ -187,6 +217,7 @@ func TestYAMLReadsBack(t *testing.T) {
 	want := defaults()
 	want.Model = "no: \"yes\" # 'x' \\ \u00e9 \u2028 <&>\n1e5"
 	want.Strategy = "no"
+	want.Ranks = pairs{"a: \"b\"", "{"}
 	want.Dataset = []string{"a,b", "true", "", "~", " c "}
 	want.Run.Data = &seed
 	want.Run.Rate = 1e-07

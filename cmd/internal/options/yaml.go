@@ -74,15 +74,15 @@ func parseYAML(data []byte) (pairs []*ast.MappingValueNode, err error) {
 		return nil, fmt.Errorf("not YAML: %w", err)
 	}
 	for _, doc := range file.Docs {
-		switch body := doc.Body.(type) {
+		switch doc.Body.(type) {
 		case nil, *ast.NullNode, *ast.CommentGroupNode:
-		case *ast.MappingNode:
-			pairs = append(pairs, body.Values...)
-		case *ast.MappingValueNode:
-			pairs = append(pairs, body)
-		default:
+			continue
+		}
+		body, ok := mapping(doc.Body)
+		if !ok {
 			return nil, errors.New("not a list of options in the form `name: value`")
 		}
+		pairs = append(pairs, body...)
 	}
 	return pairs, nil
 }
@@ -110,11 +110,47 @@ func (s *Set) giveNode(name string, node ast.Node) error {
 	if _, ok := node.(*ast.NullNode); ok {
 		return nil // as it is without the key
 	}
+	if pairs, ok := mapping(node); ok && o != nil && kindOf(o.value.Type()) == "object" {
+		text, err := object(pairs)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return o.give(name, text, fromFile)
+	}
 	text, ok := scalar(node)
 	if !ok {
 		return fmt.Errorf("%s: neither a plain value nor a list of them", name)
 	}
 	return s.give(name, text, fromFile)
+}
+
+// mapping is the pairs of a node that is one.
+func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch node := node.(type) {
+	case *ast.MappingNode:
+		return node.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{node}, true
+	}
+	return nil, false
+}
+
+// object is the JSON text of pairs of names and numbers, in their order.
+func object(pairs []*ast.MappingValueNode) (string, error) {
+	var members []string
+	for _, pair := range pairs {
+		key, ok := scalar(pair.Key)
+		if !ok {
+			return "", fmt.Errorf("a key is no plain value")
+		}
+		switch pair.Value.(type) {
+		case *ast.IntegerNode, *ast.FloatNode:
+			members = append(members, quote(key)+":"+pair.Value.GetToken().Value)
+		default:
+			return "", fmt.Errorf("the value of %q is not a number", key)
+		}
+	}
+	return "{" + strings.Join(members, ",") + "}", nil
 }
 
 // scalar is the text of a node that is one value.
@@ -152,7 +188,7 @@ func yamlOf(v reflect.Value) string {
 	switch {
 	case v.Kind() == reflect.Pointer && v.IsNil(), v.Kind() == reflect.Slice && v.Len() == 0:
 		return "null"
-	case v.Kind() == reflect.Slice:
+	case v.Type() == listType:
 		var quoted []string
 		for _, text := range v.Interface().([]string) {
 			quoted = append(quoted, quote(text))

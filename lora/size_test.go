@@ -1,0 +1,85 @@
+package lora
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestSizesArePEFTs holds the rank and the scale of every adapter that PEFT
+// makes (testdata/generate.py). What PEFT refuses is refused; so are, marked in
+// the file, entries that have no effect there.
+func TestSizesArePEFTs(t *testing.T) {
+	var golden []struct {
+		Config  json.RawMessage
+		Sizes   map[string][2]float64
+		Error   string
+		Refused string
+	}
+	data, err := os.ReadFile("testdata/sizes.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &golden))
+	require.NotEmpty(t, golden)
+	var models struct {
+		Models map[string]struct{ Linear, Other []string }
+	}
+	data, err = os.ReadFile("testdata/targets.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &models))
+	m := models.Models["llama"]
+	for _, c := range golden {
+		t.Run(string(c.Config), func(t *testing.T) {
+			cfg, err := parseConfig(c.Config)
+			require.NoError(t, err)
+			cfg.Targets, err = cfg.Targets.Resolve("llama", m.Linear)
+			require.NoError(t, err)
+			sizes, err := cfg.Sizes(Modules{Linear: m.Linear, Other: m.Other})
+			if c.Error != "" || c.Refused != "" {
+				assert.ErrorContains(t, err, c.Refused)
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, sizes, len(c.Sizes))
+			for _, s := range sizes {
+				want, ok := c.Sizes[s.Module]
+				require.True(t, ok, s.Module)
+				assert.Equal(t, int(want[0]), s.R, "rank of %s", s.Module)
+				assert.Equal(t, float32(want[1]), s.Scale, "scale of %s", s.Module)
+			}
+		})
+	}
+}
+
+func TestPatternsStopBacktracking(t *testing.T) {
+	c := Config{R: 2, Alpha: 2, Targets: Targets{Names: []string{"q_proj"}}, RankPattern: Pattern{{`(([a-z_.0-9]+)+)+!`, 2}}}
+	_, err := c.Sizes(twoLayers)
+	assert.ErrorContains(t, err, "takes too long")
+	for _, key := range []string{"(", "q_proj)|(x"} {
+		c.RankPattern = Pattern{{key, 2}}
+		_, err := c.Sizes(twoLayers)
+		assert.ErrorContains(t, err, "is no regular expression")
+	}
+}
+
+func TestPatternText(t *testing.T) {
+	for text, want := range map[string]Pattern{
+		"":                          nil,
+		" {} ":                      nil,
+		`{"b": 2, "a<": 1.5}`:       {{"b", 2}, {"a<", 1.5}},
+		`{"b": 2, "a": 1, "b": 32}`: {{"b", 32}, {"a", 1}},
+	} {
+		var got Pattern
+		require.NoError(t, got.UnmarshalText([]byte(text)), text)
+		assert.Equal(t, want, got)
+		written, err := got.MarshalText()
+		require.NoError(t, err)
+		var again Pattern
+		require.NoError(t, again.UnmarshalText(written), "%s", written)
+		assert.Equal(t, got, again)
+	}
+	var p Pattern
+	assert.ErrorContains(t, p.UnmarshalText([]byte("q_proj=8")), `"q_proj=8" is no JSON object like {"q_proj": 8}`)
+}
