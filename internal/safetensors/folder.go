@@ -167,6 +167,19 @@ func (f *Folder) Tensor(name string) (Tensor, bool) {
 // Names are the tensors' names, sorted. They are shared: not to be changed.
 func (f *Folder) Names() []string { return f.nameSet }
 
+// Shards are the tensors' names by file, those of a file sorted.
+func (f *Folder) Shards() [][]string {
+	all := make([][]string, len(f.shards))
+	for i, shard := range f.shards {
+		for _, name := range f.nameSet {
+			if f.home[name] == shard {
+				all[i] = append(all[i], name)
+			}
+		}
+	}
+	return all
+}
+
 // Source is the file that says which tensors there are: the only one, or the index.
 func (f *Folder) Source() string { return f.source }
 

@@ -1,14 +1,11 @@
 package quantize
 
 import (
-	"encoding/binary"
-	"math"
 	"runtime"
 	"sync"
 
 	"qlora/bindings"
 	"qlora/internal/bnb"
-	"qlora/internal/halffloat"
 	"qlora/internal/nf4"
 	"qlora/internal/safetensors"
 )
@@ -38,7 +35,7 @@ func Pack(t safetensors.Tensor, o *bindings.QuantizeOptions) bnb.Weight4 {
 			x := make([]float32, pieceElements)
 			for from := range pieces {
 				to := min(from+pieceElements, n)
-				decode(x[:to-from], t, from)
+				t.Floats(x[:to-from], from)
 				nf4.Quantize(w.Codes[from/2:(to+1)/2], absmax[from/o.BlockSize:(to+o.BlockSize-1)/o.BlockSize], x[:to-from], o.Kind, o.BlockSize)
 			}
 		})
@@ -55,19 +52,4 @@ func Pack(t safetensors.Tensor, o *bindings.QuantizeOptions) bnb.Weight4 {
 	nested := nf4.Nest(absmax)
 	w.Nested = &nested
 	return w
-}
-
-// decode fills dst with the elements of t from the one called from on.
-func decode(dst []float32, t safetensors.Tensor, from int) {
-	data := t.Data[from*t.DType.Size():]
-	for i := range dst {
-		switch t.DType {
-		case safetensors.BF16:
-			dst[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(data[2*i:]))
-		case safetensors.F16:
-			dst[i] = halffloat.FromF16(binary.LittleEndian.Uint16(data[2*i:]))
-		default:
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		}
-	}
 }
