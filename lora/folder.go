@@ -31,21 +31,29 @@ func (a *Adapters) Load(dev bindings.Device, dir string) error {
 func (a *Adapters) Check(dir string) error { return a.withFile(dir, a.check) }
 
 func (a *Adapters) withFile(dir string, use func(*safetensors.File) error) error {
-	path := filepath.Join(dir, WeightsFile)
-	file, err := safetensors.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, other := os.Stat(filepath.Join(dir, "adapter_model.bin")); other == nil {
-			return fmt.Errorf("%s holds adapter_model.bin, a pickle file, which can run any program and is not read; save the adapter with safetensors", dir)
-		}
-	}
+	file, err := openWeights(dir)
 	if err != nil {
-		return fmt.Errorf("the adapter's tensors: %w", err)
+		return err
 	}
 	defer file.Close()
 	if err := use(file); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", filepath.Join(dir, WeightsFile), err)
 	}
 	return nil
+}
+
+// openWeights maps the tensors of a folder.
+func openWeights(dir string) (*safetensors.File, error) {
+	file, err := safetensors.Open(filepath.Join(dir, WeightsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, other := os.Stat(filepath.Join(dir, "adapter_model.bin")); other == nil {
+			return nil, fmt.Errorf("%s holds adapter_model.bin, a pickle file, which can run any program and is not read; save the adapter with safetensors", dir)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the adapter's tensors: %w", err)
+	}
+	return file, nil
 }
 
 func (a *Adapters) check(file *safetensors.File) error {

@@ -56,6 +56,10 @@ func New(opts Options) (*Device, error) {
 // Describe says which BLAS is in use and where one was looked for.
 func (d *Device) Describe() Description { return d.description }
 
+// BLAS is the matrix product that the operations use, for work beside them. It runs
+// on the calling goroutine and may be called from many.
+func (d *Device) BLAS() blas.Float32 { return d.blas }
+
 // profile is what the CPU needs, whether it is opened or not.
 type profile struct {
 	info    bindings.Info

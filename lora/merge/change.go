@@ -1,0 +1,43 @@
+package merge
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/blas"
+)
+
+// A change is what one adapter makes of the weight [out, in] of a linear layer.
+// Every row is its own.
+//
+//	W' = W + Scale·B·A
+//	W' = m/‖W₀ + Scale·B·A‖ · (W + Scale·B·A)    with DoRA, by row; W₀ is the base's
+type change struct {
+	rank      int
+	a, b      []float32 // [rank, in], [out, rank]
+	scale     float32
+	magnitude []float32 // [out]; nil: without DoRA
+}
+
+// apply changes w, which holds rows from to to of the weight. base holds the same
+// rows of the base. delta is scratch of their size.
+func (c *change) apply(product blas.Float32, w, base, delta []float32, from, to, in int) {
+	product.Sgemm(blas.NoTrans, blas.NoTrans, to-from, in, c.rank, c.scale, c.b[from*c.rank:], c.rank, c.a, in, 0, delta, in)
+	for i := range to - from {
+		w, base, delta := w[i*in:(i+1)*in], base[i*in:(i+1)*in], delta[i*in:(i+1)*in]
+		for j, d := range delta {
+			w[j] += d
+		}
+		if c.magnitude == nil {
+			continue
+		}
+		var sum float64
+		for j, d := range delta {
+			v := float64(base[j] + d)
+			sum += v * v
+		}
+		factor := c.magnitude[from+i] / float32(math.Sqrt(sum))
+		for j := range w {
+			w[j] *= factor
+		}
+	}
+}

@@ -1,0 +1,228 @@
+// Package merge writes a base with adapters as one Hugging Face model folder, as
+// PEFT's merge_and_unload does: what each adapter adds is added to the original
+// weights in float32, which are rounded once.
+//
+// Weights are read and written by rows, so that not even one of them is in memory
+// whole; only a weight that is written in 4 bits is.
+package merge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gonum.org/v1/gonum/blas"
+
+	"qlora/bindings"
+	"qlora/internal/bnb"
+	"qlora/internal/modelfolder"
+	"qlora/internal/safetensors"
+	"qlora/nn"
+	"qlora/nn/quantize"
+)
+
+// A Job is a merge of which all that could be wrong with the input was checked.
+type Job struct {
+	opts     Options
+	how      *bindings.QuantizeOptions // of weights that were not in 4 bits
+	dtype    safetensors.DType         // "": each as it is
+	in4Bit   bool
+	product  blas.Float32
+	config   *nn.Config
+	base     *safetensors.Folder
+	adapters []*adapter
+	linear   map[string]bool // names of linear layers
+	folder   modelfolder.Folder
+}
+
+// NewJob checks the base, the adapters and that the output folder is absent or
+// empty. It writes nothing. product computes B·A. How is for weights that are to be
+// in 4 bits and are not. Close gives the mapped weights back.
+func NewJob(opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
+	j := &Job{opts: opts, product: product, linear: map[string]bool{}}
+	if err := j.open(how); err != nil {
+		j.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *Job) open(how quantize.Options) error {
+	factors, err := j.opts.weights()
+	if err != nil {
+		return err
+	}
+	limit, err := j.opts.shardBytes()
+	if err != nil {
+		return err
+	}
+	if j.dtype, err = j.opts.dtype(); err != nil {
+		return err
+	}
+	if j.how, err = how.Device(); err != nil {
+		return err
+	}
+	if err := modelfolder.Check(j.opts.OutputDir); err != nil {
+		return err
+	}
+	if j.config, err = nn.ReadConfig(j.opts.Model); err != nil {
+		return err
+	}
+	j.in4Bit = j.config.Quantization != nil && j.dtype == ""
+	if j.opts.In4Bit != nil {
+		j.in4Bit = *j.opts.In4Bit
+	}
+	if j.base, err = safetensors.OpenFolder(j.opts.Model); err != nil {
+		return err
+	}
+	var held nn.Options
+	if j.config.Quantization != nil {
+		held.Quantize = j.how
+	}
+	// A plan checks that every tensor is there and has its shape and type.
+	model, err := nn.New(j.config, j.base, held, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+	if err != nil {
+		return err
+	}
+	for _, p := range model.Projections() {
+		j.linear[p.Name] = true
+	}
+	for i, dir := range j.opts.Adapters {
+		a, err := openAdapter(model, dir, factors[i])
+		if err != nil {
+			return err
+		}
+		j.adapters = append(j.adapters, a)
+	}
+	if j.folder.Config, err = j.editedConfig(how); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
+	}
+	if j.folder.Shards, err = j.shards(limit); err != nil {
+		return err
+	}
+	j.folder.Copies = append(modelfolder.Paths(j.opts.Model, modelfolder.ModelFiles), modelfolder.Paths(j.tokenizerDir(), modelfolder.TokenizerFiles)...)
+	return nil
+}
+
+// RoundsTwice says whether merged weights come from 4 bits and go into 4 bits: they
+// are rounded as the base was made and again here.
+func (j *Job) RoundsTwice() bool { return j.config.Quantization != nil && j.in4Bit }
+
+// Close gives back what NewJob took.
+func (j *Job) Close() error {
+	var all []error
+	for _, a := range j.adapters {
+		all = append(all, a.stored.Close())
+	}
+	if j.base != nil {
+		all = append(all, j.base.Close())
+	}
+	return errors.Join(all...)
+}
+
+// Write writes the folder, which appears whole or not at all. Progress, which may
+// be nil, is told in bytes of the base's tensors.
+func (j *Job) Write(ctx context.Context, progress func(done, total int64)) error {
+	return j.folder.Write(ctx, j.opts.OutputDir, progress)
+}
+
+// editedConfig is config.json as it will be.
+func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
+	set := map[string]any{}
+	if j.dtype != "" {
+		for _, key := range dtypeKeys(j.config.Raw) {
+			set[key] = j.opts.DType
+		}
+	}
+	switch {
+	case !j.in4Bit:
+		set["quantization_config"] = nil
+	case j.config.Quantization == nil:
+		quantization, err := how.Config()
+		if err != nil {
+			return nil, err
+		}
+		set["quantization_config"] = quantization
+	}
+	return modelfolder.EditConfig(j.config.Raw, set)
+}
+
+// tokenizerDir is the folder whose tokenizer the merged model gets: the last
+// adapter's that has one, since it was trained with that, else the base.
+func (j *Job) tokenizerDir() string {
+	dir := j.opts.Model
+	for _, a := range j.adapters {
+		if _, err := os.Stat(filepath.Join(a.dir, "tokenizer.json")); err == nil {
+			dir = a.dir
+		}
+	}
+	return dir
+}
+
+// shards are the weights by file: as the base has them, or by size where limit is
+// above 0.
+func (j *Job) shards(limit int64) ([][]modelfolder.Weight, error) {
+	files := j.base.Shards()
+	if j.in4Bit && (limit == 0 || limit > quantize.ShardBytes) {
+		limit = quantize.ShardBytes
+	}
+	if limit > 0 {
+		files = [][]string{j.base.Names()}
+	}
+	var all [][]modelfolder.Weight
+	for _, names := range files {
+		weights, err := j.weights(names)
+		if err != nil {
+			return nil, err
+		}
+		if limit > 0 {
+			return modelfolder.Split(weights, limit), nil
+		}
+		all = append(all, weights)
+	}
+	return all, nil
+}
+
+// weights are those whose tensors are called names.
+func (j *Job) weights(names []string) ([]modelfolder.Weight, error) {
+	scales := map[string]bool{} // what belongs to the codes of a 4-bit weight
+	for _, name := range names {
+		if bnb.Is4Bit(j.base, name) {
+			for _, own := range bnb.Tensors(j.base, name)[1:] {
+				scales[own] = true
+			}
+		}
+	}
+	var all []modelfolder.Weight
+	for _, name := range names {
+		if scales[name] {
+			continue
+		}
+		p, err := j.part(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, j.weight(p))
+	}
+	return all, nil
+}
+
+// dtypeKeys are the keys under which a config.json says what its weights are: it has
+// that of transformers 4 or of 5 or both, or gets the one that both read.
+func dtypeKeys(config []byte) []string {
+	var file map[string]json.RawMessage
+	_ = json.Unmarshal(config, &file) // nn.ReadConfig has read it
+	var keys []string
+	for _, key := range []string{"dtype", "torch_dtype"} {
+		if _, ok := file[key]; ok {
+			keys = append(keys, key)
+		}
+	}
+	if keys == nil {
+		return []string{"torch_dtype"}
+	}
+	return keys
+}

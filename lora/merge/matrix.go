@@ -1,0 +1,96 @@
+package merge
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"sync"
+
+	"gonum.org/v1/gonum/blas"
+
+	"qlora/internal/safetensors"
+)
+
+// pieceElements is what a piece of rows has in elements, unless a row is longer. On
+// each processor one is in memory, as it was, as it is and as it differs.
+const pieceElements = 1 << 18
+
+// A matrix is a weight as it will be: the base's with the adapters' changes.
+type matrix struct {
+	name       string
+	rows, cols int
+	from       source
+	changes    []change
+	product    blas.Float32
+}
+
+// write writes the rows as elements of dtype, each rounded once.
+func (m *matrix) write(ctx context.Context, out io.Writer, dtype safetensors.DType) error {
+	height := max(1, pieceElements/max(1, m.cols))
+	lanes := make([]lane, min(runtime.GOMAXPROCS(0), (m.rows+height-1)/height))
+	for at := 0; at < m.rows; at += height * len(lanes) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var workers sync.WaitGroup
+		for i := range lanes {
+			from := min(at+i*height, m.rows)
+			to := min(from+height, m.rows)
+			workers.Go(func() { lanes[i].make(m, from, to, dtype) })
+		}
+		workers.Wait()
+		for i := range lanes {
+			if err := lanes[i].err; err != nil {
+				return err
+			}
+			if _, err := out.Write(lanes[i].data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A lane is the memory that a piece of rows is made in.
+type lane struct {
+	w, base, delta []float32
+	data           []byte
+	err            error
+}
+
+func (l *lane) make(m *matrix, from, to int, dtype safetensors.DType) {
+	n := (to - from) * m.cols
+	if n == 0 {
+		l.data = nil
+		return
+	}
+	if l.w == nil {
+		l.w, l.base, l.delta = make([]float32, n), make([]float32, n), make([]float32, n)
+	}
+	w, base := l.w[:n], l.base[:n]
+	m.from.rows(base, from, to)
+	copy(w, base)
+	for i := range m.changes {
+		m.changes[i].apply(m.product, w, base, l.delta[:n], from, to, m.cols)
+	}
+	l.data, l.err = safetensors.AppendFloats(l.data[:0], w, dtype), m.check(w, from, dtype)
+}
+
+// largest are the types' largest finite values.
+var largest = map[safetensors.DType]float32{
+	safetensors.F32: math.MaxFloat32, safetensors.BF16: 0x1.fep127, safetensors.F16: 65504,
+}
+
+// check refuses what is not a number of the type.
+func (m *matrix) check(w []float32, from int, dtype safetensors.DType) error {
+	limit := largest[dtype]
+	for i, v := range w {
+		if !(v >= -limit && v <= limit) {
+			return fmt.Errorf("%s: row %d, column %d would be %v, which %s cannot hold: the base or an adapter is damaged, or another dtype is needed",
+				m.name, from+i/m.cols, i%m.cols, v, dtype)
+		}
+	}
+	return nil
+}

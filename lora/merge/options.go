@@ -1,0 +1,80 @@
+package merge
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"qlora/internal/safetensors"
+)
+
+// Options say what to merge and how the result is written. The tags are read by
+// the command line.
+type Options struct {
+	Model     string   `option:"model" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
+	Adapters  []string `option:"adapter" help:"folders of PEFT adapters; several are added in their order"`
+	Weights   []string `option:"adapter_weights" help:"a factor for each adapter; empty: 1 for all"`
+	OutputDir string   `option:"output_dir" help:"folder to make"`
+	DType     string   `option:"dtype" help:"type of the merged weights: bfloat16, float16 or float32; empty: the base's"`
+	Shard     string   `option:"max_shard_size" help:"largest file, as 5GB or 500MiB; empty: files as the base has them"`
+	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; without it as the base has them"`
+}
+
+// dtypes are the values of the option dtype.
+var dtypes = map[string]safetensors.DType{"": "", "bfloat16": safetensors.BF16, "float16": safetensors.F16, "float32": safetensors.F32}
+
+func (o *Options) dtype() (safetensors.DType, error) {
+	dtype, ok := dtypes[o.DType]
+	if !ok {
+		return "", fmt.Errorf("dtype is %q; it can be bfloat16, float16 or float32", o.DType)
+	}
+	return dtype, nil
+}
+
+// weights are the adapters' factors.
+func (o *Options) weights() ([]float64, error) {
+	factors := make([]float64, len(o.Adapters))
+	if len(o.Weights) > 0 && len(o.Weights) != len(factors) {
+		return nil, fmt.Errorf("adapter_weights has %d factors for %d adapters; give one for each", len(o.Weights), len(factors))
+	}
+	for i := range factors {
+		factors[i] = 1
+		if len(o.Weights) == 0 {
+			continue
+		}
+		x, err := strconv.ParseFloat(o.Weights[i], 64)
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, fmt.Errorf("adapter_weights: %q is not a finite number", o.Weights[i])
+		}
+		factors[i] = x
+	}
+	return factors, nil
+}
+
+// units are those of max_shard_size, as transformers has them: of 1000 and of 1024.
+var units = []struct {
+	name  string
+	bytes float64
+}{
+	{"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}, {"TIB", 1 << 40}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
+}
+
+// shardBytes is max_shard_size in bytes; 0: not given.
+func (o *Options) shardBytes() (int64, error) {
+	text := strings.ToUpper(strings.ReplaceAll(o.Shard, " ", ""))
+	if text == "" {
+		return 0, nil
+	}
+	for _, unit := range units {
+		number, ok := strings.CutSuffix(text, unit.name)
+		if !ok {
+			continue
+		}
+		if x, err := strconv.ParseFloat(number, 64); err == nil && x*unit.bytes >= 1 && x*unit.bytes < math.MaxInt64 {
+			return int64(x * unit.bytes), nil
+		}
+		break
+	}
+	return 0, fmt.Errorf("max_shard_size is %q; write a size as 5GB or 500MiB", o.Shard)
+}

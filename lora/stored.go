@@ -1,0 +1,41 @@
+package lora
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"qlora/internal/safetensors"
+)
+
+// Stored are the tensors of an adapter in its folder, for work on the weights
+// themselves. No device takes part.
+type Stored struct{ file *safetensors.File }
+
+// Open opens the tensors of a PEFT folder, of which Check finds nothing wrong.
+// Close unmaps them.
+func (a *Adapters) Open(dir string) (*Stored, error) {
+	file, err := openWeights(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.check(file); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, WeightsFile), err)
+	}
+	return &Stored{file}, nil
+}
+
+// Floats are the elements of the tensor called name in the model's own names:
+// "model.layers.0.self_attn.q_proj.lora_A.weight".
+func (s *Stored) Floats(name string) []float32 {
+	t, ok := s.file.Tensor(keyPrefix + name)
+	if !ok {
+		panic("lora: tensor " + name + " was not checked")
+	}
+	x := make([]float32, t.Elements())
+	t.Floats(x, 0)
+	return x
+}
+
+// Close unmaps the file.
+func (s *Stored) Close() error { return s.file.Close() }
