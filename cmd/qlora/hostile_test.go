@@ -57,7 +57,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 		verbs string
 		cases map[string]string // what the file holds by what is wrong with it
 	}{
-		{weights, "train generate quantize", map[string]string{
+		{weights, "train generate quantize merge", map[string]string{
 			"empty":                 "",
 			"seven bytes":           "\x01\x00\x00\x00\x00\x00\x00",
 			"claims 90 MB":          header(90<<20, `{"a":`),
@@ -70,7 +70,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"pickle":                "PK\x03\x04" + strings.Repeat("\x00", 100),
 			"300,000 empty tensors": manyTensors(300_000),
 		}},
-		{config, "train plan quantize", map[string]string{
+		{config, "train plan quantize merge", map[string]string{
 			"empty":            "",
 			"truncated":        modelConfig[:100],
 			"deep":             deep("[", "]", 500_000),
@@ -126,7 +126,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"twice":       "seed: 1\nseed: 2\n",
 			"infinity":    "learning_rate: .inf\n",
 		}},
-		{adapterConfig, "train generate", map[string]string{
+		{adapterConfig, "train generate merge", map[string]string{
 			"missing":     "",
 			"truncated":   goodAdapter[:30],
 			"deep":        deep("[", "]", 500_000),
@@ -136,7 +136,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"no target":   strings.Replace(goodAdapter, "q_proj", "odd_proj", 1),
 			"bad pattern": strings.Replace(goodAdapter, `["q_proj"]`, `"("`, 1),
 		}},
-		{adapterWeights, "train generate", map[string]string{
+		{adapterWeights, "train generate merge", map[string]string{
 			"missing":      "",
 			"empty":        " ",
 			"claims 90 MB": header(90<<20, `{"a":`),
@@ -185,10 +185,10 @@ func requireRefused(t *testing.T, in inputs, verb, file string) {
 		args = append(args, "--dataset", dataset)
 	case "generate":
 		args = append(args, "--prompt", "ab")
-	case "quantize":
+	case "quantize", "merge":
 		args = append(args, "--output_dir", out)
 	}
-	if filepath.Dir(file) == in.adapter {
+	if filepath.Dir(file) == in.adapter || verb == "merge" {
 		args = append(args, "--adapter", in.adapter)
 	}
 	var stdout, stderr strings.Builder

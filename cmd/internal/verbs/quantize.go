@@ -39,12 +39,10 @@ func (o *quantizeOptions) quantize(c *call, how quantize.Options) error {
 		return exit.AsWrong(err)
 	}
 	defer job.Close()
-	var progress func(done, total int64)
-	if isTerminal(c.err) {
-		progress = func(done, total int64) { fmt.Fprintf(c.err, "\r%d of %d MiB", done>>20, total>>20) }
-		defer fmt.Fprintln(c.err)
-	}
-	if err := job.Write(c, progress); err != nil {
+	progress, done := c.progress("MiB", 1<<20)
+	err = job.Write(c, progress)
+	done()
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.out, o.OutputDir)

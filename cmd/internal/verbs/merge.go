@@ -1,0 +1,62 @@
+package verbs
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"qlora/bindings/cpu"
+	"qlora/cmd/internal/exit"
+	"qlora/cmd/internal/options"
+	"qlora/lora/merge"
+	"qlora/nn/quantize"
+)
+
+// Merge is the verb that makes one model of a base and adapters.
+func Merge() *cobra.Command {
+	own, how := merge.Options{}, quantize.DefaultOptions()
+	set := options.New()
+	set.Add("Merge", &own)
+	set.Add("4-bit result", &how)
+	return verb("merge", "writes a base with adapters as one model folder", set, func(c *call) error {
+		return mergeFolder(c, own, how)
+	})
+}
+
+func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
+	for _, needed := range []struct{ name, value string }{{"model", o.Model}, {"output_dir", o.OutputDir}} {
+		if err := required(needed.name, needed.value); err != nil {
+			return err
+		}
+	}
+	if len(o.Adapters) == 0 {
+		return exit.Wrongf("--adapter is missing: name the folder of a PEFT adapter")
+	}
+	if err := existing("model", o.Model); err != nil {
+		return err
+	}
+	if err := existing("adapter", o.Adapters...); err != nil {
+		return err
+	}
+	// The adapters' product is small: it is computed here whatever else there is.
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		return exit.AsWrong(err)
+	}
+	job, err := merge.NewJob(o, how, dev.BLAS())
+	if err != nil {
+		return exit.AsWrong(err)
+	}
+	defer job.Close()
+	if job.RoundsTwice() {
+		c.note("the base is in 4 bits and the result will be: merged weights are rounded to 4 bits a second time; give the 16-bit original as --model where there is one")
+	}
+	progress, done := c.progress("MiB", 1<<20)
+	err = job.Write(c, progress)
+	done()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out, o.OutputDir)
+	return nil
+}
