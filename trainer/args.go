@@ -19,12 +19,15 @@ type Args struct {
 	Schedule         string  `option:"lr_scheduler_type" help:"linear, cosine, constant or constant_with_warmup"`
 	WarmupSteps      float64 `option:"warmup_steps" unit:"steps" help:"steps in which the learning rate grows from 0; below 1 it is a share of all steps"`
 	WarmupRatio      float64 `option:"warmup_ratio" help:"share of all steps in which the learning rate grows from 0; warmup_steps decides where both are given"`
-	WeightDecay      float64 `option:"weight_decay" help:"decoupled weight decay of everything trained but norms and biases"`
-	AdamBeta1        float64 `option:"adam_beta1" help:"decay of AdamW's first moment"`
-	AdamBeta2        float64 `option:"adam_beta2" help:"decay of AdamW's second moment"`
+	WeightDecay      float64 `option:"weight_decay" help:"weight decay of everything trained but norms and biases; decoupled, but sgd's is a part of the gradient"`
+	AdamBeta1        float64 `option:"adam_beta1" help:"decay of AdamW's first moment; Lion's weight of its momentum"`
+	AdamBeta2        float64 `option:"adam_beta2" help:"decay of AdamW's second moment, and of Lion's momentum"`
 	AdamEpsilon      float64 `option:"adam_epsilon" help:"AdamW's epsilon"`
 	MaxGradNorm      float64 `option:"max_grad_norm" help:"norm that all gradients together are clipped to; 0: not clipped"`
-	Optimizer        string  `option:"optim" help:"adamw_torch or adamw_torch_fused, which are the same here"`
+	Optimizer        string  `option:"optim" help:"adamw_torch, adamw_8bit, lion_32bit, lion_8bit or sgd; other names of these: adamw_torch_fused, adamw_hf, adamw_bnb_8bit, lion, and those that begin with paged_"`
+	OptimArgs        string  `option:"optim_args" help:"settings of the optimizer, as momentum=0.9,nesterov=true: momentum, dampening and nesterov of sgd; min_8bit_size of the 8-bit ones (4096 elements: smaller tensors keep 32 bits)"`
+	LoraPlusRatio    float64 `option:"loraplus_lr_ratio" help:"LoRA+: the learning rate of B and of vectors, in learning rates of A; 0: all learn alike"`
+	LoraPlusEmbed    float64 `option:"loraplus_lr_embedding" help:"LoRA+: the learning rate of adapters on embeddings, which there are none of"`
 	Seed             uint64  `option:"seed" help:"seed of the adapters, of dropout and of the order of the records"`
 	DataSeed         *uint64 `option:"data_seed" help:"seed of the order of the records; not given: that of seed"`
 	GroupByLength    bool    `option:"group_by_length" help:"put records of similar length into one batch"`
@@ -59,7 +62,8 @@ func DefaultArgs() Args {
 		AdamBeta2:        0.999,
 		AdamEpsilon:      1e-8,
 		MaxGradNorm:      1,
-		Optimizer:        "adamw_torch",
+		Optimizer:        adamw,
+		LoraPlusEmbed:    1e-6,
 		Seed:             42,
 		SamplingStrategy: SampleRandom,
 		LoggingSteps:     10,

@@ -24,12 +24,14 @@ type identity struct {
 	Sampling     string `json:"train_sampling_strategy"`
 	BatchSize    int    `json:"per_device_train_batch_size"`
 	Accumulation int    `json:"gradient_accumulation_steps"`
+	Optimizer    string `json:"optim"` // "": adamw_torch, when there was no other
 }
 
 func newIdentity(a *Args, m *Model, examples []dataset.Example) identity {
 	id := identity{
 		Method: m.Method(), Base: hashBase(m), Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
 		Sampling: a.sampling(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples),
+		Optimizer: a.describeOptimizer(),
 	}
 	if q := m.Quantize; q != nil {
 		id.Quantize = fmt.Sprintf("%v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
@@ -40,6 +42,9 @@ func newIdentity(a *Args, m *Model, examples []dataset.Example) identity {
 // differs says in one sentence what keeps a run from going on from a checkpoint
 // made under another identity.
 func (want identity) differs(made identity) error {
+	if made.Optimizer == "" {
+		made.Optimizer = adamw
+	}
 	for _, o := range []struct {
 		name       string
 		here, made any
@@ -51,6 +56,7 @@ func (want identity) differs(made identity) error {
 		{"train_sampling_strategy", want.Sampling, made.Sampling},
 		{"per_device_train_batch_size", want.BatchSize, made.BatchSize},
 		{"gradient_accumulation_steps", want.Accumulation, made.Accumulation},
+		{"optim", want.Optimizer, made.Optimizer},
 	} {
 		if o.here != o.made {
 			return fmt.Errorf("it was made with --%s %v and this run has %v", o.name, o.made, o.here)

@@ -106,6 +106,21 @@ func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 			r.Args.LearningRate = 1e-3
 			r.Args.WeightDecay = 0.1
 		}},
+		{"adamw_8bit full", func(r *Run) {
+			r.Model.Quantize, r.Model.Lora = nil, nil
+			r.Args.Optimizer, r.Args.LearningRate, r.Args.WeightDecay = adamw8Bit, 1e-3, 0.1
+		}},
+		{"adamw_8bit with LoRA+", func(r *Run) {
+			r.Args.Optimizer, r.Args.OptimArgs, r.Args.LoraPlusRatio = "paged_adamw_8bit", "min_8bit_size=256", 4
+		}},
+		{"lion_32bit", func(r *Run) { r.Args.Optimizer, r.Args.LearningRate = lion, 1e-3 }},
+		{"lion_8bit", func(r *Run) {
+			r.Args.Optimizer, r.Args.OptimArgs, r.Args.LearningRate = lion8Bit, "min_8bit_size=256", 1e-3
+		}},
+		{"sgd", func(r *Run) { r.Args.Optimizer, r.Args.LearningRate = sgd, 0.1 }},
+		{"sgd with momentum", func(r *Run) {
+			r.Args.Optimizer, r.Args.OptimArgs, r.Args.LearningRate = sgd, "momentum=0.9,nesterov=true", 0.1
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole := tinyRun(t)

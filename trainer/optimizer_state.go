@@ -1,26 +1,41 @@
 package trainer
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"slices"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/internal/safetensors"
 )
 
-// optimizerFile has what the optimizer moves and remembers, in float32: of each
-// parameter the value that it moves, and both moments. It alone brings a run's
-// parameters back to the bit; the adapter beside it is for other tools.
+// optimizerFile has what the optimizer moves and remembers: of each parameter the
+// value that it moves, in float32, and its moments, in float32 or in 8-bit codes
+// with their absmax. It alone brings a run's parameters back to the bit; the adapter
+// beside it is for other tools.
 const optimizerFile = "optimizer.safetensors"
+
+const (
+	paramSuffix  = ".param"
+	absmaxSuffix = ".absmax"
+)
 
 // optimizerTensors are the tensors of a parameter under torch's names for them.
 func optimizerTensors(p bindings.Param) map[string]bindings.Tensor {
-	return map[string]bindings.Tensor{
-		p.Name + ".param":      p.Master,
-		p.Name + ".exp_avg":    p.M.Values,
-		p.Name + ".exp_avg_sq": p.V.Values,
+	first, second := p.Name+".exp_avg", p.Name+".exp_avg_sq"
+	all := map[string]bindings.Tensor{
+		p.Name + paramSuffix:  p.Master,
+		first:                 p.M.Values,
+		first + absmaxSuffix:  p.M.Absmax,
+		second:                p.V.Values,
+		second + absmaxSuffix: p.V.Absmax,
 	}
+	maps.DeleteFunc(all, func(_ string, t bindings.Tensor) bool { return t.Absent() })
+	return all
 }
 
 // saveOptimizer streams the optimizer's state from the device.
@@ -29,7 +44,7 @@ func saveOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 	for _, p := range params {
 		for name, t := range optimizerTensors(p) {
 			entries = append(entries, safetensors.Entry{
-				Name: name, DType: safetensors.F32, Shape: []int{t.Rows, t.Cols},
+				Name: name, DType: safetensors.DType(t.DType.String()), Shape: []int{t.Rows, t.Cols},
 				Write: func(w io.Writer) error { return copyOut(dev, t, w) },
 			})
 		}
@@ -51,8 +66,11 @@ func checkOptimizer(params []bindings.Param, path string) error {
 			if !ok {
 				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other --target_modules?", path, name)
 			}
-			if stored.DType != safetensors.F32 || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
-				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains F32 [%d %d]: was it made with another --rank_pattern or --lora_r?", path, name, stored.DType, stored.Shape, t.Rows, t.Cols)
+			if string(stored.DType) != t.DType.String() || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
+				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains %v: was it made with another --rank_pattern or --lora_r?", path, name, stored.DType, stored.Shape, t)
+			}
+			if strings.HasSuffix(name, absmaxSuffix) && !isAbsmax(stored.Data) {
+				return fmt.Errorf("%s: tensor %q has numbers that are below 0 or not finite, which no run has written", path, name)
 			}
 			known++
 		}
@@ -61,6 +79,18 @@ func checkOptimizer(params []bindings.Param, path string) error {
 		return fmt.Errorf("%s has %d tensors of parameters that this run does not train: was it made with other --target_modules?", path, others)
 	}
 	return nil
+}
+
+// isAbsmax reports whether all of the float32s are what the largest of some sizes
+// can be.
+func isAbsmax(data []byte) bool {
+	for ; len(data) >= 4; data = data[4:] {
+		x := math.Float32frombits(binary.LittleEndian.Uint32(data))
+		if !(x >= 0 && x <= math.MaxFloat32) {
+			return false
+		}
+	}
+	return true
 }
 
 // loadOptimizer puts a checkpoint's state, which was checked, back: masters,

@@ -67,10 +67,13 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 		}
 		policies = []nn.Recompute{policy}
 	}
+	state, err := a.optimizer()
+	if err != nil {
+		return nil, err
+	}
 	var l *layout
 	for _, policy := range policies {
-		var err error
-		if l, err = layOutWith(model, policy, a.optimizer(), shapes, profile); err != nil {
+		if l, err = layOutWith(model, policy, state, shapes, profile); err != nil {
 			return nil, err
 		}
 		if limit <= 0 || l.memory.Plan().Total() <= limit {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/bindings"
 	"qlora/bindings/cpu"
 )
 
@@ -34,6 +35,33 @@ func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
 		}
 	}
 	require.Equal(t, "none", plan.Recompute.String())
+}
+
+// TestPlanOfTheOptimizer holds the bytes of the optimizer's memory to what its
+// moments take, for 86 thousand parameters trained themselves.
+func TestPlanOfTheOptimizer(t *testing.T) {
+	r := tinyRun(t)
+	r.Model.Quantize, r.Model.Lora = nil, nil
+	const (
+		embedding, head, layers = 96 * 64, 96 * 64, 2
+		large                   = 2*64*64 + 3*64*128 // q and o, gate, up and down of a layer
+		small                   = 2 * 32 * 64        // k and v
+		clip, norm              = 256, 256           // a place is a multiple of 256 bytes
+	)
+	norms := (2*layers + 1) * norm
+	for name, want := range map[string]int{
+		sgd:  clip,
+		lion: clip + 4*(embedding+head+layers*(large+small)) + norms,
+		// A code and a 64th of a byte of absmax, whose place is a whole 256 bytes.
+		lion8Bit:  clip + 4*(embedding+layers*small) + norms + head + 256 + layers*(large+5*256),
+		adamw:     clip + 8*(embedding+head+layers*(large+small)) + 2*norms,
+		adamw8Bit: clip + 8*(embedding+layers*small) + 2*(norms+head+256+layers*(large+5*256)),
+	} {
+		r.Args.Optimizer = name
+		plan, err := NewPlan(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
+		require.NoError(t, err)
+		require.EqualValues(t, want, plan.Bytes[bindings.Optimizer], name)
+	}
 }
 
 func TestRunThatDoesNotFitSaysWhatWould(t *testing.T) {

@@ -59,7 +59,7 @@ type Trainer struct {
 // error is about the input.
 func New(r Run) (*Trainer, error) {
 	a := &r.Args
-	if err := errors.Join(a.Validate(), r.Model.validate()); err != nil {
+	if err := errors.Join(a.Validate(), r.Model.validate(), a.checkLoraPlus(r.Model)); err != nil {
 		return nil, err
 	}
 	if r.Note == nil {
@@ -73,6 +73,7 @@ func New(r Run) (*Trainer, error) {
 	if t.limit == 0 && r.Device.Info().Name == "cpu" {
 		t.limit = AvailableMemory()
 	}
+	t.noteOptimizer()
 	t.identity = newIdentity(a, r.Model, r.TrainSet)
 	if err := t.findCheckpoint(); err != nil {
 		return nil, err
@@ -83,6 +84,7 @@ func New(r Run) (*Trainer, error) {
 	if t.layout, err = layOut(r.Model, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}
+	a.loraPlus(t.layout.params)
 	if err := t.checkTensors(); err != nil {
 		return nil, err
 	}

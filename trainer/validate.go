@@ -18,7 +18,6 @@ func (a *Args) Validate() error {
 		allowed     []string
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
-		{"optim", a.Optimizer, []string{"adamw_torch", "adamw_torch_fused"}},
 		{"train_sampling_strategy", a.SamplingStrategy, []string{SampleRandom, SampleSequential, SampleGroupByLength}},
 		{"save_strategy", a.SaveStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
@@ -61,6 +60,8 @@ func (a *Args) Validate() error {
 		{"adam_beta2", a.AdamBeta2, 0, 1},
 		{"adam_epsilon", a.AdamEpsilon, 0, math.Inf(1)},
 		{"max_grad_norm", a.MaxGradNorm, 0, math.Inf(1)},
+		{"loraplus_lr_ratio", a.LoraPlusRatio, 0, math.Inf(1)},
+		{"loraplus_lr_embedding", a.LoraPlusEmbed, 0, math.Inf(1)},
 		{"eval_steps", a.EvalSteps, 0, math.MaxInt32},
 	} {
 		if !(o.value >= o.low && o.value < o.high) { // NaN is neither
@@ -81,6 +82,9 @@ func (a *Args) Validate() error {
 		if o.value > 1 && o.value != math.Trunc(o.value) {
 			return fmt.Errorf("--%s is %v, but above 1 it must be a whole number of steps", o.name, o.value)
 		}
+	}
+	if _, err := a.optimizer(); err != nil {
+		return err
 	}
 	if a.MaxSteps <= 0 && !(a.Epochs > 0 && a.Epochs < math.MaxInt32) {
 		return fmt.Errorf("--num_train_epochs is %v, but it must be above 0 where --max_steps does not decide", a.Epochs)

@@ -280,15 +280,6 @@ func TestHiddenOptionsAreUnderstood(t *testing.T) {
 	assert.NotContains(t, set.help(cmd), "--b")
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"lora_r", "lora_alpha", "learning_rate", "model", "max_length"}
-	for wrong, want := range map[string]string{
-		"lora_rank": "lora_r", "lr": "", "modal": "model", "max_len": "max_length", "learn_rate": "learning_rate", "zzz": "",
-	} {
-		assert.Equal(t, want, Nearest(wrong, names), wrong)
-	}
-}
-
 func FuzzYAML(f *testing.F) {
 	for _, seed := range []string{
 		"model: m\nlearning_rate: 2e-4\n", "dataset: [a, 'b']\n", "dataset:\n  - a\n", "model: |\n  x\n", "- a", "a: &x [*x]",

@@ -11,6 +11,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/internal/nearest"
 )
 
 // Main runs the command line and gives its exit code.
@@ -46,8 +47,8 @@ func Root() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			if nearest := options.Nearest(args[0], names); nearest != "" {
-				return exit.Wrongf("there is no verb %q; did you mean %s?", args[0], nearest)
+			if meant := nearest.Name(args[0], names); meant != "" {
+				return exit.Wrongf("there is no verb %q; did you mean %s?", args[0], meant)
 			}
 			return exit.Wrongf("there is no verb %q; %s --help lists them", args[0], cmd.Name())
 		},

@@ -1,15 +1,11 @@
-package options
+// Package nearest finds the name that a misspelled one was meant to be.
+package nearest
 
-import (
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
-)
+import "strings"
 
-// Nearest is the name that is the fewest edits away from the wrong one, or ""
-// where all are too far away to have been meant.
-func Nearest(wrong string, names []string) string {
+// Name is the name that is the fewest edits away from the wrong one, or "" where
+// all are too far away to have been meant.
+func Name(wrong string, names []string) string {
 	best, least := "", max(3, len(wrong)/2)
 	for _, name := range names {
 		d := edits(wrong, name)
@@ -23,20 +19,6 @@ func Nearest(wrong string, names []string) string {
 	}
 	return best
 }
-
-// unknown is the error of a name that no option has.
-func (s *Set) unknown(name string) error {
-	name = canonical(name)
-	names := slices.Sorted(maps.Keys(s.byName))
-	names = append(names, slices.Sorted(maps.Keys(s.translated))...)
-	if nearest := Nearest(name, names); nearest != "" {
-		return fmt.Errorf("there is no option %s; did you mean %s?", name, nearest)
-	}
-	return fmt.Errorf("there is no option %s; --help lists them", name)
-}
-
-// canonical is a name as the tags have it.
-func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // edits is the Levenshtein distance in bytes of what the two begin with.
 func edits(a, b string) int {

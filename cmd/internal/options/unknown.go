@@ -1,0 +1,24 @@
+package options
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"qlora/internal/nearest"
+)
+
+// unknown is the error of a name that no option has.
+func (s *Set) unknown(name string) error {
+	name = canonical(name)
+	names := slices.Sorted(maps.Keys(s.byName))
+	names = append(names, slices.Sorted(maps.Keys(s.translated))...)
+	if meant := nearest.Name(name, names); meant != "" {
+		return fmt.Errorf("there is no option %s; did you mean %s?", name, meant)
+	}
+	return fmt.Errorf("there is no option %s; --help lists them", name)
+}
+
+// canonical is a name as the tags have it.
+func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }

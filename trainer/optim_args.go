@@ -1,0 +1,115 @@
+package trainer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"qlora/bindings"
+)
+
+// optimArgs are the settings in --optim_args, key=value with commas between, as
+// transformers' Trainer parses them. Each is taken out by the optimizer that reads
+// it; it keeps the first error.
+type optimArgs struct {
+	given map[string]string
+	reads []string
+	err   error
+}
+
+func parseOptimArgs(text string) (*optimArgs, error) {
+	o := &optimArgs{given: map[string]string{}}
+	text = strings.ReplaceAll(text, " ", "")
+	if text == "" {
+		return o, nil
+	}
+	for pair := range strings.SplitSeq(text, ",") {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || key == "" || value == "" || strings.Contains(value, "=") {
+			return nil, fmt.Errorf("--optim_args is %q, but it has to be key=value with commas between, as momentum=0.9,nesterov=true", text)
+		}
+		if _, twice := o.given[key]; twice {
+			return nil, fmt.Errorf("--optim_args has %s twice", key)
+		}
+		o.given[key] = value
+	}
+	return o, nil
+}
+
+// take is the text of a setting that the optimizer reads.
+func (o *optimArgs) take(key string) (string, bool) {
+	o.reads = append(o.reads, key)
+	value, ok := o.given[key]
+	delete(o.given, key)
+	return value, ok
+}
+
+func (o *optimArgs) fail(format string, args ...any) {
+	if o.err == nil {
+		o.err = fmt.Errorf("--optim_args: "+format, args...)
+	}
+}
+
+// share is a number from 0 to below 1, 0 where it is not given.
+func (o *optimArgs) share(key string) float64 {
+	text, ok := o.take(key)
+	if !ok {
+		return 0
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(x >= 0 && x < 1) {
+		o.fail("%s is %q, but it must be a number of at least 0 and below 1", key, text)
+	}
+	return x
+}
+
+func (o *optimArgs) whole(key string, standard int) int {
+	text, ok := o.take(key)
+	if !ok {
+		return standard
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		o.fail("%s is %q, but it must be a whole number of at least 0", key, text)
+	}
+	return int(n)
+}
+
+// truth is true for the words that transformers takes for it.
+func (o *optimArgs) truth(key string) bool {
+	text, ok := o.take(key)
+	switch strings.ToLower(text) {
+	case "true", "1", "yes":
+		return true
+	case "false", "0", "no":
+		return false
+	}
+	if ok {
+		o.fail("%s is %q, but it must be true or false", key, text)
+	}
+	return false
+}
+
+func (o *optimArgs) sgd() bindings.SGD {
+	r := bindings.SGD{Momentum: o.share("momentum"), Dampening: o.share("dampening"), Nesterov: o.truth("nesterov")}
+	if r.Nesterov && (r.Momentum == 0 || r.Dampening != 0) {
+		o.fail("nesterov needs a momentum above 0, and no dampening")
+	}
+	return r
+}
+
+// done says what is wrong with the settings, once the optimizer has taken its own.
+// transformers leaves the others out without a word.
+func (o *optimArgs) done(optimizer string) error {
+	if o.err != nil || len(o.given) == 0 {
+		return o.err
+	}
+	reads := "none"
+	if len(o.reads) > 0 {
+		reads = strings.Join(o.reads, ", ")
+	}
+	return fmt.Errorf("--optim_args has %s, but --optim %s reads %s there; learning rate, betas, epsilon and weight decay are options of their own",
+		slices.Sorted(maps.Keys(o.given))[0], optimizer, reads)
+}

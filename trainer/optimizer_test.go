@@ -1,0 +1,123 @@
+package trainer
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+)
+
+func TestOptimizerNames(t *testing.T) {
+	adam := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
+	moves := bindings.Lion{Beta1: 0.9, Beta2: 0.999}
+	for _, c := range []struct {
+		name, args string
+		want       bindings.State
+		described  string
+	}{
+		{"adamw_torch", "", bindings.State{Rule: adam}, adamw},
+		{"adamw_torch_fused", "", bindings.State{Rule: adam}, adamw},
+		{"paged_adamw_32bit", "", bindings.State{Rule: adam}, adamw},
+		{"adamw_bnb_8bit", "", bindings.State{Rule: adam, EightBit: true, Smallest: 4096}, adamw8Bit},
+		{"paged_adamw_8bit", " min_8bit_size = 16 ", bindings.State{Rule: adam, EightBit: true, Smallest: 16}, "adamw_8bit with min_8bit_size=16"},
+		{"lion", "", bindings.State{Rule: moves}, lion},
+		{"paged_lion_8bit", "", bindings.State{Rule: moves, EightBit: true, Smallest: 4096}, lion8Bit},
+		{"sgd", "", bindings.State{Rule: bindings.SGD{}}, sgd},
+		{"sgd", "momentum=0.9, nesterov=True", bindings.State{Rule: bindings.SGD{Momentum: 0.9, Nesterov: true}}, "sgd with momentum"},
+		{"sgd", "momentum=.5,dampening=1e-1,nesterov=false", bindings.State{Rule: bindings.SGD{Momentum: 0.5, Dampening: 0.1}}, "sgd with momentum"},
+	} {
+		a := DefaultArgs()
+		a.Optimizer, a.OptimArgs = c.name, c.args
+		require.NoError(t, a.Validate(), "%s %q", c.name, c.args)
+		got, err := a.optimizer()
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%s %q", c.name, c.args)
+		require.Equal(t, c.described, a.describeOptimizer())
+	}
+}
+
+func TestOptimizerRefusals(t *testing.T) {
+	for _, c := range []struct{ name, args, want string }{
+		{"adamw_8bits", "", "did you mean adamw_8bit?"},
+		{"paged_adam_8bit", "", "did you mean paged_adamw_8bit?"},
+		{"", "", `--optim is "", but it can be adamw_8bit,`},
+		{"sgd", "momentum", "has to be key=value with commas between"},
+		{"sgd", "momentum=0.9,", "has to be key=value with commas between"},
+		{"sgd", "momentum=0.9,momentum=0.8", "has momentum twice"},
+		{"sgd", "momentum=1", `momentum is "1", but it must be a number of at least 0 and below 1`},
+		{"sgd", "momentum=NaN", "momentum is"},
+		{"sgd", "nesterov=true", "nesterov needs a momentum above 0"},
+		{"sgd", "nesterov=maybe,momentum=0.9", "must be true or false"},
+		{"sgd", "weight_decay=0.1", "--optim sgd reads momentum, dampening, nesterov there"},
+		{"adamw_torch", "beta1=0.8", "--optim_args has beta1, but --optim adamw_torch reads none there"},
+		{"lion_8bit", "min_8bit_size=-1", "must be a whole number of at least 0"},
+		{"lion_32bit", "min_8bit_size=1", "--optim lion_32bit reads none there"},
+	} {
+		a := DefaultArgs()
+		a.Optimizer, a.OptimArgs = c.name, c.args
+		require.ErrorContains(t, a.Validate(), c.want, "%s %q", c.name, c.args)
+	}
+}
+
+func TestNotesOfOptimizerNames(t *testing.T) {
+	for name, want := range map[string]string{"paged_lion_8bit": "is lion_8bit: nothing is paged", "adamw_hf": "since transformers 5"} {
+		r := tinyRun(t)
+		r.Args.Optimizer = name
+		var notes []string
+		r.Note = func(s string) { notes = append(notes, s) }
+		_, err := New(r)
+		require.NoError(t, err)
+		require.Len(t, notes, 1)
+		require.Contains(t, notes[0], want)
+	}
+}
+
+// TestLoraPlus has peft's groups.
+func TestLoraPlus(t *testing.T) {
+	a := DefaultArgs()
+	a.LoraPlusRatio = 16
+	params := []bindings.Param{
+		{Name: "model.layers.0.self_attn.q_proj.lora_A.weight", Decay: true, Rate: 1},
+		{Name: "model.layers.0.self_attn.q_proj.lora_B.weight", Decay: true, Rate: 1},
+		{Name: "model.layers.0.self_attn.q_proj.lora_magnitude_vector", Decay: true, Rate: 1},
+		{Name: "model.layers.0.self_attn.q_proj.bias", Rate: 1},
+		{Name: "model.norm.weight", Rate: 1},
+		{Name: "lm_head.weight", Decay: true, Rate: 1},
+	}
+	a.loraPlus(params)
+	for i, want := range []struct {
+		rate  float64
+		decay bool
+	}{{1, true}, {16, true}, {16, true}, {16, false}, {16, true}, {1, true}} {
+		require.Equal(t, want.rate, params[i].Rate, params[i].Name)
+		require.Equal(t, want.decay, params[i].Decay, params[i].Name)
+	}
+
+	r := tinyRun(t)
+	r.Args.LoraPlusRatio = 2
+	r.Model.Quantize, r.Model.Lora = nil, nil
+	_, err := New(r)
+	require.ErrorContains(t, err, "--loraplus_lr_ratio is about the learning rates of adapters")
+}
+
+// Whatever --optim_args holds, it is refused or it is settings that a rule can have.
+func FuzzOptimArgs(f *testing.F) {
+	for _, text := range []string{"", "momentum=0.9,nesterov=true", "min_8bit_size=4096", "a=b=c", ",", "momentum=1e-999", "dampening=0x1p-2"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, name := range []string{adamw, adamw8Bit, sgd} {
+			a := DefaultArgs()
+			a.Optimizer, a.OptimArgs = name, text
+			state, err := a.optimizer()
+			if err != nil {
+				continue
+			}
+			require.GreaterOrEqual(t, state.Smallest, 0)
+			if r, ok := state.Rule.(bindings.SGD); ok {
+				require.True(t, r.Momentum >= 0 && r.Momentum < 1 && r.Dampening >= 0 && r.Dampening < 1, "%+v", r)
+			}
+		}
+	})
+}
