@@ -35,7 +35,11 @@ func (r *loop) finish() error {
 		return err
 	}
 	r.state.control(false, true)
-	return atomicfile.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644)
+	if err := atomicfile.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
+		return err
+	}
+	// A run that was killed right after it saved its last checkpoint left one too many.
+	return rotate(dir, r.Args.SaveTotalLimit)
 }
 
 // writeModel writes the adapter, or the trained model, and what lies beside it.
