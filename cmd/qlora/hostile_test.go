@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +50,9 @@ func TestHostileFilesAreRefused(t *testing.T) {
 	tokenizer := func(in inputs) string { return filepath.Join(in.model, "tokenizer.json") }
 	records := func(in inputs) string { return in.records }
 	array := func(in inputs) string { return in.records + ".json" }
+	table := func(in inputs) string { return in.records + ".csv" }
+	gz := func(in inputs) string { return in.records + ".gz" }
+	parquet := func(in inputs) string { return in.records + ".parquet" }
 	yaml := func(in inputs) string { return in.config }
 	adapterConfig := func(in inputs) string { return filepath.Join(in.adapter, "adapter_config.json") }
 	adapterWeights := func(in inputs) string { return filepath.Join(in.adapter, "adapter_model.safetensors") }
@@ -115,6 +121,35 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"truncated": `[{"input_ids": [1, 2]}`,
 			"deep":      deep("[", "]", 500_000),
 		}},
+		{table, "train preview eval", map[string]string{
+			"empty":           "",
+			"header alone":    "input_ids\n",
+			"cells missing":   "input_ids,labels\n\"[1, 2]\"\n",
+			"open quote":      "input_ids\n\"[1, 2]\n",
+			"one long cell":   "input_ids\n\"" + strings.Repeat("x", 8<<20),
+			"many columns":    strings.Repeat("a,", 1<<20),
+			"binary":          "\x00\xff\xfe\n",
+			"not UTF-8":       "input_ids\n\xff\n",
+			"deep":            "input_ids\n\"" + deep("[", "]", 500_000) + "\"\n",
+			"columns of none": "foo,bar\n1,2\n",
+		}},
+		{gz, "train preview eval", map[string]string{
+			"empty":          "",
+			"no gzip":        `{"input_ids": [1, 2, 3]}`,
+			"cut off":        gzipped(`{"input_ids": [1, 2, 3]}`)[:20],
+			"checksum":       gzipped(`{"input_ids": [1, 2, 3]}`)[:40] + "12345678",
+			"200 MB of zero": gzipped(slices.Repeat([]string{strings.Repeat("\x00", 1<<20)}, 200)...),
+			"200 MB of text": gzipped(slices.Repeat([]string{strings.Repeat("x", 1<<20)}, 200)...),
+		}},
+		{parquet, "train preview eval", map[string]string{
+			"empty":             "",
+			"cut off":           "PAR1",
+			"no footer":         "PAR1\x00\x00\x00\x00PAR1",
+			"footer of 4 GB":    "PAR1\xff\xff\xff\xffPAR1",
+			"list of a billion": "PAR1\x15\x02\x19\xfc\xff\xff\xff\xff\x07\x00\x0a\x00\x00\x00PAR1",
+			"deep":              "PAR1" + strings.Repeat("\x1c", 1000) + "\xe8\x03\x00\x00PAR1",
+			"text":              "PAR1" + strings.Repeat("text", 100) + "\x90\x01\x00\x00PAR1",
+		}},
 		{yaml, "train plan", map[string]string{
 			"unknown key": "learning_rat: 1\n",
 			"no mapping":  "- a\n- b\n",
@@ -172,7 +207,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 func requireRefused(t *testing.T, in inputs, verb, file string) {
 	out := filepath.Join(t.TempDir(), "out")
 	dataset := in.records
-	if strings.HasSuffix(file, ".jsonl.json") {
+	if strings.HasPrefix(file, in.records) {
 		dataset = file
 	}
 	args := []string{verb, "--model", in.model}
@@ -216,6 +251,16 @@ func requireRefused(t *testing.T, in inputs, verb, file string) {
 
 // sentenceEnd is the end of a sentence that another one follows.
 var sentenceEnd = regexp.MustCompile(`\. [A-Z]`)
+
+func gzipped(parts ...string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	for _, part := range parts {
+		_, _ = w.Write([]byte(part)) // a buffer takes all
+	}
+	_ = w.Close()
+	return b.String()
+}
 
 // manyTensors is a safetensors file of so many tensors without elements.
 func manyTensors(n int) string {

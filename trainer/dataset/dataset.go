@@ -3,7 +3,6 @@ package dataset
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"qlora/internal/tokenizer"
 )
@@ -19,8 +18,11 @@ type Options struct {
 	VocabularySize int
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
-	// Limit reads only so many records of all files together. 0: all.
-	Limit int
+	// Weights say how many times the records of each path stand in an epoch; see
+	// mix. None: all once.
+	Weights []float64
+	// Seed decides which records are the ones of a weight that is not whole.
+	Seed uint64
 }
 
 // DefaultOptions tells formats apart and keeps 1024 tokens.
@@ -30,8 +32,6 @@ func (o Options) check() error {
 	switch {
 	case o.MaxLength < 0 || o.MaxLength == 1:
 		return fmt.Errorf("max_length is %d: a sequence needs at least 2 tokens to train on; 0 means no limit", o.MaxLength)
-	case o.Limit < 0:
-		return fmt.Errorf("limit is %d: it must be 0, for all records, or more", o.Limit)
 	case o.Packing && o.MaxLength == 0:
 		return errors.New("packing needs a max_length to fill: 0 means that there is none")
 	}
@@ -53,47 +53,62 @@ type Origin struct {
 	Line   int32 // that the record begins in, from 1
 }
 
-// Load reads the files one after another. tok may be nil where all records are
-// pretokenized. progress, where it is not nil, is told the bytes read and the
-// bytes there are.
+// Progress says how far Load is.
+type Progress struct {
+	Done, Total int64 // bytes of the files
+	Records     int   // read so far
+}
+
+// Load reads the paths one after another: files, folders of files, and patterns
+// such as data/*.jsonl. tok may be nil where all records are pretokenized.
+// progress, where it is not nil, is told how far it is.
 //
 // An error names file and line; every error but one of reading a file is
 // about the input. A set without a single token to train on is an error.
-func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(done, total int64)) (*Set, error) {
+func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(Progress)) (*Set, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}
-	total := int64(0)
-	for _, path := range paths {
-		if _, err := fileTypeOf(path); err != nil {
-			return nil, err
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		if !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s: not a regular file; name a file of records", path)
-		}
-		total += info.Size()
+	sources, err := findSources(paths)
+	if err != nil {
+		return nil, err
 	}
-	l := loader{opt: opt, set: new(Set), report: func(done int64) {}}
+	if err := checkWeights(opt.Weights, len(sources)); err != nil {
+		return nil, err
+	}
+	l := loader{opt: opt, set: new(Set), report: func(int64) {}}
 	if progress != nil {
-		l.report = func(done int64) { progress(min(done, total), total) }
+		total := int64(0)
+		for _, s := range sources {
+			for _, size := range s.sizes {
+				total += size
+			}
+		}
+		l.report = func(done int64) { progress(Progress{Done: done, Total: total, Records: l.records}) }
 	}
 	if tok != nil {
 		l.vocabulary = newVocabulary(tok)
 	}
-	for _, path := range paths {
-		if err := l.file(path); err != nil {
-			return nil, err
+	var ends []int // of the sources' examples
+	for _, s := range sources {
+		for i, file := range s.files {
+			if err := l.file(file, s.sizes[i]); err != nil {
+				return nil, err
+			}
 		}
+		l.set.Report.Skipped = append(l.set.Report.Skipped, s.skipped...)
+		ends = append(ends, len(l.set.Examples))
 	}
 	if err := l.set.Report.usable(); err != nil {
 		return nil, err
+	}
+	if opt.Weights != nil {
+		if err := l.set.mix(paths, ends, opt.Weights, opt.Seed); err != nil {
+			return nil, err
+		}
 	}
 	if opt.Packing {
 		l.set.pack(opt.MaxLength)

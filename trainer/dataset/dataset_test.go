@@ -117,8 +117,8 @@ func TestPretokenized(t *testing.T) {
 }
 
 // Many records over several files keep their order however many goroutines
-// tokenize them, and the limit counts over the files.
-func TestOrderAndLimit(t *testing.T) {
+// tokenize them.
+func TestOrder(t *testing.T) {
 	var files []string
 	var want []Example
 	n := int32(0)
@@ -131,22 +131,19 @@ func TestOrderAndLimit(t *testing.T) {
 		}
 		files = append(files, write(t, fmt.Sprintf("%d.jsonl", f), b.String()))
 	}
-	var done, total int64
-	set, err := Load(files, nil, DefaultOptions(), func(d, all int64) {
-		assert.GreaterOrEqual(t, d, done)
-		done, total = d, all
+	var last Progress
+	set, err := Load(files, nil, DefaultOptions(), func(p Progress) {
+		assert.GreaterOrEqual(t, p.Done, last.Done)
+		last = p
 	})
 	require.NoError(t, err)
 	assert.Equal(t, want, set.Examples)
-	assert.Equal(t, total, done)
+	assert.Equal(t, last.Total, last.Done)
+	assert.Equal(t, len(want), last.Records)
 	require.Len(t, set.Report.Files, 3)
 	assert.Equal(t, 0, set.Report.Files[0].Records)
-
-	opt := DefaultOptions()
-	opt.Limit = 3001
-	set, err = Load(files, nil, opt, nil)
-	require.NoError(t, err)
-	assert.Equal(t, want[:3001], set.Examples)
+	assert.Equal(t, Origin{File: 1, Record: 3000, Line: 3000}, set.Origins[2999])
+	assert.Equal(t, Origin{File: 2, Record: 1, Line: 1}, set.Origins[3000])
 }
 
 func TestWrongInput(t *testing.T) {
@@ -195,9 +192,24 @@ func TestWrongInput(t *testing.T) {
 		{"no comma", "a.json", "[{\"text\": \"a\"}\n{\"text\": \"b\"}]", Options{}, "not JSON"},
 		{"trailing comma", "a.json", "[{\"text\": \"a\"},\n]", Options{}, "a.json:2"},
 		{"text after the array", "a.json", "[{\"text\": \"a\"}] x", Options{}, "after the array's end"},
-		{"object", "a.json", "\n{\"text\": \"a\"}", Options{}, "a.json:2: the file begins with an object"},
+		{"object over lines", "a.json", "\n{\"text\":\n\"a\"}", Options{}, "a.json:2: the record is not JSON"},
 		{"empty json", "a.json", "", Options{}, "the file is empty"},
-		{"ending", "a.csv", "", Options{}, "must end in one of .jsonl, .json, .txt"},
+		{"ending", "a.xlsx", "", Options{}, "must end in one of .jsonl, .json, .csv, .tsv, .parquet, .txt"},
+		{"parquet inside gz", "a.parquet.gz", "", Options{}, "must end in one of"},
+		{"no gz", "a.jsonl.gz", "{\"text\": \"a\"}", Options{}, "a.jsonl.gz: the file is not compressed by gzip"},
+		{"no parquet", "a.parquet", "{\"text\": \"a\"}\n{\"text\": \"a\"}", Options{}, "a.parquet: the file does not begin and end as Parquet does"},
+		{"empty table", "a.csv", "", Options{}, "there is no record"},
+		{"header alone", "a.csv", "text\n", Options{}, "there is no record"},
+		{"cells missing", "a.csv", "prompt,completion\na,b\n\na\n", Options{}, "a.csv:4: the row has 1 cells, but the first row names 2"},
+		{"a cell too many", "a.tsv", "text\na\tb", Options{}, "a.tsv:2: the row has 2 cells"},
+		{"quote without an end", "a.csv", "text\n\"a\nb\n", Options{}, "a.csv:4: the quote that begins a cell in line 2 has no end"},
+		{"text behind a quote", "a.csv", "text\n\"a\"b\n", Options{}, "a.csv:2: there is 'b' behind the quote"},
+		{"column twice", "a.csv", "text,text\na,b\n", Options{}, "a.csv:1: two columns are named \"text\""},
+		{"NUL in a table", "a.csv", "text\na\x00\n", Options{}, "a.csv:2: there is a NUL byte"},
+		{"table not UTF-8", "a.csv", "text\n\"a\nb\"\n\xff\n", Options{}, "a.csv:4: the record is not UTF-8"},
+		{"table of unknown fields", "a.csv", "a;b\n1;2\n", Options{}, "the record has the fields a;b"},
+		{"ids as text", "a.csv", "input_ids\n1 2\n", Options{}, "\"input_ids\" is 1 2, not a JSON array of token ids"},
+		{"Python's list", "a.csv", "input_ids\n\"[1, None]\"\n", Options{}, "\"input_ids\" is [1, None], not a JSON array"},
 		{"max_length", "a.txt", "", Options{MaxLength: 1, Format: Auto}, "max_length is 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,11 +10,22 @@ import (
 )
 
 // jsonArray reads the elements of one JSON array. It only finds where an
-// element ends; whether it is JSON is seen when it is parsed.
+// element ends; whether it is JSON is seen when it is parsed. A file that begins
+// with an object has a record in every line: many are named .json.
 func jsonArray(from io.Reader) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		s := arrayScanner{from: bufio.NewReaderSize(from, 1<<16), line: 1}
-		if err := s.open(); err != nil {
+		switch err := s.open(); {
+		case errors.Is(err, errObject):
+			blank := s.line - 1
+			for r, err := range jsonLines(s.from) {
+				r.line += blank
+				if !yield(r, err) {
+					return
+				}
+			}
+			return
+		case err != nil:
 			yield(record{line: s.line}, err)
 			return
 		}
@@ -39,6 +50,8 @@ type arrayScanner struct {
 	start   int    // the line it begins in
 }
 
+var errObject = errors.New("the file begins with an object")
+
 var errArrayCut = errors.New("the file ends inside of its array; it is cut off")
 
 // open reads up to the array's beginning.
@@ -55,7 +68,10 @@ func (s *arrayScanner) open() error {
 	case err != nil:
 		return err
 	case c == '{':
-		return errors.New("the file begins with an object and not with an array, [{…}, …]; if it has a record in every line, name it .jsonl")
+		if err := s.from.UnreadByte(); err != nil {
+			return err
+		}
+		return errObject
 	case c == 0:
 		return errNUL
 	case c != '[':

@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -21,80 +20,74 @@ type loader struct {
 	opt        Options
 	vocabulary *vocabulary // nil without a tokenizer
 	set        *Set
-	records    int   // read so far, of all files
+	records    int   // read so far
 	done       int64 // bytes of the files before this one
 	report     func(done int64)
 }
 
-// file reads one file to its end or to the limit.
-func (l *loader) file(path string) error {
-	if l.opt.Limit > 0 && l.records >= l.opt.Limit {
-		return nil
-	}
-	kind, err := fileTypeOf(path)
-	if err != nil {
-		return err
-	}
+// file reads one file of size bytes to its end.
+func (l *loader) file(path string, size int64) error {
+	kind, _ := fileTypeOf(path)
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 
-	counted := &countingReader{from: f}
+	counted := &countingReader{file: f}
+	records, err := kind.open(path, counted, size)
+	if err != nil {
+		return err
+	}
 	report := FileReport{Path: path}
 	var format *format
 	var batch []record
-	size := 0
+	held := 0 // bytes of the batch
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
 		if format == nil {
 			if format, err = formatOf(batch[0], l.opt.Format); err != nil {
-				return fmt.Errorf("%s:%d: %w", path, batch[0].line, err)
+				return fmt.Errorf("%s: %w", kind.at(path, batch[0].line), err)
 			}
 			report.Format = format.String()
 		}
-		if err := l.batch(path, format, batch, &report); err != nil {
+		if err := l.batch(kind, format, batch, &report); err != nil {
 			return err
 		}
-		batch, size = batch[:0], 0
-		l.report(l.done + counted.n)
+		batch, held = batch[:0], 0
+		l.report(l.done + min(counted.n, size))
 		return nil
 	}
-	for r, err := range kind.records(counted) {
+	for r, err := range records {
 		if err != nil {
 			// Records before the faulty one may have faults of their own, and
 			// the first fault is the one to name.
 			if err := flush(); err != nil {
 				return err
 			}
-			return fmt.Errorf("%s:%d: %w", path, r.line, err)
+			return fmt.Errorf("%s: %w", kind.at(path, r.line), err)
 		}
 		batch = append(batch, r)
-		size += r.size()
-		l.records++
-		full := l.opt.Limit > 0 && l.records >= l.opt.Limit
-		if full || len(batch) == batchRecords || size >= batchBytes {
+		held += r.size()
+		if len(batch) == batchRecords || held >= batchBytes {
 			if err := flush(); err != nil {
 				return err
 			}
-		}
-		if full {
-			break
 		}
 	}
 	if err := flush(); err != nil {
 		return err
 	}
-	l.done += counted.n
+	l.done += size
+	l.report(l.done)
 	l.set.Report.Files = append(l.set.Report.Files, report)
 	return nil
 }
 
 // batch makes examples of the records, in parallel and in their order.
-func (l *loader) batch(path string, format *format, batch []record, report *FileReport) error {
+func (l *loader) batch(kind fileType, format *format, batch []record, report *FileReport) error {
 	type result struct {
 		made made
 		err  error
@@ -117,9 +110,10 @@ func (l *loader) batch(path string, format *format, batch []record, report *File
 	wait.Wait()
 	for i, r := range results {
 		if r.err != nil {
-			return fmt.Errorf("%s:%d: %w", path, batch[i].line, r.err)
+			return fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), r.err)
 		}
 		report.Records++
+		l.records++
 		report.Examples += len(r.made.examples)
 		if r.made.truncated {
 			report.Truncated++
@@ -137,16 +131,4 @@ func (l *loader) batch(path string, format *format, batch []record, report *File
 		}
 	}
 	return nil
-}
-
-// A countingReader counts the bytes that were read through it.
-type countingReader struct {
-	from io.Reader
-	n    int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.from.Read(p)
-	c.n += int64(n)
-	return n, err
 }

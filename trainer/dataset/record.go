@@ -12,11 +12,13 @@ import (
 
 // A record is one element of a file: a JSON object not parsed yet, or named texts.
 type record struct {
-	line   int    // where it begins, from 1
+	line   int    // where it begins, or the row, from 1
 	json   []byte // of an object; nil where texts are given
 	texts  map[string]string
-	fields map[string]json.RawMessage // of json, once parsed
+	fields map[string]json.RawMessage // of json, once parsed; of the texts, those that are JSON arrays or objects
 }
+
+var errNotUTF8 = errors.New("the record is not UTF-8; convert the file")
 
 func (r *record) size() int {
 	n := len(r.json)
@@ -34,7 +36,7 @@ func (r *record) parse() error {
 	}
 	// encoding/json would put U+FFFD in place of what is not UTF-8.
 	if !utf8.Valid(r.json) {
-		return errors.New("the record is not UTF-8; convert the file")
+		return errNotUTF8
 	}
 	err := json.Unmarshal(r.json, &r.fields)
 	if typeErr := (*json.UnmarshalTypeError)(nil); errors.As(err, &typeErr) || err == nil && r.fields == nil {
@@ -81,6 +83,9 @@ func (r *record) text(name string) (string, error) {
 // ids reads a field that must be an array of token ids, or special.
 func (r *record) ids(name string, special int32) ([]int32, error) {
 	raw, ok := r.fields[name]
+	if text, isText := r.texts[name]; !ok && isText {
+		return nil, fmt.Errorf("%q is %s, not a JSON array of token ids", name, shown([]byte(text)))
+	}
 	if !ok {
 		return nil, fmt.Errorf("the record has %s but no %q", r.names(), name)
 	}
@@ -94,7 +99,9 @@ func (r *record) ids(name string, special int32) ([]int32, error) {
 // names lists the record's fields for an error.
 func (r *record) names() string {
 	names := slices.Sorted(maps.Keys(r.fields))
-	names = slices.AppendSeq(names, maps.Keys(r.texts))
+	if r.texts != nil {
+		names = slices.Sorted(maps.Keys(r.texts))
+	}
 	if len(names) == 0 {
 		return "no fields"
 	}

@@ -8,6 +8,8 @@ import (
 // A Report says what became of the files.
 type Report struct {
 	Files   []FileReport
+	Skipped []string       // files and folders in folders that are not read
+	Mix     []MixReport    // of each dataset; nil: all once
 	Packing *PackingReport // nil: not packed
 }
 
@@ -35,6 +37,44 @@ func (f FileReport) String() string {
 		fmt.Fprintf(&b, "; %d dropped with nothing to train on", f.Dropped)
 	}
 	return b.String()
+}
+
+// A MixReport says what a dataset gives to an epoch.
+type MixReport struct {
+	Name    string
+	Weight  float64
+	Records int // that can be trained on
+	Taken   int // of those, with repetitions
+	Tokens  int64
+	Trained int64
+}
+
+// String is the report in a line.
+func (m MixReport) String() string {
+	return fmt.Sprintf("%s: weight %v: %d records stand in an epoch as %d, %d tokens, %d of them trained on",
+		m.Name, m.Weight, m.Records, m.Taken, m.Tokens, m.Trained)
+}
+
+// Lines are all there is to say, a line each.
+func (r Report) Lines() []string {
+	var lines []string
+	for _, f := range r.Files {
+		lines = append(lines, f.String())
+	}
+	for _, path := range r.Skipped {
+		lines = append(lines, fmt.Sprintf("%s: skipped, no file of records by its name", path))
+	}
+	trained := int64(0)
+	for _, m := range r.Mix {
+		trained += m.Trained
+	}
+	for _, m := range r.Mix {
+		lines = append(lines, fmt.Sprintf("%v, %.1f %% of all", m, 100*float64(m.Trained)/float64(trained)))
+	}
+	if r.Packing != nil {
+		lines = append(lines, r.Packing.String())
+	}
+	return lines
 }
 
 // A PackingReport says how well packed the sequences are.

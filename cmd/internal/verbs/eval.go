@@ -16,7 +16,7 @@ import (
 
 // evalOptions are those of eval besides the model.
 type evalOptions struct {
-	Dataset []string `option:"dataset" help:"files of records: .jsonl, .json or .txt; may be given more than once"`
+	Dataset []string `option:"dataset" help:"files, folders or quoted patterns of records, as for train; may be given more than once"`
 	Records dataset.Options
 	Batch   int  `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences in a micro-batch"`
 	JSON    bool `option:"json" help:"print one JSON object"`

@@ -24,12 +24,11 @@ func Preview() *cobra.Command {
 	set.Add("Preview", &own)
 	o.register(set, true)
 	return verb("preview", "shows what training will see: tokens, and which of them are trained on", set, func(c *call) error {
-		o.data.Records.Limit = own.Limit
-		return o.preview(c, own.JSON)
+		return o.preview(c, own.Limit, own.JSON)
 	})
 }
 
-func (o *tuneOptions) preview(c *call, asJSON bool) error {
+func (o *tuneOptions) preview(c *call, limit int, asJSON bool) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
 	}
@@ -46,6 +45,12 @@ func (o *tuneOptions) preview(c *call, asJSON bool) error {
 	set, err := o.trainSet(c, tok)
 	if err != nil {
 		return err
+	}
+	if limit < 0 {
+		return exit.Wrongf("--limit is %d, but it must be 0, for all, or more", limit)
+	}
+	if limit > 0 {
+		set.Examples = set.Examples[:min(limit, len(set.Examples))]
 	}
 	if !asJSON {
 		painter := painterFor(isTerminal(c.out))

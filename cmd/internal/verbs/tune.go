@@ -1,6 +1,10 @@
 package verbs
 
 import (
+	"errors"
+	"os"
+	"strconv"
+
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/tokenizer"
@@ -24,7 +28,8 @@ type tuneOptions struct {
 
 type dataOptions struct {
 	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json, in 16, 32 or (bitsandbytes) 4 bits"`
-	Dataset []string `option:"dataset" help:"files of records to train on: .jsonl, .json or .txt; may be given more than once"`
+	Dataset []string `option:"dataset" help:"files, folders or quoted patterns of records to train on: .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; may be given more than once"`
+	Weights []string `option:"dataset_weights" help:"how many times the records of each dataset stand in an epoch: 2,0.5 is all of the first twice and half of the second, drawn once by data_seed; default: all once"`
 	Eval    []string `option:"eval_dataset" help:"files of records to evaluate"`
 	Packing bool     `option:"packing" help:"fill sequences of max_length tokens with whole records, which do not see each other; eval_dataset is not packed"`
 	Records dataset.Options
@@ -77,7 +82,17 @@ func (o *tuneOptions) model(planning bool) (*trainer.Model, error) {
 // trainSet reads the records to train on, and says what became of them.
 func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer) (*dataset.Set, error) {
 	opt := o.data.Records
-	opt.Packing = o.data.Packing
+	opt.Packing, opt.Seed = o.data.Packing, o.run.Seed
+	if o.run.DataSeed != nil {
+		opt.Seed = *o.run.DataSeed
+	}
+	for _, text := range o.data.Weights {
+		weight, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, exit.Wrongf("--dataset_weights: %q is not a number", text)
+		}
+		opt.Weights = append(opt.Weights, weight)
+	}
 	return load(c, "dataset", o.data.Dataset, tok, opt)
 }
 
@@ -91,18 +106,15 @@ func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer) (*dataset.Set, 
 }
 
 func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt dataset.Options) (*dataset.Set, error) {
-	if err := existing(option, paths...); err != nil {
-		return nil, err
-	}
 	set, err := dataset.Load(paths, tok, opt, nil)
+	if missing := (*os.PathError)(nil); errors.As(err, &missing) && errors.Is(err, os.ErrNotExist) {
+		return nil, exit.Wrongf("--%s: there is no %s", option, missing.Path)
+	}
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	for _, file := range set.Report.Files {
-		c.note(file.String())
-	}
-	if p := set.Report.Packing; p != nil {
-		c.note(p.String())
+	for _, line := range set.Report.Lines() {
+		c.note(line)
 	}
 	return set, nil
 }

@@ -1,0 +1,197 @@
+package parquetrows
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Limits of a footer: its bytes, and the list elements that they may hold, each
+// of which becomes a struct of some hundred bytes.
+const (
+	maxFooter   = 32 << 20
+	maxElements = 1 << 20
+)
+
+const magic = "PAR1"
+
+// checkFooter refuses a footer that would take much more memory to decode than
+// it has bytes: the decoder makes lists of the lengths that are claimed.
+func checkFooter(file io.ReaderAt, size int64) error {
+	const least = int64(len(magic) + 4 + len(magic))
+	if size < least {
+		return errors.New("the file is too short to be Parquet")
+	}
+	var head [4]byte
+	var tail [8]byte
+	if _, err := file.ReadAt(head[:], 0); err != nil {
+		return err
+	}
+	if _, err := file.ReadAt(tail[:], size-8); err != nil {
+		return err
+	}
+	if string(head[:]) != magic || string(tail[4:]) != magic {
+		return errors.New("the file does not begin and end as Parquet does; it is another kind of file, or cut off")
+	}
+	length := int64(binary.LittleEndian.Uint32(tail[:4]))
+	if length > size-least || length > maxFooter {
+		return fmt.Errorf("the footer claims %d bytes; there are %d, and at most %d are read", length, size-least, maxFooter)
+	}
+	footer := make([]byte, length)
+	if _, err := file.ReadAt(footer, size-8-length); err != nil {
+		return err
+	}
+	w := walker{data: footer, elements: maxElements}
+	if err := w.structure(0); err != nil {
+		return fmt.Errorf("the footer: %w", err)
+	}
+	return nil
+}
+
+// The types of Thrift's compact protocol
+// (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
+const (
+	typeTrue = iota + 1
+	typeFalse
+	typeByte
+	typeI16
+	typeI32
+	typeI64
+	typeDouble
+	typeBinary
+	typeList
+	typeSet
+	typeMap
+	typeStruct
+)
+
+// maxDepth bounds how deep structures may lie in each other; Parquet's own
+// reach 6.
+const maxDepth = 32
+
+// A walker goes over a structure in the compact protocol without decoding it.
+type walker struct {
+	data     []byte
+	elements int // that its lists may still hold
+	// see is told the integers: the ids of the fields that lead to one.
+	see  func(path []int, value int64)
+	path []int
+}
+
+var errCut = errors.New("it is cut off")
+
+func (w *walker) structure(depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("structures lie more than %d deep in each other", maxDepth)
+	}
+	id := int64(0)
+	for {
+		head, err := w.byte()
+		if err != nil {
+			return err
+		}
+		if head == 0 {
+			return nil
+		}
+		if delta := int64(head >> 4); delta != 0 {
+			id += delta
+		} else if id, err = w.zigzag(); err != nil {
+			return err
+		}
+		w.path = append(w.path, int(id))
+		if err := w.value(int(head&15), false, depth); err != nil {
+			return err
+		}
+		w.path = w.path[:len(w.path)-1]
+	}
+}
+
+// value goes over a value. A boolean field has its value in its type; an element
+// has a byte.
+func (w *walker) value(kind int, element bool, depth int) error {
+	switch kind {
+	case typeTrue, typeFalse:
+		if element {
+			return w.skip(1)
+		}
+		return nil
+	case typeByte:
+		return w.skip(1)
+	case typeI16, typeI32, typeI64:
+		v, err := w.zigzag()
+		if err == nil && w.see != nil {
+			w.see(w.path, v)
+		}
+		return err
+	case typeDouble:
+		return w.skip(8)
+	case typeBinary:
+		n, err := w.uvarint()
+		if err != nil {
+			return err
+		}
+		return w.skip(n)
+	case typeList, typeSet:
+		return w.list(depth)
+	case typeMap:
+		return errors.New("there is a map in it, which Parquet does not have")
+	case typeStruct:
+		return w.structure(depth + 1)
+	}
+	return fmt.Errorf("there is the type %d in it, which Thrift does not have", kind)
+}
+
+func (w *walker) list(depth int) error {
+	head, err := w.byte()
+	if err != nil {
+		return err
+	}
+	n := uint64(head >> 4)
+	if n == 15 {
+		if n, err = w.uvarint(); err != nil {
+			return err
+		}
+	}
+	if n > uint64(len(w.data)) || n > uint64(w.elements) {
+		return fmt.Errorf("a list claims %d elements, more than there can be", n)
+	}
+	w.elements -= int(n)
+	for range n {
+		if err := w.value(int(head&15), true, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) byte() (byte, error) {
+	if len(w.data) == 0 {
+		return 0, errCut
+	}
+	b := w.data[0]
+	w.data = w.data[1:]
+	return b, nil
+}
+
+func (w *walker) skip(n uint64) error {
+	if n > uint64(len(w.data)) {
+		return errCut
+	}
+	w.data = w.data[n:]
+	return nil
+}
+
+func (w *walker) uvarint() (uint64, error) {
+	v, n := binary.Uvarint(w.data)
+	if n <= 0 {
+		return 0, errCut
+	}
+	w.data = w.data[n:]
+	return v, nil
+}
+
+func (w *walker) zigzag() (int64, error) {
+	v, err := w.uvarint()
+	return int64(v>>1) ^ -int64(v&1), err
+}

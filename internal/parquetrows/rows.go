@@ -1,0 +1,208 @@
+// Package parquetrows reads the rows of a Parquet file
+// (https://parquet.apache.org/docs/file-format) as JSON objects, whatever the
+// file's schema is: lists are arrays, groups are objects, a null is null.
+//
+// Decoding is parquet-go's. That library trusts the sizes that a file claims, so
+// they are checked here before it sees them; what it panics on is an error.
+package parquetrows
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"unicode/utf8"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// maxRowValues is how many values a column may have in a row: the tokens of a
+// sequence many times over.
+const maxRowValues = 1 << 24
+
+// A File is a Parquet file.
+type File struct {
+	parquet *parquet.File
+	columns []column // of the row group being read
+	row     parquet.Row
+}
+
+// Open reads the footer of a file of size bytes.
+func Open(file io.ReaderAt, size int64) (f *File, err error) {
+	defer recoverAsError(&err)
+	if err := checkFooter(file, size); err != nil {
+		return nil, err
+	}
+	opened, err := parquet.OpenFile(file, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	return &File{parquet: opened}, err
+}
+
+// Rows gives the rows in order. The error that ends them is about the row that
+// would have come next.
+func (f *File) Rows() iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		for _, group := range f.parquet.RowGroups() {
+			if err := f.enter(group); err != nil {
+				yield(nil, err)
+				return
+			}
+			for range group.NumRows() {
+				row, err := f.next()
+				if !yield(row, err) || err != nil {
+					f.leave()
+					return
+				}
+			}
+			f.leave()
+		}
+	}
+}
+
+func (f *File) enter(group parquet.RowGroup) (err error) {
+	defer recoverAsError(&err)
+	f.columns = nil
+	for _, chunk := range group.ColumnChunks() {
+		f.columns = append(f.columns, column{pages: chunk.Pages(), buffer: make([]parquet.Value, 256)})
+	}
+	return nil
+}
+
+// next reads a row: of every column the values up to the next one that begins a
+// row, put together as the schema says.
+func (f *File) next() (object json.RawMessage, err error) {
+	defer recoverAsError(&err)
+	f.row = f.row[:0]
+	for i := range f.columns {
+		if f.row, err = f.columns[i].appendRow(f.row); err != nil {
+			return nil, err
+		}
+	}
+	var value any
+	if err := f.parquet.Schema().Reconstruct(&value, f.row); err != nil {
+		return nil, err
+	}
+	if err := checkText(value); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(out.Bytes(), "\n"), nil
+}
+
+func (f *File) leave() {
+	for i := range f.columns {
+		f.columns[i].close()
+	}
+}
+
+// A column is one of a row group's columns being read.
+type column struct {
+	pages  parquet.Pages
+	page   parquet.Page
+	values parquet.ValueReader // of page
+	buffer []parquet.Value
+	ready  []parquet.Value // of buffer, not used yet
+	done   bool
+}
+
+// appendRow appends the column's values in the next row.
+func (c *column) appendRow(row parquet.Row) (parquet.Row, error) {
+	for n := 0; ; n++ {
+		if len(c.ready) == 0 && !c.done {
+			if err := c.fill(); err != nil {
+				return row, err
+			}
+		}
+		switch {
+		case c.done && n == 0:
+			return row, errors.New("a column ends before the others do")
+		case c.done || n > 0 && c.ready[0].RepetitionLevel() == 0:
+			return row, nil
+		case n == maxRowValues:
+			return row, fmt.Errorf("a list in the row has more than %d values", maxRowValues)
+		}
+		row = append(row, c.ready[0])
+		c.ready = c.ready[1:]
+	}
+}
+
+// fill reads values, or notes that there are none left.
+func (c *column) fill() error {
+	for {
+		if c.values == nil {
+			var err error
+			if c.page, err = c.pages.ReadPage(); errors.Is(err, io.EOF) {
+				c.done = true
+				return nil
+			} else if err != nil {
+				return err
+			}
+			c.values = c.page.Values()
+		}
+		n, err := c.values.ReadValues(c.buffer)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err != nil { // the page's end; its values are valid while it is held
+			c.values = nil
+		}
+		if n > 0 {
+			c.ready = c.buffer[:n]
+			for i := range c.ready {
+				c.ready[i] = c.ready[i].Clone()
+			}
+		}
+		if c.values == nil {
+			parquet.Release(c.page)
+			c.page = nil
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+}
+
+func (c *column) close() {
+	if c.page != nil {
+		parquet.Release(c.page)
+	}
+	c.pages.Close() // of what was only read
+}
+
+// checkText refuses what JSON cannot hold, which encoding/json would replace
+// without a word.
+func checkText(value any) error {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, field := range v {
+			if err := checkText(field); err != nil {
+				return fmt.Errorf("%q: %w", name, err)
+			}
+		}
+	case []any:
+		for _, element := range v {
+			if err := checkText(element); err != nil {
+				return err
+			}
+		}
+	case string:
+		if !utf8.ValidString(v) {
+			return errors.New("the text is not UTF-8")
+		}
+	}
+	return nil
+}
+
+// recoverAsError makes an error of a panic: parquet-go panics on some files that
+// contradict themselves.
+func recoverAsError(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the file contradicts itself: %v", p)
+	}
+}

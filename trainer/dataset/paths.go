@@ -1,0 +1,102 @@
+package dataset
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A source is one dataset as it was named: a file, a folder of files, or a
+// pattern such as data/*.jsonl.
+type source struct {
+	name    string
+	files   []string
+	sizes   []int64
+	skipped []string // of a folder, what is not read
+}
+
+// findSources finds the files of each path.
+func findSources(paths []string) ([]source, error) {
+	sources := make([]source, len(paths))
+	for i, path := range paths {
+		s := &sources[i]
+		s.name = path
+		info, err := os.Stat(path)
+		switch {
+		case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
+			err = s.match(path)
+		case err == nil && info.IsDir():
+			err = s.folder(path)
+		case err == nil:
+			err = s.add(path)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sources, nil
+}
+
+// add adds a file, which must be one that can be read.
+func (s *source) add(path string) error {
+	if _, ok := fileTypeOf(path); !ok {
+		return fmt.Errorf("%s: a dataset file's name must end in one of %s, or in %s behind one of those but .parquet", path, endings(), gz)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file; name a file of records", path)
+	}
+	s.files, s.sizes = append(s.files, path), append(s.sizes, info.Size())
+	return nil
+}
+
+// match adds the files of a pattern, in the order of their names.
+func (s *source) match(pattern string) error {
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return fmt.Errorf("%s: %w", pattern, err)
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%s: there is no such file, and none that matches", pattern)
+	}
+	for _, file := range files {
+		if err := s.add(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folder adds the files of a folder that can be read, in the order of their
+// names. Others, such as a README, and folders in it are skipped.
+func (s *source) folder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			s.skipped = append(s.skipped, path)
+			continue
+		}
+		if _, ok := fileTypeOf(path); !ok {
+			s.skipped = append(s.skipped, path)
+			continue
+		}
+		if err := s.add(path); err != nil {
+			return err
+		}
+	}
+	if len(s.files) == 0 {
+		return fmt.Errorf("%s: there is no file in the folder whose name ends in one of %s", dir, endings())
+	}
+	return nil
+}
