@@ -2,16 +2,13 @@ package trainer
 
 import (
 	"image/color"
-	"io"
 	"path/filepath"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"qlora/internal/atomicfile"
+	"qlora/internal/figure"
 )
 
 // lossFile is the picture of a run's losses.
@@ -67,20 +64,7 @@ func (l *lossPlot) Stop(s *State, _ error) error {
 }
 
 func drawLoss(path string, raw, eval plotter.XYs) error {
-	p := plot.New()
-	sans := font.Font{Typeface: "Liberation", Variant: "Sans"}
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = "Loss", "optimizer step", "loss per predicted token (nats)"
-	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
-		size := f.Size
-		*f = sans
-		f.Size = size
-	}
-	p.Legend.Top, p.Legend.XOffs, p.Legend.YOffs = true, -12, -8
-	p.Legend.Padding, p.Legend.ThumbnailWidth = 3, 24
-	p.Title.TextStyle.Font.Size, p.Title.Padding = 15, 8
-	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{Y: 225}, color.Gray{Y: 225}
-	p.Add(grid)
+	p := figure.New("Loss", "optimizer step", "loss per predicted token (nats)")
 	// NRGBA: plot takes colours with alpha unmultiplied.
 	for _, l := range []struct {
 		name  string
@@ -114,14 +98,7 @@ func drawLoss(path string, raw, eval plotter.XYs) error {
 	// A little air above and below, so that no line runs along the frame.
 	air := max((p.Y.Max-p.Y.Min)*0.06, 1e-3)
 	p.Y.Min, p.Y.Max = p.Y.Min-air, p.Y.Max+air
-	picture, err := p.WriterTo(9*vg.Inch, 5*vg.Inch, "png")
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(path, 0o644, func(w io.Writer) error {
-		_, err := picture.WriteTo(w)
-		return err
-	})
+	return figure.Write(path, p, 9*vg.Inch, 5*vg.Inch)
 }
 
 // smooth is the exponential mean of the points so far, without the bias of
