@@ -30,6 +30,10 @@ demo: openblas ## quantize a small base to 4 bits, tune it on a task it cannot d
 compare: openblas ## the demo's task by full fine-tuning, LoRA and QLoRA, in one table
 	go run ./demo -compare
 
+.PHONY: retention
+retention: openblas build ## what 4 bits cost in held-out loss, with MODEL=folder and DATA=folder (an hour and more; goes on where it was)
+	go run ./bench/retention -model '$(MODEL)' -model-f32 '$(MODEL_F32)' -data '$(DATA)' -qlora $(BUILD)/qlora -out $(BUILD)/retention -commit "$$(git describe --always --dirty)"
+
 .PHONY: base
 base: openblas ## make the demo's base model again from nothing, into build/demo-base (10 minutes)
 	demo/make_base.sh

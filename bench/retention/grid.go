@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A base is one way to hold the model that is not tuned.
+type base struct {
+	Name   string
+	Folder folder
+	Args   []string // of qlora eval
+}
+
+// A folder is one of those that the study is given.
+type folder int
+
+const (
+	stored folder = iota // MODEL
+	exact                // MODEL_F32: the weights that MODEL rounds to 16 bits
+)
+
+// bases are the ways to hold the base, the most exact first.
+var bases = []base{
+	{"float32", exact, []string{"--load_in_4bit=false"}},
+	{"bf16", stored, []string{"--load_in_4bit=false"}},
+	{"nf4", stored, []string{"--bnb_4bit_quant_type=nf4", "--bnb_4bit_use_double_quant=false"}},
+	{"nf4-dq", stored, []string{"--bnb_4bit_quant_type=nf4", "--bnb_4bit_use_double_quant=true"}},
+	{"fp4", stored, []string{"--bnb_4bit_quant_type=fp4", "--bnb_4bit_use_double_quant=false"}},
+	{"fp4-dq", stored, []string{"--bnb_4bit_quant_type=fp4", "--bnb_4bit_use_double_quant=true"}},
+}
+
+// The methods, as qlora train calls them.
+const (
+	full  = "full"
+	lora  = "lora"
+	qlora = "qlora"
+)
+
+// The layers that adapters are put on.
+const (
+	allLinear = "all-linear"
+	queryAndV = "q_proj,v_proj"
+)
+
+// A configuration is a way to tune. Full fine-tuning has neither rank nor targets.
+type configuration struct {
+	Method  string `json:"method"`
+	Rank    int    `json:"rank,omitempty"`
+	Targets string `json:"targets,omitempty"`
+}
+
+// configurations are all that are compared.
+func configurations() []configuration {
+	all := []configuration{{Method: full}}
+	for _, targets := range []string{queryAndV, allLinear} {
+		for _, rank := range []int{8, 64} {
+			for _, method := range []string{lora, qlora} {
+				all = append(all, configuration{method, rank, targets})
+			}
+		}
+	}
+	return all
+}
+
+// name is short and fit for a file.
+func (c configuration) name() string {
+	if c.Method == full {
+		return full
+	}
+	return fmt.Sprintf("%s-r%d-%s", c.Method, c.Rank, map[string]string{queryAndV: "qv", allLinear: "all"}[c.Targets])
+}
+
+// args are the configuration's own arguments of qlora train.
+func (c configuration) args() []string {
+	args := []string{"--method", c.Method}
+	if c.Method == full {
+		return args
+	}
+	return append(args, "--lora_r", fmt.Sprint(c.Rank), "--lora_alpha", fmt.Sprint(2*c.Rank), "--lora_dropout", "0", "--target_modules", c.Targets)
+}
+
+// rates are the learning rates that are tried on the validation split. What is chosen for LoRA is QLoRA's too, so that the two differ in nothing but the
+// base; if that is a disadvantage, it is QLoRA's.
+var rates = map[string][]float64{
+	full: {2e-5, 1e-4},
+	lora: {2e-4, 1e-3, 3e-3},
+}
+
+// tuningSeed is that of the runs by which learning rates are chosen.
+const tuningSeed = 100
+
+// The measure of a trial: which records its loss is taken on.
+const (
+	onValidation = "validation"
+	onHeldOut    = "heldout"
+)
+
+// A trial is one run: all that its result depends on besides the model, the data and the program.
+type trial struct {
+	configuration
+	LearningRate float64 `json:"learning_rate"`
+	Seed         int     `json:"seed"`
+	Steps        int     `json:"steps"`
+	Batch        int     `json:"batch"`
+	Measure      string  `json:"measure"`
+}
+
+func (t trial) name() string {
+	return fmt.Sprintf("%s-%s-lr%g-seed%d", t.Measure, t.configuration.name(), t.LearningRate, t.Seed)
+}
+
+// args are the arguments of qlora train but the folders. Seed decides the order of the records, by itself: every method sees the same.
+func (t trial) args() []string {
+	return slices.Concat(t.configuration.args(), []string{
+		"--max_steps", fmt.Sprint(t.Steps), "--per_device_train_batch_size", fmt.Sprint(t.Batch),
+		"--learning_rate", fmt.Sprint(t.LearningRate), "--lr_scheduler_type", "linear", "--warmup_ratio", "0.1", "--seed", fmt.Sprint(t.Seed),
+	})
+}
+
+// candidates are the trials by which the learning rates are chosen: full fine-tuning, and LoRA of rank 8 on all linear layers.
+func candidates(steps, batch int) []trial {
+	var all []trial
+	for _, c := range []configuration{{Method: full}, {lora, 8, allLinear}} {
+		for _, rate := range rates[c.Method] {
+			all = append(all, trial{c, rate, tuningSeed, steps, batch, onValidation})
+		}
+	}
+	return all
+}
+
+// trials are the compared runs, every configuration's first seed before any second.
+func trials(chosen map[string]float64, seeds, steps, batch int) []trial {
+	var all []trial
+	for seed := 1; seed <= seeds; seed++ {
+		for _, c := range configurations() {
+			all = append(all, trial{c, chosen[strings.TrimPrefix(c.Method, "q")], seed, steps, batch, onHeldOut})
+		}
+	}
+	return all
+}

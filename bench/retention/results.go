@@ -1,0 +1,60 @@
+package main
+
+// results are all that was measured.
+type results struct {
+	Commit string         `json:"commit"`
+	Data   splits         `json:"data"`
+	Bases  []*baseResult  `json:"bases"`
+	Rates  []*trialResult `json:"learning_rates"` // the trials by which learning rates were chosen
+	Trials []*trialResult `json:"trials"`
+	// FirstLosses is how far the losses lie apart that runs of a seed begin with, at the most, before anything is trained.
+	FirstLosses float64 `json:"first_losses_apart"`
+}
+
+// measure runs the study in its order. After an error it holds what was finished before.
+func (r *results) measure(s *study, o options) error {
+	tried := candidates(o.steps, o.batch)
+	s.expect(tried)
+	s.expect(trials(nil, o.seeds, o.steps, o.batch)) // the rates cost nothing, and are not known yet
+	for _, b := range s.bases() {
+		one, err := s.base(b)
+		if err != nil {
+			return err
+		}
+		r.Bases = append(r.Bases, one)
+	}
+	var err error
+	if r.Rates, err = s.trials(tried); err != nil {
+		return err
+	}
+	if r.Trials, err = s.trials(trials(choose(r.Rates), o.seeds, o.steps, o.batch)); err != nil {
+		return err
+	}
+	r.FirstLosses, err = checkOrder(r.Trials)
+	return err
+}
+
+// choose gives each method the learning rate of the lowest loss.
+func choose(tried []*trialResult) map[string]float64 {
+	best := map[string]*trialResult{}
+	for _, t := range tried {
+		if b := best[t.Method]; b == nil || t.Loss < b.Loss {
+			best[t.Method] = t
+		}
+	}
+	chosen := map[string]float64{}
+	for method, t := range best {
+		chosen[method] = t.LearningRate
+	}
+	return chosen
+}
+
+// base is nil where it was not measured.
+func (r *results) base(name string) *baseResult {
+	for _, b := range r.Bases {
+		if b.Base == name {
+			return b
+		}
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"qlora/internal/atomicfile"
+	"qlora/trainer"
+)
+
+// The claim that is checked: QLoRA's held-out loss is at most this much above LoRA's, in nats.
+const claim = 0.01
+
+// writeTable writes the results as Markdown.
+func (r *results) writeTable(path string) error {
+	var b bytes.Buffer
+	r.bases(&b)
+	r.methods(&b)
+	r.claim(&b)
+	r.rates(&b)
+	return atomicfile.Write(path, 0o644, func(w io.Writer) error {
+		_, err := w.Write(b.Bytes())
+		return err
+	})
+}
+
+func (r *results) bases(b *bytes.Buffer) {
+	fmt.Fprintf(b, "| base, not tuned | loss | above bf16 | accuracy |\n|---|--:|--:|--:|\n")
+	for _, e := range r.Bases {
+		above := math.NaN()
+		if reference := r.base("bf16"); reference != nil {
+			above = e.Loss - reference.Loss
+		}
+		fmt.Fprintf(b, "| %s | %.4f | %s | %.1f %% |\n", e.Base, e.Loss, signed(above), 100*e.Accuracy)
+	}
+}
+
+func (r *results) methods(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\n| tuned | learning rate | loss: mean | standard deviation | each seed | memory of training |\n|---|--:|--:|--:|---|--:|\n")
+	for _, g := range groups(r.Trials) {
+		mean, spread := summary(g.losses())
+		var each []string
+		for _, loss := range g.losses() {
+			each = append(each, fmt.Sprintf("%.4f", loss))
+		}
+		one := g.trials[0]
+		fmt.Fprintf(b, "| %s | %g | %.4f | %s | %s | %s |\n", g.title(), one.LearningRate, mean, number(spread), strings.Join(each, ", "), trainer.Bytes(one.Memory))
+	}
+}
+
+// title is the configuration in words.
+func (c configuration) title() string {
+	if c.Method == full {
+		return "full"
+	}
+	name := map[string]string{lora: "LoRA", qlora: "QLoRA"}[c.Method]
+	return fmt.Sprintf("%s, rank %d, %s", name, c.Rank, map[string]string{queryAndV: "q and v", allLinear: "all linear"}[c.Targets])
+}
+
+func (r *results) claim(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\n| QLoRA - LoRA | each seed | mean | standard deviation | at most %g |\n|---|---|--:|--:|---|\n", claim)
+	for _, p := range pairs(r.Trials) {
+		var each []string
+		for _, d := range p.differences {
+			each = append(each, signed(d))
+		}
+		mean, spread := summary(p.differences)
+		holds := "no"
+		if mean <= claim {
+			holds = "yes"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", strings.TrimPrefix(p.title(), "QLoRA, "), strings.Join(each, ", "), signed(mean), number(spread), holds)
+	}
+}
+
+func (r *results) rates(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\n| learning rate tried | | loss on the validation records |\n|---|--:|--:|\n")
+	for _, t := range r.Rates {
+		fmt.Fprintf(b, "| %s | %g | %.4f |\n", t.title(), t.LearningRate, t.Loss)
+	}
+}
+
+func number(x float64) string {
+	if math.IsNaN(x) {
+		return "-"
+	}
+	return fmt.Sprintf("%.4f", x)
+}
+
+func signed(x float64) string {
+	if math.IsNaN(x) {
+		return "-"
+	}
+	return fmt.Sprintf("%+.4f", x)
+}
+
+// The files that the study leaves.
+const (
+	resultsFile = "results.json"
+	tableFile   = "table.md"
+	pictureFile = "retention.png"
+)
+
+// report writes what is finished.
+func (r *results) report(dir string) error {
+	if err := write(filepath.Join(dir, resultsFile), r); err != nil {
+		return err
+	}
+	if err := r.writeTable(filepath.Join(dir, tableFile)); err != nil {
+		return err
+	}
+	return r.draw(filepath.Join(dir, pictureFile))
+}
