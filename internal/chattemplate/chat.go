@@ -1,0 +1,141 @@
+package chattemplate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Chat renders conversations by the template that was chosen. It is
+// immutable and safe for concurrent use.
+type Chat struct {
+	// Name says where the template is from, for messages.
+	Name    string
+	normal  *Template
+	toolUse *Template // for conversations with tools; nil: normal too
+	tokens  map[string]string
+	now     func() time.Time
+	shapes  [2]func() *shape // of normal and toolUse, made when they are asked for
+}
+
+// NewChat chooses a template. choice is a file, the name of one of the folder's
+// templates, or one of Families; "" is the folder's own. Special tokens are the
+// folder's in every case.
+func NewChat(f *Folder, choice string) (*Chat, error) {
+	began := time.Now() // one date for all of a dataset
+	c := &Chat{tokens: f.Tokens, now: func() time.Time { return began }}
+	c.shapes[0] = sync.OnceValue(func() *shape { return c.learn(c.normal) })
+	c.shapes[1] = sync.OnceValue(func() *shape { return c.learn(c.toolUse) })
+	var err error
+	if choice == "" {
+		return c, c.own(f)
+	}
+	source, named := f.sources[choice]
+	if !named {
+		if source, named = Family(choice); !named {
+			source, err = readSource(choice)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("there is no chat template %q: it can be a file%s, or one of %s",
+					choice, f.offered(), strings.Join(Families(), ", "))
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	c.Name = choice
+	c.normal, err = parse(choice, source)
+	return c, err
+}
+
+// own takes the folder's template: of several the one named default, and with
+// tools that named tool_use, as transformers does.
+func (c *Chat) own(f *Folder) error {
+	c.Name = "chat template of " + f.dir
+	source, ok := f.sources[defaultName]
+	switch {
+	case len(f.sources) == 0:
+		return fmt.Errorf("%w: %s has none; name one by --chat_template: a file, or one of %s", ErrNoTemplate, f.dir, strings.Join(Families(), ", "))
+	case !ok:
+		return fmt.Errorf("%s has several chat templates and none is called %s; name one by --chat_template: %s",
+			f.dir, defaultName, strings.Join(slices.Sorted(maps.Keys(f.sources)), ", "))
+	}
+	var err error
+	if c.normal, err = parse(c.Name, source); err != nil {
+		return err
+	}
+	if source, ok := f.sources[toolUseName]; ok {
+		c.toolUse, err = parse(c.Name+" for tools", source)
+	}
+	return err
+}
+
+// ErrNoTemplate is the error of a folder that has no template.
+var ErrNoTemplate = errors.New("chats need a chat template")
+
+func (f *Folder) offered() string {
+	if len(f.sources) == 0 {
+		return ""
+	}
+	return ", one of the model's (" + strings.Join(slices.Sorted(maps.Keys(f.sources)), ", ") + ")"
+}
+
+func parse(name, source string) (*Template, error) {
+	t, err := Parse(source)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+// Source is the template's text.
+func (c *Chat) Source() string { return c.normal.source }
+
+// template is the one that a conversation is rendered by.
+func (c *Chat) template(v *Conversation) *Template {
+	if c.toolUse != nil && v.Tools != nil {
+		return c.toolUse
+	}
+	return c.normal
+}
+
+// Marks says whether the template itself marks what the model writes.
+func (c *Chat) Marks(v *Conversation) bool { return c.template(v).marks }
+
+// Render gives a conversation as text. prompt adds what the model's next turn
+// begins with (add_generation_prompt).
+func (c *Chat) Render(v *Conversation, prompt bool) (Rendering, error) {
+	if len(v.Messages) == 0 {
+		return Rendering{}, errors.New("the conversation has no messages")
+	}
+	variables := map[string]any{}
+	for name, token := range c.tokens {
+		variables[name] = token
+	}
+	maps.Copy(variables, v.More)
+	messages := NewList()
+	for _, m := range v.Messages {
+		messages.items = append(messages.items, normal(m))
+	}
+	variables["messages"], variables["add_generation_prompt"] = messages, prompt
+	variables["tools"], variables["documents"] = nil, nil
+	if v.Tools != nil {
+		variables["tools"] = v.Tools
+	}
+	if v.Documents != nil {
+		variables["documents"] = v.Documents
+	}
+	made, err := c.template(v).Render(variables, c.now)
+	if e := (*Error)(nil); errors.As(err, &e) {
+		if e.Raised {
+			return made, fmt.Errorf("%s does not take the conversation: %s", c.Name, e.Message)
+		}
+		return made, fmt.Errorf("%s, line %d: %s", c.Name, e.Line, e.Message)
+	}
+	return made, err
+}

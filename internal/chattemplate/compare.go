@@ -1,0 +1,123 @@
+package chattemplate
+
+import (
+	"cmp"
+	"strings"
+)
+
+// equal is Python's ==.
+func equal(a, b any) bool {
+	left := maxSteps
+	return equalTo(a, b, 0, &left)
+}
+
+// equalTo compares; left is how many comparisons may still be made, for a
+// template can make values that share so much that they have more parts than bytes.
+func equalTo(a, b any, depth int, left *int) bool {
+	tooDeep(depth)
+	if *left--; *left < 0 {
+		fail("two values have too many parts to be compared")
+	}
+	switch x := a.(type) {
+	case undefined:
+		_, ok := b.(undefined)
+		return ok
+	case *List:
+		y, ok := b.(*List)
+		if !ok || len(x.items) != len(y.items) || (x.kind == tupleKind) != (y.kind == tupleKind) {
+			return false
+		}
+		if x == y {
+			return true
+		}
+		for i := range x.items {
+			if !equalTo(x.items[i], y.items[i], depth+1, left) {
+				return false
+			}
+		}
+		return true
+	case *Dict:
+		y, ok := b.(*Dict)
+		if !ok || x.Len() != y.Len() {
+			return false
+		}
+		for key, value := range x.All() {
+			if other, ok := y.get(key); !ok || !equalTo(value, other, depth+1, left) {
+				return false
+			}
+		}
+		return true
+	case function:
+		return false
+	}
+	if x, ok := number(a); ok {
+		y, ok := number(b)
+		return ok && x == y
+	}
+	switch b.(type) {
+	case undefined, function:
+		return false
+	}
+	return a == b
+}
+
+// compare orders numbers, texts, and lists of them, as Python's < does.
+func compare(a, b any) int {
+	left := maxSteps
+	return compareTo(a, b, 0, &left)
+}
+
+func compareTo(a, b any, depth int, left *int) int {
+	tooDeep(depth)
+	if *left--; *left < 0 {
+		fail("two values have too many parts to be compared")
+	}
+	for _, v := range []any{a, b} {
+		if u, ok := v.(undefined); ok {
+			fail("%s", u.message())
+		}
+	}
+	if x, ok := number(a); ok {
+		if y, ok := number(b); ok {
+			return cmp.Compare(x, y)
+		}
+	}
+	if x, ok := a.(string); ok {
+		if y, ok := b.(string); ok {
+			return strings.Compare(x, y)
+		}
+	}
+	x, isList := a.(*List)
+	y, areLists := b.(*List)
+	if !isList || !areLists || (x.kind == tupleKind) != (y.kind == tupleKind) {
+		fail("'<' not supported between instances of '%s' and '%s'", typeName(a), typeName(b))
+	}
+	for i := range min(len(x.items), len(y.items)) {
+		if !equalTo(x.items[i], y.items[i], depth+1, left) {
+			return compareTo(x.items[i], y.items[i], depth+1, left)
+		}
+	}
+	return cmp.Compare(len(x.items), len(y.items))
+}
+
+// contains is Python's in.
+func (r *run) contains(of, v any) bool {
+	switch x := of.(type) {
+	case string:
+		part, ok := v.(string)
+		if !ok {
+			fail("'in <string>' requires string as left operand, not %s", typeName(v))
+		}
+		return strings.Contains(x, part)
+	case *Dict:
+		_, ok := x.get(v)
+		return ok
+	}
+	for item := range r.iterate(of) {
+		r.step()
+		if equal(item, v) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,162 @@
+package chattemplate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Files of a model's folder that a chat's rendering depends on.
+const (
+	ConfigFile   = "tokenizer_config.json"
+	TemplateFile = "chat_template.jinja"
+	templatesDir = "chat_templates"
+	tokensFile   = "special_tokens_map.json"
+	maxConfig    = 64 << 20 // bytes of a JSON file
+	defaultName  = "default"
+	toolUseName  = "tool_use"
+)
+
+// A Folder is what a model's folder says about chats.
+type Folder struct {
+	dir     string
+	sources map[string]string // templates by name
+	// Tokens are the special tokens that a template is told by name, such as
+	// bos_token; those that the folder does not name are not there.
+	Tokens map[string]string
+}
+
+// OpenFolder reads the templates and special tokens of a folder. Templates are
+// chat_template.jinja and chat_templates/NAME.jinja, or else chat_template in
+// tokenizer_config.json, a text or a list of named ones.
+func OpenFolder(dir string) (*Folder, error) {
+	f := &Folder{dir: dir, sources: map[string]string{}, Tokens: map[string]string{}}
+	var config, tokens map[string]json.RawMessage
+	if err := readJSON(filepath.Join(dir, ConfigFile), &config); err != nil {
+		return nil, err
+	}
+	if err := readJSON(filepath.Join(dir, tokensFile), &tokens); err != nil {
+		return nil, err
+	}
+	f.addTokens(config)
+	f.addTokens(tokens)
+	var more map[string]json.RawMessage
+	if json.Unmarshal(config["extra_special_tokens"], &more) == nil { // a list of tokens has no names
+		f.addTokens(more)
+	}
+	if err := f.readFiles(); err != nil {
+		return nil, err
+	}
+	if len(f.sources) > 0 {
+		return f, nil
+	}
+	return f, f.readConfig(config["chat_template"])
+}
+
+// addTokens takes entries that name tokens, where no file before did.
+func (f *Folder) addTokens(entries map[string]json.RawMessage) {
+	for name, raw := range entries {
+		if !strings.HasSuffix(name, "_token") || f.Tokens[name] != "" {
+			continue
+		}
+		var token string
+		if json.Unmarshal(raw, &token) != nil {
+			var added struct{ Content string }
+			if json.Unmarshal(raw, &added) != nil {
+				continue // add_bos_token and the like are no tokens
+			}
+			token = added.Content
+		}
+		if token != "" {
+			f.Tokens[name] = token
+		}
+	}
+}
+
+// readFiles reads the templates that are files of their own.
+func (f *Folder) readFiles() error {
+	source, err := readSource(filepath.Join(f.dir, TemplateFile))
+	switch {
+	case err == nil:
+		f.sources[defaultName] = source
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	more, err := filepath.Glob(filepath.Join(escapeGlob(f.dir), templatesDir, "*.jinja"))
+	if err != nil {
+		return err
+	}
+	for _, path := range more {
+		source, err := readSource(path)
+		if err != nil {
+			return err
+		}
+		f.sources[strings.TrimSuffix(filepath.Base(path), ".jinja")] = source
+	}
+	return nil
+}
+
+func escapeGlob(dir string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+}
+
+// readConfig reads chat_template of tokenizer_config.json.
+func (f *Folder) readConfig(raw json.RawMessage) error {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		f.sources[defaultName] = one
+		return nil
+	}
+	var list []struct{ Name, Template string }
+	if err := json.Unmarshal(raw, &list); err == nil {
+		for _, t := range list {
+			f.sources[t.Name] = t.Template
+		}
+		return nil
+	}
+	if err := json.Unmarshal(raw, &f.sources); err != nil {
+		return fmt.Errorf("%s: chat_template is neither a template nor a list of named ones", filepath.Join(f.dir, ConfigFile))
+	}
+	return nil
+}
+
+// Has says whether the folder has a template of its own.
+func (f *Folder) Has() bool { return len(f.sources) > 0 }
+
+// readJSON reads a file that may be missing.
+func readJSON(path string, into any) error {
+	data, err := readFile(path, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func readSource(path string) (string, error) {
+	data, err := readFile(path, maxSource)
+	return string(data), err
+}
+
+func readFile(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > most {
+		return nil, fmt.Errorf("%s is no regular file of at most %d bytes", path, most)
+	}
+	return os.ReadFile(path)
+}

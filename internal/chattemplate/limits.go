@@ -1,0 +1,42 @@
+package chattemplate
+
+// What a template may take. Those of real ones stay far below.
+const (
+	maxSource  = 1 << 20  // bytes of a template
+	maxNesting = 200      // of expressions and blocks in a template, and of values in JSON
+	maxChain   = 5000     // operators in a row
+	maxDepth   = 100      // of macros that call each other
+	maxSteps   = 8 << 20  // expressions evaluated and rounds of loops in a rendering
+	maxMade    = 64 << 20 // bytes of texts and lists made in a rendering, all together
+	maxShown   = 16 << 20 // bytes of one value as text or JSON
+	maxRange   = 100_000  // numbers of a range, as in jinja2's sandbox
+)
+
+// listBytes is what an element of a list takes, in bytes.
+const listBytes = 16
+
+// step counts an evaluation.
+func (r *run) step() {
+	if r.steps++; r.steps > maxSteps {
+		fail("the template takes more than %d steps", maxSteps)
+	}
+}
+
+// make counts bytes before they are made.
+func (r *run) make(bytes int) {
+	if r.made += bytes; bytes > maxMade || r.made > maxMade {
+		fail("the template makes more than %d MiB of text", maxMade>>20)
+	}
+}
+
+// text counts a text that was made by a step that cannot multiply what there is.
+func (r *run) text(s string) string {
+	r.make(len(s))
+	return s
+}
+
+// list makes a list of values.
+func (r *run) list(items []any) *List {
+	r.make(len(items) * listBytes)
+	return &List{items: items}
+}

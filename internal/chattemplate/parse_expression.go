@@ -1,0 +1,367 @@
+package chattemplate
+
+import (
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tuple reads one expression, or several with commas between them.
+func (p *parser) tuple(one func() expression) expression {
+	defer p.enter()()
+	first := one()
+	if !p.is(operator, ",") {
+		return first
+	}
+	items := []expression{first}
+	for p.operator(",") {
+		t := p.peek()
+		if t.kind == closeValue || t.kind == closeBlock || p.is(operator, ")") || p.is(operator, "=") {
+			break
+		}
+		items = append(items, one())
+	}
+	return &sequence{items: items, kind: tupleKind}
+}
+
+// expression reads a whole expression, conditional ones too.
+func (p *parser) expression() expression {
+	defer p.enter()()
+	value := p.or()
+	for count := 0; p.skip(word, "if"); count++ {
+		p.chain(count)
+		n := &conditional{line: p.line, then: value, when: p.or()}
+		if p.skip(word, "else") {
+			n.otherwise = p.expression()
+		}
+		value = n
+	}
+	return value
+}
+
+// chain refuses rows of operators that would be evaluated too deep.
+func (p *parser) chain(operators int) {
+	if operators > maxChain {
+		fail("more than %d operators stand in a row", maxChain)
+	}
+}
+
+func (p *parser) or() expression {
+	left := p.and()
+	for n := 0; p.skip(word, "or"); n++ {
+		p.chain(n)
+		left = &either{left, p.and()}
+	}
+	return left
+}
+
+func (p *parser) and() expression {
+	left := p.not()
+	for n := 0; p.skip(word, "and"); n++ {
+		p.chain(n)
+		left = &both{left, p.not()}
+	}
+	return left
+}
+
+func (p *parser) not() expression {
+	if p.skip(word, "not") {
+		defer p.enter()()
+		return &negation{p.not()}
+	}
+	return p.comparison()
+}
+
+func (p *parser) comparison() expression {
+	n := &comparison{first: p.sum()}
+	for {
+		t := p.peek()
+		switch {
+		case t.kind == operator && slices.Contains([]string{"==", "!=", "<", ">", "<=", ">="}, t.text), t.kind == word && t.text == "in":
+			p.take()
+			n.operators = append(n.operators, t.text)
+		case t.kind == word && t.text == "not" && p.tokens[p.at+1].kind == word && p.tokens[p.at+1].text == "in":
+			p.take()
+			p.take()
+			n.operators = append(n.operators, "not in")
+		case len(n.operators) == 0:
+			return n.first
+		default:
+			return n
+		}
+		n.line = p.line
+		n.others = append(n.others, p.sum())
+	}
+}
+
+// binary reads operators of one precedence, from left to right.
+func (p *parser) binary(operand func() expression, names ...string) expression {
+	left := operand()
+	for n := 0; ; n++ {
+		p.chain(n)
+		t := p.peek()
+		if t.kind != operator || !slices.Contains(names, t.text) {
+			return left
+		}
+		p.take()
+		left = &arithmetic{t.line, t.text, left, operand()}
+	}
+}
+
+func (p *parser) sum() expression     { return p.binary(p.joined, "+", "-") }
+func (p *parser) joined() expression  { return p.binary(p.product, "~") }
+func (p *parser) product() expression { return p.binary(p.power, "*", "/", "//", "%") }
+func (p *parser) power() expression   { return p.binary(p.unary, "**") }
+
+// unary reads a value with its filters; they hold for what the sign made.
+func (p *parser) unary() expression { return p.filters(p.signed()) }
+
+func (p *parser) signed() expression {
+	if t := p.peek(); t.kind == operator && (t.text == "-" || t.text == "+") {
+		defer p.enter()()
+		p.take()
+		return p.postfix(&signed{t.line, t.text == "-", p.signed()})
+	}
+	return p.postfix(p.primary())
+}
+
+func (p *parser) primary() expression {
+	t := p.take()
+	switch t.kind {
+	case word:
+		switch t.text {
+		case "true", "True":
+			return constant{true}
+		case "false", "False":
+			return constant{false}
+		case "none", "None":
+			return constant{nil}
+		case "varargs", "kwargs", "caller":
+			if p.macro != nil {
+				p.macro.uses = append(p.macro.uses, t.text)
+			}
+		}
+		return &name{t.line, t.text}
+	case quoted:
+		parts := []string{t.text}
+		for p.peek().kind == quoted {
+			parts = append(parts, p.take().text)
+		}
+		return constant{strings.Join(parts, "")}
+	case whole:
+		return constant{wholeNumber(t.text)}
+	case decimal:
+		f, err := strconv.ParseFloat(t.text, 64)
+		if err != nil {
+			fail("%s is no number that can be held", t.text)
+		}
+		return constant{f}
+	case operator:
+		switch t.text {
+		case "(":
+			return p.brackets()
+		case "[":
+			return &sequence{items: p.items("]"), kind: plainKind}
+		case "{":
+			return p.dictionary()
+		}
+	}
+	fail("there is %q where a value is due", t)
+	return nil
+}
+
+// wholeNumber reads a whole number; one that is too large for arithmetic can
+// still be shown.
+func wholeNumber(text string) any {
+	if i, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return int(i)
+	}
+	i, ok := new(big.Int).SetString(text, 0)
+	if !ok {
+		fail("%s is no whole number", text)
+	}
+	return bigInt(i.String())
+}
+
+func (p *parser) brackets() expression {
+	if p.operator(")") {
+		return &sequence{kind: tupleKind}
+	}
+	value := p.tuple(p.expression)
+	p.want(")")
+	return value
+}
+
+// items reads expressions up to the closing bracket.
+func (p *parser) items(end string) []expression {
+	var items []expression
+	for !p.operator(end) {
+		if len(items) > 0 {
+			p.want(",")
+			if p.operator(end) {
+				break
+			}
+		}
+		items = append(items, p.expression())
+	}
+	return items
+}
+
+func (p *parser) dictionary() expression {
+	n := &dictionary{line: p.line}
+	for !p.operator("}") {
+		if len(n.keys) > 0 {
+			p.want(",")
+			if p.operator("}") {
+				break
+			}
+		}
+		n.keys = append(n.keys, p.expression())
+		p.want(":")
+		n.values = append(n.values, p.expression())
+	}
+	return n
+}
+
+// postfix reads attributes, elements and calls behind a value. Each nests.
+func (p *parser) postfix(value expression) expression {
+	for range maxNesting {
+		switch {
+		case p.operator("."):
+			t := p.take()
+			switch t.kind {
+			case word:
+				value = &attribute{t.line, value, t.text}
+			case whole:
+				value = &element{t.line, value, constant{wholeNumber(t.text)}}
+			default:
+				fail("there is %q where an attribute's name is due", t)
+			}
+		case p.operator("["):
+			value = p.subscript(value)
+		case p.operator("("):
+			value = &call{p.line, value, p.arguments()}
+		default:
+			return value
+		}
+	}
+	fail("more than %d attributes, elements and calls stand behind one value", maxNesting)
+	return nil
+}
+
+func (p *parser) subscript(of expression) expression {
+	line := p.line
+	var items []expression
+	for !p.operator("]") {
+		if len(items) > 0 {
+			p.want(",")
+		}
+		var bounds [3]expression
+		n, part := 0, false
+		for !p.is(operator, "]") && !p.is(operator, ",") {
+			if p.operator(":") {
+				part = true
+				if n++; n > 2 {
+					fail("a slice has at most three parts")
+				}
+				continue
+			}
+			bounds[n] = p.expression()
+		}
+		if part {
+			if len(items) > 0 || !p.operator("]") {
+				fail("a slice cannot be one of several")
+			}
+			return &slice{line, of, bounds}
+		}
+		if bounds[0] == nil {
+			fail("there is %q where an index is due", p.take())
+		}
+		items = append(items, bounds[0])
+	}
+	if len(items) == 1 {
+		return &element{line, of, items[0]}
+	}
+	return &element{line, of, &sequence{items: items, kind: tupleKind}}
+}
+
+// arguments reads those of a call after its opening bracket.
+func (p *parser) arguments() arguments {
+	var a arguments
+	for first := true; !p.operator(")"); first = false {
+		if !first {
+			p.want(",")
+			if p.operator(")") {
+				break
+			}
+		}
+		next := p.tokens[min(p.at+1, len(p.tokens)-1)]
+		switch {
+		case p.operator("*"):
+			a.positional = append(a.positional, argument{value: p.expression(), spread: true})
+		case p.operator("**"):
+			a.named = append(a.named, argument{value: p.expression(), spread: true})
+		case p.peek().kind == word && next.kind == operator && next.text == "=":
+			name := p.name()
+			p.want("=")
+			a.named = append(a.named, argument{name: name, value: p.expression()})
+		case len(a.named) > 0:
+			fail("an argument without a name stands behind one with a name")
+		default:
+			a.positional = append(a.positional, argument{value: p.expression()})
+		}
+	}
+	return a
+}
+
+// filters reads filters, tests and calls behind a value.
+func (p *parser) filters(value expression) expression {
+	for range maxNesting {
+		switch {
+		case p.operator("|"):
+			n := &filtered{line: p.line, value: value, name: p.dotted()}
+			if p.operator("(") {
+				n.arguments = p.arguments()
+			}
+			value = n
+		case p.skip(word, "is"):
+			value = p.test(value)
+		case p.operator("("):
+			value = &call{p.line, value, p.arguments()}
+		default:
+			return value
+		}
+	}
+	fail("more than %d filters and tests stand behind one value", maxNesting)
+	return nil
+}
+
+func (p *parser) dotted() string {
+	names := []string{p.name()}
+	for p.operator(".") {
+		names = append(names, p.name())
+	}
+	return strings.Join(names, ".")
+}
+
+func (p *parser) test(value expression) expression {
+	n := &tested{line: p.line, value: value}
+	negated := p.skip(word, "not")
+	n.name = p.dotted()
+	t := p.peek()
+	switch {
+	case p.operator("("):
+		n.arguments = p.arguments()
+	case t.kind == word && slices.Contains([]string{"else", "or", "and"}, t.text):
+	case t.kind == word && t.text == "is":
+		fail("several tests by is cannot follow one another")
+	case t.kind == word, t.kind == quoted, t.kind == whole, t.kind == decimal,
+		t.kind == operator && (t.text == "[" || t.text == "{"):
+		n.arguments.positional = []argument{{value: p.postfix(p.primary())}}
+	}
+	if negated {
+		return &negation{n}
+	}
+	return n
+}

@@ -1,0 +1,142 @@
+package chattemplate
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// A shape is what a template puts around turns, learned from conversations of
+// one and two questions.
+type shape struct {
+	// prompt is what add_generation_prompt adds, behind which a model begins to
+	// write; "" where that cannot be told.
+	prompt string
+	// extra is what the template itself writes between the prompt and an
+	// answer, such as an empty block of thoughts. The model has to write it.
+	extra string
+	// close is what follows an answer before the next message begins.
+	close string
+	// parts says that a list of text parts renders as its text does.
+	parts bool
+}
+
+// shape gives that of a template, which is made once.
+func (c *Chat) shape(t *Template) *shape {
+	if t == c.toolUse {
+		return c.shapes[1]()
+	}
+	return c.shapes[0]()
+}
+
+// TakesParts says whether the template understands contents that are lists of
+// text parts. Others are to be given texts.
+func (c *Chat) TakesParts(v *Conversation) bool { return c.shape(c.template(v)).parts }
+
+// Closing is what the template writes behind an answer, with the token that
+// ends a turn; "" where it cannot be told.
+func (c *Chat) Closing() string { return c.shape(c.normal).close }
+
+// Questions and answers that no template has a reason to change.
+var probes = [4]string{"Zqa1Qz", "Zqb2Qz", "Zqc3Qz", "Zqd4Qz"}
+
+// learn finds the shape of a template. What it cannot render it cannot tell.
+func (c *Chat) learn(t *Template) *shape {
+	s := &shape{}
+	one := *c
+	one.normal, one.toolUse = t, nil
+	render := func(turns int, parts, prompt bool) string {
+		v := &Conversation{}
+		for i := range turns {
+			v.Messages = append(v.Messages, probe(i, parts))
+		}
+		made, err := one.Render(v, prompt)
+		if err != nil {
+			return ""
+		}
+		return made.Text
+	}
+	pair := render(2, false, false)
+	listed := render(2, true, false)
+	s.parts = listed != "" && (listed == pair || pair == "")
+	inParts := pair == ""
+	if inParts {
+		pair = listed
+	}
+	before, behind, ok := strings.Cut(pair, probes[1])
+	if !ok {
+		return s
+	}
+	if four := render(4, inParts, false); four != "" {
+		_, rest, _ := strings.Cut(four, probes[1])
+		next, _, ok := strings.Cut(rest, probes[2])
+		if ok {
+			s.close = common(behind, next)
+		}
+	}
+	bare, prompted := render(1, inParts, false), render(1, inParts, true)
+	if prompted != bare {
+		s.prompt = strings.TrimPrefix(prompted, common(bare, prompted))
+	}
+	if s.prompt != "" {
+		if at := strings.LastIndex(before, s.prompt); at >= 0 {
+			s.extra = before[at+len(s.prompt):]
+		}
+	}
+	return s
+}
+
+// probe is message i of a conversation that is rendered to learn from.
+func probe(i int, parts bool) *Dict {
+	m := NewDict()
+	m.Set("role", [2]string{"user", "assistant"}[i%2])
+	if parts {
+		m.Set("content", NewList())
+	} else {
+		m.Set("content", "")
+	}
+	return answer(m, probes[i])
+}
+
+// common is what two texts begin with alike. Where one is not the beginning of
+// the other, that ends behind a blank, so that no token is cut.
+func common(a, b string) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	if n == len(a) || n == len(b) {
+		return a[:n]
+	}
+	for n > 0 {
+		r, size := utf8.DecodeLastRuneInString(a[:n])
+		if isSpace(r) {
+			break
+		}
+		n -= size
+	}
+	return a[:n]
+}
+
+// header is the part of a text in front of an answer that the model does not
+// have to write.
+func (s *shape) header(before string) string {
+	if s.prompt == "" {
+		return before
+	}
+	at := strings.LastIndex(before, s.prompt)
+	if at < 0 {
+		return before
+	}
+	if behind := before[at+len(s.prompt):]; behind != s.extra {
+		return before
+	}
+	return before[:at+len(s.prompt)]
+}
+
+// closing is the length of what closes a turn in the text behind its answer.
+func (s *shape) closing(behind string) int {
+	if strings.HasPrefix(behind, s.close) {
+		return len(s.close)
+	}
+	return len(common(behind, s.close))
+}

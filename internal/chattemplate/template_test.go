@@ -1,0 +1,60 @@
+package chattemplate
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every rule of the language gives what it gives in transformers
+// (testdata/generate.py).
+func TestLanguage(t *testing.T) {
+	data, err := os.ReadFile("testdata/language.json")
+	require.NoError(t, err)
+	var golden struct {
+		Variables json.RawMessage
+		Cases     []renderCase
+	}
+	require.NoError(t, json.Unmarshal(data, &golden))
+	for _, c := range golden.Cases {
+		c.Variables = golden.Variables
+		if differs := c.check(t); differs != "" {
+			t.Errorf("%s\n%s", c.Source, differs)
+		}
+	}
+	assert.Greater(t, len(golden.Cases), 400)
+}
+
+// The families' templates give what they give in transformers, with the same
+// parts marked.
+func TestFamilies(t *testing.T) {
+	data, err := os.ReadFile("testdata/families.json")
+	require.NoError(t, err)
+	var golden struct {
+		Conversations map[string]json.RawMessage
+		Cases         []renderCase
+	}
+	require.NoError(t, json.Unmarshal(data, &golden))
+	seen := map[string]bool{}
+	for _, c := range golden.Cases {
+		var known bool
+		c.Source, known = Family(c.Template)
+		require.True(t, known, c.Template)
+		c.Variables = golden.Conversations[c.Conversation]
+		if differs := c.check(t); differs != "" {
+			t.Errorf("%s, %s: %s", c.Template, c.Conversation, differs)
+		}
+		if c.Text != nil && c.Conversation == "one" {
+			assert.Len(t, c.Spans, 1, "%s marks the answer", c.Template)
+		}
+		seen[c.Template] = true
+	}
+	assert.Len(t, seen, len(Families()))
+	_, known := Family("Qwen2.5")
+	assert.True(t, known)
+	_, known = Family("qwen")
+	assert.False(t, known)
+}

@@ -1,0 +1,202 @@
+package chattemplate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Turn is the part of a rendering that an assistant's message is.
+type Turn struct {
+	Message int // in the conversation
+	// Text[Start:End] is what the model has to write: from behind the header
+	// that the template puts in front of it, to the end of the message's text,
+	// thoughts and calls. Text[End:Close] is what the template closes the turn
+	// with, of which the token that ends a turn is a part.
+	Start, End, Close int
+}
+
+// Turns renders a conversation and finds the assistant's turns in the text, for
+// templates that do not mark them.
+//
+// The conversation is rendered once more with a marker in place of each answer.
+// What is then around the markers must be in the text too, and in one way only;
+// what is between is the answers. Where that is not so (an answer changes how
+// the others are rendered) each turn is looked for by itself, and last by
+// rendering what is before it and what goes up to it. A turn that none of these
+// finds is an error.
+func (c *Chat) Turns(v *Conversation) (text string, turns []Turn, err error) {
+	made, err := c.Render(v, false)
+	if err != nil {
+		return "", nil, err
+	}
+	var assistants []int
+	for i, m := range v.Messages {
+		if role, _ := m.Get("role"); role == "assistant" {
+			assistants = append(assistants, i)
+		}
+	}
+	if len(assistants) == 0 {
+		return made.Text, nil, nil
+	}
+	if turns, ok := c.between(v, made.Text, assistants); ok {
+		return made.Text, turns, nil
+	}
+	for _, i := range assistants {
+		turn, ok := c.between(v, made.Text, []int{i})
+		if !ok {
+			turn, ok = c.upTo(v, made.Text, i)
+		}
+		if !ok {
+			return "", nil, fmt.Errorf("%s renders message %d in a way that does not show which part of the text is the assistant's; "+
+				"use a template with {%% generation %%} marks, or train on all of the text (--train_on_inputs)", c.Name, i+1)
+		}
+		turns = append(turns, turn...)
+	}
+	return made.Text, turns, nil
+}
+
+// between finds the turns of messages by markers.
+func (c *Chat) between(v *Conversation, text string, messages []int) ([]Turn, bool) {
+	marked := *v
+	marked.Messages = slices.Clone(v.Messages)
+	markers := make([]string, len(messages))
+	for n, i := range messages {
+		markers[n] = marker(n, text)
+		marked.Messages[i] = answer(v.Messages[i], markers[n])
+	}
+	made, err := c.Render(&marked, false)
+	if err != nil {
+		return nil, false
+	}
+	around, ok := splitAt(made.Text, markers)
+	if !ok {
+		return nil, false
+	}
+	shape := c.shape(c.template(v))
+	fixed := slices.Clone(around)
+	for i := range messages {
+		fixed[i] = shape.header(around[i])
+	}
+	answers, ok := soleSpans(text, fixed)
+	if !ok {
+		return nil, false
+	}
+	turns := make([]Turn, len(messages))
+	for n, s := range answers {
+		end := s.End
+		turns[n] = Turn{messages[n], s.Start, end, end + shape.closing(around[n+1])}
+	}
+	return turns, true
+}
+
+// marker is a text that stands for answer n and is not in text.
+func marker(n int, text string) string {
+	for salt := 0; ; salt++ {
+		m := fmt.Sprintf("Zq%dx%dQz", salt, n)
+		if !strings.Contains(text, fmt.Sprintf("Zq%dx", salt)) {
+			return m
+		}
+	}
+}
+
+// answer is a message with another text, and neither calls nor thoughts.
+func answer(m *Dict, text string) *Dict {
+	a := NewDict()
+	for key, value := range m.All() {
+		switch key {
+		case "tool_calls", "function_call", "reasoning_content", "thinking", "reasoning":
+		default:
+			a.set(key, value)
+		}
+	}
+	var content any = text
+	if old, _ := m.Get("content"); old != nil {
+		if _, parts := old.(*List); parts {
+			part := NewDict()
+			part.Set("type", "text")
+			part.Set("text", text)
+			content = NewList(part)
+		}
+	}
+	a.Set("content", content)
+	return a
+}
+
+// splitAt cuts a text at markers, each of which must be there once, in order.
+func splitAt(text string, markers []string) ([]string, bool) {
+	var parts []string
+	for _, m := range markers {
+		before, rest, found := strings.Cut(text, m)
+		if !found || strings.Contains(rest, m) {
+			return nil, false
+		}
+		parts = append(parts, before)
+		text = rest
+	}
+	for _, m := range markers {
+		if strings.Contains(text, m) {
+			return nil, false
+		}
+	}
+	return append(parts, text), true
+}
+
+// soleSpans finds what is between fixed parts of a text, of which the first begins
+// and the last ends it. It must be so in one way only: looking for the parts
+// from the front and from the back must give the same.
+func soleSpans(text string, fixed []string) ([]Span, bool) {
+	last := len(fixed) - 1
+	if !strings.HasPrefix(text, fixed[0]) || !strings.HasSuffix(text, fixed[last]) || len(fixed[0])+len(fixed[last]) > len(text) {
+		return nil, false
+	}
+	spans := make([]Span, last)
+	at := len(fixed[0])
+	end := len(text) - len(fixed[last])
+	for i := range last {
+		spans[i].Start, spans[i].End = at, end
+		if i == last-1 {
+			break
+		}
+		found := strings.Index(text[at:end], fixed[i+1])
+		if found < 0 || fixed[i+1] == "" {
+			return nil, false
+		}
+		spans[i].End = at + found
+		at = spans[i].End + len(fixed[i+1])
+	}
+	for i := last - 1; i > 0; i-- {
+		found := strings.LastIndex(text[:end], fixed[i])
+		if found != spans[i-1].End {
+			return nil, false
+		}
+		end = found
+	}
+	return spans, true
+}
+
+// upTo finds a turn by what the template makes of the conversation before it,
+// with the prompt, and of that up to it: both must begin the text.
+func (c *Chat) upTo(v *Conversation, text string, message int) ([]Turn, bool) {
+	part := *v
+	part.Messages = v.Messages[:message]
+	before, err := c.Render(&part, true)
+	if err != nil || !strings.HasPrefix(text, before.Text) {
+		return nil, false
+	}
+	bare, err := c.Render(&part, false)
+	if err != nil || bare.Text == before.Text { // the template has no prompt: the header would count as answer
+		return nil, false
+	}
+	part.Messages = v.Messages[:message+1]
+	with, err := c.Render(&part, false)
+	if err != nil || !strings.HasPrefix(text, with.Text) || len(with.Text) < len(before.Text) {
+		return nil, false
+	}
+	end := len(strings.TrimRightFunc(with.Text, isSpace))
+	if closing := c.shape(c.template(v)).close; strings.HasSuffix(with.Text, closing) {
+		end = len(with.Text) - len(closing)
+	}
+	end = max(end, len(before.Text))
+	return []Turn{{message, len(before.Text), end, len(with.Text)}}, true
+}
