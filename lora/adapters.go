@@ -1,8 +1,8 @@
 package lora
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
 	"qlora/bindings"
 	"qlora/nn"
@@ -10,28 +10,31 @@ import (
 
 // Adapters are the adapters on one model.
 type Adapters struct {
-	Config  Config // its targets resolved to a list or a pattern
-	factors []factor
+	Config     Config // its targets resolved to a list or a pattern
+	factors    []factor
+	magnitudes []magnitude
+	modules    []tensor // of modules that are trained themselves
 }
 
-// factor is the A or the B of one adapter.
+// factor is the A [r, in] or the B [out, r] of one adapter.
 type factor struct {
-	name   string          // "model.layers.0.self_attn.q_proj.lora_A.weight"
-	value  bindings.Tensor // what the forward pass reads: A [r, in] or B [out, r]
-	master bindings.Tensor // F32, what the optimizer moves; value itself where that is F32
-	stream uint32          // of the random numbers it begins with
+	tensor
+	stream uint32 // of the random numbers it begins with
 	isB    bool
+}
+
+// magnitude is DoRA's of one adapter, [out].
+type magnitude struct {
+	tensor
+	of *nn.Projection
 }
 
 // Attach puts an adapter on every projection of m that cfg's targets pick, with
 // A and B laid out in mem in the device's type of activations. Their values come
 // from Init or Load, once mem was taken.
 func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
-	switch {
-	case cfg.DoRA:
-		return nil, errors.New("use_dora is true, and magnitudes cannot be computed with yet")
-	case len(cfg.ModulesToSave) > 0:
-		return nil, fmt.Errorf("modules_to_save is %q, and modules cannot be trained whole beside adapters yet", cfg.ModulesToSave)
+	if modules := cfg.Modules(); !slices.Equal(m.Options.Modules.Names, modules.Names) || m.Options.Modules.Tie != modules.Tie {
+		return nil, fmt.Errorf("the model was laid out with modules_to_save %q, the adapter has %q", m.Options.Modules.Names, modules.Names)
 	}
 	var err error
 	all := m.Projections()
@@ -47,7 +50,15 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if err != nil {
 		return nil, err
 	}
-	return attach(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg), nil
+	sizes = slices.DeleteFunc(sizes, func(s Size) bool { return m.Options.Modules.Pick(s.Module) })
+	if len(sizes) == 0 {
+		return nil, fmt.Errorf("modules_to_save %q leaves no layer for an adapter", cfg.ModulesToSave)
+	}
+	a := attach(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg)
+	for _, t := range m.Saved() {
+		a.modules = append(a.modules, newTensor(t.Name, t.Value, t.Shape...))
+	}
+	return a, nil
 }
 
 // attach has sizes in the order of all.
@@ -69,8 +80,14 @@ func attach(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 			Stream: uint32(i),
 		}
 		a.factors = append(a.factors,
-			factor{name: p.Name + ".lora_A.weight", value: p.Adapter.A, master: p.Adapter.A, stream: initStream(i, 0)},
-			factor{name: p.Name + ".lora_B.weight", value: p.Adapter.B, master: p.Adapter.B, stream: initStream(i, 1), isB: true})
+			factor{tensor: newTensor(p.Name+".lora_A.weight", p.Adapter.A, size.R, p.Weight.In), stream: initStream(i, 0)},
+			factor{tensor: newTensor(p.Name+".lora_B.weight", p.Adapter.B, p.Weight.Out, size.R), stream: initStream(i, 1), isB: true})
+		if cfg.DoRA {
+			p.Adapter.Magnitude, p.Adapter.Norms = arena.New(bindings.F32, 1, p.Weight.Out), arena.New(bindings.F32, 1, p.Weight.Out)
+			a.magnitudes = append(a.magnitudes, magnitude{
+				tensor: newTensor(p.Name+".lora_magnitude_vector", p.Adapter.Magnitude, p.Weight.Out), of: p,
+			})
+		}
 	}
 	return a
 }
@@ -79,26 +96,31 @@ func attach(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 // parameters, where they are not what the forward pass reads. An adapter that is
 // not among params is an error.
 func (a *Adapters) UseMasters(params []bindings.Param) error {
-	masters := make(map[string]bindings.Tensor, len(params))
+	masters := make(map[bindings.Tensor]bindings.Tensor, len(params))
 	for _, p := range params {
-		masters[p.Name] = p.Master
+		masters[p.Value] = p.Master
 	}
-	for i := range a.factors {
-		f := &a.factors[i]
-		master, ok := masters[f.name]
+	for _, t := range a.tensors() {
+		master, ok := masters[t.value]
 		if !ok {
-			return fmt.Errorf("adapter tensor %q is not among the %d trained parameters", f.name, len(params))
+			return fmt.Errorf("adapter tensor %q is not among the %d trained parameters", t.name, len(params))
 		}
-		f.master = master
+		t.master = master
 	}
 	return nil
 }
 
-// Parameters is the number of elements of all A and B.
-func (a *Adapters) Parameters() int64 {
-	var n int64
-	for _, f := range a.factors {
-		n += int64(f.value.Len())
+// tensors are those of the adapter's file.
+func (a *Adapters) tensors() []*tensor {
+	var all []*tensor
+	for i := range a.factors {
+		all = append(all, &a.factors[i].tensor)
 	}
-	return n
+	for i := range a.magnitudes {
+		all = append(all, &a.magnitudes[i].tensor)
+	}
+	for i := range a.modules {
+		all = append(all, &a.modules[i])
+	}
+	return all
 }

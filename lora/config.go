@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"qlora/nn"
 )
 
 // ConfigFile is the name of an adapter's configuration in its folder.
@@ -63,6 +65,9 @@ type Config struct {
 	Layers        Layers   // layers_to_transform
 	LayersPattern []string // names of the lists of layers that Layers counts in; none: any
 }
+
+// Modules are the modules that the model has to be laid out to train itself.
+func (c *Config) Modules() nn.Modules { return nn.Modules{Names: c.ModulesToSave, Tie: c.TieWeights} }
 
 // refused are the keys of PEFT's LoraConfig, of all its versions, that change
 // what an adapter computes or which tensors it has, and that are not supported.

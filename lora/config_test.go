@@ -152,6 +152,7 @@ func TestOptionsErrors(t *testing.T) {
 		"rank_pattern has 2.5":              func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
 		"alpha_pattern has a value":         func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
 		"exclude_modules is all-linear":     func(o *Options) { o.Exclude = "all-linear" },
+		"modules_to_save has an empty":      func(o *Options) { o.ModulesToSave = []string{""} },
 		`bias is "all"`:                     func(o *Options) { o.Bias = "all" },
 		`init_lora_weights is "pissa"`:      func(o *Options) { o.Init = "pissa" },
 		`init_lora_weights is "orthogonal"`: func(o *Options) { o.Init = "orthogonal" },

@@ -20,8 +20,9 @@ const WeightsFile = "adapter_model.safetensors"
 // keyPrefix is what PEFT puts before a module's name.
 const keyPrefix = "base_model.model."
 
-// Load fills every A and B from a PEFT folder. The file must hold exactly their
-// tensors, in their shapes, in F32, BF16 or F16.
+// Load fills every adapter, and the modules that are trained themselves, from a
+// PEFT folder. The file must hold exactly their tensors, in their shapes, in F32,
+// BF16 or F16.
 func (a *Adapters) Load(dev bindings.Device, dir string) error {
 	return a.withFile(dir, func(file *safetensors.File) error { return a.load(dev, file) })
 }
@@ -58,25 +59,25 @@ func openWeights(dir string) (*safetensors.File, error) {
 
 func (a *Adapters) check(file *safetensors.File) error {
 	known := map[string]bool{}
-	for _, f := range a.factors {
-		known[keyPrefix+f.name] = true
+	for _, t := range a.tensors() {
+		known[keyPrefix+t.name] = true
 	}
 	for _, name := range file.Names() {
 		if !known[name] {
 			return fmt.Errorf("tensor %q belongs to none of the adapters that %s asks for on this model", name, ConfigFile)
 		}
 	}
-	for i := range a.factors {
-		f := &a.factors[i]
-		t, ok := file.Tensor(keyPrefix + f.name)
+	for _, t := range a.tensors() {
+		key := keyPrefix + t.name
+		stored, ok := file.Tensor(key)
 		if !ok {
-			return fmt.Errorf("tensor %q is missing", keyPrefix+f.name)
+			return fmt.Errorf("tensor %q is missing", key)
 		}
-		if want := []int{f.value.Rows, f.value.Cols}; !slices.Equal(t.Shape, want) {
-			return fmt.Errorf("tensor %q has shape %v; this model and %s ask for %v", keyPrefix+f.name, t.Shape, ConfigFile, want)
+		if !slices.Equal(stored.Shape, t.shape) {
+			return fmt.Errorf("tensor %q has shape %v; this model and %s ask for %v", key, stored.Shape, ConfigFile, t.shape)
 		}
-		if t.DType != safetensors.F32 && t.DType != safetensors.BF16 && t.DType != safetensors.F16 {
-			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", keyPrefix+f.name, t.DType)
+		if stored.DType != safetensors.F32 && stored.DType != safetensors.BF16 && stored.DType != safetensors.F16 {
+			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", key, stored.DType)
 		}
 	}
 	return nil
@@ -87,18 +88,18 @@ func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
 	if err := a.check(file); err != nil {
 		return err
 	}
-	for i := range a.factors {
-		f := &a.factors[i]
-		t, _ := file.Tensor(keyPrefix + f.name)
-		dtype, err := bindings.ParseDType(string(t.DType))
+	for _, t := range a.tensors() {
+		stored, _ := file.Tensor(keyPrefix + t.name)
+		dtype, err := bindings.ParseDType(string(stored.DType))
 		if err != nil {
 			return err
 		}
-		x := make([]float32, f.value.Len())
-		decode(x, t.Data, dtype)
-		if err := f.write(dev, x); err != nil {
+		if err := t.load(dev, stored.Data, dtype); err != nil {
 			return err
 		}
+	}
+	for _, m := range a.magnitudes {
+		m.of.Derive(dev)
 	}
 	return nil
 }
@@ -110,20 +111,12 @@ func (a *Adapters) Save(dev bindings.Device, dir string) error {
 	if err != nil {
 		return err
 	}
-	entries := make([]safetensors.Entry, len(a.factors))
-	for i := range a.factors {
-		f := &a.factors[i]
-		entries[i] = safetensors.Entry{
-			Name: keyPrefix + f.name, DType: safetensors.F32, Shape: []int{f.value.Rows, f.value.Cols},
-			Write: func(out io.Writer) error {
-				data, err := f.read(dev)
-				if err != nil {
-					return err
-				}
-				_, err = out.Write(data)
-				return err
-			},
-		}
+	var entries []safetensors.Entry
+	for _, t := range a.tensors() {
+		entries = append(entries, safetensors.Entry{
+			Name: keyPrefix + t.name, DType: safetensors.F32, Shape: t.shape,
+			Write: func(out io.Writer) error { return t.save(dev, out) },
+		})
 	}
 	if err := safetensors.Write(filepath.Join(dir, WeightsFile), entries, map[string]string{"format": "pt"}); err != nil {
 		return err

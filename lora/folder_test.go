@@ -1,6 +1,7 @@
 package lora
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
@@ -35,10 +36,10 @@ func bytesOf(t bindings.Tensor) []byte {
 func (hostMemory) Write(t bindings.Tensor, src []byte) error { copy(bytesOf(t), src); return nil }
 func (hostMemory) Read(dst []byte, t bindings.Tensor) error  { copy(dst, bytesOf(t)); return nil }
 
-func (hostMemory) Copy(dst, src bindings.Tensor) {
-	x := make([]float32, src.Len())
-	decode(x, bytesOf(src), src.DType)
-	copy(bytesOf(dst), encode(x, dst.DType))
+func (d hostMemory) Copy(dst, src bindings.Tensor) {
+	if err := nn.WriteTensor(d, dst, bytesOf(src), src.DType); err != nil {
+		panic(err)
+	}
 }
 
 // newAdapters has the shapes of the model that testdata/adapter was made on.
@@ -72,10 +73,10 @@ func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bi
 
 func values(t *testing.T, dev bindings.Device, x bindings.Tensor) []float32 {
 	t.Helper()
-	data := make([]byte, x.Bytes())
-	require.NoError(t, dev.Read(data, x))
+	var data bytes.Buffer
+	require.NoError(t, nn.ReadTensor(dev, x, bindings.F32, &data))
 	out := make([]float32, x.Len())
-	decode(out, data, x.DType)
+	require.NoError(t, binary.Read(&data, binary.LittleEndian, out))
 	return out
 }
 
@@ -203,7 +204,7 @@ func TestLoadRefuses(t *testing.T) {
 		require.NoError(t, err)
 		a, mem, dev := newAdapters(t, bindings.F32, cfg)
 		require.NoError(t, mem.Commit(dev))
-		a.factors = append(a.factors, factor{name: "model.layers.2.self_attn.q_proj.lora_A.weight", value: a.factors[0].value, master: a.factors[0].master})
+		a.factors = append(a.factors, factor{tensor: newTensor("model.layers.2.self_attn.q_proj.lora_A.weight", a.factors[0].value, 2, 16)})
 		assert.ErrorContains(t, a.Load(dev, "testdata/adapter"), "is missing")
 	})
 }

@@ -15,7 +15,9 @@ func initStream(index, half int) uint32 { return 1<<31 | uint32(2*index+half) }
 
 // Init gives every adapter the values that a new one begins with, in PEFT's
 // distributions. An element is a function of seed, the projection's place among
-// all projections and the element's place in its tensor.
+// all projections and the element's place in its tensor. Magnitudes begin as the
+// row norms, so that they change nothing; modules that are trained themselves are
+// left as the base has them.
 func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 	if !a.Config.Init.computable() {
 		return fmt.Errorf("init_lora_weights is %q; a new adapter can begin with true, gaussian and false", a.Config.Init)
@@ -36,6 +38,12 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 		if err := f.write(dev, x); err != nil {
 			return err
 		}
+	}
+	for i := range a.magnitudes {
+		m := &a.magnitudes[i]
+		m.of.Derive(dev)
+		dev.Copy(m.master, m.of.Adapter.Norms)
+		m.follow(dev)
 	}
 	return nil
 }

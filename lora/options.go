@@ -20,6 +20,9 @@ type Options struct {
 	AlphaPattern  Pattern  `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
 	Bias          string   `option:"bias" help:"which biases are trained: none"`
 	RSLoRA        bool     `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
+	DoRA          bool     `option:"use_dora" help:"train the length of each output's weights apart from their direction"`
+	ModulesToSave []string `option:"modules_to_save" help:"modules that are trained themselves and stored with the adapter: ends of their names, as lm_head, embed_tokens or norm"`
+	TieWeights    bool     `option:"ensure_weight_tying" help:"a head that is the embedding stays so where modules_to_save has either; otherwise each goes on for itself"`
 	Init          string   `option:"init_lora_weights" help:"how A and B begin: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform)"`
 	Adapter       string   `option:"adapter" help:"folder of a PEFT adapter to start from instead of a new one; its own settings hold"`
 }
@@ -39,6 +42,7 @@ func (o Options) Config() (Config, error) {
 		TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, RSLoRA: o.RSLoRA,
 		Init: Initialization(o.Init), Targets: ParseTargets(o.TargetModules), Exclude: ParseTargets(o.Exclude),
 		RankPattern: o.RankPattern, AlphaPattern: o.AlphaPattern, LayersPattern: o.LayersPattern,
+		DoRA: o.DoRA, ModulesToSave: o.ModulesToSave, TieWeights: o.TieWeights,
 	}
 	var err error
 	if c.Layers, err = parseLayers(o.Layers); err != nil {
@@ -57,6 +61,8 @@ func (o Options) Config() (Config, error) {
 		return Config{}, fmt.Errorf("layers_pattern is given without layers_to_transform, whose numbers it explains")
 	case !(o.Dropout >= 0 && o.Dropout < 1):
 		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", o.Dropout)
+	case slices.Contains(o.ModulesToSave, ""):
+		return Config{}, fmt.Errorf("modules_to_save has an empty name, which every module ends with")
 	case o.Bias != "none":
 		return Config{}, fmt.Errorf("bias is %q; only \"none\" is supported: the base's biases stay as they are", o.Bias)
 	case !c.Init.computable():

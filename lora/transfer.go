@@ -3,63 +3,54 @@ package lora
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 
 	"qlora/bindings"
-	"qlora/internal/halffloat"
+	"qlora/nn"
 )
 
-// write makes x the value of f, on the device.
-func (f *factor) write(dev bindings.Device, x []float32) error {
-	if err := dev.Write(f.master, encode(x, f.master.DType)); err != nil {
-		return fmt.Errorf("tensor %q: %w", f.name, err)
+// tensor is one tensor of an adapter's file.
+type tensor struct {
+	name   string // "model.layers.0.self_attn.q_proj.lora_A.weight"
+	shape  []int
+	value  bindings.Tensor // what the forward pass reads
+	master bindings.Tensor // F32, what the optimizer moves; value itself where that is F32
+}
+
+func newTensor(name string, value bindings.Tensor, shape ...int) tensor {
+	return tensor{name: name, shape: shape, value: value, master: value}
+}
+
+// write makes x the value of t, on the device.
+func (t *tensor) write(dev bindings.Device, x []float32) error {
+	data := make([]byte, 0, 4*len(x))
+	for _, v := range x {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
 	}
-	if f.master != f.value {
-		dev.Copy(f.value, f.master)
+	return t.load(dev, data, bindings.F32)
+}
+
+// load makes little-endian elements of a type the value of t, on the device.
+func (t *tensor) load(dev bindings.Device, data []byte, dtype bindings.DType) error {
+	if err := nn.WriteTensor(dev, t.master, data, dtype); err != nil {
+		return fmt.Errorf("tensor %q: %w", t.name, err)
 	}
+	t.follow(dev)
 	return nil
 }
 
-// read is the value of f as little-endian float32.
-func (f *factor) read(dev bindings.Device) ([]byte, error) {
-	data := make([]byte, f.master.Bytes())
-	if err := dev.Read(data, f.master); err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", f.name, err)
+// follow makes the value the master's, rounded.
+func (t *tensor) follow(dev bindings.Device) {
+	if t.master != t.value {
+		dev.Copy(t.value, t.master)
 	}
-	if f.master.DType == bindings.F32 {
-		return data, nil
-	}
-	x := make([]float32, f.master.Len())
-	decode(x, data, f.master.DType)
-	return encode(x, bindings.F32), nil
 }
 
-// encode is x as little-endian elements of dtype, F32, BF16 or F16.
-func encode(x []float32, dtype bindings.DType) []byte {
-	data := make([]byte, 0, int64(len(x))*dtype.Size())
-	for _, v := range x {
-		switch dtype {
-		case bindings.BF16:
-			data = binary.LittleEndian.AppendUint16(data, halffloat.BF16(v))
-		case bindings.F16:
-			data = binary.LittleEndian.AppendUint16(data, halffloat.F16(v))
-		default:
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
-		}
+// save writes the value of t as little-endian float32.
+func (t *tensor) save(dev bindings.Device, out io.Writer) error {
+	if err := nn.ReadTensor(dev, t.master, bindings.F32, out); err != nil {
+		return fmt.Errorf("tensor %q: %w", t.name, err)
 	}
-	return data
-}
-
-// decode is the inverse of encode; it fills x.
-func decode(x []float32, data []byte, dtype bindings.DType) {
-	for i := range x {
-		switch dtype {
-		case bindings.BF16:
-			x[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(data[2*i:]))
-		case bindings.F16:
-			x[i] = halffloat.FromF16(binary.LittleEndian.Uint16(data[2*i:]))
-		default:
-			x[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		}
-	}
+	return nil
 }

@@ -12,18 +12,33 @@ import (
 // declarer lays weights out in a plan and remembers where each comes from. It
 // keeps the first error.
 type declarer struct {
-	m    *Model
-	base *safetensors.Folder // nil: only config.json is known
-	err  error
+	m       *Model
+	base    *safetensors.Folder // nil: only config.json is known
+	modules []string            // what has been declared
+	err     error
 }
 
-// weightSource says what Load fills a weight from.
+// weightSource says what Load fills a weight from, and how it is trained.
 type weightSource struct {
-	name   string // in the checkpoint
+	name   string // "model.norm.weight"
+	module string // "model.norm"
+	stored string // its name in the checkpoint, where that is another one
 	shape  []int  // there
 	dense  bindings.Tensor
 	linear *bindings.Linear // a 4-bit weight; nil: dense
 	packed *bnb.Weight4     // its codes, where the folder has them; nil: quantized on loading
+
+	trained bool
+	kind    kind
+	grad    *bindings.Tensor // where the place of its gradient goes
+}
+
+// key is the weight's name in the checkpoint.
+func (w *weightSource) key() string {
+	if w.stored != "" {
+		return w.stored
+	}
+	return w.name
 }
 
 func (d *declarer) fail(format string, args ...any) {
@@ -67,35 +82,60 @@ func equalShape(got, want []int) bool {
 	return true
 }
 
+// declares notes a module, and reports whether it is trained itself.
+func (d *declarer) declares(module string) bool {
+	d.modules = append(d.modules, module)
+	return d.trains(module)
+}
+
 // held is the type a dense weight is held in: float32 while it is trained on a
 // float32 device, the device's own 16-bit type on a 16-bit device, else as it is
 // stored.
-func (d *declarer) held(stored bindings.DType) bindings.DType {
+func (d *declarer) held(stored bindings.DType, trained bool) bindings.DType {
 	switch {
 	case d.m.info.Activation != bindings.F32:
 		return d.m.info.Activation
-	case d.m.Options.Train:
+	case trained:
 		return bindings.F32
 	}
 	return stored
 }
 
-func (d *declarer) dense(name string, rows, cols int) bindings.Tensor {
-	return d.place(name, rows, cols, rows, cols)
+func (d *declarer) dense(w weightSource, rows, cols int) bindings.Tensor {
+	return d.place(w, rows, cols, rows, cols)
 }
 
-func (d *declarer) vector(name string, n int) bindings.Tensor {
-	return d.place(name, 1, n, n)
+func (d *declarer) vector(w weightSource, n int) bindings.Tensor {
+	w.kind = vector
+	return d.place(w, 1, n, n)
 }
 
-func (d *declarer) place(name string, rows, cols int, shape ...int) bindings.Tensor {
-	t := d.m.memory.Arena(bindings.Weights16Bit).New(d.held(d.stored(name, shape...)), rows, cols)
-	d.m.weights = append(d.m.weights, weightSource{name: name, shape: shape, dense: t})
-	return t
+func (d *declarer) place(w weightSource, rows, cols int, shape ...int) bindings.Tensor {
+	w.trained, w.shape = d.declares(w.module), shape
+	w.dense = d.m.memory.Arena(bindings.Weights16Bit).New(d.held(d.stored(w.key(), shape...), w.trained), rows, cols)
+	d.m.weights = append(d.m.weights, w)
+	return w.dense
 }
 
-func (d *declarer) norm(name string, n int) normWeight {
-	return normWeight{name: name, weight: d.vector(name, n)}
+func (d *declarer) norm(n *normWeight, module string, size int) {
+	n.weight = d.vector(weightSource{name: module + ".weight", module: module, grad: &n.grad}, size)
+}
+
+// head lays out the output head. A tied one is the embedding itself, unless one
+// of the two is trained on its own.
+func (d *declarer) head(vocabulary, hidden int) {
+	m := d.m
+	m.head.Name = headName
+	m.head.Weight = bindings.Weight{Out: vocabulary, In: hidden, Dense: m.embedding}
+	w := weightSource{name: headName + ".weight", module: headName, grad: &m.head.DWeight}
+	if m.Config.Tied {
+		if !d.separates() {
+			d.modules = append(d.modules, headName)
+			return
+		}
+		w.stored = embeddingName + ".weight"
+	}
+	m.head.Weight.Dense = d.dense(w, vocabulary, hidden)
 }
 
 // projection lays out one linear layer into p: in 4 bits where the options ask
@@ -119,10 +159,10 @@ func (d *declarer) projection(p *Projection, name string, out, in int, bias bool
 		d.fourBit(p, key, q.Kind, q.BlockSize, q.Double, nil)
 	default:
 		// Also the layers that a mixed bitsandbytes folder keeps in 16 bits.
-		p.Weight.Dense = d.dense(key, out, in)
+		p.Weight.Dense = d.dense(weightSource{name: key, module: name, grad: &p.DWeight}, out, in)
 	}
 	if bias {
-		p.Bias = d.vector(name+".bias", out)
+		p.Bias = d.vector(weightSource{name: name + ".bias", module: name, grad: &p.DBias}, out)
 	}
 }
 
@@ -145,6 +185,9 @@ func (d *declarer) packed(p *Projection, key string) {
 }
 
 func (d *declarer) fourBit(p *Projection, key string, kind nf4.Kind, blockSize int, double bool, packed *bnb.Weight4) {
+	if d.declares(p.Name) {
+		d.fail("modules_to_save picks %s, which is held in 4 bits and cannot be trained itself", p.Name)
+	}
 	p.Weight.Quantized = bindings.NewQuantized(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, kind, blockSize, double)
 	d.m.weights = append(d.m.weights, weightSource{name: key, shape: []int{p.Weight.Out, p.Weight.In}, linear: &p.Linear, packed: packed})
 }
@@ -154,16 +197,16 @@ func (d *declarer) layer(i int) *layer {
 	prefix := fmt.Sprintf("model.layers.%d.", i)
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	l := &layer{window: c.Windows[i]}
-	l.inputNorm = d.norm(prefix+"input_layernorm.weight", c.Hidden)
+	d.norm(&l.inputNorm, prefix+"input_layernorm", c.Hidden)
 	d.projection(&l.q, prefix+"self_attn.q_proj", q, c.Hidden, c.QKVBias)
 	d.projection(&l.k, prefix+"self_attn.k_proj", kv, c.Hidden, c.QKVBias)
 	d.projection(&l.v, prefix+"self_attn.v_proj", kv, c.Hidden, c.QKVBias)
 	if c.QKNorm {
-		l.qNorm = d.norm(prefix+"self_attn.q_norm.weight", c.HeadDim)
-		l.kNorm = d.norm(prefix+"self_attn.k_norm.weight", c.HeadDim)
+		d.norm(&l.qNorm, prefix+"self_attn.q_norm", c.HeadDim)
+		d.norm(&l.kNorm, prefix+"self_attn.k_norm", c.HeadDim)
 	}
 	d.projection(&l.o, prefix+"self_attn.o_proj", c.Hidden, q, c.OutputBias)
-	l.postNorm = d.norm(prefix+"post_attention_layernorm.weight", c.Hidden)
+	d.norm(&l.postNorm, prefix+"post_attention_layernorm", c.Hidden)
 	d.projection(&l.gate, prefix+"mlp.gate_proj", c.Intermediate, c.Hidden, c.MLPBias)
 	d.projection(&l.up, prefix+"mlp.up_proj", c.Intermediate, c.Hidden, c.MLPBias)
 	d.projection(&l.down, prefix+"mlp.down_proj", c.Hidden, c.Intermediate, c.MLPBias)

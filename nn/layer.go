@@ -189,7 +189,7 @@ func (l *layer) forward(p *pass, a *activations, out bindings.Tensor) {
 
 // backward turns d, the gradient of the layer's output [tokens, hidden], into
 // that of its input, in place. The input's gradient is left out for the first
-// layer of a model whose embedding is frozen.
+// layer where neither the embedding nor that layer's first norm is trained.
 func (l *layer) backward(p *pass, a *activations, d bindings.Tensor, wantInput bool) {
 	mark := p.work.Mark()
 	if p.m.Options.Recompute == RecomputeLayer {
@@ -260,7 +260,10 @@ func (l *layer) backwardAttention(p *pass, a *activations, d bindings.Tensor, wa
 // part is the projection's side of a backward: the gradient dy of its output,
 // and where what is trained collects its own.
 func (l *Projection) part(dy, low bindings.Tensor) bindings.Part {
-	return bindings.Part{Linear: &l.Linear, DY: dy, Low: low, DA: l.DA, DB: l.DB, DWeight: l.DWeight, DBias: l.DBias}
+	return bindings.Part{
+		Linear: &l.Linear, DY: dy, Low: low,
+		DA: l.DA, DB: l.DB, DMagnitude: l.DMagnitude, DWeight: l.DWeight, DBias: l.DBias,
+	}
 }
 
 func (p *pass) normBackward(n *normWeight, x, inv, dy, dx bindings.Tensor, accumulate bool) {

@@ -1,13 +1,10 @@
 package nn
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 
 	"qlora/bindings"
 	"qlora/internal/bnb"
-	"qlora/internal/halffloat"
 	"qlora/internal/safetensors"
 )
 
@@ -18,16 +15,16 @@ func (m *Model) Load(dev bindings.Device, base *safetensors.Folder, progress fun
 	dev.UseScratch(m.workspace, m.lossSpace)
 	var done, total int64
 	for _, w := range m.weights {
-		t, _ := base.Tensor(w.name)
+		t, _ := base.Tensor(w.key())
 		total += int64(len(t.Data))
 	}
 	for _, w := range m.weights {
-		t, ok := base.Tensor(w.name)
+		t, ok := base.Tensor(w.key())
 		if !ok {
-			return fmt.Errorf("the model folder has no tensor %q any more", w.name)
+			return fmt.Errorf("the model folder has no tensor %q any more", w.key())
 		}
 		if err := m.loadOne(dev, w, t); err != nil {
-			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.name), w.name, err)
+			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.key()), w.key(), err)
 		}
 		base.Release(t)
 		done += int64(len(t.Data))
@@ -47,21 +44,21 @@ func (m *Model) Load(dev bindings.Device, base *safetensors.Folder, progress fun
 }
 
 func (m *Model) loadOne(dev bindings.Device, w weightSource, t safetensors.Tensor) error {
-	switch {
-	case w.packed != nil:
+	if w.packed != nil {
 		return writePacked(dev, w.linear.Weight.Quantized, w.packed)
-	case w.linear != nil:
-		dtype, err := bindings.ParseDType(string(t.DType))
-		if err != nil {
-			return err
-		}
-		return dev.Quantize(&w.linear.Weight, t.Data, dtype)
 	}
-	if err := writeDense(dev, w.dense, t); err != nil {
+	dtype, err := bindings.ParseDType(string(t.DType))
+	if err != nil {
 		return err
 	}
-	if master, ok := m.masters[w.name]; ok {
-		return writeDense(dev, master, t)
+	if w.linear != nil {
+		return dev.Quantize(&w.linear.Weight, t.Data, dtype)
+	}
+	if err := WriteTensor(dev, w.dense, t.Data, dtype); err != nil {
+		return err
+	}
+	if master, ok := m.masters[w.dense]; ok {
+		return WriteTensor(dev, master, t.Data, dtype)
 	}
 	return nil
 }
@@ -92,74 +89,4 @@ func writePacked(dev bindings.Device, q *bindings.Quantized, w *bnb.Weight4) err
 		}
 	}
 	return nil
-}
-
-// conversionElements bounds what a conversion holds beside the tensor, in elements.
-const conversionElements = 1 << 20
-
-// writeDense copies t to the device, through float32 where the types differ.
-func writeDense(dev bindings.Device, to bindings.Tensor, t safetensors.Tensor) error {
-	from, err := bindings.ParseDType(string(t.DType))
-	if err != nil {
-		return err
-	}
-	if from == to.DType {
-		return dev.Write(to, t.Data)
-	}
-	values := make([]float32, min(to.Len(), conversionElements))
-	for at := 0; at < to.Len(); {
-		n := min(len(values), to.Len()-at)
-		decode(values[:n], t.Data[int64(at)*from.Size():], from)
-		part := to.Reshape(to.Len(), 1).Slice(at, at+n)
-		if err := dev.Write(part, encode(values[:n], to.DType)); err != nil {
-			return err
-		}
-		at += n
-	}
-	return nil
-}
-
-// decode reads len(dst) little-endian values of type dtype.
-func decode(dst []float32, src []byte, dtype bindings.DType) {
-	if dtype == bindings.F32 {
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
-		}
-		return
-	}
-	halves := make([]uint16, len(dst))
-	for i := range halves {
-		halves[i] = binary.LittleEndian.Uint16(src[2*i:])
-	}
-	if dtype == bindings.BF16 {
-		halffloat.BF16ToFloat32(dst, halves)
-	} else {
-		halffloat.F16ToFloat32(dst, halves)
-	}
-}
-
-// encode is the opposite of decode.
-func encode(src []float32, dtype bindings.DType) []byte {
-	if dtype == bindings.F32 {
-		return float32Bytes(src)
-	}
-	halves := make([]uint16, len(src))
-	if dtype == bindings.BF16 {
-		halffloat.Float32ToBF16(halves, src)
-	} else {
-		halffloat.Float32ToF16(halves, src)
-	}
-	out := make([]byte, 0, 2*len(halves))
-	for _, h := range halves {
-		out = binary.LittleEndian.AppendUint16(out, h)
-	}
-	return out
-}
-
-func float32Bytes(v []float32) []byte {
-	out := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
-	}
-	return out
 }

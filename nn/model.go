@@ -11,6 +11,7 @@ import (
 type Options struct {
 	Quantize  *bindings.QuantizeOptions // 4-bit projections (QLoRA); nil: as stored
 	Train     bool                      // the weights themselves are trained, in float32 (full fine-tuning)
+	Modules   Modules                   // that are trained themselves beside adapters
 	Recompute Recompute
 }
 
@@ -44,12 +45,12 @@ type Projection struct {
 	bindings.Linear
 
 	DA, DB         bindings.Tensor // of the adapter
-	DWeight, DBias bindings.Tensor // of the base, with Options.Train
+	DMagnitude     bindings.Tensor // of its magnitude, where it has one
+	DWeight, DBias bindings.Tensor // of the base, where that is trained
 }
 
 // normWeight is the scale of one RMSNorm.
 type normWeight struct {
-	name   string
 	weight bindings.Tensor // [1, features]
 	grad   bindings.Tensor // F32; absent: frozen
 }
@@ -67,10 +68,10 @@ type Model struct {
 
 	memory    *bindings.Memory
 	info      bindings.Info
-	weights   []weightSource // where every weight comes from, in loading order
-	masters   map[string]bindings.Tensor
-	params    []bindings.Param // what is trained; see Parameters
-	rule      bindings.Rule    // that trains it
+	weights   []weightSource                      // where every weight comes from, in loading order
+	masters   map[bindings.Tensor]bindings.Tensor // of what is trained and not in float32
+	params    []bindings.Param                    // what is trained; see Parameters
+	rule      bindings.Rule                       // that trains it
 	inputs    inputs
 	generate  int             // longest sequence that generation is planned for, in tokens
 	workspace bindings.Tensor // operations' scratch
@@ -81,23 +82,19 @@ type Model struct {
 // own tensors decide the types; without, what config.json declares (a plan
 // needs no weights). Nothing is read or allocated yet: see Load.
 func New(cfg *Config, base *safetensors.Folder, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
-	m := &Model{Config: cfg, Options: opts, memory: mem, info: info, masters: map[string]bindings.Tensor{}}
+	m := &Model{Config: cfg, Options: opts, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
 	d := declarer{m: m, base: base}
 	h := cfg.Hidden
-	m.embedding = d.dense("model.embed_tokens.weight", cfg.Vocabulary, h)
+	m.embedding = d.dense(weightSource{name: embeddingName + ".weight", module: embeddingName, kind: table, grad: &m.embeddingGrad}, cfg.Vocabulary, h)
 	for i := range cfg.Layers {
 		m.layers = append(m.layers, d.layer(i))
 	}
-	m.norm = d.norm("model.norm.weight", h)
-	m.head.Name = "lm_head"
-	m.head.Weight = bindings.Weight{Out: cfg.Vocabulary, In: h, Dense: m.embedding}
-	if !cfg.Tied {
-		m.head.Weight.Dense = d.dense("lm_head.weight", cfg.Vocabulary, h)
-	}
+	d.norm(&m.norm, "model.norm", h)
+	d.head(cfg.Vocabulary, h)
 	if d.err != nil {
 		return nil, d.err
 	}
-	return m, nil
+	return m, opts.Modules.check(d.modules)
 }
 
 // Projections are the linear layers that an adapter may sit on: those of every

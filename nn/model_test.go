@@ -18,33 +18,41 @@ import (
 // forward computed, dropout's masks included.
 func TestRecomputeGivesTheSameBits(t *testing.T) {
 	for name, config := range tinyConfigs {
-		t.Run(name, func(t *testing.T) {
-			dir := writeTiny(t, config)
-			b := randomBatch(97, 9, 1, 14)
-			var want [][]float32
-			var wantStats Stats
-			for _, policy := range []Recompute{RecomputeNone, RecomputeMLP, RecomputeLayer} {
-				options := Options{Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
-				m := loadTiny(t, dir, options, 4, Shapes{Train: []*Batch{b}})
-				require.NoError(t, m.Train(m.dev, b, 1/float32(b.Predicted()), bindings.Random{Train: true, Seed: 3, Step: 7}))
-				stats, err := m.Stats(m.dev)
-				require.NoError(t, err)
-				if policy == RecomputeNone {
-					wantStats = stats
-					require.Equal(t, b.Predicted(), stats.Predicted)
-				}
-				require.Equal(t, wantStats, stats, "policy %v", policy)
-				for i, p := range m.params {
-					got := m.read(t, p.Grad)
-					if policy == RecomputeNone {
-						want = append(want, got)
-						require.NotZero(t, norm2(got), "gradient of %s", p.Name)
-						continue
+		for kind, put := range map[string]func(*Model){
+			"LoRA": func(m *Model) { attach(m, 4) },
+			"DoRA": func(m *Model) { attach(m, 4); attachMagnitudes(m) },
+		} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				dir := writeTiny(t, config)
+				b := randomBatch(97, 9, 1, 14)
+				var want [][]float32
+				var wantStats Stats
+				for _, policy := range []Recompute{RecomputeNone, RecomputeMLP, RecomputeLayer} {
+					options := Options{
+						Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true},
+						Modules: Modules{Names: []string{"embed_tokens", "norm", "lm_head"}},
 					}
-					require.Equal(t, want[i], got, "policy %v, gradient of %s", policy, p.Name)
+					m := loadTinyWith(t, dir, options, Shapes{Train: []*Batch{b}}, put)
+					require.NoError(t, m.Train(m.dev, b, 1/float32(b.Predicted()), bindings.Random{Train: true, Seed: 3, Step: 7}))
+					stats, err := m.Stats(m.dev)
+					require.NoError(t, err)
+					if policy == RecomputeNone {
+						wantStats = stats
+						require.Equal(t, b.Predicted(), stats.Predicted)
+					}
+					require.Equal(t, wantStats, stats, "policy %v", policy)
+					for i, p := range m.params {
+						got := m.read(t, p.Grad)
+						if policy == RecomputeNone {
+							want = append(want, got)
+							require.NotZero(t, norm2(got), "gradient of %s", p.Name)
+							continue
+						}
+						require.Equal(t, want[i], got, "policy %v, gradient of %s", policy, p.Name)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -3,8 +3,9 @@ package nn
 import "qlora/bindings"
 
 // Parameters lays out gradients and optimizer state in the plan for all that is
-// trained: the adapters attached so far, or every weight with Options.Train. It
-// is called once. Adapters are named "<projection>.lora_A.weight", base weights
+// trained: the weights of Options, all or those of Modules, and the adapters
+// attached so far. It is called once. Adapters are named
+// "<projection>.lora_A.weight" and "<projection>.lora_magnitude_vector", weights
 // as in the checkpoint.
 func (m *Model) Parameters(state bindings.State) []bindings.Param {
 	m.rule = state.Rule
@@ -14,38 +15,41 @@ func (m *Model) Parameters(state bindings.State) []bindings.Param {
 		params = append(params, p)
 		return p.Grad
 	}
-	if m.Options.Train {
-		m.embeddingGrad = add("model.embed_tokens.weight", m.embedding, table)
-	}
-	for _, l := range m.layers {
-		for _, n := range []*normWeight{&l.inputNorm, &l.postNorm, &l.qNorm, &l.kNorm} {
-			if m.Options.Train && n.name != "" {
-				n.grad = add(n.name, n.weight, vector)
-			}
-		}
-		for _, p := range l.projections() {
-			if m.Options.Train {
-				p.DWeight = add(p.Name+".weight", p.Weight.Dense, matrix)
-				if !p.Bias.Absent() {
-					p.DBias = add(p.Name+".bias", p.Bias, vector)
-				}
-			}
-			if p.Adapter != nil {
-				p.DA = add(p.Name+".lora_A.weight", p.Adapter.A, matrix)
-				p.DB = add(p.Name+".lora_B.weight", p.Adapter.B, matrix)
-			}
+	for i := range m.weights {
+		if w := &m.weights[i]; w.trained {
+			*w.grad = add(w.name, w.dense, w.kind)
 		}
 	}
-	if m.Options.Train {
-		m.norm.grad = add(m.norm.name, m.norm.weight, vector)
-		if m.Config.Tied {
-			m.head.DWeight = m.embeddingGrad
-		} else {
-			m.head.DWeight = add("lm_head.weight", m.head.Weight.Dense, matrix)
+	if m.tied() {
+		m.head.DWeight = m.embeddingGrad
+	}
+	for _, p := range m.Projections() {
+		if a := p.Adapter; a != nil {
+			p.DA = add(p.Name+".lora_A.weight", a.A, matrix)
+			p.DB = add(p.Name+".lora_B.weight", a.B, matrix)
+			if !a.Magnitude.Absent() {
+				p.DMagnitude = add(p.Name+".lora_magnitude_vector", a.Magnitude, matrix)
+			}
 		}
 	}
 	m.params = params
 	return params
+}
+
+// Derive computes what the operations read besides the parameters and what
+// follows from them: the row norms of adapters with a magnitude. It has to come
+// after every change of the parameters.
+func (m *Model) Derive(dev bindings.Device) {
+	for _, p := range m.Projections() {
+		p.Derive(dev)
+	}
+}
+
+// Derive is Model's for one projection.
+func (p *Projection) Derive(dev bindings.Device) {
+	if a := p.Adapter; a != nil && !a.Magnitude.Absent() {
+		dev.RowNorms(&bindings.RowNorms{Linear: &p.Linear})
+	}
 }
 
 func (l *layer) projections() []*Projection {
@@ -57,7 +61,7 @@ func (l *layer) projections() []*Projection {
 type kind uint8
 
 const (
-	matrix kind = iota // it decays
+	matrix kind = iota // a matrix, or an adapter's magnitude: it decays
 	table              // an embedding: it decays, and its moments are never in 8 bits
 	vector             // a norm or a bias: it does not decay
 )
@@ -73,7 +77,7 @@ func (m *Model) parameter(name string, value bindings.Tensor, kind kind, state b
 	p.M, p.V = state.Moments(a, rows, cols, kind == table)
 	if value.DType != bindings.F32 {
 		p.Master = a.New(bindings.F32, rows, cols)
-		m.masters[name] = p.Master
+		m.masters[value] = p.Master
 	}
 	return p
 }

@@ -19,6 +19,7 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	m.declareInputs(shapes)
 	dry := bindings.NewDry(profile)
 	walk := func() {
+		m.Derive(dry)
 		for _, b := range shapes.Train {
 			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
 		}

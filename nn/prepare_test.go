@@ -16,8 +16,16 @@ func attach(m *Model, r int) {
 	for i, p := range m.Projections() {
 		p.Adapter = &bindings.Adapter{
 			A: a.New(m.info.Activation, r, p.Weight.In), B: a.New(m.info.Activation, p.Weight.Out, r),
-			Scale: 2, Stream: uint32(i),
+			Scale: 2, Dropout: 0.2, Stream: uint32(i),
 		}
+	}
+}
+
+// attachMagnitudes makes every adapter a weight-decomposed one.
+func attachMagnitudes(m *Model) {
+	a := m.memory.Arena(bindings.Adapters)
+	for _, p := range m.Projections() {
+		p.Adapter.Magnitude, p.Adapter.Norms = a.New(bindings.F32, 1, p.Weight.Out), a.New(bindings.F32, 1, p.Weight.Out)
 	}
 }
 

@@ -43,8 +43,9 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 	}
 	d := p.hidden(p.work)
 	m.loss(p, x, d, scale)
+	wantFirst := !m.embeddingGrad.Absent() || !m.layers[0].inputNorm.grad.Absent()
 	for i := len(m.layers) - 1; i >= 0; i-- {
-		m.layers[i].backward(p, &acts[i], d, i > 0 || m.Options.Train)
+		m.layers[i].backward(p, &acts[i], d, i > 0 || wantFirst)
 	}
 	if !m.embeddingGrad.Absent() {
 		dev.EmbedBackward(&bindings.Embed{IDs: column(m.inputs.ids, p.tokens), DY: d, DTable: m.embeddingGrad, Pad: m.Config.Pad})

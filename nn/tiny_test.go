@@ -66,6 +66,16 @@ type tiny struct {
 
 func loadTiny(t testing.TB, dir string, options Options, rank int, shapes Shapes) *tiny {
 	t.Helper()
+	return loadTinyWith(t, dir, options, shapes, func(m *Model) {
+		if rank > 0 {
+			attach(m, rank)
+		}
+	})
+}
+
+// loadTinyWith has the adapters that put puts on the model.
+func loadTinyWith(t testing.TB, dir string, options Options, shapes Shapes, put func(*Model)) *tiny {
+	t.Helper()
 	cfg, err := ReadConfig(dir)
 	require.NoError(t, err)
 	base, err := safetensors.OpenFolder(dir)
@@ -76,9 +86,7 @@ func loadTiny(t testing.TB, dir string, options Options, rank int, shapes Shapes
 	mem := bindings.NewMemory()
 	m, err := New(cfg, base, options, mem, dev.Info())
 	require.NoError(t, err)
-	if rank > 0 {
-		attach(m, rank)
-	}
+	put(m)
 	params := m.Parameters(bindings.State{Rule: bindings.AdamW{}})
 	m.Prepare(dev, shapes)
 	require.NoError(t, mem.Commit(dev))
@@ -88,13 +96,19 @@ func loadTiny(t testing.TB, dir string, options Options, rank int, shapes Shapes
 		if p.Adapter == nil {
 			continue
 		}
-		p.Adapter.Dropout = 0.2
-		for j, x := range []bindings.Tensor{p.Adapter.A, p.Adapter.B} {
+		for j, x := range []bindings.Tensor{p.Adapter.A, p.Adapter.B, p.Adapter.Magnitude} {
+			if x.Absent() {
+				continue
+			}
 			values := make([]float32, x.Len())
-			philox.Normal(values, 2, uint32(2*i+j), 0.1)
+			philox.Normal(values, 2, uint32(3*i+j), 0.1)
+			for k := range values {
+				values[k] += float32(j / 2) // magnitudes are around 1
+			}
 			require.NoError(t, dev.Write(x, float32Bytes(values)))
 		}
 	}
+	m.Derive(dev)
 	return &tiny{Model: m, dev: dev, params: params, mem: mem}
 }
 

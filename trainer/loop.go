@@ -183,6 +183,7 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 		Params: r.layout.params, Rule: r.layout.state.Rule, LR: rate, WeightDecay: r.Args.WeightDecay,
 		Step: r.at.Step + 1, Clip: r.layout.clip,
 	})
+	m.Derive(dev)
 	return stats.Loss, norm, nil
 }
 

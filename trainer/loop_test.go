@@ -101,6 +101,8 @@ func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 	}{
 		{"qlora", func(*Run) {}},
 		{"grouped by length", func(r *Run) { r.Args.GroupByLength = true }},
+		{"dora", func(r *Run) { r.Model.Lora.DoRA = true }},
+		{"modules to save", func(r *Run) { r.Model.Lora.ModulesToSave = []string{"embed_tokens", "lm_head", "norm"} }},
 		{"full", func(r *Run) {
 			r.Model.Quantize, r.Model.Lora = nil, nil
 			r.Args.LearningRate = 1e-3

@@ -63,6 +63,14 @@ func (m *Model) Method() string {
 	return "lora"
 }
 
+// modules are those that are trained themselves beside the adapters.
+func (m *Model) modules() nn.Modules {
+	if m.Lora == nil {
+		return nn.Modules{}
+	}
+	return m.Lora.Modules()
+}
+
 func (m *Model) validate() error {
 	if m.Lora == nil && m.Quantize != nil {
 		return fmt.Errorf("4-bit weights cannot be trained themselves: use method qlora, or full without quantization")

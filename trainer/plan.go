@@ -87,7 +87,7 @@ func layOutWith(model *Model, policy nn.Recompute, state bindings.State, shapes 
 	l := &layout{memory: bindings.NewMemory(), state: state}
 	info := profile.Info()
 	var err error
-	l.model, err = nn.New(model.Config, model.Base, nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Recompute: policy}, l.memory, info)
+	l.model, err = nn.New(model.Config, model.Base, nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Modules: model.modules(), Recompute: policy}, l.memory, info)
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ func (r *loop) restore() error {
 		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
 	}
 	r.order.restore(r.at.Draws)
+	r.layout.model.Derive(r.Device)
 	r.checkpoint = r.from
 	return r.Device.Sync()
 }

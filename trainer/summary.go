@@ -34,6 +34,12 @@ func (t *Trainer) summary() []Setting {
 				add(p.name, "%v", p.pattern)
 			}
 		}
+		if c.DoRA {
+			add("adapters", "DoRA: weight-decomposed")
+		}
+		if len(c.ModulesToSave) > 0 {
+			add("trained themselves", "%s", strings.Join(c.ModulesToSave, ", "))
+		}
 		add("target modules", "%s", targetNames(c.Targets.Pattern, c.Targets.Names))
 		if c.Exclude.Pattern != "" || len(c.Exclude.Names) > 0 {
 			add("excluded modules", "%s", targetNames(c.Exclude.Pattern, c.Exclude.Names))

@@ -24,6 +24,9 @@ func openAdapter(m *nn.Model, dir string, factor float64) (*adapter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(config.ModulesToSave) > 0 {
+		return nil, fmt.Errorf("%s has modules_to_save %q, which cannot be merged yet", filepath.Join(dir, lora.ConfigFile), config.ModulesToSave)
+	}
 	attached, err := lora.Attach(m, bindings.NewMemory(), config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, lora.ConfigFile), err)
@@ -48,8 +51,12 @@ func (a *adapter) change(name string) (change, bool) {
 	if !ok {
 		return change{}, false
 	}
-	return change{
+	c := change{
 		rank: l.A.Rows, scale: float32(a.factor * float64(l.Scale)),
 		a: a.stored.Floats(name + ".lora_A.weight"), b: a.stored.Floats(name + ".lora_B.weight"),
-	}, true
+	}
+	if !l.Magnitude.Absent() {
+		c.magnitude = a.stored.Floats(name + ".lora_magnitude_vector")
+	}
+	return c, true
 }

@@ -71,6 +71,13 @@ func (j *job) run() error {
 			return err
 		}
 	}
+	var config lora.Config
+	if j.adapter != "" {
+		if config, err = lora.ReadConfig(j.adapter); err != nil {
+			return err
+		}
+		options.Modules = config.Modules()
+	}
 	memory := bindings.NewMemory()
 	defer memory.Close()
 	model, err := nn.New(base.Config, base.Base, options, memory, dev.Info())
@@ -79,10 +86,6 @@ func (j *job) run() error {
 	}
 	load := func() error { return nil }
 	if j.adapter != "" {
-		config, err := lora.ReadConfig(j.adapter)
-		if err != nil {
-			return err
-		}
 		adapters, err := lora.Attach(model, memory, config)
 		if err != nil {
 			return err

@@ -64,16 +64,18 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 	if r.dev, err = m.open(); err != nil {
 		return nil, err
 	}
-	r.model, err = nn.New(base.Config, base.Base, nn.Options{Quantize: base.Quantize}, r.memory, r.dev.Info())
-	if err != nil {
+	var config lora.Config
+	if o.Adapter != "" {
+		if config, err = lora.ReadConfig(o.Adapter); err != nil {
+			return nil, exit.AsWrong(err)
+		}
+	}
+	options := nn.Options{Quantize: base.Quantize, Modules: config.Modules()}
+	if r.model, err = nn.New(base.Config, base.Base, options, r.memory, r.dev.Info()); err != nil {
 		return nil, exit.AsWrong(err)
 	}
 	if o.Adapter == "" {
 		return r, nil
-	}
-	config, err := lora.ReadConfig(o.Adapter)
-	if err != nil {
-		return nil, exit.AsWrong(err)
 	}
 	if r.adapter, err = lora.Attach(r.model, r.memory, config); err != nil {
 		return nil, exit.Wrongf("%s: %w", filepath.Join(o.Adapter, lora.ConfigFile), err)

@@ -1,0 +1,138 @@
+package lora
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/internal/safetensors"
+	"qlora/nn"
+)
+
+// recorded has models, and adapters that PEFT made on them.
+const recorded = "../trainer/testdata/parity"
+
+var threeTokens = nn.NewBatch([][]int32{{5, 17, 40}}, [][]int32{{5, 17, 40}})
+
+// attachedTo is a recorded model on the CPU, with its weights and with adapters
+// whose values are yet to come.
+func attachedTo(t *testing.T, model string, cfg Config) (*Adapters, *nn.Model, bindings.Device) {
+	t.Helper()
+	dir := filepath.Join(recorded, "models", model)
+	config, err := nn.ReadConfig(dir)
+	require.NoError(t, err)
+	base, err := safetensors.OpenFolder(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { base.Close() })
+	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	require.NoError(t, err)
+	mem := bindings.NewMemory()
+	m, err := nn.New(config, base, nn.Options{Modules: cfg.Modules()}, mem, dev.Info())
+	require.NoError(t, err)
+	a, err := Attach(m, mem, cfg)
+	require.NoError(t, err)
+	m.Prepare(dev, nn.Shapes{Evaluate: []*nn.Batch{threeTokens}})
+	require.NoError(t, mem.Commit(dev))
+	t.Cleanup(mem.Close)
+	require.NoError(t, m.Load(dev, base, nil))
+	return a, m, dev
+}
+
+func lossOf(t *testing.T, m *nn.Model, dev bindings.Device) float64 {
+	t.Helper()
+	require.NoError(t, m.Evaluate(dev, threeTokens))
+	stats, err := m.Stats(dev)
+	require.NoError(t, err)
+	return stats.Loss
+}
+
+// TestFoldersOfPEFTOnModels loads magnitudes and whole modules as PEFT wrote them,
+// saves them and finds the same bytes.
+func TestFoldersOfPEFTOnModels(t *testing.T) {
+	for name, model := range map[string]string{
+		"llama-dora": "narrow", "qwen2-dora": "qwen2", "llama-modules": "narrow",
+		"llama-tied-modules": "narrow-tied", "llama-tied-head": "narrow-tied", "llama-tied-together": "narrow-tied",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(recorded, name, "final")
+			cfg, err := ReadConfig(dir)
+			require.NoError(t, err)
+			a, _, dev := attachedTo(t, model, cfg)
+			require.NoError(t, a.Load(dev, dir))
+			out := t.TempDir()
+			require.NoError(t, a.Save(dev, out))
+			want, err := os.ReadFile(filepath.Join(dir, WeightsFile))
+			require.NoError(t, err)
+			got, err := os.ReadFile(filepath.Join(out, WeightsFile))
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			again, err := ReadConfig(out)
+			require.NoError(t, err)
+			require.Equal(t, cfg, again)
+		})
+	}
+}
+
+// TestNewMagnitudesChangeNothing: they begin as the row norms of W + Scale·B·A, also
+// where B is not zero.
+func TestNewMagnitudesChangeNothing(t *testing.T) {
+	for _, init := range []Initialization{InitDefault, InitRandom} {
+		cfg := Config{R: 2, Alpha: 4, Init: init, Targets: Targets{Names: []string{"q_proj", "down_proj"}}}
+		plain, m, dev := attachedTo(t, "narrow", cfg)
+		require.NoError(t, plain.Init(dev, 1))
+		want := lossOf(t, m, dev)
+
+		cfg.DoRA = true
+		a, m, dev := attachedTo(t, "narrow", cfg)
+		require.NoError(t, a.Init(dev, 1))
+		require.InEpsilon(t, want, lossOf(t, m, dev), 1e-6, "%s", init)
+		require.Len(t, a.magnitudes, 4)
+		p := a.magnitudes[1].of // down_proj, [8, 16]
+		w, update, low := values(t, dev, p.Weight.Dense), values(t, dev, p.Adapter.B), values(t, dev, p.Adapter.A)
+		for o, got := range values(t, dev, p.Adapter.Magnitude) {
+			var sum float64
+			for i := range p.Weight.In {
+				v := float64(w[o*p.Weight.In+i])
+				for k := range cfg.R {
+					v += 2 * float64(update[o*cfg.R+k]) * float64(low[k*p.Weight.In+i])
+				}
+				sum += v * v
+			}
+			require.InEpsilon(t, math.Sqrt(sum), got, 1e-6, "%s: output %d", init, o)
+		}
+	}
+}
+
+// TestModulesGetNoAdapter: what is trained itself is left out of the targets.
+func TestModulesGetNoAdapter(t *testing.T) {
+	cfg := Config{
+		R: 2, Alpha: 4, Init: InitDefault, Targets: Targets{Pattern: AllLinear},
+		ModulesToSave: []string{"o_proj", "layers.1.mlp"},
+	}
+	a, m, _ := attachedTo(t, "narrow", cfg)
+	require.Len(t, a.modules, 5)
+	with := 0
+	for _, p := range m.Projections() {
+		if p.Adapter != nil {
+			with++
+			require.False(t, m.Options.Modules.Pick(p.Name), p.Name)
+		}
+	}
+	require.Equal(t, 14-5, with)
+}
+
+// A model that was laid out without the modules would lose what they have learned.
+func TestAttachNeedsTheModules(t *testing.T) {
+	_, m, _ := attachedTo(t, "narrow", Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}})
+	for want, cfg := range map[string]Config{
+		`laid out with modules_to_save [], the adapter has ["lm_head"]`: {R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}, ModulesToSave: []string{"lm_head"}},
+	} {
+		_, err := Attach(m, bindings.NewMemory(), cfg)
+		require.ErrorContains(t, err, want)
+	}
+}

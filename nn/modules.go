@@ -1,0 +1,93 @@
+package nn
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"qlora/bindings"
+)
+
+// Modules are modules that are trained themselves, in float32, beside adapters,
+// as PEFT's modules_to_save.
+type Modules struct {
+	Names []string // ends of the names of modules, or of modules that hold them
+	// Tie keeps a tied head the embedding, if either of them is picked
+	// (ensure_weight_tying). Otherwise, as in PEFT, each is on its own from then
+	// on: what is picked is trained and what is not stays as it was.
+	Tie bool
+}
+
+// The modules that may be one matrix.
+const (
+	embeddingName = "model.embed_tokens"
+	headName      = "lm_head"
+)
+
+// Pick reports whether a module is trained itself.
+func (m *Modules) Pick(module string) bool {
+	return slices.ContainsFunc(m.Names, func(name string) bool { return ends(module, name) })
+}
+
+// ends reports whether a module, or one that it is in, has a name that ends with
+// name. It need not end after a dot: PEFT's does not, either.
+func ends(module, name string) bool {
+	for at := module; at != ""; at = at[:max(0, strings.LastIndexByte(at, '.'))] {
+		if strings.HasSuffix(at, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// check says which name picks nothing.
+func (m *Modules) check(all []string) error {
+	for _, name := range m.Names {
+		if !slices.ContainsFunc(all, func(module string) bool { return ends(module, name) }) {
+			return fmt.Errorf("modules_to_save: no module's name ends with %q; the model has %s, %s, norm and what is in the layers, as q_proj or input_layernorm",
+				name, headName, embeddingName)
+		}
+	}
+	return nil
+}
+
+// A SavedTensor is a tensor of Options.Modules, as it is stored with an adapter.
+type SavedTensor struct {
+	Name  string // "lm_head.weight"
+	Shape []int
+	Value bindings.Tensor
+}
+
+// Saved are the tensors of Options.Modules. One that is both embedding and head
+// is there under both names.
+func (m *Model) Saved() []SavedTensor {
+	if m.Options.Train {
+		return nil
+	}
+	var all []SavedTensor
+	for _, w := range m.weights {
+		if w.trained {
+			all = append(all, SavedTensor{Name: w.name, Shape: w.shape, Value: w.dense})
+			if w.module == embeddingName && m.tied() {
+				all = append(all, SavedTensor{Name: headName + ".weight", Shape: w.shape, Value: w.dense})
+			}
+		}
+	}
+	return all
+}
+
+// tied reports whether head and embedding are one tensor.
+func (m *Model) tied() bool { return m.head.Weight.Dense == m.embedding }
+
+// trains reports whether a module's weights are trained.
+func (d *declarer) trains(module string) bool {
+	o := &d.m.Options
+	return o.Train || o.Modules.Pick(module) ||
+		module == embeddingName && d.m.Config.Tied && o.Modules.Tie && o.Modules.Pick(headName)
+}
+
+// separates reports whether a tied head becomes a tensor of its own.
+func (d *declarer) separates() bool {
+	o := &d.m.Options
+	return !o.Train && !o.Modules.Tie && (o.Modules.Pick(embeddingName) || o.Modules.Pick(headName))
+}

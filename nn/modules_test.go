@@ -1,0 +1,94 @@
+package nn
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+	"qlora/internal/safetensors"
+)
+
+// TestModules says which tensors are trained beside adapters and which are stored,
+// in the models whose head is the embedding and whose is not.
+func TestModules(t *testing.T) {
+	const embedding, head = "model.embed_tokens.weight", "lm_head.weight"
+	for _, c := range []struct {
+		config  string
+		modules Modules
+		trained []string
+		saved   []string
+		tied    bool
+	}{
+		{config: "llama", tied: true},
+		{"llama", Modules{Names: []string{"lm_head"}}, []string{head}, []string{head}, false},
+		{"llama", Modules{Names: []string{"embed_tokens"}}, []string{embedding}, []string{embedding}, false},
+		{"llama", Modules{Names: []string{"lm_head", "embed_tokens"}}, []string{embedding, head}, []string{embedding, head}, false},
+		{"llama", Modules{Names: []string{"lm_head"}, Tie: true}, []string{embedding}, []string{embedding, head}, true},
+		{"llama", Modules{Names: []string{"embed_tokens", "model.embed_tokens"}, Tie: true}, []string{embedding}, []string{embedding, head}, true},
+		{"llama", Modules{Names: []string{"model.norm"}}, []string{"model.norm.weight"}, []string{"model.norm.weight"}, true},
+		{"mistral", Modules{Names: []string{"head"}}, []string{head}, []string{head}, false},
+		{
+			"mistral",
+			Modules{Names: []string{"1.input_layernorm"}, Tie: true},
+			[]string{"model.layers.1.input_layernorm.weight"},
+			[]string{"model.layers.1.input_layernorm.weight"},
+			false,
+		},
+		{
+			"qwen2",
+			Modules{Names: []string{"1.self_attn.k_proj"}},
+			[]string{"model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.k_proj.bias"},
+			[]string{"model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.k_proj.bias"},
+			false,
+		},
+		{
+			"llama untied, biases",
+			Modules{Names: []string{"layers.0.mlp"}},
+			[]string{
+				"model.layers.0.mlp.gate_proj.weight", "model.layers.0.mlp.gate_proj.bias", "model.layers.0.mlp.up_proj.weight",
+				"model.layers.0.mlp.up_proj.bias", "model.layers.0.mlp.down_proj.weight", "model.layers.0.mlp.down_proj.bias",
+			},
+			[]string{
+				"model.layers.0.mlp.gate_proj.weight", "model.layers.0.mlp.gate_proj.bias", "model.layers.0.mlp.up_proj.weight",
+				"model.layers.0.mlp.up_proj.bias", "model.layers.0.mlp.down_proj.weight", "model.layers.0.mlp.down_proj.bias",
+			},
+			false,
+		},
+	} {
+		cfg, err := ParseConfig([]byte(tinyConfigs[c.config]))
+		require.NoError(t, err)
+		m, err := New(cfg, nil, Options{Modules: c.modules}, bindings.NewMemory(), bindings.Info{Activation: bindings.BF16})
+		require.NoError(t, err)
+		var trained, saved []string
+		for _, p := range m.Parameters(bindings.State{Rule: bindings.AdamW{}}) {
+			trained = append(trained, p.Name)
+			require.Equal(t, bindings.F32, p.Master.DType)
+		}
+		for _, s := range m.Saved() {
+			saved = append(saved, s.Name)
+		}
+		require.Equal(t, c.trained, trained, "%s %+v", c.config, c.modules)
+		require.Equal(t, c.saved, saved, "%s %+v", c.config, c.modules)
+		require.Equal(t, c.tied, m.tied(), "%s %+v", c.config, c.modules)
+	}
+}
+
+func TestModulesRefused(t *testing.T) {
+	dir := writeTiny(t, tinyConfigs["llama"])
+	cfg, err := ReadConfig(dir)
+	require.NoError(t, err)
+	base, err := safetensors.OpenFolder(dir)
+	require.NoError(t, err)
+	defer base.Close()
+	for want, options := range map[string]Options{
+		`no module's name ends with "score"`: {Modules: Modules{Names: []string{"lm_head", "score"}}},
+		"modules_to_save picks model.layers.0.self_attn.o_proj, which is held in 4 bits": {
+			Modules: Modules{Names: []string{"o_proj"}}, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64},
+		},
+	} {
+		_, err = New(cfg, base, options, bindings.NewMemory(), bindings.Info{})
+		require.ErrorContains(t, err, want)
+	}
+}

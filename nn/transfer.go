@@ -1,0 +1,102 @@
+package nn
+
+import (
+	"encoding/binary"
+	"io"
+	"math"
+
+	"qlora/bindings"
+	"qlora/internal/halffloat"
+)
+
+// conversionElements bounds what a conversion holds beside the tensor, in elements.
+const conversionElements = 1 << 20
+
+// WriteTensor fills to with little-endian elements of type from, through float32
+// where the types differ, a bounded piece at a time.
+func WriteTensor(dev bindings.Device, to bindings.Tensor, data []byte, from bindings.DType) error {
+	if from == to.DType {
+		return dev.Write(to, data)
+	}
+	values := make([]float32, min(to.Len(), conversionElements))
+	for at := 0; at < to.Len(); {
+		n := min(len(values), to.Len()-at)
+		decode(values[:n], data[int64(at)*from.Size():], from)
+		part := to.Reshape(to.Len(), 1).Slice(at, at+n)
+		if err := dev.Write(part, encode(values[:n], to.DType)); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
+}
+
+// ReadTensor writes t's elements to out as little-endian values of type dtype, a
+// bounded piece at a time.
+func ReadTensor(dev bindings.Device, t bindings.Tensor, dtype bindings.DType, out io.Writer) error {
+	flat := t.Reshape(t.Len(), 1)
+	raw := make([]byte, int64(min(t.Len(), conversionElements))*t.DType.Size())
+	values := make([]float32, min(t.Len(), conversionElements))
+	for at := 0; at < t.Len(); {
+		n := min(len(values), t.Len()-at)
+		part := flat.Slice(at, at+n)
+		if err := dev.Read(raw[:part.Bytes()], part); err != nil {
+			return err
+		}
+		piece := raw[:part.Bytes()]
+		if t.DType != dtype {
+			decode(values[:n], piece, t.DType)
+			piece = encode(values[:n], dtype)
+		}
+		if _, err := out.Write(piece); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
+}
+
+// decode reads len(dst) little-endian values of type dtype.
+func decode(dst []float32, src []byte, dtype bindings.DType) {
+	if dtype == bindings.F32 {
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+		}
+		return
+	}
+	halves := make([]uint16, len(dst))
+	for i := range halves {
+		halves[i] = binary.LittleEndian.Uint16(src[2*i:])
+	}
+	if dtype == bindings.BF16 {
+		halffloat.BF16ToFloat32(dst, halves)
+	} else {
+		halffloat.F16ToFloat32(dst, halves)
+	}
+}
+
+// encode is the opposite of decode.
+func encode(src []float32, dtype bindings.DType) []byte {
+	if dtype == bindings.F32 {
+		return float32Bytes(src)
+	}
+	halves := make([]uint16, len(src))
+	if dtype == bindings.BF16 {
+		halffloat.Float32ToBF16(halves, src)
+	} else {
+		halffloat.Float32ToF16(halves, src)
+	}
+	out := make([]byte, 0, 2*len(halves))
+	for _, h := range halves {
+		out = binary.LittleEndian.AppendUint16(out, h)
+	}
+	return out
+}
+
+func float32Bytes(v []float32) []byte {
+	out := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
+	}
+	return out
+}
