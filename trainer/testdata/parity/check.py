@@ -14,7 +14,7 @@ from bitsandbytes.functional import dequantize_4bit
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from generate import HERE, TORCH_NAME_SUFFIX, base_model, collate, read_data
+from generate import HERE, base_model, collate, name_in_file, read_data
 
 NF4 = torch.tensor([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
                     -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
@@ -76,7 +76,8 @@ def replay(name, settings):
     if settings["method"] != "full":
         model = PeftModel.from_pretrained(model, HERE / settings["adapter"], is_trainable=True)
     model.train()
-    trained = {n.replace(TORCH_NAME_SUFFIX, ""): p for n, p in model.named_parameters() if p.requires_grad}
+    trained = {name_in_file(n): p for n, p in model.named_parameters() if p.requires_grad}
+    stored = {name_in_file(n): p for n, p in model.named_parameters(remove_duplicate=False)}  # also a tied matrix's other name
     plain = [p for n, p in trained.items() if "norm" in n or n.endswith("bias")]
     decayed = [p for n, p in trained.items() if not ("norm" in n or n.endswith("bias"))]
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": settings["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
@@ -108,7 +109,7 @@ def replay(name, settings):
         worst["rate"] = max(worst["rate"], abs(rate - row["learning_rate"]) / settings["learning_rate"])
     full = settings["method"] == "full"
     for n, want in load_file(HERE / name / ("final.safetensors" if full else "final/adapter_model.safetensors")).items():
-        worst["final"] = max(worst["final"], float((trained[n].detach() - want).abs().max() / want.abs().max()))
+        worst["final"] = max(worst["final"], float((stored[n].detach() - want).abs().max() / want.abs().max()))
     return worst | {"dequantize": quantization_error}
 
 

@@ -1,6 +1,7 @@
 """Records runs of the real tools for the parity tests: transformers' Trainer, peft and bitsandbytes on the CPU.
 
 usage: python generate.py            (about a minute; rewrites everything beside it but the scripts)
+       python generate.py CASE ...   (these cases only)
 needs: torch 2.15.0 transformers 5.23.0 peft 0.21.2 bitsandbytes 0.50.2 accelerate 1.15.0 datasets 5.2.0 safetensors 0.8.0
        (the versions used stand in index.json)
 
@@ -22,6 +23,7 @@ import os
 import pathlib
 import random
 import shutil
+import sys
 import tempfile
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -34,7 +36,6 @@ from transformers import Trainer, TrainingArguments, set_seed
 import models
 
 HERE = pathlib.Path(__file__).resolve().parent
-TORCH_NAME_SUFFIX = ".default"
 
 BASE = dict(method="lora", dataset="data/train.jsonl", learning_rate=5e-3, lr_scheduler_type="linear", warmup_steps=0, weight_decay=0.0,
             adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-4, max_grad_norm=1.0, per_device_train_batch_size=2,
@@ -43,6 +44,8 @@ BASE = dict(method="lora", dataset="data/train.jsonl", learning_rate=5e-3, lr_sc
 QLORA = dict(method="qlora", bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_blocksize=64, bnb_4bit_compute_dtype="float32")
 OWN = QLORA | dict(bnb_4bit_use_double_quant=False)
 EPOCHS = dict(max_steps=-1)
+DORA = dict(use_dora=True, lora_r=2, max_steps=8)
+MODULES = dict(target_modules="v_proj", lora_r=2, learning_rate=2e-3, max_steps=8)
 
 # name: (what it is for, model, settings that differ from BASE)
 CASES = {
@@ -88,6 +91,18 @@ CASES = {
     "llama-nf4": ("NF4 without double quantization, quantized from a bfloat16 base", "llama-wide", dict(OWN, lora_r=2)),
     "llama-fp4": ("FP4 without double quantization, quantized from a bfloat16 base", "llama-wide",
                   dict(OWN, bnb_4bit_quant_type="fp4", target_modules="q_proj,v_proj,down_proj", max_grad_norm=0.3)),
+    "llama-dora": ("DoRA: magnitudes decay, the step clips; accumulation", "narrow",
+                   dict(DORA, target_modules="q_proj,o_proj,up_proj,down_proj", weight_decay=0.1, max_grad_norm=0.3, gradient_accumulation_steps=2)),
+    "qwen2-dora": ("DoRA with rsLoRA; the base's biases are no part of the direction", "qwen2",
+                   dict(DORA, target_modules="q_proj,k_proj,v_proj", use_rslora=True)),
+    "llama-dora-nf4-dq": ("DoRA on NF4 + double quantization", "llama-nf4", dict(QLORA | DORA, target_modules="q_proj,down_proj")),
+    "llama-modules": ("modules_to_save: the embedding, an untied head and all norms; those do not decay", "narrow",
+                      dict(MODULES, modules_to_save=["lm_head", "embed_tokens", "norm"], weight_decay=0.1)),
+    "llama-tied-modules": ("modules_to_save: the embedding of a tied head, which stays behind; with DoRA", "narrow-tied",
+                           dict(MODULES, modules_to_save=["embed_tokens"], use_dora=True)),
+    "llama-tied-head": ("modules_to_save: a head that was tied, on its own from now on", "narrow-tied", dict(MODULES, modules_to_save=["lm_head"])),
+    "llama-tied-together": ("modules_to_save with ensure_weight_tying: one matrix, stored under both names", "narrow-tied",
+                            dict(MODULES, modules_to_save=["embed_tokens"], ensure_weight_tying=True)),
 }
 
 
@@ -145,9 +160,16 @@ def save_adapter(model, folder, model_path):
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
     config["base_model_name_or_path"] = model_path
-    if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()
+    for key in ("target_modules", "modules_to_save"):
+        if isinstance(config[key], list):
+            config[key].sort()
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def name_in_file(name):
+    """The name that peft's file has for a parameter of its model."""
+    name = name.replace(".modules_to_save.default.", ".").replace(".default", "")
+    return name.removesuffix(".weight") if name.endswith("lora_magnitude_vector.weight") else name
 
 
 class RecordingTrainer(Trainer):
@@ -157,7 +179,7 @@ class RecordingTrainer(Trainer):
 
     def keep(self, model):
         if self.first_gradients is None:
-            self.first_gradients = {name.replace(TORCH_NAME_SUFFIX, ""): p.grad.detach().clone()
+            self.first_gradients = {name_in_file(name): p.grad.detach().clone()
                                     for name, p in model.named_parameters() if p.requires_grad}
 
     def _clip_grad_norm(self, model):
@@ -180,11 +202,14 @@ def adapted(settings, folder, seed):
     set_seed(seed)
     model = get_peft_model(base_model(settings), LoraConfig(
         task_type="CAUSAL_LM", r=settings["lora_r"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0, bias="none",
-        target_modules=targets(settings["target_modules"]), use_rslora=settings["use_rslora"]))
+        target_modules=targets(settings["target_modules"]), use_rslora=settings["use_rslora"], **{
+            k: settings[k] for k in ("use_dora", "modules_to_save", "ensure_weight_tying") if k in settings}))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(0, 0.05)
+            elif "lora_magnitude_vector" in name or "modules_to_save" in name:  # so that what the file has is seen
+                weight.mul_(1 + 0.1 * torch.randn(weight.shape))
     save_adapter(model, folder / "initial", settings["model"])
     # Read back, so that the run is the one that a reader of the files makes.
     return PeftModel.from_pretrained(base_model(settings), folder / "initial", is_trainable=True)
@@ -278,25 +303,44 @@ def run_initialization():
         save_adapter(model, HERE / "init" / label, "models/llama-wide")
 
 
-def main():
+def main(only):
     torch.set_num_threads(1)
-    for path in HERE.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
+    index = {"versions": versions(), "forward": [*models.FLOAT, *models.NF4], "cases": [{"name": n, "purpose": p} for n, (p, _, _) in CASES.items()]}
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        models.write_all(HERE / "models", scratch)
-        write_data(HERE / "data")
-        for name in [*models.FLOAT, *models.NF4]:
-            run_forward(name)
-        run_dequantization()
-        run_initialization()
+        if only:
+            keep_others(index, only)
+        else:
+            for path in HERE.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+            models.write_all(HERE / "models", scratch)
+            write_data(HERE / "data")
+            for name in [*models.FLOAT, *models.NF4]:
+                run_forward(name)
+            run_dequantization()
+            run_initialization()
         for seed, (name, (_, model, changes)) in enumerate(CASES.items()):
-            run_case(name, model, changes, 1000 + seed, scratch)
-    versions = {m.__name__: m.__version__ for m in (torch, transformers, peft, bitsandbytes, accelerate, datasets, safetensors)}
-    write_json(HERE / "index.json", {"versions": versions, "forward": [*models.FLOAT, *models.NF4],
-                                     "cases": [{"name": n, "purpose": p} for n, (p, _, _) in CASES.items()]})
+            if not only or name in only:
+                run_case(name, model, changes, 1000 + seed, scratch)
+    write_json(HERE / "index.json", index)
+
+
+def versions():
+    return {m.__name__: m.__version__ for m in (torch, transformers, peft, bitsandbytes, accelerate, datasets, safetensors)}
+
+
+def keep_others(index, only):
+    """Leaves what is not recorded anew as it stands, and notes which versions the new cases are of where those differ."""
+    before = json.loads((HERE / "index.json").read_text())
+    index["versions"] = before["versions"]
+    noted = {case["name"]: case["versions"] for case in before["cases"] if "versions" in case}
+    other = {name: version for name, version in versions().items() if before["versions"][name] != version}
+    for case in index["cases"]:
+        at = other if case["name"] in only else noted.get(case["name"])
+        if at:
+            case["versions"] = at
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

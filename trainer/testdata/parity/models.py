@@ -36,6 +36,12 @@ FLOAT = {
     "qwen3": (Qwen3Config(**SMALL | dict(tie_word_embeddings=True), head_dim=16), torch.bfloat16, "new"),
     "llama-wide": (LlamaConfig(**WIDE), torch.bfloat16, "new"),
 }
+# As small as can be, for what stores whole matrices.
+NARROW = SMALL | dict(hidden_size=8, intermediate_size=16, num_attention_heads=2, num_key_value_heads=1)
+SMALLEST = {
+    "narrow": LlamaConfig(**NARROW),
+    "narrow-tied": LlamaConfig(**NARROW | dict(tie_word_embeddings=True)),
+}
 # Stored only as bitsandbytes wrote them: NF4 with double quantization.
 NF4 = {
     "llama-nf4": LlamaConfig(**WIDE | dict(tie_word_embeddings=True)),
@@ -91,6 +97,9 @@ def write_all(folder: pathlib.Path, scratch: pathlib.Path):
         random_model(config, 100 + seed).to(dtype).save_pretrained(folder / name)
         if dialect == "old":
             to_old_dialect(folder / name)
+        (folder / name / "generation_config.json").unlink(missing_ok=True)
+    for seed, (name, config) in enumerate(SMALLEST.items()):
+        random_model(config, 300 + seed).save_pretrained(folder / name)
         (folder / name / "generation_config.json").unlink(missing_ok=True)
     for seed, (name, config) in enumerate(NF4.items()):
         random_model(config, 200 + seed).save_pretrained(scratch / name)
