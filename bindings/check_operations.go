@@ -1,5 +1,7 @@
 package bindings
 
+import "math"
+
 // Every operation checks its own tensors: shapes, element types, and that no
 // output lies over a tensor that is still read, save where the operation's
 // documentation allows it. A device checks before it computes; what it then
@@ -11,6 +13,7 @@ func (op *Embed) Check() error {
 	c.activation("Y", op.Y)
 	c.matrix("Table", op.Table, op.Table.Rows, op.Y.Cols, F32, BF16, F16)
 	c.vector("IDs", op.IDs, op.Y.Rows, I32)
+	c.that(op.Noise >= 0 && !math.IsInf(float64(op.Noise), 1), "Noise is %g", op.Noise)
 	c.apart(named{"Y", op.Y}, named{"IDs", op.IDs}, named{"Table", op.Table})
 	return c.err
 }

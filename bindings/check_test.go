@@ -49,6 +49,7 @@ func TestCheck(t *testing.T) {
 		want string
 	}{
 		{(&Embed{IDs: ids, Table: f(5, 7), Y: x}).Check(), "embed: Table is F32[5, 7]; it has to be [5, 8]"},
+		{(&Embed{IDs: ids, Table: f(5, 8), Y: x, Noise: -1}).Check(), "embed: Noise is -1"},
 		{(&Embed{IDs: ids, DTable: a.New(BF16, 5, 8), DY: x}).CheckBackward(), "embed backward: DTable is BF16[5, 8]; its type has to be one of [F32]"},
 		{(&Norm{X: x, Weight: f(1, 7), Y: y}).Check(), "norm: Weight is F32[1, 7]; it has to be a vector of 8 elements"},
 		{(&Norm{X: x, Weight: v, Y: x.Slice(0, 4), InvRMS: x.Reshape(8, 4).Slice(0, 1)}).Check(), "norm: InvRMS lies over X"},

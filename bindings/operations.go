@@ -22,12 +22,16 @@ func (s *Sequences) Longest() int {
 	return int(n)
 }
 
-// Embed looks rows of a table up: Y[t] = Table[IDs[t]].
+// Embed looks rows of a table up: Y[t] = Table[IDs[t]] + noise, where the noise,
+// in training alone, is uniform in [-Noise, Noise) (NEFTune, Jain et al. 2023):
+// that of package philox, from NoiseStream.
 // Backward: DTable[IDs[t]] += DY[t], for ids other than Pad.
 type Embed struct {
-	IDs   Tensor // I32 [1, tokens]
-	Table Tensor // F32, BF16 or F16 [vocabulary, hidden]
-	Y     Tensor // [tokens, hidden]
+	IDs    Tensor  // I32 [1, tokens]
+	Table  Tensor  // F32, BF16 or F16 [vocabulary, hidden]
+	Y      Tensor  // [tokens, hidden]
+	Noise  float32 // 0: none
+	Random Random
 
 	DY     Tensor // [tokens, hidden]
 	DTable Tensor // F32 [vocabulary, hidden]

@@ -83,11 +83,15 @@ type Adapter struct {
 // Rank is the adapter's r.
 func (a *Adapter) Rank() int { return a.A.Rows }
 
+// NoiseStream is the random stream of the embeddings' noise, above those of
+// adapters.
+const NoiseStream = 1 << 30
+
 // Random addresses the random numbers of one micro-batch. The mask of an
 // element is a pure function of Seed, Step, the adapter's Stream, the token's
 // row and the column (package philox), so backward draws it again.
 type Random struct {
-	Train bool // false: nothing is dropped
+	Train bool // false: nothing is dropped and no noise added
 	Seed  uint64
 	Step  uint32 // micro-batches since the run began
 }

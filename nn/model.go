@@ -13,6 +13,10 @@ type Options struct {
 	Train     bool                      // the weights themselves are trained, in float32 (full fine-tuning)
 	Modules   Modules                   // that are trained themselves beside adapters
 	Recompute Recompute
+	// NoiseAlpha is NEFTune's alpha: in training, noise uniform in ±alpha/sqrt(L·hidden)
+	// is added to the embeddings. L is the longest sequence of the micro-batch, as in
+	// transformers, which takes the length that it pads a batch to. 0: none.
+	NoiseAlpha float64
 }
 
 // Recompute says what backward computes again instead of keeping it.

@@ -119,8 +119,19 @@ func (m *Model) start(dev bindings.Device, b *Batch) (*pass, error) {
 
 func (p *pass) embed(to *bindings.Arena) bindings.Tensor {
 	x := p.hidden(to)
-	p.dev.Embed(&bindings.Embed{IDs: column(p.m.inputs.ids, p.tokens), Table: p.m.embedding, Y: x, Pad: -1})
+	p.dev.Embed(&bindings.Embed{
+		IDs: column(p.m.inputs.ids, p.tokens), Table: p.m.embedding, Y: x,
+		Noise: p.m.noise(p.sequences.Longest()), Random: p.random, Pad: -1,
+	})
 	return x
+}
+
+// noise is the bound of NEFTune's noise.
+func (m *Model) noise(longest int) float32 {
+	if m.Options.NoiseAlpha == 0 || longest == 0 {
+		return 0
+	}
+	return float32(m.Options.NoiseAlpha / math.Sqrt(float64(longest*m.Config.Hidden)))
 }
 
 // Stats waits for the device, gives what was added up, and starts over.

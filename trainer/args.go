@@ -28,6 +28,7 @@ type Args struct {
 	OptimArgs        string  `option:"optim_args" help:"settings of the optimizer, as momentum=0.9,nesterov=true: momentum, dampening and nesterov of sgd; min_8bit_size of the 8-bit ones (4096 elements: smaller tensors keep 32 bits)"`
 	LoraPlusRatio    float64 `option:"loraplus_lr_ratio" help:"LoRA+: the learning rate of B and of vectors, in learning rates of A; 0: all learn alike"`
 	LoraPlusEmbed    float64 `option:"loraplus_lr_embedding" help:"LoRA+: the learning rate of adapters on embeddings, which there are none of"`
+	NoiseAlpha       float64 `option:"neftune_noise_alpha" help:"NEFTune: in training, noise uniform in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) is added to the embeddings; 0: none"`
 	Seed             uint64  `option:"seed" help:"seed of the adapters, of dropout and of the order of the records"`
 	DataSeed         *uint64 `option:"data_seed" help:"seed of the order of the records; not given: that of seed"`
 	GroupByLength    bool    `option:"group_by_length" help:"put records of similar length into one batch"`

@@ -73,7 +73,7 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 	}
 	var l *layout
 	for _, policy := range policies {
-		if l, err = layOutWith(model, policy, state, shapes, profile); err != nil {
+		if l, err = layOutWith(model, a, policy, state, shapes, profile); err != nil {
 			return nil, err
 		}
 		if limit <= 0 || l.memory.Plan().Total() <= limit {
@@ -83,11 +83,12 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 	return l, nil
 }
 
-func layOutWith(model *Model, policy nn.Recompute, state bindings.State, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
+func layOutWith(model *Model, a *Args, policy nn.Recompute, state bindings.State, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
 	l := &layout{memory: bindings.NewMemory(), state: state}
 	info := profile.Info()
 	var err error
-	l.model, err = nn.New(model.Config, model.Base, nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Modules: model.modules(), Recompute: policy}, l.memory, info)
+	options := nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Modules: model.modules(), Recompute: policy, NoiseAlpha: a.NoiseAlpha}
+	l.model, err = nn.New(model.Config, model.Base, options, l.memory, info)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,9 @@ func (t *Trainer) summary() []Setting {
 	if a.WeightDecay != 0 {
 		add("weight decay", "%v", a.WeightDecay)
 	}
+	if a.NoiseAlpha > 0 {
+		add("NEFTune alpha", "%v", a.NoiseAlpha)
+	}
 	add("batch", "%d sequences, %d micro-batches a step", a.BatchSize, a.Accumulation)
 	add("records", "%d", l.Records)
 	if a.EvalStrategy != strategyNo {

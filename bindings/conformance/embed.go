@@ -5,13 +5,22 @@ import (
 	"testing"
 
 	"qlora/bindings"
+	"qlora/internal/philox"
 )
 
 var denseTypes = []bindings.DType{bindings.F32, bindings.BF16, bindings.F16}
 
 func runEmbed(t *testing.T, s *suite) {
-	for _, c := range []struct{ tokens, vocabulary, hidden, pad int }{
-		{1, 1, 1, -1}, {7, 5, 67, -1}, {130, 31, 192, 3}, {64, 100, 129, 0},
+	for _, c := range []struct {
+		tokens, vocabulary, hidden, pad int
+		noise                           float32
+		evaluation                      bool // which has no noise
+	}{
+		{1, 1, 1, -1, 0, false},
+		{7, 5, 67, -1, 0.25, false},
+		{130, 31, 192, 3, 0, false},
+		{64, 100, 129, 0, 0.25, true},
+		{130, 31, 130, 3, 0.01, false},
 	} {
 		for _, dtype := range denseTypes {
 			s.row(t, fmt.Sprintf("%v %+v", dtype, c), func(f *fixture) {
@@ -26,6 +35,7 @@ func runEmbed(t *testing.T, s *suite) {
 				dtable := f.input("DTable", bindings.F32, c.vocabulary, c.hidden, 1)
 				op := &bindings.Embed{
 					IDs: ids.Tensor, Table: table.Tensor, Y: y.Tensor,
+					Noise: c.noise, Random: bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 3},
 					DY: dy.Tensor, DTable: dtable.Tensor, Pad: int32(c.pad),
 				}
 				f.run([]any{op}, func() { f.dev.Embed(op); f.dev.EmbedBackward(op) }, dtable)
@@ -38,9 +48,21 @@ func runEmbed(t *testing.T, s *suite) {
 						axpy(grad[int(id)*c.hidden:int(id+1)*c.hidden], 1, dy.values[i*c.hidden:])
 					}
 				}
+				if !c.evaluation {
+					addNoise(want, c.hidden, op.Random, float64(c.noise))
+				}
 				y.equals(1, want)
 				dtable.equals(c.tokens, grad)
 			})
 		}
+	}
+}
+
+// addNoise adds noise that is uniform in [-bound, bound), a number of 24 bits each.
+func addNoise(y []float64, cols int, r bindings.Random, bound float64) {
+	for i := range y {
+		row, col := uint32(i/cols), uint32(i%cols)
+		b := philox.Block(philox.Key(r.Seed), [4]uint32{col / 4, row, bindings.NoiseStream, r.Step})
+		y[i] += bound * (2*float64(b[col%4]>>8)/(1<<24) - 1)
 	}
 }

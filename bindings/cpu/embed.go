@@ -4,9 +4,10 @@ import (
 	"fmt"
 
 	"qlora/bindings"
+	"qlora/internal/philox"
 )
 
-// Embed copies rows of the table.
+// Embed copies rows of the table and adds their noise.
 func (d *Device) Embed(op *bindings.Embed) {
 	if !d.ready(floats(op.Check(), op.Y), op) {
 		return
@@ -16,9 +17,14 @@ func (d *Device) Embed(op *bindings.Embed) {
 		return
 	}
 	y, cols := f32(op.Y), op.Y.Cols
+	noise := philox.NewNoise(op.Random.Seed, bindings.NoiseStream, op.Random.Step, op.Noise)
 	d.rows(len(ids), 64, func(from, to int) {
 		for t := from; t < to; t++ {
-			widen(y[t*cols:(t+1)*cols], op.Table, int(ids[t])*cols)
+			row := y[t*cols : (t+1)*cols]
+			widen(row, op.Table, int(ids[t])*cols)
+			if op.Random.Train && op.Noise > 0 {
+				noise.Add(row, t)
+			}
 		}
 	})
 }

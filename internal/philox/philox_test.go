@@ -98,6 +98,46 @@ func TestUniformIsBelowHigh(t *testing.T) {
 	}
 }
 
+// TestNoise: within its bounds, uniform, and as far from row to row as from column to
+// column.
+func TestNoise(t *testing.T) {
+	const rows, cols, bound = 300, 333, 0.25
+	n := NewNoise(7, 3, 11, bound)
+	var bins [16]int
+	var sum, squares, along, across float64
+	before := make([]float32, cols)
+	for row := range rows {
+		x := make([]float32, cols)
+		n.Add(x, row)
+		for col, v := range x {
+			require.True(t, v >= -bound && v < bound, "row %d, column %d is %g", row, col, v)
+			bins[int((v+bound)/(2*bound)*16)]++
+			sum += float64(v)
+			squares += float64(v) * float64(v)
+			across += float64(v) * float64(before[col])
+			if col > 0 {
+				along += float64(v) * float64(x[col-1])
+			}
+		}
+		part := make([]float32, 5)
+		n.Add(part, row)
+		require.Equal(t, x[:5], part, "a shorter row has the same noise")
+		before = x
+	}
+	const count = rows * cols
+	variance := bound * bound / 3
+	require.InDelta(t, 0, sum/count, 5*math.Sqrt(variance/count))
+	require.InEpsilon(t, variance, squares/count, 5*math.Sqrt(0.8/count))
+	require.InDelta(t, 0, along/count/variance, 5/math.Sqrt(count))
+	require.InDelta(t, 0, across/count/variance, 5/math.Sqrt(count))
+	chi := 0.0
+	for _, b := range bins {
+		d := float64(b) - count/16.0
+		chi += d * d / (count / 16.0)
+	}
+	require.Less(t, chi, 50.0, "chi-square of 15 degrees of freedom") // above it once in 100,000
+}
+
 func TestNormal(t *testing.T) {
 	x := make([]float32, 100001)
 	Normal(x, 1, 2, 3)
