@@ -14,6 +14,13 @@ type Adapters struct {
 	factors    []factor
 	magnitudes []magnitude
 	modules    []tensor // of modules that are trained themselves
+
+	// Progress is told how many of the adapters that begin with a part of their
+	// base are there. nil: nobody.
+	Progress func(done, total int64)
+
+	model  *nn.Model
+	starts []start // of the adapters that begin with a part of their base
 }
 
 // factor is the A [r, in] or the B [out, r] of one adapter.
@@ -35,6 +42,12 @@ type magnitude struct {
 func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if modules := cfg.Modules(); !slices.Equal(m.Options.Modules.Names, modules.Names) || m.Options.Modules.Tie != modules.Tie {
 		return nil, fmt.Errorf("the model was laid out with modules_to_save %q, the adapter has %q", m.Options.Modules.Names, modules.Names)
+	}
+	if err := cfg.checkInit(); err != nil {
+		return nil, err
+	}
+	if cfg.Init.ChangesBase() && m.Config.Quantization != nil {
+		return nil, fmt.Errorf("init_lora_weights is %q, which needs the original weights, and the base is in 4 bits already; give the model folder that it was made from", cfg.Init)
 	}
 	var err error
 	all := m.Projections()
@@ -58,7 +71,8 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	for _, t := range m.Saved() {
 		a.modules = append(a.modules, newTensor(t.Name, t.Value, t.Shape...))
 	}
-	return a, nil
+	a.model = m
+	return a, a.checkStarts()
 }
 
 // attach has sizes in the order of all.
@@ -82,6 +96,12 @@ func attach(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 		a.factors = append(a.factors,
 			factor{tensor: newTensor(p.Name+".lora_A.weight", p.Adapter.A, size.R, p.Weight.In), stream: initStream(i, 0)},
 			factor{tensor: newTensor(p.Name+".lora_B.weight", p.Adapter.B, p.Weight.Out, size.R), stream: initStream(i, 1), isB: true})
+		if cfg.Init.ChangesBase() {
+			at := len(a.factors) - 2
+			a.factors[at].start = arena.New(bindings.F32, size.R, p.Weight.In)
+			a.factors[at+1].start = arena.New(bindings.F32, p.Weight.Out, size.R)
+			a.starts = append(a.starts, start{of: p, place: i, factor: at})
+		}
 		if cfg.DoRA {
 			p.Adapter.Magnitude, p.Adapter.Norms = arena.New(bindings.F32, 1, p.Weight.Out), arena.New(bindings.F32, 1, p.Weight.Out)
 			a.magnitudes = append(a.magnitudes, magnitude{

@@ -23,20 +23,6 @@ const (
 	causalLM = "CAUSAL_LM"
 )
 
-// Initialization says how A and B begin, as PEFT's init_lora_weights.
-type Initialization string
-
-// The initializations that [Adapters.Init] computes.
-const (
-	InitDefault  Initialization = "true"     // A uniform in ±1/sqrt(in), B zero
-	InitGaussian Initialization = "gaussian" // A normal with standard deviation 1/r, B zero
-	InitRandom   Initialization = "false"    // A as InitDefault, B uniform in ±1/sqrt(r)
-)
-
-func (i Initialization) computable() bool {
-	return i == InitDefault || i == InitGaussian || i == InitRandom
-}
-
 // Config is what adapter_config.json says of a LoRA adapter. Keys of PEFT that
 // are not here are either refused on reading or do not change a number.
 type Config struct {
@@ -59,6 +45,8 @@ type Config struct {
 	// among ModulesToSave (PEFT's ensure_weight_tying); otherwise each is on its own.
 	TieWeights bool
 
+	LoftQIterations int // with InitLoftQ
+
 	RankPattern   Pattern  // modules whose r is another one
 	AlphaPattern  Pattern  // modules whose alpha is another one
 	Exclude       Targets  // modules that get no adapter whatever Targets picks
@@ -78,11 +66,6 @@ var refused = []string{
 	"monteclora_config", "target_parameters", "trainable_token_indices", "use_bdlora",
 	"use_qalora", "velora_config",
 }
-
-// readableInit are the values of init_lora_weights that only say how A and B
-// began. With PEFT's others the base's weights change too, or B is frozen: A and
-// B alone are then not the adapter.
-var readableInit = []Initialization{InitDefault, InitGaussian, InitRandom, "eva", "orthogonal"}
 
 // ReadConfig reads the adapter_config.json of a folder that PEFT, of any
 // version, or Save wrote. A setting that would change what the adapter computes
@@ -185,8 +168,11 @@ func parseConfig(data []byte) (Config, error) {
 		return Config{}, fmt.Errorf("r is %d; it must be from 1 to %d", c.R, maxRank)
 	case !(c.Dropout >= 0 && c.Dropout < 1):
 		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", c.Dropout)
-	case !slices.Contains(readableInit, c.Init):
+	case !c.Init.readable():
 		return Config{}, fmt.Errorf("init_lora_weights is %q, which changes the base's weights too and is not supported", c.Init)
+	}
+	if err := f.loftQ(&c); err != nil {
+		return Config{}, err
 	}
 	return c, c.RankPattern.checkRanks()
 }
@@ -220,28 +206,6 @@ func isEmpty(raw json.RawMessage) bool {
 	return false
 }
 
-// UnmarshalJSON reads true, false or the name of an initialization.
-func (i *Initialization) UnmarshalJSON(data []byte) error {
-	switch string(data) {
-	case "null":
-	case "true":
-		*i = InitDefault
-	case "false":
-		*i = InitRandom
-	default:
-		return json.Unmarshal(data, (*string)(i))
-	}
-	return nil
-}
-
-// MarshalJSON writes what UnmarshalJSON reads.
-func (i Initialization) MarshalJSON() ([]byte, error) {
-	if i == InitDefault || i == InitRandom {
-		return []byte(i), nil
-	}
-	return json.Marshal(string(i))
-}
-
 // Marshal is the text of adapter_config.json: the keys that PEFT 0.4 knew, and
 // later ones only where they are not at their default, because PEFT refuses
 // files with keys that it does not know.
@@ -272,6 +236,9 @@ func (c *Config) Marshal() ([]byte, error) {
 	}
 	if c.TieWeights {
 		file["ensure_weight_tying"] = true
+	}
+	if c.Init == InitLoftQ {
+		file["loftq_config"] = loftQConfig{Bits: loftQBits, Iterations: c.LoftQIterations}
 	}
 	if len(c.RankPattern) > 0 {
 		file["rank_pattern"] = c.RankPattern

@@ -40,6 +40,9 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
 			Exclude: Targets{Pattern: `.*\.k_proj`}, Layers: Layers{3},
 		},
+		"pissa":      {R: 8, Alpha: 8, Init: "pissa_niter_16", Targets: Targets{Names: []string{"q_proj"}}},
+		"olora":      {R: 8, Alpha: 8, Init: InitOLoRA, Targets: Targets{Names: []string{"q_proj"}}},
+		"loftq":      {R: 8, Alpha: 8, Init: InitLoftQ, LoftQIterations: 5, Targets: Targets{Names: []string{"q_proj"}}},
 		"random":     {R: 8, Alpha: 8, Init: InitRandom, Targets: Targets{Pattern: AllLinear}},
 		"orthogonal": {R: 8, Alpha: 8, Init: "orthogonal", Targets: Targets{Names: []string{"q_proj"}}},
 	} {
@@ -84,7 +87,10 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "target_modules": {"a": 1}}`, `"target_modules" is {"a": 1}`},
 		{`{"peft_type": "LORA", "modules_to_save": ["lm_head", ""]}`, "modules_to_save has an empty name"},
 		{`{"peft_type": "LORA", "modules_to_save": "lm_head"}`, `"modules_to_save" is "lm_head"`},
-		{`{"peft_type": "LORA", "init_lora_weights": "loftq"}`, `init_lora_weights is "loftq"`},
+		{`{"peft_type": "LORA", "init_lora_weights": "pissa_niter_-1"}`, `init_lora_weights is "pissa_niter_-1"`},
+		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": {"loftq_iter": 0}}`, "loftq_iter is 0"},
+		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 2}}`, "loftq_bits is 2"},
+		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": [1]}`, `"loftq_config" is [1]`},
 		{`{"peft_type": "LORA", "lora_bias": "` + strings.Repeat("a", 1000) + `"}`, "…, which changes"},
 		{`{"peft_type": "LORA", "rank_pattern": {"a": 1.5}}`, `rank_pattern has 1.5 for "a"`},
 		{`{"peft_type": "LORA", "rank_pattern": {"a": 0}}`, `rank_pattern has 0 for "a"`},
@@ -144,18 +150,22 @@ func TestReadConfigOfNoFolder(t *testing.T) {
 
 func TestOptionsErrors(t *testing.T) {
 	for want, change := range map[string]func(*Options){
-		"lora_r is 0":                       func(o *Options) { o.R = 0 },
-		"lora_alpha is 0":                   func(o *Options) { o.Alpha = 0 },
-		"lora_dropout is 1":                 func(o *Options) { o.Dropout = 1 },
-		`layers_to_transform: "-1"`:         func(o *Options) { o.Layers = []string{"-1"} },
-		"layers_pattern is given without":   func(o *Options) { o.LayersPattern = []string{"layers"} },
-		"rank_pattern has 2.5":              func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
-		"alpha_pattern has a value":         func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
-		"exclude_modules is all-linear":     func(o *Options) { o.Exclude = "all-linear" },
-		"modules_to_save has an empty":      func(o *Options) { o.ModulesToSave = []string{""} },
-		`bias is "all"`:                     func(o *Options) { o.Bias = "all" },
-		`init_lora_weights is "pissa"`:      func(o *Options) { o.Init = "pissa" },
-		`init_lora_weights is "orthogonal"`: func(o *Options) { o.Init = "orthogonal" },
+		"lora_r is 0":                      func(o *Options) { o.R = 0 },
+		"lora_alpha is 0":                  func(o *Options) { o.Alpha = 0 },
+		"lora_dropout is 1":                func(o *Options) { o.Dropout = 1 },
+		`layers_to_transform: "-1"`:        func(o *Options) { o.Layers = []string{"-1"} },
+		"layers_pattern is given without":  func(o *Options) { o.LayersPattern = []string{"layers"} },
+		"rank_pattern has 2.5":             func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
+		"alpha_pattern has a value":        func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
+		"exclude_modules is all-linear":    func(o *Options) { o.Exclude = "all-linear" },
+		"modules_to_save has an empty":     func(o *Options) { o.ModulesToSave = []string{""} },
+		`bias is "all"`:                    func(o *Options) { o.Bias = "all" },
+		`init_lora_weights is "eva"`:       func(o *Options) { o.Init = "eva" },
+		`init_lora_weights is "pissa_2"`:   func(o *Options) { o.Init = "pissa_2" },
+		"orthogonal needs even ranks":      func(o *Options) { o.Init, o.R = "orthogonal", 5 },
+		"loftq_bits is 8":                  func(o *Options) { o.LoftQBits = 8 },
+		"loftq_iter is 0":                  func(o *Options) { o.LoftQIterations = 0 },
+		"saves adapters of twice the rank": func(o *Options) { o.Init, o.R = "olora", maxRank },
 	} {
 		o := DefaultOptions()
 		change(&o)
@@ -175,6 +185,8 @@ func FuzzParseConfig(f *testing.F) {
 	for _, text := range []string{
 		`{"peft_type": "LORA", "target_modules": "a"}`,
 		`{"peft_type": "LORA", "rank_pattern": {"b": 2, "a": 3, "b": 1e0, "\ud800": 4}, "alpha_pattern": {"": -0.5}}`,
+		`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": null}`,
+		`{"peft_type": "LORA", "init_lora_weights": "Gaussian", "loftq_config": {"loftq_iter": 3}}`,
 		`{"peft_type": "LORA", "layers_to_transform": 0, "layers_pattern": "", "exclude_modules": []}`,
 		`{"peft_type": "LORA", "layers_to_transform": [1, 1], "layers_pattern": ["a", ""], "exclude_modules": ".*"}`,
 	} {

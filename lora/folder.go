@@ -22,7 +22,8 @@ const keyPrefix = "base_model.model."
 
 // Load fills every adapter, and the modules that are trained themselves, from a
 // PEFT folder. The file must hold exactly their tensors, in their shapes, in F32,
-// BF16 or F16.
+// BF16 or F16. It comes after the model's Load: where the adapters began with a
+// part of the base, that is taken out of it.
 func (a *Adapters) Load(dev bindings.Device, dir string) error {
 	return a.withFile(dir, func(file *safetensors.File) error { return a.load(dev, file) })
 }
@@ -58,6 +59,9 @@ func openWeights(dir string) (*safetensors.File, error) {
 }
 
 func (a *Adapters) check(file *safetensors.File) error {
+	if _, randomized := a.Config.Init.iterations(); randomized && !isPlain(file) {
+		return fmt.Errorf("init_lora_weights is %q: what was taken out of the base was drawn at random, and the file does not have it; have PEFT save it with path_initial_model_for_weight_conversion", a.Config.Init)
+	}
 	known := map[string]bool{}
 	for _, t := range a.tensors() {
 		known[keyPrefix+t.name] = true
@@ -73,8 +77,8 @@ func (a *Adapters) check(file *safetensors.File) error {
 		if !ok {
 			return fmt.Errorf("tensor %q is missing", key)
 		}
-		if !slices.Equal(stored.Shape, t.shape) {
-			return fmt.Errorf("tensor %q has shape %v; this model and %s ask for %v", key, stored.Shape, ConfigFile, t.shape)
+		if want := t.storedShape(isPlain(file)); !slices.Equal(stored.Shape, want) {
+			return fmt.Errorf("tensor %q has shape %v; this model and %s ask for %v", key, stored.Shape, ConfigFile, want)
 		}
 		if stored.DType != safetensors.F32 && stored.DType != safetensors.BF16 && stored.DType != safetensors.F16 {
 			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", key, stored.DType)
@@ -90,13 +94,12 @@ func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
 	}
 	for _, t := range a.tensors() {
 		stored, _ := file.Tensor(keyPrefix + t.name)
-		dtype, err := bindings.ParseDType(string(stored.DType))
-		if err != nil {
+		if err := t.restore(dev, stored, isPlain(file)); err != nil {
 			return err
 		}
-		if err := t.load(dev, stored.Data, dtype); err != nil {
-			return err
-		}
+	}
+	if err := a.beginAgain(dev, isPlain(file)); err != nil {
+		return err
 	}
 	for _, m := range a.magnitudes {
 		m.of.Derive(dev)
@@ -105,20 +108,30 @@ func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
 }
 
 // Save writes adapter_config.json and adapter_model.safetensors (float32) into
-// dir as PEFT does. Each file appears whole or not at all.
+// dir as PEFT does. Each file appears whole or not at all. Adapters that began
+// with a part of their base become plain ones of twice the rank, which are
+// relative to its original weights; ReadTrained and Load know what they were.
 func (a *Adapters) Save(dev bindings.Device, dir string) error {
-	config, err := a.Config.Marshal()
+	metadata, saved := map[string]string{"format": "pt"}, a.Config
+	if a.Config.Init.ChangesBase() {
+		trained, err := a.Config.Marshal()
+		if err != nil {
+			return err
+		}
+		metadata[trainedAs], saved = string(trained), a.Config.plain()
+	}
+	config, err := saved.Marshal()
 	if err != nil {
 		return err
 	}
 	var entries []safetensors.Entry
 	for _, t := range a.tensors() {
 		entries = append(entries, safetensors.Entry{
-			Name: keyPrefix + t.name, DType: safetensors.F32, Shape: t.shape,
-			Write: func(out io.Writer) error { return t.save(dev, out) },
+			Name: keyPrefix + t.name, DType: safetensors.F32, Shape: t.storedShape(true),
+			Write: func(out io.Writer) error { return t.store(dev, out) },
 		})
 	}
-	if err := safetensors.Write(filepath.Join(dir, WeightsFile), entries, map[string]string{"format": "pt"}); err != nil {
+	if err := safetensors.Write(filepath.Join(dir, WeightsFile), entries, metadata); err != nil {
 		return err
 	}
 	return atomicfile.WriteFile(filepath.Join(dir, ConfigFile), config, 0o644)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/internal/lowrank"
 )
 
 func TestInit(t *testing.T) {
@@ -71,6 +72,34 @@ func TestInitIsAFunctionOfTheSeed(t *testing.T) {
 	}
 	assert.Equal(t, first(1), first(1))
 	assert.NotEqual(t, first(1), first(2))
+}
+
+// TestOrthogonal wants what PEFT's orthogonal_init makes: B·A is zero, A's
+// elements have the variance 1/200, and B's too.
+func TestOrthogonal(t *testing.T) {
+	const r = 40
+	a, mem, dev := newAdapters(t, bindings.F32, Config{R: r, Alpha: 1, Init: InitOrthogonal})
+	require.NoError(t, mem.Commit(dev))
+	require.NoError(t, a.Init(dev, 42))
+	seen := map[float32]bool{}
+	for i := 0; i < len(a.factors); i += 2 {
+		first, second := values(t, dev, a.factors[i].value), values(t, dev, a.factors[i+1].value)
+		in, out := len(first)/r, len(second)/r
+		product := lowrank.New(out, in)
+		product.MulAdd(1, matrix(second, out, r), matrix(first, r, in))
+		for _, x := range product.Data {
+			require.InDelta(t, 0, x, 1e-7, a.factors[i].name)
+		}
+		for _, x := range [][]float32{first, second} {
+			squares := 0.0
+			for _, v := range x {
+				squares += float64(v) * float64(v)
+			}
+			require.InEpsilon(t, 0.005, squares/float64(len(x)), 0.4)
+			require.False(t, seen[x[0]])
+			seen[x[0]] = true
+		}
+	}
 }
 
 func TestInitRefusesWhatItCannotCompute(t *testing.T) {

@@ -9,34 +9,37 @@ import (
 // Options are the settings of new adapters under the names of PEFT's
 // LoraConfig. The tags are read by the command line.
 type Options struct {
-	R             int      `option:"lora_r" help:"rank of the adapters"`
-	Alpha         float64  `option:"lora_alpha" help:"the adapters' output is scaled by lora_alpha / lora_r"`
-	Dropout       float64  `option:"lora_dropout" help:"probability that an input of the adapter branch is dropped in training"`
-	TargetModules string   `option:"target_modules" help:"layers that get an adapter: a comma list of names, all-linear, or a regular expression that matches whole names; empty: as PEFT has it for the architecture"`
-	Exclude       string   `option:"exclude_modules" help:"layers that get none all the same, written like target_modules"`
-	Layers        []string `option:"layers_to_transform" help:"numbers of the layers that get adapters, from 0; goes with a list of target_modules; empty: all layers"`
-	LayersPattern []string `option:"layers_pattern" help:"names of the lists of layers that layers_to_transform counts in, as layers in model.layers.0; empty: any"`
-	RankPattern   Pattern  `option:"rank_pattern" help:"ranks of single adapters, as {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot, and the first that matches decides"`
-	AlphaPattern  Pattern  `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
-	Bias          string   `option:"bias" help:"which biases are trained: none"`
-	RSLoRA        bool     `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
-	DoRA          bool     `option:"use_dora" help:"train the length of each output's weights apart from their direction"`
-	ModulesToSave []string `option:"modules_to_save" help:"modules that are trained themselves and stored with the adapter: ends of their names, as lm_head, embed_tokens or norm"`
-	TieWeights    bool     `option:"ensure_weight_tying" help:"a head that is the embedding stays so where modules_to_save has either; otherwise each goes on for itself"`
-	Init          string   `option:"init_lora_weights" help:"how A and B begin: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform)"`
-	Adapter       string   `option:"adapter" help:"folder of a PEFT adapter to start from instead of a new one; its own settings hold"`
+	R               int      `option:"lora_r" help:"rank of the adapters"`
+	Alpha           float64  `option:"lora_alpha" help:"the adapters' output is scaled by lora_alpha / lora_r"`
+	Dropout         float64  `option:"lora_dropout" help:"probability that an input of the adapter branch is dropped in training"`
+	TargetModules   string   `option:"target_modules" help:"layers that get an adapter: a comma list of names, all-linear, or a regular expression that matches whole names; empty: as PEFT has it for the architecture"`
+	Exclude         string   `option:"exclude_modules" help:"layers that get none all the same, written like target_modules"`
+	Layers          []string `option:"layers_to_transform" help:"numbers of the layers that get adapters, from 0; goes with a list of target_modules; empty: all layers"`
+	LayersPattern   []string `option:"layers_pattern" help:"names of the lists of layers that layers_to_transform counts in, as layers in model.layers.0; empty: any"`
+	RankPattern     Pattern  `option:"rank_pattern" help:"ranks of single adapters, as {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot, and the first that matches decides"`
+	AlphaPattern    Pattern  `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
+	Bias            string   `option:"bias" help:"which biases are trained: none"`
+	RSLoRA          bool     `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
+	DoRA            bool     `option:"use_dora" help:"train the length of each output's weights apart from their direction"`
+	ModulesToSave   []string `option:"modules_to_save" help:"modules that are trained themselves and stored with the adapter: ends of their names, as lm_head, embed_tokens or norm"`
+	TieWeights      bool     `option:"ensure_weight_tying" help:"a head that is the embedding stays so where modules_to_save has either; otherwise each goes on for itself"`
+	Init            string   `option:"init_lora_weights" help:"how A and B begin: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal or false (both uniform); or with a part of the base: pissa, pissa_niter_N (much faster, nearly the same), olora or loftq"`
+	LoftQBits       int      `option:"loftq_bits" unit:"bits" help:"what loftq makes up for: 4"`
+	LoftQIterations int      `option:"loftq_iter" unit:"iterations" help:"how often loftq quantizes the base and corrects it"`
+	Adapter         string   `option:"adapter" help:"folder of a PEFT adapter to start from instead of a new one; its own settings hold"`
 }
 
 // DefaultOptions are the QLoRA recipe's: an adapter on every linear layer.
 func DefaultOptions() Options {
-	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault)}
+	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault), LoftQBits: loftQBits, LoftQIterations: 1}
 }
 
 // Config is the configuration that the options ask for: that of the folder
-// Adapter where one is given, else a new one. An error names the option.
+// Adapter where one is given, as it was trained, else a new one. An error names
+// the option.
 func (o Options) Config() (Config, error) {
 	if o.Adapter != "" {
-		return ReadConfig(o.Adapter)
+		return ReadTrained(o.Adapter)
 	}
 	c := Config{
 		TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, RSLoRA: o.RSLoRA,
@@ -66,7 +69,17 @@ func (o Options) Config() (Config, error) {
 	case o.Bias != "none":
 		return Config{}, fmt.Errorf("bias is %q; only \"none\" is supported: the base's biases stay as they are", o.Bias)
 	case !c.Init.computable():
-		return Config{}, fmt.Errorf("init_lora_weights is %q; true, gaussian and false are supported", o.Init)
+		return Config{}, fmt.Errorf("init_lora_weights is %q; it can be %s", o.Init, computableNames)
+	case o.LoftQBits != loftQBits:
+		return Config{}, fmt.Errorf("loftq_bits is %d; bases are held in %d", o.LoftQBits, loftQBits)
+	case o.LoftQIterations < 1:
+		return Config{}, fmt.Errorf("loftq_iter is %d; it must be at least 1", o.LoftQIterations)
+	}
+	if c.Init == InitLoftQ {
+		c.LoftQIterations = o.LoftQIterations
+	}
+	if err := c.checkInit(); err != nil {
+		return Config{}, err
 	}
 	return c, c.RankPattern.checkRanks()
 }

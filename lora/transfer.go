@@ -16,6 +16,7 @@ type tensor struct {
 	shape  []int
 	value  bindings.Tensor // what the forward pass reads
 	master bindings.Tensor // F32, what the optimizer moves; value itself where that is F32
+	start  bindings.Tensor // F32, where it began, if that was taken out of the base; else absent
 }
 
 func newTensor(name string, value bindings.Tensor, shape ...int) tensor {

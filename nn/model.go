@@ -70,6 +70,7 @@ type Model struct {
 	norm          normWeight
 	head          Projection
 
+	base      *safetensors.Folder // nil: only config.json is known
 	memory    *bindings.Memory
 	info      bindings.Info
 	weights   []weightSource                      // where every weight comes from, in loading order
@@ -86,7 +87,7 @@ type Model struct {
 // own tensors decide the types; without, what config.json declares (a plan
 // needs no weights). Nothing is read or allocated yet: see Load.
 func New(cfg *Config, base *safetensors.Folder, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
-	m := &Model{Config: cfg, Options: opts, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
+	m := &Model{Config: cfg, Options: opts, base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
 	d := declarer{m: m, base: base}
 	h := cfg.Hidden
 	m.embedding = d.dense(weightSource{name: embeddingName + ".weight", module: embeddingName, kind: table, grad: &m.embeddingGrad}, cfg.Vocabulary, h)

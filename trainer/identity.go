@@ -17,6 +17,7 @@ type identity struct {
 	Method       string `json:"method"`
 	Base         string `json:"base"`     // hash of config.json and of a sample of the weights
 	Quantize     string `json:"quantize"` // how the base is held; "": as stored
+	Taken        string `json:"taken"`    // init_lora_weights, where that takes a part out of the base; else ""
 	Data         string `json:"data"`     // hash of the token ids, the labels and where documents begin
 	Packing      bool   `json:"packing"`
 	Seed         uint64 `json:"seed"`      //
@@ -35,6 +36,12 @@ func newIdentity(a *Args, m *Model, examples []dataset.Example) identity {
 	}
 	if q := m.Quantize; q != nil {
 		id.Quantize = fmt.Sprintf("%v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
+	}
+	if c := m.Lora; c != nil && c.Init.ChangesBase() {
+		id.Taken = string(c.Init)
+		if c.LoftQIterations > 1 {
+			id.Taken += fmt.Sprintf(", loftq_iter %d", c.LoftQIterations)
+		}
 	}
 	return id
 }
@@ -65,6 +72,8 @@ func (want identity) differs(made identity) error {
 	switch {
 	case want.Quantize != made.Quantize:
 		return fmt.Errorf("it was made on a base in 4 bits as %q and this run's is %q", made.Quantize, want.Quantize)
+	case want.Taken != made.Taken:
+		return fmt.Errorf("it was made with --init_lora_weights %q and this run has %q, which takes another part out of the base", made.Taken, want.Taken)
 	case want.Base != made.Base:
 		return fmt.Errorf("it was made on another base than --model has now")
 	case want.Data != made.Data:

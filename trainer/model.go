@@ -44,6 +44,21 @@ func (m *Model) LoadIn4Bit() {
 // ApplyLora puts adapters on the model; only they are trained.
 func (m *Model) ApplyLora(c lora.Config) { m.Lora = &c }
 
+// ReadAdapter is the configuration of the adapter in dir on this base: the one
+// that it was trained with where the base is held as it was then, else that of
+// the plain adapter that it was saved as. It comes after the base's setting up.
+func (m *Model) ReadAdapter(dir string) (lora.Config, error) {
+	trained, err := lora.ReadTrained(dir)
+	if err != nil || !trained.Init.ChangesBase() {
+		return trained, err
+	}
+	original := m.Config.Quantization == nil
+	if original && (trained.Init != lora.InitLoftQ || m.Quantize != nil) {
+		return trained, nil
+	}
+	return lora.ReadConfig(dir)
+}
+
 // Close unmaps the weights.
 func (m *Model) Close() error {
 	if m.Base == nil {

@@ -44,6 +44,9 @@ func (r *loop) modelCard() []byte {
 	line("\n## How to use it\n")
 	if adapter {
 		line("```python\n%s```\n\nor\n\n```\nqlora generate --model %s --adapter path/to/this/folder --prompt '…'\n```", r.peftSnippet(), shellWord(base))
+		if text := r.startText(); text != "" {
+			line("\n%s", text)
+		}
 	} else {
 		line("```python\n%s```", transformersSnippet)
 	}
@@ -61,10 +64,26 @@ func (r *loop) modelCard() []byte {
 	return b.Bytes()
 }
 
+// startText says which weights the adapter is relative to, where that is not
+// what was trained on; else it is empty.
+func (r *loop) startText() string {
+	c, q := r.Model.Lora, r.Model.Quantize
+	if !c.Init.ChangesBase() {
+		return ""
+	}
+	text := fmt.Sprintf("Training began with a part of the base's weights in the adapter (`init_lora_weights` %s, rank %d). "+
+		"It is stored as a plain LoRA adapter of twice the rank that is relative to the base's original weights, in 16 or 32 bits: use it on those.", c.Init, c.R)
+	if q != nil {
+		text += fmt.Sprintf(" In training, what was left of the base was in 4 bits (%v); `qlora generate` and `qlora eval` hold it so again and give the tuned model's own numbers. "+
+			"On the original weights in 4 bits, what quantization loses is not made up for.", q.Kind)
+	}
+	return text
+}
+
 // peftSnippet loads the adapter as it was trained: on a base in 4 bits or not.
 func (r *loop) peftSnippet() string {
 	q := r.Model.Quantize
-	if q == nil {
+	if q == nil || r.Model.Lora.Init.ChangesBase() {
 		return `from peft import AutoPeftModelForCausalLM
 from transformers import AutoTokenizer
 

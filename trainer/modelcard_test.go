@@ -50,6 +50,18 @@ func TestModelCard(t *testing.T) {
 	}
 }
 
+func TestModelCardSaysWhatTheAdapterIsRelativeTo(t *testing.T) {
+	r := tinyRun(t)
+	r.Model.Lora.Init, r.Args.MaxSteps = lora.InitOLoRA, 1
+	require.NoError(t, train(t, t.Context(), r))
+	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(b), "relative to the base's original weights, in 16 or 32 bits")
+	require.Contains(t, string(b), "in 4 bits (nf4); `qlora generate`")
+	require.NotContains(t, string(b), "quantization_config")
+	require.Contains(t, string(b), "| init_lora_weights | olora |")
+}
+
 func TestModelCardOfAFullRun(t *testing.T) {
 	r := tinyRun(t)
 	r.Model.Quantize, r.Model.Lora, r.Args.MaxSteps = nil, nil, 1

@@ -14,7 +14,10 @@ func (r *loop) load() error {
 	}
 	if a := r.layout.adapters; a != nil {
 		var err error
+		a.Progress = r.Starting
 		switch {
+		case r.resume != nil && r.Model.Lora.Init.ChangesBase():
+			err = a.Load(r.Device, r.from) // what the base goes without
 		case r.resume != nil: // all of it comes from the checkpoint
 		case r.Model.Adapter != "":
 			err = a.Load(r.Device, r.Model.Adapter)

@@ -26,6 +26,9 @@ func (t *Trainer) summary() []Setting {
 	}
 	if c := t.Model.Lora; c != nil {
 		add("rank, alpha, dropout", "%d, %v, %v", c.R, c.Alpha, c.Dropout)
+		if c.Init != lora.InitDefault {
+			add("init_lora_weights", "%s", c.Init)
+		}
 		for _, p := range []struct {
 			name    string
 			pattern lora.Pattern

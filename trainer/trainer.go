@@ -31,6 +31,9 @@ type Run struct {
 	Outputs []Output
 	// Note is told what a person should know of decisions that were taken. nil: nobody.
 	Note func(string)
+	// Starting is told how many of the adapters are there that begin with a part
+	// of the base, which takes long to find. nil: nobody.
+	Starting func(done, total int64)
 }
 
 // A File is a small file that lies beside a model.
@@ -97,6 +100,11 @@ func New(r Run) (*Trainer, error) {
 // checkTensors says what is wrong with the tensors that the run starts from.
 func (t *Trainer) checkTensors() error {
 	if t.resume != nil {
+		if a := t.layout.adapters; a != nil && t.Model.Lora.Init.ChangesBase() {
+			if err := a.Check(t.from); err != nil {
+				return err
+			}
+		}
 		return checkOptimizer(t.layout.params, filepath.Join(t.from, optimizerFile))
 	}
 	if t.Model.Lora != nil && t.Model.Adapter != "" {

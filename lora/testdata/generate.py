@@ -152,7 +152,11 @@ def main():
         "refused_trainable_token_indices": peft.LoraConfig(target_modules=["q_proj"], trainable_token_indices=[1]),
         "refused_target_parameters": peft.LoraConfig(target_parameters=["experts.w"]),
         "refused_bias": peft.LoraConfig(target_modules=["q_proj"], bias="lora_only"),
-        "refused_init_lora_weights": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="pissa"),
+        "refused_init_lora_weights": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="corda"),
+        "pissa": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="pissa_niter_16"),
+        "olora": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="OLoRA"),
+        "loftq": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="loftq", loftq_config=peft.LoftQConfig(loftq_iter=5)),
+        "refused_loftq_bits": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="loftq", loftq_config=peft.LoftQConfig(loftq_bits=8)),
         "refused_task_type": peft.LoraConfig(target_modules=["q_proj"], task_type="SEQ_CLS"),
         "refused_peft_type": peft.IA3Config(target_modules=["q_proj"]),
     }

@@ -66,7 +66,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 	}
 	var config lora.Config
 	if o.Adapter != "" {
-		if config, err = lora.ReadConfig(o.Adapter); err != nil {
+		if config, err = base.ReadAdapter(o.Adapter); err != nil {
 			return nil, exit.AsWrong(err)
 		}
 	}

@@ -82,7 +82,12 @@ func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Opt
 	default:
 		return exit.Wrongf("--method is %q, but it can be qlora, lora or full", name)
 	}
-	config, err := adapters.Config()
+	var config lora.Config
+	if adapters.Adapter != "" {
+		config, err = m.ReadAdapter(adapters.Adapter)
+	} else {
+		config, err = adapters.Config()
+	}
 	if err != nil {
 		return exit.AsWrong(err)
 	}

@@ -1,0 +1,186 @@
+package lora
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"qlora/bindings"
+	"qlora/internal/safetensors"
+	"qlora/nn"
+)
+
+// trainedAs is the key in the metadata of an adapter's tensors under which the
+// configuration stands that it was trained with, where that is not the one
+// beside it.
+const trainedAs = "trained_as"
+
+// plain is the configuration of the ordinary adapter that an adapter with a
+// start is saved as, relative to the base's original weights W:
+//
+//	W - scale·B0·A0 + scale·B·A = W + scale·[B, -B0]·[A; A0]
+//
+// of twice the rank and the same scale, as PEFT's
+// path_initial_model_for_weight_conversion makes it. (PEFT refuses patterns with
+// rsLoRA there; it would double their alphas, where sqrt(2) keeps the scale.)
+func (c *Config) plain() Config {
+	more := 2.0
+	if c.RSLoRA {
+		more = math.Sqrt2
+	}
+	p := *c
+	p.Init, p.LoftQIterations = InitDefault, 0
+	p.R, p.Alpha = 2*c.R, more*c.Alpha
+	p.RankPattern, p.AlphaPattern = c.RankPattern.times(2), c.AlphaPattern.times(more)
+	return p
+}
+
+func (p Pattern) times(x float64) Pattern {
+	p = slices.Clone(p)
+	for i := range p {
+		p[i].Value *= x
+	}
+	return p
+}
+
+// ReadTrained is ReadConfig for going on from what was trained: of an adapter
+// that Save made plain, it gives the configuration that it had before. On bases
+// that are not held as that one was, the plain one is right.
+func ReadTrained(dir string) (Config, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return Config{}, err
+	}
+	path := filepath.Join(dir, WeightsFile)
+	file, err := safetensors.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil // Load says what is missing
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("the adapter's tensors: %w", err)
+	}
+	defer file.Close()
+	text, ok := file.Metadata()[trainedAs]
+	if !ok {
+		return c, nil
+	}
+	trained, err := parseConfig([]byte(text))
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %q in its metadata: %w", path, trainedAs, err)
+	}
+	return trained, nil
+}
+
+// isPlain reports whether file holds [A; A0] and [B, -B0].
+func isPlain(file *safetensors.File) bool {
+	_, ok := file.Metadata()[trainedAs]
+	return ok
+}
+
+// storedShape is the shape of t in a file: of [A; A0] or [B, -B0] where that is
+// plain and t has a start.
+func (t *tensor) storedShape(plain bool) []int {
+	if !plain || t.start.Absent() {
+		return t.shape
+	}
+	shape := slices.Clone(t.shape)
+	shape[t.rankAxis()] *= 2
+	return shape
+}
+
+// rankAxis is which axis of a factor the rank is.
+func (t *tensor) rankAxis() int {
+	if strings.HasSuffix(t.name, "lora_B.weight") {
+		return 1
+	}
+	return 0
+}
+
+// join makes of a factor and its start what a plain file holds.
+func (t *tensor) join(value, start []float32) []float32 {
+	if t.rankAxis() == 0 {
+		return append(slices.Clip(value), start...)
+	}
+	r := t.shape[1]
+	joined := make([]float32, 0, 2*len(value))
+	for i := range t.shape[0] {
+		joined = append(joined, value[i*r:(i+1)*r]...)
+		for _, x := range start[i*r : (i+1)*r] {
+			joined = append(joined, -x)
+		}
+	}
+	return joined
+}
+
+// part is the inverse of join.
+func (t *tensor) part(joined []float32) (value, start []float32) {
+	if t.rankAxis() == 0 {
+		return joined[:len(joined)/2], joined[len(joined)/2:]
+	}
+	r := t.shape[1]
+	for i := range t.shape[0] {
+		value = append(value, joined[2*i*r:(2*i+1)*r]...)
+		for _, x := range joined[(2*i+1)*r : (2*i+2)*r] {
+			start = append(start, -x)
+		}
+	}
+	return value, start
+}
+
+// store writes t as its file holds it.
+func (t *tensor) store(dev bindings.Device, out io.Writer) error {
+	if t.start.Absent() {
+		return t.save(dev, out)
+	}
+	value, err := floats(dev, t.master)
+	if err != nil {
+		return fmt.Errorf("tensor %q: %w", t.name, err)
+	}
+	start, err := floats(dev, t.start)
+	if err != nil {
+		return fmt.Errorf("where %q began: %w", t.name, err)
+	}
+	return binary.Write(out, binary.LittleEndian, t.join(value, start))
+}
+
+// restore is the inverse of store.
+func (t *tensor) restore(dev bindings.Device, stored safetensors.Tensor, plain bool) error {
+	if !plain || t.start.Absent() {
+		dtype, err := bindings.ParseDType(string(stored.DType))
+		if err != nil {
+			return err
+		}
+		return t.load(dev, stored.Data, dtype)
+	}
+	joined := make([]float32, stored.Elements())
+	stored.Floats(joined, 0)
+	value, start := t.part(joined)
+	if err := t.keep(dev, start); err != nil {
+		return err
+	}
+	return t.write(dev, value)
+}
+
+// keep remembers where t began, which is what its file is relative to.
+func (t *tensor) keep(dev bindings.Device, start []float32) error {
+	s := tensor{name: t.name + " at its beginning", value: t.start, master: t.start}
+	return s.write(dev, start)
+}
+
+// floats are the elements of t on the host.
+func floats(dev bindings.Device, t bindings.Tensor) ([]float32, error) {
+	var data bytes.Buffer
+	if err := nn.ReadTensor(dev, t, bindings.F32, &data); err != nil {
+		return nil, err
+	}
+	x := make([]float32, t.Len())
+	err := binary.Read(&data, binary.LittleEndian, x)
+	return x, err
+}

@@ -1,0 +1,127 @@
+package lora
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Initialization says how A and B begin, as PEFT's init_lora_weights.
+type Initialization string
+
+// The initializations that [Adapters.Init] computes. Those of the second group
+// are a part of the base, which is then held without it.
+const (
+	InitDefault    Initialization = "true"       // A uniform in ±1/sqrt(in), B zero
+	InitGaussian   Initialization = "gaussian"   // A normal with standard deviation 1/r, B zero
+	InitRandom     Initialization = "false"      // A as InitDefault, B uniform in ±1/sqrt(r)
+	InitOrthogonal Initialization = "orthogonal" // neither is zero, B·A is
+
+	InitPiSSA Initialization = "pissa" // the base's largest singular triplets; pissa_niter_N: by a randomized method
+	InitOLoRA Initialization = "olora" // from the base's QR decomposition
+	InitLoftQ Initialization = "loftq" // what 4 bits lose of the base
+)
+
+const computableNames = "true, gaussian, orthogonal, false, pissa, pissa_niter_N, olora or loftq"
+
+// pissaIterations begins the name of a randomized PiSSA.
+const pissaIterations = "pissa_niter_"
+
+// maxIterations is far above any use.
+const maxIterations = 1000
+
+// ChangesBase reports whether A and B begin with a part of the base's weights,
+// and the base goes without it.
+func (i Initialization) ChangesBase() bool {
+	_, randomized := i.iterations()
+	return randomized || i == InitPiSSA || i == InitOLoRA || i == InitLoftQ
+}
+
+// iterations is N of pissa_niter_N.
+func (i Initialization) iterations() (n int, randomized bool) {
+	digits, ok := strings.CutPrefix(string(i), pissaIterations)
+	n, err := strconv.Atoi(digits)
+	return n, ok && err == nil && 0 <= n && n <= maxIterations && digits == strconv.Itoa(n)
+}
+
+func (i Initialization) computable() bool {
+	return i.ChangesBase() || slices.Contains([]Initialization{InitDefault, InitGaussian, InitRandom, InitOrthogonal}, i)
+}
+
+// readable is also what only says how A and B began.
+func (i Initialization) readable() bool { return i.computable() || i == "eva" }
+
+// UnmarshalJSON reads true, false or the name of an initialization. PEFT takes
+// some names in any case.
+func (i *Initialization) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case "null":
+	case "true":
+		*i = InitDefault
+	case "false":
+		*i = InitRandom
+	default:
+		if err := json.Unmarshal(data, (*string)(i)); err != nil {
+			return err
+		}
+		if lower := Initialization(strings.ToLower(string(*i))); lower == InitOLoRA || lower == InitGaussian {
+			*i = lower
+		}
+	}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (i Initialization) MarshalJSON() ([]byte, error) {
+	if i == InitDefault || i == InitRandom {
+		return []byte(i), nil
+	}
+	return json.Marshal(string(i))
+}
+
+// checkInit says what of c does not go with how A and B begin. Ranks that follow
+// from the model are checked by Attach.
+func (c *Config) checkInit() error {
+	switch {
+	case !c.Init.ChangesBase():
+	case c.DoRA:
+		return fmt.Errorf("init_lora_weights %s cannot be combined with use_dora: an adapter with a magnitude is not relative to the original weights", c.Init)
+	case 2*c.R > maxRank || slices.ContainsFunc(c.RankPattern, func(e PatternEntry) bool { return 2*e.Value > maxRank }):
+		return fmt.Errorf("init_lora_weights %s saves adapters of twice the rank, which must be at most %d", c.Init, maxRank)
+	}
+	if odd := func(r int) bool { return r%2 != 0 }; c.Init == InitOrthogonal &&
+		(odd(c.R) || slices.ContainsFunc(c.RankPattern, func(e PatternEntry) bool { return odd(int(e.Value)) })) {
+		return fmt.Errorf("init_lora_weights orthogonal needs even ranks")
+	}
+	return nil
+}
+
+// loftQBits are the bits that a base is held in.
+const loftQBits = 4
+
+// loftQConfig is PEFT's loftq_config.
+type loftQConfig struct {
+	Bits       int `json:"loftq_bits"`
+	Iterations int `json:"loftq_iter"`
+}
+
+// loftQ reads loftq_config where it has a meaning.
+func (f *fields) loftQ(c *Config) error {
+	if c.Init != InitLoftQ {
+		return nil
+	}
+	l := loftQConfig{Bits: loftQBits, Iterations: 1}
+	f.get("loftq_config", &l)
+	switch {
+	case f.err != nil:
+		return f.err
+	case l.Bits != loftQBits:
+		return fmt.Errorf("loftq_bits is %d; bases are held in %d", l.Bits, loftQBits)
+	case l.Iterations < 1 || l.Iterations > maxIterations:
+		return fmt.Errorf("loftq_iter is %d; it must be from 1 to %d", l.Iterations, maxIterations)
+	}
+	c.LoftQIterations = l.Iterations
+	return nil
+}

@@ -1,0 +1,123 @@
+package lora
+
+import (
+	"errors"
+	"fmt"
+
+	"qlora/bindings"
+	"qlora/internal/lowrank"
+	"qlora/nn"
+)
+
+// A start is an adapter that begins with a part of its base: the base is then
+// held without that part.
+type start struct {
+	of     *nn.Projection
+	place  int // among all projections
+	factor int // index of A among the factors; B is the next
+}
+
+// begin computes where every adapter begins, from the base's original weights,
+// and takes it out of the base.
+func (a *Adapters) begin(dev bindings.Device, seed uint64) error {
+	return a.rewrite(dev, func(s *start, w lowrank.Matrix) error {
+		f := a.decompose(s, w, seed)
+		for i, x := range [][]float32{f.a, f.b} {
+			if err := a.factors[s.factor+i].write(dev, x); err != nil {
+				return err
+			}
+		}
+		return a.keep(dev, s, f)
+	})
+}
+
+// beginAgain takes out of the base what it began without: what the adapter's
+// file says, or, in a file of PEFT's own, which does not, what is computed from
+// the original weights as PEFT does when it reads it.
+func (a *Adapters) beginAgain(dev bindings.Device, known bool) error {
+	return a.rewrite(dev, func(s *start, w lowrank.Matrix) error {
+		if !known {
+			f := a.decompose(s, w, 0)
+			return a.keep(dev, s, f)
+		}
+		if a.Config.Init == InitLoftQ {
+			a.takeLoftQ(s, w)
+			return nil
+		}
+		first, err := floats(dev, a.factors[s.factor].start)
+		if err != nil {
+			return err
+		}
+		second, err := floats(dev, a.factors[s.factor+1].start)
+		if err != nil {
+			return err
+		}
+		factors{a: first, b: second}.takeFrom(w, float64(s.of.Adapter.Scale))
+		return nil
+	})
+}
+
+// rewrite lets change take something out of each base weight w, [out, in].
+func (a *Adapters) rewrite(dev bindings.Device, change func(s *start, w lowrank.Matrix) error) error {
+	for i := range a.starts {
+		s := &a.starts[i]
+		err := a.model.Rewrite(dev, s.of, func(original []float32) error {
+			w := matrix(original, s.of.Weight.Out, s.of.Weight.In)
+			if err := change(s, w); err != nil {
+				return err
+			}
+			narrow(original, w)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("init_lora_weights %s: %w", a.Config.Init, err)
+		}
+		if a.Progress != nil {
+			a.Progress(int64(i+1), int64(len(a.starts)))
+		}
+	}
+	return nil
+}
+
+// keep remembers where an adapter began.
+func (a *Adapters) keep(dev bindings.Device, s *start, f factors) error {
+	return errors.Join(a.factors[s.factor].keep(dev, f.a), a.factors[s.factor+1].keep(dev, f.b))
+}
+
+// checkStarts says which adapter cannot begin as c asks for.
+func (a *Adapters) checkStarts() error {
+	c := &a.Config
+	for _, s := range a.starts {
+		w, r := &s.of.Weight, s.of.Adapter.Rank()
+		if !(s.of.Adapter.Scale > 0) {
+			return fmt.Errorf("init_lora_weights is %q, which divides by the adapter's scale, and that of %s is %v", c.Init, s.of.Name, s.of.Adapter.Scale)
+		}
+		if side := min(w.Out, w.In); r > side {
+			return fmt.Errorf("init_lora_weights is %q, whose rank is at most the smaller side of the weight, and %s [%d, %d] has rank %d", c.Init, s.of.Name, w.Out, w.In, r)
+		}
+		if c.Init == InitLoftQ && w.Quantized == nil {
+			return fmt.Errorf("init_lora_weights is %q, which makes up for what 4 bits lose, and %s is not held in 4 bits: use method qlora", c.Init, s.of.Name)
+		}
+	}
+	return nil
+}
+
+func matrix(x []float32, rows, cols int) lowrank.Matrix {
+	m := lowrank.New(rows, cols)
+	for i, v := range x {
+		m.Data[i] = float64(v)
+	}
+	return m
+}
+
+func narrow(dst []float32, m lowrank.Matrix) {
+	for i, v := range m.Data {
+		dst[i] = float32(v)
+	}
+}
+
+func narrowed(m lowrank.Matrix) []float32 {
+	x := make([]float32, len(m.Data))
+	narrow(x, m)
+	return x
+}

@@ -1,0 +1,34 @@
+package nn
+
+import (
+	"fmt"
+
+	"qlora/bindings"
+)
+
+// Rewrite puts other values in the place of a loaded projection's weight:
+// those that change makes of its original ones, [out, in], in place. They are
+// held as the weight is, in 4 bits or in the type that it is stored in. A weight
+// that the folder itself has in 4 bits has no original and is an error.
+func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original []float32) error) error {
+	name := p.Name + ".weight"
+	t, ok := m.base.Tensor(name)
+	if !ok || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
+		return fmt.Errorf("%s has no original weights of %s", m.base.Source(), p.Name)
+	}
+	dtype, err := bindings.ParseDType(string(t.DType))
+	if err != nil {
+		return fmt.Errorf("%s: tensor %q: %w", m.base.Where(name), name, err)
+	}
+	values := make([]float32, t.Elements())
+	decode(values, t.Data, dtype)
+	m.base.Release(t)
+	if err := change(values); err != nil {
+		return fmt.Errorf("%s: tensor %q: %w", m.base.Where(name), name, err)
+	}
+	data := float32Bytes(values)
+	if p.Weight.Quantized != nil {
+		return dev.Quantize(&p.Weight, data, bindings.F32)
+	}
+	return WriteTensor(dev, p.Weight.Dense, data, bindings.F32)
+}
