@@ -101,6 +101,8 @@ func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 	}{
 		{"qlora", func(*Run) {}},
 		{"grouped by length", func(r *Run) { r.Args.GroupByLength = true }},
+		{"pissa", starts["pissa"]},
+		{"loftq twice", starts["loftq twice"]},
 		{"dora", func(r *Run) { r.Model.Lora.DoRA = true }},
 		{"neftune", func(r *Run) { r.Args.NoiseAlpha = 5 }},
 		{"modules to save", func(r *Run) { r.Model.Lora.ModulesToSave = []string{"embed_tokens", "lm_head", "norm"} }},

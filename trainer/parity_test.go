@@ -116,7 +116,9 @@ func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
 		m.Quantize = &bindings.QuantizeOptions{Kind: kind, BlockSize: s.BlockSize, Double: s.Double}
 	}
 	if s.Method != "full" {
-		s.Adapters.Adapter = filepath.Join(parityFolder, s.Adapters.Adapter)
+		if s.Adapters.Adapter != "" {
+			s.Adapters.Adapter = filepath.Join(parityFolder, s.Adapters.Adapter)
+		}
 		config, err := s.Adapters.Config()
 		require.NoError(t, err)
 		m.ApplyLora(config)

@@ -1,0 +1,129 @@
+package trainer
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/lora"
+)
+
+var starts = map[string]func(*Run){
+	"pissa":         func(r *Run) { r.Model.Lora.Init = lora.InitPiSSA },
+	"pissa in 16":   func(r *Run) { r.Model.Lora.Init, r.Model.Quantize = lora.InitPiSSA, nil },
+	"pissa rslora":  func(r *Run) { r.Model.Lora.Init, r.Model.Lora.RSLoRA = lora.InitPiSSA, true },
+	"pissa_niter_2": func(r *Run) { r.Model.Lora.Init = "pissa_niter_2" },
+	"olora":         func(r *Run) { r.Model.Lora.Init = lora.InitOLoRA },
+	"olora in 16":   func(r *Run) { r.Model.Lora.Init, r.Model.Quantize = lora.InitOLoRA, nil },
+	"loftq":         func(r *Run) { r.Model.Lora.Init, r.Model.Lora.LoftQIterations = lora.InitLoftQ, 1 },
+	"loftq twice":   func(r *Run) { r.Model.Lora.Init, r.Model.Lora.LoftQIterations = lora.InitLoftQ, 2 },
+}
+
+// TestFolderIsTheTunedModel wants of a run's folder, on the base that it was
+// trained on, the very loss that the run ended with; and of the plain adapter
+// that it holds, on the base's original weights, nearly that.
+func TestFolderIsTheTunedModel(t *testing.T) {
+	for name, change := range starts {
+		t.Run(name, func(t *testing.T) {
+			r := tinyRun(t)
+			r.Model.Lora.RankPattern = lora.Pattern{{Key: "v_proj", Value: 3}}
+			r.Model.Lora.AlphaPattern = lora.Pattern{{Key: "down_proj", Value: 3}}
+			change(&r)
+			require.NoError(t, train(t, t.Context(), r))
+			dir := r.Args.OutputDir
+			tuned := lastLoss(t, dir)
+
+			trained, err := r.Model.ReadAdapter(dir)
+			require.NoError(t, err)
+			assert.Equal(t, r.Model.Lora.Init, trained.Init)
+			assert.Equal(t, tuned, evaluated(t, r, trained, dir), "as it was trained")
+
+			plain, err := lora.ReadConfig(dir)
+			require.NoError(t, err)
+			assert.Equal(t, lora.InitDefault, plain.Init)
+			assert.Equal(t, 2*r.Model.Lora.R, plain.R)
+			exact := r.Model.Quantize == nil
+			r.Model.Quantize = nil
+			loss := evaluated(t, r, plain, dir)
+			if exact {
+				assert.InEpsilon(t, tuned, loss, 1e-6, "on the original weights")
+			} else {
+				untuned := evaluated(t, r, lora.Config{R: 1, Alpha: 1, Init: lora.InitDefault, Targets: plain.Targets}, "")
+				assert.InDelta(t, tuned, loss, (untuned-tuned)/10, "on the original weights, where the loss was %v", untuned)
+			}
+		})
+	}
+}
+
+func lastLoss(t *testing.T, dir string) float64 {
+	t.Helper()
+	eval := lastEvaluation(history(t, dir).LogHistory)
+	require.NotNil(t, eval)
+	return float64(*eval.EvalLoss)
+}
+
+// evaluated is the loss of the adapter in a folder, or of a new one.
+func evaluated(t *testing.T, r Run, c lora.Config, adapter string) float64 {
+	t.Helper()
+	m := *r.Model
+	r.Model, m.Lora, m.Adapter = &m, &c, adapter
+	r.Args.OutputDir = filepath.Join(t.TempDir(), "out")
+	r.Args.MaxSteps, r.Args.LearningRate, r.Args.EvalSteps = 1, 0, 1
+	require.NoError(t, train(t, t.Context(), r))
+	return lastLoss(t, r.Args.OutputDir)
+}
+
+func TestStartsAreRefused(t *testing.T) {
+	for want, change := range map[string]func(*Run){
+		"not held in 4 bits: use method qlora":      func(r *Run) { r.Model.Lora.Init, r.Model.Quantize = lora.InitLoftQ, nil },
+		"v_proj [32, 64] has rank 40":               func(r *Run) { r.Model.Lora.Init, r.Model.Lora.R = lora.InitOLoRA, 40 },
+		"cannot be combined with use_dora":          func(r *Run) { r.Model.Lora.Init, r.Model.Lora.DoRA = lora.InitPiSSA, true },
+		"divides by the adapter's scale":            func(r *Run) { r.Model.Lora.Init, r.Model.Lora.Alpha = lora.InitPiSSA, 0 },
+		"needs even ranks":                          func(r *Run) { r.Model.Lora.Init, r.Model.Lora.R = lora.InitOrthogonal, 3 },
+		"the base is in 4 bits already; give the":   func(r *Run) { r.Model = openNF4(t); r.Model.Lora.Init = lora.InitPiSSA },
+		"drawn at random, and the file does not ha": func(r *Run) { r.Model = openDrawn(t) },
+	} {
+		r := tinyRun(t)
+		change(&r)
+		_, err := New(r)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// openNF4 is a base that is in 4 bits in its folder, with adapters to be put on.
+func openNF4(t *testing.T) *Model {
+	t.Helper()
+	m, err := OpenModel(filepath.Join(parityFolder, "models/llama-nf4"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	m.LoadIn4Bit()
+	m.ApplyLora(lora.Config{R: 4, Alpha: 8, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj")})
+	return m
+}
+
+// openDrawn has an adapter of PEFT's own that began by a randomized method.
+func openDrawn(t *testing.T) *Model {
+	t.Helper()
+	m, err := OpenModel(filepath.Join(parityFolder, "models/llama-wide"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	m.Adapter = filepath.Join(startsFolder, "pissa-niter/initial")
+	c, err := m.ReadAdapter(m.Adapter)
+	require.NoError(t, err)
+	m.ApplyLora(c)
+	return m
+}
+
+// TestResumingNeedsTheSameStart: what is out of the base must stay out.
+func TestResumingNeedsTheSameStart(t *testing.T) {
+	r := tinyRun(t)
+	r.Model.Lora.Init = lora.InitOLoRA
+	r = interrupted(t, r, 3)
+	m, c := *r.Model, *r.Model.Lora
+	r.Model, m.Lora = &m, &c
+	c.Init = lora.InitDefault
+	_, err := New(r)
+	assert.ErrorContains(t, err, `it was made with --init_lora_weights "olora" and this run has ""`)
+}
