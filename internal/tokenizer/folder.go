@@ -48,7 +48,7 @@ func LoadFolder(dir string) (*Tokenizer, error) {
 }
 
 // readJSON reads a file that may be missing.
-func readJSON(path string, into any) error {
+func (t *Tokenizer) readJSON(path string, into any) error {
 	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -56,6 +56,7 @@ func readJSON(path string, into any) error {
 	if err != nil {
 		return err
 	}
+	t.digest(path, data)
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -85,7 +86,7 @@ func (t *Tokenizer) readNamed(path string) error {
 		PAD namedToken `json:"pad_token"`
 		UNK namedToken `json:"unk_token"`
 	}
-	if err := readJSON(path, &named); err != nil {
+	if err := t.readJSON(path, &named); err != nil {
 		return err
 	}
 	unk := int32(-1)
@@ -117,7 +118,7 @@ func (t *Tokenizer) readEOS(path string) error {
 	var config struct {
 		EOS json.RawMessage `json:"eos_token_id"`
 	}
-	if err := readJSON(path, &config); err != nil {
+	if err := t.readJSON(path, &config); err != nil {
 		return err
 	}
 	if len(config.EOS) == 0 || string(config.EOS) == "null" {

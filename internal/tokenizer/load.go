@@ -1,10 +1,12 @@
 package tokenizer
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
 // Limits on what a file may ask for; real ones stay far below them.
@@ -26,7 +28,17 @@ func Load(path string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	t.files = []string{path}
+	t.digest(path, data)
 	return t, nil
+}
+
+// digest adds a file that the tokenizer is read from to its sum.
+func (t *Tokenizer) digest(path string, data []byte) {
+	h := sha256.New()
+	h.Write(t.sum[:])
+	fmt.Fprintf(h, "%q %d\n", filepath.Base(path), len(data))
+	h.Write(data)
+	h.Sum(t.sum[:0])
 }
 
 func readFile(path string) ([]byte, error) {

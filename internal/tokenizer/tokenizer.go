@@ -32,6 +32,7 @@ type Tokenizer struct {
 
 	bos, eos, pad int32 // -1: none
 	files         []string
+	sum           [32]byte
 }
 
 // A model spells one word in tokens, appended to dst. The ends of the tokens
@@ -63,6 +64,9 @@ func (t *Tokenizer) Token(id int32) string {
 
 func (t *Tokenizer) has(id int32) bool { return id >= 0 && int(id) < len(t.tokens) }
 
+// Special tells whether a token is no part of the text, such as the one that ends it.
+func (t *Tokenizer) Special(id int32) bool { return t.has(id) && t.special[id] }
+
 // Size is the largest id + 1.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
 
@@ -83,6 +87,10 @@ func (t *Tokenizer) Prefix() []int32 { return slices.Clone(t.post.prefix) }
 
 // Suffix is what the post-processor puts behind a text.
 func (t *Tokenizer) Suffix() []int32 { return slices.Clone(t.post.suffix) }
+
+// Sum is a hash of the files that the tokenizer was read from: two with the same
+// sum give the same tokens.
+func (t *Tokenizer) Sum() [32]byte { return t.sum }
 
 // Files are the paths of the tokenizer's files, such as are to be copied
 // beside an adapter.

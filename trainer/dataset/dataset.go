@@ -61,11 +61,11 @@ type Progress struct {
 
 // Load reads the paths one after another: files, folders of files, and patterns
 // such as data/*.jsonl. tok may be nil where all records are pretokenized.
-// progress, where it is not nil, is told how far it is.
+// progress, where it is not nil, is told how far it is; an error of its ends it.
 //
 // An error names file and line; every error but one of reading a file is
 // about the input. A set without a single token to train on is an error.
-func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(Progress)) (*Set, error) {
+func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(Progress) error) (*Set, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err := checkWeights(opt.Weights, len(sources)); err != nil {
 		return nil, err
 	}
-	l := loader{opt: opt, set: new(Set), report: func(int64) {}}
+	l := loader{opt: opt, set: new(Set), report: func(int64) error { return nil }}
 	if progress != nil {
 		total := int64(0)
 		for _, s := range sources {
@@ -87,7 +87,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 				total += size
 			}
 		}
-		l.report = func(done int64) { progress(Progress{Done: done, Total: total, Records: l.records}) }
+		l.report = func(done int64) error { return progress(Progress{Done: done, Total: total, Records: l.records}) }
 	}
 	if tok != nil {
 		l.vocabulary = newVocabulary(tok)

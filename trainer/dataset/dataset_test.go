@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,14 +133,17 @@ func TestOrder(t *testing.T) {
 		files = append(files, write(t, fmt.Sprintf("%d.jsonl", f), b.String()))
 	}
 	var last Progress
-	set, err := Load(files, nil, DefaultOptions(), func(p Progress) {
+	set, err := Load(files, nil, DefaultOptions(), func(p Progress) error {
 		assert.GreaterOrEqual(t, p.Done, last.Done)
 		last = p
+		return nil
 	})
 	require.NoError(t, err)
 	assert.Equal(t, want, set.Examples)
 	assert.Equal(t, last.Total, last.Done)
 	assert.Equal(t, len(want), last.Records)
+	_, err = Load(files, nil, DefaultOptions(), func(Progress) error { return io.ErrClosedPipe })
+	require.ErrorIs(t, err, io.ErrClosedPipe)
 	require.Len(t, set.Report.Files, 3)
 	assert.Equal(t, 0, set.Report.Files[0].Records)
 	assert.Equal(t, Origin{File: 1, Record: 3000, Line: 3000}, set.Origins[2999])

@@ -22,7 +22,7 @@ type loader struct {
 	set        *Set
 	records    int   // read so far
 	done       int64 // bytes of the files before this one
-	report     func(done int64)
+	report     func(done int64) error
 }
 
 // file reads one file of size bytes to its end.
@@ -57,8 +57,7 @@ func (l *loader) file(path string, size int64) error {
 			return err
 		}
 		batch, held = batch[:0], 0
-		l.report(l.done + min(counted.n, size))
-		return nil
+		return l.report(l.done + min(counted.n, size))
 	}
 	for r, err := range records {
 		if err != nil {
@@ -81,9 +80,8 @@ func (l *loader) file(path string, size int64) error {
 		return err
 	}
 	l.done += size
-	l.report(l.done)
 	l.set.Report.Files = append(l.set.Report.Files, report)
-	return nil
+	return l.report(l.done)
 }
 
 // batch makes examples of the records, in parallel and in their order.

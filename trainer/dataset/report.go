@@ -97,6 +97,13 @@ func (p PackingReport) String() string {
 		p.Documents, p.Sequences, p.Length, 100*p.Fill(), p.Tokens, p.Trained)
 }
 
+// Place says where a document was read.
+func (r Report) Place(o Origin) string {
+	path := r.Files[o.File].Path
+	kind, _ := fileTypeOf(path)
+	return kind.at(path, int(o.Line))
+}
+
 // Total adds the files up. It has neither path nor format.
 func (r Report) Total() FileReport {
 	var sum FileReport

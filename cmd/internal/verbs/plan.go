@@ -101,11 +101,11 @@ func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Examp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	trainSet, err := o.trainSet(c, tok)
+	trainSet, err := o.trainSet(c, tok, nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	evalSet, err := o.evalSet(c, tok)
+	evalSet, err := o.evalSet(c, tok, nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -3,7 +3,6 @@ package verbs
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,24 +12,30 @@ import (
 	"qlora/trainer/dataset"
 )
 
+// previewOptions are those of preview besides the data.
+type previewOptions struct {
+	Limit int  `option:"limit" unit:"records" help:"how many to show, or with --packing how many sequences; 0: all; the statistics are of all in any case"`
+	JSON  bool `option:"json" help:"print a line of JSON a sequence, and no statistics"`
+}
+
 // Preview is the verb that shows what training will see.
 func Preview() *cobra.Command {
 	o := newTuneOptions()
-	own := struct {
-		Limit int  `option:"limit" unit:"records" help:"how many to show; 0: all"`
-		JSON  bool `option:"json" help:"print a line of JSON a sequence"`
-	}{Limit: 3}
+	own := previewOptions{Limit: 3}
 	set := options.New()
 	set.Add("Preview", &own)
 	o.register(set, true)
-	return verb("preview", "shows what training will see: tokens, and which of them are trained on", set, func(c *call) error {
-		return o.preview(c, own.Limit, own.JSON)
+	return verb("preview", "shows what training will see: the text, which of it is trained on, and how long it is", set, func(c *call) error {
+		return o.preview(c, own)
 	})
 }
 
-func (o *tuneOptions) preview(c *call, limit int, asJSON bool) error {
-	if len(o.data.Dataset) == 0 {
+func (o *tuneOptions) preview(c *call, own previewOptions) error {
+	switch {
+	case len(o.data.Dataset) == 0:
 		return exit.Wrongf("--dataset is missing: name the files to show")
+	case own.Limit < 0:
+		return exit.Wrongf("--limit is %d, but it must be 0, for all, or more", own.Limit)
 	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
@@ -42,25 +47,53 @@ func (o *tuneOptions) preview(c *call, limit int, asJSON bool) error {
 			return err
 		}
 	}
-	set, err := o.trainSet(c, tok)
+	set, err := o.trainSet(c, tok, nil)
 	if err != nil {
 		return err
 	}
-	if limit < 0 {
-		return exit.Wrongf("--limit is %d, but it must be 0, for all, or more", limit)
+	shown := firstExamples(set, own.Limit)
+	if own.JSON {
+		return printJSON(c, shown)
 	}
-	if limit > 0 {
-		set.Examples = set.Examples[:min(limit, len(set.Examples))]
-	}
-	if !asJSON {
-		painter := painterFor(isTerminal(c.out))
-		for i, e := range set.Examples {
-			fmt.Fprintf(c.out, "%d: %d tokens, %d trained on\n%s\n", i+1, len(e.IDs), e.Trained(), painter.sequence(e, tok))
+	painter := painterFor(isTerminal(c.out))
+	origins := set.Origins
+	for i, e := range shown {
+		documents := max(1, len(e.Starts))
+		heads := make([]string, documents)
+		for k, origin := range origins[:documents] {
+			heads[k] = fmt.Sprintf("%s, record %d, %s", set.Report.Place(origin), origin.Record, set.Report.Files[origin.File].Format)
 		}
-		return nil
+		origins = origins[documents:]
+		fmt.Fprintf(c.out, "%s\n", painter.example(i+1, e, heads, tok))
 	}
+	fmt.Fprint(c.out, statisticsOf(set))
+	return nil
+}
+
+// firstExamples are those of the first records of all, or the first sequences of
+// packed ones.
+func firstExamples(set *dataset.Set, limit int) []dataset.Example {
+	if limit == 0 {
+		return set.Examples
+	}
+	if set.Report.Packing != nil {
+		return set.Examples[:min(limit, len(set.Examples))]
+	}
+	n := 0
+	for i, origin := range set.Origins {
+		if i == 0 || origin != set.Origins[i-1] {
+			n++
+		}
+		if n > limit {
+			return set.Examples[:i]
+		}
+	}
+	return set.Examples
+}
+
+func printJSON(c *call, examples []dataset.Example) error {
 	lines := json.NewEncoder(c.out)
-	for _, e := range set.Examples {
+	for _, e := range examples {
 		err := lines.Encode(struct {
 			IDs     []int32 `json:"input_ids"`
 			Labels  []int32 `json:"labels"`
@@ -71,63 +104,4 @@ func (o *tuneOptions) preview(c *call, limit int, asJSON bool) error {
 		}
 	}
 	return nil
-}
-
-// A painter marks the tokens of a sequence: those that are trained on, and
-// where one ends.
-type painter struct {
-	trained, ignored string // in front of a run of tokens of the kind
-	end              string // behind it
-	between          string // between two tokens of a run
-}
-
-// painterFor colours for a terminal and puts brackets for a file.
-func painterFor(terminal bool) painter {
-	if terminal {
-		return painter{trained: "\x1b[32m", ignored: "\x1b[90m", end: "\x1b[0m", between: "\u00b7"}
-	}
-	return painter{trained: "[", ignored: "", end: "]", between: "|"}
-}
-
-func (p painter) sequence(e dataset.Example, tok *tokenizer.Tokenizer) string {
-	var b strings.Builder
-	for i, id := range e.IDs {
-		trained := e.Labels[i] != dataset.Ignored
-		begins := i == 0 || trained != (e.Labels[i-1] != dataset.Ignored)
-		switch {
-		case begins && trained:
-			b.WriteString(p.trained)
-		case begins:
-			b.WriteString(p.ignored)
-		default:
-			b.WriteString(p.between)
-		}
-		b.WriteString(shown(id, tok))
-		last := i+1 == len(e.IDs) || trained != (e.Labels[i+1] != dataset.Ignored)
-		if last && (trained || p.ignored != "") {
-			b.WriteString(p.end)
-		}
-	}
-	return b.String()
-}
-
-// shown is a token's name as tokenizer.json has it, or its id. Control
-// characters would move the terminal's cursor, so they are spelled out.
-func shown(id int32, tok *tokenizer.Tokenizer) string {
-	name := ""
-	if tok != nil {
-		name = tok.Token(id)
-	}
-	if name == "" {
-		return fmt.Sprint(id)
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return '⏎'
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0:
-			return '�'
-		}
-		return r
-	}, name)
 }

@@ -53,7 +53,7 @@ func (o *tuneOptions) sampling(c *call, tok *tokenizer.Tokenizer, eos []int32, e
 		}
 		opt := o.data.Records
 		opt.TrainOnInputs = false // where a completion begins is what is asked for
-		set, err := load(c, "sample_prompts", []string{name}, tok, opt)
+		set, err := load(c, "sample_prompts", []string{name}, tok, opt, nil)
 		if err != nil {
 			return nil, err
 		}

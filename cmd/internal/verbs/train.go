@@ -39,11 +39,12 @@ func (o *tuneOptions) train(c *call) error {
 		return err
 	}
 	o.data.Records.VocabularySize = model.Config.Vocabulary
-	train, err := o.trainSet(c, tok)
+	cache := o.cache()
+	train, err := o.trainSet(c, tok, cache)
 	if err != nil {
 		return err
 	}
-	eval, err := o.evalSet(c, tok)
+	eval, err := o.evalSet(c, tok, cache)
 	if err != nil {
 		return err
 	}
@@ -74,6 +75,12 @@ func (o *tuneOptions) train(c *call) error {
 	})
 	if err != nil {
 		return exit.AsWrong(err)
+	}
+	if cache != nil {
+		// From here on the run is known to be sound, and may write.
+		if err := cache.Save(); err != nil {
+			c.note(fmt.Sprintf("the token ids could not be kept for another run: %v", err))
+		}
 	}
 	// What reading took goes back to the system: from here on the run holds what
 	// its plan says, and the little that a step allocates is collected early.

@@ -1,13 +1,7 @@
 package verbs
 
 import (
-	"errors"
-	"os"
-	"strconv"
-
-	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
 	"qlora/nn/quantize"
 	"qlora/trainer"
@@ -30,8 +24,9 @@ type dataOptions struct {
 	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json, in 16, 32 or (bitsandbytes) 4 bits"`
 	Dataset []string `option:"dataset" help:"files, folders or quoted patterns of records to train on: .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; may be given more than once"`
 	Weights []string `option:"dataset_weights" help:"how many times the records of each dataset stand in an epoch: 2,0.5 is all of the first twice and half of the second, drawn once by data_seed; default: all once"`
-	Eval    []string `option:"eval_dataset" help:"files of records to evaluate"`
+	Eval    []string `option:"eval_dataset" help:"files of records to evaluate, as for dataset"`
 	Packing bool     `option:"packing" help:"fill sequences of max_length tokens with whole records, which do not see each other; eval_dataset is not packed"`
+	Cache   bool     `option:"dataset_cache" help:"keep the token ids of the records in output_dir, and take them from there when the same run is started again"`
 	Records dataset.Options
 }
 
@@ -41,7 +36,7 @@ type methodOptions struct {
 
 func newTuneOptions() *tuneOptions {
 	return &tuneOptions{
-		data:     dataOptions{Records: dataset.DefaultOptions()},
+		data:     dataOptions{Cache: true, Records: dataset.DefaultOptions()},
 		machine:  machine{Device: "auto"},
 		run:      trainer.DefaultArgs(),
 		method:   methodOptions{Method: methodQLoRA},
@@ -77,44 +72,4 @@ func (o *tuneOptions) model(planning bool) (*trainer.Model, error) {
 		return nil, err
 	}
 	return m, method(m, o.method.Method, o.quantize, o.adapters)
-}
-
-// trainSet reads the records to train on, and says what became of them.
-func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer) (*dataset.Set, error) {
-	opt := o.data.Records
-	opt.Packing, opt.Seed = o.data.Packing, o.run.Seed
-	if o.run.DataSeed != nil {
-		opt.Seed = *o.run.DataSeed
-	}
-	for _, text := range o.data.Weights {
-		weight, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return nil, exit.Wrongf("--dataset_weights: %q is not a number", text)
-		}
-		opt.Weights = append(opt.Weights, weight)
-	}
-	return load(c, "dataset", o.data.Dataset, tok, opt)
-}
-
-// evalSet does the same for the records to evaluate, if there are any. They are
-// never packed: the loss of an evaluation is a mean over records.
-func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer) (*dataset.Set, error) {
-	if len(o.data.Eval) == 0 {
-		return new(dataset.Set), nil
-	}
-	return load(c, "eval_dataset", o.data.Eval, tok, o.data.Records)
-}
-
-func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt dataset.Options) (*dataset.Set, error) {
-	set, err := dataset.Load(paths, tok, opt, nil)
-	if missing := (*os.PathError)(nil); errors.As(err, &missing) && errors.Is(err, os.ErrNotExist) {
-		return nil, exit.Wrongf("--%s: there is no %s", option, missing.Path)
-	}
-	if err != nil {
-		return nil, exit.AsWrong(err)
-	}
-	for _, line := range set.Report.Lines() {
-		c.note(line)
-	}
-	return set, nil
 }

@@ -1,0 +1,123 @@
+package verbs
+
+import (
+	"fmt"
+	"strings"
+
+	"qlora/internal/tokenizer"
+	"qlora/trainer/dataset"
+)
+
+// A painter shows sequences as text and marks what of it is trained on.
+type painter struct {
+	trained, ignored mark
+	special          mark // inside of one of those: a token that is no text, such as the end
+	head             mark
+}
+
+// A mark is what stands around something.
+type mark struct{ begin, end string }
+
+// painterFor colours for a terminal and puts brackets for a file.
+func painterFor(terminal bool) painter {
+	if terminal {
+		return painter{
+			trained: mark{"\x1b[32m", "\x1b[0m"},
+			ignored: mark{"\x1b[90m", "\x1b[0m"},
+			special: mark{"\x1b[7m", "\x1b[27m"},
+			head:    mark{"\x1b[1m", "\x1b[0m"},
+		}
+	}
+	return painter{trained: mark{"⟦", "⟧"}}
+}
+
+// example is a sequence under its number. heads say of each of its documents where
+// it comes from.
+func (p painter) example(number int, e dataset.Example, heads []string, tok *tokenizer.Tokenizer) string {
+	var b strings.Builder
+	head := func(format string, args ...any) {
+		b.WriteString(p.head.begin + fmt.Sprintf(format, args...) + p.head.end + "\n")
+	}
+	if e.Starts != nil {
+		head("── %d: packed of %d documents: %d tokens, %d trained on", number, len(e.Starts), len(e.IDs), e.Trained())
+	}
+	i := 0
+	for d := range e.Documents() {
+		if e.Starts != nil {
+			head("─ %d.%d: %s: %d tokens, %d trained on", number, i+1, heads[i], len(d.IDs), d.Trained())
+		} else {
+			head("── %d: %s: %d tokens, %d trained on", number, heads[i], len(d.IDs), d.Trained())
+		}
+		b.WriteString(p.document(d, tok) + "\n")
+		i++
+	}
+	return b.String()
+}
+
+// document is a document's text. Its first token counts as not trained on, whatever
+// its label is: there is nothing that it could be predicted from.
+func (p painter) document(e dataset.Example, tok *tokenizer.Tokenizer) string {
+	var b strings.Builder
+	texts := p.texts(e.IDs, tok)
+	isTrained := func(i int) bool { return i > 0 && e.Labels[i] != dataset.Ignored }
+	for i := 0; i < len(texts); {
+		from, trained := i, isTrained(i)
+		for i < len(texts) && isTrained(i) == trained {
+			i++
+		}
+		around := p.ignored
+		if trained {
+			around = p.trained
+		}
+		b.WriteString(around.begin + strings.Join(texts[from:i], "") + around.end)
+	}
+	return b.String()
+}
+
+// texts is what each token adds to the text; a special token has its name. Without
+// a tokenizer they are ids.
+func (p painter) texts(ids []int32, tok *tokenizer.Tokenizer) []string {
+	texts := make([]string, len(ids))
+	if tok == nil {
+		for i, id := range ids {
+			texts[i] = fmt.Sprintf("%d ", id)
+		}
+		return texts
+	}
+	stream := tok.NewStream()
+	for i, id := range ids {
+		switch name := tok.Token(id); {
+		case name == "":
+			texts[i] = fmt.Sprintf("%s⟨%d⟩", printable(stream.Flush()), id)
+		case tok.Special(id):
+			texts[i] = printable(stream.Flush()) + p.special.begin + printable(name) + p.special.end
+		default:
+			texts[i] = printable(stream.Push(id))
+		}
+	}
+	if len(texts) > 0 {
+		texts[len(texts)-1] += printable(stream.Flush())
+	}
+	return texts
+}
+
+// printable shows where lines end. Control characters would move the terminal's
+// cursor, so there is a sign for each.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n':
+			b.WriteString("⏎\n")
+		case r == '\t':
+			b.WriteRune(r)
+		case r < ' ':
+			b.WriteRune('\u2400' + r) // the picture of the control character
+		case r == 0x7f || r >= 0x80 && r < 0xa0:
+			b.WriteRune('\ufffd')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,114 @@
+package verbs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"qlora/cmd/internal/exit"
+	"qlora/internal/tokenizer"
+	"qlora/trainer"
+	"qlora/trainer/dataset"
+)
+
+// trainSet reads the records to train on, and says what became of them. cache may
+// be nil.
+func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
+	opt := o.data.Records
+	opt.Packing, opt.Seed = o.data.Packing, o.run.Seed
+	if o.run.DataSeed != nil {
+		opt.Seed = *o.run.DataSeed
+	}
+	for _, text := range o.data.Weights {
+		weight, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, exit.Wrongf("--dataset_weights: %q is not a number", text)
+		}
+		opt.Weights = append(opt.Weights, weight)
+	}
+	return load(c, "dataset", o.data.Dataset, tok, opt, cache)
+}
+
+// evalSet does the same for the records to evaluate, if there are any. They are
+// never packed: the loss of an evaluation is a mean over records.
+func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
+	if len(o.data.Eval) == 0 {
+		return new(dataset.Set), nil
+	}
+	return load(c, "eval_dataset", o.data.Eval, tok, o.data.Records, cache)
+}
+
+// cache is where a run keeps the token ids of its records; nil where it is not to.
+func (o *tuneOptions) cache() *dataset.Cache {
+	if !o.data.Cache {
+		return nil
+	}
+	return dataset.NewCache(filepath.Join(o.run.OutputDir, "dataset_cache"))
+}
+
+// load reads records, shows how far it is, and says what became of them.
+func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt dataset.Options, cache *dataset.Cache) (*dataset.Set, error) {
+	var set *dataset.Set
+	var from string
+	var damaged, err error
+	bar := newReadingBar(c)
+	if cache != nil {
+		set, from, damaged, err = cache.Load(paths, tok, opt, bar.show)
+	} else {
+		set, err = dataset.Load(paths, tok, opt, bar.show)
+	}
+	bar.end()
+	if damaged != nil {
+		c.note(fmt.Sprintf("not used: %v", damaged))
+	}
+	missing := (*os.PathError)(nil)
+	switch {
+	case err == nil:
+	case c.Err() != nil:
+		return nil, c.Err()
+	case errors.As(err, &missing) && errors.Is(err, os.ErrNotExist):
+		return nil, exit.Wrongf("--%s: there is no %s", option, missing.Path)
+	default:
+		return nil, exit.AsWrong(err)
+	}
+	if from != "" {
+		c.note(fmt.Sprintf("--%s: nothing is tokenized again, everything is as it was for %s", option, from))
+	}
+	for _, line := range set.Report.Lines() {
+		c.note(line)
+	}
+	return set, nil
+}
+
+// A readingBar shows how far the reading of records is: a bar on a terminal, and a
+// line at the end elsewhere.
+type readingBar struct {
+	c     *call
+	out   trainer.Output
+	began time.Time
+	last  dataset.Progress
+}
+
+func newReadingBar(c *call) *readingBar {
+	return &readingBar{c: c, out: trainer.NewConsole(c.err), began: time.Now()}
+}
+
+// show ends the reading where the call was cancelled.
+func (b *readingBar) show(p dataset.Progress) error {
+	b.last = p
+	b.out.Work(trainer.Work{What: fmt.Sprintf("tokenizing, %.0f records/s", b.rate()), Done: p.Done, Total: p.Total, Bytes: true})
+	return b.c.Err()
+}
+
+func (b *readingBar) rate() float64 { return float64(b.last.Records) / time.Since(b.began).Seconds() }
+
+func (b *readingBar) end() {
+	_ = b.out.Stop(nil, nil) // leaves the bar, which cannot fail
+	if b.last.Records > 0 && !isTerminal(b.c.err) {
+		b.c.note(fmt.Sprintf("read %d records of %s in %v, %.0f records/s",
+			b.last.Records, trainer.Bytes(b.last.Done), time.Since(b.began).Round(10*time.Millisecond), b.rate()))
+	}
+}
