@@ -36,7 +36,8 @@ type Device struct {
 	err         error // the first one since the last Sync
 	workspace   bindings.Tensor
 	loss        bindings.Tensor
-	partial     []float64 // GradNorm's sums of pieces
+	partial     []float64      // GradNorm's sums of pieces
+	moments     [][2]wideBlock // Optimize's, of each lane
 }
 
 var _ bindings.Device = (*Device)(nil)
@@ -49,6 +50,7 @@ func New(opts Options) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{profile: newProfile(opts.Threads), blas: b, description: description}
+	d.moments = make([][2]wideBlock, d.threads)
 	d.info.Detail = fmt.Sprintf("%d threads, %v", d.threads, description)
 	return d, nil
 }

@@ -30,8 +30,8 @@ func (d *Device) Optimize(op *bindings.Optimize) {
 		if m.code != nil || v.code != nil {
 			stride = dynamic8.BlockSize
 		}
-		d.rows(len(w), optimizePiece, func(from, to int) {
-			var wide [2][dynamic8.BlockSize]float32
+		d.parallel(tiles(len(w), optimizePiece), func(lane, piece int) {
+			from, to, wide := piece*optimizePiece, min(len(w), (piece+1)*optimizePiece), &d.moments[lane]
 			for at := from; at < to; at += stride {
 				end := min(at+stride, to)
 				mean, square := m.expand(&wide[0], at, end), v.expand(&wide[1], at, end)
@@ -69,6 +69,9 @@ func stepOf(op *bindings.Optimize, p *bindings.Param, clip float32) step {
 	panic("cpu: an optimizer's rule that the operation's check knows and this device does not")
 }
 
+// A wideBlock is a block of a moment in 8 bits, expanded.
+type wideBlock [dynamic8.BlockSize]float32
+
 // A moment is one of a parameter's: in float32, in 8 bits, or absent.
 type moment struct {
 	values []float32
@@ -89,7 +92,7 @@ func momentOf(m bindings.Moment, code func() *dynamic8.Code) moment {
 
 // expand is the elements [from, to) in float32, at most a block where they are kept
 // in 8 bits, and nil where there is no moment.
-func (m *moment) expand(wide *[dynamic8.BlockSize]float32, from, to int) []float32 {
+func (m *moment) expand(wide *wideBlock, from, to int) []float32 {
 	switch {
 	case m.code != nil:
 		x := wide[:to-from]

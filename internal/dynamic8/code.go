@@ -73,13 +73,16 @@ func (c *Code) Quantize(codes []byte, x []float32) float32 {
 	return absmax
 }
 
-// step is the step that x in [-1, 1] is nearest to, 0 for NaN. Its number is rounded
-// once: the compiler of bitsandbytes fuses it.
+// step is the step that x, held within [-1, 1], is nearest to; NaN is as -1. Its
+// number is rounded once: the compiler of bitsandbytes fuses it.
 func step(x float32) uint16 {
-	if x != x {
-		return 0
+	switch {
+	case x > 1:
+		x = 1
+	case !(x >= -1):
+		x = -1
 	}
-	half := (min(max(x, -1), 1) + 1) * 0.5
+	half := (x + 1) * 0.5
 	return uint16(float32(float64(half)*(steps-1) + 0.5))
 }
 
