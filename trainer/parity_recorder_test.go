@@ -16,6 +16,7 @@ import (
 type recorder struct {
 	bindings.Device
 	gradients map[string][]float32 // of the first optimizer step, before clipping
+	codes     map[string][]byte    // codes and absmax of the moments in 8 bits after the last step
 	logits    []float32            // of the output head's last use in generation
 	err       error
 }
@@ -31,6 +32,22 @@ func (r *recorder) GradNorm(op *bindings.GradNorm) {
 	r.Device.GradNorm(op)
 }
 
+// Optimize keeps what lies in 8 bits after the step.
+func (r *recorder) Optimize(op *bindings.Optimize) {
+	r.Device.Optimize(op)
+	r.codes = map[string][]byte{}
+	for _, p := range op.Params {
+		if p.M.Absmax.Absent() {
+			continue
+		}
+		for name, x := range optimizerTensors(p) {
+			if x != p.Master {
+				r.codes[name] = r.bytes(x)
+			}
+		}
+	}
+}
+
 // Project is how generation uses the head.
 func (r *recorder) Project(op *bindings.Project) {
 	r.Device.Project(op)
@@ -39,12 +56,14 @@ func (r *recorder) Project(op *bindings.Project) {
 	}
 }
 
-func (r *recorder) read(x bindings.Tensor) []float32 {
+func (r *recorder) read(x bindings.Tensor) []float32 { return floatsOf(r.bytes(x)) }
+
+func (r *recorder) bytes(x bindings.Tensor) []byte {
 	raw := make([]byte, x.Bytes())
 	if err := r.Read(raw, x); err != nil {
 		r.err = err
 	}
-	return floatsOf(raw)
+	return raw
 }
 
 func floatsOf(raw []byte) []float32 {

@@ -2,8 +2,8 @@
 
 usage: python check.py               (about a minute; exit status 1 where something differs)
 
-Replayed here: data order, accumulation windows, loss per predicted token, clipping, decay groups, AdamW, schedules, holes.
-Not replayed: the order of group_by_length, and eval_loss. The models' own forward and backward stay transformers' and peft's.
+Replayed here: data order, accumulation windows, loss per predicted token, clipping, decay groups, optimizers, schedules, holes.
+Not replayed: the order of group_by_length, eval_loss, and moments in 8 bits (bindings/cpu/testdata/optimize.py records their steps alone). The models' own forward and backward stay transformers' and peft's.
 """
 import json
 import math
@@ -15,6 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from generate import HERE, base_model, collate, name_in_file, read_data
+from optimizers import options
 
 NF4 = torch.tensor([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
                     -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
@@ -69,6 +70,33 @@ def dequantized_error(model):
     return worst
 
 
+class Lion(torch.optim.Optimizer):
+    """Chen et al. 2023, algorithm 2."""
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.sub_(group["lr"] * torch.sign(beta1 * m + (1 - beta1) * p.grad))
+                m.copy_(beta2 * m + (1 - beta2) * p.grad)
+
+
+def make_optimizer(settings, trained):
+    """By names alone. With LoRA+ B is faster; of what it trains here nothing is a vector."""
+    faster = settings.get("loraplus_lr_ratio", 1)
+    groups = [{"params": [p], "weight_decay": 0.0 if "norm" in n or n.endswith("bias") else settings["weight_decay"],
+               "lr": settings["learning_rate"] * (faster if "lora_B" in n else 1)} for n, p in trained.items()]
+    betas, name, given = (settings["adam_beta1"], settings["adam_beta2"]), settings.get("optim", "adamw_torch"), options(settings)
+    if name == "sgd":
+        return torch.optim.SGD(groups, momentum=float(given.get("momentum", 0)), nesterov=given.get("nesterov") == "true")
+    if "lion" in name:
+        return Lion(groups, dict(betas=betas))
+    return torch.optim.AdamW(groups, betas=betas, eps=settings["adam_epsilon"])
+
+
 def replay(name, settings):
     log = [row for row in json.loads((HERE / name / "log_history.json").read_text()) if "loss" in row]
     model = base_model(settings)
@@ -78,10 +106,8 @@ def replay(name, settings):
     model.train()
     trained = {name_in_file(n): p for n, p in model.named_parameters() if p.requires_grad}
     stored = {name_in_file(n): p for n, p in model.named_parameters(remove_duplicate=False)}  # also a tied matrix's other name
-    plain = [p for n, p in trained.items() if "norm" in n or n.endswith("bias")]
-    decayed = [p for n, p in trained.items() if not ("norm" in n or n.endswith("bias"))]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": settings["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
-                                  lr=settings["learning_rate"], betas=(settings["adam_beta1"], settings["adam_beta2"]), eps=settings["adam_epsilon"])
+    optimizer = make_optimizer(settings, trained)
+    factors = [group["lr"] / settings["learning_rate"] for group in optimizer.param_groups]
     worst = dict(loss=0.0, norm=0.0, rate=0.0, gradient=0.0, final=0.0)
     for step, (row, window) in enumerate(zip(log, windows(settings, list(read_data(HERE / settings["dataset"]))))):
         predicted = sum(int((b["labels"][:, 1:] != -100).sum()) for b in window)
@@ -101,8 +127,8 @@ def replay(name, settings):
             for p in trained.values():
                 p.grad *= min(1.0, settings["max_grad_norm"] / (float(norm) + 1e-6))
         rate = settings["learning_rate"] * multiplier(settings, step, len(log))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        for group, factor in zip(optimizer.param_groups, factors):
+            group["lr"] = rate * factor
         optimizer.step()
         worst["loss"] = max(worst["loss"], abs(total - row["loss"]) / max(row["loss"], 1e-12) if row["loss"] else abs(total))
         worst["norm"] = max(worst["norm"], abs(float(norm) - row["grad_norm"]) / row["grad_norm"] if row["grad_norm"] else float(norm))
@@ -121,7 +147,7 @@ def main():
     failed = False
     for case in json.loads((HERE / "index.json").read_text())["cases"]:
         settings = json.loads((HERE / case["name"] / "settings.json").read_text())
-        if settings.get("group_by_length"):
+        if settings.get("group_by_length") or "8bit" in settings.get("optim", ""):
             continue
         worst = replay(case["name"], settings)
         # Adam with eps 1e-8 turns a near-zero gradient's sign into a whole step: only the losses of those runs bind.

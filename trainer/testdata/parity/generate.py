@@ -15,6 +15,7 @@ needs: torch 2.15.0 transformers 5.23.0 peft 0.21.2 bitsandbytes 0.50.2 accelera
   CASE/log_history.json Trainer's log, logging_steps 1, times left out
   CASE/initial/         the adapter the run starts from (a PEFT folder; B is not zero, so that every gradient is alive)
   CASE/gradients.safetensors  of the first optimizer step: accumulated, before clipping, named as in the adapter's file
+  CASE/optimizer.safetensors  codes and absmax of the moments in 8 bits after the last step, where there are any
   CASE/final/           the adapter after the last step; for method full: final.safetensors, all weights in float32
 """
 import hashlib
@@ -34,6 +35,7 @@ from safetensors.torch import save_file
 from transformers import Trainer, TrainingArguments, set_seed
 
 import models
+import optimizers
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -44,6 +46,7 @@ BASE = dict(method="lora", dataset="data/train.jsonl", learning_rate=5e-3, lr_sc
 QLORA = dict(method="qlora", bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_blocksize=64, bnb_4bit_compute_dtype="float32")
 OWN = QLORA | dict(bnb_4bit_use_double_quant=False)
 EPOCHS = dict(max_steps=-1)
+EIGHT_BIT = dict(optim_args="min_8bit_size=256", target_modules="q_proj,down_proj", lora_r=9, max_steps=16)
 DORA = dict(use_dora=True, lora_r=2, max_steps=8)
 MODULES = dict(target_modules="v_proj", lora_r=2, learning_rate=2e-3, max_steps=8)
 
@@ -103,7 +106,24 @@ CASES = {
     "llama-tied-head": ("modules_to_save: a head that was tied, on its own from now on", "narrow-tied", dict(MODULES, modules_to_save=["lm_head"])),
     "llama-tied-together": ("modules_to_save with ensure_weight_tying: one matrix, stored under both names", "narrow-tied",
                             dict(MODULES, modules_to_save=["embed_tokens"], ensure_weight_tying=True)),
+    "llama-sgd": ("sgd, whose weight decay is a part of the gradient", "llama", dict(optim="sgd", target_modules="q_proj,v_proj", lora_r=2, learning_rate=0.5, weight_decay=0.01, max_steps=16)),
+    "llama-sgd-momentum": ("sgd with Nesterov's momentum", "llama",
+                           dict(optim="sgd", optim_args="momentum=0.9,nesterov=true", target_modules="q_proj,v_proj", lora_r=2, learning_rate=0.1,
+                                weight_decay=0.01, max_steps=16)),
+    "llama-lion": ("Lion: the same bits, unless rounding decides a sign", "llama",
+                   dict(optim="lion_32bit", target_modules="q_proj,v_proj", lora_r=2, learning_rate=1e-3, adam_beta2=0.99, weight_decay=0.1,
+                        max_steps=16)),
+    "llama-paged-adamw": ("bitsandbytes' AdamW in 32 bits", "llama",
+                          dict(optim="paged_adamw_32bit", target_modules="q_proj,v_proj", lora_r=2, weight_decay=0.1, max_steps=16)),
+    "llama-adamw-8bit": ("AdamW with moments in 8 bits, in blocks of which the last is short", "llama", dict(EIGHT_BIT, optim="adamw_8bit", weight_decay=0.1)),
+    "llama-lion-8bit": ("Lion with its momentum in 8 bits: the same bits and codes, unless rounding decides", "llama",
+                        dict(EIGHT_BIT, optim="lion_8bit", learning_rate=1e-3, weight_decay=0.1)),
+    "llama-loraplus": ("LoRA+: B learns and decays faster than A", "llama", dict(loraplus_lr_ratio=8, target_modules="q_proj,v_proj", lora_r=2, learning_rate=1e-3, weight_decay=0.1, max_steps=16)),
+    "llama-full-8bit": ("method full in 8 bits as Trainer has it: the head is large enough, the embedding stays in 32 bits (only its losses)", "llama",
+                        dict(method="full", optim="paged_adamw_8bit", learning_rate=1e-3, weight_decay=0.1, max_steps=16)),
 }
+# Of these nothing but the log is kept, to be small.
+ONLY_LOSSES = ["llama-full-8bit"]
 
 
 def write_json(path, value):
@@ -182,6 +202,11 @@ class RecordingTrainer(Trainer):
             self.first_gradients = {name_in_file(name): p.grad.detach().clone()
                                     for name, p in model.named_parameters() if p.requires_grad}
 
+    settings = None
+
+    def get_optimizer_cls_and_kwargs(self, args, model=None):
+        return optimizers.class_and_arguments(self.settings, args, model)
+
     def _clip_grad_norm(self, model):
         self.keep(model)
         return super()._clip_grad_norm(model)
@@ -219,7 +244,7 @@ def arguments(settings, scratch):
     same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
             "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_steps", "num_train_epochs", "seed",
             "data_seed", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
-    return TrainingArguments(output_dir=str(scratch), use_cpu=True, report_to="none", disable_tqdm=True, optim="adamw_torch",
+    return TrainingArguments(output_dir=str(scratch), use_cpu=True, report_to="none", disable_tqdm=True, **optimizers.arguments(settings),
                              train_sampling_strategy="group_by_length" if settings.get("group_by_length") else "random",
                              **{k: settings[k] for k in same if k in settings})
 
@@ -233,18 +258,28 @@ def run_case(name, model, changes, seed, scratch):
     else:
         settings["adapter"] = f"{name}/initial"
         tuned = adapted(settings, folder, seed)
+    RecordingTrainer.settings = settings
     trainer = RecordingTrainer(
-        model=tuned, args=arguments(settings, scratch / name), data_collator=collate, train_dataset=read_data(HERE / settings["dataset"]),
+        optimizers=(optimizers.lora_plus(settings, tuned), None), model=tuned, args=arguments(settings, scratch / name), data_collator=collate, train_dataset=read_data(HERE / settings["dataset"]),
         eval_dataset=read_data(HERE / settings["eval_dataset"]) if "eval_dataset" in settings else None)
     trainer.train()
     write_json(folder / "settings.json", settings)
     timed = ("runtime", "per_second", "total_flos")
     write_json(folder / "log_history.json", [{k: v for k, v in row.items() if not k.endswith(timed)} for row in trainer.state.log_history])
+    if name in ONLY_LOSSES:
+        report(name, trainer)
+        return
     save_file({k: v.contiguous() for k, v in trainer.first_gradients.items()}, folder / "gradients.safetensors")
+    if codes := optimizers.codes(trainer.optimizer, {p: name_in_file(n).removeprefix("base_model.model.") for n, p in tuned.named_parameters()}):
+        save_file({k: v.contiguous() for k, v in codes.items()}, folder / "optimizer.safetensors")
     if settings["method"] == "full":
         save_file({k: p.detach().contiguous() for k, p in tuned.named_parameters()}, folder / "final.safetensors")
     else:
         save_adapter(tuned, folder / "final", settings["model"])
+    report(name, trainer)
+
+
+def report(name, trainer):
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     norms = [row["grad_norm"] for row in trainer.state.log_history if "loss" in row]
     print(f"{name}: {len(losses)} steps, loss {losses[0]:.4f} -> {losses[-1]:.4f}, norm {min(norms):.3f} to {max(norms):.3f}", flush=True)
@@ -305,7 +340,8 @@ def run_initialization():
 
 def main(only):
     torch.set_num_threads(1)
-    index = {"versions": versions(), "forward": [*models.FLOAT, *models.NF4], "cases": [{"name": n, "purpose": p} for n, (p, _, _) in CASES.items()]}
+    index = {"versions": versions(), "forward": [*models.FLOAT, *models.NF4], "cases": [
+        {"name": n, "purpose": p} | ({"only_losses": True} if n in ONLY_LOSSES else {}) for n, (p, _, _) in CASES.items()]}
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         if only:
