@@ -65,6 +65,9 @@ func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, 
 	if err := writeBase(base); err != nil {
 		return err
 	}
+	if err := writeQuestions(filepath.Join(out, "asked.jsonl"), asked); err != nil {
+		return err
+	}
 	s := settingsOf(methodQLoRA)
 	fmt.Fprintf(w, "device          %s\n", dev.Info().Detail)
 	fmt.Fprintf(w, "base            %s, its linear layers quantized to NF4 with double quantization\n", base)

@@ -63,7 +63,11 @@ func (t *Trainer) summary() []Setting {
 	if a.NoiseAlpha > 0 {
 		add("NEFTune alpha", "%v", a.NoiseAlpha)
 	}
-	add("batch", "%d sequences, %d micro-batches a step", a.BatchSize, a.Accumulation)
+	batch := fmt.Sprintf("%d sequences", a.BatchSize)
+	if a.Accumulation > 1 {
+		batch += fmt.Sprintf(", %d micro-batches a step", a.Accumulation)
+	}
+	add("batch", "%s", batch)
 	add("records", "%d", l.Records)
 	if a.EvalStrategy != strategyNo {
 		add("evaluated", "%d records", len(t.EvalSet))

@@ -15,12 +15,6 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// watchOptions are what a person sees of a run while it goes on.
-type watchOptions struct {
-	Prompts string `option:"sample_prompts" help:"prompts to complete at every evaluation: a .txt file with one a line, a file of records as --dataset takes, or a number: that many of eval_dataset's first records"`
-	Tokens  int    `option:"sample_tokens" unit:"tokens" help:"longest completion of a sample prompt"`
-}
-
 // maxPrompts bounds what a run generates at every evaluation.
 const maxPrompts = 100
 

@@ -29,6 +29,15 @@ func (o *tuneOptions) train(c *call) error {
 	if err := o.run.Validate(); err != nil {
 		return exit.AsWrong(err)
 	}
+	outputs := []trainer.Output{trainer.NewConsole(c.err)}
+	page, err := o.page(c)
+	if err != nil {
+		return err
+	}
+	if page != nil {
+		defer page.Close()
+		outputs = append(outputs, page)
+	}
 	model, err := o.model(false)
 	if err != nil {
 		return err
@@ -70,8 +79,7 @@ func (o *tuneOptions) train(c *call) error {
 	defer ended()
 	t, err := trainer.New(trainer.Run{
 		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Samples: samples, Files: files, Outputs: []trainer.Output{trainer.NewConsole(c.err)}, Note: c.note,
-		Starting: started,
+		Samples: samples, Files: files, Outputs: outputs, Note: c.note, Starting: started,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
