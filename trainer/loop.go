@@ -72,6 +72,12 @@ func (r *loop) loading(done, total int64) {
 	r.outputs.Work(Work{What: "reading the base", Done: done, Total: total, Bytes: true})
 }
 
+// starting is told of adapters that begin with a part of the base, which takes long
+// to find.
+func (r *loop) starting(done, total int64) {
+	r.outputs.Work(Work{What: "beginning the adapters", Done: done, Total: total})
+}
+
 func (r *loop) begin() (*Begin, error) {
 	plan := r.Plan()
 	b := &Begin{

@@ -14,7 +14,7 @@ func (r *loop) load() error {
 	}
 	if a := r.layout.adapters; a != nil {
 		var err error
-		a.Progress = r.Starting
+		a.Progress = r.starting
 		switch {
 		case r.resume != nil && r.Model.Lora.Init.ChangesBase():
 			err = a.Load(r.Device, r.from) // what the base goes without

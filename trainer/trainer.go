@@ -31,9 +31,6 @@ type Run struct {
 	Outputs []Output
 	// Note is told what a person should know of decisions that were taken. nil: nobody.
 	Note func(string)
-	// Starting is told how many of the adapters are there that begin with a part
-	// of the base, which takes long to find. nil: nobody.
-	Starting func(done, total int64)
 }
 
 // A File is a small file that lies beside a model.

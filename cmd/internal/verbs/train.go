@@ -75,11 +75,9 @@ func (o *tuneOptions) train(c *call) error {
 		fmt.Sprintf("every option as it was resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
-	started, ended := c.progress("adapters begun", 1)
-	defer ended()
 	t, err := trainer.New(trainer.Run{
 		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Samples: samples, Files: files, Outputs: outputs, Note: c.note, Starting: started,
+		Samples: samples, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
