@@ -56,14 +56,14 @@ func NewChat(f *Folder, choice string) (*Chat, error) {
 // own takes the folder's template: of several the one named default, and with
 // tools that named tool_use, as transformers does.
 func (c *Chat) own(f *Folder) error {
-	c.Name = "chat template of " + f.dir
+	c.Name = "chat template of " + f.Dir
 	source, ok := f.sources[defaultName]
 	switch {
 	case len(f.sources) == 0:
-		return fmt.Errorf("%w: %s has none; name one by --chat_template: a file, or one of %s", ErrNoTemplate, f.dir, strings.Join(Families(), ", "))
+		return fmt.Errorf("%w: %s has none; name one by --chat_template: a file, or one of %s", ErrNoTemplate, f.Dir, strings.Join(Families(), ", "))
 	case !ok:
 		return fmt.Errorf("%s has several chat templates and none is called %s; name one by --chat_template: %s",
-			f.dir, defaultName, strings.Join(slices.Sorted(maps.Keys(f.sources)), ", "))
+			f.Dir, defaultName, strings.Join(slices.Sorted(maps.Keys(f.sources)), ", "))
 	}
 	var err error
 	if c.normal, err = parse(c.Name, source); err != nil {

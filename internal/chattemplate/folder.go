@@ -16,6 +16,7 @@ const (
 	TemplateFile = "chat_template.jinja"
 	templatesDir = "chat_templates"
 	tokensFile   = "special_tokens_map.json"
+	endsFile     = "generation_config.json"
 	maxConfig    = 64 << 20 // bytes of a JSON file
 	defaultName  = "default"
 	toolUseName  = "tool_use"
@@ -23,23 +24,29 @@ const (
 
 // A Folder is what a model's folder says about chats.
 type Folder struct {
-	dir     string
+	Dir     string
 	sources map[string]string // templates by name
 	// Tokens are the special tokens that a template is told by name, such as
 	// bos_token; those that the folder does not name are not there.
 	Tokens map[string]string
+	// Ends are the ids of the tokens by which generation stops
+	// (generation_config.json).
+	Ends []int32
 }
 
 // OpenFolder reads the templates and special tokens of a folder. Templates are
 // chat_template.jinja and chat_templates/NAME.jinja, or else chat_template in
 // tokenizer_config.json, a text or a list of named ones.
 func OpenFolder(dir string) (*Folder, error) {
-	f := &Folder{dir: dir, sources: map[string]string{}, Tokens: map[string]string{}}
+	f := &Folder{Dir: dir, sources: map[string]string{}, Tokens: map[string]string{}}
 	var config, tokens map[string]json.RawMessage
 	if err := readJSON(filepath.Join(dir, ConfigFile), &config); err != nil {
 		return nil, err
 	}
 	if err := readJSON(filepath.Join(dir, tokensFile), &tokens); err != nil {
+		return nil, err
+	}
+	if err := f.readEnds(); err != nil {
 		return nil, err
 	}
 	f.addTokens(config)
@@ -77,16 +84,36 @@ func (f *Folder) addTokens(entries map[string]json.RawMessage) {
 	}
 }
 
+// readEnds reads eos_token_id, a number or a list of them.
+func (f *Folder) readEnds() error {
+	path := filepath.Join(f.Dir, endsFile)
+	var config struct {
+		EOS json.RawMessage `json:"eos_token_id"`
+	}
+	if err := readJSON(path, &config); err != nil || len(config.EOS) == 0 || string(config.EOS) == "null" {
+		return err
+	}
+	if json.Unmarshal(config.EOS, &f.Ends) == nil {
+		return nil
+	}
+	var one int32
+	if err := json.Unmarshal(config.EOS, &one); err != nil {
+		return fmt.Errorf("%s: eos_token_id: %w", path, err)
+	}
+	f.Ends = []int32{one}
+	return nil
+}
+
 // readFiles reads the templates that are files of their own.
 func (f *Folder) readFiles() error {
-	source, err := readSource(filepath.Join(f.dir, TemplateFile))
+	source, err := readSource(filepath.Join(f.Dir, TemplateFile))
 	switch {
 	case err == nil:
 		f.sources[defaultName] = source
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	more, err := filepath.Glob(filepath.Join(escapeGlob(f.dir), templatesDir, "*.jinja"))
+	more, err := filepath.Glob(filepath.Join(escapeGlob(f.Dir), templatesDir, "*.jinja"))
 	if err != nil {
 		return err
 	}
@@ -122,7 +149,7 @@ func (f *Folder) readConfig(raw json.RawMessage) error {
 		return nil
 	}
 	if err := json.Unmarshal(raw, &f.sources); err != nil {
-		return fmt.Errorf("%s: chat_template is neither a template nor a list of named ones", filepath.Join(f.dir, ConfigFile))
+		return fmt.Errorf("%s: chat_template is neither a template nor a list of named ones", filepath.Join(f.Dir, ConfigFile))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ type shape struct {
 	prompt string
 	// extra is what the template itself writes between the prompt and an
 	// answer, such as an empty block of thoughts. The model has to write it.
+	// Without a prompt only blanks are known to be so: the rest is a header.
 	extra string
 	// close is what follows an answer before the next message begins.
 	close string
@@ -77,10 +78,10 @@ func (c *Chat) learn(t *Template) *shape {
 	if prompted != bare {
 		s.prompt = strings.TrimPrefix(prompted, common(bare, prompted))
 	}
-	if s.prompt != "" {
-		if at := strings.LastIndex(before, s.prompt); at >= 0 {
-			s.extra = before[at+len(s.prompt):]
-		}
+	if at := strings.LastIndex(before, s.prompt); s.prompt != "" && at >= 0 {
+		s.extra = before[at+len(s.prompt):]
+	} else if blank, ok := strings.CutPrefix(before, prompted); ok && strings.TrimFunc(blank, isSpace) == "" {
+		s.extra = blank
 	}
 	return s
 }
@@ -121,7 +122,7 @@ func common(a, b string) string {
 // have to write.
 func (s *shape) header(before string) string {
 	if s.prompt == "" {
-		return before
+		return strings.TrimSuffix(before, s.extra)
 	}
 	at := strings.LastIndex(before, s.prompt)
 	if at < 0 {

@@ -17,14 +17,15 @@ type Turn struct {
 }
 
 // Turns renders a conversation and finds the assistant's turns in the text, for
-// templates that do not mark them.
+// templates that do not mark them. An error says where none of three ways leads
+// to exactly one answer.
 //
 // The conversation is rendered once more with a marker in place of each answer.
 // What is then around the markers must be in the text too, and in one way only;
 // what is between is the answers. Where that is not so (an answer changes how
-// the others are rendered) each turn is looked for by itself, and last by
-// rendering what is before it and what goes up to it. A turn that none of these
-// finds is an error.
+// the others are rendered) each turn is looked for by itself, by a marker or by
+// what the template makes of the conversation up to it. Last, what a turn gives
+// at the end of a shorter conversation is looked for in the text.
 func (c *Chat) Turns(v *Conversation) (text string, turns []Turn, err error) {
 	made, err := c.Render(v, false)
 	if err != nil {
@@ -39,21 +40,13 @@ func (c *Chat) Turns(v *Conversation) (text string, turns []Turn, err error) {
 	if len(assistants) == 0 {
 		return made.Text, nil, nil
 	}
-	if turns, ok := c.between(v, made.Text, assistants); ok {
-		return made.Text, turns, nil
-	}
-	for _, i := range assistants {
-		turn, ok := c.between(v, made.Text, []int{i})
-		if !ok {
-			turn, ok = c.upTo(v, made.Text, i)
+	for _, way := range []func(*Conversation, string, []int) ([]Turn, bool){c.between, c.oneByOne, c.fromEnds} {
+		if turns, ok := way(v, made.Text, assistants); ok {
+			return made.Text, turns, nil
 		}
-		if !ok {
-			return "", nil, fmt.Errorf("%s renders message %d in a way that does not show which part of the text is the assistant's; "+
-				"use a template with {%% generation %%} marks, or train on all of the text (--train_on_inputs)", c.Name, i+1)
-		}
-		turns = append(turns, turn...)
 	}
-	return made.Text, turns, nil
+	return "", nil, fmt.Errorf("%s does not show which parts of the text are the assistant's; "+
+		"use a template with {%% generation %%} marks, or train on all of the text (--train_on_inputs)", c.Name)
 }
 
 // between finds the turns of messages by markers.
@@ -140,6 +133,60 @@ func splitAt(text string, markers []string) ([]string, bool) {
 		}
 	}
 	return append(parts, text), true
+}
+
+// oneByOne finds each turn by itself.
+func (c *Chat) oneByOne(v *Conversation, text string, messages []int) ([]Turn, bool) {
+	var turns []Turn
+	for _, i := range messages {
+		turn, ok := c.between(v, text, []int{i})
+		if !ok {
+			turn, ok = c.upTo(v, text, i)
+		}
+		if !ok {
+			return nil, false
+		}
+		turns = append(turns, turn...)
+	}
+	return turns, true
+}
+
+// fromEnds finds the turns by what each gives as the last of a conversation.
+// They must stand in the text in this order in one way only.
+func (c *Chat) fromEnds(v *Conversation, text string, messages []int) ([]Turn, bool) {
+	turns := make([]Turn, len(messages))
+	wholes := make([]string, len(messages)) // of a turn: its answer and what closes it
+	for n, i := range messages {
+		part := *v
+		part.Messages = v.Messages[:i+1]
+		made, err := c.Render(&part, false)
+		if err != nil {
+			return nil, false
+		}
+		turn, ok := c.between(&part, made.Text, []int{i})
+		if !ok || turn[0].Start == turn[0].End {
+			return nil, false
+		}
+		turns[n] = turn[0]
+		wholes[n] = made.Text[turn[0].Start:turn[0].Close]
+	}
+	at := 0
+	for n, whole := range wholes {
+		found := strings.Index(text[at:], whole)
+		if found < 0 {
+			return nil, false
+		}
+		shift := at + found - turns[n].Start
+		at += found + len(whole)
+		turns[n].Start, turns[n].End, turns[n].Close = turns[n].Start+shift, turns[n].End+shift, at
+	}
+	end := len(text)
+	for n, whole := range slices.Backward(wholes) {
+		if end = strings.LastIndex(text[:end], whole); end != turns[n].Start {
+			return nil, false
+		}
+	}
+	return turns, true
 }
 
 // soleSpans finds what is between fixed parts of a text, of which the first begins
