@@ -114,6 +114,7 @@ func cacheKey(paths []string, tok *tokenizer.Tokenizer, opt Options) (string, er
 	if err := hashValue(h, reflect.ValueOf(opt)); err != nil {
 		return "", err
 	}
+	fmt.Fprintf(h, "%q", chatIdentity(opt))
 	for _, s := range sources {
 		fmt.Fprintf(h, "\n%q %q\n", s.name, s.skipped)
 		for _, file := range s.files {

@@ -3,15 +3,21 @@ package dataset
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"qlora/internal/tokenizer"
 )
 
 // Options say how records become examples. DefaultOptions has the defaults.
 type Options struct {
-	Format        string `option:"dataset_format" help:"what a record is: auto, text, pretokenized, alpaca or prompt-completion; auto looks at the fields"`
+	Format        string `option:"dataset_format" help:"what a record is: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto looks at the fields"`
 	MaxLength     int    `option:"max_length" unit:"tokens" help:"longest sequence; longer text is cut into pieces, other records keep their beginning; 0: no limit"`
-	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not on completions alone"`
+	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not on completions and the assistant's turns alone"`
+	ChatTemplate  string `option:"chat_template" help:"how chats are written: a file, one of the model's named templates, or a family such as chatml or llama-3; default: the model's own"`
+	ApplyChat     bool   `option:"apply_chat_template" help:"make chats of alpaca, prompt-completion and question-answer records"`
+
+	// ModelFolder is where the chat template and its special tokens are; "": none.
+	ModelFolder string
 
 	// VocabularySize is the number of ids that the model knows; an id beyond
 	// it is refused. 0: not known.
@@ -91,6 +97,12 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	}
 	if tok != nil {
 		l.vocabulary = newVocabulary(tok)
+	}
+	l.chats = sync.OnceValues(func() (*chats, error) { return newChats(opt, tok) })
+	if opt.ChatTemplate != "" || opt.ApplyChat {
+		if _, err := l.chats(); err != nil {
+			return nil, err
+		}
 	}
 	var ends []int // of the sources' examples
 	for _, s := range sources {

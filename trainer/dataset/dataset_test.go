@@ -169,15 +169,12 @@ func TestWrongInput(t *testing.T) {
 		{"text not UTF-8", "a.txt", "\xff", Options{}, "a.txt:1: the text is not UTF-8"},
 		{"deep", "a.jsonl", `{"text": ` + deep + "}", Options{}, "a.jsonl:1: the record is not JSON"},
 		{"deep array", "a.json", deep, Options{}, "a.json:1: the record is not JSON"},
-		{"fields unknown", "a.jsonl", `{"x": 1, "y": 2}`, Options{}, "the fields x, y, but auto needs input_ids or instruction+output"},
+		{"fields unknown", "a.jsonl", `{"x": 1, "y": 2}`, Options{}, "the fields x, y, but auto needs input_ids or messages or conversations or instruction+output"},
 		{"no fields", "a.jsonl", `{}`, Options{}, "the record has no fields"},
 		{"other format", "a.jsonl", `{"text": "a"}`, Options{Format: "alpaca"}, "the fields text, but alpaca needs instruction+output"},
 		{"field missing later", "a.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}", Options{}, `a.jsonl:2: the record has the fields prompt but no "completion"`},
 		{"messages as prompt", "a.jsonl", `{"prompt": [{"role": "user"}], "completion": "b"}`, Options{}, `"prompt" is [{"role": "user"}], not a text`},
-		{"messages", "a.jsonl", `{"messages": []}`, Options{}, `format "messages" is not read by this version`},
-		{"sharegpt", "a.jsonl", `{"conversations": []}`, Options{}, `format "sharegpt" is not read by this version`},
-		{"asked for messages", "a.jsonl", `{}`, Options{Format: "messages"}, `"messages" is not read by this version`},
-		{"unknown format", "a.jsonl", `{}`, Options{Format: "alpacca"}, `"alpacca" is not known; it can be auto, pretokenized, alpaca, prompt-completion, text`},
+		{"unknown format", "a.jsonl", `{}`, Options{Format: "alpacca"}, `"alpacca" is not known; it can be auto, pretokenized, messages, sharegpt, alpaca, prompt-completion, text`},
 		{"huge id", "a.jsonl", `{"input_ids": [1, 99999999999999999999]}`, Options{}, "element 1 is 99999999999999999999, which is no token id"},
 		{"negative id", "a.jsonl", `{"input_ids": [1, -100]}`, Options{}, "element 1 is -100"},
 		{"fraction", "a.jsonl", `{"input_ids": [1.0]}`, Options{}, "element 0 is 1.0"},
@@ -276,7 +273,7 @@ func FuzzJSONL(f *testing.F) {
 			if err != nil || f != &pretokenized {
 				continue
 			}
-			made, err := newWorker(Options{MaxLength: 3, VocabularySize: 1000}, nil).make(f, r)
+			made, err := newWorker(Options{MaxLength: 3, VocabularySize: 1000}, nil, nil).make(f, r)
 			if err != nil {
 				assert.NotContains(t, err.Error(), "\n")
 			}

@@ -5,7 +5,8 @@
 // by their format: which fields they have and what the fields mean. Both are
 // tables (fileTypes, formats), and a new entry is a file of its own.
 //
-// What the ids and labels are is trl's SFTTrainer's definition, with two
-// differences: a long text is cut into pieces and not cut off, and
-// tokenizer.json alone says what a tokenizer is.
+// What the ids and labels are is trl's SFTTrainer's definition, with three
+// differences: a long text is cut into pieces and not cut off, tokenizer.json
+// alone says what a tokenizer is, and of conversations the assistant's turns
+// are trained on, whether or not the chat template marks them.
 package dataset

@@ -30,15 +30,14 @@ func (f *format) String() string {
 // earlier, so that alpaca with a rendered "text" beside it stays alpaca.
 var formats = []*format{
 	&pretokenized,
+	&messages,
+	&sharegpt,
 	&alpaca,
 	&promptCompletion,
 	&questionAnswer,
 	&inputOutput,
 	&text,
 }
-
-// notRead are formats that are known and not read.
-var notRead = map[string]string{"messages": "messages", "sharegpt": "conversations"}
 
 // Formats lists the names that Options.Format can have.
 func Formats() []string {
@@ -56,9 +55,6 @@ func checkFormat(name string) error {
 		return nil
 	}
 	known := strings.Join(Formats(), ", ")
-	if _, ok := notRead[name]; ok {
-		return fmt.Errorf("dataset_format %q is not read by this version; it reads %s", name, known)
-	}
 	return fmt.Errorf("dataset_format %q is not known; it can be %s", name, known)
 }
 
@@ -76,13 +72,6 @@ func formatOf(first record, name string) (*format, error) {
 			return f, nil
 		}
 		wanted = append(wanted, strings.Join(f.fields, "+"))
-	}
-	if name == Auto {
-		for format, field := range notRead {
-			if first.hasAll([]string{field}) {
-				return nil, fmt.Errorf("the record has %q: format %q is not read by this version; it reads %s", field, format, strings.Join(Formats()[1:], ", "))
-			}
-		}
 	}
 	return nil, fmt.Errorf("the record has %s, but %s needs %s", first.names(), name, strings.Join(wanted, " or "))
 }

@@ -14,7 +14,8 @@ func alpacaPrompt(instruction, input string) string {
 		"### Instruction:\n" + instruction + "\n\n### Input:\n" + input + "\n\n### Response:"
 }
 
-// An alpaca record has an instruction, an output and, mostly, an input.
+// An alpaca record has an instruction, an output and, mostly, an input. In a
+// chat the input stands in the line below the instruction.
 var alpaca = format{
 	name:   "alpaca",
 	fields: []string{"instruction", "output"},
@@ -33,6 +34,12 @@ var alpaca = format{
 				return Example{}, err
 			}
 		}
-		return w.pair(alpacaPrompt(instruction, input), output)
+		if !w.opt.ApplyChat {
+			return w.pair(alpacaPrompt(instruction, input), output)
+		}
+		if input != "" {
+			instruction += "\n" + input
+		}
+		return w.asked(r, instruction, output)
 	},
 }

@@ -1,8 +1,14 @@
 package dataset
 
-// A prompt and its completion, under the names that datasets give them. Only
-// a question and its answer are joined by something, a newline, which belongs
-// to the prompt.
+import (
+	"slices"
+
+	"qlora/internal/chattemplate"
+)
+
+// A prompt and its completion, under the names that datasets give them: texts,
+// or the two parts of a conversation. Only a question and its answer are joined
+// by something, a newline, which belongs to the prompt.
 var (
 	promptCompletion = pairFormat("prompt", "completion", "")
 	inputOutput      = pairFormat("input", "output", "")
@@ -15,6 +21,9 @@ func pairFormat(prompt, completion, join string) format {
 		fields: []string{prompt, completion},
 		choice: true,
 		example: func(w *worker, r record) (Example, error) {
+			if r.isList(prompt) && r.isList(completion) {
+				return w.conversations(r, prompt, completion)
+			}
 			before, err := r.text(prompt)
 			if err != nil {
 				return Example{}, err
@@ -23,7 +32,39 @@ func pairFormat(prompt, completion, join string) format {
 			if err != nil {
 				return Example{}, err
 			}
+			if w.opt.ApplyChat {
+				return w.asked(r, before, after)
+			}
 			return w.pair(before+join, after)
 		},
 	}
+}
+
+// asked is an example of a question and its answer as a chat.
+func (w *worker) asked(r record, question, answer string) (Example, error) {
+	v := &chattemplate.Conversation{}
+	system, err := r.system()
+	if err != nil {
+		return Example{}, err
+	}
+	if system != "" {
+		v.Messages = append(v.Messages, said("system", system))
+	}
+	v.Messages = append(v.Messages, said("user", question), said("assistant", answer))
+	return w.chat(v, nil)
+}
+
+// conversations is an example of a prompt and a completion that are lists of messages.
+func (w *worker) conversations(r record, prompt, completion string) (Example, error) {
+	before, _, err := r.conversation(prompt)
+	if err != nil {
+		return Example{}, err
+	}
+	after, _, err := r.conversation(completion)
+	if err != nil {
+		return Example{}, err
+	}
+	whole := *before
+	whole.Messages = slices.Concat(before.Messages, after.Messages)
+	return w.chatPair(before, &whole)
 }

@@ -1,11 +1,16 @@
 package dataset
 
+import "errors"
+
 // A text is a document: all of it is trained on.
 var text = format{
 	name:   "text",
 	fields: []string{"text"},
 	pieces: true,
 	example: func(w *worker, r record) (Example, error) {
+		if w.opt.ApplyChat {
+			return Example{}, errors.New("the record is plain text, of which apply_chat_template can make no chat; it needs a question and an answer")
+		}
 		text, err := r.text("text")
 		if err != nil {
 			return Example{}, err

@@ -19,6 +19,7 @@ const (
 type loader struct {
 	opt        Options
 	vocabulary *vocabulary // nil without a tokenizer
+	chats      func() (*chats, error)
 	set        *Set
 	records    int   // read so far
 	done       int64 // bytes of the files before this one
@@ -95,7 +96,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 	var wait sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(batch)) {
 		wait.Go(func() {
-			w := newWorker(l.opt, l.vocabulary)
+			w := newWorker(l.opt, l.vocabulary, l.chats)
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {

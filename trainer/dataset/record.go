@@ -80,6 +80,12 @@ func (r *record) text(name string) (string, error) {
 	return text, nil
 }
 
+// isList says whether a field is a JSON array.
+func (r *record) isList(name string) bool {
+	raw := r.fields[name]
+	return len(raw) > 0 && raw[0] == '['
+}
+
 // ids reads a field that must be an array of token ids, or special.
 func (r *record) ids(name string, special int32) ([]int32, error) {
 	raw, ok := r.fields[name]

@@ -37,10 +37,12 @@ type worker struct {
 	opt        Options
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
+	// chats gives the template of conversations, which is read when one is met.
+	chats func() (*chats, error)
 }
 
-func newWorker(opt Options, v *vocabulary) *worker {
-	w := &worker{opt: opt, vocabulary: v}
+func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
+	w := &worker{opt: opt, vocabulary: v, chats: c}
 	if v != nil {
 		w.encoder = v.tok.NewEncoder()
 	}
@@ -125,13 +127,7 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 	if w.opt.TrainOnInputs {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
-	alone := w.encoder.Encode(slices.Clone(w.vocabulary.prefix), prompt, false)
-	for i := range min(len(alone), len(ids)) {
-		if alone[i] != ids[i] {
-			break
-		}
-		labels[i] = Ignored
-	}
+	ignoreCommon(labels, w.encoder.Encode(slices.Clone(w.vocabulary.prefix), prompt, false))
 	return Example{IDs: ids, Labels: labels}, nil
 }
 

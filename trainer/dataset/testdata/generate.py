@@ -167,4 +167,5 @@ def main():
     (HERE / "trl.json").write_text(f"[\n{lines}\n]\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"qlora/internal/chattemplate"
+	"qlora/internal/tokenizer"
+)
+
+// chats is what turns conversations into tokens: the template, and the tokens
+// that end a turn.
+type chats struct {
+	template *chattemplate.Chat
+	tok      *tokenizer.Tokenizer
+	ends     []int32 // by which generation stops
+}
+
+// newChats reads the template of the model's folder, or the one that is asked for.
+func newChats(opt Options, tok *tokenizer.Tokenizer) (*chats, error) {
+	switch {
+	case tok == nil:
+		return nil, errNoTokenizer
+	case opt.ModelFolder == "":
+		return nil, errors.New("chats need a model folder, which has their template and special tokens; name one by --model")
+	}
+	folder, err := chattemplate.OpenFolder(opt.ModelFolder)
+	if err != nil {
+		return nil, err
+	}
+	template, err := chattemplate.NewChat(folder, opt.ChatTemplate)
+	if err != nil {
+		return nil, err
+	}
+	return &chats{template: template, tok: tok, ends: folder.Ends}, nil
+}
+
+// chatIdentity is all that decides how conversations become tokens besides the
+// tokenizer; "" where there is no template to make them by.
+func chatIdentity(opt Options) string {
+	folder, err := chattemplate.OpenFolder(opt.ModelFolder)
+	if err != nil {
+		return ""
+	}
+	template, err := chattemplate.NewChat(folder, opt.ChatTemplate)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %v", template.Identity(), folder.Ends)
+}
+
+// chat is an example of a conversation: rendered whole, tokenized once, nothing
+// added. What is trained on are the assistant's turns, each with the token that
+// ends it: where the template marks them, what it marks.
+func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error) {
+	chats, err := w.chats()
+	if err != nil {
+		return Example{}, err
+	}
+	chats.fit(v)
+	made, err := chats.template.Render(v, false)
+	if err != nil {
+		return Example{}, err
+	}
+	ids, places := w.encoder.EncodeOffsets(made.Text, false)
+	if w.opt.TrainOnInputs {
+		return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
+	}
+	trained := made.Generated
+	marked := chats.template.Marks(v) && !made.Displaced
+	if !marked || only != nil {
+		_, turns, err := chats.template.Turns(v)
+		if err != nil {
+			return Example{}, err
+		}
+		if !marked {
+			trained = nil
+		}
+		for _, t := range turns {
+			s := chattemplate.Span{Start: t.Start, End: chats.end(made.Text, t, ids, places)}
+			switch asked := only == nil || only[t.Message]; {
+			case !marked && asked:
+				trained = append(trained, s)
+			case marked && !asked:
+				trained = slices.DeleteFunc(trained, func(m chattemplate.Span) bool { return m.Start < t.Close && m.End > t.Start })
+			}
+		}
+	}
+	return Example{IDs: ids, Labels: label(ids, places, trained)}, nil
+}
+
+// end is where a turn ends with the token that closes it: the first special
+// one that the template puts behind the answer, or one by which generation
+// stops; without such a token it is all that closes the turn, but for blanks.
+func (c *chats) end(text string, t chattemplate.Turn, ids []int32, places []tokenizer.Span) int {
+	for i, p := range places {
+		if p.Start < t.End || strings.TrimSpace(text[t.End:p.Start]) != "" && p.End > t.Close {
+			continue
+		}
+		if p.End <= t.Close && c.tok.Special(ids[i]) {
+			return p.End
+		}
+		if strings.TrimSpace(text[p.Start:p.End]) == "" {
+			continue
+		}
+		if p.End > t.Close {
+			if eos, _ := c.tok.EOS(); ids[i] == eos || slices.Contains(c.ends, ids[i]) {
+				return p.End
+			}
+			break
+		}
+	}
+	return t.End + len(strings.TrimRight(text[t.End:t.Close], " \t\r\n"))
+}
+
+// label gives the tokens that have a part in one of the spans, which are in
+// order, themselves as labels.
+func label(ids []int32, places []tokenizer.Span, spans []chattemplate.Span) []int32 {
+	labels := make([]int32, len(ids))
+	next := 0
+	for i, p := range places {
+		labels[i] = Ignored
+		for next < len(spans) && p.Start >= spans[next].End {
+			next++
+		}
+		if next < len(spans) && p.End > spans[next].Start {
+			labels[i] = ids[i]
+		}
+	}
+	return labels
+}
+
+// chatPair is an example of a prompt and a completion that are conversations.
+// As with texts, the completion begins where the tokens of the prompt alone,
+// with what the model's turn begins with, and those of the whole differ.
+func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, error) {
+	chats, err := w.chats()
+	if err != nil {
+		return Example{}, err
+	}
+	chats.fit(prompt)
+	chats.fit(whole)
+	made, err := chats.template.Render(whole, false)
+	if err != nil {
+		return Example{}, err
+	}
+	ids := w.encoder.Encode(nil, made.Text, false)
+	labels := slices.Clone(ids)
+	if w.opt.TrainOnInputs {
+		return Example{IDs: ids, Labels: labels}, nil
+	}
+	before, err := chats.template.Render(prompt, true)
+	if err != nil {
+		return Example{}, fmt.Errorf("the prompt alone: %w", err)
+	}
+	ignoreCommon(labels, w.encoder.Encode(nil, before.Text, false))
+	return Example{IDs: ids, Labels: labels}, nil
+}
+
+// ignoreCommon masks what the labels have in common with the tokens before.
+func ignoreCommon(labels, before []int32) {
+	for i := range min(len(before), len(labels)) {
+		if before[i] != labels[i] {
+			break
+		}
+		labels[i] = Ignored
+	}
+}
+
+// fit makes texts of contents that are lists of text parts, where the template
+// does not read lists.
+func (c *chats) fit(v *chattemplate.Conversation) {
+	if c.template.TakesParts(v) {
+		return
+	}
+	for i, m := range v.Messages {
+		content, _ := m.Get("content")
+		parts, ok := content.(*chattemplate.List)
+		if !ok {
+			continue
+		}
+		var b strings.Builder
+		for _, p := range parts.Items() {
+			text, _ := p.(*chattemplate.Dict).Get("text")
+			b.WriteString(text.(string))
+		}
+		v.Messages[i] = m.Clone()
+		v.Messages[i].Set("content", b.String())
+	}
+}

@@ -1,0 +1,296 @@
+package dataset
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"qlora/internal/chattemplate"
+)
+
+// conversation reads the messages of a field, and what goes with them: tools,
+// documents, a system text, variables of the template. only says which messages
+// are trained on; nil: the assistant's.
+func (r *record) conversation(field string) (v *chattemplate.Conversation, only []bool, err error) {
+	v = &chattemplate.Conversation{}
+	list, err := r.list(field)
+	if err != nil {
+		return nil, nil, err
+	}
+	if list == nil {
+		return nil, nil, fmt.Errorf("the record has %s but no %q", r.names(), field)
+	}
+	for i, item := range list.Items() {
+		m, trained, err := message(item)
+		if err != nil {
+			return nil, nil, fmt.Errorf("message %d of %q %w", i+1, field, err)
+		}
+		v.Messages = append(v.Messages, m)
+		if trained != nil {
+			if only == nil {
+				only = slices.Repeat([]bool{true}, len(list.Items()))
+			}
+			only[i] = *trained
+		}
+	}
+	if len(v.Messages) == 0 {
+		return nil, nil, fmt.Errorf("%q has no messages", field)
+	}
+	return v, only, r.surroundings(v)
+}
+
+// surroundings reads what stands beside the messages.
+func (r *record) surroundings(v *chattemplate.Conversation) error {
+	var err error
+	if v.Tools, err = r.list("tools"); err != nil {
+		return err
+	}
+	if v.Tools != nil {
+		v.Tools = wholeTools(v.Tools)
+	}
+	if v.Documents, err = r.list("documents"); err != nil {
+		return err
+	}
+	if !r.has("chat_template_kwargs") {
+		return nil
+	}
+	more, err := r.value("chat_template_kwargs")
+	if err != nil {
+		return err
+	}
+	object, ok := more.(*chattemplate.Dict)
+	if !ok {
+		return errors.New(`"chat_template_kwargs" is not an object of the template's variables`)
+	}
+	v.More = map[string]any{}
+	for name, value := range object.All() {
+		v.More[name.(string)] = value
+	}
+	return nil
+}
+
+// value reads a field of any kind. A text that holds a JSON list or object, as
+// in tables, is read as that.
+func (r *record) value(name string) (any, error) {
+	raw := r.fields[name]
+	if text, ok := r.texts[name]; ok && raw == nil {
+		raw = json.RawMessage(text)
+	}
+	var text string
+	if len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &text) == nil {
+		raw = json.RawMessage(text)
+	}
+	v, err := chattemplate.Decode(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%q is %s, not JSON: %w", name, shown(raw), err)
+	}
+	return v, nil
+}
+
+// list reads a field that must be a list; nil where it is missing or empty.
+func (r *record) list(name string) (*chattemplate.List, error) {
+	if !r.has(name) || r.texts[name] == "" && r.fields[name] == nil || string(r.fields[name]) == `""` {
+		return nil, nil
+	}
+	v, err := r.value(name)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := v.(*chattemplate.List)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%q is %s, not a list", name, shown(r.fields[name]))
+	case len(list.Items()) == 0 && name != "messages" && name != "conversations":
+		return nil, nil
+	}
+	return list, nil
+}
+
+// wholeTools puts bare descriptions of functions into the frame that templates expect.
+func wholeTools(tools *chattemplate.List) *chattemplate.List {
+	whole := slices.Clone(tools.Items())
+	for i, t := range whole {
+		bare, ok := t.(*chattemplate.Dict)
+		if !ok {
+			continue
+		}
+		_, framed := bare.Get("function")
+		if _, named := bare.Get("name"); named && !framed {
+			whole[i] = function(bare)
+		}
+	}
+	return chattemplate.NewList(whole...)
+}
+
+func function(f any) *chattemplate.Dict {
+	d := chattemplate.NewDict()
+	d.Set("type", "function")
+	d.Set("function", f)
+	return d
+}
+
+// roles are the names that datasets have for those of transformers.
+var roles = map[string]string{
+	"human": "user", "user": "user", "prompter": "user",
+	"gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
+	"system": "system", "developer": "developer",
+	"tool": "tool", "observation": "tool", "function_response": "tool",
+	functionCall: "assistant",
+}
+
+const functionCall = "function_call"
+
+// message makes one element of a list a message of transformers' kind: from
+// and value become role and content, other names of roles the usual ones.
+// trained is what its weight says; nil: nothing.
+func message(item any) (m *chattemplate.Dict, trained *bool, err error) {
+	object, ok := item.(*chattemplate.Dict)
+	if !ok {
+		return nil, nil, errors.New("is not an object with role and content")
+	}
+	m = chattemplate.NewDict()
+	role, named := "", false
+	for key, value := range object.All() {
+		switch key {
+		case "role", "from":
+			if role, named = value.(string); !named {
+				return nil, nil, fmt.Errorf("has a %s that is not a text", key)
+			}
+			known, ok := roles[role]
+			switch {
+			case ok:
+				m.Set("role", known)
+			case key == "from":
+				return nil, nil, fmt.Errorf("is from %q; it can be from %s", role, strings.Join(slices.Sorted(maps.Keys(roles)), ", "))
+			default: // what it means is the template's to say
+				m.Set("role", role)
+			}
+		case "content", "value":
+			if value, err = content(value, role); err != nil {
+				return nil, nil, err
+			}
+			m.Set("content", value)
+		case "loss_weight", "weight", "train":
+			if trained, err = weight(key.(string), value); err != nil {
+				return nil, nil, err
+			}
+		default:
+			m.Set(key.(string), value)
+		}
+	}
+	switch {
+	case !named:
+		return nil, nil, errors.New("has no role (or from)")
+	case role == functionCall:
+		if err := callOf(m); err != nil {
+			return nil, nil, err
+		}
+	}
+	if now, _ := m.Get("role"); trained != nil && *trained && now != "assistant" {
+		return nil, nil, fmt.Errorf("is of %s and has a weight to be trained on; only the assistant's can be (or all of the text, by --train_on_inputs)", role)
+	}
+	return m, trained, nil
+}
+
+// weight reads whether a message is trained on.
+func weight(key string, value any) (*bool, error) {
+	yes, no := true, false
+	switch value {
+	case nil:
+		return nil, nil
+	case true, 1, 1.0:
+		return &yes, nil
+	case false, 0, 0.0:
+		return &no, nil
+	}
+	return nil, fmt.Errorf("has a %s that is neither 0 nor 1; weights between are not supported", key)
+}
+
+// content checks what a message says: a text, a list of text parts, or
+// nothing. A tool may give what it likes.
+func content(value any, role string) (any, error) {
+	switch x := value.(type) {
+	case nil, string:
+		return value, nil
+	case *chattemplate.List:
+		var parts []any
+		for _, item := range x.Items() {
+			part, err := textPart(item)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, part)
+		}
+		return chattemplate.NewList(parts...), nil
+	}
+	if roles[role] == "tool" {
+		return value, nil
+	}
+	return nil, errors.New("has a content that is neither a text nor a list of text parts")
+}
+
+// textPart makes an element of a content {"type": "text", "text": …}.
+func textPart(item any) (*chattemplate.Dict, error) {
+	part := chattemplate.NewDict()
+	part.Set("type", "text")
+	switch x := item.(type) {
+	case string:
+		part.Set("text", x)
+		return part, nil
+	case *chattemplate.Dict:
+		kind, _ := x.Get("type")
+		if kind != "text" {
+			return nil, fmt.Errorf("has a part of type %v; only text can be trained on here", kind)
+		}
+		for _, key := range []string{"text", "value"} {
+			if text, _ := x.Get(key); text != nil {
+				s, ok := text.(string)
+				if !ok {
+					break
+				}
+				part.Set("text", s)
+				return part, nil
+			}
+		}
+	}
+	return nil, errors.New(`has a part of its content that is not {"type": "text", "text": …}`)
+}
+
+// callOf makes calls of functions of a content that spells them in JSON.
+func callOf(m *chattemplate.Dict) error {
+	text, _ := m.Get("content")
+	s, _ := text.(string)
+	v, err := chattemplate.Decode([]byte(s))
+	if err != nil {
+		return errors.New(`is a function_call, but its value is not JSON; it must be {"name": …, "arguments": {…}}, or a list of such`)
+	}
+	list, ok := v.(*chattemplate.List)
+	if !ok {
+		list = chattemplate.NewList(v)
+	}
+	var calls []any
+	for _, item := range list.Items() {
+		call, ok := item.(*chattemplate.Dict)
+		if ok {
+			_, ok = call.Get("name")
+		}
+		if !ok {
+			return errors.New(`is a function_call, but its value is not {"name": …, "arguments": {…}}`)
+		}
+		calls = append(calls, function(call))
+	}
+	m.Set("content", "")
+	m.Set("tool_calls", chattemplate.NewList(calls...))
+	return nil
+}
+
+// said is a message of a role.
+func said(role, text string) *chattemplate.Dict {
+	m := chattemplate.NewDict()
+	m.Set("role", role)
+	m.Set("content", text)
+	return m
+}
