@@ -96,6 +96,25 @@ func parse(name, source string) (*Template, error) {
 // Source is the template's text.
 func (c *Chat) Source() string { return c.normal.source }
 
+// Identity is a text of all that decides how a conversation is rendered: the
+// templates, the tokens, and the day where a template asks for the time.
+func (c *Chat) Identity() string {
+	parts := []string{c.normal.source}
+	if c.toolUse != nil {
+		parts = append(parts, c.toolUse.source)
+	}
+	for _, source := range parts {
+		if strings.Contains(source, "strftime_now") {
+			parts = append(parts, c.now().Format(time.DateOnly))
+			break
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.tokens)) {
+		parts = append(parts, name, c.tokens[name])
+	}
+	return fmt.Sprintf("%q", parts)
+}
+
 // template is the one that a conversation is rendered by.
 func (c *Chat) template(v *Conversation) *Template {
 	if c.toolUse != nil && v.Tools != nil {

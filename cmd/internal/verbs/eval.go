@@ -50,6 +50,11 @@ func (o *evalOptions) eval(c *call, r *inference, adapter string) error {
 		return exit.Wrongf("--per_device_eval_batch_size is %d, but it must be at least 1", o.Batch)
 	}
 	o.Records.VocabularySize = r.base.Config.Vocabulary
+	folder, err := chatFolder(r.folder, adapter)
+	if err != nil {
+		return err
+	}
+	o.Records.ModelFolder = folder.Dir
 	set, err := load(c, "dataset", o.Dataset, r.tok, o.Records, nil)
 	if err != nil {
 		return err

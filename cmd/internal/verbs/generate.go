@@ -2,8 +2,9 @@ package verbs
 
 import (
 	"fmt"
+	"io"
 	"math"
-	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -16,12 +17,15 @@ import (
 
 // generateOptions are those of generate besides the model.
 type generateOptions struct {
-	Prompt      string  `option:"prompt" help:"text to complete"`
-	MaxNew      int     `option:"max_new_tokens" unit:"tokens" help:"longest completion"`
-	Temperature float64 `option:"temperature" help:"above 0: draw tokens, the flatter the higher; 0: take the likeliest"`
-	TopP        float64 `option:"top_p" help:"draw from the likeliest tokens that make up this probability"`
-	TopK        int     `option:"top_k" unit:"tokens" help:"draw from so many of the likeliest; 0: all"`
-	Seed        uint64  `option:"seed" help:"seed of the draws"`
+	Prompt       string  `option:"prompt" help:"text to complete, or message to answer"`
+	Chat         bool    `option:"chat" help:"answer the prompt by the chat template; without a prompt answer what is typed, or what standard input holds"`
+	System       string  `option:"system" help:"what the chat's system message says"`
+	ChatTemplate string  `option:"chat_template" help:"how the chat is written, as for train; default: the adapter's or the model's own"`
+	MaxNew       int     `option:"max_new_tokens" unit:"tokens" help:"longest completion"`
+	Temperature  float64 `option:"temperature" help:"above 0: draw tokens, the flatter the higher; 0: take the likeliest"`
+	TopP         float64 `option:"top_p" help:"draw from the likeliest tokens that make up this probability"`
+	TopK         int     `option:"top_k" unit:"tokens" help:"draw from so many of the likeliest; 0: all"`
+	Seed         uint64  `option:"seed" help:"seed of the draws"`
 }
 
 // Generate is the verb that completes a text.
@@ -34,7 +38,7 @@ func Generate() *cobra.Command {
 	set.Add("Generation", &own)
 	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
-	return verb("generate", "completes a prompt and prints the new text alone", set, func(c *call) error {
+	return verb("generate", "completes a prompt, or answers it as a chat, and prints the new text alone", set, func(c *call) error {
 		if err := own.check(c); err != nil {
 			return err
 		}
@@ -43,16 +47,22 @@ func Generate() *cobra.Command {
 			return err
 		}
 		defer r.close()
-		return own.generate(c, r, model.Adapter)
+		if own.Chat {
+			return own.chat(c, r, model.Adapter)
+		}
+		_, err = own.complete(c, r, model.Adapter, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), r.stop())
+		return err
 	})
 }
 
 func (o *generateOptions) check(c *call) error {
 	switch {
-	case !c.set.Given("prompt"):
+	case !o.Chat && (o.System != "" || o.ChatTemplate != ""):
+		return exit.Wrongf("--system and --chat_template are for chats: add --chat")
+	case !c.set.Given("prompt") && !o.Chat:
 		return exit.Wrongf("--prompt is missing: give the text to complete")
-	case !utf8.ValidString(o.Prompt):
-		return exit.Wrongf("--prompt is not UTF-8")
+	case !utf8.ValidString(o.Prompt) || !utf8.ValidString(o.System):
+		return exit.Wrongf("--prompt or --system is not UTF-8")
 	case o.MaxNew < 1:
 		return exit.Wrongf("--max_new_tokens is %d, but it must be at least 1", o.MaxNew)
 	case o.Temperature < 0:
@@ -65,42 +75,45 @@ func (o *generateOptions) check(c *call) error {
 	return nil
 }
 
-func (o *generateOptions) generate(c *call, r *inference, adapter string) error {
+// complete prints what the model goes on with after the prompt's tokens, and
+// gives it.
+func (o *generateOptions) complete(c *call, r *inference, adapter string, prompt, stop []int32) (string, error) {
 	config := r.base.Config
-	prompt := r.tok.NewEncoder().Encode(r.tok.Prefix(), o.Prompt, false)
 	if len(prompt) == 0 {
-		return exit.Wrongf("--prompt has no tokens; this model needs at least one to begin with")
-	}
-	for _, id := range prompt {
-		if int(id) >= config.Vocabulary {
-			return exit.Wrongf("the tokenizer gives the prompt token %d, but the model's vocabulary has %d entries; use the model's own tokenizer", id, config.Vocabulary)
-		}
+		return "", exit.Wrongf("--prompt has no tokens; this model needs at least one to begin with")
 	}
 	most := o.MaxNew
 	if left := config.MaxPositions - len(prompt); config.MaxPositions > 0 && most > left {
 		if left < 1 {
-			return exit.Wrongf("--prompt has %d tokens, but the model was made for %d at most", len(prompt), config.MaxPositions)
+			return "", exit.Wrongf("--prompt has %d tokens, but the model was made for %d at most", len(prompt), config.MaxPositions)
 		}
 		c.note(fmt.Sprintf("at most %d new tokens: the model was made for %d in all", left, config.MaxPositions))
 		most = left
 	}
-	if err := r.load(nn.Shapes{Generate: len(prompt) + most}, adapter); err != nil {
-		return err
+	if err := r.plan(len(prompt)+most, adapter); err != nil {
+		return "", err
 	}
-	stop := slices.Clone(config.EOS)
-	if id, ok := r.tok.EOS(); ok {
-		stop = append(stop, id)
+	return o.stream(c, r, prompt, most, stop)
+}
+
+// stream prints the new text as it comes.
+func (o *generateOptions) stream(c *call, r *inference, prompt []int32, most int, stop []int32) (string, error) {
+	if err := r.known(prompt); err != nil {
+		return "", err
 	}
 	// How the first new token looks may depend on the prompt's last ones.
 	text := r.tok.NewStream()
 	for _, id := range prompt {
 		text.Push(id)
 	}
+	var answer strings.Builder
+	out := io.MultiWriter(c.out, &answer)
 	sampling := nn.Sampling{Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, Seed: o.Seed}
 	_, err := r.model.Generate(c, r.dev, prompt, most, sampling, stop, func(id int32) bool {
-		_, err := fmt.Fprint(c.out, text.Push(id))
+		_, err := fmt.Fprint(out, text.Push(id))
 		return err == nil
 	})
-	fmt.Fprintln(c.out, text.Flush())
-	return err
+	fmt.Fprint(out, text.Flush())
+	fmt.Fprintln(c.out)
+	return answer.String(), err
 }

@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"path/filepath"
+	"slices"
 
 	"qlora/bindings"
 	"qlora/cmd/internal/exit"
@@ -21,6 +22,7 @@ type inferOptions struct {
 
 // inference is a model that is ready to run.
 type inference struct {
+	folder  string // of the base
 	base    *trainer.Model
 	tok     *tokenizer.Tokenizer
 	dev     bindings.Device
@@ -57,7 +59,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 	if name == methodQLoRA {
 		base.Quantize = held
 	}
-	r := &inference{base: base, memory: bindings.NewMemory()}
+	r := &inference{folder: o.Model, base: base, memory: bindings.NewMemory()}
 	if r.tok, err = openTokenizer(o.Model); err != nil {
 		return nil, err
 	}
@@ -96,6 +98,30 @@ func (r *inference) load(shapes nn.Shapes, adapter string) error {
 		return nil
 	}
 	return exit.AsWrong(r.adapter.Load(r.dev, adapter))
+}
+
+// plan loads for sequences of so many tokens that are extended.
+func (r *inference) plan(longest int, adapter string) error {
+	return r.load(nn.Shapes{Generate: longest}, adapter)
+}
+
+// stop are the tokens by which the model ends a text.
+func (r *inference) stop() []int32 {
+	stop := slices.Clone(r.base.Config.EOS)
+	if id, ok := r.tok.EOS(); ok {
+		stop = append(stop, id)
+	}
+	return stop
+}
+
+// known refuses tokens that the model has no entry for.
+func (r *inference) known(ids []int32) error {
+	for _, id := range ids {
+		if size := r.base.Config.Vocabulary; int(id) >= size {
+			return exit.Wrongf("the tokenizer gives the prompt token %d, but the model's vocabulary has %d entries; use the model's own tokenizer", id, size)
+		}
+	}
+	return nil
 }
 
 func (r *inference) close() {

@@ -17,7 +17,7 @@ import (
 // trainSet reads the records to train on, and says what became of them. cache may
 // be nil.
 func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
-	opt := o.data.Records
+	opt := o.reading()
 	opt.Packing, opt.Seed = o.data.Packing, o.run.Seed
 	if o.run.DataSeed != nil {
 		opt.Seed = *o.run.DataSeed
@@ -38,7 +38,15 @@ func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.
 	if len(o.data.Eval) == 0 {
 		return new(dataset.Set), nil
 	}
-	return load(c, "eval_dataset", o.data.Eval, tok, o.data.Records, cache)
+	return load(c, "eval_dataset", o.data.Eval, tok, o.reading(), cache)
+}
+
+// reading are the options of every set of records: chats are written as the
+// model's folder has it.
+func (o *tuneOptions) reading() dataset.Options {
+	opt := o.data.Records
+	opt.ModelFolder = o.data.Model
+	return opt
 }
 
 // cache is where a run keeps the token ids of its records; nil where it is not to.

@@ -68,7 +68,7 @@ func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.C
 			if err := set.Resolve(); err != nil {
 				return err
 			}
-			return do(&call{Context: cmd.Context(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set})
+			return do(&call{Context: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set})
 		},
 	}
 	set.Bind(cmd)
@@ -78,6 +78,7 @@ func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.C
 // A call is a verb being carried out.
 type call struct {
 	context.Context
+	in  io.Reader
 	out io.Writer // results
 	err io.Writer // progress and remarks
 	set *options.Set

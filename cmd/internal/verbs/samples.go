@@ -45,7 +45,7 @@ func (o *tuneOptions) sampling(c *call, tok *tokenizer.Tokenizer, eos []int32, e
 			s.Prompts, err = promptLines(name, tok)
 			return s, exit.AsWrong(err)
 		}
-		opt := o.data.Records
+		opt := o.reading()
 		opt.TrainOnInputs = false // where a completion begins is what is asked for
 		set, err := load(c, "sample_prompts", []string{name}, tok, opt, nil)
 		if err != nil {

@@ -5,12 +5,14 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/internal/chattemplate"
 	"qlora/trainer"
 )
 
@@ -65,6 +67,9 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
+	if files, err = o.withTemplate(files); err != nil {
+		return err
+	}
 	dev, err := o.machine.open()
 	if err != nil {
 		return err
@@ -93,6 +98,24 @@ func (o *tuneOptions) train(c *call) error {
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
 	return t.Train(c)
+}
+
+// withTemplate puts the chat template that was asked for into the files beside
+// the adapter, in place of the model's own: what was trained by it is asked by it.
+func (o *tuneOptions) withTemplate(files []trainer.File) ([]trainer.File, error) {
+	if o.data.Records.ChatTemplate == "" {
+		return files, nil
+	}
+	folder, err := chattemplate.OpenFolder(o.data.Model)
+	if err != nil {
+		return nil, exit.AsWrong(err)
+	}
+	chat, err := chattemplate.NewChat(folder, o.data.Records.ChatTemplate)
+	if err != nil {
+		return nil, exit.AsWrong(err)
+	}
+	files = slices.DeleteFunc(files, func(f trainer.File) bool { return f.Name == chattemplate.TemplateFile })
+	return append(files, trainer.File{Name: chattemplate.TemplateFile, Data: []byte(chat.Source())}), nil
 }
 
 func isTerminal(w any) bool {

@@ -1,0 +1,199 @@
+package verbs
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"qlora/cmd/internal/exit"
+	"qlora/internal/chattemplate"
+	"qlora/internal/tokenizer"
+)
+
+// longestChat is how many tokens a chat at a terminal may have, where the
+// model was not made for fewer.
+const longestChat = 4096
+
+// maxInput bounds what is read from standard input, in bytes.
+const maxInput = 64 << 20
+
+// chatFolder is the folder whose template a chat with the model is written by:
+// the adapter's where it has one, for that is what it was trained with.
+func chatFolder(model, adapter string) (*chattemplate.Folder, error) {
+	if adapter != "" {
+		f, err := chattemplate.OpenFolder(adapter)
+		if err != nil || f.Has() && len(f.Tokens) > 0 {
+			return f, exit.AsWrong(err)
+		}
+	}
+	f, err := chattemplate.OpenFolder(model)
+	return f, exit.AsWrong(err)
+}
+
+// A dialogue is a chat with the model: what was said so far, and how it is
+// turned into tokens.
+type dialogue struct {
+	template *chattemplate.Chat
+	encoder  *tokenizer.Encoder
+	said     chattemplate.Conversation
+	stop     []int32 // tokens that end the model's turn
+}
+
+func newDialogue(folder *chattemplate.Folder, choice, system string, tok *tokenizer.Tokenizer) (*dialogue, error) {
+	template, err := chattemplate.NewChat(folder, choice)
+	if err != nil {
+		return nil, exit.AsWrong(err)
+	}
+	d := &dialogue{template: template, encoder: tok.NewEncoder(), stop: slices.Clone(folder.Ends)}
+	// The first special token that the template closes a turn with is what the
+	// model was taught to end with.
+	for _, id := range d.encoder.Encode(nil, strings.TrimSpace(template.Closing()), false) {
+		if tok.Special(id) {
+			d.stop = append(d.stop, id)
+			break
+		}
+	}
+	if system != "" {
+		d.say("system", system)
+	}
+	return d, nil
+}
+
+func (d *dialogue) say(role, text string) {
+	m := chattemplate.NewDict()
+	m.Set("role", role)
+	m.Set("content", text)
+	d.said.Messages = append(d.said.Messages, m)
+}
+
+// prompt gives the tokens of what was said, up to where the model goes on.
+func (d *dialogue) prompt() ([]int32, error) {
+	made, err := d.template.Render(&d.said, true)
+	if err != nil {
+		return nil, exit.AsWrong(err)
+	}
+	return d.encoder.Encode(nil, made.Text, false), nil
+}
+
+// chat answers the prompt, or what is typed at a terminal until that ends.
+func (o *generateOptions) chat(c *call, r *inference, adapter string) error {
+	folder, err := chatFolder(r.folder, adapter)
+	if err != nil {
+		return err
+	}
+	d, err := newDialogue(folder, o.ChatTemplate, o.System, r.tok)
+	if err != nil {
+		return err
+	}
+	stop := slices.Concat(d.stop, r.stop())
+	if !c.set.Given("prompt") && isTerminal(c.in) {
+		return o.converse(c, r, adapter, d, stop)
+	}
+	if !c.set.Given("prompt") {
+		if o.Prompt, err = readPrompt(c.in); err != nil {
+			return err
+		}
+	}
+	d.say("user", o.Prompt)
+	prompt, err := d.prompt()
+	if err != nil {
+		return err
+	}
+	_, err = o.complete(c, r, adapter, prompt, stop)
+	return err
+}
+
+func readPrompt(in io.Reader) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(data) > maxInput:
+		return "", exit.Wrongf("standard input is longer than %d bytes", maxInput)
+	case !utf8.Valid(data):
+		return "", exit.Wrongf("standard input is not UTF-8")
+	case strings.TrimSpace(string(data)) == "":
+		return "", exit.Wrongf("--prompt is missing, and there is nothing on standard input")
+	}
+	return strings.TrimSuffix(string(data), "\n"), nil
+}
+
+// converse answers line after line of a terminal.
+func (o *generateOptions) converse(c *call, r *inference, adapter string, d *dialogue, stop []int32) error {
+	longest := longestChat
+	if most := r.base.Config.MaxPositions; most > 0 {
+		longest = min(longest, most)
+	}
+	if err := r.plan(longest, adapter); err != nil {
+		return err
+	}
+	c.note("Type a message and press Enter; Ctrl-D ends the chat.")
+	lines := typed(c, c.in)
+	for {
+		fmt.Fprint(c.err, "> ")
+		line, err := lines()
+		if errors.Is(err, io.EOF) {
+			c.note("")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		d.say("user", line)
+		prompt, err := d.prompt()
+		if err != nil {
+			return err
+		}
+		left := longest - len(prompt)
+		if left < 1 {
+			return exit.Wrongf("the chat has %d tokens, and %d is the most here; begin another", len(prompt), longest)
+		}
+		answer, err := o.stream(c, r, prompt, min(o.MaxNew, left), stop)
+		if err != nil {
+			return err
+		}
+		d.say("assistant", answer)
+	}
+}
+
+// typed gives the lines of a terminal, until the call is interrupted.
+func typed(ctx context.Context, in io.Reader) func() (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	lines := make(chan line)
+	go func() {
+		from := bufio.NewReader(in)
+		for {
+			text, err := from.ReadString('\n')
+			if err != nil && text != "" {
+				err = nil
+			}
+			select {
+			case lines <- line{strings.TrimRight(text, "\r\n"), err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return func() (string, error) {
+		select {
+		case l := <-lines:
+			return l.text, l.err
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
