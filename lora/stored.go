@@ -29,13 +29,19 @@ func (a *Adapters) Open(dir string) (*Stored, error) {
 	return &Stored{file}, nil
 }
 
-// Floats are the elements of the tensor called name in the model's own names:
-// "model.layers.0.self_attn.q_proj.lora_A.weight".
-func (s *Stored) Floats(name string) []float32 {
+// Tensor is the tensor called name in the model's own names: "lm_head.weight",
+// "model.layers.0.self_attn.q_proj.lora_A.weight". It must be one that Open checked.
+func (s *Stored) Tensor(name string) safetensors.Tensor {
 	t, ok := s.file.Tensor(keyPrefix + name)
 	if !ok {
 		panic("lora: tensor " + name + " was not checked")
 	}
+	return t
+}
+
+// Floats are the elements of a Tensor.
+func (s *Stored) Floats(name string) []float32 {
+	t := s.Tensor(name)
 	x := make([]float32, t.Elements())
 	t.Floats(x, 0)
 	return x

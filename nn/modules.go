@@ -76,6 +76,10 @@ func (m *Model) Saved() []SavedTensor {
 	return all
 }
 
+// Tied reports whether the head is the embedding. It is not where one of the two is
+// trained apart, whatever config.json says.
+func (m *Model) Tied() bool { return m.tied() }
+
 // tied reports whether head and embedding are one tensor.
 func (m *Model) tied() bool { return m.head.Weight.Dense == m.embedding }
 

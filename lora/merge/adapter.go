@@ -6,7 +6,6 @@ import (
 
 	"qlora/bindings"
 	"qlora/lora"
-	"qlora/nn"
 )
 
 // An adapter is a PEFT folder that fits the base.
@@ -15,28 +14,36 @@ type adapter struct {
 	factor float64
 	stored *lora.Stored
 	layers map[string]*bindings.Adapter // by the linear layer's name: shapes and scale
+	saved  map[string]bool              // names of the tensors of modules_to_save
+	tied   bool                         // the head is the embedding, with the adapter too
 }
 
-// openAdapter checks the folder against m, which is a plan: nothing lies in its
+// openAdapter checks the folder against a plan of the base, of which nothing is in
 // memory.
-func openAdapter(m *nn.Model, dir string, factor float64) (*adapter, error) {
+func (j *Job) openAdapter(dir string, factor float64) (*adapter, error) {
 	config, err := lora.ReadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
-	if len(config.ModulesToSave) > 0 {
-		return nil, fmt.Errorf("%s has modules_to_save %q, which cannot be merged yet", filepath.Join(dir, lora.ConfigFile), config.ModulesToSave)
+	m, err := j.plan(config.Modules())
+	var attached *lora.Adapters
+	if err == nil {
+		attached, err = lora.Attach(m, bindings.NewMemory(), config)
 	}
-	attached, err := lora.Attach(m, bindings.NewMemory(), config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, lora.ConfigFile), err)
 	}
-	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}}
+	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, saved: map[string]bool{}, tied: m.Tied()}
 	for _, p := range m.Projections() {
 		if p.Adapter != nil {
 			a.layers[p.Name] = p.Adapter
-			p.Adapter = nil
 		}
+	}
+	for _, t := range m.Saved() {
+		a.saved[t.Name] = true
+	}
+	if factor != 1 && (config.DoRA || len(a.saved) > 0) {
+		return nil, fmt.Errorf("adapter_weights gives %s the factor %v, but what takes the place of the base's weights (use_dora, modules_to_save) has none", dir, factor)
 	}
 	if a.stored, err = attached.Open(dir); err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ type Job struct {
 	base     *safetensors.Folder
 	adapters []*adapter
 	linear   map[string]bool // names of linear layers
+	tied     bool            // the head is the embedding still
 	folder   modelfolder.Folder
 }
 
@@ -78,24 +79,28 @@ func (j *Job) open(how quantize.Options) error {
 	if j.base, err = safetensors.OpenFolder(j.opts.Model); err != nil {
 		return err
 	}
-	var held nn.Options
-	if j.config.Quantization != nil {
-		held.Quantize = j.how
-	}
-	// A plan checks that every tensor is there and has its shape and type.
-	model, err := nn.New(j.config, j.base, held, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+	model, err := j.plan(nn.Modules{})
 	if err != nil {
 		return err
 	}
+	j.tied = model.Tied()
 	for _, p := range model.Projections() {
 		j.linear[p.Name] = true
 	}
 	for i, dir := range j.opts.Adapters {
-		a, err := openAdapter(model, dir, factors[i])
+		a, err := j.openAdapter(dir, factors[i])
 		if err != nil {
 			return err
 		}
+		for _, other := range j.adapters {
+			for name := range a.saved {
+				if other.saved[name] {
+					return fmt.Errorf("%s and %s both hold a %s of their own (modules_to_save); only one can take the base's place", other.dir, dir, name)
+				}
+			}
+		}
 		j.adapters = append(j.adapters, a)
+		j.tied = j.tied && a.tied
 	}
 	if j.folder.Config, err = j.editedConfig(how); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
@@ -105,6 +110,16 @@ func (j *Job) open(how quantize.Options) error {
 	}
 	j.folder.Copies = append(modelfolder.Paths(j.opts.Model, modelfolder.ModelFiles), modelfolder.Paths(j.tokenizerDir(), modelfolder.TokenizerFiles)...)
 	return nil
+}
+
+// plan lays the base out. It checks that every tensor is there and has its shape and
+// type.
+func (j *Job) plan(modules nn.Modules) (*nn.Model, error) {
+	held := nn.Options{Modules: modules}
+	if j.config.Quantization != nil {
+		held.Quantize = j.how
+	}
+	return nn.New(j.config, j.base, held, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
 }
 
 // RoundsTwice says whether merged weights come from 4 bits and go into 4 bits: they
@@ -136,6 +151,9 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 		for _, key := range dtypeKeys(j.config.Raw) {
 			set[key] = j.opts.DType
 		}
+	}
+	if j.config.Tied && !j.tied {
+		set["tie_word_embeddings"] = false
 	}
 	switch {
 	case !j.in4Bit:
@@ -198,14 +216,20 @@ func (j *Job) weights(names []string) ([]modelfolder.Weight, error) {
 	}
 	var all []modelfolder.Weight
 	for _, name := range names {
-		if scales[name] {
+		if scales[name] || name == head && j.config.Tied { // a tied head's tensor counts for nothing
 			continue
 		}
-		p, err := j.part(name)
+		p, err := j.part(name, name)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, j.weight(p))
+		if name == embedding && j.config.Tied && !j.tied {
+			if p, err = j.part(head, embedding); err != nil {
+				return nil, err
+			}
+			all = append(all, j.weight(p))
+		}
 	}
 	return all, nil
 }

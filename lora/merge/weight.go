@@ -13,37 +13,48 @@ import (
 	"qlora/nn/quantize"
 )
 
+// The tensors that are one where a model's head is its embedding.
+const (
+	embedding = "model.embed_tokens.weight"
+	head      = "lm_head.weight"
+)
+
 // A part is a weight of the base: a tensor, or a 4-bit weight of several.
 type part struct {
 	name   string // of the tensor, or of the codes
 	layer  string // the linear layer whose weight it is; "": another weight
 	packed *bnb.Weight4
-	tensor safetensors.Tensor
+	tensor safetensors.Tensor // of the base or, in its place, of an adapter
+	saved  bool               // it is an adapter's
 	shape  []int
-	dtype  safetensors.DType // of the elements or, in 4 bits, what they were quantized from
+	dtype  safetensors.DType // of the base's elements or, in 4 bits, what they were quantized from
 }
 
-// part is the weight whose tensor the base calls name.
-func (j *Job) part(name string) (part, error) {
-	t, _ := j.base.Tensor(name)
+// part is the weight called name, whose tensor the base calls source.
+func (j *Job) part(name, source string) (part, error) {
+	t, _ := j.base.Tensor(source)
 	p := part{name: name, tensor: t, shape: t.Shape, dtype: t.DType}
 	if layer, ok := strings.CutSuffix(name, ".weight"); ok && j.linear[layer] {
 		p.layer = layer
 	}
-	if !bnb.Is4Bit(j.base, name) {
-		return p, nil
+	if bnb.Is4Bit(j.base, source) {
+		w, err := bnb.Read(j.base, source)
+		if err != nil {
+			return p, err
+		}
+		p.packed, p.shape, p.dtype = &w, w.Shape[:], dtypes[w.DType]
 	}
-	w, err := bnb.Read(j.base, name)
-	if err != nil {
-		return p, err
+	for _, a := range j.adapters {
+		if a.saved[name] {
+			p.tensor, p.saved, p.packed = a.stored.Tensor(name), true, nil
+		}
 	}
-	p.packed, p.shape, p.dtype = &w, w.Shape[:], dtypes[w.DType]
 	return p, nil
 }
 
 // weight says how a weight of the base is written.
 func (j *Job) weight(p part) modelfolder.Weight {
-	touched := false
+	touched := p.saved || p.tensor.Name != p.name
 	for _, a := range j.adapters {
 		touched = touched || p.layer != "" && a.layers[p.layer] != nil
 	}
