@@ -193,6 +193,12 @@ func (op *HeadLoss) Check() error {
 	inputs := append(w.tensors(), named{"Labels", op.Labels}, named{"Bias", op.Linear.Bias})
 	c.apart(stats, x, dx, dw)
 	c.apart(stats, inputs...)
+	if !op.Losses.Absent() {
+		losses := named{"Losses", op.Losses}
+		c.vector("Losses", op.Losses, op.X.Rows, F32)
+		c.apart(losses, x, stats, dx, dw)
+		c.apart(losses, inputs...)
+	}
 	if !op.DX.Absent() {
 		c.matrix("DX", op.DX, op.X.Rows, w.In, op.X.DType)
 		c.sameOrApart(dx, x)

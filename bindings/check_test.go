@@ -81,6 +81,7 @@ func TestCheck(t *testing.T) {
 		{attend(func(op *Attend) { op.DK = op.K }).CheckBackward(), "attend backward: K lies over DK"},
 		{(&HeadLoss{X: x, Linear: linear(func(*Linear) {}), Labels: ids, Stats: f(1, 3)}).Check(), "head loss of some.layer: the head has an adapter"},
 		{(&HeadLoss{X: x, Linear: linear(func(l *Linear) { l.Adapter = nil }), Labels: ids, Stats: f(1, 2)}).Check(), "Stats is F32[1, 2]"},
+		{(&HeadLoss{X: x, Linear: linear(func(l *Linear) { l.Adapter = nil }), Labels: ids, Stats: f(1, 3), Losses: f(1, 5)}).Check(), "Losses is F32[1, 5]"},
 		{(&GradNorm{Params: []Param{{Name: "w", Grad: a.New(BF16, 1, 3)}}, Out: f(1, 2)}).Check(), "gradient norm: the gradient of w is BF16[1, 3]"},
 		{(&Optimize{Step: 0, Clip: f(1, 2)}).Check(), "optimize: Step is 0"},
 		{CheckCopy(ids, f(1, 4)), "copy: F32[1, 4] cannot become I32[1, 4]"},

@@ -179,6 +179,7 @@ type HeadLoss struct {
 	Scale  float32 // 1 / labels of the whole accumulation window
 	Stats  Tensor  // F32 [1, 3]
 
+	Losses  Tensor // F32 [1, tokens]: loss[t], 0 on ignored rows; absent: not wanted
 	DX      Tensor // [tokens, hidden]; may be X; absent: loss only
 	DWeight Tensor // F32 [vocabulary, hidden]; absent: frozen
 }

@@ -40,15 +40,24 @@ func (b *Batch) Longest() int {
 // Predicted is the number of tokens that a loss falls on: labels other than -100
 // that have a token of their sequence before them.
 func (b *Batch) Predicted() int {
-	n := 0
-	for s := range b.Sequences() {
+	all := 0
+	for _, n := range b.PredictedBySequence() {
+		all += n
+	}
+	return all
+}
+
+// PredictedBySequence is Predicted of each sequence.
+func (b *Batch) PredictedBySequence() []int {
+	counts := make([]int, b.Sequences())
+	for s := range counts {
 		for _, l := range b.Labels[min(b.Starts[s]+1, b.Starts[s+1]):b.Starts[s+1]] {
 			if l != bindings.IgnoreLabel {
-				n++
+				counts[s]++
 			}
 		}
 	}
-	return n
+	return counts
 }
 
 // shifted are the labels moved one position back, so that row t holds what is to

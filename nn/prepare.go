@@ -1,6 +1,10 @@
 package nn
 
-import "qlora/bindings"
+import (
+	"slices"
+
+	"qlora/bindings"
+)
 
 // Shapes are the largest micro-batches of a run. Only their boundaries count.
 // Memory grows with tokens and with the longest sequence, which may be largest
@@ -8,6 +12,7 @@ import "qlora/bindings"
 type Shapes struct {
 	Train    []*Batch
 	Evaluate []*Batch
+	Score    []*Batch
 	Generate int // longest prompt and answer together, in tokens; 0: no generation
 }
 
@@ -29,6 +34,9 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		}
 		for _, b := range shapes.Evaluate {
 			must(m.Evaluate(dry, blank(b)))
+		}
+		for _, b := range shapes.Score {
+			must(m.forward(dry, blank(b), column(m.inputs.losses, b.Tokens())))
 		}
 		if shapes.Generate > 0 {
 			g := m.newGeneration(shapes.Generate)
@@ -59,7 +67,7 @@ func must(err error) {
 
 func (m *Model) declareInputs(shapes Shapes) {
 	tokens, sequences, longest := shapes.Generate, 1, shapes.Generate
-	for _, b := range append(append([]*Batch{}, shapes.Train...), shapes.Evaluate...) {
+	for _, b := range slices.Concat(shapes.Train, shapes.Evaluate, shapes.Score) {
 		tokens, sequences, longest = max(tokens, b.Tokens()), max(sequences, b.Sequences()), max(longest, b.Longest())
 	}
 	a := m.memory.Arena(bindings.Inputs)
@@ -72,5 +80,8 @@ func (m *Model) declareInputs(shapes Shapes) {
 		cos:       a.New(bindings.F32, longest, m.Config.HeadDim/2),
 		sin:       a.New(bindings.F32, longest, m.Config.HeadDim/2),
 		stats:     a.New(bindings.F32, 1, 3),
+	}
+	if len(shapes.Score) > 0 {
+		m.inputs.losses = a.New(bindings.F32, 1, tokens)
 	}
 }

@@ -15,6 +15,7 @@ type inputs struct {
 	keyStarts              bindings.Tensor // I32 [1, 2], of the one sequence being generated
 	cos, sin               bindings.Tensor // F32 [positions, head_dim/2]
 	stats                  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
+	losses                 bindings.Tensor // F32 [1, most tokens]; absent: nothing is scored
 }
 
 // Stats are what the steps since the last reading add up to.
@@ -42,7 +43,7 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 		l.forward(p, &acts[i], x)
 	}
 	d := p.hidden(p.work)
-	m.loss(p, x, d, scale)
+	m.loss(p, x, d, scale, bindings.Tensor{})
 	wantFirst := !m.embeddingGrad.Absent() || !m.layers[0].inputNorm.grad.Absent()
 	for i := len(m.layers) - 1; i >= 0; i-- {
 		m.layers[i].backward(p, &acts[i], d, i > 0 || wantFirst)
@@ -57,6 +58,11 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 
 // Evaluate runs forward only; stats are added to, with a scale of 1.
 func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
+	return m.forward(dev, b, bindings.Tensor{})
+}
+
+// forward evaluates; with losses present it also leaves each token's loss there.
+func (m *Model) forward(dev bindings.Device, b *Batch, losses bindings.Tensor) error {
 	p, err := m.start(dev, b)
 	if err != nil {
 		return err
@@ -67,19 +73,19 @@ func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
 		l.forward(p, &activations{in: x}, y)
 		x, y = y, x
 	}
-	m.loss(p, x, bindings.Tensor{}, 1)
+	m.loss(p, x, bindings.Tensor{}, 1, losses)
 	p.work.Release(mark)
 	return nil
 }
 
 // loss is the final norm, the head and the cross-entropy; with d present also
-// the gradient of x.
-func (m *Model) loss(p *pass, x, d bindings.Tensor, scale float32) {
+// the gradient of x, with losses present those of the tokens.
+func (m *Model) loss(p *pass, x, d bindings.Tensor, scale float32, losses bindings.Tensor) {
 	mark := p.work.Mark()
 	y, inv := p.normalize(p.work, &m.norm, x)
 	op := &bindings.HeadLoss{
 		X: y, Linear: &m.head.Linear, Labels: column(m.inputs.labels, p.tokens), Scale: scale,
-		Stats: m.inputs.stats,
+		Stats: m.inputs.stats, Losses: losses,
 	}
 	if !d.Absent() {
 		op.DX, op.DWeight = y, m.head.DWeight

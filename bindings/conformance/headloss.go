@@ -14,7 +14,7 @@ type lossCase struct {
 	tokens, vocabulary, hidden int
 	ignored                    float64 // share of the labels
 	bias                       bool
-	mode                       string // "loss", "DX", "DX on X", "full"
+	mode                       string // "loss", "losses", "DX", "DX on X", "full"
 }
 
 func runHeadLoss(t *testing.T, s *suite) {
@@ -27,6 +27,9 @@ func runHeadLoss(t *testing.T, s *suite) {
 		{523, 131, 40, 0.5, false, "DX on X"},
 		{65, 1031, 64, 0.9, false, "loss"},
 		{19, 300, 64, 0.3, true, "loss"},
+		{1, 31, 8, 0, false, "losses"},
+		{7, 67, 33, 1, true, "losses"},
+		{530, 131, 40, 0.5, true, "losses"},
 	} {
 		for _, h := range holdings {
 			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { lossRow(f, c, h) })
@@ -54,8 +57,11 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	stats := f.input("Stats", bindings.F32, 1, 3, 1)
 	op := &bindings.HeadLoss{X: x.Tensor, Linear: l, Labels: f.ints("Labels", label).Tensor, Scale: float32(scale), Stats: stats.Tensor}
 	overwritten := []*operand{stats}
-	var dx, dw *operand
+	var losses, dx, dw *operand
 	switch c.mode {
+	case "losses":
+		losses = f.output("Losses", bindings.F32, 1, c.tokens)
+		op.Losses = losses.Tensor
 	case "DX", "full":
 		dx = f.output("DX", f.act, c.tokens, c.hidden)
 		op.DX = dx.Tensor
@@ -75,6 +81,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	logits, _ := ref.forward(xs)
 	grad := mat.NewDense(c.tokens, c.vocabulary, nil)
 	want := append([]float64(nil), stats.values...)
+	wantLosses := make([]float64, c.tokens)
 	for t, label := range label {
 		if label == bindings.IgnoreLabel {
 			continue
@@ -83,6 +90,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 		for j := range g {
 			grad.Set(t, j, g[j]*scale)
 		}
+		wantLosses[t] = loss
 		want[0] += scale * loss
 		want[1]++
 		if hit {
@@ -95,6 +103,9 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	// As in attention: a logit is a sum of hidden terms and has the size sigma.
 	sigma := 1 + math.Sqrt(float64(c.hidden))
 	depth := int(sigma*sigma*float64(c.hidden)) + c.vocabulary
+	if losses != nil {
+		losses.equals(depth, wantLosses)
+	}
 	if dx != nil {
 		dx.equals(depth, g.X.RawMatrix().Data)
 	}

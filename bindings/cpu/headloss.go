@@ -29,6 +29,9 @@ func (d *Device) HeadLoss(op *bindings.HeadLoss) {
 			return
 		}
 	}
+	if !op.Losses.Absent() {
+		clear(f32(op.Losses))
+	}
 	var rows [lossTokens]int
 	var loss float64
 	counted, hits, n := 0, 0, 0
@@ -84,6 +87,9 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 		}
 	})
 	for i := range n {
+		if !op.Losses.Absent() {
+			f32(op.Losses)[rows[i]] = float32(losses[i])
+		}
 		loss += losses[i]
 		if hit[i] {
 			hits++

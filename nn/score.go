@@ -1,0 +1,29 @@
+package nn
+
+import (
+	"encoding/binary"
+	"math"
+
+	"qlora/bindings"
+)
+
+// Score gives for each sequence of b the log-likelihood of its labels: the sum of
+// the natural logarithms of their probabilities, each given what comes before it.
+// It runs forward only and needs Shapes.Score; stats are added to as by Evaluate.
+func (m *Model) Score(dev bindings.Device, b *Batch) ([]float64, error) {
+	losses := column(m.inputs.losses, b.Tokens())
+	if err := m.forward(dev, b, losses); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, losses.Bytes())
+	if err := dev.Read(raw, losses); err != nil {
+		return nil, err
+	}
+	sums := make([]float64, b.Sequences())
+	for s := range sums {
+		for t := b.Starts[s]; t < b.Starts[s+1]; t++ {
+			sums[s] -= float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[4*t:])))
+		}
+	}
+	return sums, nil
+}
