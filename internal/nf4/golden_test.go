@@ -10,22 +10,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"qlora/internal/golden"
 )
-
-// floats are little-endian float32s in base64.
-type floats []float32
-
-func (f *floats) UnmarshalJSON(text []byte) error {
-	var raw []byte
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return err
-	}
-	*f = make(floats, len(raw)/4)
-	for i := range *f {
-		(*f)[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-	}
-	return nil
-}
 
 // A goldenCase is a tensor and what bitsandbytes makes of it.
 type goldenCase struct {
@@ -34,33 +21,33 @@ type goldenCase struct {
 	BlockSize   int `json:"block_size"`
 	N           int
 	Seed        uint64
-	X           floats
+	X           golden.Floats
 	Codes       []byte
-	Absmax      floats
+	Absmax      golden.Floats
 	Dequantized string `json:"dequantized_sha256"`
 }
 
-type golden struct {
+type goldenFile struct {
 	Quantize []goldenCase
 	Nested   []struct {
 		Blocks         int
 		Seed           uint64
-		Offset, Absmax floats
+		Offset, Absmax golden.Floats
 		Codes          []byte
 		Expanded       string `json:"expanded_sha256"`
 	}
 	Mean []struct {
 		N    int
-		Mean floats
+		Mean golden.Floats
 	}
-	Codebook map[string]floats
+	Codebook map[string]golden.Floats
 }
 
-func readGolden(t testing.TB) golden {
+func readGolden(t testing.TB) goldenFile {
 	t.Helper()
 	text, err := os.ReadFile("testdata/golden.json")
 	require.NoError(t, err)
-	var g golden
+	var g goldenFile
 	require.NoError(t, json.Unmarshal(text, &g))
 	return g
 }
@@ -96,18 +83,6 @@ func (c goldenCase) weights() []float32 {
 	return made(c.N, c.BlockSize, c.Seed)
 }
 
-// requireSameBits compares float32s by their bits, any NaN being as good as another.
-func requireSameBits(t *testing.T, want, got []float32, what string) {
-	t.Helper()
-	require.Len(t, got, len(want), what)
-	for i := range want {
-		if want[i] != want[i] && got[i] != got[i] {
-			continue
-		}
-		require.Equal(t, math.Float32bits(want[i]), math.Float32bits(got[i]), "%s %d: got %v, want %v", what, i, got[i], want[i])
-	}
-}
-
 func requireSameBytes(t *testing.T, want, got []byte, what string) {
 	t.Helper()
 	require.Len(t, got, len(want), what)
@@ -125,7 +100,7 @@ func TestQuantizeMatchesBitsandbytes(t *testing.T) {
 			codes := make([]byte, (len(x)+1)/2)
 			absmax := make([]float32, (len(x)+c.BlockSize-1)/c.BlockSize)
 			Quantize(codes, absmax, x, kind, c.BlockSize)
-			requireSameBits(t, c.Absmax, absmax, "absmax")
+			golden.SameBits(t, c.Absmax, absmax, "absmax")
 			requireSameBytes(t, c.Codes, codes, "byte")
 
 			back := make([]float32, len(x))
@@ -145,8 +120,8 @@ func TestNestMatchesBitsandbytes(t *testing.T) {
 			absmax[i] = float32(math.Abs(float64(x))) + 0.5
 		}
 		n := Nest(absmax)
-		requireSameBits(t, c.Offset, []float32{n.Offset}, "offset")
-		requireSameBits(t, c.Absmax, n.Absmax, "nested absmax")
+		golden.SameBits(t, c.Offset, []float32{n.Offset}, "offset")
+		golden.SameBits(t, c.Absmax, n.Absmax, "nested absmax")
 		requireSameBytes(t, c.Codes, n.Codes, "code")
 
 		// The codes mean the same absmax to both.
@@ -170,6 +145,6 @@ func TestCodebooksMatchBitsandbytes(t *testing.T) {
 	for name, book := range g.Codebook {
 		kind, err := ParseKind(name)
 		require.NoError(t, err)
-		requireSameBits(t, book, kind.Codebook()[:], name)
+		golden.SameBits(t, book, kind.Codebook()[:], name)
 	}
 }

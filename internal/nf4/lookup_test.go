@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"qlora/internal/golden"
 )
 
 // TestLookupIsTheSearch walks through the float32s on both sides of every place
@@ -72,10 +74,10 @@ func TestRunsAreIndependent(t *testing.T) {
 			gotCodes, gotAbsmax := make([]byte, (to-from+1)/2), make([]float32, min(blocks, 8-first))
 			Quantize(gotCodes, gotAbsmax, x[from:to], NF4, blockSize)
 			requireSameBytes(t, codes[from/2:(to+1)/2], gotCodes, "byte")
-			requireSameBits(t, absmax[first:min(first+blocks, 8)], gotAbsmax, "absmax")
+			golden.SameBits(t, absmax[first:min(first+blocks, 8)], gotAbsmax, "absmax")
 			got := make([]float32, to-from)
 			Dequantize(got, gotCodes, gotAbsmax, NF4, blockSize)
-			requireSameBits(t, back[from:to], got, "weight")
+			golden.SameBits(t, back[from:to], got, "weight")
 		}
 	}
 }
