@@ -39,6 +39,16 @@ func TestCheck(t *testing.T) {
 		change(op)
 		return op
 	}
+	optimize := func(change func(*Optimize, *Param)) *Optimize {
+		p := Param{Name: "w", Value: f(3, 100), Grad: f(3, 100), Rate: 1}
+		p.Master = p.Value
+		op := &Optimize{Rule: AdamW{}, Step: 1, Clip: f(1, 2)}
+		p.M, p.V = State{Rule: op.Rule, EightBit: true}.Moments(a, 3, 100, false)
+		change(op, &p)
+		op.Params = []Param{p}
+		return op
+	}
+	require.NoError(t, optimize(func(*Optimize, *Param) {}).Check())
 	require.NoError(t, project(func(*Project, *Linear) {}).Check())
 	require.NoError(t, project(func(*Project, *Linear) {}).CheckBackward())
 	require.NoError(t, attend(func(*Attend) {}).Check())
@@ -83,6 +93,14 @@ func TestCheck(t *testing.T) {
 		{(&HeadLoss{X: x, Linear: linear(func(l *Linear) { l.Adapter = nil }), Labels: ids, Stats: f(1, 2)}).Check(), "Stats is F32[1, 2]"},
 		{(&HeadLoss{X: x, Linear: linear(func(l *Linear) { l.Adapter = nil }), Labels: ids, Stats: f(1, 3), Losses: f(1, 5)}).Check(), "Losses is F32[1, 5]"},
 		{(&GradNorm{Params: []Param{{Name: "w", Grad: a.New(BF16, 1, 3)}}, Out: f(1, 2)}).Check(), "gradient norm: the gradient of w is BF16[1, 3]"},
+		{optimize(func(op *Optimize, _ *Param) { op.Rule = nil }).Check(), "optimize: Rule is absent"},
+		{optimize(func(_ *Optimize, p *Param) { p.Rate = 0 }).Check(), "optimize: the Rate of w is 0"},
+		{optimize(func(_ *Optimize, p *Param) { p.V = Moment{} }).Check(), "optimize: the second moment of w is absent"},
+		{optimize(func(op *Optimize, _ *Param) { op.Rule = Lion{} }).Check(), "the second moment of w is U8[3, 100], but the rule keeps none"},
+		{optimize(func(_ *Optimize, p *Param) { p.M.Absmax = f(1, 1) }).Check(), "the absmax of the first moment of w is F32[1, 1]"},
+		{optimize(func(_ *Optimize, p *Param) { p.M.Values = f(3, 100) }).Check(), "the first moment of w is in float32 but has an absmax"},
+		{optimize(func(_ *Optimize, p *Param) { p.V.Absmax = p.M.Absmax }).Check(), "the absmax of its first moment lies over the absmax of its second moment"},
+		{optimize(func(_ *Optimize, p *Param) { p.Grad = p.Master }).Check(), "its gradient lies over the value of w"},
 		{(&Optimize{Step: 0, Clip: f(1, 2)}).Check(), "optimize: Step is 0"},
 		{CheckCopy(ids, f(1, 4)), "copy: F32[1, 4] cannot become I32[1, 4]"},
 		{CheckQuantize(&Weight{Out: 8, In: 8, Quantized: NewQuantized(a, 8, 8, nf4.NF4, 64, false)}, 5, F32), "quantize: 5 bytes for [8, 8] of F32; it has to be 256"},

@@ -61,15 +61,23 @@ func TestOptimizerRefusals(t *testing.T) {
 }
 
 func TestNotesOfOptimizerNames(t *testing.T) {
-	for name, want := range map[string]string{"paged_lion_8bit": "is lion_8bit: nothing is paged", "adamw_hf": "since transformers 5"} {
+	for _, c := range []struct {
+		change func(*Args)
+		want   string
+	}{
+		{func(a *Args) { a.Optimizer = "paged_adamw_32bit" }, "is adamw_torch: nothing is paged"},
+		{func(a *Args) { a.Optimizer = "adamw_hf" }, "since transformers 5"},
+		{func(a *Args) { a.Optimizer = adamw8Bit }, "no trained tensor but an embedding has the 4096 elements"},
+		{func(a *Args) { a.LoraPlusRatio, a.LoraPlusEmbed = 8, 1e-5 }, "no adapter is on an embedding"},
+	} {
 		r := tinyRun(t)
-		r.Args.Optimizer = name
+		c.change(&r.Args)
 		var notes []string
 		r.Note = func(s string) { notes = append(notes, s) }
 		_, err := New(r)
 		require.NoError(t, err)
 		require.Len(t, notes, 1)
-		require.Contains(t, notes[0], want)
+		require.Contains(t, notes[0], c.want)
 	}
 }
 

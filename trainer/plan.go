@@ -136,7 +136,7 @@ func refusal(model *Model, a Args, train, eval []dataset.Example, samples *Sampl
 				short, Bytes(plan.Bytes.Total()), a.BatchSize, a.Accumulation)
 		}
 		if a.BatchSize == 1 {
-			return fmt.Errorf("%s; even one sequence at a time with --recompute layer needs %s: use a shorter --max_length, a smaller --lora_r or a smaller model",
+			return fmt.Errorf("%s; even one sequence at a time with --recompute layer needs %s: use a shorter --max_length, a smaller --lora_r, --optim adamw_8bit or a smaller model",
 				short, Bytes(plan.Bytes.Total()))
 		}
 		// The same number of sequences in a step, in smaller pieces.

@@ -56,7 +56,10 @@ func (t *Trainer) summary() []Setting {
 	if n := t.schedule.Warmup; n > 0 {
 		add("warm-up", "%d steps", n)
 	}
-	add("optimizer", "%s", a.Optimizer)
+	add("optimizer", "%s", strings.TrimSpace(a.Optimizer+" "+a.OptimArgs))
+	if a.LoraPlusRatio != 0 {
+		add("LoRA+", "B learns %v times as fast as A", a.LoraPlusRatio)
+	}
 	if a.WeightDecay != 0 {
 		add("weight decay", "%v", a.WeightDecay)
 	}

@@ -73,7 +73,6 @@ func New(r Run) (*Trainer, error) {
 	if t.limit == 0 && r.Device.Info().Name == "cpu" {
 		t.limit = AvailableMemory()
 	}
-	t.noteOptimizer()
 	t.identity = newIdentity(a, r.Model, r.TrainSet)
 	if err := t.findCheckpoint(); err != nil {
 		return nil, err
@@ -85,6 +84,7 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	a.loraPlus(t.layout.params)
+	t.noteOptimizer()
 	if err := t.checkTensors(); err != nil {
 		return nil, err
 	}

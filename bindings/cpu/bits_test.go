@@ -84,7 +84,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	stats, clip := tensor(1, 3), tensor(1, 2)
 	magnitude, norms, dmagnitude := tensor(1, out), tensor(1, out), tensor(1, out)
 	table, dtable := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
-	m1, v1 := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
+	m1, v1, w8 := tensor(vocabulary, hidden), tensor(vocabulary, hidden), tensor(vocabulary, hidden)
 	l := &bindings.Linear{
 		Name: "l", Weight: bindings.Weight{
 			Out: out, In: hidden,
@@ -118,6 +118,10 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	loss := &bindings.HeadLoss{X: x, Linear: head, Labels: ints, Scale: 0.01, Stats: stats, DX: dx, DWeight: dtable}
 	params := []bindings.Param{{Name: "t", Value: table, Master: table, Grad: dtable, M: bindings.Moment{Values: m1}, V: bindings.Moment{Values: v1}, Decay: true, Rate: 1}}
 	gradNorm := &bindings.GradNorm{Params: params, Max: 1, Out: clip}
+	adam8 := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
+	params8 := []bindings.Param{{Name: "t8", Value: w8, Master: w8, Grad: dtable, Rate: 1}}
+	params8[0].M, params8[0].V = bindings.State{Rule: adam8, EightBit: true}.Moments(m.Arena(bindings.Optimizer), vocabulary, hidden, false)
+	inEightBits := &bindings.Optimize{Params: params8, Rule: adam8, LR: 1e-3, Step: 2, Clip: clip}
 	adam := &bindings.Optimize{Params: params, Rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, LR: 1e-3, WeightDecay: 0.1, Step: 2, Clip: clip}
 
 	var need int64
@@ -163,6 +167,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	d.HeadLoss(loss)
 	d.GradNorm(gradNorm)
 	d.Optimize(adam)
+	d.Optimize(inEightBits)
 	d.Embed(embed)
 	d.EmbedBackward(embed)
 	if err := d.Sync(); err != nil {
@@ -175,6 +180,9 @@ func everyOperation(t *testing.T, d *Device) []byte {
 				t.Fatalf("tensor %d: element %d is NaN", i, j)
 			}
 		}
+		memory = append(memory, bytesOf(x)...)
+	}
+	for _, x := range []bindings.Tensor{params8[0].M.Values, params8[0].M.Absmax, params8[0].V.Values, params8[0].V.Absmax} {
 		memory = append(memory, bytesOf(x)...)
 	}
 	return memory
