@@ -121,6 +121,12 @@ CASES = {
     "llama-loraplus": ("LoRA+: B learns and decays faster than A", "llama", dict(loraplus_lr_ratio=8, target_modules="q_proj,v_proj", lora_r=2, learning_rate=1e-3, weight_decay=0.1, max_steps=16)),
     "llama-full-8bit": ("method full in 8 bits as Trainer has it: the head is large enough, the embedding stays in 32 bits (only its losses)", "llama",
                         dict(method="full", optim="paged_adamw_8bit", learning_rate=1e-3, weight_decay=0.1, max_steps=16)),
+    "llama-patterns": ("rank_pattern, alpha_pattern, layers_to_transform and exclude_modules together", "llama",
+                       dict(target_modules="q_proj,v_proj,o_proj,down_proj", lora_r=2, lora_alpha=3, rank_pattern={r"1\.mlp.*": 5, "q_proj": 3},
+                            alpha_pattern={"down_proj": 8, "0.self_attn.q_proj": 1.5}, layers_to_transform=["0", "1"],
+                            exclude_modules=r".*\.0\.(mlp\.down|self_attn\.o)_proj", max_steps=8)),
+    "llama-layer-rslora": ("one layer of two, its ranks scaled by their roots; 4 bits", "llama-wide",
+                           dict(OWN, target_modules="k_proj,gate_proj", use_rslora=True, lora_r=2, rank_pattern={"k_proj": 4}, layers_to_transform=["1"], max_steps=8)),
 }
 # Of these nothing but the log is kept, to be small.
 ONLY_LOSSES = ["llama-full-8bit"]
@@ -228,7 +234,8 @@ def adapted(settings, folder, seed):
     model = get_peft_model(base_model(settings), LoraConfig(
         task_type="CAUSAL_LM", r=settings["lora_r"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0, bias="none",
         target_modules=targets(settings["target_modules"]), use_rslora=settings["use_rslora"], **{
-            k: settings[k] for k in ("use_dora", "modules_to_save", "ensure_weight_tying") if k in settings}))
+            k: settings[k] for k in ("use_dora", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules") if k in settings},
+        layers_to_transform=[int(n) for n in settings["layers_to_transform"]] if "layers_to_transform" in settings else None))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:
@@ -348,7 +355,7 @@ def main(only):
             keep_others(index, only)
         else:
             for path in HERE.iterdir():
-                if path.is_dir():
+                if path.is_dir() and path.name != "starts":
                     shutil.rmtree(path)
             models.write_all(HERE / "models", scratch)
             write_data(HERE / "data")
