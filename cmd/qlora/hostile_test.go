@@ -160,6 +160,8 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"tab":         "a:\n\t- b\n",
 			"twice":       "seed: 1\nseed: 2\n",
 			"infinity":    "learning_rate: .inf\n",
+			"rank of it":  "rank_pattern:\n  q_proj: {a: 1}\n",
+			"deep ranks":  "rank_pattern: " + deep("{a: ", "}", 3000) + "\n",
 		}},
 		{adapterConfig, "train generate merge", map[string]string{
 			"missing":     "",
@@ -170,6 +172,11 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"zero rank":   strings.Replace(goodAdapter, `"r": 4`, `"r": 0`, 1),
 			"no target":   strings.Replace(goodAdapter, "q_proj", "odd_proj", 1),
 			"bad pattern": strings.Replace(goodAdapter, `["q_proj"]`, `"("`, 1),
+			"no rank":     strings.Replace(goodAdapter, `"r": 4`, `"rank_pattern": {"q_proj": 1e300}`, 1),
+			"bad ranks":   strings.Replace(goodAdapter, `"r": 4`, `"rank_pattern": {"q_proj)|(": 2}`, 1),
+			"slow ranks":  strings.Replace(goodAdapter, `"r": 4`, `"rank_pattern": {"(([a-z_.0-9]+)+)+!": 2}`, 1),
+			"no layer":    strings.Replace(goodAdapter, `"r": 4`, `"layers_to_transform": [-1]`, 1),
+			"other start": strings.Replace(goodAdapter, `"r": 4`, `"init_lora_weights": "corda"`, 1),
 		}},
 		{adapterWeights, "train generate merge", map[string]string{
 			"missing":      "",
