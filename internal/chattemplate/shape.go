@@ -1,9 +1,6 @@
 package chattemplate
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // A shape is what a template puts around turns, learned from conversations of
 // one and two questions.
@@ -17,8 +14,9 @@ type shape struct {
 	extra string
 	// close is what follows an answer before the next message begins.
 	close string
-	// parts says that a list of text parts renders as its text does.
-	parts bool
+	// parts says that a list of text parts renders as its text does, and
+	// onlyParts that a text does not render at all.
+	parts, onlyParts bool
 }
 
 // shape gives that of a template, which is made once.
@@ -30,8 +28,12 @@ func (c *Chat) shape(t *Template) *shape {
 }
 
 // TakesParts says whether the template understands contents that are lists of
-// text parts. Others are to be given texts.
-func (c *Chat) TakesParts(v *Conversation) bool { return c.shape(c.template(v)).parts }
+// text parts, and whether it understands texts. What it does not understand it
+// may leave out without a word.
+func (c *Chat) TakesParts(v *Conversation) (parts, texts bool) {
+	s := c.shape(c.template(v))
+	return s.parts, !s.onlyParts
+}
 
 // Closing is what the template writes behind an answer, with the token that
 // ends a turn; "" where it cannot be told.
@@ -56,25 +58,24 @@ func (c *Chat) learn(t *Template) *shape {
 		}
 		return made.Text
 	}
-	pair := render(2, false, false)
-	listed := render(2, true, false)
-	s.parts = listed != "" && (listed == pair || pair == "")
-	inParts := pair == ""
-	if inParts {
+	pair, listed := render(2, false, false), render(2, true, false)
+	s.onlyParts = !strings.Contains(pair, probes[1]) && strings.Contains(listed, probes[1])
+	s.parts = s.onlyParts || listed != "" && listed == pair
+	if s.onlyParts {
 		pair = listed
 	}
 	before, behind, ok := strings.Cut(pair, probes[1])
 	if !ok {
 		return s
 	}
-	if four := render(4, inParts, false); four != "" {
+	if four := render(4, s.onlyParts, false); four != "" {
 		_, rest, _ := strings.Cut(four, probes[1])
 		next, _, ok := strings.Cut(rest, probes[2])
 		if ok {
 			s.close = common(behind, next)
 		}
 	}
-	bare, prompted := render(1, inParts, false), render(1, inParts, true)
+	bare, prompted := render(1, s.onlyParts, false), render(1, s.onlyParts, true)
 	if prompted != bare {
 		s.prompt = strings.TrimPrefix(prompted, common(bare, prompted))
 	}
@@ -99,7 +100,7 @@ func probe(i int, parts bool) *Dict {
 }
 
 // common is what two texts begin with alike. Where one is not the beginning of
-// the other, that ends behind a blank, so that no token is cut.
+// the other, that ends behind a blank or a closing bracket, so that no token is cut.
 func common(a, b string) string {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -108,14 +109,7 @@ func common(a, b string) string {
 	if n == len(a) || n == len(b) {
 		return a[:n]
 	}
-	for n > 0 {
-		r, size := utf8.DecodeLastRuneInString(a[:n])
-		if isSpace(r) {
-			break
-		}
-		n -= size
-	}
-	return a[:n]
+	return a[:strings.LastIndexAny(a[:n], " \t\r\n>]})")+1]
 }
 
 // header is the part of a text in front of an answer that the model does not

@@ -72,15 +72,44 @@ func (c *Chat) between(v *Conversation, text string, messages []int) ([]Turn, bo
 		fixed[i] = shape.header(around[i])
 	}
 	answers, ok := soleSpans(text, fixed)
+	if !ok && len(messages) == 1 {
+		answers, ok = shape.sameHeader(text, around)
+	}
 	if !ok {
 		return nil, false
 	}
 	turns := make([]Turn, len(messages))
 	for n, s := range answers {
-		end := s.End
-		turns[n] = Turn{messages[n], s.Start, end, end + shape.closing(around[n+1])}
+		i := messages[n]
+		if _, calls := v.Messages[i].Get("tool_calls"); calls && !shows(text, around[n+1], v.Messages[i+1:]) {
+			return nil, false
+		}
+		turns[n] = Turn{i, s.Start, s.End, s.End + shape.closing(around[n+1])}
+		if i == len(v.Messages)-1 {
+			turns[n].Close = len(text)
+		}
 	}
 	return turns, true
+}
+
+// shows says whether what the text has of the messages up to the assistant's
+// next stands behind a marker too. A template may write what tools gave only
+// behind calls of them, of which a marker has none: it would seem to be a part
+// of the answer.
+func shows(text, behind string, messages []*Dict) bool {
+	for _, m := range messages {
+		if role, _ := m.Get("role"); role == "assistant" {
+			break
+		}
+		content, _ := m.Get("content")
+		said, _ := content.(string)
+		for word := range strings.FieldsFuncSeq(said, func(c rune) bool { return c > 127 || notWord(c) }) {
+			if strings.Contains(text, word) && !strings.Contains(behind, word) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // marker is a text that stands for answer n and is not in text.
@@ -133,6 +162,19 @@ func splitAt(text string, markers []string) ([]string, bool) {
 		}
 	}
 	return append(parts, text), true
+}
+
+// sameHeader finds an answer whose header the template writes otherwise than in
+// front of a marker, because of thoughts in it: it begins where the text differs,
+// which must be behind the beginning of the prompt.
+func (s *shape) sameHeader(text string, around []string) ([]Span, bool) {
+	begin := strings.LastIndex(around[0], s.prompt)
+	start := len(common(around[0], text))
+	end := len(text) - len(around[1])
+	if s.prompt == "" || begin < 0 || start <= begin || end < start || !strings.HasSuffix(text, around[1]) {
+		return nil, false
+	}
+	return []Span{{start, end}}, true
 }
 
 // oneByOne finds each turn by itself.

@@ -91,28 +91,40 @@ func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error
 	return Example{IDs: ids, Labels: label(ids, places, trained)}, nil
 }
 
-// end is where a turn ends with the token that closes it: the first special
-// one that the template puts behind the answer, or one by which generation
-// stops; without such a token it is all that closes the turn, but for blanks.
+// end is where a turn ends with what closes it: the special tokens that the
+// template puts behind the answer, next to each other, up to one by which
+// generation stops; without any all of the closing text, but for blanks. Some
+// templates close no turn, and generation stops where the next one begins.
 func (c *chats) end(text string, t chattemplate.Turn, ids []int32, places []tokenizer.Span) int {
-	for i, p := range places {
-		if p.Start < t.End || strings.TrimSpace(text[t.End:p.Start]) != "" && p.End > t.Close {
-			continue
-		}
-		if p.End <= t.Close && c.tok.Special(ids[i]) {
-			return p.End
-		}
-		if strings.TrimSpace(text[p.Start:p.End]) == "" {
-			continue
-		}
+	first := slices.IndexFunc(places, func(p tokenizer.Span) bool { return p.Start >= t.End })
+	end := -1
+	for i := max(first, 0); first >= 0 && i < len(ids); i++ {
+		p := places[i]
 		if p.End > t.Close {
-			if eos, _ := c.tok.EOS(); ids[i] == eos || slices.Contains(c.ends, ids[i]) {
+			if end < 0 && strings.TrimSpace(text[t.End:p.Start]) == "" && c.stops(ids[i]) {
 				return p.End
 			}
 			break
 		}
+		switch {
+		case c.stops(ids[i]):
+			return p.End
+		case c.tok.Special(ids[i]):
+			end = p.End
+		case end >= 0:
+			return end
+		}
+	}
+	if end >= 0 {
+		return end
 	}
 	return t.End + len(strings.TrimRight(text[t.End:t.Close], " \t\r\n"))
+}
+
+// stops says whether generation stops at a token.
+func (c *chats) stops(id int32) bool {
+	eos, ok := c.tok.EOS()
+	return ok && id == eos || slices.Contains(c.ends, id)
 }
 
 // label gives the tokens that have a part in one of the spans, which are in
@@ -170,23 +182,38 @@ func ignoreCommon(labels, before []int32) {
 }
 
 // fit makes texts of contents that are lists of text parts, where the template
-// does not read lists.
+// does not read lists, and lists of texts where it reads nothing else.
 func (c *chats) fit(v *chattemplate.Conversation) {
-	if c.template.TakesParts(v) {
-		return
-	}
+	takesParts, takesTexts := c.template.TakesParts(v)
 	for i, m := range v.Messages {
 		content, _ := m.Get("content")
-		parts, ok := content.(*chattemplate.List)
-		if !ok {
+		var fitting any
+		switch x := content.(type) {
+		case string:
+			if takesTexts {
+				continue
+			}
+			part, _ := textPart(x)
+			fitting = chattemplate.NewList(part)
+		case *chattemplate.List:
+			if takesParts {
+				continue
+			}
+			fitting = joined(x)
+		default:
 			continue
 		}
-		var b strings.Builder
-		for _, p := range parts.Items() {
-			text, _ := p.(*chattemplate.Dict).Get("text")
-			b.WriteString(text.(string))
-		}
 		v.Messages[i] = m.Clone()
-		v.Messages[i].Set("content", b.String())
+		v.Messages[i].Set("content", fitting)
 	}
+}
+
+// joined is the text of text parts.
+func joined(parts *chattemplate.List) string {
+	var b strings.Builder
+	for _, p := range parts.Items() {
+		text, _ := p.(*chattemplate.Dict).Get("text")
+		b.WriteString(text.(string))
+	}
+	return b.String()
 }

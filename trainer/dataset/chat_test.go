@@ -135,7 +135,7 @@ func TestWrongChats(t *testing.T) {
 		{"call without a name", chatml, `{"conversations": [{"from": "function_call", "value": "{}"}]}`, Options{}, `its value is not {"name"`},
 		{"tools", chatml, `{"messages": [{"role": "user", "content": "a"}], "tools": "{"}`, Options{}, `"tools" is {, not JSON`},
 		{"kwargs", chatml, `{"messages": [{"role": "user", "content": "a"}], "chat_template_kwargs": [1]}`, Options{}, "is not an object of the template's variables"},
-		{"turns unknown", "{{ messages[-1].content[:1] }}{{ messages | length }}", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`, Options{}, "does not show which parts of the text are the assistant's"},
+		{"turns unknown", "{{ messages[-1].content | length }}", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`, Options{}, "does not show which parts of the text are the assistant's"},
 		{"text as a chat", chatml, `{"text": "a"}`, Options{ApplyChat: true}, "plain text, of which apply_chat_template can make no chat"},
 		{"half a chat", chatml, `{"prompt": [{"role": "user", "content": "a"}], "completion": "b"}`, Options{}, "not a text"},
 		{"nothing to train on", chatml, `{"messages": [{"role": "user", "content": "a"}]}`, Options{}, "none of the 1 records has anything to train on"},
