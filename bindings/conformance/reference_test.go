@@ -1,10 +1,13 @@
 package conformance
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -83,6 +86,55 @@ func TestDecomposedProjectReference(t *testing.T) {
 	want, _ := plain.forward(x)
 	if !mat.EqualApprox(got, want, 1e-12) {
 		t.Errorf("magnitudes at their norms: got %v, want %v", mat.Formatted(got), mat.Formatted(want))
+	}
+}
+
+// TestDecomposedProjectIsPEFTs holds the reference to what PEFT's DoRA layer computes
+// (testdata/dora.py), dropout included: it drops what the direction sees, and not
+// what the base's own output does.
+func TestDecomposedProjectIsPEFTs(t *testing.T) {
+	var rows []struct {
+		Dropout, Scale                    float64
+		Mask, X, DY, Y, DX, W, Bias, A, B []float64
+		Magnitude, DA, DB, DMagnitude     []float64
+	}
+	text, err := os.ReadFile("testdata/dora.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 2 {
+		t.Fatalf("%d cases, want one with dropout and one without", len(rows))
+	}
+	const tokens, in, out, rank = 3, 5, 4, 2
+	for _, c := range rows {
+		l := linear{
+			W: mat.NewDense(out, in, c.W), Bias: c.Bias, A: mat.NewDense(rank, in, c.A), B: mat.NewDense(out, rank, c.B),
+			Scale: c.Scale, Magnitude: c.Magnitude,
+		}
+		if c.Dropout > 0 {
+			l.Mask = mat.NewDense(tokens, in, c.Mask)
+		}
+		l.Norms = l.rowNorms()
+		x, dy := mat.NewDense(tokens, in, c.X), mat.NewDense(tokens, out, c.DY)
+		y, _ := l.forward(x)
+		g := l.backward(x, dy)
+		for _, v := range []struct {
+			name      string
+			got, want []float64
+		}{
+			{"Y", y.RawMatrix().Data, c.Y},
+			{"DX", g.X.RawMatrix().Data, c.DX},
+			{"DA", g.A.RawMatrix().Data, c.DA},
+			{"DB", g.B.RawMatrix().Data, c.DB},
+			{"DMagnitude", g.Magnitude, c.DMagnitude},
+		} {
+			if !floats.EqualApprox(v.got, v.want, 1e-12) {
+				t.Errorf("dropout %v: %s: got %v, want %v", c.Dropout, v.name, v.got, v.want)
+			}
+		}
 	}
 }
 
