@@ -6,8 +6,8 @@ package bindings
 //
 // In the rules' formulas g is the clipped gradient, lr is LR·Rate of the parameter,
 // and wd is WeightDecay where the parameter decays, else 0. Moments in 8 bits are
-// expanded, moved in float32 as others are, and quantized again; the weight moves
-// by the moments as they were before that.
+// expanded, moved in float32 as others are, and quantized again, after the weight
+// has moved by them.
 type Optimize struct {
 	Params      []Param
 	Rule        Rule

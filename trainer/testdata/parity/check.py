@@ -85,10 +85,11 @@ class Lion(torch.optim.Optimizer):
 
 
 def make_optimizer(settings, trained):
-    """By names alone. With LoRA+ B is faster; of what it trains here nothing is a vector."""
-    faster = settings.get("loraplus_lr_ratio", 1)
-    groups = [{"params": [p], "weight_decay": 0.0 if "norm" in n or n.endswith("bias") else settings["weight_decay"],
-               "lr": settings["learning_rate"] * (faster if "lora_B" in n else 1)} for n, p in trained.items()]
+    """By names and shapes. With LoRA+ B and vectors are faster, and norms decay, too."""
+    faster = settings.get("loraplus_lr_ratio", 0)
+    stays = lambda n: n.endswith("bias") or "norm" in n and not faster
+    groups = [{"params": [p], "weight_decay": 0.0 if stays(n) else settings["weight_decay"],
+               "lr": settings["learning_rate"] * (faster if faster and ("lora_B" in n or p.ndim == 1) else 1)} for n, p in trained.items()]
     betas, name, given = (settings["adam_beta1"], settings["adam_beta2"]), settings.get("optim", "adamw_torch"), options(settings)
     if name == "sgd":
         return torch.optim.SGD(groups, momentum=float(given.get("momentum", 0)), nesterov=given.get("nesterov") == "true")

@@ -119,6 +119,8 @@ CASES = {
     "llama-lion-8bit": ("Lion with its momentum in 8 bits: the same bits and codes, unless rounding decides", "llama",
                         dict(EIGHT_BIT, optim="lion_8bit", learning_rate=1e-3, weight_decay=0.1)),
     "llama-loraplus": ("LoRA+: B learns and decays faster than A", "llama", dict(loraplus_lr_ratio=8, target_modules="q_proj,v_proj", lora_r=2, learning_rate=1e-3, weight_decay=0.1, max_steps=16)),
+    "llama-loraplus-dora": ("LoRA+ with vectors: magnitudes and norms learn as B does, and norms decay, too", "narrow",
+                            dict(DORA, loraplus_lr_ratio=8, target_modules="q_proj,down_proj", modules_to_save=["norm", "lm_head"], learning_rate=1e-3, weight_decay=0.1)),
     "llama-full-8bit": ("method full in 8 bits as Trainer has it: the head is large enough, the embedding stays in 32 bits (only its losses)", "llama",
                         dict(method="full", optim="paged_adamw_8bit", learning_rate=1e-3, weight_decay=0.1, max_steps=16)),
     "llama-patterns": ("rank_pattern, alpha_pattern, layers_to_transform and exclude_modules together", "llama",
