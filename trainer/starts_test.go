@@ -116,6 +116,27 @@ func openDrawn(t *testing.T) *Model {
 	return m
 }
 
+// TestReadAdapterIsPlainElsewhere: on a base that is not held as it was in
+// training, a folder is the plain adapter that it holds.
+func TestReadAdapterIsPlainElsewhere(t *testing.T) {
+	for name, other := range map[string]func(*Model) *Model{
+		"olora": func(*Model) *Model { return openNF4(t) },
+		"loftq": func(m *Model) *Model { m.Quantize = nil; return m },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := tinyRun(t)
+			starts[name](&r)
+			r.Args.MaxSteps = 1
+			require.NoError(t, train(t, t.Context(), r))
+			m := other(r.Model)
+			c, err := m.ReadAdapter(r.Args.OutputDir)
+			require.NoError(t, err)
+			assert.Equal(t, lora.InitDefault, c.Init)
+			assert.Equal(t, 8, c.R)
+		})
+	}
+}
+
 // TestResumingNeedsTheSameStart: what is out of the base must stay out.
 func TestResumingNeedsTheSameStart(t *testing.T) {
 	r := tinyRun(t)

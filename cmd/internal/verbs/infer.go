@@ -29,6 +29,7 @@ type inference struct {
 	memory  *bindings.Memory
 	model   *nn.Model
 	adapter *lora.Adapters // nil without one
+	begun   func()         // ends the line that tells how far the adapters are
 }
 
 // open reads the folders. Memory is planned and taken by load.
@@ -82,6 +83,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 	if r.adapter, err = lora.Attach(r.model, r.memory, config); err != nil {
 		return nil, exit.Wrongf("%s: %w", filepath.Join(o.Adapter, lora.ConfigFile), err)
 	}
+	r.adapter.Progress, r.begun = c.progress("adapters begun", 1)
 	return r, exit.AsWrong(r.adapter.Check(o.Adapter))
 }
 
@@ -97,6 +99,7 @@ func (r *inference) load(shapes nn.Shapes, adapter string) error {
 	if r.adapter == nil {
 		return nil
 	}
+	defer r.begun()
 	return exit.AsWrong(r.adapter.Load(r.dev, adapter))
 }
 
