@@ -98,7 +98,7 @@ func (t *Trainer) noteOptimizer() {
 	}
 	inEightBits := func(p bindings.Param) bool { return !p.M.Absmax.Absent() }
 	if state := t.layout.state; state.EightBit && !slices.ContainsFunc(t.layout.params, inEightBits) {
-		t.Note(fmt.Sprintf("--optim %s keeps 32 bits: no trained tensor but an embedding has the %d elements that 8 bits are kept from (--optim_args min_8bit_size=…)", a.Optimizer, state.Smallest))
+		t.Note(fmt.Sprintf("--optim %s keeps 32 bits: no trained tensor, embeddings aside, has the %d elements that 8 bits begin with (--optim_args min_8bit_size=…)", a.Optimizer, state.Smallest))
 	}
 	if a.LoraPlusEmbed != DefaultArgs().LoraPlusEmbed {
 		t.Note("--loraplus_lr_embedding changes nothing: no adapter is on an embedding")

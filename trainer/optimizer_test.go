@@ -67,7 +67,7 @@ func TestNotesOfOptimizerNames(t *testing.T) {
 	}{
 		{func(a *Args) { a.Optimizer = "paged_adamw_32bit" }, "is adamw_torch: nothing is paged"},
 		{func(a *Args) { a.Optimizer = "adamw_hf" }, "since transformers 5"},
-		{func(a *Args) { a.Optimizer = adamw8Bit }, "no trained tensor but an embedding has the 4096 elements"},
+		{func(a *Args) { a.Optimizer = adamw8Bit }, "no trained tensor, embeddings aside, has the 4096 elements"},
 		{func(a *Args) { a.LoraPlusRatio, a.LoraPlusEmbed = 8, 1e-5 }, "no adapter is on an embedding"},
 	} {
 		r := tinyRun(t)

@@ -46,13 +46,16 @@ func benchmarkOptimizer(b *testing.B, state bindings.State) {
 	f32(clip)[1] = 0.5
 	op := &bindings.Optimize{Params: []bindings.Param{p}, Rule: state.Rule, LR: 1e-4, WeightDecay: 0.01, Clip: clip}
 	b.ReportAllocs()
+	before := processorTime(b)
 	for b.Loop() {
 		op.Step++
 		d.Optimize(op)
 	}
+	used := processorTime(b) - before
 	if err := d.Sync(); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(rows*cols*b.N)/b.Elapsed().Seconds()/1e6, "Mparam/s")
+	b.ReportMetric(float64(rows*cols*b.N)/used/1e6, "Mparam/cpu-s")
 	b.ReportMetric(float64(mem.Plan()[bindings.Optimizer])/(rows*cols), "B/param")
 }
