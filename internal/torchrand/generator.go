@@ -30,6 +30,31 @@ func New(seed uint64) *Generator {
 	return g
 }
 
+// NewByArray is the generator of MT19937's authors after init_by_array(key), as other
+// programs seed it than torch. The key is not empty.
+func NewByArray(key []uint32) *Generator {
+	g := New(19650218)
+	s := &g.state
+	i := 1
+	advance := func() {
+		if i++; i == stateSize {
+			s[0] = s[stateSize-1]
+			i = 1
+		}
+	}
+	for j := range max(stateSize, len(key)) {
+		j %= len(key)
+		s[i] = s[i] ^ (s[i-1]^s[i-1]>>30)*1664525 + key[j] + uint32(j)
+		advance()
+	}
+	for range stateSize - 1 {
+		s[i] = s[i] ^ (s[i-1]^s[i-1]>>30)*1566083941 - uint32(i)
+		advance()
+	}
+	s[0] = 0x80000000
+	return g
+}
+
 // Uint32 is the next 32 bits.
 func (g *Generator) Uint32() uint32 {
 	if g.next == stateSize {
