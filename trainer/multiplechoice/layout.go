@@ -1,0 +1,195 @@
+package multiplechoice
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"qlora/trainer/dataset"
+)
+
+// A layout is one way in which datasets lay out a question.
+type layout struct {
+	fields  []string // all must be there
+	letters bool     // choices are listed and their letters scored, as the dataset's own test does
+	read    func(*dataset.Record) (Question, error)
+}
+
+// layouts in the order in which a record is tried.
+var layouts = []layout{
+	{[]string{"question", "choices", "answerKey"}, false, arc("question", "Question: %s\nAnswer:")},
+	{[]string{"question_stem", "choices", "answerKey"}, false, arc("question_stem", "%s")},
+	{[]string{"question", "choices", "answer"}, true, mmlu},
+	{[]string{"question", "A", "B", "answer"}, true, columns},
+	{[]string{"endings", "label"}, false, hellaswag},
+	{[]string{"goal", "sol1", "sol2", "label"}, false, piqa},
+}
+
+func (l *layout) fits(r *dataset.Record) bool { return r.Has(l.fields...) }
+
+func fieldsOfLayouts() string {
+	var all []string
+	for _, l := range layouts {
+		all = append(all, strings.Join(l.fields, "+"))
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
+}
+
+// texts reads a field that must be a list of texts.
+func texts(r *dataset.Record, name string) ([]string, error) {
+	raw, err := r.JSON(name)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("%q is not a list of texts", name)
+	}
+	return list, nil
+}
+
+// arc is the layout of ARC, OpenBookQA and CommonsenseQA: the choices are an object
+// of their texts and labels.
+func arc(question, prompt string) func(*dataset.Record) (Question, error) {
+	return func(r *dataset.Record) (Question, error) {
+		text, err := r.Text(question)
+		if err != nil {
+			return Question{}, err
+		}
+		raw, err := r.JSON("choices")
+		if err != nil {
+			return Question{}, err
+		}
+		var choices struct{ Text, Label []string }
+		if err := json.Unmarshal(raw, &choices); err != nil || len(choices.Label) != len(choices.Text) {
+			return Question{}, errors.New(`"choices" is not an object of as many "text" as "label"`)
+		}
+		key, err := r.JSON("answerKey")
+		if err != nil {
+			return Question{}, err
+		}
+		q := Question{Text: text, Prompt: fmt.Sprintf(prompt, text), Choices: choices.Text}
+		q.Answer, err = answer(key, choices.Text, choices.Label)
+		return q, err
+	}
+}
+
+// mmlu is the layout of MMLU: a list of choices and the right one's index, letter or
+// text.
+func mmlu(r *dataset.Record) (Question, error) {
+	choices, err := texts(r, "choices")
+	if err != nil {
+		return Question{}, err
+	}
+	return listed(r, choices)
+}
+
+// columns is a table's layout: a column a choice.
+func columns(r *dataset.Record) (Question, error) {
+	var choices []string
+	for len(choices) < maxChoices && r.Has(letter(len(choices))) {
+		choice, err := r.Text(letter(len(choices)))
+		if err != nil {
+			return Question{}, err
+		}
+		choices = append(choices, choice)
+	}
+	return listed(r, choices)
+}
+
+func listed(r *dataset.Record, choices []string) (Question, error) {
+	text, err := r.Text("question")
+	if err != nil {
+		return Question{}, err
+	}
+	raw, err := r.JSON("answer")
+	if err != nil {
+		return Question{}, err
+	}
+	text = strings.TrimSpace(text)
+	q := Question{Text: text, Prompt: "Question: " + text + "\nAnswer:", Choices: choices}
+	q.Answer, err = answer(raw, choices, nil)
+	return q, err
+}
+
+// hellaswag is the layout of HellaSwag: endings of a context, which the record has
+// whole or in two halves.
+func hellaswag(r *dataset.Record) (Question, error) {
+	var text string
+	var err error
+	if r.Has("ctx_a", "ctx_b") {
+		var second string
+		if text, err = r.Text("ctx_a"); err != nil {
+			return Question{}, err
+		}
+		if second, err = r.Text("ctx_b"); err != nil {
+			return Question{}, err
+		}
+		text += " " + capitalize(second)
+	} else if text, err = r.Text("ctx"); err != nil {
+		return Question{}, err
+	}
+	if r.Has("activity_label") {
+		activity, err := r.Text("activity_label")
+		if err != nil {
+			return Question{}, err
+		}
+		text = activity + ": " + text
+	}
+	endings, err := texts(r, "endings")
+	if err != nil {
+		return Question{}, err
+	}
+	for i := range endings {
+		endings[i] = withoutBrackets(endings[i])
+	}
+	raw, err := r.JSON("label")
+	if err != nil {
+		return Question{}, err
+	}
+	text = withoutBrackets(text)
+	q := Question{Text: text, Prompt: text, Choices: endings}
+	q.Answer, err = answer(raw, endings, nil)
+	return q, err
+}
+
+var brackets = regexp.MustCompile(`\[.*?\]`)
+
+// withoutBrackets takes away what WikiHow's pages left in HellaSwag's texts.
+func withoutBrackets(text string) string {
+	text = strings.ReplaceAll(strings.TrimSpace(text), " [title]", ". ")
+	return strings.ReplaceAll(brackets.ReplaceAllString(text, ""), "  ", " ")
+}
+
+// capitalize is Python's: the first letter large, all others small.
+func capitalize(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToTitle(first)) + strings.ToLower(text[size:])
+}
+
+// piqa is the layout of PIQA: two ways to a goal.
+func piqa(r *dataset.Record) (Question, error) {
+	var q Question
+	for _, name := range []string{"goal", "sol1", "sol2"} {
+		text, err := r.Text(name)
+		if err != nil {
+			return q, err
+		}
+		q.Choices = append(q.Choices, text)
+	}
+	q.Text, q.Choices = q.Choices[0], q.Choices[1:]
+	q.Prompt = "Question: " + q.Text + "\nAnswer:"
+	raw, err := r.JSON("label")
+	if err != nil {
+		return q, err
+	}
+	q.Answer, err = answer(raw, q.Choices, nil)
+	return q, err
+}

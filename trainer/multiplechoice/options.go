@@ -1,0 +1,46 @@
+package multiplechoice
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Options say how questions are put. The tags are read by the command line.
+type Options struct {
+	Choices     string   `option:"score_choices" help:"text: each choice's text follows the question; letters: the choices are listed and A, B, … follow, as in MMLU; auto: as the dataset's own test has it"`
+	Fewshot     int      `option:"fewshot" alias:"num_fewshot" unit:"examples" help:"answered questions in front of each, of the same subject where there are subjects"`
+	Examples    []string `option:"fewshot_dataset" help:"files that the examples come from; empty: the dataset itself, without the question that is asked"`
+	Sampler     string   `option:"fewshot_sampler" help:"which examples: random, or first_n, the same first ones for each question"`
+	Seed        uint64   `option:"fewshot_seed" help:"seed of the random examples"`
+	Description string   `option:"description" help:"text in front of everything, as it is; {subject} stands for the question's subject"`
+}
+
+// DefaultOptions are lm-evaluation-harness's.
+func DefaultOptions() Options {
+	return Options{Choices: choicesAuto, Sampler: samplerRandom, Seed: 1234}
+}
+
+// The values of the options.
+const (
+	choicesAuto    = "auto"
+	choicesText    = "text"
+	choicesLetters = "letters"
+
+	samplerRandom = "random"
+	samplerFirst  = "first_n"
+)
+
+// Check says what is wrong with the options.
+func (o *Options) Check() error {
+	switch {
+	case !slices.Contains([]string{choicesAuto, choicesText, choicesLetters}, o.Choices):
+		return fmt.Errorf("score_choices is %q; it can be auto, text or letters", o.Choices)
+	case !slices.Contains([]string{samplerRandom, samplerFirst}, o.Sampler):
+		return fmt.Errorf("fewshot_sampler is %q; it can be random or first_n", o.Sampler)
+	case o.Fewshot < 0:
+		return fmt.Errorf("fewshot is %d; it must be 0 or more", o.Fewshot)
+	case o.Fewshot == 0 && len(o.Examples) > 0:
+		return fmt.Errorf("fewshot_dataset is given without fewshot, the number of examples to take of it")
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+// Package multiplechoice measures how often a model holds the right one of several
+// answers for the likeliest, as EleutherAI's lm-evaluation-harness does: the same
+// prompts, examples, log-likelihoods and standard errors
+// (https://github.com/EleutherAI/lm-evaluation-harness, 0.4.13).
+package multiplechoice
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"qlora/trainer/dataset"
+)
+
+// A Question is one record.
+type Question struct {
+	Subject string // "": none is said
+	Text    string // the question alone
+	Prompt  string // what its choices follow, where they are not listed: "Question: …\nAnswer:"
+	Choices []string
+	Answer  int // the index of the right one
+
+	letters bool // its choices are listed, and their letters scored, unless told otherwise
+}
+
+// maxChoices bounds the choices of a question: letters name them.
+const maxChoices = 26
+
+// Read reads the files' questions.
+func Read(paths []string) ([]Question, error) {
+	var all []Question
+	err := dataset.Read(paths, func(r *dataset.Record) error {
+		q, err := parse(r)
+		all = append(all, q)
+		return err
+	})
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("%s: there is no record", strings.Join(paths, ", "))
+	}
+	return all, err
+}
+
+var errFirst = errors.New("the first record was seen")
+
+// Recognize says whether the first record of the files has the fields of a
+// question with choices.
+func Recognize(paths []string) (bool, error) {
+	found := false
+	err := dataset.Read(paths, func(r *dataset.Record) error {
+		found = slices.ContainsFunc(layouts, func(l layout) bool { return l.fits(r) })
+		return errFirst
+	})
+	if errors.Is(err, errFirst) {
+		err = nil
+	}
+	return found, err
+}
+
+func parse(r *dataset.Record) (Question, error) {
+	i := slices.IndexFunc(layouts, func(l layout) bool { return l.fits(r) })
+	if i < 0 {
+		return Question{}, fmt.Errorf("the record has %s, and a question with choices needs %s", r.Fields(), fieldsOfLayouts())
+	}
+	q, err := layouts[i].read(r)
+	q.letters = layouts[i].letters
+	switch {
+	case err != nil:
+		return q, err
+	case len(q.Choices) < 2 || len(q.Choices) > maxChoices:
+		return q, fmt.Errorf("the question has %d choices; it can have from 2 to %d", len(q.Choices), maxChoices)
+	case slices.Contains(q.Choices, ""):
+		return q, fmt.Errorf("choice %d is empty", slices.Index(q.Choices, "")+1)
+	}
+	if r.Has("subject") {
+		q.Subject, err = r.Text("subject")
+	}
+	return q, err
+}
+
+// letter is the name of choice i: A, B, …
+func letter(i int) string { return string(rune('A' + i)) }
+
+// answer finds the right choice: raw is an index from 0, one of labels where there
+// are any, the text of a choice, or its letter.
+func answer(raw json.RawMessage, choices, labels []string) (int, error) {
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		i, err := strconv.Atoi(string(raw))
+		if err != nil || i < 0 || i >= len(choices) {
+			return 0, fmt.Errorf("the answer is %.40s, which is the index of none of the %d choices", raw, len(choices))
+		}
+		return i, nil
+	}
+	for _, names := range [][]string{labels, choices} {
+		if i := slices.Index(names, text); i >= 0 {
+			return i, nil
+		}
+	}
+	text = strings.TrimSpace(text)
+	if i := slices.Index(labels, text); i >= 0 {
+		return i, nil
+	}
+	for i := range choices {
+		if labels == nil && (strings.EqualFold(text, letter(i)) || text == strconv.Itoa(i)) {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("the answer is %.40q, which names none of the %d choices: neither their text, letter nor index", text, len(choices))
+}

@@ -1,0 +1,74 @@
+package multiplechoice
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"qlora/internal/tokenizer"
+)
+
+// A request is the tokens of an answer behind its context.
+type request struct {
+	context, answer []int32
+}
+
+// encode gives the tokens of an answer behind a context: spaces at the context's
+// end are the answer's, and the answer's tokens are those that the whole has more
+// than the context (the harness's _encode_pair).
+func encode(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, context, answer string) (request, error) {
+	trimmed := strings.TrimRightFunc(context, unicode.IsSpace)
+	answer = context[len(trimmed):] + answer
+	if trimmed == "" {
+		return encodeAlone(tok, e, answer)
+	}
+	r := request{context: e.Encode(nil, trimmed, true)}
+	whole := e.Encode(nil, trimmed+answer, true)
+	if len(whole) <= len(r.context) {
+		return r, fmt.Errorf("the answer %q has no tokens of its own behind its question", answer)
+	}
+	r.answer = whole[len(r.context):]
+	return r, nil
+}
+
+// encodeAlone is encode without a context: the token that texts begin with, or else
+// end with, stands for one.
+func encodeAlone(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, answer string) (request, error) {
+	begin, ok := tok.BOS()
+	if !ok {
+		begin, ok = tok.EOS()
+	}
+	r := request{answer: e.Encode(nil, answer, false)}
+	switch {
+	case ok && len(r.answer) > 0 && r.answer[0] != begin:
+		r.context = []int32{begin}
+	case len(r.answer) > 1:
+		r.context, r.answer = r.answer[:1], r.answer[1:]
+	default:
+		return r, fmt.Errorf("the answer %q has nothing before it to follow from", answer)
+	}
+	return r, nil
+}
+
+// cut keeps the last tokens of r that a model of most positions takes in, and says
+// whether any were cut. The answer's last token is only predicted.
+func (r *request) cut(most int) (bool, error) {
+	if most == 0 || len(r.context)+len(r.answer) <= most+1 {
+		return false, nil
+	}
+	if len(r.answer) > most {
+		return false, fmt.Errorf("an answer has %d tokens, more than the %d that the model takes in", len(r.answer), most)
+	}
+	r.context = r.context[len(r.context)+len(r.answer)-most-1:]
+	return true, nil
+}
+
+// ids are the tokens of the sequence, and their labels, which are the answer's alone.
+func (r *request) ids(ignored int32) (ids, labels []int32) {
+	ids = append(append(ids, r.context...), r.answer...)
+	labels = append(labels, ids...)
+	for i := range r.context {
+		labels[i] = ignored
+	}
+	return ids, labels
+}

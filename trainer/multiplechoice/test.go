@@ -1,0 +1,183 @@
+package multiplechoice
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"qlora/bindings"
+	"qlora/internal/tokenizer"
+	"qlora/nn"
+)
+
+// A Test is questions in tokens, ready to be put to a model.
+type Test struct {
+	Questions []Question
+	Truncated int // answers whose context was cut to what the model takes in
+
+	answers  [][]string // that are scored, by question
+	requests [][]request
+}
+
+// NewTest puts the questions into tokens. Examples, which may be nil, are what the
+// examples in front of each come from. A context longer than most tokens loses its
+// beginning; 0 is no limit.
+func NewTest(questions, examples []Question, tok *tokenizer.Tokenizer, o Options, most int) (*Test, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	t := &Test{Questions: questions, answers: make([][]string, len(questions)), requests: make([][]request, len(questions))}
+	samplers := newSamplers(&o, questions, examples)
+	contexts := make([]string, len(questions))
+	for i := range questions {
+		q := &questions[i]
+		shots, err := samplers[q.Subject].sample(q, o.Fewshot)
+		if err != nil {
+			return nil, err
+		}
+		contexts[i] = o.context(q, shots)
+		_, t.answers[i] = o.asked(q)
+	}
+	return t, t.encode(tok, contexts, most)
+}
+
+// encode puts the questions into tokens, on all processors.
+func (t *Test) encode(tok *tokenizer.Tokenizer, contexts []string, most int) error {
+	errs := make([]error, len(contexts))
+	var next, cut atomic.Int64
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(contexts)) {
+		wait.Go(func() {
+			e := tok.NewEncoder()
+			for i := int(next.Add(1)) - 1; i < len(contexts); i = int(next.Add(1)) - 1 {
+				var n int
+				t.requests[i], n, errs[i] = requestsOf(tok, e, contexts[i], t.answers[i], most)
+				cut.Add(int64(n))
+			}
+		})
+	}
+	wait.Wait()
+	t.Truncated = int(cut.Load())
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("question %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func requestsOf(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, context string, answers []string, most int) (all []request, cut int, err error) {
+	for _, answer := range answers {
+		r, err := encode(tok, e, context, answerDelimiter+answer)
+		if err != nil {
+			return nil, 0, err
+		}
+		was, err := r.cut(most)
+		if err != nil {
+			return nil, 0, err
+		}
+		if was {
+			cut++
+		}
+		all = append(all, r)
+	}
+	return all, cut, nil
+}
+
+// batches calls each with the answers' sequences, size at a time, in order.
+func (t *Test) batches(size int, each func(*nn.Batch) error) error {
+	var ids, labels [][]int32
+	flush := func() error {
+		if len(ids) == 0 {
+			return nil
+		}
+		b := nn.NewBatch(ids, labels)
+		ids, labels = ids[:0], labels[:0]
+		return each(b)
+	}
+	for _, requests := range t.requests {
+		for i := range requests {
+			x, y := requests[i].ids(bindings.IgnoreLabel)
+			ids, labels = append(ids, x), append(labels, y)
+			if len(ids) == size {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}
+
+// Largest are the micro-batches of size sequences that memory must be planned for.
+func (t *Test) Largest(size int) []*nn.Batch {
+	var most, longest *nn.Batch
+	_ = t.batches(size, func(b *nn.Batch) error {
+		if most == nil || b.Tokens() > most.Tokens() {
+			most = b
+		}
+		if longest == nil || b.Longest() > longest.Longest() {
+			longest = b
+		}
+		return nil
+	})
+	return []*nn.Batch{most, longest}
+}
+
+// Check refuses tokens that a model of so many has no entry for.
+func (t *Test) Check(vocabulary int) error {
+	for i, requests := range t.requests {
+		for _, r := range requests {
+			for _, ids := range [][]int32{r.context, r.answer} {
+				for _, id := range ids {
+					if int(id) >= vocabulary {
+						return fmt.Errorf("question %d has token %d, but the model's vocabulary has %d entries; use the model's own tokenizer", i+1, id, vocabulary)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Run puts the questions to a model, which was prepared to score Largest. Progress,
+// which may be nil, is told in answers.
+func (t *Test) Run(ctx context.Context, m *nn.Model, dev bindings.Device, size int, progress func(done, total int64)) ([]Outcome, error) {
+	var scores []float64
+	total := int64(0)
+	for _, requests := range t.requests {
+		total += int64(len(requests))
+	}
+	err := t.batches(size, func(b *nn.Batch) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part, err := m.Score(dev, b)
+		if err != nil {
+			return err
+		}
+		scores = append(scores, part...)
+		if progress != nil {
+			progress(int64(len(scores)), total)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]Outcome, len(t.Questions))
+	for i := range outcomes {
+		n := len(t.answers[i])
+		outcomes[i] = outcome(&t.Questions[i], t.answers[i], scores[:n])
+		scores = scores[n:]
+		for _, x := range outcomes[i].LogLikelihoods {
+			if math.IsNaN(x) || math.IsInf(x, 0) {
+				return nil, fmt.Errorf("the log-likelihood of an answer to question %d is %v: the weights or the adapter are damaged", i+1, x)
+			}
+		}
+	}
+	return outcomes, nil
+}
