@@ -3,10 +3,10 @@
     go build ./cmd/qlora
     python bench/peers/merge.py --qlora ./qlora --model DIR --adapter DIR [--max_new_tokens 64]
 
-transformers computes in float32: once with peft's adapter on the base, once on the folder that qlora merged into the
-base's own type, once on what peft's merge_and_unload makes in that type. The yardstick for the rounding of the merged
-weights is peft's own. Exits with 1 where qlora's folder is further off than 1.5 times that, or greedy text differs from
-that of base and adapter where peft's does not.
+transformers computes in float32: with peft's adapter on the base, on the folder that qlora merged in float32, on the one
+merged in the base's own type, and on what peft's merge_and_unload makes in that type. Exits with 1 where the float32 folder
+is further than --tolerance from base and adapter or its greedy text differs, or where of the weights in the base's type more
+than one of 10,000 are not peft's.
 """
 import argparse
 import pathlib
@@ -45,35 +45,36 @@ def main():
     arguments.add_argument("--model", required=True)
     arguments.add_argument("--adapter", required=True)
     arguments.add_argument("--max_new_tokens", type=int, default=64)
+    arguments.add_argument("--tolerance", type=float, default=1e-3, help="largest difference of a logit of the float32 folder")
     a = arguments.parse_args()
 
     tokenizer = reference.tokenizer(a.model)
     ids = [tokenizer.encode(prompt).ids for prompt in PROMPTS]
-    with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder, "merged")
-        subprocess.run([a.qlora, "merge", "--model", a.model, "--adapter", a.adapter, "--output_dir", out], check=True)
-        ours = reference.load(out)
+
+    def merged(*options):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder, "merged")
+            subprocess.run([a.qlora, "merge", "--model", a.model, "--adapter", a.adapter, "--output_dir", out, *options], check=True)
+            return reference.load(out)
+
+    whole, ours, apart = merged("--dtype", "float32"), merged(), reference.load(a.model, a.adapter)
     stored = AutoModelForCausalLM.from_pretrained(a.model, dtype="auto", device_map="cpu", attn_implementation="eager")
-    theirs = PeftModel.from_pretrained(stored, a.adapter).merge_and_unload()
+    theirs = PeftModel.from_pretrained(stored, a.adapter).merge_and_unload().float().eval()
     equal = total = 0
-    for (name, x), (_, y) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
-        equal, total = equal + int((x == y.float()).sum()), total + x.numel()
-    print(f"{equal} of {total} merged weights are the same as peft's")
-    theirs = theirs.float().eval()
-    apart = reference.load(a.model, a.adapter)
-    base = logits(reference.load(a.model), ids)
+    for (_, x), (_, y) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        equal, total = equal + int((x == y).sum()), total + x.numel()
+    print(f"{equal} of {total} weights merged in the base's type are the same as peft's")
 
     wanted = logits(apart, ids)
-    far = lambda got: max(float((x - y).abs().max()) for x, y in zip(got, wanted))
-    mine, yardstick = far(logits(ours, ids)), far(logits(theirs, ids))
-    print(f"largest difference of a logit from base + adapter: qlora's folder {mine:.4f}, peft's {yardstick:.4f}, the base alone {far(base):.4f}")
-    texts = [greedy(m, ids, a.max_new_tokens) for m in (apart, ours, theirs)]
-    worse = 0
-    for prompt, wanted_text, my_text, their_text in zip(PROMPTS, *texts):
-        worse += my_text != wanted_text and their_text == wanted_text
-        print(f"greedy {len(wanted_text)} tokens: qlora {'same' if my_text == wanted_text else 'DIFFERENT'}, peft "
-              f"{'same' if their_text == wanted_text else 'different'}: {prompt!r} -> {tokenizer.decode(my_text)[:50]!r}")
-    sys.exit(worse > 0 or not mine <= 1.5 * yardstick)
+    far = lambda model: max(float((x - y).abs().max()) for x, y in zip(logits(model, ids), wanted))
+    exact = far(whole)
+    print(f"largest difference of a logit from base + adapter: merged in float32 {exact:.2e}, in the base's type {far(ours):.4f} (peft's {far(theirs):.4f}), "
+          f"the base alone {far(reference.load(a.model)):.4f}")
+    differ = 0
+    for prompt, want, got in zip(PROMPTS, greedy(apart, ids, a.max_new_tokens), greedy(whole, ids, a.max_new_tokens)):
+        differ += got != want
+        print(f"greedy {'same' if got == want else 'DIFFERENT'} {len(want)} tokens: {prompt!r} -> {tokenizer.decode(got)[:60]!r}")
+    sys.exit(differ > 0 or not exact <= a.tolerance or total - equal > total / 10_000)
 
 
 main()

@@ -83,7 +83,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 	if r.adapter, err = lora.Attach(r.model, r.memory, config); err != nil {
 		return nil, exit.Wrongf("%s: %w", filepath.Join(o.Adapter, lora.ConfigFile), err)
 	}
-	r.adapter.Progress, r.begun = c.progress("adapters begun", 1)
+	r.adapter.Progress, r.begun = c.progress("beginning adapters", false)
 	return r, exit.AsWrong(r.adapter.Check(o.Adapter))
 }
 

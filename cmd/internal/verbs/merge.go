@@ -51,7 +51,7 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 	if job.RoundsTwice() {
 		c.note("the base is in 4 bits and the result will be: merged weights are rounded to 4 bits a second time; give the 16-bit original as --model where there is one")
 	}
-	progress, done := c.progress("MiB", 1<<20)
+	progress, done := c.progress("merging", true)
 	err = job.Write(c, progress)
 	done()
 	if err != nil {

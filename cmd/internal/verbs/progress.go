@@ -1,20 +1,11 @@
 package verbs
 
-import "fmt"
+import "qlora/trainer"
 
-// progress gives what to tell how far long work is, in units of so many of what it
-// counts, and what to call at its end. Where no terminal shows it, it is nil.
-func (c *call) progress(unit string, size int64) (tell func(done, total int64), end func()) {
-	if !isTerminal(c.err) {
-		return nil, func() {}
-	}
-	told := false
-	return func(done, total int64) {
-			told = true
-			fmt.Fprintf(c.err, "\r%d of %d %s (%d %%)", done/size, total/size, unit, 100*done/max(1, total))
-		}, func() {
-			if told {
-				fmt.Fprintln(c.err)
-			}
-		}
+// progress gives what to tell how far long work is, and what to call at its end. Only
+// a terminal shows it.
+func (c *call) progress(what string, bytes bool) (tell func(done, total int64), end func()) {
+	out := trainer.NewConsole(c.err)
+	tell = func(done, total int64) { out.Work(trainer.Work{What: what, Done: done, Total: total, Bytes: bytes}) }
+	return tell, func() { _ = out.Stop(nil, nil) } // leaves the bar, which cannot fail
 }

@@ -39,7 +39,7 @@ func (o *quantizeOptions) quantize(c *call, how quantize.Options) error {
 		return exit.AsWrong(err)
 	}
 	defer job.Close()
-	progress, done := c.progress("MiB", 1<<20)
+	progress, done := c.progress("quantizing", true)
 	err = job.Write(c, progress)
 	done()
 	if err != nil {

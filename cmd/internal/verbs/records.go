@@ -72,15 +72,12 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 	if damaged != nil {
 		c.note(fmt.Sprintf("not used: %v", damaged))
 	}
-	missing := (*os.PathError)(nil)
 	switch {
 	case err == nil:
 	case c.Err() != nil:
 		return nil, c.Err()
-	case errors.As(err, &missing) && errors.Is(err, os.ErrNotExist):
-		return nil, exit.Wrongf("--%s: there is no %s", option, missing.Path)
 	default:
-		return nil, exit.AsWrong(err)
+		return nil, asMissing(option, err)
 	}
 	if from != "" {
 		c.note(fmt.Sprintf("--%s: nothing is tokenized again, everything is as it was for %s", option, from))
@@ -89,6 +86,15 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 		c.note(line)
 	}
 	return set, nil
+}
+
+// asMissing makes an error of reading an option's files one of what was given; that of
+// a file that is not there names the option.
+func asMissing(option string, err error) error {
+	if missing := (*os.PathError)(nil); errors.As(err, &missing) && errors.Is(err, os.ErrNotExist) {
+		return exit.Wrongf("--%s: there is no %s", option, missing.Path)
+	}
+	return exit.AsWrong(err)
 }
 
 // A readingBar shows how far the reading of records is: a bar on a terminal, and a

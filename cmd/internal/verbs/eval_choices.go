@@ -1,0 +1,94 @@
+package verbs
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"qlora/cmd/internal/exit"
+	"qlora/internal/atomicfile"
+	"qlora/nn"
+	"qlora/trainer/multiplechoice"
+)
+
+// ask prints how many questions with choices the model answers right.
+func (o *evaluation) ask(c *call, r *inference, adapter string) error {
+	questions, err := multiplechoice.Read(o.Dataset)
+	if err != nil {
+		return asMissing("dataset", err)
+	}
+	var examples []multiplechoice.Question
+	if len(o.choices.Examples) > 0 {
+		if examples, err = multiplechoice.Read(o.choices.Examples); err != nil {
+			return asMissing("fewshot_dataset", err)
+		}
+	}
+	most := r.base.Config.MaxPositions
+	if c.set.Given("max_length") {
+		most = o.Records.MaxLength
+	}
+	test, err := multiplechoice.NewTest(questions, examples, r.tok, o.choices, most)
+	if err != nil {
+		return exit.AsWrong(err)
+	}
+	if err := test.Check(r.base.Config.Vocabulary); err != nil {
+		return exit.AsWrong(err)
+	}
+	if test.Truncated > 0 {
+		c.note(fmt.Sprintf("%d answers have a longer context than the model takes in; its beginning was cut", test.Truncated))
+	}
+	if err := r.load(nn.Shapes{Score: test.Largest(o.Batch)}, adapter); err != nil {
+		return err
+	}
+	progress, done := c.progress("scoring answers", false)
+	outcomes, err := test.Run(c, r.model, r.dev, o.Batch, progress)
+	done()
+	if err != nil {
+		return err
+	}
+	if o.Output != "" {
+		if err := atomicfile.WriteFile(o.Output, lines(outcomes), 0o644); err != nil {
+			return err
+		}
+	}
+	report := multiplechoice.NewReport(outcomes)
+	if o.JSON {
+		return json.NewEncoder(c.out).Encode(report)
+	}
+	return printReport(c.out, &report)
+}
+
+func lines(outcomes []multiplechoice.Outcome) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	for _, o := range outcomes {
+		if err := e.Encode(o); err != nil {
+			panic(err) // numbers that are finite, and a text
+		}
+	}
+	return b.Bytes()
+}
+
+func printReport(out io.Writer, r *multiplechoice.Report) error {
+	const all, mean = "all questions", "mean of subjects"
+	wide := len(mean)
+	for _, s := range r.Subjects {
+		wide = max(wide, utf8.RuneCountInString(s.Name))
+	}
+	var b bytes.Buffer
+	row := func(name string, s *multiplechoice.Score) {
+		fmt.Fprintf(&b, "%-*s  %9d  %.4f ± %.4f  %.4f ± %.4f\n", wide, name, s.Records, s.Acc.Mean, s.Acc.StdErr, s.AccNorm.Mean, s.AccNorm.StdErr)
+	}
+	fmt.Fprintf(&b, "%-*s  questions  acc              acc_norm\n", wide, "")
+	for i := range r.Subjects {
+		row(r.Subjects[i].Name, &r.Subjects[i].Score)
+	}
+	if len(r.Subjects) > 0 {
+		row(mean, &r.Mean)
+	}
+	row(all, &r.All)
+	_, err := out.Write(b.Bytes())
+	return err
+}

@@ -1,0 +1,138 @@
+package verbs
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"text/tabwriter"
+
+	"qlora/nn"
+)
+
+// measure prints the loss on the records.
+func (o *evaluation) measure(c *call, r *inference, adapter string) error {
+	o.Records.VocabularySize = r.base.Config.Vocabulary
+	folder, err := chatFolder(r.folder, adapter)
+	if err != nil {
+		return err
+	}
+	o.Records.ModelFolder = folder.Dir
+	set, err := load(c, "dataset", o.Dataset, r.tok, o.Records, nil)
+	if err != nil {
+		return err
+	}
+	var batches []*nn.Batch
+	for i := 0; i < len(set.Examples); i += o.Batch {
+		var ids, labels [][]int32
+		for _, e := range set.Examples[i:min(i+o.Batch, len(set.Examples))] {
+			ids, labels = append(ids, e.IDs), append(labels, e.Labels)
+		}
+		batches = append(batches, nn.NewBatch(ids, labels))
+	}
+	if err := r.load(nn.Shapes{Score: largest(batches)}, adapter); err != nil {
+		return err
+	}
+	sum, err := o.score(c, r, batches, len(set.Examples))
+	if err != nil {
+		return err
+	}
+	loss := sum.Loss / float64(sum.Predicted)
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return fmt.Errorf("the loss is %v: the weights or the adapter are damaged", loss)
+	}
+	accuracy, deviation := float64(sum.Hits)/float64(sum.Predicted), sum.lossStdErr()
+	if !o.JSON {
+		w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(w, "loss\t%.6f%s\n", loss, plusMinus(deviation))
+		fmt.Fprintf(w, "perplexity\t%.4f%s\n", math.Exp(loss), plusMinus(math.Exp(loss)*deviation))
+		fmt.Fprintf(w, "accuracy\t%.4f\n", accuracy)
+		fmt.Fprintf(w, "tokens\t%d in %d sequences\n", sum.Predicted, len(sum.sequences))
+		return w.Flush()
+	}
+	return json.NewEncoder(c.out).Encode(struct {
+		Loss       float64 `json:"loss"`
+		LossStdErr float64 `json:"loss_stderr"`
+		Perplexity float64 `json:"perplexity"`
+		Accuracy   float64 `json:"accuracy"`
+		Tokens     int     `json:"tokens"`
+		Sequences  int     `json:"sequences"`
+	}{loss, deviation, math.Exp(min(loss, 700)), accuracy, sum.Predicted, len(sum.sequences)}) // JSON has no infinity
+}
+
+// plusMinus is a standard error behind its number; none can be told of one sequence.
+func plusMinus(deviation float64) string {
+	if deviation == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" ± %.4f", deviation)
+}
+
+// measured is what the micro-batches add up to.
+type measured struct {
+	nn.Stats
+	sequences []sequenceLoss // those that a loss falls on
+}
+
+type sequenceLoss struct{ sum, tokens float64 }
+
+func (o *evaluation) score(c *call, r *inference, batches []*nn.Batch, sequences int) (sum measured, err error) {
+	progress, done := c.progress("evaluating", false)
+	defer done()
+	for i, b := range batches {
+		if err := c.Err(); err != nil {
+			return sum, err
+		}
+		progress(int64(i*o.Batch), int64(sequences))
+		if b.Predicted() == 0 {
+			continue
+		}
+		scores, err := r.model.Score(r.dev, b)
+		if err != nil {
+			return sum, err
+		}
+		stats, err := r.model.Stats(r.dev)
+		if err != nil {
+			return sum, err
+		}
+		sum.Loss += stats.Loss
+		sum.Predicted += stats.Predicted
+		sum.Hits += stats.Hits
+		for s, n := range b.PredictedBySequence() {
+			if n > 0 {
+				sum.sequences = append(sum.sequences, sequenceLoss{-scores[s], float64(n)})
+			}
+		}
+	}
+	progress(int64(sequences), int64(sequences))
+	return sum, nil
+}
+
+// lossStdErr is the standard error of the mean loss of a token. Tokens of a sequence
+// are not independent, so that it is that of a ratio over sequences (Cochran,
+// Sampling Techniques, chapter 6); 0 of a single one.
+func (m *measured) lossStdErr() float64 {
+	n, tokens := float64(len(m.sequences)), float64(m.Predicted)
+	if n < 2 {
+		return 0
+	}
+	squares := 0.0
+	for _, s := range m.sequences {
+		residual := s.sum - m.Loss/tokens*s.tokens
+		squares += residual * residual
+	}
+	return math.Sqrt(squares*n/(n-1)) / tokens
+}
+
+// largest are the batches that memory must be planned for.
+func largest(batches []*nn.Batch) []*nn.Batch {
+	most, longest := batches[0], batches[0]
+	for _, b := range batches {
+		if b.Tokens() > most.Tokens() {
+			most = b
+		}
+		if b.Longest() > longest.Longest() {
+			longest = b
+		}
+	}
+	return []*nn.Batch{most, longest}
+}
