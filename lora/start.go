@@ -102,6 +102,21 @@ func (a *Adapters) checkStarts() error {
 	return nil
 }
 
+// BeginningBytes is about how much main memory Init and Load take beside the
+// adapters where those begin with a part of their base: some copies of the
+// largest weight, most of them in float64.
+func (a *Adapters) BeginningBytes() int64 {
+	each := int64(32)
+	if a.Config.Init == InitLoftQ {
+		each = 48
+	}
+	most := int64(0)
+	for _, s := range a.starts {
+		most = max(most, each*int64(s.of.Weight.Out)*int64(s.of.Weight.In))
+	}
+	return most
+}
+
 func matrix(x []float32, rows, cols int) lowrank.Matrix {
 	m := lowrank.New(rows, cols)
 	for i, v := range x {

@@ -19,6 +19,10 @@ type Plan struct {
 	Recompute nn.Recompute
 	Trainable int64 // parameters that are trained
 	Fits      bool  // in the limit that was given
+
+	// Beginning is about how many bytes of main memory are needed beside the base
+	// while adapters that begin with a part of it are made, before the first step.
+	Beginning int64
 }
 
 // NewPlan plans a run. limit is how many bytes the device has for it, 0 where
@@ -118,6 +122,9 @@ func (l *layout) plan(profile bindings.Profile, limit int64) *Plan {
 		p.Trainable += int64(param.Value.Len())
 	}
 	p.Fits = limit <= 0 || p.Bytes.Total() <= limit
+	if l.adapters != nil {
+		p.Beginning = l.adapters.BeginningBytes()
+	}
 	return p
 }
 

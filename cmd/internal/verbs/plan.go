@@ -12,6 +12,7 @@ import (
 	"qlora/bindings/cuda"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/lora"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 )
@@ -73,9 +74,16 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
+	if plan.Beginning > 0 {
+		fmt.Fprintf(w, "before the first step, beside the base, about\t%d\tbytes\t%s\t\n", plan.Beginning, trainer.Bytes(plan.Beginning))
+	}
 	fmt.Fprintf(w, "\nThe same run, its peak in bytes:\nmethod\tdevice\trecompute none\tmlp\tlayer\t\n")
 	for _, name := range []string{methodQLoRA, methodLoRA, methodFull} {
-		if err := method(model, name, o.quantize, o.adapters); err != nil {
+		adapters := o.adapters
+		if name == methodLoRA && adapters.Init == string(lora.InitLoftQ) {
+			adapters.Init = string(lora.InitDefault) // the other makes up for 4 bits
+		}
+		if err := method(model, name, o.quantize, adapters); err != nil {
 			return err
 		}
 		for _, profile := range []bindings.Profile{cpu.Profile(), cuda.Profile()} {
