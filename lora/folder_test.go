@@ -103,17 +103,25 @@ func holdFolder(t *testing.T, dir string, tensors int) {
 		}
 	}
 
+	again := requireSavesTheSame(t, a, dev, dir)
+	again.Targets = cfg.Targets // newAdapters has them in its own order
+	assert.Equal(t, cfg, again)
+}
+
+// requireSavesTheSame saves what was loaded from dir, wants its tensors byte for
+// byte, and gives the configuration that was saved.
+func requireSavesTheSame(t *testing.T, a *Adapters, dev bindings.Device, dir string) Config {
+	t.Helper()
 	out := t.TempDir()
 	require.NoError(t, a.Save(dev, out))
 	want, err := os.ReadFile(filepath.Join(dir, WeightsFile))
 	require.NoError(t, err)
 	got, err := os.ReadFile(filepath.Join(out, WeightsFile))
 	require.NoError(t, err)
-	assert.Equal(t, want, got)
-	again, err := ReadConfig(out)
+	require.Equal(t, want, got)
+	config, err := ReadConfig(out)
 	require.NoError(t, err)
-	again.Targets = cfg.Targets // newAdapters has them in its own order
-	assert.Equal(t, cfg, again)
+	return config
 }
 
 // TestMastersAreSaved has a device of bfloat16: what is saved are the float32
