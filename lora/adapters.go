@@ -3,6 +3,7 @@ package lora
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/nn"
@@ -40,8 +41,8 @@ type magnitude struct {
 // A and B laid out in mem in the device's type of activations. Their values come
 // from Init or Load, once mem was taken.
 func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
-	if modules := cfg.Modules(); !slices.Equal(m.Options.Modules.Names, modules.Names) || m.Options.Modules.Tie != modules.Tie {
-		return nil, fmt.Errorf("the model was laid out with modules_to_save %q, the adapter has %q", m.Options.Modules.Names, modules.Names)
+	if laid, want := m.Options.Modules, cfg.Modules(); !slices.Equal(laid.Names, want.Names) || laid.Tie != want.Tie || laid.Biases != want.Biases {
+		return nil, fmt.Errorf("the model was laid out with modules_to_save %q and bias %q, the adapter has %q and %q", laid.Names, laid.Biases, want.Names, want.Biases)
 	}
 	if err := cfg.checkInit(); err != nil {
 		return nil, err
@@ -69,7 +70,11 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	}
 	a := attach(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg)
 	for _, t := range m.Saved() {
-		a.modules = append(a.modules, newTensor(t.Name, t.Value, t.Shape...))
+		name := t.Name
+		if slices.ContainsFunc(sizes, func(s Size) bool { return s.Module+biasSuffix == name }) {
+			name = baseLayerBias(name)
+		}
+		a.modules = append(a.modules, newTensor(name, t.Value, t.Shape...))
 	}
 	a.model = m
 	return a, a.checkStarts()
@@ -143,4 +148,11 @@ func (a *Adapters) tensors() []*tensor {
 		all = append(all, &a.modules[i])
 	}
 	return all
+}
+
+const biasSuffix = ".bias"
+
+// baseLayerBias is PEFT's name for the bias of a layer that has an adapter.
+func baseLayerBias(name string) string {
+	return strings.TrimSuffix(name, biasSuffix) + ".base_layer" + biasSuffix
 }

@@ -2,6 +2,7 @@ package lora
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type Config struct {
 	// TieWeights keeps a head that is the embedding the embedding, where that is
 	// among ModulesToSave (PEFT's ensure_weight_tying); otherwise each is on its own.
 	TieWeights bool
+	Bias       nn.Biases // of linear layers that are trained, too; "": none
 
 	LoftQIterations int // with InitLoftQ
 
@@ -55,7 +57,11 @@ type Config struct {
 }
 
 // Modules are the modules that the model has to be laid out to train itself.
-func (c *Config) Modules() nn.Modules { return nn.Modules{Names: c.ModulesToSave, Tie: c.TieWeights} }
+func (c *Config) Modules() nn.Modules {
+	return nn.Modules{Names: c.ModulesToSave, Tie: c.TieWeights, Biases: c.Bias}
+}
+
+func knownBias(b nn.Biases) bool { return b == "" || b == nn.BiasesAll || b == nn.BiasesAdapted }
 
 // refused are the keys of PEFT's LoraConfig, of all its versions, that change
 // what an adapter computes or which tensors it has, and that are not supported.
@@ -126,9 +132,12 @@ func parseConfig(data []byte) (Config, error) {
 		}
 	}
 	c := Config{R: 8, Alpha: 8, Init: InitDefault}
-	var kind, bias string
+	var kind string
 	f.get("peft_type", &kind)
-	f.get("bias", &bias)
+	f.get("bias", &c.Bias)
+	if c.Bias == nn.BiasesNone {
+		c.Bias = ""
+	}
 	f.get("base_model_name_or_path", &c.BaseModel)
 	f.get("revision", &c.Revision)
 	f.get("task_type", &c.TaskType)
@@ -162,8 +171,8 @@ func parseConfig(data []byte) (Config, error) {
 		return Config{}, fmt.Errorf("peft_type is %q; only LORA adapters are supported", kind)
 	case c.TaskType != "" && c.TaskType != causalLM:
 		return Config{}, fmt.Errorf("task_type is %q; only %s adapters are supported", c.TaskType, causalLM)
-	case bias != "" && bias != "none":
-		return Config{}, fmt.Errorf("bias is %q; only adapters that leave the base's biases alone (\"none\") are supported", bias)
+	case !knownBias(c.Bias):
+		return Config{}, fmt.Errorf("bias is %q; it is none, all or lora_only", c.Bias)
 	case c.R < 1 || c.R > maxRank:
 		return Config{}, fmt.Errorf("r is %d; it must be from 1 to %d", c.R, maxRank)
 	case !(c.Dropout >= 0 && c.Dropout < 1):
@@ -213,7 +222,7 @@ func (c *Config) Marshal() ([]byte, error) {
 	file := map[string]any{
 		"auto_mapping":            nil,
 		"base_model_name_or_path": orNull(c.BaseModel),
-		"bias":                    "none",
+		"bias":                    cmp.Or(c.Bias, nn.BiasesNone),
 		"fan_in_fan_out":          false,
 		"inference_mode":          true,
 		"init_lora_weights":       c.Init,

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"qlora/nn"
 )
 
 // TestReadConfigOfPEFT reads files that PEFT wrote (testdata/generate.py).
@@ -23,6 +25,7 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			R: 4, Alpha: 6, RSLoRA: true, Init: InitGaussian, Revision: "main",
 			Targets: Targets{Pattern: `.*\.(q|v)_proj`},
 		},
+		"bias": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, Bias: nn.BiasesAdapted},
 		"dora": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, DoRA: true},
 		"modules_to_save": {
 			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
@@ -86,6 +89,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "lora_alpha": 1e999}`, `"lora_alpha" is 1e999`},
 		{`{"peft_type": "LORA", "target_modules": {"a": 1}}`, `"target_modules" is {"a": 1}`},
 		{`{"peft_type": "LORA", "modules_to_save": ["lm_head", ""]}`, "modules_to_save has an empty name"},
+		{`{"peft_type": "LORA", "bias": "some"}`, `bias is "some"`},
 		{`{"peft_type": "LORA", "modules_to_save": "lm_head"}`, `"modules_to_save" is "lm_head"`},
 		{`{"peft_type": "LORA", "init_lora_weights": "pissa_niter_-1"}`, `init_lora_weights is "pissa_niter_-1"`},
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": {"loftq_iter": 0}}`, "loftq_iter is 0"},
@@ -159,7 +163,7 @@ func TestOptionsErrors(t *testing.T) {
 		"alpha_pattern has a value":        func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
 		"exclude_modules is all-linear":    func(o *Options) { o.Exclude = "all-linear" },
 		"modules_to_save has an empty":     func(o *Options) { o.ModulesToSave = []string{""} },
-		`bias is "all"`:                    func(o *Options) { o.Bias = "all" },
+		`bias is "some"`:                   func(o *Options) { o.Bias = "some" },
 		`init_lora_weights is "eva"`:       func(o *Options) { o.Init = "eva" },
 		`init_lora_weights is "pissa_2"`:   func(o *Options) { o.Init = "pissa_2" },
 		"orthogonal needs even ranks":      func(o *Options) { o.Init, o.R = "orthogonal", 5 },

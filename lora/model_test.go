@@ -56,6 +56,7 @@ func TestFoldersOfPEFTOnModels(t *testing.T) {
 	for name, model := range map[string]string{
 		"llama-dora": "narrow", "qwen2-dora": "qwen2", "llama-modules": "narrow",
 		"llama-tied-modules": "narrow-tied", "llama-tied-head": "narrow-tied", "llama-tied-together": "narrow-tied",
+		"qwen2-bias": "qwen2",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(recorded, name, "final")
@@ -121,5 +122,27 @@ func TestAttachNeedsTheModules(t *testing.T) {
 	_, m, _ := attachedTo(t, "narrow", Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}})
 	cfg := Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}, ModulesToSave: []string{"lm_head"}}
 	_, err := Attach(m, bindings.NewMemory(), cfg)
-	require.ErrorContains(t, err, `laid out with modules_to_save [], the adapter has ["lm_head"]`)
+	require.ErrorContains(t, err, `laid out with modules_to_save [] and bias "", the adapter has ["lm_head"] and ""`)
+}
+
+// TestBiases: PEFT's two ways to choose them, and its two names for them.
+func TestBiases(t *testing.T) {
+	for bias, want := range map[nn.Biases][]string{
+		"": nil,
+		nn.BiasesAdapted: {
+			"model.layers.0.self_attn.q_proj.base_layer.bias", "model.layers.1.self_attn.q_proj.base_layer.bias",
+		},
+		nn.BiasesAll: {
+			"model.layers.0.self_attn.q_proj.base_layer.bias", "model.layers.0.self_attn.k_proj.bias", "model.layers.0.self_attn.v_proj.bias",
+			"model.layers.1.self_attn.q_proj.base_layer.bias", "model.layers.1.self_attn.k_proj.bias", "model.layers.1.self_attn.v_proj.bias",
+		},
+	} {
+		a, _, _ := attachedTo(t, "qwen2", Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj", "o_proj"}}, Bias: bias})
+		var got []string
+		for _, m := range a.modules {
+			got = append(got, m.name)
+			require.Equal(t, bindings.F32, m.value.DType, "the base is in bfloat16")
+		}
+		require.Equal(t, want, got, "bias %q", bias)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"qlora/nn"
 )
 
 // Options are the settings of new adapters under the names of PEFT's
@@ -18,7 +20,7 @@ type Options struct {
 	LayersPattern   []string `option:"layers_pattern" help:"names of the lists of layers that layers_to_transform counts in, as layers in model.layers.0; empty: any"`
 	RankPattern     Pattern  `option:"rank_pattern" help:"ranks of single adapters, as {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot, and the first that matches decides"`
 	AlphaPattern    Pattern  `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
-	Bias            string   `option:"bias" help:"which biases are trained: none"`
+	Bias            string   `option:"bias" help:"which biases of linear layers are trained, too: none, all or lora_only (of the layers that have an adapter)"`
 	RSLoRA          bool     `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
 	DoRA            bool     `option:"use_dora" help:"train the length of each output's weights apart from their direction"`
 	ModulesToSave   []string `option:"modules_to_save" help:"modules that are trained themselves and stored with the adapter: ends of their names, as lm_head, embed_tokens or norm"`
@@ -47,6 +49,9 @@ func (o Options) Config() (Config, error) {
 		RankPattern: o.RankPattern, AlphaPattern: o.AlphaPattern, LayersPattern: o.LayersPattern,
 		DoRA: o.DoRA, ModulesToSave: o.ModulesToSave, TieWeights: o.TieWeights,
 	}
+	if o.Bias != string(nn.BiasesNone) {
+		c.Bias = nn.Biases(o.Bias)
+	}
 	var err error
 	if c.Layers, err = parseLayers(o.Layers); err != nil {
 		return Config{}, err
@@ -66,8 +71,8 @@ func (o Options) Config() (Config, error) {
 		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", o.Dropout)
 	case slices.Contains(o.ModulesToSave, ""):
 		return Config{}, fmt.Errorf("modules_to_save has an empty name, which every module ends with")
-	case o.Bias != "none":
-		return Config{}, fmt.Errorf("bias is %q; only \"none\" is supported: the base's biases stay as they are", o.Bias)
+	case !knownBias(c.Bias):
+		return Config{}, fmt.Errorf("bias is %q; it can be none, all or lora_only", o.Bias)
 	case !c.Init.computable():
 		return Config{}, fmt.Errorf("init_lora_weights is %q; it can be %s", o.Init, computableNames)
 	case o.LoftQBits != loftQBits:

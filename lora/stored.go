@@ -34,6 +34,9 @@ func (a *Adapters) Open(dir string) (*Stored, error) {
 func (s *Stored) Tensor(name string) safetensors.Tensor {
 	t, ok := s.file.Tensor(keyPrefix + name)
 	if !ok {
+		t, ok = s.file.Tensor(keyPrefix + baseLayerBias(name))
+	}
+	if !ok {
 		panic("lora: tensor " + name + " was not checked")
 	}
 	return t

@@ -29,6 +29,7 @@ type weightSource struct {
 	packed *bnb.Weight4     // its codes, where the folder has them; nil: quantized on loading
 
 	trained bool
+	biasOf  *Projection // nil: no bias; one may be trained because of its layer's adapter
 	kind    kind
 	grad    *bindings.Tensor // where the place of its gradient goes
 }
@@ -112,7 +113,7 @@ func (d *declarer) vector(w weightSource, n int) bindings.Tensor {
 
 func (d *declarer) place(w weightSource, rows, cols int, shape ...int) bindings.Tensor {
 	w.trained, w.shape = d.declares(w.module), shape
-	w.dense = d.m.memory.Arena(bindings.Weights16Bit).New(d.held(d.stored(w.key(), shape...), w.trained), rows, cols)
+	w.dense = d.m.memory.Arena(bindings.Weights16Bit).New(d.held(d.stored(w.key(), shape...), w.trained || w.biasOf != nil && d.m.Options.Modules.Biases.any()), rows, cols)
 	d.m.weights = append(d.m.weights, w)
 	return w.dense
 }
@@ -162,7 +163,7 @@ func (d *declarer) projection(p *Projection, name string, out, in int, bias bool
 		p.Weight.Dense = d.dense(weightSource{name: key, module: name, grad: &p.DWeight}, out, in)
 	}
 	if bias {
-		p.Bias = d.vector(weightSource{name: name + ".bias", module: name, grad: &p.DBias}, out)
+		p.Bias = d.vector(weightSource{name: name + ".bias", module: name, biasOf: p, grad: &p.DBias}, out)
 	}
 }
 

@@ -16,7 +16,21 @@ type Modules struct {
 	// (ensure_weight_tying). Otherwise, as in PEFT, each is on its own from then
 	// on: what is picked is trained and what is not stays as it was.
 	Tie bool
+	// Biases says which biases of linear layers are trained, too.
+	Biases Biases
 }
+
+// Biases are PEFT's values of bias.
+type Biases string
+
+// Which biases of linear layers are trained beside adapters.
+const (
+	BiasesNone    Biases = "none" // as is ""
+	BiasesAll     Biases = "all"
+	BiasesAdapted Biases = "lora_only" // of the layers that have an adapter
+)
+
+func (b Biases) any() bool { return b == BiasesAll || b == BiasesAdapted }
 
 // The modules that may be one matrix.
 const (
@@ -58,15 +72,15 @@ type SavedTensor struct {
 	Value bindings.Tensor
 }
 
-// Saved are the tensors of Options.Modules. One that is both embedding and head
-// is there under both names.
+// Saved are the tensors of Options.Modules, once the adapters are attached. One that
+// is both embedding and head is there under both names.
 func (m *Model) Saved() []SavedTensor {
 	if m.Options.Train {
 		return nil
 	}
 	var all []SavedTensor
 	for _, w := range m.weights {
-		if w.trained {
+		if m.trains(&w) {
 			all = append(all, SavedTensor{Name: w.name, Shape: w.shape, Value: w.dense})
 			if w.module == embeddingName && m.tied() {
 				all = append(all, SavedTensor{Name: headName + ".weight", Shape: w.shape, Value: w.dense})
@@ -79,6 +93,13 @@ func (m *Model) Saved() []SavedTensor {
 // Tied reports whether the head is the embedding. It is not where one of the two is
 // trained apart, whatever config.json says.
 func (m *Model) Tied() bool { return m.tied() }
+
+// trains reports whether a weight is trained. Which layers have an adapter is known
+// once they are attached.
+func (m *Model) trains(w *weightSource) bool {
+	b := m.Options.Modules.Biases
+	return w.trained || w.biasOf != nil && (b == BiasesAll || b == BiasesAdapted && w.biasOf.Adapter != nil)
+}
 
 // tied reports whether head and embedding are one tensor.
 func (m *Model) tied() bool { return m.head.Weight.Dense == m.embedding }

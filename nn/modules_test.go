@@ -14,6 +14,11 @@ import (
 // in the models whose head is the embedding and whose is not.
 func TestModules(t *testing.T) {
 	const embedding, head = "model.embed_tokens.weight", "lm_head.weight"
+	qwen2Biases := []string{
+		"model.layers.0.self_attn.q_proj.bias", "model.layers.0.self_attn.k_proj.bias", "model.layers.0.self_attn.v_proj.bias",
+		"model.layers.1.self_attn.q_proj.bias", "model.layers.1.self_attn.k_proj.bias", "model.layers.1.self_attn.v_proj.bias",
+		"model.norm.weight",
+	}
 	for _, c := range []struct {
 		config  string
 		modules Modules
@@ -43,6 +48,8 @@ func TestModules(t *testing.T) {
 			[]string{"model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.k_proj.bias"},
 			false,
 		},
+		{"qwen2", Modules{Names: []string{"model.norm"}, Biases: BiasesAll}, qwen2Biases, qwen2Biases, false},
+		{config: "qwen2", modules: Modules{Biases: BiasesAdapted}}, // there is no adapter
 		{
 			"llama untied, biases",
 			Modules{Names: []string{"layers.0.mlp"}},

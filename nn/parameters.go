@@ -16,7 +16,7 @@ func (m *Model) Parameters(state bindings.State) []bindings.Param {
 		return p.Grad
 	}
 	for i := range m.weights {
-		if w := &m.weights[i]; w.trained {
+		if w := &m.weights[i]; m.trains(w) {
 			*w.grad = add(w.name, w.dense, w.kind)
 		}
 	}

@@ -151,7 +151,7 @@ def main():
         "refused_lora_bias": peft.LoraConfig(target_modules=["q_proj"], lora_bias=True),
         "refused_trainable_token_indices": peft.LoraConfig(target_modules=["q_proj"], trainable_token_indices=[1]),
         "refused_target_parameters": peft.LoraConfig(target_parameters=["experts.w"]),
-        "refused_bias": peft.LoraConfig(target_modules=["q_proj"], bias="lora_only"),
+        "bias": peft.LoraConfig(target_modules=["q_proj"], bias="lora_only"),
         "refused_init_lora_weights": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="corda"),
         "pissa": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="pissa_niter_16"),
         "olora": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="OLoRA"),

@@ -129,6 +129,8 @@ CASES = {
                             exclude_modules=r".*\.0\.(mlp\.down|self_attn\.o)_proj", max_steps=8)),
     "llama-layer-rslora": ("one layer of two, its ranks scaled by their roots; 4 bits", "llama-wide",
                            dict(OWN, target_modules="k_proj,gate_proj", use_rslora=True, lora_r=2, rank_pattern={"k_proj": 4}, layers_to_transform=["1"], max_steps=8)),
+    "qwen2-bias": ("bias all: also those of layers without an adapter; with DoRA; biases do not decay", "qwen2",
+                   dict(DORA, bias="all", target_modules="q_proj", weight_decay=0.1)),
 }
 # Of these nothing but the log is kept, to be small.
 ONLY_LOSSES = ["llama-full-8bit"]
@@ -234,7 +236,7 @@ def base_model(settings):
 def adapted(settings, folder, seed):
     set_seed(seed)
     model = get_peft_model(base_model(settings), LoraConfig(
-        task_type="CAUSAL_LM", r=settings["lora_r"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0, bias="none",
+        task_type="CAUSAL_LM", r=settings["lora_r"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0, bias=settings["bias"],
         target_modules=targets(settings["target_modules"]), use_rslora=settings["use_rslora"], **{
             k: settings[k] for k in ("use_dora", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules") if k in settings},
         layers_to_transform=[int(n) for n in settings["layers_to_transform"]] if "layers_to_transform" in settings else None))
@@ -242,7 +244,7 @@ def adapted(settings, folder, seed):
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(0, 0.05)
-            elif "lora_magnitude_vector" in name or "modules_to_save" in name:  # so that what the file has is seen
+            elif "lora_A" not in name and weight.requires_grad:  # so that what the file has is seen
                 weight.mul_(1 + 0.1 * torch.randn(weight.shape))
     save_adapter(model, folder / "initial", settings["model"])
     # Read back, so that the run is the one that a reader of the files makes.
