@@ -40,6 +40,11 @@ func TestModelCard(t *testing.T) {
 			"| rank pattern | {\"(q\\|k)_proj\":2} |\n",
 			"| base | 4-bit nf4, blocks of 64, double quantization true |\n",
 			"| learning rate | 0.01, linear |\n",
+			"results on the evaluation set of 5 records:\n\n- Loss: " + fmt.Sprintf("%.4f", float64(*lastEvaluation(s.LogHistory).EvalLoss)) + "\n",
+			"](loss.png)",
+			"BitsAndBytesConfig(\n    load_in_4bit=True, bnb_4bit_quant_type=\"nf4\", bnb_4bit_use_double_quant=True,",
+			"qlora generate --model " + shellWord(base) + " --adapter",
+			"### Framework versions\n\n- qlora ",
 			"| batch | 2 sequences, 2 micro-batches a step |\n",
 			fmt.Sprintf("| 2 | 0.57 | %.4f |  |\n", float64(*s.LogHistory[0].Loss)),
 			fmt.Sprintf("| 3 | 0.86 |  | %.4f |\n", float64(*s.LogHistory[1].EvalLoss)),
@@ -87,5 +92,11 @@ func TestModelCardShowsTheLastRow(t *testing.T) {
 		if n > 0 {
 			require.Equal(t, n, rows[len(rows)-1].Step)
 		}
+	}
+}
+
+func TestShellWord(t *testing.T) {
+	for text, want := range map[string]string{"a/b-C_1.2": "a/b-C_1.2", "": "''", "it's $x": `'it'\''s $x'`, "~/a": "'~/a'"} {
+		require.Equal(t, want, shellWord(text))
 	}
 }

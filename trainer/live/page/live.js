@@ -42,16 +42,20 @@ const duration = (s) => {
 
 // Curves.
 
-// smooth is the exponential mean of the values so far, without the bias of starting from nothing. It remembers the longer, the more
-// values there are. loss.png does the same.
+// smooth is an exponential mean that goes over the values forwards and then, over what came of it, backwards: it does not lag behind
+// them. No value counts as more than an axis shows. loss.png does the same.
 function smooth(values) {
-  const keep = Math.exp(-1 / Math.min(60, Math.max(2, values.length / 20)));
-  let mean = 0, weight = 0;
-  return values.map((v) => {
-    mean = keep * mean + (1 - keep) * v;
-    weight = keep * weight + (1 - keep);
-    return mean / weight;
-  });
+  const keep = Math.exp(-1 / Math.min(30, Math.max(2, values.length / 40)));
+  const most = range(values)[1];
+  const pass = (from) => {
+    let mean = 0, weight = 0; // without the bias of starting from nothing
+    return from.map((v) => {
+      mean = keep * mean + (1 - keep) * Math.min(v, most);
+      weight = keep * weight + (1 - keep);
+      return mean / weight;
+    });
+  };
+  return pass(pass(values).reverse()).reverse();
 }
 
 // range is what an axis shows: everything, but for the largest one of a hundred values where they would flatten all others.
