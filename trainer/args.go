@@ -1,6 +1,11 @@
 package trainer
 
-import "slices"
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+)
 
 // Args are the settings of a run, under the names of Hugging Face's
 // TrainingArguments. The tags are read by the command line: the option's name,
@@ -109,6 +114,24 @@ const (
 // reportsTo reports whether rows are to be written to a file of that kind.
 func (a *Args) reportsTo(kind string) bool {
 	return slices.Contains(a.ReportTo, kind) || slices.Contains(a.ReportTo, reportAll)
+}
+
+// json is an object of the settings by the names of their options, in the order
+// of the fields.
+func (a *Args) json() []byte {
+	b := []byte("{")
+	for field, value := range reflect.ValueOf(a).Elem().Fields() {
+		name := field.Tag.Get("option")
+		v, err := json.Marshal(value.Interface())
+		if name == "" || err != nil { // no setting can fail
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, "%q:%s", name, v)
+	}
+	return append(b, '}')
 }
 
 // sampling is the order that the two names of the option ask for together.

@@ -1,7 +1,12 @@
 package trainer
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"qlora/internal/tensorboard"
 )
@@ -22,8 +27,26 @@ func (e *events) Start(b *Begin) (err error) {
 	if dir == "" {
 		dir = filepath.Join(b.OutputDir, "runs")
 	}
-	e.writer, err = tensorboard.Create(dir, int64(b.Step)+1)
-	return err
+	first := int64(b.Step) + 1
+	if e.writer, err = tensorboard.Create(dir, first); err != nil {
+		return err
+	}
+	// As Hugging Face's callback has them, and the run in short.
+	return errors.Join(
+		e.writer.Text(first, "args", codeBlock(b.Args.json())),
+		e.writer.Text(first, "model_config", codeBlock(b.Model.Config.Raw)),
+		e.writer.Text(first, "settings", settingsTable(b.Settings)),
+	)
+}
+
+// codeBlock is JSON as a block of code in Markdown, which leaves it JSON.
+func codeBlock(raw []byte) string {
+	var b bytes.Buffer
+	if json.Indent(&b, raw, "    ", "  ") != nil {
+		b.Reset()
+		b.Write(raw)
+	}
+	return "    " + strings.TrimRight(b.String(), "\n")
 }
 
 func (e *events) Log(r Row) error {
@@ -52,6 +75,25 @@ func (e *events) Log(r Row) error {
 		}
 	}
 	return e.writer.Scalars(int64(r.Step), scalars...)
+}
+
+// Sampled writes each prompt's samples under a tag of its own.
+func (e *events) Sampled(samples []Sample) error {
+	var all []error
+	for i, s := range samples {
+		all = append(all, e.writer.Text(int64(s.Step), fmt.Sprintf("samples/%d", i+1), sampleText(s)))
+	}
+	return errors.Join(all...)
+}
+
+// sampleText shows what was generated between the prompt and what the record has.
+func sampleText(s Sample) string {
+	block := func(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }
+	text := "prompt\n\n" + block(s.Prompt) + "\n\ncompletion\n\n" + block(s.Completion)
+	if s.Expected != "" {
+		text += "\n\nin the record\n\n" + block(s.Expected)
+	}
+	return text
 }
 
 func (e *events) Stop(*State, error) error {

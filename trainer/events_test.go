@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -106,7 +107,7 @@ func TestEventsAreTheLog(t *testing.T) {
 		// A run that went on to step 6 and was killed before it saved.
 		r.Outputs = nil
 		killed := &events{dir: dir}
-		require.NoError(t, killed.Start(&Begin{Step: 4}))
+		require.NoError(t, killed.Start(&Begin{Step: 4, Args: &r.Args, Model: r.Model}))
 		require.NoError(t, killed.Log(Row{Record: Record{Step: 5, Loss: number(77)}}))
 		require.NoError(t, killed.Stop(nil, nil))
 		require.NoError(t, train(t, t.Context(), r))
@@ -134,4 +135,26 @@ func TestReportToNoneWritesNoEvents(t *testing.T) {
 	r.Args.ReportTo = []string{"none"}
 	require.NoError(t, train(t, t.Context(), r))
 	require.NoDirExists(t, filepath.Join(r.Args.OutputDir, "runs"))
+}
+
+// The run's settings and samples are there as texts.
+func TestEventsHaveTexts(t *testing.T) {
+	r := tinyRun(t)
+	r.Samples = tinySampling()
+	require.NoError(t, train(t, t.Context(), r))
+	paths, err := filepath.Glob(filepath.Join(r.Args.OutputDir, "runs", "events.out.tfevents.*"))
+	require.NoError(t, err)
+	require.Len(t, paths, 1)
+	b, err := os.ReadFile(paths[0])
+	require.NoError(t, err)
+	for _, want := range []string{
+		"args/text_summary", "model_config/text_summary", "settings/text_summary", "samples/1/text_summary", "samples/2/text_summary",
+		`"learning_rate": 0.01`, `"vocab_size": 96`, "| rank, alpha, dropout | 4, 8, 0.1 |", "in the record\n\n    5",
+	} {
+		require.Contains(t, string(b), want)
+	}
+	var args map[string]any
+	require.NoError(t, json.Unmarshal(r.Args.json(), &args))
+	require.Equal(t, []any{"tensorboard"}, args["report_to"])
+	require.Nil(t, args["data_seed"])
 }

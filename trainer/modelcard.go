@@ -51,10 +51,7 @@ func (r *loop) modelCard() []byte {
 		line("```python\n%s```", transformersSnippet)
 	}
 	line("\n## Training procedure\n\n### Training hyperparameters\n")
-	line("| setting | value |\n|---|---|")
-	for _, s := range r.summary() {
-		line("| %s | %s |", s.Name, strings.ReplaceAll(s.Value, "|", "\\|"))
-	}
+	b.WriteString(settingsTable(r.summary()))
 	line("\n### Training results\n")
 	line("| step | epoch | loss | eval_loss |\n|---|---|---|---|")
 	for _, row := range cardRows(r.state.LogHistory) {

@@ -80,6 +80,16 @@ func (t *Trainer) summary() []Setting {
 	return all
 }
 
+// settingsTable is a summary in Markdown.
+func settingsTable(settings []Setting) string {
+	var b strings.Builder
+	b.WriteString("| setting | value |\n|---|---|\n")
+	for _, s := range settings {
+		fmt.Fprintf(&b, "| %s | %s |\n", s.Name, strings.ReplaceAll(s.Value, "|", "\\|"))
+	}
+	return b.String()
+}
+
 func targetNames(pattern string, names []string) string {
 	switch {
 	case pattern != "":

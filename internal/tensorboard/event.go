@@ -18,6 +18,18 @@ const (
 	summaryValue     = 1 // repeated Value
 	valueTag         = 1 // string
 	valueSimpleValue = 2 // float
+	valueTensor      = 8 // TensorProto
+	valueMetadata    = 9 // SummaryMetadata
+
+	metadataPlugin = 1 // PluginData
+	pluginName     = 1 // string
+
+	tensorType   = 1 // enum
+	tensorString = 7 // its value DT_STRING
+	tensorShape  = 2 // TensorShapeProto
+	shapeDim     = 2 // repeated Dim
+	dimSize      = 1 // int64
+	stringValue  = 8 // repeated bytes
 
 	sessionStatus      = 1 // enum
 	sessionStatusStart = 1 // its value START
@@ -58,6 +70,35 @@ func scalarEvent(at time.Time, step int64, scalars []Scalar) []byte {
 		summary = protowire.AppendTag(summary, summaryValue, protowire.BytesType)
 		summary = protowire.AppendBytes(summary, value)
 	}
+	b := protowire.AppendTag(eventAt(at, step), eventSummary, protowire.BytesType)
+	return protowire.AppendBytes(b, summary)
+}
+
+// textEvent is one event with a text, which the text plugin shows as Markdown.
+func textEvent(at time.Time, step int64, tag, text string) []byte {
+	dim := protowire.AppendTag(nil, dimSize, protowire.VarintType)
+	dim = protowire.AppendVarint(dim, 1)
+	shape := protowire.AppendTag(nil, shapeDim, protowire.BytesType)
+	shape = protowire.AppendBytes(shape, dim)
+	tensor := protowire.AppendTag(nil, tensorType, protowire.VarintType)
+	tensor = protowire.AppendVarint(tensor, tensorString)
+	tensor = protowire.AppendTag(tensor, tensorShape, protowire.BytesType)
+	tensor = protowire.AppendBytes(tensor, shape)
+	tensor = protowire.AppendTag(tensor, stringValue, protowire.BytesType)
+	tensor = protowire.AppendString(tensor, text)
+	plugin := protowire.AppendTag(nil, pluginName, protowire.BytesType)
+	plugin = protowire.AppendString(plugin, "text")
+	metadata := protowire.AppendTag(nil, metadataPlugin, protowire.BytesType)
+	metadata = protowire.AppendBytes(metadata, plugin)
+
+	value := protowire.AppendTag(nil, valueTag, protowire.BytesType)
+	value = protowire.AppendString(value, tag+"/text_summary")
+	value = protowire.AppendTag(value, valueTensor, protowire.BytesType)
+	value = protowire.AppendBytes(value, tensor)
+	value = protowire.AppendTag(value, valueMetadata, protowire.BytesType)
+	value = protowire.AppendBytes(value, metadata)
+	summary := protowire.AppendTag(nil, summaryValue, protowire.BytesType)
+	summary = protowire.AppendBytes(summary, value)
 	b := protowire.AppendTag(eventAt(at, step), eventSummary, protowire.BytesType)
 	return protowire.AppendBytes(b, summary)
 }

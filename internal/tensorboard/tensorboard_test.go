@@ -16,7 +16,7 @@ import (
 func TestFileIsTensorBoardsOwn(t *testing.T) {
 	b, err := os.ReadFile("testdata/events.json")
 	require.NoError(t, err)
-	var want struct{ Version, Start, Scalars string }
+	var want struct{ Version, Start, Scalars, Text string }
 	require.NoError(t, json.Unmarshal(b, &want))
 	at := time.Unix(1_700_000_000, 500_000_000)
 	for _, c := range []struct {
@@ -26,6 +26,7 @@ func TestFileIsTensorBoardsOwn(t *testing.T) {
 		{"version", want.Version, versionEvent(at)},
 		{"start", want.Start, startEvent(at, 5)},
 		{"scalars", want.Scalars, scalarEvent(at, 300, []Scalar{{"train/loss", 2.5}, {"train/learning_rate", 2e-4}, {"eval/loss", -0.125}})},
+		{"text", want.Text, textEvent(at, 7, "args", "# a\nb")},
 	} {
 		require.Equal(t, c.want, hex.EncodeToString(appendFrame(nil, c.event)), c.name)
 	}

@@ -76,6 +76,11 @@ func (w *Writer) Scalars(step int64, scalars ...Scalar) error {
 	return w.write(scalarEvent(w.now(), step, scalars))
 }
 
+// Text adds a text in Markdown, under the tag that PyTorch's add_text would give it.
+func (w *Writer) Text(step int64, tag, text string) error {
+	return w.write(textEvent(w.now(), step, tag, text))
+}
+
 // write appends whole frames at once: what a kill leaves of the last one, readers
 // ignore.
 func (w *Writer) write(events ...[]byte) error {

@@ -1,6 +1,6 @@
-"""Writes events.json: frames as TensorBoard's own writer makes them, in hexadecimal.
+"""Writes events.json: frames as TensorBoard's own writer makes them, in hexadecimal; the text is as PyTorch's add_text has it.
 
-pip install tensorboard; python generate.py
+pip install tensorboard torch; python generate.py
 """
 
 import io
@@ -9,6 +9,7 @@ import pathlib
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import text
 
 
 def frame(event):
@@ -37,6 +38,7 @@ events = {
             ]
         ),
     ),
+    "text": event_pb2.Event(wall_time=at, step=7, summary=text("args", "# a\nb")),
 }
 out = pathlib.Path(__file__).with_name("events.json")
 out.write_text(json.dumps({name: frame(e) for name, e in events.items()}, indent=2) + "\n")

@@ -141,7 +141,7 @@ function draw() {
   }
   fillCharts();
   const ends = run.status !== "training" && run.status !== "preparing";
-  document.title = ends ? `${run.status} · ${run.name}` : `${Math.floor(100 * share)} % · ${run.name || "qlora"}`;
+  document.title = ends ? `${run.status} · ${shortName()}` : `${Math.floor(100 * share)} % · ${shortName()}`;
 }
 
 function drawTime() {
@@ -150,9 +150,12 @@ function drawTime() {
   text("time", duration(took) + (run.status === "training" && run.left > 0 ? ` · about ${duration(run.left)} left` : ""));
 }
 
+// A base is often a long path: its end says which one it is.
+const shortName = () => run.name ? run.name.replace(/\/+$/, "").split("/").slice(-2).join("/") : "qlora";
+
 // What a new picture of the run, or its end, changes.
 function drawAll() {
-  text("name", run.name ? run.name.replace(/\/+$/, "").split("/").slice(-2).join("/") : "qlora");
+  text("name", shortName());
   $("name").title = run.name;
   text("device", run.device + (run.output ? ` · ${run.output}` : ""));
   drawStatus();
