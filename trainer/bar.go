@@ -38,10 +38,17 @@ func (b *bar) draw(done, total int64, parts ...part) {
 		return
 	}
 	b.drawn = now
-	b.show(layOutBar(b.columns()-1, done, total, parts)) // a full last column makes some terminals wrap
+	b.show(layOutBar(b.width(), done, total, parts))
 }
 
+// width is the columns that are drawn in: a full last one makes some terminals wrap.
+func (b *bar) width() int { return max(0, b.columns()-1) }
+
+// show draws a line, cut to the width that the terminal has by now.
 func (b *bar) show(text string) {
+	if r := []rune(text); len(r) > b.width() {
+		text = string(r[:b.width()])
+	}
 	b.shown = text
 	_, _ = io.WriteString(b.w, "\r"+text+"\x1b[K") // a bar that cannot be drawn is no reason to stop a run
 }
@@ -64,8 +71,8 @@ func (b *bar) clear() {
 	b.shown = ""
 }
 
-// layOutBar is a line of at most width columns: the first part, the share, the
-// other parts.
+// layOutBar is a line: the first part, the share, the other parts. It has at most
+// width columns, unless the first part alone has more.
 func layOutBar(width int, done, total int64, parts []part) string {
 	parts = append([]part(nil), parts...)
 	used := func() int {
@@ -92,6 +99,5 @@ func layOutBar(width int, done, total int64, parts []part) string {
 		full := int(int64(room) * min(done, total) / total)
 		words = append(words[:1], append([]string{strings.Repeat("━", full) + strings.Repeat("·", room-full)}, words[1:]...)...)
 	}
-	line := []rune(strings.Join(words, "  "))
-	return string(line[:min(len(line), max(width, 0))])
+	return strings.Join(words, "  ")
 }

@@ -60,6 +60,7 @@ func TestConsoleBar(t *testing.T) {
 step 40/300  epoch 0.40  eval_loss 1.2500  (2.5s)
 saved out/checkpoint-40
 step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
+-
 `
 	for _, c := range []struct {
 		columns int
@@ -106,6 +107,11 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 		require.NoError(t, out.Log(Row{Record: Record{Step: 40, Epoch: 0.4, EvalLoss: number(1.25), EvalRuntime: number(2.5)}}))
 		require.NoError(t, out.Saved("out/checkpoint-40", 40))
 		require.NoError(t, out.Sampled([]Sample{{Step: 40, Prompt: "Q: 6 times 7?\nA:", Completion: " 42"}}))
+		narrow := c.columns
+		c.columns = 30 // the window is resized: what is drawn again is cut
+		out.line("-")
+		seen()
+		frames, c.columns = frames[:4], narrow
 		step.Step, step.Loss, step.TokensPerSecond, step.Left = 300, 1.125, 987, 0
 		out.Step(step)
 		seen()

@@ -40,21 +40,20 @@ func (r *loop) evaluate(ctx context.Context) error {
 		records += len(indices)
 	}
 	took := time.Since(start).Seconds()
-	samples, err := r.sample(ctx)
+	samples, err := r.sample(ctx) // before the row: an evaluation that is interrupted comes again as a whole
 	if err != nil {
 		return err
 	}
-	if len(samples) > 0 {
-		if err := r.outputs.Sampled(samples); err != nil {
-			return err
-		}
-	}
-	return r.log(Record{
+	err = r.log(Record{
 		EvalLoss:             number(sum / float64(records)),
 		EvalRuntime:          rounded(took, 4),
 		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
 		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),
 	}, nil)
+	if err != nil || len(samples) == 0 {
+		return err
+	}
+	return r.outputs.Sampled(samples)
 }
 
 // rounded is x with that many decimals, as Hugging Face logs what it measures.

@@ -53,9 +53,9 @@ func (r *loop) modelCard() []byte {
 	line("\n## Training procedure\n\n### Training hyperparameters\n")
 	b.WriteString(settingsTable(r.summary()))
 	line("\n### Training results\n")
-	line("| step | epoch | loss | eval_loss |\n|---|---|---|---|")
+	line("| Training Loss | Epoch | Step | Validation Loss |\n|---|---|---|---|")
 	for _, row := range cardRows(r.state.LogHistory) {
-		line("| %d | %.2f | %s | %s |", row.Step, row.Epoch, cell(row.Loss), cell(row.EvalLoss))
+		line("| %s | %.2f | %d | %s |", cell(row.Loss), row.Epoch, row.Step, cell(row.EvalLoss))
 	}
 	line("\n### Framework versions\n\n- qlora %s\n- %s", version(), runtime.Version())
 	return b.Bytes()
@@ -153,13 +153,23 @@ func lastEvaluation(history []Record) *Record {
 // maxCardRows is how many rows of the log a model card shows.
 const maxCardRows = 20
 
-// cardRows are rows of training and evaluation, evenly spread, the last one among
-// them.
+// cardRows are evaluations, each with the loss that was logged last before it, as
+// Hugging Face's card has them; of a run without, the rows of training. Of many
+// they are some, evenly spread, the last one among them.
 func cardRows(history []Record) []Record {
+	evaluated := lastEvaluation(history) != nil
 	var rows []Record
+	var loss *Number
 	for _, r := range history {
-		if r.Loss != nil || r.EvalLoss != nil {
+		switch {
+		case r.EvalLoss != nil:
+			r.Loss = loss
 			rows = append(rows, r)
+		case r.Loss != nil:
+			loss = r.Loss
+			if !evaluated {
+				rows = append(rows, r)
+			}
 		}
 	}
 	if len(rows) <= maxCardRows {

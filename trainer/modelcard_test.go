@@ -46,8 +46,7 @@ func TestModelCard(t *testing.T) {
 			"qlora generate --model " + shellWord(base) + " --adapter",
 			"### Framework versions\n\n- qlora ",
 			"| batch | 2 sequences, 2 micro-batches a step |\n",
-			fmt.Sprintf("| 2 | 0.57 | %.4f |  |\n", float64(*s.LogHistory[0].Loss)),
-			fmt.Sprintf("| 3 | 0.86 |  | %.4f |\n", float64(*s.LogHistory[1].EvalLoss)),
+			fmt.Sprintf("| %.4f | 0.86 | 3 | %.4f |\n", float64(*s.LogHistory[0].Loss), float64(*s.LogHistory[1].EvalLoss)),
 			"AutoPeftModelForCausalLM.from_pretrained",
 		} {
 			require.Contains(t, parts[2], want)

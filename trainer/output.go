@@ -17,7 +17,7 @@ type Output interface {
 	Step(Progress)
 	Work(Work)
 	Log(Row) error
-	Sampled([]Sample) error // by one evaluation, before its row is logged
+	Sampled([]Sample) error // by one evaluation, whose row was logged
 	Saved(dir string, step int) error
 	Stop(*State, error) error
 }
