@@ -53,6 +53,11 @@ func readLine(from *bufio.Reader, buffer []byte, most int) ([]byte, error) {
 		if len(buffer)+len(part) > most {
 			return buffer, fmt.Errorf("the line is longer than %d bytes; cut the record into several", most)
 		}
+		if len(buffer)+len(part) > cap(buffer) {
+			// Doubled: what append leaves behind of a long line as it grows is
+			// several times the line.
+			buffer = slices.Grow(buffer, max(cap(buffer), len(part)))
+		}
 		buffer = append(buffer, part...)
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return buffer, err
