@@ -88,7 +88,46 @@ func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error
 			}
 		}
 	}
+	if only == nil {
+		if err := calls(v, made.Text, trained); err != nil {
+			return Example{}, err
+		}
+	}
 	return Example{IDs: ids, Labels: label(ids, places, trained)}, nil
+}
+
+// calls refuses a template that leaves out the calls of functions that the
+// assistant is to be trained to make: many know none.
+func calls(v *chattemplate.Conversation, text string, trained []chattemplate.Span) error {
+	for i, m := range v.Messages {
+		list, _ := m.Get("tool_calls")
+		all, ok := list.(*chattemplate.List)
+		if !ok {
+			continue
+		}
+		for _, item := range all.Items() {
+			name := calledName(item)
+			if !slices.ContainsFunc(trained, func(s chattemplate.Span) bool { return strings.Contains(text[s.Start:s.End], name) }) {
+				return fmt.Errorf("message %d calls %q, which the chat template leaves out; use one that knows tool calls (--chat_template qwen-2.5 does)", i+1, name)
+			}
+		}
+	}
+	return nil
+}
+
+// calledName is the name of the function of a call, "" where it has none.
+func calledName(call any) string {
+	for _, key := range []string{"function", "name"} {
+		object, ok := call.(*chattemplate.Dict)
+		if !ok {
+			break
+		}
+		if inner, ok := object.Get(key); ok {
+			call = inner
+		}
+	}
+	name, _ := call.(string)
+	return name
 }
 
 // end is where a turn ends with what closes it: the special tokens that the

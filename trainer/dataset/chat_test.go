@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -135,6 +136,7 @@ func TestWrongChats(t *testing.T) {
 		{"call without a name", chatml, `{"conversations": [{"from": "function_call", "value": "{}"}]}`, Options{}, `its value is not {"name"`},
 		{"tools", chatml, `{"messages": [{"role": "user", "content": "a"}], "tools": "{"}`, Options{}, `"tools" is {, not JSON`},
 		{"kwargs", chatml, `{"messages": [{"role": "user", "content": "a"}], "chat_template_kwargs": [1]}`, Options{}, "is not an object of the template's variables"},
+		{"calls left out", chatml, `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {}}}]}]}`, Options{}, `message 2 calls "add", which the chat template leaves out`},
 		{"turns unknown", "{{ messages[-1].content | length }}", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`, Options{}, "does not show which parts of the text are the assistant's"},
 		{"text as a chat", chatml, `{"text": "a"}`, Options{ApplyChat: true}, "plain text, of which apply_chat_template can make no chat"},
 		{"half a chat", chatml, `{"prompt": [{"role": "user", "content": "a"}], "completion": "b"}`, Options{}, "not a text"},
@@ -201,4 +203,39 @@ func TestChatIdentity(t *testing.T) {
 	assert.NotEqual(t, a, identity("a", "chatml"))
 	assert.Empty(t, identity("", ""))
 	assert.Contains(t, identity("{{ strftime_now('%d') }}", ""), time.Now().Format(time.DateOnly))
+}
+
+// A record that is no chat is refused in a sentence, whatever it is.
+func FuzzChat(f *testing.F) {
+	for _, seed := range []string{
+		`{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": [{"type": "text", "text": "b"}], "weight": 0}]}`,
+		`{"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "{\"name\": \"f\"}"}], "system": "s", "tools": "[{\"name\": \"f\"}]"}`,
+		`{"messages": [{"role": "assistant", "content": null, "tool_calls": [{"function": 1}]}], "chat_template_kwargs": {"x": [1]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	source, _ := chattemplate.Family("qwen-2.5")
+	dir, tok := chatFolder(f, marks.ReplaceAllString(source, ""))
+	opt := Options{MaxLength: 64, ModelFolder: dir}
+	c := sync.OnceValues(func() (*chats, error) { return newChats(opt, tok) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := record{line: 1, json: data}
+		if r.parse() != nil {
+			return
+		}
+		format, err := formatOf(r, Auto)
+		if err != nil || format != &messages && format != &sharegpt {
+			return
+		}
+		made, err := newWorker(opt, newVocabulary(tok), c).make(format, r)
+		if err != nil {
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		for _, e := range made.examples {
+			require.Len(t, e.Labels, len(e.IDs))
+			require.LessOrEqual(t, len(e.IDs), 64)
+			require.Positive(t, e.Trained())
+		}
+	})
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A tokenizer of five letters and a token that ends turns, and a template of them.
+const (
+	chatTokenizer = `{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "d": 2, "u": 3, "c": 4}, "merges": []}, "decoder": {"type": "Fuse"},
+ "added_tokens": [{"id": 5, "content": "<e>", "special": true}]}`
+	chatTemplate = `{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}` +
+		`{{ 'u' if m.role == 'user' else 'b' }}{{ m.content }}<e>{% endfor %}{{ 'b' if add_generation_prompt else '' }}`
+)
+
+// A chat goes from the file to the ids and labels that are trained on, and the
+// adapter is asked by the template that it was trained by.
+func TestChat(t *testing.T) {
+	model := writeModel(t)
+	write(t, filepath.Join(model, "tokenizer.json"), chatTokenizer)
+	dir := t.TempDir()
+	records, template, out := filepath.Join(dir, "chats.jsonl"), filepath.Join(dir, "my.jinja"), filepath.Join(dir, "out")
+	write(t, records, strings.Repeat(`{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "ca"}]}`+"\n", 4))
+	write(t, template, chatTemplate)
+
+	code, _, stderr := run(t, "preview", "--model", model, "--dataset", records)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "name one by --chat_template: a file, or one of alpaca, chatml")
+
+	code, stdout, stderr := run(t, "preview", "--model", model, "--dataset", records, "--chat_template", template, "--json", "--limit", "1")
+	require.Zero(t, code, stderr)
+	assert.JSONEq(t, `{"input_ids": [3, 0, 5, 1, 4, 0, 5], "labels": [-100, -100, -100, -100, 4, 0, 5]}`, stdout)
+
+	code, _, stderr = run(t, "train", "--model", model, "--dataset", records, "--chat_template", template, "--output_dir", out,
+		"--max_steps", "60", "--per_device_train_batch_size", "4", "--learning_rate", "0.01", "--lora_dropout", "0", "--report_to", "none")
+	require.Zero(t, code, stderr)
+	kept, err := os.ReadFile(filepath.Join(out, "chat_template.jinja"))
+	require.NoError(t, err)
+	assert.Equal(t, chatTemplate, string(kept))
+
+	ask := []string{"generate", "--model", model, "--adapter", out, "--chat", "--chat_template", template, "--max_new_tokens", "8"}
+	code, stdout, stderr = run(t, append(ask, "--prompt", "a")...)
+	require.Zero(t, code, stderr)
+	assert.Equal(t, "ca\n", stdout, "the answer that was trained on, up to the token that ends a turn")
+
+	piped := program(ask...)
+	piped.Stdin = strings.NewReader("a\n")
+	answer, err := piped.Output()
+	require.NoError(t, err)
+	assert.Equal(t, "ca\n", string(answer), "the prompt is what standard input holds")
+
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{append(ask, "--prompt", "a", "--system", "b"), "does not take the conversation: no system here"},
+		{ask, "there is nothing on standard input"},
+		{[]string{"generate", "--model", model, "--prompt", "a", "--system", "b"}, "--system and --chat_template are for chats: add --chat"},
+		{[]string{"generate", "--model", model, "--prompt", "a", "--chat"}, "name one by --chat_template"},
+	} {
+		code, stdout, stderr := run(t, c.args...)
+		assert.Equal(t, 2, code, stderr)
+		assert.Empty(t, stdout)
+		assert.Contains(t, stderr, c.want)
+	}
+}
