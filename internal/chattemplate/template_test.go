@@ -58,3 +58,18 @@ func TestFamilies(t *testing.T) {
 	_, known = Family("qwen")
 	assert.False(t, known)
 }
+
+// One conversation of five messages by the largest template of a family.
+func BenchmarkRender(b *testing.B) {
+	source, _ := Family("qwen-3")
+	parsed, err := Parse(source)
+	require.NoError(b, err)
+	messages, err := Decode([]byte(`[{"role": "system", "content": "Answer."}, {"role": "user", "content": "How many apples are left?"},
+		{"role": "assistant", "content": "Seven."}, {"role": "user", "content": "And pears?"}, {"role": "assistant", "content": "<think>\nfive\n</think>\n\nFive."}]`))
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := parsed.Render(map[string]any{"messages": messages, "tools": nil}, oracleNow)
+		require.NoError(b, err)
+	}
+}
