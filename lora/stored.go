@@ -12,12 +12,9 @@ import (
 type Stored struct{ file *safetensors.File }
 
 // Open opens the tensors of a PEFT folder, of which Check finds nothing wrong.
-// Close unmaps them.
+// Close unmaps them. The tensors of adapters that BeginsWithBase are relative to the
+// Residual of the base.
 func (a *Adapters) Open(dir string) (*Stored, error) {
-	if len(a.starts) > 0 {
-		return nil, fmt.Errorf("%s: init_lora_weights is %q, so its tensors are relative to a base without what they began with; have PEFT save it with path_initial_model_for_weight_conversion",
-			filepath.Join(dir, ConfigFile), a.Config.Init)
-	}
 	file, err := openWeights(dir)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ type adapter struct {
 	layers map[string]*bindings.Adapter // by the linear layer's name: shapes and scale
 	saved  map[string]bool              // names of the tensors of modules_to_save
 	tied   bool                         // the head is the embedding, with the adapter too
+	on     *lora.Adapters
 }
 
 // openAdapter checks the folder against a plan of the base, of which nothing is in
@@ -33,7 +34,7 @@ func (j *Job) openAdapter(dir string, factor float64) (*adapter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, lora.ConfigFile), err)
 	}
-	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, saved: map[string]bool{}, tied: m.Tied()}
+	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, saved: map[string]bool{}, tied: m.Tied(), on: attached}
 	for _, p := range m.Projections() {
 		if p.Adapter != nil {
 			a.layers[p.Name] = p.Adapter

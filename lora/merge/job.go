@@ -99,6 +99,9 @@ func (j *Job) open(how quantize.Options) error {
 				}
 			}
 		}
+		if a.on.BeginsWithBase() && len(j.opts.Adapters) > 1 {
+			return fmt.Errorf("%s begins with a part of the base (init_lora_weights), which is gone for the others; merge it alone", dir)
+		}
 		j.adapters = append(j.adapters, a)
 		j.tied = j.tied && a.tied
 	}

@@ -204,6 +204,37 @@ func TestFromFourBits(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
+// TestBeginsWithBase merges adapters as PEFT stores those that begin with a part of
+// the base, and as it converts them to plain ones.
+func TestBeginsWithBase(t *testing.T) {
+	const starts = "../../trainer/testdata/parity/starts"
+	for _, name := range []string{"pissa", "pissa-rslora", "olora"} {
+		dir := filepath.Join(starts, name)
+		got := open(t, merged(t, Options{Model: inModels("llama"), Adapters: []string{filepath.Join(dir, "final")}}))
+		want := open(t, merged(t, Options{Model: inModels("llama"), Adapters: []string{filepath.Join(dir, "plain")}}))
+		base := open(t, inModels("llama"))
+		moved := 0.0
+		for _, tensor := range want.Names() {
+			far := distance(floatsOf(t, got, tensor), floatsOf(t, want, tensor))
+			require.LessOrEqual(t, far, 1e-5, "%s: %s", name, tensor)
+			moved = max(moved, distance(floatsOf(t, base, tensor), floatsOf(t, want, tensor)))
+		}
+		require.Greater(t, moved, 1e-3, "%s changes next to nothing", name)
+		_, err := NewJob(Options{Model: inModels("llama"), Adapters: []string{filepath.Join(dir, "plain"), filepath.Join(dir, "final")}, OutputDir: filepath.Join(t.TempDir(), "out")},
+			quantize.DefaultOptions(), gonum.Implementation{})
+		require.ErrorContains(t, err, "merge it alone")
+	}
+}
+
+func floatsOf(t *testing.T, f *safetensors.Folder, name string) []float32 {
+	t.Helper()
+	x, ok := f.Tensor(name)
+	require.True(t, ok, name)
+	values := make([]float32, x.Elements())
+	x.Floats(values, 0)
+	return values
+}
+
 func TestNewJobRefuses(t *testing.T) {
 	parent := t.TempDir()
 	full := t.TempDir()

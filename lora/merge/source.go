@@ -20,6 +20,14 @@ type dense struct {
 
 func (d dense) rows(dst []float32, from, _ int) { d.Floats(dst, from*d.cols) }
 
+// values are a matrix that is in memory.
+type values struct {
+	x    []float32
+	cols int
+}
+
+func (v values) rows(dst []float32, from, _ int) { copy(dst, v.x[from*v.cols:]) }
+
 // packed is a 4-bit weight. Its values are exact in float32; bitsandbytes rounds
 // them once more, to the type that the weight was quantized from.
 type packed struct {

@@ -126,8 +126,16 @@ func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype safetensor
 		m.from = packed{p.packed, p.packed.ExpandAbsmax()}
 	}
 	for _, a := range j.adapters {
-		if c, ok := a.change(p.layer); ok {
-			m.changes = append(m.changes, c)
+		c, ok := a.change(p.layer)
+		if !ok {
+			continue
+		}
+		m.changes = append(m.changes, c)
+		if a.on.BeginsWithBase() {
+			whole := make([]float32, m.rows*m.cols)
+			m.from.rows(whole, 0, m.rows)
+			a.on.Residual(p.layer, whole)
+			m.from = values{whole, m.cols}
 		}
 	}
 	err := m.write(ctx, out, dtype)
