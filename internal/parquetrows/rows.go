@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
@@ -20,11 +21,14 @@ import (
 
 // maxRowValues is how many values a column may have in a row: the tokens of a
 // sequence many times over.
-const maxRowValues = 1 << 24
+const maxRowValues = 1 << 21
 
 // A File is a Parquet file.
 type File struct {
+	bytes   io.ReaderAt
+	size    int64
 	parquet *parquet.File
+	levels  []levels // of the columns
 	columns []column // of the row group being read
 	row     parquet.Row
 }
@@ -36,15 +40,20 @@ func Open(file io.ReaderAt, size int64) (f *File, err error) {
 		return nil, err
 	}
 	opened, err := parquet.OpenFile(file, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-	return &File{parquet: opened}, err
+	if err != nil {
+		return nil, err
+	}
+	f = &File{bytes: file, size: size, parquet: opened}
+	f.addLevels(opened.Root())
+	return f, nil
 }
 
 // Rows gives the rows in order. The error that ends them is about the row that
 // would have come next.
 func (f *File) Rows() iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		for _, group := range f.parquet.RowGroups() {
-			if err := f.enter(group); err != nil {
+		for i, group := range f.parquet.RowGroups() {
+			if err := f.enter(i, group); err != nil {
 				yield(nil, err)
 				return
 			}
@@ -60,8 +69,22 @@ func (f *File) Rows() iter.Seq2[json.RawMessage, error] {
 	}
 }
 
-func (f *File) enter(group parquet.RowGroup) (err error) {
+// addLevels notes the levels of the columns below one, in the order of the schema.
+func (f *File) addLevels(c *parquet.Column) {
+	if c.Leaf() {
+		f.levels = append(f.levels, levels{bits.Len(uint(c.MaxRepetitionLevel())), bits.Len(uint(c.MaxDefinitionLevel()))})
+	}
+	for _, child := range c.Columns() {
+		f.addLevels(child)
+	}
+}
+
+// enter begins to read a row group.
+func (f *File) enter(i int, group parquet.RowGroup) (err error) {
 	defer recoverAsError(&err)
+	if err := checkGroup(f.bytes, f.size, &f.parquet.Metadata().RowGroups[i], f.levels); err != nil {
+		return err
+	}
 	f.columns = nil
 	for _, chunk := range group.ColumnChunks() {
 		f.columns = append(f.columns, column{pages: chunk.Pages(), buffer: make([]parquet.Value, 256)})
