@@ -194,7 +194,7 @@ func checkValues(p pageHeader, data []byte) error {
 	switch p.encoding {
 	case format.Plain, format.ByteStreamSplit:
 		return nil
-	case format.PlainDictionary, format.RLEDictionary:
+	case format.PlainDictionary, format.RLEDictionary: //nolint:staticcheck // old files have the first
 		if p.kind == format.DictionaryPage || len(data) == 0 {
 			return nil
 		}

@@ -48,7 +48,7 @@ func benchmarkText(b *testing.B) string {
 	return string(data)
 }
 
-func hardTexts(b *testing.B) string {
+func hardTexts(b testing.TB) string {
 	f, err := os.Open("testdata/gpt2.jsonl")
 	if err != nil {
 		b.Fatal(err)

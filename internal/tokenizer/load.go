@@ -72,6 +72,9 @@ func parse(data []byte) (*Tokenizer, error) {
 	if t.preTokenizers, err = newPreTokenizers(f.PreTokenizer); err != nil {
 		return nil, fmt.Errorf("pre_tokenizer: %w", err)
 	}
+	if b, ok := t.model.(*bpe); ok && b.cutsBeforeSpaces() {
+		t.preTokenizers = append(t.preTokenizers, cutBeforeSpaces)
+	}
 	t.alwaysAlign = f.Normalizer != nil && prependsFirst(f.PreTokenizer)
 	if t.post, err = newPostProcessor(f.PostProcessor, t); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)
