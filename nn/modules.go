@@ -82,7 +82,7 @@ func (m *Model) Saved() []SavedTensor {
 	for _, w := range m.weights {
 		if m.trains(&w) {
 			all = append(all, SavedTensor{Name: w.name, Shape: w.shape, Value: w.dense})
-			if w.module == embeddingName && m.tied() {
+			if w.module == embeddingName && m.Tied() {
 				all = append(all, SavedTensor{Name: headName + ".weight", Shape: w.shape, Value: w.dense})
 			}
 		}
@@ -92,7 +92,7 @@ func (m *Model) Saved() []SavedTensor {
 
 // Tied reports whether the head is the embedding. It is not where one of the two is
 // trained apart, whatever config.json says.
-func (m *Model) Tied() bool { return m.tied() }
+func (m *Model) Tied() bool { return m.head.Weight.Dense == m.embedding }
 
 // trains reports whether a weight is trained. Which layers have an adapter is known
 // once they are attached.
@@ -100,9 +100,6 @@ func (m *Model) trains(w *weightSource) bool {
 	b := m.Options.Modules.Biases
 	return w.trained || w.biasOf != nil && (b == BiasesAll || b == BiasesAdapted && w.biasOf.Adapter != nil)
 }
-
-// tied reports whether head and embedding are one tensor.
-func (m *Model) tied() bool { return m.head.Weight.Dense == m.embedding }
 
 // trains reports whether a module's weights are trained.
 func (d *declarer) trains(module string) bool {

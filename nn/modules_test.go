@@ -78,7 +78,7 @@ func TestModules(t *testing.T) {
 		}
 		require.Equal(t, c.trained, trained, "%s %+v", c.config, c.modules)
 		require.Equal(t, c.saved, saved, "%s %+v", c.config, c.modules)
-		require.Equal(t, c.tied, m.tied(), "%s %+v", c.config, c.modules)
+		require.Equal(t, c.tied, m.Tied(), "%s %+v", c.config, c.modules)
 	}
 }
 

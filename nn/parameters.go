@@ -20,7 +20,7 @@ func (m *Model) Parameters(state bindings.State) []bindings.Param {
 			*w.grad = add(w.name, w.dense, w.kind)
 		}
 	}
-	if m.tied() {
+	if m.Tied() {
 		m.head.DWeight = m.embeddingGrad
 	}
 	for _, p := range m.Projections() {

@@ -85,6 +85,7 @@ func New(r Run) (*Trainer, error) {
 	}
 	a.loraPlus(t.layout.params)
 	t.noteOptimizer()
+	t.noteTied()
 	if err := t.checkTensors(); err != nil {
 		return nil, err
 	}
@@ -92,6 +93,17 @@ func New(r Run) (*Trainer, error) {
 		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Samples, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
+}
+
+// noteTied says what becomes of a head that is the embedding.
+func (t *Trainer) noteTied() {
+	m := t.layout.model
+	switch tied := m.Config.Tied; {
+	case tied && !m.Tied():
+		t.Note("--modules_to_save takes the output head and the embedding, which are one matrix in this model, apart, as PEFT does; --ensure_weight_tying keeps them one")
+	case !tied && m.Options.Modules.Tie:
+		t.Note("--ensure_weight_tying changes nothing: the output head and the embedding are two matrices in this model")
+	}
 }
 
 // checkTensors says what is wrong with the tensors that the run starts from.

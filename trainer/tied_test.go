@@ -1,0 +1,44 @@
+package trainer
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/lora"
+)
+
+// TestTiedHeadIsNoted: taking a tied head and the embedding apart is PEFT's way, but
+// rarely what is meant.
+func TestTiedHeadIsNoted(t *testing.T) {
+	for _, c := range []struct {
+		model   string
+		modules []string
+		tie     bool
+		want    []string
+	}{
+		{"narrow-tied", []string{"embed_tokens"}, false, []string{"takes the output head and the embedding, which are one matrix in this model, apart"}},
+		{"narrow-tied", []string{"embed_tokens"}, true, nil},
+		{"narrow-tied", []string{"norm"}, false, nil},
+		{"narrow", []string{"embed_tokens"}, false, nil},
+		{"narrow", []string{"embed_tokens"}, true, []string{"--ensure_weight_tying changes nothing"}},
+	} {
+		r := tinyRun(t)
+		m, err := OpenModel(filepath.Join(parityFolder, "models", c.model))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, m.Close()) })
+		m.ApplyLora(lora.Config{
+			R: 2, Alpha: 4, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj"), ModulesToSave: c.modules, TieWeights: c.tie,
+		})
+		r.Model = m
+		var notes []string
+		r.Note = func(s string) { notes = append(notes, s) }
+		_, err = New(r)
+		require.NoError(t, err)
+		require.Len(t, notes, len(c.want), "%v", notes)
+		for i, want := range c.want {
+			require.Contains(t, notes[i], want)
+		}
+	}
+}
