@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,7 +52,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	cmd, lines := begin(t, "train", "--model", writeModel(t), "--dataset", writeRecords(t, 4000, 50), "--output_dir", out,
 		"--per_device_train_batch_size", "1", "--num_train_epochs", "100", "--gradient_accumulation_steps", "1000000")
 	await(t, lines, "4000 records, 1 steps an epoch")
-	time.Sleep(500 * time.Millisecond) // until it is in the step
+	workFor(t, cmd, 500*time.Millisecond) // beginning takes a few milliseconds: it is in the step
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case line, open := <-lines:
@@ -83,6 +85,30 @@ func begin(t *testing.T, args ...string) (*exec.Cmd, <-chan string) {
 		}
 	}()
 	return cmd, lines
+}
+
+// workFor waits until the process has had so much more of the processor, however
+// busy the machine is.
+func workFor(t *testing.T, cmd *exec.Cmd, long time.Duration) {
+	t.Helper()
+	from := processorTime(t, cmd)
+	require.Eventually(t, func() bool { return processorTime(t, cmd) >= from+long }, time.Minute, 10*time.Millisecond)
+}
+
+// processorTime is what the process has had of the processor, by proc_pid_stat(5).
+func processorTime(t *testing.T, cmd *exec.Cmd) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	require.NoError(t, err)
+	_, behindName, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(behindName)
+	ticks := 0                            // of 10 ms
+	for _, field := range fields[11:13] { // utime and stime, fields 14 and 15 with the two before
+		n, err := strconv.Atoi(field)
+		require.NoError(t, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // await reads lines up to the one that contains text, or all of them where text
