@@ -117,6 +117,25 @@ func TestPretokenized(t *testing.T) {
 		"2 longer than max_length were cut; 3 dropped with nothing to train on", set.Report.Files[0].String())
 }
 
+// Every instance of a Self-Instruct record is an alpaca record of its own.
+func TestInstances(t *testing.T) {
+	tok := loadTokenizer(t, "bytelevel")
+	many, err := Load([]string{write(t, "s.jsonl", `{"id": "a", "instruction": "Add.", "instances": [{"input": "1 1", "output": "2"}, {"input": "", "output": "0"}]}
+{"instruction": "Say it.", "instances": [{"output": "it"}]}
+{"instruction": "Nothing.", "instances": []}
+`)}, tok, DefaultOptions(), nil)
+	require.NoError(t, err)
+	one, err := Load([]string{write(t, "a.jsonl", `{"instruction": "Add.", "input": "1 1", "output": "2"}
+{"instruction": "Add.", "input": "", "output": "0"}
+{"instruction": "Say it.", "output": "it"}
+`)}, tok, DefaultOptions(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, one.Examples, many.Examples)
+	report := many.Report.Files[0]
+	assert.Equal(t, "alpaca (instruction, instances)", report.Format)
+	assert.Equal(t, []int{3, 3, 1}, []int{report.Records, report.Examples, report.Dropped})
+}
+
 // Many records over several files keep their order however many goroutines
 // tokenize them.
 func TestOrder(t *testing.T) {
@@ -172,6 +191,8 @@ func TestWrongInput(t *testing.T) {
 		{"fields unknown", "a.jsonl", `{"x": 1, "y": 2}`, Options{}, "the fields x, y, but auto needs input_ids or messages or conversations or instruction+output"},
 		{"no fields", "a.jsonl", `{}`, Options{}, "the record has no fields"},
 		{"other format", "a.jsonl", `{"text": "a"}`, Options{Format: "alpaca"}, "the fields text, but alpaca needs instruction+output"},
+		{"no instances", "a.jsonl", `{"instruction": "a", "instances": ["b"]}`, Options{}, `a.jsonl:1: "instances" is ["b"], not a list of objects with an input and an output`},
+		{"instance without output", "a.jsonl", `{"instruction": "a", "instances": [{"input": "b"}]}`, Options{}, `the fields input, instances, instruction but no "output"`},
 		{"field missing later", "a.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}", Options{}, `a.jsonl:2: the record has the fields prompt but no "completion"`},
 		{"messages as prompt", "a.jsonl", `{"prompt": [{"role": "user"}], "completion": "b"}`, Options{}, `"prompt" is [{"role": "user"}], not a text`},
 		{"unknown format", "a.jsonl", `{}`, Options{Format: "alpacca"}, `"alpacca" is not known; it can be auto, pretokenized, messages, sharegpt, alpaca, prompt-completion, text`},

@@ -15,6 +15,8 @@ type format struct {
 	fields []string // all must be there for the record to be of this format
 	choice bool     // the name has several sets of fields
 	pieces bool     // a long record is cut into pieces; others keep their beginning
+	// split gives the records that a record stands for; nil: it is one.
+	split func(r record) ([]record, error)
 	// example makes the whole, uncut example of a record.
 	example func(w *worker, r record) (Example, error)
 }
@@ -33,6 +35,7 @@ var formats = []*format{
 	&messages,
 	&sharegpt,
 	&alpaca,
+	&instances,
 	&promptCompletion,
 	&questionAnswer,
 	&inputOutput,

@@ -1,5 +1,11 @@
 package dataset
 
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+)
+
 // alpacaPrompt is Stanford Alpaca's prompt, word for word
 // (github.com/tatsu-lab/stanford_alpaca, train.py). Nothing stands between it
 // and the output.
@@ -42,4 +48,31 @@ var alpaca = format{
 		}
 		return w.asked(r, instruction, output)
 	},
+}
+
+// instances are an alpaca record's inputs and outputs as a list, as Self-Instruct
+// has them (Wang et al. 2023, https://github.com/yizhongw/self-instruct): each makes
+// an example of its own.
+var instances = format{
+	name:    "alpaca",
+	fields:  []string{"instruction", "instances"},
+	choice:  true,
+	split:   splitInstances,
+	example: alpaca.example,
+}
+
+// splitInstances gives a record for each of the instances: its fields beside those
+// that they share.
+func splitInstances(r record) ([]record, error) {
+	var list []map[string]json.RawMessage
+	if err := json.Unmarshal(r.fields["instances"], &list); err != nil {
+		return nil, fmt.Errorf("\"instances\" is %s, not a list of objects with an input and an output", shown(r.fields["instances"]))
+	}
+	var all []record
+	for _, own := range list {
+		one := record{line: r.line, fields: maps.Clone(r.fields)}
+		maps.Copy(one.fields, own)
+		all = append(all, one)
+	}
+	return all, nil
 }

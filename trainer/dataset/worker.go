@@ -60,6 +60,27 @@ func (w *worker) make(f *format, r record) (made, error) {
 	if err := r.parse(); err != nil {
 		return made{}, err
 	}
+	if f.split == nil {
+		return w.makeOne(f, r)
+	}
+	parts, err := f.split(r)
+	if err != nil {
+		return made{}, err
+	}
+	var all made
+	for _, part := range parts {
+		one, err := w.makeOne(f, part)
+		if err != nil {
+			return made{}, err
+		}
+		all.examples = append(all.examples, one.examples...)
+		all.truncated = all.truncated || one.truncated
+	}
+	return all, nil
+}
+
+// makeOne is make for what is one record of its format.
+func (w *worker) makeOne(f *format, r record) (made, error) {
 	e, err := f.example(w, r)
 	if err != nil {
 		return made{}, err
