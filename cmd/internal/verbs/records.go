@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -75,7 +76,7 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 	switch {
 	case err == nil:
 	case c.Err() != nil:
-		return nil, c.Err()
+		return nil, context.Cause(c)
 	default:
 		return nil, asMissing(option, err)
 	}
