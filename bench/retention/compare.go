@@ -40,6 +40,7 @@ func (g group) losses() []float64 {
 // A pair is what QLoRA's loss is above LoRA's, at one rank and on the same layers, seed by seed: positive where 4 bits cost something.
 type pair struct {
 	configuration // of QLoRA
+	steps         int
 	differences   []float64
 }
 
@@ -50,7 +51,7 @@ func pairs(all []*trialResult) []pair {
 		if g.Method != qlora {
 			continue
 		}
-		p := pair{configuration: g.configuration}
+		p := pair{configuration: g.configuration, steps: g.trials[0].Steps}
 		twin := g.configuration
 		twin.Method = lora
 		for _, q := range g.trials {

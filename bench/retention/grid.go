@@ -84,8 +84,8 @@ func (c configuration) args() []string {
 // rates are the learning rates that are tried on the validation split. What is chosen for LoRA is QLoRA's too, so that the two differ in nothing but the
 // base; if that is a disadvantage, it is QLoRA's.
 var rates = map[string][]float64{
-	full: {2e-5, 1e-4},
-	lora: {2e-4, 1e-3, 3e-3},
+	full: {2e-5, 1e-4, 3e-4},
+	lora: {2e-4, 1e-3, 3e-3, 1e-2},
 }
 
 // tuningSeed is that of the runs by which learning rates are chosen.
@@ -108,7 +108,7 @@ type trial struct {
 }
 
 func (t trial) name() string {
-	return fmt.Sprintf("%s-%s-lr%g-seed%d", t.Measure, t.configuration.name(), t.LearningRate, t.Seed)
+	return fmt.Sprintf("%s-%s-lr%g-steps%d-seed%d", t.Measure, t.configuration.name(), t.LearningRate, t.Steps, t.Seed)
 }
 
 // args are the arguments of qlora train but the folders. Seed decides the order of the records, by itself: every method sees the same.
@@ -137,6 +137,18 @@ func trials(chosen map[string]float64, seeds, steps, batch int) []trial {
 		for _, c := range configurations() {
 			all = append(all, trial{c, chosen[strings.TrimPrefix(c.Method, "q")], seed, steps, batch, onHeldOut})
 		}
+	}
+	return all
+}
+
+// longer is how many times the steps are that longTrials take.
+const longer = 4
+
+// longTrials are a pair of runs that say whether more training brings QLoRA nearer to LoRA or farther from it.
+func longTrials(chosen map[string]float64, steps, batch int) []trial {
+	var all []trial
+	for _, method := range []string{lora, qlora} {
+		all = append(all, trial{configuration{method, 8, allLinear}, chosen[lora], 1, longer * steps, batch, onHeldOut})
 	}
 	return all
 }

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // results are all that was measured.
 type results struct {
 	Commit string         `json:"commit"`
@@ -7,6 +9,7 @@ type results struct {
 	Bases  []*baseResult  `json:"bases"`
 	Rates  []*trialResult `json:"learning_rates"` // the trials by which learning rates were chosen
 	Trials []*trialResult `json:"trials"`
+	Long   []*trialResult `json:"long_trials"`
 	// FirstLosses is how far the losses lie apart that runs of a seed begin with, at the most, before anything is trained.
 	FirstLosses float64 `json:"first_losses_apart"`
 }
@@ -15,7 +18,9 @@ type results struct {
 func (r *results) measure(s *study, o options) error {
 	tried := candidates(o.steps, o.batch)
 	s.expect(tried)
-	s.expect(trials(nil, o.seeds, o.steps, o.batch)) // the rates cost nothing, and are not known yet
+	// The rates are not known yet, and the time does not depend on them.
+	s.expect(trials(nil, o.seeds, o.steps, o.batch))
+	s.expect(longTrials(nil, o.steps, o.batch))
 	for _, b := range s.bases() {
 		one, err := s.base(b)
 		if err != nil {
@@ -27,10 +32,14 @@ func (r *results) measure(s *study, o options) error {
 	if r.Rates, err = s.trials(tried); err != nil {
 		return err
 	}
-	if r.Trials, err = s.trials(trials(choose(r.Rates), o.seeds, o.steps, o.batch)); err != nil {
+	chosen := choose(r.Rates)
+	if r.Trials, err = s.trials(trials(chosen, o.seeds, o.steps, o.batch)); err != nil {
 		return err
 	}
-	r.FirstLosses, err = checkOrder(r.Trials)
+	if r.Long, err = s.trials(longTrials(chosen, o.steps, o.batch)); err != nil {
+		return err
+	}
+	r.FirstLosses, err = checkOrder(slices.Concat(r.Trials, r.Long))
 	return err
 }
 

@@ -136,7 +136,7 @@ func TestStudy(t *testing.T) {
 	}
 	table, err := os.ReadFile(filepath.Join(dir, tableFile))
 	require.NoError(t, err)
-	require.Contains(t, string(table), "| QLoRA, rank 8, q and v | 0.001 |")
+	require.Contains(t, string(table), "| QLoRA, rank 8, q and v | 0.001 | 2 |")
 
 	measured := r
 	s.program = "there is no such program"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"qlora/internal/atomicfile"
@@ -40,15 +41,15 @@ func (r *results) bases(b *bytes.Buffer) {
 }
 
 func (r *results) methods(b *bytes.Buffer) {
-	fmt.Fprintf(b, "\n| tuned | learning rate | loss: mean | standard deviation | each seed | memory of training |\n|---|--:|--:|--:|---|--:|\n")
-	for _, g := range groups(r.Trials) {
+	fmt.Fprintf(b, "\n| tuned | learning rate | steps | loss: mean | standard deviation | each seed | memory of training |\n|---|--:|--:|--:|--:|---|--:|\n")
+	for _, g := range slices.Concat(groups(r.Trials), groups(r.Long)) {
 		mean, spread := summary(g.losses())
 		var each []string
 		for _, loss := range g.losses() {
 			each = append(each, fmt.Sprintf("%.4f", loss))
 		}
 		one := g.trials[0]
-		fmt.Fprintf(b, "| %s | %g | %.4f | %s | %s | %s |\n", g.title(), one.LearningRate, mean, number(spread), strings.Join(each, ", "), trainer.Bytes(one.Memory))
+		fmt.Fprintf(b, "| %s | %g | %d | %.4f | %s | %s | %s |\n", g.title(), one.LearningRate, one.Steps, mean, number(spread), strings.Join(each, ", "), trainer.Bytes(one.Memory))
 	}
 }
 
@@ -62,8 +63,8 @@ func (c configuration) title() string {
 }
 
 func (r *results) claim(b *bytes.Buffer) {
-	fmt.Fprintf(b, "\n| QLoRA - LoRA | each seed | mean | standard deviation | at most %g |\n|---|---|--:|--:|---|\n", claim)
-	for _, p := range pairs(r.Trials) {
+	fmt.Fprintf(b, "\n| QLoRA - LoRA | steps | each seed | mean | standard deviation | at most %g |\n|---|--:|---|--:|--:|---|\n", claim)
+	for _, p := range slices.Concat(pairs(r.Trials), pairs(r.Long)) {
 		var each []string
 		for _, d := range p.differences {
 			each = append(each, signed(d))
@@ -73,7 +74,7 @@ func (r *results) claim(b *bytes.Buffer) {
 		if mean <= claim {
 			holds = "yes"
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", strings.TrimPrefix(p.title(), "QLoRA, "), strings.Join(each, ", "), signed(mean), number(spread), holds)
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s |\n", strings.TrimPrefix(p.title(), "QLoRA, "), p.steps, strings.Join(each, ", "), signed(mean), number(spread), holds)
 	}
 }
 
