@@ -9,7 +9,7 @@ BUILD := build
 OPENBLAS := $(BUILD)/toolchain/lib/libscipy_openblas.so
 
 # The packages in which goroutines meet: they are tested again under the race detector, parity on one device only (-short).
-RACE := bindings/cpu trainer trainer/dataset trainer/live internal/atomicfile internal/nf4 internal/safetensors internal/tokenizer
+RACE := bindings/cpu trainer trainer/dataset trainer/live internal/atomicfile internal/nf4 internal/safetensors internal/tokenizer lora/merge trainer/multiplechoice
 
 # Seconds of fuzzing for each target, and go test's pattern of benchmarks.
 FUZZTIME ?= 20s

@@ -53,6 +53,7 @@ func TestEvalRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
 		"--fewshot is for questions with choices":   {"--dataset", plain, "--fewshot", "2"},
 		"needs question+choices+answerKey":          {"--dataset", plain, "--dataset_format", "multiple-choice"},
+		"--apply_chat_template does nothing":        {"--dataset", questions + "arc.jsonl", "--apply_chat_template"},
 		"--dataset: there is no x.jsonl":            {"--dataset", "x.jsonl"},
 		"--fewshot_dataset: there is no x.jsonl":    {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
 		"fewshot is 50, but there are only":         {"--dataset", questions + "arc.jsonl", "--fewshot", "50"},

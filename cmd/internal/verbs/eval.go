@@ -76,6 +76,11 @@ func (o *evaluation) check(c *call) error {
 		}
 	}
 	if o.Records.Format == multipleChoice {
+		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs"} {
+			if c.set.Given(name) {
+				return exit.Wrongf("--%s does nothing for questions with choices, which are asked as plain text", name)
+			}
+		}
 		return nil
 	}
 	for _, name := range []string{"output", "score_choices", "fewshot", "fewshot_dataset", "fewshot_sampler", "fewshot_seed", "description"} {
