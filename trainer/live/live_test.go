@@ -139,6 +139,24 @@ func TestEvents(t *testing.T) {
 	require.Equal(t, finished, follow(t, p).run().Status)
 }
 
+// Everyone who listens is told the end before the page goes.
+func TestCloseTellsTheEnd(t *testing.T) {
+	for range 20 {
+		p, err := Listen(":0")
+		require.NoError(t, err)
+		r := follow(t, p)
+		r.run()
+		require.NoError(t, p.Stop(new(trainer.State), nil))
+		require.NoError(t, p.Close())
+		for e := r.next(); ; e = r.next() {
+			require.NotEmpty(t, e.name, "the stream ended first")
+			if e.name == "end" {
+				break
+			}
+		}
+	}
+}
+
 func TestHowARunEnds(t *testing.T) {
 	for _, c := range []struct {
 		err          error

@@ -24,6 +24,7 @@ const (
 type client struct {
 	queue [][]byte
 	whole bool          // the whole run is due instead
+	taken bool          // what waited is being written
 	wake  chan struct{} // has one element where something waits
 }
 
@@ -64,7 +65,7 @@ func (p *Page) update(name string, message any, change func(*run)) {
 func (p *Page) take(c *client) [][]byte {
 	p.mu.Lock()
 	queue, whole := c.queue, c.whole
-	c.queue, c.whole = nil, false
+	c.queue, c.whole, c.taken = nil, false, true
 	var shown run
 	if whole {
 		shown = p.run.copy()
@@ -76,12 +77,19 @@ func (p *Page) take(c *client) [][]byte {
 	return queue
 }
 
-// behind says whether anything waits for a client.
+// sent says that what take gave is on its way.
+func (p *Page) sent(c *client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.taken = false
+}
+
+// behind says whether there is anything that a client was not sent yet.
 func (p *Page) behind() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.clients {
-		if len(c.queue) > 0 || c.whole {
+		if len(c.queue) > 0 || c.whole || c.taken {
 			return true
 		}
 	}
@@ -152,5 +160,6 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		if control.Flush() != nil {
 			return
 		}
+		p.sent(c)
 	}
 }
