@@ -25,7 +25,8 @@ var legend = map[string]string{full: "full", lora: "LoRA", qlora: "QLoRA (NF4, d
 // draw shows every seed's held-out loss as a point and the mean as a bar across, a column for each configuration. The bases are told below: as lines they
 // would leave no room to see the rest.
 func (r *results) draw(path string) error {
-	p := figure.New("Held-out loss after the same steps", r.untuned(), "loss per predicted token (nats)")
+	p := figure.New(fmt.Sprintf("Held-out loss after %d steps", r.Trials[0].Steps), r.untuned(), "loss per predicted token (nats)")
+	p.X.Label.Padding = 6
 	var columns []string
 	inLegend := map[string]bool{}
 	for i, g := range groups(r.Trials) {
