@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -61,11 +62,15 @@ func (o *options) check(rest int) error {
 	case o.seeds < 1 || o.steps < 1 || o.batch < 1:
 		return errors.New("-seeds, -steps and -batch must be at least 1")
 	}
-	for _, path := range []string{
-		filepath.Join(o.model, "config.json"), filepath.Join(o.data, "train.jsonl"), filepath.Join(o.data, "test.jsonl"), o.qlora,
+	for _, needed := range []struct{ path, from string }{
+		{filepath.Join(o.model, "config.json"), "MODEL"},
+		{filepath.Join(o.data, "train.jsonl"), "DATA"},
+		{filepath.Join(o.data, "test.jsonl"), "DATA"},
+		{o.qlora, "make build"},
+		{filepath.Join(cmp.Or(o.exactModel, o.model), "config.json"), "MODEL_F32"},
 	} {
-		if _, err := os.Stat(path); err != nil {
-			return err
+		if _, err := os.Stat(needed.path); err != nil {
+			return fmt.Errorf("%s: there is no %s", needed.from, needed.path)
 		}
 	}
 	return nil
