@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // A base is one way to hold the model that is not tuned.
@@ -81,11 +80,19 @@ func (c configuration) args() []string {
 	return append(args, "--lora_r", fmt.Sprint(c.Rank), "--lora_alpha", fmt.Sprint(2*c.Rank), "--lora_dropout", "0", "--target_modules", c.Targets)
 }
 
-// rates are the learning rates that are tried on the validation split. What is chosen for LoRA is QLoRA's too, so that the two differ in nothing but the
-// base; if that is a disadvantage, it is QLoRA's.
+// rates are the learning rates that are tried on the validation split, for each configuration.
 var rates = map[string][]float64{
-	full: {2e-5, 1e-4, 3e-4},
-	lora: {2e-4, 1e-3, 3e-3, 1e-2},
+	full: {1e-4, 3e-4},
+	lora: {1e-3, 3e-3},
+}
+
+// twin is the configuration whose learning rate c takes. QLoRA takes LoRA's of the same rank and layers, so that the two differ in nothing but the base;
+// if that is a disadvantage, it is QLoRA's.
+func (c configuration) twin() configuration {
+	if c.Method == qlora {
+		c.Method = lora
+	}
+	return c
 }
 
 // tuningSeed is that of the runs by which learning rates are chosen.
@@ -119,10 +126,13 @@ func (t trial) args() []string {
 	})
 }
 
-// candidates are the trials by which the learning rates are chosen: full fine-tuning, and LoRA of rank 8 on all linear layers.
+// candidates are the trials by which the learning rates are chosen.
 func candidates(steps, batch int) []trial {
 	var all []trial
-	for _, c := range []configuration{{Method: full}, {lora, 8, allLinear}} {
+	for _, c := range configurations() {
+		if c != c.twin() {
+			continue
+		}
 		for _, rate := range rates[c.Method] {
 			all = append(all, trial{c, rate, tuningSeed, steps, batch, onValidation})
 		}
@@ -131,11 +141,11 @@ func candidates(steps, batch int) []trial {
 }
 
 // trials are the compared runs, every configuration's first seed before any second.
-func trials(chosen map[string]float64, seeds, steps, batch int) []trial {
+func trials(chosen map[configuration]float64, seeds, steps, batch int) []trial {
 	var all []trial
 	for seed := 1; seed <= seeds; seed++ {
 		for _, c := range configurations() {
-			all = append(all, trial{c, chosen[strings.TrimPrefix(c.Method, "q")], seed, steps, batch, onHeldOut})
+			all = append(all, trial{c, chosen[c.twin()], seed, steps, batch, onHeldOut})
 		}
 	}
 	return all
@@ -145,10 +155,11 @@ func trials(chosen map[string]float64, seeds, steps, batch int) []trial {
 const longer = 4
 
 // longTrials are a pair of runs that say whether more training brings QLoRA nearer to LoRA or farther from it.
-func longTrials(chosen map[string]float64, steps, batch int) []trial {
+func longTrials(chosen map[configuration]float64, steps, batch int) []trial {
 	var all []trial
 	for _, method := range []string{lora, qlora} {
-		all = append(all, trial{configuration{method, 8, allLinear}, chosen[lora], 1, longer * steps, batch, onHeldOut})
+		c := configuration{method, 8, allLinear}
+		all = append(all, trial{c, chosen[c.twin()], 1, longer * steps, batch, onHeldOut})
 	}
 	return all
 }

@@ -32,8 +32,8 @@ func main() {
 	flag.StringVar(&o.commit, "commit", "", "`name` of the state that the program was built from; what another one measured is measured again")
 	flag.StringVar(&o.out, "out", filepath.Join("build", "retention"), "`folder` for what is measured")
 	flag.IntVar(&o.seeds, "seeds", 3, "runs of each configuration")
-	flag.IntVar(&o.steps, "steps", 16, "optimizer steps of a run")
-	flag.IntVar(&o.batch, "batch", 2, "records of a step")
+	flag.IntVar(&o.steps, "steps", 24, "optimizer steps of a run")
+	flag.IntVar(&o.batch, "batch", 4, "records of a step")
 	flag.Parse()
 	if err := o.check(flag.NArg()); err != nil {
 		fmt.Fprintln(os.Stderr, "retention:", err)

@@ -43,17 +43,17 @@ func (r *results) measure(s *study, o options) error {
 	return err
 }
 
-// choose gives each method the learning rate of the lowest loss.
-func choose(tried []*trialResult) map[string]float64 {
-	best := map[string]*trialResult{}
+// choose gives each configuration the learning rate of the lowest loss.
+func choose(tried []*trialResult) map[configuration]float64 {
+	best := map[configuration]*trialResult{}
 	for _, t := range tried {
-		if b := best[t.Method]; b == nil || t.Loss < b.Loss {
-			best[t.Method] = t
+		if b := best[t.configuration]; b == nil || t.Loss < b.Loss {
+			best[t.configuration] = t
 		}
 	}
-	chosen := map[string]float64{}
-	for method, t := range best {
-		chosen[method] = t.LearningRate
+	chosen := map[configuration]float64{}
+	for c, t := range best {
+		chosen[c] = t.LearningRate
 	}
 	return chosen
 }

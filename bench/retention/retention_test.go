@@ -18,17 +18,27 @@ func TestChooseTakesTheLowestLoss(t *testing.T) {
 		result(full, 100, 2e-5, 1.5), result(full, 100, 1e-4, 1.4),
 		result(lora, 100, 2e-4, 1.2), result(lora, 100, 1e-3, 1.1), result(lora, 100, 3e-3, 1.3),
 	}
-	require.Equal(t, map[string]float64{full: 1e-4, lora: 1e-3}, choose(tried))
+	wide := result(lora, 100, 5e-4, 2)
+	wide.Rank = 64
+	require.Equal(t, map[configuration]float64{
+		tried[0].configuration: 1e-4, tried[2].configuration: 1e-3, wide.configuration: 5e-4,
+	}, choose(append(tried, wide)))
 }
 
-// TestTrials: a seed's trials all come before the next seed's, and QLoRA has LoRA's learning rate.
+// TestTrials: a seed's trials all come before the next seed's, and QLoRA has the learning rate that was chosen for its LoRA.
 func TestTrials(t *testing.T) {
-	all := trials(map[string]float64{full: 1, lora: 2}, 3, 16, 2)
+	chosen := map[configuration]float64{}
+	for i, one := range candidates(16, 2) {
+		chosen[one.configuration] = float64(1 + i)
+	}
+	require.Len(t, chosen, 5)
+	all := trials(chosen, 3, 16, 2)
 	require.Len(t, all, 27)
 	seen := map[string]bool{}
 	for i, one := range all {
 		require.Equal(t, 1+i/9, one.Seed)
-		require.Equal(t, map[string]float64{full: 1, lora: 2, qlora: 2}[one.Method], one.LearningRate)
+		require.NotZero(t, one.LearningRate)
+		require.Equal(t, chosen[one.twin()], one.LearningRate)
 		require.False(t, seen[one.name()], one.name())
 		seen[one.name()] = true
 	}
