@@ -1,0 +1,25 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The ready YAML files train.
+func TestConfigs(t *testing.T) {
+	files, err := filepath.Glob("../../configs/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	model, records := writeModel(t), writeRecords(t, 12, 10)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			code, _, stderr := run(t, "train", "--config", file, "--model", model, "--dataset", records, "--eval_dataset", records,
+				"--output_dir", out, "--logging_dir", filepath.Join(out, "runs"), "--max_steps", "2", "--sample_tokens", "8")
+			require.Equal(t, 0, code, stderr)
+			require.FileExists(t, filepath.Join(out, "adapter_model.safetensors"))
+		})
+	}
+}
