@@ -1,7 +1,7 @@
 """Tokenizing by `tokenizers` from PyPI on one thread, in alternation with ours, on the same texts.
 
     go test -c -o build/bench.test ./bench
-    python bench/peers/tokenize.py --ours build/bench.test --texts TEXTS.jsonl --rounds 3 FOLDER...
+    python bench/peers/tokenizing.py --ours build/bench.test --texts TEXTS.jsonl --rounds 3 FOLDER...
 
 TEXTS.jsonl has lines {"text": ...}, every FOLDER a tokenizer.json. Prints a row of a table for each: medians over the
 rounds, every round with empty caches. Exits with 1 where the numbers of tokens differ.
