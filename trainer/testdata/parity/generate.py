@@ -183,9 +183,9 @@ def targets(value):
     return value.split(",") if value.replace(",", "").replace("_", "").isalnum() else value
 
 
-def save_adapter(model, folder, model_path):
-    """Writes the PEFT folder with a relative base path, targets sorted (peft writes a set) and no model card."""
-    model.save_pretrained(folder)
+def save_adapter(model, folder, model_path, **how):
+    """Writes the PEFT folder with a relative base path, targets sorted (peft writes a set) and no model card. how is save_pretrained's."""
+    model.save_pretrained(folder, **how)
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
@@ -206,13 +206,12 @@ class RecordingTrainer(Trainer):
     """Keeps the first step's accumulated gradients as they are before clipping."""
 
     first_gradients = None
+    settings = None  # of the case
 
     def keep(self, model):
         if self.first_gradients is None:
             self.first_gradients = {name_in_file(name): p.grad.detach().clone()
                                     for name, p in model.named_parameters() if p.requires_grad}
-
-    settings = None
 
     def get_optimizer_cls_and_kwargs(self, args, model=None):
         return optimizers.class_and_arguments(self.settings, args, model)

@@ -90,14 +90,14 @@ def run_case(name, model_name, changes, trains, scratch):
     else:
         model = quantized(model, settings, scratch)
     trainer = RecordingTrainer(model=model, args=arguments(settings, scratch / "run"), data_collator=collate, train_dataset=read_data(HERE / settings["dataset"]))
+    trainer.settings = settings
     trainer.train()
     timed = ("runtime", "per_second", "total_flos")
     write_json(folder / "log_history.json", [{k: v for k, v in row.items() if not k.endswith(timed)} for row in trainer.state.log_history])
     save_file({k: v.contiguous() for k, v in trainer.first_gradients.items()}, folder / "gradients.safetensors")
     save_adapter(model, folder / "final", settings["model"])
     if plain:
-        model.save_pretrained(folder / "plain", path_initial_model_for_weight_conversion=str(scratch / "first"))
-        (folder / "plain" / "README.md").unlink(missing_ok=True)
+        save_adapter(model, folder / "plain", settings["model"], path_initial_model_for_weight_conversion=str(scratch / "first"))
     print(name, [round(row["loss"], 4) for row in trainer.state.log_history if "loss" in row], flush=True)
 
 
