@@ -1,0 +1,380 @@
+// The C boundary between Go and the kernels: one table of functions that a shared library hands
+// out (libqlora_cuda.so, or libqlora_emu.so of the same sources on the emulator).
+//
+// Every function returns a status and never prints, exits or throws; qlora_api.error gives the
+// sentence that belongs to the last status other than QLORA_OK. The caller has checked shapes,
+// element types and aliasing (package bindings); what a kernel cannot do (an unknown layout, a
+// scratch that is too small) comes back as QLORA_UNSUPPORTED with a sentence.
+//
+// Work is enqueued on the context's stream and runs in order. Memory is the caller's: nothing is
+// allocated while a step runs. Shapes are [rows, cols], row-major.
+#ifndef QLORA_H
+#define QLORA_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// QLORA_ABI changes whenever anything below changes its meaning or its place.
+#define QLORA_ABI 1
+
+enum {
+  QLORA_OK = 0,
+  QLORA_ERROR = 1,          // the driver, a kernel or (on the emulator) a check reports an error
+  QLORA_OUT_OF_MEMORY = 2,  // an allocation that does not fit
+  QLORA_NO_DEVICE = 3,      // there is no GPU, no driver, or not one of that number
+  QLORA_UNSUPPORTED = 4     // an argument that this kernel has no code for
+};
+
+// Element types, numbered as bindings.DType.
+enum { QLORA_F32, QLORA_BF16, QLORA_F16, QLORA_U8, QLORA_I32 };
+
+// A matrix in device memory; data is NULL where it is absent. Element (i, j) is
+// data[i * stride + j]; a vector has one row.
+typedef struct {
+  void* data;
+  int64_t rows, cols, stride;
+  int32_t dtype;
+} qlora_tensor;
+
+enum { QLORA_NF4 = 0, QLORA_FP4 = 1 };  // numbered as nf4.Kind
+
+// A base weight [out, in]: dense, or bitsandbytes' 4-bit blocks (see bindings.Quantized):
+// element e = row*in + col has the code in byte e/2, the even one in the high nibble, and the
+// scale absmax[e/block]. With double quantization (absmax_codes present) that is
+// map[absmax_codes[b]] * nested[b/nested_block] + offset, rounded after the product.
+typedef struct {
+  int32_t out, in;
+  qlora_tensor dense;  // F32, BF16 or F16; absent for 4 bits
+  int32_t kind, block;
+  const uint8_t* codes;
+  const float* absmax;
+  const uint8_t* absmax_codes;
+  const float* nested;
+  int32_t nested_block;
+  const float* map;     // [256]
+  const float* offset;  // [1]
+} qlora_weight;
+
+// The mask of dropout on a [tokens, features] matrix: element (row, col) is kept where 16 bits of
+// Philox4x32-10 (package philox) reach the threshold, and multiplied by scale then; others are
+// multiplied by 0. With lost it is the complement, 1 - that factor.
+typedef struct {
+  uint64_t seed;
+  uint32_t stream, step, threshold;
+  float scale;
+  int32_t lost;
+} qlora_mask;
+
+// ---- products -------------------------------------------------------------------------------
+
+enum {
+  QLORA_NT,  // A [M, K] · B [N, K]ᵀ: a projection
+  QLORA_NN,  // A [M, K] · B [K, N]: the gradient of its input
+  QLORA_TN   // A [K, M]ᵀ · B [K, N]: the gradient of a weight
+};
+
+// What a gemm's mask is applied to.
+enum {
+  QLORA_MASK_NONE,
+  QLORA_MASK_A,          // A, in its own rows and columns
+  QLORA_MASK_B,          // B, likewise
+  QLORA_MASK_EXTENSION,  // A2·B2, in C's rows and columns
+  QLORA_MASK_RESULT      // all products, in C's rows and columns
+};
+
+// C = [C +] residual + bias + gain·scale·(mask(scale2·A2·op(B2)) + op(A)·op(B))
+//
+// A, B, A2, B2 are BF16; A2·op(B2) has the layout of A·op(B) and is there for a low-rank update:
+// its few columns run through the same accumulators before the base's. With b absent the weight
+// is read instead, in 4 bits, and decoded on the way (NT and NN). C is BF16 or F32.
+typedef struct {
+  int32_t layout;
+  qlora_tensor a, b, c;
+  qlora_weight weight;
+  qlora_tensor a2, b2;
+  float scale, scale2;
+  qlora_tensor gain;      // F32 [1, N]
+  qlora_tensor bias;      // F32, BF16 or F16 [1, N]
+  qlora_tensor residual;  // BF16 [M, N]; may be C
+  int32_t accumulate;     // C += instead of C =
+  int32_t mask_on;
+  qlora_mask mask;
+  int32_t mask_row, mask_col;  // what (0, 0) of the masked matrix is in the mask
+  int32_t splits;              // pieces of the contraction, added in order through workspace
+  qlora_tensor workspace;      // F32, splits·M·N elements where splits > 1
+} qlora_gemm;
+
+// C rows of few tokens (at most 8) by a weight in 4 bits or dense, NT, without mask: generation.
+// The fields of qlora_gemm with b absent.
+typedef qlora_gemm qlora_gemv;
+
+// ---- weights --------------------------------------------------------------------------------
+
+// y = the elements [row, row+y.rows) x [col, col+y.cols) of the weight, in BF16 or F32: each is
+// value·absmax in float32, rounded once.
+typedef struct {
+  qlora_weight weight;
+  int64_t row, col;
+  qlora_tensor y;
+} qlora_decode;
+
+// Codes and scales of x's elements as bitsandbytes' CUDA kernels make them (no nesting).
+typedef struct {
+  qlora_tensor x;  // F32, BF16 or F16, flat
+  int32_t kind, block;
+  uint8_t* codes;
+  float* absmax;
+} qlora_quantize;
+
+// The scales themselves in 8 bits: offset = mean(absmax), then blocks of 256 by the map.
+typedef struct {
+  const float* absmax;  // [blocks]
+  int64_t blocks;
+  const float* map;  // [256], ascending
+  uint8_t* codes;    // [blocks]
+  float* nested;     // [ceil(blocks/256)]
+  float* offset;     // [1]
+} qlora_nest;
+
+// norms[o] = sqrt(sum over i of (W + scale·B·A)[o][i]²)
+typedef struct {
+  qlora_weight weight;
+  qlora_tensor a, b;  // BF16 [r, in], [out, r]
+  float scale;
+  qlora_tensor norms;  // F32 [1, out]
+} qlora_row_norms;
+
+// ---- layers ---------------------------------------------------------------------------------
+
+// Where all values lie in [0, limit) or are ignored, nothing; else the context's error is set
+// (with the number of the first row and its value), and kernels that index by them do nothing.
+typedef struct {
+  qlora_tensor values;  // I32 [1, n]
+  int32_t limit;
+  int32_t ignore;    // a value that is allowed, too; -1 where none is
+  const char* text;  // printf's format of row, value and limit, as %d %d %d; static
+} qlora_check_range;
+
+typedef struct {
+  qlora_tensor ids, table, y;
+  float noise;  // bound of uniform noise; 0: none
+  uint64_t seed;
+  uint32_t stream, step;
+} qlora_embed;
+
+typedef struct {
+  qlora_tensor ids, dy, dtable;
+  int32_t pad;
+} qlora_embed_backward;
+
+typedef struct {
+  qlora_tensor x, weight, y;
+  qlora_tensor inv_rms;  // optional
+  float eps;
+} qlora_norm;
+
+typedef struct {
+  qlora_tensor x, weight, inv_rms, dy, dx;
+  int32_t accumulate;
+  qlora_tensor dweight;    // optional
+  qlora_tensor workspace;  // F32 [pieces, cols], partial sums of dweight
+} qlora_norm_backward;
+
+typedef struct {
+  qlora_tensor x;
+  int32_t heads, head_dim;
+  qlora_tensor positions, cos, sin;
+  int32_t inverse;
+} qlora_rotate;
+
+typedef struct {
+  qlora_tensor g, u, y;
+} qlora_gate;
+
+typedef struct {
+  qlora_tensor g, u, dy, dg, du;
+} qlora_gate_backward;
+
+// Causal attention within sequences, see bindings.Attend. Starts are on the device; longest are
+// the host's bounds for the grid. workspace: decode's partial results, or none.
+typedef struct {
+  qlora_tensor q, k, v, o, lse;        // lse optional
+  const int32_t *q_starts, *k_starts;  // [sequences + 1]
+  int32_t sequences, longest_q, longest_k;
+  int32_t heads, kv_heads, head_dim;
+  float scale;
+  int32_t window;  // 0: none
+  qlora_tensor workspace;
+} qlora_attend;
+
+typedef struct {
+  qlora_attend forward;
+  qlora_tensor d_o, dq, dk, dv;  // dq may be d_o
+  qlora_tensor workspace;        // F32: see attend_backward.cu
+} qlora_attend_backward;
+
+// One chunk of tokens' logits to losses and, in place, to the logits' gradient.
+typedef struct {
+  qlora_tensor logits;  // BF16 [tokens, vocabulary]
+  qlora_tensor labels;  // I32 [1, tokens]; -100 is ignored
+  float scale;
+  qlora_tensor losses;  // F32 [1, tokens]
+  qlora_tensor hits;    // F32 [1, tokens]: 1 where the label is the argmax
+  int32_t backward;
+} qlora_cross_entropy;
+
+// stats += [scale·sum(losses), labels that are not -100, sum(hits)]
+typedef struct {
+  qlora_tensor losses, hits, labels, stats;
+  float scale;
+} qlora_loss_stats;
+
+// y = x·factors, element by element or column by column, in x's type:
+//   gain: y = x·gain[col]       less: y -= subtracted (after the gain)
+typedef struct {
+  qlora_tensor x, gain, less, y;
+} qlora_scale_columns;
+
+// sum[j] += sum over i of x[i][j]·with[i][j]/divisor[j]; with and divisor are optional.
+typedef struct {
+  qlora_tensor x, with, divisor, sum;
+  qlora_tensor workspace;  // F32 [pieces, cols]
+} qlora_sum_rows;
+
+typedef struct {
+  qlora_tensor dst, src;
+} qlora_copy;
+
+// ---- optimizer ------------------------------------------------------------------------------
+
+enum { QLORA_ADAMW, QLORA_LION, QLORA_SGD };
+
+// One trained tensor of n elements; see bindings.Param. Moments are F32, or U8 codes with absmax
+// in blocks of 256. Absent ones are NULL.
+typedef struct {
+  int64_t n;
+  float* master;
+  void* value;  // NULL where the master is what the forward pass reads
+  int32_t value_dtype;
+  const float* grad;
+  void *m, *v;
+  float *m_absmax, *v_absmax;  // present: the moment is in 8 bits
+  float lr, decay;             // decay: 1 - lr·weight_decay (AdamW, Lion), or weight decay (SGD)
+} qlora_param;
+
+// All parameters' step in one launch. table is device memory of count·sizeof(qlora_param) bytes
+// and of (count+1)·8 for the pieces' numbers.
+typedef struct {
+  const qlora_param* params;  // host memory, read before the call returns
+  int32_t count;
+  int32_t rule;
+  // AdamW and Lion: betas; SGD: momentum, dampening.
+  float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
+  float correction1, correction2_sqrt;  // AdamW: 1 - beta1^t, sqrt(1 - beta2^t)
+  int32_t first_step, nesterov;         // SGD
+  const float* clip;                    // [2]; the factor is clip[1], not finite: nothing moves
+  const float *map_signed, *map_unsigned;  // [256] on the device; where a moment is in 8 bits
+  qlora_tensor table;
+} qlora_optimize;
+
+// out = [norm, factor] of all gradients as one vector, see bindings.GradNorm.
+typedef struct {
+  const qlora_param* params;
+  int32_t count;
+  float max;
+  float* out;
+  qlora_tensor table;  // as qlora_optimize's, and 8 bytes for each of its partial sums
+} qlora_grad_norm;
+
+// ---- the table ------------------------------------------------------------------------------
+
+typedef struct qlora_context qlora_context;
+
+typedef struct {
+  char name[128];    // "NVIDIA H200", "emulator"
+  char bus_id[32];   // PCI, as NVML has it; empty on the emulator
+  char version[64];  // of driver and runtime
+  int32_t compute;   // 90 for sm_90
+  int32_t processors;
+  int32_t shared_bytes;  // that one block may have
+  int64_t memory_bytes, free_bytes, l2_bytes;
+} qlora_info;
+
+// A piece of device memory that kernels may touch until the next call of extents.
+typedef struct {
+  const void* data;
+  int64_t bytes;
+  const char* name;  // read before the call returns
+} qlora_extent;
+
+// What is known of a kernel before it runs.
+typedef struct {
+  const char* name;  // as it is launched
+  int32_t threads;   // of a block
+  int32_t shared_bytes;  // dynamic, the most that a launch asks for
+} qlora_kernel;
+
+typedef struct {
+  uint32_t abi;
+  const char* build;  // "cuda 13.0: sm_80 …" or "emulator"
+
+  int (*open)(int device, qlora_context** context);
+  void (*close)(qlora_context*);
+  const char* (*error)(qlora_context*);  // NULL context: of the last open of this thread
+  int (*info)(qlora_context*, qlora_info*);
+
+  int (*allocate)(qlora_context*, int64_t bytes, void** data);  // zeroed
+  int (*release)(qlora_context*, void* data);
+  int (*write)(qlora_context*, void* dst, const void* src, int64_t bytes);  // src free at return
+  int (*read)(qlora_context*, void* dst, const void* src, int64_t bytes);   // waits
+  int (*zero)(qlora_context*, void* dst, int64_t bytes);
+  int (*move)(qlora_context*, void* dst, const void* src, int64_t bytes);  // on the device
+  int (*sync)(qlora_context*);  // the first error since the last sync, kernels' errors included
+  int (*mark)(qlora_context*, int which);  // records event 0 or 1
+  int (*elapsed)(qlora_context*, float* milliseconds);  // from mark 0 to mark 1; waits
+
+  // On the emulator alone (elsewhere they do nothing): memory that kernels may touch (count 0:
+  // all that is allocated), and the order of blocks and threads: 0 ascending, 1 descending, others
+  // are seeds of random ones.
+  int (*extents)(qlora_context*, const qlora_extent* list, int32_t count);
+  int (*schedule)(qlora_context*, uint64_t seed);
+
+  // Kernels by number, from 0 until NULL.
+  const qlora_kernel* (*kernel)(int number);
+
+  int (*gemm)(qlora_context*, const qlora_gemm*);
+  int (*gemv)(qlora_context*, const qlora_gemv*);
+  int (*decode)(qlora_context*, const qlora_decode*);
+  int (*quantize)(qlora_context*, const qlora_quantize*);
+  int (*nest)(qlora_context*, const qlora_nest*);
+  int (*row_norms)(qlora_context*, const qlora_row_norms*);
+  int (*check_range)(qlora_context*, const qlora_check_range*);
+  int (*embed)(qlora_context*, const qlora_embed*);
+  int (*embed_backward)(qlora_context*, const qlora_embed_backward*);
+  int (*norm)(qlora_context*, const qlora_norm*);
+  int (*norm_backward)(qlora_context*, const qlora_norm_backward*);
+  int (*rotate)(qlora_context*, const qlora_rotate*);
+  int (*gate)(qlora_context*, const qlora_gate*);
+  int (*gate_backward)(qlora_context*, const qlora_gate_backward*);
+  int (*attend)(qlora_context*, const qlora_attend*);
+  int (*attend_decode)(qlora_context*, const qlora_attend*);
+  int (*attend_backward)(qlora_context*, const qlora_attend_backward*);
+  int (*cross_entropy)(qlora_context*, const qlora_cross_entropy*);
+  int (*loss_stats)(qlora_context*, const qlora_loss_stats*);
+  int (*scale_columns)(qlora_context*, const qlora_scale_columns*);
+  int (*sum_rows)(qlora_context*, const qlora_sum_rows*);
+  int (*copy)(qlora_context*, const qlora_copy*);
+  int (*grad_norm)(qlora_context*, const qlora_grad_norm*);
+  int (*optimize)(qlora_context*, const qlora_optimize*);
+} qlora_api;
+
+// The table, or NULL where the library was built for another QLORA_ABI.
+const qlora_api* qlora_get_api(uint32_t abi);
+
+#ifdef __cplusplus
+}
+#endif
+#endif  // QLORA_H
