@@ -180,7 +180,7 @@ typedef struct {
   qlora_tensor x, weight, inv_rms, dy, dx;
   int32_t accumulate;
   qlora_tensor dweight;    // optional
-  qlora_tensor workspace;  // F32 [pieces, cols], partial sums of dweight
+  qlora_tensor workspace;  // F32 [pieces, cols], one partial sum of dweight a piece of the rows
 } qlora_norm_backward;
 
 typedef struct {
@@ -199,7 +199,8 @@ typedef struct {
 } qlora_gate_backward;
 
 // Causal attention within sequences, see bindings.Attend. Starts are on the device; longest are
-// the host's bounds for the grid. workspace: decode's partial results, or none.
+// the host's bounds for the grid. workspace is attend_decode's, F32 [pieces, sequences·heads·
+// (head_dim + 2)]: each of its rows is what one piece of the keys gives; one piece needs none.
 typedef struct {
   qlora_tensor q, k, v, o, lse;        // lse optional
   const int32_t *q_starts, *k_starts;  // [sequences + 1]
@@ -232,16 +233,17 @@ typedef struct {
   float scale;
 } qlora_loss_stats;
 
-// y = x·factors, element by element or column by column, in x's type:
-//   gain: y = x·gain[col]       less: y -= subtracted (after the gain)
+// y = x·gain[col]/divisor[col] - less, each optional; y may be x or less.
 typedef struct {
-  qlora_tensor x, gain, less, y;
+  qlora_tensor x, y;           // F32 or BF16 [rows, cols], the same type
+  qlora_tensor gain, divisor;  // F32 [1, cols]
+  qlora_tensor less;           // as x
 } qlora_scale_columns;
 
 // sum[j] += sum over i of x[i][j]·with[i][j]/divisor[j]; with and divisor are optional.
 typedef struct {
   qlora_tensor x, with, divisor, sum;
-  qlora_tensor workspace;  // F32 [pieces, cols]
+  qlora_tensor workspace;  // F32 [pieces, cols], one partial sum a piece of the rows
 } qlora_sum_rows;
 
 typedef struct {
@@ -265,6 +267,10 @@ typedef struct {
   float lr, decay;             // decay: 1 - lr·weight_decay (AdamW, Lion), or weight decay (SGD)
 } qlora_param;
 
+// Parameters are cut into pieces of QLORA_PIECE elements, a piece a block; the last one of each
+// may be short.
+enum { QLORA_PIECE = 16384 };
+
 // All parameters' step in one launch. table is device memory of count·sizeof(qlora_param) bytes
 // and of (count+1)·8 for the pieces' numbers.
 typedef struct {
@@ -286,7 +292,7 @@ typedef struct {
   int32_t count;
   float max;
   float* out;
-  qlora_tensor table;  // as qlora_optimize's, and 8 bytes for each of its partial sums
+  qlora_tensor table;  // as qlora_optimize's, and 8 bytes for each piece's partial sum
 } qlora_grad_norm;
 
 // ---- the table ------------------------------------------------------------------------------
