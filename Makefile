@@ -6,7 +6,11 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 BUILD := build
-OPENBLAS := $(BUILD)/toolchain/lib/libscipy_openblas.so
+TOOLCHAIN := $(BUILD)/toolchain
+OPENBLAS := $(TOOLCHAIN)/lib/libscipy_openblas.so
+CMAKE := $(TOOLCHAIN)/bin/cmake
+NVCC := $(TOOLCHAIN)/bin/nvcc
+CLANG_FORMAT := $(TOOLCHAIN)/bin/clang-format
 
 # The packages in which goroutines meet: they are tested again under the race detector, parity on one device only (-short).
 RACE := bindings/cpu trainer trainer/dataset trainer/live internal/atomicfile internal/nf4 internal/safetensors internal/tokenizer lora/merge trainer/multiplechoice
@@ -20,7 +24,7 @@ TOOL := go tool -modfile=tools/go.mod
 .PHONY: help
 help:
 	@echo 'make TARGET, where TARGET is one of:'
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: openblas ## quantize a small base to 4 bits, tune it on a task it cannot do, and show the difference (under 2 minutes)
@@ -76,19 +80,19 @@ cover: ## test coverage by function, into build/coverage.html
 	go tool cover -func=$(BUILD)/coverage.out | tail -n 1
 
 .PHONY: toolchain
-toolchain: $(OPENBLAS) ## fetch OpenBLAS into build/toolchain: ten times gonum's speed on the CPU (8 MB; optional)
+toolchain: $(OPENBLAS) $(CMAKE) $(NVCC) $(CLANG_FORMAT) ## fetch into build/toolchain what the machine lacks: OpenBLAS, CMake, nvcc (110 MB), clang-format
 
-# The checksums are those of the wheel for x86-64 Linux and of the one for arm64 Linux.
-$(OPENBLAS): tools/fetch_wheel.py
-	@python3 tools/fetch_wheel.py scipy-openblas32 0.3.34.481.3 $(@D) \
-		0595f94cd58c1f8a0d90c975621f4587337a003916b1979e834ebdf2cb5d9504 \
-		e085dddbc5b9aa130f83def515d31c440e69f387a90c7e63b154a5575b4466bc
+$(OPENBLAS): tools/toolchain.py tools/wheel.py
+	@python3 tools/toolchain.py $(TOOLCHAIN) openblas
 	@touch $@
+
+$(CMAKE) $(NVCC) $(CLANG_FORMAT): tools/toolchain.py tools/wheel.py
+	@python3 tools/toolchain.py $(TOOLCHAIN) $(@F)
 
 # What makes things faster but is not needed: without a network (or Python) the work goes on on gonum.
 .PHONY: openblas
 openblas:
-	@$(MAKE) toolchain >/dev/null 2>&1 || echo 'No OpenBLAS could be fetched (make toolchain says why): the CPU device uses gonum, which is slower.'
+	@$(MAKE) $(OPENBLAS) >/dev/null 2>&1 || echo 'No OpenBLAS could be fetched (make toolchain says why): the CPU device uses gonum, which is slower.'
 
 .PHONY: clean
 clean: ## remove everything that was built, and what the demo left

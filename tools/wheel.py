@@ -1,36 +1,29 @@
-#!/usr/bin/env python3
-"""Fetch one pinned wheel and unpack the shared libraries in it. Python's standard library is all it needs.
+"""Pinned wheels from the package index, with Python's standard library only.
 
-    tools/fetch_wheel.py PROJECT VERSION DIRECTORY SHA256...
-
-The wheel is looked up in the package index that pip would use (PIP_INDEX_URL, pip's configuration files, else PyPI), among the files of that version for
-this machine's processor and glibc; its SHA-256 must be one of those given, so the index is not trusted. The `*.so*` files land in DIRECTORY, flat, whole
-or not at all.
+The wheel is looked up in the index that pip would use (PIP_INDEX_URL, pip's configuration files, else PyPI), among the files of its version for this
+machine's processor and C library; its SHA-256 must be one of those given, so the index is not trusted.
 """
 
 import base64
 import configparser
 import hashlib
 import html
-import io
 import json
 import os
 import platform
 import re
 import ssl
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 TIMEOUT_SECONDS = 30
 MAX_BYTES = 256 << 20
 
 
 class Refused(Exception):
-    """A reason, in one sentence, why the wheel cannot be had."""
+    """A reason, in one sentence, why something cannot be had."""
 
 
 def index_url():
@@ -51,7 +44,7 @@ def public(url):
 
 def download(url, accept="*/*"):
     context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
-    request = urllib.request.Request(public(url), headers={"Accept": accept, "User-Agent": "fetch_wheel/1"})
+    request = urllib.request.Request(public(url), headers={"Accept": accept, "User-Agent": "qlora-toolchain/1"})
     index = urllib.parse.urlsplit(index_url())
     if index.username is not None and index.hostname == urllib.parse.urlsplit(url).hostname:
         login = f"{urllib.parse.unquote(index.username)}:{urllib.parse.unquote(index.password or '')}"
@@ -85,38 +78,13 @@ def choose(files, project, version):
     raise Refused(f"the index has no {family} wheel of {project} {version} for {processor}")
 
 
-def unpack(wheel, directory):
-    """Write the shared libraries of a wheel; returns their paths."""
-    directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        for member in archive.infolist():
-            name = PurePosixPath(member.filename).name
-            if not re.search(r"\.so(\.\d+)*$", name):
-                continue
-            partial = directory / (name + ".partial")
-            partial.write_bytes(archive.read(member))
-            partial.replace(directory / name)
-            written.append(directory / name)
-    if not written:
-        raise Refused("the wheel holds no shared library")
-    return written
-
-
-def main():
-    if len(sys.argv) < 5:
-        sys.exit(__doc__)
-    project, version, directory, accepted = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:]
+def fetch(project, version, accepted):
+    """The bytes of a project's wheel for this machine, whose SHA-256 is one of those accepted."""
     try:
         wheel, _, _ = download(choose(files_of(project), project, version))
-        found = hashlib.sha256(wheel).hexdigest()
-        if found not in accepted:
-            raise Refused(f"its SHA-256 is {found}, which is not a pinned one")
-        for path in unpack(wheel, directory):
-            print(path)
-    except (Refused, OSError, ValueError, KeyError, zipfile.BadZipFile) as reason:
-        sys.exit(f"fetch_wheel: {project} {version} from {public(index_url())}: {reason}")
-
-
-if __name__ == "__main__":
-    main()
+    except (OSError, ValueError, KeyError) as reason:
+        raise Refused(f"{project} {version} from {public(index_url())}: {reason}") from reason
+    found = hashlib.sha256(wheel).hexdigest()
+    if found not in accepted:
+        raise Refused(f"{project} {version} from {public(index_url())}: its SHA-256 is {found}, which is not a pinned one")
+    return wheel
