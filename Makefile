@@ -21,6 +21,9 @@ BENCH ?= .
 
 TOOL := go tool -modfile=tools/go.mod
 
+# The files of C++ and CUDA.
+CPP = $(wildcard $(foreach type,h cpp cu cuh,cuda/*/*.$(type)))
+
 .PHONY: help
 help:
 	@echo 'make TARGET, where TARGET is one of:'
@@ -46,19 +49,39 @@ base: openblas ## make the demo's base model again from nothing, into build/demo
 build: ## build the commands into build/
 	go build -o $(BUILD)/ ./cmd/...
 
+# The two libraries of cuda/ (CMakeLists.txt). A folder is set up once; then CMake looks after it.
+SETUP := $(CMAKE) -S . -G 'Unix Makefiles'
+JOBS ?= $(shell nproc)
+
+.PHONY: emu
+emu: $(BUILD)/cmake/emu/Makefile ## build the kernels for the emulator, into build/lib/libqlora_emu.so
+	@$(CMAKE) --build $(<D) --parallel $(JOBS)
+
+.PHONY: cuda
+cuda: $(BUILD)/cmake/cuda/Makefile ## build the kernels for every GPU, into build/lib/libqlora_cuda.so (no GPU is needed to)
+	@$(CMAKE) --build $(<D) --parallel $(JOBS)
+
+$(BUILD)/cmake/emu/Makefile: | $(CMAKE)
+	@$(SETUP) -B $(@D)
+
+$(BUILD)/cmake/cuda/Makefile: | $(CMAKE) $(NVCC)
+	@$(SETUP) -B $(@D) -DQLORA_CUDA=ON -DCMAKE_CUDA_COMPILER=$(abspath $(NVCC))
+
 .PHONY: test
 test: openblas ## vet, every test, and those where goroutines meet again under the race detector
 	go vet ./...
 	go run tools/testcount/main.go "./..." "-race -short $(RACE:%=./%)"
 
 .PHONY: lint
-lint: ## gofumpt and golangci-lint, at the versions pinned in tools/go.mod
+lint: $(CLANG_FORMAT) ## gofumpt, golangci-lint and clang-format, at the versions pinned in tools
+	@echo $(CPP) | xargs -r $(CLANG_FORMAT) --dry-run -Werror || { echo 'not formatted by clang-format (make format)'; exit 1; }
 	@unformatted="$$($(TOOL) gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "not formatted by gofumpt (make format):"; echo "$$unformatted"; exit 1; fi
 	$(TOOL) golangci-lint run ./...
 
 .PHONY: format
-format: ## rewrite the Go files as gofumpt has them
+format: $(CLANG_FORMAT) ## rewrite the Go files as gofumpt has them, and cuda/ as clang-format does
 	$(TOOL) gofumpt -w .
+	@echo $(CPP) | xargs -r $(CLANG_FORMAT) -i
 
 .PHONY: bench
 bench: openblas ## every Go benchmark (BENCH=pattern narrows it)
