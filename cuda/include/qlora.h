@@ -279,9 +279,9 @@ typedef struct {
   int32_t rule;
   // AdamW and Lion: betas; SGD: momentum, dampening.
   float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
-  float correction1, correction2_sqrt;  // AdamW: 1 - beta1^t, sqrt(1 - beta2^t)
-  int32_t first_step, nesterov;         // SGD
-  const float* clip;                    // [2]; the factor is clip[1], not finite: nothing moves
+  float correction1, correction2_sqrt;     // AdamW: 1 - beta1^t, sqrt(1 - beta2^t)
+  int32_t first_step, nesterov;            // SGD
+  const float* clip;                       // [2]; the factor is clip[1], not finite: nothing moves
   const float *map_signed, *map_unsigned;  // [256] on the device; where a moment is in 8 bits
   qlora_tensor table;
 } qlora_optimize;
@@ -318,8 +318,8 @@ typedef struct {
 
 // What is known of a kernel before it runs.
 typedef struct {
-  const char* name;  // as it is launched
-  int32_t threads;   // of a block
+  const char* name;      // as it is launched
+  int32_t threads;       // of a block
   int32_t shared_bytes;  // dynamic, the most that a launch asks for
 } qlora_kernel;
 
@@ -339,7 +339,7 @@ typedef struct {
   int (*zero)(qlora_context*, void* dst, int64_t bytes);
   int (*move)(qlora_context*, void* dst, const void* src, int64_t bytes);  // on the device
   int (*sync)(qlora_context*);  // the first error since the last sync, kernels' errors included
-  int (*mark)(qlora_context*, int which);  // records event 0 or 1
+  int (*mark)(qlora_context*, int which);               // records event 0 or 1
   int (*elapsed)(qlora_context*, float* milliseconds);  // from mark 0 to mark 1; waits
 
   // On the emulator alone (elsewhere they do nothing): memory that kernels may touch (count 0:
