@@ -1,0 +1,363 @@
+#include "emu/block.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <numeric>
+
+#include "emu/image.h"
+
+namespace emu {
+
+namespace {
+// The library is loaded at run time, but asks for few bytes: the fast way to reach them.
+thread_local Block* running __attribute__((tls_model("initial-exec"))) = nullptr;
+constexpr size_t kSharedAlignment = 1024;
+// What unwritten memory is full of: NaN in every floating-point type.
+constexpr int kPoison = 0xff;
+}  // namespace
+
+Block* current() { return running; }
+
+bool Block::run(const Launch& launch, Index index) {
+  start(launch, index);
+  running = this;
+  schedule_loop();
+  running = nullptr;
+  return !failed_;
+}
+
+void Block::start(const Launch& launch, Index index) {
+  launch_ = &launch;
+  index_ = index;
+  failed_ = false;
+  uint32_t n = launch.block.x * launch.block.y * launch.block.z;
+  if (stack_count_ < n) {
+    if (stacks_ != nullptr) munmap(stacks_, stack_count_ * kStackBytes);
+    stacks_ = static_cast<char*>(mmap(nullptr, n * kStackBytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    stack_count_ = n;
+  }
+  threads_.resize(n);
+  alive_ = n;
+  for (uint32_t i = 0; i < n; i++) {
+    Thread& t = threads_[i];
+    t.state = State::ready;
+    t.number = i;
+    t.index = {i % launch.block.x, i / launch.block.x % launch.block.y,
+               i / (launch.block.x * launch.block.y)};
+    char* stack = stacks_ + i * kStackBytes;
+    // Staggered tops: stacks that all begin on a page would share the same cache sets.
+    t.context = new_fiber(stack, kStackBytes - 64 * (i % 64), entry);
+    t.stack_begin = reinterpret_cast<uintptr_t>(stack);
+    t.stack_end = t.stack_begin + kStackBytes;
+    t.copies.assign(1, {});
+  }
+  order_.resize(n);
+  std::iota(order_.begin(), order_.end(), 0u);
+  uint64_t block = index.x + (index.y + index.z * uint64_t{launch.grid.y}) * launch.grid.x;
+  random_.seed(launch.schedule * 0x9e3779b97f4a7c15 + block);
+  for (Barrier& b : barriers_) b = Barrier{};
+  arena_.assign(launch.shared_bytes + kSharedAlignment, static_cast<char>(kPoison));
+  auto base = reinterpret_cast<uintptr_t>(arena_.data());
+  shared_ = arena_.data() + (kSharedAlignment - base % kSharedAlignment) % kSharedAlignment;
+  clocks_.start(static_cast<int>((n + 31) / 32));
+  shadow_.start(launch.shared_bytes);
+}
+
+// A warp runs until none of its lanes can: what it keeps in the cache is its own. A random order
+// goes over all threads of the block instead, one step each.
+void Block::schedule_loop() {
+  uint32_t warps = static_cast<uint32_t>(threads_.size() + 31) / 32;
+  while (alive_ > 0 && !failed_) {
+    bool progress = false;
+    switch (launch_->schedule) {
+      case 0:
+        for (uint32_t w = 0; w < warps; w++) progress |= run_warp(w, false);
+        break;
+      case 1:
+        for (uint32_t w = warps; w-- > 0;) progress |= run_warp(w, true);
+        break;
+      default:
+        std::shuffle(order_.begin(), order_.end(), random_);
+        for (uint32_t number : order_) progress |= run_thread(number);
+    }
+    if (!progress && !failed_ && alive_ > 0) report_deadlock();
+  }
+}
+
+bool Block::run_warp(uint32_t warp, bool descending) {
+  uint32_t from = warp * 32, to = std::min<uint32_t>(from + 32, threads_.size());
+  bool any = false, again = true;
+  while (again) {
+    again = false;
+    for (uint32_t i = from; i < to; i++) again |= run_thread(descending ? from + to - 1 - i : i);
+    any |= again;
+  }
+  return any;
+}
+
+bool Block::run_thread(uint32_t number) {
+  Thread& t = threads_[number];
+  if (t.state != State::ready || failed_) return false;
+  thread_ = &t;
+  switch_to(&scheduler_, t.context);
+  if (t.state == State::returned) {
+    alive_--;
+    release_whole();
+  }
+  return true;
+}
+
+void Block::entry() {
+  Block* b = running;
+  b->launch_->body(b->launch_->arguments);
+  if (!b->thread_->copies.empty()) {
+    for (const auto& group : b->thread_->copies) {
+      if (!group.empty())
+        b->fault("returned before all of its asynchronous copies were waited for");
+    }
+  }
+  b->thread_->state = State::returned;
+  b->yield();
+  __builtin_unreachable();
+}
+
+void Block::yield() {
+  Thread* t = thread_;
+  switch_to(&t->context, scheduler_);
+}
+
+std::string Block::where() const {
+  char text[256];
+  std::snprintf(text, sizeof text, "%s, block (%u, %u, %u), thread (%u, %u, %u)",
+                launch_->kernel.c_str(), index_.x, index_.y, index_.z, thread_->index.x,
+                thread_->index.y, thread_->index.z);
+  return text;
+}
+
+void Block::fault(const char* format, ...) {
+  char text[512];
+  va_list args;
+  va_start(args, format);
+  std::vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  error_ = where() + ": " + text;
+  failed_ = true;
+  yield();  // for good
+  __builtin_unreachable();
+}
+
+// ---- barriers -------------------------------------------------------------------------------
+
+void Block::barrier(int id, int threads, bool wait) {
+  if (id < 0 || id > 15) fault("there is no barrier %d", id);
+  if (threads % 32 != 0) fault("barrier %d of %d threads, which are no whole warps", id, threads);
+  Barrier& b = barriers_[id];
+  if (b.arrived > 0 && b.expected != threads) {
+    fault("barrier %d of %d threads, while others came for %d", id, threads, b.expected);
+  }
+  b.expected = threads;
+  b.arrived++;
+  clocks_.arrive(static_cast<int>(thread_->number / 32), &b.gathered);
+  if (wait) b.waiting.push_back(thread_);
+  int needed = threads == 0 ? static_cast<int>(alive_) : threads;
+  if (b.arrived >= needed) {
+    thread_->state = State::at_barrier;
+    open(&b);
+    thread_->state = State::ready;
+    return;
+  }
+  if (!wait) return;
+  thread_->state = State::at_barrier;
+  thread_->barrier = id;
+  yield();
+}
+
+void Block::open(Barrier* b) {
+  uint64_t left = 0;  // a bit a warp
+  for (Thread* t : b->waiting) {
+    uint32_t warp = t->number / 32;
+    if ((left >> warp & 1) == 0) clocks_.leave(static_cast<int>(warp), b->gathered);
+    left |= uint64_t{1} << warp;
+    t->state = State::ready;
+  }
+  *b = Barrier{};
+}
+
+// A thread that has returned is not waited for.
+void Block::release_whole() {
+  Barrier& b = barriers_[0];
+  if (b.arrived > 0 && b.expected == 0 && b.arrived >= static_cast<int>(alive_)) open(&b);
+}
+
+void Block::meet(uint32_t mask, const char* doing, void* operands, WarpOperation operation,
+                 bool orders_memory) {
+  uint32_t lane = thread_->number % 32, first = thread_->number - lane;
+  uint32_t lanes = std::min<uint32_t>(32, threads_.size() - first);
+  if (lanes < 32) mask &= (1u << lanes) - 1;
+  if ((mask >> lane & 1) == 0) fault("%s: lane %u is not in its own mask %#x", doing, lane, mask);
+  thread_->state = State::in_warp;
+  thread_->mask = mask;
+  thread_->doing = doing;
+  thread_->operands = operands;
+  void* all[32] = {};
+  uint32_t come = 0;
+  for (uint32_t l = 0; l < lanes; l++) {
+    if ((mask >> l & 1) == 0) continue;
+    Thread& t = threads_[first + l];
+    if (t.state == State::returned) fault("%s: lane %u of the mask has returned", doing, l);
+    if (t.state != State::in_warp) continue;
+    if (t.doing != doing || t.mask != mask) {
+      fault("%s by the lanes %#x, while lane %u waits in %s by %#x", doing, mask, l, t.doing,
+            t.mask);
+    }
+    all[l] = t.operands;
+    come |= 1u << l;
+  }
+  if (come != mask) {
+    yield();
+    return;
+  }
+  if (operation != nullptr) operation(all, mask);
+  if (orders_memory) clocks_.meet(static_cast<int>(thread_->number / 32));
+  for (uint32_t l = 0; l < lanes; l++) {
+    if (mask >> l & 1) threads_[first + l].state = State::ready;
+  }
+}
+
+void Block::report_deadlock() {
+  std::string text;
+  char line[160];
+  uint32_t shown = 0, waiting = 0;
+  std::string last;
+  for (const Thread& t : threads_) {
+    if (t.state == State::returned) continue;
+    waiting++;
+    if (t.state == State::at_barrier) {
+      const Barrier& b = barriers_[t.barrier];
+      std::snprintf(line, sizeof line, "at barrier %d, where %d of %d have come", t.barrier,
+                    b.arrived, b.expected == 0 ? static_cast<int>(alive_) : b.expected);
+    } else {
+      std::snprintf(line, sizeof line, "in %s by the lanes %#x", t.doing, t.mask);
+    }
+    if (last == line || shown == 8) continue;
+    last = line;
+    shown++;
+    text += (shown > 1 ? "; from thread " : "thread ") + std::to_string(t.number) + " on " + line;
+  }
+  std::snprintf(line, sizeof line,
+                "%s, block (%u, %u, %u): deadlock of %u threads: ", launch_->kernel.c_str(),
+                index_.x, index_.y, index_.z, waiting);
+  error_ = line + text;
+  failed_ = true;
+}
+
+// ---- memory ---------------------------------------------------------------------------------
+
+bool Block::is_shared(uintptr_t a) const {
+  auto begin = reinterpret_cast<uintptr_t>(arena_.data());
+  return begin <= a && a < begin + arena_.size();
+}
+
+void Block::explain(Wrong wrong, Actor other, uintptr_t address, size_t size, const char* verb) {
+  size_t at = address - reinterpret_cast<uintptr_t>(shared_);
+  int thread = other.warp * 32 + other.lane;
+  switch (wrong) {
+    case Wrong::nothing:
+      return;
+    case Wrong::uninitialized:
+      fault("%s %zu bytes at shared + %zu, which nothing has written", verb, size, at);
+    case Wrong::pending:
+      fault("%s %zu bytes at shared + %zu, where a copy of thread %d is under way", verb, size, at,
+            thread);
+    case Wrong::race_with_write:
+      fault("%s %zu bytes at shared + %zu, which thread %d wrote with no barrier between", verb,
+            size, at, thread);
+    case Wrong::race_with_read:
+      fault("%s %zu bytes at shared + %zu, which thread %d read with no barrier between", verb,
+            size, at, thread);
+  }
+}
+
+void Block::check_shared(const void* address, size_t size, Access kind, const char* what) {
+  auto a = reinterpret_cast<uintptr_t>(address), begin = reinterpret_cast<uintptr_t>(shared_);
+  if (a < begin || a + size > begin + launch_->shared_bytes) {
+    fault("%s %zu bytes at shared + %td of %zu", what, size, static_cast<ptrdiff_t>(a - begin),
+          launch_->shared_bytes);
+  }
+  if (a % size != 0) fault("%s %zu bytes at shared + %zu, misaligned", what, size, a - begin);
+  Actor other{};
+  explain(shadow_.access(a - begin, size, kind, actor(), clocks_, &other), other, a, size, what);
+}
+
+void Block::check(const void* address, size_t size, Access kind) {
+  auto a = reinterpret_cast<uintptr_t>(address);
+  if (thread_->stack_begin <= a && a < thread_->stack_end) return;
+  const char* verb = kind == Access::write ? "writes" : "reads";
+  if (is_shared(a)) {
+    check_shared(address, size, kind, verb);
+    return;
+  }
+  if (launch_->memory->find(a, size, &thread_->extent_hint) != nullptr) {
+    if (a % size != 0) fault("%s %zu bytes at an address that is no multiple of it", verb, size);
+    return;
+  }
+  // Beside device memory a kernel reads the library's constants and its arguments.
+  auto arguments = reinterpret_cast<uintptr_t>(launch_->arguments);
+  bool argument = arguments <= a && a + size <= arguments + launch_->argument_bytes;
+  if (kind == Access::read && (argument || is_image(a))) return;
+  if (const Extent* e = launch_->memory->nearest(a)) {
+    fault("%s %zu bytes at %s + %zu, which has %zu", verb, size, e->name.c_str(), a - e->begin,
+          e->end - e->begin);
+  }
+  fault("%s %zu bytes where there is no memory", verb, size);
+}
+
+// ---- asynchronous copies --------------------------------------------------------------------
+
+void Block::copy_async(void* shared, const void* from, int size, int bytes) {
+  auto a = reinterpret_cast<uintptr_t>(shared), begin = reinterpret_cast<uintptr_t>(shared_);
+  if (bytes < 0 || bytes > size) fault("copies %d of %d bytes", bytes, size);
+  if (a < begin || a + size > begin + launch_->shared_bytes) {
+    fault("copies %d bytes to shared + %td of %zu", size, static_cast<ptrdiff_t>(a - begin),
+          launch_->shared_bytes);
+  }
+  if (a % size != 0) fault("copies %d bytes to shared + %zu, misaligned", size, a - begin);
+  if (bytes > 0) {
+    auto s = reinterpret_cast<uintptr_t>(from);
+    if (s % size != 0) fault("copies %d bytes from an address that is no multiple of it", size);
+    size_t* hint = &thread_->extent_hint;
+    if (launch_->memory->find(s, static_cast<size_t>(bytes), hint) == nullptr) {
+      check(from, static_cast<size_t>(bytes), Access::read);  // says what it lies behind
+    }
+  }
+  Actor other{};
+  explain(shadow_.depart(a - begin, size, actor(), clocks_, &other), other, a, size, "copies to");
+  Copy c{static_cast<char*>(shared), static_cast<const char*>(from), size, bytes};
+  std::memset(c.to, kPoison, size);
+  if (launch_->eager) {
+    std::memcpy(c.to, c.from, bytes);
+    std::memset(c.to + bytes, 0, size - bytes);
+  }
+  thread_->copies.back().push_back(c);
+}
+
+void Block::async_commit() { thread_->copies.emplace_back(); }
+
+void Block::async_wait(int pending) {
+  auto& groups = thread_->copies;
+  size_t closed = groups.size() - 1;
+  size_t landing = closed > static_cast<size_t>(pending) ? closed - pending : 0;
+  for (size_t g = 0; g < landing; g++) {
+    for (const Copy& c : groups[g]) {
+      std::memcpy(c.to, c.from, c.bytes);
+      std::memset(c.to + c.bytes, 0, c.size - c.bytes);
+      shadow_.land(c.to - shared_, c.size, actor(), clocks_);
+    }
+  }
+  groups.erase(groups.begin(), groups.begin() + static_cast<ptrdiff_t>(landing));
+}
+
+}  // namespace emu

@@ -1,0 +1,127 @@
+// One block of threads while it runs: a fiber a thread, on one thread of the operating system.
+#pragma once
+
+#include <cstdarg>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "emu/device.h"
+#include "emu/fiber.h"
+#include "emu/memory.h"
+#include "emu/races.h"
+
+namespace emu {
+
+// The order of blocks and of the threads of a block: 0 ascending, 1 descending, other numbers are
+// the seeds of random orders that change as the block runs.
+using Schedule = uint64_t;
+
+// What all blocks of one launch share.
+struct Launch {
+  std::string kernel;
+  dim3 grid, block;
+  size_t shared_bytes;
+  void (*body)(const void* arguments);
+  const void* arguments;
+  size_t argument_bytes;
+  const Memory* memory;
+  Schedule schedule;
+  bool eager;  // cp.async copies at once; a missing wait shows all the same
+};
+
+enum class State : uint8_t { ready, at_barrier, in_warp, returned };
+
+// A copy of cp.async that has not landed.
+struct Copy {
+  char* to;
+  const char* from;
+  int size, bytes;
+};
+
+struct Thread {
+  void* context = nullptr;
+  State state = State::ready;
+  uint32_t number = 0;
+  Index index{};
+  uintptr_t stack_begin = 0, stack_end = 0;
+  int barrier = 0;              // that it waits at
+  uint32_t mask = 0;            // of the lanes it meets
+  const char* doing = nullptr;  // the warp's operation that it waits in
+  void* operands = nullptr;
+  size_t extent_hint = 0;
+  std::vector<std::vector<Copy>> copies;  // groups under way, the last one open
+};
+
+// What a warp's operation does once all of its lanes have come; lanes outside of the mask are
+// nullptr.
+using WarpOperation = void (*)(void* const* lanes, uint32_t mask);
+
+class Block {
+ public:
+  // Runs one block; false where it failed, and error() says how.
+  bool run(const Launch& launch, Index index);
+  const std::string& error() const { return error_; }
+
+  // Below, called by the block's threads (see current()).
+  [[noreturn]] void fault(const char* format, ...) __attribute__((format(printf, 2, 3)));
+  void barrier(int id, int threads, bool wait);
+  void meet(uint32_t mask, const char* doing, void* operands, WarpOperation operation,
+            bool orders_memory);
+  void check(const void* address, size_t size, Access kind);
+  // Like check, of a shared address alone, for what the hardware reads only there.
+  void check_shared(const void* address, size_t size, Access kind, const char* what);
+  void copy_async(void* shared, const void* from, int size, int bytes);
+  void async_commit();
+  void async_wait(int pending);
+
+  const Launch& launch() const { return *launch_; }
+  const Thread& thread() const { return *thread_; }
+  Index index() const { return index_; }
+  char* shared() const { return shared_; }
+
+ private:
+  struct Barrier {
+    int expected = 0, arrived = 0;
+    std::vector<Thread*> waiting;
+    Clocks::Gathered gathered;
+  };
+  void start(const Launch& launch, Index index);
+  void schedule_loop();
+  bool run_thread(uint32_t number);
+  bool run_warp(uint32_t warp, bool descending);
+  void yield();
+  void release_whole();
+  void open(Barrier* b);
+  void report_deadlock();
+  std::string where() const;
+  bool is_shared(uintptr_t a) const;
+  Actor actor() const {
+    return {static_cast<uint8_t>(thread_->number / 32), static_cast<uint8_t>(thread_->number % 32)};
+  }
+  void explain(Wrong wrong, Actor other, uintptr_t address, size_t size, const char* verb);
+  static void entry();
+
+  const Launch* launch_ = nullptr;
+  Index index_{};
+  std::vector<Thread> threads_;
+  std::vector<uint32_t> order_;
+  uint32_t alive_ = 0;
+  Barrier barriers_[16];
+  Thread* thread_ = nullptr;
+  void* scheduler_ = nullptr;
+  char* stacks_ = nullptr;
+  size_t stack_count_ = 0;
+  std::vector<char> arena_;
+  char* shared_ = nullptr;
+  Clocks clocks_;
+  Shadow shadow_;
+  std::mt19937_64 random_;
+  std::string error_;
+  bool failed_ = false;
+};
+
+// The block whose thread is running here, or nullptr outside of kernels.
+Block* current();
+
+}  // namespace emu

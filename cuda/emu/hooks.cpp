@@ -1,0 +1,45 @@
+// The calls that -fsanitize=thread puts before loads and stores of a kernel. Outside of kernels
+// (the entry functions are instrumented, too) they do nothing.
+#include "emu/block.h"
+
+namespace {
+
+inline void check(const void* address, size_t size, emu::Access kind) {
+  if (emu::Block* b = emu::current()) b->check(address, size, kind);
+}
+
+// Ranges are copies of structs: whole words, each checked as the access that it is.
+inline void check_range(const void* address, size_t size, emu::Access kind) {
+  const char* p = static_cast<const char*>(address);
+  size_t step = size % 4 == 0 ? 4 : size % 2 == 0 ? 2 : 1;
+  for (size_t i = 0; i < size; i += step) check(p + i, step, kind);
+}
+
+}  // namespace
+
+extern "C" {
+
+#define HOOKS(bytes)                                                                       \
+  void __tsan_read##bytes(void* p) { check(p, bytes, emu::Access::read); }                 \
+  void __tsan_write##bytes(void* p) { check(p, bytes, emu::Access::write); }               \
+  void __tsan_read##bytes##_pc(void* p, void*) { check(p, bytes, emu::Access::read); }     \
+  void __tsan_write##bytes##_pc(void* p, void*) { check(p, bytes, emu::Access::write); }   \
+  void __tsan_volatile_read##bytes(void* p) { check(p, bytes, emu::Access::read); }        \
+  void __tsan_volatile_write##bytes(void* p) { check(p, bytes, emu::Access::write); }      \
+  void __tsan_unaligned_read##bytes(void* p) { check_range(p, bytes, emu::Access::read); } \
+  void __tsan_unaligned_write##bytes(void* p) { check_range(p, bytes, emu::Access::write); }
+HOOKS(1)
+HOOKS(2)
+HOOKS(4)
+HOOKS(8)
+HOOKS(16)
+#undef HOOKS
+
+void __tsan_read_range(void* p, size_t n) { check_range(p, n, emu::Access::read); }
+void __tsan_write_range(void* p, size_t n) { check_range(p, n, emu::Access::write); }
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void**, void*) {}
+void __tsan_vptr_read(void**) {}
+void __tsan_init() {}
+}

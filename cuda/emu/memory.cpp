@@ -1,0 +1,78 @@
+#include "emu/memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace emu {
+
+namespace {
+size_t page() {
+  static const size_t bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+size_t whole_pages(size_t bytes) { return (bytes + page() - 1) / page() * page(); }
+}  // namespace
+
+Memory::~Memory() {
+  while (!allocated_.empty()) release(reinterpret_cast<void*>(allocated_.back().begin));
+}
+
+void* Memory::allocate(size_t bytes) {
+  size_t inside = whole_pages(bytes == 0 ? 1 : bytes), all = inside + 2 * page();
+  void* p = mmap(nullptr, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return nullptr;
+  char* data = static_cast<char*>(p) + page();
+  if (mprotect(data, inside, PROT_READ | PROT_WRITE) != 0) {
+    munmap(p, all);
+    return nullptr;
+  }
+  auto begin = reinterpret_cast<uintptr_t>(data);
+  allocated_.push_back({begin, begin + bytes, "allocation " + std::to_string(allocated_.size())});
+  return data;
+}
+
+void* Memory::allocate_shared_by_all(size_t bytes) {
+  void* data = allocate(bytes);
+  if (data != nullptr) always_.push_back(allocated_.back());
+  return data;
+}
+
+void Memory::restrict_to(std::vector<Extent> extents) {
+  extents_ = std::move(extents);
+  if (!extents_.empty()) extents_.insert(extents_.end(), always_.begin(), always_.end());
+}
+
+bool Memory::release(void* data) {
+  for (size_t i = 0; i < allocated_.size(); i++) {
+    const Extent& e = allocated_[i];
+    if (e.begin != reinterpret_cast<uintptr_t>(data)) continue;
+    size_t inside = whole_pages(e.end == e.begin ? 1 : e.end - e.begin);
+    munmap(static_cast<char*>(data) - page(), inside + 2 * page());
+    allocated_.erase(allocated_.begin() + static_cast<ptrdiff_t>(i));
+    return true;
+  }
+  return false;
+}
+
+const Extent* Memory::find(uintptr_t address, size_t size, size_t* hint) const {
+  const auto& all = pieces();
+  auto holds = [&](const Extent& e) { return e.begin <= address && address + size <= e.end; };
+  if (*hint < all.size() && holds(all[*hint])) return &all[*hint];
+  for (size_t i = 0; i < all.size(); i++) {
+    if (holds(all[i])) {
+      *hint = i;
+      return &all[i];
+    }
+  }
+  return nullptr;
+}
+
+const Extent* Memory::nearest(uintptr_t address) const {
+  const Extent* best = nullptr;
+  for (const Extent& e : pieces()) {
+    if (e.begin <= address && (best == nullptr || e.begin > best->begin)) best = &e;
+  }
+  return best;
+}
+
+}  // namespace emu

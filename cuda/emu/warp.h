@@ -1,0 +1,26 @@
+// The operations of a whole warp that ptx.cuh has. Operands and results travel in registers, so
+// that a kernel's own variables never have their address taken.
+#pragma once
+
+#include <cstdint>
+
+#include "emu/device.h"
+
+namespace emu {
+
+struct Words4 {
+  uint32_t x[4];
+};
+struct Words2 {
+  uint32_t x[2];
+};
+struct Floats4 {
+  float x[4];
+};
+
+Words4 ldmatrix4(const void* row, bool transposed);
+Words2 ldmatrix2(const void* row, bool transposed);
+Floats4 mma(float d0, float d1, float d2, float d3, uint32_t a0, uint32_t a1, uint32_t a2,
+            uint32_t a3, uint32_t b0, uint32_t b1);
+
+}  // namespace emu

@@ -1,0 +1,29 @@
+// The entry function of every kernel, as the table has them (include/qlora.h says what each does).
+#pragma once
+
+#include "include/qlora.h"
+
+int gemm(qlora_context*, const qlora_gemm*);
+int gemv(qlora_context*, const qlora_gemv*);
+int decode(qlora_context*, const qlora_decode*);
+int quantize(qlora_context*, const qlora_quantize*);
+int nest(qlora_context*, const qlora_nest*);
+int row_norms(qlora_context*, const qlora_row_norms*);
+int check_range(qlora_context*, const qlora_check_range*);
+int embed(qlora_context*, const qlora_embed*);
+int embed_backward(qlora_context*, const qlora_embed_backward*);
+int norm(qlora_context*, const qlora_norm*);
+int norm_backward(qlora_context*, const qlora_norm_backward*);
+int rotate(qlora_context*, const qlora_rotate*);
+int gate(qlora_context*, const qlora_gate*);
+int gate_backward(qlora_context*, const qlora_gate_backward*);
+int attend(qlora_context*, const qlora_attend*);
+int attend_decode(qlora_context*, const qlora_attend*);
+int attend_backward(qlora_context*, const qlora_attend_backward*);
+int cross_entropy(qlora_context*, const qlora_cross_entropy*);
+int loss_stats(qlora_context*, const qlora_loss_stats*);
+int scale_columns(qlora_context*, const qlora_scale_columns*);
+int sum_rows(qlora_context*, const qlora_sum_rows*);
+int copy(qlora_context*, const qlora_copy*);
+int grad_norm(qlora_context*, const qlora_grad_norm*);
+int optimize(qlora_context*, const qlora_optimize*);

@@ -1,0 +1,48 @@
+// The gated activation of an MLP (Shazeer 2020), element by element:
+//
+//   y = silu(g)·u          dg = dy·u·silu'(g)    du = dy·silu(g)
+//
+// g, u, y and their gradients are BF16 [tokens, intermediate]; dg may be g or dy, du may be u.
+// Forward moves 6 bytes an element, backward 10, and computes next to nothing: the floor is the
+// memory's. A thread takes 8 elements, 16 bytes of each operand.
+#include "kernels/entries.h"
+#include "runtime/launch.h"
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kVector = 8;  // elements of 16 bytes
+
+__device__ float sigmoid(float x) { return 1 / (1 + ptx::exp2(-1.4426950408889634f * x)); }
+
+__device__ uint32_t gated(uint32_t g, uint32_t u) {
+  float a = ptx::low(g), b = ptx::high(g);
+  return ptx::pack(a * sigmoid(a) * ptx::low(u), b * sigmoid(b) * ptx::high(u));
+}
+
+__global__ void __launch_bounds__(kThreads)
+    gate_forward(const bf16* g, const bf16* u, bf16* y, int64_t n) {
+  int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kVector;
+  if (i + kVector <= n) {
+    uint4 a = ptx::load128(g + i), b = ptx::load128(u + i);
+    ptx::store128(y + i,
+                  make_uint4(gated(a.x, b.x), gated(a.y, b.y), gated(a.z, b.z), gated(a.w, b.w)));
+    return;
+  }
+  for (; i < n; i++) {
+    float x = ptx::to_float(g[i]);
+    y[i] = ptx::from_float<bf16>(x * sigmoid(x) * ptx::to_float(u[i]));
+  }
+}
+REGISTER_KERNEL(gate_forward, kThreads, 0);
+
+}  // namespace
+
+int gate(qlora_context* c, const qlora_gate* op) {
+  int64_t n = op->y.rows * op->y.cols;
+  auto blocks = static_cast<uint32_t>((n + kThreads * kVector - 1) / (kThreads * kVector));
+  if (blocks == 0) return QLORA_OK;
+  return launch(c, "gate_forward", gate_forward, dim3(blocks), dim3(kThreads), 0,
+                static_cast<const bf16*>(op->g.data), static_cast<const bf16*>(op->u.data),
+                static_cast<bf16*>(op->y.data), n);
+}

@@ -1,0 +1,35 @@
+// Stands in for kernels that are not written yet; each goes when its own file comes.
+#include "kernels/entries.h"
+#include "runtime/context.h"
+
+#define MISSING(name)                                                          \
+  __attribute__((weak)) int name(qlora_context* c, const qlora_##name*) {      \
+    return fail(c, QLORA_UNSUPPORTED, #name ": this kernel is not there yet"); \
+  }
+
+MISSING(gemm)
+MISSING(gemv)
+MISSING(decode)
+MISSING(quantize)
+MISSING(nest)
+MISSING(row_norms)
+MISSING(check_range)
+MISSING(embed)
+MISSING(embed_backward)
+MISSING(norm)
+MISSING(norm_backward)
+MISSING(rotate)
+MISSING(gate)
+MISSING(gate_backward)
+MISSING(attend)
+__attribute__((weak)) int attend_decode(qlora_context* c, const qlora_attend*) {
+  return fail(c, QLORA_UNSUPPORTED, "attend_decode: this kernel is not there yet");
+}
+MISSING(attend_backward)
+MISSING(cross_entropy)
+MISSING(loss_stats)
+MISSING(scale_columns)
+MISSING(sum_rows)
+MISSING(copy)
+MISSING(grad_norm)
+MISSING(optimize)

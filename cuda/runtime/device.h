@@ -1,0 +1,23 @@
+// The table's functions that are about the device itself; nvidia.cu and emulated.cpp define them.
+#pragma once
+
+#include "include/qlora.h"
+
+extern const char* const kBuild;
+
+int device_open(int device, qlora_context** context);
+void device_close(qlora_context*);
+const char* device_error(qlora_context*);
+int device_info(qlora_context*, qlora_info*);
+int device_allocate(qlora_context*, int64_t bytes, void** data);
+int device_release(qlora_context*, void* data);
+int device_write(qlora_context*, void* dst, const void* src, int64_t bytes);
+int device_read(qlora_context*, void* dst, const void* src, int64_t bytes);
+int device_zero(qlora_context*, void* dst, int64_t bytes);
+int device_move(qlora_context*, void* dst, const void* src, int64_t bytes);
+int device_sync(qlora_context*);
+int device_mark(qlora_context*, int which);
+int device_elapsed(qlora_context*, float* milliseconds);
+int device_extents(qlora_context*, const qlora_extent* list, int32_t count);
+int device_schedule(qlora_context*, uint64_t seed);
+const qlora_kernel* kernel_number(int number);

@@ -1,0 +1,162 @@
+// The device on the emulator. Work is done when a call returns, but a kernel's fault is kept
+// until sync, as a GPU's is.
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "emu/machine.h"
+#include "runtime/device.h"
+#include "runtime/launch.h"
+#include "runtime/status.h"
+
+const char* const kBuild = "emulator";
+
+struct qlora_context {
+  emu::Machine machine{static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
+  Status status;
+  Failure* failure = nullptr;
+  std::string fault;  // the first of a kernel since the last sync
+  std::chrono::steady_clock::time_point marks[2];
+};
+
+int fail(qlora_context* c, int status, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  status = (c == nullptr ? opening() : c->status).fail(status, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+Failure* failure(qlora_context* c) { return c->failure; }
+
+int32_t new_check(qlora_context* c, const char* text) {
+  c->status.checks.push_back(text);
+  return static_cast<int32_t>(c->status.checks.size());
+}
+
+// As many as a small GPU has: enough that work is cut as there, few enough to run.
+int processors(qlora_context*) { return 16; }
+
+int upload(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  return device_write(c, dst, src, bytes);
+}
+
+int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                 void (*body)(const void*), const void* arguments, size_t argument_bytes) {
+  if (!c->fault.empty()) return QLORA_OK;  // the device is lost until sync says so
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535) {
+    return fail(c, QLORA_ERROR, "%s: a grid of (%u, %u, %u) blocks", kernel, grid.x, grid.y,
+                grid.z);
+  }
+  uint32_t threads = block.x * block.y * block.z;
+  if (threads == 0 || threads > 1024 || shared_bytes > (227u << 10)) {
+    return fail(c, QLORA_ERROR, "%s: %u threads and %zu bytes of shared memory in a block", kernel,
+                threads, shared_bytes);
+  }
+  c->fault = c->machine.run(kernel, grid, block, shared_bytes, body, arguments, argument_bytes);
+  return QLORA_OK;
+}
+
+int device_open(int device, qlora_context** context) {
+  *context = nullptr;
+  if (device != 0) return fail(nullptr, QLORA_NO_DEVICE, "the emulator is one device, number 0");
+  auto* c = new (std::nothrow) qlora_context;
+  if (c == nullptr) return fail(nullptr, QLORA_OUT_OF_MEMORY, "no memory for the emulator");
+  c->failure = static_cast<Failure*>(c->machine.memory.allocate_shared_by_all(sizeof(Failure)));
+  const char* eager = std::getenv("QLORA_EMU_EAGER");
+  c->machine.eager = eager != nullptr && *eager != 0;
+  *context = c;
+  return QLORA_OK;
+}
+
+void device_close(qlora_context* c) { delete c; }
+
+const char* device_error(qlora_context* c) {
+  return (c == nullptr ? opening() : c->status).sentence.c_str();
+}
+
+int device_info(qlora_context* c, qlora_info* info) {
+  std::memset(info, 0, sizeof *info);
+  std::strcpy(info->name, "emulator");
+  std::strcpy(info->version, "SIMT emulator");
+  info->compute = 80;
+  info->processors = processors(c);
+  info->shared_bytes = 227 << 10;
+  info->memory_bytes = info->free_bytes = int64_t{1} << 40;
+  info->l2_bytes = 32 << 20;
+  return QLORA_OK;
+}
+
+int device_allocate(qlora_context* c, int64_t bytes, void** data) {
+  *data = c->machine.memory.allocate(static_cast<size_t>(bytes));
+  if (*data == nullptr) {
+    return fail(c, QLORA_OUT_OF_MEMORY, "no %lld bytes of memory", static_cast<long long>(bytes));
+  }
+  return QLORA_OK;
+}
+
+int device_release(qlora_context* c, void* data) {
+  if (c->machine.memory.release(data)) return QLORA_OK;
+  return fail(c, QLORA_ERROR, "releasing what was not allocated");
+}
+
+int device_write(qlora_context*, void* dst, const void* src, int64_t bytes) {
+  std::memcpy(dst, src, static_cast<size_t>(bytes));
+  return QLORA_OK;
+}
+
+int device_read(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  int status = device_sync(c);
+  if (status == QLORA_OK) std::memcpy(dst, src, static_cast<size_t>(bytes));
+  return status;
+}
+
+int device_zero(qlora_context*, void* dst, int64_t bytes) {
+  std::memset(dst, 0, static_cast<size_t>(bytes));
+  return QLORA_OK;
+}
+
+int device_move(qlora_context*, void* dst, const void* src, int64_t bytes) {
+  std::memmove(dst, src, static_cast<size_t>(bytes));
+  return QLORA_OK;
+}
+
+int device_sync(qlora_context* c) {
+  Failure f = *c->failure;
+  *c->failure = Failure{};
+  int status = c->status.report(f);
+  if (!c->fault.empty()) {
+    std::string fault;
+    fault.swap(c->fault);
+    status = fail(c, QLORA_ERROR, "%s", fault.c_str());
+  }
+  return status;
+}
+
+int device_mark(qlora_context* c, int which) {
+  c->marks[which & 1] = std::chrono::steady_clock::now();
+  return QLORA_OK;
+}
+
+int device_elapsed(qlora_context* c, float* milliseconds) {
+  std::chrono::duration<float, std::milli> d = c->marks[1] - c->marks[0];
+  *milliseconds = d.count();
+  return QLORA_OK;
+}
+
+int device_extents(qlora_context* c, const qlora_extent* list, int32_t count) {
+  std::vector<emu::Extent> extents;
+  for (int32_t i = 0; i < count; i++) {
+    auto begin = reinterpret_cast<uintptr_t>(list[i].data);
+    extents.push_back({begin, begin + static_cast<uintptr_t>(list[i].bytes), list[i].name});
+  }
+  c->machine.memory.restrict_to(std::move(extents));
+  return QLORA_OK;
+}
+
+int device_schedule(qlora_context* c, uint64_t seed) {
+  c->machine.schedule = seed;
+  return QLORA_OK;
+}

@@ -1,0 +1,26 @@
+// The table that Go gets. Every kernel's entry function is declared in kernels/entries.h.
+#include "kernels/entries.h"
+#include "runtime/device.h"
+
+namespace {
+
+const qlora_api& table() {
+  static const qlora_api api = {
+      QLORA_ABI,      kBuild,          device_open,    device_close,  device_error,
+      device_info,    device_allocate, device_release, device_write,  device_read,
+      device_zero,    device_move,     device_sync,    device_mark,   device_elapsed,
+      device_extents, device_schedule, kernel_number,  gemm,          gemv,
+      decode,         quantize,        nest,           row_norms,     check_range,
+      embed,          embed_backward,  norm,           norm_backward, rotate,
+      gate,           gate_backward,   attend,         attend_decode, attend_backward,
+      cross_entropy,  loss_stats,      scale_columns,  sum_rows,      copy,
+      grad_norm,      optimize,
+  };
+  return api;
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) const qlora_api* qlora_get_api(uint32_t abi) {
+  return abi == QLORA_ABI ? &table() : nullptr;
+}
