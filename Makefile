@@ -68,7 +68,7 @@ $(BUILD)/cmake/cuda/Makefile: | $(CMAKE) $(NVCC)
 	@$(SETUP) -B $(@D) -DQLORA_CUDA=ON -DCMAKE_CUDA_COMPILER=$(abspath $(NVCC))
 
 .PHONY: test
-test: openblas ## vet, every test, and those where goroutines meet again under the race detector
+test: openblas emu ## vet, every test, and those where goroutines meet again under the race detector
 	go vet ./...
 	go run tools/testcount/main.go "./..." "-race -short $(RACE:%=./%)"
 
