@@ -70,7 +70,7 @@ $(BUILD)/cmake/cuda/Makefile: | $(CMAKE) $(NVCC)
 .PHONY: test
 test: openblas emu ## vet, every test, and those where goroutines meet again under the race detector
 	go vet ./...
-	go run tools/testcount/main.go "./..." "-race -short $(RACE:%=./%)"
+	QLORA_REQUIRE_EMU=1 go run tools/testcount/main.go "./..." "-race -short $(RACE:%=./%)"
 
 .PHONY: lint
 lint: $(CLANG_FORMAT) ## gofumpt, golangci-lint and clang-format, at the versions pinned in tools

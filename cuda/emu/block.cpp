@@ -56,8 +56,8 @@ void Block::start(const Launch& launch, Index index) {
   }
   order_.resize(n);
   std::iota(order_.begin(), order_.end(), 0u);
-  uint64_t block = index.x + (index.y + index.z * uint64_t{launch.grid.y}) * launch.grid.x;
-  random_.seed(launch.schedule * 0x9e3779b97f4a7c15 + block);
+  number_ = index.x + (index.y + index.z * launch.grid.y) * launch.grid.x;
+  random_.seed(launch.schedule * 0x9e3779b97f4a7c15 + number_);
   for (Barrier& b : barriers_) b = Barrier{};
   arena_.assign(launch.shared_bytes + kSharedAlignment, static_cast<char>(kPoison));
   auto base = reinterpret_cast<uintptr_t>(arena_.data());
@@ -245,7 +245,7 @@ void Block::report_deadlock() {
     if (last == line || shown == 8) continue;
     last = line;
     shown++;
-    text += (shown > 1 ? "; from thread " : "thread ") + std::to_string(t.number) + " on " + line;
+    text += (shown > 1 ? "; thread " : "thread ") + std::to_string(t.number) + " waits " + line;
   }
   std::snprintf(line, sizeof line,
                 "%s, block (%u, %u, %u): deadlock of %u threads: ", launch_->kernel.c_str(),
@@ -292,6 +292,16 @@ void Block::check_shared(const void* address, size_t size, Access kind, const ch
   explain(shadow_.access(a - begin, size, kind, actor(), clocks_, &other), other, a, size, what);
 }
 
+void Block::touch(uintptr_t a, size_t size, Access kind) {
+  uint32_t other;
+  if (launch_->memory->touch(a, size, kind, launch_->number, number_, &other)) return;
+  const Extent* e = launch_->memory->nearest(a);
+  dim3 g = launch_->grid;
+  fault("%s %zu bytes at %s + %zu, which block (%u, %u, %u) of the same launch touches, too",
+        kind == Access::write ? "writes" : "reads", size, e->name.c_str(), a - e->begin,
+        other % g.x, other / g.x % g.y, other / (g.x * g.y));
+}
+
 void Block::check(const void* address, size_t size, Access kind) {
   auto a = reinterpret_cast<uintptr_t>(address);
   if (thread_->stack_begin <= a && a < thread_->stack_end) return;
@@ -302,6 +312,7 @@ void Block::check(const void* address, size_t size, Access kind) {
   }
   if (launch_->memory->find(a, size, &thread_->extent_hint) != nullptr) {
     if (a % size != 0) fault("%s %zu bytes at an address that is no multiple of it", verb, size);
+    touch(a, size, kind);
     return;
   }
   // Beside device memory a kernel reads the library's constants and its arguments.
@@ -332,6 +343,7 @@ void Block::copy_async(void* shared, const void* from, int size, int bytes) {
     if (launch_->memory->find(s, static_cast<size_t>(bytes), hint) == nullptr) {
       check(from, static_cast<size_t>(bytes), Access::read);  // says what it lies behind
     }
+    touch(s, static_cast<size_t>(bytes), Access::read);
   }
   Actor other{};
   explain(shadow_.depart(a - begin, size, actor(), clocks_, &other), other, a, size, "copies to");

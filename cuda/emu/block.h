@@ -25,7 +25,8 @@ struct Launch {
   void (*body)(const void* arguments);
   const void* arguments;
   size_t argument_bytes;
-  const Memory* memory;
+  Memory* memory;
+  uint32_t number;  // of the launch
   Schedule schedule;
   bool eager;  // cp.async copies at once; a missing wait shows all the same
 };
@@ -96,6 +97,7 @@ class Block {
   void report_deadlock();
   std::string where() const;
   bool is_shared(uintptr_t a) const;
+  void touch(uintptr_t a, size_t size, Access kind);
   Actor actor() const {
     return {static_cast<uint8_t>(thread_->number / 32), static_cast<uint8_t>(thread_->number % 32)};
   }
@@ -104,6 +106,7 @@ class Block {
 
   const Launch* launch_ = nullptr;
   Index index_{};
+  uint32_t number_ = 0;  // of the block
   std::vector<Thread> threads_;
   std::vector<uint32_t> order_;
   uint32_t alive_ = 0;

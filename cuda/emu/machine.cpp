@@ -28,9 +28,9 @@ Machine::~Machine() {
 
 std::string Machine::run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                          void (*body)(const void*), const void* arguments, size_t argument_bytes) {
-  Launch launch{kernel,    grid,           block,   shared_bytes, body,
-                arguments, argument_bytes, &memory, schedule,     eager};
   std::unique_lock<std::mutex> lock(mutex_);
+  Launch launch{kernel,         grid,    block,       shared_bytes, body, arguments,
+                argument_bytes, &memory, ++launches_, schedule,     eager};
   order_.resize(uint64_t{grid.x} * grid.y * grid.z);
   std::iota(order_.begin(), order_.end(), uint64_t{0});
   if (schedule == 1) std::reverse(order_.begin(), order_.end());

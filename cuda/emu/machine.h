@@ -33,6 +33,7 @@ class Machine {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable begin_, end_;
+  uint32_t launches_ = 0;
   const Launch* launch_ = nullptr;
   std::vector<uint64_t> order_;  // of blocks
   size_t next_ = 0, running_ = 0;

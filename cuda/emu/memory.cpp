@@ -11,6 +11,7 @@ size_t page() {
   return bytes;
 }
 size_t whole_pages(size_t bytes) { return (bytes + page() - 1) / page() * page(); }
+size_t length(const Extent& e) { return e.end - e.begin; }
 }  // namespace
 
 Memory::~Memory() {
@@ -26,6 +27,13 @@ void* Memory::allocate(size_t bytes) {
     munmap(p, all);
     return nullptr;
   }
+  void* touched = mmap(nullptr, (inside / 2) * sizeof(Touched), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (touched == MAP_FAILED) {
+    munmap(p, all);
+    return nullptr;
+  }
+  touched_.push_back(static_cast<Touched*>(touched));
   auto begin = reinterpret_cast<uintptr_t>(data);
   allocated_.push_back({begin, begin + bytes, "allocation " + std::to_string(allocated_.size())});
   return data;
@@ -46,8 +54,10 @@ bool Memory::release(void* data) {
   for (size_t i = 0; i < allocated_.size(); i++) {
     const Extent& e = allocated_[i];
     if (e.begin != reinterpret_cast<uintptr_t>(data)) continue;
-    size_t inside = whole_pages(e.end == e.begin ? 1 : e.end - e.begin);
+    size_t inside = whole_pages(length(e) == 0 ? 1 : length(e));
     munmap(static_cast<char*>(data) - page(), inside + 2 * page());
+    munmap(touched_[i], (inside / 2) * sizeof(Touched));
+    touched_.erase(touched_.begin() + static_cast<ptrdiff_t>(i));
     allocated_.erase(allocated_.begin() + static_cast<ptrdiff_t>(i));
     return true;
   }
@@ -65,6 +75,35 @@ const Extent* Memory::find(uintptr_t address, size_t size, size_t* hint) const {
     }
   }
   return nullptr;
+}
+
+bool Memory::touch(uintptr_t address, size_t size, Access kind, uint32_t launch, uint32_t block,
+                   uint32_t* other) {
+  for (size_t i = 0; i < allocated_.size(); i++) {
+    const Extent& e = allocated_[i];
+    if (address < e.begin || address >= e.end) continue;
+    // Single bytes share a cell with a neighbour that may be another block's.
+    if (size == 1) return true;
+    Touched* t = touched_[i] + (address - e.begin) / 2;
+    for (size_t n = (size + 1) / 2; n > 0; n--, t++) {
+      if (t->launch != launch) *t = {launch, 0, 0, 0};
+      if (t->writer != 0 && t->writer != block + 1) {
+        *other = t->writer - 1;
+        return false;
+      }
+      if (kind == Access::read) {
+        t->reader = block + 1;
+        continue;
+      }
+      if (t->reader != 0 && t->reader != block + 1) {
+        *other = t->reader - 1;
+        return false;
+      }
+      t->writer = block + 1;
+    }
+    return true;
+  }
+  return true;
 }
 
 const Extent* Memory::nearest(uintptr_t address) const {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "emu/races.h"
+
 namespace emu {
 
 struct Extent {
@@ -33,9 +35,21 @@ class Memory {
   // The piece that address lies in or is nearest behind, for a message, or nullptr.
   const Extent* nearest(uintptr_t address) const;
 
+  // Records that a block of a launch touches memory that find gave. False where another block of
+  // the same launch wrote it, or reads what this one writes: blocks run in any order, so that is a
+  // race; *other is then that block's number.
+  bool touch(uintptr_t address, size_t size, Access kind, uint32_t launch, uint32_t block,
+             uint32_t* other);
+
  private:
   const std::vector<Extent>& pieces() const { return extents_.empty() ? allocated_ : extents_; }
+  // Of two bytes: the launch that last touched them, and its blocks that wrote and read, from 1.
+  // Workers race on it themselves, which can miss a conflict and makes up none.
+  struct Touched {
+    uint32_t launch, writer, reader, unused;
+  };
   std::vector<Extent> allocated_, extents_, always_;
+  std::vector<Touched*> touched_;  // of each allocation; pages appear when they are used
 };
 
 }  // namespace emu
