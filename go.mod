@@ -3,6 +3,7 @@ module qlora
 go 1.26.0
 
 require (
+	github.com/NVIDIA/go-nvml v0.12.9-0 // not newer: from v0.13.0 its header has gcc print a page of warnings in every first build
 	github.com/dlclark/regexp2/v2 v2.13.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/klauspost/compress v1.17.9

@@ -1,0 +1,165 @@
+// Package gpu asks the NVIDIA driver about the GPUs of the machine: which they
+// are, their memory, how busy, how hot they are and what they draw.
+//
+// It goes through NVML (https://docs.nvidia.com/deploy/nvml-api), which comes with
+// the driver and is loaded by [Open], not before: a program that links this package
+// runs where there is no driver. CUDA need not be initialised, and nothing here
+// takes memory on a GPU.
+//
+// CUDA and NVML number GPUs differently: CUDA by speed, and only those that
+// CUDA_VISIBLE_DEVICES lets through, NVML all of them by their place on the PCI bus.
+// A GPU that CUDA uses is therefore found by its PCI bus id.
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"qlora/bindings"
+)
+
+// ErrUnavailable says that there is no NVIDIA driver to ask. It is wrapped with the
+// reason.
+var ErrUnavailable = errors.New("no NVIDIA driver answers")
+
+// A Driver is the NVIDIA driver of the machine. Its methods may be called from any
+// goroutine.
+type Driver struct {
+	mu      sync.Mutex // held while the library is called
+	library nvml.Interface
+}
+
+// Open loads the driver's library. Without one the error is [ErrUnavailable].
+func Open() (*Driver, error) { return Use(nvml.New()) }
+
+// Use initialises the library that it is given, as a test gives one that stands in
+// for the driver's.
+func Use(library nvml.Interface) (*Driver, error) {
+	switch status := library.Init(); status {
+	case nvml.SUCCESS:
+		return &Driver{library: library}, nil
+	case nvml.ERROR_LIBRARY_NOT_FOUND:
+		return nil, fmt.Errorf("%w: libnvidia-ml.so.1, which comes with it, cannot be loaded", ErrUnavailable)
+	case nvml.ERROR_DRIVER_NOT_LOADED:
+		return nil, fmt.Errorf("%w: it is installed, but its kernel module is not loaded", ErrUnavailable)
+	case nvml.ERROR_LIB_RM_VERSION_MISMATCH:
+		return nil, fmt.Errorf("%w: its library and its kernel module are of different versions, as after an update without a restart", ErrUnavailable)
+	default:
+		return nil, fmt.Errorf("%w: NVML says %w", ErrUnavailable, status)
+	}
+}
+
+// Close lets go of the library, unless a call of it is still under way: then it
+// stays loaded as long as the program.
+func (d *Driver) Close() {
+	if !d.mu.TryLock() {
+		return
+	}
+	defer d.mu.Unlock()
+	_ = d.library.Shutdown() // nothing can be done about a library that does not let go
+}
+
+// Versions are the driver's own, "580.95.05", and the newest CUDA that it runs,
+// "13.0". What it does not say is "unknown".
+func (d *Driver) Versions() (driver, cuda string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	driver, cuda = "unknown", "unknown"
+	if v, status := d.library.SystemGetDriverVersion(); status == nvml.SUCCESS {
+		driver = v
+	}
+	if v, status := d.library.SystemGetCudaDriverVersion(); status == nvml.SUCCESS {
+		cuda = fmt.Sprintf("%d.%d", v/1000, v%1000/10)
+	}
+	return driver, cuda
+}
+
+// A GPU is one of the driver's. It is used no longer than its driver.
+type GPU struct {
+	driver *Driver
+	device nvml.Device
+}
+
+// Find gives the GPU with a PCI bus id as cudaDeviceGetPCIBusId has it:
+// "0000:1b:00.0".
+func (d *Driver) Find(busID string) (*GPU, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	device, status := d.library.DeviceGetHandleByPciBusId(busID)
+	if status != nvml.SUCCESS {
+		return nil, fmt.Errorf("GPU %s: NVML says %w", busID, status)
+	}
+	return &GPU{driver: d, device: device}, nil
+}
+
+// A Description is what of a GPU never changes. What the driver does not say is
+// empty.
+type Description struct {
+	Index      int // NVML's, which nvidia-smi shows
+	Name       string
+	BusID      string // "0000:1b:00.0"
+	Capability string // "9.0"
+}
+
+// All gives every GPU that this process may use, in NVML's order.
+func (d *Driver) All() (gpus []*GPU, described []Description, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, status := d.library.DeviceGetCount()
+	if status != nvml.SUCCESS {
+		return nil, nil, fmt.Errorf("counting GPUs: NVML says %w", status)
+	}
+	for i := range n {
+		device, status := d.library.DeviceGetHandleByIndex(i)
+		if status == nvml.ERROR_NO_PERMISSION {
+			continue // another container's
+		}
+		if status != nvml.SUCCESS {
+			return nil, nil, fmt.Errorf("GPU %d: NVML says %w", i, status)
+		}
+		gpus = append(gpus, &GPU{driver: d, device: device})
+		described = append(described, describe(device, i))
+	}
+	return gpus, described, nil
+}
+
+func describe(device nvml.Device, index int) Description {
+	d := Description{Index: index}
+	if name, status := device.GetName(); status == nvml.SUCCESS {
+		d.Name = name
+	}
+	if pci, status := device.GetPciInfo(); status == nvml.SUCCESS {
+		d.BusID = fmt.Sprintf("%04x:%02x:%02x.0", pci.Domain, pci.Bus, pci.Device)
+	}
+	if major, minor, status := device.GetCudaComputeCapability(); status == nvml.SUCCESS {
+		d.Capability = fmt.Sprintf("%d.%d", major, minor)
+	}
+	return d
+}
+
+// Telemetry is what the GPU measures now, nil where it says nothing. A part of a
+// GPU (MIG) has the whole one's, and no utilization.
+func (g *GPU) Telemetry() *bindings.Telemetry {
+	g.driver.mu.Lock()
+	defer g.driver.mu.Unlock()
+	var t bindings.Telemetry
+	if m, status := g.device.GetMemoryInfo(); status == nvml.SUCCESS {
+		t.MemoryUsed, t.MemoryTotal = new(int64(m.Used)), new(int64(m.Total))
+	}
+	if u, status := g.device.GetUtilizationRates(); status == nvml.SUCCESS {
+		t.Utilization = new(int(u.Gpu))
+	}
+	if celsius, status := g.device.GetTemperature(nvml.TEMPERATURE_GPU); status == nvml.SUCCESS {
+		t.Temperature = new(int(celsius))
+	}
+	if milliwatts, status := g.device.GetPowerUsage(); status == nvml.SUCCESS {
+		t.Power = new(float64(milliwatts) / 1000)
+	}
+	if t == (bindings.Telemetry{}) {
+		return nil
+	}
+	return &t
+}
