@@ -44,12 +44,12 @@ func (r *loop) evaluate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.log(Record{
+	err = r.log(Row{Record: Record{
 		EvalLoss:             number(sum / float64(records)),
 		EvalRuntime:          rounded(took, 4),
 		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
 		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),
-	}, nil)
+	}})
 	if err != nil || len(samples) == 0 {
 		return err
 	}

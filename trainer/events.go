@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"qlora/bindings"
 	"qlora/internal/tensorboard"
 )
 
@@ -74,7 +75,27 @@ func (e *events) Log(r Row) error {
 			scalars = append(scalars, tensorboard.Scalar{Tag: s.tag, Value: float64(*s.value)})
 		}
 	}
-	return e.writer.Scalars(int64(r.Step), scalars...)
+	return e.writer.Scalars(int64(r.Step), append(scalars, gpuScalars(r.Telemetry)...)...)
+}
+
+// gpuScalars are what a GPU measured of itself, in a section of its own.
+func gpuScalars(t *bindings.Telemetry) (all []tensorboard.Scalar) {
+	if t == nil {
+		return nil
+	}
+	if t.MemoryUsed != nil {
+		all = append(all, tensorboard.Scalar{Tag: "gpu/memory_used", Value: float64(*t.MemoryUsed)})
+	}
+	if t.Utilization != nil {
+		all = append(all, tensorboard.Scalar{Tag: "gpu/utilization", Value: float64(*t.Utilization)})
+	}
+	if t.Temperature != nil {
+		all = append(all, tensorboard.Scalar{Tag: "gpu/temperature", Value: float64(*t.Temperature)})
+	}
+	if t.Power != nil {
+		all = append(all, tensorboard.Scalar{Tag: "gpu/power", Value: *t.Power})
+	}
+	return all
 }
 
 // Sampled writes each prompt's samples under a tag of its own.

@@ -25,6 +25,8 @@ type loop struct {
 	began  time.Time // less the seconds that the run took before it was resumed
 	tokens int64     // trained on since the last log row
 	busy   time.Duration
+
+	telemetry *telemetry
 }
 
 // Train trains: it loads the base, takes the memory that was planned, and leaves
@@ -40,7 +42,7 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		return err
 	}
 	defer t.layout.memory.Close()
-	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence)}
+	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), telemetry: newTelemetry(t.Device)}
 	r.outputs = outputs{newMetrics(), newSamples(), new(lossPlot)}
 	if t.Args.reportsTo(reportTensorBoard) {
 		r.outputs = append(r.outputs, &events{dir: t.Args.LoggingDir})
@@ -123,6 +125,9 @@ func (r *loop) steps(ctx context.Context) error {
 // step takes one optimizer step and gives the log row that it would make.
 func (r *loop) step() (*Record, error) {
 	start := time.Now()
+	if r.cadence.after(r.at.Step + 1).log {
+		r.telemetry.ask() // read while the step is under way, not between two
+	}
 	inEpoch := r.at.Step % r.length.StepsInEpoch
 	if inEpoch == 0 {
 		r.at.EpochDraws = r.order.draws
@@ -242,13 +247,14 @@ func (r *loop) logStep(row *Record) error {
 	r.at.PendingLoss, r.at.PendingSteps = 0, 0
 	speed := Number(float64(r.tokens) / max(r.busy.Seconds(), 1e-9))
 	r.tokens, r.busy = 0, 0
-	return r.log(*row, &speed)
+	return r.log(Row{Record: *row, TokensPerSecond: &speed, Telemetry: r.telemetry.take()})
 }
 
-func (r *loop) log(record Record, speed *Number) error {
-	record.Step, record.Epoch = r.at.Step, r.state.Epoch
-	r.state.LogHistory = append(r.state.LogHistory, record)
-	return r.outputs.Log(Row{Record: record, TokensPerSecond: speed, MemoryBytes: r.memoryBytes()})
+// log reports a row, whose step, epoch and memory it fills in.
+func (r *loop) log(row Row) error {
+	row.Step, row.Epoch, row.MemoryBytes = r.at.Step, r.state.Epoch, r.memoryBytes()
+	r.state.LogHistory = append(r.state.LogHistory, row.Record)
+	return r.outputs.Log(row)
 }
 
 func (r *loop) memoryBytes() int64 { return r.layout.memory.Plan().Total() }

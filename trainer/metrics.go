@@ -28,7 +28,8 @@ func rowsBefore(dir string, step int, history []Record) ([]Row, error) {
 	for i, record := range history {
 		rows[i].Record = record
 		if m, ok := measured[record.Step]; ok && record.Loss != nil && *record.Loss == *m.Loss {
-			rows[i].TokensPerSecond, rows[i].MemoryBytes = m.TokensPerSecond, m.MemoryBytes
+			m.Record = record
+			rows[i] = m
 		}
 	}
 	return rows, err

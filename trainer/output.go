@@ -65,8 +65,9 @@ type Work struct {
 // the machine.
 type Row struct {
 	Record
-	TokensPerSecond *Number `json:"tokens_per_second,omitempty"` // trained on since the last row, prompts included
-	MemoryBytes     int64   `json:"memory_bytes"`                // that the run holds on its device
+	TokensPerSecond     *Number `json:"tokens_per_second,omitempty"` // trained on since the last row, prompts included
+	MemoryBytes         int64   `json:"memory_bytes"`                // that the run holds on its device
+	*bindings.Telemetry         // nil: the device measures nothing
 }
 
 // NoOutput ignores everything.

@@ -17,13 +17,13 @@ func (r *loop) finish() error {
 		samples = float64(r.length.Steps * r.Args.BatchSize * r.Args.Accumulation)
 	}
 	flops := r.state.TotalFLOs
-	err := r.log(Record{
+	err := r.log(Row{Record: Record{
 		TotalFLOs:             &flops,
 		TrainLoss:             number((r.at.TotalLoss + r.at.PendingLoss) / float64(r.length.Steps)),
 		TrainRuntime:          rounded(took, 4),
 		TrainSamplesPerSecond: rounded(samples/took, 3),
 		TrainStepsPerSecond:   rounded(float64(r.length.Steps)/took, 3),
-	}, nil)
+	}})
 	if err != nil {
 		return err
 	}

@@ -106,9 +106,13 @@ func (p *Page) Work(w trainer.Work) {
 	p.update("work", &m, func(r *run) { r.Work = &m })
 }
 
-// Log shows evaluations. The rows of training are means of the steps that are
-// shown already.
+// Log shows evaluations, and what the device measured. The rows of training are
+// otherwise means of the steps that are shown already.
 func (p *Page) Log(row trainer.Row) error {
+	if row.Telemetry != nil {
+		m := reading{row.Step, row.Telemetry}
+		p.update("reading", &m, func(r *run) { r.read(m) })
+	}
 	if row.EvalLoss == nil {
 		return nil
 	}

@@ -123,9 +123,13 @@ func TestEvents(t *testing.T) {
 	require.Equal(t, event{"evaluation", `{"step":1,"loss":1.5}`}, early.next())
 	require.Contains(t, early.next().data, "step 1: evaluated in 2.0 s, loss 1.5000")
 	require.Contains(t, early.next().data, "step 1: saved checkpoint-1")
+	measured := &bindings.Telemetry{MemoryUsed: new(int64(5)), Utilization: new(0), Power: new(300.5)}
+	require.NoError(t, p.Log(trainer.Row{Record: trainer.Record{Step: 1, Loss: number(4)}, Telemetry: measured}))
+	require.Equal(t, event{"reading", `{"step":1,"gpu_memory_used":5,"gpu_utilization":0,"gpu_power":300.5}`}, early.next())
 
 	late := follow(t, p)
 	whole := late.run()
+	require.Equal(t, []reading{{1, measured}}, whole.Readings)
 	require.Equal(t, columns{[]int{1}, []float32{4}, []float32{1}, []float32{1e-4}, []float32{100}}, whole.Points)
 	require.Equal(t, []evaluation{{1, 1.5}}, whole.Evaluations)
 	require.Equal(t, samples, whole.Samples)
@@ -180,7 +184,7 @@ func TestResumedRun(t *testing.T) {
 	b := begin()
 	b.Step, b.Took, b.Resumed = 4, time.Hour, "out/checkpoint-4"
 	b.Rows = []trainer.Row{
-		{Record: trainer.Record{Step: 2, Loss: number(2), GradNorm: number(3), LearningRate: number(4)}, TokensPerSecond: number(5)},
+		{Record: trainer.Record{Step: 2, Loss: number(2), GradNorm: number(3), LearningRate: number(4)}, TokensPerSecond: number(5), Telemetry: &bindings.Telemetry{Temperature: new(61)}},
 		{Record: trainer.Record{Step: 4, Loss: number(1), GradNorm: number(3), LearningRate: number(4)}},
 		{Record: trainer.Record{Step: 4, EvalLoss: number(9)}},
 	}
@@ -192,6 +196,7 @@ func TestResumedRun(t *testing.T) {
 	require.Equal(t, []float32{2, 1, 0.8}, r.Points.Loss)
 	require.Equal(t, []float32{5, 0, 100}, r.Points.Speed)
 	require.Equal(t, []evaluation{{4, 9}}, r.Evaluations)
+	require.Equal(t, []reading{{2, &bindings.Telemetry{Temperature: new(61)}}}, r.Readings)
 	require.Equal(t, b.Samples, r.Samples)
 	require.InDelta(t, time.Now().Add(-time.Hour).Unix(), r.Began, 5)
 	require.Equal(t, "step 4: resumed from checkpoint-4", r.Log[1].Text)
@@ -302,6 +307,7 @@ func TestLongRun(t *testing.T) {
 		p.note("%d", n)
 		if n%5 == 0 {
 			require.NoError(t, p.Log(trainer.Row{Record: trainer.Record{Step: n, EvalLoss: number(1), EvalRuntime: number(1)}}))
+			require.NoError(t, p.Log(trainer.Row{Record: trainer.Record{Step: n}, Telemetry: &bindings.Telemetry{Temperature: new(n)}}))
 		}
 	}
 	require.NoError(t, p.Stop(new(trainer.State), nil))
@@ -315,6 +321,8 @@ func TestLongRun(t *testing.T) {
 	last := follow(t, p).run()
 	require.LessOrEqual(t, len(last.Points.Step), maxPoints)
 	require.LessOrEqual(t, len(last.Evaluations), maxEvaluations)
+	require.LessOrEqual(t, len(last.Readings), maxReadings)
+	require.Equal(t, steps-steps%5, last.Readings[len(last.Readings)-1].Step)
 	require.Len(t, last.Log, maxEntries)
 	require.Equal(t, steps, last.Points.Step[len(last.Points.Step)-1])
 	// Each point is the mean of the steps since the one before.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"qlora/bindings"
 	"qlora/trainer"
 )
 
@@ -22,6 +23,7 @@ const (
 const (
 	maxPoints      = 4000
 	maxEvaluations = 2000
+	maxReadings    = 2000
 	maxSamples     = 2000
 	maxEntries     = 1000
 )
@@ -47,6 +49,7 @@ type run struct {
 
 	Points      columns          `json:"points"`
 	Evaluations []evaluation     `json:"evaluations"`
+	Readings    []reading        `json:"readings"` // none: the device measures nothing
 	Samples     []trainer.Sample `json:"samples"`
 	Log         []entry          `json:"log"`
 }
@@ -69,6 +72,12 @@ type columns struct {
 type evaluation struct {
 	Step int     `json:"step"`
 	Loss float32 `json:"loss"`
+}
+
+// A reading is what a GPU measured after a step.
+type reading struct {
+	Step int `json:"step"`
+	*bindings.Telemetry
 }
 
 // An entry is something that happened.
@@ -119,6 +128,9 @@ func (r *run) begin(b *trainer.Begin) {
 	r.Began = time.Now().Add(-b.Took).Unix()
 	r.Work = nil
 	for _, row := range b.Rows {
+		if row.Telemetry != nil {
+			r.read(reading{row.Step, row.Telemetry})
+		}
 		switch {
 		case row.Loss != nil:
 			speed := float32(0)
@@ -146,14 +158,21 @@ func (r *run) step(s trainer.Progress) {
 }
 
 func (r *run) evaluated(e evaluation) {
-	if len(r.Evaluations) == maxEvaluations {
-		var half []evaluation
-		for i := 1; i < maxEvaluations; i += 2 {
-			half = append(half, r.Evaluations[i])
-		}
-		r.Evaluations = half
+	r.Evaluations = append(thinned(r.Evaluations, maxEvaluations), e)
+}
+
+func (r *run) read(m reading) { r.Readings = append(thinned(r.Readings, maxReadings), m) }
+
+// thinned is all, or every second one where there are most of them.
+func thinned[T any](all []T, most int) []T {
+	if len(all) < most {
+		return all
 	}
-	r.Evaluations = append(r.Evaluations, e)
+	var half []T
+	for i := 1; i < len(all); i += 2 {
+		half = append(half, all[i])
+	}
+	return half
 }
 
 func (r *run) sampled(all []trainer.Sample) {

@@ -96,6 +96,9 @@ function drawCharts() {
   chart("rate", 150, [line("learning rate", small)], small);
   chart("norm", 150, [line("gradient norm", small)], small);
   chart("speed", 150, [line("tokens/s", whole)], whole);
+  chart("busy", 150, [line("busy, %", whole)], whole);
+  chart("heat", 150, [line("°C", whole)], whole);
+  chart("power", 150, [line("watts", whole)], whole);
 }
 
 function fillCharts() {
@@ -110,6 +113,26 @@ function fillCharts() {
   charts.rate.setData([p.step, p.rate]);
   charts.norm.setData([p.step, p.norm]);
   charts.speed.setData([p.step, p.speed.map((v) => v || null)]);
+  for (const [id, key] of [["busy", "gpu_utilization"], ["heat", "gpu_temperature"], ["power", "gpu_power"]]) {
+    const measured = run.readings.filter((m) => m[key] != null);
+    const card = $("chart-" + id).parentElement;
+    if (card.hidden && measured.length > 0) {
+      card.hidden = false;
+      fitCharts(); // it had no width
+    }
+    charts[id].setData([measured.map((m) => m.step), measured.map((m) => m[key])]);
+  }
+  const newest = run.readings[run.readings.length - 1];
+  if (newest && newest.gpu_memory_total) {
+    text("memory-note", `GPU: ${bytes(newest.gpu_memory_used)} of ${bytes(newest.gpu_memory_total)} in use`);
+  }
+}
+
+function fitCharts() {
+  for (const [id, u] of Object.entries(charts)) {
+    const width = $("chart-" + id).clientWidth;
+    if (width !== u.width) u.setSize({ width, height: u.height });
+  }
 }
 
 // Everything that changes with a step.
@@ -242,7 +265,7 @@ const on = {
     run = m;
     clockAhead = Date.now() / 1000 - m.now;
     for (const name of ["step", "loss", "norm", "rate", "speed"]) run.points[name] ||= [];
-    run.evaluations ||= []; run.samples ||= []; run.log ||= [];
+    run.evaluations ||= []; run.readings ||= []; run.samples ||= []; run.log ||= [];
     drawAll();
     if (m.ended) source.close();
   },
@@ -252,6 +275,7 @@ const on = {
   },
   work(m) { run.work = m; },
   evaluation(m) { run.evaluations.push(m); },
+  reading(m) { run.readings.push(m); },
   samples(m) { run.samples.push(...m); drawSamples(); },
   log(m) { run.log.push(m); drawLog(); },
   end(m) {
@@ -279,12 +303,7 @@ function listen() {
 
 $("samples-step").addEventListener("change", (e) => { shownStep = +e.target.value; drawSamples(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawCharts(); draw(); });
-addEventListener("resize", () => {
-  for (const [id, u] of Object.entries(charts)) {
-    const width = $("chart-" + id).clientWidth;
-    if (width !== u.width) u.setSize({ width, height: u.height });
-  }
-});
+addEventListener("resize", fitCharts);
 setInterval(drawTime, 1000);
 drawCharts();
 listen();
