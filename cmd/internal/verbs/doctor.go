@@ -9,6 +9,7 @@ import (
 
 	"qlora/bindings/cpu"
 	"qlora/cmd/internal/options"
+	"qlora/internal/gpu"
 )
 
 // Doctor is the verb that says what the machine has.
@@ -31,6 +32,7 @@ func Doctor() *cobra.Command {
 		if blas.Name == "gonum" {
 			fmt.Fprintf(w, "missing\tOpenBLAS, which is several times as fast: `make toolchain` brings it, or set %s to the path of one\n", cpu.Variable)
 		}
+		describeGPUs(w, gpu.Open)
 		fmt.Fprintf(w, "device cuda\tthis build has no library for it\n")
 		fmt.Fprintf(w, "--device auto\tuses cpu\n")
 		return w.Flush()
