@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 
 	"qlora/bindings/cpu/openblas"
+	"qlora/internal/sharedlib"
 )
 
 // Variable is the environment variable that names the BLAS to use, as
@@ -84,27 +85,11 @@ func candidates() []string {
 			paths = append(paths, filepath.Join(root, "build", "toolchain", "lib", name))
 		}
 	}
-	if exe, err := os.Executable(); err == nil {
-		add(filepath.Dir(exe))
+	if dir, ok := sharedlib.Executable(); ok {
+		add(dir)
 	}
-	if root, ok := moduleRoot(); ok {
+	if root, ok := sharedlib.Module(); ok {
 		add(root)
 	}
 	return append(paths, "libopenblas.so.0", "libopenblas.so")
-}
-
-// moduleRoot is the nearest folder above the working folder that has a go.mod.
-func moduleRoot() (string, bool) {
-	dir, err := os.Getwd()
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, true
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			break
-		}
-		dir = parent
-	}
-	return "", false
 }
