@@ -54,3 +54,6 @@ func (d *Dropout) Apply(dst, src []float32, row int) {
 func (d *Dropout) kept(lane uint32) uint32 {
 	return (((lane & 0xffff) - d.threshold) >> 31) ^ 1
 }
+
+// Threshold is what the 16 bits of an element have to reach for it to be kept.
+func (d *Dropout) Threshold() uint32 { return d.threshold }

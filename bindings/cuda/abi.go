@@ -1,0 +1,306 @@
+package cuda
+
+/*
+#cgo CFLAGS: -I${SRCDIR}/../../cuda/include
+#cgo LDFLAGS: -ldl
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include "qlora.h"
+
+// Go calls no C function by its pointer: each of the table has a caller here.
+static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
+
+static int call_open(const qlora_api *t, int device, qlora_context **c) { return t->open(device, c); }
+static void call_close(const qlora_api *t, qlora_context *c) { t->close(c); }
+static const char *call_error(const qlora_api *t, qlora_context *c) { return t->error(c); }
+static int call_info(const qlora_api *t, qlora_context *c, qlora_info *i) { return t->info(c, i); }
+static int call_allocate(const qlora_api *t, qlora_context *c, int64_t n, void **p) { return t->allocate(c, n, p); }
+static int call_release(const qlora_api *t, qlora_context *c, void *p) { return t->release(c, p); }
+static int call_write(const qlora_api *t, qlora_context *c, void *to, const void *from, int64_t n) { return t->write(c, to, from, n); }
+static int call_read(const qlora_api *t, qlora_context *c, void *to, const void *from, int64_t n) { return t->read(c, to, from, n); }
+static int call_zero(const qlora_api *t, qlora_context *c, void *p, int64_t n) { return t->zero(c, p, n); }
+static int call_move(const qlora_api *t, qlora_context *c, void *to, const void *from, int64_t n) { return t->move(c, to, from, n); }
+static int call_sync(const qlora_api *t, qlora_context *c) { return t->sync(c); }
+static int call_extents(const qlora_api *t, qlora_context *c, const qlora_extent *list, int32_t n) { return t->extents(c, list, n); }
+static int call_schedule(const qlora_api *t, qlora_context *c, uint64_t seed) { return t->schedule(c, seed); }
+
+#define KERNEL(name, type) \
+	static int call_##name(const qlora_api *t, qlora_context *c, const qlora_##type *op) { return t->name(c, op); }
+KERNEL(gemm, gemm)
+KERNEL(gemv, gemv)
+KERNEL(decode, decode)
+KERNEL(quantize, quantize)
+KERNEL(nest, nest)
+KERNEL(row_norms, row_norms)
+KERNEL(check_range, check_range)
+KERNEL(embed, embed)
+KERNEL(embed_backward, embed_backward)
+KERNEL(norm, norm)
+KERNEL(norm_backward, norm_backward)
+KERNEL(rotate, rotate)
+KERNEL(gate, gate)
+KERNEL(gate_backward, gate_backward)
+KERNEL(attend, attend)
+KERNEL(attend_decode, attend)
+KERNEL(attend_backward, attend_backward)
+KERNEL(cross_entropy, cross_entropy)
+KERNEL(loss_stats, loss_stats)
+KERNEL(scale_columns, scale_columns)
+KERNEL(sum_rows, sum_rows)
+KERNEL(copy, copy)
+KERNEL(grad_norm, grad_norm)
+KERNEL(optimize, optimize)
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+)
+
+// The structs of qlora.h, for the files that fill them in.
+type (
+	tensor  = C.qlora_tensor
+	weight  = C.qlora_weight
+	mask    = C.qlora_mask
+	param   = C.qlora_param
+	float   = C.float
+	i32     = C.int32_t
+	i64     = C.int64_t
+	u8      = C.uint8_t
+	u32     = C.uint32_t
+	u64     = C.uint64_t
+	product = C.qlora_gemm // of gemm and gemv
+
+	gemm           product
+	gemv           product
+	decode         = C.qlora_decode
+	quantize       = C.qlora_quantize
+	nest           = C.qlora_nest
+	rowNorms       = C.qlora_row_norms
+	checkRange     = C.qlora_check_range
+	embed          = C.qlora_embed
+	embedBackward  = C.qlora_embed_backward
+	norm           = C.qlora_norm
+	normBackward   = C.qlora_norm_backward
+	rotate         = C.qlora_rotate
+	gate           = C.qlora_gate
+	gateBackward   = C.qlora_gate_backward
+	attention      = C.qlora_attend // of attend and attendDecode
+	attend         attention
+	attendDecode   attention
+	attendBackward = C.qlora_attend_backward
+	crossEntropy   = C.qlora_cross_entropy
+	lossStats      = C.qlora_loss_stats
+	scaleColumns   = C.qlora_scale_columns
+	sumRows        = C.qlora_sum_rows
+	convert        = C.qlora_copy
+	gradNorm       = C.qlora_grad_norm
+	optimize       = C.qlora_optimize
+)
+
+// The numbers of qlora.h.
+const (
+	abiVersion = C.QLORA_ABI
+
+	layoutNT = C.QLORA_NT
+	layoutNN = C.QLORA_NN
+	layoutTN = C.QLORA_TN
+
+	maskA         = C.QLORA_MASK_A
+	maskB         = C.QLORA_MASK_B
+	maskExtension = C.QLORA_MASK_EXTENSION
+	maskResult    = C.QLORA_MASK_RESULT
+
+	ruleAdamW = C.QLORA_ADAMW
+	ruleLion  = C.QLORA_LION
+	ruleSGD   = C.QLORA_SGD
+
+	// paramPiece is how many elements of a parameter go to one block.
+	paramPiece = C.QLORA_PIECE
+	paramBytes = C.sizeof_qlora_param
+)
+
+// A library is an opened shared library and its table of functions.
+type library struct {
+	path  string
+	build string
+	table *C.qlora_api
+}
+
+// load opens the library at path; a bare name is looked up as dlopen does. It stays
+// loaded for good.
+func load(path string) (*library, error) {
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	handle := C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL)
+	if handle == nil {
+		return nil, errors.New(strings.TrimPrefix(C.GoString(C.dlerror()), path+": "))
+	}
+	symbol := C.CString("qlora_get_api")
+	defer C.free(unsafe.Pointer(symbol))
+	get := C.dlsym(handle, symbol)
+	if get == nil {
+		C.dlclose(handle)
+		return nil, errors.New("it has no qlora_get_api: it is no library of qlora's kernels")
+	}
+	table := C.call_get_api(get)
+	if table == nil {
+		C.dlclose(handle)
+		return nil, fmt.Errorf("it was built for another version of qlora: this program wants interface %d", abiVersion)
+	}
+	return &library{path: path, build: C.GoString(table.build), table: table}, nil
+}
+
+// A context is a library's hold of one device.
+type context struct {
+	*library
+	handle *C.qlora_context
+}
+
+// open opens device number n. The caller has locked the thread, as the text of an
+// error belongs to it.
+func (l *library) open(n int) (context, error) {
+	handle := new(*C.qlora_context)
+	code := C.call_open(l.table, C.int(n), handle)
+	c := context{library: l, handle: *handle}
+	return c, c.failed("open", code)
+}
+
+// failed is the error of a call that gave code.
+func (c context) failed(op string, code C.int) error {
+	if code == C.QLORA_OK {
+		return nil
+	}
+	return &Error{Op: op, Code: Code(code), Text: C.GoString(C.call_error(c.table, c.handle))}
+}
+
+func (c context) close() { C.call_close(c.table, c.handle) }
+
+// properties is what the device says of itself.
+type properties struct {
+	name, version   string
+	compute         int
+	processors      int
+	memory, free    int64
+	sharedBytes, l2 int64
+}
+
+func (c context) properties() (properties, error) {
+	var i C.qlora_info
+	err := c.failed("info", C.call_info(c.table, c.handle, &i))
+	return properties{
+		name: C.GoString(&i.name[0]), version: C.GoString(&i.version[0]), compute: int(i.compute), processors: int(i.processors),
+		memory: int64(i.memory_bytes), free: int64(i.free_bytes), sharedBytes: int64(i.shared_bytes), l2: int64(i.l2_bytes),
+	}, err
+}
+
+func (c context) allocate(bytes int64) (unsafe.Pointer, error) {
+	p := new(unsafe.Pointer)
+	err := c.failed("allocate", C.call_allocate(c.table, c.handle, C.int64_t(bytes), p))
+	return *p, err
+}
+
+func (c context) release(p unsafe.Pointer) error {
+	return c.failed("release", C.call_release(c.table, c.handle, p))
+}
+
+func (c context) write(to unsafe.Pointer, from []byte) error {
+	return c.failed("write", C.call_write(c.table, c.handle, to, unsafe.Pointer(unsafe.SliceData(from)), C.int64_t(len(from))))
+}
+
+func (c context) read(to []byte, from unsafe.Pointer) error {
+	return c.failed("read", C.call_read(c.table, c.handle, unsafe.Pointer(unsafe.SliceData(to)), from, C.int64_t(len(to))))
+}
+
+func (c context) zero(p unsafe.Pointer, bytes int64) error {
+	return c.failed("zero", C.call_zero(c.table, c.handle, p, C.int64_t(bytes)))
+}
+
+func (c context) move(to, from unsafe.Pointer, bytes int64) error {
+	return c.failed("copy", C.call_move(c.table, c.handle, to, from, C.int64_t(bytes)))
+}
+
+func (c context) sync() error { return c.failed("", C.call_sync(c.table, c.handle)) }
+
+func (c context) schedule(seed uint64) error {
+	return c.failed("schedule", C.call_schedule(c.table, c.handle, C.uint64_t(seed)))
+}
+
+// allow says which memory kernels may touch from now on.
+func (c context) allow(list []extent) error {
+	if len(list) == 0 {
+		return nil
+	}
+	all := make([]C.qlora_extent, len(list))
+	for i, e := range list {
+		all[i] = C.qlora_extent{data: e.data, bytes: C.int64_t(e.bytes), name: C.CString(e.name)}
+		defer C.free(unsafe.Pointer(all[i].name))
+	}
+	return c.failed("extents", C.call_extents(c.table, c.handle, &all[0], C.int32_t(len(all))))
+}
+
+// launch enqueues a kernel: op is a pointer to its struct.
+func (c context) launch(name string, op any) error {
+	var code C.int
+	t, h := c.table, c.handle
+	switch op := op.(type) {
+	case *gemm:
+		code = C.call_gemm(t, h, (*product)(op))
+	case *gemv:
+		code = C.call_gemv(t, h, (*product)(op))
+	case *decode:
+		code = C.call_decode(t, h, op)
+	case *quantize:
+		code = C.call_quantize(t, h, op)
+	case *nest:
+		code = C.call_nest(t, h, op)
+	case *rowNorms:
+		code = C.call_row_norms(t, h, op)
+	case *checkRange:
+		code = C.call_check_range(t, h, op)
+	case *embed:
+		code = C.call_embed(t, h, op)
+	case *embedBackward:
+		code = C.call_embed_backward(t, h, op)
+	case *norm:
+		code = C.call_norm(t, h, op)
+	case *normBackward:
+		code = C.call_norm_backward(t, h, op)
+	case *rotate:
+		code = C.call_rotate(t, h, op)
+	case *gate:
+		code = C.call_gate(t, h, op)
+	case *gateBackward:
+		code = C.call_gate_backward(t, h, op)
+	case *attend:
+		code = C.call_attend(t, h, (*attention)(op))
+	case *attendDecode:
+		code = C.call_attend_decode(t, h, (*attention)(op))
+	case *attendBackward:
+		code = C.call_attend_backward(t, h, op)
+	case *crossEntropy:
+		code = C.call_cross_entropy(t, h, op)
+	case *lossStats:
+		code = C.call_loss_stats(t, h, op)
+	case *scaleColumns:
+		code = C.call_scale_columns(t, h, op)
+	case *sumRows:
+		code = C.call_sum_rows(t, h, op)
+	case *convert:
+		code = C.call_copy(t, h, op)
+	case *gradNorm:
+		code = C.call_grad_norm(t, h, op)
+	case *optimize:
+		code = C.call_optimize(t, h, op)
+	default:
+		panic(fmt.Sprintf("cuda: %T is no kernel", op))
+	}
+	return c.failed(name, code)
+}
+
+// text is a C string that is never freed, for what the library keeps.
+func text(s string) *C.char { return C.CString(s) }

@@ -1,0 +1,46 @@
+package cuda
+
+import "qlora/bindings"
+
+// A piece of decodeKeys keys is what one block of the decoding kernel goes over, of at
+// most decodePieces pieces.
+const decodeKeys, decodePieces = 256, 32
+
+// Attend goes over the keys of each query's tile, or where every sequence has one
+// query, as in generation, over pieces of the keys side by side.
+func (d *Device) Attend(op *bindings.Attend) {
+	d.run("attend", op.Check(), op, func(c *composer) { c.attend(op) })
+}
+
+func (c *composer) attend(op *bindings.Attend) {
+	k := attentionOf(op)
+	if !op.LSE.Absent() || op.Q.Rows != op.Queries.Count() || op.Queries.Longest() != 1 {
+		c.do((*attend)(&k))
+		return
+	}
+	n := min(ceil(op.Keys.Longest(), decodeKeys), decodePieces)
+	k.workspace = c.scratch.partials(n, op.Q.Rows*op.Heads*(op.HeadDim+2))
+	c.do((*attendDecode)(&k))
+}
+
+// AttendBackward makes P anew from LSE.
+func (d *Device) AttendBackward(op *bindings.Attend) {
+	d.run("attend backward", op.CheckBackward(), op, func(c *composer) { c.attendBackward(op) })
+}
+
+func (c *composer) attendBackward(op *bindings.Attend) {
+	c.do(&attendBackward{
+		forward: attentionOf(op), d_o: matrix(op.DO), dq: matrix(op.DQ), dk: matrix(op.DK), dv: matrix(op.DV),
+		workspace: c.scratch.take(bindings.F32, op.Heads, op.Q.Rows), // rowsum(DO·O)
+	})
+}
+
+func attentionOf(op *bindings.Attend) attention {
+	return attention{
+		q: matrix(op.Q), k: matrix(op.K), v: matrix(op.V), o: matrix(op.O), lse: matrix(op.LSE),
+		q_starts: pointer[i32](op.Queries.Device), k_starts: pointer[i32](op.Keys.Device),
+		sequences: i32(op.Queries.Count()), longest_q: i32(op.Queries.Longest()), longest_k: i32(op.Keys.Longest()),
+		heads: i32(op.Heads), kv_heads: i32(op.KVHeads), head_dim: i32(op.HeadDim),
+		scale: float(op.Scale), window: i32(op.Window),
+	}
+}

@@ -1,0 +1,178 @@
+package cuda
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/internal/nf4"
+)
+
+// launched is the kernels that composing an operation launches, in order.
+func launched(compose func(c *composer)) []string {
+	var names []string
+	compose(&composer{launch: func(op any) {
+		name := fmt.Sprintf("%T", op)
+		switch op := op.(type) {
+		case *gemm:
+			name = "gemm " + shape(product(*op))
+		case *gemv:
+			name = "gemv " + shape(product(*op))
+		case *scaleColumns:
+			name = "scale_columns"
+		case *decode:
+			name = fmt.Sprintf("decode [%d, %d]", op.y.rows, op.y.cols)
+		}
+		names = append(names, name)
+	}})
+	return names
+}
+
+func shape(p product) string {
+	text := fmt.Sprintf("%s [%d, %d]", []string{"NT", "NN", "TN"}[p.layout], p.c.rows, p.c.cols)
+	for _, part := range []struct {
+		is   bool
+		name string
+	}{
+		{p.b.rows == 0, "4-bit or dense"},
+		{p.a2.rows > 0, "low rank"},
+		{p.mask_on != 0, "masked"},
+		{p.gain.rows > 0, "gain"},
+		{p.accumulate != 0, "added"},
+	} {
+		if part.is {
+			text += ", " + part.name
+		}
+	}
+	return text
+}
+
+// TestProjectsAreComposed says which products a projection is made of.
+func TestProjectsAreComposed(t *testing.T) {
+	a := bindings.NewMemory().Arena(bindings.Activations)
+	const out, in, rank = 4096, 8192, 16
+	project := func(tokens int, quantized, drop bool) *bindings.Project {
+		l := &bindings.Linear{
+			Weight:  bindings.Weight{Out: out, In: in},
+			Adapter: &bindings.Adapter{A: a.New(bindings.BF16, rank, in), B: a.New(bindings.BF16, out, rank), Scale: 2},
+		}
+		if quantized {
+			l.Weight.Quantized = bindings.NewQuantized(a, out, in, nf4.NF4, 64, true)
+		} else {
+			l.Weight.Dense = a.New(bindings.BF16, out, in)
+		}
+		if drop {
+			l.Adapter.Dropout = 0.1
+		}
+		return &bindings.Project{
+			X: a.New(bindings.BF16, tokens, in), Random: bindings.Random{Train: true}, DX: a.New(bindings.BF16, tokens, in),
+			Parts: []bindings.Part{{
+				Linear: l, Y: a.New(bindings.BF16, tokens, out), Low: a.New(bindings.BF16, tokens, rank), DY: a.New(bindings.BF16, tokens, out),
+				DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
+			}},
+		}
+	}
+	for _, c := range []struct {
+		name              string
+		op                *bindings.Project
+		forward, backward []string
+	}{
+		{
+			"dense", project(512, false, false),
+			[]string{"gemm NT [512, 16]", "gemm NT [512, 4096], low rank"},
+			[]string{"gemm NN [512, 16]", "gemm TN [16, 8192], added", "gemm TN [4096, 16], added", "gemm NN [512, 8192], low rank"},
+		},
+		{
+			"4 bits, few tokens", project(fusedTokens, true, false),
+			[]string{"gemm NT [256, 16]", "gemm NT [256, 4096], 4-bit or dense, low rank"},
+			[]string{"gemm NN [256, 16]", "gemm TN [16, 8192], added", "gemm TN [4096, 16], added", "gemm NN [256, 8192], 4-bit or dense, low rank"},
+		},
+		{
+			"4 bits, many tokens, dropout", project(512, true, true),
+			[]string{
+				"gemm NT [512, 16], masked",
+				"decode [1536, 8192]", "gemm NT [512, 1536], low rank",
+				"decode [1536, 8192]", "gemm NT [512, 1536], low rank",
+				"decode [1024, 8192]", "gemm NT [512, 1024], low rank",
+			},
+			[]string{
+				"gemm NN [512, 16]", "gemm TN [16, 8192], masked, added", "gemm TN [4096, 16], added",
+				"decode [4096, 3072]", "gemm NN [512, 3072], low rank, masked",
+				"decode [4096, 3072]", "gemm NN [512, 3072], low rank, masked",
+				"decode [4096, 2048]", "gemm NN [512, 2048], low rank, masked",
+			},
+		},
+		{
+			"a token", project(1, true, false),
+			[]string{"gemv NT [1, 16], 4-bit or dense", "gemv NT [1, 4096], 4-bit or dense, low rank"},
+			nil,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.forward, launched(func(k *composer) { k.project(c.op) }))
+			if c.backward != nil {
+				require.Equal(t, c.backward, launched(func(k *composer) { k.projectBackward(c.op) }))
+			}
+		})
+	}
+
+	magnitude := project(512, false, true)
+	adapter := magnitude.Parts[0].Linear.Adapter
+	adapter.Magnitude, adapter.Norms = a.New(bindings.F32, 1, out), a.New(bindings.F32, 1, out)
+	magnitude.Parts[0].DMagnitude = a.New(bindings.F32, 1, out)
+	require.Equal(t, []string{
+		"gemm NT [512, 16], masked", "scale_columns",
+		"gemm NT [512, 4096], masked", "gemm NT [512, 4096], low rank, masked, gain, added",
+	}, launched(func(k *composer) { k.project(magnitude) }))
+}
+
+// TestScratchIsWhatComposingTakes compares a plan with where the tensors of a real
+// composition end.
+func TestScratchIsWhatComposingTakes(t *testing.T) {
+	var planned, real scratch
+	buffer := make([]byte, 4096)
+	real.base = unsafe.Pointer(&buffer[0])
+	for _, s := range []*scratch{&planned, &real} {
+		s.take(bindings.BF16, 3, 5) // rows of 16 bytes
+		s.take(bindings.F32, 1, 5)
+		s.partials(1, 1000)
+	}
+	require.Equal(t, int64(512), planned.peak)
+	require.Equal(t, planned.used, real.used)
+}
+
+// TestSplitsDependOnTheShapeAlone keeps the number of pieces from what would change
+// bits, and small products from running on few processors.
+func TestSplitsDependOnTheShapeAlone(t *testing.T) {
+	for _, c := range []struct{ m, n, k, want int }{
+		{1, 1, 1, 1},
+		{512, 16, 4096, 16},
+		{16, 4096, 8192, 2},
+		{8192, 16, 4096, 1},
+		{4096, 4096, 1 << 20, 1},
+		{16, 64, 300, 1},
+	} {
+		require.Equal(t, c.want, splits(c.m, c.n, c.k), "%+v", c)
+	}
+}
+
+// TestPlanOfTheLoss is a chunk of logits, whatever the tokens.
+func TestPlanOfTheLoss(t *testing.T) {
+	a := bindings.NewMemory().Arena(bindings.Activations)
+	const vocabulary, hidden = 1000, 64
+	var sizes []int64
+	for _, tokens := range []int{10, lossChunk, 5 * lossChunk} {
+		op := &bindings.HeadLoss{
+			X: a.New(bindings.BF16, tokens, hidden), Labels: a.New(bindings.I32, 1, tokens), DX: a.New(bindings.BF16, tokens, hidden),
+			Linear: &bindings.Linear{Weight: bindings.Weight{Out: vocabulary, In: hidden, Dense: a.New(bindings.BF16, vocabulary, hidden)}},
+		}
+		sizes = append(sizes, Profile().LossScratch(op))
+		require.Positive(t, Profile().Scratch(op))
+	}
+	require.Equal(t, []int64{20224, 2048000, 2048000}, sizes)
+	require.True(t, slices.IsSorted(sizes))
+}

@@ -1,0 +1,79 @@
+package cuda
+
+import "qlora/bindings"
+
+func isDecomposed(l *bindings.Linear) bool { return l.Adapter != nil && !l.Adapter.Magnitude.Absent() }
+
+// gain is Magnitude/Norms of each output, in scratch.
+func (c *composer) gain(a *bindings.Adapter) tensor {
+	g := c.scratch.take(bindings.F32, 1, a.Magnitude.Len())
+	c.do(&scaleColumns{x: vector(a.Magnitude), divisor: vector(a.Norms), y: g})
+	return g
+}
+
+// decomposed is a part whose adapter has a magnitude,
+//
+//	Y = Residual + Bias + (X - D)·Wᵀ + gain·(D·Wᵀ + Scale·Low·Bᵀ)
+//
+// in two products, or in one where nothing is dropped and D is X.
+func (c *composer) decomposed(op *bindings.Project, p *bindings.Part) {
+	a := p.Linear.Adapter
+	low, gain := c.low(op, p), c.gain(a)
+	y := product{c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1}
+	if drops(op, a) {
+		lost := withDropout(y, op, a, maskA)
+		lost.mask.lost = 1
+		c.forward(op, p, lost)
+		y = withDropout(product{c: y.c, scale: 1, accumulate: 1}, op, a, maskA)
+	}
+	y.gain, y.a2, y.b2, y.scale2 = gain, low, matrix(a.B), float(a.Scale)
+	c.forward(op, p, y)
+}
+
+// decomposedBackward is that part's gradients, with H = gain·DY and U = Scale·H·B:
+//
+//	DX (+)= DY·W + dropout'((H - DY)·W + U·A)
+//	DA += Uᵀ·D    DB += Scale·Hᵀ·Low    DMagnitude += sum of DY·V/Norms
+func (c *composer) decomposedBackward(op *bindings.Project, p *bindings.Part, accumulate bool) {
+	a := p.Linear.Adapter
+	if !p.DMagnitude.Absent() {
+		c.magnitudeGradient(op, p)
+	}
+	if op.DX.Absent() && p.DA.Absent() {
+		return
+	}
+	dy := matrix(p.DY)
+	h := c.scratch.take(bindings.BF16, p.DY.Rows, p.DY.Cols)
+	c.inside(func() { c.do(&scaleColumns{x: dy, gain: c.gain(a), y: h}) })
+	u := c.pulled(h, a)
+	c.adapterGradients(op, p, h, u)
+	if op.DX.Absent() {
+		return
+	}
+	dx := product{a: h, a2: u, b2: matrix(a.A), c: matrix(op.DX), scale: 1, scale2: 1, accumulate: flag(accumulate)}
+	if drops(op, a) {
+		c.inputGradient(p, product{a: dy, c: dx.c, scale: 1, accumulate: dx.accumulate})
+		c.do(&scaleColumns{x: h, less: dy, y: h})
+		dx.accumulate = 1
+		dx = withDropout(dx, op, a, maskResult)
+	}
+	c.inputGradient(p, dx)
+}
+
+// magnitudeGradient multiplies by the weight once more, a chunk of V's columns at a
+// time: V = D·Wᵀ + Scale·Low·Bᵀ.
+func (c *composer) magnitudeGradient(op *bindings.Project, p *bindings.Part) {
+	w, a := &p.Linear.Weight, p.Linear.Adapter
+	step := chunkOf(w.Out, max(w.In, op.X.Rows))
+	c.byRows(w, step, func(from, to int, b tensor) {
+		v := c.scratch.take(bindings.BF16, op.X.Rows, to-from)
+		c.multiply(withDropout(product{
+			layout: layoutNT, a: matrix(op.X), b: b, c: v, scale: 1,
+			a2: matrix(p.Low), b2: rows(matrix(a.B), from, to), scale2: float(a.Scale),
+		}, op, a, maskA))
+		c.sumRows(sumRows{
+			x: columns(matrix(p.DY), from, to), with: v, divisor: columns(vector(a.Norms), from, to),
+			sum: columns(vector(p.DMagnitude), from, to),
+		})
+	})
+}

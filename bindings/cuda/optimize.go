@@ -1,0 +1,113 @@
+package cuda
+
+import (
+	"math"
+	"runtime"
+
+	"qlora/bindings"
+)
+
+// maps are the values of the 8-bit codes of moments, on the device.
+type maps struct{ signed, unsigned *float }
+
+// GradNorm measures all gradients in one launch, and a second one that adds up.
+func (d *Device) GradNorm(op *bindings.GradNorm) {
+	d.run("gradient norm", op.Check(), op, func(c *composer) { c.gradNorm(op) })
+}
+
+func (c *composer) gradNorm(op *bindings.GradNorm) {
+	list := make([]param, len(op.Params))
+	sums := 0
+	for i := range op.Params {
+		g := op.Params[i].Grad
+		list[i] = param{n: i64(g.Len()), grad: pointer[float](g)}
+		sums += ceil(g.Len(), paramPiece)
+	}
+	table := c.table(len(list), sums)
+	pinned(list, func(first *param) {
+		c.do(&gradNorm{params: first, count: i32(len(list)), max: float(op.Max), out: pointer[float](op.Out), table: table})
+	})
+}
+
+// table is room for the list of parameters on the device, the numbers of their
+// pieces, and sums of pieces.
+func (c *composer) table(params, sums int) tensor {
+	return c.scratch.take(bindings.U8, 1, params*paramBytes+(params+1)*8+sums*8)
+}
+
+// Optimize moves all parameters in one launch.
+func (d *Device) Optimize(op *bindings.Optimize) {
+	d.run("optimize", op.Check(), op, func(c *composer) { c.optimize(op, d.maps) })
+}
+
+func (c *composer) optimize(op *bindings.Optimize, m maps) {
+	k := optimizeOf(op)
+	k.map_signed, k.map_unsigned = m.signed, m.unsigned
+	list := make([]param, len(op.Params))
+	for i := range op.Params {
+		list[i] = paramOf(op, &op.Params[i])
+	}
+	k.count, k.table = i32(len(list)), c.table(len(list), 0)
+	pinned(list, func(first *param) {
+		k.params = first
+		c.do(&k)
+	})
+}
+
+// optimizeOf is the rule with its numbers, each rounded to float32 once, as torch
+// rounds a Python number that meets a float32 tensor.
+func optimizeOf(op *bindings.Optimize) optimize {
+	k := optimize{clip: pointer[float](op.Clip)}
+	switch r := op.Rule.(type) {
+	case bindings.AdamW:
+		k.rule = ruleAdamW
+		k.beta1, k.one_minus_beta1 = float(r.Beta1), float(1-r.Beta1)
+		k.beta2, k.one_minus_beta2 = float(r.Beta2), float(1-r.Beta2)
+		k.eps = float(r.Eps)
+		k.correction1 = float(1 - math.Pow(r.Beta1, float64(op.Step)))
+		k.correction2_sqrt = float(math.Sqrt(1 - math.Pow(r.Beta2, float64(op.Step))))
+	case bindings.Lion:
+		k.rule = ruleLion
+		k.beta1, k.one_minus_beta1 = float(r.Beta1), float(1-r.Beta1)
+		k.beta2, k.one_minus_beta2 = float(r.Beta2), float(1-r.Beta2)
+	case bindings.SGD:
+		k.rule = ruleSGD
+		k.beta1, k.beta2, k.one_minus_beta2 = float(r.Momentum), float(r.Dampening), float(1-r.Dampening)
+		k.first_step, k.nesterov = flag(op.Step == 1), flag(r.Nesterov)
+	default:
+		panic("cuda: an optimizer's rule that the operation's check knows and this device does not")
+	}
+	return k
+}
+
+func paramOf(op *bindings.Optimize, p *bindings.Param) param {
+	lr, decay := op.LR*p.Rate, 0.0
+	if p.Decay {
+		decay = op.WeightDecay
+	}
+	k := param{
+		n: i64(p.Master.Len()), master: pointer[float](p.Master), grad: pointer[float](p.Grad),
+		m: address(p.M.Values), m_absmax: pointer[float](p.M.Absmax),
+		v: address(p.V.Values), v_absmax: pointer[float](p.V.Absmax),
+		lr: float(lr), decay: float(1 - lr*decay),
+	}
+	if _, ok := op.Rule.(bindings.SGD); ok {
+		k.decay = float(decay)
+	}
+	if p.Value != p.Master {
+		k.value, k.value_dtype = address(p.Value), i32(p.Value.DType)
+	}
+	return k
+}
+
+// pinned calls do with list where C may read it.
+func pinned(list []param, do func(first *param)) {
+	if len(list) == 0 {
+		do(nil)
+		return
+	}
+	var p runtime.Pinner
+	defer p.Unpin()
+	p.Pin(&list[0])
+	do(&list[0])
+}

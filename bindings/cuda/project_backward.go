@@ -1,0 +1,99 @@
+package cuda
+
+import "qlora/bindings"
+
+// ProjectBackward sums DX over the parts in order, in its bf16: one rounding a part.
+func (d *Device) ProjectBackward(op *bindings.Project) {
+	d.run("project backward", op.CheckBackward(), op, func(c *composer) { c.projectBackward(op) })
+}
+
+func (c *composer) projectBackward(op *bindings.Project) {
+	accumulate := op.Accumulate
+	for i := range op.Parts {
+		p := &op.Parts[i]
+		c.inside(func() {
+			if isDecomposed(p.Linear) {
+				c.decomposedBackward(op, p, accumulate)
+				return
+			}
+			c.partBackward(op, p, accumulate)
+		})
+		accumulate = true
+	}
+}
+
+func (c *composer) partBackward(op *bindings.Project, p *bindings.Part, accumulate bool) {
+	a := p.Linear.Adapter
+	dx := product{a: matrix(p.DY), c: matrix(op.DX), scale: 1, accumulate: flag(accumulate)}
+	if a != nil && (!op.DX.Absent() || !p.DA.Absent()) {
+		u := c.pulled(matrix(p.DY), a)
+		c.adapterGradients(op, p, matrix(p.DY), u)
+		dx.a2, dx.b2, dx.scale2 = u, matrix(a.A), 1
+		dx = withDropout(dx, op, a, maskExtension)
+	}
+	if !op.DX.Absent() {
+		c.inputGradient(p, dx)
+	}
+	if !p.DWeight.Absent() {
+		c.multiply(product{layout: layoutTN, a: matrix(p.DY), b: matrix(op.X), c: matrix(p.DWeight), scale: 1, accumulate: 1})
+	}
+	if !p.DBias.Absent() {
+		c.sumRows(sumRows{x: matrix(p.DY), sum: vector(p.DBias)})
+	}
+}
+
+// pulled is U = Scale·dy·B, in scratch.
+func (c *composer) pulled(dy tensor, a *bindings.Adapter) tensor {
+	u := c.scratch.take(bindings.BF16, int(dy.rows), a.Rank())
+	c.multiply(product{layout: layoutNN, a: dy, b: matrix(a.B), c: u, scale: float(a.Scale)})
+	return u
+}
+
+// adapterGradients is DA += Uᵀ·dropout(X) and DB += Scale·dyᵀ·Low.
+func (c *composer) adapterGradients(op *bindings.Project, p *bindings.Part, dy, u tensor) {
+	if p.DA.Absent() {
+		return
+	}
+	a := p.Linear.Adapter
+	c.multiply(withDropout(product{
+		layout: layoutTN, a: u, b: matrix(op.X), c: matrix(p.DA), scale: 1, accumulate: 1,
+	}, op, a, maskB))
+	c.multiply(product{layout: layoutTN, a: dy, b: matrix(p.Low), c: matrix(p.DB), scale: float(a.Scale), accumulate: 1})
+}
+
+// inputGradient is the product dx, less its operand B, with the part's weight. A
+// weight that is decoded before goes by columns, so that each element of DX is
+// rounded once.
+func (c *composer) inputGradient(p *bindings.Part, dx product) {
+	w := &p.Linear.Weight
+	dx.layout = layoutNN
+	switch {
+	case isBF16(w):
+		dx.b = matrix(w.Dense)
+		c.multiply(dx)
+	case fused(w, int(dx.a.rows)):
+		dx.weight = weightOf(w)
+		c.multiply(dx)
+	default:
+		c.byColumns(w, chunkOf(w.In, w.Out), func(from, to int, b tensor) {
+			part := dx
+			part.b, part.b2 = b, columns(dx.b2, from, to)
+			part.c, part.mask_col = columns(dx.c, from, to), i32(from)
+			c.multiply(part)
+		})
+	}
+}
+
+// sumTokens is how many rows one partial sum over rows has, and sumPieces the most
+// that there are.
+const sumTokens, sumPieces = 32, 256
+
+func pieces(rows int) int { return min(ceil(rows, sumTokens), sumPieces) }
+
+// sumRows lays out the partial sums, and launches.
+func (c *composer) sumRows(k sumRows) {
+	c.inside(func() {
+		k.workspace = c.scratch.take(bindings.F32, max(1, pieces(int(k.x.rows))), int(k.x.cols))
+		c.do(&k)
+	})
+}

@@ -1,0 +1,57 @@
+package cuda
+
+import (
+	"qlora/bindings"
+	"qlora/internal/dynamic8"
+)
+
+// stagingBytes is how much of a matrix of the host lies on the device at a time
+// while it is quantized.
+const stagingBytes = 16 << 20
+
+// Quantize takes the matrix to the device piece by piece. What it comes to lie in is
+// the one memory that no plan has; the first operation after loading gives it back.
+func (d *Device) Quantize(dst *bindings.Weight, src []byte, dtype bindings.DType) error {
+	if err := bindings.CheckQuantize(dst, len(src), dtype); err != nil {
+		return err
+	}
+	q, n := dst.Quantized, dst.Out*dst.In
+	step := max(1, stagingBytes/int(dtype.Size())/q.BlockSize) * q.BlockSize // even, as blocks are
+	scales := ceil(n, q.BlockSize)
+	layOut := func(s *scratch) (piece, absmax tensor) {
+		return s.take(dtype, 1, min(n, step)), s.take(bindings.F32, 1, scales)
+	}
+	var plan scratch
+	layOut(&plan)
+	if err := d.staging.grow(d.context, plan.peak); err != nil {
+		return err
+	}
+	piece, absmax := layOut(&scratch{base: d.staging.base})
+	if !q.Double() {
+		absmax = vector(q.Absmax)
+	}
+	d.allow(dst, extent{"staging", d.staging.base, plan.peak})
+	for from := 0; from < n; from += step {
+		to := min(n, from+step)
+		x := columns(piece, 0, to-from)
+		if err := d.context.write(x.data, src[int64(from)*dtype.Size():int64(to)*dtype.Size()]); err != nil {
+			return err
+		}
+		if err := d.context.launch("quantize", &quantize{
+			x: x, kind: i32(q.Kind), block: i32(q.BlockSize),
+			codes: offset(pointer[u8](q.Codes), from/2), absmax: offset((*float)(absmax.data), from/q.BlockSize),
+		}); err != nil {
+			return err
+		}
+	}
+	if !q.Double() {
+		return nil
+	}
+	if err := d.Write(q.Map, floats(dynamic8.Signed().Values()[:])); err != nil {
+		return err
+	}
+	return d.context.launch("quantize", &nest{
+		absmax: (*float)(absmax.data), blocks: i64(scales), _map: pointer[float](q.Map),
+		codes: pointer[u8](q.AbsmaxCodes), nested: pointer[float](q.NestedAbsmax), offset: pointer[float](q.Offset),
+	})
+}

@@ -1,0 +1,77 @@
+package cuda
+
+import "qlora/bindings"
+
+const (
+	// dequantChunk bounds the bf16 copy of a weight that a product reads, in bytes:
+	// a chunk of this size is still in the L2 cache when the product comes to it.
+	dequantChunk = 24 << 20
+	// chunkUnit is what chunks are whole multiples of, in rows or columns: a
+	// product's tile, and of a 4-bit weight at least a block.
+	chunkUnit = 128
+	// fusedTokens is up to how many tokens a product decodes a 4-bit weight on the
+	// way. Each tile of tokens decodes the whole weight again, while a copy costs the
+	// same for any number of them.
+	fusedTokens = 256
+	// fewTokens is up to how many tokens a product is one of vectors.
+	fewTokens = 8
+)
+
+// weightOf is w as kernels see it.
+func weightOf(w *bindings.Weight) weight {
+	k := weight{out: i32(w.Out), in: i32(w.In), dense: matrix(w.Dense)}
+	q := w.Quantized
+	if q == nil {
+		return k
+	}
+	k.kind, k.block = i32(q.Kind), i32(q.BlockSize)
+	k.codes = pointer[u8](q.Codes)
+	if !q.Double() {
+		k.absmax = pointer[float](q.Absmax)
+		return k
+	}
+	k.absmax_codes, k.nested = pointer[u8](q.AbsmaxCodes), pointer[float](q.NestedAbsmax)
+	k.nested_block, k._map, k.offset = i32(q.NestedBlockSize), pointer[float](q.Map), pointer[float](q.Offset)
+	return k
+}
+
+// fused reports whether a product of that many tokens reads w in 4 bits: rows are
+// whole slices of 64 then, each with one scale.
+func fused(w *bindings.Weight, tokens int) bool {
+	return w.Quantized != nil && tokens <= fusedTokens && w.In%64 == 0 && w.Quantized.BlockSize%64 == 0
+}
+
+// isBF16 reports whether products can read w as it is.
+func isBF16(w *bindings.Weight) bool { return w.Quantized == nil && w.Dense.DType == bindings.BF16 }
+
+// chunkOf is how many of n rows, or columns, of width elements a chunk has.
+func chunkOf(n, width int) int {
+	return min(n, max(chunkUnit, dequantChunk/2/max(1, width)/chunkUnit*chunkUnit))
+}
+
+// byRows calls do with w in bf16, step rows [from, to) at a time.
+func (c *composer) byRows(w *bindings.Weight, step int, do func(from, to int, b tensor)) {
+	for from := 0; from < w.Out; from += step {
+		to := min(w.Out, from+step)
+		c.inside(func() { do(from, to, c.expanded(w, from, to, 0, w.In)) })
+	}
+}
+
+// byColumns calls do with w in bf16, step columns [from, to) at a time.
+func (c *composer) byColumns(w *bindings.Weight, step int, do func(from, to int, b tensor)) {
+	for from := 0; from < w.In; from += step {
+		to := min(w.In, from+step)
+		c.inside(func() { do(from, to, c.expanded(w, 0, w.Out, from, to)) })
+	}
+}
+
+// expanded is the rows [row, rowEnd) and columns [col, colEnd) of w in bf16, in
+// scratch unless w is that already.
+func (c *composer) expanded(w *bindings.Weight, row, rowEnd, col, colEnd int) tensor {
+	if isBF16(w) {
+		return columns(rows(matrix(w.Dense), row, rowEnd), col, colEnd)
+	}
+	y := c.scratch.take(bindings.BF16, rowEnd-row, colEnd-col)
+	c.do(&decode{weight: weightOf(w), row: i64(row), col: i64(col), y: y})
+	return y
+}
