@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"qlora/bindings"
 )
 
 // AvailableMemory is how many bytes of main memory a process can still take: what
@@ -18,6 +20,15 @@ func AvailableMemory() int64 {
 		free = left
 	}
 	return free
+}
+
+// deviceMemory is how many bytes of its memory a device can still take: of main
+// memory, where that is its memory, too. 0 where it is not known.
+func deviceMemory(dev bindings.Device) int64 {
+	if own, ok := dev.(interface{ FreeMemory() int64 }); ok {
+		return own.FreeMemory()
+	}
+	return AvailableMemory()
 }
 
 // memAvailable reads the kernel's MemAvailable, in bytes.

@@ -70,8 +70,8 @@ func New(r Run) (*Trainer, error) {
 	}
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
 	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
-	if t.limit == 0 && r.Device.Info().Name == "cpu" {
-		t.limit = AvailableMemory()
+	if t.limit == 0 {
+		t.limit = deviceMemory(r.Device)
 	}
 	t.identity = newIdentity(a, r.Model, r.TrainSet)
 	if err := t.findCheckpoint(); err != nil {

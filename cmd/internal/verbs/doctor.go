@@ -2,12 +2,14 @@ package verbs
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"qlora/bindings/cpu"
+	"qlora/bindings/cuda"
 	"qlora/cmd/internal/options"
 	"qlora/internal/gpu"
 )
@@ -33,8 +35,31 @@ func Doctor() *cobra.Command {
 			fmt.Fprintf(w, "missing\tOpenBLAS, which is several times as fast: `make toolchain` brings it, or set %s to the path of one\n", cpu.Variable)
 		}
 		describeGPUs(w, gpu.Open)
-		fmt.Fprintf(w, "device cuda\tthis build has no library for it\n")
-		fmt.Fprintf(w, "--device auto\tuses cpu\n")
+		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})
+		describeKernels(w, "emu", "libqlora_emu.so", cuda.Options{Emulated: true})
+		auto, err := machine{"auto"}.open()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "--device auto\tuses %s\n", auto.Info().Name)
 		return w.Flush()
 	})
+}
+
+// describeKernels says whether a device that runs the kernels can be used, and where
+// its library was looked for.
+func describeKernels(w io.Writer, name, file string, options cuda.Options) {
+	found := cuda.Describe(options.Emulated)
+	if dev, err := cuda.New(options); err != nil {
+		fmt.Fprintf(w, "device %s\tcannot be used: %v\n", name, err)
+	} else {
+		fmt.Fprintf(w, "device %s\t%s\n", name, dev.Info().Detail)
+		dev.Close()
+	}
+	if found.Path != "" {
+		fmt.Fprintf(w, "\tkernels: %s, in %s\n", found.Build, found.Path)
+	}
+	for _, place := range found.Looked {
+		fmt.Fprintf(w, "\tlooked for %s: %s\n", file, place)
+	}
 }

@@ -5,9 +5,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"qlora/bindings"
-	"qlora/bindings/cpu"
-	"qlora/bindings/cuda"
 	"qlora/cmd/internal/exit"
 	"qlora/internal/safetensors"
 	"qlora/internal/tokenizer"
@@ -16,48 +13,6 @@ import (
 	"qlora/nn/quantize"
 	"qlora/trainer"
 )
-
-// machine is the option of every verb that computes.
-type machine struct {
-	Device string `option:"device" help:"what computes: auto, cpu, cuda, cuda:N or emu"`
-}
-
-// open gives the device that is named. Only the CPU can be opened so far; auto
-// is the best that can.
-func (m machine) open() (bindings.Device, error) {
-	switch m.Device {
-	case "auto", "cpu":
-		dev, err := cpu.New(cpu.Options{})
-		return dev, exit.AsWrong(err)
-	}
-	if _, err := m.profile(); err != nil {
-		return nil, err
-	}
-	return nil, exit.Wrongf("--device %s: this build has no library for it; use --device cpu", m.Device)
-}
-
-// profile gives what planning needs of the device, which need not be there.
-func (m machine) profile() (bindings.Profile, error) {
-	switch name := m.Device; {
-	case name == "auto" || name == "cpu":
-		return cpu.Profile(), nil
-	case name == "cuda" || name == "emu" || isNumbered(name, "cuda:"):
-		return cuda.Profile(), nil
-	}
-	return nil, exit.Wrongf("--device is %q, but it can be auto, cpu, cuda, cuda:N or emu", m.Device)
-}
-
-func isNumbered(name, prefix string) bool {
-	if len(name) <= len(prefix) || len(name) > len(prefix)+3 || name[:len(prefix)] != prefix {
-		return false
-	}
-	for _, c := range name[len(prefix):] {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
-}
 
 // methods are the values of --method.
 const (

@@ -1,0 +1,76 @@
+package verbs
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/bindings/cuda"
+	"qlora/cmd/internal/exit"
+)
+
+// machine is the option of every verb that computes.
+type machine struct {
+	Device string `option:"device" help:"what computes: auto (a GPU where there is one), cpu, cuda, cuda:N or emu (the GPU's kernels on an emulator)"`
+}
+
+// open gives the device that is named; auto is the first GPU where it can be used,
+// else the CPU.
+func (m machine) open() (bindings.Device, error) {
+	switch m.Device {
+	case "cpu":
+		dev, err := cpu.New(cpu.Options{})
+		return dev, exit.AsWrong(err)
+	case "auto":
+		if dev, err := cuda.New(cuda.Options{}); err == nil {
+			return dev, nil
+		}
+		return machine{"cpu"}.open()
+	}
+	options, err := m.kernels()
+	if err != nil {
+		return nil, err
+	}
+	dev, err := cuda.New(options)
+	switch {
+	case errors.Is(err, cuda.ErrNoDevice), errors.Is(err, cuda.ErrNoLibrary):
+		return nil, exit.Wrongf("--device %s: %w (`qlora doctor` says where was looked; --device cpu needs none of it)", m.Device, err)
+	case err != nil:
+		return nil, exit.AsWrong(err)
+	}
+	return dev, nil
+}
+
+// kernels says how the device that is named opens, where it is one of those that run
+// the kernels.
+func (m machine) kernels() (cuda.Options, error) {
+	switch number, ok := strings.CutPrefix(m.Device, "cuda:"); {
+	case m.Device == "emu":
+		return cuda.Options{Emulated: true}, nil
+	case m.Device == "cuda":
+		return cuda.Options{}, nil
+	case ok:
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil && strconv.FormatUint(n, 10) == number {
+			return cuda.Options{Number: int(n)}, nil
+		}
+	}
+	return cuda.Options{}, exit.Wrongf("--device is %q, but it can be auto, cpu, cuda, cuda:N or emu", m.Device)
+}
+
+// profile gives what planning needs of the device, which need not be there.
+func (m machine) profile() (bindings.Profile, error) {
+	switch m.Device {
+	case "cpu":
+		return cpu.Profile(), nil
+	case "auto":
+		if dev, err := cuda.New(cuda.Options{}); err == nil {
+			dev.Close()
+			return cuda.Profile(), nil
+		}
+		return cpu.Profile(), nil
+	}
+	_, err := m.kernels()
+	return cuda.Profile(), err
+}
