@@ -6,6 +6,7 @@
 namespace {
 
 constexpr int kThreads = 64;
+constexpr int kSharedBytes = 1024;
 constexpr int kShift = 33;
 
 __device__ int rotated(int i) { return (i + kShift) % kThreads; }
@@ -222,6 +223,31 @@ __global__ void wild_pointer(const float* x, float* y) {
   nowhere[i] = x[i];
   y[i] = nowhere[i];
 }
+
+REGISTER_KERNEL(right, kThreads, kSharedBytes);
+REGISTER_KERNEL(right_pipeline, kThreads, kSharedBytes);
+REGISTER_KERNEL(missing_barrier, kThreads, kSharedBytes);
+REGISTER_KERNEL(missing_barrier_before_reuse, kThreads, kSharedBytes);
+REGISTER_KERNEL(missing_wait, kThreads, kSharedBytes);
+REGISTER_KERNEL(wait_for_too_few, kThreads, kSharedBytes);
+REGISTER_KERNEL(missing_barrier_after_wait, kThreads, kSharedBytes);
+REGISTER_KERNEL(returns_with_copies, kThreads, kSharedBytes);
+REGISTER_KERNEL(reads_beyond, kThreads, kSharedBytes);
+REGISTER_KERNEL(writes_beyond, kThreads, kSharedBytes);
+REGISTER_KERNEL(copies_beyond, kThreads, kSharedBytes);
+REGISTER_KERNEL(misaligned, kThreads, kSharedBytes);
+REGISTER_KERNEL(misaligned_ldmatrix, kThreads, kSharedBytes);
+REGISTER_KERNEL(beyond_shared, kThreads, kSharedBytes);
+REGISTER_KERNEL(uninitialized, kThreads, kSharedBytes);
+REGISTER_KERNEL(two_writers, kThreads, kSharedBytes);
+REGISTER_KERNEL(missing_syncwarp, kThreads, kSharedBytes);
+REGISTER_KERNEL(barrier_of_some, kThreads, kSharedBytes);
+REGISTER_KERNEL(barrier_of_other_counts, kThreads, kSharedBytes);
+REGISTER_KERNEL(shuffle_in_a_branch, kThreads, kSharedBytes);
+REGISTER_KERNEL(different_operations, kThreads, kSharedBytes);
+REGISTER_KERNEL(blocks_race, kThreads, kSharedBytes);
+REGISTER_KERNEL(writes_an_input_of_others, kThreads, kSharedBytes);
+REGISTER_KERNEL(wild_pointer, kThreads, kSharedBytes);
 
 }  // namespace
 
