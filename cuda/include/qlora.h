@@ -321,6 +321,7 @@ typedef struct {
   const char* name;      // as it is launched
   int32_t threads;       // of a block
   int32_t shared_bytes;  // dynamic, the most that a launch asks for
+  const void* function;  // its address in the library (on a GPU: that of what launches it)
 } qlora_kernel;
 
 typedef struct {

@@ -29,12 +29,16 @@ int upload(qlora_context*, void* dst, const void* src, int64_t bytes);
 
 // What is known of a kernel before it runs; the table lists them.
 struct RegisteredKernel {
-  RegisteredKernel(const char* name, int threads, int shared_bytes);
+  RegisteredKernel(const char* name, int threads, int shared_bytes, const void* function);
   qlora_kernel kernel;
   const RegisteredKernel* next;
 };
 
-// At file scope, beside the kernel: its name at launch, the threads of a block, and the most
-// dynamic shared memory that a launch asks for.
-#define REGISTER_KERNEL(id, threads, shared_bytes) \
-  static const RegisteredKernel registered_##id(#id, threads, shared_bytes)
+// At file scope, beside the kernel: its name, which is that at launch, the threads of a block, and
+// the most dynamic shared memory that a launch asks for.
+#define REGISTER_KERNEL(id, threads, shared_bytes) REGISTER_INSTANCE(id, threads, shared_bytes, id)
+// The same of a template's instance under a name of its own: after the bytes comes the instance,
+// as in REGISTER_INSTANCE(sum_rows_bf16, kThreads, kBytes, sum_rows<bf16, 8>).
+#define REGISTER_INSTANCE(id, threads, shared_bytes, ...)                   \
+  static const RegisteredKernel registered_##id(#id, threads, shared_bytes, \
+                                                reinterpret_cast<const void*>(&__VA_ARGS__))

@@ -21,3 +21,4 @@ int device_elapsed(qlora_context*, float* milliseconds);
 int device_extents(qlora_context*, const qlora_extent* list, int32_t count);
 int device_schedule(qlora_context*, uint64_t seed);
 const qlora_kernel* kernel_number(int number);
+const qlora_kernel* kernel_named(const char* name);

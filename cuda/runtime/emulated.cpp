@@ -55,6 +55,18 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
     return fail(c, QLORA_ERROR, "%s: %u threads and %zu bytes of shared memory in a block", kernel,
                 threads, shared_bytes);
   }
+  // What is registered is what is known of the kernel before it runs: it has to hold.
+  const qlora_kernel* known = kernel_named(kernel);
+  if (known == nullptr) {
+    return fail(c, QLORA_ERROR, "%s is not registered (see REGISTER_KERNEL)", kernel);
+  }
+  if (threads > static_cast<uint32_t>(known->threads) ||
+      shared_bytes > static_cast<size_t>(known->shared_bytes)) {
+    return fail(c, QLORA_ERROR,
+                "%s: %u threads and %zu bytes of shared memory in a block, more than the %d and %d "
+                "that are registered",
+                kernel, threads, shared_bytes, known->threads, known->shared_bytes);
+  }
   c->fault = c->machine.run(kernel, grid, block, shared_bytes, body, arguments, argument_bytes);
   return QLORA_OK;
 }
