@@ -118,9 +118,9 @@ func attendRow(f *fixture, c attendCase) {
 	terms := math.Sqrt(squares / float64(tokens*c.heads))
 	o.equals(depth, wantO)
 	if !c.inference {
-		lse.equals(depth, wantLSE)
-		dq.near(2*depth, terms, wantDQ)
-		dk.near(2*depth+tokens, terms, wantDK)
+		lse.sums(depth, wantLSE)
+		dq.near(2*depth, 1, terms, wantDQ)
+		dk.near(2*depth+tokens, 1, terms, wantDK)
 		dv.equals(depth+tokens, wantDV)
 	}
 }

@@ -32,12 +32,26 @@ var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-9}
 //
 // A sum of k terms with random signs has the size of sqrt(k) terms; each of its
 // k additions rounds by up to Unit of the partial sum, and these errors add up
-// like a random walk: Unit·sqrt(k) of the result. Inputs, intermediates and the
-// result are rounded to what is stored a few times. The largest of some
-// thousand such errors is below 6 standard deviations, and 8 leaves room for
-// operations that chain two or three sums.
-func (tol Tolerances) relative(k int) float64 {
-	return 8 * (tol.Unit*math.Sqrt(float64(k)) + tol.Stored)
+// like a random walk: Unit·sqrt(k) of the result. The largest of some thousand
+// such errors is below 6 standard deviations, and 8 leaves room for operations
+// that chain two or three sums.
+//
+// stored is how much of the result one rounding to the activations' type may
+// move, in units of Stored:
+//
+//   - 0 where all that rounds is in float32: sums of what the operation is given
+//     (DTable, DWeight, DBias, InvRMS, LSE, Norms, GradNorm, Optimize). The result
+//     itself still rounds to float32.
+//   - 1 where the result is stored, or is a sum of products with what is stored or
+//     rounded to be multiplied: dropout(X), Low, U, H, V, W's values in Project, P and
+//     DS in Attend. Such a sum's terms are off by up to Stored each, with random
+//     signs: of the sum, 0.4·Stored at a standard deviation (a rounding error is
+//     uniform within half a unit in the last place, whose share of the number is
+//     from Stored down to half of it), and a chain of three and the rounding of the
+//     result come to 6·0.4·sqrt(3) + 1, about 5.
+//   - more where an error that is stored is magnified: see HeadLoss.
+func (tol Tolerances) relative(k int, stored float64) float64 {
+	return 8 * (tol.Unit*math.Sqrt(float64(k)) + max(tol.Unit, stored*tol.Stored))
 }
 
 // Run holds dev to the references, all operations and cases, and logs how many

@@ -175,16 +175,22 @@ func (o *operand) raw() []byte {
 	return b
 }
 
-// equals compares with want, a sum of k terms: see Tolerances.relative. An
-// output that is stored in 16 bits may also round once to its own type.
+// equals compares with want, a sum of k terms with roundings to the activations'
+// type: see Tolerances.relative.
 func (o *operand) equals(k int, want []float64) {
 	o.f.t.Helper()
-	o.near(k, 0, want)
+	o.near(k, 1, 0, want)
+}
+
+// sums is equals for what is in float32 throughout.
+func (o *operand) sums(k int, want []float64) {
+	o.f.t.Helper()
+	o.near(k, 0, 0, want)
 }
 
 // near is equals for differences of larger numbers: terms is the
 // root-mean-square of what is subtracted, whose rounding stays.
-func (o *operand) near(k int, terms float64, want []float64) {
+func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
 	got := decode(o.DType, o.raw())
 	if len(want) != len(got) {
@@ -197,7 +203,7 @@ func (o *operand) near(k int, terms float64, want []float64) {
 	rms := max(terms, math.Sqrt(square/float64(max(1, len(want)))))
 	worst, at := 0.0, -1
 	for i, v := range want {
-		bound := o.f.tol.relative(k)*max(rms, math.Abs(v)) + math.SmallestNonzeroFloat32
+		bound := o.f.tol.relative(k, stored)*max(rms, math.Abs(v)) + math.SmallestNonzeroFloat32
 		if e := math.Abs(got[i]-v) / bound; !(e <= 1) && (at < 0 || !(e <= worst)) {
 			worst, at = e, i
 		}

@@ -32,7 +32,7 @@ func runGradNorm(t *testing.T, s *suite) {
 			}
 			got := decode(bindings.F32, out.raw())
 			for i, want := range []float64{math.Sqrt(sum), factor} {
-				if bound := f.tol.relative(n) * want; math.Abs(got[i]-want) > bound {
+				if bound := f.tol.relative(n, 0) * want; math.Abs(got[i]-want) > bound {
 					t.Errorf("Out[%d]: got %.9g, want %.9g within %.3g", i, got[i], want, bound)
 				}
 			}

@@ -181,7 +181,7 @@ func (o *optimized) compare(op *bindings.Optimize, clip float64) {
 	for i := range w {
 		w[i], m[i], v[i] = moved(op, &o.param, o.master.values[i], o.grad.values[i]*clip, at(o.first, i), at(o.second, i))
 	}
-	o.master.equals(4, w)
+	o.master.sums(4, w)
 	if o.first != nil {
 		o.first.compare(m)
 	}
@@ -206,7 +206,7 @@ const tableStep = 1. / 65535
 // of the numbers that are as near to what is wanted as rounding and the table allow.
 func (m *moment) compare(want []float64) {
 	if m.code == nil {
-		m.values.equals(4, want)
+		m.values.sums(4, want)
 		return
 	}
 	f, codes, absmax := m.values.f, m.values.raw(), decode(bindings.F32, m.absmax.raw())
@@ -214,9 +214,9 @@ func (m *moment) compare(want []float64) {
 	for i, x := range want {
 		most[i/dynamic8.BlockSize] = max(most[i/dynamic8.BlockSize], math.Abs(x))
 	}
-	m.absmax.equals(4, most)
+	m.absmax.sums(4, most)
 	for i, x := range want {
-		scaled, slack := x/absmax[i/dynamic8.BlockSize], tableStep+f.tol.relative(4)
+		scaled, slack := x/absmax[i/dynamic8.BlockSize], tableStep+f.tol.relative(4, 0)
 		low, high := nearest(m.code, scaled-slack), nearest(m.code, scaled+slack)
 		if codes[i] < low || codes[i] > high {
 			f.t.Errorf("%s %d: code %d for %.9g of the absmax, want %d to %d", m.values.name, i, codes[i], scaled, low, high)

@@ -166,12 +166,12 @@ func projectRow(f *fixture, c projectCase, h holding) {
 		if p.residual != nil {
 			y.Add(y, mat.NewDense(c.tokens, out, p.residual.values))
 		}
-		p.y.near(c.in+c.rank+2, 0.5*size(c.in), y.RawMatrix().Data)
+		p.y.near(c.in+c.rank+2, 1, 0.5*size(c.in), y.RawMatrix().Data)
 		if c.inference {
 			continue
 		}
 		if p.low != nil {
-			p.low.near(c.in, size(c.in), low.RawMatrix().Data)
+			p.low.near(c.in, 1, size(c.in), low.RawMatrix().Data)
 		}
 		g := p.ref.backward(xs, mat.NewDense(c.tokens, out, p.dy.values))
 		wantDX.Add(wantDX, g.X)
@@ -180,19 +180,19 @@ func projectRow(f *fixture, c projectCase, h holding) {
 			terms += out // the base's product twice
 		}
 		if p.da != nil {
-			p.da.near(c.tokens+out, 0.5*size(c.tokens*out), plus(g.A, p.da))
-			p.db.near(c.tokens+c.in, 0.5*size(c.tokens*c.in), plus(g.B, p.db))
+			p.da.near(c.tokens+out, 1, 0.5*size(c.tokens*out), plus(g.A, p.da))
+			p.db.near(c.tokens+c.in, 1, 0.5*size(c.tokens*c.in), plus(g.B, p.db))
 		}
 		if p.magnitude != nil {
-			p.magnitude.near(c.tokens+c.in+c.rank, size(c.tokens), plus(mat.NewDense(1, out, g.Magnitude), p.magnitude))
+			p.magnitude.near(c.tokens+c.in+c.rank, 1, size(c.tokens), plus(mat.NewDense(1, out, g.Magnitude), p.magnitude))
 		}
 		if p.w != nil {
-			p.w.equals(c.tokens, plus(g.W, p.w))
-			p.b.equals(c.tokens, plus(mat.NewDense(1, out, g.Bias), p.b))
+			p.w.sums(c.tokens, plus(g.W, p.w))
+			p.b.sums(c.tokens, plus(mat.NewDense(1, out, g.Bias), p.b))
 		}
 	}
 	if dx != nil {
-		dx.near(terms, 0.5*size(terms), wantDX.RawMatrix().Data)
+		dx.near(terms, 1, 0.5*size(terms), wantDX.RawMatrix().Data)
 	}
 }
 
