@@ -21,7 +21,6 @@ MISSING(norm_backward)
 MISSING(rotate)
 MISSING(gate)
 MISSING(gate_backward)
-MISSING(attend)
 __attribute__((weak)) int attend_decode(qlora_context* c, const qlora_attend*) {
   return fail(c, QLORA_UNSUPPORTED, "attend_decode: this kernel is not there yet");
 }

@@ -1,0 +1,200 @@
+// Causal attention, forward (Dao 2023): the scores of a tile of queries and a tile of keys live in
+// registers only, and the softmax is carried along from key tile to key tile.
+//
+//   O = softmax(scale·Q·Kᵀ + mask)·V    LSE = log(sum(exp(scale·Q·Kᵀ + mask)))
+//
+// A block has 128 queries (64 for heads wider than 128) of one head, 16 a warp, and walks over the
+// keys that they see, 32 or 64 at a time. Two stages of K and V: one barrier a key tile, behind
+// which the next tile's copies run under the whole of this one's arithmetic. Q stays in registers
+// (for heads wider than 128 in shared memory). Scores, sums and O are float32; P is rounded to
+// bfloat16 for P·V, but its sum is not. A warp leaves out key tiles that none of its queries sees.
+//
+//   width                         32     64     96    128    256
+//   shared memory, KiB            24     32     72     96     96
+//
+// FLOPs: 4·head_dim for each pair of a query and a key that it sees; bytes: 4·head_dim for each
+// row of Q and O and each row of K and V. For training's lengths the tensor cores are the floor:
+// half of 4·D·n² for a sequence of n. Blocks with the most keys start first.
+#include "kernels/attend.cuh"
+
+namespace attention {
+namespace {
+
+template <int D>
+struct Forward {
+  static constexpr int kWarps = D <= 128 ? 8 : 4;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kQueries = 16 * kWarps;
+  static constexpr int kKeys = D == 64 || D > 128 ? 32 : 64;
+  static constexpr int kBlocks = D <= 64 ? 2 : 1;  // of one processor, at least
+  static constexpr bool kKeepQ = D <= 128;         // in registers
+  static constexpr int kShared = (kQueries + 4 * kKeys) * D * 2;
+  static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
+};
+
+// The running softmax of a thread's two rows, g and g + 8 of its warp's 16.
+struct Softmax {
+  float top[2] = {-INFINITY, -INFINITY};  // the largest score so far
+  float sum[2] = {};                      // this thread's share of the sum of exp
+
+  // Turns scores into exp(scale·(score - top)), and scales what is summed so far to the new top.
+  template <int N, int M>
+  __device__ __forceinline__ void take(float (&score)[N][4], float (&out)[M][4], float scale2) {
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      float now = top[r];
+#pragma unroll
+      for (int n = 0; n < N; n++) now = fmaxf(now, fmaxf(score[n][2 * r], score[n][2 * r + 1]));
+      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 1));
+      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 2));
+      float shift = now == -INFINITY ? 0 : now * scale2;  // a row that has seen no key yet
+      float factor = ptx::exp2(top[r] * scale2 - shift);
+      top[r] = now;
+      sum[r] *= factor;
+#pragma unroll
+      for (int n = 0; n < N; n++) {
+#pragma unroll
+        for (int i = 2 * r; i < 2 * r + 2; i++) {
+          score[n][i] = ptx::exp2(score[n][i] * scale2 - shift);
+          sum[r] += score[n][i];
+        }
+      }
+#pragma unroll
+      for (int n = 0; n < M; n++) {
+        out[n][2 * r] *= factor;
+        out[n][2 * r + 1] *= factor;
+      }
+    }
+  }
+};
+
+// Scores of the queries from `query` and the keys from `key` that are not seen become -inf.
+template <int N>
+__device__ __forceinline__ void mask(float (&score)[N][4], const Sequence& s, int query, int key,
+                                     int lane) {
+#pragma unroll
+  for (int r = 0; r < 2; r++) {
+    int i = query + lane / 4 + 8 * r, first = s.first(i), end = s.end(i);
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+#pragma unroll
+      for (int j = 0; j < 2; j++) {
+        int column = key + 8 * n + 2 * (lane % 4) + j;
+        if (column < first || column >= end) score[n][2 * r + j] = -INFINITY;
+      }
+    }
+  }
+}
+
+template <int D>
+__global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
+    attend_forward(Problem p, Rows q, Rows k, Rows v, Rows o, float* lse, int64_t lse_stride) {
+  using Shape = Forward<D>;
+  constexpr int kKeys = Shape::kKeys, kTile = kKeys * D;
+  const Sequence s = p.sequence(blockIdx.y);
+  const int begin = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Shape::kQueries;
+  if (begin >= s.queries) return;
+  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  const int head = blockIdx.x, kv_head = head * p.kv_heads / p.heads;
+  const bf16* keys = k.data + s.k_row * k.stride + kv_head * p.head_dim;
+  const bf16* values = v.data + s.k_row * v.stride + kv_head * p.head_dim;
+  bf16* q_tile = shared_memory<bf16>();
+  bf16* kv_tiles = q_tile + Shape::kQueries * D;  // [stage][K, V]
+
+  auto load_keys = [&](int key, int stage) {
+    bf16* to = kv_tiles + stage * 2 * kTile;
+    load<D, kKeys, Shape::kThreads>(to, keys + key * k.stride, k.stride, s.keys - key, p, thread);
+    load<D, kKeys, Shape::kThreads>(to + kTile, values + key * v.stride, v.stride, s.keys - key, p,
+                                    thread);
+  };
+  const int last = min(begin + Shape::kQueries, s.queries) - 1;
+  const int from = s.first(begin) / kKeys * kKeys, end = s.end(last);
+  load<D, Shape::kQueries, Shape::kThreads>(
+      q_tile, q.data + (s.q_row + begin) * q.stride + head * p.head_dim, q.stride,
+      s.queries - begin, p, thread);
+  ptx::async_commit();
+  if (from < end) load_keys(from, 0);
+  ptx::async_commit();
+
+  const int row = 16 * warp, query = begin + row;
+  const int query_last = min(query + 15, s.queries - 1);
+  uint32_t a[D / 16][4];
+  ptx::async_wait<1>();
+  __syncthreads();
+  if constexpr (Shape::kKeepQ) {
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) left<D>(a[step], q_tile, row, step, lane);
+  }
+
+  const float scale2 = p.scale * kLog2E;
+  float out[D / 8][4] = {};
+  Softmax softmax;
+  for (int key = from, stage = 0; key < end; key += kKeys, stage ^= 1) {
+    ptx::async_wait<0>();
+    __syncthreads();  // this tile is there, and no warp reads the other stage any more
+    if (key + kKeys < end) load_keys(key + kKeys, stage ^ 1);
+    ptx::async_commit();
+    if (query > query_last || key >= s.end(query_last) || key + kKeys <= s.first(query)) continue;
+
+    bf16* k_tile = kv_tiles + stage * 2 * kTile;
+    bf16* v_tile = k_tile + kTile;
+    float score[kKeys / 8][4] = {};
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+      if constexpr (!Shape::kKeepQ) left<D>(a[step], q_tile, row, step, lane);
+      add_nt<D>(score, a[step], k_tile, step, lane);
+    }
+    if (key + kKeys > s.end(query) || key < s.first(query_last)) {
+      mask(score, s, query, key, lane);
+    }
+    softmax.take(score, out, scale2);
+#pragma unroll
+    for (int step = 0; step < kKeys / 16; step++) {
+      uint32_t probabilities[4];
+      left(probabilities, score, step);
+      add_nn<D>(out, probabilities, v_tile, step, 0, lane);
+    }
+  }
+
+#pragma unroll
+  for (int r = 0; r < 2; r++) {
+    float sum = softmax.sum[r];
+    sum += __shfl_xor_sync(0xffffffff, sum, 1);
+    sum += __shfl_xor_sync(0xffffffff, sum, 2);
+    float inverse = sum > 0 ? 1 / sum : 0;
+#pragma unroll
+    for (int n = 0; n < D / 8; n++) {
+      out[n][2 * r] *= inverse;
+      out[n][2 * r + 1] *= inverse;
+    }
+    int i = query + lane / 4 + 8 * r;
+    if (lse != nullptr && lane % 4 == 0 && i < s.queries) {
+      lse[(s.q_row + i) * lse_stride + head] = p.scale * softmax.top[r] + logf(sum);
+    }
+  }
+  // Only this warp has read its rows of Q: they are the way out.
+  __syncwarp();
+  put<D>(q_tile, row, 0, out, lane);
+  __syncwarp();
+  store<D, D / 8>(o.data + (s.q_row + query) * o.stride + head * p.head_dim, o.stride,
+                  s.queries - query, q_tile, row, 0, p, lane);
+}
+REGISTER_WIDTHS(attend_forward, Forward);
+
+}  // namespace
+}  // namespace attention
+
+int attend(qlora_context* c, const qlora_attend* op) {
+  using namespace attention;
+  int status = check(c, "attend", *op);
+  if (status != QLORA_OK || op->sequences == 0 || op->longest_q == 0) return status;
+  return with_width(op->head_dim, [&](auto width) {
+    constexpr int kWidth = width;
+    using Shape = Forward<kWidth>;
+    auto tiles = static_cast<uint32_t>((op->longest_q + Shape::kQueries - 1) / Shape::kQueries);
+    return launch(c, Name("attend_forward", kWidth).text, attend_forward<kWidth>,
+                  dim3(op->heads, op->sequences, tiles), dim3(Shape::kThreads), Shape::kShared,
+                  problem_of(*op), rows_of(op->q), rows_of(op->k), rows_of(op->v), rows_of(op->o),
+                  static_cast<float*>(op->lse.data), op->lse.stride);
+  });
+}

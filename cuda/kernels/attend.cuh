@@ -1,0 +1,223 @@
+// What the kernels of attention share: which keys a query sees, tiles of rows in shared memory, and
+// the two products that they are made of.
+//
+// Q and its kin are [tokens, heads·head_dim], packed one sequence behind the other, and query head
+// h reads key head h·kv_heads/heads. head_dim is any number from 1 to 256: tiles are as wide as the
+// next of 32, 64, 96, 128 and 256, and zeros fill the rest.
+#pragma once
+
+#include <cstdio>
+#include <type_traits>
+
+#include "kernels/entries.h"
+#include "runtime/launch.h"
+
+namespace attention {
+
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kLn2 = 0.6931471805599453f;
+
+// A [tokens, heads·head_dim] matrix.
+struct Rows {
+  bf16* data;
+  int64_t stride;
+};
+
+// One sequence. Queries and keys are numbered from its own beginning.
+struct Sequence {
+  int32_t q_row, k_row;  // where it begins in Q and in K
+  int32_t queries, keys, window;
+
+  // Query i sees the keys [first(i), end(i)).
+  __device__ int32_t end(int32_t i) const { return i + keys - queries + 1; }
+  __device__ int32_t first(int32_t i) const { return window > 0 ? max(0, end(i) - window) : 0; }
+};
+
+struct Problem {
+  const int32_t *q_starts, *k_starts;
+  int32_t heads, kv_heads, head_dim, window;
+  float scale;
+  int32_t by16;  // every head's rows begin at multiples of 16 bytes
+
+  __device__ Sequence sequence(uint32_t number) const {
+    int32_t q = q_starts[number], k = k_starts[number];
+    return {q, k, q_starts[number + 1] - q, k_starts[number + 1] - k, window};
+  }
+};
+
+// ---- tiles ----------------------------------------------------------------------------------
+
+// The 8 elements `chunk + odd` of a row, where odd is 0 or 1 and only 1 beside an even chunk. Rows
+// are multiples of 64 bytes; chunks trade places within 128 (64) bytes, so that one chunk of 8 rows
+// lies in 8 different groups of banks. Where chunk is a constant, the compiler keeps one address for
+// each place within the group, whatever the width of the rows.
+template <int D>
+__device__ __forceinline__ bf16* at(bf16* tile, int row, int chunk, int odd = 0) {
+  constexpr int kGroup = D % 64 == 0 ? 8 : 4;
+  int swizzle = (kGroup == 8 ? row & 7 : row >> 1 & 3) ^ odd;
+  return tile + row * D + (chunk & ~(kGroup - 1)) * 8 + (((chunk & (kGroup - 1)) ^ swizzle) * 8);
+}
+
+// Copies `rows` rows of one head into a tile of Count, by Threads threads, in the background where
+// the rows allow it. What is beyond rows and head_dim becomes zero.
+template <int D, int Count, int Threads>
+__device__ __forceinline__ void load(bf16* tile, const bf16* from, int64_t stride, int rows,
+                                     const Problem& p, int thread) {
+  constexpr int kChunks = D / 8, kAll = Count * kChunks;
+  if (p.by16) {
+#pragma unroll
+    for (int begin = 0; begin < kAll; begin += Threads) {
+      int i = begin + thread, row = i / kChunks, chunk = i % kChunks;
+      if (kAll % Threads != 0 && i >= kAll) break;
+      bool in = row < rows && 8 * chunk < p.head_dim;
+      ptx::copy_async<16>(at<D>(tile, row, chunk), in ? from + row * stride + 8 * chunk : from,
+                          in ? 16 : 0);
+    }
+    return;
+  }
+#pragma unroll 1
+  for (int i = thread; i < kAll; i += Threads) {
+    int row = i / kChunks, chunk = i % kChunks;
+    const bf16* x = from + row * stride + 8 * chunk;
+    uint32_t pair[4] = {};
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+      bool in = row < rows && 8 * chunk + j < p.head_dim;
+      if (in) pair[j / 2] |= static_cast<uint32_t>(x[j].bits) << 16 * (j % 2);
+    }
+    ptx::store128(at<D>(tile, row, chunk), make_uint4(pair[0], pair[1], pair[2], pair[3]));
+  }
+}
+
+// Writes the columns [8·chunk, 8·(chunk + Chunks)) of a tile's 16 rows from `row` to `rows` rows of
+// one head, by one warp.
+template <int D, int Chunks>
+__device__ __forceinline__ void store(bf16* to, int64_t stride, int rows, bf16* tile, int row,
+                                      int chunk, const Problem& p, int lane) {
+#pragma unroll
+  for (int begin = 0; begin < 16 * Chunks; begin += 32) {
+    int i = begin + lane, r = i / Chunks, c = chunk + i % Chunks;
+    if (r >= rows) continue;
+    bf16* y = to + r * stride + 8 * c;
+    if (p.by16) {
+      if (8 * c < p.head_dim) ptx::store128(y, ptx::load128(at<D>(tile, row + r, c)));
+      continue;
+    }
+#pragma unroll 1
+    for (int j = 0; j < min(8, p.head_dim - 8 * c); j++) y[j] = at<D>(tile, row + r, c)[j];
+  }
+}
+
+// ---- products -------------------------------------------------------------------------------
+// Sums of 16 rows are c[n/8][..], as ptx::mma has them. With g = lane/4 and t = lane%4, element
+// [n][i] is at row g + 8·(i/2), column 8n + 2t + i%2.
+
+// Rows [row, row+16), columns [16·step, 16·step+16) of a tile as the left operand.
+template <int D>
+__device__ __forceinline__ void left(uint32_t (&a)[4], bf16* tile, int row, int step, int lane) {
+  ptx::ldmatrix(a, at<D>(tile, row + (lane & 15), 2 * step, lane >> 4));
+}
+
+// Sums as the left operand of the next product, rounded: columns [16·step, 16·step+16).
+template <int N>
+__device__ __forceinline__ void left(uint32_t (&a)[4], const float (&c)[N][4], int step) {
+  a[0] = ptx::pack(c[2 * step][0], c[2 * step][1]);
+  a[1] = ptx::pack(c[2 * step][2], c[2 * step][3]);
+  a[2] = ptx::pack(c[2 * step + 1][0], c[2 * step + 1][1]);
+  a[3] = ptx::pack(c[2 * step + 1][2], c[2 * step + 1][3]);
+}
+
+// c += a·bᵀ: the columns of a and of the tile's first 8·N rows are [16·step, 16·step+16).
+template <int D, int N>
+__device__ __forceinline__ void add_nt(float (&c)[N][4], const uint32_t (&a)[4], bf16* tile,
+                                       int step, int lane) {
+#pragma unroll
+  for (int n = 0; n < N; n += 2) {
+    uint32_t b[4];
+    ptx::ldmatrix(b, at<D>(tile, 8 * n + (lane & 7) + (lane >> 4 << 3), 2 * step, lane >> 3 & 1));
+    ptx::mma(c[n], a, {b[0], b[1]});
+    ptx::mma(c[n + 1], a, {b[2], b[3]});
+  }
+}
+
+// c += a·b: b is the tile's rows [16·step, 16·step+16), from column 8·chunk on.
+template <int D, int N>
+__device__ __forceinline__ void add_nn(float (&c)[N][4], const uint32_t (&a)[4], bf16* tile,
+                                       int step, int chunk, int lane) {
+#pragma unroll
+  for (int n = 0; n < N; n += 2) {
+    uint32_t b[4];
+    ptx::ldmatrix_transposed(b, at<D>(tile, 16 * step + (lane & 15), chunk + n, lane >> 4));
+    ptx::mma(c[n], a, {b[0], b[1]});
+    ptx::mma(c[n + 1], a, {b[2], b[3]});
+  }
+}
+
+// Rounds sums into rows [row, row+16) of a tile, from column 8·chunk on.
+template <int D, int N>
+__device__ __forceinline__ void put(bf16* tile, int row, int chunk, const float (&c)[N][4],
+                                    int lane) {
+  int g = lane / 4, t = lane % 4;
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+    ptx::store32(at<D>(tile, row + g, chunk + n) + 2 * t, ptx::pack(c[n][0], c[n][1]));
+    ptx::store32(at<D>(tile, row + g + 8, chunk + n) + 2 * t, ptx::pack(c[n][2], c[n][3]));
+  }
+}
+
+// ---- launches -------------------------------------------------------------------------------
+
+// f of the tiles' width for head_dim, as a std::integral_constant.
+template <class F>
+int with_width(int head_dim, F f) {
+  if (head_dim <= 32) return f(std::integral_constant<int, 32>());
+  if (head_dim <= 64) return f(std::integral_constant<int, 64>());
+  if (head_dim <= 96) return f(std::integral_constant<int, 96>());
+  if (head_dim <= 128) return f(std::integral_constant<int, 128>());
+  return f(std::integral_constant<int, 256>());
+}
+
+#define REGISTER_WIDTH(kernel, shape, width) \
+  REGISTER_INSTANCE(kernel##_##width, shape<width>::kThreads, shape<width>::kShared, kernel<width>)
+// All of a kernel's instances: the widths that with_width gives.
+#define REGISTER_WIDTHS(kernel, shape) \
+  REGISTER_WIDTH(kernel, shape, 32);   \
+  REGISTER_WIDTH(kernel, shape, 64);   \
+  REGISTER_WIDTH(kernel, shape, 96);   \
+  REGISTER_WIDTH(kernel, shape, 128);  \
+  REGISTER_WIDTH(kernel, shape, 256)
+
+// A kernel's name for one width.
+struct Name {
+  char text[48];
+  Name(const char* kernel, int width) { std::snprintf(text, sizeof text, "%s_%d", kernel, width); }
+};
+
+inline Rows rows_of(const qlora_tensor& t) { return {static_cast<bf16*>(t.data), t.stride}; }
+
+inline bool by16(const qlora_tensor& t) {
+  return t.stride % 8 == 0 && reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
+}
+
+inline Problem problem_of(const qlora_attend& op) {
+  bool all = op.head_dim % 8 == 0 && by16(op.q) && by16(op.k) && by16(op.v) && by16(op.o);
+  return {op.q_starts, op.k_starts, op.heads, op.kv_heads, op.head_dim, op.window, op.scale, all};
+}
+
+// What no kernel here can do.
+inline int check(qlora_context* c, const char* name, const qlora_attend& op) {
+  if (op.head_dim < 1 || op.head_dim > 256) {
+    return fail(c, QLORA_UNSUPPORTED, "%s: a head of %d dimensions; 1 to 256 will do", name,
+                op.head_dim);
+  }
+  if (op.sequences > 65535) {
+    return fail(c, QLORA_UNSUPPORTED, "%s: %d sequences at once; 65535 will do", name,
+                op.sequences);
+  }
+  if (!(op.scale > 0)) {
+    return fail(c, QLORA_UNSUPPORTED, "%s: the scale %g is not above 0", name, op.scale);
+  }
+  return QLORA_OK;
+}
+
+}  // namespace attention
