@@ -183,6 +183,7 @@ func (c context) close() { C.call_close(c.table, c.handle) }
 // properties is what the device says of itself.
 type properties struct {
 	name, version   string
+	busID           string
 	compute         int
 	processors      int
 	memory, free    int64
@@ -193,7 +194,7 @@ func (c context) properties() (properties, error) {
 	var i C.qlora_info
 	err := c.failed("info", C.call_info(c.table, c.handle, &i))
 	return properties{
-		name: C.GoString(&i.name[0]), version: C.GoString(&i.version[0]), compute: int(i.compute), processors: int(i.processors),
+		name: C.GoString(&i.name[0]), busID: C.GoString(&i.bus_id[0]), version: C.GoString(&i.version[0]), compute: int(i.compute), processors: int(i.processors),
 		memory: int64(i.memory_bytes), free: int64(i.free_bytes), sharedBytes: int64(i.shared_bytes), l2: int64(i.l2_bytes),
 	}, err
 }

@@ -27,6 +27,7 @@ type Device struct {
 	loss        bindings.Tensor
 	maps        maps
 	staging     staging
+	monitor     monitor
 }
 
 var _ bindings.Device = (*Device)(nil)
@@ -52,7 +53,7 @@ func New(opts Options) (*Device, error) {
 		return nil, fmt.Errorf("opening %s: %w", name, err)
 	}
 	if err := d.prepare(); err != nil {
-		d.context.close()
+		d.Close()
 		return nil, fmt.Errorf("opening %s: %w", name, err)
 	}
 	return d, nil
@@ -65,7 +66,9 @@ func (d *Device) prepare() error {
 		return err
 	}
 	d.info.Detail = p.String()
-	if d.emulated {
+	if !d.emulated {
+		d.monitor = watch(p.busID)
+	} else {
 		d.info.Detail = fmt.Sprintf("kernels for compute capability %d.%d on an emulator", p.compute/10, p.compute%10)
 	}
 	signed, unsigned := dynamic8.Signed().Values(), dynamic8.Unsigned().Values()
@@ -84,7 +87,10 @@ func (p properties) String() string {
 }
 
 // Close gives the device back, and with it all memory that was taken from it.
-func (d *Device) Close() { d.context.close() }
+func (d *Device) Close() {
+	d.monitor.close()
+	d.context.close()
+}
 
 // Describe says which library is in use and where one was looked for.
 func (d *Device) Describe() Description { return d.description }

@@ -18,7 +18,7 @@ type kind struct {
 }
 
 var (
-	gpu      = kind{file: "libqlora_cuda.so", variable: "QLORA_CUDA_LIBRARY", make: "make cuda"}
+	graphics = kind{file: "libqlora_cuda.so", variable: "QLORA_CUDA_LIBRARY", make: "make cuda"}
 	emulator = kind{file: "libqlora_emu.so", variable: "QLORA_EMU_LIBRARY", make: "make emu"}
 )
 
@@ -39,7 +39,7 @@ func kindOf(emulated bool) kind {
 	if emulated {
 		return emulator
 	}
-	return gpu
+	return graphics
 }
 
 // find opens the library that choice or the environment names, else the first

@@ -36,11 +36,11 @@ func TestLibrariesThatCannotBeUsed(t *testing.T) {
 		{"another version", libraryOf(t, "const void *qlora_get_api(unsigned abi) { return 0; }"), []string{"another version of qlora"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, by := range []string{"the option", gpu.variable} {
+			for _, by := range []string{"the option", graphics.variable} {
 				options := Options{Library: c.path}
 				if by != "the option" {
 					options.Library = ""
-					t.Setenv(gpu.variable, c.path)
+					t.Setenv(graphics.variable, c.path)
 				}
 				_, err := New(options)
 				require.ErrorIs(t, err, ErrNoLibrary)
@@ -59,12 +59,12 @@ func TestLibraryIsLookedFor(t *testing.T) {
 	inside := filepath.Join(module, "a", "b")
 	require.NoError(t, os.MkdirAll(inside, 0o700))
 	t.Chdir(inside)
-	t.Setenv(gpu.variable, "")
+	t.Setenv(graphics.variable, "")
 	_, err := New(Options{})
 	require.ErrorIs(t, err, ErrNoLibrary)
 	require.ErrorContains(t, err, "`make cuda` builds it")
 
-	built := filepath.Join(module, "build", "lib", gpu.file)
+	built := filepath.Join(module, "build", "lib", graphics.file)
 	require.NoError(t, os.MkdirAll(filepath.Dir(built), 0o700))
 	require.NoError(t, os.Rename(libraryOf(t, "int answer(void) { return 42; }"), built))
 	_, err = New(Options{})
