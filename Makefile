@@ -22,7 +22,7 @@ BENCH ?= .
 TOOL := go tool -modfile=tools/go.mod
 
 # The files of C++ and CUDA.
-CPP = $(wildcard $(foreach type,h cpp cu cuh,cuda/*/*.$(type)))
+CPP = $(wildcard $(foreach type,h cpp cu cuh,cuda/*/*.$(type) cuda/*/testdata/*.$(type)))
 
 .PHONY: help
 help:
@@ -60,6 +60,10 @@ emu: $(BUILD)/cmake/emu/Makefile ## build the kernels for the emulator, into bui
 .PHONY: cuda
 cuda: $(BUILD)/cmake/cuda/Makefile ## build the kernels for every GPU, into build/lib/libqlora_cuda.so (no GPU is needed to)
 	@$(CMAKE) --build $(<D) --parallel $(JOBS)
+
+.PHONY: cuda-check
+cuda-check: cuda ## check the GPUs' machine code and compare it with cuda/resources.tsv (UPDATE=1 writes that)
+	@go run ./cuda/check -library $(BUILD)/lib/libqlora_cuda.so -tools $(TOOLCHAIN)/bin $(if $(UPDATE),-update)
 
 $(BUILD)/cmake/emu/Makefile: | $(CMAKE)
 	@$(SETUP) -B $(@D)

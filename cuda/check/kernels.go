@@ -1,0 +1,93 @@
+package main
+
+// #cgo CFLAGS: -I${SRCDIR}/../include
+// #cgo LDFLAGS: -ldl
+// #include <dlfcn.h>
+// #include <stdlib.h>
+// #include "qlora.h"
+//
+// typedef const qlora_api *(*get_api)(uint32_t);
+//
+// static const qlora_api *api(void *function) { return ((get_api)function)(QLORA_ABI); }
+// static const qlora_kernel *kernel_at(const qlora_api *api, int number) { return api->kernel(number); }
+import "C"
+
+import (
+	"cmp"
+	"debug/elf"
+	"fmt"
+	"slices"
+	"unsafe"
+)
+
+// A kernel is one that the library lists, with what its launches keep to.
+type kernel struct {
+	name    string
+	symbol  string // as the compilers name it
+	threads int    // of a block
+	shared  int    // bytes of dynamic shared memory
+}
+
+// registered are the kernels that a library lists of itself, by name. No GPU is needed to ask.
+func registered(library string) ([]kernel, error) {
+	path := C.CString(library)
+	defer C.free(unsafe.Pointer(path))
+	handle := C.dlopen(path, C.RTLD_NOW|C.RTLD_LOCAL)
+	if handle == nil {
+		return nil, fmt.Errorf("opening %s: %s", library, C.GoString(C.dlerror()))
+	}
+	defer C.dlclose(handle)
+	name := C.CString(entry)
+	defer C.free(unsafe.Pointer(name))
+	function := C.dlsym(handle, name)
+	if function == nil {
+		return nil, fmt.Errorf("%s has no %s", library, entry)
+	}
+	api := C.api(function)
+	if api == nil {
+		return nil, fmt.Errorf("%s was built for another version of cuda/include/qlora.h", library)
+	}
+	symbols, base, err := functions(library, uint64(uintptr(function)))
+	if err != nil {
+		return nil, err
+	}
+	var kernels []kernel
+	for i := 0; ; i++ {
+		k := C.kernel_at(api, C.int(i))
+		if k == nil {
+			break
+		}
+		kernels = append(kernels, kernel{
+			name:    C.GoString(k.name),
+			symbol:  symbols[uint64(uintptr(k.function))-base],
+			threads: int(k.threads),
+			shared:  int(k.shared_bytes),
+		})
+	}
+	slices.SortFunc(kernels, func(a, b kernel) int { return cmp.Compare(a.name, b.name) })
+	return kernels, nil
+}
+
+// functions are the names of a library's functions by their place in it, and the address that it was loaded at, given that of its entry.
+func functions(library string, loaded uint64) (names map[uint64]string, base uint64, err error) {
+	file, err := elf.Open(library)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer file.Close()
+	symbols, err := file.Symbols()
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", library, err)
+	}
+	names = make(map[uint64]string)
+	for _, s := range symbols {
+		if elf.ST_TYPE(s.Info) != elf.STT_FUNC || s.Value == 0 {
+			continue
+		}
+		names[s.Value] = s.Name
+		if s.Name == entry {
+			base = loaded - s.Value
+		}
+	}
+	return names, base, nil
+}

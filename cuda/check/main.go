@@ -1,0 +1,72 @@
+// Command check holds the machine code of libqlora_cuda.so against what is promised of it, without a GPU: `make cuda-check`.
+//
+// Of every kernel and every target it reads what ptxas gave it (registers, stack, shared memory) and its instructions, from cuobjdump, and the block that
+// it is launched with, from the library's own list. It fails where a kernel spills or has a stack, does not fit a multiprocessor, lacks the instructions
+// that its speed rests on (rules.go) or is missing for a target; where the library exports or needs more than it should; and where anything differs from the
+// committed table, which -update writes.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	library := flag.String("library", "build/lib/libqlora_cuda.so", "the library to check")
+	tools := flag.String("tools", "build/toolchain/bin", "the folder of nvcc and cuobjdump")
+	table := flag.String("table", "cuda/resources.tsv", "the table to compare with")
+	update := flag.Bool("update", false, "write the table instead")
+	flag.Parse()
+	findings, err := run(*library, *tools, *table, *update)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cuda-check:", err)
+		os.Exit(1)
+	}
+	for _, finding := range findings {
+		fmt.Println(finding)
+	}
+	if len(findings) > 0 {
+		fmt.Printf("cuda-check: FAILED (%d findings)\n", len(findings))
+		os.Exit(1)
+	}
+}
+
+// run checks the library and returns what was found wrong, a line each.
+func run(library, tools, table string, update bool) ([]string, error) {
+	kernels, err := registered(library)
+	if err != nil {
+		return nil, err
+	}
+	code, err := disassemble(tools+"/cuobjdump", library)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := checkLibrary(tools+"/cuobjdump", library)
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, checkKernels(kernels, code, rules)...)
+
+	compiler, err := compilerVersion(tools + "/nvcc")
+	if err != nil {
+		return nil, err
+	}
+	made := format(compiler, kernels, code)
+	if update {
+		return findings, os.WriteFile(table, []byte(made), 0o644)
+	}
+	committed, err := os.ReadFile(table)
+	if err != nil {
+		return nil, err
+	}
+	differences, compared := compare(string(committed), made)
+	fmt.Printf("cuda-check: %d kernels on %d targets; %s\n", len(kernels), len(targets), compared)
+	for _, d := range differences {
+		findings = append(findings, table+": "+d)
+	}
+	if len(differences) > 0 {
+		findings = append(findings, table+": where this is meant, make cuda-check UPDATE=1 rewrites it")
+	}
+	return findings, nil
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Instructions that the table counts in each kernel: tensor cores, loads of matrices from shared memory, asynchronous copies to it, and loads from and stores
+// to global memory of 16 bytes.
+var counted = []string{"HMMA.16816", "LDSM", "LDGSTS", "LDG.128", "STG.128"}
+
+// format makes the table: a row for each kernel and target.
+func format(compiler string, kernels []kernel, code machineCode) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Made by make cuda-check UPDATE=1 with nvcc %s: what ptxas gave each kernel, the blocks that fit a multiprocessor, instructions.\n", compiler)
+	columns := []string{"kernel", "target", "threads", "registers", "stack", "shared", "blocks", "occupancy"}
+	fmt.Fprintln(&b, strings.Join(append(columns, counted...), "\t"))
+	for _, k := range kernels {
+		for _, t := range targets {
+			c := code[t.name][k.symbol]
+			if c == nil {
+				continue
+			}
+			shared := k.shared + t.staticShared(c)
+			blocks := t.blocksResident(k.threads, c.registers, shared)
+			fmt.Fprintf(&b, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d%%", k.name, t.name, k.threads, c.registers, c.stack, shared, blocks, t.occupancy(k.threads, blocks))
+			for _, pattern := range counted {
+				fmt.Fprintf(&b, "\t%d", c.count(pattern))
+			}
+			fmt.Fprintln(&b)
+		}
+	}
+	return b.String()
+}
+
+// compare returns the rows that differ, and what was compared in words. Another compiler makes other code: its table is not comparable.
+func compare(committed, made string) (differences []string, compared string) {
+	have, want := strings.Split(strings.TrimSpace(committed), "\n"), strings.Split(strings.TrimSpace(made), "\n")
+	if have[0] != want[0] {
+		return nil, fmt.Sprintf("the table is of another compiler and is not compared (it says %q)", have[0])
+	}
+	for _, row := range have {
+		if !slices.Contains(want, row) {
+			differences = append(differences, "- "+row)
+		}
+	}
+	for _, row := range want {
+		if !slices.Contains(have, row) {
+			differences = append(differences, "+ "+row)
+		}
+	}
+	return differences, "the table has the same"
+}
