@@ -8,7 +8,6 @@ type rule struct {
 	needs   []string // instructions without which it is not the kernel that was written
 	never   []string // instructions that it has no business with
 	stack   string   // why it may have a stack; "": it may not
-	why     string   // where it is not plain
 }
 
 func (r *rule) matches(kernel string) bool {
@@ -30,11 +29,8 @@ func ruleOf(kernel string, rules []rule) *rule {
 	return nil
 }
 
-// Instructions: tensor cores on bfloat16, loads of 8x8 matrices from shared memory, copies to it that pass by the registers, loads and stores of 16 bytes.
-var (
-	tensorCores = []string{"HMMA.16816.F32.BF16", "LDSM.M88", "LDGSTS.128"}
-	wide        = []string{"LDG.128", "STG.128"}
-)
+// Loads from and stores to global memory of 16 bytes.
+var wide = []string{"LDG.128", "STG.128"}
 
 var rules = []rule{
 	{kernels: []string{"gate_*"}, needs: wide},
