@@ -10,6 +10,7 @@ package conformance
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"qlora/bindings"
@@ -54,9 +55,9 @@ func (tol Tolerances) relative(k int, stored float64) float64 {
 	return 8 * (tol.Unit*math.Sqrt(float64(k)) + max(tol.Unit, stored*tol.Stored))
 }
 
-// Run holds dev to the references, all operations and cases, and logs how many
-// rows ran.
-func Run(t *testing.T, dev bindings.Device, tol Tolerances) {
+// Run holds dev to the references, all cases of the operations that are named, or of
+// all, and logs how many rows ran.
+func Run(t *testing.T, dev bindings.Device, tol Tolerances, operations ...string) {
 	s := &suite{dev: dev, tol: tol}
 	for _, op := range []struct {
 		name string
@@ -76,6 +77,9 @@ func Run(t *testing.T, dev bindings.Device, tol Tolerances) {
 		{"Quantize", runQuantize},
 		{"Errors", runErrors},
 	} {
+		if len(operations) > 0 && !slices.Contains(operations, op.name) {
+			continue
+		}
 		before := s.rows
 		t.Run(op.name, func(t *testing.T) { op.run(t, s) })
 		t.Logf("%s: %d rows", op.name, s.rows-before)

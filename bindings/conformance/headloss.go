@@ -30,6 +30,7 @@ func runHeadLoss(t *testing.T, s *suite) {
 		{1, 31, 8, 0, false, "losses"},
 		{7, 67, 33, 1, true, "losses"},
 		{530, 131, 40, 0.5, true, "losses"},
+		{1100, 67, 24, 0.5, true, "full"}, // more tokens than logits lie in memory of
 	} {
 		for _, h := range holdings {
 			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { lossRow(f, c, h) })

@@ -12,6 +12,7 @@ import (
 type composer struct {
 	scratch scratch
 	logits  scratch      // the memory for logits
+	decoded int          // bytes of a weight's copy in bf16
 	launch  func(op any) // nil: planning
 }
 

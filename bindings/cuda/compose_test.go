@@ -15,7 +15,7 @@ import (
 // launched is the kernels that composing an operation launches, in order.
 func launched(compose func(c *composer)) []string {
 	var names []string
-	compose(&composer{launch: func(op any) {
+	compose(&composer{decoded: decodedBytes, launch: func(op any) {
 		name := fmt.Sprintf("%T", op)
 		switch op := op.(type) {
 		case *gemm:

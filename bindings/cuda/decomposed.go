@@ -64,7 +64,7 @@ func (c *composer) decomposedBackward(op *bindings.Project, p *bindings.Part, ac
 // time: V = D·Wᵀ + Scale·Low·Bᵀ.
 func (c *composer) magnitudeGradient(op *bindings.Project, p *bindings.Part) {
 	w, a := &p.Linear.Weight, p.Linear.Adapter
-	step := chunkOf(w.Out, max(w.In, op.X.Rows))
+	step := c.chunkOf(w.Out, max(w.In, op.X.Rows))
 	c.byRows(w, step, func(from, to int, b tensor) {
 		v := c.scratch.take(bindings.BF16, op.X.Rows, to-from)
 		c.multiply(withDropout(product{

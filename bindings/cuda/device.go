@@ -44,8 +44,7 @@ func New(opts Options) (*Device, error) {
 		name = fmt.Sprintf("cuda:%d", opts.Number)
 	}
 	d := &Device{
-		profile:  profile{bindings.Info{Name: name, Activation: bindings.BF16}},
-		emulated: opts.Emulated, description: description,
+		profile: profileOf(name), emulated: opts.Emulated, description: description,
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -190,6 +189,7 @@ func (d *Device) run(name string, check error, op any, compose func(*composer)) 
 	c := composer{
 		scratch: scratch{base: address(d.workspace)},
 		logits:  scratch{base: address(d.loss)},
+		decoded: d.decoded,
 		launch: func(kernel any) {
 			if broken {
 				return

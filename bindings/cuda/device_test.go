@@ -21,3 +21,10 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// TestConformanceOfChunks has weights decoded 128 rows or columns at a time.
+func TestConformanceOfChunks(t *testing.T) {
+	d := cudatest.Emulator(t)
+	d.SetDecoded(1)
+	conformance.Run(t, d, conformance.BFloat16, "Project", "HeadLoss")
+}

@@ -3,11 +3,18 @@ package cuda
 import "qlora/bindings"
 
 // profile is what a device needs, whether it is opened or not.
-type profile struct{ info bindings.Info }
+type profile struct {
+	info    bindings.Info
+	decoded int // bytes of a weight's copy in bf16
+}
+
+func profileOf(name string) profile {
+	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16}, decoded: decodedBytes}
+}
 
 // Profile is the memory behaviour of a CUDA device, of the emulated one, too.
 func Profile() bindings.Profile {
-	return profile{bindings.Info{Name: "cuda", Activation: bindings.BF16}}
+	return profileOf("cuda")
 }
 
 // Info is what the device says of itself.
@@ -15,8 +22,8 @@ func (p profile) Info() bindings.Info { return p.info }
 
 // Scratch is the workspace of one operation in bytes, forward or backward: that of
 // composing it without a launch.
-func (profile) Scratch(op any) int64 {
-	var c composer
+func (p profile) Scratch(op any) int64 {
+	c := composer{decoded: p.decoded}
 	plan := func(wanted bool, compose func()) {
 		if wanted {
 			c.inside(compose)

@@ -65,7 +65,7 @@ func (c *composer) forward(op *bindings.Project, p *bindings.Part, y product) {
 		y.weight = weightOf(w)
 		c.multiply(y)
 	default:
-		c.byRows(w, chunkOf(w.Out, w.In), func(from, to int, b tensor) { c.multiply(outputs(y, from, to, b)) })
+		c.byRows(w, c.chunkOf(w.Out, w.In), func(from, to int, b tensor) { c.multiply(outputs(y, from, to, b)) })
 	}
 }
 

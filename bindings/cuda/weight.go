@@ -3,9 +3,9 @@ package cuda
 import "qlora/bindings"
 
 const (
-	// dequantChunk bounds the bf16 copy of a weight that a product reads, in bytes:
-	// a chunk of this size is still in the L2 cache when the product comes to it.
-	dequantChunk = 24 << 20
+	// decodedBytes bounds the bf16 copy of a weight that a product reads: a chunk of
+	// this size is still in the L2 cache when the product comes to it.
+	decodedBytes = 24 << 20
 	// chunkUnit is what chunks are whole multiples of, in rows or columns: a
 	// product's tile, and of a 4-bit weight at least a block.
 	chunkUnit = 128
@@ -45,8 +45,8 @@ func fused(w *bindings.Weight, tokens int) bool {
 func isBF16(w *bindings.Weight) bool { return w.Quantized == nil && w.Dense.DType == bindings.BF16 }
 
 // chunkOf is how many of n rows, or columns, of width elements a chunk has.
-func chunkOf(n, width int) int {
-	return min(n, max(chunkUnit, dequantChunk/2/max(1, width)/chunkUnit*chunkUnit))
+func (c *composer) chunkOf(n, width int) int {
+	return min(n, max(chunkUnit, c.decoded/2/max(1, width)/chunkUnit*chunkUnit))
 }
 
 // byRows calls do with w in bf16, step rows [from, to) at a time.
