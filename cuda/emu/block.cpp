@@ -41,7 +41,9 @@ void Block::start(const Launch& launch, Index index) {
   }
   threads_.resize(n);
   alive_ = n;
+  warps_.assign((n + 31) / 32, {});
   for (uint32_t i = 0; i < n; i++) {
+    warps_[i / 32].lanes |= 1u << i % 32;
     Thread& t = threads_[i];
     t.state = State::ready;
     t.number = i;
@@ -105,6 +107,7 @@ bool Block::run_thread(uint32_t number) {
   switch_to(&scheduler_, t.context);
   if (t.state == State::returned) {
     alive_--;
+    warps_[number / 32].returned |= 1u << number % 32;
     release_whole();
   }
   return true;
@@ -192,39 +195,43 @@ void Block::release_whole() {
   if (b.arrived > 0 && b.expected == 0 && b.arrived >= static_cast<int>(alive_)) open(&b);
 }
 
+Block::Meeting* Block::meeting(Warp* warp, uint32_t mask, const char* doing) {
+  for (Meeting& m : warp->meetings) {
+    if ((m.mask & mask) == 0) continue;
+    if (m.mask != mask || m.doing != doing) {
+      fault("%s by the lanes %#x, while others wait in %s by %#x", doing, mask, m.doing, m.mask);
+    }
+    return &m;
+  }
+  warp->meetings.push_back({doing, mask});
+  return &warp->meetings.back();
+}
+
 void Block::meet(uint32_t mask, const char* doing, void* operands, WarpOperation operation,
                  bool orders_memory) {
   uint32_t lane = thread_->number % 32, first = thread_->number - lane;
-  uint32_t lanes = std::min<uint32_t>(32, threads_.size() - first);
-  if (lanes < 32) mask &= (1u << lanes) - 1;
+  Warp& warp = warps_[thread_->number / 32];
+  mask &= warp.lanes;
   if ((mask >> lane & 1) == 0) fault("%s: lane %u is not in its own mask %#x", doing, lane, mask);
-  thread_->state = State::in_warp;
-  thread_->mask = mask;
-  thread_->doing = doing;
-  thread_->operands = operands;
-  void* all[32] = {};
-  uint32_t come = 0;
-  for (uint32_t l = 0; l < lanes; l++) {
-    if ((mask >> l & 1) == 0) continue;
-    Thread& t = threads_[first + l];
-    if (t.state == State::returned) fault("%s: lane %u of the mask has returned", doing, l);
-    if (t.state != State::in_warp) continue;
-    if (t.doing != doing || t.mask != mask) {
-      fault("%s by the lanes %#x, while lane %u waits in %s by %#x", doing, mask, l, t.doing,
-            t.mask);
-    }
-    all[l] = t.operands;
-    come |= 1u << l;
+  if ((mask & warp.returned) != 0) {
+    fault("%s: lanes %#x of the mask have returned", doing, mask & warp.returned);
   }
-  if (come != mask) {
+  Meeting* m = meeting(&warp, mask, doing);
+  m->operands[lane] = operands;
+  m->come |= 1u << lane;
+  if (m->come != mask) {
+    thread_->state = State::in_warp;
+    thread_->mask = mask;
+    thread_->doing = doing;
     yield();
     return;
   }
-  if (operation != nullptr) operation(all, mask);
+  if (operation != nullptr) operation(m->operands, mask);
   if (orders_memory) clocks_.meet(static_cast<int>(thread_->number / 32));
-  for (uint32_t l = 0; l < lanes; l++) {
+  for (uint32_t l = 0; l < 32; l++) {
     if (mask >> l & 1) threads_[first + l].state = State::ready;
   }
+  warp.meetings.erase(warp.meetings.begin() + (m - warp.meetings.data()));
 }
 
 void Block::report_deadlock() {

@@ -49,7 +49,6 @@ struct Thread {
   int barrier = 0;              // that it waits at
   uint32_t mask = 0;            // of the lanes it meets
   const char* doing = nullptr;  // the warp's operation that it waits in
-  void* operands = nullptr;
   size_t extent_hint = 0;
   std::vector<std::vector<Copy>> copies;  // groups under way, the last one open
 };
@@ -87,7 +86,18 @@ class Block {
     std::vector<Thread*> waiting;
     Clocks::Gathered gathered;
   };
+  // Lanes of a warp that wait for one another; disjoint masks meet apart.
+  struct Meeting {
+    const char* doing;
+    uint32_t mask, come = 0;
+    void* operands[32] = {};
+  };
+  struct Warp {
+    uint32_t lanes = 0, returned = 0;
+    std::vector<Meeting> meetings;
+  };
   void start(const Launch& launch, Index index);
+  Meeting* meeting(Warp* warp, uint32_t mask, const char* doing);
   void schedule_loop();
   bool run_thread(uint32_t number);
   bool run_warp(uint32_t warp, bool descending);
@@ -108,6 +118,7 @@ class Block {
   Index index_{};
   uint32_t number_ = 0;  // of the block
   std::vector<Thread> threads_;
+  std::vector<Warp> warps_;
   std::vector<uint32_t> order_;
   uint32_t alive_ = 0;
   Barrier barriers_[16];

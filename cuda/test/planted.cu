@@ -273,7 +273,7 @@ const Planted* planted(int number) {
       {"barrier_of_some", barrier_of_some, 1, "deadlock of 64 threads"},
       {"barrier_of_other_counts", barrier_of_other_counts, 1, "barrier 1"},
       {"shuffle_in_a_branch", shuffle_in_a_branch, 1, "a shuffle"},
-      {"different_operations", different_operations, 1, "waits in"},
+      {"different_operations", different_operations, 1, "wait in"},
       {"blocks_race", blocks_race, 3, "of the same launch"},
       {"writes_an_input_of_others", writes_an_input_of_others, 2, "of the same launch"},
       {"wild_pointer", wild_pointer, 1, "writes 4 bytes"},
