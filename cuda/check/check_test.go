@@ -177,6 +177,14 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// A kernel of a template, as nvcc names it on the host and on the device.
+func TestCanonical(t *testing.T) {
+	const host, device = "_ZN9attention41_GLOBAL__N__1eb5858e_9_attend_cu_3b48cdedL14attend_forwardILi64EEEvPf", "_ZN9attention41_GLOBAL__N__1eb5858e_9_attend_cu_3b48cded14attend_forwardILi64EEEvPf"
+	if canonical(host) != device || canonical(device) != device {
+		t.Errorf("%s and %s: not %s", canonical(host), canonical(device), device)
+	}
+}
+
 func TestReadUsage(t *testing.T) {
 	const head = "arch = sm_80\n Function k:\n  "
 	tests := []struct{ name, line, want string }{

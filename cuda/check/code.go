@@ -95,8 +95,7 @@ func (m machineCode) read(r io.Reader) error {
 		case strings.HasPrefix(line, "arch = "):
 			target, kernel = strings.TrimPrefix(line, "arch = "), nil
 		case strings.HasPrefix(line, "Function"):
-			symbol := strings.Trim(strings.TrimPrefix(line, "Function"), ": ")
-			kernel = m.kernel(target, symbol)
+			kernel = m.kernel(target, canonical(strings.Trim(strings.TrimPrefix(line, "Function"), ": ")))
 		case kernel == nil:
 		case strings.HasPrefix(line, "REG:"):
 			if err := kernel.readUsage(line); err != nil {

@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"debug/elf"
 	"fmt"
+	"regexp"
 	"slices"
 	"unsafe"
 )
@@ -23,7 +24,7 @@ import (
 // A kernel is one that the library lists, with what its launches keep to.
 type kernel struct {
 	name    string
-	symbol  string // as the compilers name it
+	symbol  string // as the compilers name it, canonical
 	threads int    // of a block
 	shared  int    // bytes of dynamic shared memory
 }
@@ -59,7 +60,7 @@ func registered(library string) ([]kernel, error) {
 		}
 		kernels = append(kernels, kernel{
 			name:    C.GoString(k.name),
-			symbol:  symbols[uint64(uintptr(k.function))-base],
+			symbol:  canonical(symbols[uint64(uintptr(k.function))-base]),
 			threads: int(k.threads),
 			shared:  int(k.shared_bytes),
 		})
@@ -91,3 +92,9 @@ func functions(library string, loaded uint64) (names map[uint64]string, base uin
 	}
 	return names, base, nil
 }
+
+// local marks a name of internal linkage in a symbol. nvcc gives an instance of a template one on the host and none on the device.
+var local = regexp.MustCompile(`L(\d)`)
+
+// canonical is a symbol that is the same on the host and on the device.
+func canonical(symbol string) string { return local.ReplaceAllString(symbol, "$1") }

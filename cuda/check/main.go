@@ -54,6 +54,7 @@ func run(library, tools, table string, update bool) ([]string, error) {
 	}
 	made := format(compiler, kernels, code)
 	if update {
+		fmt.Printf("cuda-check: %d kernels on %d targets written to %s\n", len(kernels), len(targets), table)
 		return findings, os.WriteFile(table, []byte(made), 0o644)
 	}
 	committed, err := os.ReadFile(table)

@@ -32,6 +32,15 @@ func ruleOf(kernel string, rules []rule) *rule {
 // Loads from and stores to global memory of 16 bytes.
 var wide = []string{"LDG.128", "STG.128"}
 
+// Tensor cores on bfloat16, loads of 8x8 matrices from shared memory, as they lie and transposed, and copies to it of 16 bytes that pass by the registers.
+const (
+	tensorCores = "HMMA.16816.F32.BF16"
+	matrices    = "LDSM.M88"
+	transposed  = "LDSM.MT88"
+	copies      = "LDGSTS.128"
+)
+
 var rules = []rule{
+	{kernels: []string{"attend_forward_*"}, needs: []string{tensorCores, matrices, transposed, copies, "STG.128"}},
 	{kernels: []string{"gate_*"}, needs: wide},
 }
