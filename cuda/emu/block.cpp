@@ -14,6 +14,8 @@ namespace {
 // The library is loaded at run time, but asks for few bytes: the fast way to reach them.
 thread_local Block* running __attribute__((tls_model("initial-exec"))) = nullptr;
 constexpr size_t kSharedAlignment = 1024;
+// More than any launch may ask for, so that an address behind a block's own is known as such.
+constexpr size_t kArenaBytes = 512 << 10;
 // What unwritten memory is full of: NaN in every floating-point type.
 constexpr int kPoison = 0xff;
 }  // namespace
@@ -61,9 +63,10 @@ void Block::start(const Launch& launch, Index index) {
   number_ = index.x + (index.y + index.z * launch.grid.y) * launch.grid.x;
   random_.seed(launch.schedule * 0x9e3779b97f4a7c15 + number_);
   for (Barrier& b : barriers_) b = Barrier{};
-  arena_.assign(launch.shared_bytes + kSharedAlignment, static_cast<char>(kPoison));
+  arena_.resize(kArenaBytes);
   auto base = reinterpret_cast<uintptr_t>(arena_.data());
   shared_ = arena_.data() + (kSharedAlignment - base % kSharedAlignment) % kSharedAlignment;
+  std::memset(shared_, kPoison, launch.shared_bytes);
   clocks_.start(static_cast<int>((n + 31) / 32));
   shadow_.start(launch.shared_bytes);
 }
