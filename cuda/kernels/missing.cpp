@@ -7,7 +7,6 @@
     return fail(c, QLORA_UNSUPPORTED, #name ": this kernel is not there yet"); \
   }
 
-MISSING(gemm)
 MISSING(gemv)
 MISSING(decode)
 MISSING(quantize)

@@ -24,6 +24,9 @@ int32_t new_check(qlora_context*, const char* text);
 // Streaming multiprocessors, for grids of persistent blocks: never for how a sum is cut.
 int processors(qlora_context*);
 
+// Its compute capability: 90 for sm_90.
+int compute(qlora_context*);
+
 // Copies host memory, free at return, behind what was enqueued.
 int upload(qlora_context*, void* dst, const void* src, int64_t bytes);
 

@@ -39,6 +39,8 @@ int32_t new_check(qlora_context* c, const char* text) {
 // As many as a small GPU has: enough that work is cut as there, few enough to run.
 int processors(qlora_context*) { return 16; }
 
+int compute(qlora_context*) { return 80; }
+
 int upload(qlora_context* c, void* dst, const void* src, int64_t bytes) {
   return device_write(c, dst, src, bytes);
 }
@@ -93,7 +95,7 @@ int device_info(qlora_context* c, qlora_info* info) {
   std::memset(info, 0, sizeof *info);
   std::strcpy(info->name, "emulator");
   std::strcpy(info->version, "SIMT emulator");
-  info->compute = 80;
+  info->compute = compute(c);
   info->processors = processors(c);
   info->shared_bytes = 227 << 10;
   info->memory_bytes = info->free_bytes = int64_t{1} << 40;

@@ -34,6 +34,7 @@ struct qlora_context {
   Failure* failure = nullptr;   // on the device
   Failure* received = nullptr;  // pinned
   int processors = 0;
+  int compute = 0;
   Status status;
 };
 
@@ -74,6 +75,7 @@ int here(qlora_context* c) { return failed(c, cudaSetDevice(c->device), "choosin
 Failure* failure(qlora_context* c) { return c->failure; }
 cudaStream_t stream(qlora_context* c) { return c->stream; }
 int processors(qlora_context* c) { return c->processors; }
+int compute(qlora_context* c) { return c->compute; }
 
 int32_t new_check(qlora_context* c, const char* text) {
   c->status.checks.push_back(text);
@@ -119,6 +121,12 @@ int device_open(int device, qlora_context** context) {
     TRY("zeroing memory", cudaMemset(c->failure, 0, sizeof(Failure)));
     TRY("asking the GPU",
         cudaDeviceGetAttribute(&c->processors, cudaDevAttrMultiProcessorCount, device));
+    int major = 0, minor = 0;
+    TRY("asking the GPU",
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+    TRY("asking the GPU",
+        cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
+    c->compute = major * 10 + minor;
     return QLORA_OK;
   };
   int status = open();

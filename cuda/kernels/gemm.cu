@@ -1,0 +1,136 @@
+// Products of matrices, with what surrounds them in a QLoRA step done in the same pass:
+//
+//   C = [C +] residual + bias + gain·scale·(mask(scale2·A2·op(B2)) + op(A)·op(B))
+//
+// A, B, A2 and B2 are BF16 in the layouts NT, NN and TN of qlora.h, sums are float32, C is BF16 or
+// F32; any M, N, K >= 1 and any strides. A mask of dropout falls on A, B, the extension or all
+// products; it is drawn, not read, and must begin at a multiple of 8 columns.
+//
+// Floor: 2·M·N·(K + K2) FLOPs, and 2·(M·K + K·N) bytes in, 2 or 4 an element of C out. Products
+// with a rank for M or N are the memory's, all others the tensor cores'.
+//
+// Files: gemm_mma.cuh is the kernel, gemm_tile.cuh the tiles of operands in shared memory,
+// gemm_epilogue.cuh what happens to a sum, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h takes
+// one. Bits do not depend on the variant: the contraction is cut where `splits` says, in units of
+// 64, every sum runs over its piece in ascending steps of 16, and pieces are added in order.
+#include <algorithm>
+
+#include "kernels/entries.h"
+#include "kernels/gemm_choose.h"
+#include "kernels/gemm_epilogue.cuh"
+#include "runtime/launch.h"
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kUnit = 64;  // of the contraction, that pieces are made of
+
+// Adds the pieces of 8 columns in order, and writes C.
+__global__ void __launch_bounds__(kThreads)
+    gemm_add_pieces(const float* partial, int pieces, Epilogue end) {
+  int groups = (end.n + kVector - 1) / kVector;
+  int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= int64_t{end.m} * groups) return;
+  int row = static_cast<int>(i / groups), col = static_cast<int>(i % groups) * kVector;
+  const float* from = partial + int64_t{row} * end.n + col;
+  bool wide = end.n % 4 == 0 && col + kVector <= end.n;
+  float sum[kVector] = {};
+  for (int piece = 0; piece < pieces; piece++, from += int64_t{end.m} * end.n) {
+    float x[kVector] = {};
+    if (wide) {
+      load_floats(x, from);
+    } else {
+#pragma unroll
+      for (int e = 0; e < kVector; e++) {
+        if (col + e < end.n) x[e] = from[e];
+      }
+    }
+#pragma unroll
+    for (int e = 0; e < kVector; e++) sum[e] += x[e];
+  }
+  finish(end, row, col, sum);
+}
+REGISTER_KERNEL(gemm_add_pieces, kThreads, 0);
+
+bool wide(const qlora_tensor& t, int64_t element) {
+  return reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && t.stride * element % 16 == 0;
+}
+
+Operand operand(const qlora_tensor& t) {
+  return {static_cast<const bf16*>(t.data), t.stride, static_cast<int32_t>(t.rows),
+          static_cast<int32_t>(t.cols), wide(t, 2)};
+}
+
+Epilogue epilogue(const qlora_gemm& op) {
+  Epilogue e{};
+  e.c = op.c.data;
+  e.stride = op.c.stride;
+  e.residual = static_cast<const bf16*>(op.residual.data);
+  e.residual_stride = op.residual.stride;
+  e.gain = static_cast<const float*>(op.gain.data);
+  e.bias = op.bias.data;
+  e.bias_type = op.bias.dtype;
+  e.m = static_cast<int32_t>(op.c.rows);
+  e.n = static_cast<int32_t>(op.c.cols);
+  e.scale = op.scale;
+  e.f32 = op.c.dtype == QLORA_F32;
+  e.accumulate = op.accumulate != 0;
+  e.masked = op.mask_on == QLORA_MASK_RESULT;
+  e.wide = wide(op.c, e.f32 ? 4 : 2) && (e.residual == nullptr || wide(op.residual, 2));
+  e.mask = op.mask;
+  e.mask_row = op.mask_row;
+  e.mask_group = op.mask_col / kVector;
+  return e;
+}
+
+// The sentence of what no variant has code for, or NULL.
+const char* unsupported(const qlora_gemm& op) {
+  if (op.layout < QLORA_NT || op.layout > QLORA_TN) return "gemm: an unknown layout";
+  if (op.mask_on != QLORA_MASK_NONE && op.mask_col % kVector != 0) {
+    return "gemm: a mask that does not begin at a multiple of 8 columns";
+  }
+  if (op.splits < 1 || op.splits > 65535) return "gemm: splits is not in 1..65535";
+  if (op.b.data == nullptr) return "gemm: a weight in 4 bits";
+  if (op.splits > 1 && (op.workspace.data == nullptr || op.workspace.rows * op.workspace.cols <
+                                                            op.splits * op.c.rows * op.c.cols)) {
+    return "gemm: a workspace of less than splits·M·N elements";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+int gemm(qlora_context* c, const qlora_gemm* op) {
+  if (const char* sentence = unsupported(*op)) return fail(c, QLORA_UNSUPPORTED, "%s", sentence);
+  int64_t m = op->c.rows, n = op->c.cols;
+  if (m == 0 || n == 0) return QLORA_OK;
+  Product p{};
+  p.a = operand(op->a);
+  p.b = operand(op->b);
+  p.k = op->layout == QLORA_TN ? p.a.rows : p.a.cols;
+  if (op->a2.data != nullptr) {
+    p.a2 = operand(op->a2);
+    p.b2 = operand(op->b2);
+    p.k2 = op->layout == QLORA_TN ? p.a2.rows : p.a2.cols;
+  }
+  int units = (p.k + kUnit - 1) / kUnit;
+  p.piece = (units + op->splits - 1) / op->splits * kUnit;
+  int pieces = std::max(1, (p.k + p.piece - 1) / p.piece);
+  p.partial = pieces > 1 ? static_cast<float*>(op->workspace.data) : nullptr;
+  p.scale2 = op->scale2;
+  p.mask_on = op->mask_on;
+  p.end = epilogue(*op);
+
+  const GemmVariants& from = op->layout == QLORA_NT   ? gemm_nt
+                             : op->layout == QLORA_NN ? gemm_nn
+                                                      : gemm_tn;
+  const GemmVariant& v = gemm_choose(from, m, n, p.k + p.k2, pieces, processors(c), compute(c));
+  int64_t blocks = (m + v.m - 1) / v.m * ((n + v.n - 1) / v.n);
+  dim3 grid(static_cast<uint32_t>(blocks), 1, static_cast<uint32_t>(pieces));
+  int status = launch(c, v.name, v.kernel, grid, dim3(v.threads), v.shared_bytes, p);
+  if (status != QLORA_OK || pieces == 1) return status;
+  int64_t threads = m * ((n + kVector - 1) / kVector);
+  return launch(c, "gemm_add_pieces", gemm_add_pieces,
+                dim3(static_cast<uint32_t>((threads + kThreads - 1) / kThreads)), dim3(kThreads), 0,
+                static_cast<const float*>(p.partial), pieces, p.end);
+}

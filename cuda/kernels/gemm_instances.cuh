@@ -1,0 +1,26 @@
+// How a file of variants names its kernels: GEMM_KERNEL(gemm_nt_128x256, QLORA_NT, Tile128x256)
+// registers one, GEMM_VARIANT with the same is its line of the list.
+#pragma once
+
+#include "kernels/gemm_mma.cuh"
+#include "kernels/gemm_variants.h"
+
+// Every tile fits a block's 99 KiB on sm_86, sm_89 and sm_120; 48 KiB lets two blocks share one of
+// those processors.
+using Tile128x256 = GemmTile<128, 256, 32, 4, 64, 64, 1>;  // 8 warps, 96 KiB
+using Tile128x128 = GemmTile<128, 128, 32, 3, 64, 64, 2>;  // 4 warps, 48 KiB
+using Tile64x64 = GemmTile<64, 64, 64, 3, 32, 32, 3>;      // 4 warps, 48 KiB: small C
+using Tile64x16 = GemmTile<64, 16, 64, 4, 16, 16, 4>;      // 4 warps, 40 KiB: N is a rank
+using Tile16x128 = GemmTile<16, 128, 64, 3, 16, 32, 4>;    // 4 warps, 54 KiB: M is a rank
+
+template <class Tile, int Layout>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksOnProcessor) gemm_mma(Product p) {
+  multiply<Tile, Layout>(p);
+}
+
+#define GEMM_KERNEL(name, layout, tile) \
+  REGISTER_INSTANCE(name, tile::kThreads, tile::kSharedBytes, gemm_mma<tile, layout>)
+
+#define GEMM_VARIANT(name, layout, tile)                                                       \
+  {#name,        gemm_mma<tile, layout>, tile::kM,           tile::kN, tile::kK, tile::kWarpM, \
+   tile::kWarpN, tile::kThreads,         tile::kSharedBytes, 80,       1 << 30}

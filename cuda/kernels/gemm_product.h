@@ -1,0 +1,42 @@
+// What a kernel of gemm is given: the operands, how the contraction is cut, and the epilogue.
+#pragma once
+
+#include <cstdint>
+
+#include "include/qlora.h"
+#include "ptx/ptx.cuh"
+
+// A matrix in global memory, [rows, cols].
+struct Operand {
+  const bf16* data;
+  int64_t stride;
+  int32_t rows, cols;
+  bool wide;  // 16-byte copies: the address and the stride are multiples of 16 bytes
+};
+
+// C = [C +] residual + bias + gain·scale·mask(x); absent vectors are NULL.
+struct Epilogue {
+  void* c;
+  int64_t stride;
+  const bf16* residual;
+  int64_t residual_stride;
+  const float* gain;
+  const void* bias;
+  int32_t bias_type;
+  int32_t m, n;
+  float scale;
+  bool f32, accumulate, masked;
+  bool wide;  // 16-byte loads and stores of C and the residual
+  qlora_mask mask;
+  int32_t mask_row, mask_group;  // a group is 8 columns
+};
+
+struct Product {
+  Operand a, b, a2, b2;
+  int32_t k, k2;   // lengths of the contractions; k2 is 0 without an extension
+  int32_t piece;   // of the contraction, that a block of blockIdx.z sums: a multiple of 64
+  float* partial;  // [pieces, m, n] where there is more than one piece, else NULL
+  float scale2;
+  int32_t mask_on;
+  Epilogue end;
+};

@@ -1,0 +1,96 @@
+// A tile of an operand in shared memory: how it is copied, masked, and read as fragments.
+//
+// Its rows are the matrix's own. 16-byte chunks of a row are permuted (XOR with the row's number)
+// so that the 8 rows which one step of ldmatrix reads, and the chunks which a warp writes, lie in
+// different banks.
+#pragma once
+
+#include "kernels/gemm_product.h"
+#include "kernels/philox.cuh"
+
+// [Rows, Cols] of BF16. Inner: the contraction runs along its columns, else along its rows.
+template <int Rows, int Cols, bool Inner, int Threads>
+struct SharedTile {
+  static constexpr int kRows = Rows, kCols = Cols, kElements = Rows * Cols;
+  static constexpr int kChunks = Cols / 8;  // of 16 bytes, in a row
+  static constexpr int kPasses = Rows * kChunks / Threads;
+  static_assert(Rows * kChunks % Threads == 0, "every thread copies as many chunks");
+  static_assert((kChunks & (kChunks - 1)) == 0, "chunks are permuted by XOR");
+
+  static __device__ int offset(int row, int chunk) {
+    // Rows of 128 bytes or more begin at bank 0; shorter ones fill 128 bytes together.
+    int twist = kChunks >= 8 ? row % 8 : row / (8 / kChunks) % kChunks;
+    return row * Cols + (chunk ^ twist) * 8;
+  }
+
+  // Starts copying what of the matrix begins at (row0, col0); what lies outside of it is zeros.
+  static __device__ void copy(bf16* tile, const Operand& from, int row0, int col0) {
+#pragma unroll
+    for (int pass = 0; pass < kPasses; pass++) {
+      int i = threadIdx.x + pass * Threads, r = i / kChunks, chunk = i % kChunks;
+      int row = row0 + r, col = col0 + chunk * 8;
+      int count = row < from.rows ? max(0, min(8, from.cols - col)) : 0;
+      const bf16* p = count > 0 ? from.data + row * from.stride + col : from.data;
+      bf16* to = tile + offset(r, chunk);
+      if (from.wide) {
+        ptx::copy_async<16>(to, p, 2 * count);
+      } else {
+        ptx::store128(to, gather(p, count));
+      }
+    }
+  }
+
+  // Multiplies what this thread has copied of (row0, col0) by the mask, whose element (0, 0) is
+  // the matrix's (-row_offset, -8·group_offset).
+  static __device__ void apply(bf16* tile, const qlora_mask& mask, int row0, int col0) {
+#pragma unroll 1
+    for (int pass = 0; pass < kPasses; pass++) {
+      int i = threadIdx.x + pass * Threads, r = i / kChunks, chunk = i % kChunks;
+      uint32_t kept = dropout_kept(mask, row0 + r, col0 / 8 + chunk);
+      bf16* at = tile + offset(r, chunk);
+      uint4 x = ptx::load128(at);
+      ptx::store128(at, make_uint4(masked(mask, x.x, kept), masked(mask, x.y, kept >> 2),
+                                   masked(mask, x.z, kept >> 4), masked(mask, x.w, kept >> 6)));
+    }
+  }
+
+  // The 16x16 elements at (mn, k) as an mma's A: registers of rows (0-7, 8-15) by k (0-7, 8-15).
+  static __device__ void load_a(uint32_t (&r)[4], const bf16* tile, int mn, int k) {
+    load(r, tile, mn, k, lane_bit(3), lane_bit(4));
+  }
+
+  // The same as two mma's B, columns (0-7, 8-15) of the product: registers of k (0-7, 8-15) each.
+  static __device__ void load_b(uint32_t (&r)[4], const bf16* tile, int mn, int k) {
+    load(r, tile, mn, k, lane_bit(4), lane_bit(3));
+  }
+
+ private:
+  static __device__ int lane_bit(int bit) { return threadIdx.x >> bit & 1; }
+
+  static __device__ void load(uint32_t (&r)[4], const bf16* tile, int mn, int k, int mn_half,
+                              int k_half) {
+    int i = threadIdx.x % 8;
+    if constexpr (Inner) {
+      ptx::ldmatrix(r, tile + offset(mn + 8 * mn_half + i, k / 8 + k_half));
+    } else {
+      ptx::ldmatrix_transposed(r, tile + offset(k + 8 * k_half + i, mn / 8 + mn_half));
+    }
+  }
+
+  static __device__ uint32_t masked(const qlora_mask& mask, uint32_t pair, uint32_t kept) {
+    return ptx::pack(ptx::low(pair) * dropout_factor(mask, kept),
+                     ptx::high(pair) * dropout_factor(mask, kept >> 1));
+  }
+
+  // Elements one by one, where they are not aligned.
+  static __device__ uint4 gather(const bf16* from, int count) {
+    uint32_t x[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      uint32_t low = 2 * i < count ? from[2 * i].bits : 0u;
+      uint32_t high = 2 * i + 1 < count ? from[2 * i + 1].bits : 0u;
+      x[i] = low | high << 16;
+    }
+    return make_uint4(x[0], x[1], x[2], x[3]);
+  }
+};
