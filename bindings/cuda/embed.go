@@ -11,8 +11,8 @@ var (
 	unknownLabel    = text("head loss: the label of row %d is %d, the vocabulary has %d")
 )
 
-// none is what no row of a table is, where nothing is ignored.
-const none = -1
+// none is what is ignored where nothing is: a row that every table has.
+const none = 0
 
 // Embed copies rows of the table and adds their noise.
 func (d *Device) Embed(op *bindings.Embed) {

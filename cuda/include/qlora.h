@@ -154,7 +154,7 @@ typedef struct {
 typedef struct {
   qlora_tensor values;  // I32 [1, n]
   int32_t limit;
-  int32_t ignore;    // a value that is allowed, too; -1 where none is
+  int32_t ignore;    // a value that is allowed, too; 0 where none is
   const char* text;  // printf's format of row, value and limit, as %d %d %d; static
 } qlora_check_range;
 
