@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"qlora/bench/gpu/plan"
+)
+
+// ours is what `go test -bench` printed: lines of "key: value" that say where, and
+// results, whose names are Benchmark.../MEASUREMENT with a measurement of the plan,
+// or anything else, which is reported as it is.
+type ours struct {
+	device string               // from "device: NVIDIA H100 80GB HBM3", which our benchmarks print
+	failed bool                 // a benchmark failed, and others may be missing
+	times  map[string]float64   // milliseconds by a measurement's name; the median where there are several
+	others []other              // in their order
+	runs   map[string][]float64 // milliseconds of each
+}
+
+// An other is a result that is not of the plan, with what it reports.
+type other struct {
+	Name    string             `json:"name"`
+	Metrics map[string]float64 `json:"metrics"` // by unit; "ms" is the time of one
+}
+
+// processors is what `go test` puts behind a name.
+var processors = regexp.MustCompile(`-\d+$`)
+
+func readOurs(r io.Reader) (*ours, error) {
+	o := &ours{times: map[string]float64{}, runs: map[string][]float64{}}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		words := strings.Fields(line)
+		switch {
+		case strings.HasPrefix(line, "device: "):
+			o.device = strings.TrimSpace(line[len("device: "):])
+		case strings.HasPrefix(line, "FAIL"), strings.HasPrefix(strings.TrimSpace(line), "--- FAIL"), strings.HasPrefix(line, "panic:"):
+			o.failed = true
+		case len(words) >= 4 && strings.HasPrefix(line, "Benchmark"):
+			if err := o.result(words); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for name, runs := range o.runs {
+		o.times[name] = median(runs)
+	}
+	return o, lines.Err()
+}
+
+// result takes a line: name, iterations, and pairs of a value and its unit.
+func (o *ours) result(words []string) error {
+	if len(words)%2 != 0 {
+		return fmt.Errorf("no result of a benchmark: %s", strings.Join(words, " "))
+	}
+	metrics := map[string]float64{}
+	for i := 2; i < len(words); i += 2 {
+		value, err := strconv.ParseFloat(words[i], 64)
+		if err != nil {
+			return fmt.Errorf("no result of a benchmark: %s: %w", strings.Join(words, " "), err)
+		}
+		metrics[words[i+1]] = value
+	}
+	ns, ok := metrics["ns/op"]
+	if !ok {
+		return fmt.Errorf("a result without ns/op: %s", strings.Join(words, " "))
+	}
+	_, name, _ := strings.Cut(processors.ReplaceAllString(words[0], ""), "/")
+	if m, err := plan.Parse(name); err == nil {
+		o.runs[m.Name()] = append(o.runs[m.Name()], ns/1e6)
+		return nil
+	} else if what, _, _ := strings.Cut(name, "/"); plan.Has(what) {
+		return err // meant for the plan, and would be lost
+	}
+	delete(metrics, "ns/op")
+	metrics["ms"] = ns / 1e6
+	o.others = append(o.others, other{strings.TrimPrefix(processors.ReplaceAllString(words[0], ""), "Benchmark"), metrics})
+	return nil
+}
+
+func median(all []float64) float64 {
+	all = slices.Sorted(slices.Values(all))
+	n := len(all)
+	return (all[(n-1)/2] + all[n/2]) / 2
+}

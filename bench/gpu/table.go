@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// titles are the operations as the table has them.
+var titles = map[string]string{
+	"copy":                "Copy on the device",
+	"gemm-forward":        "Product, forward (bf16)",
+	"gemm-input-gradient": "Product, gradient of the input (bf16)",
+	"nf4-forward":         "Product with a weight in 4 bits, forward",
+	"nf4-input-gradient":  "Product with a weight in 4 bits, gradient of the input",
+	"decode":              "Weight in 4 bits to bf16",
+	"attention-forward":   "Attention, forward",
+	"attention-backward":  "Attention, backward",
+	"cross-entropy":       "Cross-entropy and its gradient",
+	"adamw":               "AdamW, moments in 32 bits",
+	"adamw-8bit":          "AdamW, moments in 8 bits",
+}
+
+// writeTable writes results.md.
+func writeTable(w io.Writer, r *results) {
+	fmt.Fprintf(w, "# The kernels on a GPU\n\n")
+	fmt.Fprintf(w, "Written by `go run ./bench/gpu`; results.json has the same figures and every peer.\n\n")
+	if !r.GPU {
+		fmt.Fprintf(w, "**Not run on a GPU.**")
+		if r.Device != "" {
+			fmt.Fprintf(w, " What follows is of device %s: it shows that the scripts run, and nothing of speed.", r.Device)
+		}
+		fmt.Fprintf(w, "\n\n")
+	}
+	if r.GPU && r.Machine.Small {
+		fmt.Fprintf(w, "**The peers ran with --small**, which shows that they run and not how fast.\n\n")
+	}
+	if r.Device != "" {
+		fmt.Fprintf(w, "| | |\n|---|---|\n")
+	}
+	for _, line := range [][2]string{
+		{"device", r.Device},
+		{"driver", r.Machine.Driver},
+		{"commit", r.Commit},
+		{"date", r.Date},
+		{"peers", strings.TrimSpace("torch " + r.Machine.Torch + " " + withCUDA(r.Machine.CUDA))},
+	} {
+		if r.Device != "" && line[1] != "" && line[1] != "torch" {
+			fmt.Fprintf(w, "| %s | %s |\n", line[0], line[1])
+		}
+	}
+	if r.Failed {
+		fmt.Fprintf(w, "\n**A benchmark of ours failed; what it would have measured is missing.**\n")
+	}
+	if r.Device == "" {
+		return
+	}
+	if r.GPU {
+		writeTargets(w, r.Targets)
+	}
+	fmt.Fprintf(w, "\nTimes are of one call where many follow each other, operands from device memory and not from its cache. Rates count what an operation\n"+
+		"cannot do without: multiplications and additions, or bytes read and written once. Speed is the fastest peer's time over ours.\n")
+	writeRows(w, r.Rows)
+	writeOthers(w, r.Others)
+	writeSkipped(w, r.Rows)
+}
+
+func withCUDA(version string) string {
+	if version == "" {
+		return ""
+	}
+	return "with CUDA " + version
+}
+
+func writeTargets(w io.Writer, targets []share) {
+	fmt.Fprintf(w, "\n## First targets\n\n| target | shapes that meet it | median | worst |\n|---|--:|--:|---|\n")
+	for _, t := range targets {
+		if t.Shapes == 0 {
+			fmt.Fprintf(w, "| %s | not measured | | |\n", t.Target)
+			continue
+		}
+		fmt.Fprintf(w, "| %s | %d of %d | %s | %s at %s |\n", t.Target, t.Met, t.Shapes, percent(t.Median), percent(t.Worst), t.At)
+	}
+}
+
+// writeRows writes a table for each operation.
+func writeRows(w io.Writer, rows []row) {
+	shown := ""
+	for _, m := range rows {
+		what := m.measurement.What
+		if what != shown {
+			shown = what
+			fmt.Fprintf(w, "\n## %s\n\n|", titles[what])
+			for _, f := range m.measurement.Shape {
+				fmt.Fprintf(w, " %s |", strings.ReplaceAll(f.Name, "_", " "))
+			}
+			fmt.Fprintf(w, " ours, ms | %s |", m.Unit)
+			if m.Unit == "GB/s" {
+				fmt.Fprintf(w, " of a copy |")
+			}
+			fmt.Fprintf(w, " fastest peer, ms | %s | speed beside it | peer |\n|%s---|\n", m.Unit, strings.Repeat("--:|", columns(m)))
+		}
+		fmt.Fprintf(w, "|")
+		for _, f := range m.measurement.Shape {
+			fmt.Fprintf(w, " %d |", f.Value)
+		}
+		fmt.Fprintf(w, " %s | %s |", number(m.MS), number(m.Rate))
+		if m.Unit == "GB/s" {
+			fmt.Fprintf(w, " %s |", percent(m.OfCopy))
+		}
+		var ms, peerRate float64
+		if best := fastest(m.Peers); best != nil {
+			ms = best.MS
+			peerRate, _ = rate(m.measurement, ms)
+		}
+		fmt.Fprintf(w, " %s | %s | %s | %s |\n", number(ms), number(peerRate), percent(m.Speed), m.Best)
+	}
+}
+
+// columns are a row's figures, without the peer's name.
+func columns(m row) int {
+	n := len(m.measurement.Shape) + 5
+	if m.Unit == "GB/s" {
+		n++
+	}
+	return n
+}
+
+func writeOthers(w io.Writer, others []other) {
+	if len(others) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n## Ours alone\n\n| benchmark | figures |\n|---|---|\n")
+	for _, o := range others {
+		var figures []string
+		for _, unit := range slices.Sorted(maps.Keys(o.Metrics)) {
+			figures = append(figures, number(o.Metrics[unit])+" "+unit)
+		}
+		fmt.Fprintf(w, "| %s | %s |\n", o.Name, strings.Join(figures, ", "))
+	}
+}
+
+// writeSkipped says which peers have no time, and why, each once.
+func writeSkipped(w io.Writer, rows []row) {
+	var lines []string
+	for _, m := range rows {
+		for _, t := range m.Peers {
+			line := fmt.Sprintf("- %s, %s: %s\n", m.measurement.What, t.Peer, t.Skipped)
+			if t.Skipped != "" && !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprintf(w, "\n## Peers that could not be timed\n\n%s", strings.Join(lines, ""))
+	}
+}
+
+// number has three digits, or is empty where there is none.
+func number(x float64) string {
+	switch {
+	case x == 0:
+		return ""
+	case x >= 100:
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.3g", x)
+}
+
+func percent(x float64) string {
+	if x == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100*x)
+}
