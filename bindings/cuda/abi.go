@@ -22,6 +22,8 @@ static int call_read(const qlora_api *t, qlora_context *c, void *to, const void 
 static int call_zero(const qlora_api *t, qlora_context *c, void *p, int64_t n) { return t->zero(c, p, n); }
 static int call_move(const qlora_api *t, qlora_context *c, void *to, const void *from, int64_t n) { return t->move(c, to, from, n); }
 static int call_sync(const qlora_api *t, qlora_context *c) { return t->sync(c); }
+static int call_mark(const qlora_api *t, qlora_context *c, int which) { return t->mark(c, which); }
+static int call_elapsed(const qlora_api *t, qlora_context *c, float *ms) { return t->elapsed(c, ms); }
 static int call_extents(const qlora_api *t, qlora_context *c, const qlora_extent *list, int32_t n) { return t->extents(c, list, n); }
 static int call_schedule(const qlora_api *t, qlora_context *c, uint64_t seed) { return t->schedule(c, seed); }
 
@@ -226,6 +228,18 @@ func (c context) move(to, from unsafe.Pointer, bytes int64) error {
 }
 
 func (c context) sync() error { return c.failed("", C.call_sync(c.table, c.handle)) }
+
+// mark notes a time, 0 or 1, behind what was enqueued before.
+func (c context) mark(which int) error {
+	return c.failed("mark", C.call_mark(c.table, c.handle, C.int(which)))
+}
+
+// elapsed waits for mark 1 and gives the milliseconds since mark 0.
+func (c context) elapsed() (float64, error) {
+	ms := new(float)
+	err := c.failed("elapsed", C.call_elapsed(c.table, c.handle, ms))
+	return float64(*ms), err
+}
 
 func (c context) schedule(seed uint64) error {
 	return c.failed("schedule", C.call_schedule(c.table, c.handle, C.uint64_t(seed)))

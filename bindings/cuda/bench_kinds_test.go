@@ -1,0 +1,152 @@
+package cuda
+
+import (
+	"qlora/bench/gpu/plan"
+)
+
+// A timed is what is measured under one name.
+type timed struct {
+	// lay lays out one set of operands and gives the call on it.
+	lay func(o *operands, m plan.Measurement) func(*composer)
+	// cost is the operations and bytes that it cannot do without; nil: the plan's.
+	cost func(get func(string) float64) (operations, bytes float64)
+}
+
+// kinds are all that is measured, those of the plan by its names. Those that are ours
+// alone say what a step's other kernels take, and which of two ways is faster.
+var kinds = map[string]timed{
+	plan.Copy:              {lay: layCopy},
+	plan.GemmForward:       {lay: layGemmForward},
+	plan.GemmInputGradient: {lay: layGemmInputGradient},
+	plan.NF4Forward:        {lay: layNF4Forward(anyWay)},
+	plan.NF4InputGradient:  {lay: layNF4InputGradient(anyWay)},
+	plan.Decode:            {lay: layDecode((*operands).packed)},
+	plan.AttentionForward:  {lay: layAttentionForward},
+	plan.AttentionBackward: {lay: layAttentionBackward},
+	plan.CrossEntropy:      {lay: layCrossEntropy},
+	plan.AdamW:             {lay: layAdamW(false)},
+	plan.AdamW8bit:         {lay: layAdamW(true)},
+
+	"nf4-forward-fused":          {lay: layNF4Forward(fusedWay), cost: productCost},
+	"nf4-forward-decoded":        {lay: layNF4Forward(decodedWay), cost: productCost},
+	"nf4-input-gradient-fused":   {lay: layNF4InputGradient(fusedWay), cost: productCost},
+	"nf4-input-gradient-decoded": {lay: layNF4InputGradient(decodedWay), cost: productCost},
+	"decode-nested": {lay: layDecode((*operands).nested), cost: func(get func(string) float64) (float64, float64) {
+		return 0, get("in") * get("out") * (0.5 + 1./64 + 4./(64*256) + 2)
+	}},
+	"quantize": {lay: layQuantize, cost: func(get func(string) float64) (float64, float64) {
+		return 0, get("in") * get("out") * (2 + nf4Bytes)
+	}},
+	"gemv": {lay: layGemv, cost: productCost},
+
+	"lora-down":       {lay: layLoraDown, cost: thinCost("in")},
+	"lora-pull":       {lay: layLoraPull, cost: thinCost("out")},
+	"lora-gradient-a": {lay: layLoraGradient("in"), cost: thinCost("in")},
+	"lora-gradient-b": {lay: layLoraGradient("out"), cost: thinCost("out")},
+	"lora-forward":    {lay: layLoraForward, cost: loraCost(1, 1)},
+	"lora-backward":   {lay: layLoraBackward, cost: loraCost(1, 2)},
+
+	"norm-forward":   {lay: layNorm, cost: movedCost("width", 2)},
+	"norm-backward":  {lay: layNormBackward, cost: movedCost("width", 3)},
+	"gate-forward":   {lay: layGate, cost: movedCost("width", 3)},
+	"gate-backward":  {lay: layGateBackward, cost: movedCost("width", 5)},
+	"rotate":         {lay: layRotate, cost: movedCost("width", 2)},
+	"embed":          {lay: layEmbed, cost: movedCost("width", 2)},
+	"embed-backward": {lay: layEmbedBackward, cost: movedCost("width", 5)}, // bf16 once, float32 read and written
+	"head-loss": {lay: layHeadLoss, cost: func(get func(string) float64) (float64, float64) {
+		in, out, tokens := get("in"), get("vocabulary"), get("tokens")
+		return 2 * 2 * in * out * tokens, 2 * (in*out + 2*tokens*in)
+	}},
+	"gradient-norm": {lay: layGradNorm, cost: func(get func(string) float64) (float64, float64) { return 0, 4 * get("parameters") }},
+}
+
+// nf4Bytes is a weight in 4 bits with one float32 for every 64.
+const nf4Bytes = 0.5 + 4./64
+
+func productCost(get func(string) float64) (operations, bytes float64) {
+	in, out, tokens := get("in"), get("out"), get("tokens")
+	return 2 * in * out * tokens, in*out*nf4Bytes + 2*tokens*(in+out)
+}
+
+// thinCost is of a product of [tokens, width] with an adapter's matrix of that width.
+func thinCost(side string) func(func(string) float64) (float64, float64) {
+	return func(get func(string) float64) (operations, bytes float64) {
+		width, rank, tokens := get(side), get("rank"), get("tokens")
+		return 2 * width * rank * tokens, 2*tokens*(width+rank) + 2*width*rank
+	}
+}
+
+// loraCost is of a linear layer with its adapter: so many products with the weight, and
+// so many with each of A and B.
+func loraCost(base, thin float64) func(func(string) float64) (float64, float64) {
+	return func(get func(string) float64) (operations, bytes float64) {
+		in, out, rank, tokens := get("in"), get("out"), get("rank"), get("tokens")
+		return 2 * tokens * (base*in*out + thin*rank*(in+out)), base*in*out*nf4Bytes + 2*tokens*(in+out)
+	}
+}
+
+// movedCost is of so many matrices [tokens, width] in bf16, read or written.
+func movedCost(width string, matrices float64) func(func(string) float64) (float64, float64) {
+	return func(get func(string) float64) (operations, bytes float64) {
+		return 0, 2 * matrices * get("tokens") * get(width)
+	}
+}
+
+func costOf(m plan.Measurement) (operations, bytes float64) {
+	if cost := kinds[m.What].cost; cost != nil {
+		return cost(func(name string) float64 { return float64(m.Get(name)) })
+	}
+	return m.Cost()
+}
+
+// measurements are those of the plan, and ours at shapes of a Llama of 8 billion weights
+// with adapters of rank 16.
+func measurements() []plan.Measurement {
+	all := plan.All()
+	add := func(what string, shape ...plan.Field) {
+		all = append(all, plan.Measurement{What: what, Shape: shape})
+	}
+	field := func(name string, value int64) plan.Field { return plan.Field{Name: name, Value: value} }
+	square, up, down := [2]int64{4096, 4096}, [2]int64{4096, 14336}, [2]int64{14336, 4096}
+	for _, w := range [][2]int64{square, up, down} {
+		in, out := field("in", w[0]), field("out", w[1])
+		add("decode-nested", in, out)
+		add("quantize", in, out)
+		for _, tokens := range []int64{1, 4} {
+			add("gemv", in, out, field("tokens", tokens))
+		}
+		for _, what := range []string{"nf4-forward", "nf4-input-gradient"} {
+			for _, tokens := range []int64{64, 128, 256, 512, 2048} {
+				add(what+"-fused", in, out, field("tokens", tokens))
+				add(what+"-decoded", in, out, field("tokens", tokens))
+			}
+		}
+		rank := field("rank", 16)
+		for _, tokens := range []int64{2048, 8192} {
+			add("lora-forward", in, out, rank, field("tokens", tokens))
+			add("lora-backward", in, out, rank, field("tokens", tokens))
+		}
+	}
+	for _, tokens := range []int64{512, 2048, 8192} {
+		t := field("tokens", tokens)
+		for _, width := range []int64{4096, 14336} {
+			rank := field("rank", 16)
+			add("lora-down", field("in", width), rank, t)
+			add("lora-pull", field("out", width), rank, t)
+			add("lora-gradient-a", field("in", width), rank, t)
+			add("lora-gradient-b", field("out", width), rank, t)
+		}
+		hidden, inner := field("width", 4096), field("width", 14336)
+		add("norm-forward", t, hidden)
+		add("norm-backward", t, hidden)
+		add("gate-forward", t, inner)
+		add("gate-backward", t, inner)
+		add("rotate", t, hidden, field("head_dim", 128))
+		add("embed", t, hidden, field("vocabulary", 128256))
+		add("embed-backward", t, hidden, field("vocabulary", 128256))
+	}
+	add("head-loss", field("tokens", 2048), field("in", 4096), field("vocabulary", 128256))
+	adam := plan.Of(plan.AdamW)[0]
+	add("gradient-norm", adam.Shape...)
+	return all
+}

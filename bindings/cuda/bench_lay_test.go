@@ -1,0 +1,321 @@
+package cuda
+
+import (
+	"math"
+
+	"qlora/bench/gpu/plan"
+	"qlora/bindings"
+)
+
+// What the measurements call, on operands of their own. x is [tokens, in], y and dy are
+// [tokens, out].
+
+func layCopy(o *operands, m plan.Measurement) func(*composer) {
+	n := m.Get("bytes")
+	from, to := o.random(bindings.U8, 1, n), o.random(bindings.U8, 1, n)
+	return func(c *composer) { c.do(&moving{to, from}) }
+}
+
+// moving is a copy on the device, among the kernels.
+type moving struct{ to, from bindings.Tensor }
+
+func layGemmForward(o *operands, m plan.Measurement) func(*composer) {
+	in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
+	x, w, y := o.random(bindings.BF16, tokens, in), o.random(bindings.BF16, out, in), o.empty(bindings.BF16, tokens, out)
+	return func(c *composer) {
+		c.multiply(product{layout: layoutNT, a: matrix(x), b: matrix(w), c: matrix(y), scale: 1})
+	}
+}
+
+func layGemmInputGradient(o *operands, m plan.Measurement) func(*composer) {
+	in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
+	dy, w, dx := o.random(bindings.BF16, tokens, out), o.random(bindings.BF16, out, in), o.empty(bindings.BF16, tokens, in)
+	return func(c *composer) {
+		c.multiply(product{layout: layoutNN, a: matrix(dy), b: matrix(w), c: matrix(dx), scale: 1})
+	}
+}
+
+// A way is how a product reads a weight in 4 bits.
+type way int
+
+const (
+	anyWay     way = iota // as a step does
+	fusedWay              // decoded on the way
+	decodedWay            // decoded before, in chunks
+)
+
+func layNF4Forward(by way) func(*operands, plan.Measurement) func(*composer) {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
+		x, w, y := o.random(bindings.BF16, tokens, in), o.packed(out, in), o.empty(bindings.BF16, tokens, out)
+		part := bindings.Part{Linear: &bindings.Linear{Weight: w}}
+		return func(c *composer) {
+			p := product{layout: layoutNT, a: matrix(x), c: matrix(y), scale: 1}
+			switch by {
+			case anyWay:
+				c.forward(&bindings.Project{X: x}, &part, p)
+			case fusedWay:
+				p.weight = weightOf(&w)
+				c.multiply(p)
+			case decodedWay:
+				c.byRows(&w, c.chunkOf(w.Out, w.In), func(from, to int, b tensor) { c.multiply(outputs(p, from, to, b)) })
+			}
+		}
+	}
+}
+
+func layNF4InputGradient(by way) func(*operands, plan.Measurement) func(*composer) {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
+		dy, w, dx := o.random(bindings.BF16, tokens, out), o.packed(out, in), o.empty(bindings.BF16, tokens, in)
+		part := bindings.Part{Linear: &bindings.Linear{Weight: w}}
+		return func(c *composer) {
+			p := product{layout: layoutNN, a: matrix(dy), c: matrix(dx), scale: 1}
+			switch by {
+			case anyWay:
+				c.inputGradient(&part, p)
+			case fusedWay:
+				p.weight = weightOf(&w)
+				c.multiply(p)
+			case decodedWay:
+				c.byColumns(&w, c.chunkOf(w.In, w.Out), func(from, to int, b tensor) {
+					p := p
+					p.b, p.c = b, columns(p.c, from, to)
+					c.multiply(p)
+				})
+			}
+		}
+	}
+}
+
+func layDecode(hold func(o *operands, out, in int64) bindings.Weight) func(*operands, plan.Measurement) func(*composer) {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		in, out := m.Get("in"), m.Get("out")
+		w, y := hold(o, out, in), o.empty(bindings.BF16, out, in)
+		return func(c *composer) { c.do(&decode{weight: weightOf(&w), y: matrix(y)}) }
+	}
+}
+
+func layQuantize(o *operands, m plan.Measurement) func(*composer) {
+	in, out := m.Get("in"), m.Get("out")
+	x, w := o.random(bindings.BF16, out, in), o.packed(out, in)
+	return func(c *composer) {
+		q := w.Quantized
+		c.do(&quantize{x: vector(x), block: i32(q.BlockSize), codes: pointer[u8](q.Codes), absmax: pointer[float](q.Absmax)})
+	}
+}
+
+func layGemv(o *operands, m plan.Measurement) func(*composer) {
+	in, out, tokens := m.Get("in"), m.Get("out"), min(m.Get("tokens"), fewTokens)
+	x, w, y := o.random(bindings.BF16, tokens, in), o.packed(out, in), o.empty(bindings.BF16, tokens, out)
+	return func(c *composer) {
+		c.do(&gemv{layout: layoutNT, a: matrix(x), weight: weightOf(&w), c: matrix(y), scale: 1})
+	}
+}
+
+// layLoraDown is Low = X·Aᵀ, layLoraPull U = dY·B.
+func layLoraDown(o *operands, m plan.Measurement) func(*composer) {
+	in, rank, tokens := m.Get("in"), m.Get("rank"), m.Get("tokens")
+	x, a, low := o.random(bindings.BF16, tokens, in), o.random(bindings.BF16, rank, in), o.empty(bindings.BF16, tokens, rank)
+	return func(c *composer) {
+		c.multiply(product{layout: layoutNT, a: matrix(x), b: matrix(a), c: matrix(low), scale: 1})
+	}
+}
+
+func layLoraPull(o *operands, m plan.Measurement) func(*composer) {
+	out, rank, tokens := m.Get("out"), m.Get("rank"), m.Get("tokens")
+	dy, b, u := o.random(bindings.BF16, tokens, out), o.random(bindings.BF16, out, rank), o.empty(bindings.BF16, tokens, rank)
+	return func(c *composer) {
+		c.multiply(product{layout: layoutNN, a: matrix(dy), b: matrix(b), c: matrix(u), scale: 1})
+	}
+}
+
+// layLoraGradient is dA += Uᵀ·X, of width in, or dB += dYᵀ·Low, of width out.
+func layLoraGradient(side string) func(*operands, plan.Measurement) func(*composer) {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		width, rank, tokens := m.Get(side), m.Get("rank"), m.Get("tokens")
+		wide, thin := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, rank)
+		a, b, rows, cols := thin, wide, rank, width
+		if side == "out" {
+			a, b, rows, cols = wide, thin, width, rank
+		}
+		grad := o.empty(bindings.F32, rows, cols)
+		return func(c *composer) {
+			c.multiply(product{layout: layoutTN, a: matrix(a), b: matrix(b), c: matrix(grad), scale: 1, accumulate: 1})
+		}
+	}
+}
+
+// loraPart is a linear layer in 4 bits with an adapter, and a pass through it.
+func loraPart(o *operands, m plan.Measurement) *bindings.Project {
+	in, out, rank, tokens := m.Get("in"), m.Get("out"), m.Get("rank"), m.Get("tokens")
+	adapter := bindings.Adapter{A: o.random(bindings.BF16, rank, in), B: o.random(bindings.BF16, out, rank), Scale: 2}
+	return &bindings.Project{
+		X: o.random(bindings.BF16, tokens, in),
+		Parts: []bindings.Part{{
+			Linear: &bindings.Linear{Weight: o.packed(out, in), Adapter: &adapter},
+			Y:      o.random(bindings.BF16, tokens, out), Low: o.random(bindings.BF16, tokens, rank),
+		}},
+	}
+}
+
+func layLoraForward(o *operands, m plan.Measurement) func(*composer) {
+	op := loraPart(o, m)
+	return func(c *composer) { c.project(op) }
+}
+
+func layLoraBackward(o *operands, m plan.Measurement) func(*composer) {
+	op := loraPart(o, m)
+	p := &op.Parts[0]
+	p.DY, p.Y = p.Y, bindings.Tensor{}
+	p.DA, p.DB = o.empty(bindings.F32, m.Get("rank"), m.Get("in")), o.empty(bindings.F32, m.Get("out"), m.Get("rank"))
+	op.DX = o.empty(bindings.BF16, m.Get("tokens"), m.Get("in"))
+	return func(c *composer) { c.projectBackward(op) }
+}
+
+// attention is one causal sequence.
+func attentionOperands(o *operands, m plan.Measurement) *bindings.Attend {
+	tokens, width := m.Get("tokens"), m.Get("head_dim")
+	q, kv := m.Get("heads")*width, m.Get("kv_heads")*width
+	starts := []int32{0, int32(tokens)}
+	sequences := bindings.Sequences{Starts: starts, Device: o.int32s(starts...)}
+	return &bindings.Attend{
+		Q: o.random(bindings.BF16, tokens, q), K: o.random(bindings.BF16, tokens, kv), V: o.random(bindings.BF16, tokens, kv),
+		O: o.empty(bindings.BF16, tokens, q), LSE: o.empty(bindings.F32, tokens, m.Get("heads")), Queries: sequences, Keys: sequences,
+		Heads: int(m.Get("heads")), KVHeads: int(m.Get("kv_heads")), HeadDim: int(width), Scale: float32(1 / math.Sqrt(float64(width))),
+	}
+}
+
+func layAttentionForward(o *operands, m plan.Measurement) func(*composer) {
+	op := attentionOperands(o, m)
+	return func(c *composer) { c.attend(op) }
+}
+
+func layAttentionBackward(o *operands, m plan.Measurement) func(*composer) {
+	op := attentionOperands(o, m)
+	op.DO = o.random(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
+	op.DQ = o.empty(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
+	op.DK, op.DV = o.empty(bindings.BF16, int64(op.K.Rows), int64(op.K.Cols)), o.empty(bindings.BF16, int64(op.K.Rows), int64(op.K.Cols))
+	o.prepare = append(o.prepare, func(c *composer) { c.attend(op) })
+	return func(c *composer) { c.attendBackward(op) }
+}
+
+// layCrossEntropy overwrites the logits by their gradients, which are those of the next
+// call: small numbers, all different.
+func layCrossEntropy(o *operands, m plan.Measurement) func(*composer) {
+	tokens, vocabulary := m.Get("tokens"), m.Get("vocabulary")
+	logits, labels := o.random(bindings.BF16, tokens, vocabulary), o.below(vocabulary, tokens)
+	losses, hits := o.empty(bindings.F32, 1, tokens), o.empty(bindings.F32, 1, tokens)
+	return func(c *composer) {
+		c.do(&crossEntropy{logits: matrix(logits), labels: vector(labels), scale: 1, losses: vector(losses), hits: vector(hits), backward: 1})
+	}
+}
+
+func layHeadLoss(o *operands, m plan.Measurement) func(*composer) {
+	tokens, hidden, vocabulary := m.Get("tokens"), m.Get("in"), m.Get("vocabulary")
+	op := &bindings.HeadLoss{
+		X:      o.random(bindings.BF16, tokens, hidden),
+		Linear: &bindings.Linear{Weight: bindings.Weight{Out: int(vocabulary), In: int(hidden), Dense: o.random(bindings.BF16, vocabulary, hidden)}},
+		Labels: o.below(vocabulary, tokens), Scale: 1 / float32(tokens), Stats: o.empty(bindings.F32, 1, 3),
+		DX: o.empty(bindings.BF16, tokens, hidden),
+	}
+	return func(c *composer) { c.headLoss(op) }
+}
+
+func layNorm(o *operands, m plan.Measurement) func(*composer) {
+	tokens, width := m.Get("tokens"), m.Get("width")
+	x, w := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, 1, width)
+	y, inverse := o.empty(bindings.BF16, tokens, width), o.empty(bindings.F32, 1, tokens)
+	return func(c *composer) {
+		c.do(&norm{x: matrix(x), weight: vector(w), y: matrix(y), inv_rms: vector(inverse), eps: 1e-5})
+	}
+}
+
+func layNormBackward(o *operands, m plan.Measurement) func(*composer) {
+	tokens, width := m.Get("tokens"), m.Get("width")
+	op := &bindings.Norm{
+		X: o.random(bindings.BF16, tokens, width), Weight: o.random(bindings.BF16, 1, width), InvRMS: o.random(bindings.F32, 1, tokens),
+		DY: o.random(bindings.BF16, tokens, width), DX: o.empty(bindings.BF16, tokens, width),
+	}
+	return func(c *composer) { c.normBackward(op) }
+}
+
+func layGate(o *operands, m plan.Measurement) func(*composer) {
+	tokens, width := m.Get("tokens"), m.Get("width")
+	g, u, y := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width), o.empty(bindings.BF16, tokens, width)
+	return func(c *composer) { c.do(&gate{g: matrix(g), u: matrix(u), y: matrix(y)}) }
+}
+
+func layGateBackward(o *operands, m plan.Measurement) func(*composer) {
+	tokens, width := m.Get("tokens"), m.Get("width")
+	g, u, dy := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width)
+	dg, du := o.empty(bindings.BF16, tokens, width), o.empty(bindings.BF16, tokens, width)
+	return func(c *composer) {
+		c.do(&gateBackward{g: matrix(g), u: matrix(u), dy: matrix(dy), dg: matrix(dg), du: matrix(du)})
+	}
+}
+
+func layRotate(o *operands, m plan.Measurement) func(*composer) {
+	tokens, head := m.Get("tokens"), min(m.Get("head_dim"), m.Get("width"))
+	heads := m.Get("width") / head
+	x, positions := o.random(bindings.BF16, tokens, heads*head), o.below(tokens, tokens)
+	cos, sin := o.random(bindings.F32, tokens, head/2), o.random(bindings.F32, tokens, head/2)
+	return func(c *composer) {
+		c.do(&rotate{x: matrix(x), heads: i32(heads), head_dim: i32(head), positions: vector(positions), cos: matrix(cos), sin: matrix(sin)})
+	}
+}
+
+func layEmbed(o *operands, m plan.Measurement) func(*composer) {
+	tokens, width, vocabulary := m.Get("tokens"), m.Get("width"), m.Get("vocabulary")
+	ids, table, y := o.below(vocabulary, tokens), o.random(bindings.BF16, vocabulary, width), o.empty(bindings.BF16, tokens, width)
+	return func(c *composer) { c.do(&embed{ids: vector(ids), table: matrix(table), y: matrix(y)}) }
+}
+
+func layEmbedBackward(o *operands, m plan.Measurement) func(*composer) {
+	tokens, width, vocabulary := m.Get("tokens"), m.Get("width"), m.Get("vocabulary")
+	ids, dtable, dy := o.below(vocabulary, tokens), o.empty(bindings.F32, vocabulary, width), o.random(bindings.BF16, tokens, width)
+	return func(c *composer) {
+		c.do(&embedBackward{ids: vector(ids), dtable: matrix(dtable), dy: matrix(dy), pad: none})
+	}
+}
+
+// tensorsOf are the shapes of the adapter's tensors that a measurement moves.
+func tensorsOf(m plan.Measurement) [][2]int64 { return plan.Adapter()[:m.Get("tensors")] }
+
+func parameters(tensors [][2]int64) (n int64) {
+	for _, t := range tensors {
+		n += t[0] * t[1]
+	}
+	return n
+}
+
+// layAdamW begins with moments of 0, which the first step makes others of.
+func layAdamW(in8Bits bool) func(*operands, plan.Measurement) func(*composer) {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		op := &bindings.Optimize{Rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, LR: 1e-4, Step: 1, Clip: o.float32s(1, 1)}
+		moment := func(n int64) bindings.Moment {
+			if in8Bits {
+				return bindings.Moment{Values: o.empty(bindings.U8, 1, n), Absmax: o.empty(bindings.F32, 1, (n+255)/256)}
+			}
+			return bindings.Moment{Values: o.empty(bindings.F32, 1, n)}
+		}
+		for _, t := range tensorsOf(m) {
+			w := o.random(bindings.F32, t[0], t[1])
+			n := t[0] * t[1]
+			op.Params = append(op.Params, bindings.Param{
+				Value: w, Master: w, Grad: o.random(bindings.F32, t[0], t[1]), M: moment(n), V: moment(n), Rate: 1,
+			})
+		}
+		var tables maps
+		o.fills = append(o.fills, func(b *bed) { tables = b.d.maps })
+		return func(c *composer) { c.optimize(op, tables) }
+	}
+}
+
+func layGradNorm(o *operands, m plan.Measurement) func(*composer) {
+	op := &bindings.GradNorm{Max: 1, Out: o.empty(bindings.F32, 1, 2)}
+	for _, t := range tensorsOf(m) {
+		op.Params = append(op.Params, bindings.Param{Grad: o.random(bindings.F32, t[0], t[1])})
+	}
+	return func(c *composer) { c.gradNorm(op) }
+}
