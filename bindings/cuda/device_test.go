@@ -22,6 +22,11 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestConformanceOnGPU runs their machine code.
+func TestConformanceOnGPU(t *testing.T) {
+	conformance.Run(t, cudatest.GPU(t), conformance.BFloat16)
+}
+
 // TestConformanceOfChunks has weights decoded 128 rows or columns at a time.
 func TestConformanceOfChunks(t *testing.T) {
 	d := cudatest.Emulator(t)
