@@ -41,7 +41,7 @@ func run(oursPath, peersPath, commit, date, out string) error {
 	if err != nil {
 		return err
 	}
-	if o != nil && len(o.times) == 0 && len(o.others) == 0 {
+	if o != nil && len(o.runs) == 0 && len(o.others) == 0 {
 		return fmt.Errorf("%s has no result of a benchmark", oursPath)
 	}
 	p, err := readFile(peersPath, readPeers)

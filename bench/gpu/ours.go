@@ -16,12 +16,15 @@ import (
 // results, whose names are Benchmark.../MEASUREMENT with a measurement of the plan,
 // or anything else, which is reported as it is.
 type ours struct {
-	device string               // from "device: NVIDIA H100 80GB HBM3", which our benchmarks print
-	failed bool                 // a benchmark failed, and others may be missing
-	times  map[string]float64   // milliseconds by a measurement's name; the median where there are several
-	others []other              // in their order
-	runs   map[string][]float64 // milliseconds of each
+	device string          // from "device: NVIDIA H100 80GB HBM3", which our benchmarks print
+	failed bool            // a benchmark failed, and others may be missing
+	runs   map[string]runs // of the plan, by a measurement's name
+	others []other         // in their order
 }
+
+// runs are the results of one benchmark: milliseconds, and per cent of the device's
+// limit where that is known.
+type runs struct{ ms, limit []float64 }
 
 // An other is a result that is not of the plan, with what it reports.
 type other struct {
@@ -33,7 +36,7 @@ type other struct {
 var processors = regexp.MustCompile(`-\d+$`)
 
 func readOurs(r io.Reader) (*ours, error) {
-	o := &ours{times: map[string]float64{}, runs: map[string][]float64{}}
+	o := &ours{runs: map[string]runs{}}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -49,9 +52,6 @@ func readOurs(r io.Reader) (*ours, error) {
 				return nil, err
 			}
 		}
-	}
-	for name, runs := range o.runs {
-		o.times[name] = median(runs)
 	}
 	return o, lines.Err()
 }
@@ -75,7 +75,12 @@ func (o *ours) result(words []string) error {
 	}
 	_, name, _ := strings.Cut(processors.ReplaceAllString(words[0], ""), "/")
 	if m, err := plan.Parse(name); err == nil {
-		o.runs[m.Name()] = append(o.runs[m.Name()], ns/1e6)
+		r := o.runs[m.Name()]
+		r.ms = append(r.ms, ns/1e6)
+		if limit, ok := metrics["%limit"]; ok {
+			r.limit = append(r.limit, limit)
+		}
+		o.runs[m.Name()] = r
 		return nil
 	} else if what, _, _ := strings.Cut(name, "/"); plan.Has(what) {
 		return err // meant for the plan, and would be lost
@@ -86,7 +91,11 @@ func (o *ours) result(words []string) error {
 	return nil
 }
 
+// median is 0 of nothing.
 func median(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
 	all = slices.Sorted(slices.Values(all))
 	n := len(all)
 	return (all[(n-1)/2] + all[n/2]) / 2

@@ -34,7 +34,7 @@ def adapter(tensors):
 
 def small(everything):
     """The measurements at shapes that a processor is through with at once: to see that a script runs, not how fast."""
-    least = {"bytes": 1 << 20, "in": 128, "out": 192, "tokens": 64, "heads": 8, "kv_heads": 2, "vocabulary": 1000, "tensors": 4}
+    least = {"bytes": 1 << 16, "in": 128, "out": 192, "tokens": 48, "heads": 4, "kv_heads": 2, "vocabulary": 1000, "tensors": 4}
     few = []
     for what, shape in everything:
         shape = {name: min(value, least.get(name, value)) for name, value in shape.items()}

@@ -32,6 +32,8 @@ type row struct {
 	Best  string   `json:"fastest_peer,omitempty"`
 	// Speed is the fastest peer's time over ours: 1 is as fast, above is faster.
 	Speed float64 `json:"speed,omitempty"`
+	// OfLimit is the least time that the device's limits allow, over ours.
+	OfLimit float64 `json:"of_limit,omitempty"`
 	// OfCopy is our rate over that of a copy on the device, for what only moves data.
 	OfCopy float64 `json:"of_copy,omitempty"`
 
@@ -81,7 +83,7 @@ func join(o *ours, p *peers) (*results, error) {
 		if err != nil {
 			return nil, err
 		}
-		w := row{Name: name, MS: o.times[name], Peers: p.times[name], measurement: m}
+		w := row{Name: name, MS: median(o.runs[name].ms), OfLimit: median(o.runs[name].limit) / 100, Peers: p.times[name], measurement: m}
 		w.Rate, w.Unit = rate(m, w.MS)
 		if best := fastest(w.Peers); best != nil {
 			w.Best = best.Peer
@@ -102,7 +104,7 @@ func join(o *ours, p *peers) (*results, error) {
 // come in the order of their operations, last.
 func inOrder(o *ours, p *peers) []string {
 	left := map[string]bool{}
-	for name := range o.times {
+	for name := range o.runs {
 		left[name] = true
 	}
 	for name := range p.times {

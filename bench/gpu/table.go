@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -61,7 +62,8 @@ func writeTable(w io.Writer, r *results) {
 		writeTargets(w, r.Targets)
 	}
 	fmt.Fprintf(w, "\nTimes are of one call where many follow each other, operands from device memory and not from its cache. Rates count what an operation\n"+
-		"cannot do without: multiplications and additions, or bytes read and written once. Speed is the fastest peer's time over ours.\n")
+		"cannot do without: multiplications and additions, or bytes read and written once. Speed is the fastest peer's time over ours. The limit is a copy's\n"+
+		"bandwidth, or the tensor cores' rate by the data sheet, whichever takes longer.\n")
 	writeRows(w, r.Rows)
 	writeOthers(w, r.Others)
 	writeSkipped(w, r.Rows)
@@ -96,20 +98,14 @@ func writeRows(w io.Writer, rows []row) {
 			for _, f := range m.measurement.Shape {
 				fmt.Fprintf(w, " %s |", strings.ReplaceAll(f.Name, "_", " "))
 			}
-			fmt.Fprintf(w, " ours, ms | %s |", m.Unit)
-			if m.Unit == "GB/s" {
-				fmt.Fprintf(w, " of a copy |")
-			}
-			fmt.Fprintf(w, " fastest peer, ms | %s | speed beside it | peer |\n|%s---|\n", m.Unit, strings.Repeat("--:|", columns(m)))
+			fmt.Fprintf(w, " ours, ms | %s | of the limit | fastest peer, ms | %s | speed beside it | peer |\n|%s---|\n",
+				m.Unit, m.Unit, strings.Repeat("--:|", len(m.measurement.Shape)+6))
 		}
 		fmt.Fprintf(w, "|")
 		for _, f := range m.measurement.Shape {
 			fmt.Fprintf(w, " %d |", f.Value)
 		}
-		fmt.Fprintf(w, " %s | %s |", number(m.MS), number(m.Rate))
-		if m.Unit == "GB/s" {
-			fmt.Fprintf(w, " %s |", percent(m.OfCopy))
-		}
+		fmt.Fprintf(w, " %s | %s | %s |", number(m.MS), number(m.Rate), percent(cmp.Or(m.OfLimit, m.OfCopy)))
 		var ms, peerRate float64
 		if best := fastest(m.Peers); best != nil {
 			ms = best.MS
@@ -117,15 +113,6 @@ func writeRows(w io.Writer, rows []row) {
 		}
 		fmt.Fprintf(w, " %s | %s | %s | %s |\n", number(ms), number(peerRate), percent(m.Speed), m.Best)
 	}
-}
-
-// columns are a row's figures, without the peer's name.
-func columns(m row) int {
-	n := len(m.measurement.Shape) + 5
-	if m.Unit == "GB/s" {
-		n++
-	}
-	return n
 }
 
 func writeOthers(w io.Writer, others []other) {
