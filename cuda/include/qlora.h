@@ -214,7 +214,7 @@ typedef struct {
 typedef struct {
   qlora_attend forward;
   qlora_tensor d_o, dq, dk, dv;  // dq may be d_o
-  qlora_tensor workspace;        // F32: see attend_backward.cu
+  qlora_tensor workspace;        // F32, tokens·heads elements
 } qlora_attend_backward;
 
 // One chunk of tokens' logits to losses and, in place, to the logits' gradient.

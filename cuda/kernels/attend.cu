@@ -68,50 +68,30 @@ struct Softmax {
   }
 };
 
-// Scores of the queries from `query` and the keys from `key` that are not seen become -inf.
-template <int N>
-__device__ __forceinline__ void mask(float (&score)[N][4], const Sequence& s, int query, int key,
-                                     int lane) {
-#pragma unroll
-  for (int r = 0; r < 2; r++) {
-    int i = query + lane / 4 + 8 * r, first = s.first(i), end = s.end(i);
-#pragma unroll
-    for (int n = 0; n < N; n++) {
-#pragma unroll
-      for (int j = 0; j < 2; j++) {
-        int column = key + 8 * n + 2 * (lane % 4) + j;
-        if (column < first || column >= end) score[n][2 * r + j] = -INFINITY;
-      }
-    }
-  }
-}
-
 template <int D>
 __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
-    attend_forward(Problem p, Rows q, Rows k, Rows v, Rows o, float* lse, int64_t lse_stride) {
+    attend_forward(Problem p, Rows q, Rows k, Rows v, Rows o, float* lse, int32_t lse_stride) {
   using Shape = Forward<D>;
   constexpr int kKeys = Shape::kKeys, kTile = kKeys * D;
   const Sequence s = p.sequence(blockIdx.y);
   const int begin = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Shape::kQueries;
   if (begin >= s.queries) return;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-  const int head = blockIdx.x, kv_head = head * p.kv_heads / p.heads;
-  const bf16* keys = k.data + s.k_row * k.stride + kv_head * p.head_dim;
-  const bf16* values = v.data + s.k_row * v.stride + kv_head * p.head_dim;
+  const int head = blockIdx.x, column = head * p.head_dim;
+  const int kv_column = head * p.kv_heads / p.heads * p.head_dim;
   bf16* q_tile = shared_memory<bf16>();
   bf16* kv_tiles = q_tile + Shape::kQueries * D;  // [stage][K, V]
 
   auto load_keys = [&](int key, int stage) {
     bf16* to = kv_tiles + stage * 2 * kTile;
-    load<D, kKeys, Shape::kThreads>(to, keys + key * k.stride, k.stride, s.keys - key, p, thread);
-    load<D, kKeys, Shape::kThreads>(to + kTile, values + key * v.stride, v.stride, s.keys - key, p,
+    load<D, kKeys, Shape::kThreads>(to, k, s.k_row + key, s.keys - key, kv_column, p, thread);
+    load<D, kKeys, Shape::kThreads>(to + kTile, v, s.k_row + key, s.keys - key, kv_column, p,
                                     thread);
   };
   const int last = min(begin + Shape::kQueries, s.queries) - 1;
   const int from = s.first(begin) / kKeys * kKeys, end = s.end(last);
-  load<D, Shape::kQueries, Shape::kThreads>(
-      q_tile, q.data + (s.q_row + begin) * q.stride + head * p.head_dim, q.stride,
-      s.queries - begin, p, thread);
+  load<D, Shape::kQueries, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin, column,
+                                            p, thread);
   ptx::async_commit();
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
@@ -145,7 +125,7 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
       add_nt<D>(score, a[step], k_tile, step, lane);
     }
     if (key + kKeys > s.end(query) || key < s.first(query_last)) {
-      mask(score, s, query, key, lane);
+      mask<1>(score, s.ahead(query, key), s, lane);
     }
     softmax.take(score, out, scale2);
 #pragma unroll
@@ -169,15 +149,14 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
     }
     int i = query + lane / 4 + 8 * r;
     if (lse != nullptr && lane % 4 == 0 && i < s.queries) {
-      lse[(s.q_row + i) * lse_stride + head] = p.scale * softmax.top[r] + logf(sum);
+      lse[int64_t{s.q_row + i} * lse_stride + head] = p.scale * softmax.top[r] + logf(sum);
     }
   }
   // Only this warp has read its rows of Q: they are the way out.
   __syncwarp();
   put<D>(q_tile, row, 0, out, lane);
   __syncwarp();
-  store<D, D / 8>(o.data + (s.q_row + query) * o.stride + head * p.head_dim, o.stride,
-                  s.queries - query, q_tile, row, 0, p, lane);
+  store<D, D / 8>(o, s.q_row + query, s.queries - query, column, q_tile, row, 0, p, lane);
 }
 REGISTER_WIDTHS(attend_forward, Forward);
 

@@ -20,17 +20,23 @@ constexpr float kLn2 = 0.6931471805599453f;
 // A [tokens, heads·head_dim] matrix.
 struct Rows {
   bf16* data;
-  int64_t stride;
+  int32_t stride;
+  __device__ bf16* at(int32_t row, int32_t column) const {
+    return data + (int64_t{row} * stride + column);
+  }
 };
 
 // One sequence. Queries and keys are numbered from its own beginning.
 struct Sequence {
   int32_t q_row, k_row;  // where it begins in Q and in K
-  int32_t queries, keys, window;
+  int32_t queries, keys;
+  int32_t window;  // the largest number where there is none
 
-  // Query i sees the keys [first(i), end(i)).
-  __device__ int32_t end(int32_t i) const { return i + keys - queries + 1; }
-  __device__ int32_t first(int32_t i) const { return window > 0 ? max(0, end(i) - window) : 0; }
+  // How many keys query i sees behind key j; it sees j where that is in [0, window).
+  __device__ int32_t ahead(int32_t i, int32_t j) const { return i + keys - queries - j; }
+  // The keys that query i sees are [first(i), end(i)).
+  __device__ int32_t end(int32_t i) const { return ahead(i, 0) + 1; }
+  __device__ int32_t first(int32_t i) const { return max(0, end(i) - window); }
 };
 
 struct Problem {
@@ -42,6 +48,11 @@ struct Problem {
   __device__ Sequence sequence(uint32_t number) const {
     int32_t q = q_starts[number], k = k_starts[number];
     return {q, k, q_starts[number + 1] - q, k_starts[number + 1] - k, window};
+  }
+
+  // The query heads [first_head(h), first_head(h + 1)) read key head h.
+  __device__ int32_t first_head(int32_t kv_head) const {
+    return (kv_head * heads + kv_heads - 1) / kv_heads;
   }
 };
 
@@ -58,10 +69,11 @@ __device__ __forceinline__ bf16* at(bf16* tile, int row, int chunk, int odd = 0)
   return tile + row * D + (chunk & ~(kGroup - 1)) * 8 + (((chunk & (kGroup - 1)) ^ swizzle) * 8);
 }
 
-// Copies `rows` rows of one head into a tile of Count, by Threads threads, in the background where
-// the rows allow it. What is beyond rows and head_dim becomes zero.
+// Copies the `count` rows from `first`, and the columns of one head from `column`, into a tile of
+// Count rows, by Threads threads; in the background where the rows allow it. What is beyond count
+// and head_dim becomes zero.
 template <int D, int Count, int Threads>
-__device__ __forceinline__ void load(bf16* tile, const bf16* from, int64_t stride, int rows,
+__device__ __forceinline__ void load(bf16* tile, const Rows& x, int first, int count, int column,
                                      const Problem& p, int thread) {
   constexpr int kChunks = D / 8, kAll = Count * kChunks;
   if (p.by16) {
@@ -69,42 +81,42 @@ __device__ __forceinline__ void load(bf16* tile, const bf16* from, int64_t strid
     for (int begin = 0; begin < kAll; begin += Threads) {
       int i = begin + thread, row = i / kChunks, chunk = i % kChunks;
       if (kAll % Threads != 0 && i >= kAll) break;
-      bool in = row < rows && 8 * chunk < p.head_dim;
-      ptx::copy_async<16>(at<D>(tile, row, chunk), in ? from + row * stride + 8 * chunk : from,
-                          in ? 16 : 0);
+      bool in = row < count && 8 * chunk < p.head_dim;
+      ptx::copy_async<16>(at<D>(tile, row, chunk),
+                          in ? x.at(first + row, column + 8 * chunk) : x.data, in ? 16 : 0);
     }
     return;
   }
 #pragma unroll 1
   for (int i = thread; i < kAll; i += Threads) {
     int row = i / kChunks, chunk = i % kChunks;
-    const bf16* x = from + row * stride + 8 * chunk;
+    const bf16* from = x.at(first + row, column + 8 * chunk);
     uint32_t pair[4] = {};
 #pragma unroll
     for (int j = 0; j < 8; j++) {
-      bool in = row < rows && 8 * chunk + j < p.head_dim;
-      if (in) pair[j / 2] |= static_cast<uint32_t>(x[j].bits) << 16 * (j % 2);
+      bool in = row < count && 8 * chunk + j < p.head_dim;
+      if (in) pair[j / 2] |= static_cast<uint32_t>(from[j].bits) << 16 * (j % 2);
     }
     ptx::store128(at<D>(tile, row, chunk), make_uint4(pair[0], pair[1], pair[2], pair[3]));
   }
 }
 
-// Writes the columns [8·chunk, 8·(chunk + Chunks)) of a tile's 16 rows from `row` to `rows` rows of
-// one head, by one warp.
+// Writes the columns [8·chunk, 8·(chunk + Chunks)) of a tile's 16 rows from `row` to the `count`
+// rows from `first` and the columns of one head from `column`, by one warp.
 template <int D, int Chunks>
-__device__ __forceinline__ void store(bf16* to, int64_t stride, int rows, bf16* tile, int row,
-                                      int chunk, const Problem& p, int lane) {
+__device__ __forceinline__ void store(const Rows& y, int first, int count, int column, bf16* tile,
+                                      int row, int chunk, const Problem& p, int lane) {
 #pragma unroll
   for (int begin = 0; begin < 16 * Chunks; begin += 32) {
     int i = begin + lane, r = i / Chunks, c = chunk + i % Chunks;
-    if (r >= rows) continue;
-    bf16* y = to + r * stride + 8 * c;
+    if (r >= count) continue;
+    bf16* to = y.at(first + r, column + 8 * c);
     if (p.by16) {
-      if (8 * c < p.head_dim) ptx::store128(y, ptx::load128(at<D>(tile, row + r, c)));
+      if (8 * c < p.head_dim) ptx::store128(to, ptx::load128(at<D>(tile, row + r, c)));
       continue;
     }
 #pragma unroll 1
-    for (int j = 0; j < min(8, p.head_dim - 8 * c); j++) y[j] = at<D>(tile, row + r, c)[j];
+    for (int j = 0; j < min(8, p.head_dim - 8 * c); j++) to[j] = at<D>(tile, row + r, c)[j];
   }
 }
 
@@ -112,10 +124,18 @@ __device__ __forceinline__ void store(bf16* to, int64_t stride, int rows, bf16* 
 // Sums of 16 rows are c[n/8][..], as ptx::mma has them. With g = lane/4 and t = lane%4, element
 // [n][i] is at row g + 8·(i/2), column 8n + 2t + i%2.
 
+// The row that this lane gives to ldmatrix for the 16x16 square from `row`, a multiple of 8, and
+// column 8·chunk: matrices 0 and 1 are its left half, 2 and 3 its right one. All products take
+// their operands in such squares, so that they share the lane's part of the address.
+template <int D>
+__device__ __forceinline__ const bf16* square(bf16* tile, int row, int chunk, int lane) {
+  return at<D>(tile + row * D, lane % 16, chunk, lane / 16);
+}
+
 // Rows [row, row+16), columns [16·step, 16·step+16) of a tile as the left operand.
 template <int D>
 __device__ __forceinline__ void left(uint32_t (&a)[4], bf16* tile, int row, int step, int lane) {
-  ptx::ldmatrix(a, at<D>(tile, row + (lane & 15), 2 * step, lane >> 4));
+  ptx::ldmatrix(a, square<D>(tile, row, 2 * step, lane));
 }
 
 // Sums as the left operand of the next product, rounded: columns [16·step, 16·step+16).
@@ -134,9 +154,9 @@ __device__ __forceinline__ void add_nt(float (&c)[N][4], const uint32_t (&a)[4],
 #pragma unroll
   for (int n = 0; n < N; n += 2) {
     uint32_t b[4];
-    ptx::ldmatrix(b, at<D>(tile, 8 * n + (lane & 7) + (lane >> 4 << 3), 2 * step, lane >> 3 & 1));
-    ptx::mma(c[n], a, {b[0], b[1]});
-    ptx::mma(c[n + 1], a, {b[2], b[3]});
+    ptx::ldmatrix(b, square<D>(tile, 8 * n, 2 * step, lane));
+    ptx::mma(c[n], a, {b[0], b[2]});
+    ptx::mma(c[n + 1], a, {b[1], b[3]});
   }
 }
 
@@ -147,7 +167,7 @@ __device__ __forceinline__ void add_nn(float (&c)[N][4], const uint32_t (&a)[4],
 #pragma unroll
   for (int n = 0; n < N; n += 2) {
     uint32_t b[4];
-    ptx::ldmatrix_transposed(b, at<D>(tile, 16 * step + (lane & 15), chunk + n, lane >> 4));
+    ptx::ldmatrix_transposed(b, square<D>(tile, 16 * step, chunk + n, lane));
     ptx::mma(c[n], a, {b[0], b[1]});
     ptx::mma(c[n + 1], a, {b[2], b[3]});
   }
@@ -162,6 +182,24 @@ __device__ __forceinline__ void put(bf16* tile, int row, int chunk, const float 
   for (int n = 0; n < N; n++) {
     ptx::store32(at<D>(tile, row + g, chunk + n) + 2 * t, ptx::pack(c[n][0], c[n][1]));
     ptx::store32(at<D>(tile, row + g + 8, chunk + n) + 2 * t, ptx::pack(c[n][2], c[n][3]));
+  }
+}
+
+// ---- scores ---------------------------------------------------------------------------------
+
+// Scores whose query does not see their key become -inf. Rows are queries and columns keys, or with
+// Sign -1 the other way round; ahead is s.ahead of the first query and the first key.
+template <int Sign, int N>
+__device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const Sequence& s,
+                                     int lane) {
+  ahead += Sign * (lane / 4 - 2 * (lane % 4));
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      int32_t behind = ahead + Sign * (i / 2 * 8 - 8 * n - i % 2);
+      if (behind < 0 || behind >= s.window) score[n][i] = -INFINITY;
+    }
   }
 }
 
@@ -193,7 +231,9 @@ struct Name {
   Name(const char* kernel, int width) { std::snprintf(text, sizeof text, "%s_%d", kernel, width); }
 };
 
-inline Rows rows_of(const qlora_tensor& t) { return {static_cast<bf16*>(t.data), t.stride}; }
+inline Rows rows_of(const qlora_tensor& t) {
+  return {static_cast<bf16*>(t.data), static_cast<int32_t>(t.stride)};
+}
 
 inline bool by16(const qlora_tensor& t) {
   return t.stride % 8 == 0 && reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
@@ -201,7 +241,8 @@ inline bool by16(const qlora_tensor& t) {
 
 inline Problem problem_of(const qlora_attend& op) {
   bool all = op.head_dim % 8 == 0 && by16(op.q) && by16(op.k) && by16(op.v) && by16(op.o);
-  return {op.q_starts, op.k_starts, op.heads, op.kv_heads, op.head_dim, op.window, op.scale, all};
+  int32_t window = op.window > 0 ? op.window : INT32_MAX;
+  return {op.q_starts, op.k_starts, op.heads, op.kv_heads, op.head_dim, window, op.scale, all};
 }
 
 // What no kernel here can do.

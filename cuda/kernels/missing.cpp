@@ -23,7 +23,6 @@ MISSING(gate_backward)
 __attribute__((weak)) int attend_decode(qlora_context* c, const qlora_attend*) {
   return fail(c, QLORA_UNSUPPORTED, "attend_decode: this kernel is not there yet");
 }
-MISSING(attend_backward)
 MISSING(cross_entropy)
 MISSING(loss_stats)
 MISSING(scale_columns)

@@ -1,0 +1,338 @@
+// Causal attention, backward (Dao 2023), without atomics and without a gradient in float32:
+//
+//   P = exp(scale·Q·Kᵀ - LSE)    delta = rowsum(dO·O)    dS = scale·P·(dO·Vᵀ - delta)
+//   dV = Pᵀ·dO    dK = dSᵀ·Q    dQ = dS·K
+//
+// Three launches, each of which writes what no other block does:
+//
+//   delta     to workspace, F32 [tokens·heads]
+//   keys      dK and dV of 128 keys (64 where heads are wider than 128), over the query heads of
+//             their group and the queries that see them, 16 or 32 at a time: the sum over a group
+//             stays in the accumulators, in the order of heads
+//   queries   dQ of 128 (64) queries, over the keys that they see, 16 or 32 at a time
+//
+// Scores are made in both passes: 7 products, 14·head_dim FLOPs for each pair of a query and a key
+// that it sees, where 5 would do if dQ were summed by atomics, in float32 and in no order. Above
+// 128 dimensions the accumulators of 16 keys are more than a warp's registers, and two blocks share
+// the columns of dK and dV: 9 products.
+//
+// A warp owns 16 rows. In the pass over keys it works on the transposed scores Sᵀ = K·Qᵀ: there,
+// too, what one product leaves in registers is the left operand of the next, P and dS rounded to
+// bfloat16, and nothing goes through shared memory. The pass over queries reads no row of dO but
+// those of its own tile, before it writes them: dQ may be dO.
+//
+//   width                         32     64     96    128    256
+//   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
+#include "kernels/attend.cuh"
+
+namespace attention {
+namespace {
+
+template <int D>
+struct Backward {
+  static constexpr int kWarps = D <= 128 ? 8 : 4;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kOwn = 16 * kWarps;                     // rows of the block
+  static constexpr int kOther = D == 64 || D > 128 ? 16 : 32;  // rows of a tile that it walks over
+  static constexpr int kColumns = D <= 128 ? D : 128;          // of dK and dV
+  static constexpr int kParts = D / kColumns;
+  static constexpr int kBlocks = D <= 64 ? 2 : 1;  // of one processor, at least
+  static constexpr int kTile = kOther * D;
+  static constexpr int kRowTile = kOwn * D;
+  // Two tiles of own rows, two stages of two tiles of others, and those's LSE and delta.
+  static constexpr int kShared = (2 * kRowTile + 4 * kTile) * 2 + 4 * kOther * 4;
+  static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
+};
+
+constexpr int kDeltaThreads = 256;
+
+// delta[row] of row = token·heads + head, by `lanes` lanes with 8 elements each.
+__global__ void __launch_bounds__(kDeltaThreads)
+    attend_backward_delta(Problem p, Rows d_o, Rows o, float* delta, int64_t rows, int32_t lanes) {
+  int64_t row = (int64_t{blockIdx.x} * kDeltaThreads + threadIdx.x) / lanes;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  float sum = 0;
+  if (row < rows) {
+    int token = static_cast<int>(row / p.heads);
+    int column = static_cast<int>(row % p.heads) * p.head_dim + 8 * lane;
+    const bf16 *x = d_o.at(token, column), *y = o.at(token, column);
+    int elements = min(8, p.head_dim - 8 * lane);
+    if (p.by16 && elements > 0) {
+      uint4 a = ptx::load128(x), b = ptx::load128(y);
+      sum = ptx::low(a.x) * ptx::low(b.x) + ptx::high(a.x) * ptx::high(b.x) +
+            ptx::low(a.y) * ptx::low(b.y) + ptx::high(a.y) * ptx::high(b.y) +
+            ptx::low(a.z) * ptx::low(b.z) + ptx::high(a.z) * ptx::high(b.z) +
+            ptx::low(a.w) * ptx::low(b.w) + ptx::high(a.w) * ptx::high(b.w);
+    } else {
+      for (int i = 0; i < elements; i++) sum += ptx::to_float(x[i]) * ptx::to_float(y[i]);
+    }
+  }
+  for (int bits = lanes / 2; bits > 0; bits /= 2) sum += __shfl_xor_sync(0xffffffff, sum, bits);
+  if (row < rows && lane == 0) delta[row] = sum;
+}
+REGISTER_KERNEL(attend_backward_delta, kDeltaThreads, 0);
+
+template <int D>
+__global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
+    attend_backward_keys(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dk, Rows dv,
+                         const float* lse, int32_t lse_stride, const float* delta) {
+  using Shape = Backward<D>;
+  constexpr int kOther = Shape::kOther, kTile = Shape::kTile, kSums = Shape::kColumns / 8;
+  const Sequence s = p.sequence(blockIdx.y);
+  const int part = static_cast<int>(blockIdx.z) % Shape::kParts;
+  const int begin = static_cast<int>(blockIdx.z) / Shape::kParts * Shape::kOwn;
+  if (begin >= s.keys) return;
+  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  const int kv_head = blockIdx.x, kv_column = kv_head * p.head_dim;
+  bf16* k_tile = shared_memory<bf16>();
+  bf16* v_tile = k_tile + Shape::kRowTile;
+  bf16* tiles = v_tile + Shape::kRowTile;                     // [stage][Q, dO]
+  float* sums = reinterpret_cast<float*>(tiles + 4 * kTile);  // [stage][LSE, delta][kOther]
+
+  auto load_queries = [&](int head, int query, int stage) {
+    bf16* to = tiles + stage * 2 * kTile;
+    int row = s.q_row + query, count = s.queries - query, column = head * p.head_dim;
+    load<D, kOther, Shape::kThreads>(to, q, row, count, column, p, thread);
+    load<D, kOther, Shape::kThreads>(to + kTile, d_o, row, count, column, p, thread);
+    if (thread < 2 * kOther) {
+      // Rows beyond the last are zeros everywhere: their P is 1, and adds 1·0.
+      int i = thread % kOther, in = i < count ? i : 0;
+      const float* x = thread < kOther ? lse + int64_t{row + in} * lse_stride + head
+                                       : delta + int64_t{row + in} * p.heads + head;
+      ptx::copy_async<4>(sums + stage * 2 * kOther + thread, x, i < count ? 4 : 0);
+    }
+  };
+  const int last = min(begin + Shape::kOwn, s.keys) - 1;
+  // The queries that see one of these keys: [from, end).
+  const int from = max(0, -s.ahead(0, begin));
+  const int end = s.queries - max(0, s.ahead(s.queries, last) - s.window);
+  int head = p.first_head(kv_head), query = from;
+  const int head_end = from < end ? p.first_head(kv_head + 1) : head;
+
+  load<D, Shape::kOwn, Shape::kThreads>(k_tile, k, s.k_row + begin, s.keys - begin, kv_column, p,
+                                        thread);
+  load<D, Shape::kOwn, Shape::kThreads>(v_tile, v, s.k_row + begin, s.keys - begin, kv_column, p,
+                                        thread);
+  if (head < head_end) load_queries(head, query, 0);
+  ptx::async_commit();
+
+  const int row = 16 * warp, key = begin + row, t = lane % 4;
+  const float scale2 = p.scale * kLog2E;
+  float sum_k[kSums][4] = {}, sum_v[kSums][4] = {};
+  for (int stage = 0; head < head_end; stage ^= 1) {
+    ptx::async_wait<0>();
+    __syncthreads();  // this tile is there, and no warp reads the other stage any more
+    const int now = query, now_last = min(query + kOther, s.queries) - 1;
+    query += kOther;
+    if (query >= end) {
+      query = from;
+      head++;
+    }
+    if (head < head_end) load_queries(head, query, stage ^ 1);
+    ptx::async_commit();
+    if (key >= s.end(now_last) || key + 16 <= s.first(now)) continue;
+
+    bf16* q_tile = tiles + stage * 2 * kTile;
+    bf16* do_tile = q_tile + kTile;
+    const float* row_sums = sums + stage * 2 * kOther;
+    float prob[kOther / 8][4] = {};
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+      uint32_t a[4];
+      left<D>(a, k_tile, row, step, lane);
+      add_nt<D>(prob, a, q_tile, step, lane);
+    }
+    if (key + 15 >= s.end(now) || key < s.first(now_last)) {
+      mask<-1>(prob, s.ahead(now, key), s, lane);
+    }
+#pragma unroll
+    for (int n = 0; n < kOther / 8; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        float l = row_sums[8 * n + 2 * t + i % 2] * kLog2E;
+        prob[n][i] = ptx::exp2(prob[n][i] * scale2 - l);
+      }
+    }
+#pragma unroll
+    for (int step = 0; step < kOther / 16; step++) {
+      uint32_t a[4];
+      left(a, prob, step);
+      add_nn<D>(sum_v, a, do_tile, step, part * kSums, lane);
+    }
+    float ds[kOther / 8][4] = {};
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+      uint32_t a[4];
+      left<D>(a, v_tile, row, step, lane);
+      add_nt<D>(ds, a, do_tile, step, lane);
+    }
+#pragma unroll
+    for (int n = 0; n < kOther / 8; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        ds[n][i] = prob[n][i] * (ds[n][i] - row_sums[kOther + 8 * n + 2 * t + i % 2]);
+      }
+    }
+#pragma unroll
+    for (int step = 0; step < kOther / 16; step++) {
+      uint32_t a[4];
+      left(a, ds, step);
+      add_nn<D>(sum_k, a, q_tile, step, part * kSums, lane);
+    }
+  }
+
+#pragma unroll
+  for (int n = 0; n < kSums; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) sum_k[n][i] *= p.scale;
+  }
+  // Only this warp reads its rows of K and V: they are the way out.
+  ptx::async_wait<0>();
+  __syncthreads();
+  put<D>(k_tile, row, part * kSums, sum_k, lane);
+  put<D>(v_tile, row, part * kSums, sum_v, lane);
+  __syncwarp();
+  store<D, kSums>(dk, s.k_row + key, s.keys - key, kv_column, k_tile, row, part * kSums, p, lane);
+  store<D, kSums>(dv, s.k_row + key, s.keys - key, kv_column, v_tile, row, part * kSums, p, lane);
+}
+REGISTER_WIDTHS(attend_backward_keys, Backward);
+
+template <int D>
+__global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
+    attend_backward_queries(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dq, const float* lse,
+                            int32_t lse_stride, const float* delta) {
+  using Shape = Backward<D>;
+  constexpr int kOther = Shape::kOther, kTile = Shape::kTile;
+  const Sequence s = p.sequence(blockIdx.y);
+  const int begin = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Shape::kOwn;
+  if (begin >= s.queries) return;
+  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  const int head = blockIdx.x, column = head * p.head_dim;
+  const int kv_column = head * p.kv_heads / p.heads * p.head_dim;
+  bf16* q_tile = shared_memory<bf16>();
+  bf16* do_tile = q_tile + Shape::kRowTile;
+  bf16* tiles = do_tile + Shape::kRowTile;  // [stage][K, V]
+
+  auto load_keys = [&](int key, int stage) {
+    bf16* to = tiles + stage * 2 * kTile;
+    int row = s.k_row + key, count = s.keys - key;
+    load<D, kOther, Shape::kThreads>(to, k, row, count, kv_column, p, thread);
+    load<D, kOther, Shape::kThreads>(to + kTile, v, row, count, kv_column, p, thread);
+  };
+  const int last = min(begin + Shape::kOwn, s.queries) - 1;
+  const int from = s.first(begin) / kOther * kOther, end = s.end(last);
+  load<D, Shape::kOwn, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin, column, p,
+                                        thread);
+  load<D, Shape::kOwn, Shape::kThreads>(do_tile, d_o, s.q_row + begin, s.queries - begin, column, p,
+                                        thread);
+  if (from < end) load_keys(from, 0);
+  ptx::async_commit();
+
+  const int row = 16 * warp, query = begin + row;
+  const int query_last = min(query + 15, s.queries - 1);
+  const float scale2 = p.scale * kLog2E;
+  float row_lse[2], row_delta[2];
+#pragma unroll
+  for (int r = 0; r < 2; r++) {
+    int i = query + lane / 4 + 8 * r;
+    bool in = i < s.queries;
+    row_lse[r] = in ? lse[int64_t{s.q_row + i} * lse_stride + head] * kLog2E : 0;
+    row_delta[r] = in ? delta[int64_t{s.q_row + i} * p.heads + head] : 0;
+  }
+  float sum[D / 8][4] = {};
+  for (int key = from, stage = 0; key < end; key += kOther, stage ^= 1) {
+    ptx::async_wait<0>();
+    __syncthreads();  // this tile is there, and no warp reads the other stage any more
+    if (key + kOther < end) load_keys(key + kOther, stage ^ 1);
+    ptx::async_commit();
+    if (query > query_last || key >= s.end(query_last) || key + kOther <= s.first(query)) continue;
+
+    bf16* k_tile = tiles + stage * 2 * kTile;
+    bf16* v_tile = k_tile + kTile;
+    float prob[kOther / 8][4] = {}, ds[kOther / 8][4] = {};
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+      uint32_t a[4];
+      left<D>(a, q_tile, row, step, lane);
+      add_nt<D>(prob, a, k_tile, step, lane);
+    }
+    if (key + kOther > s.end(query) || key < s.first(query_last)) {
+      mask<1>(prob, s.ahead(query, key), s, lane);
+    }
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+      uint32_t a[4];
+      left<D>(a, do_tile, row, step, lane);
+      add_nt<D>(ds, a, v_tile, step, lane);
+    }
+#pragma unroll
+    for (int n = 0; n < kOther / 8; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        ds[n][i] = ptx::exp2(prob[n][i] * scale2 - row_lse[i / 2]) * (ds[n][i] - row_delta[i / 2]);
+      }
+    }
+#pragma unroll
+    for (int step = 0; step < kOther / 16; step++) {
+      uint32_t a[4];
+      left(a, ds, step);
+      add_nn<D>(sum, a, k_tile, step, 0, lane);
+    }
+  }
+
+#pragma unroll
+  for (int n = 0; n < D / 8; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) sum[n][i] *= p.scale;
+  }
+  ptx::async_wait<0>();
+  __syncthreads();
+  put<D>(q_tile, row, 0, sum, lane);  // no other warp reads these rows
+  __syncwarp();
+  store<D, D / 8>(dq, s.q_row + query, s.queries - query, column, q_tile, row, 0, p, lane);
+}
+REGISTER_WIDTHS(attend_backward_queries, Backward);
+
+}  // namespace
+}  // namespace attention
+
+int attend_backward(qlora_context* c, const qlora_attend_backward* op) {
+  using namespace attention;
+  const qlora_attend& f = op->forward;
+  int status = check(c, "attend_backward", f);
+  const int64_t rows = f.q.rows * f.heads;
+  if (status != QLORA_OK || f.sequences == 0 || f.k.rows == 0) return status;
+  if (op->workspace.data == nullptr || op->workspace.rows * op->workspace.cols < rows) {
+    return fail(c, QLORA_UNSUPPORTED, "attend_backward: the workspace is too small for %lld sums",
+                static_cast<long long>(rows));
+  }
+  Problem p = problem_of(f);
+  p.by16 = p.by16 && by16(op->d_o) && by16(op->dq) && by16(op->dk) && by16(op->dv);
+  auto* delta = static_cast<float*>(op->workspace.data);
+  const auto* lse = static_cast<const float*>(f.lse.data);
+  Rows q = rows_of(f.q), k = rows_of(f.k), v = rows_of(f.v), d_o = rows_of(op->d_o);
+  if (rows > 0) {
+    int lanes = 1;
+    while (8 * lanes < f.head_dim) lanes *= 2;
+    int64_t blocks = (rows * lanes + kDeltaThreads - 1) / kDeltaThreads;
+    status = launch(c, "attend_backward_delta", attend_backward_delta,
+                    dim3(static_cast<uint32_t>(blocks)), dim3(kDeltaThreads), 0, p, d_o,
+                    rows_of(f.o), delta, rows, lanes);
+    if (status != QLORA_OK) return status;
+  }
+  return with_width(f.head_dim, [&](auto width) {
+    constexpr int kWidth = width;
+    using Shape = Backward<kWidth>;
+    auto tiles = [](int longest) {
+      return static_cast<uint32_t>((longest + Shape::kOwn - 1) / Shape::kOwn);
+    };
+    int s = launch(c, Name("attend_backward_keys", kWidth).text, attend_backward_keys<kWidth>,
+                   dim3(f.kv_heads, f.sequences, tiles(f.longest_k) * Shape::kParts),
+                   dim3(Shape::kThreads), Shape::kShared, p, q, k, v, d_o, rows_of(op->dk),
+                   rows_of(op->dv), lse, f.lse.stride, delta);
+    if (s != QLORA_OK || rows == 0) return s;
+    return launch(c, Name("attend_backward_queries", kWidth).text, attend_backward_queries<kWidth>,
+                  dim3(f.heads, f.sequences, tiles(f.longest_q)), dim3(Shape::kThreads),
+                  Shape::kShared, p, q, k, v, d_o, rows_of(op->dq), lse, f.lse.stride, delta);
+  });
+}
