@@ -1,0 +1,47 @@
+// Reading a weight in bitsandbytes' 4-bit blocks (include/qlora.h: qlora_weight).
+#pragma once
+
+#include "kernels/elements.cuh"
+
+// The values of the codes for a scale of 1, by kind (package nf4).
+static __device__ const float kCodebooks[2][16] = {
+    {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
+     -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0.0f,
+     0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
+     0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f},
+    {0.0f, 0.0625f / 12, 8.0f / 12, 1.0f, 4.0f / 12, 6.0f / 12, 2.0f / 12, 3.0f / 12,  //
+     0.0f, -0.0625f / 12, -8.0f / 12, -1.0f, -4.0f / 12, -6.0f / 12, -2.0f / 12, -3.0f / 12},
+};
+
+// The scales of a weight's blocks.
+struct Scales {
+  const float* absmax;  // NULL: in 8 bits themselves
+  const uint8_t* codes;
+  const float* nested;
+  const float* map;
+  const float* offset;
+  int nested_shift;  // log2 of the codes that share a nested scale
+
+  // The product is rounded before the sum, as bitsandbytes' two kernels round it.
+  __device__ __forceinline__ float at(int64_t block) const {
+    if (absmax != nullptr) return absmax[block];
+    return __fadd_rn(__fmul_rn(map[codes[block]], nested[block >> nested_shift]), *offset);
+  }
+};
+
+// log2 of a power of two, or -1.
+inline int shift_of(int64_t n) {
+  if (n <= 0 || (n & (n - 1)) != 0) return -1;
+  int shift = 0;
+  while (n >>= 1) shift++;
+  return shift;
+}
+
+inline Scales scales_of(const qlora_weight& w) {
+  return {w.absmax, w.absmax_codes, w.nested, w.map, w.offset, shift_of(w.nested_block)};
+}
+
+// Whether the kernels that decode can: bitsandbytes' nested blocks have 256 scales.
+inline bool known_scales(const qlora_weight& w) {
+  return w.absmax != nullptr || shift_of(w.nested_block) >= 0;
+}
