@@ -1,0 +1,132 @@
+// Sums over the rows of a matrix, column by column (columns.h has the formula): gradients of
+// biases, of norms' weights and of magnitudes.
+//
+// x and with are BF16 or F32 [rows, cols], of one type. The rows are cut into the pieces that the
+// caller's workspace [pieces, cols] asks for; a block of 8 warps sums one piece of 256 columns,
+// each warp every 8th row, then the warps' sums in their order; a second kernel adds the pieces in
+// theirs. So the bits depend on rows and pieces alone.
+//
+// An element costs its bytes once (twice with `with`), and two operations: the floor is the
+// memory's. The partial sums are 8 bytes for each piece and column, written and read.
+#include "kernels/columns.h"
+#include "kernels/elements.cuh"
+#include "kernels/entries.h"
+#include "runtime/launch.h"
+
+namespace {
+
+constexpr int kWarps = 8;
+constexpr int kThreads = 32 * kWarps;
+constexpr int kColumns = 32 * kEight;  // of a block
+constexpr int kShared = kWarps * kColumns * sizeof(float);
+
+template <class T>
+struct Sums {
+  const T *x, *with;
+  const float* factor;
+  float* partial;
+  int64_t rows, x_stride, with_stride;
+  int cols, pieces;
+  bool wide;
+};
+
+// Eight elements, or zeros beyond the last column.
+template <class T>
+__device__ __forceinline__ Eight load_within(const T* row, int col, int cols, bool wide) {
+  if (wide) return load8(row + col);
+  Eight e = {};
+#pragma unroll
+  for (int i = 0; i < kEight; i++) {
+    if (col + i < cols) e.x[i] = ptx::to_float(row[col + i]);
+  }
+  return e;
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) sum_pieces(Sums<T> s) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, piece = blockIdx.y;
+  const int col = blockIdx.x * kColumns + lane * kEight;
+  const int64_t begin = s.rows * piece / s.pieces, end = s.rows * (piece + 1) / s.pieces;
+  Eight sum = {};
+  if (col < s.cols) {
+#pragma unroll 2
+    for (int64_t row = begin + warp; row < end; row += kWarps) {
+      Eight e = load_within(s.x + row * s.x_stride, col, s.cols, s.wide);
+      float f = s.factor == nullptr ? 1.0f : s.factor[row];
+      if (s.with != nullptr) {
+        Eight w = load_within(s.with + row * s.with_stride, col, s.cols, s.wide);
+#pragma unroll
+        for (int i = 0; i < kEight; i++) e.x[i] *= w.x[i];
+      }
+#pragma unroll
+      for (int i = 0; i < kEight; i++) sum.x[i] += e.x[i] * f;
+    }
+  }
+  float* shared = shared_memory<float>();
+  store8(shared + warp * kColumns + lane * kEight, sum);
+  __syncthreads();
+  const int mine = blockIdx.x * kColumns + threadIdx.x;  // kThreads == kColumns
+  if (mine >= s.cols) return;
+  float total = 0;
+#pragma unroll
+  for (int w = 0; w < kWarps; w++) total += shared[w * kColumns + threadIdx.x];
+  s.partial[int64_t{piece} * s.cols + mine] = total;
+}
+
+__global__ void __launch_bounds__(kThreads)
+    sum_join(const float* partial, const float* divisor, float* sum, int cols, int pieces) {
+  int j = blockIdx.x * kThreads + threadIdx.x;
+  if (j >= cols) return;
+  float total = 0;
+  for (int p = 0; p < pieces; p++) total += partial[int64_t{p} * cols + j];
+  sum[j] += divisor == nullptr ? total : total / divisor[j];
+}
+
+REGISTER_INSTANCE(sum_pieces_bf16, kThreads, kShared, sum_pieces<bf16>);
+REGISTER_INSTANCE(sum_pieces_f32, kThreads, kShared, sum_pieces<float>);
+REGISTER_KERNEL(sum_join, kThreads, 0);
+
+template <class T>
+int sum_as(qlora_context* c, const char* name, const ColumnSums& op) {
+  bool wide = eights(op.x) && (op.with.data == nullptr || eights(op.with));
+  Sums<T> s{static_cast<const T*>(op.x.data),
+            static_cast<const T*>(op.with.data),
+            op.factor,
+            static_cast<float*>(op.workspace.data),
+            op.x.rows,
+            op.x.stride,
+            op.with.stride,
+            static_cast<int>(op.x.cols),
+            static_cast<int>(op.workspace.rows),
+            wide};
+  dim3 grid(static_cast<uint32_t>(ceil_div(s.cols, kColumns)), static_cast<uint32_t>(s.pieces));
+  return launch(c, name, sum_pieces<T>, grid, dim3(kThreads), kShared, s);
+}
+
+}  // namespace
+
+int column_sums(qlora_context* c, const ColumnSums& op) {
+  if (op.x.rows * op.x.cols == 0) return QLORA_OK;
+  if (op.workspace.data == nullptr || op.workspace.rows < 1 || op.workspace.cols != op.x.cols ||
+      op.workspace.stride != op.x.cols) {
+    return fail(c, QLORA_UNSUPPORTED, "sum_rows: no workspace of pieces of %lld columns",
+                static_cast<long long>(op.x.cols));
+  }
+  int status;
+  if (op.x.dtype == QLORA_BF16) {
+    status = sum_as<bf16>(c, "sum_pieces_bf16", op);
+  } else if (op.x.dtype == QLORA_F32) {
+    status = sum_as<float>(c, "sum_pieces_f32", op);
+  } else {
+    return fail(c, QLORA_UNSUPPORTED, "sum_rows: of element type %d", op.x.dtype);
+  }
+  if (status != QLORA_OK) return status;
+  return launch(c, "sum_join", sum_join, dim3(static_cast<uint32_t>(ceil_div(op.x.cols, kThreads))),
+                dim3(kThreads), 0, static_cast<const float*>(op.workspace.data),
+                static_cast<const float*>(op.divisor.data), static_cast<float*>(op.sum.data),
+                op.x.cols, op.workspace.rows);
+}
+
+int sum_rows(qlora_context* c, const qlora_sum_rows* op) {
+  return column_sums(c, {op->x, op->with, nullptr, op->divisor, op->sum, op->workspace});
+}
