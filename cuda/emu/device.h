@@ -128,6 +128,8 @@ inline bool __all_sync(uint32_t mask, bool predicate) {
 inline uint32_t __umulhi(uint32_t a, uint32_t b) {
   return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32);
 }
+// The number of the lowest bit that is set, from 1; 0 where none is.
+inline int __ffs(int x) { return __builtin_ffs(x); }
 inline float __uint_as_float(uint32_t u) {
   float f;
   std::memcpy(&f, &u, 4);
