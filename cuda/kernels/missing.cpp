@@ -8,25 +8,12 @@
   }
 
 MISSING(gemv)
-MISSING(decode)
 MISSING(quantize)
 MISSING(nest)
 MISSING(row_norms)
-MISSING(check_range)
-MISSING(embed)
-MISSING(embed_backward)
-MISSING(norm)
-MISSING(norm_backward)
-MISSING(rotate)
-MISSING(gate)
-MISSING(gate_backward)
 __attribute__((weak)) int attend_decode(qlora_context* c, const qlora_attend*) {
   return fail(c, QLORA_UNSUPPORTED, "attend_decode: this kernel is not there yet");
 }
-MISSING(cross_entropy)
-MISSING(loss_stats)
 MISSING(scale_columns)
-MISSING(sum_rows)
-MISSING(copy)
 MISSING(grad_norm)
 MISSING(optimize)

@@ -1,0 +1,194 @@
+// The cross-entropy of one chunk of tokens and, in place, its gradient. For a row of logits z with
+// the label l:
+//
+//   loss = logsumexp(z) - z[l]     hit = l is the first of the largest
+//   z[j] = scale·(exp(z[j] - logsumexp(z)) - (j == l))      (with backward)
+//
+// A row whose label is -100 has loss 0, no hit and, with backward, a gradient of zeros. Logits are
+// BF16 [tokens, vocabulary]; nothing is done once a check of the labels has failed.
+//
+// A block has a row, of 1024 threads where the vocabulary is not small. One pass takes maximum and sum together: a thread's sum is
+// scaled anew only where 8 logits bring a larger maximum, which after a few dozen is rare. A second
+// pass writes the gradient. Rows of a 128K vocabulary are 256 KB, more than shared memory has, but
+// those of all blocks under way are 34 to 68 MB on an H100: most of the second pass reads L2.
+// Floor: 4 bytes a logit from memory (2 without backward); two exponentials and some 12 operations
+// for it, a third of what a processor can do in that time.
+//
+// Near certainty exp(z[l] - logsumexp(z)) - 1 has lost all its bits, so it is formed from the loss.
+#include <climits>
+
+#include "kernels/elements.cuh"
+#include "kernels/entries.h"
+#include "kernels/reduce.cuh"
+#include "runtime/launch.h"
+
+namespace {
+
+constexpr int kThreads = 1024;
+constexpr int kWarps = kThreads / 32;  // of the widest block
+constexpr int kShared = 2 * kWarps * sizeof(float) + kWarps * sizeof(int);
+constexpr int kIgnored = -100;
+constexpr float kLog2E = 1.4426950408889634f;
+
+struct CrossEntropy {
+  bf16* logits;
+  const int32_t* labels;
+  float *losses, *hits;
+  const Failure* failure;
+  int64_t stride;
+  int vocabulary;
+  float scale;
+  bool backward;
+};
+
+// The largest of some logits, where it first is, and the sum of exp(z - most).
+struct Partial {
+  float most, sum;
+  int first;
+};
+
+__device__ __forceinline__ float exp_of(float z, float shift) {
+  return ptx::exp2((z - shift) * kLog2E);
+}
+
+// Takes a logit of the row in; those of one thread come in their order.
+__device__ __forceinline__ void take_one(Partial* p, float z, int at) {
+  if (z > p->most) {
+    p->sum *= exp_of(p->most, z);
+    p->most = z;
+    p->first = at;
+  }
+  p->sum += exp_of(z, p->most);
+}
+
+__device__ __forceinline__ void take_eight(Partial* p, const Eight& v, int at) {
+  float most = v.x[0];
+#pragma unroll
+  for (int i = 1; i < kEight; i++) most = fmaxf(most, v.x[i]);
+  if (most > p->most) {
+    p->sum *= exp_of(p->most, most);
+    p->most = most;
+    p->first = at + kEight;  // of equals the first:
+#pragma unroll
+    for (int i = kEight - 1; i >= 0; i--) p->first = v.x[i] == most ? at + i : p->first;
+  }
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < kEight; i++) sum += exp_of(v.x[i], p->most);
+  p->sum += sum;
+}
+
+// Logits before the first 16-byte boundary of a row, which need not begin on one.
+__device__ __forceinline__ int unaligned(const bf16* row, int vocabulary) {
+  auto odd = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(row) / sizeof(bf16)) % kEight;
+  return min(static_cast<int>((kEight - odd) % kEight), vocabulary);
+}
+
+// Over the block: the largest, where it first is, and the sum.
+__device__ __forceinline__ Partial join(Partial p) {
+  float* most = shared_memory<float>();
+  float* sums = most + kWarps;
+  int* places = reinterpret_cast<int*>(sums + kWarps);
+  const int warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  const float warp_most = lanes_max<32>(p.most);
+  if (threadIdx.x % 32 == 0) most[warp] = warp_most;
+  __syncthreads();
+  float top = most[0];
+  for (int w = 1; w < warps; w++) top = fmaxf(top, most[w]);
+  int first = p.most == top ? p.first : INT_MAX;
+#pragma unroll
+  for (int i = 16; i > 0; i /= 2) first = min(first, __shfl_xor_sync(0xffffffffu, first, i));
+  // A thread without logits has nothing to scale: -inf less -inf would be NaN.
+  float sum = lanes_sum<32>(p.sum == 0 ? 0.0f : p.sum * exp_of(p.most, top));
+  if (threadIdx.x % 32 == 0) {
+    sums[warp] = sum;
+    places[warp] = first;
+  }
+  __syncthreads();
+  sum = sums[0];
+  first = places[0];
+  for (int w = 1; w < warps; w++) {
+    sum += sums[w];
+    first = min(first, places[w]);
+  }
+  return {top, sum, first};
+}
+
+__global__ void __launch_bounds__(kThreads, 1) cross_entropy_rows(CrossEntropy e) {
+  if (e.failure->check != 0) return;
+  bf16* row = e.logits + blockIdx.x * e.stride;
+  const int label = e.labels[blockIdx.x], thread = static_cast<int>(threadIdx.x);
+  const int threads = static_cast<int>(blockDim.x);
+  const int head = unaligned(row, e.vocabulary);
+  const int tail = head + (e.vocabulary - head) / kEight * kEight;
+  if (label == kIgnored) {
+    if (thread == 0) {
+      e.losses[blockIdx.x] = 0;
+      e.hits[blockIdx.x] = 0;
+    }
+    if (!e.backward) return;
+    if (thread < head) row[thread] = bf16{0};
+    for (int j = head + thread * kEight; j < tail; j += threads * kEight) {
+      ptx::store128(row + j, make_uint4(0, 0, 0, 0));
+    }
+    if (tail + thread < e.vocabulary) row[tail + thread] = bf16{0};
+    return;
+  }
+
+  Partial p{-INFINITY, 0, INT_MAX};
+  if (thread < head) take_one(&p, ptx::to_float(row[thread]), thread);
+  for (int j = head + thread * kEight; j < tail; j += threads * kEight) {
+    take_eight(&p, load8(row + j), j);
+  }
+  if (tail + thread < e.vocabulary) {
+    take_one(&p, ptx::to_float(row[tail + thread]), tail + thread);
+  }
+  const float target = ptx::to_float(row[label]);
+  p = join(p);  // behind its barriers nobody reads `row` as logits of others
+  const float loss = logf(p.sum) + (p.most - target);
+  if (thread == 0) {
+    e.losses[blockIdx.x] = loss;
+    e.hits[blockIdx.x] = p.first == label ? 1 : 0;
+  }
+  if (!e.backward) return;
+
+  const float factor = e.scale / p.sum;
+  const bf16 at_label = ptx::from_float<bf16>(e.scale * expm1f(-loss));
+  auto gradient = [&](float z) { return factor * exp_of(z, p.most); };
+  if (thread < head) {
+    bf16 g = ptx::from_float<bf16>(gradient(ptx::to_float(row[thread])));
+    row[thread] = thread == label ? at_label : g;
+  }
+  for (int j = head + thread * kEight; j < tail; j += threads * kEight) {
+    Eight v = load8(row + j);
+#pragma unroll
+    for (int i = 0; i < kEight; i++) v.x[i] = gradient(v.x[i]);
+    store8(row + j, v);
+    if (label >= j && label < j + kEight) row[label] = at_label;
+  }
+  if (const int j = tail + thread; j < e.vocabulary) {
+    bf16 g = ptx::from_float<bf16>(gradient(ptx::to_float(row[j])));
+    row[j] = j == label ? at_label : g;
+  }
+}
+REGISTER_KERNEL(cross_entropy_rows, kThreads, kShared);
+
+}  // namespace
+
+int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
+  if (op->logits.rows * op->logits.cols == 0) return QLORA_OK;
+  CrossEntropy e{static_cast<bf16*>(op->logits.data),
+                 static_cast<const int32_t*>(op->labels.data),
+                 static_cast<float*>(op->losses.data),
+                 static_cast<float*>(op->hits.data),
+                 failure(c),
+                 op->logits.stride,
+                 static_cast<int>(op->logits.cols),
+                 op->scale,
+                 op->backward != 0};
+  // Threads for at most one unit each, in whole warps.
+  int64_t threads = min(int64_t{kThreads}, ceil_div(op->logits.cols, 32 * kEight) * 32);
+  return launch(c, "cross_entropy_rows", cross_entropy_rows,
+                dim3(static_cast<uint32_t>(op->logits.rows)), dim3(static_cast<uint32_t>(threads)),
+                kShared, e);
+}
