@@ -8,10 +8,17 @@ import (
 	"qlora/internal/safetensors"
 )
 
+// Weights are what a model's weights are read from: a safetensors.Folder.
+type Weights interface {
+	Tensor(name string) (safetensors.Tensor, bool)
+	Release(safetensors.Tensor) // is not needed any more
+	Where(name string) string   // a tensor lies, for messages
+}
+
 // Load fills the weights from the folder that the model was laid out by, tensor
 // by tensor: the 16-bit model never lies in memory whole. It comes after the
 // plan's memory was taken. Progress is told in bytes of the folder.
-func (m *Model) Load(dev bindings.Device, base *safetensors.Folder, progress func(done, total int64)) error {
+func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, total int64)) error {
 	dev.UseScratch(m.workspace, m.lossSpace)
 	var done, total int64
 	for _, w := range m.weights {
