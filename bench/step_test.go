@@ -1,11 +1,11 @@
 package bench
 
 import (
-	"encoding/json"
-	"io"
-	"os"
-	"path/filepath"
-	"strconv"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,70 +13,184 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/halffloat"
+	"qlora/bindings/cuda"
+	"qlora/bindings/cuda/cudatest"
 	"qlora/internal/nf4"
 	"qlora/internal/philox"
-	"qlora/internal/safetensors"
 	"qlora/lora"
 	"qlora/nn"
 )
 
-// shape135M is the architecture of a Llama of 135 million parameters.
-const shape135M = `{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
-	"num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": true, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`
+var (
+	device = flag.String("device", "", "what the steps of a benchmark, or the losses of a test, are of: cpu, emu or cuda")
+	tiny   = flag.Bool("tiny", false, "of a tiny model, to see that everything runs")
+)
 
-// BenchmarkStep is a whole QLoRA step of a model of 135M with random weights,
-// forward, backward and update: NF4 with double quantization, rank 8 on all
-// linear layers, 4 sequences of 256 tokens, by recompute policy.
+// open opens the device that -device names.
+func open(tb testing.TB, otherwise string) bindings.Device {
+	tb.Helper()
+	name := *device
+	if name == "" {
+		name = otherwise
+	}
+	switch name {
+	case "cpu":
+		dev, err := cpu.New(cpu.Options{})
+		require.NoError(tb, err)
+		return dev
+	case "emu":
+		return cudatest.Emulator(tb)
+	case "cuda":
+		return cudatest.GPU(tb)
+	}
+	require.Failf(tb, "no such device", "-device is %q, but it can be cpu, emu or cuda", name)
+	return nil
+}
+
+// nameOf is a GPU's name, or the device's where it is none.
+func nameOf(dev bindings.Device) string {
+	info := dev.Info()
+	if !strings.HasPrefix(info.Name, "cuda") {
+		return info.Name
+	}
+	name, _, _ := strings.Cut(info.Detail, ",")
+	return name
+}
+
+// A shape is what a step is measured on.
+type shape struct {
+	architecture      string
+	sequences, tokens int // tokens of each sequence
+}
+
+// BenchmarkStep is a whole QLoRA step of a Llama with random weights, forward, backward
+// and update: NF4 with double quantization, rank 16 on all linear layers, by recompute
+// policy. It is taken as trainer takes it, on the device of -device: the CPU, where the
+// model has 135 million parameters, or a GPU, where it has 8 billion, too.
+//
+// taken-MiB is by how much the device's free memory has become less; nvml-MiB is the most
+// that the driver saw in use by anybody, less what was in use before.
 func BenchmarkStep(b *testing.B) {
-	dir := b.TempDir()
-	writeModel(b, dir, shape135M)
-	for _, policy := range []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer} {
-		b.Run(policy.String(), func(b *testing.B) { step(b, dir, policy) })
+	dev := open(b, "cpu")
+	var shapes []shape
+	switch {
+	case *tiny:
+		shapes = []shape{{"tiny", 2, 24}}
+	case dev.Info().Activation == bindings.F32:
+		shapes = []shape{{"135m", 4, 256}}
+	default:
+		for _, architecture := range []string{"135m", "8b", "1b"} {
+			shapes = append(shapes, shape{architecture, 4, 512}, shape{architecture, 4, 2048})
+		}
+	}
+	fmt.Printf("device: %s\n", nameOf(dev))
+	var weights *randomWeights
+	for i, s := range shapes {
+		if i == 0 || s.architecture != shapes[i-1].architecture {
+			weights = newRandomWeights(b, s.architecture)
+		}
+		for _, policy := range []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer} {
+			name := fmt.Sprintf("model=%s/sequences=%d/tokens=%d/recompute=%s", s.architecture, s.sequences, s.tokens, policy)
+			b.Run(name, func(b *testing.B) { step(b, dev, weights, s, policy) })
+		}
 	}
 }
 
-func step(b *testing.B, dir string, policy nn.Recompute) {
-	dev, err := cpu.New(cpu.Options{})
-	require.NoError(b, err)
-	cfg, err := nn.ReadConfig(dir)
-	require.NoError(b, err)
-	base, err := safetensors.OpenFolder(dir)
-	require.NoError(b, err)
-	defer base.Close()
-	mem := bindings.NewMemory()
-	options := nn.Options{Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
-	m, err := nn.New(cfg, base, options, mem, dev.Info())
-	require.NoError(b, err)
-	adapters, err := lora.Attach(m, mem, lora.Config{R: 8, Alpha: 16, Init: lora.InitDefault, Targets: lora.ParseTargets("all-linear")})
-	require.NoError(b, err)
-	rule := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
-	params := m.Parameters(bindings.State{Rule: rule})
-	clip := mem.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
-	batch := randomBatch(cfg.Vocabulary, 4, 256)
-	m.Prepare(dev, nn.Shapes{Train: []*nn.Batch{batch}})
-	require.NoError(b, mem.Commit(dev))
-	defer mem.Close()
-	require.NoError(b, m.Load(dev, base, nil))
-	require.NoError(b, adapters.Init(dev, 1))
+// A run is what steps are taken of.
+type run struct {
+	dev    bindings.Device
+	memory *bindings.Memory
+	model  *nn.Model
+	batch  *nn.Batch
+	params []bindings.Param
+	rule   bindings.AdamW
+	clip   bindings.Tensor
+	steps  int
+}
 
-	start, steps := time.Now(), 0
-	for b.Loop() {
-		steps++
-		for _, p := range params {
-			dev.Zero(p.Grad)
-		}
-		require.NoError(b, m.Train(dev, batch, 1/float32(batch.Predicted()), bindings.Random{Train: true, Step: uint32(steps)}))
-		dev.GradNorm(&bindings.GradNorm{Params: params, Max: 1, Out: clip})
-		dev.Optimize(&bindings.Optimize{Params: params, Rule: rule, LR: 2e-4, Step: steps, Clip: clip})
-		_, err := m.Stats(dev)
-		require.NoError(b, err)
+func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, policy nn.Recompute) {
+	watch := watchMemory(dev)
+	defer watch.stop()
+	r, err := newRun(dev, weights, randomBatch(weights.config.Vocabulary, s.sequences, s.tokens), policy)
+	if errors.Is(err, cuda.ErrOutOfMemory) {
+		b.Skip(err)
 	}
-	b.ReportMetric(float64(batch.Tokens()*steps)/time.Since(start).Seconds(), "tokens/s")
-	b.ReportMetric(float64(mem.Plan().Total())/(1<<20), "MiB")
+	require.NoError(b, err)
+	defer r.memory.Close()
+	require.NoError(b, r.step()) // the first one loads the kernels
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		require.NoError(b, r.step())
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	middle := took[len(took)/2]
+	plan := r.memory.Plan().Total()
+	b.ReportMetric(float64(middle.Nanoseconds()), "ns/op")
+	b.ReportMetric(float64(r.batch.Tokens())/middle.Seconds(), "tokens/s")
+	b.ReportMetric(mebibytes(plan), "plan-MiB")
+	if taken := watch.taken(); taken > 0 {
+		b.ReportMetric(mebibytes(taken), "taken-MiB")
+		b.ReportMetric(100*float64(taken)/float64(plan), "%plan")
+	}
+	if most := watch.stop(); most > 0 {
+		b.ReportMetric(mebibytes(most), "nvml-MiB")
+	}
+}
+
+func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
+func newRun(dev bindings.Device, weights *randomWeights, batch *nn.Batch, policy nn.Recompute) (*run, error) {
+	r := &run{dev: dev, memory: bindings.NewMemory(), batch: batch, rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}}
+	options := nn.Options{Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
+	var err error
+	if r.model, err = nn.New(weights.config, nil, options, r.memory, dev.Info()); err != nil {
+		return nil, err
+	}
+	adapters, err := lora.Attach(r.model, r.memory, lora.Config{R: 16, Alpha: 32, Init: lora.InitDefault, Targets: lora.ParseTargets(lora.AllLinear)})
+	if err != nil {
+		return nil, err
+	}
+	r.params = r.model.Parameters(bindings.State{Rule: r.rule})
+	if err := adapters.UseMasters(r.params); err != nil {
+		return nil, err
+	}
+	r.clip = r.memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
+	r.model.Prepare(dev, nn.Shapes{Train: []*nn.Batch{batch}})
+	if err := r.memory.Commit(dev); err != nil {
+		return nil, err
+	}
+	err = errors.Join(r.model.Load(dev, weights, nil), adapters.Init(dev, 1))
+	if err != nil {
+		r.memory.Close()
+	}
+	return r, err
+}
+
+// step is trainer's, of one micro-batch.
+func (r *run) step() error {
+	r.steps++
+	for _, p := range r.params {
+		r.dev.Zero(p.Grad)
+	}
+	if err := r.model.Train(r.dev, r.batch, 1/float32(r.batch.Predicted()), bindings.Random{Train: true, Step: uint32(r.steps)}); err != nil {
+		return err
+	}
+	r.dev.GradNorm(&bindings.GradNorm{Params: r.params, Max: 1, Out: r.clip})
+	if _, err := r.model.Stats(r.dev); err != nil {
+		return err
+	}
+	r.dev.Optimize(&bindings.Optimize{Params: r.params, Rule: r.rule, LR: 2e-4, Step: r.steps, Clip: r.clip})
+	return r.dev.Sync()
 }
 
 func randomBatch(vocabulary, sequences, length int) *nn.Batch {
+	ids := randomIDs(vocabulary, sequences, length)
+	return nn.NewBatch(ids, ids)
+}
+
+func randomIDs(vocabulary, sequences, length int) [][]int32 {
 	ids := make([][]int32, sequences)
 	for s := range ids {
 		ids[s] = make([]int32, length)
@@ -84,65 +198,5 @@ func randomBatch(vocabulary, sequences, length int) *nn.Batch {
 			ids[s][i] = int32(philox.Block(philox.Key(1), [4]uint32{uint32(s), uint32(i)})[0] % uint32(vocabulary))
 		}
 	}
-	return nn.NewBatch(ids, ids)
-}
-
-// writeModel writes a bfloat16 model folder of random weights.
-func writeModel(b *testing.B, dir, config string) {
-	b.Helper()
-	require.NoError(b, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
-	var c struct {
-		Hidden       int `json:"hidden_size"`
-		Intermediate int `json:"intermediate_size"`
-		Layers       int `json:"num_hidden_layers"`
-		Heads        int `json:"num_attention_heads"`
-		KVHeads      int `json:"num_key_value_heads"`
-		Vocabulary   int `json:"vocab_size"`
-	}
-	require.NoError(b, json.Unmarshal([]byte(config), &c))
-	var entries []safetensors.Entry
-	add := func(name string, shape ...int) {
-		stream := uint32(len(entries))
-		entries = append(entries, safetensors.Entry{Name: name, DType: "BF16", Shape: shape, Write: func(w io.Writer) error {
-			return writeNormal(w, shape, stream)
-		}})
-	}
-	kv := c.Hidden / c.Heads * c.KVHeads
-	add("model.embed_tokens.weight", c.Vocabulary, c.Hidden)
-	add("model.norm.weight", c.Hidden)
-	for i := range c.Layers {
-		layer := "model.layers." + strconv.Itoa(i) + "."
-		add(layer+"input_layernorm.weight", c.Hidden)
-		add(layer+"post_attention_layernorm.weight", c.Hidden)
-		add(layer+"self_attn.q_proj.weight", c.Hidden, c.Hidden)
-		add(layer+"self_attn.k_proj.weight", kv, c.Hidden)
-		add(layer+"self_attn.v_proj.weight", kv, c.Hidden)
-		add(layer+"self_attn.o_proj.weight", c.Hidden, c.Hidden)
-		add(layer+"mlp.gate_proj.weight", c.Intermediate, c.Hidden)
-		add(layer+"mlp.up_proj.weight", c.Intermediate, c.Hidden)
-		add(layer+"mlp.down_proj.weight", c.Hidden, c.Intermediate)
-	}
-	require.NoError(b, safetensors.Write(filepath.Join(dir, safetensors.SingleFile), entries, nil))
-}
-
-// writeNormal writes values around 0, or around 1 for the vectors, the norms.
-func writeNormal(w io.Writer, shape []int, stream uint32) error {
-	n := 1
-	for _, s := range shape {
-		n *= s
-	}
-	values, halves := make([]float32, n), make([]uint16, n)
-	philox.Normal(values, 1, stream, 0.04)
-	if len(shape) == 1 {
-		for i := range values {
-			values[i]++
-		}
-	}
-	halffloat.Float32ToBF16(halves, values)
-	out := make([]byte, 0, 2*n)
-	for _, h := range halves {
-		out = append(out, byte(h), byte(h>>8))
-	}
-	_, err := w.Write(out)
-	return err
+	return ids
 }

@@ -1,0 +1,146 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/internal/halffloat"
+	"qlora/internal/philox"
+	"qlora/internal/safetensors"
+	"qlora/nn"
+)
+
+// Architectures whose steps are measured, with random weights: Llamas of 135 million, of 1
+// and of 8 billion parameters, and one that any device is soon through with.
+var architectures = map[string]string{
+	"tiny": `{"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+		"num_key_value_heads": 1, "vocab_size": 96, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
+	"135m": `{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
+		"num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": true, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
+	"1b": `{"model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+		"num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": true, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
+	"8b": `{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+		"num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
+}
+
+// randomWeights are those of a model in bfloat16, as nn reads them. They are views of one
+// list of random numbers, each from another place on: 8 billion weights take no more
+// memory than the largest matrix.
+type randomWeights struct {
+	config  *nn.Config
+	shapes  map[string][]int
+	names   []string // in their order
+	numbers []byte
+	ones    []byte // of norms: random numbers around 1
+}
+
+// randomNumbers is how many there are before they begin again: a prime, so that rows of a
+// matrix differ.
+const randomNumbers = 1<<20 + 7
+
+func newRandomWeights(tb testing.TB, architecture string) *randomWeights {
+	tb.Helper()
+	dir := tb.TempDir()
+	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.json"), []byte(architectures[architecture]), 0o644))
+	c, err := nn.ReadConfig(dir)
+	require.NoError(tb, err)
+	w := &randomWeights{config: c, shapes: map[string][]int{}}
+	largest := 0
+	add := func(name string, shape ...int) {
+		w.shapes[name] = shape
+		w.names = append(w.names, name)
+		largest = max(largest, elements(shape))
+	}
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	add("model.embed_tokens.weight", c.Vocabulary, c.Hidden)
+	add("model.norm.weight", c.Hidden)
+	for i := range c.Layers {
+		layer := "model.layers." + strconv.Itoa(i) + "."
+		add(layer+"input_layernorm.weight", c.Hidden)
+		add(layer+"post_attention_layernorm.weight", c.Hidden)
+		add(layer+"self_attn.q_proj.weight", q, c.Hidden)
+		add(layer+"self_attn.k_proj.weight", kv, c.Hidden)
+		add(layer+"self_attn.v_proj.weight", kv, c.Hidden)
+		add(layer+"self_attn.o_proj.weight", c.Hidden, q)
+		add(layer+"mlp.gate_proj.weight", c.Intermediate, c.Hidden)
+		add(layer+"mlp.up_proj.weight", c.Intermediate, c.Hidden)
+		add(layer+"mlp.down_proj.weight", c.Hidden, c.Intermediate)
+	}
+	if !c.Tied {
+		add("lm_head.weight", c.Vocabulary, c.Hidden)
+	}
+	values := make([]float32, randomNumbers)
+	philox.Normal(values, 1, 0, float32(1/math.Sqrt(float64(c.Hidden))))
+	w.numbers = bytes.Repeat(bfloat16s(values), largest/randomNumbers+2)
+	for i := range values {
+		values[i]++
+	}
+	w.ones = bfloat16s(values)
+	return w
+}
+
+func bfloat16s(values []float32) []byte {
+	halves := make([]uint16, len(values))
+	halffloat.Float32ToBF16(halves, values)
+	out := make([]byte, 0, 2*len(halves))
+	for _, h := range halves {
+		out = binary.LittleEndian.AppendUint16(out, h)
+	}
+	return out
+}
+
+func elements(shape []int) int {
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	return n
+}
+
+// Tensor is a view of the random numbers, from a place on that its name decides.
+func (w *randomWeights) Tensor(name string) (safetensors.Tensor, bool) {
+	shape, ok := w.shapes[name]
+	if !ok {
+		return safetensors.Tensor{}, false
+	}
+	from := 0
+	for _, c := range []byte(name) {
+		from = (31*from + int(c)) % (randomNumbers / 2)
+	}
+	data := w.numbers
+	if len(shape) == 1 {
+		data = w.ones
+	}
+	return safetensors.Tensor{Name: name, DType: safetensors.BF16, Shape: shape, Data: data[2*from:][:2*elements(shape)]}, true
+}
+
+// Release has nothing to give back.
+func (w *randomWeights) Release(safetensors.Tensor) {}
+
+// Where is that they are nowhere.
+func (w *randomWeights) Where(string) string { return "random weights" }
+
+// write makes a model folder of them.
+func (w *randomWeights) write(tb testing.TB, architecture string) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.json"), []byte(architectures[architecture]), 0o644))
+	var entries []safetensors.Entry
+	for _, name := range w.names {
+		t, _ := w.Tensor(name)
+		entries = append(entries, safetensors.Entry{Name: name, DType: t.DType, Shape: t.Shape, Write: func(out io.Writer) error {
+			_, err := out.Write(t.Data)
+			return err
+		}})
+	}
+	require.NoError(tb, safetensors.Write(filepath.Join(dir, safetensors.SingleFile), entries, nil))
+	return dir
+}
