@@ -199,8 +199,9 @@ typedef struct {
 } qlora_gate_backward;
 
 // Causal attention within sequences, see bindings.Attend. Starts are on the device; longest are
-// the host's bounds for the grid. workspace is attend_decode's, F32 [pieces, sequences·heads·
-// (head_dim + 2)]: each of its rows is what one piece of the keys gives; one piece needs none.
+// the host's bounds for the grid. workspace is attend_decode's, F32 [pieces, tokens·heads·
+// (head_dim + 2)]: each of its rows is what one piece of the keys gives; one piece needs none, and
+// min(ceil(longest_k/256), 32) keep a GPU busy. attend_decode is for few queries, and has no LSE.
 typedef struct {
   qlora_tensor q, k, v, o, lse;        // lse optional
   const int32_t *q_starts, *k_starts;  // [sequences + 1]

@@ -32,42 +32,6 @@ struct Forward {
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
 
-// The running softmax of a thread's two rows, g and g + 8 of its warp's 16.
-struct Softmax {
-  float top[2] = {-INFINITY, -INFINITY};  // the largest score so far
-  float sum[2] = {};                      // this thread's share of the sum of exp
-
-  // Turns scores into exp(scale·(score - top)), and scales what is summed so far to the new top.
-  template <int N, int M>
-  __device__ __forceinline__ void take(float (&score)[N][4], float (&out)[M][4], float scale2) {
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-      float now = top[r];
-#pragma unroll
-      for (int n = 0; n < N; n++) now = fmaxf(now, fmaxf(score[n][2 * r], score[n][2 * r + 1]));
-      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 1));
-      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 2));
-      float shift = now == -INFINITY ? 0 : now * scale2;  // a row that has seen no key yet
-      float factor = ptx::exp2(top[r] * scale2 - shift);
-      top[r] = now;
-      sum[r] *= factor;
-#pragma unroll
-      for (int n = 0; n < N; n++) {
-#pragma unroll
-        for (int i = 2 * r; i < 2 * r + 2; i++) {
-          score[n][i] = ptx::exp2(score[n][i] * scale2 - shift);
-          sum[r] += score[n][i];
-        }
-      }
-#pragma unroll
-      for (int n = 0; n < M; n++) {
-        out[n][2 * r] *= factor;
-        out[n][2 * r + 1] *= factor;
-      }
-    }
-  }
-};
-
 template <int D>
 __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
     attend_forward(Problem p, Rows q, Rows k, Rows v, Rows o, float* lse, int32_t lse_stride) {
@@ -138,9 +102,7 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
 
 #pragma unroll
   for (int r = 0; r < 2; r++) {
-    float sum = softmax.sum[r];
-    sum += __shfl_xor_sync(0xffffffff, sum, 1);
-    sum += __shfl_xor_sync(0xffffffff, sum, 2);
+    float sum = softmax.total(r);
     float inverse = sum > 0 ? 1 / sum : 0;
 #pragma unroll
     for (int n = 0; n < D / 8; n++) {

@@ -69,12 +69,12 @@ __device__ __forceinline__ bf16* at(bf16* tile, int row, int chunk, int odd = 0)
   return tile + row * D + (chunk & ~(kGroup - 1)) * 8 + (((chunk & (kGroup - 1)) ^ swizzle) * 8);
 }
 
-// Copies the `count` rows from `first`, and the columns of one head from `column`, into a tile of
-// Count rows, by Threads threads; in the background where the rows allow it. What is beyond count
-// and head_dim becomes zero.
-template <int D, int Count, int Threads>
-__device__ __forceinline__ void load(bf16* tile, const Rows& x, int first, int count, int column,
-                                     const Problem& p, int thread) {
+// Copies rows of head_dim elements into a tile of Count rows, by Threads threads, in the background
+// where the rows allow it: row i begins at from(i). What is beyond `count` rows and head_dim becomes
+// zero.
+template <int D, int Count, int Threads, class From>
+__device__ __forceinline__ void load(bf16* tile, int count, From from, const Problem& p,
+                                     int thread) {
   constexpr int kChunks = D / 8, kAll = Count * kChunks;
   if (p.by16) {
 #pragma unroll
@@ -82,23 +82,30 @@ __device__ __forceinline__ void load(bf16* tile, const Rows& x, int first, int c
       int i = begin + thread, row = i / kChunks, chunk = i % kChunks;
       if (kAll % Threads != 0 && i >= kAll) break;
       bool in = row < count && 8 * chunk < p.head_dim;
-      ptx::copy_async<16>(at<D>(tile, row, chunk),
-                          in ? x.at(first + row, column + 8 * chunk) : x.data, in ? 16 : 0);
+      ptx::copy_async<16>(at<D>(tile, row, chunk), from(row) + 8 * chunk, in ? 16 : 0);
     }
     return;
   }
 #pragma unroll 1
   for (int i = thread; i < kAll; i += Threads) {
     int row = i / kChunks, chunk = i % kChunks;
-    const bf16* from = x.at(first + row, column + 8 * chunk);
+    const bf16* x = from(row) + 8 * chunk;
     uint32_t pair[4] = {};
 #pragma unroll
     for (int j = 0; j < 8; j++) {
       bool in = row < count && 8 * chunk + j < p.head_dim;
-      if (in) pair[j / 2] |= static_cast<uint32_t>(from[j].bits) << 16 * (j % 2);
+      if (in) pair[j / 2] |= static_cast<uint32_t>(x[j].bits) << 16 * (j % 2);
     }
     ptx::store128(at<D>(tile, row, chunk), make_uint4(pair[0], pair[1], pair[2], pair[3]));
   }
+}
+
+// The same of one head, whose columns begin at `column`: the `count` rows from `first`.
+template <int D, int Count, int Threads>
+__device__ __forceinline__ void load(bf16* tile, const Rows& x, int first, int count, int column,
+                                     const Problem& p, int thread) {
+  load<D, Count, Threads>(
+      tile, count, [&](int row) { return x.at(first + row, column); }, p, thread);
 }
 
 // Writes the columns [8·chunk, 8·(chunk + Chunks)) of a tile's 16 rows from `row` to the `count`
@@ -202,6 +209,48 @@ __device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const 
     }
   }
 }
+
+// The running softmax of a thread's two rows, g and g + 8 of its warp's 16.
+struct Softmax {
+  float top[2] = {-INFINITY, -INFINITY};  // the largest score so far
+  float sum[2] = {};                      // this thread's share of the sum of exp
+
+  // The whole sum of row g + 8·r.
+  __device__ __forceinline__ float total(int r) const {
+    float all = sum[r] + __shfl_xor_sync(0xffffffff, sum[r], 1);
+    return all + __shfl_xor_sync(0xffffffff, all, 2);
+  }
+
+  // Turns scores into exp(scale·(score - top)), and scales what is summed so far to the new top.
+  template <int N, int M>
+  __device__ __forceinline__ void take(float (&score)[N][4], float (&out)[M][4], float scale2) {
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      float now = top[r];
+#pragma unroll
+      for (int n = 0; n < N; n++) now = fmaxf(now, fmaxf(score[n][2 * r], score[n][2 * r + 1]));
+      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 1));
+      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 2));
+      float shift = now == -INFINITY ? 0 : now * scale2;  // a row that has seen no key yet
+      float factor = ptx::exp2(top[r] * scale2 - shift);
+      top[r] = now;
+      sum[r] *= factor;
+#pragma unroll
+      for (int n = 0; n < N; n++) {
+#pragma unroll
+        for (int i = 2 * r; i < 2 * r + 2; i++) {
+          score[n][i] = ptx::exp2(score[n][i] * scale2 - shift);
+          sum[r] += score[n][i];
+        }
+      }
+#pragma unroll
+      for (int n = 0; n < M; n++) {
+        out[n][2 * r] *= factor;
+        out[n][2 * r + 1] *= factor;
+      }
+    }
+  }
+};
 
 // ---- launches -------------------------------------------------------------------------------
 

@@ -11,9 +11,6 @@ MISSING(gemv)
 MISSING(quantize)
 MISSING(nest)
 MISSING(row_norms)
-__attribute__((weak)) int attend_decode(qlora_context* c, const qlora_attend*) {
-  return fail(c, QLORA_UNSUPPORTED, "attend_decode: this kernel is not there yet");
-}
 MISSING(scale_columns)
 MISSING(grad_norm)
 MISSING(optimize)

@@ -1,0 +1,234 @@
+// Causal attention of few queries over many keys, as in generation, without LSE: what it costs is
+// reading K and V once.
+//
+// The keys that a sequence's queries see are cut into pieces of as many keys each, a multiple of
+// what a block's warps take at once, so that the whole GPU reads however few sequences there are.
+// A block has one piece, the query heads of one key head and up to 16 of their queries, as the 16
+// rows of the tensor cores' left operand: a group shares its loads. Its four warps (two for heads
+// wider than 128) take 16 keys in turn, each with two stages of its own and without a barrier, and
+// are joined at the end, warp by warp. A second kernel joins the pieces, in their order.
+//
+// Which piece has which keys depends on the sequence's lengths and on the number of pieces alone,
+// and that is the caller's: workspace has a row for each, where there are more than one.
+//
+//   width                         32     64     96    128    256
+//   shared memory, KiB            17     34     51     68     72
+//
+// Bytes: 4·head_dim for each key and key head, and 8·(head_dim + 2) for each piece, query and head;
+// FLOPs: 64·head_dim for each key and key head, of which queries·group/16 count.
+#include "kernels/attend.cuh"
+
+namespace attention {
+namespace {
+
+template <int D>
+struct Decode {
+  static constexpr int kWarps = D <= 128 ? 4 : 2;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kKeys = 16;              // of a warp's tile
+  static constexpr int kStep = kKeys * kWarps;  // keys that a block takes at once
+  static constexpr bool kKeepQ = D <= 128;      // in registers
+  static constexpr int kTile = kKeys * D;
+  static constexpr int kShared = (16 * D + kWarps * 4 * kTile) * 2;
+  // The warps' sums lie where their stages were: rows of D + 8, which spreads them over the banks.
+  static constexpr int kSumRow = D + 8;
+  static_assert(kWarps * 16 * (kSumRow + 2) * 4 <= kWarps * 4 * kTile * 2, "sums fit in stages");
+  static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
+};
+
+// What one piece of the keys gives a query: sums of V, unscaled, then the largest score (in powers
+// of 2) and the sum of exp. Where it has no keys that sum is 0, and the sums of V are not written.
+struct Pieces {
+  float* data;  // NULL: there is one piece, which writes O
+  int64_t stride;
+  __device__ float* at(uint32_t piece, int32_t token, int32_t head, const Problem& p) const {
+    return data + piece * stride + (int64_t{token} * p.heads + head) * (p.head_dim + 2);
+  }
+};
+
+template <int D>
+__global__ void __launch_bounds__(Decode<D>::kThreads, 1)
+    attend_decode(Problem p, Rows q, Rows k, Rows v, Rows o, Pieces pieces) {
+  using Shape = Decode<D>;
+  constexpr int kTile = Shape::kTile, kStep = Shape::kStep, kSumRow = Shape::kSumRow;
+  const Sequence s = p.sequence(blockIdx.z);
+  const int group = p.heads / p.kv_heads;
+  const int kv_head = static_cast<int>(blockIdx.y) % p.kv_heads, kv_column = kv_head * p.head_dim;
+  // Row r is query r/group of head r%group of the group.
+  const int row = static_cast<int>(blockIdx.y) / p.kv_heads * 16, rows = s.queries * group - row;
+  if (rows <= 0) return;
+  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  bf16* q_tile = shared_memory<bf16>();
+  bf16* stages = q_tile + 16 * D;
+  bf16* tiles = stages + warp * 4 * kTile;  // [stage][K, V]
+
+  const int first = s.first(0);
+  const int count = static_cast<int>(gridDim.x), share = (s.keys - first + count - 1) / count;
+  const int piece_keys = (share + kStep - 1) / kStep * kStep;
+  const int begin = first + static_cast<int>(blockIdx.x) * piece_keys;
+  const int end = min(s.keys, begin + piece_keys);
+
+  auto load_keys = [&](int key, int stage) {
+    bf16* to = tiles + stage * 2 * kTile;
+    load<D, Shape::kKeys, 32>(to, k, s.k_row + key, end - key, kv_column, p, lane);
+    load<D, Shape::kKeys, 32>(to + kTile, v, s.k_row + key, end - key, kv_column, p, lane);
+  };
+  load<D, 16, Shape::kThreads>(
+      q_tile, rows,
+      [&](int r) {
+        int head = kv_head * group + (row + r) % group;
+        return q.at(s.q_row + (row + r) / group, head * p.head_dim);
+      },
+      p, thread);
+  ptx::async_commit();
+  int key = begin + 16 * warp;
+  if (key < end) load_keys(key, 0);
+  ptx::async_commit();
+  ptx::async_wait<1>();
+  __syncthreads();
+  uint32_t a[D / 16][4];
+  if constexpr (Shape::kKeepQ) {
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) left<D>(a[step], q_tile, 0, step, lane);
+  }
+
+  const int query[2] = {(row + lane / 4) / group, (row + lane / 4 + 8) / group};
+  const float scale2 = p.scale * kLog2E;
+  float out[D / 8][4] = {};
+  Softmax softmax;
+  for (int stage = 0; key < end; key += kStep, stage ^= 1) {
+    if (key + kStep < end) load_keys(key + kStep, stage ^ 1);
+    ptx::async_commit();
+    ptx::async_wait<1>();
+    __syncwarp();
+    bf16* k_tile = tiles + stage * 2 * kTile;
+    float score[2][4] = {};
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+      if constexpr (!Shape::kKeepQ) left<D>(a[step], q_tile, 0, step, lane);
+      add_nt<D>(score, a[step], k_tile, step, lane);
+    }
+#pragma unroll
+    for (int n = 0; n < 2; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        int j = key + 8 * n + 2 * (lane % 4) + i % 2, behind = s.ahead(query[i / 2], j);
+        if (j >= end || behind < 0 || behind >= s.window) score[n][i] = -INFINITY;
+      }
+    }
+    softmax.take(score, out, scale2);
+    uint32_t probabilities[4];
+    left(probabilities, score, 0);
+    add_nn<D>(out, probabilities, k_tile + kTile, 0, 0, lane);
+    __syncwarp();  // the next copies go where this tile is
+  }
+
+  __syncthreads();
+  float* sums = reinterpret_cast<float*>(stages);     // [warp][row][kSumRow]
+  float* tops = sums + Shape::kWarps * 16 * kSumRow;  // [warp][row], and the sums of exp behind
+  float* weights = tops + Shape::kWarps * 16;
+#pragma unroll
+  for (int r = 0; r < 2; r++) {
+    int at = warp * 16 + lane / 4 + 8 * r;
+    float sum = softmax.total(r);
+    if (lane % 4 == 0) {
+      tops[at] = softmax.top[r] * scale2;
+      weights[at] = sum;
+    }
+#pragma unroll
+    for (int n = 0; n < D / 8; n++) {
+      float* to = sums + at * kSumRow + 8 * n + 2 * (lane % 4);
+      to[0] = out[n][2 * r];
+      to[1] = out[n][2 * r + 1];
+    }
+  }
+  __syncthreads();
+  for (int i = thread; i < 16 * D; i += Shape::kThreads) {
+    int r = i / D, column = i % D;
+    if (r >= rows || column >= p.head_dim) continue;
+    float top = -INFINITY, sum = 0, weight = 0;
+#pragma unroll
+    for (int w = 0; w < Shape::kWarps; w++) top = fmaxf(top, tops[w * 16 + r]);
+#pragma unroll
+    for (int w = 0; w < Shape::kWarps; w++) {
+      int at = w * 16 + r;
+      float factor = weights[at] > 0 ? ptx::exp2(tops[at] - top) : 0;
+      weight += factor * weights[at];
+      sum += factor * sums[at * kSumRow + column];
+    }
+    int token = s.q_row + (row + r) / group, head = kv_head * group + (row + r) % group;
+    if (pieces.data == nullptr) {
+      o.at(token, head * p.head_dim)[column] = ptx::from_float<bf16>(sum / weight);
+      continue;
+    }
+    float* piece = pieces.at(blockIdx.x, token, head, p);
+    if (weight > 0) piece[column] = sum;
+    if (column == 0) {
+      piece[p.head_dim] = top;
+      piece[p.head_dim + 1] = weight;
+    }
+  }
+}
+REGISTER_WIDTHS(attend_decode, Decode);
+
+constexpr int kJoinThreads = 128;
+
+// O of `rows` pairs of a token and a head, a warp each.
+__global__ void __launch_bounds__(kJoinThreads)
+    attend_decode_join(Problem p, Rows o, Pieces pieces, int32_t count, int64_t rows) {
+  int64_t row = (int64_t{blockIdx.x} * kJoinThreads + threadIdx.x) / 32;
+  if (row >= rows) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int token = static_cast<int>(row / p.heads), head = static_cast<int>(row % p.heads);
+  float top = -INFINITY;
+  for (int i = 0; i < count; i++) top = fmaxf(top, pieces.at(i, token, head, p)[p.head_dim]);
+  for (int column = lane; column < p.head_dim; column += 32) {
+    float sum = 0, weight = 0;
+    for (int i = 0; i < count; i++) {
+      const float* piece = pieces.at(i, token, head, p);
+      if (!(piece[p.head_dim + 1] > 0)) continue;
+      float factor = ptx::exp2(piece[p.head_dim] - top);
+      weight += factor * piece[p.head_dim + 1];
+      sum += factor * piece[column];
+    }
+    o.at(token, head * p.head_dim)[column] = ptx::from_float<bf16>(sum / weight);
+  }
+}
+REGISTER_KERNEL(attend_decode_join, kJoinThreads, 0);
+
+}  // namespace
+}  // namespace attention
+
+int attend_decode(qlora_context* c, const qlora_attend* op) {
+  using namespace attention;
+  int status = check(c, "attend_decode", *op);
+  const int64_t rows = op->q.rows * op->heads;
+  if (status != QLORA_OK || op->sequences == 0 || rows == 0) return status;
+  const int group = op->heads / op->kv_heads;
+  const int64_t blocks = (int64_t{op->longest_q} * group + 15) / 16 * op->kv_heads;
+  if (op->lse.data != nullptr || op->heads % op->kv_heads != 0 || blocks > 65535) {
+    return fail(c, QLORA_UNSUPPORTED, "attend_decode: %d queries of %d heads on %d%s",
+                op->longest_q, op->heads, op->kv_heads, op->lse.data != nullptr ? " with LSE" : "");
+  }
+  const bool cut = op->workspace.data != nullptr && op->workspace.rows > 1;
+  const auto count = static_cast<int32_t>(cut ? op->workspace.rows : 1);
+  if (cut && op->workspace.cols < rows * (op->head_dim + 2)) {
+    return fail(c, QLORA_UNSUPPORTED, "attend_decode: the workspace is too small for %d pieces",
+                count);
+  }
+  const Problem p = problem_of(*op);
+  const Pieces pieces = {cut ? static_cast<float*>(op->workspace.data) : nullptr,
+                         op->workspace.stride};
+  status = with_width(op->head_dim, [&](auto width) {
+    constexpr int kWidth = width;
+    using Shape = Decode<kWidth>;
+    return launch(c, Name("attend_decode", kWidth).text, attention::attend_decode<kWidth>,
+                  dim3(count, static_cast<uint32_t>(blocks), op->sequences), dim3(Shape::kThreads),
+                  Shape::kShared, p, rows_of(op->q), rows_of(op->k), rows_of(op->v), rows_of(op->o),
+                  pieces);
+  });
+  if (status != QLORA_OK || !cut) return status;
+  auto join_blocks = static_cast<uint32_t>((rows * 32 + kJoinThreads - 1) / kJoinThreads);
+  return launch(c, "attend_decode_join", attend_decode_join, dim3(join_blocks), dim3(kJoinThreads),
+                0, p, rows_of(op->o), pieces, count, rows);
+}
