@@ -25,8 +25,9 @@ type Tolerances struct {
 // Float32 is for a device that keeps and sums everything in float32.
 var Float32 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-24}
 
-// BFloat16 is for a device with bfloat16 activations and float32 sums.
-var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-9}
+// BFloat16 is for a device with bfloat16 activations and float32 sums. bfloat16 has
+// 8 bits of precision, float32 has 24.
+var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8}
 
 // relative is the error that a sum of k terms may have, as a share of the
 // root-mean-square of the results or of the result itself, whichever is more.
@@ -46,19 +47,28 @@ var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-9}
 //   - 1 where the result is stored, or is a sum of products with what is stored or
 //     rounded to be multiplied: dropout(X), Low, U, H, V, W's values in Project, P and
 //     DS in Attend. Such a sum's terms are off by up to Stored each, with random
-//     signs: of the sum, 0.4·Stored at a standard deviation (a rounding error is
+//     signs: of the sum, 0.42·Stored at a standard deviation (a rounding error is
 //     uniform within half a unit in the last place, whose share of the number is
 //     from Stored down to half of it), and a chain of three and the rounding of the
-//     result come to 6·0.4·sqrt(3) + 1, about 5.
+//     result come to 6·0.42·sqrt(3) + 1, about 5.4.
 //   - more where an error that is stored is magnified: see HeadLoss.
 func (tol Tolerances) relative(k int, stored float64) float64 {
 	return 8 * (tol.Unit*math.Sqrt(float64(k)) + max(tol.Unit, stored*tol.Stored))
 }
 
-// Run holds dev to the references, all cases of the operations that are named, or of
-// all, and logs how many rows ran.
-func Run(t *testing.T, dev bindings.Device, tol Tolerances, operations ...string) {
-	s := &suite{dev: dev, tol: tol}
+// A Choice is which rows run.
+type Choice struct {
+	Operations []string // those of these operations; none: of all
+	Elements   int      // rows whose tensors have no more elements than that; 0: all
+}
+
+// Run holds dev to the references, all operations and cases, and logs how many
+// rows ran.
+func Run(t *testing.T, dev bindings.Device, tol Tolerances) { RunSome(t, dev, tol, Choice{}) }
+
+// RunSome is Run for some rows.
+func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
+	s := &suite{dev: dev, tol: tol, most: choice.Elements}
 	for _, op := range []struct {
 		name string
 		run  func(*testing.T, *suite)
@@ -77,7 +87,7 @@ func Run(t *testing.T, dev bindings.Device, tol Tolerances, operations ...string
 		{"Quantize", runQuantize},
 		{"Errors", runErrors},
 	} {
-		if len(operations) > 0 && !slices.Contains(operations, op.name) {
+		if len(choice.Operations) > 0 && !slices.Contains(choice.Operations, op.name) {
 			continue
 		}
 		before := s.rows
@@ -93,7 +103,8 @@ func Run(t *testing.T, dev bindings.Device, tol Tolerances, operations ...string
 type suite struct {
 	dev  bindings.Device
 	tol  Tolerances
-	rows int
+	most int // elements of a row; 0: any number
+	rows int // that ran
 }
 
 // row runs one case on fresh memory. Its random numbers depend on the case's
@@ -101,7 +112,6 @@ type suite struct {
 func (s *suite) row(t *testing.T, name string, run func(*fixture)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
-		s.rows++
 		seed := uint64(0x9e3779b97f4a7c15)
 		for _, c := range []byte(name) {
 			seed = (seed ^ uint64(c)) * 0x100000001b3
@@ -113,8 +123,9 @@ func (s *suite) row(t *testing.T, name string, run func(*fixture)) {
 		})
 		f := &fixture{
 			t: t, dev: s.dev, tol: s.tol, act: s.dev.Info().Activation,
-			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1)),
+			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1)), most: s.most,
 		}
 		run(f)
+		s.rows++
 	})
 }

@@ -21,6 +21,7 @@ type fixture struct {
 	act      bindings.DType
 	mem      *bindings.Memory
 	rng      *rand.Rand
+	most     int // elements of all operands; 0: any number
 	operands []*operand
 }
 
@@ -98,6 +99,13 @@ func (f *fixture) output(name string, dtype bindings.DType, rows, cols int) *ope
 // written on purpose are as they were.
 func (f *fixture) run(ops []any, call func(), overwritten ...*operand) {
 	f.t.Helper()
+	n := 0
+	for _, o := range f.operands {
+		n += o.Len()
+	}
+	if f.most > 0 && n > f.most {
+		f.t.Skipf("%d elements are more than are wanted here", n)
+	}
 	var workspace, loss int64
 	for _, op := range ops {
 		workspace = max(workspace, f.dev.Scratch(op))
@@ -194,7 +202,23 @@ func (o *operand) sums(k int, want []float64) {
 // root-mean-square of what is subtracted, whose rounding stays.
 func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
-	got := decode(o.DType, o.raw())
+	o.compare(k, stored, terms, decode(o.DType, o.raw()), want)
+}
+
+// nearBy is near for results of which each is multiplied by a factor of its own, and
+// so is its error: factor gives that of element i.
+func (o *operand) nearBy(factor func(i int) float64, k int, stored, terms float64, want []float64) {
+	o.f.t.Helper()
+	got, scaled := decode(o.DType, o.raw()), make([]float64, len(want))
+	for i, v := range want {
+		got[i] /= factor(i)
+		scaled[i] = v / factor(i)
+	}
+	o.compare(k, stored, terms, got, scaled)
+}
+
+func (o *operand) compare(k int, stored, terms float64, got, want []float64) {
+	o.f.t.Helper()
 	if len(want) != len(got) {
 		o.f.t.Fatalf("%s: the reference has %d elements, the tensor %d", o.name, len(want), len(got))
 	}
