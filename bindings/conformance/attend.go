@@ -82,7 +82,8 @@ func attendRow(f *fixture, c attendCase) {
 
 	wantO, wantLSE, wantDQ := make([]float64, tokens*width), make([]float64, tokens*c.heads), make([]float64, tokens*width)
 	wantDK, wantDV := make([]float64, keys*kvWidth), make([]float64, keys*kvWidth)
-	var squares float64 // of the terms of DQ's and DK's differences
+	// What rounds, squared, of each row's heads.
+	roundQ, roundK, roundV := make([]float64, tokens*c.heads), make([]float64, keys*c.kvHeads), make([]float64, keys*c.kvHeads)
 	for i := range c.queries {
 		for h := range c.heads {
 			kv := h * c.kvHeads / c.heads
@@ -108,7 +109,14 @@ func attendRow(f *fixture, c attendCase) {
 			}
 			dout := at(do.values, q0, width, h)
 			gq, gk, gv := a.backward(dout)
-			squares += a.subtracted(dout) * c.size * c.size
+			rq, rk, rv := a.rounded(dout)
+			for j, r := range rq {
+				roundQ[(int(q0[i])+j)*c.heads+h] += r * c.size * c.size
+			}
+			for j := range rk {
+				roundK[(int(k0[i])+j)*c.kvHeads+kv] += rk[j] * c.size * c.size
+				roundV[(int(k0[i])+j)*c.kvHeads+kv] += rv[j]
+			}
 			put(wantDQ, q0, width, h, gq)
 			put(wantDK, k0, kvWidth, kv, gk)
 			put(wantDV, k0, kvWidth, kv, gv)
@@ -119,14 +127,15 @@ func attendRow(f *fixture, c attendCase) {
 	// terms of the size 1 would have.
 	sigma := 1 + c.size*c.size*math.Sqrt(float64(c.dim))*scale
 	depth := max(keys, c.dim) + int(sigma*sigma*float64(c.dim))
-	// DS is a difference that vanishes where a probability is 1.
-	terms := math.Sqrt(squares / float64(tokens*c.heads))
+	of := func(rounds []float64) func(int) float64 {
+		return func(i int) float64 { return math.Sqrt(rounds[i/c.dim]) }
+	}
 	o.equals(depth, wantO)
 	if !c.inference {
 		lse.sums(depth, wantLSE)
-		dq.near(2*depth, 1, terms, wantDQ)
-		dk.near(2*depth+tokens, 1, terms, wantDK)
-		dv.equals(depth+tokens, wantDV)
+		dq.nearEach(2*depth, of(roundQ), wantDQ)
+		dk.nearEach(2*depth+tokens, of(roundK), wantDK)
+		dv.nearEach(depth+tokens, of(roundV), wantDV)
 	}
 }
 

@@ -202,7 +202,13 @@ func (o *operand) sums(k int, want []float64) {
 // root-mean-square of what is subtracted, whose rounding stays.
 func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
-	o.compare(k, stored, terms, decode(o.DType, o.raw()), want)
+	o.compare(k, stored, func(int) float64 { return terms }, decode(o.DType, o.raw()), want)
+}
+
+// nearEach is near where each element has terms of its own.
+func (o *operand) nearEach(k int, terms func(i int) float64, want []float64) {
+	o.f.t.Helper()
+	o.compare(k, 1, terms, decode(o.DType, o.raw()), want)
 }
 
 // nearBy is near for results of which each is multiplied by a factor of its own, and
@@ -214,10 +220,10 @@ func (o *operand) nearBy(factor func(i int) float64, k int, stored, terms float6
 		got[i] /= factor(i)
 		scaled[i] = v / factor(i)
 	}
-	o.compare(k, stored, terms, got, scaled)
+	o.compare(k, stored, func(int) float64 { return terms }, got, scaled)
 }
 
-func (o *operand) compare(k int, stored, terms float64, got, want []float64) {
+func (o *operand) compare(k int, stored float64, terms func(i int) float64, got, want []float64) {
 	o.f.t.Helper()
 	if len(want) != len(got) {
 		o.f.t.Fatalf("%s: the reference has %d elements, the tensor %d", o.name, len(want), len(got))
@@ -226,17 +232,17 @@ func (o *operand) compare(k int, stored, terms float64, got, want []float64) {
 	for _, v := range want {
 		square += v * v
 	}
-	rms := max(terms, math.Sqrt(square/float64(max(1, len(want)))))
+	rms := math.Sqrt(square / float64(max(1, len(want))))
 	worst, at := 0.0, -1
 	for i, v := range want {
-		bound := o.f.tol.relative(k, stored)*max(rms, math.Abs(v)) + math.SmallestNonzeroFloat32
+		bound := o.f.tol.relative(k, stored)*max(rms, terms(i), math.Abs(v)) + math.SmallestNonzeroFloat32
 		if e := math.Abs(got[i]-v) / bound; !(e <= 1) && (at < 0 || !(e <= worst)) {
 			worst, at = e, i
 		}
 	}
 	if at >= 0 {
 		o.f.t.Errorf("%s%v at row %d, column %d: got %.9g, want %.9g, difference %.3g is %.3g times what is allowed (sum of %d, rms %.3g)",
-			o.name, o.Tensor, at/o.Cols, at%o.Cols, got[at], want[at], math.Abs(got[at]-want[at]), worst, k, rms)
+			o.name, o.Tensor, at/o.Cols, at%o.Cols, got[at], want[at], math.Abs(got[at]-want[at]), worst, k, max(rms, terms(at)))
 	}
 }
 

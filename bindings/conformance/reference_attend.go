@@ -70,17 +70,32 @@ func (a *attention) backward(do [][]float64) (dq, dk, dv [][]float64) {
 	return dq, dk, dv
 }
 
-// subtracted is the sum of the squares of the two terms of Scale·P·(DP - …): what
-// rounds in DS, however small their difference is.
-func (a *attention) subtracted(do [][]float64) (sum float64) {
+// rounded is what rounds on the way to the gradients, as sums of squares for each
+// query and each key: DS = Scale·P·(DP - DO·O) itself and the terms of its two inner
+// products, of which O is stored, however small their sums are; and, for values, P.
+// The first keys of a sequence, which few queries share, have far more of it than the
+// others.
+func (a *attention) rounded(do [][]float64) (query, key, value []float64) {
+	query, key, value = make([]float64, len(a.Q)), make([]float64, len(a.K)), make([]float64, len(a.K))
 	o, _ := a.forward()
 	for i := range a.Q {
 		p, _ := a.weights(i)
-		mean := inner(do[i], o[i])
+		mean, means := inner(do[i], o[i]), squares(do[i], o[i])
 		for j, w := range p {
-			dp := inner(do[i], a.V[j])
-			sum += w * w * (dp*dp + mean*mean) * a.Scale * a.Scale
+			difference := inner(do[i], a.V[j]) - mean
+			square := w * w * a.Scale * a.Scale * (difference*difference + squares(do[i], a.V[j]) + means)
+			query[i] += square
+			key[j] += square
+			value[j] += w * w
 		}
+	}
+	return query, key, value
+}
+
+// squares is the sum of the squares of the terms of inner(a, b).
+func squares(a, b []float64) (sum float64) {
+	for i, v := range a {
+		sum += v * b[i] * v * b[i]
 	}
 	return sum
 }
