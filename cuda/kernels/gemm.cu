@@ -9,6 +9,10 @@
 // Floor: 2·M·N·(K + K2) FLOPs, and 2·(M·K + K·N) bytes in, 2 or 4 an element of C out. Products
 // with a rank for M or N are the memory's, all others the tensor cores'.
 //
+// With b absent, B is a weight in 4 bits (NT and NN): its rows are multiples of 64, its blocks a
+// power of two and at least 64, and it is decoded to the bits that decode gives. Every tile of
+// A's rows decodes the weight again, so this is for few rows: for many, one copy costs less.
+//
 // Files: gemm_mma.cuh is the kernel, gemm_tile.cuh the tiles of operands in shared memory,
 // gemm_epilogue.cuh what happens to a sum, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h takes
 // one. Bits do not depend on the variant: the contraction is cut where `splits` says, in units of
@@ -90,7 +94,16 @@ const char* unsupported(const qlora_gemm& op) {
     return "gemm: a mask that does not begin at a multiple of 8 columns";
   }
   if (op.splits < 1 || op.splits > 65535) return "gemm: splits is not in 1..65535";
-  if (op.b.data == nullptr) return "gemm: a weight in 4 bits";
+  if (op.b.data == nullptr) {
+    const qlora_weight& w = op.weight;
+    if (w.codes == nullptr) return "gemm: neither B nor a weight in 4 bits";
+    if (op.layout == QLORA_TN) return "gemm: a weight in 4 bits in the layout TN";
+    if (op.mask_on == QLORA_MASK_B) return "gemm: a mask on a weight in 4 bits";
+    if (w.in % 64 != 0 || w.block % 64 != 0 || shift_of(w.block) < 0 || !known_scales(w) ||
+        reinterpret_cast<uintptr_t>(w.codes) % 16 != 0) {
+      return "gemm: a weight in 4 bits whose rows are not whole slices of 64 with a scale each";
+    }
+  }
   if (op.splits > 1 && (op.workspace.data == nullptr || op.workspace.rows * op.workspace.cols <
                                                             op.splits * op.c.rows * op.c.cols)) {
     return "gemm: a workspace of less than splits·M·N elements";
@@ -106,7 +119,13 @@ int gemm(qlora_context* c, const qlora_gemm* op) {
   if (m == 0 || n == 0) return QLORA_OK;
   Product p{};
   p.a = operand(op->a);
-  p.b = operand(op->b);
+  bool coded = op->b.data == nullptr;
+  if (coded) {
+    const qlora_weight& w = op->weight;
+    p.weight = {w.codes, scales_of(w), w.out, w.in, w.kind, shift_of(w.block)};
+  } else {
+    p.b = operand(op->b);
+  }
   p.k = op->layout == QLORA_TN ? p.a.rows : p.a.cols;
   if (op->a2.data != nullptr) {
     p.a2 = operand(op->a2);
@@ -121,8 +140,8 @@ int gemm(qlora_context* c, const qlora_gemm* op) {
   p.mask_on = op->mask_on;
   p.end = epilogue(*op);
 
-  const GemmVariants& from = op->layout == QLORA_NT   ? gemm_nt
-                             : op->layout == QLORA_NN ? gemm_nn
+  const GemmVariants& from = op->layout == QLORA_NT   ? (coded ? gemm_nt_coded : gemm_nt)
+                             : op->layout == QLORA_NN ? (coded ? gemm_nn_coded : gemm_nn)
                                                       : gemm_tn;
   const GemmVariant& v = gemm_choose(from, m, n, p.k + p.k2, pieces, processors(c), compute(c));
   int64_t blocks = (m + v.m - 1) / v.m * ((n + v.n - 1) / v.n);

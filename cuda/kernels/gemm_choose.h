@@ -1,31 +1,37 @@
 // Which variant of gemm a shape runs on: the one with the least modelled time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/gemm_variants.h"
 
-// Clocks of a processor for one slice of a block: the most of what the tensor cores, the shared
-// memory and the L2 cache need, at 1024 products, 128 bytes and 32 bytes a clock.
-inline double slice_clocks(const GemmVariant& v) {
-  double products = double{1} * v.m * v.n * v.k / 1024;
+// Clocks of a processor for one slice of a block: the most of what the tensor cores (1024 products
+// a clock), the shared memory (128 bytes) and the L2 cache (32 bytes) need; and, of a weight in 4
+// bits, the 4 instructions that make a number of a code (4 warps' a clock).
+inline double gemm_slice_clocks(const GemmVariant& v, int64_t m, int64_t n) {
   int warps = v.m / v.warp_m * (v.n / v.warp_n);
-  double copied = 2.0 * (v.m + v.n) * v.k;
-  double read = 2.0 * (v.warp_m + v.warp_n) * v.k * warps;
-  double shared = (copied + read) / 128, l2 = copied / 32;
-  double most = products > shared ? products : shared;
-  return most > l2 ? most : l2;
+  double weights = double{1} * v.n * v.k, coded = v.coded ? 1 : 0;
+  double products = double{1} * v.m * v.n * v.k / 1024;
+  double read = 2.0 * (v.warp_m + v.warp_n) * v.k * warps + coded * 4 * weights;
+  double shared = (2.0 * (v.m + v.n) * v.k + read) / 128;
+  double row_bytes = 2.0 * std::min<int64_t>(v.m, m);
+  double col_bytes = (v.coded ? 0.5 : 2.0) * std::min<int64_t>(v.n, n);
+  double l2 = (row_bytes + col_bytes) * v.k / 32;
+  double decoding = coded * weights * 4 / 128;
+  return std::max(std::max(products + decoding, shared), l2);
 }
 
-// Clocks until all blocks are done. Filling the ring and writing C, which nothing overlaps where a
-// processor has few blocks, are kEnds.
+// Clocks until all blocks are done. kEnds are those of a block that nothing of itself overlaps:
+// filling the ring, and writing C.
 inline double gemm_clocks(const GemmVariant& v, int64_t m, int64_t n, int64_t k, int64_t pieces,
                           int processors) {
   constexpr double kEnds = 2000;
   int64_t blocks = (m + v.m - 1) / v.m * ((n + v.n - 1) / v.n) * pieces;
-  int64_t rounds = (blocks + processors - 1) / processors;
+  int64_t resident = int64_t{processors} * v.blocks;
   int64_t slices = (k + pieces * v.k - 1) / (pieces * v.k);
-  return rounds * (kEnds + slices * slice_clocks(v));
+  return (blocks + resident - 1) / resident * kEnds +
+         (blocks + processors - 1) / processors * slices * gemm_slice_clocks(v, m, n);
 }
 
 inline const GemmVariant& gemm_choose(const GemmVariants& from, int64_t m, int64_t n, int64_t k,

@@ -1,4 +1,4 @@
-// How a file of variants names its kernels: GEMM_KERNEL(gemm_nt_128x256, QLORA_NT, Tile128x256)
+// How a file of variants names its kernels: GEMM_KERNEL(gemm_nt_128x256, Tile128x256, QLORA_NT, false)
 // registers one, GEMM_VARIANT with the same is its line of the list.
 #pragma once
 
@@ -13,14 +13,26 @@ using Tile64x64 = GemmTile<64, 64, 64, 3, 32, 32, 3>;      // 4 warps, 48 KiB: s
 using Tile64x16 = GemmTile<64, 16, 64, 4, 16, 16, 4>;      // 4 warps, 40 KiB: N is a rank
 using Tile16x128 = GemmTile<16, 128, 64, 3, 16, 32, 4>;    // 4 warps, 54 KiB: M is a rank
 
-template <class Tile, int Layout>
+template <class Tile, int Layout, bool Coded>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksOnProcessor) gemm_mma(Product p) {
-  multiply<Tile, Layout>(p);
+  multiply<Tile, Layout, Coded>(p);
 }
 
-#define GEMM_KERNEL(name, layout, tile) \
-  REGISTER_INSTANCE(name, tile::kThreads, tile::kSharedBytes, gemm_mma<tile, layout>)
+#define GEMM_KERNEL(name, tile, layout, coded)                                             \
+  REGISTER_INSTANCE(name, tile::kThreads, (GemmMemory<tile, layout, coded>::kSharedBytes), \
+                    gemm_mma<tile, layout, coded>)
 
-#define GEMM_VARIANT(name, layout, tile)                                                       \
-  {#name,        gemm_mma<tile, layout>, tile::kM,           tile::kN, tile::kK, tile::kWarpM, \
-   tile::kWarpN, tile::kThreads,         tile::kSharedBytes, 80,       1 << 30}
+#define GEMM_VARIANT(name, tile, layout, coded)   \
+  {#name,                                         \
+   gemm_mma<tile, layout, coded>,                 \
+   tile::kM,                                      \
+   tile::kN,                                      \
+   tile::kK,                                      \
+   tile::kWarpM,                                  \
+   tile::kWarpN,                                  \
+   tile::kThreads,                                \
+   GemmMemory<tile, layout, coded>::kSharedBytes, \
+   tile::kBlocksOnProcessor,                      \
+   coded,                                         \
+   80,                                            \
+   1 << 30}

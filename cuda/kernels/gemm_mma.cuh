@@ -4,8 +4,15 @@
 // operands go through a ring of kStages stages in shared memory, filled by cp.async; a warp reads
 // its fragments with ldmatrix, one step of 16 ahead of the mma's, across slices, too, so that a
 // slice costs one barrier. The low-rank extension is the first slices of the same ring.
+//
+// Of a weight in 4 bits the ring has the codes. While a slice is multiplied the next one's codes
+// become a tile of BF16 beside the ring, one of two that take turns; their scales were loaded a
+// slice before that. What the extension has for B goes straight into such a tile.
 #pragma once
 
+#include <type_traits>
+
+#include "kernels/gemm_codes.cuh"
 #include "kernels/gemm_epilogue.cuh"
 #include "kernels/gemm_tile.cuh"
 #include "runtime/launch.h"
@@ -17,15 +24,44 @@ struct GemmTile {
   static constexpr int kBlocksOnProcessor = BlocksOnProcessor;
   static constexpr int kThreads = M / WarpM * (N / WarpN) * 32;
   static constexpr int kRowTiles = WarpM / 16, kColTiles = WarpN / 8;  // of an mma, in a warp
-  static constexpr int kStageElements = (M + N) * K;
-  static constexpr int kSharedBytes = Stages * kStageElements * 2;
+  static constexpr int kOutStride = WarpN + 8;  // 8 floats more spread rows over the banks
+  static constexpr int kOutBytes = kThreads / 32 * 16 * kOutStride * 4;
 
-  // A warp's 16 rows of C on their way out; 8 floats more in a row spread rows over the banks.
-  static constexpr int kOutStride = WarpN + 8;
-  static_assert(kThreads / 32 * 16 * kOutStride * 4 <= kSharedBytes, "the ring holds the epilogue");
-  static_assert(K % 16 == 0 && 64 % K == 0, "pieces of the contraction are multiples of 64");
+  static_assert(64 % K == 0, "pieces of the contraction are multiples of 64");
+  static_assert(K / 16 % 2 == 0, "two sets of fragments take turns");
   static_assert(WarpN % 16 == 0, "fragments of B are read in pairs");
+};
+
+// A block's shared memory: the stages of A and of B or its codes, then the tiles that codes become.
+template <class Tile, int Layout, bool Coded>
+struct GemmMemory {
+  static constexpr bool kAInner = Layout != QLORA_TN, kBInner = Layout == QLORA_NT;
+  static constexpr int kM = Tile::kM, kN = Tile::kN, kK = Tile::kK;
+  using A = SharedTile<kAInner ? kM : kK, kAInner ? kK : kM, kAInner, Tile::kThreads>;
+  using B = SharedTile<kBInner ? kN : kK, kBInner ? kK : kN, kBInner, Tile::kThreads>;
+  using Codes = std::conditional_t<Coded, CodeTile<B, Tile::kThreads>, NoCodes>;
+
+  static constexpr int kStageBytes = A::kBytes + (Coded ? Codes::kBytes : B::kBytes);
+  static constexpr int kRingBytes = Tile::kStages * kStageBytes;
+  static constexpr int kSharedBytes = kRingBytes + (Coded ? 2 * B::kBytes + kCodebookBytes : 0);
+  static_assert(kSharedBytes >= Tile::kOutBytes, "the same memory holds what goes out");
   static_assert(kSharedBytes <= 99 << 10, "what a block may have on sm_86, sm_89 and sm_120");
+
+  static __device__ char* stage(int slice) {
+    return shared_memory<char>() + slice % Tile::kStages * kStageBytes;
+  }
+  static __device__ bf16* a(int slice) { return reinterpret_cast<bf16*>(stage(slice)); }
+  static __device__ uint8_t* codes(int slice) {
+    return reinterpret_cast<uint8_t*>(stage(slice) + A::kBytes);
+  }
+  static __device__ bf16* b(int slice) {
+    char* tile = Coded ? shared_memory<char>() + kRingBytes + slice % 2 * B::kBytes
+                       : stage(slice) + A::kBytes;
+    return reinterpret_cast<bf16*>(tile);
+  }
+  static __device__ float* codebook() {
+    return reinterpret_cast<float*>(shared_memory<char>() + kRingBytes + 2 * B::kBytes);
+  }
 };
 
 // The tile of C that a block has. Eight rows of tiles are walked together, so that what blocks
@@ -116,69 +152,100 @@ __device__ void write(const Product& p, float* out, int row0, int col0,
   }
 }
 
-template <class Tile, int Layout>
+template <class Tile, int Layout, bool Coded>
 __device__ void multiply(const Product& p) {
-  constexpr bool kAInner = Layout != QLORA_TN, kBInner = Layout == QLORA_NT;
-  constexpr int kM = Tile::kM, kN = Tile::kN, kK = Tile::kK, kStages = Tile::kStages;
-  using A = SharedTile<kAInner ? kM : kK, kAInner ? kK : kM, kAInner, Tile::kThreads>;
-  using B = SharedTile<kBInner ? kN : kK, kBInner ? kK : kN, kBInner, Tile::kThreads>;
-  constexpr int kSteps = kK / 16;
-  static_assert(kSteps % 2 == 0, "two sets of fragments take turns");
+  using Memory = GemmMemory<Tile, Layout, Coded>;
+  using A = typename Memory::A;
+  using B = typename Memory::B;
+  using Codes = typename Memory::Codes;
+  constexpr bool kAInner = Memory::kAInner, kBInner = Memory::kBInner;
+  constexpr int kK = Tile::kK, kStages = Tile::kStages, kSteps = kK / 16;
 
-  auto* ring = shared_memory<bf16>();
   int row0, col0;
   place<Tile>(p.end, &row0, &col0);
   int k0 = blockIdx.z * p.piece, k1 = min(p.k, k0 + p.piece);
   int extension = blockIdx.z == 0 ? (p.k2 + kK - 1) / kK : 0;
   int slices = extension + (k1 - k0 + kK - 1) / kK;
 
-  auto begin = [&](int slice) {  // where in the contraction
+  // Where a slice begins, in the rows and columns of A and of B.
+  auto depth = [&](int slice) {
     return slice < extension ? slice * kK : k0 + (slice - extension) * kK;
   };
+  auto a_row = [&](int slice) { return kAInner ? row0 : depth(slice); };
+  auto a_col = [&](int slice) { return kAInner ? depth(slice) : row0; };
+  auto b_row = [&](int slice) { return kBInner ? col0 : depth(slice); };
+  auto b_col = [&](int slice) { return kBInner ? depth(slice) : col0; };
+
   auto fetch = [&](int slice) {
     if (slice < slices) {
-      bf16* stage = ring + slice % kStages * Tile::kStageElements;
-      Operand a = slice < extension ? p.a2 : p.a, b = slice < extension ? p.b2 : p.b;
-      int k = begin(slice);
-      A::copy(stage, a, kAInner ? row0 : k, kAInner ? k : row0);
-      B::copy(stage + A::kElements, b, kBInner ? col0 : k, kBInner ? k : col0);
+      bool extends = slice < extension;
+      Operand a = extends ? p.a2 : p.a;
+      A::copy(Memory::a(slice), a, a_row(slice), a_col(slice));
+      if constexpr (Coded) {
+        if (!extends) Codes::copy(Memory::codes(slice), p.weight, b_row(slice), b_col(slice));
+      } else {
+        Operand b = extends ? p.b2 : p.b;
+        B::copy(Memory::b(slice), b, b_row(slice), b_col(slice));
+      }
     }
     ptx::async_commit();  // an empty group at the end, so that waiting counts slices
   };
+
+  // Makes B's tile of a slice, whose codes this thread itself has copied.
+  float scales[Codes::kPasses];
+  auto decode = [&](int slice) {
+    if constexpr (Coded) {
+      if (slice < extension) {
+        B::copy(Memory::b(slice), p.b2, b_row(slice), b_col(slice));
+        ptx::async_commit();
+      } else if (slice < slices) {
+        ptx::async_wait<kStages - 2>();
+        Codes::decode(Memory::b(slice), Memory::codes(slice), Memory::codebook(), scales);
+        Codes::load_scales(scales, p.weight, b_row(slice + 1), b_col(slice + 1));
+      }
+    }
+  };
+
   // Waits for this thread's part of a slice, masks it, and lets the others see it.
   auto arrive = [&](int slice) {
-    ptx::async_wait<kStages - 2>();
-    if (p.mask_on != QLORA_MASK_NONE && slice >= extension && slice < slices) {
-      bf16* stage = ring + slice % kStages * Tile::kStageElements;
-      int k = begin(slice), row = p.end.mask_row, col = p.end.mask_group * kVector;
+    if (Coded && slice < extension) {
+      ptx::async_wait<0>();
+    } else {
+      ptx::async_wait<kStages - 2>();
+    }
+    if (slice >= extension && slice < slices) {
+      int row = p.end.mask_row, col = p.end.mask_group * kVector;
       if (p.mask_on == QLORA_MASK_A) {
-        A::apply(stage, p.end.mask, row + (kAInner ? row0 : k), col + (kAInner ? k : row0));
-      } else if (p.mask_on == QLORA_MASK_B) {
-        B::apply(stage + A::kElements, p.end.mask, row + (kBInner ? col0 : k),
-                 col + (kBInner ? k : col0));
+        A::apply(Memory::a(slice), p.end.mask, row + a_row(slice), col + a_col(slice));
+      } else if (!Coded && p.mask_on == QLORA_MASK_B) {
+        B::apply(Memory::b(slice), p.end.mask, row + b_row(slice), col + b_col(slice));
       }
     }
     __syncthreads();
   };
 
   int warp = threadIdx.x / 32;
-  int warp_row = warp % (kM / Tile::kWarpM) * Tile::kWarpM;
-  int warp_col = warp / (kM / Tile::kWarpM) * Tile::kWarpN;
+  int warp_row = warp % (Tile::kM / Tile::kWarpM) * Tile::kWarpM;
+  int warp_col = warp / (Tile::kM / Tile::kWarpM) * Tile::kWarpN;
   uint32_t a[2][Tile::kRowTiles][4], b[2][Tile::kColTiles / 2][4];
   auto load = [&](int slice, int step) {
-    const bf16* stage = ring + slice % kStages * Tile::kStageElements;
 #pragma unroll
     for (int i = 0; i < Tile::kRowTiles; i++) {
-      A::load_a(a[step % 2][i], stage, warp_row + 16 * i, 16 * step);
+      A::load_a(a[step % 2][i], Memory::a(slice), warp_row + 16 * i, 16 * step);
     }
 #pragma unroll
     for (int j = 0; j < Tile::kColTiles / 2; j++) {
-      B::load_b(b[step % 2][j], stage + A::kElements, warp_col + 16 * j, 16 * step);
+      B::load_b(b[step % 2][j], Memory::b(slice), warp_col + 16 * j, 16 * step);
     }
   };
 
 #pragma unroll
   for (int slice = 0; slice < kStages - 1; slice++) fetch(slice);
+  if constexpr (Coded) {
+    share_codebook(Memory::codebook(), p.weight.kind);
+    Codes::load_scales(scales, p.weight, b_row(extension), b_col(extension));
+    decode(0);
+  }
   arrive(0);
   load(0, 0);
 
@@ -193,8 +260,9 @@ __device__ void multiply(const Product& p) {
         load(slice, step + 1);
       } else {
         arrive(slice + 1);
-        if (slice + 1 < slices) load(slice + 1, 0);
+        if (slice + 1 < slices && slice + 1 != extension) load(slice + 1, 0);
       }
+      if (step == 0) decode(slice + 1);
 #pragma unroll
       for (int i = 0; i < Tile::kRowTiles; i++) {
 #pragma unroll
@@ -204,7 +272,11 @@ __device__ void multiply(const Product& p) {
         }
       }
     }
-    if (slice + 1 == extension) scale_extension<Tile>(p, row0 + warp_row, col0 + warp_col, sums);
+    if (slice + 1 == extension) {
+      // Fragments of the next slice wait until here: with those, registers would not do.
+      scale_extension<Tile>(p, row0 + warp_row, col0 + warp_col, sums);
+      load(slice + 1, 0);
+    }
   }
   ptx::async_wait<0>();
 

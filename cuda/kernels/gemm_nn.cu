@@ -3,18 +3,18 @@
 
 namespace {
 
-GEMM_KERNEL(gemm_nn_128x256, QLORA_NN, Tile128x256);
-GEMM_KERNEL(gemm_nn_128x128, QLORA_NN, Tile128x128);
-GEMM_KERNEL(gemm_nn_64x64, QLORA_NN, Tile64x64);
-GEMM_KERNEL(gemm_nn_64x16, QLORA_NN, Tile64x16);
-GEMM_KERNEL(gemm_nn_16x128, QLORA_NN, Tile16x128);
+GEMM_KERNEL(gemm_nn_128x256, Tile128x256, QLORA_NN, false);
+GEMM_KERNEL(gemm_nn_128x128, Tile128x128, QLORA_NN, false);
+GEMM_KERNEL(gemm_nn_64x64, Tile64x64, QLORA_NN, false);
+GEMM_KERNEL(gemm_nn_64x16, Tile64x16, QLORA_NN, false);
+GEMM_KERNEL(gemm_nn_16x128, Tile16x128, QLORA_NN, false);
 
 const GemmVariant kVariants[] = {
-    GEMM_VARIANT(gemm_nn_128x256, QLORA_NN, Tile128x256),
-    GEMM_VARIANT(gemm_nn_128x128, QLORA_NN, Tile128x128),
-    GEMM_VARIANT(gemm_nn_64x64, QLORA_NN, Tile64x64),
-    GEMM_VARIANT(gemm_nn_64x16, QLORA_NN, Tile64x16),
-    GEMM_VARIANT(gemm_nn_16x128, QLORA_NN, Tile16x128),
+    GEMM_VARIANT(gemm_nn_128x256, Tile128x256, QLORA_NN, false),
+    GEMM_VARIANT(gemm_nn_128x128, Tile128x128, QLORA_NN, false),
+    GEMM_VARIANT(gemm_nn_64x64, Tile64x64, QLORA_NN, false),
+    GEMM_VARIANT(gemm_nn_64x16, Tile64x16, QLORA_NN, false),
+    GEMM_VARIANT(gemm_nn_16x128, Tile16x128, QLORA_NN, false),
 };
 
 }  // namespace

@@ -3,18 +3,18 @@
 
 namespace {
 
-GEMM_KERNEL(gemm_nt_128x256, QLORA_NT, Tile128x256);
-GEMM_KERNEL(gemm_nt_128x128, QLORA_NT, Tile128x128);
-GEMM_KERNEL(gemm_nt_64x64, QLORA_NT, Tile64x64);
-GEMM_KERNEL(gemm_nt_64x16, QLORA_NT, Tile64x16);
-GEMM_KERNEL(gemm_nt_16x128, QLORA_NT, Tile16x128);
+GEMM_KERNEL(gemm_nt_128x256, Tile128x256, QLORA_NT, false);
+GEMM_KERNEL(gemm_nt_128x128, Tile128x128, QLORA_NT, false);
+GEMM_KERNEL(gemm_nt_64x64, Tile64x64, QLORA_NT, false);
+GEMM_KERNEL(gemm_nt_64x16, Tile64x16, QLORA_NT, false);
+GEMM_KERNEL(gemm_nt_16x128, Tile16x128, QLORA_NT, false);
 
 const GemmVariant kVariants[] = {
-    GEMM_VARIANT(gemm_nt_128x256, QLORA_NT, Tile128x256),
-    GEMM_VARIANT(gemm_nt_128x128, QLORA_NT, Tile128x128),
-    GEMM_VARIANT(gemm_nt_64x64, QLORA_NT, Tile64x64),
-    GEMM_VARIANT(gemm_nt_64x16, QLORA_NT, Tile64x16),
-    GEMM_VARIANT(gemm_nt_16x128, QLORA_NT, Tile16x128),
+    GEMM_VARIANT(gemm_nt_128x256, Tile128x256, QLORA_NT, false),
+    GEMM_VARIANT(gemm_nt_128x128, Tile128x128, QLORA_NT, false),
+    GEMM_VARIANT(gemm_nt_64x64, Tile64x64, QLORA_NT, false),
+    GEMM_VARIANT(gemm_nt_64x16, Tile64x16, QLORA_NT, false),
+    GEMM_VARIANT(gemm_nt_16x128, Tile16x128, QLORA_NT, false),
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "include/qlora.h"
+#include "kernels/quantized.cuh"
 #include "ptx/ptx.cuh"
 
 // A matrix in global memory, [rows, cols].
@@ -12,6 +13,15 @@ struct Operand {
   int64_t stride;
   int32_t rows, cols;
   bool wide;  // 16-byte copies: the address and the stride are multiples of 16 bytes
+};
+
+// A weight in 4 bits, [rows, cols]: cols and the blocks of its scales are multiples of 64.
+struct CodedWeight {
+  const uint8_t* codes;
+  Scales scales;
+  int32_t rows, cols, kind, block_shift;
+
+  __device__ int64_t element(int row, int col) const { return int64_t{row} * cols + col; }
 };
 
 // C = [C +] residual + bias + gain·scale·mask(x); absent vectors are NULL.
@@ -33,9 +43,10 @@ struct Epilogue {
 
 struct Product {
   Operand a, b, a2, b2;
-  int32_t k, k2;   // lengths of the contractions; k2 is 0 without an extension
-  int32_t piece;   // of the contraction, that a block of blockIdx.z sums: a multiple of 64
-  float* partial;  // [pieces, m, n] where there is more than one piece, else NULL
+  CodedWeight weight;  // instead of b
+  int32_t k, k2;       // lengths of the contractions; k2 is 0 without an extension
+  int32_t piece;       // of the contraction, that a block of blockIdx.z sums: a multiple of 64
+  float* partial;      // [pieces, m, n] where there is more than one piece, else NULL
   float scale2;
   int32_t mask_on;
   Epilogue end;

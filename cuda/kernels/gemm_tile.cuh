@@ -11,7 +11,7 @@
 // [Rows, Cols] of BF16. Inner: the contraction runs along its columns, else along its rows.
 template <int Rows, int Cols, bool Inner, int Threads>
 struct SharedTile {
-  static constexpr int kRows = Rows, kCols = Cols, kElements = Rows * Cols;
+  static constexpr int kRows = Rows, kCols = Cols, kBytes = Rows * Cols * 2;
   static constexpr int kChunks = Cols / 8;  // of 16 bytes, in a row
   static constexpr int kPasses = Rows * kChunks / Threads;
   static_assert(Rows * kChunks % Threads == 0, "every thread copies as many chunks");

@@ -3,18 +3,18 @@
 
 namespace {
 
-GEMM_KERNEL(gemm_tn_128x256, QLORA_TN, Tile128x256);
-GEMM_KERNEL(gemm_tn_128x128, QLORA_TN, Tile128x128);
-GEMM_KERNEL(gemm_tn_64x64, QLORA_TN, Tile64x64);
-GEMM_KERNEL(gemm_tn_64x16, QLORA_TN, Tile64x16);
-GEMM_KERNEL(gemm_tn_16x128, QLORA_TN, Tile16x128);
+GEMM_KERNEL(gemm_tn_128x256, Tile128x256, QLORA_TN, false);
+GEMM_KERNEL(gemm_tn_128x128, Tile128x128, QLORA_TN, false);
+GEMM_KERNEL(gemm_tn_64x64, Tile64x64, QLORA_TN, false);
+GEMM_KERNEL(gemm_tn_64x16, Tile64x16, QLORA_TN, false);
+GEMM_KERNEL(gemm_tn_16x128, Tile16x128, QLORA_TN, false);
 
 const GemmVariant kVariants[] = {
-    GEMM_VARIANT(gemm_tn_128x256, QLORA_TN, Tile128x256),
-    GEMM_VARIANT(gemm_tn_128x128, QLORA_TN, Tile128x128),
-    GEMM_VARIANT(gemm_tn_64x64, QLORA_TN, Tile64x64),
-    GEMM_VARIANT(gemm_tn_64x16, QLORA_TN, Tile64x16),
-    GEMM_VARIANT(gemm_tn_16x128, QLORA_TN, Tile16x128),
+    GEMM_VARIANT(gemm_tn_128x256, Tile128x256, QLORA_TN, false),
+    GEMM_VARIANT(gemm_tn_128x128, Tile128x128, QLORA_TN, false),
+    GEMM_VARIANT(gemm_tn_64x64, Tile64x64, QLORA_TN, false),
+    GEMM_VARIANT(gemm_tn_64x16, Tile64x16, QLORA_TN, false),
+    GEMM_VARIANT(gemm_tn_16x128, Tile16x128, QLORA_TN, false),
 };
 
 }  // namespace

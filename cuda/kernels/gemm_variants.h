@@ -11,6 +11,8 @@ struct GemmVariant {
   int m, n, k;         // the tile of C, and a slice of the contraction
   int warp_m, warp_n;  // of which a warp has as much
   int threads, shared_bytes;
+  int blocks;                    // that share a processor
+  bool coded;                    // B is a weight in 4 bits
   int compute_from, compute_to;  // the GPUs that it runs on: 80 for sm_80
 };
 
@@ -19,4 +21,4 @@ struct GemmVariants {
   int count;
 };
 
-extern const GemmVariants gemm_nt, gemm_nn, gemm_tn;
+extern const GemmVariants gemm_nt, gemm_nn, gemm_tn, gemm_nt_coded, gemm_nn_coded;

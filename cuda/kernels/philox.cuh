@@ -8,7 +8,8 @@
 __device__ inline uint4 philox(uint64_t seed, uint4 counter) {
   auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
   uint32_t c0 = counter.x, c1 = counter.y, c2 = counter.z, c3 = counter.w;
-#pragma unroll
+  // A loop: unrolled, several blocks run side by side, in registers that sums of a product need.
+#pragma unroll 1
   for (int round = 0; round < 10; round++) {
     uint32_t high0 = __umulhi(0xD2511F53u, c0), low0 = 0xD2511F53u * c0;
     uint32_t high1 = __umulhi(0xCD9E8D57u, c2), low1 = 0xCD9E8D57u * c2;
