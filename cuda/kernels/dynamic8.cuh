@@ -1,0 +1,25 @@
+// The 8-bit code of Dettmers et al. 2022 (package dynamic8): a number is the nearest of 256 values,
+// times the largest magnitude of its block of 256.
+#pragma once
+
+#include "ptx/ptx.cuh"
+
+// The code of x in [-1, 1], the nearest of the ascending values. Of two that are as near it is the
+// one that bitsandbytes' search comes upon: it halves seven times, from 127 on, and then looks at
+// the neighbour on x's side. NaN has code 0.
+__device__ __forceinline__ uint32_t dynamic_code(const float* values, float x) {
+  int pivot = 127, below = 0, above = 255;
+#pragma unroll
+  for (int step = 64; step > 0; step /= 2) {
+    if (x > values[pivot]) {
+      below = pivot;
+      pivot += step;
+    } else {
+      above = pivot;
+      pivot -= step;
+    }
+  }
+  const float value = values[pivot];
+  if (x > value) return x > (values[above] + value) * 0.5f ? above : pivot;
+  return x < (values[below] + value) * 0.5f ? below : pivot;
+}

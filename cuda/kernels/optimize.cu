@@ -1,0 +1,223 @@
+// One optimizer step over all parameters (bindings.Optimize has the rules): AdamW, Lion or SGD,
+// with moments in F32 or in 8 bits, in blocks of 256. Nothing moves where the clip factor, which
+// is read on the device, is not finite.
+//
+// A block has a piece of 16,384 elements of one parameter, found in the list of pieces by halving;
+// a lane has 8 neighbouring elements, so a warp has one block of a moment in 8 bits, whose largest
+// magnitude is a maximum over the warp. Every operation is rounded as the CPU device rounds it:
+// both have torch's and bitsandbytes' arithmetic.
+//
+// AdamW moves 28 bytes an element (master, m, v both ways, the gradient once), 18 with moments in
+// 8 bits, and 2 more for a value in 16 bits; 12 operations, one root and two divisions: the floor
+// is the memory's. In 8 bits each moment is looked up again among 256 values in shared memory, 9
+// reads an element with some conflicts: that, not the memory, bounds such parameters.
+#include "kernels/dynamic8.cuh"
+#include "kernels/entries.h"
+#include "kernels/params.cuh"
+#include "kernels/reduce.cuh"
+#include "runtime/launch.h"
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kBlock = 32 * kEight;  // of a moment in 8 bits: a warp's elements
+constexpr int kShared = 2 * 256 * sizeof(float);
+
+// What a rule has of its own; scalars are rounded to float32 once.
+struct Step {
+  float beta1, beta2, fresh1, fresh2, eps, correction1, correction2_sqrt;
+  bool first, nesterov;
+  const float* clip;
+  const float *map_signed, *map_unsigned;
+};
+
+// The rules move one element. `coded` says that the first moment is in 8 bits.
+struct AdamW {
+  static __device__ __forceinline__ void move(const Step& s, const qlora_param& p, float g,
+                                              bool coded, float* w, float* m, float* v) {
+    const float x = __fmul_rn(*w, p.decay);
+    // torch's lerp begins at the moment, or at the gradient where that is nearer; bitsandbytes sums.
+    if (coded) {
+      *m = fmaf(s.fresh1, g, __fmul_rn(*m, s.beta1));
+    } else if (s.fresh1 < 0.5f) {
+      *m = fmaf(s.fresh1, __fadd_rn(g, -*m), *m);
+    } else {
+      *m = fmaf(s.fresh1 - 1, __fadd_rn(g, -*m), g);
+    }
+    *v = fmaf(__fmul_rn(s.fresh2, g), g, __fmul_rn(*v, s.beta2));
+    const float root = __fadd_rn(__fdiv_rn(__fsqrt_rn(*v), s.correction2_sqrt), s.eps);
+    const float step = __fdiv_rn(-p.lr, s.correction1);
+    *w = __fadd_rn(x, __fdiv_rn(__fmul_rn(step, *m), root));
+  }
+};
+
+struct Lion {
+  static __device__ __forceinline__ void move(const Step& s, const qlora_param& p, float g, bool,
+                                              float* w, float* m, float*) {
+    const float direction = fmaf(s.fresh1, g, __fmul_rn(*m, s.beta1));
+    const float by = direction > 0 ? p.lr : direction < 0 ? -p.lr : 0.0f;
+    *w = __fadd_rn(__fmul_rn(*w, p.decay), -by);
+    *m = fmaf(s.fresh2, g, __fmul_rn(*m, s.beta2));
+  }
+};
+
+struct Sgd {  // beta1 is the momentum, fresh2 what dampening leaves of a gradient
+  static __device__ __forceinline__ void move(const Step& s, const qlora_param& p, float g, bool,
+                                              float* w, float* m, float*) {
+    if (p.decay != 0) g = fmaf(p.decay, *w, g);
+    if (p.m != nullptr) {
+      *m = s.first ? g : fmaf(s.fresh2, g, __fmul_rn(*m, s.beta1));
+      g = s.nesterov ? fmaf(s.beta1, *m, g) : *m;
+    }
+    *w = fmaf(-p.lr, g, *w);
+  }
+};
+
+// A moment of one parameter as a warp has it: 256 elements from `begin` on.
+struct Moment {
+  void* values;
+  float* absmax;  // present: values are codes
+  const float* map;
+  int64_t begin, n;
+
+  __device__ __forceinline__ int64_t mine() const { return begin + threadIdx.x % 32 * kEight; }
+
+  __device__ __forceinline__ Eight load() const {
+    Eight e = {};
+    if (values == nullptr) return e;
+    if (absmax == nullptr) {
+      return load8_of(static_cast<const float*>(values), mine(), n, aligned(values));
+    }
+    const auto* codes = static_cast<const uint8_t*>(values);
+    const float scale = absmax[begin / kBlock];
+    if (mine() + kEight <= n) {
+      uint2 words = ptx::load64(codes + mine());
+#pragma unroll
+      for (int i = 0; i < kEight; i++) {
+        uint32_t word = i < 4 ? words.x : words.y;
+        e.x[i] = __fmul_rn(map[word >> (8 * (i % 4)) & 255], scale);
+      }
+      return e;
+    }
+#pragma unroll
+    for (int i = 0; i < kEight; i++) {
+      if (mine() + i < n) e.x[i] = __fmul_rn(map[codes[mine() + i]], scale);
+    }
+    return e;
+  }
+
+  // Elements beyond the end have to be 0. All lanes call it.
+  __device__ __forceinline__ void store(const Eight& e) const {
+    if (values == nullptr) return;
+    if (absmax == nullptr) {
+      store8_of(static_cast<float*>(values), mine(), n, aligned(values), e);
+      return;
+    }
+    float most = 0;
+#pragma unroll
+    for (int i = 0; i < kEight; i++) most = fmaxf(most, fabsf(e.x[i]));
+    most = lanes_max<32>(most);
+    if (threadIdx.x % 32 == 0) absmax[begin / kBlock] = most;
+    const float inverse = __fdiv_rn(1.0f, most);
+    uint32_t codes[kEight];
+#pragma unroll
+    for (int i = 0; i < kEight; i++) {  // a block of zeros has codes of 0
+      codes[i] = most == 0 ? 0 : dynamic_code(map, __fmul_rn(e.x[i], inverse));
+    }
+    auto* to = static_cast<uint8_t*>(values);
+    if (mine() + kEight <= n) {
+      ptx::store64(to + mine(),
+                   make_uint2(codes[0] | codes[1] << 8 | codes[2] << 16 | codes[3] << 24,
+                              codes[4] | codes[5] << 8 | codes[6] << 16 | codes[7] << 24));
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < kEight; i++) {
+      if (mine() + i < n) to[mine() + i] = static_cast<uint8_t>(codes[i]);
+    }
+  }
+};
+
+template <class Rule>
+__global__ void __launch_bounds__(kThreads) optimize_pieces(Params params, Step s) {
+  const float clip = s.clip[1];
+  if (!(fabsf(clip) <= 3.402823466e38f)) return;
+  const int64_t piece = blockIdx.x;
+  const int which = params.of_piece(piece);
+  const qlora_param p = params.list[which];
+  const int64_t first = (piece - params.begins[which]) * QLORA_PIECE;
+  float* maps = shared_memory<float>();
+  if (p.m_absmax != nullptr || p.v_absmax != nullptr) {
+    maps[threadIdx.x] = s.map_signed[threadIdx.x];
+    maps[kThreads + threadIdx.x] = s.map_unsigned[threadIdx.x];
+    __syncthreads();
+  }
+  const bool wide = aligned(p.master) && aligned(p.grad);
+  for (int block = threadIdx.x / 32; block < QLORA_PIECE / kBlock; block += kThreads / 32) {
+    const int64_t begin = first + block * kBlock, mine = begin + threadIdx.x % 32 * kEight;
+    if (begin >= p.n) break;
+    const Moment first_moment{p.m, p.m_absmax, maps, begin, p.n};
+    const Moment second_moment{p.v, p.v_absmax, maps + kThreads, begin, p.n};
+    Eight w = load8_of(p.master, mine, p.n, wide), g = load8_of(p.grad, mine, p.n, wide);
+    Eight m = first_moment.load(), v = second_moment.load();
+#pragma unroll
+    for (int i = 0; i < kEight; i++) {
+      Rule::move(s, p, __fmul_rn(g.x[i], clip), p.m_absmax != nullptr, &w.x[i], &m.x[i], &v.x[i]);
+    }
+    store8_of(p.master, mine, p.n, wide, w);
+    first_moment.store(m);
+    second_moment.store(v);
+    if (p.value == nullptr) continue;
+    if (p.value_dtype == QLORA_BF16) {
+      store8_of(static_cast<bf16*>(p.value), mine, p.n, aligned(p.value), w);
+    } else {
+      store8_of(static_cast<f16*>(p.value), mine, p.n, aligned(p.value), w);
+    }
+  }
+}
+REGISTER_INSTANCE(optimize_adamw, kThreads, kShared, optimize_pieces<AdamW>);
+REGISTER_INSTANCE(optimize_lion, kThreads, kShared, optimize_pieces<Lion>);
+REGISTER_INSTANCE(optimize_sgd, kThreads, kShared, optimize_pieces<Sgd>);
+
+// What this file cannot do with a list of parameters, or nullptr.
+const char* unsupported(const qlora_optimize& op) {
+  if (op.table.rows * op.table.cols < param_table_bytes(op.count)) {
+    return "optimize: a table of less than its parameters";
+  }
+  for (int i = 0; i < op.count; i++) {
+    const qlora_param& p = op.params[i];
+    if (p.value != nullptr && p.value_dtype != QLORA_BF16 && p.value_dtype != QLORA_F16) {
+      return "optimize: a value that is neither BF16 nor F16";
+    }
+    for (const void* codes : {p.m_absmax != nullptr ? p.m : nullptr,  //
+                              p.v_absmax != nullptr ? p.v : nullptr}) {
+      if (reinterpret_cast<uintptr_t>(codes) % 8 != 0) {
+        return "optimize: codes of a moment that are not aligned to 8 bytes";
+      }
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+int optimize(qlora_context* c, const qlora_optimize* op) {
+  if (const char* why = unsupported(*op)) return fail(c, QLORA_UNSUPPORTED, "%s", why);
+  Params params;
+  int64_t pieces;
+  int status = upload_params(c, op->params, op->count, op->table.data, &params, &pieces);
+  if (status != QLORA_OK || pieces == 0) return status;
+  Step s{op->beta1,         op->beta2,       op->one_minus_beta1,  op->one_minus_beta2,
+         op->eps,           op->correction1, op->correction2_sqrt, op->first_step != 0,
+         op->nesterov != 0, op->clip,        op->map_signed,       op->map_unsigned};
+  dim3 grid(static_cast<uint32_t>(pieces)), block(kThreads);
+  switch (op->rule) {
+    case QLORA_ADAMW:
+      return launch(c, "optimize_adamw", optimize_pieces<AdamW>, grid, block, kShared, params, s);
+    case QLORA_LION:
+      return launch(c, "optimize_lion", optimize_pieces<Lion>, grid, block, kShared, params, s);
+    case QLORA_SGD:
+      return launch(c, "optimize_sgd", optimize_pieces<Sgd>, grid, block, kShared, params, s);
+  }
+  return fail(c, QLORA_UNSUPPORTED, "optimize: rule %d", op->rule);
+}
