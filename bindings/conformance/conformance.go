@@ -20,14 +20,15 @@ import (
 type Tolerances struct {
 	Unit   float64 // unit roundoff of its accumulation
 	Stored float64 // unit roundoff of the activations that it stores
+	Codes  Backend // whose codes it makes of a weight in 4 bits
 }
 
 // Float32 is for a device that keeps and sums everything in float32.
-var Float32 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-24}
+var Float32 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-24, Codes: CPU}
 
-// BFloat16 is for a device with bfloat16 activations and float32 sums. bfloat16 has
-// 8 bits of precision, float32 has 24.
-var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8}
+// BFloat16 is for a GPU: bfloat16 activations, float32 sums. bfloat16 has 8 bits of
+// precision, float32 has 24.
+var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8, Codes: CUDA}
 
 // relative is the error that a sum of k terms may have, as a share of the
 // root-mean-square of the results or of the result itself, whichever is more.

@@ -8,9 +8,5 @@
   }
 
 MISSING(gemv)
-MISSING(quantize)
-MISSING(nest)
 MISSING(row_norms)
 MISSING(scale_columns)
-MISSING(grad_norm)
-MISSING(optimize)

@@ -42,6 +42,9 @@ inline float high(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
 
 inline float exp2(float x) { return static_cast<float>(std::exp2(static_cast<double>(x))); }
 inline float rsqrt(float x) { return static_cast<float>(1 / std::sqrt(static_cast<double>(x))); }
+inline float reciprocal(float x) {
+  return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(INFINITY, x) : 1 / x;
+}
 
 inline uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
   uint64_t bytes = static_cast<uint64_t>(b) << 32 | a;

@@ -41,6 +41,8 @@ __device__ float high(uint32_t pair);
 // 2^x and 1/sqrt(x), within 2 ulp; the emulator's are the nearest.
 __device__ float exp2(float x);
 __device__ float rsqrt(float x);
+// 1/x within 1 ulp, of subnormal numbers infinity; the emulator's is the nearest.
+__device__ float reciprocal(float x);
 
 // The bytes of {a (0-3), b (4-7)} that the four low nibbles of selector name.
 __device__ uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);
