@@ -65,6 +65,23 @@ cuda: $(BUILD)/cmake/cuda/Makefile ## build the kernels for every GPU, into buil
 cuda-check: cuda ## check the GPUs' machine code and compare it with cuda/resources.tsv (UPDATE=1 writes that)
 	@go run ./cuda/check -library $(BUILD)/lib/libqlora_cuda.so -tools $(TOOLCHAIN)/bin $(if $(UPDATE),-update)
 
+# What a GPU machine needs for the check of bench/gpu/run.sh. It runs where glibc is as new as here, or newer.
+BUNDLE := $(BUILD)/gpu-bundle
+STATIC := -trimpath -ldflags '-s -w'
+
+.PHONY: gpu-bundle
+gpu-bundle: openblas cuda emu ## pack build/gpu-bundle: its run.sh is the whole check on a machine with a GPU and without Go (4 minutes)
+	@rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/bin $(BUNDLE)/lib $(BUNDLE)/peers/plan
+	go test -c $(STATIC) -o $(BUNDLE)/bin/cuda.test ./bindings/cuda
+	go test -c $(STATIC) -o $(BUNDLE)/bin/bench.test ./bench
+	CGO_ENABLED=0 go build $(STATIC) -o $(BUNDLE)/bin/table ./bench/gpu
+	@for library in cuda emu; do strip -o $(BUNDLE)/lib/libqlora_$$library.so $(BUILD)/lib/libqlora_$$library.so; done
+	@xz -T0 $(BUNDLE)/lib/libqlora_cuda.so # machine code for six GPUs is ten times as large
+	@cp bench/gpu/run.sh $(BUNDLE)/ && cp bench/gpu/*.py $(BUNDLE)/peers/ && cp bench/gpu/plan/plan.json $(BUNDLE)/peers/plan/ && cp -r demo/base $(BUNDLE)/demo
+	@git describe --always --dirty >$(BUNDLE)/commit
+	$(BUNDLE)/bin/bench.test -test.v -test.run '^TestLosses$$' -demo demo/base -record $(abspath $(BUNDLE))/losses.json
+	@du -sm $(BUNDLE) | awk '{print "$(BUNDLE): " $$1 " MB"}'
+
 $(BUILD)/cmake/emu/Makefile: | $(CMAKE)
 	@$(SETUP) -B $(@D)
 

@@ -1,11 +1,11 @@
 // Command gpu puts what our kernels were measured at on a GPU beside what the peers
 // were, in one table (results.md) and one JSON file (results.json).
 //
-//	go run ./bench/gpu [-ours FILE] [-peers FILE] [-commit HASH] [-date YYYY-MM-DD] [-out FOLDER]
+//	go run ./bench/gpu [-ours FILE] [-peers FILE] [-checks FILE] [-commit HASH] [-date YYYY-MM-DD] [-out FOLDER]
 //
 // FILE of -ours is what `go test -bench` printed (ours.go has the form of names),
-// that of -peers what peers.py did (its head has the form of lines). Without them
-// the results say that they were not run on a GPU. It needs no GPU, no PyTorch and,
+// that of -peers what peers.py did (its head has the form of lines), that of -checks
+// how the parts of run.sh ended. Without -ours and -peers the results say that they were not run on a GPU. It needs no GPU, no PyTorch and,
 // once built with CGO_ENABLED=0, nothing but itself.
 package main
 
@@ -26,17 +26,18 @@ import (
 func main() {
 	oursPath := flag.String("ours", "", "what our benchmarks printed")
 	peersPath := flag.String("peers", "", "what peers.py printed")
+	checksPath := flag.String("checks", "", "how the parts of run.sh ended")
 	commit := flag.String("commit", "", "of this repository, that ours was built from")
 	date := flag.String("date", time.Now().UTC().Format(time.DateOnly), "of the measurement")
 	out := flag.String("out", "bench/gpu", "folder for results.md and results.json")
 	flag.Parse()
-	if err := run(*oursPath, *peersPath, *commit, *date, *out); err != nil {
+	if err := run(*oursPath, *peersPath, *checksPath, *commit, *date, *out); err != nil {
 		fmt.Fprintf(os.Stderr, "gpu: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(oursPath, peersPath, commit, date, out string) error {
+func run(oursPath, peersPath, checksPath, commit, date, out string) error {
 	o, err := readFile(oursPath, readOurs)
 	if err != nil {
 		return err
@@ -51,6 +52,13 @@ func run(oursPath, peersPath, commit, date, out string) error {
 	r, err := join(o, p)
 	if err != nil {
 		return err
+	}
+	checks, err := readFile(checksPath, readChecks)
+	if err != nil {
+		return err
+	}
+	if checks != nil {
+		r.Checks = *checks
 	}
 	r.Commit, r.Date = commit, date
 	encoded, err := json.MarshalIndent(r, "", "  ")

@@ -17,6 +17,7 @@ import (
 // or anything else, which is reported as it is.
 type ours struct {
 	device string          // from "device: NVIDIA H100 80GB HBM3", which our benchmarks print
+	driver string          // from "driver: 580.95.05", which run.sh adds
 	failed bool            // a benchmark failed, and others may be missing
 	runs   map[string]runs // of the plan, by a measurement's name
 	others []other         // in their order
@@ -45,6 +46,8 @@ func readOurs(r io.Reader) (*ours, error) {
 		switch {
 		case strings.HasPrefix(line, "device: "):
 			o.device = strings.TrimSpace(line[len("device: "):])
+		case strings.HasPrefix(line, "driver: "):
+			o.driver = strings.TrimSpace(line[len("driver: "):])
 		case strings.HasPrefix(line, "FAIL"), strings.HasPrefix(strings.TrimSpace(line), "--- FAIL"), strings.HasPrefix(line, "panic:"):
 			o.failed = true
 		case len(words) >= 4 && strings.HasPrefix(line, "Benchmark"):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,10 +14,12 @@ import (
 type results struct {
 	GPU     bool    `json:"gpu"` // false: not run on a GPU
 	Device  string  `json:"device"`
+	Driver  string  `json:"driver,omitempty"`
 	Machine machine `json:"peers_machine"`
 	Commit  string  `json:"commit"`
 	Date    string  `json:"date"`
 	Failed  bool    `json:"failed,omitempty"` // one of our benchmarks failed: some may be missing
+	Checks  []check `json:"checks,omitempty"`
 	Rows    []row   `json:"measurements"`
 	Targets []share `json:"targets,omitempty"` // on a GPU
 	Others  []other `json:"others,omitempty"`  // ours, without a peer
@@ -70,7 +73,7 @@ func join(o *ours, p *peers) (*results, error) {
 		p = new(peers)
 	}
 	r := &results{Machine: p.machine, Failed: o.failed, Others: o.others, Rows: []row{}}
-	r.Device = o.device
+	r.Device, r.Driver = o.device, cmp.Or(o.driver, p.machine.Driver)
 	if r.Device == "" {
 		r.Device = p.machine.Device
 	}

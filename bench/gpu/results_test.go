@@ -24,7 +24,8 @@ BenchmarkKernels/decode/in=4096/out=4096-16         	100	 24000 ns/op	 1789 GB/s
 BenchmarkKernels/gemm-forward/in=4096/out=4096/tokens=2048-16	50	200000 ns/op	343 TFLOP/s	34.7 %limit
 BenchmarkKernels/nf4-forward/in=4096/out=4096/tokens=2048-16	50	150000 ns/op
 BenchmarkKernels/attention-forward/heads=32/kv_heads=8/head_dim=128/tokens=2048-16	50	100000 ns/op
-BenchmarkStep/model=8b/recompute=none-16	3	400000000 ns/op	5120 tokens/s	9e9 peak-bytes
+BenchmarkStep/model=8b/recompute=none-16	3	400000000 ns/op	5120 tokens/s	9000 plan-MiB	9090 taken-MiB	101 %plan
+BenchmarkKernels/rotate/tokens=512-16	3	20000 ns/op	100 GB/s
 PASS
 `
 	peersOnGPU = gpuHeader + `
@@ -71,7 +72,10 @@ func TestJoin(t *testing.T) {
 	require.InDelta(t, 2*4096*4096*2048/0.2e-3/1e12, gemm.Rate, 1e-6)
 	require.Equal(t, "SDPA, cuDNN", rows[plan.AttentionForward].Best)
 	require.InDelta(t, 0.7, rows[plan.AttentionForward].Speed, 1e-12)
-	require.Equal(t, []other{{"Step/model=8b/recompute=none", map[string]float64{"ms": 400, "tokens/s": 5120, "peak-bytes": 9e9}}}, r.Others)
+	require.Equal(t, []other{
+		{"Step/model=8b/recompute=none", map[string]float64{"ms": 400, "tokens/s": 5120, "plan-MiB": 9000, "taken-MiB": 9090, "%plan": 101}},
+		{"Kernels/rotate/tokens=512", map[string]float64{"ms": 0.02, "GB/s": 100}},
+	}, r.Others)
 }
 
 func TestTargets(t *testing.T) {
@@ -105,7 +109,8 @@ func TestTable(t *testing.T) {
 		"\n## Product, forward (bf16)\n\n| in | out | tokens | ours, ms | TFLOP/s | of the limit | fastest peer, ms | TFLOP/s | speed beside it | peer |\n" +
 			"|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n| 4096 | 4096 | 2048 | 0.2 | 344 | 35 % | 0.1 | 687 | 50 % | cuBLAS (torch.matmul) |\n",
 		"| 4096 | 4096 | 0.022 | 1954 | 73 % |  |  |  |  |\n",
-		"| Step/model=8b/recompute=none | 400 ms, 9000000000 peak-bytes, 5120 tokens/s |\n",
+		"| model 8b, recompute none | 5120 | 400 | 9000 | 9090 | 101.0 % |  |\n",
+		"| Kernels/rotate/tokens=512 | 100 GB/s, 0.02 ms |\n",
 		"- decode, bitsandbytes: No module named 'bitsandbytes'\n",
 	} {
 		require.Contains(t, b.String(), want)
@@ -136,7 +141,7 @@ func TestWithoutAGPU(t *testing.T) {
 				require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 				return path
 			}
-			require.NoError(t, run(file("ours", c.ours), file("peers", c.peers), "abc", "today", dir))
+			require.NoError(t, run(file("ours", c.ours), file("peers", c.peers), "", "abc", "today", dir))
 			table, err := os.ReadFile(filepath.Join(dir, "results.md"))
 			require.NoError(t, err)
 			require.Contains(t, string(table), c.want)
@@ -167,10 +172,10 @@ func TestWrongInput(t *testing.T) {
 		ours, peers := filepath.Join(dir, "ours"), filepath.Join(dir, "peers")
 		require.NoError(t, os.WriteFile(ours, []byte(c.ours), 0o644))
 		require.NoError(t, os.WriteFile(peers, []byte(c.peers), 0o644))
-		require.ErrorContains(t, run(ours, peers, "", "", dir), c.want)
+		require.ErrorContains(t, run(ours, peers, "", "", "", dir), c.want)
 		require.NoFileExists(t, filepath.Join(dir, "results.md"))
 	}
-	require.Error(t, run(filepath.Join(t.TempDir(), "none"), "", "", "", t.TempDir()))
+	require.Error(t, run(filepath.Join(t.TempDir(), "none"), "", "", "", "", t.TempDir()))
 }
 
 // A failed benchmark does not cost what others measured, and is not hidden.

@@ -43,7 +43,7 @@ func writeTable(w io.Writer, r *results) {
 	}
 	for _, line := range [][2]string{
 		{"device", r.Device},
-		{"driver", r.Machine.Driver},
+		{"driver", r.Driver},
 		{"commit", r.Commit},
 		{"date", r.Date},
 		{"peers", strings.TrimSpace("torch " + r.Machine.Torch + " " + withCUDA(r.Machine.CUDA))},
@@ -55,6 +55,7 @@ func writeTable(w io.Writer, r *results) {
 	if r.Failed {
 		fmt.Fprintf(w, "\n**A benchmark of ours failed; what it would have measured is missing.**\n")
 	}
+	writeChecks(w, r.Checks)
 	if r.Device == "" {
 		return
 	}
@@ -65,7 +66,8 @@ func writeTable(w io.Writer, r *results) {
 		"cannot do without: multiplications and additions, or bytes read and written once. Speed is the fastest peer's time over ours. The limit is a copy's\n"+
 		"bandwidth, or the tensor cores' rate by the data sheet, whichever takes longer.\n")
 	writeRows(w, r.Rows)
-	writeOthers(w, r.Others)
+	others := writeSteps(w, r.Others)
+	writeOthers(w, others)
 	writeSkipped(w, r.Rows)
 }
 
