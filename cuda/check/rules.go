@@ -47,7 +47,7 @@ var rules = []rule{
 	{kernels: []string{"gemm_nn_*"}, needs: []string{tensorCores, matrices, transposed, copies, "STG.128"}},
 	{kernels: []string{"gemm_tn_*"}, needs: []string{tensorCores, transposed, copies, "STG.128"}, never: []string{matrices}},
 	{kernels: []string{"gate_*", "norm_[0-9]*", "norm_backward_[0-9]*", "rotate_eights", "embed_eights", "embed_gradient_eights"}, needs: wide},
-	{kernels: []string{"cross_entropy_rows", "copy_words_16"}, needs: wide},
+	{kernels: []string{"cross_entropy_rows", "copy_words_16", "scale_columns_bf16", "scale_columns_f32"}, needs: wide},
 	{kernels: []string{"copy_f32_bf16", "copy_f32_f16", "copy_bf16_f32", "copy_f16_f32", "copy_bf16_f16", "copy_f16_bf16"}, needs: wide},
 	// 4 bytes of codes a lane, so that a warp writes whole lines: decode.cu.
 	{kernels: []string{"decode_bf16", "decode_f32"}, needs: []string{"STG.128"}},

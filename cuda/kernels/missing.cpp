@@ -9,4 +9,3 @@
 
 MISSING(gemv)
 MISSING(row_norms)
-MISSING(scale_columns)
