@@ -60,8 +60,7 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 
-  const int row = 16 * warp, query = begin + row;
-  const int query_last = min(query + 15, s.queries - 1);
+  const int row = 16 * warp, query = begin + row, query_last = query + 15;
   uint32_t a[D / 16][4];
   ptx::async_wait<1>();
   __syncthreads();
@@ -78,7 +77,7 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
     __syncthreads();  // this tile is there, and no warp reads the other stage any more
     if (key + kKeys < end) load_keys(key + kKeys, stage ^ 1);
     ptx::async_commit();
-    if (query > query_last || key >= s.end(query_last) || key + kKeys <= s.first(query)) continue;
+    if (query >= s.queries || key >= s.end(query_last) || key + kKeys <= s.first(query)) continue;
 
     bf16* k_tile = kv_tiles + stage * 2 * kTile;
     bf16* v_tile = k_tile + kTile;

@@ -205,7 +205,8 @@ __device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const 
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       int32_t behind = ahead + Sign * (i / 2 * 8 - 8 * n - i % 2);
-      if (behind < 0 || behind >= s.window) score[n][i] = -INFINITY;
+      bool seen = static_cast<uint32_t>(behind) < static_cast<uint32_t>(s.window);
+      if (!seen) score[n][i] = -INFINITY;
     }
   }
 }

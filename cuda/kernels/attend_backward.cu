@@ -96,9 +96,9 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
     load<D, kOther, Shape::kThreads>(to + kTile, d_o, row, count, column, p, thread);
     if (thread < 2 * kOther) {
       // Rows beyond the last are zeros everywhere: their P is 1, and adds 1·0.
-      int i = thread % kOther, in = i < count ? i : 0;
-      const float* x = thread < kOther ? lse + int64_t{row + in} * lse_stride + head
-                                       : delta + int64_t{row + in} * p.heads + head;
+      int i = thread % kOther;
+      const float* x = thread < kOther ? lse + int64_t{row + i} * lse_stride + head
+                                       : delta + int64_t{row + i} * p.heads + head;
       ptx::copy_async<4>(sums + stage * 2 * kOther + thread, x, i < count ? 4 : 0);
     }
   };
@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
   for (int stage = 0; head < head_end; stage ^= 1) {
     ptx::async_wait<0>();
     __syncthreads();  // this tile is there, and no warp reads the other stage any more
-    const int now = query, now_last = min(query + kOther, s.queries) - 1;
+    const int now = query, now_last = query + kOther - 1;
     query += kOther;
     if (query >= end) {
       query = from;
@@ -228,8 +228,7 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 
-  const int row = 16 * warp, query = begin + row;
-  const int query_last = min(query + 15, s.queries - 1);
+  const int row = 16 * warp, query = begin + row, query_last = query + 15;
   const float scale2 = p.scale * kLog2E;
   float row_lse[2], row_delta[2];
 #pragma unroll
@@ -245,7 +244,7 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
     __syncthreads();  // this tile is there, and no warp reads the other stage any more
     if (key + kOther < end) load_keys(key + kOther, stage ^ 1);
     ptx::async_commit();
-    if (query > query_last || key >= s.end(query_last) || key + kOther <= s.first(query)) continue;
+    if (query >= s.queries || key >= s.end(query_last) || key + kOther <= s.first(query)) continue;
 
     bf16* k_tile = tiles + stage * 2 * kTile;
     bf16* v_tile = k_tile + kTile;

@@ -113,7 +113,8 @@ __global__ void __launch_bounds__(Decode<D>::kThreads, 1)
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         int j = key + 8 * n + 2 * (lane % 4) + i % 2, behind = s.ahead(query[i / 2], j);
-        if (j >= end || behind < 0 || behind >= s.window) score[n][i] = -INFINITY;
+        bool seen = static_cast<uint32_t>(behind) < static_cast<uint32_t>(s.window);
+        if (j >= end || !seen) score[n][i] = -INFINITY;
       }
     }
     softmax.take(score, out, scale2);
