@@ -1,5 +1,5 @@
 // What a micro-batch adds to a step's numbers: stats += [scale·sum(losses), labels that are not
-// -100, sum(hits)], over losses, hits and labels [1, tokens].
+// -100, sum(hits)], over losses, hits and labels [1, tokens]. After a failed check it adds nothing.
 //
 // One block, which sums each thread's tokens in order, then threads as a tree: the bits depend on
 // the number of tokens alone. 12 bytes a token are nothing beside the launch.
@@ -16,7 +16,8 @@ constexpr int kIgnored = -100;
 
 __global__ void __launch_bounds__(kThreads)
     add_loss_stats(const float* losses, const float* hits, const int32_t* labels, float* stats,
-                   int tokens, float scale) {
+                   int tokens, float scale, const Failure* failure) {
+  if (failure->check != 0) return;
   float loss = 0, hit = 0, count = 0;
   for (int t = threadIdx.x; t < tokens; t += kThreads) {
     loss += losses[t];
@@ -44,5 +45,5 @@ int loss_stats(qlora_context* c, const qlora_loss_stats* op) {
                 static_cast<const float*>(op->losses.data),
                 static_cast<const float*>(op->hits.data),
                 static_cast<const int32_t*>(op->labels.data), static_cast<float*>(op->stats.data),
-                tokens, op->scale);
+                tokens, op->scale, failure(c));
 }
