@@ -32,65 +32,33 @@ constexpr int kUnit = 64;  // of the contraction, that pieces are made of
 // Adds the pieces of 8 columns in order, and writes C.
 __global__ void __launch_bounds__(kThreads)
     gemm_add_pieces(const float* partial, int pieces, Epilogue end) {
-  int groups = (end.n + kVector - 1) / kVector;
+  int groups = (end.n + kEight - 1) / kEight;
   int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= int64_t{end.m} * groups) return;
-  int row = static_cast<int>(i / groups), col = static_cast<int>(i % groups) * kVector;
+  int row = static_cast<int>(i / groups), col = static_cast<int>(i % groups) * kEight;
   const float* from = partial + int64_t{row} * end.n + col;
-  bool wide = end.n % 4 == 0 && col + kVector <= end.n;
-  float sum[kVector] = {};
+  bool wide = end.n % 4 == 0 && col + kEight <= end.n;
+  Eight sum{};
   for (int piece = 0; piece < pieces; piece++, from += int64_t{end.m} * end.n) {
-    float x[kVector] = {};
+    Eight x{};
     if (wide) {
-      load_floats(x, from);
+      x = load8(from);
     } else {
 #pragma unroll
-      for (int e = 0; e < kVector; e++) {
-        if (col + e < end.n) x[e] = from[e];
+      for (int i = 0; i < kEight; i++) {
+        if (col + i < end.n) x.x[i] = from[i];
       }
     }
-#pragma unroll
-    for (int e = 0; e < kVector; e++) sum[e] += x[e];
+    add(&sum, x);
   }
   finish(end, row, col, sum);
 }
 REGISTER_KERNEL(gemm_add_pieces, kThreads, 0);
 
-bool wide(const qlora_tensor& t, int64_t element) {
-  return reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && t.stride * element % 16 == 0;
-}
-
-Operand operand(const qlora_tensor& t) {
-  return {static_cast<const bf16*>(t.data), t.stride, static_cast<int32_t>(t.rows),
-          static_cast<int32_t>(t.cols), wide(t, 2)};
-}
-
-Epilogue epilogue(const qlora_gemm& op) {
-  Epilogue e{};
-  e.c = op.c.data;
-  e.stride = op.c.stride;
-  e.residual = static_cast<const bf16*>(op.residual.data);
-  e.residual_stride = op.residual.stride;
-  e.gain = static_cast<const float*>(op.gain.data);
-  e.bias = op.bias.data;
-  e.bias_type = op.bias.dtype;
-  e.m = static_cast<int32_t>(op.c.rows);
-  e.n = static_cast<int32_t>(op.c.cols);
-  e.scale = op.scale;
-  e.f32 = op.c.dtype == QLORA_F32;
-  e.accumulate = op.accumulate != 0;
-  e.masked = op.mask_on == QLORA_MASK_RESULT;
-  e.wide = wide(op.c, e.f32 ? 4 : 2) && (e.residual == nullptr || wide(op.residual, 2));
-  e.mask = op.mask;
-  e.mask_row = op.mask_row;
-  e.mask_group = op.mask_col / kVector;
-  return e;
-}
-
 // The sentence of what no variant has code for, or NULL.
 const char* unsupported(const qlora_gemm& op) {
   if (op.layout < QLORA_NT || op.layout > QLORA_TN) return "gemm: an unknown layout";
-  if (op.mask_on != QLORA_MASK_NONE && op.mask_col % kVector != 0) {
+  if (op.mask_on != QLORA_MASK_NONE && op.mask_col % kEight != 0) {
     return "gemm: a mask that does not begin at a multiple of 8 columns";
   }
   if (op.splits < 1 || op.splits > 65535) return "gemm: splits is not in 1..65535";
@@ -148,7 +116,7 @@ int gemm(qlora_context* c, const qlora_gemm* op) {
   dim3 grid(static_cast<uint32_t>(blocks), 1, static_cast<uint32_t>(pieces));
   int status = launch(c, v.name, v.kernel, grid, dim3(v.threads), v.shared_bytes, p);
   if (status != QLORA_OK || pieces == 1) return status;
-  int64_t threads = m * ((n + kVector - 1) / kVector);
+  int64_t threads = m * ((n + kEight - 1) / kEight);
   return launch(c, "gemm_add_pieces", gemm_add_pieces,
                 dim3(static_cast<uint32_t>((threads + kThreads - 1) / kThreads)), dim3(kThreads), 0,
                 static_cast<const float*>(p.partial), pieces, p.end);

@@ -93,7 +93,7 @@ __device__ void scale_extension(const Product& p, int row0, int col0,
     int row = row0 + 16 * i + lane / 4 + p.end.mask_row;
 #pragma unroll
     for (int j0 = 0; j0 < Tile::kColTiles; j0 += 4) {
-      int group = col0 / kVector + j0 + lane % 4 + p.end.mask_group;
+      int group = col0 / kEight + j0 + lane % 4 + p.end.mask_group;
       uint32_t kept =
           dropout_kept(p.end.mask, row, group) | dropout_kept(p.end.mask, row + 8, group) << 8;
 #pragma unroll
@@ -114,7 +114,7 @@ __device__ void scale_extension(const Product& p, int row0, int col0,
 template <class Tile>
 __device__ void write(const Product& p, float* out, int row0, int col0,
                       const float (&sums)[Tile::kRowTiles][Tile::kColTiles][4]) {
-  constexpr int kStride = Tile::kOutStride, kChunks = Tile::kWarpN / kVector;
+  constexpr int kStride = Tile::kOutStride, kChunks = Tile::kWarpN / kEight;
   int lane = threadIdx.x % 32;
 #pragma unroll
   for (int i = 0; i < Tile::kRowTiles; i++) {
@@ -130,22 +130,21 @@ __device__ void write(const Product& p, float* out, int row0, int col0,
     __syncwarp();
 #pragma unroll 1
     for (int chunk = lane; chunk < 16 * kChunks; chunk += 32) {
-      int r = chunk / kChunks, row = row0 + 16 * i + r, col = col0 + chunk % kChunks * kVector;
+      int r = chunk / kChunks, row = row0 + 16 * i + r, col = col0 + chunk % kChunks * kEight;
       if (row >= p.end.m || col >= p.end.n) continue;
-      float x[kVector];
-      load_floats(x, out + r * kStride + chunk % kChunks * kVector);
+      Eight x = load8(out + r * kStride + chunk % kChunks * kEight);
       if (p.partial == nullptr) {
         finish(p.end, row, col, x);
         continue;
       }
       float* to = p.partial + (int64_t{blockIdx.z} * p.end.m + row) * p.end.n + col;
-      if (p.end.n % 4 == 0 && col + kVector <= p.end.n) {
-        store_floats(to, x);
+      if (p.end.n % 4 == 0 && col + kEight <= p.end.n) {
+        store8(to, x);
         continue;
       }
 #pragma unroll
-      for (int e = 0; e < kVector; e++) {
-        if (col + e < p.end.n) to[e] = x[e];
+      for (int e = 0; e < kEight; e++) {
+        if (col + e < p.end.n) to[e] = x.x[e];
       }
     }
     __syncwarp();
@@ -214,7 +213,7 @@ __device__ void multiply(const Product& p) {
       ptx::async_wait<kStages - 2>();
     }
     if (slice >= extension && slice < slices) {
-      int row = p.end.mask_row, col = p.end.mask_group * kVector;
+      int row = p.end.mask_row, col = p.end.mask_group * kEight;
       if (p.mask_on == QLORA_MASK_A) {
         A::apply(Memory::a(slice), p.end.mask, row + a_row(slice), col + a_col(slice));
       } else if (!Coded && p.mask_on == QLORA_MASK_B) {

@@ -31,8 +31,7 @@ struct Epilogue {
   const bf16* residual;
   int64_t residual_stride;
   const float* gain;
-  const void* bias;
-  int32_t bias_type;
+  AnyVector bias;
   int32_t m, n;
   float scale;
   bool f32, accumulate, masked;
@@ -51,3 +50,35 @@ struct Product {
   int32_t mask_on;
   Epilogue end;
 };
+
+// ---- of the operation's structs -------------------------------------------------------------
+
+inline bool wide(const qlora_tensor& t, int64_t element) {
+  return reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && t.stride * element % 16 == 0;
+}
+
+inline Operand operand(const qlora_tensor& t) {
+  return {static_cast<const bf16*>(t.data), t.stride, static_cast<int32_t>(t.rows),
+          static_cast<int32_t>(t.cols), wide(t, 2)};
+}
+
+inline Epilogue epilogue(const qlora_gemm& op) {
+  Epilogue e{};
+  e.c = op.c.data;
+  e.stride = op.c.stride;
+  e.residual = static_cast<const bf16*>(op.residual.data);
+  e.residual_stride = op.residual.stride;
+  e.gain = static_cast<const float*>(op.gain.data);
+  e.bias = any(op.bias);
+  e.m = static_cast<int32_t>(op.c.rows);
+  e.n = static_cast<int32_t>(op.c.cols);
+  e.scale = op.scale;
+  e.f32 = op.c.dtype == QLORA_F32;
+  e.accumulate = op.accumulate != 0;
+  e.masked = op.mask_on == QLORA_MASK_RESULT;
+  e.wide = wide(op.c, e.f32 ? 4 : 2) && (e.residual == nullptr || wide(op.residual, 2));
+  e.mask = op.mask;
+  e.mask_row = op.mask_row;
+  e.mask_group = op.mask_col / kEight;
+  return e;
+}
