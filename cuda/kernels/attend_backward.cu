@@ -18,8 +18,9 @@
 //
 // A warp owns 16 rows. In the pass over keys it works on the transposed scores Sᵀ = K·Qᵀ: there,
 // too, what one product leaves in registers is the left operand of the next, P and dS rounded to
-// bfloat16, and nothing goes through shared memory. The pass over queries reads no row of dO but
-// those of its own tile, before it writes them: dQ may be dO.
+// bfloat16, and nothing goes through shared memory. The pass over queries keeps its left operands,
+// Q and dO, in registers where they have room. It reads no row of dO but those of its own tile, and
+// those before it writes them: dQ may be dO.
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
@@ -36,7 +37,8 @@ struct Backward {
   static constexpr int kOther = D == 64 || D > 128 ? 16 : 32;  // rows of a tile that it walks over
   static constexpr int kColumns = D <= 128 ? D : 128;          // of dK and dV
   static constexpr int kParts = D / kColumns;
-  static constexpr int kBlocks = D <= 64 ? 2 : 1;  // of one processor, at least
+  static constexpr int kBlocks = D <= 64 ? 2 : 1;     // of one processor, at least
+  static constexpr bool kKeep = D != 64 && D <= 128;  // Q and dO, in the registers of their pass
   static constexpr int kTile = kOther * D;
   static constexpr int kRowTile = kOwn * D;
   // Two tiles of own rows, two stages of two tiles of others, and those's LSE and delta.
@@ -225,6 +227,7 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
                                         thread);
   load<D, Shape::kOwn, Shape::kThreads>(do_tile, d_o, s.q_row + begin, s.queries - begin, column, p,
                                         thread);
+  ptx::async_commit();
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 
@@ -237,6 +240,16 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
     bool in = i < s.queries;
     row_lse[r] = in ? lse[int64_t{s.q_row + i} * lse_stride + head] * kLog2E : 0;
     row_delta[r] = in ? delta[int64_t{s.q_row + i} * p.heads + head] : 0;
+  }
+  uint32_t a_q[D / 16][4], a_do[D / 16][4];
+  ptx::async_wait<1>();
+  __syncthreads();
+  if constexpr (Shape::kKeep) {
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+      left<D>(a_q[step], q_tile, row, step, lane);
+      left<D>(a_do[step], do_tile, row, step, lane);
+    }
   }
   float sum[D / 8][4] = {};
   for (int key = from, stage = 0; key < end; key += kOther, stage ^= 1) {
@@ -251,18 +264,16 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
     float prob[kOther / 8][4] = {}, ds[kOther / 8][4] = {};
 #pragma unroll
     for (int step = 0; step < D / 16; step++) {
-      uint32_t a[4];
-      left<D>(a, q_tile, row, step, lane);
-      add_nt<D>(prob, a, k_tile, step, lane);
+      if constexpr (!Shape::kKeep) left<D>(a_q[step], q_tile, row, step, lane);
+      add_nt<D>(prob, a_q[step], k_tile, step, lane);
     }
     if (key + kOther > s.end(query) || key < s.first(query_last)) {
       mask<1>(prob, s.ahead(query, key), s, lane);
     }
 #pragma unroll
     for (int step = 0; step < D / 16; step++) {
-      uint32_t a[4];
-      left<D>(a, do_tile, row, step, lane);
-      add_nt<D>(ds, a, v_tile, step, lane);
+      if constexpr (!Shape::kKeep) left<D>(a_do[step], do_tile, row, step, lane);
+      add_nt<D>(ds, a_do[step], v_tile, step, lane);
     }
 #pragma unroll
     for (int n = 0; n < kOther / 8; n++) {
@@ -284,8 +295,7 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
 #pragma unroll
     for (int i = 0; i < 4; i++) sum[n][i] *= p.scale;
   }
-  ptx::async_wait<0>();
-  __syncthreads();
+  __syncwarp();
   put<D>(q_tile, row, 0, sum, lane);  // no other warp reads these rows
   __syncwarp();
   store<D, D / 8>(dq, s.q_row + query, s.queries - query, column, q_tile, row, 0, p, lane);
