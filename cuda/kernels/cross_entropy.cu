@@ -14,7 +14,8 @@
 // Floor: 4 bytes a logit from memory (2 without backward); two exponentials and some 12 operations
 // for it, a third of what a processor can do in that time.
 //
-// Near certainty exp(z[l] - logsumexp(z)) - 1 has lost all its bits, so it is formed from the loss.
+// Near certainty exp(z[l] - logsumexp(z)) - 1 has lost all its bits, so it is formed from the loss,
+// and that from the sum over all logits but the largest, whose own 1 would swallow it.
 #include <climits>
 
 #include "kernels/elements.cuh"
@@ -41,9 +42,9 @@ struct CrossEntropy {
   bool backward;
 };
 
-// The largest of some logits, where it first is, and the sum of exp(z - most).
+// The largest of some logits, where it first is, and the sum of exp(z - most) over the others.
 struct Partial {
-  float most, sum;
+  float most, rest;
   int first;
 };
 
@@ -51,31 +52,38 @@ __device__ __forceinline__ float exp_of(float z, float shift) {
   return ptx::exp2((z - shift) * kLog2E);
 }
 
-// Takes a logit of the row in; those of one thread come in their order.
-__device__ __forceinline__ void take_one(Partial* p, float z, int at) {
-  if (z > p->most) {
-    p->sum *= exp_of(p->most, z);
-    p->most = z;
-    p->first = at;
-  }
-  p->sum += exp_of(z, p->most);
+// Makes a larger logit the largest: the one before becomes one of the others.
+__device__ __forceinline__ void raise(Partial* p, float most, int first) {
+  p->rest = (p->rest + 1) * exp_of(p->most, most);  // 0 where there was none
+  p->most = most;
+  p->first = first;
 }
 
-__device__ __forceinline__ void take_eight(Partial* p, const Eight& v, int at) {
+// Takes logits of the row in; those of one thread come in their order.
+__device__ __forceinline__ void take(Partial* p, float z, int at) {
+  if (z > p->most) {
+    raise(p, z, at);
+  } else {
+    p->rest += exp_of(z, p->most);
+  }
+}
+
+__device__ __forceinline__ void take(Partial* p, Eight v, int at) {
   float most = v.x[0];
 #pragma unroll
   for (int i = 1; i < kEight; i++) most = fmaxf(most, v.x[i]);
   if (most > p->most) {
-    p->sum *= exp_of(p->most, most);
-    p->most = most;
-    p->first = at + kEight;  // of equals the first:
+    int which = 0;
 #pragma unroll
-    for (int i = kEight - 1; i >= 0; i--) p->first = v.x[i] == most ? at + i : p->first;
+    for (int i = kEight - 1; i >= 0; i--) which = v.x[i] == most ? i : which;
+    raise(p, most, at + which);
+#pragma unroll
+    for (int i = 0; i < kEight; i++) v.x[i] = i == which ? -INFINITY : v.x[i];
   }
-  float sum = 0;
+  float rest = 0;
 #pragma unroll
-  for (int i = 0; i < kEight; i++) sum += exp_of(v.x[i], p->most);
-  p->sum += sum;
+  for (int i = 0; i < kEight; i++) rest += exp_of(v.x[i], p->most);
+  p->rest += rest;
 }
 
 // Logits before the first 16-byte boundary of a row, which need not begin on one.
@@ -84,34 +92,37 @@ __device__ __forceinline__ int unaligned(const bf16* row, int vocabulary) {
   return min(static_cast<int>((kEight - odd) % kEight), vocabulary);
 }
 
-// Over the block: the largest, where it first is, and the sum.
-__device__ __forceinline__ Partial join(Partial p) {
+// The partial of the whole block's logits.
+__device__ __forceinline__ Partial join(const Partial& p) {
   float* most = shared_memory<float>();
-  float* sums = most + kWarps;
-  int* places = reinterpret_cast<int*>(sums + kWarps);
+  float* rests = most + kWarps;
+  int* places = reinterpret_cast<int*>(rests + kWarps);
   const int warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const float warp_most = lanes_max<32>(p.most);
-  if (threadIdx.x % 32 == 0) most[warp] = warp_most;
-  __syncthreads();
-  float top = most[0];
-  for (int w = 1; w < warps; w++) top = fmaxf(top, most[w]);
-  int first = p.most == top ? p.first : INT_MAX;
+  int first = p.most == warp_most ? p.first : INT_MAX;
 #pragma unroll
   for (int i = 16; i > 0; i /= 2) first = min(first, __shfl_xor_sync(0xffffffffu, first, i));
-  // A thread without logits has nothing to scale: -inf less -inf would be NaN.
-  float sum = lanes_sum<32>(p.sum == 0 ? 0.0f : p.sum * exp_of(p.most, top));
   if (threadIdx.x % 32 == 0) {
-    sums[warp] = sum;
+    most[warp] = warp_most;
     places[warp] = first;
   }
   __syncthreads();
-  sum = sums[0];
-  first = places[0];
+  Partial all{most[0], 0, places[0]};
   for (int w = 1; w < warps; w++) {
-    sum += sums[w];
-    first = min(first, places[w]);
+    if (most[w] > all.most) {
+      all.most = most[w];
+      all.first = places[w];
+    } else if (most[w] == all.most) {
+      all.first = min(all.first, places[w]);
+    }
   }
-  return {top, sum, first};
+  // But for the first of the largest, each thread's own is one of the others.
+  float rest = p.first == all.first ? p.rest : (p.rest + 1) * exp_of(p.most, all.most);
+  rest = lanes_sum<32>(rest);
+  if (threadIdx.x % 32 == 0) rests[warp] = rest;
+  __syncthreads();
+  for (int w = 0; w < warps; w++) all.rest += rests[w];
+  return all;
 }
 
 __global__ void __launch_bounds__(kThreads, 1) cross_entropy_rows(CrossEntropy e) {
@@ -136,23 +147,26 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_rows(CrossEntropy e
   }
 
   Partial p{-INFINITY, 0, INT_MAX};
-  if (thread < head) take_one(&p, ptx::to_float(row[thread]), thread);
-  for (int j = head + thread * kEight; j < tail; j += threads * kEight) {
-    take_eight(&p, load8(row + j), j);
+  if (thread < head) take(&p, ptx::to_float(row[thread]), thread);
+  uint4 next = {};
+  int j = head + thread * kEight;
+  if (j < tail) next = ptx::load128(row + j);
+  for (; j < tail; j += threads * kEight) {  // with the load of the next unit under way
+    const Eight v = widen(next);
+    if (j + threads * kEight < tail) next = ptx::load128(row + j + threads * kEight);
+    take(&p, v, j);
   }
-  if (tail + thread < e.vocabulary) {
-    take_one(&p, ptx::to_float(row[tail + thread]), tail + thread);
-  }
+  if (tail + thread < e.vocabulary) take(&p, ptx::to_float(row[tail + thread]), tail + thread);
   const float target = ptx::to_float(row[label]);
   p = join(p);  // behind its barriers nobody reads `row` as logits of others
-  const float loss = logf(p.sum) + (p.most - target);
+  const float loss = log1pf(p.rest) + (p.most - target);
   if (thread == 0) {
     e.losses[blockIdx.x] = loss;
     e.hits[blockIdx.x] = p.first == label ? 1 : 0;
   }
   if (!e.backward) return;
 
-  const float factor = e.scale / p.sum;
+  const float factor = e.scale / (1 + p.rest);
   const bf16 at_label = ptx::from_float<bf16>(e.scale * expm1f(-loss));
   auto gradient = [&](float z) { return factor * exp_of(z, p.most); };
   if (thread < head) {

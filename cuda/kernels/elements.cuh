@@ -11,11 +11,13 @@ struct Eight {
   float x[kEight];
 };
 
-__device__ __forceinline__ Eight load8(const bf16* p) {
-  uint4 v = ptx::load128(p);
+// Eight BF16 as they lie in memory.
+__device__ __forceinline__ Eight widen(uint4 v) {
   return {{ptx::low(v.x), ptx::high(v.x), ptx::low(v.y), ptx::high(v.y), ptx::low(v.z),
            ptx::high(v.z), ptx::low(v.w), ptx::high(v.w)}};
 }
+
+__device__ __forceinline__ Eight load8(const bf16* p) { return widen(ptx::load128(p)); }
 
 __device__ __forceinline__ float half_at(uint32_t pair, int shift) {
   return ptx::to_float(f16{static_cast<uint16_t>(pair >> shift)});

@@ -54,11 +54,6 @@ __device__ __forceinline__ float row_sum(float x) {
   }
 }
 
-__device__ __forceinline__ Eight widen(uint4 v) {
-  return {{ptx::low(v.x), ptx::high(v.x), ptx::low(v.y), ptx::high(v.y), ptx::low(v.z),
-           ptx::high(v.z), ptx::low(v.w), ptx::high(v.w)}};
-}
-
 template <int kLanes, int kVectors>
 __global__ void __launch_bounds__(kThreads) norm_rows(Norm n) {
   const int lane = threadIdx.x % kLanes;
