@@ -9,7 +9,9 @@ import (
 )
 
 func runNorm(t *testing.T, s *suite) {
-	for _, c := range []struct{ rows, cols int }{{1, 1}, {1, 64}, {3, 67}, {131, 576}, {17, 2049}} {
+	for _, c := range []struct{ rows, cols int }{
+		{1, 1}, {1, 64}, {3, 67}, {9, 128}, {5, 256}, {131, 576}, {3, 2048}, {17, 2049}, {2, 4096}, {1, 8192}, {1, 16384}, {1, 16392},
+	} {
 		for _, dtype := range denseTypes {
 			for _, accumulate := range []bool{false, true} {
 				for _, alias := range []bool{false, true} {
