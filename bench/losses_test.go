@@ -108,7 +108,7 @@ func courses(small bool) []course {
 	demo := course{"demo", func(testing.TB) string { return *demoBase }, demoRecords, 2e-3, 20, 8, 20}
 	random := course{"135m", randomFolder("135m"), randomRecords(49152, 4, 64), 1e-3, 5, 4, 10}
 	if small {
-		demo.steps, demo.batch = 4, 2
+		demo.steps, demo.batch = 3, 1
 		random = course{"tiny", randomFolder("tiny"), randomRecords(96, 4, 16), 1e-2, 3, 4, 6}
 	}
 	return []course{demo, random}
