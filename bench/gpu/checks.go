@@ -9,6 +9,7 @@ import (
 
 // A check is how a part of run.sh ended.
 type check struct {
+	Device  string `json:"device"` // that run.sh was told: cuda, or emu, the emulator
 	Part    string `json:"part"`
 	Status  string `json:"status"` // passed, failed, timed out, killed or skipped
 	Seconds int    `json:"seconds"`
@@ -35,8 +36,8 @@ func writeChecks(w io.Writer, checks []check) {
 	if len(checks) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n## The parts of the check\n\n| part | | seconds | |\n|---|---|--:|---|\n")
+	fmt.Fprintf(w, "\n## The parts of the check\n\n| part | on | | seconds | |\n|---|---|---|--:|---|\n")
 	for _, c := range checks {
-		fmt.Fprintf(w, "| %s | %s | %d | %s |\n", c.Part, c.Status, c.Seconds, c.Detail)
+		fmt.Fprintf(w, "| %s | %s | %s | %d | %s |\n", c.Part, c.Device, c.Status, c.Seconds, c.Detail)
 	}
 }

@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	dir := bundle(t,
 		`case "$*" in
 		*BenchmarkKernels*) printf 'device: emulator\nBenchmarkKernels/decode/in=64/out=64-2 1 1000 ns/op\nBenchmarkKernels/rot'; kill -9 $$ ;;
-		*) echo '    --- PASS: TestConformance/Norm'; echo '    --- FAIL: TestConformance/Gate'; exit 1 ;;
+		*) echo '=== RUN   TestConformance'; echo '=== RUN   TestConformance/Gate'; echo '    --- FAIL: TestConformance/Gate'; exit 1 ;;
 		esac`,
 		`case "$*" in
 		*TestLosses*) echo 'PASS' ;;
@@ -67,7 +67,7 @@ func TestRun(t *testing.T) {
 	require.Equal(t, [][2]string{
 		{"conformance", "failed"}, {"training", "failed"}, {"kernels", "killed"}, {"steps", "passed"}, {"memcheck", "skipped"},
 	}, got)
-	require.Contains(t, r.Checks[0].Detail, "1 tests passed, 1 failed")
+	require.Contains(t, r.Checks[0].Detail, "2 tests begun, 1 failed")
 	require.Contains(t, r.Checks[1].Detail, "no run came to its end")
 	require.Equal(t, "abc123", r.Commit)
 	require.False(t, r.GPU)
@@ -75,7 +75,7 @@ func TestRun(t *testing.T) {
 	require.Len(t, r.Others, 1)
 	table, err := os.ReadFile(filepath.Join(out, "results.md"))
 	require.NoError(t, err)
-	for _, want := range []string{"**Not run on a GPU.**", "| training | failed |", "| model tiny, recompute none | 12 |"} {
+	for _, want := range []string{"**Not run on a GPU.**", "| training | emu | failed |", "| model tiny, recompute none | 12 |"} {
 		require.Contains(t, string(table), want)
 	}
 }
