@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -56,21 +55,11 @@ func TestKernelsAreMeasured(t *testing.T) {
 			require.NoError(t, err)
 			defer s.close()
 			_, err = s.block(1)
-			skipMissing(t, err)
 			require.NoError(t, err)
 			operations, bytes := costOf(m)
 			require.Positive(t, bytes)
 			require.GreaterOrEqual(t, operations, 0.)
 		})
-	}
-}
-
-// skipMissing ends a test of a kernel that is not written yet.
-func skipMissing(t testing.TB, err error) {
-	for _, text := range []string{"this kernel is not there yet", "gemm: a weight in 4 bits"} {
-		if errors.Is(err, ErrUnsupported) && strings.Contains(err.Error(), text) {
-			t.Skip(err)
-		}
 	}
 }
 
@@ -101,7 +90,6 @@ func benchmark(b *testing.B, bed *bed, m plan.Measurement) {
 	if !bed.d.emulated {
 		for range 2 { // the first one loads the kernels
 			ms, err := s.block(len(s.calls))
-			skipMissing(b, err)
 			require.NoError(b, err)
 			n = max(1, min(mostCalls, int(blockTime.Seconds()*1e3/max(ms, 1e-4))))
 		}
@@ -113,7 +101,6 @@ func benchmark(b *testing.B, bed *bed, m plan.Measurement) {
 	var blocks []float64
 	for b.Loop() {
 		ms, err := s.block(n)
-		skipMissing(b, err)
 		require.NoError(b, err)
 		blocks = append(blocks, ms)
 	}
