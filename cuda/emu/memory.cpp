@@ -84,22 +84,22 @@ bool Memory::touch(uintptr_t address, size_t size, Access kind, uint32_t launch,
     if (address < e.begin || address >= e.end) continue;
     // Single bytes share a cell with a neighbour that may be another block's.
     if (size == 1) return true;
+    constexpr auto relaxed = std::memory_order_relaxed;
+    uint64_t me = uint64_t{launch} << 32 | block;
+    auto conflicts = [&](const std::atomic<uint64_t>& of) {
+      uint64_t who = of.load(relaxed);
+      *other = static_cast<uint32_t>(who);
+      return who != me && who >> 32 == launch;
+    };
     Touched* t = touched_[i] + (address - e.begin) / 2;
     for (size_t n = (size + 1) / 2; n > 0; n--, t++) {
-      if (t->launch != launch) *t = {launch, 0, 0, 0};
-      if (t->writer != 0 && t->writer != block + 1) {
-        *other = t->writer - 1;
-        return false;
-      }
+      if (conflicts(t->writer)) return false;
       if (kind == Access::read) {
-        t->reader = block + 1;
+        t->reader.store(me, relaxed);
         continue;
       }
-      if (t->reader != 0 && t->reader != block + 1) {
-        *other = t->reader - 1;
-        return false;
-      }
-      t->writer = block + 1;
+      if (conflicts(t->reader)) return false;
+      t->writer.store(me, relaxed);
     }
     return true;
   }

@@ -2,6 +2,7 @@
 // may touch.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -43,10 +44,11 @@ class Memory {
 
  private:
   const std::vector<Extent>& pieces() const { return extents_.empty() ? allocated_ : extents_; }
-  // Of two bytes: the launch that last touched them, and its blocks that wrote and read, from 1.
-  // Workers race on it themselves, which can miss a conflict and makes up none.
+  // Of two bytes: the block that last wrote and the one that last read them, with the number of
+  // its launch in the same word. Workers race on them, which can miss a conflict and makes up none:
+  // what an earlier launch left is never taken for this one's.
   struct Touched {
-    uint32_t launch, writer, reader, unused;
+    std::atomic<uint64_t> writer, reader;
   };
   std::vector<Extent> allocated_, extents_, always_;
   std::vector<Touched*> touched_;  // of each allocation; pages appear when they are used
