@@ -79,7 +79,6 @@ func runErrors(t *testing.T, s *suite) {
 			f.run([]any{op}, func() {
 				call()
 				err = f.dev.Sync()
-				f.skipMissing(err)
 			})
 			if err == nil {
 				f.t.Fatal("no error")

@@ -39,8 +39,8 @@ func TestConformanceOnGPU(t *testing.T) {
 	conformance.Run(t, cudatest.GPU(t), conformance.BFloat16)
 }
 
-// TestConformanceOfChunks has weights decoded 128 rows or columns at a time.
-func TestConformanceOfChunks(t *testing.T) {
+// TestWeightsInChunks has weights decoded 128 rows or columns at a time.
+func TestWeightsInChunks(t *testing.T) {
 	d := cudatest.Emulator(t)
 	d.SetDecoded(1)
 	conformance.RunSome(t, d, conformance.BFloat16, conformance.Choice{Operations: []string{"Project", "HeadLoss"}, Elements: small})
