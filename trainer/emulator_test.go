@@ -1,0 +1,113 @@
+package trainer
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/bindings/cuda/cudatest"
+	"qlora/lora"
+)
+
+// emulatedRun is a run on every projection, both of whose factors have gradients from
+// the first step on, with dropout and accumulation.
+func emulatedRun(t *testing.T, steps int) Run {
+	t.Helper()
+	r := tinyRun(t)
+	r.Model.ApplyLora(lora.Config{R: 4, Alpha: 8, Dropout: 0.1, Init: lora.InitRandom, Targets: lora.Targets{Pattern: lora.AllLinear}})
+	r.Args.MaxSteps, r.Args.LoggingSteps, r.Args.LearningRate = steps, 1, 2e-3
+	r.Args.SaveSteps, r.Args.EvalSteps = float64(steps), float64(steps)
+	return r
+}
+
+// TestEmulatorTrainsAsTheCPU runs the GPU's kernels through whole steps. Losses are within
+// what bfloat16 costs at every step, and so are the gradients of the first one.
+func TestEmulatorTrainsAsTheCPU(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		steps  int
+		change func(*Run)
+	}{
+		{"4 bits", 20, func(*Run) {}},
+		{"4 bits, magnitudes, 8-bit moments", 4, func(r *Run) {
+			r.Model.Lora.DoRA, r.Args.Optimizer = true, adamw8Bit
+		}},
+		{"dense base, recomputing layers", 4, func(r *Run) {
+			r.Model.Quantize, r.Args.Recompute = nil, "layer"
+		}},
+		{"all weights", 4, func(r *Run) { r.Model.Quantize, r.Model.Lora = nil, nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			run := func(dev bindings.Device) ([]float64, map[string][]float32) {
+				r := emulatedRun(t, c.steps)
+				c.change(&r)
+				if dev != nil {
+					r.Device = dev
+				}
+				recorder := &recorder{Device: r.Device}
+				r.Device = recorder
+				require.NoError(t, train(t, t.Context(), r))
+				require.NoError(t, recorder.err)
+				var losses []float64
+				for _, row := range history(t, r.Args.OutputDir).LogHistory {
+					if row.Loss != nil {
+						losses = append(losses, float64(*row.Loss))
+					}
+				}
+				require.Len(t, losses, c.steps)
+				return losses, recorder.gradients
+			}
+			emulated, gradients := run(cudatest.Emulator(t))
+			losses, want := run(nil)
+			require.Less(t, slices.Min(losses[c.steps/2:]), losses[0], "the model learns")
+			far, least := 0.0, 1.0
+			for i, loss := range losses {
+				far = max(far, apart(loss, emulated[i]))
+				assert.InEpsilon(t, loss, emulated[i], 0.01, "loss of step %d", i+1)
+			}
+			require.Len(t, gradients, len(want))
+			for name, g := range want {
+				c := alignment(g, gradients[name])
+				least = min(least, c)
+				assert.Greater(t, c, 0.999, "cosine of the gradients of %s", name)
+			}
+			t.Logf("%d steps: losses within %.2e, gradients of %d tensors with a cosine of %.6f and more", c.steps, far, len(want), least)
+		})
+	}
+}
+
+// alignment is the cosine of the angle between a and b.
+func alignment(a, b []float32) float64 {
+	var ab, aa, bb float64
+	for i, x := range a {
+		ab += float64(x) * float64(b[i])
+		aa += float64(x) * float64(x)
+		bb += float64(b[i]) * float64(b[i])
+	}
+	return ab / math.Sqrt(aa*bb)
+}
+
+// TestEmulatorGoesOn resumes a run that was interrupted, to the bit; and the order of the
+// GPU's blocks and threads, which is another one in the second half, changes none.
+func TestEmulatorGoesOn(t *testing.T) {
+	dev := cudatest.Emulator(t)
+	whole := emulatedRun(t, 8)
+	whole.Device = dev
+	require.NoError(t, train(t, t.Context(), whole))
+	want := outcome(t, whole.Args.OutputDir)
+
+	r := whole
+	r.Args.OutputDir = filepath.Join(t.TempDir(), "out")
+	r = interrupted(t, r, 5)
+	require.NoError(t, dev.Schedule(7))
+	require.NoError(t, train(t, t.Context(), r))
+	got := outcome(t, r.Args.OutputDir)
+	for name := range want {
+		require.True(t, want[name] == got[name], "%s differs from the uninterrupted run's", name)
+	}
+}
