@@ -10,9 +10,10 @@
 // one address for all lanes of a block.
 //
 // A weight costs 0.5 bytes of codes, at most 4/64 of scales, and 2 written (BF16): 2.56 bytes, or
-// 2.52 with nested scales, and about 4 instructions. Floor: 2.56 bytes over the bandwidth, 0.85 ms
-// for each billion weights at 3 TB/s, 1,170 weights a nanosecond; a processor of an H100 does that
-// with one lookup in 6 of the cycles that shared memory has.
+// 2.52 with nested scales. Floor: 0.85 ms for each billion weights at 3 TB/s, where a processor of
+// an H100 decodes 5 weights a cycle: with some 10 instructions each (a lookup, a product, half a
+// conversion, the rest to find them), 40 % of what it can issue, and 1 lookup in the 6 cycles' worth
+// that shared memory has. 32 registers: all 2048 threads of a processor are there.
 #include "kernels/entries.h"
 #include "kernels/quantized.cuh"
 #include "runtime/launch.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kSteps = 4;
+constexpr int kEightShift = 3;  // log2(kEight)
 
 struct Decode {
   const uint8_t* codes;
@@ -35,43 +37,48 @@ __device__ void share_codebook(float* shared, int kind) {
   __syncthreads();
 }
 
-template <class T>
-__device__ __forceinline__ void decode_eights(const Decode& d, T* y) {
+// Counts in units of 8, whose numbers fit 32 bits for any weight. Without kColumns the rectangle
+// is whole rows, one run of units.
+template <class T, bool kColumns>
+__global__ void __launch_bounds__(kThreads) decode_eights(Decode d, T* y) {
   float* values = shared_memory<float>();
   share_codebook(values, d.kind);
-  const int64_t row_units = d.cols / kEight, units = d.rows * row_units;
-  const int64_t begin = int64_t{blockIdx.x} * kThreads * kSteps + threadIdx.x;
-  uint32_t words[kSteps];
-  float scale[kSteps];
-  int64_t to[kSteps];
+  const auto row_units = static_cast<uint32_t>(d.cols / kEight);
+  const auto units = static_cast<uint32_t>(d.rows) * row_units;
+  const uint32_t begin = blockIdx.x * (kThreads * kSteps) + threadIdx.x;
+  const auto first = static_cast<uint32_t>(d.first / kEight);
+  uint32_t rows[kSteps] = {}, from[kSteps] = {}, words[kSteps] = {};
 #pragma unroll
   for (int s = 0; s < kSteps; s++) {
-    int64_t unit = begin + s * kThreads, row = 0;
-    if (unit >= units) break;
-    if (d.rows > 1) {
-      row = unit / row_units;
-      unit -= row * row_units;
+    const uint32_t unit = begin + s * kThreads;
+    from[s] = first + unit;
+    if constexpr (kColumns) {
+      rows[s] = unit / row_units;
+      from[s] += rows[s] * static_cast<uint32_t>(d.in / kEight - row_units);
     }
-    int64_t e = d.first + row * d.in + unit * kEight;
-    words[s] = ptx::load32(d.codes + e / 2);
-    scale[s] = d.scales.at(e >> d.block_shift);
-    to[s] = row * d.stride + unit * kEight;
+    if (unit < units) words[s] = ptx::load32(d.codes + uint64_t{from[s]} * (kEight / 2));
   }
+  float scales[kSteps] = {};
+  d.scales.gather(scales, from, d.block_shift - kEightShift,
+                  [&](int s) { return begin + s * kThreads < units; });
 #pragma unroll
   for (int s = 0; s < kSteps; s++) {
-    if (begin + s * kThreads >= units) break;
+    const uint32_t unit = begin + s * kThreads;
+    if (unit >= units) break;
     Eight v;
 #pragma unroll
     for (int i = 0; i < kEight; i++) {
       // The first element is the high half of the lowest byte.
-      v.x[i] = __fmul_rn(values[words[s] >> (4 * (i ^ 1)) & 15], scale[s]);
+      v.x[i] = __fmul_rn(values[words[s] >> (4 * (i ^ 1)) & 15], scales[s]);
     }
-    store8(y + to[s], v);
+    int64_t to = int64_t{unit} * kEight;
+    if constexpr (kColumns) to += rows[s] * (d.stride - d.cols);
+    store8(y + to, v);
   }
 }
 
 template <class T>
-__device__ __forceinline__ void decode_elements(const Decode& d, T* y) {
+__global__ void __launch_bounds__(kThreads) decode_elements(Decode d, T* y) {
   float* values = shared_memory<float>();
   share_codebook(values, d.kind);
   for (int64_t j = int64_t{blockIdx.x} * kThreads + threadIdx.x; j < d.rows * d.cols;
@@ -82,19 +89,24 @@ __device__ __forceinline__ void decode_elements(const Decode& d, T* y) {
   }
 }
 
-__global__ void __launch_bounds__(kThreads) decode_bf16(Decode d, bf16* y) { decode_eights(d, y); }
-__global__ void __launch_bounds__(kThreads) decode_f32(Decode d, float* y) { decode_eights(d, y); }
-__global__ void __launch_bounds__(kThreads) decode_bf16_elements(Decode d, bf16* y) {
-  decode_elements(d, y);
-}
-__global__ void __launch_bounds__(kThreads) decode_f32_elements(Decode d, float* y) {
-  decode_elements(d, y);
-}
 constexpr int kShared = 16 * sizeof(float);
-REGISTER_KERNEL(decode_bf16, kThreads, kShared);
-REGISTER_KERNEL(decode_f32, kThreads, kShared);
-REGISTER_KERNEL(decode_bf16_elements, kThreads, kShared);
-REGISTER_KERNEL(decode_f32_elements, kThreads, kShared);
+REGISTER_INSTANCE(decode_bf16, kThreads, kShared, decode_eights<bf16, false>);
+REGISTER_INSTANCE(decode_f32, kThreads, kShared, decode_eights<float, false>);
+REGISTER_INSTANCE(decode_bf16_columns, kThreads, kShared, decode_eights<bf16, true>);
+REGISTER_INSTANCE(decode_f32_columns, kThreads, kShared, decode_eights<float, true>);
+REGISTER_INSTANCE(decode_bf16_elements, kThreads, kShared, decode_elements<bf16>);
+REGISTER_INSTANCE(decode_f32_elements, kThreads, kShared, decode_elements<float>);
+
+template <class T>
+int decode_as(qlora_context* c, const char* const (&names)[3], const Decode& d, T* y, bool wide) {
+  const char* name = names[wide ? d.rows > 1 : 2];
+  auto* kernel = !wide         ? decode_elements<T>
+                 : d.rows == 1 ? decode_eights<T, false>
+                               : decode_eights<T, true>;
+  int64_t each = wide ? kThreads * kSteps * kEight : kThreads;
+  dim3 grid(static_cast<uint32_t>(ceil_div(d.rows * d.cols, each)));
+  return launch(c, name, kernel, grid, dim3(kThreads), kShared, d, y);
+}
 
 int decode_dense(qlora_context* c, const qlora_decode* op) {
   qlora_tensor part = op->weight.dense;
@@ -127,16 +139,10 @@ int decode(qlora_context* c, const qlora_decode* op) {
   }
   bool wide = d.block_shift >= 3 && d.in % kEight == 0 && op->col % kEight == 0 && eights(op->y) &&
               reinterpret_cast<uintptr_t>(w.codes) % 4 == 0;
-  int64_t each = wide ? kThreads * kSteps * kEight : kThreads;
-  dim3 grid(static_cast<uint32_t>(ceil_div(d.rows * d.cols, each)));
   if (op->y.dtype == QLORA_BF16) {
-    auto* y = static_cast<bf16*>(op->y.data);
-    return wide ? launch(c, "decode_bf16", decode_bf16, grid, dim3(kThreads), kShared, d, y)
-                : launch(c, "decode_bf16_elements", decode_bf16_elements, grid, dim3(kThreads),
-                         kShared, d, y);
+    return decode_as(c, {"decode_bf16", "decode_bf16_columns", "decode_bf16_elements"}, d,
+                     static_cast<bf16*>(op->y.data), wide);
   }
-  auto* y = static_cast<float*>(op->y.data);
-  return wide ? launch(c, "decode_f32", decode_f32, grid, dim3(kThreads), kShared, d, y)
-              : launch(c, "decode_f32_elements", decode_f32_elements, grid, dim3(kThreads), kShared,
-                       d, y);
+  return decode_as(c, {"decode_f32", "decode_f32_columns", "decode_f32_elements"}, d,
+                   static_cast<float*>(op->y.data), wide);
 }

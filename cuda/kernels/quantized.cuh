@@ -27,6 +27,32 @@ struct Scales {
     if (absmax != nullptr) return absmax[block];
     return __fadd_rn(__fmul_rn(map[codes[block]], nested[block >> nested_shift]), *offset);
   }
+
+  // The scales of some blocks at once, those of number[i] >> shift, where wanted(i). What they are
+  // made of is loaded side by side.
+  template <int kCount, class Wanted>
+  __device__ __forceinline__ void gather(float (&scales)[kCount], const uint32_t (&number)[kCount],
+                                         int shift, Wanted wanted) const {
+    if (absmax != nullptr) {
+#pragma unroll
+      for (int i = 0; i < kCount; i++) {
+        if (wanted(i)) scales[i] = absmax[number[i] >> shift];
+      }
+      return;
+    }
+    uint32_t code[kCount] = {};
+#pragma unroll
+    for (int i = 0; i < kCount; i++) {
+      if (wanted(i)) code[i] = codes[number[i] >> shift];
+    }
+    const float mean = *offset;
+#pragma unroll
+    for (int i = 0; i < kCount; i++) {
+      if (!wanted(i)) continue;
+      float second = nested[number[i] >> (shift + nested_shift)];
+      scales[i] = __fadd_rn(__fmul_rn(map[code[i]], second), mean);
+    }
+  }
 };
 
 // log2 of a power of two, or -1.

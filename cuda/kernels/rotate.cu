@@ -31,12 +31,13 @@ struct Rotate {
 
 // Threads go over the eights of a half, then over groups of heads, then over rows.
 __global__ void __launch_bounds__(kThreads) rotate_eights(Rotate r) {
-  const int per_head = r.half / kEight, groups = (r.heads + kHeads - 1) / kHeads;
-  int64_t t = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const uint32_t per_head = r.half / kEight, groups = (r.heads + kHeads - 1) / kHeads;
+  const uint32_t t = blockIdx.x * kThreads + threadIdx.x;
   const int64_t row = t / (per_head * groups);
   if (row >= r.rows || r.failure->check != 0) return;
-  const int rest = static_cast<int>(t - row * (per_head * groups));
-  const int i = rest % per_head * kEight, first = rest / per_head * kHeads;
+  const uint32_t rest = t % (per_head * groups);
+  const int i = static_cast<int>(rest % per_head * kEight);
+  const int first = static_cast<int>(rest / per_head * kHeads);
   const int64_t p = r.positions[row];
   const Eight cos = load8(r.cos + p * r.cos_stride + i);
   Eight sin = load8(r.sin + p * r.sin_stride + i);
@@ -59,10 +60,10 @@ REGISTER_KERNEL(rotate_eights, kThreads, 0);
 
 // A thread has one pair.
 __global__ void __launch_bounds__(kThreads) rotate_pairs(Rotate r) {
-  int64_t t = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  const int64_t row = t / (int64_t{r.heads} * r.half);
+  const uint32_t t = blockIdx.x * kThreads + threadIdx.x, per_row = r.heads * r.half;
+  const int64_t row = t / per_row;
   if (row >= r.rows || r.failure->check != 0) return;
-  const int rest = static_cast<int>(t - row * (int64_t{r.heads} * r.half));
+  const int rest = static_cast<int>(t % per_row);
   const int head = rest / r.half, i = rest % r.half;
   const int64_t p = r.positions[row];
   const float cos = r.cos[p * r.cos_stride + i], sin = r.sin[p * r.sin_stride + i] * r.sign;
