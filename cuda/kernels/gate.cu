@@ -13,7 +13,9 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kVector = 8;  // elements of 16 bytes
 
-__device__ float sigmoid(float x) { return 1 / (1 + ptx::exp2(-1.4426950408889634f * x)); }
+__device__ __forceinline__ float sigmoid(float x) {
+  return ptx::reciprocal(1 + ptx::exp2(-1.4426950408889634f * x));
+}
 
 __device__ uint32_t gated(uint32_t g, uint32_t u) {
   float a = ptx::low(g), b = ptx::high(g);

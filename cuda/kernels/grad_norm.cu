@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) square_pieces(Params params, double*
   const int64_t piece = blockIdx.x;
   const int which = params.of_piece(piece);
   const qlora_param& p = params.list[which];
-  const float* grad = p.grad;
+  const float* grad = ptx::global(p.grad);
   const int64_t n = p.n, begin = (piece - params.begins[which]) * QLORA_PIECE;
   const bool wide = aligned(grad);
   double sum = 0;

@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kThreads) optimize_pieces(Params params, Step 
   if (!(fabsf(clip) <= 3.402823466e38f)) return;
   const int64_t piece = blockIdx.x;
   const int which = params.of_piece(piece);
-  const qlora_param p = params.list[which];
+  const qlora_param p = params.at(which);
   const int64_t first = (piece - params.begins[which]) * QLORA_PIECE;
   float* maps = shared_memory<float>();
   if (p.m_absmax != nullptr || p.v_absmax != nullptr) {

@@ -12,6 +12,19 @@ struct Params {
   const int64_t* begins;  // [count + 1]: the number of each one's first piece, and of all pieces
   int count;
 
+  // A parameter, its pointers known to be global.
+  __device__ __forceinline__ qlora_param at(int which) const {
+    qlora_param p = list[which];
+    p.master = ptx::global(p.master);
+    p.value = ptx::global(p.value);
+    p.grad = ptx::global(p.grad);
+    p.m = ptx::global(p.m);
+    p.v = ptx::global(p.v);
+    p.m_absmax = ptx::global(p.m_absmax);
+    p.v_absmax = ptx::global(p.v_absmax);
+    return p;
+  }
+
   // The parameter that a piece is of: the last that begins at it or before.
   __device__ __forceinline__ int of_piece(int64_t piece) const {
     int low = 0, high = count;

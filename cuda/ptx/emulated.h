@@ -40,7 +40,10 @@ inline uint32_t pack(float low, float high) {
 inline float low(uint32_t pair) { return __uint_as_float(pair << 16); }
 inline float high(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
 
-inline float exp2(float x) { return static_cast<float>(std::exp2(static_cast<double>(x))); }
+inline float exp2(float x) {
+  auto y = static_cast<float>(std::exp2(static_cast<double>(x)));
+  return y < 0x1p-126f ? 0 : y;
+}
 inline float rsqrt(float x) { return static_cast<float>(1 / std::sqrt(static_cast<double>(x))); }
 inline float reciprocal(float x) {
   return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(INFINITY, x) : 1 / x;
@@ -64,6 +67,11 @@ inline uint2 load64(const void* from) { return emu::load64(from); }
 inline void store64(void* to, uint2 x) { emu::store64(to, x); }
 inline uint32_t load32(const void* from) { return emu::load32(from); }
 inline void store32(void* to, uint32_t x) { emu::store32(to, x); }
+
+template <class T>
+inline T* global(T* p) {
+  return p;
+}
 
 template <int Size>
 inline void copy_async(void* shared, const void* from, int bytes) {

@@ -47,7 +47,7 @@ __device__ __forceinline__ float high(uint32_t pair) { return __uint_as_float(pa
 
 __device__ __forceinline__ float exp2(float x) {
   float y;
-  asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 
@@ -94,6 +94,12 @@ __device__ __forceinline__ void store32(void* to, uint32_t x) { *static_cast<uin
 
 __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+template <class T>
+__device__ __forceinline__ T* global(T* p) {
+  __builtin_assume(__isGlobal(p));
+  return p;
 }
 
 template <int Size>

@@ -38,7 +38,7 @@ __device__ float high(uint32_t pair);
 
 // ---- arithmetic -----------------------------------------------------------------------------
 
-// 2^x and 1/sqrt(x), within 2 ulp; the emulator's are the nearest.
+// 2^x (0 below 2^-126) and 1/sqrt(x), within 2 ulp; the emulator's are the nearest.
 __device__ float exp2(float x);
 __device__ float rsqrt(float x);
 // 1/x within 1 ulp, of subnormal numbers infinity; the emulator's is the nearest.
@@ -58,6 +58,11 @@ __device__ uint2 load64(const void* from);
 __device__ void store64(void* to, uint2 x);
 __device__ uint32_t load32(const void* from);
 __device__ void store32(void* to, uint32_t x);
+
+// The same pointer, promised to be one to global memory: what the compiler cannot see of pointers
+// that lie in memory themselves.
+template <class T>
+__device__ __forceinline__ T* global(T* p);
 
 // Copies 16 (or 8, or 4) bytes from global to shared memory in the background: the first `bytes`
 // come from `from`, the rest are zeros; with 0 nothing is read. Both addresses are multiples of
