@@ -51,6 +51,8 @@ func checkKernels(kernels []kernel, code machineCode, rules []rule) []string {
 	for _, r := range rules {
 		if !slices.ContainsFunc(kernels, func(k kernel) bool { return r.matches(k.name) }) {
 			found("the rule of %s is of no kernel (rules.go)", strings.Join(r.kernels, ", "))
+		} else if r.stack != "" && !slices.ContainsFunc(kernels, func(k kernel) bool { return r.matches(k.name) && code.stack(k.symbol) > 0 }) {
+			found("the rule of %s allows a stack, and none has one (rules.go)", strings.Join(r.kernels, ", "))
 		}
 	}
 	return findings
@@ -84,3 +86,14 @@ func checkKernel(k kernel, t target, c *kernelCode, r *rule) []string {
 
 // staticShared is the shared memory that the kernel itself declares.
 func (t target) staticShared(c *kernelCode) int { return max(0, c.shared-t.systemShared) }
+
+// stack is the largest that a kernel has on any target.
+func (m machineCode) stack(symbol string) int {
+	most := 0
+	for _, kernels := range m {
+		if c := kernels[symbol]; c != nil {
+			most = max(most, c.stack+c.local)
+		}
+	}
+	return most
+}

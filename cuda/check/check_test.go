@@ -66,6 +66,9 @@ func TestCheckKernels(t *testing.T) {
 		{name: "missing kernel", kernel: kernel{symbol: "gone", threads: 256}, want: []string{
 			"k has no machine code for sm_80", "k has no machine code for sm_86", "k has no machine code for sm_89", "k has no machine code for sm_90a", "k has no machine code for sm_120",
 		}},
+		{name: "stack that none has", kernel: kernel{symbol: "good", threads: 256}, rules: []rule{{kernels: []string{"k"}, stack: "it was indexed"}}, want: []string{
+			"the rule of k allows a stack, and none has one",
+		}},
 		{name: "no rule", kernel: kernel{symbol: "good", threads: 256}, rules: []rule{{kernels: []string{"other"}}}, want: []string{
 			"k has no rule for its instructions", "the rule of other is of no kernel",
 		}},
@@ -163,7 +166,10 @@ func TestBlocksResident(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	k := kernelCode{instructions: map[string]int{"LDG.E.128.CONSTANT": 2, "LDG.E.LTC128B.128": 1, "LDG.E.U16": 4, "LDGSTS.E.BYPASS.128": 8, "HMMA.16816.F32.BF16": 16}}
+	var k kernelCode
+	for operation, times := range map[string]int{"LDG.E.128.CONSTANT": 2, "LDG.E.LTC128B.128": 1, "LDG.E.U16": 4, "LDGSTS.E.BYPASS.128": 8, "HMMA.16816.F32.BF16": 16} {
+		k.instructions = append(k.instructions, slices.Repeat([]instruction{{operation: operation}}, times)...)
+	}
 	tests := []struct {
 		pattern string
 		want    int
@@ -174,6 +180,36 @@ func TestCount(t *testing.T) {
 		if got := k.count(test.pattern); got != test.want {
 			t.Errorf("count(%q) = %d, want %d", test.pattern, got, test.want)
 		}
+	}
+}
+
+// A kernel with a loop in a loop, one with fewer products, and a branch back from behind the end.
+const looped = `arch = sm_80
+Function : looped
+	/*0000*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
+	/*0010*/ STL [R1], R2 ;
+	/*0020*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
+	/*0030*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
+	/*0040*/ LDL R2, [R1] ;
+	/*0050*/ @P0 BRA 0x20 ;
+	/*0060*/ @!P0 BRA 0x10 ;
+	/*0070*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
+	/*0080*/ BRA.U !UP0, 0x70 ;
+	/*0090*/ BRA 0xb0 ;
+	/*00a0*/ EXIT ;
+	/*00b0*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
+	/*00c0*/ BRA 0x0 ;
+`
+
+func TestMainLoop(t *testing.T) {
+	code := make(machineCode)
+	if err := code.read(strings.NewReader(looped)); err != nil {
+		t.Fatal(err)
+	}
+	k := code.kernel("sm_80", "looped")
+	loop := k.mainLoop()
+	if len(loop) != 4 || loop[0].address != 0x20 {
+		t.Errorf("main loop %v, want the 4 instructions from 0x20", loop)
 	}
 }
 
@@ -204,7 +240,7 @@ func TestTable(t *testing.T) {
 	code := planted(t)
 	kernels := []kernel{{name: "good", symbol: "good", threads: 256}, {name: "shared", symbol: "shared", threads: 256, shared: 4096}}
 	made := format("V13.0.88", kernels, code)
-	const row = "shared\tsm_90a\t256\t26\t0\t53248\t4\t50%\t0\t0\t0\t2\t2\n"
+	const row = "shared\tsm_90a\t256\t26\t0\t53248\t4\t50%\t0\t0\t0\t2\t2\t0\t0\n"
 	if !strings.Contains(made, row) {
 		t.Fatalf("no row %q in\n%s", row, made)
 	}

@@ -3,41 +3,83 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A kernelCode is what a compiler made of a kernel for one target.
 type kernelCode struct {
-	registers, stack, local, shared int            // shared: static
-	instructions                    map[string]int // how many there are of each, with their modifiers: LDG.E.128
+	registers, stack, local, shared int // shared: static
+	instructions                    []instruction
 }
 
-// count is how many instructions a pattern matches: the same operation with at least the pattern's modifiers, so that LDG.128 is LDG.E.128.CONSTANT, too.
-func (k *kernelCode) count(pattern string) int {
+// count is how many instructions a pattern matches; see instruction.matches.
+func (k *kernelCode) count(pattern string) int { return count(k.instructions, pattern) }
+
+func count(instructions []instruction, pattern string) int {
 	want := strings.Split(pattern, ".")
 	n := 0
-	for instruction, times := range k.instructions {
-		if matches(strings.Split(instruction, "."), want) {
-			n += times
+	for _, i := range instructions {
+		if i.matches(want) {
+			n++
 		}
 	}
 	return n
 }
 
-func matches(parts, want []string) bool {
-	if parts[0] != want[0] {
+// mainLoop is the loop that most of a kernel's products on tensor cores are in: of the loops with such products that have no other inside, the one with the
+// most. A loop is what lies between a branch and its target before it; where a kernel's end lies in between, it is a branch back from code that is seldom
+// run and stands behind it all.
+func (k *kernelCode) mainLoop() []instruction {
+	var loops [][]instruction // by their ends: one inside another comes before it
+	for end, branch := range k.instructions {
+		if branch.operation != "BRA" && !strings.HasPrefix(branch.operation, "BRA.U") || branch.target > branch.address {
+			continue
+		}
+		start, _ := slices.BinarySearchFunc(k.instructions, branch.target, func(i instruction, address int) int { return i.address - address })
+		body := k.instructions[start : end+1]
+		if count(body, "EXIT") == 0 && count(body, product) > 0 {
+			loops = append(loops, body)
+		}
+	}
+	var main []instruction
+	for i, loop := range loops {
+		inner := slices.ContainsFunc(loops[:i], func(other []instruction) bool { return other[0].address >= loop[0].address && len(other) < len(loop) })
+		if !inner && count(loop, product) > count(main, product) {
+			main = loop
+		}
+	}
+	return main
+}
+
+// product is a product of matrices on tensor cores.
+const product = "HMMA"
+
+// An instruction of the machine code.
+type instruction struct {
+	address   int
+	operation string // with its modifiers: LDG.E.128
+	target    int    // of a branch
+}
+
+// matches says whether it is the operation wanted[0] with at least the modifiers that follow: LDG.E.128.CONSTANT is LDG.128, too.
+func (i instruction) matches(wanted []string) bool {
+	if !strings.HasPrefix(i.operation, wanted[0]) {
 		return false
 	}
-	for _, modifier := range want[1:] {
-		found := false
-		for _, part := range parts[1:] {
-			found = found || part == modifier
-		}
-		if !found {
+	parts := strings.Split(i.operation, ".")
+	if parts[0] != wanted[0] {
+		return false
+	}
+	for _, modifier := range wanted[1:] {
+		if !slices.Contains(parts[1:], modifier) {
 			return false
 		}
 	}
@@ -53,35 +95,55 @@ func (m machineCode) kernel(target, symbol string) *kernelCode {
 	}
 	k := m[target][symbol]
 	if k == nil {
-		k = &kernelCode{instructions: make(map[string]int)}
+		k = new(kernelCode)
 		m[target][symbol] = k
 	}
 	return k
 }
 
-// disassemble reads a library by cuobjdump.
+// disassemble reads a library by cuobjdump, the targets' instructions as many at a time as there are processors.
 func disassemble(cuobjdump, library string) (machineCode, error) {
 	code := make(machineCode)
-	for _, option := range []string{"-res-usage", "-sass"} {
-		command := exec.Command(cuobjdump, option, library)
-		var complaint bytes.Buffer
-		command.Stderr = &complaint
-		out, err := command.StdoutPipe()
-		if err != nil {
-			return nil, err
-		}
-		if err := command.Start(); err != nil {
-			return nil, err
-		}
-		err = code.read(out)
-		if waited := command.Wait(); waited != nil {
-			return nil, fmt.Errorf("%s: %w: %s", strings.Join(command.Args, " "), waited, strings.TrimSpace(complaint.String()))
-		}
-		if err != nil {
-			return nil, err
-		}
+	for _, t := range targets {
+		code[t.name] = make(map[string]*kernelCode) // so that no two of those below write to one map
 	}
-	return code, nil
+	if err := code.run(cuobjdump, "-res-usage", library); err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(targets))
+	slots := make(chan struct{}, runtime.NumCPU())
+	var group sync.WaitGroup
+	for i, t := range targets {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			errs[i] = code.run(cuobjdump, "-sass", "-arch", t.name, library)
+		})
+	}
+	group.Wait()
+	return code, errors.Join(errs...)
+}
+
+// run adds what a command prints.
+func (m machineCode) run(name string, arguments ...string) error {
+	command := exec.Command(name, arguments...)
+	var complaint bytes.Buffer
+	command.Stderr = &complaint
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	err = m.read(out)
+	if err != nil {
+		_, _ = io.Copy(io.Discard, out) // so that the command ends
+	}
+	if waited := command.Wait(); waited != nil {
+		return fmt.Errorf("%s: %w: %s", command, waited, strings.TrimSpace(complaint.String()))
+	}
+	return err
 }
 
 // read adds what `cuobjdump -res-usage` or `cuobjdump -sass` printed.
@@ -102,8 +164,8 @@ func (m machineCode) read(r io.Reader) error {
 				return err
 			}
 		case strings.HasPrefix(line, "/*"):
-			if instruction := operation(line); instruction != "" {
-				kernel.instructions[instruction]++
+			if i, ok := readInstruction(line); ok {
+				kernel.instructions = append(kernel.instructions, i)
 			}
 		}
 	}
@@ -132,20 +194,28 @@ func (k *kernelCode) readUsage(line string) error {
 	return nil
 }
 
-// operation is the instruction of a line like /*0110*/ @!P0 LDG.E.128 R4, [R4.64] ; and "" where there is none (the line is the rest of an encoding).
-func operation(line string) string {
-	_, text, found := strings.Cut(line, "*/")
-	if !found {
-		return ""
+// readInstruction takes a line like /*0110*/ @!P0 BRA 0xc90 ; and says no to others (the rest of an encoding).
+func readInstruction(line string) (instruction, bool) {
+	place, text, found := strings.Cut(strings.TrimPrefix(line, "/*"), "*/")
+	address, err := strconv.ParseInt(place, 16, 64)
+	if !found || err != nil {
+		return instruction{}, false
 	}
-	for field := range strings.FieldsSeq(text) {
-		if strings.HasPrefix(field, "@") || field == "{" {
-			continue
-		}
-		if field[0] < 'A' || field[0] > 'Z' {
-			return ""
-		}
-		return strings.TrimRight(field, ";,")
+	text, _, _ = strings.Cut(text, ";")
+	fields := strings.Fields(text)
+	if len(fields) > 0 && strings.HasPrefix(fields[0], "@") {
+		fields = fields[1:]
 	}
-	return ""
+	if len(fields) == 0 {
+		return instruction{}, false
+	}
+	i := instruction{address: int(address), operation: fields[0]}
+	if strings.HasPrefix(i.operation, "BRA") {
+		target, err := strconv.ParseInt(fields[len(fields)-1], 0, 64)
+		if err != nil {
+			return instruction{}, false
+		}
+		i.target = int(target)
+	}
+	return i, true
 }

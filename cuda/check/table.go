@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Instructions that the table counts in each kernel: tensor cores, loads of matrices from shared memory, asynchronous copies to it, and loads from and stores
-// to global memory of 16 bytes.
+// Instructions that the table counts in each kernel: products on tensor cores, loads of matrices from shared memory, copies to it that pass by the registers,
+// and loads from and stores to global memory of 16 bytes. Of the main loop it has all instructions and the products.
 var counted = []string{"HMMA.16816", "LDSM", "LDGSTS", "LDG.128", "STG.128"}
 
 // format makes the table: a row for each kernel and target.
 func format(compiler string, kernels []kernel, code machineCode) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by make cuda-check UPDATE=1 with nvcc %s: what ptxas gave each kernel, the blocks that fit a multiprocessor, instructions.\n", compiler)
-	columns := []string{"kernel", "target", "threads", "registers", "stack", "shared", "blocks", "occupancy"}
-	fmt.Fprintln(&b, strings.Join(append(columns, counted...), "\t"))
+	columns := append([]string{"kernel", "target", "threads", "registers", "stack", "shared", "blocks", "occupancy"}, counted...)
+	fmt.Fprintln(&b, strings.Join(append(columns, "main loop", "its HMMA"), "\t"))
 	for _, k := range kernels {
 		for _, t := range targets {
 			c := code[t.name][k.symbol]
@@ -28,7 +28,8 @@ func format(compiler string, kernels []kernel, code machineCode) string {
 			for _, pattern := range counted {
 				fmt.Fprintf(&b, "\t%d", c.count(pattern))
 			}
-			fmt.Fprintln(&b)
+			loop := c.mainLoop()
+			fmt.Fprintf(&b, "\t%d\t%d\n", len(loop), count(loop, product))
 		}
 	}
 	return b.String()
