@@ -6,7 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/bindings"
 	"qlora/bindings/conformance"
+	"qlora/bindings/cuda"
 	"qlora/bindings/cuda/cudatest"
 )
 
@@ -44,4 +46,35 @@ func TestWeightsInChunks(t *testing.T) {
 	d := cudatest.Emulator(t)
 	d.SetDecoded(1)
 	conformance.RunSome(t, d, conformance.BFloat16, conformance.Choice{Operations: []string{"Project", "HeadLoss"}, Elements: small})
+}
+
+// TestDeviceErrors are those that callers tell apart, and the sentences of the others.
+func TestDeviceErrors(t *testing.T) {
+	d := cudatest.Emulator(t)
+	_, err := cuda.New(cuda.Options{Emulated: true, Number: 1, Library: d.Describe().Path})
+	require.ErrorIs(t, err, cuda.ErrNoDevice)
+
+	require.ErrorIs(t, d.Allocate(&bindings.Block{Bytes: 1 << 60}), cuda.ErrOutOfMemory)
+
+	m := bindings.NewMemory()
+	a := m.Arena(bindings.Activations)
+	x, w, rms := a.New(bindings.BF16, 4, 8), a.New(bindings.F32, 1, 8), a.New(bindings.F32, 1, 4)
+	require.NoError(t, m.Commit(d))
+	t.Cleanup(m.Close)
+	require.ErrorContains(t, d.Write(x, make([]byte, 3)), "writing 3 bytes to BF16[4, 8], which has 64")
+	require.ErrorContains(t, d.Read(make([]byte, 3), x), "reading 3 bytes from BF16[4, 8], which has 64")
+
+	// The first error is kept until Sync, and nothing after it.
+	d.NormBackward(&bindings.Norm{X: x, Weight: w, InvRMS: rms, DY: x, DX: x.Head(3)})
+	d.Norm(&bindings.Norm{X: x, Weight: w, Y: rms})
+	require.ErrorContains(t, d.Sync(), "norm backward: DX")
+	require.NoError(t, d.Sync())
+
+	dw := bindings.NewMemory()
+	grad := dw.Arena(bindings.Gradients).New(bindings.F32, 1, 8)
+	dx := dw.Arena(bindings.Activations).New(bindings.BF16, 4, 8)
+	require.NoError(t, dw.Commit(d))
+	t.Cleanup(dw.Close)
+	d.NormBackward(&bindings.Norm{X: x, Weight: w, InvRMS: rms, DY: x, DX: dx, DWeight: grad})
+	require.ErrorContains(t, d.Sync(), "norm backward needs 256 bytes of scratch, the plan has 0")
 }
