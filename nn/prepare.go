@@ -41,6 +41,9 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		if shapes.Generate > 0 {
 			g := m.newGeneration(shapes.Generate)
 			must(g.extend(dry, make([]int32, shapes.Generate)))
+			// A device may go over one token's keys in another way than over a prompt's.
+			g.past = shapes.Generate - 1
+			must(g.extend(dry, make([]int32, 1)))
 			g.close()
 		}
 	}

@@ -130,6 +130,43 @@ func TestProjectsAreComposed(t *testing.T) {
 	}, launched(func(k *composer) { k.project(magnitude) }))
 }
 
+// TestScratchGrowsWithTokens: what is planned for the largest micro-batch does for
+// every smaller one.
+func TestScratchGrowsWithTokens(t *testing.T) {
+	for _, quantized := range []bool{false, true} {
+		for _, magnitude := range []bool{false, true} {
+			last := int64(0)
+			for _, tokens := range []int{1, 8, 9, 64, 65, 130, 256, 257, 511, 2048, 4097} {
+				a := bindings.NewMemory().Arena(bindings.Activations)
+				const out, in, rank = 320, 2048, 16
+				l := &bindings.Linear{
+					Weight:  bindings.Weight{Out: out, In: in},
+					Adapter: &bindings.Adapter{A: a.New(bindings.BF16, rank, in), B: a.New(bindings.BF16, out, rank), Dropout: 0.1},
+				}
+				if quantized {
+					l.Weight.Quantized = bindings.NewQuantized(a, out, in, nf4.NF4, 64, false)
+				} else {
+					l.Weight.Dense = a.New(bindings.BF16, out, in)
+				}
+				part := bindings.Part{
+					Linear: l, Y: a.New(bindings.BF16, tokens, out), DY: a.New(bindings.BF16, tokens, out), Low: a.New(bindings.BF16, tokens, rank),
+					DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
+				}
+				if magnitude {
+					l.Adapter.Magnitude, l.Adapter.Norms = a.New(bindings.F32, 1, out), a.New(bindings.F32, 1, out)
+					part.DMagnitude = a.New(bindings.F32, 1, out)
+				}
+				need := Profile().Scratch(&bindings.Project{
+					X: a.New(bindings.BF16, tokens, in), DX: a.New(bindings.BF16, tokens, in),
+					Parts: []bindings.Part{part}, Random: bindings.Random{Train: true},
+				})
+				require.GreaterOrEqual(t, need, last, "%d tokens, 4 bits %t, magnitude %t", tokens, quantized, magnitude)
+				last = need
+			}
+		}
+	}
+}
+
 // TestScratchIsWhatComposingTakes compares a plan with where the tensors of a real
 // composition end.
 func TestScratchIsWhatComposingTakes(t *testing.T) {

@@ -26,11 +26,23 @@ func (c *composer) multiply(p product) {
 	p.splits = 1
 	if p.a2.rows == 0 {
 		p.splits = i32(splits(m, n, k))
+		c.reserve(m, n, k)
 	}
 	c.inside(func() {
 		p.workspace = c.scratch.partials(int(p.splits), m*n)
 		c.do((*gemm)(&p))
 	})
+}
+
+// reserve plans for the partial sums of products of fewer rows, too, which may be cut
+// into more pieces: a plan for the largest micro-batch has to do for all.
+func (c *composer) reserve(m, n, k int) {
+	for rows := min(m, productTile); ; rows = min(m, rows+productTile) {
+		c.inside(func() { c.scratch.partials(splits(rows, n, k), rows*n) })
+		if rows == m {
+			return
+		}
+	}
 }
 
 // withDropout is p with an adapter's mask, where op drops anything.

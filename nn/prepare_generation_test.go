@@ -1,0 +1,34 @@
+package nn
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+)
+
+// lastTokenProfile needs scratch for one query over all keys alone.
+type lastTokenProfile struct {
+	bindings.Profile
+	keys int
+}
+
+func (p lastTokenProfile) Scratch(op any) int64 {
+	if a, ok := op.(*bindings.Attend); ok && a.Q.Rows == 1 && a.Keys.Longest() == p.keys {
+		return 1000
+	}
+	return 0
+}
+
+// TestGenerationIsPlannedToItsLastToken: the walk has the prompt of all tokens, and the
+// one token after all others.
+func TestGenerationIsPlannedToItsLastToken(t *testing.T) {
+	cfg, err := ReadConfig(writeTiny(t, tinyConfigs["llama"]))
+	require.NoError(t, err)
+	m, err := New(cfg, nil, Options{}, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+	require.NoError(t, err)
+	m.Prepare(lastTokenProfile{cpu.Profile(), 20}, Shapes{Generate: 20})
+	require.Equal(t, int64(1000), m.workspace.Bytes())
+}
