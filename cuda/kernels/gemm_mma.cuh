@@ -259,7 +259,7 @@ __device__ void multiply(const Product& p) {
         load(slice, step + 1);
       } else {
         arrive(slice + 1);
-        if (slice + 1 < slices && slice + 1 != extension) load(slice + 1, 0);
+        if (slice + 1 < slices) load(slice + 1, 0);
       }
       if (step == 0) decode(slice + 1);
 #pragma unroll
@@ -271,11 +271,7 @@ __device__ void multiply(const Product& p) {
         }
       }
     }
-    if (slice + 1 == extension) {
-      // Fragments of the next slice wait until here: with those, registers would not do.
-      scale_extension<Tile>(p, row0 + warp_row, col0 + warp_col, sums);
-      load(slice + 1, 0);
-    }
+    if (slice + 1 == extension) scale_extension<Tile>(p, row0 + warp_row, col0 + warp_col, sums);
   }
   ptx::async_wait<0>();
 
