@@ -66,7 +66,7 @@ __device__ __forceinline__ const float* share_thresholds(int kind) {
 
 // kLanes lanes have a block, which is whole units of 8 for each of them.
 template <int kLanes>
-__global__ void __launch_bounds__(kThreads) quantize_eights(Quantize q) {
+__global__ void __launch_bounds__(kThreads, 4) quantize_eights(Quantize q) {
   const float* thresholds = share_thresholds(q.kind);
   const int lane = threadIdx.x % kLanes;
   const int64_t b = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
