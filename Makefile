@@ -80,7 +80,7 @@ gpu-bundle: openblas cuda emu ## pack build/gpu-bundle: its run.sh is the whole 
 	@cp bench/gpu/run.sh $(BUNDLE)/ && cp bench/gpu/*.py $(BUNDLE)/peers/ && cp bench/gpu/plan/plan.json $(BUNDLE)/peers/plan/ && cp -r demo/base $(BUNDLE)/demo
 	@git describe --always --dirty >$(BUNDLE)/commit
 	$(BUNDLE)/bin/bench.test -test.v -test.run '^TestLosses$$' -demo demo/base -record $(abspath $(BUNDLE))/losses.json
-	@du -sm $(BUNDLE) | awk '{print "$(BUNDLE): " $$1 " MB"}'
+	@echo "$(BUNDLE): $$(du -sm $(BUNDLE) | cut -f1) MB, for $$(objdump -T $(BUNDLE)/bin/*.test | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1) and newer"
 
 $(BUILD)/cmake/emu/Makefile: | $(CMAKE)
 	@$(SETUP) -B $(@D)
