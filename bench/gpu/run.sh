@@ -83,7 +83,7 @@ losses() { awk '/steps, losses from/ {sub(/.*go:[0-9]+: /, ""); printf "%s%s", n
 benchmarks() { awk '/^Benchmark.*ns\/op/ {n++} /^ *--- SKIP/ {s++} END {printf "%d results, %d skipped", n, s; exit !n}'; }
 peer_lines() { awk '/"ms"/ {n++} /"skipped"/ {s++} END {printf "%d results, %d skipped", n, s; exit !n}' "$out/peers.jsonl"; }
 sanitizer() { awk '/^=+ (ERROR|RACECHECK) SUMMARY/ {sub(/^=+ */, ""); printf "%s, ", $0}' "$work/$tool"; rows <"$work/$tool"; }
-first_error() { grep -m1 -E 'Error:|panic:|[Ee]rror|not found|FAIL' | sed 's/^[[:space:]]*//' | cut -c1-160; }
+first_error() { grep -m1 -E '\.go:[0-9]+: [^ ]|Error:|panic:|not found|ERROR' | sed -E 's/^[[:space:]]*([a-z_]+\.go:[0-9]+: )?//' | cut -c1-200; }
 
 # ---- the machine ------------------------------------------------------------------------------------------------
 commit=$(cat "$here/commit" 2>/dev/null || echo unknown)
