@@ -3,15 +3,18 @@
 //	go run tools/testcount/main.go "./..." "-race ./trainer/..."
 //
 // Each argument is the arguments of one pass. What go test itself prints of a package and of a test that failed or was skipped is printed as it is. A test
-// is a leaf: a test with subtests counts as those. It exits 1 if a pass failed.
+// is a leaf: a test with subtests counts as those. A pass ends with how many rows of the conformance table ran on
+// each device, a number for each time that the table ran there. It exits 1 if a pass failed.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -30,8 +33,12 @@ type pass struct {
 	parents         map[testID]bool     // tests that have subtests
 	passed, skipped []testID
 	failed          []testID
-	reasons         map[string]int // why tests were skipped -> how many
+	reasons         map[string]int      // why tests were skipped -> how many
+	rows            map[string][]string // device -> rows of the conformance table, of each run of it
 }
+
+// rowsRan is what package conformance says at the end of a run: on which device, and how many rows.
+var rowsRan = regexp.MustCompile(`(\S+): (\d+) rows in all`)
 
 func main() {
 	if len(os.Args) < 2 {
@@ -47,6 +54,9 @@ func main() {
 		if err != nil {
 			fmt.Printf("go test %s: %v\n", arguments, err)
 			broken = true
+		}
+		for _, device := range slices.Sorted(maps.Keys(p.rows)) {
+			fmt.Printf("conformance on %s: %s rows\n", device, strings.Join(p.rows[device], ", "))
 		}
 		lines = append(lines, fmt.Sprintf("%s (go test %s)", p.counts(), arguments))
 		for reason, n := range p.reasons {
@@ -65,7 +75,7 @@ func main() {
 
 // run is one pass; its error says that go test failed.
 func run(arguments []string) (*pass, error) {
-	p := &pass{output: make(map[testID][]string), parents: make(map[testID]bool), reasons: make(map[string]int)}
+	p := &pass{output: make(map[testID][]string), parents: make(map[testID]bool), reasons: make(map[string]int), rows: make(map[string][]string)}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, arguments...)...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -106,6 +116,9 @@ func (p *pass) line(line []byte) {
 			}
 		}
 	case "output":
+		if m := rowsRan.FindStringSubmatch(e.Output); m != nil {
+			p.rows[m[1]] = append(p.rows[m[1]], m[2])
+		}
 		p.print(id, e.Output)
 	case "pass":
 		p.passed = append(p.passed, id)
