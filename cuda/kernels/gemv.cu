@@ -12,8 +12,8 @@
 // what one does: a step is 64 of the contraction, 4 mma's. The contraction's order is free as long
 // as both operands have it, so a lane's fragments are 16 neighbouring elements of its rows, loaded
 // as they lie: no shared memory. Codes become pairs of BF16 by a table of 256 pairs that every
-// lane has a copy of, in its own bank: 2 instructions and half a lookup a weight, which is about 1.9
-// instructions a weight with all others, or half of an H100's issue slots at its bandwidth. The
+// lane has a copy of, in its own bank: half a lookup a weight, and with all others about 1.9
+// instructions, which is half of an H100's issue slots at its bandwidth (counted, not timed). The
 // scale of a block of 64 multiplies the float32 sum of a step, so a weight is rounded as often as
 // where it is decoded: once, its code's value to BF16 here, value·absmax there.
 //
