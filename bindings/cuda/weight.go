@@ -36,9 +36,13 @@ func weightOf(w *bindings.Weight) weight {
 }
 
 // fused reports whether a product of that many tokens reads w in 4 bits: rows are
-// whole slices of 64 then, each with one scale.
+// whole slices of 64 then, each with one scale, whose number is a shift away.
 func fused(w *bindings.Weight, tokens int) bool {
-	return w.Quantized != nil && tokens <= fusedTokens && w.In%64 == 0 && w.Quantized.BlockSize%64 == 0
+	if w.Quantized == nil || tokens > fusedTokens {
+		return false
+	}
+	block := w.Quantized.BlockSize
+	return w.In%64 == 0 && block >= 64 && block&(block-1) == 0
 }
 
 // isBF16 reports whether products can read w as it is.
