@@ -6,6 +6,9 @@
 
 #ifdef __CUDACC__
 
+// Makes the context's GPU this thread's: Go moves between threads of the operating system, and
+// CUDA's current device is one's own.
+int enter(qlora_context*);
 // The status of a launch: reads the error that it left.
 int launched(qlora_context*, const char* kernel);
 // Allows a kernel more dynamic shared memory than the 48 KiB that every one has.
@@ -16,8 +19,10 @@ cudaStream_t stream(qlora_context*);
 template <class... P, class... A>
 int launch(qlora_context* c, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
            size_t shared_bytes, A... args) {
+  int status = enter(c);
+  if (status != QLORA_OK) return status;
   if (shared_bytes > (48u << 10)) {
-    int status = allow_shared(c, name, reinterpret_cast<const void*>(kernel), shared_bytes);
+    status = allow_shared(c, name, reinterpret_cast<const void*>(kernel), shared_bytes);
     if (status != QLORA_OK) return status;
   }
   kernel<<<grid, block, shared_bytes, stream(c)>>>(static_cast<P>(args)...);

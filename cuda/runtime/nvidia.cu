@@ -55,9 +55,6 @@ int failed(qlora_context* c, cudaError_t e, const char* doing) {
   return fail(c, status, "%s: %s", doing, cudaGetErrorString(e));
 }
 
-// Go moves between threads of the operating system; CUDA's current device is one's own.
-int here(qlora_context* c) { return failed(c, cudaSetDevice(c->device), "choosing the GPU"); }
-
 }  // namespace
 
 #define TRY(doing, call)                     \
@@ -68,9 +65,11 @@ int here(qlora_context* c) { return failed(c, cudaSetDevice(c->device), "choosin
 
 #define ENTER()                              \
   do {                                       \
-    int status_ = here(c);                   \
+    int status_ = enter(c);                  \
     if (status_ != QLORA_OK) return status_; \
   } while (0)
+
+int enter(qlora_context* c) { return failed(c, cudaSetDevice(c->device), "choosing the GPU"); }
 
 Failure* failure(qlora_context* c) { return c->failure; }
 cudaStream_t stream(qlora_context* c) { return c->stream; }
