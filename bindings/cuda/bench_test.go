@@ -66,12 +66,7 @@ func TestKernelsAreMeasured(t *testing.T) {
 }
 
 func emulatedBed(t testing.TB) *bed {
-	d, err := New(Options{Emulated: true})
-	if errors.Is(err, ErrNoLibrary) && os.Getenv("QLORA_REQUIRE_EMU") == "" {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
-	t.Cleanup(d.Close)
+	d := openEmulator(t)
 	bed, err := newBed(d)
 	require.NoError(t, err)
 	t.Cleanup(bed.close)

@@ -1,11 +1,9 @@
 package cuda
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"unsafe"
 
@@ -24,12 +22,7 @@ type kernels struct {
 }
 
 func newKernels(t testing.TB) kernels {
-	d, err := New(Options{Emulated: true})
-	if errors.Is(err, ErrNoLibrary) && os.Getenv("QLORA_REQUIRE_EMU") == "" {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
-	t.Cleanup(d.Close)
+	d := openEmulator(t)
 	return kernels{t, d}
 }
 

@@ -1,0 +1,21 @@
+package cuda
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// openEmulator is cudatest.Emulator, which imports this package, for the tests inside of it.
+func openEmulator(t testing.TB) *Device {
+	t.Helper()
+	d, err := New(Options{Emulated: true})
+	if errors.Is(err, ErrNoLibrary) && os.Getenv("QLORA_REQUIRE_EMU") == "" {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	return d
+}
