@@ -12,52 +12,38 @@ type Info struct {
 // A Profile is what planning needs to know of a device without having it.
 type Profile interface {
 	Info() Info
-	// Scratch is the bytes of workspace that op needs while it runs; op is one
-	// of this package's operations. Scratch is shared: operations run in order.
-	// Logits of the loss are counted apart (LossScratch).
-	Scratch(op any) int64
-	LossScratch(op *HeadLoss) int64
+	// Needs returns the memory that op takes while it runs.
+	Needs(op Operation) Needs
 }
 
-// A Device runs the operations. One goroutine drives it.
+// A Device runs operations. One goroutine drives it.
 type Device interface {
 	Profile
 
 	// Allocate takes block.Bytes of zeroed memory and sets block.Base.
 	Allocate(block *Block) error
 	Free(block *Block)
-	// UseScratch hands over the memory that Scratch and LossScratch asked for.
+	// UseScratch hands over the memory that Needs asked for.
 	UseScratch(workspace, loss Tensor)
 
 	// Write copies src into t behind what was enqueued before; src may be used
-	// again at once. Read waits for all of it and copies t into dst. The
-	// lengths must be t.Bytes().
+	// again at once. Read waits for all of it and copies t into dst. The tensors
+	// are contiguous; the lengths must be t.Bytes().
 	Write(t Tensor, src []byte) error
 	Read(dst []byte, t Tensor) error
 	// Quantize fills dst from the host's [out, in] elements of the given type,
 	// by bitsandbytes' rule. Codes, scales and nested scales are its numbers.
 	Quantize(dst *Weight, src []byte, dtype DType) error
+
+	// Run enqueues op. An operation that fails its check, or that the device lacks,
+	// does nothing but make the next Sync fail.
+	Run(op Operation)
 	// Sync waits for all that was enqueued and returns the first error since
 	// the last Sync.
 	Sync() error
-
-	Embed(*Embed)
-	EmbedBackward(*Embed)
-	Norm(*Norm)
-	NormBackward(*Norm)
-	Project(*Project)
-	ProjectBackward(*Project)
-	RowNorms(*RowNorms)
-	Rotate(*Rotate)
-	Attend(*Attend)
-	AttendBackward(*Attend)
-	Gate(*Gate)
-	GateBackward(*Gate)
-	HeadLoss(*HeadLoss)
-	GradNorm(*GradNorm)
-	Optimize(*Optimize)
-	Zero(Tensor)
-	Copy(dst, src Tensor) // converts between element types
+	// Close gives back what the device holds beside its blocks. The device is not
+	// used afterwards; blocks are freed before.
+	Close() error
 }
 
 // QuantizeOptions says how a base is held in 4 bits.

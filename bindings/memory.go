@@ -47,7 +47,7 @@ type Arena struct {
 // New is the next tensor of the arena. After the Memory was taken it panics
 // when the plan did not foresee it: running and planning walk the same code.
 func (a *Arena) New(dtype DType, rows, cols int) Tensor {
-	t := Tensor{block: &a.block, offset: a.used, DType: dtype, Rows: rows, Cols: cols}
+	t := Tensor{block: &a.block, offset: a.used, DType: dtype, Rows: rows, Cols: cols, stride: cols, width: cols, period: cols}
 	a.used += (t.Bytes() + alignment - 1) / alignment * alignment
 	a.peak = max(a.peak, a.used)
 	if a.committed && a.used > a.block.Bytes {

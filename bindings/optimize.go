@@ -1,5 +1,7 @@
 package bindings
 
+import "qlora/internal/dynamic8"
+
 // Optimize is one optimizer step over all parameters, the gradients multiplied by
 // Clip's second element first. With a clip factor that is not finite it leaves
 // everything as it was. A device may move all of the parameters in one launch.
@@ -48,11 +50,57 @@ type SGD struct {
 	Nesterov            bool
 }
 
-// Moments are both.
+// Moments reports that AdamW keeps both.
 func (AdamW) Moments() (m, v bool) { return true, true }
 
-// Moments are the first alone.
+// Moments reports that Lion keeps the first alone.
 func (Lion) Moments() (m, v bool) { return true, false }
 
-// Moments are none without momentum.
+// Moments reports that SGD keeps the first, and without momentum none.
 func (r SGD) Moments() (m, v bool) { return r.Momentum != 0, false }
+
+// Name returns "optimize".
+func (*Optimize) Name() string { return "optimize" }
+
+func (op *Optimize) declare(c *contract) {
+	c.reads("Clip", op.Clip, vector(2, F32))
+	c.that(op.Step >= 1, "Step is %d; the first one is 1", op.Step)
+	if op.Rule == nil {
+		c.fail("Rule is absent")
+		return
+	}
+	first, second := op.Rule.Moments()
+	for i := range op.Params {
+		p := &op.Params[i]
+		rows, cols := p.Value.Rows, p.Value.Cols
+		c.layer = p.Name
+		c.updates("Value", p.Value, form{any: true, types: floats})
+		c.updates("Master", p.Master, matrix(rows, cols, F32)).mayBe("Value")
+		c.reads("Grad", p.Grad, matrix(rows, cols, F32))
+		c.moment("M", p.M, rows, cols, first)
+		c.moment("V", p.V, rows, cols, second)
+		if !(p.Rate > 0) {
+			c.wrong("Rate", "is %g; it has to be above 0", p.Rate)
+		}
+		if p.Value.samePlace(p.Master) && p.Value.DType != F32 {
+			c.wrong("Value", "is its own master but %v", p.Value.DType)
+		}
+	}
+}
+
+// moment updates m of a [rows, cols] parameter, which is absent where the rule keeps
+// none.
+func (c *contract) moment(field string, m Moment, rows, cols int, kept bool) {
+	if !kept {
+		if !m.Absent() || !m.Absmax.Absent() {
+			c.wrong(field, "is %v, but the rule keeps none", m.Values)
+		}
+		return
+	}
+	c.updates(field, m.Values, matrix(rows, cols, F32, U8))
+	if m.Values.DType == U8 {
+		c.updates(field+".Absmax", m.Absmax, vector(dynamic8.Blocks(rows*cols), F32))
+	} else if !m.Absmax.Absent() {
+		c.wrong(field, "is in float32 but has an absmax")
+	}
+}

@@ -40,7 +40,7 @@ func (q *Quantized) Double() bool { return !q.AbsmaxCodes.Absent() }
 // bitsandbytes.
 const NestedBlockSize = 256
 
-// NewQuantized is a place for an [out, in] matrix in 4 bits.
+// NewQuantized lays out a place for an [out, in] matrix in 4 bits.
 func NewQuantized(a *Arena, out, in int, kind nf4.Kind, blockSize int, double bool) *Quantized {
 	n := out * in
 	blocks := (n + blockSize - 1) / blockSize
@@ -80,18 +80,5 @@ type Adapter struct {
 	Norms     Tensor // F32 [1, out], what RowNorms makes of A and B as they are; with Magnitude
 }
 
-// Rank is the adapter's r.
+// Rank returns the adapter's r.
 func (a *Adapter) Rank() int { return a.A.Rows }
-
-// NoiseStream is the random stream of the embeddings' noise, above those of
-// adapters.
-const NoiseStream = 1 << 30
-
-// Random addresses the random numbers of one micro-batch. The mask of an
-// element is a pure function of Seed, Step, the adapter's Stream, the token's
-// row and the column (package philox), so backward draws it again.
-type Random struct {
-	Train bool // false: nothing is dropped and no noise added
-	Seed  uint64
-	Step  uint32 // micro-batches since the run began
-}

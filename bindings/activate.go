@@ -1,0 +1,73 @@
+package bindings
+
+import "fmt"
+
+// An Activation is the nonlinearity of a feed-forward network.
+type Activation uint8
+
+// The activations.
+const (
+	SiLU        Activation = iota // x·sigmoid(x)
+	GELU                          // x·Φ(x), by erf
+	GELUTanh                      // its approximation by tanh (Hendrycks & Gimpel 2016)
+	ReLU                          // max(x, 0)
+	ReLUSquared                   // max(x, 0)²
+)
+
+var activationNames = [...]string{"silu", "gelu", "gelu_tanh", "relu", "relu2"}
+
+// String returns the activation's name.
+func (a Activation) String() string {
+	if int(a) >= len(activationNames) {
+		return fmt.Sprintf("Activation(%d)", a)
+	}
+	return activationNames[a]
+}
+
+// Activate is the activation f of a feed-forward network: Y = f(G), or gated
+// (Shazeer 2020) Y = f(G)·U.
+type Activate struct {
+	Kind Activation
+	G    Tensor // [tokens, intermediate]; may be a view
+	U    Tensor // like G; absent: not gated
+	Y    Tensor // [tokens, intermediate]
+}
+
+// ActivateBackward is Activate's: DG = DY·U·f'(G), DU = DY·f(G).
+type ActivateBackward struct {
+	Activate // Y is not read
+
+	DY Tensor // [tokens, intermediate]
+	DG Tensor // like G; may be G or DY
+	DU Tensor // like G; may be U; absent where U is
+}
+
+func (op *Activate) inputs(c *contract) (same form) {
+	like := c.leads("G", op.G)
+	same = like(op.G.Rows, op.G.Cols)
+	c.that(int(op.Kind) < len(activationNames), "%v is unknown", op.Kind)
+	c.reads("U", op.U, same.asView().orAbsent())
+	for _, t := range []Tensor{op.G, op.U} {
+		width, _ := t.Groups()
+		c.that(t.Absent() || width == t.Cols, "%v lies in groups of %d columns", t, width)
+	}
+	return same
+}
+
+// Name returns "activate".
+func (*Activate) Name() string { return "activate" }
+
+func (op *Activate) declare(c *contract) {
+	c.writes("Y", op.Y, op.inputs(c))
+}
+
+// Name returns "activate backward".
+func (*ActivateBackward) Name() string { return "activate backward" }
+
+func (op *ActivateBackward) declare(c *contract) {
+	same := op.inputs(c)
+	c.reads("DY", op.DY, same)
+	c.writes("DG", op.DG, same.asView()).mayBe("G", "DY")
+	c.that(op.DU.Absent() == op.U.Absent(), "one of U and DU is absent")
+	c.writes("DU", op.DU, same.asView().orAbsent()).mayBe("U")
+}

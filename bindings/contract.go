@@ -1,0 +1,174 @@
+package bindings
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A contract is an operation's list of operands while it is being made, and the
+// first thing found wrong. Its methods go on after that, so that the list is whole.
+type contract struct {
+	op       string
+	layer    string // whose operands are being listed
+	operands []Operand
+	err      error
+}
+
+func (c *contract) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf(c.op+": "+format, args...)
+	}
+}
+
+// wrong notes that a field is not as it has to be.
+func (c *contract) wrong(field, format string, args ...any) {
+	if c.err == nil {
+		c.fail("%s "+format, append([]any{fieldName(c.layer, field)}, args...)...)
+	}
+}
+
+func (c *contract) that(ok bool, format string, args ...any) {
+	if !ok {
+		c.fail(format, args...)
+	}
+}
+
+// A form is what an operand has to look like.
+type form struct {
+	rows, cols int
+	any        bool // of any shape
+	vector     bool // cols elements in a row or a column
+	optional   bool // may be absent
+	view       bool // may be a view of columns
+	types      []DType
+}
+
+// floats are the types of weights.
+var floats = []DType{F32, BF16, F16}
+
+func matrix(rows, cols int, types ...DType) form { return form{rows: rows, cols: cols, types: types} }
+func vector(n int, types ...DType) form          { return form{cols: n, vector: true, types: types} }
+
+func (f form) orAbsent() form { f.optional = true; return f }
+func (f form) asView() form   { f.view = true; return f }
+
+func (c *contract) reads(field string, t Tensor, f form) *Operand {
+	return c.operand(field, t, Reads, f)
+}
+func (c *contract) writes(field string, t Tensor, f form) *Operand {
+	return c.operand(field, t, Writes, f)
+}
+func (c *contract) updates(field string, t Tensor, f form) *Operand {
+	return c.operand(field, t, Updates, f)
+}
+
+// leads reads the tensor that gives the operation its shape and its type of
+// activations, and returns a form of that type.
+func (c *contract) leads(field string, t Tensor) func(rows, cols int) form {
+	o := c.operand(field, t, Reads, form{any: true, view: true, types: []DType{F32, BF16}})
+	o.Activation = true
+	return func(rows, cols int) form { return matrix(rows, cols, t.DType) }
+}
+
+// dense refuses a view of columns.
+func (c *contract) dense(field string, t Tensor) {
+	if !t.Absent() && !t.Contiguous() {
+		c.wrong(field, "is a view of columns; it has to be contiguous")
+	}
+}
+
+// mayBe allows o to lie in the very place of the other fields.
+func (o *Operand) mayBe(fields ...string) *Operand {
+	o.over = append(o.over, fields...)
+	return o
+}
+
+// operand checks t against f and lists it, if it is there.
+func (c *contract) operand(field string, t Tensor, access Access, f form) *Operand {
+	if t.Absent() {
+		switch {
+		case f.optional:
+		case f.any:
+			c.wrong(field, "is absent")
+		case f.vector:
+			c.wrong(field, "is absent; it has to have %d elements", f.cols)
+		default:
+			c.wrong(field, "is absent; it has to be [%d, %d]", f.rows, f.cols)
+		}
+		return &Operand{}
+	}
+	switch {
+	case f.any:
+	case f.vector && (t.Rows != 1 && t.Cols != 1 || t.Len() != f.cols):
+		c.wrong(field, "is %v; it has to be a vector of %d elements", t, f.cols)
+	case !f.vector && (t.Rows != f.rows || t.Cols != f.cols):
+		c.wrong(field, "is %v; it has to be [%d, %d]", t, f.rows, f.cols)
+	}
+	if !slices.Contains(f.types, t.DType) {
+		c.wrong(field, "is %v; its type has to be one of %v", t, f.types)
+	}
+	if !f.view {
+		c.dense(field, t)
+	}
+	c.operands = append(c.operands, Operand{Layer: c.layer, Field: field, Tensor: t, Access: access})
+	return &c.operands[len(c.operands)-1]
+}
+
+// weight reads one [out, in] matrix.
+func (c *contract) weight(w *Weight) {
+	if w.Quantized == nil {
+		c.reads("Weight", w.Dense, matrix(w.Out, w.In, floats...))
+		return
+	}
+	c.quantized(w, Reads)
+}
+
+func (c *contract) quantized(w *Weight, access Access) {
+	if !w.Dense.Absent() {
+		c.wrong("Weight", "is both dense and in 4 bits")
+	}
+	q := w.Quantized
+	n := w.Out * w.In
+	if q.BlockSize <= 0 || q.BlockSize%2 != 0 {
+		c.wrong("Weight", "has a block size of %d; it has to be even", q.BlockSize)
+		return
+	}
+	blocks := (n + q.BlockSize - 1) / q.BlockSize
+	c.operand("Weight.Codes", q.Codes, access, vector((n+1)/2, U8))
+	if !q.Double() {
+		c.operand("Weight.Absmax", q.Absmax, access, vector(blocks, F32))
+		return
+	}
+	if q.NestedBlockSize <= 0 {
+		c.wrong("Weight", "has a nested block size of %d", q.NestedBlockSize)
+		return
+	}
+	c.operand("Weight.AbsmaxCodes", q.AbsmaxCodes, access, vector(blocks, U8))
+	c.operand("Weight.NestedAbsmax", q.NestedAbsmax, access, vector((blocks+q.NestedBlockSize-1)/q.NestedBlockSize, F32))
+	c.operand("Weight.Map", q.Map, access, vector(256, F32))
+	c.operand("Weight.Offset", q.Offset, access, vector(1, F32))
+}
+
+// sequences says that s cuts rows rows, and reads it.
+func (c *contract) sequences(field string, s *Sequences, rows int) {
+	switch n := len(s.Starts); {
+	case n < 2:
+		c.wrong(field, "has no sequence")
+	case s.Starts[0] != 0 || int(s.Starts[n-1]) != rows:
+		c.wrong(field, "goes from row %d to %d; it has to go from 0 to %d", s.Starts[0], s.Starts[n-1], rows)
+	case !slices.IsSorted(s.Starts):
+		c.wrong(field, "is not in ascending order")
+	case !s.Device.Absent():
+		if s.Device.Len() < n {
+			c.wrong(field+".Device", "has %d elements; it has to have %d", s.Device.Len(), n)
+		}
+		c.reads(field+".Device", s.Device, form{any: true, types: []DType{I32}})
+	}
+}
+
+// probability says that p is one of dropping.
+func (c *contract) probability(field string, p float32) {
+	if !(p >= 0 && p < 1) {
+		c.wrong(field, "is %g; it has to be in [0, 1)", p)
+	}
+}

@@ -1,0 +1,51 @@
+package bindings
+
+import "slices"
+
+// Zero clears a tensor.
+type Zero struct {
+	T Tensor
+}
+
+// Copy copies Src to Dst, of the same shape, and converts between float types. Both
+// may be views.
+type Copy struct {
+	Dst, Src Tensor
+}
+
+// Name returns "zero".
+func (*Zero) Name() string { return "zero" }
+
+func (op *Zero) declare(c *contract) {
+	c.writes("T", op.T, form{any: true, types: []DType{F32, BF16, F16, I32, U8}})
+}
+
+// Name returns "copy".
+func (*Copy) Name() string { return "copy" }
+
+func (op *Copy) declare(c *contract) {
+	all := []DType{F32, BF16, F16, I32, U8}
+	c.reads("Src", op.Src, form{any: true, view: true, types: all})
+	c.writes("Dst", op.Dst, matrix(op.Src.Rows, op.Src.Cols, all...).asView())
+	isFloat := func(t Tensor) bool { return slices.Contains(floats, t.DType) }
+	c.that(op.Dst.DType == op.Src.DType || isFloat(op.Dst) && isFloat(op.Src), "%v cannot become %v", op.Src, op.Dst)
+}
+
+// CheckQuantize returns what is wrong with a place for a matrix in 4 bits and the
+// n bytes of the given type that are to be put there.
+func CheckQuantize(dst *Weight, n int, dtype DType) error {
+	c := contract{op: "quantize"}
+	if dst.Quantized == nil {
+		c.fail("the weight has no place for 4-bit codes")
+		return c.err
+	}
+	c.quantized(dst, Writes)
+	c.that(slices.Contains(floats, dtype), "from %v; it has to be F32, BF16 or F16", dtype)
+	if dst.Quantized.Double() {
+		c.that(dst.Quantized.NestedBlockSize == NestedBlockSize,
+			"nested blocks of %d scales can be read but not made; they have to be of %d", dst.Quantized.NestedBlockSize, NestedBlockSize)
+	}
+	want := int64(dst.Out) * int64(dst.In) * dtype.Size()
+	c.that(int64(n) == want, "%d bytes for [%d, %d] of %v; it has to be %d", n, dst.Out, dst.In, dtype, want)
+	return c.err
+}

@@ -1,0 +1,54 @@
+package bindings
+
+import "math"
+
+// Embed looks rows of a table up:
+//
+//	Y[t] (+)= Scale·(Table[IDs[t]] + noise)
+//
+// where the noise, in training alone, is uniform in [-Noise, Noise) (NEFTune, Jain
+// et al. 2023): that of package philox, from NoiseStream. Learned positions are a
+// second lookup that accumulates.
+type Embed struct {
+	IDs        Tensor  // I32 [1, tokens]
+	Table      Tensor  // F32, BF16 or F16 [vocabulary, hidden]
+	Y          Tensor  // [tokens, hidden]
+	Accumulate bool    // Y += instead of Y =
+	Scale      float32 // 0: 1
+	Noise      float32 // 0: none
+	Random     Random
+}
+
+// EmbedBackward is the gradient of the table: DTable[IDs[t]] += Scale·DY[t], for ids
+// other than Pad.
+type EmbedBackward struct {
+	IDs    Tensor  // I32 [1, tokens]
+	DY     Tensor  // [tokens, hidden]
+	DTable Tensor  // F32 [vocabulary, hidden]
+	Scale  float32 // 0: 1
+	Pad    int32   // an id whose row gets no gradient; -1: none
+}
+
+// Name returns "embed".
+func (*Embed) Name() string { return "embed" }
+
+func (op *Embed) declare(c *contract) {
+	access := Writes
+	if op.Accumulate {
+		access = Updates
+	}
+	c.operand("Y", op.Y, access, form{any: true, types: []DType{F32, BF16}}).Activation = true
+	c.reads("Table", op.Table, matrix(op.Table.Rows, op.Y.Cols, floats...))
+	c.reads("IDs", op.IDs, vector(op.Y.Rows, I32))
+	c.that(op.Noise >= 0 && !math.IsInf(float64(op.Noise), 1), "Noise is %g", op.Noise)
+}
+
+// Name returns "embed backward".
+func (*EmbedBackward) Name() string { return "embed backward" }
+
+func (op *EmbedBackward) declare(c *contract) {
+	c.leads("DY", op.DY)
+	c.dense("DY", op.DY)
+	c.updates("DTable", op.DTable, matrix(op.DTable.Rows, op.DY.Cols, F32))
+	c.reads("IDs", op.IDs, vector(op.DY.Rows, I32))
+}

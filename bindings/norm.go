@@ -1,0 +1,102 @@
+package bindings
+
+// Norm is RMSNorm over the columns (Zhang & Sennrich 2019), or with Centered
+// LayerNorm (Ba et al. 2016), in float32:
+//
+//	Mean[t] = mean(X[t]), or 0 without Centered    RStd[t] = 1/sqrt(mean((X[t]-Mean[t])²) + Eps)
+//	Y = (X-Mean)·RStd·(Weight + Offset) + Bias
+//
+// Weight and Bias have a row, or several that the rows of X take by turns: row t
+// takes row t mod rows. A norm of each head is the same operation on
+// [tokens·heads, head_dim], and with weights of its own for each head Weight is
+// [heads, head_dim].
+type Norm struct {
+	X        Tensor  // [rows, cols]
+	Weight   Tensor  // F32, BF16 or F16 [turns, cols]; absent: 1
+	Bias     Tensor  // F32, BF16 or F16, in the shape of Weight; absent: 0
+	Offset   float32 // 1 for Gemma, whose weights are stored less 1
+	Centered bool
+	Eps      float32
+	Y        Tensor // [rows, cols]; may be X where backward is not wanted
+	Mean     Tensor // F32 [1, rows], kept for backward; with Centered
+	RStd     Tensor // F32 [1, rows], kept for backward
+}
+
+// NormBackward is Norm's. With g = DY·(Weight + Offset) and n = (X-Mean)·RStd:
+//
+//	DX (+)= RStd·(g - n·mean(g·n) - mean(g) where Centered)
+//	DWeight += sum over the rows of a turn of DY·n    DBias += sum of DY
+type NormBackward struct {
+	Norm // Y is not read
+
+	DY         Tensor // [rows, cols]
+	DX         Tensor // [rows, cols]; may be DY where it is not accumulated
+	Accumulate bool   // DX += instead of DX =
+	DWeight    Tensor // F32, in the shape of Weight; absent: frozen
+	DBias      Tensor // F32, in the shape of Bias; absent: frozen
+}
+
+// Name returns "norm".
+func (*Norm) Name() string { return "norm" }
+
+// turns returns the rows that Weight and Bias have.
+func (op *Norm) turns() int {
+	if !op.Weight.Absent() {
+		return op.Weight.Rows
+	}
+	if !op.Bias.Absent() {
+		return op.Bias.Rows
+	}
+	return 1
+}
+
+// inputs are what forward and backward read. The form is of a row's numbers.
+func (op *Norm) inputs(c *contract) (like func(rows, cols int) form, parameters func(...DType) form) {
+	like = c.leads("X", op.X)
+	c.dense("X", op.X)
+	turns := op.turns()
+	c.that(turns > 0 && op.X.Rows%max(turns, 1) == 0, "%d rows do not divide into turns of %d", op.X.Rows, turns)
+	parameters = func(types ...DType) form {
+		if turns == 1 {
+			return vector(op.X.Cols, types...).orAbsent()
+		}
+		return matrix(turns, op.X.Cols, types...).orAbsent()
+	}
+	c.reads("Weight", op.Weight, parameters(floats...))
+	c.reads("Bias", op.Bias, parameters(floats...))
+	return like, parameters
+}
+
+func (op *Norm) declare(c *contract) {
+	like, _ := op.inputs(c)
+	c.writes("Y", op.Y, like(op.X.Rows, op.X.Cols)).mayBe("X")
+	c.writes("RStd", op.RStd, vector(op.X.Rows, F32).orAbsent())
+	if op.Centered {
+		c.writes("Mean", op.Mean, vector(op.X.Rows, F32).orAbsent())
+		c.that(op.Mean.Absent() == op.RStd.Absent(), "one of Mean and RStd is absent")
+	} else {
+		c.that(op.Mean.Absent(), "Mean is there, but the norm is not centered")
+	}
+}
+
+// Name returns "norm backward".
+func (*NormBackward) Name() string { return "norm backward" }
+
+func (op *NormBackward) declare(c *contract) {
+	like, parameters := op.inputs(c)
+	rows, cols := op.X.Rows, op.X.Cols
+	c.reads("RStd", op.RStd, vector(rows, F32))
+	if op.Centered {
+		c.reads("Mean", op.Mean, vector(rows, F32))
+	}
+	c.reads("DY", op.DY, like(rows, cols))
+	if op.Accumulate {
+		c.updates("DX", op.DX, like(rows, cols))
+	} else {
+		c.writes("DX", op.DX, like(rows, cols)).mayBe("DY")
+	}
+	c.that(op.DWeight.Absent() || !op.Weight.Absent(), "DWeight is wanted, but there is no Weight")
+	c.that(op.DBias.Absent() || !op.Bias.Absent(), "DBias is wanted, but there is no Bias")
+	c.updates("DWeight", op.DWeight, parameters(F32))
+	c.updates("DBias", op.DBias, parameters(F32))
+}

@@ -1,0 +1,178 @@
+package bindings
+
+// Project is one input through several projections: query, key and value, or
+// gate and up, read the same X.
+//
+//	Y = Residual + X·Wᵀ + Bias + Scale·XA·Bᵀ    XA = dropout(X)·Aᵀ
+//
+// With a Magnitude (DoRA), D = dropout(X) and G = Magnitude/Norms, which counts
+// as a constant but for Magnitude's own gradient (section 4.3 of the paper):
+//
+//	V = D·Wᵀ + Scale·XA·Bᵀ      Y = Residual + Bias + (X - D)·Wᵀ + G·V
+//
+// which is PEFT's sum of the base's output on X and what the adapter changes of
+// the base's output on D.
+type Project struct {
+	X      Tensor // [tokens, in]
+	Parts  []Part
+	Random Random
+}
+
+// Part is one projection of a Project.
+type Part struct {
+	Linear   *Linear
+	Y        Tensor // [tokens, out]
+	Residual Tensor // [tokens, out], added; optional; may be Y
+	XA       Tensor // [tokens, r], kept for backward; absent without an adapter or outside training
+}
+
+// ProjectBackward is Project's. With U = Scale·DY·B:
+//
+//	DX (+)= sum over parts of DY·W + dropout'(U·A)
+//	DA += Uᵀ·dropout(X)    DB += Scale·DYᵀ·XA    DBias += sum of DY    DWeight += DYᵀ·X
+//
+// The full [out, in] gradient is formed only where DWeight is present. With a
+// Magnitude, H = G·DY and U = Scale·H·B:
+//
+//	DX (+)= sum over parts of DY·W + dropout'((H - DY)·W + U·A)
+//	DA += Uᵀ·D    DB += Scale·Hᵀ·XA    DMagnitude += sum of DY·V/Norms
+//
+// V is not kept: backward multiplies by the weight once more.
+type ProjectBackward struct {
+	X      Tensor // [tokens, in]
+	Parts  []PartBackward
+	Random Random
+
+	DX         Tensor // [tokens, in]; absent: not wanted (the first layer's input)
+	Accumulate bool   // DX += instead of DX =
+}
+
+// PartBackward is one projection of a ProjectBackward.
+type PartBackward struct {
+	Linear *Linear
+	XA     Tensor // [tokens, r], as forward left it; with DA
+
+	DY         Tensor // [tokens, out]
+	DA, DB     Tensor // F32, like A and B; absent: frozen
+	DMagnitude Tensor // F32 [1, out]; with DA, where there is a Magnitude
+	DWeight    Tensor // F32 [out, in]; absent: frozen
+	DBias      Tensor // F32 [1, out]; absent: frozen
+}
+
+// RowNorms measures the rows of a weight with its adapter's update, for Projects
+// of an adapter with a Magnitude until A or B change:
+//
+//	Norms[o] = sqrt(sum over i of (W + Scale·B·A)[o][i]²)
+type RowNorms struct {
+	Linear *Linear // with an adapter that has Norms
+}
+
+// linear reads what forward and backward read of one layer.
+func (c *contract) linear(l *Linear, x Tensor, like func(rows, cols int) form) {
+	c.layer = l.Name
+	if !x.Absent() && x.Cols != l.Weight.In {
+		c.wrong("X", "is %v; it has to be [%d, %d]", x, x.Rows, l.Weight.In)
+	}
+	c.weight(&l.Weight)
+	c.reads("Bias", l.Bias, vector(l.Weight.Out, floats...).orAbsent())
+	if a := l.Adapter; a != nil {
+		c.reads("A", a.A, like(a.A.Rows, l.Weight.In))
+		c.reads("B", a.B, like(l.Weight.Out, a.A.Rows))
+		c.probability("Dropout", a.Dropout)
+		if !a.Magnitude.Absent() {
+			c.reads("Magnitude", a.Magnitude, vector(l.Weight.Out, F32))
+			c.reads("Norms", a.Norms, vector(l.Weight.Out, F32))
+		}
+	}
+}
+
+// Name returns "project".
+func (*Project) Name() string { return "project" }
+
+func (op *Project) declare(c *contract) {
+	like := c.leads("X", op.X)
+	c.dense("X", op.X)
+	c.that(len(op.Parts) > 0, "there are no parts")
+	for i := range op.Parts {
+		p := &op.Parts[i]
+		l := p.Linear
+		if l == nil {
+			c.fail("part %d has no Linear", i)
+			return
+		}
+		c.linear(l, op.X, like)
+		out := like(op.X.Rows, l.Weight.Out)
+		c.reads("Residual", p.Residual, out.orAbsent())
+		c.writes("Y", p.Y, out).mayBe("Residual")
+		if l.Adapter != nil {
+			c.writes("XA", p.XA, like(op.X.Rows, l.Adapter.Rank()).orAbsent())
+		}
+	}
+}
+
+// Name returns "project backward".
+func (*ProjectBackward) Name() string { return "project backward" }
+
+func (op *ProjectBackward) declare(c *contract) {
+	like := c.leads("X", op.X)
+	c.dense("X", op.X)
+	c.that(len(op.Parts) > 0, "there are no parts")
+	for i := range op.Parts {
+		p := &op.Parts[i]
+		l := p.Linear
+		if l == nil {
+			c.fail("part %d has no Linear", i)
+			return
+		}
+		c.linear(l, op.X, like)
+		out, in := l.Weight.Out, l.Weight.In
+		c.reads("DY", p.DY, like(op.X.Rows, out))
+		if p.DA.Absent() != p.DB.Absent() {
+			c.wrong("DA", "or DB is absent, but not both")
+		}
+		if !p.DA.Absent() {
+			if l.Adapter == nil {
+				c.wrong("DA", "is wanted but there is no adapter")
+				return
+			}
+			c.updates("DA", p.DA, matrix(l.Adapter.Rank(), in, F32))
+			c.updates("DB", p.DB, matrix(out, l.Adapter.Rank(), F32))
+			c.reads("XA", p.XA, like(op.X.Rows, l.Adapter.Rank()))
+		}
+		decomposed := l.Adapter != nil && !l.Adapter.Magnitude.Absent()
+		if p.DMagnitude.Absent() != (p.DA.Absent() || !decomposed) {
+			c.wrong("DMagnitude", "goes with DA and a Magnitude")
+		}
+		if !p.DWeight.Absent() && decomposed {
+			c.wrong("DWeight", "is wanted, but with a Magnitude the weight is frozen")
+		}
+		c.updates("DMagnitude", p.DMagnitude, vector(out, F32).orAbsent())
+		c.updates("DWeight", p.DWeight, matrix(out, in, F32).orAbsent())
+		c.updates("DBias", p.DBias, vector(out, F32).orAbsent())
+	}
+	c.layer = ""
+	access := Writes
+	if op.Accumulate {
+		access = Updates
+	}
+	c.operand("DX", op.DX, access, like(op.X.Rows, op.X.Cols).orAbsent())
+}
+
+// Name returns "row norms".
+func (*RowNorms) Name() string { return "row norms" }
+
+func (op *RowNorms) declare(c *contract) {
+	if op.Linear == nil || op.Linear.Adapter == nil {
+		c.fail("there is no adapter")
+		return
+	}
+	l, a := op.Linear, op.Linear.Adapter
+	c.layer = l.Name
+	c.weight(&l.Weight)
+	like := c.leads("A", a.A)
+	if a.A.Cols != l.Weight.In {
+		c.wrong("A", "is %v; it has to be [%d, %d]", a.A, a.A.Rows, l.Weight.In)
+	}
+	c.reads("B", a.B, like(l.Weight.Out, a.A.Rows))
+	c.writes("Norms", a.Norms, vector(l.Weight.Out, F32))
+}

@@ -1,0 +1,39 @@
+package bindings
+
+// RoPE applies rotary position embeddings (Su et al. 2021) in place, to the first
+// n = 2·Cos.Cols dimensions of each head. Halves are paired as transformers does
+// for Llama: for i < n/2 and p = Positions[t],
+//
+//	x[i], x[i+n/2] = x[i]·cos - x[i+n/2]·sin, x[i+n/2]·cos + x[i]·sin
+//
+// with cos = Cos[p][i]. Interleaved pairs x[2i] with x[2i+1] instead (GPT-J,
+// Cohere, GLM). Inverse turns back: it is the backward.
+type RoPE struct {
+	X           Tensor // [tokens, Heads·HeadDim]; may be a view
+	Heads       int
+	HeadDim     int
+	Positions   Tensor // I32 [1, tokens]
+	Cos, Sin    Tensor // F32 [positions, n/2]
+	Interleaved bool
+	Inverse     bool
+}
+
+// Name returns "rope".
+func (*RoPE) Name() string { return "rope" }
+
+func (op *RoPE) declare(c *contract) {
+	c.operand("X", op.X, Updates, form{any: true, view: true, types: []DType{F32, BF16}}).Activation = true
+	c.heads("X", op.X, op.Heads, op.HeadDim)
+	c.that(op.Cos.Cols > 0 && 2*op.Cos.Cols <= op.HeadDim, "%d angles do not fit a head of %d", op.Cos.Cols, op.HeadDim)
+	c.reads("Positions", op.Positions, vector(op.X.Rows, I32))
+	c.reads("Cos", op.Cos, matrix(op.Cos.Rows, op.Cos.Cols, F32))
+	c.reads("Sin", op.Sin, matrix(op.Cos.Rows, op.Cos.Cols, F32))
+}
+
+// heads says that t's columns are heads, none of which lies in two groups.
+func (c *contract) heads(name string, t Tensor, heads, headDim int) {
+	c.that(heads > 0 && headDim > 0 && heads*headDim == t.Cols, "%s has %d columns, not %d heads of %d", name, t.Cols, heads, headDim)
+	if width, _ := t.Groups(); headDim > 0 {
+		c.that(width%headDim == 0, "%s lies in groups of %d columns, which is no number of heads of %d", name, width, headDim)
+	}
+}

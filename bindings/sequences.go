@@ -1,0 +1,23 @@
+package bindings
+
+// IgnoreLabel is the label of a position that no loss falls on.
+const IgnoreLabel = -100
+
+// Sequences are the boundaries of the sequences of a flat micro-batch: sequence
+// i is the rows [Starts[i], Starts[i+1]). Host and device hold the same numbers.
+type Sequences struct {
+	Starts []int32
+	Device Tensor // I32 [1, sequences+1]
+}
+
+// Count returns the number of sequences.
+func (s *Sequences) Count() int { return len(s.Starts) - 1 }
+
+// Longest returns the length of the longest sequence in tokens.
+func (s *Sequences) Longest() int {
+	n := int32(0)
+	for i := 1; i < len(s.Starts); i++ {
+		n = max(n, s.Starts[i]-s.Starts[i-1])
+	}
+	return int(n)
+}
