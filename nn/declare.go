@@ -2,6 +2,8 @@ package nn
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/internal/bnb"
@@ -16,30 +18,61 @@ type declarer struct {
 	base    *safetensors.Folder // nil: only config.json is known
 	modules []string            // what has been declared
 	err     error
+
+	streams uint32 // of the model's own dropout, so far
+}
+
+// stream returns the next random stream of the model's own dropout.
+func (d *declarer) stream() uint32 {
+	d.streams++
+	return bindings.ModelStream + d.streams - 1
+}
+
+// attention returns the number of the next attention, whose keys have width columns.
+func (d *declarer) attention(width int) int {
+	d.m.cached = append(d.m.cached, width)
+	return len(d.m.cached) - 1
+}
+
+// rotary and keyBias have tables laid out once the longest sequence is known.
+func (d *declarer) rotary(r *Rotary) {
+	for ; r != nil; r = r.Long {
+		d.table(r)
+	}
+}
+
+func (d *declarer) keyBias(b *KeyBias) {
+	if b != nil {
+		d.table(b)
+	}
+}
+
+func (d *declarer) table(t positionTable) {
+	if !slices.Contains(d.m.tables, t) {
+		d.m.tables = append(d.m.tables, t)
+	}
 }
 
 // weightSource says what Load fills a weight from, and how it is trained.
 type weightSource struct {
-	name   string // "model.norm.weight"
-	module string // "model.norm"
-	stored string // its name in the checkpoint, where that is another one
-	shape  []int  // there
-	dense  bindings.Tensor
-	linear *bindings.Linear // a 4-bit weight; nil: dense
-	packed *bnb.Weight4     // its codes, where the folder has them; nil: quantized on loading
+	name       string // "model.norm.weight"
+	module     string // "model.norm"
+	stored     string // its name in the checkpoint
+	shape      []int  // there
+	transposed bool   // the checkpoint has [in, out] of an [out, in]
+	dense      bindings.Tensor
+	linear     *bindings.Linear // a 4-bit weight; nil: dense
+	packed     *bnb.Weight4     // its codes, where the folder has them; nil: quantized on loading
 
 	trained bool
-	biasOf  *Projection // nil: no bias; one may be trained because of its layer's adapter
+	bias    bool        // of any module
+	biasOf  *Projection // one may be trained because of its layer's adapter
 	kind    kind
 	grad    *bindings.Tensor // where the place of its gradient goes
-}
 
-// key is the weight's name in the checkpoint.
-func (w *weightSource) key() string {
-	if w.stored != "" {
-		return w.stored
-	}
-	return w.name
+	// A weight that is one row of turns of a whole.
+	turn, turns int
+	whole       *bindings.Tensor
 }
 
 func (d *declarer) fail(format string, args ...any) {
@@ -48,7 +81,32 @@ func (d *declarer) fail(format string, args ...any) {
 	}
 }
 
-// stored is the element type of a dense tensor in the base, after checking its
+// name returns the name of a tensor in the base: the model's own, or with another
+// of the config's prefixes.
+func (d *declarer) name(name string) string {
+	return storedName(d.base, d.m.Config.Prefixes, name)
+}
+
+func storedName(base *safetensors.Folder, prefixes []Prefix, name string) string {
+	if base == nil {
+		return name
+	}
+	has := func(name string) bool {
+		_, ok := base.Tensor(name)
+		return ok
+	}
+	if has(name) {
+		return name
+	}
+	for _, p := range prefixes {
+		if rest, ok := strings.CutPrefix(name, p.Model); ok && has(p.Stored+rest) {
+			return p.Stored + rest
+		}
+	}
+	return name
+}
+
+// stored returns the element type of a dense tensor in the base, after checking its
 // shape.
 func (d *declarer) stored(name string, shape ...int) bindings.DType {
 	declared := d.m.Config.DType
@@ -89,7 +147,7 @@ func (d *declarer) declares(module string) bool {
 	return d.trains(module)
 }
 
-// held is the type a dense weight is held in: float32 while it is trained on a
+// held returns the type a dense weight is held in: float32 while it is trained on a
 // float32 device, the device's own 16-bit type on a 16-bit device, else as it is
 // stored.
 func (d *declarer) held(stored bindings.DType, trained bool) bindings.DType {
@@ -111,40 +169,73 @@ func (d *declarer) vector(w weightSource, n int) bindings.Tensor {
 	return d.place(w, 1, n, n)
 }
 
+// vectorF32 lays out a vector that operations read in float32.
+func (d *declarer) vectorF32(w weightSource, n int) bindings.Tensor {
+	w.kind = vector
+	return d.placeAs(bindings.F32, w, 1, n, n)
+}
+
 func (d *declarer) place(w weightSource, rows, cols int, shape ...int) bindings.Tensor {
+	trained := d.trains(w.module) || w.bias && d.m.Options.Modules.Biases == BiasesAll || w.biasOf != nil && d.m.Options.Modules.Biases.any()
+	if w.stored == "" {
+		w.stored = d.name(w.name)
+	}
+	return d.placeAs(d.held(d.stored(w.stored, shape...), trained), w, rows, cols, shape...)
+}
+
+func (d *declarer) placeAs(dtype bindings.DType, w weightSource, rows, cols int, shape ...int) bindings.Tensor {
+	if w.stored == "" {
+		w.stored = d.name(w.name)
+	}
 	w.trained, w.shape = d.declares(w.module), shape
-	w.dense = d.m.memory.Arena(bindings.Weights16Bit).New(d.held(d.stored(w.key(), shape...), w.trained || w.biasOf != nil && d.m.Options.Modules.Biases.any()), rows, cols)
+	arena := d.m.memory.Arena(bindings.Weights16Bit)
+	if w.whole != nil {
+		if w.whole.Absent() {
+			*w.whole = arena.New(dtype, w.turns, cols)
+		}
+		w.dense = w.whole.Slice(w.turn, w.turn+1)
+	} else {
+		w.dense = arena.New(dtype, rows, cols)
+	}
 	d.m.weights = append(d.m.weights, w)
 	return w.dense
 }
 
-func (d *declarer) norm(n *normWeight, module string, size int) {
-	n.weight = d.vector(weightSource{name: module + ".weight", module: module, grad: &n.grad}, size)
-}
-
 // head lays out the output head. A tied one is the embedding itself, unless one
 // of the two is trained on its own.
-func (d *declarer) head(vocabulary, hidden int) {
+func (d *declarer) head(h *Head, e *Embedding) {
 	m := d.m
-	m.head.Name = headName
-	m.head.Weight = bindings.Weight{Out: vocabulary, In: hidden, Dense: m.embedding}
-	w := weightSource{name: headName + ".weight", module: headName, grad: &m.head.DWeight}
-	if m.Config.Tied {
-		if !d.separates() {
-			d.modules = append(d.modules, headName)
-			return
-		}
-		w.stored = embeddingName + ".weight"
+	vocabulary, out := m.Config.Vocabulary, &h.out
+	h.Norm.declare(d)
+	if h.Project != nil {
+		d.projection(h.Project)
 	}
-	m.head.Weight.Dense = d.dense(w, vocabulary, hidden)
+	out.Name = h.Name
+	out.Weight = bindings.Weight{Out: vocabulary, In: e.Size, Dense: e.table}
+	w := weightSource{name: h.Name + ".weight", module: h.Name, grad: &out.DWeight}
+	switch {
+	case m.Config.Tied && !d.separates():
+		d.modules = append(d.modules, h.Name)
+	case m.Config.Tied:
+		w.stored = d.name(e.Name + ".weight")
+		out.Weight.Dense = d.dense(w, vocabulary, e.Size)
+	default:
+		out.Weight.Dense = d.dense(w, vocabulary, e.Size)
+	}
+	if h.Bias {
+		out.Bias = d.vector(weightSource{name: h.Name + ".bias", module: h.Name, bias: true, grad: &out.DBias}, vocabulary)
+	}
 }
 
-// projection lays out one linear layer into p: in 4 bits where the options ask
-// for it or the folder has it so, else dense.
-func (d *declarer) projection(p *Projection, name string, out, in int, bias bool) {
-	p.Name = name
-	p.Weight.Out, p.Weight.In = out, in
-	key := name + ".weight"
+// projection lays out one linear layer: in 4 bits where the options ask for it or
+// the folder has it so, else dense.
+func (d *declarer) projection(p *Projection) {
+	out, in := p.Weight.Out, p.Weight.In
+	key := d.name(p.Name + ".weight")
+	shape := []int{out, in}
+	if p.transposed {
+		shape = []int{in, out}
+	}
 	packed := d.base != nil && bnb.Is4Bit(d.base, key)
 	mixed := d.base != nil && d.m.Config.Quantization != nil
 	switch {
@@ -153,17 +244,18 @@ func (d *declarer) projection(p *Projection, name string, out, in int, bias bool
 	case packed:
 		d.packed(p, key)
 	case d.m.Options.Quantize != nil && !mixed:
-		if d.stored(key, out, in); d.err != nil {
+		if d.stored(key, shape...); d.err != nil {
 			return
 		}
 		q := d.m.Options.Quantize
-		d.fourBit(p, key, q.Kind, q.BlockSize, q.Double, nil)
+		d.fourBit(p, key, shape, q.Kind, q.BlockSize, q.Double, nil)
 	default:
 		// Also the layers that a mixed bitsandbytes folder keeps in 16 bits.
-		p.Weight.Dense = d.dense(weightSource{name: key, module: name, grad: &p.DWeight}, out, in)
+		w := weightSource{name: p.Name + ".weight", module: p.Name, transposed: p.transposed, grad: &p.DWeight}
+		p.Weight.Dense = d.place(w, out, in, shape...)
 	}
-	if bias {
-		p.Bias = d.vector(weightSource{name: name + ".bias", module: name, biasOf: p, grad: &p.DBias}, out)
+	if p.hasBias {
+		p.Bias = d.vector(weightSource{name: p.Name + ".bias", module: p.Name, bias: true, biasOf: p, grad: &p.DBias}, out)
 	}
 }
 
@@ -182,34 +274,15 @@ func (d *declarer) packed(p *Projection, key string) {
 		d.fail("%s: tensor %q has nested blocks of %d; bitsandbytes writes %d", d.base.Where(key), key, w.Nested.BlockSize, bindings.NestedBlockSize)
 		return
 	}
-	d.fourBit(p, key, w.Kind, w.BlockSize, w.Nested != nil, &w)
+	d.fourBit(p, key, w.Shape[:], w.Kind, w.BlockSize, w.Nested != nil, &w)
 }
 
-func (d *declarer) fourBit(p *Projection, key string, kind nf4.Kind, blockSize int, double bool, packed *bnb.Weight4) {
+func (d *declarer) fourBit(p *Projection, key string, shape []int, kind nf4.Kind, blockSize int, double bool, packed *bnb.Weight4) {
 	if d.declares(p.Name) {
 		d.fail("modules_to_save picks %s, which is held in 4 bits and cannot be trained itself", p.Name)
 	}
 	p.Weight.Quantized = bindings.NewQuantized(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, kind, blockSize, double)
-	d.m.weights = append(d.m.weights, weightSource{name: key, shape: []int{p.Weight.Out, p.Weight.In}, linear: &p.Linear, packed: packed})
-}
-
-func (d *declarer) layer(i int) *layer {
-	c := d.m.Config
-	prefix := fmt.Sprintf("model.layers.%d.", i)
-	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	l := &layer{window: c.Windows[i]}
-	d.norm(&l.inputNorm, prefix+"input_layernorm", c.Hidden)
-	d.projection(&l.q, prefix+"self_attn.q_proj", q, c.Hidden, c.QKVBias)
-	d.projection(&l.k, prefix+"self_attn.k_proj", kv, c.Hidden, c.QKVBias)
-	d.projection(&l.v, prefix+"self_attn.v_proj", kv, c.Hidden, c.QKVBias)
-	if c.QKNorm {
-		d.norm(&l.qNorm, prefix+"self_attn.q_norm", c.HeadDim)
-		d.norm(&l.kNorm, prefix+"self_attn.k_norm", c.HeadDim)
-	}
-	d.projection(&l.o, prefix+"self_attn.o_proj", c.Hidden, q, c.OutputBias)
-	d.norm(&l.postNorm, prefix+"post_attention_layernorm", c.Hidden)
-	d.projection(&l.gate, prefix+"mlp.gate_proj", c.Intermediate, c.Hidden, c.MLPBias)
-	d.projection(&l.up, prefix+"mlp.up_proj", c.Intermediate, c.Hidden, c.MLPBias)
-	d.projection(&l.down, prefix+"mlp.down_proj", c.Hidden, c.Intermediate, c.MLPBias)
-	return l
+	d.m.weights = append(d.m.weights, weightSource{
+		name: p.Name + ".weight", stored: key, shape: shape, transposed: p.transposed && packed == nil, linear: &p.Linear, packed: packed,
+	})
 }

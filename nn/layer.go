@@ -1,281 +1,233 @@
 package nn
 
-import (
-	"math"
+import "qlora/bindings"
 
-	"qlora/bindings"
+// A Part is what a branch of a layer computes between the residual stream and
+// itself: attention, a feed-forward network, experts. It ends in a projection,
+// which can add the residual on the way.
+type Part interface {
+	declare(d *declarer)
+	projections() []*Projection
+	// begin computes all but the last projection of x() into arena to, and returns
+	// what backward reads. x may be called once; what it returns lives in the
+	// workspace.
+	begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any
+	// finish is the last projection: out = residual + part(x). It returns the
+	// adapter's XA, in arena to.
+	finish(p *pass, state any, out, residual bindings.Tensor, to *bindings.Arena) bindings.Tensor
+	// backward turns dy, the gradient of part(x), into that of x. x is as in begin.
+	backward(p *pass, state any, xa, dy bindings.Tensor, x func() bindings.Tensor, dx *target)
+}
+
+// Residual says how a branch joins the residual stream.
+type Residual uint8
+
+// The ways, with y the branch's output, after PostNorm, Scale and Dropout.
+const (
+	PreNorm    Residual = iota // out = in + y, y of Norm(in)
+	NormedBase                 // out = n + y, y of n = Norm(in) (BLOOM)
+	SumNorm                    // out = Norm(in + y), y of in (OPT-350M)
 )
 
-// layer is one decoder layer (Touvron et al. 2023):
+// A Branch is a part with the norms around it.
+type Branch struct {
+	Norm     *Norm // nil: none
+	Part     Part
+	PostNorm *Norm   // of the part's output; nil: none
+	Scale    float32 // of the branch; 0: 1
+	Dropout  float32 // of the branch
+	Residual Residual
+
+	stream uint32
+}
+
+// A Layer is a decoder layer: branches one after the other, or side by side.
 //
-//	mid = in  + o(attention(q, k, v of norm(in)))
-//	out = mid + down(silu(gate(x))·up(x)), x = norm(mid)
-type layer struct {
-	inputNorm, postNorm normWeight
-	q, k, v, o          Projection
-	qNorm, kNorm        normWeight // with Config.QKNorm
-	gate, up, down      Projection
-	window              int
+//	sequential: x = x + branch(x) for each
+//	parallel:   x + the sum of branch(x)
+//
+// Parallel branches may share one Norm.
+type Layer struct {
+	Branches []*Branch
+	Parallel bool
 }
 
-// activations are what one layer computes. Which of them live until backward is
-// the Recompute policy's choice.
-type activations struct {
-	in             bindings.Tensor // [tokens, hidden]
-	qRaw, kRaw     bindings.Tensor // before the heads' norms; absent without them
-	qInv, kInv     bindings.Tensor
-	q, k, v        bindings.Tensor // rotated: [tokens, heads·head_dim]
-	attended       bindings.Tensor // [tokens, heads·head_dim]
-	lse            bindings.Tensor // F32 [tokens, heads]
-	mid            bindings.Tensor // [tokens, hidden]
-	gate, up       bindings.Tensor // [tokens, intermediate]
-	lowQ, lowK     bindings.Tensor // adapters' [tokens, r]
-	lowV, lowO     bindings.Tensor
-	lowGate, lowUp bindings.Tensor
-	lowDown        bindings.Tensor
-}
+// Sequential returns the layer whose branches come one after the other.
+func Sequential(branches ...*Branch) *Layer { return &Layer{Branches: branches} }
 
-// A pass is one micro-batch on its way through the model.
-type pass struct {
-	m         *Model
-	dev       bindings.Device
-	tokens    int
-	positions bindings.Tensor
-	sequences bindings.Sequences
-	random    bindings.Random
-	keep      *bindings.Arena // what lives until backward
-	work      *bindings.Arena // what lives within a layer
-	backward  bool            // whether a backward follows
-}
+// Parallel returns the layer whose branches read the same input.
+func Parallel(branches ...*Branch) *Layer { return &Layer{Branches: branches, Parallel: true} }
 
-func (p *pass) hidden(a *bindings.Arena) bindings.Tensor {
-	return a.New(p.m.info.Activation, p.tokens, p.m.Config.Hidden)
-}
-
-func (p *pass) features(a *bindings.Arena, n int) bindings.Tensor {
-	return a.New(p.m.info.Activation, p.tokens, n)
-}
-
-// low is room for an adapter's dropout(x)·Aᵀ; absent where no backward needs it.
-func (p *pass) low(a *bindings.Arena, l *Projection) bindings.Tensor {
-	if l.Adapter == nil || !p.backward {
-		return bindings.Tensor{}
-	}
-	return p.features(a, l.Adapter.Rank())
-}
-
-// normalize is y = RMSNorm(x) of each row.
-func (p *pass) normalize(a *bindings.Arena, n *normWeight, x bindings.Tensor) (y, inv bindings.Tensor) {
-	y = a.New(p.m.info.Activation, x.Rows, x.Cols)
-	inv = a.New(bindings.F32, 1, x.Rows)
-	p.dev.Norm(&bindings.Norm{X: x, Weight: n.weight, Eps: p.m.Config.NormEps, Y: y, InvRMS: inv})
-	return y, inv
-}
-
-// normalizeHeads is normalize of each head of x [tokens, heads·head_dim].
-func (p *pass) normalizeHeads(a *bindings.Arena, n *normWeight, x bindings.Tensor, heads int) (y, inv bindings.Tensor) {
-	d := p.m.Config.HeadDim
-	y, inv = p.normalize(a, n, x.Reshape(p.tokens*heads, d))
-	return y.Reshape(p.tokens, heads*d), inv
-}
-
-func (p *pass) rotate(x bindings.Tensor, heads int, inverse bool) {
-	p.dev.Rotate(&bindings.Rotate{
-		X: x, Heads: heads, HeadDim: p.m.Config.HeadDim, Positions: p.positions,
-		Cos: p.m.inputs.cos, Sin: p.m.inputs.sin, Inverse: inverse,
-	})
-}
-
-func (p *pass) attention(l *layer, a *activations) *bindings.Attend {
-	c := p.m.Config
-	return &bindings.Attend{
-		Q: a.q, K: a.k, V: a.v, O: a.attended, LSE: a.lse, Queries: p.sequences, Keys: p.sequences,
-		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
-		Scale: float32(1 / math.Sqrt(float64(c.HeadDim))), Window: l.window,
+func (l *Layer) declare(d *declarer) {
+	for i, b := range l.Branches {
+		b.stream = d.stream()
+		if i == 0 || b.Norm != l.Branches[i-1].Norm {
+			b.Norm.declare(d)
+		}
+		b.Part.declare(d)
+		b.PostNorm.declare(d)
 	}
 }
 
-// queryKeyValue fills a.q, a.k and a.v, rotated, in arena to.
-func (l *layer) queryKeyValue(p *pass, a *activations, to *bindings.Arena) {
-	c := p.m.Config
-	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	a.q, a.k, a.v = p.features(to, q), p.features(to, kv), p.features(to, kv)
-	a.lowQ, a.lowK, a.lowV = p.low(to, &l.q), p.low(to, &l.k), p.low(to, &l.v)
-	if c.QKNorm {
-		a.qRaw, a.kRaw = a.q, a.k
+func (l *Layer) projections() []*Projection {
+	var all []*Projection
+	for _, b := range l.Branches {
+		all = append(all, b.Part.projections()...)
+	}
+	return all
+}
+
+// needsOutput reports whether backward reads what the part's last projection gave.
+func (b *Branch) needsOutput() bool { return b.PostNorm != nil || b.Residual == SumNorm }
+
+// trainedNorm reports whether the first norm of an input is trained.
+func (l *Layer) trainedNorm() bool {
+	for _, b := range l.Branches {
+		if b.Norm.trained() {
+			return true
+		}
+		if !l.Parallel {
+			break
+		}
+	}
+	return false
+}
+
+// plain reports whether the part's last projection can add the residual itself.
+func (b *Branch) plain() bool {
+	return b.PostNorm == nil && b.Dropout == 0 && (b.Scale == 0 || b.Scale == 1) && b.Residual != SumNorm
+}
+
+// A branchState is what a branch computes. Which of it lives until backward is the
+// Recompute policy's choice.
+type branchState struct {
+	in      bindings.Tensor // [tokens, hidden]
+	raw     bindings.Tensor // [tokens, hidden]: the part's output, for PostNorm
+	sum     bindings.Tensor // [tokens, hidden]: in + y, for SumNorm
+	out     bindings.Tensor // [tokens, hidden]
+	part    any
+	xa      bindings.Tensor // of the part's last projection
+	dropped bool            // computed again in backward
+}
+
+// forward computes the layer's output into out and returns what backward reads.
+func (l *Layer) forward(p *pass, in, out bindings.Tensor) []branchState {
+	states := make([]branchState, len(l.Branches))
+	mark := p.work.Mark()
+	var shared func() bindings.Tensor
+	if l.Parallel {
+		shared = p.shared(l, in)
+	}
+	x := in
+	for i, b := range l.Branches {
+		s := &states[i]
+		s.in = x
+		to, xaTo := p.keep, p.keep
+		last := i == len(l.Branches)-1
+		switch policy := p.m.Options.Recompute; {
+		case !p.backward:
+			to, xaTo = p.work, p.work
+		case policy == RecomputeLayer:
+			to, s.dropped = p.work, true
+		case policy == RecomputeMLP && last:
+			to, s.dropped = p.work, true
+		}
+		if s.dropped && (b.needsOutput() || !last && !l.Parallel) {
+			xaTo = p.work // the last projection is computed again, too
+		}
+		if last || l.Parallel {
+			s.out = out
+		}
+		residual := x
+		if l.Parallel && i > 0 {
+			residual = out
+		}
+		b.forward(p, s, residual, shared, to, xaTo)
+		if !l.Parallel {
+			x = s.out
+		}
+	}
+	p.work.Release(mark)
+	return states
+}
+
+// shared returns the one normalized input of parallel branches that share a norm;
+// nil where they do not.
+func (p *pass) shared(l *Layer, in bindings.Tensor) func() bindings.Tensor {
+	n := l.Branches[0].Norm
+	for _, b := range l.Branches {
+		if b.Norm != n || n == nil {
+			return nil
+		}
+	}
+	x, _ := p.normalize(p.work, n, in)
+	return func() bindings.Tensor { return x }
+}
+
+// input returns what the part reads, normalized into the workspace when it is called.
+func (b *Branch) input(p *pass, in bindings.Tensor, stats *normStats) func() bindings.Tensor {
+	return func() bindings.Tensor {
+		if b.Norm == nil || b.Residual == SumNorm {
+			return in
+		}
+		x, s := p.normalize(p.work, b.Norm, in)
+		if stats != nil {
+			*stats = s
+		}
+		return x
+	}
+}
+
+// forward computes s.out = residual + branch(s.in); s.out is laid out in arena to if
+// it is absent. x, if not nil, is the normalized input.
+func (b *Branch) forward(p *pass, s *branchState, residual bindings.Tensor, x func() bindings.Tensor, to, xaTo *bindings.Arena) {
+	if x == nil {
+		x = b.input(p, s.in, nil)
 	}
 	mark := p.work.Mark()
-	x, _ := p.normalize(p.work, &l.inputNorm, a.in)
-	p.dev.Project(&bindings.Project{X: x, Random: p.random, Parts: []bindings.Part{
-		{Linear: &l.q.Linear, Y: a.q, Low: a.lowQ},
-		{Linear: &l.k.Linear, Y: a.k, Low: a.lowK},
-		{Linear: &l.v.Linear, Y: a.v, Low: a.lowV},
-	}})
-	p.work.Release(mark)
-	if c.QKNorm {
-		a.q, a.qInv = p.normalizeHeads(to, &l.qNorm, a.qRaw, c.Heads)
-		a.k, a.kInv = p.normalizeHeads(to, &l.kNorm, a.kRaw, c.KVHeads)
+	if b.Residual == NormedBase {
+		residual = x()
+		normed := residual
+		x = func() bindings.Tensor { return normed }
 	}
-	p.rotate(a.q, c.Heads, false)
-	p.rotate(a.k, c.KVHeads, false)
-}
-
-// attend fills a.attended.
-func (l *layer) attend(p *pass, a *activations, to *bindings.Arena) {
-	c := p.m.Config
-	a.attended = p.features(to, c.Heads*c.HeadDim)
-	if p.backward {
-		a.lse = to.New(bindings.F32, p.tokens, c.Heads)
+	s.part = b.Part.begin(p, x, to)
+	if s.out.Absent() {
+		s.out = p.hidden(to)
 	}
-	p.dev.Attend(p.attention(l, a))
-}
-
-// output fills a.mid.
-func (l *layer) output(p *pass, a *activations, to *bindings.Arena) {
-	a.mid, a.lowO = p.hidden(to), p.low(to, &l.o)
-	p.dev.Project(&bindings.Project{X: a.attended, Random: p.random, Parts: []bindings.Part{
-		{Linear: &l.o.Linear, Y: a.mid, Residual: a.in, Low: a.lowO},
-	}})
-}
-
-// gateUp fills a.gate and a.up.
-func (l *layer) gateUp(p *pass, a *activations, to *bindings.Arena) {
-	n := p.m.Config.Intermediate
-	a.gate, a.up = p.features(to, n), p.features(to, n)
-	a.lowGate, a.lowUp = p.low(to, &l.gate), p.low(to, &l.up)
-	mark := p.work.Mark()
-	x, _ := p.normalize(p.work, &l.postNorm, a.mid)
-	p.dev.Project(&bindings.Project{X: x, Random: p.random, Parts: []bindings.Part{
-		{Linear: &l.gate.Linear, Y: a.gate, Low: a.lowGate},
-		{Linear: &l.up.Linear, Y: a.up, Low: a.lowUp},
-	}})
-	p.work.Release(mark)
-}
-
-// mlp computes the layer's output into out.
-func (l *layer) mlp(p *pass, a *activations, out bindings.Tensor, to *bindings.Arena) {
-	l.gateUp(p, a, to)
-	p.dev.Project(&bindings.Project{X: l.activated(p, a), Random: p.random, Parts: []bindings.Part{
-		{Linear: &l.down.Linear, Y: out, Residual: a.mid, Low: a.lowDown},
-	}})
-}
-
-// activated is silu(gate)·up, in workspace.
-func (l *layer) activated(p *pass, a *activations) bindings.Tensor {
-	y := p.features(p.work, p.m.Config.Intermediate)
-	p.dev.Gate(&bindings.Gate{G: a.gate, U: a.up, Y: y})
-	return y
-}
-
-// forward computes the layer's output into out and keeps in a what backward
-// will read.
-func (l *layer) forward(p *pass, a *activations, out bindings.Tensor) {
-	attention, mlp := p.keep, p.keep
-	if policy := p.m.Options.Recompute; !p.backward || policy == RecomputeLayer {
-		attention, mlp = p.work, p.work
-	} else if policy == RecomputeMLP {
-		mlp = p.work
-	}
-	mark := p.work.Mark()
-	if p.backward {
-		a.lowDown = p.low(p.keep, &l.down)
-	}
-	l.queryKeyValue(p, a, attention)
-	l.attend(p, a, attention)
-	l.output(p, a, attention)
-	l.mlp(p, a, out, mlp)
-	p.work.Release(mark)
-}
-
-// backward turns d, the gradient of the layer's output [tokens, hidden], into
-// that of its input, in place. The input's gradient is left out for the first
-// layer where neither the embedding nor that layer's first norm is trained.
-func (l *layer) backward(p *pass, a *activations, d bindings.Tensor, wantInput bool) {
-	mark := p.work.Mark()
-	if p.m.Options.Recompute == RecomputeLayer {
-		l.queryKeyValue(p, a, p.work)
-		l.attend(p, a, p.work)
-		l.output(p, a, p.work)
-	}
-	inner := p.work.Mark()
-	l.backwardMLP(p, a, d)
-	p.work.Release(inner)
-	l.backwardAttention(p, a, d, wantInput)
-	p.work.Release(mark)
-}
-
-func (l *layer) backwardMLP(p *pass, a *activations, d bindings.Tensor) {
-	if p.m.Options.Recompute != RecomputeNone {
-		l.gateUp(p, a, p.work)
-	}
-	inner := p.work.Mark()
-	dy := p.features(p.work, p.m.Config.Intermediate)
-	y := l.activated(p, a)
-	p.dev.ProjectBackward(&bindings.Project{X: y, Random: p.random, DX: dy, Parts: []bindings.Part{
-		l.down.part(d, a.lowDown),
-	}})
-	// Gate and up are read for the last time here: their gradients replace them.
-	p.dev.GateBackward(&bindings.Gate{G: a.gate, U: a.up, DY: dy, DG: a.gate, DU: a.up})
-	p.work.Release(inner)
-
-	x, inv := p.normalize(p.work, &l.postNorm, a.mid)
-	dx := p.hidden(p.work)
-	p.dev.ProjectBackward(&bindings.Project{X: x, Random: p.random, DX: dx, Parts: []bindings.Part{
-		l.gate.part(a.gate, a.lowGate),
-		l.up.part(a.up, a.lowUp),
-	}})
-	p.normBackward(&l.postNorm, a.mid, inv, dx, d, true)
-}
-
-func (l *layer) backwardAttention(p *pass, a *activations, d bindings.Tensor, wantInput bool) {
-	c := p.m.Config
-	op := p.attention(l, a)
-	op.DO = p.features(p.work, c.Heads*c.HeadDim)
-	p.dev.ProjectBackward(&bindings.Project{X: a.attended, Random: p.random, DX: op.DO, Parts: []bindings.Part{
-		l.o.part(d, a.lowO),
-	}})
-	op.DQ, op.DK, op.DV = op.DO, p.features(p.work, c.KVHeads*c.HeadDim), p.features(p.work, c.KVHeads*c.HeadDim)
-	p.dev.AttendBackward(op)
-	p.rotate(op.DQ, c.Heads, true)
-	p.rotate(op.DK, c.KVHeads, true)
-	if c.QKNorm {
-		p.headsBackward(&l.qNorm, a.qRaw, a.qInv, op.DQ, c.Heads)
-		p.headsBackward(&l.kNorm, a.kRaw, a.kInv, op.DK, c.KVHeads)
-	}
-	x, inv := p.normalize(p.work, &l.inputNorm, a.in)
-	var dx bindings.Tensor
-	if wantInput {
-		dx = p.hidden(p.work)
-	}
-	p.dev.ProjectBackward(&bindings.Project{X: x, Random: p.random, DX: dx, Parts: []bindings.Part{
-		l.q.part(op.DQ, a.lowQ),
-		l.k.part(op.DK, a.lowK),
-		l.v.part(op.DV, a.lowV),
-	}})
-	if wantInput {
-		p.normBackward(&l.inputNorm, a.in, inv, dx, d, true)
+	b.join(p, s, residual, to, xaTo)
+	if to != p.work {
+		p.work.Release(mark)
 	}
 }
 
-// part is the projection's side of a backward: the gradient dy of its output,
-// and where what is trained collects its own.
-func (l *Projection) part(dy, low bindings.Tensor) bindings.Part {
-	return bindings.Part{
-		Linear: &l.Linear, DY: dy, Low: low,
-		DA: l.DA, DB: l.DB, DMagnitude: l.DMagnitude, DWeight: l.DWeight, DBias: l.DBias,
+// join finishes the part into s.out.
+func (b *Branch) join(p *pass, s *branchState, residual bindings.Tensor, to, xaTo *bindings.Arena) {
+	if b.plain() {
+		s.xa = b.Part.finish(p, s.part, s.out, residual, xaTo)
+		return
 	}
-}
-
-func (p *pass) normBackward(n *normWeight, x, inv, dy, dx bindings.Tensor, accumulate bool) {
-	p.dev.NormBackward(&bindings.Norm{
-		X: x, Weight: n.weight, Eps: p.m.Config.NormEps, InvRMS: inv,
-		DY: dy, DX: dx, Accumulate: accumulate, DWeight: n.grad,
-	})
-}
-
-// headsBackward is normBackward of each head, d in place.
-func (p *pass) headsBackward(n *normWeight, raw, inv, d bindings.Tensor, heads int) {
-	dim := p.m.Config.HeadDim
-	raw, d = raw.Reshape(p.tokens*heads, dim), d.Reshape(p.tokens*heads, dim)
-	p.normBackward(n, raw, inv, d, d, false)
+	rawTo := p.work
+	if b.PostNorm != nil {
+		rawTo = to
+	}
+	if b.Residual == SumNorm {
+		s.sum = p.hidden(to)
+	}
+	raw := p.hidden(rawTo)
+	s.xa = b.Part.finish(p, s.part, raw, bindings.Tensor{}, xaTo)
+	y := raw
+	if b.PostNorm != nil {
+		s.raw = raw
+		y, _ = p.normalize(p.work, b.PostNorm, raw)
+	}
+	add := &bindings.Add{X: y, Residual: residual, Y: s.out, Scale: b.Scale, Dropout: b.Dropout, Stream: b.stream, Random: p.random}
+	if b.Residual == SumNorm {
+		add.Y = s.sum
+	}
+	p.run(add)
+	if b.Residual == SumNorm {
+		op := b.Norm.operation(s.sum, normStats{})
+		op.Y = s.out
+		p.run(op)
+	}
 }

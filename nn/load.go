@@ -22,16 +22,16 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 	dev.UseScratch(m.workspace, m.lossSpace)
 	var done, total int64
 	for _, w := range m.weights {
-		t, _ := base.Tensor(w.key())
+		t, _ := base.Tensor(w.stored)
 		total += int64(len(t.Data))
 	}
 	for _, w := range m.weights {
-		t, ok := base.Tensor(w.key())
+		t, ok := base.Tensor(w.stored)
 		if !ok {
-			return fmt.Errorf("the model folder has no tensor %q any more", w.key())
+			return fmt.Errorf("the model folder has no tensor %q any more", w.stored)
 		}
 		if err := m.loadOne(dev, w, t); err != nil {
-			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.key()), w.key(), err)
+			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.stored), w.stored, err)
 		}
 		base.Release(t)
 		done += int64(len(t.Data))
@@ -39,14 +39,12 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 			progress(done, total)
 		}
 	}
-	cos, sin := m.Config.Rope.angles(m.inputs.cos.Rows, m.Config.HeadDim)
-	if err := dev.Write(m.inputs.cos, float32Bytes(cos)); err != nil {
-		return err
+	for _, t := range m.tables {
+		if err := t.load(dev); err != nil {
+			return err
+		}
 	}
-	if err := dev.Write(m.inputs.sin, float32Bytes(sin)); err != nil {
-		return err
-	}
-	dev.Zero(m.inputs.stats)
+	dev.Run(&bindings.Zero{T: m.inputs.stats})
 	return dev.Sync()
 }
 
@@ -58,14 +56,18 @@ func (m *Model) loadOne(dev bindings.Device, w weightSource, t safetensors.Tenso
 	if err != nil {
 		return err
 	}
-	if w.linear != nil {
-		return dev.Quantize(&w.linear.Weight, t.Data, dtype)
+	data := t.Data
+	if w.transposed {
+		data = transposed(data, t.Shape[0], t.Shape[1], dtype.Size())
 	}
-	if err := WriteTensor(dev, w.dense, t.Data, dtype); err != nil {
+	if w.linear != nil {
+		return dev.Quantize(&w.linear.Weight, data, dtype)
+	}
+	if err := WriteTensor(dev, w.dense, data, dtype); err != nil {
 		return err
 	}
 	if master, ok := m.masters[w.dense]; ok {
-		return WriteTensor(dev, master, t.Data, dtype)
+		return WriteTensor(dev, master, data, dtype)
 	}
 	return nil
 }
@@ -96,4 +98,21 @@ func writePacked(dev bindings.Device, q *bindings.Quantized, w *bnb.Weight4) err
 		}
 	}
 	return nil
+}
+
+// transposed returns the [cols, rows] of a [rows, cols] of elements of size bytes.
+func transposed(data []byte, rows, cols int, size int64) []byte {
+	out := make([]byte, len(data))
+	n := int(size)
+	const tile = 64
+	for i0 := 0; i0 < rows; i0 += tile {
+		for j0 := 0; j0 < cols; j0 += tile {
+			for i := i0; i < min(rows, i0+tile); i++ {
+				for j := j0; j < min(cols, j0+tile); j++ {
+					copy(out[(j*rows+i)*n:(j*rows+i+1)*n], data[(i*cols+j)*n:])
+				}
+			}
+		}
+	}
+	return out
 }

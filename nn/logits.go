@@ -15,18 +15,17 @@ func (m *Model) Logits(dev bindings.Device, ids []int32, emit func(at int, logit
 	if len(ids) > longest {
 		return fmt.Errorf("%d tokens are more than the %d planned for", len(ids), longest)
 	}
-	g := m.newGeneration(longest)
-	defer g.close()
-	raw := make([]byte, g.logits.Bytes())
+	c := m.newCache(longest)
+	defer c.close()
+	raw := make([]byte, c.logits.Bytes())
 	logits := make([]float32, m.Config.Vocabulary)
 	for i := range ids {
-		if err := g.extend(dev, ids[i:i+1]); err != nil {
+		if err := m.extend(dev, c, ids[i:i+1]); err != nil {
 			return err
 		}
-		if err := dev.Read(raw, g.logits); err != nil {
+		if err := c.read(dev, raw, logits); err != nil {
 			return err
 		}
-		decode(logits, raw, g.logits.DType)
 		if err := emit(i, logits); err != nil {
 			return err
 		}

@@ -26,14 +26,14 @@ type Recompute uint8
 // activation are elementwise and never kept.
 const (
 	RecomputeNone  Recompute = iota // no matrix product is computed twice
-	RecomputeMLP                    // gate and up again
+	RecomputeMLP                    // the first products of the feed-forward network again
 	RecomputeLayer                  // all of a layer but its last projection again: only its input is kept
 )
 
-// String is the policy's name as the command line has it.
+// String returns the policy's name as the command line has it.
 func (r Recompute) String() string { return [...]string{"none", "mlp", "layer"}[r] }
 
-// ParseRecompute is the policy called name.
+// ParseRecompute returns the policy called name.
 func ParseRecompute(name string) (Recompute, error) {
 	for _, r := range []Recompute{RecomputeNone, RecomputeMLP, RecomputeLayer} {
 		if r.String() == name {
@@ -43,32 +43,12 @@ func ParseRecompute(name string) (Recompute, error) {
 	return 0, fmt.Errorf("recompute policy %q is unknown; none, mlp and layer are known", name)
 }
 
-// A Projection is a linear layer of the transformer: what the operations
-// compute with, and the gradients of what is trained of it.
-type Projection struct {
-	bindings.Linear
-
-	DA, DB         bindings.Tensor // of the adapter
-	DMagnitude     bindings.Tensor // of its magnitude, where it has one
-	DWeight, DBias bindings.Tensor // of the base, where that is trained
-}
-
-// normWeight is the scale of one RMSNorm.
-type normWeight struct {
-	weight bindings.Tensor // [1, features]
-	grad   bindings.Tensor // F32; absent: frozen
-}
-
 // Model is a decoder-only transformer on its way through one run.
 type Model struct {
 	Config  *Config
 	Options Options
 
-	embedding     bindings.Tensor // [vocabulary, hidden]
-	embeddingGrad bindings.Tensor // F32; absent: frozen
-	layers        []*layer
-	norm          normWeight
-	head          Projection
+	*Transformer
 
 	base      *safetensors.Folder // nil: only config.json is known
 	memory    *bindings.Memory
@@ -78,6 +58,8 @@ type Model struct {
 	params    []bindings.Param                    // what is trained; see Parameters
 	rule      bindings.Rule                       // that trains it
 	inputs    inputs
+	tables    []positionTable
+	cached    []int           // columns that each attention keeps of keys, and of values
 	generate  int             // longest sequence that generation is planned for, in tokens
 	workspace bindings.Tensor // operations' scratch
 	lossSpace bindings.Tensor
@@ -87,30 +69,55 @@ type Model struct {
 // own tensors decide the types; without, what config.json declares (a plan
 // needs no weights). Nothing is read or allocated yet: see Load.
 func New(cfg *Config, base *safetensors.Folder, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
-	m := &Model{Config: cfg, Options: opts, base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
+	m := &Model{Config: cfg, Options: opts, Transformer: cfg.Compose(), base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
 	d := declarer{m: m, base: base}
-	h := cfg.Hidden
-	m.embedding = d.dense(weightSource{name: embeddingName + ".weight", module: embeddingName, kind: table, grad: &m.embeddingGrad}, cfg.Vocabulary, h)
-	for i := range cfg.Layers {
-		m.layers = append(m.layers, d.layer(i))
+	m.Embedding.declare(&d)
+	for _, l := range m.Layers {
+		l.declare(&d)
 	}
-	d.norm(&m.norm, "model.norm", h)
-	d.head(cfg.Vocabulary, h)
+	d.head(&m.Head, &m.Embedding)
 	if d.err != nil {
 		return nil, d.err
 	}
 	return m, opts.Modules.check(d.modules)
 }
 
-// Projections are the linear layers that an adapter may sit on: those of every
-// layer in the order q, k, v, o, gate, up, down. The output head is not one.
+// Projections returns the linear layers that an adapter may sit on, in the order
+// of the model. The output head is not one.
 func (m *Model) Projections() []*Projection {
 	var all []*Projection
-	for _, l := range m.layers {
+	if p := m.Embedding.Project; p != nil {
+		all = append(all, p)
+	}
+	for _, l := range m.Layers {
 		all = append(all, l.projections()...)
+	}
+	if p := m.Head.Project; p != nil {
+		all = append(all, p)
 	}
 	return all
 }
 
-// Info is what the device that the model is laid out for says of itself.
+// A positionTable is what depends on nothing but how long sequences are.
+type positionTable interface {
+	plan(a *bindings.Arena, positions int)
+	load(dev bindings.Device) error
+}
+
+// A TensorInfo is a tensor of the model as a checkpoint has it.
+type TensorInfo struct {
+	Name  string // "model.norm.weight"
+	Shape []int
+}
+
+// Tensors returns the tensors that the model reads, in the order of loading.
+func (m *Model) Tensors() []TensorInfo {
+	all := make([]TensorInfo, len(m.weights))
+	for i, w := range m.weights {
+		all[i] = TensorInfo{Name: w.stored, Shape: w.shape}
+	}
+	return all
+}
+
+// Info returns what the device says of itself that the model is laid out for.
 func (m *Model) Info() bindings.Info { return m.info }

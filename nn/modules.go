@@ -32,12 +32,6 @@ const (
 
 func (b Biases) any() bool { return b == BiasesAll || b == BiasesAdapted }
 
-// The modules that may be one matrix.
-const (
-	embeddingName = "model.embed_tokens"
-	headName      = "lm_head"
-)
-
 // Pick reports whether a module is trained itself.
 func (m *Modules) Pick(module string) bool {
 	return slices.ContainsFunc(m.Names, func(name string) bool { return ends(module, name) })
@@ -58,11 +52,21 @@ func ends(module, name string) bool {
 func (m *Modules) check(all []string) error {
 	for _, name := range m.Names {
 		if !slices.ContainsFunc(all, func(module string) bool { return ends(module, name) }) {
-			return fmt.Errorf("modules_to_save: no module's name ends with %q; the model has %s, %s, norm and what is in the layers, as q_proj or input_layernorm",
-				name, headName, embeddingName)
+			return fmt.Errorf("modules_to_save: no module's name ends with %q; the model has %s", name, strings.Join(endings(all), ", "))
 		}
 	}
 	return nil
+}
+
+// endings returns the last parts of modules' names, each once.
+func endings(modules []string) []string {
+	var list []string
+	for _, m := range modules {
+		if end := m[strings.LastIndexByte(m, '.')+1:]; !slices.Contains(list, end) {
+			list = append(list, end)
+		}
+	}
+	return list
 }
 
 // A SavedTensor is a tensor of Options.Modules, as it is stored with an adapter.
@@ -82,8 +86,8 @@ func (m *Model) Saved() []SavedTensor {
 	for _, w := range m.weights {
 		if m.trains(&w) {
 			all = append(all, SavedTensor{Name: w.name, Shape: w.shape, Value: w.dense})
-			if w.module == embeddingName && m.Tied() {
-				all = append(all, SavedTensor{Name: headName + ".weight", Shape: w.shape, Value: w.dense})
+			if w.module == m.Embedding.Name && m.Tied() {
+				all = append(all, SavedTensor{Name: m.Head.Name + ".weight", Shape: w.shape, Value: w.dense})
 			}
 		}
 	}
@@ -92,24 +96,24 @@ func (m *Model) Saved() []SavedTensor {
 
 // Tied reports whether the head is the embedding. It is not where one of the two is
 // trained apart, whatever config.json says.
-func (m *Model) Tied() bool { return m.head.Weight.Dense == m.embedding }
+func (m *Model) Tied() bool { return m.Head.out.Weight.Dense == m.Embedding.table }
 
 // trains reports whether a weight is trained. Which layers have an adapter is known
 // once they are attached.
 func (m *Model) trains(w *weightSource) bool {
 	b := m.Options.Modules.Biases
-	return w.trained || w.biasOf != nil && (b == BiasesAll || b == BiasesAdapted && w.biasOf.Adapter != nil)
+	return w.trained || w.bias && b == BiasesAll || w.biasOf != nil && b == BiasesAdapted && w.biasOf.Adapter != nil
 }
 
 // trains reports whether a module's weights are trained.
 func (d *declarer) trains(module string) bool {
-	o := &d.m.Options
+	o, m := &d.m.Options, d.m
 	return o.Train || o.Modules.Pick(module) ||
-		module == embeddingName && d.m.Config.Tied && o.Modules.Tie && o.Modules.Pick(headName)
+		module == m.Embedding.Name && m.Config.Tied && o.Modules.Tie && o.Modules.Pick(m.Head.Name)
 }
 
 // separates reports whether a tied head becomes a tensor of its own.
 func (d *declarer) separates() bool {
 	o := &d.m.Options
-	return !o.Train && !o.Modules.Tie && (o.Modules.Pick(embeddingName) || o.Modules.Pick(headName))
+	return !o.Train && !o.Modules.Tie && (o.Modules.Pick(d.m.Embedding.Name) || o.Modules.Pick(d.m.Head.Name))
 }

@@ -16,12 +16,17 @@ func (m *Model) Parameters(state bindings.State) []bindings.Param {
 		return p.Grad
 	}
 	for i := range m.weights {
-		if w := &m.weights[i]; m.trains(w) {
+		w := &m.weights[i]
+		switch {
+		case !m.trains(w):
+		case w.whole != nil:
+			params = append(params, m.turnParameter(w, state))
+		default:
 			*w.grad = add(w.name, w.dense, w.kind)
 		}
 	}
 	if m.Tied() {
-		m.head.DWeight = m.embeddingGrad
+		m.Head.out.DWeight = m.Embedding.grad
 	}
 	for _, p := range m.Projections() {
 		if a := p.Adapter; a != nil {
@@ -45,17 +50,6 @@ func (m *Model) Derive(dev bindings.Device) {
 	}
 }
 
-// Derive is Model's for one projection.
-func (p *Projection) Derive(dev bindings.Device) {
-	if a := p.Adapter; a != nil && !a.Magnitude.Absent() {
-		dev.RowNorms(&bindings.RowNorms{Linear: &p.Linear})
-	}
-}
-
-func (l *layer) projections() []*Projection {
-	return []*Projection{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down}
-}
-
 // A kind of trained tensor decides what the optimizer does with it, as in Hugging
 // Face's Trainer.
 type kind uint8
@@ -69,11 +63,22 @@ const (
 // parameter lays out what training one tensor takes. The optimizer moves a
 // float32 master; where the tensor itself is float32 it is its own.
 func (m *Model) parameter(name string, value bindings.Tensor, kind kind, state bindings.State) bindings.Param {
-	a, rows, cols := m.memory.Arena(bindings.Optimizer), value.Rows, value.Cols
-	p := bindings.Param{
-		Name: name, Value: value, Master: value, Decay: kind != vector, Rate: 1,
-		Grad: m.memory.Arena(bindings.Gradients).New(bindings.F32, rows, cols),
+	grad := m.memory.Arena(bindings.Gradients).New(bindings.F32, value.Rows, value.Cols)
+	return m.parameterWith(grad, name, value, kind, state)
+}
+
+// turnParameter is parameter of a weight that is a row of a whole, whose gradient is
+// one, too.
+func (m *Model) turnParameter(w *weightSource, state bindings.State) bindings.Param {
+	if w.grad.Absent() {
+		*w.grad = m.memory.Arena(bindings.Gradients).New(bindings.F32, w.whole.Rows, w.whole.Cols)
 	}
+	return m.parameterWith(w.grad.Slice(w.turn, w.turn+1), w.name, w.dense, w.kind, state)
+}
+
+func (m *Model) parameterWith(grad bindings.Tensor, name string, value bindings.Tensor, kind kind, state bindings.State) bindings.Param {
+	a, rows, cols := m.memory.Arena(bindings.Optimizer), value.Rows, value.Cols
+	p := bindings.Param{Name: name, Value: value, Master: value, Decay: kind != vector, Rate: 1, Grad: grad}
 	p.M, p.V = state.Moments(a, rows, cols, kind == table)
 	if value.DType != bindings.F32 {
 		p.Master = a.New(bindings.F32, rows, cols)

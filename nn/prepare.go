@@ -29,30 +29,30 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
 		}
 		if len(shapes.Train) > 0 {
-			dry.GradNorm(&bindings.GradNorm{Params: m.params})
-			dry.Optimize(&bindings.Optimize{Params: m.params, Rule: m.rule})
+			dry.Run(&bindings.GradNorm{Params: m.params})
+			dry.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
 		}
 		for _, b := range shapes.Evaluate {
 			must(m.Evaluate(dry, blank(b)))
 		}
 		for _, b := range shapes.Score {
-			must(m.forward(dry, blank(b), column(m.inputs.losses, b.Tokens())))
+			must(m.evaluate(dry, blank(b), column(m.inputs.losses, b.Tokens())))
 		}
 		if shapes.Generate > 0 {
-			g := m.newGeneration(shapes.Generate)
-			must(g.extend(dry, make([]int32, shapes.Generate)))
+			c := m.newCache(shapes.Generate)
+			must(m.extend(dry, c, make([]int32, shapes.Generate)))
 			// A device may go over one token's keys in another way than over a prompt's.
-			g.past = shapes.Generate - 1
-			must(g.extend(dry, make([]int32, 1)))
-			g.close()
+			c.past = shapes.Generate - 1
+			must(m.extend(dry, c, make([]int32, 1)))
+			c.close()
 		}
 	}
 	// Scratch lies below what a step puts into workspace, and its size is known
 	// only after a walk; the second walk counts on top of it.
 	walk()
-	workspace, loss := dry.Needs()
-	m.workspace = m.memory.Arena(bindings.Workspace).New(bindings.U8, 1, int(workspace))
-	m.lossSpace = m.memory.Arena(bindings.Loss).New(bindings.U8, 1, int(loss))
+	needs := dry.Needed()
+	m.workspace = m.memory.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace))
+	m.lossSpace = m.memory.Arena(bindings.Loss).New(bindings.U8, 1, int(needs.Loss))
 	walk()
 }
 
@@ -80,10 +80,11 @@ func (m *Model) declareInputs(shapes Shapes) {
 		positions: a.New(bindings.I32, 1, tokens),
 		starts:    a.New(bindings.I32, 1, sequences+1),
 		keyStarts: a.New(bindings.I32, 1, 2),
-		cos:       a.New(bindings.F32, longest, m.Config.HeadDim/2),
-		sin:       a.New(bindings.F32, longest, m.Config.HeadDim/2),
-		stats:     a.New(bindings.F32, 1, 3),
 	}
+	for _, t := range m.tables {
+		t.plan(a, longest)
+	}
+	m.inputs.stats = a.New(bindings.F32, 1, 3)
 	if len(shapes.Score) > 0 {
 		m.inputs.losses = a.New(bindings.F32, 1, tokens)
 	}

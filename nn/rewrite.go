@@ -11,9 +11,13 @@ import (
 // held as the weight is, in 4 bits or in the type that it is stored in. A weight
 // that the folder itself has in 4 bits has no original and is an error.
 func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original []float32) error) error {
-	name := p.Name + ".weight"
+	name := storedName(m.base, m.Config.Prefixes, p.Name+".weight")
+	rows, cols := p.Weight.Out, p.Weight.In
+	if p.transposed {
+		rows, cols = cols, rows
+	}
 	t, ok := m.base.Tensor(name)
-	if !ok || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
+	if !ok || len(t.Shape) != 2 || t.Shape[0] != rows || t.Shape[1] != cols {
 		return fmt.Errorf("%s has no original weights of %s", m.base.Source(), p.Name)
 	}
 	dtype, err := bindings.ParseDType(string(t.DType))
@@ -21,7 +25,11 @@ func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original
 		return fmt.Errorf("%s: tensor %q: %w", m.base.Where(name), name, err)
 	}
 	values := make([]float32, t.Elements())
-	decode(values, t.Data, dtype)
+	original := t.Data
+	if p.transposed {
+		original = transposed(original, rows, cols, dtype.Size())
+	}
+	decode(values, original, dtype)
 	m.base.Release(t)
 	if err := change(values); err != nil {
 		return fmt.Errorf("%s: tensor %q: %w", m.base.Where(name), name, err)

@@ -1,72 +1,22 @@
 package nn
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
-func parseRope(f *configFile, maxPositions int) (Rope, error) {
-	p := f.RopeParameters
-	if f.RopeScaling != nil {
-		p = f.RopeScaling
-	}
-	if p == nil {
-		p = &ropeFile{}
-	}
-	r := Rope{
-		Type:            p.RopeType,
-		Theta:           or(p.Theta, or(f.RopeTheta, 10000)),
-		Factor:          or(p.Factor, 0),
-		LowFreqFactor:   or(p.LowFreqFactor, 0),
-		HighFreqFactor:  or(p.HighFreqFactor, 0),
-		OriginalMax:     or(p.OriginalMax, maxPositions),
-		AttentionFactor: or(p.AttentionFactor, 0),
-		BetaFast:        orFloat(p.BetaFast, 32),
-		BetaSlow:        orFloat(p.BetaSlow, 1),
-		MScale:          or(p.MScale, 0),
-		MScaleAllDim:    or(p.MScaleAllDim, 0),
-		Truncate:        or(p.Truncate, true),
-	}
-	if r.Type == "" {
-		r.Type = p.Type
-	}
-	if r.Type == "" {
-		r.Type = "default"
-	}
-	if !(r.Theta > 0) {
-		return r, fmt.Errorf("rope_theta is %v; it must be positive", r.Theta)
-	}
-	if partial := or(p.PartialRotary, or(f.PartialRotary, 1)); partial != 1 {
-		return r, fmt.Errorf("partial_rotary_factor %v is not supported for %s", partial, f.ModelType)
-	}
-	switch r.Type {
-	case "default":
-		return r, nil
-	case "linear", "llama3", "yarn":
-	default:
-		return r, fmt.Errorf("rope_type %q is not supported; default, linear, llama3 and yarn are", r.Type)
-	}
-	if r.Type == "yarn" && p.Factor == nil && r.OriginalMax > 0 {
-		r.Factor = float64(maxPositions) / float64(r.OriginalMax)
-	}
-	if !(r.Factor > 0) {
-		return r, fmt.Errorf("rope_type %s needs a positive factor, and has %v", r.Type, r.Factor)
-	}
-	if r.OriginalMax < 1 {
-		return r, fmt.Errorf("original_max_position_embeddings is %d; it must be positive", r.OriginalMax)
-	}
-	if r.Type == "llama3" && !(r.HighFreqFactor > r.LowFreqFactor && r.LowFreqFactor > 0) {
-		return r, fmt.Errorf("rope_type llama3 needs 0 < low_freq_factor < high_freq_factor, and has %v and %v", r.LowFreqFactor, r.HighFreqFactor)
-	}
-	return r, nil
-}
-
-// orFloat is *p, or def where p is nil or zero (as transformers treats betas).
-func orFloat(p *float64, def float64) float64 {
-	if p == nil || *p == 0 {
-		return def
-	}
-	return *p
+// Rope is how positions become angles.
+type Rope struct {
+	Type            string // "default", "linear", "llama3", "yarn", "longrope"
+	Theta           float64
+	Factor          float64
+	LowFreqFactor   float64   // llama3
+	HighFreqFactor  float64   // llama3
+	OriginalMax     int       // llama3, yarn: context before scaling
+	AttentionFactor float64   // yarn, longrope: multiplies cos and sin; 0: from Factor
+	BetaFast        float64   // yarn
+	BetaSlow        float64   // yarn
+	MScale          float64   // yarn
+	MScaleAllDim    float64   // yarn
+	Truncate        bool      // yarn: correction range in whole dimensions
+	Factors         []float64 // longrope: one for each pair of dimensions
 }
 
 // inverseFrequencies are the angles per position of each pair of dim
@@ -87,6 +37,12 @@ func (r *Rope) inverseFrequencies(dim int) (freqs []float32, attention float64) 
 		r.scaleLlama3(freqs)
 	case "yarn":
 		return freqs, r.scaleYarn(freqs, dim)
+	case "longrope":
+		for i := range freqs {
+			exponent := float32(2*i) / float32(dim)
+			freqs[i] = 1 / (float32(r.Factors[i]) * float32(math.Pow(r.Theta, float64(exponent))))
+		}
+		return freqs, r.AttentionFactor
 	}
 	return freqs, 1
 }

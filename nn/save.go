@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"bytes"
 	"io"
 	"path/filepath"
 
@@ -25,8 +26,18 @@ func (m *Model) Save(dev bindings.Device, dir string) error {
 			t = master
 		}
 		entries = append(entries, safetensors.Entry{
-			Name: w.name, DType: safetensors.DType(dtype.String()), Shape: w.shape,
-			Write: func(out io.Writer) error { return ReadTensor(dev, t, dtype, out) },
+			Name: w.stored, DType: safetensors.DType(dtype.String()), Shape: w.shape,
+			Write: func(out io.Writer) error {
+				if !w.transposed {
+					return ReadTensor(dev, t, dtype, out)
+				}
+				var whole bytes.Buffer
+				if err := ReadTensor(dev, t, dtype, &whole); err != nil {
+					return err
+				}
+				_, err := out.Write(transposed(whole.Bytes(), t.Rows, t.Cols, dtype.Size()))
+				return err
+			},
 		})
 	}
 	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, map[string]string{"format": "pt"}); err != nil {

@@ -12,7 +12,7 @@ import (
 // It runs forward only and needs Shapes.Score; stats are added to as by Evaluate.
 func (m *Model) Score(dev bindings.Device, b *Batch) ([]float64, error) {
 	losses := column(m.inputs.losses, b.Tokens())
-	if err := m.forward(dev, b, losses); err != nil {
+	if err := m.evaluate(dev, b, losses); err != nil {
 		return nil, err
 	}
 	raw := make([]byte, losses.Bytes())

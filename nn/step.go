@@ -13,7 +13,6 @@ type inputs struct {
 	ids, labels, positions bindings.Tensor // I32 [1, most tokens]
 	starts                 bindings.Tensor // I32 [1, most sequences + 1]
 	keyStarts              bindings.Tensor // I32 [1, 2], of the one sequence being generated
-	cos, sin               bindings.Tensor // F32 [positions, head_dim/2]
 	stats                  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
 	losses                 bindings.Tensor // F32 [1, most tokens]; absent: nothing is scored
 }
@@ -29,27 +28,21 @@ type Stats struct {
 // added to. The loss of each predicted token counts scale times. Nothing waits
 // for the device; errors of the operations come with Stats.
 func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindings.Random) error {
-	p, err := m.start(dev, b)
+	p, err := m.start(dev, b, nil)
 	if err != nil {
 		return err
 	}
 	p.random, p.backward = random, true
 	keepMark, workMark := p.keep.Mark(), p.work.Mark()
-	acts := make([]activations, len(m.layers))
-	x := p.embed(p.keep)
-	for i, l := range m.layers {
-		acts[i].in = x
-		x = p.hidden(p.keep)
-		l.forward(p, &acts[i], x)
-	}
+	f := m.forward(p)
 	d := p.hidden(p.work)
-	m.loss(p, x, d, scale, bindings.Tensor{})
-	wantFirst := !m.embeddingGrad.Absent() || !m.layers[0].inputNorm.grad.Absent()
-	for i := len(m.layers) - 1; i >= 0; i-- {
-		m.layers[i].backward(p, &acts[i], d, i > 0 || wantFirst)
+	m.Head.loss(p, f.x, d, scale, bindings.Tensor{})
+	wantFirst := m.Embedding.trained()
+	for i := len(m.Layers) - 1; i >= 0; i-- {
+		m.Layers[i].backward(p, f.layers[i], d, i > 0 || wantFirst || m.Layers[0].trainedNorm())
 	}
-	if !m.embeddingGrad.Absent() {
-		dev.EmbedBackward(&bindings.Embed{IDs: column(m.inputs.ids, p.tokens), DY: d, DTable: m.embeddingGrad, Pad: m.Config.Pad})
+	if wantFirst {
+		m.Embedding.backward(p, f.embedding, d)
 	}
 	p.keep.Release(keepMark)
 	p.work.Release(workMark)
@@ -58,54 +51,71 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 
 // Evaluate runs forward only; stats are added to, with a scale of 1.
 func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
-	return m.forward(dev, b, bindings.Tensor{})
+	return m.evaluate(dev, b, bindings.Tensor{})
 }
 
-// forward evaluates; with losses present it also leaves each token's loss there.
-func (m *Model) forward(dev bindings.Device, b *Batch, losses bindings.Tensor) error {
-	p, err := m.start(dev, b)
+// evaluate also leaves each token's loss in losses, if that is present.
+func (m *Model) evaluate(dev bindings.Device, b *Batch, losses bindings.Tensor) error {
+	p, err := m.start(dev, b, nil)
 	if err != nil {
 		return err
 	}
 	mark := p.work.Mark()
-	x, y := p.embed(p.work), p.hidden(p.work)
-	for _, l := range m.layers {
-		l.forward(p, &activations{in: x}, y)
-		x, y = y, x
-	}
-	m.loss(p, x, bindings.Tensor{}, 1, losses)
+	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, 1, losses)
 	p.work.Release(mark)
 	return nil
 }
 
-// loss is the final norm, the head and the cross-entropy; with d present also
-// the gradient of x, with losses present those of the tokens.
-func (m *Model) loss(p *pass, x, d bindings.Tensor, scale float32, losses bindings.Tensor) {
-	mark := p.work.Mark()
-	y, inv := p.normalize(p.work, &m.norm, x)
-	op := &bindings.HeadLoss{
-		X: y, Linear: &m.head.Linear, Labels: column(m.inputs.labels, p.tokens), Scale: scale,
-		Stats: m.inputs.stats, Losses: losses,
-	}
-	if !d.Absent() {
-		op.DX, op.DWeight = y, m.head.DWeight
-	}
-	p.dev.HeadLoss(op)
-	if !d.Absent() {
-		p.normBackward(&m.norm, x, inv, y, d, false)
-	}
-	p.work.Release(mark)
+// A forwardState is what forward leaves: its output, and what backward reads.
+type forwardState struct {
+	x         bindings.Tensor // [tokens, hidden]: the last layer's output
+	embedding embeddingState
+	layers    [][]branchState
 }
 
-// start puts a micro-batch on the device.
-func (m *Model) start(dev bindings.Device, b *Batch) (*pass, error) {
+// forward takes the micro-batch through the embedding and the layers. It is the one
+// forward of training, evaluation and generation: what a backward reads lies in
+// p.keep; where none follows two buffers of the workspace take turns.
+func (m *Model) forward(p *pass) forwardState {
+	f := forwardState{}
+	if p.backward {
+		f.x, f.embedding = m.Embedding.forward(p, p.keep)
+		for _, l := range m.Layers {
+			out := p.hidden(p.keep)
+			f.layers = append(f.layers, l.forward(p, f.x, out))
+			f.x = out
+		}
+		return f
+	}
+	f.x, _ = m.Embedding.forward(p, p.work)
+	other := p.hidden(p.work)
+	for _, l := range m.Layers {
+		l.forward(p, f.x, other)
+		f.x, other = other, f.x
+	}
+	return f
+}
+
+// start puts a micro-batch on the device; with a cache it goes on from what that has.
+func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 	if err := b.check(m.Config.Vocabulary); err != nil {
 		return nil, err
 	}
 	p := &pass{
-		m: m, dev: dev, tokens: b.Tokens(), keep: m.memory.Arena(bindings.Activations), work: m.memory.Arena(bindings.Workspace),
+		m: m, dev: dev, tokens: b.Tokens(), longest: b.Longest(), keep: m.memory.Arena(bindings.Activations), work: m.memory.Arena(bindings.Workspace),
 		positions: column(m.inputs.positions, b.Tokens()),
 		sequences: bindings.Sequences{Starts: b.Starts, Device: column(m.inputs.starts, len(b.Starts))},
+		cache:     c,
+	}
+	positions := b.positions()
+	if c != nil {
+		p.longest += c.past
+		for i := range positions {
+			positions[i] += int32(c.past)
+		}
+	}
+	if e := m.Embedding.Positions; e != nil && p.longest > e.Longest() {
+		return nil, fmt.Errorf("a sequence has %d tokens, and the model has positions for %d: choose a smaller max_length", p.longest, e.Longest())
 	}
 	for _, w := range []struct {
 		to   bindings.Tensor
@@ -113,45 +123,31 @@ func (m *Model) start(dev bindings.Device, b *Batch) (*pass, error) {
 	}{
 		{column(m.inputs.ids, p.tokens), b.IDs},
 		{column(m.inputs.labels, p.tokens), b.shifted()},
-		{p.positions, b.positions()},
+		{p.positions, positions},
 		{p.sequences.Device, b.Starts},
 	} {
 		if err := dev.Write(w.to, int32Bytes(w.from)); err != nil {
 			return nil, fmt.Errorf("putting a micro-batch of %d tokens on the device: %w", p.tokens, err)
 		}
 	}
+	if c != nil {
+		return p, c.start(p)
+	}
 	return p, nil
 }
 
-func (p *pass) embed(to *bindings.Arena) bindings.Tensor {
-	x := p.hidden(to)
-	p.dev.Embed(&bindings.Embed{
-		IDs: column(p.m.inputs.ids, p.tokens), Table: p.m.embedding, Y: x,
-		Noise: p.m.noise(p.sequences.Longest()), Random: p.random, Pad: -1,
-	})
-	return x
-}
-
-// noise is the bound of NEFTune's noise.
-func (m *Model) noise(longest int) float32 {
-	if m.Options.NoiseAlpha == 0 || longest == 0 {
-		return 0
-	}
-	return float32(m.Options.NoiseAlpha / math.Sqrt(float64(longest*m.Config.Hidden)))
-}
-
-// Stats waits for the device, gives what was added up, and starts over.
+// Stats waits for the device, returns what was added up, and starts over.
 func (m *Model) Stats(dev bindings.Device) (Stats, error) {
 	var raw [12]byte
 	if err := dev.Read(raw[:], m.inputs.stats); err != nil {
 		return Stats{}, err
 	}
-	dev.Zero(m.inputs.stats)
+	dev.Run(&bindings.Zero{T: m.inputs.stats})
 	at := func(i int) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))) }
 	return Stats{Loss: at(0), Predicted: int(at(1)), Hits: int(at(2))}, nil
 }
 
-// column is the first n elements of a vector.
+// column returns the first n elements of a vector.
 func column(t bindings.Tensor, n int) bindings.Tensor {
 	return t.Reshape(t.Len(), 1).Head(n).Reshape(1, n)
 }

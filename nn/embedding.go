@@ -1,0 +1,139 @@
+package nn
+
+import (
+	"math"
+
+	"qlora/bindings"
+)
+
+// Embedding turns token ids into the residual stream:
+//
+//	x = dropout(Norm(Project(Scale·Table[id]) + Positions[position]))
+type Embedding struct {
+	Name      string      // of the module
+	Size      int         // features of the table; 0: hidden
+	Scale     float32     // 0: 1
+	Project   *Projection // from Size to hidden; nil: none
+	Positions *Positions  // learned; nil: none
+	Norm      *Norm       // nil: none
+	Dropout   float32
+
+	stream uint32
+	table  bindings.Tensor // [vocabulary, Size]
+	grad   bindings.Tensor // F32; absent: frozen
+}
+
+// Positions are learned embeddings of positions.
+type Positions struct {
+	Name   string
+	Rows   int // of the table
+	Offset int // row of position 0
+
+	table bindings.Tensor // [Rows, hidden]
+	grad  bindings.Tensor
+}
+
+// Longest returns the longest sequence that there are positions for.
+func (p *Positions) Longest() int { return p.Rows - p.Offset }
+
+func (e *Embedding) declare(d *declarer) {
+	c := d.m.Config
+	if e.Size == 0 {
+		e.Size = c.Hidden
+	}
+	e.stream = d.stream()
+	e.table = d.dense(weightSource{name: e.Name + ".weight", module: e.Name, kind: table, grad: &e.grad}, c.Vocabulary, e.Size)
+	if e.Positions != nil {
+		e.Positions.table = d.dense(weightSource{name: e.Positions.Name + ".weight", module: e.Positions.Name, kind: table, grad: &e.Positions.grad}, e.Positions.Rows, c.Hidden)
+	}
+	if e.Project != nil {
+		d.projection(e.Project)
+	}
+	e.Norm.declare(d)
+}
+
+// trained reports whether a gradient of anything in e is wanted.
+func (e *Embedding) trained() bool {
+	return !e.grad.Absent() || e.Norm.trained() || e.Positions != nil && !e.Positions.grad.Absent() ||
+		e.Project != nil && (e.Project.Adapter != nil || !e.Project.DWeight.Absent() || !e.Project.DBias.Absent())
+}
+
+// An embeddingState is what backward reads.
+type embeddingState struct {
+	sum bindings.Tensor // before the norm
+	xa  bindings.Tensor
+}
+
+// look returns Scale·Table[id] with NEFTune's noise, in arena a.
+func (e *Embedding) look(p *pass, a *bindings.Arena) bindings.Tensor {
+	x := p.features(a, e.Size)
+	p.run(&bindings.Embed{
+		IDs: column(p.m.inputs.ids, p.tokens), Table: e.table, Y: x, Scale: e.Scale,
+		Noise: p.m.noise(p.sequences.Longest(), e.Size), Random: p.random,
+	})
+	return x
+}
+
+// forward returns x [tokens, hidden] in arena to.
+func (e *Embedding) forward(p *pass, to *bindings.Arena) (bindings.Tensor, embeddingState) {
+	s := embeddingState{}
+	var x bindings.Tensor
+	if e.Project == nil {
+		x = e.look(p, to)
+	} else {
+		x, s.xa = p.hidden(to), p.xa(to, e.Project)
+		mark := p.work.Mark()
+		p.project(e.Project, e.look(p, p.work), x, bindings.Tensor{}, s.xa)
+		p.work.Release(mark)
+	}
+	if e.Positions != nil {
+		p.run(&bindings.Embed{IDs: p.positions, Table: e.Positions.rows(), Y: x, Accumulate: true})
+	}
+	if e.Norm != nil {
+		s.sum = x
+		x, _ = p.normalize(to, e.Norm, x)
+	}
+	if e.Dropout > 0 {
+		p.run(&bindings.Add{X: x, Y: x, Dropout: e.Dropout, Stream: e.stream, Random: p.random})
+	}
+	return x, s
+}
+
+func (p *Positions) rows() bindings.Tensor { return p.table.Slice(p.Offset, p.Rows) }
+
+// backward takes d, the gradient of x, to what is trained.
+func (e *Embedding) backward(p *pass, s embeddingState, d bindings.Tensor) {
+	if e.Dropout > 0 {
+		p.run(&bindings.AddBackward{DY: d, DX: d, Dropout: e.Dropout, Stream: e.stream, Random: p.random})
+	}
+	if e.Norm != nil {
+		_, stats := p.normalize(p.work, e.Norm, s.sum)
+		p.normalizeBackward(e.Norm, s.sum, stats, d, d, false)
+	}
+	if e.Positions != nil && !e.Positions.grad.Absent() {
+		p.run(&bindings.EmbedBackward{IDs: p.positions, DY: d, DTable: e.Positions.grad.Slice(e.Positions.Offset, e.Positions.Rows), Pad: -1})
+	}
+	if e.Project != nil {
+		var to *target
+		if !e.grad.Absent() {
+			dx := p.features(p.work, e.Size)
+			to = &target{room: func() bindings.Tensor { return dx }}
+		}
+		p.projectBackward(e.look(p, p.work), to, e.Project.back(d, s.xa))
+		if to == nil {
+			return
+		}
+		d = to.room()
+	}
+	if !e.grad.Absent() {
+		p.run(&bindings.EmbedBackward{IDs: column(p.m.inputs.ids, p.tokens), DY: d, DTable: e.grad, Scale: e.Scale, Pad: p.m.Config.Pad})
+	}
+}
+
+// noise returns the bound of NEFTune's noise.
+func (m *Model) noise(longest, features int) float32 {
+	if m.Options.NoiseAlpha == 0 || longest == 0 {
+		return 0
+	}
+	return float32(m.Options.NoiseAlpha / math.Sqrt(float64(longest*features)))
+}

@@ -1,0 +1,142 @@
+// Package family has what each family of models brings: how its config.json reads,
+// what its layers are made of, the names of its weights, and PEFT's default targets.
+// A family is one file, which registers itself. Facts are transformers': its
+// models/<model_type>/configuration_*.py and modeling_*.py.
+package family
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"qlora/nn"
+)
+
+// A Family is one architecture.
+type Family struct {
+	Types   []string // model_type values of config.json
+	Targets []string // PEFT's default target_modules; none: PEFT has none
+	// read reads a config.json of one of Types. Errors go to the file.
+	read func(f *file) *nn.Config
+}
+
+var families = map[string]*Family{}
+
+func register(f Family) {
+	for _, t := range f.Types {
+		if families[t] != nil {
+			panic("family: model_type " + t + " is registered twice")
+		}
+		families[t] = &f
+	}
+}
+
+// Types returns every known model_type, sorted.
+func Types() []string {
+	var all []string
+	for t := range families {
+		all = append(all, t)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// maxConfigBytes bounds what is read of a file from outside.
+const maxConfigBytes = 16 << 20
+
+// ReadConfig reads config.json of a model folder.
+func ReadConfig(dir string) (*nn.Config, error) {
+	path := filepath.Join(dir, "config.json")
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a Hugging Face model folder: %w", dir, err)
+	}
+	if info.Size() > maxConfigBytes {
+		return nil, fmt.Errorf("%s: %d bytes is too large for a config.json", path, info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ParseConfig(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseConfig reads the text of a config.json.
+func ParseConfig(data []byte) (*nn.Config, error) {
+	f := &file{asked: map[string]bool{}, modelType: ""}
+	if err := json.Unmarshal(data, &f.keys); err != nil {
+		return nil, fmt.Errorf("not a readable config.json: %w", err)
+	}
+	f.modelType = f.text("model_type", "")
+	family, ok := families[f.modelType]
+	if !ok {
+		return asLlama(f, data)
+	}
+	c := family.read(f)
+	return f.finish(c, family, data)
+}
+
+// finish completes what a family has read.
+func (f *file) finish(c *nn.Config, family *Family, data []byte) (*nn.Config, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	c.Targets, c.Raw = family.Targets, data
+	return c, c.Check()
+}
+
+// asLlama takes a model_type that is not known for Llama's, if its keys are all
+// Llama's. That its tensors are is then checked by name and shape.
+func asLlama(f *file, data []byte) (*nn.Config, error) {
+	unknown := fmt.Errorf("model_type %q is not supported; %s are", f.modelType, strings.Join(Types(), ", "))
+	if !f.has("rms_norm_eps") || !f.has("num_attention_heads") || !f.has("intermediate_size") {
+		return nil, unknown
+	}
+	llama := families["llama"]
+	c := llama.read(f)
+	if f.err != nil {
+		return nil, fmt.Errorf("model_type %q is not known, and as a Llama: %w", f.modelType, f.err)
+	}
+	if key := f.firstUnknown(); key != "" {
+		return nil, fmt.Errorf("model_type %q is not known, and is no Llama: its config has %s, which Llama has not", f.modelType, f.quoted(key))
+	}
+	c.Note = fmt.Sprintf("model_type %q is not known; its keys are Llama's, and it is taken for one", f.modelType)
+	return f.finish(c, llama, data)
+}
+
+// harmless are keys that change nothing of what a model computes.
+var harmless = []string{
+	"_name_or_path", "architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache", "initializer_range",
+	"bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "pretraining_tp", "max_position_embeddings", "quantization_config",
+	"output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id", "is_decoder", "is_encoder_decoder", "add_cross_attention",
+	"chunk_size_feed_forward", "cross_attention_hidden_size", "problem_type", "tie_word_embeddings", "_attn_implementation_autoset", "head_dim",
+	"attention_dropout", "num_key_value_heads", "rope_scaling", "rope_theta", "rope_parameters", "task_specific_params", "tie_encoder_decoder",
+	"tokenizer_class", "prefix", "use_bfloat16", "torchscript", "model_max_length", "max_sequence_length",
+}
+
+// firstUnknown returns a key, first in order, that no one asked for, that is set, and that
+// is not known to change nothing.
+func (f *file) firstUnknown() string {
+	var keys []string
+	for key, raw := range f.keys {
+		if !f.asked[key] && !slices.Contains(harmless, key) && !isUnset(raw) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return slices.Min(keys)
+}
+
+// isUnset reports whether raw is null, false, 0, "", [] or {}.
+func isUnset(raw json.RawMessage) bool {
+	return slices.Contains([]string{"null", "false", "0", "0.0", `""`, "[]", "{}"}, strings.TrimSpace(string(raw)))
+}

@@ -1,0 +1,251 @@
+package family
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"qlora/bindings"
+	"qlora/internal/bnb"
+	"qlora/nn"
+)
+
+// A file is the keys of a config.json. Its methods keep the first error, and which
+// keys were asked for. An absent key and null are the default.
+type file struct {
+	keys      map[string]json.RawMessage
+	asked     map[string]bool
+	modelType string
+	renames   map[string]string
+	err       error
+}
+
+// rename makes the family's key stand for another family's in what follows.
+func (f *file) rename(key, own string) {
+	if f.renames == nil {
+		f.renames = map[string]string{}
+	}
+	f.renames[key] = own
+}
+
+// name returns the key as this file has it.
+func (f *file) name(key string) string {
+	if own, ok := f.renames[key]; ok && !f.present(key) {
+		return own
+	}
+	return key
+}
+
+func (f *file) present(key string) bool {
+	raw, ok := f.keys[key]
+	return ok && string(raw) != "null"
+}
+
+func (f *file) fail(format string, args ...any) {
+	if f.err == nil {
+		f.err = fmt.Errorf(format, args...)
+	}
+}
+
+// refuse fails naming a key, its value and what is supported.
+func (f *file) refuse(key, want string) {
+	f.fail("%s is not supported for %s; %s", f.quoted(key), f.modelType, want)
+}
+
+// quoted returns a key with its value, for messages.
+func (f *file) quoted(key string) string {
+	const most = 60
+	key = f.name(key)
+	value := string(f.keys[key])
+	if len(value) > most {
+		value = value[:most] + "…"
+	}
+	return key + " " + value
+}
+
+// has reports whether a key is there and not null.
+func (f *file) has(key string) bool { return f.present(f.name(key)) }
+
+// value decodes a key into dst, which keeps its value where the key is absent.
+func (f *file) value(key string, dst any) {
+	key = f.name(key)
+	f.asked[key] = true
+	if !f.present(key) || f.err != nil {
+		return
+	}
+	if err := json.Unmarshal(f.keys[key], dst); err != nil {
+		f.fail("%s is not what it has to be: %w", f.quoted(key), err)
+	}
+}
+
+func (f *file) int(key string, def int) int           { f.value(key, &def); return def }
+func (f *file) float(key string, def float64) float64 { f.value(key, &def); return def }
+func (f *file) bool(key string, def bool) bool        { f.value(key, &def); return def }
+func (f *file) text(key, def string) string           { f.value(key, &def); return def }
+
+// list returns a list of texts.
+func (f *file) list(key string) []string {
+	var l []string
+	f.value(key, &l)
+	return l
+}
+
+// size returns a number from 1 to most.
+func (f *file) size(key string, def, most int) int {
+	n := f.int(key, def)
+	if n < 1 || n > most {
+		f.fail("%s is %d; it must be from 1 to %d", f.name(key), n, most)
+		return 1
+	}
+	return n
+}
+
+// eps returns a norm's epsilon.
+func (f *file) eps(key string, def float64) float32 {
+	e := float32(f.float(key, def))
+	if !(e > 0) || math.IsInf(float64(e), 0) {
+		f.fail("%s is %v; it must be a small positive number", f.name(key), e)
+	}
+	return e
+}
+
+// probability returns a dropout.
+func (f *file) probability(key string, def float64) float32 {
+	p := f.float(key, def)
+	if !(p >= 0 && p < 1) {
+		f.fail("%s is %v; it must be at least 0 and below 1", f.name(key), p)
+	}
+	return float32(p)
+}
+
+// multiplier returns a finite number.
+func (f *file) multiplier(key string, def float64) float32 {
+	m := f.float(key, def)
+	if math.IsInf(m, 0) || math.IsNaN(m) || math.Abs(m) > 1e9 {
+		f.fail("%s is %v; it must be a finite number", f.name(key), m)
+	}
+	return float32(m)
+}
+
+// activations are transformers' names (activations.py).
+var activations = map[string]bindings.Activation{
+	"silu": bindings.SiLU, "swish": bindings.SiLU, "gelu": bindings.GELU, "relu": bindings.ReLU, "relu2": bindings.ReLUSquared,
+	"gelu_new": bindings.GELUTanh, "gelu_fast": bindings.GELUTanh, "gelu_pytorch_tanh": bindings.GELUTanh, "gelu_accurate": bindings.GELUTanh,
+}
+
+// activation returns the activation that a key names.
+func (f *file) activation(key, def string) bindings.Activation {
+	name := f.text(key, def)
+	a, ok := activations[name]
+	if !ok {
+		f.fail("%s %q is not supported for %s; silu, gelu, gelu_new, relu and relu2 are", f.name(key), name, f.modelType)
+	}
+	return a
+}
+
+// unset refuses a key that is set: a peculiarity that is not there.
+func (f *file) unset(key string) {
+	f.asked[f.name(key)] = true
+	if raw, ok := f.keys[f.name(key)]; ok && !isUnset(raw) {
+		f.refuse(key, "leave it out")
+	}
+}
+
+// dtype returns the type that the file declares.
+func (f *file) dtype() string {
+	switch name := f.text("dtype", f.text("torch_dtype", "float32")); name {
+	case "float32", "float":
+		return "F32"
+	case "bfloat16":
+		return "BF16"
+	case "float16", "half":
+		return "F16"
+	default:
+		f.fail("dtype %q is not supported; float32, bfloat16 and float16 are", name)
+		return "F32"
+	}
+}
+
+// token returns a token id; -1: none.
+func (f *file) token(key string, def int32) int32 {
+	f.asked[f.name(key)] = true
+	if raw, ok := f.keys[f.name(key)]; ok && string(raw) == "null" {
+		return -1
+	}
+	f.value(key, &def)
+	return def
+}
+
+// tokens returns a token id or a list of them; def below 0: none by default.
+func (f *file) tokens(key string, def ...int32) []int32 {
+	key = f.name(key)
+	f.asked[key] = true
+	raw, ok := f.keys[key]
+	if !ok {
+		return def
+	}
+	var one *int32
+	if json.Unmarshal(raw, &one) == nil {
+		if one == nil {
+			return nil
+		}
+		return []int32{*one}
+	}
+	var list []int32
+	if err := json.Unmarshal(raw, &list); err != nil {
+		f.fail("%s: %w", key, err)
+	}
+	return list
+}
+
+// defaults are a model class's own, where config.json is silent.
+type defaults struct {
+	hidden, layers, vocabulary, positions int
+	tied                                  bool
+	bos, pad                              int32 // -1: none
+	eos                                   []int32
+}
+
+// config reads what every family has.
+func (f *file) config(d defaults) *nn.Config {
+	c := &nn.Config{
+		ModelType:    f.modelType,
+		Hidden:       f.size("hidden_size", d.hidden, 1<<17),
+		Layers:       f.size("num_hidden_layers", d.layers, 1<<12),
+		Vocabulary:   f.size("vocab_size", d.vocabulary, 1<<24),
+		MaxPositions: f.size("max_position_embeddings", d.positions, 1<<30),
+		Tied:         f.bool("tie_word_embeddings", d.tied),
+		Pad:          f.token("pad_token_id", d.pad),
+		BOS:          f.token("bos_token_id", d.bos),
+		EOS:          f.tokens("eos_token_id", d.eos...),
+		DType:        f.dtype(),
+	}
+	if f.has("quantization_config") {
+		c.Quantization = new(bnb.QuantizationConfig)
+		f.value("quantization_config", c.Quantization)
+	}
+	return c
+}
+
+// heads are the sizes of attention.
+type heads struct{ count, kv, dim int }
+
+// heads reads them; kv 0: as many as heads; dim 0: hidden/heads.
+func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
+	h := heads{count: f.size("num_attention_heads", count, 1<<12)}
+	if kv == 0 {
+		kv = h.count
+	}
+	if dim == 0 {
+		dim = c.Hidden / h.count
+	}
+	h.kv = f.size("num_key_value_heads", kv, 1<<12)
+	h.dim = f.size("head_dim", dim, 1<<12)
+	if h.count%h.kv != 0 {
+		f.fail("%s %d is not a multiple of %s %d", f.name("num_attention_heads"), h.count, f.name("num_key_value_heads"), h.kv)
+	}
+	return h
+}
+
+// scale returns 1/sqrt(head_dim).
+func (h heads) scale() float32 { return float32(1 / math.Sqrt(float64(h.dim))) }

@@ -1,0 +1,57 @@
+package family
+
+import "qlora/nn"
+
+func init() {
+	register(Family{Types: []string{"qwen2"}, Targets: []string{"q_proj", "v_proj"}, read: qwen2})
+	register(Family{Types: []string{"qwen3"}, Targets: []string{"q_proj", "v_proj"}, read: qwen3})
+}
+
+// qwen2 is Qwen 2 and 2.5: Llama with biases on q, k and v, and windows in the layers
+// from max_layerWindowslayers on, if use_sliding_window says so.
+func qwen2(f *file) *nn.Config { return qwen(f, true, false) }
+
+// qwen3 is Qwen 3: no biases unless attention_bias, and a norm on each query and key
+// head.
+func qwen3(f *file) *nn.Config { return qwen(f, false, true) }
+
+func qwen(f *file, biases, headNorms bool) *nn.Config {
+	c := f.config(defaults{hidden: 4096, layers: 32, vocabulary: 151936, positions: 32768, bos: -1, pad: -1})
+	dim := 0
+	outBias := false
+	if headNorms {
+		dim = 128
+		outBias = f.bool("attention_bias", false)
+		biases = outBias
+	}
+	h := f.heads(c, 32, 32, dim)
+	size := f.size("intermediate_size", 22016, 1<<19)
+	eps := f.eps("rms_norm_eps", 1e-6)
+	act := f.activation("hidden_act", "silu")
+	window, use, first := f.window(4096), f.bool("use_sliding_window", false), f.int("max_layerWindowslayers", 28)
+	if !use {
+		window = 0
+	}
+	layerWindows := windows(f.slides(c.Layers, func(layer int) bool { return layer >= first }), window)
+	positions := f.rope(c, h.dim, ropeDefaults{})
+
+	c.Compose = func() *nn.Transformer {
+		rope := positions.table()
+		t := decoder(rms("model.norm", c.Hidden, eps))
+		for i := range c.Layers {
+			at := at("model.layers", i)
+			attention := h.attention(at+"self_attn.", c.Hidden, biases, outBias)
+			attention.Positions, attention.Window = rope, layerWindows[i]
+			if headNorms {
+				attention.QNorm = headNorm(at+"self_attn.q_norm", h.dim, eps)
+				attention.KNorm = headNorm(at+"self_attn.k_norm", h.dim, eps)
+			}
+			t.Layers = append(t.Layers, nn.Sequential(
+				&nn.Branch{Norm: rms(at+"input_layernorm", c.Hidden, eps), Part: attention},
+				&nn.Branch{Norm: rms(at+"post_attention_layernorm", c.Hidden, eps), Part: gated(at+"mlp.", act, c.Hidden, size, false)},
+			))
+		}
+		return t
+	}
+	return c
+}

@@ -1,0 +1,93 @@
+package nn
+
+import (
+	"math"
+
+	"qlora/bindings"
+)
+
+// Head turns the last layer's output into logits:
+//
+//	logits = cap(Scale·(Project(Norm(x))·Wᵀ + bias))    cap(z) = Cap·tanh(z/Cap)
+type Head struct {
+	Name    string      // of the module: "lm_head"
+	Bias    bool        //
+	Norm    *Norm       // nil: none
+	Project *Projection // from hidden to the embedding's features; nil: none
+	Scale   float32     // 0: 1
+	Cap     float32     // 0: none
+
+	out Projection
+}
+
+// output computes what the head reads of x, in arena a, and returns it with what
+// backward reads.
+func (h *Head) output(p *pass, a *bindings.Arena, x bindings.Tensor) (y bindings.Tensor, stats normStats, normed, xa bindings.Tensor) {
+	y = x
+	if h.Norm != nil {
+		y, stats = p.normalize(a, h.Norm, x)
+	}
+	if h.Project == nil {
+		return y, stats, y, xa
+	}
+	normed = y
+	y = a.New(p.m.info.Activation, x.Rows, h.Project.Weight.Out)
+	if p.backward && h.Project.Adapter != nil {
+		xa = a.New(p.m.info.Activation, x.Rows, h.Project.Adapter.Rank())
+	}
+	p.project(h.Project, normed, y, bindings.Tensor{}, xa)
+	return y, stats, normed, xa
+}
+
+// loss computes the cross-entropy of x, the last layer's output; with d present also
+// x's gradient, with losses present those of the tokens.
+func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses bindings.Tensor) {
+	mark := p.work.Mark()
+	y, stats, normed, xa := h.output(p, p.work, x)
+	op := &bindings.HeadLoss{
+		X: y, Linear: &h.out.Linear, LogitScale: h.Scale, LogitCap: h.Cap, Labels: column(p.m.inputs.labels, p.tokens), Scale: scale,
+		Stats: p.m.inputs.stats, Losses: losses,
+	}
+	dy := y
+	if !d.Absent() {
+		if h.Norm == nil && h.Project == nil {
+			dy = d
+		}
+		op.DX, op.DWeight, op.DBias = dy, h.out.DWeight, h.out.DBias
+	}
+	p.run(op)
+	if !d.Absent() {
+		if h.Project != nil {
+			to := d
+			if h.Norm != nil {
+				to = p.hidden(p.work)
+			}
+			p.projectBackward(normed, &target{room: func() bindings.Tensor { return to }}, h.Project.back(dy, xa))
+			dy = to
+		}
+		if h.Norm != nil {
+			p.normalizeBackward(h.Norm, x, stats, dy, d, false)
+		}
+	}
+	p.work.Release(mark)
+}
+
+// logits computes those of the row x [1, hidden] into y, before scale and cap.
+func (h *Head) logits(p *pass, x, y bindings.Tensor) {
+	last, _, _, _ := h.output(p, p.work, x)
+	p.run(&bindings.Project{X: last, Parts: []bindings.Part{h.out.part(y, bindings.Tensor{})}})
+}
+
+// finish scales and caps the logits that logits computed.
+func (h *Head) finish(logits []float32) {
+	if h.Scale != 0 && h.Scale != 1 {
+		for i := range logits {
+			logits[i] *= h.Scale
+		}
+	}
+	if h.Cap > 0 {
+		for i, z := range logits {
+			logits[i] = h.Cap * float32(math.Tanh(float64(z/h.Cap)))
+		}
+	}
+}

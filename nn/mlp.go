@@ -1,0 +1,96 @@
+package nn
+
+import "qlora/bindings"
+
+// MLP is a feed-forward network: Down(f(Up(x))), or gated (Shazeer 2020)
+// Down(f(Gate(x))·Up(x)).
+type MLP struct {
+	Activation bindings.Activation
+	Size       int // of the intermediate features
+
+	Gate, Up *Projection // Gate nil: not gated
+	GateUp   *Projection // both in one, gate's rows first; nil: apart
+	Down     *Projection
+}
+
+func (m *MLP) inputs() []*Projection {
+	switch {
+	case m.GateUp != nil:
+		return []*Projection{m.GateUp}
+	case m.Gate != nil:
+		return []*Projection{m.Gate, m.Up}
+	}
+	return []*Projection{m.Up}
+}
+
+func (m *MLP) projections() []*Projection { return append(m.inputs(), m.Down) }
+
+func (m *MLP) declare(d *declarer) {
+	for _, l := range m.projections() {
+		d.projection(l)
+	}
+}
+
+// mlpState is what backward reads: the outputs of the first projections.
+type mlpState struct {
+	g, u bindings.Tensor    // [tokens, Size]; u absent where it is not gated
+	outs [2]bindings.Tensor // of inputs, [tokens, rows]
+	xa   [2]bindings.Tensor
+}
+
+func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any {
+	s := &mlpState{}
+	inputs := m.inputs()
+	for i, l := range inputs {
+		s.outs[i] = p.features(to, l.Weight.Out)
+	}
+	for i, l := range inputs {
+		s.xa[i] = p.xa(to, l)
+	}
+	switch {
+	case m.GateUp != nil:
+		s.g, s.u = s.outs[0].Columns(0, m.Size), s.outs[0].Columns(m.Size, 2*m.Size)
+	default:
+		s.g, s.u = s.outs[0], s.outs[1]
+	}
+	mark := p.work.Mark()
+	op := &bindings.Project{X: x(), Random: p.random}
+	for i, l := range inputs {
+		op.Parts = append(op.Parts, l.part(s.outs[i], s.xa[i]))
+	}
+	p.run(op)
+	p.work.Release(mark)
+	return s
+}
+
+// activated returns f(g)·u, in the workspace.
+func (m *MLP) activated(p *pass, s *mlpState) bindings.Tensor {
+	y := p.features(p.work, m.Size)
+	p.run(&bindings.Activate{Kind: m.Activation, G: s.g, U: s.u, Y: y})
+	return y
+}
+
+func (m *MLP) finish(p *pass, state any, out, residual bindings.Tensor, to *bindings.Arena) bindings.Tensor {
+	xa := p.xa(to, m.Down)
+	y := m.activated(p, state.(*mlpState))
+	p.project(m.Down, y, out, residual, xa)
+	return xa
+}
+
+func (m *MLP) backward(p *pass, state any, xa, dy bindings.Tensor, x func() bindings.Tensor, dx *target) {
+	s := state.(*mlpState)
+	mark := p.work.Mark()
+	dh := p.features(p.work, m.Size)
+	y := m.activated(p, s)
+	p.projectBackward(y, &target{room: func() bindings.Tensor { return dh }}, m.Down.back(dy, xa))
+	// Their values are read for the last time here: the gradients replace them.
+	p.run(&bindings.ActivateBackward{
+		Activate: bindings.Activate{Kind: m.Activation, G: s.g, U: s.u}, DY: dh, DG: s.g, DU: s.u,
+	})
+	p.work.Release(mark)
+	var parts []bindings.PartBackward
+	for i, l := range m.inputs() {
+		parts = append(parts, l.back(s.outs[i], s.xa[i]))
+	}
+	p.projectBackward(x(), dx, parts...)
+}

@@ -1,0 +1,126 @@
+package nn
+
+import (
+	"fmt"
+
+	"qlora/bindings"
+)
+
+// A Norm is one RMSNorm or, Centered, one LayerNorm.
+type Norm struct {
+	Name     string // "model.norm"
+	Size     int    // features
+	Eps      float32
+	Centered bool
+	Offset   float32 // on the weight: 1 for Gemma
+	Bias     bool
+	Plain    bool // without weight and bias: no tensors
+	// Turns are the weights that the rows take by turns: a norm of each head with a
+	// weight [Turns, Size]. 0: one weight for all.
+	Turns int
+	// Apart names the tensor of each turn, where the checkpoint has one for each.
+	Apart string // "….norms.%d.weight"; "": one tensor for all
+
+	weight, bias         bindings.Tensor // [max(Turns, 1), Size]
+	weightGrad, biasGrad bindings.Tensor // F32; absent: frozen
+}
+
+func (n *Norm) declare(d *declarer) {
+	switch {
+	case n == nil || n.Plain:
+		return
+	case n.Apart != "":
+		n.declareApart(d)
+	case n.Turns > 0:
+		n.weight = d.place(weightSource{name: n.Name + ".weight", module: n.Name, kind: vector, grad: &n.weightGrad}, n.Turns, n.Size, n.Turns, n.Size)
+	default:
+		n.weight = d.vector(weightSource{name: n.Name + ".weight", module: n.Name, grad: &n.weightGrad}, n.Size)
+	}
+	if n.Bias {
+		n.bias = d.vector(weightSource{name: n.Name + ".bias", module: n.Name, bias: true, grad: &n.biasGrad}, n.Size)
+	}
+}
+
+// declareApart lays the tensors of all turns out as one.
+func (n *Norm) declareApart(d *declarer) {
+	for i := range n.Turns {
+		name := fmt.Sprintf(n.Apart, i)
+		w := weightSource{name: name, module: name[:len(name)-len(".weight")], kind: vector, turn: i, turns: n.Turns, whole: &n.weight, grad: &n.weightGrad}
+		d.place(w, 1, n.Size, n.Size)
+	}
+}
+
+// trained reports whether a gradient of n is wanted.
+func (n *Norm) trained() bool {
+	return n != nil && (!n.weightGrad.Absent() || !n.biasGrad.Absent())
+}
+
+// normStats are what a norm's backward reads of its forward.
+type normStats struct{ mean, rstd bindings.Tensor }
+
+// normalize returns y = n(x) of each row, in arena a.
+func (p *pass) normalize(a *bindings.Arena, n *Norm, x bindings.Tensor) (y bindings.Tensor, s normStats) {
+	y = a.New(p.m.info.Activation, x.Rows, x.Cols)
+	s = newStats(a, n, x.Rows)
+	op := n.operation(x, s)
+	op.Y = y
+	p.run(op)
+	return y, s
+}
+
+func newStats(a *bindings.Arena, n *Norm, rows int) normStats {
+	s := normStats{rstd: a.New(bindings.F32, 1, rows)}
+	if n.Centered {
+		s.mean = a.New(bindings.F32, 1, rows)
+	}
+	return s
+}
+
+// normalizeInto is normalize with y in the workspace and the stats where s has room.
+func (p *pass) normalizeInto(n *Norm, x bindings.Tensor, s normStats) bindings.Tensor {
+	op := n.operation(x, s)
+	op.Y = p.work.New(p.m.info.Activation, x.Rows, x.Cols)
+	p.run(op)
+	return op.Y
+}
+
+func (n *Norm) operation(x bindings.Tensor, s normStats) *bindings.Norm {
+	return &bindings.Norm{
+		X: x, Weight: n.weight, Bias: n.bias, Offset: n.Offset, Centered: n.Centered, Eps: n.Eps, Mean: s.mean, RStd: s.rstd,
+	}
+}
+
+// normalizeBackward turns dy, the gradient of n(x), into that of x: in dx, or added
+// to it.
+func (p *pass) normalizeBackward(n *Norm, x bindings.Tensor, s normStats, dy, dx bindings.Tensor, accumulate bool) {
+	p.run(&bindings.NormBackward{
+		Norm: *n.operation(x, s), DY: dy, DX: dx, Accumulate: accumulate, DWeight: n.weightGrad, DBias: n.biasGrad,
+	})
+}
+
+// A HeadNorm is a norm of queries or keys before they are rotated: of each head, or
+// of the whole row of heads.
+type HeadNorm struct {
+	Norm
+	WholeRow bool
+}
+
+// shape returns x [tokens, heads·head_dim] as the norm's rows.
+func (n *HeadNorm) shape(x bindings.Tensor) bindings.Tensor {
+	if n.WholeRow {
+		return x
+	}
+	return x.Reshape(x.Len()/n.Size, n.Size)
+}
+
+func (p *pass) normalizeHeads(a *bindings.Arena, n *HeadNorm, x bindings.Tensor) (bindings.Tensor, normStats) {
+	y, s := p.normalize(a, &n.Norm, n.shape(x))
+	return y.Reshape(x.Rows, x.Cols), s
+}
+
+// normalizeHeadsBackward turns the gradient d of the normalized heads into that of
+// x, in place.
+func (p *pass) normalizeHeadsBackward(n *HeadNorm, x bindings.Tensor, s normStats, d bindings.Tensor) {
+	d = n.shape(d)
+	p.normalizeBackward(&n.Norm, n.shape(x), s, d, d, false)
+}

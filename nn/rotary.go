@@ -1,0 +1,80 @@
+package nn
+
+import "qlora/bindings"
+
+// Rotary is a table of rotary positions, which layers share.
+type Rotary struct {
+	Rope        Rope
+	Dims        int  // of each head that turn: its first
+	Interleaved bool // pairs are neighbours, not halves
+	// Long takes this table's place in micro-batches and generations whose longest
+	// sequence has more than Switch tokens (longrope). nil: none.
+	Long   *Rotary
+	Switch int
+
+	cos, sin bindings.Tensor // F32 [positions, Dims/2]
+}
+
+// at returns the table for a longest sequence.
+func (r *Rotary) at(longest int) *Rotary {
+	if r.Long != nil && longest > r.Switch {
+		return r.Long
+	}
+	return r
+}
+
+// plan lays r out for sequences of up to positions tokens.
+func (r *Rotary) plan(a *bindings.Arena, positions int) {
+	r.cos, r.sin = a.New(bindings.F32, positions, r.Dims/2), a.New(bindings.F32, positions, r.Dims/2)
+}
+
+func (r *Rotary) load(dev bindings.Device) error {
+	cos, sin := r.Rope.angles(r.cos.Rows, r.Dims)
+	if err := dev.Write(r.cos, float32Bytes(cos)); err != nil {
+		return err
+	}
+	return dev.Write(r.sin, float32Bytes(sin))
+}
+
+// rotate turns the heads of x by their positions, or back.
+func (p *pass) rotate(r *Rotary, x bindings.Tensor, heads, headDim int, inverse bool) {
+	if r == nil {
+		return
+	}
+	r = r.at(p.longest)
+	p.run(&bindings.RoPE{
+		X: x, Heads: heads, HeadDim: headDim, Positions: p.positions, Cos: r.cos, Sin: r.sin,
+		Interleaved: r.Interleaved, Inverse: inverse,
+	})
+}
+
+// KeyBias is a bias on the scores by the key's place in its sequence (ALiBi, Press
+// et al. 2022), which layers share.
+type KeyBias struct {
+	Heads int
+	At    func(head, place int) float32
+
+	bias bindings.Tensor // F32 [Heads, positions]
+}
+
+func (b *KeyBias) plan(a *bindings.Arena, positions int) {
+	b.bias = a.New(bindings.F32, b.Heads, positions)
+}
+
+func (b *KeyBias) load(dev bindings.Device) error {
+	values := make([]float32, b.bias.Len())
+	for h := range b.Heads {
+		for j := range b.bias.Cols {
+			values[h*b.bias.Cols+j] = b.At(h, j)
+		}
+	}
+	return dev.Write(b.bias, float32Bytes(values))
+}
+
+// table returns the bias; absent where there is none.
+func (b *KeyBias) table() bindings.Tensor {
+	if b == nil {
+		return bindings.Tensor{}
+	}
+	return b.bias
+}
