@@ -9,7 +9,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/nn"
 )
 
@@ -25,7 +25,7 @@ func attachedTo(t *testing.T, model string, cfg Config) (*Adapters, *nn.Model, b
 	dir := filepath.Join(recorded, "models", model)
 	config, err := nn.ReadConfig(dir)
 	require.NoError(t, err)
-	base, err := safetensors.OpenFolder(dir)
+	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { base.Close() })
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})

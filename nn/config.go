@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 
-	"qlora/internal/bnb"
+	"qlora/checkpoint"
 )
 
 // Config is a model's architecture as its config.json gives it, in the dialects
@@ -35,7 +34,7 @@ type Config struct {
 	BOS          int32 // -1: none
 	EOS          []int32
 	DType        string // "F32", "BF16", "F16": the type that the file declares
-	Quantization *bnb.QuantizationConfig
+	Quantization *checkpoint.Quantization
 	Raw          []byte // the file, for what is written beside a trained model
 }
 
@@ -57,35 +56,35 @@ type Rope struct {
 
 // configFile is config.json's keys. Pointers tell an absent key from a zero.
 type configFile struct {
-	ModelType        string                  `json:"model_type"`
-	Architectures    []string                `json:"architectures"`
-	Hidden           *int                    `json:"hidden_size"`
-	Intermediate     *int                    `json:"intermediate_size"`
-	Layers           *int                    `json:"num_hidden_layers"`
-	Heads            *int                    `json:"num_attention_heads"`
-	KVHeads          *int                    `json:"num_key_value_heads"`
-	HeadDim          *int                    `json:"head_dim"`
-	Vocabulary       *int                    `json:"vocab_size"`
-	MaxPositions     *int                    `json:"max_position_embeddings"`
-	NormEps          *float64                `json:"rms_norm_eps"`
-	Tied             *bool                   `json:"tie_word_embeddings"`
-	AttentionBias    bool                    `json:"attention_bias"`
-	MLPBias          bool                    `json:"mlp_bias"`
-	Activation       *string                 `json:"hidden_act"`
-	SlidingWindow    json.RawMessage         `json:"sliding_window"`
-	UseSlidingWindow bool                    `json:"use_sliding_window"`
-	MaxWindowLayers  *int                    `json:"max_window_layers"`
-	LayerTypes       []string                `json:"layer_types"`
-	Pad              *int32                  `json:"pad_token_id"`
-	BOS              json.RawMessage         `json:"bos_token_id"`
-	EOS              json.RawMessage         `json:"eos_token_id"`
-	TorchDType       *string                 `json:"torch_dtype"`
-	DType            *string                 `json:"dtype"`
-	RopeTheta        *float64                `json:"rope_theta"`
-	RopeScaling      *ropeFile               `json:"rope_scaling"`
-	RopeParameters   *ropeFile               `json:"rope_parameters"`
-	PartialRotary    *float64                `json:"partial_rotary_factor"`
-	Quantization     *bnb.QuantizationConfig `json:"quantization_config"`
+	ModelType        string                   `json:"model_type"`
+	Architectures    []string                 `json:"architectures"`
+	Hidden           *int                     `json:"hidden_size"`
+	Intermediate     *int                     `json:"intermediate_size"`
+	Layers           *int                     `json:"num_hidden_layers"`
+	Heads            *int                     `json:"num_attention_heads"`
+	KVHeads          *int                     `json:"num_key_value_heads"`
+	HeadDim          *int                     `json:"head_dim"`
+	Vocabulary       *int                     `json:"vocab_size"`
+	MaxPositions     *int                     `json:"max_position_embeddings"`
+	NormEps          *float64                 `json:"rms_norm_eps"`
+	Tied             *bool                    `json:"tie_word_embeddings"`
+	AttentionBias    bool                     `json:"attention_bias"`
+	MLPBias          bool                     `json:"mlp_bias"`
+	Activation       *string                  `json:"hidden_act"`
+	SlidingWindow    json.RawMessage          `json:"sliding_window"`
+	UseSlidingWindow bool                     `json:"use_sliding_window"`
+	MaxWindowLayers  *int                     `json:"max_window_layers"`
+	LayerTypes       []string                 `json:"layer_types"`
+	Pad              *int32                   `json:"pad_token_id"`
+	BOS              json.RawMessage          `json:"bos_token_id"`
+	EOS              json.RawMessage          `json:"eos_token_id"`
+	TorchDType       *string                  `json:"torch_dtype"`
+	DType            *string                  `json:"dtype"`
+	RopeTheta        *float64                 `json:"rope_theta"`
+	RopeScaling      *ropeFile                `json:"rope_scaling"`
+	RopeParameters   *ropeFile                `json:"rope_parameters"`
+	PartialRotary    *float64                 `json:"partial_rotary_factor"`
+	Quantization     *checkpoint.Quantization `json:"quantization_config"`
 }
 
 type ropeFile struct {
@@ -122,26 +121,15 @@ var families = map[string]family{
 	"qwen3":   {intermediate: 22016, kvHeads: 32, headDim: 128, vocabulary: 151936, maxPositions: 32768, bos: -1, eos: -1, qkNorm: true, biasFlags: true},
 }
 
-// maxConfigBytes bounds what is read of a file from outside.
-const maxConfigBytes = 16 << 20
-
 // ReadConfig reads config.json of a model folder.
 func ReadConfig(dir string) (*Config, error) {
-	path := filepath.Join(dir, "config.json")
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not a Hugging Face model folder: %w", dir, err)
-	}
-	if info.Size() > maxConfigBytes {
-		return nil, fmt.Errorf("%s: %d bytes is too large for a config.json", path, info.Size())
-	}
-	data, err := os.ReadFile(path)
+	data, err := checkpoint.ReadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
 	c, err := ParseConfig(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "config.json"), err)
 	}
 	return c, nil
 }
@@ -261,16 +249,8 @@ func specialTokens(f *configFile, fam family) (bos int32, eos []int32, err error
 }
 
 func declaredType(f *configFile) (string, error) {
-	name := or(f.DType, or(f.TorchDType, "float32"))
-	switch name {
-	case "float32", "float":
-		return "F32", nil
-	case "bfloat16":
-		return "BF16", nil
-	case "float16", "half":
-		return "F16", nil
-	}
-	return "", fmt.Errorf("dtype %q is not supported; float32, bfloat16 and float16 are", name)
+	dtype, err := checkpoint.ParseTorch(or(f.DType, or(f.TorchDType, "float32")))
+	return string(dtype), err
 }
 
 // windows gives each layer its sliding window: Mistral's in all layers, Qwen's

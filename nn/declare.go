@@ -1,20 +1,20 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
+	"qlora/checkpoint"
 	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
 )
 
 // declarer lays weights out in a plan and remembers where each comes from. It
 // keeps the first error.
 type declarer struct {
 	m       *Model
-	base    *safetensors.Folder // nil: only config.json is known
-	modules []string            // what has been declared
+	base    checkpoint.Checkpoint // nil: only config.json is known
+	modules []string              // what has been declared
 	err     error
 }
 
@@ -26,7 +26,6 @@ type weightSource struct {
 	shape  []int  // there
 	dense  bindings.Tensor
 	linear *bindings.Linear // a 4-bit weight; nil: dense
-	packed *bnb.Weight4     // its codes, where the folder has them; nil: quantized on loading
 
 	trained bool
 	biasOf  *Projection // nil: no bias; one may be trained because of its layer's adapter
@@ -53,9 +52,16 @@ func (d *declarer) fail(format string, args ...any) {
 func (d *declarer) stored(name string, shape ...int) bindings.DType {
 	declared := d.m.Config.DType
 	if d.base != nil {
-		t, ok := d.base.Tensor(name)
-		if !ok {
+		t, err := d.base.Tensor(name)
+		switch {
+		case errors.Is(err, checkpoint.ErrNoTensor):
 			d.fail("%s has no tensor %q, which config.json implies", d.base.Source(), name)
+			return bindings.F32
+		case err != nil:
+			d.fail("%w", err)
+			return bindings.F32
+		case t.FourBit() != nil:
+			d.fail("%s: tensor %q is stored in 4 bits, and only the weights of linear layers can be used so", d.base.Where(name), name)
 			return bindings.F32
 		}
 		if !equalShape(t.Shape, shape) {
@@ -145,19 +151,21 @@ func (d *declarer) projection(p *Projection, name string, out, in int, bias bool
 	p.Name = name
 	p.Weight.Out, p.Weight.In = out, in
 	key := name + ".weight"
-	packed := d.base != nil && bnb.Is4Bit(d.base, key)
+	packed, err := d.storedIn4Bit(key)
 	mixed := d.base != nil && d.m.Config.Quantization != nil
 	switch {
-	case packed && d.m.Options.Quantize == nil:
+	case err != nil:
+		d.fail("%w", err)
+	case packed != nil && d.m.Options.Quantize == nil:
 		d.fail("tensor %q is stored in 4 bits; only method qlora can use this folder", key)
-	case packed:
-		d.packed(p, key)
+	case packed != nil:
+		d.packed(p, key, packed)
 	case d.m.Options.Quantize != nil && !mixed:
 		if d.stored(key, out, in); d.err != nil {
 			return
 		}
 		q := d.m.Options.Quantize
-		d.fourBit(p, key, q.Kind, q.BlockSize, q.Double, nil)
+		d.fourBit(p, key, q.Kind, q.BlockSize, q.Double)
 	default:
 		// Also the layers that a mixed bitsandbytes folder keeps in 16 bits.
 		p.Weight.Dense = d.dense(weightSource{name: key, module: name, grad: &p.DWeight}, out, in)
@@ -167,13 +175,20 @@ func (d *declarer) projection(p *Projection, name string, out, in int, bias bool
 	}
 }
 
-// packed lays out a weight that the folder holds as bitsandbytes' 4-bit keys.
-func (d *declarer) packed(p *Projection, key string) {
-	w, err := bnb.Read(d.base, key)
-	if err != nil {
-		d.fail("%w", err)
-		return
+// storedIn4Bit returns the weight's codes where the base has it in 4 bits, else nil.
+func (d *declarer) storedIn4Bit(key string) (*checkpoint.FourBit, error) {
+	if d.base == nil {
+		return nil, nil
 	}
+	t, err := d.base.Tensor(key)
+	if errors.Is(err, checkpoint.ErrNoTensor) {
+		return nil, nil // stored says so
+	}
+	return t.FourBit(), err
+}
+
+// packed lays out a weight that the base has in 4 bits.
+func (d *declarer) packed(p *Projection, key string, w *checkpoint.FourBit) {
 	if w.Shape != [2]int{p.Weight.Out, p.Weight.In} {
 		d.fail("%s: tensor %q is a 4-bit matrix of shape %v; config.json implies [%d %d]", d.base.Where(key), key, w.Shape, p.Weight.Out, p.Weight.In)
 		return
@@ -182,15 +197,15 @@ func (d *declarer) packed(p *Projection, key string) {
 		d.fail("%s: tensor %q has nested blocks of %d; bitsandbytes writes %d", d.base.Where(key), key, w.Nested.BlockSize, bindings.NestedBlockSize)
 		return
 	}
-	d.fourBit(p, key, w.Kind, w.BlockSize, w.Nested != nil, &w)
+	d.fourBit(p, key, w.Kind, w.BlockSize, w.Nested != nil)
 }
 
-func (d *declarer) fourBit(p *Projection, key string, kind nf4.Kind, blockSize int, double bool, packed *bnb.Weight4) {
+func (d *declarer) fourBit(p *Projection, key string, kind nf4.Kind, blockSize int, double bool) {
 	if d.declares(p.Name) {
 		d.fail("modules_to_save picks %s, which is held in 4 bits and cannot be trained itself", p.Name)
 	}
 	p.Weight.Quantized = bindings.NewQuantized(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, kind, blockSize, double)
-	d.m.weights = append(d.m.weights, weightSource{name: key, shape: []int{p.Weight.Out, p.Weight.In}, linear: &p.Linear, packed: packed})
+	d.m.weights = append(d.m.weights, weightSource{name: key, shape: []int{p.Weight.Out, p.Weight.In}, linear: &p.Linear})
 }
 
 func (d *declarer) layer(i int) *layer {

@@ -4,16 +4,11 @@ import (
 	"fmt"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
-// Weights are what a model's weights are read from: a safetensors.Folder.
-type Weights interface {
-	Tensor(name string) (safetensors.Tensor, bool)
-	Release(safetensors.Tensor) // is not needed any more
-	Where(name string) string   // a tensor lies, for messages
-}
+// Weights are what a model's weights are read from: a checkpoint.Checkpoint.
+type Weights = checkpoint.Tensors
 
 // Load fills the weights from the folder that the model was laid out by, tensor
 // by tensor: the 16-bit model never lies in memory whole. It comes after the
@@ -23,18 +18,18 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 	var done, total int64
 	for _, w := range m.weights {
 		t, _ := base.Tensor(w.key())
-		total += int64(len(t.Data))
+		total += t.Bytes()
 	}
 	for _, w := range m.weights {
-		t, ok := base.Tensor(w.key())
-		if !ok {
-			return fmt.Errorf("the model folder has no tensor %q any more", w.key())
+		t, err := base.Tensor(w.key())
+		if err != nil {
+			return fmt.Errorf("a tensor of the plan cannot be read any more: %w", err)
 		}
 		if err := m.loadOne(dev, w, t); err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.key()), w.key(), err)
 		}
-		base.Release(t)
-		done += int64(len(t.Data))
+		base.Release(w.key())
+		done += t.Bytes()
 		if progress != nil {
 			progress(done, total)
 		}
@@ -50,28 +45,40 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 	return dev.Sync()
 }
 
-func (m *Model) loadOne(dev bindings.Device, w weightSource, t safetensors.Tensor) error {
-	if w.packed != nil {
-		return writePacked(dev, w.linear.Weight.Quantized, w.packed)
+func (m *Model) loadOne(dev bindings.Device, w weightSource, t checkpoint.Tensor) error {
+	if packed := t.FourBit(); packed != nil {
+		return writePacked(dev, w.linear.Weight.Quantized, packed)
 	}
-	dtype, err := bindings.ParseDType(string(t.DType))
+	data, dtype, err := elements(t)
 	if err != nil {
 		return err
 	}
 	if w.linear != nil {
-		return dev.Quantize(&w.linear.Weight, t.Data, dtype)
+		return dev.Quantize(&w.linear.Weight, data, dtype)
 	}
-	if err := WriteTensor(dev, w.dense, t.Data, dtype); err != nil {
+	if err := WriteTensor(dev, w.dense, data, dtype); err != nil {
 		return err
 	}
 	if master, ok := m.masters[w.dense]; ok {
-		return WriteTensor(dev, master, t.Data, dtype)
+		return WriteTensor(dev, master, data, dtype)
 	}
 	return nil
 }
 
-// writePacked copies the codes and scales of a bitsandbytes folder as they are.
-func writePacked(dev bindings.Device, q *bindings.Quantized, w *bnb.Weight4) error {
+// elements are those of t as it stores them or, where a device does not know its
+// encoding, in float32.
+func elements(t checkpoint.Tensor) ([]byte, bindings.DType, error) {
+	if t.IsDense() {
+		dtype, err := bindings.ParseDType(string(t.DType))
+		return t.Data(), dtype, err
+	}
+	values := make([]float32, t.Elements())
+	t.Floats(values, 0)
+	return float32Bytes(values), bindings.F32, nil
+}
+
+// writePacked copies the codes and scales of a checkpoint as they are.
+func writePacked(dev bindings.Device, q *bindings.Quantized, w *checkpoint.FourBit) error {
 	writes := []struct {
 		to   bindings.Tensor
 		from []byte

@@ -2,11 +2,9 @@ package nn
 
 import (
 	"io"
-	"path/filepath"
 
 	"qlora/bindings"
-	"qlora/internal/atomicfile"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // Save writes the model as a Hugging Face folder's weights and config.json, in
@@ -14,7 +12,7 @@ import (
 // tensors stream from the device. A model with 4-bit weights is not saved this
 // way.
 func (m *Model) Save(dev bindings.Device, dir string) error {
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	dtype, err := bindings.ParseDType(m.Config.DType)
 	if err != nil {
 		return err
@@ -24,13 +22,10 @@ func (m *Model) Save(dev bindings.Device, dir string) error {
 		if master, ok := m.masters[w.dense]; ok {
 			t = master
 		}
-		entries = append(entries, safetensors.Entry{
-			Name: w.name, DType: safetensors.DType(dtype.String()), Shape: w.shape,
+		entries = append(entries, checkpoint.Entry{
+			Name: w.name, DType: checkpoint.DType(dtype.String()), Shape: w.shape,
 			Write: func(out io.Writer) error { return ReadTensor(dev, t, dtype, out) },
 		})
 	}
-	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, map[string]string{"format": "pt"}); err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(filepath.Join(dir, "config.json"), m.Config.Raw, 0o644)
+	return checkpoint.Save(dir, m.Config.Raw, entries)
 }

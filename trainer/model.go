@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 
 	"qlora/bindings"
+	"qlora/checkpoint"
 	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
 	"qlora/lora"
 	"qlora/nn"
 )
@@ -14,9 +14,9 @@ import (
 // A Model is what a run trains: a base, how it is held, and the adapters on it.
 // It is a description; weights are read when a [Trainer] trains.
 type Model struct {
-	Name     string              // of the base, for the adapter's configuration and the model card
-	Config   *nn.Config          //
-	Base     *safetensors.Folder // the weights; nil is enough for a plan
+	Name     string                // of the base, for the adapter's configuration and the model card
+	Config   *nn.Config            //
+	Base     checkpoint.Checkpoint // the weights; nil is enough for a plan
 	Quantize *bindings.QuantizeOptions
 	Lora     *lora.Config // nil: the base's own weights are trained
 	Adapter  string       // folder of the adapter to start from; "": a new one
@@ -28,7 +28,7 @@ func OpenModel(dir string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := safetensors.OpenFolder(dir)
+	base, err := checkpoint.Open(dir)
 	if err != nil {
 		return nil, err
 	}

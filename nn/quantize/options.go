@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
+	"qlora/checkpoint"
 	"qlora/internal/nf4"
 )
 
@@ -41,10 +41,10 @@ func (o Options) Device() (*bindings.QuantizeOptions, error) {
 }
 
 // Config is the options as config.json has them.
-func (o Options) Config() (*bnb.QuantizationConfig, error) {
+func (o Options) Config() (*checkpoint.Quantization, error) {
 	device, err := o.Device()
 	if err != nil {
 		return nil, err
 	}
-	return &bnb.QuantizationConfig{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}, nil
+	return &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}, nil
 }

@@ -12,7 +12,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/internal/tokenizer"
 	"qlora/nn"
 )
@@ -111,7 +111,7 @@ func run(t *testing.T, test *Test) []Outcome {
 	config, err := nn.ReadConfig(modelDir)
 	require.NoError(t, err)
 	require.NoError(t, test.Check(config.Vocabulary))
-	base, err := safetensors.OpenFolder(modelDir)
+	base, err := checkpoint.Open(modelDir)
 	require.NoError(t, err)
 	defer base.Close()
 	memory := bindings.NewMemory()

@@ -1,4 +1,4 @@
-package bnb
+package checkpoint
 
 import (
 	"encoding/json"
@@ -61,9 +61,9 @@ func parseState(text []byte) (state, error) {
 }
 
 // stateJSON is the quant_state of w as Python's json.dumps writes it.
-func stateJSON(w Weight4) []byte {
+func stateJSON(w *FourBit) []byte {
 	text := fmt.Appendf(nil, `{"quant_type": "%s", "blocksize": %d, "dtype": "%s", "shape": [%d, %d]`,
-		w.Kind, w.BlockSize, w.DType, w.Shape[0], w.Shape[1])
+		w.Kind, w.BlockSize, w.DType.Torch(), w.Shape[0], w.Shape[1])
 	if w.Nested != nil {
 		text = fmt.Appendf(text, `, "nested_blocksize": %d, "nested_dtype": "float32", "nested_offset": %s`,
 			w.Nested.BlockSize, pyfloat.Format(float64(w.Nested.Offset)))
