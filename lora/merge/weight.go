@@ -60,11 +60,11 @@ func (j *Job) weight(name, source string) (checkpoint.Weight, error) {
 	if dtype == "" || !p.dtype.IsFloat() {
 		dtype = p.dtype
 	}
-	dense := p.tensor.IsDense()
+	dense, packed := p.tensor.IsDense(), p.tensor.FourBit() != nil
 	// A 4-bit folder may keep some of its linear layers in 16 bits: they stay so.
-	into4Bit := j.in4Bit && p.layer != "" && (!dense || j.config.Quantization == nil)
+	into4Bit := j.in4Bit && p.layer != "" && (packed || j.config.Quantization == nil)
 	switch {
-	case into4Bit && (touched || dense):
+	case into4Bit && (touched || !packed):
 		return j.fourBit(p, dtype), nil
 	case !into4Bit && (touched || !dense || dtype != p.dtype):
 		return j.floats(p, dtype), nil
