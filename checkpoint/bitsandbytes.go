@@ -7,8 +7,8 @@ import (
 	"math"
 	"strings"
 
-	"qlora/internal/nf4"
 	"qlora/internal/safetensors"
+	"qlora/nf4"
 )
 
 // bitsandbytes keeps a weight P.weight in 4 bits as several tensors: the codes under

@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"qlora/internal/nf4"
 	"qlora/internal/pyfloat"
+	"qlora/nf4"
 )
 
 // A state is the JSON of a quant_state tensor.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/nf4"
 	"qlora/internal/safetensors"
+	"qlora/nf4"
 )
 
 var out = flag.String("out", "", "folder in which TestRewritten leaves its models, for testdata/check.py")

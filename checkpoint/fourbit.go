@@ -1,6 +1,6 @@
 package checkpoint
 
-import "qlora/internal/nf4"
+import "qlora/nf4"
 
 // FourBit is the encoding of a weight [out, in] in bitsandbytes' 4 bits; package nf4
 // says what its parts mean. Its values are exact in float32; bitsandbytes rounds them

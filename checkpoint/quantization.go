@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // A Quantization is config.json's quantization_config, transformers'

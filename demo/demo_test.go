@@ -13,9 +13,9 @@ import (
 
 	"qlora/bindings/cpu"
 	"qlora/demo/town"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
 	"qlora/nn"
+	"qlora/tokenizer"
 	"qlora/trainer"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // declarer lays weights out in a plan and remembers where each comes from. It

@@ -11,7 +11,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // TestRecomputeGivesTheSameBits: what is computed again in backward must be what

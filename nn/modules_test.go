@@ -7,7 +7,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // TestModules says which tensors are trained beside adapters and which are stored,

@@ -6,8 +6,8 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
-	"qlora/internal/nf4"
 	"qlora/lora"
+	"qlora/nf4"
 	"qlora/nn"
 )
 

@@ -17,7 +17,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/halffloat"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 	"qlora/nn"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // Options are how weights are held in 4 bits, under the names of transformers'

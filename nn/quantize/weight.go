@@ -6,7 +6,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // pieceElements is what one goroutine holds in float32 at a time: a multiple of

@@ -13,8 +13,8 @@ import (
 	"qlora/bindings"
 	"qlora/bindings/cpu"
 	"qlora/checkpoint"
-	"qlora/internal/tokenizer"
 	"qlora/nn"
+	"qlora/tokenizer"
 )
 
 const modelDir = "../../demo/base"

@@ -12,7 +12,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/internal/chattemplate"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // longestChat is how many tokens a chat at a terminal may have, where the

@@ -7,10 +7,10 @@ import (
 
 	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/quantize"
+	"qlora/tokenizer"
 	"qlora/trainer"
 )
 

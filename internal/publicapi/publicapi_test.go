@@ -1,0 +1,163 @@
+// Package publicapi holds the exported signatures of the module's public packages to
+// types that a program outside of the module can name.
+package publicapi
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"go/importer"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "qlora"
+
+// compiled are the module's packages that another module may import, and the export
+// data that the compiler made of these and of all that they import.
+func compiled(t *testing.T) (public []string, imports types.Importer) {
+	t.Helper()
+	list := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Name}}\t{{.Export}}", module+"/...")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	require.NoError(t, err)
+	data := map[string]string{}
+	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
+		f := strings.Split(s.Text(), "\t")
+		require.Len(t, f, 3, s.Text())
+		data[f[0]] = f[2]
+		if f[1] != "main" && f[2] != "" && strings.HasPrefix(f[0], module+"/") && !isInternal(f[0]) {
+			public = append(public, f[0])
+		}
+	}
+	// What belongs to a program is no library, though its folder could be imported.
+	public = slices.DeleteFunc(public, func(path string) bool {
+		return strings.HasPrefix(path, module+"/demo/") || strings.HasPrefix(path, module+"/bench")
+	})
+	return public, importer.ForCompiler(token.NewFileSet(), "gc", func(path string) (io.ReadCloser, error) { return os.Open(data[path]) })
+}
+
+func isInternal(path string) bool { return slices.Contains(strings.Split(path, "/"), "internal") }
+
+func TestNoInternalTypeInAPublicSignature(t *testing.T) {
+	public, imports := compiled(t)
+	for _, path := range []string{"bindings", "checkpoint", "lora", "nn", "trainer"} {
+		require.Contains(t, public, module+"/"+path)
+	}
+	for _, path := range public {
+		pkg, err := imports.Import(path)
+		require.NoError(t, err)
+		for _, found := range internalTypes(pkg) {
+			assert.Fail(t, "a public signature shows an internal type", found)
+		}
+	}
+}
+
+// internalTypes says where the exported names of pkg show types of internal packages.
+func internalTypes(pkg *types.Package) []string {
+	w := walker{seen: map[types.Type]bool{}}
+	for _, name := range pkg.Scope().Names() {
+		o := pkg.Scope().Lookup(name)
+		if !o.Exported() {
+			continue
+		}
+		at := pkg.Path() + "." + name
+		if named, ok := o.Type().(*types.Named); ok && named.Obj() == o {
+			w.defined(at, named)
+			continue
+		}
+		w.walk(at, o.Type())
+	}
+	return w.found
+}
+
+// A walker goes through all that a type lets its users see.
+type walker struct {
+	seen  map[types.Type]bool
+	found []string
+}
+
+// defined looks at what a defined type is made of, and at its methods.
+func (w *walker) defined(at string, t *types.Named) {
+	if w.seen[t] {
+		return
+	}
+	w.seen[t] = true
+	w.parameters(at, t.TypeParams())
+	w.walk(at, t.Underlying())
+	for m := range t.Methods() {
+		if m.Exported() {
+			w.walk(at+"."+m.Name(), m.Type())
+		}
+	}
+}
+
+func (w *walker) parameters(at string, list *types.TypeParamList) {
+	for p := range list.TypeParams() {
+		w.walk(at, p.Constraint())
+	}
+}
+
+func (w *walker) walk(at string, t types.Type) {
+	switch t := t.(type) {
+	case *types.Alias:
+		w.walk(at, types.Unalias(t))
+	case *types.Named:
+		o := t.Obj()
+		for a := range t.TypeArgs().Types() {
+			w.walk(at, a)
+		}
+		switch {
+		case o.Pkg() == nil || !strings.HasPrefix(o.Pkg().Path(), module+"/"):
+		case isInternal(o.Pkg().Path()):
+			w.found = append(w.found, fmt.Sprintf("%s: %s", at, t))
+		case !o.Exported():
+			w.defined(at, t) // its own name cannot be said, what it has can be used
+		}
+	case *types.Pointer:
+		w.walk(at, t.Elem())
+	case *types.Slice:
+		w.walk(at, t.Elem())
+	case *types.Array:
+		w.walk(at, t.Elem())
+	case *types.Chan:
+		w.walk(at, t.Elem())
+	case *types.Map:
+		w.walk(at, t.Key())
+		w.walk(at, t.Elem())
+	case *types.Signature:
+		w.parameters(at, t.TypeParams())
+		for v := range t.Params().Variables() {
+			w.walk(at, v.Type())
+		}
+		for v := range t.Results().Variables() {
+			w.walk(at, v.Type())
+		}
+	case *types.Struct:
+		for f := range t.Fields() {
+			if f.Exported() || f.Embedded() {
+				w.walk(at+"."+f.Name(), f.Type())
+			}
+		}
+	case *types.Interface:
+		for m := range t.ExplicitMethods() {
+			w.walk(at+"."+m.Name(), m.Type())
+		}
+		for e := range t.EmbeddedTypes() {
+			w.walk(at, e)
+		}
+	case *types.Union:
+		for i := range t.Len() {
+			w.walk(at, t.Term(i).Type())
+		}
+	}
+}
