@@ -85,11 +85,7 @@ func readParts(w source, weightName string) (*FourBit, error) {
 	if state.QuantType != kind.String() {
 		return nil, fmt.Errorf("quant_state: its name says %s, its text %s", kind, state.QuantType)
 	}
-	dtype, err := ParseTorch(state.DType)
-	if err != nil {
-		return nil, fmt.Errorf("quant_state: %w", err)
-	}
-	weight := &FourBit{Kind: kind, BlockSize: state.BlockSize, DType: dtype, Shape: [2]int(state.Shape)}
+	weight := &FourBit{Kind: kind, BlockSize: state.BlockSize, DType: state.dtype, Shape: [2]int(state.Shape)}
 	n := weight.Shape[0] * weight.Shape[1]
 	blocks := ceilDiv(n, weight.BlockSize)
 

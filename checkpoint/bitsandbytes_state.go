@@ -15,6 +15,7 @@ type state struct {
 	QuantType       string  `json:"quant_type"`
 	BlockSize       int     `json:"blocksize"`
 	DType           string  `json:"dtype"`
+	dtype           DType   // what that says
 	Shape           []int   `json:"shape"`
 	NestedBlockSize int     `json:"nested_blocksize"` // 0: no double quantization
 	NestedDType     string  `json:"nested_dtype"`
@@ -43,8 +44,9 @@ func parseState(text []byte) (state, error) {
 	if !slices.Contains(blockSizes, s.BlockSize) {
 		return s, fmt.Errorf("blocksize %d is none of %v", s.BlockSize, blockSizes)
 	}
-	if !slices.Contains([]string{"bfloat16", "float16", "float32"}, s.DType) {
-		return s, fmt.Errorf("dtype %q is none of bfloat16, float16, float32", s.DType)
+	var err error
+	if s.dtype, err = ParseTorch(s.DType); err != nil {
+		return s, err
 	}
 	if len(s.Shape) != 2 || s.Shape[0] <= 0 || s.Shape[1] <= 0 || s.Shape[0] > math.MaxInt/s.Shape[1] {
 		return s, fmt.Errorf("shape %v is not that of a linear layer's weight, [out, in]", s.Shape)

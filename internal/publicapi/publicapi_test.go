@@ -6,7 +6,9 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"go/ast"
 	"go/importer"
+	"go/parser"
 	"go/token"
 	"go/types"
 	"io"
@@ -58,6 +60,42 @@ func TestNoInternalTypeInAPublicSignature(t *testing.T) {
 		require.NoError(t, err)
 		for _, found := range internalTypes(pkg) {
 			assert.Fail(t, "a public signature shows an internal type", found)
+		}
+	}
+}
+
+// TestInternalTypesAreFound plants types of an internal package where a signature can
+// show them.
+func TestInternalTypesAreFound(t *testing.T) {
+	_, imports := compiled(t)
+	for source, want := range map[string]string{
+		`var F func(map[string][]*safetensors.File)`:                            "x.F",
+		`var F func() (func(chan safetensors.DType), error)`:                    "x.F",
+		`func F[T interface{ ~[]byte; M(safetensors.DType) }](T) {}`:            "x.F.M",
+		`type T struct{ A struct{ B [2]safetensors.DType } }`:                   "x.T.A.B",
+		`type T struct{ *safetensors.File }`:                                    "x.T.File",
+		`type T struct{ h }; type h struct{ B safetensors.DType }`:              "x.T.h.B",
+		`type T int; func (*T) M(...safetensors.DType) {}`:                      "x.T.M",
+		`type T interface{ M() safetensors.DType }`:                             "x.T.M",
+		`type T = safetensors.File`:                                             "x.T",
+		`type h int; func (h) M(safetensors.DType) {}; var F func() h`:          "x.F.M",
+		`var V = safetensors.F32`:                                               "x.V",
+		`const C = safetensors.F32`:                                             "x.C",
+		`type T struct{ a safetensors.DType }; func (T) m(safetensors.File) {}`: "",
+	} {
+		source = `package x; import "qlora/internal/safetensors"; ` + source
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, "x.go", source, 0)
+		require.NoError(t, err, source)
+		pkg, err := (&types.Config{Importer: imports}).Check("qlora/x", fset, []*ast.File{file}, nil)
+		require.NoError(t, err, source)
+		found := internalTypes(pkg)
+		if want == "" {
+			assert.Empty(t, found, source)
+			continue
+		}
+		if assert.NotEmpty(t, found, source) {
+			assert.True(t, strings.HasPrefix(found[0], "qlora/"+want+": qlora/internal/safetensors."), "%s: %s", source, found[0])
 		}
 	}
 }
@@ -150,7 +188,9 @@ func (w *walker) walk(at string, t types.Type) {
 		}
 	case *types.Interface:
 		for m := range t.ExplicitMethods() {
-			w.walk(at+"."+m.Name(), m.Type())
+			if m.Exported() {
+				w.walk(at+"."+m.Name(), m.Type())
+			}
 		}
 		for e := range t.EmbeddedTypes() {
 			w.walk(at, e)
