@@ -14,8 +14,8 @@ import (
 	"qlora/bindings"
 	"qlora/bindings/cpu"
 	"qlora/demo/town"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
+	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 )

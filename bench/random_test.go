@@ -12,10 +12,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/checkpoint"
 	"qlora/internal/halffloat"
 	"qlora/internal/philox"
-	"qlora/internal/safetensors"
 	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // Architectures whose steps are measured, with random weights: Llamas of 135 million, of 1
@@ -50,7 +51,7 @@ func newRandomWeights(tb testing.TB, architecture string) *randomWeights {
 	tb.Helper()
 	dir := tb.TempDir()
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.json"), []byte(architectures[architecture]), 0o644))
-	c, err := nn.ReadConfig(dir)
+	c, err := family.ReadConfig(dir)
 	require.NoError(tb, err)
 	w := &randomWeights{config: c, shapes: map[string][]int{}}
 	largest := 0
@@ -106,10 +107,10 @@ func elements(shape []int) int {
 }
 
 // Tensor is a view of the random numbers, from a place on that its name decides.
-func (w *randomWeights) Tensor(name string) (safetensors.Tensor, bool) {
+func (w *randomWeights) Tensor(name string) (checkpoint.Tensor, error) {
 	shape, ok := w.shapes[name]
 	if !ok {
-		return safetensors.Tensor{}, false
+		return checkpoint.Tensor{}, checkpoint.ErrNoTensor
 	}
 	from := 0
 	for _, c := range []byte(name) {
@@ -119,11 +120,11 @@ func (w *randomWeights) Tensor(name string) (safetensors.Tensor, bool) {
 	if len(shape) == 1 {
 		data = w.ones
 	}
-	return safetensors.Tensor{Name: name, DType: safetensors.BF16, Shape: shape, Data: data[2*from:][:2*elements(shape)]}, true
+	return checkpoint.NewDense(name, checkpoint.BF16, shape, data[2*from:][:2*elements(shape)]), nil
 }
 
 // Release has nothing to give back.
-func (w *randomWeights) Release(safetensors.Tensor) {}
+func (w *randomWeights) Release(string) {}
 
 // Where is that they are nowhere.
 func (w *randomWeights) Where(string) string { return "random weights" }
@@ -133,14 +134,14 @@ func (w *randomWeights) write(tb testing.TB, architecture string) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.json"), []byte(architectures[architecture]), 0o644))
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	for _, name := range w.names {
 		t, _ := w.Tensor(name)
-		entries = append(entries, safetensors.Entry{Name: name, DType: t.DType, Shape: t.Shape, Write: func(out io.Writer) error {
-			_, err := out.Write(t.Data)
+		entries = append(entries, checkpoint.Entry{Name: name, DType: t.DType, Shape: t.Shape, Write: func(out io.Writer) error {
+			_, err := out.Write(t.Data())
 			return err
 		}})
 	}
-	require.NoError(tb, safetensors.Write(filepath.Join(dir, safetensors.SingleFile), entries, nil))
+	require.NoError(tb, checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, nil))
 	return dir
 }

@@ -15,9 +15,9 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/bindings/cuda"
 	"qlora/bindings/cuda/cudatest"
-	"qlora/internal/nf4"
 	"qlora/internal/philox"
 	"qlora/lora"
+	"qlora/nf4"
 	"qlora/nn"
 )
 

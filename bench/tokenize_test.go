@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // TestCheck breaks one thing at a time and wants the sentence that names it.

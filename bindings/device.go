@@ -1,6 +1,6 @@
 package bindings
 
-import "qlora/internal/nf4"
+import "qlora/nf4"
 
 // Info is what a device says of itself.
 type Info struct {

@@ -1,6 +1,6 @@
 package bindings
 
-import "qlora/internal/nf4"
+import "qlora/nf4"
 
 // A Weight is a frozen or trained matrix [out, in] as a device holds it: dense
 // in 32 or 16 bits, or in 4-bit blocks. Exactly one of Dense and Quantized is

@@ -13,9 +13,9 @@ import (
 
 	"qlora/bindings/cpu"
 	"qlora/demo/town"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
-	"qlora/nn"
+	"qlora/nn/family"
+	"qlora/tokenizer"
 	"qlora/trainer"
 )
 
@@ -34,7 +34,7 @@ func TestEmbeddedBase(t *testing.T) {
 	require.NoError(t, err)
 	eos, ok := tok.EOS()
 	require.True(t, ok)
-	config, err := nn.ReadConfig(dir)
+	config, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	require.Equal(t, []int32{eos}, config.EOS)
 	encoder := tok.NewEncoder()

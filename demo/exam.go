@@ -7,9 +7,9 @@ import (
 
 	"qlora/bindings"
 	"qlora/demo/town"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
 	"qlora/nn"
+	"qlora/tokenizer"
 	"qlora/trainer"
 )
 

@@ -9,8 +9,8 @@ import (
 	"qlora/bindings"
 	"qlora/demo/town"
 	"qlora/internal/atomicfile"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
+	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 )

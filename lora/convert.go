@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"qlora/bindings"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/nn"
 )
 
@@ -59,7 +59,7 @@ func ReadTrained(dir string) (Config, error) {
 		return Config{}, err
 	}
 	path := filepath.Join(dir, WeightsFile)
-	file, err := safetensors.Open(path)
+	file, err := checkpoint.OpenFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil // Load says what is missing
 	}
@@ -79,7 +79,7 @@ func ReadTrained(dir string) (Config, error) {
 }
 
 // isPlain reports whether file holds [A; A0] and [B, -B0].
-func isPlain(file *safetensors.File) bool {
+func isPlain(file *checkpoint.File) bool {
 	_, ok := file.Metadata()[trainedAs]
 	return ok
 }
@@ -151,13 +151,13 @@ func (t *tensor) store(dev bindings.Device, out io.Writer) error {
 }
 
 // restore is the inverse of store.
-func (t *tensor) restore(dev bindings.Device, stored safetensors.Tensor, plain bool) error {
+func (t *tensor) restore(dev bindings.Device, stored checkpoint.Tensor, plain bool) error {
 	if !plain || t.start.Absent() {
 		dtype, err := bindings.ParseDType(string(stored.DType))
 		if err != nil {
 			return err
 		}
-		return t.load(dev, stored.Data, dtype)
+		return t.load(dev, stored.Data(), dtype)
 	}
 	joined := make([]float32, stored.Elements())
 	stored.Floats(joined, 0)

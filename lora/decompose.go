@@ -4,8 +4,8 @@ import (
 	"math"
 
 	"qlora/internal/lowrank"
-	"qlora/internal/nf4"
 	"qlora/internal/philox"
+	"qlora/nf4"
 )
 
 // factors are the A [r, in] and the B [out, r] that an adapter begins with.

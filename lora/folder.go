@@ -10,8 +10,8 @@ import (
 	"slices"
 
 	"qlora/bindings"
+	"qlora/checkpoint"
 	"qlora/internal/atomicfile"
-	"qlora/internal/safetensors"
 )
 
 // WeightsFile is the name of an adapter's tensors in its folder.
@@ -25,14 +25,14 @@ const keyPrefix = "base_model.model."
 // BF16 or F16. It comes after the model's Load: where the adapters began with a
 // part of the base, that is taken out of it.
 func (a *Adapters) Load(dev bindings.Device, dir string) error {
-	return a.withFile(dir, func(file *safetensors.File) error { return a.load(dev, file) })
+	return a.withFile(dir, func(file *checkpoint.File) error { return a.load(dev, file) })
 }
 
 // Check gives the error that Load would give for what the folder holds. It needs
 // no memory and no device.
 func (a *Adapters) Check(dir string) error { return a.withFile(dir, a.check) }
 
-func (a *Adapters) withFile(dir string, use func(*safetensors.File) error) error {
+func (a *Adapters) withFile(dir string, use func(*checkpoint.File) error) error {
 	file, err := openWeights(dir)
 	if err != nil {
 		return err
@@ -45,8 +45,8 @@ func (a *Adapters) withFile(dir string, use func(*safetensors.File) error) error
 }
 
 // openWeights maps the tensors of a folder.
-func openWeights(dir string) (*safetensors.File, error) {
-	file, err := safetensors.Open(filepath.Join(dir, WeightsFile))
+func openWeights(dir string) (*checkpoint.File, error) {
+	file, err := checkpoint.OpenFile(filepath.Join(dir, WeightsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, other := os.Stat(filepath.Join(dir, "adapter_model.bin")); other == nil {
 			return nil, fmt.Errorf("%s holds adapter_model.bin, a pickle file, which can run any program and is not read; save the adapter with safetensors", dir)
@@ -58,7 +58,7 @@ func openWeights(dir string) (*safetensors.File, error) {
 	return file, nil
 }
 
-func (a *Adapters) check(file *safetensors.File) error {
+func (a *Adapters) check(file *checkpoint.File) error {
 	if _, randomized := a.Config.Init.iterations(); randomized && !isPlain(file) {
 		return fmt.Errorf("init_lora_weights is %q: what was taken out of the base was drawn at random, and the file does not have it; have PEFT save it with path_initial_model_for_weight_conversion", a.Config.Init)
 	}
@@ -80,7 +80,7 @@ func (a *Adapters) check(file *safetensors.File) error {
 		if want := t.storedShape(isPlain(file)); !slices.Equal(stored.Shape, want) {
 			return fmt.Errorf("tensor %q has shape %v; this model and %s ask for %v", key, stored.Shape, ConfigFile, want)
 		}
-		if stored.DType != safetensors.F32 && stored.DType != safetensors.BF16 && stored.DType != safetensors.F16 {
+		if !stored.DType.IsFloat() {
 			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", key, stored.DType)
 		}
 	}
@@ -88,7 +88,7 @@ func (a *Adapters) check(file *safetensors.File) error {
 }
 
 // load checks all before it writes the first value.
-func (a *Adapters) load(dev bindings.Device, file *safetensors.File) error {
+func (a *Adapters) load(dev bindings.Device, file *checkpoint.File) error {
 	if err := a.check(file); err != nil {
 		return err
 	}
@@ -124,14 +124,14 @@ func (a *Adapters) Save(dev bindings.Device, dir string) error {
 	if err != nil {
 		return err
 	}
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	for _, t := range a.tensors() {
-		entries = append(entries, safetensors.Entry{
-			Name: keyPrefix + t.name, DType: safetensors.F32, Shape: t.storedShape(true),
+		entries = append(entries, checkpoint.Entry{
+			Name: keyPrefix + t.name, DType: checkpoint.F32, Shape: t.storedShape(true),
 			Write: func(out io.Writer) error { return t.store(dev, out) },
 		})
 	}
-	if err := safetensors.Write(filepath.Join(dir, WeightsFile), entries, metadata); err != nil {
+	if err := checkpoint.WriteFile(filepath.Join(dir, WeightsFile), entries, metadata); err != nil {
 		return err
 	}
 	return atomicfile.WriteFile(filepath.Join(dir, ConfigFile), config, 0o644)

@@ -9,8 +9,9 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // recorded has models, and adapters that PEFT made on them.
@@ -23,9 +24,9 @@ var threeTokens = nn.NewBatch([][]int32{{5, 17, 40}}, [][]int32{{5, 17, 40}})
 func attachedTo(t *testing.T, model string, cfg Config) (*Adapters, *nn.Model, bindings.Device) {
 	t.Helper()
 	dir := filepath.Join(recorded, "models", model)
-	config, err := nn.ReadConfig(dir)
+	config, err := family.ReadConfig(dir)
 	require.NoError(t, err)
-	base, err := safetensors.OpenFolder(dir)
+	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { base.Close() })
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})

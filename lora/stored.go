@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // Stored are the tensors of an adapter in its folder, for work on the weights
 // themselves. No device takes part.
-type Stored struct{ file *safetensors.File }
+type Stored struct{ file *checkpoint.File }
 
 // Open opens the tensors of a PEFT folder, of which Check finds nothing wrong.
 // Close unmaps them. The tensors of adapters that BeginsWithBase are relative to the
@@ -28,7 +28,7 @@ func (a *Adapters) Open(dir string) (*Stored, error) {
 
 // Tensor is the tensor called name in the model's own names: "lm_head.weight",
 // "model.layers.0.self_attn.q_proj.lora_A.weight". It must be one that Open checked.
-func (s *Stored) Tensor(name string) safetensors.Tensor {
+func (s *Stored) Tensor(name string) checkpoint.Tensor {
 	t, ok := s.file.Tensor(keyPrefix + name)
 	if !ok {
 		t, ok = s.file.Tensor(keyPrefix + baseLayerBias(name))

@@ -3,7 +3,7 @@ package nn
 import (
 	"fmt"
 
-	"qlora/internal/bnb"
+	"qlora/checkpoint"
 )
 
 // Config is a model's architecture, as package family reads it from config.json.
@@ -18,7 +18,7 @@ type Config struct {
 	BOS          int32   // -1: none
 	EOS          []int32 //
 	DType        string  // "F32", "BF16", "F16": the type that the file declares
-	Quantization *bnb.QuantizationConfig
+	Quantization *checkpoint.Quantization
 	Raw          []byte // the file, for what is written beside a trained model
 
 	// Targets are the linear layers that PEFT adapts by default; none: it has no

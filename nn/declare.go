@@ -1,22 +1,22 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
-	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
+	"qlora/nf4"
 )
 
 // declarer lays weights out in a plan and remembers where each comes from. It
 // keeps the first error.
 type declarer struct {
 	m       *Model
-	base    *safetensors.Folder // nil: only config.json is known
-	modules []string            // what has been declared
+	base    checkpoint.Checkpoint // nil: only config.json is known
+	modules []string              // what has been declared
 	err     error
 
 	streams uint32 // of the model's own dropout, so far
@@ -62,7 +62,6 @@ type weightSource struct {
 	transposed bool   // the checkpoint has [in, out] of an [out, in]
 	dense      bindings.Tensor
 	linear     *bindings.Linear // a 4-bit weight; nil: dense
-	packed     *bnb.Weight4     // its codes, where the folder has them; nil: quantized on loading
 
 	trained bool
 	bias    bool        // of any module
@@ -87,13 +86,13 @@ func (d *declarer) name(name string) string {
 	return storedName(d.base, d.m.Config.Prefixes, name)
 }
 
-func storedName(base *safetensors.Folder, prefixes []Prefix, name string) string {
+func storedName(base checkpoint.Checkpoint, prefixes []Prefix, name string) string {
 	if base == nil {
 		return name
 	}
 	has := func(name string) bool {
-		_, ok := base.Tensor(name)
-		return ok
+		_, err := base.Tensor(name)
+		return !errors.Is(err, checkpoint.ErrNoTensor)
 	}
 	if has(name) {
 		return name
@@ -111,9 +110,13 @@ func storedName(base *safetensors.Folder, prefixes []Prefix, name string) string
 func (d *declarer) stored(name string, shape ...int) bindings.DType {
 	declared := d.m.Config.DType
 	if d.base != nil {
-		t, ok := d.base.Tensor(name)
-		if !ok {
+		t, err := d.base.Tensor(name)
+		switch {
+		case errors.Is(err, checkpoint.ErrNoTensor):
 			d.fail("%s has no tensor %q, which config.json implies", d.base.Source(), name)
+			return bindings.F32
+		case err != nil:
+			d.fail("%w", err)
 			return bindings.F32
 		}
 		if !equalShape(t.Shape, shape) {
@@ -236,19 +239,21 @@ func (d *declarer) projection(p *Projection) {
 	if p.transposed {
 		shape = []int{in, out}
 	}
-	packed := d.base != nil && bnb.Is4Bit(d.base, key)
+	packed, err := d.storedIn4Bit(key)
 	mixed := d.base != nil && d.m.Config.Quantization != nil
 	switch {
-	case packed && d.m.Options.Quantize == nil:
+	case err != nil:
+		d.fail("%w", err)
+	case packed != nil && d.m.Options.Quantize == nil:
 		d.fail("tensor %q is stored in 4 bits; only method qlora can use this folder", key)
-	case packed:
-		d.packed(p, key)
+	case packed != nil:
+		d.packed(p, key, packed)
 	case d.m.Options.Quantize != nil && !mixed:
 		if d.stored(key, shape...); d.err != nil {
 			return
 		}
 		q := d.m.Options.Quantize
-		d.fourBit(p, key, shape, q.Kind, q.BlockSize, q.Double, nil)
+		d.fourBit(p, key, shape, q.Kind, q.BlockSize, q.Double)
 	default:
 		// Also the layers that a mixed bitsandbytes folder keeps in 16 bits.
 		w := weightSource{name: p.Name + ".weight", module: p.Name, transposed: p.transposed, grad: &p.DWeight}
@@ -259,13 +264,21 @@ func (d *declarer) projection(p *Projection) {
 	}
 }
 
-// packed lays out a weight that the folder holds as bitsandbytes' 4-bit keys.
-func (d *declarer) packed(p *Projection, key string) {
-	w, err := bnb.Read(d.base, key)
-	if err != nil {
-		d.fail("%w", err)
-		return
+// storedIn4Bit returns the weight's codes where the base has it in 4 bits, else nil.
+func (d *declarer) storedIn4Bit(key string) (*checkpoint.FourBit, error) {
+	if d.base == nil {
+		return nil, nil
 	}
+	t, err := d.base.Tensor(key)
+	if errors.Is(err, checkpoint.ErrNoTensor) {
+		return nil, nil // stored says so
+	}
+	return t.FourBit(), err
+}
+
+// packed lays out a weight that the base has in 4 bits, as [out, in] whatever the
+// family.
+func (d *declarer) packed(p *Projection, key string, w *checkpoint.FourBit) {
 	if w.Shape != [2]int{p.Weight.Out, p.Weight.In} {
 		d.fail("%s: tensor %q is a 4-bit matrix of shape %v; config.json implies [%d %d]", d.base.Where(key), key, w.Shape, p.Weight.Out, p.Weight.In)
 		return
@@ -274,15 +287,15 @@ func (d *declarer) packed(p *Projection, key string) {
 		d.fail("%s: tensor %q has nested blocks of %d; bitsandbytes writes %d", d.base.Where(key), key, w.Nested.BlockSize, bindings.NestedBlockSize)
 		return
 	}
-	d.fourBit(p, key, w.Shape[:], w.Kind, w.BlockSize, w.Nested != nil, &w)
+	d.fourBit(p, key, w.Shape[:], w.Kind, w.BlockSize, w.Nested != nil)
 }
 
-func (d *declarer) fourBit(p *Projection, key string, shape []int, kind nf4.Kind, blockSize int, double bool, packed *bnb.Weight4) {
+func (d *declarer) fourBit(p *Projection, key string, shape []int, kind nf4.Kind, blockSize int, double bool) {
 	if d.declares(p.Name) {
 		d.fail("modules_to_save picks %s, which is held in 4 bits and cannot be trained itself", p.Name)
 	}
 	p.Weight.Quantized = bindings.NewQuantized(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, kind, blockSize, double)
 	d.m.weights = append(d.m.weights, weightSource{
-		name: p.Name + ".weight", stored: key, shape: shape, transposed: p.transposed && packed == nil, linear: &p.Linear, packed: packed,
+		name: p.Name + ".weight", stored: key, shape: shape, transposed: p.transposed, linear: &p.Linear,
 	})
 }

@@ -4,16 +4,11 @@ import (
 	"fmt"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
-// Weights are what a model's weights are read from: a safetensors.Folder.
-type Weights interface {
-	Tensor(name string) (safetensors.Tensor, bool)
-	Release(safetensors.Tensor) // is not needed any more
-	Where(name string) string   // a tensor lies, for messages
-}
+// Weights are what a model's weights are read from: a checkpoint.Checkpoint.
+type Weights = checkpoint.Tensors
 
 // Load fills the weights from the folder that the model was laid out by, tensor
 // by tensor: the 16-bit model never lies in memory whole. It comes after the
@@ -23,18 +18,18 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 	var done, total int64
 	for _, w := range m.weights {
 		t, _ := base.Tensor(w.stored)
-		total += int64(len(t.Data))
+		total += t.Bytes()
 	}
 	for _, w := range m.weights {
-		t, ok := base.Tensor(w.stored)
-		if !ok {
-			return fmt.Errorf("the model folder has no tensor %q any more", w.stored)
+		t, err := base.Tensor(w.stored)
+		if err != nil {
+			return fmt.Errorf("a tensor of the plan cannot be read any more: %w", err)
 		}
 		if err := m.loadOne(dev, w, t); err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.stored), w.stored, err)
 		}
-		base.Release(t)
-		done += int64(len(t.Data))
+		base.Release(w.stored)
+		done += t.Bytes()
 		if progress != nil {
 			progress(done, total)
 		}
@@ -48,17 +43,16 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 	return dev.Sync()
 }
 
-func (m *Model) loadOne(dev bindings.Device, w weightSource, t safetensors.Tensor) error {
-	if w.packed != nil {
-		return writePacked(dev, w.linear.Weight.Quantized, w.packed)
+func (m *Model) loadOne(dev bindings.Device, w weightSource, t checkpoint.Tensor) error {
+	if packed := t.FourBit(); packed != nil {
+		return writePacked(dev, w.linear.Weight.Quantized, packed)
 	}
-	dtype, err := bindings.ParseDType(string(t.DType))
+	if w.transposed {
+		t = t.Transposed()
+	}
+	data, dtype, err := elements(t)
 	if err != nil {
 		return err
-	}
-	data := t.Data
-	if w.transposed {
-		data = transposed(data, t.Shape[0], t.Shape[1], dtype.Size())
 	}
 	if w.linear != nil {
 		return dev.Quantize(&w.linear.Weight, data, dtype)
@@ -72,8 +66,20 @@ func (m *Model) loadOne(dev bindings.Device, w weightSource, t safetensors.Tenso
 	return nil
 }
 
-// writePacked copies the codes and scales of a bitsandbytes folder as they are.
-func writePacked(dev bindings.Device, q *bindings.Quantized, w *bnb.Weight4) error {
+// elements are those of t as it stores them or, where a device does not know its
+// encoding, in float32.
+func elements(t checkpoint.Tensor) ([]byte, bindings.DType, error) {
+	if t.IsDense() {
+		dtype, err := bindings.ParseDType(string(t.DType))
+		return t.Data(), dtype, err
+	}
+	values := make([]float32, t.Elements())
+	t.Floats(values, 0)
+	return float32Bytes(values), bindings.F32, nil
+}
+
+// writePacked copies the codes and scales of a checkpoint as they are.
+func writePacked(dev bindings.Device, q *bindings.Quantized, w *checkpoint.FourBit) error {
 	writes := []struct {
 		to   bindings.Tensor
 		from []byte
@@ -98,21 +104,4 @@ func writePacked(dev bindings.Device, q *bindings.Quantized, w *bnb.Weight4) err
 		}
 	}
 	return nil
-}
-
-// transposed returns the [cols, rows] of a [rows, cols] of elements of size bytes.
-func transposed(data []byte, rows, cols int, size int64) []byte {
-	out := make([]byte, len(data))
-	n := int(size)
-	const tile = 64
-	for i0 := 0; i0 < rows; i0 += tile {
-		for j0 := 0; j0 < cols; j0 += tile {
-			for i := i0; i < min(rows, i0+tile); i++ {
-				for j := j0; j < min(cols, j0+tile); j++ {
-					copy(out[(j*rows+i)*n:(j*rows+i+1)*n], data[(i*cols+j)*n:])
-				}
-			}
-		}
-	}
-	return out
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"qlora/bindings"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // Options say how a base is held and trained.
@@ -50,7 +50,7 @@ type Model struct {
 
 	*Transformer
 
-	base      *safetensors.Folder // nil: only config.json is known
+	base      checkpoint.Checkpoint // nil: only config.json is known
 	memory    *bindings.Memory
 	info      bindings.Info
 	weights   []weightSource                      // where every weight comes from, in loading order
@@ -65,10 +65,10 @@ type Model struct {
 	lossSpace bindings.Tensor
 }
 
-// New lays out the weights of a model in mem. With base present, the folder's
-// own tensors decide the types; without, what config.json declares (a plan
+// New lays out the weights of a model in mem. With base present, its own
+// tensors decide the types; without, what config.json declares (a plan
 // needs no weights). Nothing is read or allocated yet: see Load.
-func New(cfg *Config, base *safetensors.Folder, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
+func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
 	m := &Model{Config: cfg, Options: opts, Transformer: cfg.Compose(), base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
 	d := declarer{m: m, base: base}
 	m.Embedding.declare(&d)

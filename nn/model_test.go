@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
+	"qlora/nf4"
 )
 
 // TestRecomputeGivesTheSameBits: what is computed again in backward must be what
@@ -168,10 +168,10 @@ func TestSaveGivesTheFolderBack(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	a, err := safetensors.OpenFolder(dir)
+	a, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer a.Close()
-	b, err := safetensors.OpenFolder(out)
+	b, err := checkpoint.Open(out)
 	require.NoError(t, err)
 	defer b.Close()
 	require.Equal(t, a.Names(), b.Names())
@@ -179,7 +179,7 @@ func TestSaveGivesTheFolderBack(t *testing.T) {
 		want, _ := a.Tensor(name)
 		got, _ := b.Tensor(name)
 		require.Equal(t, want.Shape, got.Shape, name)
-		require.Equal(t, want.Data, got.Data, name)
+		require.Equal(t, want.Data(), got.Data(), name)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestNewRefusals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, err := ParseConfig([]byte(c.config))
 			require.NoError(t, err)
-			base, err := safetensors.OpenFolder(dir)
+			base, err := checkpoint.Open(dir)
 			require.NoError(t, err)
 			defer base.Close()
 			_, err = New(cfg, base, Options{}, bindings.NewMemory(), bindings.Info{})

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
+	"qlora/nf4"
 )
 
 // TestModules says which tensors are trained beside adapters and which are stored,
@@ -86,7 +86,7 @@ func TestModulesRefused(t *testing.T) {
 	dir := writeTiny(t, tinyConfigs["llama"])
 	cfg, err := ReadConfig(dir)
 	require.NoError(t, err)
-	base, err := safetensors.OpenFolder(dir)
+	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
 	for want, options := range map[string]Options{

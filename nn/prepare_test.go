@@ -7,7 +7,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cuda"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // attach puts an adapter of rank r on every projection.

@@ -12,25 +12,16 @@ import (
 // that the folder itself has in 4 bits has no original and is an error.
 func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original []float32) error) error {
 	name := storedName(m.base, m.Config.Prefixes, p.Name+".weight")
-	rows, cols := p.Weight.Out, p.Weight.In
+	t, err := m.base.Tensor(name)
 	if p.transposed {
-		rows, cols = cols, rows
+		t = t.Transposed()
 	}
-	t, ok := m.base.Tensor(name)
-	if !ok || len(t.Shape) != 2 || t.Shape[0] != rows || t.Shape[1] != cols {
+	if err != nil || !t.IsDense() || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
 		return fmt.Errorf("%s has no original weights of %s", m.base.Source(), p.Name)
 	}
-	dtype, err := bindings.ParseDType(string(t.DType))
-	if err != nil {
-		return fmt.Errorf("%s: tensor %q: %w", m.base.Where(name), name, err)
-	}
 	values := make([]float32, t.Elements())
-	original := t.Data
-	if p.transposed {
-		original = transposed(original, rows, cols, dtype.Size())
-	}
-	decode(values, original, dtype)
-	m.base.Release(t)
+	t.Floats(values, 0)
+	m.base.Release(name)
 	if err := change(values); err != nil {
 		return fmt.Errorf("%s: tensor %q: %w", m.base.Where(name), name, err)
 	}

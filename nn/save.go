@@ -3,11 +3,9 @@ package nn
 import (
 	"bytes"
 	"io"
-	"path/filepath"
 
 	"qlora/bindings"
-	"qlora/internal/atomicfile"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // Save writes the model as a Hugging Face folder's weights and config.json, in
@@ -15,7 +13,7 @@ import (
 // tensors stream from the device. A model with 4-bit weights is not saved this
 // way.
 func (m *Model) Save(dev bindings.Device, dir string) error {
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	dtype, err := bindings.ParseDType(m.Config.DType)
 	if err != nil {
 		return err
@@ -25,23 +23,25 @@ func (m *Model) Save(dev bindings.Device, dir string) error {
 		if master, ok := m.masters[w.dense]; ok {
 			t = master
 		}
-		entries = append(entries, safetensors.Entry{
-			Name: w.stored, DType: safetensors.DType(dtype.String()), Shape: w.shape,
+		entries = append(entries, checkpoint.Entry{
+			Name: w.stored, DType: checkpoint.DType(dtype.String()), Shape: w.shape,
 			Write: func(out io.Writer) error {
-				if !w.transposed {
-					return ReadTensor(dev, t, dtype, out)
+				if w.transposed {
+					return writeTransposed(dev, t, dtype, out)
 				}
-				var whole bytes.Buffer
-				if err := ReadTensor(dev, t, dtype, &whole); err != nil {
-					return err
-				}
-				_, err := out.Write(transposed(whole.Bytes(), t.Rows, t.Cols, dtype.Size()))
-				return err
+				return ReadTensor(dev, t, dtype, out)
 			},
 		})
 	}
-	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, map[string]string{"format": "pt"}); err != nil {
+	return checkpoint.Save(dir, m.Config.Raw, entries)
+}
+
+// writeTransposed writes the [in, out] of t, [out, in].
+func writeTransposed(dev bindings.Device, t bindings.Tensor, dtype bindings.DType, out io.Writer) error {
+	var whole bytes.Buffer
+	if err := ReadTensor(dev, t, dtype, &whole); err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(dir, "config.json"), m.Config.Raw, 0o644)
+	_, err := out.Write(checkpoint.Transpose(whole.Bytes(), t.Rows, t.Cols, int(dtype.Size())))
+	return err
 }

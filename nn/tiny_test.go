@@ -10,8 +10,8 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
+	"qlora/checkpoint"
 	"qlora/internal/philox"
-	"qlora/internal/safetensors"
 )
 
 // tinyConfigs are small models of every family, for tests that need no trained
@@ -38,7 +38,7 @@ func writeTiny(t testing.TB, config string) string {
 	require.NoError(t, err)
 	m, err := New(cfg, nil, Options{}, bindings.NewMemory(), bindings.Info{})
 	require.NoError(t, err)
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	for i, w := range m.weights {
 		values := make([]float32, w.dense.Len())
 		philox.Normal(values, 1, uint32(i), 0.15)
@@ -47,12 +47,12 @@ func writeTiny(t testing.TB, config string) string {
 				values[j]++ // norms
 			}
 		}
-		entries = append(entries, safetensors.Entry{Name: w.name, DType: "F32", Shape: w.shape, Write: func(out io.Writer) error {
+		entries = append(entries, checkpoint.Entry{Name: w.name, DType: "F32", Shape: w.shape, Write: func(out io.Writer) error {
 			_, err := out.Write(float32Bytes(values))
 			return err
 		}})
 	}
-	require.NoError(t, safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, map[string]string{"format": "pt"}))
+	require.NoError(t, checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, map[string]string{"format": "pt"}))
 	return dir
 }
 
@@ -78,7 +78,7 @@ func loadTinyWith(t testing.TB, dir string, options Options, shapes Shapes, put 
 	t.Helper()
 	cfg, err := ReadConfig(dir)
 	require.NoError(t, err)
-	base, err := safetensors.OpenFolder(dir)
+	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})

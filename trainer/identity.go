@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/trainer/dataset"
 )
 
@@ -28,9 +28,10 @@ type identity struct {
 	Optimizer    string `json:"optim"` // "": adamw_torch, when there was no other
 }
 
-func newIdentity(a *Args, m *Model, examples []dataset.Example) identity {
+func newIdentity(a *Args, m *Model, examples []dataset.Example) (identity, error) {
+	base, err := hashBase(m)
 	id := identity{
-		Method: m.Method(), Base: hashBase(m), Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
+		Method: m.Method(), Base: base, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
 		Sampling: a.sampling(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples),
 		Optimizer: a.describeOptimizer(),
 	}
@@ -43,7 +44,7 @@ func newIdentity(a *Args, m *Model, examples []dataset.Example) identity {
 			id.Taken += fmt.Sprintf(", loftq_iter %d", c.LoftQIterations)
 		}
 	}
-	return id
+	return id, err
 }
 
 // differs says in one sentence what keeps a run from going on from a checkpoint
@@ -84,31 +85,14 @@ func (want identity) differs(made identity) error {
 
 // hashBase is a hash of the configuration and, of every tensor, the name, type,
 // shape and a few bytes: it tells bases apart without reading all of one.
-func hashBase(m *Model) string {
+func hashBase(m *Model) (string, error) {
 	h := sha256.New()
 	h.Write(m.Config.Raw)
 	if m.Base == nil {
-		return hex.EncodeToString(h.Sum(nil))
+		return hex.EncodeToString(h.Sum(nil)), nil
 	}
-	for _, name := range m.Base.Names() {
-		t, _ := m.Base.Tensor(name)
-		fmt.Fprintf(h, "%q %s %v\n", name, t.DType, t.Shape)
-		for _, piece := range samples(t) {
-			h.Write(piece)
-		}
-		m.Base.Release(t)
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// samples are pieces of a tensor's bytes: from its beginning, middle and end.
-func samples(t safetensors.Tensor) [][]byte {
-	const size = 64
-	n := len(t.Data)
-	if n <= 3*size {
-		return [][]byte{t.Data}
-	}
-	return [][]byte{t.Data[:size], t.Data[n/2 : n/2+size], t.Data[n-size:]}
+	err := checkpoint.Fingerprint(h, m.Base)
+	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 func isPacked(examples []dataset.Example) bool {

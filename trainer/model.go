@@ -5,18 +5,19 @@ import (
 	"path/filepath"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/lora"
+	"qlora/nf4"
 	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // A Model is what a run trains: a base, how it is held, and the adapters on it.
 // It is a description; weights are read when a [Trainer] trains.
 type Model struct {
-	Name     string              // of the base, for the adapter's configuration and the model card
-	Config   *nn.Config          //
-	Base     *safetensors.Folder // the weights; nil is enough for a plan
+	Name     string                // of the base, for the adapter's configuration and the model card
+	Config   *nn.Config            //
+	Base     checkpoint.Checkpoint // the weights; nil is enough for a plan
 	Quantize *bindings.QuantizeOptions
 	Lora     *lora.Config // nil: the base's own weights are trained
 	Adapter  string       // folder of the adapter to start from; "": a new one
@@ -24,11 +25,11 @@ type Model struct {
 
 // OpenModel reads the config.json of a Hugging Face folder and maps its weights.
 func OpenModel(dir string) (*Model, error) {
-	config, err := nn.ReadConfig(dir)
+	config, err := family.ReadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
-	base, err := safetensors.OpenFolder(dir)
+	base, err := checkpoint.Open(dir)
 	if err != nil {
 		return nil, err
 	}

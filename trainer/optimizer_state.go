@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"qlora/bindings"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // optimizerFile has what the optimizer moves and remembers: of each parameter the
@@ -40,21 +40,21 @@ func optimizerTensors(p bindings.Param) map[string]bindings.Tensor {
 
 // saveOptimizer streams the optimizer's state from the device.
 func saveOptimizer(dev bindings.Device, params []bindings.Param, path string) error {
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	for _, p := range params {
 		for name, t := range optimizerTensors(p) {
-			entries = append(entries, safetensors.Entry{
-				Name: name, DType: safetensors.DType(t.DType.String()), Shape: []int{t.Rows, t.Cols},
+			entries = append(entries, checkpoint.Entry{
+				Name: name, DType: checkpoint.DType(t.DType.String()), Shape: []int{t.Rows, t.Cols},
 				Write: func(w io.Writer) error { return copyOut(dev, t, w) },
 			})
 		}
 	}
-	return safetensors.Write(path, entries, map[string]string{"format": "pt"})
+	return checkpoint.WriteFile(path, entries, map[string]string{"format": "pt"})
 }
 
 // checkOptimizer says why a checkpoint's state is not that of these parameters.
 func checkOptimizer(params []bindings.Param, path string) error {
-	file, err := safetensors.Open(path)
+	file, err := checkpoint.OpenFile(path)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func checkOptimizer(params []bindings.Param, path string) error {
 			if string(stored.DType) != t.DType.String() || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
 				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains %v: was it made with another --rank_pattern or --lora_r?", path, name, stored.DType, stored.Shape, t)
 			}
-			if strings.HasSuffix(name, absmaxSuffix) && !isAbsmax(stored.Data) {
+			if strings.HasSuffix(name, absmaxSuffix) && !isAbsmax(stored.Data()) {
 				return fmt.Errorf("%s: tensor %q has numbers that are below 0 or not finite, which no run has written", path, name)
 			}
 			known++
@@ -97,7 +97,7 @@ func isAbsmax(data []byte) bool {
 // moments, and the values that the forward pass reads, which are the masters
 // rounded.
 func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) error {
-	file, err := safetensors.Open(path)
+	file, err := checkpoint.OpenFile(path)
 	if err != nil {
 		return err
 	}
@@ -105,10 +105,10 @@ func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 	for _, p := range params {
 		for name, t := range optimizerTensors(p) {
 			stored, ok := file.Tensor(name)
-			if !ok || len(stored.Data) != int(t.Bytes()) {
+			if !ok || len(stored.Data()) != int(t.Bytes()) {
 				return fmt.Errorf("%s: tensor %q was changed while the run began", path, name)
 			}
-			if err := dev.Write(t, stored.Data); err != nil {
+			if err := dev.Write(t, stored.Data()); err != nil {
 				return fmt.Errorf("%s: tensor %q: %w", path, name, err)
 			}
 		}

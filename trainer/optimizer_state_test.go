@@ -10,12 +10,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // A tensor of an optimizer's file, as a test changes it.
 type storedTensor struct {
-	dtype safetensors.DType
+	dtype checkpoint.DType
 	shape []int
 	data  []byte
 }
@@ -24,23 +24,23 @@ type storedTensor struct {
 func rewriteOptimizer(t *testing.T, dir string, change func(map[string]storedTensor)) {
 	t.Helper()
 	path := filepath.Join(dir, optimizerFile)
-	file, err := safetensors.Open(path)
+	file, err := checkpoint.OpenFile(path)
 	require.NoError(t, err)
 	all := map[string]storedTensor{}
 	for _, name := range file.Names() {
 		x, _ := file.Tensor(name)
-		all[name] = storedTensor{x.DType, x.Shape, append([]byte{}, x.Data...)}
+		all[name] = storedTensor{x.DType, x.Shape, append([]byte{}, x.Data()...)}
 	}
 	require.NoError(t, file.Close())
 	change(all)
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	for name, x := range all {
-		entries = append(entries, safetensors.Entry{Name: name, DType: x.dtype, Shape: x.shape, Write: func(w io.Writer) error {
+		entries = append(entries, checkpoint.Entry{Name: name, DType: x.dtype, Shape: x.shape, Write: func(w io.Writer) error {
 			_, err := w.Write(x.data)
 			return err
 		}})
 	}
-	require.NoError(t, safetensors.Write(path, entries, nil))
+	require.NoError(t, checkpoint.WriteFile(path, entries, nil))
 	require.NoError(t, os.Remove(filepath.Join(dir, manifestFile)))
 	require.NoError(t, seal(dir, 5))
 }
@@ -64,18 +64,18 @@ func TestMadeUpOptimizerIsRefused(t *testing.T) {
 		{`no tensor "` + codes + `"`, func(all map[string]storedTensor) { delete(all, codes) }},
 		{`no tensor "` + codes + `.absmax"`, func(all map[string]storedTensor) { delete(all, codes+".absmax") }},
 		{`"` + codes + `" is F32 [4 64], and this run trains U8[4, 64]`, func(all map[string]storedTensor) {
-			all[codes] = storedTensor{safetensors.F32, []int{4, 64}, make([]byte, 1024)}
+			all[codes] = storedTensor{checkpoint.F32, []int{4, 64}, make([]byte, 1024)}
 		}},
 		{`"` + codes + `" is U8 [256 1]`, func(all map[string]storedTensor) {
-			all[codes] = storedTensor{safetensors.U8, []int{256, 1}, all[codes].data}
+			all[codes] = storedTensor{checkpoint.U8, []int{256, 1}, all[codes].data}
 		}},
 		{`"` + codes + `.absmax" is F32 [1 2]`, func(all map[string]storedTensor) {
-			all[codes+".absmax"] = storedTensor{safetensors.F32, []int{1, 2}, make([]byte, 8)}
+			all[codes+".absmax"] = storedTensor{checkpoint.F32, []int{1, 2}, make([]byte, 8)}
 		}},
 		{"below 0 or not finite", func(all map[string]storedTensor) { copy(all[codes+".absmax"].data, absmax(float32(math.Inf(1)))) }},
 		{"below 0 or not finite", func(all map[string]storedTensor) { copy(all[codes+".absmax"].data, absmax(-1)) }},
 		{"below 0 or not finite", func(all map[string]storedTensor) { copy(all[codes+".absmax"].data, absmax(float32(math.NaN()))) }},
-		{"1 tensors of parameters", func(all map[string]storedTensor) { all["more"] = storedTensor{safetensors.U8, []int{1}, []byte{1}} }},
+		{"1 tensors of parameters", func(all map[string]storedTensor) { all["more"] = storedTensor{checkpoint.U8, []int{1}, []byte{1}} }},
 	} {
 		var kept map[string]storedTensor
 		rewriteOptimizer(t, dir, func(all map[string]storedTensor) {

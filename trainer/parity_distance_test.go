@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // distance is how far a run is from the recorded one at most, by what was
@@ -128,22 +128,22 @@ func (d distance) weights(t *testing.T, limit parityLimit, want, got map[string]
 // codes compares the moments that are kept in 8 bits: how many codes are other ones,
 // as a share of all, and how far from each other the absmax of the blocks are.
 func (d distance) codes(t *testing.T, limit parityLimit, path string, got map[string][]byte) {
-	file, err := safetensors.Open(path)
+	file, err := checkpoint.OpenFile(path)
 	require.NoError(t, err)
 	defer file.Close()
 	require.Equal(t, file.Names(), slices.Sorted(maps.Keys(got)), "names of the moments in 8 bits")
 	all, other := 0, 0
 	for _, name := range file.Names() {
 		want, _ := file.Tensor(name)
-		require.Len(t, got[name], len(want.Data), name)
-		if want.DType != safetensors.U8 {
-			for i, w := range floatsOf(want.Data) {
+		require.Len(t, got[name], len(want.Data()), name)
+		if want.DType != checkpoint.U8 {
+			for i, w := range floatsOf(want.Data()) {
 				g := floatsOf(got[name])[i]
 				d.hold(t, "absmax", apart(float64(w), float64(g)), limit.weights, "%s %d: got %v, want %v", name, i, g, w)
 			}
 			continue
 		}
-		for i, w := range want.Data {
+		for i, w := range want.Data() {
 			if all++; got[name][i] != w {
 				other++
 				t.Logf("%s %d: code %d, recorded %d", name, i, got[name][i], w)

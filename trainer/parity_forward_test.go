@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/nn"
 )
 
@@ -81,7 +81,7 @@ func (m *forward) generate(t *testing.T, ids []int32, n int) []int32 {
 // holdLogits compares the logits behind every beginning of the recorded
 // sequences, and gives the largest distance.
 func (m *forward) holdLogits(t *testing.T, path string) float64 {
-	file, err := safetensors.Open(path)
+	file, err := checkpoint.OpenFile(path)
 	require.NoError(t, err)
 	defer file.Close()
 	worst := 0.0
@@ -92,9 +92,9 @@ func (m *forward) holdLogits(t *testing.T, path string) float64 {
 		require.True(t, ok)
 		ids := make([]int32, encoded.Elements())
 		for i := range ids {
-			ids[i] = int32(binary.LittleEndian.Uint32(encoded.Data[4*i:]))
+			ids[i] = int32(binary.LittleEndian.Uint32(encoded.Data()[4*i:]))
 		}
-		logits, vocabulary := floatsOf(recorded.Data), m.Config.Vocabulary
+		logits, vocabulary := floatsOf(recorded.Data()), m.Config.Vocabulary
 		for i := range ids {
 			m.generate(t, ids[:i+1], 1)
 			want, got := logits[i*vocabulary:(i+1)*vocabulary], m.dev.logits

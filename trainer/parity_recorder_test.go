@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/checkpoint"
 	"qlora/internal/halffloat"
-	"qlora/internal/safetensors"
 )
 
 // A recorder is a device that keeps what the recorded runs have, too.
@@ -77,19 +77,19 @@ func floatsOf(raw []byte) []float32 {
 // readTensors reads a file of float tensors.
 func readTensors(t *testing.T, path string) map[string][]float32 {
 	t.Helper()
-	file, err := safetensors.Open(path)
+	file, err := checkpoint.OpenFile(path)
 	require.NoError(t, err)
 	defer file.Close()
 	all := map[string][]float32{}
 	for _, name := range file.Names() {
 		tensor, _ := file.Tensor(name)
 		switch tensor.DType {
-		case safetensors.F32:
-			all[name] = floatsOf(tensor.Data)
-		case safetensors.BF16:
+		case checkpoint.F32:
+			all[name] = floatsOf(tensor.Data())
+		case checkpoint.BF16:
 			halves := make([]uint16, tensor.Elements())
 			for i := range halves {
-				halves[i] = binary.LittleEndian.Uint16(tensor.Data[2*i:])
+				halves[i] = binary.LittleEndian.Uint16(tensor.Data()[2*i:])
 			}
 			all[name] = make([]float32, len(halves))
 			halffloat.BF16ToFloat32(all[name], halves)

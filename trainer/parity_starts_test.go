@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/lora"
 )
 
@@ -95,7 +95,7 @@ type factors struct {
 // readFactors reads the adapters of a folder, by module.
 func readFactors(t *testing.T, dir string) map[string]factors {
 	t.Helper()
-	file, err := safetensors.Open(filepath.Join(dir, lora.WeightsFile))
+	file, err := checkpoint.OpenFile(filepath.Join(dir, lora.WeightsFile))
 	require.NoError(t, err)
 	defer file.Close()
 	all := map[string]factors{}
@@ -105,7 +105,7 @@ func readFactors(t *testing.T, dir string) map[string]factors {
 			b, ok := file.Tensor(module + ".lora_B.weight")
 			require.True(t, ok, module)
 			require.Equal(t, a.Shape[0], b.Shape[1], module)
-			all[module] = factors{r: a.Shape[0], a: floatsOf(a.Data), b: floatsOf(b.Data)}
+			all[module] = factors{r: a.Shape[0], a: floatsOf(a.Data()), b: floatsOf(b.Data())}
 		}
 	}
 	return all

@@ -13,7 +13,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 	"qlora/trainer/dataset"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 	"qlora/nn"
 )
 

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
 	"qlora/lora"
+	"qlora/nf4"
 )
 
 // interruptedRun is a run that was stopped after a step.

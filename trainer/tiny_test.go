@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/lora"
 	"qlora/trainer/dataset"
 )
@@ -26,7 +26,7 @@ const tinyConfig = `{"architectures": ["LlamaForCausalLM"], "model_type": "llama
 // writeTinyModel writes a Llama of two layers with random weights.
 func writeTinyModel(dir string) error {
 	random := rand.New(rand.NewPCG(1, 2))
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	add := func(name string, shape ...int) {
 		n := 1
 		for _, s := range shape {
@@ -40,7 +40,7 @@ func writeTinyModel(dir string) error {
 			}
 			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 		}
-		entries = append(entries, safetensors.Entry{Name: name, DType: safetensors.F32, Shape: shape, Write: func(w io.Writer) error {
+		entries = append(entries, checkpoint.Entry{Name: name, DType: checkpoint.F32, Shape: shape, Write: func(w io.Writer) error {
 			_, err := w.Write(data)
 			return err
 		}})
@@ -63,7 +63,7 @@ func writeTinyModel(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(tinyConfig), 0o644); err != nil {
 		return err
 	}
-	return safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, nil)
+	return checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, nil)
 }
 
 // tinyRecords are sequences that count upwards from different numbers: a model

@@ -73,13 +73,15 @@ func New(r Run) (*Trainer, error) {
 	if t.limit == 0 {
 		t.limit = deviceMemory(r.Device)
 	}
-	t.identity = newIdentity(a, r.Model, r.TrainSet)
+	var err error
+	if t.identity, err = newIdentity(a, r.Model, r.TrainSet); err != nil {
+		return nil, err
+	}
 	if err := t.findCheckpoint(); err != nil {
 		return nil, err
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
 	shapes.Generate = r.Samples.longest()
-	var err error
 	if t.layout, err = layOut(r.Model, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"qlora/internal/atomicfile"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 

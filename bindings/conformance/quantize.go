@@ -9,7 +9,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/internal/dynamic8"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // A Backend is one of bitsandbytes', whose rule a device's Quantize follows: of one matrix

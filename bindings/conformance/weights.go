@@ -5,7 +5,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/internal/dynamic8"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // holding is how a case's base weight is stored.

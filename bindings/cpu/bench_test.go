@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // The shapes of SmolLM2-135M: hidden 576, intermediate 1536, 9 heads of 64 that

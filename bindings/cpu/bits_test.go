@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // TestSameBits runs a step of every operation, again and on other numbers of

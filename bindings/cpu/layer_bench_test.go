@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // BenchmarkLayer is forward and backward of one layer of SmolLM2-135M with

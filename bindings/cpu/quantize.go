@@ -6,7 +6,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/internal/halffloat"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // quantizePiece is about how many elements one goroutine takes at a time.

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // launched is the kernels that composing an operation launches, in order.

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // TestExtentsNameEveryTensor walks operations whose tensors are all there.

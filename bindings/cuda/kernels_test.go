@@ -12,7 +12,7 @@ import (
 	"qlora/bindings"
 	"qlora/internal/dynamic8"
 	"qlora/internal/halffloat"
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
 // kernels are launched by themselves, on the emulator: with what no operation asks of them.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // asProgram makes the test's binary be qlora itself, so that tests can kill it.
@@ -58,7 +58,7 @@ func writeModel(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	random := rand.New(rand.NewPCG(1, 2))
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	add := func(name string, out, in int) {
 		shape := []int{out, in}
 		if in == 0 { // a norm
@@ -72,7 +72,7 @@ func writeModel(t testing.TB) string {
 			}
 			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(x)))
 		}
-		entries = append(entries, safetensors.Entry{Name: name, DType: safetensors.F32, Shape: shape, Write: func(w io.Writer) error {
+		entries = append(entries, checkpoint.Entry{Name: name, DType: checkpoint.F32, Shape: shape, Write: func(w io.Writer) error {
 			_, err := w.Write(data)
 			return err
 		}})
@@ -98,7 +98,7 @@ func writeModel(t testing.TB) string {
 			add(layer+w.name+".weight", w.out, w.in)
 		}
 	}
-	require.NoError(t, safetensors.Write(filepath.Join(dir, "model.safetensors"), entries, nil))
+	require.NoError(t, checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, nil))
 	write(t, filepath.Join(dir, "config.json"), modelConfig)
 	write(t, filepath.Join(dir, "tokenizer.json"), modelTokenizer)
 	return dir

@@ -10,9 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"qlora/checkpoint"
 	"qlora/demo/bpe"
 	"qlora/demo/town"
-	"qlora/internal/safetensors"
 )
 
 type options struct {
@@ -65,7 +65,7 @@ func generate(o options) error {
 			return err
 		}
 	}
-	if err := safetensors.Write(filepath.Join(o.dir, "model.safetensors"), initialWeights(model, o.weightSeed), nil); err != nil {
+	if err := checkpoint.WriteFile(filepath.Join(o.dir, "model.safetensors"), initialWeights(model, o.weightSeed), nil); err != nil {
 		return err
 	}
 	if err := writeLines(filepath.Join(o.dir, "corpus.jsonl"), corpus); err != nil {

@@ -6,22 +6,22 @@ import (
 	"io"
 	"math/rand/v2"
 
+	"qlora/checkpoint"
 	"qlora/internal/halffloat"
-	"qlora/internal/safetensors"
 )
 
 // initialWeights returns the tensors of an untrained model: norms are one, everything else is drawn from a normal distribution of the configured width.
 // Tensors are drawn in the order in which they are returned.
-func initialWeights(m llama, seed uint64) []safetensors.Entry {
+func initialWeights(m llama, seed uint64) []checkpoint.Entry {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	var tensors []safetensors.Entry
+	var tensors []checkpoint.Entry
 	add := func(value func() float32, name string, shape ...int) {
 		data := make([]uint16, product(shape))
 		for i := range data {
 			data[i] = halffloat.BF16(value())
 		}
-		tensors = append(tensors, safetensors.Entry{
-			Name: name, DType: safetensors.BF16, Shape: shape,
+		tensors = append(tensors, checkpoint.Entry{
+			Name: name, DType: checkpoint.BF16, Shape: shape,
 			Write: func(w io.Writer) error { return binary.Write(w, binary.LittleEndian, data) },
 		})
 	}

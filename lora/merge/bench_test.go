@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // BenchmarkMatrix merges one adapter of rank 16 into a weight as large as those of a
@@ -16,13 +16,13 @@ func BenchmarkMatrix(b *testing.B) {
 	const side, rank = 4096, 16
 	dev, err := cpu.New(cpu.Options{})
 	require.NoError(b, err)
-	weight := safetensors.Tensor{DType: safetensors.BF16, Shape: []int{side, side}, Data: make([]byte, 2*side*side)}
+	weight := checkpoint.NewDense("w", checkpoint.BF16, []int{side, side}, make([]byte, 2*side*side))
 	m := matrix{
-		name: "w", rows: side, cols: side, from: dense{weight, side}, product: dev.BLAS(),
+		name: "w", rows: side, cols: side, from: stored{weight, side}, product: dev.BLAS(),
 		changes: []change{{rank: rank, a: make([]float32, rank*side), b: make([]float32, side*rank), scale: 2}},
 	}
-	b.SetBytes(int64(len(weight.Data)))
+	b.SetBytes(weight.Bytes())
 	for b.Loop() {
-		require.NoError(b, m.write(b.Context(), io.Discard, safetensors.BF16))
+		require.NoError(b, m.write(b.Context(), io.Discard, checkpoint.BF16))
 	}
 }

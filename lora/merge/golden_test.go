@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"gonum.org/v1/gonum/blas/gonum"
 
-	"qlora/internal/safetensors"
-	"qlora/nn"
+	"qlora/checkpoint"
+	"qlora/nn/family"
 	"qlora/nn/quantize"
 )
 
@@ -85,7 +85,7 @@ func TestMergeAsPEFT(t *testing.T) {
 				}
 				assert.True(t, recorded, "%s is not in what PEFT writes", name)
 			}
-			config, err := nn.ReadConfig(out)
+			config, err := family.ReadConfig(out)
 			require.NoError(t, err)
 			assert.Equal(t, c.Tied, config.Tied)
 			assert.Equal(t, c.Quantize != nil || c.Model == "llama-nf4", config.Quantization != nil)
@@ -93,9 +93,9 @@ func TestMergeAsPEFT(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, dir string) *safetensors.Folder {
+func open(t *testing.T, dir string) checkpoint.Checkpoint {
 	t.Helper()
-	f, err := safetensors.OpenFolder(dir)
+	f, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f
@@ -105,13 +105,20 @@ func open(t *testing.T, dir string) *safetensors.Folder {
 // left out: PEFT writes another dtype there than the base had.
 func digests(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	f, all := open(t, dir), map[string]string{}
-	for _, name := range f.Names() {
-		if !strings.Contains(name, "quant_state") {
-			x, _ := f.Tensor(name)
-			sum := sha256.Sum256(x.Data)
-			all[name] = hex.EncodeToString(sum[:])
+	all := map[string]string{}
+	files, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	require.NoError(t, err)
+	for _, path := range files {
+		f, err := checkpoint.OpenFile(path)
+		require.NoError(t, err)
+		for _, name := range f.Names() {
+			if !strings.Contains(name, "quant_state") {
+				x, _ := f.Tensor(name)
+				sum := sha256.Sum256(x.Data())
+				all[name] = hex.EncodeToString(sum[:])
+			}
 		}
+		require.NoError(t, f.Close())
 	}
 	return all
 }
@@ -119,7 +126,7 @@ func digests(t *testing.T, dir string) map[string]string {
 // keptValues are the weights of the case dora, whose norms are not exact.
 func keptValues(t *testing.T) map[string][]float32 {
 	t.Helper()
-	f, err := safetensors.Open("testdata/dora.safetensors")
+	f, err := checkpoint.OpenFile("testdata/dora.safetensors")
 	require.NoError(t, err)
 	defer f.Close()
 	all := map[string][]float32{}
@@ -133,7 +140,7 @@ func keptValues(t *testing.T) map[string][]float32 {
 
 // requireClose wants the same bfloat16 values but for a few that rounding sends to
 // the next one.
-func requireClose(t *testing.T, want []float32, f *safetensors.Folder, name string) {
+func requireClose(t *testing.T, want []float32, f checkpoint.Checkpoint, name string) {
 	t.Helper()
 	x, _ := f.Tensor(name)
 	got := make([]float32, x.Elements())

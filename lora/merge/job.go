@@ -11,16 +11,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"gonum.org/v1/gonum/blas"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
-	"qlora/internal/modelfolder"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/nn"
+	"qlora/nn/family"
 	"qlora/nn/quantize"
 )
 
@@ -28,30 +28,40 @@ import (
 type Job struct {
 	opts     Options
 	how      *bindings.QuantizeOptions // of weights that were not in 4 bits
-	dtype    safetensors.DType         // "": each as it is
+	dtype    checkpoint.DType          // "": each as it is
 	in4Bit   bool
 	product  blas.Float32
 	config   *nn.Config
-	base     *safetensors.Folder
+	base     checkpoint.Checkpoint
 	adapters []*adapter
 	linear   map[string]bool // names of linear layers
 	tied     bool            // the head is the embedding still
-	folder   modelfolder.Folder
+	writer   checkpoint.Writer
 }
 
 // NewJob checks the base, the adapters and that the output folder is absent or
 // empty. It writes nothing. product computes B·A. How is for weights that are to be
 // in 4 bits and are not. Close gives the mapped weights back.
 func NewJob(opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
+	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return checkpoint.Open(opts.Model) })
+}
+
+// NewJobOn is NewJob for a base that is open, whatever kind of checkpoint it is;
+// opts.Model names it in messages. The job closes it.
+func NewJobOn(base checkpoint.Checkpoint, opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
+	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return base, nil })
+}
+
+func newJob(opts Options, how quantize.Options, product blas.Float32, open func() (checkpoint.Checkpoint, error)) (*Job, error) {
 	j := &Job{opts: opts, product: product, linear: map[string]bool{}}
-	if err := j.open(how); err != nil {
+	if err := j.open(how, open); err != nil {
 		j.Close()
 		return nil, err
 	}
 	return j, nil
 }
 
-func (j *Job) open(how quantize.Options) error {
+func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, error)) error {
 	factors, err := j.opts.weights()
 	if err != nil {
 		return err
@@ -66,18 +76,18 @@ func (j *Job) open(how quantize.Options) error {
 	if j.how, err = how.Device(); err != nil {
 		return err
 	}
-	if err := modelfolder.Check(j.opts.OutputDir); err != nil {
+	if err := checkpoint.CheckOutput(j.opts.OutputDir); err != nil {
 		return err
 	}
-	if j.config, err = nn.ReadConfig(j.opts.Model); err != nil {
+	if j.base, err = open(); err != nil {
 		return err
+	}
+	if j.config, err = family.ParseConfig(j.base.Config()); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
 	}
 	j.in4Bit = j.config.Quantization != nil && j.dtype == ""
 	if j.opts.In4Bit != nil {
 		j.in4Bit = *j.opts.In4Bit
-	}
-	if j.base, err = safetensors.OpenFolder(j.opts.Model); err != nil {
-		return err
 	}
 	model, err := j.plan(nn.Modules{})
 	if err != nil {
@@ -105,13 +115,13 @@ func (j *Job) open(how quantize.Options) error {
 		j.adapters = append(j.adapters, a)
 		j.tied = j.tied && a.tied
 	}
-	if j.folder.Config, err = j.editedConfig(how); err != nil {
+	if j.writer.Config, err = j.editedConfig(how); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
 	}
-	if j.folder.Shards, err = j.shards(limit); err != nil {
+	if j.writer.Shards, err = j.shards(limit); err != nil {
 		return err
 	}
-	j.folder.Copies = append(modelfolder.Paths(j.opts.Model, modelfolder.ModelFiles), modelfolder.Paths(j.tokenizerDir(), modelfolder.TokenizerFiles)...)
+	j.writer.Copies = append(checkpoint.SideFiles(j.base.Files(), checkpoint.ModelFiles...), checkpoint.SideFiles(j.tokenizerFiles(), checkpoint.TokenizerFiles...)...)
 	return nil
 }
 
@@ -144,7 +154,7 @@ func (j *Job) Close() error {
 // Write writes the folder, which appears whole or not at all. Progress, which may
 // be nil, is told in bytes of the base's tensors.
 func (j *Job) Write(ctx context.Context, progress func(done, total int64)) error {
-	return j.folder.Write(ctx, j.opts.OutputDir, progress)
+	return j.writer.Write(ctx, j.opts.OutputDir, progress)
 }
 
 // editedConfig is config.json as it will be.
@@ -152,7 +162,7 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 	set := map[string]any{}
 	if j.dtype != "" {
 		for _, key := range dtypeKeys(j.config.Raw) {
-			set[key] = j.opts.DType
+			set[key] = j.dtype.Torch()
 		}
 	}
 	if j.config.Tied && !j.tied {
@@ -168,24 +178,24 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 		}
 		set["quantization_config"] = quantization
 	}
-	return modelfolder.EditConfig(j.config.Raw, set)
+	return checkpoint.EditConfig(j.config.Raw, set)
 }
 
-// tokenizerDir is the folder whose tokenizer the merged model gets: the last
-// adapter's that has one, since it was trained with that, else the base.
-func (j *Job) tokenizerDir() string {
-	dir := j.opts.Model
+// tokenizerFiles hold the tokenizer that the merged model gets: the last adapter's
+// that has one, since it was trained with that, else the base's.
+func (j *Job) tokenizerFiles() fs.FS {
+	files := j.base.Files()
 	for _, a := range j.adapters {
 		if _, err := os.Stat(filepath.Join(a.dir, "tokenizer.json")); err == nil {
-			dir = a.dir
+			files = os.DirFS(a.dir)
 		}
 	}
-	return dir
+	return files
 }
 
 // shards are the weights by file: as the base has them, or by size where limit is
 // above 0.
-func (j *Job) shards(limit int64) ([][]modelfolder.Weight, error) {
+func (j *Job) shards(limit int64) ([][]checkpoint.Weight, error) {
 	files := j.base.Shards()
 	if j.in4Bit && (limit == 0 || limit > quantize.ShardBytes) {
 		limit = quantize.ShardBytes
@@ -193,14 +203,14 @@ func (j *Job) shards(limit int64) ([][]modelfolder.Weight, error) {
 	if limit > 0 {
 		files = [][]string{j.base.Names()}
 	}
-	var all [][]modelfolder.Weight
+	var all [][]checkpoint.Weight
 	for _, names := range files {
 		weights, err := j.weights(names)
 		if err != nil {
 			return nil, err
 		}
 		if limit > 0 {
-			return modelfolder.Split(weights, limit), nil
+			return checkpoint.Split(weights, limit), nil
 		}
 		all = append(all, weights)
 	}
@@ -208,30 +218,22 @@ func (j *Job) shards(limit int64) ([][]modelfolder.Weight, error) {
 }
 
 // weights are those whose tensors are called names.
-func (j *Job) weights(names []string) ([]modelfolder.Weight, error) {
-	scales := map[string]bool{} // what belongs to the codes of a 4-bit weight
+func (j *Job) weights(names []string) ([]checkpoint.Weight, error) {
+	var all []checkpoint.Weight
 	for _, name := range names {
-		if bnb.Is4Bit(j.base, name) {
-			for _, own := range bnb.Tensors(j.base, name)[1:] {
-				scales[own] = true
-			}
-		}
-	}
-	var all []modelfolder.Weight
-	for _, name := range names {
-		if scales[name] || name == head && j.config.Tied { // a tied head's tensor counts for nothing
+		if name == head && j.config.Tied { // a tied head's tensor counts for nothing
 			continue
 		}
-		p, err := j.part(name, name)
+		w, err := j.weight(name, name)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, j.weight(p))
+		all = append(all, w)
 		if name == embedding && j.config.Tied && !j.tied {
-			if p, err = j.part(head, embedding); err != nil {
+			if w, err = j.weight(head, embedding); err != nil {
 				return nil, err
 			}
-			all = append(all, j.weight(p))
+			all = append(all, w)
 		}
 	}
 	return all, nil
@@ -241,7 +243,7 @@ func (j *Job) weights(names []string) ([]modelfolder.Weight, error) {
 // that of transformers 4 or of 5 or both, or gets the one that both read.
 func dtypeKeys(config []byte) []string {
 	var file map[string]json.RawMessage
-	_ = json.Unmarshal(config, &file) // nn.ReadConfig has read it
+	_ = json.Unmarshal(config, &file) // family.ReadConfig has read it
 	var keys []string
 	for _, key := range []string{"dtype", "torch_dtype"} {
 		if _, ok := file[key]; ok {

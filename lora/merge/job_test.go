@@ -16,10 +16,10 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/bnb"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/lora"
 	"qlora/nn"
+	"qlora/nn/family"
 	"qlora/nn/quantize"
 )
 
@@ -46,7 +46,7 @@ func logits(t *testing.T, dir, adapter string) []float32 {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
 	require.NoError(t, err)
-	config, err := nn.ReadConfig(dir)
+	config, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	base := open(t, dir)
 	var held nn.Options
@@ -135,21 +135,21 @@ func shardedBase(t *testing.T) string {
 	from, dir := open(t, inModels("llama-wide")), t.TempDir()
 	weightMap := map[string]string{}
 	for i, names := range slices.Collect(slices.Chunk(from.Names(), 8)) {
-		var entries []safetensors.Entry
+		var entries []checkpoint.Entry
 		file := "part-" + string(rune('a'+i)) + ".safetensors"
 		for _, name := range names {
 			x, _ := from.Tensor(name)
 			weightMap[name] = file
-			entries = append(entries, safetensors.Entry{Name: name, DType: x.DType, Shape: x.Shape, Write: func(w io.Writer) error {
-				_, err := w.Write(x.Data)
+			entries = append(entries, checkpoint.Entry{Name: name, DType: x.DType, Shape: x.Shape, Write: func(w io.Writer) error {
+				_, err := w.Write(x.Data())
 				return err
 			}})
 		}
-		require.NoError(t, safetensors.Write(filepath.Join(dir, file), entries, nil))
+		require.NoError(t, checkpoint.WriteFile(filepath.Join(dir, file), entries, nil))
 	}
 	text, err := json.Marshal(map[string]any{"weight_map": weightMap})
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, safetensors.IndexFile), text, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), text, 0o644))
 	config, err := os.ReadFile(filepath.Join(inModels("llama-wide"), "config.json"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644))
@@ -193,15 +193,13 @@ func TestFromFourBits(t *testing.T) {
 	out := open(t, merged(t, Options{Model: inModels("llama-nf4"), Adapters: []string{inAdapters("tied")}, In4Bit: &no, DType: "float32"}))
 	base := open(t, inModels("llama-nf4"))
 	const name = "model.layers.0.self_attn.q_proj.weight"
-	assert.False(t, bnb.Is4Bit(out, name))
-	w, err := bnb.Read(base, name)
+	x, err := out.Tensor(name)
 	require.NoError(t, err)
-	want := make([]float32, w.Shape[0]*w.Shape[1])
-	packed{&w, w.ExpandAbsmax()}.rows(want, 0, w.Shape[0])
-	x, _ := out.Tensor(name)
-	got := make([]float32, x.Elements())
-	x.Floats(got, 0)
-	assert.Equal(t, want, got)
+	assert.True(t, x.IsDense())
+	w, err := base.Tensor(name)
+	require.NoError(t, err)
+	require.NotNil(t, w.FourBit())
+	assert.Equal(t, floatsOf(t, base, name), floatsOf(t, out, name))
 }
 
 // TestBeginsWithBase merges adapters as PEFT stores those that begin with a part of
@@ -226,10 +224,10 @@ func TestBeginsWithBase(t *testing.T) {
 	}
 }
 
-func floatsOf(t *testing.T, f *safetensors.Folder, name string) []float32 {
+func floatsOf(t *testing.T, f checkpoint.Checkpoint, name string) []float32 {
 	t.Helper()
-	x, ok := f.Tensor(name)
-	require.True(t, ok, name)
+	x, err := f.Tensor(name)
+	require.NoError(t, err)
 	values := make([]float32, x.Elements())
 	x.Floats(values, 0)
 	return values

@@ -10,7 +10,7 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // pieceElements is what a piece of rows has in elements, unless a row is longer. On
@@ -27,7 +27,7 @@ type matrix struct {
 }
 
 // write writes the rows as elements of dtype, each rounded once.
-func (m *matrix) write(ctx context.Context, out io.Writer, dtype safetensors.DType) error {
+func (m *matrix) write(ctx context.Context, out io.Writer, dtype checkpoint.DType) error {
 	height := max(1, pieceElements/max(1, m.cols))
 	lanes := make([]lane, min(runtime.GOMAXPROCS(0), (m.rows+height-1)/height))
 	for at := 0; at < m.rows; at += height * len(lanes) {
@@ -60,7 +60,7 @@ type lane struct {
 	err            error
 }
 
-func (l *lane) make(m *matrix, from, to int, dtype safetensors.DType) {
+func (l *lane) make(m *matrix, from, to int, dtype checkpoint.DType) {
 	n := (to - from) * m.cols
 	if n == 0 {
 		l.data = nil
@@ -75,16 +75,16 @@ func (l *lane) make(m *matrix, from, to int, dtype safetensors.DType) {
 	for i := range m.changes {
 		m.changes[i].apply(m.product, w, base, l.delta[:n], from, to, m.cols)
 	}
-	l.data, l.err = safetensors.AppendFloats(l.data[:0], w, dtype), m.check(w, from, dtype)
+	l.data, l.err = dtype.AppendFloats(l.data[:0], w), m.check(w, from, dtype)
 }
 
 // largest are the types' largest finite values.
-var largest = map[safetensors.DType]float32{
-	safetensors.F32: math.MaxFloat32, safetensors.BF16: 0x1.fep127, safetensors.F16: 65504,
+var largest = map[checkpoint.DType]float32{
+	checkpoint.F32: math.MaxFloat32, checkpoint.BF16: 0x1.fep127, checkpoint.F16: 65504,
 }
 
 // check refuses what is not a number of the type.
-func (m *matrix) check(w []float32, from int, dtype safetensors.DType) error {
+func (m *matrix) check(w []float32, from int, dtype checkpoint.DType) error {
 	limit := largest[dtype]
 	for i, v := range w {
 		if !(v >= -limit && v <= limit) {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 )
 
 // Options say what to merge and how the result is written. The tags are read by
@@ -21,12 +21,13 @@ type Options struct {
 	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; without it as the base has them"`
 }
 
-// dtypes are the values of the option dtype.
-var dtypes = map[string]safetensors.DType{"": "", "bfloat16": safetensors.BF16, "float16": safetensors.F16, "float32": safetensors.F32}
-
-func (o *Options) dtype() (safetensors.DType, error) {
-	dtype, ok := dtypes[o.DType]
-	if !ok {
+// dtype is the type of the merged weights, "" for the base's.
+func (o *Options) dtype() (checkpoint.DType, error) {
+	if o.DType == "" {
+		return "", nil
+	}
+	dtype, err := checkpoint.ParseTorch(o.DType)
+	if err != nil {
 		return "", fmt.Errorf("dtype is %q; it can be bfloat16, float16 or float32", o.DType)
 	}
 	return dtype, nil

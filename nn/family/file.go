@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
+	"qlora/checkpoint"
 	"qlora/nn"
 )
 
@@ -221,7 +221,7 @@ func (f *file) config(d defaults) *nn.Config {
 		DType:        f.dtype(),
 	}
 	if f.has("quantization_config") {
-		c.Quantization = new(bnb.QuantizationConfig)
+		c.Quantization = new(checkpoint.Quantization)
 		f.value("quantization_config", c.Quantization)
 	}
 	return c

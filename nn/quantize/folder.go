@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
-	"qlora/internal/modelfolder"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // ShardBytes is what a shard with 4-bit weights holds at most, unless one weight is
@@ -22,8 +22,8 @@ const ShardBytes = 1 << 30
 // with the input was checked.
 type Job struct {
 	outDir string
-	base   *safetensors.Folder
-	folder modelfolder.Folder
+	base   checkpoint.Checkpoint
+	writer checkpoint.Writer
 }
 
 // NewJob checks the model in modelDir and that outDir is absent or empty. It
@@ -37,21 +37,21 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := nn.ReadConfig(modelDir)
+	cfg, err := family.ReadConfig(modelDir)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.Quantization != nil {
 		return nil, fmt.Errorf("%s is in 4 bits already; quantize the 16-bit model it was made from", modelDir)
 	}
-	config, err := modelfolder.EditConfig(cfg.Raw, map[string]any{"quantization_config": quantization})
+	config, err := checkpoint.EditConfig(cfg.Raw, map[string]any{"quantization_config": quantization})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(modelDir, "config.json"), err)
 	}
-	if err := modelfolder.Check(outDir); err != nil {
+	if err := checkpoint.CheckOutput(outDir); err != nil {
 		return nil, err
 	}
-	base, err := safetensors.OpenFolder(modelDir)
+	base, err := checkpoint.Open(modelDir)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +65,15 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	for _, p := range m.Projections() {
 		linear[p.Name+".weight"] = true
 	}
-	return &Job{outDir: outDir, base: base, folder: modelfolder.Folder{
+	all, err := weights(base, linear, device)
+	if err != nil {
+		base.Close()
+		return nil, err
+	}
+	return &Job{outDir: outDir, base: base, writer: checkpoint.Writer{
 		Config: config,
-		Shards: modelfolder.Split(weights(base, linear, device), ShardBytes),
-		Copies: modelfolder.Paths(modelDir, append(modelfolder.ModelFiles, modelfolder.TokenizerFiles...)),
+		Shards: checkpoint.Split(all, ShardBytes),
+		Copies: checkpoint.SideFiles(base.Files(), slices.Concat(checkpoint.ModelFiles, checkpoint.TokenizerFiles)...),
 	}}, nil
 }
 
@@ -81,7 +86,7 @@ func (j *Job) Close() error { return j.base.Close() }
 // of the model in memory than the 4-bit weights of one shard. Progress, which
 // may be nil, is told in bytes of the source's tensors.
 func (j *Job) Write(ctx context.Context, progress func(done, total int64)) error {
-	return j.folder.Write(ctx, j.outDir, progress)
+	return j.writer.Write(ctx, j.outDir, progress)
 }
 
 // Folder is NewJob and Write in one.
@@ -96,27 +101,29 @@ func Folder(ctx context.Context, modelDir, outDir string, opts Options, progress
 
 // weights are those of base, in the order of their names, the ones of linear in 4
 // bits.
-func weights(base *safetensors.Folder, linear map[string]bool, device *bindings.QuantizeOptions) []modelfolder.Weight {
-	var all []modelfolder.Weight
+func weights(base checkpoint.Checkpoint, linear map[string]bool, device *bindings.QuantizeOptions) ([]checkpoint.Weight, error) {
+	var all []checkpoint.Weight
 	for _, name := range base.Names() {
-		if !linear[name] {
-			all = append(all, modelfolder.Copy(base, name))
-			continue
+		w, err := checkpoint.Copy(base, name)
+		if err == nil && linear[name] {
+			w, err = packed(base, name, device)
 		}
-		t, _ := base.Tensor(name)
-		all = append(all, modelfolder.Weight{
-			Name: name, Source: int64(len(t.Data)), Held: PackedBytes(t.Elements()),
-			Entries: func(_ context.Context, read func()) ([]safetensors.Entry, error) {
-				entries := bnb.Entries(name, Pack(t, device))
-				base.Release(t)
-				read()
-				return entries, nil
-			},
-		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, w)
 	}
-	return all
+	return all, nil
 }
 
-// PackedBytes bounds what n weights take in 4 bits: codes and at most a float32 a
-// block of 32.
-func PackedBytes(n int) int64 { return int64(n) * 5 / 8 }
+// packed is the weight called name, which base has in 16 or 32 bits, in 4.
+func packed(base checkpoint.Checkpoint, name string, device *bindings.QuantizeOptions) (checkpoint.Weight, error) {
+	t, err := base.Tensor(name)
+	return checkpoint.Weight{
+		Name: name, DType: t.DType, Shape: t.Shape, Source: t.Bytes(),
+		Pack: func(context.Context) (*checkpoint.FourBit, error) {
+			defer base.Release(name)
+			return Pack(t, device), nil
+		},
+	}, err
+}

@@ -15,12 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
+	"qlora/checkpoint"
 	"qlora/internal/halffloat"
-	"qlora/internal/modelfolder"
-	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
+	"qlora/nf4"
 	"qlora/nn"
+	"qlora/nn/family"
 )
 
 const config = `{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 40, "intermediate_size": 56,
@@ -43,9 +42,9 @@ func writeModel(t *testing.T) string {
 			shapes[layer+name+".weight"] = shape
 		}
 	}
-	var entries []safetensors.Entry
+	var entries []checkpoint.Entry
 	for name, shape := range shapes {
-		entries = append(entries, safetensors.Entry{Name: name, DType: safetensors.BF16, Shape: shape, Write: func(out io.Writer) error {
+		entries = append(entries, checkpoint.Entry{Name: name, DType: checkpoint.BF16, Shape: shape, Write: func(out io.Writer) error {
 			n := 1
 			for _, d := range shape {
 				n *= d
@@ -58,15 +57,15 @@ func writeModel(t *testing.T) string {
 			return err
 		}})
 	}
-	require.NoError(t, safetensors.Write(filepath.Join(dir, safetensors.SingleFile), entries, nil))
+	require.NoError(t, checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, nil))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{}"), 0o644))
 	return dir
 }
 
-func open(t *testing.T, dir string) *safetensors.Folder {
+func open(t *testing.T, dir string) checkpoint.Checkpoint {
 	t.Helper()
-	f, err := safetensors.OpenFolder(dir)
+	f, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f
@@ -88,7 +87,7 @@ func TestFolder(t *testing.T) {
 			}))
 			assert.Equal(t, total, done)
 
-			cfg, err := nn.ReadConfig(out)
+			cfg, err := family.ReadConfig(out)
 			require.NoError(t, err)
 			require.NotNil(t, cfg.Quantization)
 			assert.Equal(t, opts.Type, cfg.Quantization.Kind.String())
@@ -100,15 +99,16 @@ func TestFolder(t *testing.T) {
 			from, to := open(t, model), open(t, out)
 			fourBit := 0
 			for _, name := range from.Names() {
-				x, _ := from.Tensor(name)
-				if !bnb.Is4Bit(to, name) {
-					y, ok := to.Tensor(name)
-					require.True(t, ok, name)
+				x, err := from.Tensor(name)
+				require.NoError(t, err)
+				y, err := to.Tensor(name)
+				require.NoError(t, err)
+				if y.FourBit() == nil {
 					require.Equal(t, x, y, name)
 					continue
 				}
 				fourBit++
-				checkWeight(t, x, to, opts)
+				checkWeight(t, x, y.FourBit(), opts)
 			}
 			assert.Equal(t, 14, fourBit)
 
@@ -119,19 +119,17 @@ func TestFolder(t *testing.T) {
 }
 
 // checkWeight quantizes x in one piece and wants the same numbers.
-func checkWeight(t *testing.T, x safetensors.Tensor, to *safetensors.Folder, opts Options) {
+func checkWeight(t *testing.T, x checkpoint.Tensor, got *checkpoint.FourBit, opts Options) {
 	t.Helper()
-	got, err := bnb.Read(to, x.Name)
-	require.NoError(t, err)
 	values := make([]float32, x.Elements())
 	for i := range values {
-		values[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(x.Data[2*i:]))
+		values[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(x.Data()[2*i:]))
 	}
 	codes := make([]byte, (len(values)+1)/2)
 	absmax := make([]float32, (len(values)+opts.BlockSize-1)/opts.BlockSize)
 	nf4.Quantize(codes, absmax, values, got.Kind, opts.BlockSize)
 	require.Equal(t, opts.Type, got.Kind.String())
-	require.Equal(t, "bfloat16", got.DType)
+	require.Equal(t, checkpoint.BF16, got.DType)
 	require.Equal(t, x.Shape, got.Shape[:])
 	require.Equal(t, codes, got.Codes, x.Name)
 	if !opts.Double {
@@ -151,29 +149,31 @@ func TestWeightInPieces(t *testing.T) {
 		values[i] = float32(random.NormFloat64())
 		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(values[i]))
 	}
-	x := safetensors.Tensor{Name: "x", DType: safetensors.F32, Shape: []int{rows, cols}, Data: data}
+	x := checkpoint.NewDense("x", checkpoint.F32, []int{rows, cols}, data)
 	got := Pack(x, &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 128})
 	codes, absmax := make([]byte, len(values)/2), make([]float32, (len(values)+127)/128)
 	nf4.Quantize(codes, absmax, values, nf4.NF4, 128)
 	assert.Equal(t, codes, got.Codes)
 	assert.Equal(t, absmax, got.Absmax)
-	assert.Equal(t, "float32", got.DType)
+	assert.Equal(t, checkpoint.F32, got.DType)
 }
 
 // TestShardedFolder reads shards that hold 4-bit weights.
 func TestShardedFolder(t *testing.T) {
 	base, dir := open(t, writeModel(t)), filepath.Join(t.TempDir(), "out")
 	const linear = "model.layers.0.mlp.up_proj.weight"
-	f := modelfolder.Folder{Config: []byte("{}"), Shards: modelfolder.Split(weights(base, map[string]bool{linear: true}, &bindings.QuantizeOptions{BlockSize: 64}), 10000)}
+	all, err := weights(base, map[string]bool{linear: true}, &bindings.QuantizeOptions{BlockSize: 64})
+	require.NoError(t, err)
+	f := checkpoint.Writer{Config: []byte("{}"), Shards: checkpoint.Split(all, 10000)}
 	require.Greater(t, len(f.Shards), 2)
 	require.NoError(t, f.Write(t.Context(), dir, nil))
 	to := open(t, dir)
-	assert.NoFileExists(t, filepath.Join(dir, safetensors.SingleFile))
-	assert.True(t, bnb.Is4Bit(to, linear))
-	assert.Len(t, to.Names(), len(base.Names())+3)
+	assert.NoFileExists(t, filepath.Join(dir, "model.safetensors"))
+	assert.Equal(t, base.Names(), to.Names())
 	for _, name := range base.Names() {
-		_, ok := to.Tensor(name)
-		assert.True(t, ok, name)
+		x, err := to.Tensor(name)
+		require.NoError(t, err)
+		assert.Equal(t, name == linear, x.FourBit() != nil, name)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestFolderRefuses(t *testing.T) {
 	fourBit := filepath.Join(t.TempDir(), "4bit")
 	require.NoError(t, Folder(t.Context(), model, fourBit, DefaultOptions(), nil))
 	broken := writeModel(t)
-	require.NoError(t, os.Truncate(filepath.Join(broken, safetensors.SingleFile), 5000))
+	require.NoError(t, os.Truncate(filepath.Join(broken, "model.safetensors"), 5000))
 	for name, c := range map[string]struct {
 		model, out string
 		change     func(*Options)
@@ -191,7 +191,7 @@ func TestFolderRefuses(t *testing.T) {
 		"in place":  {model: model, out: model, want: "is not empty"},
 		"twice":     {model: fourBit, want: "4 bits already"},
 		"no model":  {model: t.TempDir(), want: "config.json"},
-		"truncated": {model: broken, want: safetensors.SingleFile},
+		"truncated": {model: broken, want: "model.safetensors"},
 		"type":      {model: model, change: func(o *Options) { o.Type = "int4" }, want: "bnb_4bit_quant_type"},
 		"block":     {model: model, change: func(o *Options) { o.BlockSize = 48 }, want: "bnb_4bit_blocksize is 48"},
 		"compute":   {model: model, change: func(o *Options) { o.ComputeDType = "int8" }, want: "bnb_4bit_compute_dtype"},

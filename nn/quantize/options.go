@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
-	"qlora/internal/nf4"
+	"qlora/checkpoint"
+	"qlora/nf4"
 )
 
 // Options are how weights are held in 4 bits, under the names of transformers'
@@ -41,10 +41,10 @@ func (o Options) Device() (*bindings.QuantizeOptions, error) {
 }
 
 // Config is the options as config.json has them.
-func (o Options) Config() (*bnb.QuantizationConfig, error) {
+func (o Options) Config() (*checkpoint.Quantization, error) {
 	device, err := o.Device()
 	if err != nil {
 		return nil, err
 	}
-	return &bnb.QuantizationConfig{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}, nil
+	return &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}, nil
 }

@@ -5,26 +5,20 @@ import (
 	"sync"
 
 	"qlora/bindings"
-	"qlora/internal/bnb"
-	"qlora/internal/nf4"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
+	"qlora/nf4"
 )
 
 // pieceElements is what one goroutine holds in float32 at a time: a multiple of
 // every block size.
 const pieceElements = 1 << 16
 
-// dtypeNames are torch's names of the types that a weight is quantized from.
-var dtypeNames = map[safetensors.DType]string{
-	safetensors.F32: "float32", safetensors.BF16: "bfloat16", safetensors.F16: "float16",
-}
-
 // Pack is the [out, in] matrix t, of type F32, BF16 or F16, in 4 bits. It reads t
 // once, in pieces, on all processors.
-func Pack(t safetensors.Tensor, o *bindings.QuantizeOptions) bnb.Weight4 {
+func Pack(t checkpoint.Tensor, o *bindings.QuantizeOptions) *checkpoint.FourBit {
 	n := t.Elements()
-	w := bnb.Weight4{
-		Kind: o.Kind, BlockSize: o.BlockSize, DType: dtypeNames[t.DType], Shape: [2]int(t.Shape),
+	w := &checkpoint.FourBit{
+		Kind: o.Kind, BlockSize: o.BlockSize, DType: t.DType, Shape: [2]int(t.Shape),
 		Codes: make([]byte, (n+1)/2),
 	}
 	absmax := make([]float32, (n+o.BlockSize-1)/o.BlockSize)

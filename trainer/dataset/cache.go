@@ -14,7 +14,7 @@ import (
 	"sync"
 
 	"qlora/internal/atomicfile"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // cacheEnding is what a cached set's file name ends in.

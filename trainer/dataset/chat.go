@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"qlora/internal/chattemplate"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // chats is what turns conversations into tokens: the template, and the tokens

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/internal/chattemplate"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // chatFolder is a folder with the chat tokenizer and a template; "": none.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync"
 
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // Options say how records become examples. DefaultOptions has the defaults.

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 func loadTokenizer(t testing.TB, name string) *tokenizer.Tokenizer {

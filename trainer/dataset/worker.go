@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // A vocabulary is a tokenizer and what it puts around a text.

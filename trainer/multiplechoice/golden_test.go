@@ -12,9 +12,10 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
-	"qlora/internal/tokenizer"
+	"qlora/checkpoint"
 	"qlora/nn"
+	"qlora/nn/family"
+	"qlora/tokenizer"
 )
 
 const modelDir = "../../demo/base"
@@ -108,10 +109,10 @@ func run(t *testing.T, test *Test) []Outcome {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
 	require.NoError(t, err)
-	config, err := nn.ReadConfig(modelDir)
+	config, err := family.ReadConfig(modelDir)
 	require.NoError(t, err)
 	require.NoError(t, test.Check(config.Vocabulary))
-	base, err := safetensors.OpenFolder(modelDir)
+	base, err := checkpoint.Open(modelDir)
 	require.NoError(t, err)
 	defer base.Close()
 	memory := bindings.NewMemory()

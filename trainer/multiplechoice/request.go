@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode"
 
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // A request is the tokens of an answer behind its context.

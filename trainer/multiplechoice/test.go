@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 
 	"qlora/bindings"
-	"qlora/internal/tokenizer"
 	"qlora/nn"
+	"qlora/tokenizer"
 )
 
 // A Test is questions in tokens, ready to be put to a model.

@@ -22,7 +22,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/quantize"
@@ -106,7 +106,7 @@ func (j *job) run() error {
 }
 
 func (j *job) write(model *nn.Model, dev bindings.Device, lines [][]int32) error {
-	losses := safetensors.Entry{Name: "losses", DType: safetensors.F32, Shape: []int{len(lines)}, Write: func(out io.Writer) error {
+	losses := checkpoint.Entry{Name: "losses", DType: checkpoint.F32, Shape: []int{len(lines)}, Write: func(out io.Writer) error {
 		for i, b := range batches(lines) {
 			if err := model.Evaluate(dev, b); err != nil {
 				return err
@@ -121,10 +121,10 @@ func (j *job) write(model *nn.Model, dev bindings.Device, lines [][]int32) error
 		}
 		return nil
 	}}
-	entries := []safetensors.Entry{losses}
+	entries := []checkpoint.Entry{losses}
 	for i, ids := range lines {
-		entries = append(entries, safetensors.Entry{
-			Name: strconv.Itoa(i), DType: safetensors.F32, Shape: []int{len(ids), model.Config.Vocabulary},
+		entries = append(entries, checkpoint.Entry{
+			Name: strconv.Itoa(i), DType: checkpoint.F32, Shape: []int{len(ids), model.Config.Vocabulary},
 			Write: func(out io.Writer) error {
 				row := make([]byte, 0, 4*model.Config.Vocabulary)
 				return model.Logits(dev, ids, func(_ int, logits []float32) error {
@@ -138,7 +138,7 @@ func (j *job) write(model *nn.Model, dev bindings.Device, lines [][]int32) error
 			},
 		})
 	}
-	return safetensors.Write(j.out, entries, nil)
+	return checkpoint.WriteFile(j.out, entries, nil)
 }
 
 func batches(lines [][]int32) []*nn.Batch {

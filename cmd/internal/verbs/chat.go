@@ -10,9 +10,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"qlora/chat"
 	"qlora/cmd/internal/exit"
-	"qlora/internal/chattemplate"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 )
 
 // longestChat is how many tokens a chat at a terminal may have, where the
@@ -22,42 +22,23 @@ const longestChat = 4096
 // maxInput bounds what is read from standard input, in bytes.
 const maxInput = 64 << 20
 
-// chatFolder is the folder whose template a chat with the model is written by:
-// the adapter's where it has one, for that is what it was trained with.
-func chatFolder(model, adapter string) (*chattemplate.Folder, error) {
-	if adapter != "" {
-		f, err := chattemplate.OpenFolder(adapter)
-		if err != nil || f.Has() && len(f.Tokens) > 0 {
-			return f, exit.AsWrong(err)
-		}
-	}
-	f, err := chattemplate.OpenFolder(model)
-	return f, exit.AsWrong(err)
-}
-
-// A dialogue is a chat with the model: what was said so far, and how it is
-// turned into tokens.
+// A dialogue is a chat with the model: how it is turned into tokens, and what was
+// said so far.
 type dialogue struct {
-	template *chattemplate.Chat
-	encoder  *tokenizer.Encoder
-	said     chattemplate.Conversation
-	stop     []int32 // tokens that end the model's turn
+	*chat.Template
+	said []chat.Message
 }
 
-func newDialogue(folder *chattemplate.Folder, choice, system string, tok *tokenizer.Tokenizer) (*dialogue, error) {
-	template, err := chattemplate.NewChat(folder, choice)
+func newDialogue(model, adapter, choice, system string, tok *tokenizer.Tokenizer) (*dialogue, error) {
+	folder, err := chat.Folder(model, adapter)
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	d := &dialogue{template: template, encoder: tok.NewEncoder(), stop: slices.Clone(folder.Ends)}
-	// The first special token that the template closes a turn with is what the
-	// model was taught to end with.
-	for _, id := range d.encoder.Encode(nil, strings.TrimSpace(template.Closing()), false) {
-		if tok.Special(id) {
-			d.stop = append(d.stop, id)
-			break
-		}
+	template, err := chat.Open(folder, choice, tok)
+	if err != nil {
+		return nil, exit.AsWrong(err)
 	}
+	d := &dialogue{Template: template}
 	if system != "" {
 		d.say("system", system)
 	}
@@ -65,32 +46,22 @@ func newDialogue(folder *chattemplate.Folder, choice, system string, tok *tokeni
 }
 
 func (d *dialogue) say(role, text string) {
-	m := chattemplate.NewDict()
-	m.Set("role", role)
-	m.Set("content", text)
-	d.said.Messages = append(d.said.Messages, m)
+	d.said = append(d.said, chat.Message{Role: role, Content: text})
 }
 
 // prompt gives the tokens of what was said, up to where the model goes on.
 func (d *dialogue) prompt() ([]int32, error) {
-	made, err := d.template.Render(&d.said, true)
-	if err != nil {
-		return nil, exit.AsWrong(err)
-	}
-	return d.encoder.Encode(nil, made.Text, false), nil
+	ids, err := d.Prompt(d.said)
+	return ids, exit.AsWrong(err)
 }
 
 // chat answers the prompt, or what is typed at a terminal until that ends.
 func (o *generateOptions) chat(c *call, r *inference, adapter string) error {
-	folder, err := chatFolder(r.folder, adapter)
+	d, err := newDialogue(r.folder, adapter, o.ChatTemplate, o.System, r.tok)
 	if err != nil {
 		return err
 	}
-	d, err := newDialogue(folder, o.ChatTemplate, o.System, r.tok)
-	if err != nil {
-		return err
-	}
-	stop := slices.Concat(d.stop, r.stop())
+	stop := slices.Concat(d.Stop(), r.stop())
 	if !c.set.Given("prompt") && isTerminal(c.in) {
 		return o.converse(c, r, adapter, d, stop)
 	}

@@ -6,17 +6,19 @@ import (
 	"math"
 	"text/tabwriter"
 
+	"qlora/chat"
+	"qlora/cmd/internal/exit"
 	"qlora/nn"
 )
 
 // measure prints the loss on the records.
 func (o *evaluation) measure(c *call, r *inference, adapter string) error {
 	o.Records.VocabularySize = r.base.Config.Vocabulary
-	folder, err := chatFolder(r.folder, adapter)
+	folder, err := chat.Folder(r.folder, adapter)
 	if err != nil {
-		return err
+		return exit.AsWrong(err)
 	}
-	o.Records.ModelFolder = folder.Dir
+	o.Records.ModelFolder = folder
 	set, err := load(c, "dataset", o.Dataset, r.tok, o.Records, nil)
 	if err != nil {
 		return err

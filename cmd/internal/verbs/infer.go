@@ -6,10 +6,10 @@ import (
 
 	"qlora/bindings"
 	"qlora/cmd/internal/exit"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/quantize"
+	"qlora/tokenizer"
 	"qlora/trainer"
 )
 

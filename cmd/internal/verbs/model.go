@@ -5,12 +5,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
-	"qlora/internal/safetensors"
-	"qlora/internal/tokenizer"
 	"qlora/lora"
-	"qlora/nn"
+	"qlora/nn/family"
 	"qlora/nn/quantize"
+	"qlora/tokenizer"
 	"qlora/trainer"
 )
 
@@ -60,24 +60,15 @@ func openModel(dir string, planning bool) (*trainer.Model, error) {
 	if err := existing("model", dir); err != nil {
 		return nil, err
 	}
-	if !planning || hasWeights(dir) {
+	if !planning || checkpoint.HasWeights(dir) {
 		m, err := trainer.OpenModel(dir)
 		return m, exit.AsWrong(err)
 	}
-	config, err := nn.ReadConfig(dir)
+	config, err := family.ReadConfig(dir)
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
 	return &trainer.Model{Name: filepath.Clean(dir), Config: config}, nil
-}
-
-func hasWeights(dir string) bool {
-	for _, name := range []string{safetensors.SingleFile, safetensors.IndexFile} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return true
-		}
-	}
-	return false
 }
 
 func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"qlora/cmd/internal/exit"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 )

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"qlora/cmd/internal/exit"
-	"qlora/internal/tokenizer"
+	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 )

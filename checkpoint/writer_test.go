@@ -1,13 +1,13 @@
-package modelfolder
+package checkpoint
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,46 +16,49 @@ import (
 )
 
 // writeBase makes a folder of tensors of 100, 200, … bytes.
-func writeBase(t *testing.T, n int) *safetensors.Folder {
+func writeBase(t *testing.T, n int) Checkpoint {
 	t.Helper()
 	dir := t.TempDir()
-	var entries []safetensors.Entry
+	var entries []Entry
 	for i := range n {
 		data := []byte(strings.Repeat(string(rune('a'+i)), 100*(i+1)))
-		entries = append(entries, safetensors.Entry{Name: fmt.Sprintf("t%02d", i), DType: safetensors.U8, Shape: []int{len(data)}, Write: func(w io.Writer) error {
+		entries = append(entries, Entry{Name: fmt.Sprintf("t%02d", i), DType: U8, Shape: []int{len(data)}, Write: func(w io.Writer) error {
 			_, err := w.Write(data)
 			return err
 		}})
 	}
-	require.NoError(t, safetensors.Write(filepath.Join(dir, safetensors.SingleFile), entries, nil))
+	require.NoError(t, Save(dir, []byte("{}"), entries))
 	return open(t, dir)
 }
 
-func open(t *testing.T, dir string) *safetensors.Folder {
+func open(t *testing.T, dir string) Checkpoint {
 	t.Helper()
-	f, err := safetensors.OpenFolder(dir)
+	f, err := Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f
 }
 
-func copies(base *safetensors.Folder) []Weight {
+func copies(t *testing.T, base Checkpoint) []Weight {
+	t.Helper()
 	var all []Weight
 	for _, name := range base.Names() {
-		all = append(all, Copy(base, name))
+		w, err := Copy(base, name)
+		require.NoError(t, err)
+		all = append(all, w)
 	}
 	return all
 }
 
 func TestSplit(t *testing.T) {
-	weights := copies(writeBase(t, 10))
+	weights := copies(t, writeBase(t, 10))
 	for _, limit := range []int64{1, 500, 1000, 1500, 1 << 20} {
 		var names []string
 		for _, shard := range Split(weights, limit) {
 			size := int64(0)
 			for _, w := range shard {
 				names = append(names, w.Name)
-				size += w.Held
+				size += w.bytes()
 			}
 			assert.True(t, size <= limit || len(shard) == 1, "%d bytes of %d", size, limit)
 		}
@@ -69,9 +72,8 @@ func TestWrite(t *testing.T) {
 	base := writeBase(t, 10)
 	for _, limit := range []int64{1500, 1 << 20} {
 		dir := filepath.Join(t.TempDir(), "a", "b")
-		side := filepath.Join(t.TempDir(), "tokenizer.json")
-		require.NoError(t, os.WriteFile(side, []byte("{}"), 0o644))
-		f := Folder{Config: []byte("{}"), Shards: Split(copies(base), limit), Copies: []string{side, side + ".absent"}}
+		side := fstest.MapFS{"tokenizer.json": &fstest.MapFile{Data: []byte("{}")}}
+		f := Writer{Config: []byte("{}"), Shards: Split(copies(t, base), limit), Copies: SideFiles(side, "tokenizer.json", "absent")}
 		var done, total int64
 		require.NoError(t, f.Write(t.Context(), dir, func(d, n int64) {
 			require.Greater(t, d, done)
@@ -82,8 +84,10 @@ func TestWrite(t *testing.T) {
 		to := open(t, dir)
 		require.Equal(t, base.Names(), to.Names())
 		for _, name := range base.Names() {
-			want, _ := base.Tensor(name)
-			got, _ := to.Tensor(name)
+			want, err := base.Tensor(name)
+			require.NoError(t, err)
+			got, err := to.Tensor(name)
+			require.NoError(t, err)
 			assert.Equal(t, want, got)
 		}
 		assert.FileExists(t, filepath.Join(dir, "config.json"))

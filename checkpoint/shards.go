@@ -1,4 +1,4 @@
-package modelfolder
+package checkpoint
 
 import (
 	"context"
@@ -16,43 +16,43 @@ type index struct {
 	WeightMap map[string]string `json:"weight_map"`
 }
 
-// Split cuts the weights, in their order, into shards of at most limit bytes,
+// Split cuts weights, in their order, into shards of at most limit bytes,
 // unless one weight is larger.
 func Split(weights []Weight, limit int64) [][]Weight {
 	var all [][]Weight
 	var shard []Weight
 	var size int64
 	for _, w := range weights {
-		if size > 0 && size+w.Held > limit {
+		if size > 0 && size+w.bytes() > limit {
 			all, shard, size = append(all, shard), nil, 0
 		}
 		shard = append(shard, w)
-		size += w.Held
+		size += w.bytes()
 	}
 	return append(all, shard)
 }
 
 // writeWeights puts the weights into dir: in one file, or in shards with an index.
-func (f *Folder) writeWeights(ctx context.Context, dir string, progress func(done, total int64)) error {
+func (w *Writer) writeWeights(ctx context.Context, dir string, progress func(done, total int64)) error {
 	var done, total int64
-	for _, shard := range f.Shards {
-		for _, w := range shard {
-			total += w.Source
+	for _, shard := range w.Shards {
+		for _, weight := range shard {
+			total += weight.Source
 		}
 	}
 	ix := index{Metadata: map[string]int64{}, WeightMap: map[string]string{}}
-	for i, shard := range f.Shards {
+	for i, shard := range w.Shards {
 		file := safetensors.SingleFile
-		if len(f.Shards) > 1 {
-			file = fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(f.Shards))
+		if len(w.Shards) > 1 {
+			file = fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(w.Shards))
 		}
 		var entries []safetensors.Entry
-		for _, w := range shard {
+		for _, weight := range shard {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			own, err := w.Entries(ctx, func() {
-				done += w.Source
+			own, err := weight.entries(ctx, func() {
+				done += weight.Source
 				if progress != nil {
 					progress(done, total)
 				}
@@ -74,7 +74,7 @@ func (f *Folder) writeWeights(ctx context.Context, dir string, progress func(don
 			return err
 		}
 	}
-	if len(f.Shards) == 1 {
+	if len(w.Shards) == 1 {
 		return nil
 	}
 	text, err := json.MarshalIndent(ix, "", "  ")

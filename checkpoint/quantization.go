@@ -1,15 +1,15 @@
-package bnb
+package checkpoint
 
 import (
 	"encoding/json"
 	"fmt"
 
-	"qlora/internal/nf4"
+	"qlora/nf4"
 )
 
-// A QuantizationConfig is config.json's quantization_config, transformers'
+// A Quantization is config.json's quantization_config, transformers'
 // BitsAndBytesConfig.
-type QuantizationConfig struct {
+type Quantization struct {
 	Kind         nf4.Kind // bnb_4bit_quant_type
 	DoubleQuant  bool     // bnb_4bit_use_double_quant
 	ComputeDType string   // bnb_4bit_compute_dtype: "float32", "bfloat16", "float16"
@@ -43,7 +43,7 @@ func defaults() configJSON {
 
 // UnmarshalJSON reads a quantization_config. One that is not bitsandbytes' in 4 bits
 // is an error that says what it is.
-func (c *QuantizationConfig) UnmarshalJSON(text []byte) error {
+func (c *Quantization) UnmarshalJSON(text []byte) error {
 	parsed := defaults()
 	if err := json.Unmarshal(text, &parsed); err != nil {
 		return fmt.Errorf("quantization_config: %w", err)
@@ -58,12 +58,12 @@ func (c *QuantizationConfig) UnmarshalJSON(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("quantization_config: bnb_4bit_quant_type: %w", err)
 	}
-	*c = QuantizationConfig{kind, parsed.DoubleQuant, parsed.ComputeDType, parsed.Storage, parsed.SkipModules}
+	*c = Quantization{kind, parsed.DoubleQuant, parsed.ComputeDType, parsed.Storage, parsed.SkipModules}
 	return nil
 }
 
 // MarshalJSON writes every key that transformers writes.
-func (c QuantizationConfig) MarshalJSON() ([]byte, error) {
+func (c Quantization) MarshalJSON() ([]byte, error) {
 	out := defaults()
 	out.AlsoIn4Bit, out.In4Bit = true, true
 	out.QuantType, out.DoubleQuant, out.SkipModules = c.Kind.String(), c.DoubleQuant, c.SkipModules

@@ -36,11 +36,13 @@ func Nest(absmax []float32) Nested {
 
 // Expand writes the absmax that n stands for: value times absmax, then the offset
 // added, each rounded to float32. dst must be as long as n.Codes.
-func (n *Nested) Expand(dst []float32) {
+func (n *Nested) Expand(dst []float32) { n.ExpandFrom(dst[:len(n.Codes)], 0) }
+
+// ExpandFrom fills dst with what Expand writes from the absmax numbered from on.
+func (n *Nested) ExpandFrom(dst []float32, from int) {
 	checkBlockSize(n.BlockSize)
-	dst = dst[:len(n.Codes)]
-	for i, code := range n.Codes {
+	for i, code := range n.Codes[from : from+len(dst)] {
 		// The conversion forbids fusing the two operations, which rounds but once.
-		dst[i] = float32(n.Map[code]*n.Absmax[i/n.BlockSize]) + n.Offset
+		dst[i] = float32(n.Map[code]*n.Absmax[(from+i)/n.BlockSize]) + n.Offset
 	}
 }

@@ -1,4 +1,4 @@
-package bnb
+package checkpoint
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/internal/nf4"
 	"qlora/internal/safetensors"
+	"qlora/nf4"
 )
 
 var out = flag.String("out", "", "folder in which TestRewritten leaves its models, for testdata/check.py")
@@ -24,9 +24,9 @@ var out = flag.String("out", "", "folder in which TestRewritten leaves its model
 // goldenFolders are models saved by transformers and bitsandbytes (testdata/generate.py).
 var goldenFolders = []string{"nf4-double", "fp4-plain"}
 
-func openGolden(t *testing.T, name string) *safetensors.Folder {
+func openGolden(t *testing.T, name string) Checkpoint {
 	t.Helper()
-	folder, err := safetensors.OpenFolder(filepath.Join("testdata", name))
+	folder, err := Open(filepath.Join("testdata", name))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, folder.Close()) })
 	return folder
@@ -43,16 +43,20 @@ func TestReadGivesTheSameWeights(t *testing.T) {
 		found := 0
 		for _, weightName := range folder.Names() {
 			want, is4Bit := golden[name][weightName]
-			require.Equal(t, is4Bit, Is4Bit(folder, weightName), weightName)
+			w, err := folder.Tensor(weightName)
+			require.NoError(t, err)
+			require.Equal(t, is4Bit, w.FourBit() != nil, weightName)
 			if !is4Bit {
 				continue
 			}
 			found++
-			w, err := Read(folder, weightName)
-			require.NoError(t, err)
-			require.Equal(t, "bfloat16", w.DType)
-			weights := make([]float32, w.Shape[0]*w.Shape[1])
-			nf4.Dequantize(weights, w.Codes, w.ExpandAbsmax(), w.Kind, w.BlockSize)
+			require.Equal(t, BF16, w.DType)
+			weights := make([]float32, w.Elements())
+			w.Floats(weights, 0)
+			// Pieces that begin within a block are the same.
+			piece := make([]float32, 100)
+			w.Floats(piece, 77)
+			require.Equal(t, weights[77:177], piece)
 			h := sha256.New()
 			require.NoError(t, binary.Write(h, binary.LittleEndian, weights))
 			require.Equal(t, want, hex.EncodeToString(h.Sum(nil)), "%s of %s", weightName, name)
@@ -67,24 +71,17 @@ func TestRewritten(t *testing.T) {
 	for _, name := range goldenFolders {
 		folder := openGolden(t, name)
 		var entries []safetensors.Entry
-		written := map[string]bool{}
 		for _, weightName := range folder.Names() {
-			if !Is4Bit(folder, weightName) {
-				continue
-			}
-			w, err := Read(folder, weightName)
+			tensor, err := folder.Tensor(weightName)
 			require.NoError(t, err)
-			parts := Entries(weightName, w)
-			require.Len(t, parts, len(Tensors(folder, weightName)), weightName)
-			for _, e := range parts {
-				written[e.Name] = true
-			}
-			entries = append(entries, parts...)
-		}
-		for _, other := range folder.Names() {
-			if tensor, _ := folder.Tensor(other); !written[other] {
-				entries = append(entries, safetensors.Entry{Name: other, DType: tensor.DType, Shape: tensor.Shape, Write: func(w io.Writer) error {
-					_, err := w.Write(tensor.Data)
+			stored := len(tensor.stored)
+			tensor.stored = nil // written from what was understood of it
+			parts, err := tensor.asStored()
+			require.NoError(t, err)
+			require.Len(t, parts, stored, weightName)
+			for _, part := range parts {
+				entries = append(entries, safetensors.Entry{Name: part.Name, DType: part.DType, Shape: part.Shape, Write: func(w io.Writer) error {
+					_, err := w.Write(part.Data)
 					return err
 				}})
 			}
@@ -99,7 +96,7 @@ func TestRewritten(t *testing.T) {
 		}
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		path := filepath.Join(dir, safetensors.SingleFile)
-		require.NoError(t, safetensors.Write(path, entries, folder.Metadata()))
+		require.NoError(t, safetensors.Write(path, entries, nil))
 		want, err := os.ReadFile(filepath.Join("testdata", name, safetensors.SingleFile))
 		require.NoError(t, err)
 		got, err := os.ReadFile(path)
@@ -111,7 +108,7 @@ func TestRewritten(t *testing.T) {
 	}
 }
 
-// tensors is a Weights in memory.
+// tensors is a source in memory.
 type tensors map[string]safetensors.Tensor
 
 func (ts tensors) Tensor(name string) (safetensors.Tensor, bool) {
@@ -121,10 +118,10 @@ func (ts tensors) Tensor(name string) (safetensors.Tensor, bool) {
 
 func (ts tensors) Where(name string) string { return "test: " + name }
 
-// good is a weight [2, 80] in memory, as Entries writes it.
+// good is a weight [2, 80] in memory, as fourBitEntries writes it.
 func good(t testing.TB, nested bool) tensors {
 	t.Helper()
-	w := Weight4{Kind: nf4.NF4, BlockSize: 64, DType: "float32", Shape: [2]int{2, 80}, Codes: make([]byte, 80), Absmax: make([]float32, 3)}
+	w := &FourBit{Kind: nf4.NF4, BlockSize: 64, DType: F32, Shape: [2]int{2, 80}, Codes: make([]byte, 80), Absmax: make([]float32, 3)}
 	x := make([]float32, 160)
 	for i := range x {
 		x[i] = float32(i%13) - 6
@@ -135,7 +132,7 @@ func good(t testing.TB, nested bool) tensors {
 		w.Nested, w.Absmax = &n, nil
 	}
 	ts := tensors{}
-	for _, e := range Entries("w", w) {
+	for _, e := range fourBitEntries("w", w) {
 		var data strings.Builder
 		require.NoError(t, e.Write(&data))
 		ts[e.Name] = safetensors.Tensor{Name: e.Name, DType: e.DType, Shape: e.Shape, Data: []byte(data.String())}
@@ -190,22 +187,22 @@ func TestReadRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ts := good(t, true)
-			_, err := Read(ts, "w")
+			_, err := readFourBit(ts, "w")
 			require.NoError(t, err)
 			test.damage(ts)
-			_, err = Read(ts, "w")
+			_, err = readFourBit(ts, "w")
 			require.ErrorContains(t, err, test.message)
 			require.ErrorContains(t, err, "test: w")
 		})
 	}
 	ts := good(t, false)
 	cut("w.absmax")(ts)
-	_, err := Read(ts, "w")
+	_, err := readFourBit(ts, "w")
 	require.ErrorContains(t, err, "absmax")
 }
 
-func TestQuantizationConfig(t *testing.T) {
-	want := map[string]QuantizationConfig{
+func TestQuantization(t *testing.T) {
+	want := map[string]Quantization{
 		"nf4-double": {nf4.NF4, true, "bfloat16", "uint8", nil},
 		"fp4-plain":  {nf4.FP4, false, "float32", "uint8", []string{"lm_head", "o_proj"}},
 	}
@@ -216,7 +213,7 @@ func TestQuantizationConfig(t *testing.T) {
 			Quantization json.RawMessage `json:"quantization_config"`
 		}
 		require.NoError(t, json.Unmarshal(text, &config))
-		var got QuantizationConfig
+		var got Quantization
 		require.NoError(t, json.Unmarshal(config.Quantization, &got))
 		require.Equal(t, want[name], got)
 		again, err := json.Marshal(got)
@@ -233,7 +230,7 @@ func TestQuantizationConfig(t *testing.T) {
 		`{"load_in_4bit":true,"bnb_4bit_quant_type":"int4"}`:  "bnb_4bit_quant_type",
 		`{"load_in_4bit":1}`:                                  "quantization_config",
 	} {
-		var got QuantizationConfig
+		var got Quantization
 		require.ErrorContains(t, json.Unmarshal([]byte(text), &got), message, text)
 	}
 }
@@ -249,13 +246,13 @@ func FuzzState(f *testing.F) {
 		s := ts["w.quant_state.bitsandbytes__nf4"]
 		s.Data = text
 		ts[s.Name] = s
-		w, err := Read(ts, "w")
+		w, err := readFourBit(ts, "w")
 		if err != nil {
 			return
 		}
 		// Whatever was accepted can be used.
 		weights := make([]float32, w.Shape[0]*w.Shape[1])
-		nf4.Dequantize(weights, w.Codes, w.ExpandAbsmax(), w.Kind, w.BlockSize)
+		w.Floats(weights, 0)
 		again, err := parseState(stateJSON(w))
 		require.NoError(t, err)
 		require.Equal(t, w.Shape[:], again.Shape)

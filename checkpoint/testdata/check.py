@@ -1,6 +1,6 @@
 """Loads two 4-bit model folders in transformers and bitsandbytes and fails unless all their weights are equal.
 
-    go test ./internal/bnb -run TestRewritten -out /some/folder
+    go test ./checkpoint -run TestRewritten -out /some/folder
     python check.py nf4-double /some/folder/nf4-double
 """
 

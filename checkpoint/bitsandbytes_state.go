@@ -1,4 +1,4 @@
-package bnb
+package checkpoint
 
 import (
 	"encoding/json"
@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"qlora/internal/nf4"
 	"qlora/internal/pyfloat"
+	"qlora/nf4"
 )
 
 // A state is the JSON of a quant_state tensor.
@@ -15,6 +15,7 @@ type state struct {
 	QuantType       string  `json:"quant_type"`
 	BlockSize       int     `json:"blocksize"`
 	DType           string  `json:"dtype"`
+	dtype           DType   // what that says
 	Shape           []int   `json:"shape"`
 	NestedBlockSize int     `json:"nested_blocksize"` // 0: no double quantization
 	NestedDType     string  `json:"nested_dtype"`
@@ -43,8 +44,9 @@ func parseState(text []byte) (state, error) {
 	if !slices.Contains(blockSizes, s.BlockSize) {
 		return s, fmt.Errorf("blocksize %d is none of %v", s.BlockSize, blockSizes)
 	}
-	if !slices.Contains([]string{"bfloat16", "float16", "float32"}, s.DType) {
-		return s, fmt.Errorf("dtype %q is none of bfloat16, float16, float32", s.DType)
+	var err error
+	if s.dtype, err = ParseTorch(s.DType); err != nil {
+		return s, err
 	}
 	if len(s.Shape) != 2 || s.Shape[0] <= 0 || s.Shape[1] <= 0 || s.Shape[0] > math.MaxInt/s.Shape[1] {
 		return s, fmt.Errorf("shape %v is not that of a linear layer's weight, [out, in]", s.Shape)
@@ -61,9 +63,9 @@ func parseState(text []byte) (state, error) {
 }
 
 // stateJSON is the quant_state of w as Python's json.dumps writes it.
-func stateJSON(w Weight4) []byte {
+func stateJSON(w *FourBit) []byte {
 	text := fmt.Appendf(nil, `{"quant_type": "%s", "blocksize": %d, "dtype": "%s", "shape": [%d, %d]`,
-		w.Kind, w.BlockSize, w.DType, w.Shape[0], w.Shape[1])
+		w.Kind, w.BlockSize, w.DType.Torch(), w.Shape[0], w.Shape[1])
 	if w.Nested != nil {
 		text = fmt.Appendf(text, `, "nested_blocksize": %d, "nested_dtype": "float32", "nested_offset": %s`,
 			w.Nested.BlockSize, pyfloat.Format(float64(w.Nested.Offset)))

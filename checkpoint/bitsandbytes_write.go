@@ -1,4 +1,4 @@
-package bnb
+package checkpoint
 
 import (
 	"encoding/binary"
@@ -8,9 +8,9 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// Entries are the tensors that keep w as the weight called weightName. What they
-// write is w's slices at that time.
-func Entries(weightName string, w Weight4) []safetensors.Entry {
+// fourBitEntries are the tensors that keep w as the weight called weightName. What
+// they write is w's slices at that time.
+func fourBitEntries(weightName string, w *FourBit) []safetensors.Entry {
 	state := stateJSON(w)
 	entries := []safetensors.Entry{
 		bytesEntry(weightName, w.Codes, len(w.Codes), 1),

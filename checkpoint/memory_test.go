@@ -1,0 +1,272 @@
+package checkpoint_test
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/blas/gonum"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu"
+	"qlora/checkpoint"
+	"qlora/lora"
+	"qlora/lora/merge"
+	"qlora/nn"
+	"qlora/nn/family"
+	"qlora/nn/quantize"
+	"qlora/trainer"
+	"qlora/trainer/dataset"
+)
+
+// memory is a checkpoint that no file holds.
+type memory struct {
+	config  string
+	tensors map[string]checkpoint.Tensor
+	files   fstest.MapFS
+	closed  bool
+}
+
+var _ checkpoint.Checkpoint = (*memory)(nil)
+
+func (m *memory) Tensor(name string) (checkpoint.Tensor, error) {
+	t, ok := m.tensors[name]
+	if !ok {
+		return t, fmt.Errorf("%q: %w", name, checkpoint.ErrNoTensor)
+	}
+	return t, nil
+}
+
+func (m *memory) Names() []string     { return slices.Sorted(maps.Keys(m.tensors)) }
+func (m *memory) Shards() [][]string  { return [][]string{m.Names()} }
+func (m *memory) Config() []byte      { return []byte(m.config) }
+func (m *memory) Files() fs.FS        { return m.files }
+func (m *memory) Source() string      { return "memory" }
+func (m *memory) Where(string) string { return "memory" }
+func (m *memory) Release(string)      {}
+func (m *memory) Close() error        { m.closed = true; return nil }
+
+// bytewise is an encoding that no package knows: a byte and one scale an element.
+type bytewise struct {
+	codes []int8
+	scale float32
+}
+
+func (b bytewise) Bytes() int64 { return int64(len(b.codes)) }
+
+func (b bytewise) Floats(dst []float32, from int) {
+	for i := range dst {
+		dst[i] = float32(b.codes[from+i]) * b.scale
+	}
+}
+
+const (
+	config = `{"model_type": "llama", "torch_dtype": "float32", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1,
+ "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 40, "max_position_embeddings": 64}`
+	query = "model.layers.0.self_attn.q_proj.weight"
+	value = "model.layers.0.self_attn.v_proj.weight"
+	extra = "vision_tower.patches.weight" // that no family asks for
+)
+
+// newMemory is a Llama of one layer in memory, with random weights.
+func newMemory() *memory {
+	m := &memory{config: config, tensors: map[string]checkpoint.Tensor{}, files: fstest.MapFS{"tokenizer.json": {Data: []byte("{}")}}}
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, t := range []struct {
+		name  string
+		shape []int
+	}{
+		{"model.embed_tokens.weight", []int{40, 32}},
+		{query, []int{32, 32}},
+		{"model.layers.0.self_attn.k_proj.weight", []int{16, 32}},
+		{value, []int{16, 32}},
+		{"model.layers.0.self_attn.o_proj.weight", []int{32, 32}},
+		{"model.layers.0.mlp.gate_proj.weight", []int{48, 32}},
+		{"model.layers.0.mlp.up_proj.weight", []int{48, 32}},
+		{"model.layers.0.mlp.down_proj.weight", []int{32, 48}},
+		{"model.layers.0.input_layernorm.weight", []int{32}},
+		{"model.layers.0.post_attention_layernorm.weight", []int{32}},
+		{"model.norm.weight", []int{32}},
+		{"lm_head.weight", []int{40, 32}},
+		{extra, []int{3, 2, 2}},
+	} {
+		n := 1
+		for _, size := range t.shape {
+			n *= size
+		}
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(random.NormFloat64() * 0.1)
+			if len(t.shape) == 1 {
+				x[i]++
+			}
+		}
+		m.tensors[t.name] = checkpoint.NewDense(t.name, checkpoint.F32, t.shape, checkpoint.F32.AppendFloats(nil, x))
+	}
+	return m
+}
+
+// coded stores the query projection in bytes.
+func (m *memory) coded() *memory {
+	t := m.tensors[query]
+	x := make([]float32, t.Elements())
+	t.Floats(x, 0)
+	codes := make([]int8, len(x))
+	for i, v := range x {
+		codes[i] = int8(max(-127, min(127, math.Round(float64(v)*256))))
+	}
+	t.Encoding = bytewise{codes, 1.0 / 256}
+	m.tensors[query] = t
+	return m
+}
+
+// written is the folder that holds the same model, every tensor dense.
+func (m *memory) written(t *testing.T) string {
+	t.Helper()
+	w := checkpoint.Writer{Config: m.Config(), Copies: checkpoint.SideFiles(m.Files(), "tokenizer.json")}
+	var all []checkpoint.Weight
+	for _, name := range m.Names() {
+		c, err := checkpoint.Copy(m, name)
+		require.NoError(t, err)
+		all = append(all, c)
+	}
+	w.Shards = checkpoint.Split(all, 20000)
+	require.Greater(t, len(w.Shards), 1)
+	dir := filepath.Join(t.TempDir(), "model")
+	require.NoError(t, w.Write(t.Context(), dir, nil))
+	return dir
+}
+
+// trained is the folder that two steps on the model write, by one of the methods.
+func trained(t *testing.T, base checkpoint.Checkpoint, method string) string {
+	t.Helper()
+	cfg, err := family.ParseConfig(base.Config())
+	require.NoError(t, err)
+	model := &trainer.Model{Name: "tiny", Config: cfg, Base: base}
+	if method != "full" {
+		model.ApplyLora(lora.Config{R: 2, Alpha: 4, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj,v_proj")})
+	}
+	if method == "qlora" {
+		model.LoadIn4Bit()
+	}
+	dev, err := cpu.New(cpu.Options{BLAS: "gonum", Threads: 1})
+	require.NoError(t, err)
+	args := trainer.DefaultArgs()
+	args.OutputDir, args.BatchSize, args.MaxSteps, args.LearningRate = filepath.Join(t.TempDir(), "out"), 1, 2, 1e-2
+	examples := []dataset.Example{{IDs: []int32{1, 5, 9, 13, 2}, Labels: []int32{-100, 5, 9, 13, 2}}, {IDs: []int32{1, 7, 7}, Labels: []int32{1, 7, 7}}}
+	run, err := trainer.New(trainer.Run{Model: model, Args: args, TrainSet: examples, Device: dev})
+	require.NoError(t, err)
+	require.NoError(t, run.Train(t.Context()))
+	return args.OutputDir
+}
+
+func mergedInto(t *testing.T, base checkpoint.Checkpoint, adapter string, in4Bit bool) string {
+	t.Helper()
+	opts := merge.Options{Model: base.Source(), Adapters: []string{adapter}, OutputDir: filepath.Join(t.TempDir(), "merged"), In4Bit: &in4Bit}
+	job, err := merge.NewJobOn(base, opts, quantize.DefaultOptions(), gonum.Implementation{})
+	require.NoError(t, err)
+	require.NoError(t, job.Write(t.Context(), nil))
+	require.NoError(t, job.Close())
+	return opts.OutputDir
+}
+
+func open(t *testing.T, dir string) checkpoint.Checkpoint {
+	t.Helper()
+	c, err := checkpoint.Open(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func requireSameFile(t *testing.T, want, got string) {
+	t.Helper()
+	a, err := os.ReadFile(want)
+	require.NoError(t, err)
+	b, err := os.ReadFile(got)
+	require.NoError(t, err)
+	require.True(t, slices.Equal(a, b), "%s and %s differ", want, got)
+}
+
+// requireSameModel wants the same tensors to the bit, however they lie in files.
+func requireSameModel(t *testing.T, want, got checkpoint.Checkpoint) {
+	t.Helper()
+	require.Equal(t, want.Names(), got.Names())
+	for _, name := range want.Names() {
+		x, err := want.Tensor(name)
+		require.NoError(t, err)
+		y, err := got.Tensor(name)
+		require.NoError(t, err)
+		require.Equal(t, x, y, name)
+	}
+}
+
+// TestAnotherImplementation tunes a model that lies in memory, one of its weights in
+// an encoding that no package knows, and the folder that holds the same model. Both
+// give the same files.
+func TestAnotherImplementation(t *testing.T) {
+	for _, kind := range []string{"dense", "coded"} {
+		for _, method := range []string{"qlora", "lora", "full"} {
+			t.Run(kind+" "+method, func(t *testing.T) {
+				base := newMemory()
+				if kind == "coded" {
+					base.coded()
+				}
+				folder := base.written(t)
+				got, want := trained(t, base, method), trained(t, open(t, folder), method)
+				file := "adapter_model.safetensors"
+				if method == "full" {
+					file = "model.safetensors"
+				}
+				requireSameFile(t, filepath.Join(want, file), filepath.Join(got, file))
+				if method == "full" {
+					return
+				}
+				for _, in4Bit := range []bool{false, true} {
+					a := open(t, mergedInto(t, open(t, folder), want, in4Bit))
+					merged := mergedInto(t, base, got, in4Bit)
+					requireSameModel(t, a, open(t, merged))
+					assert.Contains(t, a.Names(), extra, "what no family asks for is carried through")
+					assert.FileExists(t, filepath.Join(merged, "tokenizer.json"))
+				}
+				assert.True(t, base.closed)
+			})
+		}
+	}
+}
+
+// TestFourBitsInMemory loads a weight that is in 4 bits in memory as it is.
+func TestFourBitsInMemory(t *testing.T) {
+	base := newMemory()
+	base.config = config[:len(config)-1] + `, "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}}`
+	packed := quantize.Pack(base.tensors[value], &bindings.QuantizeOptions{BlockSize: 64, Double: true})
+	base.tensors[value] = packed.Tensor(value)
+	got, want := trained(t, base, "qlora"), trained(t, open(t, base.written(t)), "qlora")
+	requireSameFile(t, filepath.Join(want, "adapter_model.safetensors"), filepath.Join(got, "adapter_model.safetensors"))
+}
+
+// TestRefusedByName names the first tensor that does not fit.
+func TestRefusedByName(t *testing.T) {
+	for want, change := range map[string]func(*memory){
+		`memory has no tensor "` + query + `"`: func(m *memory) { delete(m.tensors, query) },
+		`"` + query + `" has shape [16 32]`:    func(m *memory) { m.tensors[query] = m.tensors[value] },
+		"model.norm.weight\" is stored in 4 bits": func(m *memory) {
+			m.tensors["model.norm.weight"] = quantize.Pack(m.tensors[query], &bindings.QuantizeOptions{BlockSize: 64}).Tensor("model.norm.weight")
+		},
+	} {
+		base := newMemory()
+		change(base)
+		cfg, err := family.ParseConfig(base.Config())
+		require.NoError(t, err)
+		_, err = nn.New(cfg, base, nn.Options{}, bindings.NewMemory(), bindings.Info{})
+		require.ErrorContains(t, err, want)
+	}
+}
