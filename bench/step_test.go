@@ -172,16 +172,16 @@ func newRun(dev bindings.Device, weights *randomWeights, batch *nn.Batch, policy
 func (r *run) step() error {
 	r.steps++
 	for _, p := range r.params {
-		r.dev.Zero(p.Grad)
+		r.dev.Run(&bindings.Zero{T: p.Grad})
 	}
 	if err := r.model.Train(r.dev, r.batch, 1/float32(r.batch.Predicted()), bindings.Random{Train: true, Step: uint32(r.steps)}); err != nil {
 		return err
 	}
-	r.dev.GradNorm(&bindings.GradNorm{Params: r.params, Max: 1, Out: r.clip})
+	r.dev.Run(&bindings.GradNorm{Params: r.params, Max: 1, Out: r.clip})
 	if _, err := r.model.Stats(r.dev); err != nil {
 		return err
 	}
-	r.dev.Optimize(&bindings.Optimize{Params: r.params, Rule: r.rule, LR: 2e-4, Step: r.steps, Clip: r.clip})
+	r.dev.Run(&bindings.Optimize{Params: r.params, Rule: r.rule, LR: 2e-4, Step: r.steps, Clip: r.clip})
 	return r.dev.Sync()
 }
 

@@ -52,7 +52,7 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 	for i := range a.magnitudes {
 		m := &a.magnitudes[i]
 		m.of.Derive(dev)
-		dev.Copy(m.master, m.of.Adapter.Norms)
+		dev.Run(&bindings.Copy{Dst: m.master, Src: m.of.Adapter.Norms})
 		m.follow(dev)
 	}
 	return nil

@@ -44,7 +44,7 @@ func (t *tensor) load(dev bindings.Device, data []byte, dtype bindings.DType) er
 // follow makes the value the master's, rounded.
 func (t *tensor) follow(dev bindings.Device) {
 	if t.master != t.value {
-		dev.Copy(t.value, t.master)
+		dev.Run(&bindings.Copy{Dst: t.value, Src: t.master})
 	}
 }
 

@@ -161,7 +161,7 @@ func (r *loop) step() (*Record, error) {
 func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error) {
 	m, dev := r.layout.model, r.Device
 	for _, p := range r.layout.params {
-		dev.Zero(p.Grad)
+		dev.Run(&bindings.Zero{T: p.Grad})
 	}
 	for _, b := range w.batches {
 		// A micro-batch that no loss falls on has no gradient, but its random
@@ -174,7 +174,7 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 		}
 		r.at.MicroBatch++
 	}
-	dev.GradNorm(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
+	dev.Run(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
 	stats, err := m.Stats(dev)
 	if err != nil {
 		return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
@@ -190,7 +190,7 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 	case !finite(norm):
 		return 0, 0, notFinite("gradient norm", norm, r.at.Step+1, r.checkpoint)
 	}
-	dev.Optimize(&bindings.Optimize{
+	dev.Run(&bindings.Optimize{
 		Params: r.layout.params, Rule: r.layout.state.Rule, LR: rate, WeightDecay: r.Args.WeightDecay,
 		Step: r.at.Step + 1, Clip: r.layout.clip,
 	})

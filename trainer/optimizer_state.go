@@ -113,7 +113,7 @@ func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 			}
 		}
 		if p.Value != p.Master {
-			dev.Copy(p.Value, p.Master)
+			dev.Run(&bindings.Copy{Dst: p.Value, Src: p.Master})
 		}
 	}
 	return nil

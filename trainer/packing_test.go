@@ -77,7 +77,7 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 			scale := 1 / float32(packed.Predicted())
 			gradients := func(batches ...*nn.Batch) [][]float32 {
 				for _, p := range l.params {
-					r.Device.Zero(p.Grad)
+					r.Device.Run(&bindings.Zero{T: p.Grad})
 				}
 				for _, b := range batches {
 					require.NoError(t, l.model.Train(r.Device, b, scale, bindings.Random{Train: true}))

@@ -71,7 +71,7 @@ func digestOf(t *testing.T, dev bindings.Device, w bindings.Weight) string {
 		copy(identity[4*(i*w.In+i):], []byte{0, 0, 0x80, 0x3f}) // 1.0
 	}
 	require.NoError(t, dev.Write(x, identity))
-	dev.Project(&bindings.Project{X: x, Parts: []bindings.Part{{Linear: &bindings.Linear{Weight: w}, Y: y}}})
+	dev.Run(&bindings.Project{X: x, Parts: []bindings.Part{{Linear: &bindings.Linear{Weight: w}, Y: y}}})
 	require.NoError(t, dev.Sync())
 	transposed := make([]byte, y.Bytes())
 	require.NoError(t, dev.Read(transposed, y))

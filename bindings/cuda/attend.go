@@ -6,12 +6,8 @@ import "qlora/bindings"
 // most decodePieces pieces.
 const decodeKeys, decodePieces = 256, 32
 
-// Attend goes over the keys of each query's tile, or where every sequence has one
+// attend goes over the keys of each query's tile, or where every sequence has one
 // query, as in generation, over pieces of the keys side by side.
-func (d *Device) Attend(op *bindings.Attend) {
-	d.run("attend", op.Check(), op, func(c *composer) { c.attend(op) })
-}
-
 func (c *composer) attend(op *bindings.Attend) {
 	k := attentionOf(op)
 	if !op.LSE.Absent() || op.Q.Rows != op.Queries.Count() || op.Queries.Longest() != 1 {
@@ -23,14 +19,10 @@ func (c *composer) attend(op *bindings.Attend) {
 	c.do((*attendDecode)(&k))
 }
 
-// AttendBackward makes P anew from LSE.
-func (d *Device) AttendBackward(op *bindings.Attend) {
-	d.run("attend backward", op.CheckBackward(), op, func(c *composer) { c.attendBackward(op) })
-}
-
-func (c *composer) attendBackward(op *bindings.Attend) {
+// attendBackward computes P again from LSE.
+func (c *composer) attendBackward(op *bindings.AttendBackward) {
 	c.do(&attendBackward{
-		forward: attentionOf(op), d_o: matrix(op.DO), dq: matrix(op.DQ), dk: matrix(op.DK), dv: matrix(op.DV),
+		forward: attentionOf(&op.Attend), d_o: matrix(op.DO), dq: matrix(op.DQ), dk: matrix(op.DK), dv: matrix(op.DV),
 		workspace: c.scratch.take(bindings.F32, op.Heads, op.Q.Rows), // rowsum(DO·O)
 	})
 }

@@ -175,13 +175,9 @@ func (b *bed) subject(m plan.Measurement) (*subject, error) {
 		return nil, err
 	}
 	s.c = composer{
-		scratch: scratch{base: scratchSpace.Address()}, logits: scratch{base: logitSpace.Address()}, decoded: b.d.decoded,
+		scratch: scratch{base: scratchSpace.Address()}, logits: scratch{base: logitSpace.Address()}, decoded: b.d.decoded, maps: b.d.maps,
 		launch: func(op any) {
-			if move, ok := op.(*moving); ok {
-				b.d.fail(b.d.context.move(move.to.Address(), move.from.Address(), move.to.Bytes()))
-				return
-			}
-			b.d.fail(b.d.context.launch(m.Name(), op))
+			b.d.fail(b.d.launch(m.Name(), op))
 		},
 	}
 	for _, fill := range o.fills {

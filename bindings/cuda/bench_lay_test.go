@@ -16,9 +16,6 @@ func layCopy(o *operands, m plan.Measurement) func(*composer) {
 	return func(c *composer) { c.do(&moving{to, from}) }
 }
 
-// moving is a copy on the device, among the kernels.
-type moving struct{ to, from bindings.Tensor }
-
 func layGemmForward(o *operands, m plan.Measurement) func(*composer) {
 	in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
 	x, w, y := o.random(bindings.BF16, tokens, in), o.random(bindings.BF16, out, in), o.empty(bindings.BF16, tokens, out)
@@ -48,12 +45,11 @@ func layNF4Forward(by way) func(*operands, plan.Measurement) func(*composer) {
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
 		x, w, y := o.random(bindings.BF16, tokens, in), o.packed(out, in), o.empty(bindings.BF16, tokens, out)
-		part := bindings.Part{Linear: &bindings.Linear{Weight: w}}
 		return func(c *composer) {
 			p := product{layout: layoutNT, a: matrix(x), c: matrix(y), scale: 1}
 			switch by {
 			case anyWay:
-				c.forward(&bindings.Project{X: x}, &part, p)
+				c.forward(&w, p)
 			case fusedWay:
 				p.weight = weightOf(&w)
 				c.multiply(p)
@@ -68,12 +64,11 @@ func layNF4InputGradient(by way) func(*operands, plan.Measurement) func(*compose
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
 		dy, w, dx := o.random(bindings.BF16, tokens, out), o.packed(out, in), o.empty(bindings.BF16, tokens, in)
-		part := bindings.Part{Linear: &bindings.Linear{Weight: w}}
 		return func(c *composer) {
 			p := product{layout: layoutNN, a: matrix(dy), c: matrix(dx), scale: 1}
 			switch by {
 			case anyWay:
-				c.inputGradient(&part, p)
+				c.inputGradient(&w, p)
 			case fusedWay:
 				p.weight = weightOf(&w)
 				c.multiply(p)
@@ -113,7 +108,7 @@ func layGemv(o *operands, m plan.Measurement) func(*composer) {
 	}
 }
 
-// layLoraDown is Low = X·Aᵀ, layLoraPull U = dY·B.
+// layLoraDown is XA = X·Aᵀ, layLoraPull U = dY·B.
 func layLoraDown(o *operands, m plan.Measurement) func(*composer) {
 	in, rank, tokens := m.Get("in"), m.Get("rank"), m.Get("tokens")
 	x, a, low := o.random(bindings.BF16, tokens, in), o.random(bindings.BF16, rank, in), o.empty(bindings.BF16, tokens, rank)
@@ -130,7 +125,7 @@ func layLoraPull(o *operands, m plan.Measurement) func(*composer) {
 	}
 }
 
-// layLoraGradient is dA += Uᵀ·X, of width in, or dB += dYᵀ·Low, of width out.
+// layLoraGradient is dA += Uᵀ·X, of width in, or dB += dYᵀ·XA, of width out.
 func layLoraGradient(side string) func(*operands, plan.Measurement) func(*composer) {
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		width, rank, tokens := m.Get(side), m.Get("rank"), m.Get("tokens")
@@ -146,30 +141,30 @@ func layLoraGradient(side string) func(*operands, plan.Measurement) func(*compos
 	}
 }
 
-// loraPart is a linear layer in 4 bits with an adapter, and a pass through it.
-func loraPart(o *operands, m plan.Measurement) *bindings.Project {
-	in, out, rank, tokens := m.Get("in"), m.Get("out"), m.Get("rank"), m.Get("tokens")
+// loraLayer is a linear layer in 4 bits with an adapter.
+func loraLayer(o *operands, m plan.Measurement) *bindings.Linear {
+	in, out, rank := m.Get("in"), m.Get("out"), m.Get("rank")
 	adapter := bindings.Adapter{A: o.random(bindings.BF16, rank, in), B: o.random(bindings.BF16, out, rank), Scale: 2}
-	return &bindings.Project{
-		X: o.random(bindings.BF16, tokens, in),
-		Parts: []bindings.Part{{
-			Linear: &bindings.Linear{Weight: o.packed(out, in), Adapter: &adapter},
-			Y:      o.random(bindings.BF16, tokens, out), Low: o.random(bindings.BF16, tokens, rank),
-		}},
-	}
+	return &bindings.Linear{Weight: o.packed(out, in), Adapter: &adapter}
 }
 
 func layLoraForward(o *operands, m plan.Measurement) func(*composer) {
-	op := loraPart(o, m)
+	in, out, rank, tokens := m.Get("in"), m.Get("out"), m.Get("rank"), m.Get("tokens")
+	op := &bindings.Project{X: o.random(bindings.BF16, tokens, in), Parts: []bindings.Part{{
+		Linear: loraLayer(o, m), Y: o.empty(bindings.BF16, tokens, out), XA: o.empty(bindings.BF16, tokens, rank),
+	}}}
 	return func(c *composer) { c.project(op) }
 }
 
 func layLoraBackward(o *operands, m plan.Measurement) func(*composer) {
-	op := loraPart(o, m)
-	p := &op.Parts[0]
-	p.DY, p.Y = p.Y, bindings.Tensor{}
-	p.DA, p.DB = o.empty(bindings.F32, m.Get("rank"), m.Get("in")), o.empty(bindings.F32, m.Get("out"), m.Get("rank"))
-	op.DX = o.empty(bindings.BF16, m.Get("tokens"), m.Get("in"))
+	in, out, rank, tokens := m.Get("in"), m.Get("out"), m.Get("rank"), m.Get("tokens")
+	op := &bindings.ProjectBackward{
+		X: o.random(bindings.BF16, tokens, in), DX: o.empty(bindings.BF16, tokens, in),
+		Parts: []bindings.PartBackward{{
+			Linear: loraLayer(o, m), XA: o.random(bindings.BF16, tokens, rank), DY: o.random(bindings.BF16, tokens, out),
+			DA: o.empty(bindings.F32, rank, in), DB: o.empty(bindings.F32, out, rank),
+		}},
+	}
 	return func(c *composer) { c.projectBackward(op) }
 }
 
@@ -192,11 +187,11 @@ func layAttentionForward(o *operands, m plan.Measurement) func(*composer) {
 }
 
 func layAttentionBackward(o *operands, m plan.Measurement) func(*composer) {
-	op := attentionOperands(o, m)
+	op := &bindings.AttendBackward{Attend: *attentionOperands(o, m)}
 	op.DO = o.random(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
 	op.DQ = o.empty(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
 	op.DK, op.DV = o.empty(bindings.BF16, int64(op.K.Rows), int64(op.K.Cols)), o.empty(bindings.BF16, int64(op.K.Rows), int64(op.K.Cols))
-	o.prepare = append(o.prepare, func(c *composer) { c.attend(op) })
+	o.prepare = append(o.prepare, func(c *composer) { c.attend(&op.Attend) })
 	return func(c *composer) { c.attendBackward(op) }
 }
 
@@ -233,9 +228,9 @@ func layNorm(o *operands, m plan.Measurement) func(*composer) {
 
 func layNormBackward(o *operands, m plan.Measurement) func(*composer) {
 	tokens, width := m.Get("tokens"), m.Get("width")
-	op := &bindings.Norm{
-		X: o.random(bindings.BF16, tokens, width), Weight: o.random(bindings.BF16, 1, width), InvRMS: o.random(bindings.F32, 1, tokens),
-		DY: o.random(bindings.BF16, tokens, width), DX: o.empty(bindings.BF16, tokens, width),
+	op := &bindings.NormBackward{
+		Norm: bindings.Norm{X: o.random(bindings.BF16, tokens, width), Weight: o.random(bindings.BF16, 1, width), RStd: o.random(bindings.F32, 1, tokens)},
+		DY:   o.random(bindings.BF16, tokens, width), DX: o.empty(bindings.BF16, tokens, width),
 	}
 	return func(c *composer) { c.normBackward(op) }
 }
@@ -306,9 +301,7 @@ func layAdamW(in8Bits bool) func(*operands, plan.Measurement) func(*composer) {
 				Value: w, Master: w, Grad: o.random(bindings.F32, t[0], t[1]), M: moment(n), V: moment(n), Rate: 1,
 			})
 		}
-		var tables maps
-		o.fills = append(o.fills, func(b *bed) { tables = b.d.maps })
-		return func(c *composer) { c.optimize(op, tables) }
+		return func(c *composer) { c.optimize(op) }
 	}
 }
 

@@ -28,7 +28,7 @@ func BenchmarkKernels(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer d.Close()
+	defer func() { require.NoError(b, d.Close()) }()
 	bed, err := newBed(d)
 	require.NoError(b, err)
 	defer bed.close()

@@ -11,8 +11,9 @@ import (
 // scratch an operation takes.
 type composer struct {
 	scratch scratch
-	logits  scratch      // the memory for logits
-	decoded int          // bytes of a weight's copy in bf16
+	logits  scratch // the memory for logits
+	decoded int     // bytes of a weight's copy in bf16
+	maps    maps
 	launch  func(op any) // nil: planning
 }
 
@@ -83,7 +84,7 @@ func matrix(t bindings.Tensor) tensor {
 	if t.Absent() {
 		return tensor{}
 	}
-	return tensor{data: address(t), rows: i64(t.Rows), cols: i64(t.Cols), stride: i64(t.Cols), dtype: i32(t.DType)}
+	return tensor{data: address(t), rows: i64(t.Rows), cols: i64(t.Cols), stride: i64(t.Stride()), dtype: i32(t.DType)}
 }
 
 // vector is t, a row or a column, as one row.

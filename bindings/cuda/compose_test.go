@@ -55,7 +55,7 @@ func shape(p product) string {
 func TestProjectsAreComposed(t *testing.T) {
 	a := bindings.NewMemory().Arena(bindings.Activations)
 	const out, in, rank = 4096, 8192, 16
-	project := func(tokens int, quantized, drop bool) *bindings.Project {
+	project := func(tokens int, quantized, drop bool) (*bindings.Project, *bindings.ProjectBackward) {
 		l := &bindings.Linear{
 			Weight:  bindings.Weight{Out: out, In: in},
 			Adapter: &bindings.Adapter{A: a.New(bindings.BF16, rank, in), B: a.New(bindings.BF16, out, rank), Scale: 2},
@@ -68,31 +68,26 @@ func TestProjectsAreComposed(t *testing.T) {
 		if drop {
 			l.Adapter.Dropout = 0.1
 		}
-		return &bindings.Project{
-			X: a.New(bindings.BF16, tokens, in), Random: bindings.Random{Train: true}, DX: a.New(bindings.BF16, tokens, in),
-			Parts: []bindings.Part{{
-				Linear: l, Y: a.New(bindings.BF16, tokens, out), Low: a.New(bindings.BF16, tokens, rank), DY: a.New(bindings.BF16, tokens, out),
-				DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
-			}},
-		}
+		return bothPasses(a, l, tokens)
 	}
 	for _, c := range []struct {
 		name              string
-		op                *bindings.Project
+		tokens            int
+		quantized, drop   bool
 		forward, backward []string
 	}{
 		{
-			"dense", project(512, false, false),
+			"dense", 512, false, false,
 			[]string{"gemm NT [512, 16]", "gemm NT [512, 4096], low rank"},
 			[]string{"gemm NN [512, 16]", "gemm TN [16, 8192], added", "gemm TN [4096, 16], added", "gemm NN [512, 8192], low rank"},
 		},
 		{
-			"4 bits, few tokens", project(fusedTokens, true, false),
+			"4 bits, few tokens", fusedTokens, true, false,
 			[]string{"gemm NT [256, 16]", "gemm NT [256, 4096], 4-bit or dense, low rank"},
 			[]string{"gemm NN [256, 16]", "gemm TN [16, 8192], added", "gemm TN [4096, 16], added", "gemm NN [256, 8192], 4-bit or dense, low rank"},
 		},
 		{
-			"4 bits, many tokens, dropout", project(512, true, true),
+			"4 bits, many tokens, dropout", 512, true, true,
 			[]string{
 				"gemm NT [512, 16], masked",
 				"decode [1536, 8192]", "gemm NT [512, 1536], low rank",
@@ -107,27 +102,44 @@ func TestProjectsAreComposed(t *testing.T) {
 			},
 		},
 		{
-			"a token", project(1, true, false),
+			"a token", 1, true, false,
 			[]string{"gemv NT [1, 16], 4-bit or dense", "gemv NT [1, 4096], 4-bit or dense, low rank"},
 			nil,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			require.Equal(t, c.forward, launched(func(k *composer) { k.project(c.op) }))
+			forward, backward := project(c.tokens, c.quantized, c.drop)
+			require.Equal(t, c.forward, launched(func(k *composer) { k.project(forward) }))
 			if c.backward != nil {
-				require.Equal(t, c.backward, launched(func(k *composer) { k.projectBackward(c.op) }))
+				require.Equal(t, c.backward, launched(func(k *composer) { k.projectBackward(backward) }))
 			}
 		})
 	}
 
-	magnitude := project(512, false, true)
+	magnitude, _ := project(512, false, true)
 	adapter := magnitude.Parts[0].Linear.Adapter
 	adapter.Magnitude, adapter.Norms = a.New(bindings.F32, 1, out), a.New(bindings.F32, 1, out)
-	magnitude.Parts[0].DMagnitude = a.New(bindings.F32, 1, out)
 	require.Equal(t, []string{
 		"gemm NT [512, 16], masked", "scale_columns",
 		"gemm NT [512, 4096], masked", "gemm NT [512, 4096], low rank, masked, gain, added",
 	}, launched(func(k *composer) { k.project(magnitude) }))
+}
+
+// bothPasses are forward and backward of a layer with an adapter, which is trained.
+func bothPasses(a *bindings.Arena, l *bindings.Linear, tokens int) (*bindings.Project, *bindings.ProjectBackward) {
+	out, in, rank := l.Weight.Out, l.Weight.In, l.Adapter.Rank()
+	x, xa := a.New(bindings.BF16, tokens, in), a.New(bindings.BF16, tokens, rank)
+	train := bindings.Random{Train: true}
+	return &bindings.Project{
+			X: x, Random: train,
+			Parts: []bindings.Part{{Linear: l, Y: a.New(bindings.BF16, tokens, out), XA: xa}},
+		}, &bindings.ProjectBackward{
+			X: x, Random: train, DX: a.New(bindings.BF16, tokens, in),
+			Parts: []bindings.PartBackward{{
+				Linear: l, XA: xa, DY: a.New(bindings.BF16, tokens, out),
+				DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
+			}},
+		}
 }
 
 // TestScratchGrowsWithTokens: what is planned for the largest micro-batch does for
@@ -148,18 +160,12 @@ func TestScratchGrowsWithTokens(t *testing.T) {
 				} else {
 					l.Weight.Dense = a.New(bindings.BF16, out, in)
 				}
-				part := bindings.Part{
-					Linear: l, Y: a.New(bindings.BF16, tokens, out), DY: a.New(bindings.BF16, tokens, out), Low: a.New(bindings.BF16, tokens, rank),
-					DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
-				}
+				forward, backward := bothPasses(a, l, tokens)
 				if magnitude {
 					l.Adapter.Magnitude, l.Adapter.Norms = a.New(bindings.F32, 1, out), a.New(bindings.F32, 1, out)
-					part.DMagnitude = a.New(bindings.F32, 1, out)
+					backward.Parts[0].DMagnitude = a.New(bindings.F32, 1, out)
 				}
-				need := Profile().Scratch(&bindings.Project{
-					X: a.New(bindings.BF16, tokens, in), DX: a.New(bindings.BF16, tokens, in),
-					Parts: []bindings.Part{part}, Random: bindings.Random{Train: true},
-				})
+				need := Profile().Needs(forward).Most(Profile().Needs(backward)).Workspace
 				require.GreaterOrEqual(t, need, last, "%d tokens, 4 bits %t, magnitude %t", tokens, quantized, magnitude)
 				last = need
 			}
@@ -207,8 +213,9 @@ func TestPlanOfTheLoss(t *testing.T) {
 			X: a.New(bindings.BF16, tokens, hidden), Labels: a.New(bindings.I32, 1, tokens), DX: a.New(bindings.BF16, tokens, hidden),
 			Linear: &bindings.Linear{Weight: bindings.Weight{Out: vocabulary, In: hidden, Dense: a.New(bindings.BF16, vocabulary, hidden)}},
 		}
-		sizes = append(sizes, Profile().LossScratch(op))
-		require.Positive(t, Profile().Scratch(op))
+		needs := Profile().Needs(op)
+		sizes = append(sizes, needs.Loss)
+		require.Positive(t, needs.Workspace)
 	}
 	require.Equal(t, []int64{20224, 2048000, 2048000}, sizes)
 	require.True(t, slices.IsSorted(sizes))

@@ -13,28 +13,28 @@ func (c *composer) gain(a *bindings.Adapter) tensor {
 
 // decomposed is a part whose adapter has a magnitude,
 //
-//	Y = Residual + Bias + (X - D)·Wᵀ + gain·(D·Wᵀ + Scale·Low·Bᵀ)
+//	Y = Residual + Bias + (X - D)·Wᵀ + gain·(D·Wᵀ + Scale·XA·Bᵀ)
 //
 // in two products, or in one where nothing is dropped and D is X.
 func (c *composer) decomposed(op *bindings.Project, p *bindings.Part) {
 	a := p.Linear.Adapter
-	low, gain := c.low(op, p), c.gain(a)
-	y := product{c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1}
-	if drops(op, a) {
-		lost := withDropout(y, op, a, maskA)
+	xa, gain := c.xa(op, p), c.gain(a)
+	y := product{a: matrix(op.X), c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1}
+	if drops(op.Random, a) {
+		lost := withDropout(y, op.Random, a, maskA)
 		lost.mask.lost = 1
-		c.forward(op, p, lost)
-		y = withDropout(product{c: y.c, scale: 1, accumulate: 1}, op, a, maskA)
+		c.forward(&p.Linear.Weight, lost)
+		y = withDropout(product{a: y.a, c: y.c, scale: 1, accumulate: 1}, op.Random, a, maskA)
 	}
-	y.gain, y.a2, y.b2, y.scale2 = gain, low, matrix(a.B), float(a.Scale)
-	c.forward(op, p, y)
+	y.gain, y.a2, y.b2, y.scale2 = gain, xa, matrix(a.B), float(a.Scale)
+	c.forward(&p.Linear.Weight, y)
 }
 
 // decomposedBackward is that part's gradients, with H = gain·DY and U = Scale·H·B:
 //
 //	DX (+)= DY·W + dropout'((H - DY)·W + U·A)
-//	DA += Uᵀ·D    DB += Scale·Hᵀ·Low    DMagnitude += sum of DY·V/Norms
-func (c *composer) decomposedBackward(op *bindings.Project, p *bindings.Part, accumulate bool) {
+//	DA += Uᵀ·D    DB += Scale·Hᵀ·XA    DMagnitude += sum of DY·V/Norms
+func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.PartBackward, accumulate bool) {
 	a := p.Linear.Adapter
 	if !p.DMagnitude.Absent() {
 		c.magnitudeGradient(op, p)
@@ -51,26 +51,26 @@ func (c *composer) decomposedBackward(op *bindings.Project, p *bindings.Part, ac
 		return
 	}
 	dx := product{a: h, a2: u, b2: matrix(a.A), c: matrix(op.DX), scale: 1, scale2: 1, accumulate: flag(accumulate)}
-	if drops(op, a) {
-		c.inputGradient(p, product{a: dy, c: dx.c, scale: 1, accumulate: dx.accumulate})
+	if drops(op.Random, a) {
+		c.inputGradient(&p.Linear.Weight, product{a: dy, c: dx.c, scale: 1, accumulate: dx.accumulate})
 		c.do(&scaleColumns{x: h, less: dy, y: h})
 		dx.accumulate = 1
-		dx = withDropout(dx, op, a, maskResult)
+		dx = withDropout(dx, op.Random, a, maskResult)
 	}
-	c.inputGradient(p, dx)
+	c.inputGradient(&p.Linear.Weight, dx)
 }
 
 // magnitudeGradient multiplies by the weight once more, a chunk of V's columns at a
-// time: V = D·Wᵀ + Scale·Low·Bᵀ.
-func (c *composer) magnitudeGradient(op *bindings.Project, p *bindings.Part) {
+// time: V = D·Wᵀ + Scale·XA·Bᵀ.
+func (c *composer) magnitudeGradient(op *bindings.ProjectBackward, p *bindings.PartBackward) {
 	w, a := &p.Linear.Weight, p.Linear.Adapter
 	step := c.chunkOf(w.Out, max(w.In, op.X.Rows))
 	c.byRows(w, step, func(from, to int, b tensor) {
 		v := c.scratch.take(bindings.BF16, op.X.Rows, to-from)
 		c.multiply(withDropout(product{
 			layout: layoutNT, a: matrix(op.X), b: b, c: v, scale: 1,
-			a2: matrix(p.Low), b2: rows(matrix(a.B), from, to), scale2: float(a.Scale),
-		}, op, a, maskA))
+			a2: matrix(p.XA), b2: rows(matrix(a.B), from, to), scale2: float(a.Scale),
+		}, op.Random, a, maskA))
 		c.sumRows(sumRows{
 			x: columns(matrix(p.DY), from, to), with: v, divisor: columns(vector(a.Norms), from, to),
 			sum: columns(vector(p.DMagnitude), from, to),

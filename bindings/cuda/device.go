@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -52,8 +53,7 @@ func New(opts Options) (*Device, error) {
 		return nil, fmt.Errorf("opening %s: %w", name, err)
 	}
 	if err := d.prepare(); err != nil {
-		d.Close()
-		return nil, fmt.Errorf("opening %s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", name, err), d.Close())
 	}
 	return d, nil
 }
@@ -86,9 +86,10 @@ func (p properties) String() string {
 }
 
 // Close gives the device back, and with it all memory that was taken from it.
-func (d *Device) Close() {
+func (d *Device) Close() error {
 	d.monitor.close()
 	d.context.close()
+	return nil
 }
 
 // Describe says which library is in use and where one was looked for.
@@ -128,7 +129,7 @@ func (d *Device) Free(block *bindings.Block) {
 	}
 }
 
-// UseScratch takes the memory that Scratch and LossScratch asked for.
+// UseScratch takes the memory that Needs asked for.
 func (d *Device) UseScratch(workspace, loss bindings.Tensor) { d.workspace, d.loss = workspace, loss }
 
 // Write copies src into t, behind what was enqueued before.
@@ -171,30 +172,44 @@ func (d *Device) fail(err error) {
 	}
 }
 
-// run composes an operation where its check gave no error and the scratch that it
-// needs is there. The first error of a kernel ends it, and is kept.
-func (d *Device) run(name string, check error, op any, compose func(*composer)) {
-	if check != nil {
-		d.fail(check)
+// Run enqueues op where its check finds nothing and its scratch is there.
+func (d *Device) Run(op bindings.Operation) {
+	if err := bindings.Check(op); err != nil {
+		d.fail(err)
 		return
 	}
-	need := d.Scratch(op)
-	if need > d.workspace.Bytes() {
-		d.fail(fmt.Errorf("%s needs %d bytes of scratch, the plan has %d", name, need, d.workspace.Bytes()))
+	if err := table.Run(d, d.info.Name, op); err != nil {
+		d.fail(err)
+	}
+}
+
+// compose launches the kernels of an operation. The first error of one ends it, and is
+// kept.
+func (d *Device) compose(op bindings.Operation, needs bindings.Needs, compose func(*composer)) {
+	name := op.Name()
+	if needs.Workspace > d.workspace.Bytes() {
+		d.fail(fmt.Errorf("%s needs %d bytes of scratch, the plan has %d", name, needs.Workspace, d.workspace.Bytes()))
+		return
+	}
+	if needs.Loss > d.loss.Bytes() {
+		d.fail(fmt.Errorf("%s needs %d bytes for logits, the plan has %d", name, needs.Loss, d.loss.Bytes()))
 		return
 	}
 	d.fail(d.staging.release(d.context))
-	d.allow(op, d.extra(op, need)...)
+	if d.emulated {
+		d.fail(d.context.allow(d.allowed(op, needs)))
+	}
 	broken := false
 	c := composer{
 		scratch: scratch{base: address(d.workspace)},
 		logits:  scratch{base: address(d.loss)},
 		decoded: d.decoded,
-		launch: func(kernel any) {
+		maps:    d.maps,
+		launch: func(work any) {
 			if broken {
 				return
 			}
-			if err := d.context.launch(name, kernel); err != nil {
+			if err := d.launch(name, work); err != nil {
 				broken = true
 				d.fail(err)
 			}
@@ -203,26 +218,28 @@ func (d *Device) run(name string, check error, op any, compose func(*composer)) 
 	compose(&c)
 }
 
-// allow tells the emulator which memory an operation's kernels may touch.
-func (d *Device) allow(op any, more ...extent) {
-	if d.emulated {
-		d.fail(d.context.allow(append(extents(op), more...)))
+// launch enqueues one kernel, or work on memory.
+func (d *Device) launch(name string, work any) error {
+	switch w := work.(type) {
+	case *clearing:
+		return d.context.zero(w.t.Address(), w.t.Bytes())
+	case *moving:
+		return d.context.move(w.to.Address(), w.from.Address(), w.to.Bytes())
 	}
+	return d.context.launch(name, work)
 }
 
-// extra is what an operation touches besides its own tensors.
-func (d *Device) extra(op any, workspace int64) []extent {
-	if !d.emulated {
-		return nil
+// allowed lists what an operation's kernels may touch: its operands and what they need
+// besides.
+func (d *Device) allowed(op bindings.Operation, needs bindings.Needs) []extent {
+	list := extents(op)
+	if needs.Workspace > 0 {
+		list = append(list, extent{"scratch", address(d.workspace), needs.Workspace})
 	}
-	var list []extent
-	if workspace > 0 {
-		list = append(list, extent{"scratch", address(d.workspace), workspace})
+	if needs.Loss > 0 {
+		list = append(list, extent{"logits", address(d.loss), needs.Loss})
 	}
-	switch op := op.(type) {
-	case *bindings.HeadLoss:
-		list = append(list, extent{"logits", address(d.loss), d.LossScratch(op)})
-	case *bindings.Optimize:
+	if _, ok := op.(*bindings.Optimize); ok {
 		list = append(list, extent{"maps of 8-bit codes", unsafe.Pointer(d.maps.signed), 2 * 256 * 4})
 	}
 	return list

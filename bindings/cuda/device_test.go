@@ -65,8 +65,8 @@ func TestDeviceErrors(t *testing.T) {
 	require.ErrorContains(t, d.Read(make([]byte, 3), x), "reading 3 bytes from BF16[4, 8], which has 64")
 
 	// The first error is kept until Sync, and nothing after it.
-	d.NormBackward(&bindings.Norm{X: x, Weight: w, InvRMS: rms, DY: x, DX: x.Head(3)})
-	d.Norm(&bindings.Norm{X: x, Weight: w, Y: rms})
+	d.Run(&bindings.NormBackward{Norm: bindings.Norm{X: x, Weight: w, RStd: rms}, DY: x, DX: x.Head(3)})
+	d.Run(&bindings.Norm{X: x, Weight: w, Y: rms})
 	require.ErrorContains(t, d.Sync(), "norm backward: DX")
 	require.NoError(t, d.Sync())
 
@@ -75,6 +75,6 @@ func TestDeviceErrors(t *testing.T) {
 	dx := dw.Arena(bindings.Activations).New(bindings.BF16, 4, 8)
 	require.NoError(t, dw.Commit(d))
 	t.Cleanup(dw.Close)
-	d.NormBackward(&bindings.Norm{X: x, Weight: w, InvRMS: rms, DY: x, DX: dx, DWeight: grad})
+	d.Run(&bindings.NormBackward{Norm: bindings.Norm{X: x, Weight: w, RStd: rms}, DY: x, DX: dx, DWeight: grad})
 	require.ErrorContains(t, d.Sync(), "norm backward needs 256 bytes of scratch, the plan has 0")
 }

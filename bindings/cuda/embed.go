@@ -7,32 +7,28 @@ import "qlora/bindings"
 var (
 	unknownID       = text("embed: the id of row %d is %d, the table has %d rows")
 	unknownIDBack   = text("embed backward: the id of row %d is %d, the table has %d rows")
-	unknownPosition = text("rotate: row %d is at position %d, the tables have %d")
+	unknownPosition = text("rope: row %d is at position %d, the tables have %d")
 	unknownLabel    = text("head loss: the label of row %d is %d, the vocabulary has %d")
 )
 
 // none is what is ignored where nothing is: a row that every table has.
 const none = 0
 
-// Embed copies rows of the table and adds their noise.
-func (d *Device) Embed(op *bindings.Embed) {
-	d.run("embed", op.Check(), op, func(c *composer) {
-		ids := vector(op.IDs)
-		c.do(&checkRange{values: ids, limit: i32(op.Table.Rows), ignore: none, text: unknownID})
-		k := embed{ids: ids, table: matrix(op.Table), y: matrix(op.Y)}
-		if op.Random.Train {
-			k.noise = float(op.Noise)
-			k.seed, k.stream, k.step = u64(op.Random.Seed), bindings.NoiseStream, u32(op.Random.Step)
-		}
-		c.do(&k)
-	})
+// embed copies rows of the table and adds their noise.
+func (c *composer) embed(op *bindings.Embed) {
+	ids := vector(op.IDs)
+	c.do(&checkRange{values: ids, limit: i32(op.Table.Rows), ignore: none, text: unknownID})
+	k := embed{ids: ids, table: matrix(op.Table), y: matrix(op.Y)}
+	if op.Random.Train {
+		k.noise = float(op.Noise)
+		k.seed, k.stream, k.step = u64(op.Random.Seed), bindings.NoiseStream, u32(op.Random.Step)
+	}
+	c.do(&k)
 }
 
-// EmbedBackward adds rows of the same id in the order of the tokens.
-func (d *Device) EmbedBackward(op *bindings.Embed) {
-	d.run("embed backward", op.CheckBackward(), op, func(c *composer) {
-		ids := vector(op.IDs)
-		c.do(&checkRange{values: ids, limit: i32(op.DTable.Rows), ignore: none, text: unknownIDBack})
-		c.do(&embedBackward{ids: ids, dy: matrix(op.DY), dtable: matrix(op.DTable), pad: i32(op.Pad)})
-	})
+// embedBackward adds rows of the same id in the order of the tokens.
+func (c *composer) embedBackward(op *bindings.EmbedBackward) {
+	ids := vector(op.IDs)
+	c.do(&checkRange{values: ids, limit: i32(op.DTable.Rows), ignore: none, text: unknownIDBack})
+	c.do(&embedBackward{ids: ids, dy: matrix(op.DY), dtable: matrix(op.DTable), pad: i32(op.Pad)})
 }

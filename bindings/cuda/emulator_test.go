@@ -16,6 +16,6 @@ func openEmulator(t testing.TB) *Device {
 		t.Skip(err)
 	}
 	require.NoError(t, err)
-	t.Cleanup(d.Close)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
 	return d
 }

@@ -1,8 +1,6 @@
 package cuda
 
 import (
-	"fmt"
-	"reflect"
 	"unsafe"
 
 	"qlora/bindings"
@@ -15,43 +13,30 @@ type extent struct {
 	bytes int64
 }
 
-// extents lists every tensor of an operation, named after its field: "X",
-// "Parts[0].Linear.Weight.Dense". On the emulator a kernel that touches anything
-// else is at fault.
-func extents(op any) []extent {
+// extents lists the operands of an operation by their names. On the emulator a
+// kernel that touches anything else is at fault.
+func extents(op bindings.Operation) []extent {
 	var list []extent
-	walk("", reflect.ValueOf(op), func(name string, t bindings.Tensor) {
-		if !t.Absent() && !t.Planned() && t.Bytes() > 0 {
-			list = append(list, extent{name, t.Address(), t.Bytes()})
-		}
-	})
+	for _, o := range bindings.Operands(op) {
+		list = appendExtent(list, o.Name(), o.Tensor)
+	}
 	return list
 }
 
-var tensorType = reflect.TypeFor[bindings.Tensor]()
-
-// walk calls found for each tensor below v.
-func walk(name string, v reflect.Value, found func(string, bindings.Tensor)) {
-	switch {
-	case v.Type() == tensorType:
-		found(name, v.Interface().(bindings.Tensor))
-	case v.Kind() == reflect.Pointer && !v.IsNil():
-		walk(name, v.Elem(), found)
-	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			field := v.Type().Field(i)
-			if !field.IsExported() {
-				continue
-			}
-			path := field.Name
-			if name != "" {
-				path = name + "." + path
-			}
-			walk(path, v.Field(i), found)
-		}
-	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
-		for i := range v.Len() {
-			walk(fmt.Sprintf("%s[%d]", name, i), v.Index(i), found)
-		}
+func appendExtent(list []extent, name string, t bindings.Tensor) []extent {
+	if t.Absent() || t.Planned() || t.Bytes() == 0 {
+		return list
 	}
+	n := int64((t.Rows-1)*t.Stride() + t.Column(t.Cols-1) + 1)
+	return append(list, extent{name, t.Address(), n * t.DType.Size()})
+}
+
+// weightExtents lists what of a weight in 4 bits is there.
+func weightExtents(q *bindings.Quantized) (list []extent) {
+	list = appendExtent(list, "Codes", q.Codes)
+	list = appendExtent(list, "Absmax", q.Absmax)
+	list = appendExtent(list, "AbsmaxCodes", q.AbsmaxCodes)
+	list = appendExtent(list, "NestedAbsmax", q.NestedAbsmax)
+	list = appendExtent(list, "Map", q.Map)
+	return appendExtent(list, "Offset", q.Offset)
 }

@@ -10,11 +10,7 @@ import (
 // maps are the values of the 8-bit codes of moments, on the device.
 type maps struct{ signed, unsigned *float }
 
-// GradNorm measures all gradients in one launch, and a second one that adds up.
-func (d *Device) GradNorm(op *bindings.GradNorm) {
-	d.run("gradient norm", op.Check(), op, func(c *composer) { c.gradNorm(op) })
-}
-
+// gradNorm measures all gradients in one launch, and adds up in a second one.
 func (c *composer) gradNorm(op *bindings.GradNorm) {
 	list := make([]param, len(op.Params))
 	sums := 0
@@ -35,14 +31,10 @@ func (c *composer) table(params, sums int) tensor {
 	return c.scratch.take(bindings.U8, 1, params*paramBytes+(params+1)*8+sums*8)
 }
 
-// Optimize moves all parameters in one launch.
-func (d *Device) Optimize(op *bindings.Optimize) {
-	d.run("optimize", op.Check(), op, func(c *composer) { c.optimize(op, d.maps) })
-}
-
-func (c *composer) optimize(op *bindings.Optimize, m maps) {
+// optimize moves all parameters in one launch.
+func (c *composer) optimize(op *bindings.Optimize) {
 	k := optimizeOf(op)
-	k.map_signed, k.map_unsigned = m.signed, m.unsigned
+	k.map_signed, k.map_unsigned = c.maps.signed, c.maps.unsigned
 	list := make([]param, len(op.Params))
 	for i := range op.Params {
 		list[i] = paramOf(op, &op.Params[i])

@@ -45,10 +45,10 @@ func (c *composer) reserve(m, n, k int) {
 	}
 }
 
-// withDropout is p with an adapter's mask, where op drops anything.
-func withDropout(p product, op *bindings.Project, a *bindings.Adapter, of i32) product {
-	if drops(op, a) {
-		p.mask_on, p.mask = of, maskOf(op, a)
+// withDropout is p with an adapter's mask, where it drops anything.
+func withDropout(p product, r bindings.Random, a *bindings.Adapter, of i32) product {
+	if drops(r, a) {
+		p.mask_on, p.mask = of, maskOf(r, a.Stream, a.Dropout)
 	}
 	return p
 }

@@ -5,23 +5,19 @@ import (
 	"qlora/internal/philox"
 )
 
-// Project multiplies part by part: the adapter's thin product, then the base's with
+// project multiplies part by part: the adapter's thin product, then the base's with
 // the adapter's second one running through the same accumulators.
-func (d *Device) Project(op *bindings.Project) {
-	d.run("project", op.Check(), op, func(c *composer) { c.project(op) })
-}
-
 func (c *composer) project(op *bindings.Project) {
 	for i := range op.Parts {
 		p := &op.Parts[i]
 		c.inside(func() {
 			switch a := p.Linear.Adapter; {
 			case a == nil:
-				c.forward(op, p, product{c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1})
+				c.forward(&p.Linear.Weight, product{a: matrix(op.X), c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1})
 			case a.Magnitude.Absent():
-				c.forward(op, p, product{
-					c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1,
-					a2: c.low(op, p), b2: matrix(a.B), scale2: float(a.Scale),
+				c.forward(&p.Linear.Weight, product{
+					a: matrix(op.X), c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1,
+					a2: c.xa(op, p), b2: matrix(a.B), scale2: float(a.Scale),
 				})
 			default:
 				c.decomposed(op, p)
@@ -30,30 +26,29 @@ func (c *composer) project(op *bindings.Project) {
 	}
 }
 
-// low is Low = dropout(X)·Aᵀ, in scratch where backward does not want it.
-func (c *composer) low(op *bindings.Project, p *bindings.Part) tensor {
+// xa is XA = dropout(X)·Aᵀ, in scratch where backward does not want it.
+func (c *composer) xa(op *bindings.Project, p *bindings.Part) tensor {
 	a := p.Linear.Adapter
-	low := matrix(p.Low)
-	if p.Low.Absent() {
-		low = c.scratch.take(bindings.BF16, op.X.Rows, a.Rank())
+	xa := matrix(p.XA)
+	if p.XA.Absent() {
+		xa = c.scratch.take(bindings.BF16, op.X.Rows, a.Rank())
 	}
-	thin := product{layout: layoutNT, a: matrix(op.X), c: low, scale: 1}
-	if op.X.Rows <= fewTokens && !drops(op, a) {
+	thin := product{layout: layoutNT, a: matrix(op.X), c: xa, scale: 1}
+	if op.X.Rows <= fewTokens && !drops(op.Random, a) {
 		thin.weight = weight{out: i32(a.Rank()), in: i32(op.X.Cols), dense: matrix(a.A)}
 		c.do((*gemv)(&thin))
-		return low
+		return xa
 	}
 	thin.b = matrix(a.A)
-	c.multiply(withDropout(thin, op, a, maskA))
-	return low
+	c.multiply(withDropout(thin, op.Random, a, maskA))
+	return xa
 }
 
-// forward is the product y, less its operands A and B, with X and the part's weight:
-// for few tokens as one of vectors, else with the weight decoded on the way or
-// before.
-func (c *composer) forward(op *bindings.Project, p *bindings.Part, y product) {
-	w, tokens := &p.Linear.Weight, op.X.Rows
-	y.layout, y.a = layoutNT, matrix(op.X)
+// forward is the product y, less its operand B, with a weight: for few tokens as one
+// of vectors, else with the weight decoded on the way or before.
+func (c *composer) forward(w *bindings.Weight, y product) {
+	tokens := int(y.a.rows)
+	y.layout = layoutNT
 	switch masked := y.mask_on == maskA; {
 	case tokens <= fewTokens && !masked:
 		y.weight = weightOf(w)
@@ -78,12 +73,16 @@ func outputs(y product, from, to int, b tensor) product {
 }
 
 // drops reports whether anything of the adapter's input is dropped.
-func drops(op *bindings.Project, a *bindings.Adapter) bool { return op.Random.Train && a.Dropout > 0 }
+func drops(r bindings.Random, a *bindings.Adapter) bool { return r.Train && a.Dropout > 0 }
 
-func maskOf(op *bindings.Project, a *bindings.Adapter) mask {
-	d := philox.NewDropout(op.Random.Seed, a.Stream, op.Random.Step, a.Dropout)
+// maskOf is the mask that a stream draws; in evaluation one that drops nothing.
+func maskOf(r bindings.Random, stream uint32, probability float32) mask {
+	if !r.Train {
+		probability = 0
+	}
+	d := philox.NewDropout(r.Seed, stream, r.Step, probability)
 	return mask{
-		seed: u64(op.Random.Seed), stream: u32(a.Stream), step: u32(op.Random.Step),
+		seed: u64(r.Seed), stream: u32(stream), step: u32(r.Step),
 		threshold: u32(d.Threshold()), scale: float(d.Scale),
 	}
 }

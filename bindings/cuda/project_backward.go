@@ -2,12 +2,8 @@ package cuda
 
 import "qlora/bindings"
 
-// ProjectBackward sums DX over the parts in order, in its bf16: one rounding a part.
-func (d *Device) ProjectBackward(op *bindings.Project) {
-	d.run("project backward", op.CheckBackward(), op, func(c *composer) { c.projectBackward(op) })
-}
-
-func (c *composer) projectBackward(op *bindings.Project) {
+// projectBackward sums DX over the parts in order, in its bf16: one rounding a part.
+func (c *composer) projectBackward(op *bindings.ProjectBackward) {
 	accumulate := op.Accumulate
 	for i := range op.Parts {
 		p := &op.Parts[i]
@@ -22,17 +18,17 @@ func (c *composer) projectBackward(op *bindings.Project) {
 	}
 }
 
-func (c *composer) partBackward(op *bindings.Project, p *bindings.Part, accumulate bool) {
+func (c *composer) partBackward(op *bindings.ProjectBackward, p *bindings.PartBackward, accumulate bool) {
 	a := p.Linear.Adapter
 	dx := product{a: matrix(p.DY), c: matrix(op.DX), scale: 1, accumulate: flag(accumulate)}
 	if a != nil && (!op.DX.Absent() || !p.DA.Absent()) {
 		u := c.pulled(matrix(p.DY), a)
 		c.adapterGradients(op, p, matrix(p.DY), u)
 		dx.a2, dx.b2, dx.scale2 = u, matrix(a.A), 1
-		dx = withDropout(dx, op, a, maskExtension)
+		dx = withDropout(dx, op.Random, a, maskExtension)
 	}
 	if !op.DX.Absent() {
-		c.inputGradient(p, dx)
+		c.inputGradient(&p.Linear.Weight, dx)
 	}
 	if !p.DWeight.Absent() {
 		c.multiply(product{layout: layoutTN, a: matrix(p.DY), b: matrix(op.X), c: matrix(p.DWeight), scale: 1, accumulate: 1})
@@ -49,23 +45,21 @@ func (c *composer) pulled(dy tensor, a *bindings.Adapter) tensor {
 	return u
 }
 
-// adapterGradients is DA += Uᵀ·dropout(X) and DB += Scale·dyᵀ·Low.
-func (c *composer) adapterGradients(op *bindings.Project, p *bindings.Part, dy, u tensor) {
+// adapterGradients is DA += Uᵀ·dropout(X) and DB += Scale·dyᵀ·XA.
+func (c *composer) adapterGradients(op *bindings.ProjectBackward, p *bindings.PartBackward, dy, u tensor) {
 	if p.DA.Absent() {
 		return
 	}
 	a := p.Linear.Adapter
 	c.multiply(withDropout(product{
 		layout: layoutTN, a: u, b: matrix(op.X), c: matrix(p.DA), scale: 1, accumulate: 1,
-	}, op, a, maskB))
-	c.multiply(product{layout: layoutTN, a: dy, b: matrix(p.Low), c: matrix(p.DB), scale: float(a.Scale), accumulate: 1})
+	}, op.Random, a, maskB))
+	c.multiply(product{layout: layoutTN, a: dy, b: matrix(p.XA), c: matrix(p.DB), scale: float(a.Scale), accumulate: 1})
 }
 
-// inputGradient is the product dx, less its operand B, with the part's weight. A
-// weight that is decoded before goes by columns, so that each element of DX is
+// inputGradient is the product dx, less its operand B, with a weight. A weight that is decoded before goes by columns, so that each element of DX is
 // rounded once.
-func (c *composer) inputGradient(p *bindings.Part, dx product) {
-	w := &p.Linear.Weight
+func (c *composer) inputGradient(w *bindings.Weight, dx product) {
 	dx.layout = layoutNN
 	switch {
 	case isBF16(w):

@@ -30,7 +30,11 @@ func (d *Device) Quantize(dst *bindings.Weight, src []byte, dtype bindings.DType
 	if !q.Double() {
 		absmax = vector(q.Absmax)
 	}
-	d.allow(dst, extent{"staging", d.staging.base, plan.peak})
+	if d.emulated {
+		if err := d.context.allow(append(weightExtents(q), extent{"staging", d.staging.base, plan.peak})); err != nil {
+			return err
+		}
+	}
 	for from := 0; from < n; from += step {
 		to := min(n, from+step)
 		x := columns(piece, 0, to-from)
