@@ -56,10 +56,10 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	for i, p := range all {
 		names[i] = p.Name
 	}
-	if cfg.Targets, err = cfg.Targets.Resolve(m.Config.ModelType, names); err != nil {
+	if cfg.Targets, err = cfg.Targets.Resolve(m.Config.ModelType, m.Config.Targets, names); err != nil {
 		return nil, err
 	}
-	other := append(containers(names), "lm_head", "model.embed_tokens", "model.norm")
+	other := append(containers(names), m.OtherModules()...)
 	sizes, err := cfg.Sizes(Modules{Linear: names, Other: other})
 	if err != nil {
 		return nil, err

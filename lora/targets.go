@@ -82,7 +82,7 @@ type Modules struct {
 
 // Resolve replaces all-linear and the architecture's default by a list of names
 // that means the same, as PEFT does before it writes its configuration.
-func (t Targets) Resolve(modelType string, linear []string) (Targets, error) {
+func (t Targets) Resolve(modelType string, defaults, linear []string) (Targets, error) {
 	switch {
 	case strings.EqualFold(t.Pattern, AllLinear):
 		var names []string
@@ -92,11 +92,10 @@ func (t Targets) Resolve(modelType string, linear []string) (Targets, error) {
 		slices.Sort(names)
 		return Targets{Names: slices.Compact(names)}, nil
 	case t.Pattern == "" && len(t.Names) == 0:
-		names, ok := defaultTargets[modelType]
-		if !ok {
+		if len(defaults) == 0 {
 			return Targets{}, fmt.Errorf("target_modules is empty and model type %q has no default; name the layers or use %s", modelType, AllLinear)
 		}
-		return Targets{Names: slices.Clone(names)}, nil
+		return Targets{Names: slices.Clone(defaults)}, nil
 	}
 	return t, nil
 }
@@ -187,13 +186,4 @@ func containers(names []string) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// defaultTargets are PEFT's TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-// for the model types that package nn has.
-var defaultTargets = map[string][]string{
-	"llama":   {"q_proj", "v_proj"},
-	"mistral": {"q_proj", "v_proj"},
-	"qwen2":   {"q_proj", "v_proj"},
-	"qwen3":   {"q_proj", "v_proj"},
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
@@ -60,6 +61,7 @@ type Model struct {
 	inputs    inputs
 	tables    []positionTable
 	cached    []int           // columns that each attention keeps of keys, and of values
+	others    []string        // modules that are no Projections
 	generate  int             // longest sequence that generation is planned for, in tokens
 	workspace bindings.Tensor // operations' scratch
 	lossSpace bindings.Tensor
@@ -79,8 +81,16 @@ func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Me
 	if d.err != nil {
 		return nil, d.err
 	}
+	projections := m.Projections()
+	m.others = slices.DeleteFunc(slices.Clone(d.modules), func(module string) bool {
+		return slices.ContainsFunc(projections, func(p *Projection) bool { return p.Name == module })
+	})
 	return m, opts.Modules.check(d.modules)
 }
+
+// OtherModules returns the modules with weights that are no Projections: embeddings,
+// norms, the head.
+func (m *Model) OtherModules() []string { return m.others }
 
 // Projections returns the linear layers that an adapter may sit on, in the order
 // of the model. The output head is not one.

@@ -20,8 +20,12 @@ type embedRecorder struct {
 	rows []float32
 }
 
-func (d *embedRecorder) Embed(op *bindings.Embed) {
-	d.Device.Embed(op)
+func (d *embedRecorder) Run(operation bindings.Operation) {
+	d.Device.Run(operation)
+	op, ok := operation.(*bindings.Embed)
+	if !ok {
+		return
+	}
 	raw := make([]byte, op.Y.Bytes())
 	require.NoError(d.t, d.Read(raw, op.Y))
 	d.rows = make([]float32, op.Y.Len())

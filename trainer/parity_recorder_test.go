@@ -21,20 +21,29 @@ type recorder struct {
 	err       error
 }
 
-// GradNorm comes after a window's last micro-batch.
-func (r *recorder) GradNorm(op *bindings.GradNorm) {
-	if r.gradients == nil {
+// Run keeps what the recorded runs have.
+func (r *recorder) Run(op bindings.Operation) {
+	if norm, ok := op.(*bindings.GradNorm); ok && r.gradients == nil {
+		// It comes after a window's last micro-batch.
 		r.gradients = map[string][]float32{}
-		for _, p := range op.Params {
+		for _, p := range norm.Params {
 			r.gradients[p.Name] = r.read(p.Grad)
 		}
 	}
-	r.Device.GradNorm(op)
+	r.Device.Run(op)
+	switch op := op.(type) {
+	case *bindings.Optimize:
+		r.keepCodes(op)
+	case *bindings.Project:
+		// It is how generation uses the head.
+		if part := op.Parts[0]; part.Linear.Name == "lm_head" {
+			r.logits = r.read(part.Y)
+		}
+	}
 }
 
-// Optimize keeps what lies in 8 bits after the step.
-func (r *recorder) Optimize(op *bindings.Optimize) {
-	r.Device.Optimize(op)
+// keepCodes keeps what lies in 8 bits after the step.
+func (r *recorder) keepCodes(op *bindings.Optimize) {
 	r.codes = map[string][]byte{}
 	for _, p := range op.Params {
 		if p.M.Absmax.Absent() {
@@ -45,14 +54,6 @@ func (r *recorder) Optimize(op *bindings.Optimize) {
 				r.codes[name] = r.bytes(x)
 			}
 		}
-	}
-}
-
-// Project is how generation uses the head.
-func (r *recorder) Project(op *bindings.Project) {
-	r.Device.Project(op)
-	if part := op.Parts[0]; part.Linear.Name == "lm_head" {
-		r.logits = r.read(part.Y)
 	}
 }
 

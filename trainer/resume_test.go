@@ -135,13 +135,13 @@ type evaluationStopper struct {
 	cancel func()
 }
 
-func (d *evaluationStopper) HeadLoss(op *bindings.HeadLoss) {
-	if op.DX.Absent() && d.after > 0 {
+func (d *evaluationStopper) Run(op bindings.Operation) {
+	if loss, ok := op.(*bindings.HeadLoss); ok && loss.DX.Absent() && d.after > 0 {
 		if d.after--; d.after == 0 {
 			d.cancel()
 		}
 	}
-	d.Device.HeadLoss(op)
+	d.Device.Run(op)
 }
 
 // A run can start from the adapter that another one left.
@@ -211,11 +211,11 @@ func TestDivergedEvaluationStops(t *testing.T) {
 // poisonedEvaluation makes every evaluation NaN by what its loss is multiplied by.
 type poisonedEvaluation struct{ bindings.Device }
 
-func (d *poisonedEvaluation) HeadLoss(op *bindings.HeadLoss) {
-	if op.DX.Absent() {
-		poisoned := *op
+func (d *poisonedEvaluation) Run(op bindings.Operation) {
+	if loss, ok := op.(*bindings.HeadLoss); ok && loss.DX.Absent() {
+		poisoned := *loss
 		poisoned.Scale = float32(math.NaN())
 		op = &poisoned
 	}
-	d.Device.HeadLoss(op)
+	d.Device.Run(op)
 }
