@@ -42,7 +42,11 @@ func TestParityWeights(t *testing.T) {
 				Quantize: &bindings.QuantizeOptions{Kind: kind, BlockSize: 64, Double: c.Double},
 			}, memory, dev.Info())
 			require.NoError(t, err)
-			model.Prepare(dev, nn.Shapes{Generate: m.Config.Intermediate}) // as wide as the widest identity
+			widest := 0 // identity
+			for _, p := range model.Projections() {
+				widest = max(widest, p.Weight.In)
+			}
+			model.Prepare(dev, nn.Shapes{Generate: widest})
 			require.NoError(t, memory.Commit(dev))
 			defer memory.Close()
 			require.NoError(t, model.Load(dev, m.Base, nil))
