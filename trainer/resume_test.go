@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"qlora/bindings"
 	"qlora/internal/nf4"
 	"qlora/lora"
+	"qlora/trainer/internal/tiny"
 )
 
 // interruptedRun is a run that was stopped after a step.
@@ -41,7 +41,7 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 		"--train_sampling_strategy random":                func(r *Run) { r.Args.SamplingStrategy = SampleSequential },
 		"--method qlora and this run has lora":            func(r *Run) { r.Model.Quantize = nil },
 		"in 4 bits":                                       func(r *Run) { r.Model.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
-		"other records":                                   func(r *Run) { r.TrainSet = tinyRecords(14) },
+		"other records":                                   func(r *Run) { r.TrainSet = tiny.Records(14) },
 		"another base than --model has now":               func(r *Run) { r.Model.Base = openChanged(t).Base },
 		"--lora_r?":                                       func(r *Run) { r.Model.Lora.R = 8 },
 		`no tensor "model.layers.0.mlp.gate_proj`:         func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj,gate_proj") },
@@ -66,7 +66,7 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 func openChanged(t *testing.T) *Model {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, writeTinyModel(dir))
+	require.NoError(t, tiny.WriteModel(dir))
 	path := filepath.Join(dir, "model.safetensors")
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -194,18 +194,28 @@ func TestMadeUpProgressIsRefused(t *testing.T) {
 	}
 }
 
-// An evaluation that is not finite stops the run. No record of it is left that
-// JSON could not hold.
+// An evaluation that is not finite stops the run. It leaves no row, which JSON
+// could not hold.
 func TestDivergedEvaluationStops(t *testing.T) {
 	r := tinyRun(t)
-	r.Device = &poisonedEvaluation{r.Device}
+	recorded := new(rowRecorder)
+	r.Device, r.Outputs = &poisonedEvaluation{r.Device}, []Output{recorded}
 	err := train(t, t.Context(), r)
 	require.ErrorContains(t, err, "step 3: the evaluation loss is NaN, so training stopped")
-	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, metricsFile))
-	require.NoError(t, err)
-	for line := range strings.Lines(string(b)) {
-		require.True(t, json.Valid([]byte(line)), line)
+	for _, row := range recorded.rows {
+		require.Nil(t, row.EvalLoss)
 	}
+}
+
+// rowRecorder keeps the rows of a run.
+type rowRecorder struct {
+	NoOutput
+	rows []Row
+}
+
+func (r *rowRecorder) Log(row Row) error {
+	r.rows = append(r.rows, row)
+	return nil
 }
 
 // poisonedEvaluation makes every evaluation NaN by what its loss is multiplied by.

@@ -2,16 +2,12 @@ package trainer
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"qlora/nn"
 )
-
-// samplesFile has one JSON object a sample.
-const samplesFile = "samples.jsonl"
 
 // Sampling has the model complete a few prompts at every evaluation, each with the
 // likeliest tokens: what the losses mean can then be read.
@@ -55,7 +51,7 @@ func (s *Sampling) check(a *Args, c *nn.Config) error {
 	if s == nil {
 		return nil
 	}
-	if a.EvalStrategy == strategyNo {
+	if a.EvalStrategy == StrategyNo {
 		return fmt.Errorf("samples are generated at evaluations, but --eval_strategy is %q", a.EvalStrategy)
 	}
 	if s.Tokens < 1 {
@@ -109,31 +105,4 @@ func (s *Sampling) completion(prompt, generated []int32) string {
 		return text
 	}
 	return s.Decode(generated)
-}
-
-// sampleFile writes samples.jsonl.
-type sampleFile struct{ rowFile }
-
-func newSamples() *sampleFile { return &sampleFile{rowFile{name: samplesFile, most: 1 << 20}} }
-
-func (s *sampleFile) Sampled(all []Sample) error {
-	for _, one := range all {
-		if err := s.append(one); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// samplesBefore are those that samples.jsonl in dir has of the steps up to step.
-func samplesBefore(dir string, step int) ([]Sample, error) {
-	var all []Sample
-	err := newSamples().read(dir, step, func(line []byte) error {
-		var s Sample
-		if json.Unmarshal(line, &s) == nil {
-			all = append(all, s)
-		}
-		return nil
-	})
-	return all, err
 }

@@ -27,7 +27,8 @@ type Run struct {
 	Files []File
 	// Samples are generated at every evaluation. nil: none.
 	Samples *Sampling
-	// Outputs receive what the run reports, besides the files that it leaves.
+	// Outputs receive what the run reports. Package report has those that show it and
+	// those that write what a person reads of it afterwards.
 	Outputs []Output
 	// Note is told what a person should know of decisions that were taken. nil: nobody.
 	Note func(string)
@@ -129,7 +130,7 @@ func (r *Run) checkRecords() error {
 	if len(r.TrainSet) == 0 {
 		return fmt.Errorf("the dataset has no records")
 	}
-	if r.Args.EvalStrategy != strategyNo && len(r.EvalSet) == 0 {
+	if r.Args.EvalStrategy != StrategyNo && len(r.EvalSet) == 0 {
 		return fmt.Errorf("--eval_strategy is %q, but there is no --eval_dataset", r.Args.EvalStrategy)
 	}
 	for _, set := range []struct {

@@ -19,8 +19,8 @@ func (a *Args) Validate() error {
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
 		{"train_sampling_strategy", a.SamplingStrategy, []string{SampleRandom, SampleSequential, SampleGroupByLength}},
-		{"save_strategy", a.SaveStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
-		{"eval_strategy", a.EvalStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
+		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
+		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
 	} {
 		if !slices.Contains(o.allowed, o.value) {
@@ -28,7 +28,7 @@ func (a *Args) Validate() error {
 		}
 	}
 	for _, kind := range a.ReportTo {
-		if allowed := []string{reportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
+		if allowed := []string{ReportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
 			return fmt.Errorf("--report_to is %q, but it can be %s", kind, either(allowed))
 		}
 		if kind == reportNone && len(a.ReportTo) > 1 {
