@@ -128,5 +128,5 @@ func TestPackedRun(t *testing.T) {
 	require.NoError(t, err)
 	r.TrainSet = tiny.Records(13)
 	_, err = New(r)
-	require.ErrorContains(t, err, "it was made with --packing true and this run has false")
+	require.ErrorContains(t, err, "it was made with `packing` true and this run has false")
 }

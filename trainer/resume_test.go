@@ -35,18 +35,18 @@ func interrupted(t *testing.T, r Run, after int) Run {
 func TestResumingNeedsTheSameRun(t *testing.T) {
 	r := interruptedRun(t, 5)
 	for want, change := range map[string]func(*Run){
-		"--seed 42 and this run has 43":                   func(r *Run) { r.Args.Seed = 43 },
-		"--per_device_train_batch_size 2":                 func(r *Run) { r.Args.BatchSize = 4 },
-		"--gradient_accumulation_steps 2":                 func(r *Run) { r.Args.Accumulation = 1 },
-		"--train_sampling_strategy random":                func(r *Run) { r.Args.SamplingStrategy = SampleSequential },
-		"--method qlora and this run has lora":            func(r *Run) { r.Model.Quantize = nil },
+		"`seed` 42 and this run has 43":                   func(r *Run) { r.Args.Seed = 43 },
+		"`per_device_train_batch_size` 2":                 func(r *Run) { r.Args.BatchSize = 4 },
+		"`gradient_accumulation_steps` 2":                 func(r *Run) { r.Args.Accumulation = 1 },
+		"`train_sampling_strategy` random":                func(r *Run) { r.Args.SamplingStrategy = SampleSequential },
+		"`method` qlora and this run has lora":            func(r *Run) { r.Model.Quantize = nil },
 		"in 4 bits":                                       func(r *Run) { r.Model.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
 		"other records":                                   func(r *Run) { r.TrainSet = tiny.Records(14) },
-		"another base than --model has now":               func(r *Run) { r.Model.Base = openChanged(t).Base },
-		"--lora_r?":                                       func(r *Run) { r.Model.Lora.R = 8 },
+		"another base than `model` has now":               func(r *Run) { r.Model.Base = openChanged(t).Base },
+		"`lora_r`?":                                       func(r *Run) { r.Model.Lora.R = 8 },
 		`no tensor "model.layers.0.mlp.gate_proj`:         func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj,gate_proj") },
 		"24 tensors of parameters":                        func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj") },
-		"--optim adamw_torch and this run has adamw_8bit": func(r *Run) { r.Args.Optimizer = adamw8Bit },
+		"`optim` adamw_torch and this run has adamw_8bit": func(r *Run) { r.Args.Optimizer = adamw8Bit },
 		"and this run has sgd with momentum":              func(r *Run) { r.Args.Optimizer, r.Args.OptimArgs = sgd, "momentum=0.5" },
 		"5 steps in, and the run has only 4":              func(r *Run) { r.Args.MaxSteps = 4 },
 	} {
@@ -93,9 +93,9 @@ func TestResumingSaysWhatChanged(t *testing.T) {
 	_, err = New(r)
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"going on with --learning_rate 0.02, which was 0.01",
-		"going on with --lora_alpha 32, which was 8",
-		"going on with --lr_scheduler_type cosine, which was linear",
+		"going on with `learning_rate` 0.02, which was 0.01",
+		"going on with `lora_alpha` 32, which was 8",
+		"going on with `lr_scheduler_type` cosine, which was linear",
 	}, notes)
 }
 

@@ -2,11 +2,13 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"qlora/nn"
+	"qlora/option"
 )
 
 // Sampling has the model complete a few prompts at every evaluation, each with the
@@ -52,10 +54,13 @@ func (s *Sampling) check(a *Args, c *nn.Config) error {
 		return nil
 	}
 	if a.EvalStrategy == StrategyNo {
-		return fmt.Errorf("samples are generated at evaluations, but --eval_strategy is %q", a.EvalStrategy)
+		return option.Errorf("eval_strategy", a.EvalStrategy, "samples are generated at evaluations")
 	}
 	if s.Tokens < 1 {
-		return fmt.Errorf("--sample_tokens is %d, but it must be at least 1", s.Tokens)
+		return option.Errorf("sample_tokens", s.Tokens, "it must be at least 1")
+	}
+	if s.Decode == nil {
+		return errors.New("samples are to be generated, but nothing decodes their tokens: Sampling.Decode is nil")
 	}
 	for i, p := range s.Prompts {
 		if len(p.IDs) == 0 {
@@ -68,7 +73,7 @@ func (s *Sampling) check(a *Args, c *nn.Config) error {
 		}
 	}
 	if longest := s.longest(); c.MaxPositions > 0 && longest > c.MaxPositions {
-		return fmt.Errorf("a sample has up to %d tokens, but the model was made for %d: choose shorter prompts or a smaller --sample_tokens", longest, c.MaxPositions)
+		return fmt.Errorf("a sample has up to %d tokens, but the model was made for %d: choose shorter prompts or a smaller `sample_tokens`", longest, c.MaxPositions)
 	}
 	return nil
 }

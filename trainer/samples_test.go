@@ -64,8 +64,8 @@ func TestSamples(t *testing.T) {
 
 func TestSamplesThatCannotBe(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"--eval_strategy is":              func(r *Run) { r.Args.EvalStrategy = StrategyNo },
-		"--sample_tokens is 0":            func(r *Run) { r.Samples.Tokens = 0 },
+		"`eval_strategy` is":              func(r *Run) { r.Args.EvalStrategy = StrategyNo },
+		"`sample_tokens` is 0":            func(r *Run) { r.Samples.Tokens = 0 },
 		"prompt 2 for samples has no":     func(r *Run) { r.Samples.Prompts[1].IDs = nil },
 		"prompt 1 for samples has token":  func(r *Run) { r.Samples.Prompts[0].IDs = []int32{96} },
 		"the model was made for 64: choo": func(r *Run) { r.Samples.Tokens = 63 },

@@ -50,7 +50,7 @@ func Listen(address string) (*Page, error) {
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, fmt.Errorf("--live %s cannot be served: %w; name another address, or --live :0 for any port that is free", address, err)
+		return nil, fmt.Errorf("`live` %s cannot be served: %w; name another address, or `live` :0 for any port that is free", address, err)
 	}
 	at := listener.Addr().(*net.TCPAddr)
 	p := &Page{
