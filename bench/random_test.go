@@ -7,11 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/halffloat"
 	"qlora/internal/philox"
@@ -60,23 +60,10 @@ func newRandomWeights(tb testing.TB, architecture string) *randomWeights {
 		w.names = append(w.names, name)
 		largest = max(largest, elements(shape))
 	}
-	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	add("model.embed_tokens.weight", c.Vocabulary, c.Hidden)
-	add("model.norm.weight", c.Hidden)
-	for i := range c.Layers {
-		layer := "model.layers." + strconv.Itoa(i) + "."
-		add(layer+"input_layernorm.weight", c.Hidden)
-		add(layer+"post_attention_layernorm.weight", c.Hidden)
-		add(layer+"self_attn.q_proj.weight", q, c.Hidden)
-		add(layer+"self_attn.k_proj.weight", kv, c.Hidden)
-		add(layer+"self_attn.v_proj.weight", kv, c.Hidden)
-		add(layer+"self_attn.o_proj.weight", c.Hidden, q)
-		add(layer+"mlp.gate_proj.weight", c.Intermediate, c.Hidden)
-		add(layer+"mlp.up_proj.weight", c.Intermediate, c.Hidden)
-		add(layer+"mlp.down_proj.weight", c.Hidden, c.Intermediate)
-	}
-	if !c.Tied {
-		add("lm_head.weight", c.Vocabulary, c.Hidden)
+	m, err := nn.New(c, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{})
+	require.NoError(tb, err)
+	for _, t := range m.Tensors() {
+		add(t.Name, t.Shape...)
 	}
 	values := make([]float32, randomNumbers)
 	philox.Normal(values, 1, 0, float32(1/math.Sqrt(float64(c.Hidden))))

@@ -13,7 +13,7 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/demo/town"
 	"qlora/internal/atomicfile"
-	"qlora/trainer"
+	"qlora/trainer/report"
 )
 
 // compareHead is the table's first line.
@@ -51,7 +51,7 @@ func compareMethod(ctx context.Context, dev *cpu.Device, out, method string, tra
 		return "", err
 	}
 	fmt.Printf("\n%s:\n", method)
-	r, err := tune(ctx, dev, out, method, settingsOf(method), train, trainer.NewConsole(os.Stdout))
+	r, err := tune(ctx, dev, out, method, settingsOf(method), train, report.NewConsole(os.Stdout))
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ import (
 	"qlora/nn/family"
 	"qlora/tokenizer"
 	"qlora/trainer"
+	"qlora/trainer/report"
 )
 
 // TestEmbeddedBase: the base is a whole model of the size that the demonstration promises, and its tokenizer spells what it is asked.
@@ -81,7 +82,7 @@ func TestSmoke(t *testing.T) {
 			require.NoError(t, writeBase(filepath.Join(out, "base")))
 			s := settingsOf(method)
 			s.steps = 6
-			r, err := tune(context.Background(), dev, out, method, s, questions.Train, trainer.NewConsole(io.Discard))
+			r, err := tune(context.Background(), dev, out, method, s, questions.Train, report.NewConsole(io.Discard))
 			require.NoError(t, err)
 			require.Positive(t, r.tokensPerSecond)
 			require.FileExists(t, filepath.Join(out, "loss.png"))

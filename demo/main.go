@@ -21,6 +21,7 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/demo/town"
 	"qlora/trainer"
+	"qlora/trainer/report"
 )
 
 func main() {
@@ -78,7 +79,7 @@ func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, 
 	}
 	fmt.Fprintf(w, "before tuning   %s\n\n", before.score())
 	fmt.Fprintf(w, "QLoRA, rank %d on all linear layers, %d other questions:\n", s.rank, len(train))
-	r, err := tune(ctx, dev, out, methodQLoRA, s, train, trainer.NewConsole(w))
+	r, err := tune(ctx, dev, out, methodQLoRA, s, train, report.NewConsole(w))
 	if err != nil {
 		return err
 	}

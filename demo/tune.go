@@ -13,6 +13,7 @@ import (
 	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
+	"qlora/trainer/report"
 )
 
 // The methods that the demonstration compares, under the names of the command line.
@@ -95,7 +96,8 @@ func tune(ctx context.Context, dev bindings.Device, out, method string, s settin
 	args.LoggingSteps, args.SaveStrategy, args.ReportTo = 2, "no", []string{"none"}
 	pace := new(pace)
 	run, err := trainer.New(trainer.Run{
-		Model: model, Args: args, TrainSet: set.Examples, Device: dev, Outputs: []trainer.Output{sparse{Output: console, every: 20}, pace},
+		Model: model, Args: args, TrainSet: set.Examples, Device: dev,
+		Outputs: append(report.Files(&args), sparse{Output: console, every: 20}, pace),
 	})
 	if err != nil {
 		return nil, err

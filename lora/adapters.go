@@ -41,11 +41,12 @@ type magnitude struct {
 // A and B laid out in mem in the device's type of activations. Their values come
 // from Init or Load, once mem was taken.
 func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
 	if laid, want := m.Options.Modules, cfg.Modules(); !slices.Equal(laid.Names, want.Names) || laid.Tie != want.Tie || laid.Biases != want.Biases {
 		return nil, fmt.Errorf("the model was laid out with modules_to_save %q and bias %q, the adapter has %q and %q", laid.Names, laid.Biases, want.Names, want.Biases)
-	}
-	if err := cfg.checkInit(); err != nil {
-		return nil, err
 	}
 	if cfg.Init.ChangesBase() && m.Config.Quantization != nil {
 		return nil, fmt.Errorf("init_lora_weights is %q, which needs the original weights, and the base is in 4 bits already; give the model folder that it was made from", cfg.Init)

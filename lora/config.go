@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"qlora/nn"
 )
@@ -91,10 +90,7 @@ func ReadConfig(dir string) (Config, error) {
 		return Config{}, fmt.Errorf("%s is larger than %d bytes; it is no adapter's configuration", path, maxConfigBytes)
 	}
 	c, err := parseConfig(data)
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
+	return c, inFile(path, err)
 }
 
 // fields are the keys of a JSON object; get keeps the first error.
@@ -165,25 +161,18 @@ func parseConfig(data []byte) (Config, error) {
 	switch {
 	case f.err != nil:
 		return Config{}, f.err
-	case slices.Contains(c.ModulesToSave, ""):
-		return Config{}, errors.New("modules_to_save has an empty name, which every module ends with")
+	case c.Init == "":
+		return Config{}, errors.New("init_lora_weights is empty; it is true, false or a name")
 	case kind != "LORA":
 		return Config{}, fmt.Errorf("peft_type is %q; only LORA adapters are supported", kind)
-	case c.TaskType != "" && c.TaskType != causalLM:
-		return Config{}, fmt.Errorf("task_type is %q; only %s adapters are supported", c.TaskType, causalLM)
-	case !knownBias(c.Bias):
-		return Config{}, fmt.Errorf("bias is %q; it is none, all or lora_only", c.Bias)
-	case c.R < 1 || c.R > maxRank:
-		return Config{}, fmt.Errorf("r is %d; it must be from 1 to %d", c.R, maxRank)
-	case !(c.Dropout >= 0 && c.Dropout < 1):
-		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", c.Dropout)
-	case !c.Init.readable():
-		return Config{}, fmt.Errorf("init_lora_weights is %q, which changes the base's weights too and is not supported", c.Init)
 	}
 	if err := f.loftQ(&c); err != nil {
 		return Config{}, err
 	}
-	return c, c.RankPattern.checkRanks()
+	if err := c.Validate(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
 }
 
 // oneOrMore are texts, of which JSON has a list or a single one.

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"qlora/option"
+
 	"qlora/nn"
 )
 
@@ -88,7 +90,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "lora_dropout": 1}`, "lora_dropout is 1"},
 		{`{"peft_type": "LORA", "lora_alpha": 1e999}`, `"lora_alpha" is 1e999`},
 		{`{"peft_type": "LORA", "target_modules": {"a": 1}}`, `"target_modules" is {"a": 1}`},
-		{`{"peft_type": "LORA", "modules_to_save": ["lm_head", ""]}`, "modules_to_save has an empty name"},
+		{`{"peft_type": "LORA", "modules_to_save": ["lm_head", ""]}`, "one of them is an empty name"},
 		{`{"peft_type": "LORA", "bias": "some"}`, `bias is "some"`},
 		{`{"peft_type": "LORA", "modules_to_save": "lm_head"}`, `"modules_to_save" is "lm_head"`},
 		{`{"peft_type": "LORA", "init_lora_weights": "pissa_niter_-1"}`, `init_lora_weights is "pissa_niter_-1"`},
@@ -96,9 +98,10 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 2}}`, "loftq_bits is 2"},
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": [1]}`, `"loftq_config" is [1]`},
 		{`{"peft_type": "LORA", "lora_bias": "` + strings.Repeat("a", 1000) + `"}`, "…, which changes"},
-		{`{"peft_type": "LORA", "rank_pattern": {"a": 1.5}}`, `rank_pattern has 1.5 for "a"`},
-		{`{"peft_type": "LORA", "rank_pattern": {"a": 0}}`, `rank_pattern has 0 for "a"`},
+		{`{"peft_type": "LORA", "rank_pattern": {"a": 1.5}}`, `1.5 for "a" is no rank`},
+		{`{"peft_type": "LORA", "rank_pattern": {"a": 0}}`, `0 for "a" is no rank`},
 		{`{"peft_type": "LORA", "rank_pattern": {"a": null}}`, `the value of "a" is null`},
+		{`{"peft_type": "LORA", "lora_alpha": 0}`, "lora_alpha is 0"},
 		{`{"peft_type": "LORA", "alpha_pattern": {"a": "b"}}`, `the value of "a" is not a number`},
 		{`{"peft_type": "LORA", "alpha_pattern": [1]}`, "not an object like"},
 		{`{"peft_type": "LORA", "layers_to_transform": "all"}`, `"layers_to_transform" is "all"`},
@@ -107,7 +110,7 @@ func TestParseConfigErrors(t *testing.T) {
 	} {
 		_, err := parseConfig([]byte(c.text))
 		require.Error(t, err, c.text)
-		assert.ErrorContains(t, err, c.want)
+		assert.ErrorContains(t, inFile("adapter_config.json", err), c.want)
 		assert.Less(t, len(err.Error()), 300)
 	}
 }
@@ -154,27 +157,28 @@ func TestReadConfigOfNoFolder(t *testing.T) {
 
 func TestOptionsErrors(t *testing.T) {
 	for want, change := range map[string]func(*Options){
-		"lora_r is 0":                      func(o *Options) { o.R = 0 },
-		"lora_alpha is 0":                  func(o *Options) { o.Alpha = 0 },
-		"lora_dropout is 1":                func(o *Options) { o.Dropout = 1 },
-		`layers_to_transform: "-1"`:        func(o *Options) { o.Layers = []string{"-1"} },
-		"layers_pattern is given without":  func(o *Options) { o.LayersPattern = []string{"layers"} },
-		"rank_pattern has 2.5":             func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
-		"alpha_pattern has a value":        func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
-		"exclude_modules is all-linear":    func(o *Options) { o.Exclude = "all-linear" },
-		"modules_to_save has an empty":     func(o *Options) { o.ModulesToSave = []string{""} },
-		`bias is "some"`:                   func(o *Options) { o.Bias = "some" },
-		`init_lora_weights is "eva"`:       func(o *Options) { o.Init = "eva" },
-		`init_lora_weights is "pissa_2"`:   func(o *Options) { o.Init = "pissa_2" },
-		"orthogonal needs even ranks":      func(o *Options) { o.Init, o.R = "orthogonal", 5 },
-		"loftq_bits is 8":                  func(o *Options) { o.LoftQBits = 8 },
-		"loftq_iter is 0":                  func(o *Options) { o.LoftQIterations = 0 },
-		"saves adapters of twice the rank": func(o *Options) { o.Init, o.R = "olora", maxRank },
+		"`lora_r` is 0":                       func(o *Options) { o.R = 0 },
+		"`lora_alpha` is 0":                   func(o *Options) { o.Alpha = 0 },
+		"`lora_dropout` is 1":                 func(o *Options) { o.Dropout = 1 },
+		"`layers_to_transform` is \"-1\"":     func(o *Options) { o.Layers = []string{"-1"} },
+		"`layers_pattern` is [layers], but":   func(o *Options) { o.LayersPattern = []string{"layers"} },
+		"2.5 for \"q_proj\" is no rank":       func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
+		"every value of it must be above 0":   func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
+		"`exclude_modules` is \"all-linear\"": func(o *Options) { o.Exclude = "all-linear" },
+		"one of them is an empty name":        func(o *Options) { o.ModulesToSave = []string{""} },
+		"`bias` is \"some\"":                  func(o *Options) { o.Bias = "some" },
+		"`init_lora_weights` is \"eva\"":      func(o *Options) { o.Init = "eva" },
+		"`init_lora_weights` is \"pissa_2\"":  func(o *Options) { o.Init = "pissa_2" },
+		"orthogonal needs even ranks":         func(o *Options) { o.Init, o.R = "orthogonal", 5 },
+		"`loftq_bits` is 8":                   func(o *Options) { o.LoftQBits = 8 },
+		"`loftq_iter` is 0":                   func(o *Options) { o.LoftQIterations = 0 },
+		"saves adapters of twice the rank":    func(o *Options) { o.Init, o.R = "olora", maxRank },
 	} {
 		o := DefaultOptions()
 		change(&o)
 		_, err := o.Config()
 		assert.ErrorContains(t, err, want)
+		assert.ErrorAs(t, err, new(*option.Error))
 	}
 }
 

@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"qlora/option"
 )
 
-// Initialization says how A and B begin, as PEFT's init_lora_weights.
+// Initialization says how A and B begin, as PEFT's init_lora_weights. "" is
+// InitDefault.
 type Initialization string
 
 // The initializations that [Adapters.Init] computes. Those of the second group
@@ -51,7 +54,7 @@ func (i Initialization) computable() bool {
 }
 
 // readable is also what only says how A and B began.
-func (i Initialization) readable() bool { return i.computable() || i == "eva" }
+func (i Initialization) readable() bool { return i == "" || i.computable() || i == "eva" }
 
 // UnmarshalJSON reads true, false or the name of an initialization. PEFT takes
 // some names in any case.
@@ -87,13 +90,13 @@ func (c *Config) checkInit() error {
 	switch {
 	case !c.Init.ChangesBase():
 	case c.DoRA:
-		return fmt.Errorf("init_lora_weights %s cannot be combined with use_dora: an adapter with a magnitude is not relative to the original weights", c.Init)
+		return option.Errorf("init_lora_weights", string(c.Init), "that cannot be combined with `use_dora`: an adapter with a magnitude is not relative to the original weights")
 	case 2*c.R > maxRank || slices.ContainsFunc(c.RankPattern, func(e PatternEntry) bool { return 2*e.Value > maxRank }):
-		return fmt.Errorf("init_lora_weights %s saves adapters of twice the rank, which must be at most %d", c.Init, maxRank)
+		return option.Errorf("init_lora_weights", string(c.Init), "that saves adapters of twice the rank, which must be at most %d", maxRank)
 	}
 	if odd := func(r int) bool { return r%2 != 0 }; c.Init == InitOrthogonal &&
 		(odd(c.R) || slices.ContainsFunc(c.RankPattern, func(e PatternEntry) bool { return odd(int(e.Value)) })) {
-		return fmt.Errorf("init_lora_weights orthogonal needs even ranks")
+		return option.Errorf("init_lora_weights", string(c.Init), "orthogonal needs even ranks")
 	}
 	return nil
 }

@@ -1,11 +1,10 @@
 package lora
 
 import (
-	"fmt"
-	"math"
 	"slices"
 
 	"qlora/nn"
+	"qlora/option"
 )
 
 // Options are the settings of new adapters under the names of PEFT's
@@ -57,34 +56,19 @@ func (o Options) Config() (Config, error) {
 		return Config{}, err
 	}
 	switch {
-	case o.R < 1 || o.R > maxRank:
-		return Config{}, fmt.Errorf("lora_r is %d; it must be from 1 to %d", o.R, maxRank)
-	case !(o.Alpha > 0) || math.IsInf(o.Alpha, 0):
-		return Config{}, fmt.Errorf("lora_alpha is %v; it must be above 0", o.Alpha)
+	case o.R < 1 || o.R > maxRank: // under the option's own name; Validate calls it r
+		return Config{}, option.Errorf("lora_r", o.R, "it must be from 1 to %d", maxRank)
+	case !(o.Alpha > 0):
+		return Config{}, option.Errorf("lora_alpha", o.Alpha, "it must be above 0")
 	case slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }):
-		return Config{}, fmt.Errorf("alpha_pattern has a value that is not above 0")
-	case c.Exclude.Pattern == AllLinear:
-		return Config{}, fmt.Errorf("exclude_modules is %s, which leaves no layer", AllLinear)
-	case len(o.LayersPattern) > 0 && len(o.Layers) == 0:
-		return Config{}, fmt.Errorf("layers_pattern is given without layers_to_transform, whose numbers it explains")
-	case !(o.Dropout >= 0 && o.Dropout < 1):
-		return Config{}, fmt.Errorf("lora_dropout is %v; it must be at least 0 and below 1", o.Dropout)
-	case slices.Contains(o.ModulesToSave, ""):
-		return Config{}, fmt.Errorf("modules_to_save has an empty name, which every module ends with")
-	case !knownBias(c.Bias):
-		return Config{}, fmt.Errorf("bias is %q; it can be none, all or lora_only", o.Bias)
-	case !c.Init.computable():
-		return Config{}, fmt.Errorf("init_lora_weights is %q; it can be %s", o.Init, computableNames)
+		return Config{}, option.Errorf("alpha_pattern", o.AlphaPattern, "every value of it must be above 0")
 	case o.LoftQBits != loftQBits:
-		return Config{}, fmt.Errorf("loftq_bits is %d; bases are held in %d", o.LoftQBits, loftQBits)
+		return Config{}, option.Errorf("loftq_bits", o.LoftQBits, "bases are held in %d", loftQBits)
 	case o.LoftQIterations < 1:
-		return Config{}, fmt.Errorf("loftq_iter is %d; it must be at least 1", o.LoftQIterations)
+		return Config{}, option.Errorf("loftq_iter", o.LoftQIterations, "it must be at least 1")
 	}
 	if c.Init == InitLoftQ {
 		c.LoftQIterations = o.LoftQIterations
 	}
-	if err := c.checkInit(); err != nil {
-		return Config{}, err
-	}
-	return c, c.RankPattern.checkRanks()
+	return c, c.ValidateNew()
 }

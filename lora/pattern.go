@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/dlclark/regexp2/v2"
+
+	"qlora/option"
 )
 
 // A Pattern gives some adapters a number of their own, as PEFT's rank_pattern
@@ -116,7 +118,7 @@ func (p Pattern) String() string {
 func (p Pattern) checkRanks() error {
 	for _, e := range p {
 		if e.Value != math.Trunc(e.Value) || e.Value < 1 || e.Value > maxRank {
-			return fmt.Errorf("rank_pattern has %v for %q; a rank is a whole number from 1 to %d", e.Value, e.Key, maxRank)
+			return option.Errorf("rank_pattern", p, "%v for %q is no rank, a whole number from 1 to %d", e.Value, e.Key, maxRank)
 		}
 	}
 	return nil

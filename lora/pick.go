@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"qlora/option"
 )
 
 // Layers are the numbers of the layers that get adapters; none: all of them.
@@ -33,7 +35,7 @@ func parseLayers(texts []string) (Layers, error) {
 	for _, text := range texts {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
-			return nil, fmt.Errorf("layers_to_transform: %q is no number of a layer; the first is 0", text)
+			return nil, option.Errorf("layers_to_transform", text, "it must be a layer's number; the first is 0")
 		}
 		l = append(l, n)
 	}

@@ -34,7 +34,7 @@ func TestSizesArePEFTs(t *testing.T) {
 		t.Run(string(c.Config), func(t *testing.T) {
 			cfg, err := parseConfig(c.Config)
 			require.NoError(t, err)
-			cfg.Targets, err = cfg.Targets.Resolve("llama", m.Linear)
+			cfg.Targets, err = cfg.Targets.Resolve("llama", nil, m.Linear)
 			require.NoError(t, err)
 			sizes, err := cfg.Sizes(Modules{Linear: m.Linear, Other: m.Other})
 			if c.Error != "" || c.Refused != "" {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"qlora/nn/family"
 )
 
 // TestMatchIsPEFTs compares with what PEFT picks (testdata/generate.py). Where
@@ -34,7 +36,7 @@ func TestMatchIsPEFTs(t *testing.T) {
 		require.NoError(t, err)
 		t.Run(fmt.Sprintf("%s/%s", c.Model, text), func(t *testing.T) {
 			m := golden.Models[c.Model]
-			targets, err := c.Targets.Resolve(c.Model, m.Linear)
+			targets, err := c.Targets.Resolve(c.Model, family.DefaultTargets(c.Model), m.Linear)
 			require.NoError(t, err)
 			got, err := targets.Match(Modules{Linear: m.Linear, Other: m.Other})
 			refuse := c.Error != "" || slices.ContainsFunc(c.Picked, func(name string) bool { return !slices.Contains(m.Linear, name) })
@@ -71,7 +73,7 @@ func TestMatchErrors(t *testing.T) {
 			assert.Empty(t, got)
 		})
 	}
-	_, err := Targets{}.Resolve("phi3", twoLayers.Linear)
+	_, err := Targets{}.Resolve("phi3", nil, twoLayers.Linear)
 	assert.ErrorContains(t, err, `model type "phi3" has no default`)
 }
 

@@ -1,11 +1,6 @@
 package trainer
 
-import (
-	"encoding/json"
-	"fmt"
-	"reflect"
-	"slices"
-)
+import "slices"
 
 // Args are the settings of a run, under the names of Hugging Face's
 // TrainingArguments. The tags are read by the command line: the option's name,
@@ -73,19 +68,19 @@ func DefaultArgs() Args {
 		Seed:             42,
 		SamplingStrategy: SampleRandom,
 		LoggingSteps:     10,
-		SaveStrategy:     strategySteps,
+		SaveStrategy:     StrategySteps,
 		SaveSteps:        500,
-		EvalStrategy:     strategyNo,
+		EvalStrategy:     StrategyNo,
 		Recompute:        RecomputeAuto,
-		ReportTo:         []string{reportTensorBoard},
+		ReportTo:         []string{ReportTensorBoard},
 	}
 }
 
 // The values of Args.SaveStrategy and Args.EvalStrategy.
 const (
-	strategyNo    = "no"
-	strategySteps = "steps"
-	strategyEpoch = "epoch"
+	StrategyNo    = "no"
+	StrategySteps = "steps"
+	StrategyEpoch = "epoch"
 )
 
 // The values of Args.SamplingStrategy.
@@ -105,33 +100,15 @@ const ResumeNewest = "true"
 // The values of Args.ReportTo. Live is for who makes the run's outputs: a page
 // needs an address.
 const (
-	reportTensorBoard = "tensorboard"
+	ReportTensorBoard = "tensorboard"
 	reportAll         = "all"
 	reportNone        = "none"
 	ReportLive        = "live"
 )
 
-// reportsTo reports whether rows are to be written to a file of that kind.
-func (a *Args) reportsTo(kind string) bool {
+// ReportsTo reports whether rows are to be written to a file of that kind.
+func (a *Args) ReportsTo(kind string) bool {
 	return slices.Contains(a.ReportTo, kind) || slices.Contains(a.ReportTo, reportAll)
-}
-
-// json is an object of the settings by the names of their options, in the order
-// of the fields.
-func (a *Args) json() []byte {
-	b := []byte("{")
-	for field, value := range reflect.ValueOf(a).Elem().Fields() {
-		name := field.Tag.Get("option")
-		v, err := json.Marshal(value.Interface())
-		if name == "" || err != nil { // no setting can fail
-			continue
-		}
-		if len(b) > 1 {
-			b = append(b, ',')
-		}
-		b = fmt.Appendf(b, "%q:%s", name, v)
-	}
-	return append(b, '}')
 }
 
 // sampling is the order that the two names of the option ask for together.

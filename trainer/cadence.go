@@ -41,7 +41,7 @@ func (c *cadence) after(step int) due {
 	epoch := last || step%c.length.StepsInEpoch == 0
 	return due{
 		log:  step%c.log == 0,
-		eval: c.evalWhen == strategySteps && (last || step%c.eval == 0) || c.evalWhen == strategyEpoch && epoch,
-		save: c.saveWhen == strategySteps && (last || step%c.save == 0) || c.saveWhen == strategyEpoch && epoch,
+		eval: c.evalWhen == StrategySteps && (last || step%c.eval == 0) || c.evalWhen == StrategyEpoch && epoch,
+		save: c.saveWhen == StrategySteps && (last || step%c.save == 0) || c.saveWhen == StrategyEpoch && epoch,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"qlora/lora"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
+	"qlora/trainer/internal/tiny"
 )
 
 // Load a base in 4 bits, put adapters on it, train them.
@@ -72,7 +73,7 @@ func exampleFolder() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := trainer.WriteTinyModel(dir); err != nil {
+	if err := tiny.WriteModel(dir); err != nil {
 		return "", err
 	}
 	f, err := os.Create(filepath.Join(dir, "train.jsonl"))

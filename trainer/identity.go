@@ -67,18 +67,18 @@ func (want identity) differs(made identity) error {
 		{"optim", want.Optimizer, made.Optimizer},
 	} {
 		if o.here != o.made {
-			return fmt.Errorf("it was made with --%s %v and this run has %v", o.name, o.made, o.here)
+			return fmt.Errorf("it was made with `%s` %v and this run has %v", o.name, o.made, o.here)
 		}
 	}
 	switch {
 	case want.Quantize != made.Quantize:
 		return fmt.Errorf("it was made on a base in 4 bits as %q and this run's is %q", made.Quantize, want.Quantize)
 	case want.Taken != made.Taken:
-		return fmt.Errorf("it was made with --init_lora_weights %q and this run has %q, which takes another part out of the base", made.Taken, want.Taken)
+		return fmt.Errorf("it was made with `init_lora_weights` %q and this run has %q, which takes another part out of the base", made.Taken, want.Taken)
 	case want.Base != made.Base:
-		return fmt.Errorf("it was made on another base than --model has now")
+		return fmt.Errorf("it was made on another base than `model` has now")
 	case want.Data != made.Data:
-		return fmt.Errorf("it was made from other records than --dataset has now")
+		return fmt.Errorf("it was made from other records than `dataset` has now")
 	}
 	return nil
 }

@@ -42,12 +42,7 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		return err
 	}
 	defer t.layout.memory.Close()
-	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), telemetry: newTelemetry(t.Device)}
-	r.outputs = outputs{newMetrics(), newSamples(), new(lossPlot)}
-	if t.Args.reportsTo(reportTensorBoard) {
-		r.outputs = append(r.outputs, &events{dir: t.Args.LoggingDir})
-	}
-	r.outputs = append(r.outputs, t.Outputs...)
+	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
 	defer func() {
 		if stopErr := r.outputs.Stop(r.state, err); err == nil {
 			err = stopErr
@@ -56,10 +51,7 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	if err := r.load(); err != nil {
 		return err
 	}
-	begin, err := r.begin()
-	if err != nil {
-		return err
-	}
+	begin := r.begin()
 	r.began = time.Now().Add(-begin.Took)
 	if err := r.outputs.Start(begin); err != nil {
 		return err
@@ -80,22 +72,14 @@ func (r *loop) starting(done, total int64) {
 	r.outputs.Work(Work{What: "beginning the adapters", Done: done, Total: total})
 }
 
-func (r *loop) begin() (*Begin, error) {
+func (r *loop) begin() *Begin {
 	plan := r.Plan()
-	b := &Begin{
-		OutputDir: r.Args.OutputDir, Args: &r.Args, Model: r.Model, Settings: r.summary(),
+	return &Begin{
+		OutputDir: r.Args.OutputDir, Args: &r.Args, Model: r.Model,
 		Device: plan.Device, Plan: plan.Bytes, Recompute: plan.Recompute.String(), Length: r.length, Trainable: plan.Trainable,
-		Step: r.at.Step, Took: time.Duration(r.at.Seconds * float64(time.Second)), Resumed: r.from, State: r.state,
+		Step: r.at.Step, Took: time.Duration(r.at.Seconds * float64(time.Second)), Tokens: r.at.Tokens, Resumed: r.from, State: r.state,
+		EvalRecords: len(r.EvalSet),
 	}
-	if b.Step == 0 {
-		return b, nil
-	}
-	var err error
-	if b.Rows, err = rowsBefore(b.OutputDir, b.Step, r.state.LogHistory); err != nil {
-		return nil, err
-	}
-	b.Samples, err = samplesBefore(b.OutputDir, b.Step)
-	return b, err
 }
 
 // steps takes all optimizer steps that are left.
@@ -151,7 +135,7 @@ func (r *loop) step() (*Record, error) {
 	left := r.busy / time.Duration(r.at.PendingSteps) * time.Duration(r.length.Steps-r.at.Step)
 	r.outputs.Step(Progress{
 		Step: r.at.Step, Steps: r.length.Steps, Epoch: float64(r.state.Epoch), Loss: loss, GradNorm: norm, LearningRate: rate,
-		TokensPerSecond: speed, MemoryBytes: r.memoryBytes(), Left: left,
+		TokensPerSecond: speed, MemoryBytes: r.memoryBytes(), Tokens: r.at.Tokens, Left: left,
 	})
 	return &Record{GradNorm: number(norm), LearningRate: number(rate)}, nil
 }

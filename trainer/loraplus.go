@@ -1,10 +1,10 @@
 package trainer
 
 import (
-	"fmt"
 	"strings"
 
 	"qlora/bindings"
+	"qlora/option"
 )
 
 // loraPlus gives the parameters their own learning rates and decay, as peft's
@@ -35,7 +35,7 @@ func isVector(p *bindings.Param) bool {
 // checkLoraPlus says what LoRA+ cannot do in this run.
 func (a *Args) checkLoraPlus(m *Model) error {
 	if a.LoraPlusRatio != 0 && m.Lora == nil {
-		return fmt.Errorf("--loraplus_lr_ratio is about the learning rates of adapters, but --method full has none")
+		return option.Errorf("loraplus_lr_ratio", a.LoraPlusRatio, "it is about the learning rates of adapters, and this run has none")
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 package trainer
 
 import (
-	"fmt"
+	"errors"
 	"path/filepath"
 
 	"qlora/bindings"
@@ -10,6 +10,8 @@ import (
 	"qlora/nf4"
 	"qlora/nn"
 	"qlora/nn/family"
+	"qlora/nn/quantize"
+	"qlora/option"
 )
 
 // A Model is what a run trains: a base, how it is held, and the adapters on it.
@@ -87,9 +89,28 @@ func (m *Model) modules() nn.Modules {
 	return m.Lora.Modules()
 }
 
-func (m *Model) validate() error {
-	if m.Lora == nil && m.Quantize != nil {
-		return fmt.Errorf("4-bit weights cannot be trained themselves: use method qlora, or full without quantization")
+// Validate refuses a model that cannot be trained as it is described, before anything
+// is loaded. It reads no files.
+func (m *Model) Validate() error {
+	if m.Config == nil {
+		return errors.New("the model has no configuration: OpenModel reads one")
 	}
-	return nil
+	if m.Lora == nil {
+		switch {
+		case m.Quantize != nil:
+			return errors.New("4-bit weights cannot be trained themselves: put adapters on them, or train the model without quantization")
+		case m.Adapter != "":
+			return option.Errorf("adapter", m.Adapter, "the run trains the weights themselves: give its configuration, too, which ReadAdapter reads")
+		}
+		return nil
+	}
+	if m.Quantize != nil {
+		if err := quantize.Check(m.Quantize); err != nil {
+			return err
+		}
+	}
+	if m.Adapter == "" {
+		return m.Lora.ValidateNew()
+	}
+	return m.Lora.Validate()
 }

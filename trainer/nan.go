@@ -22,7 +22,7 @@ func notFinite(what string, value float64, step int, checkpoint string) error {
 	if checkpoint != "" {
 		back = "the last good checkpoint is " + checkpoint
 	}
-	return fmt.Errorf("step %d: the %s is %s, so training stopped; %s. A lower --learning_rate or a longer --warmup_steps may help", step, what, name, back)
+	return fmt.Errorf("step %d: the %s is %s, so training stopped; %s. A lower `learning_rate` or a longer `warmup_steps` may help", step, what, name, back)
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -10,7 +10,7 @@ import (
 func TestDivergedRunStops(t *testing.T) {
 	r := tinyRun(t)
 	r.Args.LearningRate, r.Args.MaxGradNorm, r.Args.Epochs = 1e30, 0, 20
-	r.Args.EvalStrategy, r.Args.SaveSteps = strategyNo, 1
+	r.Args.EvalStrategy, r.Args.SaveSteps = StrategyNo, 1
 	err := train(t, t.Context(), r)
 	require.ErrorContains(t, err, "training stopped")
 	require.Regexp(t, `^step \d+: the (loss|gradient norm) is (NaN|infinite)`, err.Error())

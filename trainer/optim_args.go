@@ -1,26 +1,27 @@
 package trainer
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"qlora/bindings"
+	"qlora/option"
 )
 
 // optimArgs are the settings in --optim_args, key=value with commas between, as
 // transformers' Trainer parses them. Each is taken out by the optimizer that reads
 // it; it keeps the first error.
 type optimArgs struct {
+	text  string
 	given map[string]string
 	reads []string
 	err   error
 }
 
 func parseOptimArgs(text string) (*optimArgs, error) {
-	o := &optimArgs{given: map[string]string{}}
+	o := &optimArgs{text: text, given: map[string]string{}}
 	text = strings.ReplaceAll(text, " ", "")
 	if text == "" {
 		return o, nil
@@ -28,10 +29,10 @@ func parseOptimArgs(text string) (*optimArgs, error) {
 	for pair := range strings.SplitSeq(text, ",") {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" || value == "" || strings.Contains(value, "=") {
-			return nil, fmt.Errorf("--optim_args is %q, but it has to be key=value with commas between, as momentum=0.9,nesterov=true", text)
+			return nil, option.Errorf("optim_args", text, "it has to be key=value with commas between, as momentum=0.9,nesterov=true")
 		}
 		if _, twice := o.given[key]; twice {
-			return nil, fmt.Errorf("--optim_args has %s twice", key)
+			return nil, option.Errorf("optim_args", text, "it has %s twice", key)
 		}
 		o.given[key] = value
 	}
@@ -48,7 +49,7 @@ func (o *optimArgs) take(key string) (string, bool) {
 
 func (o *optimArgs) fail(format string, args ...any) {
 	if o.err == nil {
-		o.err = fmt.Errorf("--optim_args: "+format, args...)
+		o.err = option.Errorf("optim_args", o.text, format, args...)
 	}
 }
 
@@ -60,7 +61,7 @@ func (o *optimArgs) share(key string) float64 {
 	}
 	x, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(x >= 0 && x < 1) {
-		o.fail("%s is %q, but it must be a number of at least 0 and below 1", key, text)
+		o.fail("%s in it is %q, and it must be a number of at least 0 and below 1", key, text)
 	}
 	return x
 }
@@ -72,7 +73,7 @@ func (o *optimArgs) whole(key string, standard int) int {
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || n < 0 {
-		o.fail("%s is %q, but it must be a whole number of at least 0", key, text)
+		o.fail("%s in it is %q, and it must be a whole number of at least 0", key, text)
 	}
 	return int(n)
 }
@@ -87,7 +88,7 @@ func (o *optimArgs) truth(key string) bool {
 		return false
 	}
 	if ok {
-		o.fail("%s is %q, but it must be true or false", key, text)
+		o.fail("%s in it is %q, and it must be true or false", key, text)
 	}
 	return false
 }
@@ -95,7 +96,7 @@ func (o *optimArgs) truth(key string) bool {
 func (o *optimArgs) sgd() bindings.SGD {
 	r := bindings.SGD{Momentum: o.share("momentum"), Dampening: o.share("dampening"), Nesterov: o.truth("nesterov")}
 	if r.Nesterov && (r.Momentum == 0 || r.Dampening != 0) {
-		o.fail("nesterov needs a momentum above 0, and no dampening")
+		o.fail("nesterov in it needs a momentum above 0, and no dampening")
 	}
 	return r
 }
@@ -110,6 +111,6 @@ func (o *optimArgs) done(optimizer string) error {
 	if len(o.reads) > 0 {
 		reads = strings.Join(o.reads, ", ")
 	}
-	return fmt.Errorf("--optim_args has %s, but --optim %s reads %s there; learning rate, betas, epsilon and weight decay are options of their own",
+	return option.Errorf("optim_args", o.text, "it has %s, and `optim` %s reads %s there; learning rate, betas, epsilon and weight decay are options of their own",
 		slices.Sorted(maps.Keys(o.given))[0], optimizer, reads)
 }

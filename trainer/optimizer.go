@@ -8,6 +8,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/internal/nearest"
+	"qlora/option"
 )
 
 // The optimizers, under the names that transformers' OptimizerNames has for them.
@@ -65,9 +66,9 @@ func (a *Args) optimizer() (bindings.State, error) {
 func unknownOptimizer(name string) error {
 	names := slices.Sorted(maps.Keys(optimizers))
 	if meant := nearest.Name(name, names); meant != "" {
-		return fmt.Errorf("--optim is %q, but it can be %s; did you mean %s?", name, either(names), meant)
+		return option.Errorf("optim", name, "it can be %s; did you mean %s?", either(names), meant)
 	}
-	return fmt.Errorf("--optim is %q, but it can be %s", name, either(names))
+	return option.Errorf("optim", name, "it can be %s", either(names))
 }
 
 // describeOptimizer is the optimizer with what decides how its state is laid out: a
@@ -91,16 +92,16 @@ func (a *Args) describeOptimizer() string {
 func (t *Trainer) noteOptimizer() {
 	a := &t.Args
 	if strings.HasPrefix(a.Optimizer, "paged_") {
-		t.Note(fmt.Sprintf("--optim %s is %s: nothing is paged, as all of the optimizer's memory is planned and taken before the first step", a.Optimizer, optimizers[a.Optimizer]))
+		t.Note(fmt.Sprintf("`optim` %s is %s: nothing is paged, as all of the optimizer's memory is planned and taken before the first step", a.Optimizer, optimizers[a.Optimizer]))
 	}
 	if a.Optimizer == "adamw_hf" {
-		t.Note("--optim adamw_hf is adamw_torch, as it is since transformers 5")
+		t.Note("`optim` adamw_hf is adamw_torch, as it is since transformers 5")
 	}
 	inEightBits := func(p bindings.Param) bool { return !p.M.Absmax.Absent() }
 	if state := t.layout.state; state.EightBit && !slices.ContainsFunc(t.layout.params, inEightBits) {
-		t.Note(fmt.Sprintf("--optim %s keeps 32 bits: no trained tensor, embeddings aside, has the %d elements that 8 bits begin with (--optim_args min_8bit_size=…)", a.Optimizer, state.Smallest))
+		t.Note(fmt.Sprintf("`optim` %s keeps 32 bits: no trained tensor, embeddings aside, has the %d elements that 8 bits begin with (`optim_args` min_8bit_size=…)", a.Optimizer, state.Smallest))
 	}
 	if a.LoraPlusEmbed != DefaultArgs().LoraPlusEmbed {
-		t.Note("--loraplus_lr_embedding changes nothing: no adapter is on an embedding")
+		t.Note("`loraplus_lr_embedding` changes nothing: no adapter is on an embedding")
 	}
 }

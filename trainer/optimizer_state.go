@@ -64,10 +64,10 @@ func checkOptimizer(params []bindings.Param, path string) error {
 		for name, t := range optimizerTensors(p) {
 			stored, ok := file.Tensor(name)
 			if !ok {
-				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other --target_modules or --modules_to_save, or without --use_dora?", path, name)
+				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other `target_modules` or `modules_to_save`, or without `use_dora`?", path, name)
 			}
 			if string(stored.DType) != t.DType.String() || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
-				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains %v: was it made with another --rank_pattern or --lora_r?", path, name, stored.DType, stored.Shape, t)
+				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains %v: was it made with another `rank_pattern` or `lora_r`?", path, name, stored.DType, stored.Shape, t)
 			}
 			if strings.HasSuffix(name, absmaxSuffix) && !isAbsmax(stored.Data()) {
 				return fmt.Errorf("%s: tensor %q has numbers that are below 0 or not finite, which no run has written", path, name)
@@ -76,7 +76,7 @@ func checkOptimizer(params []bindings.Param, path string) error {
 		}
 	}
 	if others := len(file.Names()) - known; others > 0 {
-		return fmt.Errorf("%s has %d tensors of parameters that this run does not train: was it made with other --target_modules or --modules_to_save, or with --use_dora?", path, others)
+		return fmt.Errorf("%s has %d tensors of parameters that this run does not train: was it made with other `target_modules` or `modules_to_save`, or with `use_dora`?", path, others)
 	}
 	return nil
 }

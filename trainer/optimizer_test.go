@@ -41,18 +41,18 @@ func TestOptimizerRefusals(t *testing.T) {
 	for _, c := range []struct{ name, args, want string }{
 		{"adamw_8bits", "", "did you mean adamw_8bit?"},
 		{"paged_adam_8bit", "", "did you mean paged_adamw_8bit?"},
-		{"", "", `--optim is "", but it can be adamw_8bit,`},
+		{"", "", "`optim` is \"\", but it can be adamw_8bit,"},
 		{"sgd", "momentum", "has to be key=value with commas between"},
 		{"sgd", "momentum=0.9,", "has to be key=value with commas between"},
 		{"sgd", "momentum=0.9,momentum=0.8", "has momentum twice"},
-		{"sgd", "momentum=1", `momentum is "1", but it must be a number of at least 0 and below 1`},
-		{"sgd", "momentum=NaN", "momentum is"},
-		{"sgd", "nesterov=true", "nesterov needs a momentum above 0"},
+		{"sgd", "momentum=1", `momentum in it is "1", and it must be a number of at least 0 and below 1`},
+		{"sgd", "momentum=NaN", "momentum in it is"},
+		{"sgd", "nesterov=true", "nesterov in it needs a momentum above 0"},
 		{"sgd", "nesterov=maybe,momentum=0.9", "must be true or false"},
-		{"sgd", "weight_decay=0.1", "--optim sgd reads momentum, dampening, nesterov there"},
-		{"adamw_torch", "beta1=0.8", "--optim_args has beta1, but --optim adamw_torch reads none there"},
+		{"sgd", "weight_decay=0.1", "`optim` sgd reads momentum, dampening, nesterov there"},
+		{"adamw_torch", "beta1=0.8", "it has beta1, and `optim` adamw_torch reads none there"},
 		{"lion_8bit", "min_8bit_size=-1", "must be a whole number of at least 0"},
-		{"lion_32bit", "min_8bit_size=1", "--optim lion_32bit reads none there"},
+		{"lion_32bit", "min_8bit_size=1", "`optim` lion_32bit reads none there"},
 	} {
 		a := DefaultArgs()
 		a.Optimizer, a.OptimArgs = c.name, c.args
@@ -106,7 +106,7 @@ func TestLoraPlus(t *testing.T) {
 	r.Args.LoraPlusRatio = 2
 	r.Model.Quantize, r.Model.Lora = nil, nil
 	_, err := New(r)
-	require.ErrorContains(t, err, "--loraplus_lr_ratio is about the learning rates of adapters")
+	require.ErrorContains(t, err, "it is about the learning rates of adapters")
 }
 
 // Whatever --optim_args holds, it is refused or it is settings that a rule can have.

@@ -27,7 +27,6 @@ type Begin struct {
 	OutputDir string
 	Args      *Args
 	Model     *Model
-	Settings  []Setting // the run in short
 	Device    bindings.Info
 	Plan      bindings.Plan
 	Recompute string
@@ -35,10 +34,11 @@ type Begin struct {
 	Trainable int64         // parameters that are trained
 	Step      int           // steps done before: above 0 in a resumed run
 	Took      time.Duration // by those
+	Tokens    int64         // trained on in those, prompts included
 	Resumed   string        // the checkpoint folder that the run goes on from
-	State     *State        // with the rows logged before
-	Rows      []Row         // logged before, and what was measured then as far as it is known
-	Samples   []Sample      // generated before
+	State     *State        // of the run while it goes on; it has the rows logged before
+
+	EvalRecords int // in Run.EvalSet
 }
 
 // Progress is told after every optimizer step.
@@ -51,6 +51,7 @@ type Progress struct {
 	LearningRate    float64
 	TokensPerSecond float64
 	MemoryBytes     int64         // that the run holds on its device
+	Tokens          int64         // trained on so far, prompts included
 	Left            time.Duration // to the end of training, at the pace of this run
 }
 

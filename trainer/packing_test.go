@@ -10,6 +10,7 @@ import (
 	"qlora/bindings"
 	"qlora/nn"
 	"qlora/trainer/dataset"
+	"qlora/trainer/internal/tiny"
 )
 
 // packTiny makes packed examples of records, three in each.
@@ -36,7 +37,7 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 			if r.Model.Lora.Dropout = 0; method == "full" {
 				r.Model.Quantize, r.Model.Lora = nil, nil
 			}
-			documents := tinyRecords(7)
+			documents := tiny.Records(7)
 			documents[2].Labels[0] = documents[2].IDs[0] // of a first token, which nothing predicts
 			examples := packTiny(documents)
 			packed := batchOf(examples, []int{0, 1, 2})
@@ -125,7 +126,7 @@ func TestPackedRun(t *testing.T) {
 	r.Args.Resume = ResumeNewest
 	_, err = New(r)
 	require.NoError(t, err)
-	r.TrainSet = tinyRecords(13)
+	r.TrainSet = tiny.Records(13)
 	_, err = New(r)
-	require.ErrorContains(t, err, "it was made with --packing true and this run has false")
+	require.ErrorContains(t, err, "it was made with `packing` true and this run has false")
 }

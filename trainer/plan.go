@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -30,7 +31,7 @@ type Plan struct {
 // tokens long; samples may be nil. The error is about the model or the settings: that a run does not
 // fit is no error here.
 func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampling, maxLength int, profile bindings.Profile, limit int64) (*Plan, error) {
-	if err := a.Validate(); err != nil {
+	if err := errors.Join(a.Validate(), model.Validate()); err != nil {
 		return nil, err
 	}
 	shapes := fullBatches(&a, maxLength)
@@ -139,11 +140,11 @@ func refusal(model *Model, a Args, train, eval []dataset.Example, samples *Sampl
 			return err
 		}
 		if plan.Fits {
-			return fmt.Errorf("%s; it would fit (%s) with --recompute layer --per_device_train_batch_size %d --gradient_accumulation_steps %d",
+			return fmt.Errorf("%s; it would fit (%s) with `recompute` layer `per_device_train_batch_size` %d `gradient_accumulation_steps` %d",
 				short, Bytes(plan.Bytes.Total()), a.BatchSize, a.Accumulation)
 		}
 		if a.BatchSize == 1 {
-			return fmt.Errorf("%s; even one sequence at a time with --recompute layer needs %s: use a shorter --max_length, a smaller --lora_r, --optim adamw_8bit or a smaller model",
+			return fmt.Errorf("%s; even one sequence at a time with `recompute` layer needs %s: use a shorter `max_length`, a smaller `lora_r`, `optim` adamw_8bit or a smaller model",
 				short, Bytes(plan.Bytes.Total()))
 		}
 		// The same number of sequences in a step, in smaller pieces.

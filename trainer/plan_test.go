@@ -74,7 +74,7 @@ func TestRunThatDoesNotFitSaysWhatWould(t *testing.T) {
 
 	r.MemoryLimit = fits.Bytes.Total()
 	_, err = New(r)
-	require.ErrorContains(t, err, "--recompute layer --per_device_train_batch_size 2 --gradient_accumulation_steps 4")
+	require.ErrorContains(t, err, "`recompute` layer `per_device_train_batch_size` 2 `gradient_accumulation_steps` 4")
 	r.MemoryLimit = 1000
 	_, err = New(r)
 	require.ErrorContains(t, err, "even one sequence at a time")

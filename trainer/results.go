@@ -31,9 +31,6 @@ func (r *loop) finish() error {
 	if err := r.writeModel(dir); err != nil {
 		return err
 	}
-	if err := atomicfile.WriteFile(filepath.Join(dir, "README.md"), r.modelCard(), 0o644); err != nil {
-		return err
-	}
 	r.state.control(false, true)
 	if err := atomicfile.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
 		return err

@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"qlora/bindings"
 	"qlora/lora"
 	"qlora/nf4"
+	"qlora/trainer/internal/tiny"
 )
 
 // interruptedRun is a run that was stopped after a step.
@@ -35,18 +35,18 @@ func interrupted(t *testing.T, r Run, after int) Run {
 func TestResumingNeedsTheSameRun(t *testing.T) {
 	r := interruptedRun(t, 5)
 	for want, change := range map[string]func(*Run){
-		"--seed 42 and this run has 43":                   func(r *Run) { r.Args.Seed = 43 },
-		"--per_device_train_batch_size 2":                 func(r *Run) { r.Args.BatchSize = 4 },
-		"--gradient_accumulation_steps 2":                 func(r *Run) { r.Args.Accumulation = 1 },
-		"--train_sampling_strategy random":                func(r *Run) { r.Args.SamplingStrategy = SampleSequential },
-		"--method qlora and this run has lora":            func(r *Run) { r.Model.Quantize = nil },
+		"`seed` 42 and this run has 43":                   func(r *Run) { r.Args.Seed = 43 },
+		"`per_device_train_batch_size` 2":                 func(r *Run) { r.Args.BatchSize = 4 },
+		"`gradient_accumulation_steps` 2":                 func(r *Run) { r.Args.Accumulation = 1 },
+		"`train_sampling_strategy` random":                func(r *Run) { r.Args.SamplingStrategy = SampleSequential },
+		"`method` qlora and this run has lora":            func(r *Run) { r.Model.Quantize = nil },
 		"in 4 bits":                                       func(r *Run) { r.Model.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
-		"other records":                                   func(r *Run) { r.TrainSet = tinyRecords(14) },
-		"another base than --model has now":               func(r *Run) { r.Model.Base = openChanged(t).Base },
-		"--lora_r?":                                       func(r *Run) { r.Model.Lora.R = 8 },
+		"other records":                                   func(r *Run) { r.TrainSet = tiny.Records(14) },
+		"another base than `model` has now":               func(r *Run) { r.Model.Base = openChanged(t).Base },
+		"`lora_r`?":                                       func(r *Run) { r.Model.Lora.R = 8 },
 		`no tensor "model.layers.0.mlp.gate_proj`:         func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj,gate_proj") },
 		"24 tensors of parameters":                        func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj") },
-		"--optim adamw_torch and this run has adamw_8bit": func(r *Run) { r.Args.Optimizer = adamw8Bit },
+		"`optim` adamw_torch and this run has adamw_8bit": func(r *Run) { r.Args.Optimizer = adamw8Bit },
 		"and this run has sgd with momentum":              func(r *Run) { r.Args.Optimizer, r.Args.OptimArgs = sgd, "momentum=0.5" },
 		"5 steps in, and the run has only 4":              func(r *Run) { r.Args.MaxSteps = 4 },
 	} {
@@ -66,7 +66,7 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 func openChanged(t *testing.T) *Model {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, writeTinyModel(dir))
+	require.NoError(t, tiny.WriteModel(dir))
 	path := filepath.Join(dir, "model.safetensors")
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -93,9 +93,9 @@ func TestResumingSaysWhatChanged(t *testing.T) {
 	_, err = New(r)
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"going on with --learning_rate 0.02, which was 0.01",
-		"going on with --lora_alpha 32, which was 8",
-		"going on with --lr_scheduler_type cosine, which was linear",
+		"going on with `learning_rate` 0.02, which was 0.01",
+		"going on with `lora_alpha` 32, which was 8",
+		"going on with `lr_scheduler_type` cosine, which was linear",
 	}, notes)
 }
 
@@ -194,18 +194,28 @@ func TestMadeUpProgressIsRefused(t *testing.T) {
 	}
 }
 
-// An evaluation that is not finite stops the run. No record of it is left that
-// JSON could not hold.
+// An evaluation that is not finite stops the run. It leaves no row, which JSON
+// could not hold.
 func TestDivergedEvaluationStops(t *testing.T) {
 	r := tinyRun(t)
-	r.Device = &poisonedEvaluation{r.Device}
+	recorded := new(rowRecorder)
+	r.Device, r.Outputs = &poisonedEvaluation{r.Device}, []Output{recorded}
 	err := train(t, t.Context(), r)
 	require.ErrorContains(t, err, "step 3: the evaluation loss is NaN, so training stopped")
-	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, metricsFile))
-	require.NoError(t, err)
-	for line := range strings.Lines(string(b)) {
-		require.True(t, json.Valid([]byte(line)), line)
+	for _, row := range recorded.rows {
+		require.Nil(t, row.EvalLoss)
 	}
+}
+
+// rowRecorder keeps the rows of a run.
+type rowRecorder struct {
+	NoOutput
+	rows []Row
+}
+
+func (r *rowRecorder) Log(row Row) error {
+	r.rows = append(r.rows, row)
+	return nil
 }
 
 // poisonedEvaluation makes every evaluation NaN by what its loss is multiplied by.

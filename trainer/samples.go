@@ -2,16 +2,14 @@ package trainer
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"qlora/nn"
+	"qlora/option"
 )
-
-// samplesFile has one JSON object a sample.
-const samplesFile = "samples.jsonl"
 
 // Sampling has the model complete a few prompts at every evaluation, each with the
 // likeliest tokens: what the losses mean can then be read.
@@ -55,11 +53,14 @@ func (s *Sampling) check(a *Args, c *nn.Config) error {
 	if s == nil {
 		return nil
 	}
-	if a.EvalStrategy == strategyNo {
-		return fmt.Errorf("samples are generated at evaluations, but --eval_strategy is %q", a.EvalStrategy)
+	if a.EvalStrategy == StrategyNo {
+		return option.Errorf("eval_strategy", a.EvalStrategy, "samples are generated at evaluations")
 	}
 	if s.Tokens < 1 {
-		return fmt.Errorf("--sample_tokens is %d, but it must be at least 1", s.Tokens)
+		return option.Errorf("sample_tokens", s.Tokens, "it must be at least 1")
+	}
+	if s.Decode == nil {
+		return errors.New("samples are to be generated, but nothing decodes their tokens: Sampling.Decode is nil")
 	}
 	for i, p := range s.Prompts {
 		if len(p.IDs) == 0 {
@@ -72,7 +73,7 @@ func (s *Sampling) check(a *Args, c *nn.Config) error {
 		}
 	}
 	if longest := s.longest(); c.MaxPositions > 0 && longest > c.MaxPositions {
-		return fmt.Errorf("a sample has up to %d tokens, but the model was made for %d: choose shorter prompts or a smaller --sample_tokens", longest, c.MaxPositions)
+		return fmt.Errorf("a sample has up to %d tokens, but the model was made for %d: choose shorter prompts or a smaller `sample_tokens`", longest, c.MaxPositions)
 	}
 	return nil
 }
@@ -109,31 +110,4 @@ func (s *Sampling) completion(prompt, generated []int32) string {
 		return text
 	}
 	return s.Decode(generated)
-}
-
-// sampleFile writes samples.jsonl.
-type sampleFile struct{ rowFile }
-
-func newSamples() *sampleFile { return &sampleFile{rowFile{name: samplesFile, most: 1 << 20}} }
-
-func (s *sampleFile) Sampled(all []Sample) error {
-	for _, one := range all {
-		if err := s.append(one); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// samplesBefore are those that samples.jsonl in dir has of the steps up to step.
-func samplesBefore(dir string, step int) ([]Sample, error) {
-	var all []Sample
-	err := newSamples().read(dir, step, func(line []byte) error {
-		var s Sample
-		if json.Unmarshal(line, &s) == nil {
-			all = append(all, s)
-		}
-		return nil
-	})
-	return all, err
 }

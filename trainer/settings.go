@@ -30,7 +30,7 @@ func (t *Trainer) noteChanges(made map[string]string) {
 	here := t.settings()
 	for _, name := range slices.Sorted(maps.Keys(here)) {
 		if before, ok := made[name]; ok && before != here[name] {
-			t.Note(fmt.Sprintf("going on with --%s %s, which was %s", name, here[name], before))
+			t.Note(fmt.Sprintf("going on with `%s` %s, which was %s", name, here[name], before))
 		}
 	}
 }

@@ -27,7 +27,7 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 			}
 		}
 	}
-	if a.EvalStrategy != strategyNo {
+	if a.EvalStrategy != StrategyNo {
 		order := evaluationOrder(a, eval)
 		for i := 0; i < len(order); i += a.EvalBatchSize {
 			evaluated.add(eval, order[i:min(i+a.EvalBatchSize, len(order))])
@@ -45,7 +45,7 @@ func fullBatches(a *Args, maxLength int) nn.Shapes {
 		return f.batches()
 	}
 	s := nn.Shapes{Train: full(a.BatchSize)}
-	if a.EvalStrategy != strategyNo {
+	if a.EvalStrategy != StrategyNo {
 		s.Evaluate = full(a.EvalBatchSize)
 	}
 	return s

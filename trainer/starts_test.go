@@ -61,9 +61,9 @@ func TestFolderIsTheTunedModel(t *testing.T) {
 
 func lastLoss(t *testing.T, dir string) float64 {
 	t.Helper()
-	eval := lastEvaluation(history(t, dir).LogHistory)
-	require.NotNil(t, eval)
-	return float64(*eval.EvalLoss)
+	all := evalLosses(history(t, dir))
+	require.NotEmpty(t, all)
+	return float64(all[len(all)-1])
 }
 
 // evaluated is the loss of the adapter in a folder, or of a new one.
@@ -81,8 +81,8 @@ func TestStartsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*Run){
 		"not held in 4 bits: use method qlora":      func(r *Run) { r.Model.Lora.Init, r.Model.Quantize = lora.InitLoftQ, nil },
 		"v_proj [32, 64] has rank 40":               func(r *Run) { r.Model.Lora.Init, r.Model.Lora.R = lora.InitOLoRA, 40 },
-		"cannot be combined with use_dora":          func(r *Run) { r.Model.Lora.Init, r.Model.Lora.DoRA = lora.InitPiSSA, true },
-		"divides by the adapter's scale":            func(r *Run) { r.Model.Lora.Init, r.Model.Lora.Alpha = lora.InitPiSSA, 0 },
+		"cannot be combined with `use_dora`":        func(r *Run) { r.Model.Lora.Init, r.Model.Lora.DoRA = lora.InitPiSSA, true },
+		"divides by the adapter's scale":            func(r *Run) { r.Model.Lora.Init, r.Model.Lora.Alpha = lora.InitPiSSA, -8 },
 		"needs even ranks":                          func(r *Run) { r.Model.Lora.Init, r.Model.Lora.R = lora.InitOrthogonal, 3 },
 		"the base is in 4 bits already; give the":   func(r *Run) { r.Model = openNF4(t); r.Model.Lora.Init = lora.InitPiSSA },
 		"drawn at random, and the file does not ha": func(r *Run) { r.Model = openDrawn(t) },
@@ -148,5 +148,5 @@ func TestResumingNeedsTheSameStart(t *testing.T) {
 	r.Model, m.Lora = &m, &c
 	c.Init = lora.InitDefault
 	_, err := New(r)
-	assert.ErrorContains(t, err, `it was made with --init_lora_weights "olora" and this run has ""`)
+	assert.ErrorContains(t, err, "it was made with `init_lora_weights` \"olora\" and this run has \"\"")
 }

@@ -1,10 +1,6 @@
 package trainer
 
 import (
-	"bufio"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,68 +23,6 @@ func (d *hotDevice) Telemetry() *bindings.Telemetry {
 		<-d.hanging
 	}
 	return &bindings.Telemetry{MemoryUsed: new(int64(5)), MemoryTotal: new(int64(7)), Utilization: new(90), Temperature: new(int(n)), Power: new(300.5)}
-}
-
-func metricsRows(t *testing.T, dir string) (rows []Row) {
-	t.Helper()
-	f, err := os.Open(filepath.Join(dir, metricsFile))
-	require.NoError(t, err)
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var row Row
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &row))
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-// A device that measures itself is read once for each row of training, and the run
-// is the same.
-func TestTelemetryIsInTheRows(t *testing.T) {
-	r := tinyRun(t)
-	require.NoError(t, train(t, t.Context(), r))
-	want := history(t, r.Args.OutputDir)
-	for _, row := range metricsRows(t, r.Args.OutputDir) {
-		require.Nil(t, row.Telemetry)
-	}
-
-	dev := &hotDevice{Device: r.Device}
-	r.Device, r.Args.OutputDir = dev, filepath.Join(t.TempDir(), "hot")
-	r = interrupted(t, r, 5)
-	require.NoError(t, train(t, t.Context(), r))
-	got := history(t, r.Args.OutputDir)
-	require.Len(t, got.LogHistory, len(want.LogHistory))
-	logged, hottest := 0, curve{}
-	for i, row := range metricsRows(t, r.Args.OutputDir) {
-		require.Equal(t, want.LogHistory[i].Loss, row.Loss)
-		if row.Loss == nil {
-			require.Nil(t, row.Telemetry)
-			continue
-		}
-		logged++
-		if row.Telemetry != nil { // nil: this machine was too busy to read in time
-			require.Equal(t, new(300.5), row.Power)
-			hottest[row.Step] = float32(*row.Temperature)
-		}
-	}
-	require.LessOrEqual(t, dev.read.Load(), int64(logged))
-	require.NotEmpty(t, hottest)
-	curves, _ := readCurves(t, filepath.Join(r.Args.OutputDir, "runs"))
-	require.Equal(t, hottest, curves["gpu/temperature"])
-	for tag, value := range map[string]float32{"gpu/memory_used": 5, "gpu/utilization": 90, "gpu/power": 300.5} {
-		require.Len(t, curves[tag], len(hottest), tag)
-		for _, v := range curves[tag] {
-			require.InDelta(t, value, v, 0, tag)
-		}
-	}
-
-	before, err := rowsBefore(r.Args.OutputDir, want.GlobalStep, want.LogHistory)
-	require.NoError(t, err)
-	for _, row := range before {
-		if degrees, ok := hottest[row.Step]; ok && row.Loss != nil {
-			require.InDelta(t, degrees, *row.Temperature, 0)
-		}
-	}
 }
 
 // A driver that never answers is asked once, costs a run next to nothing, and

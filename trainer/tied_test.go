@@ -22,7 +22,7 @@ func TestTiedHeadIsNoted(t *testing.T) {
 		{"narrow-tied", []string{"embed_tokens"}, true, nil},
 		{"narrow-tied", []string{"norm"}, false, nil},
 		{"narrow", []string{"embed_tokens"}, false, nil},
-		{"narrow", []string{"embed_tokens"}, true, []string{"--ensure_weight_tying changes nothing"}},
+		{"narrow", []string{"embed_tokens"}, true, []string{"`ensure_weight_tying` changes nothing"}},
 	} {
 		r := tinyRun(t)
 		m, err := OpenModel(filepath.Join(parityFolder, "models", c.model))

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"qlora/bindings"
+	"qlora/option"
 	"qlora/trainer/dataset"
 )
 
@@ -27,7 +28,8 @@ type Run struct {
 	Files []File
 	// Samples are generated at every evaluation. nil: none.
 	Samples *Sampling
-	// Outputs receive what the run reports, besides the files that it leaves.
+	// Outputs receive what the run reports. Package report has those that show it and
+	// those that write what a person reads of it afterwards.
 	Outputs []Output
 	// Note is told what a person should know of decisions that were taken. nil: nobody.
 	Note func(string)
@@ -58,8 +60,11 @@ type Trainer struct {
 // checkpoint to resume from, and that it fits. It writes nothing, and every
 // error is about the input.
 func New(r Run) (*Trainer, error) {
+	if err := r.checkParts(); err != nil {
+		return nil, err
+	}
 	a := &r.Args
-	if err := errors.Join(a.Validate(), r.Model.validate(), a.checkLoraPlus(r.Model)); err != nil {
+	if err := errors.Join(a.Validate(), r.Model.Validate(), a.checkLoraPlus(r.Model)); err != nil {
 		return nil, err
 	}
 	if r.Note == nil {
@@ -102,9 +107,9 @@ func (t *Trainer) noteTied() {
 	m := t.layout.model
 	switch tied := m.Config.Tied; {
 	case tied && !m.Tied():
-		t.Note("--modules_to_save takes the output head and the embedding, which are one matrix in this model, apart, as PEFT does; --ensure_weight_tying keeps them one")
+		t.Note("`modules_to_save` takes the output head and the embedding, which are one matrix in this model, apart, as PEFT does; `ensure_weight_tying` keeps them one")
 	case !tied && m.Options.Modules.Tie:
-		t.Note("--ensure_weight_tying changes nothing: the output head and the embedding are two matrices in this model")
+		t.Note("`ensure_weight_tying` changes nothing: the output head and the embedding are two matrices in this model")
 	}
 }
 
@@ -127,12 +132,32 @@ func (t *Trainer) checkTensors() error {
 // Plan is what Train will take of the device's memory.
 func (t *Trainer) Plan() *Plan { return t.layout.plan(t.Device, t.limit) }
 
+// checkParts says what of the run is missing, or is nothing that Train can work with.
+func (r *Run) checkParts() error {
+	switch {
+	case r.Model == nil:
+		return errors.New("the run has no model: OpenModel reads one")
+	case r.Model.Base == nil:
+		return errors.New("the model has no weights, which is enough for a plan alone: OpenModel reads them")
+	case r.Device == nil:
+		return errors.New("the run has no device: cpu.New opens one")
+	case slices.Contains(r.Outputs, nil):
+		return errors.New("one of the run's outputs is nil")
+	}
+	for _, f := range r.Files {
+		if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) {
+			return fmt.Errorf("file %q is to lie beside the results, and that is no name of a file", f.Name)
+		}
+	}
+	return nil
+}
+
 func (r *Run) checkRecords() error {
 	if len(r.TrainSet) == 0 {
 		return fmt.Errorf("the dataset has no records")
 	}
-	if r.Args.EvalStrategy != strategyNo && len(r.EvalSet) == 0 {
-		return fmt.Errorf("--eval_strategy is %q, but there is no --eval_dataset", r.Args.EvalStrategy)
+	if r.Args.EvalStrategy != StrategyNo && len(r.EvalSet) == 0 {
+		return option.Errorf("eval_strategy", r.Args.EvalStrategy, "there is no `eval_dataset`")
 	}
 	for _, set := range []struct {
 		name     string
@@ -150,7 +175,7 @@ func (r *Run) checkRecords() error {
 		}
 	}
 	if info, err := os.Stat(r.Args.OutputDir); err == nil && !info.IsDir() {
-		return fmt.Errorf("--output_dir %s is a file, not a folder", r.Args.OutputDir)
+		return option.Errorf("output_dir", r.Args.OutputDir, "that is a file, not a folder")
 	}
 	return nil
 }
@@ -193,7 +218,7 @@ func (t *Trainer) findCheckpoint() error {
 		}
 		dir = newest
 	} else if _, err := verify(dir); err != nil {
-		return fmt.Errorf("--resume_from_checkpoint %s is not a whole checkpoint: %w", dir, err)
+		return fmt.Errorf("`resume_from_checkpoint` %s is not a whole checkpoint: %w", dir, err)
 	}
 	p, err := readProgress(dir)
 	if err != nil {

@@ -1,17 +1,18 @@
 package trainer
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
+
+	"qlora/option"
 )
 
-// Validate says what is wrong with the settings, in one sentence that names the
-// option. It reads no files.
+// Validate refuses the first setting that cannot be, with an [option.Error]. It
+// reads no files.
 func (a *Args) Validate() error {
 	if a.OutputDir == "" {
-		return fmt.Errorf("--output_dir is empty: name the folder for the results")
+		return option.Errorf("output_dir", a.OutputDir, "it must name the folder for the results")
 	}
 	for _, o := range []struct {
 		name, value string
@@ -19,20 +20,20 @@ func (a *Args) Validate() error {
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
 		{"train_sampling_strategy", a.SamplingStrategy, []string{SampleRandom, SampleSequential, SampleGroupByLength}},
-		{"save_strategy", a.SaveStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
-		{"eval_strategy", a.EvalStrategy, []string{strategySteps, strategyEpoch, strategyNo}},
+		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
+		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
 	} {
 		if !slices.Contains(o.allowed, o.value) {
-			return fmt.Errorf("--%s is %q, but it can be %s", o.name, o.value, either(o.allowed))
+			return option.Errorf(o.name, o.value, "it can be %s", either(o.allowed))
 		}
 	}
 	for _, kind := range a.ReportTo {
-		if allowed := []string{reportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
-			return fmt.Errorf("--report_to is %q, but it can be %s", kind, either(allowed))
+		if allowed := []string{ReportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
+			return option.Errorf("report_to", kind, "it can be %s", either(allowed))
 		}
 		if kind == reportNone && len(a.ReportTo) > 1 {
-			return fmt.Errorf("--report_to is %s, but none goes with nothing else", strings.Join(a.ReportTo, ","))
+			return option.Errorf("report_to", strings.Join(a.ReportTo, ","), "none goes with nothing else")
 		}
 	}
 	for _, o := range []struct {
@@ -44,7 +45,7 @@ func (a *Args) Validate() error {
 		{"gradient_accumulation_steps", a.Accumulation},
 	} {
 		if o.value < 1 {
-			return fmt.Errorf("--%s is %d, but it must be at least 1", o.name, o.value)
+			return option.Errorf(o.name, o.value, "it must be at least 1")
 		}
 	}
 	for _, o := range []struct {
@@ -66,7 +67,7 @@ func (a *Args) Validate() error {
 		{"eval_steps", a.EvalSteps, 0, math.MaxInt32},
 	} {
 		if !(o.value >= o.low && o.value < o.high) { // NaN is neither
-			return fmt.Errorf("--%s is %v, but it must be at least %v and below %v", o.name, o.value, o.low, o.high)
+			return option.Errorf(o.name, o.value, "it must be at least %v and below %v", o.low, o.high)
 		}
 	}
 	for _, o := range []struct {
@@ -78,23 +79,23 @@ func (a *Args) Validate() error {
 		{"eval_steps", a.EvalSteps},
 	} {
 		if o.name != "eval_steps" && !(o.value > 0 && o.value < math.MaxInt32) {
-			return fmt.Errorf("--%s is %v, but it must be above 0", o.name, o.value)
+			return option.Errorf(o.name, o.value, "it must be above 0")
 		}
 		if o.value > 1 && o.value != math.Trunc(o.value) {
-			return fmt.Errorf("--%s is %v, but above 1 it must be a whole number of steps", o.name, o.value)
+			return option.Errorf(o.name, o.value, "above 1 it must be a whole number of steps")
 		}
 	}
 	if _, err := a.optimizer(); err != nil {
 		return err
 	}
 	if a.MaxSteps <= 0 && !(a.Epochs > 0 && a.Epochs < math.MaxInt32) {
-		return fmt.Errorf("--num_train_epochs is %v, but it must be above 0 where --max_steps does not decide", a.Epochs)
+		return option.Errorf("num_train_epochs", a.Epochs, "it must be above 0 where `max_steps` does not decide")
 	}
 	if a.SaveTotalLimit < 0 {
-		return fmt.Errorf("--save_total_limit is %d, but it must be 0 (keep all) or more", a.SaveTotalLimit)
+		return option.Errorf("save_total_limit", a.SaveTotalLimit, "it must be 0 (keep all) or more")
 	}
 	if a.GradientCheckpointing && a.Recompute != RecomputeAuto && a.Recompute != "layer" {
-		return fmt.Errorf("--gradient_checkpointing recomputes the layer, but --recompute is %q: give one of them", a.Recompute)
+		return option.Errorf("gradient_checkpointing", true, "`recompute` is %q, and it recomputes the layer: give one of them", a.Recompute)
 	}
 	return nil
 }

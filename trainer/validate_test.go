@@ -5,6 +5,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/lora"
+	"qlora/option"
 )
 
 func TestValidateNamesTheOption(t *testing.T) {
@@ -27,6 +31,34 @@ func TestValidateNamesTheOption(t *testing.T) {
 	} {
 		a := DefaultArgs()
 		change(&a)
-		require.ErrorContains(t, a.Validate(), "--"+name)
+		var refused *option.Error
+		require.ErrorAs(t, a.Validate(), &refused)
+		require.Equal(t, name, refused.Option)
+	}
+}
+
+// What is wrong with a run is found by New, whatever was left out of it, and nothing
+// is written.
+func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
+	for want, change := range map[string]func(*Run){
+		"the run has no model":           func(r *Run) { r.Model = nil },
+		"the model has no weights":       func(r *Run) { r.Model = &Model{Config: r.Model.Config} },
+		"the run has no device":          func(r *Run) { r.Device = nil },
+		"outputs is nil":                 func(r *Run) { r.Outputs = []Output{nil} },
+		`file "../x" is to lie`:          func(r *Run) { r.Files = []File{{Name: "../x"}} },
+		"4-bit weights cannot":           func(r *Run) { r.Model.Lora = nil },
+		"`adapter` is \"x\"":             func(r *Run) { r.Model.Quantize, r.Model.Lora, r.Model.Adapter = nil, nil, "x" },
+		"`bnb_4bit_blocksize` is 0":      func(r *Run) { r.Model.Quantize = new(bindings.QuantizeOptions) },
+		"`r` is 0":                       func(r *Run) { r.Model.ApplyLora(lora.Config{Alpha: 8}) },
+		"`lora_alpha` is 0":              func(r *Run) { r.Model.ApplyLora(lora.Config{R: 8}) },
+		"`bias` is \"some\"":             func(r *Run) { r.Model.Lora.Bias = "some" },
+		"`init_lora_weights` is \"eva\"": func(r *Run) { r.Model.Lora.Init = "eva" },
+		"Sampling.Decode is nil":         func(r *Run) { r.Samples = tinySampling(); r.Samples.Decode = nil },
+	} {
+		r := tinyRun(t)
+		change(&r)
+		_, err := New(r)
+		require.ErrorContains(t, err, want)
+		require.NoDirExists(t, r.Args.OutputDir)
 	}
 }

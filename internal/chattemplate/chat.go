@@ -60,9 +60,9 @@ func (c *Chat) own(f *Folder) error {
 	source, ok := f.sources[defaultName]
 	switch {
 	case len(f.sources) == 0:
-		return fmt.Errorf("%w: %s has none; name one by --chat_template: a file, or one of %s", ErrNoTemplate, f.Dir, strings.Join(Families(), ", "))
+		return fmt.Errorf("%w: %s has none; name one by `chat_template`: a file, or one of %s", ErrNoTemplate, f.Dir, strings.Join(Families(), ", "))
 	case !ok:
-		return fmt.Errorf("%s has several chat templates and none is called %s; name one by --chat_template: %s",
+		return fmt.Errorf("%s has several chat templates and none is called %s; name one by `chat_template`: %s",
 			f.Dir, defaultName, strings.Join(slices.Sorted(maps.Keys(f.sources)), ", "))
 	}
 	var err error

@@ -46,7 +46,7 @@ func (c *Chat) Turns(v *Conversation) (text string, turns []Turn, err error) {
 		}
 	}
 	return "", nil, fmt.Errorf("%s does not show which parts of the text are the assistant's; "+
-		"use a template with {%% generation %%} marks, or train on all of the text (--train_on_inputs)", c.Name)
+		"use a template with {%% generation %%} marks, or train on all of the text (`train_on_inputs`)", c.Name)
 }
 
 // between finds the turns of messages by markers.

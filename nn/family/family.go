@@ -44,6 +44,15 @@ func Types() []string {
 	return all
 }
 
+// DefaultTargets returns PEFT's default target_modules of a model_type; none where it
+// has none or the type is not known.
+func DefaultTargets(modelType string) []string {
+	if f := families[modelType]; f != nil {
+		return f.Targets
+	}
+	return nil
+}
+
 // maxConfigBytes bounds what is read of a file from outside.
 const maxConfigBytes = 16 << 20
 

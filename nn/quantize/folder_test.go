@@ -193,7 +193,7 @@ func TestFolderRefuses(t *testing.T) {
 		"no model":  {model: t.TempDir(), want: "config.json"},
 		"truncated": {model: broken, want: "model.safetensors"},
 		"type":      {model: model, change: func(o *Options) { o.Type = "int4" }, want: "bnb_4bit_quant_type"},
-		"block":     {model: model, change: func(o *Options) { o.BlockSize = 48 }, want: "bnb_4bit_blocksize is 48"},
+		"block":     {model: model, change: func(o *Options) { o.BlockSize = 48 }, want: "`bnb_4bit_blocksize` is 48"},
 		"compute":   {model: model, change: func(o *Options) { o.ComputeDType = "int8" }, want: "bnb_4bit_compute_dtype"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nf4"
+	"qlora/option"
 )
 
 // Options are how weights are held in 4 bits, under the names of transformers'
@@ -26,18 +27,29 @@ func DefaultOptions() Options {
 	return Options{Type: nf4.NF4.String(), Double: true, BlockSize: 64, ComputeDType: "bfloat16"}
 }
 
-// Device is the options as a device has them; an error names the wrong one.
+// Device returns the options as a device has them. An error is an [option.Error].
 func (o Options) Device() (*bindings.QuantizeOptions, error) {
 	kind, err := nf4.ParseKind(o.Type)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("bnb_4bit_quant_type: %w", err)
-	case o.BlockSize < 32 || o.BlockSize > 4096 || o.BlockSize&(o.BlockSize-1) != 0:
-		return nil, fmt.Errorf("bnb_4bit_blocksize is %d; it must be a power of two from 32 to 4096", o.BlockSize)
+		return nil, option.Errorf("bnb_4bit_quant_type", o.Type, "it can be nf4 or fp4")
 	case !slices.Contains([]string{"bfloat16", "float32"}, o.ComputeDType):
-		return nil, fmt.Errorf("bnb_4bit_compute_dtype is %q; bfloat16 and float32 are known", o.ComputeDType)
+		return nil, option.Errorf("bnb_4bit_compute_dtype", o.ComputeDType, "it can be bfloat16 or float32")
 	}
-	return &bindings.QuantizeOptions{Kind: kind, BlockSize: o.BlockSize, Double: o.Double}, nil
+	device := &bindings.QuantizeOptions{Kind: kind, BlockSize: o.BlockSize, Double: o.Double}
+	return device, Check(device)
+}
+
+// Check refuses a kind or block size that bitsandbytes has not, with an
+// [option.Error].
+func Check(o *bindings.QuantizeOptions) error {
+	switch size := o.BlockSize; {
+	case o.Kind != nf4.NF4 && o.Kind != nf4.FP4:
+		return option.Errorf("bnb_4bit_quant_type", fmt.Sprint(o.Kind), "it can be nf4 or fp4")
+	case size < 32 || size > 4096 || size&(size-1) != 0:
+		return option.Errorf("bnb_4bit_blocksize", size, "it must be a power of two from 32 to 4096")
+	}
+	return nil
 }
 
 // Config is the options as config.json has them.

@@ -24,7 +24,7 @@ func newChats(opt Options, tok *tokenizer.Tokenizer) (*chats, error) {
 	case tok == nil:
 		return nil, errNoTokenizer
 	case opt.ModelFolder == "":
-		return nil, errors.New("chats need a model folder, which has their template and special tokens; name one by --model")
+		return nil, errors.New("chats need a model folder, which has their template and special tokens; name one by `model`")
 	}
 	folder, err := chattemplate.OpenFolder(opt.ModelFolder)
 	if err != nil {
@@ -108,7 +108,7 @@ func calls(v *chattemplate.Conversation, text string, trained []chattemplate.Spa
 		for _, item := range all.Items() {
 			name := calledName(item)
 			if !slices.ContainsFunc(trained, func(s chattemplate.Span) bool { return strings.Contains(text[s.Start:s.End], name) }) {
-				return fmt.Errorf("message %d calls %q, which the chat template leaves out; use one that knows tool calls (--chat_template qwen-2.5 does)", i+1, name)
+				return fmt.Errorf("message %d calls %q, which the chat template leaves out; use one that knows tool calls (`chat_template` qwen-2.5 does)", i+1, name)
 			}
 		}
 	}

@@ -190,7 +190,7 @@ func message(item any) (m *chattemplate.Dict, trained *bool, err error) {
 		}
 	}
 	if now, _ := m.Get("role"); trained != nil && *trained && now != "assistant" {
-		return nil, nil, fmt.Errorf("is of %s and has a weight to be trained on; only the assistant's can be (or all of the text, by --train_on_inputs)", role)
+		return nil, nil, fmt.Errorf("is of %s and has a weight to be trained on; only the assistant's can be (or all of the text, by `train_on_inputs`)", role)
 	}
 	return m, trained, nil
 }

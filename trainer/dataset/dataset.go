@@ -2,9 +2,9 @@ package dataset
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 
+	"qlora/option"
 	"qlora/tokenizer"
 )
 
@@ -37,9 +37,9 @@ func DefaultOptions() Options { return Options{Format: Auto, MaxLength: 1024} }
 func (o Options) check() error {
 	switch {
 	case o.MaxLength < 0 || o.MaxLength == 1:
-		return fmt.Errorf("max_length is %d: a sequence needs at least 2 tokens to train on; 0 means no limit", o.MaxLength)
+		return option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
 	case o.Packing && o.MaxLength == 0:
-		return errors.New("packing needs a max_length to fill: 0 means that there is none")
+		return option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, and 0 means that there is no such length")
 	}
 	return checkFormat(o.Format)
 }

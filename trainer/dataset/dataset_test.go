@@ -195,7 +195,7 @@ func TestWrongInput(t *testing.T) {
 		{"instance without output", "a.jsonl", `{"instruction": "a", "instances": [{"input": "b"}]}`, Options{}, `the fields input, instances, instruction but no "output"`},
 		{"field missing later", "a.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}", Options{}, `a.jsonl:2: the record has the fields prompt but no "completion"`},
 		{"messages as prompt", "a.jsonl", `{"prompt": [{"role": "user"}], "completion": "b"}`, Options{}, `"prompt" is [{"role": "user"}], not a text`},
-		{"unknown format", "a.jsonl", `{}`, Options{Format: "alpacca"}, `"alpacca" is not known; it can be auto, pretokenized, messages, sharegpt, alpaca, prompt-completion, text`},
+		{"unknown format", "a.jsonl", `{}`, Options{Format: "alpacca"}, `is "alpacca", but it can be auto, pretokenized, messages, sharegpt, alpaca, prompt-completion, text`},
 		{"huge id", "a.jsonl", `{"input_ids": [1, 99999999999999999999]}`, Options{}, "element 1 is 99999999999999999999, which is no token id"},
 		{"negative id", "a.jsonl", `{"input_ids": [1, -100]}`, Options{}, "element 1 is -100"},
 		{"fraction", "a.jsonl", `{"input_ids": [1.0]}`, Options{}, "element 0 is 1.0"},
@@ -232,7 +232,7 @@ func TestWrongInput(t *testing.T) {
 		{"table of unknown fields", "a.csv", "a;b\n1;2\n", Options{}, "the record has the fields a;b"},
 		{"ids as text", "a.csv", "input_ids\n1 2\n", Options{}, "\"input_ids\" is 1 2, not a JSON array of token ids"},
 		{"Python's list", "a.csv", "input_ids\n\"[1, None]\"\n", Options{}, "\"input_ids\" is [1, None], not a JSON array"},
-		{"max_length", "a.txt", "", Options{MaxLength: 1, Format: Auto}, "max_length is 1"},
+		{"max_length", "a.txt", "", Options{MaxLength: 1, Format: Auto}, "`max_length` is 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.opt.Format == "" {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"qlora/option"
 )
 
 // Auto is the format that tells the others apart by a file's first record.
@@ -58,7 +60,7 @@ func checkFormat(name string) error {
 		return nil
 	}
 	known := strings.Join(Formats(), ", ")
-	return fmt.Errorf("dataset_format %q is not known; it can be %s", name, known)
+	return option.Errorf("dataset_format", name, "it can be %s", known)
 }
 
 // formatOf finds the format of a file from its first record.

@@ -266,10 +266,10 @@ func TestCut(t *testing.T) {
 
 func TestOptionsCheck(t *testing.T) {
 	for want, change := range map[string]func(*Options){
-		`score_choices is "x"`:   func(o *Options) { o.Choices = "x" },
-		`fewshot_sampler is "x"`: func(o *Options) { o.Sampler = "x" },
-		"fewshot is -1":          func(o *Options) { o.Fewshot = -1 },
-		"without fewshot":        func(o *Options) { o.Examples = []string{"x"} },
+		"`score_choices` is \"x\"":   func(o *Options) { o.Choices = "x" },
+		"`fewshot_sampler` is \"x\"": func(o *Options) { o.Sampler = "x" },
+		"`fewshot` is -1":            func(o *Options) { o.Fewshot = -1 },
+		"`fewshot_dataset` is [x]":   func(o *Options) { o.Examples = []string{"x"} },
 	} {
 		o := DefaultOptions()
 		change(&o)

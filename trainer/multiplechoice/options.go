@@ -1,8 +1,9 @@
 package multiplechoice
 
 import (
-	"fmt"
 	"slices"
+
+	"qlora/option"
 )
 
 // Options say how questions are put. The tags are read by the command line.
@@ -34,13 +35,13 @@ const (
 func (o *Options) Check() error {
 	switch {
 	case !slices.Contains([]string{choicesAuto, choicesText, choicesLetters}, o.Choices):
-		return fmt.Errorf("score_choices is %q; it can be auto, text or letters", o.Choices)
+		return option.Errorf("score_choices", o.Choices, "it can be auto, text or letters")
 	case !slices.Contains([]string{samplerRandom, samplerFirst}, o.Sampler):
-		return fmt.Errorf("fewshot_sampler is %q; it can be random or first_n", o.Sampler)
+		return option.Errorf("fewshot_sampler", o.Sampler, "it can be random or first_n")
 	case o.Fewshot < 0:
-		return fmt.Errorf("fewshot is %d; it must be 0 or more", o.Fewshot)
+		return option.Errorf("fewshot", o.Fewshot, "it must be 0 or more")
 	case o.Fewshot == 0 && len(o.Examples) > 0:
-		return fmt.Errorf("fewshot_dataset is given without fewshot, the number of examples to take of it")
+		return option.Errorf("fewshot_dataset", o.Examples, "`fewshot`, the number of examples to take of it, is 0")
 	}
 	return nil
 }

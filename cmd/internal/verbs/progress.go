@@ -1,11 +1,14 @@
 package verbs
 
-import "qlora/trainer"
+import (
+	"qlora/trainer"
+	"qlora/trainer/report"
+)
 
 // progress gives what to tell how far long work is, and what to call at its end. Only
 // a terminal shows it.
 func (c *call) progress(what string, bytes bool) (tell func(done, total int64), end func()) {
-	out := trainer.NewConsole(c.err)
+	out := report.NewConsole(c.err)
 	tell = func(done, total int64) { out.Work(trainer.Work{What: what, Done: done, Total: total, Bytes: bytes}) }
 	return tell, func() { _ = out.Stop(nil, nil) } // leaves the bar, which cannot fail
 }

@@ -13,6 +13,7 @@ import (
 	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
+	"qlora/trainer/report"
 )
 
 // trainSet reads the records to train on, and says what became of them. cache may
@@ -108,7 +109,7 @@ type readingBar struct {
 }
 
 func newReadingBar(c *call) *readingBar {
-	return &readingBar{c: c, out: trainer.NewConsole(c.err), began: time.Now()}
+	return &readingBar{c: c, out: report.NewConsole(c.err), began: time.Now()}
 }
 
 // show ends the reading where the call was cancelled.

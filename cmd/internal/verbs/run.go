@@ -12,6 +12,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/nearest"
+	"qlora/option"
 )
 
 // Main runs the command line and gives its exit code.
@@ -25,7 +26,7 @@ func Main(root *cobra.Command, args []string) exit.Code {
 	err := root.ExecuteContext(ctx)
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
-		fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
+		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), dashed(err.Error()))
 	}
 	return code
 }
@@ -85,7 +86,13 @@ type call struct {
 }
 
 // note tells a person something besides the result.
-func (c *call) note(text string) { fmt.Fprintln(c.err, text) }
+func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
+
+// dashed returns a message of the library with its options as the command line has
+// them: --lora_r.
+func dashed(message string) string {
+	return option.Spell(message, func(name string) string { return "--" + name })
+}
 
 // required refuses an option that was left empty.
 func required(name, value string) error {

@@ -14,6 +14,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
 	"qlora/trainer"
+	"qlora/trainer/report"
 )
 
 // Train is the verb that fine-tunes.
@@ -31,7 +32,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err := o.run.Validate(); err != nil {
 		return exit.AsWrong(err)
 	}
-	outputs := []trainer.Output{trainer.NewConsole(c.err)}
+	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
 	if err != nil {
 		return err

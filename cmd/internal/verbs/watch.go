@@ -5,7 +5,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/trainer"
-	"qlora/trainer/live"
+	"qlora/trainer/report/live"
 )
 
 // watchOptions are what a person sees of a run while it goes on.

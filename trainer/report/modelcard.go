@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"bytes"
@@ -8,16 +8,44 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"qlora/internal/atomicfile"
+	"qlora/trainer"
 )
 
-// modelCard is README.md: the front matter that the Hugging Face Hub reads of a
-// PEFT adapter, and what was trained on what, with which result. It names no
-// license: that of the adapter is for its maker to choose.
-func (r *loop) modelCard() []byte {
+// CardFile is the model card.
+const CardFile = "README.md"
+
+// modelCard writes README.md when a run has ended: the front matter that the
+// Hugging Face Hub reads of a PEFT adapter, and what was trained on what, with
+// which result. It names no license: that of the adapter is for its maker to choose.
+type modelCard struct {
+	trainer.NoOutput
+	begin  *trainer.Begin // nil: the run has not begun
+	tokens int64          // trained on so far
+}
+
+func (c *modelCard) Start(b *trainer.Begin) error {
+	c.begin, c.tokens = b, b.Tokens
+	return nil
+}
+
+func (c *modelCard) Step(p trainer.Progress) { c.tokens = p.Tokens }
+
+func (c *modelCard) Stop(s *trainer.State, err error) error {
+	if c.begin == nil || err != nil {
+		return nil
+	}
+	return atomicfile.WriteFile(filepath.Join(c.begin.OutputDir, CardFile), c.text(s), 0o644)
+}
+
+// text returns the card of a run that ended in state s.
+func (c *modelCard) text(s *trainer.State) []byte {
+	model := c.begin.Model
 	var b bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	base := r.Model.Name
-	adapter := r.Model.Lora != nil
+	base := model.Name
+	adapter := model.Lora != nil
 	line("---")
 	line("base_model: %q", base)
 	if adapter {
@@ -33,28 +61,28 @@ func (r *loop) modelCard() []byte {
 	}
 	line("- transformers")
 	line("---\n")
-	line("# %s of %s\n", map[string]string{"qlora": "QLoRA adapter", "lora": "LoRA adapter", "full": "Full fine-tuning"}[r.Model.Method()], base)
-	line("Trained for %d steps (%s epochs) on %d records, %d tokens in all.", r.at.Step, r.state.Epoch, r.length.Records, r.at.Tokens)
-	if eval := lastEvaluation(r.state.LogHistory); eval != nil {
-		line("\nIt achieves the following results on the evaluation set of %d records:\n\n- Loss: %s", len(r.EvalSet), cell(eval.EvalLoss))
+	line("# %s of %s\n", map[string]string{"qlora": "QLoRA adapter", "lora": "LoRA adapter", "full": "Full fine-tuning"}[model.Method()], base)
+	line("Trained for %d steps (%s epochs) on %d records, %d tokens in all.", s.GlobalStep, s.Epoch, c.begin.Length.Records, c.tokens)
+	if eval := lastEvaluation(s.LogHistory); eval != nil {
+		line("\nIt achieves the following results on the evaluation set of %d records:\n\n- Loss: %s", c.begin.EvalRecords, cell(eval.EvalLoss))
 	}
-	if _, err := os.Stat(filepath.Join(r.Args.OutputDir, lossFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(c.begin.OutputDir, lossFile)); err == nil {
 		line("\n![The loss of training and evaluation by optimizer step](%s)", lossFile)
 	}
 	line("\n## How to use it\n")
 	if adapter {
-		line("```python\n%s```\n\nor\n\n```\nqlora generate --model %s --adapter path/to/this/folder --prompt '…'\n```", r.peftSnippet(), shellWord(base))
-		if text := r.startText(); text != "" {
+		line("```python\n%s```\n\nor\n\n```\nqlora generate --model %s --adapter path/to/this/folder --prompt '…'\n```", peftSnippet(model), shellWord(base))
+		if text := startText(model); text != "" {
 			line("\n%s", text)
 		}
 	} else {
 		line("```python\n%s```", transformersSnippet)
 	}
 	line("\n## Training procedure\n\n### Training hyperparameters\n")
-	b.WriteString(settingsTable(r.summary()))
+	b.WriteString(settingsTable(Summary(c.begin)))
 	line("\n### Training results\n")
 	line("| Training Loss | Epoch | Step | Validation Loss |\n|---|---|---|---|")
-	for _, row := range cardRows(r.state.LogHistory) {
+	for _, row := range cardRows(s.LogHistory) {
 		line("| %s | %.2f | %d | %s |", cell(row.Loss), row.Epoch, row.Step, cell(row.EvalLoss))
 	}
 	line("\n### Framework versions\n\n- qlora %s\n- %s", version(), runtime.Version())
@@ -63,8 +91,8 @@ func (r *loop) modelCard() []byte {
 
 // startText says which weights the adapter is relative to, where that is not
 // what was trained on; else it is empty.
-func (r *loop) startText() string {
-	c, q := r.Model.Lora, r.Model.Quantize
+func startText(model *trainer.Model) string {
+	c, q := model.Lora, model.Quantize
 	if !c.Init.ChangesBase() {
 		return ""
 	}
@@ -78,9 +106,9 @@ func (r *loop) startText() string {
 }
 
 // peftSnippet loads the adapter as it was trained: on a base in 4 bits or not.
-func (r *loop) peftSnippet() string {
-	q := r.Model.Quantize
-	if q == nil || r.Model.Lora.Init.ChangesBase() {
+func peftSnippet(model *trainer.Model) string {
+	q := model.Quantize
+	if q == nil || model.Lora.Init.ChangesBase() {
 		return `from peft import AutoPeftModelForCausalLM
 from transformers import AutoTokenizer
 
@@ -141,7 +169,7 @@ func version() string {
 }
 
 // lastEvaluation is the newest row of an evaluation, nil where there is none.
-func lastEvaluation(history []Record) *Record {
+func lastEvaluation(history []trainer.Record) *trainer.Record {
 	for i := len(history) - 1; i >= 0; i-- {
 		if history[i].EvalLoss != nil {
 			return &history[i]
@@ -156,10 +184,10 @@ const maxCardRows = 20
 // cardRows are evaluations, each with the loss that was logged last before it, as
 // Hugging Face's card has them; of a run without, the rows of training. Of many
 // they are some, evenly spread, the last one among them.
-func cardRows(history []Record) []Record {
+func cardRows(history []trainer.Record) []trainer.Record {
 	evaluated := lastEvaluation(history) != nil
-	var rows []Record
-	var loss *Number
+	var rows []trainer.Record
+	var loss *trainer.Number
 	for _, r := range history {
 		switch {
 		case r.EvalLoss != nil:
@@ -175,14 +203,14 @@ func cardRows(history []Record) []Record {
 	if len(rows) <= maxCardRows {
 		return rows
 	}
-	var shown []Record
+	var shown []trainer.Record
 	for i := range maxCardRows {
 		shown = append(shown, rows[(i+1)*len(rows)/maxCardRows-1])
 	}
 	return shown
 }
 
-func cell(n *Number) string {
+func cell(n *trainer.Number) string {
 	if n == nil {
 		return ""
 	}

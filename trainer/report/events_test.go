@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"qlora/trainer"
 )
 
 // A curve is the values of a tag by step.
@@ -96,25 +98,25 @@ func eachField(t *testing.T, message []byte, found func(number protowire.Number,
 func TestEventsAreTheLog(t *testing.T) {
 	for _, where := range []string{"", filepath.Join(t.TempDir(), "logs")} {
 		r := tinyRun(t)
-		r.Args.LoggingDir, r.Args.Resume = where, ResumeNewest
+		r.Args.LoggingDir, r.Args.Resume = where, trainer.ResumeNewest
 		dir := where
 		if dir == "" {
 			dir = filepath.Join(r.Args.OutputDir, "runs")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		r.Outputs = []Output{&stopper{after: 4, cancel: cancel}}
-		require.ErrorIs(t, train(t, ctx, r), ErrInterrupted)
+		r.Outputs = []trainer.Output{&stopper{after: 4, cancel: cancel}}
+		require.ErrorIs(t, train(t, ctx, r), trainer.ErrInterrupted)
 		// A run that went on to step 6 and was killed before it saved.
 		r.Outputs = nil
 		killed := &events{dir: dir}
-		require.NoError(t, killed.Start(&Begin{Step: 4, Args: &r.Args, Model: r.Model}))
-		require.NoError(t, killed.Log(Row{Record: Record{Step: 5, Loss: number(77)}}))
+		require.NoError(t, killed.Start(&trainer.Begin{Step: 4, Args: &r.Args, Model: r.Model, State: new(trainer.State)}))
+		require.NoError(t, killed.Log(trainer.Row{Record: trainer.Record{Step: 5, Loss: number(77)}}))
 		require.NoError(t, killed.Stop(nil, nil))
 		require.NoError(t, train(t, t.Context(), r))
 
 		want := map[string]curve{"train/loss": {}, "train/grad_norm": {}, "train/learning_rate": {}, "eval/loss": {}}
 		for _, row := range history(t, r.Args.OutputDir).LogHistory {
-			for tag, value := range map[string]*Number{
+			for tag, value := range map[string]*trainer.Number{
 				"train/loss": row.Loss, "train/grad_norm": row.GradNorm, "train/learning_rate": row.LearningRate, "eval/loss": row.EvalLoss,
 			} {
 				if value != nil {
@@ -154,7 +156,7 @@ func TestEventsHaveTexts(t *testing.T) {
 		require.Contains(t, string(b), want)
 	}
 	var args map[string]any
-	require.NoError(t, json.Unmarshal(r.Args.json(), &args))
+	require.NoError(t, json.Unmarshal(argsJSON(&r.Args), &args))
 	require.Equal(t, []any{"tensorboard"}, args["report_to"])
 	require.Nil(t, args["data_seed"])
 }

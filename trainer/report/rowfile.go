@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"bufio"
@@ -10,13 +10,14 @@ import (
 	"path/filepath"
 
 	"qlora/internal/atomicfile"
+	"qlora/trainer"
 )
 
 // A rowFile has one JSON object a line, in the order of their steps. A resumed
 // run first takes the rows away that lie beyond its checkpoint, because they come
 // again. There is no file before the first row.
 type rowFile struct {
-	NoOutput
+	trainer.NoOutput
 	name string // without a folder
 	most int    // bytes of a line; longer ones are none of ours
 	path string
@@ -24,7 +25,7 @@ type rowFile struct {
 }
 
 // Start cuts what the file has to the rows up to the step that the run goes on from.
-func (f *rowFile) Start(b *Begin) error {
+func (f *rowFile) Start(b *trainer.Begin) error {
 	f.path = filepath.Join(b.OutputDir, f.name)
 	if err := f.cut(b.Step); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
@@ -55,7 +56,7 @@ func (f *rowFile) Saved(string, int) error {
 	return f.file.Sync()
 }
 
-func (f *rowFile) Stop(*State, error) error {
+func (f *rowFile) Stop(*trainer.State, error) error {
 	if f.file == nil {
 		return nil
 	}

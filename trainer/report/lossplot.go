@@ -1,10 +1,12 @@
-package trainer
+package report
 
 import (
 	"path/filepath"
 	"time"
 
 	"gonum.org/v1/plot/plotter"
+
+	"qlora/trainer"
 )
 
 // lossFile is the picture of a run's losses.
@@ -14,20 +16,20 @@ const lossFile = "loss.png"
 // more than a twentieth of the run's time, and when the run ends. Where a run is so
 // short that less than two rows were logged, every step's loss stands in for them.
 type lossPlot struct {
-	NoOutput
+	trainer.NoOutput
 	path  string // "": the run has not begun
-	state *State
+	state *trainer.State
 	steps plotter.XYs
 	drawn int       // rows of the log that the picture has
 	after time.Time // the next drawing may be then
 }
 
-func (l *lossPlot) Start(b *Begin) error {
+func (l *lossPlot) Start(b *trainer.Begin) error {
 	l.path, l.state, l.drawn = filepath.Join(b.OutputDir, lossFile), b.State, -1
 	return nil
 }
 
-func (l *lossPlot) Step(p Progress) {
+func (l *lossPlot) Step(p trainer.Progress) {
 	if len(l.steps) < maxPlotPoints {
 		l.steps = append(l.steps, plotter.XY{X: float64(p.Step), Y: p.Loss})
 	}
@@ -35,7 +37,7 @@ func (l *lossPlot) Step(p Progress) {
 
 // Log draws after evaluations, and after the last row: the model card shows the
 // picture.
-func (l *lossPlot) Log(r Row) error {
+func (l *lossPlot) Log(r trainer.Row) error {
 	switch {
 	case r.TrainLoss != nil:
 		return l.draw()
@@ -50,7 +52,7 @@ func (l *lossPlot) Saved(string, int) error {
 	return nil
 }
 
-func (l *lossPlot) Stop(*State, error) error {
+func (l *lossPlot) Stop(*trainer.State, error) error {
 	if l.path == "" {
 		return nil
 	}

@@ -14,7 +14,7 @@ func TestParseAddress(t *testing.T) {
 	} {
 		host, port, err := parseAddress(text)
 		if want == "" {
-			require.ErrorContains(t, err, "--live is", text)
+			require.ErrorContains(t, err, "`live` is", text)
 			continue
 		}
 		require.NoError(t, err)
@@ -27,7 +27,7 @@ func TestPortThatIsTaken(t *testing.T) {
 	_, port, err := net.SplitHostPort(p.URL()[len("http://") : len(p.URL())-1])
 	require.NoError(t, err)
 	_, err = Listen(":" + port)
-	require.ErrorContains(t, err, "--live :"+port+" cannot be served")
+	require.ErrorContains(t, err, "`live` :"+port+" cannot be served")
 	require.ErrorContains(t, err, "in use")
 }
 

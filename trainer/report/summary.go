@@ -1,10 +1,11 @@
-package trainer
+package report
 
 import (
 	"fmt"
 	"strings"
 
 	"qlora/lora"
+	"qlora/trainer"
 )
 
 // A Setting is one line about a run, for people.
@@ -13,18 +14,18 @@ type Setting struct {
 	Value string `json:"value"`
 }
 
-// summary is the run in short: what is trained, on what and how.
-func (t *Trainer) summary() []Setting {
-	a, l := &t.Args, &t.length
+// Summary returns the run in short: what is trained, on what and how.
+func Summary(b *trainer.Begin) []Setting {
+	a, l := b.Args, &b.Length
 	var all []Setting
 	add := func(name, format string, args ...any) {
 		all = append(all, Setting{name, fmt.Sprintf(format, args...)})
 	}
-	add("method", "%s", t.Model.Method())
-	if q := t.Model.Quantize; q != nil {
+	add("method", "%s", b.Model.Method())
+	if q := b.Model.Quantize; q != nil {
 		add("base", "4-bit %v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
 	}
-	if c := t.Model.Lora; c != nil {
+	if c := b.Model.Lora; c != nil {
 		add("rank, alpha, dropout", "%d, %v, %v", c.R, c.Alpha, c.Dropout)
 		if c.Init != lora.InitDefault {
 			add("init_lora_weights", "%s", c.Init)
@@ -51,9 +52,9 @@ func (t *Trainer) summary() []Setting {
 			add("layers", "%v", []int(c.Layers))
 		}
 	}
-	add("trained", "%s", parameters(t.Plan().Trainable))
+	add("trained", "%s", parameters(b.Trainable))
 	add("learning rate", "%v, %s", a.LearningRate, a.Schedule)
-	if n := t.schedule.Warmup; n > 0 {
+	if n := trainer.NewSchedule(a, l.Steps).Warmup; n > 0 {
 		add("warm-up", "%d steps", n)
 	}
 	add("optimizer", "%s", strings.TrimSpace(a.Optimizer+" "+a.OptimArgs))
@@ -72,8 +73,8 @@ func (t *Trainer) summary() []Setting {
 	}
 	add("batch", "%s", batch)
 	add("records", "%d", l.Records)
-	if a.EvalStrategy != strategyNo {
-		add("evaluated", "%d records", len(t.EvalSet))
+	if a.EvalStrategy != trainer.StrategyNo {
+		add("evaluated", "%d records", b.EvalRecords)
 	}
 	add("steps", "%d, %d an epoch", l.Steps, l.StepsInEpoch)
 	add("seed", "%d", a.Seed)

@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"qlora/bindings"
+	"qlora/trainer"
 )
 
 // console tells people how a run goes: a bar with loss, tokens/s, time left and
@@ -19,12 +20,12 @@ type console struct {
 	now   func() time.Time
 	bar   *bar // nil: not a terminal
 	steps int
-	last  *Progress // what the bar shows while steps are taken
-	told  time.Time // of work, where there is no bar
+	last  *trainer.Progress // what the bar shows while steps are taken
+	told  time.Time         // of work, where there is no bar
 }
 
 // NewConsole is the output for people. It draws a bar where w is a terminal.
-func NewConsole(w io.Writer) Output {
+func NewConsole(w io.Writer) trainer.Output {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return newConsole(w, func() int { return columns(f) }, time.Now)
 	}
@@ -48,15 +49,15 @@ func columns(f *os.File) int {
 	return 80
 }
 
-func (c *console) Start(b *Begin) error {
+func (c *console) Start(b *trainer.Begin) error {
 	if c.bar != nil {
 		c.bar.clear()
 	}
 	c.steps = b.Length.Steps
-	c.line("%s: %s trained of %s on the device, recompute %s", b.Device.Name, parameters(b.Trainable), Bytes(b.Plan.Total()), b.Recompute)
+	c.line("%s: %s trained of %s on the device, recompute %s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute)
 	for _, category := range bindings.Categories {
 		if n := b.Plan[category]; n > 0 {
-			c.line("  %-14s %10s", category, Bytes(n))
+			c.line("  %-14s %10s", category, trainer.Bytes(n))
 		}
 	}
 	c.line("%d records, %d steps an epoch, %d steps", b.Length.Records, b.Length.StepsInEpoch, b.Length.Steps)
@@ -69,7 +70,7 @@ func (c *console) Start(b *Begin) error {
 	return nil
 }
 
-func (c *console) Step(p Progress) {
+func (c *console) Step(p trainer.Progress) {
 	c.last = &p
 	c.drawStep()
 }
@@ -85,17 +86,17 @@ func (c *console) drawStep() {
 		part{fmt.Sprintf("loss %.4f", p.Loss), 1},
 		part{fmt.Sprintf("%.0f tokens/s", p.TokensPerSecond), 3},
 		part{timeLeft(p.Left) + " left", 2},
-		part{Bytes(p.MemoryBytes), 4},
+		part{trainer.Bytes(p.MemoryBytes), 4},
 	)
 }
 
 // quiet is how long work goes on without a word where there is no bar.
 const quiet = 30 * time.Second
 
-func (c *console) Work(w Work) {
+func (c *console) Work(w trainer.Work) {
 	amount := fmt.Sprintf("%d/%d", w.Done, w.Total)
 	if w.Bytes {
-		amount = fmt.Sprintf("%s of %s", Bytes(w.Done), Bytes(w.Total))
+		amount = fmt.Sprintf("%s of %s", trainer.Bytes(w.Done), trainer.Bytes(w.Total))
 	}
 	switch now := c.now(); {
 	case c.bar != nil:
@@ -106,7 +107,7 @@ func (c *console) Work(w Work) {
 	}
 }
 
-func (c *console) Log(r Row) error {
+func (c *console) Log(r trainer.Row) error {
 	c.told = c.now()
 	switch {
 	case r.TrainLoss != nil:
@@ -121,7 +122,7 @@ func (c *console) Log(r Row) error {
 }
 
 // Sampled shows every sample on one line.
-func (c *console) Sampled(samples []Sample) error {
+func (c *console) Sampled(samples []trainer.Sample) error {
 	for _, s := range samples {
 		c.line("step %d/%d  sample  %q → %q", s.Step, c.steps, ending(s.Prompt, 60), beginning(s.Completion, 160))
 	}
@@ -134,7 +135,7 @@ func (c *console) Saved(dir string, _ int) error {
 }
 
 // Stop leaves the bar as it is at the end of what was done.
-func (c *console) Stop(*State, error) error {
+func (c *console) Stop(*trainer.State, error) error {
 	if c.bar != nil && c.bar.shown != "" {
 		c.bar.drawn = time.Time{}
 		c.drawStep()
@@ -172,7 +173,7 @@ func ending(text string, n int) string {
 	return text
 }
 
-func seconds(n Number) time.Duration {
+func seconds(n trainer.Number) time.Duration {
 	return time.Duration(float64(n) * float64(time.Second)).Round(100 * time.Millisecond)
 }
 
@@ -188,19 +189,6 @@ func timeLeft(d time.Duration) string {
 		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
 	}
 	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
-}
-
-// Bytes is a size for people: "1.25 GiB".
-func Bytes(n int64) string {
-	const units = "KMGT"
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
-	}
-	x, unit := float64(n)/1024, 0
-	for x >= 1024 && unit < len(units)-1 {
-		x, unit = x/1024, unit+1
-	}
-	return fmt.Sprintf("%.2f %ciB", x, units[unit])
 }
 
 // parameters is a count of parameters for people: "1.2 M parameters".

@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"bytes"
@@ -6,24 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"qlora/bindings"
 	"qlora/internal/tensorboard"
+	"qlora/trainer"
 )
 
 // events writes what is logged as TensorBoard events, under the tags of Hugging
 // Face's TensorBoardCallback: the key after train/, or after eval/ instead of
 // eval_.
 type events struct {
-	NoOutput
+	trainer.NoOutput
 	dir    string // "": runs in the output folder
 	writer *tensorboard.Writer
 }
 
 // Start begins a new file. In a resumed run it takes the place of what earlier
 // files have of the steps that come again.
-func (e *events) Start(b *Begin) (err error) {
+func (e *events) Start(b *trainer.Begin) (err error) {
 	dir := e.dir
 	if dir == "" {
 		dir = filepath.Join(b.OutputDir, "runs")
@@ -34,9 +36,9 @@ func (e *events) Start(b *Begin) (err error) {
 	}
 	// As Hugging Face's callback has them, and the run in short.
 	return errors.Join(
-		e.writer.Text(first, "args", codeBlock(b.Args.json())),
+		e.writer.Text(first, "args", codeBlock(argsJSON(b.Args))),
 		e.writer.Text(first, "model_config", codeBlock(b.Model.Config.Raw)),
-		e.writer.Text(first, "settings", settingsTable(b.Settings)),
+		e.writer.Text(first, "settings", settingsTable(Summary(b))),
 	)
 }
 
@@ -50,11 +52,29 @@ func codeBlock(raw []byte) string {
 	return "    " + strings.TrimRight(b.String(), "\n")
 }
 
-func (e *events) Log(r Row) error {
+// argsJSON returns an object of the settings by the names of their options, in the
+// order of the fields.
+func argsJSON(a *trainer.Args) []byte {
+	b := []byte("{")
+	for field, value := range reflect.ValueOf(a).Elem().Fields() {
+		name := field.Tag.Get("option")
+		v, err := json.Marshal(value.Interface())
+		if name == "" || err != nil { // no setting can fail
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, "%q:%s", name, v)
+	}
+	return append(b, '}')
+}
+
+func (e *events) Log(r trainer.Row) error {
 	var scalars []tensorboard.Scalar
 	for _, s := range []struct {
 		tag   string
-		value *Number
+		value *trainer.Number
 	}{
 		{"train/loss", r.Loss},
 		{"train/grad_norm", r.GradNorm},
@@ -99,7 +119,7 @@ func gpuScalars(t *bindings.Telemetry) (all []tensorboard.Scalar) {
 }
 
 // Sampled writes each prompt's samples under a tag of its own.
-func (e *events) Sampled(samples []Sample) error {
+func (e *events) Sampled(samples []trainer.Sample) error {
 	var all []error
 	for i, s := range samples {
 		all = append(all, e.writer.Text(int64(s.Step), fmt.Sprintf("samples/%d", i+1), sampleText(s)))
@@ -108,7 +128,7 @@ func (e *events) Sampled(samples []Sample) error {
 }
 
 // sampleText shows what was generated between the prompt and what the record has.
-func sampleText(s Sample) string {
+func sampleText(s trainer.Sample) string {
 	block := func(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }
 	text := "prompt\n\n" + block(s.Prompt) + "\n\ncompletion\n\n" + block(s.Completion)
 	if s.Expected != "" {
@@ -117,7 +137,7 @@ func sampleText(s Sample) string {
 	return text
 }
 
-func (e *events) Stop(*State, error) error {
+func (e *events) Stop(*trainer.State, error) error {
 	if e.writer == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/trainer"
+	"qlora/trainer/report"
 )
 
 func listen(t *testing.T) *Page {
@@ -30,8 +32,9 @@ func listen(t *testing.T) *Page {
 }
 
 func begin() *trainer.Begin {
+	args := trainer.DefaultArgs()
 	return &trainer.Begin{
-		OutputDir: "some/out", Model: &trainer.Model{Name: "some/base"}, Settings: []trainer.Setting{{Name: "method", Value: "qlora"}},
+		OutputDir: "some/out", Args: &args, Model: &trainer.Model{Name: "some/base"},
 		Device: bindings.Info{Name: "cpu"}, Plan: bindings.Plan{bindings.Loss: 7, bindings.Weights4Bit: 3}, State: new(trainer.State),
 		Length: trainer.Length{Records: 8, Batches: 4, Accumulation: 1, StepsInEpoch: 4, Steps: 8, Epochs: 2},
 	}
@@ -182,13 +185,18 @@ func TestHowARunEnds(t *testing.T) {
 func TestResumedRun(t *testing.T) {
 	p := listen(t)
 	b := begin()
-	b.Step, b.Took, b.Resumed = 4, time.Hour, "out/checkpoint-4"
-	b.Rows = []trainer.Row{
+	b.OutputDir, b.Step, b.Took, b.Resumed = t.TempDir(), 4, time.Hour, "out/checkpoint-4"
+	rows := []trainer.Row{
 		{Record: trainer.Record{Step: 2, Loss: number(2), GradNorm: number(3), LearningRate: number(4)}, TokensPerSecond: number(5), Telemetry: &bindings.Telemetry{Temperature: new(61)}},
 		{Record: trainer.Record{Step: 4, Loss: number(1), GradNorm: number(3), LearningRate: number(4)}},
 		{Record: trainer.Record{Step: 4, EvalLoss: number(9)}},
 	}
-	b.Samples = []trainer.Sample{{Step: 4, Completion: "x"}}
+	for _, row := range rows {
+		b.State.LogHistory = append(b.State.LogHistory, row.Record)
+	}
+	writeLines(t, filepath.Join(b.OutputDir, report.MetricsFile), rows)
+	samples := []trainer.Sample{{Step: 4, Completion: "x"}}
+	writeLines(t, filepath.Join(b.OutputDir, report.SamplesFile), samples)
 	require.NoError(t, p.Start(b))
 	p.Step(step(5))
 	r := follow(t, p).run()
@@ -197,9 +205,20 @@ func TestResumedRun(t *testing.T) {
 	require.Equal(t, []float32{5, 0, 100}, r.Points.Speed)
 	require.Equal(t, []evaluation{{4, 9}}, r.Evaluations)
 	require.Equal(t, []reading{{2, &bindings.Telemetry{Temperature: new(61)}}}, r.Readings)
-	require.Equal(t, b.Samples, r.Samples)
+	require.Equal(t, samples, r.Samples)
 	require.InDelta(t, time.Now().Add(-time.Hour).Unix(), r.Began, 5)
 	require.Equal(t, "step 4: resumed from checkpoint-4", r.Log[1].Text)
+}
+
+// writeLines writes a JSON object a line.
+func writeLines[T any](t *testing.T, path string, all []T) {
+	t.Helper()
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	defer f.Close()
+	for _, one := range all {
+		require.NoError(t, json.NewEncoder(f).Encode(one))
+	}
 }
 
 // A client that does not read holds up neither the run nor other clients, and has

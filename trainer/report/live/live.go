@@ -24,6 +24,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/trainer"
+	"qlora/trainer/report"
 )
 
 // A Page is what a run is seen on. It is one of the run's outputs, and serves from
@@ -49,7 +50,7 @@ func Listen(address string) (*Page, error) {
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, fmt.Errorf("--live %s cannot be served: %w; name another address, or --live :0 for any port that is free", address, err)
+		return nil, fmt.Errorf("`live` %s cannot be served: %w; name another address, or `live` :0 for any port that is free", address, err)
 	}
 	at := listener.Addr().(*net.TCPAddr)
 	p := &Page{
@@ -88,7 +89,15 @@ func (p *Page) Close() error {
 
 // Start shows the run with all that was logged before it was resumed.
 func (p *Page) Start(b *trainer.Begin) error {
-	p.update("", nil, func(r *run) { r.begin(b) })
+	rows, err := report.Rows(b)
+	if err != nil {
+		return err
+	}
+	samples, err := report.Samples(b)
+	if err != nil {
+		return err
+	}
+	p.update("", nil, func(r *run) { r.begin(b, rows, samples) })
 	return nil
 }
 

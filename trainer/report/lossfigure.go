@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"cmp"
@@ -168,7 +168,7 @@ func thin(xys plotter.XYs) plotter.XYs {
 		return xys
 	}
 	var out plotter.XYs
-	for chunk := range slices.Chunk(xys, ceilDiv(2*len(xys), maxPlotPoints)) {
+	for chunk := range slices.Chunk(xys, (2*len(xys)+maxPlotPoints-1)/maxPlotPoints) {
 		low, high := 0, 0
 		for i, p := range chunk {
 			if p.Y < chunk[low].Y {

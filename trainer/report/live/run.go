@@ -8,6 +8,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/trainer"
+	"qlora/trainer/report"
 )
 
 // What a run can be.
@@ -30,22 +31,22 @@ const (
 
 // run is all that a page shows.
 type run struct {
-	Status   string            `json:"status"`
-	Text     string            `json:"text"` // about the status
-	Name     string            `json:"name"` // of the base
-	Output   string            `json:"output"`
-	Device   string            `json:"device"`
-	Settings []trainer.Setting `json:"settings"`
-	Memory   []share           `json:"memory"`
-	Steps    int               `json:"steps"`
-	Epochs   float64           `json:"epochs"`
-	Step     int               `json:"step"`
-	Epoch    float64           `json:"epoch"`
-	Left     float64           `json:"left"`  // seconds; 0 at the end or where it is not known
-	Began    int64             `json:"began"` // seconds since 1970, less what the run took before it was resumed; 0: not yet
-	Ended    int64             `json:"ended"` // 0: not yet
-	Now      int64             `json:"now"`   // by the machine's clock, when this is sent
-	Work     *work             `json:"work"`  // nil: steps
+	Status   string           `json:"status"`
+	Text     string           `json:"text"` // about the status
+	Name     string           `json:"name"` // of the base
+	Output   string           `json:"output"`
+	Device   string           `json:"device"`
+	Settings []report.Setting `json:"settings"`
+	Memory   []share          `json:"memory"`
+	Steps    int              `json:"steps"`
+	Epochs   float64          `json:"epochs"`
+	Step     int              `json:"step"`
+	Epoch    float64          `json:"epoch"`
+	Left     float64          `json:"left"`  // seconds; 0 at the end or where it is not known
+	Began    int64            `json:"began"` // seconds since 1970, less what the run took before it was resumed; 0: not yet
+	Ended    int64            `json:"ended"` // 0: not yet
+	Now      int64            `json:"now"`   // by the machine's clock, when this is sent
+	Work     *work            `json:"work"`  // nil: steps
 
 	Points      columns          `json:"points"`
 	Evaluations []evaluation     `json:"evaluations"`
@@ -116,10 +117,11 @@ func (e end) text() string {
 	return e.Status + ": " + e.Text
 }
 
-// begin fills in what is known before the first step.
-func (r *run) begin(b *trainer.Begin) {
+// begin fills in what is known before the first step: rows and samples are those
+// of a resumed run.
+func (r *run) begin(b *trainer.Begin, rows []trainer.Row, samples []trainer.Sample) {
 	r.Status, r.Name, r.Output = training, b.Model.Name, filepath.Base(b.OutputDir)
-	r.Device, r.Settings, r.Memory = b.Device.Name, b.Settings, memory(b.Plan)
+	r.Device, r.Settings, r.Memory = b.Device.Name, report.Summary(b), memory(b.Plan)
 	if b.Device.Detail != "" {
 		r.Device += ": " + b.Device.Detail
 	}
@@ -127,7 +129,7 @@ func (r *run) begin(b *trainer.Begin) {
 	r.Epochs, r.Epoch = b.Length.Epoch(b.Length.Steps), b.Length.Epoch(b.Step)
 	r.Began = time.Now().Add(-b.Took).Unix()
 	r.Work = nil
-	for _, row := range b.Rows {
+	for _, row := range rows {
 		if row.Telemetry != nil {
 			r.read(reading{row.Step, row.Telemetry})
 		}
@@ -143,7 +145,7 @@ func (r *run) begin(b *trainer.Begin) {
 			r.noted(entry{Text: fmt.Sprintf("step %d: evaluated, loss %.4f", row.Step, float64(*row.EvalLoss))})
 		}
 	}
-	r.sampled(b.Samples)
+	r.sampled(samples)
 	now := time.Now().Unix()
 	if b.Resumed != "" {
 		r.noted(entry{now, fmt.Sprintf("step %d: resumed from %s", b.Step, filepath.Base(b.Resumed))})

@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"image/png"
@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"gonum.org/v1/plot/plotter"
+
+	"qlora/trainer"
 )
 
 // TestLossPlot draws what there is: logged rows, or the steps of a run too short
@@ -16,21 +18,21 @@ func TestLossPlot(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		steps int
-		rows  []Record
+		rows  []trainer.Record
 		want  bool
 	}{
 		{"nothing", 0, nil, false},
 		{"steps only", 3, nil, true},
-		{"one row", 3, []Record{{Step: 3, Loss: number(2)}}, true},
-		{"rows", 0, []Record{{Step: 10, Loss: number(2)}, {Step: 20, Loss: number(1)}, {Step: 20, EvalLoss: number(1.5)}}, true},
+		{"one row", 3, []trainer.Record{{Step: 3, Loss: number(2)}}, true},
+		{"rows", 0, []trainer.Record{{Step: 10, Loss: number(2)}, {Step: 20, Loss: number(1)}, {Step: 20, EvalLoss: number(1.5)}}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			var l lossPlot
-			state := &State{LogHistory: c.rows}
-			require.NoError(t, l.Start(&Begin{OutputDir: dir, State: state}))
+			state := &trainer.State{LogHistory: c.rows}
+			require.NoError(t, l.Start(&trainer.Begin{OutputDir: dir, State: state}))
 			for i := range c.steps {
-				l.Step(Progress{Step: i + 1, Loss: 3 - float64(i)})
+				l.Step(trainer.Progress{Step: i + 1, Loss: 3 - float64(i)})
 			}
 			require.NoError(t, l.Stop(state, nil))
 			f, err := os.Open(filepath.Join(dir, lossFile))
@@ -102,7 +104,7 @@ func TestThin(t *testing.T) {
 func TestLossPlotMeanwhile(t *testing.T) {
 	r := tinyRun(t)
 	seen := false
-	r.Outputs = []Output{&onSaved{do: func() {
+	r.Outputs = []trainer.Output{&onSaved{do: func() {
 		_, err := os.Stat(filepath.Join(r.Args.OutputDir, lossFile))
 		seen = seen || err == nil
 	}}}
@@ -112,7 +114,7 @@ func TestLossPlotMeanwhile(t *testing.T) {
 
 // onSaved does something at every checkpoint.
 type onSaved struct {
-	NoOutput
+	trainer.NoOutput
 	do func()
 }
 

@@ -1,6 +1,7 @@
-package trainer
+package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/lora"
+	"qlora/trainer"
 )
 
 // The front matter has the keys that PEFT writes for the adapter of a causal
@@ -79,11 +81,11 @@ func TestModelCardOfAFullRun(t *testing.T) {
 
 func TestModelCardShowsTheLastRow(t *testing.T) {
 	for n := range 3*maxCardRows + 2 {
-		var history []Record
+		var history []trainer.Record
 		for step := 1; step <= n; step++ {
-			history = append(history, Record{Step: step, Loss: number(1)})
+			history = append(history, trainer.Record{Step: step, Loss: number(1)})
 		}
-		rows := cardRows(append(history, Record{Step: n, TrainLoss: number(1)}))
+		rows := cardRows(append(history, trainer.Record{Step: n, TrainLoss: number(1)}))
 		require.Len(t, rows, min(n, maxCardRows))
 		for i, row := range rows {
 			require.True(t, i == 0 || row.Step > rows[i-1].Step)
@@ -98,4 +100,16 @@ func TestShellWord(t *testing.T) {
 	for text, want := range map[string]string{"a/b-C_1.2": "a/b-C_1.2", "": "''", "it's $x": `'it'\''s $x'`, "~/a": "'~/a'"} {
 		require.Equal(t, want, shellWord(text))
 	}
+}
+
+// A card is made of whatever rows a state file holds.
+func FuzzCardRows(f *testing.F) {
+	f.Add([]byte(`{"log_history": [{"step": 1, "loss": 1e308, "epoch": -0.0}, null]}`))
+	f.Add([]byte(`{"log_history": [{"loss": 5e-324}, {"eval_loss": 1}, {"eval_loss": 2}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var s trainer.State
+		if json.Unmarshal(b, &s) == nil {
+			require.LessOrEqual(t, len(cardRows(s.LogHistory)), maxCardRows)
+		}
+	})
 }

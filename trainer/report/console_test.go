@@ -1,4 +1,4 @@
-package trainer
+package report
 
 import (
 	"strings"
@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/trainer"
 )
 
 // Where there is no terminal, a run tells a line a logged step.
 func TestConsoleLines(t *testing.T) {
 	r := tinyRun(t)
 	var b strings.Builder
-	r.Outputs = []Output{NewConsole(&b)}
+	r.Outputs = []trainer.Output{NewConsole(&b)}
 	require.NoError(t, train(t, t.Context(), r))
 	require.NotContains(t, b.String(), "\r")
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
@@ -91,22 +92,22 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 			frames = append(frames, shown[len(shown)-1])
 			require.LessOrEqual(t, utf8.RuneCountInString(shown[len(shown)-1]), c.columns-1)
 		}
-		out.Work(Work{What: "reading the base", Done: 3 << 20, Total: 25 << 19, Bytes: true})
+		out.Work(trainer.Work{What: "reading the base", Done: 3 << 20, Total: 25 << 19, Bytes: true})
 		seen()
-		require.NoError(t, out.Start(&Begin{
+		require.NoError(t, out.Start(&trainer.Begin{
 			Device: bindings.Info{Name: "cpu"}, Plan: bindings.Plan{bindings.Weights4Bit: 25 << 19, bindings.Activations: 1 << 20}, Recompute: "none",
-			Length: Length{Records: 800, StepsInEpoch: 100, Steps: 300}, Trainable: 3328,
+			Length: trainer.Length{Records: 800, StepsInEpoch: 100, Steps: 300}, Trainable: 3328,
 		}))
 		seen()
-		step := Progress{Step: 39, Steps: 300, Loss: 1.5, TokensPerSecond: 12345, Left: 62 * time.Minute, MemoryBytes: 27 << 19}
+		step := trainer.Progress{Step: 39, Steps: 300, Loss: 1.5, TokensPerSecond: 12345, Left: 62 * time.Minute, MemoryBytes: 27 << 19}
 		out.Step(step)
 		seen()
-		out.Work(Work{What: "evaluating", Done: 25, Total: 100})
+		out.Work(trainer.Work{What: "evaluating", Done: 25, Total: 100})
 		seen()
-		require.NoError(t, out.Log(Row{Record: Record{Step: 40, Epoch: 0.4, Loss: number(1.5), GradNorm: number(1), LearningRate: number(1)}}))
-		require.NoError(t, out.Log(Row{Record: Record{Step: 40, Epoch: 0.4, EvalLoss: number(1.25), EvalRuntime: number(2.5)}}))
+		require.NoError(t, out.Log(trainer.Row{Record: trainer.Record{Step: 40, Epoch: 0.4, Loss: number(1.5), GradNorm: number(1), LearningRate: number(1)}}))
+		require.NoError(t, out.Log(trainer.Row{Record: trainer.Record{Step: 40, Epoch: 0.4, EvalLoss: number(1.25), EvalRuntime: number(2.5)}}))
 		require.NoError(t, out.Saved("out/checkpoint-40", 40))
-		require.NoError(t, out.Sampled([]Sample{{Step: 40, Prompt: "Q: 6 times 7?\nA:", Completion: " 42"}}))
+		require.NoError(t, out.Sampled([]trainer.Sample{{Step: 40, Prompt: "Q: 6 times 7?\nA:", Completion: " 42"}}))
 		narrow := c.columns
 		c.columns = 30 // the window is resized: what is drawn again is cut
 		out.line("-")
@@ -150,7 +151,7 @@ func TestConsoleTellsOfLongWork(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	out := newConsole(&b, nil, func() time.Time { return now })
 	for i := range int64(100) {
-		out.Work(Work{What: "evaluating", Done: i, Total: 100})
+		out.Work(trainer.Work{What: "evaluating", Done: i, Total: 100})
 		now = now.Add(time.Second)
 	}
 	require.Equal(t, "evaluating: 30/100\nevaluating: 60/100\nevaluating: 90/100\n", b.String())
@@ -159,11 +160,5 @@ func TestConsoleTellsOfLongWork(t *testing.T) {
 func TestTimeLeft(t *testing.T) {
 	for d, want := range map[time.Duration]string{0: "0s", 59 * time.Second: "59s", 754 * time.Second: "12m34s", 2*time.Hour + 5*time.Minute: "2h05m", 100 * time.Hour: "4d04h"} {
 		require.Equal(t, want, timeLeft(d))
-	}
-}
-
-func TestBytes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 3 << 29: "1.50 GiB", 1 << 50: "1024.00 TiB"} {
-		require.Equal(t, want, Bytes(n))
 	}
 }

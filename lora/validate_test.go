@@ -1,0 +1,50 @@
+package lora
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/option"
+)
+
+// A configuration written in Go is refused by the option's name, by Validate and by
+// Attach alike, whatever was left out.
+func TestValidateNamesTheOption(t *testing.T) {
+	sound := Config{R: 4, Alpha: 8, Targets: ParseTargets(AllLinear)}
+	require.NoError(t, sound.Validate())
+	_, m, _ := attachedTo(t, "narrow", sound)
+	for name, change := range map[string]func(*Config){
+		"r":                   func(c *Config) { c.R = 0 },
+		"lora_alpha":          func(c *Config) { c.Alpha = 0 },
+		"lora_dropout":        func(c *Config) { c.Dropout = math.NaN() },
+		"bias":                func(c *Config) { c.Bias = "some" },
+		"task_type":           func(c *Config) { c.TaskType = "SEQ_CLS" },
+		"init_lora_weights":   func(c *Config) { c.Init = "corda" },
+		"loftq_iter":          func(c *Config) { c.Init, c.LoftQIterations = InitLoftQ, -1 },
+		"modules_to_save":     func(c *Config) { c.ModulesToSave = []string{""} },
+		"exclude_modules":     func(c *Config) { c.Exclude.Pattern = AllLinear },
+		"layers_to_transform": func(c *Config) { c.Layers = Layers{-1} },
+		"layers_pattern":      func(c *Config) { c.LayersPattern = []string{"layers"} },
+		"rank_pattern":        func(c *Config) { c.RankPattern = Pattern{{Key: "q_proj"}} },
+	} {
+		c := sound
+		change(&c)
+		_, attached := Attach(m, bindings.NewMemory(), c)
+		for _, err := range []error{c.Validate(), c.ValidateNew(), attached} {
+			var refused *option.Error
+			require.ErrorAs(t, err, &refused, name)
+			assert.Equal(t, name, refused.Option)
+		}
+	}
+}
+
+func TestZeroValuesAreDefaults(t *testing.T) {
+	c := Config{R: 4, Alpha: 8}.withDefaults()
+	assert.Equal(t, InitDefault, c.Init)
+	c = Config{R: 4, Alpha: 8, Init: InitLoftQ}.withDefaults()
+	assert.Equal(t, 1, c.LoftQIterations)
+}

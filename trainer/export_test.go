@@ -1,4 +1,0 @@
-package trainer
-
-// WriteTinyModel is for the package's Example.
-var WriteTinyModel = writeTinyModel
