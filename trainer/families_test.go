@@ -1,0 +1,212 @@
+package trainer
+
+import (
+	"cmp"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/internal/formulaweights"
+	"qlora/internal/safetensors"
+	"qlora/lora"
+)
+
+// familiesFolder holds a recorded run of every model family; generate.py in it
+// made them and says what each file is.
+const familiesFolder = "testdata/families"
+
+// familyLimits are by run.
+var familyLimits = map[string]parityLimit{
+	"lora": {loss: 2e-4, norm: 1e-3, gradient: 1e-4, weights: 2e-3},
+	"nf4":  {loss: 1e-3, norm: 5e-3, weights: 2e-3},
+	"full": {loss: 2e-4, norm: 1e-3, gradient: 1e-4, weights: 2e-3},
+}
+
+// familyForwardLimit is how far a logit may be from the recorded one, of the
+// largest recorded for its token.
+const familyForwardLimit = 2e-4
+
+// TestFamilies replays every case: `go test ./trainer -run 'TestFamilies/gpt2$'`
+// one of them, and with /nf4 one of its runs. QLORA_FAMILIES is another folder
+// of cases, as generate.py --variants makes them.
+func TestFamilies(t *testing.T) {
+	root := cmp.Or(os.Getenv("QLORA_FAMILIES"), familiesFolder)
+	var index struct{ Cases []familyCase }
+	readJSON(t, filepath.Join(root, "index.json"), &index)
+	require.NotEmpty(t, index.Cases)
+	for _, c := range index.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			c.folder = filepath.Join(root, c.Name)
+			c.data = filepath.Join(root, "data", "train.jsonl")
+			c.write(t)
+			t.Run("forward", c.forward)
+			var rows [][]string
+			replay := func(name, run, model string) {
+				var far distance
+				t.Run(name, func(t *testing.T) { far = c.replay(t, run, model) })
+				rows = append(rows, append([]string{name}, far.columns()...))
+			}
+			for _, run := range c.Runs {
+				replay(run, run, c.model)
+			}
+			if stored := filepath.Join(c.folder, "stored"); exists(stored) {
+				replay("stored", "nf4", stored)
+			}
+			logTable(t, append([]string{"run"}, distanceColumns...), rows)
+		})
+	}
+}
+
+// A familyCase is one of index.json.
+type familyCase struct {
+	Name string
+	Runs []string
+
+	folder, data   string
+	model, adapter string // written from the formula
+}
+
+// write makes the model's folder and the adapter's.
+func (c *familyCase) write(t *testing.T) {
+	t.Helper()
+	weights, err := formulaweights.Read(filepath.Join(c.folder, "weights.json"))
+	require.NoError(t, err)
+	c.model, c.adapter = t.TempDir(), t.TempDir()
+	copyFile(t, filepath.Join(c.folder, "config.json"), c.model)
+	require.NoError(t, weights.WriteBase(filepath.Join(c.model, "model.safetensors")))
+	copyFile(t, filepath.Join(c.folder, "adapter_config.json"), c.adapter)
+	require.NoError(t, weights.WriteAdapter(filepath.Join(c.adapter, lora.WeightsFile)))
+}
+
+// forward compares the logits behind every beginning of a sequence and the
+// tokens that greedy generation adds to a prompt.
+func (c *familyCase) forward(t *testing.T) {
+	var want struct{ IDs, Prompt, Greedy []int32 }
+	readJSON(t, filepath.Join(c.folder, "forward.json"), &want)
+	logits := readTensors(t, filepath.Join(c.folder, "forward.safetensors"))["logits"]
+	dev := &recorder{Device: parityDevices(t)[0]}
+	m := loadForward(t, dev, c.model)
+	vocabulary := m.Config.Vocabulary
+	require.Len(t, logits, len(want.IDs)*vocabulary)
+	worst := 0.0
+	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
+		w, largest := logits[at*vocabulary:(at+1)*vocabulary], 0.0
+		for _, x := range w {
+			largest = max(largest, math.Abs(float64(x)))
+		}
+		far, furthest := 0.0, 0
+		for i, x := range w {
+			if d := math.Abs(float64(got[i])-float64(x)) / largest; !(d <= far) {
+				far, furthest = d, i
+			}
+		}
+		worst = max(worst, far)
+		if !(far <= familyForwardLimit) {
+			t.Errorf("logit %d behind token %d: got %v, want %v, error %.2e of the largest, at most %.0e is allowed",
+				furthest, at, got[furthest], w[furthest], far, familyForwardLimit)
+		}
+		return nil
+	}))
+	t.Logf("logits %.1e", worst)
+	require.Equal(t, want.Greedy, m.generate(t, want.Prompt, len(want.Greedy)), "greedy tokens")
+}
+
+// replay trains as a recorded run did, on the base in folder model.
+func (c *familyCase) replay(t *testing.T, name, model string) distance {
+	folder, limit := filepath.Join(c.folder, name), familyLimits[name]
+	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
+	s.Model, s.Dataset = fromParity(t, model), fromParity(t, c.data)
+	if s.Method != "full" {
+		s.Adapters.Adapter = fromParity(t, c.adapterOf(t, folder))
+	}
+	recorder := &recorder{Device: parityDevices(t)[0]}
+	run := s.run(t, recorder)
+	require.NoError(t, train(t, t.Context(), run))
+
+	far := distance{}
+	far.log(t, limit, filepath.Join(folder, "log_history.json"), history(t, run.Args.OutputDir))
+	if path := filepath.Join(folder, "gradients.safetensors"); exists(path) {
+		far.gradients(t, limit, readTensors(t, path), strided(t, path, recorder.gradients))
+	}
+	got := lora.WeightsFile
+	if s.Method == "full" {
+		got = "model.safetensors"
+	} else {
+		require.Equal(t, fanInFanOut(t, c.adapterOf(t, folder)), fanInFanOut(t, run.Args.OutputDir), "fan_in_fan_out of %s", lora.ConfigFile)
+	}
+	path := filepath.Join(folder, "final.safetensors")
+	far.weights(t, limit, readTensors(t, path), strided(t, path, readTensors(t, filepath.Join(run.Args.OutputDir, got))))
+	return far
+}
+
+// adapterOf returns the adapter's folder, with the configuration of the run where
+// that has its own.
+func (c *familyCase) adapterOf(t *testing.T, run string) string {
+	t.Helper()
+	if !exists(filepath.Join(run, lora.ConfigFile)) {
+		return c.adapter
+	}
+	dir := t.TempDir()
+	copyFile(t, filepath.Join(run, lora.ConfigFile), dir)
+	copyFile(t, filepath.Join(c.adapter, lora.WeightsFile), dir)
+	return dir
+}
+
+func fanInFanOut(t *testing.T, dir string) bool {
+	t.Helper()
+	var config struct {
+		FanInFanOut bool `json:"fan_in_fan_out"`
+	}
+	readJSON(t, filepath.Join(dir, lora.ConfigFile), &config)
+	return config.FanInFanOut
+}
+
+// strided keeps of each tensor what the file at path has of it.
+func strided(t *testing.T, path string, all map[string][]float32) map[string][]float32 {
+	t.Helper()
+	file, err := safetensors.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	text, ok := file.Metadata()["stride"]
+	if !ok {
+		return all
+	}
+	stride, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	kept := map[string][]float32{}
+	for name, x := range all {
+		for i := 0; i < len(x); i += stride {
+			kept[name] = append(kept[name], x[i])
+		}
+	}
+	return kept
+}
+
+// fromParity is path as settings have it: relative to the folder of the recorded
+// runs.
+func fromParity(t *testing.T, path string) string {
+	t.Helper()
+	from, err := filepath.Abs(parityFolder)
+	require.NoError(t, err)
+	to, err := filepath.Abs(path)
+	require.NoError(t, err)
+	relative, err := filepath.Rel(from, to)
+	require.NoError(t, err)
+	return relative
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func copyFile(t *testing.T, path, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(path)), text, 0o600))
+}
