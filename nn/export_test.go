@@ -15,4 +15,4 @@ func (m *Model) Memory() *bindings.Memory { return m.memory }
 func (m *Model) Noise(longest int) float32 { return m.noise(longest, m.Config.Hidden) }
 
 // Workspace returns the operations' scratch.
-func (m *Model) Workspace() bindings.Tensor { return m.Workspace() }
+func (m *Model) Workspace() bindings.Tensor { return m.workspace }
