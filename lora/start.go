@@ -72,8 +72,8 @@ func (a *Adapters) rewrite(dev bindings.Device, change func(s *start, w lowrank.
 		if err != nil {
 			return fmt.Errorf("init_lora_weights %s: %w", a.Config.Init, err)
 		}
-		if a.Progress != nil {
-			a.Progress(int64(i+1), int64(len(a.starts)))
+		if a.progress != nil {
+			a.progress(int64(i+1), int64(len(a.starts)))
 		}
 	}
 	return nil

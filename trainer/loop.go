@@ -38,11 +38,9 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		return err
 	}
 	atomicfile.Clean(t.Args.OutputDir)
-	if err := t.layout.memory.Commit(t.Device); err != nil {
-		return err
-	}
-	defer t.layout.memory.Close()
+	defer t.layout.Close()
 	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
+	defer r.telemetry.end()
 	defer func() {
 		if stopErr := r.outputs.Stop(r.state, err); err == nil {
 			err = stopErr
@@ -143,7 +141,7 @@ func (r *loop) step() (*Record, error) {
 // optimize accumulates the gradients of a window and moves the parameters by
 // them. Where the loss or the norm is not finite it leaves them alone.
 func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error) {
-	m, dev := r.layout.model, r.Device
+	m, dev := r.layout.Model, r.Device
 	for _, p := range r.layout.params {
 		dev.Zero(p.Grad)
 	}
@@ -241,14 +239,14 @@ func (r *loop) log(row Row) error {
 	return r.outputs.Log(row)
 }
 
-func (r *loop) memoryBytes() int64 { return r.layout.memory.Plan().Total() }
+func (r *loop) memoryBytes() int64 { return r.layout.Memory.Plan().Total() }
 
 // flopsPerToken is Kaplan et al.'s 6 operations a weight and token (2020), over
 // the linear layers and their adapters. Hugging Face's total_flos counts padding,
 // norms and an untied head too; here there is no padding to count.
 func (r *loop) flopsPerToken() float64 {
 	n := 0
-	for _, p := range r.layout.model.Projections() {
+	for _, p := range r.layout.Model.Projections() {
 		n += p.Weight.Out * p.Weight.In
 		if p.Adapter != nil {
 			n += p.Adapter.A.Len() + p.Adapter.B.Len()

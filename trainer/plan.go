@@ -3,7 +3,6 @@ package trainer
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"qlora/bindings"
 	"qlora/lora"
@@ -49,12 +48,10 @@ func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampl
 // A layout is a model with its adapters and everything that training it needs,
 // each with its place in a memory that is planned but not taken.
 type layout struct {
-	memory   *bindings.Memory
-	model    *nn.Model
-	adapters *lora.Adapters // nil: the weights themselves are trained
-	params   []bindings.Param
-	state    bindings.State  // of the optimizer
-	clip     bindings.Tensor // GradNorm's Out
+	*lora.Tuned
+	params []bindings.Param
+	state  bindings.State  // of the optimizer
+	clip   bindings.Tensor // GradNorm's Out
 }
 
 // layOut plans with the recompute policy that the settings name. With auto it is
@@ -81,7 +78,7 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 		if l, err = layOutWith(model, a, policy, state, shapes, profile); err != nil {
 			return nil, err
 		}
-		if limit <= 0 || l.memory.Plan().Total() <= limit {
+		if limit <= 0 || l.Memory.Plan().Total() <= limit {
 			break
 		}
 	}
@@ -89,42 +86,28 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 }
 
 func layOutWith(model *Model, a *Args, policy nn.Recompute, state bindings.State, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	l := &layout{memory: bindings.NewMemory(), state: state}
-	info := profile.Info()
-	var err error
-	options := nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Modules: model.modules(), Recompute: policy, NoiseAlpha: a.NoiseAlpha}
-	l.model, err = nn.New(model.Config, model.Base, options, l.memory, info)
+	options := nn.Options{Train: model.Lora == nil, Recompute: policy, NoiseAlpha: a.NoiseAlpha}
+	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err
 	}
-	if model.Lora != nil {
-		l.adapters, err = lora.Attach(l.model, l.memory, *model.Lora)
-		if err != nil && model.Adapter != "" {
-			err = fmt.Errorf("%s: %w", filepath.Join(model.Adapter, lora.ConfigFile), err)
-		}
-		if err != nil {
-			return nil, err
-		}
+	l := &layout{Tuned: tuned, state: state}
+	if l.params, err = tuned.Parameters(state); err != nil {
+		return nil, err
 	}
-	l.params = l.model.Parameters(state)
-	if l.adapters != nil {
-		if err := l.adapters.UseMasters(l.params); err != nil {
-			return nil, err
-		}
-	}
-	l.clip = l.memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
-	l.model.Prepare(profile, shapes)
+	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
+	tuned.Plan(profile, shapes)
 	return l, nil
 }
 
 func (l *layout) plan(profile bindings.Profile, limit int64) *Plan {
-	p := &Plan{Device: profile.Info(), Bytes: l.memory.Plan(), Recompute: l.model.Options.Recompute}
+	p := &Plan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute}
 	for _, param := range l.params {
 		p.Trainable += int64(param.Value.Len())
 	}
 	p.Fits = limit <= 0 || p.Bytes.Total() <= limit
-	if l.adapters != nil {
-		p.Beginning = l.adapters.BeginningBytes()
+	if l.Adapters != nil {
+		p.Beginning = l.Adapters.BeginningBytes()
 	}
 	return p
 }

@@ -88,7 +88,7 @@ func (r *loop) sample(ctx context.Context) ([]Sample, error) {
 	for i, p := range r.Samples.Prompts {
 		r.outputs.Work(Work{What: "generating samples", Done: int64(i), Total: int64(len(r.Samples.Prompts))})
 		var ids []int32
-		_, err := r.layout.model.Generate(ctx, r.Device, p.IDs, r.Samples.Tokens, nn.Sampling{}, r.Samples.Stop, func(id int32) bool {
+		_, err := r.layout.Model.Generate(ctx, r.Device, p.IDs, r.Samples.Tokens, nn.Sampling{}, r.Samples.Stop, func(id int32) bool {
 			ids = append(ids, id)
 			return true
 		})

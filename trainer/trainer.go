@@ -102,7 +102,7 @@ func New(r Run) (*Trainer, error) {
 
 // noteTied says what becomes of a head that is the embedding.
 func (t *Trainer) noteTied() {
-	m := t.layout.model
+	m := t.layout.Model
 	switch tied := m.Config.Tied; {
 	case tied && !m.Tied():
 		t.Note("`modules_to_save` takes the output head and the embedding, which are one matrix in this model, apart, as PEFT does; `ensure_weight_tying` keeps them one")
@@ -114,7 +114,7 @@ func (t *Trainer) noteTied() {
 // checkTensors says what is wrong with the tensors that the run starts from.
 func (t *Trainer) checkTensors() error {
 	if t.resume != nil {
-		if a := t.layout.adapters; a != nil && t.Model.Lora.Init.ChangesBase() {
+		if a := t.layout.Adapters; a != nil && t.Model.Lora.Init.ChangesBase() {
 			if err := a.Check(t.from); err != nil {
 				return err
 			}
@@ -122,7 +122,7 @@ func (t *Trainer) checkTensors() error {
 		return checkOptimizer(t.layout.params, filepath.Join(t.from, optimizerFile))
 	}
 	if t.Model.Lora != nil && t.Model.Adapter != "" {
-		return t.layout.adapters.Check(t.Model.Adapter)
+		return t.layout.Adapters.Check(t.Model.Adapter)
 	}
 	return nil
 }

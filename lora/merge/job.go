@@ -20,6 +20,7 @@ import (
 	"qlora/internal/bnb"
 	"qlora/internal/modelfolder"
 	"qlora/internal/safetensors"
+	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/quantize"
 )
@@ -79,12 +80,12 @@ func (j *Job) open(how quantize.Options) error {
 	if j.base, err = safetensors.OpenFolder(j.opts.Model); err != nil {
 		return err
 	}
-	model, err := j.plan(nn.Modules{})
+	planned, err := j.plan(nil)
 	if err != nil {
 		return err
 	}
-	j.tied = model.Tied()
-	for _, p := range model.Projections() {
+	j.tied = planned.Model.Tied()
+	for _, p := range planned.Model.Projections() {
 		j.linear[p.Name] = true
 	}
 	for i, dir := range j.opts.Adapters {
@@ -115,14 +116,14 @@ func (j *Job) open(how quantize.Options) error {
 	return nil
 }
 
-// plan lays the base out. It checks that every tensor is there and has its shape and
+// plan lays the base out, with adapters or without. It checks that every tensor is there and has its shape and
 // type.
-func (j *Job) plan(modules nn.Modules) (*nn.Model, error) {
-	held := nn.Options{Modules: modules}
+func (j *Job) plan(config *lora.Config) (*lora.Tuned, error) {
+	var held nn.Options
 	if j.config.Quantization != nil {
 		held.Quantize = j.how
 	}
-	return nn.New(j.config, j.base, held, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+	return lora.Assemble(j.config, j.base, held, config, bindings.Info{Activation: bindings.F32})
 }
 
 // RoundsTwice says whether merged weights come from 4 bits and go into 4 bits: they

@@ -75,6 +75,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer closeDevice(dev)
 	info := dev.Info()
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
