@@ -1,8 +1,6 @@
 package trainer
 
 import (
-	"strings"
-
 	"qlora/bindings"
 	"qlora/option"
 )
@@ -19,17 +17,12 @@ func (a *Args) loraPlus(params []bindings.Param) {
 	}
 	for i := range params {
 		p := &params[i]
-		if strings.Contains(p.Name, ".lora_B.") || isVector(p) {
+		switch p.Role {
+		case bindings.RoleLoraB, bindings.RoleMagnitude, bindings.RoleNorm, bindings.RoleBias:
 			p.Rate = a.LoraPlusRatio
 		}
-		p.Decay = !strings.HasSuffix(p.Name, ".bias")
+		p.Decay = p.Role != bindings.RoleBias
 	}
-}
-
-// isVector reports whether p is a norm or a bias, which do not decay otherwise, or a
-// magnitude of DoRA.
-func isVector(p *bindings.Param) bool {
-	return !p.Decay || strings.Contains(p.Name, ".lora_magnitude_vector")
 }
 
 // checkLoraPlus says what LoRA+ cannot do in this run.
