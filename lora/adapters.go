@@ -58,7 +58,7 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		return nil, err
 	}
 	other := append(containers(names), "lm_head", "model.embed_tokens", "model.norm")
-	sizes, err := cfg.Sizes(Modules{Linear: names, Other: other})
+	sizes, err := cfg.Sizes(ModuleNames{Linear: names, Other: other})
 	if err != nil {
 		return nil, err
 	}

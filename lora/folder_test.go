@@ -64,7 +64,7 @@ func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bi
 		}
 	}
 	cfg.Targets = Targets{Names: []string{"q_proj", "v_proj", "down_proj"}}
-	sizes, err := cfg.Sizes(Modules{Linear: names})
+	sizes, err := cfg.Sizes(ModuleNames{Linear: names})
 	require.NoError(t, err)
 	mem := bindings.NewMemory()
 	a := layOut(all, sizes, mem.Arena(bindings.Adapters), dtype, cfg)

@@ -61,13 +61,13 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 }
 
 func (r *loop) loading(done, total int64) {
-	r.outputs.Work(Work{What: "reading the base", Done: done, Total: total, Bytes: true})
+	r.outputs.Work(Work{What: "loading base model", Done: done, Total: total, Bytes: true})
 }
 
-// starting is told of adapters that begin with a part of the base, which takes long
-// to find.
-func (r *loop) starting(done, total int64) {
-	r.outputs.Work(Work{What: "beginning the adapters", Done: done, Total: total})
+// initializing reports adapters that begin with a part of the base, which takes long
+// to compute.
+func (r *loop) initializing(done, total int64) {
+	r.outputs.Work(Work{What: "initializing adapters", Done: done, Total: total})
 }
 
 func (r *loop) begin() *Begin {
@@ -131,7 +131,7 @@ func (r *loop) step() (*Record, error) {
 	r.busy += time.Since(start)
 	speed := float64(r.tokens) / max(r.busy.Seconds(), 1e-9)
 	left := r.busy / time.Duration(r.at.PendingSteps) * time.Duration(r.length.Steps-r.at.Step)
-	r.outputs.Step(Progress{
+	r.outputs.Step(StepDone{
 		Step: r.at.Step, Steps: r.length.Steps, Epoch: float64(r.state.Epoch), Loss: loss, GradNorm: norm, LearningRate: rate,
 		TokensPerSecond: speed, MemoryBytes: r.memoryBytes(), Tokens: r.at.Tokens, Left: left,
 	})

@@ -10,26 +10,26 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A Plan is what a run takes of a device's memory, to the byte. It is found by
+// A RunPlan is what a run takes of a device's memory, to the byte. It is found by
 // walking the code that trains, on a device that computes nothing; the trainer
 // takes its memory from the same plan.
-type Plan struct {
+type RunPlan struct {
 	Device    bindings.Info
 	Bytes     bindings.Plan
 	Recompute nn.Recompute
 	Trainable int64 // parameters that are trained
 	Fits      bool  // in the limit that was given
 
-	// Beginning is about how many bytes of main memory are needed beside the base
-	// while adapters that begin with a part of it are made, before the first step.
-	Beginning int64
+	// InitBytes estimates the extra main memory that PiSSA, OLoRA and LoftQ need during
+	// initialization, before the first step.
+	InitBytes int64
 }
 
-// NewPlan plans a run. limit is how many bytes the device has for it, 0 where
+// PlanRun plans a run. limit is how many bytes the device has for it, 0 where
 // that is not known. Without records (train is nil) every sequence is maxLength
-// tokens long; samples may be nil. The error is about the model or the settings: that a run does not
-// fit is no error here.
-func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampling, maxLength int, profile bindings.Profile, limit int64) (*Plan, error) {
+// tokens long; prompts may be nil. The error is about the model or the settings:
+// that a run does not fit is no error here.
+func PlanRun(model *Model, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {
 	if err := errors.Join(a.Validate(), model.Validate()); err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampl
 	if train != nil {
 		shapes = largestBatches(&a, NewLength(&a, len(train)), train, eval)
 	}
-	shapes.Generate = samples.longest()
+	shapes.Generate = prompts.longest()
 	l, err := layOut(model, &a, shapes, profile, limit)
 	if err != nil {
 		return nil, err
@@ -100,25 +100,25 @@ func layOutWith(model *Model, a *Args, policy nn.Recompute, state bindings.State
 	return l, nil
 }
 
-func (l *layout) plan(profile bindings.Profile, limit int64) *Plan {
-	p := &Plan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute}
+func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
+	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute}
 	for _, param := range l.params {
 		p.Trainable += int64(param.Value.Len())
 	}
 	p.Fits = limit <= 0 || p.Bytes.Total() <= limit
 	if l.Adapters != nil {
-		p.Beginning = l.Adapters.BeginningBytes()
+		p.InitBytes = l.Adapters.InitBytes()
 	}
 	return p
 }
 
 // refusal is the sentence about a run that does not fit: how much it takes, how
 // much there is, and what would fit.
-func refusal(model *Model, a Args, train, eval []dataset.Example, samples *Sampling, took int64, profile bindings.Profile, limit int64) error {
+func refusal(model *Model, a Args, train, eval []dataset.Example, prompts *Prompts, took int64, profile bindings.Profile, limit int64) error {
 	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
 	a.GradientCheckpointing, a.Recompute = false, "layer"
 	for {
-		plan, err := NewPlan(model, a, train, eval, samples, 0, profile, limit)
+		plan, err := PlanRun(model, a, train, eval, prompts, 0, profile, limit)
 		if err != nil {
 			return err
 		}

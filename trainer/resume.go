@@ -10,7 +10,7 @@ import (
 // checkpoint has.
 func (r *loop) load() error {
 	values := r.Model.Values()
-	values.Seed, values.BaseLoaded, values.Initialized = r.Args.Seed, r.loading, r.starting
+	values.Seed, values.BaseLoaded, values.Initialized = r.Args.Seed, r.loading, r.initializing
 	if r.resume != nil {
 		values.Adapter = r.from // has what the base goes without; all else comes from the optimizer's state
 		values.Later = r.Model.Lora != nil && !r.Model.Lora.Init.ChangesBase()

@@ -26,8 +26,8 @@ type Run struct {
 	// Files are written beside the results and into every checkpoint: those of
 	// the tokenizer, and run.yaml.
 	Files []File
-	// Samples are generated at every evaluation. nil: none.
-	Samples *Sampling
+	// Prompts are completed at every evaluation. nil: none.
+	Prompts *Prompts
 	// Outputs receive what the run reports. Package report has those that show it and
 	// those that write what a person reads of it afterwards.
 	Outputs []Output
@@ -70,7 +70,7 @@ func New(r Run) (*Trainer, error) {
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
-	if err := errors.Join(r.checkRecords(), r.Samples.check(a, r.Model.Config)); err != nil {
+	if err := errors.Join(r.checkRecords(), r.Prompts.check(a, r.Model.Config)); err != nil {
 		return nil, err
 	}
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
@@ -83,7 +83,7 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
-	shapes.Generate = r.Samples.longest()
+	shapes.Generate = r.Prompts.longest()
 	var err error
 	if t.layout, err = layOut(r.Model, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	if p := t.Plan(); !p.Fits {
-		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Samples, p.Bytes.Total(), r.Device, t.limit)
+		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
 }
@@ -128,7 +128,7 @@ func (t *Trainer) checkTensors() error {
 }
 
 // Plan is what Train will take of the device's memory.
-func (t *Trainer) Plan() *Plan { return t.layout.plan(t.Device, t.limit) }
+func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 
 // checkParts says what of the run is missing, or is nothing that Train can work with.
 func (r *Run) checkParts() error {

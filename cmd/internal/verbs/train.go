@@ -60,7 +60,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	samples, err := o.sampling(c, tok, model.Config.EOS, eval.Examples)
+	prompts, err := o.prompts(c, tok, model.Config.EOS, eval.Examples)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (o *tuneOptions) train(c *call) error {
 	)})
 	t, err := trainer.New(trainer.Run{
 		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Samples: samples, Files: files, Outputs: outputs, Note: c.note,
+		Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
