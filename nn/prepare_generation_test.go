@@ -17,11 +17,11 @@ type lastTokenProfile struct {
 	keys int
 }
 
-func (p lastTokenProfile) Scratch(op any) int64 {
+func (p lastTokenProfile) Needs(op bindings.Operation) bindings.Needs {
 	if a, ok := op.(*bindings.Attend); ok && a.Q.Rows == 1 && a.Keys.Longest() == p.keys {
-		return 1000
+		return bindings.Needs{Workspace: 1000}
 	}
-	return 0
+	return bindings.Needs{}
 }
 
 // TestGenerationIsPlannedToItsLastToken: the walk has the prompt of all tokens, and the

@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"errors"
+	"io"
 	"strconv"
 	"strings"
 
@@ -73,4 +74,14 @@ func (m machine) profile() (bindings.Profile, error) {
 	}
 	_, err := m.kernels()
 	return cuda.Profile(), err
+}
+
+// closeDevice gives a device back, if there is one.
+func closeDevice(dev bindings.Device) {
+	switch d := dev.(type) {
+	case interface{ Close() }:
+		d.Close()
+	case io.Closer:
+		_ = d.Close() // the verb has its result
+	}
 }
