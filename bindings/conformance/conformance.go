@@ -81,6 +81,8 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 		{"RoPE", runRoPE},
 		{"Attend", runAttend},
 		{"Activate", runActivate},
+		{"Add", runAdd},
+		{"Clamp", runClamp},
 		{"HeadLoss", runHeadLoss},
 		{"GradNorm", runGradNorm},
 		{"Optimize", runOptimize},

@@ -35,6 +35,11 @@ type operand struct {
 	initial []byte
 	values  []float64 // as the element type holds them
 	output  bool
+
+	views []*operand // of its columns
+	// A view's own: whose columns it has, and where in them each element lies.
+	base   *operand
+	places []int
 }
 
 const (
@@ -139,6 +144,10 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 	call()
 	f.need(f.dev.Sync())
 	f.suite.rows++
+	writes := map[*operand]bool{}
+	for _, o := range overwritten {
+		writes[o] = true
+	}
 	for _, o := range f.operands {
 		got := make([]byte, o.guarded.Bytes())
 		f.need(f.dev.Read(got, o.guarded))
@@ -148,13 +157,9 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 				break
 			}
 		}
-		kept := !o.output
-		for _, w := range overwritten {
-			kept = kept && w != o
-		}
-		for i := range o.initial {
-			if kept && got[i] != o.initial[i] {
-				f.t.Errorf("%s is an input, but byte %d of it changed", o.name, i)
+		for i, written := range o.written(writes) {
+			if !written && got[i] != o.initial[i] {
+				f.t.Errorf("%s: byte %d, which is no output, changed", o.name, i)
 				break
 			}
 		}
@@ -213,20 +218,20 @@ func (o *operand) sums(k int, want []float64) {
 // root-mean-square of what is subtracted, whose rounding stays.
 func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
-	o.compare(k, stored, func(int) float64 { return terms }, decode(o.DType, o.raw()), want)
+	o.compare(k, stored, func(int) float64 { return terms }, o.numbers(), want)
 }
 
 // nearEach is near where each element has terms of its own.
 func (o *operand) nearEach(k int, terms func(i int) float64, want []float64) {
 	o.f.t.Helper()
-	o.compare(k, 1, terms, decode(o.DType, o.raw()), want)
+	o.compare(k, 1, terms, o.numbers(), want)
 }
 
 // nearBy is near for results of which each is multiplied by a factor of its own, and
 // so is its error: factor gives that of element i.
 func (o *operand) nearBy(factor func(i int) float64, k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
-	got, scaled := decode(o.DType, o.raw()), make([]float64, len(want))
+	got, scaled := o.numbers(), make([]float64, len(want))
 	for i, v := range want {
 		got[i] /= factor(i)
 		scaled[i] = v / factor(i)
