@@ -48,12 +48,12 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: blocks},
 		{queries: []int{33, 1}, heads: 6, kvHeads: 2, dim: 32, size: 1, layout: blocks},
 		{queries: []int{17}, heads: 3, kvHeads: 1, dim: 20, size: 1, layout: blocks, alias: true},
-		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: groups},
-		{queries: []int{33, 140}, heads: 8, kvHeads: 2, dim: 64, size: 1, layout: groups},
-		{queries: []int{33}, heads: 5, kvHeads: 1, dim: 64, size: 1, window: 9, layout: groups},
+		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: byKey},
+		{queries: []int{33, 140}, heads: 8, kvHeads: 2, dim: 64, size: 1, layout: byKey},
+		{queries: []int{33}, heads: 5, kvHeads: 1, dim: 64, size: 1, window: 9, layout: byKey},
 		{queries: []int{5, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 2, dim: 64, size: 1, layout: blocks},
-		{queries: []int{5, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: groups},
-		{queries: []int{1, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 2, dim: 128, size: 1, layout: groups, inference: true},
+		{queries: []int{5, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: byKey},
+		{queries: []int{1, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 2, dim: 128, size: 1, layout: byKey, inference: true},
 		// A cap (Gemma 2), also with its window.
 		{queries: []int{70, 9}, heads: 4, kvHeads: 2, dim: 64, size: 2, cap: 2},
 		{queries: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, cap: 50, window: 70},
@@ -62,7 +62,7 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{67}, heads: 2, kvHeads: 1, dim: 256, size: 1, cap: 30, alias: true},
 		// A bias of the keys (ALiBi).
 		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, bias: 0.5},
-		{queries: []int{300}, heads: 6, kvHeads: 2, dim: 32, size: 1, bias: 0.25, layout: groups},
+		{queries: []int{300}, heads: 6, kvHeads: 2, dim: 32, size: 1, bias: 0.25, layout: byKey},
 		{queries: []int{9}, keys: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, bias: 0.25},
 		{queries: []int{1, 1}, keys: []int{300, 33}, heads: 4, kvHeads: 1, dim: 64, size: 1, bias: 0.5, layout: blocks, inference: true},
 		// Sinks (GPT-OSS).
@@ -77,7 +77,7 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{300, 3}, heads: 2, kvHeads: 1, dim: 16, size: 1, window: 67, dropout: 0.25},
 		{queries: []int{70}, keys: []int{301}, heads: 4, kvHeads: 2, dim: 64, size: 1, dropout: 0.1},
 		// All of it.
-		{queries: []int{140, 3}, heads: 4, kvHeads: 2, dim: 64, size: 1, window: 67, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: groups},
+		{queries: []int{140, 3}, heads: 4, kvHeads: 2, dim: 64, size: 1, window: 67, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
 		{queries: []int{9, 3}, keys: []int{290, 3}, heads: 4, kvHeads: 1, dim: 32, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: blocks},
 	} {
 		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { attendRow(f, c) })

@@ -117,6 +117,9 @@ func (f *fixture) run(ops []bindings.Operation, overwritten ...*operand) {
 // scratch for.
 func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*operand) {
 	f.t.Helper()
+	for _, op := range ops {
+		f.suite.ran[op.Name()] = true
+	}
 	n := 0
 	for _, o := range f.operands {
 		n += o.Len()
@@ -127,7 +130,6 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 	var needs bindings.Needs
 	for _, op := range ops {
 		needs = needs.Most(f.dev.Needs(op))
-		f.suite.ran[op.Name()] = true
 	}
 	w := f.mem.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace)+1)
 	l := f.mem.Arena(bindings.Loss).New(bindings.U8, 1, int(needs.Loss)+1)

@@ -65,12 +65,12 @@ func (o *operand) written(overwritten map[*operand]bool) []bool {
 // A layout says where in one tensor queries, keys and values of attention lie.
 type layout string
 
-// The layouts of fused projections: three blocks, and by key heads, each with its
-// queries before it.
+// The layouts of fused projections: three blocks, or each key head with its queries
+// before it and its value behind.
 const (
 	apart  layout = ""
 	blocks layout = "blocks"
-	groups layout = "groups"
+	byKey  layout = "by key head"
 )
 
 // fused is queries, keys and values, which may be columns of one tensor.
