@@ -21,6 +21,7 @@ needs: what ../parity/generate.py needs (the versions used stand in index.json)
     final.safetensors    what was trained, after the last step
   Files of tensors with "stride" in their metadata have every stride-th element of each one, from the first on.
 """
+import importlib.util
 import json
 import os
 import pathlib
@@ -40,12 +41,15 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, set_seed
 
-import generate as parity
 import models
 
 sys.path.insert(0, str(HERE))
 import formula
 import variants
+
+spec = importlib.util.spec_from_file_location("parity_generate", HERE.parent / "parity/generate.py")  # its name is this file's, too
+parity = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(parity)
 
 BASE = dict(method="lora", learning_rate=5e-3, lr_scheduler_type="linear", warmup_steps=0, weight_decay=0.0, adam_beta1=0.9, adam_beta2=0.999,
             adam_epsilon=1e-4, max_grad_norm=1.0, per_device_train_batch_size=2, gradient_accumulation_steps=1, max_steps=6, seed=42, logging_steps=1,

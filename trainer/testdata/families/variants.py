@@ -28,6 +28,7 @@ LONGROPE = rope(kind="longrope", short_factor=[1.0, 1.1, 1.3, 1.7, 2.0, 2.2, 2.5
                 factor=16.0, original_max_position_embeddings=16)
 GEMMA3_ROPE = {"sliding_attention": rope(100.0), "full_attention": rope(1000.0, "linear", factor=4.0)}
 VISION = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=4)
+QWEN_VL = dict(image_token_id=127, video_token_id=126, vision_start_token_id=125, vision_end_token_id=124)
 
 
 class Variant:
@@ -59,7 +60,7 @@ class Variant:
 LLAMA_TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 
 VARIANTS = {
-    "llama": Variant("Llama, to hold the recording itself", "llama", SMALL),
+    "llama": Variant("Llama, to hold the recording itself", "llama", SMALL, dtype="float32", full=True),
     "relative": Variant("exactly Llama by a model_type that nobody knows; biases in attention and MLP", "llama",
                         SMALL | dict(attention_bias=True, mlp_bias=True, head_dim=32), rename=("aquila", "AquilaForCausalLM")),
     "falcon-7b": Variant("multi_query, parallel, one norm; 4 bits with FalconLinear made a plain Linear", "falcon", FALCON, plain=True),
@@ -162,6 +163,20 @@ VARIANTS = {
     "mistral3": Variant("a vision-language folder: the text part is tuned", "mistral3",
                         dict(text_config=SMALL | dict(model_type="mistral", head_dim=32),
                              vision_config=VISION | dict(model_type="pixtral", head_dim=16), image_token_index=127, spatial_merge_size=2, tie_word_embeddings=False),
+                        nf4=False, targets=LLAMA_TARGETS),
+    "qwen2_vl": Variant("a vision-language folder: the text part is tuned; three positions a token, which are one without images", "qwen2_vl",
+                        dict(text_config=SMALL | dict(rope_parameters=rope(500.0, mrope_section=[3, 2, 3])),
+                             vision_config=dict(depth=1, embed_dim=32, hidden_size=64, num_heads=2, mlp_ratio=2, patch_size=4), tie_word_embeddings=False, **QWEN_VL),
+                        nf4=False, targets=LLAMA_TARGETS),
+    "qwen2_5_vl": Variant("the same of Qwen 2.5", "qwen2_5_vl",
+                          dict(text_config=SMALL | dict(rope_parameters=rope(500.0, mrope_section=[3, 2, 3])),
+                               vision_config=dict(depth=1, hidden_size=32, out_hidden_size=64, num_heads=2, intermediate_size=48, patch_size=4,
+                                                  fullatt_block_indexes=[0]), tie_word_embeddings=False, **QWEN_VL),
+                          nf4=False, targets=LLAMA_TARGETS),
+    "qwen3_vl": Variant("the same of Qwen 3, interleaved and tied", "qwen3_vl",
+                        dict(text_config=TIED | dict(head_dim=32, rope_parameters=rope(500.0, mrope_section=[6, 5, 5], mrope_interleaved=True)),
+                             vision_config=dict(depth=1, hidden_size=32, out_hidden_size=64, num_heads=2, intermediate_size=48, patch_size=4,
+                                                num_position_embeddings=16, deepstack_visual_indexes=[0]), tie_word_embeddings=True, **QWEN_VL),
                         nf4=False, targets=LLAMA_TARGETS),
     "arcee": Variant("relu squared without a gate", "arcee", SMALL),
     "seed_oss": Variant("biases on q k v and o, head_dim of its own", "seed_oss",
