@@ -8,8 +8,9 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
 	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // counting counts the blocks of memory that are taken of a device.
@@ -32,9 +33,9 @@ func (d *counting) Free(b *bindings.Block) {
 // themselves included; nothing is taken before Load, and all is given back.
 func TestTunedIsAssembledInOrder(t *testing.T) {
 	dir := filepath.Join(recorded, "models", "narrow")
-	model, err := nn.ReadConfig(dir)
+	model, err := family.ReadConfig(dir)
 	require.NoError(t, err)
-	base, err := safetensors.OpenFolder(dir)
+	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
 	onCPU, err := cpu.New(cpu.Options{BLAS: "gonum"})

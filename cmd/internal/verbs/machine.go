@@ -2,7 +2,6 @@ package verbs
 
 import (
 	"errors"
-	"io"
 	"strconv"
 	"strings"
 
@@ -78,10 +77,7 @@ func (m machine) profile() (bindings.Profile, error) {
 
 // closeDevice gives a device back, if there is one.
 func closeDevice(dev bindings.Device) {
-	switch d := dev.(type) {
-	case interface{ Close() }:
-		d.Close()
-	case io.Closer:
-		_ = d.Close() // the verb has its result
+	if dev != nil {
+		_ = dev.Close() // the verb has its result
 	}
 }
