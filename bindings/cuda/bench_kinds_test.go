@@ -48,9 +48,9 @@ var kinds = map[string]timed{
 
 	"norm-forward":   {lay: layNorm, cost: movedCost("width", 2)},
 	"norm-backward":  {lay: layNormBackward, cost: movedCost("width", 3)},
-	"gate-forward":   {lay: layGate, cost: movedCost("width", 3)},
-	"gate-backward":  {lay: layGateBackward, cost: movedCost("width", 5)},
-	"rotate":         {lay: layRotate, cost: movedCost("width", 2)},
+	"gate-forward":   {lay: layActivate, cost: movedCost("width", 3)},
+	"gate-backward":  {lay: layActivateBackward, cost: movedCost("width", 5)},
+	"rotate":         {lay: layRope, cost: movedCost("width", 2)},
 	"embed":          {lay: layEmbed, cost: movedCost("width", 2)},
 	"embed-backward": {lay: layEmbedBackward, cost: movedCost("width", 5)}, // bf16 once, float32 read and written
 	"head-loss": {lay: layHeadLoss, cost: func(get func(string) float64) (float64, float64) {

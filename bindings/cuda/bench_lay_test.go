@@ -202,7 +202,7 @@ func layCrossEntropy(o *operands, m plan.Measurement) func(*composer) {
 	logits, labels := o.random(bindings.BF16, tokens, vocabulary), o.below(vocabulary, tokens)
 	losses, hits := o.empty(bindings.F32, 1, tokens), o.empty(bindings.F32, 1, tokens)
 	return func(c *composer) {
-		c.do(&crossEntropy{logits: matrix(logits), labels: vector(labels), scale: 1, losses: vector(losses), hits: vector(hits), backward: 1})
+		c.do(&crossEntropy{logits: matrix(logits), labels: vector(labels), logit_scale: 1, scale: 1, losses: vector(losses), hits: vector(hits), backward: 1})
 	}
 }
 
@@ -222,7 +222,7 @@ func layNorm(o *operands, m plan.Measurement) func(*composer) {
 	x, w := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, 1, width)
 	y, inverse := o.empty(bindings.BF16, tokens, width), o.empty(bindings.F32, 1, tokens)
 	return func(c *composer) {
-		c.do(&norm{x: matrix(x), weight: vector(w), y: matrix(y), inv_rms: vector(inverse), eps: 1e-5})
+		c.do(&norm{x: matrix(x), weight: vector(w), y: matrix(y), rstd: vector(inverse), eps: 1e-5})
 	}
 }
 
@@ -235,42 +235,42 @@ func layNormBackward(o *operands, m plan.Measurement) func(*composer) {
 	return func(c *composer) { c.normBackward(op) }
 }
 
-func layGate(o *operands, m plan.Measurement) func(*composer) {
+func layActivate(o *operands, m plan.Measurement) func(*composer) {
 	tokens, width := m.Get("tokens"), m.Get("width")
 	g, u, y := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width), o.empty(bindings.BF16, tokens, width)
-	return func(c *composer) { c.do(&gate{g: matrix(g), u: matrix(u), y: matrix(y)}) }
+	return func(c *composer) { c.do(&activate{g: matrix(g), u: matrix(u), y: matrix(y)}) }
 }
 
-func layGateBackward(o *operands, m plan.Measurement) func(*composer) {
+func layActivateBackward(o *operands, m plan.Measurement) func(*composer) {
 	tokens, width := m.Get("tokens"), m.Get("width")
 	g, u, dy := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width)
 	dg, du := o.empty(bindings.BF16, tokens, width), o.empty(bindings.BF16, tokens, width)
 	return func(c *composer) {
-		c.do(&gateBackward{g: matrix(g), u: matrix(u), dy: matrix(dy), dg: matrix(dg), du: matrix(du)})
+		c.do(&activateBackward{g: matrix(g), u: matrix(u), dy: matrix(dy), dg: matrix(dg), du: matrix(du)})
 	}
 }
 
-func layRotate(o *operands, m plan.Measurement) func(*composer) {
+func layRope(o *operands, m plan.Measurement) func(*composer) {
 	tokens, head := m.Get("tokens"), min(m.Get("head_dim"), m.Get("width"))
 	heads := m.Get("width") / head
 	x, positions := o.random(bindings.BF16, tokens, heads*head), o.below(tokens, tokens)
 	cos, sin := o.random(bindings.F32, tokens, head/2), o.random(bindings.F32, tokens, head/2)
 	return func(c *composer) {
-		c.do(&rotate{x: matrix(x), heads: i32(heads), head_dim: i32(head), positions: vector(positions), cos: matrix(cos), sin: matrix(sin)})
+		c.do(&rope{x: matrix(x), heads: i32(heads), head_dim: i32(head), positions: vector(positions), cos: matrix(cos), sin: matrix(sin)})
 	}
 }
 
 func layEmbed(o *operands, m plan.Measurement) func(*composer) {
 	tokens, width, vocabulary := m.Get("tokens"), m.Get("width"), m.Get("vocabulary")
 	ids, table, y := o.below(vocabulary, tokens), o.random(bindings.BF16, vocabulary, width), o.empty(bindings.BF16, tokens, width)
-	return func(c *composer) { c.do(&embed{ids: vector(ids), table: matrix(table), y: matrix(y)}) }
+	return func(c *composer) { c.do(&embed{ids: vector(ids), table: matrix(table), y: matrix(y), scale: 1}) }
 }
 
 func layEmbedBackward(o *operands, m plan.Measurement) func(*composer) {
 	tokens, width, vocabulary := m.Get("tokens"), m.Get("width"), m.Get("vocabulary")
 	ids, dtable, dy := o.below(vocabulary, tokens), o.empty(bindings.F32, vocabulary, width), o.random(bindings.BF16, tokens, width)
 	return func(c *composer) {
-		c.do(&embedBackward{ids: vector(ids), dtable: matrix(dtable), dy: matrix(dy), pad: none})
+		c.do(&embedBackward{ids: vector(ids), dtable: matrix(dtable), dy: matrix(dy), scale: 1, pad: none})
 	}
 }
 
