@@ -63,22 +63,19 @@ func attendRow(f *fixture, c attendCase) {
 		Queries: bindings.Sequences{Starts: q0, Device: f.ints("Queries", q0).Tensor},
 		Keys:    bindings.Sequences{Starts: k0, Device: f.ints("Keys", k0).Tensor},
 		Heads:   c.heads, KVHeads: c.kvHeads, HeadDim: c.dim, Scale: float32(scale), Window: c.window,
-		DO: do.Tensor, DQ: dq.Tensor, DK: dk.Tensor, DV: dv.Tensor,
 	}
 	var overwritten []*operand
 	if c.alias {
-		op.DQ, dq = do.Tensor, do
+		dq = do
 		overwritten = []*operand{do}
 	}
+	ops := []bindings.Operation{op}
 	if c.inference {
 		op.LSE = bindings.Tensor{}
+	} else {
+		ops = append(ops, &bindings.AttendBackward{Attend: *op, DO: do.Tensor, DQ: dq.Tensor, DK: dk.Tensor, DV: dv.Tensor})
 	}
-	f.run([]any{op}, func() {
-		f.dev.Attend(op)
-		if !c.inference {
-			f.dev.AttendBackward(op)
-		}
-	}, overwritten...)
+	f.run(ops, overwritten...)
 
 	wantO, wantLSE, wantDQ := make([]float64, tokens*width), make([]float64, tokens*c.heads), make([]float64, tokens*width)
 	wantDK, wantDV := make([]float64, keys*kvWidth), make([]float64, keys*kvWidth)

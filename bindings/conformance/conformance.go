@@ -43,10 +43,10 @@ var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8, Codes: CUDA}
 // move, in units of Stored:
 //
 //   - 0 where all that rounds is in float32: sums of what the operation is given
-//     (DTable, DWeight, DBias, InvRMS, LSE, Norms, GradNorm, Optimize). The result
+//     (DTable, DWeight, DBias, Mean, RStd, LSE, Norms, GradNorm, Optimize). The result
 //     itself still rounds to float32.
 //   - 1 where the result is stored, or is a sum of products with what is stored or
-//     rounded to be multiplied: dropout(X), Low, U, H, V, W's values in Project, P and
+//     rounded to be multiplied: dropout(X), XA, U, H, V, W's values in Project, P and
 //     DS in Attend. Such a sum's terms are off by up to Stored each, with random
 //     signs: of the sum, 0.42·Stored at a standard deviation (a rounding error is
 //     uniform within half a unit in the last place, whose share of the number is
@@ -64,12 +64,12 @@ type Choice struct {
 }
 
 // Run holds dev to the references, all operations and cases, and logs how many
-// rows ran.
+// rows ran. An operation without rows, and one that dev lacks, fails by its name.
 func Run(t *testing.T, dev bindings.Device, tol Tolerances) { RunSome(t, dev, tol, Choice{}) }
 
 // RunSome is Run for some rows.
 func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
-	s := &suite{dev: dev, tol: tol, most: choice.Elements}
+	s := &suite{dev: dev, tol: tol, most: choice.Elements, ran: map[string]bool{}, missing: map[string]bool{}}
 	for _, op := range []struct {
 		name string
 		run  func(*testing.T, *suite)
@@ -78,9 +78,9 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 		{"Norm", runNorm},
 		{"Project", runProject},
 		{"RowNorms", runRowNorms},
-		{"Rotate", runRotate},
+		{"RoPE", runRoPE},
 		{"Attend", runAttend},
-		{"Gate", runGate},
+		{"Activate", runActivate},
 		{"HeadLoss", runHeadLoss},
 		{"GradNorm", runGradNorm},
 		{"Optimize", runOptimize},
@@ -99,6 +99,14 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 	if s.rows == 0 {
 		t.Error("no row ran")
 	}
+	for _, op := range bindings.Operations() {
+		switch name := op.Name(); {
+		case s.missing[name]:
+			t.Errorf("%s has no operation %q", dev.Info().Name, name)
+		case !s.ran[name] && len(choice.Operations) == 0:
+			t.Errorf("the suite has no rows for %q", name)
+		}
+	}
 }
 
 type suite struct {
@@ -106,6 +114,8 @@ type suite struct {
 	tol  Tolerances
 	most int // elements of a row; 0: any number
 	rows int // that ran
+
+	ran, missing map[string]bool // names of operations
 }
 
 // row runs one case on fresh memory. Its random numbers depend on the case's
@@ -123,10 +133,9 @@ func (s *suite) row(t *testing.T, name string, run func(*fixture)) {
 			}
 		})
 		f := &fixture{
-			t: t, dev: s.dev, tol: s.tol, act: s.dev.Info().Activation,
+			t: t, suite: s, dev: s.dev, tol: s.tol, act: s.dev.Info().Activation,
 			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1)), most: s.most,
 		}
 		run(f)
-		s.rows++
 	})
 }

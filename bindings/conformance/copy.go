@@ -3,6 +3,8 @@ package conformance
 import (
 	"fmt"
 	"testing"
+
+	"qlora/bindings"
 )
 
 func runCopy(t *testing.T, s *suite) {
@@ -12,7 +14,7 @@ func runCopy(t *testing.T, s *suite) {
 				s.row(t, fmt.Sprintf("%v to %v, %d", from, to, n), func(f *fixture) {
 					src, dst := f.input("source", from, 3, n, 1), f.output("copy", to, 3, n)
 					cleared := f.input("cleared", from, 3, n, 1)
-					f.run(nil, func() { f.dev.Copy(dst.Tensor, src.Tensor); f.dev.Zero(cleared.Tensor) }, cleared)
+					f.run([]bindings.Operation{&bindings.Copy{Dst: dst.Tensor, Src: src.Tensor}, &bindings.Zero{T: cleared.Tensor}}, cleared)
 					if string(dst.raw()) != string(encode(to, src.values)) {
 						t.Error("the copy is not its source rounded to nearest even")
 					}

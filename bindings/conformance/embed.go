@@ -36,9 +36,9 @@ func runEmbed(t *testing.T, s *suite) {
 				op := &bindings.Embed{
 					IDs: ids.Tensor, Table: table.Tensor, Y: y.Tensor,
 					Noise: c.noise, Random: bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 3},
-					DY: dy.Tensor, DTable: dtable.Tensor, Pad: int32(c.pad),
 				}
-				f.run([]any{op}, func() { f.dev.Embed(op); f.dev.EmbedBackward(op) }, dtable)
+				backward := &bindings.EmbedBackward{IDs: ids.Tensor, DY: dy.Tensor, DTable: dtable.Tensor, Pad: int32(c.pad)}
+				f.run([]bindings.Operation{op, backward}, dtable)
 
 				want := make([]float64, 0, y.Len())
 				grad := append([]float64(nil), dtable.values...)

@@ -13,76 +13,66 @@ func runErrors(t *testing.T, s *suite) {
 	for _, c := range []struct {
 		name  string
 		words []string
-		call  func(f *fixture, x, y *operand) (op any, call func())
+		op    func(f *fixture, x, y *operand) bindings.Operation
 	}{
-		{"norm of another shape", []string{"norm", "Y"}, func(f *fixture, x, y *operand) (any, func()) {
+		{"norm of another shape", []string{"norm", "Y"}, func(f *fixture, x, y *operand) bindings.Operation {
 			w := f.input("Weight", bindings.F32, 1, 8, 1)
-			return nil, func() {
-				f.dev.Norm(&bindings.Norm{X: x.Tensor, Weight: w.Tensor, Y: y.Head(3)})
-			}
+			return &bindings.Norm{X: x.Tensor, Weight: w.Tensor, Y: y.Head(3)}
 		}},
-		{"gate over its input", []string{"gate", "Y", "G"}, func(f *fixture, x, y *operand) (any, func()) {
-			return nil, func() { f.dev.Gate(&bindings.Gate{G: x.Tensor, U: y.Tensor, Y: x.Tensor}) }
+		{"activation over its input", []string{"activate", "Y", "G"}, func(_ *fixture, x, y *operand) bindings.Operation {
+			return &bindings.Activate{G: x.Tensor, U: y.Tensor, Y: x.Tensor}
 		}},
-		{"projection without a weight", []string{"project", "some.layer", "Weight"}, func(f *fixture, x, y *operand) (any, func()) {
+		{"projection without a weight", []string{"project", "some.layer", "Weight"}, func(_ *fixture, x, y *operand) bindings.Operation {
 			l := &bindings.Linear{Name: "some.layer", Weight: bindings.Weight{Out: 8, In: 8}}
-			return nil, func() {
-				f.dev.Project(&bindings.Project{X: x.Tensor, Parts: []bindings.Part{{Linear: l, Y: y.Tensor}}})
-			}
+			return &bindings.Project{X: x.Tensor, Parts: []bindings.Part{{Linear: l, Y: y.Tensor}}}
 		}},
-		{"lookup of an unknown id", []string{"embed", "9"}, func(f *fixture, x, y *operand) (any, func()) {
+		{"lookup of an unknown id", []string{"embed", "9"}, func(f *fixture, x, y *operand) bindings.Operation {
 			ids := f.ints("IDs", []int32{0, 1, 2, 9})
-			return nil, func() { f.dev.Embed(&bindings.Embed{IDs: ids.Tensor, Table: x.Tensor, Y: y.Tensor}) }
+			return &bindings.Embed{IDs: ids.Tensor, Table: x.Tensor, Y: y.Tensor}
 		}},
-		{"lookup of an id below all", []string{"embed", "row 1", "-1"}, func(f *fixture, x, y *operand) (any, func()) {
+		{"lookup of an id below all", []string{"embed", "row 1", "-1"}, func(f *fixture, x, y *operand) bindings.Operation {
 			ids := f.ints("IDs", []int32{0, -1, 2, -2})
-			return nil, func() { f.dev.Embed(&bindings.Embed{IDs: ids.Tensor, Table: x.Tensor, Y: y.Tensor}) }
+			return &bindings.Embed{IDs: ids.Tensor, Table: x.Tensor, Y: y.Tensor}
 		}},
-		{"gradient of an unknown id", []string{"embed backward", "row 0", "4"}, func(f *fixture, x, _ *operand) (any, func()) {
+		{"gradient of an unknown id", []string{"embed backward", "row 0", "4"}, func(f *fixture, x, _ *operand) bindings.Operation {
 			ids, table := f.ints("IDs", []int32{4, 0, 1, 2}), f.input("DTable", bindings.F32, 4, 8, 1)
-			return nil, func() {
-				f.dev.EmbedBackward(&bindings.Embed{IDs: ids.Tensor, DY: x.Tensor, DTable: table.Tensor, Pad: -1})
-			}
+			return &bindings.EmbedBackward{IDs: ids.Tensor, DY: x.Tensor, DTable: table.Tensor, Pad: -1}
 		}},
-		{"rotation to a position beyond", []string{"rotate", "row 3", "7"}, func(f *fixture, x, _ *operand) (any, func()) {
+		{"rotation to a position beyond", []string{"rope", "row 3", "7"}, func(f *fixture, x, _ *operand) bindings.Operation {
 			at := f.ints("Positions", []int32{0, 1, 6, 7})
 			cos, sin := f.input("Cos", bindings.F32, 7, 2, 1), f.input("Sin", bindings.F32, 7, 2, 1)
-			return nil, func() {
-				f.dev.Rotate(&bindings.Rotate{X: x.Tensor, Heads: 2, HeadDim: 4, Positions: at.Tensor, Cos: cos.Tensor, Sin: sin.Tensor})
-			}
+			return &bindings.RoPE{X: x.Tensor, Heads: 2, HeadDim: 4, Positions: at.Tensor, Cos: cos.Tensor, Sin: sin.Tensor}
 		}},
-		{"loss of an unknown label", []string{"head loss", "row 2", "5"}, func(f *fixture, x, y *operand) (any, func()) {
+		{"loss of an unknown label", []string{"head loss", "row 2", "5"}, func(f *fixture, x, _ *operand) bindings.Operation {
 			l := &bindings.Linear{Name: "head", Weight: bindings.Weight{Out: 5, In: 8, Dense: f.input("Weight", bindings.F32, 5, 8, 1).Tensor}}
-			op := &bindings.HeadLoss{
+			return &bindings.HeadLoss{
 				X: x.Tensor, Linear: l, Labels: f.ints("Labels", []int32{0, -100, 5, 4}).Tensor, Scale: 1,
 				Stats: f.input("Stats", bindings.F32, 1, 3, 1).Tensor,
 			}
-			return op, func() { f.dev.HeadLoss(op) }
 		}},
-		{"attention of uneven heads", []string{"attend", "heads"}, func(f *fixture, x, y *operand) (any, func()) {
+		{"attention of uneven heads", []string{"attend", "heads"}, func(f *fixture, x, y *operand) bindings.Operation {
 			seq := bindings.Sequences{Starts: []int32{0, 4}, Device: f.ints("Starts", []int32{0, 4}).Tensor}
-			return nil, func() {
-				f.dev.Attend(&bindings.Attend{
-					Q: x.Tensor, K: x.Tensor, V: x.Tensor, O: y.Tensor, Queries: seq, Keys: seq,
-					Heads: 4, KVHeads: 3, HeadDim: 2, Scale: 1,
-				})
+			return &bindings.Attend{
+				Q: x.Tensor, K: x.Tensor, V: x.Tensor, O: y.Tensor, Queries: seq, Keys: seq,
+				Heads: 4, KVHeads: 3, HeadDim: 2, Scale: 1,
 			}
 		}},
-		{"copy of another shape", []string{"copy"}, func(f *fixture, x, y *operand) (any, func()) {
-			return nil, func() { f.dev.Copy(y.Tensor, x.Head(2)) }
+		{"copy of another shape", []string{"copy"}, func(_ *fixture, x, y *operand) bindings.Operation {
+			return &bindings.Copy{Dst: y.Tensor, Src: x.Head(2)}
 		}},
 	} {
 		s.row(t, c.name, func(f *fixture) {
 			x, y := f.input("X", f.act, 4, 8, 1), f.input("Y", f.act, 4, 8, 1)
-			op, call := c.call(f, x, y)
+			op := c.op(f, x, y)
 			var err error
-			f.run([]any{op}, func() {
-				call()
+			f.call(func() {
+				f.dev.Run(op)
 				err = f.dev.Sync()
-			})
+			}, scratchFor(op))
 			if err == nil {
 				f.t.Fatal("no error")
 			}
+			f.lacks(err)
 			for _, w := range c.words {
 				if !strings.Contains(err.Error(), w) {
 					f.t.Errorf("%q does not name %q", err, w)
@@ -90,4 +80,12 @@ func runErrors(t *testing.T, s *suite) {
 			}
 		})
 	}
+}
+
+// scratchFor returns op where it passes its check: another needs no scratch.
+func scratchFor(op bindings.Operation) []bindings.Operation {
+	if bindings.Check(op) != nil {
+		return nil
+	}
+	return []bindings.Operation{op}
 }

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -15,6 +16,7 @@ import (
 // after it outputs are compared.
 type fixture struct {
 	t        *testing.T
+	suite    *suite
 	dev      bindings.Device
 	tol      Tolerances
 	act      bindings.DType
@@ -94,9 +96,21 @@ func (f *fixture) output(name string, dtype bindings.DType, rows, cols int) *ope
 }
 
 // run takes the memory, with scratch for the given operations, fills the
-// tensors, calls them, and checks that all guards and all pure inputs but those
-// written on purpose are as they were.
-func (f *fixture) run(ops []any, call func(), overwritten ...*operand) {
+// tensors, runs the operations in turn, and checks that all guards and all pure
+// inputs but those written on purpose are as they were. A device that lacks one of
+// them skips the row; the suite says so at its end.
+func (f *fixture) run(ops []bindings.Operation, overwritten ...*operand) {
+	f.t.Helper()
+	f.call(func() {
+		for _, op := range ops {
+			f.dev.Run(op)
+		}
+	}, ops, overwritten...)
+}
+
+// call is run for what is not a row of operations alone; ops are those that it needs
+// scratch for.
+func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*operand) {
 	f.t.Helper()
 	n := 0
 	for _, o := range f.operands {
@@ -105,15 +119,13 @@ func (f *fixture) run(ops []any, call func(), overwritten ...*operand) {
 	if f.most > 0 && n > f.most {
 		f.t.Skip("a large row, left out in a run of the small ones")
 	}
-	var workspace, loss int64
+	var needs bindings.Needs
 	for _, op := range ops {
-		workspace = max(workspace, f.dev.Scratch(op))
-		if h, ok := op.(*bindings.HeadLoss); ok {
-			loss = max(loss, f.dev.LossScratch(h))
-		}
+		needs = needs.Most(f.dev.Needs(op))
+		f.suite.ran[op.Name()] = true
 	}
-	w := f.mem.Arena(bindings.Workspace).New(bindings.U8, 1, int(workspace)+1)
-	l := f.mem.Arena(bindings.Loss).New(bindings.U8, 1, int(loss)+1)
+	w := f.mem.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace)+1)
+	l := f.mem.Arena(bindings.Loss).New(bindings.U8, 1, int(needs.Loss)+1)
 	f.need(f.mem.Commit(f.dev))
 	f.t.Cleanup(f.mem.Close)
 	f.dev.UseScratch(w, l)
@@ -126,6 +138,7 @@ func (f *fixture) run(ops []any, call func(), overwritten ...*operand) {
 	f.reset()
 	call()
 	f.need(f.dev.Sync())
+	f.suite.rows++
 	for _, o := range f.operands {
 		got := make([]byte, o.guarded.Bytes())
 		f.need(f.dev.Read(got, o.guarded))
@@ -159,8 +172,18 @@ func (f *fixture) reset() {
 	}
 }
 
+// lacks skips the row where err says that the device lacks an operation.
+func (f *fixture) lacks(err error) {
+	var missing *bindings.MissingError
+	if errors.As(err, &missing) {
+		f.suite.missing[missing.Operation] = true
+		f.t.Skip(err)
+	}
+}
+
 func (f *fixture) need(err error) {
 	f.t.Helper()
+	f.lacks(err)
 	if err != nil {
 		f.t.Fatal(err)
 	}

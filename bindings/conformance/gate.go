@@ -7,7 +7,7 @@ import (
 	"qlora/bindings"
 )
 
-func runGate(t *testing.T, s *suite) {
+func runActivate(t *testing.T, s *suite) {
 	for _, c := range []struct {
 		rows, cols int
 		alias      string
@@ -35,8 +35,8 @@ func runGate(t *testing.T, s *suite) {
 			case "DG on DY":
 				dg, overwritten = dy, []*operand{dy}
 			}
-			op := &bindings.Gate{G: g.Tensor, U: u.Tensor, Y: y.Tensor, DY: dy.Tensor, DG: dg.Tensor, DU: du.Tensor}
-			f.run([]any{op}, func() { f.dev.Gate(op); f.dev.GateBackward(op) }, overwritten...)
+			op := &bindings.Activate{G: g.Tensor, U: u.Tensor, Y: y.Tensor}
+			f.run([]bindings.Operation{op, &bindings.ActivateBackward{Activate: *op, DY: dy.Tensor, DG: dg.Tensor, DU: du.Tensor}}, overwritten...)
 
 			n := g.Len()
 			wantY, wantDG, wantDU := make([]float64, n), make([]float64, n), make([]float64, n)

@@ -79,7 +79,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 		op.DWeight = dw.Tensor
 		overwritten = append(overwritten, dw)
 	}
-	f.run([]any{op}, func() { f.dev.HeadLoss(op) }, overwritten...)
+	f.run([]bindings.Operation{op}, overwritten...)
 
 	xs := mat.NewDense(c.tokens, c.hidden, x.values)
 	logits, _ := ref.forward(xs)

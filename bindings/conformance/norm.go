@@ -30,43 +30,40 @@ func normRow(f *fixture, rows, cols int, dtype bindings.DType, accumulate, alias
 	x := f.input("X", f.act, rows, cols, 2)
 	w := f.input("Weight", dtype, 1, cols, 1)
 	dy := f.input("DY", f.act, rows, cols, 1)
-	y, inv := f.output("Y", f.act, rows, cols), f.output("InvRMS", bindings.F32, 1, rows)
+	y, rstd := f.output("Y", f.act, rows, cols), f.output("RStd", bindings.F32, 1, rows)
 	dw := f.input("DWeight", bindings.F32, 1, cols, 1)
 	dx := f.output("DX", f.act, rows, cols)
 	if accumulate {
 		dx = f.input("DX accumulated", f.act, rows, cols, 1)
 	}
 	inPlace := f.given("X and Y", f.act, rows, cols, x.values)
-	op := &bindings.Norm{
-		X: x.Tensor, Weight: w.Tensor, Eps: eps, Y: y.Tensor, InvRMS: inv.Tensor,
-		DY: dy.Tensor, DX: dx.Tensor, Accumulate: accumulate, DWeight: dw.Tensor,
-	}
+	op := &bindings.Norm{X: x.Tensor, Weight: w.Tensor, Eps: eps, Y: y.Tensor, RStd: rstd.Tensor}
+	backward := &bindings.NormBackward{Norm: *op, DY: dy.Tensor, DX: dx.Tensor, Accumulate: accumulate, DWeight: dw.Tensor}
 	overwritten := []*operand{dx, dw, inPlace}
 	base := append([]float64(nil), dx.values...)
 	if !accumulate {
 		base = make([]float64, rows*cols)
 	}
 	if alias {
-		op.DWeight = bindings.Tensor{}
+		backward.DWeight = bindings.Tensor{}
 		overwritten = []*operand{dx, inPlace}
 		if !accumulate {
-			op.DX, dx = dy.Tensor, dy
+			backward.DX, dx = dy.Tensor, dy
 			overwritten = []*operand{dy, inPlace}
 		}
 	}
-	f.run([]any{op}, func() {
-		f.dev.Norm(op)
-		f.dev.NormBackward(op)
-		f.dev.Norm(&bindings.Norm{X: inPlace.Tensor, Weight: w.Tensor, Eps: eps, Y: inPlace.Tensor})
+	f.run([]bindings.Operation{
+		op, backward,
+		&bindings.Norm{X: inPlace.Tensor, Weight: w.Tensor, Eps: eps, Y: inPlace.Tensor},
 	}, overwritten...)
 
 	wantY, wantDX := make([]float64, 0, x.Len()), base
-	wantInv, wantDW := make([]float64, rows), append([]float64(nil), dw.values...)
-	var terms float64 // of DX: the sum over rows of InvRMS·rms(g)
+	wantRStd, wantDW := make([]float64, rows), append([]float64(nil), dw.values...)
+	var terms float64 // of DX: the sum over rows of RStd·rms(g)
 	for i := range rows {
 		row := x.values[i*cols : (i+1)*cols]
 		out, r := norm(row, w.values, eps)
-		wantY, wantInv[i] = append(wantY, out...), r
+		wantY, wantRStd[i] = append(wantY, out...), r
 		gx, gw := normBackward(row, w.values, dy.values[i*cols:(i+1)*cols], eps)
 		axpy(wantDX[i*cols:(i+1)*cols], 1, gx)
 		axpy(wantDW, 1, gw)
@@ -78,8 +75,8 @@ func normRow(f *fixture, rows, cols int, dtype bindings.DType, accumulate, alias
 	}
 	y.equals(cols, wantY)
 	inPlace.equals(cols, wantY)
-	inv.sums(cols, wantInv)
-	// DX is InvRMS·(g - …): in a row of one column all but Eps's share cancels.
+	rstd.sums(cols, wantRStd)
+	// DX is RStd·(g - …): in a row of one column all but Eps's share cancels.
 	dx.near(cols, 1, terms/float64(rows), wantDX)
 	if !alias {
 		dw.sums(rows+cols, wantDW)

@@ -67,7 +67,7 @@ func (c optimizeCase) run(f *fixture) {
 	if !finite {
 		overwritten = nil // nothing may change
 	}
-	f.run([]any{op}, func() { f.dev.Optimize(op) }, overwritten...)
+	f.run([]bindings.Operation{op}, overwritten...)
 	if !finite {
 		return
 	}

@@ -19,7 +19,7 @@ type projectCase struct {
 	dropout    float32
 	residual   string // "", "apart", "in place"
 	bias       bool
-	inference  bool // no Low, no dropout, no backward
+	inference  bool // no XA, no dropout, no backward
 	frozen     bool // no gradients but DX
 	accumulate bool
 	noDX       bool
@@ -71,14 +71,12 @@ func runProject(t *testing.T, s *suite) {
 func projectRow(f *fixture, c projectCase, h holding) {
 	x := f.input("X", f.act, c.tokens, c.in, 1)
 	xs := mat.NewDense(c.tokens, c.in, x.values)
-	op := &bindings.Project{
-		X: x.Tensor, Accumulate: c.accumulate,
-		Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3},
-	}
+	op := &bindings.Project{X: x.Tensor, Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3}}
+	backward := &bindings.ProjectBackward{X: op.X, Random: op.Random, Accumulate: c.accumulate}
 	type part struct {
-		ref                                linear
-		y, residual, low, dy, da, db, w, b *operand
-		magnitude                          *operand // its gradient
+		ref                               linear
+		y, residual, xa, dy, da, db, w, b *operand
+		magnitude                         *operand // its gradient
 	}
 	parts := make([]part, len(c.outs))
 	var overwritten []*operand
@@ -87,7 +85,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 		weight, values := f.weight("Weight", h, out, c.in)
 		p.ref.W = values
 		l := &bindings.Linear{Name: fmt.Sprintf("part %d", i), Weight: weight}
-		bp := bindings.Part{Linear: l}
+		bp, back := bindings.Part{Linear: l}, bindings.PartBackward{Linear: l}
 		if c.bias {
 			o := f.input("Bias", denseTypes[i%3], 1, out, 1)
 			l.Bias, p.ref.Bias = o.Tensor, o.values
@@ -103,7 +101,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 		}
 		bp.Y = p.y.Tensor
 		p.dy = f.input("DY", f.act, c.tokens, out, 1)
-		bp.DY = p.dy.Tensor
+		back.DY = p.dy.Tensor
 		if c.rank > 0 {
 			a, b := f.input("A", f.act, c.rank, c.in, 1), f.input("B", f.act, out, c.rank, 1)
 			l.Adapter = &bindings.Adapter{A: a.Tensor, B: b.Tensor, Scale: 0.5, Dropout: c.dropout, Stream: uint32(7 + i)}
@@ -123,26 +121,26 @@ func projectRow(f *fixture, c projectCase, h holding) {
 				p.ref.Mask = dropoutMask(op.Random, l.Adapter, c.tokens, c.in)
 			}
 			if !c.inference {
-				p.low = f.output("Low", f.act, c.tokens, c.rank)
-				bp.Low = p.low.Tensor
+				p.xa = f.output("XA", f.act, c.tokens, c.rank)
+				bp.XA, back.XA = p.xa.Tensor, p.xa.Tensor
 			}
 			if !c.inference && !c.frozen {
 				p.da, p.db = f.input("DA", bindings.F32, c.rank, c.in, 1), f.input("DB", bindings.F32, out, c.rank, 1)
-				bp.DA, bp.DB = p.da.Tensor, p.db.Tensor
+				back.DA, back.DB = p.da.Tensor, p.db.Tensor
 				overwritten = append(overwritten, p.da, p.db)
 				if c.decomposed {
 					p.magnitude = f.input("DMagnitude", bindings.F32, 1, out, 1)
-					bp.DMagnitude = p.magnitude.Tensor
+					back.DMagnitude = p.magnitude.Tensor
 					overwritten = append(overwritten, p.magnitude)
 				}
 			}
 		}
 		if c.full {
 			p.w, p.b = f.input("DWeight", bindings.F32, out, c.in, 1), f.input("DBias", bindings.F32, 1, out, 1)
-			bp.DWeight, bp.DBias = p.w.Tensor, p.b.Tensor
+			back.DWeight, back.DBias = p.w.Tensor, p.b.Tensor
 			overwritten = append(overwritten, p.w, p.b)
 		}
-		op.Parts = append(op.Parts, bp)
+		op.Parts, backward.Parts = append(op.Parts, bp), append(backward.Parts, back)
 	}
 	var dx *operand
 	wantDX := mat.NewDense(c.tokens, c.in, nil)
@@ -153,19 +151,18 @@ func projectRow(f *fixture, c projectCase, h holding) {
 			overwritten = append(overwritten, dx)
 			wantDX.Copy(mat.NewDense(c.tokens, c.in, dx.values))
 		}
-		op.DX = dx.Tensor
+		backward.DX = dx.Tensor
 	}
-	f.run([]any{op}, func() {
-		f.dev.Project(op)
-		if !c.inference {
-			f.dev.ProjectBackward(op)
-		}
-	}, overwritten...)
+	ops := []bindings.Operation{op}
+	if !c.inference {
+		ops = append(ops, backward)
+	}
+	f.run(ops, overwritten...)
 
 	terms := 0 // in a sum of DX
 	for i, out := range c.outs {
 		p := &parts[i]
-		y, low := p.ref.forward(xs)
+		y, xa := p.ref.forward(xs)
 		if p.residual != nil {
 			y.Add(y, mat.NewDense(c.tokens, out, p.residual.values))
 		}
@@ -173,8 +170,8 @@ func projectRow(f *fixture, c projectCase, h holding) {
 		if c.inference {
 			continue
 		}
-		if p.low != nil {
-			p.low.near(c.in, 1, size(c.in), low.RawMatrix().Data)
+		if p.xa != nil {
+			p.xa.near(c.in, 1, size(c.in), xa.RawMatrix().Data)
 		}
 		g := p.ref.backward(xs, mat.NewDense(c.tokens, out, p.dy.values))
 		wantDX.Add(wantDX, g.X)

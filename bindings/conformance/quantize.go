@@ -73,7 +73,7 @@ func quantizeRow(f *fixture, h holding, dtype bindings.DType, out, in int) {
 		}
 	}
 	src := encode(dtype, x)
-	f.run(nil, func() { f.need(f.dev.Quantize(&bindings.Weight{Out: out, In: in, Quantized: q}, src, dtype)) })
+	f.call(func() { f.need(f.dev.Quantize(&bindings.Weight{Out: out, In: in, Quantized: q}, src, dtype)) }, nil)
 
 	values := make([]float32, n)
 	for i, v := range decode(dtype, src) {

@@ -37,11 +37,11 @@ func (l *linear) gained(m *mat.Dense) *mat.Dense {
 	return &g
 }
 
-// direction is dropout(x)·Wᵀ + scale·low·Bᵀ.
-func (l *linear) direction(x, low *mat.Dense) *mat.Dense {
+// direction is dropout(x)·Wᵀ + scale·xa·Bᵀ.
+func (l *linear) direction(x, xa *mat.Dense) *mat.Dense {
 	var v, up mat.Dense
 	v.Mul(l.dropped(x), l.W.T())
-	up.Mul(low, l.B.T())
+	up.Mul(xa, l.B.T())
 	up.Scale(l.Scale, &up)
 	v.Add(&v, &up)
 	return &v
@@ -57,10 +57,10 @@ func (l *linear) dropped(x *mat.Dense) *mat.Dense {
 	return &d
 }
 
-// forward is y = x·Wᵀ + bias + scale·low·Bᵀ and low = dropout(x)·Aᵀ. With a
+// forward is y = x·Wᵀ + bias + scale·xa·Bᵀ and xa = dropout(x)·Aᵀ. With a
 // magnitude it is what PEFT adds up: the base's output on x, (G-1) times the
-// base's product on dropout(x), and G·scale·low·Bᵀ.
-func (l *linear) forward(x *mat.Dense) (y, low *mat.Dense) {
+// base's product on dropout(x), and G·scale·xa·Bᵀ.
+func (l *linear) forward(x *mat.Dense) (y, xa *mat.Dense) {
 	y = new(mat.Dense)
 	y.Mul(x, l.W.T())
 	if l.Bias != nil {
@@ -69,10 +69,10 @@ func (l *linear) forward(x *mat.Dense) (y, low *mat.Dense) {
 	if l.A == nil {
 		return y, nil
 	}
-	low = new(mat.Dense)
-	low.Mul(l.dropped(x), l.A.T())
+	xa = new(mat.Dense)
+	xa.Mul(l.dropped(x), l.A.T())
 	var up mat.Dense
-	up.Mul(low, l.B.T())
+	up.Mul(xa, l.B.T())
 	up.Scale(l.Scale, &up)
 	if l.Magnitude != nil {
 		var base mat.Dense
@@ -80,10 +80,10 @@ func (l *linear) forward(x *mat.Dense) (y, low *mat.Dense) {
 		y.Sub(y, &base)
 		y.Add(y, l.gained(&base))
 		y.Add(y, l.gained(&up))
-		return y, low
+		return y, xa
 	}
 	y.Add(y, &up)
-	return y, low
+	return y, xa
 }
 
 // linearGrads are the gradients of a projection.
@@ -108,14 +108,14 @@ func (l *linear) backward(x, dy *mat.Dense) linearGrads {
 	if l.A == nil {
 		return g
 	}
-	_, low := l.forward(x)
+	_, xa := l.forward(x)
 	var u, through mat.Dense
 	h := dy
 	if l.Magnitude != nil {
 		g.W = nil // frozen
 		h = l.gained(dy)
 		g.Magnitude = make([]float64, out)
-		v := l.direction(x, low)
+		v := l.direction(x, xa)
 		for t := range tokens {
 			for o := range out {
 				g.Magnitude[o] += dy.At(t, o) * v.At(t, o) / l.Norms[o]
@@ -126,7 +126,7 @@ func (l *linear) backward(x, dy *mat.Dense) linearGrads {
 	u.Scale(l.Scale, &u)
 	g.A, g.B = new(mat.Dense), new(mat.Dense)
 	g.A.Mul(u.T(), l.dropped(x))
-	g.B.Mul(h.T(), low)
+	g.B.Mul(h.T(), xa)
 	g.B.Scale(l.Scale, g.B)
 	through.Mul(&u, l.A)
 	if l.Magnitude != nil {

@@ -8,7 +8,7 @@ import (
 	"qlora/bindings"
 )
 
-func runRotate(t *testing.T, s *suite) {
+func runRoPE(t *testing.T, s *suite) {
 	for _, c := range []struct {
 		tokens, heads, dim, rotary int
 		inverse                    bool
@@ -29,11 +29,11 @@ func runRotate(t *testing.T, s *suite) {
 			}
 			x := f.input("X", f.act, c.tokens, c.heads*c.dim, 1)
 			co, si := f.given("Cos", bindings.F32, positions, half, cos), f.given("Sin", bindings.F32, positions, half, sin)
-			op := &bindings.Rotate{
+			op := &bindings.RoPE{
 				X: x.Tensor, Heads: c.heads, HeadDim: c.dim, Positions: f.ints("Positions", at).Tensor,
 				Cos: co.Tensor, Sin: si.Tensor, Inverse: c.inverse,
 			}
-			f.run([]any{op}, func() { f.dev.Rotate(op) }, x)
+			f.run([]bindings.Operation{op}, x)
 
 			want := append([]float64(nil), x.values...)
 			for i, p := range at {

@@ -75,38 +75,43 @@ func tileNumber(op *bindings.Attend, n int) span {
 	}
 }
 
-// Attend goes over the keys in tiles with a running maximum and sum (Milakov &
+// attend goes over the keys in tiles with a running maximum and sum (Milakov &
 // Gimelshein 2018; Dao et al. 2022), one head and one tile of queries a piece.
-func (d *Device) Attend(op *bindings.Attend) {
-	if !d.ready(floats(op.Check(), op.Q), op) {
-		return
-	}
-	lanes := d.lanes(attendFloats)
+func (d *Device) attend(op *bindings.Attend) {
+	lanes := d.lanes(scoreFloats)
 	d.parallel(queryTiles(op)*op.Heads, func(lane, piece int) {
-		d.attend(op, tileNumber(op, piece/op.Heads), piece%op.Heads, lanes(lane))
+		d.attendTile(op, tileNumber(op, piece/op.Heads), piece%op.Heads, lanes(lane))
 	})
 }
 
-// attendFloats is what one lane takes: the scores.
-const attendFloats = queryTile * keyTile
+// scoreFloats is what one lane takes: the scores.
+const scoreFloats = queryTile * keyTile
 
-func (d *Device) attend(op *bindings.Attend, s span, head int, scores []float32) {
-	width, kvWidth := op.Q.Cols, op.K.Cols
-	kvHead := head * op.KVHeads / op.Heads
-	q := dense(f32(op.Q), width).row(s.query).col(head * op.HeadDim)
-	o := dense(f32(op.O), width).row(s.query).col(head * op.HeadDim)
-	k := dense(f32(op.K), kvWidth).row(s.first).col(kvHead * op.HeadDim)
-	v := dense(f32(op.V), kvWidth).row(s.first).col(kvHead * op.HeadDim)
+func attendFloats(p *profile, _ *bindings.Attend) int { return p.threads * padded(scoreFloats) }
+
+// headOf is one head of t's rows from row on.
+func headOf(t bindings.Tensor, row, head, dim int) matrix {
+	return matrixOf(t).row(row).col(t.Column(head * dim))
+}
+
+func (d *Device) attendTile(op *bindings.Attend, s span, head int, scores []float32) {
+	kvHead, dim := head*op.KVHeads/op.Heads, op.HeadDim
+	q, o := headOf(op.Q, s.query, head, dim), headOf(op.O, s.query, head, dim)
+	k, v := headOf(op.K, s.first, kvHead, dim), headOf(op.V, s.first, kvHead, dim)
+	shape := scoresOf(op, head)
 	var most [queryTile]float32 // the running maximum of each query
 	var sum [queryTile]float64  // the running sum of exp(score - most)
 	for i := range most {
 		most[i] = float32(math.Inf(-1))
+		if shape.sink {
+			most[i], sum[i] = f32(op.Sinks)[head], 1
+		}
 	}
 	var beta float32
 	for from := s.from; from < s.to; from += keyTile {
 		to := min(s.to, from+keyTile)
 		n := to - from
-		d.product(s.queries, n, op.HeadDim, op.Scale, q, k.row(from).t(), 0, dense(scores, n))
+		d.product(s.queries, n, dim, op.Scale, q, k.row(from).t(), 0, dense(scores, n))
 		for i := range s.queries {
 			row := scores[i*n : (i+1)*n]
 			a, b := s.visible(i, from, to)
@@ -117,29 +122,30 @@ func (d *Device) attend(op *bindings.Attend, s span, head int, scores []float32)
 			clear(row[:a-from])
 			clear(row[b-from:])
 			row = row[a-from : b-from]
+			shape.bend(row, a)
 			top := vector.Max(row)
 			if top <= most[i] {
 				top = most[i]
 			} else {
-				if from > s.from {
+				if from > s.from || shape.sink {
 					shrink := float32(math.Exp(float64(most[i] - top)))
 					sum[i] *= float64(shrink)
-					for j := range op.HeadDim {
-						o.data[i*width+j] *= shrink
+					if from > s.from {
+						vector.Scale(o.data[i*o.stride:i*o.stride+dim], shrink)
 					}
 				}
 				most[i] = top
 			}
 			sum[i] += vector.ExpSum(row, top)
+			if shape.drops {
+				shape.mask(row, row, (s.query+i)*op.Heads+head, a)
+			}
 		}
-		d.product(s.queries, op.HeadDim, n, 1, dense(scores, n), v.row(from), beta, o)
+		d.product(s.queries, dim, n, 1, dense(scores, n), v.row(from), beta, o)
 		beta = 1
 	}
 	for i := range s.queries {
-		r := float32(1 / sum[i])
-		for j := range op.HeadDim {
-			o.data[i*width+j] *= r
-		}
+		vector.Scale(o.data[i*o.stride:i*o.stride+dim], float32(1/sum[i]))
 		if !op.LSE.Absent() {
 			f32(op.LSE)[(s.query+i)*op.Heads+head] = float32(float64(most[i]) + math.Log(sum[i]))
 		}

@@ -17,28 +17,25 @@ const (
 
 // benchmark reports GFLOP/s of an operation of the given floating-point
 // operations (those of its matrix products).
-func benchmark(b *testing.B, flops float64, setup func(a *bindings.Arena) any, run func(d *Device, op any)) {
+func benchmark(b *testing.B, flops float64, setup func(a *bindings.Arena) bindings.Operation) {
 	d, err := New(Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	m := bindings.NewMemory()
 	op := setup(m.Arena(bindings.Activations))
-	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(d.Scratch(op))+1)
-	var l bindings.Tensor
-	if h, ok := op.(*bindings.HeadLoss); ok {
-		l = m.Arena(bindings.Loss).New(bindings.U8, 1, int(d.LossScratch(h)))
-	}
+	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(d.Needs(op).Workspace)+1)
+	l := m.Arena(bindings.Loss).New(bindings.U8, 1, int(d.Needs(op).Loss)+1)
 	if err := m.Commit(d); err != nil {
 		b.Fatal(err)
 	}
 	defer m.Close()
 	d.UseScratch(w, l)
-	run(d, op)
+	d.Run(op)
 	b.ReportAllocs()
 	before := processorTime(b)
 	for b.Loop() {
-		run(d, op)
+		d.Run(op)
 	}
 	used := processorTime(b) - before
 	if err := d.Sync(); err != nil {
@@ -78,27 +75,20 @@ func BenchmarkSgemm(b *testing.B) {
 	b.ReportMetric(flops/(processorTime(b)-before)/1e9, "GFLOP/cpu-s")
 }
 
-func benchProject(rank int, dropout float32) func(a *bindings.Arena) any {
-	return func(a *bindings.Arena) any {
-		l := &bindings.Linear{Name: "up_proj", Weight: bindings.Weight{
-			Out: benchWide, In: benchHidden,
-			Quantized: bindings.NewQuantized(a, benchWide, benchHidden, nf4.NF4, 64, true),
-		}}
-		p := bindings.Part{Linear: l, Y: a.New(bindings.F32, benchTokens, benchWide), DY: a.New(bindings.F32, benchTokens, benchWide)}
-		if rank > 0 {
-			l.Adapter = &bindings.Adapter{A: a.New(bindings.F32, rank, benchHidden), B: a.New(bindings.F32, benchWide, rank), Scale: 2, Dropout: dropout}
-			p.Low = a.New(bindings.F32, benchTokens, rank)
-			p.DA, p.DB = a.New(bindings.F32, rank, benchHidden), a.New(bindings.F32, benchWide, rank)
-		}
-		return &bindings.Project{
-			X: a.New(bindings.F32, benchTokens, benchHidden), DX: a.New(bindings.F32, benchTokens, benchHidden),
-			Parts: []bindings.Part{p}, Random: bindings.Random{Train: true},
-		}
+func benchLinear(a *bindings.Arena, rank int, dropout float32) *bindings.Linear {
+	l := &bindings.Linear{Name: "up_proj", Weight: bindings.Weight{
+		Out: benchWide, In: benchHidden,
+		Quantized: bindings.NewQuantized(a, benchWide, benchHidden, nf4.NF4, 64, true),
+	}}
+	if rank > 0 {
+		l.Adapter = &bindings.Adapter{A: a.New(bindings.F32, rank, benchHidden), B: a.New(bindings.F32, benchWide, rank), Scale: 2, Dropout: dropout}
 	}
+	return l
 }
 
 func BenchmarkProject(b *testing.B) {
 	const product = 2.0 * benchTokens * benchHidden * benchWide
+	random := bindings.Random{Train: true}
 	for _, c := range []struct {
 		name    string
 		rank    int
@@ -106,21 +96,37 @@ func BenchmarkProject(b *testing.B) {
 	}{{"base", 0, 0}, {"rank 16", 16, 0}, {"rank 16, dropout", 16, 0.1}} {
 		thin := 2.0 * benchTokens * float64(c.rank) * (benchHidden + benchWide)
 		b.Run("forward "+c.name, func(b *testing.B) {
-			benchmark(b, product+thin, benchProject(c.rank, c.dropout), func(d *Device, op any) { d.Project(op.(*bindings.Project)) })
+			benchmark(b, product+thin, func(a *bindings.Arena) bindings.Operation {
+				p := bindings.Part{Linear: benchLinear(a, c.rank, c.dropout), Y: a.New(bindings.F32, benchTokens, benchWide)}
+				if c.rank > 0 {
+					p.XA = a.New(bindings.F32, benchTokens, c.rank)
+				}
+				return &bindings.Project{X: a.New(bindings.F32, benchTokens, benchHidden), Parts: []bindings.Part{p}, Random: random}
+			})
 		})
 		b.Run("backward "+c.name, func(b *testing.B) {
-			benchmark(b, product+2*thin, benchProject(c.rank, c.dropout), func(d *Device, op any) { d.ProjectBackward(op.(*bindings.Project)) })
+			benchmark(b, product+2*thin, func(a *bindings.Arena) bindings.Operation {
+				p := bindings.PartBackward{Linear: benchLinear(a, c.rank, c.dropout), DY: a.New(bindings.F32, benchTokens, benchWide)}
+				if c.rank > 0 {
+					p.XA = a.New(bindings.F32, benchTokens, c.rank)
+					p.DA, p.DB = a.New(bindings.F32, c.rank, benchHidden), a.New(bindings.F32, benchWide, c.rank)
+				}
+				return &bindings.ProjectBackward{
+					X: a.New(bindings.F32, benchTokens, benchHidden), DX: a.New(bindings.F32, benchTokens, benchHidden),
+					Parts: []bindings.PartBackward{p}, Random: random,
+				}
+			})
 		})
 	}
 }
 
-func benchAttend(a *bindings.Arena) any {
+func benchAttend(a *bindings.Arena) *bindings.Attend {
 	width, kv := 9*64, 3*64
 	f := func(cols int) bindings.Tensor { return a.New(bindings.F32, benchTokens, cols) }
 	s := bindings.Sequences{Starts: []int32{0, benchTokens}}
 	return &bindings.Attend{
 		Q: f(width), K: f(kv), V: f(kv), O: f(width), LSE: f(9), Queries: s, Keys: s, Heads: 9, KVHeads: 3, HeadDim: 64,
-		Scale: 0.125, DO: f(width), DQ: f(width), DK: f(kv), DV: f(kv),
+		Scale: 0.125,
 	}
 }
 
@@ -128,16 +134,20 @@ func benchAttend(a *bindings.Arena) any {
 func BenchmarkAttend(b *testing.B) {
 	const product = 2.0 * 9 * 64 * benchTokens * benchTokens / 2
 	b.Run("forward", func(b *testing.B) {
-		benchmark(b, 2*product, benchAttend, func(d *Device, op any) { d.Attend(op.(*bindings.Attend)) })
+		benchmark(b, 2*product, func(a *bindings.Arena) bindings.Operation { return benchAttend(a) })
 	})
 	b.Run("backward", func(b *testing.B) {
-		benchmark(b, 5*product, benchAttend, func(d *Device, op any) { d.AttendBackward(op.(*bindings.Attend)) })
+		benchmark(b, 5*product, func(a *bindings.Arena) bindings.Operation {
+			op := benchAttend(a)
+			like := func(t bindings.Tensor) bindings.Tensor { return a.New(bindings.F32, t.Rows, t.Cols) }
+			return &bindings.AttendBackward{Attend: *op, DO: like(op.O), DQ: like(op.Q), DK: like(op.K), DV: like(op.V)}
+		})
 	})
 }
 
 func BenchmarkHeadLoss(b *testing.B) {
 	const tokens = 256
-	benchmark(b, 2*2.0*tokens*benchHidden*benchVocabulary, func(a *bindings.Arena) any {
+	benchmark(b, 2*2.0*tokens*benchHidden*benchVocabulary, func(a *bindings.Arena) bindings.Operation {
 		l := &bindings.Linear{Name: "lm_head", Weight: bindings.Weight{
 			Out: benchVocabulary, In: benchHidden,
 			Dense: a.New(bindings.BF16, benchVocabulary, benchHidden),
@@ -146,18 +156,20 @@ func BenchmarkHeadLoss(b *testing.B) {
 			X: a.New(bindings.F32, tokens, benchHidden), Linear: l, Labels: a.New(bindings.I32, 1, tokens), Scale: 1,
 			Stats: a.New(bindings.F32, 1, 3), DX: a.New(bindings.F32, tokens, benchHidden),
 		}
-	}, func(d *Device, op any) { d.HeadLoss(op.(*bindings.HeadLoss)) })
+	})
 }
 
-func BenchmarkGate(b *testing.B) {
-	setup := func(a *bindings.Arena) any {
-		f := func() bindings.Tensor { return a.New(bindings.F32, benchTokens, benchWide) }
-		return &bindings.Gate{G: f(), U: f(), Y: f(), DY: f(), DG: f(), DU: f()}
+func BenchmarkActivate(b *testing.B) {
+	for _, kind := range []bindings.Activation{bindings.SiLU, bindings.GELU, bindings.GELUTanh, bindings.ReLU} {
+		setup := func(a *bindings.Arena) bindings.ActivateBackward {
+			f := func() bindings.Tensor { return a.New(bindings.F32, benchTokens, benchWide) }
+			return bindings.ActivateBackward{Activate: bindings.Activate{Kind: kind, G: f(), U: f(), Y: f()}, DY: f(), DG: f(), DU: f()}
+		}
+		b.Run("forward "+kind.String(), func(b *testing.B) {
+			benchmark(b, 0, func(a *bindings.Arena) bindings.Operation { op := setup(a); return &op.Activate })
+		})
+		b.Run("backward "+kind.String(), func(b *testing.B) {
+			benchmark(b, 0, func(a *bindings.Arena) bindings.Operation { op := setup(a); return &op })
+		})
 	}
-	b.Run("forward", func(b *testing.B) {
-		benchmark(b, 0, setup, func(d *Device, op any) { d.Gate(op.(*bindings.Gate)) })
-	})
-	b.Run("backward", func(b *testing.B) {
-		benchmark(b, 0, setup, func(d *Device, op any) { d.GateBackward(op.(*bindings.Gate)) })
-	})
 }

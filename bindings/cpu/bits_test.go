@@ -74,12 +74,12 @@ func everyOperation(t *testing.T, d *Device) []byte {
 		return x
 	}
 	ints := a.New(bindings.I32, 1, tokens)
-	x, y, low, dy, dx := tensor(tokens, hidden), tensor(tokens, out), tensor(tokens, rank), tensor(tokens, out), tensor(tokens, hidden)
+	x, y, xa, dy, dx := tensor(tokens, hidden), tensor(tokens, out), tensor(tokens, rank), tensor(tokens, out), tensor(tokens, hidden)
 	la, lb, da, db := tensor(rank, hidden), tensor(out, rank), tensor(rank, hidden), tensor(out, rank)
 	dw, dbias, bias := tensor(out, hidden), tensor(1, out), tensor(1, out)
 	q, k, v, o, lse := tensor(tokens, hidden), tensor(tokens, dim), tensor(tokens, dim), tensor(tokens, hidden), tensor(tokens, heads)
 	dq, dk, dv := tensor(tokens, hidden), tensor(tokens, dim), tensor(tokens, dim)
-	inv, norm, dnorm := tensor(1, tokens), tensor(1, hidden), tensor(1, hidden)
+	rstd, norm, dnorm := tensor(1, tokens), tensor(1, hidden), tensor(1, hidden)
 	g, dg, du := tensor(tokens, out), tensor(tokens, out), tensor(tokens, out)
 	stats, clip := tensor(1, 3), tensor(1, 2)
 	magnitude, norms, dmagnitude := tensor(1, out), tensor(1, out), tensor(1, out)
@@ -95,26 +95,31 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	head := &bindings.Linear{Name: "head", Weight: bindings.Weight{Out: vocabulary, In: hidden, Dense: table}}
 	seq := bindings.Sequences{Starts: []int32{0, 290, 301, tokens}}
 
-	project := &bindings.Project{
-		X: x, DX: dx, Random: bindings.Random{Train: true, Seed: 5},
-		Parts: []bindings.Part{{Linear: l, Y: y, Low: low, DY: dy, DA: da, DB: db, DWeight: dw, DBias: dbias}},
+	random := bindings.Random{Train: true, Seed: 5}
+	project := &bindings.Project{X: x, Random: random, Parts: []bindings.Part{{Linear: l, Y: y, XA: xa}}}
+	projectBackward := &bindings.ProjectBackward{
+		X: x, DX: dx, Random: random,
+		Parts: []bindings.PartBackward{{Linear: l, XA: xa, DY: dy, DA: da, DB: db, DWeight: dw, DBias: dbias}},
 	}
 	dora := &bindings.Linear{Name: "dora", Weight: l.Weight, Adapter: &bindings.Adapter{
 		A: la, B: lb, Scale: 2, Dropout: 0.1, Stream: 4, Magnitude: magnitude, Norms: norms,
 	}}
 	rowNorms := &bindings.RowNorms{Linear: dora}
-	decomposed := &bindings.Project{
-		X: x, DX: dx, Random: project.Random, Accumulate: true,
-		Parts: []bindings.Part{{Linear: dora, Y: y, Residual: y, Low: low, DY: dy, DA: da, DB: db, DMagnitude: dmagnitude}},
+	decomposed := &bindings.Project{X: x, Random: random, Parts: []bindings.Part{{Linear: dora, Y: y, Residual: y, XA: xa}}}
+	decomposedBackward := &bindings.ProjectBackward{
+		X: x, DX: dx, Random: random, Accumulate: true,
+		Parts: []bindings.PartBackward{{Linear: dora, XA: xa, DY: dy, DA: da, DB: db, DMagnitude: dmagnitude}},
 	}
 	attend := &bindings.Attend{
-		Q: q, K: k, V: v, O: o, LSE: lse, Queries: seq, Keys: seq, Heads: heads, KVHeads: 1, HeadDim: dim,
-		Scale: 0.2, DO: x, DQ: dq, DK: dk, DV: dv,
+		Q: q, K: k, V: v, O: o, LSE: lse, Queries: seq, Keys: seq, Heads: heads, KVHeads: 1, HeadDim: dim, Scale: 0.2,
 	}
-	rms := &bindings.Norm{X: x, Weight: norm, Eps: 1e-5, Y: o, InvRMS: inv, DY: dq, DX: dx, Accumulate: true, DWeight: dnorm}
-	gate := &bindings.Gate{G: g, U: y, Y: dy, DY: dy, DG: dg, DU: du}
-	gateForward := &bindings.Gate{G: g, U: y, Y: dy}
-	embed := &bindings.Embed{IDs: ints, Table: table, Y: x, DY: dx, DTable: dtable, Pad: 1}
+	attendBackward := &bindings.AttendBackward{Attend: *attend, DO: x, DQ: dq, DK: dk, DV: dv}
+	rms := &bindings.Norm{X: x, Weight: norm, Eps: 1e-5, Y: o, RStd: rstd}
+	rmsBackward := &bindings.NormBackward{Norm: *rms, DY: dq, DX: dx, Accumulate: true, DWeight: dnorm}
+	activate := &bindings.Activate{G: g, U: y, Y: dy}
+	activateBackward := &bindings.ActivateBackward{Activate: *activate, DY: dy, DG: dg, DU: du}
+	embed := &bindings.Embed{IDs: ints, Table: table, Y: x}
+	embedBackward := &bindings.EmbedBackward{IDs: ints, DY: dx, DTable: dtable, Pad: 1}
 	loss := &bindings.HeadLoss{X: x, Linear: head, Labels: ints, Scale: 0.01, Stats: stats, DX: dx, DWeight: dtable}
 	params := []bindings.Param{{Name: "t", Value: table, Master: table, Grad: dtable, M: bindings.Moment{Values: m1}, V: bindings.Moment{Values: v1}, Decay: true, Rate: 1}}
 	gradNorm := &bindings.GradNorm{Params: params, Max: 1, Out: clip}
@@ -124,12 +129,16 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	inEightBits := &bindings.Optimize{Params: params8, Rule: adam8, LR: 1e-3, Step: 2, Clip: clip}
 	adam := &bindings.Optimize{Params: params, Rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, LR: 1e-3, WeightDecay: 0.1, Step: 2, Clip: clip}
 
-	var need int64
-	for _, op := range []any{project, rowNorms, decomposed, attend, rms, loss} {
-		need = max(need, d.Scratch(op))
+	ops := []bindings.Operation{
+		project, projectBackward, rowNorms, decomposed, decomposedBackward, attend, attendBackward, rms, rmsBackward,
+		activate, activateBackward, loss, gradNorm, adam, inEightBits, embed, embedBackward,
 	}
-	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(need))
-	logits := m.Arena(bindings.Loss).New(bindings.U8, 1, int(d.LossScratch(loss)))
+	var needs bindings.Needs
+	for _, op := range ops {
+		needs = needs.Most(d.Needs(op))
+	}
+	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace))
+	logits := m.Arena(bindings.Loss).New(bindings.U8, 1, int(needs.Loss))
 	if err := m.Commit(d); err != nil {
 		t.Fatal(err)
 	}
@@ -153,23 +162,9 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	if err := d.Quantize(&l.Weight, base, bindings.F32); err != nil {
 		t.Fatal(err)
 	}
-	d.Project(project)
-	d.ProjectBackward(project)
-	d.RowNorms(rowNorms)
-	d.Project(decomposed)
-	d.ProjectBackward(decomposed)
-	d.Attend(attend)
-	d.AttendBackward(attend)
-	d.Norm(rms)
-	d.NormBackward(rms)
-	d.Gate(gateForward)
-	d.GateBackward(gate)
-	d.HeadLoss(loss)
-	d.GradNorm(gradNorm)
-	d.Optimize(adam)
-	d.Optimize(inEightBits)
-	d.Embed(embed)
-	d.EmbedBackward(embed)
+	for _, op := range ops {
+		d.Run(op)
+	}
 	if err := d.Sync(); err != nil {
 		t.Fatal(err)
 	}

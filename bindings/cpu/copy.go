@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"qlora/bindings"
 	"qlora/internal/halffloat"
 )
@@ -8,31 +10,54 @@ import (
 // copyPiece is how many elements one goroutine takes at a time.
 const copyPiece = 1 << 15
 
-// Zero clears t.
-func (d *Device) Zero(t bindings.Tensor) {
-	b := bytesOf(t)
+func (d *Device) zero(op *bindings.Zero) {
+	b := bytesOf(op.T)
 	d.rows(len(b), 4*copyPiece, func(from, to int) { clear(b[from:to]) })
 }
 
-// Copy copies src to dst; between types of numbers it rounds to nearest even.
-func (d *Device) Copy(dst, src bindings.Tensor) {
-	if !d.ready(bindings.CheckCopy(dst, src), nil) {
-		return
-	}
-	if dst.DType == src.DType {
-		from := bytesOf(src)
-		to := bytesOf(dst)
+// copy converts between types of numbers by rounding to nearest even.
+func (d *Device) copy(op *bindings.Copy) {
+	dst, src := op.Dst, op.Src
+	switch {
+	case !dst.Contiguous() || !src.Contiguous():
+		d.copyView(dst, src)
+	case dst.DType == src.DType:
+		from, to := bytesOf(src), bytesOf(dst)
 		d.rows(len(to), 4*copyPiece, func(i, j int) { copy(to[i:j], from[i:j]) })
-		return
+	default:
+		d.rows(dst.Len(), copyPiece, func(from, to int) { convert(dst, from, src, from, to-from) })
 	}
-	d.rows(dst.Len(), copyPiece, func(from, to int) {
-		var block [512]float32
-		for ; from < to; from += len(block) {
-			x := block[:min(len(block), to-from)]
-			widen(x, src, from)
-			narrow(dst, from, x)
+}
+
+// copyView goes over the columns that lie together in both.
+func (d *Device) copyView(dst, src bindings.Tensor) {
+	to, _ := dst.Groups()
+	from, _ := src.Groups()
+	d.rows(dst.Rows, max(1, copyPiece/max(1, dst.Cols)), func(first, last int) {
+		for t := first; t < last; t++ {
+			for j := 0; j < dst.Cols; {
+				n := min(to-j%to, from-j%from)
+				convert(dst, t*dst.Stride()+dst.Column(j), src, t*src.Stride()+src.Column(j), n)
+				j += n
+			}
 		}
 	})
+}
+
+// convert copies n elements of src from element j of its memory on to those of dst
+// from i on.
+func convert(dst bindings.Tensor, i int, src bindings.Tensor, j, n int) {
+	if dst.DType == src.DType {
+		size := int(dst.DType.Size())
+		copy(unsafe.Slice((*byte)(unsafe.Add(dst.Address(), i*size)), n*size), unsafe.Slice((*byte)(unsafe.Add(src.Address(), j*size)), n*size))
+		return
+	}
+	var block [512]float32
+	for done := 0; done < n; done += len(block) {
+		x := block[:min(len(block), n-done)]
+		widen(x, src, j+done)
+		narrow(dst, i+done, x)
+	}
 }
 
 // narrow writes x to t's elements from first on.

@@ -10,8 +10,7 @@ import (
 // are drawn again for each slab, which costs little beside the slab's products.
 type decomposition struct {
 	*Device
-	op      *bindings.Project
-	part    *bindings.Part
+	input
 	adapter *bindings.Adapter
 	weight  *bindings.Weight
 
@@ -23,14 +22,14 @@ type decomposition struct {
 
 func isDecomposed(l *bindings.Linear) bool { return l.Adapter != nil && !l.Adapter.Magnitude.Absent() }
 
-func (d *Device) decompose(op *bindings.Project, p *bindings.Part, s *scratch) *decomposition {
-	a, w := p.Linear.Adapter, &p.Linear.Weight
-	chunk := min(op.X.Rows, projectTokens)
+func (d *Device) decompose(from input, l *bindings.Linear, s *scratch) *decomposition {
+	a, w := l.Adapter, &l.Weight
+	chunk := min(from.x.Rows, projectTokens)
 	c := &decomposition{
-		Device: d, op: op, part: p, adapter: a, weight: w,
+		Device: d, input: from, adapter: a, weight: w,
 		slab: s.take(slabSize(w)), gain: s.take(w.Out), v: s.take(chunk * slabRows(w)),
 	}
-	if drops(op, a) {
+	if from.drops(a) {
 		c.dropped = s.take(chunk * w.In)
 	}
 	m, norms := f32(a.Magnitude), f32(a.Norms)
@@ -40,12 +39,12 @@ func (d *Device) decompose(op *bindings.Project, p *bindings.Part, s *scratch) *
 	return c
 }
 
-// scratchDecomposition is the floats that decompose takes.
-func scratchDecomposition(op *bindings.Project, l *bindings.Linear) int {
+// decompositionFloats is what decompose takes.
+func decompositionFloats(from input, l *bindings.Linear) int {
 	w := &l.Weight
-	chunk := min(op.X.Rows, projectTokens)
+	chunk := min(from.x.Rows, projectTokens)
 	n := padded(slabSize(w)) + padded(w.Out) + padded(chunk*slabRows(w))
-	if drops(op, l.Adapter) {
+	if from.drops(l.Adapter) {
 		n += padded(chunk * w.In)
 	}
 	return n
@@ -54,13 +53,12 @@ func scratchDecomposition(op *bindings.Project, l *bindings.Linear) int {
 // chunks calls do for projectTokens tokens at a time, n of them from token from
 // on, with their dropout(X).
 func (c *decomposition) chunks(do func(from, n int, x matrix)) {
-	in := c.weight.In
-	for from := 0; from < c.op.X.Rows; from += projectTokens {
-		n := min(projectTokens, c.op.X.Rows-from)
-		x := dense(f32(c.op.X), in).row(from)
+	for from := 0; from < c.x.Rows; from += projectTokens {
+		n := min(projectTokens, c.x.Rows-from)
+		x := matrixOf(c.x).row(from)
 		if c.dropped != nil {
-			c.drop(c.op, c.adapter, c.dropped, x.data, from, n, in)
-			x = dense(c.dropped, in)
+			c.drop(c.input, c.adapter, c.dropped, x.data, from, n)
+			x = dense(c.dropped, c.weight.In)
 		}
 		do(from, n, x)
 	}
@@ -74,30 +72,30 @@ func (c *decomposition) pieces(do func(first, last int, rows matrix, from, n int
 	})
 }
 
-// direction is V = x·Wᵀ + Scale·low·Bᵀ of a piece; low is that of its tokens.
-func (c *decomposition) direction(first, last int, rows matrix, n int, x, low matrix) matrix {
+// direction is V = x·Wᵀ + Scale·xa·Bᵀ of a piece; xa is that of its tokens.
+func (c *decomposition) direction(first, last int, rows matrix, n int, x, xa matrix) matrix {
 	rank := c.adapter.Rank()
 	v := dense(c.v, last-first)
 	c.tiled(n, last-first, c.weight.In, 1, x, rows.t(), 0, v)
-	c.tiled(n, last-first, rank, c.adapter.Scale, low, dense(f32(c.adapter.B), rank).row(first).t(), 1, v)
+	c.tiled(n, last-first, rank, c.adapter.Scale, xa, dense(f32(c.adapter.B), rank).row(first).t(), 1, v)
 	return v
 }
 
 // project is Y = Residual + Bias + (X - D)·Wᵀ + G·V.
-func (c *decomposition) project(s *scratch) {
-	in, out, rank, tokens := c.weight.In, c.weight.Out, c.adapter.Rank(), c.op.X.Rows
-	var low matrix
-	if c.part.Low.Absent() {
-		low = dense(s.take(tokens*rank), rank)
+func (c *decomposition) project(p *bindings.Part, s *scratch) {
+	in, out, rank, tokens := c.weight.In, c.weight.Out, c.adapter.Rank(), c.x.Rows
+	var xa matrix
+	if p.XA.Absent() {
+		xa = dense(s.take(tokens*rank), rank)
 	} else {
-		low = dense(f32(c.part.Low), rank)
+		xa = dense(f32(p.XA), rank)
 	}
 	c.chunks(func(from, n int, x matrix) {
-		c.tiled(n, rank, in, 1, x, dense(f32(c.adapter.A), in).t(), 0, low.row(from))
+		c.tiled(n, rank, in, 1, x, dense(f32(c.adapter.A), in).t(), 0, xa.row(from))
 	})
-	y, beta := dense(f32(c.part.Y), out), c.start(c.part)
+	y, beta := dense(f32(p.Y), out), c.start(p)
 	c.pieces(func(first, last int, rows matrix, from, n int, x matrix) {
-		v := c.direction(first, last, rows, n, x, low.row(from))
+		v := c.direction(first, last, rows, n, x, xa.row(from))
 		add := vector.AddMask
 		switch {
 		case c.dropped != nil:
@@ -113,7 +111,7 @@ func (c *decomposition) project(s *scratch) {
 // lost turns dropout(X) of n tokens into what dropout took away, X - dropout(X).
 func (c *decomposition) lost(from, n int) {
 	in := c.weight.In
-	c.eachRow(n, in, dense(f32(c.op.X), in).row(from), dense(c.dropped, in), func(x, d []float32) {
+	c.eachRow(n, in, matrixOf(c.x).row(from), dense(c.dropped, in), func(x, d []float32) {
 		for i := range d {
 			d[i] = x[i] - d[i]
 		}
@@ -132,10 +130,10 @@ func (d *Device) eachRow(n, cols int, a, b matrix, do func(a, b []float32)) {
 // backward is the part's gradients, with H = G·DY and U = Scale·H·B:
 //
 //	DX = beta·DX + DY·W + dropout'((H - DY)·W + U·A)
-//	DA += Uᵀ·D    DB += Scale·Hᵀ·Low    DMagnitude += sum of DY·V/Norms
-func (c *decomposition) backward(s *scratch, beta float32) {
-	a, p := c.adapter, c.part
-	in, out, rank, tokens := c.weight.In, c.weight.Out, a.Rank(), c.op.X.Rows
+//	DA += Uᵀ·D    DB += Scale·Hᵀ·XA    DMagnitude += sum of DY·V/Norms
+func (c *decomposition) backward(op *bindings.ProjectBackward, p *bindings.PartBackward, s *scratch, beta float32) {
+	a := c.adapter
+	in, out, rank, tokens := c.weight.In, c.weight.Out, a.Rank(), c.x.Rows
 	u, through := dense(s.take(tokens*rank), rank), []float32(nil)
 	if c.dropped != nil {
 		through = s.take(min(tokens, projectTokens) * in)
@@ -144,8 +142,8 @@ func (c *decomposition) backward(s *scratch, beta float32) {
 		cols := last - first
 		dy := dense(f32(p.DY), out).row(from).col(first)
 		if !p.DMagnitude.Absent() {
-			v := c.direction(first, last, rows, n, x, dense(f32(p.Low), rank).row(from))
-			c.sumMagnitude(first, n, v, dy)
+			v := c.direction(first, last, rows, n, x, dense(f32(p.XA), rank).row(from))
+			c.sumMagnitude(p, first, n, v, dy)
 		}
 		h := dense(c.v, cols)
 		c.eachRow(n, cols, dy, h, func(dy, h []float32) { vector.Mask(h, dy, c.gain[first:last]) })
@@ -155,12 +153,12 @@ func (c *decomposition) backward(s *scratch, beta float32) {
 		}
 		c.tiled(n, rank, cols, a.Scale, h, dense(f32(a.B), rank).row(first), more, u.row(from))
 		if !p.DB.Absent() {
-			c.tiled(cols, rank, n, a.Scale, h.t(), dense(f32(p.Low), rank).row(from), 1, dense(f32(p.DB), rank).row(first))
+			c.tiled(cols, rank, n, a.Scale, h.t(), dense(f32(p.XA), rank).row(from), 1, dense(f32(p.DB), rank).row(first))
 		}
-		if c.op.DX.Absent() {
+		if op.DX.Absent() {
 			return
 		}
-		dx, beta := dense(f32(c.op.DX), in).row(from), max(beta, more)
+		dx, beta := dense(f32(op.DX), in).row(from), max(beta, more)
 		if c.dropped == nil {
 			c.tiled(n, in, cols, 1, h, rows, beta, dx)
 			return
@@ -172,17 +170,17 @@ func (c *decomposition) backward(s *scratch, beta float32) {
 			}
 		})
 		c.tiled(n, in, cols, 1, h, rows, 0, dense(through, in))
-		c.dropBackward(c.op, a, c.dropped, through, from, n)
+		c.dropBackward(op, a, c.dropped, through, from, n)
 	})
 	for from := 0; from < tokens; from += projectTokens {
-		c.pull(c.op, p, u.row(from), from, min(projectTokens, tokens-from), c.dropped, through)
+		c.pull(op, p, u.row(from), from, min(projectTokens, tokens-from), c.dropped, through)
 	}
 }
 
 // sumMagnitude adds the sum over n tokens of DY·V/Norms to DMagnitude from output
 // first on; the sum is in float64.
-func (c *decomposition) sumMagnitude(first, n int, v, dy matrix) {
-	norms, to := f32(c.adapter.Norms)[first:], f32(c.part.DMagnitude)[first:]
+func (c *decomposition) sumMagnitude(p *bindings.PartBackward, first, n int, v, dy matrix) {
+	norms, to := f32(c.adapter.Norms)[first:], f32(p.DMagnitude)[first:]
 	const width = 64
 	c.rows(v.stride, width, func(begin, end int) {
 		var sum [width]float64

@@ -94,17 +94,8 @@ func (d *Device) Sync() error {
 	return err
 }
 
-// ready reports whether an operation may run: its check gave no error and the
-// scratch that it needs is there. Otherwise the first error is kept.
-func (d *Device) ready(check error, op any) bool {
-	if check == nil && op != nil {
-		if need := d.Scratch(op); need > d.workspace.Bytes() {
-			check = fmt.Errorf("%T needs %d bytes of scratch, the plan has %d", op, need, d.workspace.Bytes())
-		}
-	}
-	d.fail(check)
-	return check == nil
-}
+// Close returns an error that no Sync has returned yet; a CPU holds nothing.
+func (d *Device) Close() error { return d.Sync() }
 
 func (d *Device) fail(err error) {
 	if d.err == nil && err != nil {
@@ -112,26 +103,15 @@ func (d *Device) fail(err error) {
 	}
 }
 
-// floats checks that activations are float32, the only ones that this device
-// computes with.
-func floats(err error, tensors ...bindings.Tensor) error {
-	if err != nil {
-		return err
-	}
-	for _, t := range tensors {
-		if !t.Absent() && t.DType != bindings.F32 {
-			return fmt.Errorf("the CPU computes with F32 activations, not with %v", t)
-		}
-	}
-	return nil
-}
-
-// f32 is a tensor's float32 elements.
+// f32 returns a tensor's float32 elements, and of a view what lies between them.
 func f32(t bindings.Tensor) []float32 { return elements[float32](t) }
 
 func elements[T float32 | uint16 | uint8 | int32](t bindings.Tensor) []T {
 	if t.Len() == 0 {
 		return nil
 	}
-	return unsafe.Slice((*T)(t.Address()), t.Len())
+	return unsafe.Slice((*T)(t.Address()), (t.Rows-1)*t.Stride()+t.Column(t.Cols-1)+1)
 }
+
+// matrixOf returns t's elements for products.
+func matrixOf(t bindings.Tensor) matrix { return dense(f32(t), t.Stride()) }

@@ -7,43 +7,78 @@ import (
 	"qlora/internal/philox"
 )
 
-// Embed copies rows of the table and adds their noise.
-func (d *Device) Embed(op *bindings.Embed) {
-	if !d.ready(floats(op.Check(), op.Y), op) {
-		return
-	}
+// embedTokens is how many tokens one goroutine takes at a time.
+const embedTokens = 64
+
+// embed copies rows of the table and adds their noise.
+func (d *Device) embed(op *bindings.Embed) {
 	ids := elements[int32](op.IDs)
 	if !d.known("embed", ids, op.Table.Rows) {
 		return
 	}
-	y, cols := f32(op.Y), op.Y.Cols
+	y, cols, scale := f32(op.Y), op.Y.Cols, orOne(op.Scale)
 	noise := philox.NewNoise(op.Random.Seed, bindings.NoiseStream, op.Random.Step, op.Noise)
-	d.rows(len(ids), 64, func(from, to int) {
-		for t := from; t < to; t++ {
-			row := y[t*cols : (t+1)*cols]
+	noisy := op.Random.Train && op.Noise > 0
+	lanes := d.lanes(cols)
+	d.parallel(tiles(len(ids), embedTokens), func(lane, piece int) {
+		for t := piece * embedTokens; t < min(len(ids), (piece+1)*embedTokens); t++ {
+			out := y[t*cols : (t+1)*cols]
+			row := out
+			if op.Accumulate {
+				row = lanes(lane)
+			}
 			widen(row, op.Table, int(ids[t])*cols)
-			if op.Random.Train && op.Noise > 0 {
+			if noisy {
 				noise.Add(row, t)
+			}
+			if scale != 1 {
+				for j := range row {
+					row[j] *= scale
+				}
+			}
+			if op.Accumulate {
+				add(out, row)
 			}
 		}
 	})
 }
 
-// EmbedBackward cuts the table by columns: rows of the same id are added in the
-// order of the tokens, whatever the threads.
-func (d *Device) EmbedBackward(op *bindings.Embed) {
-	if !d.ready(floats(op.CheckBackward(), op.DY), backward{op}) {
-		return
+// embedFloats is a row a thread where it has to be added.
+func embedFloats(p *profile, op *bindings.Embed) int {
+	if !op.Accumulate {
+		return 0
 	}
+	return p.threads * padded(op.Y.Cols)
+}
+
+// orOne returns a factor of which 0 means none.
+func orOne(factor float32) float32 {
+	if factor == 0 {
+		return 1
+	}
+	return factor
+}
+
+// embedBackward cuts the table by columns: rows of the same id are added in the
+// order of the tokens, whatever the threads.
+func (d *Device) embedBackward(op *bindings.EmbedBackward) {
 	ids := elements[int32](op.IDs)
 	if !d.known("embed backward", ids, op.DTable.Rows) {
 		return
 	}
-	dy, table, cols := f32(op.DY), f32(op.DTable), op.DY.Cols
+	dy, table, cols, scale := f32(op.DY), f32(op.DTable), op.DY.Cols, orOne(op.Scale)
 	d.rows(cols, 128, func(from, to int) {
 		for t, id := range ids {
-			if id != op.Pad {
-				add(table[int(id)*cols+from:int(id)*cols+to], dy[t*cols+from:])
+			if id == op.Pad {
+				continue
+			}
+			sum, row := table[int(id)*cols+from:int(id)*cols+to], dy[t*cols+from:t*cols+to]
+			if scale == 1 {
+				add(sum, row)
+				continue
+			}
+			for j, v := range row {
+				sum[j] += scale * v
 			}
 		}
 	})

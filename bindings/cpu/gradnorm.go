@@ -10,11 +10,8 @@ import (
 // pieces' sums are added in order.
 const normPiece = 1 << 16
 
-// GradNorm sums squares in float64.
-func (d *Device) GradNorm(op *bindings.GradNorm) {
-	if !d.ready(op.Check(), op) {
-		return
-	}
+// gradNorm sums squares in float64.
+func (d *Device) gradNorm(op *bindings.GradNorm) {
 	var total float64
 	for i := range op.Params {
 		g := f32(op.Params[i].Grad)

@@ -12,16 +12,12 @@ import (
 // lossTokens is how many tokens have their logits in memory at a time.
 const lossTokens = 256
 
-// HeadLoss gathers the rows that have a label, lossTokens at a time: rows that
+// lossRows is how many rows of logits one goroutine takes at a time.
+const lossRows = 4
+
+// headLoss gathers the rows that have a label, lossTokens at a time: rows that
 // are ignored cost nothing but their zero gradient.
-func (d *Device) HeadLoss(op *bindings.HeadLoss) {
-	err := floats(op.Check(), op.X)
-	if need := d.LossScratch(op); err == nil && need > d.loss.Bytes() {
-		err = fmt.Errorf("head loss needs %d bytes for logits, the plan has %d", need, d.loss.Bytes())
-	}
-	if !d.ready(err, op) {
-		return
-	}
+func (d *Device) headLoss(op *bindings.HeadLoss) {
 	labels := elements[int32](op.Labels)
 	for t, label := range labels {
 		if label != bindings.IgnoreLabel && (label < 0 || int(label) >= op.Linear.Weight.Out) {
@@ -77,13 +73,24 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 	var losses [lossTokens]float64
 	var hit [lossTokens]bool
 	backward := !op.DX.Absent()
-	d.rows(n, 4, func(from, to int) {
-		for i := from; i < to; i++ {
-			row := logits.data[i*w.Out : (i+1)*w.Out]
+	slopes := func(int) []float32 { return nil }
+	if bentBackward(op) {
+		slopes = func(lane int) []float32 { return s.free[lane*padded(w.Out):][:w.Out] }
+	}
+	d.parallel(tiles(n, lossRows), func(lane, piece int) {
+		for i := piece * lossRows; i < min(n, (piece+1)*lossRows); i++ {
+			row, slope := logits.data[i*w.Out:(i+1)*w.Out], slopes(lane)
 			if !op.Linear.Bias.Absent() {
 				addWidened(row, op.Linear.Bias, 0)
 			}
+			bendLogits(op, row, slope)
 			losses[i], hit[i] = crossEntropy(row, int(labels[rows[i]]), op.Scale, backward)
+			if backward && orOne(op.LogitScale) != 1 {
+				vector.Scale(row, op.LogitScale)
+			}
+			if slope != nil {
+				vector.Mask(row, row, slope)
+			}
 		}
 	})
 	for i := range n {
@@ -101,6 +108,9 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 
 	if !op.DWeight.Absent() {
 		d.tiled(w.Out, w.In, n, 1, logits.t(), gathered, 1, dense(f32(op.DWeight), w.In))
+	}
+	if !op.DBias.Absent() {
+		d.sumRows(f32(op.DBias), logits.data, w.Out)
 	}
 	var beta float32
 	d.slabs(w, slab, func(from, to int, part matrix) {
@@ -132,13 +142,31 @@ func crossEntropy(row []float32, label int, scale float32, backward bool) (float
 	return loss, best == label
 }
 
-// scratchHeadLoss is the floats of workspace: one slab of the head.
-func scratchHeadLoss(op *bindings.HeadLoss) int { return padded(slabSize(&op.Linear.Weight)) }
+// bendLogits scales a row of logits and caps them. slope, where it is wanted, gets the
+// slopes of the cap.
+func bendLogits(op *bindings.HeadLoss, row, slope []float32) {
+	if orOne(op.LogitScale) != 1 {
+		vector.Scale(row, op.LogitScale)
+	}
+	if op.LogitCap > 0 {
+		vector.Cap(row, op.LogitCap)
+	}
+	if slope != nil {
+		capSlopes(slope, row, op.LogitCap)
+	}
+}
 
-// LossScratch is the bytes of the logits of lossTokens tokens and of their rows
-// of X.
-func (p *profile) LossScratch(op *bindings.HeadLoss) int64 {
-	n := min(lossTokens, op.X.Rows)
+// bentBackward reports whether a cap's slopes are wanted.
+func bentBackward(op *bindings.HeadLoss) bool { return op.LogitCap > 0 && !op.DX.Absent() }
+
+// headLossNeeds is one slab of the head and the cap's slopes of a row a thread, and
+// apart the logits of lossTokens tokens with their rows of X.
+func headLossNeeds(p *profile, op *bindings.HeadLoss) bindings.Needs {
 	w := &op.Linear.Weight
-	return 4 * int64(padded(n*w.Out)+padded(n*w.In))
+	n := min(lossTokens, op.X.Rows)
+	workspace := padded(slabSize(w))
+	if bentBackward(op) {
+		workspace += p.threads * padded(w.Out)
+	}
+	return bindings.Needs{Workspace: 4 * int64(workspace), Loss: 4 * int64(padded(n*w.Out)+padded(n*w.In))}
 }

@@ -28,72 +28,69 @@ func benchLayer(b *testing.B, dropout float32) {
 	a := m.Arena(bindings.Activations)
 	f := func(rows, cols int) bindings.Tensor { return a.New(bindings.F32, rows, cols) }
 	flops := 0.0
-	part := func(out, in int) bindings.Part {
-		flops += 2 * tokens * (2*float64(out)*float64(in) + 3*rank*float64(out+in))
-		return bindings.Part{
-			Linear: &bindings.Linear{
+	// A projection of x and its backward, the outputs apart.
+	project := func(x, dx bindings.Tensor, outs ...int) (*bindings.Project, *bindings.ProjectBackward) {
+		random := bindings.Random{Train: true, Seed: 1}
+		forward, backward := &bindings.Project{X: x, Random: random}, &bindings.ProjectBackward{X: x, DX: dx, Random: random}
+		for _, out := range outs {
+			in := x.Cols
+			flops += 2 * tokens * (2*float64(out)*float64(in) + 3*rank*float64(out+in))
+			l := &bindings.Linear{
 				Name: "l", Weight: bindings.Weight{Out: out, In: in, Quantized: bindings.NewQuantized(a, out, in, nf4.NF4, 64, true)},
 				Adapter: &bindings.Adapter{A: f(rank, in), B: f(out, rank), Scale: 2, Dropout: dropout},
-			},
-			Y: f(tokens, out), DY: f(tokens, out), Low: f(tokens, rank), DA: f(rank, in), DB: f(out, rank),
+			}
+			p := bindings.Part{Linear: l, Y: f(tokens, out), XA: f(tokens, rank)}
+			forward.Parts = append(forward.Parts, p)
+			backward.Parts = append(backward.Parts, bindings.PartBackward{Linear: l, XA: p.XA, DY: f(tokens, out), DA: f(rank, in), DB: f(out, rank)})
 		}
+		return forward, backward
 	}
 	x, dx := f(tokens, hidden), f(tokens, hidden)
-	random := bindings.Random{Train: true, Seed: 1}
-	qkv := &bindings.Project{X: x, DX: dx, Random: random, Parts: []bindings.Part{part(hidden, hidden), part(kv, hidden), part(kv, hidden)}}
-	o := &bindings.Project{X: f(tokens, hidden), DX: f(tokens, hidden), Random: random, Parts: []bindings.Part{part(hidden, hidden)}}
-	up := &bindings.Project{X: x, DX: dx, Random: random, Parts: []bindings.Part{part(wide, hidden), part(wide, hidden)}}
-	down := &bindings.Project{X: f(tokens, wide), DX: f(tokens, wide), Random: random, Parts: []bindings.Part{part(hidden, wide)}}
+	qkv, qkvBackward := project(x, dx, hidden, kv, kv)
+	o, oBackward := project(f(tokens, hidden), f(tokens, hidden), hidden)
+	up, upBackward := project(x, dx, wide, wide)
+	down, downBackward := project(f(tokens, wide), f(tokens, wide), hidden)
 	starts := []int32{0, 256, 512, 768, 1024}
 	seq := bindings.Sequences{Starts: starts}
 	attend := &bindings.Attend{
 		Q: qkv.Parts[0].Y, K: qkv.Parts[1].Y, V: qkv.Parts[2].Y, O: o.X, LSE: f(tokens, 9), Queries: seq, Keys: seq,
-		Heads: 9, KVHeads: 3, HeadDim: dim, Scale: 0.125, DO: o.DX, DQ: qkv.Parts[0].DY, DK: qkv.Parts[1].DY, DV: qkv.Parts[2].DY,
+		Heads: 9, KVHeads: 3, HeadDim: dim, Scale: 0.125,
 	}
+	dy := func(i int) bindings.Tensor { return qkvBackward.Parts[i].DY }
+	attendBackward := &bindings.AttendBackward{Attend: *attend, DO: oBackward.DX, DQ: dy(0), DK: dy(1), DV: dy(2)}
 	flops += 7 * 2 * 9 * dim * 4 * 256 * 256 / 2
-	norm := &bindings.Norm{X: f(tokens, hidden), Weight: a.New(bindings.BF16, 1, hidden), Eps: 1e-5, Y: x, InvRMS: f(1, tokens), DY: dx, DX: f(tokens, hidden)}
-	gate := &bindings.Gate{G: up.Parts[0].Y, U: up.Parts[1].Y, Y: down.X, DY: down.DX, DG: up.Parts[0].DY, DU: up.Parts[1].DY}
-	rotate := func(x bindings.Tensor, heads int, inverse bool) *bindings.Rotate {
-		return &bindings.Rotate{X: x, Heads: heads, HeadDim: dim, Positions: a.New(bindings.I32, 1, tokens), Cos: f(256, dim/2), Sin: f(256, dim/2), Inverse: inverse}
+	norm := &bindings.Norm{X: f(tokens, hidden), Weight: a.New(bindings.BF16, 1, hidden), Eps: 1e-5, Y: x, RStd: f(1, tokens)}
+	normBackward := &bindings.NormBackward{Norm: *norm, DY: dx, DX: f(tokens, hidden)}
+	activate := &bindings.Activate{G: up.Parts[0].Y, U: up.Parts[1].Y, Y: down.X}
+	activateBackward := &bindings.ActivateBackward{Activate: *activate, DY: downBackward.DX, DG: upBackward.Parts[0].DY, DU: upBackward.Parts[1].DY}
+	rope := func(x bindings.Tensor, heads int, inverse bool) *bindings.RoPE {
+		return &bindings.RoPE{X: x, Heads: heads, HeadDim: dim, Positions: a.New(bindings.I32, 1, tokens), Cos: f(256, dim/2), Sin: f(256, dim/2), Inverse: inverse}
 	}
-	q, k, dq, dk := rotate(attend.Q, 9, false), rotate(attend.K, 3, false), rotate(attend.DQ, 9, true), rotate(attend.DK, 3, true)
-	var need int64
-	for _, op := range []any{qkv, o, up, down, attend, norm} {
-		need = max(need, d.Scratch(op))
+	ops := []bindings.Operation{
+		norm, qkv, rope(attend.Q, 9, false), rope(attend.K, 3, false), attend, o, norm, up, activate, down,
+		downBackward, activateBackward, upBackward, normBackward, oBackward, attendBackward,
+		rope(attendBackward.DQ, 9, true), rope(attendBackward.DK, 3, true), qkvBackward, normBackward,
 	}
-	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(need))
+	var need bindings.Needs
+	for _, op := range ops {
+		need = need.Most(d.Needs(op))
+	}
+	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(need.Workspace))
 	if err := m.Commit(d); err != nil {
 		b.Fatal(err)
 	}
 	defer m.Close()
 	d.UseScratch(w, bindings.Tensor{})
 	r := rand.New(rand.NewPCG(1, 1))
-	for _, t := range []bindings.Tensor{norm.X, o.DX, down.DX} {
+	for _, t := range []bindings.Tensor{norm.X, oBackward.DX, downBackward.DX} {
 		for i := range f32(t) {
 			f32(t)[i] = float32(r.NormFloat64())
 		}
 	}
 	step := func() {
-		d.Norm(norm)
-		d.Project(qkv)
-		d.Rotate(q)
-		d.Rotate(k)
-		d.Attend(attend)
-		d.Project(o)
-		d.Norm(norm)
-		d.Project(up)
-		d.Gate(gate)
-		d.Project(down)
-		d.ProjectBackward(down)
-		d.GateBackward(gate)
-		d.ProjectBackward(up)
-		d.NormBackward(norm)
-		d.ProjectBackward(o)
-		d.AttendBackward(attend)
-		d.Rotate(dq)
-		d.Rotate(dk)
-		d.ProjectBackward(qkv)
-		d.NormBackward(norm)
+		for _, op := range ops {
+			d.Run(op)
+		}
 	}
 	step()
 	before := processorTime(b)

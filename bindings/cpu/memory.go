@@ -28,11 +28,14 @@ func (d *Device) Free(block *bindings.Block) {
 	}
 }
 
-// UseScratch takes the memory that Scratch and LossScratch asked for.
+// UseScratch takes the memory that Needs asked for.
 func (d *Device) UseScratch(workspace, loss bindings.Tensor) { d.workspace, d.loss = workspace, loss }
 
 // Write copies src into t.
 func (d *Device) Write(t bindings.Tensor, src []byte) error {
+	if !t.Contiguous() {
+		return fmt.Errorf("writing to %v, a view of columns; it has to be contiguous", t)
+	}
 	if int64(len(src)) != t.Bytes() {
 		return fmt.Errorf("writing %d bytes to %v, which has %d", len(src), t, t.Bytes())
 	}
@@ -45,6 +48,9 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 	if err := d.Sync(); err != nil {
 		return err
 	}
+	if !t.Contiguous() {
+		return fmt.Errorf("reading %v, a view of columns; it has to be contiguous", t)
+	}
 	if int64(len(dst)) != t.Bytes() {
 		return fmt.Errorf("reading %d bytes from %v, which has %d", len(dst), t, t.Bytes())
 	}
@@ -52,6 +58,7 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 	return nil
 }
 
+// bytesOf returns the bytes of a tensor, which is contiguous.
 func bytesOf(t bindings.Tensor) []byte {
 	if t.Bytes() == 0 {
 		return nil

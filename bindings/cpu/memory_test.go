@@ -46,10 +46,10 @@ func TestScratchIsPlanned(t *testing.T) {
 	require.NoError(t, m.Commit(d))
 	defer m.Close()
 	op := &bindings.Project{X: x, Parts: []bindings.Part{{Linear: &bindings.Linear{Name: "l", Weight: bindings.Weight{Out: 5, In: 8, Dense: w}}, Y: y}}}
-	d.Project(op)
+	d.Run(op)
 	require.ErrorContains(t, d.Sync(), "bytes of scratch, the plan has 0")
 	require.NoError(t, d.Sync(), "an error is given once")
-	require.Equal(t, Profile().Scratch(op), d.Scratch(op), "planning and running need the same")
+	require.Equal(t, Profile().Needs(op), d.Needs(op), "planning and running need the same")
 }
 
 func TestChoiceOfBLAS(t *testing.T) {

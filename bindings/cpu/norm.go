@@ -9,55 +9,113 @@ import (
 // normRows is how many rows of a norm one goroutine takes at a time.
 const normRows = 64
 
-// Norm takes the mean square in float64.
-func (d *Device) Norm(op *bindings.Norm) {
-	if !d.ready(floats(op.Check(), op.X), op) {
-		return
-	}
+// normPieceRows is how many rows of cols columns one goroutine takes at a time.
+func normPieceRows(cols int) int { return max(1, normRows*1024/max(1, cols)/16) }
+
+// norm takes mean and mean square in float64.
+func (d *Device) norm(op *bindings.Norm) {
 	cols := op.X.Cols
 	x, y := f32(op.X), f32(op.Y)
-	var inv []float32
-	if !op.InvRMS.Absent() {
-		inv = f32(op.InvRMS)
+	var means, rstd []float32
+	if !op.RStd.Absent() {
+		rstd = f32(op.RStd)
 	}
-	w := d.widened(op.Weight)
-	d.rows(op.X.Rows, max(1, normRows*1024/max(1, cols)/16), func(from, to int) {
+	if !op.Mean.Absent() {
+		means = f32(op.Mean)
+	}
+	s := scratchOf(d.workspace)
+	weights, biases := d.normWeights(op, &s), d.normBiases(op, &s)
+	d.rows(op.X.Rows, normPieceRows(cols), func(from, to int) {
 		for t := from; t < to; t++ {
 			row, out := x[t*cols:(t+1)*cols], y[t*cols:(t+1)*cols]
-			r := float32(1 / math.Sqrt(dot(row, row)/float64(cols)+float64(op.Eps)))
-			if inv != nil {
-				inv[t] = r
+			var mean, square float64
+			if op.Centered {
+				mean, square = deviations(row)
+			} else {
+				square = dot(row, row)
 			}
-			weights := w[:len(row)]
-			for j, v := range row {
-				out[j] = v * r * weights[j]
+			r := float32(1 / math.Sqrt(square/float64(cols)+float64(op.Eps)))
+			if rstd != nil {
+				rstd[t] = r
+			}
+			if means != nil {
+				means[t] = float32(mean)
+			}
+			w := turn(weights, t, cols)
+			if op.Centered {
+				center(out, row, w, float32(mean), r)
+			} else {
+				for j, v := range row {
+					out[j] = v * r * w[j]
+				}
+			}
+			if biases != nil {
+				add(out, turn(biases, t, cols))
 			}
 		}
 	})
 }
 
-// NormBackward sums over a row, and the gradient of the weight over the rows,
+// center is out = (x - mean)·r·w.
+func center(out, x, w []float32, mean, r float32) {
+	out, w = out[:len(x)], w[:len(x)]
+	for j, v := range x {
+		out[j] = (v - mean) * r * w[j]
+	}
+}
+
+// deviations returns the mean of x and the sum of the squares of what x differs from
+// it by.
+func deviations(x []float32) (mean, square float64) {
+	for _, v := range x {
+		mean += float64(v)
+	}
+	mean /= float64(len(x))
+	for _, v := range x {
+		square += (float64(v) - mean) * (float64(v) - mean)
+	}
+	return mean, square
+}
+
+// turn returns the row of a parameter that row t of X takes.
+func turn(parameter []float32, t, cols int) []float32 {
+	at := t * cols % len(parameter)
+	return parameter[at : at+cols]
+}
+
+// normBackward sums over a row, and the gradients of weight and bias over the rows,
 // in float64.
-func (d *Device) NormBackward(op *bindings.Norm) {
-	if !d.ready(floats(op.CheckBackward(), op.X), backward{op}) {
-		return
-	}
+func (d *Device) normBackward(op *bindings.NormBackward) {
 	cols := op.X.Cols
-	x, dy, dx, inv := f32(op.X), f32(op.DY), f32(op.DX), f32(op.InvRMS)
-	w := d.widened(op.Weight)
-	if !op.DWeight.Absent() {
-		normWeight(d, f32(op.DWeight), x, dy, inv)
+	x, dy, dx, rstd := f32(op.X), f32(op.DY), f32(op.DX), f32(op.RStd)
+	s := scratchOf(d.workspace)
+	weights := d.normWeights(&op.Norm, &s)
+	means := make([]float32, 0)
+	if op.Centered {
+		means = f32(op.Mean)
 	}
-	d.rows(op.X.Rows, max(1, normRows*1024/max(1, cols)/16), func(from, to int) {
+	if !op.DWeight.Absent() {
+		d.normWeightBackward(op, means)
+	}
+	if !op.DBias.Absent() {
+		for i := range op.DBias.Rows {
+			d.sumRows(f32(op.DBias)[i*cols:(i+1)*cols], dy[i*cols:], op.DBias.Len())
+		}
+	}
+	d.rows(op.X.Rows, normPieceRows(cols), func(from, to int) {
 		for t := from; t < to; t++ {
 			row := x[t*cols : (t+1)*cols]
-			g, out, weights := dy[t*cols : (t+1)*cols][:len(row)], dx[t*cols : (t+1)*cols][:len(row)], w[:len(row)]
+			g, out, weights := dy[t*cols : (t+1)*cols][:len(row)], dx[t*cols : (t+1)*cols][:len(row)], turn(weights, t, cols)[:len(row)]
+			r := rstd[t]
+			if op.Centered {
+				centerBackward(out, row, g, weights, means[t], r, op.Accumulate)
+				continue
+			}
 			var sum float64
 			for j, v := range row {
 				sum += float64(g[j]*weights[j]) * float64(v)
 			}
-			r := inv[t]
-			// The mean of g·X times InvRMS²: what each X takes with it.
+			// The mean of g·X times RStd²: what each X takes with it.
 			c := float32(sum / float64(cols) * float64(r) * float64(r))
 			if op.Accumulate {
 				for j, v := range row {
@@ -72,40 +130,106 @@ func (d *Device) NormBackward(op *bindings.Norm) {
 	})
 }
 
-// normWeight is dw += sum over rows of dy·x·inv.
-func normWeight(d *Device, dw, x, dy, inv []float32) {
-	cols := len(dw)
+// centerBackward is dx (+)= r·(g - mean(g) - n·mean(g·n)) with g = dy·w.
+func centerBackward(dx, x, dy, w []float32, mean, r float32, accumulate bool) {
+	var sum, moment float64
+	for j, v := range x {
+		g := float64(dy[j] * w[j])
+		sum += g
+		moment += g * float64(v-mean)
+	}
+	cols := float64(len(x))
+	average, c := float32(sum/cols), float32(moment/cols*float64(r)*float64(r))
+	for j, v := range x {
+		change := r * (dy[j]*w[j] - average - (v-mean)*c)
+		if accumulate {
+			change += dx[j]
+		}
+		dx[j] = change
+	}
+}
+
+// normWeightBackward is DWeight += sum over the rows of each turn of DY·(X-Mean)·RStd.
+func (d *Device) normWeightBackward(op *bindings.NormBackward, means []float32) {
+	dw, x, dy, rstd := f32(op.DWeight), f32(op.X), f32(op.DY), f32(op.RStd)
+	cols := op.X.Cols
+	turns := len(dw) / cols
 	const width = 64
-	d.rows(cols, width, func(from, to int) {
+	across := tiles(cols, width)
+	d.parallel(turns*across, func(_, piece int) {
+		from := piece % across * width
+		to := min(cols, from+width)
 		var sum [width]float64
-		for t, r := range inv {
+		for t := piece / across; t < len(rstd); t += turns {
+			r, mean := rstd[t], float32(0)
+			if op.Centered {
+				mean = means[t]
+			}
 			g := dy[t*cols+from : t*cols+to]
 			for j, v := range x[t*cols+from : t*cols+to] {
-				sum[j] += float64(g[j]) * float64(v*r)
+				sum[j] += float64(g[j]) * float64((v-mean)*r)
 			}
 		}
-		for j := range dw[from:to] {
-			dw[from+j] += float32(sum[j])
+		out := dw[piece/across*cols+from : piece/across*cols+to]
+		for j := range out {
+			out[j] += float32(sum[j])
 		}
 	})
 }
 
-// widened is a vector in float32: itself, or a copy at the workspace's start.
-func (d *Device) widened(t bindings.Tensor) []float32 {
-	if t.DType == bindings.F32 {
-		return f32(t)
+// normWeights returns Weight + Offset in float32, in scratch unless they lie in
+// memory so.
+func (d *Device) normWeights(op *bindings.Norm, s *scratch) []float32 {
+	if normWeightFloats(op) == 0 {
+		return f32(op.Weight)
 	}
-	s := scratchOf(d.workspace)
-	v := s.take(t.Len())
-	widen(v, t, 0)
-	return v
+	if op.Weight.Absent() {
+		w := s.take(op.X.Cols)
+		for j := range w {
+			w[j] = 1 + op.Offset
+		}
+		return w
+	}
+	w := s.take(op.Weight.Len())
+	widen(w, op.Weight, 0)
+	if op.Offset != 0 {
+		for j := range w {
+			w[j] += op.Offset
+		}
+	}
+	return w
 }
 
-// scratchNorm is the floats that a norm takes: its weight, where that is not in
-// float32.
-func scratchNorm(op *bindings.Norm) int {
-	if op.Weight.DType == bindings.F32 {
+// normBiases returns Bias in float32, nil where there is none.
+func (d *Device) normBiases(op *bindings.Norm, s *scratch) []float32 {
+	switch {
+	case op.Bias.Absent():
+		return nil
+	case op.Bias.DType == bindings.F32:
+		return f32(op.Bias)
+	}
+	b := s.take(op.Bias.Len())
+	widen(b, op.Bias, 0)
+	return b
+}
+
+// normWeightFloats is the floats of the weight, where it is not used as it lies.
+func normWeightFloats(op *bindings.Norm) int {
+	switch {
+	case op.Weight.Absent():
+		return padded(op.X.Cols)
+	case op.Weight.DType == bindings.F32 && op.Offset == 0:
 		return 0
 	}
 	return padded(op.Weight.Len())
 }
+
+func normFloats(_ *profile, op *bindings.Norm) int {
+	n := normWeightFloats(op)
+	if !op.Bias.Absent() && op.Bias.DType != bindings.F32 {
+		n += padded(op.Bias.Len())
+	}
+	return n
+}
+
+func normBackwardFloats(_ *profile, op *bindings.NormBackward) int { return normWeightFloats(&op.Norm) }

@@ -10,13 +10,10 @@ import (
 // optimizePiece is how many elements one goroutine takes at a time: whole blocks.
 const optimizePiece = 64 * dynamic8.BlockSize
 
-// Optimize does what torch's and bitsandbytes' CPU code does, rounding where they
+// optimize does what torch's and bitsandbytes' CPU code does, rounding where they
 // round: moments have their bits and codes. A weight may differ in the last bit of
 // its change, as torch's square root (MKL's) is not always the nearest.
-func (d *Device) Optimize(op *bindings.Optimize) {
-	if !d.ready(op.Check(), op) {
-		return
-	}
+func (d *Device) optimize(op *bindings.Optimize) {
 	clip := f32(op.Clip)[1]
 	if math.IsNaN(float64(clip)) || math.IsInf(float64(clip), 0) {
 		return

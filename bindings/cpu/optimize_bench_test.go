@@ -49,7 +49,7 @@ func benchmarkOptimizer(b *testing.B, state bindings.State) {
 	before := processorTime(b)
 	for b.Loop() {
 		op.Step++
-		d.Optimize(op)
+		d.Run(op)
 	}
 	used := processorTime(b) - before
 	if err := d.Sync(); err != nil {

@@ -75,7 +75,7 @@ func (c *optimizerCase) replay(t *testing.T, d *Device) {
 		before := slices.Clone(f32(w))
 		copy(bytesOf(g), step.Grad)
 		copy(bytesOf(clip)[4:], step.Clip)
-		d.Optimize(&bindings.Optimize{
+		d.Run(&bindings.Optimize{
 			Params: []bindings.Param{p}, Rule: c.rule(), LR: c.LR, WeightDecay: c.Decay, Step: i + 1, Clip: clip,
 		})
 		require.NoError(t, d.Sync())

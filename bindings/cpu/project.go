@@ -8,19 +8,24 @@ import (
 // projectTokens is how many tokens the adapters' scratch holds at a time.
 const projectTokens = 512
 
-// Project expands each weight slab by slab, multiplies all tokens by the slab,
+// An input is what projections read, with the random numbers of their adapters'
+// dropout.
+type input struct {
+	x      bindings.Tensor
+	random bindings.Random
+}
+
+// project expands each weight slab by slab, multiplies all tokens by the slab,
 // and adds the adapters' thin products chunk by chunk.
-func (d *Device) Project(op *bindings.Project) {
-	if !d.ready(floatProject(op.Check(), op), op) {
-		return
-	}
+func (d *Device) project(op *bindings.Project) {
+	in := input{op.X, op.Random}
 	tokens := op.X.Rows
 	x := dense(f32(op.X), op.X.Cols)
 	for i := range op.Parts {
 		p := &op.Parts[i]
 		s := scratchOf(d.workspace)
 		if isDecomposed(p.Linear) {
-			d.decompose(op, p, &s).project(&s)
+			d.decompose(in, p.Linear, &s).project(p, &s)
 			continue
 		}
 		w := &p.Linear.Weight
@@ -31,7 +36,7 @@ func (d *Device) Project(op *bindings.Project) {
 			d.tiled(tokens, to-from, w.In, 1, x, rows.t(), beta, y.col(from))
 		})
 		if p.Linear.Adapter != nil {
-			d.adapt(op, p, s)
+			d.adapt(in, p, s)
 		}
 	}
 }
@@ -64,44 +69,44 @@ func (d *Device) start(p *bindings.Part) float32 {
 }
 
 // adapt adds Scale·(dropout(X)·Aᵀ)·Bᵀ to p's Y.
-func (d *Device) adapt(op *bindings.Project, p *bindings.Part, s scratch) {
+func (d *Device) adapt(from input, p *bindings.Part, s scratch) {
 	a := p.Linear.Adapter
-	rank, in, out, tokens := a.Rank(), op.X.Cols, p.Y.Cols, op.X.Rows
+	rank, in, out, tokens := a.Rank(), from.x.Cols, p.Y.Cols, from.x.Rows
 	down, up := dense(f32(a.A), in), dense(f32(a.B), rank)
 	chunk := min(tokens, projectTokens)
 	var dropped, short []float32
-	if drops(op, a) {
+	if from.drops(a) {
 		dropped = s.take(chunk * in)
 	}
-	if p.Low.Absent() {
+	if p.XA.Absent() {
 		short = s.take(chunk * rank)
 	}
-	for from := 0; from < tokens; from += chunk {
-		n := min(chunk, tokens-from)
-		x := dense(f32(op.X), in).row(from)
+	for first := 0; first < tokens; first += chunk {
+		n := min(chunk, tokens-first)
+		x := matrixOf(from.x).row(first)
 		if dropped != nil {
-			d.drop(op, a, dropped, x.data, from, n, in)
+			d.drop(from, a, dropped, x.data, first, n)
 			x = dense(dropped, in)
 		}
-		low := dense(short, rank)
+		xa := dense(short, rank)
 		if short == nil {
-			low = dense(f32(p.Low), rank).row(from)
+			xa = dense(f32(p.XA), rank).row(first)
 		}
-		d.tiled(n, rank, in, 1, x, down.t(), 0, low)
-		d.tiled(n, out, rank, a.Scale, low, up.t(), 1, dense(f32(p.Y), out).row(from))
+		d.tiled(n, rank, in, 1, x, down.t(), 0, xa)
+		d.tiled(n, out, rank, a.Scale, xa, up.t(), 1, dense(f32(p.Y), out).row(first))
 	}
 }
 
 // drops reports whether anything of the adapter's input is dropped.
-func drops(op *bindings.Project, a *bindings.Adapter) bool { return op.Random.Train && a.Dropout > 0 }
+func (in input) drops(a *bindings.Adapter) bool { return in.random.Train && a.Dropout > 0 }
 
-func mask(op *bindings.Project, a *bindings.Adapter) vector.Dropout {
-	return vector.NewDropout(op.Random.Seed, a.Stream, op.Random.Step, a.Dropout)
+func (in input) mask(a *bindings.Adapter) vector.Dropout {
+	return vector.NewDropout(in.random.Seed, a.Stream, in.random.Step, a.Dropout)
 }
 
 // drop writes dropout(x) of n tokens, the first of which is token first, to dst.
-func (d *Device) drop(op *bindings.Project, a *bindings.Adapter, dst, x []float32, first, n, in int) {
-	m := mask(op, a)
+func (d *Device) drop(from input, a *bindings.Adapter, dst, x []float32, first, n int) {
+	m, in := from.mask(a), from.x.Cols
 	d.rows(n, 16, func(from, to int) {
 		for t := from; t < to; t++ {
 			row := dst[t*in : (t+1)*in]
@@ -111,34 +116,24 @@ func (d *Device) drop(op *bindings.Project, a *bindings.Adapter, dst, x []float3
 	})
 }
 
-func floatProject(err error, op *bindings.Project) error {
-	err = floats(err, op.X)
-	for i := range op.Parts {
-		if err == nil && op.Parts[i].Linear.Adapter != nil {
-			err = floats(nil, op.Parts[i].Linear.Adapter.A)
-		}
-	}
-	return err
-}
-
-// scratchProject is the floats that Project takes: the largest part's, as the
-// parts go one after the other.
-func scratchProject(op *bindings.Project) int {
+// projectFloats is the largest part's, as the parts go one after the other.
+func projectFloats(_ *profile, op *bindings.Project) int {
 	need := 0
+	in := input{op.X, op.Random}
 	chunk := min(op.X.Rows, projectTokens)
 	for i := range op.Parts {
 		l := op.Parts[i].Linear
 		n := padded(slabSize(&l.Weight))
 		if a := l.Adapter; isDecomposed(l) {
-			n = scratchDecomposition(op, l)
-			if op.Parts[i].Low.Absent() {
+			n = decompositionFloats(in, l)
+			if op.Parts[i].XA.Absent() {
 				n += padded(op.X.Rows * a.Rank())
 			}
 		} else if a != nil {
-			if drops(op, a) {
+			if in.drops(a) {
 				n += padded(chunk * l.Weight.In)
 			}
-			if op.Parts[i].Low.Absent() {
+			if op.Parts[i].XA.Absent() {
 				n += padded(chunk * a.Rank())
 			}
 		}

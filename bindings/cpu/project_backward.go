@@ -5,12 +5,9 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// ProjectBackward expands each weight once, for DX. Parts are summed in order,
+// projectBackward expands each weight once, for DX. Parts are summed in order,
 // all bases before all adapters; with a magnitude both are one sum.
-func (d *Device) ProjectBackward(op *bindings.Project) {
-	if !d.ready(floatProject(op.CheckBackward(), op), backward{op}) {
-		return
-	}
+func (d *Device) projectBackward(op *bindings.ProjectBackward) {
 	tokens, in := op.X.Rows, op.X.Cols
 	x := dense(f32(op.X), in)
 	var beta float32
@@ -24,7 +21,7 @@ func (d *Device) ProjectBackward(op *bindings.Project) {
 		switch {
 		case isDecomposed(p.Linear):
 			s := scratchOf(d.workspace)
-			d.decompose(op, p, &s).backward(&s, beta)
+			d.decompose(input{op.X, op.Random}, p.Linear, &s).backward(op, p, &s, beta)
 			beta = 1
 		case !op.DX.Absent():
 			s := scratchOf(d.workspace)
@@ -37,7 +34,7 @@ func (d *Device) ProjectBackward(op *bindings.Project) {
 			d.tiled(w.Out, in, tokens, 1, dy.t(), x, 1, dense(f32(p.DWeight), in))
 		}
 		if !p.DBias.Absent() {
-			d.sumRows(f32(p.DBias), f32(p.DY))
+			d.sumRows(f32(p.DBias), f32(p.DY), w.Out)
 		}
 	}
 	for i := range op.Parts {
@@ -48,8 +45,8 @@ func (d *Device) ProjectBackward(op *bindings.Project) {
 }
 
 // adaptBackward is the adapter's share, a chunk of tokens at a time:
-// U = Scale·DY·B, DA += Uᵀ·dropout(X), DB += Scale·DYᵀ·Low, DX += dropout'(U·A).
-func (d *Device) adaptBackward(op *bindings.Project, p *bindings.Part) {
+// U = Scale·DY·B, DA += Uᵀ·dropout(X), DB += Scale·DYᵀ·XA, DX += dropout'(U·A).
+func (d *Device) adaptBackward(op *bindings.ProjectBackward, p *bindings.PartBackward) {
 	a := p.Linear.Adapter
 	rank, in, out, tokens := a.Rank(), op.X.Cols, p.DY.Cols, op.X.Rows
 	up := dense(f32(a.B), rank)
@@ -57,7 +54,7 @@ func (d *Device) adaptBackward(op *bindings.Project, p *bindings.Part) {
 	s := scratchOf(d.workspace)
 	u := dense(s.take(chunk*rank), rank)
 	var dropped, through []float32
-	if drops(op, a) {
+	if (input{op.X, op.Random}).drops(a) {
 		dropped, through = s.take(chunk*in), s.take(chunk*in)
 	}
 	for from := 0; from < tokens; from += chunk {
@@ -66,14 +63,14 @@ func (d *Device) adaptBackward(op *bindings.Project, p *bindings.Part) {
 		d.tiled(n, rank, out, a.Scale, dy, up, 0, u)
 		d.pull(op, p, u, from, n, dropped, through)
 		if !p.DB.Absent() {
-			d.tiled(out, rank, n, a.Scale, dy.t(), dense(f32(p.Low), rank).row(from), 1, dense(f32(p.DB), rank))
+			d.tiled(out, rank, n, a.Scale, dy.t(), dense(f32(p.XA), rank).row(from), 1, dense(f32(p.DB), rank))
 		}
 	}
 }
 
 // pull takes U of n tokens from token from on through A: DX += dropout'(U·A) and
 // DA += Uᵀ·dropout(X).
-func (d *Device) pull(op *bindings.Project, p *bindings.Part, u matrix, from, n int, dropped, through []float32) {
+func (d *Device) pull(op *bindings.ProjectBackward, p *bindings.PartBackward, u matrix, from, n int, dropped, through []float32) {
 	a := p.Linear.Adapter
 	rank, in := a.Rank(), op.X.Cols
 	down, x := dense(f32(a.A), in), dense(f32(op.X), in).row(from)
@@ -94,8 +91,8 @@ func (d *Device) pull(op *bindings.Project, p *bindings.Part, u matrix, from, n 
 
 // dropBackward draws the masks of n tokens once for both their uses: dropped
 // becomes dropout(X), and DX takes what came through, masked.
-func (d *Device) dropBackward(op *bindings.Project, a *bindings.Adapter, dropped, through []float32, first, n int) {
-	m := mask(op, a)
+func (d *Device) dropBackward(op *bindings.ProjectBackward, a *bindings.Adapter, dropped, through []float32, first, n int) {
+	m := input{op.X, op.Random}.mask(a)
 	in := op.X.Cols
 	d.rows(n, 16, func(from, to int) {
 		for t := from; t < to; t++ {
@@ -110,14 +107,13 @@ func (d *Device) dropBackward(op *bindings.Project, a *bindings.Adapter, dropped
 	})
 }
 
-// sumRows adds the sum of the rows of y, each as long as dst, to dst; the sum is
-// in float64.
-func (d *Device) sumRows(dst, y []float32) {
-	cols := len(dst)
+// sumRows adds the sum of the rows of y, stride elements apart and each as long as
+// dst, to dst; the sum is in float64.
+func (d *Device) sumRows(dst, y []float32, stride int) {
 	const width = 64
-	d.rows(cols, width, func(from, to int) {
+	d.rows(len(dst), width, func(from, to int) {
 		var sum [width]float64
-		for t := 0; t < len(y); t += cols {
+		for t := 0; t < len(y); t += stride {
 			for j, v := range y[t+from : t+to] {
 				sum[j] += float64(v)
 			}
@@ -128,11 +124,11 @@ func (d *Device) sumRows(dst, y []float32) {
 	})
 }
 
-// scratchProjectBackward is the floats that ProjectBackward takes: a slab of
-// weights, or later an adapter's chunk of tokens, whichever is more. With a
-// magnitude they are in use together.
-func scratchProjectBackward(op *bindings.Project) int {
+// projectBackwardFloats is a slab of weights, or later an adapter's chunk of tokens,
+// whichever is more. With a magnitude they are in use together.
+func projectBackwardFloats(_ *profile, op *bindings.ProjectBackward) int {
 	need := 0
+	in := input{op.X, op.Random}
 	chunk := min(op.X.Rows, projectTokens)
 	for i := range op.Parts {
 		l := op.Parts[i].Linear
@@ -140,14 +136,14 @@ func scratchProjectBackward(op *bindings.Project) int {
 			need = max(need, padded(slabSize(&l.Weight)))
 		}
 		if a := l.Adapter; isDecomposed(l) {
-			n := scratchDecomposition(op, l) + padded(op.X.Rows*a.Rank())
-			if drops(op, a) {
+			n := decompositionFloats(in, l) + padded(op.X.Rows*a.Rank())
+			if in.drops(a) {
 				n += padded(chunk * l.Weight.In)
 			}
 			need = max(need, n)
 		} else if a != nil {
 			n := padded(chunk * a.Rank())
-			if drops(op, a) {
+			if in.drops(a) {
 				n += 2 * padded(chunk*l.Weight.In)
 			}
 			need = max(need, n)

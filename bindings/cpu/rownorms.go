@@ -6,12 +6,9 @@ import (
 	"qlora/bindings"
 )
 
-// RowNorms adds the update to the weight slab by slab. Squares are summed in
+// rowNorms adds the update to the weight slab by slab. Squares are summed in
 // float64.
-func (d *Device) RowNorms(op *bindings.RowNorms) {
-	if !d.ready(floatRowNorms(op), op) {
-		return
-	}
+func (d *Device) rowNorms(op *bindings.RowNorms) {
 	w, a := &op.Linear.Weight, op.Linear.Adapter
 	rank := a.Rank()
 	down, up, norms := dense(f32(a.A), w.In), dense(f32(a.B), rank), f32(a.Norms)
@@ -31,16 +28,9 @@ func (d *Device) RowNorms(op *bindings.RowNorms) {
 	}
 }
 
-func floatRowNorms(op *bindings.RowNorms) error {
-	if err := op.Check(); err != nil {
-		return err
-	}
-	return floats(nil, op.Linear.Adapter.A)
-}
-
-// scratchRowNorms is the floats of a slab, also of a weight in float32: the
-// update is added to a copy.
-func scratchRowNorms(op *bindings.RowNorms) int {
+// rowNormsFloats is a slab, also of a weight in float32: the update is added to a
+// copy.
+func rowNormsFloats(_ *profile, op *bindings.RowNorms) int {
 	w := &op.Linear.Weight
 	return padded(slabRows(w) * w.In)
 }

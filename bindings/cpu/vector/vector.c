@@ -105,20 +105,129 @@ CLONES void vector_probabilities(float *p, float *dp, long n, float lse, float d
 	}
 }
 
-CLONES void vector_gate(float *y, const float *g, const float *u, long n) {
-	for (long i = 0; i < n; i += 8) {
-		f8 v = load(g + i, n - i, 0);
-		store(y + i, v * sigmoid8(v) * load(u + i, n - i, 0), n - i);
+// Polynomials, the highest power first.
+INLINE f8 polynomial(f8 x, const float *coefficients, int n) {
+	f8 p = (f8){0} + coefficients[0];
+	for (int i = 1; i < n; i++) p = p * x + coefficients[i];
+	return p;
+}
+
+INLINE f8 magnitude(f8 x) { return (f8)((i8)x & 0x7fffffff); }
+INLINE f8 signed_as(f8 x, f8 sign) { return (f8)(((i8)x & 0x7fffffff) | ((i8)sign & (i8)((i8){0} + INT32_MIN))); }
+
+// Cephes' tanhf: a polynomial near 0, and beyond it what exp gives.
+INLINE f8 tanh8(f8 x) {
+	static const float p[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
+	f8 size = magnitude(x), square = x * x;
+	f8 near = polynomial(square, p, 5) * square * x + x;
+	f8 far = signed_as(1.0f - 2.0f / (exp8(size + size) + 1.0f), x);
+	return choose(far, near, size < 0.625f);
+}
+
+// The normal distribution's Phi(x) = erfc(-x/sqrt(2))/2: Cephes' erff and erfcf.
+INLINE f8 phi8(f8 x) {
+	static const float near[] = {7.853861353153693e-5f, -8.010193625184903e-4f, 5.188327685732524e-3f, -2.685381193529856e-2f,
+				     1.128358514861418e-1f, -3.761262582423300e-1f, 1.128379165726710e+0f};
+	static const float middle[] = {2.326819970068386e-2f, -1.387039388740657e-1f, 3.687424674597105e-1f, -5.824733027278666e-1f, 6.210004621745983e-1f,
+				       -4.944515323274145e-1f, 3.404879937665872e-1f, -2.741127028184656e-1f, 5.638259427386472e-1f};
+	static const float far[] = {-1.047766399936249e+1f, 1.297719955372516e+1f, -7.495518717768503e+0f, 2.921019019210786e+0f,
+				    -1.015265279202700e+0f, 4.218463358204948e-1f, -2.820767439740514e-1f, 5.641895067754075e-1f};
+	f8 a = x * 0.70710678118654752f, size = magnitude(a), square = a * a;
+	f8 inner = 0.5f + 0.5f * a * polynomial(square, near, 7);
+	f8 q = 1.0f / choose(size, (f8){0} + 1.0f, size < 1.0f), qq = q * q;
+	f8 tail = 0.5f * exp8(-square) * q * choose(polynomial(qq, far, 8), polynomial(qq, middle, 9), size < 2.0f);
+	f8 outer = choose(tail, 1.0f - tail, a > 0.0f);
+	return choose(outer, inner, size < 1.0f);
+}
+
+// The activations' values and slopes; the numbers are vector.go's.
+enum { silu, gelu, gelu_tanh, relu, relu_squared };
+
+INLINE f8 slope_of_tanh(f8 v, f8 t) {
+	const float a = 0.79788456080286536f, b = 0.044715f;
+	return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t) * (1.0f + t) * (a * (1.0f + 3.0f * b * v * v));
+}
+INLINE f8 bend_of_tanh(f8 v) { return tanh8(0.79788456080286536f * (v + 0.044715f * v * v * v)); }
+
+INLINE f8 value(int kind, f8 v) {
+	f8 above = choose((f8){0}, v, ~(v <= 0.0f));
+	switch (kind) {
+	case silu: return v * sigmoid8(v);
+	case gelu: return v * phi8(v);
+	case gelu_tanh: return 0.5f * v * (1.0f + bend_of_tanh(v));
+	case relu: return above;
+	default: return above * above;
 	}
 }
 
-CLONES void vector_gate_backward(float *dg, float *du, const float *g, const float *u, const float *dy, long n) {
+INLINE f8 slope(int kind, f8 v) {
+	f8 s;
+	switch (kind) {
+	case silu: s = sigmoid8(v); return s * (1.0f + v * (1.0f - s));
+	case gelu: return phi8(v) + v * 0.39894228040143268f * exp8(-0.5f * v * v);
+	case gelu_tanh: return slope_of_tanh(v, bend_of_tanh(v));
+	case relu: return choose((f8){0}, (f8){0} + 1.0f, v > 0.0f);
+	default: return choose((f8){0}, 2.0f * v, v > 0.0f);
+	}
+}
+
+INLINE void activate(int kind, float *y, const float *g, const float *u, long n) {
+	for (long i = 0; i < n; i += 8) {
+		f8 v = value(kind, load(g + i, n - i, 0));
+		store(y + i, u ? v * load(u + i, n - i, 0) : v, n - i);
+	}
+}
+
+INLINE void activate_backward(int kind, float *dg, float *du, const float *g, const float *u, const float *dy, long n) {
+	for (long i = 0; i < n; i += 8) {
+		f8 v = load(g + i, n - i, 0), d = load(dy + i, n - i, 0);
+		if (!u) {
+			store(dg + i, d * slope(kind, v), n - i);
+			continue;
+		}
+		f8 up = load(u + i, n - i, 0);
+		store(dg + i, d * up * slope(kind, v), n - i);
+		store(du + i, d * value(kind, v), n - i);
+	}
+}
+
+CLONES void vector_activate(int kind, float *y, const float *g, const float *u, long n) {
+	switch (kind) {
+	case silu: activate(silu, y, g, u, n); break;
+	case gelu: activate(gelu, y, g, u, n); break;
+	case gelu_tanh: activate(gelu_tanh, y, g, u, n); break;
+	case relu: activate(relu, y, g, u, n); break;
+	default: activate(relu_squared, y, g, u, n); break;
+	}
+}
+
+// SwiGLU's gradients multiply in an order of their own.
+INLINE void swiglu_backward(float *dg, float *du, const float *g, const float *u, const float *dy, long n) {
 	for (long i = 0; i < n; i += 8) {
 		f8 v = load(g + i, n - i, 0), up = load(u + i, n - i, 0), d = load(dy + i, n - i, 0);
 		f8 s = sigmoid8(v);
 		store(dg + i, d * up * s * (1.0f + v * (1.0f - s)), n - i);
 		store(du + i, d * v * s, n - i);
 	}
+}
+
+CLONES void vector_activate_backward(int kind, float *dg, float *du, const float *g, const float *u, const float *dy, long n) {
+	switch (kind) {
+	case silu:
+		if (u)
+			swiglu_backward(dg, du, g, u, dy, n);
+		else
+			activate_backward(silu, dg, du, g, u, dy, n);
+		break;
+	case gelu: activate_backward(gelu, dg, du, g, u, dy, n); break;
+	case gelu_tanh: activate_backward(gelu_tanh, dg, du, g, u, dy, n); break;
+	case relu: activate_backward(relu, dg, du, g, u, dy, n); break;
+	default: activate_backward(relu_squared, dg, du, g, u, dy, n); break;
+	}
+}
+
+CLONES void vector_cap(float *x, long n, float limit) {
+	for (long i = 0; i < n; i += 8) store(x + i, limit * tanh8(load(x + i, n - i, 0) / limit), n - i);
 }
 
 CLONES void vector_scale(float *x, long n, float factor) {
@@ -151,11 +260,11 @@ CLONES void vector_dequantize(float *dst, const uint8_t *codes, long n, const fl
 
 // Philox4x32-10 for eight counters at a time, and the masks of 64 columns. The
 // numbers are package philox's.
-CLONES void vector_dropout_factors(float *dst, long n, const uint32_t *key, uint32_t row, uint32_t stream, uint32_t step, uint32_t threshold, float scale) {
+CLONES void vector_dropout_factors(float *dst, long n, const uint32_t *key, uint32_t block, uint32_t row, uint32_t stream, uint32_t step, uint32_t threshold, float scale) {
 	for (long col = 0; col < n; col += 64) {
 		uint32_t c0[8], c1[8], c2[8], c3[8], k0 = key[0], k1 = key[1];
 		for (int j = 0; j < 8; j++) {
-			c0[j] = (uint32_t)(col / 8 + j);
+			c0[j] = block + (uint32_t)(col / 8 + j);
 			c1[j] = row;
 			c2[j] = stream;
 			c3[j] = step;

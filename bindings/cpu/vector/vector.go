@@ -15,10 +15,12 @@ package vector
 #cgo nocallback vector_exp_sum
 #cgo noescape vector_probabilities
 #cgo nocallback vector_probabilities
-#cgo noescape vector_gate
-#cgo nocallback vector_gate
-#cgo noescape vector_gate_backward
-#cgo nocallback vector_gate_backward
+#cgo noescape vector_activate
+#cgo nocallback vector_activate
+#cgo noescape vector_activate_backward
+#cgo nocallback vector_activate_backward
+#cgo noescape vector_cap
+#cgo nocallback vector_cap
 #cgo noescape vector_scale
 #cgo nocallback vector_scale
 #cgo noescape vector_dequantize
@@ -57,17 +59,40 @@ func Probabilities(p, dp []float32, lse, delta float32) {
 	C.vector_probabilities(floats(p), floats(dp), C.long(len(p)), C.float(lse), C.float(delta))
 }
 
-// Gate is y = silu(g)·u.
-func Gate(y, g, u []float32) {
-	same(len(y), len(g), len(u))
-	C.vector_gate(floats(y), floats(g), floats(u), C.long(len(y)))
+// A Function is an activation.
+type Function C.int
+
+// The activations, as vector.c numbers them: x·sigmoid(x), x·Φ(x), its approximation by
+// tanh, max(x, 0) and its square.
+const (
+	SiLU Function = iota
+	GELU
+	GELUTanh
+	ReLU
+	ReLUSquared
+)
+
+// Activate is y = f(g)·u; nil u: f(g).
+func Activate(f Function, y, g, u []float32) {
+	same(len(y), len(g))
+	if u != nil {
+		same(len(y), len(u))
+	}
+	C.vector_activate(C.int(f), floats(y), floats(g), floats(u), C.long(len(y)))
 }
 
-// GateBackward is dg = dy·u·silu'(g) and du = dy·silu(g). Outputs may be inputs.
-func GateBackward(dg, du, g, u, dy []float32) {
-	same(len(dg), len(du), len(g), len(u), len(dy))
-	C.vector_gate_backward(floats(dg), floats(du), floats(g), floats(u), floats(dy), C.long(len(dg)))
+// ActivateBackward is dg = dy·u·f'(g) and du = dy·f(g); nil u and du: dg = dy·f'(g).
+// Outputs may be inputs.
+func ActivateBackward(f Function, dg, du, g, u, dy []float32) {
+	same(len(dg), len(g), len(dy))
+	if u != nil {
+		same(len(dg), len(u), len(du))
+	}
+	C.vector_activate_backward(C.int(f), floats(dg), floats(du), floats(g), floats(u), floats(dy), C.long(len(dg)))
 }
+
+// Cap turns each x into limit·tanh(x/limit).
+func Cap(x []float32, limit float32) { C.vector_cap(floats(x), C.long(len(x)), C.float(limit)) }
 
 // Scale multiplies each x by factor.
 func Scale(x []float32, factor float32) { C.vector_scale(floats(x), C.long(len(x)), C.float(factor)) }
@@ -102,8 +127,12 @@ func NewDropout(seed uint64, stream, step uint32, p float32) Dropout {
 }
 
 // Factors writes what dropout multiplies each element of a row by: 0 or Scale.
-func (d *Dropout) Factors(dst []float32, row int) {
-	C.vector_dropout_factors(floats(dst), C.long(len(dst)), (*C.uint32_t)(&d.key[0]), C.uint32_t(row),
+func (d *Dropout) Factors(dst []float32, row int) { d.FactorsFrom(dst, row, 0) }
+
+// FactorsFrom is Factors from column col on, a multiple of 8.
+func (d *Dropout) FactorsFrom(dst []float32, row, col int) {
+	same(col, col/8*8)
+	C.vector_dropout_factors(floats(dst), C.long(len(dst)), (*C.uint32_t)(&d.key[0]), C.uint32_t(col/8), C.uint32_t(row),
 		C.uint32_t(d.stream), C.uint32_t(d.step), C.uint32_t(d.threshold), C.float(d.scale))
 }
 
@@ -125,7 +154,7 @@ func floats(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.Slic
 func same(n int, others ...int) {
 	for _, m := range others {
 		if m != n {
-			panic("vector: slices of different lengths")
+			panic("vector: lengths that do not go together")
 		}
 	}
 }

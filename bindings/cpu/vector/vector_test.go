@@ -68,14 +68,14 @@ func TestPlace(t *testing.T) {
 		}
 		copy(g, x)
 		y := make([]float32, n)
-		Gate(y, g, x)
+		Activate(SiLU, y, g, x)
 		got := slices.Clone(x)
 		if sum := ExpSum(got, 0.5); math.Abs(sum-want) > 1e-6*want {
 			t.Errorf("sum of %d: got %.9g, want %.9g", n, sum, want)
 		}
 		for i := range x {
 			one := []float32{0}
-			Gate(one, g[i:i+1], x[i:i+1])
+			Activate(SiLU, one, g[i:i+1], x[i:i+1])
 			if got[i] != exp(x[i]-0.5) || y[i] != one[0] {
 				t.Errorf("element %d of %d: got %g and %g, alone %g and %g", i, n, got[i], y[i], exp(x[i]-0.5), one[0])
 			}
