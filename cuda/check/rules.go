@@ -43,7 +43,7 @@ const (
 var rules = []rule{
 	{kernels: []string{"attend_forward_*"}, needs: []string{tensorCores, matrices, transposed, copies, "STG.128"}},
 	{kernels: []string{"attend_backward_keys_*", "attend_backward_queries_*"}, needs: []string{tensorCores, matrices, transposed, copies, "STG.128"}},
-	{kernels: []string{"attend_decode_[0-9]*"}, needs: []string{tensorCores, matrices, transposed, copies}},
+	{kernels: []string{"attend_decode_[0-9]*", "attend_decode_general_*"}, needs: []string{tensorCores, matrices, transposed, copies}},
 	{kernels: []string{"attend_backward_delta"}, needs: []string{"LDG.128"}},
 
 	{kernels: []string{"gemm_nt_*"}, needs: []string{tensorCores, matrices, copies, "STG.128"}},
@@ -64,5 +64,5 @@ var rules = []rule{
 	// Matrices whose rows do not begin at multiples of 16 bytes, or whose elements do not fill them: right, not fast.
 	{kernels: []string{"*_elements", "copy_words_[124]", "rope_pairs", "quantize_bytes"}},
 	// A number for each row or column, or for all of them: too little to read or write for its width to matter.
-	{kernels: []string{"add_loss_stats", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join"}},
+	{kernels: []string{"add_loss_stats", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join", "attend_backward_sinks"}},
 }
