@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"cmp"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -82,8 +81,8 @@ func (c *familyCase) write(t *testing.T) {
 	require.NoError(t, weights.WriteAdapter(filepath.Join(c.adapter, lora.WeightsFile)))
 }
 
-// forward compares the logits behind every beginning of a sequence and the
-// tokens that greedy generation adds to a prompt.
+// forward compares the logits behind every beginning of a sequence, which the model
+// reads one by one and at once, and the tokens that greedy generation adds to a prompt.
 func (c *familyCase) forward(t *testing.T) {
 	var want struct{ IDs, Prompt, Greedy []int32 }
 	readJSON(t, filepath.Join(c.folder, "forward.json"), &want)
@@ -93,24 +92,21 @@ func (c *familyCase) forward(t *testing.T) {
 	vocabulary := m.Config.Vocabulary
 	require.Len(t, logits, len(want.IDs)*vocabulary)
 	worst := 0.0
-	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
-		w, largest := logits[at*vocabulary:(at+1)*vocabulary], 0.0
-		for _, x := range w {
-			largest = max(largest, math.Abs(float64(x)))
-		}
-		far, furthest := 0.0, 0
-		for i, x := range w {
-			if d := math.Abs(float64(got[i])-float64(x)) / largest; !(d <= far) {
-				far, furthest = d, i
-			}
-		}
+	hold := func(how string, at int, got []float32) {
+		far, reason := logitDistance(got, logits[at*vocabulary:(at+1)*vocabulary], familyForwardLimit)
 		worst = max(worst, far)
-		if !(far <= familyForwardLimit) {
-			t.Errorf("logit %d behind token %d: got %v, want %v, error %.2e of the largest, at most %.0e is allowed",
-				furthest, at, got[furthest], w[furthest], far, familyForwardLimit)
+		if reason != "" {
+			t.Errorf("%s, behind token %d: %s", how, at, reason)
 		}
+	}
+	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
+		hold("one by one", at, got)
 		return nil
 	}))
+	for at := range want.IDs {
+		m.generate(t, want.IDs[:at+1], 1)
+		hold("at once", at, dev.logits)
+	}
 	t.Logf("logits %.1e", worst)
 	require.Equal(t, want.Greedy, m.generate(t, want.Prompt, len(want.Greedy)), "greedy tokens")
 }
