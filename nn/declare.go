@@ -38,6 +38,9 @@ func (d *declarer) attention(width int) int {
 func (d *declarer) rotary(r *Rotary) {
 	for ; r != nil; r = r.Long {
 		d.table(r)
+		if r.Queries != nil {
+			d.table(r.Queries)
+		}
 	}
 }
 
