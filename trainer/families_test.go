@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/checkpoint"
 	"qlora/internal/formulaweights"
 	"qlora/internal/safetensors"
 	"qlora/lora"
@@ -116,7 +117,9 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	folder, limit := filepath.Join(c.folder, name), familyLimits[name]
 	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
 	s.Model, s.Dataset = fromParity(t, model), fromParity(t, c.data)
-	if s.Method != "full" {
+	if s.Method == "full" {
+		s.Model = fromParity(t, inFloat32(t, model))
+	} else {
 		s.Adapters.Adapter = fromParity(t, c.adapterOf(t, folder))
 	}
 	recorder := &recorder{Device: parityDevices(t)[0]}
@@ -137,6 +140,20 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	path := filepath.Join(folder, "final.safetensors")
 	far.weights(t, limit, readTensors(t, path), strided(t, path, readTensors(t, filepath.Join(run.Args.OutputDir, got))))
 	return far
+}
+
+// inFloat32 returns the model's folder with another dtype in config.json: that in
+// which the recorded runs of method full held and saved the weights.
+func inFloat32(t *testing.T, model string) string {
+	t.Helper()
+	config, err := os.ReadFile(filepath.Join(model, "config.json"))
+	require.NoError(t, err)
+	config, err = checkpoint.EditConfig(config, map[string]any{"dtype": "float32"})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600))
+	copyFile(t, filepath.Join(model, "model.safetensors"), dir)
+	return dir
 }
 
 // adapterOf returns the adapter's folder, with the configuration of the run where
