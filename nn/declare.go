@@ -85,9 +85,7 @@ func (d *declarer) fail(format string, args ...any) {
 
 // name returns the name of a tensor in the base: the model's own, or with another
 // of the config's prefixes.
-func (d *declarer) name(name string) string {
-	return storedName(d.base, d.m.Config.Prefixes, name)
-}
+func (d *declarer) name(name string) string { return d.m.Stored(name) }
 
 func storedName(base checkpoint.Checkpoint, prefixes []Prefix, name string) string {
 	if base == nil {
