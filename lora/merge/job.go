@@ -19,6 +19,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
+	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
 	"qlora/nn/quantize"
@@ -91,9 +92,11 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.opts.In4Bit != nil {
 		j.in4Bit = *j.opts.In4Bit
 	}
-	if j.model, err = j.plan(nn.Modules{}); err != nil {
+	planned, err := j.plan(nil)
+	if err != nil {
 		return err
 	}
+	j.model = planned.Model
 	j.tied = j.model.Tied()
 	for _, t := range j.model.Tensors() {
 		j.names[t.Name] = t.Weight
@@ -129,14 +132,14 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	return nil
 }
 
-// plan lays the base out. It checks that every tensor is there and has its shape and
+// plan lays the base out, with adapters or without. It checks that every tensor is there and has its shape and
 // type.
-func (j *Job) plan(modules nn.Modules) (*nn.Model, error) {
-	held := nn.Options{Modules: modules}
+func (j *Job) plan(config *lora.Config) (*lora.Tuned, error) {
+	var held nn.Options
 	if j.config.Quantization != nil {
 		held.Quantize = j.how
 	}
-	return nn.New(j.config, j.base, held, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+	return lora.Assemble(j.config, j.base, held, config, bindings.Info{Activation: bindings.F32})
 }
 
 // RoundsTwice says whether merged weights come from 4 bits and go into 4 bits: they
