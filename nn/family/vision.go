@@ -51,11 +51,15 @@ func (f *file) language(l language) *nn.Config {
 		f.fail("text_config has model_type %q, which is not supported for %s; %s is", text.modelType, f.modelType,
 			strings.Join(slices.Sorted(maps.Keys(l.read)), " or "))
 	}
+	flatTied := l.flat && text.bool("tie_word_embeddings", false)
 	// What the whole model says of itself counts. Padding is the embedding's matter.
 	for _, key := range []string{"dtype", "torch_dtype", "quantization_config", "tie_word_embeddings", "bos_token_id", "eos_token_id"} {
 		if f.present(key) {
 			text.keys[key] = f.keys[key]
 		}
+	}
+	if flatTied { // transformers 4 said it there, of Qwen2-VL
+		text.keys["tie_word_embeddings"] = json.RawMessage("true")
 	}
 	if !text.has("tie_word_embeddings") && l.tied {
 		text.keys["tie_word_embeddings"] = json.RawMessage("true")
