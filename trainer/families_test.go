@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"cmp"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/checkpoint"
 	"qlora/internal/formulaweights"
 	"qlora/internal/safetensors"
 	"qlora/lora"
@@ -83,8 +83,8 @@ func (c *familyCase) write(t *testing.T) {
 	require.NoError(t, weights.WriteAdapter(filepath.Join(c.adapter, lora.WeightsFile)))
 }
 
-// forward compares the logits behind every beginning of a sequence and the
-// tokens that greedy generation adds to a prompt.
+// forward compares the logits behind every beginning of a sequence, which the model
+// reads one by one and at once, and the tokens that greedy generation adds to a prompt.
 func (c *familyCase) forward(t *testing.T) {
 	var want struct{ IDs, Prompt, Greedy []int32 }
 	readJSON(t, filepath.Join(c.folder, "forward.json"), &want)
@@ -94,24 +94,21 @@ func (c *familyCase) forward(t *testing.T) {
 	vocabulary := m.Config.Vocabulary
 	require.Len(t, logits, len(want.IDs)*vocabulary)
 	worst := 0.0
-	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
-		w, largest := logits[at*vocabulary:(at+1)*vocabulary], 0.0
-		for _, x := range w {
-			largest = max(largest, math.Abs(float64(x)))
-		}
-		far, furthest := 0.0, 0
-		for i, x := range w {
-			if d := math.Abs(float64(got[i])-float64(x)) / largest; !(d <= far) {
-				far, furthest = d, i
-			}
-		}
+	hold := func(how string, at int, got []float32) {
+		far, reason := logitDistance(got, logits[at*vocabulary:(at+1)*vocabulary], familyForwardLimit)
 		worst = max(worst, far)
-		if !(far <= familyForwardLimit) {
-			t.Errorf("logit %d behind token %d: got %v, want %v, error %.2e of the largest, at most %.0e is allowed",
-				furthest, at, got[furthest], w[furthest], far, familyForwardLimit)
+		if reason != "" {
+			t.Errorf("%s, behind token %d: %s", how, at, reason)
 		}
+	}
+	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
+		hold("one by one", at, got)
 		return nil
 	}))
+	for at := range want.IDs {
+		m.generate(t, want.IDs[:at+1], 1)
+		hold("at once", at, dev.logits)
+	}
 	t.Logf("logits %.1e", worst)
 	require.Equal(t, want.Greedy, m.generate(t, want.Prompt, len(want.Greedy)), "greedy tokens")
 }
@@ -121,7 +118,9 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	folder, limit := filepath.Join(c.folder, name), familyLimits[name]
 	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
 	s.Model, s.Dataset = fromParity(t, model), fromParity(t, c.data)
-	if s.Method != "full" {
+	if s.Method == "full" {
+		s.Model = fromParity(t, inFloat32(t, model))
+	} else {
 		s.Adapters.Adapter = fromParity(t, c.adapterOf(t, folder))
 	}
 	recorder := &recorder{Device: parityDevices(t)[0]}
@@ -142,6 +141,20 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	path := filepath.Join(folder, "final.safetensors")
 	far.weights(t, limit, readTensors(t, path), strided(t, path, readTensors(t, filepath.Join(run.Args.OutputDir, got))))
 	return far
+}
+
+// inFloat32 returns the model's folder with another dtype in config.json: that in
+// which the recorded runs of method full held and saved the weights.
+func inFloat32(t *testing.T, model string) string {
+	t.Helper()
+	config, err := os.ReadFile(filepath.Join(model, "config.json"))
+	require.NoError(t, err)
+	config, err = checkpoint.EditConfig(config, map[string]any{"dtype": "float32"})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600))
+	copyFile(t, filepath.Join(model, "model.safetensors"), dir)
+	return dir
 }
 
 // adapterOf returns the adapter's folder, with the configuration of the run where
