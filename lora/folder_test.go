@@ -64,10 +64,10 @@ func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bi
 		}
 	}
 	cfg.Targets = Targets{Names: []string{"q_proj", "v_proj", "down_proj"}}
-	sizes, err := cfg.Sizes(Modules{Linear: names})
+	sizes, err := cfg.Sizes(ModuleNames{Linear: names})
 	require.NoError(t, err)
 	mem := bindings.NewMemory()
-	a := attach(all, sizes, mem.Arena(bindings.Adapters), dtype, cfg)
+	a := layOut(all, sizes, mem.Arena(bindings.Adapters), dtype, cfg)
 	return a, mem, hostMemory{bindings.NewDry(nil)}
 }
 
@@ -134,8 +134,8 @@ func TestMastersAreSaved(t *testing.T) {
 			Name: f.name, Value: f.value, Master: mem.Arena(bindings.Optimizer).New(bindings.F32, f.value.Rows, f.value.Cols),
 		})
 	}
-	require.Error(t, a.UseMasters(params[1:]))
-	require.NoError(t, a.UseMasters(params))
+	require.Error(t, a.useMasters(params[1:]))
+	require.NoError(t, a.useMasters(params))
 	require.NoError(t, mem.Commit(dev))
 	require.NoError(t, a.Init(dev, 5))
 	dir := t.TempDir()
