@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"cmp"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,9 +11,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/bindings"
 	"qlora/internal/formulaweights"
 	"qlora/internal/safetensors"
 	"qlora/lora"
+	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // familiesFolder holds a recorded run of every model family; generate.py in it
@@ -120,6 +124,9 @@ func (c *familyCase) forward(t *testing.T) {
 func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	folder, limit := filepath.Join(c.folder, name), familyLimits[name]
 	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
+	if s.Method == "full" {
+		model = inFloat32(t, model)
+	}
 	s.Model, s.Dataset = fromParity(t, model), fromParity(t, c.data)
 	if s.Method != "full" {
 		s.Adapters.Adapter = fromParity(t, c.adapterOf(t, folder))
@@ -131,6 +138,7 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	far := distance{}
 	far.log(t, limit, filepath.Join(folder, "log_history.json"), history(t, run.Args.OutputDir))
 	if path := filepath.Join(folder, "gradients.safetensors"); exists(path) {
+		transposeConv1D(t, model, recorder.gradients)
 		far.gradients(t, limit, readTensors(t, path), strided(t, path, recorder.gradients))
 	}
 	got := lora.WeightsFile
@@ -142,6 +150,43 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	path := filepath.Join(folder, "final.safetensors")
 	far.weights(t, limit, readTensors(t, path), strided(t, path, readTensors(t, filepath.Join(run.Args.OutputDir, got))))
 	return far
+}
+
+// inFloat32 returns the model's folder with a config.json that declares float32, the
+// type in which the recorded runs hold and save what they train.
+func inFloat32(t *testing.T, model string) string {
+	t.Helper()
+	dir := t.TempDir()
+	copyFile(t, filepath.Join(model, "model.safetensors"), dir)
+	var config map[string]any
+	readJSON(t, filepath.Join(model, "config.json"), &config)
+	config["dtype"] = "float32"
+	text, err := json.Marshal(config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), text, 0o600))
+	return dir
+}
+
+// transposeConv1D turns the gradients of weights that the model's folder has as
+// [in, out] to that shape.
+func transposeConv1D(t *testing.T, model string, gradients map[string][]float32) {
+	t.Helper()
+	config, err := family.ReadConfig(model)
+	require.NoError(t, err)
+	m, err := nn.New(config, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{})
+	require.NoError(t, err)
+	for _, p := range m.Projections() {
+		g, trained := gradients[p.Name+".weight"]
+		if !trained || !p.Transposed() {
+			continue
+		}
+		out, in := p.Weight.Out, p.Weight.In
+		turned := make([]float32, len(g))
+		for i := range g {
+			turned[i%in*out+i/in] = g[i]
+		}
+		gradients[p.Name+".weight"] = turned
+	}
 }
 
 // adapterOf returns the adapter's folder, with the configuration of the run where
