@@ -119,6 +119,9 @@ func (d *declarer) stored(name string, shape ...int) bindings.DType {
 		case err != nil:
 			d.fail("%w", err)
 			return bindings.F32
+		case t.FourBit() != nil:
+			d.fail("%s: tensor %q is stored in 4 bits, and only the weights of linear layers can be used so", d.base.Where(name), name)
+			return bindings.F32
 		}
 		if !equalShape(t.Shape, shape) {
 			d.fail("%s: tensor %q has shape %v; config.json implies %v", d.base.Where(name), name, t.Shape, shape)
