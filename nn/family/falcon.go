@@ -19,9 +19,11 @@ func init() {
 // nor multi_query) is sequential, with ALiBi. RefinedWeb is how older files call 40B,
 // RefinedWebModel 7B and RW.
 func falcon(f *file) *nn.Config {
-	f.rename("num_hidden_layers", "n_layer")
-	f.rename("num_attention_heads", "n_head")
-	f.rename("num_kv_heads", "n_head_kv")
+	if f.modelType != "falcon" {
+		f.rename("num_hidden_layers", "n_layer")
+		f.rename("num_attention_heads", "n_head")
+		f.rename("num_kv_heads", "n_head_kv")
+	}
 	f.override("hidden_size", "n_embed")
 	f.unset("apply_residual_connection_post_layernorm")
 	c := f.config(defaults{hidden: 4544, layers: 32, vocabulary: 65024, positions: 2048, tied: true, bos: 11, eos: []int32{11}, pad: -1})
