@@ -2,8 +2,6 @@ package trainer
 
 import (
 	"cmp"
-	"encoding/json"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/checkpoint"
 	"qlora/internal/formulaweights"
 	"qlora/internal/safetensors"
 	"qlora/lora"
@@ -87,8 +86,8 @@ func (c *familyCase) write(t *testing.T) {
 	require.NoError(t, weights.WriteAdapter(filepath.Join(c.adapter, lora.WeightsFile)))
 }
 
-// forward compares the logits behind every beginning of a sequence and the
-// tokens that greedy generation adds to a prompt.
+// forward compares the logits behind every beginning of a sequence, which the model
+// reads one by one and at once, and the tokens that greedy generation adds to a prompt.
 func (c *familyCase) forward(t *testing.T) {
 	var want struct{ IDs, Prompt, Greedy []int32 }
 	readJSON(t, filepath.Join(c.folder, "forward.json"), &want)
@@ -98,24 +97,21 @@ func (c *familyCase) forward(t *testing.T) {
 	vocabulary := m.Config.Vocabulary
 	require.Len(t, logits, len(want.IDs)*vocabulary)
 	worst := 0.0
-	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
-		w, largest := logits[at*vocabulary:(at+1)*vocabulary], 0.0
-		for _, x := range w {
-			largest = max(largest, math.Abs(float64(x)))
-		}
-		far, furthest := 0.0, 0
-		for i, x := range w {
-			if d := math.Abs(float64(got[i])-float64(x)) / largest; !(d <= far) {
-				far, furthest = d, i
-			}
-		}
+	hold := func(how string, at int, got []float32) {
+		far, reason := logitDistance(got, logits[at*vocabulary:(at+1)*vocabulary], familyForwardLimit)
 		worst = max(worst, far)
-		if !(far <= familyForwardLimit) {
-			t.Errorf("logit %d behind token %d: got %v, want %v, error %.2e of the largest, at most %.0e is allowed",
-				furthest, at, got[furthest], w[furthest], far, familyForwardLimit)
+		if reason != "" {
+			t.Errorf("%s, behind token %d: %s", how, at, reason)
 		}
+	}
+	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
+		hold("one by one", at, got)
 		return nil
 	}))
+	for at := range want.IDs {
+		m.generate(t, want.IDs[:at+1], 1)
+		hold("at once", at, dev.logits)
+	}
 	t.Logf("logits %.1e", worst)
 	require.Equal(t, want.Greedy, m.generate(t, want.Prompt, len(want.Greedy)), "greedy tokens")
 }
@@ -152,21 +148,6 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	return far
 }
 
-// inFloat32 returns the model's folder with a config.json that declares float32, the
-// type in which the recorded runs hold and save what they train.
-func inFloat32(t *testing.T, model string) string {
-	t.Helper()
-	dir := t.TempDir()
-	copyFile(t, filepath.Join(model, "model.safetensors"), dir)
-	var config map[string]any
-	readJSON(t, filepath.Join(model, "config.json"), &config)
-	config["dtype"] = "float32"
-	text, err := json.Marshal(config)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), text, 0o600))
-	return dir
-}
-
 // transposeConv1D turns the gradients of weights that the model's folder has as
 // [in, out] to that shape.
 func transposeConv1D(t *testing.T, model string, gradients map[string][]float32) {
@@ -187,6 +168,20 @@ func transposeConv1D(t *testing.T, model string, gradients map[string][]float32)
 		}
 		gradients[p.Name+".weight"] = turned
 	}
+}
+
+// inFloat32 returns the model's folder with another dtype in config.json: that in
+// which the recorded runs of method full held and saved the weights.
+func inFloat32(t *testing.T, model string) string {
+	t.Helper()
+	config, err := os.ReadFile(filepath.Join(model, "config.json"))
+	require.NoError(t, err)
+	config, err = checkpoint.EditConfig(config, map[string]any{"dtype": "float32"})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600))
+	copyFile(t, filepath.Join(model, "model.safetensors"), dir)
+	return dir
 }
 
 // adapterOf returns the adapter's folder, with the configuration of the run where

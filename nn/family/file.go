@@ -1,6 +1,7 @@
 package family
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -17,6 +18,7 @@ type file struct {
 	asked     map[string]bool
 	modelType string
 	renames   map[string]string
+	root      string // module that the layers are in; "": "model"
 	err       error
 }
 
@@ -97,6 +99,14 @@ func (f *file) list(key string) []string {
 	return l
 }
 
+// orNone is float for a key whose null means none, 0, and not the default.
+func (f *file) orNone(key string, def float64) float32 {
+	if raw, ok := f.keys[f.name(key)]; ok && string(raw) == "null" {
+		def = 0
+	}
+	return f.multiplier(key, def)
+}
+
 // size returns a number from 1 to most.
 func (f *file) size(key string, def, most int) int {
 	n := f.int(key, def)
@@ -157,6 +167,9 @@ func (f *file) unset(key string) {
 		f.refuse(key, "leave it out")
 	}
 }
+
+// module returns the module that the layers are in.
+func (f *file) module() string { return cmp.Or(f.root, "model") }
 
 // dtype returns the type that the file declares.
 func (f *file) dtype() string {
@@ -235,7 +248,10 @@ func (f *file) config(d defaults) *nn.Config {
 }
 
 // heads are the sizes of attention.
-type heads struct{ count, kv, dim int }
+type heads struct {
+	count, kv, dim int
+	dropout        float32 // of attention's weights
+}
 
 // heads reads them; kv 0: as many as heads; dim 0: hidden/heads.
 func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
@@ -248,6 +264,7 @@ func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 	}
 	h.kv = f.size("num_key_value_heads", kv, 1<<12)
 	h.dim = f.size("head_dim", dim, 1<<12)
+	h.dropout = f.probability("attention_dropout", 0)
 	if h.count%h.kv != 0 {
 		f.fail("%s %d is not a multiple of %s %d", f.name("num_attention_heads"), h.count, f.name("num_key_value_heads"), h.kv)
 	}

@@ -32,7 +32,7 @@ func layerNorm(name string, size int, eps float32) *nn.Norm {
 // without positions.
 func (h heads) attention(at string, hidden int, qkvBias, outBias bool) *nn.Attention {
 	return &nn.Attention{
-		Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(),
+		Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), Dropout: h.dropout,
 		Q: nn.Dense(at+"q_proj", h.count*h.dim, hidden, qkvBias),
 		K: nn.Dense(at+"k_proj", h.kv*h.dim, hidden, qkvBias),
 		V: nn.Dense(at+"v_proj", h.kv*h.dim, hidden, qkvBias),
@@ -42,7 +42,7 @@ func (h heads) attention(at string, hidden int, qkvBias, outBias bool) *nn.Atten
 
 // fused returns attention with one projection of query, key and value.
 func (h heads) fused(layout nn.Layout, qkv, out *nn.Projection) *nn.Attention {
-	return &nn.Attention{Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), QKV: qkv, Layout: layout, O: out}
+	return &nn.Attention{Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), Dropout: h.dropout, QKV: qkv, Layout: layout, O: out}
 }
 
 // fusedRows returns how many rows the one projection has.
