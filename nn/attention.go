@@ -144,7 +144,7 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 	if a.KNorm != nil {
 		s.k, s.kInv = p.normalizeHeads(to, a.KNorm, s.raw[1])
 	}
-	p.rotate(a.Positions, s.q, a.Heads, a.HeadDim, false)
+	p.rotate(a.Positions.queries(), s.q, a.Heads, a.HeadDim, false)
 	p.rotate(a.Positions, s.k, a.KVHeads, a.HeadDim, false)
 }
 
@@ -200,7 +200,7 @@ func (a *Attention) backward(p *pass, state any, xa, dy bindings.Tensor, x func(
 		op.DQ, op.DK, op.DV = op.DO, p.features(p.work, n), p.features(p.work, n)
 	}
 	p.run(op)
-	p.rotate(a.Positions, op.DQ, a.Heads, a.HeadDim, true)
+	p.rotate(a.Positions.queries(), op.DQ, a.Heads, a.HeadDim, true)
 	p.rotate(a.Positions, op.DK, a.KVHeads, a.HeadDim, true)
 	if a.QNorm != nil {
 		p.normalizeHeadsBackward(a.QNorm, s.raw[0], s.qInv, op.DQ)
