@@ -53,7 +53,7 @@ func TestSamplePromptsThatCannotBe(t *testing.T) {
 		"--sample_prompts: none.txt does not exist":   {"--sample_prompts", "none.txt"},
 		"which is missing":                            {"--sample_prompts", "3"},
 		"it must be at least 1":              {"--sample_prompts", "0"},
-		"has no prompts: write one a line":         {"--sample_prompts", empty},
+		"has no prompts: write one per line":         {"--sample_prompts", empty},
 		"has more than 100 prompts":                {"--sample_prompts", long},
 		`but samples are generated at evaluations`: {"--eval_dataset", records, "--sample_prompts", "2"},
 	} {
