@@ -47,11 +47,16 @@ func (op *Activate) inputs(c *contract) (same form) {
 	same = like(op.G.Rows, op.G.Cols)
 	c.that(int(op.Kind) < len(activationNames), "%v is unknown", op.Kind)
 	c.reads("U", op.U, same.asView().orAbsent())
-	for _, t := range []Tensor{op.G, op.U} {
-		width, _ := t.Groups()
-		c.that(t.Absent() || width == t.Cols, "%v lies in groups of %d columns", t, width)
-	}
+	c.oneGroup("G", op.G)
+	c.oneGroup("U", op.U)
 	return same
+}
+
+// oneGroup refuses a view of columns that do not lie together.
+func (c *contract) oneGroup(field string, t Tensor) {
+	if width, _ := t.Groups(); width != t.Cols {
+		c.wrong(field, "lies in groups of %d columns; they have to lie together", width)
+	}
 }
 
 // Name returns "activate".
@@ -68,6 +73,8 @@ func (op *ActivateBackward) declare(c *contract) {
 	same := op.inputs(c)
 	c.reads("DY", op.DY, same)
 	c.writes("DG", op.DG, same.asView()).mayBe("G", "DY")
+	c.oneGroup("DG", op.DG)
+	c.oneGroup("DU", op.DU)
 	c.that(op.DU.Absent() == op.U.Absent(), "one of U and DU is absent")
 	c.writes("DU", op.DU, same.asView().orAbsent()).mayBe("U")
 }

@@ -157,7 +157,17 @@ func (t Tensor) Overlaps(u Tensor) bool {
 		return true
 	}
 	apart := int((u.offset - t.offset) / t.DType.Size())
-	return meet(t.stride, apart, t.span(), u.span()) && (t.period != u.period || meet(t.period, apart, t.width, u.width))
+	if t.period == u.period && t.stride%t.period == 0 {
+		return meet(t.stride, apart, t.span(), u.span()) && meet(t.period, apart, t.width, u.width)
+	}
+	for i := 0; i < t.Cols; i += t.width {
+		for j := 0; j < u.Cols; j += u.width {
+			if meet(t.stride, apart+u.Column(j)-t.Column(i), t.width, u.width) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // end returns the byte behind t's last element.

@@ -15,6 +15,12 @@ type attendCase struct {
 	alias               bool // DQ on DO
 	inference           bool
 	size                float64 // of Q and K; large ones make sharp distributions
+	layout              layout
+	cap                 float64
+	bias                float64 // the slope of the first head's bias, half of it for each next one's; 0: none
+	sinks               bool
+	frozen              bool // no DSinks
+	dropout             float32
 }
 
 func runAttend(t *testing.T, s *suite) {
@@ -38,6 +44,41 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{40}, keys: []int{130}, heads: 2, kvHeads: 2, dim: 256, size: 1},
 		{queries: []int{1, 1, 1}, keys: []int{1, 700, 33}, heads: 6, kvHeads: 2, dim: 128, size: 1, inference: true},
 		{queries: []int{1, 1}, keys: []int{600, 40}, heads: 2, kvHeads: 2, dim: 80, window: 300, size: 1, inference: true},
+		// Columns of a fused projection, and of a fused cache.
+		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: blocks},
+		{queries: []int{33, 1}, heads: 6, kvHeads: 2, dim: 32, size: 1, layout: blocks},
+		{queries: []int{17}, heads: 3, kvHeads: 1, dim: 20, size: 1, layout: blocks, alias: true},
+		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: byKey},
+		{queries: []int{33, 140}, heads: 8, kvHeads: 2, dim: 64, size: 1, layout: byKey},
+		{queries: []int{33}, heads: 5, kvHeads: 1, dim: 64, size: 1, window: 9, layout: byKey},
+		{queries: []int{5, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 2, dim: 64, size: 1, layout: blocks},
+		{queries: []int{5, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: byKey},
+		{queries: []int{1, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 2, dim: 128, size: 1, layout: byKey, inference: true},
+		// A cap (Gemma 2), also with its window.
+		{queries: []int{70, 9}, heads: 4, kvHeads: 2, dim: 64, size: 2, cap: 2},
+		{queries: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, cap: 50, window: 70},
+		{queries: []int{3}, keys: []int{301}, heads: 2, kvHeads: 1, dim: 32, size: 3, cap: 5, window: 270},
+		{queries: []int{1, 1}, keys: []int{301, 7}, heads: 4, kvHeads: 2, dim: 64, size: 2, cap: 3, inference: true},
+		{queries: []int{67}, heads: 2, kvHeads: 1, dim: 256, size: 1, cap: 30, alias: true},
+		// A bias of the keys (ALiBi).
+		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, bias: 0.5},
+		{queries: []int{300}, heads: 6, kvHeads: 2, dim: 32, size: 1, bias: 0.25, layout: byKey},
+		{queries: []int{9}, keys: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, bias: 0.25},
+		{queries: []int{1, 1}, keys: []int{300, 33}, heads: 4, kvHeads: 1, dim: 64, size: 1, bias: 0.5, layout: blocks, inference: true},
+		// Sinks (GPT-OSS).
+		{queries: []int{70, 9}, heads: 4, kvHeads: 2, dim: 64, size: 1, sinks: true},
+		{queries: []int{200, 1}, heads: 4, kvHeads: 1, dim: 64, size: 1, window: 67, sinks: true},
+		{queries: []int{20}, heads: 2, kvHeads: 2, dim: 8, window: 1, size: 1, sinks: true, frozen: true, alias: true},
+		{queries: []int{9}, keys: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, sinks: true, alias: true},
+		{queries: []int{1, 1}, keys: []int{300, 33}, heads: 4, kvHeads: 1, dim: 64, size: 1, sinks: true, inference: true},
+		// Dropout of the probabilities (GPT-2).
+		{queries: []int{70, 9}, heads: 4, kvHeads: 4, dim: 64, size: 1, dropout: 0.1, layout: blocks},
+		{queries: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, dropout: 0.5, alias: true},
+		{queries: []int{300, 3}, heads: 2, kvHeads: 1, dim: 16, size: 1, window: 67, dropout: 0.25},
+		{queries: []int{70}, keys: []int{301}, heads: 4, kvHeads: 2, dim: 64, size: 1, dropout: 0.1},
+		// All of it.
+		{queries: []int{140, 3}, heads: 4, kvHeads: 2, dim: 64, size: 1, window: 67, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
+		{queries: []int{9, 3}, keys: []int{290, 3}, heads: 4, kvHeads: 1, dim: 32, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: blocks},
 	} {
 		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { attendRow(f, c) })
 	}
@@ -51,36 +92,65 @@ func attendRow(f *fixture, c attendCase) {
 	tokens, keys := int(q0[len(q0)-1]), int(k0[len(k0)-1])
 	width, kvWidth := c.heads*c.dim, c.kvHeads*c.dim
 	scale := float64(float32(1 / (0.5 + float64(c.dim)/8)))
-	q := f.input("Q", f.act, tokens, width, c.size)
-	k, v := f.input("K", f.act, keys, kvWidth, c.size), f.input("V", f.act, keys, kvWidth, 1)
+	in := c.layout.triple(f, "", tokens, keys, c.heads, c.kvHeads, c.dim, func(name string, rows, cols int) *operand {
+		if name == "V" {
+			return f.input(name, f.act, rows, cols, 1)
+		}
+		return f.input(name, f.act, rows, cols, c.size)
+	})
+	q, k, v := in.q, in.k, in.v
 	do := f.input("DO", f.act, tokens, width, 1)
 	o := f.output("O", f.act, tokens, width)
 	lse := f.output("LSE", bindings.F32, tokens, c.heads)
-	dq := f.output("DQ", f.act, tokens, width)
-	dk, dv := f.output("DK", f.act, keys, kvWidth), f.output("DV", f.act, keys, kvWidth)
+	out := c.layout.triple(f, "D", tokens, keys, c.heads, c.kvHeads, c.dim, func(name string, rows, cols int) *operand {
+		return f.output(name, f.act, rows, cols)
+	})
+	dq, dk, dv := out.q, out.k, out.v
 	op := &bindings.Attend{
 		Q: q.Tensor, K: k.Tensor, V: v.Tensor, O: o.Tensor, LSE: lse.Tensor,
 		Queries: bindings.Sequences{Starts: q0, Device: f.ints("Queries", q0).Tensor},
 		Keys:    bindings.Sequences{Starts: k0, Device: f.ints("Keys", k0).Tensor},
 		Heads:   c.heads, KVHeads: c.kvHeads, HeadDim: c.dim, Scale: float32(scale), Window: c.window,
+		Cap: float32(c.cap), Dropout: c.dropout, Stream: bindings.ModelStream + 5,
+		Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3},
 	}
 	var overwritten []*operand
 	if c.alias {
+		if c.layout != apart {
+			out.q.base.views = out.q.base.views[1:] // nothing writes DQ there
+		}
 		dq = do
 		overwritten = []*operand{do}
+	}
+	var bias, sinks, dsinks *operand
+	if c.bias != 0 {
+		bias = f.keyBias(c.bias, c.heads, op.Keys.Longest()+3)
+		op.KeyBias = bias.Tensor
+	}
+	if c.sinks {
+		sinks = f.input("Sinks", bindings.F32, 1, c.heads, 1)
+		op.Sinks = sinks.Tensor
 	}
 	ops := []bindings.Operation{op}
 	if c.inference {
 		op.LSE = bindings.Tensor{}
 	} else {
-		ops = append(ops, &bindings.AttendBackward{Attend: *op, DO: do.Tensor, DQ: dq.Tensor, DK: dk.Tensor, DV: dv.Tensor})
+		backward := &bindings.AttendBackward{Attend: *op, DO: do.Tensor, DQ: dq.Tensor, DK: dk.Tensor, DV: dv.Tensor}
+		if c.sinks && !c.frozen {
+			dsinks = f.input("DSinks", bindings.F32, 1, c.heads, 1)
+			backward.DSinks = dsinks.Tensor
+			overwritten = append(overwritten, dsinks)
+		}
+		ops = append(ops, backward)
 	}
 	f.run(ops, overwritten...)
 
 	wantO, wantLSE, wantDQ := make([]float64, tokens*width), make([]float64, tokens*c.heads), make([]float64, tokens*width)
-	wantDK, wantDV := make([]float64, keys*kvWidth), make([]float64, keys*kvWidth)
+	wantDK, wantDV, wantDSinks := make([]float64, keys*kvWidth), make([]float64, keys*kvWidth), make([]float64, c.heads)
 	// What rounds, squared, of each row's heads.
 	roundQ, roundK, roundV := make([]float64, tokens*c.heads), make([]float64, keys*c.kvHeads), make([]float64, keys*c.kvHeads)
+	roundSinks := make([]float64, c.heads)
+	keep := c.kept(op, tokens)
 	for i := range c.queries {
 		for h := range c.heads {
 			kv := h * c.kvHeads / c.heads
@@ -97,7 +167,18 @@ func attendRow(f *fixture, c attendCase) {
 			}
 			a := attention{
 				Q: at(q.values, q0, width, h), K: at(k.values, k0, kvWidth, kv), V: at(v.values, k0, kvWidth, kv),
-				Scale: scale, Window: c.window,
+				Scale: scale, Window: c.window, Cap: c.cap,
+			}
+			if bias != nil {
+				a.Bias = bias.values[h*bias.Cols:]
+			}
+			if sinks != nil {
+				a.Sink = sinks.values[h : h+1]
+			}
+			if keep != nil {
+				for t := int(q0[i]); t < int(q0[i+1]); t++ {
+					a.Keep = append(a.Keep, keep[t*c.heads+h])
+				}
 			}
 			out, sums := a.forward()
 			put(wantO, q0, width, h, out)
@@ -105,8 +186,8 @@ func attendRow(f *fixture, c attendCase) {
 				wantLSE[(int(q0[i])+j)*c.heads+h] = l
 			}
 			dout := at(do.values, q0, width, h)
-			gq, gk, gv := a.backward(dout)
-			rq, rk, rv := a.rounded(dout)
+			gq, gk, gv, gs := a.backward(dout)
+			rq, rk, rv, rs := a.rounded(dout)
 			for j, r := range rq {
 				roundQ[(int(q0[i])+j)*c.heads+h] += r * c.size * c.size
 			}
@@ -114,6 +195,8 @@ func attendRow(f *fixture, c attendCase) {
 				roundK[(int(k0[i])+j)*c.kvHeads+kv] += rk[j] * c.size * c.size
 				roundV[(int(k0[i])+j)*c.kvHeads+kv] += rv[j]
 			}
+			wantDSinks[h] += gs
+			roundSinks[h] += rs
 			put(wantDQ, q0, width, h, gq)
 			put(wantDK, k0, kvWidth, kv, gk)
 			put(wantDV, k0, kvWidth, kv, gv)
@@ -121,19 +204,53 @@ func attendRow(f *fixture, c attendCase) {
 	}
 	// A score is a sum of dim terms and has the size sigma; its rounding is the
 	// same share of a probability: sqrt(dim)·sigma units, as a sum of dim·sigma²
-	// terms of the size 1 would have.
+	// terms of the size 1 would have. A bias rounds the score that it is added to by as
+	// many units as it is large.
 	sigma := 1 + c.size*c.size*math.Sqrt(float64(c.dim))*scale
-	depth := max(keys, c.dim) + int(sigma*sigma*float64(c.dim))
+	most := c.bias * float64(op.Keys.Longest())
+	depth := max(keys, c.dim) + int(sigma*sigma*float64(c.dim)+most*most)
 	of := func(rounds []float64) func(int) float64 {
 		return func(i int) float64 { return math.Sqrt(rounds[i/c.dim]) }
 	}
 	o.equals(depth, wantO)
-	if !c.inference {
-		lse.sums(depth, wantLSE)
-		dq.nearEach(2*depth, of(roundQ), wantDQ)
-		dk.nearEach(2*depth+tokens, of(roundK), wantDK)
-		dv.nearEach(depth+tokens, of(roundV), wantDV)
+	if c.inference {
+		return
 	}
+	lse.sums(depth, wantLSE)
+	dq.nearEach(2*depth, of(roundQ), wantDQ)
+	dk.nearEach(2*depth+tokens, of(roundK), wantDK)
+	dv.nearEach(depth+tokens, of(roundV), wantDV)
+	if dsinks != nil {
+		axpy(wantDSinks, 1, dsinks.values)
+		dsinks.nearEach(depth+tokens, func(h int) float64 { return math.Sqrt(roundSinks[h]) }, wantDSinks)
+	}
+}
+
+// keyBias grows with a key's place, as ALiBi's does, by half as much for each next
+// head.
+func (f *fixture) keyBias(slope float64, heads, positions int) *operand {
+	x := make([]float64, 0, heads*positions)
+	for range heads {
+		for j := range positions {
+			x = append(x, slope*float64(j))
+		}
+		slope /= 2
+	}
+	return f.given("KeyBias", bindings.F32, heads, positions, x)
+}
+
+// kept is what dropout multiplies the probabilities of each row by; nil where nothing
+// is dropped.
+func (c *attendCase) kept(op *bindings.Attend, tokens int) (rows [][]float64) {
+	if c.dropout == 0 || c.inference {
+		return nil
+	}
+	cols := op.Keys.Longest()
+	all := dropoutFactors(op.Random, op.Stream, op.Dropout, tokens*c.heads, cols)
+	for ; len(all) > 0; all = all[cols:] {
+		rows = append(rows, all[:cols])
+	}
+	return rows
 }
 
 func starts(lengths []int) []int32 {

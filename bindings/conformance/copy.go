@@ -13,18 +13,43 @@ func runCopy(t *testing.T, s *suite) {
 			for _, n := range []int{1, 67, 1031} {
 				s.row(t, fmt.Sprintf("%v to %v, %d", from, to, n), func(f *fixture) {
 					src, dst := f.input("source", from, 3, n, 1), f.output("copy", to, 3, n)
-					cleared := f.input("cleared", from, 3, n, 1)
-					f.run([]bindings.Operation{&bindings.Copy{Dst: dst.Tensor, Src: src.Tensor}, &bindings.Zero{T: cleared.Tensor}}, cleared)
-					if string(dst.raw()) != string(encode(to, src.values)) {
-						t.Error("the copy is not its source rounded to nearest even")
-					}
-					for i, b := range cleared.raw() {
-						if b != 0 {
-							t.Fatalf("byte %d of a cleared tensor is %#x", i, b)
-						}
-					}
+					copyRow(f, src, dst)
 				})
 			}
+			for _, c := range []struct{ src, dst string }{
+				{"whole", "columns"}, {"columns", "whole"}, {"groups", "whole"}, {"whole", "groups"}, {"columns", "groups"}, {"groups", "columns"}, {"groups", "groups"},
+			} {
+				s.row(t, fmt.Sprintf("%v to %v, %+v", from, to, c), func(f *fixture) {
+					src := f.placed("source", c.src, func(cols int) *operand { return f.input("source", from, 5, cols, 1) })
+					dst := f.placed("copy", c.dst, func(cols int) *operand { return f.output("copy", to, 5, cols) })
+					copyRow(f, src, dst)
+				})
+			}
+		}
+	}
+}
+
+// placed is an operand of 48 columns: whole, columns of a wider one, or groups of
+// them.
+func (f *fixture) placed(name, how string, declare func(cols int) *operand) *operand {
+	switch how {
+	case "columns":
+		return f.every(name, declare(72), 72, 16, 48)
+	case "groups":
+		return f.every(name, declare(96), 32, 8, 16)
+	}
+	return declare(48)
+}
+
+func copyRow(f *fixture, src, dst *operand) {
+	cleared := f.input("cleared", src.DType, 3, src.Cols, 1)
+	f.run([]bindings.Operation{&bindings.Copy{Dst: dst.Tensor, Src: src.Tensor}, &bindings.Zero{T: cleared.Tensor}}, cleared)
+	if string(encode(dst.DType, dst.numbers())) != string(encode(dst.DType, src.values)) {
+		f.t.Error("the copy is not its source rounded to nearest even")
+	}
+	for i, b := range cleared.raw() {
+		if b != 0 {
+			f.t.Fatalf("byte %d of a cleared tensor is %#x", i, b)
 		}
 	}
 }

@@ -15,12 +15,18 @@ func runEmbed(t *testing.T, s *suite) {
 		tokens, vocabulary, hidden, pad int
 		noise                           float32
 		evaluation                      bool // which has no noise
+		scale                           float32
+		accumulate                      bool
 	}{
-		{1, 1, 1, -1, 0, false},
-		{7, 5, 67, -1, 0.25, false},
-		{130, 31, 192, 3, 0, false},
-		{64, 100, 129, 0, 0.25, true},
-		{130, 31, 130, 3, 0.01, false},
+		{1, 1, 1, -1, 0, false, 0, false},
+		{7, 5, 67, -1, 0.25, false, 0, false},
+		{130, 31, 192, 3, 0, false, 0, false},
+		{64, 100, 129, 0, 0.25, true, 0, false},
+		{130, 31, 130, 3, 0.01, false, 0, false},
+		{33, 31, 130, 3, 0, false, 11.3, false},
+		{33, 31, 67, -1, 0.25, false, 4, false},
+		{65, 70, 192, -1, 0, false, 0, true},
+		{65, 70, 67, 1, 0.25, false, 0.5, true},
 	} {
 		for _, dtype := range denseTypes {
 			s.row(t, fmt.Sprintf("%v %+v", dtype, c), func(f *fixture) {
@@ -31,27 +37,42 @@ func runEmbed(t *testing.T, s *suite) {
 				ids := f.ints("IDs", id)
 				table := f.input("Table", dtype, c.vocabulary, c.hidden, 1)
 				y := f.output("Y", f.act, c.tokens, c.hidden)
+				if c.accumulate {
+					y = f.input("Y", f.act, c.tokens, c.hidden, 1)
+				}
 				dy := f.input("DY", f.act, c.tokens, c.hidden, 1)
 				dtable := f.input("DTable", bindings.F32, c.vocabulary, c.hidden, 1)
 				op := &bindings.Embed{
 					IDs: ids.Tensor, Table: table.Tensor, Y: y.Tensor,
-					Noise: c.noise, Random: bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 3},
+					Scale: c.scale, Accumulate: c.accumulate, Noise: c.noise, Random: bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 3},
 				}
-				backward := &bindings.EmbedBackward{IDs: ids.Tensor, DY: dy.Tensor, DTable: dtable.Tensor, Pad: int32(c.pad)}
-				f.run([]bindings.Operation{op, backward}, dtable)
+				backward := &bindings.EmbedBackward{IDs: ids.Tensor, DY: dy.Tensor, DTable: dtable.Tensor, Scale: c.scale, Pad: int32(c.pad)}
+				f.run([]bindings.Operation{op, backward}, dtable, y)
+				scale := float64(c.scale)
+				if scale == 0 {
+					scale = 1
+				}
 
 				want := make([]float64, 0, y.Len())
 				grad := append([]float64(nil), dtable.values...)
 				for i, id := range id {
 					want = append(want, table.values[int(id)*c.hidden:int(id+1)*c.hidden]...)
 					if id != int32(c.pad) {
-						axpy(grad[int(id)*c.hidden:int(id+1)*c.hidden], 1, dy.values[i*c.hidden:])
+						axpy(grad[int(id)*c.hidden:int(id+1)*c.hidden], scale, dy.values[i*c.hidden:])
 					}
 				}
 				if !c.evaluation {
 					addNoise(want, c.hidden, op.Random, float64(c.noise))
 				}
-				y.equals(1, want)
+				for i := range want {
+					want[i] *= scale
+				}
+				terms := 1
+				if c.accumulate {
+					axpy(want, 1, y.values)
+					terms = 2
+				}
+				y.equals(terms, want)
 				dtable.sums(c.tokens, grad)
 			})
 		}

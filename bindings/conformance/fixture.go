@@ -35,6 +35,11 @@ type operand struct {
 	initial []byte
 	values  []float64 // as the element type holds them
 	output  bool
+
+	views []*operand // of its columns
+	// A view's own: whose columns it has, and where in them each element lies.
+	base   *operand
+	places []int
 }
 
 const (
@@ -112,6 +117,9 @@ func (f *fixture) run(ops []bindings.Operation, overwritten ...*operand) {
 // scratch for.
 func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*operand) {
 	f.t.Helper()
+	for _, op := range ops {
+		f.suite.ran[op.Name()] = true
+	}
 	n := 0
 	for _, o := range f.operands {
 		n += o.Len()
@@ -122,7 +130,6 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 	var needs bindings.Needs
 	for _, op := range ops {
 		needs = needs.Most(f.dev.Needs(op))
-		f.suite.ran[op.Name()] = true
 	}
 	w := f.mem.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace)+1)
 	l := f.mem.Arena(bindings.Loss).New(bindings.U8, 1, int(needs.Loss)+1)
@@ -139,6 +146,10 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 	call()
 	f.need(f.dev.Sync())
 	f.suite.rows++
+	writes := map[*operand]bool{}
+	for _, o := range overwritten {
+		writes[o] = true
+	}
 	for _, o := range f.operands {
 		got := make([]byte, o.guarded.Bytes())
 		f.need(f.dev.Read(got, o.guarded))
@@ -148,13 +159,9 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 				break
 			}
 		}
-		kept := !o.output
-		for _, w := range overwritten {
-			kept = kept && w != o
-		}
-		for i := range o.initial {
-			if kept && got[i] != o.initial[i] {
-				f.t.Errorf("%s is an input, but byte %d of it changed", o.name, i)
+		for i, written := range o.written(writes) {
+			if !written && got[i] != o.initial[i] {
+				f.t.Errorf("%s: byte %d, which is no output, changed", o.name, i)
 				break
 			}
 		}
@@ -213,20 +220,20 @@ func (o *operand) sums(k int, want []float64) {
 // root-mean-square of what is subtracted, whose rounding stays.
 func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
-	o.compare(k, stored, func(int) float64 { return terms }, decode(o.DType, o.raw()), want)
+	o.compare(k, stored, func(int) float64 { return terms }, o.numbers(), want)
 }
 
 // nearEach is near where each element has terms of its own.
 func (o *operand) nearEach(k int, terms func(i int) float64, want []float64) {
 	o.f.t.Helper()
-	o.compare(k, 1, terms, decode(o.DType, o.raw()), want)
+	o.compare(k, 1, terms, o.numbers(), want)
 }
 
 // nearBy is near for results of which each is multiplied by a factor of its own, and
 // so is its error: factor gives that of element i.
 func (o *operand) nearBy(factor func(i int) float64, k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
-	got, scaled := decode(o.DType, o.raw()), make([]float64, len(want))
+	got, scaled := o.numbers(), make([]float64, len(want))
 	for i, v := range want {
 		got[i] /= factor(i)
 		scaled[i] = v / factor(i)

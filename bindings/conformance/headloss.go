@@ -14,23 +14,30 @@ type lossCase struct {
 	tokens, vocabulary, hidden int
 	ignored                    float64 // share of the labels
 	bias                       bool
-	mode                       string // "loss", "losses", "DX", "DX on X", "full"
+	mode                       string  // "loss", "losses", "DX", "DX on X", "full"
+	scale, cap                 float64 // of the logits; 0: none
 }
 
 func runHeadLoss(t *testing.T, s *suite) {
 	for _, c := range []lossCase{
-		{1, 2, 1, 0, false, "DX"},
-		{1, 31, 8, 1, false, "DX"},
-		{7, 67, 33, 0.4, true, "DX on X"},
-		{300, 259, 64, 0.2, false, "full"},
-		{530, 131, 40, 0, true, "full"},
-		{523, 131, 40, 0.5, false, "DX on X"},
-		{65, 1031, 64, 0.9, false, "loss"},
-		{19, 300, 64, 0.3, true, "loss"},
-		{1, 31, 8, 0, false, "losses"},
-		{7, 67, 33, 1, true, "losses"},
-		{530, 131, 40, 0.5, true, "losses"},
-		{1100, 67, 24, 0.5, true, "full"}, // more tokens than logits lie in memory of
+		{1, 2, 1, 0, false, "DX", 0, 0},
+		{1, 31, 8, 1, false, "DX", 0, 0},
+		{7, 67, 33, 0.4, true, "DX on X", 0, 0},
+		{300, 259, 64, 0.2, false, "full", 0, 0},
+		{530, 131, 40, 0, true, "full", 0, 0},
+		{523, 131, 40, 0.5, false, "DX on X", 0, 0},
+		{65, 1031, 64, 0.9, false, "loss", 0, 0},
+		{19, 300, 64, 0.3, true, "loss", 0, 0},
+		{1, 31, 8, 0, false, "losses", 0, 0},
+		{7, 67, 33, 1, true, "losses", 0, 0},
+		{530, 131, 40, 0.5, true, "losses", 0, 0},
+		{7, 67, 33, 0.4, true, "full", 0.0625, 0}, // Cohere
+		{300, 259, 64, 0.2, false, "full", 0, 3},  // Gemma 2
+		{33, 131, 40, 0.2, true, "full", 1.5, 30}, //
+		{300, 259, 64, 0.2, true, "DX on X", 0.5, 2},
+		{65, 1031, 64, 0.9, false, "loss", 0.25, 5},
+		{530, 131, 40, 0.5, true, "losses", 2, 10},
+		{1100, 67, 24, 0.5, true, "full", 0, 0}, // more tokens than logits lie in memory of
 	} {
 		for _, h := range holdings {
 			if c.tokens > 1000 && h.dtype != bindings.BF16 {
@@ -61,7 +68,8 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	stats := f.input("Stats", bindings.F32, 1, 3, 1)
 	op := &bindings.HeadLoss{X: x.Tensor, Linear: l, Labels: f.ints("Labels", label).Tensor, Scale: float32(scale), Stats: stats.Tensor}
 	overwritten := []*operand{stats}
-	var losses, dx, dw *operand
+	op.LogitScale, op.LogitCap = float32(c.scale), float32(c.cap)
+	var losses, dx, dw, db *operand
 	switch c.mode {
 	case "losses":
 		losses = f.output("Losses", bindings.F32, 1, c.tokens)
@@ -78,6 +86,11 @@ func lossRow(f *fixture, c lossCase, h holding) {
 		dw = f.input("DWeight", bindings.F32, c.vocabulary, c.hidden, 1)
 		op.DWeight = dw.Tensor
 		overwritten = append(overwritten, dw)
+		if c.bias {
+			db = f.input("DBias", bindings.F32, 1, c.vocabulary, 1)
+			op.DBias = db.Tensor
+			overwritten = append(overwritten, db)
+		}
 	}
 	f.run([]bindings.Operation{op}, overwritten...)
 
@@ -86,18 +99,25 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	grad := mat.NewDense(c.tokens, c.vocabulary, nil)
 	want := append([]float64(nil), stats.values...)
 	wantLosses := make([]float64, c.tokens)
+	factor := c.scale
+	if factor == 0 {
+		factor = 1
+	}
 	doubtful := 0.0 // rows in which a rounding may make the label the argmax, or another
 	for t, label := range label {
 		if label == bindings.IgnoreLabel {
 			continue
 		}
-		row := logits.RawRowView(t)
+		row, slope := logits.RawRowView(t), make([]float64, c.vocabulary)
+		for j, v := range row {
+			row[j], slope[j] = capped(factor*v, c.cap)
+		}
 		loss, g, hit := crossEntropy(row, int(label))
 		if f.contested(row, int(label), c.hidden) {
 			doubtful++
 		}
 		for j := range g {
-			grad.Set(t, j, g[j]*scale)
+			grad.Set(t, j, g[j]*scale*factor*slope[j])
 		}
 		wantLosses[t] = loss
 		want[0] += scale * loss
@@ -110,7 +130,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	// As in attention: a logit is a sum of hidden terms and has the size sigma. It is
 	// stored, so its rounding is sigma times Stored, and that is the share of a
 	// probability which it moves.
-	sigma := 1 + math.Sqrt(float64(c.hidden))
+	sigma := 1 + factor*math.Sqrt(float64(c.hidden))
 	depth := int(sigma*sigma*float64(c.hidden)) + c.vocabulary
 	f.lossStats(stats, depth, sigma, doubtful, want)
 	if losses != nil {
@@ -121,6 +141,9 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	}
 	if dw != nil {
 		dw.near(depth+c.tokens, sigma, 0, plus(g.W, dw))
+	}
+	if db != nil {
+		db.near(depth+c.tokens, sigma, 0, plus(mat.NewDense(1, c.vocabulary, g.Bias), db))
 	}
 }
 

@@ -8,6 +8,18 @@ import (
 	"qlora/bindings"
 )
 
+type normCase struct {
+	rows, cols int
+	dtype      bindings.DType // of weight and bias
+	accumulate bool
+	alias      bool // Y on X (forward alone), or DX on DY, and nothing that is optional
+	centered   bool
+	turns      int  // rows of weight and bias
+	plain      bool // no weight
+	bias       bool
+	offset     float64
+}
+
 func runNorm(t *testing.T, s *suite) {
 	for _, c := range []struct{ rows, cols int }{
 		{1, 1}, {1, 64}, {3, 67}, {9, 128}, {5, 256}, {131, 576}, {3, 2048}, {17, 2049}, {2, 4096}, {1, 8192}, {1, 16384}, {1, 16392},
@@ -16,69 +28,151 @@ func runNorm(t *testing.T, s *suite) {
 			for _, accumulate := range []bool{false, true} {
 				for _, alias := range []bool{false, true} {
 					name := fmt.Sprintf("%v %+v accumulate=%t alias=%t", dtype, c, accumulate, alias)
-					s.row(t, name, func(f *fixture) { normRow(f, c.rows, c.cols, dtype, accumulate, alias) })
+					s.row(t, name, func(f *fixture) {
+						normRow(f, normCase{rows: c.rows, cols: c.cols, dtype: dtype, accumulate: accumulate, alias: alias, turns: 1})
+					})
+				}
+			}
+		}
+	}
+	for _, c := range []normCase{
+		{rows: 7, cols: 67, offset: 1},                      // Gemma
+		{rows: 131, cols: 576, offset: 1, accumulate: true}, //
+		{rows: 24, cols: 64, turns: 3},                      // a norm of each head
+		{rows: 33, cols: 256, plain: true},                  //
+		{rows: 7, cols: 67, bias: true},                     //
+		{rows: 7, cols: 67, centered: true, bias: true},     // LayerNorm
+		{rows: 131, cols: 768, centered: true, bias: true},  //
+		{rows: 17, cols: 2049, centered: true, bias: true},  //
+		{rows: 1, cols: 8192, centered: true, bias: true},   //
+		{rows: 1, cols: 16392, centered: true, bias: true},  //
+		{rows: 2, cols: 2, centered: true, bias: true},      //
+		{rows: 33, cols: 576, centered: true},               // Cohere
+		{rows: 33, cols: 128, centered: true, plain: true},  // OLMo
+		{rows: 40, cols: 128, centered: true, turns: 8},     // Cohere's queries and keys
+		{rows: 12, cols: 67, centered: true, turns: 4, bias: true},
+		{rows: 9, cols: 130, centered: true, bias: true, offset: 1},
+		{rows: 9, cols: 64, centered: true, plain: true, bias: true},
+	} {
+		c.turns = max(1, c.turns)
+		for _, c.dtype = range denseTypes {
+			for _, c.accumulate = range []bool{false, true} {
+				for _, c.alias = range []bool{false, true} {
+					s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { normRow(f, c) })
 				}
 			}
 		}
 	}
 }
 
-// normRow: alias puts Y on X (forward alone), or DX on DY, and drops what is
-// optional.
-func normRow(f *fixture, rows, cols int, dtype bindings.DType, accumulate, alias bool) {
+func normRow(f *fixture, c normCase) {
 	const eps = 1e-5
+	rows, cols := c.rows, c.cols
 	x := f.input("X", f.act, rows, cols, 2)
-	w := f.input("Weight", dtype, 1, cols, 1)
+	if c.centered {
+		for i := range x.values {
+			x.values[i] += 1.5
+		}
+		x = f.given("X off center", f.act, rows, cols, x.values)
+	}
 	dy := f.input("DY", f.act, rows, cols, 1)
 	y, rstd := f.output("Y", f.act, rows, cols), f.output("RStd", bindings.F32, 1, rows)
-	dw := f.input("DWeight", bindings.F32, 1, cols, 1)
 	dx := f.output("DX", f.act, rows, cols)
-	if accumulate {
+	if c.accumulate {
 		dx = f.input("DX accumulated", f.act, rows, cols, 1)
 	}
 	inPlace := f.given("X and Y", f.act, rows, cols, x.values)
-	op := &bindings.Norm{X: x.Tensor, Weight: w.Tensor, Eps: eps, Y: y.Tensor, RStd: rstd.Tensor}
-	backward := &bindings.NormBackward{Norm: *op, DY: dy.Tensor, DX: dx.Tensor, Accumulate: accumulate, DWeight: dw.Tensor}
-	overwritten := []*operand{dx, dw, inPlace}
-	base := append([]float64(nil), dx.values...)
-	if !accumulate {
-		base = make([]float64, rows*cols)
+	op := &bindings.Norm{X: x.Tensor, Offset: float32(c.offset), Centered: c.centered, Eps: eps, Y: y.Tensor, RStd: rstd.Tensor}
+	var mean, w, b, dw, db *operand
+	if c.centered {
+		mean = f.output("Mean", bindings.F32, 1, rows)
+		op.Mean = mean.Tensor
 	}
-	if alias {
-		backward.DWeight = bindings.Tensor{}
-		overwritten = []*operand{dx, inPlace}
-		if !accumulate {
-			backward.DX, dx = dy.Tensor, dy
-			overwritten = []*operand{dy, inPlace}
+	overwritten := []*operand{dx, inPlace}
+	gradient := func(name string) *operand {
+		o := f.input(name, bindings.F32, c.turns, cols, 1)
+		overwritten = append(overwritten, o)
+		return o
+	}
+	backward := &bindings.NormBackward{DY: dy.Tensor, DX: dx.Tensor, Accumulate: c.accumulate}
+	if !c.plain {
+		w = f.input("Weight", c.dtype, c.turns, cols, 1)
+		op.Weight = w.Tensor
+	}
+	if c.bias {
+		b = f.input("Bias", c.dtype, c.turns, cols, 1)
+		op.Bias = b.Tensor
+	}
+	if !c.alias {
+		if w != nil {
+			dw = gradient("DWeight")
+			backward.DWeight = dw.Tensor
+		}
+		if b != nil {
+			db = gradient("DBias")
+			backward.DBias = db.Tensor
 		}
 	}
-	f.run([]bindings.Operation{
-		op, backward,
-		&bindings.Norm{X: inPlace.Tensor, Weight: w.Tensor, Eps: eps, Y: inPlace.Tensor},
-	}, overwritten...)
+	base := append([]float64(nil), dx.values...)
+	if !c.accumulate {
+		base = make([]float64, rows*cols)
+		if c.alias {
+			backward.DX, dx = dy.Tensor, dy
+			overwritten = append(overwritten, dy)
+		}
+	}
+	backward.Norm = *op
+	alone := *op
+	alone.X, alone.Y, alone.Mean, alone.RStd = inPlace.Tensor, inPlace.Tensor, bindings.Tensor{}, bindings.Tensor{}
+	f.run([]bindings.Operation{op, backward, &alone}, overwritten...)
 
 	wantY, wantDX := make([]float64, 0, x.Len()), base
-	wantRStd, wantDW := make([]float64, rows), append([]float64(nil), dw.values...)
-	var terms float64 // of DX: the sum over rows of RStd·rms(g)
-	for i := range rows {
-		row := x.values[i*cols : (i+1)*cols]
-		out, r := norm(row, w.values, eps)
-		wantY, wantRStd[i] = append(wantY, out...), r
-		gx, gw := normBackward(row, w.values, dy.values[i*cols:(i+1)*cols], eps)
-		axpy(wantDX[i*cols:(i+1)*cols], 1, gx)
-		axpy(wantDW, 1, gw)
-		var square float64
-		for j, v := range dy.values[i*cols : (i+1)*cols] {
-			square += v * v * w.values[j] * w.values[j]
+	wantMean, wantRStd := make([]float64, rows), make([]float64, rows)
+	wantDW, wantDB := make([]float64, c.turns*cols), make([]float64, c.turns*cols)
+	for _, g := range []struct {
+		at   *operand
+		want []float64
+	}{{dw, wantDW}, {db, wantDB}} {
+		if g.at != nil {
+			copy(g.want, g.at.values)
 		}
-		terms += r * math.Sqrt(square/float64(cols))
+	}
+	turn := func(o *operand, i int) []float64 {
+		if o == nil {
+			return nil
+		}
+		return o.values[i%c.turns*cols:][:cols]
+	}
+	var terms, size float64 // of DX: the sum over rows of RStd·rms(g); of X, squared
+	for i := range rows {
+		row, g := x.values[i*cols:(i+1)*cols], dy.values[i*cols:(i+1)*cols]
+		n := normalizer{Weight: turn(w, i), Bias: turn(b, i), Offset: c.offset, Eps: eps, Centered: c.centered}
+		wantY = append(wantY, n.forward(row)...)
+		wantMean[i], wantRStd[i] = n.moments(row)
+		gx, gw := n.backward(row, g)
+		axpy(wantDX[i*cols:(i+1)*cols], 1, gx)
+		axpy(wantDW[i%c.turns*cols:][:cols], 1, gw)
+		axpy(wantDB[i%c.turns*cols:][:cols], 1, g)
+		var square float64
+		for j, v := range g {
+			square += v * v * n.gain(j) * n.gain(j)
+			size += row[j] * row[j]
+		}
+		terms += wantRStd[i] * math.Sqrt(square/float64(cols))
 	}
 	y.equals(cols, wantY)
 	inPlace.equals(cols, wantY)
 	rstd.sums(cols, wantRStd)
+	if mean != nil {
+		// A mean is a sum of cols terms of X's size over cols.
+		mean.near(cols, 0, math.Sqrt(size/float64(rows*cols)/float64(cols)), wantMean)
+	}
 	// DX is RStd·(g - …): in a row of one column all but Eps's share cancels.
 	dx.near(cols, 1, terms/float64(rows), wantDX)
-	if !alias {
+	if dw != nil {
 		dw.sums(rows+cols, wantDW)
+	}
+	if db != nil {
+		db.sums(rows, wantDB)
 	}
 }

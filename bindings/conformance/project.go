@@ -218,17 +218,23 @@ func plus(g *mat.Dense, before *operand) []float64 {
 
 // dropoutMask is what an adapter's dropout multiplies its input by.
 func dropoutMask(r bindings.Random, a *bindings.Adapter, tokens, in int) *mat.Dense {
-	d := philox.NewDropout(r.Seed, a.Stream, r.Step, a.Dropout)
-	ones, row := make([]float32, in), make([]float32, in)
+	return mat.NewDense(tokens, in, dropoutFactors(r, a.Stream, a.Dropout, tokens, in))
+}
+
+// dropoutFactors is what dropout multiplies each element of [rows, cols] by.
+func dropoutFactors(r bindings.Random, stream uint32, p float32, rows, cols int) []float64 {
+	factors := make([]float64, 0, rows*cols)
+	d := philox.NewDropout(r.Seed, stream, r.Step, p)
+	ones, row := make([]float32, cols), make([]float32, cols)
 	for i := range ones {
 		ones[i] = 1
 	}
-	m := mat.NewDense(tokens, in, nil)
-	for t := range tokens {
-		d.Apply(row, ones, t)
-		for j, v := range row {
-			m.Set(t, j, float64(v))
+	for t := range rows {
+		copy(row, ones)
+		if r.Train {
+			d.Apply(row, ones, t)
 		}
+		factors = append(factors, widened(row)...)
 	}
-	return m
+	return factors
 }

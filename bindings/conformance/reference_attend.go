@@ -3,11 +3,15 @@ package conformance
 import "math"
 
 // attention is one head over one sequence: q [queries, dim], k and v [keys, dim],
-// row slices. The last query sees the last key; window 0 is no window.
+// row slices. The last query sees the last key; window 0 is no window, cap 0 no cap.
 type attention struct {
 	Q, K, V [][]float64
 	Scale   float64
 	Window  int
+	Cap     float64
+	Bias    []float64   // of each key; nil: none
+	Sink    []float64   // one number; nil: none
+	Keep    [][]float64 // what dropout multiplies each query's weights by; nil: nothing is dropped
 }
 
 // visible is the keys [from, to) that query i sees.
@@ -19,17 +23,26 @@ func (a *attention) visible(i int) (from, to int) {
 	return from, to
 }
 
-// weights is the softmax of query i over all keys, zero where it sees none, and
-// the log of its sum.
-func (a *attention) weights(i int) (p []float64, lse float64) {
+// weights is the softmax of query i over all keys, zero where it sees none, the
+// slope of the cap at each, and the log of the softmax's sum.
+func (a *attention) weights(i int) (p, slope []float64, lse float64) {
 	from, to := a.visible(i)
-	p = make([]float64, len(a.K))
+	p, slope = make([]float64, len(a.K)), make([]float64, len(a.K))
 	top := math.Inf(-1)
+	if a.Sink != nil {
+		top = a.Sink[0]
+	}
 	for j := from; j < to; j++ {
-		p[j] = a.Scale * inner(a.Q[i], a.K[j])
+		p[j], slope[j] = capped(a.Scale*inner(a.Q[i], a.K[j]), a.Cap)
+		if a.Bias != nil {
+			p[j] += a.Bias[j]
+		}
 		top = max(top, p[j])
 	}
 	var sum float64
+	if a.Sink != nil {
+		sum = math.Exp(a.Sink[0] - top)
+	}
 	for j := from; j < to; j++ {
 		sum += math.Exp(p[j] - top)
 	}
@@ -37,59 +50,76 @@ func (a *attention) weights(i int) (p []float64, lse float64) {
 	for j := from; j < to; j++ {
 		p[j] = math.Exp(p[j] - lse)
 	}
-	return p, lse
+	return p, slope, lse
 }
 
-// forward is o = softmax·v and the log-sum-exp of each query.
+// kept is what dropout multiplies the weight of query i and key j by.
+func (a *attention) kept(i, j int) float64 {
+	if a.Keep == nil {
+		return 1
+	}
+	return a.Keep[i][j]
+}
+
+// forward is o = dropout(softmax)·v and the log-sum-exp of each query.
 func (a *attention) forward() (o [][]float64, lse []float64) {
 	o, lse = zeros(a.Q), make([]float64, len(a.Q))
 	for i := range a.Q {
 		var p []float64
-		p, lse[i] = a.weights(i)
+		p, _, lse[i] = a.weights(i)
 		for j, w := range p {
-			axpy(o[i], w, a.V[j])
+			axpy(o[i], w*a.kept(i, j), a.V[j])
 		}
 	}
 	return o, lse
 }
 
-// backward is the gradients of q, k and v.
-func (a *attention) backward(do [][]float64) (dq, dk, dv [][]float64) {
+// backward is the gradients of q, k, v and the sink.
+func (a *attention) backward(do [][]float64) (dq, dk, dv [][]float64, dsink float64) {
 	dq, dk, dv = zeros(a.Q), zeros(a.K), zeros(a.V)
 	o, _ := a.forward()
 	for i := range a.Q {
-		p, _ := a.weights(i)
+		p, slope, lse := a.weights(i)
 		mean := inner(do[i], o[i])
 		for j, w := range p {
-			axpy(dv[j], w, do[i])
-			ds := w * (inner(do[i], a.V[j]) - mean) * a.Scale
+			axpy(dv[j], w*a.kept(i, j), do[i])
+			ds := w * (a.kept(i, j)*inner(do[i], a.V[j]) - mean) * slope[j] * a.Scale
 			axpy(dq[i], ds, a.K[j])
 			axpy(dk[j], ds, a.Q[i])
 		}
+		if a.Sink != nil {
+			dsink -= math.Exp(a.Sink[0]-lse) * mean
+		}
 	}
-	return dq, dk, dv
+	return dq, dk, dv, dsink
 }
 
 // rounded is what rounds on the way to the gradients, as sums of squares for each
-// query and each key: DS = Scale·P·(DP - DO·O) itself and the terms of its two inner
-// products, of which O is stored, however small their sums are; and, for values, P.
-// The first keys of a sequence, which few queries share, have far more of it than the
-// others.
-func (a *attention) rounded(do [][]float64) (query, key, value []float64) {
+// query and each key: DS = Scale·P·(DP - DO·O)·cap' itself and the terms of its two
+// inner products, of which O is stored, however small their sums are; and, for values,
+// dropout(P); and for the sink the terms of DO·O. The first keys of a sequence, which
+// few queries share, have far more of it than the others.
+func (a *attention) rounded(do [][]float64) (query, key, value []float64, sink float64) {
 	query, key, value = make([]float64, len(a.Q)), make([]float64, len(a.K)), make([]float64, len(a.K))
 	o, _ := a.forward()
 	for i := range a.Q {
-		p, _ := a.weights(i)
+		p, slope, lse := a.weights(i)
 		mean, means := inner(do[i], o[i]), squares(do[i], o[i])
 		for j, w := range p {
-			difference := inner(do[i], a.V[j]) - mean
-			square := w * w * a.Scale * a.Scale * (difference*difference + squares(do[i], a.V[j]) + means)
+			kept := a.kept(i, j)
+			difference := kept*inner(do[i], a.V[j]) - mean
+			share := w * a.Scale * slope[j]
+			square := share * share * (difference*difference + kept*kept*squares(do[i], a.V[j]) + means)
 			query[i] += square
 			key[j] += square
-			value[j] += w * w
+			value[j] += w * w * kept * kept
+		}
+		if a.Sink != nil {
+			share := math.Exp(a.Sink[0] - lse)
+			sink += share * share * (mean*mean + means)
 		}
 	}
-	return query, key, value
+	return query, key, value, sink
 }
 
 // squares is the sum of the squares of the terms of inner(a, b).

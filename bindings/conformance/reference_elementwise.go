@@ -1,21 +1,56 @@
 package conformance
 
-import "math"
+import (
+	"math"
 
-// gate is silu(g)·u.
-func gate(g, u float64) float64 { return g / (1 + math.Exp(-g)) * u }
+	"qlora/bindings"
+)
 
-// gateBackward is the gradients of g and u.
-func gateBackward(g, u, dy float64) (dg, du float64) {
-	s := 1 / (1 + math.Exp(-g))
-	return dy * u * s * (1 + g*(1-s)), dy * g * s
+// activation is f(x) and f'(x); of ReLU the slope at 0 is 0.
+func activation(kind bindings.Activation, x float64) (value, slope float64) {
+	switch kind {
+	case bindings.SiLU:
+		s := 1 / (1 + math.Exp(-x))
+		return x * s, s * (1 + x*(1-s))
+	case bindings.GELU:
+		phi := math.Erfc(-x/math.Sqrt2) / 2
+		return x * phi, phi + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+	case bindings.GELUTanh:
+		const a = 0.044715
+		root := math.Sqrt(2 / math.Pi)
+		t := math.Tanh(root * (x + a*x*x*x))
+		return x * (1 + t) / 2, (1+t)/2 + x*(1-t*t)/2*root*(1+3*a*x*x)
+	case bindings.ReLU:
+		if x > 0 {
+			return x, 1
+		}
+	case bindings.ReLUSquared:
+		if x > 0 {
+			return x * x, 2 * x
+		}
+	}
+	return 0, 0
 }
 
-// rotate turns the pairs (i, i+len(cos)) of one head by the given angles.
-func rotate(x, cos, sin []float64) {
+// rope turns the pairs of one head by the given angles: its halves, or interleaved
+// its neighbours.
+func rope(x, cos, sin []float64, interleaved bool) {
 	n := len(cos)
 	for i := range n {
-		a, b := x[i], x[i+n]
-		x[i], x[i+n] = a*cos[i]-b*sin[i], b*cos[i]+a*sin[i]
+		p, q := i, i+n
+		if interleaved {
+			p, q = 2*i, 2*i+1
+		}
+		a, b := x[p], x[q]
+		x[p], x[q] = a*cos[i]-b*sin[i], b*cos[i]+a*sin[i]
 	}
+}
+
+// capped is limit·tanh(x/limit) and its slope; limit 0 is none.
+func capped(x, limit float64) (value, slope float64) {
+	if limit == 0 {
+		return x, 1
+	}
+	t := math.Tanh(x / limit)
+	return limit * t, 1 - t*t
 }

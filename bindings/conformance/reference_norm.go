@@ -2,31 +2,64 @@ package conformance
 
 import "math"
 
-// norm is RMSNorm of one row: y = x·r·w with r = 1/sqrt(mean(x²) + eps).
-func norm(x, w []float64, eps float64) (y []float64, r float64) {
-	var sum float64
-	for _, v := range x {
-		sum += v * v
-	}
-	r = 1 / math.Sqrt(sum/float64(len(x))+eps)
-	y = make([]float64, len(x))
-	for j, v := range x {
-		y[j] = v * r * w[j]
-	}
-	return y, r
+// normalizer is RMSNorm, or LayerNorm where it is centered, of one row, whose weight
+// and bias may be nil: y = n·(w + offset) + b with n = (x - mean)·r.
+type normalizer struct {
+	Weight, Bias []float64
+	Offset, Eps  float64
+	Centered     bool
 }
 
-// normBackward is the gradients of one row's x and of the weight.
-func normBackward(x, w, dy []float64, eps float64) (dx, dw []float64) {
-	_, r := norm(x, w, eps)
-	dx, dw = make([]float64, len(x)), make([]float64, len(x))
-	var mean float64
+func (n *normalizer) gain(j int) float64 {
+	if n.Weight == nil {
+		return 1 + n.Offset
+	}
+	return n.Weight[j] + n.Offset
+}
+
+// moments are the mean, 0 unless the norm is centered, and r = 1/sqrt(mean((x -
+// mean)²) + eps).
+func (n *normalizer) moments(x []float64) (mean, r float64) {
+	if n.Centered {
+		for _, v := range x {
+			mean += v / float64(len(x))
+		}
+	}
+	var sum float64
+	for _, v := range x {
+		sum += (v - mean) * (v - mean)
+	}
+	return mean, 1 / math.Sqrt(sum/float64(len(x))+n.Eps)
+}
+
+func (n *normalizer) forward(x []float64) []float64 {
+	mean, r := n.moments(x)
+	y := make([]float64, len(x))
 	for j, v := range x {
-		mean += dy[j] * w[j] * v / float64(len(x))
+		y[j] = (v - mean) * r * n.gain(j)
+		if n.Bias != nil {
+			y[j] += n.Bias[j]
+		}
+	}
+	return y
+}
+
+// backward is the gradients of one row's x and of the weight; the bias's is dy.
+func (n *normalizer) backward(x, dy []float64) (dx, dw []float64) {
+	mean, r := n.moments(x)
+	dx, dw = make([]float64, len(x)), make([]float64, len(x))
+	var average, moment float64
+	for j, v := range x {
+		g := dy[j] * n.gain(j)
+		average += g / float64(len(x))
+		moment += g * (v - mean) * r / float64(len(x))
+	}
+	if !n.Centered {
+		average = 0
 	}
 	for j, v := range x {
-		dx[j] = r * (dy[j]*w[j] - v*r*r*mean)
-		dw[j] = dy[j] * v * r
+		dx[j] = r * (dy[j]*n.gain(j) - (v-mean)*r*moment - average)
+		dw[j] = dy[j] * (v - mean) * r
 	}
 	return dx, dw
 }

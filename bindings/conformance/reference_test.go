@@ -138,11 +138,19 @@ func TestDecomposedProjectIsPEFTs(t *testing.T) {
 
 func TestNormReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 1))
-	x, w, weight := normals(r, 7), normals(r, 7), normals(r, 7)
-	f := func() float64 { y, _ := norm(x, w, 1e-3); return inner(y, weight) }
-	dx, dw := normBackward(x, w, weight, 1e-3)
-	differentiate(t, "x", x, dx, f)
-	differentiate(t, "w", w, dw, f)
+	x, weight := normals(r, 7), normals(r, 7)
+	for _, n := range []normalizer{
+		{Weight: normals(r, 7), Eps: 1e-3},
+		{Weight: normals(r, 7), Eps: 1e-3, Offset: 1},
+		{Weight: normals(r, 7), Bias: normals(r, 7), Eps: 1e-3, Centered: true},
+		{Eps: 1e-3, Centered: true},
+	} {
+		f := func() float64 { return inner(n.forward(x), weight) }
+		dx, dw := n.backward(x, weight)
+		differentiate(t, "x", x, dx, f)
+		differentiate(t, "w", n.Weight, dw, f)
+		differentiate(t, "b", n.Bias, weight, f)
+	}
 }
 
 func TestAttendReference(t *testing.T) {
@@ -154,8 +162,19 @@ func TestAttendReference(t *testing.T) {
 		}
 		return m
 	}
-	for _, window := range []int{0, 2} {
-		a := attention{Q: random(4), K: random(6), V: random(6), Scale: 0.6, Window: window}
+	sink := []float64{0.7}
+	bias := normals(r, 6)
+	keep := [][]float64{{2, 0, 2, 2, 0, 2}, {0, 2, 2, 2, 2, 2}, {2, 2, 0, 2, 2, 2}, {2, 2, 2, 0, 0, 0}}
+	for _, a := range []attention{
+		{Scale: 0.6},
+		{Scale: 0.6, Window: 2},
+		{Scale: 0.6, Cap: 0.9},
+		{Scale: 0.6, Bias: bias, Window: 3},
+		{Scale: 0.6, Sink: sink},
+		{Scale: 0.6, Keep: keep},
+		{Scale: 0.6, Cap: 0.9, Bias: bias, Sink: sink, Keep: keep, Window: 5},
+	} {
+		a.Q, a.K, a.V = random(4), random(6), random(6)
 		weight := random(4)
 		f := func() float64 {
 			o, _ := a.forward()
@@ -165,7 +184,8 @@ func TestAttendReference(t *testing.T) {
 			}
 			return sum
 		}
-		dq, dk, dv := a.backward(weight)
+		dq, dk, dv, dsink := a.backward(weight)
+		differentiate(t, "sink", a.Sink, []float64{dsink}, f)
 		for i := range a.Q {
 			differentiate(t, "q", a.Q[i], dq[i], f)
 		}
@@ -176,21 +196,31 @@ func TestAttendReference(t *testing.T) {
 	}
 }
 
-func TestGateReference(t *testing.T) {
-	for _, g := range []float64{-9, -1, 0, 0.3, 4} {
-		x := []float64{g, 1.7}
-		dg, du := gateBackward(x[0], x[1], 0.8)
-		differentiate(t, "g, u", x, []float64{dg, du}, func() float64 { return 0.8 * gate(x[0], x[1]) })
+func TestActivateReference(t *testing.T) {
+	for _, kind := range activations {
+		for _, g := range []float64{-9, -1, -0.001, 0.3, 1, 4} {
+			x := []float64{g}
+			_, slope := activation(kind, g)
+			differentiate(t, kind.String(), x, []float64{slope}, func() float64 { v, _ := activation(kind, x[0]); return v })
+		}
+	}
+	for _, x := range []float64{-9, -1, 0, 0.3, 4} {
+		at := []float64{x}
+		_, slope := capped(x, 3)
+		differentiate(t, "cap", at, []float64{slope}, func() float64 { v, _ := capped(at[0], 3); return v })
 	}
 }
 
-func TestRotateReference(t *testing.T) {
+func TestRoPEReference(t *testing.T) {
 	// A turn by a right angle takes (a, b) to (-b, a); turning back undoes it.
-	x := []float64{1, 2, 3, 4}
-	rotate(x, []float64{0, 1}, []float64{1, 0})
-	for i, want := range []float64{-3, 2, 1, 4} {
-		if x[i] != want {
-			t.Errorf("element %d: got %g, want %g", i, x[i], want)
+	for _, c := range []struct {
+		interleaved bool
+		want        []float64
+	}{{false, []float64{-3, 2, 1, 4}}, {true, []float64{-2, 1, 3, 4}}} {
+		x := []float64{1, 2, 3, 4}
+		rope(x, []float64{0, 1}, []float64{1, 0}, c.interleaved)
+		if !floats.Equal(x, c.want) {
+			t.Errorf("interleaved %t: got %g, want %g", c.interleaved, x, c.want)
 		}
 	}
 }

@@ -143,18 +143,25 @@ INLINE f8 phi8(f8 x) {
 // The activations' values and slopes; the numbers are vector.go's.
 enum { silu, gelu, gelu_tanh, relu, relu_squared };
 
-INLINE f8 slope_of_tanh(f8 v, f8 t) {
-	const float a = 0.79788456080286536f, b = 0.044715f;
-	return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t) * (1.0f + t) * (a * (1.0f + 3.0f * b * v * v));
+// The approximation by tanh is v·s with s = (1 + tanh(u))/2 = 1/(1 + e^-2u). From
+// e = e^-|2u| neither s nor s·(1-s) cancels.
+INLINE f8 twice_u(f8 v) { return 1.5957691216057308f * (v + 0.044715f * v * v * v); }
+INLINE f8 below_one(f8 u, f8 e) { return choose((f8){0} + 1.0f, e, u < 0.0f) / (1.0f + e); }
+INLINE f8 value_of_tanh(f8 v) {
+	f8 u = twice_u(v);
+	return v * below_one(u, exp8(-magnitude(u)));
 }
-INLINE f8 bend_of_tanh(f8 v) { return tanh8(0.79788456080286536f * (v + 0.044715f * v * v * v)); }
+INLINE f8 slope_of_tanh(f8 v) {
+	f8 u = twice_u(v), e = exp8(-magnitude(u)), d = 1.0f + e;
+	return below_one(u, e) + v * (1.5957691216057308f * (1.0f + 0.134145f * v * v)) * (e / (d * d));
+}
 
 INLINE f8 value(int kind, f8 v) {
 	f8 above = choose((f8){0}, v, ~(v <= 0.0f));
 	switch (kind) {
 	case silu: return v * sigmoid8(v);
 	case gelu: return v * phi8(v);
-	case gelu_tanh: return 0.5f * v * (1.0f + bend_of_tanh(v));
+	case gelu_tanh: return value_of_tanh(v);
 	case relu: return above;
 	default: return above * above;
 	}
@@ -165,7 +172,7 @@ INLINE f8 slope(int kind, f8 v) {
 	switch (kind) {
 	case silu: s = sigmoid8(v); return s * (1.0f + v * (1.0f - s));
 	case gelu: return phi8(v) + v * 0.39894228040143268f * exp8(-0.5f * v * v);
-	case gelu_tanh: return slope_of_tanh(v, bend_of_tanh(v));
+	case gelu_tanh: return slope_of_tanh(v);
 	case relu: return choose((f8){0}, (f8){0} + 1.0f, v > 0.0f);
 	default: return choose((f8){0}, 2.0f * v, v > 0.0f);
 	}
