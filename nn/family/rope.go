@@ -24,6 +24,7 @@ type ropeFile struct {
 	MScaleAllDim    *float64  `json:"mscale_all_dim"`
 	Truncate        *bool     `json:"truncate"`
 	PartialRotary   *float64  `json:"partial_rotary_factor"`
+	Alpha           *float64  `json:"alpha"`
 	ShortFactor     []float64 `json:"short_factor"`
 	LongFactor      []float64 `json:"long_factor"`
 }
@@ -35,6 +36,9 @@ type ropeDefaults struct {
 	// part is the name of the kind of layer whose parameters rope_parameters has
 	// under it ("sliding_attention"); "": rope_parameters has one set.
 	part string
+	// original is a class's own original_max_position_embeddings, which goes before
+	// the one in rope_scaling; 0: it has none.
+	original int
 }
 
 // A rope is positions as the file has them, of which each model takes a table.
@@ -68,8 +72,19 @@ func (f *file) rope(c *nn.Config, dim int, d ropeDefaults) rope {
 		d.partial = 1
 	}
 	p := f.ropeFile(d.part)
-	theta := f.float("rope_theta", d.theta)
-	partial := f.float("partial_rotary_factor", d.partial)
+	if d.part == "" {
+		original := d.original
+		if original == 0 {
+			original = or(p.OriginalMax, c.MaxPositions)
+		}
+		original = f.int("original_max_position_embeddings", original)
+		p.OriginalMax = &original
+	}
+	return f.ropeOf(c, dim, p, f.float("rope_theta", d.theta), f.float("partial_rotary_factor", d.partial))
+}
+
+// ropeOf returns the positions that p says, of heads of dim dimensions.
+func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64) rope {
 	r := nn.Rope{
 		Type:            p.RopeType,
 		Theta:           or(p.Theta, theta),
@@ -168,7 +183,6 @@ func checkRope(r *nn.Rope, p *ropeFile, maxPositions int) error {
 // pair of dimensions, by whether a micro-batch's longest sequence is beyond the
 // original context.
 func (f *file) longRope(out *rope, r nn.Rope, p *ropeFile, c *nn.Config) {
-	r.OriginalMax = f.int("original_max_position_embeddings", r.OriginalMax)
 	if n := out.dims / 2; len(p.ShortFactor) != n || len(p.LongFactor) != n {
 		f.fail("rope_scaling has %d short and %d long factors; %d dimensions that turn need %d of each", len(p.ShortFactor), len(p.LongFactor), out.dims, n)
 		return
