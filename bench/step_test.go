@@ -98,9 +98,8 @@ func BenchmarkStep(b *testing.B) {
 
 // A run is what steps are taken of.
 type run struct {
-	dev    bindings.Device
-	memory *bindings.Memory
-	model  *nn.Model
+	dev bindings.Device
+	*lora.Tuned
 	batch  *nn.Batch
 	params []bindings.Param
 	rule   bindings.AdamW
@@ -116,7 +115,7 @@ func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, po
 		b.Skip(err)
 	}
 	require.NoError(b, err)
-	defer r.memory.Close()
+	defer r.Close()
 	require.NoError(b, r.step()) // the first one loads the kernels
 	var took []time.Duration
 	for b.Loop() {
@@ -126,7 +125,7 @@ func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, po
 	}
 	slices.Sort(took)
 	middle := took[len(took)/2]
-	plan := r.memory.Plan().Total()
+	plan := r.Memory.Plan().Total()
 	b.ReportMetric(float64(middle.Nanoseconds()), "ns/op")
 	b.ReportMetric(float64(r.batch.Tokens())/middle.Seconds(), "tokens/s")
 	b.ReportMetric(mebibytes(plan), "plan-MiB")
@@ -142,30 +141,19 @@ func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, po
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func newRun(dev bindings.Device, weights *randomWeights, batch *nn.Batch, policy nn.Recompute) (*run, error) {
-	r := &run{dev: dev, memory: bindings.NewMemory(), batch: batch, rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}}
+	r := &run{dev: dev, batch: batch, rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}}
 	options := nn.Options{Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
+	config := lora.Config{R: 16, Alpha: 32, Targets: lora.ParseTargets(lora.AllLinear)}
 	var err error
-	if r.model, err = nn.New(weights.config, nil, options, r.memory, dev.Info()); err != nil {
+	if r.Tuned, err = lora.Assemble(weights.config, nil, options, &config, dev.Info()); err != nil {
 		return nil, err
 	}
-	adapters, err := lora.Attach(r.model, r.memory, lora.Config{R: 16, Alpha: 32, Init: lora.InitDefault, Targets: lora.ParseTargets(lora.AllLinear)})
-	if err != nil {
+	if r.params, err = r.Parameters(bindings.State{Rule: r.rule}); err != nil {
 		return nil, err
 	}
-	r.params = r.model.Parameters(bindings.State{Rule: r.rule})
-	if err := adapters.UseMasters(r.params); err != nil {
-		return nil, err
-	}
-	r.clip = r.memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
-	r.model.Prepare(dev, nn.Shapes{Train: []*nn.Batch{batch}})
-	if err := r.memory.Commit(dev); err != nil {
-		return nil, err
-	}
-	err = errors.Join(r.model.Load(dev, weights, nil), adapters.Init(dev, 1))
-	if err != nil {
-		r.memory.Close()
-	}
-	return r, err
+	r.clip = r.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
+	r.Plan(dev, nn.Shapes{Train: []*nn.Batch{batch}})
+	return r, r.Load(dev, lora.Values{Base: weights, Seed: 1})
 }
 
 // step is trainer's, of one micro-batch.
@@ -174,11 +162,11 @@ func (r *run) step() error {
 	for _, p := range r.params {
 		r.dev.Run(&bindings.Zero{T: p.Grad})
 	}
-	if err := r.model.Train(r.dev, r.batch, 1/float32(r.batch.Predicted()), bindings.Random{Train: true, Step: uint32(r.steps)}); err != nil {
+	if err := r.Model.Train(r.dev, r.batch, 1/float32(r.batch.Predicted()), bindings.Random{Train: true, Step: uint32(r.steps)}); err != nil {
 		return err
 	}
 	r.dev.Run(&bindings.GradNorm{Params: r.params, Max: 1, Out: r.clip})
-	if _, err := r.model.Stats(r.dev); err != nil {
+	if _, err := r.Model.Stats(r.dev); err != nil {
 		return err
 	}
 	r.dev.Run(&bindings.Optimize{Params: r.params, Rule: r.rule, LR: 2e-4, Step: r.steps, Clip: r.clip})

@@ -84,7 +84,9 @@ func TestCheck(t *testing.T) {
 		project(func(op *Project, _ *Linear) { op.Parts[0].Residual = y }),
 		headLoss(func(op *HeadLoss) { op.DX = x }),
 		attendBackward(func(op *AttendBackward) { op.DQ = op.DO }),
-		attendBackward(func(op *AttendBackward) { op.DQ, op.DK, op.DV = wide.Columns(0, 8), wide.Columns(8, 12), wide.Columns(12, 16) }),
+		attendBackward(func(op *AttendBackward) {
+			op.DQ, op.DK, op.DV = wide.Columns(0, 8), wide.Columns(8, 12), wide.Columns(12, 16)
+		}),
 		attendBackward(func(op *AttendBackward) { op.DQ, op.DK, op.DV = grouped, wide.Columns(4, 8), wide.Columns(16, 20) }),
 		&RoPE{X: grouped, Heads: 2, HeadDim: 4, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)},
 		&Copy{Dst: wide.Every(12, 4, 4), Src: grouped},
@@ -175,8 +177,7 @@ func TestCheck(t *testing.T) {
 	require.ErrorContains(t, CheckQuantize(place, 5, F32), "quantize: 5 bytes for [8, 8] of F32; it has to be 256")
 }
 
-// TestZeroValues holds every operation's check to an error, not a panic, where nothing
-// is there; but for a norm of no parameters and the like nothing is what it needs.
+// TestZeroValues holds the check of an operation without operands to an error.
 func TestZeroValues(t *testing.T) {
 	for _, op := range Operations() {
 		require.Error(t, Check(op), op.Name())

@@ -2,9 +2,25 @@ package bindings
 
 import "qlora/internal/dynamic8"
 
+// A Role says what a parameter is to the model, by which optimizers group.
+type Role uint8
+
+// The roles.
+const (
+	RoleMatrix    Role = iota // a linear layer's weight, [out, in]
+	RoleEmbedding             // [vocabulary, hidden]
+	RoleNorm                  // a norm's weight
+	RoleLayerNorm             // a LayerNorm's weight, which LoRA+ does not let decay
+	RoleBias                  // of a linear layer or a norm
+	RoleLoraA                 // an adapter's A, [r, in]
+	RoleLoraB                 // an adapter's B, [out, r]
+	RoleMagnitude             // DoRA's, [out]
+)
+
 // A Param is something trained.
 type Param struct {
 	Name   string
+	Role   Role
 	Value  Tensor  // as the forward pass reads it
 	Master Tensor  // F32, what the optimizer moves; the same tensor as Value where that is F32
 	Grad   Tensor  // F32
@@ -54,3 +70,7 @@ func (s State) Moments(a *Arena, rows, cols int, exempt bool) (m, v Moment) {
 	}
 	return m, v
 }
+
+// Decays reports whether weight decay applies to parameters of the role, as in
+// Hugging Face's Trainer: to all but norms and biases.
+func (r Role) Decays() bool { return r != RoleNorm && r != RoleLayerNorm && r != RoleBias }

@@ -64,7 +64,7 @@ func findState(w source, weightName string) (nf4.Kind, safetensors.Tensor, bool)
 }
 
 // readFourBit reads the 4-bit weight called weightName and checks that its parts fit
-// each other. The codes are a view of the file, everything else is copied.
+// each other. Codes are views of the file, float32 scales are copied.
 func readFourBit(w source, weightName string) (*FourBit, error) {
 	weight, err := readParts(w, weightName)
 	if err != nil {
@@ -125,7 +125,7 @@ func readNested(w source, weightName string, blocks int, state state) (*nf4.Nest
 		return nil, err
 	}
 	return &nf4.Nested{
-		Codes: append([]byte{}, codes.Data...), Absmax: absmax, Map: [256]float32(values),
+		Codes: codes.Data, Absmax: absmax, Map: [256]float32(values),
 		Offset: float32(state.NestedOffset), BlockSize: state.NestedBlockSize,
 	}, nil
 }

@@ -61,7 +61,7 @@ func HasWeights(dir string) bool {
 }
 
 // Tensor returns the tensor called name. What belongs to a weight in 4 bits is read
-// and checked here, and the scales are copied.
+// and checked here, each time.
 func (f *folder) Tensor(name string) (Tensor, error) {
 	if parts, ok := f.fourBit[name]; ok {
 		w, err := readFourBit(f.files, name)

@@ -38,7 +38,7 @@ type SideFile struct {
 	Name string
 }
 
-// SideFiles are the files of in called names, whether they are there or not.
+// SideFiles returns the files of in by their names, whether they are there or not.
 func SideFiles(in fs.FS, names ...string) []SideFile {
 	files := make([]SideFile, len(names))
 	for i, name := range names {
@@ -47,7 +47,7 @@ func SideFiles(in fs.FS, names ...string) []SideFile {
 	return files
 }
 
-// CheckOutput refuses to replace a folder that holds something.
+// CheckOutput returns an error where dir, which is to be made, holds something.
 func CheckOutput(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -62,8 +62,8 @@ func CheckOutput(dir string) error {
 }
 
 // Write makes dir, which is absent or empty, the folder. It appears whole or not
-// at all. Weights stream: of those that are not packed a piece is in memory. Progress,
-// which may be nil, is told in bytes of the weights' sources.
+// at all. Weights stream, but for the packed ones of a shard, which are in memory
+// together. Progress, which may be nil, is told in bytes of the weights' sources.
 func (w *Writer) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (f SideFile) copy(to string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", f.Name)
+		return fmt.Errorf("%s, which is copied beside the weights, is not a regular file", f.Name)
 	}
 	in, err := f.In.Open(f.Name)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"qlora/bindings"
@@ -18,19 +17,17 @@ const longestAnswer = 12
 
 // A candidate is a model that answers questions.
 type candidate struct {
-	description *trainer.Model
-	tok         *tokenizer.Tokenizer
-	dev         bindings.Device
-	memory      *bindings.Memory
-	model       *nn.Model
-	stop        []int32
+	base  *trainer.Model
+	tok   *tokenizer.Tokenizer
+	dev   bindings.Device
+	tuned *lora.Tuned
 }
 
 // openCandidate loads the model in the folder dir, with its linear layers in 4 bits and an adapter on it where these are asked for. The tokenizer is that
 // of the folder tokens.
 func openCandidate(dev bindings.Device, tokens, dir string, in4Bit bool, adapter string) (_ *candidate, err error) {
-	c := &candidate{dev: dev, memory: bindings.NewMemory()}
-	if c.description, err = trainer.OpenModel(dir); err != nil {
+	c := &candidate{dev: dev}
+	if c.base, err = trainer.OpenModel(dir); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -39,50 +36,32 @@ func openCandidate(dev bindings.Device, tokens, dir string, in4Bit bool, adapter
 		}
 	}()
 	if in4Bit {
-		c.description.LoadIn4Bit()
+		c.base.LoadIn4Bit()
 	}
 	if c.tok, err = tokenizer.LoadFolder(tokens); err != nil {
 		return nil, err
 	}
-	base := c.description.Base
-	c.model, err = nn.New(c.description.Config, base, nn.Options{Quantize: c.description.Quantize}, c.memory, dev.Info())
-	if err != nil {
-		return nil, err
-	}
-	var adapters *lora.Adapters
 	if adapter != "" {
-		config, err := lora.ReadConfig(adapter)
-		if err != nil {
-			return nil, err
-		}
-		if adapters, err = lora.Attach(c.model, c.memory, config); err != nil {
+		if err = c.base.UseAdapter(adapter); err != nil {
 			return nil, err
 		}
 	}
-	c.stop = slices.Clone(c.description.Config.EOS)
-	c.model.Prepare(dev, nn.Shapes{Generate: 64})
-	if err := c.memory.Commit(dev); err != nil {
-		return nil, err
-	}
-	if err := c.model.Load(dev, base, nil); err != nil {
-		return nil, err
-	}
-	if adapters != nil {
-		return c, adapters.Load(dev, adapter)
-	}
-	return c, nil
+	c.tuned, err = c.base.Load(dev, nn.Shapes{Generate: 64})
+	return c, err
 }
 
 func (c *candidate) close() {
-	c.memory.Close()
-	c.description.Close()
+	if c.tuned != nil {
+		c.tuned.Close()
+	}
+	c.base.Close()
 }
 
 // answer completes the prompt with the likeliest tokens.
 func (c *candidate) answer(ctx context.Context, encoder *tokenizer.Encoder, prompt string) (string, error) {
 	ids := encoder.Encode(c.tok.Prefix(), prompt, false)
 	var answer []int32
-	_, err := c.model.Generate(ctx, c.dev, ids, longestAnswer, nn.Sampling{}, c.stop, func(id int32) bool {
+	_, err := c.tuned.Model.Generate(ctx, c.dev, ids, longestAnswer, nn.Sampling{}, c.base.Config.EOS, func(id int32) bool {
 		answer = append(answer, id)
 		return true
 	})

@@ -63,7 +63,7 @@ func openModel(dir, method string, s settings) (*trainer.Model, error) {
 
 // result is what a run leaves besides its files.
 type result struct {
-	plan            *trainer.Plan
+	plan            *trainer.RunPlan
 	tokensPerSecond float64
 }
 

@@ -16,12 +16,9 @@ type Adapters struct {
 	magnitudes []magnitude
 	modules    []tensor // of modules that are trained themselves
 
-	// Progress is told how many of the adapters that begin with a part of their
-	// base are there. nil: nobody.
-	Progress func(done, total int64)
-
-	model  *nn.Model
-	starts []start // of the adapters that begin with a part of their base
+	model    *nn.Model
+	starts   []start                 // of the adapters that begin with a part of their base
+	progress func(done, total int64) // receives how many of those are there; nil: nobody does
 }
 
 // factor is the A [r, in] or the B [out, r] of one adapter.
@@ -37,10 +34,10 @@ type magnitude struct {
 	of *nn.Projection
 }
 
-// Attach puts an adapter on every projection of m that cfg's targets pick, with
+// attach puts an adapter on every projection of m that cfg's targets pick, with
 // A and B laid out in mem in the device's type of activations. Their values come
 // from Init or Load, once mem was taken.
-func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
+func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -61,7 +58,7 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		return nil, err
 	}
 	other := append(containers(names), m.OtherModules()...)
-	sizes, err := cfg.Sizes(Modules{Linear: names, Other: other})
+	sizes, err := cfg.Sizes(ModuleNames{Linear: names, Other: other})
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +66,7 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if len(sizes) == 0 {
 		return nil, fmt.Errorf("modules_to_save %q leaves no layer for an adapter", cfg.ModulesToSave)
 	}
-	a := attach(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg)
+	a := layOut(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg)
 	for _, t := range m.Saved() {
 		name := t.Name
 		if slices.ContainsFunc(sizes, func(s Size) bool { return s.Module+biasSuffix == name }) {
@@ -81,8 +78,8 @@ func Attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	return a, a.checkStarts()
 }
 
-// attach has sizes in the order of all.
-func attach(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bindings.DType, cfg Config) *Adapters {
+// layOut has sizes in the order of all.
+func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bindings.DType, cfg Config) *Adapters {
 	a := &Adapters{Config: cfg}
 	for i, p := range all {
 		if len(sizes) == 0 || p.Name != sizes[0].Module {
@@ -118,10 +115,10 @@ func attach(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 	return a
 }
 
-// UseMasters makes Init, Load and Save go to the float32 masters of the
+// useMasters makes Init, Load and Save go to the float32 masters of the
 // parameters, where they are not what the forward pass reads. An adapter that is
 // not among params is an error.
-func (a *Adapters) UseMasters(params []bindings.Param) error {
+func (a *Adapters) useMasters(params []bindings.Param) error {
 	masters := make(map[bindings.Tensor]bindings.Tensor, len(params))
 	for _, p := range params {
 		masters[p.Value] = p.Master

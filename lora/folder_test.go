@@ -36,8 +36,10 @@ func bytesOf(t bindings.Tensor) []byte {
 func (hostMemory) Write(t bindings.Tensor, src []byte) error { copy(bytesOf(t), src); return nil }
 func (hostMemory) Read(dst []byte, t bindings.Tensor) error  { copy(dst, bytesOf(t)); return nil }
 
-func (d hostMemory) Copy(dst, src bindings.Tensor) {
-	if err := nn.WriteTensor(d, dst, bytesOf(src), src.DType); err != nil {
+// Run copies: it is all that is asked of this device.
+func (d hostMemory) Run(op bindings.Operation) {
+	c := op.(*bindings.Copy)
+	if err := nn.WriteTensor(d, c.Dst, bytesOf(c.Src), c.Src.DType); err != nil {
 		panic(err)
 	}
 }
@@ -64,10 +66,10 @@ func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bi
 		}
 	}
 	cfg.Targets = Targets{Names: []string{"q_proj", "v_proj", "down_proj"}}
-	sizes, err := cfg.Sizes(Modules{Linear: names})
+	sizes, err := cfg.Sizes(ModuleNames{Linear: names})
 	require.NoError(t, err)
 	mem := bindings.NewMemory()
-	a := attach(all, sizes, mem.Arena(bindings.Adapters), dtype, cfg)
+	a := layOut(all, sizes, mem.Arena(bindings.Adapters), dtype, cfg)
 	return a, mem, hostMemory{bindings.NewDry(nil)}
 }
 
@@ -134,8 +136,8 @@ func TestMastersAreSaved(t *testing.T) {
 			Name: f.name, Value: f.value, Master: mem.Arena(bindings.Optimizer).New(bindings.F32, f.value.Rows, f.value.Cols),
 		})
 	}
-	require.Error(t, a.UseMasters(params[1:]))
-	require.NoError(t, a.UseMasters(params))
+	require.Error(t, a.useMasters(params[1:]))
+	require.NoError(t, a.useMasters(params))
 	require.NoError(t, mem.Commit(dev))
 	require.NoError(t, a.Init(dev, 5))
 	dir := t.TempDir()

@@ -85,7 +85,7 @@ func (i Initialization) MarshalJSON() ([]byte, error) {
 }
 
 // checkInit says what of c does not go with how A and B begin. Ranks that follow
-// from the model are checked by Attach.
+// from the model are checked when the adapters are put on it.
 func (c *Config) checkInit() error {
 	switch {
 	case !c.Init.ChangesBase():

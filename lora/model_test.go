@@ -31,16 +31,12 @@ func attachedTo(t *testing.T, model string, cfg Config) (*Adapters, *nn.Model, b
 	t.Cleanup(func() { base.Close() })
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
 	require.NoError(t, err)
-	mem := bindings.NewMemory()
-	m, err := nn.New(config, base, nn.Options{Modules: cfg.Modules()}, mem, dev.Info())
+	tuned, err := Assemble(config, base, nn.Options{}, &cfg, dev.Info())
 	require.NoError(t, err)
-	a, err := Attach(m, mem, cfg)
-	require.NoError(t, err)
-	m.Prepare(dev, nn.Shapes{Evaluate: []*nn.Batch{threeTokens}})
-	require.NoError(t, mem.Commit(dev))
-	t.Cleanup(mem.Close)
-	require.NoError(t, m.Load(dev, base, nil))
-	return a, m, dev
+	tuned.Plan(dev, nn.Shapes{Evaluate: []*nn.Batch{threeTokens}})
+	require.NoError(t, tuned.Load(dev, Values{Base: base, Later: true}))
+	t.Cleanup(tuned.Close)
+	return tuned.Adapters, tuned.Model, dev
 }
 
 func lossOf(t *testing.T, m *nn.Model, dev bindings.Device) float64 {
@@ -122,7 +118,7 @@ func TestModulesGetNoAdapter(t *testing.T) {
 func TestAttachNeedsTheModules(t *testing.T) {
 	_, m, _ := attachedTo(t, "narrow", Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}})
 	cfg := Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}, ModulesToSave: []string{"lm_head"}}
-	_, err := Attach(m, bindings.NewMemory(), cfg)
+	_, err := attach(m, bindings.NewMemory(), cfg)
 	require.ErrorContains(t, err, `laid out with modules_to_save [] and bias "", the adapter has ["lm_head"] and ""`)
 }
 

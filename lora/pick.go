@@ -45,7 +45,7 @@ func parseLayers(texts []string) (Layers, error) {
 // pick gives the linear layers of m, in their order, that get an adapter:
 // those that Targets picks, without Exclude's, in the layers of Layers. Every
 // entry must have an effect; Targets is resolved first.
-func (c *Config) pick(m Modules) ([]string, error) {
+func (c *Config) pick(m ModuleNames) ([]string, error) {
 	m, err := c.Exclude.without(m)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (c *Config) pick(m Modules) ([]string, error) {
 }
 
 // without moves the modules that t, an exclude_modules, matches to Excluded.
-func (t Targets) without(m Modules) (Modules, error) {
+func (t Targets) without(m ModuleNames) (ModuleNames, error) {
 	var excludes func(name string) (bool, error)
 	switch {
 	case t.Pattern != "":
@@ -87,7 +87,7 @@ func (t Targets) without(m Modules) (Modules, error) {
 	default:
 		return m, nil
 	}
-	var left Modules
+	var left ModuleNames
 	for i, name := range slices.Concat(m.Linear, m.Other) {
 		excluded, err := excludes(name)
 		switch {

@@ -12,7 +12,7 @@ type Size struct {
 
 // Sizes gives the adapters that c puts on a model, in the order of m.Linear.
 // c.Targets is resolved first.
-func (c *Config) Sizes(m Modules) ([]Size, error) {
+func (c *Config) Sizes(m ModuleNames) ([]Size, error) {
 	picked, err := c.pick(m)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func TestSizesArePEFTs(t *testing.T) {
 			require.NoError(t, err)
 			cfg.Targets, err = cfg.Targets.Resolve("llama", nil, m.Linear)
 			require.NoError(t, err)
-			sizes, err := cfg.Sizes(Modules{Linear: m.Linear, Other: m.Other})
+			sizes, err := cfg.Sizes(ModuleNames{Linear: m.Linear, Other: m.Other})
 			if c.Error != "" || c.Refused != "" {
 				assert.ErrorContains(t, err, c.Refused)
 				return

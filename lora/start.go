@@ -72,8 +72,8 @@ func (a *Adapters) rewrite(dev bindings.Device, change func(s *start, w lowrank.
 		if err != nil {
 			return fmt.Errorf("init_lora_weights %s: %w", a.Config.Init, err)
 		}
-		if a.Progress != nil {
-			a.Progress(int64(i+1), int64(len(a.starts)))
+		if a.progress != nil {
+			a.progress(int64(i+1), int64(len(a.starts)))
 		}
 	}
 	return nil
@@ -102,10 +102,10 @@ func (a *Adapters) checkStarts() error {
 	return nil
 }
 
-// BeginningBytes is about how much main memory Init and Load take beside the
-// adapters where those begin with a part of their base: some copies of the
-// largest weight, most of them in float64.
-func (a *Adapters) BeginningBytes() int64 {
+// InitBytes estimates the extra main memory, in bytes, that Init and Load need for
+// adapters that begin with a part of their base: some copies of the largest weight,
+// most of them in float64.
+func (a *Adapters) InitBytes() int64 {
 	each := int64(32)
 	if a.Config.Init == InitLoftQ {
 		each = 48

@@ -72,8 +72,8 @@ func (t Targets) MarshalJSON() ([]byte, error) {
 	return []byte("null"), nil
 }
 
-// Modules are the module names of a model.
-type Modules struct {
+// ModuleNames are the names of the modules of a model.
+type ModuleNames struct {
 	Linear []string // the linear layers that an adapter may sit on
 	Other  []string // modules that none may sit on: the embedding, the head, norms
 
@@ -103,7 +103,7 @@ func (t Targets) Resolve(modelType string, defaults, linear []string) (Targets, 
 // Match gives the linear layers, in their order, that the targets pick. Targets
 // are resolved first. Every name must match a layer, and a pattern at least
 // one, though it may be an excluded one; a target that picks anything but a linear layer is an error, as in PEFT.
-func (t Targets) Match(m Modules) ([]string, error) {
+func (t Targets) Match(m ModuleNames) ([]string, error) {
 	if t.Pattern != "" {
 		return matchPattern(t.Pattern, m)
 	}
@@ -145,7 +145,7 @@ func endings(names []string) string {
 }
 
 // matchPattern has the meaning of Python's re.fullmatch.
-func matchPattern(pattern string, m Modules) ([]string, error) {
+func matchPattern(pattern string, m ModuleNames) ([]string, error) {
 	re, err := compile("target_modules", pattern, `\A(?:`, `)\z`)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func TestMatchIsPEFTs(t *testing.T) {
 			m := golden.Models[c.Model]
 			targets, err := c.Targets.Resolve(c.Model, family.DefaultTargets(c.Model), m.Linear)
 			require.NoError(t, err)
-			got, err := targets.Match(Modules{Linear: m.Linear, Other: m.Other})
+			got, err := targets.Match(ModuleNames{Linear: m.Linear, Other: m.Other})
 			refuse := c.Error != "" || slices.ContainsFunc(c.Picked, func(name string) bool { return !slices.Contains(m.Linear, name) })
 			if refuse {
 				assert.Error(t, err)
@@ -52,7 +52,7 @@ func TestMatchIsPEFTs(t *testing.T) {
 	}
 }
 
-var twoLayers = Modules{
+var twoLayers = ModuleNames{
 	Linear: []string{"model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj", "model.layers.1.self_attn.q_proj", "model.layers.1.mlp.up_proj"},
 	Other:  []string{"lm_head", "model.embed_tokens", "model.layers.0.mlp"},
 }
@@ -79,7 +79,7 @@ func TestMatchErrors(t *testing.T) {
 
 func TestMatchStopsBacktracking(t *testing.T) {
 	start := time.Now()
-	_, err := Targets{Pattern: `(([a-z_.0-9]+)+)+!`}.Match(Modules{Linear: []string{strings.Repeat("model.layers.", 20)}})
+	_, err := Targets{Pattern: `(([a-z_.0-9]+)+)+!`}.Match(ModuleNames{Linear: []string{strings.Repeat("model.layers.", 20)}})
 	assert.ErrorContains(t, err, "takes too long")
 	assert.Less(t, time.Since(start), 10*time.Second)
 }

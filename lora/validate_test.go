@@ -7,16 +7,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"qlora/bindings"
+	"qlora/nn"
 	"qlora/option"
 )
 
 // A configuration written in Go is refused by the option's name, by Validate and by
-// Attach alike, whatever was left out.
+// Assemble alike, whatever was left out.
 func TestValidateNamesTheOption(t *testing.T) {
 	sound := Config{R: 4, Alpha: 8, Targets: ParseTargets(AllLinear)}
 	require.NoError(t, sound.Validate())
-	_, m, _ := attachedTo(t, "narrow", sound)
+	_, m, dev := attachedTo(t, "narrow", sound)
 	for name, change := range map[string]func(*Config){
 		"r":                   func(c *Config) { c.R = 0 },
 		"lora_alpha":          func(c *Config) { c.Alpha = 0 },
@@ -33,8 +33,8 @@ func TestValidateNamesTheOption(t *testing.T) {
 	} {
 		c := sound
 		change(&c)
-		_, attached := Attach(m, bindings.NewMemory(), c)
-		for _, err := range []error{c.Validate(), c.ValidateNew(), attached} {
+		_, assembled := Assemble(m.Config, nil, nn.Options{}, &c, dev.Info())
+		for _, err := range []error{c.Validate(), c.ValidateNew(), assembled} {
 			var refused *option.Error
 			require.ErrorAs(t, err, &refused, name)
 			assert.Equal(t, name, refused.Option)

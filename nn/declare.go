@@ -63,11 +63,12 @@ type weightSource struct {
 	dense      bindings.Tensor
 	linear     *bindings.Linear // a 4-bit weight; nil: dense
 
-	trained bool
-	bias    bool        // of any module
-	biasOf  *Projection // one may be trained because of its layer's adapter
-	kind    kind
-	grad    *bindings.Tensor // where the place of its gradient goes
+	trained   bool
+	layerNorm bool        // with weight and bias
+	bias      bool        // of any module
+	biasOf    *Projection // one may be trained because of its layer's adapter
+	kind      kind
+	grad      *bindings.Tensor // where the place of its gradient goes
 
 	// A weight that is one row of turns of a whole.
 	turn, turns int
@@ -117,6 +118,9 @@ func (d *declarer) stored(name string, shape ...int) bindings.DType {
 			return bindings.F32
 		case err != nil:
 			d.fail("%w", err)
+			return bindings.F32
+		case t.FourBit() != nil:
+			d.fail("%s: tensor %q is stored in 4 bits, and only the weights of linear layers can be used so", d.base.Where(name), name)
 			return bindings.F32
 		}
 		if !equalShape(t.Shape, shape) {

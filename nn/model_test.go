@@ -1,4 +1,4 @@
-package nn
+package nn_test
 
 import (
 	"context"
@@ -12,38 +12,40 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nf4"
+	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // TestRecomputeGivesTheSameBits: what is computed again in backward must be what
 // forward computed, dropout's masks included.
 func TestRecomputeGivesTheSameBits(t *testing.T) {
 	for name, config := range tinyConfigs {
-		for kind, put := range map[string]func(*Model){
-			"LoRA": func(m *Model) { attach(m, 4) },
-			"DoRA": func(m *Model) { attach(m, 4); attachMagnitudes(m) },
+		for kind, put := range map[string]func(*nn.Model){
+			"LoRA": func(m *nn.Model) { attach(m, 4) },
+			"DoRA": func(m *nn.Model) { attach(m, 4); attachMagnitudes(m) },
 		} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				dir := writeTiny(t, config)
 				b := randomBatch(97, 9, 1, 14)
 				var want [][]float32
-				var wantStats Stats
-				for _, policy := range []Recompute{RecomputeNone, RecomputeMLP, RecomputeLayer} {
-					options := Options{
+				var wantStats nn.Stats
+				for _, policy := range []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer} {
+					options := nn.Options{
 						Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true},
-						Modules: Modules{Names: []string{"embed_tokens", "norm", "lm_head"}},
+						Modules: nn.Modules{Names: []string{"embed_tokens", "norm", "lm_head"}},
 					}
-					m := loadTinyWith(t, dir, options, Shapes{Train: []*Batch{b}}, put)
+					m := loadTinyWith(t, dir, options, nn.Shapes{Train: []*nn.Batch{b}}, put)
 					require.NoError(t, m.Train(m.dev, b, 1/float32(b.Predicted()), bindings.Random{Train: true, Seed: 3, Step: 7}))
 					stats, err := m.Stats(m.dev)
 					require.NoError(t, err)
-					if policy == RecomputeNone {
+					if policy == nn.RecomputeNone {
 						wantStats = stats
 						require.Equal(t, b.Predicted(), stats.Predicted)
 					}
 					require.Equal(t, wantStats, stats, "policy %v", policy)
 					for i, p := range m.params {
 						got := m.read(t, p.Grad)
-						if policy == RecomputeNone {
+						if policy == nn.RecomputeNone {
 							want = append(want, got)
 							require.NotZero(t, norm2(got), "gradient of %s", p.Name)
 							continue
@@ -70,13 +72,13 @@ func TestSequencesDoNotSeeEachOther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := writeTiny(t, config)
 			together := randomBatch(97, 12, 3, 30)
-			m := loadTiny(t, dir, Options{}, 0, Shapes{Evaluate: []*Batch{together}})
+			m := loadTiny(t, dir, nn.Options{}, 0, nn.Shapes{Evaluate: []*nn.Batch{together}})
 			require.NoError(t, m.Evaluate(m.dev, together))
 			want, err := m.Stats(m.dev)
 			require.NoError(t, err)
 			for s := range together.Sequences() {
 				from, to := together.Starts[s], together.Starts[s+1]
-				one := NewBatch([][]int32{together.IDs[from:to]}, [][]int32{together.Labels[from:to]})
+				one := nn.NewBatch([][]int32{together.IDs[from:to]}, [][]int32{together.Labels[from:to]})
 				require.NoError(t, m.Evaluate(m.dev, one))
 			}
 			got, err := m.Stats(m.dev)
@@ -97,9 +99,9 @@ func TestGenerationAgreesWithForward(t *testing.T) {
 			prompt := randomBatch(97, 7).IDs
 			const most = 12
 			whole := oneSequence(len(prompt) + most)
-			m := loadTiny(t, dir, Options{}, 0, Shapes{Evaluate: []*Batch{whole}, Generate: len(prompt) + most})
+			m := loadTiny(t, dir, nn.Options{}, 0, nn.Shapes{Evaluate: []*nn.Batch{whole}, Generate: len(prompt) + most})
 			ids := append([]int32{}, prompt...)
-			n, err := m.Generate(context.Background(), m.dev, prompt, most, Sampling{TopP: 1}, nil, func(id int32) bool {
+			n, err := m.Generate(context.Background(), m.dev, prompt, most, nn.Sampling{TopP: 1}, nil, func(id int32) bool {
 				ids = append(ids, id)
 				return true
 			})
@@ -109,7 +111,7 @@ func TestGenerationAgreesWithForward(t *testing.T) {
 			for i := range prompt {
 				labels[i] = bindings.IgnoreLabel
 			}
-			require.NoError(t, m.Evaluate(m.dev, NewBatch([][]int32{ids}, [][]int32{labels})))
+			require.NoError(t, m.Evaluate(m.dev, nn.NewBatch([][]int32{ids}, [][]int32{labels})))
 			stats, err := m.Stats(m.dev)
 			require.NoError(t, err)
 			require.Equal(t, most, stats.Predicted)
@@ -125,7 +127,7 @@ func TestFullTuningGradients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := writeTiny(t, config)
 			b := randomBatch(97, 9, 6)
-			m := loadTiny(t, dir, Options{Train: true}, 0, Shapes{Train: []*Batch{b}, Evaluate: []*Batch{b}})
+			m := loadTiny(t, dir, nn.Options{Train: true}, 0, nn.Shapes{Train: []*nn.Batch{b}, Evaluate: []*nn.Batch{b}})
 			scale := 1 / float32(b.Predicted())
 			require.NoError(t, m.Train(m.dev, b, scale, bindings.Random{}))
 			_, err := m.Stats(m.dev)
@@ -142,13 +144,13 @@ func TestFullTuningGradients(t *testing.T) {
 					for i := range moved {
 						moved[i] = value[i] + sign*step*grad[i]/float32(math.Sqrt(length))
 					}
-					require.NoError(t, m.dev.Write(p.Value, float32Bytes(moved)))
+					require.NoError(t, m.dev.Write(p.Value, nn.Float32Bytes(moved)))
 					require.NoError(t, m.Evaluate(m.dev, b))
 					stats, err := m.Stats(m.dev)
 					require.NoError(t, err)
 					loss[side] = stats.Loss * float64(scale)
 				}
-				require.NoError(t, m.dev.Write(p.Value, float32Bytes(value)))
+				require.NoError(t, m.dev.Write(p.Value, nn.Float32Bytes(value)))
 				got := (loss[0] - loss[1]) / (2 * step)
 				require.InDelta(t, math.Sqrt(length), got, 0.02*math.Sqrt(length)+2e-4, "slope of the loss along the gradient of %s", p.Name)
 			}
@@ -158,7 +160,7 @@ func TestFullTuningGradients(t *testing.T) {
 
 func TestSaveGivesTheFolderBack(t *testing.T) {
 	dir := writeTiny(t, tinyConfigs["qwen2"])
-	m := loadTiny(t, dir, Options{Train: true}, 0, Shapes{Train: []*Batch{oneSequence(3)}})
+	m := loadTiny(t, dir, nn.Options{Train: true}, 0, nn.Shapes{Train: []*nn.Batch{oneSequence(3)}})
 	out := t.TempDir()
 	require.NoError(t, m.Save(m.dev, out))
 	for _, name := range []string{"config.json"} {
@@ -192,12 +194,12 @@ func TestNewRefusals(t *testing.T) {
 			"num_key_value_heads":2,"vocab_size":97,"tie_word_embeddings":true}`, "has shape [96 64]; config.json implies [80 64]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg, err := ParseConfig([]byte(c.config))
+			cfg, err := family.ParseConfig([]byte(c.config))
 			require.NoError(t, err)
 			base, err := checkpoint.Open(dir)
 			require.NoError(t, err)
 			defer base.Close()
-			_, err = New(cfg, base, Options{}, bindings.NewMemory(), bindings.Info{})
+			_, err = nn.New(cfg, base, nn.Options{}, bindings.NewMemory(), bindings.Info{})
 			require.ErrorContains(t, err, c.want)
 		})
 	}
@@ -205,7 +207,7 @@ func TestNewRefusals(t *testing.T) {
 
 func TestIDsOutsideTheVocabulary(t *testing.T) {
 	dir := writeTiny(t, tinyConfigs["llama"])
-	m := loadTiny(t, dir, Options{}, 0, Shapes{Evaluate: []*Batch{oneSequence(3)}})
-	err := m.Evaluate(m.dev, NewBatch([][]int32{{1, 97, 2}}, [][]int32{{1, 97, 2}}))
+	m := loadTiny(t, dir, nn.Options{}, 0, nn.Shapes{Evaluate: []*nn.Batch{oneSequence(3)}})
+	err := m.Evaluate(m.dev, nn.NewBatch([][]int32{{1, 97, 2}}, [][]int32{{1, 97, 2}}))
 	require.ErrorContains(t, err, "token 1 is id 97, and the model's vocabulary has 97")
 }

@@ -1,4 +1,4 @@
-package nn
+package nn_test
 
 import (
 	"testing"
@@ -8,6 +8,8 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nf4"
+	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // TestModules says which tensors are trained beside adapters and which are stored,
@@ -21,38 +23,38 @@ func TestModules(t *testing.T) {
 	}
 	for _, c := range []struct {
 		config  string
-		modules Modules
+		modules nn.Modules
 		trained []string
 		saved   []string
 		tied    bool
 	}{
 		{config: "llama", tied: true},
-		{"llama", Modules{Names: []string{"lm_head"}}, []string{head}, []string{head}, false},
-		{"llama", Modules{Names: []string{"embed_tokens"}}, []string{embedding}, []string{embedding}, false},
-		{"llama", Modules{Names: []string{"lm_head", "embed_tokens"}}, []string{embedding, head}, []string{embedding, head}, false},
-		{"llama", Modules{Names: []string{"lm_head"}, Tie: true}, []string{embedding}, []string{embedding, head}, true},
-		{"llama", Modules{Names: []string{"embed_tokens", "model.embed_tokens"}, Tie: true}, []string{embedding}, []string{embedding, head}, true},
-		{"llama", Modules{Names: []string{"model.norm"}}, []string{"model.norm.weight"}, []string{"model.norm.weight"}, true},
-		{"mistral", Modules{Names: []string{"head"}}, []string{head}, []string{head}, false},
+		{"llama", nn.Modules{Names: []string{"lm_head"}}, []string{head}, []string{head}, false},
+		{"llama", nn.Modules{Names: []string{"embed_tokens"}}, []string{embedding}, []string{embedding}, false},
+		{"llama", nn.Modules{Names: []string{"lm_head", "embed_tokens"}}, []string{embedding, head}, []string{embedding, head}, false},
+		{"llama", nn.Modules{Names: []string{"lm_head"}, Tie: true}, []string{embedding}, []string{embedding, head}, true},
+		{"llama", nn.Modules{Names: []string{"embed_tokens", "model.embed_tokens"}, Tie: true}, []string{embedding}, []string{embedding, head}, true},
+		{"llama", nn.Modules{Names: []string{"model.norm"}}, []string{"model.norm.weight"}, []string{"model.norm.weight"}, true},
+		{"mistral", nn.Modules{Names: []string{"head"}}, []string{head}, []string{head}, false},
 		{
 			"mistral",
-			Modules{Names: []string{"1.input_layernorm"}, Tie: true},
+			nn.Modules{Names: []string{"1.input_layernorm"}, Tie: true},
 			[]string{"model.layers.1.input_layernorm.weight"},
 			[]string{"model.layers.1.input_layernorm.weight"},
 			false,
 		},
 		{
 			"qwen2",
-			Modules{Names: []string{"1.self_attn.k_proj"}},
+			nn.Modules{Names: []string{"1.self_attn.k_proj"}},
 			[]string{"model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.k_proj.bias"},
 			[]string{"model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.k_proj.bias"},
 			false,
 		},
-		{"qwen2", Modules{Names: []string{"model.norm"}, Biases: BiasesAll}, qwen2Biases, qwen2Biases, false},
-		{config: "qwen2", modules: Modules{Biases: BiasesAdapted}}, // there is no adapter
+		{"qwen2", nn.Modules{Names: []string{"model.norm"}, Biases: nn.BiasesAll}, qwen2Biases, qwen2Biases, false},
+		{config: "qwen2", modules: nn.Modules{Biases: nn.BiasesAdapted}}, // there is no adapter
 		{
 			"llama untied, biases",
-			Modules{Names: []string{"layers.0.mlp"}},
+			nn.Modules{Names: []string{"layers.0.mlp"}},
 			[]string{
 				"model.layers.0.mlp.gate_proj.weight", "model.layers.0.mlp.gate_proj.bias", "model.layers.0.mlp.up_proj.weight",
 				"model.layers.0.mlp.up_proj.bias", "model.layers.0.mlp.down_proj.weight", "model.layers.0.mlp.down_proj.bias",
@@ -64,9 +66,9 @@ func TestModules(t *testing.T) {
 			false,
 		},
 	} {
-		cfg, err := ParseConfig([]byte(tinyConfigs[c.config]))
+		cfg, err := family.ParseConfig([]byte(tinyConfigs[c.config]))
 		require.NoError(t, err)
-		m, err := New(cfg, nil, Options{Modules: c.modules}, bindings.NewMemory(), bindings.Info{Activation: bindings.BF16})
+		m, err := nn.New(cfg, nil, nn.Options{Modules: c.modules}, bindings.NewMemory(), bindings.Info{Activation: bindings.BF16})
 		require.NoError(t, err)
 		var trained, saved []string
 		for _, p := range m.Parameters(bindings.State{Rule: bindings.AdamW{}}) {
@@ -84,18 +86,18 @@ func TestModules(t *testing.T) {
 
 func TestModulesRefused(t *testing.T) {
 	dir := writeTiny(t, tinyConfigs["llama"])
-	cfg, err := ReadConfig(dir)
+	cfg, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
-	for want, options := range map[string]Options{
-		`no module's name ends with "score"`: {Modules: Modules{Names: []string{"lm_head", "score"}}},
+	for want, options := range map[string]nn.Options{
+		`no module's name ends with "score"`: {Modules: nn.Modules{Names: []string{"lm_head", "score"}}},
 		"modules_to_save picks model.layers.0.self_attn.o_proj, which is held in 4 bits": {
-			Modules: Modules{Names: []string{"o_proj"}}, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64},
+			Modules: nn.Modules{Names: []string{"o_proj"}}, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64},
 		},
 	} {
-		_, err = New(cfg, base, options, bindings.NewMemory(), bindings.Info{})
+		_, err = nn.New(cfg, base, options, bindings.NewMemory(), bindings.Info{})
 		require.ErrorContains(t, err, want)
 	}
 }

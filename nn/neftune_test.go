@@ -1,4 +1,4 @@
-package nn
+package nn_test
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
+	"qlora/nn"
 )
 
 // embedRecorder keeps the embeddings of the last step.
@@ -29,7 +30,7 @@ func (d *embedRecorder) Run(operation bindings.Operation) {
 	raw := make([]byte, op.Y.Bytes())
 	require.NoError(d.t, d.Read(raw, op.Y))
 	d.rows = make([]float32, op.Y.Len())
-	decode(d.rows, raw, bindings.F32)
+	nn.Decode(d.rows, raw, bindings.F32)
 }
 
 // TestNoiseIsTransformers holds the noise to the bound of transformers' hook, but for
@@ -51,8 +52,8 @@ func TestNoiseIsTransformers(t *testing.T) {
 			dir := writeTiny(t, fmt.Sprintf(`{"model_type":"llama","hidden_size":%d,"intermediate_size":8,"num_hidden_layers":1,
 				"num_attention_heads":4,"vocab_size":97}`, c.Hidden))
 			b := randomBatch(97, c.Length, (c.Length+1)/2, 2, c.Length)
-			m := loadTiny(t, dir, Options{NoiseAlpha: c.Alpha}, 1, Shapes{Train: []*Batch{b}, Evaluate: []*Batch{b}})
-			require.InEpsilon(t, c.Bound, m.noise(b.Longest()), 2e-7)
+			m := loadTiny(t, dir, nn.Options{NoiseAlpha: c.Alpha}, 1, nn.Shapes{Train: []*nn.Batch{b}, Evaluate: []*nn.Batch{b}})
+			require.InEpsilon(t, c.Bound, m.Noise(b.Longest()), 2e-7)
 			dev := &embedRecorder{Device: m.dev.(*cpu.Device), t: t}
 			embed := func(step uint32, train bool) []float32 {
 				if train {

@@ -34,7 +34,7 @@ func (n *Norm) declare(d *declarer) {
 	case n.Turns > 0:
 		n.weight = d.place(weightSource{name: n.Name + ".weight", module: n.Name, kind: vector, grad: &n.weightGrad}, n.Turns, n.Size, n.Turns, n.Size)
 	default:
-		n.weight = d.vector(weightSource{name: n.Name + ".weight", module: n.Name, grad: &n.weightGrad}, n.Size)
+		n.weight = d.vector(weightSource{name: n.Name + ".weight", module: n.Name, layerNorm: n.Centered && n.Bias, grad: &n.weightGrad}, n.Size)
 	}
 	if n.Bias {
 		n.bias = d.vector(weightSource{name: n.Name + ".bias", module: n.Name, bias: true, grad: &n.biasGrad}, n.Size)

@@ -10,8 +10,8 @@ import "qlora/bindings"
 func (m *Model) Parameters(state bindings.State) []bindings.Param {
 	m.rule = state.Rule
 	var params []bindings.Param
-	add := func(name string, value bindings.Tensor, kind kind) bindings.Tensor {
-		p := m.parameter(name, value, kind, state)
+	add := func(name string, value bindings.Tensor, role bindings.Role) bindings.Tensor {
+		p := m.parameter(name, value, role, state)
 		params = append(params, p)
 		return p.Grad
 	}
@@ -22,7 +22,7 @@ func (m *Model) Parameters(state bindings.State) []bindings.Param {
 		case w.whole != nil:
 			params = append(params, m.turnParameter(w, state))
 		default:
-			*w.grad = add(w.name, w.dense, w.kind)
+			*w.grad = add(w.name, w.dense, w.role())
 		}
 	}
 	if m.Tied() {
@@ -30,10 +30,10 @@ func (m *Model) Parameters(state bindings.State) []bindings.Param {
 	}
 	for _, p := range m.Projections() {
 		if a := p.Adapter; a != nil {
-			p.DA = add(p.Name+".lora_A.weight", a.A, matrix)
-			p.DB = add(p.Name+".lora_B.weight", a.B, matrix)
+			p.DA = add(p.Name+".lora_A.weight", a.A, bindings.RoleLoraA)
+			p.DB = add(p.Name+".lora_B.weight", a.B, bindings.RoleLoraB)
 			if !a.Magnitude.Absent() {
-				p.DMagnitude = add(p.Name+".lora_magnitude_vector", a.Magnitude, matrix)
+				p.DMagnitude = add(p.Name+".lora_magnitude_vector", a.Magnitude, bindings.RoleMagnitude)
 			}
 		}
 	}
@@ -60,11 +60,26 @@ const (
 	vector             // a norm or a bias: it does not decay
 )
 
+// role is what the weight is to the optimizer.
+func (w *weightSource) role() bindings.Role {
+	switch {
+	case w.kind == table:
+		return bindings.RoleEmbedding
+	case w.kind == vector && w.bias:
+		return bindings.RoleBias
+	case w.kind == vector && w.layerNorm:
+		return bindings.RoleLayerNorm
+	case w.kind == vector:
+		return bindings.RoleNorm
+	}
+	return bindings.RoleMatrix
+}
+
 // parameter lays out what training one tensor takes. The optimizer moves a
 // float32 master; where the tensor itself is float32 it is its own.
-func (m *Model) parameter(name string, value bindings.Tensor, kind kind, state bindings.State) bindings.Param {
+func (m *Model) parameter(name string, value bindings.Tensor, role bindings.Role, state bindings.State) bindings.Param {
 	grad := m.memory.Arena(bindings.Gradients).New(bindings.F32, value.Rows, value.Cols)
-	return m.parameterWith(grad, name, value, kind, state)
+	return m.parameterWith(grad, name, value, role, state)
 }
 
 // turnParameter is parameter of a weight that is a row of a whole, whose gradient is
@@ -73,13 +88,15 @@ func (m *Model) turnParameter(w *weightSource, state bindings.State) bindings.Pa
 	if w.grad.Absent() {
 		*w.grad = m.memory.Arena(bindings.Gradients).New(bindings.F32, w.whole.Rows, w.whole.Cols)
 	}
-	return m.parameterWith(w.grad.Slice(w.turn, w.turn+1), w.name, w.dense, w.kind, state)
+	return m.parameterWith(w.grad.Slice(w.turn, w.turn+1), w.name, w.dense, w.role(), state)
 }
 
-func (m *Model) parameterWith(grad bindings.Tensor, name string, value bindings.Tensor, kind kind, state bindings.State) bindings.Param {
+func (m *Model) parameterWith(grad bindings.Tensor, name string, value bindings.Tensor, role bindings.Role, state bindings.State) bindings.Param {
 	a, rows, cols := m.memory.Arena(bindings.Optimizer), value.Rows, value.Cols
-	p := bindings.Param{Name: name, Value: value, Master: value, Decay: kind != vector, Rate: 1, Grad: grad}
-	p.M, p.V = state.Moments(a, rows, cols, kind == table)
+	p := bindings.Param{
+		Name: name, Role: role, Value: value, Master: value, Decay: role.Decays(), Rate: 1, Grad: grad,
+	}
+	p.M, p.V = state.Moments(a, rows, cols, role == bindings.RoleEmbedding)
 	if value.DType != bindings.F32 {
 		p.Master = a.New(bindings.F32, rows, cols)
 		m.masters[value] = p.Master

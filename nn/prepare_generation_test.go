@@ -1,4 +1,4 @@
-package nn
+package nn_test
 
 import (
 	"testing"
@@ -7,6 +7,8 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
+	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // lastTokenProfile needs scratch for one query over all keys alone.
@@ -15,20 +17,20 @@ type lastTokenProfile struct {
 	keys int
 }
 
-func (p lastTokenProfile) Scratch(op any) int64 {
+func (p lastTokenProfile) Needs(op bindings.Operation) bindings.Needs {
 	if a, ok := op.(*bindings.Attend); ok && a.Q.Rows == 1 && a.Keys.Longest() == p.keys {
-		return 1000
+		return bindings.Needs{Workspace: 1000}
 	}
-	return 0
+	return bindings.Needs{}
 }
 
 // TestGenerationIsPlannedToItsLastToken: the walk has the prompt of all tokens, and the
 // one token after all others.
 func TestGenerationIsPlannedToItsLastToken(t *testing.T) {
-	cfg, err := ReadConfig(writeTiny(t, tinyConfigs["llama"]))
+	cfg, err := family.ReadConfig(writeTiny(t, tinyConfigs["llama"]))
 	require.NoError(t, err)
-	m, err := New(cfg, nil, Options{}, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+	m, err := nn.New(cfg, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
 	require.NoError(t, err)
-	m.Prepare(lastTokenProfile{cpu.Profile(), 20}, Shapes{Generate: 20})
-	require.Equal(t, int64(1000), m.workspace.Bytes())
+	m.Prepare(lastTokenProfile{cpu.Profile(), 20}, nn.Shapes{Generate: 20})
+	require.Equal(t, int64(1000), m.Workspace().Bytes())
 }

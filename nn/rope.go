@@ -19,10 +19,10 @@ type Rope struct {
 	Factors         []float64 // longrope: one for each pair of dimensions
 }
 
-// inverseFrequencies are the angles per position of each pair of dim
+// Frequencies returns the angles per position of each pair of dim
 // dimensions, and the factor on cos and sin, in transformers' float32 steps
 // (modeling_rope_utils.py).
-func (r *Rope) inverseFrequencies(dim int) (freqs []float32, attention float64) {
+func (r *Rope) Frequencies(dim int) (freqs []float32, attention float64) {
 	freqs = make([]float32, dim/2)
 	for i := range freqs {
 		exponent := float32(2*i) / float32(dim)
@@ -99,7 +99,7 @@ func (r *Rope) scaleYarn(freqs []float32, dim int) float64 {
 
 // angles fills cos and sin, [positions, dim/2] each.
 func (r *Rope) angles(positions, dim int) (cos, sin []float32) {
-	freqs, attention := r.inverseFrequencies(dim)
+	freqs, attention := r.Frequencies(dim)
 	cos = make([]float32, positions*len(freqs))
 	sin = make([]float32, positions*len(freqs))
 	for p := range positions {

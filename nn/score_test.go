@@ -1,9 +1,10 @@
-package nn
+package nn_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"qlora/nn"
 )
 
 // TestScore: a sequence's log-likelihood is its loss alone, the sign turned, and
@@ -15,7 +16,7 @@ func TestScore(t *testing.T) {
 			for i := range 6 {
 				together.Labels[i] = -100
 			}
-			m := loadTiny(t, writeTiny(t, config), Options{}, 0, Shapes{Score: []*Batch{together}})
+			m := loadTiny(t, writeTiny(t, config), nn.Options{}, 0, nn.Shapes{Score: []*nn.Batch{together}})
 			got, err := m.Score(m.dev, together)
 			require.NoError(t, err)
 			require.Len(t, got, together.Sequences())
@@ -23,7 +24,7 @@ func TestScore(t *testing.T) {
 				_, err := m.Stats(m.dev)
 				require.NoError(t, err)
 				from, to := together.Starts[s], together.Starts[s+1]
-				require.NoError(t, m.Evaluate(m.dev, NewBatch([][]int32{together.IDs[from:to]}, [][]int32{together.Labels[from:to]})))
+				require.NoError(t, m.Evaluate(m.dev, nn.NewBatch([][]int32{together.IDs[from:to]}, [][]int32{together.Labels[from:to]})))
 				want, err := m.Stats(m.dev)
 				require.NoError(t, err)
 				require.InDelta(t, -want.Loss, got[s], 1e-5*(1+want.Loss), "sequence %d", s)

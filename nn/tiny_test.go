@@ -1,4 +1,4 @@
-package nn
+package nn_test
 
 import (
 	"io"
@@ -12,6 +12,8 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/checkpoint"
 	"qlora/internal/philox"
+	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // tinyConfigs are small models of every family, for tests that need no trained
@@ -34,21 +36,25 @@ func writeTiny(t testing.TB, config string) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
-	cfg, err := ReadConfig(dir)
+	cfg, err := family.ReadConfig(dir)
 	require.NoError(t, err)
-	m, err := New(cfg, nil, Options{}, bindings.NewMemory(), bindings.Info{})
+	m, err := nn.New(cfg, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{})
 	require.NoError(t, err)
 	var entries []checkpoint.Entry
-	for i, w := range m.weights {
-		values := make([]float32, w.dense.Len())
+	for i, w := range m.Tensors() {
+		n := 1
+		for _, size := range w.Shape {
+			n *= size
+		}
+		values := make([]float32, n)
 		philox.Normal(values, 1, uint32(i), 0.15)
-		if len(w.shape) == 1 && filepath.Ext(w.name) == ".weight" {
+		if len(w.Shape) == 1 && filepath.Ext(w.Name) == ".weight" {
 			for j := range values {
 				values[j]++ // norms
 			}
 		}
-		entries = append(entries, checkpoint.Entry{Name: w.name, DType: "F32", Shape: w.shape, Write: func(out io.Writer) error {
-			_, err := out.Write(float32Bytes(values))
+		entries = append(entries, checkpoint.Entry{Name: w.Name, DType: "F32", Shape: w.Shape, Write: func(out io.Writer) error {
+			_, err := out.Write(nn.Float32Bytes(values))
 			return err
 		}})
 	}
@@ -58,15 +64,15 @@ func writeTiny(t testing.TB, config string) string {
 
 // tiny is a loaded model on the CPU with what it trains.
 type tiny struct {
-	*Model
+	*nn.Model
 	dev    bindings.Device
 	params []bindings.Param
 	mem    *bindings.Memory
 }
 
-func loadTiny(t testing.TB, dir string, options Options, rank int, shapes Shapes) *tiny {
+func loadTiny(t testing.TB, dir string, options nn.Options, rank int, shapes nn.Shapes) *tiny {
 	t.Helper()
-	return loadTinyWith(t, dir, options, shapes, func(m *Model) {
+	return loadTinyWith(t, dir, options, shapes, func(m *nn.Model) {
 		if rank > 0 {
 			attach(m, rank)
 		}
@@ -74,9 +80,9 @@ func loadTiny(t testing.TB, dir string, options Options, rank int, shapes Shapes
 }
 
 // loadTinyWith has the adapters that put puts on the model.
-func loadTinyWith(t testing.TB, dir string, options Options, shapes Shapes, put func(*Model)) *tiny {
+func loadTinyWith(t testing.TB, dir string, options nn.Options, shapes nn.Shapes, put func(*nn.Model)) *tiny {
 	t.Helper()
-	cfg, err := ReadConfig(dir)
+	cfg, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
@@ -84,7 +90,7 @@ func loadTinyWith(t testing.TB, dir string, options Options, shapes Shapes, put 
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
 	require.NoError(t, err)
 	mem := bindings.NewMemory()
-	m, err := New(cfg, base, options, mem, dev.Info())
+	m, err := nn.New(cfg, base, options, mem, dev.Info())
 	require.NoError(t, err)
 	put(m)
 	params := m.Parameters(bindings.State{Rule: bindings.AdamW{}})
@@ -105,7 +111,7 @@ func loadTinyWith(t testing.TB, dir string, options Options, shapes Shapes, put 
 			for k := range values {
 				values[k] += float32(j / 2) // magnitudes are around 1
 			}
-			require.NoError(t, dev.Write(x, float32Bytes(values)))
+			require.NoError(t, dev.Write(x, nn.Float32Bytes(values)))
 		}
 	}
 	m.Derive(dev)
@@ -118,13 +124,13 @@ func (m *tiny) read(t testing.TB, x bindings.Tensor) []float32 {
 	raw := make([]byte, x.Bytes())
 	require.NoError(t, m.dev.Read(raw, x))
 	out := make([]float32, x.Len())
-	decode(out, raw, bindings.F32)
+	nn.Decode(out, raw, bindings.F32)
 	return out
 }
 
 // randomBatch has sequences of the given lengths, the first label of each and a
 // few others ignored.
-func randomBatch(vocabulary int, lengths ...int) *Batch {
+func randomBatch(vocabulary int, lengths ...int) *nn.Batch {
 	var ids, labels [][]int32
 	for s, n := range lengths {
 		id, label := make([]int32, n), make([]int32, n)
@@ -138,5 +144,5 @@ func randomBatch(vocabulary int, lengths ...int) *Batch {
 		}
 		ids, labels = append(ids, id), append(labels, label)
 	}
-	return NewBatch(ids, labels)
+	return nn.NewBatch(ids, labels)
 }

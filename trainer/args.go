@@ -66,7 +66,7 @@ func DefaultArgs() Args {
 		Optimizer:        adamw,
 		LoraPlusEmbed:    1e-6,
 		Seed:             42,
-		SamplingStrategy: SampleRandom,
+		SamplingStrategy: OrderRandom,
 		LoggingSteps:     10,
 		SaveStrategy:     StrategySteps,
 		SaveSteps:        500,
@@ -85,9 +85,9 @@ const (
 
 // The values of Args.SamplingStrategy.
 const (
-	SampleRandom        = "random"
-	SampleSequential    = "sequential"
-	SampleGroupByLength = "group_by_length"
+	OrderRandom        = "random"
+	OrderSequential    = "sequential"
+	OrderGroupByLength = "group_by_length"
 )
 
 // RecomputeAuto is the value of Args.Recompute that keeps as much as fits.
@@ -111,10 +111,10 @@ func (a *Args) ReportsTo(kind string) bool {
 	return slices.Contains(a.ReportTo, kind) || slices.Contains(a.ReportTo, reportAll)
 }
 
-// sampling is the order that the two names of the option ask for together.
-func (a *Args) sampling() string {
+// orderStrategy returns the order that the two names of the option ask for together.
+func (a *Args) orderStrategy() string {
 	if a.GroupByLength {
-		return SampleGroupByLength
+		return OrderGroupByLength
 	}
 	return a.SamplingStrategy
 }

@@ -24,10 +24,10 @@ func (r *loop) evaluate(ctx context.Context) error {
 		if b.Predicted() == 0 {
 			continue
 		}
-		if err := r.layout.model.Evaluate(r.Device, b); err != nil {
+		if err := r.layout.Model.Evaluate(r.Device, b); err != nil {
 			return fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
 		}
-		stats, err := r.layout.model.Stats(r.Device)
+		stats, err := r.layout.Model.Stats(r.Device)
 		if err != nil {
 			return fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
 		}

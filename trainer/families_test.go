@@ -27,8 +27,9 @@ var familyLimits = map[string]parityLimit{
 }
 
 // familyForwardLimit is how far a logit may be from the recorded one, of the
-// largest recorded for its token.
-const familyForwardLimit = 2e-4
+// largest recorded for its token. Seen: 1e-6. The two forms of GELU differ by
+// 1e-4 here, so that a wider limit would not tell them apart.
+const familyForwardLimit = 2e-5
 
 // TestFamilies replays every case: `go test ./trainer -run 'TestFamilies/gpt2$'`
 // one of them, and with /nf4 one of its runs. QLORA_FAMILIES is another folder

@@ -22,7 +22,7 @@ type identity struct {
 	Packing      bool   `json:"packing"`
 	Seed         uint64 `json:"seed"`      //
 	DataSeed     uint64 `json:"data_seed"` // seed where it was not given
-	Sampling     string `json:"train_sampling_strategy"`
+	Order        string `json:"train_sampling_strategy"`
 	BatchSize    int    `json:"per_device_train_batch_size"`
 	Accumulation int    `json:"gradient_accumulation_steps"`
 	Optimizer    string `json:"optim"` // "": adamw_torch, when there was no other
@@ -32,7 +32,7 @@ func newIdentity(a *Args, m *Model, examples []dataset.Example) (identity, error
 	base, err := hashBase(m)
 	id := identity{
 		Method: m.Method(), Base: base, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
-		Sampling: a.sampling(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples),
+		Order: a.orderStrategy(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples),
 		Optimizer: a.describeOptimizer(),
 	}
 	if q := m.Quantize; q != nil {
@@ -61,7 +61,7 @@ func (want identity) differs(made identity) error {
 		{"packing", want.Packing, made.Packing},
 		{"seed", want.Seed, made.Seed},
 		{"data_seed", want.DataSeed, made.DataSeed},
-		{"train_sampling_strategy", want.Sampling, made.Sampling},
+		{"train_sampling_strategy", want.Order, made.Order},
 		{"per_device_train_batch_size", want.BatchSize, made.BatchSize},
 		{"gradient_accumulation_steps", want.Accumulation, made.Accumulation},
 		{"optim", want.Optimizer, made.Optimizer},

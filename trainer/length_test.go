@@ -9,7 +9,7 @@ import (
 
 // The recorded runs are stepped by Trainer's own arithmetic and callbacks.
 func TestStepsAndWhatFollowsThemAreTrainers(t *testing.T) {
-	for _, c := range loadSampling(t).Runs {
+	for _, c := range loadRecorded(t).Runs {
 		a := DefaultArgs()
 		a.LoggingSteps = 500 // Hugging Face's default
 		c.Settings.apply(&a)

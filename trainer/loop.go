@@ -38,11 +38,9 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		return err
 	}
 	atomicfile.Clean(t.Args.OutputDir)
-	if err := t.layout.memory.Commit(t.Device); err != nil {
-		return err
-	}
-	defer t.layout.memory.Close()
+	defer t.layout.Close()
 	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
+	defer r.telemetry.end()
 	defer func() {
 		if stopErr := r.outputs.Stop(r.state, err); err == nil {
 			err = stopErr
@@ -63,13 +61,13 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 }
 
 func (r *loop) loading(done, total int64) {
-	r.outputs.Work(Work{What: "reading the base", Done: done, Total: total, Bytes: true})
+	r.outputs.Work(Work{What: "loading base model", Done: done, Total: total, Bytes: true})
 }
 
-// starting is told of adapters that begin with a part of the base, which takes long
-// to find.
-func (r *loop) starting(done, total int64) {
-	r.outputs.Work(Work{What: "beginning the adapters", Done: done, Total: total})
+// initializing reports adapters that begin with a part of the base, which takes long
+// to compute.
+func (r *loop) initializing(done, total int64) {
+	r.outputs.Work(Work{What: "initializing adapters", Done: done, Total: total})
 }
 
 func (r *loop) begin() *Begin {
@@ -133,7 +131,7 @@ func (r *loop) step() (*Record, error) {
 	r.busy += time.Since(start)
 	speed := float64(r.tokens) / max(r.busy.Seconds(), 1e-9)
 	left := r.busy / time.Duration(r.at.PendingSteps) * time.Duration(r.length.Steps-r.at.Step)
-	r.outputs.Step(Progress{
+	r.outputs.Step(StepDone{
 		Step: r.at.Step, Steps: r.length.Steps, Epoch: float64(r.state.Epoch), Loss: loss, GradNorm: norm, LearningRate: rate,
 		TokensPerSecond: speed, MemoryBytes: r.memoryBytes(), Tokens: r.at.Tokens, Left: left,
 	})
@@ -143,7 +141,7 @@ func (r *loop) step() (*Record, error) {
 // optimize accumulates the gradients of a window and moves the parameters by
 // them. Where the loss or the norm is not finite it leaves them alone.
 func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error) {
-	m, dev := r.layout.model, r.Device
+	m, dev := r.layout.Model, r.Device
 	for _, p := range r.layout.params {
 		dev.Run(&bindings.Zero{T: p.Grad})
 	}
@@ -241,14 +239,14 @@ func (r *loop) log(row Row) error {
 	return r.outputs.Log(row)
 }
 
-func (r *loop) memoryBytes() int64 { return r.layout.memory.Plan().Total() }
+func (r *loop) memoryBytes() int64 { return r.layout.Memory.Plan().Total() }
 
 // flopsPerToken is Kaplan et al.'s 6 operations a weight and token (2020), over
 // the linear layers and their adapters. Hugging Face's total_flos counts padding,
 // norms and an untied head too; here there is no padding to count.
 func (r *loop) flopsPerToken() float64 {
 	n := 0
-	for _, p := range r.layout.model.Projections() {
+	for _, p := range r.layout.Model.Projections() {
 		n += p.Weight.Out * p.Weight.In
 		if p.Adapter != nil {
 			n += p.Adapter.A.Len() + p.Adapter.B.Len()

@@ -85,7 +85,7 @@ type stopper struct {
 	cancel func()
 }
 
-func (s *stopper) Step(p Progress) {
+func (s *stopper) Step(p StepDone) {
 	if p.Step == s.after {
 		s.cancel()
 	}

@@ -1,8 +1,6 @@
 package trainer
 
 import (
-	"strings"
-
 	"qlora/bindings"
 	"qlora/option"
 )
@@ -10,7 +8,7 @@ import (
 // loraPlus gives the parameters their own learning rates and decay, as peft's
 // create_loraplus_optimizer groups them (Hayou et al. 2024, "LoRA+", arXiv
 // 2402.12354): B and whatever is a vector learn loraplus_lr_ratio times as fast as
-// A and the other matrices; all but biases decay, by weight_decay times that rate.
+// A and the other matrices; all but biases and LayerNorms decay, by weight_decay times that rate.
 // The rate of their own that adapters on embeddings have is accepted, but there are
 // no such adapters.
 func (a *Args) loraPlus(params []bindings.Param) {
@@ -19,17 +17,12 @@ func (a *Args) loraPlus(params []bindings.Param) {
 	}
 	for i := range params {
 		p := &params[i]
-		if strings.Contains(p.Name, ".lora_B.") || isVector(p) {
+		switch p.Role {
+		case bindings.RoleLoraB, bindings.RoleMagnitude, bindings.RoleNorm, bindings.RoleLayerNorm, bindings.RoleBias:
 			p.Rate = a.LoraPlusRatio
 		}
-		p.Decay = !strings.HasSuffix(p.Name, ".bias")
+		p.Decay = p.Role != bindings.RoleBias && p.Role != bindings.RoleLayerNorm
 	}
-}
-
-// isVector reports whether p is a norm or a bias, which do not decay otherwise, or a
-// magnitude of DoRA.
-func isVector(p *bindings.Param) bool {
-	return !p.Decay || strings.Contains(p.Name, ".lora_magnitude_vector")
 }
 
 // checkLoraPlus says what LoRA+ cannot do in this run.

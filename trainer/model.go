@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"qlora/bindings"
@@ -62,6 +63,51 @@ func (m *Model) ReadAdapter(dir string) (lora.Config, error) {
 	return lora.ReadConfig(dir)
 }
 
+// UseAdapter starts from the adapter in dir instead of a new one; its own settings
+// hold, as ReadAdapter has them. It comes after the base's setting up.
+func (m *Model) UseAdapter(dir string) error {
+	config, err := m.ReadAdapter(dir)
+	if err != nil {
+		return err
+	}
+	m.Lora, m.Adapter = &config, dir
+	return nil
+}
+
+// Assemble lays the model out to be run, not trained, on a device of that kind. What
+// the adapter's folder lacks is found here.
+func (m *Model) Assemble(info bindings.Info) (*lora.Tuned, error) {
+	t, err := m.assemble(nn.Options{}, info)
+	if err != nil || m.Lora == nil || m.Adapter == "" {
+		return t, err
+	}
+	return t, t.Adapters.Check(m.Adapter)
+}
+
+// assemble lays the model out by options, which it completes.
+func (m *Model) assemble(options nn.Options, info bindings.Info) (*lora.Tuned, error) {
+	options.Quantize = m.Quantize
+	t, err := lora.Assemble(m.Config, m.Base, options, m.Lora, info)
+	if err != nil && m.Lora != nil && m.Adapter != "" {
+		err = fmt.Errorf("%s: %w", filepath.Join(m.Adapter, lora.ConfigFile), err)
+	}
+	return t, err
+}
+
+// Values are where the model's values come from.
+func (m *Model) Values() lora.Values { return lora.Values{Base: m.Base, Adapter: m.Adapter} }
+
+// Load returns the model ready to run on dev, for micro-batches of up to shapes.
+// Closing it is the caller's.
+func (m *Model) Load(dev bindings.Device, shapes nn.Shapes) (*lora.Tuned, error) {
+	t, err := m.Assemble(dev.Info())
+	if err != nil {
+		return nil, err
+	}
+	t.Plan(dev, shapes)
+	return t, t.Load(dev, m.Values())
+}
+
 // Close unmaps the weights.
 func (m *Model) Close() error {
 	if m.Base == nil {
@@ -79,14 +125,6 @@ func (m *Model) Method() string {
 		return "qlora"
 	}
 	return "lora"
-}
-
-// modules are those that are trained themselves beside the adapters.
-func (m *Model) modules() nn.Modules {
-	if m.Lora == nil {
-		return nn.Modules{}
-	}
-	return m.Lora.Modules()
 }
 
 // Validate refuses a model that cannot be trained as it is described, before anything

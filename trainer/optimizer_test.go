@@ -86,12 +86,12 @@ func TestLoraPlus(t *testing.T) {
 	a := DefaultArgs()
 	a.LoraPlusRatio = 16
 	params := []bindings.Param{
-		{Name: "model.layers.0.self_attn.q_proj.lora_A.weight", Decay: true, Rate: 1},
-		{Name: "model.layers.0.self_attn.q_proj.lora_B.weight", Decay: true, Rate: 1},
-		{Name: "model.layers.0.self_attn.q_proj.lora_magnitude_vector", Decay: true, Rate: 1},
-		{Name: "model.layers.0.self_attn.q_proj.bias", Rate: 1},
-		{Name: "model.norm.weight", Rate: 1},
-		{Name: "lm_head.weight", Decay: true, Rate: 1},
+		{Name: "model.layers.0.self_attn.q_proj.lora_A.weight", Role: bindings.RoleLoraA, Decay: true, Rate: 1},
+		{Name: "model.layers.0.self_attn.q_proj.lora_B.weight", Role: bindings.RoleLoraB, Decay: true, Rate: 1},
+		{Name: "model.layers.0.self_attn.q_proj.lora_magnitude_vector", Role: bindings.RoleMagnitude, Decay: true, Rate: 1},
+		{Name: "model.layers.0.self_attn.q_proj.bias", Role: bindings.RoleBias, Rate: 1},
+		{Name: "model.norm.weight", Role: bindings.RoleNorm, Rate: 1},
+		{Name: "lm_head.weight", Role: bindings.RoleMatrix, Decay: true, Rate: 1},
 	}
 	a.loraPlus(params)
 	for i, want := range []struct {

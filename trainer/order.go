@@ -27,8 +27,8 @@ type order struct {
 }
 
 func newOrder(a *Args, examples []dataset.Example) *order {
-	o := &order{strategy: a.sampling(), seed: a.orderSeed(), lengths: lengthsOf(examples), group: a.BatchSize * a.Accumulation}
-	if o.strategy == SampleGroupByLength {
+	o := &order{strategy: a.orderStrategy(), seed: a.orderSeed(), lengths: lengthsOf(examples), group: a.BatchSize * a.Accumulation}
+	if o.strategy == OrderGroupByLength {
 		o.seed = a.Seed // data_seed does not reach the global generator
 		o.global = torchrand.New(o.seed)
 	}
@@ -46,9 +46,9 @@ func lengthsOf(examples []dataset.Example) []int {
 // begin is the order of an epoch. Epochs are begun one after another.
 func (o *order) begin(epoch int) []int {
 	switch o.strategy {
-	case SampleRandom:
+	case OrderRandom:
 		return torchrand.New(o.seed + uint64(epoch)).RandPerm(len(o.lengths))
-	case SampleGroupByLength:
+	case OrderGroupByLength:
 		o.loader()
 		o.draws += permutationDraws(len(o.lengths))
 		return groupByLength(o.lengths, o.group, o.global)
@@ -116,7 +116,7 @@ func sequential(n int) []int {
 // evaluationOrder is the order in which an evaluation sees its records: as they
 // come, or grouped by length with a generator of its own.
 func evaluationOrder(a *Args, examples []dataset.Example) []int {
-	if a.sampling() != SampleGroupByLength {
+	if a.orderStrategy() != OrderGroupByLength {
 		return sequential(len(examples))
 	}
 	return groupByLength(lengthsOf(examples), a.EvalBatchSize, torchrand.New(a.orderSeed()))

@@ -13,7 +13,7 @@ import (
 
 // sampling is testdata/sampling.json, which testdata/generate.py records from
 // torch and transformers.
-type sampling struct {
+type recorded struct {
 	Random []struct {
 		Seed, Epoch uint64
 		Records     int
@@ -40,11 +40,11 @@ type sampling struct {
 	}
 }
 
-func loadSampling(t *testing.T) sampling {
+func loadRecorded(t *testing.T) recorded {
 	t.Helper()
 	b, err := os.ReadFile("testdata/sampling.json")
 	require.NoError(t, err)
-	var s sampling
+	var s recorded
 	require.NoError(t, json.Unmarshal(b, &s))
 	return s
 }
@@ -58,7 +58,7 @@ func recordsOf(lengths ...int) []dataset.Example {
 }
 
 func TestRandomOrderIsTorchs(t *testing.T) {
-	for _, c := range loadSampling(t).Random {
+	for _, c := range loadRecorded(t).Random {
 		a := DefaultArgs()
 		a.Seed = c.Seed
 		o := newOrder(&a, recordsOf(make([]int, c.Records)...))
@@ -76,7 +76,7 @@ func TestDataSeedDecidesRandomOrderOnly(t *testing.T) {
 }
 
 func TestGroupedOrderIsTransformers(t *testing.T) {
-	for i, c := range loadSampling(t).Grouped {
+	for i, c := range loadRecorded(t).Grouped {
 		random := torchrand.New(c.Seed)
 		for epoch, want := range c.Orders {
 			for range c.Draws {

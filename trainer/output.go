@@ -14,7 +14,7 @@ import (
 // Embed [NoOutput] to implement a part.
 type Output interface {
 	Start(*Begin) error
-	Step(Progress)
+	Step(StepDone)
 	Work(Work)
 	Log(Row) error
 	Sampled([]Sample) error // by one evaluation, whose row was logged
@@ -41,8 +41,8 @@ type Begin struct {
 	EvalRecords int // in Run.EvalSet
 }
 
-// Progress is told after every optimizer step.
-type Progress struct {
+// StepDone is what an output receives after every optimizer step.
+type StepDone struct {
 	Step            int
 	Steps           int
 	Epoch           float64
@@ -75,7 +75,7 @@ type Row struct {
 type NoOutput struct{}
 
 func (NoOutput) Start(*Begin) error       { return nil } // nothing to open
-func (NoOutput) Step(Progress)            {}
+func (NoOutput) Step(StepDone)            {}
 func (NoOutput) Work(Work)                {}
 func (NoOutput) Log(Row) error            { return nil }
 func (NoOutput) Sampled([]Sample) error   { return nil }
@@ -89,7 +89,7 @@ func (o outputs) Start(b *Begin) error {
 	return o.each(func(o Output) error { return o.Start(b) })
 }
 
-func (o outputs) Step(p Progress) {
+func (o outputs) Step(p StepDone) {
 	for _, one := range o {
 		one.Step(p)
 	}

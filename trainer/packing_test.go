@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/lora"
 	"qlora/nn"
 	"qlora/trainer/dataset"
 	"qlora/trainer/internal/tiny"
@@ -44,16 +45,12 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 			require.Equal(t, len(documents), packed.Sequences())
 			l, err := layOut(r.Model, &r.Args, nn.Shapes{Train: []*nn.Batch{packed}, Evaluate: []*nn.Batch{packed}}, r.Device, 0)
 			require.NoError(t, err)
-			require.NoError(t, l.memory.Commit(r.Device))
-			defer l.memory.Close()
-			require.NoError(t, l.model.Load(r.Device, r.Model.Base, nil))
-			if l.adapters != nil {
-				require.NoError(t, l.adapters.Init(r.Device, 1))
-			}
+			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Model.Base, Seed: 1}))
+			defer l.Close()
 
 			loss := func(b *nn.Batch) nn.Stats {
-				require.NoError(t, l.model.Evaluate(r.Device, b))
-				stats, err := l.model.Stats(r.Device)
+				require.NoError(t, l.Model.Evaluate(r.Device, b))
+				stats, err := l.Model.Stats(r.Device)
 				require.NoError(t, err)
 				return stats
 			}
@@ -81,7 +78,7 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 					r.Device.Run(&bindings.Zero{T: p.Grad})
 				}
 				for _, b := range batches {
-					require.NoError(t, l.model.Train(r.Device, b, scale, bindings.Random{Train: true}))
+					require.NoError(t, l.Model.Train(r.Device, b, scale, bindings.Random{Train: true}))
 				}
 				var all [][]float32
 				for _, p := range l.params {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nn"
 )
@@ -55,14 +54,10 @@ func loadForward(t *testing.T, dev *recorder, dir string) *forward {
 	if m.Config.Quantization != nil {
 		m.LoadIn4Bit()
 	}
-	memory := bindings.NewMemory()
-	model, err := nn.New(m.Config, m.Base, nn.Options{Quantize: m.Quantize}, memory, dev.Info())
+	tuned, err := m.Load(dev, nn.Shapes{Generate: 40})
 	require.NoError(t, err)
-	model.Prepare(dev, nn.Shapes{Generate: 40})
-	require.NoError(t, memory.Commit(dev))
-	t.Cleanup(memory.Close)
-	require.NoError(t, model.Load(dev, m.Base, nil))
-	return &forward{model, dev}
+	t.Cleanup(tuned.Close)
+	return &forward{tuned.Model, dev}
 }
 
 // generate extends ids by n likeliest tokens.

@@ -3,7 +3,6 @@ package trainer
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"qlora/bindings"
 	"qlora/lora"
@@ -11,26 +10,26 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A Plan is what a run takes of a device's memory, to the byte. It is found by
+// A RunPlan is what a run takes of a device's memory, to the byte. It is found by
 // walking the code that trains, on a device that computes nothing; the trainer
 // takes its memory from the same plan.
-type Plan struct {
+type RunPlan struct {
 	Device    bindings.Info
 	Bytes     bindings.Plan
 	Recompute nn.Recompute
 	Trainable int64 // parameters that are trained
 	Fits      bool  // in the limit that was given
 
-	// Beginning is about how many bytes of main memory are needed beside the base
-	// while adapters that begin with a part of it are made, before the first step.
-	Beginning int64
+	// InitBytes estimates the extra main memory that PiSSA, OLoRA and LoftQ need during
+	// initialization, before the first step.
+	InitBytes int64
 }
 
-// NewPlan plans a run. limit is how many bytes the device has for it, 0 where
+// PlanRun plans a run. limit is how many bytes the device has for it, 0 where
 // that is not known. Without records (train is nil) every sequence is maxLength
-// tokens long; samples may be nil. The error is about the model or the settings: that a run does not
-// fit is no error here.
-func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampling, maxLength int, profile bindings.Profile, limit int64) (*Plan, error) {
+// tokens long; prompts may be nil. The error is about the model or the settings:
+// that a run does not fit is no error here.
+func PlanRun(model *Model, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {
 	if err := errors.Join(a.Validate(), model.Validate()); err != nil {
 		return nil, err
 	}
@@ -38,7 +37,7 @@ func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampl
 	if train != nil {
 		shapes = largestBatches(&a, NewLength(&a, len(train)), train, eval)
 	}
-	shapes.Generate = samples.longest()
+	shapes.Generate = prompts.longest()
 	l, err := layOut(model, &a, shapes, profile, limit)
 	if err != nil {
 		return nil, err
@@ -49,12 +48,10 @@ func NewPlan(model *Model, a Args, train, eval []dataset.Example, samples *Sampl
 // A layout is a model with its adapters and everything that training it needs,
 // each with its place in a memory that is planned but not taken.
 type layout struct {
-	memory   *bindings.Memory
-	model    *nn.Model
-	adapters *lora.Adapters // nil: the weights themselves are trained
-	params   []bindings.Param
-	state    bindings.State  // of the optimizer
-	clip     bindings.Tensor // GradNorm's Out
+	*lora.Tuned
+	params []bindings.Param
+	state  bindings.State  // of the optimizer
+	clip   bindings.Tensor // GradNorm's Out
 }
 
 // layOut plans with the recompute policy that the settings name. With auto it is
@@ -81,7 +78,7 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 		if l, err = layOutWith(model, a, policy, state, shapes, profile); err != nil {
 			return nil, err
 		}
-		if limit <= 0 || l.memory.Plan().Total() <= limit {
+		if limit <= 0 || l.Memory.Plan().Total() <= limit {
 			break
 		}
 	}
@@ -89,53 +86,39 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 }
 
 func layOutWith(model *Model, a *Args, policy nn.Recompute, state bindings.State, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	l := &layout{memory: bindings.NewMemory(), state: state}
-	info := profile.Info()
-	var err error
-	options := nn.Options{Quantize: model.Quantize, Train: model.Lora == nil, Modules: model.modules(), Recompute: policy, NoiseAlpha: a.NoiseAlpha}
-	l.model, err = nn.New(model.Config, model.Base, options, l.memory, info)
+	options := nn.Options{Train: model.Lora == nil, Recompute: policy, NoiseAlpha: a.NoiseAlpha}
+	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err
 	}
-	if model.Lora != nil {
-		l.adapters, err = lora.Attach(l.model, l.memory, *model.Lora)
-		if err != nil && model.Adapter != "" {
-			err = fmt.Errorf("%s: %w", filepath.Join(model.Adapter, lora.ConfigFile), err)
-		}
-		if err != nil {
-			return nil, err
-		}
+	l := &layout{Tuned: tuned, state: state}
+	if l.params, err = tuned.Parameters(state); err != nil {
+		return nil, err
 	}
-	l.params = l.model.Parameters(state)
-	if l.adapters != nil {
-		if err := l.adapters.UseMasters(l.params); err != nil {
-			return nil, err
-		}
-	}
-	l.clip = l.memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
-	l.model.Prepare(profile, shapes)
+	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
+	tuned.Plan(profile, shapes)
 	return l, nil
 }
 
-func (l *layout) plan(profile bindings.Profile, limit int64) *Plan {
-	p := &Plan{Device: profile.Info(), Bytes: l.memory.Plan(), Recompute: l.model.Options.Recompute}
+func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
+	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute}
 	for _, param := range l.params {
 		p.Trainable += int64(param.Value.Len())
 	}
 	p.Fits = limit <= 0 || p.Bytes.Total() <= limit
-	if l.adapters != nil {
-		p.Beginning = l.adapters.BeginningBytes()
+	if l.Adapters != nil {
+		p.InitBytes = l.Adapters.InitBytes()
 	}
 	return p
 }
 
 // refusal is the sentence about a run that does not fit: how much it takes, how
 // much there is, and what would fit.
-func refusal(model *Model, a Args, train, eval []dataset.Example, samples *Sampling, took int64, profile bindings.Profile, limit int64) error {
+func refusal(model *Model, a Args, train, eval []dataset.Example, prompts *Prompts, took int64, profile bindings.Profile, limit int64) error {
 	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
 	a.GradientCheckpointing, a.Recompute = false, "layer"
 	for {
-		plan, err := NewPlan(model, a, train, eval, samples, 0, profile, limit)
+		plan, err := PlanRun(model, a, train, eval, prompts, 0, profile, limit)
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func TestFrontKeepsWhatNothingExceeds(t *testing.T) {
 
 func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
 	r := tinyRun(t)
-	plan, err := NewPlan(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
+	plan, err := PlanRun(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
 	require.NoError(t, err)
 	tr, err := New(r)
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestPlanOfTheOptimizer(t *testing.T) {
 		adamw8Bit: clip + 8*(embedding+layers*small) + 2*(norms+head+256+layers*(large+5*256)),
 	} {
 		r.Args.Optimizer = name
-		plan, err := NewPlan(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
+		plan, err := PlanRun(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
 		require.NoError(t, err)
 		require.EqualValues(t, want, plan.Bytes[bindings.Optimizer], name)
 	}
@@ -69,7 +69,7 @@ func TestRunThatDoesNotFitSaysWhatWould(t *testing.T) {
 	r.Args.BatchSize, r.Args.Accumulation = 8, 1
 	small := r.Args
 	small.BatchSize, small.Accumulation, small.EvalBatchSize, small.Recompute = 2, 4, 2, "layer"
-	fits, err := NewPlan(r.Model, small, r.TrainSet, r.EvalSet, nil, 0, r.Device, 0)
+	fits, err := PlanRun(r.Model, small, r.TrainSet, r.EvalSet, nil, 0, r.Device, 0)
 	require.NoError(t, err)
 
 	r.MemoryLimit = fits.Bytes.Total()

@@ -42,10 +42,10 @@ func (r *loop) finish() error {
 // writeModel writes the adapter, or the trained model, and what lies beside it.
 func (r *loop) writeModel(dir string) error {
 	var err error
-	if a := r.layout.adapters; a != nil {
+	if a := r.layout.Adapters; a != nil {
 		err = a.Save(r.Device, dir)
 	} else {
-		err = r.layout.model.Save(r.Device, dir)
+		err = r.layout.Model.Save(r.Device, dir)
 	}
 	if err != nil {
 		return err

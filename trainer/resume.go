@@ -6,27 +6,17 @@ import (
 	"path/filepath"
 )
 
-// load fills the memory: the base, the adapters, and, in a resumed run, what the
+// load takes the memory and fills it: the base, the adapters, and, in a resumed run, what the
 // checkpoint has.
 func (r *loop) load() error {
-	if err := r.layout.model.Load(r.Device, r.Model.Base, r.loading); err != nil {
-		return err
+	values := r.Model.Values()
+	values.Seed, values.BaseLoaded, values.Initialized = r.Args.Seed, r.loading, r.initializing
+	if r.resume != nil {
+		values.Adapter = r.from // has what the base goes without; all else comes from the optimizer's state
+		values.Later = r.Model.Lora != nil && !r.Model.Lora.Init.ChangesBase()
 	}
-	if a := r.layout.adapters; a != nil {
-		var err error
-		a.Progress = r.starting
-		switch {
-		case r.resume != nil && r.Model.Lora.Init.ChangesBase():
-			err = a.Load(r.Device, r.from) // what the base goes without
-		case r.resume != nil: // all of it comes from the checkpoint
-		case r.Model.Adapter != "":
-			err = a.Load(r.Device, r.Model.Adapter)
-		default:
-			err = a.Init(r.Device, r.Args.Seed)
-		}
-		if err != nil {
-			return err
-		}
+	if err := r.layout.Load(r.Device, values); err != nil {
+		return err
 	}
 	if r.resume == nil {
 		r.at = progress{Version: progressVersion, Identity: r.identity, Settings: r.settings()}
@@ -50,7 +40,7 @@ func (r *loop) restore() error {
 		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
 	}
 	r.order.restore(r.at.Draws)
-	r.layout.model.Derive(r.Device)
+	r.layout.Model.Derive(r.Device)
 	r.checkpoint = r.from
 	return r.Device.Sync()
 }

@@ -38,7 +38,7 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 		"`seed` 42 and this run has 43":                   func(r *Run) { r.Args.Seed = 43 },
 		"`per_device_train_batch_size` 2":                 func(r *Run) { r.Args.BatchSize = 4 },
 		"`gradient_accumulation_steps` 2":                 func(r *Run) { r.Args.Accumulation = 1 },
-		"`train_sampling_strategy` random":                func(r *Run) { r.Args.SamplingStrategy = SampleSequential },
+		"`train_sampling_strategy` random":                func(r *Run) { r.Args.SamplingStrategy = OrderSequential },
 		"`method` qlora and this run has lora":            func(r *Run) { r.Model.Quantize = nil },
 		"in 4 bits":                                       func(r *Run) { r.Model.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
 		"other records":                                   func(r *Run) { r.TrainSet = tiny.Records(14) },

@@ -11,13 +11,13 @@ import (
 	"qlora/option"
 )
 
-// Sampling has the model complete a few prompts at every evaluation, each with the
-// likeliest tokens: what the losses mean can then be read.
-type Sampling struct {
-	Prompts []Prompt
-	Tokens  int                         // longest completion
-	Stop    []int32                     // tokens that end one
-	Decode  func(tokens []int32) string // text without special tokens
+// Prompts are what the model completes at every evaluation, each with the likeliest
+// tokens: what the losses mean can then be read.
+type Prompts struct {
+	List   []Prompt
+	Tokens int                         // longest completion
+	Stop   []int32                     // tokens that end one
+	Decode func(tokens []int32) string // text without special tokens
 }
 
 // A Prompt is what is to be completed.
@@ -37,19 +37,19 @@ type Sample struct {
 }
 
 // longest is the longest prompt and its completion, in tokens.
-func (s *Sampling) longest() int {
+func (s *Prompts) longest() int {
 	if s == nil {
 		return 0
 	}
 	longest := 0
-	for _, p := range s.Prompts {
+	for _, p := range s.List {
 		longest = max(longest, len(p.IDs)+s.Tokens)
 	}
 	return longest
 }
 
 // check says what is wrong with the prompts.
-func (s *Sampling) check(a *Args, c *nn.Config) error {
+func (s *Prompts) check(a *Args, c *nn.Config) error {
 	if s == nil {
 		return nil
 	}
@@ -60,9 +60,9 @@ func (s *Sampling) check(a *Args, c *nn.Config) error {
 		return option.Errorf("sample_tokens", s.Tokens, "it must be at least 1")
 	}
 	if s.Decode == nil {
-		return errors.New("samples are to be generated, but nothing decodes their tokens: Sampling.Decode is nil")
+		return errors.New("samples are to be generated, but nothing decodes their tokens: Prompts.Decode is nil")
 	}
-	for i, p := range s.Prompts {
+	for i, p := range s.List {
 		if len(p.IDs) == 0 {
 			return fmt.Errorf("prompt %d for samples has no tokens; the model needs at least one to begin with", i+1)
 		}
@@ -81,14 +81,14 @@ func (s *Sampling) check(a *Args, c *nn.Config) error {
 // sample completes every prompt. Random numbers and statistics of training are
 // none of its business: it draws nothing.
 func (r *loop) sample(ctx context.Context) ([]Sample, error) {
-	if r.Samples == nil {
+	if r.Prompts == nil {
 		return nil, nil
 	}
 	var all []Sample
-	for i, p := range r.Samples.Prompts {
-		r.outputs.Work(Work{What: "generating samples", Done: int64(i), Total: int64(len(r.Samples.Prompts))})
+	for i, p := range r.Prompts.List {
+		r.outputs.Work(Work{What: "generating samples", Done: int64(i), Total: int64(len(r.Prompts.List))})
 		var ids []int32
-		_, err := r.layout.model.Generate(ctx, r.Device, p.IDs, r.Samples.Tokens, nn.Sampling{}, r.Samples.Stop, func(id int32) bool {
+		_, err := r.layout.Model.Generate(ctx, r.Device, p.IDs, r.Prompts.Tokens, nn.Sampling{}, r.Prompts.Stop, func(id int32) bool {
 			ids = append(ids, id)
 			return true
 		})
@@ -96,7 +96,7 @@ func (r *loop) sample(ctx context.Context) ([]Sample, error) {
 			return nil, fmt.Errorf("generating samples after step %d: %w", r.at.Step, err)
 		}
 		all = append(all, Sample{
-			Step: r.at.Step, Epoch: r.state.Epoch, Prompt: p.Text, Completion: r.Samples.completion(p.IDs, ids), Expected: p.Expected,
+			Step: r.at.Step, Epoch: r.state.Epoch, Prompt: p.Text, Completion: r.Prompts.completion(p.IDs, ids), Expected: p.Expected,
 		})
 	}
 	return all, nil
@@ -104,7 +104,7 @@ func (r *loop) sample(ctx context.Context) ([]Sample, error) {
 
 // completion is the text of what was generated. How its first token looks may
 // depend on the prompt's last ones.
-func (s *Sampling) completion(prompt, generated []int32) string {
+func (s *Prompts) completion(prompt, generated []int32) string {
 	before := s.Decode(prompt)
 	if text, ok := strings.CutPrefix(s.Decode(slices.Concat(prompt, generated)), before); ok {
 		return text

@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tinySampling has prompts that are longer with their completions than any record.
-func tinySampling() *Sampling {
-	return &Sampling{
-		Prompts: []Prompt{{Text: "3 4", IDs: []int32{3, 4}, Expected: "5"}, {Text: "10", IDs: []int32{10}}},
-		Tokens:  20,
-		Decode:  func(ids []int32) string { return strings.Trim(fmt.Sprint(ids), "[]") },
+// tinyPrompts has prompts that are longer with their completions than any record.
+func tinyPrompts() *Prompts {
+	return &Prompts{
+		List:   []Prompt{{Text: "3 4", IDs: []int32{3, 4}, Expected: "5"}, {Text: "10", IDs: []int32{10}}},
+		Tokens: 20,
+		Decode: func(ids []int32) string { return strings.Trim(fmt.Sprint(ids), "[]") },
 	}
 }
 
@@ -38,7 +38,7 @@ func TestSamples(t *testing.T) {
 
 	whole, recorded := plain, new(sampleRecorder)
 	whole.Args.OutputDir = filepath.Join(t.TempDir(), "out")
-	whole.Samples, whole.Outputs = tinySampling(), []Output{recorded}
+	whole.Prompts, whole.Outputs = tinyPrompts(), []Output{recorded}
 	whole.Args.Recompute = "layer" // activations are fewest: generation's cache must be planned for
 	require.NoError(t, train(t, t.Context(), whole))
 	require.Equal(t, outcome(t, plain.Args.OutputDir), outcome(t, whole.Args.OutputDir))
@@ -65,13 +65,13 @@ func TestSamples(t *testing.T) {
 func TestSamplesThatCannotBe(t *testing.T) {
 	for want, change := range map[string]func(*Run){
 		"`eval_strategy` is":              func(r *Run) { r.Args.EvalStrategy = StrategyNo },
-		"`sample_tokens` is 0":            func(r *Run) { r.Samples.Tokens = 0 },
-		"prompt 2 for samples has no":     func(r *Run) { r.Samples.Prompts[1].IDs = nil },
-		"prompt 1 for samples has token":  func(r *Run) { r.Samples.Prompts[0].IDs = []int32{96} },
-		"the model was made for 64: choo": func(r *Run) { r.Samples.Tokens = 63 },
+		"`sample_tokens` is 0":            func(r *Run) { r.Prompts.Tokens = 0 },
+		"prompt 2 for samples has no":     func(r *Run) { r.Prompts.List[1].IDs = nil },
+		"prompt 1 for samples has token":  func(r *Run) { r.Prompts.List[0].IDs = []int32{96} },
+		"the model was made for 64: choo": func(r *Run) { r.Prompts.Tokens = 63 },
 	} {
 		r := tinyRun(t)
-		r.Samples = tinySampling()
+		r.Prompts = tinyPrompts()
 		change(&r)
 		_, err := New(r)
 		require.ErrorContains(t, err, want)

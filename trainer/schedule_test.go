@@ -7,7 +7,7 @@ import (
 )
 
 func TestSchedulesAreTransformers(t *testing.T) {
-	for _, c := range loadSampling(t).Schedules {
+	for _, c := range loadRecorded(t).Schedules {
 		a := DefaultArgs()
 		a.LearningRate, a.Schedule, a.WarmupSteps = 3e-4, c.Name, float64(c.Warmup)
 		s := NewSchedule(&a, c.Steps)

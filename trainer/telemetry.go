@@ -55,3 +55,18 @@ func (t *telemetry) take() *bindings.Telemetry {
 		return nil
 	}
 }
+
+// lastPatience is how long the end of a run waits for a reading that is under way.
+const lastPatience = time.Second
+
+// end waits for a reading that is under way, since the device may be closed next.
+func (t *telemetry) end() {
+	if !t.asked {
+		return
+	}
+	select {
+	case <-t.readings:
+		t.asked = false
+	case <-time.After(lastPatience):
+	}
+}

@@ -26,8 +26,8 @@ type Run struct {
 	// Files are written beside the results and into every checkpoint: those of
 	// the tokenizer, and run.yaml.
 	Files []File
-	// Samples are generated at every evaluation. nil: none.
-	Samples *Sampling
+	// Prompts are completed at every evaluation. nil: none.
+	Prompts *Prompts
 	// Outputs receive what the run reports. Package report has those that show it and
 	// those that write what a person reads of it afterwards.
 	Outputs []Output
@@ -70,7 +70,7 @@ func New(r Run) (*Trainer, error) {
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
-	if err := errors.Join(r.checkRecords(), r.Samples.check(a, r.Model.Config)); err != nil {
+	if err := errors.Join(r.checkRecords(), r.Prompts.check(a, r.Model.Config)); err != nil {
 		return nil, err
 	}
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
@@ -86,7 +86,7 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
-	shapes.Generate = r.Samples.longest()
+	shapes.Generate = r.Prompts.longest()
 	if t.layout, err = layOut(r.Model, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}
@@ -97,14 +97,14 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	if p := t.Plan(); !p.Fits {
-		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Samples, p.Bytes.Total(), r.Device, t.limit)
+		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
 }
 
 // noteTied says what becomes of a head that is the embedding.
 func (t *Trainer) noteTied() {
-	m := t.layout.model
+	m := t.layout.Model
 	switch tied := m.Config.Tied; {
 	case tied && !m.Tied():
 		t.Note("`modules_to_save` takes the output head and the embedding, which are one matrix in this model, apart, as PEFT does; `ensure_weight_tying` keeps them one")
@@ -116,7 +116,7 @@ func (t *Trainer) noteTied() {
 // checkTensors says what is wrong with the tensors that the run starts from.
 func (t *Trainer) checkTensors() error {
 	if t.resume != nil {
-		if a := t.layout.adapters; a != nil && t.Model.Lora.Init.ChangesBase() {
+		if a := t.layout.Adapters; a != nil && t.Model.Lora.Init.ChangesBase() {
 			if err := a.Check(t.from); err != nil {
 				return err
 			}
@@ -124,13 +124,13 @@ func (t *Trainer) checkTensors() error {
 		return checkOptimizer(t.layout.params, filepath.Join(t.from, optimizerFile))
 	}
 	if t.Model.Lora != nil && t.Model.Adapter != "" {
-		return t.layout.adapters.Check(t.Model.Adapter)
+		return t.layout.Adapters.Check(t.Model.Adapter)
 	}
 	return nil
 }
 
 // Plan is what Train will take of the device's memory.
-func (t *Trainer) Plan() *Plan { return t.layout.plan(t.Device, t.limit) }
+func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 
 // checkParts says what of the run is missing, or is nothing that Train can work with.
 func (r *Run) checkParts() error {

@@ -19,7 +19,7 @@ func (a *Args) Validate() error {
 		allowed     []string
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
-		{"train_sampling_strategy", a.SamplingStrategy, []string{SampleRandom, SampleSequential, SampleGroupByLength}},
+		{"train_sampling_strategy", a.SamplingStrategy, []string{OrderRandom, OrderSequential, OrderGroupByLength}},
 		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},

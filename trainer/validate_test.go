@@ -53,7 +53,7 @@ func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 		"`lora_alpha` is 0":              func(r *Run) { r.Model.ApplyLora(lora.Config{R: 8}) },
 		"`bias` is \"some\"":             func(r *Run) { r.Model.Lora.Bias = "some" },
 		"`init_lora_weights` is \"eva\"": func(r *Run) { r.Model.Lora.Init = "eva" },
-		"Sampling.Decode is nil":         func(r *Run) { r.Samples = tinySampling(); r.Samples.Decode = nil },
+		"Prompts.Decode is nil":          func(r *Run) { r.Prompts = tinyPrompts(); r.Prompts.Decode = nil },
 	} {
 		r := tinyRun(t)
 		change(&r)

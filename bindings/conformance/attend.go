@@ -76,6 +76,7 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, dropout: 0.5, alias: true},
 		{queries: []int{300, 3}, heads: 2, kvHeads: 1, dim: 16, size: 1, window: 67, dropout: 0.25},
 		{queries: []int{70}, keys: []int{301}, heads: 4, kvHeads: 2, dim: 64, size: 1, dropout: 0.1},
+		{queries: []int{1, 9}, keys: []int{33, 9}, heads: 4, kvHeads: 2, dim: 64, size: 1, dropout: 0.1, inference: true},
 		// All of it.
 		{queries: []int{140, 3}, heads: 4, kvHeads: 2, dim: 64, size: 1, window: 67, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
 		{queries: []int{9, 3}, keys: []int{290, 3}, heads: 4, kvHeads: 1, dim: 32, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: blocks},

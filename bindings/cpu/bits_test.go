@@ -133,6 +133,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 		project, projectBackward, rowNorms, decomposed, decomposedBackward, attend, attendBackward, rms, rmsBackward,
 		activate, activateBackward, loss, gradNorm, adam, inEightBits, embed, embedBackward,
 	}
+	ops = append(ops, features(tensor, ints, seq, vocabulary)...)
 	var needs bindings.Needs
 	for _, op := range ops {
 		needs = needs.Most(d.Needs(op))

@@ -90,7 +90,7 @@ func (d *Device) normBackward(op *bindings.NormBackward) {
 	x, dy, dx, rstd := f32(op.X), f32(op.DY), f32(op.DX), f32(op.RStd)
 	s := scratchOf(d.workspace)
 	weights := d.normWeights(&op.Norm, &s)
-	means := make([]float32, 0)
+	var means []float32
 	if op.Centered {
 		means = f32(op.Mean)
 	}

@@ -26,14 +26,11 @@ func (j *Job) openAdapter(dir string, factor float64) (*adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := j.plan(config.Modules())
-	var attached *lora.Adapters
-	if err == nil {
-		attached, err = lora.Attach(m, bindings.NewMemory(), config)
-	}
+	planned, err := j.plan(&config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, lora.ConfigFile), err)
 	}
+	m, attached := planned.Model, planned.Adapters
 	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, saved: map[string]bool{}, tied: m.Tied(), on: attached}
 	for _, p := range m.Projections() {
 		if p.Adapter != nil {

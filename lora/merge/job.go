@@ -19,6 +19,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
+	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
 	"qlora/nn/quantize"
@@ -89,12 +90,12 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.opts.In4Bit != nil {
 		j.in4Bit = *j.opts.In4Bit
 	}
-	model, err := j.plan(nn.Modules{})
+	planned, err := j.plan(nil)
 	if err != nil {
 		return err
 	}
-	j.tied = model.Tied()
-	for _, p := range model.Projections() {
+	j.tied = planned.Model.Tied()
+	for _, p := range planned.Model.Projections() {
 		j.linear[p.Name] = true
 	}
 	for i, dir := range j.opts.Adapters {
@@ -125,14 +126,14 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	return nil
 }
 
-// plan lays the base out. It checks that every tensor is there and has its shape and
+// plan lays the base out, with adapters or without. It checks that every tensor is there and has its shape and
 // type.
-func (j *Job) plan(modules nn.Modules) (*nn.Model, error) {
-	held := nn.Options{Modules: modules}
+func (j *Job) plan(config *lora.Config) (*lora.Tuned, error) {
+	var held nn.Options
 	if j.config.Quantization != nil {
 		held.Quantize = j.how
 	}
-	return nn.New(j.config, j.base, held, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+	return lora.Assemble(j.config, j.base, held, config, bindings.Info{Activation: bindings.F32})
 }
 
 // RoundsTwice says whether merged weights come from 4 bits and go into 4 bits: they

@@ -53,26 +53,20 @@ func logits(t *testing.T, dir, adapter string) []float32 {
 	if config.Quantization != nil {
 		held.Quantize = &bindings.QuantizeOptions{BlockSize: 64}
 	}
-	memory := bindings.NewMemory()
-	model, err := nn.New(config, base, held, memory, dev.Info())
-	require.NoError(t, err)
-	var on *lora.Adapters
+	var adapted *lora.Config
 	if adapter != "" {
 		c, err := lora.ReadConfig(adapter)
 		require.NoError(t, err)
-		on, err = lora.Attach(model, memory, c)
-		require.NoError(t, err)
+		adapted = &c
 	}
+	tuned, err := lora.Assemble(config, base, held, adapted, dev.Info())
+	require.NoError(t, err)
 	ids := []int32{3, 17, 99, 4, 65, 2, 120, 31, 8, 77}
-	model.Prepare(dev, nn.Shapes{Generate: len(ids)})
-	require.NoError(t, memory.Commit(dev))
-	defer memory.Close()
-	require.NoError(t, model.Load(dev, base, nil))
-	if on != nil {
-		require.NoError(t, on.Load(dev, adapter))
-	}
+	tuned.Plan(dev, nn.Shapes{Generate: len(ids)})
+	require.NoError(t, tuned.Load(dev, lora.Values{Base: base, Adapter: adapter}))
+	defer tuned.Close()
 	var all []float32
-	require.NoError(t, model.Logits(dev, ids, func(_ int, x []float32) error {
+	require.NoError(t, tuned.Model.Logits(dev, ids, func(_ int, x []float32) error {
 		all = append(all, x...)
 		return nil
 	}))

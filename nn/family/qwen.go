@@ -8,7 +8,7 @@ func init() {
 }
 
 // qwen2 is Qwen 2 and 2.5: Llama with biases on q, k and v, and windows in the layers
-// from max_layerWindowslayers on, if use_sliding_window says so.
+// from max_window_layers on, if use_sliding_window says so.
 func qwen2(f *file) *nn.Config { return qwen(f, true, false) }
 
 // qwen3 is Qwen 3: no biases unless attention_bias, and a norm on each query and key
@@ -28,7 +28,7 @@ func qwen(f *file, biases, headNorms bool) *nn.Config {
 	size := f.size("intermediate_size", 22016, 1<<19)
 	eps := f.eps("rms_norm_eps", 1e-6)
 	act := f.activation("hidden_act", "silu")
-	window, use, first := f.window(4096), f.bool("use_sliding_window", false), f.int("max_layerWindowslayers", 28)
+	window, use, first := f.window(4096), f.bool("use_sliding_window", false), f.int("max_window_layers", 28)
 	if !use {
 		window = 0
 	}

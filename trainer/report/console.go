@@ -20,7 +20,7 @@ type console struct {
 	now   func() time.Time
 	bar   *bar // nil: not a terminal
 	steps int
-	last  *trainer.Progress // what the bar shows while steps are taken
+	last  *trainer.StepDone // what the bar shows while steps are taken
 	told  time.Time         // of work, where there is no bar
 }
 
@@ -70,7 +70,7 @@ func (c *console) Start(b *trainer.Begin) error {
 	return nil
 }
 
-func (c *console) Step(p trainer.Progress) {
+func (c *console) Step(p trainer.StepDone) {
 	c.last = &p
 	c.drawStep()
 }

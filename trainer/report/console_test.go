@@ -99,7 +99,7 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 			Length: trainer.Length{Records: 800, StepsInEpoch: 100, Steps: 300}, Trainable: 3328,
 		}))
 		seen()
-		step := trainer.Progress{Step: 39, Steps: 300, Loss: 1.5, TokensPerSecond: 12345, Left: 62 * time.Minute, MemoryBytes: 27 << 19}
+		step := trainer.StepDone{Step: 39, Steps: 300, Loss: 1.5, TokensPerSecond: 12345, Left: 62 * time.Minute, MemoryBytes: 27 << 19}
 		out.Step(step)
 		seen()
 		out.Work(trainer.Work{What: "evaluating", Done: 25, Total: 100})

@@ -142,7 +142,7 @@ func TestReportToNoneWritesNoEvents(t *testing.T) {
 // The run's settings and samples are there as texts.
 func TestEventsHaveTexts(t *testing.T) {
 	r := tinyRun(t)
-	r.Samples = tinySampling()
+	r.Prompts = tinyPrompts()
 	require.NoError(t, train(t, t.Context(), r))
 	paths, err := filepath.Glob(filepath.Join(r.Args.OutputDir, "runs", "events.out.tfevents.*"))
 	require.NoError(t, err)

@@ -37,12 +37,12 @@ func tinyRun(t testing.TB) trainer.Run {
 	return trainer.Run{Model: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
 }
 
-// tinySampling has prompts that are longer with their completions than any record.
-func tinySampling() *trainer.Sampling {
-	return &trainer.Sampling{
-		Prompts: []trainer.Prompt{{Text: "3 4", IDs: []int32{3, 4}, Expected: "5"}, {Text: "10", IDs: []int32{10}}},
-		Tokens:  20,
-		Decode:  func(ids []int32) string { return strings.Trim(fmt.Sprint(ids), "[]") },
+// tinyPrompts has prompts that are longer with their completions than any record.
+func tinyPrompts() *trainer.Prompts {
+	return &trainer.Prompts{
+		List:   []trainer.Prompt{{Text: "3 4", IDs: []int32{3, 4}, Expected: "5"}, {Text: "10", IDs: []int32{10}}},
+		Tokens: 20,
+		Decode: func(ids []int32) string { return strings.Trim(fmt.Sprint(ids), "[]") },
 	}
 }
 
@@ -62,7 +62,7 @@ type stopper struct {
 	cancel func()
 }
 
-func (s *stopper) Step(p trainer.Progress) {
+func (s *stopper) Step(p trainer.StepDone) {
 	if p.Step == s.after {
 		s.cancel()
 	}

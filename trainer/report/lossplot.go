@@ -29,7 +29,7 @@ func (l *lossPlot) Start(b *trainer.Begin) error {
 	return nil
 }
 
-func (l *lossPlot) Step(p trainer.Progress) {
+func (l *lossPlot) Step(p trainer.StepDone) {
 	if len(l.steps) < maxPlotPoints {
 		l.steps = append(l.steps, plotter.XY{X: float64(p.Step), Y: p.Loss})
 	}

@@ -32,7 +32,7 @@ func TestLossPlot(t *testing.T) {
 			state := &trainer.State{LogHistory: c.rows}
 			require.NoError(t, l.Start(&trainer.Begin{OutputDir: dir, State: state}))
 			for i := range c.steps {
-				l.Step(trainer.Progress{Step: i + 1, Loss: 3 - float64(i)})
+				l.Step(trainer.StepDone{Step: i + 1, Loss: 3 - float64(i)})
 			}
 			require.NoError(t, l.Stop(state, nil))
 			f, err := os.Open(filepath.Join(dir, lossFile))

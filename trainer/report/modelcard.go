@@ -30,7 +30,7 @@ func (c *modelCard) Start(b *trainer.Begin) error {
 	return nil
 }
 
-func (c *modelCard) Step(p trainer.Progress) { c.tokens = p.Tokens }
+func (c *modelCard) Step(p trainer.StepDone) { c.tokens = p.Tokens }
 
 func (c *modelCard) Stop(s *trainer.State, err error) error {
 	if c.begin == nil || err != nil {

@@ -26,7 +26,7 @@ func TestSamplesAreThereOnce(t *testing.T) {
 
 	whole := plain
 	whole.Args.OutputDir = filepath.Join(t.TempDir(), "out")
-	whole.Samples = tinySampling()
+	whole.Prompts = tinyPrompts()
 	require.NoError(t, train(t, t.Context(), whole))
 	want, err := Samples(&trainer.Begin{OutputDir: whole.Args.OutputDir, Step: 8})
 	require.NoError(t, err)

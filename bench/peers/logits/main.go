@@ -65,44 +65,25 @@ func (j *job) run() error {
 	if err != nil {
 		return err
 	}
-	var options nn.Options
 	if j.in4Bit || base.Config.Quantization != nil {
-		if options.Quantize, err = j.quantize.Device(); err != nil {
+		if base.Quantize, err = j.quantize.Device(); err != nil {
 			return err
 		}
 	}
-	var config lora.Config
 	if j.adapter != "" {
-		if config, err = lora.ReadConfig(j.adapter); err != nil {
-			return err
-		}
-		options.Modules = config.Modules()
-	}
-	memory := bindings.NewMemory()
-	defer memory.Close()
-	model, err := nn.New(base.Config, base.Base, options, memory, dev.Info())
-	if err != nil {
-		return err
-	}
-	load := func() error { return nil }
-	if j.adapter != "" {
-		adapters, err := lora.Attach(model, memory, config)
+		config, err := lora.ReadConfig(j.adapter)
 		if err != nil {
 			return err
 		}
-		load = func() error { return adapters.Load(dev, j.adapter) }
+		base.ApplyLora(config)
+		base.Adapter = j.adapter
 	}
-	model.Prepare(dev, nn.Shapes{Generate: longest, Evaluate: batches(lines)})
-	if err := memory.Commit(dev); err != nil {
+	tuned, err := base.Load(dev, nn.Shapes{Generate: longest, Evaluate: batches(lines)})
+	if err != nil {
 		return err
 	}
-	if err := model.Load(dev, base.Base, nil); err != nil {
-		return err
-	}
-	if err := load(); err != nil {
-		return err
-	}
-	return j.write(model, dev, lines)
+	defer tuned.Close()
+	return j.write(tuned.Model, dev, lines)
 }
 
 func (j *job) write(model *nn.Model, dev bindings.Device, lines [][]int32) error {

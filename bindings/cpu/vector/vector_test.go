@@ -69,6 +69,7 @@ func TestPlace(t *testing.T) {
 		copy(g, x)
 		y := make([]float32, n)
 		Activate(SiLU, y, g, x)
+		placeOfActivations(t, x)
 		got := slices.Clone(x)
 		if sum := ExpSum(got, 0.5); math.Abs(sum-want) > 1e-6*want {
 			t.Errorf("sum of %d: got %.9g, want %.9g", n, sum, want)
@@ -89,6 +90,98 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// placeOfActivations holds each activation, its slope and the cap to what one element
+// alone gives.
+func placeOfActivations(t *testing.T, x []float32) {
+	t.Helper()
+	n := len(x)
+	for f := SiLU; f <= ReLUSquared; f++ {
+		y, dg, du, plain := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
+		Activate(f, y, x, nil)
+		ActivateBackward(f, dg, du, x, x, x)
+		ActivateBackward(f, plain, nil, x, nil, x)
+		for i, v := range x {
+			one, gate, up, alone := []float32{0}, []float32{0}, []float32{0}, []float32{0}
+			at := []float32{v}
+			Activate(f, one, at, nil)
+			ActivateBackward(f, gate, up, at, at, at)
+			ActivateBackward(f, alone, nil, at, nil, at)
+			if y[i] != one[0] || dg[i] != gate[0] || du[i] != up[0] || plain[i] != alone[0] {
+				t.Errorf("activation %d: element %d of %d differs from it alone", f, i, n)
+			}
+		}
+	}
+	capped := slices.Clone(x)
+	Cap(capped, 2)
+	for i, v := range x {
+		one := []float32{v}
+		Cap(one, 2)
+		if capped[i] != one[0] {
+			t.Errorf("cap: element %d of %d differs from it alone", i, n)
+		}
+	}
+}
+
+// TestActivations goes over numbers of every size. What a value may miss is a share
+// of the larger of itself and what it is a part of: x for values, 1 for slopes.
+func TestActivations(t *testing.T) {
+	type function struct {
+		value, slope func(x float64) float64
+	}
+	sigmoid := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+	phi := func(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
+	u := func(x float64) float64 { return math.Sqrt(8/math.Pi) * (x + 0.044715*x*x*x) }
+	for f, want := range map[Function]function{
+		SiLU: {func(x float64) float64 { return x * sigmoid(x) }, func(x float64) float64 { return sigmoid(x) * (1 + x*sigmoid(-x)) }},
+		GELU: {func(x float64) float64 { return x * phi(x) }, func(x float64) float64 { return phi(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi) }},
+		GELUTanh: {func(x float64) float64 { return x * sigmoid(u(x)) }, func(x float64) float64 {
+			return sigmoid(u(x)) + x*sigmoid(u(x))*sigmoid(-u(x))*math.Sqrt(8/math.Pi)*(1+3*0.044715*x*x)
+		}},
+	} {
+		for x := float32(0x1p-30); x < 1e9; x *= 1.003 {
+			for _, x := range []float32{x, -x} {
+				y, slope := []float32{0}, []float32{0}
+				Activate(f, y, []float32{x}, nil)
+				ActivateBackward(f, slope, nil, []float32{x}, nil, []float32{1})
+				at := float64(x)
+				value, bound := want.value(at), 0x1p-22*(math.Abs(want.value(at))+min(1, math.Abs(at)))
+				if math.Abs(float64(y[0])-value) > bound {
+					t.Fatalf("activation %d of %g: got %g, want %g within %.3g", f, x, y[0], value, bound)
+				}
+				// SiLU's 1 - sigmoid is rounded as 1 is, and multiplied by x.
+				if miss := math.Abs(float64(slope[0]) - want.slope(at)); !(miss <= 0x1p-22*(1+min(20, math.Abs(at))/2)) {
+					t.Fatalf("slope of activation %d at %g: got %g, want %g", f, x, slope[0], want.slope(at))
+				}
+			}
+		}
+	}
+	for _, c := range []struct{ x, relu, squared, slope float32 }{{-2, 0, 0, 0}, {0, 0, 0, 0}, {3, 3, 9, 6}} {
+		y, squared, slope := []float32{7}, []float32{7}, []float32{7}
+		Activate(ReLU, y, []float32{c.x}, nil)
+		Activate(ReLUSquared, squared, []float32{c.x}, nil)
+		ActivateBackward(ReLUSquared, slope, nil, []float32{c.x}, nil, []float32{1})
+		if y[0] != c.relu || squared[0] != c.squared || slope[0] != c.slope {
+			t.Errorf("relu of %g: got %g, %g and a slope of %g", c.x, y[0], squared[0], slope[0])
+		}
+	}
+}
+
+// TestCap holds limit·tanh(x/limit) to 4 units in the last place.
+func TestCap(t *testing.T) {
+	for x := float32(0x1p-30); x < 1e9; x *= 1.003 {
+		for _, x := range []float32{x, -x} {
+			for _, limit := range []float32{1, 30, 50} {
+				y := []float32{x}
+				Cap(y, limit)
+				want := float64(limit) * math.Tanh(float64(x)/float64(limit))
+				if miss := math.Abs(float64(y[0])-want) / math.Abs(want); !(miss <= 0x1p-22) {
+					t.Fatalf("cap of %g at %g: got %g, want %g", x, limit, y[0], want)
+				}
+			}
+		}
+	}
+}
+
 // TestDropout holds the factors to package philox's masks.
 func TestDropout(t *testing.T) {
 	for _, p := range []float32{0, 1e-6, 0.05, 0.5, 0.99} {
@@ -103,6 +196,12 @@ func TestDropout(t *testing.T) {
 				ref.Apply(want, ones, row)
 				if !slices.Equal(got, want) {
 					t.Errorf("p %g, row %d of %d columns: got %v, want %v", p, row, n, got, want)
+				}
+				for from := 0; from < n; from += 16 {
+					d.FactorsFrom(got[from:], row, from)
+					if !slices.Equal(got[from:], want[from:]) {
+						t.Errorf("p %g, row %d of %d columns from %d: got %v, want %v", p, row, n, from, got[from:], want[from:])
+					}
 				}
 			}
 		}

@@ -56,14 +56,14 @@ func (d *dialogue) prompt() ([]int32, error) {
 }
 
 // chat answers the prompt, or what is typed at a terminal until that ends.
-func (o *generateOptions) chat(c *call, r *inference, adapter string) error {
-	d, err := newDialogue(r.folder, adapter, o.ChatTemplate, o.System, r.tok)
+func (o *generateOptions) chat(c *call, r *inference) error {
+	d, err := newDialogue(r.folder, r.base.Adapter, o.ChatTemplate, o.System, r.tok)
 	if err != nil {
 		return err
 	}
 	stop := slices.Concat(d.Stop(), r.stop())
 	if !c.set.Given("prompt") && isTerminal(c.in) {
-		return o.converse(c, r, adapter, d, stop)
+		return o.converse(c, r, d, stop)
 	}
 	if !c.set.Given("prompt") {
 		if o.Prompt, err = readPrompt(c.in); err != nil {
@@ -75,7 +75,7 @@ func (o *generateOptions) chat(c *call, r *inference, adapter string) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.complete(c, r, adapter, prompt, stop)
+	_, err = o.complete(c, r, prompt, stop)
 	return err
 }
 
@@ -95,12 +95,12 @@ func readPrompt(in io.Reader) (string, error) {
 }
 
 // converse answers line after line of a terminal.
-func (o *generateOptions) converse(c *call, r *inference, adapter string, d *dialogue, stop []int32) error {
+func (o *generateOptions) converse(c *call, r *inference, d *dialogue, stop []int32) error {
 	longest := longestChat
 	if most := r.base.Config.MaxPositions; most > 0 {
 		longest = min(longest, most)
 	}
-	if err := r.plan(longest, adapter); err != nil {
+	if err := r.plan(longest); err != nil {
 		return err
 	}
 	c.note("Type a message and press Enter; Ctrl-D ends the chat.")

@@ -25,6 +25,7 @@ func Doctor() *cobra.Command {
 			fmt.Fprintf(w, "device cpu\tcannot be used: %v\n", err)
 			return w.Flush()
 		}
+		defer closeDevice(dev)
 		blas := dev.Describe()
 		fmt.Fprintf(w, "device cpu\t%s\n", dev.Info().Detail)
 		fmt.Fprintf(w, "matrix products\t%s\n", blas)
@@ -41,6 +42,7 @@ func Doctor() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		defer closeDevice(auto)
 		fmt.Fprintf(w, "--device auto\tuses %s\n", auto.Info().Name)
 		return w.Flush()
 	})

@@ -49,9 +49,9 @@ func Eval() *cobra.Command {
 		}
 		defer r.close()
 		if own.Records.Format == multipleChoice {
-			return own.ask(c, r, model.Adapter)
+			return own.ask(c, r)
 		}
-		return own.measure(c, r, model.Adapter)
+		return own.measure(c, r)
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // ask prints how many questions with choices the model answers right.
-func (o *evaluation) ask(c *call, r *inference, adapter string) error {
+func (o *evaluation) ask(c *call, r *inference) error {
 	questions, err := multiplechoice.Read(o.Dataset)
 	if err != nil {
 		return asMissing("dataset", err)
@@ -39,11 +39,11 @@ func (o *evaluation) ask(c *call, r *inference, adapter string) error {
 	if test.Truncated > 0 {
 		c.note(fmt.Sprintf("%d answers have a longer context than the model takes in; its beginning was cut", test.Truncated))
 	}
-	if err := r.load(nn.Shapes{Score: test.Largest(o.Batch)}, adapter); err != nil {
+	if err := r.load(nn.Shapes{Score: test.Largest(o.Batch)}); err != nil {
 		return err
 	}
 	progress, done := c.progress("scoring answers", false)
-	outcomes, err := test.Run(c, r.model, r.dev, o.Batch, progress)
+	outcomes, err := test.Run(c, r.Model, r.dev, o.Batch, progress)
 	done()
 	if err != nil {
 		return err

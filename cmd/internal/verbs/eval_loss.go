@@ -12,9 +12,9 @@ import (
 )
 
 // measure prints the loss on the records.
-func (o *evaluation) measure(c *call, r *inference, adapter string) error {
+func (o *evaluation) measure(c *call, r *inference) error {
 	o.Records.VocabularySize = r.base.Config.Vocabulary
-	folder, err := chat.Folder(r.folder, adapter)
+	folder, err := chat.Folder(r.folder, r.base.Adapter)
 	if err != nil {
 		return exit.AsWrong(err)
 	}
@@ -31,7 +31,7 @@ func (o *evaluation) measure(c *call, r *inference, adapter string) error {
 		}
 		batches = append(batches, nn.NewBatch(ids, labels))
 	}
-	if err := r.load(nn.Shapes{Score: largest(batches)}, adapter); err != nil {
+	if err := r.load(nn.Shapes{Score: largest(batches)}); err != nil {
 		return err
 	}
 	sum, err := o.score(c, r, batches, len(set.Examples))
@@ -88,11 +88,11 @@ func (o *evaluation) score(c *call, r *inference, batches []*nn.Batch, sequences
 		if b.Predicted() == 0 {
 			continue
 		}
-		scores, err := r.model.Score(r.dev, b)
+		scores, err := r.Model.Score(r.dev, b)
 		if err != nil {
 			return sum, err
 		}
-		stats, err := r.model.Stats(r.dev)
+		stats, err := r.Model.Stats(r.dev)
 		if err != nil {
 			return sum, err
 		}

@@ -48,9 +48,9 @@ func Generate() *cobra.Command {
 		}
 		defer r.close()
 		if own.Chat {
-			return own.chat(c, r, model.Adapter)
+			return own.chat(c, r)
 		}
-		_, err = own.complete(c, r, model.Adapter, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), r.stop())
+		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), r.stop())
 		return err
 	})
 }
@@ -77,7 +77,7 @@ func (o *generateOptions) check(c *call) error {
 
 // complete prints what the model goes on with after the prompt's tokens, and
 // gives it.
-func (o *generateOptions) complete(c *call, r *inference, adapter string, prompt, stop []int32) (string, error) {
+func (o *generateOptions) complete(c *call, r *inference, prompt, stop []int32) (string, error) {
 	config := r.base.Config
 	if len(prompt) == 0 {
 		return "", exit.Wrongf("--prompt has no tokens; this model needs at least one to begin with")
@@ -90,7 +90,7 @@ func (o *generateOptions) complete(c *call, r *inference, adapter string, prompt
 		c.note(fmt.Sprintf("at most %d new tokens: the model was made for %d in all", left, config.MaxPositions))
 		most = left
 	}
-	if err := r.plan(len(prompt)+most, adapter); err != nil {
+	if err := r.plan(len(prompt) + most); err != nil {
 		return "", err
 	}
 	return o.stream(c, r, prompt, most, stop)
@@ -109,7 +109,7 @@ func (o *generateOptions) stream(c *call, r *inference, prompt []int32, most int
 	var answer strings.Builder
 	out := io.MultiWriter(c.out, &answer)
 	sampling := nn.Sampling{Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, Seed: o.Seed}
-	_, err := r.model.Generate(c, r.dev, prompt, most, sampling, stop, func(id int32) bool {
+	_, err := r.Model.Generate(c, r.dev, prompt, most, sampling, stop, func(id int32) bool {
 		_, err := fmt.Fprint(out, text.Push(id))
 		return err == nil
 	})

@@ -22,20 +22,24 @@ type inferOptions struct {
 
 // inference is a model that is ready to run.
 type inference struct {
-	folder  string // of the base
-	base    *trainer.Model
-	tok     *tokenizer.Tokenizer
-	dev     bindings.Device
-	memory  *bindings.Memory
-	model   *nn.Model
-	adapter *lora.Adapters // nil without one
-	begun   func()         // ends the line that tells how far the adapters are
+	folder string // of the base
+	base   *trainer.Model
+	tok    *tokenizer.Tokenizer
+	dev    bindings.Device
+	*lora.Tuned
+	progress func(done, total int64) // of adapters that begin with a part of the base
+	begun    func()                  // ends its line
 }
 
 // open reads the folders. Memory is planned and taken by load.
-func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference, error) {
-	base, err := openModel(o.Model, false)
-	if err != nil {
+func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inference, err error) {
+	r := &inference{folder: o.Model}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if r.base, err = openModel(o.Model, false); err != nil {
 		return nil, err
 	}
 	name := methodQLoRA
@@ -43,7 +47,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 		if err := existing("adapter", o.Adapter); err != nil {
 			return nil, err
 		}
-		// What the adapter's run was given holds here too, but for what is given now.
+		// Options from the adapter's run.yaml apply unless overridden here.
 		trained := methodOptions{Method: methodQLoRA}
 		if err := c.set.Inherit(filepath.Join(o.Adapter, "run.yaml"), &q, &trained); err != nil {
 			return nil, exit.AsWrong(err)
@@ -58,55 +62,37 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (*inference,
 		return nil, exit.AsWrong(err)
 	}
 	if name == methodQLoRA {
-		base.Quantize = held
+		r.base.Quantize = held
 	}
-	r := &inference{folder: o.Model, base: base, memory: bindings.NewMemory()}
 	if r.tok, err = openTokenizer(o.Model); err != nil {
 		return nil, err
 	}
 	if r.dev, err = m.open(); err != nil {
 		return nil, err
 	}
-	var config lora.Config
 	if o.Adapter != "" {
-		if config, err = base.ReadAdapter(o.Adapter); err != nil {
+		if err := r.base.UseAdapter(o.Adapter); err != nil {
 			return nil, exit.AsWrong(err)
 		}
 	}
-	options := nn.Options{Quantize: base.Quantize, Modules: config.Modules()}
-	if r.model, err = nn.New(base.Config, base.Base, options, r.memory, r.dev.Info()); err != nil {
+	if r.Tuned, err = r.base.Assemble(r.dev.Info()); err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	if o.Adapter == "" {
-		return r, nil
-	}
-	if r.adapter, err = lora.Attach(r.model, r.memory, config); err != nil {
-		return nil, exit.Wrongf("%s: %w", filepath.Join(o.Adapter, lora.ConfigFile), err)
-	}
-	r.adapter.Progress, r.begun = c.progress("beginning adapters", false)
-	return r, exit.AsWrong(r.adapter.Check(o.Adapter))
+	r.progress, r.begun = c.progress("initializing adapters", false)
+	return r, nil
 }
 
 // load plans for the shapes, takes the memory and reads the weights.
-func (r *inference) load(shapes nn.Shapes, adapter string) error {
-	r.model.Prepare(r.dev, shapes)
-	if err := r.memory.Commit(r.dev); err != nil {
-		return err
-	}
-	if err := r.model.Load(r.dev, r.base.Base, nil); err != nil {
-		return err
-	}
-	if r.adapter == nil {
-		return nil
-	}
+func (r *inference) load(shapes nn.Shapes) error {
+	r.Plan(r.dev, shapes)
+	values := r.base.Values()
+	values.Initialized = r.progress
 	defer r.begun()
-	return exit.AsWrong(r.adapter.Load(r.dev, adapter))
+	return r.Load(r.dev, values)
 }
 
 // plan loads for sequences of so many tokens that are extended.
-func (r *inference) plan(longest int, adapter string) error {
-	return r.load(nn.Shapes{Generate: longest}, adapter)
-}
+func (r *inference) plan(longest int) error { return r.load(nn.Shapes{Generate: longest}) }
 
 // stop are the tokens by which the model ends a text.
 func (r *inference) stop() []int32 {
@@ -127,7 +113,13 @@ func (r *inference) known(ids []int32) error {
 	return nil
 }
 
+// close gives back what is there: the memory, the device, the base.
 func (r *inference) close() {
-	r.memory.Close()
-	r.base.Close()
+	if r.Tuned != nil {
+		r.Tuned.Close()
+	}
+	closeDevice(r.dev)
+	if r.base != nil {
+		r.base.Close()
+	}
 }

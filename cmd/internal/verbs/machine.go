@@ -74,3 +74,10 @@ func (m machine) profile() (bindings.Profile, error) {
 	_, err := m.kernels()
 	return cuda.Profile(), err
 }
+
+// closeDevice gives a device back, if there is one.
+func closeDevice(dev bindings.Device) {
+	if dev != nil {
+		_ = dev.Close() // the verb has its result
+	}
+}

@@ -43,6 +43,7 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 	if err != nil {
 		return exit.AsWrong(err)
 	}
+	defer closeDevice(dev)
 	job, err := merge.NewJob(o, how, dev.BLAS())
 	if err != nil {
 		return exit.AsWrong(err)

@@ -37,17 +37,18 @@ func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Opt
 	default:
 		return exit.Wrongf("--method is %q, but it can be qlora, lora or full", name)
 	}
-	var config lora.Config
 	if adapters.Adapter != "" {
-		config, err = m.ReadAdapter(adapters.Adapter)
+		if err := m.UseAdapter(adapters.Adapter); err != nil {
+			return exit.AsWrong(err)
+		}
 	} else {
-		config, err = adapters.Config()
+		config, err := adapters.Config()
+		if err != nil {
+			return exit.AsWrong(err)
+		}
+		m.ApplyLora(config)
 	}
-	if err != nil {
-		return exit.AsWrong(err)
-	}
-	config.BaseModel = m.Name
-	m.Lora, m.Adapter = &config, adapters.Adapter
+	m.Lora.BaseModel = m.Name
 	return nil
 }
 

@@ -42,18 +42,18 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		return err
 	}
 	var train, eval []dataset.Example
-	var samples *trainer.Sampling
+	var prompts *trainer.Prompts
 	if len(o.data.Dataset) > 0 {
-		if train, eval, samples, err = o.records(c, model.Config.EOS); err != nil {
+		if train, eval, prompts, err = o.records(c, model.Config.EOS); err != nil {
 			return err
 		}
 	}
-	make := func(profile bindings.Profile, args trainer.Args) (*trainer.Plan, error) {
+	make := func(profile bindings.Profile, args trainer.Args) (*trainer.RunPlan, error) {
 		limit := int64(0) // of a device that is not here, none is known
 		if profile.Info().Name == cpu.Profile().Info().Name {
 			limit = trainer.AvailableMemory()
 		}
-		p, err := trainer.NewPlan(model, args, train, eval, samples, o.data.Records.MaxLength, profile, limit)
+		p, err := trainer.PlanRun(model, args, train, eval, prompts, o.data.Records.MaxLength, profile, limit)
 		return p, exit.AsWrong(err)
 	}
 	plan, err := make(profile, o.run)
@@ -74,8 +74,8 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
-	if plan.Beginning > 0 {
-		fmt.Fprintf(w, "before the first step, beside the base, about\t%d\tbytes\t%s\t\n", plan.Beginning, trainer.Bytes(plan.Beginning))
+	if plan.InitBytes > 0 {
+		fmt.Fprintf(w, "before the first step, beside the base, about\t%d\tbytes\t%s\t\n", plan.InitBytes, trainer.Bytes(plan.InitBytes))
 	}
 	fmt.Fprintf(w, "\nThe same run, its peak in bytes:\nmethod\tdevice\trecompute none\tmlp\tlayer\t\n")
 	for _, name := range []string{methodQLoRA, methodLoRA, methodFull} {
@@ -104,7 +104,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 }
 
 // records reads the records and the prompts that are planned for.
-func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Example, samples *trainer.Sampling, err error) {
+func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return nil, nil, nil, err
@@ -117,6 +117,6 @@ func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Examp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	samples, err = o.sampling(c, tok, eos, evalSet.Examples)
-	return trainSet.Examples, evalSet.Examples, samples, err
+	prompts, err = o.prompts(c, tok, eos, evalSet.Examples)
+	return trainSet.Examples, evalSet.Examples, prompts, err
 }

@@ -18,8 +18,8 @@ import (
 // maxPrompts bounds what a run generates at every evaluation.
 const maxPrompts = 100
 
-// sampling makes the prompts that are asked for; nil where none are.
-func (o *tuneOptions) sampling(c *call, tok *tokenizer.Tokenizer, eos []int32, eval []dataset.Example) (*trainer.Sampling, error) {
+// prompts makes the prompts that are asked for; nil where none are.
+func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, eos []int32, eval []dataset.Example) (*trainer.Prompts, error) {
 	name := o.watch.Prompts
 	if name == "" {
 		return nil, nil
@@ -27,7 +27,7 @@ func (o *tuneOptions) sampling(c *call, tok *tokenizer.Tokenizer, eos []int32, e
 	if tok == nil {
 		return nil, exit.Wrongf("--sample_prompts needs the model's tokenizer.json, which is not in %s", o.data.Model)
 	}
-	s := &trainer.Sampling{Tokens: o.watch.Tokens, Stop: slices.Clone(eos), Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
+	s := &trainer.Prompts{Tokens: o.watch.Tokens, Stop: slices.Clone(eos), Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
 	if id, ok := tok.EOS(); ok {
 		s.Stop = append(s.Stop, id)
 	}
@@ -42,7 +42,7 @@ func (o *tuneOptions) sampling(c *call, tok *tokenizer.Tokenizer, eos []int32, e
 		records = eval[:min(n, len(eval))]
 	default:
 		if strings.EqualFold(filepath.Ext(name), ".txt") {
-			s.Prompts, err = promptLines(name, tok)
+			s.List, err = promptLines(name, tok)
 			return s, exit.AsWrong(err)
 		}
 		opt := o.reading()
@@ -57,7 +57,7 @@ func (o *tuneOptions) sampling(c *call, tok *tokenizer.Tokenizer, eos []int32, e
 		return nil, exit.Wrongf("--sample_prompts %s are %d prompts, but at most %d can be completed at every evaluation", name, len(records), maxPrompts)
 	}
 	for _, e := range records {
-		s.Prompts = append(s.Prompts, promptOf(e, tok, s.Stop))
+		s.List = append(s.List, promptOf(e, tok, s.Stop))
 	}
 	return s, nil
 }

@@ -60,7 +60,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	samples, err := o.sampling(c, tok, model.Config.EOS, eval.Examples)
+	prompts, err := o.prompts(c, tok, model.Config.EOS, eval.Examples)
 	if err != nil {
 		return err
 	}
@@ -75,6 +75,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer closeDevice(dev)
 	info := dev.Info()
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
@@ -83,7 +84,7 @@ func (o *tuneOptions) train(c *call) error {
 	)})
 	t, err := trainer.New(trainer.Run{
 		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Samples: samples, Files: files, Outputs: outputs, Note: c.note,
+		Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)

@@ -102,7 +102,7 @@ func (p *Page) Start(b *trainer.Begin) error {
 }
 
 // Step adds a point to the curves.
-func (p *Page) Step(s trainer.Progress) {
+func (p *Page) Step(s trainer.StepDone) {
 	p.update("step", &stepMessage{
 		Step: s.Step, Epoch: s.Epoch, Left: s.Left.Seconds(),
 		Loss: float32(s.Loss), Norm: float32(s.GradNorm), Rate: float32(s.LearningRate), Speed: float32(s.TokensPerSecond),

@@ -40,8 +40,8 @@ func begin() *trainer.Begin {
 	}
 }
 
-func step(n int) trainer.Progress {
-	return trainer.Progress{Step: n, Steps: 8, Epoch: float64(n) / 4, Loss: 4 / float64(n), GradNorm: 1, LearningRate: 1e-4, TokensPerSecond: 100, Left: time.Minute}
+func step(n int) trainer.StepDone {
+	return trainer.StepDone{Step: n, Steps: 8, Epoch: float64(n) / 4, Loss: 4 / float64(n), GradNorm: 1, LearningRate: 1e-4, TokensPerSecond: 100, Left: time.Minute}
 }
 
 func number(x float64) *trainer.Number { n := trainer.Number(x); return &n }
@@ -322,7 +322,7 @@ func TestLongRun(t *testing.T) {
 	r.run()
 	const steps = 3*maxPoints + 1
 	for n := 1; n <= steps; n++ {
-		p.Step(trainer.Progress{Step: n, Loss: float64(n), GradNorm: 1})
+		p.Step(trainer.StepDone{Step: n, Loss: float64(n), GradNorm: 1})
 		p.note("%d", n)
 		if n%5 == 0 {
 			require.NoError(t, p.Log(trainer.Row{Record: trainer.Record{Step: n, EvalLoss: number(1), EvalRuntime: number(1)}}))

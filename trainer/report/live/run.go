@@ -154,7 +154,7 @@ func (r *run) begin(b *trainer.Begin, rows []trainer.Row, samples []trainer.Samp
 	}
 }
 
-func (r *run) step(s trainer.Progress) {
+func (r *run) step(s trainer.StepDone) {
 	r.Step, r.Epoch, r.Left, r.Work = s.Step, s.Epoch, s.Left.Seconds(), nil
 	r.Points.add(s.Step, float32(s.Loss), float32(s.GradNorm), float32(s.LearningRate), float32(s.TokensPerSecond))
 }

@@ -38,8 +38,7 @@ def tensor(seed, row):
 
 def digest(values):
     """The first 16 hexadecimal digits of the bytes' SHA-256."""
-    raw = values.view(torch.uint8) if values.dim() else values.reshape(1).view(torch.uint8)
-    return hashlib.sha256(raw.numpy().tobytes()).hexdigest()[:16]
+    return hashlib.sha256(values.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
 
 def fill(seed, tensors, dtype, rule):

@@ -3,6 +3,7 @@
 Inner sizes are multiples of 64 where bitsandbytes quantizes (for others 0.50.2 dequantizes wrongly on the CPU). Windows are
 shorter than the sequences, caps and clips bite, multipliers differ from 1, and intermediate differs from hidden.
 """
+import copy
 import random
 
 VOCAB = 128
@@ -27,6 +28,7 @@ LONGROPE = rope(kind="longrope", short_factor=[1.0, 1.1, 1.3, 1.7, 2.0, 2.2, 2.5
                 factor=16.0, original_max_position_embeddings=16)
 GEMMA3_ROPE = {"sliding_attention": rope(100.0), "full_attention": rope(1000.0, "linear", factor=4.0)}
 VISION = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=4)
+QWEN_VL = dict(image_token_id=127, video_token_id=126, vision_start_token_id=125, vision_end_token_id=124)
 
 
 class Variant:
@@ -39,17 +41,26 @@ class Variant:
     targets   None: all-linear
     old       keys of config.json rewritten as older files have them: {key: value}, a value of ... takes the key out
     rename    model_type and architecture that config.json says instead, of a name that transformers does not know
+    bare      a prefix that the names in the file go without
+    extra     tensors in the file that mean nothing, {name: shape}
     """
 
-    def __init__(self, purpose, model, settings, dtype="bfloat16", nf4=True, plain=False, full=False, stored=False, targets=None, old=None, rename=None):
+    def __init__(self, purpose, model, settings, dtype="bfloat16", nf4=True, plain=False, full=False, stored=False, targets=None, old=None, rename=None,
+                 bare="", extra=None):
         self.purpose, self.model, self.settings, self.dtype, self.nf4, self.plain = purpose, model, settings, dtype, nf4, plain
-        self.full, self.stored, self.targets, self.old, self.rename = full, stored, targets, old, rename
+        self.full, self.stored, self.targets, self.old, self.rename, self.bare, self.extra = full, stored, targets, old, rename, bare, extra or {}
+
+    def like(self, settings):
+        """The same with other settings."""
+        other = copy.copy(self)
+        other.settings = settings
+        return other
 
 
 LLAMA_TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 
 VARIANTS = {
-    "llama": Variant("Llama, to hold the recording itself", "llama", SMALL),
+    "llama": Variant("Llama, to hold the recording itself", "llama", SMALL, dtype="float32", full=True),
     "relative": Variant("exactly Llama by a model_type that nobody knows; biases in attention and MLP", "llama",
                         SMALL | dict(attention_bias=True, mlp_bias=True, head_dim=32), rename=("aquila", "AquilaForCausalLM")),
     "falcon-7b": Variant("multi_query, parallel, one norm; 4 bits with FalconLinear made a plain Linear", "falcon", FALCON, plain=True),
@@ -66,11 +77,15 @@ VARIANTS = {
                           GPT2 | dict(scale_attn_by_inverse_layer_idx=True, n_inner=None, n_layer=3, n_embd=32, activation_function="gelu"), nf4=False),
     "gpt2-unscaled": Variant("scale_attn_weights false; reorder_and_upcast_attn", "gpt2",
                              GPT2 | dict(scale_attn_weights=False, reorder_and_upcast_attn=True, n_embd=32), nf4=False),
+    "gpt2-bare": Variant("names without transformer., masks in the file, as on the hub", "gpt2", GPT2 | dict(n_embd=32), nf4=False,
+                         bare="transformer.", extra={f"h.{i}.attn.bias": [1, 1, 64, 64] for i in range(2)}),
     "gpt_neox": Variant("parallel with two norms, q k v by head, a quarter of rotary", "gpt_neox",
                         NO_KV | dict(num_attention_heads=2, rope_parameters=rope(partial_rotary_factor=0.25))),
-    "gpt_neox-sequential": Variant("sequential; rotary_pct and rotary_emb_base as older files have them; gelu_fast", "gpt_neox",
+    "gpt_neox-sequential": Variant("sequential; rotary_pct, rotary_emb_base and buffers as older files have them; gelu_fast", "gpt_neox",
                                    NO_KV | dict(use_parallel_residual=False, hidden_act="gelu_fast", rope_parameters=rope(500.0, partial_rotary_factor=0.5)),
-                                   old={"rope_parameters": ..., "rotary_pct": 0.5, "rotary_emb_base": 500.0}),
+                                   old={"rope_parameters": ..., "rotary_pct": 0.5, "rotary_emb_base": 500.0},
+                                   extra={f"gpt_neox.layers.{i}.attention.{name}": shape for i in range(2) for name, shape in (
+                                       ("bias", [1, 1, 32, 32]), ("masked_bias", []), ("rotary_emb.inv_freq", [4]))}),
     "gptj": Variant("rotary of pairs over rotary_dim, parallel, a head with bias", "gptj",
                     {k: v for k, v in GPT2.items()} | dict(rotary_dim=8, tie_word_embeddings=False)),
     "gpt_bigcode": Variant("multi_query", "gpt_bigcode", GPT2),
@@ -80,6 +95,8 @@ VARIANTS = {
     "opt-350m": Variant("norms after the residual, word_embed_proj_dim less than hidden", "opt",
                         OPT | dict(hidden_size=128, do_layer_norm_before=False)),
     "bloom": Variant("ALiBi beside the scale, a norm behind the embedding", "bloom", BLOOM),
+    "bloom-bare": Variant("names without transformer. and the key n_embed, as on the hub", "bloom", BLOOM | dict(hidden_size=32), nf4=False, bare="transformer.",
+                          old={"hidden_size": ..., "n_embed": 32}),
     "bloom-post": Variant("apply_residual_connection_post_layernorm; 6 heads", "bloom",
                           BLOOM | dict(apply_residual_connection_post_layernorm=True, hidden_size=48, n_head=6), nf4=False),
     "gemma": Variant("1 + w, embeddings times the root of hidden, gelu tanh under the name gelu, float32 base", "gemma",
@@ -100,7 +117,7 @@ VARIANTS = {
     "gemma3": Variant("a vision-language folder: the text part is tuned", "gemma3",
                       dict(text_config=GEMMA | dict(num_hidden_layers=2, sliding_window=6, query_pre_attn_scalar=20, rope_parameters=GEMMA3_ROPE,
                                                     layer_types=["sliding_attention", "full_attention"]),
-                           vision_config=VISION | dict(model_type="siglip_vision_model"), mm_tokens_per_image=4, image_token_index=127,
+                           vision_config=VISION | dict(model_type="siglip_vision_model", vision_use_head=False), mm_tokens_per_image=4, image_token_index=127,
                            boi_token_index=125, eoi_token_index=126), nf4=False, targets=LLAMA_TARGETS),
     "phi": Variant("parallel with one norm, half of rotary, biases everywhere, also the head's", "phi",
                    NO_KV | dict(rope_parameters=rope(partial_rotary_factor=0.5))),
@@ -147,6 +164,20 @@ VARIANTS = {
                         dict(text_config=SMALL | dict(model_type="mistral", head_dim=32),
                              vision_config=VISION | dict(model_type="pixtral", head_dim=16), image_token_index=127, spatial_merge_size=2, tie_word_embeddings=False),
                         nf4=False, targets=LLAMA_TARGETS),
+    "qwen2_vl": Variant("a vision-language folder: the text part is tuned; three positions a token, which are one without images", "qwen2_vl",
+                        dict(text_config=SMALL | dict(rope_parameters=rope(500.0, mrope_section=[3, 2, 3])),
+                             vision_config=dict(depth=1, embed_dim=32, hidden_size=64, num_heads=2, mlp_ratio=2, patch_size=4), tie_word_embeddings=False, **QWEN_VL),
+                        nf4=False, targets=LLAMA_TARGETS),
+    "qwen2_5_vl": Variant("the same of Qwen 2.5", "qwen2_5_vl",
+                          dict(text_config=SMALL | dict(rope_parameters=rope(500.0, mrope_section=[3, 2, 3])),
+                               vision_config=dict(depth=1, hidden_size=32, out_hidden_size=64, num_heads=2, intermediate_size=48, patch_size=4,
+                                                  fullatt_block_indexes=[0]), tie_word_embeddings=False, **QWEN_VL),
+                          nf4=False, targets=LLAMA_TARGETS),
+    "qwen3_vl": Variant("the same of Qwen 3, interleaved and tied", "qwen3_vl",
+                        dict(text_config=TIED | dict(head_dim=32, rope_parameters=rope(500.0, mrope_section=[6, 5, 5], mrope_interleaved=True)),
+                             vision_config=dict(depth=1, hidden_size=32, out_hidden_size=64, num_heads=2, intermediate_size=48, patch_size=4,
+                                                num_position_embeddings=16, deepstack_visual_indexes=[0]), tie_word_embeddings=True, **QWEN_VL),
+                        nf4=False, targets=LLAMA_TARGETS),
     "arcee": Variant("relu squared without a gate", "arcee", SMALL),
     "seed_oss": Variant("biases on q k v and o, head_dim of its own", "seed_oss",
                         SMALL | dict(head_dim=32, attention_bias=True, attention_out_bias=True, attention_dropout=0.0, residual_dropout=0.0)),
@@ -162,21 +193,13 @@ VARIANTS = {
 def others(seed):
     """Variants of other sizes, by seed: to check a family against runs that are not in the repository."""
     rng = random.Random(seed)
-    changed = {}
-    for name, v in VARIANTS.items():
-        settings = _vary(dict(v.settings), rng)
-        changed[name] = Variant(v.purpose, v.model, settings, v.dtype, v.nf4, v.plain, v.full, v.stored, v.targets, v.old, v.rename)
-    return changed
+    return {name: v.like(_vary(dict(v.settings), v, rng)) for name, v in VARIANTS.items()}
 
 
-HEADS = ("num_attention_heads", "n_head")
-
-
-def _vary(settings, rng):
-    """Other widths, heads, windows, caps and lengths; what a pattern or an older config.json says stays."""
-    for key in ("text_config",):
-        if key in settings:
-            return settings | {key: _vary(dict(settings[key]), rng)}
+def _vary(settings, variant, rng):
+    """Other widths, heads, windows, caps and multipliers; what an older config.json or an extra tensor says of sizes stays."""
+    if "text_config" in settings:
+        return settings | {"text_config": _vary(dict(settings["text_config"]), variant, rng)}
     for key, value in settings.items():
         if key in ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size") and value:
             settings[key] = rng.choice([64, 192, 256])
@@ -184,21 +207,28 @@ def _vary(settings, rng):
             settings[key] = rng.choice([2, 3, 5, 9])
         elif key in ("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv") and value:
             settings[key] = value * rng.uniform(0.6, 1.8)
-        elif key.endswith(("_multiplier", "logits_scaling", "logit_scale")):
+        elif key.endswith("_multiplier") or key in ("logits_scaling", "logit_scale"):
             settings[key] = value * rng.uniform(0.7, 1.4)
         elif key == "query_pre_attn_scalar":
             settings[key] = rng.choice([11, 24, 40])
         elif key == "rotary_dim":
             settings[key] = rng.choice([4, 12])
-    heads = next((k for k in HEADS if k in settings), None)
-    rotary = settings.get("rope_parameters", {})
-    if heads and rotary.get("rope_type") != "longrope" and "rotary_dim" not in settings:
+    if settings.get("rope_parameters", {}).get("rope_type") == "longrope" or variant.extra or variant.bare:
+        return settings
+    width = next(k for k in ("hidden_size", "n_embd") if k in settings)
+    heads = next(k for k in ("num_attention_heads", "n_head") if k in settings)
+    if settings[width] % 64 == 0:
+        settings[width] = rng.choice([64, 128])
+    if "head_dim" in settings and variant.model != "helium":
+        settings["head_dim"], settings[heads] = rng.choice([8, 16, 24, 32]), 8
+    elif settings[width] % 64 == 0:
+        settings[heads] = rng.choice([2, 4, 8]) if variant.model != "gptj" else 4
         if "head_dim" in settings:
-            settings["head_dim"] = rng.choice([8, 16, 24, 32])
-            settings[heads] = 8
-        elif settings.get("hidden_size", settings.get("n_embd")) % 64 == 0:
-            settings[heads] = rng.choice([2, 4, 8])
-        for key in ("num_key_value_heads", "num_kv_heads"):
-            if key in settings:
-                settings[key] = rng.choice([n for n in (1, 2, 4) if settings[heads] % n == 0])
+            settings["head_dim"] = settings[width] // settings[heads]
+    part = settings.get("rope_parameters", {}).get("partial_rotary_factor", 1.0)
+    if int(settings.get("head_dim", settings[width] // settings[heads]) * part) % 2:  # transformers rotates no odd number of dimensions
+        settings[width], settings[heads] = 64, 4
+    for key in ("num_key_value_heads", "num_kv_heads"):
+        if key in settings:
+            settings[key] = rng.choice([n for n in (1, 2, 4) if settings[heads] % n == 0])
     return settings

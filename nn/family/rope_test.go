@@ -1,4 +1,4 @@
-package nn
+package family
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"qlora/nn"
 )
 
 // TestRopeFrequencies holds every scaling against transformers' (testdata/rope.py).
@@ -26,7 +28,7 @@ func TestRopeFrequencies(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			cfg, err := ParseConfig(c.Config)
 			require.NoError(t, err)
-			got, attention := cfg.Rope.inverseFrequencies(c.Dim)
+			got, attention := ropeOf(cfg).Frequencies(c.Dim)
 			require.InDelta(t, c.Attention, attention, 1e-7)
 			require.Len(t, got, len(c.InvFreq))
 			for i, want := range c.InvFreq {
@@ -46,5 +48,22 @@ func TestRopeDialects(t *testing.T) {
 	require.NoError(t, err)
 	v5, err := ParseConfig([]byte(`{"model_type":"llama","rope_parameters":{"rope_type":"linear","rope_theta":500000.0,"factor":2.0}}`))
 	require.NoError(t, err)
-	require.Equal(t, v5.Rope, v4.Rope)
+	require.Equal(t, ropeOf(v5), ropeOf(v4))
+}
+
+// ropeOf returns the positions of the first layer.
+func ropeOf(c *nn.Config) *nn.Rope { return &firstAttention(c).Positions.Rope }
+
+func firstAttention(c *nn.Config) *nn.Attention { return attentions(c)[0] }
+
+func attentions(c *nn.Config) []*nn.Attention {
+	var all []*nn.Attention
+	for _, l := range c.Compose().Layers {
+		for _, b := range l.Branches {
+			if a, ok := b.Part.(*nn.Attention); ok {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
 }
