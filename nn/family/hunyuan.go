@@ -51,5 +51,5 @@ func (f *file) hunyuanRope(c *nn.Config, dim int) rope {
 		f.fail("alpha is %v and head_dim %d; they must be positive, and head_dim above 2", alpha, dim)
 	}
 	stretched := or(p.Theta, f.float("rope_theta", theta)) * math.Pow(alpha, float64(dim)/float64(dim-2))
-	return f.ropeOf(c, dim, &ropeFile{RopeType: "default", Theta: &stretched}, theta, 1)
+	return f.ropeOf(c, dim, &ropeFile{RopeType: "default", Theta: &stretched}, theta, 0)
 }

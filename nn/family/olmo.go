@@ -123,6 +123,6 @@ func (f *file) olmo3Ropes(c *nn.Config, dim int) (sliding, full rope) {
 	if of["full_attention"].RopeType == "" && of["full_attention"].Type != "" {
 		f.refuse("rope_scaling", "it must have rope_type")
 	}
-	sliding = f.ropeOf(c, dim, of["sliding_attention"], theta, 1)
-	return sliding, f.ropeOf(c, dim, of["full_attention"], f.float("rope_theta", theta), 1)
+	sliding = f.ropeOf(c, dim, of["sliding_attention"], theta, 0)
+	return sliding, f.ropeOf(c, dim, of["full_attention"], f.float("rope_theta", theta), 0)
 }

@@ -16,7 +16,7 @@ func phi3(f *file) *nn.Config {
 	act := f.activation("hidden_act", "silu")
 	window := f.window(0)
 	attentionDropout, residualDropout := f.probability("attention_dropout", 0), f.probability("resid_pdrop", 0)
-	positions := f.rope(c, h.dim, ropeDefaults{original: 4096})
+	positions := f.rope(c, h.dim, ropeDefaults{partial: 1, original: 4096})
 	if t := positions.params.Type; f.err == nil && t != "default" && t != "longrope" {
 		f.fail("rope_type %q is not supported for phi3; default and longrope are", t)
 	}

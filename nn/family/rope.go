@@ -32,7 +32,7 @@ type ropeFile struct {
 // ropeDefaults are a family's own.
 type ropeDefaults struct {
 	theta   float64 // 0: 10000
-	partial float64 // share of a head that turns; 0: all of it
+	partial float64 // share of a head that turns; 0: all of it, and no file may say otherwise
 	// part is the name of the kind of layer whose parameters rope_parameters has
 	// under it ("sliding_attention"); "": rope_parameters has one set.
 	part string
@@ -68,9 +68,6 @@ func (f *file) rope(c *nn.Config, dim int, d ropeDefaults) rope {
 	if d.theta == 0 {
 		d.theta = 10000
 	}
-	if d.partial == 0 {
-		d.partial = 1
-	}
 	p := f.ropeFile(d.part)
 	if d.part == "" {
 		original := d.original
@@ -80,10 +77,11 @@ func (f *file) rope(c *nn.Config, dim int, d ropeDefaults) rope {
 		original = f.int("original_max_position_embeddings", original)
 		p.OriginalMax = &original
 	}
-	return f.ropeOf(c, dim, p, f.float("rope_theta", d.theta), f.float("partial_rotary_factor", d.partial))
+	return f.ropeOf(c, dim, p, f.float("rope_theta", d.theta), d.partial)
 }
 
-// ropeOf returns the positions that p says, of heads of dim dimensions.
+// ropeOf returns the positions that p says, of heads of dim dimensions. theta and
+// partial are as in ropeDefaults.
 func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64) rope {
 	r := nn.Rope{
 		Type:            p.RopeType,
@@ -108,7 +106,14 @@ func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64
 	if (r.Type == "su" || r.Type == "yarn") && len(p.ShortFactor) > 0 {
 		r.Type = "longrope"
 	}
-	partial = or(p.PartialRotary, partial)
+	whole := partial == 0
+	if whole {
+		partial = 1
+	}
+	partial = or(p.PartialRotary, f.float("partial_rotary_factor", partial))
+	if whole && partial != 1 {
+		f.fail("partial_rotary_factor %v is not supported for %s; all of each head turns", partial, f.modelType)
+	}
 	out := rope{dims: int(float64(dim) * partial)}
 	if !(partial > 0 && partial <= 1) || out.dims < 2 {
 		f.fail("partial_rotary_factor is %v; it must be above 0 and at most 1, and leave two dimensions of %d", partial, dim)
