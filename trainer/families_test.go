@@ -9,10 +9,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/formulaweights"
 	"qlora/internal/safetensors"
 	"qlora/lora"
+	"qlora/nn"
+	"qlora/nn/family"
 )
 
 // familiesFolder holds a recorded run of every model family; generate.py in it
@@ -117,10 +120,11 @@ func (c *familyCase) forward(t *testing.T) {
 func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	folder, limit := filepath.Join(c.folder, name), familyLimits[name]
 	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
-	s.Model, s.Dataset = fromParity(t, model), fromParity(t, c.data)
 	if s.Method == "full" {
-		s.Model = fromParity(t, inFloat32(t, model))
-	} else {
+		model = inFloat32(t, model)
+	}
+	s.Model, s.Dataset = fromParity(t, model), fromParity(t, c.data)
+	if s.Method != "full" {
 		s.Adapters.Adapter = fromParity(t, c.adapterOf(t, folder))
 	}
 	recorder := &recorder{Device: parityDevices(t)[0]}
@@ -130,6 +134,7 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	far := distance{}
 	far.log(t, limit, filepath.Join(folder, "log_history.json"), history(t, run.Args.OutputDir))
 	if path := filepath.Join(folder, "gradients.safetensors"); exists(path) {
+		transposeConv1D(t, model, recorder.gradients)
 		far.gradients(t, limit, readTensors(t, path), strided(t, path, recorder.gradients))
 	}
 	got := lora.WeightsFile
@@ -141,6 +146,28 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	path := filepath.Join(folder, "final.safetensors")
 	far.weights(t, limit, readTensors(t, path), strided(t, path, readTensors(t, filepath.Join(run.Args.OutputDir, got))))
 	return far
+}
+
+// transposeConv1D turns the gradients of weights that the model's folder has as
+// [in, out] to that shape.
+func transposeConv1D(t *testing.T, model string, gradients map[string][]float32) {
+	t.Helper()
+	config, err := family.ReadConfig(model)
+	require.NoError(t, err)
+	m, err := nn.New(config, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{})
+	require.NoError(t, err)
+	for _, p := range m.Projections() {
+		g, trained := gradients[p.Name+".weight"]
+		if !trained || !p.Transposed() {
+			continue
+		}
+		out, in := p.Weight.Out, p.Weight.In
+		turned := make([]float32, len(g))
+		for i := range g {
+			turned[i%in*out+i/in] = g[i]
+		}
+		gradients[p.Name+".weight"] = turned
+	}
 }
 
 // inFloat32 returns the model's folder with another dtype in config.json: that in

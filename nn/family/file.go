@@ -30,6 +30,13 @@ func (f *file) rename(key, own string) {
 	f.renames[key] = own
 }
 
+// override makes the value of own, where the file has it, that of key.
+func (f *file) override(key, own string) {
+	if f.asked[own] = true; f.present(own) {
+		f.keys[key] = f.keys[own]
+	}
+}
+
 // name returns the key as this file has it.
 func (f *file) name(key string) string {
 	if own, ok := f.renames[key]; ok && !f.present(key) {
@@ -262,6 +269,19 @@ func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 		f.fail("%s %d is not a multiple of %s %d", f.name("num_attention_heads"), h.count, f.name("num_key_value_heads"), h.kv)
 	}
 	return h
+}
+
+// wholeHeads reads heads that make up hidden_size, each with its own key head.
+func (f *file) wholeHeads(c *nn.Config, count int) heads {
+	n := f.size("num_attention_heads", count, 1<<12)
+	dim := c.Hidden / n
+	if dim*n != c.Hidden {
+		f.fail("%s %d is not a multiple of %s %d", f.name("hidden_size"), c.Hidden, f.name("num_attention_heads"), n)
+	}
+	if f.int("head_dim", dim) != dim {
+		f.refuse("head_dim", fmt.Sprintf("it is %s/%s, %d", f.name("hidden_size"), f.name("num_attention_heads"), dim))
+	}
+	return heads{count: n, kv: n, dim: dim}
 }
 
 // scale returns 1/sqrt(head_dim).

@@ -10,6 +10,14 @@ import (
 // at returns the prefix of a layer's names: "model.layers.3.".
 func at(layers string, i int) string { return fmt.Sprintf("%s.%d.", layers, i) }
 
+// bare is the prefix of a model whose checkpoint was saved without its head: the names
+// lack the model's first part.
+func bare(model string) []nn.Prefix { return []nn.Prefix{{Model: model}} }
+
+// noPadding is Config.Pad of a model whose embedding has no padding_idx: the row of
+// pad_token_id is trained as the others.
+const noPadding = -1
+
 // rms returns an RMSNorm.
 func rms(name string, size int, eps float32) *nn.Norm {
 	return &nn.Norm{Name: name, Size: size, Eps: eps}
