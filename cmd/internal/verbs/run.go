@@ -13,6 +13,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/nearest"
 	"qlora/option"
+	"qlora/trainer"
 )
 
 // Main runs the command line and gives its exit code.
@@ -87,6 +88,14 @@ type call struct {
 
 // note tells a person something besides the result.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
+
+// noteOf tells what a person should know of how a model's config.json was read.
+// Training tells it itself.
+func (c *call) noteOf(m *trainer.Model) {
+	if note := m.Config.Note; note != "" {
+		c.note(note)
+	}
+}
 
 // dashed returns a message of the library with its options as the command line has
 // them: --lora_r.
