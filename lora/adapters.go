@@ -87,6 +87,8 @@ func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 		}
 		size := sizes[0]
 		sizes = sizes[1:]
+		// PEFT says so of a Conv1D layer, which bitsandbytes replaces.
+		a.Config.fanInFanOut = p.Transposed() && p.Weight.Quantized == nil
 		p.Adapter = &bindings.Adapter{
 			A:       arena.New(dtype, size.R, p.Weight.In),
 			B:       arena.New(dtype, p.Weight.Out, size.R),

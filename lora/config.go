@@ -53,6 +53,10 @@ type Config struct {
 	Exclude       Targets  // modules that get no adapter whatever Targets picks
 	Layers        Layers   // layers_to_transform
 	LayersPattern []string // names of the lists of layers that Layers counts in; none: any
+
+	// fanInFanOut tells PEFT that the base stores weights as [in, out]. Reading ignores it:
+	// the model knows.
+	fanInFanOut bool
 }
 
 // Modules are the modules that the model has to be laid out to train itself.
@@ -212,7 +216,7 @@ func (c *Config) Marshal() ([]byte, error) {
 		"auto_mapping":            nil,
 		"base_model_name_or_path": orNull(c.BaseModel),
 		"bias":                    cmp.Or(c.Bias, nn.BiasesNone),
-		"fan_in_fan_out":          false,
+		"fan_in_fan_out":          c.fanInFanOut,
 		"inference_mode":          true,
 		"init_lora_weights":       c.Init,
 		"layers_pattern":          listOrNull(c.LayersPattern),

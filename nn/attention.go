@@ -155,7 +155,7 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 
 // rotate turns queries and keys by their positions, or back.
 func (a *Attention) rotate(p *pass, q, k bindings.Tensor, inverse bool) {
-	p.rotate(a.Positions, q, a.Heads, a.HeadDim, inverse)
+	p.rotate(a.Positions.queries(), q, a.Heads, a.HeadDim, inverse)
 	p.rotate(a.Positions, k, a.KVHeads, a.HeadDim, inverse)
 }
 

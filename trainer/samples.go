@@ -9,6 +9,7 @@ import (
 
 	"qlora/nn"
 	"qlora/option"
+	"qlora/trainer/dataset"
 )
 
 // Prompts are what the model completes at every evaluation, each with the likeliest
@@ -66,10 +67,8 @@ func (s *Prompts) check(a *Args, c *nn.Config) error {
 		if len(p.IDs) == 0 {
 			return fmt.Errorf("prompt %d for samples has no tokens; the model needs at least one to begin with", i+1)
 		}
-		for _, id := range p.IDs {
-			if id < 0 || int(id) >= c.Vocabulary {
-				return fmt.Errorf("prompt %d for samples has token %d, but the model's vocabulary has %d entries", i+1, id, c.Vocabulary)
-			}
+		if err := dataset.CheckIDs(p.IDs, c.Vocabulary); err != nil {
+			return fmt.Errorf("prompt %d for samples: %w", i+1, err)
 		}
 	}
 	if longest := s.longest(); c.MaxPositions > 0 && longest > c.MaxPositions {

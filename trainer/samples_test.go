@@ -67,7 +67,7 @@ func TestSamplesThatCannotBe(t *testing.T) {
 		"`eval_strategy` is":              func(r *Run) { r.Args.EvalStrategy = StrategyNo },
 		"`sample_tokens` is 0":            func(r *Run) { r.Prompts.Tokens = 0 },
 		"prompt 2 for samples has no":     func(r *Run) { r.Prompts.List[1].IDs = nil },
-		"prompt 1 for samples has token":  func(r *Run) { r.Prompts.List[0].IDs = []int32{96} },
+		"prompt 1 for samples: token 0":   func(r *Run) { r.Prompts.List[0].IDs = []int32{96} },
 		"the model was made for 64: choo": func(r *Run) { r.Prompts.Tokens = 63 },
 	} {
 		r := tinyRun(t)

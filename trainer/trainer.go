@@ -184,18 +184,24 @@ func checkExample(e dataset.Example, vocabulary int) error {
 	if len(e.IDs) == 0 || len(e.IDs) != len(e.Labels) {
 		return fmt.Errorf("it has %d tokens and %d labels", len(e.IDs), len(e.Labels))
 	}
-	if s := e.Starts; s != nil && (s[0] != 0 || int(s[len(s)-1]) > len(e.IDs) || !slices.IsSorted(s)) {
-		return fmt.Errorf("its documents begin at %v of %d tokens", s, len(e.IDs))
+	if e.Starts != nil && !startDocuments(e.Starts, len(e.IDs)) {
+		return fmt.Errorf("its documents begin at %v of %d tokens", e.Starts, len(e.IDs))
 	}
-	for i, id := range e.IDs {
-		if id < 0 || int(id) >= vocabulary {
-			return fmt.Errorf("token %d is id %d, and the model's vocabulary has %d: is this the model's own tokenizer?", i, id, vocabulary)
-		}
-		if l := e.Labels[i]; l != bindings.IgnoreLabel && (l < 0 || int(l) >= vocabulary) {
-			return fmt.Errorf("label %d is %d, and the model's vocabulary has %d", i, l, vocabulary)
+	if err := dataset.CheckIDs(e.IDs, vocabulary); err != nil {
+		return err
+	}
+	return dataset.CheckLabels(e.Labels, vocabulary)
+}
+
+// startDocuments reports whether starts divide so many tokens into documents, none of
+// them empty.
+func startDocuments(starts []int32, tokens int) bool {
+	for i, s := range starts {
+		if i == 0 && s != 0 || i > 0 && s <= starts[i-1] || int(s) >= tokens {
+			return false
 		}
 	}
-	return nil
+	return len(starts) > 0
 }
 
 // findCheckpoint finds and verifies what the run goes on from.

@@ -53,6 +53,8 @@ func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 		"`lora_alpha` is 0":              func(r *Run) { r.Model.ApplyLora(lora.Config{R: 8}) },
 		"`bias` is \"some\"":             func(r *Run) { r.Model.Lora.Bias = "some" },
 		"`init_lora_weights` is \"eva\"": func(r *Run) { r.Model.Lora.Init = "eva" },
+		"its documents begin at []":      func(r *Run) { r.TrainSet[0].Starts = []int32{} },
+		"its documents begin at [0 0]":   func(r *Run) { r.TrainSet[0].Starts = []int32{0, 0} },
 		"Prompts.Decode is nil":          func(r *Run) { r.Prompts = tinyPrompts(); r.Prompts.Decode = nil },
 	} {
 		r := tinyRun(t)

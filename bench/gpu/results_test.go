@@ -25,7 +25,7 @@ BenchmarkKernels/gemm-forward/in=4096/out=4096/tokens=2048-16	50	200000 ns/op	34
 BenchmarkKernels/nf4-forward/in=4096/out=4096/tokens=2048-16	50	150000 ns/op
 BenchmarkKernels/attention-forward/heads=32/kv_heads=8/head_dim=128/tokens=2048-16	50	100000 ns/op
 BenchmarkStep/model=8b/recompute=none-16	3	400000000 ns/op	5120 tokens/s	9000 plan-MiB	9090 taken-MiB	101 %plan
-BenchmarkKernels/rotate/tokens=512-16	3	20000 ns/op	100 GB/s
+BenchmarkKernels/rope/tokens=512-16	3	20000 ns/op	100 GB/s
 PASS
 `
 	peersOnGPU = gpuHeader + `
@@ -74,7 +74,7 @@ func TestJoin(t *testing.T) {
 	require.InDelta(t, 0.7, rows[plan.AttentionForward].Speed, 1e-12)
 	require.Equal(t, []other{
 		{"Step/model=8b/recompute=none", map[string]float64{"ms": 400, "tokens/s": 5120, "plan-MiB": 9000, "taken-MiB": 9090, "%plan": 101}},
-		{"Kernels/rotate/tokens=512", map[string]float64{"ms": 0.02, "GB/s": 100}},
+		{"Kernels/rope/tokens=512", map[string]float64{"ms": 0.02, "GB/s": 100}},
 	}, r.Others)
 }
 
@@ -110,7 +110,7 @@ func TestTable(t *testing.T) {
 			"|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n| 4096 | 4096 | 2048 | 0.2 | 344 | 35 % | 0.1 | 687 | 50 % | cuBLAS (torch.matmul) |\n",
 		"| 4096 | 4096 | 0.022 | 1954 | 73 % |  |  |  |  |\n",
 		"| model 8b, recompute none | 5120 | 400 | 9000 | 9090 | 101.0 % |  |\n",
-		"| Kernels/rotate/tokens=512 | 100 GB/s, 0.02 ms |\n",
+		"| Kernels/rope/tokens=512 | 100 GB/s, 0.02 ms |\n",
 		"- decode, bitsandbytes: No module named 'bitsandbytes'\n",
 	} {
 		require.Contains(t, b.String(), want)

@@ -80,6 +80,12 @@ func runAttend(t *testing.T, s *suite) {
 		// All of it.
 		{queries: []int{140, 3}, heads: 4, kvHeads: 2, dim: 64, size: 1, window: 67, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
 		{queries: []int{9, 3}, keys: []int{290, 3}, heads: 4, kvHeads: 1, dim: 32, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: blocks},
+		{queries: []int{33}, heads: 2, kvHeads: 1, dim: 96, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.1, layout: blocks},
+		{queries: []int{70, 9}, heads: 2, kvHeads: 1, dim: 128, size: 1, window: 40, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
+		{queries: []int{35}, keys: []int{50}, heads: 2, kvHeads: 1, dim: 256, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
+		{queries: []int{1, 1}, keys: []int{600, 40}, heads: 4, kvHeads: 2, dim: 256, size: 1, cap: 5, bias: 0.125, sinks: true, layout: byKey, inference: true},
+		// A bias whose exponential is beyond float32, in a tile that has rows to spare.
+		{queries: []int{41}, heads: 2, kvHeads: 1, dim: 32, size: 1, bias: 8},
 	} {
 		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { attendRow(f, c) })
 	}

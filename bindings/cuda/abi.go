@@ -40,9 +40,11 @@ KERNEL(embed, embed)
 KERNEL(embed_backward, embed_backward)
 KERNEL(norm, norm)
 KERNEL(norm_backward, norm_backward)
-KERNEL(rotate, rotate)
-KERNEL(gate, gate)
-KERNEL(gate_backward, gate_backward)
+KERNEL(rope, rope)
+KERNEL(activate, activate)
+KERNEL(activate_backward, activate_backward)
+KERNEL(add, add)
+KERNEL(clamp, clamp)
 KERNEL(attend, attend)
 KERNEL(attend_decode, attend)
 KERNEL(attend_backward, attend_backward)
@@ -77,31 +79,33 @@ type (
 	u64     = C.uint64_t
 	product = C.qlora_gemm // of gemm and gemv
 
-	gemm           product
-	gemv           product
-	decode         = C.qlora_decode
-	quantize       = C.qlora_quantize
-	nest           = C.qlora_nest
-	rowNorms       = C.qlora_row_norms
-	checkRange     = C.qlora_check_range
-	embed          = C.qlora_embed
-	embedBackward  = C.qlora_embed_backward
-	norm           = C.qlora_norm
-	normBackward   = C.qlora_norm_backward
-	rotate         = C.qlora_rotate
-	gate           = C.qlora_gate
-	gateBackward   = C.qlora_gate_backward
-	attention      = C.qlora_attend // of attend and attendDecode
-	attend         attention
-	attendDecode   attention
-	attendBackward = C.qlora_attend_backward
-	crossEntropy   = C.qlora_cross_entropy
-	lossStats      = C.qlora_loss_stats
-	scaleColumns   = C.qlora_scale_columns
-	sumRows        = C.qlora_sum_rows
-	convert        = C.qlora_copy
-	gradNorm       = C.qlora_grad_norm
-	optimize       = C.qlora_optimize
+	gemm             product
+	gemv             product
+	decode           = C.qlora_decode
+	quantize         = C.qlora_quantize
+	nest             = C.qlora_nest
+	rowNorms         = C.qlora_row_norms
+	checkRange       = C.qlora_check_range
+	embed            = C.qlora_embed
+	embedBackward    = C.qlora_embed_backward
+	norm             = C.qlora_norm
+	normBackward     = C.qlora_norm_backward
+	rope             = C.qlora_rope
+	activate         = C.qlora_activate
+	activateBackward = C.qlora_activate_backward
+	add              = C.qlora_add
+	clamp            = C.qlora_clamp
+	attention        = C.qlora_attend // of attend and attendDecode
+	attend           attention
+	attendDecode     attention
+	attendBackward   = C.qlora_attend_backward
+	crossEntropy     = C.qlora_cross_entropy
+	lossStats        = C.qlora_loss_stats
+	scaleColumns     = C.qlora_scale_columns
+	sumRows          = C.qlora_sum_rows
+	convert          = C.qlora_copy
+	gradNorm         = C.qlora_grad_norm
+	optimize         = C.qlora_optimize
 )
 
 // The numbers of qlora.h.
@@ -252,7 +256,10 @@ func (c context) allow(list []extent) error {
 	}
 	all := make([]C.qlora_extent, len(list))
 	for i, e := range list {
-		all[i] = C.qlora_extent{data: e.data, bytes: C.int64_t(e.bytes), name: C.CString(e.name)}
+		all[i] = C.qlora_extent{
+			data: e.data, bytes: i64(e.bytes), stride: i64(e.stride), span: i64(e.span),
+			period: i64(e.period), width: i64(e.width), name: C.CString(e.name),
+		}
 		defer C.free(unsafe.Pointer(all[i].name))
 	}
 	return c.failed("extents", C.call_extents(c.table, c.handle, &all[0], C.int32_t(len(all))))
@@ -285,12 +292,16 @@ func (c context) launch(name string, op any) error {
 		code = C.call_norm(t, h, op)
 	case *normBackward:
 		code = C.call_norm_backward(t, h, op)
-	case *rotate:
-		code = C.call_rotate(t, h, op)
-	case *gate:
-		code = C.call_gate(t, h, op)
-	case *gateBackward:
-		code = C.call_gate_backward(t, h, op)
+	case *rope:
+		code = C.call_rope(t, h, op)
+	case *activate:
+		code = C.call_activate(t, h, op)
+	case *activateBackward:
+		code = C.call_activate_backward(t, h, op)
+	case *add:
+		code = C.call_add(t, h, op)
+	case *clamp:
+		code = C.call_clamp(t, h, op)
 	case *attend:
 		code = C.call_attend(t, h, (*attention)(op))
 	case *attendDecode:

@@ -4,10 +4,12 @@ import "qlora/bindings"
 
 // activate is one kernel.
 func (c *composer) activate(op *bindings.Activate) {
-	c.do(&gate{g: matrix(op.G), u: matrix(op.U), y: matrix(op.Y)})
+	c.do(&activate{kind: i32(op.Kind), g: matrix(op.G), u: matrix(op.U), y: matrix(op.Y)})
 }
 
 // activateBackward is one kernel.
 func (c *composer) activateBackward(op *bindings.ActivateBackward) {
-	c.do(&gateBackward{g: matrix(op.G), u: matrix(op.U), dy: matrix(op.DY), dg: matrix(op.DG), du: matrix(op.DU)})
+	c.do(&activateBackward{
+		kind: i32(op.Kind), g: matrix(op.G), u: matrix(op.U), dy: matrix(op.DY), dg: matrix(op.DG), du: matrix(op.DU),
+	})
 }

@@ -10,7 +10,7 @@ const decodeKeys, decodePieces = 256, 32
 // query, as in generation, over pieces of the keys side by side.
 func (c *composer) attend(op *bindings.Attend) {
 	k := attentionOf(op)
-	if !op.LSE.Absent() || op.Q.Rows != op.Queries.Count() || op.Queries.Longest() != 1 {
+	if k.mask.threshold > 0 || !op.LSE.Absent() || op.Q.Rows != op.Queries.Count() || op.Queries.Longest() != 1 {
 		c.do((*attend)(&k))
 		return
 	}
@@ -22,7 +22,7 @@ func (c *composer) attend(op *bindings.Attend) {
 // attendBackward computes P again from LSE.
 func (c *composer) attendBackward(op *bindings.AttendBackward) {
 	c.do(&attendBackward{
-		forward: attentionOf(&op.Attend), d_o: matrix(op.DO), dq: matrix(op.DQ), dk: matrix(op.DK), dv: matrix(op.DV),
+		forward: attentionOf(&op.Attend), d_o: matrix(op.DO), dq: matrix(op.DQ), dk: matrix(op.DK), dv: matrix(op.DV), dsinks: vector(op.DSinks),
 		workspace: c.scratch.take(bindings.F32, op.Heads, op.Q.Rows), // rowsum(DO·O)
 	})
 }
@@ -33,6 +33,7 @@ func attentionOf(op *bindings.Attend) attention {
 		q_starts: pointer[i32](op.Queries.Device), k_starts: pointer[i32](op.Keys.Device),
 		sequences: i32(op.Queries.Count()), longest_q: i32(op.Queries.Longest()), longest_k: i32(op.Keys.Longest()),
 		heads: i32(op.Heads), kv_heads: i32(op.KVHeads), head_dim: i32(op.HeadDim),
-		scale: float(op.Scale), window: i32(op.Window),
+		scale: float(op.Scale), window: i32(op.Window), cap: float(op.Cap),
+		key_bias: matrix(op.KeyBias), sinks: vector(op.Sinks), mask: maskOf(op.Random, op.Stream, op.Dropout),
 	}
 }

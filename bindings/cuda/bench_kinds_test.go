@@ -2,12 +2,13 @@ package cuda
 
 import (
 	"qlora/bench/gpu/plan"
+	"qlora/bindings"
 )
 
 // A timed is what is measured under one name.
 type timed struct {
 	// lay lays out one set of operands and gives the call on it.
-	lay func(o *operands, m plan.Measurement) func(*composer)
+	lay lay
 	// cost is the operations and bytes that it cannot do without; nil: the plan's.
 	cost func(get func(string) float64) (operations, bytes float64)
 }
@@ -21,9 +22,9 @@ var kinds = map[string]timed{
 	plan.NF4Forward:        {lay: layNF4Forward(anyWay)},
 	plan.NF4InputGradient:  {lay: layNF4InputGradient(anyWay)},
 	plan.Decode:            {lay: layDecode((*operands).packed)},
-	plan.AttentionForward:  {lay: layAttentionForward},
-	plan.AttentionBackward: {lay: layAttentionBackward},
-	plan.CrossEntropy:      {lay: layCrossEntropy},
+	plan.AttentionForward:  {lay: layAttentionForward(nil)},
+	plan.AttentionBackward: {lay: layAttentionBackward(nil)},
+	plan.CrossEntropy:      {lay: layCrossEntropy(0)},
 	plan.AdamW:             {lay: layAdamW(false)},
 	plan.AdamW8bit:         {lay: layAdamW(true)},
 
@@ -46,13 +47,36 @@ var kinds = map[string]timed{
 	"lora-forward":    {lay: layLoraForward, cost: loraCost(1, 1)},
 	"lora-backward":   {lay: layLoraBackward, cost: loraCost(1, 2)},
 
-	"norm-forward":   {lay: layNorm, cost: movedCost("width", 2)},
-	"norm-backward":  {lay: layNormBackward, cost: movedCost("width", 3)},
-	"gate-forward":   {lay: layGate, cost: movedCost("width", 3)},
-	"gate-backward":  {lay: layGateBackward, cost: movedCost("width", 5)},
-	"rotate":         {lay: layRotate, cost: movedCost("width", 2)},
-	"embed":          {lay: layEmbed, cost: movedCost("width", 2)},
-	"embed-backward": {lay: layEmbedBackward, cost: movedCost("width", 5)}, // bf16 once, float32 read and written
+	"attention-forward-capped":   {lay: layAttentionForward(capped), cost: planned(plan.AttentionForward)},
+	"attention-forward-biased":   {lay: layAttentionForward(biased), cost: planned(plan.AttentionForward)},
+	"attention-forward-dropped":  {lay: layAttentionForward(dropped), cost: planned(plan.AttentionForward)},
+	"attention-backward-capped":  {lay: layAttentionBackward(capped), cost: planned(plan.AttentionBackward)},
+	"attention-backward-biased":  {lay: layAttentionBackward(biased), cost: planned(plan.AttentionBackward)},
+	"attention-backward-dropped": {lay: layAttentionBackward(dropped), cost: planned(plan.AttentionBackward)},
+	"cross-entropy-capped":       {lay: layCrossEntropy(30), cost: planned(plan.CrossEntropy)},
+
+	"rmsnorm-forward":    {lay: layNorm(false), cost: movedCost("width", 2)},
+	"rmsnorm-backward":   {lay: layNormBackward(false), cost: movedCost("width", 3)},
+	"layernorm-forward":  {lay: layNorm(true), cost: movedCost("width", 2)},
+	"layernorm-backward": {lay: layNormBackward(true), cost: movedCost("width", 3)},
+	"swiglu-forward":     {lay: layActivate(bindings.SiLU, true), cost: movedCost("width", 3)},
+	"swiglu-backward":    {lay: layActivateBackward(bindings.SiLU, true), cost: movedCost("width", 5)},
+	"geglu-forward":      {lay: layActivate(bindings.GELUTanh, true), cost: movedCost("width", 3)},
+	"geglu-backward":     {lay: layActivateBackward(bindings.GELUTanh, true), cost: movedCost("width", 5)},
+	"gelu-forward":       {lay: layActivate(bindings.GELU, false), cost: movedCost("width", 2)},
+	"gelu-backward":      {lay: layActivateBackward(bindings.GELU, false), cost: movedCost("width", 3)},
+	"relu2-forward":      {lay: layActivate(bindings.ReLUSquared, false), cost: movedCost("width", 2)},
+	"relu2-backward":     {lay: layActivateBackward(bindings.ReLUSquared, false), cost: movedCost("width", 3)},
+	"rope":               {lay: layRoPE(false), cost: movedCost("width", 2)},
+	"rope-interleaved":   {lay: layRoPE(true), cost: movedCost("width", 2)},
+	"add":                {lay: layAdd(0), cost: movedCost("width", 3)},
+	"add-dropped":        {lay: layAdd(0.1), cost: movedCost("width", 3)},
+	"clamp":              {lay: layClamp, cost: movedCost("width", 2)},
+	"clamp-backward":     {lay: layClampBackward, cost: movedCost("width", 3)},
+	"copy-heads":         {lay: layCopyHeads, cost: movedCost("width", 2)},
+	"embed":              {lay: layEmbed(false), cost: movedCost("width", 2)},
+	"embed-accumulate":   {lay: layEmbed(true), cost: movedCost("width", 3)},
+	"embed-backward":     {lay: layEmbedBackward, cost: movedCost("width", 5)}, // bf16 once, float32 read and written
 	"head-loss": {lay: layHeadLoss, cost: func(get func(string) float64) (float64, float64) {
 		in, out, tokens := get("in"), get("vocabulary"), get("tokens")
 		return 2 * 2 * in * out * tokens, 2 * (in*out + 2*tokens*in)
@@ -82,6 +106,18 @@ func loraCost(base, thin float64) func(func(string) float64) (float64, float64) 
 	return func(get func(string) float64) (operations, bytes float64) {
 		in, out, rank, tokens := get("in"), get("out"), get("rank"), get("tokens")
 		return 2 * tokens * (base*in*out + thin*rank*(in+out)), base*in*out*nf4Bytes + 2*tokens*(in+out)
+	}
+}
+
+// planned is the cost that the plan has for another name at the same shape: what attention
+// and the losses have besides is no product and no byte that counts.
+func planned(what string) func(func(string) float64) (float64, float64) {
+	return func(get func(string) float64) (operations, bytes float64) {
+		m := plan.Measurement{What: what}
+		for _, f := range plan.Of(what)[0].Shape {
+			m.Shape = append(m.Shape, plan.Field{Name: f.Name, Value: int64(get(f.Name))})
+		}
+		return m.Cost()
 	}
 }
 
@@ -137,14 +173,29 @@ func measurements() []plan.Measurement {
 			add("lora-gradient-b", field("out", width), rank, t)
 		}
 		hidden, inner := field("width", 4096), field("width", 14336)
-		add("norm-forward", t, hidden)
-		add("norm-backward", t, hidden)
-		add("gate-forward", t, inner)
-		add("gate-backward", t, inner)
-		add("rotate", t, hidden, field("head_dim", 128))
-		add("embed", t, hidden, field("vocabulary", 128256))
-		add("embed-backward", t, hidden, field("vocabulary", 128256))
+		for _, pass := range []string{"-forward", "-backward"} {
+			add("rmsnorm"+pass, t, hidden)
+			add("layernorm"+pass, t, hidden)
+			for _, activation := range []string{"swiglu", "geglu", "gelu", "relu2"} {
+				add(activation+pass, t, inner)
+			}
+		}
+		for _, what := range []string{"add", "add-dropped", "clamp", "clamp-backward"} {
+			add(what, t, hidden)
+		}
+		for _, what := range []string{"rope", "rope-interleaved", "copy-heads"} {
+			add(what, t, hidden, field("head_dim", 128))
+		}
+		for _, what := range []string{"embed", "embed-accumulate", "embed-backward"} {
+			add(what, t, hidden, field("vocabulary", 128256))
+		}
 	}
+	for _, pass := range []string{plan.AttentionForward, plan.AttentionBackward} {
+		for _, with := range []string{"-capped", "-biased", "-dropped"} {
+			add(pass+with, plan.Of(pass)[0].Shape...)
+		}
+	}
+	add("cross-entropy-capped", plan.Of(plan.CrossEntropy)[0].Shape...)
 	add("head-loss", field("tokens", 2048), field("in", 4096), field("vocabulary", 128256))
 	adam := plan.Of(plan.AdamW)[0]
 	add("gradient-norm", adam.Shape...)

@@ -181,13 +181,41 @@ func attentionOperands(o *operands, m plan.Measurement) *bindings.Attend {
 	}
 }
 
-func layAttentionForward(o *operands, m plan.Measurement) func(*composer) {
-	op := attentionOperands(o, m)
-	return func(c *composer) { c.attend(op) }
+// A variant is what attention has besides its scores; nil: nothing.
+type variant func(o *operands, op *bindings.Attend)
+
+func capped(_ *operands, op *bindings.Attend) { op.Cap = 50 }
+
+func biased(o *operands, op *bindings.Attend) {
+	op.KeyBias = o.random(bindings.F32, int64(op.Heads), int64(op.K.Rows))
 }
 
-func layAttentionBackward(o *operands, m plan.Measurement) func(*composer) {
-	op := &bindings.AttendBackward{Attend: *attentionOperands(o, m)}
+func dropped(_ *operands, op *bindings.Attend) {
+	op.Dropout, op.Random = 0.1, bindings.Random{Train: true, Seed: 1}
+}
+
+func layAttentionForward(with variant) func(*operands, plan.Measurement) func(*composer) {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		op := attentionOperands(o, m)
+		if with != nil {
+			with(o, op)
+		}
+		return func(c *composer) { c.attend(op) }
+	}
+}
+
+func layAttentionBackward(with variant) func(*operands, plan.Measurement) func(*composer) {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		op := &bindings.AttendBackward{Attend: *attentionOperands(o, m)}
+		if with != nil {
+			with(o, &op.Attend)
+		}
+		return attentionGradients(o, op)
+	}
+}
+
+// attentionGradients calls backward on what forward leaves.
+func attentionGradients(o *operands, op *bindings.AttendBackward) func(*composer) {
 	op.DO = o.random(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
 	op.DQ = o.empty(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
 	op.DK, op.DV = o.empty(bindings.BF16, int64(op.K.Rows), int64(op.K.Cols)), o.empty(bindings.BF16, int64(op.K.Rows), int64(op.K.Cols))
@@ -197,12 +225,17 @@ func layAttentionBackward(o *operands, m plan.Measurement) func(*composer) {
 
 // layCrossEntropy overwrites the logits by their gradients, which are those of the next
 // call: small numbers, all different.
-func layCrossEntropy(o *operands, m plan.Measurement) func(*composer) {
-	tokens, vocabulary := m.Get("tokens"), m.Get("vocabulary")
-	logits, labels := o.random(bindings.BF16, tokens, vocabulary), o.below(vocabulary, tokens)
-	losses, hits := o.empty(bindings.F32, 1, tokens), o.empty(bindings.F32, 1, tokens)
-	return func(c *composer) {
-		c.do(&crossEntropy{logits: matrix(logits), labels: vector(labels), scale: 1, losses: vector(losses), hits: vector(hits), backward: 1})
+func layCrossEntropy(logitCap float64) lay {
+	return func(o *operands, m plan.Measurement) func(*composer) {
+		tokens, vocabulary := m.Get("tokens"), m.Get("vocabulary")
+		logits, labels := o.random(bindings.BF16, tokens, vocabulary), o.below(vocabulary, tokens)
+		losses, hits := o.empty(bindings.F32, 1, tokens), o.empty(bindings.F32, 1, tokens)
+		return func(c *composer) {
+			c.do(&crossEntropy{
+				logits: matrix(logits), labels: vector(labels), logit_scale: 1, logit_cap: float(logitCap), scale: 1,
+				losses: vector(losses), hits: vector(hits), backward: 1,
+			})
+		}
 	}
 }
 
@@ -215,63 +248,6 @@ func layHeadLoss(o *operands, m plan.Measurement) func(*composer) {
 		DX: o.empty(bindings.BF16, tokens, hidden),
 	}
 	return func(c *composer) { c.headLoss(op) }
-}
-
-func layNorm(o *operands, m plan.Measurement) func(*composer) {
-	tokens, width := m.Get("tokens"), m.Get("width")
-	x, w := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, 1, width)
-	y, inverse := o.empty(bindings.BF16, tokens, width), o.empty(bindings.F32, 1, tokens)
-	return func(c *composer) {
-		c.do(&norm{x: matrix(x), weight: vector(w), y: matrix(y), inv_rms: vector(inverse), eps: 1e-5})
-	}
-}
-
-func layNormBackward(o *operands, m plan.Measurement) func(*composer) {
-	tokens, width := m.Get("tokens"), m.Get("width")
-	op := &bindings.NormBackward{
-		Norm: bindings.Norm{X: o.random(bindings.BF16, tokens, width), Weight: o.random(bindings.BF16, 1, width), RStd: o.random(bindings.F32, 1, tokens)},
-		DY:   o.random(bindings.BF16, tokens, width), DX: o.empty(bindings.BF16, tokens, width),
-	}
-	return func(c *composer) { c.normBackward(op) }
-}
-
-func layGate(o *operands, m plan.Measurement) func(*composer) {
-	tokens, width := m.Get("tokens"), m.Get("width")
-	g, u, y := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width), o.empty(bindings.BF16, tokens, width)
-	return func(c *composer) { c.do(&gate{g: matrix(g), u: matrix(u), y: matrix(y)}) }
-}
-
-func layGateBackward(o *operands, m plan.Measurement) func(*composer) {
-	tokens, width := m.Get("tokens"), m.Get("width")
-	g, u, dy := o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width), o.random(bindings.BF16, tokens, width)
-	dg, du := o.empty(bindings.BF16, tokens, width), o.empty(bindings.BF16, tokens, width)
-	return func(c *composer) {
-		c.do(&gateBackward{g: matrix(g), u: matrix(u), dy: matrix(dy), dg: matrix(dg), du: matrix(du)})
-	}
-}
-
-func layRotate(o *operands, m plan.Measurement) func(*composer) {
-	tokens, head := m.Get("tokens"), min(m.Get("head_dim"), m.Get("width"))
-	heads := m.Get("width") / head
-	x, positions := o.random(bindings.BF16, tokens, heads*head), o.below(tokens, tokens)
-	cos, sin := o.random(bindings.F32, tokens, head/2), o.random(bindings.F32, tokens, head/2)
-	return func(c *composer) {
-		c.do(&rotate{x: matrix(x), heads: i32(heads), head_dim: i32(head), positions: vector(positions), cos: matrix(cos), sin: matrix(sin)})
-	}
-}
-
-func layEmbed(o *operands, m plan.Measurement) func(*composer) {
-	tokens, width, vocabulary := m.Get("tokens"), m.Get("width"), m.Get("vocabulary")
-	ids, table, y := o.below(vocabulary, tokens), o.random(bindings.BF16, vocabulary, width), o.empty(bindings.BF16, tokens, width)
-	return func(c *composer) { c.do(&embed{ids: vector(ids), table: matrix(table), y: matrix(y)}) }
-}
-
-func layEmbedBackward(o *operands, m plan.Measurement) func(*composer) {
-	tokens, width, vocabulary := m.Get("tokens"), m.Get("width"), m.Get("vocabulary")
-	ids, dtable, dy := o.below(vocabulary, tokens), o.empty(bindings.F32, vocabulary, width), o.random(bindings.BF16, tokens, width)
-	return func(c *composer) {
-		c.do(&embedBackward{ids: vector(ids), dtable: matrix(dtable), dy: matrix(dy), pad: none})
-	}
 }
 
 // tensorsOf are the shapes of the adapter's tensors that a measurement moves.

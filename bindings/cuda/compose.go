@@ -84,7 +84,14 @@ func matrix(t bindings.Tensor) tensor {
 	if t.Absent() {
 		return tensor{}
 	}
-	return tensor{data: address(t), rows: i64(t.Rows), cols: i64(t.Cols), stride: i64(t.Stride()), dtype: i32(t.DType)}
+	k := tensor{data: address(t), rows: i64(t.Rows), cols: i64(t.Cols), stride: i64(t.Stride()), dtype: i32(t.DType)}
+	if t.Contiguous() {
+		k.stride = i64(t.Cols)
+	}
+	if width, period := t.Groups(); width < t.Cols {
+		k.width, k.period = i32(width), i32(period)
+	}
+	return k
 }
 
 // vector is t, a row or a column, as one row.
@@ -121,6 +128,14 @@ func moved(t tensor, elements int64) tensor {
 }
 
 func pointer[T any](t bindings.Tensor) *T { return (*T)(address(t)) }
+
+// orOne is x, or 1 where an operation leaves a factor out.
+func orOne(x float32) float {
+	if x == 0 {
+		return 1
+	}
+	return float(x)
+}
 
 // flag is b for C.
 func flag(b bool) i32 {

@@ -131,15 +131,15 @@ func bothPasses(a *bindings.Arena, l *bindings.Linear, tokens int) (*bindings.Pr
 	x, xa := a.New(bindings.BF16, tokens, in), a.New(bindings.BF16, tokens, rank)
 	train := bindings.Random{Train: true}
 	return &bindings.Project{
-			X: x, Random: train,
-			Parts: []bindings.Part{{Linear: l, Y: a.New(bindings.BF16, tokens, out), XA: xa}},
-		}, &bindings.ProjectBackward{
-			X: x, Random: train, DX: a.New(bindings.BF16, tokens, in),
-			Parts: []bindings.PartBackward{{
-				Linear: l, XA: xa, DY: a.New(bindings.BF16, tokens, out),
-				DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
-			}},
-		}
+		X: x, Random: train,
+		Parts: []bindings.Part{{Linear: l, Y: a.New(bindings.BF16, tokens, out), XA: xa}},
+	}, &bindings.ProjectBackward{
+		X: x, Random: train, DX: a.New(bindings.BF16, tokens, in),
+		Parts: []bindings.PartBackward{{
+			Linear: l, XA: xa, DY: a.New(bindings.BF16, tokens, out),
+			DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
+		}},
+	}
 }
 
 // TestScratchGrowsWithTokens: what is planned for the largest micro-batch does for

@@ -234,13 +234,13 @@ func (d *Device) launch(name string, work any) error {
 func (d *Device) allowed(op bindings.Operation, needs bindings.Needs) []extent {
 	list := extents(op)
 	if needs.Workspace > 0 {
-		list = append(list, extent{"scratch", address(d.workspace), needs.Workspace})
+		list = append(list, extent{name: "scratch", data: address(d.workspace), bytes: needs.Workspace})
 	}
 	if needs.Loss > 0 {
-		list = append(list, extent{"logits", address(d.loss), needs.Loss})
+		list = append(list, extent{name: "logits", data: address(d.loss), bytes: needs.Loss})
 	}
 	if _, ok := op.(*bindings.Optimize); ok {
-		list = append(list, extent{"maps of 8-bit codes", unsafe.Pointer(d.maps.signed), 2 * 256 * 4})
+		list = append(list, extent{name: "maps of 8-bit codes", data: unsafe.Pointer(d.maps.signed), bytes: 2 * 256 * 4})
 	}
 	return list
 }

@@ -18,7 +18,9 @@ const none = 0
 func (c *composer) embed(op *bindings.Embed) {
 	ids := vector(op.IDs)
 	c.do(&checkRange{values: ids, limit: i32(op.Table.Rows), ignore: none, text: unknownID})
-	k := embed{ids: ids, table: matrix(op.Table), y: matrix(op.Y)}
+	k := embed{
+		ids: ids, table: matrix(op.Table), y: matrix(op.Y), accumulate: flag(op.Accumulate), scale: orOne(op.Scale),
+	}
 	if op.Random.Train {
 		k.noise = float(op.Noise)
 		k.seed, k.stream, k.step = u64(op.Random.Seed), bindings.NoiseStream, u32(op.Random.Step)
@@ -30,5 +32,5 @@ func (c *composer) embed(op *bindings.Embed) {
 func (c *composer) embedBackward(op *bindings.EmbedBackward) {
 	ids := vector(op.IDs)
 	c.do(&checkRange{values: ids, limit: i32(op.DTable.Rows), ignore: none, text: unknownIDBack})
-	c.do(&embedBackward{ids: ids, dy: matrix(op.DY), dtable: matrix(op.DTable), pad: i32(op.Pad)})
+	c.do(&embedBackward{ids: ids, dy: matrix(op.DY), dtable: matrix(op.DTable), scale: orOne(op.Scale), pad: i32(op.Pad)})
 }

@@ -6,11 +6,15 @@ import (
 	"qlora/bindings"
 )
 
-// An extent is memory that kernels may touch.
+// An extent is memory that kernels may touch. Of a view of columns those are the first
+// span bytes of every stride, and of them the first width of every period; stride 0, or
+// period 0: all of them.
 type extent struct {
 	name  string
 	data  unsafe.Pointer
 	bytes int64
+
+	stride, span, period, width int64
 }
 
 // extents lists the operands of an operation by their names. On the emulator a
@@ -27,8 +31,16 @@ func appendExtent(list []extent, name string, t bindings.Tensor) []extent {
 	if t.Absent() || t.Planned() || t.Bytes() == 0 {
 		return list
 	}
-	n := int64((t.Rows-1)*t.Stride() + t.Column(t.Cols-1) + 1)
-	return append(list, extent{name, t.Address(), n * t.DType.Size()})
+	e := extent{name: name, data: t.Address(), bytes: t.Bytes()}
+	if !t.Contiguous() {
+		size := t.DType.Size()
+		e.stride, e.span = int64(t.Stride())*size, int64(t.Column(t.Cols-1)+1)*size
+		e.bytes = int64(t.Rows-1)*e.stride + e.span
+		if width, period := t.Groups(); width < t.Cols {
+			e.width, e.period = int64(width)*size, int64(period)*size
+		}
+	}
+	return append(list, e)
 }
 
 // weightExtents lists what of a weight in 4 bits is there.

@@ -26,3 +26,42 @@ func TestExtentsAreTheOperands(t *testing.T) {
 	}
 	require.Equal(t, map[string]int64{"X": 32, "Weight": 32, "Y": 32}, names)
 }
+
+// TestExtentsOfViews has a kernel copy the columns of a view, and one more group of
+// them, which the emulator does not let it.
+func TestExtentsOfViews(t *testing.T) {
+	d := openEmulator(t)
+	memory := bindings.NewMemory()
+	a := memory.Arena(bindings.Activations)
+	all, dst := a.New(bindings.BF16, 3, 48), a.New(bindings.BF16, 3, 48)
+	require.NoError(t, memory.Commit(d))
+	t.Cleanup(memory.Close)
+	for _, c := range []struct {
+		name    string
+		allowed bindings.Tensor
+		columns []bindings.Tensor // that are copied
+		fault   string
+	}{
+		{"a range", all.Columns(8, 24), []bindings.Tensor{all.Columns(8, 24), all.Columns(16, 24)}, ""},
+		{"before a range", all.Columns(8, 24), []bindings.Tensor{all.Columns(0, 16)}, "reads 16 bytes"},
+		{"behind a range", all.Columns(8, 24), []bindings.Tensor{all.Columns(8, 32)}, "X"},
+		{"groups", all.Every(16, 8, 8), []bindings.Tensor{all.Every(16, 8, 8), all.Columns(24, 32)}, ""},
+		{"between groups", all.Every(16, 8, 8), []bindings.Tensor{all.Columns(8, 24)}, "X"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := appendExtent(appendExtent(nil, "X", c.allowed), "Y", dst)
+			for _, src := range c.columns {
+				require.NoError(t, d.context.allow(list))
+				err := d.context.launch("copy", &convert{dst: matrix(dst.Columns(0, src.Cols)), src: matrix(src)})
+				if err == nil {
+					err = d.Sync()
+				}
+				if c.fault == "" {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, c.fault)
+				}
+			}
+		})
+	}
+}

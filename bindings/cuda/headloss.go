@@ -22,11 +22,14 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 		x, z := matrix(op.X.Slice(from, to)), rows(all, 0, to-from)
 		c.forward(w, product{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1})
 		c.do(&crossEntropy{
-			logits: z, labels: columns(labels, from, to), scale: float(op.Scale),
+			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), labels: columns(labels, from, to), scale: float(op.Scale),
 			losses: columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
 		})
 		if !op.DWeight.Absent() { // before DX, which may lie over X
 			c.multiply(product{layout: layoutTN, a: z, b: x, c: matrix(op.DWeight), scale: 1, accumulate: 1})
+		}
+		if !op.DBias.Absent() {
+			c.sumRows(sumRows{x: z, sum: vector(op.DBias)})
 		}
 		if !op.DX.Absent() {
 			c.inputGradient(w, product{a: z, c: rows(matrix(op.DX), from, to), scale: 1})

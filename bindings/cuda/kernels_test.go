@@ -177,7 +177,7 @@ func TestCrossEntropyOfRows(t *testing.T) {
 				ids := k.bytes(unsafe.Slice((*byte)(unsafe.Pointer(&labels[0])), 4*len(labels)))
 				k.run("cross_entropy", &crossEntropy{
 					logits: logits, labels: tensor{data: ids, rows: 1, cols: i64(c.rows), stride: i64(c.rows), dtype: i32(bindings.I32)},
-					scale: scale, losses: losses, hits: hits, backward: flag(backward),
+					logit_scale: 1, scale: scale, losses: losses, hits: hits, backward: flag(backward),
 				})
 				got, gotLosses, gotHits := k.numbers(logits), k.numbers(losses), k.numbers(hits)
 				for r, label := range labels {

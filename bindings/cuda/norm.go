@@ -5,18 +5,30 @@ import "qlora/bindings"
 // norm is one kernel.
 func (c *composer) norm(op *bindings.Norm) {
 	c.do(&norm{
-		x: matrix(op.X), weight: vector(op.Weight), y: matrix(op.Y), inv_rms: vector(op.RStd), eps: float(op.Eps),
+		x: matrix(op.X), weight: turnRows(op.Weight, op.X.Cols), bias: turnRows(op.Bias, op.X.Cols), y: matrix(op.Y),
+		mean: vector(op.Mean), rstd: vector(op.RStd), eps: float(op.Eps), offset: float(op.Offset), centered: flag(op.Centered),
 	})
 }
 
-// normBackward sums DWeight in pieces of the rows, which are then added in order.
-func (c *composer) normBackward(op *bindings.NormBackward) {
-	k := normBackward{
-		x: matrix(op.X), weight: vector(op.Weight), inv_rms: vector(op.RStd), dy: matrix(op.DY), dx: matrix(op.DX),
-		accumulate: flag(op.Accumulate), dweight: vector(op.DWeight),
+// turnRows is a norm's weight or bias, or the gradient of one: a row for each turn.
+func turnRows(t bindings.Tensor, cols int) tensor {
+	if t.Absent() {
+		return tensor{}
 	}
-	if !op.DWeight.Absent() {
-		k.workspace = c.scratch.take(bindings.F32, pieces(op.X.Rows), op.X.Cols)
+	return matrix(t.Reshape(t.Len()/cols, cols))
+}
+
+// normBackward sums DWeight and DBias in pieces of a turn's rows, which are then added
+// in order.
+func (c *composer) normBackward(op *bindings.NormBackward) {
+	cols := op.X.Cols
+	k := normBackward{
+		x: matrix(op.X), weight: turnRows(op.Weight, cols), mean: vector(op.Mean), rstd: vector(op.RStd),
+		dy: matrix(op.DY), dx: matrix(op.DX), offset: float(op.Offset), accumulate: flag(op.Accumulate),
+		dweight: turnRows(op.DWeight, cols), dbias: turnRows(op.DBias, cols),
+	}
+	if turns := int(max(k.dweight.rows, k.dbias.rows)); turns > 0 {
+		k.workspace = c.scratch.take(bindings.F32, turns*pieces(op.X.Rows/turns), cols)
 	}
 	c.do(&k)
 }

@@ -31,7 +31,7 @@ func (d *Device) Quantize(dst *bindings.Weight, src []byte, dtype bindings.DType
 		absmax = vector(q.Absmax)
 	}
 	if d.emulated {
-		if err := d.context.allow(append(weightExtents(q), extent{"staging", d.staging.base, plan.peak})); err != nil {
+		if err := d.context.allow(append(weightExtents(q), extent{name: "staging", data: d.staging.base, bytes: plan.peak})); err != nil {
 			return err
 		}
 	}

@@ -81,7 +81,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"truncated":        modelConfig[:100],
 			"deep":             deep("[", "]", 500_000),
 			"array":            "[]",
-			"other family":     strings.Replace(modelConfig, `"llama"`, `"odd"`, 1),
+			"other family":     strings.Replace(modelConfig, `"model_type": "llama"`, `"model_type": "odd", "odd_states": 16`, 1),
 			"zero hidden":      strings.Replace(modelConfig, `"hidden_size": 64`, `"hidden_size": 0`, 1),
 			"negative layers":  strings.Replace(modelConfig, `"num_hidden_layers": 2`, `"num_hidden_layers": -2`, 1),
 			"a billion layers": strings.Replace(modelConfig, `"num_hidden_layers": 2`, `"num_hidden_layers": 1000000000`, 1),

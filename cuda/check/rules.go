@@ -43,7 +43,7 @@ const (
 var rules = []rule{
 	{kernels: []string{"attend_forward_*"}, needs: []string{tensorCores, matrices, transposed, copies, "STG.128"}},
 	{kernels: []string{"attend_backward_keys_*", "attend_backward_queries_*"}, needs: []string{tensorCores, matrices, transposed, copies, "STG.128"}},
-	{kernels: []string{"attend_decode_[0-9]*"}, needs: []string{tensorCores, matrices, transposed, copies}},
+	{kernels: []string{"attend_decode_[0-9]*", "attend_decode_general_*"}, needs: []string{tensorCores, matrices, transposed, copies}},
 	{kernels: []string{"attend_backward_delta"}, needs: []string{"LDG.128"}},
 
 	{kernels: []string{"gemm_nt_*"}, needs: []string{tensorCores, matrices, copies, "STG.128"}},
@@ -54,15 +54,15 @@ var rules = []rule{
 	{kernels: []string{"row_norms_rows"}, needs: []string{"LDG.128", "LDS.128"}},
 	{kernels: []string{"gemm_add_pieces"}, needs: wide},
 
-	{kernels: []string{"gate_*", "norm_[0-9]*", "norm_backward_[0-9]*", "rotate_eights", "embed_eights", "embed_gradient_eights"}, needs: wide},
-	{kernels: []string{"cross_entropy_rows", "copy_words_16", "scale_columns_bf16", "scale_columns_f32", "optimize_*"}, needs: wide},
+	{kernels: []string{"activate_*", "add_*", "clamp_*", "norm_[0-9]*", "norm_general_*", "norm_backward_[0-9]*", "norm_backward_general_*", "rope_halves", "rope_interleaved", "embed_eights", "embed_gradient_eights"}, needs: wide},
+	{kernels: []string{"cross_entropy_*", "copy_words_16", "scale_columns_bf16", "scale_columns_f32", "optimize_*"}, needs: wide},
 	{kernels: []string{"copy_f32_bf16", "copy_f32_f16", "copy_bf16_f32", "copy_f16_f32", "copy_bf16_f16", "copy_f16_bf16"}, needs: wide},
 	// 4 bytes of codes a lane, so that a warp writes whole lines: decode.cu.
 	{kernels: []string{"decode_bf16", "decode_bf16_columns", "decode_f32", "decode_f32_columns"}, needs: []string{"STG.128"}},
 	{kernels: []string{"sum_pieces_*", "square_pieces", "quantize_[0-9]*"}, needs: []string{"LDG.128"}},
 
 	// Matrices whose rows do not begin at multiples of 16 bytes, or whose elements do not fill them: right, not fast.
-	{kernels: []string{"*_elements", "copy_words_[124]", "rotate_pairs", "quantize_bytes"}},
+	{kernels: []string{"*_elements", "copy_words_[124]", "rope_pairs", "quantize_bytes"}},
 	// A number for each row or column, or for all of them: too little to read or write for its width to matter.
-	{kernels: []string{"add_loss_stats", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join"}},
+	{kernels: []string{"add_loss_stats", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join", "attend_backward_sinks"}},
 }

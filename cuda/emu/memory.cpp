@@ -12,6 +12,15 @@ size_t page() {
 }
 size_t whole_pages(size_t bytes) { return (bytes + page() - 1) / page() * page(); }
 size_t length(const Extent& e) { return e.end - e.begin; }
+
+// Whether [address, address + size) is e's own.
+bool holds(const Extent& e, uintptr_t address, size_t size) {
+  if (address < e.begin || address + size > e.end) return false;
+  if (e.stride == 0) return true;
+  size_t in_row = (address - e.begin) % e.stride;
+  if (in_row + size > e.span) return false;
+  return e.period == 0 || in_row % e.period + size <= e.width;
+}
 }  // namespace
 
 Memory::~Memory() {
@@ -35,7 +44,11 @@ void* Memory::allocate(size_t bytes) {
   }
   touched_.push_back(static_cast<Touched*>(touched));
   auto begin = reinterpret_cast<uintptr_t>(data);
-  allocated_.push_back({begin, begin + bytes, "allocation " + std::to_string(allocated_.size())});
+  Extent all_of_it;
+  all_of_it.begin = begin;
+  all_of_it.end = begin + bytes;
+  all_of_it.name = "allocation " + std::to_string(allocated_.size());
+  allocated_.push_back(std::move(all_of_it));
   return data;
 }
 
@@ -66,10 +79,9 @@ bool Memory::release(void* data) {
 
 const Extent* Memory::find(uintptr_t address, size_t size, size_t* hint) const {
   const auto& all = pieces();
-  auto holds = [&](const Extent& e) { return e.begin <= address && address + size <= e.end; };
-  if (*hint < all.size() && holds(all[*hint])) return &all[*hint];
+  if (*hint < all.size() && holds(all[*hint], address, size)) return &all[*hint];
   for (size_t i = 0; i < all.size(); i++) {
-    if (holds(all[i])) {
+    if (holds(all[i], address, size)) {
       *hint = i;
       return &all[i];
     }

@@ -12,9 +12,12 @@
 
 namespace emu {
 
+// A piece of memory. Of a view of columns, the first `span` bytes of every `stride` are its own,
+// and of those the first `width` of every `period`; stride 0, or period 0: all of them are.
 struct Extent {
   uintptr_t begin, end;
   std::string name;
+  size_t stride = 0, span = 0, period = 0, width = 0;
 };
 
 // Memory is one context's. It is changed between launches only.

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever anything below changes its meaning or its place.
-#define QLORA_ABI 1
+#define QLORA_ABI 2
 
 enum {
   QLORA_OK = 0,
@@ -32,11 +32,14 @@ enum {
 enum { QLORA_F32, QLORA_BF16, QLORA_F16, QLORA_U8, QLORA_I32 };
 
 // A matrix in device memory; data is NULL where it is absent. Element (i, j) is
-// data[i * stride + j]; a vector has one row.
+// data[i * stride + j]; a vector has one row. The columns of a view may lie in groups, where the
+// operation says so: `width` of them together, a group every `period` elements, so that column j
+// is at j / width * period + j % width. Width 0: one group.
 typedef struct {
   void* data;
   int64_t rows, cols, stride;
   int32_t dtype;
+  int32_t width, period;
 } qlora_tensor;
 
 enum { QLORA_NF4 = 0, QLORA_FP4 = 1 };  // numbered as nf4.Kind
@@ -60,7 +63,7 @@ typedef struct {
 
 // The mask of dropout on a [tokens, features] matrix: element (row, col) is kept where 16 bits of
 // Philox4x32-10 (package philox) reach the threshold, and multiplied by scale then; others are
-// multiplied by 0. With lost it is the complement, 1 - that factor.
+// multiplied by 0. With lost it is the complement, 1 - that factor. Threshold 0 keeps all.
 typedef struct {
   uint64_t seed;
   uint32_t stream, step, threshold;
@@ -160,6 +163,8 @@ typedef struct {
 
 typedef struct {
   qlora_tensor ids, table, y;
+  int32_t accumulate;  // y += instead of y =
+  float scale;
   float noise;  // bound of uniform noise; 0: none
   uint64_t seed;
   uint32_t stream, step;
@@ -167,39 +172,69 @@ typedef struct {
 
 typedef struct {
   qlora_tensor ids, dy, dtable;
+  float scale;
   int32_t pad;
 } qlora_embed_backward;
 
+// RMSNorm, or LayerNorm where it is centered; see bindings.Norm. Row t takes row t % turns of
+// weight and bias [turns, cols], which are optional, as mean and rstd are.
 typedef struct {
-  qlora_tensor x, weight, y;
-  qlora_tensor inv_rms;  // optional
-  float eps;
+  qlora_tensor x, weight, bias, y;
+  qlora_tensor mean, rstd;  // F32 [1, rows]
+  float eps, offset;        // offset is added to the weight
+  int32_t centered;
 } qlora_norm;
 
 typedef struct {
-  qlora_tensor x, weight, inv_rms, dy, dx;
+  qlora_tensor x, weight, mean, rstd, dy, dx;  // mean where the norm is centered
+  float offset;
   int32_t accumulate;
-  qlora_tensor dweight;    // optional
-  qlora_tensor workspace;  // F32 [pieces, cols], one partial sum of dweight a piece of the rows
+  qlora_tensor dweight, dbias;  // F32 [turns, cols], optional
+  qlora_tensor
+      workspace;  // F32 [pieces·turns, cols], a partial sum for each piece of a turn's rows
 } qlora_norm_backward;
 
+// x may be a view of columns in groups, each of whole heads. Of a head the first 2·cos.cols
+// dimensions turn.
 typedef struct {
   qlora_tensor x;
   int32_t heads, head_dim;
   qlora_tensor positions, cos, sin;
+  int32_t interleaved;  // pairs (2i, 2i+1), else (i, i + cos.cols)
   int32_t inverse;
-} qlora_rotate;
+} qlora_rope;
 
+// Numbered as bindings.Activation.
+enum { QLORA_SILU, QLORA_GELU, QLORA_GELU_TANH, QLORA_RELU, QLORA_RELU2, QLORA_ACTIVATIONS };
+
+// y = f(g), or f(g)·u where u is there. Rows of g, u, dg and du may lie apart.
 typedef struct {
+  int32_t kind;
   qlora_tensor g, u, y;
-} qlora_gate;
+} qlora_activate;
 
 typedef struct {
+  int32_t kind;
   qlora_tensor g, u, dy, dg, du;
-} qlora_gate_backward;
+} qlora_activate_backward;
+
+// y = residual + scale·mask(x); residual is optional, y may be x or residual.
+typedef struct {
+  qlora_tensor x, residual, y;
+  float scale;
+  qlora_mask mask;
+} qlora_add;
+
+// x limited to [-limit, limit], or with dx: dx = 0 where |x| >= limit, the limit rounded to BF16.
+typedef struct {
+  qlora_tensor x;
+  qlora_tensor dx;  // absent: x is limited
+  float limit;
+} qlora_clamp;
 
 // Causal attention within sequences, see bindings.Attend. Starts are on the device; longest are
-// the host's bounds for the grid. workspace is attend_decode's, F32 [pieces, tokens·heads·
+// the host's bounds for the grid. q, k and v may be views of columns in groups of whole heads.
+// workspace is attend_decode's, F32 [pieces, tokens·heads·
 // (head_dim + 2)]: each of its rows is what one piece of the keys gives; one piece needs none, and
 // min(ceil(longest_k/256), 32) keep a GPU busy. attend_decode is for few queries, and has no LSE.
 typedef struct {
@@ -208,19 +243,26 @@ typedef struct {
   int32_t sequences, longest_q, longest_k;
   int32_t heads, kv_heads, head_dim;
   float scale;
-  int32_t window;  // 0: none
+  int32_t window;         // 0: none
+  float cap;              // 0: none
+  qlora_tensor key_bias;  // F32 [heads, positions], by a key's place in its sequence; optional
+  qlora_tensor sinks;     // F32 [1, heads]; optional
+  qlora_mask mask;        // of P: row token·heads + head, column the key's place
   qlora_tensor workspace;
 } qlora_attend;
 
 typedef struct {
   qlora_attend forward;
-  qlora_tensor d_o, dq, dk, dv;  // dq may be d_o
+  qlora_tensor d_o, dq, dk, dv;  // dq may be d_o; all but d_o may be views, as q, k and v
+  qlora_tensor dsinks;           // F32 [1, heads], added to; optional
   qlora_tensor workspace;        // F32, tokens·heads elements
 } qlora_attend_backward;
 
-// One chunk of tokens' logits to losses and, in place, to the logits' gradient.
+// One chunk of tokens' logits to losses and, in place, to their gradient: of
+// z = cap·tanh(logit_scale·logits/cap), or of z = logit_scale·logits without a cap.
 typedef struct {
   qlora_tensor logits;  // BF16 [tokens, vocabulary]
+  float logit_scale, logit_cap;
   qlora_tensor labels;  // I32 [1, tokens]; -100 is ignored
   float scale;
   qlora_tensor losses;  // F32 [1, tokens]
@@ -247,6 +289,7 @@ typedef struct {
   qlora_tensor workspace;  // F32 [pieces, cols], one partial sum a piece of the rows
 } qlora_sum_rows;
 
+// Both may be views of columns in groups.
 typedef struct {
   qlora_tensor dst, src;
 } qlora_copy;
@@ -310,11 +353,14 @@ typedef struct {
   int64_t memory_bytes, free_bytes, l2_bytes;
 } qlora_info;
 
-// A piece of device memory that kernels may touch until the next call of extents.
+// A piece of device memory that kernels may touch until the next call of extents: of a view the
+// first `span` bytes of every `stride`, and of those the first `width` of every `period`. Stride 0:
+// all of it; period 0: all of the span.
 typedef struct {
   const void* data;
   int64_t bytes;
   const char* name;  // read before the call returns
+  int64_t stride, span, period, width;
 } qlora_extent;
 
 // What is known of a kernel before it runs.
@@ -364,9 +410,11 @@ typedef struct {
   int (*embed_backward)(qlora_context*, const qlora_embed_backward*);
   int (*norm)(qlora_context*, const qlora_norm*);
   int (*norm_backward)(qlora_context*, const qlora_norm_backward*);
-  int (*rotate)(qlora_context*, const qlora_rotate*);
-  int (*gate)(qlora_context*, const qlora_gate*);
-  int (*gate_backward)(qlora_context*, const qlora_gate_backward*);
+  int (*rope)(qlora_context*, const qlora_rope*);
+  int (*activate)(qlora_context*, const qlora_activate*);
+  int (*activate_backward)(qlora_context*, const qlora_activate_backward*);
+  int (*add)(qlora_context*, const qlora_add*);
+  int (*clamp)(qlora_context*, const qlora_clamp*);
   int (*attend)(qlora_context*, const qlora_attend*);
   int (*attend_decode)(qlora_context*, const qlora_attend*);
   int (*attend_backward)(qlora_context*, const qlora_attend_backward*);

@@ -1,7 +1,8 @@
 // Causal attention, forward (Dao 2023): the scores of a tile of queries and a tile of keys live in
 // registers only, and the softmax is carried along from key tile to key tile.
 //
-//   O = softmax(scale·Q·Kᵀ + mask)·V    LSE = log(sum(exp(scale·Q·Kᵀ + mask)))
+//   S = cap(scale·Q·Kᵀ) + bias + mask    LSE = log(sum(exp(S)) + exp(sink))
+//   O = dropout(exp(S - LSE))·V
 //
 // A block has 128 queries (64 for heads wider than 128) of one head, 16 a warp, and walks over the
 // keys that they see, 32 or 64 at a time. Two stages of K and V: one barrier a key tile, behind
@@ -11,6 +12,10 @@
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB            24     32     72     96     96
+//     of the general instance     16     32     48     64     64
+//
+// The general instance computes a cap in some 10 operations a score, and for dropout a block of
+// Philox for 8 scores, 8 operations each; a plain score takes 2 and an exponential.
 //
 // FLOPs: 4·head_dim for each pair of a query and a key that it sees; bytes: 4·head_dim for each
 // row of Q and O and each row of K and V. For training's lengths the tensor cores are the floor:
@@ -20,42 +25,43 @@
 namespace attention {
 namespace {
 
-template <int D>
+template <int D, bool kGeneral>
 struct Forward {
   static constexpr int kWarps = D <= 128 ? 8 : 4;
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kQueries = 16 * kWarps;
-  static constexpr int kKeys = D == 64 || D > 128 ? 32 : 64;
-  static constexpr int kBlocks = D <= 64 ? 2 : 1;  // of one processor, at least
-  static constexpr bool kKeepQ = D <= 128;         // in registers
+  static constexpr int kKeys = kGeneral ? (D <= 128 ? 32 : 16) : D == 64 || D > 128 ? 32 : 64;
+  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // of one processor, at least
+  static constexpr bool kKeepQ = D <= 128;                      // in registers
   static constexpr int kShared = (kQueries + 4 * kKeys) * D * 2;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
 
-template <int D>
-__global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
+template <int D, bool kGeneral>
+__global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGeneral>::kBlocks)
     attend_forward(Problem p, Rows q, Rows k, Rows v, Rows o, float* lse, int32_t lse_stride) {
-  using Shape = Forward<D>;
+  using Shape = Forward<D, kGeneral>;
   constexpr int kKeys = Shape::kKeys, kTile = kKeys * D;
   const Sequence s = p.sequence(blockIdx.y);
   const int begin = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Shape::kQueries;
   if (begin >= s.queries) return;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-  const int head = blockIdx.x, column = head * p.head_dim;
-  const int kv_column = head * p.kv_heads / p.heads * p.head_dim;
+  const int head = blockIdx.x, kv_head = head * p.kv_heads / p.heads;
+  const int k_column = column_of<kGeneral>(k, kv_head, p);
+  const int v_column = column_of<kGeneral>(v, kv_head, p);
   bf16* q_tile = shared_memory<bf16>();
   bf16* kv_tiles = q_tile + Shape::kQueries * D;  // [stage][K, V]
 
   auto load_keys = [&](int key, int stage) {
     bf16* to = kv_tiles + stage * 2 * kTile;
-    load<D, kKeys, Shape::kThreads>(to, k, s.k_row + key, s.keys - key, kv_column, p, thread);
-    load<D, kKeys, Shape::kThreads>(to + kTile, v, s.k_row + key, s.keys - key, kv_column, p,
+    load<D, kKeys, Shape::kThreads>(to, k, s.k_row + key, s.keys - key, k_column, p, thread);
+    load<D, kKeys, Shape::kThreads>(to + kTile, v, s.k_row + key, s.keys - key, v_column, p,
                                     thread);
   };
   const int last = min(begin + Shape::kQueries, s.queries) - 1;
   const int from = s.first(begin) / kKeys * kKeys, end = s.end(last);
-  load<D, Shape::kQueries, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin, column,
-                                            p, thread);
+  load<D, Shape::kQueries, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin,
+                                            column_of<kGeneral>(q, head, p), p, thread);
   ptx::async_commit();
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
@@ -69,7 +75,7 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
     for (int step = 0; step < D / 16; step++) left<D>(a[step], q_tile, row, step, lane);
   }
 
-  const float scale2 = p.scale * kLog2E;
+  const float score_scale = kGeneral ? 1 : p.scale, scale2 = score_scale * kLog2E;
   float out[D / 8][4] = {};
   Softmax softmax;
   for (int key = from, stage = 0; key < end; key += kKeys, stage ^= 1) {
@@ -87,10 +93,19 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
       if constexpr (!Shape::kKeepQ) left<D>(a[step], q_tile, row, step, lane);
       add_nt<D>(score, a[step], k_tile, step, lane);
     }
+    if constexpr (kGeneral) {
+      float unused[kKeys / 8][4];
+      to_scores(score, unused, p, s, head, key, lane);
+    }
     if (key + kKeys > s.end(query) || key < s.first(query_last)) {
       mask<1>(score, s.ahead(query, key), s, lane);
     }
     softmax.take(score, out, scale2);
+    if (kGeneral && p.mask.threshold > 0) {
+      const uint32_t kept = kept_of<kKeys / 8>(p, s.q_row + query, head, key, lane);
+#pragma unroll
+      for (int i = 0; i < kKeys / 2; i++) score[i / 4][i % 4] *= dropout_factor(p.mask, kept >> i);
+    }
 #pragma unroll
     for (int step = 0; step < kKeys / 16; step++) {
       uint32_t probabilities[4];
@@ -101,8 +116,15 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
 
 #pragma unroll
   for (int r = 0; r < 2; r++) {
-    float sum = softmax.total(r);
+    float sum = softmax.total(r), top = score_scale * softmax.top[r];
     float inverse = sum > 0 ? 1 / sum : 0;
+    if (kGeneral && p.sinks != nullptr) {
+      const float sink = p.sinks[head], most = fmaxf(top, sink);
+      const float factor = ptx::exp2((top - most) * kLog2E);
+      sum = sum * factor + ptx::exp2((sink - most) * kLog2E);
+      inverse = factor / sum;
+      top = most;
+    }
 #pragma unroll
     for (int n = 0; n < D / 8; n++) {
       out[n][2 * r] *= inverse;
@@ -110,14 +132,15 @@ __global__ void __launch_bounds__(Forward<D>::kThreads, Forward<D>::kBlocks)
     }
     int i = query + lane / 4 + 8 * r;
     if (lse != nullptr && lane % 4 == 0 && i < s.queries) {
-      lse[int64_t{s.q_row + i} * lse_stride + head] = p.scale * softmax.top[r] + logf(sum);
+      lse[int64_t{s.q_row + i} * lse_stride + head] = top + logf(sum);
     }
   }
   // Only this warp has read its rows of Q: they are the way out.
   __syncwarp();
   put<D>(q_tile, row, 0, out, lane);
   __syncwarp();
-  store<D, D / 8>(o, s.q_row + query, s.queries - query, column, q_tile, row, 0, p, lane);
+  store<D, D / 8>(o, s.q_row + query, s.queries - query, head * p.head_dim, q_tile, row, 0, p,
+                  lane);
 }
 REGISTER_WIDTHS(attend_forward, Forward);
 
@@ -128,13 +151,15 @@ int attend(qlora_context* c, const qlora_attend* op) {
   using namespace attention;
   int status = check(c, "attend", *op);
   if (status != QLORA_OK || op->sequences == 0 || op->longest_q == 0) return status;
-  return with_width(op->head_dim, [&](auto width) {
+  return with_instance(op->head_dim, is_general(*op), [&](auto width, auto general) {
     constexpr int kWidth = width;
-    using Shape = Forward<kWidth>;
+    constexpr bool kGeneral = general;
+    using Shape = Forward<kWidth, kGeneral>;
     auto tiles = static_cast<uint32_t>((op->longest_q + Shape::kQueries - 1) / Shape::kQueries);
-    return launch(c, Name("attend_forward", kWidth).text, attend_forward<kWidth>,
-                  dim3(op->heads, op->sequences, tiles), dim3(Shape::kThreads), Shape::kShared,
-                  problem_of(*op), rows_of(op->q), rows_of(op->k), rows_of(op->v), rows_of(op->o),
-                  static_cast<float*>(op->lse.data), op->lse.stride);
+    auto rows = [&](const qlora_tensor& t) { return rows_of(t, op->head_dim); };
+    return launch(c, Name("attend_forward", kGeneral, kWidth).text,
+                  attend_forward<kWidth, kGeneral>, dim3(op->heads, op->sequences, tiles),
+                  dim3(Shape::kThreads), Shape::kShared, problem_of(*op), rows(op->q), rows(op->k),
+                  rows(op->v), rows(op->o), static_cast<float*>(op->lse.data), op->lse.stride);
   });
 }

@@ -4,12 +4,18 @@
 // Q and its kin are [tokens, heads·head_dim], packed one sequence behind the other, and query head
 // h reads key head h·kv_heads/heads. head_dim is any number from 1 to 256: tiles are as wide as the
 // next of 32, 64, 96, 128 and 256, and zeros fill the rest.
+//
+// Each kernel has a plain instance, whose scores are scale·Q·Kᵀ, and a general one, with kGeneral,
+// for everything else: heads in groups of columns, a soft cap, a bias of keys, sinks, and dropout of
+// P. The general instance walks over smaller tiles, which leaves it the registers for those.
 #pragma once
 
 #include <cstdio>
 #include <type_traits>
 
+#include "kernels/cap.cuh"
 #include "kernels/entries.h"
+#include "kernels/philox.cuh"
 #include "runtime/launch.h"
 
 namespace attention {
@@ -21,6 +27,7 @@ constexpr float kLn2 = 0.6931471805599453f;
 struct Rows {
   bf16* data;
   int32_t stride;
+  int32_t group_heads, period;  // heads that lie together, and where the next group begins
   __device__ bf16* at(int32_t row, int32_t column) const {
     return data + (int64_t{row} * stride + column);
   }
@@ -45,6 +52,13 @@ struct Problem {
   float scale;
   int32_t by16;  // every head's rows begin at multiples of 16 bytes
 
+  // Of the general instances; absent ones are NULL, a cap 0, a mask's threshold 0.
+  float cap;
+  const float* key_bias;
+  int64_t bias_stride;
+  const float* sinks;
+  qlora_mask mask;
+
   __device__ Sequence sequence(uint32_t number) const {
     int32_t q = q_starts[number], k = k_starts[number];
     return {q, k, q_starts[number + 1] - q, k_starts[number + 1] - k, window};
@@ -55,6 +69,13 @@ struct Problem {
     return (kv_head * heads + kv_heads - 1) / kv_heads;
   }
 };
+
+// Where a head begins in a row of x.
+template <bool kGeneral>
+__device__ __forceinline__ int32_t column_of(const Rows& x, int32_t head, const Problem& p) {
+  if constexpr (!kGeneral) return head * p.head_dim;
+  return head / x.group_heads * x.period + head % x.group_heads * p.head_dim;
+}
 
 // ---- tiles ----------------------------------------------------------------------------------
 
@@ -211,6 +232,82 @@ __device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const 
   }
 }
 
+// What follows is the general instances' alone. Their scores are in natural units, where those of
+// the plain ones lack their scale.
+
+// A score of the product of a query and a key, less the key's bias, and how it moves with
+// scale·product.
+__device__ __forceinline__ Capped score_of(float product, const Problem& p) {
+  return capped(p.scale * product, p.cap);
+}
+
+// The bias of a key; that of those beyond the last, which no query sees, is 0.
+__device__ __forceinline__ float bias_of(const Problem& p, int32_t head, int32_t key,
+                                         const Sequence& s) {
+  return p.key_bias != nullptr && key < s.keys ? p.key_bias[head * p.bias_stride + key] : 0;
+}
+
+// Products of 16 queries and 8·N keys, from `key` on, to scores; slope is how they move.
+template <int N>
+__device__ __forceinline__ void to_scores(float (&score)[N][4], float (&slope)[N][4],
+                                          const Problem& p, const Sequence& s, int32_t head,
+                                          int32_t key, int lane) {
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+      const float bias = bias_of(p, head, key + 8 * n + 2 * (lane % 4) + j, s);
+      const Capped g = score_of(score[n][j], p), g8 = score_of(score[n][2 + j], p);
+      score[n][j] = g.value + bias;
+      score[n][2 + j] = g8.value + bias;
+      slope[n][j] = g.slope;
+      slope[n][2 + j] = g8.slope;
+    }
+  }
+}
+
+// Which of 16·8·N elements of P dropout keeps: bit 4n + i is of c[n][i]. Rows are queries from row
+// `token` of Q on, columns keys from `key` on, a multiple of 8, of which 8 share a block of Philox:
+// four lanes draw for each other.
+template <int N>
+__device__ __forceinline__ uint32_t kept_of(const Problem& p, int32_t token, int32_t head,
+                                            int32_t key, int lane) {
+  const int g = lane / 4, t = lane % 4;
+  uint32_t kept = 0;
+#pragma unroll
+  for (int b = 0; b < N / 2; b++) {  // two groups of 8 columns in two rows
+    const int32_t row = (token + g + 8 * (t % 2)) * p.heads + head;
+    const uint32_t mine = dropout_kept(p.mask, row, key / 8 + 2 * b + t / 2);
+#pragma unroll
+    for (int from = 0; from < 4; from++) {
+      uint32_t all = __shfl_sync(0xffffffff, mine, from, 4);
+      kept |= (all >> (2 * t) & 3) << (4 * (2 * b + from / 2) + 2 * (from % 2));
+    }
+  }
+  return kept;
+}
+
+// The same where rows are keys, and columns queries.
+template <int N>
+__device__ __forceinline__ uint32_t kept_of_transposed(const Problem& p, int32_t token,
+                                                       int32_t head, int32_t key, int lane) {
+  const int g = lane / 4, t = lane % 4;
+  uint32_t kept = 0;
+#pragma unroll
+  for (int b = 0; b < N / 2; b++) {  // 16 queries, and two groups of 8 keys
+    const int32_t row = (token + 16 * b + lane / 2) * p.heads + head;
+    const uint32_t mine = dropout_kept(p.mask, row, key / 8 + lane % 2);
+#pragma unroll
+    for (int i = 0; i < 8; i++) {  // element i%4 of square 2b + i/4
+      int from = 16 * (i / 4) + 4 * t + 2 * (i % 2) + i % 4 / 2;
+      kept |= (__shfl_sync(0xffffffff, mine, from) >> g & 1) << (8 * b + i);
+    }
+  }
+  return kept;
+}
+
+// ---- softmax --------------------------------------------------------------------------------
+
 // The running softmax of a thread's two rows, g and g + 8 of its warp's 16.
 struct Softmax {
   float top[2] = {-INFINITY, -INFINITY};  // the largest score so far
@@ -265,8 +362,19 @@ int with_width(int head_dim, F f) {
   return f(std::integral_constant<int, 256>());
 }
 
-#define REGISTER_WIDTH(kernel, shape, width) \
-  REGISTER_INSTANCE(kernel##_##width, shape<width>::kThreads, shape<width>::kShared, kernel<width>)
+// The same, and whether the instance is the general one.
+template <class F>
+int with_instance(int head_dim, bool general, F f) {
+  return with_width(head_dim, [&](auto width) {
+    return general ? f(width, std::true_type()) : f(width, std::false_type());
+  });
+}
+
+#define REGISTER_WIDTH(kernel, shape, width)                                  \
+  REGISTER_INSTANCE(kernel##_##width, (shape<width, false>::kThreads),        \
+                    (shape<width, false>::kShared), kernel<width, false>);    \
+  REGISTER_INSTANCE(kernel##_general_##width, (shape<width, true>::kThreads), \
+                    (shape<width, true>::kShared), kernel<width, true>)
 // All of a kernel's instances: the widths that with_width gives.
 #define REGISTER_WIDTHS(kernel, shape) \
   REGISTER_WIDTH(kernel, shape, 32);   \
@@ -278,21 +386,43 @@ int with_width(int head_dim, F f) {
 // A kernel's name for one width.
 struct Name {
   char text[48];
-  Name(const char* kernel, int width) { std::snprintf(text, sizeof text, "%s_%d", kernel, width); }
+  Name(const char* kernel, bool general, int width) {
+    std::snprintf(text, sizeof text, "%s%s_%d", kernel, general ? "_general" : "", width);
+  }
 };
 
-inline Rows rows_of(const qlora_tensor& t) {
-  return {static_cast<bf16*>(t.data), static_cast<int32_t>(t.stride)};
+inline Rows rows_of(const qlora_tensor& t, int32_t head_dim) {
+  const bool grouped = t.width > 0;
+  return {static_cast<bf16*>(t.data), static_cast<int32_t>(t.stride),
+          grouped ? t.width / head_dim : INT32_MAX, grouped ? t.period : 0};
 }
 
 inline bool by16(const qlora_tensor& t) {
-  return t.stride % 8 == 0 && reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
+  return t.stride % 8 == 0 && t.period % 8 == 0 && reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
 }
 
 inline Problem problem_of(const qlora_attend& op) {
   bool all = op.head_dim % 8 == 0 && by16(op.q) && by16(op.k) && by16(op.v) && by16(op.o);
   int32_t window = op.window > 0 ? op.window : INT32_MAX;
-  return {op.q_starts, op.k_starts, op.heads, op.kv_heads, op.head_dim, window, op.scale, all};
+  return {op.q_starts,
+          op.k_starts,
+          op.heads,
+          op.kv_heads,
+          op.head_dim,
+          window,
+          op.scale,
+          all,
+          op.cap,
+          static_cast<const float*>(op.key_bias.data),
+          op.key_bias.stride,
+          static_cast<const float*>(op.sinks.data),
+          op.mask};
+}
+
+// Whether it takes the general instances.
+inline bool is_general(const qlora_attend& op) {
+  return op.cap > 0 || op.key_bias.data != nullptr || op.sinks.data != nullptr ||
+         op.mask.threshold > 0 || op.q.width > 0 || op.k.width > 0 || op.v.width > 0;
 }
 
 // What no kernel here can do.

@@ -1,9 +1,9 @@
 // Causal attention, backward (Dao 2023), without atomics and without a gradient in float32:
 //
-//   P = exp(scale·Q·Kᵀ - LSE)    delta = rowsum(dO·O)    dS = scale·P·(dO·Vᵀ - delta)
-//   dV = Pᵀ·dO    dK = dSᵀ·Q    dQ = dS·K
+//   P = exp(S - LSE)    delta = rowsum(dO·O)    dS = scale·P·(dropout(dO·Vᵀ) - delta)·cap'
+//   dV = dropout(P)ᵀ·dO    dK = dSᵀ·Q    dQ = dS·K    dsink -= sum of exp(sink - LSE)·delta
 //
-// Three launches, each of which writes what no other block does:
+// with S as forward has it. Three launches, or a fourth for sinks, a block a head, each of which writes what no other block does:
 //
 //   delta     to workspace, F32 [tokens·heads]
 //   keys      dK and dV of 128 keys (64 where heads are wider than 128), over the query heads of
@@ -24,20 +24,23 @@
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
+//     of the general instance  20.25  40.25  60.25  80.25  96.25
 #include "kernels/attend.cuh"
+#include "kernels/reduce.cuh"
 
 namespace attention {
 namespace {
 
-template <int D>
+template <int D, bool kGeneral>
 struct Backward {
   static constexpr int kWarps = D <= 128 ? 8 : 4;
   static constexpr int kThreads = 32 * kWarps;
-  static constexpr int kOwn = 16 * kWarps;                     // rows of the block
-  static constexpr int kOther = D == 64 || D > 128 ? 16 : 32;  // rows of a tile that it walks over
-  static constexpr int kColumns = D <= 128 ? D : 128;          // of dK and dV
+  static constexpr int kOwn = 16 * kWarps;  // rows of the block
+  static constexpr int kOther =
+      kGeneral || D == 64 || D > 128 ? 16 : 32;        // rows of a tile that it walks over
+  static constexpr int kColumns = D <= 128 ? D : 128;  // of dK and dV
   static constexpr int kParts = D / kColumns;
-  static constexpr int kBlocks = D <= 64 ? 2 : 1;     // of one processor, at least
+  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // of one processor, at least
   static constexpr bool kKeep = D != 64 && D <= 128;  // Q and dO, in the registers of their pass
   static constexpr int kTile = kOther * D;
   static constexpr int kRowTile = kOwn * D;
@@ -74,18 +77,18 @@ __global__ void __launch_bounds__(kDeltaThreads)
 }
 REGISTER_KERNEL(attend_backward_delta, kDeltaThreads, 0);
 
-template <int D>
-__global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
+template <int D, bool kGeneral>
+__global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, kGeneral>::kBlocks)
     attend_backward_keys(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dk, Rows dv,
                          const float* lse, int32_t lse_stride, const float* delta) {
-  using Shape = Backward<D>;
+  using Shape = Backward<D, kGeneral>;
   constexpr int kOther = Shape::kOther, kTile = Shape::kTile, kSums = Shape::kColumns / 8;
   const Sequence s = p.sequence(blockIdx.y);
   const int part = static_cast<int>(blockIdx.z) % Shape::kParts;
   const int begin = static_cast<int>(blockIdx.z) / Shape::kParts * Shape::kOwn;
   if (begin >= s.keys) return;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-  const int kv_head = blockIdx.x, kv_column = kv_head * p.head_dim;
+  const int kv_head = blockIdx.x;
   bf16* k_tile = shared_memory<bf16>();
   bf16* v_tile = k_tile + Shape::kRowTile;
   bf16* tiles = v_tile + Shape::kRowTile;                     // [stage][Q, dO]
@@ -93,11 +96,11 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
 
   auto load_queries = [&](int head, int query, int stage) {
     bf16* to = tiles + stage * 2 * kTile;
-    int row = s.q_row + query, count = s.queries - query, column = head * p.head_dim;
-    load<D, kOther, Shape::kThreads>(to, q, row, count, column, p, thread);
-    load<D, kOther, Shape::kThreads>(to + kTile, d_o, row, count, column, p, thread);
+    int row = s.q_row + query, count = s.queries - query;
+    load<D, kOther, Shape::kThreads>(to, q, row, count, column_of<kGeneral>(q, head, p), p, thread);
+    load<D, kOther, Shape::kThreads>(to + kTile, d_o, row, count, head * p.head_dim, p, thread);
     if (thread < 2 * kOther) {
-      // Rows beyond the last are zeros everywhere: their P is 1, and adds 1·0.
+      // Rows beyond the last are zeros everywhere: their P is 1, or in general 0, and adds 1·0.
       int i = thread % kOther;
       const float* x = thread < kOther ? lse + int64_t{row + i} * lse_stride + head
                                        : delta + int64_t{row + i} * p.heads + head;
@@ -111,20 +114,20 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
   int head = p.first_head(kv_head), query = from;
   const int head_end = from < end ? p.first_head(kv_head + 1) : head;
 
-  load<D, Shape::kOwn, Shape::kThreads>(k_tile, k, s.k_row + begin, s.keys - begin, kv_column, p,
-                                        thread);
-  load<D, Shape::kOwn, Shape::kThreads>(v_tile, v, s.k_row + begin, s.keys - begin, kv_column, p,
-                                        thread);
+  load<D, Shape::kOwn, Shape::kThreads>(k_tile, k, s.k_row + begin, s.keys - begin,
+                                        column_of<kGeneral>(k, kv_head, p), p, thread);
+  load<D, Shape::kOwn, Shape::kThreads>(v_tile, v, s.k_row + begin, s.keys - begin,
+                                        column_of<kGeneral>(v, kv_head, p), p, thread);
   if (head < head_end) load_queries(head, query, 0);
   ptx::async_commit();
 
   const int row = 16 * warp, key = begin + row, t = lane % 4;
-  const float scale2 = p.scale * kLog2E;
+  const float scale2 = (kGeneral ? 1 : p.scale) * kLog2E;
   float sum_k[kSums][4] = {}, sum_v[kSums][4] = {};
   for (int stage = 0; head < head_end; stage ^= 1) {
     ptx::async_wait<0>();
     __syncthreads();  // this tile is there, and no warp reads the other stage any more
-    const int now = query, now_last = query + kOther - 1;
+    const int now = query, now_last = query + kOther - 1, now_head = head;
     query += kOther;
     if (query >= end) {
       query = from;
@@ -144,6 +147,21 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
       left<D>(a, k_tile, row, step, lane);
       add_nt<D>(prob, a, q_tile, step, lane);
     }
+    float slope[kOther / 8][4];  // of the general scores
+    if constexpr (kGeneral) {
+      const float bias[2] = {bias_of(p, now_head, key + lane / 4, s),
+                             bias_of(p, now_head, key + lane / 4 + 8, s)};
+#pragma unroll
+      for (int n = 0; n < kOther / 8; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          Capped z = score_of(prob[n][i], p);
+          slope[n][i] = z.slope;
+          bool in = now + 8 * n + 2 * t + i % 2 < s.queries;
+          prob[n][i] = in ? z.value + bias[i / 2] : -INFINITY;
+        }
+      }
+    }
     if (key + 15 >= s.end(now) || key < s.first(now_last)) {
       mask<-1>(prob, s.ahead(now, key), s, lane);
     }
@@ -153,7 +171,15 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
       for (int i = 0; i < 4; i++) {
         float l = row_sums[8 * n + 2 * t + i % 2] * kLog2E;
         prob[n][i] = ptx::exp2(prob[n][i] * scale2 - l);
+        if constexpr (kGeneral) slope[n][i] *= prob[n][i];
       }
+    }
+    uint32_t kept = 0xffffffff;
+    const bool dropout = kGeneral && p.mask.threshold > 0;
+    if (dropout) {
+      kept = kept_of_transposed<kOther / 8>(p, s.q_row + now, now_head, key, lane);
+#pragma unroll
+      for (int i = 0; i < kOther / 2; i++) prob[i / 4][i % 4] *= dropout_factor(p.mask, kept >> i);
     }
 #pragma unroll
     for (int step = 0; step < kOther / 16; step++) {
@@ -172,7 +198,9 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
     for (int n = 0; n < kOther / 8; n++) {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        ds[n][i] = prob[n][i] * (ds[n][i] - row_sums[kOther + 8 * n + 2 * t + i % 2]);
+        if (dropout) ds[n][i] *= dropout_factor(p.mask, kept >> (4 * n + i));
+        ds[n][i] = (kGeneral ? slope[n][i] : prob[n][i]) *
+                   (ds[n][i] - row_sums[kOther + 8 * n + 2 * t + i % 2]);
       }
     }
 #pragma unroll
@@ -194,23 +222,26 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
   put<D>(k_tile, row, part * kSums, sum_k, lane);
   put<D>(v_tile, row, part * kSums, sum_v, lane);
   __syncwarp();
-  store<D, kSums>(dk, s.k_row + key, s.keys - key, kv_column, k_tile, row, part * kSums, p, lane);
-  store<D, kSums>(dv, s.k_row + key, s.keys - key, kv_column, v_tile, row, part * kSums, p, lane);
+  store<D, kSums>(dk, s.k_row + key, s.keys - key, column_of<kGeneral>(dk, kv_head, p), k_tile, row,
+                  part * kSums, p, lane);
+  store<D, kSums>(dv, s.k_row + key, s.keys - key, column_of<kGeneral>(dv, kv_head, p), v_tile, row,
+                  part * kSums, p, lane);
 }
 REGISTER_WIDTHS(attend_backward_keys, Backward);
 
-template <int D>
-__global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
+template <int D, bool kGeneral>
+__global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, kGeneral>::kBlocks)
     attend_backward_queries(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dq, const float* lse,
                             int32_t lse_stride, const float* delta) {
-  using Shape = Backward<D>;
+  using Shape = Backward<D, kGeneral>;
   constexpr int kOther = Shape::kOther, kTile = Shape::kTile;
   const Sequence s = p.sequence(blockIdx.y);
   const int begin = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Shape::kOwn;
   if (begin >= s.queries) return;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-  const int head = blockIdx.x, column = head * p.head_dim;
-  const int kv_column = head * p.kv_heads / p.heads * p.head_dim;
+  const int head = blockIdx.x, kv_head = head * p.kv_heads / p.heads;
+  const int k_column = column_of<kGeneral>(k, kv_head, p);
+  const int v_column = column_of<kGeneral>(v, kv_head, p);
   bf16* q_tile = shared_memory<bf16>();
   bf16* do_tile = q_tile + Shape::kRowTile;
   bf16* tiles = do_tile + Shape::kRowTile;  // [stage][K, V]
@@ -218,21 +249,21 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
   auto load_keys = [&](int key, int stage) {
     bf16* to = tiles + stage * 2 * kTile;
     int row = s.k_row + key, count = s.keys - key;
-    load<D, kOther, Shape::kThreads>(to, k, row, count, kv_column, p, thread);
-    load<D, kOther, Shape::kThreads>(to + kTile, v, row, count, kv_column, p, thread);
+    load<D, kOther, Shape::kThreads>(to, k, row, count, k_column, p, thread);
+    load<D, kOther, Shape::kThreads>(to + kTile, v, row, count, v_column, p, thread);
   };
   const int last = min(begin + Shape::kOwn, s.queries) - 1;
   const int from = s.first(begin) / kOther * kOther, end = s.end(last);
-  load<D, Shape::kOwn, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin, column, p,
-                                        thread);
-  load<D, Shape::kOwn, Shape::kThreads>(do_tile, d_o, s.q_row + begin, s.queries - begin, column, p,
-                                        thread);
+  load<D, Shape::kOwn, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin,
+                                        column_of<kGeneral>(q, head, p), p, thread);
+  load<D, Shape::kOwn, Shape::kThreads>(do_tile, d_o, s.q_row + begin, s.queries - begin,
+                                        head * p.head_dim, p, thread);
   ptx::async_commit();
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 
   const int row = 16 * warp, query = begin + row, query_last = query + 15;
-  const float scale2 = p.scale * kLog2E;
+  const float scale2 = (kGeneral ? 1 : p.scale) * kLog2E;
   float row_lse[2], row_delta[2];
 #pragma unroll
   for (int r = 0; r < 2; r++) {
@@ -267,19 +298,34 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
       if constexpr (!Shape::kKeep) left<D>(a_q[step], q_tile, row, step, lane);
       add_nt<D>(prob, a_q[step], k_tile, step, lane);
     }
+    float slope[kOther / 8][4];  // of the general scores
+    if constexpr (kGeneral) to_scores(prob, slope, p, s, head, key, lane);
     if (key + kOther > s.end(query) || key < s.first(query_last)) {
       mask<1>(prob, s.ahead(query, key), s, lane);
+    }
+    if constexpr (kGeneral) {
+#pragma unroll
+      for (int i = 0; i < kOther / 2; i++) {
+        float& x = prob[i / 4][i % 4];
+        x = ptx::exp2(x * scale2 - row_lse[i % 4 / 2]) * slope[i / 4][i % 4];
+      }
     }
 #pragma unroll
     for (int step = 0; step < D / 16; step++) {
       if constexpr (!Shape::kKeep) left<D>(a_do[step], do_tile, row, step, lane);
       add_nt<D>(ds, a_do[step], v_tile, step, lane);
     }
+    if (kGeneral && p.mask.threshold > 0) {
+      const uint32_t kept = kept_of<kOther / 8>(p, s.q_row + query, head, key, lane);
+#pragma unroll
+      for (int i = 0; i < kOther / 2; i++) ds[i / 4][i % 4] *= dropout_factor(p.mask, kept >> i);
+    }
 #pragma unroll
     for (int n = 0; n < kOther / 8; n++) {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        ds[n][i] = ptx::exp2(prob[n][i] * scale2 - row_lse[i / 2]) * (ds[n][i] - row_delta[i / 2]);
+        float weight = kGeneral ? prob[n][i] : ptx::exp2(prob[n][i] * scale2 - row_lse[i / 2]);
+        ds[n][i] = weight * (ds[n][i] - row_delta[i / 2]);
       }
     }
 #pragma unroll
@@ -298,9 +344,28 @@ __global__ void __launch_bounds__(Backward<D>::kThreads, Backward<D>::kBlocks)
   __syncwarp();
   put<D>(q_tile, row, 0, sum, lane);  // no other warp reads these rows
   __syncwarp();
-  store<D, D / 8>(dq, s.q_row + query, s.queries - query, column, q_tile, row, 0, p, lane);
+  store<D, D / 8>(dq, s.q_row + query, s.queries - query, column_of<kGeneral>(dq, head, p), q_tile,
+                  row, 0, p, lane);
 }
 REGISTER_WIDTHS(attend_backward_queries, Backward);
+
+constexpr int kSinkThreads = 256;
+constexpr int kSinkWarps = kSinkThreads / 32;
+
+// dsinks[h] of block h: each thread's tokens in order, then threads as a tree.
+__global__ void __launch_bounds__(kSinkThreads)
+    attend_backward_sinks(const float* sinks, const float* lse, int32_t lse_stride,
+                          const float* delta, float* dsinks, int64_t tokens, int32_t heads) {
+  const int head = blockIdx.x;
+  const float sink = sinks[head];
+  float sum = 0;
+  for (int64_t t = threadIdx.x; t < tokens; t += kSinkThreads) {
+    sum += ptx::exp2((sink - lse[t * lse_stride + head]) * kLog2E) * delta[t * heads + head];
+  }
+  sum = block_sum<kSinkWarps>(sum, shared_memory<float>());
+  if (threadIdx.x == 0) dsinks[head] -= sum;
+}
+REGISTER_KERNEL(attend_backward_sinks, kSinkThreads, kSinkWarps * sizeof(float));
 
 }  // namespace
 }  // namespace attention
@@ -319,29 +384,42 @@ int attend_backward(qlora_context* c, const qlora_attend_backward* op) {
   p.by16 = p.by16 && by16(op->d_o) && by16(op->dq) && by16(op->dk) && by16(op->dv);
   auto* delta = static_cast<float*>(op->workspace.data);
   const auto* lse = static_cast<const float*>(f.lse.data);
-  Rows q = rows_of(f.q), k = rows_of(f.k), v = rows_of(f.v), d_o = rows_of(op->d_o);
+  auto rows_in = [&](const qlora_tensor& t) { return rows_of(t, f.head_dim); };
+  Rows q = rows_in(f.q), k = rows_in(f.k), v = rows_in(f.v), d_o = rows_in(op->d_o);
+  Rows dq = rows_in(op->dq), dk = rows_in(op->dk), dv = rows_in(op->dv);
   if (rows > 0) {
     int lanes = 1;
     while (8 * lanes < f.head_dim) lanes *= 2;
     int64_t blocks = (rows * lanes + kDeltaThreads - 1) / kDeltaThreads;
     status = launch(c, "attend_backward_delta", attend_backward_delta,
                     dim3(static_cast<uint32_t>(blocks)), dim3(kDeltaThreads), 0, p, d_o,
-                    rows_of(f.o), delta, rows, lanes);
+                    rows_in(f.o), delta, rows, lanes);
     if (status != QLORA_OK) return status;
   }
-  return with_width(f.head_dim, [&](auto width) {
+  if (op->dsinks.data != nullptr && rows > 0) {
+    status =
+        launch(c, "attend_backward_sinks", attend_backward_sinks, dim3(f.heads), dim3(kSinkThreads),
+               kSinkWarps * sizeof(float), static_cast<const float*>(f.sinks.data), lse,
+               f.lse.stride, delta, static_cast<float*>(op->dsinks.data), f.q.rows, f.heads);
+    if (status != QLORA_OK) return status;
+  }
+  const bool grouped = op->dq.width > 0 || op->dk.width > 0 || op->dv.width > 0;
+  return with_instance(f.head_dim, is_general(f) || grouped, [&](auto width, auto general) {
     constexpr int kWidth = width;
-    using Shape = Backward<kWidth>;
+    constexpr bool kGeneral = general;
+    using Shape = Backward<kWidth, kGeneral>;
     auto tiles = [](int longest) {
       return static_cast<uint32_t>((longest + Shape::kOwn - 1) / Shape::kOwn);
     };
-    int s = launch(c, Name("attend_backward_keys", kWidth).text, attend_backward_keys<kWidth>,
+    int s = launch(c, Name("attend_backward_keys", kGeneral, kWidth).text,
+                   attend_backward_keys<kWidth, kGeneral>,
                    dim3(f.kv_heads, f.sequences, tiles(f.longest_k) * Shape::kParts),
-                   dim3(Shape::kThreads), Shape::kShared, p, q, k, v, d_o, rows_of(op->dk),
-                   rows_of(op->dv), lse, f.lse.stride, delta);
+                   dim3(Shape::kThreads), Shape::kShared, p, q, k, v, d_o, dk, dv, lse,
+                   f.lse.stride, delta);
     if (s != QLORA_OK || rows == 0) return s;
-    return launch(c, Name("attend_backward_queries", kWidth).text, attend_backward_queries<kWidth>,
+    return launch(c, Name("attend_backward_queries", kGeneral, kWidth).text,
+                  attend_backward_queries<kWidth, kGeneral>,
                   dim3(f.heads, f.sequences, tiles(f.longest_q)), dim3(Shape::kThreads),
-                  Shape::kShared, p, q, k, v, d_o, rows_of(op->dq), lse, f.lse.stride, delta);
+                  Shape::kShared, p, q, k, v, d_o, dq, lse, f.lse.stride, delta);
   });
 }

@@ -9,7 +9,8 @@
 // are joined at the end, warp by warp. A second kernel joins the pieces, in their order.
 //
 // Which piece has which keys depends on the sequence's lengths and on the number of pieces alone,
-// and that is the caller's: workspace has a row for each, where there are more than one.
+// and that is the caller's: workspace has a row for each, where there are more than one. A sink is
+// one more term of the sum by which the joined pieces are divided.
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB            17     34     51     68     72
@@ -21,7 +22,7 @@
 namespace attention {
 namespace {
 
-template <int D>
+template <int D, bool kGeneral>
 struct Decode {
   static constexpr int kWarps = D <= 128 ? 4 : 2;
   static constexpr int kThreads = 32 * kWarps;
@@ -46,14 +47,25 @@ struct Pieces {
   }
 };
 
-template <int D>
-__global__ void __launch_bounds__(Decode<D>::kThreads, 1)
+// O of a query and a head, of the sums that all of its keys give; top is in powers of 2.
+__device__ __forceinline__ float joined(float sum, float weight, float top, int32_t head,
+                                        const Problem& p) {
+  if (p.sinks == nullptr) return sum / weight;
+  const float sink = p.sinks[head] * kLog2E, most = fmaxf(top, sink);
+  const float factor = ptx::exp2(top - most);
+  return sum * factor / (weight * factor + ptx::exp2(sink - most));
+}
+
+template <int D, bool kGeneral>
+__global__ void __launch_bounds__(Decode<D, kGeneral>::kThreads, 1)
     attend_decode(Problem p, Rows q, Rows k, Rows v, Rows o, Pieces pieces) {
-  using Shape = Decode<D>;
+  using Shape = Decode<D, kGeneral>;
   constexpr int kTile = Shape::kTile, kStep = Shape::kStep, kSumRow = Shape::kSumRow;
   const Sequence s = p.sequence(blockIdx.z);
   const int group = p.heads / p.kv_heads;
-  const int kv_head = static_cast<int>(blockIdx.y) % p.kv_heads, kv_column = kv_head * p.head_dim;
+  const int kv_head = static_cast<int>(blockIdx.y) % p.kv_heads;
+  const int k_column = column_of<kGeneral>(k, kv_head, p);
+  const int v_column = column_of<kGeneral>(v, kv_head, p);
   // Row r is query r/group of head r%group of the group.
   const int row = static_cast<int>(blockIdx.y) / p.kv_heads * 16, rows = s.queries * group - row;
   if (rows <= 0) return;
@@ -70,14 +82,14 @@ __global__ void __launch_bounds__(Decode<D>::kThreads, 1)
 
   auto load_keys = [&](int key, int stage) {
     bf16* to = tiles + stage * 2 * kTile;
-    load<D, Shape::kKeys, 32>(to, k, s.k_row + key, end - key, kv_column, p, lane);
-    load<D, Shape::kKeys, 32>(to + kTile, v, s.k_row + key, end - key, kv_column, p, lane);
+    load<D, Shape::kKeys, 32>(to, k, s.k_row + key, end - key, k_column, p, lane);
+    load<D, Shape::kKeys, 32>(to + kTile, v, s.k_row + key, end - key, v_column, p, lane);
   };
   load<D, 16, Shape::kThreads>(
       q_tile, rows,
       [&](int r) {
         int head = kv_head * group + (row + r) % group;
-        return q.at(s.q_row + (row + r) / group, head * p.head_dim);
+        return q.at(s.q_row + (row + r) / group, column_of<kGeneral>(q, head, p));
       },
       p, thread);
   ptx::async_commit();
@@ -93,7 +105,7 @@ __global__ void __launch_bounds__(Decode<D>::kThreads, 1)
   }
 
   const int query[2] = {(row + lane / 4) / group, (row + lane / 4 + 8) / group};
-  const float scale2 = p.scale * kLog2E;
+  const float scale2 = (kGeneral ? 1 : p.scale) * kLog2E;
   float out[D / 8][4] = {};
   Softmax softmax;
   for (int stage = 0; key < end; key += kStep, stage ^= 1) {
@@ -114,6 +126,10 @@ __global__ void __launch_bounds__(Decode<D>::kThreads, 1)
       for (int i = 0; i < 4; i++) {
         int j = key + 8 * n + 2 * (lane % 4) + i % 2, behind = s.ahead(query[i / 2], j);
         bool seen = static_cast<uint32_t>(behind) < static_cast<uint32_t>(s.window);
+        if constexpr (kGeneral) {
+          int head = kv_head * group + (row + lane / 4 + i / 2 * 8) % group;
+          score[n][i] = score_of(score[n][i], p).value + bias_of(p, head, j, s);
+        }
         if (j >= end || !seen) score[n][i] = -INFINITY;
       }
     }
@@ -159,7 +175,8 @@ __global__ void __launch_bounds__(Decode<D>::kThreads, 1)
     }
     int token = s.q_row + (row + r) / group, head = kv_head * group + (row + r) % group;
     if (pieces.data == nullptr) {
-      o.at(token, head * p.head_dim)[column] = ptx::from_float<bf16>(sum / weight);
+      float y = kGeneral ? joined(sum, weight, top, head, p) : sum / weight;
+      o.at(token, head * p.head_dim)[column] = ptx::from_float<bf16>(y);
       continue;
     }
     float* piece = pieces.at(blockIdx.x, token, head, p);
@@ -192,7 +209,8 @@ __global__ void __launch_bounds__(kJoinThreads)
       weight += factor * piece[p.head_dim + 1];
       sum += factor * piece[column];
     }
-    o.at(token, head * p.head_dim)[column] = ptx::from_float<bf16>(sum / weight);
+    o.at(token, head * p.head_dim)[column] =
+        ptx::from_float<bf16>(joined(sum, weight, top, head, p));
   }
 }
 REGISTER_KERNEL(attend_decode_join, kJoinThreads, 0);
@@ -207,6 +225,9 @@ int attend_decode(qlora_context* c, const qlora_attend* op) {
   if (status != QLORA_OK || op->sequences == 0 || rows == 0) return status;
   const int group = op->heads / op->kv_heads;
   const int64_t blocks = (int64_t{op->longest_q} * group + 15) / 16 * op->kv_heads;
+  if (op->mask.threshold > 0) {
+    return fail(c, QLORA_UNSUPPORTED, "attend_decode: with dropout");
+  }
   if (op->lse.data != nullptr || op->heads % op->kv_heads != 0 || blocks > 65535) {
     return fail(c, QLORA_UNSUPPORTED, "attend_decode: %d queries of %d heads on %d%s",
                 op->longest_q, op->heads, op->kv_heads, op->lse.data != nullptr ? " with LSE" : "");
@@ -220,16 +241,18 @@ int attend_decode(qlora_context* c, const qlora_attend* op) {
   const Problem p = problem_of(*op);
   const Pieces pieces = {cut ? static_cast<float*>(op->workspace.data) : nullptr,
                          op->workspace.stride};
-  status = with_width(op->head_dim, [&](auto width) {
+  auto rows_in = [&](const qlora_tensor& t) { return rows_of(t, op->head_dim); };
+  status = with_instance(op->head_dim, is_general(*op), [&](auto width, auto general) {
     constexpr int kWidth = width;
-    using Shape = Decode<kWidth>;
-    return launch(c, Name("attend_decode", kWidth).text, attention::attend_decode<kWidth>,
-                  dim3(count, static_cast<uint32_t>(blocks), op->sequences), dim3(Shape::kThreads),
-                  Shape::kShared, p, rows_of(op->q), rows_of(op->k), rows_of(op->v), rows_of(op->o),
-                  pieces);
+    constexpr bool kGeneral = general;
+    using Shape = Decode<kWidth, kGeneral>;
+    return launch(
+        c, Name("attend_decode", kGeneral, kWidth).text, attention::attend_decode<kWidth, kGeneral>,
+        dim3(count, static_cast<uint32_t>(blocks), op->sequences), dim3(Shape::kThreads),
+        Shape::kShared, p, rows_in(op->q), rows_in(op->k), rows_in(op->v), rows_in(op->o), pieces);
   });
   if (status != QLORA_OK || !cut) return status;
   auto join_blocks = static_cast<uint32_t>((rows * 32 + kJoinThreads - 1) / kJoinThreads);
   return launch(c, "attend_decode_join", attend_decode_join, dim3(join_blocks), dim3(kJoinThreads),
-                0, p, rows_of(op->o), pieces, count, rows);
+                0, p, rows_in(op->o), pieces, count, rows);
 }

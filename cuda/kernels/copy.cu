@@ -2,7 +2,8 @@
 //
 // The sizes of both elements are the bytes that move, and there is nothing to compute: the floor
 // is the memory's. A thread takes 8 elements, 16 or 32 bytes of each; where rows are not aligned
-// to that, one element at a time. Elements of one type are moved as they are.
+// to that, one element at a time. Elements of one type are moved as they are. Columns may lie in
+// groups on either side, as those of one head's queries in a fused projection do.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"
@@ -11,8 +12,20 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// Where one side's columns lie: in groups of `width`, one every `period`; width 0: one group.
+struct Side {
+  int64_t stride;
+  int32_t width, period;
+  __device__ __forceinline__ int64_t at(int64_t row, int64_t col) const {
+    if (width == 0) return row * stride + col;
+    auto c = static_cast<uint32_t>(col);
+    return row * stride + int64_t{c / width} * period + c % width;
+  }
+};
+
 struct Rectangle {
-  int64_t rows, cols, dst_stride, src_stride;
+  int64_t rows, cols;
+  Side dst, src;
 };
 
 // The place of this thread's element or unit in both, or false.
@@ -24,8 +37,8 @@ __device__ __forceinline__ bool place(const Rectangle& r, int width, int64_t* ds
     row = i / per_row;
     i -= row * per_row;
   }
-  *dst = row * r.dst_stride + i * width;
-  *src = row * r.src_stride + i * width;
+  *dst = r.dst.at(row, i * width);
+  *src = r.src.at(row, i * width);
   return true;
 }
 
@@ -55,8 +68,13 @@ __global__ void __launch_bounds__(kThreads) move_words(Word* dst, const Word* sr
 template <class Word>
 int move_as(qlora_context* c, const char* name, void* dst, const void* src, Rectangle r,
             int64_t bytes) {
-  auto words = static_cast<int64_t>(sizeof(Word));
-  r = {r.rows, r.cols * bytes / words, r.dst_stride * bytes / words, r.src_stride * bytes / words};
+  auto in_words = [&](auto n) {
+    return static_cast<decltype(n)>(n * bytes / static_cast<int64_t>(sizeof(Word)));
+  };
+  auto side = [&](const Side& s) {
+    return Side{in_words(s.stride), in_words(s.width), in_words(s.period)};
+  };
+  r = {r.rows, in_words(r.cols), side(r.dst), side(r.src)};
   dim3 grid(static_cast<uint32_t>(ceil_div(r.rows * r.cols, kThreads)));
   return launch(c, name, move_words<Word>, grid, dim3(kThreads), 0, static_cast<Word*>(dst),
                 static_cast<const Word*>(src), r);
@@ -96,9 +114,14 @@ int64_t size_of(int dtype) {
 }  // namespace
 
 int copy(qlora_context* c, const qlora_copy* op) {
-  Rectangle r{op->dst.rows, op->dst.cols, op->dst.stride, op->src.stride};
+  Rectangle r{op->dst.rows,
+              op->dst.cols,
+              {op->dst.stride, op->dst.width, op->dst.period},
+              {op->src.stride, op->src.width, op->src.period}};
   if (r.rows * r.cols == 0) return QLORA_OK;
-  if (r.rows > 1 && r.dst_stride == r.cols && r.src_stride == r.cols) {  // one long row
+  const int32_t groups = r.dst.width | r.dst.period | r.src.width | r.src.period;
+  if (r.rows > 1 && r.dst.stride == r.cols && r.src.stride == r.cols && groups == 0) {
+    // one long row
     r.cols *= r.rows;
     r.rows = 1;
   }
@@ -107,7 +130,8 @@ int copy(qlora_context* c, const qlora_copy* op) {
   if (op->dst.dtype == op->src.dtype) {
     int64_t bytes = size_of(op->dst.dtype);
     uint64_t all = address | static_cast<uint64_t>(r.cols * bytes);
-    if (r.rows > 1) all |= static_cast<uint64_t>((r.dst_stride | r.src_stride) * bytes);
+    all |= static_cast<uint64_t>(groups * bytes);
+    if (r.rows > 1) all |= static_cast<uint64_t>((r.dst.stride | r.src.stride) * bytes);
     if (all % 16 == 0)
       return move_as<uint4>(c, "copy_words_16", op->dst.data, op->src.data, r, bytes);
     if (all % 4 == 0)
@@ -116,8 +140,8 @@ int copy(qlora_context* c, const qlora_copy* op) {
       return move_as<uint16_t>(c, "copy_words_2", op->dst.data, op->src.data, r, bytes);
     return move_as<uint8_t>(c, "copy_words_1", op->dst.data, op->src.data, r, bytes);
   }
-  bool wide = address % 16 == 0 && r.cols % kEight == 0 &&
-              (r.rows == 1 || (r.dst_stride | r.src_stride) % kEight == 0);
+  bool wide = address % 16 == 0 && r.cols % kEight == 0 && groups % kEight == 0 &&
+              (r.rows == 1 || (r.dst.stride | r.src.stride) % kEight == 0);
   switch (op->dst.dtype * 8 + op->src.dtype) {
     case QLORA_F32 * 8 + QLORA_BF16:
       return convert_as<float, bf16>(c, "copy_f32_bf16", "copy_f32_bf16_elements", op, r, wide);

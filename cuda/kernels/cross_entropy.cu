@@ -5,7 +5,8 @@
 //   z[j] = scale·(exp(z[j] - logsumexp(z)) - (j == l))      (with backward)
 //
 // A row whose label is -100 has loss 0, no hit and, with backward, a gradient of zeros. Logits are
-// BF16 [tokens, vocabulary]; nothing is done once a check of the labels has failed.
+// BF16 [tokens, vocabulary]; nothing is done once a check of the labels has failed. With a scale of
+// the logits and a cap, z is cap·tanh(logit_scale·logit/cap), and the gradient is that of the logit.
 //
 // A block has a row, of 1024 threads where the vocabulary is not small. One pass takes maximum and sum together: a thread's sum is
 // scaled anew only where 8 logits bring a larger maximum, which after a few dozen is rare. A second
@@ -18,6 +19,7 @@
 // and that from the sum over all logits but the largest, whose own 1 would swallow it.
 #include <climits>
 
+#include "kernels/cap.cuh"
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "kernels/reduce.cuh"
@@ -38,7 +40,7 @@ struct CrossEntropy {
   const Failure* failure;
   int64_t stride;
   int vocabulary;
-  float scale;
+  float scale, logit_scale, logit_cap;
   bool backward;
 };
 
@@ -86,6 +88,19 @@ __device__ __forceinline__ void take(Partial* p, Eight v, int at) {
   p->rest += rest;
 }
 
+// What z is of a logit, and how it moves with that.
+template <bool kCapped>
+__device__ __forceinline__ Capped z_of(const CrossEntropy& e, float logit) {
+  if constexpr (!kCapped) return {logit, 1};
+  Capped z = capped(e.logit_scale * logit, e.logit_cap);
+  return {z.value, e.logit_scale * z.slope};
+}
+
+template <bool kCapped>
+__device__ __forceinline__ float z_at(const CrossEntropy& e, const bf16* logit) {
+  return z_of<kCapped>(e, ptx::to_float(*logit)).value;
+}
+
 // Logits before the first 16-byte boundary of a row, which need not begin on one.
 __device__ __forceinline__ int unaligned(const bf16* row, int vocabulary) {
   auto odd = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(row) / sizeof(bf16)) % kEight;
@@ -125,7 +140,8 @@ __device__ __forceinline__ Partial join(const Partial& p) {
   return all;
 }
 
-__global__ void __launch_bounds__(kThreads, 1) cross_entropy_rows(CrossEntropy e) {
+template <bool kCapped>
+__global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) {
   if (e.failure->check != 0) return;
   bf16* row = e.logits + blockIdx.x * e.stride;
   const int label = e.labels[blockIdx.x], thread = static_cast<int>(threadIdx.x);
@@ -147,19 +163,25 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_rows(CrossEntropy e
   }
 
   Partial p{-INFINITY, 0, INT_MAX};
-  if (thread < head) take(&p, ptx::to_float(row[thread]), thread);
+  if (thread < head) take(&p, z_at<kCapped>(e, row + thread), thread);
   uint4 next = {};
   int j = head + thread * kEight;
   if (j < tail) next = ptx::load128(row + j);
   for (; j < tail; j += threads * kEight) {  // with the load of the next unit under way
-    const Eight v = widen(next);
+    Eight v = widen(next);
+    if constexpr (kCapped) {
+#pragma unroll
+      for (int i = 0; i < kEight; i++) v.x[i] = z_of<kCapped>(e, v.x[i]).value;
+    }
     if (j + threads * kEight < tail) next = ptx::load128(row + j + threads * kEight);
     take(&p, v, j);
   }
-  if (tail + thread < e.vocabulary) take(&p, ptx::to_float(row[tail + thread]), tail + thread);
-  const float target = ptx::to_float(row[label]);
+  if (tail + thread < e.vocabulary) {
+    take(&p, z_at<kCapped>(e, row + tail + thread), tail + thread);
+  }
+  const Capped target = z_of<kCapped>(e, ptx::to_float(row[label]));
   p = join(p);  // behind its barriers nobody reads `row` as logits of others
-  const float loss = log1pf(p.rest) + (p.most - target);
+  const float loss = log1pf(p.rest) + (p.most - target.value);
   if (thread == 0) {
     e.losses[blockIdx.x] = loss;
     e.hits[blockIdx.x] = p.first == label ? 1 : 0;
@@ -167,8 +189,11 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_rows(CrossEntropy e
   if (!e.backward) return;
 
   const float factor = e.scale / (1 + p.rest);
-  const bf16 at_label = ptx::from_float<bf16>(e.scale * expm1f(-loss));
-  auto gradient = [&](float z) { return factor * exp_of(z, p.most); };
+  const bf16 at_label = ptx::from_float<bf16>(e.scale * expm1f(-loss) * target.slope);
+  auto gradient = [&](float logit) {
+    Capped z = z_of<kCapped>(e, logit);
+    return factor * exp_of(z.value, p.most) * z.slope;
+  };
   if (thread < head) {
     bf16 g = ptx::from_float<bf16>(gradient(ptx::to_float(row[thread])));
     row[thread] = thread == label ? at_label : g;
@@ -185,7 +210,8 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_rows(CrossEntropy e
     row[j] = j == label ? at_label : g;
   }
 }
-REGISTER_KERNEL(cross_entropy_rows, kThreads, kShared);
+REGISTER_INSTANCE(cross_entropy_rows, kThreads, kShared, cross_entropy_of<false>);
+REGISTER_INSTANCE(cross_entropy_capped, kThreads, kShared, cross_entropy_of<true>);
 
 }  // namespace
 
@@ -199,10 +225,14 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
                  op->logits.stride,
                  static_cast<int>(op->logits.cols),
                  op->scale,
+                 op->logit_scale,
+                 op->logit_cap,
                  op->backward != 0};
   // Threads for at most one unit each, in whole warps.
   int64_t threads = min(int64_t{kThreads}, ceil_div(op->logits.cols, 32 * kEight) * 32);
-  return launch(c, "cross_entropy_rows", cross_entropy_rows,
+  const bool capped = op->logit_scale != 1 || op->logit_cap > 0;
+  return launch(c, capped ? "cross_entropy_capped" : "cross_entropy_rows",
+                capped ? cross_entropy_of<true> : cross_entropy_of<false>,
                 dim3(static_cast<uint32_t>(op->logits.rows)), dim3(static_cast<uint32_t>(threads)),
                 kShared, e);
 }

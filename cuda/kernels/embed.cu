@@ -1,13 +1,14 @@
 // Rows of a table of embeddings, with noise in training (NEFTune, Jain et al. 2023):
 //
-//   y[t] = table[ids[t]] + noise     noise = bound·(2·fraction - 1), see package philox
+//   y[t] (+)= scale·(table[ids[t]] + noise)     noise = bound·(2·fraction - 1), see package philox
 //
-// and the table's gradient, dtable[ids[t]] += dy[t] for ids other than pad.
+// and the table's gradient, dtable[ids[t]] += scale·dy[t] for ids other than pad.
 //
 // ids are I32 [1, tokens], y and dy BF16 [tokens, hidden], the table F32, BF16 or F16, dtable F32.
 // Neither does anything once a check of the ids has failed.
 //
-// Forward: a thread takes 8 elements of a row; 2 bytes (4 of F32) are read and 2 written for each.
+// Forward: a thread takes 8 elements of a row; 2 bytes (4 of F32) are read and 2 written for each,
+// and 2 more read where it accumulates.
 // With noise a block of Philox, some 60 instructions, makes 4 numbers: 15 an element, half of what
 // a processor of an H100 can do in the time that the element's bytes take.
 //
@@ -33,7 +34,8 @@ struct Embed {
   const Failure* failure;
   int64_t table_stride, y_stride;
   int cols;
-  float noise;
+  bool accumulate;
+  float scale, noise;
   uint64_t seed;
   uint32_t stream, step;
 };
@@ -57,7 +59,12 @@ __global__ void __launch_bounds__(kThreads) embed_eights(Embed e) {
       v.x[i + 3] += noise_of(b.w, e.noise);
     }
   }
-  store8(e.y + row * e.y_stride + col, v);
+  bf16* y = e.y + row * e.y_stride + col;
+  Eight to = {};
+  if (e.accumulate) to = load8(y);
+#pragma unroll
+  for (int i = 0; i < kEight; i++) v.x[i] = to.x[i] + e.scale * v.x[i];
+  store8(y, v);
 }
 REGISTER_KERNEL(embed_eights, kThreads, 0);
 
@@ -71,7 +78,8 @@ __global__ void __launch_bounds__(kThreads) embed_elements(Embed e) {
     uint32_t mine = col % 4 == 0 ? b.x : col % 4 == 1 ? b.y : col % 4 == 2 ? b.z : b.w;
     v += noise_of(mine, e.noise);
   }
-  e.y[row * e.y_stride + col] = ptx::from_float<bf16>(v);
+  bf16* y = e.y + row * e.y_stride + col;
+  *y = ptx::from_float<bf16>((e.accumulate ? ptx::to_float(*y) : 0) + e.scale * v);
 }
 REGISTER_KERNEL(embed_elements, kThreads, 0);
 
@@ -82,6 +90,7 @@ struct EmbedBackward {
   const Failure* failure;
   int64_t dy_stride, dtable_stride;
   int tokens, cols, pad;
+  float scale;
 };
 
 // Adds a row's elements to sum: kWidth of them, from col on.
@@ -123,10 +132,10 @@ __global__ void __launch_bounds__(kThreads) embed_gradient(EmbedBackward e) {
   if constexpr (kWidth == kEight) {
     Eight v = load8(to);
 #pragma unroll
-    for (int i = 0; i < kEight; i++) v.x[i] += sum[i];
+    for (int i = 0; i < kEight; i++) v.x[i] += e.scale * sum[i];
     store8(to, v);
   } else {
-    *to += sum[0];
+    *to += e.scale * sum[0];
   }
 }
 constexpr int kShared = kWarps * sizeof(uint32_t);
@@ -149,6 +158,8 @@ int embed(qlora_context* c, const qlora_embed* op) {
           op->table.stride,
           op->y.stride,
           static_cast<int>(op->y.cols),
+          op->accumulate != 0,
+          op->scale,
           op->noise,
           op->seed,
           op->stream,
@@ -168,7 +179,8 @@ int embed_backward(qlora_context* c, const qlora_embed_backward* op) {
                   op->dtable.stride,
                   static_cast<int>(op->dy.rows),
                   static_cast<int>(op->dy.cols),
-                  op->pad};
+                  op->pad,
+                  op->scale};
   bool wide = eights(op->dy) && eights(op->dtable);
   return launch(c, wide ? "embed_gradient_eights" : "embed_gradient_elements",
                 wide ? embed_gradient<kEight> : embed_gradient<1>,

@@ -1,17 +1,19 @@
-// RMSNorm (Zhang & Sennrich 2019) of each row, forward and backward, in float32:
+// RMSNorm (Zhang & Sennrich 2019) and LayerNorm (Ba et al. 2016) of each row, forward and backward,
+// in float32. mean is that of the row where the norm is centered, else 0; w = weight + offset:
 //
-//   inv_rms = 1/sqrt(mean(x²) + eps)     y = x·inv_rms·weight
-//   dx (+)= inv_rms·(g - x·inv_rms²·mean(g·x))   with g = dy·weight
-//   dweight += sum over rows of dy·x·inv_rms     (sum_rows.cu)
+//   rstd = 1/sqrt(mean((x-mean)²) + eps)     y = (x-mean)·rstd·w + bias
+//   dx (+)= rstd·(g - n·mean(g·n) - mean(g))   with g = dy·w, n = (x-mean)·rstd; the last if centered
+//   dweight += sum over rows of dy·n     dbias += sum over rows of dy     (sum_rows.cu)
 //
-// x, y, dy, dx are BF16 [rows, cols], the weight F32, BF16 or F16. A group of kLanes lanes has a
-// row, kVectors times 8 elements each, and keeps it in registers between the sum and what is
-// written: a norm of heads of 128 takes 16 lanes, 8 rows a warp; a row of 4096 a block of 256. So
-// y may be x, and dx dy. Rows that are wider than 16,384 or not aligned go one element at a time,
-// and are read twice.
+// x, y, dy, dx are BF16 [rows, cols], the weight and the bias F32, BF16 or F16 [turns, cols], which
+// rows take by turns: absent ones are 1 and 0. A group of kLanes lanes has a row, kVectors times 8
+// elements each, and keeps it in registers between the sum and what is written: a norm of heads of
+// 128 takes 16 lanes, 8 rows a warp; a row of 4096 a block of 256. So y may be x, and dx dy. Rows
+// that are wider than 16,384 or not aligned go one element at a time, and are read again for each
+// sum. The general instances have a mean and a bias; what is RMSNorm alone goes without.
 //
-// Forward moves 4 bytes an element, backward 6 (8 accumulating, 4 more for dweight); 4 and 7
-// operations for them are nothing: the floor is the memory's.
+// Forward moves 4 bytes an element, backward 6 (8 accumulating, 4 more for dweight, 2 for dbias); 4
+// to 11 operations for them are nothing: the floor is the memory's.
 #include "kernels/columns.h"
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
@@ -22,68 +24,110 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
-constexpr int kShared = kWarps * sizeof(float);
+constexpr int kShared = kWarps * sizeof(float);  // for each sum over a block
+
+// The weights, or the biases, that a row of a turn takes.
+struct Parameters {
+  AnyVector vector;  // data NULL: they are all `absent`
+  int64_t stride;    // between turns
+  float absent, offset;
+
+  __device__ __forceinline__ Eight eight(int turn, int col) const {
+    Eight e = {{absent, absent, absent, absent, absent, absent, absent, absent}};
+    if (vector.data != nullptr) e = vector.eight(turn * stride + col);
+#pragma unroll
+    for (int i = 0; i < kEight; i++) e.x[i] += offset;
+    return e;
+  }
+  __device__ __forceinline__ float one(int turn, int col) const {
+    return (vector.data != nullptr ? vector.one(turn * stride + col) : absent) + offset;
+  }
+};
 
 struct Norm {
   const bf16* x;
-  AnyVector weight;
+  Parameters weight, bias;
   bf16* y;
-  float* inv_rms;
+  float *mean, *rstd;
   int64_t rows, x_stride, y_stride;
-  int cols;
+  int cols, turns;
   float eps;
+  bool centered;
 };
 
 struct NormBackward {
   const bf16 *x, *dy;
-  AnyVector weight;
-  const float* inv_rms;
+  Parameters weight;
+  const float *mean, *rstd;  // mean NULL: not centered
   bf16* dx;
   int64_t rows, x_stride, dy_stride, dx_stride;
-  int cols;
+  int cols, turns;
   bool accumulate;
 };
 
-// The sum over the lanes that share a row.
+__device__ __forceinline__ int turn_of(int64_t row, int turns) {
+  return turns == 1 ? 0 : static_cast<int>(static_cast<uint32_t>(row) % turns);
+}
+
+// The sum over the lanes that share a row; a block's n-th sum has the n-th part of shared memory.
 template <int kLanes>
-__device__ __forceinline__ float row_sum(float x) {
+__device__ __forceinline__ float row_sum(float x, int n) {
   if constexpr (kLanes <= 32) {
     return lanes_sum<kLanes>(x);
   } else {
-    return block_sum<kWarps>(x, shared_memory<float>());
+    return block_sum<kWarps>(x, shared_memory<float>() + n * kWarps);
   }
 }
 
-template <int kLanes, int kVectors>
+template <int kLanes, int kVectors, bool kGeneral>
 __global__ void __launch_bounds__(kThreads) norm_rows(Norm n) {
   const int lane = threadIdx.x % kLanes;
   const int64_t row = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
   const bool mine = row < n.rows;  // lanes without a row still meet in the sum
   const bf16* x = n.x + row * n.x_stride;
   uint4 kept[kVectors] = {};
-  float sum = 0;
+  float sum = 0, mean = 0;
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     kept[v] = mine && col < n.cols ? ptx::load128(x + col) : make_uint4(0, 0, 0, 0);
   }
+  if (kGeneral && n.centered) {
+#pragma unroll
+    for (int v = 0; v < kVectors; v++) {
+      Eight e = widen(kept[v]);
+#pragma unroll
+      for (int i = 0; i < kEight; i++) sum += e.x[i];
+    }
+    mean = row_sum<kLanes>(sum, 1) / static_cast<float>(n.cols);
+    sum = 0;
+  }
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
+    if (kGeneral && (v * kLanes + lane) * kEight >= n.cols) break;  // 0 less the mean is not 0
     Eight e = widen(kept[v]);
 #pragma unroll
-    for (int i = 0; i < kEight; i++) sum += e.x[i] * e.x[i];
+    for (int i = 0; i < kEight; i++) sum += (e.x[i] - mean) * (e.x[i] - mean);
   }
-  float r = ptx::rsqrt(row_sum<kLanes>(sum) / static_cast<float>(n.cols) + n.eps);
+  float r = ptx::rsqrt(row_sum<kLanes>(sum, 0) / static_cast<float>(n.cols) + n.eps);
   if (!mine) return;
-  if (lane == 0 && n.inv_rms != nullptr) n.inv_rms[row] = r;
+  if (lane == 0 && n.rstd != nullptr) n.rstd[row] = r;
+  if (kGeneral && lane == 0 && n.mean != nullptr) n.mean[row] = mean;
+  const int turn = turn_of(row, n.turns);
   bf16* y = n.y + row * n.y_stride;
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     if (col >= n.cols) break;
-    Eight e = widen(kept[v]), w = n.weight.eight(col);
+    Eight e = widen(kept[v]), w = n.weight.eight(turn, col);
+    if constexpr (kGeneral) {
+      Eight b = n.bias.eight(turn, col);
 #pragma unroll
-    for (int i = 0; i < kEight; i++) e.x[i] *= r * w.x[i];
+      for (int i = 0; i < kEight; i++) e.x[i] = (e.x[i] - mean) * (r * w.x[i]) + b.x[i];
+    } else {
+#pragma unroll
+      for (int i = 0; i < kEight; i++) e.x[i] *= r * w.x[i];
+    }
     store8(y + col, e);
   }
 }
@@ -91,25 +135,35 @@ __global__ void __launch_bounds__(kThreads) norm_rows(Norm n) {
 __global__ void __launch_bounds__(kThreads) norm_elements(Norm n) {
   const bf16* x = n.x + int64_t{blockIdx.x} * n.x_stride;
   bf16* y = n.y + int64_t{blockIdx.x} * n.y_stride;
-  float sum = 0;
+  const int turn = turn_of(blockIdx.x, n.turns);
+  float sum = 0, mean = 0;
+  if (n.centered) {
+    for (int j = threadIdx.x; j < n.cols; j += kThreads) sum += ptx::to_float(x[j]);
+    mean = row_sum<kThreads>(sum, 1) / static_cast<float>(n.cols);
+    sum = 0;
+  }
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    float v = ptx::to_float(x[j]);
+    float v = ptx::to_float(x[j]) - mean;
     sum += v * v;
   }
-  float r = ptx::rsqrt(row_sum<kThreads>(sum) / static_cast<float>(n.cols) + n.eps);
-  if (threadIdx.x == 0 && n.inv_rms != nullptr) n.inv_rms[blockIdx.x] = r;
+  float r = ptx::rsqrt(row_sum<kThreads>(sum, 0) / static_cast<float>(n.cols) + n.eps);
+  if (threadIdx.x == 0 && n.rstd != nullptr) n.rstd[blockIdx.x] = r;
+  if (threadIdx.x == 0 && n.mean != nullptr) n.mean[blockIdx.x] = mean;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    y[j] = ptx::from_float<bf16>(ptx::to_float(x[j]) * (r * n.weight.one(j)));
+    float v = (ptx::to_float(x[j]) - mean) * (r * n.weight.one(turn, j));
+    y[j] = ptx::from_float<bf16>(v + n.bias.one(turn, j));
   }
 }
 
-template <int kLanes, int kVectors>
+template <int kLanes, int kVectors, bool kGeneral>
 __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n) {
   const int lane = threadIdx.x % kLanes;
   const int64_t row = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
-  const bool mine = row < n.rows;
+  const bool mine = row < n.rows, centered = kGeneral && n.mean != nullptr;
+  const int turn = turn_of(row, n.turns);
+  const float mean = centered && mine ? n.mean[row] : 0;
   uint4 x[kVectors] = {}, dy[kVectors] = {};
-  float sum = 0;
+  float sum = 0, sum_g = 0;
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
@@ -121,22 +175,29 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n) {
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     if (col >= n.cols) break;
-    Eight e = widen(x[v]), g = widen(dy[v]), w = n.weight.eight(col);
+    Eight e = widen(x[v]), g = widen(dy[v]), w = n.weight.eight(turn, col);
 #pragma unroll
-    for (int i = 0; i < kEight; i++) sum += g.x[i] * w.x[i] * e.x[i];
+    for (int i = 0; i < kEight; i++) {
+      sum += g.x[i] * w.x[i] * (e.x[i] - mean);
+      if (kGeneral) sum_g += g.x[i] * w.x[i];
+    }
   }
-  sum = row_sum<kLanes>(sum);
+  sum = row_sum<kLanes>(sum, 0);
+  if (centered) sum_g = row_sum<kLanes>(sum_g, 1);
   if (!mine) return;
-  float r = n.inv_rms[row], c = sum / static_cast<float>(n.cols) * r * r;
+  float r = n.rstd[row], c = sum / static_cast<float>(n.cols) * r * r;
+  float mean_g = centered ? sum_g / static_cast<float>(n.cols) : 0;
   bf16* dx = n.dx + row * n.dx_stride;
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     if (col >= n.cols) break;
-    Eight e = widen(x[v]), g = widen(dy[v]), w = n.weight.eight(col), to = {};
+    Eight e = widen(x[v]), g = widen(dy[v]), w = n.weight.eight(turn, col), to = {};
     if (n.accumulate) to = load8(dx + col);
 #pragma unroll
-    for (int i = 0; i < kEight; i++) to.x[i] += r * (g.x[i] * w.x[i] - e.x[i] * c);
+    for (int i = 0; i < kEight; i++) {
+      to.x[i] += r * (g.x[i] * w.x[i] - (e.x[i] - mean) * c - mean_g);
+    }
     store8(dx + col, to);
   }
 }
@@ -144,36 +205,53 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n) {
 __global__ void __launch_bounds__(kThreads) norm_backward_elements(NormBackward n) {
   const int64_t row = blockIdx.x;
   const bf16 *x = n.x + row * n.x_stride, *dy = n.dy + row * n.dy_stride;
+  const int turn = turn_of(row, n.turns);
+  const float mean = n.mean != nullptr ? n.mean[row] : 0;
   bf16* dx = n.dx + row * n.dx_stride;
-  float sum = 0;
+  float sum = 0, sum_g = 0;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    sum += ptx::to_float(dy[j]) * n.weight.one(j) * ptx::to_float(x[j]);
+    float g = ptx::to_float(dy[j]) * n.weight.one(turn, j);
+    sum += g * (ptx::to_float(x[j]) - mean);
+    sum_g += g;
   }
-  sum = row_sum<kThreads>(sum);
-  float r = n.inv_rms[row], c = sum / static_cast<float>(n.cols) * r * r;
+  sum = row_sum<kThreads>(sum, 0);
+  if (n.mean != nullptr) sum_g = row_sum<kThreads>(sum_g, 1);
+  float r = n.rstd[row], c = sum / static_cast<float>(n.cols) * r * r;
+  float mean_g = n.mean != nullptr ? sum_g / static_cast<float>(n.cols) : 0;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    float to = r * (ptx::to_float(dy[j]) * n.weight.one(j) - ptx::to_float(x[j]) * c);
+    float g = ptx::to_float(dy[j]) * n.weight.one(turn, j);
+    float to = r * (g - (ptx::to_float(x[j]) - mean) * c - mean_g);
     if (n.accumulate) to += ptx::to_float(dx[j]);
     dx[j] = ptx::from_float<bf16>(to);
   }
 }
 
-// The instances by the widest row that they take.
+// The instances by the widest row that they take; [1] are the general ones.
 struct Instance {
   int cols, lanes;
-  const char *forward_name, *backward_name;
-  void (*forward)(Norm);
-  void (*backward)(NormBackward);
+  const char *forward_name[2], *backward_name[2];
+  void (*forward[2])(Norm);
+  void (*backward[2])(NormBackward);
 };
 
-#define NORM_INSTANCE(lanes, vectors)                                 \
-  {lanes * vectors * kEight,    lanes,                                \
-   "norm_" #lanes "x" #vectors, "norm_backward_" #lanes "x" #vectors, \
-   norm_rows<lanes, vectors>,   norm_backward_rows<lanes, vectors>}
-#define REGISTER_NORM(lanes, vectors)                                                        \
-  REGISTER_INSTANCE(norm_##lanes##x##vectors, kThreads, kShared, norm_rows<lanes, vectors>); \
-  REGISTER_INSTANCE(norm_backward_##lanes##x##vectors, kThreads, kShared,                    \
-                    norm_backward_rows<lanes, vectors>)
+#define NORM_INSTANCE(lanes, vectors)                                                         \
+  {                                                                                           \
+    lanes * vectors * kEight, lanes,                                                          \
+        {"norm_" #lanes "x" #vectors, "norm_general_" #lanes "x" #vectors},                   \
+        {"norm_backward_" #lanes "x" #vectors, "norm_backward_general_" #lanes "x" #vectors}, \
+        {norm_rows<lanes, vectors, false>, norm_rows<lanes, vectors, true>}, {                \
+      norm_backward_rows<lanes, vectors, false>, norm_backward_rows<lanes, vectors, true>     \
+    }                                                                                         \
+  }
+#define REGISTER_NORM(lanes, vectors)                                                 \
+  REGISTER_INSTANCE(norm_##lanes##x##vectors, kThreads, kShared,                      \
+                    norm_rows<lanes, vectors, false>);                                \
+  REGISTER_INSTANCE(norm_general_##lanes##x##vectors, kThreads, 2 * kShared,          \
+                    norm_rows<lanes, vectors, true>);                                 \
+  REGISTER_INSTANCE(norm_backward_##lanes##x##vectors, kThreads, kShared,             \
+                    norm_backward_rows<lanes, vectors, false>);                       \
+  REGISTER_INSTANCE(norm_backward_general_##lanes##x##vectors, kThreads, 2 * kShared, \
+                    norm_backward_rows<lanes, vectors, true>)
 
 const Instance kInstances[] = {
     NORM_INSTANCE(8, 1),   NORM_INSTANCE(16, 1),  NORM_INSTANCE(32, 1),  NORM_INSTANCE(32, 4),
@@ -187,8 +265,8 @@ REGISTER_NORM(256, 1);
 REGISTER_NORM(256, 2);
 REGISTER_NORM(256, 4);
 REGISTER_NORM(256, 8);
-REGISTER_KERNEL(norm_elements, kThreads, kShared);
-REGISTER_KERNEL(norm_backward_elements, kThreads, kShared);
+REGISTER_KERNEL(norm_elements, kThreads, 2 * kShared);
+REGISTER_KERNEL(norm_backward_elements, kThreads, 2 * kShared);
 
 // The narrowest instance that takes rows of so many columns, or nullptr.
 const Instance* instance(int64_t cols) {
@@ -202,51 +280,78 @@ dim3 grid_of(const Instance& i, int64_t rows) {
   return dim3(static_cast<uint32_t>(ceil_div(rows, kThreads / i.lanes)));
 }
 
+Parameters parameters(const qlora_tensor& t, float absent, float offset) {
+  return {any(t), t.stride, absent, offset};
+}
+
+bool aligned(const qlora_tensor& t) { return t.data == nullptr || eights(t); }
+
+int turns_of(const qlora_tensor& weight, const qlora_tensor& bias) {
+  return static_cast<int>(max(int64_t{1}, max(weight.rows, bias.rows)));
+}
+
 }  // namespace
 
 int norm(qlora_context* c, const qlora_norm* op) {
   if (op->x.rows * op->x.cols == 0) return QLORA_OK;
   Norm n{static_cast<const bf16*>(op->x.data),
-         any(op->weight),
+         parameters(op->weight, 1, op->offset),
+         parameters(op->bias, 0, 0),
          static_cast<bf16*>(op->y.data),
-         static_cast<float*>(op->inv_rms.data),
+         static_cast<float*>(op->mean.data),
+         static_cast<float*>(op->rstd.data),
          op->x.rows,
          op->x.stride,
          op->y.stride,
          static_cast<int>(op->x.cols),
-         op->eps};
+         turns_of(op->weight, op->bias),
+         op->eps,
+         op->centered != 0};
   const Instance* i = instance(op->x.cols);
-  if (i != nullptr && eights(op->x) && eights(op->y) && eights(op->weight)) {
-    return launch(c, i->forward_name, i->forward, grid_of(*i, n.rows), dim3(kThreads), kShared, n);
+  if (i != nullptr && eights(op->x) && eights(op->y) && aligned(op->weight) && aligned(op->bias)) {
+    const int general = n.centered || op->bias.data != nullptr ? 1 : 0;
+    return launch(c, i->forward_name[general], i->forward[general], grid_of(*i, n.rows),
+                  dim3(kThreads), (1 + general) * kShared, n);
   }
   return launch(c, "norm_elements", norm_elements, dim3(static_cast<uint32_t>(n.rows)),
-                dim3(kThreads), kShared, n);
+                dim3(kThreads), 2 * kShared, n);
 }
 
 int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
   if (op->x.rows * op->x.cols == 0) return QLORA_OK;
+  const auto *mean = static_cast<const float*>(op->mean.data),
+             *rstd = static_cast<const float*>(op->rstd.data);
   if (op->dweight.data != nullptr) {  // first: dx may lie over dy
-    ColumnSums sums{op->dy, op->x,       static_cast<const float*>(op->inv_rms.data),
-                    {},     op->dweight, op->workspace};
+    ColumnSums sums{op->dy, op->x,       rstd,          mean,
+                    {},     op->dweight, op->workspace, static_cast<int>(op->dweight.rows)};
+    int status = column_sums(c, sums);
+    if (status != QLORA_OK) return status;
+  }
+  if (op->dbias.data != nullptr) {
+    ColumnSums sums{op->dy, {},        nullptr,       nullptr,
+                    {},     op->dbias, op->workspace, static_cast<int>(op->dbias.rows)};
     int status = column_sums(c, sums);
     if (status != QLORA_OK) return status;
   }
   NormBackward n{static_cast<const bf16*>(op->x.data),
                  static_cast<const bf16*>(op->dy.data),
-                 any(op->weight),
-                 static_cast<const float*>(op->inv_rms.data),
+                 parameters(op->weight, 1, op->offset),
+                 mean,
+                 rstd,
                  static_cast<bf16*>(op->dx.data),
                  op->x.rows,
                  op->x.stride,
                  op->dy.stride,
                  op->dx.stride,
                  static_cast<int>(op->x.cols),
+                 turns_of(op->weight, {}),
                  op->accumulate != 0};
   const Instance* i = instance(op->x.cols);
-  if (i != nullptr && eights(op->x) && eights(op->dy) && eights(op->dx) && eights(op->weight)) {
-    return launch(c, i->backward_name, i->backward, grid_of(*i, n.rows), dim3(kThreads), kShared,
-                  n);
+  if (i != nullptr && eights(op->x) && eights(op->dy) && eights(op->dx) && aligned(op->weight)) {
+    const int general = mean != nullptr ? 1 : 0;
+    return launch(c, i->backward_name[general], i->backward[general], grid_of(*i, n.rows),
+                  dim3(kThreads), (1 + general) * kShared, n);
   }
   return launch(c, "norm_backward_elements", norm_backward_elements,
-                dim3(static_cast<uint32_t>(n.rows)), dim3(kThreads), kShared, n);
+                dim3(static_cast<uint32_t>(n.rows)), dim3(kThreads), 2 * kShared, n);
 }

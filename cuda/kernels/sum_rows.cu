@@ -1,8 +1,8 @@
 // Sums over the rows of a matrix, column by column (columns.h has the formula): gradients of
 // biases, of norms' weights and of magnitudes.
 //
-// x and with are BF16 or F32 [rows, cols], of one type. The rows are cut into the pieces that the
-// caller's workspace [pieces, cols] asks for; a block of 8 warps sums one piece of 256 columns,
+// x and with are BF16 or F32 [rows, cols], of one type. The rows (of a turn) are cut into the pieces
+// that the caller's workspace [turns·pieces, cols] asks for; a block of 8 warps sums one piece of 256 columns,
 // each warp every 8th row, then the warps' sums in their order; a second kernel adds the pieces in
 // theirs. So the bits depend on rows and pieces alone.
 //
@@ -23,10 +23,10 @@ constexpr int kShared = kWarps * kColumns * sizeof(float);
 template <class T>
 struct Sums {
   const T *x, *with;
-  const float* factor;
+  const float *factor, *less;
   float* partial;
-  int64_t rows, x_stride, with_stride;
-  int cols, pieces;
+  int64_t rows, x_stride, with_stride;  // rows of a turn
+  int cols, pieces, turns;
   bool wide;
 };
 
@@ -45,21 +45,24 @@ __device__ __forceinline__ Eight load_within(const T* row, int col, int cols, bo
 template <class T>
 __global__ void __launch_bounds__(kThreads) sum_pieces(Sums<T> s) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, piece = blockIdx.y;
+  const int turn = blockIdx.z;
   const int col = blockIdx.x * kColumns + lane * kEight;
   const int64_t begin = s.rows * piece / s.pieces, end = s.rows * (piece + 1) / s.pieces;
   Eight sum = {};
   if (col < s.cols) {
 #pragma unroll 2
-    for (int64_t row = begin + warp; row < end; row += kWarps) {
+    for (int64_t i = begin + warp; i < end; i += kWarps) {
+      int64_t row = i * s.turns + turn;
       Eight e = load_within(s.x + row * s.x_stride, col, s.cols, s.wide);
       float f = s.factor == nullptr ? 1.0f : s.factor[row];
       if (s.with != nullptr) {
+        const float less = s.less == nullptr ? 0.0f : s.less[row];
         Eight w = load_within(s.with + row * s.with_stride, col, s.cols, s.wide);
 #pragma unroll
-        for (int i = 0; i < kEight; i++) e.x[i] *= w.x[i];
+        for (int j = 0; j < kEight; j++) e.x[j] *= w.x[j] - less;
       }
 #pragma unroll
-      for (int i = 0; i < kEight; i++) sum.x[i] += e.x[i] * f;
+      for (int j = 0; j < kEight; j++) sum.x[j] += e.x[j] * f;
     }
   }
   float* shared = shared_memory<float>();
@@ -70,13 +73,16 @@ __global__ void __launch_bounds__(kThreads) sum_pieces(Sums<T> s) {
   float total = 0;
 #pragma unroll
   for (int w = 0; w < kWarps; w++) total += shared[w * kColumns + threadIdx.x];
-  s.partial[int64_t{piece} * s.cols + mine] = total;
+  s.partial[(int64_t{turn} * s.pieces + piece) * s.cols + mine] = total;
 }
 
 __global__ void __launch_bounds__(kThreads)
-    sum_join(const float* partial, const float* divisor, float* sum, int cols, int pieces) {
+    sum_join(const float* partial, const float* divisor, float* sum, int64_t sum_stride, int cols,
+             int pieces) {
   int j = blockIdx.x * kThreads + threadIdx.x;
   if (j >= cols) return;
+  partial += int64_t{blockIdx.y} * pieces * cols;  // of a turn
+  sum += blockIdx.y * sum_stride;
   float total = 0;
   for (int p = 0; p < pieces; p++) total += partial[int64_t{p} * cols + j];
   sum[j] += divisor == nullptr ? total : total / divisor[j];
@@ -92,14 +98,17 @@ int sum_as(qlora_context* c, const char* name, const ColumnSums& op) {
   Sums<T> s{static_cast<const T*>(op.x.data),
             static_cast<const T*>(op.with.data),
             op.factor,
+            op.less,
             static_cast<float*>(op.workspace.data),
-            op.x.rows,
+            op.x.rows / op.turns,
             op.x.stride,
             op.with.stride,
             static_cast<int>(op.x.cols),
-            static_cast<int>(op.workspace.rows),
+            static_cast<int>(op.workspace.rows / op.turns),
+            op.turns,
             wide};
-  dim3 grid(static_cast<uint32_t>(ceil_div(s.cols, kColumns)), static_cast<uint32_t>(s.pieces));
+  dim3 grid(static_cast<uint32_t>(ceil_div(s.cols, kColumns)), static_cast<uint32_t>(s.pieces),
+            static_cast<uint32_t>(s.turns));
   return launch(c, name, sum_pieces<T>, grid, dim3(kThreads), kShared, s);
 }
 
@@ -107,8 +116,8 @@ int sum_as(qlora_context* c, const char* name, const ColumnSums& op) {
 
 int column_sums(qlora_context* c, const ColumnSums& op) {
   if (op.x.rows * op.x.cols == 0) return QLORA_OK;
-  if (op.workspace.data == nullptr || op.workspace.rows < 1 || op.workspace.cols != op.x.cols ||
-      op.workspace.stride != op.x.cols) {
+  if (op.workspace.data == nullptr || op.workspace.rows < op.turns ||
+      op.workspace.cols != op.x.cols || op.workspace.stride != op.x.cols) {
     return fail(c, QLORA_UNSUPPORTED, "sum_rows: no workspace of pieces of %lld columns",
                 static_cast<long long>(op.x.cols));
   }
@@ -121,12 +130,13 @@ int column_sums(qlora_context* c, const ColumnSums& op) {
     return fail(c, QLORA_UNSUPPORTED, "sum_rows: of element type %d", op.x.dtype);
   }
   if (status != QLORA_OK) return status;
-  return launch(c, "sum_join", sum_join, dim3(static_cast<uint32_t>(ceil_div(op.x.cols, kThreads))),
-                dim3(kThreads), 0, static_cast<const float*>(op.workspace.data),
+  dim3 grid(static_cast<uint32_t>(ceil_div(op.x.cols, kThreads)), static_cast<uint32_t>(op.turns));
+  return launch(c, "sum_join", sum_join, grid, dim3(kThreads), 0,
+                static_cast<const float*>(op.workspace.data),
                 static_cast<const float*>(op.divisor.data), static_cast<float*>(op.sum.data),
-                op.x.cols, op.workspace.rows);
+                op.sum.stride, op.x.cols, op.workspace.rows / op.turns);
 }
 
 int sum_rows(qlora_context* c, const qlora_sum_rows* op) {
-  return column_sums(c, {op->x, op->with, nullptr, op->divisor, op->sum, op->workspace});
+  return column_sums(c, {op->x, op->with, nullptr, nullptr, op->divisor, op->sum, op->workspace});
 }

@@ -164,7 +164,15 @@ int device_extents(qlora_context* c, const qlora_extent* list, int32_t count) {
   std::vector<emu::Extent> extents;
   for (int32_t i = 0; i < count; i++) {
     auto begin = reinterpret_cast<uintptr_t>(list[i].data);
-    extents.push_back({begin, begin + static_cast<uintptr_t>(list[i].bytes), list[i].name});
+    emu::Extent e;
+    e.begin = begin;
+    e.end = begin + static_cast<uintptr_t>(list[i].bytes);
+    e.name = list[i].name;
+    e.stride = static_cast<size_t>(list[i].stride);
+    e.span = static_cast<size_t>(list[i].span);
+    e.period = static_cast<size_t>(list[i].period);
+    e.width = static_cast<size_t>(list[i].width);
+    extents.push_back(std::move(e));
   }
   c->machine.memory.restrict_to(std::move(extents));
   return QLORA_OK;

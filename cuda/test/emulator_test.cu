@@ -25,7 +25,7 @@ std::string run(qlora_context* c, const Planted& p) {
   float in[kNumbers], out[kNumbers];
   for (int i = 0; i < kNumbers; i++) in[i] = static_cast<float>(i * i);
   device_write(c, x, in, kBytes);
-  qlora_extent extents[] = {{x, kBytes, "x"}, {y, kBytes, "y"}};
+  qlora_extent extents[] = {{x, kBytes, "x", 0, 0, 0, 0}, {y, kBytes, "y", 0, 0, 0, 0}};
   device_extents(c, extents, 2);
   launch(c, p.name, p.kernel, dim3(p.blocks), dim3(kNumbers), kSharedBytes,
          static_cast<const float*>(x), static_cast<float*>(y));

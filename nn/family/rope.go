@@ -47,6 +47,7 @@ type rope struct {
 	long        *nn.Rope // longrope's other
 	dims        int
 	interleaved bool
+	growth      float64 // of queries with their position
 }
 
 // table returns r for one model.
@@ -58,6 +59,10 @@ func (r rope) table() *nn.Rotary {
 	if r.long != nil {
 		t.Switch = r.params.OriginalMax
 		t.Long = &nn.Rotary{Rope: *r.long, Dims: r.dims, Interleaved: r.interleaved}
+	}
+	if r.growth != 0 {
+		t.Queries = &nn.Rotary{Rope: r.params, Dims: r.dims, Interleaved: r.interleaved}
+		t.Queries.Rope.Growth = r.growth
 	}
 	return t
 }

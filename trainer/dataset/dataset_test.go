@@ -203,7 +203,7 @@ func TestWrongInput(t *testing.T) {
 		{"nested ids", "a.jsonl", `{"input_ids": [[1, 2]]}`, Options{}, "element 0 is [1"},
 		{"no ids", "a.jsonl", `{"input_ids": "1"}`, Options{}, `it is "1", not an array`},
 		{"outside the vocabulary", "a.jsonl", "{\"input_ids\": [1, 2]}\n{\"input_ids\": [1, 10]}", Options{VocabularySize: 10}, "a.jsonl:2: token 1 has id 10, but the model's vocabulary has 10 entries"},
-		{"label outside", "a.jsonl", `{"input_ids": [1, 2], "labels": [1, 12]}`, Options{VocabularySize: 10}, "token 1 has id 12"},
+		{"label outside", "a.jsonl", `{"input_ids": [1, 2], "labels": [1, 12]}`, Options{VocabularySize: 10}, "label 1 is 12, but the model's vocabulary has 10 entries"},
 		{"text outside", "a.txt", "abc", Options{VocabularySize: 10}, "but the model's vocabulary has 10 entries"},
 		{"labels short", "a.jsonl", `{"input_ids": [1, 2], "labels": [1]}`, Options{}, "2 input_ids but 1 labels"},
 		{"all dropped", "a.jsonl", `{"input_ids": [1, 2], "labels": [-100, -100]}`, Options{}, "none of the 1 records has anything to train on"},

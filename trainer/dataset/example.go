@@ -1,9 +1,13 @@
 package dataset
 
-import "iter"
+import (
+	"iter"
+
+	"qlora/bindings"
+)
 
 // Ignored is the label of a position that is not trained on.
-const Ignored = -100
+const Ignored = bindings.IgnoreLabel
 
 // An Example is one sequence: a document, or several that were packed.
 type Example struct {

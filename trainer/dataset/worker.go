@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -110,12 +109,10 @@ func (w *worker) known(e Example) error {
 	if size == 0 {
 		return nil
 	}
-	for i := range e.IDs {
-		if id := max(e.IDs[i], e.Labels[i]); int(id) >= size {
-			return fmt.Errorf("token %d has id %d, but the model's vocabulary has %d entries; use the model's own tokenizer", i, id, size)
-		}
+	if err := CheckIDs(e.IDs, size); err != nil {
+		return err
 	}
-	return nil
+	return CheckLabels(e.Labels, size)
 }
 
 // trainable keeps the examples of a record that has something to train on. A

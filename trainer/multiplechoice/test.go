@@ -11,6 +11,7 @@ import (
 	"qlora/bindings"
 	"qlora/nn"
 	"qlora/tokenizer"
+	"qlora/trainer/dataset"
 )
 
 // A Test is questions in tokens, ready to be put to a model.
@@ -132,10 +133,8 @@ func (t *Test) Check(vocabulary int) error {
 	for i, requests := range t.requests {
 		for _, r := range requests {
 			for _, ids := range [][]int32{r.context, r.answer} {
-				for _, id := range ids {
-					if int(id) >= vocabulary {
-						return fmt.Errorf("question %d has token %d, but the model's vocabulary has %d entries; use the model's own tokenizer", i+1, id, vocabulary)
-					}
+				if err := dataset.CheckIDs(ids, vocabulary); err != nil {
+					return fmt.Errorf("question %d: %w", i+1, err)
 				}
 			}
 		}

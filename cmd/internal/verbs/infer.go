@@ -11,6 +11,7 @@ import (
 	"qlora/nn/quantize"
 	"qlora/tokenizer"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 )
 
 // inferOptions are what generate and eval run a model by.
@@ -105,10 +106,8 @@ func (r *inference) stop() []int32 {
 
 // known refuses tokens that the model has no entry for.
 func (r *inference) known(ids []int32) error {
-	for _, id := range ids {
-		if size := r.base.Config.Vocabulary; int(id) >= size {
-			return exit.Wrongf("the tokenizer gives the prompt token %d, but the model's vocabulary has %d entries; use the model's own tokenizer", id, size)
-		}
+	if err := dataset.CheckIDs(ids, r.base.Config.Vocabulary); err != nil {
+		return exit.Wrongf("--prompt: %w", err)
 	}
 	return nil
 }

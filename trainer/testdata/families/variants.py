@@ -213,7 +213,8 @@ def _vary(settings, variant, rng):
             settings[key] = rng.choice([11, 24, 40])
         elif key == "rotary_dim":
             settings[key] = rng.choice([4, 12])
-    if settings.get("rope_parameters", {}).get("rope_type") == "longrope" or variant.extra or variant.bare:
+    rotary = settings.get("rope_parameters", {})
+    if rotary.get("rope_type") == "longrope" or "mrope_section" in rotary or variant.extra or variant.bare:
         return settings
     width = next(k for k in ("hidden_size", "n_embd") if k in settings)
     heads = next(k for k in ("num_attention_heads", "n_head") if k in settings)
@@ -225,7 +226,7 @@ def _vary(settings, variant, rng):
         settings[heads] = rng.choice([2, 4, 8]) if variant.model != "gptj" else 4
         if "head_dim" in settings:
             settings["head_dim"] = settings[width] // settings[heads]
-    part = settings.get("rope_parameters", {}).get("partial_rotary_factor", 1.0)
+    part = rotary.get("partial_rotary_factor", 1.0)
     if int(settings.get("head_dim", settings[width] // settings[heads]) * part) % 2:  # transformers rotates no odd number of dimensions
         settings[width], settings[heads] = 64, 4
     for key in ("num_key_value_heads", "num_kv_heads"):

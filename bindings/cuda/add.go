@@ -1,0 +1,28 @@
+package cuda
+
+import "qlora/bindings"
+
+// add is one kernel.
+func (c *composer) add(op *bindings.Add) {
+	c.do(&add{
+		x: matrix(op.X), residual: matrix(op.Residual), y: matrix(op.Y), scale: orOne(op.Scale),
+		mask: maskOf(op.Random, op.Stream, op.Dropout),
+	})
+}
+
+// addBackward is the same kernel without a residual.
+func (c *composer) addBackward(op *bindings.AddBackward) {
+	c.do(&add{
+		x: matrix(op.DY), y: matrix(op.DX), scale: orOne(op.Scale), mask: maskOf(op.Random, op.Stream, op.Dropout),
+	})
+}
+
+// clamp is one kernel.
+func (c *composer) clamp(op *bindings.Clamp) {
+	c.do(&clamp{x: matrix(op.X), limit: float(op.Limit)})
+}
+
+// clampBackward is one kernel.
+func (c *composer) clampBackward(op *bindings.ClampBackward) {
+	c.do(&clamp{x: matrix(op.X), dx: matrix(op.DX), limit: float(op.Limit)})
+}

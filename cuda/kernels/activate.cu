@@ -1,0 +1,216 @@
+// The activation of an MLP, plain or gated (Shazeer 2020), element by element:
+//
+//   y = f(g)        dg = dy·f'(g)
+//   y = f(g)·u      dg = dy·u·f'(g)    du = dy·f(g)
+//
+// where f is SiLU, GELU by erf or by tanh (Hendrycks & Gimpel 2016), ReLU or its square. All are
+// BF16 [tokens, intermediate]; g, u, dg and du may be views of columns, such as the halves of one
+// fused projection. dg may be g or dy, du may be u: all of an element is read before it is written.
+//
+// A thread takes 8 elements, 16 bytes of each operand; of rows that are not aligned to that, 8 one
+// by one. Where all rows follow each other they are one row. Forward moves 4 bytes an element, or 6
+// gated, backward 6 or 10; the most to compute for them are erf and two exponentials, some 40
+// operations, of the 100 that a processor of an H100 does in that time: the floor is the memory's.
+#include <initializer_list>
+
+#include "kernels/elements.cuh"
+#include "kernels/entries.h"
+#include "runtime/launch.h"
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr float kLog2E = 1.4426950408889634f;
+
+__device__ __forceinline__ float sigmoid(float x) {
+  return ptx::reciprocal(1 + ptx::exp2(-kLog2E * x));
+}
+
+// f(x) and f'(x).
+struct Value {
+  float f, slope;
+};
+
+template <int kKind>
+__device__ __forceinline__ Value activation(float x) {
+  if constexpr (kKind == QLORA_SILU) {
+    float s = sigmoid(x);
+    return {x * s, s * (1 + x * (1 - s))};
+  } else if constexpr (kKind == QLORA_GELU) {
+    float below = 0.5f * (1 + erff(0.7071067811865476f * x));
+    float density = 0.3989422804014327f * ptx::exp2(-0.5f * kLog2E * x * x);
+    return {x * below, below + x * density};
+  } else if constexpr (kKind == QLORA_GELU_TANH) {
+    // (1 + tanh(t))/2 is sigmoid(2t), with t = sqrt(2/pi)·(x + 0.044715·x³).
+    constexpr float kTwice = 1.5957691216057308f;
+    float square = 0.044715f * x * x, s = sigmoid(kTwice * x * (1 + square));
+    return {x * s, s * (1 + x * (1 - s) * kTwice * (1 + 3 * square))};
+  } else if constexpr (kKind == QLORA_RELU) {
+    return {x < 0 ? 0 : x, x > 0 ? 1.0f : 0.0f};
+  } else {
+    float r = x < 0 ? 0 : x;
+    return {r * r, 2 * r};
+  }
+}
+
+// How rows lie: row by row, each in `blocks` blocks of kThreads eights.
+struct Shape {
+  int64_t cols, g_stride, u_stride, dense_stride;  // dense: y or dy
+  uint32_t blocks;
+  bool wide;
+
+  __device__ __forceinline__ int64_t row() const { return blockIdx.x / blocks; }
+  __device__ __forceinline__ int64_t col() const {
+    return (int64_t{blockIdx.x % blocks} * kThreads + threadIdx.x) * kEight;
+  }
+};
+
+template <int kKind, bool kGated>
+__global__ void __launch_bounds__(kThreads)
+    activate_forward(const bf16* g, const bf16* u, bf16* y, Shape s) {
+  const int64_t row = s.row(), col = s.col();
+  g += row * s.g_stride;
+  u += row * s.u_stride;
+  y += row * s.dense_stride;
+  if (s.wide && col + kEight <= s.cols) {
+    Eight v = load8(g + col), w = {};
+    if constexpr (kGated) w = load8(u + col);
+#pragma unroll
+    for (int i = 0; i < kEight; i++) {
+      v.x[i] = activation<kKind>(v.x[i]).f;
+      if constexpr (kGated) v.x[i] *= w.x[i];
+    }
+    store8(y + col, v);
+    return;
+  }
+  for (int64_t j = col; j < min(col + kEight, s.cols); j++) {
+    float v = activation<kKind>(ptx::to_float(g[j])).f;
+    if constexpr (kGated) v *= ptx::to_float(u[j]);
+    y[j] = ptx::from_float<bf16>(v);
+  }
+}
+
+// What an element's gradient gives, where u is 1 if there is none: dg and du.
+template <int kKind>
+__device__ __forceinline__ float2 gradients(float g, float u, float dy) {
+  Value v = activation<kKind>(g);
+  return make_float2(dy * u * v.slope, dy * v.f);
+}
+
+template <int kKind, bool kGated>
+__global__ void __launch_bounds__(kThreads)
+    activate_gradients(const bf16* g, const bf16* u, const bf16* dy, bf16* dg, int64_t dg_stride,
+                       bf16* du, int64_t du_stride, Shape s) {
+  const int64_t row = s.row(), col = s.col();
+  g += row * s.g_stride;
+  u += row * s.u_stride;
+  dy += row * s.dense_stride;
+  dg += row * dg_stride;
+  du += row * du_stride;
+  if (s.wide && col + kEight <= s.cols) {
+    Eight a = load8(g + col), d = load8(dy + col), b = {{1, 1, 1, 1, 1, 1, 1, 1}};
+    if constexpr (kGated) b = load8(u + col);
+#pragma unroll
+    for (int i = 0; i < kEight; i++) {
+      float2 both = gradients<kKind>(a.x[i], b.x[i], d.x[i]);
+      a.x[i] = both.x;
+      b.x[i] = both.y;
+    }
+    store8(dg + col, a);
+    if constexpr (kGated) store8(du + col, b);
+    return;
+  }
+  for (int64_t j = col; j < min(col + kEight, s.cols); j++) {
+    float b = 1;
+    if constexpr (kGated) b = ptx::to_float(u[j]);
+    float2 both = gradients<kKind>(ptx::to_float(g[j]), b, ptx::to_float(dy[j]));
+    dg[j] = ptx::from_float<bf16>(both.x);
+    if constexpr (kGated) du[j] = ptx::from_float<bf16>(both.y);
+  }
+}
+
+struct Instance {
+  const char *forward_name, *backward_name;
+  void (*forward)(const bf16*, const bf16*, bf16*, Shape);
+  void (*backward)(const bf16*, const bf16*, const bf16*, bf16*, int64_t, bf16*, int64_t, Shape);
+};
+
+#define ACTIVATION(kind, suffix, gated)                                              \
+  {"activate_" #suffix, "activate_backward_" #suffix, activate_forward<kind, gated>, \
+   activate_gradients<kind, gated>}
+#define REGISTER_ACTIVATION(kind, suffix, gated)                                    \
+  REGISTER_INSTANCE(activate_##suffix, kThreads, 0, activate_forward<kind, gated>); \
+  REGISTER_INSTANCE(activate_backward_##suffix, kThreads, 0, activate_gradients<kind, gated>)
+
+// By kind, plain and gated.
+const Instance kInstances[QLORA_ACTIVATIONS][2] = {
+    {ACTIVATION(QLORA_SILU, silu, false), ACTIVATION(QLORA_SILU, silu_gated, true)},
+    {ACTIVATION(QLORA_GELU, gelu, false), ACTIVATION(QLORA_GELU, gelu_gated, true)},
+    {ACTIVATION(QLORA_GELU_TANH, gelu_tanh, false),
+     ACTIVATION(QLORA_GELU_TANH, gelu_tanh_gated, true)},
+    {ACTIVATION(QLORA_RELU, relu, false), ACTIVATION(QLORA_RELU, relu_gated, true)},
+    {ACTIVATION(QLORA_RELU2, relu2, false), ACTIVATION(QLORA_RELU2, relu2_gated, true)},
+};
+REGISTER_ACTIVATION(QLORA_SILU, silu, false);
+REGISTER_ACTIVATION(QLORA_SILU, silu_gated, true);
+REGISTER_ACTIVATION(QLORA_GELU, gelu, false);
+REGISTER_ACTIVATION(QLORA_GELU, gelu_gated, true);
+REGISTER_ACTIVATION(QLORA_GELU_TANH, gelu_tanh, false);
+REGISTER_ACTIVATION(QLORA_GELU_TANH, gelu_tanh_gated, true);
+REGISTER_ACTIVATION(QLORA_RELU, relu, false);
+REGISTER_ACTIVATION(QLORA_RELU, relu_gated, true);
+REGISTER_ACTIVATION(QLORA_RELU2, relu2, false);
+REGISTER_ACTIVATION(QLORA_RELU2, relu2_gated, true);
+
+int check(qlora_context* c, const char* name, int32_t kind) {
+  if (kind >= 0 && kind < QLORA_ACTIVATIONS) return QLORA_OK;
+  return fail(c, QLORA_UNSUPPORTED, "%s: of kind %d", name, kind);
+}
+
+// How the rows of all operands lie: as one, where each has its rows behind each other. Those that
+// are absent are no obstacle.
+Shape shape_of(const qlora_tensor& dense, const qlora_tensor& g, const qlora_tensor& u,
+               std::initializer_list<const qlora_tensor*> operands, int64_t* rows) {
+  bool flat = true, wide = true;
+  for (const qlora_tensor* t : operands) {
+    flat = flat && (t->data == nullptr || t->stride == t->cols);
+  }
+  for (const qlora_tensor* t : operands) {
+    wide =
+        wide && reinterpret_cast<uintptr_t>(t->data) % 16 == 0 && (flat || t->stride % kEight == 0);
+  }
+  *rows = flat ? 1 : dense.rows;
+  const int64_t cols = flat ? dense.rows * dense.cols : dense.cols;
+  return {cols,
+          g.stride,
+          u.stride,
+          dense.stride,
+          static_cast<uint32_t>(ceil_div(cols, kThreads * kEight)),
+          wide};
+}
+
+}  // namespace
+
+int activate(qlora_context* c, const qlora_activate* op) {
+  int status = check(c, "activate", op->kind);
+  if (status != QLORA_OK || op->y.rows * op->y.cols == 0) return status;
+  int64_t rows;
+  Shape s = shape_of(op->y, op->g, op->u, {&op->g, &op->u, &op->y}, &rows);
+  const Instance& i = kInstances[op->kind][op->u.data != nullptr];
+  return launch(c, i.forward_name, i.forward, dim3(static_cast<uint32_t>(rows * s.blocks)),
+                dim3(kThreads), 0, static_cast<const bf16*>(op->g.data),
+                static_cast<const bf16*>(op->u.data), static_cast<bf16*>(op->y.data), s);
+}
+
+int activate_backward(qlora_context* c, const qlora_activate_backward* op) {
+  int status = check(c, "activate_backward", op->kind);
+  if (status != QLORA_OK || op->dy.rows * op->dy.cols == 0) return status;
+  int64_t rows;
+  Shape s = shape_of(op->dy, op->g, op->u, {&op->g, &op->u, &op->dy, &op->dg, &op->du}, &rows);
+  const Instance& i = kInstances[op->kind][op->u.data != nullptr];
+  return launch(c, i.backward_name, i.backward, dim3(static_cast<uint32_t>(rows * s.blocks)),
+                dim3(kThreads), 0, static_cast<const bf16*>(op->g.data),
+                static_cast<const bf16*>(op->u.data), static_cast<const bf16*>(op->dy.data),
+                static_cast<bf16*>(op->dg.data), op->dg.stride, static_cast<bf16*>(op->du.data),
+                op->du.stride, s);
+}
