@@ -47,7 +47,8 @@ type form struct {
 var floats = []DType{F32, BF16, F16}
 
 func matrix(rows, cols int, types ...DType) form { return form{rows: rows, cols: cols, types: types} }
-func vector(n int, types ...DType) form          { return form{cols: n, vector: true, types: types} }
+
+func vector(n int, types ...DType) form { return form{cols: n, vector: true, types: types} }
 
 func (f form) orAbsent() form { f.optional = true; return f }
 func (f form) asView() form   { f.view = true; return f }
@@ -55,9 +56,11 @@ func (f form) asView() form   { f.view = true; return f }
 func (c *contract) reads(field string, t Tensor, f form) *Operand {
 	return c.operand(field, t, Reads, f)
 }
+
 func (c *contract) writes(field string, t Tensor, f form) *Operand {
 	return c.operand(field, t, Writes, f)
 }
+
 func (c *contract) updates(field string, t Tensor, f form) *Operand {
 	return c.operand(field, t, Updates, f)
 }

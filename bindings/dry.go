@@ -28,6 +28,6 @@ func (*Dry) Sync() error                           { return nil }
 func (*Dry) Close() error                          { return nil }
 
 // Run notes what op needs.
-func (d *Dry) Run(op Operation) { d.needs = d.needs.Most(d.Profile.Needs(op)) }
+func (d *Dry) Run(op Operation) { d.needs = d.needs.Most(d.Needs(op)) }
 
 var _ Device = (*Dry)(nil)

@@ -181,8 +181,7 @@ func (f *fixture) reset() {
 
 // lacks skips the row where err says that the device lacks an operation.
 func (f *fixture) lacks(err error) {
-	var missing *bindings.MissingError
-	if errors.As(err, &missing) {
+	if missing, ok := errors.AsType[*bindings.MissingError](err); ok {
 		f.suite.missing[missing.Operation] = true
 		f.t.Skip(err)
 	}
