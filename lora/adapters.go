@@ -57,6 +57,9 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if cfg.Targets, err = cfg.Targets.Resolve(m.Config.ModelType, m.Config.Targets, names); err != nil {
 		return nil, err
 	}
+	if len(cfg.Layers) == 0 { // which go with a list alone
+		cfg.Targets = cfg.Targets.within(m.Config.Part)
+	}
 	other := append(containers(names), m.OtherModules()...)
 	sizes, err := cfg.Sizes(ModuleNames{Linear: names, Other: other})
 	if err != nil {

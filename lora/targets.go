@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -98,6 +99,19 @@ func (t Targets) Resolve(modelType string, defaults, linear []string) (Targets, 
 		return Targets{Names: slices.Clone(defaults)}, nil
 	}
 	return t, nil
+}
+
+// within limits a list of names to a module and what it holds, since PEFT would find
+// them in the rest of the model, too; part "" is the whole model.
+func (t Targets) within(part string) Targets {
+	if part == "" || len(t.Names) == 0 {
+		return t
+	}
+	names := make([]string, len(t.Names))
+	for i, name := range t.Names {
+		names[i] = regexp.QuoteMeta(strings.TrimPrefix(name, part+"."))
+	}
+	return Targets{Pattern: regexp.QuoteMeta(part) + `\.(?:.*\.)?(?:` + strings.Join(names, "|") + ")"}
 }
 
 // Match gives the linear layers, in their order, that the targets pick. Targets

@@ -179,7 +179,7 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 	case !j.in4Bit:
 		set["quantization_config"] = nil
 	case j.config.Quantization == nil:
-		quantization, err := how.Config()
+		quantization, err := how.Config(j.config)
 		if err != nil {
 			return nil, err
 		}

@@ -144,6 +144,15 @@ func (f *file) multiplier(key string, def float64) float32 {
 	return float32(m)
 }
 
+// nonzero returns a finite number that is not 0.
+func (f *file) nonzero(key string, def float64) float32 {
+	m := f.multiplier(key, def)
+	if m == 0 {
+		f.refuse(key, "it must not be 0")
+	}
+	return m
+}
+
 // activations are transformers' names (activations.py).
 var activations = map[string]bindings.Activation{
 	"silu": bindings.SiLU, "swish": bindings.SiLU, "gelu": bindings.GELU, "relu": bindings.ReLU, "relu2": bindings.ReLUSquared,
@@ -256,7 +265,7 @@ type heads struct {
 // heads reads them; kv 0: as many as heads; dim 0: hidden/heads.
 func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 	h := heads{count: f.size("num_attention_heads", count, 1<<12)}
-	if kv == 0 {
+	if raw, ok := f.keys[f.name("num_key_value_heads")]; kv == 0 || ok && string(raw) == "null" {
 		kv = h.count
 	}
 	if dim == 0 {
@@ -267,6 +276,15 @@ func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 	h.dropout = f.probability("attention_dropout", 0)
 	if h.count%h.kv != 0 {
 		f.fail("%s %d is not a multiple of %s %d", f.name("num_attention_heads"), h.count, f.name("num_key_value_heads"), h.kv)
+	}
+	return h
+}
+
+// squareHeads reads the sizes of attention of a class whose heads fill the hidden size.
+func (f *file) squareHeads(c *nn.Config, count, kv, dim int) heads {
+	h := f.heads(c, count, kv, dim)
+	if h.count*h.dim != c.Hidden {
+		f.fail("%s %d with head_dim %d does not make up hidden_size %d, which %s needs", f.name("num_attention_heads"), h.count, h.dim, c.Hidden, f.modelType)
 	}
 	return h
 }

@@ -10,7 +10,7 @@ import (
 func init() {
 	register(Family{Types: []string{"gemma3_text"}, Targets: []string{"q_proj", "v_proj"}, read: gemma3})
 	register(Family{Types: []string{"gemma3"}, read: func(f *file) *nn.Config {
-		return f.language(language{text: "gemma3_text", read: kinds{"gemma3_text": gemma3}, tied: true, prefixes: llavaPrefixes})
+		return f.language(language{text: "gemma3_text", read: kinds{"gemma3_text": gemma3}, tied: true, prefixes: llavaPrefixes, beside: llavaBeside})
 	}})
 }
 

@@ -10,7 +10,7 @@ func init() {
 	register(Family{Types: []string{"ministral"}, read: ministral})
 	register(Family{Types: []string{"ministral3"}, read: ministral3})
 	register(Family{Types: []string{"mistral3"}, read: func(f *file) *nn.Config {
-		return f.language(language{text: "mistral", read: kinds{"mistral": mistral, "ministral3": ministral3}, absent: mistral3Text, tied: true, prefixes: llavaPrefixes})
+		return f.language(language{text: "mistral", read: kinds{"mistral": mistral, "ministral3": ministral3}, absent: mistral3Text, tied: true, prefixes: llavaPrefixes, beside: llavaBeside})
 	}})
 }
 

@@ -8,18 +8,20 @@ import (
 
 func init() {
 	register(Family{Types: []string{"qwen2_vl"}, read: func(f *file) *nn.Config {
-		return f.language(language{text: "qwen2_vl_text", read: kinds{"qwen2_vl_text": qwen2VL}, flat: true, prefixes: qwenVLPrefixes})
+		return f.language(language{text: "qwen2_vl_text", read: kinds{"qwen2_vl_text": qwen2VL}, flat: true, prefixes: qwenVLPrefixes, beside: qwenVLBeside})
 	}})
 	register(Family{Types: []string{"qwen2_5_vl"}, read: func(f *file) *nn.Config {
-		return f.language(language{text: "qwen2_5_vl_text", read: kinds{"qwen2_5_vl_text": qwen2VL}, flat: true, prefixes: qwenVLPrefixes})
+		return f.language(language{text: "qwen2_5_vl_text", read: kinds{"qwen2_5_vl_text": qwen2VL}, flat: true, prefixes: qwenVLPrefixes, beside: qwenVLBeside})
 	}})
 	register(Family{Types: []string{"qwen3_vl"}, read: func(f *file) *nn.Config {
-		return f.language(language{text: "qwen3_vl_text", read: kinds{"qwen3_vl_text": qwen3VL}})
+		return f.language(language{text: "qwen3_vl_text", read: kinds{"qwen3_vl_text": qwen3VL}, beside: qwenVLBeside})
 	}})
 }
 
 // qwenVLPrefixes are names as Qwen2-VL and 2.5-VL have them in files.
 var qwenVLPrefixes = []nn.Prefix{{Model: languageRoot + ".", Stored: "model."}}
+
+var qwenVLBeside = []string{"model.visual"}
 
 // qwen2VL is the text part of Qwen2-VL and Qwen2.5-VL (Wang et al. 2024): Qwen 2.
 // Each token has three positions, of time, height and width, which share out the

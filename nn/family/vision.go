@@ -2,6 +2,7 @@ package family
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type language struct {
 	absent   string // the text part's keys where there are none; "": the class's
 	tied     bool   // by default
 	prefixes []nn.Prefix
+	beside   []string // the other modules
 }
 
 type kinds map[string]func(*file) *nn.Config
@@ -30,6 +32,9 @@ var llavaPrefixes = []nn.Prefix{
 	{Model: languageRoot + ".", Stored: "language_model.model."},
 	{Model: "lm_head.", Stored: "language_model.lm_head."},
 }
+
+// llavaBeside are the other modules of LLaVA's kin.
+var llavaBeside = []string{"model.vision_tower", "model.multi_modal_projector"}
 
 // language reads the text part of a vision-language model.
 func (f *file) language(l language) *nn.Config {
@@ -70,6 +75,7 @@ func (f *file) language(l language) *nn.Config {
 	}
 	c := read(text)
 	f.err = text.err
-	c.ModelType, c.Prefixes = f.modelType, l.prefixes
+	c.ModelType, c.Prefixes, c.Part, c.Beside = f.modelType, l.prefixes, languageRoot, l.beside
+	c.Note = fmt.Sprintf("of model_type %q the text part is read; the rest stays as it is", f.modelType)
 	return c
 }

@@ -33,11 +33,11 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	quantization, err := opts.Config()
+	cfg, err := family.ReadConfig(modelDir)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := family.ReadConfig(modelDir)
+	quantization, err := opts.Config(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nf4"
+	"qlora/nn"
 	"qlora/option"
 )
 
@@ -52,11 +53,16 @@ func Check(o *bindings.QuantizeOptions) error {
 	return nil
 }
 
-// Config is the options as config.json has them.
-func (o Options) Config() (*checkpoint.Quantization, error) {
+// Config is the options as config.json of model has them: the modules beside the
+// transformer, and then the head by name, stay as they are.
+func (o Options) Config(model *nn.Config) (*checkpoint.Quantization, error) {
 	device, err := o.Device()
 	if err != nil {
 		return nil, err
 	}
-	return &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}, nil
+	q := &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}
+	if len(model.Beside) > 0 {
+		q.SkipModules = append(slices.Clone(model.Beside), "lm_head")
+	}
+	return q, nil
 }

@@ -43,6 +43,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.base, err = openModel(o.Model, false); err != nil {
 		return nil, err
 	}
+	c.noteOf(r.base)
 	name := methodQLoRA
 	if o.Adapter != "" {
 		if err := existing("adapter", o.Adapter); err != nil {

@@ -37,6 +37,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		return err
 	}
 	defer model.Close()
+	c.noteOf(model)
 	profile, err := o.machine.profile()
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/nearest"
 	"qlora/option"
+	"qlora/trainer"
 )
 
 // Main runs the command line and returns its exit code.
@@ -87,6 +88,14 @@ type call struct {
 
 // note prints a line to standard error.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
+
+// noteOf prints the note of how a model's config.json was read. Training prints it by
+// itself.
+func (c *call) noteOf(m *trainer.Model) {
+	if note := m.Config.Note; note != "" {
+		c.note(note)
+	}
+}
 
 // dashed returns a message of the library with its options spelled as on the command
 // line: --lora_r.
