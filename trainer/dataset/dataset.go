@@ -10,11 +10,11 @@ import (
 
 // Options say how records become examples. DefaultOptions has the defaults.
 type Options struct {
-	Format        string `option:"dataset_format" help:"what a record is: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto looks at the fields"`
-	MaxLength     int    `option:"max_length" unit:"tokens" help:"longest sequence; longer text is cut into pieces, other records keep their beginning; 0: no limit"`
-	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not on completions and the assistant's turns alone"`
-	ChatTemplate  string `option:"chat_template" help:"how chats are written: a file, one of the model's named templates, or a family such as chatml or llama-3; default: the model's own"`
-	ApplyChat     bool   `option:"apply_chat_template" help:"make chats of alpaca, prompt-completion and question-answer records"`
+	Format        string `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
+	MaxLength     int    `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
+	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
+	ChatTemplate  string `option:"chat_template" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
+	ApplyChat     bool   `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
 
 	// ModelFolder is where the chat template and its special tokens are; "": none.
 	ModelFolder string

@@ -21,7 +21,7 @@ const (
 	methodFull  = "full"
 )
 
-// method sets up a model for one of the ways to tune it.
+// method configures a model for a --method.
 func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
 	held, err := q.Device()
@@ -52,8 +52,8 @@ func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Opt
 	return nil
 }
 
-// openModel reads a model folder. Without weights in it, which only planning
-// allows, the base is nil.
+// openModel opens a model folder. With planning, a folder without weights is allowed;
+// its base is nil.
 func openModel(dir string, planning bool) (*trainer.Model, error) {
 	if err := required("model", dir); err != nil {
 		return nil, err
@@ -77,8 +77,8 @@ func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
 	return tok, exit.AsWrong(err)
 }
 
-// openTokenizerIfAny gives nil for a folder without tokenizer.json: records that
-// are token ids already need none, and package dataset refuses all others.
+// openTokenizerIfAny returns nil for a folder without tokenizer.json. Records of token
+// ids need none, and package dataset refuses all others.
 func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
 	if _, err := os.Stat(filepath.Join(dir, "tokenizer.json")); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -86,14 +86,13 @@ func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
 	return openTokenizer(dir)
 }
 
-// sideFiles are the small files of a model folder that belong beside whatever
-// is made of the model.
+// sideFiles are the small files of a model folder that are copied next to an adapter.
 var sideFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 	"tokenizer.model", "chat_template.jinja", "generation_config.json",
 }
 
-// maxSideFile bounds the size of one of sideFiles in bytes.
+// maxSideFile bounds the bytes of one of sideFiles.
 const maxSideFile = 256 << 20
 
 func readSideFiles(dir string) ([]trainer.File, error) {
@@ -107,7 +106,7 @@ func readSideFiles(dir string) ([]trainer.File, error) {
 			return nil, exit.AsWrong(err)
 		}
 		if info.Size() > maxSideFile || !info.Mode().IsRegular() {
-			return nil, exit.Wrongf("%s is no regular file of at most %d bytes", filepath.Join(dir, name), maxSideFile)
+			return nil, exit.Wrongf("%s is not a regular file of at most %d bytes", filepath.Join(dir, name), maxSideFile)
 		}
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
