@@ -18,6 +18,7 @@ func init() {
 		"stablelm": `{"model_type":"stablelm",` + sizes + `,"num_key_value_heads":2,"qk_layernorm":true,"use_qkv_bias":true,"hidden_dropout":0.1}`,
 		"stablelm, parallel": `{"model_type":"stablelm",` + sizes + `,"num_key_value_heads":2,"qk_layernorm":true,"use_parallel_residual":true,
 			"hidden_dropout":0.1}`,
+		"olmo":     `{"model_type":"olmo",` + sizes + `,"num_key_value_heads":2,"clip_qkv":0.5}`,
 		"olmo2":    `{"model_type":"olmo2",` + sizes + `,"num_key_value_heads":2}`,
 		"olmo3":    `{"model_type":"olmo3",` + sizes + `,"num_key_value_heads":2,"layer_types":["sliding_attention","full_attention"],"sliding_window":5}`,
 		"granite":  `{"model_type":"granite",` + sizes + `,"embedding_multiplier":3,"residual_multiplier":0.5,"attention_multiplier":0.3,"logits_scaling":2}`,

@@ -41,15 +41,21 @@ var tinyConfigs = map[string]string{
 }
 
 // whole returns modules that may be trained themselves beside adapters: the embedding,
-// a norm of each layer, the last norm and the head.
+// the head, and where they have weights a norm of each layer and the last norm.
 func whole(t testing.TB, dir string) []string {
 	t.Helper()
 	c, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	m := c.Compose()
-	var names []string
-	for _, name := range []string{m.Embedding.Name, m.Layers[0].Branches[0].Norm.Name, m.Head.Norm.Name, m.Head.Name} {
-		names = append(names, name[strings.LastIndex(name, ".")+1:])
+	first := m.Layers[0].Branches[0]
+	names := []string{m.Embedding.Name, m.Head.Name}
+	for _, n := range []*nn.Norm{first.Norm, first.PostNorm, m.Head.Norm} {
+		if n != nil && !n.Plain {
+			names = append(names, n.Name)
+		}
+	}
+	for i, name := range names {
+		names[i] = name[strings.LastIndex(name, ".")+1:]
 	}
 	return names
 }

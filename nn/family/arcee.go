@@ -14,7 +14,6 @@ func arcee(f *file) *nn.Config {
 	eps := f.eps("rms_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "relu2")
 	attentionBias, mlpBias := f.bool("attention_bias", false), f.bool("mlp_bias", false)
-	dropout := f.probability("attention_dropout", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{})
 
 	c.Compose = func() *nn.Transformer {
@@ -23,7 +22,7 @@ func arcee(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, attentionBias, attentionBias)
-			attention.Positions, attention.Dropout = rope, dropout
+			attention.Positions = rope
 			mlp := plain(act, nn.Dense(at+"mlp.up_proj", size, c.Hidden, mlpBias), nn.Dense(at+"mlp.down_proj", c.Hidden, size, mlpBias))
 			t.Layers = append(t.Layers, preNorm(at, c.Hidden, eps, attention, mlp))
 		}

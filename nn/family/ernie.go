@@ -11,6 +11,7 @@ func init() {
 func ernie(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 1024, layers: 18, vocabulary: 103424, positions: 131072, tied: true, bos: 1, eos: []int32{2}, pad: 0})
 	h := f.heads(c, 16, 2, 128)
+	h.dropout = 0 // whatever its file says
 	size := f.size("intermediate_size", 3072, 1<<19)
 	eps := f.eps("rms_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "silu")

@@ -15,7 +15,6 @@ func exaone4(f *file) *nn.Config {
 	size := f.size("intermediate_size", 16384, 1<<19)
 	eps := f.eps("rms_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "silu")
-	dropout := f.probability("attention_dropout", 0)
 	window := f.window(4096)
 	slides := f.exaoneSlides(c.Layers, window)
 	positions := f.rope(c, h.dim, ropeDefaults{})
@@ -26,7 +25,6 @@ func exaone4(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, false, false)
-			attention.Dropout = dropout
 			attention.QNorm = headNorm(at+"self_attn.q_norm", h.dim, eps)
 			attention.KNorm = headNorm(at+"self_attn.k_norm", h.dim, eps)
 			if slides[i] {

@@ -38,9 +38,6 @@ func falcon(f *file) *nn.Config {
 	var positions rope
 	if !form.alibi {
 		positions = f.rope(c, h.dim, ropeDefaults{})
-		if positions.dims != h.dim {
-			f.fail("partial_rotary_factor is not supported for %s; whole heads turn", f.modelType)
-		}
 	}
 
 	c.Compose = func() *nn.Transformer {

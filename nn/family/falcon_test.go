@@ -109,7 +109,7 @@ func TestFalconRefusals(t *testing.T) {
 		`{"model_type":"falcon","num_ln_in_parallel_attn":2}`:                                                     "num_ln_in_parallel_attn 2 is not supported for falcon; without new_decoder_architecture it is 1",
 		`{"model_type":"falcon","new_decoder_architecture":true,"num_kv_heads":71,"num_ln_in_parallel_attn":3}`:   "num_ln_in_parallel_attn 3 is not supported for falcon; 1 and 2 are",
 		`{"model_type":"RefinedWebModel","multi_query":true,"apply_residual_connection_post_layernorm":true}`:     "apply_residual_connection_post_layernorm true is not supported for RefinedWebModel; leave it out",
-		`{"model_type":"falcon","rope_parameters":{"rope_type":"linear","factor":2,"partial_rotary_factor":0.5}}`: "partial_rotary_factor is not supported for falcon; whole heads turn",
+		`{"model_type":"falcon","rope_parameters":{"rope_type":"linear","factor":2,"partial_rotary_factor":0.5}}`: "partial_rotary_factor 0.5 is not supported for falcon; all of each head turns",
 		`{"model_type":"falcon","head_dim":32}`:                                                                   "head_dim 32 is not supported for falcon; it is hidden_size/num_attention_heads, 64",
 		`{"model_type":"falcon","hidden_dropout":1}`:                                                              "hidden_dropout is 1; it must be at least 0 and below 1",
 	})

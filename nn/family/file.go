@@ -280,6 +280,15 @@ func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 	return h
 }
 
+// squareHeads reads the sizes of attention of a class whose heads fill the hidden size.
+func (f *file) squareHeads(c *nn.Config, count, kv, dim int) heads {
+	h := f.heads(c, count, kv, dim)
+	if h.count*h.dim != c.Hidden {
+		f.fail("%s %d with head_dim %d does not make up hidden_size %d, which %s needs", f.name("num_attention_heads"), h.count, h.dim, c.Hidden, f.modelType)
+	}
+	return h
+}
+
 // wholeHeads reads heads that make up hidden_size, each with its own key head.
 func (f *file) wholeHeads(c *nn.Config, count int) heads {
 	n := f.size("num_attention_heads", count, 1<<12)
@@ -291,15 +300,6 @@ func (f *file) wholeHeads(c *nn.Config, count int) heads {
 		f.refuse("head_dim", fmt.Sprintf("it is %s/%s, %d", f.name("hidden_size"), f.name("num_attention_heads"), dim))
 	}
 	return heads{count: n, kv: n, dim: dim}
-}
-
-// squareHeads reads the sizes of attention of a class whose heads fill the hidden size.
-func (f *file) squareHeads(c *nn.Config, count, kv, dim int) heads {
-	h := f.heads(c, count, kv, dim)
-	if h.count*h.dim != c.Hidden {
-		f.fail("%s %d with head_dim %d does not make up hidden_size %d, which %s needs", f.name("num_attention_heads"), h.count, h.dim, c.Hidden, f.modelType)
-	}
-	return h
 }
 
 // scale returns 1/sqrt(head_dim).

@@ -19,7 +19,6 @@ func granite(f *file) *nn.Config {
 	eps := f.eps("rms_norm_eps", 1e-6)
 	act := f.activation("hidden_act", "silu")
 	attentionBias, mlpBias := f.bool("attention_bias", false), f.bool("mlp_bias", false)
-	dropout := f.probability("attention_dropout", 0)
 	embedding, residual := f.nonzero("embedding_multiplier", 1), f.nonzero("residual_multiplier", 1)
 	scores, logits := f.nonzero("attention_multiplier", 1), f.nonzero("logits_scaling", 1)
 	positions := f.rope(c, h.dim, ropeDefaults{})
@@ -31,7 +30,7 @@ func granite(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, attentionBias, attentionBias)
-			attention.Positions, attention.Scale, attention.Dropout = rope, scores, dropout
+			attention.Positions, attention.Scale = rope, scores
 			l := preNorm(at, c.Hidden, eps, attention, gated(at+"mlp.", act, c.Hidden, size, mlpBias))
 			for _, b := range l.Branches {
 				b.Scale = residual

@@ -14,7 +14,6 @@ func helium(f *file) *nn.Config {
 	eps := f.eps("rms_norm_eps", 1e-8)
 	act := f.activation("hidden_act", "silu")
 	bias, mlpBias := f.bool("attention_bias", false), f.bool("mlp_bias", false)
-	dropout := f.probability("attention_dropout", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{theta: 100000})
 	positions.interleaved = true
 
@@ -24,7 +23,7 @@ func helium(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, false)
-			attention.Positions, attention.Dropout = rope, dropout
+			attention.Positions = rope
 			t.Layers = append(t.Layers, preNorm(at, c.Hidden, eps, attention, gated(at+"mlp.", act, c.Hidden, size, mlpBias)))
 		}
 		return t

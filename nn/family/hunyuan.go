@@ -18,7 +18,7 @@ func hunyuan(f *file) *nn.Config {
 	size := f.size("intermediate_size", 11008, 1<<19)
 	eps := f.eps("rms_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "silu")
-	bias, dropout := f.bool("attention_bias", false), f.probability("attention_dropout", 0)
+	bias := f.bool("attention_bias", false)
 	positions := f.hunyuanRope(c, h.dim)
 	f.unset("use_cla")
 
@@ -28,7 +28,7 @@ func hunyuan(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, bias)
-			attention.Positions, attention.NormRotated, attention.Dropout = rope, true, dropout
+			attention.Positions, attention.NormRotated = rope, true
 			attention.QNorm = headNorm(at+"self_attn.query_layernorm", h.dim, eps)
 			attention.KNorm = headNorm(at+"self_attn.key_layernorm", h.dim, eps)
 			t.Layers = append(t.Layers, preNorm(at, c.Hidden, eps, attention, gated(at+"mlp.", act, c.Hidden, size, false)))

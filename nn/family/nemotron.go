@@ -19,7 +19,6 @@ func nemotron(f *file) *nn.Config {
 	eps := f.eps("norm_eps", 1e-5)
 	act := f.activation("hidden_act", "relu2")
 	attentionBias, mlpBias := f.bool("attention_bias", false), f.bool("mlp_bias", false)
-	dropout := f.probability("attention_dropout", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{partial: 0.5})
 	norm := func(name string) *nn.Norm {
 		n := layerNorm(name, c.Hidden, eps)
@@ -33,7 +32,7 @@ func nemotron(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, attentionBias, attentionBias)
-			attention.Positions, attention.Dropout = rope, dropout
+			attention.Positions = rope
 			mlp := plain(act, nn.Dense(at+"mlp.up_proj", size, c.Hidden, mlpBias), nn.Dense(at+"mlp.down_proj", c.Hidden, size, mlpBias))
 			t.Layers = append(t.Layers, nn.Sequential(
 				&nn.Branch{Norm: norm(at + "input_layernorm"), Part: attention},

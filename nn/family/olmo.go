@@ -21,7 +21,7 @@ func olmo(f *file) *nn.Config {
 	h := f.heads(c, 32, 0, 0)
 	size := f.size("intermediate_size", 11008, 1<<19)
 	act := f.activation("hidden_act", "silu")
-	bias, dropout := f.bool("attention_bias", false), f.probability("attention_dropout", 0)
+	bias := f.bool("attention_bias", false)
 	clip := f.multiplier("clip_qkv", 0)
 	if clip < 0 || clip == 0 && f.has("clip_qkv") {
 		f.refuse("clip_qkv", "it must be positive or null")
@@ -35,7 +35,7 @@ func olmo(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, bias)
-			attention.Positions, attention.Clip, attention.Dropout = rope, clip, dropout
+			attention.Positions, attention.Clip = rope, clip
 			t.Layers = append(t.Layers, nn.Sequential(
 				&nn.Branch{Norm: norm(), Part: attention},
 				&nn.Branch{Norm: norm(), Part: gated(at+"mlp.", act, c.Hidden, size, false)},
@@ -77,7 +77,7 @@ func olmoPostNorm(f *file, layers func(c *nn.Config, h heads) (slides []bool, wi
 	size := f.size("intermediate_size", 11008, 1<<19)
 	eps := f.eps("rms_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "silu")
-	bias, dropout := f.bool("attention_bias", false), f.probability("attention_dropout", 0)
+	bias := f.bool("attention_bias", false)
 	slides, window, sliding, full := layers(c, h)
 	wholeRow := func(name string, heads int) *nn.HeadNorm {
 		return &nn.HeadNorm{Norm: *rms(name, heads*h.dim, eps), WholeRow: true}
@@ -89,7 +89,7 @@ func olmoPostNorm(f *file, layers func(c *nn.Config, h heads) (slides []bool, wi
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, bias)
-			attention.Positions, attention.Dropout = fullRope, dropout
+			attention.Positions = fullRope
 			if slides[i] {
 				attention.Positions, attention.Window = slidingRope, window
 			}

@@ -19,17 +19,15 @@ const optOffset = 2
 func opt(f *file) *nn.Config {
 	f.rename("intermediate_size", "ffn_dim")
 	c := f.config(defaults{hidden: 768, layers: 12, vocabulary: 50272, positions: 2048, tied: true, bos: 2, eos: []int32{2}, pad: 1})
-	c.Prefixes = []nn.Prefix{{Model: "model.decoder.", Stored: "decoder."}}
-	h := f.squareHeads(c, 12, 0, 0)
-	if h.kv != h.count {
-		f.refuse("num_key_value_heads", "each of its heads has a key of its own")
-	}
+	c.Prefixes = bare("model.")
+	h := f.wholeHeads(c, 12)
 	size := f.size("intermediate_size", 3072, 1<<19)
 	act := f.activation("activation_function", "relu")
 	embedded := f.size("word_embed_proj_dim", c.Hidden, 1<<17)
 	normFirst, noLastNorm := f.bool("do_layer_norm_before", true), f.bool("_remove_final_layer_norm", false)
 	bias, affine := f.bool("enable_bias", true), f.bool("layer_norm_elementwise_affine", true)
-	dropout, attentionDropout := f.probability("dropout", 0.1), f.probability("attention_dropout", 0)
+	dropout := f.probability("dropout", 0.1)
+	h.dropout = f.probability("attention_dropout", 0)
 	f.unset("layerdrop")
 	norm := func(name string) *nn.Norm {
 		n := layerNorm(name, c.Hidden, 1e-5)
@@ -61,7 +59,6 @@ func opt(f *file) *nn.Config {
 			at := at(decoder+"layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, bias)
 			attention.O = nn.Dense(at+"self_attn.out_proj", c.Hidden, c.Hidden, bias)
-			attention.Dropout = attentionDropout
 			mlp := plain(act, nn.Dense(at+"fc1", size, c.Hidden, bias), nn.Dense(at+"fc2", c.Hidden, size, bias))
 			t.Layers = append(t.Layers, dropped(dropout, nn.Sequential(
 				&nn.Branch{Norm: norm(at + "self_attn_layer_norm"), Part: attention, Residual: residual},

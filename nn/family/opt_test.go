@@ -13,8 +13,8 @@ func TestOPT(t *testing.T) {
 		modelType: "opt", sizes: []int{768, 12, 12, 12, 64, 50272, 2048}, eos: []int32{2}, bos: 2, pad: 1, tied: true,
 		refusals: []refusal{
 			{`"layerdrop":0.1`, "layerdrop 0.1 is not supported for opt; leave it out"},
-			{`"hidden_size":100`, "num_attention_heads 12 with head_dim 8 does not make up hidden_size 100, which opt needs"},
-			{`"num_key_value_heads":3`, "num_key_value_heads 3 is not supported for opt; each of its heads has a key of its own"},
+			{`"hidden_size":100`, "hidden_size 100 is not a multiple of num_attention_heads 12"},
+			{`"head_dim":32`, "head_dim 32 is not supported for opt; it is hidden_size/num_attention_heads, 64"},
 		},
 		published: []publishedModel{{
 			name: "opt-350m",

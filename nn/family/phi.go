@@ -18,7 +18,6 @@ func phi(f *file) *nn.Config {
 	eps := f.eps("layer_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "gelu_new")
 	headNorms := f.bool("qk_layernorm", false)
-	attentionDropout := f.probability("attention_dropout", 0)
 	embeddingDropout, residualDropout := f.probability("embd_pdrop", 0), f.probability("resid_pdrop", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{partial: 0.5})
 
@@ -30,7 +29,7 @@ func phi(f *file) *nn.Config {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, true, true)
 			attention.O = nn.Dense(at+"self_attn.dense", c.Hidden, h.count*h.dim, true)
-			attention.Positions, attention.Dropout = rope, attentionDropout
+			attention.Positions = rope
 			if headNorms {
 				attention.QNorm = &nn.HeadNorm{Norm: *layerNorm(at+"self_attn.q_layernorm", h.dim, eps)}
 				attention.KNorm = &nn.HeadNorm{Norm: *layerNorm(at+"self_attn.k_layernorm", h.dim, eps)}

@@ -15,7 +15,7 @@ func phi3(f *file) *nn.Config {
 	eps := f.eps("rms_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "silu")
 	window := f.window(0)
-	attentionDropout, residualDropout := f.probability("attention_dropout", 0), f.probability("resid_pdrop", 0)
+	residualDropout := f.probability("resid_pdrop", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{partial: 1, original: 4096})
 	if t := positions.params.Type; f.err == nil && t != "default" && t != "longrope" {
 		f.fail("rope_type %q is not supported for phi3; default and longrope are", t)
@@ -32,7 +32,7 @@ func phi3(f *file) *nn.Config {
 			attention := h.fused(nn.Blocks,
 				nn.Dense(at+"self_attn.qkv_proj", h.fusedRows(), c.Hidden, false),
 				nn.Dense(at+"self_attn.o_proj", c.Hidden, h.count*h.dim, false))
-			attention.Positions, attention.Window, attention.Dropout = rope, window, attentionDropout
+			attention.Positions, attention.Window = rope, window
 			mlp := &nn.MLP{
 				Activation: act, Size: size,
 				GateUp: nn.Dense(at+"mlp.gate_up_proj", 2*size, c.Hidden, false),

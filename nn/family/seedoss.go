@@ -15,7 +15,8 @@ func seedOSS(f *file) *nn.Config {
 	eps := f.eps("rms_norm_eps", 1e-6)
 	act := f.activation("hidden_act", "silu")
 	bias, outBias, mlpBias := f.bool("attention_bias", true), f.bool("attention_out_bias", false), f.bool("mlp_bias", false)
-	attentionDropout, residualDropout := f.probability("attention_dropout", 0.1), f.probability("residual_dropout", 0.1)
+	h.dropout = f.probability("attention_dropout", 0.1)
+	residualDropout := f.probability("residual_dropout", 0.1)
 	positions := f.rope(c, h.dim, ropeDefaults{})
 
 	c.Compose = func() *nn.Transformer {
@@ -24,7 +25,7 @@ func seedOSS(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, outBias)
-			attention.Positions, attention.Dropout = rope, attentionDropout
+			attention.Positions = rope
 			mlp := gated(at+"mlp.", act, c.Hidden, size, mlpBias)
 			t.Layers = append(t.Layers, dropped(residualDropout, preNorm(at, c.Hidden, eps, attention, mlp)))
 		}

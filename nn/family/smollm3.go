@@ -15,7 +15,6 @@ func smollm3(f *file) *nn.Config {
 	eps := f.eps("rms_norm_eps", 1e-6)
 	act := f.activation("hidden_act", "silu")
 	attentionBias, mlpBias := f.bool("attention_bias", false), f.bool("mlp_bias", false)
-	dropout := f.probability("attention_dropout", 0)
 	rotates := f.rotates(c.Layers)
 	window, use := f.window(0), f.bool("use_sliding_window", false)
 	layerWindows := windows(f.slides(c.Layers, func(layer int) bool { return use && !rotates[layer] }), window)
@@ -27,7 +26,7 @@ func smollm3(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, attentionBias, attentionBias)
-			attention.Window, attention.Dropout = layerWindows[i], dropout
+			attention.Window = layerWindows[i]
 			if rotates[i] {
 				attention.Positions = rope
 			}

@@ -18,7 +18,7 @@ func stablelm(f *file) *nn.Config {
 	eps := f.eps("layer_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "silu")
 	bias, headNorms, parallel := f.bool("use_qkv_bias", false), f.bool("qk_layernorm", false), f.bool("use_parallel_residual", false)
-	attentionDropout, dropout := f.probability("attention_dropout", 0), f.probability("hidden_dropout", 0)
+	dropout := f.probability("hidden_dropout", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{partial: 0.25})
 	// perHead is a LayerNorm without bias that each head has a weight of its own for.
 	perHead := func(name string, heads int) *nn.HeadNorm {
@@ -31,7 +31,7 @@ func stablelm(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, false)
-			attention.Positions, attention.Dropout = rope, attentionDropout
+			attention.Positions = rope
 			if headNorms {
 				attention.QNorm = perHead(at+"self_attn.q_layernorm", h.count)
 				attention.KNorm = perHead(at+"self_attn.k_layernorm", h.kv)

@@ -18,7 +18,6 @@ func starcoder2(f *file) *nn.Config {
 	eps := f.eps("norm_epsilon", 1e-5)
 	act := f.activation("hidden_act", "gelu_pytorch_tanh")
 	bias, window := f.bool("use_bias", true), f.window(0)
-	attentionDropout := f.probability("attention_dropout", 0)
 	embeddingDropout, residualDropout := f.probability("embedding_dropout", 0), f.probability("residual_dropout", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{})
 
@@ -29,7 +28,7 @@ func starcoder2(f *file) *nn.Config {
 		for i := range c.Layers {
 			at := at("model.layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, bias, bias)
-			attention.Positions, attention.Window, attention.Dropout = rope, window, attentionDropout
+			attention.Positions, attention.Window = rope, window
 			mlp := plain(act, nn.Dense(at+"mlp.c_fc", size, c.Hidden, bias), nn.Dense(at+"mlp.c_proj", c.Hidden, size, bias))
 			t.Layers = append(t.Layers, dropped(residualDropout, nn.Sequential(
 				&nn.Branch{Norm: layerNorm(at+"input_layernorm", c.Hidden, eps), Part: attention},
