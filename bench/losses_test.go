@@ -118,7 +118,7 @@ func courses(small bool) []course {
 func (c *course) train(tb testing.TB, dev bindings.Device) []point {
 	tb.Helper()
 	folder := c.folder(tb)
-	model, err := trainer.OpenModel(folder)
+	model, err := trainer.OpenBase(folder)
 	require.NoError(tb, err)
 	defer model.Close()
 	model.LoadIn4Bit()
@@ -131,7 +131,7 @@ func (c *course) train(tb testing.TB, dev bindings.Device) []point {
 	args.LoggingSteps, args.SaveStrategy, args.ReportTo = 1, "no", []string{"none"}
 	points := new(points)
 	run, err := trainer.New(trainer.Run{
-		Model: model, Args: args, TrainSet: c.records(tb, folder), Device: dev, Outputs: []trainer.Output{points},
+		Base: model, Args: args, TrainSet: c.records(tb, folder), Device: dev, Outputs: []trainer.Output{points},
 	})
 	require.NoError(tb, err)
 	require.NoError(tb, run.Train(tb.Context()))

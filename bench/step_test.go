@@ -148,7 +148,7 @@ func newRun(dev bindings.Device, weights *randomWeights, batch *nn.Batch, policy
 	if r.Tuned, err = lora.Assemble(weights.config, nil, options, &config, dev.Info()); err != nil {
 		return nil, err
 	}
-	if r.params, err = r.Parameters(bindings.State{Rule: r.rule}); err != nil {
+	if r.params, err = r.Parameters(bindings.OptimizerState{Rule: r.rule}); err != nil {
 		return nil, err
 	}
 	r.clip = r.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)

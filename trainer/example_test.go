@@ -30,7 +30,7 @@ func tune() error {
 	}
 	defer os.RemoveAll(dir)
 
-	model, err := trainer.OpenModel(dir)
+	model, err := trainer.OpenBase(dir)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func tune() error {
 	args.BatchSize = 4
 	args.Epochs = 3
 
-	t, err := trainer.New(trainer.Run{Model: model, Args: args, TrainSet: set.Examples, Device: device})
+	t, err := trainer.New(trainer.Run{Base: model, Args: args, TrainSet: set.Examples, Device: device})
 	if err != nil {
 		return err
 	}

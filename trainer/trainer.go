@@ -14,7 +14,7 @@ import (
 
 // A Run is everything that a training run is made of.
 type Run struct {
-	Model    *Model
+	Base     *Base
 	Args     Args
 	TrainSet []dataset.Example
 	EvalSet  []dataset.Example
@@ -64,13 +64,13 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	a := &r.Args
-	if err := errors.Join(a.Validate(), r.Model.Validate(), a.checkLoraPlus(r.Model)); err != nil {
+	if err := errors.Join(a.Validate(), r.Base.Validate(), a.checkLoraPlus(r.Base)); err != nil {
 		return nil, err
 	}
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
-	if err := errors.Join(r.checkRecords(), r.Prompts.check(a, r.Model.Config)); err != nil {
+	if err := errors.Join(r.checkRecords(), r.Prompts.check(a, r.Base.Config)); err != nil {
 		return nil, err
 	}
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
@@ -79,7 +79,7 @@ func New(r Run) (*Trainer, error) {
 		t.limit = deviceMemory(r.Device)
 	}
 	var err error
-	if t.identity, err = newIdentity(a, r.Model, r.TrainSet); err != nil {
+	if t.identity, err = newIdentity(a, r.Base, r.TrainSet); err != nil {
 		return nil, err
 	}
 	if err := t.findCheckpoint(); err != nil {
@@ -87,7 +87,7 @@ func New(r Run) (*Trainer, error) {
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
 	shapes.Generate = r.Prompts.longest()
-	if t.layout, err = layOut(r.Model, a, shapes, r.Device, t.limit); err != nil {
+	if t.layout, err = layOut(r.Base, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}
 	a.loraPlus(t.layout.params)
@@ -97,7 +97,7 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	if p := t.Plan(); !p.Fits {
-		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
+		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
 }
@@ -116,15 +116,15 @@ func (t *Trainer) noteTied() {
 // checkTensors says what is wrong with the tensors that the run starts from.
 func (t *Trainer) checkTensors() error {
 	if t.resume != nil {
-		if a := t.layout.Adapters; a != nil && t.Model.Lora.Init.ChangesBase() {
+		if a := t.layout.Adapters; a != nil && t.Base.Lora.Init.ChangesBase() {
 			if err := a.Check(t.from); err != nil {
 				return err
 			}
 		}
 		return checkOptimizer(t.layout.params, filepath.Join(t.from, optimizerFile))
 	}
-	if t.Model.Lora != nil && t.Model.Adapter != "" {
-		return t.layout.Adapters.Check(t.Model.Adapter)
+	if t.Base.Lora != nil && t.Base.Adapter != "" {
+		return t.layout.Adapters.Check(t.Base.Adapter)
 	}
 	return nil
 }
@@ -135,10 +135,10 @@ func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 // checkParts says what of the run is missing, or is nothing that Train can work with.
 func (r *Run) checkParts() error {
 	switch {
-	case r.Model == nil:
-		return errors.New("the run has no model: OpenModel reads one")
-	case r.Model.Base == nil:
-		return errors.New("the model has no weights, which is enough for a plan alone: OpenModel reads them")
+	case r.Base == nil:
+		return errors.New("the run has no model: OpenBase reads one")
+	case r.Base.Weights == nil:
+		return errors.New("the model has no weights, which is enough for a plan alone: OpenBase reads them")
 	case r.Device == nil:
 		return errors.New("the run has no device: cpu.New opens one")
 	case slices.Contains(r.Outputs, nil):
@@ -165,7 +165,7 @@ func (r *Run) checkRecords() error {
 	}{{"dataset", r.TrainSet}, {"eval_dataset", r.EvalSet}} {
 		trained := 0
 		for i, e := range set.examples {
-			if err := checkExample(e, r.Model.Config.Vocabulary); err != nil {
+			if err := checkExample(e, r.Base.Config.Vocabulary); err != nil {
 				return fmt.Errorf("%s: record %d: %w", set.name, i, err)
 			}
 			trained += e.Trained()

@@ -56,7 +56,7 @@ func (j *job) run() error {
 	if err != nil {
 		return err
 	}
-	base, err := trainer.OpenModel(j.model)
+	base, err := trainer.OpenBase(j.model)
 	if err != nil {
 		return err
 	}

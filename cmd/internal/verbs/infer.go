@@ -24,7 +24,7 @@ type inferOptions struct {
 // inference is a model that is ready to run.
 type inference struct {
 	folder string // of the base
-	base   *trainer.Model
+	base   *trainer.Base
 	tok    *tokenizer.Tokenizer
 	dev    bindings.Device
 	*lora.Tuned

@@ -22,7 +22,7 @@ const (
 )
 
 // method sets up a model for one of the ways to tune it.
-func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Options) error {
+func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
 	held, err := q.Device()
 	if err != nil {
@@ -54,7 +54,7 @@ func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Opt
 
 // openModel reads a model folder. Without weights in it, which only planning
 // allows, the base is nil.
-func openModel(dir string, planning bool) (*trainer.Model, error) {
+func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err := required("model", dir); err != nil {
 		return nil, err
 	}
@@ -62,14 +62,14 @@ func openModel(dir string, planning bool) (*trainer.Model, error) {
 		return nil, err
 	}
 	if !planning || checkpoint.HasWeights(dir) {
-		m, err := trainer.OpenModel(dir)
+		m, err := trainer.OpenBase(dir)
 		return m, exit.AsWrong(err)
 	}
 	config, err := family.ReadConfig(dir)
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	return &trainer.Model{Name: filepath.Clean(dir), Config: config}, nil
+	return &trainer.Base{Name: filepath.Clean(dir), Config: config}, nil
 }
 
 func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {

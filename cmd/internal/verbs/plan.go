@@ -62,10 +62,10 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	if asJSON {
 		return json.NewEncoder(c.out).Encode(struct {
-			Device     string        `json:"device"`
-			Recompute  string        `json:"recompute"`
-			Categories bindings.Plan `json:"categories"`
-			Peak       int64         `json:"peak_bytes"`
+			Device     string              `json:"device"`
+			Recompute  string              `json:"recompute"`
+			Categories bindings.MemoryPlan `json:"categories"`
+			Peak       int64               `json:"peak_bytes"`
 		}{plan.Device.Name, plan.Recompute.String(), plan.Bytes, plan.Bytes.Total()})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -83,7 +83,7 @@ func (o *tuneOptions) train(c *call) error {
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
-		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
+		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
 		Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
