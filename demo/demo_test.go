@@ -123,5 +123,6 @@ func device(t *testing.T) *cpu.Device {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, dev.Close()) })
 	return dev
 }

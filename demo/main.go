@@ -51,6 +51,7 @@ func run(out string, compared, validation bool) error {
 	if err != nil {
 		return err
 	}
+	defer device.Close()
 	if compared {
 		return compare(ctx, device, filepath.Join(out, "compare"), questions.Train, asked)
 	}

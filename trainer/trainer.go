@@ -12,7 +12,8 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A Run is everything that a training run is made of.
+// A Run is everything that a training run is made of. Base, Args, TrainSet and Device
+// are needed; the zero value of everything else is useful.
 type Run struct {
 	Base     *Base
 	Args     Args
@@ -20,22 +21,23 @@ type Run struct {
 	EvalSet  []dataset.Example
 	Device   bindings.Device
 
-	// MemoryLimit is how many bytes the run may take of the device. 0: what the
+	// MemoryLimit is the most bytes that the run may allocate on the device. 0: what the
 	// machine has free where the device is the CPU, otherwise no limit.
 	MemoryLimit int64
-	// Files are written beside the results and into every checkpoint: those of
-	// the tokenizer, and run.yaml.
+	// Files are written next to the results and into every checkpoint. nil: the base's
+	// SideFiles, which are the tokenizer's and the chat template.
 	Files []File
 	// Prompts are completed at every evaluation. nil: none.
 	Prompts *Prompts
-	// Outputs receive what the run reports. Package report has those that show it and
-	// those that write what a person reads of it afterwards.
+	// Outputs receive what the run reports; none: the run writes its results, checkpoints
+	// and trainer_state.json alone. Package report has those that show a run and those
+	// that write metrics, a plot and the model card.
 	Outputs []Output
-	// Note is told what a person should know of decisions that were taken. nil: nobody.
+	// Note, if not nil, receives a message for each decision made on the user's behalf.
 	Note func(string)
 }
 
-// A File is a small file that lies beside a model.
+// A File is a small file that lies next to a model.
 type File struct {
 	Name string // without a folder
 	Data []byte
@@ -56,22 +58,22 @@ type Trainer struct {
 	from     string    // the checkpoint folder that they were read from
 }
 
-// New plans a run and checks all of its input: the settings, the records, the
-// checkpoint to resume from, and that it fits. It writes nothing, and every
-// error is about the input.
+// New returns the trainer of a run that it has planned and all of whose input it has
+// checked: the settings, the records, the checkpoint to resume from, and that it fits
+// the device. It writes nothing, and every error is about the input.
 func New(r Run) (*Trainer, error) {
-	if err := r.checkParts(); err != nil {
+	if err := r.Validate(); err != nil {
 		return nil, err
 	}
 	a := &r.Args
-	if err := errors.Join(a.Validate(), r.Base.Validate(), a.checkLoraPlus(r.Base)); err != nil {
-		return nil, err
-	}
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
-	if err := errors.Join(r.checkRecords(), r.Prompts.check(a, r.Base.Config)); err != nil {
-		return nil, err
+	if r.Files == nil {
+		var err error
+		if r.Files, err = r.Base.SideFiles(); err != nil {
+			return nil, err
+		}
 	}
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
 	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
@@ -129,27 +131,44 @@ func (t *Trainer) checkTensors() error {
 	return nil
 }
 
-// Plan is what Train will take of the device's memory.
+// Plan returns what Train will allocate on the device.
 func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 
-// checkParts says what of the run is missing, or is nothing that Train can work with.
+// Validate returns everything that is wrong with the run: with its parts, its settings
+// and its base, or, where these are sound, with its records and prompts. It loads
+// nothing.
+func (r *Run) Validate() error {
+	wrong := []error{r.checkParts(), r.Args.Validate()}
+	if r.Base != nil {
+		wrong = append(wrong, r.Base.Validate(), r.Args.checkLoraPlus(r.Base))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
+	return errors.Join(r.checkRecords(), r.Prompts.check(&r.Args, r.Base.Config))
+}
+
+// checkParts returns what of the run is missing, or is nothing that Train can work with.
 func (r *Run) checkParts() error {
+	var wrong []error
 	switch {
 	case r.Base == nil:
-		return errors.New("the run has no model: OpenBase reads one")
+		wrong = append(wrong, errors.New("the run has no base: OpenBase reads one"))
 	case r.Base.Weights == nil:
-		return errors.New("the model has no weights, which is enough for a plan alone: OpenBase reads them")
-	case r.Device == nil:
-		return errors.New("the run has no device: cpu.New opens one")
-	case slices.Contains(r.Outputs, nil):
-		return errors.New("one of the run's outputs is nil")
+		wrong = append(wrong, errors.New("the base has no weights, which is enough for a plan alone: OpenBase maps them"))
+	}
+	if r.Device == nil {
+		wrong = append(wrong, errors.New("the run has no device: cpu.New opens one"))
+	}
+	if slices.Contains(r.Outputs, nil) {
+		wrong = append(wrong, errors.New("one of the run's outputs is nil"))
 	}
 	for _, f := range r.Files {
 		if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) {
-			return fmt.Errorf("file %q is to lie beside the results, and that is no name of a file", f.Name)
+			wrong = append(wrong, fmt.Errorf("file %q is to lie next to the results, and that is no name of a file", f.Name))
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func (r *Run) checkRecords() error {

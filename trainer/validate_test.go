@@ -37,12 +37,21 @@ func TestValidateNamesTheOption(t *testing.T) {
 	}
 }
 
+func TestValidateNamesEverything(t *testing.T) {
+	a := DefaultArgs()
+	a.BatchSize, a.LearningRate, a.Schedule = 0, -1, "polynomial"
+	err := a.Validate()
+	for _, want := range []string{"`per_device_train_batch_size` is 0", "`learning_rate` is -1", "`lr_scheduler_type` is \"polynomial\""} {
+		require.ErrorContains(t, err, want)
+	}
+}
+
 // What is wrong with a run is found by New, whatever was left out of it, and nothing
 // is written.
 func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"the run has no model":           func(r *Run) { r.Base = nil },
-		"the model has no weights":       func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
+		"the run has no base":           func(r *Run) { r.Base = nil },
+		"the base has no weights":       func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
 		"the run has no device":          func(r *Run) { r.Device = nil },
 		"outputs is nil":                 func(r *Run) { r.Outputs = []Output{nil} },
 		`file "../x" is to lie`:          func(r *Run) { r.Files = []File{{Name: "../x"}} },

@@ -2,7 +2,6 @@ package verbs
 
 import (
 	"path/filepath"
-	"slices"
 
 	"qlora/bindings"
 	"qlora/cmd/internal/exit"
@@ -94,15 +93,6 @@ func (r *inference) load(shapes nn.Shapes) error {
 
 // plan loads for sequences of so many tokens that are extended.
 func (r *inference) plan(longest int) error { return r.load(nn.Shapes{Generate: longest}) }
-
-// stop are the tokens by which the model ends a text.
-func (r *inference) stop() []int32 {
-	stop := slices.Clone(r.base.Config.EOS)
-	if id, ok := r.tok.EOS(); ok {
-		stop = append(stop, id)
-	}
-	return stop
-}
 
 // known refuses tokens that the model has no entry for.
 func (r *inference) known(ids []int32) error {

@@ -69,7 +69,8 @@ func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	return &trainer.Base{Name: filepath.Clean(dir), Config: config}, nil
+	dir = filepath.Clean(dir)
+	return &trainer.Base{Name: dir, Folder: dir, Config: config}, nil
 }
 
 func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
@@ -84,36 +85,4 @@ func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
 		return nil, nil
 	}
 	return openTokenizer(dir)
-}
-
-// sideFiles are the small files of a model folder that belong beside whatever
-// is made of the model.
-var sideFiles = []string{
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"tokenizer.model", "chat_template.jinja", "generation_config.json",
-}
-
-// maxSideFile bounds the size of one of sideFiles in bytes.
-const maxSideFile = 256 << 20
-
-func readSideFiles(dir string) ([]trainer.File, error) {
-	var files []trainer.File
-	for _, name := range sideFiles {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, exit.AsWrong(err)
-		}
-		if info.Size() > maxSideFile || !info.Mode().IsRegular() {
-			return nil, exit.Wrongf("%s is no regular file of at most %d bytes", filepath.Join(dir, name), maxSideFile)
-		}
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return nil, exit.AsWrong(err)
-		}
-		files = append(files, trainer.File{Name: name, Data: data})
-	}
-	return files, nil
 }

@@ -44,7 +44,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	var train, eval []dataset.Example
 	var prompts *trainer.Prompts
 	if len(o.data.Dataset) > 0 {
-		if train, eval, prompts, err = o.records(c, model.Config.EOS); err != nil {
+		if train, eval, prompts, err = o.records(c, model); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 }
 
 // records reads the records and the prompts that are planned for.
-func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
+func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return nil, nil, nil, err
@@ -117,6 +117,6 @@ func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Examp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	prompts, err = o.prompts(c, tok, eos, evalSet.Examples)
+	prompts, err = o.prompts(c, tok, base, evalSet.Examples)
 	return trainSet.Examples, evalSet.Examples, prompts, err
 }

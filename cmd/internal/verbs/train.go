@@ -60,13 +60,13 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	prompts, err := o.prompts(c, tok, model.Config.EOS, eval.Examples)
+	prompts, err := o.prompts(c, tok, model, eval.Examples)
 	if err != nil {
 		return err
 	}
-	files, err := readSideFiles(o.data.Model)
+	files, err := model.SideFiles()
 	if err != nil {
-		return err
+		return exit.AsWrong(err)
 	}
 	if files, err = o.withTemplate(files); err != nil {
 		return err
