@@ -91,7 +91,7 @@ func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
 // noteOf prints what a person should know of how a model's config.json was read.
 // Training reports it itself.
-func (c *call) noteOf(m *trainer.Model) {
+func (c *call) noteOf(m *trainer.Base) {
 	if note := m.Config.Note; note != "" {
 		c.note(note)
 	}
