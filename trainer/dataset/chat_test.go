@@ -116,10 +116,10 @@ func TestWrongChats(t *testing.T) {
 		opt                    Options
 		want                   string
 	}{
-		{"template's words", strict, `{"messages": [{"role": "oracle", "content": "x"}]}`, Options{}, "does not take the conversation: no oracle here"},
+		{"template's words", strict, `{"messages": [{"role": "oracle", "content": "x"}]}`, Options{}, "rejects the conversation: no oracle here"},
 		{"template's fault", "\n{{ messages[0].missing.x }}", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "line 2: 'dict object' has no attribute 'missing'"},
 		{"no template", "", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "has none; name one by `chat_template`: a file, or one of alpaca"},
-		{"other template", "", `{"text": "x"}`, Options{ChatTemplate: "chatlm"}, `there is no chat template "chatlm"`},
+		{"other template", "", `{"text": "x"}`, Options{ChatTemplate: "chatlm"}, `chat template "chatlm" does not exist`},
 		{"template not parsed", "{% for %}", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "line 1: there is"},
 		{"no messages", chatml, `{"messages": []}`, Options{}, `"messages" has no messages`},
 		{"no list", chatml, `{"messages": 5}`, Options{}, `"messages" is 5, not a list`},
