@@ -219,7 +219,7 @@ func TestWrongInput(t *testing.T) {
 		{"ending", "a.xlsx", "", Options{}, "must end in one of .jsonl, .json, .csv, .tsv, .parquet, .txt"},
 		{"parquet inside gz", "a.parquet.gz", "", Options{}, "must end in one of"},
 		{"no gz", "a.jsonl.gz", "{\"text\": \"a\"}", Options{}, "a.jsonl.gz: the file is not compressed by gzip"},
-		{"no parquet", "a.parquet", "{\"text\": \"a\"}\n{\"text\": \"a\"}", Options{}, "a.parquet: the file does not begin and end as Parquet does"},
+		{"no parquet", "a.parquet", "{\"text\": \"a\"}\n{\"text\": \"a\"}", Options{}, "a.parquet: the file does not begin and end as a Parquet file"},
 		{"empty table", "a.csv", "", Options{}, "there is no record"},
 		{"header alone", "a.csv", "text\n", Options{}, "there is no record"},
 		{"cells missing", "a.csv", "prompt,completion\na,b\n\na\n", Options{}, "a.csv:4: the row has 1 cells, but the first row names 2"},
