@@ -30,7 +30,7 @@ type Options struct {
 	Adapter         string   `option:"adapter" help:"folder of a PEFT adapter to continue training; its own settings apply"`
 }
 
-// DefaultOptions are the QLoRA recipe's: an adapter on every linear layer.
+// DefaultOptions returns the QLoRA recipe's: an adapter on every linear layer.
 func DefaultOptions() Options {
 	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault), LoftQBits: loftQBits, LoftQIterations: 1}
 }

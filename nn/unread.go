@@ -28,7 +28,8 @@ func (m *Model) Unread() []string {
 // checkUnread refuses a base that has more in the transformer than config.json says:
 // without it, the model would compute something else.
 func (d *declarer) checkUnread() {
-	roots := []string{cutLast(d.m.Stored(d.m.Embedding.Name))}
+	module, _ := strings.CutSuffix(d.m.Stored(d.m.Embedding.Name+".weight"), ".weight")
+	roots := []string{cutLast(module)}
 	for _, w := range d.m.weights {
 		roots = append(roots, cutLast(w.stored))
 	}

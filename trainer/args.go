@@ -3,9 +3,10 @@ package trainer
 import "slices"
 
 // Args are the settings of a run, under the names of Hugging Face's
-// TrainingArguments. The tags are read by the command line: the option's name,
-// its other names, its unit and one line of help. The zero value is not usable;
-// start from [DefaultArgs].
+// TrainingArguments. Start from [DefaultArgs]: in many of them 0 is a value of its own,
+// as no clipping or no decay, so the zero Args is refused by Validate, not completed.
+// The tags are read by the command line: the option's name, its other names, its unit
+// and one line of help.
 type Args struct {
 	OutputDir  string `option:"output_dir" help:"folder for the adapter, its checkpoints and the logs"`
 	LoggingDir string `option:"logging_dir" help:"folder for TensorBoard events; default: runs in the output folder"`
@@ -47,7 +48,7 @@ type Args struct {
 	ReportTo              []string `option:"report_to" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 
-// DefaultArgs are Hugging Face's defaults, and the QLoRA recipe's where the two
+// DefaultArgs returns Hugging Face's defaults, and the QLoRA recipe's where the two
 // differ: learning rate 2e-4 and a log row every 10 steps.
 func DefaultArgs() Args {
 	return Args{
@@ -97,8 +98,8 @@ const RecomputeAuto = "auto"
 // checkpoint in the output folder, or a fresh start where there is none.
 const ResumeNewest = "true"
 
-// The values of Args.ReportTo. Live is for who makes the run's outputs: a page
-// needs an address.
+// The values of Args.ReportTo. The program that registers the outputs serves the page of
+// ReportLive, which needs an address.
 const (
 	ReportTensorBoard = "tensorboard"
 	reportAll         = "all"

@@ -146,7 +146,7 @@ func TestMixedFolders(t *testing.T) {
 	require.Zero(t, code, log)
 	assert.Equal(t, 2*3+2, strings.Count(out, "\n"))
 	assert.Contains(t, log, "README.md: skipped")
-	assert.Contains(t, log, dir+": weight 2: 3 records stand in an epoch as 6, 16 tokens, 10 of them trained on, ")
+	assert.Contains(t, log, dir+": weight 2: 3 records, 6 per epoch, 16 tokens, 10 of them trained on, ")
 	_, again, _ := run(t, args...)
 	assert.Equal(t, out, again)
 	_, other, _ := run(t, append(args, "--data_seed", "7")...)

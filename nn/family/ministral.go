@@ -43,7 +43,7 @@ const mistral3Text = `{"model_type": "mistral", "head_dim": 128, "hidden_size": 
 	"sliding_window": null, "vocab_size": 131072}`
 
 // growth reads llama_4_scaling_beta.
-func (f *file) growth(r *rope, dim int) {
+func (f *file) growth(r *rope) {
 	var p struct {
 		Beta float64 `json:"llama_4_scaling_beta"`
 	}
@@ -54,8 +54,8 @@ func (f *file) growth(r *rope, dim int) {
 	f.value(key, &p)
 	switch {
 	case p.Beta == 0:
-	case r.dims != dim || r.long != nil:
-		f.refuse(key, "llama_4_scaling_beta goes with rotary positions of whole heads")
+	case r.long != nil:
+		f.refuse(key, "llama_4_scaling_beta does not go with longrope")
 	default:
 		r.growth = p.Beta
 	}

@@ -42,7 +42,7 @@ func mistralLayers(f *file, k mistralKind) *nn.Config {
 	layerWindows := windows(slides, f.window(k.window))
 	positions := f.rope(c, h.dim, ropeDefaults{})
 	if k.growth {
-		f.growth(&positions, h.dim)
+		f.growth(&positions)
 	}
 
 	c.Compose = func() *nn.Transformer {

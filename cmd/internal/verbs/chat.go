@@ -60,7 +60,7 @@ func (o *generateOptions) chat(c *call, r *inference) error {
 	if err != nil {
 		return err
 	}
-	stop := slices.Concat(d.Stop(), r.stop())
+	stop := slices.Concat(d.Stop(), r.base.Ends(r.tok))
 	if !c.set.Given("prompt") && isTerminal(c.in) {
 		return o.converse(c, r, d, stop)
 	}

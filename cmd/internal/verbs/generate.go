@@ -50,7 +50,7 @@ func Generate() *cobra.Command {
 		if own.Chat {
 			return own.chat(c, r)
 		}
-		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), r.stop())
+		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), r.base.Ends(r.tok))
 		return err
 	})
 }

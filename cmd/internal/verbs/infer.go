@@ -2,7 +2,6 @@ package verbs
 
 import (
 	"path/filepath"
-	"slices"
 
 	"qlora/bindings"
 	"qlora/cmd/internal/exit"
@@ -24,7 +23,7 @@ type inferOptions struct {
 // inference is an open model.
 type inference struct {
 	folder string // of the base
-	base   *trainer.Model
+	base   *trainer.Base
 	tok    *tokenizer.Tokenizer
 	dev    bindings.Device
 	*lora.Tuned
@@ -86,6 +85,9 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 
 // load plans the memory for the shapes, allocates it and reads the weights.
 func (r *inference) load(shapes nn.Shapes) error {
+	if err := r.Model.CheckShapes(shapes); err != nil {
+		return exit.AsWrong(err)
+	}
 	r.Plan(r.dev, shapes)
 	values := r.base.Values()
 	values.Initialized = r.progress
@@ -95,15 +97,6 @@ func (r *inference) load(shapes nn.Shapes) error {
 
 // plan loads the model for generating sequences of up to longest tokens.
 func (r *inference) plan(longest int) error { return r.load(nn.Shapes{Generate: longest}) }
-
-// stop returns the tokens that end a text.
-func (r *inference) stop() []int32 {
-	stop := slices.Clone(r.base.Config.EOS)
-	if id, ok := r.tok.EOS(); ok {
-		stop = append(stop, id)
-	}
-	return stop
-}
 
 // known returns an error if an id is outside the model's vocabulary.
 func (r *inference) known(ids []int32) error {

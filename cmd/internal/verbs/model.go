@@ -22,7 +22,7 @@ const (
 )
 
 // method configures a model for a --method.
-func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Options) error {
+func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
 	held, err := q.Device()
 	if err != nil {
@@ -54,7 +54,7 @@ func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Opt
 
 // openModel opens a model folder. With planning, a folder without weights is allowed;
 // its base is nil.
-func openModel(dir string, planning bool) (*trainer.Model, error) {
+func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err := required("model", dir); err != nil {
 		return nil, err
 	}
@@ -62,14 +62,15 @@ func openModel(dir string, planning bool) (*trainer.Model, error) {
 		return nil, err
 	}
 	if !planning || checkpoint.HasWeights(dir) {
-		m, err := trainer.OpenModel(dir)
+		m, err := trainer.OpenBase(dir)
 		return m, exit.AsWrong(err)
 	}
 	config, err := family.ReadConfig(dir)
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	return &trainer.Model{Name: filepath.Clean(dir), Config: config}, nil
+	dir = filepath.Clean(dir)
+	return &trainer.Base{Name: dir, Folder: dir, Config: config}, nil
 }
 
 func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
@@ -84,35 +85,4 @@ func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
 		return nil, nil
 	}
 	return openTokenizer(dir)
-}
-
-// sideFiles are the small files of a model folder that are copied next to an adapter.
-var sideFiles = []string{
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"tokenizer.model", "chat_template.jinja", "generation_config.json",
-}
-
-// maxSideFile bounds the bytes of one of sideFiles.
-const maxSideFile = 256 << 20
-
-func readSideFiles(dir string) ([]trainer.File, error) {
-	var files []trainer.File
-	for _, name := range sideFiles {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, exit.AsWrong(err)
-		}
-		if info.Size() > maxSideFile || !info.Mode().IsRegular() {
-			return nil, exit.Wrongf("%s is not a regular file of at most %d bytes", filepath.Join(dir, name), maxSideFile)
-		}
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return nil, exit.AsWrong(err)
-		}
-		files = append(files, trainer.File{Name: name, Data: data})
-	}
-	return files, nil
 }

@@ -45,7 +45,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	var train, eval []dataset.Example
 	var prompts *trainer.Prompts
 	if len(o.data.Dataset) > 0 {
-		if train, eval, prompts, err = o.records(c, model.Config.EOS); err != nil {
+		if train, eval, prompts, err = o.records(c, model); err != nil {
 			return err
 		}
 	}
@@ -63,10 +63,10 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	if asJSON {
 		return json.NewEncoder(c.out).Encode(struct {
-			Device     string        `json:"device"`
-			Recompute  string        `json:"recompute"`
-			Categories bindings.Plan `json:"categories"`
-			Peak       int64         `json:"peak_bytes"`
+			Device     string              `json:"device"`
+			Recompute  string              `json:"recompute"`
+			Categories bindings.MemoryPlan `json:"categories"`
+			Peak       int64               `json:"peak_bytes"`
 		}{plan.Device.Name, plan.Recompute.String(), plan.Bytes, plan.Bytes.Total()})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -105,7 +105,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 }
 
 // records reads the datasets and the sample prompts.
-func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
+func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return nil, nil, nil, err
@@ -118,6 +118,6 @@ func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Examp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	prompts, err = o.prompts(c, tok, eos, evalSet.Examples)
+	prompts, err = o.prompts(c, tok, base, evalSet.Examples)
 	return trainSet.Examples, evalSet.Examples, prompts, err
 }

@@ -91,7 +91,7 @@ func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
 // noteOf prints the note of how a model's config.json was read. Training prints it by
 // itself.
-func (c *call) noteOf(m *trainer.Model) {
+func (c *call) noteOf(m *trainer.Base) {
 	if note := m.Config.Note; note != "" {
 		c.note(note)
 	}

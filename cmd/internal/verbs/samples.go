@@ -19,7 +19,7 @@ import (
 const maxPrompts = 100
 
 // prompts returns the prompts of --sample_prompts, or nil.
-func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, eos []int32, eval []dataset.Example) (*trainer.Prompts, error) {
+func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, base *trainer.Base, eval []dataset.Example) (*trainer.Prompts, error) {
 	name := o.watch.Prompts
 	if name == "" {
 		return nil, nil
@@ -27,10 +27,7 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, eos []int32, ev
 	if tok == nil {
 		return nil, exit.Wrongf("--sample_prompts needs tokenizer.json, which is not in %s", o.data.Model)
 	}
-	s := &trainer.Prompts{Tokens: o.watch.Tokens, Stop: slices.Clone(eos), Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
-	if id, ok := tok.EOS(); ok {
-		s.Stop = append(s.Stop, id)
-	}
+	s := &trainer.Prompts{Tokens: o.watch.Tokens, Stop: base.Ends(tok), Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
 	var records []dataset.Example
 	n, err := strconv.Atoi(name)
 	switch {

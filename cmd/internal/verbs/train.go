@@ -60,13 +60,13 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	prompts, err := o.prompts(c, tok, model.Config.EOS, eval.Examples)
+	prompts, err := o.prompts(c, tok, model, eval.Examples)
 	if err != nil {
 		return err
 	}
-	files, err := readSideFiles(o.data.Model)
+	files, err := model.SideFiles()
 	if err != nil {
-		return err
+		return exit.AsWrong(err)
 	}
 	if files, err = o.withTemplate(files); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (o *tuneOptions) train(c *call) error {
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
-		Model: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
+		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
 		Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {

@@ -65,7 +65,7 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 }
 
 // model opens the base and configures it for the method.
-func (o *tuneOptions) model(planning bool) (*trainer.Model, error) {
+func (o *tuneOptions) model(planning bool) (*trainer.Base, error) {
 	m, err := openModel(o.data.Model, planning)
 	if err != nil {
 		return nil, err
