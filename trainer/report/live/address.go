@@ -22,7 +22,7 @@ func parseAddress(text string) (host, port string, err error) {
 	}
 	host, port, err = net.SplitHostPort(text)
 	if err != nil {
-		return "", "", fmt.Errorf("`live` is %q, but it can be :PORT, for this machine alone, or HOST:PORT, for whoever reaches HOST", text)
+		return "", "", fmt.Errorf("`live` is %q, but it can be :PORT, for this machine only, or HOST:PORT, for everyone who can reach HOST", text)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return "", "", fmt.Errorf("`live` is %q, but a port is a number from 0 (any that is free) to 65535", text)
