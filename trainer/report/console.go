@@ -54,15 +54,15 @@ func (c *console) Start(b *trainer.Begin) error {
 		c.bar.clear()
 	}
 	c.steps = b.Length.Steps
-	c.line("%s: %s trained of %s on the device, recompute %s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute)
+	c.line("%s: training %s with %s of memory, recompute %s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute)
 	for _, category := range bindings.Categories {
 		if n := b.Plan[category]; n > 0 {
 			c.line("  %-14s %10s", category, trainer.Bytes(n))
 		}
 	}
-	c.line("%d records, %d steps an epoch, %d steps", b.Length.Records, b.Length.StepsInEpoch, b.Length.Steps)
+	c.line("%d records, %d steps per epoch, %d steps", b.Length.Records, b.Length.StepsInEpoch, b.Length.Steps)
 	if b.Resumed != "" {
-		c.line("going on from %s", b.Resumed)
+		c.line("resuming from %s", b.Resumed)
 	}
 	if c.bar != nil {
 		c.bar.draw(int64(b.Step), int64(c.steps), part{fmt.Sprintf("%d/%d", b.Step, c.steps), 0}, part{"first step", 1})
