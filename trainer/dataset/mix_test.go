@@ -63,9 +63,9 @@ func TestMix(t *testing.T) {
 
 	for want, weights := range map[string][]float64{
 		"1 dataset_weights given for 2 datasets": {1},
-		"dataset_weights has 0":                      {1, 0},
-		"dataset_weights has NaN":                    {1, math.NaN()},
-		"dataset_weights has 1e+09":                  {1, 1e9},
+		"dataset_weights has 0":                  {1, 0},
+		"dataset_weights has NaN":                {1, math.NaN()},
+		"dataset_weights has 1e+09":              {1, 1e9},
 		"dataset_weights select none of 111":     {0.01, 0.001},
 	} {
 		_, err := Load(paths, nil, Options{Format: Auto, MaxLength: 2, Weights: weights}, nil)
