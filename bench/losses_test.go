@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/bindings/cpu"
 	"qlora/demo/town"
 	"qlora/lora"
 	"qlora/tokenizer"
@@ -44,8 +43,7 @@ type point struct{ Loss, GradNorm float64 }
 // fewer steps of smaller ones.
 func TestLosses(t *testing.T) {
 	if *record != "" {
-		dev, err := cpu.New(cpu.Options{})
-		require.NoError(t, err)
+		dev := openCPU(t)
 		all := map[string][]point{}
 		for _, c := range courses(false) {
 			all[c.name] = c.train(t, dev)
@@ -68,9 +66,7 @@ func TestLosses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			want := want[c.name]
 			if want == nil {
-				processor, err := cpu.New(cpu.Options{})
-				require.NoError(t, err)
-				want = c.train(t, processor)
+				want = c.train(t, openCPU(t))
 			}
 			compare(t, want, c.train(t, dev))
 		})
@@ -118,7 +114,7 @@ func courses(small bool) []course {
 func (c *course) train(tb testing.TB, dev bindings.Device) []point {
 	tb.Helper()
 	folder := c.folder(tb)
-	model, err := trainer.OpenModel(folder)
+	model, err := trainer.OpenBase(folder)
 	require.NoError(tb, err)
 	defer model.Close()
 	model.LoadIn4Bit()
@@ -131,7 +127,7 @@ func (c *course) train(tb testing.TB, dev bindings.Device) []point {
 	args.LoggingSteps, args.SaveStrategy, args.ReportTo = 1, "no", []string{"none"}
 	points := new(points)
 	run, err := trainer.New(trainer.Run{
-		Model: model, Args: args, TrainSet: c.records(tb, folder), Device: dev, Outputs: []trainer.Output{points},
+		Base: model, Args: args, TrainSet: c.records(tb, folder), Device: dev, Outputs: []trainer.Output{points},
 	})
 	require.NoError(tb, err)
 	require.NoError(tb, run.Train(tb.Context()))

@@ -35,9 +35,7 @@ func open(tb testing.TB, otherwise string) bindings.Device {
 	}
 	switch name {
 	case "cpu":
-		dev, err := cpu.New(cpu.Options{})
-		require.NoError(tb, err)
-		return dev
+		return openCPU(tb)
 	case "emu":
 		return cudatest.Emulator(tb)
 	case "cuda":
@@ -47,7 +45,15 @@ func open(tb testing.TB, otherwise string) bindings.Device {
 	return nil
 }
 
-// nameOf is a GPU's name, or the device's where it is none.
+func openCPU(tb testing.TB) *cpu.Device {
+	tb.Helper()
+	dev, err := cpu.New(cpu.Options{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, dev.Close()) })
+	return dev
+}
+
+// nameOf returns a GPU's name, or the device's where it is none.
 func nameOf(dev bindings.Device) string {
 	info := dev.Info()
 	if !strings.HasPrefix(info.Name, "cuda") {
@@ -148,7 +154,7 @@ func newRun(dev bindings.Device, weights *randomWeights, batch *nn.Batch, policy
 	if r.Tuned, err = lora.Assemble(weights.config, nil, options, &config, dev.Info()); err != nil {
 		return nil, err
 	}
-	if r.params, err = r.Parameters(bindings.State{Rule: r.rule}); err != nil {
+	if r.params, err = r.Parameters(bindings.OptimizerState{Rule: r.rule}); err != nil {
 		return nil, err
 	}
 	r.clip = r.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)

@@ -51,7 +51,7 @@ func TestCheck(t *testing.T) {
 		p := Param{Name: "w", Value: f(3, 100), Grad: f(3, 100), Rate: 1}
 		p.Master = p.Value
 		op := &Optimize{Rule: AdamW{}, Step: 1, Clip: f(1, 2)}
-		p.M, p.V = State{Rule: op.Rule, EightBit: true}.Moments(a, 3, 100, false)
+		p.M, p.V = OptimizerState{Rule: op.Rule, EightBit: true}.Moments(a, 3, 100, false)
 		change(op, &p)
 		op.Params = []Param{p}
 		return op

@@ -83,8 +83,8 @@ func NewMemory() *Memory {
 func (m *Memory) Arena(c Category) *Arena { return m.arenas[c] }
 
 // Plan is what has been asked for so far, at its peak, in bytes by category.
-func (m *Memory) Plan() Plan {
-	p := Plan{}
+func (m *Memory) Plan() MemoryPlan {
+	p := MemoryPlan{}
 	for c, a := range m.arenas {
 		p[c] = a.peak
 	}
@@ -119,11 +119,11 @@ func (m *Memory) Close() {
 	}
 }
 
-// A Plan is bytes by category.
-type Plan map[Category]int64
+// A MemoryPlan is bytes by category.
+type MemoryPlan map[Category]int64
 
 // Total is the peak of a run: every category at its largest.
-func (p Plan) Total() int64 {
+func (p MemoryPlan) Total() int64 {
 	var n int64
 	for _, b := range p {
 		n += b

@@ -45,8 +45,8 @@ type Moment struct {
 // Absent reports whether there is no such moment.
 func (m Moment) Absent() bool { return m.Values.Absent() }
 
-// State says what a run's optimizer keeps of the parameters.
-type State struct {
+// OptimizerState says what a run's optimizer keeps of the parameters.
+type OptimizerState struct {
 	Rule     Rule
 	EightBit bool // moments are kept in 8 bits
 	Smallest int  // but for parameters of fewer elements than this
@@ -54,7 +54,7 @@ type State struct {
 
 // Moments lays out what is kept of a [rows, cols] parameter. exempt keeps it in
 // float32 in any case, as bitsandbytes does for embeddings.
-func (s State) Moments(a *Arena, rows, cols int, exempt bool) (m, v Moment) {
+func (s OptimizerState) Moments(a *Arena, rows, cols int, exempt bool) (m, v Moment) {
 	place := func() Moment {
 		if n := rows * cols; s.EightBit && n >= s.Smallest && !exempt {
 			return Moment{Values: a.New(U8, rows, cols), Absmax: a.New(F32, 1, dynamic8.Blocks(n))}

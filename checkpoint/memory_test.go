@@ -151,7 +151,7 @@ func trained(t *testing.T, base checkpoint.Checkpoint, method string) string {
 	t.Helper()
 	cfg, err := family.ParseConfig(base.Config())
 	require.NoError(t, err)
-	model := &trainer.Model{Name: "tiny", Config: cfg, Base: base}
+	model := &trainer.Base{Name: "tiny", Config: cfg, Weights: base}
 	if method != "full" {
 		model.ApplyLora(lora.Config{R: 2, Alpha: 4, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj,v_proj")})
 	}
@@ -163,7 +163,7 @@ func trained(t *testing.T, base checkpoint.Checkpoint, method string) string {
 	args := trainer.DefaultArgs()
 	args.OutputDir, args.BatchSize, args.MaxSteps, args.LearningRate = filepath.Join(t.TempDir(), "out"), 1, 2, 1e-2
 	examples := []dataset.Example{{IDs: []int32{1, 5, 9, 13, 2}, Labels: []int32{-100, 5, 9, 13, 2}}, {IDs: []int32{1, 7, 7}, Labels: []int32{1, 7, 7}}}
-	run, err := trainer.New(trainer.Run{Model: model, Args: args, TrainSet: examples, Device: dev})
+	run, err := trainer.New(trainer.Run{Base: model, Args: args, TrainSet: examples, Device: dev})
 	require.NoError(t, err)
 	require.NoError(t, run.Train(t.Context()))
 	return args.OutputDir

@@ -24,7 +24,7 @@ import (
 func TestEmbeddedBase(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "base")
 	require.NoError(t, writeBase(dir))
-	model, err := trainer.OpenModel(dir)
+	model, err := trainer.OpenBase(dir)
 	require.NoError(t, err)
 	require.NoError(t, model.Close())
 	weights, err := os.Stat(filepath.Join(dir, "model.safetensors"))
@@ -123,5 +123,6 @@ func device(t *testing.T) *cpu.Device {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, dev.Close()) })
 	return dev
 }

@@ -17,7 +17,7 @@ const longestAnswer = 12
 
 // A candidate is a model that answers questions.
 type candidate struct {
-	base  *trainer.Model
+	base  *trainer.Base
 	tok   *tokenizer.Tokenizer
 	dev   bindings.Device
 	tuned *lora.Tuned
@@ -27,7 +27,7 @@ type candidate struct {
 // of the folder tokens.
 func openCandidate(dev bindings.Device, tokens, dir string, in4Bit bool, adapter string) (_ *candidate, err error) {
 	c := &candidate{dev: dev}
-	if c.base, err = trainer.OpenModel(dir); err != nil {
+	if c.base, err = trainer.OpenBase(dir); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -51,6 +51,7 @@ func run(out string, compared, validation bool) error {
 	if err != nil {
 		return err
 	}
+	defer device.Close()
 	if compared {
 		return compare(ctx, device, filepath.Join(out, "compare"), questions.Train, asked)
 	}
@@ -104,7 +105,7 @@ func (e *exam) score() string {
 	return fmt.Sprintf("%d of %d questions answered exactly (%.1f %%)", e.right(), len(e.questions), 100*e.accuracy())
 }
 
-func categories(plan bindings.Plan) string {
+func categories(plan bindings.MemoryPlan) string {
 	var parts []string
 	for _, category := range bindings.Categories {
 		if n := plan[category]; n > 0 {

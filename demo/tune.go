@@ -43,8 +43,8 @@ func settingsOf(method string) settings {
 }
 
 // openModel describes the base in a folder, as the method holds it and trains it.
-func openModel(dir, method string, s settings) (*trainer.Model, error) {
-	model, err := trainer.OpenModel(dir)
+func openModel(dir, method string, s settings) (*trainer.Base, error) {
+	model, err := trainer.OpenBase(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func tune(ctx context.Context, dev bindings.Device, out, method string, s settin
 	args.LoggingSteps, args.SaveStrategy, args.ReportTo = 2, "no", []string{"none"}
 	pace := new(pace)
 	run, err := trainer.New(trainer.Run{
-		Model: model, Args: args, TrainSet: set.Examples, Device: dev,
+		Base: model, Args: args, TrainSet: set.Examples, Device: dev,
 		Outputs: append(report.Files(&args), sparse{Output: console, every: 20}, pace),
 	})
 	if err != nil {

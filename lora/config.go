@@ -25,16 +25,19 @@ const (
 
 // Config is what adapter_config.json says of a LoRA adapter. Keys of PEFT that
 // are not here are either refused on reading or do not change a number.
+//
+// R and Alpha must be set; the zero value of any other field is PEFT's default. See
+// DefaultConfig for the QLoRA recipe's.
 type Config struct {
-	BaseModel string // name or path of the base; "": not said
-	Revision  string // of the base; "": not said
-	TaskType  string // "CAUSAL_LM" or "": not said
-	R         int
-	Alpha     float64
-	Dropout   float64
-	RSLoRA    bool
-	Init      Initialization
-	Targets   Targets
+	BaseModel string         // name or path of the base; "": not said
+	Revision  string         // of the base; "": not said
+	TaskType  string         // "CAUSAL_LM" or "": not said
+	R         int            // the rank
+	Alpha     float64        // scales the adapter's output by Alpha/R
+	Dropout   float64        // probability that an input of the adapter is dropped in training
+	RSLoRA    bool           // scale by Alpha/sqrt(R) instead
+	Init      Initialization // of A and B; "": InitDefault
+	Targets   Targets        // the layers that get an adapter; zero: PEFT's for the architecture
 
 	// DoRA: each output's magnitude is trained apart from the direction W + Scale·B·A.
 	DoRA bool
@@ -46,10 +49,10 @@ type Config struct {
 	TieWeights bool
 	Bias       nn.Biases // of linear layers that are trained, too; "": none
 
-	LoftQIterations int // with InitLoftQ
+	LoftQIterations int // with InitLoftQ; 0: one
 
-	RankPattern   Pattern  // modules whose r is another one
-	AlphaPattern  Pattern  // modules whose alpha is another one
+	RankPattern   Pattern  // modules whose R is another one
+	AlphaPattern  Pattern  // modules whose Alpha is another one
 	Exclude       Targets  // modules that get no adapter whatever Targets picks
 	Layers        Layers   // layers_to_transform
 	LayersPattern []string // names of the lists of layers that Layers counts in; none: any
@@ -59,12 +62,21 @@ type Config struct {
 	fanInFanOut bool
 }
 
-// Modules are the modules that the model has to be laid out to train itself.
+// DefaultConfig returns the QLoRA recipe's configuration: rank 16, alpha 32 and a
+// dropout of 0.05 on every linear layer.
+func DefaultConfig() Config {
+	o := DefaultOptions()
+	return Config{TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, Targets: ParseTargets(o.TargetModules)}
+}
+
+// Modules returns the modules that the model has to be laid out to train itself.
 func (c *Config) Modules() nn.Modules {
 	return nn.Modules{Names: c.ModulesToSave, Tie: c.TieWeights, Biases: c.Bias}
 }
 
-func knownBias(b nn.Biases) bool { return b == "" || b == nn.BiasesAll || b == nn.BiasesAdapted }
+func knownBias(b nn.Biases) bool {
+	return b == "" || b == nn.BiasesNone || b == nn.BiasesAll || b == nn.BiasesAdapted
+}
 
 // refused are the keys of PEFT's LoraConfig, of all its versions, that change
 // what an adapter computes or which tensors it has, and that are not supported.

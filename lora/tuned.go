@@ -49,7 +49,7 @@ func Assemble(model *nn.Config, base checkpoint.Checkpoint, options nn.Options, 
 // Parameters lays out what is trained by an optimizer that keeps state of it: the
 // adapters and the modules beside them, or, in a model without, what its options
 // train. It comes before Plan, once.
-func (t *Tuned) Parameters(state bindings.State) ([]bindings.Param, error) {
+func (t *Tuned) Parameters(state bindings.OptimizerState) ([]bindings.Param, error) {
 	t.params = t.Model.Parameters(state)
 	if t.Adapters == nil {
 		return t.params, nil
@@ -59,7 +59,7 @@ func (t *Tuned) Parameters(state bindings.State) ([]bindings.Param, error) {
 
 // Plan completes the plan of the memory by the largest micro-batches of the run, and
 // returns it, in bytes by category.
-func (t *Tuned) Plan(profile bindings.Profile, shapes nn.Shapes) bindings.Plan {
+func (t *Tuned) Plan(profile bindings.Profile, shapes nn.Shapes) bindings.MemoryPlan {
 	t.Model.Prepare(profile, shapes)
 	return t.Memory.Plan()
 }

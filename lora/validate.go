@@ -10,44 +10,42 @@ import (
 	"qlora/option"
 )
 
-// Validate refuses the first setting that no adapter can have, with an
-// [option.Error] under its name in adapter_config.json. It is the one check of a
-// configuration, whether that was read, made of [Options] or written in Go. A zero
-// value means PEFT's default where that is nothing or a rule: no dropout, no bias,
-// [InitDefault], one iteration of LoftQ, the architecture's targets. R and Alpha have
-// no such value: 0 is refused.
+// Validate returns everything that no adapter can have, each an [option.Error] under its
+// name in adapter_config.json. It is the one check of a configuration, whether that was
+// read, made of [Options] or written in Go. A zero value means PEFT's default where that
+// is nothing or a rule: no dropout, no bias, [InitDefault], one iteration of LoftQ, the
+// architecture's targets. R and Alpha have no such value: 0 is refused.
 //
 // What depends on the model, as which modules a pattern matches, is checked when the
 // adapters are put on it.
 func (c *Config) Validate() error {
-	switch {
-	case c.TaskType != "" && c.TaskType != causalLM:
-		return option.Errorf("task_type", c.TaskType, "only %s adapters are supported", causalLM)
-	case !knownBias(c.Bias):
-		return option.Errorf("bias", string(c.Bias), "it can be none, all or lora_only")
-	case c.R < 1 || c.R > maxRank:
-		return option.Errorf("r", c.R, "it must be from 1 to %d", maxRank)
-	case c.Alpha == 0 || math.IsNaN(c.Alpha) || math.IsInf(c.Alpha, 0):
-		return option.Errorf("lora_alpha", c.Alpha, "it must be a number other than 0: it scales the adapter's output")
-	case !(c.Dropout >= 0 && c.Dropout < 1):
-		return option.Errorf("lora_dropout", c.Dropout, "it must be at least 0 and below 1")
-	case !c.Init.readable():
-		return option.Errorf("init_lora_weights", string(c.Init), "it can be %s", computableNames)
-	case slices.Contains(c.ModulesToSave, ""):
-		return option.Errorf("modules_to_save", c.ModulesToSave, "one of them is an empty name, which every module ends with")
-	case strings.EqualFold(c.Exclude.Pattern, AllLinear):
-		return option.Errorf("exclude_modules", c.Exclude.Pattern, "that leaves no layer")
-	case slices.ContainsFunc(c.Layers, func(n int) bool { return n < 0 }):
-		return option.Errorf("layers_to_transform", []int(c.Layers), "the first layer is 0")
-	case len(c.LayersPattern) > 0 && len(c.Layers) == 0:
-		return option.Errorf("layers_pattern", c.LayersPattern, "it explains the numbers of `layers_to_transform`, and there are none")
-	case c.LoftQIterations < 0 || c.LoftQIterations > maxIterations:
-		return option.Errorf("loftq_iter", c.LoftQIterations, "it must be from 1 to %d", maxIterations)
+	var wrong []error
+	for _, o := range []struct {
+		refused bool
+		name    string
+		value   any
+		want    string
+	}{
+		{c.TaskType != "" && c.TaskType != causalLM, "task_type", c.TaskType, "only " + causalLM + " adapters are supported"},
+		{!knownBias(c.Bias), "bias", string(c.Bias), "it can be none, all or lora_only"},
+		{c.R < 1 || c.R > maxRank, "r", c.R, fmt.Sprintf("it must be from 1 to %d", maxRank)},
+		{c.Alpha == 0 || math.IsNaN(c.Alpha) || math.IsInf(c.Alpha, 0), "lora_alpha", c.Alpha, "it must be a number other than 0: it scales the adapter's output"},
+		{!(c.Dropout >= 0 && c.Dropout < 1), "lora_dropout", c.Dropout, "it must be at least 0 and below 1"},
+		{!c.Init.readable(), "init_lora_weights", string(c.Init), "it can be " + computableNames},
+		{slices.Contains(c.ModulesToSave, ""), "modules_to_save", c.ModulesToSave, "one of them is an empty name, which every module ends with"},
+		{strings.EqualFold(c.Exclude.Pattern, AllLinear), "exclude_modules", c.Exclude.Pattern, "that leaves no layer"},
+		{slices.ContainsFunc(c.Layers, func(n int) bool { return n < 0 }), "layers_to_transform", []int(c.Layers), "the first layer is 0"},
+		{len(c.LayersPattern) > 0 && len(c.Layers) == 0, "layers_pattern", c.LayersPattern, "it explains the numbers of `layers_to_transform`, and there are none"},
+		{c.LoftQIterations < 0 || c.LoftQIterations > maxIterations, "loftq_iter", c.LoftQIterations, fmt.Sprintf("it must be from 1 to %d", maxIterations)},
+	} {
+		if o.refused {
+			wrong = append(wrong, &option.Error{Option: o.name, Value: o.value, Want: o.want})
+		}
 	}
-	if err := c.RankPattern.checkRanks(); err != nil {
-		return err
+	if len(wrong) > 0 {
+		return errors.Join(wrong...)
 	}
-	return c.checkInit()
+	return errors.Join(c.RankPattern.checkRanks(), c.checkInit())
 }
 
 // ValidateNew is Validate for an adapter that is made, not read: [Adapters.Init] has

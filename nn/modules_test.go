@@ -71,7 +71,7 @@ func TestModules(t *testing.T) {
 		m, err := nn.New(cfg, nil, nn.Options{Modules: c.modules}, bindings.NewMemory(), bindings.Info{Activation: bindings.BF16})
 		require.NoError(t, err)
 		var trained, saved []string
-		for _, p := range m.Parameters(bindings.State{Rule: bindings.AdamW{}}) {
+		for _, p := range m.Parameters(bindings.OptimizerState{Rule: bindings.AdamW{}}) {
 			trained = append(trained, p.Name)
 			require.Equal(t, bindings.F32, p.Master.DType)
 		}

@@ -7,7 +7,7 @@ import "qlora/bindings"
 // attached so far. It is called once. Adapters are named
 // "<projection>.lora_A.weight" and "<projection>.lora_magnitude_vector", weights
 // as in the checkpoint.
-func (m *Model) Parameters(state bindings.State) []bindings.Param {
+func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 	m.rule = state.Rule
 	var params []bindings.Param
 	add := func(name string, value bindings.Tensor, role bindings.Role) bindings.Tensor {
@@ -77,21 +77,21 @@ func (w *weightSource) role() bindings.Role {
 
 // parameter lays out what training one tensor takes. The optimizer moves a
 // float32 master; where the tensor itself is float32 it is its own.
-func (m *Model) parameter(name string, value bindings.Tensor, role bindings.Role, state bindings.State) bindings.Param {
+func (m *Model) parameter(name string, value bindings.Tensor, role bindings.Role, state bindings.OptimizerState) bindings.Param {
 	grad := m.memory.Arena(bindings.Gradients).New(bindings.F32, value.Rows, value.Cols)
 	return m.parameterWith(grad, name, value, role, state)
 }
 
 // turnParameter is parameter of a weight that is a row of a whole, whose gradient is
 // one, too.
-func (m *Model) turnParameter(w *weightSource, state bindings.State) bindings.Param {
+func (m *Model) turnParameter(w *weightSource, state bindings.OptimizerState) bindings.Param {
 	if w.grad.Absent() {
 		*w.grad = m.memory.Arena(bindings.Gradients).New(bindings.F32, w.whole.Rows, w.whole.Cols)
 	}
 	return m.parameterWith(w.grad.Slice(w.turn, w.turn+1), w.name, w.dense, w.role(), state)
 }
 
-func (m *Model) parameterWith(grad bindings.Tensor, name string, value bindings.Tensor, role bindings.Role, state bindings.State) bindings.Param {
+func (m *Model) parameterWith(grad bindings.Tensor, name string, value bindings.Tensor, role bindings.Role, state bindings.OptimizerState) bindings.Param {
 	a, rows, cols := m.memory.Arena(bindings.Optimizer), value.Rows, value.Cols
 	p := bindings.Param{
 		Name: name, Role: role, Value: value, Master: value, Decay: role.Decays(), Rate: 1, Grad: grad,

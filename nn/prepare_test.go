@@ -54,7 +54,7 @@ func TestPlanLargeModels(t *testing.T) {
 			m, err := nn.New(cfg, nil, options, mem, profile.Info())
 			require.NoError(t, err)
 			attach(m, 16)
-			m.Parameters(bindings.State{Rule: bindings.AdamW{}})
+			m.Parameters(bindings.OptimizerState{Rule: bindings.AdamW{}})
 			m.Prepare(profile, nn.Shapes{Train: []*nn.Batch{oneSequence(512)}})
 			plan := mem.Plan()
 			for _, category := range bindings.Categories {

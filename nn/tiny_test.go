@@ -122,7 +122,7 @@ func loadTinyWith(t testing.TB, dir string, options nn.Options, shapes nn.Shapes
 	m, err := nn.New(cfg, base, options, mem, dev.Info())
 	require.NoError(t, err)
 	put(m)
-	params := m.Parameters(bindings.State{Rule: bindings.AdamW{}})
+	params := m.Parameters(bindings.OptimizerState{Rule: bindings.AdamW{}})
 	m.Prepare(dev, shapes)
 	require.NoError(t, mem.Commit(dev))
 	t.Cleanup(mem.Close)

@@ -19,7 +19,7 @@ import (
 func emulatedRun(t *testing.T, steps int) Run {
 	t.Helper()
 	r := tinyRun(t)
-	r.Model.ApplyLora(lora.Config{R: 4, Alpha: 8, Dropout: 0.1, Init: lora.InitRandom, Targets: lora.Targets{Pattern: lora.AllLinear}})
+	r.Base.ApplyLora(lora.Config{R: 4, Alpha: 8, Dropout: 0.1, Init: lora.InitRandom, Targets: lora.Targets{Pattern: lora.AllLinear}})
 	r.Args.MaxSteps, r.Args.LoggingSteps, r.Args.LearningRate = steps, 1, 2e-3
 	r.Args.SaveSteps, r.Args.EvalSteps = float64(steps), float64(steps)
 	return r
@@ -35,12 +35,12 @@ func TestEmulatorTrainsAsTheCPU(t *testing.T) {
 	}{
 		{"4 bits", 20, func(*Run) {}},
 		{"4 bits, magnitudes, 8-bit moments", 4, func(r *Run) {
-			r.Model.Lora.DoRA, r.Args.Optimizer = true, adamw8Bit
+			r.Base.Lora.DoRA, r.Args.Optimizer = true, adamw8Bit
 		}},
 		{"dense base, recomputing layers", 4, func(r *Run) {
-			r.Model.Quantize, r.Args.Recompute = nil, "layer"
+			r.Base.Quantize, r.Args.Recompute = nil, "layer"
 		}},
-		{"all weights", 4, func(r *Run) { r.Model.Quantize, r.Model.Lora = nil, nil }},
+		{"all weights", 4, func(r *Run) { r.Base.Quantize, r.Base.Lora = nil, nil }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run := func(dev bindings.Device) ([]float64, map[string][]float32) {

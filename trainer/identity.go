@@ -28,7 +28,7 @@ type identity struct {
 	Optimizer    string `json:"optim"` // "": adamw_torch, when there was no other
 }
 
-func newIdentity(a *Args, m *Model, examples []dataset.Example) (identity, error) {
+func newIdentity(a *Args, m *Base, examples []dataset.Example) (identity, error) {
 	base, err := hashBase(m)
 	id := identity{
 		Method: m.Method(), Base: base, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
@@ -85,13 +85,13 @@ func (want identity) differs(made identity) error {
 
 // hashBase is a hash of the configuration and, of every tensor, the name, type,
 // shape and a few bytes: it tells bases apart without reading all of one.
-func hashBase(m *Model) (string, error) {
+func hashBase(m *Base) (string, error) {
 	h := sha256.New()
 	h.Write(m.Config.Raw)
-	if m.Base == nil {
+	if m.Weights == nil {
 		return hex.EncodeToString(h.Sum(nil)), nil
 	}
-	err := checkpoint.Fingerprint(h, m.Base)
+	err := checkpoint.Fingerprint(h, m.Weights)
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 

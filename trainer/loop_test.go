@@ -103,16 +103,16 @@ func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 		{"grouped by length", func(r *Run) { r.Args.GroupByLength = true }},
 		{"pissa", starts["pissa"]},
 		{"loftq twice", starts["loftq twice"]},
-		{"dora", func(r *Run) { r.Model.Lora.DoRA = true }},
+		{"dora", func(r *Run) { r.Base.Lora.DoRA = true }},
 		{"neftune", func(r *Run) { r.Args.NoiseAlpha = 5 }},
-		{"modules to save", func(r *Run) { r.Model.Lora.ModulesToSave = []string{"embed_tokens", "lm_head", "norm"} }},
+		{"modules to save", func(r *Run) { r.Base.Lora.ModulesToSave = []string{"embed_tokens", "lm_head", "norm"} }},
 		{"full", func(r *Run) {
-			r.Model.Quantize, r.Model.Lora = nil, nil
+			r.Base.Quantize, r.Base.Lora = nil, nil
 			r.Args.LearningRate = 1e-3
 			r.Args.WeightDecay = 0.1
 		}},
 		{"adamw_8bit full", func(r *Run) {
-			r.Model.Quantize, r.Model.Lora = nil, nil
+			r.Base.Quantize, r.Base.Lora = nil, nil
 			r.Args.Optimizer, r.Args.LearningRate, r.Args.WeightDecay = adamw8Bit, 1e-3, 0.1
 		}},
 		{"adamw_8bit with LoRA+", func(r *Run) {

@@ -26,7 +26,7 @@ func (a *Args) loraPlus(params []bindings.Param) {
 }
 
 // checkLoraPlus says what LoRA+ cannot do in this run.
-func (a *Args) checkLoraPlus(m *Model) error {
+func (a *Args) checkLoraPlus(m *Base) error {
 	if a.LoraPlusRatio != 0 && m.Lora == nil {
 		return option.Errorf("loraplus_lr_ratio", a.LoraPlusRatio, "it is about the learning rates of adapters, and this run has none")
 	}

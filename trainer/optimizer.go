@@ -39,16 +39,16 @@ const min8BitSize = 4096
 // optimizer is the rule that --optim and --optim_args ask for, and what it keeps of
 // the parameters. The betas are Trainer's for Lion, too; bitsandbytes' own second
 // one would be 0.99.
-func (a *Args) optimizer() (bindings.State, error) {
+func (a *Args) optimizer() (bindings.OptimizerState, error) {
 	name, known := optimizers[a.Optimizer]
 	if !known {
-		return bindings.State{}, unknownOptimizer(a.Optimizer)
+		return bindings.OptimizerState{}, unknownOptimizer(a.Optimizer)
 	}
 	args, err := parseOptimArgs(a.OptimArgs)
 	if err != nil {
-		return bindings.State{}, err
+		return bindings.OptimizerState{}, err
 	}
-	state := bindings.State{EightBit: name == adamw8Bit || name == lion8Bit}
+	state := bindings.OptimizerState{EightBit: name == adamw8Bit || name == lion8Bit}
 	if state.EightBit {
 		state.Smallest = args.whole("min_8bit_size", min8BitSize)
 	}

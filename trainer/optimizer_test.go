@@ -13,19 +13,19 @@ func TestOptimizerNames(t *testing.T) {
 	moves := bindings.Lion{Beta1: 0.9, Beta2: 0.999}
 	for _, c := range []struct {
 		name, args string
-		want       bindings.State
+		want       bindings.OptimizerState
 		described  string
 	}{
-		{"adamw_torch", "", bindings.State{Rule: adam}, adamw},
-		{"adamw_torch_fused", "", bindings.State{Rule: adam}, adamw},
-		{"paged_adamw_32bit", "", bindings.State{Rule: adam}, adamw},
-		{"adamw_bnb_8bit", "", bindings.State{Rule: adam, EightBit: true, Smallest: 4096}, adamw8Bit},
-		{"paged_adamw_8bit", " min_8bit_size = 16 ", bindings.State{Rule: adam, EightBit: true, Smallest: 16}, "adamw_8bit with min_8bit_size=16"},
-		{"lion", "", bindings.State{Rule: moves}, lion},
-		{"paged_lion_8bit", "", bindings.State{Rule: moves, EightBit: true, Smallest: 4096}, lion8Bit},
-		{"sgd", "", bindings.State{Rule: bindings.SGD{}}, sgd},
-		{"sgd", "momentum=0.9, nesterov=True", bindings.State{Rule: bindings.SGD{Momentum: 0.9, Nesterov: true}}, "sgd with momentum"},
-		{"sgd", "momentum=.5,dampening=1e-1,nesterov=false", bindings.State{Rule: bindings.SGD{Momentum: 0.5, Dampening: 0.1}}, "sgd with momentum"},
+		{"adamw_torch", "", bindings.OptimizerState{Rule: adam}, adamw},
+		{"adamw_torch_fused", "", bindings.OptimizerState{Rule: adam}, adamw},
+		{"paged_adamw_32bit", "", bindings.OptimizerState{Rule: adam}, adamw},
+		{"adamw_bnb_8bit", "", bindings.OptimizerState{Rule: adam, EightBit: true, Smallest: 4096}, adamw8Bit},
+		{"paged_adamw_8bit", " min_8bit_size = 16 ", bindings.OptimizerState{Rule: adam, EightBit: true, Smallest: 16}, "adamw_8bit with min_8bit_size=16"},
+		{"lion", "", bindings.OptimizerState{Rule: moves}, lion},
+		{"paged_lion_8bit", "", bindings.OptimizerState{Rule: moves, EightBit: true, Smallest: 4096}, lion8Bit},
+		{"sgd", "", bindings.OptimizerState{Rule: bindings.SGD{}}, sgd},
+		{"sgd", "momentum=0.9, nesterov=True", bindings.OptimizerState{Rule: bindings.SGD{Momentum: 0.9, Nesterov: true}}, "sgd with momentum"},
+		{"sgd", "momentum=.5,dampening=1e-1,nesterov=false", bindings.OptimizerState{Rule: bindings.SGD{Momentum: 0.5, Dampening: 0.1}}, "sgd with momentum"},
 	} {
 		a := DefaultArgs()
 		a.Optimizer, a.OptimArgs = c.name, c.args
@@ -104,7 +104,7 @@ func TestLoraPlus(t *testing.T) {
 
 	r := tinyRun(t)
 	r.Args.LoraPlusRatio = 2
-	r.Model.Quantize, r.Model.Lora = nil, nil
+	r.Base.Quantize, r.Base.Lora = nil, nil
 	_, err := New(r)
 	require.ErrorContains(t, err, "it is about the learning rates of adapters")
 }

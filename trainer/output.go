@@ -26,9 +26,9 @@ type Output interface {
 type Begin struct {
 	OutputDir string
 	Args      *Args
-	Model     *Model
+	Base      *Base
 	Device    bindings.Info
-	Plan      bindings.Plan
+	Plan      bindings.MemoryPlan
 	Recompute string
 	Length    Length
 	Trainable int64         // parameters that are trained

@@ -35,17 +35,17 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 	for _, method := range []string{"full", "qlora"} {
 		t.Run(method, func(t *testing.T) {
 			r := tinyRun(t)
-			if r.Model.Lora.Dropout = 0; method == "full" {
-				r.Model.Quantize, r.Model.Lora = nil, nil
+			if r.Base.Lora.Dropout = 0; method == "full" {
+				r.Base.Quantize, r.Base.Lora = nil, nil
 			}
 			documents := tiny.Records(7)
 			documents[2].Labels[0] = documents[2].IDs[0] // of a first token, which nothing predicts
 			examples := packTiny(documents)
 			packed := batchOf(examples, []int{0, 1, 2})
 			require.Equal(t, len(documents), packed.Sequences())
-			l, err := layOut(r.Model, &r.Args, nn.Shapes{Train: []*nn.Batch{packed}, Evaluate: []*nn.Batch{packed}}, r.Device, 0)
+			l, err := layOut(r.Base, &r.Args, nn.Shapes{Train: []*nn.Batch{packed}, Evaluate: []*nn.Batch{packed}}, r.Device, 0)
 			require.NoError(t, err)
-			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Model.Base, Seed: 1}))
+			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Base.Weights, Seed: 1}))
 			defer l.Close()
 
 			loss := func(b *nn.Batch) nn.Stats {

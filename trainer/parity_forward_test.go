@@ -48,7 +48,7 @@ type forward struct {
 
 func loadForward(t *testing.T, dev *recorder, dir string) *forward {
 	t.Helper()
-	m, err := OpenModel(dir)
+	m, err := OpenBase(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	if m.Config.Quantization != nil {

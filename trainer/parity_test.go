@@ -119,7 +119,7 @@ func parityCases(t *testing.T) []parityCase {
 // folder of the recordings.
 func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
 	t.Helper()
-	m, err := OpenModel(filepath.Join(parityFolder, s.Model))
+	m, err := OpenBase(filepath.Join(parityFolder, s.Model))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	if s.Method == "qlora" {
@@ -138,7 +138,7 @@ func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
 	}
 	require.Equal(t, s.Method, m.Method())
 	s.Run.OutputDir = t.TempDir()
-	return Run{Model: m, Args: s.Run, TrainSet: readRecords(t, s.Dataset), EvalSet: readRecords(t, s.Eval), Device: dev}
+	return Run{Base: m, Args: s.Run, TrainSet: readRecords(t, s.Dataset), EvalSet: readRecords(t, s.Eval), Device: dev}
 }
 
 // readRecords reads pretokenized records as they are. Package dataset leaves

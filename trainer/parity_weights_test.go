@@ -34,11 +34,11 @@ func TestParityWeights(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %s double %v", c.Model, c.Kind, c.Double), func(t *testing.T) {
 			kind, err := nf4.ParseKind(c.Kind)
 			require.NoError(t, err)
-			m, err := OpenModel(filepath.Join(parityFolder, c.Model))
+			m, err := OpenBase(filepath.Join(parityFolder, c.Model))
 			require.NoError(t, err)
 			defer m.Close()
 			memory := bindings.NewMemory()
-			model, err := nn.New(m.Config, m.Base, nn.Options{
+			model, err := nn.New(m.Config, m.Weights, nn.Options{
 				Quantize: &bindings.QuantizeOptions{Kind: kind, BlockSize: 64, Double: c.Double},
 			}, memory, dev.Info())
 			require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestParityWeights(t *testing.T) {
 			model.Prepare(dev, nn.Shapes{Generate: widest})
 			require.NoError(t, memory.Commit(dev))
 			defer memory.Close()
-			require.NoError(t, model.Load(dev, m.Base, nil))
+			require.NoError(t, model.Load(dev, m.Weights, nil))
 
 			got := map[string]string{}
 			for _, p := range model.Projections() {

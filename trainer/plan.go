@@ -15,7 +15,7 @@ import (
 // takes its memory from the same plan.
 type RunPlan struct {
 	Device    bindings.Info
-	Bytes     bindings.Plan
+	Bytes     bindings.MemoryPlan
 	Recompute nn.Recompute
 	Trainable int64 // parameters that are trained
 	Fits      bool  // in the limit that was given
@@ -29,7 +29,7 @@ type RunPlan struct {
 // that is not known. Without records (train is nil) every sequence is maxLength
 // tokens long; prompts may be nil. The error is about the model or the settings:
 // that a run does not fit is no error here.
-func PlanRun(model *Model, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {
+func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {
 	if err := errors.Join(a.Validate(), model.Validate()); err != nil {
 		return nil, err
 	}
@@ -50,14 +50,14 @@ func PlanRun(model *Model, a Args, train, eval []dataset.Example, prompts *Promp
 type layout struct {
 	*lora.Tuned
 	params []bindings.Param
-	state  bindings.State  // of the optimizer
-	clip   bindings.Tensor // GradNorm's Out
+	state  bindings.OptimizerState // of the optimizer
+	clip   bindings.Tensor         // GradNorm's Out
 }
 
 // layOut plans with the recompute policy that the settings name. With auto it is
 // the first that fits the limit, from the fastest to the smallest; the smallest
 // where none does.
-func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, limit int64) (*layout, error) {
+func layOut(model *Base, a *Args, shapes nn.Shapes, profile bindings.Profile, limit int64) (*layout, error) {
 	policies := []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer}
 	switch {
 	case a.GradientCheckpointing:
@@ -85,7 +85,7 @@ func layOut(model *Model, a *Args, shapes nn.Shapes, profile bindings.Profile, l
 	return l, nil
 }
 
-func layOutWith(model *Model, a *Args, policy nn.Recompute, state bindings.State, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
+func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
 	options := nn.Options{Train: model.Lora == nil, Recompute: policy, NoiseAlpha: a.NoiseAlpha}
 	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
@@ -114,7 +114,7 @@ func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
 
 // refusal is the sentence about a run that does not fit: how much it takes, how
 // much there is, and what would fit.
-func refusal(model *Model, a Args, train, eval []dataset.Example, prompts *Prompts, took int64, profile bindings.Profile, limit int64) error {
+func refusal(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, took int64, profile bindings.Profile, limit int64) error {
 	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
 	a.GradientCheckpointing, a.Recompute = false, "layer"
 	for {

@@ -25,7 +25,7 @@ func TestFrontKeepsWhatNothingExceeds(t *testing.T) {
 
 func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
 	r := tinyRun(t)
-	plan, err := PlanRun(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
+	plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
 	require.NoError(t, err)
 	tr, err := New(r)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
 // moments take, for 86 thousand parameters trained themselves.
 func TestPlanOfTheOptimizer(t *testing.T) {
 	r := tinyRun(t)
-	r.Model.Quantize, r.Model.Lora = nil, nil
+	r.Base.Quantize, r.Base.Lora = nil, nil
 	const (
 		embedding, head, layers = 96 * 64, 96 * 64, 2
 		large                   = 2*64*64 + 3*64*128 // q and o, gate, up and down of a layer
@@ -58,7 +58,7 @@ func TestPlanOfTheOptimizer(t *testing.T) {
 		adamw8Bit: clip + 8*(embedding+layers*small) + 2*(norms+head+256+layers*(large+5*256)),
 	} {
 		r.Args.Optimizer = name
-		plan, err := PlanRun(r.Model, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
+		plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
 		require.NoError(t, err)
 		require.EqualValues(t, want, plan.Bytes[bindings.Optimizer], name)
 	}
@@ -69,7 +69,7 @@ func TestRunThatDoesNotFitSaysWhatWould(t *testing.T) {
 	r.Args.BatchSize, r.Args.Accumulation = 8, 1
 	small := r.Args
 	small.BatchSize, small.Accumulation, small.EvalBatchSize, small.Recompute = 2, 4, 2, "layer"
-	fits, err := PlanRun(r.Model, small, r.TrainSet, r.EvalSet, nil, 0, r.Device, 0)
+	fits, err := PlanRun(r.Base, small, r.TrainSet, r.EvalSet, nil, 0, r.Device, 0)
 	require.NoError(t, err)
 
 	r.MemoryLimit = fits.Bytes.Total()

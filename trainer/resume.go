@@ -9,11 +9,11 @@ import (
 // load takes the memory and fills it: the base, the adapters, and, in a resumed run, what the
 // checkpoint has.
 func (r *loop) load() error {
-	values := r.Model.Values()
+	values := r.Base.Values()
 	values.Seed, values.BaseLoaded, values.Initialized = r.Args.Seed, r.loading, r.initializing
 	if r.resume != nil {
 		values.Adapter = r.from // has what the base goes without; all else comes from the optimizer's state
-		values.Later = r.Model.Lora != nil && !r.Model.Lora.Init.ChangesBase()
+		values.Later = r.Base.Lora != nil && !r.Base.Lora.Init.ChangesBase()
 	}
 	if err := r.layout.Load(r.Device, values); err != nil {
 		return err

@@ -39,20 +39,20 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 		"`per_device_train_batch_size` 2":                 func(r *Run) { r.Args.BatchSize = 4 },
 		"`gradient_accumulation_steps` 2":                 func(r *Run) { r.Args.Accumulation = 1 },
 		"`train_sampling_strategy` random":                func(r *Run) { r.Args.SamplingStrategy = OrderSequential },
-		"`method` qlora and this run has lora":            func(r *Run) { r.Model.Quantize = nil },
-		"in 4 bits":                                       func(r *Run) { r.Model.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
+		"`method` qlora and this run has lora":            func(r *Run) { r.Base.Quantize = nil },
+		"in 4 bits":                                       func(r *Run) { r.Base.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
 		"other records":                                   func(r *Run) { r.TrainSet = tiny.Records(14) },
-		"another base than `model` has now":               func(r *Run) { r.Model.Base = openChanged(t).Base },
-		"`lora_r`?":                                       func(r *Run) { r.Model.Lora.R = 8 },
-		`no tensor "model.layers.0.mlp.gate_proj`:         func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj,gate_proj") },
-		"24 tensors of parameters":                        func(r *Run) { r.Model.Lora.Targets = lora.ParseTargets("q_proj") },
+		"another base than `model` has now":               func(r *Run) { r.Base.Weights = openChanged(t).Weights },
+		"`lora_r`?":                                       func(r *Run) { r.Base.Lora.R = 8 },
+		`no tensor "model.layers.0.mlp.gate_proj`:         func(r *Run) { r.Base.Lora.Targets = lora.ParseTargets("q_proj,gate_proj") },
+		"24 tensors of parameters":                        func(r *Run) { r.Base.Lora.Targets = lora.ParseTargets("q_proj") },
 		"`optim` adamw_torch and this run has adamw_8bit": func(r *Run) { r.Args.Optimizer = adamw8Bit },
 		"and this run has sgd with momentum":              func(r *Run) { r.Args.Optimizer, r.Args.OptimArgs = sgd, "momentum=0.5" },
 		"5 steps in, and the run has only 4":              func(r *Run) { r.Args.MaxSteps = 4 },
 	} {
 		changed := r
-		model, config := *r.Model, *r.Model.Lora
-		changed.Model, model.Lora = &model, &config
+		model, config := *r.Base, *r.Base.Lora
+		changed.Base, model.Lora = &model, &config
 		change(&changed)
 		_, err := New(changed)
 		require.ErrorContains(t, err, want)
@@ -63,7 +63,7 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 }
 
 // openChanged is the tiny model with one weight changed.
-func openChanged(t *testing.T) *Model {
+func openChanged(t *testing.T) *Base {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, tiny.WriteModel(dir))
@@ -72,7 +72,7 @@ func openChanged(t *testing.T) *Model {
 	require.NoError(t, err)
 	b[len(b)-1] ^= 1 // of a tensor's end
 	require.NoError(t, os.WriteFile(path, b, 0o644))
-	m, err := OpenModel(dir)
+	m, err := OpenBase(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	return m
@@ -86,9 +86,9 @@ func TestResumingSaysWhatChanged(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, notes)
 
-	config := *r.Model.Lora
+	config := *r.Base.Lora
 	config.Alpha = 32
-	r.Model.Lora = &config
+	r.Base.Lora = &config
 	r.Args.LearningRate, r.Args.Schedule = 2e-2, "cosine"
 	_, err = New(r)
 	require.NoError(t, err)
@@ -151,8 +151,8 @@ func TestStartsFromAnAdapter(t *testing.T) {
 	last := evalLosses(history(t, first.Args.OutputDir))
 
 	r := first
-	model := *first.Model
-	r.Model = &model
+	model := *first.Base
+	r.Base = &model
 	model.Adapter = first.Args.OutputDir
 	r.Args.OutputDir, r.Args.LearningRate, r.Args.MaxSteps, r.Args.EvalSteps = filepath.Join(t.TempDir(), "out"), 0, 1, 1
 	require.NoError(t, train(t, t.Context(), r))

@@ -17,7 +17,7 @@ func (t *Trainer) settings() map[string]string {
 		"adam_beta1":          fmt.Sprint(a.AdamBeta1), "adam_beta2": fmt.Sprint(a.AdamBeta2), "adam_epsilon": fmt.Sprint(a.AdamEpsilon),
 		"optim_args": a.OptimArgs, "loraplus_lr_ratio": fmt.Sprint(a.LoraPlusRatio),
 	}
-	if c := t.Model.Lora; c != nil {
+	if c := t.Base.Lora; c != nil {
 		s["lora_alpha"], s["lora_dropout"], s["use_rslora"] = fmt.Sprint(c.Alpha), fmt.Sprint(c.Dropout), fmt.Sprint(c.RSLoRA)
 		s["alpha_pattern"] = fmt.Sprint(c.AlphaPattern)
 	}

@@ -13,14 +13,14 @@ import (
 )
 
 var starts = map[string]func(*Run){
-	"pissa":         func(r *Run) { r.Model.Lora.Init = lora.InitPiSSA },
-	"pissa in 16":   func(r *Run) { r.Model.Lora.Init, r.Model.Quantize = lora.InitPiSSA, nil },
-	"pissa rslora":  func(r *Run) { r.Model.Lora.Init, r.Model.Lora.RSLoRA = lora.InitPiSSA, true },
-	"pissa_niter_2": func(r *Run) { r.Model.Lora.Init = "pissa_niter_2" },
-	"olora":         func(r *Run) { r.Model.Lora.Init = lora.InitOLoRA },
-	"olora in 16":   func(r *Run) { r.Model.Lora.Init, r.Model.Quantize = lora.InitOLoRA, nil },
-	"loftq":         func(r *Run) { r.Model.Lora.Init, r.Model.Lora.LoftQIterations = lora.InitLoftQ, 1 },
-	"loftq twice":   func(r *Run) { r.Model.Lora.Init, r.Model.Lora.LoftQIterations = lora.InitLoftQ, 2 },
+	"pissa":         func(r *Run) { r.Base.Lora.Init = lora.InitPiSSA },
+	"pissa in 16":   func(r *Run) { r.Base.Lora.Init, r.Base.Quantize = lora.InitPiSSA, nil },
+	"pissa rslora":  func(r *Run) { r.Base.Lora.Init, r.Base.Lora.RSLoRA = lora.InitPiSSA, true },
+	"pissa_niter_2": func(r *Run) { r.Base.Lora.Init = "pissa_niter_2" },
+	"olora":         func(r *Run) { r.Base.Lora.Init = lora.InitOLoRA },
+	"olora in 16":   func(r *Run) { r.Base.Lora.Init, r.Base.Quantize = lora.InitOLoRA, nil },
+	"loftq":         func(r *Run) { r.Base.Lora.Init, r.Base.Lora.LoftQIterations = lora.InitLoftQ, 1 },
+	"loftq twice":   func(r *Run) { r.Base.Lora.Init, r.Base.Lora.LoftQIterations = lora.InitLoftQ, 2 },
 }
 
 // TestFolderIsTheTunedModel wants of a run's folder, on the base that it was
@@ -30,24 +30,24 @@ func TestFolderIsTheTunedModel(t *testing.T) {
 	for _, name := range fewer(slices.Sorted(maps.Keys(starts))) {
 		t.Run(name, func(t *testing.T) {
 			r := tinyRun(t)
-			r.Model.Lora.RankPattern = lora.Pattern{{Key: "v_proj", Value: 3}}
-			r.Model.Lora.AlphaPattern = lora.Pattern{{Key: "down_proj", Value: 3}}
+			r.Base.Lora.RankPattern = lora.Pattern{{Key: "v_proj", Value: 3}}
+			r.Base.Lora.AlphaPattern = lora.Pattern{{Key: "down_proj", Value: 3}}
 			starts[name](&r)
 			require.NoError(t, train(t, t.Context(), r))
 			dir := r.Args.OutputDir
 			tuned := lastLoss(t, dir)
 
-			trained, err := r.Model.ReadAdapter(dir)
+			trained, err := r.Base.ReadAdapter(dir)
 			require.NoError(t, err)
-			assert.Equal(t, r.Model.Lora.Init, trained.Init)
+			assert.Equal(t, r.Base.Lora.Init, trained.Init)
 			assert.Equal(t, tuned, evaluated(t, r, trained, dir), "as it was trained")
 
 			plain, err := lora.ReadConfig(dir)
 			require.NoError(t, err)
 			assert.Equal(t, lora.InitDefault, plain.Init)
-			assert.Equal(t, 2*r.Model.Lora.R, plain.R)
-			exact := r.Model.Quantize == nil
-			r.Model.Quantize = nil
+			assert.Equal(t, 2*r.Base.Lora.R, plain.R)
+			exact := r.Base.Quantize == nil
+			r.Base.Quantize = nil
 			loss := evaluated(t, r, plain, dir)
 			if exact {
 				assert.InEpsilon(t, tuned, loss, 1e-6, "on the original weights")
@@ -69,8 +69,8 @@ func lastLoss(t *testing.T, dir string) float64 {
 // evaluated is the loss of the adapter in a folder, or of a new one.
 func evaluated(t *testing.T, r Run, c lora.Config, adapter string) float64 {
 	t.Helper()
-	m := *r.Model
-	r.Model, m.Lora, m.Adapter = &m, &c, adapter
+	m := *r.Base
+	r.Base, m.Lora, m.Adapter = &m, &c, adapter
 	r.Args.OutputDir = filepath.Join(t.TempDir(), "out")
 	r.Args.MaxSteps, r.Args.LearningRate, r.Args.EvalSteps = 1, 0, 1
 	require.NoError(t, train(t, t.Context(), r))
@@ -79,13 +79,13 @@ func evaluated(t *testing.T, r Run, c lora.Config, adapter string) float64 {
 
 func TestStartsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"not held in 4 bits: use method qlora":      func(r *Run) { r.Model.Lora.Init, r.Model.Quantize = lora.InitLoftQ, nil },
-		"v_proj [32, 64] has rank 40":               func(r *Run) { r.Model.Lora.Init, r.Model.Lora.R = lora.InitOLoRA, 40 },
-		"cannot be combined with `use_dora`":        func(r *Run) { r.Model.Lora.Init, r.Model.Lora.DoRA = lora.InitPiSSA, true },
-		"divides by the adapter's scale":            func(r *Run) { r.Model.Lora.Init, r.Model.Lora.Alpha = lora.InitPiSSA, -8 },
-		"needs even ranks":                          func(r *Run) { r.Model.Lora.Init, r.Model.Lora.R = lora.InitOrthogonal, 3 },
-		"the base is in 4 bits already; give the":   func(r *Run) { r.Model = openNF4(t); r.Model.Lora.Init = lora.InitPiSSA },
-		"drawn at random, and the file does not ha": func(r *Run) { r.Model = openDrawn(t) },
+		"not held in 4 bits: use method qlora":      func(r *Run) { r.Base.Lora.Init, r.Base.Quantize = lora.InitLoftQ, nil },
+		"v_proj [32, 64] has rank 40":               func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOLoRA, 40 },
+		"cannot be combined with `use_dora`":        func(r *Run) { r.Base.Lora.Init, r.Base.Lora.DoRA = lora.InitPiSSA, true },
+		"divides by the adapter's scale":            func(r *Run) { r.Base.Lora.Init, r.Base.Lora.Alpha = lora.InitPiSSA, -8 },
+		"needs even ranks":                          func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOrthogonal, 3 },
+		"the base is in 4 bits already; give the":   func(r *Run) { r.Base = openNF4(t); r.Base.Lora.Init = lora.InitPiSSA },
+		"drawn at random, and the file does not ha": func(r *Run) { r.Base = openDrawn(t) },
 	} {
 		r := tinyRun(t)
 		change(&r)
@@ -95,9 +95,9 @@ func TestStartsAreRefused(t *testing.T) {
 }
 
 // openNF4 is a base that is in 4 bits in its folder, with adapters to be put on.
-func openNF4(t *testing.T) *Model {
+func openNF4(t *testing.T) *Base {
 	t.Helper()
-	m, err := OpenModel(filepath.Join(parityFolder, "models/llama-nf4"))
+	m, err := OpenBase(filepath.Join(parityFolder, "models/llama-nf4"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	m.LoadIn4Bit()
@@ -106,9 +106,9 @@ func openNF4(t *testing.T) *Model {
 }
 
 // openDrawn has an adapter of PEFT's own that began by a randomized method.
-func openDrawn(t *testing.T) *Model {
+func openDrawn(t *testing.T) *Base {
 	t.Helper()
-	m, err := OpenModel(filepath.Join(parityFolder, "models/llama-wide"))
+	m, err := OpenBase(filepath.Join(parityFolder, "models/llama-wide"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	m.Adapter = filepath.Join(startsFolder, "pissa-niter/initial")
@@ -121,16 +121,16 @@ func openDrawn(t *testing.T) *Model {
 // TestReadAdapterIsPlainElsewhere: on a base that is not held as it was in
 // training, a folder is the plain adapter that it holds.
 func TestReadAdapterIsPlainElsewhere(t *testing.T) {
-	for name, other := range map[string]func(*Model) *Model{
-		"olora": func(*Model) *Model { return openNF4(t) },
-		"loftq": func(m *Model) *Model { m.Quantize = nil; return m },
+	for name, other := range map[string]func(*Base) *Base{
+		"olora": func(*Base) *Base { return openNF4(t) },
+		"loftq": func(m *Base) *Base { m.Quantize = nil; return m },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := tinyRun(t)
 			starts[name](&r)
 			r.Args.MaxSteps = 1
 			require.NoError(t, train(t, t.Context(), r))
-			m := other(r.Model)
+			m := other(r.Base)
 			c, err := m.ReadAdapter(r.Args.OutputDir)
 			require.NoError(t, err)
 			assert.Equal(t, lora.InitDefault, c.Init)
@@ -142,10 +142,10 @@ func TestReadAdapterIsPlainElsewhere(t *testing.T) {
 // TestResumingNeedsTheSameStart: what is out of the base must stay out.
 func TestResumingNeedsTheSameStart(t *testing.T) {
 	r := tinyRun(t)
-	r.Model.Lora.Init = lora.InitOLoRA
+	r.Base.Lora.Init = lora.InitOLoRA
 	r = interrupted(t, r, 3)
-	m, c := *r.Model, *r.Model.Lora
-	r.Model, m.Lora = &m, &c
+	m, c := *r.Base, *r.Base.Lora
+	r.Base, m.Lora = &m, &c
 	c.Init = lora.InitDefault
 	_, err := New(r)
 	assert.ErrorContains(t, err, "it was made with `init_lora_weights` \"olora\" and this run has \"\"")

@@ -25,13 +25,13 @@ func TestTiedHeadIsNoted(t *testing.T) {
 		{"narrow", []string{"embed_tokens"}, true, []string{"`ensure_weight_tying` changes nothing"}},
 	} {
 		r := tinyRun(t)
-		m, err := OpenModel(filepath.Join(parityFolder, "models", c.model))
+		m, err := OpenBase(filepath.Join(parityFolder, "models", c.model))
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, m.Close()) })
 		m.ApplyLora(lora.Config{
 			R: 2, Alpha: 4, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj"), ModulesToSave: c.modules, TieWeights: c.tie,
 		})
-		r.Model = m
+		r.Base = m
 		var notes []string
 		r.Note = func(s string) { notes = append(notes, s) }
 		_, err = New(r)

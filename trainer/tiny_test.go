@@ -11,11 +11,11 @@ import (
 	"qlora/trainer/internal/tiny"
 )
 
-func openTiny(t testing.TB) *Model {
+func openTiny(t testing.TB) *Base {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, tiny.WriteModel(dir))
-	m, err := OpenModel(dir)
+	m, err := OpenBase(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	m.Name = "tiny"
@@ -34,7 +34,7 @@ func tinyRun(t testing.TB) Run {
 	a.LoggingSteps, a.SaveSteps, a.EvalStrategy, a.EvalSteps = 2, 3, StrategySteps, 3
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	require.NoError(t, err)
-	return Run{Model: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
+	return Run{Base: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
 }
 
 // fewer are every fourth of the cases where -short asks for less: the race detector

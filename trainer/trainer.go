@@ -12,30 +12,32 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A Run is everything that a training run is made of.
+// A Run is everything that a training run is made of. Base, Args, TrainSet and Device
+// are needed; the zero value of everything else is useful.
 type Run struct {
-	Model    *Model
+	Base     *Base
 	Args     Args
 	TrainSet []dataset.Example
 	EvalSet  []dataset.Example
 	Device   bindings.Device
 
-	// MemoryLimit is how many bytes the run may take of the device. 0: what the
+	// MemoryLimit is the most bytes that the run may allocate on the device. 0: what the
 	// machine has free where the device is the CPU, otherwise no limit.
 	MemoryLimit int64
-	// Files are written beside the results and into every checkpoint: those of
-	// the tokenizer, and run.yaml.
+	// Files are written next to the results and into every checkpoint. nil: the base's
+	// SideFiles, which are the tokenizer's and the chat template.
 	Files []File
 	// Prompts are completed at every evaluation. nil: none.
 	Prompts *Prompts
-	// Outputs receive what the run reports. Package report has those that show it and
-	// those that write what a person reads of it afterwards.
+	// Outputs receive what the run reports; none: the run writes its results, checkpoints
+	// and trainer_state.json alone. Package report has those that show a run and those
+	// that write metrics, a plot and the model card.
 	Outputs []Output
-	// Note is told what a person should know of decisions that were taken. nil: nobody.
+	// Note, if not nil, receives a message for each decision made on the user's behalf.
 	Note func(string)
 }
 
-// A File is a small file that lies beside a model.
+// A File is a small file that lies next to a model.
 type File struct {
 	Name string // without a folder
 	Data []byte
@@ -56,22 +58,22 @@ type Trainer struct {
 	from     string    // the checkpoint folder that they were read from
 }
 
-// New plans a run and checks all of its input: the settings, the records, the
-// checkpoint to resume from, and that it fits. It writes nothing, and every
-// error is about the input.
+// New returns the trainer of a run that it has planned and all of whose input it has
+// checked: the settings, the records, the checkpoint to resume from, and that it fits
+// the device. It writes nothing, and every error is about the input.
 func New(r Run) (*Trainer, error) {
-	if err := r.checkParts(); err != nil {
+	if err := r.Validate(); err != nil {
 		return nil, err
 	}
 	a := &r.Args
-	if err := errors.Join(a.Validate(), r.Model.Validate(), a.checkLoraPlus(r.Model)); err != nil {
-		return nil, err
-	}
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
-	if err := errors.Join(r.checkRecords(), r.Prompts.check(a, r.Model.Config)); err != nil {
-		return nil, err
+	if r.Files == nil {
+		var err error
+		if r.Files, err = r.Base.SideFiles(); err != nil {
+			return nil, err
+		}
 	}
 	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
 	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
@@ -79,7 +81,7 @@ func New(r Run) (*Trainer, error) {
 		t.limit = deviceMemory(r.Device)
 	}
 	var err error
-	if t.identity, err = newIdentity(a, r.Model, r.TrainSet); err != nil {
+	if t.identity, err = newIdentity(a, r.Base, r.TrainSet); err != nil {
 		return nil, err
 	}
 	if err := t.findCheckpoint(); err != nil {
@@ -87,7 +89,7 @@ func New(r Run) (*Trainer, error) {
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
 	shapes.Generate = r.Prompts.longest()
-	if t.layout, err = layOut(r.Model, a, shapes, r.Device, t.limit); err != nil {
+	if t.layout, err = layOut(r.Base, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}
 	a.loraPlus(t.layout.params)
@@ -100,7 +102,7 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	if p := t.Plan(); !p.Fits {
-		return nil, refusal(r.Model, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
+		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
 }
@@ -119,40 +121,57 @@ func (t *Trainer) noteTied() {
 // checkTensors says what is wrong with the tensors that the run starts from.
 func (t *Trainer) checkTensors() error {
 	if t.resume != nil {
-		if a := t.layout.Adapters; a != nil && t.Model.Lora.Init.ChangesBase() {
+		if a := t.layout.Adapters; a != nil && t.Base.Lora.Init.ChangesBase() {
 			if err := a.Check(t.from); err != nil {
 				return err
 			}
 		}
 		return checkOptimizer(t.layout.params, filepath.Join(t.from, optimizerFile))
 	}
-	if t.Model.Lora != nil && t.Model.Adapter != "" {
-		return t.layout.Adapters.Check(t.Model.Adapter)
+	if t.Base.Lora != nil && t.Base.Adapter != "" {
+		return t.layout.Adapters.Check(t.Base.Adapter)
 	}
 	return nil
 }
 
-// Plan is what Train will take of the device's memory.
+// Plan returns what Train will allocate on the device.
 func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 
-// checkParts says what of the run is missing, or is nothing that Train can work with.
+// Validate returns everything that is wrong with the run: with its parts, its settings
+// and its base, or, where these are sound, with its records and prompts. It loads
+// nothing.
+func (r *Run) Validate() error {
+	wrong := []error{r.checkParts(), r.Args.Validate()}
+	if r.Base != nil {
+		wrong = append(wrong, r.Base.Validate(), r.Args.checkLoraPlus(r.Base))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
+	return errors.Join(r.checkRecords(), r.Prompts.check(&r.Args, r.Base.Config))
+}
+
+// checkParts returns what of the run is missing, or is nothing that Train can work with.
 func (r *Run) checkParts() error {
+	var wrong []error
 	switch {
-	case r.Model == nil:
-		return errors.New("the run has no model: OpenModel reads one")
-	case r.Model.Base == nil:
-		return errors.New("the model has no weights, which is enough for a plan alone: OpenModel reads them")
-	case r.Device == nil:
-		return errors.New("the run has no device: cpu.New opens one")
-	case slices.Contains(r.Outputs, nil):
-		return errors.New("one of the run's outputs is nil")
+	case r.Base == nil:
+		wrong = append(wrong, errors.New("the run has no base: OpenBase reads one"))
+	case r.Base.Weights == nil:
+		wrong = append(wrong, errors.New("the base has no weights, which is enough for a plan alone: OpenBase maps them"))
+	}
+	if r.Device == nil {
+		wrong = append(wrong, errors.New("the run has no device: cpu.New opens one"))
+	}
+	if slices.Contains(r.Outputs, nil) {
+		wrong = append(wrong, errors.New("one of the run's outputs is nil"))
 	}
 	for _, f := range r.Files {
 		if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) {
-			return fmt.Errorf("file %q is to lie beside the results, and that is no name of a file", f.Name)
+			wrong = append(wrong, fmt.Errorf("file %q is to lie next to the results, and that is no name of a file", f.Name))
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func (r *Run) checkRecords() error {
@@ -168,7 +187,7 @@ func (r *Run) checkRecords() error {
 	}{{"dataset", r.TrainSet}, {"eval_dataset", r.EvalSet}} {
 		trained := 0
 		for i, e := range set.examples {
-			if err := checkExample(e, r.Model.Config.Vocabulary); err != nil {
+			if err := checkExample(e, r.Base.Config.Vocabulary); err != nil {
 				return fmt.Errorf("%s: record %d: %w", set.name, i, err)
 			}
 			trained += e.Trained()

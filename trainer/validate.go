@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -8,11 +9,15 @@ import (
 	"qlora/option"
 )
 
-// Validate refuses the first setting that cannot be, with an [option.Error]. It
+// Validate returns every setting that cannot be, each an [option.Error], joined. It
 // reads no files.
 func (a *Args) Validate() error {
+	var wrong []error
+	refuse := func(name string, value any, format string, args ...any) {
+		wrong = append(wrong, option.Errorf(name, value, format, args...))
+	}
 	if a.OutputDir == "" {
-		return option.Errorf("output_dir", a.OutputDir, "it must name the folder for the results")
+		refuse("output_dir", a.OutputDir, "it must name the folder for the results")
 	}
 	for _, o := range []struct {
 		name, value string
@@ -25,15 +30,15 @@ func (a *Args) Validate() error {
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
 	} {
 		if !slices.Contains(o.allowed, o.value) {
-			return option.Errorf(o.name, o.value, "it can be %s", either(o.allowed))
+			refuse(o.name, o.value, "it can be %s", either(o.allowed))
 		}
 	}
 	for _, kind := range a.ReportTo {
 		if allowed := []string{ReportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
-			return option.Errorf("report_to", kind, "it can be %s", either(allowed))
+			refuse("report_to", kind, "it can be %s", either(allowed))
 		}
 		if kind == reportNone && len(a.ReportTo) > 1 {
-			return option.Errorf("report_to", strings.Join(a.ReportTo, ","), "none goes with nothing else")
+			refuse("report_to", strings.Join(a.ReportTo, ","), "none goes with nothing else")
 		}
 	}
 	for _, o := range []struct {
@@ -45,7 +50,7 @@ func (a *Args) Validate() error {
 		{"gradient_accumulation_steps", a.Accumulation},
 	} {
 		if o.value < 1 {
-			return option.Errorf(o.name, o.value, "it must be at least 1")
+			refuse(o.name, o.value, "it must be at least 1")
 		}
 	}
 	for _, o := range []struct {
@@ -67,7 +72,7 @@ func (a *Args) Validate() error {
 		{"eval_steps", a.EvalSteps, 0, math.MaxInt32},
 	} {
 		if !(o.value >= o.low && o.value < o.high) { // NaN is neither
-			return option.Errorf(o.name, o.value, "it must be at least %v and below %v", o.low, o.high)
+			refuse(o.name, o.value, "it must be at least %v and below %v", o.low, o.high)
 		}
 	}
 	for _, o := range []struct {
@@ -78,29 +83,29 @@ func (a *Args) Validate() error {
 		{"save_steps", a.SaveSteps},
 		{"eval_steps", a.EvalSteps},
 	} {
-		if o.name != "eval_steps" && !(o.value > 0 && o.value < math.MaxInt32) {
-			return option.Errorf(o.name, o.value, "it must be above 0")
-		}
-		if o.value > 1 && o.value != math.Trunc(o.value) {
-			return option.Errorf(o.name, o.value, "above 1 it must be a whole number of steps")
+		switch {
+		case o.name != "eval_steps" && !(o.value > 0 && o.value < math.MaxInt32):
+			refuse(o.name, o.value, "it must be above 0")
+		case o.value > 1 && o.value != math.Trunc(o.value):
+			refuse(o.name, o.value, "above 1 it must be a whole number of steps")
 		}
 	}
 	if _, err := a.optimizer(); err != nil {
-		return err
+		wrong = append(wrong, err)
 	}
 	if a.MaxSteps <= 0 && !(a.Epochs > 0 && a.Epochs < math.MaxInt32) {
-		return option.Errorf("num_train_epochs", a.Epochs, "it must be above 0 where `max_steps` does not decide")
+		refuse("num_train_epochs", a.Epochs, "it must be above 0 where `max_steps` does not decide")
 	}
 	if a.SaveTotalLimit < 0 {
-		return option.Errorf("save_total_limit", a.SaveTotalLimit, "it must be 0 (keep all) or more")
+		refuse("save_total_limit", a.SaveTotalLimit, "it must be 0 (keep all) or more")
 	}
 	if a.GradientCheckpointing && a.Recompute != RecomputeAuto && a.Recompute != "layer" {
-		return option.Errorf("gradient_checkpointing", true, "`recompute` is %q, and it recomputes the layer: give one of them", a.Recompute)
+		refuse("gradient_checkpointing", true, "`recompute` is %q, and it recomputes the layer: give one of them", a.Recompute)
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
-// either is a list of names for people: "a, b or c".
+// either returns a list of names for people: "a, b or c".
 func either(names []string) string {
 	last := len(names) - 1
 	if last == 0 {

@@ -37,22 +37,31 @@ func TestValidateNamesTheOption(t *testing.T) {
 	}
 }
 
+func TestValidateNamesEverything(t *testing.T) {
+	a := DefaultArgs()
+	a.BatchSize, a.LearningRate, a.Schedule = 0, -1, "polynomial"
+	err := a.Validate()
+	for _, want := range []string{"`per_device_train_batch_size` is 0", "`learning_rate` is -1", "`lr_scheduler_type` is \"polynomial\""} {
+		require.ErrorContains(t, err, want)
+	}
+}
+
 // What is wrong with a run is found by New, whatever was left out of it, and nothing
 // is written.
 func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"the run has no model":           func(r *Run) { r.Model = nil },
-		"the model has no weights":       func(r *Run) { r.Model = &Model{Config: r.Model.Config} },
+		"the run has no base":           func(r *Run) { r.Base = nil },
+		"the base has no weights":       func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
 		"the run has no device":          func(r *Run) { r.Device = nil },
 		"outputs is nil":                 func(r *Run) { r.Outputs = []Output{nil} },
 		`file "../x" is to lie`:          func(r *Run) { r.Files = []File{{Name: "../x"}} },
-		"4-bit weights cannot":           func(r *Run) { r.Model.Lora = nil },
-		"`adapter` is \"x\"":             func(r *Run) { r.Model.Quantize, r.Model.Lora, r.Model.Adapter = nil, nil, "x" },
-		"`bnb_4bit_blocksize` is 0":      func(r *Run) { r.Model.Quantize = new(bindings.QuantizeOptions) },
-		"`r` is 0":                       func(r *Run) { r.Model.ApplyLora(lora.Config{Alpha: 8}) },
-		"`lora_alpha` is 0":              func(r *Run) { r.Model.ApplyLora(lora.Config{R: 8}) },
-		"`bias` is \"some\"":             func(r *Run) { r.Model.Lora.Bias = "some" },
-		"`init_lora_weights` is \"eva\"": func(r *Run) { r.Model.Lora.Init = "eva" },
+		"4-bit weights cannot":           func(r *Run) { r.Base.Lora = nil },
+		"`adapter` is \"x\"":             func(r *Run) { r.Base.Quantize, r.Base.Lora, r.Base.Adapter = nil, nil, "x" },
+		"`bnb_4bit_blocksize` is 0":      func(r *Run) { r.Base.Quantize = new(bindings.QuantizeOptions) },
+		"`r` is 0":                       func(r *Run) { r.Base.ApplyLora(lora.Config{Alpha: 8}) },
+		"`lora_alpha` is 0":              func(r *Run) { r.Base.ApplyLora(lora.Config{R: 8}) },
+		"`bias` is \"some\"":             func(r *Run) { r.Base.Lora.Bias = "some" },
+		"`init_lora_weights` is \"eva\"": func(r *Run) { r.Base.Lora.Init = "eva" },
 		"its documents begin at []":      func(r *Run) { r.TrainSet[0].Starts = []int32{} },
 		"its documents begin at [0 0]":   func(r *Run) { r.TrainSet[0].Starts = []int32{0, 0} },
 		"Prompts.Decode is nil":          func(r *Run) { r.Prompts = tinyPrompts(); r.Prompts.Decode = nil },

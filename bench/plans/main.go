@@ -56,7 +56,7 @@ for driver and kernels (an estimate).
 `, rank, "`layer`", "`go run ./bench/plans`", short, reserve, "`weights_4bit`", "`weights_dense`")
 	type peak struct {
 		name        string
-		short, long bindings.Plan
+		short, long bindings.MemoryPlan
 	}
 	var peaks []peak
 	for _, s := range shapes {
@@ -82,9 +82,9 @@ for driver and kernels (an estimate).
 	return nil
 }
 
-func gib(p bindings.Plan) float64 { return float64(p.Total()) / (1 << 30) }
+func gib(p bindings.MemoryPlan) float64 { return float64(p.Total()) / (1 << 30) }
 
-func size(p bindings.Plan) string {
+func size(p bindings.MemoryPlan) string {
 	if p == nil {
 		return "–"
 	}
@@ -92,7 +92,7 @@ func size(p bindings.Plan) string {
 }
 
 // smallest returns the smallest card that holds p.
-func smallest(p bindings.Plan) string {
+func smallest(p bindings.MemoryPlan) string {
 	if p == nil {
 		return "longer than its context"
 	}
@@ -106,7 +106,7 @@ func smallest(p bindings.Plan) string {
 
 // plan returns the bytes of a run and the model's parameters; nil bytes where the
 // model's context is shorter than a sequence.
-func plan(s shape, tokens int) (bindings.Plan, int64, error) {
+func plan(s shape, tokens int) (bindings.MemoryPlan, int64, error) {
 	config, err := family.ParseConfig([]byte(s.config))
 	if err != nil {
 		return nil, 0, err
@@ -114,7 +114,7 @@ func plan(s shape, tokens int) (bindings.Plan, int64, error) {
 	if config.MaxPositions < tokens {
 		return nil, 0, nil
 	}
-	model := &trainer.Model{Name: s.name, Config: config}
+	model := &trainer.Base{Name: s.name, Config: config}
 	model.LoadIn4Bit()
 	options := lora.DefaultOptions()
 	options.R, options.Alpha, options.TargetModules = rank, 2*rank, lora.AllLinear

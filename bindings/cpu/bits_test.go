@@ -125,7 +125,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	gradNorm := &bindings.GradNorm{Params: params, Max: 1, Out: clip}
 	adam8 := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
 	params8 := []bindings.Param{{Name: "t8", Value: w8, Master: w8, Grad: dtable, Rate: 1}}
-	params8[0].M, params8[0].V = bindings.State{Rule: adam8, EightBit: true}.Moments(m.Arena(bindings.Optimizer), vocabulary, hidden, false)
+	params8[0].M, params8[0].V = bindings.OptimizerState{Rule: adam8, EightBit: true}.Moments(m.Arena(bindings.Optimizer), vocabulary, hidden, false)
 	inEightBits := &bindings.Optimize{Params: params8, Rule: adam8, LR: 1e-3, Step: 2, Clip: clip}
 	adam := &bindings.Optimize{Params: params, Rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, LR: 1e-3, WeightDecay: 0.1, Step: 2, Clip: clip}
 

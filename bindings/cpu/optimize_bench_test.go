@@ -12,20 +12,20 @@ func BenchmarkOptimize(b *testing.B) {
 	adamw, lion := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, bindings.Lion{Beta1: 0.9, Beta2: 0.99}
 	for _, c := range []struct {
 		name  string
-		state bindings.State
+		state bindings.OptimizerState
 	}{
-		{"sgd", bindings.State{Rule: bindings.SGD{}}},
-		{"sgd with momentum", bindings.State{Rule: bindings.SGD{Momentum: 0.9}}},
-		{"lion_32bit", bindings.State{Rule: lion}},
-		{"lion_8bit", bindings.State{Rule: lion, EightBit: true}},
-		{"adamw_torch", bindings.State{Rule: adamw}},
-		{"adamw_8bit", bindings.State{Rule: adamw, EightBit: true}},
+		{"sgd", bindings.OptimizerState{Rule: bindings.SGD{}}},
+		{"sgd with momentum", bindings.OptimizerState{Rule: bindings.SGD{Momentum: 0.9}}},
+		{"lion_32bit", bindings.OptimizerState{Rule: lion}},
+		{"lion_8bit", bindings.OptimizerState{Rule: lion, EightBit: true}},
+		{"adamw_torch", bindings.OptimizerState{Rule: adamw}},
+		{"adamw_8bit", bindings.OptimizerState{Rule: adamw, EightBit: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) { benchmarkOptimizer(b, c.state) })
 	}
 }
 
-func benchmarkOptimizer(b *testing.B, state bindings.State) {
+func benchmarkOptimizer(b *testing.B, state bindings.OptimizerState) {
 	const rows, cols = 2048, 4096
 	d, err := New(Options{})
 	if err != nil {

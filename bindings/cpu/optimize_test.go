@@ -66,7 +66,7 @@ func (c *optimizerCase) replay(t *testing.T, d *Device) {
 	n := len(c.Start) / 4
 	w, g, clip := a.New(bindings.F32, 1, n), a.New(bindings.F32, 1, n), a.New(bindings.F32, 1, 2)
 	p := bindings.Param{Name: "w", Value: w, Master: w, Grad: g, Decay: true, Rate: 1}
-	state := bindings.State{Rule: c.rule(), EightBit: c.Steps[0].MAbsmax != nil}
+	state := bindings.OptimizerState{Rule: c.rule(), EightBit: c.Steps[0].MAbsmax != nil}
 	p.M, p.V = state.Moments(a, 1, n, false)
 	require.NoError(t, mem.Commit(d))
 	defer mem.Close()

@@ -18,9 +18,9 @@ import (
 // BitsAndBytesConfig. The tags are read by the command line.
 type Options struct {
 	Type         string `option:"bnb_4bit_quant_type" help:"the 4-bit code: nf4 or fp4"`
-	Double       bool   `option:"bnb_4bit_use_double_quant" help:"hold the blocks' scales in 8 bits"`
-	BlockSize    int    `option:"bnb_4bit_blocksize" unit:"weights" help:"weights that share a scale: a power of two from 32 to 4096"`
-	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"what is computed in: bfloat16 or float32; the cpu device computes in float32"`
+	Double       bool   `option:"bnb_4bit_use_double_quant" help:"double quantization: store the blocks' scales in 8 bits"`
+	BlockSize    int    `option:"bnb_4bit_blocksize" unit:"weights" help:"weights per scale: a power of two from 32 to 4096"`
+	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"type of computation: bfloat16 or float32; the cpu device computes in float32"`
 }
 
 // DefaultOptions are the QLoRA paper's.

@@ -10,11 +10,11 @@ import (
 
 // Options say how records become examples. DefaultOptions has the defaults.
 type Options struct {
-	Format        string `option:"dataset_format" help:"what a record is: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto looks at the fields"`
-	MaxLength     int    `option:"max_length" unit:"tokens" help:"longest sequence; longer text is cut into pieces, other records keep their beginning; 0: no limit"`
-	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not on completions and the assistant's turns alone"`
-	ChatTemplate  string `option:"chat_template" help:"how chats are written: a file, one of the model's named templates, or a family such as chatml or llama-3; default: the model's own"`
-	ApplyChat     bool   `option:"apply_chat_template" help:"make chats of alpaca, prompt-completion and question-answer records"`
+	Format        string `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
+	MaxLength     int    `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
+	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
+	ChatTemplate  string `option:"chat_template" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
+	ApplyChat     bool   `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
 
 	// ModelFolder is where the chat template and its special tokens are; "": none.
 	ModelFolder string
@@ -34,14 +34,17 @@ type Options struct {
 // DefaultOptions tells formats apart and keeps 1024 tokens.
 func DefaultOptions() Options { return Options{Format: Auto, MaxLength: 1024} }
 
-func (o Options) check() error {
+// Validate returns everything that is wrong with the options, each an [option.Error].
+// It reads no files: Load checks the chat template and the weights.
+func (o Options) Validate() error {
+	var length error
 	switch {
 	case o.MaxLength < 0 || o.MaxLength == 1:
-		return option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
+		length = option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
 	case o.Packing && o.MaxLength == 0:
-		return option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, and 0 means that there is no such length")
+		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, and 0 means that there is no such length")
 	}
-	return checkFormat(o.Format)
+	return errors.Join(length, checkFormat(o.Format))
 }
 
 // A Set is what Load read.
@@ -72,7 +75,7 @@ type Progress struct {
 // An error names file and line; every error but one of reading a file is
 // about the input. A set without a single token to train on is an error.
 func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(Progress) error) (*Set, error) {
-	if err := opt.check(); err != nil {
+	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
 	if len(paths) == 0 {

@@ -8,12 +8,12 @@ import (
 
 // Options say how questions are put. The tags are read by the command line.
 type Options struct {
-	Choices     string   `option:"score_choices" help:"text: each choice's text follows the question; letters: the choices are listed and A, B, … follow, as in MMLU; auto: as the dataset's own test has it"`
-	Fewshot     int      `option:"fewshot" alias:"num_fewshot" unit:"examples" help:"answered questions in front of each, of the same subject where there are subjects"`
-	Examples    []string `option:"fewshot_dataset" help:"files that the examples come from; empty: the dataset itself, without the question that is asked"`
-	Sampler     string   `option:"fewshot_sampler" help:"which examples: random, or first_n, the same first ones for each question"`
+	Choices     string   `option:"score_choices" help:"text: score the text of each choice; letters: list the choices and score A, B, …, as in MMLU; auto: as the benchmark does"`
+	Fewshot     int      `option:"fewshot" alias:"num_fewshot" unit:"examples" help:"answered examples before each question, of the same subject if there are subjects"`
+	Examples    []string `option:"fewshot_dataset" help:"files with the examples; empty: the dataset itself, without the question asked"`
+	Sampler     string   `option:"fewshot_sampler" help:"choice of examples: random, or first_n, the same for each question"`
 	Seed        uint64   `option:"fewshot_seed" help:"seed of the random examples"`
-	Description string   `option:"description" help:"text in front of everything, as it is; {subject} stands for the question's subject"`
+	Description string   `option:"description" help:"text before everything; {subject} is replaced by the question's subject"`
 }
 
 // DefaultOptions are lm-evaluation-harness's.

@@ -95,7 +95,7 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 		out.Work(trainer.Work{What: "reading the base", Done: 3 << 20, Total: 25 << 19, Bytes: true})
 		seen()
 		require.NoError(t, out.Start(&trainer.Begin{
-			Device: bindings.Info{Name: "cpu"}, Plan: bindings.Plan{bindings.Weights4Bit: 25 << 19, bindings.Activations: 1 << 20}, Recompute: "none",
+			Device: bindings.Info{Name: "cpu"}, Plan: bindings.MemoryPlan{bindings.Weights4Bit: 25 << 19, bindings.Activations: 1 << 20}, Recompute: "none",
 			Length: trainer.Length{Records: 800, StepsInEpoch: 100, Steps: 300}, Trainable: 3328,
 		}))
 		seen()

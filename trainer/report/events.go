@@ -37,7 +37,7 @@ func (e *events) Start(b *trainer.Begin) (err error) {
 	// As Hugging Face's callback has them, and the run in short.
 	return errors.Join(
 		e.writer.Text(first, "args", codeBlock(argsJSON(b.Args))),
-		e.writer.Text(first, "model_config", codeBlock(b.Model.Config.Raw)),
+		e.writer.Text(first, "model_config", codeBlock(b.Base.Config.Raw)),
 		e.writer.Text(first, "settings", settingsTable(Summary(b))),
 	)
 }

@@ -109,7 +109,7 @@ func TestEventsAreTheLog(t *testing.T) {
 		// A run that went on to step 6 and was killed before it saved.
 		r.Outputs = nil
 		killed := &events{dir: dir}
-		require.NoError(t, killed.Start(&trainer.Begin{Step: 4, Args: &r.Args, Model: r.Model, State: new(trainer.State)}))
+		require.NoError(t, killed.Start(&trainer.Begin{Step: 4, Args: &r.Args, Base: r.Base, State: new(trainer.State)}))
 		require.NoError(t, killed.Log(trainer.Row{Record: trainer.Record{Step: 5, Loss: number(77)}}))
 		require.NoError(t, killed.Stop(nil, nil))
 		require.NoError(t, train(t, t.Context(), r))

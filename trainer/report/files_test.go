@@ -22,7 +22,7 @@ func tinyRun(t testing.TB) trainer.Run {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, tiny.WriteModel(dir))
-	m, err := trainer.OpenModel(dir)
+	m, err := trainer.OpenBase(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	m.Name = "tiny"
@@ -34,7 +34,7 @@ func tinyRun(t testing.TB) trainer.Run {
 	a.LoggingSteps, a.SaveSteps, a.EvalStrategy, a.EvalSteps = 2, 3, trainer.StrategySteps, 3
 	dev, err := cpu.New(cpu.Options{Threads: 1})
 	require.NoError(t, err)
-	return trainer.Run{Model: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
+	return trainer.Run{Base: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
 }
 
 // tinyPrompts has prompts that are longer with their completions than any record.

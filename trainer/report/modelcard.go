@@ -41,7 +41,7 @@ func (c *modelCard) Stop(s *trainer.State, err error) error {
 
 // text returns the card of a run that ended in state s.
 func (c *modelCard) text(s *trainer.State) []byte {
-	model := c.begin.Model
+	model := c.begin.Base
 	var b bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	base := model.Name
@@ -91,7 +91,7 @@ func (c *modelCard) text(s *trainer.State) []byte {
 
 // startText says which weights the adapter is relative to, where that is not
 // what was trained on; else it is empty.
-func startText(model *trainer.Model) string {
+func startText(model *trainer.Base) string {
 	c, q := model.Lora, model.Quantize
 	if !c.Init.ChangesBase() {
 		return ""
@@ -106,7 +106,7 @@ func startText(model *trainer.Model) string {
 }
 
 // peftSnippet loads the adapter as it was trained: on a base in 4 bits or not.
-func peftSnippet(model *trainer.Model) string {
+func peftSnippet(model *trainer.Base) string {
 	q := model.Quantize
 	if q == nil || model.Lora.Init.ChangesBase() {
 		return `from peft import AutoPeftModelForCausalLM

@@ -20,8 +20,8 @@ import (
 func TestModelCard(t *testing.T) {
 	for _, base := range []string{"HuggingFaceTB/SmolLM2-135M", "true", "1.5", `- a "name": #1`} {
 		r := tinyRun(t)
-		r.Model.Name = base
-		r.Model.Lora.RankPattern = lora.Pattern{{Key: "(q|k)_proj", Value: 2}}
+		r.Base.Name = base
+		r.Base.Lora.RankPattern = lora.Pattern{{Key: "(q|k)_proj", Value: 2}}
 		require.NoError(t, train(t, t.Context(), r))
 		b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
 		require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestModelCard(t *testing.T) {
 
 func TestModelCardSaysWhatTheAdapterIsRelativeTo(t *testing.T) {
 	r := tinyRun(t)
-	r.Model.Lora.Init, r.Args.MaxSteps = lora.InitOLoRA, 1
+	r.Base.Lora.Init, r.Args.MaxSteps = lora.InitOLoRA, 1
 	require.NoError(t, train(t, t.Context(), r))
 	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
 	require.NoError(t, err)
@@ -70,7 +70,7 @@ func TestModelCardSaysWhatTheAdapterIsRelativeTo(t *testing.T) {
 
 func TestModelCardOfAFullRun(t *testing.T) {
 	r := tinyRun(t)
-	r.Model.Quantize, r.Model.Lora, r.Args.MaxSteps = nil, nil, 1
+	r.Base.Quantize, r.Base.Lora, r.Args.MaxSteps = nil, nil, 1
 	require.NoError(t, train(t, t.Context(), r))
 	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
 	require.NoError(t, err)

@@ -21,11 +21,11 @@ func Summary(b *trainer.Begin) []Setting {
 	add := func(name, format string, args ...any) {
 		all = append(all, Setting{name, fmt.Sprintf(format, args...)})
 	}
-	add("method", "%s", b.Model.Method())
-	if q := b.Model.Quantize; q != nil {
+	add("method", "%s", b.Base.Method())
+	if q := b.Base.Quantize; q != nil {
 		add("base", "4-bit %v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
 	}
-	if c := b.Model.Lora; c != nil {
+	if c := b.Base.Lora; c != nil {
 		add("rank, alpha, dropout", "%d, %v, %v", c.R, c.Alpha, c.Dropout)
 		if c.Init != lora.InitDefault {
 			add("init_lora_weights", "%s", c.Init)

@@ -56,7 +56,7 @@ func (j *job) run() error {
 	if err != nil {
 		return err
 	}
-	base, err := trainer.OpenModel(j.model)
+	base, err := trainer.OpenBase(j.model)
 	if err != nil {
 		return err
 	}
@@ -65,6 +65,7 @@ func (j *job) run() error {
 	if err != nil {
 		return err
 	}
+	defer dev.Close()
 	if j.in4Bit || base.Config.Quantization != nil {
 		if base.Quantize, err = j.quantize.Device(); err != nil {
 			return err

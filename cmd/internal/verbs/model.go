@@ -21,8 +21,8 @@ const (
 	methodFull  = "full"
 )
 
-// method sets up a model for one of the ways to tune it.
-func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Options) error {
+// method configures a model for a --method.
+func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
 	held, err := q.Device()
 	if err != nil {
@@ -52,9 +52,9 @@ func method(m *trainer.Model, name string, q quantize.Options, adapters lora.Opt
 	return nil
 }
 
-// openModel reads a model folder. Without weights in it, which only planning
-// allows, the base is nil.
-func openModel(dir string, planning bool) (*trainer.Model, error) {
+// openModel opens a model folder. With planning, a folder without weights is allowed;
+// its base is nil.
+func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err := required("model", dir); err != nil {
 		return nil, err
 	}
@@ -62,14 +62,15 @@ func openModel(dir string, planning bool) (*trainer.Model, error) {
 		return nil, err
 	}
 	if !planning || checkpoint.HasWeights(dir) {
-		m, err := trainer.OpenModel(dir)
+		m, err := trainer.OpenBase(dir)
 		return m, exit.AsWrong(err)
 	}
 	config, err := family.ReadConfig(dir)
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	return &trainer.Model{Name: filepath.Clean(dir), Config: config}, nil
+	dir = filepath.Clean(dir)
+	return &trainer.Base{Name: dir, Folder: dir, Config: config}, nil
 }
 
 func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
@@ -77,43 +78,11 @@ func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
 	return tok, exit.AsWrong(err)
 }
 
-// openTokenizerIfAny gives nil for a folder without tokenizer.json: records that
-// are token ids already need none, and package dataset refuses all others.
+// openTokenizerIfAny returns nil for a folder without tokenizer.json. Records of token
+// ids need none, and package dataset refuses all others.
 func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
 	if _, err := os.Stat(filepath.Join(dir, "tokenizer.json")); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	return openTokenizer(dir)
-}
-
-// sideFiles are the small files of a model folder that belong beside whatever
-// is made of the model.
-var sideFiles = []string{
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"tokenizer.model", "chat_template.jinja", "generation_config.json",
-}
-
-// maxSideFile bounds the size of one of sideFiles in bytes.
-const maxSideFile = 256 << 20
-
-func readSideFiles(dir string) ([]trainer.File, error) {
-	var files []trainer.File
-	for _, name := range sideFiles {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, exit.AsWrong(err)
-		}
-		if info.Size() > maxSideFile || !info.Mode().IsRegular() {
-			return nil, exit.Wrongf("%s is no regular file of at most %d bytes", filepath.Join(dir, name), maxSideFile)
-		}
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return nil, exit.AsWrong(err)
-		}
-		files = append(files, trainer.File{Name: name, Data: data})
-	}
-	return files, nil
 }

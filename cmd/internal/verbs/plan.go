@@ -17,7 +17,7 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// Plan is the verb that says what a run would take.
+// Plan returns the verb that prints the memory of a run.
 func Plan() *cobra.Command {
 	o := newTuneOptions()
 	var own struct {
@@ -26,7 +26,7 @@ func Plan() *cobra.Command {
 	set := options.New()
 	set.Add("Plan", &own)
 	o.register(set, false)
-	return verb("plan", "says what a train command would take of memory, without loading the weights", set, func(c *call) error {
+	return verb("plan", "print the memory that a train command needs, without loading the weights", set, func(c *call) error {
 		return o.plan(c, own.JSON)
 	})
 }
@@ -45,12 +45,12 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	var train, eval []dataset.Example
 	var prompts *trainer.Prompts
 	if len(o.data.Dataset) > 0 {
-		if train, eval, prompts, err = o.records(c, model.Config.EOS); err != nil {
+		if train, eval, prompts, err = o.records(c, model); err != nil {
 			return err
 		}
 	}
 	make := func(profile bindings.Profile, args trainer.Args) (*trainer.RunPlan, error) {
-		limit := int64(0) // of a device that is not here, none is known
+		limit := int64(0) // unknown for a device that is not in this machine
 		if profile.Info().Name == cpu.Profile().Info().Name {
 			limit = trainer.AvailableMemory()
 		}
@@ -63,10 +63,10 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	if asJSON {
 		return json.NewEncoder(c.out).Encode(struct {
-			Device     string        `json:"device"`
-			Recompute  string        `json:"recompute"`
-			Categories bindings.Plan `json:"categories"`
-			Peak       int64         `json:"peak_bytes"`
+			Device     string              `json:"device"`
+			Recompute  string              `json:"recompute"`
+			Categories bindings.MemoryPlan `json:"categories"`
+			Peak       int64               `json:"peak_bytes"`
 		}{plan.Device.Name, plan.Recompute.String(), plan.Bytes, plan.Bytes.Total()})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -76,13 +76,13 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
 	if plan.InitBytes > 0 {
-		fmt.Fprintf(w, "before the first step, beside the base, about\t%d\tbytes\t%s\t\n", plan.InitBytes, trainer.Bytes(plan.InitBytes))
+		fmt.Fprintf(w, "before the first step, next to the base, about\t%d\tbytes\t%s\t\n", plan.InitBytes, trainer.Bytes(plan.InitBytes))
 	}
 	fmt.Fprintf(w, "\nThe same run, its peak in bytes:\nmethod\tdevice\trecompute none\tmlp\tlayer\t\n")
 	for _, name := range []string{methodQLoRA, methodLoRA, methodFull} {
 		adapters := o.adapters
 		if name == methodLoRA && adapters.Init == string(lora.InitLoftQ) {
-			adapters.Init = string(lora.InitDefault) // the other makes up for 4 bits
+			adapters.Init = string(lora.InitDefault) // LoftQ needs a 4-bit base
 		}
 		if err := method(model, name, o.quantize, adapters); err != nil {
 			return err
@@ -104,8 +104,8 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	return w.Flush()
 }
 
-// records reads the records and the prompts that are planned for.
-func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
+// records reads the datasets and the sample prompts.
+func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return nil, nil, nil, err
@@ -118,6 +118,6 @@ func (o *tuneOptions) records(c *call, eos []int32) (train, eval []dataset.Examp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	prompts, err = o.prompts(c, tok, eos, evalSet.Examples)
+	prompts, err = o.prompts(c, tok, base, evalSet.Examples)
 	return trainSet.Examples, evalSet.Examples, prompts, err
 }

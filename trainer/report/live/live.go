@@ -170,7 +170,7 @@ func (p *Page) note(format string, args ...any) {
 }
 
 // memory is the plan in the order of bindings.Categories, without what is zero.
-func memory(plan bindings.Plan) []share {
+func memory(plan bindings.MemoryPlan) []share {
 	var all []share
 	for _, c := range bindings.Categories {
 		if plan[c] > 0 {

@@ -34,8 +34,8 @@ func listen(t *testing.T) *Page {
 func begin() *trainer.Begin {
 	args := trainer.DefaultArgs()
 	return &trainer.Begin{
-		OutputDir: "some/out", Args: &args, Model: &trainer.Model{Name: "some/base"},
-		Device: bindings.Info{Name: "cpu"}, Plan: bindings.Plan{bindings.Loss: 7, bindings.Weights4Bit: 3}, State: new(trainer.State),
+		OutputDir: "some/out", Args: &args, Base: &trainer.Base{Name: "some/base"},
+		Device: bindings.Info{Name: "cpu"}, Plan: bindings.MemoryPlan{bindings.Loss: 7, bindings.Weights4Bit: 3}, State: new(trainer.State),
 		Length: trainer.Length{Records: 8, Batches: 4, Accumulation: 1, StepsInEpoch: 4, Steps: 8, Epochs: 2},
 	}
 }

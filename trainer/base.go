@@ -1,0 +1,164 @@
+package trainer
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"qlora/bindings"
+	"qlora/checkpoint"
+	"qlora/lora"
+	"qlora/nf4"
+	"qlora/nn"
+	"qlora/nn/family"
+	"qlora/nn/quantize"
+	"qlora/option"
+)
+
+// A Base is what a run starts from: a model, how its weights are stored, and the
+// adapters on it. It is a description; weights are read when a [Trainer] trains or Load
+// is called.
+type Base struct {
+	Name     string                    // for the adapter's configuration and the model card
+	Folder   string                    // of the tokenizer and the chat template; "": none
+	Config   *nn.Config                // what config.json says
+	Weights  checkpoint.Checkpoint     // nil is enough for a plan
+	Quantize *bindings.QuantizeOptions // of the linear layers, to 4 bits; nil: as the checkpoint stores them
+	Lora     *lora.Config              // nil: the base's own weights are trained
+	Adapter  string                    // folder of the adapter to start from; "": a new one
+}
+
+// OpenBase reads the config.json of a Hugging Face folder and maps its weights. Close
+// unmaps them.
+func OpenBase(dir string) (*Base, error) {
+	config, err := family.ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Clean(dir)
+	return &Base{Name: dir, Folder: dir, Config: config, Weights: weights}, nil
+}
+
+// LoadIn4Bit has the linear layers stored in 4-bit NF4 with double quantization, as in
+// the QLoRA paper.
+func (b *Base) LoadIn4Bit() {
+	b.Quantize = &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}
+}
+
+// ApplyLora puts new adapters on the model; only they are trained. Where c names no
+// BaseModel it is the base's Name.
+func (b *Base) ApplyLora(c lora.Config) {
+	if c.BaseModel == "" {
+		c.BaseModel = b.Name
+	}
+	b.Lora = &c
+}
+
+// ReadAdapter returns the configuration of the adapter in dir on this base: the one
+// that it was trained with where the base is stored as it was then, else that of the
+// plain adapter that it was saved as. It comes after LoadIn4Bit.
+func (b *Base) ReadAdapter(dir string) (lora.Config, error) {
+	trained, err := lora.ReadTrained(dir)
+	if err != nil || !trained.Init.ChangesBase() {
+		return trained, err
+	}
+	original := b.Config.Quantization == nil
+	if original && (trained.Init != lora.InitLoftQ || b.Quantize != nil) {
+		return trained, nil
+	}
+	return lora.ReadConfig(dir)
+}
+
+// UseAdapter starts from the adapter in dir instead of a new one, with the settings
+// that ReadAdapter returns. It comes after LoadIn4Bit.
+func (b *Base) UseAdapter(dir string) error {
+	config, err := b.ReadAdapter(dir)
+	if err != nil {
+		return err
+	}
+	b.Lora, b.Adapter = &config, dir
+	return nil
+}
+
+// Assemble lays the model out to be run, not trained, on a device of that kind. It
+// returns an error where the adapter's folder lacks a tensor.
+func (b *Base) Assemble(info bindings.Info) (*lora.Tuned, error) {
+	t, err := b.assemble(nn.Options{}, info)
+	if err != nil || b.Lora == nil || b.Adapter == "" {
+		return t, err
+	}
+	return t, t.Adapters.Check(b.Adapter)
+}
+
+// assemble lays the model out by options, which it completes.
+func (b *Base) assemble(options nn.Options, info bindings.Info) (*lora.Tuned, error) {
+	options.Quantize = b.Quantize
+	t, err := lora.Assemble(b.Config, b.Weights, options, b.Lora, info)
+	if err != nil && b.Lora != nil && b.Adapter != "" {
+		err = fmt.Errorf("%s: %w", filepath.Join(b.Adapter, lora.ConfigFile), err)
+	}
+	return t, err
+}
+
+// Values returns where the model's weights and its adapters are read from.
+func (b *Base) Values() lora.Values { return lora.Values{Base: b.Weights, Adapter: b.Adapter} }
+
+// Load returns the model ready to run on dev, for micro-batches of up to shapes. The
+// caller closes it.
+func (b *Base) Load(dev bindings.Device, shapes nn.Shapes) (*lora.Tuned, error) {
+	t, err := b.Assemble(dev.Info())
+	if err != nil {
+		return nil, err
+	}
+	t.Plan(dev, shapes)
+	return t, t.Load(dev, b.Values())
+}
+
+// Close unmaps the weights. A base without weights has nothing to close.
+func (b *Base) Close() error {
+	if b.Weights == nil {
+		return nil
+	}
+	return b.Weights.Close()
+}
+
+// Method returns the run's kind as the command line calls it: qlora, lora or full.
+func (b *Base) Method() string {
+	switch {
+	case b.Lora == nil:
+		return "full"
+	case b.Quantize != nil:
+		return "qlora"
+	}
+	return "lora"
+}
+
+// Validate returns everything that is wrong with the description, before anything is
+// loaded. It reads no files.
+func (b *Base) Validate() error {
+	if b.Config == nil {
+		return errors.New("the model has no configuration: OpenBase reads one")
+	}
+	if b.Lora == nil {
+		var full []error
+		if b.Quantize != nil {
+			full = append(full, errors.New("4-bit weights cannot be trained themselves: put adapters on them, or train the model without quantization"))
+		}
+		if b.Adapter != "" {
+			full = append(full, option.Errorf("adapter", b.Adapter, "the run trains the weights themselves: give its configuration, too, which ReadAdapter reads"))
+		}
+		return errors.Join(full...)
+	}
+	var quantized error
+	if b.Quantize != nil {
+		quantized = quantize.Check(b.Quantize)
+	}
+	if b.Adapter == "" {
+		return errors.Join(quantized, b.Lora.ValidateNew())
+	}
+	return errors.Join(quantized, b.Lora.Validate())
+}

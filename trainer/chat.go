@@ -1,0 +1,104 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"qlora/bindings"
+	"qlora/chat"
+	"qlora/lora"
+	"qlora/nn"
+	"qlora/tokenizer"
+	"qlora/trainer/dataset"
+)
+
+// A Chat is a conversation with a model that is loaded on a device. It belongs to one
+// goroutine.
+type Chat struct {
+	// Said are the turns so far. A system message may be put first.
+	Said []chat.Message
+	// Sampling says how tokens are chosen; the zero value takes the likeliest.
+	Sampling nn.Sampling
+
+	tuned      *lora.Tuned
+	dev        bindings.Device
+	tok        *tokenizer.Tokenizer
+	template   *chat.Template
+	stop       []int32
+	vocabulary int
+	longest    int // tokens
+}
+
+// Chat loads the base on dev with the adapter in a folder, "" for the base alone, for a
+// conversation of up to longest tokens, no more than the model was made for. It is
+// written by the chat template of the adapter's folder where that has one, else of the
+// base's. The base itself stays as it is, and open; the caller closes the Chat.
+func (b *Base) Chat(dev bindings.Device, adapter string, longest int) (*Chat, error) {
+	tok, err := b.tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := chat.Folder(b.Folder, adapter)
+	if err != nil {
+		return nil, err
+	}
+	template, err := chat.Open(folder, "", tok)
+	if err != nil {
+		return nil, err
+	}
+	asked := *b
+	asked.Lora, asked.Adapter = nil, ""
+	if adapter != "" {
+		if err := asked.UseAdapter(adapter); err != nil {
+			return nil, err
+		}
+	}
+	if most := b.Config.MaxPositions; most > 0 {
+		longest = min(longest, most)
+	}
+	tuned, err := asked.Load(dev, nn.Shapes{Generate: longest})
+	if err != nil {
+		return nil, err
+	}
+	return &Chat{
+		tuned: tuned, dev: dev, tok: tok, template: template, stop: slices.Concat(template.Stop(), b.Ends(tok)),
+		vocabulary: b.Config.Vocabulary, longest: longest,
+	}, nil
+}
+
+// Answer returns the model's answer to a message of the user. Both become turns of the
+// conversation, unless there is an error.
+func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
+	said := append(slices.Clip(c.Said), chat.Message{Role: "user", Content: message})
+	prompt, err := c.template.Prompt(said)
+	if err != nil {
+		return "", err
+	}
+	if err := dataset.CheckIDs(prompt, c.vocabulary); err != nil {
+		return "", err
+	}
+	left := c.longest - len(prompt)
+	if left < 1 {
+		return "", fmt.Errorf("the conversation has %d tokens, and %d were planned for: begin another one", len(prompt), c.longest)
+	}
+	// How the first new token looks may depend on the prompt's last ones.
+	text := c.tok.NewStream()
+	for _, id := range prompt {
+		text.Push(id)
+	}
+	var answer strings.Builder
+	if _, err := c.tuned.Model.Generate(ctx, c.dev, prompt, left, c.Sampling, c.stop, func(id int32) bool {
+		answer.WriteString(text.Push(id))
+		return true
+	}); err != nil {
+		return "", err
+	}
+	answer.WriteString(text.Flush())
+	c.Said = append(said, chat.Message{Role: "assistant", Content: answer.String()})
+	return answer.String(), nil
+}
+
+// Close gives the model's memory back to the device, which stays open.
+func (c *Chat) Close() { c.tuned.Close() }

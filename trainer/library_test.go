@@ -1,0 +1,123 @@
+package trainer
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/lora"
+	"qlora/trainer/internal/tiny"
+)
+
+const (
+	chatAlphabet = " .?:abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	chatTemplate = `{% for m in messages %}{{ m.role + ': ' + m.content }}<end>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}`
+)
+
+// The package's Example, as the main package of another module, tunes a model on chats
+// and asks it: with the public packages alone, in fewer than 40 lines, and without a
+// package that shows a run.
+func TestAnotherModuleTunesAChatModel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a program")
+	}
+	example, err := os.ReadFile("example_test.go")
+	require.NoError(t, err)
+	require.Less(t, strings.Count(string(example), "\n"), 40)
+	dir := t.TempDir()
+	writeModule(t, dir, strings.NewReplacer("package trainer_test", "package main", "func Example()", "func main()").Replace(string(example)))
+	linked := goTool(t, dir, "list", "-deps", ".")
+	for _, shown := range []string{"gonum.org/v1/plot", "tensorboard", "trainer/report", "internal/figure", "golang.org/x/term", "cobra"} {
+		require.NotContains(t, linked, shown)
+	}
+	goTool(t, dir, "build", "-o", "tune", ".")
+
+	writeChatModel(t, filepath.Join(dir, "model"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "chats.jsonl"), []byte(chats(t, 320)), 0o600))
+	tune := exec.CommandContext(t.Context(), filepath.Join(dir, "tune"))
+	tune.Dir = dir
+	out, err := tune.CombinedOutput()
+	require.NoError(t, err, string(out))
+	assert.Equal(t, "steps: 120\nanswer: You do.\n", string(out))
+
+	adapter, err := lora.ReadConfig(filepath.Join(dir, "adapter"))
+	require.NoError(t, err)
+	assert.Equal(t, "model", adapter.BaseModel)
+	assert.Equal(t, 16, adapter.R)
+	for _, name := range []string{"adapter_model.safetensors", "tokenizer.json", "chat_template.jinja", "trainer_state.json"} {
+		assert.FileExists(t, filepath.Join(dir, "adapter", name))
+	}
+}
+
+// writeModule writes a module of one program that finds this one where it is, and
+// everything else in the versions that this one has.
+func writeModule(t *testing.T, dir, program string) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	require.NoError(t, err)
+	text, found := strings.CutPrefix(string(module), "module qlora\n")
+	require.True(t, found)
+	text = fmt.Sprintf("module example.com/tune\n%s\nrequire qlora v0.0.0\n\nreplace qlora => %q\n", text, root)
+	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	require.NoError(t, err)
+	for name, data := range map[string]string{"go.mod": text, "go.sum": string(sums), "main.go": program} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600))
+	}
+}
+
+// goTool runs the go command in a module without a network, and returns what it says.
+func goTool(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	return string(out)
+}
+
+// writeChatModel writes the tiny model with a tokenizer of single characters and a chat
+// template.
+func writeChatModel(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.NoError(t, tiny.WriteModel(dir))
+	letters := map[string]int{}
+	for i, letter := range chatAlphabet {
+		letters[string(letter)] = 3 + i
+	}
+	tokenizer, err := json.Marshal(map[string]any{
+		"model":        map[string]any{"type": "BPE", "vocab": letters, "merges": []string{}},
+		"decoder":      map[string]any{"type": "Fuse"},
+		"added_tokens": []any{map[string]any{"id": 2, "content": "<end>", "special": true}},
+	})
+	require.NoError(t, err)
+	for name, text := range map[string]string{
+		"tokenizer.json":        string(tokenizer),
+		"tokenizer_config.json": `{"eos_token": "<end>"}`,
+		"chat_template.jinja":   chatTemplate,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+}
+
+// chats are n records of one question and its answer.
+func chats(t *testing.T, n int) string {
+	t.Helper()
+	record, err := json.Marshal(map[string]any{"messages": []map[string]string{
+		{"role": "user", "content": "Who tunes?"}, {"role": "assistant", "content": "You do."},
+	}})
+	require.NoError(t, err)
+	return strings.Repeat(string(record)+"\n", n)
+}

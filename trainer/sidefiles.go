@@ -1,0 +1,81 @@
+package trainer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"qlora/option"
+	"qlora/tokenizer"
+	"qlora/trainer/dataset"
+)
+
+// sideFiles are the small files of a model folder that belong next to whatever is made
+// of the model.
+var sideFiles = []string{
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	"tokenizer.model", "chat_template.jinja", "generation_config.json",
+}
+
+// maxSideFile bounds the size of one of sideFiles in bytes.
+const maxSideFile = 256 << 20
+
+// SideFiles returns the files of the base's folder that belong next to an adapter: the
+// tokenizer's, the chat template and generation_config.json, as far as they are there.
+func (b *Base) SideFiles() ([]File, error) {
+	if b.Weights == nil {
+		return nil, nil
+	}
+	var files []File
+	in := b.Weights.Files()
+	for _, name := range sideFiles {
+		info, err := fs.Stat(in, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.Size() > maxSideFile || !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is no regular file of at most %d bytes", filepath.Join(b.Folder, name), maxSideFile)
+		}
+		data, err := fs.ReadFile(in, name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{Name: name, Data: data})
+	}
+	return files, nil
+}
+
+// Dataset reads files of records as this base is tuned on them: by its tokenizer and
+// its chat template, with [dataset.DefaultOptions]. [dataset.Load] has the options.
+func (b *Base) Dataset(paths ...string) (*dataset.Set, error) {
+	tok, err := b.tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	opt := dataset.DefaultOptions()
+	opt.ModelFolder, opt.VocabularySize = b.Folder, b.Config.Vocabulary
+	return dataset.Load(paths, tok, opt, nil)
+}
+
+// tokenizer loads that of the base's folder.
+func (b *Base) tokenizer() (*tokenizer.Tokenizer, error) {
+	if b.Folder == "" {
+		return nil, option.Errorf("model", b.Name, "it has no folder, so no tokenizer: OpenBase opens one")
+	}
+	return tokenizer.LoadFolder(b.Folder)
+}
+
+// Ends returns the tokens by which the model ends a text: those of its configuration,
+// and the tokenizer's.
+func (b *Base) Ends(tok *tokenizer.Tokenizer) []int32 {
+	ends := slices.Clone(b.Config.EOS)
+	if id, ok := tok.EOS(); ok && !slices.Contains(ends, id) {
+		ends = append(ends, id)
+	}
+	return ends
+}
