@@ -132,7 +132,7 @@ func (c *familyCase) steps(t *testing.T, dev bindings.Device, n int) ([]float64,
 	s.Adapters.Adapter = fromParity(t, c.adapterOf(t, filepath.Join(c.folder, "lora")))
 	recorder := &recorder{Device: dev}
 	run := s.run(t, recorder)
-	run.Model.LoadIn4Bit()
+	run.Base.LoadIn4Bit()
 	run.Args.MaxSteps = n
 	require.NoError(t, train(t, t.Context(), run))
 	var losses []float64

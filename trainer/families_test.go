@@ -179,11 +179,11 @@ func TestNoteOfTheModel(t *testing.T) {
 		c := familyCase{Name: name, folder: filepath.Join(familiesFolder, name)}
 		c.write(t)
 		r := tinyRun(t)
-		m, err := OpenModel(c.model)
+		m, err := OpenBase(c.model)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, m.Close()) })
 		m.ApplyLora(lora.Config{R: 2, Alpha: 4, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj")})
-		r.Model = m
+		r.Base = m
 		var notes []string
 		r.Note = func(s string) { notes = append(notes, s) }
 		_, err = New(r)
