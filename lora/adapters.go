@@ -75,7 +75,9 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		if slices.ContainsFunc(sizes, func(s Size) bool { return s.Module+biasSuffix == name }) {
 			name = baseLayerBias(name)
 		}
-		a.modules = append(a.modules, newTensor(name, t.Value, t.Shape...))
+		module := newTensor(name, t.Value, t.Shape...)
+		module.transposed = t.Transposed
+		a.modules = append(a.modules, module)
 	}
 	a.model = m
 	return a, a.checkStarts()

@@ -170,6 +170,28 @@ func transposeConv1D(t *testing.T, model string, gradients map[string][]float32)
 	}
 }
 
+// TestNoteOfTheModel: how config.json was read is told once.
+func TestNoteOfTheModel(t *testing.T) {
+	for name, want := range map[string]string{
+		"relative": `model_type "aquila" is not known; its keys are Llama's, and it is taken for one`,
+		"gemma3":   `of model_type "gemma3" the text part is read; the rest stays as it is`,
+	} {
+		c := familyCase{Name: name, folder: filepath.Join(familiesFolder, name)}
+		c.write(t)
+		r := tinyRun(t)
+		m, err := OpenBase(c.model)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, m.Close()) })
+		m.ApplyLora(lora.Config{R: 2, Alpha: 4, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj")})
+		r.Base = m
+		var notes []string
+		r.Note = func(s string) { notes = append(notes, s) }
+		_, err = New(r)
+		require.NoError(t, err)
+		require.Equal(t, []string{want}, notes)
+	}
+}
+
 // inFloat32 returns the model's folder with another dtype in config.json: that in
 // which the recorded runs of method full held and saved the weights.
 func inFloat32(t *testing.T, model string) string {

@@ -114,6 +114,26 @@ func TestHeadOfItsOwn(t *testing.T) {
 	assert.LessOrEqual(t, distance(logits(t, out, ""), logits(t, base, adapter)), 0.05)
 }
 
+// TestTransposedModule stores a Conv1D that is trained itself as the base has it.
+func TestTransposedModule(t *testing.T) {
+	base, _ := recordedBase(t, "gpt2")
+	adapter := t.TempDir()
+	saveAdapter(t, base, adapter, lora.Config{R: 2, Alpha: 4, Init: lora.InitRandom, ModulesToSave: []string{"attn.c_proj"}, Targets: lora.Targets{Names: []string{"c_fc"}}})
+	out := merged(t, Options{Model: base, Adapters: []string{adapter}, DType: "float32"})
+	const name = "transformer.h.0.attn.c_proj.weight"
+	was, err := open(t, base).Tensor(name)
+	require.NoError(t, err)
+	is, err := open(t, out).Tensor(name)
+	require.NoError(t, err)
+	before, after := make([]float32, was.Elements()), make([]float32, is.Elements())
+	was.Floats(before, 0)
+	is.Floats(after, 0)
+	for i := range before {
+		require.Equal(t, 2*before[i], after[i], "element %d", i)
+	}
+	assert.LessOrEqual(t, distance(logits(t, out, ""), logits(t, base, adapter)), 1e-4)
+}
+
 // saveAdapter writes a new adapter of a base, whose modules_to_save are twice what they
 // were.
 func saveAdapter(t *testing.T, base, dir string, c lora.Config) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu"
 	"qlora/checkpoint"
 	"qlora/internal/formulaweights"
 	"qlora/nn"
@@ -76,6 +77,14 @@ func (f *folder) rename(from, to string) {
 // open writes the folder and lays a model out by it.
 func (f *folder) open(t *testing.T) (*nn.Model, error) {
 	t.Helper()
+	base := f.write(t)
+	c, err := ParseConfig(base.Config())
+	require.NoError(t, err)
+	return nn.New(c, base, nn.Options{}, bindings.NewMemory(), bindings.Info{})
+}
+
+func (f *folder) write(t *testing.T) checkpoint.Checkpoint {
+	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), f.config, 0o600))
 	entries := slices.Collect(maps.Values(f.tensors))
@@ -83,9 +92,7 @@ func (f *folder) open(t *testing.T) (*nn.Model, error) {
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { base.Close() })
-	c, err := ParseConfig(base.Config())
-	require.NoError(t, err)
-	return nn.New(c, base, nn.Options{}, bindings.NewMemory(), bindings.Info{})
+	return base
 }
 
 // TestUnread: what a model would pass over is refused.
@@ -164,4 +171,54 @@ func TestTied(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, m.Tied())
 	require.False(t, m.Config.Tied)
+}
+
+// TestSaveBeside: full fine-tuning writes what is beside the transformer, and the names
+// of the folder, as they were.
+func TestSaveBeside(t *testing.T) {
+	for _, name := range []string{"gemma3", "qwen2_vl"} {
+		base := readFolder(t, name).write(t)
+		dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+		require.NoError(t, err)
+		c, err := ParseConfig(base.Config())
+		require.NoError(t, err)
+		memory := bindings.NewMemory()
+		m, err := nn.New(c, base, nn.Options{Train: true}, memory, dev.Info())
+		require.NoError(t, err)
+		m.Prepare(dev, nn.Shapes{Generate: 1})
+		require.NoError(t, memory.Commit(dev))
+		defer memory.Close()
+		require.NoError(t, m.Load(dev, base, nil))
+		dir := t.TempDir()
+		require.NoError(t, m.Save(dev, dir))
+		saved, err := checkpoint.Open(dir)
+		require.NoError(t, err)
+		defer saved.Close()
+		require.Equal(t, base.Names(), saved.Names())
+		for _, tensor := range base.Names() {
+			want, err := base.Tensor(tensor)
+			require.NoError(t, err)
+			got, err := saved.Tensor(tensor)
+			require.NoError(t, err)
+			require.Equal(t, want.Data(), got.Data(), tensor)
+		}
+	}
+}
+
+// TestUnknown: a model_type that nobody knows is Llama's, if its keys are.
+func TestUnknown(t *testing.T) {
+	const keys = `{"model_type":"orion","rms_norm_eps":1e-5,"num_attention_heads":4,"intermediate_size":96,"hidden_size":64`
+	c, err := ParseConfig([]byte(keys + `,"vocab_size":97,"tie_word_embeddings":false,"auto_map":{"AutoConfig":"x"},"attention_bias":true}`))
+	require.NoError(t, err)
+	require.Equal(t, `model_type "orion" is not known; its keys are Llama's, and it is taken for one`, c.Note)
+	for more, want := range map[string]string{
+		`,"num_experts":8}`:                              `model_type "orion" is not known, and is no Llama: its config has num_experts 8, which Llama has not`,
+		`,"qk_layernorm":true}`:                          `is no Llama: its config has qk_layernorm true`,
+		`,"hidden_act":"mish"}`:                          `model_type "orion" is not known, and as a Llama: hidden_act "mish" is not supported`,
+		`,"rms_norm_eps":null}`:                          `model_type "orion" is not supported; `,
+		`,"rope_scaling":{"type":"dynamic","factor":2}}`: `as a Llama: rope_type "dynamic" is not supported`,
+	} {
+		_, err := ParseConfig([]byte(keys + more))
+		require.ErrorContains(t, err, want, more)
+	}
 }

@@ -138,7 +138,7 @@ func TestFoldersAndPatterns(t *testing.T) {
 
 	for path, want := range map[string]string{
 		filepath.Join(dir, "*.parquet"): "no such file, and none matches",
-		filepath.Join(dir, "old"):       "there is no file in the folder whose name ends in one of",
+		filepath.Join(dir, "old"):       "the folder has no file whose name ends in one of",
 		filepath.Join(dir, "R*"):        "README.md: a dataset file's name must end in one of",
 		filepath.Join(dir, "[.jsonl"):   "syntax error in pattern",
 	} {
