@@ -63,7 +63,8 @@ func CheckOutput(dir string) error {
 
 // Write makes dir, which is absent or empty, the folder. It appears whole or not
 // at all. Weights stream, but for the packed ones of a shard, which are in memory
-// together. Progress, which may be nil, is told in bytes of the weights' sources.
+// together. Progress, if not nil, receives
+// the bytes of the weights' sources.
 func (w *Writer) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
 		return err

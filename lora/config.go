@@ -216,7 +216,7 @@ func isEmpty(raw json.RawMessage) bool {
 	return false
 }
 
-// Marshal is the text of adapter_config.json: the keys that PEFT 0.4 knew, and
+// Marshal returns the text of adapter_config.json: the keys that PEFT 0.4 knew, and
 // later ones only where they are not at their default, because PEFT refuses
 // files with keys that it does not know.
 func (c *Config) Marshal() ([]byte, error) {

@@ -28,7 +28,7 @@ func (a *Adapters) Load(dev bindings.Device, dir string) error {
 	return a.withFile(dir, func(file *checkpoint.File) error { return a.load(dev, file) })
 }
 
-// Check gives the error that Load would give for what the folder holds. It needs
+// Check returns the error that Load would return for what the folder holds. It needs
 // no memory and no device.
 func (a *Adapters) Check(dir string) error { return a.withFile(dir, a.check) }
 

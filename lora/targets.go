@@ -100,7 +100,7 @@ func (t Targets) Resolve(modelType string, defaults, linear []string) (Targets, 
 	return t, nil
 }
 
-// Match gives the linear layers, in their order, that the targets pick. Targets
+// Match returns the linear layers, in their order, that the targets pick. Targets
 // are resolved first. Every name must match a layer, and a pattern at least
 // one, though it may be an excluded one; a target that picks anything but a linear layer is an error, as in PEFT.
 func (t Targets) Match(m ModuleNames) ([]string, error) {

@@ -22,7 +22,7 @@ var codebooks = [...][16]float32{
 	},
 }
 
-// Codebook is the value of each code, for an absmax of 1. It is shared: not to be
+// Codebook returns the value of each code, for an absmax of 1. It is shared: not to be
 // changed.
 func (k Kind) Codebook() *[16]float32 { return &codebooks[k] }
 

@@ -16,10 +16,10 @@ const (
 	FP4             // bitsandbytes' 4-bit float, sign, 2 exponent bits, 1 mantissa bit
 )
 
-// String is the code's name as bitsandbytes spells it.
+// String returns the code's name as bitsandbytes spells it.
 func (k Kind) String() string { return [...]string{"nf4", "fp4"}[k] }
 
-// ParseKind is the code that bitsandbytes calls name.
+// ParseKind returns the code that bitsandbytes calls name.
 func ParseKind(name string) (Kind, error) {
 	switch name {
 	case "nf4":

@@ -76,7 +76,7 @@ type SavedTensor struct {
 	Value bindings.Tensor
 }
 
-// Saved are the tensors of Options.Modules, once the adapters are attached. One that
+// Saved returns the tensors of Options.Modules, once the adapters are attached. One that
 // is both embedding and head is there under both names.
 func (m *Model) Saved() []SavedTensor {
 	if m.Options.Train {

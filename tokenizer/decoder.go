@@ -11,7 +11,7 @@ import (
 // A decoder rewrites a list of tokens towards text; it may change the list.
 type decoder func(tokens []string) []string
 
-// Decode gives the text that ids stand for, without special tokens if
+// Decode returns the text that ids stand for, without special tokens if
 // skipSpecial is set. Ids that the vocabulary does not have are left out; a
 // character of which bytes are missing becomes U+FFFD.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {

@@ -19,7 +19,7 @@ type Encoder struct {
 	scratch []token
 }
 
-// NewEncoder makes an Encoder with an empty cache, which grows to some tens
+// NewEncoder returns an Encoder with an empty cache, which grows to some tens
 // of megabytes at most.
 func (t *Tokenizer) NewEncoder() *Encoder {
 	return &Encoder{t: t, cache: map[string][]token{}}
@@ -47,7 +47,7 @@ func (e *Encoder) Encode(dst []int32, text string, addSpecial bool) []int32 {
 	return dst
 }
 
-// EncodeOffsets gives the ids of Encode, and for each the bytes of text that
+// EncodeOffsets returns the ids of Encode, and for each the bytes of text that
 // it stands for: whole characters, so that the tokens of one that is spelled
 // in several all have the span of that character. The post-processor's tokens
 // have the span 0 to 0.

@@ -21,10 +21,10 @@ type Stream struct {
 // maxHeld is how many tokens may wait for a character to become whole.
 const maxHeld = 64
 
-// NewStream begins a text.
+// NewStream returns the decoder of a new text.
 func (t *Tokenizer) NewStream() *Stream { return &Stream{t: t} }
 
-// Push adds a token and gives the text that has become certain by it: never a
+// Push adds a token and returns the text that has become certain by it: never a
 // part of a character, "" while one is incomplete.
 func (s *Stream) Push(id int32) string {
 	if !s.t.has(id) || s.t.special[id] {
@@ -45,7 +45,7 @@ func (s *Stream) Push(id int32) string {
 	return fresh
 }
 
-// Flush ends the text and gives what was still held back.
+// Flush ends the text and returns what was still held back.
 func (s *Stream) Flush() string {
 	fresh := s.after(s.t.Decode(s.ids, true))
 	s.ids, s.context, s.given = nil, 0, ""

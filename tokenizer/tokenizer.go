@@ -48,13 +48,14 @@ type token struct {
 	end int32 // in the word, in bytes
 }
 
-// ID is the id of a token by its name in the file, such as "<s>" or "Ġthe".
+// ID returns the id of a token by its name in the file, such as "<s>" or "Ġthe", and reports
+// whether there is one.
 func (t *Tokenizer) ID(token string) (int32, bool) {
 	id, ok := t.ids[token]
 	return id, ok
 }
 
-// Token is the name of a token in the file, "" for an id that has none.
+// Token returns the name of a token in the file, "" for an id that has none.
 func (t *Tokenizer) Token(id int32) string {
 	if !t.has(id) {
 		return ""
@@ -64,34 +65,37 @@ func (t *Tokenizer) Token(id int32) string {
 
 func (t *Tokenizer) has(id int32) bool { return id >= 0 && int(id) < len(t.tokens) }
 
-// Special tells whether a token is no part of the text, such as the one that ends it.
+// Special reports whether a token is no part of the text, such as the one that ends it.
 func (t *Tokenizer) Special(id int32) bool { return t.has(id) && t.special[id] }
 
-// Size is the largest id + 1.
+// Size returns the largest id + 1.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
 
-// BOS is the id of the token that begins a text, where the folder names one.
+// BOS returns the id of the token that begins a text, and reports whether the folder
+// names one.
 func (t *Tokenizer) BOS() (int32, bool) { return t.bos, t.bos >= 0 }
 
-// EOS is the id of the token that ends a text, where the folder names one.
+// EOS returns the id of the token that ends a text, and reports whether the folder
+// names one.
 func (t *Tokenizer) EOS() (int32, bool) { return t.eos, t.eos >= 0 }
 
-// PAD is the id of the token that fills up a batch, where the folder names one.
+// PAD returns the id of the token that fills up a batch, and reports whether the folder
+// names one.
 func (t *Tokenizer) PAD() (int32, bool) { return t.pad, t.pad >= 0 }
 
-// EOSToken is the name of the token that ends a text, "" where there is none.
+// EOSToken returns the name of the token that ends a text, "" where there is none.
 func (t *Tokenizer) EOSToken() string { return t.Token(t.eos) }
 
-// Prefix is what the post-processor puts in front of a text.
+// Prefix returns the ids that the post-processor puts in front of a text.
 func (t *Tokenizer) Prefix() []int32 { return slices.Clone(t.post.prefix) }
 
-// Suffix is what the post-processor puts behind a text.
+// Suffix returns the ids that the post-processor puts behind a text.
 func (t *Tokenizer) Suffix() []int32 { return slices.Clone(t.post.suffix) }
 
-// Sum is a hash of the files that the tokenizer was read from: two with the same
+// Sum returns a hash of the files that the tokenizer was read from: two with the same
 // sum give the same tokens.
 func (t *Tokenizer) Sum() [32]byte { return t.sum }
 
-// Files are the paths of the tokenizer's files, such as are to be copied
-// beside an adapter.
+// Files returns the paths of the tokenizer's files, which are to be copied next to an
+// adapter.
 func (t *Tokenizer) Files() []string { return slices.Clone(t.files) }

@@ -50,8 +50,8 @@ func TestValidateNamesEverything(t *testing.T) {
 // is written.
 func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"the run has no base":           func(r *Run) { r.Base = nil },
-		"the base has no weights":       func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
+		"the run has no base":            func(r *Run) { r.Base = nil },
+		"the base has no weights":        func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
 		"the run has no device":          func(r *Run) { r.Device = nil },
 		"outputs is nil":                 func(r *Run) { r.Outputs = []Output{nil} },
 		`file "../x" is to lie`:          func(r *Run) { r.Files = []File{{Name: "../x"}} },

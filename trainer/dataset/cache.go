@@ -30,11 +30,12 @@ type Cache struct {
 	sets map[string]*Set // by key, those of this run; nil where the file is there already
 }
 
-// NewCache is the cache in a folder, which need not be there yet.
+// NewCache returns the cache in a folder, which need not be there yet.
 func NewCache(dir string) *Cache { return &Cache{dir: dir, sets: map[string]*Set{}} }
 
-// Load gives what Load makes of the files, from the cache where it is there: then
-// path says where it was. damaged says why what was there is of no use.
+// Load returns what the function Load makes of the files, from the cache where it is
+// there: path is then its place in the cache. damaged, if not nil, is why a cached file
+// is not used.
 func (c *Cache) Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(Progress) error) (set *Set, path string, damaged, err error) {
 	key, keyErr := cacheKey(paths, tok, opt)
 	if keyErr != nil { // Load says what is wrong

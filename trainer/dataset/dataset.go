@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 
@@ -8,7 +9,8 @@ import (
 	"qlora/tokenizer"
 )
 
-// Options say how records become examples. DefaultOptions has the defaults.
+// Options say how records become examples. The zero value is usable: it has no limit of
+// length. DefaultOptions has the defaults of the command line.
 type Options struct {
 	Format        string `option:"dataset_format" help:"what a record is: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto looks at the fields"`
 	MaxLength     int    `option:"max_length" unit:"tokens" help:"longest sequence; longer text is cut into pieces, other records keep their beginning; 0: no limit"`
@@ -31,7 +33,8 @@ type Options struct {
 	Seed uint64
 }
 
-// DefaultOptions tells formats apart and keeps 1024 tokens.
+// DefaultOptions returns the defaults: formats are told apart by their fields, and a
+// sequence has at most 1024 tokens.
 func DefaultOptions() Options { return Options{Format: Auto, MaxLength: 1024} }
 
 // Validate returns everything that is wrong with the options, each an [option.Error].
@@ -44,10 +47,11 @@ func (o Options) Validate() error {
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, and 0 means that there is no such length")
 	}
-	return errors.Join(length, checkFormat(o.Format))
+	return errors.Join(length, checkFormat(cmp.Or(o.Format, Auto)))
 }
 
-// A Set is what Load read.
+// A Set is what Load returns: the examples, where they come from, and what became of
+// the records.
 type Set struct {
 	Examples []Example
 	// Origins are of the documents, in the order in which they stand in Examples.
@@ -70,7 +74,7 @@ type Progress struct {
 
 // Load reads the paths one after another: files, folders of files, and patterns
 // such as data/*.jsonl. tok may be nil where all records are pretokenized.
-// progress, where it is not nil, is told how far it is; an error of its ends it.
+// progress, if not nil, receives how far Load is; an error it returns ends Load.
 //
 // An error names file and line; every error but one of reading a file is
 // about the input. A set without a single token to train on is an error.
@@ -78,6 +82,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
+	opt.Format = cmp.Or(opt.Format, Auto)
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}

@@ -21,7 +21,7 @@ type Example struct {
 	Starts []int32
 }
 
-// Documents are the documents of the sequence, in order. They share its ids
+// Documents returns the documents of the sequence, in order. They share its ids
 // and labels.
 func (e Example) Documents() iter.Seq[Example] {
 	return func(yield func(Example) bool) {
@@ -39,7 +39,7 @@ func (e Example) Documents() iter.Seq[Example] {
 	}
 }
 
-// Lengths are those of the documents of a packed sequence; nil of another.
+// Lengths returns the lengths of the documents of a packed sequence, nil for another.
 func (e Example) Lengths() []int {
 	var lengths []int
 	for i := range e.Starts {

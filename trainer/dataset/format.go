@@ -44,7 +44,7 @@ var formats = []*format{
 	&text,
 }
 
-// Formats lists the names that Options.Format can have.
+// Formats returns the names that Options.Format can have.
 func Formats() []string {
 	names := []string{Auto}
 	for _, f := range formats {

@@ -59,13 +59,13 @@ func readFile(path string, size int64, each func(*Record) error) error {
 // Where names the record for a message: its file and line.
 func (r *Record) Where() string { return r.where }
 
-// Has says whether the fields are all there and not null.
+// Has reports whether the fields are all there and not null.
 func (r *Record) Has(names ...string) bool { return r.record.hasAll(names) }
 
-// Text is a field that must be a text.
+// Text returns a field that must be a text.
 func (r *Record) Text(name string) (string, error) { return r.record.text(name) }
 
-// JSON is a field as JSON; a text of a file that has nothing but texts is one too.
+// JSON returns a field as JSON; a text of a file that has nothing but texts is one too.
 func (r *Record) JSON(name string) (json.RawMessage, error) {
 	if raw, ok := r.record.fields[name]; ok {
 		return raw, nil
@@ -77,5 +77,5 @@ func (r *Record) JSON(name string) (json.RawMessage, error) {
 	return json.Marshal(text)
 }
 
-// Fields lists the fields' names for a message.
+// Fields returns the fields' names for a message.
 func (r *Record) Fields() string { return r.record.names() }

@@ -25,7 +25,7 @@ type FileReport struct {
 	Trained   int64 // tokens that are predicted and trained on
 }
 
-// String is the report in a line.
+// String returns the report in a line.
 func (f FileReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: read as %s: %d records, %d sequences, %d tokens, %d of them trained on",
@@ -49,13 +49,13 @@ type MixReport struct {
 	Trained int64
 }
 
-// String is the report in a line.
+// String returns the report in a line.
 func (m MixReport) String() string {
 	return fmt.Sprintf("%s: weight %v: %d records stand in an epoch as %d, %d tokens, %d of them trained on",
 		m.Name, m.Weight, m.Records, m.Taken, m.Tokens, m.Trained)
 }
 
-// Lines are all there is to say, a line each.
+// Lines returns everything there is to report, a line each.
 func (r Report) Lines() []string {
 	var lines []string
 	for _, f := range r.Files {
@@ -86,18 +86,18 @@ type PackingReport struct {
 	Trained   int64 // of those, the ones that are predicted and trained on
 }
 
-// Fill is the share of the sequences' room that tokens take.
+// Fill returns the share of the sequences' room that tokens fill.
 func (p PackingReport) Fill() float64 {
 	return float64(p.Tokens) / (float64(p.Sequences) * float64(p.Length))
 }
 
-// String is the report in a line.
+// String returns the report in a line.
 func (p PackingReport) String() string {
 	return fmt.Sprintf("packed %d documents into %d sequences of up to %d tokens, %.2f %% full: %d tokens, %d of them trained on",
 		p.Documents, p.Sequences, p.Length, 100*p.Fill(), p.Tokens, p.Trained)
 }
 
-// Place says where a document was read.
+// Place returns where a document was read: its file and line.
 func (r Report) Place(o Origin) string {
 	path := r.Files[o.File].Path
 	kind, _ := fileTypeOf(path)
