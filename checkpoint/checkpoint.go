@@ -1,6 +1,6 @@
 // Package checkpoint reads and writes models on disk behind one interface: the text
-// of config.json, the tensors by name with their encoding, and the files beside
-// them. It alone knows safetensors and the names that bitsandbytes gives the parts
+// of config.json, the tensors by name with their encoding, and the files next
+// to them. It alone knows safetensors and the names that bitsandbytes gives the parts
 // of a 4-bit weight.
 //
 // Names are those that the files have. What a family calls a tensor, and whether it
@@ -12,7 +12,7 @@ import (
 	"io/fs"
 )
 
-// Tensors gives a model's tensors by name.
+// Tensors returns a model's tensors by name.
 type Tensors interface {
 	// Tensor returns the tensor called name. The error of one that is not there is
 	// ErrNoTensor; any other error names the tensor and says what is wrong with it.
@@ -41,10 +41,10 @@ type Checkpoint interface {
 	Names() []string
 	// Shards returns the names by file.
 	Shards() [][]string
-	// Files holds the files beside the weights: the tokenizer's, the chat template,
+	// Files holds the files next to the weights: the tokenizer's, the chat template,
 	// generation_config.json, the licence.
 	Files() fs.FS
-	// Close gives the tensors' memory back: no Data of theirs may be read after it.
+	// Close frees the tensors' memory: no Data of theirs may be read after it.
 	Close() error
 }
 

@@ -49,7 +49,7 @@ func openFolder(dir string) (Checkpoint, error) {
 	return f, nil
 }
 
-// HasWeights reports whether dir has weights beside its config.json: in one file or
+// HasWeights reports whether dir has weights next to its config.json: in one file or
 // in shards with their index.
 func HasWeights(dir string) bool {
 	for _, name := range []string{safetensors.SingleFile, safetensors.IndexFile} {

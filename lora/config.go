@@ -41,7 +41,7 @@ type Config struct {
 
 	// DoRA: each output's magnitude is trained apart from the direction W + Scale·B·A.
 	DoRA bool
-	// ModulesToSave are the modules that are trained whole beside the adapters,
+	// ModulesToSave are the modules that are trained whole next to the adapters,
 	// and stored with them: ends of their names.
 	ModulesToSave []string
 	// TieWeights keeps a head that is the embedding the embedding, where that is

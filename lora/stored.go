@@ -12,7 +12,7 @@ import (
 type Stored struct{ file *checkpoint.File }
 
 // Open opens the tensors of a PEFT folder, of which Check finds nothing wrong.
-// Close unmaps them. The tensors of adapters that BeginsWithBase are relative to the
+// Close unmaps them. The tensors of adapters that ChangesBase reports are relative to the
 // Residual of the base.
 func (a *Adapters) Open(dir string) (*Stored, error) {
 	file, err := openWeights(dir)

@@ -8,7 +8,7 @@ import (
 	"qlora/bindings"
 )
 
-// Modules are modules that are trained themselves, in float32, beside adapters,
+// Modules are modules that are trained themselves, in float32, next to adapters,
 // as PEFT's modules_to_save.
 type Modules struct {
 	Names []string // ends of the names of modules, or of modules that hold them
@@ -23,7 +23,7 @@ type Modules struct {
 // Biases are PEFT's values of bias.
 type Biases string
 
-// Which biases of linear layers are trained beside adapters.
+// Which biases of linear layers are trained next to adapters.
 const (
 	BiasesNone    Biases = "none" // as is ""
 	BiasesAll     Biases = "all"

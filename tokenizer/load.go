@@ -16,8 +16,8 @@ const (
 	maxComponents = 64      // steps of one kind, so that each may only multiply the text a little
 )
 
-// Load reads one tokenizer.json. Which tokens begin and end a text is not
-// told there: see LoadFolder.
+// Load reads one tokenizer.json. It does not name the tokens that begin
+// and end a text: see [LoadFolder].
 func Load(path string) (*Tokenizer, error) {
 	data, err := readFile(path)
 	if err != nil {

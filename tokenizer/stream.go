@@ -7,7 +7,7 @@ import (
 )
 
 // A Stream decodes tokens one by one as they are generated, special tokens
-// left out. Its parts together are what Decode gives of all tokens with
+// left out. Its parts together are what Decode returns for all tokens with
 // skipSpecial, wherever that is whole characters.
 type Stream struct {
 	t *Tokenizer

@@ -100,5 +100,5 @@ func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
 	return answer.String(), nil
 }
 
-// Close gives the model's memory back to the device, which stays open.
+// Close frees the model's memory on the device, which stays open.
 func (c *Chat) Close() { c.tuned.Close() }
