@@ -105,7 +105,7 @@ func (r *inference) known(ids []int32) error {
 // close gives back what is there: the memory, the device, the base.
 func (r *inference) close() {
 	if r.Tuned != nil {
-		r.Tuned.Close()
+		r.Close()
 	}
 	closeDevice(r.dev)
 	if r.base != nil {
