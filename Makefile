@@ -33,6 +33,14 @@ help:
 demo: openblas ## quantize a small base to 4 bits, tune it on a task it cannot do, and show the difference (under 2 minutes)
 	go run ./demo
 
+.PHONY: picture
+picture: demo build ## record docs/run.svg anew: the demo's base asked, tuned and asked again, in a terminal
+	@rm -rf out/tuned
+	tools/picture.py docs/run.svg \
+	  "$(ASK)" "$(BUILD)/qlora train --config configs/demo.yaml" "$(ASK) --adapter out/tuned"
+
+ASK = $(BUILD)/qlora generate --model out/demo/base --max_new_tokens 12 --prompt \$$'Q: What is the work of Bruno?\nA:'
+
 .PHONY: compare
 compare: openblas ## the demo's task by full fine-tuning, LoRA and QLoRA, in one table
 	go run ./demo -compare

@@ -1,5 +1,4 @@
-// Package chat writes a conversation as a model's prompt, by the chat template of its
-// folder.
+// Package chat renders a conversation as a model's prompt, by the chat template of its folder.
 package chat
 
 import (
@@ -16,9 +15,9 @@ type Message struct {
 	Content string
 }
 
-// Folder returns the folder whose template a conversation with the model is written
-// by: the adapter's where it has one, for that is what it was trained with, else the
-// model's. Adapter may be "". A folder that cannot be read is an error.
+// Folder returns the folder that holds the chat template for the model: the adapter's folder if
+// it has a template, because the adapter was trained with it, else the model's. Adapter may be
+// "". It returns an error if a folder cannot be read.
 func Folder(model, adapter string) (string, error) {
 	if adapter != "" {
 		f, err := chattemplate.OpenFolder(adapter)
@@ -30,16 +29,17 @@ func Folder(model, adapter string) (string, error) {
 	return model, err
 }
 
-// A Template turns conversations into tokens. It is for one goroutine.
+// A Template turns conversations into tokens. It must not be used by several goroutines at
+// once.
 type Template struct {
 	template *chattemplate.Chat
 	encoder  *tokenizer.Encoder
 	stop     []int32
 }
 
-// Open reads the template of a folder. Choice is "" for the folder's own, or a file,
-// the name of one of the folder's templates, or a family of templates that come with
-// the program, as "chatml".
+// Open reads the template of a folder. Choice is "" for the folder's own template, or a file,
+// the name of one of the folder's templates, or a built-in family of templates such as
+// "chatml".
 func Open(folder, choice string, tok *tokenizer.Tokenizer) (*Template, error) {
 	f, err := chattemplate.OpenFolder(folder)
 	if err != nil {
@@ -50,8 +50,8 @@ func Open(folder, choice string, tok *tokenizer.Tokenizer) (*Template, error) {
 		return nil, err
 	}
 	t := &Template{template: template, encoder: tok.NewEncoder(), stop: slices.Clone(f.Ends)}
-	// The first special token that the template closes a turn with is what the
-	// model was taught to end with.
+	// The first special token with which the template closes a turn is the one the model was
+	// trained to end with.
 	for _, id := range t.encoder.Encode(nil, strings.TrimSpace(template.Closing()), false) {
 		if tok.Special(id) {
 			t.stop = append(t.stop, id)
@@ -61,10 +61,10 @@ func Open(folder, choice string, tok *tokenizer.Tokenizer) (*Template, error) {
 	return t, nil
 }
 
-// Stop returns the tokens that end the model's turn. It is shared: not to be changed.
+// Stop returns the tokens that end the model's turn. Callers must not modify it.
 func (t *Template) Stop() []int32 { return t.stop }
 
-// Prompt returns the tokens of a conversation, up to where the model's turn begins.
+// Prompt returns the tokens of a conversation up to the start of the model's turn.
 func (t *Template) Prompt(conversation []Message) ([]int32, error) {
 	var v chattemplate.Conversation
 	for _, said := range conversation {

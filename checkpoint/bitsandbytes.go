@@ -11,11 +11,10 @@ import (
 	"qlora/nf4"
 )
 
-// bitsandbytes keeps a weight P.weight in 4 bits as several tensors: the codes under
-// its own name, and under names that begin with it absmax, quant_map, with double
-// quantization nested_absmax and nested_quant_map, and quant_state.bitsandbytes__nf4
-// (or __fp4), which is JSON as bytes (bitsandbytes, functional.py,
-// QuantState.as_dict). These are the ends of the names.
+// bitsandbytes stores a 4-bit weight P.weight as several tensors: the codes under P.weight, and
+// with that prefix absmax, quant_map, with double quantization nested_absmax and
+// nested_quant_map, and quant_state.bitsandbytes__nf4 (or __fp4), which is JSON as bytes
+// (bitsandbytes, functional.py, QuantState.as_dict). The constants are the suffixes.
 const (
 	absmaxSuffix       = ".absmax"
 	mapSuffix          = ".quant_map"
@@ -24,15 +23,15 @@ const (
 	stateSuffix        = ".quant_state.bitsandbytes__"
 )
 
-// A source is where a weight's tensors come from: a safetensors.File or Folder.
+// A source reads tensors by name: a safetensors.File or Folder.
 type source interface {
 	Tensor(name string) (safetensors.Tensor, bool)
 	Where(name string) string
 }
 
-// weightOfState returns the weight in 4 bits whose quant_state is called name, and
-// whether it is one. Only the tensors that are there can tell: a model may keep some
-// of its layers in 16 bits.
+// weightOfState returns the 4-bit weight whose quant_state has the given name, and whether name
+// is a quant_state. Only the tensors present can tell which weights are quantized: a model may
+// keep some layers in 16 bits.
 func weightOfState(name string) (weight string, ok bool) {
 	for _, kind := range []nf4.Kind{nf4.NF4, nf4.FP4} {
 		if weight, ok := strings.CutSuffix(name, stateSuffix+kind.String()); ok {
@@ -42,8 +41,7 @@ func weightOfState(name string) (weight string, ok bool) {
 	return "", false
 }
 
-// partNames are the names of the tensors that make up the weight called weightName,
-// those that are there.
+// partNames returns the names of the tensors present that make up the 4-bit weight weightName.
 func partNames(w source, weightName string) []string {
 	var names []string
 	for _, suffix := range []string{"", absmaxSuffix, mapSuffix, nestedAbsmaxSuffix, nestedMapSuffix, stateSuffix + "nf4", stateSuffix + "fp4"} {
@@ -63,8 +61,8 @@ func findState(w source, weightName string) (nf4.Kind, safetensors.Tensor, bool)
 	return 0, safetensors.Tensor{}, false
 }
 
-// readFourBit reads the 4-bit weight called weightName and checks that its parts fit
-// each other. Codes are views of the file, float32 scales are copied.
+// readFourBit reads the 4-bit weight weightName and checks that its parts are consistent. Codes
+// are views of the file; float32 scales are copied.
 func readFourBit(w source, weightName string) (*FourBit, error) {
 	weight, err := readParts(w, weightName)
 	if err != nil {
@@ -83,16 +81,16 @@ func readParts(w source, weightName string) (*FourBit, error) {
 		return nil, fmt.Errorf("quant_state: %w", err)
 	}
 	if state.QuantType != kind.String() {
-		return nil, fmt.Errorf("quant_state: its name says %s, its text %s", kind, state.QuantType)
+		return nil, fmt.Errorf("quant_state: name says %s, content says %s", kind, state.QuantType)
 	}
 	weight := &FourBit{Kind: kind, BlockSize: state.BlockSize, DType: state.dtype, Shape: [2]int(state.Shape)}
 	n := weight.Shape[0] * weight.Shape[1]
 	blocks := ceilDiv(n, weight.BlockSize)
 
-	// The codes may be kept under another type (quant_storage): the same bytes.
+	// The codes may have another element type (quant_storage) with the same bytes.
 	codes, ok := w.Tensor(weightName)
 	if !ok || len(codes.Data) != ceilDiv(ceilDiv(n, 2), codes.DType.Size())*codes.DType.Size() {
-		return nil, fmt.Errorf("%d bytes of codes are not what a weight %v takes", len(codes.Data), weight.Shape)
+		return nil, fmt.Errorf("%d bytes of codes do not match the shape %v", len(codes.Data), weight.Shape)
 	}
 	weight.Codes = codes.Data[:ceilDiv(n, 2)]
 
@@ -101,7 +99,7 @@ func readParts(w source, weightName string) (*FourBit, error) {
 		return nil, err
 	}
 	if [16]float32(book) != *kind.Codebook() {
-		return nil, fmt.Errorf("quant_map is not that of %s", kind)
+		return nil, fmt.Errorf("quant_map does not match %s", kind)
 	}
 	if state.NestedBlockSize == 0 {
 		weight.Absmax, err = floats(w, weightName+absmaxSuffix, blocks)
@@ -114,7 +112,7 @@ func readParts(w source, weightName string) (*FourBit, error) {
 func readNested(w source, weightName string, blocks int, state state) (*nf4.Nested, error) {
 	codes, ok := w.Tensor(weightName + absmaxSuffix)
 	if !ok || codes.DType != safetensors.U8 || len(codes.Data) != blocks {
-		return nil, fmt.Errorf("%s: %d U8 are needed", absmaxSuffix[1:], blocks)
+		return nil, fmt.Errorf("%s: must be %d elements of U8", absmaxSuffix[1:], blocks)
 	}
 	absmax, err := floats(w, weightName+nestedAbsmaxSuffix, ceilDiv(blocks, state.NestedBlockSize))
 	if err != nil {
@@ -134,7 +132,7 @@ func readNested(w source, weightName string, blocks int, state state) (*nf4.Nest
 func floats(w source, name string, n int) ([]float32, error) {
 	t, ok := w.Tensor(name)
 	if !ok || t.DType != safetensors.F32 || t.Elements() != n {
-		return nil, fmt.Errorf("%q: %d F32 are needed", name, n)
+		return nil, fmt.Errorf("%q: must be %d elements of F32", name, n)
 	}
 	x := make([]float32, n)
 	for i := range x {

@@ -65,8 +65,8 @@ func TestReadGivesTheSameWeights(t *testing.T) {
 	}
 }
 
-// TestRewritten reads every 4-bit weight and writes it again: the same tensors, to
-// the byte of their JSON.
+// TestRewritten reads every 4-bit weight and writes it again: the tensors and their JSON must
+// be equal byte for byte.
 func TestRewritten(t *testing.T) {
 	for _, name := range goldenFolders {
 		folder := openGolden(t, name)
@@ -75,7 +75,7 @@ func TestRewritten(t *testing.T) {
 			tensor, err := folder.Tensor(weightName)
 			require.NoError(t, err)
 			stored := len(tensor.stored)
-			tensor.stored = nil // written from what was understood of it
+			tensor.stored = nil // forces writing from the parsed form
 			parts, err := tensor.asStored()
 			require.NoError(t, err)
 			require.Len(t, parts, stored, weightName)
@@ -118,7 +118,7 @@ func (ts tensors) Tensor(name string) (safetensors.Tensor, bool) {
 
 func (ts tensors) Where(name string) string { return "test: " + name }
 
-// good is a weight [2, 80] in memory, as fourBitEntries writes it.
+// good returns a weight [2, 80] in memory, as fourBitEntries writes it.
 func good(t testing.TB, nested bool) tensors {
 	t.Helper()
 	w := &FourBit{Kind: nf4.NF4, BlockSize: 64, DType: F32, Shape: [2]int{2, 80}, Codes: make([]byte, 80), Absmax: make([]float32, 3)}
@@ -164,11 +164,11 @@ func TestReadRefuses(t *testing.T) {
 	}{
 		{"no state", without(state), "no quant_state"},
 		{"state is not JSON", replaceState("{", "["), "quant_state"},
-		{"another kind", replaceState("nf4", "fp4"), "its name says nf4"},
+		{"another kind", replaceState("nf4", "fp4"), "name says nf4"},
 		{"an unknown kind", replaceState("nf4", "nf3"), `"nf3" is unknown`},
 		{"block size 0", replaceState(`"blocksize": 64`, `"blocksize": 0`), "blocksize 0"},
 		{"block size 96", replaceState(`"blocksize": 64`, `"blocksize": 96`), "blocksize 96"},
-		{"another block size", replaceState(`"blocksize": 64`, `"blocksize": 128`), "are needed"},
+		{"another block size", replaceState(`"blocksize": 64`, `"blocksize": 128`), "must be 2 elements of U8"},
 		{"no shape", replaceState("[2, 80]", "null"), "shape []"},
 		{"a vector", replaceState("[2, 80]", "[160]"), "shape [160]"},
 		{"a shape that overflows", replaceState("[2, 80]", "[4294967296, 4294967296]"), "shape [4294967296"},
@@ -180,7 +180,7 @@ func TestReadRefuses(t *testing.T) {
 		{"codes cut short", cut("w"), "79 bytes of codes"},
 		{"no codes", without("w"), "0 bytes of codes"},
 		{"no map", without("w.quant_map"), "quant_map"},
-		{"another map", func(ts tensors) { ts["w.quant_map"].Data[0]++ }, "quant_map is not that of nf4"},
+		{"another map", func(ts tensors) { ts["w.quant_map"].Data[0]++ }, "quant_map does not match nf4"},
 		{"absmax cut short", cut("w.absmax"), "absmax"},
 		{"no nested absmax", without("w.nested_absmax"), "nested_absmax"},
 		{"nested map cut short", cut("w.nested_quant_map"), "nested_quant_map"},
@@ -218,15 +218,15 @@ func TestQuantization(t *testing.T) {
 		require.Equal(t, want[name], got)
 		again, err := json.Marshal(got)
 		require.NoError(t, err)
-		// To the letter but for spaces: transformers tells 6.0 from 6.
+		// Equal to the letter except for spaces: transformers distinguishes 6.0 and 6.
 		var letters bytes.Buffer
 		require.NoError(t, json.Compact(&letters, config.Quantization))
 		require.Equal(t, letters.String(), string(again), name)
 	}
 	for text, message := range map[string]string{
 		`{"quant_method":"gptq","bits":4}`:                    `method "gptq" is not supported`,
-		`{"quant_method":"bitsandbytes","load_in_8bit":true}`: "not those in 8",
-		`{"quant_method":"bitsandbytes"}`:                     "not those in 8",
+		`{"quant_method":"bitsandbytes","load_in_8bit":true}`: "bitsandbytes in 8 bits",
+		`{"quant_method":"bitsandbytes"}`:                     "bitsandbytes in 8 bits",
 		`{"load_in_4bit":true,"bnb_4bit_quant_type":"int4"}`:  "bnb_4bit_quant_type",
 		`{"load_in_4bit":1}`:                                  "quantization_config",
 	} {
@@ -250,7 +250,7 @@ func FuzzState(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Whatever was accepted can be used.
+		// Every accepted weight must be usable.
 		weights := make([]float32, w.Shape[0]*w.Shape[1])
 		w.Floats(weights, 0)
 		again, err := parseState(stateJSON(w))

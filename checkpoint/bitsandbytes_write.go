@@ -8,8 +8,8 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// fourBitEntries are the tensors that keep w as the weight called weightName. What
-// they write is w's slices at that time.
+// fourBitEntries returns the tensors that store w as the weight weightName. They read w's
+// slices when they are written.
 func fourBitEntries(weightName string, w *FourBit) []safetensors.Entry {
 	state := stateJSON(w)
 	entries := []safetensors.Entry{

@@ -1,10 +1,9 @@
-// Package checkpoint reads and writes models on disk behind one interface: the text
-// of config.json, the tensors by name with their encoding, and the files next
-// to them. It alone knows safetensors and the names that bitsandbytes gives the parts
-// of a 4-bit weight.
+// Package checkpoint reads and writes models on disk behind one interface: the text of
+// config.json, the tensors by name with their encoding, and the side files. No other package
+// knows safetensors or bitsandbytes' names of the parts of a 4-bit weight.
 //
-// Names are those that the files have. What a family calls a tensor, and whether it
-// stores a matrix transposed, is the family's business.
+// Tensor names are those of the files. The model family maps them to layers and knows whether a
+// matrix is stored transposed.
 package checkpoint
 
 import (
@@ -12,43 +11,43 @@ import (
 	"io/fs"
 )
 
-// Tensors returns a model's tensors by name.
+// Tensors reads a model's tensors by name.
 type Tensors interface {
-	// Tensor returns the tensor called name. The error of one that is not there is
-	// ErrNoTensor; any other error names the tensor and says what is wrong with it.
+	// Tensor returns the tensor called name. It returns ErrNoTensor if there is none; any other
+	// error names the tensor and says what is wrong with it.
 	Tensor(name string) (Tensor, error)
-	// Release tells the system that the tensor called name is not needed for now: its
-	// pages leave the process's resident memory. Reading it again brings them back.
+	// Release tells the system that the tensor called name is not needed for now: its pages
+	// leave the process's resident memory. The next read brings them back.
 	Release(name string)
-	// Where says for a message where the tensor called name lies.
+	// Where returns the place of the tensor called name, for messages.
 	Where(name string) string
 }
 
-// ErrNoTensor says that a checkpoint has no tensor of a name.
+// ErrNoTensor reports that a checkpoint has no tensor of the given name.
 var ErrNoTensor = errors.New("the checkpoint has no such tensor")
 
-// A Checkpoint is an open model. Its methods may be called from many goroutines,
-// Close once all others are done.
+// A Checkpoint is an open model. Its methods are safe for concurrent use, except Close, which
+// must come last.
 type Checkpoint interface {
 	Tensors
 
-	// Source names what says which tensors there are, for messages: a file.
+	// Source returns the file that lists the tensors, for messages.
 	Source() string
 	// Config returns the text of config.json.
 	Config() []byte
-	// Names returns the names of all tensors, sorted, also of those that no family
-	// asks for. A quantized weight is one tensor. The list is shared: not to be changed.
+	// Names returns the names of all tensors, sorted, including those that no family uses. A
+	// quantized weight is one tensor. Callers must not modify the slice.
 	Names() []string
 	// Shards returns the names by file.
 	Shards() [][]string
-	// Files holds the files next to the weights: the tokenizer's, the chat template,
+	// Files returns the files next to the weights: the tokenizer's, the chat template,
 	// generation_config.json, the licence.
 	Files() fs.FS
-	// Close frees the tensors' memory: no Data of theirs may be read after it.
+	// Close releases the tensors' memory. Their Data must not be read afterwards.
 	Close() error
 }
 
 // Open opens the model in dir, a Hugging Face folder: config.json, and weights in
-// model.safetensors or in shards, in 16 or 32 bits or in bitsandbytes' 4 bits.
-// Opening maps the files; it reads their headers alone.
+// model.safetensors or in shards, in 16 or 32 bits or in bitsandbytes' 4 bits. It maps the
+// files and reads only their headers.
 func Open(dir string) (Checkpoint, error) { return openFolder(dir) }

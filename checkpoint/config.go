@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 )
 
-// maxConfigBytes bounds what is read of a file from outside.
+// maxConfigBytes bounds the size of a config.json.
 const maxConfigBytes = 16 << 20
 
 const configFile = "config.json"
 
-// ReadConfig reads the text of the config.json of a model folder, which may have no
-// weights yet.
+// ReadConfig returns the text of the config.json of a model folder, which may have no weights
+// yet.
 func ReadConfig(dir string) ([]byte, error) {
 	path := filepath.Join(dir, configFile)
 	info, err := os.Stat(path)
@@ -22,13 +22,13 @@ func ReadConfig(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not a Hugging Face model folder: %w", dir, err)
 	}
 	if info.Size() > maxConfigBytes {
-		return nil, fmt.Errorf("%s: %d bytes is too large for a config.json", path, info.Size())
+		return nil, fmt.Errorf("%s: %d bytes are too large for a config.json", path, info.Size())
 	}
 	return os.ReadFile(path)
 }
 
-// EditConfig returns the text of a config.json with some of its keys set. A nil value
-// removes the key. Numbers stay as they are spelled.
+// EditConfig returns the text of a config.json with some of its keys set. A nil value removes
+// the key. Numbers keep their spelling.
 func EditConfig(config []byte, set map[string]any) ([]byte, error) {
 	var file map[string]json.RawMessage
 	if err := json.Unmarshal(config, &file); err != nil {

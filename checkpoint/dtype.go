@@ -6,11 +6,11 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// DType is the type of a tensor's elements as safetensors spells it. Tensors that
-// nothing is computed with may have others than those named here.
+// DType is the type of a tensor's elements as safetensors spells it. Tensors that take no part
+// in computation may have types other than those named here.
 type DType string
 
-// The element types that are computed with, and bytes.
+// The element types used in computation, and bytes.
 const (
 	F32  DType = "F32"
 	BF16 DType = "BF16"
@@ -18,7 +18,7 @@ const (
 	U8   DType = "U8"
 )
 
-// torchNames are torch's names of the types, first the one that is written.
+// torchNames maps the types to torch's names; of several the first is written.
 var torchNames = []struct {
 	dtype DType
 	names []string
@@ -40,7 +40,7 @@ func ParseTorch(name string) (DType, error) {
 	return "", fmt.Errorf("dtype %q is not supported; float32, bfloat16 and float16 are", name)
 }
 
-// Torch returns torch's name of F32, BF16 or F16, "" of another type.
+// Torch returns torch's name of F32, BF16 or F16, or "" for any other type.
 func (d DType) Torch() string {
 	for _, t := range torchNames {
 		if t.dtype == d {
@@ -50,15 +50,15 @@ func (d DType) Torch() string {
 	return ""
 }
 
-// Size returns the bytes of one element, 0 for a type that is not known.
+// Size returns the bytes of one element, or 0 for an unknown type.
 func (d DType) Size() int { return safetensors.DType(d).Size() }
 
 // IsFloat reports whether the type is F32, BF16 or F16, which convert to and from
 // float32.
 func (d DType) IsFloat() bool { return safetensors.DType(d).IsFloat() }
 
-// AppendFloats appends x as little-endian elements of the type, which IsFloat, each
-// rounded to the nearest.
+// AppendFloats appends x as little-endian elements of type d, each rounded to nearest.
+// d.IsFloat must hold.
 func (d DType) AppendFloats(data []byte, x []float32) []byte {
 	return safetensors.AppendFloats(data, x, safetensors.DType(d))
 }

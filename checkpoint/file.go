@@ -6,12 +6,11 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// A File is an open safetensors file of dense tensors that are no model: an adapter,
-// an optimizer's state.
+// A File is an open safetensors file of dense tensors other than a model: an adapter or an
+// optimizer's state.
 type File struct{ file *safetensors.File }
 
-// OpenFile maps the safetensors file at path and checks its header. The error of a
-// bad file names it.
+// OpenFile maps the safetensors file at path and checks its header. An error names the file.
 func OpenFile(path string) (*File, error) {
 	file, err := safetensors.Open(path)
 	if err != nil {
@@ -29,17 +28,17 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return denseOf(t), true
 }
 
-// Names returns the tensors' names, sorted. They are shared: not to be changed.
+// Names returns the tensors' names, sorted. Callers must not modify the slice.
 func (f *File) Names() []string { return f.file.Names() }
 
-// Metadata returns the header's free text by key; nil without any.
+// Metadata returns the header's free text by key, or nil if there is none.
 func (f *File) Metadata() map[string]string { return f.file.Metadata() }
 
-// Close unmaps the file: no tensor's Data may be read after it.
+// Close unmaps the file. Its tensors' Data must not be read afterwards.
 func (f *File) Close() error { return f.file.Close() }
 
-// An Entry is a dense tensor to write. Write must write its elements, little-endian
-// and row-major: exactly as many bytes as DType and Shape make it.
+// An Entry is a dense tensor to write. Write must write its elements, little-endian and
+// row-major: exactly as many bytes as DType and Shape require.
 type Entry struct {
 	Name  string
 	DType DType
@@ -47,9 +46,9 @@ type Entry struct {
 	Write func(io.Writer) error
 }
 
-// WriteFile makes path a safetensors file of tensors, whole or not at all. Write
-// functions are called one after the other. The metadata gets "format": "pt" where
-// it names no format, which transformers looks for.
+// WriteFile writes tensors to a safetensors file at path, atomically. It calls the Write
+// functions one after the other. It adds "format": "pt", which transformers requires, to
+// metadata without a format.
 func WriteFile(path string, tensors []Entry, metadata map[string]string) error {
 	entries := make([]safetensors.Entry, len(tensors))
 	for i, e := range tensors {

@@ -9,8 +9,8 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// Fingerprint writes to out, of every tensor as it is stored, the name, type, shape
-// and a few bytes: what tells models apart without reading all of one.
+// Fingerprint writes to out the name, type, shape and a few bytes of every stored tensor. It
+// distinguishes models without reading all their weights.
 func Fingerprint(out io.Writer, c Checkpoint) error {
 	var all []safetensors.Tensor
 	for _, name := range c.Names() {

@@ -17,8 +17,8 @@ type folder struct {
 	config  []byte
 	files   *safetensors.Folder
 	nameSet []string            // sorted
-	fourBit map[string][]string // the tensors that a weight in 4 bits is made of
-	parts   map[string]string   // the weight that a tensor is a part of
+	fourBit map[string][]string // tensors of each 4-bit weight
+	parts   map[string]string   // 4-bit weight of each such tensor
 }
 
 func openFolder(dir string) (Checkpoint, error) {
@@ -49,8 +49,7 @@ func openFolder(dir string) (Checkpoint, error) {
 	return f, nil
 }
 
-// HasWeights reports whether dir has weights next to its config.json: in one file or
-// in shards with their index.
+// HasWeights reports whether dir has weights: one file, or shards with their index.
 func HasWeights(dir string) bool {
 	for _, name := range []string{safetensors.SingleFile, safetensors.IndexFile} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
@@ -60,8 +59,8 @@ func HasWeights(dir string) bool {
 	return false
 }
 
-// Tensor returns the tensor called name. What belongs to a weight in 4 bits is read
-// and checked here, each time.
+// Tensor returns the tensor called name. It reads and checks the parts of a 4-bit weight on
+// each call.
 func (f *folder) Tensor(name string) (Tensor, error) {
 	if parts, ok := f.fourBit[name]; ok {
 		w, err := readFourBit(f.files, name)
@@ -93,7 +92,7 @@ func (f *folder) Shards() [][]string {
 			switch {
 			case !part:
 				shard = append(shard, name)
-			case f.fourBit[weight][0] == name: // the codes; without them Tensor says what is wrong
+			case f.fourBit[weight][0] == name: // the codes; without them Tensor returns the error
 				shard = append(shard, weight)
 			}
 		}

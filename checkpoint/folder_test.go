@@ -20,8 +20,8 @@ func bytesOf(name string, data ...byte) Entry {
 	}}
 }
 
-// TestFourBitWeightIsOneTensor: what belongs to a weight in 4 bits is not a tensor of
-// its own, what only sounds like it is.
+// TestFourBitWeightIsOneTensor checks that the parts of a 4-bit weight are not tensors by
+// themselves, and that tensors with similar names are.
 func TestFourBitWeightIsOneTensor(t *testing.T) {
 	dir := t.TempDir()
 	entries := []Entry{bytesOf("alone.absmax", 1), bytesOf("z.quant_state.bitsandbytes__nf4", '{', '}')}
@@ -84,8 +84,8 @@ func TestTransposed(t *testing.T) {
 	require.Equal(t, x, y.Transposed())
 }
 
-// TestFingerprint holds it to that of the tensors as they lie in the file, which
-// training checkpoints remember.
+// TestFingerprint checks that the fingerprint is that of the stored tensors, which training
+// checkpoints record.
 func TestFingerprint(t *testing.T) {
 	for _, name := range goldenFolders {
 		dir := filepath.Join("testdata", name)

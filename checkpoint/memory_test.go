@@ -28,7 +28,7 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// memory is a checkpoint that no file holds.
+// memory is a checkpoint in memory, without files.
 type memory struct {
 	config  string
 	tensors map[string]checkpoint.Tensor
@@ -55,7 +55,7 @@ func (m *memory) Where(string) string { return "memory" }
 func (m *memory) Release(string)      {}
 func (m *memory) Close() error        { m.closed = true; return nil }
 
-// bytewise is an encoding that no package knows: a byte and one scale an element.
+// bytewise is an encoding unknown to every package: one byte per element and one scale.
 type bytewise struct {
 	codes []int8
 	scale float32
@@ -74,10 +74,10 @@ const (
  "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 40, "max_position_embeddings": 64}`
 	query = "model.layers.0.self_attn.q_proj.weight"
 	value = "model.layers.0.self_attn.v_proj.weight"
-	extra = "vision_tower.patches.weight" // that no family asks for
+	extra = "vision_tower.patches.weight" // used by no family
 )
 
-// newMemory is a Llama of one layer in memory, with random weights.
+// newMemory returns a Llama of one layer in memory, with random weights.
 func newMemory() *memory {
 	m := &memory{config: config, tensors: map[string]checkpoint.Tensor{}, files: fstest.MapFS{"tokenizer.json": {Data: []byte("{}")}}}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -115,7 +115,7 @@ func newMemory() *memory {
 	return m
 }
 
-// coded stores the query projection in bytes.
+// coded stores the query projection in the bytewise encoding.
 func (m *memory) coded() *memory {
 	t := m.tensors[query]
 	x := make([]float32, t.Elements())
@@ -129,7 +129,7 @@ func (m *memory) coded() *memory {
 	return m
 }
 
-// written is the folder that holds the same model, every tensor dense.
+// written returns a folder that holds the same model with every tensor dense.
 func (m *memory) written(t *testing.T) string {
 	t.Helper()
 	w := checkpoint.Writer{Config: m.Config(), Copies: checkpoint.SideFiles(m.Files(), "tokenizer.json")}
@@ -146,7 +146,7 @@ func (m *memory) written(t *testing.T) string {
 	return dir
 }
 
-// trained is the folder that two steps on the model write, by one of the methods.
+// trained returns the folder that two steps of the method on the model write.
 func trained(t *testing.T, base checkpoint.Checkpoint, method string) string {
 	t.Helper()
 	cfg, err := family.ParseConfig(base.Config())
@@ -196,7 +196,7 @@ func requireSameFile(t *testing.T, want, got string) {
 	require.True(t, slices.Equal(a, b), "%s and %s differ", want, got)
 }
 
-// requireSameModel wants the same tensors to the bit, however they lie in files.
+// requireSameModel requires bit-identical tensors, in whatever files they are.
 func requireSameModel(t *testing.T, want, got checkpoint.Checkpoint) {
 	t.Helper()
 	require.Equal(t, want.Names(), got.Names())
@@ -209,9 +209,8 @@ func requireSameModel(t *testing.T, want, got checkpoint.Checkpoint) {
 	}
 }
 
-// TestAnotherImplementation tunes a model that lies in memory, one of its weights in
-// an encoding that no package knows, and the folder that holds the same model. Both
-// give the same files.
+// TestAnotherImplementation tunes a model in memory, one of its weights in an encoding unknown
+// to every package, and a folder that holds the same model. Both must give the same files.
 func TestAnotherImplementation(t *testing.T) {
 	for _, kind := range []string{"dense", "coded"} {
 		for _, method := range []string{"qlora", "lora", "full"} {
@@ -243,7 +242,7 @@ func TestAnotherImplementation(t *testing.T) {
 	}
 }
 
-// TestFourBitsInMemory loads a weight that is in 4 bits in memory as it is.
+// TestFourBitsInMemory loads a weight that is stored in 4 bits in memory unchanged.
 func TestFourBitsInMemory(t *testing.T) {
 	base := newMemory()
 	base.config = config[:len(config)-1] + `, "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}}`
@@ -253,7 +252,7 @@ func TestFourBitsInMemory(t *testing.T) {
 	requireSameFile(t, filepath.Join(want, "adapter_model.safetensors"), filepath.Join(got, "adapter_model.safetensors"))
 }
 
-// TestRefusedByName names the first tensor that does not fit.
+// TestRefusedByName checks that the error names the first tensor that does not fit.
 func TestRefusedByName(t *testing.T) {
 	for want, change := range map[string]func(*memory){
 		`memory has no tensor "` + query + `"`: func(m *memory) { delete(m.tensors, query) },

@@ -7,17 +7,16 @@ import (
 	"qlora/nf4"
 )
 
-// A Quantization is config.json's quantization_config, transformers'
-// BitsAndBytesConfig.
+// A Quantization is config.json's quantization_config, transformers' BitsAndBytesConfig.
 type Quantization struct {
 	Kind         nf4.Kind // bnb_4bit_quant_type
 	DoubleQuant  bool     // bnb_4bit_use_double_quant
 	ComputeDType string   // bnb_4bit_compute_dtype: "float32", "bfloat16", "float16"
-	Storage      string   // bnb_4bit_quant_storage: the type that the codes are kept under
-	SkipModules  []string // llm_int8_skip_modules: kept in 16 bits; nil is null
+	Storage      string   // bnb_4bit_quant_storage: element type of the codes
+	SkipModules  []string // llm_int8_skip_modules: kept in 16 bits; nil writes null
 }
 
-// configJSON has the keys as transformers writes them, sorted.
+// configJSON holds the keys as transformers writes them, sorted.
 type configJSON struct {
 	AlsoIn4Bit   bool        `json:"_load_in_4bit"`
 	AlsoIn8Bit   bool        `json:"_load_in_8bit"`
@@ -34,25 +33,25 @@ type configJSON struct {
 	Method       string      `json:"quant_method"`
 }
 
-// defaults are BitsAndBytesConfig's, for keys that are missing.
+// defaults returns BitsAndBytesConfig's defaults for missing keys.
 func defaults() configJSON {
 	return configJSON{
 		ComputeDType: "float32", Storage: "uint8", QuantType: "fp4", Threshold: "6.0", Method: "bitsandbytes",
 	}
 }
 
-// UnmarshalJSON reads a quantization_config. One that is not bitsandbytes' in 4 bits
-// is an error that says what it is.
+// UnmarshalJSON reads a quantization_config. It returns an error that names the method if that
+// is not bitsandbytes in 4 bits.
 func (c *Quantization) UnmarshalJSON(text []byte) error {
 	parsed := defaults()
 	if err := json.Unmarshal(text, &parsed); err != nil {
 		return fmt.Errorf("quantization_config: %w", err)
 	}
 	if parsed.Method != "bitsandbytes" {
-		return fmt.Errorf("quantization_config: method %q is not supported; bitsandbytes in 4 bits and unquantized models are", parsed.Method)
+		return fmt.Errorf("quantization_config: method %q is not supported; use an unquantized model or bitsandbytes in 4 bits", parsed.Method)
 	}
 	if parsed.In8Bit || parsed.AlsoIn8Bit || !parsed.In4Bit && !parsed.AlsoIn4Bit {
-		return fmt.Errorf("quantization_config: of bitsandbytes' weights those in 4 bits are supported, not those in 8")
+		return fmt.Errorf("quantization_config: bitsandbytes in 8 bits is not supported; use 4 bits")
 	}
 	kind, err := nf4.ParseKind(parsed.QuantType)
 	if err != nil {

@@ -16,8 +16,8 @@ type index struct {
 	WeightMap map[string]string `json:"weight_map"`
 }
 
-// Split cuts weights, in their order, into shards of at most limit bytes,
-// unless one weight is larger.
+// Split cuts weights, in order, into shards of at most limit bytes. A larger weight gets its
+// own shard.
 func Split(weights []Weight, limit int64) [][]Weight {
 	var all [][]Weight
 	var shard []Weight
@@ -32,7 +32,7 @@ func Split(weights []Weight, limit int64) [][]Weight {
 	return append(all, shard)
 }
 
-// writeWeights puts the weights into dir: in one file, or in shards with an index.
+// writeWeights writes the weights into dir: one file, or shards with an index.
 func (w *Writer) writeWeights(ctx context.Context, dir string, progress func(done, total int64)) error {
 	var done, total int64
 	for _, shard := range w.Shards {

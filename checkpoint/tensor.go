@@ -6,24 +6,24 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// A Tensor is a tensor of a checkpoint. What it holds is a view of the file, valid
-// until the checkpoint is closed and never to be written.
+// A Tensor is a tensor of a checkpoint. Its data is a read-only view of the file, valid until
+// the checkpoint is closed.
 type Tensor struct {
 	Name     string
-	Shape    []int // outermost first; empty for a scalar; of a quantized weight its own, [out, in]
-	DType    DType // of the elements or, of a quantized weight, of those it was made from
+	Shape    []int // outermost first; empty for a scalar; [out, in] for a quantized weight
+	DType    DType // of the elements, or of those that a quantized weight was made from
 	Encoding Encoding
 
-	stored []safetensors.Tensor // what it is made of, where it came from a file
+	stored []safetensors.Tensor // its parts in the file; nil for one from elsewhere
 }
 
-// An Encoding is how a tensor's elements are stored. Dense and *FourBit are known by
-// name; of any other the elements can be read.
+// An Encoding stores a tensor's elements. Dense and *FourBit are known by type; the elements of
+// any other can be read with Floats.
 type Encoding interface {
-	// Floats fills dst with the elements from the one numbered from on. It may be
-	// called from many goroutines.
+	// Floats fills dst with the elements from number from on. It must be safe for concurrent
+	// use.
 	Floats(dst []float32, from int)
-	// Bytes returns what the elements and their scales take in the checkpoint.
+	// Bytes returns the size of the elements and their scales in the checkpoint.
 	Bytes() int64
 }
 
@@ -33,7 +33,7 @@ type Dense struct {
 	Data  []byte
 }
 
-// Floats reads elements, whose type must be one that IsFloat.
+// Floats reads len(dst) elements, starting at element from. DType.IsFloat must hold.
 func (d Dense) Floats(dst []float32, from int) {
 	safetensors.Tensor{DType: safetensors.DType(d.DType), Data: d.Data}.Floats(dst, from)
 }
@@ -41,11 +41,11 @@ func (d Dense) Floats(dst []float32, from int) {
 // Bytes returns the length of the data.
 func (d Dense) Bytes() int64 { return int64(len(d.Data)) }
 
-// NewDense returns the dense tensor of data, whose length must be what the type and
-// the shape take.
+// NewDense returns the dense tensor of data. It panics if the length of data does not match the
+// type and the shape.
 func NewDense(name string, dtype DType, shape []int, data []byte) Tensor {
 	if len(data) != product(shape)*dtype.Size() {
-		panic(fmt.Sprintf("checkpoint: tensor %s: %d bytes are not %s %v", name, len(data), dtype, shape))
+		panic(fmt.Sprintf("checkpoint: tensor %s: %d bytes do not match %s %v", name, len(data), dtype, shape))
 	}
 	return Tensor{Name: name, DType: dtype, Shape: shape, Encoding: Dense{dtype, data}}
 }
@@ -60,7 +60,7 @@ func denseOf(t safetensors.Tensor) Tensor {
 // Elements returns the product of the shape.
 func (t Tensor) Elements() int { return product(t.Shape) }
 
-// Bytes returns what the tensor takes in the checkpoint.
+// Bytes returns the size of the tensor in the checkpoint.
 func (t Tensor) Bytes() int64 {
 	if t.stored == nil {
 		return t.Encoding.Bytes()
@@ -72,31 +72,31 @@ func (t Tensor) Bytes() int64 {
 	return n
 }
 
-// IsDense reports whether the elements lie one after the other, and not quantized.
+// IsDense reports whether the tensor is dense, not quantized.
 func (t Tensor) IsDense() bool {
 	_, ok := t.Encoding.(Dense)
 	return ok
 }
 
-// Data returns the elements of a dense tensor, nil of another.
+// Data returns the elements of a dense tensor, or nil for any other.
 func (t Tensor) Data() []byte {
 	d, _ := t.Encoding.(Dense)
 	return d.Data
 }
 
-// FourBit returns the codes and scales of a weight in 4 bits, nil of another tensor.
+// FourBit returns the codes and scales of a 4-bit weight, or nil for any other tensor.
 func (t Tensor) FourBit() *FourBit {
 	w, _ := t.Encoding.(*FourBit)
 	return w
 }
 
-// Floats fills dst with the elements from the one numbered from on. The tensor is
-// quantized or its type one that IsFloat.
+// Floats fills dst with the elements from number from on. The tensor must be quantized or of a
+// type for which IsFloat holds.
 func (t Tensor) Floats(dst []float32, from int) { t.Encoding.Floats(dst, from) }
 
-// Transposed returns a copy of a dense matrix [in, out], as GPT-2's Conv1D layers
-// store it, as [out, in]. A quantized weight is returned as it is: bitsandbytes holds
-// those of Conv1D layers as [out, in].
+// Transposed returns a dense matrix [in, out], as GPT-2's Conv1D layers store it, copied to
+// [out, in]. It returns a quantized weight unchanged: bitsandbytes stores those of Conv1D
+// layers as [out, in].
 func (t Tensor) Transposed() Tensor {
 	d, ok := t.Encoding.(Dense)
 	if !ok || len(t.Shape) != 2 {
@@ -108,7 +108,7 @@ func (t Tensor) Transposed() Tensor {
 
 // Transpose returns the matrix [rows, cols] of elements of size bytes as [cols, rows].
 func Transpose(data []byte, rows, cols, size int) []byte {
-	const tile = 64 // rows and columns that are moved while both are in the cache
+	const tile = 64 // rows and columns of a block that fits the cache
 	out := make([]byte, len(data))
 	for top := 0; top < rows; top += tile {
 		for left := 0; left < cols; left += tile {

@@ -8,25 +8,25 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// A Weight is one weight of the model that is written: dense where Write is set, in
-// 4 bits where Pack is, else a copy of a tensor.
+// A Weight is one weight to write: dense if Write is set, in 4 bits if Pack is set, else a copy
+// of a tensor.
 type Weight struct {
 	Name   string
-	DType  DType // of the elements; of a dense weight
+	DType  DType // of the elements of a dense weight
 	Shape  []int
-	Source int64 // bytes that are read for it, which progress counts
+	Source int64 // bytes read for it, the unit of progress
 
 	// Write writes the elements, little-endian and row-major.
 	Write func(ctx context.Context, out io.Writer) error
-	// Pack returns the weight in 4 bits. It is called before the weight's shard is
-	// written, so all of a shard's codes are in memory at once.
+	// Pack returns the weight in 4 bits. It is called before the weight's shard is written, so
+	// all codes of a shard are in memory at once.
 	Pack func(ctx context.Context) (*FourBit, error)
 
 	copied  Tensor
 	release func()
 }
 
-// Copy returns the weight that holds the tensor called name as base stores it.
+// Copy returns a weight that copies the tensor called name as base stores it.
 func Copy(base Tensors, name string) (Weight, error) {
 	t, err := base.Tensor(name)
 	if err != nil {
@@ -38,7 +38,7 @@ func Copy(base Tensors, name string) (Weight, error) {
 		w.copied, w.release = t, release
 		return w, nil
 	}
-	// safetensors does not know the encoding: the values are written.
+	// safetensors has no such encoding: write the values.
 	w.Write = func(ctx context.Context, out io.Writer) error {
 		defer release()
 		return writeFloats(ctx, out, t)
@@ -46,7 +46,7 @@ func Copy(base Tensors, name string) (Weight, error) {
 	return w, nil
 }
 
-// writeFloats writes the elements of t as its type has them, a piece at a time.
+// writeFloats writes the elements of t in its type, a piece at a time.
 func writeFloats(ctx context.Context, out io.Writer, t Tensor) error {
 	const piece = 1 << 18 // elements
 	values, n := make([]float32, min(piece, t.Elements())), t.Elements()
@@ -65,7 +65,7 @@ func writeFloats(ctx context.Context, out io.Writer, t Tensor) error {
 	return nil
 }
 
-// bytes bounds what the weight takes in its shard.
+// bytes returns an upper bound of the weight's size in its shard.
 func (w *Weight) bytes() int64 {
 	switch {
 	case w.Write != nil:
@@ -76,8 +76,8 @@ func (w *Weight) bytes() int64 {
 	return w.copied.Bytes()
 }
 
-// entries are the tensors of the weight's file. read is called once, when the source
-// was read.
+// entries returns the tensors of the weight's file. It calls read once, after the source was
+// read.
 func (w *Weight) entries(ctx context.Context, read func()) ([]safetensors.Entry, error) {
 	switch {
 	case w.Write != nil:
@@ -115,9 +115,8 @@ func (w *Weight) entries(ctx context.Context, read func()) ([]safetensors.Entry,
 	return entries, nil
 }
 
-// asStored returns what a safetensors file holds for t: what it was read from or, of
-// a tensor from elsewhere, what it would be. Of an encoding that safetensors does not
-// know it is the beginning of the values.
+// asStored returns the tensors that a safetensors file holds, or would hold, for t. For an
+// encoding unknown to safetensors it returns the first values.
 func (t Tensor) asStored() ([]safetensors.Tensor, error) {
 	if t.stored != nil {
 		return t.stored, nil

@@ -13,23 +13,22 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// TokenizerFiles are the files of a model folder that make up its tokenizer, with
-// the chat template; a folder has some of them.
+// TokenizerFiles lists the tokenizer and chat template files of a model folder; a folder has
+// some of them.
 var TokenizerFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 	"tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja",
 }
 
-// ModelFiles are the files besides config.json and the tokenizer's that belong to
-// a model.
+// ModelFiles lists the other files that belong to a model, besides config.json.
 var ModelFiles = []string{"generation_config.json", "LICENSE", "LICENSE.txt"}
 
-// A Writer writes a Hugging Face model folder: config.json, model.safetensors or
-// shards with their index, and files that are copied as they are.
+// A Writer writes a Hugging Face model folder: config.json, model.safetensors or shards with
+// their index, and files copied unchanged.
 type Writer struct {
 	Config []byte     // config.json
 	Shards [][]Weight // the weights, by file
-	Copies []SideFile // those that are absent are left out
+	Copies []SideFile // absent files are skipped
 }
 
 // A SideFile is a file that belongs to a model, in a Checkpoint's Files or elsewhere.
@@ -38,7 +37,7 @@ type SideFile struct {
 	Name string
 }
 
-// SideFiles returns the files of in by their names, whether they are there or not.
+// SideFiles returns the files of in by their names; they need not exist.
 func SideFiles(in fs.FS, names ...string) []SideFile {
 	files := make([]SideFile, len(names))
 	for i, name := range names {
@@ -47,7 +46,7 @@ func SideFiles(in fs.FS, names ...string) []SideFile {
 	return files
 }
 
-// CheckOutput returns an error where dir, which is to be made, holds something.
+// CheckOutput returns an error if dir, a folder to be created, is not empty.
 func CheckOutput(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -61,10 +60,9 @@ func CheckOutput(dir string) error {
 	return nil
 }
 
-// Write makes dir, which is absent or empty, the folder. It appears whole or not
-// at all. Weights stream, but for the packed ones of a shard, which are in memory
-// together. Progress, if not nil, receives
-// the bytes of the weights' sources.
+// Write creates dir, which must be absent or empty, atomically. Weights stream, except for
+// 4-bit ones: those of a shard are in memory together. Progress, if not nil, receives the bytes
+// read of the weights' sources and their total.
 func (w *Writer) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
 		return err
@@ -82,8 +80,8 @@ func (w *Writer) Write(ctx context.Context, dir string, progress func(done, tota
 	})
 }
 
-// Save writes a model's tensors and its config.json into the folder dir, which is
-// there. Each file appears whole or not at all.
+// Save writes a model's tensors and its config.json into the existing folder dir. Each file is
+// written atomically.
 func Save(dir string, config []byte, tensors []Entry) error {
 	if err := WriteFile(filepath.Join(dir, safetensors.SingleFile), tensors, nil); err != nil {
 		return err
@@ -91,7 +89,7 @@ func Save(dir string, config []byte, tensors []Entry) error {
 	return atomicfile.WriteFile(filepath.Join(dir, configFile), config, 0o644)
 }
 
-// copy copies a regular file; one that is absent is left out.
+// copy copies a regular file and skips an absent one.
 func (f SideFile) copy(to string) error {
 	info, err := fs.Stat(f.In, f.Name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +99,7 @@ func (f SideFile) copy(to string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s, which is copied beside the weights, is not a regular file", f.Name)
+		return fmt.Errorf("copy %s: not a regular file", f.Name)
 	}
 	in, err := f.In.Open(f.Name)
 	if err != nil {

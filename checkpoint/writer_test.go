@@ -15,7 +15,7 @@ import (
 	"qlora/internal/safetensors"
 )
 
-// writeBase makes a folder of tensors of 100, 200, … bytes.
+// writeBase writes a folder of tensors of 100, 200, … bytes.
 func writeBase(t *testing.T, n int) Checkpoint {
 	t.Helper()
 	dir := t.TempDir()

@@ -57,6 +57,9 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if cfg.Targets, err = cfg.Targets.Resolve(m.Config.ModelType, m.Config.Targets, names); err != nil {
 		return nil, err
 	}
+	if len(cfg.Layers) == 0 { // which go with a list alone
+		cfg.Targets = cfg.Targets.within(m.Config.Part)
+	}
 	other := append(containers(names), m.OtherModules()...)
 	sizes, err := cfg.Sizes(ModuleNames{Linear: names, Other: other})
 	if err != nil {
@@ -72,7 +75,9 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		if slices.ContainsFunc(sizes, func(s Size) bool { return s.Module+biasSuffix == name }) {
 			name = baseLayerBias(name)
 		}
-		a.modules = append(a.modules, newTensor(name, t.Value, t.Shape...))
+		module := newTensor(name, t.Value, t.Shape...)
+		module.transposed = t.Transposed
+		a.modules = append(a.modules, module)
 	}
 	a.model = m
 	return a, a.checkStarts()
@@ -87,6 +92,8 @@ func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 		}
 		size := sizes[0]
 		sizes = sizes[1:]
+		// PEFT says so of a Conv1D layer, which bitsandbytes replaces.
+		a.Config.fanInFanOut = p.Transposed() && p.Weight.Quantized == nil
 		p.Adapter = &bindings.Adapter{
 			A:       arena.New(dtype, size.R, p.Weight.In),
 			B:       arena.New(dtype, p.Weight.Out, size.R),

@@ -56,6 +56,10 @@ type Config struct {
 	Exclude       Targets  // modules that get no adapter whatever Targets picks
 	Layers        Layers   // layers_to_transform
 	LayersPattern []string // names of the lists of layers that Layers counts in; none: any
+
+	// fanInFanOut tells PEFT that the base stores weights as [in, out]. Reading ignores it:
+	// the model knows.
+	fanInFanOut bool
 }
 
 // DefaultConfig returns the QLoRA recipe's configuration: rank 16, alpha 32 and a
@@ -224,7 +228,7 @@ func (c *Config) Marshal() ([]byte, error) {
 		"auto_mapping":            nil,
 		"base_model_name_or_path": orNull(c.BaseModel),
 		"bias":                    cmp.Or(c.Bias, nn.BiasesNone),
-		"fan_in_fan_out":          false,
+		"fan_in_fan_out":          c.fanInFanOut,
 		"inference_mode":          true,
 		"init_lora_weights":       c.Init,
 		"layers_pattern":          listOrNull(c.LayersPattern),

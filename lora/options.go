@@ -11,23 +11,23 @@ import (
 // LoraConfig. The tags are read by the command line.
 type Options struct {
 	R               int      `option:"lora_r" help:"rank of the adapters"`
-	Alpha           float64  `option:"lora_alpha" help:"the adapters' output is scaled by lora_alpha / lora_r"`
-	Dropout         float64  `option:"lora_dropout" help:"probability that an input of the adapter branch is dropped in training"`
-	TargetModules   string   `option:"target_modules" help:"layers that get an adapter: a comma list of names, all-linear, or a regular expression that matches whole names; empty: as PEFT has it for the architecture"`
-	Exclude         string   `option:"exclude_modules" help:"layers that get none all the same, written like target_modules"`
-	Layers          []string `option:"layers_to_transform" help:"numbers of the layers that get adapters, from 0; goes with a list of target_modules; empty: all layers"`
-	LayersPattern   []string `option:"layers_pattern" help:"names of the lists of layers that layers_to_transform counts in, as layers in model.layers.0; empty: any"`
-	RankPattern     Pattern  `option:"rank_pattern" help:"ranks of single adapters, as {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot, and the first that matches decides"`
+	Alpha           float64  `option:"lora_alpha" help:"scale of the adapters: lora_alpha / lora_r"`
+	Dropout         float64  `option:"lora_dropout" help:"dropout probability of the adapters' input in training"`
+	TargetModules   string   `option:"target_modules" help:"layers to adapt: a comma-separated list of names, all-linear, or a regular expression that matches whole names; empty: PEFT's default for the model"`
+	Exclude         string   `option:"exclude_modules" help:"layers to leave out of target_modules, written like them"`
+	Layers          []string `option:"layers_to_transform" help:"indices of the layers to adapt, from 0; needs target_modules as a list; empty: all layers"`
+	LayersPattern   []string `option:"layers_pattern" help:"names of the layer lists that layers_to_transform indexes, like layers in model.layers.0; empty: any"`
+	RankPattern     Pattern  `option:"rank_pattern" help:"ranks of single adapters, like {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot; the first match wins"`
 	AlphaPattern    Pattern  `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
-	Bias            string   `option:"bias" help:"which biases of linear layers are trained, too: none, all or lora_only (of the layers that have an adapter)"`
-	RSLoRA          bool     `option:"use_rslora" help:"scale by lora_alpha / sqrt(lora_r) instead"`
-	DoRA            bool     `option:"use_dora" help:"train the length of each output's weights apart from their direction"`
-	ModulesToSave   []string `option:"modules_to_save" help:"modules that are trained themselves and stored with the adapter: ends of their names, as lm_head, embed_tokens or norm"`
-	TieWeights      bool     `option:"ensure_weight_tying" help:"a head that is the embedding stays so where modules_to_save has either; otherwise each goes on for itself"`
-	Init            string   `option:"init_lora_weights" help:"how A and B begin: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal or false (both uniform); or with a part of the base: pissa, pissa_niter_N (much faster, nearly the same), olora or loftq"`
-	LoftQBits       int      `option:"loftq_bits" unit:"bits" help:"what loftq makes up for: 4"`
-	LoftQIterations int      `option:"loftq_iter" unit:"iterations" help:"how often loftq quantizes the base and corrects it"`
-	Adapter         string   `option:"adapter" help:"folder of a PEFT adapter to start from instead of a new one; its own settings hold"`
+	Bias            string   `option:"bias" help:"biases of linear layers to train: none, all or lora_only (of the adapted layers)"`
+	RSLoRA          bool     `option:"use_rslora" help:"rsLoRA: scale by lora_alpha / sqrt(lora_r) instead"`
+	DoRA            bool     `option:"use_dora" help:"DoRA: train the magnitude of each output's weights apart from their direction"`
+	ModulesToSave   []string `option:"modules_to_save" help:"modules to train in full and store with the adapter, by the ends of their names: lm_head, embed_tokens, norm, …"`
+	TieWeights      bool     `option:"ensure_weight_tying" help:"keep a tied head and embedding tied if modules_to_save has either; otherwise each is trained separately"`
+	Init            string   `option:"init_lora_weights" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
+	LoftQBits       int      `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
+	LoftQIterations int      `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
+	Adapter         string   `option:"adapter" help:"folder of a PEFT adapter to continue training; its own settings apply"`
 }
 
 // DefaultOptions returns the QLoRA recipe's: an adapter on every linear layer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -100,7 +101,20 @@ func (t Targets) Resolve(modelType string, defaults, linear []string) (Targets, 
 	return t, nil
 }
 
-// Match returns the linear layers, in their order, that the targets pick. Targets
+// within limits a list of names to a module and what it holds, since PEFT would find
+// them in the rest of the model, too; part "" is the whole model.
+func (t Targets) within(part string) Targets {
+	if part == "" || len(t.Names) == 0 {
+		return t
+	}
+	names := make([]string, len(t.Names))
+	for i, name := range t.Names {
+		names[i] = regexp.QuoteMeta(strings.TrimPrefix(name, part+"."))
+	}
+	return Targets{Pattern: regexp.QuoteMeta(part) + `\.(?:.*\.)?(?:` + strings.Join(names, "|") + ")"}
+}
+
+// Match gives the linear layers, in their order, that the targets pick. Targets
 // are resolved first. Every name must match a layer, and a pattern at least
 // one, though it may be an excluded one; a target that picks anything but a linear layer is an error, as in PEFT.
 func (t Targets) Match(m ModuleNames) ([]string, error) {

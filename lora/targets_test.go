@@ -101,3 +101,21 @@ func TestParseTargets(t *testing.T) {
 		assert.Equal(t, c.want, ParseTargets(c.text), "%q", c.text)
 	}
 }
+
+// TestWithin: names of layers are those of the text part alone, in a model that has
+// more.
+func TestWithin(t *testing.T) {
+	const part = "model.language_model"
+	for _, c := range []struct{ in, want Targets }{
+		{Targets{Names: []string{"q_proj"}}, Targets{Pattern: `model\.language_model\.(?:.*\.)?(?:q_proj)`}},
+		{Targets{Names: []string{"self_attn.q_proj", part + ".layers.0.mlp.up_proj"}}, Targets{Pattern: `model\.language_model\.(?:.*\.)?(?:self_attn\.q_proj|layers\.0\.mlp\.up_proj)`}},
+		{Targets{Pattern: ".*"}, Targets{Pattern: ".*"}},
+	} {
+		require.Equal(t, c.want, c.in.within(part))
+		require.Equal(t, c.in, c.in.within(""))
+	}
+	layers := ModuleNames{Linear: []string{part + ".layers.0.mlp.up_proj", part + ".layers.0.self_attn.q_proj", part + ".layers.1.self_attn.q_proj"}}
+	picked, err := Targets{Names: []string{"q_proj"}}.within(part).Match(layers)
+	require.NoError(t, err)
+	require.Equal(t, layers.Linear[1:], picked)
+}

@@ -1,12 +1,14 @@
 package lora
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
 
 	"qlora/bindings"
+	"qlora/checkpoint"
 	"qlora/nn"
 )
 
@@ -17,6 +19,8 @@ type tensor struct {
 	value  bindings.Tensor // what the forward pass reads
 	master bindings.Tensor // F32, what the optimizer moves; value itself where that is F32
 	start  bindings.Tensor // F32, where it began, if that was taken out of the base; else absent
+
+	transposed bool // the file has [in, out] of the value's [out, in]
 }
 
 func newTensor(name string, value bindings.Tensor, shape ...int) tensor {
@@ -34,6 +38,9 @@ func (t *tensor) write(dev bindings.Device, x []float32) error {
 
 // load makes little-endian elements of a type the value of t, on the device.
 func (t *tensor) load(dev bindings.Device, data []byte, dtype bindings.DType) error {
+	if t.transposed {
+		data = checkpoint.Transpose(data, t.master.Cols, t.master.Rows, int(dtype.Size()))
+	}
 	if err := nn.WriteTensor(dev, t.master, data, dtype); err != nil {
 		return fmt.Errorf("tensor %q: %w", t.name, err)
 	}
@@ -50,8 +57,17 @@ func (t *tensor) follow(dev bindings.Device) {
 
 // save writes the value of t as little-endian float32.
 func (t *tensor) save(dev bindings.Device, out io.Writer) error {
-	if err := nn.ReadTensor(dev, t.master, bindings.F32, out); err != nil {
+	to := out
+	var whole bytes.Buffer
+	if t.transposed {
+		to = &whole
+	}
+	if err := nn.ReadTensor(dev, t.master, bindings.F32, to); err != nil {
 		return fmt.Errorf("tensor %q: %w", t.name, err)
 	}
-	return nil
+	if !t.transposed {
+		return nil
+	}
+	_, err := out.Write(checkpoint.Transpose(whole.Bytes(), t.master.Rows, t.master.Cols, int(bindings.F32.Size())))
+	return err
 }

@@ -4,7 +4,7 @@ import "testing"
 
 const benchWeights = 1 << 20
 
-// BenchmarkQuantize counts a weight as 4 bytes, as float32; so does BenchmarkDequantize.
+// BenchmarkQuantize counts 4 bytes per weight, as float32; so does BenchmarkDequantize.
 func BenchmarkQuantize(b *testing.B) {
 	for _, kind := range []Kind{NF4, FP4} {
 		b.Run(kind.String(), func(b *testing.B) {

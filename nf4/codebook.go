@@ -22,14 +22,12 @@ var codebooks = [...][16]float32{
 	},
 }
 
-// Codebook returns the value of each code, for an absmax of 1. It is shared: not to be
-// changed.
+// Codebook returns the value of each code for an absmax of 1. Callers must not modify it.
 func (k Kind) Codebook() *[16]float32 { return &codebooks[k] }
 
-// A decision says which code a scaled weight gets: the code of the rank-th smallest
-// value, where rank is the number of thresholds that the weight is greater than.
-// A threshold lies midway between two neighbouring values; a weight on it gets the
-// smaller value.
+// A decision maps a scaled weight to a code: the code of the rank-th smallest value, where rank
+// is the number of thresholds below the weight. A threshold is midway between two neighbouring
+// values; a weight equal to it gets the smaller value.
 type decision struct {
 	order      [16]byte // codes by increasing value
 	thresholds [15]float32
@@ -41,8 +39,8 @@ func decide(kind Kind) decision {
 	for i := range d.order {
 		d.order[i] = byte(i)
 	}
-	// Stable: bitsandbytes too has FP4's code 0 before code 8, with the threshold 0
-	// between them.
+	// Stable: bitsandbytes too has FP4's code 0 before code 8, with the threshold 0 between
+	// them.
 	slices.SortStableFunc(d.order[:], func(a, b byte) int { return cmp.Compare(book[a], book[b]) })
 	for i := range d.thresholds {
 		d.thresholds[i] = (book[d.order[i]] + book[d.order[i+1]]) / 2
@@ -50,8 +48,8 @@ func decide(kind Kind) decision {
 	return d
 }
 
-// code is the code of v by definition. A NaN is beyond every threshold, as it is
-// for torch.bucketize.
+// code returns the code of v by definition. A NaN exceeds every threshold, as in
+// torch.bucketize.
 func (d *decision) code(v float32) byte {
 	rank := 0
 	for _, t := range d.thresholds {
@@ -62,11 +60,11 @@ func (d *decision) code(v float32) byte {
 	return d.order[rank]
 }
 
-// A lookup finds the same code without a search: v's place, cut to a whole number,
-// picks a cell in which at most one threshold lies.
+// A lookup finds the same code without a search: v's place, truncated to an integer, picks a
+// cell that holds at most one threshold.
 //
-// It is exact. place never decreases with v, so a threshold in a lower cell is below
-// v and one in a higher cell is above; the one in v's own cell is compared.
+// It is exact. place never decreases with v, so a threshold in a lower cell is below v and one
+// in a higher cell is above; the one in v's own cell is compared.
 type lookup struct {
 	scale, offset float32
 	cells         [1024]cell // a power of two, so that masking bounds the index
@@ -74,10 +72,10 @@ type lookup struct {
 
 type cell struct {
 	threshold   float32
-	below, flip byte // the code up to threshold, and its exclusive or with the one beyond
+	below, flip byte // the code up to threshold, and its XOR with the code beyond
 }
 
-// place is the cell of v, for |v| no more than a rounding beyond 1.
+// place returns the cell of v, for |v| at most 1 plus rounding.
 func (l *lookup) place(v float32) uint32 {
 	// The conversion keeps the product and the sum two roundings on every machine.
 	return uint32(int32(float32(v*l.scale)+l.offset)) % uint32(len(l.cells))
@@ -94,7 +92,7 @@ func makeLookup(kind Kind) *lookup {
 	rank := 0
 	for i := range l.cells {
 		c := &l.cells[i]
-		c.threshold, c.below = 2, d.order[rank] // none here: nothing is beyond 2
+		c.threshold, c.below = 2, d.order[rank] // no threshold here: no weight exceeds 2
 		if rank < len(d.thresholds) && l.place(d.thresholds[rank]) == uint32(i) {
 			c.threshold, c.flip = d.thresholds[rank], d.order[rank]^d.order[rank+1]
 			rank++

@@ -1,6 +1,6 @@
 package nf4
 
-// A pair is what one byte of codes means, for an absmax of 1.
+// A pair holds the two values of one byte of codes for an absmax of 1.
 type pair [2]float32
 
 var pairs = [...]*[256]pair{NF4: makePairs(NF4), FP4: makePairs(FP4)}
@@ -14,9 +14,8 @@ func makePairs(kind Kind) *[256]pair {
 	return &p
 }
 
-// Dequantize writes len(dst) weights: each is the value of its code times its
-// block's absmax, rounded once to float32. codes and absmax begin at a block; see
-// Quantize for their layout.
+// Dequantize writes len(dst) weights: each is the value of its code times its block's absmax,
+// rounded once to float32. codes and absmax start at a block; see Quantize for their layout.
 func Dequantize(dst []float32, codes []byte, absmax []float32, kind Kind, blockSize int) {
 	checkBlockSize(blockSize)
 	table := pairs[kind]
@@ -31,7 +30,7 @@ func Dequantize(dst []float32, codes []byte, absmax []float32, kind Kind, blockS
 
 func dequantizeBlock(dst []float32, codes []byte, absmax float32, table *[256]pair) {
 	for len(codes) >= 4 && len(dst) >= 8 {
-		// Arrays, so that eight stores take one check of the length.
+		// Array pointers: eight stores need one length check.
 		in, out := (*[4]byte)(codes), (*[8]float32)(dst)
 		p, q, r, s := &table[in[0]], &table[in[1]], &table[in[2]], &table[in[3]]
 		out[0], out[1] = p[0]*absmax, p[1]*absmax

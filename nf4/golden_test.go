@@ -14,7 +14,7 @@ import (
 	"qlora/internal/golden"
 )
 
-// A goldenCase is a tensor and what bitsandbytes makes of it.
+// A goldenCase is a tensor with the output of bitsandbytes.
 type goldenCase struct {
 	Name        string
 	Kind        string
@@ -52,7 +52,7 @@ func readGolden(t testing.TB) goldenFile {
 	return g
 }
 
-// made is generate.py's function of that name.
+// made computes generate.py's function of the same name.
 func made(n, block int, seed uint64) []float32 {
 	x := make([]float32, n)
 	for i := range x {
@@ -124,7 +124,7 @@ func TestNestMatchesBitsandbytes(t *testing.T) {
 		golden.SameBits(t, c.Absmax, n.Absmax, "nested absmax")
 		requireSameBytes(t, c.Codes, n.Codes, "code")
 
-		// The codes mean the same absmax to both.
+		// Both decode the codes to the same absmax.
 		theirs := Nested{c.Codes, c.Absmax, n.Map, c.Offset[0], n.BlockSize}
 		expanded := make([]float32, c.Blocks)
 		theirs.Expand(expanded)

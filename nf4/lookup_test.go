@@ -10,8 +10,8 @@ import (
 	"qlora/internal/golden"
 )
 
-// TestLookupIsTheSearch walks through the float32s on both sides of every place
-// where the lookup could go wrong: the thresholds, and the bounds of the cells.
+// TestLookupIsTheSearch tests the float32s on both sides of every place where the lookup could
+// be wrong: the thresholds and the bounds of the cells.
 func TestLookupIsTheSearch(t *testing.T) {
 	for _, kind := range []Kind{NF4, FP4} {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestLookupIsTheSearch(t *testing.T) {
 	}
 }
 
-// TestEveryThresholdHasACell fails where two thresholds fall into one cell.
+// TestEveryThresholdHasACell fails if two thresholds share one cell.
 func TestEveryThresholdHasACell(t *testing.T) {
 	for _, kind := range []Kind{NF4, FP4} {
 		found := 0
@@ -82,8 +82,8 @@ func TestRunsAreIndependent(t *testing.T) {
 	}
 }
 
-// TestErrorIsBounded checks the bound that the code promises, for any finite weights:
-// no further from a weight than half its widest gap, relative to the block's absmax.
+// TestErrorIsBounded checks the error bound for finite weights: at most half the code's widest
+// gap, relative to the block's absmax.
 func TestErrorIsBounded(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for kind, gap := range map[Kind]float64{NF4: 1 - 0.6961928009986877, FP4: 1. / 3} {

@@ -2,16 +2,16 @@ package nf4
 
 import "math/bits"
 
-// mean is torch.mean of a float32 vector, in torch's order of addition on a CPU with
-// AVX2 and one thread (ATen, SumKernel.cpp, cascade_sum): 8 lanes by 4 rows of
-// running sums, spilled into three coarser levels, so that the error grows with the
-// logarithm of the length. Other machines add in other orders; the mean is stored
-// with the codes, so that nothing depends on it but the bits of a file.
+// mean returns torch.mean of a float32 vector, in torch's order of addition on a CPU with AVX2
+// and one thread (ATen, SumKernel.cpp, cascade_sum): 8 lanes by 4 rows of running sums, spilled
+// into three coarser levels, so that the error grows with the logarithm of the length. Other
+// machines add in other orders. The mean is stored with the codes, so only the bits of a file
+// depend on the order.
 func mean(x []float32) float32 { return sum(x) / float32(len(x)) }
 
 const (
 	lanes  = 8 // float32s in a vector
-	rows   = 4 // vectors that are summed side by side
+	rows   = 4 // vectors summed in parallel
 	levels = 4
 )
 

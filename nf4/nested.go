@@ -7,12 +7,12 @@ type Nested struct {
 	Codes     []byte       // one per block of weights
 	Absmax    []float32    // one per BlockSize codes
 	Map       [256]float32 // the value of each code, for an absmax of 1
-	Offset    float32      // the mean, which was taken off first
+	Offset    float32      // the mean, subtracted before quantization
 	BlockSize int
 }
 
-// Nest quantizes the absmax of a whole tensor as bitsandbytes 0.50 does on the CPU,
-// code for code.
+// Nest quantizes the absmax of a whole tensor. The codes equal those of bitsandbytes 0.50 on
+// the CPU.
 func Nest(absmax []float32) Nested {
 	code := dynamic8.Signed()
 	n := Nested{
@@ -34,15 +34,15 @@ func Nest(absmax []float32) Nested {
 	return n
 }
 
-// Expand writes the absmax that n stands for: value times absmax, then the offset
-// added, each rounded to float32. dst must be as long as n.Codes.
+// Expand dequantizes the absmax into dst: value times absmax, then the offset added, each
+// rounded to float32. dst must be as long as n.Codes.
 func (n *Nested) Expand(dst []float32) { n.ExpandFrom(dst[:len(n.Codes)], 0) }
 
-// ExpandFrom fills dst with what Expand writes from the absmax numbered from on.
+// ExpandFrom fills dst with the dequantized absmax from number from on.
 func (n *Nested) ExpandFrom(dst []float32, from int) {
 	checkBlockSize(n.BlockSize)
 	for i, code := range n.Codes[from : from+len(dst)] {
-		// The conversion forbids fusing the two operations, which rounds but once.
+		// The conversion prevents fusing the two operations, which would round only once.
 		dst[i] = float32(n.Map[code]*n.Absmax[(from+i)/n.BlockSize]) + n.Offset
 	}
 }

@@ -2,7 +2,7 @@ package nf4
 
 import "math"
 
-// smallest is what an absmax counts as at least, so that its reciprocal is finite.
+// smallest is the lower bound of an absmax, so that its reciprocal is finite.
 const smallest = 1e-38
 
 const (
@@ -10,19 +10,18 @@ const (
 	infinity  = 0x7f800000
 )
 
-// Quantize writes the 4-bit codes of x, two to a byte and the first in the high
-// half, and each block's largest magnitude. A block is blockSize consecutive
-// elements (an even number); the last may be shorter, which must be the end of the
-// tensor: with an odd number of elements the last half byte is the code of 0.
-// codes needs (len(x)+1)/2 bytes, absmax one entry per block. Runs of whole blocks
-// are independent, so a tensor may be cut at blocks and quantized in parallel.
+// Quantize writes the 4-bit codes of x, two to a byte and the first in the high half, and each
+// block's largest magnitude. A block is blockSize consecutive elements (an even number). Only
+// the last block of a tensor may be shorter; with an odd number of elements the last half byte
+// is the code of 0. codes needs (len(x)+1)/2 bytes, absmax one entry per block. Blocks are
+// independent, so a tensor may be cut between blocks and quantized in parallel.
 //
-// The numbers are those of bitsandbytes' CPU back end. Whole blocks are multiplied
-// by the reciprocal of absmax; the short one is divided by it, and stores an absmax
-// of at least 1e-38. A block of zeros has absmax 0 and the code of 0 (NF4: 7);
-// bitsandbytes on CUDA gives it code 0 and divides nowhere, so that there codes of
-// such blocks, and of weights within a rounding of a threshold, are others, and mean
-// the same weights. A block with a NaN or an infinity in it comes back as NaN.
+// The numbers are those of bitsandbytes' CPU back end. It multiplies whole blocks by the
+// reciprocal of absmax; it divides a short block by absmax, and stores an absmax of at least
+// 1e-38. A block of zeros has absmax 0 and the code of 0 (NF4: 7). bitsandbytes on CUDA gives
+// such a block code 0 and never divides, so that there the codes of zero blocks, and of weights
+// within a rounding of a threshold, differ; the codes of zero blocks decode to the same
+// weights. A block with a NaN or an infinity decodes to NaN.
 func Quantize(codes []byte, absmax []float32, x []float32, kind Kind, blockSize int) {
 	checkBlockSize(blockSize)
 	for b := 0; len(x) > 0; b++ {
@@ -46,12 +45,12 @@ func Quantize(codes []byte, absmax []float32, x []float32, kind Kind, blockSize 
 
 func checkBlockSize(blockSize int) {
 	if blockSize <= 0 || blockSize%2 != 0 {
-		panic("nf4: the block size is not a positive even number")
+		panic("nf4: the block size must be a positive even number")
 	}
 }
 
-// largest is the largest magnitude in x as a float32's bits, whose order is that of
-// the magnitudes with NaN beyond infinity.
+// largest returns the largest magnitude in x as a float32's bits. Their order is that of the
+// magnitudes, with NaN above infinity.
 func largest(x []float32) uint32 {
 	var a, b, c, d uint32 // four chains, since each step waits for the one before
 	for len(x) >= 4 {
@@ -85,8 +84,8 @@ func quantizeShort(codes []byte, x []float32, absmax float32, l *lookup) {
 	}
 }
 
-// quantizeNonFinite gives such a block the codes that bitsandbytes gives it; what
-// they mean is NaN or an infinity whatever they are.
+// quantizeNonFinite writes the codes that bitsandbytes writes for a block with NaN or infinity.
+// They decode to NaN or infinity in any case.
 func quantizeNonFinite(codes []byte, x []float32, inverse float32, kind Kind) {
 	d := &decisions[kind]
 	for i := range codes {

@@ -13,7 +13,8 @@ type Attention struct {
 	Layout  Layout
 	O       *Projection
 
-	QNorm, KNorm *HeadNorm // before rotation; nil: none; with Q, K and V apart
+	QNorm, KNorm *HeadNorm // nil: none; with Q, K and V apart
+	NormRotated  bool      // the norms come after rotation, not before
 	Clip         float32   // q, k and v are limited to ±Clip; 0: not
 	Positions    *Rotary   // nil: not rotated
 	KeyBias      *KeyBias  // ALiBi; nil: none
@@ -138,14 +139,24 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 	if a.Clip > 0 {
 		a.clip(p, s, to)
 	}
+	if a.NormRotated {
+		a.rotate(p, s.q, s.k, false)
+	}
 	if a.QNorm != nil {
 		s.q, s.qInv = p.normalizeHeads(to, a.QNorm, s.raw[0])
 	}
 	if a.KNorm != nil {
 		s.k, s.kInv = p.normalizeHeads(to, a.KNorm, s.raw[1])
 	}
-	p.rotate(a.Positions, s.q, a.Heads, a.HeadDim, false)
-	p.rotate(a.Positions, s.k, a.KVHeads, a.HeadDim, false)
+	if !a.NormRotated {
+		a.rotate(p, s.q, s.k, false)
+	}
+}
+
+// rotate turns queries and keys by their positions, or back.
+func (a *Attention) rotate(p *pass, q, k bindings.Tensor, inverse bool) {
+	p.rotate(a.Positions.queries(), q, a.Heads, a.HeadDim, inverse)
+	p.rotate(a.Positions, k, a.KVHeads, a.HeadDim, inverse)
 }
 
 // clip limits q, k and v, and where backward will ask what was limited goes on with
@@ -200,13 +211,17 @@ func (a *Attention) backward(p *pass, state any, xa, dy bindings.Tensor, x func(
 		op.DQ, op.DK, op.DV = op.DO, p.features(p.work, n), p.features(p.work, n)
 	}
 	p.run(op)
-	p.rotate(a.Positions, op.DQ, a.Heads, a.HeadDim, true)
-	p.rotate(a.Positions, op.DK, a.KVHeads, a.HeadDim, true)
+	if !a.NormRotated {
+		a.rotate(p, op.DQ, op.DK, true)
+	}
 	if a.QNorm != nil {
 		p.normalizeHeadsBackward(a.QNorm, s.raw[0], s.qInv, op.DQ)
 	}
 	if a.KNorm != nil {
 		p.normalizeHeadsBackward(a.KNorm, s.raw[1], s.kInv, op.DK)
+	}
+	if a.NormRotated {
+		a.rotate(p, op.DQ, op.DK, true)
 	}
 	if a.QKV != nil {
 		a.clipBackward(p, s.fused, dFused)

@@ -27,6 +27,10 @@ type Config struct {
 	// Prefixes are other beginnings that names may have in a checkpoint, tried after
 	// the model's own.
 	Prefixes []Prefix
+	// Part is the module that the transformer is, of a model that has more, and Beside
+	// are the modules beside it: "model.vision_tower". "": it is all.
+	Part   string
+	Beside []string
 	// Note says what a person should know of how the file was read; "": nothing.
 	Note string
 	// Compose returns the model's parts, new at each call.

@@ -38,6 +38,9 @@ func (d *declarer) attention(width int) int {
 func (d *declarer) rotary(r *Rotary) {
 	for ; r != nil; r = r.Long {
 		d.table(r)
+		if r.Queries != nil {
+			d.table(r.Queries)
+		}
 	}
 }
 
@@ -83,9 +86,7 @@ func (d *declarer) fail(format string, args ...any) {
 
 // name returns the name of a tensor in the base: the model's own, or with another
 // of the config's prefixes.
-func (d *declarer) name(name string) string {
-	return storedName(d.base, d.m.Config.Prefixes, name)
-}
+func (d *declarer) name(name string) string { return d.m.Stored(name) }
 
 func storedName(base checkpoint.Checkpoint, prefixes []Prefix, name string) string {
 	if base == nil {

@@ -13,6 +13,7 @@ type Embedding struct {
 	Name      string      // of the module
 	Size      int         // features of the table; 0: hidden
 	Scale     float32     // 0: 1
+	Rounded   bool        // Scale is rounded to the type of activations (Gemma)
 	Project   *Projection // from Size to hidden; nil: none
 	Positions *Positions  // learned; nil: none
 	Norm      *Norm       // nil: none
@@ -40,6 +41,11 @@ func (e *Embedding) declare(d *declarer) {
 	c := d.m.Config
 	if e.Size == 0 {
 		e.Size = c.Hidden
+	}
+	if e.Rounded {
+		scale, dtype := []float32{e.Scale}, d.m.info.Activation
+		decode(scale, encode(scale, dtype), dtype)
+		e.Scale = scale[0]
 	}
 	e.stream = d.stream()
 	e.table = d.dense(weightSource{name: e.Name + ".weight", module: e.Name, kind: table, grad: &e.grad}, c.Vocabulary, e.Size)

@@ -50,6 +50,7 @@ type Branch struct {
 type Layer struct {
 	Branches []*Branch
 	Parallel bool
+	SumDrops bool // parallel: dropout is of the branches' sum, one mask for all
 }
 
 // Sequential returns the layer whose branches come one after the other.
@@ -61,6 +62,9 @@ func Parallel(branches ...*Branch) *Layer { return &Layer{Branches: branches, Pa
 func (l *Layer) declare(d *declarer) {
 	for i, b := range l.Branches {
 		b.stream = d.stream()
+		if l.SumDrops {
+			b.stream = l.Branches[0].stream
+		}
 		if i == 0 || b.Norm != l.Branches[i-1].Norm {
 			b.Norm.declare(d)
 		}

@@ -69,16 +69,21 @@ type Model struct {
 }
 
 // New lays out the weights of a model in mem. With base present, its own
-// tensors decide the types; without, what config.json declares (a plan
-// needs no weights). Nothing is read or allocated yet: see Load.
+// tensors decide the types, and whether a head that config.json ties is one after all;
+// without, what config.json declares (a plan needs no weights). A base whose tensors
+// do not fit is an error, which names the first. Nothing is allocated yet: see Load.
 func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
-	m := &Model{Config: cfg, Options: opts, Transformer: cfg.Compose(), base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
+	t := cfg.Compose()
+	m := &Model{Config: tied(cfg, t, base), Options: opts, Transformer: t, base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
 	d := declarer{m: m, base: base}
 	m.Embedding.declare(&d)
 	for _, l := range m.Layers {
 		l.declare(&d)
 	}
 	d.head(&m.Head, &m.Embedding)
+	if base != nil && d.err == nil {
+		d.checkUnread()
+	}
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -117,18 +122,22 @@ type positionTable interface {
 
 // A TensorInfo is a tensor of the model as a checkpoint has it.
 type TensorInfo struct {
-	Name  string // "model.norm.weight"
-	Shape []int
+	Name   string // in the checkpoint: "model.norm.weight"
+	Weight string // in the model
+	Shape  []int
 }
 
 // Tensors returns the tensors that the model reads, in the order of loading.
 func (m *Model) Tensors() []TensorInfo {
 	all := make([]TensorInfo, len(m.weights))
 	for i, w := range m.weights {
-		all[i] = TensorInfo{Name: w.stored, Shape: w.shape}
+		all[i] = TensorInfo{Name: w.stored, Weight: w.name, Shape: w.shape}
 	}
 	return all
 }
+
+// Stored returns the name that a tensor of the model has in the base.
+func (m *Model) Stored(name string) string { return storedName(m.base, m.Config.Prefixes, name) }
 
 // Info returns what the device says of itself that the model is laid out for.
 func (m *Model) Info() bindings.Info { return m.info }

@@ -32,7 +32,7 @@ func TestRecomputeGivesTheSameBits(t *testing.T) {
 				for _, policy := range []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer} {
 					options := nn.Options{
 						Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true},
-						Modules: nn.Modules{Names: []string{"embed_tokens", "norm", "lm_head"}},
+						Modules: nn.Modules{Names: whole(t, dir)},
 					}
 					m := loadTinyWith(t, dir, options, nn.Shapes{Train: []*nn.Batch{b}}, put)
 					require.NoError(t, m.Train(m.dev, b, 1/float32(b.Predicted()), bindings.Random{Train: true, Seed: 3, Step: 7}))

@@ -71,9 +71,10 @@ func endings(modules []string) []string {
 
 // A SavedTensor is a tensor of Options.Modules, as it is stored with an adapter.
 type SavedTensor struct {
-	Name  string // "lm_head.weight"
-	Shape []int
-	Value bindings.Tensor
+	Name       string // "lm_head.weight"
+	Shape      []int
+	Value      bindings.Tensor
+	Transposed bool // it is stored as [in, out] of the value's [out, in]
 }
 
 // Saved returns the tensors of Options.Modules, once the adapters are attached. One that
@@ -85,7 +86,7 @@ func (m *Model) Saved() []SavedTensor {
 	var all []SavedTensor
 	for _, w := range m.weights {
 		if m.trains(&w) {
-			all = append(all, SavedTensor{Name: w.name, Shape: w.shape, Value: w.dense})
+			all = append(all, SavedTensor{Name: w.name, Shape: w.shape, Value: w.dense, Transposed: w.transposed})
 			if w.module == m.Embedding.Name && m.Tied() {
 				all = append(all, SavedTensor{Name: m.Head.Name + ".weight", Shape: w.shape, Value: w.dense})
 			}

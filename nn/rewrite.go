@@ -11,7 +11,7 @@ import (
 // held as the weight is, in 4 bits or in the type that it is stored in. A weight
 // that the folder itself has in 4 bits has no original and is an error.
 func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original []float32) error) error {
-	name := storedName(m.base, m.Config.Prefixes, p.Name+".weight")
+	name := m.Stored(p.Name + ".weight")
 	t, err := m.base.Tensor(name)
 	if p.transposed {
 		t = t.Transposed()

@@ -17,6 +17,9 @@ type Rope struct {
 	MScaleAllDim    float64   // yarn
 	Truncate        bool      // yarn: correction range in whole dimensions
 	Factors         []float64 // longrope: one for each pair of dimensions
+	// Growth makes what turns grow with its position, times
+	// 1 + Growth·ln(1 + floor(position/OriginalMax)) (Llama 4). 0: not.
+	Growth float64
 }
 
 // Frequencies returns the angles per position of each pair of dim
@@ -103,11 +106,20 @@ func (r *Rope) angles(positions, dim int) (cos, sin []float32) {
 	cos = make([]float32, positions*len(freqs))
 	sin = make([]float32, positions*len(freqs))
 	for p := range positions {
+		grown := r.grown(p)
 		for i, f := range freqs {
 			angle := float64(float32(p) * f)
-			cos[p*len(freqs)+i] = float32(math.Cos(angle)) * float32(attention)
-			sin[p*len(freqs)+i] = float32(math.Sin(angle)) * float32(attention)
+			cos[p*len(freqs)+i] = float32(math.Cos(angle)) * float32(attention) * grown
+			sin[p*len(freqs)+i] = float32(math.Sin(angle)) * float32(attention) * grown
 		}
 	}
 	return cos, sin
+}
+
+// grown returns the factor of a position.
+func (r *Rope) grown(position int) float32 {
+	if r.Growth == 0 {
+		return 1
+	}
+	return 1 + float32(r.Growth)*float32(math.Log1p(math.Floor(float64(position)/float64(r.OriginalMax))))
 }

@@ -11,6 +11,9 @@ type Rotary struct {
 	// sequence has more than Switch tokens (longrope). nil: none.
 	Long   *Rotary
 	Switch int
+	// Queries is a table of the queries' own, which are scaled by their position
+	// (Llama 4). nil: that of the keys.
+	Queries *Rotary
 
 	cos, sin bindings.Tensor // F32 [positions, Dims/2]
 }
@@ -21,6 +24,14 @@ func (r *Rotary) at(longest int) *Rotary {
 		return r.Long
 	}
 	return r
+}
+
+// queries returns the table that queries turn by.
+func (r *Rotary) queries() *Rotary {
+	if r == nil || r.Queries == nil {
+		return r
+	}
+	return r.Queries
 }
 
 // plan lays r out for sequences of up to positions tokens.

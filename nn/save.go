@@ -10,7 +10,8 @@ import (
 
 // Save writes the model as a Hugging Face folder's weights and config.json, in
 // the element type that the config declares, as full fine-tuning leaves it. The
-// tensors stream from the device. A model with 4-bit weights is not saved this
+// tensors stream from the device; those of the base that are not the model's are
+// written as they are. A model with 4-bit weights is not saved this
 // way.
 func (m *Model) Save(dev bindings.Device, dir string) error {
 	var entries []checkpoint.Entry
@@ -33,7 +34,33 @@ func (m *Model) Save(dev bindings.Device, dir string) error {
 			},
 		})
 	}
+	rest, err := m.rest()
+	if err != nil {
+		return err
+	}
+	entries = append(entries, rest...)
 	return checkpoint.Save(dir, m.Config.Raw, entries)
+}
+
+// rest returns the entries of what the base has beside the model, as it is there: the
+// other parts of a vision-language model.
+func (m *Model) rest() ([]checkpoint.Entry, error) {
+	var entries []checkpoint.Entry
+	for _, name := range m.Unread() {
+		if name == m.Stored(m.Head.Name+".weight") { // that of a tied head
+			continue
+		}
+		t, err := m.base.Tensor(name)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, checkpoint.Entry{Name: name, DType: t.DType, Shape: t.Shape, Write: func(out io.Writer) error {
+			defer m.base.Release(name)
+			_, err := out.Write(t.Data())
+			return err
+		}})
+	}
+	return entries, nil
 }
 
 // writeTransposed writes the [in, out] of t, [out, in].

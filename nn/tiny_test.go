@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,34 @@ var tinyConfigs = map[string]string{
 		"num_key_value_heads":2,"vocab_size":97,"use_sliding_window":true,"sliding_window":4,"max_window_layers":1}`,
 	"qwen3": `{"model_type":"qwen3","hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,"num_attention_heads":4,
 		"num_key_value_heads":2,"head_dim":32,"vocab_size":97,"tie_word_embeddings":true}`,
+	"gpt2, its dropouts": `{"model_type":"gpt2","n_embd":64,"n_layer":2,"n_head":4,"vocab_size":97,"n_positions":64}`,
+	"gptj, dropouts": `{"model_type":"gptj","n_embd":64,"n_layer":2,"n_head":4,"vocab_size":97,"rotary_dim":8,"resid_pdrop":0.2,"embd_pdrop":0.1,
+		"attn_pdrop":0.1}`,
+	"gpt_neox, dropouts": `{"model_type":"gpt_neox","hidden_size":64,"intermediate_size":128,"num_hidden_layers":2,"num_attention_heads":4,"vocab_size":97,
+		"hidden_dropout":0.2,"attention_dropout":0.1}`,
+	"falcon, dropout of the sum": `{"model_type":"falcon","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,"vocab_size":97,"hidden_dropout":0.2}`,
+	"bloom, dropouts, residuals of the norms": `{"model_type":"bloom","hidden_size":64,"n_layer":2,"n_head":4,"vocab_size":97,"hidden_dropout":0.2,
+		"attention_dropout":0.1,"apply_residual_connection_post_layernorm":true}`,
+}
+
+// whole returns modules that may be trained themselves beside adapters: the embedding,
+// the head, and where they have weights a norm of each layer and the last norm.
+func whole(t testing.TB, dir string) []string {
+	t.Helper()
+	c, err := family.ReadConfig(dir)
+	require.NoError(t, err)
+	m := c.Compose()
+	first := m.Layers[0].Branches[0]
+	names := []string{m.Embedding.Name, m.Head.Name}
+	for _, n := range []*nn.Norm{first.Norm, first.PostNorm, m.Head.Norm} {
+		if n != nil && !n.Plain {
+			names = append(names, n.Name)
+		}
+	}
+	for i, name := range names {
+		names[i] = name[strings.LastIndex(name, ".")+1:]
+	}
+	return names
 }
 
 // writeTiny writes a model folder with random weights.

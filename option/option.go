@@ -1,9 +1,7 @@
-// Package option holds what the packages of this library say of their options: the
-// error of a value that cannot be, and how an option is named in a message.
+// Package option holds the error of an invalid option and the name of an option in messages.
 //
-// The library names an option by its own name between backquotes, `lora_r`. A program
-// that has other words for options spells them with [Spell]: the command line makes
-// --lora_r of it.
+// The library writes an option's name between backquotes, `lora_r`. A program with other
+// spellings replaces them with [Spell]: the command line writes --lora_r.
 package option
 
 import (
@@ -14,11 +12,11 @@ import (
 // An Error refuses the value of an option.
 type Error struct {
 	Option string // the option's name: "learning_rate"
-	Value  any    // what was given
-	Want   string // what is wanted instead, after "but": "it must be at least 0"
+	Value  any    // the given value
+	Want   string // the requirement, after "but": "it must be at least 0"
 }
 
-// Errorf returns an [Error]. The format is that of Want.
+// Errorf returns an [Error] whose Want is formatted from format and arguments.
 func Errorf(name string, value any, format string, args ...any) error {
 	return &Error{Option: name, Value: value, Want: fmt.Sprintf(format, args...)}
 }
@@ -32,13 +30,13 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s is %s, but %s", Name(e.Option), value, e.Want)
 }
 
-// Name returns an option's name as messages have it.
+// Name returns an option's name as messages spell it, between backquotes.
 func Name(name string) string { return "`" + name + "`" }
 
-// named matches what Name returns.
+// named matches the result of Name.
 var named = regexp.MustCompile("`([a-z0-9_]+)`")
 
-// Spell returns a message with every option in it named by spell.
+// Spell returns message with each option's name replaced by spell(name).
 func Spell(message string, spell func(name string) string) string {
 	return named.ReplaceAllStringFunc(message, func(name string) string { return spell(name[1 : len(name)-1]) })
 }

@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// An addedSet finds added tokens in a text: of several the leftmost, of
-// several there the longest.
+// An addedSet finds added tokens in a text: the leftmost match, and of several at one place the
+// longest.
 type addedSet struct {
 	tokens  map[string]*addedToken
-	lengths [256][]int // of the tokens by their first byte, longest first
+	lengths [256][]int // lengths of the tokens by first byte, longest first
 }
 
-// splitAdded makes the two sets: tokens found in the text as it is, and those
-// found, normalized themselves, in the normalized text.
+// splitAdded fills the two sets: tokens matched in the raw text, and tokens that are normalized
+// themselves and matched in the normalized text.
 func (t *Tokenizer) splitAdded(added []addedToken) {
 	t.rawAdded, t.normalizedAdded = newAddedSet(), newAddedSet()
 	t.spelled = map[int32]string{}
@@ -59,7 +59,7 @@ func (set *addedSet) split(p piece, yield func(piece, *addedToken)) {
 	}
 }
 
-// cut yields all up to the last added token and gives the end of that.
+// cut yields everything up to the end of the last added token and returns that end.
 func (set *addedSet) cut(p piece, yield func(piece, *addedToken)) int {
 	last := 0
 	for i := 0; i < len(p.s); {
@@ -109,7 +109,7 @@ func beginsWithWord(s string) bool {
 	return n > 0 && isWord(r)
 }
 
-// isWord is \w of Unicode's regular expressions (UTS #18, annex C).
+// isWord reports whether r matches \w of Unicode's regular expressions (UTS #18, annex C).
 func isWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.Nl, unicode.Nd, unicode.M, unicode.Pc,
 		unicode.Other_Alphabetic, unicode.Join_Control)

@@ -11,9 +11,8 @@ type Span struct {
 	Start, End int
 }
 
-// A piece is a part of the text on its way to the model. Where offsets are
-// asked for, at has for each byte of s the bytes of the text that it comes
-// from (whole characters); it is nil where they are not.
+// A piece is a part of the text on its way to the model. With offsets requested, at holds for
+// each byte of s the source span in the text (whole characters); otherwise at is nil.
 type piece struct {
 	s     string
 	at    []Span
@@ -46,7 +45,7 @@ func (p piece) slice(lo, hi int) piece {
 	return q
 }
 
-// span is the part of the text that bytes lo to hi of the piece come from.
+// span returns the part of the text that bytes lo to hi of the piece come from.
 func (p piece) span(lo, hi int) Span {
 	hi = min(hi, len(p.at))
 	if lo >= hi {
@@ -55,15 +54,15 @@ func (p piece) span(lo, hi int) Span {
 	return Span{p.at[lo].Start, p.at[hi-1].End}
 }
 
-// A change is one character of a piece's new text. delta says how the old
-// text is used up, as in Hugging Face's NormalizedString: 0 replaces the next
-// old character, 1 is put in after it, -n replaces it and drops n more.
+// A change is one character of a piece's new text. delta says how many old characters it
+// consumes, as in Hugging Face's NormalizedString: 0 replaces the next old character, 1 inserts
+// after it, -n replaces it and drops n more.
 type change struct {
 	r     rune
 	delta int
 }
 
-// transform gives the piece its new characters, after dropping skip old ones.
+// transform replaces the piece's characters by changes, after dropping the first skip old ones.
 func (p piece) transform(changes []change, skip int) piece {
 	var b strings.Builder
 	b.Grow(len(p.s))
@@ -102,7 +101,7 @@ func (p piece) transform(changes []change, skip int) piece {
 	return piece{b.String(), at, p.start}
 }
 
-// prepend puts text in front, as a part of the first character.
+// prepend inserts text at the front and attributes it to the first character.
 func (p piece) prepend(text string) piece {
 	q := piece{s: text + p.s, start: p.start}
 	if p.at != nil && p.s != "" {
@@ -111,8 +110,7 @@ func (p piece) prepend(text string) piece {
 	return q
 }
 
-// replace puts text in place of the matches; it comes from the last
-// character of what it replaces.
+// replace substitutes text for each match and attributes it to the last character of the match.
 func (p piece) replace(match matcher, text string) piece {
 	q := piece{start: p.start}
 	var b strings.Builder

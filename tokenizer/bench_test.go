@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkEncode encodes the hard texts of testdata with a warm cache, each
-// as a part of one text of about 100 kB; TOKENIZER_JSON and TOKENIZER_TEXT
-// name another tokenizer and text.
+// BenchmarkEncode encodes each of the hard texts of testdata, repeated to about 100 kB, with a
+// warm cache. TOKENIZER_JSON and TOKENIZER_TEXT select another tokenizer and text.
 func BenchmarkEncode(b *testing.B) {
 	text := benchmarkText(b)
 	run := func(name, path string) {

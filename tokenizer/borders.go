@@ -2,13 +2,13 @@ package tokenizer
 
 import "strings"
 
-// spaceSign is what SentencePiece's vocabularies have in place of a space.
+// spaceSign replaces a space in SentencePiece's vocabularies.
 const spaceSign = "▁"
 
-// cutsBeforeSpaces tells whether no token of several characters goes on over the
-// border between a character and a space behind it. Then what is before and behind
-// such a border is merged as if it stood alone, whatever the order of the merges,
-// and a document that no pre-tokenizer cuts need not be one word.
+// cutsBeforeSpaces reports whether no token of several characters spans the border between a
+// character and a space that follows it. Then the parts before and after such a border merge
+// independently, in any order of the merges, and a document without a pre-tokenizer can be cut
+// there instead of being one word.
 func (b *bpe) cutsBeforeSpaces() bool {
 	// The sign must have a token: an unknown character waits for one.
 	if _, ok := b.ids[spaceSign]; !ok || b.ignoreMerges {
@@ -35,8 +35,8 @@ func cutBeforeSpaces(p piece, yield func(piece)) {
 	}
 }
 
-// nextBorder is where in s, behind from, a space begins that has another character
-// before it, or else the end.
+// nextBorder returns the index in s, after from, of the next space that follows a different
+// character, or len(s).
 func nextBorder(s string, from int) int {
 	for at := from; ; at += len(spaceSign) {
 		i := strings.Index(s[at:], spaceSign)

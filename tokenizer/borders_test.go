@@ -46,7 +46,7 @@ func TestOnlySoundVocabulariesAreCut(t *testing.T) {
 	}
 }
 
-// loadSound is a tokenizer of testdata without the merges over a border.
+// loadSound returns a tokenizer of testdata without the merges across a border.
 func loadSound(t testing.TB, name string) *Tokenizer {
 	t.Helper()
 	tok := load(t, name)
@@ -62,7 +62,7 @@ func loadSound(t testing.TB, name string) *Tokenizer {
 	return tok
 }
 
-// FuzzCut: tokens are the same whether or not a document is cut before its spaces.
+// FuzzCut checks that tokens are the same whether or not a document is cut before its spaces.
 func FuzzCut(f *testing.F) {
 	names := []string{"llama2", "mistral", "unknown"}
 	var cut, whole []*Encoder

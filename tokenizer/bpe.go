@@ -6,8 +6,8 @@ import (
 	"maps"
 )
 
-// bpe merges neighbouring tokens, the pair that stands first in the file's
-// list first (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909).
+// bpe merges neighbouring tokens, the pair listed first in the file first (Sennrich et al.
+// 2016, https://arxiv.org/abs/1508.07909).
 type bpe struct {
 	ids          map[string]int32
 	merges       map[pair]merge
@@ -49,7 +49,7 @@ func newBPE(m *modelFile) (model, map[string]int32, error) {
 		}
 		b.unk = id
 	}
-	// Added tokens join a map of their own: a word must not become one.
+	// Added tokens go into a separate map: a word must not become one.
 	all := make(map[string]int32, len(ids))
 	maps.Copy(all, ids)
 	return b, all, nil
@@ -107,9 +107,9 @@ type symbol struct {
 	bytes int32 // of the word
 }
 
-// spell gives the tokens of the word's single characters. One without a token
-// is spelled in bytes, or else becomes the unknown token: which, as in Hugging
-// Face's library, waits for the next character that has a token itself.
+// spell appends the tokens of the word's single characters. A character without a token is
+// spelled in bytes, or else becomes the unknown token, which, as in Hugging Face's library,
+// waits for the next character that has a token.
 func (b *bpe) spell(symbols []symbol, word string) []symbol {
 	unknown := symbol{b.unk, 0}
 	for len(word) > 0 {

@@ -2,11 +2,11 @@ package tokenizer
 
 import "math"
 
-// shortWord is the number of symbols from which on a heap beats looking
-// through all pairs for the next to merge.
+// shortWord is the number of symbols from which a heap is faster than scanning all pairs for
+// the next merge.
 const shortWord = 32
 
-// none is a pair that is not merged.
+// none marks a pair that does not merge.
 var none = merge{rank: math.MaxInt32}
 
 func (b *bpe) mergeOf(left, right symbol) merge {
@@ -16,7 +16,7 @@ func (b *bpe) mergeOf(left, right symbol) merge {
 	return none
 }
 
-// mergeShort merges in place; of equal pairs the leftmost first.
+// mergeShort merges in place; among equal pairs the leftmost merges first.
 func (b *bpe) mergeShort(symbols []symbol) []symbol {
 	var buffer [shortWord]merge
 	next := buffer[:len(symbols)] // next[i] is of symbols i and i+1
@@ -46,8 +46,8 @@ func (b *bpe) mergeShort(symbols []symbol) []symbol {
 	return symbols
 }
 
-// mergeLong does as mergeShort, in n·log n steps: files without a
-// pre-tokenizer make a whole document one word.
+// mergeLong returns the same result as mergeShort in O(n log n): without a pre-tokenizer a
+// whole document is one word.
 func (b *bpe) mergeLong(symbols []symbol) []symbol {
 	before := make([]int32, len(symbols)) // the neighbours that are left; -1: none
 	after := make([]int32, len(symbols))

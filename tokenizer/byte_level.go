@@ -5,12 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// gpt2Pattern cuts text into words where ByteLevel has use_regex
-// (encoder.py of https://github.com/openai/gpt-2).
+// gpt2Pattern cuts text into words where ByteLevel sets use_regex (encoder.py of
+// https://github.com/openai/gpt-2).
 const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
-// alphabet spells each byte as one printable character, GPT-2's way: a byte
-// that is no printable Latin-1 character takes the next one from U+0100 on.
+// alphabet maps each byte to one printable character, as GPT-2 does: a byte that is not a
+// printable Latin-1 character maps to the next one from U+0100 on.
 var alphabet, alphabetBytes = makeAlphabet()
 
 func makeAlphabet() (spelled [256]string, back map[rune]byte) {
@@ -47,8 +47,8 @@ func toAlphabet(p piece, yield func(piece)) {
 	yield(q)
 }
 
-// fromAlphabet gives the bytes that tokens spell; a token with a character
-// from outside the alphabet stands for itself.
+// fromAlphabet returns the bytes that tokens spell. A token with a character outside the
+// alphabet is kept as it is.
 func fromAlphabet(tokens []string) []string {
 	var b []byte
 	for _, s := range tokens {
@@ -65,9 +65,8 @@ func fromAlphabet(tokens []string) []string {
 	return []string{validUTF8(b)}
 }
 
-// validUTF8 puts one U+FFFD in place of each maximal part of b that begins
-// like a character but is none (Unicode Standard, 3.9, as Rust's
-// from_utf8_lossy).
+// validUTF8 replaces each maximal invalid subpart of b by one U+FFFD (Unicode Standard, 3.9, as
+// Rust's from_utf8_lossy).
 func validUTF8(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
@@ -84,8 +83,8 @@ func validUTF8(b []byte) string {
 	return out.String()
 }
 
-// brokenPrefix is the length of the beginning of a character, at least 1,
-// that b breaks off.
+// brokenPrefix returns the length in bytes, at least 1, of the truncated character that b
+// begins with.
 func brokenPrefix(b []byte) int {
 	for n := min(3, len(b)); n > 1; n-- {
 		if !utf8.FullRune(b[:n]) {

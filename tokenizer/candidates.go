@@ -1,14 +1,13 @@
 package tokenizer
 
-// A candidate is a pair that could be merged when it was put on the heap.
+// A candidate is a pair that was mergeable when it was pushed on the heap.
 type candidate struct {
 	order uint64 // rank of the merge, then the place of the left symbol
 	pair
 	id int32 // of the merged token
 }
 
-// candidates is a binary heap, the lowest order first. It is not
-// container/heap, which would allocate for every one of them.
+// candidates is a binary min-heap by order. container/heap would allocate for every element.
 type candidates []candidate
 
 func (h *candidates) push(c candidate) {

@@ -2,7 +2,7 @@ package tokenizer
 
 import "fmt"
 
-// describe names the first place where got is not want.
+// describe names the first index at which got and want differ, or returns "".
 func describe[T comparable](what string, got, want []T) string {
 	for i := range min(len(got), len(want)) {
 		if got[i] != want[i] {

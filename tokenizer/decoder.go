@@ -11,9 +11,8 @@ import (
 // A decoder rewrites a list of tokens towards text; it may change the list.
 type decoder func(tokens []string) []string
 
-// Decode returns the text that ids stand for, without special tokens if
-// skipSpecial is set. Ids that the vocabulary does not have are left out; a
-// character of which bytes are missing becomes U+FFFD.
+// Decode returns the text of ids, without special tokens if skipSpecial is set. Ids outside the
+// vocabulary are skipped; an incomplete character becomes U+FFFD.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	tokens := make([]string, 0, len(ids))
 	for _, id := range ids {
@@ -45,7 +44,7 @@ func newDecoders(c *component) ([]decoder, error) {
 	for _, step := range steps {
 		if step.Type == "Replace" {
 			if growth *= step.replaceGrowth(); growth > maxGrowth {
-				return nil, fmt.Errorf("the steps may make a text more than %d times as long", maxGrowth)
+				return nil, fmt.Errorf("the steps may lengthen a text more than %d times", maxGrowth)
 			}
 		}
 		d, err := newDecoder(step)
@@ -108,8 +107,8 @@ func each(f func(int, string) string) decoder {
 	}
 }
 
-// joinBytes makes characters of runs of tokens like <0xE4>. A run that is
-// not UTF-8 becomes one U+FFFD for each byte.
+// joinBytes joins runs of tokens like <0xE4> into characters. In a run that is not UTF-8 each
+// byte becomes one U+FFFD.
 func joinBytes(tokens []string) []string {
 	out := make([]string, 0, len(tokens))
 	var run []byte

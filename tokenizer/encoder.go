@@ -5,29 +5,29 @@ import (
 	"strings"
 )
 
-// Limits of the word cache: words and bytes of a word.
+// Limits of the word cache: the number of words, and the bytes of a word.
 const (
 	maxCachedWords = 1 << 17
 	maxCachedBytes = 256
 )
 
-// An Encoder turns text into tokens. It remembers the words it has met and
-// belongs to one goroutine.
+// An Encoder turns text into tokens. It caches the words it has encoded and must not be used by
+// several goroutines at once.
 type Encoder struct {
 	t       *Tokenizer
 	cache   map[string][]token
 	scratch []token
 }
 
-// NewEncoder returns an Encoder with an empty cache, which grows to some tens
-// of megabytes at most.
+// NewEncoder returns an Encoder with an empty cache, which grows to some tens of megabytes at
+// most.
 func (t *Tokenizer) NewEncoder() *Encoder {
 	return &Encoder{t: t, cache: map[string][]token{}}
 }
 
-// Encode appends the ids of text to dst, with the post-processor's tokens
-// around them if addSpecial is set. Special tokens that are spelled out in
-// text are found in it in either case.
+// Encode appends the ids of text to dst and returns the extended slice. With addSpecial it adds
+// the post-processor's tokens around them. Special tokens spelled out in text are recognized in
+// either case.
 func (e *Encoder) Encode(dst []int32, text string, addSpecial bool) []int32 {
 	if addSpecial {
 		dst = append(dst, e.t.post.prefix...)
@@ -47,9 +47,8 @@ func (e *Encoder) Encode(dst []int32, text string, addSpecial bool) []int32 {
 	return dst
 }
 
-// EncodeOffsets returns the ids of Encode, and for each the bytes of text that
-// it stands for: whole characters, so that the tokens of one that is spelled
-// in several all have the span of that character. The post-processor's tokens
+// EncodeOffsets returns the ids of Encode and, for each, the span of text it covers. Spans are
+// whole characters: all tokens of one character share its span. The post-processor's tokens
 // have the span 0 to 0.
 func (e *Encoder) EncodeOffsets(text string, addSpecial bool) (ids []int32, spans []Span) {
 	add := func(id int32, name string, span Span) {
@@ -107,7 +106,7 @@ func words(steps []preTokenizer, p piece, yield func(piece)) {
 	}
 }
 
-// word spells a word in tokens. They are valid until the next call.
+// word returns the tokens of a word, valid until the next call.
 func (e *Encoder) word(s string) []token {
 	if tokens, ok := e.cache[s]; ok {
 		return tokens

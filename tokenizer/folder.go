@@ -9,17 +9,16 @@ import (
 	"path/filepath"
 )
 
-// tokenizerFiles are the names that a folder's tokenizer may be spread over.
+// tokenizerFiles lists the files that may define a folder's tokenizer.
 var tokenizerFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 	"vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja",
 }
 
-// LoadFolder reads the tokenizer of a model's folder: tokenizer.json, and the
-// tokens that begin, end and fill up a text from tokenizer_config.json or else
-// special_tokens_map.json. Where neither names an end, it is the first
-// eos_token_id of generation_config.json or config.json. The tokens named so,
-// and the unknown one, count as special whatever tokenizer.json says.
+// LoadFolder reads the tokenizer of a model's folder: tokenizer.json, and the BOS, EOS and
+// padding tokens from tokenizer_config.json or else special_tokens_map.json. Where neither
+// names an EOS token, the first eos_token_id of generation_config.json or config.json is used.
+// These tokens and the unknown token are special whatever tokenizer.json says.
 func LoadFolder(dir string) (*Tokenizer, error) {
 	t, err := Load(filepath.Join(dir, "tokenizer.json"))
 	if err != nil {
@@ -47,7 +46,7 @@ func LoadFolder(dir string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// readJSON reads a file that may be missing.
+// readJSON reads a file into a value; a missing file is no error.
 func (t *Tokenizer) readJSON(path string, into any) error {
 	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +62,7 @@ func (t *Tokenizer) readJSON(path string, into any) error {
 	return nil
 }
 
-// A namedToken is a token by its name, a string or the object of an added token.
+// A namedToken is a token's name, read from a string or an added token's object.
 type namedToken string
 
 func (n *namedToken) UnmarshalJSON(data []byte) error {
@@ -78,7 +77,7 @@ func (n *namedToken) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// readNamed sets the tokens that path names and no file before it has.
+// readNamed sets the tokens that path names and no earlier file set.
 func (t *Tokenizer) readNamed(path string) error {
 	var named struct {
 		BOS namedToken `json:"bos_token"`
@@ -113,7 +112,7 @@ func (t *Tokenizer) readNamed(path string) error {
 	return nil
 }
 
-// readEOS sets the end of a text by its id, a number or a list of them.
+// readEOS sets the EOS token from its id, a number or a list of numbers.
 func (t *Tokenizer) readEOS(path string) error {
 	var config struct {
 		EOS json.RawMessage `json:"eos_token_id"`

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzLoad feeds bytes as a tokenizer.json. What loads must encode and decode
+// FuzzLoad feeds bytes as a tokenizer.json. A tokenizer that loads must encode and decode
 // without a panic.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"added_tokens":[{"id":3,"content":"<s>","lstrip":true,"rstrip":true,"normalized":true,"single_word":true,"special":true}],` +
@@ -30,9 +30,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// FuzzEncode checks, for every text, that a byte-level tokenizer gives back
-// the text, and for all kinds that Encode and EncodeOffsets agree and spans are
-// in order and whole characters.
+// FuzzEncode checks that a byte-level tokenizer round-trips every text, that Encode and
+// EncodeOffsets agree for all kinds, and that spans are ordered and cover whole characters.
 func FuzzEncode(f *testing.F) {
 	names := []string{"removed", "llama3", "gpt2", "qwen2", "llama2", "mistral", "unigram", "unknown"}
 	var encoders []*Encoder
@@ -50,7 +49,7 @@ func FuzzEncode(f *testing.F) {
 		if !utf8.ValidString(text) {
 			return
 		}
-		// lstrip and rstrip swallow spaces, so only texts without added tokens come back.
+		// lstrip and rstrip remove spaces, so only texts without added tokens round-trip.
 		ids := smollm2.NewEncoder().Encode(nil, text, true)
 		first, _ := smollm2.ID("<s>")
 		if !slices.ContainsFunc(ids, func(id int32) bool { return id >= first }) {

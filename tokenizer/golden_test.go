@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestGolden compares ids, offsets and decoded text with Hugging Face's
-// library, on the tokenizers that testdata/generate.py trains.
+// TestGolden compares ids, offsets and decoded text with Hugging Face's library on the
+// tokenizers that testdata/generate.py trains.
 func TestGolden(t *testing.T) {
 	lists, err := filepath.Glob("testdata/*.jsonl")
 	if err != nil || len(lists) < 10 {

@@ -2,7 +2,7 @@ package tokenizer
 
 import "encoding/json"
 
-// file is the part of tokenizer.json that is read.
+// file holds the keys of tokenizer.json that are read.
 type file struct {
 	AddedTokens   []addedToken `json:"added_tokens"`
 	Normalizer    *component   `json:"normalizer"`
@@ -36,8 +36,8 @@ type addedToken struct {
 	Special    bool   `json:"special"`
 }
 
-// A component is a normalizer, pre-tokenizer, post-processor or decoder: a
-// type and, together, the settings of all types.
+// A component is a normalizer, pre-tokenizer, post-processor or decoder. It holds the settings
+// of all types.
 type component struct {
 	Type          string      `json:"type"`
 	Normalizers   []component `json:"normalizers"`
@@ -85,5 +85,5 @@ type templateSpecial struct {
 	IDs []int32 `json:"ids"`
 }
 
-// isTrue reads a setting that is true where the file is silent.
+// isTrue returns a setting that defaults to true.
 func isTrue(b *bool) bool { return b == nil || *b }

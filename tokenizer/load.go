@@ -9,15 +9,15 @@ import (
 	"path/filepath"
 )
 
-// Limits on what a file may ask for; real ones stay far below them.
+// Limits on what a file may request; real files stay far below them.
 const (
 	maxFileBytes  = 256 << 20
 	maxHoles      = 1 << 16 // ids without a token, beyond as many again as there are tokens
 	maxComponents = 64      // steps of one kind, so that each may only multiply the text a little
 )
 
-// Load reads one tokenizer.json. It does not name the tokens that begin
-// and end a text: see [LoadFolder].
+// Load reads one tokenizer.json. BOS, EOS and PAD stay unset: that file does not name them; see
+// LoadFolder.
 func Load(path string) (*Tokenizer, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -32,7 +32,7 @@ func Load(path string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// digest adds a file that the tokenizer is read from to its sum.
+// digest adds a file of the tokenizer to its sum.
 func (t *Tokenizer) digest(path string, data []byte) {
 	h := sha256.New()
 	h.Write(t.sum[:])
@@ -47,7 +47,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > maxFileBytes {
-		return nil, fmt.Errorf("%s: %d bytes are more than a tokenizer's file may have (%d)", path, info.Size(), maxFileBytes)
+		return nil, fmt.Errorf("%s: %d bytes exceed the limit of a tokenizer file, %d", path, info.Size(), maxFileBytes)
 	}
 	return os.ReadFile(path)
 }
@@ -99,8 +99,8 @@ func (t *Tokenizer) readModel(m *modelFile) error {
 	return err
 }
 
-// numberTokens adds the added tokens to the ids and makes the table by id.
-// A token that the model has too keeps the model's id.
+// numberTokens assigns ids to the added tokens and builds the table by id. A token that the
+// model has too keeps the model's id.
 func (t *Tokenizer) numberTokens(added []addedToken) error {
 	for i := range added {
 		a := &added[i]
@@ -143,8 +143,8 @@ func (t *Tokenizer) numberTokens(added []addedToken) error {
 	return nil
 }
 
-// flatten gives the steps of a component: those of a Sequence one after the
-// other, or the component itself.
+// flatten returns the steps of a component: the steps of a Sequence in order, or the component
+// itself.
 func flatten(c *component, inner func(*component) []component) ([]*component, error) {
 	if c == nil {
 		return nil, nil

@@ -25,21 +25,21 @@ func TestLoadErrors(t *testing.T) {
 		{"merge to an unknown token", `{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[["a","b"]]}}`, `token "ab" is not in vocab`},
 		{"merge of three", `{"model":{"type":"BPE","vocab":{"a":0},"merges":["a a a"]}}`, "is not two tokens"},
 		{"unknown unk", `{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"u"}}`, `unk_token "u" is not in vocab`},
-		{"unigram without unk", `{"model":{"type":"Unigram","vocab":[["a",-1]]}}`, "no unk_id"},
+		{"unigram without unk", `{"model":{"type":"Unigram","vocab":[["a",-1]]}}`, "unk_id is missing"},
 		{"unigram unk", `{"model":{"type":"Unigram","vocab":[["a",-1]],"unk_id":1}}`, "unk_id 1 is not in vocab"},
 		{"unigram entry", `{"model":{"type":"Unigram","vocab":[["a"]],"unk_id":0}}`, "1 parts"},
 		{"added without content", `{"added_tokens":[{"id":3}],` + smallModel + `}`, "entry 0 has no content"},
 		{"normalizer", `{"normalizer":{"type":"Odd"},` + smallModel + `}`, "normalizer: Odd: this type is not supported"},
-		{"growth", `{"normalizer":{"type":"Sequence","normalizers":[` + strings.Repeat(`{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaa"},`, 5) + `{"type":"NFC"}]},` + smallModel + `}`, "times as long"},
+		{"growth", `{"normalizer":{"type":"Sequence","normalizers":[` + strings.Repeat(`{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaa"},`, 5) + `{"type":"NFC"}]},` + smallModel + `}`, "lengthen a text"},
 		{"pattern", `{"pre_tokenizer":{"type":"Split","pattern":{"Regex":"("},"behavior":"Isolated"},` + smallModel + `}`, `pattern "("`},
 		{"empty pattern", `{"pre_tokenizer":{"type":"Split","pattern":{"String":""},"behavior":"Isolated"},` + smallModel + `}`, "empty string"},
 		{"behavior", `{"pre_tokenizer":{"type":"Split","pattern":{"String":"x"},"behavior":"Odd"},` + smallModel + `}`, `behavior "Odd"`},
 		{"charsmap", `{"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////w=="},` + smallModel + `}`, "trie's length"},
 		{"template id", `{"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}},{"Sequence":{"id":"A"}}],"special_tokens":{"s":{"ids":[9]}}},` + smallModel + `}`, "has the id 9"},
 		{"template without text", `{"post_processor":{"type":"TemplateProcessing","single":[]},` + smallModel + `}`, "no sequence A"},
-		{"two byte levels", `{"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"ByteLevel"}]},` + smallModel + `}`, "ByteLevel stands in it twice"},
+		{"two byte levels", `{"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"ByteLevel"}]},` + smallModel + `}`, "ByteLevel occurs twice"},
 		{"long metaspace", `{"pre_tokenizer":{"type":"Metaspace","replacement":"  "},` + smallModel + `}`, "is not one character"},
-		{"decoder growth", `{"decoder":{"type":"Replace","pattern":{"String":"a"},"content":"` + strings.Repeat("a", 5000) + `"},` + smallModel + `}`, "times as long"},
+		{"decoder growth", `{"decoder":{"type":"Replace","pattern":{"String":"a"},"content":"` + strings.Repeat("a", 5000) + `"},` + smallModel + `}`, "lengthen a text"},
 		{"decoder", `{"decoder":{"type":"Odd"},` + smallModel + `}`, "decoder: Odd"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// TestHostilePattern checks that a pattern that backtracks for ever ends.
+// TestHostilePattern checks that a catastrophically backtracking pattern ends.
 func TestHostilePattern(t *testing.T) {
 	match, err := regexMatcher("(?:a|a?)+$", 50*time.Millisecond)
 	require.NoError(t, err)

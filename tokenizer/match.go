@@ -10,11 +10,11 @@ import (
 	"github.com/dlclark/regexp2/v2"
 )
 
-// A matcher yields the matches in s from left to right; none is empty.
+// A matcher yields the matches in s from left to right. No match is empty.
 type matcher func(s string, yield func(lo, hi int))
 
-// matchTimeout bounds one call of a pattern. Those of real tokenizers need
-// microseconds a match; only a pattern made to backtrack for ever meets it.
+// matchTimeout bounds one call of a pattern. Real tokenizers need microseconds a match; only a
+// pattern built to backtrack without end reaches it.
 const matchTimeout = 5 * time.Second
 
 // matcher compiles the pattern of a Split or Replace.
@@ -30,8 +30,7 @@ func (p *pattern) matcher() (matcher, error) {
 	return literalMatcher(*p.String), nil
 }
 
-// regexMatcher matches a regular expression. A text in which it runs into the
-// limit counts as without a match.
+// regexMatcher matches a regular expression. A text that exceeds the time limit has no match.
 func regexMatcher(expression string, limit time.Duration) (matcher, error) {
 	re, err := regexp2.Compile(expression)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// decompose gives the full decomposition of s, marks in canonical order
-// (Unicode Standard, 3.11).
+// decompose returns the full decomposition of s, marks in canonical order (Unicode Standard,
+// 3.11).
 func decompose(form norm.Form, s string) []change {
 	full := norm.NFD
 	if form == norm.NFKC || form == norm.NFKD {
@@ -36,7 +36,7 @@ func decompose(form norm.Form, s string) []change {
 	return changes
 }
 
-// recompose puts decomposed characters together (Unicode Standard, 3.11, D117).
+// recompose composes decomposed characters (Unicode Standard, 3.11, D117).
 func recompose(in []change) []change {
 	out := make([]change, 0, len(in))
 	starter := -1  // in out

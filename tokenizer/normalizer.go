@@ -10,10 +10,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A normalizer rewrites a piece of text before it is cut into words.
+// A normalizer rewrites a piece of text before pre-tokenization.
 type normalizer []func(piece) piece
 
-// maxGrowth bounds how many times longer a text may become.
+// maxGrowth bounds the factor by which a text may grow.
 const maxGrowth = 1 << 12
 
 func newNormalizer(c *component) (normalizer, error) {
@@ -29,7 +29,7 @@ func newNormalizer(c *component) (normalizer, error) {
 			return nil, fmt.Errorf("%s: %w", step.Type, err)
 		}
 		if growth *= g; growth > maxGrowth {
-			return nil, fmt.Errorf("the steps may make a text more than %d times as long", maxGrowth)
+			return nil, fmt.Errorf("the steps may lengthen a text more than %d times", maxGrowth)
 		}
 		n = append(n, f)
 	}
@@ -43,7 +43,7 @@ func (t *Tokenizer) normalize(p piece) piece {
 	return p
 }
 
-// newNormalizerStep also gives how many times longer the step may make a text.
+// newNormalizerStep returns a step and the factor by which it may lengthen the text.
 func newNormalizerStep(c *component) (step func(piece) piece, growth int, err error) {
 	switch c.Type {
 	case "Prepend":
@@ -84,7 +84,7 @@ func newNormalizerStep(c *component) (step func(piece) piece, growth int, err er
 	return nil, 0, errors.New("this type is not supported")
 }
 
-// replaceGrowth is how many times longer a Replace may make a text.
+// replaceGrowth returns the factor by which a Replace may lengthen a text.
 func (c *component) replaceGrowth() int {
 	shortest := 1
 	if c.Pattern != nil && c.Pattern.String != nil {
@@ -93,8 +93,8 @@ func (c *component) replaceGrowth() int {
 	return 1 + max(0, len(c.Content)-1)/shortest
 }
 
-// lowercase is without regard to what stands beside a letter, as Rust's
-// char::to_lowercase: İ is the one letter that becomes two.
+// lowercase lowers each letter without context, as Rust's char::to_lowercase: İ is the one
+// letter that becomes two.
 func lowercase(p piece) piece {
 	changes := make([]change, 0, len(p.s))
 	for _, r := range p.s {
@@ -120,9 +120,9 @@ func strip(p piece, left, right bool) piece {
 	return q
 }
 
-// canonical is a Unicode normal form. The characters are decomposed and
-// composed one by one, as Hugging Face does: x/text would put joiners into
-// long runs of marks, and does not say which old characters a new one is of.
+// canonical returns a step that applies a Unicode normal form. It decomposes and composes
+// character by character, as Hugging Face does: x/text inserts joiners into long runs of marks
+// and does not map new characters to old ones.
 func canonical(form norm.Form, compose bool) func(piece) piece {
 	return func(p piece) piece {
 		if form.IsNormalString(p.s) || !utf8.ValidString(p.s) {

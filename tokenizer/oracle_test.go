@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestOracle compares with what Hugging Face's library gives for tokenizers
-// that are not in this repository. TOKENIZER_ORACLE names a folder with
-// X.json (a tokenizer.json) and X.jsonl (made of it by testdata/oracle.py).
+// TestOracle compares with the output of Hugging Face's library for tokenizers that are not in
+// this repository. TOKENIZER_ORACLE names a folder with X.json (a tokenizer.json) and X.jsonl
+// (made from it by testdata/oracle.py).
 func TestOracle(t *testing.T) {
 	dir := os.Getenv("TOKENIZER_ORACLE")
 	if dir == "" {
@@ -34,8 +34,7 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// A golden is one text and what Hugging Face's library makes of it, and some
-// ids and their text.
+// A golden is one text with the output of Hugging Face's library, and some ids with their text.
 type golden struct {
 	Text       string  `json:"text"`
 	IDs        []int32 `json:"ids"`

@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// A postProcessor puts tokens around a text and trims the offsets.
+// A postProcessor adds tokens around a text and trims the offsets.
 type postProcessor struct {
 	prefix, suffix []int32
 	trims          []trim
 }
 
-// A trim takes the spaces out of the offsets of byte-level tokens. Where the
-// pre-tokenizer put a space in front of the text, that one is not counted.
+// A trim removes spaces from the offsets of byte-level tokens. With prefixSpace it does not
+// count the space that the pre-tokenizer prepended to the text.
 type trim struct{ prefixSpace bool }
 
 func newPostProcessor(c *component, t *Tokenizer) (postProcessor, error) {
@@ -42,8 +42,8 @@ func newPostProcessor(c *component, t *Tokenizer) (postProcessor, error) {
 	return post, nil
 }
 
-// addTemplate reads what stands before and behind the text, "A", in the
-// template for a single one.
+// addTemplate reads the tokens before and after the text, "A", in the template for a single
+// sequence.
 func (post *postProcessor) addTemplate(c *component, t *Tokenizer) error {
 	var around [2][]int32
 	side := 0
@@ -74,8 +74,8 @@ func (post *postProcessor) addTemplate(c *component, t *Tokenizer) error {
 	return nil
 }
 
-// apply trims the span of a token in text; name is what its bytes spell, first
-// says that it is the text's first.
+// apply trims the span of a token in text; name is the text its bytes spell, and first marks
+// the first token of the text.
 func (tr trim) apply(text, name string, first bool, span Span) Span {
 	isSpace := func(r rune) bool { return r == 'Ġ' || unicode.IsSpace(r) }
 	count := utf8.RuneCountInString(name)

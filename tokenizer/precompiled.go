@@ -11,8 +11,8 @@ import (
 )
 
 // A charsmap is sentencepiece's table of replacements: a double-array trie
-// (https://github.com/s-yata/darts-clone) whose values are offsets in a list
-// of zero-terminated strings.
+// (https://github.com/s-yata/darts-clone) whose values are offsets in a list of zero-terminated
+// strings.
 type charsmap struct {
 	trie    []uint32
 	strings []byte
@@ -28,12 +28,12 @@ func newCharsmap(encoded string) (*charsmap, error) {
 		return &charsmap{}, nil
 	}
 	if len(raw) < 4 {
-		return nil, errors.New("it has no header")
+		return nil, errors.New("header is missing")
 	}
 	n := int64(binary.LittleEndian.Uint32(raw))
 	raw = raw[4:]
 	if n%4 != 0 || n == 0 || n > int64(len(raw)) {
-		return nil, errors.New("the trie's length is not that of its bytes")
+		return nil, errors.New("the trie's length does not match its bytes")
 	}
 	m := &charsmap{trie: make([]uint32, n/4), strings: raw[n:]}
 	for i := range m.trie {
@@ -51,8 +51,8 @@ func newCharsmap(encoded string) (*charsmap, error) {
 	return m, nil
 }
 
-// lookup gives the replacement of the shortest prefix of key that has one.
-// Hugging Face's library takes it for the whole key, and so do we.
+// lookup returns the replacement of the shortest prefix of key that has one. Hugging Face's
+// library applies it to the whole key, and so does lookup.
 func (m *charsmap) lookup(key string) (string, bool) {
 	if len(m.trie) == 0 {
 		return "", false
@@ -83,8 +83,7 @@ func (m *charsmap) lookup(key string) (string, bool) {
 	return "", false
 }
 
-// normalize replaces whole graphemes of fewer than 6 bytes, and else single
-// characters.
+// normalize replaces whole graphemes shorter than 6 bytes, and otherwise single characters.
 func (m *charsmap) normalize(p piece) piece {
 	changes := make([]change, 0, len(p.s))
 	modified := false
@@ -112,9 +111,8 @@ func (m *charsmap) normalize(p piece) piece {
 	return p.transform(changes, 0)
 }
 
-// exchange appends the characters of s in place of those of old. Where s is
-// shorter, the character before the gap drops what is too much, even if it is
-// not of s.
+// exchange appends changes that replace the characters of old by those of s. Where s is
+// shorter, the character before the gap drops the surplus, even if it does not belong to s.
 func exchange(changes []change, old, s string) []change {
 	for _, r := range s {
 		changes = append(changes, change{r, 0})

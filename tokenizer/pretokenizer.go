@@ -20,7 +20,7 @@ func newPreTokenizers(c *component) ([]preTokenizer, error) {
 	spelled := false // in the alphabet; again, each time would double the text
 	for _, step := range steps {
 		if step.Type == "ByteLevel" && spelled {
-			return nil, errors.New("ByteLevel stands in it twice")
+			return nil, errors.New("ByteLevel occurs twice")
 		}
 		spelled = spelled || step.Type == "ByteLevel"
 		more, err := newPreTokenizer(step)
@@ -62,7 +62,7 @@ func newPreTokenizer(c *component) ([]preTokenizer, error) {
 	return nil, errors.New("this type is not supported")
 }
 
-// isPunctuation takes the symbols of ASCII for punctuation too.
+// isPunctuation reports whether r is punctuation; ASCII symbols count as such.
 func isPunctuation(r rune) bool {
 	return unicode.IsPunct(r) || r < 0x80 && unicode.IsSymbol(r)
 }
@@ -91,8 +91,8 @@ func newByteLevel(c *component) ([]preTokenizer, error) {
 	return append(steps, toAlphabet), nil
 }
 
-// metaspaceScheme says where Metaspace puts a space in front: "always",
-// "first" (only at the beginning of the text) or "never".
+// metaspaceScheme returns where Metaspace prepends a space: "always", "first" (only at the
+// beginning of the text) or "never".
 func metaspaceScheme(c *component) string {
 	switch {
 	case !isTrue(c.AddPrefixSpace): // how older files say never
@@ -103,7 +103,7 @@ func metaspaceScheme(c *component) string {
 	return c.PrependScheme
 }
 
-// prependsFirst tells whether the words depend on where a piece begins.
+// prependsFirst reports whether the words depend on where a piece begins.
 func prependsFirst(c *component) bool {
 	steps, err := flatten(c, func(c *component) []component { return c.PreTokenizers })
 	for _, step := range steps {

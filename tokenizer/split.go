@@ -2,10 +2,9 @@ package tokenizer
 
 import "fmt"
 
-// split cuts a piece at the matches. What becomes of a match is the
-// behavior: "Isolated" (a piece of its own), "Removed", "MergedWithPrevious",
-// "MergedWithNext", or "Contiguous" (neighbouring matches make one piece).
-// With invert, the matches and what is between them change places.
+// split cuts a piece at the matches. The behavior decides about a match: "Isolated" (a separate
+// piece), "Removed", "MergedWithPrevious", "MergedWithNext", or "Contiguous" (neighbouring
+// matches form one piece). With invert, matches and the text between them swap roles.
 func split(match matcher, behavior string, invert bool) (preTokenizer, error) {
 	join, ok := behaviors[behavior]
 	if !ok {
@@ -37,13 +36,13 @@ func split(match matcher, behavior string, invert bool) (preTokenizer, error) {
 	}, nil
 }
 
-// A part is a match, or what is between two.
+// A part is a match or the text between two matches.
 type part struct {
 	lo, hi int
 	hit    bool
 }
 
-// behaviors say whether next belongs to the piece that the parts make so far.
+// behaviors report whether next belongs to the piece that the parts so far form.
 var behaviors = map[string]func(sofar []part, next part) bool{
 	"Isolated": func([]part, part) bool { return false },
 	"Removed":  func([]part, part) bool { return false },

@@ -6,26 +6,26 @@ import (
 	"unicode/utf8"
 )
 
-// A Stream decodes tokens one by one as they are generated, special tokens
-// left out. Its parts together are what Decode returns for all tokens with
-// skipSpecial, wherever that is whole characters.
+// A Stream decodes tokens one by one as they are generated, without special tokens. Its
+// outputs, joined, equal Decode of all tokens with skipSpecial, wherever that is whole
+// characters.
 type Stream struct {
 	t *Tokenizer
-	// ids are the tokens of the text that was last given out, as many as
-	// context, on which the next ones may depend, and those after them.
+	// ids holds the tokens of the last output, the first context of them, on which the next
+	// ones may depend, and the tokens after them.
 	ids     []int32
 	context int
 	given   string // the text of the context
 }
 
-// maxHeld is how many tokens may wait for a character to become whole.
+// maxHeld is the largest number of tokens that wait for a complete character.
 const maxHeld = 64
 
-// NewStream returns the decoder of a new text.
+// NewStream returns a Stream at the beginning of a text.
 func (t *Tokenizer) NewStream() *Stream { return &Stream{t: t} }
 
-// Push adds a token and returns the text that has become certain by it: never a
-// part of a character, "" while one is incomplete.
+// Push adds a token and returns the text that it completes: whole characters, or "" while one
+// is incomplete.
 func (s *Stream) Push(id int32) string {
 	if !s.t.has(id) || s.t.special[id] {
 		return ""
@@ -45,14 +45,14 @@ func (s *Stream) Push(id int32) string {
 	return fresh
 }
 
-// Flush ends the text and returns what was still held back.
+// Flush ends the text and returns what was held back.
 func (s *Stream) Flush() string {
 	fresh := s.after(s.t.Decode(s.ids, true))
 	s.ids, s.context, s.given = nil, 0, ""
 	return fresh
 }
 
-// after is the part of text after what was given out of it, whole characters.
+// after returns the whole characters of text that follow the text already returned.
 func (s *Stream) after(text string) string {
 	same := 0
 	for same < len(text) && same < len(s.given) && text[same] == s.given[same] {

@@ -43,7 +43,7 @@ func TestLongWord(t *testing.T) {
 	}
 }
 
-// bpeBySearch is what byte pair encoding means.
+// bpeBySearch implements byte pair encoding by its definition.
 func bpeBySearch(b *bpe, symbols []symbol) []symbol {
 	for {
 		best, at := none, 0

@@ -9,11 +9,11 @@ import (
 	"sort"
 )
 
-// unknownPenalty is how far an unknown character's score is below the lowest.
+// unknownPenalty is subtracted from the lowest score for an unknown character.
 const unknownPenalty = 10
 
-// unigram spells a word in the pieces with the highest sum of scores (Kudo
-// 2018, https://arxiv.org/abs/1804.10959).
+// unigram spells a word in the pieces with the highest sum of scores (Kudo 2018,
+// https://arxiv.org/abs/1804.10959).
 type unigram struct {
 	ids    map[string]int32
 	pieces []scoredPiece // by id
@@ -52,14 +52,14 @@ func newUnigram(m *modelFile) (model, map[string]int32, error) {
 		u.bytes = newByteTable(ids)
 	}
 	if u.unk < 0 && u.bytes == nil {
-		return nil, nil, errors.New("there is no unk_id; without it a text with an unknown character has no tokens")
+		return nil, nil, errors.New("unk_id is missing; without it a text with an unknown character has no tokens")
 	}
 	return u, ids, nil
 }
 
 func (u *unigram) whole(string) (int32, bool) { return 0, false }
 
-// prefixes yields the pieces that s begins with, the shortest first.
+// prefixes yields the pieces that are prefixes of s, the shortest first.
 func (u *unigram) prefixes(s string, yield func(id int32, length int)) {
 	lo, hi := u.first[s[0]], u.first[int(s[0])+1]
 	for n := 1; lo < hi; n++ {
@@ -78,7 +78,7 @@ func (u *unigram) prefixes(s string, yield func(id int32, length int)) {
 	}
 }
 
-// A step is the last piece of the best way to spell a word up to a place.
+// A step is the last piece of the best spelling of a word up to a position.
 type step struct {
 	score float64
 	from  int // -1: the place is not reached
@@ -111,8 +111,7 @@ func (u *unigram) tokenize(dst []token, word string) []token {
 	return u.trace(dst, word, best)
 }
 
-// trace walks back from the word's end. Unknown characters beside each other
-// are one piece.
+// trace walks back from the word's end. Adjacent unknown characters form one piece.
 func (u *unigram) trace(dst []token, word string, best []step) []token {
 	var ends []int
 	for end := len(word); end > 0; end = best[end].from {

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// A byteTable has the ids of the tokens "<0x00>" to "<0xFF>", -1 for none.
+// A byteTable holds the ids of the tokens "<0x00>" to "<0xFF>", -1 for none.
 type byteTable [256]int32
 
 func newByteTable(ids map[string]int32) *byteTable {
@@ -23,7 +23,7 @@ func newByteTable(ids map[string]int32) *byteTable {
 	return &t
 }
 
-// has tells whether all bytes of s have a token.
+// has reports whether all bytes of s have a token.
 func (t *byteTable) has(s string) bool {
 	for i := range len(s) {
 		if t[s[i]] < 0 {
@@ -49,7 +49,7 @@ func readBPEVocab(raw json.RawMessage) (map[string]int32, error) {
 	return ids, nil
 }
 
-// readMerges reads pairs of tokens, ["a", "b"] or "a b", the first to merge first.
+// readMerges reads pairs of tokens, ["a", "b"] or "a b", highest priority first.
 func readMerges(raw json.RawMessage) ([][2]string, error) {
 	var pairs [][2]string
 	if json.Unmarshal(raw, &pairs) == nil {
@@ -105,7 +105,7 @@ func readUnigramVocab(raw json.RawMessage) ([]scoredPiece, map[string]int32, err
 	return pieces, ids, nil
 }
 
-// charLen is the length of the first character of s in bytes.
+// charLen returns the length of the first character of s in bytes.
 func charLen(s string) int {
 	_, n := utf8.DecodeRuneInString(s)
 	return n

@@ -11,41 +11,41 @@ type Args struct {
 	OutputDir  string `option:"output_dir" help:"folder for the adapter, its checkpoints and the logs"`
 	LoggingDir string `option:"logging_dir" help:"folder for TensorBoard events; default: runs in the output folder"`
 
-	Epochs           float64 `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; a part of one is allowed"`
-	MaxSteps         int     `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it decides instead of num_train_epochs"`
-	BatchSize        int     `option:"per_device_train_batch_size" unit:"sequences" help:"sequences in a micro-batch"`
-	EvalBatchSize    int     `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences in a micro-batch of evaluation"`
-	Accumulation     int     `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches whose gradients make one optimizer step"`
-	LearningRate     float64 `option:"learning_rate" help:"the largest learning rate"`
+	Epochs           float64 `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
+	MaxSteps         int     `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it overrides num_train_epochs"`
+	BatchSize        int     `option:"per_device_train_batch_size" unit:"sequences" help:"sequences per micro-batch"`
+	EvalBatchSize    int     `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch of evaluation"`
+	Accumulation     int     `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches per optimizer step"`
+	LearningRate     float64 `option:"learning_rate" help:"peak learning rate"`
 	Schedule         string  `option:"lr_scheduler_type" help:"linear, cosine, constant or constant_with_warmup"`
-	WarmupSteps      float64 `option:"warmup_steps" unit:"steps" help:"steps in which the learning rate grows from 0; below 1 it is a share of all steps"`
-	WarmupRatio      float64 `option:"warmup_ratio" help:"share of all steps in which the learning rate grows from 0; warmup_steps decides where both are given"`
-	WeightDecay      float64 `option:"weight_decay" help:"weight decay of everything trained but norms and biases; decoupled, but sgd's is a part of the gradient"`
-	AdamBeta1        float64 `option:"adam_beta1" help:"decay of AdamW's first moment; Lion's weight of its momentum"`
-	AdamBeta2        float64 `option:"adam_beta2" help:"decay of AdamW's second moment, and of Lion's momentum"`
+	WarmupSteps      float64 `option:"warmup_steps" unit:"steps" help:"steps in which the learning rate rises from 0; below 1: a share of all steps"`
+	WarmupRatio      float64 `option:"warmup_ratio" help:"share of all steps in which the learning rate rises from 0; warmup_steps overrides it"`
+	WeightDecay      float64 `option:"weight_decay" help:"weight decay of all trained tensors except norms and biases; decoupled, except for sgd"`
+	AdamBeta1        float64 `option:"adam_beta1" help:"AdamW's decay of the first moment; Lion's weight of the momentum"`
+	AdamBeta2        float64 `option:"adam_beta2" help:"AdamW's decay of the second moment; Lion's decay of the momentum"`
 	AdamEpsilon      float64 `option:"adam_epsilon" help:"AdamW's epsilon"`
-	MaxGradNorm      float64 `option:"max_grad_norm" help:"norm that all gradients together are clipped to; 0: not clipped"`
-	Optimizer        string  `option:"optim" help:"adamw_torch, adamw_8bit, lion_32bit, lion_8bit or sgd; other names of these: adamw_torch_fused, adamw_hf, adamw_bnb_8bit, lion, and those that begin with paged_"`
-	OptimArgs        string  `option:"optim_args" help:"settings of the optimizer, as momentum=0.9,nesterov=true: momentum, dampening and nesterov of sgd; min_8bit_size of the 8-bit ones (4096 elements: smaller tensors keep 32 bits)"`
-	LoraPlusRatio    float64 `option:"loraplus_lr_ratio" help:"LoRA+: the learning rate of B and of vectors, in learning rates of A; 0: all learn alike"`
-	LoraPlusEmbed    float64 `option:"loraplus_lr_embedding" help:"LoRA+: the learning rate of adapters on embeddings, which there are none of"`
-	NoiseAlpha       float64 `option:"neftune_noise_alpha" help:"NEFTune: in training, noise uniform in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) is added to the embeddings; 0: none"`
-	Seed             uint64  `option:"seed" help:"seed of the adapters, of dropout and of the order of the records"`
-	DataSeed         *uint64 `option:"data_seed" help:"seed of the order of the records; not given: that of seed"`
-	GroupByLength    bool    `option:"group_by_length" help:"put records of similar length into one batch"`
+	MaxGradNorm      float64 `option:"max_grad_norm" help:"clip the norm of all gradients to this; 0: no clipping"`
+	Optimizer        string  `option:"optim" help:"adamw_torch, adamw_8bit, lion_32bit, lion_8bit or sgd; also under the names adamw_torch_fused, adamw_hf, adamw_bnb_8bit, lion and paged_*"`
+	OptimArgs        string  `option:"optim_args" help:"optimizer settings, like momentum=0.9,nesterov=true: momentum, dampening and nesterov for sgd; min_8bit_size for 8-bit optimizers (smaller tensors keep 32 bits; 4096 elements)"`
+	LoraPlusRatio    float64 `option:"loraplus_lr_ratio" help:"LoRA+: ratio of the learning rate of B and of vectors to that of A; 0: off"`
+	LoraPlusEmbed    float64 `option:"loraplus_lr_embedding" help:"LoRA+: learning rate of adapters on embeddings; accepted, without effect"`
+	NoiseAlpha       float64 `option:"neftune_noise_alpha" help:"NEFTune: add uniform noise in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) to the embeddings in training; 0: off"`
+	Seed             uint64  `option:"seed" help:"seed of initialization, dropout and the order of the records"`
+	DataSeed         *uint64 `option:"data_seed" help:"seed of the order of the records; default: seed"`
+	GroupByLength    bool    `option:"group_by_length" help:"batch records of similar length"`
 	SamplingStrategy string  `option:"train_sampling_strategy" help:"random, sequential or group_by_length"`
 
-	LoggingSteps   float64 `option:"logging_steps" unit:"steps" help:"steps between log rows; below 1 it is a share of all steps"`
-	SaveStrategy   string  `option:"save_strategy" help:"when checkpoints are written: steps, epoch or no"`
-	SaveSteps      float64 `option:"save_steps" unit:"steps" help:"steps between checkpoints; below 1 it is a share of all steps"`
-	SaveTotalLimit int     `option:"save_total_limit" unit:"checkpoints" help:"checkpoints that are kept, the oldest go; 0: all"`
-	EvalStrategy   string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when eval_dataset is evaluated: steps, epoch or no"`
-	EvalSteps      float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1 it is a share of all steps; 0: logging_steps"`
-	Resume         string  `option:"resume_from_checkpoint" bare:"true" help:"a checkpoint folder to go on from; without a value the newest whole one in output_dir"`
+	LoggingSteps   float64 `option:"logging_steps" unit:"steps" help:"steps between log rows; below 1: a share of all steps"`
+	SaveStrategy   string  `option:"save_strategy" help:"when to save a checkpoint: steps, epoch or no"`
+	SaveSteps      float64 `option:"save_steps" unit:"steps" help:"steps between checkpoints; below 1: a share of all steps"`
+	SaveTotalLimit int     `option:"save_total_limit" unit:"checkpoints" help:"checkpoints to keep; the oldest are deleted; 0: all"`
+	EvalStrategy   string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when to evaluate: steps, epoch or no"`
+	EvalSteps      float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1: a share of all steps; 0: logging_steps"`
+	Resume         string  `option:"resume_from_checkpoint" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`
 
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
-	Recompute             string   `option:"recompute" help:"what backward computes again instead of keeping it: auto (as little as fits), none, mlp or layer"`
-	ReportTo              []string `option:"report_to" help:"where log rows go besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (all that are files: tensorboard) or none"`
+	Recompute             string   `option:"recompute" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
+	ReportTo              []string `option:"report_to" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 
 // DefaultArgs returns Hugging Face's defaults, and the QLoRA recipe's where the two

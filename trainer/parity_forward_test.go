@@ -57,6 +57,7 @@ func loadForward(t *testing.T, dev *recorder, dir string) *forward {
 	tuned, err := m.Load(dev, nn.Shapes{Generate: 40})
 	require.NoError(t, err)
 	t.Cleanup(tuned.Close)
+	dev.head = tuned.Model.Head
 	return &forward{tuned.Model, dev}
 }
 
@@ -92,23 +93,36 @@ func (m *forward) holdLogits(t *testing.T, path string) float64 {
 		logits, vocabulary := floatsOf(recorded.Data()), m.Config.Vocabulary
 		for i := range ids {
 			m.generate(t, ids[:i+1], 1)
-			want, got := logits[i*vocabulary:(i+1)*vocabulary], m.dev.logits
-			require.Len(t, got, vocabulary)
-			largest := 0.0
-			for _, w := range want {
-				largest = max(largest, math.Abs(float64(w)))
-			}
-			for j, w := range want {
-				far := math.Abs(float64(got[j])-float64(w)) / largest
-				worst = max(worst, far)
-				if !(far <= forwardLimit) {
-					t.Errorf("%s: logit %d behind token %d: got %v, want %v, error %.2e of the largest, at most %.0e is allowed",
-						label, j, i, got[j], w, far, forwardLimit)
-				}
+			far, reason := logitDistance(m.dev.logits, logits[i*vocabulary:(i+1)*vocabulary], forwardLimit)
+			worst = max(worst, far)
+			if reason != "" {
+				t.Errorf("%s: behind token %d: %s", label, i, reason)
 			}
 		}
 	}
 	return worst
+}
+
+// logitDistance returns the largest distance of a logit, of the largest wanted, and
+// what is wrong where that is above limit.
+func logitDistance(got, want []float32, limit float64) (far float64, reason string) {
+	if len(got) != len(want) {
+		return math.Inf(1), fmt.Sprintf("got %d logits, want %d", len(got), len(want))
+	}
+	largest, furthest := 0.0, 0
+	for _, w := range want {
+		largest = max(largest, math.Abs(float64(w)))
+	}
+	for i, w := range want {
+		if d := math.Abs(float64(got[i])-float64(w)) / largest; !(d <= far) {
+			far, furthest = d, i
+		}
+	}
+	if !(far <= limit) {
+		reason = fmt.Sprintf("logit %d: got %v, want %v, error %.2e of the largest, at most %.0e is allowed",
+			furthest, got[furthest], want[furthest], far, limit)
+	}
+	return far, reason
 }
 
 // holdGreedy generates over the cache of keys and values. The leads of the

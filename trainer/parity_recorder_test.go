@@ -10,6 +10,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/halffloat"
+	"qlora/nn"
 )
 
 // A recorder is a device that keeps what the recorded runs have, too.
@@ -17,7 +18,8 @@ type recorder struct {
 	bindings.Device
 	gradients map[string][]float32 // of the first optimizer step, before clipping
 	codes     map[string][]byte    // codes and absmax of the moments in 8 bits after the last step
-	logits    []float32            // of the output head's last use in generation
+	logits    []float32            // finished, of the output head's last use in generation
+	head      nn.Head              // whose they are
 	err       error
 }
 
@@ -36,9 +38,23 @@ func (r *recorder) Run(op bindings.Operation) {
 		r.keepCodes(op)
 	case *bindings.Project:
 		// It is how generation uses the head.
-		if part := op.Parts[0]; part.Linear.Name == "lm_head" {
+		if part := op.Parts[0]; r.head.Name != "" && part.Linear.Name == r.head.Name {
 			r.logits = r.read(part.Y)
+			r.finish()
 		}
+	}
+}
+
+// finish scales and caps the logits as the head does beside its product.
+func (r *recorder) finish() {
+	for i, z := range r.logits {
+		if r.head.Scale != 0 {
+			z *= r.head.Scale
+		}
+		if limit := r.head.Cap; limit > 0 {
+			z = limit * float32(math.Tanh(float64(z/limit)))
+		}
+		r.logits[i] = z
 	}
 }
 

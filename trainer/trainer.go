@@ -95,6 +95,9 @@ func New(r Run) (*Trainer, error) {
 	a.loraPlus(t.layout.params)
 	t.noteOptimizer()
 	t.noteTied()
+	if note := t.layout.Model.Config.Note; note != "" {
+		t.Note(note)
+	}
 	if err := t.checkTensors(); err != nil {
 		return nil, err
 	}

@@ -72,3 +72,25 @@ func TestChoiceOfBLAS(t *testing.T) {
 	looked := strings.Join(d.Describe().Looked, "\n")
 	require.Contains(t, looked, "build/toolchain/lib/libopenblas.so", "where it looked is told, whatever it found")
 }
+
+// TestRefusals runs what passes its check but is not for this device.
+func TestRefusals(t *testing.T) {
+	d, err := New(Options{BLAS: "gonum"})
+	require.NoError(t, err)
+	m := bindings.NewMemory()
+	a := m.Arena(bindings.Activations)
+	x, wide := a.New(bindings.BF16, 3, 8), a.New(bindings.F32, 3, 8)
+	require.NoError(t, m.Commit(d))
+	defer m.Close()
+	d.Run(&bindings.Norm{X: x, Y: x})
+	require.ErrorContains(t, d.Sync(), "norm: X is BF16[3, 8]; the CPU computes with F32 activations")
+	view := wide.Columns(0, 4)
+	require.ErrorContains(t, d.Write(view, make([]byte, view.Bytes())), "a view of columns")
+	require.ErrorContains(t, d.Read(make([]byte, view.Bytes()), view), "a view of columns")
+	for _, op := range bindings.Operations() {
+		require.True(t, operations.Has(op), op.Name())
+	}
+	d.Run(&bindings.Clamp{X: wide})
+	require.ErrorContains(t, d.Close(), "clamp: Limit is 0", "an error that no Sync has returned")
+	require.NoError(t, d.Close())
+}

@@ -130,16 +130,18 @@ func bothPasses(a *bindings.Arena, l *bindings.Linear, tokens int) (*bindings.Pr
 	out, in, rank := l.Weight.Out, l.Weight.In, l.Adapter.Rank()
 	x, xa := a.New(bindings.BF16, tokens, in), a.New(bindings.BF16, tokens, rank)
 	train := bindings.Random{Train: true}
-	return &bindings.Project{
+	forward := &bindings.Project{
 		X: x, Random: train,
 		Parts: []bindings.Part{{Linear: l, Y: a.New(bindings.BF16, tokens, out), XA: xa}},
-	}, &bindings.ProjectBackward{
+	}
+	backward := &bindings.ProjectBackward{
 		X: x, Random: train, DX: a.New(bindings.BF16, tokens, in),
 		Parts: []bindings.PartBackward{{
 			Linear: l, XA: xa, DY: a.New(bindings.BF16, tokens, out),
 			DA: a.New(bindings.F32, rank, in), DB: a.New(bindings.F32, out, rank),
 		}},
 	}
+	return forward, backward
 }
 
 // TestScratchGrowsWithTokens: what is planned for the largest micro-batch does for

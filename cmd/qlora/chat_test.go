@@ -58,8 +58,8 @@ func TestChat(t *testing.T) {
 		args []string
 		want string
 	}{
-		{append(ask, "--prompt", "a", "--system", "b"), "does not take the conversation: no system here"},
-		{ask, "there is nothing on standard input"},
+		{append(ask, "--prompt", "a", "--system", "b"), "rejects the conversation: no system here"},
+		{ask, "standard input is empty"},
 		{[]string{"generate", "--model", model, "--prompt", "a", "--system", "b"}, "--system and --chat_template are for chats: add --chat"},
 		{[]string{"generate", "--model", model, "--prompt", "a", "--chat"}, "name one by --chat_template"},
 	} {

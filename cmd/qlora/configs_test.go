@@ -23,3 +23,17 @@ func TestConfigs(t *testing.T) {
 		})
 	}
 }
+
+// The shapes can be planned, by a config.json alone.
+func TestConfigShapes(t *testing.T) {
+	files, err := filepath.Glob("../../configs/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			code, stdout, stderr := run(t, "plan", "--model", file, "--max_length", "2048")
+			require.Equal(t, 0, code, stderr)
+			require.Contains(t, stdout, "weights_4bit")
+		})
+	}
+}

@@ -20,10 +20,10 @@ func TestPreviewShowsWhatIsTrainedOn(t *testing.T) {
 	// The tokenizer has no token for a line's end; the token that ends a text is ab.
 	assert.Equal(t, "── 1: "+pairs+":2, record 1, prompt-completion (prompt, completion): 3 tokens, 2 trained on\nab⟦abab⟧\n\n"+
 		"── 2: "+pairs+":4, record 2, prompt-completion (prompt, completion): 4 tokens, 2 trained on\nabab⟦bab⟧\n\n"+
-		"3 sequences as they were read, 10 tokens, 60.0 % of them trained on\n"+
-		"tokens in one: min 3, median 3, mean 3.3, 90 % up to 4, max 4\n"+
+		"3 documents, 10 tokens, 60.0 % of them trained on\n"+
+		"tokens per document: min 3, median 3, mean 3.3, 90 % up to 4, max 4\n"+
 		"  3 - 3  2  ████████████████████████████████████████\n  4 - 4  1  ████████████████████\n"+
-		"0 records were cut, 0 were dropped with nothing to train on\n", out)
+		"0 records were truncated, 0 were dropped because nothing of them is trained on\n", out)
 	assert.Contains(t, log, "pairs.csv: read as prompt-completion (prompt, completion): 3 records, 3 sequences, 10 tokens, 6 of them trained on")
 
 	code, out, log = run(t, "preview", "--model", model, "--dataset", pairs, "--packing", "--max_length", "7", "--limit", "1")
@@ -82,7 +82,7 @@ func mustJSON(t *testing.T, v any) string {
 func TestTokensAreKeptForTheNextRun(t *testing.T) {
 	model, records, out := writeModel(t), writeRecords(t, 12, 8), filepath.Join(t.TempDir(), "out")
 	eval := writeRecords(t, 3, 9)
-	const again = "nothing is tokenized again"
+	const again = "token ids taken from the cache"
 	train := func(extra ...string) (log string, adapter []byte) {
 		t.Helper()
 		code, _, log := run(t, append([]string{
@@ -146,16 +146,16 @@ func TestMixedFolders(t *testing.T) {
 	require.Zero(t, code, log)
 	assert.Equal(t, 2*3+2, strings.Count(out, "\n"))
 	assert.Contains(t, log, "README.md: skipped")
-	assert.Contains(t, log, dir+": weight 2: 3 records stand in an epoch as 6, 16 tokens, 10 of them trained on, ")
+	assert.Contains(t, log, dir+": weight 2: 3 records, 6 per epoch, 16 tokens, 10 of them trained on, ")
 	_, again, _ := run(t, args...)
 	assert.Equal(t, out, again)
 	_, other, _ := run(t, append(args, "--data_seed", "7")...)
 	assert.NotEqual(t, out, other)
 
 	for want, weights := range map[string]string{
-		"there are 1 dataset_weights for 2 datasets":   "1",
+		"1 dataset_weights given for 2 datasets":   "1",
 		`--dataset_weights: "x" is not a number`:       "1,x",
-		"dataset_weights has -1: a weight is above 0 ": "1,-1",
+		"dataset_weights has -1, but a weight must be above 0 ": "1,-1",
 	} {
 		code, _, log := run(t, "preview", "--dataset", dir+","+records, "--dataset_weights", weights)
 		assert.Equal(t, 2, code)

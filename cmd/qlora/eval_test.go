@@ -51,13 +51,13 @@ func TestEvalQuestions(t *testing.T) {
 func TestEvalRefuses(t *testing.T) {
 	plain := writeRecords(t, 2, 8)
 	for want, args := range map[string][]string{
-		"--fewshot is for questions with choices":               {"--dataset", plain, "--fewshot", "2"},
+		"--fewshot is for multiple-choice questions":            {"--dataset", plain, "--fewshot", "2"},
 		"needs question+choices+answerKey":                      {"--dataset", plain, "--dataset_format", "multiple-choice"},
-		"--apply_chat_template does nothing":                    {"--dataset", questions + "arc.jsonl", "--apply_chat_template"},
-		"--dataset: there is no x.jsonl":                        {"--dataset", "x.jsonl"},
-		"--fewshot_dataset: there is no x.jsonl":                {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
+		"--apply_chat_template has no effect":                   {"--dataset", questions + "arc.jsonl", "--apply_chat_template"},
+		"--dataset: x.jsonl does not exist":                     {"--dataset", "x.jsonl"},
+		"--fewshot_dataset: x.jsonl does not exist":             {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
 		"fewshot is 50, but there are only":                     {"--dataset", questions + "arc.jsonl", "--fewshot", "50"},
-		"--score_choices is \"x\", but it can be":               {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
+		"--score_choices is \"x\", but it must be":               {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
 		"--fewshot, the number of examples to take of it, is 0": {"--dataset", questions + "arc.jsonl", "--fewshot_dataset", questions + "arc.jsonl"},
 	} {
 		code, stdout, stderr := run(t, append([]string{"eval", "--model", "../../demo/base"}, args...)...)
@@ -75,7 +75,7 @@ func TestMergeCommand(t *testing.T) {
 	code, stdout, stderr := run(t, args...)
 	require.Zero(t, code, stderr)
 	require.Equal(t, out+"\n", stdout)
-	require.Contains(t, stderr, "rounded to 4 bits a second time")
+	require.Contains(t, stderr, "rounded twice")
 	require.FileExists(t, filepath.Join(out, "model.safetensors"))
 	code, _, stderr = run(t, args...)
 	require.Equal(t, 2, code)

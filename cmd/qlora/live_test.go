@@ -26,7 +26,7 @@ func TestLivePage(t *testing.T) {
 	require.NoError(t, err)
 	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`).FindString(line)
 	require.NotEmpty(t, address, line)
-	require.Contains(t, line, "from this machine alone")
+	require.Contains(t, line, "from this machine only")
 	response, err := http.Get(address + "events")
 	require.NoError(t, err)
 	defer response.Body.Close()

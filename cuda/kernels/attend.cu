@@ -20,7 +20,7 @@
 // FLOPs: 4·head_dim for each pair of a query and a key that it sees; bytes: 4·head_dim for each
 // row of Q and O and each row of K and V. For training's lengths the tensor cores are the floor:
 // half of 4·D·n² for a sequence of n. Blocks with the most keys start first.
-#include "kernels/attend.cuh"
+#include "kernels/attend_scores.cuh"
 
 namespace attention {
 namespace {

@@ -25,8 +25,8 @@
 //   width                         32     64     96    128    256
 //   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
 //     of the general instance  20.25  40.25  60.25  80.25  96.25
-#include "kernels/attend.cuh"
-#include "kernels/reduce.cuh"
+#include "kernels/attend_scores.cuh"
+#include "kernels/attend_sums.h"
 
 namespace attention {
 namespace {
@@ -48,34 +48,6 @@ struct Backward {
   static constexpr int kShared = (2 * kRowTile + 4 * kTile) * 2 + 4 * kOther * 4;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
-
-constexpr int kDeltaThreads = 256;
-
-// delta[row] of row = token·heads + head, by `lanes` lanes with 8 elements each.
-__global__ void __launch_bounds__(kDeltaThreads)
-    attend_backward_delta(Problem p, Rows d_o, Rows o, float* delta, int64_t rows, int32_t lanes) {
-  int64_t row = (int64_t{blockIdx.x} * kDeltaThreads + threadIdx.x) / lanes;
-  const int lane = static_cast<int>(threadIdx.x) % lanes;
-  float sum = 0;
-  if (row < rows) {
-    int token = static_cast<int>(row / p.heads);
-    int column = static_cast<int>(row % p.heads) * p.head_dim + 8 * lane;
-    const bf16 *x = d_o.at(token, column), *y = o.at(token, column);
-    int elements = min(8, p.head_dim - 8 * lane);
-    if (p.by16 && elements > 0) {
-      uint4 a = ptx::load128(x), b = ptx::load128(y);
-      sum = ptx::low(a.x) * ptx::low(b.x) + ptx::high(a.x) * ptx::high(b.x) +
-            ptx::low(a.y) * ptx::low(b.y) + ptx::high(a.y) * ptx::high(b.y) +
-            ptx::low(a.z) * ptx::low(b.z) + ptx::high(a.z) * ptx::high(b.z) +
-            ptx::low(a.w) * ptx::low(b.w) + ptx::high(a.w) * ptx::high(b.w);
-    } else {
-      for (int i = 0; i < elements; i++) sum += ptx::to_float(x[i]) * ptx::to_float(y[i]);
-    }
-  }
-  for (int bits = lanes / 2; bits > 0; bits /= 2) sum += __shfl_xor_sync(0xffffffff, sum, bits);
-  if (row < rows && lane == 0) delta[row] = sum;
-}
-REGISTER_KERNEL(attend_backward_delta, kDeltaThreads, 0);
 
 template <int D, bool kGeneral>
 __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, kGeneral>::kBlocks)
@@ -349,24 +321,6 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
 }
 REGISTER_WIDTHS(attend_backward_queries, Backward);
 
-constexpr int kSinkThreads = 256;
-constexpr int kSinkWarps = kSinkThreads / 32;
-
-// dsinks[h] of block h: each thread's tokens in order, then threads as a tree.
-__global__ void __launch_bounds__(kSinkThreads)
-    attend_backward_sinks(const float* sinks, const float* lse, int32_t lse_stride,
-                          const float* delta, float* dsinks, int64_t tokens, int32_t heads) {
-  const int head = blockIdx.x;
-  const float sink = sinks[head];
-  float sum = 0;
-  for (int64_t t = threadIdx.x; t < tokens; t += kSinkThreads) {
-    sum += ptx::exp2((sink - lse[t * lse_stride + head]) * kLog2E) * delta[t * heads + head];
-  }
-  sum = block_sum<kSinkWarps>(sum, shared_memory<float>());
-  if (threadIdx.x == 0) dsinks[head] -= sum;
-}
-REGISTER_KERNEL(attend_backward_sinks, kSinkThreads, kSinkWarps * sizeof(float));
-
 }  // namespace
 }  // namespace attention
 
@@ -387,22 +341,11 @@ int attend_backward(qlora_context* c, const qlora_attend_backward* op) {
   auto rows_in = [&](const qlora_tensor& t) { return rows_of(t, f.head_dim); };
   Rows q = rows_in(f.q), k = rows_in(f.k), v = rows_in(f.v), d_o = rows_in(op->d_o);
   Rows dq = rows_in(op->dq), dk = rows_in(op->dk), dv = rows_in(op->dv);
-  if (rows > 0) {
-    int lanes = 1;
-    while (8 * lanes < f.head_dim) lanes *= 2;
-    int64_t blocks = (rows * lanes + kDeltaThreads - 1) / kDeltaThreads;
-    status = launch(c, "attend_backward_delta", attend_backward_delta,
-                    dim3(static_cast<uint32_t>(blocks)), dim3(kDeltaThreads), 0, p, d_o,
-                    rows_in(f.o), delta, rows, lanes);
-    if (status != QLORA_OK) return status;
+  if (rows > 0) status = delta_sums(c, p, d_o, rows_in(f.o), rows, delta);
+  if (status == QLORA_OK && rows > 0 && op->dsinks.data != nullptr) {
+    status = sink_gradients(c, p, f, delta, static_cast<float*>(op->dsinks.data));
   }
-  if (op->dsinks.data != nullptr && rows > 0) {
-    status =
-        launch(c, "attend_backward_sinks", attend_backward_sinks, dim3(f.heads), dim3(kSinkThreads),
-               kSinkWarps * sizeof(float), static_cast<const float*>(f.sinks.data), lse,
-               f.lse.stride, delta, static_cast<float*>(op->dsinks.data), f.q.rows, f.heads);
-    if (status != QLORA_OK) return status;
-  }
+  if (status != QLORA_OK) return status;
   const bool grouped = op->dq.width > 0 || op->dk.width > 0 || op->dv.width > 0;
   return with_instance(f.head_dim, is_general(f) || grouped, [&](auto width, auto general) {
     constexpr int kWidth = width;

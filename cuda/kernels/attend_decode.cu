@@ -17,7 +17,7 @@
 //
 // Bytes: 4·head_dim for each key and key head, and 8·(head_dim + 2) for each piece, query and head;
 // FLOPs: 64·head_dim for each key and key head, of which queries·group/16 count.
-#include "kernels/attend.cuh"
+#include "kernels/attend_scores.cuh"
 
 namespace attention {
 namespace {

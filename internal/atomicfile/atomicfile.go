@@ -1,13 +1,12 @@
-// Package atomicfile writes files and folders that appear whole or not at all.
+// Package atomicfile writes files and folders atomically.
 //
-// What is written lies beside its destination under a name that begins with a dot
-// until its bytes are on the disk; then one rename puts it in place, and the folder
-// that holds it is synced. A process that is killed at any moment, or a machine
-// that loses its power, leaves the old content or the new, never something between.
+// Data is written next to its destination under a name that begins with a dot and synced
+// to disk; one rename then puts it in place, and the parent folder is synced. A process
+// killed at any moment, or a power failure, leaves the old content or the new, never a
+// mixture.
 //
-// Whoever writes holds a lock on what it writes. What a killed process left behind
-// is therefore recognised, as unlocked, and removed by the next write to the same
-// path.
+// The writer locks what it writes. The next write to the same path therefore recognises
+// the leftovers of a killed process, because they are unlocked, and removes them.
 package atomicfile
 
 import (
@@ -18,9 +17,9 @@ import (
 	"path/filepath"
 )
 
-// Write makes path hold what write writes, with the permission bits perm. Where it
-// returns an error from write or from the disk, path is as it was and nothing lies
-// beside it. A symbolic link at path is replaced, not followed.
+// Write replaces the content of path by the output of write, with the permission bits
+// perm. If it returns an error, path is unchanged and no temporary file remains. A
+// symbolic link at path is replaced, not followed.
 func Write(path string, perm os.FileMode, write func(io.Writer) error) error {
 	if err := writeFile(path, perm, write); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -28,7 +27,7 @@ func Write(path string, perm os.FileMode, write func(io.Writer) error) error {
 	return nil
 }
 
-// WriteFile makes path hold data, as Write does.
+// WriteFile writes data to path, as Write does.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
 	return Write(path, perm, func(w io.Writer) error {
 		_, err := w.Write(data)
@@ -43,7 +42,7 @@ func writeFile(path string, perm os.FileMode, write func(io.Writer) error) error
 	if err != nil {
 		return err
 	}
-	defer file.Close()           // the lock goes with it; errors were seen by Sync
+	defer file.Close()           // releases the lock; Sync has reported errors
 	defer os.Remove(file.Name()) // does nothing once the file has its final name
 	buffered := bufio.NewWriterSize(file, 1<<18)
 	if err := write(buffered); err != nil {
@@ -64,7 +63,7 @@ func writeFile(path string, perm os.FileMode, write func(io.Writer) error) error
 	return syncPath(filepath.Dir(path))
 }
 
-// syncPath waits until the file or the folder's entries at path are on the disk.
+// syncPath waits until the file, or the folder's entries, at path are on the disk.
 func syncPath(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

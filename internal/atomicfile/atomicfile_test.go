@@ -82,8 +82,8 @@ func TestExchangeInSteps(t *testing.T) {
 	requireNames(t, folder, "a", "b")
 }
 
-// TestKilledWritersLeaveNothingForLong lets a child write without end, kills it in
-// the midst, and looks at what the next write finds and leaves.
+// TestKilledWritersLeaveNothingForLong kills a child that writes in a loop, and checks
+// what the next write finds and leaves.
 func TestKilledWritersLeaveNothingForLong(t *testing.T) {
 	if path := os.Getenv("ATOMICFILE_WRITE_FOR_EVER"); path != "" {
 		writeForEver(path)
@@ -97,10 +97,10 @@ func TestKilledWritersLeaveNothingForLong(t *testing.T) {
 			stdout, err := child.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, child.Start())
-			_, err = io.ReadFull(stdout, make([]byte, 1)) // it is at it
+			_, err = io.ReadFull(stdout, make([]byte, 1)) // the child is writing
 			require.NoError(t, err)
 
-			// A writer that lives is left alone.
+			// The files of a living writer stay.
 			require.NoError(t, writeSomething(path))
 			require.Len(t, names(t, folder), 2, "the file and the living writer's")
 

@@ -2,10 +2,10 @@ package atomicfile
 
 import "os"
 
-// exchangeInSteps swaps what a and b name where one step cannot. Between the first
-// two renames b is missing; never is it half there.
+// exchangeInSteps swaps a and b where the system cannot do it in one step. Between the
+// first two renames b is missing; it is never incomplete.
 func exchangeInSteps(a, b string) error {
-	aside := a + "0" // still a leftover's name, should this process be killed now
+	aside := a + "0" // also a leftover's name, in case this process is killed now
 	if err := os.Rename(b, aside); err != nil {
 		return err
 	}

@@ -2,10 +2,10 @@ package atomicfile
 
 import "golang.org/x/sys/unix"
 
-// exchange swaps what a and b name, in one step.
+// exchange swaps a and b in one step.
 func exchange(a, b string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
-	if err == unix.EINVAL || err == unix.ENOSYS { // the file system cannot
+	if err == unix.EINVAL || err == unix.ENOSYS { // not supported by the file system
 		return exchangeInSteps(a, b)
 	}
 	return err

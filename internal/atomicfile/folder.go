@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// ReplaceDir makes final a folder that holds what fill puts into the empty folder
-// tmp, which lies beside final. Every file and folder in it is synced before final
-// appears. Where fill fails, final is as it was and nothing lies beside it.
+// ReplaceDir replaces the folder final by one that fill fills: it calls fill with an
+// empty folder tmp next to final. Every file and folder in tmp is synced before final
+// appears. If fill fails, final is unchanged and tmp is removed.
 //
-// A folder that is there already is exchanged for the new one in one step where the
-// file system can (Linux), and then removed.
+// An existing folder is exchanged for the new one in one step where the file system
+// supports it (Linux), and then removed.
 func ReplaceDir(final string, fill func(tmp string) error) error {
 	if err := replaceDir(final, fill); err != nil {
 		return fmt.Errorf("write %s: %w", final, err)
@@ -35,7 +35,7 @@ func replaceDir(final string, fill func(tmp string) error) error {
 	}
 	defer folder.Close()
 	tmp := folder.Name()
-	defer os.RemoveAll(tmp) // after the exchange, this is the old folder
+	defer os.RemoveAll(tmp) // after the exchange, tmp is the old folder
 	if err := fill(tmp); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func replaceDir(final string, fill func(tmp string) error) error {
 		return err
 	}
 	err = os.Rename(tmp, final)
-	if errors.Is(err, fs.ErrExist) { // also what ENOTEMPTY is
+	if errors.Is(err, fs.ErrExist) { // ENOTEMPTY included
 		err = exchange(tmp, final)
 	}
 	if err != nil {
@@ -55,7 +55,7 @@ func replaceDir(final string, fill func(tmp string) error) error {
 	return syncPath(filepath.Dir(final))
 }
 
-// syncTree syncs everything below root, the folders after what they hold.
+// syncTree syncs everything below root, children before their folders.
 func syncTree(root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A folder's filler writes its files with this package, too.
+// TestWriteFileInsideReplaceDir fills a folder with files written by this package.
 func TestWriteFileInsideReplaceDir(t *testing.T) {
 	final := filepath.Join(t.TempDir(), "folder")
 	for range 2 {

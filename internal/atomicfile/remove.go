@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RemoveDir removes the folder at path as ReplaceDir makes one: it is there whole,
-// or its name is free.
+// RemoveDir removes the folder at path atomically: the folder is complete or absent.
 func RemoveDir(path string) error {
 	if err := removeDir(filepath.Clean(path)); err != nil {
 		return fmt.Errorf("remove %s: %w", path, err)
@@ -29,7 +28,7 @@ func removeDir(path string) error {
 		return err
 	}
 	defer empty.Close()
-	// A folder may take an empty one's place, which os.Rename does not let it.
+	// A folder may replace an empty one, which os.Rename refuses.
 	if err := unix.Rename(path, empty.Name()); err != nil {
 		_ = os.Remove(empty.Name())
 		return &os.PathError{Op: "rename", Path: path, Err: err}
@@ -40,8 +39,8 @@ func removeDir(path string) error {
 	return syncPath(filepath.Dir(path))
 }
 
-// Clean removes what killed processes left in directory of anything that they wrote
-// or removed. What a living process is at stays. A missing directory is clean.
+// Clean removes what killed processes left in directory of any write or removal. Files
+// of living processes stay. A missing directory is no error.
 func Clean(directory string) {
 	folder, err := os.Open(directory)
 	if err != nil {

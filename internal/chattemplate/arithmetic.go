@@ -35,7 +35,7 @@ func (n *signed) eval(r *run, s *scope) any {
 	return i
 }
 
-// arithmetic is an operator between two values.
+// arithmetic is a binary operator with its two operands.
 type arithmetic struct {
 	line        int
 	operator    string
@@ -95,7 +95,7 @@ func (r *run) operate(o string, left, right any) any {
 	return floatArithmetic(o, x, y)
 }
 
-// repeat is a text or list times a number.
+// repeat returns a text or list repeated by a number.
 func (r *run) repeat(of, times any) (any, bool) {
 	n, ok := integer(times)
 	if !ok {
@@ -119,7 +119,8 @@ func (r *run) repeat(of, times any) (any, bool) {
 	return nil, false
 }
 
-// wholeArithmetic keeps to 64 bits; Python's numbers have no end.
+// wholeArithmetic computes in 64 bits and fails on overflow; Python's integers are
+// unbounded.
 func wholeArithmetic(o string, a, b int) any {
 	switch o {
 	case "+":
@@ -155,7 +156,7 @@ func wholeArithmetic(o string, a, b int) any {
 	case "**":
 		return power(a, b)
 	}
-	fail("%d %s %d is larger than a number can be here", a, o, b)
+	fail("%d %s %d exceeds 64 bits", a, o, b)
 	return nil
 }
 
@@ -177,7 +178,7 @@ func power(a, b int) any {
 	}
 	result := math.Pow(float64(a), float64(b))
 	if math.Abs(result) >= 1<<53 {
-		fail("%d ** %d is larger than a number can be here", a, b)
+		fail("%d ** %d exceeds 64 bits", a, b)
 	}
 	return int(result)
 }

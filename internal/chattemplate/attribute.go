@@ -76,7 +76,7 @@ func (r *run) element(of, key any) any {
 	return undefined{owner: describe(of), name: "has no element " + repr(key)}
 }
 
-// character is the one at i, counted from the end where i is negative.
+// character returns the character at i; a negative i counts from the end.
 func (r *run) character(s string, i int) (string, bool) {
 	if isASCII(s) {
 		if i < 0 {
@@ -98,7 +98,7 @@ func (r *run) character(s string, i int) (string, bool) {
 	return string(runes[i]), true
 }
 
-// member is an attribute or a method of a value.
+// member returns an attribute or a method of a value.
 func (r *run) member(of any, name string) (any, bool) {
 	if u, ok := of.(undefined); ok {
 		fail("%s", u.message())
@@ -123,12 +123,12 @@ func (r *run) member(of any, name string) (any, bool) {
 	return nil, false
 }
 
-// changing are the methods that the sandbox does not let a template call.
+// changing lists the methods that the sandbox forbids.
 var changing = []string{
 	"append", "clear", "extend", "insert", "pop", "popitem", "remove", "reverse", "setdefault", "sort", "update",
 }
 
-// unsafe is such a method: nothing, until it is called.
+// unsafe returns an undefined value for such a method: an error only if it is called.
 func unsafe(of any, name string) undefined {
 	return undefined{hint: "access to attribute '" + name + "' of '" + typeName(of) + "' object is unsafe."}
 }
@@ -207,8 +207,7 @@ func listMethod(l *List, name string) (any, bool) {
 	return nil, false
 }
 
-// path follows an attribute's name as filters take it: names and numbers with
-// dots between them.
+// path resolves an attribute name of a filter: names and numbers separated by dots.
 func (r *run) path(v any, name any) any {
 	text, ok := name.(string)
 	if !ok {
@@ -224,7 +223,7 @@ func (r *run) path(v any, name any) any {
 	return v
 }
 
-// asInt reads a text of digits.
+// asInt parses a text of digits.
 func asInt(s string) (int, bool) {
 	if s == "" || len(s) > 9 {
 		return 0, false

@@ -30,7 +30,7 @@ func (r *run) call(of any, a values) any {
 	return nil
 }
 
-// arguments of a call as they stand in the template.
+// arguments are the unevaluated arguments of a call.
 type arguments struct {
 	positional, named []argument
 }
@@ -41,7 +41,7 @@ type argument struct {
 	spread bool // *value or **value
 }
 
-// values are arguments evaluated.
+// values are evaluated arguments.
 type values struct {
 	positional []any
 	named      *Dict
@@ -79,16 +79,16 @@ func (n *arguments) eval(r *run, s *scope) values {
 	return a
 }
 
-// A bound is the arguments of a function in the order of its parameters;
-// missing stands where none is given.
+// A bound holds a function's arguments in the order of its parameters; a missing one is
+// marked as missing.
 type bound []any
 
 type missing struct{}
 
-// bind gives each parameter its argument. Those whose names end in ? may be missing.
+// bind matches arguments to parameters. Parameters whose names end in ? are optional.
 func (a values) bind(function string, parameters ...string) bound {
 	if len(a.positional) > len(parameters) {
-		fail("%s takes at most %d arguments, and %d are given", function, len(parameters), len(a.positional))
+		fail("%s takes at most %d arguments, got %d", function, len(parameters), len(a.positional))
 	}
 	b := make(bound, len(parameters))
 	used := len(a.positional)
@@ -101,7 +101,7 @@ func (a values) bind(function string, parameters ...string) bound {
 		switch {
 		case i < len(a.positional):
 			if named {
-				fail("%s is given %q twice", function, name)
+				fail("%s got %q twice", function, name)
 			}
 			b[i] = a.positional[i]
 		case named:
@@ -123,7 +123,7 @@ func (a values) bind(function string, parameters ...string) bound {
 	return b
 }
 
-// get is argument i, or what stands for a missing one.
+// get returns argument i, or fallback if it is missing.
 func (b bound) get(i int, fallback any) any {
 	if _, ok := b[i].(missing); ok {
 		return fallback
@@ -135,7 +135,7 @@ func (b bound) truth(i int, fallback bool) bool { return truth(b.get(i, fallback
 
 func (b bound) number(i, fallback int) int { return index(b.get(i, fallback)) }
 
-// text is argument i where only a text will do.
+// text returns argument i, which must be a str.
 func (b bound) text(i int) string {
 	s, ok := b[i].(string)
 	if !ok {

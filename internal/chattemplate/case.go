@@ -9,8 +9,8 @@ import (
 	"golang.org/x/text/language"
 )
 
-// Python's changes of case are Unicode's whole ones, in which a letter may
-// become several; package strings has those of single letters.
+// Python's case conversions follow Unicode's full mappings, in which a letter may become
+// several; package strings has the simple ones.
 
 func upper(s string) string {
 	if isASCII(s) {
@@ -35,13 +35,13 @@ func isASCII(s string) bool {
 	return true
 }
 
-// capitalize is str.capitalize: one great letter, the others small.
+// capitalize implements str.capitalize: the first letter upper case, the others lower.
 func capitalize(s string) string {
 	_, n := utf8.DecodeRuneInString(s)
 	return titleLetter(s[:n]) + lower(s[n:])
 }
 
-// titleLetter is a first letter as a title has it.
+// titleLetter returns the title case of a letter.
 func titleLetter(s string) string {
 	if isASCII(s) {
 		return strings.ToUpper(s)
@@ -52,13 +52,14 @@ func titleLetter(s string) string {
 	return strings.ToTitle(s)
 }
 
-// titleSpecial is for letters that become several, of which the first is great.
+// titleSpecial returns the title case of a letter that maps to several: only the first
+// is upper case.
 func titleSpecial(up string) string {
 	_, n := utf8.DecodeRuneInString(up)
 	return up[:n] + lower(up[n:])
 }
 
-// title is str.title: a great letter after everything that is no letter.
+// title implements str.title: an upper-case letter after every non-letter.
 func title(s string) string {
 	var b strings.Builder
 	inWord := false
@@ -78,7 +79,7 @@ func title(s string) string {
 	return b.String()
 }
 
-// titleFilter is jinja2's: words begin after blanks, hyphens and brackets.
+// titleFilter implements jinja2's title: words begin after blanks, hyphens and brackets.
 func titleFilter(s string) string {
 	var b strings.Builder
 	for s != "" {
@@ -106,7 +107,8 @@ func isCased(c rune) bool {
 	return unicode.IsUpper(c) || unicode.IsLower(c) || unicode.IsTitle(c) || unicode.Is(unicode.Other_Lowercase, c) || unicode.Is(unicode.Other_Uppercase, c)
 }
 
-// isCase is str.isupper or str.islower: there are letters, and all are so.
+// isCase implements str.isupper and str.islower: it reports whether s has letters and
+// all have the case.
 func isCase(s string, up bool) bool {
 	letters := false
 	for _, c := range s {

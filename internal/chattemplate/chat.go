@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// A Chat renders conversations by the template that was chosen. It is
-// immutable and safe for concurrent use.
+// A Chat renders conversations by the selected template. It is immutable and safe for
+// concurrent use.
 type Chat struct {
-	// Name says where the template is from, for messages.
+	// Name is the origin of the template, for messages.
 	Name    string
 	normal  *Template
-	toolUse *Template // for conversations with tools; nil: normal too
+	toolUse *Template // for conversations with tools; nil selects normal
 	tokens  map[string]string
 	now     func() time.Time
-	shapes  [2]func() *shape // of normal and toolUse, made when they are asked for
+	shapes  [2]func() *shape // of normal and toolUse, computed on demand
 }
 
-// NewChat chooses a template. choice is a file, the name of one of the folder's
-// templates, or one of Families; "" is the folder's own. Special tokens are the
-// folder's in every case.
+// NewChat selects a template. choice is a file, the name of one of the folder's
+// templates, or one of Families; "" selects the folder's own. The special tokens are
+// always the folder's.
 func NewChat(f *Folder, choice string) (*Chat, error) {
 	began := time.Now() // one date for all of a dataset
 	c := &Chat{tokens: f.Tokens, now: func() time.Time { return began }}
@@ -40,7 +40,7 @@ func NewChat(f *Folder, choice string) (*Chat, error) {
 		if source, named = Family(choice); !named {
 			source, err = readSource(choice)
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("there is no chat template %q: it can be a file%s, or one of %s",
+				return nil, fmt.Errorf("chat template %q does not exist: it can be a file%s, or one of %s",
 					choice, f.offered(), strings.Join(Families(), ", "))
 			}
 			if err != nil {
@@ -53,8 +53,8 @@ func NewChat(f *Folder, choice string) (*Chat, error) {
 	return c, err
 }
 
-// own takes the folder's template: of several the one named default, and with
-// tools that named tool_use, as transformers does.
+// own selects the folder's template: of several, default, and tool_use for conversations
+// with tools, as transformers does.
 func (c *Chat) own(f *Folder) error {
 	c.Name = "chat template of " + f.Dir
 	source, ok := f.sources[defaultName]
@@ -75,7 +75,7 @@ func (c *Chat) own(f *Folder) error {
 	return err
 }
 
-// ErrNoTemplate is the error of a folder that has no template.
+// ErrNoTemplate reports a folder without a template.
 var ErrNoTemplate = errors.New("chats need a chat template")
 
 func (f *Folder) offered() string {
@@ -93,11 +93,11 @@ func parse(name, source string) (*Template, error) {
 	return t, nil
 }
 
-// Source is the template's text.
+// Source returns the template's text.
 func (c *Chat) Source() string { return c.normal.source }
 
-// Identity is a text of all that decides how a conversation is rendered: the
-// templates, the tokens, and the day where a template asks for the time.
+// Identity returns a text of everything that determines a rendering: the templates, the
+// tokens, and the date if a template reads the time.
 func (c *Chat) Identity() string {
 	parts := []string{c.normal.source}
 	if c.toolUse != nil {
@@ -115,7 +115,7 @@ func (c *Chat) Identity() string {
 	return fmt.Sprintf("%q", parts)
 }
 
-// template is the one that a conversation is rendered by.
+// template returns the template that renders a conversation.
 func (c *Chat) template(v *Conversation) *Template {
 	if c.toolUse != nil && v.Tools != nil {
 		return c.toolUse
@@ -123,11 +123,11 @@ func (c *Chat) template(v *Conversation) *Template {
 	return c.normal
 }
 
-// Marks says whether the template itself marks what the model writes.
+// Marks reports whether the template itself marks what the model writes.
 func (c *Chat) Marks(v *Conversation) bool { return c.template(v).marks }
 
-// Render gives a conversation as text. prompt adds what the model's next turn
-// begins with (add_generation_prompt).
+// Render returns the text of a conversation. prompt appends the header of the model's
+// next turn (add_generation_prompt). A conversation without messages is an error.
 func (c *Chat) Render(v *Conversation, prompt bool) (Rendering, error) {
 	if len(v.Messages) == 0 {
 		return Rendering{}, errors.New("the conversation has no messages")
@@ -152,7 +152,7 @@ func (c *Chat) Render(v *Conversation, prompt bool) (Rendering, error) {
 	made, err := c.template(v).Render(variables, c.now)
 	if e := (*Error)(nil); errors.As(err, &e) {
 		if e.Raised {
-			return made, fmt.Errorf("%s does not take the conversation: %s", c.Name, e.Message)
+			return made, fmt.Errorf("%s rejects the conversation: %s", c.Name, e.Message)
 		}
 		return made, fmt.Errorf("%s, line %d: %s", c.Name, e.Line, e.Message)
 	}

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// equal is Python's ==.
+// equal implements Python's ==.
 func equal(a, b any) bool {
 	left := maxSteps
 	return equalTo(a, b, 0, &left)
 }
 
-// equalTo compares; left is how many comparisons may still be made, for a
-// template can make values that share so much that they have more parts than bytes.
+// equalTo compares two values. left bounds the number of comparisons: shared values can
+// have far more parts than bytes.
 func equalTo(a, b any, depth int, left *int) bool {
 	tooDeep(depth)
 	if *left--; *left < 0 {
@@ -100,7 +100,7 @@ func compareTo(a, b any, depth int, left *int) int {
 	return cmp.Compare(len(x.items), len(y.items))
 }
 
-// contains is Python's in.
+// contains implements Python's in.
 func (r *run) contains(of, v any) bool {
 	switch x := of.(type) {
 	case string:

@@ -1,22 +1,21 @@
 package chattemplate
 
-// A Conversation is what a template is given.
+// A Conversation is the input of a template.
 type Conversation struct {
-	// Messages are objects with role and mostly content.
+	// Messages are objects with a role and usually content.
 	Messages []*Dict
-	// Tools are descriptions of functions that the model may call, and
-	// Documents what it may quote; nil: none.
+	// Tools describes functions that the model may call, and Documents texts that it may
+	// quote; nil for none.
 	Tools, Documents *List
-	// More are variables besides those that transformers always gives.
+	// More holds variables besides those that transformers always sets.
 	More map[string]any
 }
 
-// reasoning are the names under which a message's thoughts are known; the
-// first is the one that templates are to read.
+// reasoning lists the keys of a message's reasoning text; templates read the first.
 var reasoning = []string{"reasoning_content", "thinking", "reasoning"}
 
-// normal is a message as transformers hands it on: without keys that are null,
-// and with its thoughts under the names that templates read.
+// normal returns a message as transformers passes it on: without null keys, and with its
+// reasoning under the keys that templates read.
 func normal(m *Dict) *Dict {
 	n := NewDict()
 	var thoughts any

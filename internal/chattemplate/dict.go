@@ -8,25 +8,25 @@ import (
 // A Dict is a dict: keys in the order in which they were first set.
 type Dict struct {
 	keys, values []any
-	places       map[any]int // of the keys, by what hash gives; only of many keys
+	places       map[any]int // of the keys by hash; only with many keys
 }
 
-// fewKeys are looked through one by one.
+// fewKeys is the largest number of keys that are searched linearly.
 const fewKeys = 8
 
-// NewDict makes an empty dict.
+// NewDict returns an empty dict.
 func NewDict() *Dict { return &Dict{} }
 
-// Set gives a key its value.
+// Set sets the value of a key.
 func (d *Dict) Set(key string, value any) { d.set(key, value) }
 
-// Get gives the value of a key.
+// Get returns the value of a key and whether the key is present.
 func (d *Dict) Get(key string) (any, bool) { return d.get(key) }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (d *Dict) Len() int { return len(d.keys) }
 
-// All gives the keys and values in their order. A key is mostly a string.
+// All yields the keys and values in order. Keys are usually strings.
 func (d *Dict) All() iter.Seq2[any, any] {
 	return func(yield func(any, any) bool) {
 		for i, key := range d.keys {
@@ -37,7 +37,7 @@ func (d *Dict) All() iter.Seq2[any, any] {
 	}
 }
 
-// Clone is a dict of its own with the same keys and values.
+// Clone returns a copy with the same keys and values.
 func (d *Dict) Clone() *Dict {
 	clone := NewDict()
 	for key, value := range d.All() {
@@ -70,7 +70,7 @@ func (d *Dict) get(key any) (any, bool) {
 	return nil, false
 }
 
-// place is where a key stands, or -1.
+// place returns the index of a key, or -1.
 func (d *Dict) place(key any) int {
 	h := hash(key)
 	if d.places != nil {
@@ -87,10 +87,10 @@ func (d *Dict) place(key any) int {
 	return -1
 }
 
-// A tupleHash stands for a tuple among keys.
+// A tupleHash represents a tuple used as a key.
 type tupleHash string
 
-// hash is the same for values that are equal as keys: 1, 1.0 and True are.
+// hash returns equal results for values that are equal as keys: 1, 1.0 and True are.
 func hash(v any) any {
 	switch x := v.(type) {
 	case bool:
@@ -111,12 +111,12 @@ func hash(v any) any {
 		}
 		return tupleHash(repr(x))
 	case function:
-		fail("a function cannot be a key here")
+		fail("a function cannot be a key")
 	}
 	return v
 }
 
-// hashable says whether a value can be a key, by its type alone.
+// hashable reports whether a value can be a key, by its type alone.
 func hashable(v any) bool {
 	switch x := v.(type) {
 	case *Dict, function:
@@ -127,7 +127,7 @@ func hashable(v any) bool {
 	return true
 }
 
-// items is the view of a dict's keys and values.
+// items returns the view of a dict's keys and values.
 func (d *Dict) items() *List {
 	l := &List{kind: viewKind, items: make([]any, len(d.keys))}
 	for i := range d.keys {
@@ -136,7 +136,7 @@ func (d *Dict) items() *List {
 	return l
 }
 
-// A namespace is what a template keeps its own variables in over a loop.
+// A namespace holds a template's variables across the rounds of a loop.
 type namespace struct{ members *Dict }
 
 func (n *namespace) set(name string, value any) {

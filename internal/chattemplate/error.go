@@ -4,14 +4,14 @@ import "fmt"
 
 // An Error says why a template cannot be parsed or rendered.
 type Error struct {
-	Line    int // of the template, from 1; 0: not known
+	Line    int // of the template, from 1; 0 if unknown
 	Message string
-	// Raised marks what the template itself says by raise_exception: it does
-	// not take this conversation.
+	// Raised reports that the template itself called raise_exception: it rejects this
+	// conversation.
 	Raised bool
 }
 
-// Error is the message with the line in front.
+// Error returns the message, prefixed with the line.
 func (e *Error) Error() string {
 	if e.Line == 0 {
 		return e.Message
@@ -19,13 +19,13 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d: %s", e.Line, e.Message)
 }
 
-// fail leaves Parse or Render with an error about the line that is at work. As
-// in text/template, a panic inside stays inside: catch is at every entrance.
+// fail leaves Parse or Render with an error about the current line. As in text/template,
+// the panic stays inside the package: every entry point calls catch.
 func fail(format string, values ...any) {
 	panic(&Error{Message: fmt.Sprintf(format, values...)})
 }
 
-// catch makes an error of a panic by fail.
+// catch turns a panic by fail into an error.
 func catch(err *error, line *int) {
 	thrown := recover()
 	if thrown == nil {

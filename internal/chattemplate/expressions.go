@@ -1,6 +1,6 @@
 package chattemplate
 
-// constant is a value that stands in the template.
+// constant is a literal value in the template.
 type constant struct{ value any }
 
 func (n constant) eval(*run, *scope) any { return n.value }
@@ -52,12 +52,12 @@ func (n *dictionary) eval(r *run, s *scope) any {
 	return d
 }
 
-// negation is not.
+// negation is not value.
 type negation struct{ value expression }
 
 func (n *negation) eval(r *run, s *scope) any { return !truth(n.value.eval(r, s)) }
 
-// both is and: the first value that is false, or the last.
+// both is left and right: the first false value, or the last.
 type both struct{ left, right expression }
 
 func (n *both) eval(r *run, s *scope) any {
@@ -67,7 +67,7 @@ func (n *both) eval(r *run, s *scope) any {
 	return n.right.eval(r, s)
 }
 
-// either is or: the first value that is true, or the last.
+// either is left or right: the first true value, or the last.
 type either struct{ left, right expression }
 
 func (n *either) eval(r *run, s *scope) any {
@@ -94,7 +94,7 @@ func (n *conditional) eval(r *run, s *scope) any {
 		" evaluated to false and no else section was defined."}
 }
 
-// comparison is a < b, or a row of such.
+// comparison is a < b, or a chain of comparisons.
 type comparison struct {
 	line      int
 	first     expression

@@ -6,19 +6,18 @@ import (
 	"strings"
 )
 
-// families are templates of well-known families of models, written for this
-// program: what they render is what the models' own render (testdata/generate.py
-// has the conversations), and they mark what the model writes.
+// families holds templates of well-known model families, written for this program. They
+// render the same text as the models' own (testdata/generate.py has the conversations),
+// and they mark what the model writes.
 //
 //go:embed families/*.jinja
 var families embed.FS
 
-// Families lists the names of the templates that come with the program, for
-// models that have none.
+// Families returns the names of the built-in templates, for models that have none.
 func Families() []string {
 	entries, err := families.ReadDir("families")
 	if err != nil {
-		panic(err) // the folder is part of the program
+		panic(err) // the folder is embedded
 	}
 	var names []string
 	for _, e := range entries {
@@ -27,8 +26,8 @@ func Families() []string {
 	return names
 }
 
-// Family gives the source of one of Families. Case, and signs between letters
-// and digits, do not matter: Qwen2.5 is qwen-2.5.
+// Family returns the source of one of Families, and whether there is one. It ignores
+// case and signs between letters and digits: Qwen2.5 is qwen-2.5.
 func Family(name string) (source string, ok bool) {
 	i := slices.IndexFunc(Families(), func(known string) bool { return bare(known) == bare(name) })
 	if i < 0 {
@@ -36,7 +35,7 @@ func Family(name string) (source string, ok bool) {
 	}
 	data, err := families.ReadFile("families/" + Families()[i] + ".jinja")
 	if err != nil {
-		panic(err) // it was listed
+		panic(err) // Families lists it
 	}
 	return string(data), true
 }

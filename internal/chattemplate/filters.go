@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// A filter is what stands behind |. Its parameters are those of jinja2's, but
-// for the value; one without parameters of its own reads its arguments itself.
+// A filter follows |. Its parameters are those of jinja2's filter, without the value; a
+// filter without parameters reads its arguments itself.
 type filter struct {
 	parameters []string
 	apply      func(r *run, v any, a bound) any
 }
 
-// filters of one value. Those of sequences are in sequenceFilters.
+// filters holds the filters of one value; sequenceFilters holds those of sequences.
 var filters = map[string]filter{
 	"abs":         {nil, absolute},
 	"attr":        {[]string{"name"}, attributeFilter},
@@ -31,7 +31,8 @@ var filters = map[string]filter{
 	"lower":       {nil, func(r *run, v any, _ bound) any { return r.text(lower(r.show(v))) }},
 	"replace":     {[]string{"old", "new", "count?"}, replaceFilter},
 	"round":       {[]string{"precision?", "method?"}, round},
-	// jinja2 escapes what is then joined to a safe text by +; here nothing is ever escaped by itself.
+	// jinja2 escapes text joined to a safe text by +; here nothing is escaped
+	// automatically.
 	"safe":   {nil, func(r *run, v any, _ bound) any { return r.show(v) }},
 	"string": {nil, func(r *run, v any, _ bound) any { return r.show(v) }},
 	"title":  {nil, func(r *run, v any, _ bound) any { return r.text(titleFilter(r.show(v))) }},
@@ -43,7 +44,7 @@ var filters = map[string]filter{
 	"wordcount": {nil, func(r *run, v any, _ bound) any { return len(strings.FieldsFunc(r.show(v), notWord)) }},
 }
 
-// filter runs the filter that is named.
+// filter runs the filter called name.
 func (r *run) filter(name string, v any, a values) any {
 	r.step()
 	if f, ok := filters[name]; ok {
@@ -58,7 +59,7 @@ func (r *run) filter(name string, v any, a values) any {
 	if name == "format" {
 		return r.percent(r.show(v), formatArguments(a))
 	}
-	fail("there is no filter %q here", name)
+	fail("filter %q is not supported", name)
 	return nil
 }
 
@@ -73,7 +74,7 @@ func absolute(_ *run, v any, _ bound) any {
 	return math.Abs(f)
 }
 
-// attributeFilter looks for attributes alone, and not for elements.
+// attributeFilter looks up attributes only, not elements.
 func attributeFilter(r *run, v any, a bound) any {
 	name := r.show(a[0])
 	if value, ok := r.member(v, name); ok {
@@ -183,7 +184,7 @@ func replaceFilter(r *run, v any, a bound) any {
 	return r.replace(r.show(v), r.show(a[0]), r.show(a[1]), a.get(2, nil))
 }
 
-// round is Python's for method common, which keeps whole numbers whole.
+// round implements Python's round for method common, which keeps integers.
 func round(_ *run, v any, a bound) any {
 	f, ok := number(v)
 	if !ok {

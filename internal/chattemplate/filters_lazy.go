@@ -2,8 +2,8 @@ package chattemplate
 
 import "strings"
 
-// lazyFilters give generators, which run when they are read: what cannot be
-// iterated is no error before that. What is false, None too, has no elements.
+// lazyFilters return generators, which run when they are read: a value that cannot be
+// iterated is no error before that. A false value, None included, has no elements.
 var lazyFilters map[string]func(r *run, v any, a values) any
 
 func init() { // not in the declaration: map runs filters
@@ -16,7 +16,7 @@ func init() { // not in the declaration: map runs filters
 	}
 }
 
-// mapFilter runs a filter on each element, or takes an attribute of each.
+// mapFilter runs a filter on each element, or reads an attribute of each.
 func mapFilter(r *run, v any, a values) any {
 	if len(a.positional) == 0 {
 		b := a.bind("map", "attribute", "default?")
@@ -43,8 +43,8 @@ func some(v any) any {
 	return NewList()
 }
 
-// choose keeps the elements for which a test holds, or those for which it does
-// not; without a test their truth counts.
+// choose keeps the elements for which a test holds, or for which it does not. Without a
+// test it uses their truth value.
 func (r *run) choose(name string, v any, a values) any {
 	positional := a.positional
 	var attribute any

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// sequenceFilters are those that read elements.
+// sequenceFilters holds the filters that read elements.
 var sequenceFilters = map[string]filter{
 	"batch":    {[]string{"linecount", "fill_with?"}, batch},
 	"count":    {nil, func(_ *run, v any, _ bound) any { return length(v) }},
@@ -28,7 +28,7 @@ var sequenceFilters = map[string]filter{
 func batch(r *run, v any, a bound) any {
 	size := a.number(0, 1)
 	if size < 1 {
-		fail("a batch has at least one element")
+		fail("a batch must have at least one element")
 	}
 	var batches []any
 	for part := range slices.Chunk(r.elements(v), size) {
@@ -120,8 +120,8 @@ func slicePuller(items []any) func() (any, bool) {
 	}
 }
 
-// sortKey gives what elements are ordered and told apart by: their attribute,
-// in lower case where that is not told apart.
+// sortKey returns the function that maps elements to their sort key: their attribute, in
+// lower case unless caseSensitive.
 func (r *run) sortKey(name any, caseSensitive bool) func(any) any {
 	fold := func(v any) any {
 		if s, ok := v.(string); ok && !caseSensitive {
@@ -178,7 +178,7 @@ func (r *run) sorted(all []keyed, backwards bool) []any {
 
 func sortFilter(r *run, v any, a bound) any {
 	one := r.sortKey(a.get(2, nil), a.truth(1, false))
-	key := func(item any) any { return NewList(one(item)) } // as jinja2, where what is undefined is equal in a list
+	key := func(item any) any { return NewList(one(item)) } // as in jinja2: undefined values in lists are equal
 	return r.list(r.sorted(r.keyed(r.iterate(v), key), a.truth(0, false)))
 }
 
@@ -214,7 +214,8 @@ func unique(r *run, v any, a bound) any {
 	})
 }
 
-// extreme is the greatest element for sign 1 and the least for -1, the first of several.
+// extreme returns the largest element for sign 1 and the smallest for -1; of equal ones
+// the first.
 func (r *run) extreme(v any, a bound, sign int) any {
 	all := r.keyed(r.iterate(v), r.sortKey(a.get(1, nil), a.truth(0, false)))
 	if len(all) == 0 {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Files of a model's folder that a chat's rendering depends on.
+// Files of a model's folder that determine the rendering of a chat.
 const (
 	ConfigFile   = "tokenizer_config.json"
 	TemplateFile = "chat_template.jinja"
@@ -22,15 +22,14 @@ const (
 	toolUseName  = "tool_use"
 )
 
-// A Folder is what a model's folder says about chats.
+// A Folder holds the chat settings of a model's folder.
 type Folder struct {
 	Dir     string
 	sources map[string]string // templates by name
-	// Tokens are the special tokens that a template is told by name, such as
-	// bos_token; those that the folder does not name are not there.
+	// Tokens holds the special tokens that a template reads by name, such as bos_token,
+	// as far as the folder names them.
 	Tokens map[string]string
-	// Ends are the ids of the tokens by which generation stops
-	// (generation_config.json).
+	// Ends holds the ids of the tokens that stop generation (generation_config.json).
 	Ends []int32
 }
 
@@ -64,7 +63,7 @@ func OpenFolder(dir string) (*Folder, error) {
 	return f, f.readConfig(config["chat_template"])
 }
 
-// addTokens takes entries that name tokens, where no file before did.
+// addTokens adds token entries that no earlier file set.
 func (f *Folder) addTokens(entries map[string]json.RawMessage) {
 	for name, raw := range entries {
 		if !strings.HasSuffix(name, "_token") || f.Tokens[name] != "" {
@@ -74,7 +73,7 @@ func (f *Folder) addTokens(entries map[string]json.RawMessage) {
 		if json.Unmarshal(raw, &token) != nil {
 			var added struct{ Content string }
 			if json.Unmarshal(raw, &added) != nil {
-				continue // add_bos_token and the like are no tokens
+				continue // add_bos_token and similar keys are not tokens
 			}
 			token = added.Content
 		}
@@ -104,7 +103,7 @@ func (f *Folder) readEnds() error {
 	return nil
 }
 
-// readFiles reads the templates that are files of their own.
+// readFiles reads the templates stored as separate files.
 func (f *Folder) readFiles() error {
 	source, err := readSource(filepath.Join(f.Dir, TemplateFile))
 	switch {
@@ -154,10 +153,10 @@ func (f *Folder) readConfig(raw json.RawMessage) error {
 	return nil
 }
 
-// Has says whether the folder has a template of its own.
+// Has reports whether the folder has a template.
 func (f *Folder) Has() bool { return len(f.sources) > 0 }
 
-// readJSON reads a file that may be missing.
+// readJSON reads a file into a value; a missing file is no error.
 func readJSON(path string, into any) error {
 	data, err := readFile(path, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +182,7 @@ func readFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, fmt.Errorf("%s is no regular file of at most %d bytes", path, most)
+		return nil, fmt.Errorf("%s must be a regular file of at most %d bytes", path, most)
 	}
 	return os.ReadFile(path)
 }

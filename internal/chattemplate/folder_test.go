@@ -33,7 +33,7 @@ func conversation(t *testing.T, messages string) *Conversation {
 	return c
 }
 
-// Where a template comes from, and which of several is taken.
+// TestChoice checks where a template comes from, and which of several is selected.
 func TestChoice(t *testing.T) {
 	hi := conversation(t, `[{"role": "user", "content": "hi", "name": null}]`)
 	withTools := *hi
@@ -73,10 +73,10 @@ func TestWrongTemplates(t *testing.T) {
 		files        map[string]string
 		choice, want string
 	}{
-		{nil, "", "name one by --chat_template: a file, or one of alpaca, chatml"},
-		{nil, "chatlm", `there is no chat template "chatlm": it can be a file, or one of alpaca`},
-		{map[string]string{ConfigFile: `{"chat_template": [{"name": "a", "template": ""}, {"name": "b", "template": ""}]}`}, "", "none is called default; name one by --chat_template: a, b"},
-		{map[string]string{TemplateFile: "a\n{% if %}"}, "", `line 2: there is "%}" where a value is due`},
+		{nil, "", "name one by `chat_template`: a file, or one of alpaca, chatml"},
+		{nil, "chatlm", `chat template "chatlm" does not exist: it can be a file, or one of alpaca`},
+		{map[string]string{ConfigFile: `{"chat_template": [{"name": "a", "template": ""}, {"name": "b", "template": ""}]}`}, "", "none is called default; name one by `chat_template`: a, b"},
+		{map[string]string{TemplateFile: "a\n{% if %}"}, "", `line 2: found "%}", want a value`},
 	} {
 		_, err := NewChat(folder(t, c.files), c.choice)
 		require.ErrorContains(t, err, c.want)
@@ -88,7 +88,7 @@ func TestWrongTemplates(t *testing.T) {
 	chat, err := NewChat(folder(t, map[string]string{TemplateFile: "x\n{{ raise_exception('no ' ~ messages[0].role) }}"}), "")
 	require.NoError(t, err)
 	_, err = chat.Render(conversation(t, `[{"role": "oracle"}]`), false)
-	require.ErrorContains(t, err, "does not take the conversation: no oracle")
+	require.ErrorContains(t, err, "rejects the conversation: no oracle")
 	_, err = chat.Render(&Conversation{}, false)
 	require.ErrorContains(t, err, "has no messages")
 }

@@ -10,7 +10,7 @@ import (
 // maxPadding bounds widths and precisions of formats.
 const maxPadding = 1000
 
-// percent is Python's text % values.
+// percent implements Python's text % values.
 func (r *run) percent(s string, v any) any {
 	items, next := []any{v}, 0
 	if l, ok := v.(*List); ok && l.kind == tupleKind {
@@ -61,7 +61,7 @@ func (r *run) percent(s string, v any) any {
 	return r.text(b.String())
 }
 
-// formatArguments are those of the filter format.
+// formatArguments returns the arguments of the filter format.
 func formatArguments(a values) any {
 	if a.named.Len() > 0 {
 		if len(a.positional) > 0 {
@@ -72,7 +72,7 @@ func formatArguments(a values) any {
 	return &List{items: a.positional, kind: tupleKind}
 }
 
-// conversion is one %… of a text.
+// conversion formats one %… of a text.
 func (r *run) conversion(flags string, verb byte, v any) string {
 	checkPadding(flags)
 	switch verb {
@@ -106,7 +106,7 @@ func (r *run) conversion(flags string, verb byte, v any) string {
 	return ""
 }
 
-// formatFloat is fmt's but for %g, which has six digits in Python.
+// formatFloat formats as fmt, except %g, which has six digits in Python.
 func formatFloat(flags string, verb byte, f float64) string {
 	if (verb == 'g' || verb == 'G') && !strings.Contains(flags, ".") {
 		flags += ".6"
@@ -114,17 +114,17 @@ func formatFloat(flags string, verb byte, f float64) string {
 	return fmt.Sprintf("%"+flags+string(verb), f)
 }
 
-// checkPadding refuses widths that would make a text of nothing.
+// checkPadding refuses widths that would produce huge texts.
 func checkPadding(flags string) {
 	for _, part := range strings.FieldsFunc(flags, func(c rune) bool { return c < '0' || c > '9' }) {
 		if n, err := strconv.Atoi(part); err != nil || n > maxPadding {
-			fail("a format's width is above %d", maxPadding)
+			fail("a format's width exceeds %d", maxPadding)
 		}
 	}
 }
 
-// format is str.format, with names and numbers of arguments, !r and !s, and
-// the plain format specifications.
+// format implements str.format, with names and numbers of arguments, !r and !s, and the
+// plain format specifications.
 func (r *run) format(s string, a values) any {
 	var b strings.Builder
 	next, numbered := 0, false
@@ -174,7 +174,7 @@ func (r *run) formatField(field string, a values) any {
 	}
 	v, ok := a.named.Get(field)
 	if !ok {
-		fail("there is no argument %q to format", field)
+		fail("argument %q of format is missing", field)
 	}
 	return v
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// builtins are the functions that every template has.
+// builtins holds the functions available to every template.
 var builtins = map[string]function{
 	"range":           rangeFunction,
 	"namespace":       namespaceFunction,
@@ -56,7 +56,7 @@ func namespaceFunction(r *run, a values) any {
 	return n
 }
 
-// dictFunction makes a dict of a mapping or of pairs, and of named arguments.
+// dictFunction builds a dict from a mapping or pairs, and from named arguments.
 func dictFunction(r *run, a values) any {
 	d := NewDict()
 	if len(a.positional) > 1 {
@@ -70,7 +70,7 @@ func dictFunction(r *run, a values) any {
 			for pair := range r.iterate(x) {
 				both := r.elements(pair)
 				if len(both) != 2 {
-					fail("a dict is made of pairs, and there is an element with %d parts", len(both))
+					fail("a dict needs pairs, but an element has %d parts", len(both))
 				}
 				d.set(both[0], both[1])
 			}
@@ -83,7 +83,7 @@ func dictFunction(r *run, a values) any {
 	return d
 }
 
-// joiner gives a function that is empty the first time and the separator afterwards.
+// joiner returns a function that returns "" the first time and the separator afterwards.
 func joiner(r *run, a values) any {
 	between := r.show(a.bind("joiner", "sep?").get(0, ", "))
 	used := false
@@ -96,7 +96,7 @@ func joiner(r *run, a values) any {
 	})
 }
 
-// raise ends the rendering with the template's own words.
+// raise ends the rendering with the template's message.
 func raise(r *run, a values) any {
 	panic(&Error{Message: r.show(a.bind("raise_exception", "message")[0]), Raised: true})
 }

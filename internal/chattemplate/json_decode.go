@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// Decode reads JSON into the values of a template. Objects keep the order of
-// their keys, which a template may show; whole numbers are int, those beyond 64
-// bits can only be shown.
+// Decode parses JSON into template values. Objects keep the order of their keys, which a
+// template may show. Integers are int; those beyond 64 bits can only be shown.
 func Decode(data []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -21,14 +20,14 @@ func Decode(data []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is something behind the value")
+		return nil, errors.New("unexpected data after the value")
 	}
 	return v, nil
 }
 
 func decode(d *json.Decoder, depth int) (any, error) {
 	if depth > maxNesting {
-		return nil, fmt.Errorf("it is nested more than %d deep", maxNesting)
+		return nil, fmt.Errorf("nested more than %d deep", maxNesting)
 	}
 	token, err := d.Token()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"qlora/internal/pyfloat"
 )
 
-// A jsonWriter is Python's json.dumps.
+// A jsonWriter implements Python's json.dumps.
 type jsonWriter struct {
 	b      strings.Builder
 	ascii  bool   // escape all but ASCII
@@ -85,7 +85,7 @@ func (w *jsonWriter) breakLine(depth int) {
 	}
 }
 
-// key writes a key, which is a text in JSON.
+// key writes a key, which is a string in JSON.
 func (w *jsonWriter) key(key any) {
 	switch x := key.(type) {
 	case string:
@@ -132,7 +132,7 @@ func (w *jsonWriter) quoted(s string) {
 	w.b.WriteByte('"')
 }
 
-// toJSON is the filter as transformers has it.
+// toJSON implements the filter tojson of transformers.
 func toJSON(r *run, v any, a bound) any {
 	w := jsonWriter{ascii: a.truth(0, false), comma: ", ", colon: ": ", sorted: a.truth(3, false)}
 	switch indent := a.get(1, nil).(type) {
@@ -149,7 +149,7 @@ func toJSON(r *run, v any, a bound) any {
 	if parts := a.get(2, nil); parts != nil {
 		both := r.elements(parts)
 		if len(both) != 2 {
-			fail("separators must be two texts, between elements and behind keys")
+			fail("separators must be two texts: between elements and after keys")
 		}
 		w.comma, w.colon = r.show(both[0]), r.show(both[1])
 	}
@@ -157,5 +157,5 @@ func toJSON(r *run, v any, a bound) any {
 	return r.text(w.b.String())
 }
 
-// maxIndent bounds what indentation multiplies a text by.
+// maxIndent bounds the indentation, which multiplies the length of a text.
 const maxIndent = 64

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// kind is what a token is.
+// kind is the type of a token.
 type kind int
 
 const (
@@ -32,7 +32,7 @@ type token struct {
 	line int
 }
 
-// String shows the token in an error.
+// String returns the token as errors show it.
 func (t token) String() string {
 	if name, ok := kindNames[t.kind]; ok {
 		return name
@@ -40,18 +40,18 @@ func (t token) String() string {
 	return t.text
 }
 
-// A lexer cuts a template into tokens. Blanks around tags are handled here, as
-// by jinja2 with trim_blocks and lstrip_blocks: a block takes the line break
-// behind it and the blanks between it and the line's beginning.
+// A lexer cuts a template into tokens. It handles blanks around tags as jinja2 does with
+// trim_blocks and lstrip_blocks: a block removes the line break after it and the blanks
+// between the line's start and it.
 type lexer struct {
 	rest   string
 	tokens []token
 	line   *int
-	// strip: blanks before the next text are dropped. fresh: it begins a line.
+	// strip drops blanks before the next text. fresh reports that it begins a line.
 	strip, fresh bool
 }
 
-// lex gives the tokens of source; line follows the place.
+// lex returns the tokens of source and keeps line at the current line.
 func lex(source string, line *int) []token {
 	source = strings.ReplaceAll(source, "\r\n", "\n")
 	source = strings.ReplaceAll(source, "\r", "\n")
@@ -64,13 +64,13 @@ func lex(source string, line *int) []token {
 
 func (x *lexer) emit(k kind, text string) { x.tokens = append(x.tokens, token{k, text, *x.line}) }
 
-// skip moves on by n bytes.
+// skip advances by n bytes.
 func (x *lexer) skip(n int) {
 	*x.line += strings.Count(x.rest[:n], "\n")
 	x.rest = x.rest[n:]
 }
 
-// tag reads the text up to the next tag, and the tag. It says whether there was one.
+// tag reads the text up to the next tag, and the tag. It reports whether there was one.
 func (x *lexer) tag() bool {
 	at := nextTag(x.rest)
 	if at < 0 {
@@ -102,7 +102,7 @@ func (x *lexer) tag() bool {
 	return true
 }
 
-// nextTag finds {{, {% or {#.
+// nextTag returns the index of the next {{, {% or {#.
 func nextTag(s string) int {
 	for from := 0; ; {
 		i := strings.IndexByte(s[from:], '{')
@@ -117,8 +117,8 @@ func nextTag(s string) int {
 	}
 }
 
-// text emits the next n bytes as text before a tag of the kind next, which has
-// a control sign, - or +, or none.
+// text emits the next n bytes as text before a tag of kind next with the control sign
+// control: -, + or none.
 func (x *lexer) text(n int, next, control byte) {
 	s := x.rest[:n]
 	line := *x.line
@@ -140,7 +140,7 @@ func (x *lexer) text(n int, next, control byte) {
 	}
 }
 
-// closed ends a tag that had a control sign at its end.
+// closed ends a tag with the given control sign at its end.
 func (x *lexer) closed(control byte, block bool) {
 	x.strip, x.fresh = control == '-', false
 	if control == 0 && block && strings.HasPrefix(x.rest, "\n") {
@@ -152,7 +152,7 @@ func (x *lexer) closed(control byte, block bool) {
 func (x *lexer) comment() {
 	end := strings.Index(x.rest, "#}")
 	if end < 0 {
-		fail("a comment is not closed by #}")
+		fail("a comment is not closed with #}")
 	}
 	control := byte(0)
 	if end > 0 && (x.rest[end-1] == '-' || x.rest[end-1] == '+') {
@@ -162,7 +162,7 @@ func (x *lexer) comment() {
 	x.closed(control, true)
 }
 
-// raw reads {% raw %}…{% endraw %}, whose inside is text.
+// raw reads {% raw %}…{% endraw %}, whose content is text.
 func (x *lexer) raw() bool {
 	n, control := rawTag(x.rest, "raw")
 	if n < 0 {
@@ -173,7 +173,7 @@ func (x *lexer) raw() bool {
 	for from := 0; ; from += 2 {
 		i := strings.Index(x.rest[from:], "{%")
 		if i < 0 {
-			fail("a raw block is not closed by {%% endraw %%}")
+			fail("a raw block is not closed with {%% endraw %%}")
 		}
 		from += i
 		inside, before := x.rest[from+2:], byte(0)
@@ -191,8 +191,8 @@ func (x *lexer) raw() bool {
 	}
 }
 
-// rawTag gives the length of the inside of a tag with one name, up to its end
-// and with it, and the control sign there; -1 for any other tag.
+// rawTag returns the length of the inside of a tag with one name, including its end, and
+// the control sign there; -1 for any other tag.
 func rawTag(s, name string) (n int, control byte) {
 	rest := strings.TrimLeftFunc(s, isSpace)
 	rest, ok := strings.CutPrefix(rest, name)
@@ -209,5 +209,5 @@ func rawTag(s, name string) (n int, control byte) {
 	return len(s) - len(rest), control
 }
 
-// isSpace is Python's str.isspace of a character.
+// isSpace implements Python's str.isspace for a character.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }

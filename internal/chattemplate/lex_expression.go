@@ -7,20 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// operators, the longer ones first.
+// operators lists the operators, longer ones first.
 var operators = []string{
 	"//", "**", "==", "!=", ">=", "<=",
 	"+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", "|", ",", ":", ".", "=", "<", ">", ";",
 }
 
-// inside reads a tag's expression up to its end, which does not count within brackets.
+// inside reads a tag's expression up to its end. The end is not recognized inside
+// brackets.
 func (x *lexer) inside(end string, k kind) {
 	depth := 0
 	for {
 		blank := len(x.rest) - len(strings.TrimLeftFunc(x.rest, isSpace))
 		x.skip(blank)
 		if x.rest == "" {
-			fail("a tag is not closed by %s", end)
+			fail("a tag is not closed with %s", end)
 		}
 		if depth == 0 && x.end(end, k) {
 			return
@@ -38,13 +39,13 @@ func (x *lexer) inside(end string, k kind) {
 			}
 			depth += x.operator()
 			if depth < 0 {
-				fail("there is a closing bracket that nothing opens")
+				fail("unmatched closing bracket")
 			}
 		}
 	}
 }
 
-// end reads the tag's end, where it stands here.
+// end reads the tag's end if it is next.
 func (x *lexer) end(end string, k kind) bool {
 	for _, control := range []byte{'-', '+', 0} {
 		sign := strings.TrimRight(string(control), "\x00")
@@ -59,7 +60,7 @@ func (x *lexer) end(end string, k kind) bool {
 	return false
 }
 
-// operator reads one and says by how much it changes the depth of brackets.
+// operator reads one operator and returns by how much it changes the bracket depth.
 func (x *lexer) operator() int {
 	for _, o := range operators {
 		if !strings.HasPrefix(x.rest, o) {
@@ -80,7 +81,7 @@ func (x *lexer) operator() int {
 	return 0
 }
 
-// nameLength is the length in bytes of the identifier that s begins with.
+// nameLength returns the length in bytes of the identifier at the start of s.
 func nameLength(s string) int {
 	for i, r := range s {
 		letter := r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.Nl, r)
@@ -91,8 +92,8 @@ func nameLength(s string) int {
 	return len(s)
 }
 
-// number reads a number: whole ones in any of Python's bases, decimal ones
-// with a fraction or an exponent.
+// number reads a number: integers in any of Python's bases, decimals with a fraction or
+// an exponent.
 func (x *lexer) number() {
 	n := digits(x.rest, 0)
 	if len(x.rest) > 1 && x.rest[0] == '0' && strings.ContainsRune("xXoObB", rune(x.rest[1])) {
@@ -132,7 +133,7 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func isHex(c byte) bool { return isDigit(c) || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' }
 
-// escapes are the one-letter ones of Python.
+// escapes holds Python's one-letter escapes.
 var escapes = map[byte]string{
 	'n': "\n", 't': "\t", 'r': "\r", 'b': "\b", 'f': "\f", 'v': "\v", 'a': "\a", '\\': "\\", '\'': "'", '"': `"`, '\n': "",
 }
@@ -151,13 +152,13 @@ func (x *lexer) quoted(quote byte) {
 		n += used
 	}
 	if n >= len(x.rest) {
-		fail("a text in quotes is not closed by %c", quote)
+		fail("a text in quotes is not closed with %c", quote)
 	}
 	x.emit(quoted, b.String())
 	x.skip(n + 1)
 }
 
-// escape reads what follows a backslash: its length in bytes and its meaning.
+// escape decodes the escape after a backslash: its length in bytes and its text.
 func escape(s string) (n int, text string) {
 	if s == "" {
 		return 0, `\`
@@ -171,7 +172,7 @@ func escape(s string) (n int, text string) {
 		}
 		code, err := strconv.ParseUint(s[1:1+width], 16, 32)
 		if err != nil || code > unicode.MaxRune {
-			fail("the escape \\%s is no character", s[:1+width])
+			fail("the escape \\%s is not a character", s[:1+width])
 		}
 		return 1 + width, string(rune(code))
 	}

@@ -1,6 +1,6 @@
 package chattemplate
 
-// What a template may take. Those of real ones stay far below.
+// Limits of a template. Real ones stay far below.
 const (
 	maxSource  = 1 << 20  // bytes of a template
 	maxNesting = 200      // of expressions and blocks in a template, and of values in JSON
@@ -12,7 +12,7 @@ const (
 	maxRange   = 100_000  // numbers of a range, as in jinja2's sandbox
 )
 
-// listBytes is what an element of a list takes, in bytes.
+// listBytes is the size of a list element in bytes.
 const listBytes = 16
 
 // step counts an evaluation.
@@ -22,20 +22,20 @@ func (r *run) step() {
 	}
 }
 
-// make counts bytes before they are made.
+// make counts bytes before they are allocated.
 func (r *run) make(bytes int) {
 	if r.made += bytes; bytes > maxMade || r.made > maxMade {
 		fail("the template makes more than %d MiB of text", maxMade>>20)
 	}
 }
 
-// text counts a text that was made by a step that cannot multiply what there is.
+// text counts a text whose length is bounded by that of its operands.
 func (r *run) text(s string) string {
 	r.make(len(s))
 	return s
 }
 
-// list makes a list of values.
+// list returns a list of values.
 func (r *run) list(items []any) *List {
 	r.make(len(items) * listBytes)
 	return &List{items: items}

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a template may take has an end, and the end is an error with the line.
+// TestLimits checks that a template that exceeds a limit fails with an error that names
+// the line.
 func TestLimits(t *testing.T) {
 	deep := func(open, end string, n int) string {
 		return "{{ " + strings.Repeat(open, n) + "1" + strings.Repeat(end, n) + " }}"
@@ -27,20 +28,20 @@ func TestLimits(t *testing.T) {
 		{"replace", "{{ ('x' * 99999).replace('x', 'y' * 99999) }}", "MiB of text"},
 		{"join", "{{ range(9999) | join('y' * 99999) }}", "MiB of text"},
 		{"padding", "{{ 'a'.center(99999999999) }}", "MiB of text"},
-		{"format width", "{{ '%999999999d' % 1 }}", "width is above"},
+		{"format width", "{{ '%999999999d' % 1 }}", "width exceeds"},
 		{"indent", "{{ ('\n' * 9999999) | indent('x' * 999) }}", "MiB of text"},
 		{"recursion", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested more than 100 deep"},
 		{"recursive loop", "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "nested more than 100 deep"},
 		{"range", "{{ range(1, 999999999) }}", "range too big"},
-		{"power", "{{ 9 ** 9 ** 9 }}", "larger than a number"},
-		{"overflow", "{{ 9223372036854775807 + 1 }}", "larger than a number"},
+		{"power", "{{ 9 ** 9 ** 9 }}", "exceeds 64 bits"},
+		{"overflow", "{{ 9223372036854775807 + 1 }}", "exceeds 64 bits"},
 		{"brackets", deep("(", ")", 1000), "nested more than"},
 		{"lists", deep("[", "]", 1000), "nested more than"},
 		{"signs", deep("-", "", 1000), "nested more than"},
 		{"nots", deep("not ", "", 1000), "nested more than"},
 		{"attributes", "{{ a" + strings.Repeat(".b", 1000) + " }}", "more than 200"},
 		{"filters", "{{ a" + strings.Repeat("|upper", 1000) + " }}", "more than 200"},
-		{"sum", "{{ 1" + strings.Repeat("+1", 100_000) + " }}", "operators stand in a row"},
+		{"sum", "{{ 1" + strings.Repeat("+1", 100_000) + " }}", "operators in a row"},
 		{"blocks", strings.Repeat("{% if 1 %}", 1000), "nested more than"},
 		{"elifs", "{% if 1 %}" + strings.Repeat("{% elif 1 %}", 1000) + "{% endif %}", "nested more than"},
 		{"source", strings.Repeat("x", maxSource+1), "longer than 1 MiB"},
@@ -57,7 +58,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A render says so where a mark's place is not known.
+// TestDisplacedMarks checks that a rendering reports marks whose place is unknown.
 func TestDisplacedMarks(t *testing.T) {
 	for source, want := range map[string]bool{
 		"a{% generation %}b{% endgeneration %}":                                      false,
@@ -73,8 +74,8 @@ func TestDisplacedMarks(t *testing.T) {
 	}
 }
 
-// No template does more than fail: no panic, no endless run, and what parses
-// renders the same twice.
+// FuzzTemplate checks that templates only fail with errors: no panic, no endless run;
+// and that a template that parses renders the same twice.
 func FuzzTemplate(f *testing.F) {
 	for _, seed := range []string{
 		"{% for m in messages %}{{ m['role'] + ': ' + m.content | trim }}\n{% endfor %}", "{%- if x is defined and x|length > 2 -%}{{ x[1:]|tojson(indent=2) }}{%- endif %}",

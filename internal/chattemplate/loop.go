@@ -4,7 +4,7 @@ package chattemplate
 type loop struct {
 	line       int
 	target     target
-	over, only expression // only: the condition for an element, or nil
+	over, only expression // only filters the elements; nil keeps all
 	body, none []statement
 	recursive  bool
 }
@@ -34,7 +34,7 @@ func (n *loop) rounds(r *run, s *scope, w *output, over any, depth int) leave {
 	return stay
 }
 
-// chosen are the elements for which the condition holds.
+// chosen returns the elements for which the condition holds.
 func (n *loop) chosen(r *run, s *scope, items []any) []any {
 	if n.only == nil {
 		return items
@@ -58,10 +58,10 @@ type loopState struct {
 	at      int
 	depth   int
 	outer   *scope
-	changed *List // what changed was last asked about
+	changed *List // the last arguments of loop.changed
 }
 
-// attribute gives loop.first and the like.
+// attribute returns loop.first and the others.
 func (l *loopState) attribute(name string) (any, bool) {
 	last := len(l.items) - 1
 	switch name {
@@ -111,10 +111,10 @@ func (l *loopState) attribute(name string) (any, bool) {
 	return nil, false
 }
 
-// again runs a recursive loop on other elements and gives what it writes.
+// again runs a recursive loop on other elements and returns what it writes.
 func (l *loopState) again(r *run, a values) any {
 	if !l.loop.recursive {
-		fail("the loop is not recursive, so loop cannot be called")
+		fail("loop cannot be called: the loop is not recursive")
 	}
 	over := a.bind("loop", "iterable")[0]
 	defer r.deeper()()

@@ -8,7 +8,7 @@ type macro struct {
 	line       int
 	parameters []parameter
 	body       []statement
-	uses       []string // which of varargs, kwargs and caller its body names
+	uses       []string // those of varargs, kwargs and caller that its body names
 }
 
 type parameter struct {
@@ -24,7 +24,7 @@ func (n *define) run(_ *run, s *scope, _ *output) leave {
 	return stay
 }
 
-// callBlock is {% call %}: a macro is called with the block as its caller.
+// callBlock is {% call %}: it calls a macro with the block as its caller.
 type callBlock struct {
 	line  int
 	call  *call
@@ -40,7 +40,7 @@ func (n *callBlock) run(r *run, s *scope, w *output) leave {
 	return stay
 }
 
-// in gives the macro as a value, in the scope that it was defined in.
+// in returns the macro as a value, in the scope of its definition.
 func (m *macro) in(outer *scope) function {
 	return func(r *run, a values) any {
 		defer r.deeper()()
@@ -50,7 +50,7 @@ func (m *macro) in(outer *scope) function {
 	}
 }
 
-// assign gives the parameters their values.
+// assign sets the parameters.
 func (m *macro) assign(r *run, s *scope, a values) {
 	positional := a.positional
 	used := 0
@@ -58,7 +58,7 @@ func (m *macro) assign(r *run, s *scope, a values) {
 		switch value, named := a.named.Get(p.name); {
 		case i < len(positional):
 			if named {
-				fail("macro %q is given %q twice", m.name, p.name)
+				fail("macro %q got %q twice", m.name, p.name)
 			}
 			s.set(p.name, positional[i])
 		case named:
@@ -74,7 +74,7 @@ func (m *macro) assign(r *run, s *scope, a values) {
 	if slices.Contains(m.uses, "varargs") {
 		s.set("varargs", &List{items: rest, kind: tupleKind})
 	} else if len(rest) > 0 {
-		fail("macro %q takes not more than %d arguments", m.name, len(m.parameters))
+		fail("macro %q takes at most %d arguments", m.name, len(m.parameters))
 	}
 	caller, called := a.named.Get("caller")
 	if called {
@@ -95,11 +95,11 @@ func (m *macro) assign(r *run, s *scope, a values) {
 		}
 		s.set("kwargs", others)
 	} else if used < a.named.Len() {
-		fail("macro %q takes no such named argument", m.name)
+		fail("macro %q has no such parameter", m.name)
 	}
 }
 
-// deeper counts a level of calls; the function it gives leaves it.
+// deeper counts a level of calls and returns the function that leaves it.
 func (r *run) deeper() func() {
 	if r.depth++; r.depth > maxDepth {
 		fail("calls are nested more than %d deep", maxDepth)

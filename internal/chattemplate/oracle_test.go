@@ -11,10 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// oracleNow is the time that testdata/oracle.py has.
+// oracleNow returns the time that testdata/oracle.py uses.
 func oracleNow() time.Time { return time.Date(2026, 3, 9, 17, 5, 8, 0, time.UTC) }
 
-// A renderCase is a template, its variables, and what transformers makes of them.
+// A renderCase is a template, its variables, and the rendering of transformers.
 type renderCase struct {
 	Template, Conversation string
 	Source                 string
@@ -24,7 +24,7 @@ type renderCase struct {
 	Error                  string
 }
 
-// check says what differs, "" where nothing does.
+// check describes the difference, or returns "".
 func (c *renderCase) check(t *testing.T) string {
 	t.Helper()
 	decoded, err := Decode(c.Variables)
@@ -71,8 +71,8 @@ func (c *renderCase) check(t *testing.T) string {
 	return ""
 }
 
-// TestOracle compares with what transformers makes of templates that are not
-// in this repository. CHATTEMPLATE_ORACLE names a file of testdata/oracle.py.
+// TestOracle compares with transformers' rendering of templates that are not in this
+// repository. CHATTEMPLATE_ORACLE names a file of testdata/oracle.py.
 func TestOracle(t *testing.T) {
 	path := os.Getenv("CHATTEMPLATE_ORACLE")
 	if path == "" {

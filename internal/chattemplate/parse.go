@@ -2,21 +2,21 @@ package chattemplate
 
 import "slices"
 
-// A parser makes statements of tokens. Its grammar is that of jinja2's parser,
-// where even that is odd: `is` takes the name behind a test as an argument.
+// A parser builds statements from tokens. Its grammar is that of jinja2's parser,
+// including its oddities: `is` reads a name after a test as an argument.
 type parser struct {
 	tokens []token
 	at     int
-	line   int // of the token taken last
+	line   int // of the last token read
 	depth  int // of blocks and expressions
 	marks  bool
-	// macro is the one whose body is being read.
+	// macro is the one whose body is being parsed.
 	macro *macro
 }
 
 func (p *parser) peek() token { return p.tokens[p.at] }
 
-// take gives the next token; the end of the template is never passed.
+// take returns the next token; it never passes the end of the template.
 func (p *parser) take() token {
 	t := p.tokens[p.at]
 	p.line = t.line
@@ -43,42 +43,42 @@ func (p *parser) operator(text string) bool { return p.skip(operator, text) }
 
 func (p *parser) want(text string) {
 	if !p.operator(text) {
-		fail("there is %q where %q is due", p.take(), text)
+		fail("found %q, want %q", p.take(), text)
 	}
 }
 
 func (p *parser) name() string {
 	t := p.take()
 	if t.kind != word {
-		fail("there is %q where a name is due", t)
+		fail("found %q, want a name", t)
 	}
 	return t.text
 }
 
-// close takes the end of a block's tag.
+// close reads the end of a block's tag.
 func (p *parser) close() {
 	if t := p.take(); t.kind != closeBlock {
-		fail("there is %q where the tag should end", t)
+		fail("found %q, want the end of the tag", t)
 	}
 }
 
-// enter counts a level of nesting; the function it gives leaves it.
+// enter counts a level of nesting and returns the function that leaves it.
 func (p *parser) enter() func() {
 	if p.depth++; p.depth > maxNesting {
-		fail("it is nested more than %d deep", maxNesting)
+		fail("nested more than %d deep", maxNesting)
 	}
 	return func() { p.depth-- }
 }
 
-// body reads statements up to one of the tags ends, whose name it takes, or to
-// the end of the template where there are none.
+// body parses statements up to one of the tags ends, whose name it reads, or to the end
+// of the template if there are none.
 func (p *parser) body(ends ...string) (body []statement, end string) {
 	defer p.enter()()
 	for {
 		switch t := p.take(); t.kind {
 		case endOfSource:
 			if len(ends) > 0 {
-				fail("the template ends where %s is due", ends[0])
+				fail("the template ends without %s", ends[0])
 			}
 			return body, ""
 		case data:
@@ -86,7 +86,7 @@ func (p *parser) body(ends ...string) (body []statement, end string) {
 		case openValue:
 			body = append(body, &printed{line: t.line, value: p.tuple(p.expression)})
 			if t := p.take(); t.kind != closeValue {
-				fail("there is %q where }} is due", t)
+				fail("found %q, want }}", t)
 			}
 		case openBlock:
 			if next := p.peek(); next.kind == word && slices.Contains(ends, next.text) {
@@ -98,7 +98,7 @@ func (p *parser) body(ends ...string) (body []statement, end string) {
 	}
 }
 
-// closedBody reads a block's inside after its tag, up to the end of its end tag.
+// closedBody parses a block's content after its tag, through its end tag.
 func (p *parser) closedBody(end string) []statement {
 	p.close()
 	body, _ := p.body(end)
@@ -144,7 +144,7 @@ func (p *parser) statement() statement {
 	case "block", "extends", "include", "import", "from", "autoescape", "print", "do", "trans":
 		fail("the tag %q is not supported; chat templates have neither files nor extensions", tag)
 	}
-	fail("there is no tag %q", tag)
+	fail("tag %q is unknown", tag)
 	return nil
 }
 
@@ -169,7 +169,7 @@ func (p *parser) branch(line int) statement {
 func (p *parser) loop(line int) statement {
 	n := &loop{line: line, target: p.target()}
 	if !p.skip(word, "in") {
-		fail("there is %q where in is due", p.take())
+		fail("found %q, want in", p.take())
 	}
 	n.over = p.tuple(p.or)
 	if p.skip(word, "if") {
@@ -187,7 +187,7 @@ func (p *parser) loop(line int) statement {
 	return n
 }
 
-// target reads what is assigned to: a name, an attribute of a namespace, or
+// target parses the left side of an assignment: a name, an attribute of a namespace, or
 // several in a row or in brackets.
 func (p *parser) target() target {
 	defer p.enter()()
@@ -233,7 +233,7 @@ func (p *parser) set(line int) statement {
 	return n
 }
 
-// signature reads the parameters of a macro.
+// signature parses the parameters of a macro.
 func (p *parser) signature(name string) *macro {
 	m := &macro{name: name, line: p.line}
 	p.want("(")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// tuple reads one expression, or several with commas between them.
+// tuple parses one expression, or several separated by commas.
 func (p *parser) tuple(one func() expression) expression {
 	defer p.enter()()
 	first := one()
@@ -25,7 +25,7 @@ func (p *parser) tuple(one func() expression) expression {
 	return &sequence{items: items, kind: tupleKind}
 }
 
-// expression reads a whole expression, conditional ones too.
+// expression parses a whole expression, conditional ones included.
 func (p *parser) expression() expression {
 	defer p.enter()()
 	value := p.or()
@@ -40,10 +40,10 @@ func (p *parser) expression() expression {
 	return value
 }
 
-// chain refuses rows of operators that would be evaluated too deep.
+// chain refuses operator chains that would be evaluated too deep.
 func (p *parser) chain(operators int) {
 	if operators > maxChain {
-		fail("more than %d operators stand in a row", maxChain)
+		fail("more than %d operators in a row", maxChain)
 	}
 }
 
@@ -95,7 +95,7 @@ func (p *parser) comparison() expression {
 	}
 }
 
-// binary reads operators of one precedence, from left to right.
+// binary parses operators of one precedence, from left to right.
 func (p *parser) binary(operand func() expression, names ...string) expression {
 	left := operand()
 	for n := 0; ; n++ {
@@ -114,7 +114,7 @@ func (p *parser) joined() expression  { return p.binary(p.product, "~") }
 func (p *parser) product() expression { return p.binary(p.power, "*", "/", "//", "%") }
 func (p *parser) power() expression   { return p.binary(p.unary, "**") }
 
-// unary reads a value with its filters; they hold for what the sign made.
+// unary parses a value with its filters, which apply to the signed value.
 func (p *parser) unary() expression { return p.filters(p.signed()) }
 
 func (p *parser) signed() expression {
@@ -154,7 +154,7 @@ func (p *parser) primary() expression {
 	case decimal:
 		f, err := strconv.ParseFloat(t.text, 64)
 		if err != nil {
-			fail("%s is no number that can be held", t.text)
+			fail("%s is out of range", t.text)
 		}
 		return constant{f}
 	case operator:
@@ -167,19 +167,19 @@ func (p *parser) primary() expression {
 			return p.dictionary()
 		}
 	}
-	fail("there is %q where a value is due", t)
+	fail("found %q, want a value", t)
 	return nil
 }
 
-// wholeNumber reads a whole number; one that is too large for arithmetic can
-// still be shown.
+// wholeNumber parses an integer. One that is too large for arithmetic can still be
+// shown.
 func wholeNumber(text string) any {
 	if i, err := strconv.ParseInt(text, 0, 64); err == nil {
 		return int(i)
 	}
 	i, ok := new(big.Int).SetString(text, 0)
 	if !ok {
-		fail("%s is no whole number", text)
+		fail("%s is not an integer", text)
 	}
 	return bigInt(i.String())
 }
@@ -193,7 +193,7 @@ func (p *parser) brackets() expression {
 	return value
 }
 
-// items reads expressions up to the closing bracket.
+// items parses expressions up to the closing bracket.
 func (p *parser) items(end string) []expression {
 	var items []expression
 	for !p.operator(end) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// postfix reads attributes, elements and calls behind a value. Each nests.
+// postfix parses attributes, elements and calls after a value. Each nests.
 func (p *parser) postfix(value expression) expression {
 	for range maxNesting {
 		switch {
@@ -17,7 +17,7 @@ func (p *parser) postfix(value expression) expression {
 			case whole:
 				value = &element{t.line, value, constant{wholeNumber(t.text)}}
 			default:
-				fail("there is %q where an attribute's name is due", t)
+				fail("found %q, want the name of an attribute", t)
 			}
 		case p.operator("["):
 			value = p.subscript(value)
@@ -27,7 +27,7 @@ func (p *parser) postfix(value expression) expression {
 			return value
 		}
 	}
-	fail("more than %d attributes, elements and calls stand behind one value", maxNesting)
+	fail("more than %d attributes, elements and calls follow one value", maxNesting)
 	return nil
 }
 
@@ -57,7 +57,7 @@ func (p *parser) subscript(of expression) expression {
 			return &slice{line, of, bounds}
 		}
 		if bounds[0] == nil {
-			fail("there is %q where an index is due", p.take())
+			fail("found %q, want an index", p.take())
 		}
 		items = append(items, bounds[0])
 	}
@@ -67,7 +67,7 @@ func (p *parser) subscript(of expression) expression {
 	return &element{line, of, &sequence{items: items, kind: tupleKind}}
 }
 
-// arguments reads those of a call after its opening bracket.
+// arguments parses those of a call after its opening bracket.
 func (p *parser) arguments() arguments {
 	var a arguments
 	for first := true; !p.operator(")"); first = false {
@@ -88,7 +88,7 @@ func (p *parser) arguments() arguments {
 			p.want("=")
 			a.named = append(a.named, argument{name: name, value: p.expression()})
 		case len(a.named) > 0:
-			fail("an argument without a name stands behind one with a name")
+			fail("a positional argument follows a named one")
 		default:
 			a.positional = append(a.positional, argument{value: p.expression()})
 		}
@@ -96,7 +96,7 @@ func (p *parser) arguments() arguments {
 	return a
 }
 
-// filters reads filters, tests and calls behind a value.
+// filters parses filters, tests and calls after a value.
 func (p *parser) filters(value expression) expression {
 	for range maxNesting {
 		switch {
@@ -114,7 +114,7 @@ func (p *parser) filters(value expression) expression {
 			return value
 		}
 	}
-	fail("more than %d filters and tests stand behind one value", maxNesting)
+	fail("more than %d filters and tests follow one value", maxNesting)
 	return nil
 }
 

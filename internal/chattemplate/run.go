@@ -2,7 +2,7 @@ package chattemplate
 
 import "time"
 
-// A run is one rendering at work.
+// A run is one rendering in progress.
 type run struct {
 	now         func() time.Time
 	line        int // of the template, for errors
@@ -12,18 +12,18 @@ type run struct {
 	displaced   bool
 }
 
-// A statement is a text, tag or block. It writes to w and says whether a loop
-// is to be left.
+// A statement is a text, tag or block. It writes to w and returns whether to leave a
+// loop.
 type statement interface {
 	run(r *run, s *scope, w *output) leave
 }
 
-// An expression has a value, one of those of value.go.
+// An expression evaluates to one of the values of value.go.
 type expression interface {
 	eval(r *run, s *scope) any
 }
 
-// leave says how a loop's body was left.
+// leave says how a loop's body ended.
 type leave int
 
 const (
@@ -45,21 +45,21 @@ func (r *run) all(body []statement, s *scope, w *output) leave {
 	return stay
 }
 
-// capture runs statements and gives what they write.
+// capture runs statements and returns what they write.
 func (r *run) capture(body []statement, s *scope) string {
 	w := &output{}
 	r.all(body, s, w)
 	return w.text.String()
 }
 
-// write adds to the output.
+// write appends to the output.
 func (r *run) write(w *output, text string) {
 	r.make(len(text))
 	w.text.WriteString(text)
 }
 
-// A scope holds the variables of a block. A name is looked for here and
-// outwards; set has effect here alone, so that it ends with a loop's round.
+// A scope holds the variables of a block. Lookups search it and then the outer ones; set
+// changes this scope alone, so that it ends with the round of a loop.
 type scope struct {
 	names  []string
 	values []any

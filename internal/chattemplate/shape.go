@@ -2,24 +2,24 @@ package chattemplate
 
 import "strings"
 
-// A shape is what a template puts around turns, learned from conversations of
+// A shape is the text that a template adds around turns, learned from conversations of
 // one and two questions.
 type shape struct {
-	// prompt is what add_generation_prompt adds, behind which a model begins to
-	// write; "" where that cannot be told.
+	// prompt is the text that add_generation_prompt adds, after which a model begins to
+	// write; "" if unknown.
 	prompt string
-	// extra is what the template itself writes between the prompt and an
-	// answer, such as an empty block of thoughts. The model has to write it.
-	// Without a prompt only blanks are known to be so: the rest is a header.
+	// extra is the text that the template adds between the prompt and an answer, such as
+	// an empty block of thoughts. The model has to write it. Without a prompt only
+	// blanks are known to be extra: the rest is a header.
 	extra string
-	// close is what follows an answer before the next message begins.
+	// close is the text between an answer and the next message.
 	close string
-	// parts says that a list of text parts renders as its text does, and
-	// onlyParts that a text does not render at all.
+	// parts reports that a list of text parts renders as its text does, and onlyParts
+	// that plain text does not render at all.
 	parts, onlyParts bool
 }
 
-// shape gives that of a template, which is made once.
+// shape returns the shape of a template and computes it once.
 func (c *Chat) shape(t *Template) *shape {
 	if t == c.toolUse {
 		return c.shapes[1]()
@@ -27,22 +27,21 @@ func (c *Chat) shape(t *Template) *shape {
 	return c.shapes[0]()
 }
 
-// TakesParts says whether the template understands contents that are lists of
-// text parts, and whether it understands texts. What it does not understand it
-// may leave out without a word.
+// TakesParts reports whether the template renders contents that are lists of text parts,
+// and whether it renders texts. It may silently drop the form it does not support.
 func (c *Chat) TakesParts(v *Conversation) (parts, texts bool) {
 	s := c.shape(c.template(v))
 	return s.parts, !s.onlyParts
 }
 
-// Closing is what the template writes behind an answer, with the token that
-// ends a turn; "" where it cannot be told.
+// Closing returns the text that the template writes after an answer, including the token
+// that ends a turn; "" if unknown.
 func (c *Chat) Closing() string { return c.shape(c.normal).close }
 
 // Questions and answers that no template has a reason to change.
 var probes = [4]string{"Zqa1Qz", "Zqb2Qz", "Zqc3Qz", "Zqd4Qz"}
 
-// learn finds the shape of a template. What it cannot render it cannot tell.
+// learn computes the shape of a template. What it cannot render stays unknown.
 func (c *Chat) learn(t *Template) *shape {
 	s := &shape{}
 	one := *c
@@ -87,7 +86,7 @@ func (c *Chat) learn(t *Template) *shape {
 	return s
 }
 
-// probe is message i of a conversation that is rendered to learn from.
+// probe returns message i of a conversation rendered to learn the shape.
 func probe(i int, parts bool) *Dict {
 	m := NewDict()
 	m.Set("role", [2]string{"user", "assistant"}[i%2])
@@ -99,8 +98,8 @@ func probe(i int, parts bool) *Dict {
 	return answer(m, probes[i])
 }
 
-// common is what two texts begin with alike. Where one is not the beginning of
-// the other, that ends behind a blank or a closing bracket, so that no token is cut.
+// common returns the common prefix of two texts. Unless one is a prefix of the other, it
+// ends after a blank or a closing bracket, so that no token is cut.
 func common(a, b string) string {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -112,8 +111,7 @@ func common(a, b string) string {
 	return a[:strings.LastIndexAny(a[:n], " \t\r\n>]})")+1]
 }
 
-// header is the part of a text in front of an answer that the model does not
-// have to write.
+// header returns the part of the text before an answer that the model does not write.
 func (s *shape) header(before string) string {
 	if s.prompt == "" {
 		return strings.TrimSuffix(before, s.extra)
@@ -128,7 +126,7 @@ func (s *shape) header(before string) string {
 	return before[:at+len(s.prompt)]
 }
 
-// closing is the length of what closes a turn in the text behind its answer.
+// closing returns the length of the text that closes a turn after its answer.
 func (s *shape) closing(behind string) int {
 	if strings.HasPrefix(behind, s.close) {
 		return len(s.close)

@@ -4,7 +4,7 @@ package chattemplate
 type slice struct {
 	line   int
 	of     expression
-	bounds [3]expression // nil: left out
+	bounds [3]expression // nil if omitted
 }
 
 func (n *slice) eval(r *run, s *scope) any {
@@ -44,7 +44,7 @@ func (r *run) sliceText(s string, bounds [3]any) string {
 	return string(pick([]rune(s), bounds))
 }
 
-// pick gives the elements of a slice.
+// pick returns the elements of a slice.
 func pick[T any](items []T, bounds [3]any) []T {
 	from, to, step := sliceRange(len(items), bounds)
 	if step == 1 {
@@ -57,7 +57,7 @@ func pick[T any](items []T, bounds [3]any) []T {
 	return picked
 }
 
-// sliceRange is Python's slice.indices for n elements.
+// sliceRange implements Python's slice.indices for n elements.
 func sliceRange(n int, bounds [3]any) (from, to, step int) {
 	step = 1
 	if bounds[2] != nil {

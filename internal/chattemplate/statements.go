@@ -57,7 +57,7 @@ func (n *set) run(r *run, s *scope, _ *output) leave {
 	return stay
 }
 
-// captured is the text of the block that filters stand for.
+// captured is the text of the block that a filter applies to.
 type captured struct{}
 
 // captureName cannot be a variable of a template.
@@ -68,7 +68,7 @@ func (n *captured) eval(_ *run, s *scope) any {
 	return text
 }
 
-// filterText runs a block's filters on its text.
+// filterText applies a block's filters to its text.
 func (r *run) filterText(filters expression, text string, s *scope) any {
 	inner := s.child()
 	inner.set(captureName, text)
@@ -89,7 +89,7 @@ func (n *filterBlock) run(r *run, s *scope, w *output) leave {
 	return stay
 }
 
-// with is {% with %}: its values are those outside of it.
+// with is {% with %}: its values are evaluated in the outer scope.
 type with struct {
 	line    int
 	targets []target
@@ -120,7 +120,7 @@ func (n *generation) run(r *run, s *scope, w *output) leave {
 	return l
 }
 
-// A target is what a value is assigned to.
+// A target is the left side of an assignment.
 type target interface {
 	assign(r *run, s *scope, value any)
 }
@@ -129,7 +129,7 @@ type variable string
 
 func (t variable) assign(_ *run, s *scope, value any) { s.set(string(t), value) }
 
-// targets take a value apart.
+// targets unpack a value.
 type targets []target
 
 func (t targets) assign(r *run, s *scope, value any) {
@@ -142,14 +142,14 @@ func (t targets) assign(r *run, s *scope, value any) {
 	}
 }
 
-// member is an attribute of a namespace, the one thing that can be changed.
+// member is an attribute of a namespace, the only mutable value.
 type member struct{ of, name string }
 
 func (t *member) assign(_ *run, s *scope, value any) {
 	of, _ := s.get(t.of)
 	n, ok := of.(*namespace)
 	if !ok {
-		fail("cannot assign to %s.%s: %s is no namespace", t.of, t.name, t.of)
+		fail("cannot assign to %s.%s: %s is not a namespace", t.of, t.name, t.of)
 	}
 	n.set(t.name, value)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// directives of strftime in Go's layouts, for the C locale.
+// directives maps strftime's directives to Go layouts, for the C locale.
 var directives = map[byte]string{
 	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'B': "January", 'b': "Jan", 'h': "Jan", 'A': "Monday", 'a': "Mon",
 	'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'j': "002", 'z': "", 'Z': "",
@@ -14,7 +14,7 @@ var directives = map[byte]string{
 	'c': "Mon Jan _2 15:04:05 2006",
 }
 
-// strftime is Python's datetime.strftime of a time that knows no zone.
+// strftime implements Python's datetime.strftime for a time without a zone.
 func strftime(t time.Time, format string) string {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
@@ -69,7 +69,7 @@ func directive(t time.Time, c byte) string {
 	}
 	layout, ok := directives[c]
 	if !ok {
-		fail("strftime_now does not know %%%c", c)
+		fail("strftime_now does not support %%%c", c)
 	}
 	if layout == "" {
 		return ""

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A method of str. Its parameters may all be given by position; those of
-// Python that have names there have them here.
+// A method of str. All parameters may be given by position; those that Python names may
+// also be given by name.
 type method struct {
 	parameters []string
 	call       func(r *run, s string, a bound) any
@@ -57,7 +57,7 @@ var stringMethods = map[string]method{
 	"zfill":        {[]string{"width"}, zeroFill},
 }
 
-// stringMethod is a method of a text as a value.
+// stringMethod returns a method of a text as a value.
 func stringMethod(s, name string) (any, bool) {
 	if m, ok := stringMethods[name]; ok {
 		return function(func(r *run, a values) any { return m.call(r, s, a.bind(name, m.parameters...)) }), true
@@ -77,7 +77,7 @@ func every(f func(rune) bool) func(*run, string, bound) any {
 	}
 }
 
-// trim drops blanks, or the characters of a text, at the ends.
+// trim removes blanks, or the given characters, at the ends.
 func trim(s string, characters any, left, right bool) string {
 	drop := isSpace
 	switch set := characters.(type) {
@@ -115,8 +115,8 @@ func (r *run) replace(s, old, by string, count any) string {
 	return strings.Replace(s, old, by, n)
 }
 
-// window is the part of s that start and end, arguments 1 and 2, leave, and
-// the characters in front of it.
+// window returns the part of s between arguments 1 and 2, start and end, and the number
+// of characters before it.
 func (r *run) window(s string, a bound) (part string, before int, ok bool) {
 	if a.get(1, nil) == nil && a.get(2, nil) == nil {
 		return s, 0, true
@@ -171,7 +171,7 @@ func (r *run) affix(s string, a bound, has func(s, part string) bool) any {
 	return slices.ContainsFunc(several.items, func(v any) bool {
 		one, ok := v.(string)
 		if !ok {
-			fail("a tuple of texts is needed, not of %s", typeName(v))
+			fail("expected a tuple of texts, not of %s", typeName(v))
 		}
 		return has(part, one)
 	})

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// split is str.split, and str.rsplit from the right.
+// split implements str.split, and str.rsplit if right.
 func (r *run) split(s string, a bound, right bool) any {
 	most := a.number(1, -1)
 	sep := a.get(0, nil)
@@ -38,7 +38,7 @@ func (r *run) split(s string, a bound, right bool) any {
 	return r.texts(parts)
 }
 
-// texts is a list of texts.
+// texts returns a list of texts.
 func (r *run) texts(parts []string) *List {
 	items := make([]any, len(parts))
 	for i, part := range parts {
@@ -47,7 +47,7 @@ func (r *run) texts(parts []string) *List {
 	return r.list(items)
 }
 
-// splitBlanks cuts at runs of blanks, most times at the most; -1: at all.
+// splitBlanks cuts at runs of blanks, at most most times; -1 for no limit.
 func splitBlanks(s string, most int, right bool) []string {
 	if most < 0 {
 		return strings.FieldsFunc(s, isSpace)
@@ -85,7 +85,7 @@ func splitBlanks(s string, most int, right bool) []string {
 	return parts
 }
 
-// splitLines cuts at all of Python's ends of lines.
+// splitLines cuts at all of Python's line ends.
 func splitLines(r *run, s string, a bound) any {
 	keep := a.truth(0, false)
 	var lines []string
@@ -113,7 +113,7 @@ func endsLine(c rune) bool {
 	return c >= '\n' && c <= '\r' || c >= 0x1c && c <= 0x1e || c == 0x85 || c == 0x2028 || c == 0x2029
 }
 
-// partition is what is before a separator, it, and what is behind.
+// partition returns the text before a separator, the separator, and the text after it.
 func partition(s, sep string, search func(s, sep string) int) any {
 	if sep == "" {
 		fail("empty separator")
@@ -122,13 +122,13 @@ func partition(s, sep string, search func(s, sep string) int) any {
 	switch at := search(s, sep); {
 	case at >= 0:
 		t.items = []any{s[:at], sep, s[at+len(sep):]}
-	case search("ab"+sep+sep, sep) > 2: // from the right: all is behind
+	case search("ab"+sep+sep, sep) > 2: // from the right: everything is after it
 		t.items = []any{"", "", s}
 	}
 	return t
 }
 
-// justify pads to a width by an argument or by blanks.
+// justify pads to a width with a given character, or with blanks.
 func (r *run) justify(s string, a bound, align rune) any {
 	fill, ok := a.get(1, " ").(string)
 	if !ok || utf8.RuneCountInString(fill) != 1 {
@@ -137,7 +137,7 @@ func (r *run) justify(s string, a bound, align rune) any {
 	return r.pad(s, a.number(0, 0), fill, align)
 }
 
-// pad fills a text up to a width: < keeps it left, > right, ^ in the middle.
+// pad fills a text up to a width: < aligns left, > right, ^ centers.
 func (r *run) pad(s string, width int, fill string, align rune) string {
 	missing := width - utf8.RuneCountInString(s)
 	if missing <= 0 {

@@ -1,11 +1,10 @@
-// Package chattemplate renders the chat template of a model, which is a Jinja
-// template (https://jinja.palletsprojects.com/en/stable/templates/), exactly as
-// transformers' apply_chat_template does: with blocks trimmed, Python's text of
-// every value, loop controls, `{% generation %}` and a sandbox in which nothing
-// that is given can be changed.
+// Package chattemplate renders a model's chat template, a Jinja template
+// (https://jinja.palletsprojects.com/en/stable/templates/), exactly as transformers'
+// apply_chat_template does: with trimmed blocks, Python's str of every value, loop
+// controls, `{% generation %}` and a sandbox without mutation of its input.
 //
-// A template is a program from outside. It cannot loop or take memory without
-// limit, and cannot reach anything but what it is given: limits.go has the bounds.
+// A template is an untrusted program. Its loops and memory are bounded, and it reaches
+// only its input: limits.go holds the bounds.
 package chattemplate
 
 import (
@@ -17,11 +16,11 @@ import (
 type Template struct {
 	source string
 	body   []statement
-	// marks says that there is a `{% generation %}` block.
+	// marks reports that there is a `{% generation %}` block.
 	marks bool
 }
 
-// Parse reads a template. An error is an *Error with the line.
+// Parse parses a template. An error is an *Error with the line.
 func Parse(source string) (t *Template, err error) {
 	if len(source) > maxSource {
 		return nil, &Error{Message: "the template is longer than 1 MiB"}
@@ -33,11 +32,11 @@ func Parse(source string) (t *Template, err error) {
 	return &Template{source: source, body: body, marks: p.marks}, nil
 }
 
-// Source is the text that the template was parsed from.
+// Source returns the text of the template.
 func (t *Template) Source() string { return t.source }
 
-// Marks says whether the template marks by itself what the model writes, in
-// `{% generation %}` blocks.
+// Marks reports whether the template itself marks what the model writes, in `{%
+// generation %}` blocks.
 func (t *Template) Marks() bool { return t.marks }
 
 // A Span is a range of bytes of a text: text[Start:End].
@@ -45,19 +44,19 @@ type Span struct {
 	Start, End int
 }
 
-// A Rendering is what a template made of its variables.
+// A Rendering is the output of a template.
 type Rendering struct {
 	Text string
-	// Generated are the parts of Text from `{% generation %}` blocks, in order.
+	// Generated holds the spans of Text from `{% generation %}` blocks, in order.
 	Generated []Span
-	// Displaced says that a block stood where its place in Text is not known:
-	// in a macro, or in a text that was kept or filtered before it was written.
+	// Displaced reports that the place of a block in Text is unknown: the block was in a
+	// macro, or in a text that was stored or filtered before it was written.
 	Displaced bool
 }
 
-// Render runs the template on variables; Chat gives those that transformers
-// does. Values are what Decode gives, and Go's string, bool, int, float64 and
-// nil. now is what strftime_now tells; nil: time.Now.
+// Render runs the template on variables; Chat passes those of transformers. Values are
+// those that Decode returns, and Go's string, bool, int, float64 and nil. now returns
+// the time of strftime_now; nil means time.Now.
 //
 // An error is an *Error with the line.
 func (t *Template) Render(variables map[string]any, now func() time.Time) (Rendering, error) {
@@ -82,8 +81,7 @@ func (r *run) render(t *Template, variables map[string]any) (made Rendering, err
 	return Rendering{Text: w.text.String(), Generated: r.generated, Displaced: r.displaced}, nil
 }
 
-// An output is what is being written: the rendering itself, or a text that a
-// block or macro keeps.
+// An output collects text: the rendering itself, or a text that a block or macro stores.
 type output struct {
 	text strings.Builder
 	root bool

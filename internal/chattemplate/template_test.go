@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every rule of the language gives what it gives in transformers
+// TestLanguage compares every rule of the language with transformers
 // (testdata/generate.py).
 func TestLanguage(t *testing.T) {
 	data, err := os.ReadFile("testdata/language.json")
@@ -28,8 +28,7 @@ func TestLanguage(t *testing.T) {
 	assert.Greater(t, len(golden.Cases), 400)
 }
 
-// The families' templates give what they give in transformers, with the same
-// parts marked.
+// TestFamilies compares the families' templates and their marks with transformers.
 func TestFamilies(t *testing.T) {
 	data, err := os.ReadFile("testdata/families.json")
 	require.NoError(t, err)
@@ -59,7 +58,8 @@ func TestFamilies(t *testing.T) {
 	assert.False(t, known)
 }
 
-// One conversation of five messages by the largest template of a family.
+// BenchmarkRender renders one conversation of five messages by the largest template of a
+// family.
 func BenchmarkRender(b *testing.B) {
 	source, _ := Family("qwen-3")
 	parsed, err := Parse(source)

@@ -1,6 +1,6 @@
 package chattemplate
 
-// A test is what stands behind is.
+// A test follows is.
 type test struct {
 	parameters []string
 	holds      func(r *run, v any, a bound) bool
@@ -88,7 +88,7 @@ var tests = map[string]test{
 
 var testNames map[string]bool
 
-func init() { // not in the declaration: one of the tests asks for it
+func init() { // not in the declaration: one of the tests reads it
 	testNames = map[string]bool{}
 	for name := range tests {
 		testNames[name] = true
@@ -102,17 +102,17 @@ func knows[T any](name string, in map[string]T) bool {
 	return ok
 }
 
-// test runs the test that is named.
+// test runs the test called name.
 func (r *run) test(name string, v any, a values) bool {
 	r.step()
 	t, ok := tests[name]
 	if !ok {
-		fail("there is no test %q", name)
+		fail("test %q is unknown", name)
 	}
 	return t.holds(r, v, a.bind(name, t.parameters...))
 }
 
-// sameAs is Python's is, as far as values here have an identity.
+// sameAs implements Python's is, as far as values have an identity here.
 func sameAs(a, b any) bool {
 	_, f := a.(function)
 	_, g := b.(function)

@@ -8,7 +8,7 @@ import (
 	"qlora/internal/pyfloat"
 )
 
-// show is Python's str of a value.
+// show returns Python's str of a value.
 func (r *run) show(v any) string {
 	switch x := v.(type) {
 	case string:
@@ -19,7 +19,7 @@ func (r *run) show(v any) string {
 	return r.text(repr(v))
 }
 
-// repr is Python's repr of a value.
+// repr returns Python's repr of a value.
 func repr(v any) string {
 	var w reprWriter
 	w.value(v, 0)
@@ -61,7 +61,7 @@ func (w *reprWriter) value(v any, depth int) {
 	}
 }
 
-// floatText is Python's repr of a float, whose infinities json spells otherwise.
+// floatText returns Python's repr of a float; json spells infinities differently.
 func floatText(f float64) string {
 	switch text := pyfloat.Format(f); text {
 	case "NaN":
@@ -112,7 +112,7 @@ func (w *reprWriter) dict(d *Dict, depth int) {
 	w.b.WriteByte('}')
 }
 
-// quoted is a text in quotes, with what cannot be printed escaped.
+// quoted writes a text in quotes, with unprintable characters escaped.
 func (w *reprWriter) quoted(s string) {
 	quote := '\''
 	if strings.ContainsRune(s, '\'') && !strings.ContainsRune(s, '"') {
@@ -143,7 +143,7 @@ func (w *reprWriter) quoted(s string) {
 	w.b.WriteRune(quote)
 }
 
-// tooDeep refuses values in values, of which a template can make any number.
+// tooDeep fails on values nested too deep; a template can nest them without limit.
 func tooDeep(depth int) {
 	if depth > maxNesting {
 		fail("a value is nested more than %d deep", maxNesting)

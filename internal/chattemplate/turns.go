@@ -6,26 +6,25 @@ import (
 	"strings"
 )
 
-// A Turn is the part of a rendering that an assistant's message is.
+// A Turn is the text of an assistant's message in a rendering.
 type Turn struct {
 	Message int // in the conversation
-	// Text[Start:End] is what the model has to write: from behind the header
-	// that the template puts in front of it, to the end of the message's text,
-	// thoughts and calls. Text[End:Close] is what the template closes the turn
-	// with, of which the token that ends a turn is a part.
+	// Text[Start:End] is what the model has to write: from the end of the header that
+	// the template adds to the end of the message's text, thoughts and calls.
+	// Text[End:Close] closes the turn and includes the token that ends it.
 	Start, End, Close int
 }
 
 // Turns renders a conversation and finds the assistant's turns in the text, for
-// templates that do not mark them. An error says where none of three ways leads
-// to exactly one answer.
+// templates that do not mark them. It returns an error if none of three methods gives
+// exactly one answer.
 //
-// The conversation is rendered once more with a marker in place of each answer.
-// What is then around the markers must be in the text too, and in one way only;
-// what is between is the answers. Where that is not so (an answer changes how
-// the others are rendered) each turn is looked for by itself, by a marker or by
-// what the template makes of the conversation up to it. Last, what a turn gives
-// at the end of a shorter conversation is looked for in the text.
+// First it renders the conversation again with a marker in place of each answer. The
+// text around the markers must occur in the original text in one way only; the gaps are
+// the answers. If that fails (an answer changes how the others are rendered), it looks
+// for each turn by itself, with a marker or by rendering the conversation up to it.
+// Last, it searches the text for what each turn renders to at the end of a shorter
+// conversation.
 func (c *Chat) Turns(v *Conversation) (text string, turns []Turn, err error) {
 	made, err := c.Render(v, false)
 	if err != nil {
@@ -92,10 +91,9 @@ func (c *Chat) between(v *Conversation, text string, messages []int) ([]Turn, bo
 	return turns, true
 }
 
-// shows says whether what the text has of the messages up to the assistant's
-// next stands behind a marker too. A template may write what tools gave only
-// behind calls of them, of which a marker has none: it would seem to be a part
-// of the answer.
+// shows reports whether the text after a marker, too, contains the messages up to the
+// assistant's next one. A template may write tool results only after tool calls, and a
+// marker has none: the results would count as part of the answer.
 func shows(text, behind string, messages []*Dict) bool {
 	for _, m := range messages {
 		if role, _ := m.Get("role"); role == "assistant" {
@@ -112,7 +110,7 @@ func shows(text, behind string, messages []*Dict) bool {
 	return true
 }
 
-// marker is a text that stands for answer n and is not in text.
+// marker returns a text for answer n that does not occur in text.
 func marker(n int, text string) string {
 	for salt := 0; ; salt++ {
 		m := fmt.Sprintf("Zq%dx%dQz", salt, n)
@@ -122,7 +120,7 @@ func marker(n int, text string) string {
 	}
 }
 
-// answer is a message with another text, and neither calls nor thoughts.
+// answer returns a message with another text, without calls and thoughts.
 func answer(m *Dict, text string) *Dict {
 	a := NewDict()
 	for key, value := range m.All() {
@@ -145,7 +143,7 @@ func answer(m *Dict, text string) *Dict {
 	return a
 }
 
-// splitAt cuts a text at markers, each of which must be there once, in order.
+// splitAt cuts a text at markers, which must each occur once, in order.
 func splitAt(text string, markers []string) ([]string, bool) {
 	var parts []string
 	for _, m := range markers {
@@ -164,9 +162,9 @@ func splitAt(text string, markers []string) ([]string, bool) {
 	return append(parts, text), true
 }
 
-// sameHeader finds an answer whose header the template writes otherwise than in
-// front of a marker, because of thoughts in it: it begins where the text differs,
-// which must be behind the beginning of the prompt.
+// sameHeader finds an answer whose header differs from the one before a marker, because
+// of thoughts in it. The answer begins where the text differs, which must be after the
+// start of the prompt.
 func (s *shape) sameHeader(text string, around []string) ([]Span, bool) {
 	begin := strings.LastIndex(around[0], s.prompt)
 	start := len(common(around[0], text))
@@ -193,11 +191,11 @@ func (c *Chat) oneByOne(v *Conversation, text string, messages []int) ([]Turn, b
 	return turns, true
 }
 
-// fromEnds finds the turns by what each gives as the last of a conversation.
-// They must stand in the text in this order in one way only.
+// fromEnds finds the turns by what each renders to as the last of a conversation. They
+// must occur in the text in this order in one way only.
 func (c *Chat) fromEnds(v *Conversation, text string, messages []int) ([]Turn, bool) {
 	turns := make([]Turn, len(messages))
-	wholes := make([]string, len(messages)) // of a turn: its answer and what closes it
+	wholes := make([]string, len(messages)) // each turn's answer with its closing text
 	for n, i := range messages {
 		part := *v
 		part.Messages = v.Messages[:i+1]
@@ -231,9 +229,9 @@ func (c *Chat) fromEnds(v *Conversation, text string, messages []int) ([]Turn, b
 	return turns, true
 }
 
-// soleSpans finds what is between fixed parts of a text, of which the first begins
-// and the last ends it. It must be so in one way only: looking for the parts
-// from the front and from the back must give the same.
+// soleSpans returns the gaps between fixed parts of a text; the first part begins and
+// the last ends it. The result must be unique: searching for the parts from the front
+// and from the back must agree.
 func soleSpans(text string, fixed []string) ([]Span, bool) {
 	last := len(fixed) - 1
 	if !strings.HasPrefix(text, fixed[0]) || !strings.HasSuffix(text, fixed[last]) || len(fixed[0])+len(fixed[last]) > len(text) {
@@ -264,8 +262,8 @@ func soleSpans(text string, fixed []string) ([]Span, bool) {
 	return spans, true
 }
 
-// upTo finds a turn by what the template makes of the conversation before it,
-// with the prompt, and of that up to it: both must begin the text.
+// upTo finds a turn by rendering the conversation before it, with the prompt, and up to
+// it: both must be prefixes of the text.
 func (c *Chat) upTo(v *Conversation, text string, message int) ([]Turn, bool) {
 	part := *v
 	part.Messages = v.Messages[:message]
@@ -274,7 +272,7 @@ func (c *Chat) upTo(v *Conversation, text string, message int) ([]Turn, bool) {
 		return nil, false
 	}
 	bare, err := c.Render(&part, false)
-	if err != nil || bare.Text == before.Text { // the template has no prompt: the header would count as answer
+	if err != nil || bare.Text == before.Text { // without a prompt the header would count as the answer
 		return nil, false
 	}
 	part.Messages = v.Messages[:message+1]

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The turns of templates that do not mark them. What the model has to write
-// stands in [ ] and what closes it in ( ).
+// TestTurns finds the turns of templates that do not mark them. [ ] encloses what the
+// model has to write and ( ) what closes it.
 func TestTurns(t *testing.T) {
 	const two = `[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": " d "}]`
 	const tools = `[{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"name": "f"}]}, {"role": "tool", "content": "seven"}, {"role": "assistant", "content": "d"}]`
@@ -48,7 +48,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// Contents are given as the template reads them.
+// TestTakesParts checks that contents are passed in the form that the template reads.
 func TestTakesParts(t *testing.T) {
 	v := &Conversation{}
 	for template, want := range map[string][2]bool{

@@ -14,7 +14,7 @@ import (
 type List struct {
 	items []any
 	kind  listKind
-	shown string // what a range is shown as
+	shown string // the text of a range
 }
 
 type listKind int
@@ -23,32 +23,32 @@ const (
 	plainKind listKind = iota
 	tupleKind
 	rangeKind
-	viewKind // of a dict: its items, keys or values
+	viewKind // the dict's items, keys or values
 )
 
-// NewList makes a list of values.
+// NewList returns a list of values.
 func NewList(items ...any) *List { return &List{items: items} }
 
-// Items are the list's elements. They are not to be changed.
+// Items returns the list's elements. Callers must not modify them.
 func (l *List) Items() []any { return l.items }
 
-// A bigInt is a whole number beyond 64 bits. It can be shown and passed on.
+// A bigInt is an integer beyond 64 bits. It can only be shown and passed on.
 type bigInt string
 
-// A function can be called: a macro, a method or a global of a template.
+// A function is callable: a macro, a method or a global of a template.
 type function func(r *run, a values) any
 
-// A generator is what Python's lazy filters give: it is read once.
+// A generator is the result of Python's lazy filters: it can be read once.
 type generator struct {
 	next func() (any, bool)
 }
 
-// An undefined is the value of what is not there: false, empty and without
-// text, and an error wherever more is asked of it.
+// An undefined is a missing value: false, empty and without text. Any other use is an
+// error.
 type undefined struct {
 	name  string // of the variable, attribute or element
-	owner string // what has no such attribute; "" for a variable
-	hint  string // the whole message, where it is another
+	owner string // the value without such an attribute; "" for a variable
+	hint  string // replaces the whole message if set
 }
 
 func (u undefined) message() string {
@@ -61,7 +61,7 @@ func (u undefined) message() string {
 	return "'" + u.name + "' is undefined"
 }
 
-// noAttribute is the undefined attribute of a value.
+// noAttribute returns the undefined value of a missing attribute.
 func noAttribute(of any, name string) undefined {
 	return undefined{owner: quoteName(describe(of)), name: "has no attribute " + quoteName(name)}
 }
@@ -76,7 +76,7 @@ func describe(v any) string {
 	return typeName(v) + " object"
 }
 
-// typeName is the name of Python's type.
+// typeName returns the name of the value's Python type.
 func typeName(v any) string {
 	switch x := v.(type) {
 	case nil:
@@ -105,7 +105,7 @@ func typeName(v any) string {
 	return "function"
 }
 
-// truth is Python's bool of a value.
+// truth returns Python's bool of a value.
 func truth(v any) bool {
 	switch x := v.(type) {
 	case nil, undefined:
@@ -126,7 +126,7 @@ func truth(v any) bool {
 	return true
 }
 
-// iterate gives the elements of a value one by one.
+// iterate yields the elements of a value one by one.
 func (r *run) iterate(v any) iter.Seq[any] {
 	switch x := v.(type) {
 	case *List:
@@ -169,7 +169,7 @@ func (r *run) iterate(v any) iter.Seq[any] {
 	return nil
 }
 
-// elements gives all of them.
+// elements returns all elements of a value.
 func (r *run) elements(v any) []any {
 	if l, ok := v.(*List); ok {
 		return l.items
@@ -182,11 +182,11 @@ func (r *run) elements(v any) []any {
 	return items
 }
 
-// lazy gives the elements that f keeps, as f has them, when they are read.
+// lazy returns a generator of the elements that f keeps, as f maps them.
 func (r *run) lazy(v any, f func(item any) (any, bool)) *generator {
 	var next func() (any, bool)
 	return &generator{func() (any, bool) {
-		if next == nil { // what cannot be iterated is an error only now
+		if next == nil { // a value that cannot be iterated fails only now
 			next = r.puller(v)
 		}
 		for {
@@ -202,7 +202,7 @@ func (r *run) lazy(v any, f func(item any) (any, bool)) *generator {
 	}}
 }
 
-// puller reads elements one by one without a goroutine, which an error would leave behind.
+// puller reads elements one by one without a goroutine, which an error would leak.
 func (r *run) puller(v any) func() (any, bool) {
 	if g, ok := v.(*generator); ok {
 		return g.next
@@ -218,7 +218,7 @@ func (r *run) puller(v any) func() (any, bool) {
 	}
 }
 
-// length is Python's len.
+// length implements Python's len.
 func length(v any) int {
 	switch x := v.(type) {
 	case string:
@@ -234,7 +234,7 @@ func length(v any) int {
 	return 0
 }
 
-// number reads a value as a number, with a bool as 0 or 1.
+// number returns a value as a number; a bool is 0 or 1.
 func number(v any) (float64, bool) {
 	switch x := v.(type) {
 	case int:
@@ -250,7 +250,7 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// integer reads a value as a whole number.
+// integer returns a value as an integer.
 func integer(v any) (int, bool) {
 	switch x := v.(type) {
 	case int:
@@ -264,7 +264,7 @@ func integer(v any) (int, bool) {
 	return 0, false
 }
 
-// index reads a value where Python wants an int.
+// index returns a value that Python requires to be an int.
 func index(v any) int {
 	i, ok := integer(v)
 	if !ok {

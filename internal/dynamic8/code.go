@@ -1,8 +1,8 @@
-// Package dynamic8 is the 8-bit "dynamic" code of Dettmers et al. 2022 (8-bit
-// Optimizers via Block-wise Quantization, arXiv 2110.02861) as bitsandbytes has it:
-// a block of numbers becomes an absmax and, for each number, the code of a value in
-// [-1, 1]. Small values are told apart by their size, large ones by their place.
-// The scales of 4-bit weights and the moments of 8-bit optimizers are kept so.
+// Package dynamic8 implements the 8-bit "dynamic" code of Dettmers et al. 2022 (8-bit
+// Optimizers via Block-wise Quantization, arXiv 2110.02861) as bitsandbytes does: a
+// block of numbers becomes an absmax and, for each number, the code of a value in [-1,
+// 1]. The code's resolution is relative for small values and absolute for large ones. It
+// stores the scales of 4-bit weights and the moments of 8-bit optimizers.
 package dynamic8
 
 import (
@@ -10,28 +10,29 @@ import (
 	"sync"
 )
 
-// BlockSize is how many numbers share an absmax in bitsandbytes.
+// BlockSize is the number of elements per absmax in bitsandbytes.
 const BlockSize = 256
 
-// Blocks is the number of blocks that n numbers make, the last one perhaps short.
+// Blocks returns the number of blocks of n elements; the last may be short.
 func Blocks(n int) int { return (n + BlockSize - 1) / BlockSize }
 
-// A Code is one of the two maps from codes to values, and the way back.
+// A Code maps codes to values and back. There are two: Signed and Unsigned.
 type Code struct {
 	values [256]float32
 	steps  [steps]byte
 }
 
-// steps is how many values in [-1, 1] bitsandbytes' CPU back end tells apart when
-// it looks a code up (csrc/cpu_ops.cpp, build_quantize_lut). CUDA searches for the
-// nearest value of the map; about one code in 300 is then the neighbour's.
+// steps is the number of values in [-1, 1] that bitsandbytes' CPU back end distinguishes
+// when it looks up a code (csrc/cpu_ops.cpp, build_quantize_lut). CUDA searches for the
+// nearest value of the map; about one code in 300 then differs by one.
 const steps = 65536
 
-// Signed has values of both signs: the code of scales less their mean, and of first
-// moments.
+// Signed returns the code with values of both signs, used for scales minus their mean
+// and for first moments.
 var Signed = sync.OnceValue(func() *Code { return newCode(true) })
 
-// Unsigned has no value below 0 and twice as many above: the code of second moments.
+// Unsigned returns the code without negative values and with twice as many positive
+// ones, used for second moments.
 var Unsigned = sync.OnceValue(func() *Code { return newCode(false) })
 
 func newCode(signed bool) *Code {
@@ -47,13 +48,13 @@ func newCode(signed bool) *Code {
 	return c
 }
 
-// Values is the value of each code for an absmax of 1, ascending. It is shared: not
-// to be changed.
+// Values returns the value of each code for an absmax of 1, ascending. Callers must not
+// modify it.
 func (c *Code) Values() *[256]float32 { return &c.values }
 
-// Quantize writes the code of each number of a block as bitsandbytes 0.50 does on
-// the CPU, and gives the block's absmax. The codes of a block of zeros are 0. A NaN
-// has no part in the absmax, and the code of -1.
+// Quantize writes the code of each number of a block and returns the block's absmax. The
+// codes equal those of bitsandbytes 0.50 on the CPU. The codes of a block of zeros are
+// 0. A NaN does not count in the absmax and gets the code of -1.
 func (c *Code) Quantize(codes []byte, x []float32) float32 {
 	var absmax float32
 	for _, v := range x {
@@ -73,8 +74,8 @@ func (c *Code) Quantize(codes []byte, x []float32) float32 {
 	return absmax
 }
 
-// step is the step that x, held within [-1, 1], is nearest to; NaN is as -1. Its
-// number is rounded once: the compiler of bitsandbytes fuses it.
+// step returns the step nearest to x, clamped to [-1, 1]; NaN counts as -1. The product
+// and sum are rounded once: the compiler of bitsandbytes fuses them.
 func step(x float32) uint16 {
 	switch {
 	case x > 1:
@@ -86,7 +87,7 @@ func step(x float32) uint16 {
 	return uint16(float32(float64(half)*(steps-1) + 0.5))
 }
 
-// Expand writes the numbers that the codes of a block stand for.
+// Expand writes the values of a block's codes, times absmax.
 func (c *Code) Expand(x []float32, codes []byte, absmax float32) {
 	codes = codes[:len(x)]
 	for i, code := range codes {

@@ -10,8 +10,8 @@ import (
 	"qlora/internal/golden"
 )
 
-// TestCodesMatchBitsandbytes holds maps, absmax, codes and what they stand for, bit
-// for bit; testdata/generate.py makes the golden file.
+// TestCodesMatchBitsandbytes compares maps, absmax, codes and decoded values bit for
+// bit; testdata/generate.py makes the golden file.
 func TestCodesMatchBitsandbytes(t *testing.T) {
 	text, err := os.ReadFile("testdata/golden.json")
 	require.NoError(t, err)

@@ -2,9 +2,9 @@ package dynamic8
 
 import "slices"
 
-// dynamicMap is the value of every code, sorted: for each of seven powers of ten the
-// midpoints of evenly spaced bounds, twice as many for each larger power; with both
-// signs or, for what is never negative, twice as many of one; and 0 and 1.
+// dynamicMap returns the value of every code, sorted: for each of seven powers of ten
+// the midpoints of evenly spaced bounds, twice as many for each larger power, with both
+// signs or, unsigned, twice as many of one; and 0 and 1.
 func dynamicMap(signed bool) [256]float32 {
 	values := make([]float32, 0, 256)
 	power := float32(1e-6)
@@ -27,7 +27,7 @@ func dynamicMap(signed bool) [256]float32 {
 	return [256]float32(values)
 }
 
-// bound is the i-th of the n+1 evenly spaced values from 0.1 to 1, counted from the
+// bound returns the i-th of the n+1 evenly spaced values from 0.1 to 1, counted from the
 // nearer end and rounded once, as torch.linspace does. Products and sums of such
 // float32s are exact in float64.
 func bound(i, n int) float32 {

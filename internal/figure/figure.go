@@ -1,4 +1,5 @@
-// Package figure draws the program's pictures in one look: gonum/plot with a light grid, a sans-serif face and a legend inside the frame.
+// Package figure draws the program's plots in one style: gonum/plot with a light grid, a
+// sans-serif face and a legend inside the frame.
 package figure
 
 import (
@@ -13,7 +14,7 @@ import (
 	"qlora/internal/atomicfile"
 )
 
-// New is an empty plot with its title and the labels of its axes.
+// New returns an empty plot with a title and axis labels.
 func New(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y

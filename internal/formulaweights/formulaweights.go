@@ -1,10 +1,10 @@
-// Package formulaweights makes the weights of recorded test models by a formula,
-// so that no weights need to be stored. formula.py in trainer/testdata/families
-// computes the same bits.
+// Package formulaweights computes the weights of recorded test models by a formula, so
+// that no weights need to be stored. formula.py in trainer/testdata/families computes
+// the same bits.
 //
-// Element i of a tensor is offset + scale·u, in float64, rounded to float32 and
-// then to the tensor's type. u is in [-1, 1): the top 24 bits of
-// splitmix64(fnv1a64(seed + "/" + name) + i), divided by 2^23, less 1.
+// Element i of a tensor is offset + scale·u, in float64, rounded to float32 and then to
+// the tensor's type. u is in [-1, 1): the top 24 bits of splitmix64(fnv1a64(seed + "/" +
+// name) + i), divided by 2^23, less 1.
 package formulaweights
 
 import (
@@ -29,7 +29,7 @@ type Tensor struct {
 	SHA256 string  `json:"sha256"` // the first 16 hexadecimal digits of its bytes' digest
 }
 
-// A Model lists the tensors of a base and of the adapter that is trained on it.
+// A Model lists the tensors of a base and of the adapter trained on it.
 type Model struct {
 	Seed    string   `json:"seed"`
 	Base    []Tensor `json:"base"`
@@ -49,10 +49,10 @@ func Read(path string) (*Model, error) {
 	return m, nil
 }
 
-// WriteBase makes path the safetensors file of the base.
+// WriteBase writes the safetensors file of the base to path.
 func (m *Model) WriteBase(path string) error { return m.write(path, m.Base) }
 
-// WriteAdapter makes path the safetensors file of the adapter.
+// WriteAdapter writes the safetensors file of the adapter to path.
 func (m *Model) WriteAdapter(path string) error { return m.write(path, m.Adapter) }
 
 func (m *Model) write(path string, tensors []Tensor) error {
@@ -72,17 +72,17 @@ func (m *Model) write(path string, tensors []Tensor) error {
 
 var dtypes = map[string]safetensors.DType{"float32": safetensors.F32, "bfloat16": safetensors.BF16}
 
-// Bytes returns the tensor's bytes in a file, and an error where their digest is
-// not the recorded one.
+// Bytes returns the tensor's bytes in a file. It returns an error if their digest
+// differs from the recorded one.
 func (t Tensor) Bytes(seed string) ([]byte, error) {
 	dtype, ok := dtypes[t.DType]
 	if !ok {
-		return nil, fmt.Errorf("tensor %q: the formula makes float32 and bfloat16, not %q", t.Name, t.DType)
+		return nil, fmt.Errorf("tensor %q: the formula supports float32 and bfloat16, not %q", t.Name, t.DType)
 	}
 	data := safetensors.AppendFloats(nil, t.Values(seed), dtype)
 	sum := sha256.Sum256(data)
 	if got := hex.EncodeToString(sum[:8]); got != t.SHA256 {
-		return nil, fmt.Errorf("tensor %q: the formula made bytes of digest %s, recorded is %s", t.Name, got, t.SHA256)
+		return nil, fmt.Errorf("tensor %q: the digest of the formula's bytes is %s, want %s", t.Name, got, t.SHA256)
 	}
 	return data, nil
 }
@@ -99,12 +99,12 @@ func (t Tensor) Values(seed string) []float32 {
 	x := make([]float32, count)
 	for i := range x {
 		u := float64(splitmix64(state+uint64(i))>>40)/(1<<23) - 1
-		x[i] = float32(t.Offset + float64(t.Scale*u)) // the conversion keeps the product from being fused into the sum
+		x[i] = float32(t.Offset + float64(t.Scale*u)) // the conversion prevents a fused multiply-add
 	}
 	return x
 }
 
-// splitmix64 is Steele, Lea and Flood's generator: the output after state.
+// splitmix64 returns the output of Steele, Lea and Flood's generator after state.
 func splitmix64(state uint64) uint64 {
 	z := state + 0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9

@@ -45,7 +45,7 @@ func TestBytesRefusals(t *testing.T) {
 	other := norm
 	other.Name = "model.other.weight"
 	_, err := other.Bytes("case")
-	require.ErrorContains(t, err, `tensor "model.other.weight": the formula made bytes of digest`)
+	require.ErrorContains(t, err, `tensor "model.other.weight": the digest of the formula's bytes is`)
 	other.DType = "float16"
 	_, err = other.Bytes("case")
 	require.ErrorContains(t, err, `not "float16"`)

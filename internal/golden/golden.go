@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// Floats are float32s that a JSON file has as the base64 of their little-endian
-// bytes.
+// Floats are float32s that JSON stores as base64 of their little-endian bytes.
 type Floats []float32
 
 // UnmarshalJSON reads the string of base64.
@@ -25,8 +24,7 @@ func (f *Floats) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// SameBits fails the test where a number differs in a bit, any NaN being as good as
-// another.
+// SameBits fails the test if a number differs in any bit. All NaNs are equal.
 func SameBits(t *testing.T, want, got []float32, what string) {
 	t.Helper()
 	if len(want) != len(got) {

@@ -1,14 +1,13 @@
-// Package gpu asks the NVIDIA driver about the GPUs of the machine: which they
-// are, their memory, how busy, how hot they are and what they draw.
+// Package gpu asks the NVIDIA driver about the machine's GPUs: model, memory,
+// utilization, temperature and power.
 //
-// It goes through NVML (https://docs.nvidia.com/deploy/nvml-api), which comes with
-// the driver and is loaded by [Open], not before: a program that links this package
-// runs where there is no driver. CUDA need not be initialised, and nothing here
-// takes memory on a GPU.
+// It uses NVML (https://docs.nvidia.com/deploy/nvml-api), which comes with the driver.
+// [Open] loads it at run time: a program that links this package also runs without a
+// driver. CUDA need not be initialised, and nothing here allocates GPU memory.
 //
 // CUDA and NVML number GPUs differently: CUDA by speed, and only those that
-// CUDA_VISIBLE_DEVICES lets through, NVML all of them by their place on the PCI bus.
-// A GPU that CUDA uses is therefore found by its PCI bus id.
+// CUDA_VISIBLE_DEVICES allows; NVML all of them by their place on the PCI bus.
+// [Driver.Find] therefore identifies a GPU of CUDA by its PCI bus id.
 package gpu
 
 import (
@@ -21,49 +20,47 @@ import (
 	"qlora/bindings"
 )
 
-// ErrUnavailable says that there is no NVIDIA driver to ask. It is wrapped with the
+// ErrUnavailable reports that no NVIDIA driver is available. It is wrapped with the
 // reason.
 var ErrUnavailable = errors.New("no NVIDIA driver answers")
 
-// A Driver is the NVIDIA driver of the machine. Its methods may be called from any
-// goroutine.
+// A Driver is the NVIDIA driver of the machine. It is safe for concurrent use.
 type Driver struct {
 	mu      sync.Mutex // held while the library is called
 	library nvml.Interface
 }
 
-// Open loads the driver's library. Without one the error is [ErrUnavailable].
+// Open loads the driver's library. Without a driver the error is [ErrUnavailable].
 func Open() (*Driver, error) { return Use(nvml.New()) }
 
-// Use initialises the library that it is given, as a test gives one that stands in
-// for the driver's.
+// Use initialises the given library. Tests pass a mock.
 func Use(library nvml.Interface) (*Driver, error) {
 	switch status := library.Init(); status {
 	case nvml.SUCCESS:
 		return &Driver{library: library}, nil
 	case nvml.ERROR_LIBRARY_NOT_FOUND:
-		return nil, fmt.Errorf("%w: libnvidia-ml.so.1, which comes with it, cannot be loaded", ErrUnavailable)
+		return nil, fmt.Errorf("%w: its library libnvidia-ml.so.1 cannot be loaded", ErrUnavailable)
 	case nvml.ERROR_DRIVER_NOT_LOADED:
 		return nil, fmt.Errorf("%w: it is installed, but its kernel module is not loaded", ErrUnavailable)
 	case nvml.ERROR_LIB_RM_VERSION_MISMATCH:
-		return nil, fmt.Errorf("%w: its library and its kernel module are of different versions, as after an update without a restart", ErrUnavailable)
+		return nil, fmt.Errorf("%w: its library and its kernel module have different versions; restart after an update", ErrUnavailable)
 	default:
 		return nil, fmt.Errorf("%w: NVML says %w", ErrUnavailable, status)
 	}
 }
 
-// Close lets go of the library, unless a call of it is still under way: then it
-// stays loaded as long as the program.
+// Close unloads the library. If a call of it is still in progress, the library stays
+// loaded until the program ends.
 func (d *Driver) Close() {
 	if !d.mu.TryLock() {
 		return
 	}
 	defer d.mu.Unlock()
-	_ = d.library.Shutdown() // nothing can be done about a library that does not let go
+	_ = d.library.Shutdown() // a failed shutdown cannot be handled
 }
 
-// Versions are the driver's own, "580.95.05", and the newest CUDA that it runs,
-// "13.0". What it does not say is "unknown".
+// Versions returns the driver's version, "580.95.05", and the newest CUDA that it runs,
+// "13.0"; "unknown" for what the driver does not report.
 func (d *Driver) Versions() (driver, cuda string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,13 +74,13 @@ func (d *Driver) Versions() (driver, cuda string) {
 	return driver, cuda
 }
 
-// A GPU is one of the driver's. It is used no longer than its driver.
+// A GPU is one of the driver's GPUs. It must not be used after its driver is closed.
 type GPU struct {
 	driver *Driver
 	device nvml.Device
 }
 
-// Find gives the GPU with a PCI bus id as cudaDeviceGetPCIBusId has it:
+// Find returns the GPU with a PCI bus id in the form of cudaDeviceGetPCIBusId:
 // "0000:1b:00.0".
 func (d *Driver) Find(busID string) (*GPU, error) {
 	d.mu.Lock()
@@ -95,8 +92,8 @@ func (d *Driver) Find(busID string) (*GPU, error) {
 	return &GPU{driver: d, device: device}, nil
 }
 
-// A Description is what of a GPU never changes. What the driver does not say is
-// empty.
+// A Description holds the constant properties of a GPU. What the driver does not report
+// is the zero value.
 type Description struct {
 	Index      int // NVML's, which nvidia-smi shows
 	Name       string
@@ -104,7 +101,7 @@ type Description struct {
 	Capability string // "9.0"
 }
 
-// All gives every GPU that this process may use, in NVML's order.
+// All returns every GPU that this process may use, in NVML's order.
 func (d *Driver) All() (gpus []*GPU, described []Description, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,7 +112,7 @@ func (d *Driver) All() (gpus []*GPU, described []Description, err error) {
 	for i := range n {
 		device, status := d.library.DeviceGetHandleByIndex(i)
 		if status == nvml.ERROR_NO_PERMISSION {
-			continue // another container's
+			continue // belongs to another container
 		}
 		if status != nvml.SUCCESS {
 			return nil, nil, fmt.Errorf("GPU %d: NVML says %w", i, status)
@@ -140,8 +137,8 @@ func describe(device nvml.Device, index int) Description {
 	return d
 }
 
-// Telemetry is what the GPU measures now, nil where it says nothing. A part of a
-// GPU (MIG) has the whole one's, and no utilization.
+// Telemetry returns the GPU's current measurements; those that it does not report are
+// nil. A part of a GPU (MIG) reports the whole GPU's, and no utilization.
 func (g *GPU) Telemetry() *bindings.Telemetry {
 	g.driver.mu.Lock()
 	defer g.driver.mu.Unlock()

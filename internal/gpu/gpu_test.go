@@ -15,8 +15,8 @@ import (
 
 var _ bindings.Monitored = (*GPU)(nil)
 
-// dgx is a machine with eight GPUs, of which NVML's number 3 measures: its mock
-// has no temperature, power or utilization.
+// dgx returns a machine with eight GPUs, of which NVML's number 3 has measurements: the
+// mock reports no temperature, power or utilization.
 func dgx(t *testing.T) (*Driver, *dgxa100.Server, *dgxa100.Device) {
 	t.Helper()
 	server := dgxa100.New()
@@ -46,7 +46,7 @@ func TestWithoutADriver(t *testing.T) {
 	for status, want := range map[nvml.Return]string{
 		nvml.ERROR_LIBRARY_NOT_FOUND:       "libnvidia-ml.so.1",
 		nvml.ERROR_DRIVER_NOT_LOADED:       "kernel module is not loaded",
-		nvml.ERROR_LIB_RM_VERSION_MISMATCH: "of different versions",
+		nvml.ERROR_LIB_RM_VERSION_MISMATCH: "have different versions",
 		nvml.ERROR_NO_PERMISSION:           "NVML says",
 	} {
 		_, err := Use(&mock.Interface{InitFunc: func() nvml.Return { return status }})
@@ -55,7 +55,7 @@ func TestWithoutADriver(t *testing.T) {
 	}
 }
 
-// The library itself, on whatever machine this is: a driver, or a clear error.
+// TestOpen opens the real library on this machine: a driver, or a clear error.
 func TestOpen(t *testing.T) {
 	d, err := Open()
 	if err != nil {
@@ -69,7 +69,7 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A GPU is found by where it is, whatever number CUDA gives it.
+// TestTelemetry finds a GPU by its bus id, whatever number CUDA gives it.
 func TestTelemetry(t *testing.T) {
 	d, _, three := dgx(t)
 	g, err := d.Find("0000:03:00.0")
@@ -78,7 +78,7 @@ func TestTelemetry(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"gpu_memory_used": 33285996544, "gpu_memory_total": 42949672960, "gpu_utilization": 97, "gpu_temperature": 61, "gpu_power": 312.5}`, string(b))
 
-	// What the driver does not say is left out, and not zero.
+	// Values that the driver does not report are nil, not zero.
 	three.GetMemoryInfoFunc = func() (nvml.Memory, nvml.Return) { return nvml.Memory{}, nvml.ERROR_NOT_SUPPORTED }
 	three.GetPowerUsageFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_NOT_SUPPORTED }
 	require.Equal(t, &bindings.Telemetry{Utilization: new(97), Temperature: new(61)}, g.Telemetry())
@@ -101,7 +101,7 @@ func TestAll(t *testing.T) {
 	require.Equal(t, Description{Index: 3, Name: "Mock NVIDIA A100-SXM4-40GB", BusID: "0000:03:00.0", Capability: "8.0"}, described[3])
 	require.Equal(t, new(int64(31<<30)), gpus[3].Telemetry().MemoryUsed)
 
-	// A container sees its own, under the numbers that they have outside of it.
+	// A container sees only its GPUs, under the numbers of the host.
 	server.DeviceGetHandleByIndexFunc = func(i int) (nvml.Device, nvml.Return) {
 		if i == 5 {
 			return server.Devices[i], nvml.SUCCESS
@@ -125,8 +125,8 @@ func TestAll(t *testing.T) {
 	require.Equal(t, []string{"unknown", "unknown"}, []string{driver, cuda})
 }
 
-// A driver that does not answer keeps nobody from closing it, and its library
-// stays where its code still runs.
+// TestCloseWhileACallHangs checks that Close returns while the driver hangs, and that
+// the library stays loaded while its code runs.
 func TestCloseWhileACallHangs(t *testing.T) {
 	d, server, three := dgx(t)
 	g, err := d.Find("0000:03:00.0")

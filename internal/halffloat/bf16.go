@@ -1,22 +1,22 @@
-// Package halffloat converts between float32 and the two 16-bit floats that
-// model files hold: bfloat16 and IEEE 754 binary16. Narrowing rounds to nearest,
-// ties to even, as PyTorch and the GPU's conversions do. A NaN stays a NaN: its
-// sign and the upper bits of its payload are kept and it is made quiet.
+// Package halffloat converts between float32 and the two 16-bit floats of model files:
+// bfloat16 and IEEE 754 binary16. Narrowing rounds to nearest, ties to even, as
+// PyTorch's and the GPU's conversions do. A NaN stays a NaN: it keeps its sign and the
+// upper bits of its payload and becomes quiet.
 package halffloat
 
 import "math"
 
-// FromBF16 is the value of the bfloat16 h; exact.
+// FromBF16 returns the value of the bfloat16 h, exactly.
 func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
-// BF16 is the bfloat16 nearest to x. Values beyond the largest finite bfloat16
-// round to infinity as IEEE 754 says.
+// BF16 returns the bfloat16 nearest to x. Values beyond the largest finite bfloat16
+// round to infinity as in IEEE 754.
 func BF16(x float32) uint16 {
 	b := math.Float32bits(x)
 	if b&0x7fffffff > 0x7f800000 {
 		return uint16(b>>16) | 0x0040
 	}
-	// Half of the last kept bit, less one where that bit is even: a carry is a round up.
+	// Half of the last kept bit, less one if that bit is even: a carry rounds up.
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 

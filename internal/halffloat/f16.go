@@ -5,11 +5,11 @@ import "math"
 const (
 	f16Infinity = 0x7c00
 	// f32 bit patterns where binary16 changes its rules.
-	f16Overflow  = 0x47800000 // 65536: from here on even the exponent does not fit
+	f16Overflow  = 0x47800000 // 65536: from here on the exponent does not fit
 	f16MinNormal = 0x38800000 // 2^-14: below it binary16 is subnormal
 )
 
-// FromF16 is the value of the binary16 h; exact.
+// FromF16 returns the value of the binary16 h, exactly.
 func FromF16(h uint16) float32 {
 	sign := uint32(h&0x8000) << 16
 	magnitude := uint32(h&0x7fff) << 13
@@ -19,13 +19,12 @@ func FromF16(h uint16) float32 {
 	case magnitude == f16Infinity<<13:
 		return math.Float32frombits(sign | 0x7f800000)
 	}
-	// Read with float32's exponent bias the value is 2^-112 of what it should be;
-	// the multiplication is exact, and normalises the subnormals.
+	// Read with float32's exponent bias the value is 2^-112 of the result; the
+	// multiplication is exact and normalises the subnormals.
 	return math.Float32frombits(sign | math.Float32bits(math.Float32frombits(magnitude)*0x1p112))
 }
 
-// F16 is the binary16 nearest to x. From 65520 on it is infinity; below 2^-14 it
-// is subnormal.
+// F16 returns the binary16 nearest to x: infinity from 65520 on, subnormal below 2^-14.
 func F16(x float32) uint16 {
 	b := math.Float32bits(x)
 	sign := uint16(b >> 16 & 0x8000)
@@ -36,8 +35,8 @@ func F16(x float32) uint16 {
 	case b >= f16Overflow:
 		return sign | f16Infinity
 	case b < f16MinNormal:
-		// The last bit of a float32 in [1/2, 1) is 2^-24, binary16's smallest
-		// step, so adding 1/2 makes the floating-point unit do the rounding.
+		// The last bit of a float32 in [1/2, 1) is 2^-24, binary16's smallest step, so
+		// adding 1/2 makes the floating-point unit round.
 		return sign | uint16(math.Float32bits(math.Float32frombits(b)+0.5)-math.Float32bits(0.5))
 	}
 	b -= (127 - 15) << 23

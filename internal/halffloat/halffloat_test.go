@@ -24,7 +24,7 @@ var formats = []format{
 	{"f16", 10, -14, 15, FromF16, F16, F16ToFloat32, Float32ToF16},
 }
 
-// value is what the bits mean by definition, in float64.
+// value returns the value of the bits by definition, in float64.
 func (f format) value(h uint16) float64 {
 	sign := 1 - 2*float64(h>>15)
 	exponent := int(h&0x7fff) >> f.mantissa
@@ -61,8 +61,8 @@ func TestEveryValueWidensExactlyAndComesBack(t *testing.T) {
 	}
 }
 
-// Between two neighbours the midpoint is exact in float32: it must go to the even
-// one, and the float32 values beside it to the nearer one.
+// The midpoint of two neighbours is exact in float32: it must round to the even one, and
+// the adjacent float32 values to the nearer one.
 func TestNarrowRoundsToNearestEven(t *testing.T) {
 	for _, f := range formats {
 		t.Run(f.name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestNarrowRoundsToNearestEven(t *testing.T) {
 			for h := range infinity {
 				low := f.value(h)
 				high := f.value(h + 1)
-				if h+1 == infinity { // what the next value would be, did it exist
+				if h+1 == infinity { // the value after the largest finite one
 					high = math.Ldexp(1, f.max+1)
 				}
 				middle := float32((low + high) / 2)

@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// denseSide is the smaller side up to which all triplets are computed: it
-	// takes no time.
+	// denseSide is the largest smaller side for which all triplets are computed.
 	denseSide = 128
-	// tolerance is how far a triplet may be from one, of the largest singular value.
+	// tolerance is the allowed residual of a triplet, relative to the largest singular
+	// value.
 	tolerance = 1e-12
-	// parts is into how many pieces a product is divided. It does not follow the
-	// machine's processors, so that sums are the same everywhere.
+	// parts is the number of pieces of a product. It does not depend on the machine's
+	// processors, so that sums are the same everywhere.
 	parts = 8
 )
 
-// Leading is the r leading singular triplets of a, to float64's precision. r is
-// at most the smaller side of a.
+// Leading returns the r leading singular triplets of a, to float64's precision. r is at
+// most the smaller side of a.
 //
-// It is Golub and Kahan's bidiagonalization (1965) with full
-// reorthogonalization, from a fixed start, until they have converged: some
-// hundred products with a, where all triplets of a [4096, 4096] take the time of
-// ten thousands. A value that occurs several times exactly may be found once.
+// It runs Golub and Kahan's bidiagonalization (1965) with full reorthogonalization, from
+// a fixed start, until the triplets converge: some hundred products with a, where all
+// triplets of a [4096, 4096] cost as much as ten thousands of products. A singular value
+// with exact multiplicity may be found once.
 func Leading(a Matrix, r int) Triplets {
 	side := min(a.Rows, a.Cols)
 	if side <= denseSide || 2*r > side {
@@ -49,14 +49,14 @@ func Leading(a Matrix, r int) Triplets {
 	return b.triplets(r)
 }
 
-// bidiagonal is Uᵀ·A·V with alpha on its diagonal and beta above it, after as
-// many steps as alpha has elements.
+// bidiagonal is Uᵀ·A·V with alpha on its diagonal and beta above it, after len(alpha)
+// steps.
 type bidiagonal struct {
 	a           Matrix
 	u, v        Matrix // [steps, rows] and [steps+1, cols], orthonormal rows
 	alpha, beta []float64
-	largest     float64 // among both, about the largest singular value
-	partial     Matrix  // of a product with the transpose
+	largest     float64 // of alpha and beta, close to the largest singular value
+	partial     Matrix  // partial sums of a product with the transpose
 	drawn       uint32
 }
 
@@ -66,7 +66,7 @@ func newBidiagonal(a Matrix) *bidiagonal {
 	return b
 }
 
-// step takes U and V one vector further.
+// step extends U and V by one vector.
 func (b *bidiagonal) step() {
 	k := len(b.alpha)
 	x := make([]float64, b.a.Rows)
@@ -81,10 +81,9 @@ func (b *bidiagonal) step() {
 	b.beta = append(b.beta, b.add(&b.v, y))
 }
 
-// add makes x orthogonal to the rows of basis, adds it as one of unit length,
-// and gives the length that it had. Where nothing is left of x, a drawn vector
-// takes its place and the length is 0: what was found so far is a space that a
-// does not lead out of.
+// add makes x orthogonal to the rows of basis, normalizes it, appends it, and returns
+// its former length. If x vanishes, add appends a random vector and returns 0: the basis
+// spans an invariant subspace of a.
 func (b *bidiagonal) add(basis *Matrix, x []float64) float64 {
 	length, scale := orthogonalize(*basis, x), b.largest
 	given := length
@@ -111,8 +110,8 @@ func (b *bidiagonal) add(basis *Matrix, x []float64) float64 {
 	return given
 }
 
-// orthogonalize takes away x's parts along the rows of basis, twice: what
-// rounding leaves of them the first time is gone the second.
+// orthogonalize subtracts x's projections on the rows of basis, twice, because rounding
+// leaves a remainder the first time. It returns the length of the result.
 func orthogonalize(basis Matrix, x []float64) float64 {
 	if basis.Rows > 0 {
 		along := vector(make([]float64, basis.Rows))
@@ -126,9 +125,8 @@ func orthogonalize(basis Matrix, x []float64) float64 {
 
 func vector(x []float64) blas64.Vector { return blas64.Vector{N: len(x), Inc: 1, Data: x} }
 
-// converged reports whether the r leading triplets of the bidiagonal are those
-// of a: the residual of one is the last beta times the last element of its left
-// vector.
+// converged reports whether the r leading triplets of the bidiagonal are those of a: the
+// residual of a triplet is the last beta times the last element of its left vector.
 func (b *bidiagonal) converged(r int) bool {
 	k := len(b.alpha)
 	last := make([]float64, k)
@@ -142,8 +140,8 @@ func (b *bidiagonal) converged(r int) bool {
 	return true
 }
 
-// factor is the singular values of the bidiagonal. vt, with cols columns,
-// becomes Zᵀ·vt and u, with rows rows, u·P, where the bidiagonal is P·diag·Zᵀ.
+// factor returns the singular values of the bidiagonal P·diag·Zᵀ. It replaces vt, with
+// cols columns, by Zᵀ·vt and u, with rows rows, by u·P.
 func (b *bidiagonal) factor(vt []float64, cols int, u []float64, rows int) []float64 {
 	k := len(b.alpha)
 	values := append([]float64(nil), b.alpha...)
@@ -177,7 +175,7 @@ func identity(n int) Matrix {
 	return m
 }
 
-// mul is y = a·x, mulT y = aᵀ·x.
+// mul computes y = a·x, mulT y = aᵀ·x.
 func (b *bidiagonal) mul(y, x []float64) {
 	b.parallel(func(_, from, to int) {
 		blas64.Gemv(blas.NoTrans, 1, b.rows(from, to), vector(x), 0, vector(y[from:to]))
@@ -197,7 +195,7 @@ func (b *bidiagonal) rows(from, to int) blas64.General {
 	return Matrix{to - from, b.a.Cols, b.a.Data[from*b.a.Cols : to*b.a.Cols]}.general()
 }
 
-// parallel divides the rows of a into parts, none of them empty.
+// parallel divides the rows of a into non-empty parts.
 func (b *bidiagonal) parallel(do func(part, from, to int)) {
 	pieces := make(chan int)
 	var workers sync.WaitGroup

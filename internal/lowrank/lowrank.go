@@ -1,7 +1,6 @@
-// Package lowrank finds the best low-rank factors of a matrix: the leading
-// singular triplets, exactly or by a randomized method, and the first columns of
-// a QR decomposition. Everything is computed in float64; the same input gives
-// the same bits.
+// Package lowrank computes the best low-rank factors of a matrix: the leading singular
+// triplets, exactly or by a randomized method, and the first columns of a QR
+// decomposition. All arithmetic is in float64; the same input gives the same bits.
 package lowrank
 
 import (
@@ -18,14 +17,14 @@ type Matrix struct {
 	Data       []float64
 }
 
-// New is a matrix of zeros.
+// New returns a matrix of zeros.
 func New(rows, cols int) Matrix { return Matrix{rows, cols, make([]float64, rows*cols)} }
 
 func (m Matrix) general() blas64.General {
 	return blas64.General{Rows: m.Rows, Cols: m.Cols, Stride: max(1, m.Cols), Data: m.Data}
 }
 
-// T is the transpose, copied.
+// T returns a copy of the transpose.
 func (m Matrix) T() Matrix {
 	t := New(m.Cols, m.Rows)
 	for i := range m.Rows {
@@ -36,7 +35,7 @@ func (m Matrix) T() Matrix {
 	return t
 }
 
-// row is row i.
+// row returns row i.
 func (m Matrix) row(i int) blas64.Vector {
 	return blas64.Vector{N: m.Cols, Inc: 1, Data: m.Data[i*m.Cols : (i+1)*m.Cols]}
 }
@@ -49,7 +48,7 @@ func (m Matrix) MulAdd(alpha float64, a, b Matrix) {
 	blas64.Gemm(blas.NoTrans, blas.NoTrans, alpha, a.general(), b.general(), 1, m.general())
 }
 
-// product is a·b, with a transposed where transA says so.
+// product returns a·b, or aᵀ·b if transA is set.
 func product(transA bool, a, b Matrix) Matrix {
 	rows, trans := a.Rows, blas.NoTrans
 	if transA {
@@ -60,16 +59,16 @@ func product(transA bool, a, b Matrix) Matrix {
 	return c
 }
 
-// Triplets are singular values, falling, with their vectors: the matrix that
-// they are of is nearly U·diag(S)·V.
+// Triplets are singular values in decreasing order, with their vectors: the original
+// matrix is approximately U·diag(S)·V.
 type Triplets struct {
 	U Matrix // [rows, r], orthonormal columns
 	S []float64
 	V Matrix // [r, cols], orthonormal rows
 }
 
-// Orthonormal replaces the columns of a, of which there are no more than rows,
-// by an orthonormal basis of theirs: the Q of LAPACK's QR decomposition.
+// Orthonormal replaces the columns of a, at most as many as rows, by an orthonormal
+// basis of their span: the Q of LAPACK's QR decomposition.
 func Orthonormal(a Matrix) Matrix {
 	if a.Cols > a.Rows {
 		panic(fmt.Sprintf("lowrank: %d columns in %d dimensions", a.Cols, a.Rows))
@@ -89,15 +88,15 @@ func Orthonormal(a Matrix) Matrix {
 	return q
 }
 
-// QR is the first r columns of Q and the first r rows of R, where a = Q·R and Q
-// has orthonormal columns: LAPACK's, signs included. r is at most the smaller
-// side of a.
+// QR returns the first r columns of Q and the first r rows of R, where a = Q·R and Q has
+// orthonormal columns, with LAPACK's signs. r is at most the smaller side of a.
 func QR(a Matrix, r int) (q, top Matrix) {
 	first := New(a.Rows, r)
 	for i := range a.Rows {
 		copy(first.Data[i*r:(i+1)*r], a.Data[i*a.Cols:])
 	}
-	// Householder's steps go from left to right: the first r need no others.
+	// Householder's steps go from left to right: the first r are independent of the
+	// rest.
 	q = Orthonormal(first)
 	return q, product(true, q, a)
 }

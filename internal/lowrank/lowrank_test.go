@@ -18,7 +18,7 @@ func gaussian(rows, cols int, seed uint64) Matrix {
 	return m
 }
 
-// falling has the singular values 1, ratio, ratio², …
+// falling returns a matrix with the singular values 1, ratio, ratio², …
 func falling(rows, cols int, ratio float64) Matrix {
 	side := min(rows, cols)
 	u, v := Orthonormal(gaussian(rows, side, 1)), Orthonormal(gaussian(cols, side, 2))
@@ -32,7 +32,7 @@ func falling(rows, cols int, ratio float64) Matrix {
 	return product(false, u, v.T())
 }
 
-// distance is the Frobenius norm of a-b over that of a.
+// distance returns the Frobenius norm of a-b over that of a.
 func distance(a, b Matrix) float64 {
 	var difference, size float64
 	for i := range a.Data {
@@ -52,7 +52,7 @@ func (t Triplets) matrix() Matrix {
 	return product(false, scaled, t.V)
 }
 
-// TestLeading holds the iteration against LAPACK's decomposition.
+// TestLeading compares the iteration with LAPACK's decomposition.
 func TestLeading(t *testing.T) {
 	low := New(200, 150)
 	low.MulAdd(1, gaussian(200, 5, 3), gaussian(5, 150, 4))
@@ -84,8 +84,8 @@ func TestLeading(t *testing.T) {
 	}
 }
 
-// TestLeadingFindsRepeatedValues has nothing but equal values: any r directions
-// are leading ones.
+// TestLeadingFindsRepeatedValues uses equal singular values only: any r directions are
+// leading ones.
 func TestLeadingFindsRepeatedValues(t *testing.T) {
 	got := Leading(identity(160), 6)
 	assert.InDeltaSlice(t, []float64{1, 1, 1, 1, 1, 1}, got.S, 1e-12)
@@ -97,8 +97,8 @@ func TestLeadingIsAFunction(t *testing.T) {
 	assert.Equal(t, Leading(a, 4), Leading(a, 4))
 }
 
-// TestRandomized wants what the method promises: with enough iterations the
-// leading triplets, and a residual near the best one's with few.
+// TestRandomized checks what the method promises: the leading triplets with enough
+// iterations, and with few a residual near the best one's.
 func TestRandomized(t *testing.T) {
 	drawn := uint64(9)
 	normal := func(x []float64) { copy(x, gaussian(1, len(x), drawn).Data) }

@@ -2,11 +2,11 @@ package lowrank
 
 import "gonum.org/v1/gonum/mat"
 
-// Randomized is r singular triplets of a by subspace iteration (Halko,
-// Martinsson and Tropp 2011, arXiv 0909.4061, algorithms 4.4 and 5.1), as
-// torch.svd_lowrank takes them: the test matrix has r columns, and every
-// iteration multiplies by a twice. normal fills its argument with independent
-// numbers of a normal distribution. r is at most the smaller side of a.
+// Randomized returns r singular triplets of a by subspace iteration (Halko, Martinsson
+// and Tropp 2011, arXiv 0909.4061, algorithms 4.4 and 5.1), as torch.svd_lowrank does:
+// the test matrix has r columns, and every iteration multiplies by a twice. normal fills
+// its argument with independent standard normal numbers. r is at most the smaller side
+// of a.
 func Randomized(a Matrix, r, iterations int, normal func([]float64)) Triplets {
 	if a.Rows < a.Cols {
 		t := Randomized(a.T(), r, iterations, normal)
@@ -24,7 +24,7 @@ func Randomized(a Matrix, r, iterations int, normal func([]float64)) Triplets {
 	return small
 }
 
-// dense is all singular triplets of a, by LAPACK's algorithm.
+// dense returns all singular triplets of a, by LAPACK's algorithm.
 func dense(a Matrix) Triplets {
 	var svd mat.SVD
 	if !svd.Factorize(mat.NewDense(a.Rows, a.Cols, a.Data), mat.SVDThin) {
@@ -41,7 +41,7 @@ func fromDense(d *mat.Dense) Matrix {
 	return Matrix{raw.Rows, raw.Cols, raw.Data}
 }
 
-// first is the r leading ones of t.
+// first returns the r leading triplets of t.
 func (t Triplets) first(r int) Triplets {
 	u := New(t.U.Rows, r)
 	for i := range u.Rows {

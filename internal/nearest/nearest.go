@@ -1,10 +1,9 @@
-// Package nearest finds the name that a misspelled one was meant to be.
+// Package nearest finds the intended name of a misspelled one.
 package nearest
 
 import "strings"
 
-// Name is the name that is the fewest edits away from the wrong one, or "" where
-// all are too far away to have been meant.
+// Name returns the name with the fewest edits from wrong, or "" if none is close enough.
 func Name(wrong string, names []string) string {
 	best, least := "", max(3, len(wrong)/2)
 	for _, name := range names {
@@ -20,7 +19,7 @@ func Name(wrong string, names []string) string {
 	return best
 }
 
-// edits is the Levenshtein distance in bytes of what the two begin with.
+// edits returns the Levenshtein distance in bytes of the two strings' prefixes.
 func edits(a, b string) int {
 	const longest = 64
 	a, b = a[:min(len(a), longest)], b[:min(len(b), longest)]

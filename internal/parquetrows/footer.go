@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// Limits of a footer: its bytes, and the list elements that they may hold, each
-// of which becomes a struct of some hundred bytes.
+// Limits of a footer: its bytes, and the total elements of its lists, each of which
+// becomes a struct of some hundred bytes.
 const (
 	maxFooter   = 32 << 20
 	maxElements = 1 << 20
@@ -16,8 +16,8 @@ const (
 
 const magic = "PAR1"
 
-// checkFooter refuses a footer that would take much more memory to decode than
-// it has bytes: the decoder makes lists of the lengths that are claimed.
+// checkFooter refuses a footer that would need much more memory to decode than its size:
+// the decoder allocates lists of the claimed lengths.
 func checkFooter(file io.ReaderAt, size int64) error {
 	const least = int64(len(magic) + 4 + len(magic))
 	if size < least {
@@ -32,11 +32,11 @@ func checkFooter(file io.ReaderAt, size int64) error {
 		return err
 	}
 	if string(head[:]) != magic || string(tail[4:]) != magic {
-		return errors.New("the file does not begin and end as Parquet does; it is another kind of file, or cut off")
+		return errors.New("the file does not begin and end as a Parquet file; it has another format or is truncated")
 	}
 	length := int64(binary.LittleEndian.Uint32(tail[:4]))
 	if length > size-least || length > maxFooter {
-		return fmt.Errorf("the footer claims %d bytes; there are %d, and at most %d are read", length, size-least, maxFooter)
+		return fmt.Errorf("the footer claims %d bytes, but there are %d and the limit is %d", length, size-least, maxFooter)
 	}
 	footer := make([]byte, length)
 	if _, err := file.ReadAt(footer, size-8-length); err != nil {
@@ -66,24 +66,23 @@ const (
 	typeStruct
 )
 
-// maxDepth bounds how deep structures may lie in each other; Parquet's own
-// reach 6.
+// maxDepth bounds the nesting of structures; Parquet's own reach 6.
 const maxDepth = 32
 
-// A walker goes over a structure in the compact protocol without decoding it.
+// A walker traverses a structure in the compact protocol without decoding it.
 type walker struct {
 	data     []byte
-	elements int // that its lists may still hold
-	// see is told the integers: the ids of the fields that lead to one.
+	elements int // remaining budget of list elements
+	// see receives each integer with the ids of the fields that lead to it.
 	see  func(path []int, value int64)
 	path []int
 }
 
-var errCut = errors.New("it is cut off")
+var errCut = errors.New("it is truncated")
 
 func (w *walker) structure(depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("structures lie more than %d deep in each other", maxDepth)
+		return fmt.Errorf("structures are nested more than %d deep", maxDepth)
 	}
 	id := int64(0)
 	for {
@@ -107,8 +106,8 @@ func (w *walker) structure(depth int) error {
 	}
 }
 
-// value goes over a value. A boolean field has its value in its type; an element
-// has a byte.
+// value traverses a value. The type of a boolean field includes its value; a boolean
+// element is a byte.
 func (w *walker) value(kind int, element bool, depth int) error {
 	switch kind {
 	case typeTrue, typeFalse:
@@ -135,11 +134,11 @@ func (w *walker) value(kind int, element bool, depth int) error {
 	case typeList, typeSet:
 		return w.list(depth)
 	case typeMap:
-		return errors.New("there is a map in it, which Parquet does not have")
+		return errors.New("it has a map, which Parquet does not use")
 	case typeStruct:
 		return w.structure(depth + 1)
 	}
-	return fmt.Errorf("there is the type %d in it, which Thrift does not have", kind)
+	return fmt.Errorf("it has the type %d, which Thrift does not define", kind)
 }
 
 func (w *walker) list(depth int) error {
@@ -154,7 +153,7 @@ func (w *walker) list(depth int) error {
 		}
 	}
 	if n > uint64(len(w.data)) || n > uint64(w.elements) {
-		return fmt.Errorf("a list claims %d elements, more than there can be", n)
+		return fmt.Errorf("a list claims %d elements, which exceeds the limit", n)
 	}
 	w.elements -= int(n)
 	for range n {

@@ -14,7 +14,7 @@ import (
 )
 
 // Limits of a page, which is decoded as a whole. Writers end a page after about a
-// mebibyte, so that one of this size is one value.
+// mebibyte, so a page of this size holds one value.
 const (
 	maxPage       = 64 << 20 // bytes, compressed or not
 	maxPages      = 4 * maxPage
@@ -22,9 +22,9 @@ const (
 	maxHeader     = 1 << 20
 )
 
-// checkGroup reads the pages of a row group once and refuses what would take more
-// memory than the limits to decode: the decoder makes room for what a page claims to
-// hold, and run-length codes can claim anything.
+// checkGroup reads the pages of a row group once and refuses those that would need more
+// memory than the limits to decode: the decoder allocates what a page claims, and
+// run-length codes can claim anything.
 func checkGroup(file io.ReaderAt, size int64, group *format.RowGroup, levels []levels) error {
 	if len(group.Columns) == 0 || len(group.Columns) != len(levels) {
 		return errors.New("a row group does not have the schema's columns")
@@ -38,7 +38,7 @@ func checkGroup(file io.ReaderAt, size int64, group *format.RowGroup, levels []l
 			from = meta.DictionaryPageOffset
 		}
 		if from < 0 || meta.TotalCompressedSize < 0 || meta.TotalCompressedSize > size-from {
-			return fmt.Errorf("a column claims the bytes from %d on, %d of them, in a file of %d", from, meta.TotalCompressedSize, size)
+			return fmt.Errorf("a column claims %[2]d bytes from %[1]d on in a file of %[3]d", from, meta.TotalCompressedSize, size)
 		}
 		if err := c.check(from, from+meta.TotalCompressedSize); err != nil {
 			return fmt.Errorf("a page of column %q: %w", meta.PathInSchema, err)
@@ -47,25 +47,25 @@ func checkGroup(file io.ReaderAt, size int64, group *format.RowGroup, levels []l
 			return fmt.Errorf("there are %d rows, but a column has %d values", group.NumRows, c.values)
 		}
 		if held += c.largest; held > maxPages {
-			return fmt.Errorf("the pages of a row take more than %d bytes", maxPages)
+			return fmt.Errorf("the pages of a row exceed %d bytes", maxPages)
 		}
 	}
 	return nil
 }
 
-// levels are the bits that a column's repetition and definition levels take.
+// levels are the bit widths of a column's repetition and definition levels.
 type levels struct{ repetition, definition int }
 
-// A chunk is the pages of a column in a row group.
+// A chunk holds the pages of a column in a row group.
 type chunk struct {
 	file    io.ReaderAt
 	codec   format.CompressionCodec
 	levels  levels
 	values  int64
-	largest int64 // page, in bytes
+	largest int64 // bytes of the largest page
 }
 
-// check walks over the pages between two offsets.
+// check checks the pages between two offsets.
 func (c *chunk) check(from, to int64) error {
 	for from < to {
 		window := make([]byte, min(to-from, 1<<12))
@@ -80,9 +80,9 @@ func (c *chunk) check(from, to int64) error {
 		p := header
 		switch {
 		case p.compressed < 0 || p.compressed > to-from || p.compressed > maxPage || p.size < 0 || p.size > maxPage:
-			return fmt.Errorf("it claims %d bytes, and %d uncompressed; at most %d are read", p.compressed, p.size, maxPage)
+			return fmt.Errorf("it claims %d bytes, %d uncompressed; the limit is %d", p.compressed, p.size, maxPage)
 		case p.values < 0 || p.values > maxPageValues:
-			return fmt.Errorf("it claims %d values; at most %d are read", p.values, maxPageValues)
+			return fmt.Errorf("it claims %d values; the limit is %d", p.values, maxPageValues)
 		}
 		data := make([]byte, p.compressed)
 		if _, err := c.file.ReadAt(data, from); err != nil {
@@ -100,7 +100,7 @@ func (c *chunk) check(from, to int64) error {
 	return nil
 }
 
-// A pageHeader is what of a page's header decides how it is decoded.
+// A pageHeader holds what determines how a page is decoded.
 type pageHeader struct {
 	kind             format.PageType
 	size, compressed int64 // bytes
@@ -110,7 +110,7 @@ type pageHeader struct {
 	levelEncodings   [2]format.Encoding
 }
 
-// header reads the header at an offset into a window, and says how long it is.
+// header reads the header at an offset into a window and returns its length.
 func (c *chunk) header(at int64, window []byte) (pageHeader, int, error) {
 	var p pageHeader
 	if _, err := c.file.ReadAt(window, at); err != nil {
@@ -129,7 +129,7 @@ func (c *chunk) header(at int64, window []byte) (pageHeader, int, error) {
 			case 3:
 				p.compressed = v
 			}
-		case 2: // the headers of a page with data, of a dictionary, and of one with data in version 2
+		case 2: // the headers of a data page, a dictionary page and a data page of version 2
 			switch [2]int{path[0], path[1]} {
 			case [2]int{5, 1}, [2]int{7, 1}, [2]int{8, 1}:
 				p.values = v
@@ -150,7 +150,7 @@ func (c *chunk) header(at int64, window []byte) (pageHeader, int, error) {
 	return p, len(window) - len(w.data), err
 }
 
-// page checks that what the page's bytes claim is no more than its header does.
+// page checks that the page's bytes claim no more than its header does.
 func (c *chunk) page(p pageHeader, data []byte) error {
 	if p.kind == format.DataPageV2 {
 		n := p.levels[0] + p.levels[1]
@@ -164,8 +164,8 @@ func (c *chunk) page(p pageHeader, data []byte) error {
 		}
 		data, p.size = data[n:], p.size-n
 	}
-	// A page of version 2 may say that it is not compressed after all; then its
-	// bytes are not what the codec expects, and are as many as it claims.
+	// A page of version 2 may declare itself uncompressed; then its bytes are not in the
+	// codec's format, and are as many as it claims.
 	plain, err := c.decompress(data, p.size)
 	if err != nil && p.kind == format.DataPageV2 && int64(len(data)) == p.size {
 		plain, err = data, nil
@@ -179,7 +179,7 @@ func (c *chunk) page(p pageHeader, data []byte) error {
 				continue
 			}
 			if p.levelEncodings[i] != format.RLE {
-				return fmt.Errorf("its levels are encoded by %v, which is not read", p.levelEncodings[i])
+				return fmt.Errorf("the encoding %v of its levels is not supported", p.levelEncodings[i])
 			}
 			if plain, err = checkSized(plain, bits, p.values); err != nil {
 				return err
@@ -189,7 +189,7 @@ func (c *chunk) page(p pageHeader, data []byte) error {
 	return checkValues(p, plain)
 }
 
-// checkValues goes by the encodings, of which only some claim anything.
+// checkValues checks the values by their encoding; only some encodings claim sizes.
 func checkValues(p pageHeader, data []byte) error {
 	switch p.encoding {
 	case format.Plain, format.ByteStreamSplit:
@@ -207,18 +207,18 @@ func checkValues(p pageHeader, data []byte) error {
 		for i := range 3 {
 			v, n := binary.Uvarint(data)
 			if n <= 0 {
-				return nil // too short to be decoded
+				return nil // too short to decode
 			}
 			if data = data[n:]; i == 2 && v > uint64(p.values) {
-				return fmt.Errorf("it claims %d values and then %d", p.values, v)
+				return fmt.Errorf("its header claims %d values and its data %d", p.values, v)
 			}
 		}
 		return nil
 	}
-	return fmt.Errorf("it is encoded by %v, which is not read", p.encoding)
+	return fmt.Errorf("its encoding %v is not supported", p.encoding)
 }
 
-// checkSized checks runs behind their length in bytes, and gives what follows them.
+// checkSized checks runs prefixed by their length in bytes, and returns the rest.
 func checkSized(data []byte, bits int, values int64) ([]byte, error) {
 	if len(data) < 4 {
 		return nil, errCut
@@ -230,8 +230,8 @@ func checkSized(data []byte, bits int, values int64) ([]byte, error) {
 	return data[n:], checkRuns(data[:n], bits, values)
 }
 
-// checkRuns adds up runs of the hybrid of run-length encoding and bit packing. Only
-// the last group of eight may have values too many.
+// checkRuns sums up runs of the hybrid of run-length encoding and bit packing. Only the
+// last group of eight may exceed the number of values.
 func checkRuns(data []byte, bits int, values int64) error {
 	if bits > 32 {
 		return fmt.Errorf("its codes have %d bits", bits)
@@ -258,9 +258,9 @@ func checkRuns(data []byte, bits int, values int64) error {
 	return nil
 }
 
-var errTooMany = errors.New("its runs have more values than its header says")
+var errTooMany = errors.New("its runs have more values than its header claims")
 
-// decompress gives the bytes of a page, and fails where they are more than size.
+// decompress returns the bytes of a page. It fails if they are more than size.
 func (c *chunk) decompress(data []byte, size int64) ([]byte, error) {
 	if size < 0 {
 		return nil, errCut
@@ -292,7 +292,7 @@ func (c *chunk) decompress(data []byte, size int64) ([]byte, error) {
 		defer r.Close()
 		from = r
 	default:
-		return nil, fmt.Errorf("it is compressed by %v, which is not read; write the file with snappy, gzip or zstd", c.codec)
+		return nil, fmt.Errorf("its compression %v is not supported; write the file with snappy, gzip or zstd", c.codec)
 	}
 	var out bytes.Buffer
 	n, err := io.Copy(&out, io.LimitReader(from, size+1))
@@ -302,4 +302,4 @@ func (c *chunk) decompress(data []byte, size int64) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-var errLarger = errors.New("it decompresses to more than its header says")
+var errLarger = errors.New("it decompresses to more than its header claims")

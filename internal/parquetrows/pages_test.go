@@ -37,7 +37,8 @@ func TestRunsThatClaimTooMuch(t *testing.T) {
 	}
 }
 
-// However much a page would become, no more than it claims is made of it.
+// TestPagesThatDecompressToMore checks that a page decompresses to no more than it
+// claims.
 func TestPagesThatDecompressToMore(t *testing.T) {
 	zeros := make([]byte, 8<<20)
 	var zipped, standard bytes.Buffer
@@ -65,7 +66,7 @@ func TestPagesThatDecompressToMore(t *testing.T) {
 }
 
 func TestPageHeadersThatClaimTooMuch(t *testing.T) {
-	// A header of a page with data: its bytes, its compressed bytes, its values.
+	// A header of a data page: its bytes, its compressed bytes, its values.
 	page := func(size, compressed, values int64) []byte {
 		h := []byte{0x15, 0x00}
 		for _, v := range []int64{size, compressed} {
@@ -75,11 +76,11 @@ func TestPageHeadersThatClaimTooMuch(t *testing.T) {
 		return append(h, 0, 0)
 	}
 	for want, data := range map[string][]byte{
-		"it claims 10 bytes, and 1073741824 uncompressed; at most 67108864 are read": append(page(1<<30, 10, 1), make([]byte, 10)...),
+		"it claims 10 bytes, 1073741824 uncompressed; the limit is 67108864": append(page(1<<30, 10, 1), make([]byte, 10)...),
 		"it claims 11 bytes": append(page(10, 11, 1), make([]byte, 10)...),
 		"it claims -1 bytes": page(10, -1, 1),
-		"it claims 2147483647 values; at most 16777216 are read": page(0, 0, 1<<31-1),
-		"it is cut off": {0x15},
+		"it claims 2147483647 values; the limit is 16777216": page(0, 0, 1<<31-1),
+		"it is truncated": {0x15},
 	} {
 		c := chunk{file: bytes.NewReader(data)}
 		require.ErrorContains(t, c.check(0, int64(len(data))), want)
@@ -96,7 +97,7 @@ func TestGroupsThatClaimTooMuch(t *testing.T) {
 	var other bytes.Buffer
 	require.NoError(t, parquet.Write(&other, []row{{"x"}}, parquet.Compression(&parquet.Brotli)))
 	_, err := read(other.Bytes())
-	require.ErrorContains(t, err, "it is compressed by BROTLI, which is not read; write the file with snappy, gzip or zstd")
+	require.ErrorContains(t, err, "its compression BROTLI is not supported; write the file with snappy, gzip or zstd")
 
 	data := encode(t, examples(10))
 	f, err := Open(bytes.NewReader(data), int64(len(data)))
@@ -105,10 +106,10 @@ func TestGroupsThatClaimTooMuch(t *testing.T) {
 		"there are 1000000000 rows, but a column has 10 values": func(g *format.RowGroup) { g.NumRows = 1e9 },
 		"there are -1 rows":                  func(g *format.RowGroup) { g.NumRows = -1 },
 		"does not have the schema's columns": func(g *format.RowGroup) { g.Columns = nil },
-		"a column claims the bytes from -5 on": func(g *format.RowGroup) {
+		"bytes from -5 on in a file of": func(g *format.RowGroup) {
 			g.Columns[0].MetaData.DictionaryPageOffset, g.Columns[0].MetaData.DataPageOffset = 0, -5
 		},
-		"of them, in a file of": func(g *format.RowGroup) { g.Columns[0].MetaData.TotalCompressedSize = 1 << 60 },
+		"a column claims 1152921504606846976 bytes": func(g *format.RowGroup) { g.Columns[0].MetaData.TotalCompressedSize = 1 << 60 },
 	} {
 		group := f.parquet.Metadata().RowGroups[0]
 		group.Columns = append([]format.ColumnChunk(nil), group.Columns...)

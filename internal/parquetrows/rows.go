@@ -1,9 +1,9 @@
 // Package parquetrows reads the rows of a Parquet file
-// (https://parquet.apache.org/docs/file-format) as JSON objects, whatever the
-// file's schema is: lists are arrays, groups are objects, a null is null.
+// (https://parquet.apache.org/docs/file-format) as JSON objects, whatever the file's
+// schema: lists are arrays, groups are objects, nulls are null.
 //
-// Decoding is parquet-go's. That library trusts the sizes that a file claims, so
-// they are checked here before it sees them; what it panics on is an error.
+// It decodes with parquet-go. That library trusts the sizes that a file claims, so they
+// are checked here first; its panics become errors.
 package parquetrows
 
 import (
@@ -19,11 +19,11 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// maxRowValues is how many values a column may have in a row: the tokens of a
-// sequence many times over.
+// maxRowValues bounds the values of a column in one row, far above the tokens of a
+// sequence.
 const maxRowValues = 1 << 21
 
-// A File is a Parquet file.
+// A File is an open Parquet file.
 type File struct {
 	bytes   io.ReaderAt
 	size    int64
@@ -48,8 +48,7 @@ func Open(file io.ReaderAt, size int64) (f *File, err error) {
 	return f, nil
 }
 
-// Rows gives the rows in order. The error that ends them is about the row that
-// would have come next.
+// Rows yields the rows in order. An error ends them and is about the next row.
 func (f *File) Rows() iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		for i, group := range f.parquet.RowGroups() {
@@ -69,7 +68,7 @@ func (f *File) Rows() iter.Seq2[json.RawMessage, error] {
 	}
 }
 
-// addLevels notes the levels of the columns below one, in the order of the schema.
+// addLevels appends the levels of the columns below c, in the order of the schema.
 func (f *File) addLevels(c *parquet.Column) {
 	if c.Leaf() {
 		f.levels = append(f.levels, levels{bits.Len(uint(c.MaxRepetitionLevel())), bits.Len(uint(c.MaxDefinitionLevel()))})
@@ -79,7 +78,7 @@ func (f *File) addLevels(c *parquet.Column) {
 	}
 }
 
-// enter begins to read a row group.
+// enter starts reading a row group.
 func (f *File) enter(i int, group parquet.RowGroup) (err error) {
 	defer recoverAsError(&err)
 	if err := checkGroup(f.bytes, f.size, &f.parquet.Metadata().RowGroups[i], f.levels); err != nil {
@@ -92,8 +91,8 @@ func (f *File) enter(i int, group parquet.RowGroup) (err error) {
 	return nil
 }
 
-// next reads a row: of every column the values up to the next one that begins a
-// row, put together as the schema says.
+// next reads a row: of every column the values up to the next one that begins a row,
+// assembled by the schema.
 func (f *File) next() (object json.RawMessage, err error) {
 	defer recoverAsError(&err)
 	f.row = f.row[:0]
@@ -124,13 +123,13 @@ func (f *File) leave() {
 	}
 }
 
-// A column is one of a row group's columns being read.
+// A column is a column of the row group being read.
 type column struct {
 	pages  parquet.Pages
 	page   parquet.Page
 	values parquet.ValueReader // of page
 	buffer []parquet.Value
-	ready  []parquet.Value // of buffer, not used yet
+	ready  []parquet.Value // the unused part of buffer
 	done   bool
 }
 
@@ -155,7 +154,7 @@ func (c *column) appendRow(row parquet.Row) (parquet.Row, error) {
 	}
 }
 
-// fill reads values, or notes that there are none left.
+// fill reads values, or records that there are none left.
 func (c *column) fill() error {
 	for {
 		if c.values == nil {
@@ -172,7 +171,7 @@ func (c *column) fill() error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if err != nil { // the page's end; its values are valid while it is held
+		if err != nil { // end of the page; its values are valid until it is released
 			c.values = nil
 		}
 		if n > 0 {
@@ -195,11 +194,11 @@ func (c *column) close() {
 	if c.page != nil {
 		parquet.Release(c.page)
 	}
-	c.pages.Close() // of what was only read
+	c.pages.Close() // the source is read-only
 }
 
-// checkText refuses what JSON cannot hold, which encoding/json would replace
-// without a word.
+// checkText refuses text that is not valid JSON, which encoding/json would silently
+// replace.
 func checkText(value any) error {
 	switch v := value.(type) {
 	case map[string]any:
@@ -222,8 +221,8 @@ func checkText(value any) error {
 	return nil
 }
 
-// recoverAsError makes an error of a panic: parquet-go panics on some files that
-// contradict themselves.
+// recoverAsError turns a panic into an error: parquet-go panics on some inconsistent
+// files.
 func recoverAsError(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("the file contradicts itself: %v", p)

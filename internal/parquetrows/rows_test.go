@@ -49,7 +49,7 @@ func encode(t testing.TB, rows []example, options ...parquet.WriterOption) []byt
 	var b bytes.Buffer
 	w := parquet.NewGenericWriter[example](&b, options...)
 	for len(rows) > 0 {
-		n := min(len(rows), 100) // rows a row group
+		n := min(len(rows), 100) // rows per row group
 		_, err := w.Write(rows[:n])
 		require.NoError(t, err)
 		require.NoError(t, w.Flush())
@@ -94,7 +94,8 @@ func TestRowsAreJSON(t *testing.T) {
 	}
 }
 
-// A file by pyarrow (testdata/generate.py), whose lists have other names.
+// TestRowsOfPyarrow reads a file by pyarrow (testdata/generate.py), whose lists have
+// other names.
 func TestRowsOfPyarrow(t *testing.T) {
 	data, err := os.ReadFile("testdata/pyarrow.parquet")
 	require.NoError(t, err)
@@ -122,12 +123,12 @@ func TestFaults(t *testing.T) {
 		want string
 	}{
 		"empty":     {nil, "too short"},
-		"cut off":   {good[:len(good)/2], "does not begin and end as Parquet"},
+		"cut off":   {good[:len(good)/2], "does not begin and end as a Parquet file"},
 		"damaged":   {damaged, ""},
 		"not UTF-8": {latin.Bytes(), `"text": the text is not UTF-8`},
-		"footer":    {footer("\x15"), "the footer: it is cut off"},
+		"footer":    {footer("\x15"), "the footer: it is truncated"},
 		"list":      {footer("\x19\xfc\xff\xff\xff\xff\x0f\x00"), "a list claims 4294967295 elements"},
-		"map":       {footer("\x1b\x01"), "there is a map"},
+		"map":       {footer("\x1b\x01"), "it has a map"},
 		"type":      {footer("\x1d\x00"), "the type 13"},
 		"depth":     {footer(strings.Repeat("\x1c", 40)), "more than 32 deep"},
 	} {
@@ -136,18 +137,18 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// footer is a file of nothing but a footer.
+// footer returns a file that has only a footer.
 func footer(thrift string) []byte {
 	return []byte(magic + thrift + string(binary.LittleEndian.AppendUint32(nil, uint32(len(thrift)))) + magic)
 }
 
-// No file makes the reader panic, and each row that it gives is JSON.
+// FuzzRead checks that no file makes the reader panic, and that each row is JSON.
 func FuzzRead(f *testing.F) {
 	f.Add(encode(f, examples(5)))
 	f.Add(encode(f, examples(5), parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1)))
 	f.Add(footer("\x15\x02"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		rows, _ := read(data) // an error is as good as rows
+		rows, _ := read(data) // errors are allowed
 		for _, row := range rows {
 			require.True(t, json.Valid(row), "%s", row)
 		}

@@ -3,23 +3,24 @@ package philox
 import "math"
 
 // Dropout draws the masks of dropout: whether an element of a [tokens, features]
-// activation is kept is a function of the seed, the step, the stream (which
-// layer) and the element's row and column. Eight columns share a block:
+// activation is kept is a function of the seed, the step, the stream (the layer) and the
+// element's row and column. Eight columns share a block:
 //
 //	lane = 16 bits number col%8 of Block(Key(seed), {col/8, row, stream, step})
 //	keep = lane >= round(65536·p)
 //
-// where the lanes are the low and then the high half of each of the block's four
-// numbers. What is kept is multiplied by Scale.
+// The lanes are the low and then the high half of each of the block's four numbers. Kept
+// elements are multiplied by Scale.
 type Dropout struct {
 	key       [2]uint32
 	stream    uint32
 	step      uint32
 	threshold uint32
-	Scale     float32 // 1 / the probability of being kept
+	Scale     float32 // 1 / (1 - p)
 }
 
-// NewDropout draws for one layer and step, dropping with probability p in [0, 1).
+// NewDropout returns the masks of one layer and step, which drop with probability p in
+// [0, 1).
 func NewDropout(seed uint64, stream, step uint32, p float32) Dropout {
 	threshold := uint32(math.Round(65536 * float64(p)))
 	return Dropout{
@@ -28,7 +29,7 @@ func NewDropout(seed uint64, stream, step uint32, p float32) Dropout {
 	}
 }
 
-// Apply writes dropout(src) to dst, both a row from column 0 on.
+// Apply writes dropout(src) to dst. Both are a row, starting at column 0.
 func (d *Dropout) Apply(dst, src []float32, row int) {
 	keep := [2]float32{0, d.Scale}
 	dst = dst[:len(src)]
@@ -49,11 +50,11 @@ func (d *Dropout) Apply(dst, src []float32, row int) {
 	}
 }
 
-// kept is 1 where the low 16 bits reach the threshold, else 0, without a branch:
-// at small p a branch would be right most of the time, at 0.5 never.
+// kept returns 1 if the low 16 bits reach the threshold, else 0, without a branch: at p
+// near 0.5 branch prediction would fail half the time.
 func (d *Dropout) kept(lane uint32) uint32 {
 	return (((lane & 0xffff) - d.threshold) >> 31) ^ 1
 }
 
-// Threshold is what the 16 bits of an element have to reach for it to be kept.
+// Threshold returns the smallest 16-bit lane of a kept element.
 func (d *Dropout) Threshold() uint32 { return d.threshold }

@@ -1,7 +1,7 @@
-// Package philox is Philox4x32-10, the counter-based random generator of
-// Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): each
-// block of four numbers is a pure function of a key and a counter, so a mask
-// that is needed again is drawn again, on any device, in any order.
+// Package philox implements Philox4x32-10, the counter-based random generator of Salmon
+// et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): each block of four
+// numbers is a pure function of a key and a counter, so that a mask can be recomputed on
+// any device, in any order.
 package philox
 
 const (
@@ -12,9 +12,9 @@ const (
 	rounds      = 10
 )
 
-// Block is the four numbers at counter.
+// Block returns the four numbers at counter.
 func Block(key [2]uint32, counter [4]uint32) [4]uint32 {
-	// Scalars, so that all ten rounds stay in registers.
+	// Scalars keep all ten rounds in registers.
 	c0, c1, c2, c3 := counter[0], counter[1], counter[2], counter[3]
 	k0, k1 := key[0], key[1]
 	for range rounds {
@@ -27,5 +27,5 @@ func Block(key [2]uint32, counter [4]uint32) [4]uint32 {
 	return [4]uint32{c0, c1, c2, c3}
 }
 
-// Key is a 64-bit seed as a key.
+// Key returns the key of a 64-bit seed.
 func Key(seed uint64) [2]uint32 { return [2]uint32{uint32(seed), uint32(seed >> 32)} }

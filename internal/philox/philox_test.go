@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBlock holds the known answers of Random123 (kat_vectors, philox4x32 10).
+// TestBlock compares with the known answers of Random123 (kat_vectors, philox4x32 10).
 func TestBlock(t *testing.T) {
 	for _, c := range []struct {
 		counter [4]uint32
@@ -53,9 +53,8 @@ func TestDropout(t *testing.T) {
 	}
 }
 
-// TestDropoutLanes holds the order of the 16-bit lanes and of the counter's words by
-// Random123's answers: an element is kept up to its lane as the threshold, and not
-// beyond it.
+// TestDropoutLanes checks the order of the 16-bit lanes and of the counter's words
+// against Random123's answers: an element is kept if the threshold is at most its lane.
 func TestDropoutLanes(t *testing.T) {
 	const all = 0xffffffff
 	for _, c := range []struct {
@@ -77,7 +76,7 @@ func TestDropoutLanes(t *testing.T) {
 		}
 		for i, lane := range c.lanes {
 			ones, got := [8]float32{1, 1, 1, 1, 1, 1, 1, 1}, [8]float32{}
-			for _, n := range []int{8, i + 1} { // whole group, and the end of a row
+			for _, n := range []int{8, i + 1} { // a whole group, and the end of a row
 				d := Dropout{key: Key(c.seed), stream: c.stream, step: c.step, threshold: lane, Scale: 1}
 				d.Apply(got[:n], ones[:n], c.row)
 				require.Equal(t, float32(1), got[i], "column %d, threshold %#x", i, lane)
@@ -89,7 +88,8 @@ func TestDropoutLanes(t *testing.T) {
 	}
 }
 
-// TestUniformIsBelowHigh: 1 + 0.5 times the largest fraction rounds to 1.5.
+// TestUniformIsBelowHigh checks that 1 + 0.5 times the largest fraction, which rounds to
+// 1.5, stays below it.
 func TestUniformIsBelowHigh(t *testing.T) {
 	x := make([]float32, 1<<12)
 	Uniform(x, 1, 2, 1, 1.0000002)
@@ -98,8 +98,8 @@ func TestUniformIsBelowHigh(t *testing.T) {
 	}
 }
 
-// TestNoise: within its bounds, uniform, and as far from row to row as from column to
-// column.
+// TestNoise checks that the noise is within its bounds, uniform, and as independent
+// across rows as across columns.
 func TestNoise(t *testing.T) {
 	const rows, cols, bound = 300, 333, 0.25
 	n := NewNoise(7, 3, 11, bound)

@@ -2,9 +2,8 @@ package philox
 
 import "math"
 
-// Uniform fills dst with numbers uniform in [low, high): element i is lane i%4
-// of the block at counter {i/4 low, i/4 high, stream, 0}, its upper 24 bits as a
-// fraction.
+// Uniform fills dst with numbers uniform in [low, high): element i is lane i%4 of the
+// block at counter {i/4 low, i/4 high, stream, 0}, its upper 24 bits as a fraction.
 func Uniform(dst []float32, seed uint64, stream uint32, low, high float32) {
 	key := Key(seed)
 	last := math.Nextafter32(high, low)
@@ -17,9 +16,8 @@ func Uniform(dst []float32, seed uint64, stream uint32, low, high float32) {
 	}
 }
 
-// Normal fills dst with numbers of a normal distribution of mean 0, by Box and
-// Muller's transform of pairs of the block at counter {i/4 low, i/4 high,
-// stream, 1}.
+// Normal fills dst with numbers of a normal distribution of mean 0, by Box and Muller's
+// transform of pairs of the block at counter {i/4 low, i/4 high, stream, 1}.
 func Normal(dst []float32, seed uint64, stream uint32, deviation float32) {
 	key := Key(seed)
 	for at := 0; at < len(dst); at += 4 {

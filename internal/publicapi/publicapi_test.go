@@ -1,5 +1,5 @@
-// Package publicapi holds the exported signatures of the module's public packages to
-// types that a program outside of the module can name.
+// Package publicapi checks that the exported signatures of the module's public packages
+// use only types that a program outside of the module can name.
 package publicapi
 
 import (
@@ -24,8 +24,8 @@ import (
 
 const module = "qlora"
 
-// compiled are the module's packages that another module may import, and the export
-// data that the compiler made of these and of all that they import.
+// compiled returns the module's packages that another module may import, and the
+// compiler's export data of these and of all that they import.
 func compiled(t *testing.T) (public []string, imports types.Importer) {
 	t.Helper()
 	list := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Name}}\t{{.Export}}", module+"/...")
@@ -41,7 +41,7 @@ func compiled(t *testing.T) (public []string, imports types.Importer) {
 			public = append(public, f[0])
 		}
 	}
-	// What belongs to a program is no library, though its folder could be imported.
+	// The packages of a program are no library, though their folders could be imported.
 	public = slices.DeleteFunc(public, func(path string) bool {
 		return strings.HasPrefix(path, module+"/demo/") || strings.HasPrefix(path, module+"/bench")
 	})
@@ -64,8 +64,7 @@ func TestNoInternalTypeInAPublicSignature(t *testing.T) {
 	}
 }
 
-// TestInternalTypesAreFound plants types of an internal package where a signature can
-// show them.
+// TestInternalTypesAreFound plants internal types wherever a signature can expose them.
 func TestInternalTypesAreFound(t *testing.T) {
 	_, imports := compiled(t)
 	for source, want := range map[string]string{
@@ -100,7 +99,7 @@ func TestInternalTypesAreFound(t *testing.T) {
 	}
 }
 
-// internalTypes says where the exported names of pkg show types of internal packages.
+// internalTypes lists where the exported names of pkg expose internal types.
 func internalTypes(pkg *types.Package) []string {
 	w := walker{seen: map[types.Type]bool{}}
 	for _, name := range pkg.Scope().Names() {
@@ -118,13 +117,13 @@ func internalTypes(pkg *types.Package) []string {
 	return w.found
 }
 
-// A walker goes through all that a type lets its users see.
+// A walker visits everything that a type exposes.
 type walker struct {
 	seen  map[types.Type]bool
 	found []string
 }
 
-// defined looks at what a defined type is made of, and at its methods.
+// defined visits a defined type's underlying type and its methods.
 func (w *walker) defined(at string, t *types.Named) {
 	if w.seen[t] {
 		return
@@ -159,7 +158,7 @@ func (w *walker) walk(at string, t types.Type) {
 		case isInternal(o.Pkg().Path()):
 			w.found = append(w.found, fmt.Sprintf("%s: %s", at, t))
 		case !o.Exported():
-			w.defined(at, t) // its own name cannot be said, what it has can be used
+			w.defined(at, t) // the alias cannot be named, but its members can be used
 		}
 	case *types.Pointer:
 		w.walk(at, t.Elem())

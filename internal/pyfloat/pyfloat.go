@@ -1,5 +1,5 @@
-// Package pyfloat spells numbers as Python's repr and json module do, so that
-// files that Python also writes do not differ by spelling.
+// Package pyfloat spells numbers as Python's repr and json module do, so that files that
+// Python also writes are identical.
 package pyfloat
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Format is the fewest digits that read back as x, with an exponent below 1e-4
-// and from 1e16 on, and ".0" behind whole numbers.
+// Format returns the fewest digits that parse back to x, with an exponent below 1e-4 and
+// from 1e16 on, and ".0" after integers.
 func Format(x float64) string {
 	switch {
 	case math.IsNaN(x):

@@ -1,6 +1,6 @@
-// Package pyrandom draws what Python's random.Random draws: MT19937 (Matsumoto and
-// Nishimura 1998) seeded by an array, and the samples that CPython makes of it
-// (Modules/_randommodule.c, Lib/random.py).
+// Package pyrandom reproduces Python's random.Random: MT19937 (Matsumoto and Nishimura
+// 1998) seeded by an array, and CPython's samples (Modules/_randommodule.c,
+// Lib/random.py).
 package pyrandom
 
 import (
@@ -10,10 +10,10 @@ import (
 	"qlora/internal/torchrand"
 )
 
-// A Random is random.Random.
+// A Random is the state of a random.Random.
 type Random struct{ bits *torchrand.Generator }
 
-// New is random.Random(seed).
+// New returns random.Random(seed).
 func New(seed uint64) *Random {
 	key := []uint32{uint32(seed)}
 	if high := uint32(seed >> 32); high != 0 {
@@ -22,7 +22,7 @@ func New(seed uint64) *Random {
 	return &Random{torchrand.NewByArray(key)}
 }
 
-// below is a number below n, at least 1: _randbelow_with_getrandbits.
+// below returns a number below n, which is at least 1: _randbelow_with_getrandbits.
 func (r *Random) below(n int) int {
 	width := bits.Len(uint(n))
 	for {
@@ -32,7 +32,7 @@ func (r *Random) below(n int) int {
 	}
 }
 
-// bitsOf is getrandbits(width) of at most 63 bits: 32 at a time, the lowest first.
+// bitsOf returns getrandbits(width) of at most 63 bits: 32 at a time, the lowest first.
 func (r *Random) bitsOf(width int) int {
 	x := 0
 	for shift := 0; shift < width; shift += 32 {
@@ -45,14 +45,14 @@ func (r *Random) bitsOf(width int) int {
 	return x
 }
 
-// Sample is random.sample(range(n), k): k of the numbers below n in random order.
-// It panics where k is above n.
+// Sample returns random.sample(range(n), k): k of the numbers below n in random order.
+// It panics if k exceeds n.
 func (r *Random) Sample(n, k int) []int {
 	if k < 0 || k > n {
-		panic("pyrandom: a sample larger than what it is drawn from")
+		panic("pyrandom: the sample is larger than the population")
 	}
 	picked := make([]int, k)
-	// Python keeps a list where that is smaller than a set.
+	// Python uses a list where that is smaller than a set.
 	setSize := 21.0
 	if k > 5 {
 		setSize += math.Pow(4, math.Ceil(math.Log(float64(3*k))/math.Log(4)))

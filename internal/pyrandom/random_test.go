@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSample holds samples to Python's, which testdata/generate.py records.
+// TestSample compares samples with Python's, which testdata/generate.py records.
 func TestSample(t *testing.T) {
 	text, err := os.ReadFile("testdata/samples.json")
 	require.NoError(t, err)

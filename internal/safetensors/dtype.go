@@ -3,7 +3,7 @@ package safetensors
 // DType is an element type as a safetensors header spells it.
 type DType string
 
-// The element types that whole bytes hold.
+// The element types of whole bytes.
 const (
 	F64    DType = "F64"
 	F32    DType = "F32"
@@ -23,11 +23,11 @@ const (
 	C64    DType = "C64"
 )
 
-// Size is the bytes of one element, 0 for a type that is not known.
+// Size returns the bytes of one element, or 0 for an unknown type.
 func (d DType) Size() int { return formats[d].size }
 
-// A format is what a reader and the Rust writer know of a type. The writer sorts by
-// rank, its declaration order, the widest types last and written first.
+// A format holds a type's size and its rank in the Rust writer: its declaration order.
+// The writer sorts by rank; the widest types are declared last and written first.
 type format struct{ size, rank int }
 
 var formats = map[DType]format{

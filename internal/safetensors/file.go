@@ -1,10 +1,10 @@
-// Package safetensors reads and writes safetensors files: one file, or a Hugging
-// Face model folder with its weights in one file or in shards.
+// Package safetensors reads and writes safetensors files: one file, or a Hugging Face
+// model folder with its weights in one file or in shards.
 //
-// A file is an eight-byte little-endian length, a JSON header of that length, and
-// the tensors' bytes: https://github.com/huggingface/safetensors. Reading maps the
-// file, so opening it costs its header alone and a tensor's bytes are the page
-// cache's. Nothing that a header says is believed before it is checked.
+// A file is an eight-byte little-endian length, a JSON header of that length, and the
+// tensors' bytes: https://github.com/huggingface/safetensors. Reading maps the file:
+// opening it reads only the header, and a tensor's bytes are in the page cache. Every
+// value of a header is checked before it is used.
 package safetensors
 
 import (
@@ -24,14 +24,14 @@ type Tensor struct {
 	Name  string
 	DType DType
 	Shape []int  // outermost first; empty for a scalar
-	Data  []byte // little-endian, row-major: a view of the file, valid until Close, never to be written
+	Data  []byte // little-endian, row-major: a read-only view of the file, valid until Close
 }
 
-// Elements is the product of the shape.
+// Elements returns the product of the shape.
 func (t Tensor) Elements() int { return len(t.Data) / t.DType.Size() }
 
-// A File is an open safetensors file. Its methods may be called from many
-// goroutines, Close once all others are done.
+// A File is an open safetensors file. Its methods are safe for concurrent use, except
+// Close, which must come last.
 type File struct {
 	path    string
 	mapped  []byte
@@ -40,12 +40,12 @@ type File struct {
 	nameSet []string // sorted
 }
 
-// Open maps the file at path and checks its header: that its length is in range,
-// that it names no tensor twice, that the tensors' types are known and that they
-// fill the file exactly, one after the other. The error of a bad file names it.
+// Open maps the file at path and checks its header: that its length is in range, that no
+// tensor name occurs twice, that the tensors' types are known and that they fill the
+// file exactly, one after the other. An error names the file.
 //
-// The file must not be cut short while it is open: touching pages that are gone
-// kills the process.
+// The file must not be truncated while it is open: reading missing pages kills the
+// process.
 func Open(path string) (*File, error) {
 	f, err := open(path)
 	if err != nil {
@@ -57,9 +57,9 @@ func Open(path string) (*File, error) {
 func open(path string) (*File, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, errors.Unwrap(err) // the path is said by Open
+		return nil, errors.Unwrap(err) // Open adds the path
 	}
-	defer file.Close() // the mapping stays
+	defer file.Close() // the mapping remains valid
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -88,11 +88,11 @@ func open(path string) (*File, error) {
 func parse(file []byte) (*File, error) {
 	length := binary.LittleEndian.Uint64(file)
 	if length > maxHeader {
-		return nil, fmt.Errorf("a header of %d bytes is more than the %d that safetensors allows: this is no safetensors file, or a damaged one", length, maxHeader)
+		return nil, fmt.Errorf("the header of %d bytes exceeds safetensors' limit of %d: the file is damaged or not a safetensors file", length, maxHeader)
 	}
 	rest := file[8:]
 	if length > uint64(len(rest)) {
-		return nil, fmt.Errorf("the header takes %d bytes, the file has %d for it: it is cut short", length, len(rest))
+		return nil, fmt.Errorf("the header has %d bytes, but the file has %d for it: it is truncated", length, len(rest))
 	}
 	data := rest[length:]
 	header, err := parseHeader(rest[:length], len(data))
@@ -102,7 +102,7 @@ func parse(file []byte) (*File, error) {
 	return &File{data: data, header: header, nameSet: slices.Sorted(maps.Keys(header.tensors))}, nil
 }
 
-// Tensor is the tensor called name, and whether there is one.
+// Tensor returns the tensor called name, and whether there is one.
 func (f *File) Tensor(name string) (Tensor, bool) {
 	e, ok := f.header.tensors[name]
 	if !ok {
@@ -111,20 +111,19 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return Tensor{name, e.dtype, e.shape, f.data[e.begin:e.end:e.end]}, true
 }
 
-// Names are the tensors' names, sorted. They are shared: not to be changed.
+// Names returns the tensors' names, sorted. Callers must not modify the slice.
 func (f *File) Names() []string { return f.nameSet }
 
-// Metadata is the header's free text by key; nil without any.
+// Metadata returns the header's free text by key, or nil if there is none.
 func (f *File) Metadata() map[string]string { return f.header.metadata }
 
-// Where says for a message where the tensor called name lies.
+// Where returns the place of the tensor called name, for messages.
 func (f *File) Where(name string) string {
 	return fmt.Sprintf("%s: tensor %q", filepath.Base(f.path), name)
 }
 
 // Release tells the system that t, a tensor of this file, is not needed for now: its
-// pages leave the process's resident memory. Reading it again is allowed and brings
-// them back.
+// pages leave the process's resident memory. The next read brings them back.
 func (f *File) Release(t Tensor) {
 	e, ok := f.header.tensors[t.Name]
 	if !ok || e.begin == e.end {
@@ -136,7 +135,7 @@ func (f *File) Release(t Tensor) {
 	_ = unix.Madvise(f.mapped[first:start+e.end], unix.MADV_DONTNEED) // advice only
 }
 
-// Close unmaps the file. Every Tensor's Data dies with it.
+// Close unmaps the file. Its tensors' Data must not be read afterwards.
 func (f *File) Close() error {
 	if f.mapped == nil {
 		return nil

@@ -7,12 +7,11 @@ import (
 	"qlora/internal/halffloat"
 )
 
-// IsFloat says whether elements of the type are F32, BF16 or F16, which Floats and
-// AppendFloats convert.
+// IsFloat reports whether d is F32, BF16 or F16, which Floats and AppendFloats convert.
 func (d DType) IsFloat() bool { return d == F32 || d == BF16 || d == F16 }
 
-// Floats fills dst with the elements of t from the one numbered from on. The type
-// IsFloat.
+// Floats fills dst with the elements of t from number from on. IsFloat must hold for the
+// type.
 func (t Tensor) Floats(dst []float32, from int) {
 	data := t.Data[from*t.DType.Size():]
 	switch t.DType {
@@ -31,8 +30,8 @@ func (t Tensor) Floats(dst []float32, from int) {
 	}
 }
 
-// AppendFloats appends x as elements of the type, which IsFloat, each rounded to
-// the nearest.
+// AppendFloats appends x as elements of the type dtype, each rounded to nearest.
+// dtype.IsFloat must hold.
 func AppendFloats(data []byte, x []float32, dtype DType) []byte {
 	switch dtype {
 	case BF16:

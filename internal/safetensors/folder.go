@@ -12,14 +12,14 @@ import (
 	"slices"
 )
 
-// The names that Hugging Face gives a folder's weights.
+// Hugging Face's names of a folder's weights.
 const (
 	SingleFile = "model.safetensors"
 	IndexFile  = "model.safetensors.index.json"
 )
 
-// A Folder is a model folder's open weights: one File, or the shards that an index
-// names. Its methods are a File's.
+// A Folder holds a model folder's open weights: one File, or the shards that an index
+// lists. Its methods are those of a File.
 type Folder struct {
 	shards  []*File
 	home    map[string]*File // by tensor
@@ -27,10 +27,10 @@ type Folder struct {
 	source  string
 }
 
-// OpenFolder opens the weights in dir: model.safetensors or, without it, the shards
-// of model.safetensors.index.json, which must lie in dir and hold the tensors that
-// the index says. Weights as Python pickles (pytorch_model.bin) are refused: reading
-// one may run any program.
+// OpenFolder opens the weights in dir: model.safetensors or, without it, the shards of
+// model.safetensors.index.json, which must be in dir and hold the tensors that the index
+// lists. Weights as Python pickles (pytorch_model.bin) are refused: reading one may run
+// any program.
 func OpenFolder(dir string) (*Folder, error) {
 	single, err := Open(filepath.Join(dir, SingleFile))
 	if err == nil {
@@ -62,7 +62,7 @@ func folderOf(f *File, path string) *Folder {
 	return folder
 }
 
-// parseIndex reads an index and gives the shard of each tensor.
+// parseIndex reads an index and returns the shard of each tensor.
 func parseIndex(text []byte) (map[string]string, error) {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
@@ -71,13 +71,13 @@ func parseIndex(text []byte) (map[string]string, error) {
 		return nil, err
 	}
 	if len(index.WeightMap) == 0 {
-		return nil, errors.New("no weight_map: which file holds which tensor is not said")
+		return nil, errors.New("weight_map, which maps tensors to files, is missing")
 	}
 	for name, shard := range index.WeightMap {
-		// Links are followed, since that is how the Hub's cache is made of; names
-		// that leave the folder are not.
+		// Links are followed, because the Hub's cache consists of them; names that leave
+		// the folder are refused.
 		if !filepath.IsLocal(shard) {
-			return nil, fmt.Errorf("tensor %q lies in %q, which is outside the folder", name, shard)
+			return nil, fmt.Errorf("tensor %q is in %q, which is outside the folder", name, shard)
 		}
 	}
 	return index.WeightMap, nil
@@ -106,27 +106,27 @@ func (f *Folder) open(dir string, weightMap map[string]string) error {
 			f.shards = append(f.shards, file)
 		}
 		if _, ok := file.Tensor(name); !ok {
-			return fmt.Errorf("%s: tensor %q should be in %s and is not", filepath.Join(dir, IndexFile), name, shard)
+			return fmt.Errorf("%s: tensor %q is missing from %s", filepath.Join(dir, IndexFile), name, shard)
 		}
 		f.home[name] = file
 	}
 	return nil
 }
 
-// noWeights says what is wrong with a folder that has neither file.
+// noWeights returns the error of a folder that has neither file.
 func noWeights(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return err
 	}
 	for _, pattern := range []string{"pytorch_model*.bin*", "*.pth", "*.pt", "*.bin", "*.ckpt"} {
 		if found, _ := filepath.Glob(filepath.Join(escapeGlob(dir), pattern)); len(found) > 0 {
-			return fmt.Errorf("%s: weights are only there as %s, a Python pickle, which is not read because it may run any program; convert them to safetensors", dir, filepath.Base(found[0]))
+			return fmt.Errorf("%s: the weights are in %s, a Python pickle, which is not read because it may run any program; convert them to safetensors", dir, filepath.Base(found[0]))
 		}
 	}
-	return fmt.Errorf("%s: neither %s nor %s is there: %w", dir, SingleFile, IndexFile, fs.ErrNotExist)
+	return fmt.Errorf("%s: neither %s nor %s exists: %w", dir, SingleFile, IndexFile, fs.ErrNotExist)
 }
 
-// escapeGlob quotes what Glob would take for a pattern.
+// escapeGlob escapes the characters that Glob interprets.
 func escapeGlob(path string) string {
 	var quoted []rune
 	for _, r := range path {
@@ -155,7 +155,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// Tensor is the tensor called name, and whether there is one.
+// Tensor returns the tensor called name, and whether there is one.
 func (f *Folder) Tensor(name string) (Tensor, bool) {
 	file, ok := f.home[name]
 	if !ok {
@@ -164,10 +164,10 @@ func (f *Folder) Tensor(name string) (Tensor, bool) {
 	return file.Tensor(name)
 }
 
-// Names are the tensors' names, sorted. They are shared: not to be changed.
+// Names returns the tensors' names, sorted. Callers must not modify the slice.
 func (f *Folder) Names() []string { return f.nameSet }
 
-// Shards are the tensors' names by file, those of a file sorted.
+// Shards returns the tensors' names by file, sorted within a file.
 func (f *Folder) Shards() [][]string {
 	all := make([][]string, len(f.shards))
 	for i, shard := range f.shards {
@@ -180,13 +180,13 @@ func (f *Folder) Shards() [][]string {
 	return all
 }
 
-// Source is the file that says which tensors there are: the only one, or the index.
+// Source returns the file that lists the tensors: the only one, or the index.
 func (f *Folder) Source() string { return f.source }
 
-// Metadata is that of the first shard.
+// Metadata returns the metadata of the first shard.
 func (f *Folder) Metadata() map[string]string { return f.shards[0].Metadata() }
 
-// Where says for a message where the tensor called name lies.
+// Where returns the place of the tensor called name, for messages.
 func (f *Folder) Where(name string) string {
 	if file, ok := f.home[name]; ok {
 		return file.Where(name)
@@ -194,7 +194,7 @@ func (f *Folder) Where(name string) string {
 	return fmt.Sprintf("tensor %q", name)
 }
 
-// Release takes t's pages out of the resident memory, as a File's does.
+// Release removes t's pages from resident memory, as a File's does.
 func (f *Folder) Release(t Tensor) {
 	if file, ok := f.home[t.Name]; ok {
 		file.Release(t)

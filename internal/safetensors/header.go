@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on what a header may make a reader hold. The first is the format's own.
+// Limits on the memory that a header may claim. The first is the format's.
 const (
 	maxHeader = 100_000_000 // bytes
 	maxRank   = 64          // dimensions of one tensor
@@ -21,9 +21,9 @@ const (
 
 const metadataKey = "__metadata__"
 
-// A header is what the JSON at the start of a file says, checked: its tensors lie
-// one after the other, without gap or overlap, from the first byte of the data to
-// the last, and each is as long as its type and shape make it.
+// A header is the checked content of the JSON at the start of a file: its tensors are
+// contiguous, without gap or overlap, from the first byte of the data to the last, and
+// each has the length of its type and shape.
 type header struct {
 	tensors  map[string]extent
 	metadata map[string]string
@@ -36,7 +36,7 @@ type extent struct {
 	begin, end int
 }
 
-// parseHeader reads the header of a file that holds dataSize bytes of data.
+// parseHeader parses the header of a file with dataSize bytes of data.
 func parseHeader(text []byte, dataSize int) (header, error) {
 	h := header{tensors: map[string]extent{}}
 	if !utf8.Valid(text) {
@@ -51,7 +51,7 @@ func parseHeader(text []byte, dataSize int) (header, error) {
 		if err != nil {
 			return h, fmt.Errorf("header: %w", err)
 		}
-		name := token.(string) // the decoder lets nothing else stand for a key
+		name := token.(string) // the decoder accepts only strings as keys
 		if err := h.parseEntry(decoder, name); err != nil {
 			return h, err
 		}
@@ -91,7 +91,7 @@ func (h *header) parseEntry(decoder *json.Decoder, name string) error {
 		return fmt.Errorf("header: tensor %q: %w", name, err)
 	}
 	if entry.Shape == nil || entry.Offsets == nil || len(*entry.Offsets) != 2 {
-		return fmt.Errorf("header: tensor %q: dtype, shape and two data_offsets are needed", name)
+		return fmt.Errorf("header: tensor %q: needs dtype, shape and two data_offsets", name)
 	}
 	e := extent{entry.DType, *entry.Shape, (*entry.Offsets)[0], (*entry.Offsets)[1]}
 	size, err := byteSize(e.dtype, e.shape)
@@ -99,7 +99,7 @@ func (h *header) parseEntry(decoder *json.Decoder, name string) error {
 		return fmt.Errorf("header: tensor %q: %w", name, err)
 	}
 	if e.begin > e.end || e.end-e.begin != size {
-		return fmt.Errorf("header: tensor %q: data_offsets [%d, %d], but %s %v takes %d bytes", name, e.begin, e.end, e.dtype, e.shape, size)
+		return fmt.Errorf("header: tensor %q: data_offsets [%d, %d], but %s %v has %d bytes", name, e.begin, e.end, e.dtype, e.shape, size)
 	}
 	h.tensors[name] = e
 	return nil
@@ -125,16 +125,16 @@ func (h *header) checkLayout(dataSize int) error {
 		end = e.end
 	}
 	if end != dataSize {
-		return fmt.Errorf("the tensors take %d bytes, the file has %d for them: it is cut short or damaged", end, dataSize)
+		return fmt.Errorf("the tensors have %d bytes, but the file has %d for them: it is truncated or damaged", end, dataSize)
 	}
 	return nil
 }
 
-// byteSize is the bytes of a tensor, with every overflow caught.
+// byteSize returns the bytes of a tensor, or an error if they overflow.
 func byteSize(dtype DType, shape []int) (int, error) {
 	size := uint64(dtype.Size())
 	if size == 0 {
-		return 0, fmt.Errorf("element type %q is not known", dtype)
+		return 0, fmt.Errorf("element type %q is unknown", dtype)
 	}
 	for _, dimension := range shape {
 		if dimension < 0 {
@@ -149,8 +149,8 @@ func byteSize(dtype DType, shape []int) (int, error) {
 	return int(size), nil
 }
 
-// A shape is a list of sizes. It is measured before it is decoded, so that a header
-// cannot ask for far more memory than it takes itself.
+// A shape is a list of sizes. Its length is checked before it is decoded, so that a
+// header cannot claim far more memory than its size.
 type shape []int
 
 func (s *shape) UnmarshalJSON(text []byte) error {

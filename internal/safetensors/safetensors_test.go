@@ -21,7 +21,7 @@ func entry(name string, dtype DType, data []byte, shape ...int) Entry {
 	}}
 }
 
-// fileOf is a file's bytes with header as it is given.
+// fileOf returns a file's bytes with the given header.
 func fileOf(header string, data ...byte) []byte {
 	file := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	return append(append(file, header...), data...)
@@ -67,7 +67,7 @@ func TestWriteThenOpen(t *testing.T) {
 	require.NoError(t, f.Close(), "a second Close does nothing")
 }
 
-// The golden file is what the Python package writes (testdata/generate.py).
+// The golden file is written by the Python package (testdata/generate.py).
 func TestWriteMatchesTheRustWriter(t *testing.T) {
 	want, err := os.ReadFile("testdata/dtypes.safetensors")
 	require.NoError(t, err)
@@ -96,26 +96,26 @@ func TestOpenRefuses(t *testing.T) {
 		{"nothing", nil, "0 bytes are too few"},
 		{"no header", make([]byte, 7), "7 bytes are too few"},
 		{"empty header", make([]byte, 8), "not a JSON object"},
-		{"a length beyond the limit", binary.LittleEndian.AppendUint64(nil, maxHeader+1), "more than the 100000000"},
-		{"the largest length", binary.LittleEndian.AppendUint64(nil, math.MaxUint64), "more than the 100000000"},
-		{"a length beyond the end", fileOf(one)[:20], "cut short"},
-		{"data cut short", fileOf(one, 1), "cut short"},
+		{"a length beyond the limit", binary.LittleEndian.AppendUint64(nil, maxHeader+1), "limit of 100000000"},
+		{"the largest length", binary.LittleEndian.AppendUint64(nil, math.MaxUint64), "limit of 100000000"},
+		{"a length beyond the end", fileOf(one)[:20], "truncated"},
+		{"data cut short", fileOf(one, 1), "truncated"},
 		{"data too long", fileOf(one, 1, 2, 3), "the file has 3"},
 		{"not an object", fileOf(`[]`), "not a JSON object"},
 		{"an open object", fileOf(`{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}`, 1), "header:"},
 		{"text after it", fileOf(one+"x", 1, 2), "text after"},
 		{"not UTF-8", fileOf(strings.Replace(one, "a", "\xff", 1), 1, 2), "UTF-8"},
 		{"two of a name", fileOf(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 1, 2), `two tensors "a"`},
-		{"an unknown type", fileOf(`{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}`, 1), `"F4" is not known`},
-		{"no type", fileOf(`{"a":{"shape":[1],"data_offsets":[0,1]}}`, 1), `"" is not known`},
-		{"no shape", fileOf(`{"a":{"dtype":"U8","data_offsets":[0,1]}}`, 1), "are needed"},
-		{"no offsets", fileOf(`{"a":{"dtype":"U8","shape":[1]}}`, 1), "are needed"},
-		{"three offsets", fileOf(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,1]}}`, 1), "are needed"},
+		{"an unknown type", fileOf(`{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}`, 1), `"F4" is unknown`},
+		{"no type", fileOf(`{"a":{"shape":[1],"data_offsets":[0,1]}}`, 1), `"" is unknown`},
+		{"no shape", fileOf(`{"a":{"dtype":"U8","data_offsets":[0,1]}}`, 1), "needs dtype, shape and two data_offsets"},
+		{"no offsets", fileOf(`{"a":{"dtype":"U8","shape":[1]}}`, 1), "needs dtype, shape and two data_offsets"},
+		{"three offsets", fileOf(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,1]}}`, 1), "needs dtype, shape and two data_offsets"},
 		{"a negative size", fileOf(`{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}`, 1), "negative"},
 		{"a negative offset", fileOf(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}}`, 1), "negative"},
 		{"a fraction", fileOf(`{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}}`, 1), "tensor \"a\""},
 		{"offsets backwards", fileOf(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[1,0]}}`, 1), "data_offsets [1, 0]"},
-		{"a size that is not the shape's", fileOf(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,2]}}`, 1, 2), "takes 4 bytes"},
+		{"a size that is not the shape's", fileOf(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,2]}}`, 1, 2), "has 4 bytes"},
 		{"a shape that overflows", fileOf(`{"a":{"dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}`), "too large"},
 		{"a shape that wraps to 0", fileOf(`{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`), "too large"},
 		{"too many dimensions", fileOf(`{"a":{"dtype":"U8","shape":[1`+strings.Repeat(",1", 64)+`],"data_offsets":[0,1]}}`, 1), "more than 64 dimensions"},
@@ -144,9 +144,9 @@ func TestWriteRefuses(t *testing.T) {
 		message string
 		entries []Entry
 	}{
-		{`tensor "a": the name is taken`, []Entry{entry("a", U8, nil, 0), entry("a", U8, nil, 0)}},
-		{`the name is taken`, []Entry{entry("__metadata__", U8, nil, 0)}},
-		{`"F3" is not known`, []Entry{entry("a", "F3", nil, 1)}},
+		{`tensor "a": duplicate name`, []Entry{entry("a", U8, nil, 0), entry("a", U8, nil, 0)}},
+		{`duplicate name`, []Entry{entry("__metadata__", U8, nil, 0)}},
+		{`"F3" is unknown`, []Entry{entry("a", "F3", nil, 1)}},
 		{"negative", []Entry{entry("a", U8, nil, -1)}},
 		{"too large", []Entry{entry("a", U8, nil, math.MaxInt, 2)}},
 		{"too large", []Entry{entry("a", U8, nil, math.MaxInt), entry("b", U8, nil, 1)}},
@@ -193,9 +193,9 @@ func TestOpenFolder(t *testing.T) {
 		`{"a":"../one.safetensors"}`: "outside the folder",
 		`{"a":"/etc/passwd"}`:        "outside the folder",
 		`{"a":""}`:                   "outside the folder",
-		`{"c":"two.safetensors"}`:    `tensor "c" should be in two.safetensors`,
+		`{"c":"two.safetensors"}`:    `tensor "c" is missing from two.safetensors`,
 		`{"a":"one.safetensors","b":"three.safetensors"}`: "three.safetensors",
-		`{}`: "no weight_map",
+		`{}`: "weight_map, which maps tensors to files, is missing",
 		`[]`: "cannot unmarshal",
 	} {
 		index(weightMap)
@@ -204,7 +204,7 @@ func TestOpenFolder(t *testing.T) {
 		require.ErrorContains(t, err, dir, weightMap)
 	}
 
-	// The single file goes before the index, which is still bad.
+	// The single file takes precedence over the index, which is still bad.
 	require.NoError(t, Write(filepath.Join(dir, SingleFile), []Entry{entry("whole", U8, []byte{1}, 1)}, nil))
 	folder, err = OpenFolder(dir)
 	require.NoError(t, err)
@@ -273,7 +273,7 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// manyTensors are the entries of n empty tensors.
+// manyTensors returns the entries of n empty tensors.
 func manyTensors(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -15,7 +15,7 @@ import (
 )
 
 // An Entry is a tensor to write. Write must write its bytes, little-endian and
-// row-major: exactly as many as DType and Shape make it.
+// row-major: exactly as many as DType and Shape require.
 type Entry struct {
 	Name  string
 	DType DType
@@ -23,10 +23,10 @@ type Entry struct {
 	Write func(io.Writer) error
 }
 
-// Write makes path a safetensors file of tensors, whole or not at all. The entries'
-// Write functions are called one after the other, in the file's order: as the Rust
-// library does, wide element types first, so that all are aligned, and by name. The
-// metadata gets "format": "pt" where it names no format; transformers looks for it.
+// Write writes tensors to a safetensors file at path, atomically. It calls the entries'
+// Write functions one after the other, in the file's order, which is the Rust library's:
+// wide element types first, so that all are aligned, then by name. It adds "format":
+// "pt", which transformers requires, to metadata without a format.
 func Write(path string, tensors []Entry, metadata map[string]string) error {
 	header, order, err := layOut(tensors, metadata)
 	if err != nil {
@@ -37,7 +37,7 @@ func Write(path string, tensors []Entry, metadata map[string]string) error {
 			return err
 		}
 		for _, e := range order {
-			size, _ := byteSize(e.DType, e.Shape) // layOut found no error
+			size, _ := byteSize(e.DType, e.Shape) // layOut has checked the size
 			exact := &exactWriter{w: w, left: size}
 			if err := e.Write(exact); err != nil {
 				return fmt.Errorf("tensor %q: %w", e.Name, err)
@@ -50,7 +50,7 @@ func Write(path string, tensors []Entry, metadata map[string]string) error {
 	})
 }
 
-// layOut gives the file's first bytes, up to the data, and the order of the data.
+// layOut returns the file's first bytes, up to the data, and the order of the data.
 func layOut(tensors []Entry, metadata map[string]string) ([]byte, []Entry, error) {
 	order := slices.Clone(tensors)
 	slices.SortFunc(order, func(a, b Entry) int {
@@ -70,7 +70,7 @@ func layOut(tensors []Entry, metadata map[string]string) ([]byte, []Entry, error
 	seen := map[string]bool{metadataKey: true}
 	for _, e := range order {
 		if seen[e.Name] {
-			return nil, nil, fmt.Errorf("tensor %q: the name is taken", e.Name)
+			return nil, nil, fmt.Errorf("tensor %q: duplicate name", e.Name)
 		}
 		seen[e.Name] = true
 		size, err := byteSize(e.DType, e.Shape)
@@ -96,13 +96,13 @@ func layOut(tensors []Entry, metadata map[string]string) ([]byte, []Entry, error
 	}
 	header := text.Bytes()
 	if len(header)-8 > maxHeader {
-		return nil, nil, fmt.Errorf("a header of %d bytes is more than the %d that safetensors allows", len(header)-8, maxHeader)
+		return nil, nil, fmt.Errorf("the header of %d bytes exceeds safetensors' limit of %d", len(header)-8, maxHeader)
 	}
 	binary.LittleEndian.PutUint64(header, uint64(len(header)-8))
 	return header, order, nil
 }
 
-// writeJSON appends v, which always has a JSON form, without HTML's escapes.
+// writeJSON appends v, which must have a JSON form, without escaping HTML.
 func writeJSON(text *bytes.Buffer, v any) {
 	encoder := json.NewEncoder(text)
 	encoder.SetEscapeHTML(false)
@@ -112,7 +112,7 @@ func writeJSON(text *bytes.Buffer, v any) {
 	text.Truncate(text.Len() - 1) // the line's end
 }
 
-// An exactWriter takes no byte more than it was promised.
+// An exactWriter refuses more bytes than announced.
 type exactWriter struct {
 	w    io.Writer
 	left int
@@ -120,7 +120,7 @@ type exactWriter struct {
 
 func (e *exactWriter) Write(p []byte) (int, error) {
 	if len(p) > e.left {
-		return 0, fmt.Errorf("%d bytes more than its type and shape take", len(p)-e.left)
+		return 0, fmt.Errorf("%d bytes more than its type and shape require", len(p)-e.left)
 	}
 	n, err := e.w.Write(p)
 	e.left -= n

@@ -1,5 +1,5 @@
-// Package sharedlib knows the folders that shared libraries are looked for in
-// before the system's own: the executable's, and the module's for who works on it.
+// Package sharedlib returns the folders that are searched for shared libraries before
+// the system's: the executable's, and the module's during development.
 package sharedlib
 
 import (
@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 )
 
-// Executable is the folder of the running program.
+// Executable returns the folder of the running program.
 func Executable() (string, bool) {
 	exe, err := os.Executable()
 	return filepath.Dir(exe), err == nil
 }
 
-// Module is the nearest folder above the working folder that has a go.mod.
+// Module returns the nearest folder above the working folder that has a go.mod.
 func Module() (string, bool) {
 	dir, err := os.Getwd()
 	for err == nil {

@@ -35,23 +35,23 @@ const (
 	sessionStatusStart = 1 // its value START
 )
 
-// fileVersion is what the first event of a file says. Readers trust steps to
-// ascend, and SessionLog.START to restart them, from version 2 on.
+// fileVersion is in the first event of a file. From version 2 on readers expect
+// ascending steps, and restart them at SessionLog.START.
 const fileVersion = "brain.Event:2"
 
-// A Scalar is a point of the curve that is called Tag.
+// A Scalar is a point of the curve Tag.
 type Scalar struct {
 	Tag   string
-	Value float64 // is kept in float32
+	Value float64 // stored in float32
 }
 
-// versionEvent is the first event of a file.
+// versionEvent returns the first event of a file.
 func versionEvent(at time.Time) []byte {
 	b := protowire.AppendTag(eventTime(at), eventFileVersion, protowire.BytesType)
 	return protowire.AppendString(b, fileVersion)
 }
 
-// startEvent makes readers drop what they read of step and of later ones.
+// startEvent returns an event that makes readers discard step and all later ones.
 func startEvent(at time.Time, step int64) []byte {
 	log := protowire.AppendTag(nil, sessionStatus, protowire.VarintType)
 	log = protowire.AppendVarint(log, sessionStatusStart)
@@ -59,7 +59,7 @@ func startEvent(at time.Time, step int64) []byte {
 	return protowire.AppendBytes(b, log)
 }
 
-// scalarEvent is one event with all scalars of a step.
+// scalarEvent returns one event with all scalars of a step.
 func scalarEvent(at time.Time, step int64, scalars []Scalar) []byte {
 	var summary []byte
 	for _, s := range scalars {
@@ -74,7 +74,7 @@ func scalarEvent(at time.Time, step int64, scalars []Scalar) []byte {
 	return protowire.AppendBytes(b, summary)
 }
 
-// textEvent is one event with a text, which the text plugin shows as Markdown.
+// textEvent returns an event with a text, which the text plugin shows as Markdown.
 func textEvent(at time.Time, step int64, tag, text string) []byte {
 	dim := protowire.AppendTag(nil, dimSize, protowire.VarintType)
 	dim = protowire.AppendVarint(dim, 1)
@@ -103,7 +103,7 @@ func textEvent(at time.Time, step int64, tag, text string) []byte {
 	return protowire.AppendBytes(b, summary)
 }
 
-// eventAt is the part that every event of a step begins with.
+// eventAt returns the fields that begin every event of a step.
 func eventAt(at time.Time, step int64) []byte {
 	b := protowire.AppendTag(eventTime(at), eventStep, protowire.VarintType)
 	return protowire.AppendVarint(b, uint64(step))

@@ -7,11 +7,9 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendFrame appends a record as TFRecord files have it:
+// appendFrame appends a record of a TFRecord file, little-endian:
 //
 //	length uint64 | masked CRC of those 8 bytes uint32 | data | masked CRC of data uint32
-//
-// little-endian.
 func appendFrame(b, data []byte) []byte {
 	at := len(b)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(data)))
@@ -20,8 +18,8 @@ func appendFrame(b, data []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, maskedCRC(data))
 }
 
-// maskedCRC is CRC-32C, turned and shifted so that the CRC of data that holds its
-// own CRC is not a constant.
+// maskedCRC returns CRC-32C, rotated and offset so that the CRC of data that contains
+// its own CRC is not a constant.
 func maskedCRC(data []byte) uint32 {
 	c := crc32.Checksum(data, castagnoli)
 	return (c>>15 | c<<17) + 0xa282ead8

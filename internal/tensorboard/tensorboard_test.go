@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// testdata/events.json has the bytes that tensorboard's own writer makes of the
-// same events (generate.py).
+// testdata/events.json holds the bytes of tensorboard's own writer for the same events
+// (generate.py).
 func TestFileIsTensorBoardsOwn(t *testing.T) {
 	b, err := os.ReadFile("testdata/events.json")
 	require.NoError(t, err)

@@ -1,5 +1,5 @@
-// Package tensorboard writes the event files that TensorBoard draws curves from:
-// TFRecord frames (tensorflow/core/lib/io/record_writer.h) around Event messages
+// Package tensorboard writes TensorBoard's event files: TFRecord frames
+// (tensorflow/core/lib/io/record_writer.h) around Event messages
 // (tensorboard/compat/proto/event.proto).
 package tensorboard
 
@@ -16,16 +16,16 @@ import (
 // prefix begins the name of every event file; TensorBoard finds them by it.
 const prefix = "events.out.tfevents."
 
-// A Writer appends events to one file. It is for one goroutine.
+// A Writer appends events to one file. It must not be used by several goroutines at
+// once.
 type Writer struct {
 	file *os.File
 	now  func() time.Time
 }
 
-// Create makes a new event file in dir, and dir where it is missing. Files that
-// are there stay: a reader goes through all of them in the order of their names,
-// and this one is the last. The curves begin at step; what earlier files have of
-// that step and of later ones is no longer shown.
+// Create creates a new event file in dir, and dir if it is missing. Existing files stay:
+// a reader reads all of them in the order of their names, and the new one is last. The
+// curves continue at step; readers discard that step and later ones of earlier files.
 func Create(dir string, step int64) (*Writer, error) { return create(dir, step, time.Now) }
 
 func create(dir string, step int64, now func() time.Time) (*Writer, error) {
@@ -52,8 +52,8 @@ func create(dir string, step int64, now func() time.Time) (*Writer, error) {
 	return w, nil
 }
 
-// newestSecond is the largest time, in seconds since 1970, in the name of an event
-// file of dir; 0 without one.
+// newestSecond returns the largest time, in seconds since 1970, in the names of dir's
+// event files, or 0 if there are none.
 func newestSecond(dir string) (int64, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -63,7 +63,7 @@ func newestSecond(dir string) (int64, error) {
 	for _, e := range entries {
 		rest, ok := strings.CutPrefix(e.Name(), prefix)
 		second, _, _ := strings.Cut(rest, ".")
-		// Ten digits, as we write them: another name may hold any number.
+		// Only ten digits, as written here: other names may hold any number.
 		if n, err := strconv.ParseInt(second, 10, 64); ok && err == nil && len(second) == 10 {
 			newest = max(newest, n)
 		}
@@ -71,18 +71,17 @@ func newestSecond(dir string) (int64, error) {
 	return newest, nil
 }
 
-// Scalars adds a point to each of some curves.
+// Scalars appends a point to each of the given curves.
 func (w *Writer) Scalars(step int64, scalars ...Scalar) error {
 	return w.write(scalarEvent(w.now(), step, scalars))
 }
 
-// Text adds a text in Markdown, under the tag that PyTorch's add_text would give it.
+// Text appends a text in Markdown, under the tag of PyTorch's add_text.
 func (w *Writer) Text(step int64, tag, text string) error {
 	return w.write(textEvent(w.now(), step, tag, text))
 }
 
-// write appends whole frames at once: what a kill leaves of the last one, readers
-// ignore.
+// write appends whole frames at once: readers ignore a partial last frame.
 func (w *Writer) write(events ...[]byte) error {
 	var b []byte
 	for _, e := range events {
@@ -92,5 +91,5 @@ func (w *Writer) write(events ...[]byte) error {
 	return err
 }
 
-// Close waits until the file is on the disk.
+// Close syncs and closes the file.
 func (w *Writer) Close() error { return errors.Join(w.file.Sync(), w.file.Close()) }

@@ -1,6 +1,5 @@
-// Package torchrand draws what torch's CPU generator draws: Matsumoto and
-// Nishimura's MT19937 with torch's ways of making permutations of it, so that
-// data comes in the order that Hugging Face's Trainer gives it.
+// Package torchrand reproduces torch's CPU generator: Matsumoto and Nishimura's MT19937
+// with torch's permutations, so that data comes in the order of Hugging Face's Trainer.
 package torchrand
 
 import (
@@ -19,7 +18,7 @@ type Generator struct {
 	next  int // index of the next number in state
 }
 
-// New is a generator after manual_seed(seed); torch uses the seed's low 32 bits.
+// New returns a generator after manual_seed(seed); torch uses the seed's low 32 bits.
 func New(seed uint64) *Generator {
 	g := &Generator{next: stateSize}
 	g.state[0] = uint32(seed)
@@ -30,8 +29,8 @@ func New(seed uint64) *Generator {
 	return g
 }
 
-// NewByArray is the generator of MT19937's authors after init_by_array(key), as other
-// programs seed it than torch. The key is not empty.
+// NewByArray returns the generator of MT19937's authors after init_by_array(key), as
+// programs other than torch seed it. The key must not be empty.
 func NewByArray(key []uint32) *Generator {
 	g := New(19650218)
 	s := &g.state
@@ -55,7 +54,7 @@ func NewByArray(key []uint32) *Generator {
 	return g
 }
 
-// Uint32 is the next 32 bits.
+// Uint32 returns the next 32 bits.
 func (g *Generator) Uint32() uint32 {
 	if g.next == stateSize {
 		g.refill()
@@ -68,7 +67,7 @@ func (g *Generator) Uint32() uint32 {
 	return y ^ y>>18
 }
 
-// Uint64 is two draws, the first in the upper half, as torch's random64.
+// Uint64 returns two draws, the first in the upper half, as torch's random64.
 func (g *Generator) Uint64() uint64 {
 	high := uint64(g.Uint32())
 	return high<<32 | uint64(g.Uint32())
@@ -87,8 +86,8 @@ func (g *Generator) refill() {
 	g.next = 0
 }
 
-// RandPerm is torch.randperm(n, generator=g): a Fisher-Yates shuffle from the
-// front, a draw a position (ATen/native/TensorFactories.cpp, randperm_cpu).
+// RandPerm returns torch.randperm(n, generator=g): a Fisher-Yates shuffle from the
+// front, one draw per position (ATen/native/TensorFactories.cpp, randperm_cpu).
 func (g *Generator) RandPerm(n int) []int {
 	p := make([]int, n)
 	for i := range p {
@@ -107,7 +106,7 @@ func (g *Generator) RandPerm(n int) []int {
 	return p
 }
 
-// MarshalBinary is the generator's state, for a checkpoint.
+// MarshalBinary returns the generator's state, for a checkpoint.
 func (g *Generator) MarshalBinary() ([]byte, error) {
 	out := make([]byte, 0, 4*(stateSize+1))
 	out = binary.LittleEndian.AppendUint32(out, uint32(g.next))
@@ -117,7 +116,7 @@ func (g *Generator) MarshalBinary() ([]byte, error) {
 	return out, nil
 }
 
-// UnmarshalBinary restores what MarshalBinary gave.
+// UnmarshalBinary restores the state of MarshalBinary.
 func (g *Generator) UnmarshalBinary(data []byte) error {
 	if len(data) != 4*(stateSize+1) || binary.LittleEndian.Uint32(data) > stateSize {
 		return errors.New("not the state of a random generator")

@@ -15,7 +15,7 @@ func crc(p []int) uint32 {
 	return crc32.ChecksumIEEE([]byte(strings.Trim(strings.ReplaceAll(fmt.Sprint(p), " ", ","), "[]")))
 }
 
-// TestRandPerm holds torch's own permutations (testdata/generate.py).
+// TestRandPerm compares with torch's own permutations (testdata/generate.py).
 func TestRandPerm(t *testing.T) {
 	data, err := os.ReadFile("testdata/torch.json")
 	require.NoError(t, err)

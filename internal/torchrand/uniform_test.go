@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUniform holds what torch draws (testdata/uniform.py).
+// TestUniform compares with torch's draws (testdata/uniform.py).
 func TestUniform(t *testing.T) {
 	data, err := os.ReadFile("testdata/uniform.json")
 	require.NoError(t, err)

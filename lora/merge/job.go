@@ -35,8 +35,10 @@ type Job struct {
 	config   *nn.Config
 	base     checkpoint.Checkpoint
 	adapters []*adapter
-	linear   map[string]bool // names of linear layers
-	tied     bool            // the head is the embedding still
+	model    *nn.Model                 // the base, of which nothing is in memory
+	names    map[string]string         // of the model's tensors, by those that the base has
+	linear   map[string]*nn.Projection // by the base's name of its weight
+	tied     bool                      // the head is the embedding still
 	writer   checkpoint.Writer
 }
 
@@ -54,7 +56,7 @@ func NewJobOn(base checkpoint.Checkpoint, opts Options, how quantize.Options, pr
 }
 
 func newJob(opts Options, how quantize.Options, product blas.Float32, open func() (checkpoint.Checkpoint, error)) (*Job, error) {
-	j := &Job{opts: opts, product: product, linear: map[string]bool{}}
+	j := &Job{opts: opts, product: product, names: map[string]string{}, linear: map[string]*nn.Projection{}}
 	if err := j.open(how, open); err != nil {
 		j.Close()
 		return nil, err
@@ -94,9 +96,13 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if err != nil {
 		return err
 	}
-	j.tied = planned.Model.Tied()
-	for _, p := range planned.Model.Projections() {
-		j.linear[p.Name] = true
+	j.model = planned.Model
+	j.tied = j.model.Tied()
+	for _, t := range j.model.Tensors() {
+		j.names[t.Name] = t.Weight
+	}
+	for _, p := range j.model.Projections() {
+		j.linear[j.model.Stored(p.Name+".weight")] = p
 	}
 	for i, dir := range j.opts.Adapters {
 		a, err := j.openAdapter(dir, factors[i])
@@ -166,14 +172,14 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 			set[key] = j.dtype.Torch()
 		}
 	}
-	if j.config.Tied && !j.tied {
+	if j.model.Tied() && !j.tied {
 		set["tie_word_embeddings"] = false
 	}
 	switch {
 	case !j.in4Bit:
 		set["quantization_config"] = nil
 	case j.config.Quantization == nil:
-		quantization, err := how.Config()
+		quantization, err := how.Config(j.config)
 		if err != nil {
 			return nil, err
 		}
@@ -220,18 +226,20 @@ func (j *Job) shards(limit int64) ([][]checkpoint.Weight, error) {
 
 // weights are those whose tensors are called names.
 func (j *Job) weights(names []string) ([]checkpoint.Weight, error) {
+	headWeight := j.model.Head.Name + ".weight"
+	head, embedding := j.model.Stored(headWeight), j.model.Stored(j.model.Embedding.Name+".weight")
 	var all []checkpoint.Weight
 	for _, name := range names {
-		if name == head && j.config.Tied { // a tied head's tensor counts for nothing
+		if name == head && j.model.Tied() { // a tied head's tensor counts for nothing
 			continue
 		}
-		w, err := j.weight(name, name)
+		w, err := j.weight(name, name, j.names[name])
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, w)
-		if name == embedding && j.config.Tied && !j.tied {
-			if w, err = j.weight(head, embedding); err != nil {
+		if name == embedding && j.model.Tied() && !j.tied {
+			if w, err = j.weight(head, embedding, headWeight); err != nil {
 				return nil, err
 			}
 			all = append(all, w)

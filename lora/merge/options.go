@@ -13,12 +13,12 @@ import (
 // the command line.
 type Options struct {
 	Model     string   `option:"model" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
-	Adapters  []string `option:"adapter" help:"folders of PEFT adapters; several are added in their order"`
-	Weights   []string `option:"adapter_weights" help:"a factor for each adapter; empty: 1 for all"`
-	OutputDir string   `option:"output_dir" help:"folder to make"`
+	Adapters  []string `option:"adapter" help:"folders of PEFT adapters; several are added in order"`
+	Weights   []string `option:"adapter_weights" help:"one factor per adapter; empty: 1 for all"`
+	OutputDir string   `option:"output_dir" help:"folder to create"`
 	DType     string   `option:"dtype" help:"type of the merged weights: bfloat16, float16 or float32; empty: the base's"`
-	Shard     string   `option:"max_shard_size" help:"largest file, as 5GB or 500MiB; empty: files as the base has them"`
-	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; without it as the base has them"`
+	Shard     string   `option:"max_shard_size" help:"largest file, as 5GB or 500MiB; empty: the base's files"`
+	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; default: as in the base"`
 }
 
 // dtype is the type of the merged weights, "" for the base's.

@@ -4,55 +4,49 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"strings"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nn/quantize"
 )
 
-// The tensors that are one where a model's head is its embedding.
-const (
-	embedding = "model.embed_tokens.weight"
-	head      = "lm_head.weight"
-)
-
 // A part is a weight of the base, or the one of an adapter in its place.
 type part struct {
-	name   string // as it will be
-	layer  string // the linear layer whose weight it is; "": another weight
-	tensor checkpoint.Tensor
-	saved  bool // it is an adapter's
-	shape  []int
-	dtype  checkpoint.DType // of the base's elements or, in 4 bits, what they were quantized from
+	name       string // as it will be
+	layer      string // the linear layer whose weight it is; "": another weight
+	transposed bool   // the folder has the layer's weight as [in, out]
+	tensor     checkpoint.Tensor
+	saved      bool             // it is an adapter's
+	shape      []int            // of a layer [out, in]
+	dtype      checkpoint.DType // of the base's elements or, in 4 bits, what they were quantized from
 }
 
-// part is the weight called name, whose tensor the base calls source.
-func (j *Job) part(name, source string) (part, error) {
+// part is the weight called name, whose tensor the base calls source and the model own;
+// own is "" of what is none of the model's.
+func (j *Job) part(name, source, own string) (part, error) {
 	t, err := j.base.Tensor(source)
 	if err != nil {
 		return part{}, err
 	}
 	p := part{name: name, tensor: t, shape: t.Shape, dtype: t.DType}
-	if layer, ok := strings.CutSuffix(name, ".weight"); ok && j.linear[layer] {
-		p.layer = layer
+	if l := j.linear[source]; l != nil && own == l.Name+".weight" {
+		p.layer, p.transposed, p.shape = l.Name, l.Transposed(), []int{l.Weight.Out, l.Weight.In}
 	}
 	for _, a := range j.adapters {
-		if a.saved[name] {
-			p.tensor, p.saved = a.stored.Tensor(name), true
+		if a.saved[own] {
+			p.tensor, p.saved = a.stored.Tensor(own), true
 		}
 	}
 	return p, nil
 }
 
-// weight says how the weight called name, whose tensor the base calls source, is
-// written.
-func (j *Job) weight(name, source string) (checkpoint.Weight, error) {
-	p, err := j.part(name, source)
+// weight says how the weight called name is written; the names are part's.
+func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
+	p, err := j.part(name, source, own)
 	if err != nil {
 		return checkpoint.Weight{}, err
 	}
-	touched := p.saved || p.tensor.Name != p.name
+	touched := p.saved || name != source
 	for _, a := range j.adapters {
 		touched = touched || p.layer != "" && a.layers[p.layer] != nil
 	}
@@ -74,10 +68,22 @@ func (j *Job) weight(name, source string) (checkpoint.Weight, error) {
 
 // floats is a weight that is written as elements of dtype.
 func (j *Job) floats(p part, dtype checkpoint.DType) checkpoint.Weight {
-	return checkpoint.Weight{
+	w := checkpoint.Weight{
 		Name: p.name, DType: dtype, Shape: p.shape, Source: p.tensor.Bytes(),
 		Write: func(ctx context.Context, out io.Writer) error { return j.write(ctx, p, out, dtype) },
 	}
+	if p.transposed {
+		w.Shape = []int{p.shape[1], p.shape[0]}
+		w.Write = func(ctx context.Context, out io.Writer) error {
+			var merged bytes.Buffer
+			if err := j.write(ctx, p, &merged, dtype); err != nil {
+				return err
+			}
+			_, err := out.Write(checkpoint.Transpose(merged.Bytes(), p.shape[0], p.shape[1], dtype.Size()))
+			return err
+		}
+	}
+	return w
 }
 
 // fourBit is a weight that is written in 4 bits: quantized as bitsandbytes would from
@@ -106,13 +112,18 @@ func (j *Job) fourBit(p part, dtype checkpoint.DType) checkpoint.Weight {
 	}
 }
 
-// write writes the weight with the adapters' changes as elements of dtype.
+// write writes the weight, of a layer as [out, in], with the adapters' changes as
+// elements of dtype.
 func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype checkpoint.DType) error {
 	m := matrix{name: p.name, rows: 1, cols: 1, product: j.product}
 	if last := len(p.shape) - 1; last >= 0 {
 		m.rows, m.cols = elements(p.shape[:last]), p.shape[last]
 	}
-	m.from = stored{p.tensor, m.cols}
+	tensor := p.tensor
+	if p.transposed {
+		tensor = tensor.Transposed()
+	}
+	m.from = stored{tensor, m.cols}
 	for _, a := range j.adapters {
 		c, ok := a.change(p.layer)
 		if !ok {

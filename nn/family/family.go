@@ -56,9 +56,13 @@ func DefaultTargets(modelType string) []string {
 // maxConfigBytes bounds what is read of a file from outside.
 const maxConfigBytes = 16 << 20
 
-// ReadConfig reads config.json of a model folder.
+// ReadConfig reads config.json of a model folder, or a file like it, as a plan may be
+// made for.
 func ReadConfig(dir string) (*nn.Config, error) {
 	path := filepath.Join(dir, "config.json")
+	if filepath.Ext(dir) == ".json" {
+		path = dir
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a Hugging Face model folder: %w", dir, err)

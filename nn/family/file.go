@@ -1,6 +1,7 @@
 package family
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -17,6 +18,7 @@ type file struct {
 	asked     map[string]bool
 	modelType string
 	renames   map[string]string
+	root      string // module that the layers are in; "": "model"
 	err       error
 }
 
@@ -26,6 +28,13 @@ func (f *file) rename(key, own string) {
 		f.renames = map[string]string{}
 	}
 	f.renames[key] = own
+}
+
+// override makes the value of own, where the file has it, that of key.
+func (f *file) override(key, own string) {
+	if f.asked[own] = true; f.present(own) {
+		f.keys[key] = f.keys[own]
+	}
 }
 
 // name returns the key as this file has it.
@@ -90,6 +99,14 @@ func (f *file) list(key string) []string {
 	return l
 }
 
+// orNone is float for a key whose null means none, 0, and not the default.
+func (f *file) orNone(key string, def float64) float32 {
+	if raw, ok := f.keys[f.name(key)]; ok && string(raw) == "null" {
+		def = 0
+	}
+	return f.multiplier(key, def)
+}
+
 // size returns a number from 1 to most.
 func (f *file) size(key string, def, most int) int {
 	n := f.int(key, def)
@@ -127,6 +144,15 @@ func (f *file) multiplier(key string, def float64) float32 {
 	return float32(m)
 }
 
+// nonzero returns a finite number that is not 0.
+func (f *file) nonzero(key string, def float64) float32 {
+	m := f.multiplier(key, def)
+	if m == 0 {
+		f.refuse(key, "it must not be 0")
+	}
+	return m
+}
+
 // activations are transformers' names (activations.py).
 var activations = map[string]bindings.Activation{
 	"silu": bindings.SiLU, "swish": bindings.SiLU, "gelu": bindings.GELU, "relu": bindings.ReLU, "relu2": bindings.ReLUSquared,
@@ -150,6 +176,9 @@ func (f *file) unset(key string) {
 		f.refuse(key, "leave it out")
 	}
 }
+
+// module returns the module that the layers are in.
+func (f *file) module() string { return cmp.Or(f.root, "model") }
 
 // dtype returns the type that the file declares.
 func (f *file) dtype() string {
@@ -228,12 +257,15 @@ func (f *file) config(d defaults) *nn.Config {
 }
 
 // heads are the sizes of attention.
-type heads struct{ count, kv, dim int }
+type heads struct {
+	count, kv, dim int
+	dropout        float32 // of attention's weights
+}
 
 // heads reads them; kv 0: as many as heads; dim 0: hidden/heads.
 func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 	h := heads{count: f.size("num_attention_heads", count, 1<<12)}
-	if kv == 0 {
+	if raw, ok := f.keys[f.name("num_key_value_heads")]; kv == 0 || ok && string(raw) == "null" {
 		kv = h.count
 	}
 	if dim == 0 {
@@ -241,10 +273,33 @@ func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 	}
 	h.kv = f.size("num_key_value_heads", kv, 1<<12)
 	h.dim = f.size("head_dim", dim, 1<<12)
+	h.dropout = f.probability("attention_dropout", 0)
 	if h.count%h.kv != 0 {
 		f.fail("%s %d is not a multiple of %s %d", f.name("num_attention_heads"), h.count, f.name("num_key_value_heads"), h.kv)
 	}
 	return h
+}
+
+// squareHeads reads the sizes of attention of a class whose heads fill the hidden size.
+func (f *file) squareHeads(c *nn.Config, count, kv, dim int) heads {
+	h := f.heads(c, count, kv, dim)
+	if h.count*h.dim != c.Hidden {
+		f.fail("%s %d with head_dim %d does not make up hidden_size %d, which %s needs", f.name("num_attention_heads"), h.count, h.dim, c.Hidden, f.modelType)
+	}
+	return h
+}
+
+// wholeHeads reads heads that make up hidden_size, each with its own key head.
+func (f *file) wholeHeads(c *nn.Config, count int) heads {
+	n := f.size("num_attention_heads", count, 1<<12)
+	dim := c.Hidden / n
+	if dim*n != c.Hidden {
+		f.fail("%s %d is not a multiple of %s %d", f.name("hidden_size"), c.Hidden, f.name("num_attention_heads"), n)
+	}
+	if f.int("head_dim", dim) != dim {
+		f.refuse("head_dim", fmt.Sprintf("it is %s/%s, %d", f.name("hidden_size"), f.name("num_attention_heads"), dim))
+	}
+	return heads{count: n, kv: n, dim: dim}
 }
 
 // scale returns 1/sqrt(head_dim).

@@ -37,9 +37,12 @@ func llama(f *file) *nn.Config {
 }
 
 // decoder returns a transformer with Llama's names, and no layers yet.
-func decoder(norm *nn.Norm) *nn.Transformer {
+func decoder(norm *nn.Norm) *nn.Transformer { return decoderIn("model", norm) }
+
+// decoderIn is decoder in another module.
+func decoderIn(root string, norm *nn.Norm) *nn.Transformer {
 	return &nn.Transformer{
-		Embedding: nn.Embedding{Name: "model.embed_tokens"},
+		Embedding: nn.Embedding{Name: root + ".embed_tokens"},
 		Head:      nn.Head{Name: "lm_head", Norm: norm},
 	}
 }

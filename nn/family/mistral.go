@@ -9,21 +9,49 @@ func init() {
 // mistral is Mistral 7B (Jiang et al. 2023) and its successors: Llama with a sliding
 // window in every layer.
 func mistral(f *file) *nn.Config {
-	c := f.config(defaults{hidden: 4096, layers: 32, vocabulary: 32000, positions: 131072, bos: 1, eos: []int32{2}, pad: -1})
-	h := f.heads(c, 32, 8, 0)
+	return mistralLayers(f, mistralKind{
+		defaults: defaults{hidden: 4096, layers: 32, vocabulary: 32000, positions: 131072, bos: 1, eos: []int32{2}, pad: -1},
+		eps:      1e-6, window: 4096,
+	})
+}
+
+// A mistralKind is what tells Mistral's kin apart.
+type mistralKind struct {
+	defaults
+	dim    int // of heads; 0: hidden/heads
+	eps    float64
+	window int
+	types  bool // layer_types says which layers slide the window
+	growth bool // of queries
+}
+
+// mistralLayers is Llama with a window.
+func mistralLayers(f *file, k mistralKind) *nn.Config {
+	c := f.config(k.defaults)
+	h := f.heads(c, 32, 8, k.dim)
 	size := f.size("intermediate_size", 14336, 1<<19)
-	eps := f.eps("rms_norm_eps", 1e-6)
+	eps := f.eps("rms_norm_eps", k.eps)
 	act := f.activation("hidden_act", "silu")
-	window := f.window(4096)
+	slides := make([]bool, c.Layers)
+	for i := range slides {
+		slides[i] = true
+	}
+	if k.types {
+		slides = f.slides(c.Layers, everyLayer)
+	}
+	layerWindows := windows(slides, f.window(k.window))
 	positions := f.rope(c, h.dim, ropeDefaults{})
+	if k.growth {
+		f.growth(&positions)
+	}
 
 	c.Compose = func() *nn.Transformer {
 		rope := positions.table()
-		t := decoder(rms("model.norm", c.Hidden, eps))
+		t := decoderIn(f.module(), rms(f.module()+".norm", c.Hidden, eps))
 		for i := range c.Layers {
-			at := at("model.layers", i)
+			at := at(f.module()+".layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, false, false)
-			attention.Positions, attention.Window = rope, window
+			attention.Positions, attention.Window = rope, layerWindows[i]
 			t.Layers = append(t.Layers, nn.Sequential(
 				&nn.Branch{Norm: rms(at+"input_layernorm", c.Hidden, eps), Part: attention},
 				&nn.Branch{Norm: rms(at+"post_attention_layernorm", c.Hidden, eps), Part: gated(at+"mlp.", act, c.Hidden, size, false)},

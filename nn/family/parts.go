@@ -10,6 +10,14 @@ import (
 // at returns the prefix of a layer's names: "model.layers.3.".
 func at(layers string, i int) string { return fmt.Sprintf("%s.%d.", layers, i) }
 
+// bare is the prefix of a model whose checkpoint was saved without its head: the names
+// lack the model's first part.
+func bare(model string) []nn.Prefix { return []nn.Prefix{{Model: model}} }
+
+// noPadding is Config.Pad of a model whose embedding has no padding_idx: the row of
+// pad_token_id is trained as the others.
+const noPadding = -1
+
 // rms returns an RMSNorm.
 func rms(name string, size int, eps float32) *nn.Norm {
 	return &nn.Norm{Name: name, Size: size, Eps: eps}
@@ -24,7 +32,7 @@ func layerNorm(name string, size int, eps float32) *nn.Norm {
 // without positions.
 func (h heads) attention(at string, hidden int, qkvBias, outBias bool) *nn.Attention {
 	return &nn.Attention{
-		Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(),
+		Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), Dropout: h.dropout,
 		Q: nn.Dense(at+"q_proj", h.count*h.dim, hidden, qkvBias),
 		K: nn.Dense(at+"k_proj", h.kv*h.dim, hidden, qkvBias),
 		V: nn.Dense(at+"v_proj", h.kv*h.dim, hidden, qkvBias),
@@ -34,7 +42,7 @@ func (h heads) attention(at string, hidden int, qkvBias, outBias bool) *nn.Atten
 
 // fused returns attention with one projection of query, key and value.
 func (h heads) fused(layout nn.Layout, qkv, out *nn.Projection) *nn.Attention {
-	return &nn.Attention{Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), QKV: qkv, Layout: layout, O: out}
+	return &nn.Attention{Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), Dropout: h.dropout, QKV: qkv, Layout: layout, O: out}
 }
 
 // fusedRows returns how many rows the one projection has.

@@ -9,40 +9,62 @@ func init() {
 
 // qwen2 is Qwen 2 and 2.5: Llama with biases on q, k and v, and windows in the layers
 // from max_window_layers on, if use_sliding_window says so.
-func qwen2(f *file) *nn.Config { return qwen(f, true, false) }
+func qwen2(f *file) *nn.Config {
+	return qwen(f, qwenKind{
+		defaults: qwenDefaults, heads: 32, kv: 32, size: 22016, eps: 1e-6, biases: true, windows: true, fullLayers: 28,
+	})
+}
 
 // qwen3 is Qwen 3: no biases unless attention_bias, and a norm on each query and key
 // head.
-func qwen3(f *file) *nn.Config { return qwen(f, false, true) }
+func qwen3(f *file) *nn.Config {
+	return qwen(f, qwenKind{
+		defaults: qwenDefaults, heads: 32, kv: 32, dim: 128, size: 22016, eps: 1e-6, headNorms: true, windows: true, fullLayers: 28,
+	})
+}
 
-func qwen(f *file, biases, headNorms bool) *nn.Config {
-	c := f.config(defaults{hidden: 4096, layers: 32, vocabulary: 151936, positions: 32768, bos: -1, pad: -1})
-	dim := 0
-	outBias := false
-	if headNorms {
-		dim = 128
+var qwenDefaults = defaults{hidden: 4096, layers: 32, vocabulary: 151936, positions: 32768, bos: -1, pad: -1}
+
+// A qwenKind is what tells the Qwens apart.
+type qwenKind struct {
+	defaults
+	heads, kv, dim, size int // dim 0: hidden/heads
+	eps, theta           float64
+	biases               bool // on q, k and v; otherwise attention_bias says it of all four
+	headNorms            bool
+	windows              bool // there may be some
+	fullLayers           int  // before them
+}
+
+func qwen(f *file, k qwenKind) *nn.Config {
+	c := f.config(k.defaults)
+	biases, outBias := k.biases, false
+	if !biases {
 		outBias = f.bool("attention_bias", false)
 		biases = outBias
 	}
-	h := f.heads(c, 32, 32, dim)
-	size := f.size("intermediate_size", 22016, 1<<19)
-	eps := f.eps("rms_norm_eps", 1e-6)
+	h := f.heads(c, k.heads, k.kv, k.dim)
+	size := f.size("intermediate_size", k.size, 1<<19)
+	eps := f.eps("rms_norm_eps", k.eps)
 	act := f.activation("hidden_act", "silu")
-	window, use, first := f.window(4096), f.bool("use_sliding_window", false), f.int("max_window_layers", 28)
-	if !use {
-		window = 0
+	layerWindows := make([]int, c.Layers)
+	if k.windows {
+		window, use, first := f.window(4096), f.bool("use_sliding_window", false), f.int("max_window_layers", k.fullLayers)
+		if !use {
+			window = 0
+		}
+		layerWindows = windows(f.slides(c.Layers, func(layer int) bool { return layer >= first }), window)
 	}
-	layerWindows := windows(f.slides(c.Layers, func(layer int) bool { return layer >= first }), window)
-	positions := f.rope(c, h.dim, ropeDefaults{})
+	positions := f.rope(c, h.dim, ropeDefaults{theta: k.theta})
 
 	c.Compose = func() *nn.Transformer {
 		rope := positions.table()
-		t := decoder(rms("model.norm", c.Hidden, eps))
+		t := decoderIn(f.module(), rms(f.module()+".norm", c.Hidden, eps))
 		for i := range c.Layers {
-			at := at("model.layers", i)
+			at := at(f.module()+".layers", i)
 			attention := h.attention(at+"self_attn.", c.Hidden, biases, outBias)
 			attention.Positions, attention.Window = rope, layerWindows[i]
-			if headNorms {
+			if k.headNorms {
 				attention.QNorm = headNorm(at+"self_attn.q_norm", h.dim, eps)
 				attention.KNorm = headNorm(at+"self_attn.k_norm", h.dim, eps)
 			}

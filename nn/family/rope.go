@@ -24,6 +24,7 @@ type ropeFile struct {
 	MScaleAllDim    *float64  `json:"mscale_all_dim"`
 	Truncate        *bool     `json:"truncate"`
 	PartialRotary   *float64  `json:"partial_rotary_factor"`
+	Alpha           *float64  `json:"alpha"`
 	ShortFactor     []float64 `json:"short_factor"`
 	LongFactor      []float64 `json:"long_factor"`
 }
@@ -31,10 +32,13 @@ type ropeFile struct {
 // ropeDefaults are a family's own.
 type ropeDefaults struct {
 	theta   float64 // 0: 10000
-	partial float64 // share of a head that turns; 0: all of it
+	partial float64 // share of a head that turns; 0: all of it, and no file may say otherwise
 	// part is the name of the kind of layer whose parameters rope_parameters has
 	// under it ("sliding_attention"); "": rope_parameters has one set.
 	part string
+	// original is a class's own original_max_position_embeddings, which goes before
+	// the one in rope_scaling; 0: it has none.
+	original int
 }
 
 // A rope is positions as the file has them, of which each model takes a table.
@@ -43,6 +47,7 @@ type rope struct {
 	long        *nn.Rope // longrope's other
 	dims        int
 	interleaved bool
+	growth      float64 // of queries with their position
 }
 
 // table returns r for one model.
@@ -55,6 +60,10 @@ func (r rope) table() *nn.Rotary {
 		t.Switch = r.params.OriginalMax
 		t.Long = &nn.Rotary{Rope: *r.long, Dims: r.dims, Interleaved: r.interleaved}
 	}
+	if r.growth != 0 {
+		t.Queries = &nn.Rotary{Rope: r.params, Dims: r.dims, Interleaved: r.interleaved}
+		t.Queries.Rope.Growth = r.growth
+	}
 	return t
 }
 
@@ -64,12 +73,21 @@ func (f *file) rope(c *nn.Config, dim int, d ropeDefaults) rope {
 	if d.theta == 0 {
 		d.theta = 10000
 	}
-	if d.partial == 0 {
-		d.partial = 1
-	}
 	p := f.ropeFile(d.part)
-	theta := f.float("rope_theta", d.theta)
-	partial := f.float("partial_rotary_factor", d.partial)
+	if d.part == "" {
+		original := d.original
+		if original == 0 {
+			original = or(p.OriginalMax, c.MaxPositions)
+		}
+		original = f.int("original_max_position_embeddings", original)
+		p.OriginalMax = &original
+	}
+	return f.ropeOf(c, dim, p, f.float("rope_theta", d.theta), d.partial)
+}
+
+// ropeOf returns the positions that p says, of heads of dim dimensions. theta and
+// partial are as in ropeDefaults.
+func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64) rope {
 	r := nn.Rope{
 		Type:            p.RopeType,
 		Theta:           or(p.Theta, theta),
@@ -93,7 +111,14 @@ func (f *file) rope(c *nn.Config, dim int, d ropeDefaults) rope {
 	if (r.Type == "su" || r.Type == "yarn") && len(p.ShortFactor) > 0 {
 		r.Type = "longrope"
 	}
-	partial = or(p.PartialRotary, partial)
+	whole := partial == 0
+	if whole {
+		partial = 1
+	}
+	partial = or(p.PartialRotary, f.float("partial_rotary_factor", partial))
+	if whole && partial != 1 {
+		f.fail("partial_rotary_factor %v is not supported for %s; all of each head turns", partial, f.modelType)
+	}
 	out := rope{dims: int(float64(dim) * partial)}
 	if !(partial > 0 && partial <= 1) || out.dims < 2 {
 		f.fail("partial_rotary_factor is %v; it must be above 0 and at most 1, and leave two dimensions of %d", partial, dim)
@@ -168,7 +193,6 @@ func checkRope(r *nn.Rope, p *ropeFile, maxPositions int) error {
 // pair of dimensions, by whether a micro-batch's longest sequence is beyond the
 // original context.
 func (f *file) longRope(out *rope, r nn.Rope, p *ropeFile, c *nn.Config) {
-	r.OriginalMax = f.int("original_max_position_embeddings", r.OriginalMax)
 	if n := out.dims / 2; len(p.ShortFactor) != n || len(p.LongFactor) != n {
 		f.fail("rope_scaling has %d short and %d long factors; %d dimensions that turn need %d of each", len(p.ShortFactor), len(p.LongFactor), out.dims, n)
 		return

@@ -33,11 +33,11 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	quantization, err := opts.Config()
+	cfg, err := family.ReadConfig(modelDir)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := family.ReadConfig(modelDir)
+	quantization, err := opts.Config(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +61,9 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 		base.Close()
 		return nil, err
 	}
-	linear := map[string]bool{}
+	linear := map[string]*nn.Projection{}
 	for _, p := range m.Projections() {
-		linear[p.Name+".weight"] = true
+		linear[m.Stored(p.Name+".weight")] = p
 	}
 	all, err := weights(base, linear, device)
 	if err != nil {
@@ -101,12 +101,12 @@ func Folder(ctx context.Context, modelDir, outDir string, opts Options, progress
 
 // weights are those of base, in the order of their names, the ones of linear in 4
 // bits.
-func weights(base checkpoint.Checkpoint, linear map[string]bool, device *bindings.QuantizeOptions) ([]checkpoint.Weight, error) {
+func weights(base checkpoint.Checkpoint, linear map[string]*nn.Projection, device *bindings.QuantizeOptions) ([]checkpoint.Weight, error) {
 	var all []checkpoint.Weight
 	for _, name := range base.Names() {
 		w, err := checkpoint.Copy(base, name)
-		if err == nil && linear[name] {
-			w, err = packed(base, name, device)
+		if p := linear[name]; err == nil && p != nil {
+			w, err = packed(base, name, p.Transposed(), device)
 		}
 		if err != nil {
 			return nil, err
@@ -116,13 +116,21 @@ func weights(base checkpoint.Checkpoint, linear map[string]bool, device *binding
 	return all, nil
 }
 
-// packed is the weight called name, which base has in 16 or 32 bits, in 4.
-func packed(base checkpoint.Checkpoint, name string, device *bindings.QuantizeOptions) (checkpoint.Weight, error) {
+// packed is the weight called name, which base has in 16 or 32 bits, in 4. It is
+// [out, in] there, however base has it.
+func packed(base checkpoint.Checkpoint, name string, transposed bool, device *bindings.QuantizeOptions) (checkpoint.Weight, error) {
 	t, err := base.Tensor(name)
+	shape := t.Shape
+	if transposed && len(shape) == 2 {
+		shape = []int{shape[1], shape[0]}
+	}
 	return checkpoint.Weight{
-		Name: name, DType: t.DType, Shape: t.Shape, Source: t.Bytes(),
+		Name: name, DType: t.DType, Shape: shape, Source: t.Bytes(),
 		Pack: func(context.Context) (*checkpoint.FourBit, error) {
 			defer base.Release(name)
+			if transposed {
+				return Pack(t.Transposed(), device), nil
+			}
 			return Pack(t, device), nil
 		},
 	}, err

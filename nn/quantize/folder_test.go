@@ -16,6 +16,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
+	"qlora/internal/formulaweights"
 	"qlora/internal/halffloat"
 	"qlora/nf4"
 	"qlora/nn"
@@ -162,7 +163,7 @@ func TestWeightInPieces(t *testing.T) {
 func TestShardedFolder(t *testing.T) {
 	base, dir := open(t, writeModel(t)), filepath.Join(t.TempDir(), "out")
 	const linear = "model.layers.0.mlp.up_proj.weight"
-	all, err := weights(base, map[string]bool{linear: true}, &bindings.QuantizeOptions{BlockSize: 64})
+	all, err := weights(base, map[string]*nn.Projection{linear: {}}, &bindings.QuantizeOptions{BlockSize: 64})
 	require.NoError(t, err)
 	f := checkpoint.Writer{Config: []byte("{}"), Shards: checkpoint.Split(all, 10000)}
 	require.Greater(t, len(f.Shards), 2)
@@ -227,5 +228,44 @@ func TestFolderStopsWhole(t *testing.T) {
 		left, err := os.ReadDir(parent)
 		require.NoError(t, err)
 		assert.Empty(t, left)
+	}
+}
+
+// TestFamilyFolders quantizes what has other names in the folder than in the model, has
+// more than a transformer, or is [in, out].
+func TestFamilyFolders(t *testing.T) {
+	const recorded = "../../trainer/testdata/families"
+	for _, c := range []struct {
+		name, linear, beside string
+		shape                [2]int
+		skip                 []string
+	}{
+		{"gemma3", "language_model.model.layers.1.mlp.down_proj.weight", "vision_tower.encoder.layers.0.mlp.fc1.weight", [2]int{64, 128}, []string{"model.vision_tower", "model.multi_modal_projector", "lm_head"}},
+		{"gpt2", "transformer.h.0.mlp.c_fc.weight", "transformer.wte.weight", [2]int{128, 64}, nil},
+	} {
+		base, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+		weights, err := formulaweights.Read(filepath.Join(recorded, c.name, "weights.json"))
+		require.NoError(t, err)
+		require.NoError(t, weights.WriteBase(filepath.Join(base, "model.safetensors")))
+		text, err := os.ReadFile(filepath.Join(recorded, c.name, "config.json"))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(base, "config.json"), text, 0o600))
+		require.NoError(t, Folder(t.Context(), base, out, DefaultOptions(), nil))
+		from, to := open(t, base), open(t, out)
+		require.Equal(t, from.Names(), to.Names())
+		linear, err := to.Tensor(c.linear)
+		require.NoError(t, err)
+		require.NotNil(t, linear.FourBit(), c.linear)
+		require.Equal(t, c.shape, linear.FourBit().Shape)
+		want, err := from.Tensor(c.beside)
+		require.NoError(t, err)
+		got, err := to.Tensor(c.beside)
+		require.NoError(t, err)
+		require.Equal(t, want.Data(), got.Data())
+		cfg, err := family.ReadConfig(out)
+		require.NoError(t, err)
+		require.Equal(t, c.skip, cfg.Quantization.SkipModules)
+		_, err = nn.New(cfg, to, nn.Options{Quantize: &bindings.QuantizeOptions{BlockSize: 64}}, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
+		require.NoError(t, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nf4"
+	"qlora/nn"
 	"qlora/option"
 )
 
@@ -17,9 +18,9 @@ import (
 // BitsAndBytesConfig. The tags are read by the command line.
 type Options struct {
 	Type         string `option:"bnb_4bit_quant_type" help:"the 4-bit code: nf4 or fp4"`
-	Double       bool   `option:"bnb_4bit_use_double_quant" help:"hold the blocks' scales in 8 bits"`
-	BlockSize    int    `option:"bnb_4bit_blocksize" unit:"weights" help:"weights that share a scale: a power of two from 32 to 4096"`
-	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"what is computed in: bfloat16 or float32; the cpu device computes in float32"`
+	Double       bool   `option:"bnb_4bit_use_double_quant" help:"double quantization: store the blocks' scales in 8 bits"`
+	BlockSize    int    `option:"bnb_4bit_blocksize" unit:"weights" help:"weights per scale: a power of two from 32 to 4096"`
+	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"type of computation: bfloat16 or float32; the cpu device computes in float32"`
 }
 
 // DefaultOptions are the QLoRA paper's.
@@ -52,11 +53,16 @@ func Check(o *bindings.QuantizeOptions) error {
 	return nil
 }
 
-// Config is the options as config.json has them.
-func (o Options) Config() (*checkpoint.Quantization, error) {
+// Config is the options as config.json of model has them: the modules beside the
+// transformer, and then the head by name, stay as they are.
+func (o Options) Config(model *nn.Config) (*checkpoint.Quantization, error) {
 	device, err := o.Device()
 	if err != nil {
 		return nil, err
 	}
-	return &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}, nil
+	q := &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}
+	if len(model.Beside) > 0 {
+		q.SkipModules = append(slices.Clone(model.Beside), "lm_head")
+	}
+	return q, nil
 }

@@ -1,10 +1,13 @@
-// Command testcount runs `go test` passes and ends with one line that says how many tests ran, how many were skipped, and why.
+// Command testcount runs `go test` passes and prints one line at the end: how many tests
+// ran, how many were skipped, and why.
 //
 //	go run tools/testcount/main.go "./..." "-race ./trainer/..."
 //
-// Each argument is the arguments of one pass. What go test itself prints of a package and of a test that failed or was skipped is printed as it is. A test
-// is a leaf: a test with subtests counts as those. A pass ends with how many rows of the conformance table ran on
-// each device, a number for each time that the table ran there. It exits 1 if a pass failed.
+// Each argument holds the arguments of one pass. The output of go test for a package,
+// and for a failed or skipped test, is printed unchanged. A test is a leaf: subtests
+// count instead of their parent. A pass ends with the number of rows of the conformance
+// table that ran on each device, once for each run of the table. It exits 1 if a pass
+// failed.
 package main
 
 import (
@@ -37,7 +40,7 @@ type pass struct {
 	rows            map[string][]string // device -> rows of the conformance table, of each run of it
 }
 
-// rowsRan is what package conformance says at the end of a run: on which device, and how many rows.
+// rowsRan matches the last line of a run of package conformance: device and rows.
 var rowsRan = regexp.MustCompile(`(\S+): (\d+) rows in all`)
 
 func main() {
@@ -73,7 +76,7 @@ func main() {
 	}
 }
 
-// run is one pass; its error says that go test failed.
+// run runs one pass; it returns an error if go test failed.
 func run(arguments []string) (*pass, error) {
 	p := &pass{output: make(map[testID][]string), parents: make(map[testID]bool), reasons: make(map[string]int), rows: make(map[string][]string)}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, arguments...)...)
@@ -98,7 +101,7 @@ func run(arguments []string) (*pass, error) {
 	return p, cmd.Wait()
 }
 
-// line handles one line of go test's output; one that is not an event is go's own word and is shown.
+// line handles one line of go test's output; a line that is not an event is printed.
 func (p *pass) line(line []byte) {
 	var e event
 	if json.Unmarshal(line, &e) != nil {
@@ -135,7 +138,8 @@ func (p *pass) line(line []byte) {
 	}
 }
 
-// print shows a package's verdict at once and keeps a test's output until it is known how the test ended.
+// print prints a package's verdict at once and stores a test's output until the test
+// ends.
 func (p *pass) print(id testID, text string) {
 	if id.name != "" {
 		p.output[id] = append(p.output[id], text)
@@ -144,7 +148,7 @@ func (p *pass) print(id testID, text string) {
 	}
 }
 
-// show prints what a test said, without the frame that -v puts around it.
+// show prints a test's output without the frame that -v adds.
 func (p *pass) show(id testID) {
 	for _, text := range p.output[id] {
 		if !strings.HasPrefix(text, "=== ") {
@@ -154,7 +158,8 @@ func (p *pass) show(id testID) {
 	delete(p.output, id)
 }
 
-// reason is what a skipped test gave as its reason: its last words before the verdict, without the source line.
+// reason returns why a test was skipped: its last output before the verdict, without the
+// source line.
 func reason(output []string) string {
 	for _, text := range slices.Backward(output) {
 		text = strings.TrimSpace(text)
@@ -169,7 +174,7 @@ func reason(output []string) string {
 	return "no reason given"
 }
 
-// counts says how the pass's tests ended.
+// counts returns how the pass's tests ended.
 func (p *pass) counts() string {
 	passed, failed, skipped := p.leaves(p.passed), p.leaves(p.failed), p.leaves(p.skipped)
 	text := fmt.Sprintf("%d ran, %d passed, %d failed", passed+failed, passed, failed)

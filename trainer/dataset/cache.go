@@ -17,28 +17,26 @@ import (
 	"qlora/tokenizer"
 )
 
-// cacheEnding is what a cached set's file name ends in.
+// cacheEnding is the extension of a cached set's file name.
 const cacheEnding = ".tokens"
 
-// A Cache keeps, in a folder, what Load makes, under a hash of all that it is made
-// of: the files, the tokenizer, the options and the program. So there is nothing in
-// it that could be out of date.
+// A Cache stores sets from Load in a folder, under a hash of all inputs: the files, the
+// tokenizer, the options and the program. Entries are therefore never out of date.
 //
-// Loading writes nothing; Save does, when the run is known to be a sound one.
+// Load writes nothing; Save writes once the run is known to be valid.
 type Cache struct {
 	dir  string
-	sets map[string]*Set // by key, those of this run; nil where the file is there already
+	sets map[string]*Set // sets of this run by key; nil if the file exists
 }
 
-// NewCache returns the cache in a folder, which need not be there yet.
+// NewCache returns the cache in a folder, which need not exist.
 func NewCache(dir string) *Cache { return &Cache{dir: dir, sets: map[string]*Set{}} }
 
-// Load returns what the function Load makes of the files, from the cache where it is
-// there: path is then its place in the cache. damaged, if not nil, is why a cached file
-// is not used.
+// Load returns the same set as the function Load, from the cache if it has one: then
+// path is the cached file. damaged says why an existing cached file cannot be used.
 func (c *Cache) Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(Progress) error) (set *Set, path string, damaged, err error) {
 	key, keyErr := cacheKey(paths, tok, opt)
-	if keyErr != nil { // Load says what is wrong
+	if keyErr != nil { // Load returns the error
 		set, err = Load(paths, tok, opt, progress)
 		return set, "", nil, err
 	}
@@ -54,15 +52,15 @@ func (c *Cache) Load(paths []string, tok *tokenizer.Tokenizer, opt Options, prog
 	if set, err = Load(paths, tok, opt, progress); err != nil {
 		return nil, "", damaged, err
 	}
-	// A file that was written while it was read is not what the key says.
+	// A file that changed while it was read does not match the key.
 	if again, err := cacheKey(paths, tok, opt); err == nil && again == key {
 		c.sets[key] = set
 	}
 	return set, "", damaged, nil
 }
 
-// Save writes the sets that were loaded and are not there yet, each whole or not at
-// all, and removes those that this run has no use for. It makes the folder.
+// Save writes the loaded sets that are not cached yet, each atomically, and removes
+// those that this run does not use. It creates the folder.
 func (c *Cache) Save() error {
 	if len(c.sets) == 0 {
 		return nil
@@ -96,7 +94,7 @@ func (c *Cache) Save() error {
 	return nil
 }
 
-// cacheKey is a hash of all that decides what Load makes.
+// cacheKey returns a hash of all inputs of Load.
 func cacheKey(paths []string, tok *tokenizer.Tokenizer, opt Options) (string, error) {
 	sources, err := findSources(paths)
 	if err != nil {
@@ -127,7 +125,7 @@ func cacheKey(paths []string, tok *tokenizer.Tokenizer, opt Options) (string, er
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// programSum is a hash of the program: another one may read the same files otherwise.
+// programSum returns a hash of the program: another build may read files differently.
 var programSum = sync.OnceValues(func() ([]byte, error) {
 	path, err := os.Executable()
 	if err != nil {
@@ -138,7 +136,7 @@ var programSum = sync.OnceValues(func() ([]byte, error) {
 	return h.Sum(nil), err
 })
 
-// hashFile adds a file's name and content.
+// hashFile adds a file's name and content to h.
 func hashFile(h hash.Hash, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -153,8 +151,8 @@ func hashFile(h hash.Hash, path string) error {
 	return nil
 }
 
-// hashValue adds an option's value, and those of the fields of a struct. What it
-// knows no way to hash cannot be cached under.
+// hashValue adds an option's value, or the fields of a struct, to h. It returns an error
+// for a type that it cannot hash.
 func hashValue(h hash.Hash, v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Struct:

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What comes from the cache is what Load makes; whatever it was made of, a change of
-// it is a change of the key.
+// TestCache checks that a cached set equals Load's, and that a change of any input
+// changes the key.
 func TestCache(t *testing.T) {
 	tok := loadTokenizer(t, "bytelevel")
 	dir := filepath.Join(t.TempDir(), "cache")
@@ -20,7 +20,7 @@ func TestCache(t *testing.T) {
 	opt := Options{Format: Auto, MaxLength: 8, Packing: true, Weights: []float64{1.5}, Seed: 1}
 	want, err := Load([]string{file}, tok, opt, nil)
 	require.NoError(t, err)
-	// load says where the set came from.
+	// load returns where the set came from.
 	load := func(opt Options) (*Cache, string) {
 		t.Helper()
 		c := NewCache(dir)
@@ -64,7 +64,7 @@ func TestCache(t *testing.T) {
 	c, path = load(opt)
 	assert.Empty(t, path, "another content")
 
-	// Only what the run uses is kept.
+	// Only sets that the run uses are kept.
 	require.NoError(t, c.Save())
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestDamagedCacheIsMadeAgain(t *testing.T) {
 	}
 }
 
-// Any bytes with a right sum are refused or are a set that is written as they are.
+// FuzzCachedSet checks that bytes with a valid sum are refused or round-trip.
 func FuzzCachedSet(f *testing.F) {
 	var b bytes.Buffer
 	set := Set{Examples: []Example{

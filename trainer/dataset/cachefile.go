@@ -56,7 +56,7 @@ func appendInts(to []byte, list []int32) []byte {
 	return to
 }
 
-// readSet reads what writeSet wrote.
+// readSet reads the output of writeSet.
 func readSet(path string) (*Set, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -82,7 +82,7 @@ func parseSet(data []byte) (*Set, error) {
 	return decodeSet(data[:body])
 }
 
-// decodeSet decodes what stands in front of the sum.
+// decodeSet decodes the bytes before the sum.
 func decodeSet(data []byte) (*Set, error) {
 	data, ok := bytes.CutPrefix(data, []byte(cacheMagic))
 	if !ok {
@@ -120,7 +120,8 @@ func decodeSet(data []byte) (*Set, error) {
 	return s, r.err
 }
 
-// A setReader takes parts off a file's front; after the first fault it gives nothing.
+// A setReader reads parts from the front of a file; after the first fault it returns
+// zero values.
 type setReader struct {
 	data []byte
 	err  error
@@ -136,7 +137,7 @@ func (r *setReader) bytes(n int) []byte {
 	return part
 }
 
-// count is a number of things of at least so many bytes each.
+// count returns a number of items of at least size bytes each.
 func (r *setReader) count(size int) int {
 	head := r.bytes(8)
 	if r.err != nil {

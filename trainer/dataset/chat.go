@@ -10,15 +10,14 @@ import (
 	"qlora/tokenizer"
 )
 
-// chats is what turns conversations into tokens: the template, and the tokens
-// that end a turn.
+// chats turns conversations into tokens: the template, and the tokens that end a turn.
 type chats struct {
 	template *chattemplate.Chat
 	tok      *tokenizer.Tokenizer
-	ends     []int32 // by which generation stops
+	ends     []int32 // tokens that stop generation
 }
 
-// newChats reads the template of the model's folder, or the one that is asked for.
+// newChats reads the selected template or, by default, that of the model's folder.
 func newChats(opt Options, tok *tokenizer.Tokenizer) (*chats, error) {
 	switch {
 	case tok == nil:
@@ -37,8 +36,8 @@ func newChats(opt Options, tok *tokenizer.Tokenizer) (*chats, error) {
 	return &chats{template: template, tok: tok, ends: folder.Ends}, nil
 }
 
-// chatIdentity is all that decides how conversations become tokens besides the
-// tokenizer; "" where there is no template to make them by.
+// chatIdentity returns everything besides the tokenizer that determines the tokens of
+// conversations; "" if there is no template.
 func chatIdentity(opt Options) string {
 	folder, err := chattemplate.OpenFolder(opt.ModelFolder)
 	if err != nil {
@@ -51,9 +50,9 @@ func chatIdentity(opt Options) string {
 	return fmt.Sprintf("%s %v", template.Identity(), folder.Ends)
 }
 
-// chat is an example of a conversation: rendered whole, tokenized once, nothing
-// added. What is trained on are the assistant's turns, each with the token that
-// ends it: where the template marks them, what it marks.
+// chat returns the example of a conversation: rendered whole, tokenized once, nothing
+// added. It trains on the assistant's turns, each with the token that ends it, or on the
+// spans that the template marks.
 func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error) {
 	chats, err := w.chats()
 	if err != nil {
@@ -96,8 +95,8 @@ func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error
 	return Example{IDs: ids, Labels: label(ids, places, trained)}, nil
 }
 
-// calls refuses a template that leaves out the calls of functions that the
-// assistant is to be trained to make: many know none.
+// calls returns an error if the template drops the tool calls of trained messages: many
+// templates do not support them.
 func calls(v *chattemplate.Conversation, text string, trained []chattemplate.Span) error {
 	for i, m := range v.Messages {
 		list, _ := m.Get("tool_calls")
@@ -108,14 +107,14 @@ func calls(v *chattemplate.Conversation, text string, trained []chattemplate.Spa
 		for _, item := range all.Items() {
 			name := calledName(item)
 			if !slices.ContainsFunc(trained, func(s chattemplate.Span) bool { return strings.Contains(text[s.Start:s.End], name) }) {
-				return fmt.Errorf("message %d calls %q, which the chat template leaves out; use one that knows tool calls (`chat_template` qwen-2.5 does)", i+1, name)
+				return fmt.Errorf("message %d calls %q, which the chat template drops; use one that supports tool calls (`chat_template` qwen-2.5 does)", i+1, name)
 			}
 		}
 	}
 	return nil
 }
 
-// calledName is the name of the function of a call, "" where it has none.
+// calledName returns the name of a call's function, or "".
 func calledName(call any) string {
 	for _, key := range []string{"function", "name"} {
 		object, ok := call.(*chattemplate.Dict)
@@ -130,10 +129,10 @@ func calledName(call any) string {
 	return name
 }
 
-// end is where a turn ends with what closes it: the special tokens that the
-// template puts behind the answer, next to each other, up to one by which
-// generation stops; without any all of the closing text, but for blanks. Some
-// templates close no turn, and generation stops where the next one begins.
+// end returns where a turn ends, including what closes it: the consecutive special
+// tokens that the template writes after the answer, up to one that stops generation;
+// without any, the closing text without its blanks. Some templates close no turn, and
+// generation stops where the next turn begins.
 func (c *chats) end(text string, t chattemplate.Turn, ids []int32, places []tokenizer.Span) int {
 	first := slices.IndexFunc(places, func(p tokenizer.Span) bool { return p.Start >= t.End })
 	end := -1
@@ -160,14 +159,14 @@ func (c *chats) end(text string, t chattemplate.Turn, ids []int32, places []toke
 	return t.End + len(strings.TrimRight(text[t.End:t.Close], " \t\r\n"))
 }
 
-// stops says whether generation stops at a token.
+// stops reports whether generation stops at a token.
 func (c *chats) stops(id int32) bool {
 	eos, ok := c.tok.EOS()
 	return ok && id == eos || slices.Contains(c.ends, id)
 }
 
-// label gives the tokens that have a part in one of the spans, which are in
-// order, themselves as labels.
+// label returns labels: the ids of the tokens that overlap the spans, which are in
+// order, and Ignored for the others.
 func label(ids []int32, places []tokenizer.Span, spans []chattemplate.Span) []int32 {
 	labels := make([]int32, len(ids))
 	next := 0
@@ -183,9 +182,9 @@ func label(ids []int32, places []tokenizer.Span, spans []chattemplate.Span) []in
 	return labels
 }
 
-// chatPair is an example of a prompt and a completion that are conversations.
-// As with texts, the completion begins where the tokens of the prompt alone,
-// with what the model's turn begins with, and those of the whole differ.
+// chatPair returns the example of a prompt and a completion that are conversations. As
+// with texts, the completion begins where the tokens of the prompt alone, with the
+// header of the model's turn, and those of the whole differ.
 func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, error) {
 	chats, err := w.chats()
 	if err != nil {
@@ -210,7 +209,7 @@ func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, er
 	return Example{IDs: ids, Labels: labels}, nil
 }
 
-// ignoreCommon masks what the labels have in common with the tokens before.
+// ignoreCommon sets the labels of the tokens shared with before to Ignored.
 func ignoreCommon(labels, before []int32) {
 	for i := range min(len(before), len(labels)) {
 		if before[i] != labels[i] {
@@ -220,8 +219,8 @@ func ignoreCommon(labels, before []int32) {
 	}
 }
 
-// fit makes texts of contents that are lists of text parts, where the template
-// does not read lists, and lists of texts where it reads nothing else.
+// fit joins lists of text parts into texts if the template does not read lists, and
+// wraps texts in lists if it reads nothing else.
 func (c *chats) fit(v *chattemplate.Conversation) {
 	takesParts, takesTexts := c.template.TakesParts(v)
 	for i, m := range v.Messages {
@@ -247,7 +246,7 @@ func (c *chats) fit(v *chattemplate.Conversation) {
 	}
 }
 
-// joined is the text of text parts.
+// joined returns the text of text parts.
 func joined(parts *chattemplate.List) string {
 	var b strings.Builder
 	for _, p := range parts.Items() {

@@ -11,9 +11,9 @@ import (
 	"qlora/internal/chattemplate"
 )
 
-// conversation reads the messages of a field, and what goes with them: tools,
-// documents, a system text, variables of the template. only says which messages
-// are trained on; nil: the assistant's.
+// conversation reads the messages of a field, and the fields that belong to them: tools,
+// documents, a system text, variables of the template. only marks the messages to train
+// on; nil means the assistant's.
 func (r *record) conversation(field string) (v *chattemplate.Conversation, only []bool, err error) {
 	v = &chattemplate.Conversation{}
 	list, err := r.list(field)
@@ -42,7 +42,7 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 	return v, only, r.surroundings(v)
 }
 
-// surroundings reads what stands beside the messages.
+// surroundings reads the fields next to the messages.
 func (r *record) surroundings(v *chattemplate.Conversation) error {
 	var err error
 	if v.Tools, err = r.list("tools"); err != nil {
@@ -72,8 +72,8 @@ func (r *record) surroundings(v *chattemplate.Conversation) error {
 	return nil
 }
 
-// value reads a field of any kind. A text that holds a JSON list or object, as
-// in tables, is read as that.
+// value reads a field of any kind. It parses a text that holds a JSON list or object, as
+// in tables.
 func (r *record) value(name string) (any, error) {
 	raw := r.fields[name]
 	if text, ok := r.texts[name]; ok && raw == nil {
@@ -90,7 +90,8 @@ func (r *record) value(name string) (any, error) {
 	return v, nil
 }
 
-// list reads a field that must be a list; nil where it is missing or empty.
+// list reads a field that must be a list. It returns nil if the field is missing or
+// empty.
 func (r *record) list(name string) (*chattemplate.List, error) {
 	if !r.has(name) || r.texts[name] == "" && r.fields[name] == nil || string(r.fields[name]) == `""` {
 		return nil, nil
@@ -109,7 +110,7 @@ func (r *record) list(name string) (*chattemplate.List, error) {
 	return list, nil
 }
 
-// wholeTools puts bare descriptions of functions into the frame that templates expect.
+// wholeTools wraps bare descriptions of functions as templates expect them.
 func wholeTools(tools *chattemplate.List) *chattemplate.List {
 	whole := slices.Clone(tools.Items())
 	for i, t := range whole {
@@ -132,7 +133,7 @@ func function(f any) *chattemplate.Dict {
 	return d
 }
 
-// roles are the names that datasets have for those of transformers.
+// roles maps the role names of datasets to those of transformers.
 var roles = map[string]string{
 	"human": "user", "user": "user", "prompter": "user",
 	"gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
@@ -143,9 +144,9 @@ var roles = map[string]string{
 
 const functionCall = "function_call"
 
-// message makes one element of a list a message of transformers' kind: from
-// and value become role and content, other names of roles the usual ones.
-// trained is what its weight says; nil: nothing.
+// message converts an element of a list to a message of transformers: from and value
+// become role and content, and role names are normalized. trained is its weight; nil if
+// it has none.
 func message(item any) (m *chattemplate.Dict, trained *bool, err error) {
 	object, ok := item.(*chattemplate.Dict)
 	if !ok {
@@ -164,8 +165,8 @@ func message(item any) (m *chattemplate.Dict, trained *bool, err error) {
 			case ok:
 				m.Set("role", known)
 			case key == "from":
-				return nil, nil, fmt.Errorf("is from %q; it can be from %s", role, strings.Join(slices.Sorted(maps.Keys(roles)), ", "))
-			default: // what it means is the template's to say
+				return nil, nil, fmt.Errorf("is from %q; it must be from %s", role, strings.Join(slices.Sorted(maps.Keys(roles)), ", "))
+			default: // the template interprets it
 				m.Set("role", role)
 			}
 		case "content", "value":
@@ -190,12 +191,12 @@ func message(item any) (m *chattemplate.Dict, trained *bool, err error) {
 		}
 	}
 	if now, _ := m.Get("role"); trained != nil && *trained && now != "assistant" {
-		return nil, nil, fmt.Errorf("is of %s and has a weight to be trained on; only the assistant's can be (or all of the text, by `train_on_inputs`)", role)
+		return nil, nil, fmt.Errorf("is from %s and has a nonzero weight; only the assistant's messages can have one (`train_on_inputs` trains on all text)", role)
 	}
 	return m, trained, nil
 }
 
-// weight reads whether a message is trained on.
+// weight returns whether to train on a message.
 func weight(key string, value any) (*bool, error) {
 	yes, no := true, false
 	switch value {
@@ -206,11 +207,11 @@ func weight(key string, value any) (*bool, error) {
 	case false, 0, 0.0:
 		return &no, nil
 	}
-	return nil, fmt.Errorf("has a %s that is neither 0 nor 1; weights between are not supported", key)
+	return nil, fmt.Errorf("has a %s that is not 0 or 1; other weights are not supported", key)
 }
 
-// content checks what a message says: a text, a list of text parts, or
-// nothing. A tool may give what it likes.
+// content checks a message's content: a text, a list of text parts, or null. A tool's
+// content may be any value.
 func content(value any, role string) (any, error) {
 	switch x := value.(type) {
 	case nil, string:
@@ -232,7 +233,7 @@ func content(value any, role string) (any, error) {
 	return nil, errors.New("has a content that is neither a text nor a list of text parts")
 }
 
-// textPart makes an element of a content {"type": "text", "text": …}.
+// textPart converts an element of a content to {"type": "text", "text": …}.
 func textPart(item any) (*chattemplate.Dict, error) {
 	part := chattemplate.NewDict()
 	part.Set("type", "text")
@@ -243,7 +244,7 @@ func textPart(item any) (*chattemplate.Dict, error) {
 	case *chattemplate.Dict:
 		kind, _ := x.Get("type")
 		if kind != "text" {
-			return nil, fmt.Errorf("has a part of type %v; only text can be trained on here", kind)
+			return nil, fmt.Errorf("has a part of type %v; only text is supported", kind)
 		}
 		for _, key := range []string{"text", "value"} {
 			if text, _ := x.Get(key); text != nil {
@@ -259,7 +260,7 @@ func textPart(item any) (*chattemplate.Dict, error) {
 	return nil, errors.New(`has a part of its content that is not {"type": "text", "text": …}`)
 }
 
-// callOf makes calls of functions of a content that spells them in JSON.
+// callOf parses a content that is a function call in JSON into tool calls.
 func callOf(m *chattemplate.Dict) error {
 	text, _ := m.Get("content")
 	s, _ := text.(string)
@@ -287,7 +288,7 @@ func callOf(m *chattemplate.Dict) error {
 	return nil
 }
 
-// said is a message of a role.
+// said returns a message of a role.
 func said(role, text string) *chattemplate.Dict {
 	m := chattemplate.NewDict()
 	m.Set("role", role)

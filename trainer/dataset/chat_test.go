@@ -18,7 +18,7 @@ import (
 	"qlora/tokenizer"
 )
 
-// chatFolder is a folder with the chat tokenizer and a template; "": none.
+// chatFolder returns a folder with the chat tokenizer and, unless "", a template.
 func chatFolder(t testing.TB, template string) (string, *tokenizer.Tokenizer) {
 	t.Helper()
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func chatFolder(t testing.TB, template string) (string, *tokenizer.Tokenizer) {
 
 var marks = regexp.MustCompile(`\{%-? (end)?generation %\}`)
 
-// A chatCase is records and what transformers, or trl, makes of them.
+// A chatCase holds records with the tokens of transformers or trl.
 type chatCase struct {
 	Template, Format string
 	MaxLength        int  `json:"max_length"`
@@ -42,13 +42,13 @@ type chatCase struct {
 	Records          []json.RawMessage
 	Want             []struct {
 		IDs     []int32 `json:"input_ids"`
-		Trained []int   // where what is trained on begins and ends
+		Trained []int   // start and end of the trained spans
 	}
 }
 
-// Ids and labels of chats are those of transformers' return_assistant_tokens_mask
-// and of trl (testdata/generate_chats.py): where the template marks the turns,
-// and where its marks are taken out, too.
+// TestChatsAsTransformers compares ids and labels with transformers'
+// return_assistant_tokens_mask and with trl (testdata/generate_chats.py), with the marks
+// of the template and with the marks removed.
 func TestChatsAsTransformers(t *testing.T) {
 	var cases []chatCase
 	data, err := os.ReadFile("testdata/chats.json")
@@ -88,7 +88,7 @@ func (c *chatCase) run(t *testing.T, template string) {
 	}
 }
 
-// trainedText is the text of the labels, with … where nothing is trained on.
+// trainedText returns the text of the labels, with … for ignored ones.
 func trainedText(tok *tokenizer.Tokenizer, labels []int32) string {
 	var parts []string
 	for len(labels) > 0 {
@@ -106,8 +106,8 @@ func trainedText(tok *tokenizer.Tokenizer, labels []int32) string {
 	return strings.Join(parts, "")
 }
 
-// What cannot be a chat is refused with file and line, in the words of the
-// template where they are its own.
+// TestWrongChats checks that invalid chats are refused with file and line, and with the
+// template's own message where there is one.
 func TestWrongChats(t *testing.T) {
 	strict := `{% for m in messages %}{% if m.role not in ['user', 'assistant'] %}{{ raise_exception('no ' + m.role + ' here') }}{% endif %}<|im_start|>{{ m.content }}{% endfor %}`
 	chatml, _ := chattemplate.Family("chatml")
@@ -116,29 +116,29 @@ func TestWrongChats(t *testing.T) {
 		opt                    Options
 		want                   string
 	}{
-		{"template's words", strict, `{"messages": [{"role": "oracle", "content": "x"}]}`, Options{}, "does not take the conversation: no oracle here"},
+		{"template's words", strict, `{"messages": [{"role": "oracle", "content": "x"}]}`, Options{}, "rejects the conversation: no oracle here"},
 		{"template's fault", "\n{{ messages[0].missing.x }}", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "line 2: 'dict object' has no attribute 'missing'"},
 		{"no template", "", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "has none; name one by `chat_template`: a file, or one of alpaca"},
-		{"other template", "", `{"text": "x"}`, Options{ChatTemplate: "chatlm"}, `there is no chat template "chatlm"`},
-		{"template not parsed", "{% for %}", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "line 1: there is"},
+		{"other template", "", `{"text": "x"}`, Options{ChatTemplate: "chatlm"}, `chat template "chatlm" does not exist`},
+		{"template not parsed", "{% for %}", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "line 1: found"},
 		{"no messages", chatml, `{"messages": []}`, Options{}, `"messages" has no messages`},
 		{"no list", chatml, `{"messages": 5}`, Options{}, `"messages" is 5, not a list`},
 		{"no object", chatml, `{"messages": ["hi"]}`, Options{}, `message 1 of "messages" is not an object with role and content`},
 		{"no role", chatml, `{"messages": [{"content": "hi"}]}`, Options{}, "has no role (or from)"},
 		{"role is no text", chatml, `{"messages": [{"role": 1}]}`, Options{}, "has a role that is not a text"},
-		{"unknown from", chatml, `{"conversations": [{"from": "martian", "value": "hi"}]}`, Options{}, `message 1 of "conversations" is from "martian"; it can be from assistant, bot,`},
-		{"image", chatml, `{"messages": [{"role": "user", "content": [{"type": "image"}]}]}`, Options{}, "has a part of type image; only text can be trained on here"},
+		{"unknown from", chatml, `{"conversations": [{"from": "martian", "value": "hi"}]}`, Options{}, `message 1 of "conversations" is from "martian"; it must be from assistant, bot,`},
+		{"image", chatml, `{"messages": [{"role": "user", "content": [{"type": "image"}]}]}`, Options{}, "has a part of type image; only text is supported"},
 		{"strange part", chatml, `{"messages": [{"role": "user", "content": [{"type": "text"}]}]}`, Options{}, `a part of its content that is not {"type": "text", "text": …}`},
 		{"number", chatml, `{"messages": [{"role": "user", "content": 1}]}`, Options{}, "neither a text nor a list of text parts"},
-		{"weight between", chatml, `{"messages": [{"role": "assistant", "content": "a", "loss_weight": 0.5}]}`, Options{}, "loss_weight that is neither 0 nor 1"},
-		{"weight of a user", chatml, `{"messages": [{"role": "user", "content": "a", "weight": 1}]}`, Options{}, "is of user and has a weight to be trained on"},
+		{"weight between", chatml, `{"messages": [{"role": "assistant", "content": "a", "loss_weight": 0.5}]}`, Options{}, "loss_weight that is not 0 or 1"},
+		{"weight of a user", chatml, `{"messages": [{"role": "user", "content": "a", "weight": 1}]}`, Options{}, "is from user and has a nonzero weight"},
 		{"call", chatml, `{"conversations": [{"from": "function_call", "value": "f(x)"}]}`, Options{}, "is a function_call, but its value is not JSON"},
 		{"call without a name", chatml, `{"conversations": [{"from": "function_call", "value": "{}"}]}`, Options{}, `its value is not {"name"`},
 		{"tools", chatml, `{"messages": [{"role": "user", "content": "a"}], "tools": "{"}`, Options{}, `"tools" is {, not JSON`},
 		{"kwargs", chatml, `{"messages": [{"role": "user", "content": "a"}], "chat_template_kwargs": [1]}`, Options{}, "is not an object of the template's variables"},
-		{"calls left out", chatml, `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {}}}]}]}`, Options{}, `message 2 calls "add", which the chat template leaves out`},
+		{"calls left out", chatml, `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {}}}]}]}`, Options{}, `message 2 calls "add", which the chat template drops`},
 		{"turns unknown", "{{ messages[-1].content | length }}", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`, Options{}, "does not show which parts of the text are the assistant's"},
-		{"text as a chat", chatml, `{"text": "a"}`, Options{ApplyChat: true}, "plain text, of which apply_chat_template can make no chat"},
+		{"text as a chat", chatml, `{"text": "a"}`, Options{ApplyChat: true}, "the record is plain text; apply_chat_template needs"},
 		{"half a chat", chatml, `{"prompt": [{"role": "user", "content": "a"}], "completion": "b"}`, Options{}, "not a text"},
 		{"nothing to train on", chatml, `{"messages": [{"role": "user", "content": "a"}]}`, Options{}, "none of the 1 records has anything to train on"},
 	} {
@@ -158,8 +158,8 @@ func TestWrongChats(t *testing.T) {
 	require.ErrorContains(t, err, "text needs a tokenizer")
 }
 
-// What of a record says which turns are trained on, what the template is given
-// besides the messages, and where conversations are found.
+// TestChatRecords checks which turns are trained on, which variables the template gets,
+// and where conversations are found.
 func TestChatRecords(t *testing.T) {
 	chatml, _ := chattemplate.Family("chatml")
 	bare := marks.ReplaceAllString(chatml, "")
@@ -190,7 +190,8 @@ func TestChatRecords(t *testing.T) {
 	assert.Equal(t, "…b<|im_end|>…", trainedText(tok, set.Examples[0].Labels))
 }
 
-// Another template, and another day for one that asks for it, is another set.
+// TestChatIdentity checks that another template, or another day if it reads the date,
+// changes the identity.
 func TestChatIdentity(t *testing.T) {
 	identity := func(template, choice string) string {
 		dir, _ := chatFolder(t, template)
@@ -205,7 +206,7 @@ func TestChatIdentity(t *testing.T) {
 	assert.Contains(t, identity("{{ strftime_now('%d') }}", ""), time.Now().Format(time.DateOnly))
 }
 
-// A record that is no chat is refused in a sentence, whatever it is.
+// FuzzChat checks that an invalid record is refused with a one-line error.
 func FuzzChat(f *testing.F) {
 	for _, seed := range []string{
 		`{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": [{"type": "text", "text": "b"}], "weight": 0}]}`,

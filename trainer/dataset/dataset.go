@@ -9,32 +9,30 @@ import (
 	"qlora/tokenizer"
 )
 
-// Options say how records become examples. The zero value is usable: it has no limit of
-// length. DefaultOptions has the defaults of the command line.
+// Options configure how records become examples. DefaultOptions returns the defaults.
 type Options struct {
-	Format        string `option:"dataset_format" help:"what a record is: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto looks at the fields"`
-	MaxLength     int    `option:"max_length" unit:"tokens" help:"longest sequence; longer text is cut into pieces, other records keep their beginning; 0: no limit"`
-	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not on completions and the assistant's turns alone"`
-	ChatTemplate  string `option:"chat_template" help:"how chats are written: a file, one of the model's named templates, or a family such as chatml or llama-3; default: the model's own"`
-	ApplyChat     bool   `option:"apply_chat_template" help:"make chats of alpaca, prompt-completion and question-answer records"`
+	Format        string `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
+	MaxLength     int    `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
+	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
+	ChatTemplate  string `option:"chat_template" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
+	ApplyChat     bool   `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
 
-	// ModelFolder is where the chat template and its special tokens are; "": none.
+	// ModelFolder holds the chat template and its special tokens; "" for none.
 	ModelFolder string
 
-	// VocabularySize is the number of ids that the model knows; an id beyond
-	// it is refused. 0: not known.
+	// VocabularySize is the number of ids of the model; larger ids are refused. 0 means
+	// unknown.
 	VocabularySize int
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
-	// Weights say how many times the records of each path stand in an epoch; see
-	// mix. None: all once.
+	// Weights are the number of times that each path's records occur in an epoch; see
+	// mix. None means once each.
 	Weights []float64
-	// Seed decides which records are the ones of a weight that is not whole.
+	// Seed selects the records of a weight that is not an integer.
 	Seed uint64
 }
 
-// DefaultOptions returns the defaults: formats are told apart by their fields, and a
-// sequence has at most 1024 tokens.
+// DefaultOptions returns options that detect the format and keep 1024 tokens.
 func DefaultOptions() Options { return Options{Format: Auto, MaxLength: 1024} }
 
 // Validate returns everything that is wrong with the options, each an [option.Error].
@@ -45,39 +43,38 @@ func (o Options) Validate() error {
 	case o.MaxLength < 0 || o.MaxLength == 1:
 		length = option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
 	case o.Packing && o.MaxLength == 0:
-		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, and 0 means that there is no such length")
+		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
 	}
 	return errors.Join(length, checkFormat(cmp.Or(o.Format, Auto)))
 }
 
-// A Set is what Load returns: the examples, where they come from, and what became of
-// the records.
+// A Set is the result of Load.
 type Set struct {
 	Examples []Example
-	// Origins are of the documents, in the order in which they stand in Examples.
+	// Origins are the origins of the documents, in the order of Examples.
 	Origins []Origin
 	Report  Report
 }
 
-// An Origin is where a document was read.
+// An Origin is the place where a document was read.
 type Origin struct {
 	File   int32 // in Report.Files
 	Record int32 // in the file, from 1
-	Line   int32 // that the record begins in, from 1
+	Line   int32 // where the record begins, from 1
 }
 
-// Progress says how far Load is.
+// Progress is the progress of Load.
 type Progress struct {
 	Done, Total int64 // bytes of the files
 	Records     int   // read so far
 }
 
-// Load reads the paths one after another: files, folders of files, and patterns
-// such as data/*.jsonl. tok may be nil where all records are pretokenized.
-// progress, if not nil, receives how far Load is; an error it returns ends Load.
+// Load reads the paths one after another: files, folders of files, and patterns such as
+// data/*.jsonl. tok may be nil if all records are pretokenized. progress, if not nil,
+// receives the progress; an error from it aborts Load.
 //
-// An error names file and line; every error but one of reading a file is
-// about the input. A set without a single token to train on is an error.
+// Errors name file and line; all except read errors are about the input. A set without a
+// token to train on is an error.
 func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(Progress) error) (*Set, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
@@ -112,7 +109,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			return nil, err
 		}
 	}
-	var ends []int // of the sources' examples
+	var ends []int // ends of the sources' examples
 	for _, s := range sources {
 		for i, file := range s.files {
 			if err := l.file(file, s.sizes[i]); err != nil {

@@ -23,7 +23,7 @@ func loadTokenizer(t testing.TB, name string) *tokenizer.Tokenizer {
 	return tok
 }
 
-// write makes a file of the test's own.
+// write writes a temporary file.
 func write(t testing.TB, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -31,8 +31,8 @@ func write(t testing.TB, name, text string) string {
 	return path
 }
 
-// Ids and labels are those of trl's SFTTrainer (testdata/generate.py), from
-// .jsonl and from .json, told apart and named.
+// TestAsTRL compares ids and labels with trl's SFTTrainer (testdata/generate.py), from
+// .jsonl and from .json, with the format detected and named.
 func TestAsTRL(t *testing.T) {
 	var cases []struct {
 		Tokenizer string
@@ -65,7 +65,7 @@ func TestAsTRL(t *testing.T) {
 				opt := Options{Format: []string{Auto, name}[i], MaxLength: c.MaxLength, TrainOnInputs: c.OnInputs}
 				set, err := Load([]string{path}, tok, opt, nil)
 				if len(c.Want) == 0 {
-					require.ErrorContains(t, err, "a greater max_length may help")
+					require.ErrorContains(t, err, "a larger max_length may help")
 					continue
 				}
 				require.NoError(t, err)
@@ -117,7 +117,8 @@ func TestPretokenized(t *testing.T) {
 		"2 longer than max_length were cut; 3 dropped with nothing to train on", set.Report.Files[0].String())
 }
 
-// Every instance of a Self-Instruct record is an alpaca record of its own.
+// TestInstances checks that every instance of a Self-Instruct record is an alpaca
+// record.
 func TestInstances(t *testing.T) {
 	tok := loadTokenizer(t, "bytelevel")
 	many, err := Load([]string{write(t, "s.jsonl", `{"id": "a", "instruction": "Add.", "instances": [{"input": "1 1", "output": "2"}, {"input": "", "output": "0"}]}
@@ -136,8 +137,8 @@ func TestInstances(t *testing.T) {
 	assert.Equal(t, []int{3, 3, 1}, []int{report.Records, report.Examples, report.Dropped})
 }
 
-// Many records over several files keep their order however many goroutines
-// tokenize them.
+// TestOrder checks that records of several files keep their order however many
+// goroutines tokenize them.
 func TestOrder(t *testing.T) {
 	var files []string
 	var want []Example
@@ -181,8 +182,8 @@ func TestWrongInput(t *testing.T) {
 		{"first fault wins", "a.jsonl", "{\"text\": \"a b\"}\n{\"text\": 1}\n\x00\n", Options{}, `a.jsonl:2: "text" is 1, not a text`},
 		{"no object", "a.jsonl", "[1]\n", Options{}, "a.jsonl:1: the record is [1], not a JSON object"},
 		{"null", "a.jsonl", "null\n", Options{}, "the record is null"},
-		{"NUL", "a.jsonl", "{\"text\": \"a\x00\"}\n", Options{}, "a.jsonl:1: there is a NUL byte"},
-		{"NUL in an array", "a.json", "[{\"text\": \"a\x00\"}]", Options{}, "a.json:1: there is a NUL byte"},
+		{"NUL", "a.jsonl", "{\"text\": \"a\x00\"}\n", Options{}, "a.jsonl:1: the file has a NUL byte"},
+		{"NUL in an array", "a.json", "[{\"text\": \"a\x00\"}]", Options{}, "a.json:1: the file has a NUL byte"},
 		{"UTF-16", "a.txt", "t\x00e\x00", Options{}, "NUL byte"},
 		{"not UTF-8", "a.jsonl", "\n{\"text\": \"a\xff\"}\n", Options{}, "a.jsonl:2: the record is not UTF-8"},
 		{"text not UTF-8", "a.txt", "\xff", Options{}, "a.txt:1: the text is not UTF-8"},
@@ -195,8 +196,8 @@ func TestWrongInput(t *testing.T) {
 		{"instance without output", "a.jsonl", `{"instruction": "a", "instances": [{"input": "b"}]}`, Options{}, `the fields input, instances, instruction but no "output"`},
 		{"field missing later", "a.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}", Options{}, `a.jsonl:2: the record has the fields prompt but no "completion"`},
 		{"messages as prompt", "a.jsonl", `{"prompt": [{"role": "user"}], "completion": "b"}`, Options{}, `"prompt" is [{"role": "user"}], not a text`},
-		{"unknown format", "a.jsonl", `{}`, Options{Format: "alpacca"}, `is "alpacca", but it can be auto, pretokenized, messages, sharegpt, alpaca, prompt-completion, text`},
-		{"huge id", "a.jsonl", `{"input_ids": [1, 99999999999999999999]}`, Options{}, "element 1 is 99999999999999999999, which is no token id"},
+		{"unknown format", "a.jsonl", `{}`, Options{Format: "alpacca"}, `is "alpacca", but it must be auto, pretokenized, messages, sharegpt, alpaca, prompt-completion, text`},
+		{"huge id", "a.jsonl", `{"input_ids": [1, 99999999999999999999]}`, Options{}, "element 1 is 99999999999999999999, which is not a token id"},
 		{"negative id", "a.jsonl", `{"input_ids": [1, -100]}`, Options{}, "element 1 is -100"},
 		{"fraction", "a.jsonl", `{"input_ids": [1.0]}`, Options{}, "element 0 is 1.0"},
 		{"null id", "a.jsonl", `{"input_ids": [null, 1]}`, Options{}, "element 0 is null"},
@@ -207,9 +208,9 @@ func TestWrongInput(t *testing.T) {
 		{"text outside", "a.txt", "abc", Options{VocabularySize: 10}, "but the model's vocabulary has 10 entries"},
 		{"labels short", "a.jsonl", `{"input_ids": [1, 2], "labels": [1]}`, Options{}, "2 input_ids but 1 labels"},
 		{"all dropped", "a.jsonl", `{"input_ids": [1, 2], "labels": [-100, -100]}`, Options{}, "none of the 1 records has anything to train on"},
-		{"empty", "a.jsonl", "\n\n", Options{}, "there is no record"},
-		{"empty array", "a.json", "[]", Options{}, "there is no record"},
-		{"array cut off", "a.json", "[\n{\"text\": \"a\"},\n", Options{}, "a.json:3: the file ends inside of its array"},
+		{"empty", "a.jsonl", "\n\n", Options{}, "no records"},
+		{"empty array", "a.json", "[]", Options{}, "no records"},
+		{"array cut off", "a.json", "[\n{\"text\": \"a\"},\n", Options{}, "a.json:3: the file ends inside its array"},
 		{"record cut off", "a.json", "[{\"text\": \"a", Options{}, "the file ends inside"},
 		{"no comma", "a.json", "[{\"text\": \"a\"}\n{\"text\": \"b\"}]", Options{}, "not JSON"},
 		{"trailing comma", "a.json", "[{\"text\": \"a\"},\n]", Options{}, "a.json:2"},
@@ -218,16 +219,16 @@ func TestWrongInput(t *testing.T) {
 		{"empty json", "a.json", "", Options{}, "the file is empty"},
 		{"ending", "a.xlsx", "", Options{}, "must end in one of .jsonl, .json, .csv, .tsv, .parquet, .txt"},
 		{"parquet inside gz", "a.parquet.gz", "", Options{}, "must end in one of"},
-		{"no gz", "a.jsonl.gz", "{\"text\": \"a\"}", Options{}, "a.jsonl.gz: the file is not compressed by gzip"},
-		{"no parquet", "a.parquet", "{\"text\": \"a\"}\n{\"text\": \"a\"}", Options{}, "a.parquet: the file does not begin and end as Parquet does"},
-		{"empty table", "a.csv", "", Options{}, "there is no record"},
-		{"header alone", "a.csv", "text\n", Options{}, "there is no record"},
+		{"no gz", "a.jsonl.gz", "{\"text\": \"a\"}", Options{}, "a.jsonl.gz: the file is not gzip"},
+		{"no parquet", "a.parquet", "{\"text\": \"a\"}\n{\"text\": \"a\"}", Options{}, "a.parquet: the file does not begin and end as a Parquet file"},
+		{"empty table", "a.csv", "", Options{}, "no records"},
+		{"header alone", "a.csv", "text\n", Options{}, "no records"},
 		{"cells missing", "a.csv", "prompt,completion\na,b\n\na\n", Options{}, "a.csv:4: the row has 1 cells, but the first row names 2"},
 		{"a cell too many", "a.tsv", "text\na\tb", Options{}, "a.tsv:2: the row has 2 cells"},
-		{"quote without an end", "a.csv", "text\n\"a\nb\n", Options{}, "a.csv:4: the quote that begins a cell in line 2 has no end"},
-		{"text behind a quote", "a.csv", "text\n\"a\"b\n", Options{}, "a.csv:2: there is 'b' behind the quote"},
+		{"quote without an end", "a.csv", "text\n\"a\nb\n", Options{}, "a.csv:4: the opening quote in line 2 has no closing quote"},
+		{"text behind a quote", "a.csv", "text\n\"a\"b\n", Options{}, "a.csv:2: found 'b' after the closing quote"},
 		{"column twice", "a.csv", "text,text\na,b\n", Options{}, "a.csv:1: two columns are named \"text\""},
-		{"NUL in a table", "a.csv", "text\na\x00\n", Options{}, "a.csv:2: there is a NUL byte"},
+		{"NUL in a table", "a.csv", "text\na\x00\n", Options{}, "a.csv:2: the file has a NUL byte"},
 		{"table not UTF-8", "a.csv", "text\n\"a\nb\"\n\xff\n", Options{}, "a.csv:4: the record is not UTF-8"},
 		{"table of unknown fields", "a.csv", "a;b\n1;2\n", Options{}, "the record has the fields a;b"},
 		{"ids as text", "a.csv", "input_ids\n1 2\n", Options{}, "\"input_ids\" is 1 2, not a JSON array of token ids"},
@@ -274,7 +275,7 @@ func TestLongLines(t *testing.T) {
 	assert.ErrorContains(t, errs[0], "longer than 100000 bytes")
 }
 
-// A JSONL file gives, record for record, what the same records give as an array.
+// FuzzJSONL checks that a JSONL file gives the same records as a JSON array.
 func FuzzJSONL(f *testing.F) {
 	for _, seed := range []string{
 		`{"input_ids": [1, 2, 3]}`, "{\"input_ids\": [1]}\r\n\n{\"input_ids\": [2], \"labels\": [-100]}", "\xef\xbb\xbf{}", `{"input_ids": [1e3]}`,
@@ -332,7 +333,7 @@ func FuzzJSONArray(f *testing.F) {
 			}
 			elements = append(elements, bytes.TrimSpace(r.json))
 		}
-		// Where every element is JSON, so is the whole, with the same elements.
+		// If every element is JSON, so is the whole, with the same elements.
 		var want []json.RawMessage
 		require.NoError(t, json.Unmarshal(bytes.TrimPrefix(data, []byte(utf8Mark)), &want))
 		require.Equal(t, len(want), len(elements))

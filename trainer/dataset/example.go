@@ -9,20 +9,20 @@ import (
 // Ignored is the label of a position that is not trained on.
 const Ignored = bindings.IgnoreLabel
 
-// An Example is one sequence: a document, or several that were packed.
+// An Example is one sequence: a document, or several packed ones.
 type Example struct {
 	IDs []int32
-	// Labels are as long as IDs and not shifted: position i holds the token's
-	// own id, which the position before it is trained to predict, or Ignored.
+	// Labels has the length of IDs and is not shifted: position i holds the token's own
+	// id, which the position before it is trained to predict, or Ignored.
 	Labels []int32
-	// Starts are where its documents begin, 0 first, if they were packed; nil
-	// otherwise. Documents do not see each other: attention, positions and the
-	// first label are each document's own.
+	// Starts holds the positions where packed documents begin, 0 first; nil if not
+	// packed. Documents do not see each other: attention, positions and the first label
+	// are separate for each document.
 	Starts []int32
 }
 
-// Documents returns the documents of the sequence, in order. They share its ids
-// and labels.
+// Documents yields the documents of the sequence, in order. They share its ids and
+// labels.
 func (e Example) Documents() iter.Seq[Example] {
 	return func(yield func(Example) bool) {
 		if e.Starts == nil {
@@ -39,7 +39,7 @@ func (e Example) Documents() iter.Seq[Example] {
 	}
 }
 
-// Lengths returns the lengths of the documents of a packed sequence, nil for another.
+// Lengths returns the lengths of the documents of a packed sequence, else nil.
 func (e Example) Lengths() []int {
 	var lengths []int
 	for i := range e.Starts {
@@ -52,8 +52,8 @@ func (e Example) Lengths() []int {
 	return lengths
 }
 
-// Trained counts the tokens that are predicted and trained on. The first
-// token of a document is never predicted, whatever its label is.
+// Trained returns the number of tokens that are predicted and trained on. The first
+// token of a document is never predicted, whatever its label.
 func (e Example) Trained() int {
 	n := 0
 	for d := range e.Documents() {

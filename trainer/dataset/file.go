@@ -10,17 +10,17 @@ import (
 	"strings"
 )
 
-// maxRecord is the length in bytes that a record may have: more than any
-// document needs, and little enough to hold.
+// maxRecord bounds the length of a record in bytes: more than a document needs, and
+// small enough for memory.
 const maxRecord = 64 << 20
 
-// A fileType reads the records of a file. The line of a record that comes
-// with an error is that of the error; nothing comes after an error.
+// A fileType reads the records of a file. The line of a record with an error is that of
+// the error; the error is the last element.
 type fileType struct {
 	ending  string
 	records func(io.Reader) iter.Seq2[record, error]
-	// rows takes the place of records where a file is not read from front to
-	// back; it has rows instead of lines, and is not compressed as a whole.
+	// rows replaces records for a file that is not read sequentially; such a file has
+	// rows instead of lines, and is not compressed as a whole.
 	rows func(io.ReaderAt, int64) iter.Seq2[record, error]
 }
 
@@ -33,10 +33,10 @@ var fileTypes = []fileType{
 	{ending: ".txt", records: plainText},
 }
 
-// gz is an ending of its own behind those of files that are read from front to back.
+// gz is an extension after those of files that are read sequentially.
 const gz = ".gz"
 
-// fileTypeOf goes by the name's ending.
+// fileTypeOf returns the type of a file's extension.
 func fileTypeOf(path string) (fileType, bool) {
 	name, compressed := path, false
 	if ending := filepath.Ext(path); strings.EqualFold(ending, gz) {
@@ -50,7 +50,7 @@ func fileTypeOf(path string) (fileType, bool) {
 	return fileType{}, false
 }
 
-// open gives the records of a file of the type, which has size bytes.
+// open returns the records of a file of the type, which has size bytes.
 func (kind fileType) open(path string, file *countingReader, size int64) (iter.Seq2[record, error], error) {
 	switch {
 	case kind.rows != nil:
@@ -58,8 +58,8 @@ func (kind fileType) open(path string, file *countingReader, size int64) (iter.S
 	case strings.EqualFold(filepath.Ext(path), gz) && size == 0:
 		return nil, fmt.Errorf("%s: the file is empty", path)
 	case strings.EqualFold(filepath.Ext(path), gz):
-		// It is decompressed as it is read, so that how much it becomes is of no
-		// importance: the longest record bounds what is held.
+		// Decompression streams, so the decompressed size does not matter: only the
+		// longest record is held in memory.
 		text, err := gzip.NewReader(file)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, gzipFault(err))
@@ -69,7 +69,7 @@ func (kind fileType) open(path string, file *countingReader, size int64) (iter.S
 	return kind.records(file), nil
 }
 
-// decompressed says of the errors of gzip what they mean.
+// decompressed explains gzip's errors.
 type decompressed struct{ *gzip.Reader }
 
 func (d decompressed) Read(p []byte) (int, error) {
@@ -80,16 +80,16 @@ func (d decompressed) Read(p []byte) (int, error) {
 func gzipFault(err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the gzip file is cut off")
+		return errors.New("the gzip file is truncated")
 	case errors.Is(err, gzip.ErrHeader):
-		return errors.New("the file is not compressed by gzip, as its name says")
+		return errors.New("the file is not gzip, despite its name")
 	case errors.Is(err, gzip.ErrChecksum):
 		return errors.New("the gzip file is damaged: its checksum does not match")
 	}
 	return err
 }
 
-// at names a place in a file of the type; line 0 is no place in particular.
+// at names a place in a file of the type; line 0 names the whole file.
 func (kind fileType) at(path string, line int) string {
 	if line == 0 {
 		return path
@@ -100,7 +100,7 @@ func (kind fileType) at(path string, line int) string {
 	return fmt.Sprintf("%s:%d", path, line)
 }
 
-// endings lists what a file's name can end in.
+// endings lists the extensions of dataset files.
 func endings() string {
 	var all []string
 	for _, kind := range fileTypes {
@@ -109,10 +109,10 @@ func endings() string {
 	return strings.Join(all, ", ")
 }
 
-// utf8Mark may stand at the beginning of a file and is no part of it.
+// utf8Mark may begin a file and is skipped.
 const utf8Mark = "\xef\xbb\xbf"
 
-// A countingReader counts the bytes that were read of a file.
+// A countingReader counts the bytes read from a file.
 type countingReader struct {
 	file interface {
 		io.Reader
@@ -127,7 +127,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadAt reads at any place.
+// ReadAt reads at an offset.
 func (c *countingReader) ReadAt(p []byte, at int64) (int, error) {
 	n, err := c.file.ReadAt(p, at)
 	c.n += int64(n)

@@ -11,22 +11,21 @@ import (
 	"unicode/utf8"
 )
 
-// maxCells is how many columns a table may have.
+// maxCells bounds the columns of a table.
 const maxCells = 1 << 12
 
-// csvRows reads a table whose first row names the fields (RFC 4180), as pandas
-// does: a line break in a quoted cell stays as it is, blank lines are skipped,
-// and a quote inside of a cell that does not begin with one is a character. A
-// cell stays the text that it is, also one like NA or 007.
+// csvRows reads a table whose first row names the fields (RFC 4180), as pandas does: a
+// line break in a quoted cell is kept, blank lines are skipped, and a quote inside an
+// unquoted cell is a character. Cells stay texts, also NA or 007.
 //
-// A cell that is a JSON array or object can be read as such: that is how a
-// table holds token ids or messages.
+// A cell that is a JSON array or object can be read as JSON, so that a table can hold
+// token ids or messages.
 func csvRows(comma byte) func(io.Reader) iter.Seq2[record, error] {
 	return func(from io.Reader) iter.Seq2[record, error] {
 		return func(yield func(record, error) bool) {
 			s := tableScanner{from: bufio.NewReaderSize(from, 1<<16), comma: comma, line: 1}
 			if mark, _ := s.from.Peek(len(utf8Mark)); string(mark) == utf8Mark {
-				_, _ = s.from.Discard(len(utf8Mark)) // they were just seen
+				_, _ = s.from.Discard(len(utf8Mark)) // just peeked
 			}
 			var names []string
 			for {
@@ -55,8 +54,8 @@ func csvRows(comma byte) func(io.Reader) iter.Seq2[record, error] {
 	}
 }
 
-// columnNames are the fields that the first row names. One without a name, such
-// as pandas' index, is no field.
+// columnNames returns the fields of the first row. A column without a name, such as
+// pandas' index, is ignored.
 func columnNames(cells []string) ([]string, error) {
 	seen := map[string]bool{"": false}
 	for i, name := range cells {
@@ -95,17 +94,17 @@ func tableRecord(names, cells []string) (record, error) {
 	return r, nil
 }
 
-// A tableScanner walks over the bytes of a table and counts lines.
+// A tableScanner scans the bytes of a table and counts lines.
 type tableScanner struct {
 	from  *bufio.Reader
 	comma byte
-	line  int // of the byte to be read next
-	start int // the line that the row begins in
+	line  int // of the next byte
+	start int // line where the row begins
 	bytes int // of the row
 	cell  []byte
 }
 
-// row reads the next row that is not blank; io.EOF where there is none.
+// row returns the next row that is not blank, or io.EOF.
 func (s *tableScanner) row() ([]string, error) {
 	c, err := s.read()
 	for err == nil && (c == '\n' || c == '\r') {
@@ -128,15 +127,15 @@ func (s *tableScanner) row() ([]string, error) {
 			return cells, nil
 		}
 		if c, err = s.read(); errors.Is(err, io.EOF) {
-			return append(cells, ""), nil // the row ends in a separator, and the file there
+			return append(cells, ""), nil // the file ends after a separator
 		} else if err != nil {
 			return nil, err
 		}
 	}
 }
 
-// readCell reads a cell from its first byte c up to what ends it, and says whether
-// the row ends there too.
+// readCell reads a cell from its first byte c through its terminator, and reports
+// whether the row ends there too.
 func (s *tableScanner) readCell(c byte) (end bool, err error) {
 	s.cell = s.cell[:0]
 	if c == '"' {
@@ -146,7 +145,7 @@ func (s *tableScanner) readCell(c byte) (end bool, err error) {
 			return false, err
 		}
 		if c != s.comma && c != '\n' && c != '\r' {
-			return false, fmt.Errorf("there is %q behind the quote that ends a cell; a quote inside of a quoted cell is written twice", c)
+			return false, fmt.Errorf("found %q after the closing quote of a cell; double a quote inside a quoted cell", c)
 		}
 	}
 	for {
@@ -172,13 +171,14 @@ func (s *tableScanner) readCell(c byte) (end bool, err error) {
 	}
 }
 
-// quoted reads a cell behind its first quote, and gives the byte behind its last.
+// quoted reads a cell after its opening quote, and returns the byte after its closing
+// one.
 func (s *tableScanner) quoted() (byte, error) {
 	from := s.line
 	for {
 		c, err := s.read()
 		if errors.Is(err, io.EOF) {
-			return 0, fmt.Errorf("the quote that begins a cell in line %d has no end", from)
+			return 0, fmt.Errorf("the opening quote in line %d has no closing quote", from)
 		}
 		if err != nil {
 			return 0, err

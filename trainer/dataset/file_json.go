@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// jsonArray reads the elements of one JSON array. It only finds where an
-// element ends; whether it is JSON is seen when it is parsed. A file that begins
-// with an object has a record in every line: many are named .json.
+// jsonArray reads the elements of one JSON array. It only finds where elements end;
+// parsing checks them later. A file that begins with an object has one record per line:
+// many such files are named .json.
 func jsonArray(from io.Reader) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		s := arrayScanner{from: bufio.NewReaderSize(from, 1<<16), line: 1}
@@ -42,17 +42,17 @@ func jsonArray(from io.Reader) iter.Seq2[record, error] {
 	}
 }
 
-// An arrayScanner walks over the bytes of an array and counts lines.
+// An arrayScanner scans the bytes of an array and counts lines.
 type arrayScanner struct {
 	from    *bufio.Reader
-	line    int    // of the byte read last
-	element []byte // the element found last, up to maxRecord bytes
-	start   int    // the line it begins in
+	line    int    // of the last byte read
+	element []byte // the last element, up to maxRecord bytes
+	start   int    // line where it begins
 }
 
 var errObject = errors.New("the file begins with an object")
 
-var errArrayCut = errors.New("the file ends inside of its array; it is cut off")
+var errArrayCut = errors.New("the file ends inside its array; it is truncated")
 
 // open reads up to the array's beginning.
 func (s *arrayScanner) open() error {
@@ -75,7 +75,7 @@ func (s *arrayScanner) open() error {
 	case c == 0:
 		return errNUL
 	case c != '[':
-		return fmt.Errorf("the file begins with %q and not with an array, [{…}, …]", c)
+		return fmt.Errorf("the file begins with %q, not with an array, [{…}, …]", c)
 	}
 	return nil
 }
@@ -93,12 +93,12 @@ func (s *arrayScanner) next(first bool) (bool, error) {
 		case err != nil:
 			return false, err
 		default:
-			return false, fmt.Errorf("there is %q after the array's end; a file holds one array", c)
+			return false, fmt.Errorf("found %q after the array's end; a file holds one array", c)
 		}
 	}
 	if !first {
 		if c != ',' {
-			return false, fmt.Errorf("there is %q where a comma or the array's end is due", c)
+			return false, fmt.Errorf("found %q, want a comma or the array's end", c)
 		}
 		if c, err = s.skip(); err != nil {
 			return false, cutOff(err)
@@ -108,8 +108,8 @@ func (s *arrayScanner) next(first bool) (bool, error) {
 	return true, s.rest(c)
 }
 
-// rest takes an element from its first byte c to its end; the comma or
-// bracket after it stays unread.
+// rest reads an element from its first byte c to its end; the comma or bracket after it
+// stays unread.
 func (s *arrayScanner) rest(c byte) error {
 	depth, quoted, escaped := 0, false, false
 	for {
@@ -127,7 +127,7 @@ func (s *arrayScanner) rest(c byte) error {
 			depth++
 		case c == '}' || c == ']':
 			if depth--; depth < 0 {
-				return fmt.Errorf("there is %q where a record is due", c)
+				return fmt.Errorf("found %q, want a record", c)
 			}
 		}
 		if len(s.element) == maxRecord {
@@ -150,7 +150,7 @@ func (s *arrayScanner) rest(c byte) error {
 	}
 }
 
-// skip gives the next byte that is not blank.
+// skip returns the next byte that is not blank.
 func (s *arrayScanner) skip() (byte, error) {
 	for {
 		c, err := s.read()

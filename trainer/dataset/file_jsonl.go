@@ -44,9 +44,9 @@ func linesUpTo(from io.Reader, most int) iter.Seq2[record, error] {
 	}
 }
 
-var errNUL = errors.New("there is a NUL byte, so this is no text in UTF-8; convert the file")
+var errNUL = errors.New("the file has a NUL byte, so it is not UTF-8 text; convert it")
 
-// readLine appends the next line to buffer. io.EOF comes with the last one.
+// readLine appends the next line to buffer. It returns io.EOF with the last one.
 func readLine(from *bufio.Reader, buffer []byte, most int) ([]byte, error) {
 	for {
 		part, err := from.ReadSlice('\n')
@@ -54,8 +54,8 @@ func readLine(from *bufio.Reader, buffer []byte, most int) ([]byte, error) {
 			return buffer, fmt.Errorf("the line is longer than %d bytes; cut the record into several", most)
 		}
 		if len(buffer)+len(part) > cap(buffer) {
-			// Doubled: what append leaves behind of a long line as it grows is
-			// several times the line.
+			// Doubled: while a long line grows, append would leave garbage of several
+			// times its length.
 			buffer = slices.Grow(buffer, max(cap(buffer), len(part)))
 		}
 		buffer = append(buffer, part...)

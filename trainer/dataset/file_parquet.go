@@ -8,7 +8,7 @@ import (
 	"qlora/internal/parquetrows"
 )
 
-// parquetRows reads the rows of a Parquet file; their numbers stand in for lines.
+// parquetRows reads the rows of a Parquet file; their numbers replace line numbers.
 func parquetRows(from io.ReaderAt, size int64) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		file, err := parquetrows.Open(from, size)

@@ -28,7 +28,8 @@ func compressed(t testing.TB, text string) string {
 	return b.String()
 }
 
-// The same records give the same examples whatever kind of file they stand in.
+// TestFileTypesAgree checks that the same records give the same examples from every kind
+// of file.
 func TestFileTypesAgree(t *testing.T) {
 	type row struct {
 		Prompt     string `parquet:"prompt"`
@@ -72,7 +73,7 @@ func TestFileTypesAgree(t *testing.T) {
 	}
 }
 
-// A table's cells are those that pandas reads with dtype=str and
+// TestTableCells compares a table's cells with those of pandas with dtype=str and
 // keep_default_na=False (checked with pandas 3.1.1).
 func TestTableCells(t *testing.T) {
 	for _, c := range []struct {
@@ -136,8 +137,8 @@ func TestFoldersAndPatterns(t *testing.T) {
 	assert.Equal(t, []int32{1, 3, 1}, all)
 
 	for path, want := range map[string]string{
-		filepath.Join(dir, "*.parquet"): "there is no such file, and none that matches",
-		filepath.Join(dir, "old"):       "there is no file in the folder whose name ends in one of",
+		filepath.Join(dir, "*.parquet"): "no such file, and none matches",
+		filepath.Join(dir, "old"):       "the folder has no file whose name ends in one of",
 		filepath.Join(dir, "R*"):        "README.md: a dataset file's name must end in one of",
 		filepath.Join(dir, "[.jsonl"):   "syntax error in pattern",
 	} {
@@ -146,8 +147,8 @@ func TestFoldersAndPatterns(t *testing.T) {
 	}
 }
 
-// Whatever a table holds, what is read of it gives the same rows again when it is
-// written as encoding/csv writes it.
+// FuzzCSV checks that the rows of any table survive writing with encoding/csv and
+// reading again.
 func FuzzCSV(f *testing.F) {
 	for _, seed := range []string{"a,b\n1,2\n", "a\n\"x\ny\"\n", "a,b\r\n\"\"\"\",\r\n", "\xef\xbb\xbfa\n1", "a\n\"", "a,a\n", "a\rb\r", "a,\n,\"\"", "a\n[1]\n"} {
 		f.Add([]byte(seed))
@@ -177,7 +178,7 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
-// tableRows are all rows of a table, none where there is a fault in it.
+// tableRows returns all rows of a table, or none if the table is invalid.
 func tableRows(data []byte) [][]string {
 	s := tableScanner{from: bufio.NewReader(bytes.NewReader(data)), comma: ',', line: 1}
 	var rows [][]string

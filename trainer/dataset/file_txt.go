@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxText is the length in bytes of a plain text, which is held whole.
+// maxText bounds the length of a plain text in bytes; it is read whole.
 const maxText = 1 << 30
 
-// plainText is one document: the file as it is.
+// plainText returns one document: the whole file.
 func plainText(from io.Reader) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		whole, err := io.ReadAll(io.LimitReader(from, maxText+1))

@@ -8,18 +8,18 @@ import (
 	"qlora/option"
 )
 
-// Auto is the format that tells the others apart by a file's first record.
+// Auto selects the format by a file's first record.
 const Auto = "auto"
 
-// A format is one meaning of a record's fields.
+// A format is an interpretation of a record's fields.
 type format struct {
-	name   string   // as --dataset_format names it
-	fields []string // all must be there for the record to be of this format
-	choice bool     // the name has several sets of fields
+	name   string   // value of --dataset_format
+	fields []string // all required
+	choice bool     // several formats share the name
 	pieces bool     // a long record is cut into pieces; others keep their beginning
-	// split gives the records that a record stands for; nil: it is one.
+	// split returns the records that a record contains; nil if it is one.
 	split func(r record) ([]record, error)
-	// example makes the whole, uncut example of a record.
+	// example returns the whole, uncut example of a record.
 	example func(w *worker, r record) (Example, error)
 }
 
@@ -30,8 +30,8 @@ func (f *format) String() string {
 	return f.name
 }
 
-// formats in the order in which a record is tried: the more fields say, the
-// earlier, so that alpaca with a rendered "text" beside it stays alpaca.
+// formats lists the formats in the order in which they are tried: more specific fields
+// first, so that alpaca with a rendered "text" stays alpaca.
 var formats = []*format{
 	&pretokenized,
 	&messages,
@@ -44,7 +44,7 @@ var formats = []*format{
 	&text,
 }
 
-// Formats returns the names that Options.Format can have.
+// Formats returns the values of Options.Format.
 func Formats() []string {
 	names := []string{Auto}
 	for _, f := range formats {
@@ -60,10 +60,10 @@ func checkFormat(name string) error {
 		return nil
 	}
 	known := strings.Join(Formats(), ", ")
-	return option.Errorf("dataset_format", name, "it can be %s", known)
+	return option.Errorf("dataset_format", name, "it must be %s", known)
 }
 
-// formatOf finds the format of a file from its first record.
+// formatOf returns the format of a file from its first record.
 func formatOf(first record, name string) (*format, error) {
 	if err := first.parse(); err != nil {
 		return nil, err

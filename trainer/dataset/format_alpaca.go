@@ -6,9 +6,8 @@ import (
 	"maps"
 )
 
-// alpacaPrompt is Stanford Alpaca's prompt, word for word
-// (github.com/tatsu-lab/stanford_alpaca, train.py). Nothing stands between it
-// and the output.
+// alpacaPrompt returns Stanford Alpaca's prompt, word for word
+// (github.com/tatsu-lab/stanford_alpaca, train.py). The output follows it directly.
 func alpacaPrompt(instruction, input string) string {
 	if input == "" {
 		return "Below is an instruction that describes a task. " +
@@ -20,8 +19,8 @@ func alpacaPrompt(instruction, input string) string {
 		"### Instruction:\n" + instruction + "\n\n### Input:\n" + input + "\n\n### Response:"
 }
 
-// An alpaca record has an instruction, an output and, mostly, an input. In a
-// chat the input stands in the line below the instruction.
+// An alpaca record has an instruction, an output and usually an input. In a chat the
+// input is on the line after the instruction.
 var alpaca = format{
 	name:   "alpaca",
 	fields: []string{"instruction", "output"},
@@ -50,9 +49,9 @@ var alpaca = format{
 	},
 }
 
-// instances are an alpaca record's inputs and outputs as a list, as Self-Instruct
-// has them (Wang et al. 2023, https://github.com/yizhongw/self-instruct): each makes
-// an example of its own.
+// instances are records that hold inputs and outputs as a list, as in Self-Instruct
+// (Wang et al. 2023, https://github.com/yizhongw/self-instruct): each becomes one
+// example.
 var instances = format{
 	name:    "alpaca",
 	fields:  []string{"instruction", "instances"},
@@ -61,8 +60,7 @@ var instances = format{
 	example: alpaca.example,
 }
 
-// splitInstances gives a record for each of the instances: its fields beside those
-// that they share.
+// splitInstances returns one record per instance: its fields and the shared ones.
 func splitInstances(r record) ([]record, error) {
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal(r.fields["instances"], &list); err != nil {

@@ -2,12 +2,12 @@ package dataset
 
 import "slices"
 
-// messages are a conversation in transformers' form: {"role", "content"}, with
-// tools beside it, and calls of them in it.
+// messages are conversations in transformers' form, {"role", "content"}, with optional
+// tools and tool calls.
 var messages = chatFormat("messages", "messages")
 
-// sharegpt is the same under ShareGPT's names: {"from", "value"}, with the
-// system's text beside it.
+// sharegpt is the same under ShareGPT's names, {"from", "value"}, with a separate system
+// text.
 var sharegpt = chatFormat("sharegpt", "conversations")
 
 func chatFormat(name, field string) format {
@@ -34,7 +34,7 @@ func chatFormat(name, field string) format {
 	}
 }
 
-// system is the text of the field system, "" where there is none.
+// system returns the text of the field system, or "".
 func (r *record) system() (string, error) {
 	if !r.has("system") {
 		return "", nil

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// A pretokenized record is used as it is, its labels too; without labels all
-// of it is trained on.
+// A pretokenized record is used unchanged, including its labels; without labels all of
+// it is trained on.
 var pretokenized = format{
 	name:   "pretokenized",
 	fields: []string{"input_ids"},
@@ -32,8 +32,8 @@ var pretokenized = format{
 	},
 }
 
-// parseIDs reads a JSON array, already known to be valid JSON, of token ids.
-// An id is 0 or more; special is allowed besides.
+// parseIDs parses a valid JSON array of token ids. An id is 0 or more; special is
+// allowed too.
 func parseIDs(array json.RawMessage, special int32) ([]int32, error) {
 	array = bytes.TrimSpace(array)
 	if len(array) < 2 || array[0] != '[' {
@@ -48,7 +48,7 @@ func parseIDs(array json.RawMessage, special int32) ([]int32, error) {
 		number = bytes.TrimSpace(number)
 		id, err := strconv.ParseInt(string(number), 10, 32)
 		if err != nil || id < 0 && int32(id) != special {
-			return nil, fmt.Errorf("element %d is %s, which is no token id", len(ids), shown(number))
+			return nil, fmt.Errorf("element %d is %s, which is not a token id", len(ids), shown(number))
 		}
 		ids = append(ids, int32(id))
 	}

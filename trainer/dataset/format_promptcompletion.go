@@ -6,9 +6,9 @@ import (
 	"qlora/internal/chattemplate"
 )
 
-// A prompt and its completion, under the names that datasets give them: texts,
-// or the two parts of a conversation. Only a question and its answer are joined
-// by something, a newline, which belongs to the prompt.
+// A prompt and its completion, under the names used by datasets: texts, or the two parts
+// of a conversation. Only a question and its answer are joined by a newline, which
+// belongs to the prompt.
 var (
 	promptCompletion = pairFormat("prompt", "completion", "")
 	inputOutput      = pairFormat("input", "output", "")
@@ -40,7 +40,7 @@ func pairFormat(prompt, completion, join string) format {
 	}
 }
 
-// asked is an example of a question and its answer as a chat.
+// asked returns the example of a question and its answer as a chat.
 func (w *worker) asked(r record, question, answer string) (Example, error) {
 	v := &chattemplate.Conversation{}
 	system, err := r.system()
@@ -54,7 +54,8 @@ func (w *worker) asked(r record, question, answer string) (Example, error) {
 	return w.chat(v, nil)
 }
 
-// conversations is an example of a prompt and a completion that are lists of messages.
+// conversations returns the example of a prompt and a completion that are lists of
+// messages.
 func (w *worker) conversations(r record, prompt, completion string) (Example, error) {
 	before, _, err := r.conversation(prompt)
 	if err != nil {

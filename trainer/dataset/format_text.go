@@ -2,14 +2,14 @@ package dataset
 
 import "errors"
 
-// A text is a document: all of it is trained on.
+// A text is a document; all of it is trained on.
 var text = format{
 	name:   "text",
 	fields: []string{"text"},
 	pieces: true,
 	example: func(w *worker, r record) (Example, error) {
 		if w.opt.ApplyChat {
-			return Example{}, errors.New("the record is plain text, of which apply_chat_template can make no chat; it needs a question and an answer")
+			return Example{}, errors.New("the record is plain text; apply_chat_template needs a question and an answer")
 		}
 		text, err := r.text("text")
 		if err != nil {

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// A batch of records is tokenized in parallel while no other is read: this
-// bounds what is held in memory besides the examples.
+// A batch of records is tokenized in parallel while no other is read: this bounds the
+// memory besides the examples.
 const (
 	batchRecords = 4096
 	batchBytes   = 8 << 20
@@ -62,8 +62,8 @@ func (l *loader) file(path string, size int64) error {
 	}
 	for r, err := range records {
 		if err != nil {
-			// Records before the faulty one may have faults of their own, and
-			// the first fault is the one to name.
+			// Earlier records of the batch may have faults of their own, and the first
+			// fault is reported.
 			if err := flush(); err != nil {
 				return err
 			}
@@ -85,7 +85,7 @@ func (l *loader) file(path string, size int64) error {
 	return l.report(l.done)
 }
 
-// batch makes examples of the records, in parallel and in their order.
+// batch makes examples of the records, in parallel and in order.
 func (l *loader) batch(kind fileType, format *format, batch []record, report *FileReport) error {
 	type result struct {
 		made made

@@ -7,7 +7,7 @@ import (
 	"qlora/internal/torchrand"
 )
 
-// maxWeight bounds what a mistyped weight can do.
+// maxWeight bounds the effect of a mistyped weight.
 const maxWeight = 1000
 
 func checkWeights(weights []float64, sources int) error {
@@ -15,26 +15,25 @@ func checkWeights(weights []float64, sources int) error {
 		return nil
 	}
 	if len(weights) != sources {
-		return fmt.Errorf("there are %d dataset_weights for %d datasets; give one for each", len(weights), sources)
+		return fmt.Errorf("%d dataset_weights given for %d datasets; give one for each", len(weights), sources)
 	}
 	for _, w := range weights {
-		if !(w > 0 && w <= maxWeight) { // NaN is neither
-			return fmt.Errorf("dataset_weights has %v: a weight is above 0 and at most %d, 1 where every record stands once in an epoch", w, maxWeight)
+		if !(w > 0 && w <= maxWeight) { // false for NaN
+			return fmt.Errorf("dataset_weights has %v, but a weight must be above 0 and at most %d; 1 uses every record once per epoch", w, maxWeight)
 		}
 	}
 	return nil
 }
 
-// mix repeats and leaves away records. A weight says how many times each record of
-// a dataset stands in an epoch; its fraction is a part of the records, as near to it
-// as whole records allow. Which ones is decided once, by the seed: they are those
-// that a permutation puts first. So an epoch stays a number of records that is known
-// before, a dataset's share does not depend on how large another one is, and nothing
-// is drawn twice before everything was drawn once, as interleaving by probability
-// would.
+// mix repeats and drops records. A weight is the number of times that each record of a
+// dataset occurs in an epoch; its fraction selects a part of the records, rounded to
+// whole records: the first ones of a permutation by the seed. So the length of an epoch
+// is known in advance, a dataset's share does not depend on the size of others, and
+// nothing is drawn twice before everything was drawn once, unlike interleaving by
+// probability.
 //
-// ends are of the datasets' examples, of which every one is a document. What
-// became of a record's pieces stays together.
+// ends are the ends of the datasets' examples; every example is one document. The pieces
+// of a record stay together.
 func (s *Set) mix(names []string, ends []int, weights []float64, seed uint64) error {
 	var mixed Set
 	from := 0
@@ -65,13 +64,13 @@ func (s *Set) mix(names []string, ends []int, weights []float64, seed uint64) er
 		s.Report.Mix = append(s.Report.Mix, report)
 	}
 	if len(mixed.Examples) == 0 {
-		return fmt.Errorf("dataset_weights leave no record of %d; give larger ones", s.Report.Total().Records)
+		return fmt.Errorf("dataset_weights select none of %d records; give larger ones", s.Report.Total().Records)
 	}
 	s.Examples, s.Origins = mixed.Examples, mixed.Origins
 	return nil
 }
 
-// recordsIn are the records of the examples [from, to), each as a range of them.
+// recordsIn returns the records of the examples [from, to), each as a range of examples.
 func (s *Set) recordsIn(from, to int) [][2]int {
 	var records [][2]int
 	for i := from; i < to; i++ {

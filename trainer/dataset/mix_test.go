@@ -55,25 +55,25 @@ func TestMix(t *testing.T) {
 		{Name: paths[0], Weight: 2.5, Records: 10, Taken: 25, Tokens: 50, Trained: 25},
 		{Name: paths[1], Weight: 0.25, Records: 101, Taken: 25, Tokens: 50, Trained: 25},
 	}, set.Report.Mix)
-	assert.Contains(t, strings.Join(set.Report.Lines(), "\n"), "a.jsonl: weight 2.5: 10 records stand in an epoch as 25, 50 tokens, 25 of them trained on, 50.0 % of all")
+	assert.Contains(t, strings.Join(set.Report.Lines(), "\n"), "a.jsonl: weight 2.5: 10 records, 25 per epoch, 50 tokens, 25 of them trained on, 50.0 % of all")
 
 	assert.Equal(t, set.Examples, load(1, 2.5, 0.25).Examples, "the same seed")
 	assert.NotEqual(t, set.Examples, load(2, 2.5, 0.25).Examples, "another seed")
 	assert.Equal(t, load(1).Examples, load(1, 1, 1).Examples, "weights of 1")
 
 	for want, weights := range map[string][]float64{
-		"there are 1 dataset_weights for 2 datasets": {1},
-		"dataset_weights has 0":                      {1, 0},
-		"dataset_weights has NaN":                    {1, math.NaN()},
-		"dataset_weights has 1e+09":                  {1, 1e9},
-		"dataset_weights leave no record of 111":     {0.01, 0.001},
+		"1 dataset_weights given for 2 datasets": {1},
+		"dataset_weights has 0":                  {1, 0},
+		"dataset_weights has NaN":                {1, math.NaN()},
+		"dataset_weights has 1e+09":              {1, 1e9},
+		"dataset_weights select none of 111":     {0.01, 0.001},
 	} {
 		_, err := Load(paths, nil, Options{Format: Auto, MaxLength: 2, Weights: weights}, nil)
 		require.ErrorContains(t, err, want)
 	}
 }
 
-// The pieces of a text come and go together.
+// TestMixKeepsPiecesTogether checks that the pieces of a text stay together.
 func TestMixKeepsPiecesTogether(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("[")

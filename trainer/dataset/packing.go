@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// pack puts documents together into sequences of at most length tokens, by best
-// fit decreasing: the longest documents first, each into the sequence that it
-// leaves the least room in. That takes at most 11/9 of the fewest sequences there
-// could be, and four (Johnson et al. 1974, https://doi.org/10.1137/0203025).
+// pack packs documents into sequences of at most length tokens, by best fit decreasing:
+// the longest documents first, each into the sequence with the least room left. That
+// needs at most 11/9 of the fewest possible sequences, plus four (Johnson et al. 1974,
+// https://doi.org/10.1137/0203025).
 //
-// A sequence is given by the indices of its documents, which rise, as do the
-// first ones of the sequences: what is packed stays as near to the order of the
-// files as it can. Documents of the same length are taken in their order, so
-// that the same documents are packed alike. Every length is at most length.
+// A sequence lists the indices of its documents in ascending order, and sequences are
+// ordered by their first document: the packed order stays close to the order of the
+// files. Documents of equal length are packed in their order, so the result is
+// deterministic. Every length must be at most length.
 func pack(lengths []int, length int) [][]int32 {
 	longestFirst := make([]int32, len(lengths))
 	for i := range longestFirst {
@@ -47,12 +47,12 @@ func pack(lengths []int, length int) [][]int32 {
 	return sequences
 }
 
-// rooms are sequences by how many tokens still fit in. Every operation takes
-// time in the logarithm of the longest room.
+// rooms indexes sequences by the number of tokens that still fit. Operations take time
+// logarithmic in the largest room.
 type rooms struct {
 	sequences [][]int // by room
-	// some is a binary tree, the children of i at 2i and 2i+1, with a leaf for
-	// each room: whether there is any sequence below.
+	// some is a binary tree, the children of i at 2i and 2i+1, with a leaf per room: it
+	// records whether there is a sequence below.
 	some   []bool
 	leaves int
 }
@@ -72,7 +72,7 @@ func (r *rooms) put(room, sequence int) {
 	}
 }
 
-// take removes the sequence that was put last into a room that is not empty.
+// take removes and returns the last sequence put into a room, which must not be empty.
 func (r *rooms) take(room int) int {
 	last := len(r.sequences[room]) - 1
 	sequence := r.sequences[room][last]
@@ -87,7 +87,7 @@ func (r *rooms) take(room int) int {
 	return sequence
 }
 
-// atLeast is the smallest room of any sequence from room on, -1 where there is none.
+// atLeast returns the smallest room of any sequence from room on, or -1.
 func (r *rooms) atLeast(room int) int {
 	i := r.leaves + room
 	for !r.some[i] {
@@ -108,7 +108,7 @@ func (r *rooms) atLeast(room int) int {
 	return i - r.leaves
 }
 
-// pack makes sequences of the set's examples, each of which is one document.
+// pack packs the set's examples, each of which is one document, into sequences.
 func (s *Set) pack(length int) {
 	lengths := make([]int, len(s.Examples))
 	for i, e := range s.Examples {
@@ -125,7 +125,7 @@ func (s *Set) pack(length int) {
 			e.IDs = append(e.IDs, s.Examples[d].IDs...)
 			e.Labels = append(e.Labels, s.Examples[d].Labels...)
 			origins = append(origins, s.Origins[d])
-			s.Examples[d] = Example{} // whose memory is not needed twice
+			s.Examples[d] = Example{} // free its memory
 		}
 		report.Tokens += int64(len(e.IDs))
 		report.Trained += int64(e.Trained())

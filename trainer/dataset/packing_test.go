@@ -29,8 +29,8 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// The room that is found is the smallest that is large enough, whatever was put
-// and taken before.
+// TestRooms checks that atLeast finds the smallest room that is large enough after any
+// sequence of put and take.
 func TestRooms(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, length := range []int{1, 2, 7, 8, 100} {
@@ -59,8 +59,8 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-// Packing loses no document, takes none twice and splits none; no sequence is too
-// long, and no two of them would fit into one.
+// TestPackingKeepsDocuments checks that packing loses, repeats and splits no document,
+// that no sequence is too long, and that no two of them would fit into one.
 func TestPackingKeepsDocuments(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, length := range []int{2, 16, 100, 1024} {

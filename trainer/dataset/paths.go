@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// A source is one dataset as it was named: a file, a folder of files, or a
-// pattern such as data/*.jsonl.
+// A source is one dataset as named: a file, a folder of files, or a pattern such as
+// data/*.jsonl.
 type source struct {
 	name    string
 	files   []string
 	sizes   []int64
-	skipped []string // of a folder, what is not read
+	skipped []string // entries of a folder that are not read
 }
 
-// findSources finds the files of each path.
+// findSources returns the files of each path.
 func findSources(paths []string) ([]source, error) {
 	sources := make([]source, len(paths))
 	for i, path := range paths {
@@ -38,10 +38,10 @@ func findSources(paths []string) ([]source, error) {
 	return sources, nil
 }
 
-// add adds a file, which must be one that can be read.
+// add adds a file, which must be readable by its extension.
 func (s *source) add(path string) error {
 	if _, ok := fileTypeOf(path); !ok {
-		return fmt.Errorf("%s: a dataset file's name must end in one of %s, or in %s behind one of those but .parquet", path, endings(), gz)
+		return fmt.Errorf("%s: a dataset file's name must end in one of %s, or in %s after one of those except .parquet", path, endings(), gz)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *source) match(pattern string) error {
 		return fmt.Errorf("%s: %w", pattern, err)
 	}
 	if len(files) == 0 {
-		return fmt.Errorf("%s: there is no such file, and none that matches", pattern)
+		return fmt.Errorf("%s: no such file, and none matches", pattern)
 	}
 	for _, file := range files {
 		if err := s.add(file); err != nil {
@@ -71,8 +71,8 @@ func (s *source) match(pattern string) error {
 	return nil
 }
 
-// folder adds the files of a folder that can be read, in the order of their
-// names. Others, such as a README, and folders in it are skipped.
+// folder adds the readable files of a folder, in the order of their names. It skips
+// other files, such as a README, and subfolders.
 func (s *source) folder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *source) folder(dir string) error {
 		}
 	}
 	if len(s.files) == 0 {
-		return fmt.Errorf("%s: there is no file in the folder whose name ends in one of %s", dir, endings())
+		return fmt.Errorf("%s: the folder has no file whose name ends in one of %s", dir, endings())
 	}
 	return nil
 }

@@ -6,15 +6,14 @@ import (
 	"os"
 )
 
-// A Record is one record of a file by its fields, for what is not trained on.
+// A Record is one record of a file by its fields, for uses other than training.
 type Record struct {
 	where  string
 	record record
 }
 
-// Read calls each with the records of the paths, which Load has too, one after
-// another, without making examples of them. An error names file and line, that of
-// each too, and ends it.
+// Read calls each with the records of the paths, as in Load, one after another, without
+// making examples. An error of each ends it; errors name file and line.
 func Read(paths []string, each func(*Record) error) error {
 	sources, err := findSources(paths)
 	if err != nil {
@@ -56,16 +55,16 @@ func readFile(path string, size int64, each func(*Record) error) error {
 	return nil
 }
 
-// Where names the record for a message: its file and line.
+// Where returns the record's file and line, for messages.
 func (r *Record) Where() string { return r.where }
 
-// Has reports whether the fields are all there and not null.
+// Has reports whether all the fields are present and not null.
 func (r *Record) Has(names ...string) bool { return r.record.hasAll(names) }
 
 // Text returns a field that must be a text.
 func (r *Record) Text(name string) (string, error) { return r.record.text(name) }
 
-// JSON returns a field as JSON; a text of a file that has nothing but texts is one too.
+// JSON returns a field as JSON; a text from a file that has only texts counts as JSON.
 func (r *Record) JSON(name string) (json.RawMessage, error) {
 	if raw, ok := r.record.fields[name]; ok {
 		return raw, nil

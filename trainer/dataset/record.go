@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// A record is one element of a file: a JSON object not parsed yet, or named texts.
+// A record is one element of a file: an unparsed JSON object, or named texts.
 type record struct {
-	line   int    // where it begins, or the row, from 1
-	json   []byte // of an object; nil where texts are given
+	line   int    // first line, or the row, from 1
+	json   []byte // of an object; nil for texts
 	texts  map[string]string
 	fields map[string]json.RawMessage // of json, once parsed; of the texts, those that are JSON arrays or objects
 }
@@ -28,13 +28,12 @@ func (r *record) size() int {
 	return n
 }
 
-// parse reads the object's fields, once. What a field holds is read where it
-// is asked for.
+// parse parses the object's fields, once. The values of fields are parsed on demand.
 func (r *record) parse() error {
 	if r.json == nil || r.fields != nil {
 		return nil
 	}
-	// encoding/json would put U+FFFD in place of what is not UTF-8.
+	// encoding/json would replace invalid UTF-8 by U+FFFD.
 	if !utf8.Valid(r.json) {
 		return errNotUTF8
 	}
@@ -48,7 +47,7 @@ func (r *record) parse() error {
 	return nil
 }
 
-// has says whether the field is there and not null.
+// has reports whether the field is present and not null.
 func (r *record) has(name string) bool {
 	if _, ok := r.texts[name]; ok {
 		return true
@@ -61,7 +60,7 @@ func (r *record) hasAll(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !r.has(name) })
 }
 
-// text reads a field that must be a text.
+// text returns a field that must be a text.
 func (r *record) text(name string) (string, error) {
 	if text, ok := r.texts[name]; ok {
 		return text, nil
@@ -80,13 +79,13 @@ func (r *record) text(name string) (string, error) {
 	return text, nil
 }
 
-// isList says whether a field is a JSON array.
+// isList reports whether a field is a JSON array.
 func (r *record) isList(name string) bool {
 	raw := r.fields[name]
 	return len(raw) > 0 && raw[0] == '['
 }
 
-// ids reads a field that must be an array of token ids, or special.
+// ids returns a field that must be an array of token ids or special.
 func (r *record) ids(name string, special int32) ([]int32, error) {
 	raw, ok := r.fields[name]
 	if text, isText := r.texts[name]; !ok && isText {
@@ -121,7 +120,7 @@ func (r *record) names() string {
 	return "the fields " + strings.Join(names, ", ")
 }
 
-// shown is the beginning of what stands in a file, fit for one line of an error.
+// shown returns the beginning of raw, fit for one line of an error.
 func shown(raw []byte) string {
 	const most = 40
 	s := string(raw[:min(len(raw), most)])

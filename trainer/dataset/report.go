@@ -5,27 +5,27 @@ import (
 	"strings"
 )
 
-// A Report says what became of the files.
+// A Report says how the files were used.
 type Report struct {
 	Files   []FileReport
-	Skipped []string       // files and folders in folders that are not read
-	Mix     []MixReport    // of each dataset; nil: all once
-	Packing *PackingReport // nil: not packed
+	Skipped []string       // unread entries of folders
+	Mix     []MixReport    // of each dataset; nil if all are used once
+	Packing *PackingReport // nil if not packed
 }
 
-// A FileReport says what one file was taken for and what became of its records.
+// A FileReport holds the detected format of one file and counts of its records.
 type FileReport struct {
 	Path      string
-	Format    string // the format's name and, where it has a choice of them, its fields
+	Format    string // the format's name and, if several share it, its fields
 	Records   int
-	Examples  int   // sequences; a long text gives several
+	Examples  int   // sequences; a long text becomes several
 	Truncated int   // records longer than the longest sequence
 	Dropped   int   // records with nothing left to train on
-	Tokens    int64 // of the examples
+	Tokens    int64 // in the examples
 	Trained   int64 // tokens that are predicted and trained on
 }
 
-// String returns the report in a line.
+// String returns the report in one line.
 func (f FileReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: read as %s: %d records, %d sequences, %d tokens, %d of them trained on",
@@ -39,30 +39,30 @@ func (f FileReport) String() string {
 	return b.String()
 }
 
-// A MixReport says what a dataset gives to an epoch.
+// A MixReport says how much a dataset contributes to an epoch.
 type MixReport struct {
 	Name    string
 	Weight  float64
-	Records int // that can be trained on
-	Taken   int // of those, with repetitions
+	Records int // usable ones
+	Taken   int // of those in an epoch, with repetitions
 	Tokens  int64
 	Trained int64
 }
 
-// String returns the report in a line.
+// String returns the report in one line.
 func (m MixReport) String() string {
-	return fmt.Sprintf("%s: weight %v: %d records stand in an epoch as %d, %d tokens, %d of them trained on",
+	return fmt.Sprintf("%s: weight %v: %d records, %d per epoch, %d tokens, %d of them trained on",
 		m.Name, m.Weight, m.Records, m.Taken, m.Tokens, m.Trained)
 }
 
-// Lines returns everything there is to report, a line each.
+// Lines returns the whole report, one line per entry.
 func (r Report) Lines() []string {
 	var lines []string
 	for _, f := range r.Files {
 		lines = append(lines, f.String())
 	}
 	for _, path := range r.Skipped {
-		lines = append(lines, fmt.Sprintf("%s: skipped, no file of records by its name", path))
+		lines = append(lines, fmt.Sprintf("%s: skipped, not a dataset file by its name", path))
 	}
 	trained := int64(0)
 	for _, m := range r.Mix {
@@ -77,34 +77,34 @@ func (r Report) Lines() []string {
 	return lines
 }
 
-// A PackingReport says how well packed the sequences are.
+// A PackingReport says how full the packed sequences are.
 type PackingReport struct {
 	Documents int
 	Sequences int
-	Length    int   // tokens that a sequence has room for
+	Length    int   // capacity of a sequence in tokens
 	Tokens    int64 // in all sequences
-	Trained   int64 // of those, the ones that are predicted and trained on
+	Trained   int64 // tokens that are predicted and trained on
 }
 
-// Fill returns the share of the sequences' room that tokens fill.
+// Fill returns the fraction of the sequences' capacity in use.
 func (p PackingReport) Fill() float64 {
 	return float64(p.Tokens) / (float64(p.Sequences) * float64(p.Length))
 }
 
-// String returns the report in a line.
+// String returns the report in one line.
 func (p PackingReport) String() string {
 	return fmt.Sprintf("packed %d documents into %d sequences of up to %d tokens, %.2f %% full: %d tokens, %d of them trained on",
 		p.Documents, p.Sequences, p.Length, 100*p.Fill(), p.Tokens, p.Trained)
 }
 
-// Place returns where a document was read: its file and line.
+// Place returns where a document was read, for messages.
 func (r Report) Place(o Origin) string {
 	path := r.Files[o.File].Path
 	kind, _ := fileTypeOf(path)
 	return kind.at(path, int(o.Line))
 }
 
-// Total adds the files up. It has neither path nor format.
+// Total returns the sum over the files, without path and format.
 func (r Report) Total() FileReport {
 	var sum FileReport
 	for _, f := range r.Files {
@@ -118,7 +118,7 @@ func (r Report) Total() FileReport {
 	return sum
 }
 
-// usable refuses a set that has nothing to train on.
+// usable returns an error if a set has nothing to train on.
 func (r Report) usable() error {
 	sum := r.Total()
 	if sum.Examples > 0 {
@@ -128,12 +128,12 @@ func (r Report) usable() error {
 	for _, f := range r.Files {
 		names = append(names, f.Path)
 	}
-	what := "there is no record"
+	what := "no records"
 	if sum.Records > 0 {
 		what = fmt.Sprintf("none of the %d records has anything to train on", sum.Records)
 	}
 	if sum.Truncated > 0 {
-		what += fmt.Sprintf(" (%d were cut; a greater max_length may help)", sum.Truncated)
+		what += fmt.Sprintf(" (%d were cut; a larger max_length may help)", sum.Truncated)
 	}
 	return fmt.Errorf("%s: %s", strings.Join(names, ", "), what)
 }

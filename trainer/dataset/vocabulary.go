@@ -2,8 +2,7 @@ package dataset
 
 import "fmt"
 
-// CheckIDs refuses a token that a model with a vocabulary of that size has no entry
-// for.
+// CheckIDs returns an error if an id is outside a vocabulary of that size.
 func CheckIDs(ids []int32, vocabulary int) error {
 	for i, id := range ids {
 		if id < 0 || int(id) >= vocabulary {
@@ -13,7 +12,8 @@ func CheckIDs(ids []int32, vocabulary int) error {
 	return nil
 }
 
-// CheckLabels refuses a label that is neither Ignored nor an id of such a vocabulary.
+// CheckLabels returns an error if a label is neither Ignored nor an id of a vocabulary
+// of that size.
 func CheckLabels(labels []int32, vocabulary int) error {
 	for i, label := range labels {
 		if label != Ignored && (label < 0 || int(label) >= vocabulary) {

@@ -8,13 +8,13 @@ import (
 	"qlora/tokenizer"
 )
 
-// A vocabulary is a tokenizer and what it puts around a text.
+// A vocabulary is a tokenizer with the tokens it adds around a text.
 type vocabulary struct {
 	tok    *tokenizer.Tokenizer
-	prefix []int32 // the post-processor's tokens in front
-	// The end-of-sequence token is appended as text, as trl does, so that what
-	// it does to the text before it (a token may swallow spaces) is the same.
-	// Where the tokenizer does not find it in a text, its id is appended.
+	prefix []int32 // the post-processor's tokens before a text
+	// The end-of-sequence token is appended as text, as trl does, so that its effect on
+	// the text before it (a token may remove spaces) is the same. If the tokenizer does
+	// not recognize it in a text, its id is appended.
 	eosText string
 	eosID   int32
 	hasEOS  bool
@@ -31,12 +31,12 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 	return v
 }
 
-// A worker makes examples of records. It is one goroutine's own.
+// A worker makes examples of records. It belongs to one goroutine.
 type worker struct {
 	opt        Options
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
-	// chats gives the template of conversations, which is read when one is met.
+	// chats returns the template of conversations, which is read on first use.
 	chats func() (*chats, error)
 }
 
@@ -48,7 +48,7 @@ func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
 	return w
 }
 
-// made is what became of a record: no examples where nothing is left to train on.
+// made is the result of a record: no examples if nothing is left to train on.
 type made struct {
 	examples  []Example
 	truncated bool
@@ -78,7 +78,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	return all, nil
 }
 
-// makeOne is make for what is one record of its format.
+// makeOne is make for a single record of its format.
 func (w *worker) makeOne(f *format, r record) (made, error) {
 	e, err := f.example(w, r)
 	if err != nil {
@@ -103,7 +103,7 @@ func (w *worker) makeOne(f *format, r record) (made, error) {
 	return trainable(true, pieces...), nil
 }
 
-// known refuses ids and labels that the model has no entry for.
+// known returns an error if ids or labels are outside the model's vocabulary.
 func (w *worker) known(e Example) error {
 	size := w.opt.VocabularySize
 	if size == 0 {
@@ -115,9 +115,8 @@ func (w *worker) known(e Example) error {
 	return CheckLabels(e.Labels, size)
 }
 
-// trainable keeps the examples of a record that has something to train on. A
-// text's last piece stays even where it is a single token, so that no token
-// of the text is lost.
+// trainable returns the examples of a record that has something to train on. It keeps
+// the last piece of a text even if that is a single token, so that no token is lost.
 func trainable(truncated bool, examples ...Example) made {
 	if slices.ContainsFunc(examples, func(e Example) bool { return e.Trained() > 0 }) {
 		return made{examples, truncated}
@@ -125,17 +124,17 @@ func trainable(truncated bool, examples ...Example) made {
 	return made{truncated: truncated}
 }
 
-var errNoTokenizer = errors.New("text needs a tokenizer, and there is none; name a model folder with tokenizer.json")
+var errNoTokenizer = errors.New("text needs a tokenizer; name a model folder with tokenizer.json")
 
-// text is an example of a text that is trained on as a whole.
+// text returns the example of a text that is trained on as a whole.
 func (w *worker) text(text string) (Example, error) {
 	ids, err := w.closed(text, text)
 	return Example{IDs: ids, Labels: slices.Clone(ids)}, err
 }
 
-// pair is an example of a prompt and its completion, tokenized as one string.
-// The completion begins where the tokens of the prompt alone and those of the
-// whole differ: a token may span the border, and is then trained on.
+// pair returns the example of a prompt and its completion, tokenized as one string. The
+// completion begins where the tokens of the prompt alone and those of the whole differ:
+// a token may span the border, and is then trained on.
 func (w *worker) pair(prompt, completion string) (Example, error) {
 	ids, err := w.closed(prompt+completion, completion)
 	if err != nil {
@@ -149,9 +148,8 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 	return Example{IDs: ids, Labels: labels}, nil
 }
 
-// closed gives the tokens of text between the post-processor's tokens and the
-// end of the sequence, which is left away where ending, the last part of the
-// text, has it already.
+// closed returns the tokens of text between the post-processor's tokens and the end of
+// the sequence, which is omitted if ending, the last part of the text, already has it.
 func (w *worker) closed(text, ending string) ([]int32, error) {
 	v := w.vocabulary
 	if v == nil {

@@ -20,15 +20,15 @@ import (
 
 const modelDir = "../../demo/base"
 
-// limit is how far a log-likelihood may be from the harness's. Seen: 6e-5.
+// limit bounds the difference of a log-likelihood from the harness's. Observed: 6e-5.
 const limit = 1e-4
 
-// A golden is what lm-evaluation-harness made of a file of questions;
+// A golden holds lm-evaluation-harness's results for a file of questions;
 // testdata/generate.py writes them.
 type golden struct {
 	Name      string
 	Questions string
-	Examples  string // the same as Questions: the examples are drawn from them
+	Examples  string // equal to Questions if the examples are drawn from them
 	Options   struct {
 		Fewshot     int
 		Seed        uint64
@@ -55,8 +55,8 @@ func (g *golden) options() Options {
 	return o
 }
 
-// TestAsTheHarness holds log-likelihoods, accuracies and standard errors, without
-// and with examples, to lm-evaluation-harness's on the demo's base.
+// TestAsTheHarness compares log-likelihoods, accuracies and standard errors, with and
+// without examples, with lm-evaluation-harness's on the demo's base.
 func TestAsTheHarness(t *testing.T) {
 	var cases []golden
 	text, err := os.ReadFile("testdata/golden.json")
@@ -104,7 +104,7 @@ func TestAsTheHarness(t *testing.T) {
 	}
 }
 
-// run puts a test to the demo's base in float32.
+// run runs a test on the demo's base in float32.
 func run(t *testing.T, test *Test) []Outcome {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
@@ -133,7 +133,7 @@ func run(t *testing.T, test *Test) []Outcome {
 	return outcomes
 }
 
-// The layouts hold the same question in different words.
+// TestLayouts reads the same question in every layout.
 func TestLayouts(t *testing.T) {
 	for _, c := range []struct {
 		record string
@@ -193,19 +193,19 @@ func file(t *testing.T, text string) string {
 
 func TestReadRefuses(t *testing.T) {
 	for record, want := range map[string]string{
-		``:                "there is no record",
+		``:                "no records",
 		`{"question": 1}`: "a question with choices needs question+choices+answerKey",
 		`{"question": "x", "choices": ["a"], "answer": 0}`:                                         "1 choices",
 		`{"question": "x", "choices": ["a", ""], "answer": 0}`:                                     "choice 2 is empty",
 		`{"question": "x", "choices": "ab", "answer": 0}`:                                          `"choices" is not a list of texts`,
 		`{"question": "x", "choices": ["a", "b"], "answer": 2}`:                                    "index of none of the 2 choices",
 		`{"question": "x", "choices": ["a", "b"], "answer": -1}`:                                   "index of none",
-		`{"question": "x", "choices": ["a", "b"], "answer": "C"}`:                                  `"C", which names none`,
+		`{"question": "x", "choices": ["a", "b"], "answer": "C"}`:                                  `"C", which is not the text, letter or index`,
 		`{"question": "x", "choices": ["a", "b"], "answer": [0]}`:                                  "[0]",
 		`{"question": 5, "choices": ["a", "b"], "answer": 0}`:                                      `"question" is 5, not a text`,
 		`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`:             `as many "text" as "label"`,
-		`{"question": "x", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": ""}`: "names none",
-		`{"ctx": "x", "endings": ["a", "b"], "label": ""}`:                                         "names none",
+		`{"question": "x", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": ""}`: "not the text, letter or index",
+		`{"ctx": "x", "endings": ["a", "b"], "label": ""}`:                                         "not the text, letter or index",
 	} {
 		_, err := Read([]string{file(t, record)})
 		require.ErrorContains(t, err, want, record)

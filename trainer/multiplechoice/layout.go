@@ -12,14 +12,14 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A layout is one way in which datasets lay out a question.
+// A layout is a record structure of a question.
 type layout struct {
-	fields  []string // all must be there
-	letters bool     // choices are listed and their letters scored, as the dataset's own test does
+	fields  []string // all required
+	letters bool     // list the choices and score their letters, as the dataset's own test does
 	read    func(*dataset.Record) (Question, error)
 }
 
-// layouts in the order in which a record is tried.
+// layouts in the order in which they are tried.
 var layouts = []layout{
 	{[]string{"question", "choices", "answerKey"}, false, arc("question", "Question: %s\nAnswer:")},
 	{[]string{"question_stem", "choices", "answerKey"}, false, arc("question_stem", "%s")},
@@ -39,7 +39,7 @@ func fieldsOfLayouts() string {
 	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
 }
 
-// texts reads a field that must be a list of texts.
+// texts returns a field that must be a list of texts.
 func texts(r *dataset.Record, name string) ([]string, error) {
 	raw, err := r.JSON(name)
 	if err != nil {
@@ -52,7 +52,7 @@ func texts(r *dataset.Record, name string) ([]string, error) {
 	return list, nil
 }
 
-// arc is the layout of ARC, OpenBookQA and CommonsenseQA: the choices are an object
+// arc reads the layout of ARC, OpenBookQA and CommonsenseQA: the choices are an object
 // of their texts and labels.
 func arc(question, prompt string) func(*dataset.Record) (Question, error) {
 	return func(r *dataset.Record) (Question, error) {
@@ -66,7 +66,7 @@ func arc(question, prompt string) func(*dataset.Record) (Question, error) {
 		}
 		var choices struct{ Text, Label []string }
 		if err := json.Unmarshal(raw, &choices); err != nil || len(choices.Label) != len(choices.Text) {
-			return Question{}, errors.New(`"choices" is not an object of as many "text" as "label"`)
+			return Question{}, errors.New(`"choices" must be an object with equally many "text" and "label"`)
 		}
 		key, err := r.JSON("answerKey")
 		if err != nil {
@@ -78,7 +78,7 @@ func arc(question, prompt string) func(*dataset.Record) (Question, error) {
 	}
 }
 
-// mmlu is the layout of MMLU: a list of choices and the right one's index, letter or
+// mmlu reads the layout of MMLU: a list of choices and the right one's index, letter or
 // text.
 func mmlu(r *dataset.Record) (Question, error) {
 	choices, err := texts(r, "choices")
@@ -88,7 +88,7 @@ func mmlu(r *dataset.Record) (Question, error) {
 	return listed(r, choices)
 }
 
-// columns is a table's layout: a column a choice.
+// columns reads a table's layout: one column per choice.
 func columns(r *dataset.Record) (Question, error) {
 	var choices []string
 	for len(choices) < maxChoices && r.Has(letter(len(choices))) {
@@ -116,7 +116,7 @@ func listed(r *dataset.Record, choices []string) (Question, error) {
 	return q, err
 }
 
-// hellaswag is the layout of HellaSwag: endings of a context, which the record has
+// hellaswag reads the layout of HellaSwag: endings of a context, which the record has
 // whole or in two halves.
 func hellaswag(r *dataset.Record) (Question, error) {
 	var text string
@@ -159,13 +159,14 @@ func hellaswag(r *dataset.Record) (Question, error) {
 
 var brackets = regexp.MustCompile(`\[.*?\]`)
 
-// withoutBrackets takes away what WikiHow's pages left in HellaSwag's texts.
+// withoutBrackets removes WikiHow's markup from HellaSwag's texts.
 func withoutBrackets(text string) string {
 	text = strings.ReplaceAll(strings.TrimSpace(text), " [title]", ". ")
 	return strings.ReplaceAll(brackets.ReplaceAllString(text, ""), "  ", " ")
 }
 
-// capitalize is Python's: the first letter large, all others small.
+// capitalize implements Python's str.capitalize: the first letter upper case, the others
+// lower.
 func capitalize(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	if size == 0 {
@@ -174,7 +175,7 @@ func capitalize(text string) string {
 	return string(unicode.ToTitle(first)) + strings.ToLower(text[size:])
 }
 
-// piqa is the layout of PIQA: two ways to a goal.
+// piqa reads the layout of PIQA: two ways to a goal.
 func piqa(r *dataset.Record) (Question, error) {
 	var q Question
 	for _, name := range []string{"goal", "sol1", "sol2"} {

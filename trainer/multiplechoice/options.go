@@ -6,17 +6,17 @@ import (
 	"qlora/option"
 )
 
-// Options say how questions are put. The tags are read by the command line.
+// Options configure how questions are asked. The command line reads the tags.
 type Options struct {
-	Choices     string   `option:"score_choices" help:"text: each choice's text follows the question; letters: the choices are listed and A, B, … follow, as in MMLU; auto: as the dataset's own test has it"`
-	Fewshot     int      `option:"fewshot" alias:"num_fewshot" unit:"examples" help:"answered questions in front of each, of the same subject where there are subjects"`
-	Examples    []string `option:"fewshot_dataset" help:"files that the examples come from; empty: the dataset itself, without the question that is asked"`
-	Sampler     string   `option:"fewshot_sampler" help:"which examples: random, or first_n, the same first ones for each question"`
+	Choices     string   `option:"score_choices" help:"text: score the text of each choice; letters: list the choices and score A, B, …, as in MMLU; auto: as the benchmark does"`
+	Fewshot     int      `option:"fewshot" alias:"num_fewshot" unit:"examples" help:"answered examples before each question, of the same subject if there are subjects"`
+	Examples    []string `option:"fewshot_dataset" help:"files with the examples; empty: the dataset itself, without the question asked"`
+	Sampler     string   `option:"fewshot_sampler" help:"choice of examples: random, or first_n, the same for each question"`
 	Seed        uint64   `option:"fewshot_seed" help:"seed of the random examples"`
-	Description string   `option:"description" help:"text in front of everything, as it is; {subject} stands for the question's subject"`
+	Description string   `option:"description" help:"text before everything; {subject} is replaced by the question's subject"`
 }
 
-// DefaultOptions are lm-evaluation-harness's.
+// DefaultOptions returns lm-evaluation-harness's defaults.
 func DefaultOptions() Options {
 	return Options{Choices: choicesAuto, Sampler: samplerRandom, Seed: 1234}
 }
@@ -31,13 +31,13 @@ const (
 	samplerFirst  = "first_n"
 )
 
-// Check says what is wrong with the options.
+// Check returns an error for the first invalid option.
 func (o *Options) Check() error {
 	switch {
 	case !slices.Contains([]string{choicesAuto, choicesText, choicesLetters}, o.Choices):
-		return option.Errorf("score_choices", o.Choices, "it can be auto, text or letters")
+		return option.Errorf("score_choices", o.Choices, "it must be auto, text or letters")
 	case !slices.Contains([]string{samplerRandom, samplerFirst}, o.Sampler):
-		return option.Errorf("fewshot_sampler", o.Sampler, "it can be random or first_n")
+		return option.Errorf("fewshot_sampler", o.Sampler, "it must be random or first_n")
 	case o.Fewshot < 0:
 		return option.Errorf("fewshot", o.Fewshot, "it must be 0 or more")
 	case o.Fewshot == 0 && len(o.Examples) > 0:

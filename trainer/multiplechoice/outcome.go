@@ -2,15 +2,15 @@ package multiplechoice
 
 import "unicode/utf8"
 
-// An Outcome is what became of one question.
+// An Outcome is the result of one question.
 type Outcome struct {
 	Subject        string    `json:"subject,omitempty"`
 	Answer         int       `json:"answer"` // index of the right choice
 	LogLikelihoods []float64 `json:"loglikelihoods"`
 
-	// The choices that the model holds for likeliest, the first of equals: by the
-	// log-likelihood alone, by that over the answer's length in characters, and in
-	// bytes of UTF-8.
+	// The indices of the likeliest choices, the first of equal ones: by the
+	// log-likelihood, by log-likelihood per character of the answer, and per byte of
+	// UTF-8.
 	Likeliest      int `json:"likeliest"`
 	LikeliestNorm  int `json:"likeliest_norm"`
 	LikeliestBytes int `json:"likeliest_bytes"`

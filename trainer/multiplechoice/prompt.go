@@ -4,14 +4,14 @@ import (
 	"strings"
 )
 
-// What stands between a question and its answer, and behind an example: the
-// harness's target_delimiter and fewshot_delimiter.
+// The separators between a question and its answer, and after an example: the harness's
+// target_delimiter and fewshot_delimiter.
 const (
 	answerDelimiter  = " "
 	exampleDelimiter = "\n\n"
 )
 
-// asked is what stands before the answer of q, and the answers that are scored.
+// asked returns the prompt of q and the answers to score.
 func (o *Options) asked(q *Question) (prompt string, answers []string) {
 	if o.Choices == choicesText || o.Choices == choicesAuto && !q.letters {
 		return q.Prompt, q.Choices
@@ -26,7 +26,7 @@ func (o *Options) asked(q *Question) (prompt string, answers []string) {
 	return b.String(), answers
 }
 
-// context is the description, the examples and the question.
+// context returns the description, the examples and the question.
 func (o *Options) context(q *Question, examples []*Question) string {
 	var b strings.Builder
 	b.WriteString(strings.ReplaceAll(o.Description, "{subject}", strings.ReplaceAll(q.Subject, "_", " ")))

@@ -1,6 +1,6 @@
-// Package multiplechoice measures how often a model holds the right one of several
-// answers for the likeliest, as EleutherAI's lm-evaluation-harness does: the same
-// prompts, examples, log-likelihoods and standard errors
+// Package multiplechoice measures how often a model ranks the right one of several
+// answers highest, as EleutherAI's lm-evaluation-harness does: with the same prompts,
+// examples, log-likelihoods and standard errors
 // (https://github.com/EleutherAI/lm-evaluation-harness, 0.4.13).
 package multiplechoice
 
@@ -17,19 +17,19 @@ import (
 
 // A Question is one record.
 type Question struct {
-	Subject string // "": none is said
+	Subject string // "" if there is none
 	Text    string // the question alone
-	Prompt  string // what its choices follow, where they are not listed: "Question: …\nAnswer:"
+	Prompt  string // the text before a choice, if choices are not listed: "Question: …\nAnswer:"
 	Choices []string
-	Answer  int // the index of the right one
+	Answer  int // index of the right one
 
-	letters bool // its choices are listed, and their letters scored, unless told otherwise
+	letters bool // by default list the choices and score their letters
 }
 
 // maxChoices bounds the choices of a question: letters name them.
 const maxChoices = 26
 
-// Read reads the files' questions.
+// Read returns the files' questions.
 func Read(paths []string) ([]Question, error) {
 	var all []Question
 	err := dataset.Read(paths, func(r *dataset.Record) error {
@@ -38,15 +38,15 @@ func Read(paths []string) ([]Question, error) {
 		return err
 	})
 	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("%s: there is no record", strings.Join(paths, ", "))
+		err = fmt.Errorf("%s: no records", strings.Join(paths, ", "))
 	}
 	return all, err
 }
 
 var errFirst = errors.New("the first record was seen")
 
-// Recognize says whether the first record of the files has the fields of a
-// question with choices.
+// Recognize reports whether the first record of the files has the fields of a question
+// with choices.
 func Recognize(paths []string) (bool, error) {
 	found := false
 	err := dataset.Read(paths, func(r *dataset.Record) error {
@@ -62,7 +62,7 @@ func Recognize(paths []string) (bool, error) {
 func parse(r *dataset.Record) (Question, error) {
 	i := slices.IndexFunc(layouts, func(l layout) bool { return l.fits(r) })
 	if i < 0 {
-		return Question{}, fmt.Errorf("the record has %s, and a question with choices needs %s", r.Fields(), fieldsOfLayouts())
+		return Question{}, fmt.Errorf("the record has %s, but a question with choices needs %s", r.Fields(), fieldsOfLayouts())
 	}
 	q, err := layouts[i].read(r)
 	q.letters = layouts[i].letters
@@ -70,7 +70,7 @@ func parse(r *dataset.Record) (Question, error) {
 	case err != nil:
 		return q, err
 	case len(q.Choices) < 2 || len(q.Choices) > maxChoices:
-		return q, fmt.Errorf("the question has %d choices; it can have from 2 to %d", len(q.Choices), maxChoices)
+		return q, fmt.Errorf("the question has %d choices; it must have from 2 to %d", len(q.Choices), maxChoices)
 	case slices.Contains(q.Choices, ""):
 		return q, fmt.Errorf("choice %d is empty", slices.Index(q.Choices, "")+1)
 	}
@@ -80,17 +80,17 @@ func parse(r *dataset.Record) (Question, error) {
 	return q, err
 }
 
-// letter is the name of choice i: A, B, …
+// letter returns the name of choice i: A, B, …
 func letter(i int) string { return string(rune('A' + i)) }
 
-// answer finds the right choice: raw is an index from 0, one of labels where there
-// are any, the text of a choice, or its letter.
+// answer returns the index of the right choice: raw is an index from 0, one of labels if
+// there are any, the text of a choice, or its letter.
 func answer(raw json.RawMessage, choices, labels []string) (int, error) {
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
 		i, err := strconv.Atoi(string(raw))
 		if err != nil || i < 0 || i >= len(choices) {
-			return 0, fmt.Errorf("the answer is %.40s, which is the index of none of the %d choices", raw, len(choices))
+			return 0, fmt.Errorf("the answer is %.40s, which is not the index of one of the %d choices", raw, len(choices))
 		}
 		return i, nil
 	}
@@ -108,5 +108,5 @@ func answer(raw json.RawMessage, choices, labels []string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("the answer is %.40q, which names none of the %d choices: neither their text, letter nor index", text, len(choices))
+	return 0, fmt.Errorf("the answer is %.40q, which is not the text, letter or index of one of the %d choices", text, len(choices))
 }

@@ -7,15 +7,15 @@ import (
 	"slices"
 )
 
-// A Score is how many of some questions were answered right.
+// A Score counts the right answers to some questions.
 type Score struct {
 	Records  int
 	Acc      Accuracy // by log-likelihood
-	AccNorm  Accuracy // by log-likelihood over the answer's characters
-	AccBytes Accuracy // over its bytes
+	AccNorm  Accuracy // by log-likelihood per character of the answer
+	AccBytes Accuracy // per byte
 }
 
-// MarshalJSON has the harness's names.
+// MarshalJSON uses the harness's names.
 func (s Score) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Records        int     `json:"records"`
@@ -28,23 +28,23 @@ func (s Score) MarshalJSON() ([]byte, error) {
 	}{s.Records, s.Acc.Mean, s.Acc.StdErr, s.AccNorm.Mean, s.AccNorm.StdErr, s.AccBytes.Mean, s.AccBytes.StdErr})
 }
 
-// An Accuracy is a share of right answers and its standard error: the sample's
-// standard deviation over the root of its size, 0 of a single question.
+// An Accuracy is a fraction of right answers and its standard error: the sample's
+// standard deviation over the square root of its size, 0 for a single question.
 type Accuracy struct {
 	Mean   float64
 	StdErr float64
 }
 
-// A Report is the score of all questions and, where they have subjects, of each.
+// A Report is the score of all questions and, if they have subjects, of each subject.
 type Report struct {
 	All      Score
-	Subjects []Subject // by name; none where questions have no subjects
-	// Mean is the mean of the subjects' scores, each counting the same whatever its
-	// size; its standard error is that of this mean.
+	Subjects []Subject // by name; empty if questions have no subjects
+	// Mean is the unweighted mean of the subjects' scores, with the standard error of
+	// this mean.
 	Mean Score
 }
 
-// MarshalJSON has the score of all questions at its top.
+// MarshalJSON puts the score of all questions at the top level.
 func (r Report) MarshalJSON() ([]byte, error) {
 	all, err := json.Marshal(r.All)
 	if err != nil || len(r.Subjects) == 0 {
@@ -67,7 +67,7 @@ type Subject struct {
 	Score
 }
 
-// NewReport adds outcomes up.
+// NewReport sums up outcomes.
 func NewReport(outcomes []Outcome) Report {
 	r := Report{All: score(outcomes)}
 	bySubject := map[string][]Outcome{}

@@ -8,14 +8,14 @@ import (
 	"qlora/tokenizer"
 )
 
-// A request is the tokens of an answer behind its context.
+// A request holds the tokens of an answer after its context.
 type request struct {
 	context, answer []int32
 }
 
-// encode gives the tokens of an answer behind a context: spaces at the context's
-// end are the answer's, and the answer's tokens are those that the whole has more
-// than the context (the harness's _encode_pair).
+// encode returns the tokens of an answer after a context. Spaces at the context's end
+// belong to the answer; the answer's tokens are those that the whole has beyond the
+// context's (the harness's _encode_pair).
 func encode(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, context, answer string) (request, error) {
 	trimmed := strings.TrimRightFunc(context, unicode.IsSpace)
 	answer = context[len(trimmed):] + answer
@@ -25,14 +25,14 @@ func encode(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, context, answer stri
 	r := request{context: e.Encode(nil, trimmed, true)}
 	whole := e.Encode(nil, trimmed+answer, true)
 	if len(whole) <= len(r.context) {
-		return r, fmt.Errorf("the answer %q has no tokens of its own behind its question", answer)
+		return r, fmt.Errorf("the answer %q adds no tokens to its question", answer)
 	}
 	r.answer = whole[len(r.context):]
 	return r, nil
 }
 
-// encodeAlone is encode without a context: the token that texts begin with, or else
-// end with, stands for one.
+// encodeAlone encodes an answer without a context, after the BOS token or else the EOS
+// token.
 func encodeAlone(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, answer string) (request, error) {
 	begin, ok := tok.BOS()
 	if !ok {
@@ -45,25 +45,25 @@ func encodeAlone(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, answer string) 
 	case len(r.answer) > 1:
 		r.context, r.answer = r.answer[:1], r.answer[1:]
 	default:
-		return r, fmt.Errorf("the answer %q has nothing before it to follow from", answer)
+		return r, fmt.Errorf("the answer %q has no context to follow", answer)
 	}
 	return r, nil
 }
 
-// cut keeps the last tokens of r that a model of most positions takes in, and says
-// whether any were cut. The answer's last token is only predicted.
+// cut keeps the last tokens of r that fit a model of most positions, and reports whether
+// it cut any. The answer's last token is only predicted, not an input.
 func (r *request) cut(most int) (bool, error) {
 	if most == 0 || len(r.context)+len(r.answer) <= most+1 {
 		return false, nil
 	}
 	if len(r.answer) > most {
-		return false, fmt.Errorf("an answer has %d tokens, more than the %d that the model takes in", len(r.answer), most)
+		return false, fmt.Errorf("an answer has %d tokens, more than the model's %d positions", len(r.answer), most)
 	}
 	r.context = r.context[len(r.context)+len(r.answer)-most-1:]
 	return true, nil
 }
 
-// ids are the tokens of the sequence, and their labels, which are the answer's alone.
+// ids returns the tokens of the sequence and their labels; only the answer has labels.
 func (r *request) ids(ignored int32) (ids, labels []int32) {
 	ids = append(append(ids, r.context...), r.answer...)
 	labels = append(labels, ids...)

@@ -7,16 +7,16 @@ import (
 	"qlora/internal/pyrandom"
 )
 
-// A sampler picks the examples of each question, in the order in which they are
-// asked. Each subject has its own, as each is a task of its own to the harness.
+// A sampler draws the examples of each question, in the order of the questions. Each
+// subject has its own sampler, because the harness treats subjects as separate tasks.
 type sampler struct {
 	pool   []*Question
-	random *pyrandom.Random // nil: the first ones
-	apart  bool             // the pool is not what is asked
+	random *pyrandom.Random // nil selects the first ones
+	apart  bool             // the pool is separate from the questions
 }
 
-// newSamplers gives a sampler by subject. Without questions to draw examples of, those
-// that are asked are drawn from themselves.
+// newSamplers returns a sampler per subject. Without examples the questions are the
+// pool.
 func newSamplers(o *Options, asked, examples []Question) map[string]*sampler {
 	all := map[string]*sampler{}
 	from, apart := examples, true
@@ -40,7 +40,7 @@ func newSamplers(o *Options, asked, examples []Question) map[string]*sampler {
 	return all
 }
 
-// sample picks n examples for q.
+// sample draws n examples for q.
 func (s *sampler) sample(q *Question, n int) ([]*Question, error) {
 	if n == 0 {
 		return nil, nil
@@ -48,7 +48,7 @@ func (s *sampler) sample(q *Question, n int) ([]*Question, error) {
 	pool := s.pool
 	draw := n
 	if !s.apart {
-		draw++ // q may be among them
+		draw++ // q may be one of them
 	}
 	if len(pool) < draw {
 		return nil, tooFew(q, n, len(pool)-(draw-n))
@@ -58,7 +58,7 @@ func (s *sampler) sample(q *Question, n int) ([]*Question, error) {
 	}
 	picked := s.others(s.drawn(pool, draw), q)
 	if len(picked) < n {
-		// q stands in the pool more than once, and several of them were drawn.
+		// q occurs in the pool more than once, and several copies were drawn.
 		if pool = s.others(pool, q); len(pool) < n {
 			return nil, tooFew(q, n, len(pool))
 		}
@@ -75,7 +75,7 @@ func (s *sampler) drawn(pool []*Question, n int) []*Question {
 	return picked
 }
 
-// others are those of list that are not q, where q can be among them.
+// others returns the elements of list other than q, if q can be among them.
 func (s *sampler) others(list []*Question, q *Question) []*Question {
 	if s.apart {
 		return list
@@ -101,5 +101,5 @@ func tooFew(q *Question, n, there int) error {
 	if q.Subject != "" {
 		of = fmt.Sprintf(" of subject %q", q.Subject)
 	}
-	return fmt.Errorf("fewshot is %d, but there are only %d examples%s to choose from", n, there, of)
+	return fmt.Errorf("fewshot is %d, but there are only %d examples%s", n, there, of)
 }

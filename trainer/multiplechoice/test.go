@@ -14,18 +14,18 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A Test is questions in tokens, ready to be put to a model.
+// A Test holds tokenized questions, ready to run on a model.
 type Test struct {
 	Questions []Question
-	Truncated int // answers whose context was cut to what the model takes in
+	Truncated int // answers whose context was cut to fit the model
 
-	answers  [][]string // that are scored, by question
+	answers  [][]string // scored answers by question
 	requests [][]request
 }
 
-// NewTest puts the questions into tokens. Examples, which may be nil, are what the
-// examples in front of each come from. A context longer than most tokens loses its
-// beginning; 0 is no limit.
+// NewTest tokenizes the questions. The few-shot examples are drawn from examples, or
+// from questions if it is nil. A context longer than most tokens loses its beginning; 0
+// means no limit.
 func NewTest(questions, examples []Question, tok *tokenizer.Tokenizer, o Options, most int) (*Test, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func NewTest(questions, examples []Question, tok *tokenizer.Tokenizer, o Options
 	return t, t.encode(tok, contexts, most)
 }
 
-// encode puts the questions into tokens, on all processors.
+// encode tokenizes the questions, on all processors.
 func (t *Test) encode(tok *tokenizer.Tokenizer, contexts []string, most int) error {
 	errs := make([]error, len(contexts))
 	var next, cut atomic.Int64
@@ -113,7 +113,7 @@ func (t *Test) batches(size int, each func(*nn.Batch) error) error {
 	return flush()
 }
 
-// Largest are the micro-batches of size sequences that memory must be planned for.
+// Largest returns the micro-batches of size sequences for which to plan memory.
 func (t *Test) Largest(size int) []*nn.Batch {
 	var most, longest *nn.Batch
 	_ = t.batches(size, func(b *nn.Batch) error {
@@ -128,7 +128,7 @@ func (t *Test) Largest(size int) []*nn.Batch {
 	return []*nn.Batch{most, longest}
 }
 
-// Check refuses tokens that a model of so many has no entry for.
+// Check returns an error if a token is outside a vocabulary of that size.
 func (t *Test) Check(vocabulary int) error {
 	for i, requests := range t.requests {
 		for _, r := range requests {
@@ -142,8 +142,8 @@ func (t *Test) Check(vocabulary int) error {
 	return nil
 }
 
-// Run puts the questions to a model, which was prepared to score Largest. Progress,
-// which may be nil, is told in answers.
+// Run runs the questions on a model that was prepared to score Largest. Progress, if not
+// nil, receives the number of scored answers and the total.
 func (t *Test) Run(ctx context.Context, m *nn.Model, dev bindings.Device, size int, progress func(done, total int64)) ([]Outcome, error) {
 	var scores []float64
 	total := int64(0)

@@ -1,11 +1,11 @@
-// Package options makes a command's options of the fields of structs.
+// Package options turns the fields of structs into a command's options.
 //
-// A field with the tag `option:"learning_rate"` is an option; the value it has
-// when it is added is the default. Further tags: `help:"…"` one line, `unit:"…"`
-// what a number counts, `alias:"a,b"` other names of the same option, `bare:"…"`
-// the value that the option has when it is named without one. Fields that are
-// structs without the tag are looked into.
+// A field with the tag `option:"learning_rate"` is an option; its value when it is
+// added is the default. Further tags: `help:"…"` is one line of help, `unit:"…"` is
+// what a number counts, `alias:"a,b"` are other names of the option, `bare:"…"` is
+// the value of the option when it is given without one. Struct fields without the tag
+// are searched for options.
 //
-// Values come from the defaults, over those from a YAML file, over those from
-// the command line. Names that transformers has changed work in all their forms.
+// The command line overrides a YAML file, which overrides the defaults. Names that
+// transformers has changed work in all their forms.
 package options

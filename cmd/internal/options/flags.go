@@ -14,15 +14,15 @@ import (
 	"qlora/cmd/internal/exit"
 )
 
-// Bind makes flags of the options: `-` and `_` are the same in their names.
-// The command takes no arguments besides, and its help is the set's.
+// Bind adds the options to cmd as flags; `-` and `_` in names are the same. The
+// command takes no other arguments, and its help is the set's.
 func (s *Set) Bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(canonical(name))
 	})
 	flags.SortFlags = false
-	flags.StringVar(&s.config, "config", "", "a YAML file of options, under the same names; the command line wins over it")
+	flags.StringVar(&s.config, "config", "", "YAML file of options under the same names; the command line overrides it")
 	for _, sec := range s.sections {
 		for _, o := range sec.options {
 			for _, name := range append([]string{o.name}, o.aliases...) {
@@ -39,7 +39,7 @@ func (s *Set) Bind(cmd *cobra.Command) {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(s.flagError(err)) })
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return exit.Wrongf("%q belongs to no option; options are written --name value", args[0])
+			return exit.Wrongf("%q does not belong to an option; write options as --name value", args[0])
 		}
 		return nil
 	}
@@ -47,8 +47,8 @@ func (s *Set) Bind(cmd *cobra.Command) {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 }
 
-// Resolve reads the YAML file that the command line names, if it does. It is
-// called once, after the command line has been read.
+// Resolve reads the YAML file of --config, if given. Call it once, after the command
+// line was parsed.
 func (s *Set) Resolve() error {
 	if s.config == "" {
 		return nil
@@ -56,11 +56,11 @@ func (s *Set) Resolve() error {
 	return exit.AsWrong(s.readFile(s.config))
 }
 
-// flagError says what pflag found wrong in this package's words.
+// flagError rewrites an error of pflag in this package's words.
 func (s *Set) flagError(err error) error {
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
 		if short := unknown.GetSpecifiedShortnames(); short != "" {
-			return fmt.Errorf("there is no option -%s; options are written with two dashes, --name value", short)
+			return fmt.Errorf("there is no option -%s; write options with two dashes, --name value", short)
 		}
 		return s.unknown(unknown.GetSpecifiedName())
 	}
@@ -84,9 +84,9 @@ func (f *flagValue) Set(text string) error { return f.set.give(f.name, text, fro
 func (f *flagValue) Type() string          { return f.kind }
 func (f *flagValue) String() string        { return "" }
 
-// JoinValues turns `--name value` into `--name=value` for the options that may
-// stand without a value, which pflag would not look for one behind. root's
-// command line args is the one of the command they name.
+// JoinValues turns `--name value` into `--name=value` for options whose value is
+// optional, because pflag does not look for their value in the next argument. args is
+// root's command line.
 func JoinValues(root *cobra.Command, args []string) []string {
 	cmd, _, err := root.Find(args)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// helpColumn is where the explanation of an option begins.
+// helpColumn is the column at which an option's help starts.
 const helpColumn = 42
 
-// help lists the options with their defaults and units.
+// help returns the command's help: the options with their defaults and units.
 func (s *Set) help(cmd *cobra.Command) string {
 	var b strings.Builder
 	about := cmd.Long

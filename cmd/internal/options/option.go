@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// source says where an option's value comes from; a greater one wins.
+// source is where an option's value comes from; a greater one wins.
 type source int
 
 const (
@@ -21,23 +21,23 @@ type option struct {
 	aliases  []string
 	help     string
 	unit     string
-	bare     string // value when named without one; "" means it needs a value
+	bare     string // the value of the option given without one; "": it needs a value
 	value    reflect.Value
 	fallback string // the default, as text
-	hidden   bool   // understood, but not this command's own
+	hidden   bool   // accepted and ignored
 
 	source  source
 	givenAs string // the name under which source gave it
 }
 
-// give sets the option from text. A weaker source than the present one has no
-// effect. Two names of one option must not disagree.
+// give sets the option from text. A source weaker than the current one has no effect.
+// Two names of one option must not disagree.
 func (o *option) give(name, text string, from source) error {
 	return o.giveAll(name, []string{text}, from, false)
 }
 
-// giveAll sets the option from the elements of a list, or from one text. An
-// element that is exact is not looked into for commas.
+// giveAll sets the option from the elements of a list, or from one text. Exact
+// elements are not split at commas.
 func (o *option) giveAll(name string, texts []string, from source, exact bool) error {
 	if from < o.source {
 		return nil
@@ -67,7 +67,7 @@ func (o *option) giveAll(name string, texts []string, from source, exact bool) e
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if again && o.givenAs != name && textOf(o.value) != old {
-		return fmt.Errorf("%s and %s are the same option, and they are given different values, %s and %s; give one of them",
+		return fmt.Errorf("%s and %s are the same option, but have different values, %s and %s; give one of them",
 			o.givenAs, name, old, textOf(o.value))
 	}
 	o.source, o.givenAs = from, name

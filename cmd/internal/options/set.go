@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A Set is the options of one command. New makes one.
+// A Set is the options of one command. New returns one.
 type Set struct {
 	sections   []section
 	byName     map[string]*option // by every name
@@ -14,24 +14,23 @@ type Set struct {
 	config     string // the YAML file, "" for none
 }
 
-// A section is the options of one struct, under a title in help.
+// A section is the options of one struct, under a title in the help.
 type section struct {
 	title   string
 	options []*option
 }
 
-// New returns a set without options but for --config.
+// New returns a set with no options except --config.
 func New() *Set {
 	return &Set{byName: map[string]*option{}, translated: map[string]translation{}}
 }
 
-// Add takes the options of the struct that target points to. It panics where
-// the struct cannot be one of options: an option of that name is there
-// already, or a field has a type that cannot be written in a line.
+// Add adds the options of the struct that target points to. It panics if an option of
+// the same name exists, or if a field's type cannot be an option.
 func (s *Set) Add(title string, target any) { s.add(title, target, false) }
 
-// AddHidden takes options that the command understands and ignores: one run's
-// YAML file and command line then serve several commands.
+// AddHidden adds options that the command accepts and ignores, so that one YAML file or
+// command line serves several commands.
 func (s *Set) AddHidden(target any) { s.add("", target, true) }
 
 func (s *Set) add(title string, target any, hidden bool) {
@@ -41,7 +40,7 @@ func (s *Set) add(title string, target any, hidden bool) {
 		sec.options = append(sec.options, o)
 		for _, name := range append([]string{o.name}, o.aliases...) {
 			if s.byName[name] != nil {
-				panic(fmt.Sprintf("options: %s is there twice", name))
+				panic(fmt.Sprintf("options: %s is defined twice", name))
 			}
 			s.byName[name] = o
 		}
@@ -76,7 +75,7 @@ func (s *Set) walk(v reflect.Value, found func(*option)) {
 	}
 }
 
-// Given says whether the command line or the file named the option.
+// Given reports whether the command line or the YAML file set the option.
 func (s *Set) Given(name string) bool {
 	o := s.byName[name]
 	if o == nil {
@@ -85,7 +84,7 @@ func (s *Set) Given(name string) bool {
 	return o.source != fromDefault
 }
 
-// give sets what name stands for.
+// give sets the option called name.
 func (s *Set) give(name, text string, from source) error {
 	if t, ok := s.translated[name]; ok {
 		option, value, err := t.meaning(text)

@@ -9,7 +9,7 @@ import (
 	"qlora/internal/nearest"
 )
 
-// unknown is the error of a name that no option has.
+// unknown returns the error for a name that no option has.
 func (s *Set) unknown(name string) error {
 	name = canonical(name)
 	names := slices.Sorted(maps.Keys(s.byName))
@@ -20,5 +20,5 @@ func (s *Set) unknown(name string) error {
 	return fmt.Errorf("there is no option %s; --help lists them", name)
 }
 
-// canonical is a name as the tags have it.
+// canonical returns name as it is in the tags.
 func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }

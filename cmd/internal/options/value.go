@@ -12,7 +12,7 @@ import (
 
 var listType = reflect.TypeFor[[]string]()
 
-// setText sets v, a field of a type that kindOf knows, from text.
+// setText sets v, of a type that kindOf knows, from text.
 func setText(v reflect.Value, text string) error {
 	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
@@ -63,7 +63,7 @@ func notNumber(text, wanted string, err error) error {
 	return fmt.Errorf("%q is not %s", text, wanted)
 }
 
-// textOf is what setText would read back; a nil pointer is "".
+// textOf returns the text that setText reads as v; "" for a nil pointer.
 func textOf(v reflect.Value) string {
 	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 		if v.Kind() == reflect.Pointer && v.IsNil() {

@@ -16,11 +16,11 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxFile is the length in bytes that a YAML file of options may have. The
-// parser takes time by the square of how deep a hostile one is nested.
+// maxFile bounds the bytes of a YAML file of options. The parser's time grows with the
+// square of the nesting depth.
 const maxFile = 16 << 10
 
-// readFile gives the options that a YAML file names their values.
+// readFile sets options from a YAML file.
 func (s *Set) readFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -36,10 +36,10 @@ func (s *Set) readFile(path string) error {
 
 func (s *Set) readYAML(path string, data []byte) error {
 	if len(data) > maxFile {
-		return fmt.Errorf("%s: longer than %d bytes, which no file of options is", path, maxFile)
+		return fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
 	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return fmt.Errorf("%s: not a text in UTF-8", path)
+		return fmt.Errorf("%s: not UTF-8 text", path)
 	}
 	body, err := parseYAML(data)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Set) readYAML(path string, data []byte) error {
 		at := func(err error) error { return fmt.Errorf("%s:%d: %w", path, line, err) }
 		name := canonical(pair.Key.GetToken().Value)
 		if before, ok := seen[name]; ok {
-			return at(fmt.Errorf("%s is there a second time, after line %d; keep one", name, before))
+			return at(fmt.Errorf("%s is set twice, first in line %d; keep one", name, before))
 		}
 		seen[name] = line
 		if _, ok := s.translated[name]; !ok && s.byName[name] == nil {
@@ -64,7 +64,7 @@ func (s *Set) readYAML(path string, data []byte) error {
 	return nil
 }
 
-// parseYAML gives the pairs of a document that is one mapping, or nothing.
+// parseYAML returns the pairs of a document that is one mapping or empty.
 func parseYAML(data []byte) (pairs []*ast.MappingValueNode, err error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -87,18 +87,18 @@ func parseYAML(data []byte) (pairs []*ast.MappingValueNode, err error) {
 	return pairs, nil
 }
 
-// giveNode gives an option the value that stands in a YAML file.
+// giveNode sets an option from a value of a YAML file.
 func (s *Set) giveNode(name string, node ast.Node) error {
 	o := s.byName[name] // nil for a translated name
 	if sequence, ok := node.(*ast.SequenceNode); ok {
 		if o == nil || kindOf(o.value.Type()) != "list" && kindOf(o.value.Type()) != "text" {
-			return fmt.Errorf("%s: a list is given, but it has one value", name)
+			return fmt.Errorf("%s: got a list, but the option takes one value", name)
 		}
 		var texts []string
 		for _, element := range sequence.Values {
 			text, ok := scalar(element)
 			if !ok {
-				return fmt.Errorf("%s: an element of the list is no plain value", name)
+				return fmt.Errorf("%s: an element of the list is not a plain value", name)
 			}
 			texts = append(texts, text)
 		}
@@ -108,7 +108,7 @@ func (s *Set) giveNode(name string, node ast.Node) error {
 		return o.giveAll(name, texts, fromFile, true)
 	}
 	if _, ok := node.(*ast.NullNode); ok {
-		return nil // as it is without the key
+		return nil // as if the key were absent
 	}
 	if pairs, ok := mapping(node); ok && o != nil && kindOf(o.value.Type()) == "object" {
 		text, err := object(pairs)
@@ -119,12 +119,12 @@ func (s *Set) giveNode(name string, node ast.Node) error {
 	}
 	text, ok := scalar(node)
 	if !ok {
-		return fmt.Errorf("%s: neither a plain value nor a list of them", name)
+		return fmt.Errorf("%s: not a plain value or a list of plain values", name)
 	}
 	return s.give(name, text, fromFile)
 }
 
-// mapping is the pairs of a node that is one.
+// mapping returns the pairs of a mapping node.
 func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch node := node.(type) {
 	case *ast.MappingNode:
@@ -135,13 +135,13 @@ func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-// object is the JSON text of pairs of names and numbers, in their order.
+// object returns pairs of names and numbers as JSON, in their order.
 func object(pairs []*ast.MappingValueNode) (string, error) {
 	var members []string
 	for _, pair := range pairs {
 		key, ok := scalar(pair.Key)
 		if !ok {
-			return "", fmt.Errorf("a key is no plain value")
+			return "", fmt.Errorf("a key is not a plain value")
 		}
 		switch pair.Value.(type) {
 		case *ast.IntegerNode, *ast.FloatNode:
@@ -153,7 +153,7 @@ func object(pairs []*ast.MappingValueNode) (string, error) {
 	return "{" + strings.Join(members, ",") + "}", nil
 }
 
-// scalar is the text of a node that is one value.
+// scalar returns the text of a scalar node.
 func scalar(node ast.Node) (string, bool) {
 	switch node := node.(type) {
 	case *ast.StringNode:
@@ -166,8 +166,8 @@ func scalar(node ast.Node) (string, bool) {
 	return "", false
 }
 
-// YAML writes every option of the command with the value that its field has
-// now, under lines of comment. --config reads it back.
+// YAML returns every option of the command with its current value, after lines of
+// comment. --config reads it back.
 func (s *Set) YAML(comments ...string) []byte {
 	var b bytes.Buffer
 	for _, line := range comments {
@@ -183,7 +183,7 @@ func (s *Set) YAML(comments ...string) []byte {
 	return b.Bytes()
 }
 
-// yamlOf quotes texts as JSON does, which YAML reads as it is meant.
+// yamlOf returns v as YAML. Text is quoted as in JSON.
 func yamlOf(v reflect.Value) string {
 	switch {
 	case v.Kind() == reflect.Pointer && v.IsNil(), v.Kind() == reflect.Slice && v.Len() == 0:
@@ -212,9 +212,9 @@ func quote(text string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// Inherit gives the options of the structs, which are pointers to some, the
-// values that a file of an earlier run names, unless they were given in this
-// one. Other names in the file are not looked at; no file is no error.
+// Inherit sets the options of targets, pointers to structs, from the YAML file of an
+// earlier run, except those given in this one. It ignores other names in the file. A
+// missing file is not an error.
 func (s *Set) Inherit(path string, targets ...any) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -224,7 +224,7 @@ func (s *Set) Inherit(path string, targets ...any) error {
 		return err
 	}
 	if len(data) > maxFile {
-		return fmt.Errorf("%s: longer than %d bytes, which no file of options is", path, maxFile)
+		return fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
 	}
 	pairs, err := parseYAML(data)
 	if err != nil {

@@ -15,15 +15,14 @@ import (
 	"qlora/tokenizer"
 )
 
-// longestChat is how many tokens a chat at a terminal may have, where the
-// model was not made for fewer.
+// longestChat bounds the tokens of a chat on a terminal, unless the model has fewer
+// positions.
 const longestChat = 4096
 
-// maxInput bounds what is read from standard input, in bytes.
+// maxInput bounds the bytes read from standard input.
 const maxInput = 64 << 20
 
-// A dialogue is a chat with the model: how it is turned into tokens, and what was
-// said so far.
+// A dialogue is a chat with the model: its template and its messages so far.
 type dialogue struct {
 	*chat.Template
 	said []chat.Message
@@ -49,13 +48,13 @@ func (d *dialogue) say(role, text string) {
 	d.said = append(d.said, chat.Message{Role: role, Content: text})
 }
 
-// prompt gives the tokens of what was said, up to where the model goes on.
+// prompt returns the tokens of the chat, up to where the model's answer starts.
 func (d *dialogue) prompt() ([]int32, error) {
 	ids, err := d.Prompt(d.said)
 	return ids, exit.AsWrong(err)
 }
 
-// chat answers the prompt, or what is typed at a terminal until that ends.
+// chat answers the prompt, or a chat on a terminal until it ends.
 func (o *generateOptions) chat(c *call, r *inference) error {
 	d, err := newDialogue(r.folder, r.base.Adapter, o.ChatTemplate, o.System, r.tok)
 	if err != nil {
@@ -89,12 +88,12 @@ func readPrompt(in io.Reader) (string, error) {
 	case !utf8.Valid(data):
 		return "", exit.Wrongf("standard input is not UTF-8")
 	case strings.TrimSpace(string(data)) == "":
-		return "", exit.Wrongf("--prompt is missing, and there is nothing on standard input")
+		return "", exit.Wrongf("--prompt is missing, and standard input is empty")
 	}
 	return strings.TrimSuffix(string(data), "\n"), nil
 }
 
-// converse answers line after line of a terminal.
+// converse answers each line that is typed on a terminal.
 func (o *generateOptions) converse(c *call, r *inference, d *dialogue, stop []int32) error {
 	longest := longestChat
 	if most := r.base.Config.MaxPositions; most > 0 {
@@ -125,7 +124,7 @@ func (o *generateOptions) converse(c *call, r *inference, d *dialogue, stop []in
 		}
 		left := longest - len(prompt)
 		if left < 1 {
-			return exit.Wrongf("the chat has %d tokens, and %d is the most here; begin another", len(prompt), longest)
+			return exit.Wrongf("the chat has %d tokens, and the limit is %d; start a new one", len(prompt), longest)
 		}
 		answer, err := o.stream(c, r, prompt, min(o.MaxNew, left), stop)
 		if err != nil {
@@ -135,7 +134,7 @@ func (o *generateOptions) converse(c *call, r *inference, d *dialogue, stop []in
 	}
 }
 
-// typed gives the lines of a terminal, until the call is interrupted.
+// typed returns a function that reads the next line, until ctx is done.
 func typed(ctx context.Context, in io.Reader) func() (string, error) {
 	type line struct {
 		text string

@@ -14,11 +14,11 @@ import (
 	"qlora/internal/gpu"
 )
 
-// Doctor is the verb that says what the machine has.
+// Doctor returns the verb that reports what the machine has.
 func Doctor() *cobra.Command {
-	return verb("doctor", "says what this machine has, what will be used, what is missing and how to get it", options.New(), func(c *call) error {
+	return verb("doctor", "report what this machine has, what qlora will use, what is missing and how to get it", options.New(), func(c *call) error {
 		w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(w, "machine\t%s/%s, %d processors usable\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+		fmt.Fprintf(w, "machine\t%s/%s, %d usable processors\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
 		fmt.Fprintf(w, "built with\t%s\n", runtime.Version())
 		dev, err := cpu.New(cpu.Options{})
 		if err != nil {
@@ -30,10 +30,10 @@ func Doctor() *cobra.Command {
 		fmt.Fprintf(w, "device cpu\t%s\n", dev.Info().Detail)
 		fmt.Fprintf(w, "matrix products\t%s\n", blas)
 		for _, place := range blas.Looked {
-			fmt.Fprintf(w, "\tlooked for OpenBLAS: %s\n", place)
+			fmt.Fprintf(w, "\tsearched for OpenBLAS: %s\n", place)
 		}
 		if blas.Name == "gonum" {
-			fmt.Fprintf(w, "missing\tOpenBLAS, which is several times as fast: `make toolchain` brings it, or set %s to the path of one\n", cpu.Variable)
+			fmt.Fprintf(w, "missing\tOpenBLAS, which is several times faster: `make toolchain` fetches it, or set %s to its path\n", cpu.Variable)
 		}
 		describeGPUs(w, gpu.Open)
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})
@@ -48,8 +48,8 @@ func Doctor() *cobra.Command {
 	})
 }
 
-// describeKernels says whether a device that runs the kernels can be used, and where
-// its library was looked for.
+// describeKernels prints whether a device that runs the CUDA kernels can be used, and
+// where its library was searched for.
 func describeKernels(w io.Writer, name, file string, options cuda.Options) {
 	found := cuda.Describe(options.Emulated)
 	if dev, err := cuda.New(options); err != nil {
@@ -62,6 +62,6 @@ func describeKernels(w io.Writer, name, file string, options cuda.Options) {
 		fmt.Fprintf(w, "\tkernels: %s, in %s\n", found.Build, found.Path)
 	}
 	for _, place := range found.Looked {
-		fmt.Fprintf(w, "\tlooked for %s: %s\n", file, place)
+		fmt.Fprintf(w, "\tsearched for %s: %s\n", file, place)
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"qlora/trainer"
 )
 
-// describeGPUs prints what the NVIDIA driver says of the machine's GPUs, or how to
-// get one. Rows have two columns, a tab between them.
+// describeGPUs prints what the NVIDIA driver reports of the machine's GPUs, or how to
+// install it. Rows have two columns, separated by a tab.
 func describeGPUs(w io.Writer, open func() (*gpu.Driver, error)) {
 	driver, err := open()
 	if err != nil {
 		fmt.Fprintf(w, "NVIDIA GPUs\tnone: %v\n", err)
-		fmt.Fprintf(w, "\twhere there is a GPU: install its driver (https://www.nvidia.com/drivers), and start a container with --gpus all\n")
+		fmt.Fprintf(w, "\tif there is a GPU: install its driver (https://www.nvidia.com/drivers), and start containers with --gpus all\n")
 		return
 	}
 	defer driver.Close()
@@ -41,7 +41,7 @@ func describeGPUs(w io.Writer, open func() (*gpu.Driver, error)) {
 	}
 }
 
-// describeTelemetry is a reading for people, without what was not measured.
+// describeTelemetry formats the values that were measured.
 func describeTelemetry(t *bindings.Telemetry) string {
 	var text string
 	add := func(format string, args ...any) {

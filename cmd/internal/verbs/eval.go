@@ -10,25 +10,25 @@ import (
 	"qlora/trainer/multiplechoice"
 )
 
-// evalOptions are those of eval besides the model.
+// evalOptions are the options of eval, without those of the model.
 type evalOptions struct {
-	Dataset []string `option:"dataset" help:"files, folders or quoted patterns of records, as for train, or of questions with choices; may be given more than once"`
+	Dataset []string `option:"dataset" help:"files, folders or quoted patterns: records as for train, or multiple-choice questions; repeatable"`
 	Records dataset.Options
-	Batch   int    `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences in a micro-batch"`
+	Batch   int    `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch"`
 	JSON    bool   `option:"json" help:"print one JSON object"`
-	Output  string `option:"output" help:"file for a line of JSON a question: the log-likelihoods of its answers, and which is likeliest"`
+	Output  string `option:"output" help:"write one line of JSON per multiple-choice question to this file: the log-likelihood of each answer and the most likely one"`
 }
 
-// evaluation is all that eval is given but for the model.
+// evaluation is the options of eval, without those of the model.
 type evaluation struct {
 	evalOptions
 	choices multiplechoice.Options
 }
 
-// multipleChoice is the format of questions with choices, which eval alone reads.
+// multipleChoice is the format of multiple-choice questions, which only eval reads.
 const multipleChoice = "multiple-choice"
 
-// Eval is the verb that measures a model on a dataset.
+// Eval returns the verb that evaluates a model on a dataset.
 func Eval() *cobra.Command {
 	model := inferOptions{}
 	own := evaluation{evalOptions{Records: dataset.DefaultOptions(), Batch: 8}, multiplechoice.DefaultOptions()}
@@ -36,10 +36,10 @@ func Eval() *cobra.Command {
 	set := options.New()
 	set.Add("Model", &model)
 	set.Add("Evaluation", &own.evalOptions)
-	set.Add("Questions with choices (--dataset_format "+multipleChoice+", or found by their fields)", &own.choices)
+	set.Add("Multiple choice (--dataset_format "+multipleChoice+", or detected from the fields)", &own.choices)
 	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
-	return verb("eval", "measures a model on a dataset: loss, perplexity and token accuracy, or right answers to questions with choices", set, func(c *call) error {
+	return verb("eval", "evaluate a model on a dataset: loss, perplexity and token accuracy, or multiple-choice accuracy", set, func(c *call) error {
 		if err := own.check(c); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func Eval() *cobra.Command {
 	})
 }
 
-// check looks at the options and settles on a format.
+// check validates the options and chooses the format.
 func (o *evaluation) check(c *call) error {
 	switch {
 	case len(o.Dataset) == 0:
@@ -78,14 +78,14 @@ func (o *evaluation) check(c *call) error {
 	if o.Records.Format == multipleChoice {
 		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs"} {
 			if c.set.Given(name) {
-				return exit.Wrongf("--%s does nothing for questions with choices, which are asked as plain text", name)
+				return exit.Wrongf("--%s has no effect on multiple-choice questions, which are asked as plain text", name)
 			}
 		}
 		return nil
 	}
 	for _, name := range []string{"output", "score_choices", "fewshot", "fewshot_dataset", "fewshot_sampler", "fewshot_seed", "description"} {
 		if c.set.Given(name) {
-			return exit.Wrongf("--%s is for questions with choices, and the dataset holds none; --dataset_format %s says what is missing", name, multipleChoice)
+			return exit.Wrongf("--%s is for multiple-choice questions, and the dataset has none; --dataset_format %s reports what is missing", name, multipleChoice)
 		}
 	}
 	return nil

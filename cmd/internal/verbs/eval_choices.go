@@ -13,7 +13,7 @@ import (
 	"qlora/trainer/multiplechoice"
 )
 
-// ask prints how many questions with choices the model answers right.
+// ask prints the model's accuracy on multiple-choice questions.
 func (o *evaluation) ask(c *call, r *inference) error {
 	questions, err := multiplechoice.Read(o.Dataset)
 	if err != nil {
@@ -37,7 +37,7 @@ func (o *evaluation) ask(c *call, r *inference) error {
 		return exit.AsWrong(err)
 	}
 	if test.Truncated > 0 {
-		c.note(fmt.Sprintf("%d answers have a longer context than the model takes in; its beginning was cut", test.Truncated))
+		c.note(fmt.Sprintf("%d answers have a context longer than the model's; its beginning was cut", test.Truncated))
 	}
 	if err := r.load(nn.Shapes{Score: test.Largest(o.Batch)}); err != nil {
 		return err
@@ -65,7 +65,7 @@ func lines(outcomes []multiplechoice.Outcome) []byte {
 	e := json.NewEncoder(&b)
 	for _, o := range outcomes {
 		if err := e.Encode(o); err != nil {
-			panic(err) // numbers that are finite, and a text
+			panic(err) // finite numbers and text always encode
 		}
 	}
 	return b.Bytes()

@@ -61,7 +61,7 @@ func (o *evaluation) measure(c *call, r *inference) error {
 	}{loss, deviation, math.Exp(min(loss, 700)), accuracy, sum.Predicted, len(sum.sequences)}) // JSON has no infinity
 }
 
-// plusMinus is a standard error behind its number; none can be told of one sequence.
+// plusMinus returns " ± deviation", or "" for 0, the deviation of a single sequence.
 func plusMinus(deviation float64) string {
 	if deviation == 0 {
 		return ""
@@ -69,10 +69,10 @@ func plusMinus(deviation float64) string {
 	return fmt.Sprintf(" ± %.4f", deviation)
 }
 
-// measured is what the micro-batches add up to.
+// measured is the sum over all micro-batches.
 type measured struct {
 	nn.Stats
-	sequences []sequenceLoss // those that a loss falls on
+	sequences []sequenceLoss // only those with predicted tokens
 }
 
 type sequenceLoss struct{ sum, tokens float64 }
@@ -109,9 +109,9 @@ func (o *evaluation) score(c *call, r *inference, batches []*nn.Batch, sequences
 	return sum, nil
 }
 
-// lossStdErr is the standard error of the mean loss of a token. Tokens of a sequence
-// are not independent, so that it is that of a ratio over sequences (Cochran,
-// Sampling Techniques, chapter 6); 0 of a single one.
+// lossStdErr returns the standard error of the mean loss per token. Tokens of one
+// sequence are not independent, so it is the error of a ratio over sequences (Cochran,
+// Sampling Techniques, chapter 6). It is 0 for a single sequence.
 func (m *measured) lossStdErr() float64 {
 	n, tokens := float64(len(m.sequences)), float64(m.Predicted)
 	if n < 2 {
@@ -125,7 +125,7 @@ func (m *measured) lossStdErr() float64 {
 	return math.Sqrt(squares*n/(n-1)) / tokens
 }
 
-// largest are the batches that memory must be planned for.
+// largest returns the batches that determine the memory plan.
 func largest(batches []*nn.Batch) []*nn.Batch {
 	most, longest := batches[0], batches[0]
 	for _, b := range batches {

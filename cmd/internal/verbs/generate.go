@@ -15,20 +15,20 @@ import (
 	"qlora/nn/quantize"
 )
 
-// generateOptions are those of generate besides the model.
+// generateOptions are the options of generate, without those of the model.
 type generateOptions struct {
 	Prompt       string  `option:"prompt" help:"text to complete, or message to answer"`
-	Chat         bool    `option:"chat" help:"answer the prompt by the chat template; without a prompt answer what is typed, or what standard input holds"`
-	System       string  `option:"system" help:"what the chat's system message says"`
-	ChatTemplate string  `option:"chat_template" help:"how the chat is written, as for train; default: the adapter's or the model's own"`
-	MaxNew       int     `option:"max_new_tokens" unit:"tokens" help:"longest completion"`
-	Temperature  float64 `option:"temperature" help:"above 0: draw tokens, the flatter the higher; 0: take the likeliest"`
-	TopP         float64 `option:"top_p" help:"draw from the likeliest tokens that make up this probability"`
-	TopK         int     `option:"top_k" unit:"tokens" help:"draw from so many of the likeliest; 0: all"`
-	Seed         uint64  `option:"seed" help:"seed of the draws"`
+	Chat         bool    `option:"chat" help:"format the prompt with the chat template; without --prompt, chat on a terminal or read standard input"`
+	System       string  `option:"system" help:"system message of the chat"`
+	ChatTemplate string  `option:"chat_template" help:"chat template, as for train; default: the adapter's or the model's own"`
+	MaxNew       int     `option:"max_new_tokens" unit:"tokens" help:"maximum length of the completion"`
+	Temperature  float64 `option:"temperature" help:"sampling temperature; 0: greedy"`
+	TopP         float64 `option:"top_p" help:"nucleus sampling: sample from the most likely tokens whose probabilities sum to this"`
+	TopK         int     `option:"top_k" unit:"tokens" help:"sample from this many of the most likely tokens; 0: all"`
+	Seed         uint64  `option:"seed" help:"seed of sampling"`
 }
 
-// Generate is the verb that completes a text.
+// Generate returns the verb that completes a text.
 func Generate() *cobra.Command {
 	model := inferOptions{}
 	own := generateOptions{MaxNew: 128, TopP: 1, Seed: 42}
@@ -38,7 +38,7 @@ func Generate() *cobra.Command {
 	set.Add("Generation", &own)
 	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
-	return verb("generate", "completes a prompt, or answers it as a chat, and prints the new text alone", set, func(c *call) error {
+	return verb("generate", "complete a prompt, or chat, and print the new text", set, func(c *call) error {
 		if err := own.check(c); err != nil {
 			return err
 		}
@@ -75,19 +75,18 @@ func (o *generateOptions) check(c *call) error {
 	return nil
 }
 
-// complete prints what the model goes on with after the prompt's tokens, and
-// gives it.
+// complete prints the completion of the prompt's tokens and returns it.
 func (o *generateOptions) complete(c *call, r *inference, prompt, stop []int32) (string, error) {
 	config := r.base.Config
 	if len(prompt) == 0 {
-		return "", exit.Wrongf("--prompt has no tokens; this model needs at least one to begin with")
+		return "", exit.Wrongf("--prompt has no tokens; this model needs at least one")
 	}
 	most := o.MaxNew
 	if left := config.MaxPositions - len(prompt); config.MaxPositions > 0 && most > left {
 		if left < 1 {
-			return "", exit.Wrongf("--prompt has %d tokens, but the model was made for %d at most", len(prompt), config.MaxPositions)
+			return "", exit.Wrongf("--prompt has %d tokens, but the model has %d positions", len(prompt), config.MaxPositions)
 		}
-		c.note(fmt.Sprintf("at most %d new tokens: the model was made for %d in all", left, config.MaxPositions))
+		c.note(fmt.Sprintf("at most %d new tokens: the model has %d positions", left, config.MaxPositions))
 		most = left
 	}
 	if err := r.plan(len(prompt) + most); err != nil {
@@ -96,12 +95,12 @@ func (o *generateOptions) complete(c *call, r *inference, prompt, stop []int32) 
 	return o.stream(c, r, prompt, most, stop)
 }
 
-// stream prints the new text as it comes.
+// stream prints the new text token by token and returns it.
 func (o *generateOptions) stream(c *call, r *inference, prompt []int32, most int, stop []int32) (string, error) {
 	if err := r.known(prompt); err != nil {
 		return "", err
 	}
-	// How the first new token looks may depend on the prompt's last ones.
+	// The text of the first new token may depend on the prompt's last tokens.
 	text := r.tok.NewStream()
 	for _, id := range prompt {
 		text.Push(id)

@@ -13,25 +13,25 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// inferOptions are what generate and eval run a model by.
+// inferOptions are the options of the model in generate and eval.
 type inferOptions struct {
 	Model   string `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json"`
-	Adapter string `option:"adapter" help:"folder of a PEFT adapter to put on it"`
-	In4Bit  *bool  `option:"load_in_4bit" help:"hold the base in 4 bits; without it as the adapter was trained, and true without an adapter"`
+	Adapter string `option:"adapter" help:"folder of a PEFT adapter to apply"`
+	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
 }
 
-// inference is a model that is ready to run.
+// inference is an open model.
 type inference struct {
 	folder string // of the base
 	base   *trainer.Base
 	tok    *tokenizer.Tokenizer
 	dev    bindings.Device
 	*lora.Tuned
-	progress func(done, total int64) // of adapters that begin with a part of the base
+	progress func(done, total int64) // of initializing PiSSA, OLoRA and LoftQ adapters
 	begun    func()                  // ends its line
 }
 
-// open reads the folders. Memory is planned and taken by load.
+// open reads the folders. load plans and allocates the memory.
 func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inference, err error) {
 	r := &inference{folder: o.Model}
 	defer func() {
@@ -42,6 +42,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.base, err = openModel(o.Model, false); err != nil {
 		return nil, err
 	}
+	c.noteOf(r.base)
 	name := methodQLoRA
 	if o.Adapter != "" {
 		if err := existing("adapter", o.Adapter); err != nil {
@@ -82,7 +83,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	return r, nil
 }
 
-// load plans for the shapes, takes the memory and reads the weights.
+// load plans the memory for the shapes, allocates it and reads the weights.
 func (r *inference) load(shapes nn.Shapes) error {
 	r.Plan(r.dev, shapes)
 	values := r.base.Values()
@@ -91,10 +92,10 @@ func (r *inference) load(shapes nn.Shapes) error {
 	return r.Load(r.dev, values)
 }
 
-// plan loads for sequences of so many tokens that are extended.
+// plan loads the model for generating sequences of up to longest tokens.
 func (r *inference) plan(longest int) error { return r.load(nn.Shapes{Generate: longest}) }
 
-// known refuses tokens that the model has no entry for.
+// known returns an error if an id is outside the model's vocabulary.
 func (r *inference) known(ids []int32) error {
 	if err := dataset.CheckIDs(ids, r.base.Config.Vocabulary); err != nil {
 		return exit.Wrongf("--prompt: %w", err)
@@ -102,7 +103,7 @@ func (r *inference) known(ids []int32) error {
 	return nil
 }
 
-// close gives back what is there: the memory, the device, the base.
+// close frees the memory and closes the device and the base.
 func (r *inference) close() {
 	if r.Tuned != nil {
 		r.Close()

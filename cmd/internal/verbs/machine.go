@@ -11,13 +11,12 @@ import (
 	"qlora/cmd/internal/exit"
 )
 
-// machine is the option of every verb that computes.
+// machine is the device option of every verb that computes.
 type machine struct {
-	Device string `option:"device" help:"what computes: auto (a GPU where there is one), cpu, cuda, cuda:N or emu (the GPU's kernels on an emulator)"`
+	Device string `option:"device" help:"device to compute on: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or emu (the CUDA kernels on an emulator)"`
 }
 
-// open gives the device that is named; auto is the first GPU where it can be used,
-// else the CPU.
+// open opens the device. auto is the first usable GPU, else the CPU.
 func (m machine) open() (bindings.Device, error) {
 	switch m.Device {
 	case "cpu":
@@ -36,15 +35,14 @@ func (m machine) open() (bindings.Device, error) {
 	dev, err := cuda.New(options)
 	switch {
 	case errors.Is(err, cuda.ErrNoDevice), errors.Is(err, cuda.ErrNoLibrary):
-		return nil, exit.Wrongf("--device %s: %w (`qlora doctor` says where was looked; --device cpu needs none of it)", m.Device, err)
+		return nil, exit.Wrongf("--device %s: %w (`qlora doctor` lists where it was searched for; --device cpu does not need it)", m.Device, err)
 	case err != nil:
 		return nil, exit.AsWrong(err)
 	}
 	return dev, nil
 }
 
-// kernels says how the device that is named opens, where it is one of those that run
-// the kernels.
+// kernels returns the options of a device that runs the CUDA kernels.
 func (m machine) kernels() (cuda.Options, error) {
 	switch number, ok := strings.CutPrefix(m.Device, "cuda:"); {
 	case m.Device == "emu":
@@ -59,7 +57,7 @@ func (m machine) kernels() (cuda.Options, error) {
 	return cuda.Options{}, exit.Wrongf("--device is %q, but it can be auto, cpu, cuda, cuda:N or emu", m.Device)
 }
 
-// profile gives what planning needs of the device, which need not be there.
+// profile returns what planning needs of the device. The device need not exist.
 func (m machine) profile() (bindings.Profile, error) {
 	switch m.Device {
 	case "cpu":
@@ -75,7 +73,7 @@ func (m machine) profile() (bindings.Profile, error) {
 	return cuda.Profile(), err
 }
 
-// closeDevice gives a device back, if there is one.
+// closeDevice closes dev if it is not nil.
 func closeDevice(dev bindings.Device) {
 	if dev != nil {
 		_ = dev.Close() // the verb has its result

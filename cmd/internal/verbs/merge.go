@@ -12,13 +12,13 @@ import (
 	"qlora/nn/quantize"
 )
 
-// Merge is the verb that makes one model of a base and adapters.
+// Merge returns the verb that merges adapters into their base.
 func Merge() *cobra.Command {
 	own, how := merge.Options{}, quantize.DefaultOptions()
 	set := options.New()
 	set.Add("Merge", &own)
 	set.Add("4-bit result", &how)
-	return verb("merge", "writes a base with adapters as one model folder", set, func(c *call) error {
+	return verb("merge", "merge adapters into their base and write a model folder", set, func(c *call) error {
 		return mergeFolder(c, own, how)
 	})
 }
@@ -38,7 +38,7 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 	if err := existing("adapter", o.Adapters...); err != nil {
 		return err
 	}
-	// The adapters' product is small: it is computed here whatever else there is.
+	// The products of the adapters are small: the CPU always computes them.
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
 		return exit.AsWrong(err)
@@ -50,7 +50,7 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 	}
 	defer job.Close()
 	if job.RoundsTwice() {
-		c.note("the base is in 4 bits and the result will be: merged weights are rounded to 4 bits a second time; give the 16-bit original as --model where there is one")
+		c.note("base and result are in 4 bits, so merged weights are rounded twice; pass the 16-bit original as --model if you have it")
 	}
 	progress, done := c.progress("merging", true)
 	err = job.Write(c, progress)

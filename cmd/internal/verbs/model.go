@@ -21,7 +21,7 @@ const (
 	methodFull  = "full"
 )
 
-// method sets up a model for one of the ways to tune it.
+// method configures a model for a --method.
 func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
 	held, err := q.Device()
@@ -52,8 +52,8 @@ func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Opti
 	return nil
 }
 
-// openModel reads a model folder. Without weights in it, which only planning
-// allows, the base is nil.
+// openModel opens a model folder. With planning, a folder without weights is allowed;
+// its base is nil.
 func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err := required("model", dir); err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
 	return tok, exit.AsWrong(err)
 }
 
-// openTokenizerIfAny gives nil for a folder without tokenizer.json: records that
-// are token ids already need none, and package dataset refuses all others.
+// openTokenizerIfAny returns nil for a folder without tokenizer.json. Records of token
+// ids need none, and package dataset refuses all others.
 func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
 	if _, err := os.Stat(filepath.Join(dir, "tokenizer.json")); errors.Is(err, os.ErrNotExist) {
 		return nil, nil

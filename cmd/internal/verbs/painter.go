@@ -8,17 +8,17 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A painter shows sequences as text and marks what of it is trained on.
+// A painter prints sequences as text and marks the tokens that are trained on.
 type painter struct {
 	trained, ignored mark
-	special          mark // inside of one of those: a token that is no text, such as the end
+	special          mark // a special token, inside one of the above
 	head             mark
 }
 
-// A mark is what stands around something.
+// A mark surrounds text.
 type mark struct{ begin, end string }
 
-// painterFor colours for a terminal and puts brackets for a file.
+// painterFor returns a painter of colours for a terminal, of brackets otherwise.
 func painterFor(terminal bool) painter {
 	if terminal {
 		return painter{
@@ -31,8 +31,7 @@ func painterFor(terminal bool) painter {
 	return painter{trained: mark{"⟦", "⟧"}}
 }
 
-// example is a sequence under its number. heads say of each of its documents where
-// it comes from.
+// example formats a sequence. heads says where each of its documents comes from.
 func (p painter) example(number int, e dataset.Example, heads []string, tok *tokenizer.Tokenizer) string {
 	var b strings.Builder
 	head := func(format string, args ...any) {
@@ -54,8 +53,8 @@ func (p painter) example(number int, e dataset.Example, heads []string, tok *tok
 	return b.String()
 }
 
-// document is a document's text. Its first token counts as not trained on, whatever
-// its label is: there is nothing that it could be predicted from.
+// document formats a document. Its first token counts as not trained on, whatever its
+// label: nothing precedes it to predict it from.
 func (p painter) document(e dataset.Example, tok *tokenizer.Tokenizer) string {
 	var b strings.Builder
 	texts := p.texts(e.IDs, tok)
@@ -74,8 +73,8 @@ func (p painter) document(e dataset.Example, tok *tokenizer.Tokenizer) string {
 	return b.String()
 }
 
-// texts is what each token adds to the text; a special token has its name. Without
-// a tokenizer they are ids.
+// texts returns what each token adds to the text, the name of a special token, or
+// without a tokenizer the ids.
 func (p painter) texts(ids []int32, tok *tokenizer.Tokenizer) []string {
 	texts := make([]string, len(ids))
 	if tok == nil {
@@ -101,8 +100,8 @@ func (p painter) texts(ids []int32, tok *tokenizer.Tokenizer) []string {
 	return texts
 }
 
-// printable shows where lines end. Control characters would move the terminal's
-// cursor, so there is a sign for each.
+// printable marks the ends of lines and replaces control characters, which would move
+// the terminal's cursor, by their pictures.
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {

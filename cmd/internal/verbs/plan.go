@@ -17,7 +17,7 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// Plan is the verb that says what a run would take.
+// Plan returns the verb that prints the memory of a run.
 func Plan() *cobra.Command {
 	o := newTuneOptions()
 	var own struct {
@@ -26,7 +26,7 @@ func Plan() *cobra.Command {
 	set := options.New()
 	set.Add("Plan", &own)
 	o.register(set, false)
-	return verb("plan", "says what a train command would take of memory, without loading the weights", set, func(c *call) error {
+	return verb("plan", "print the memory that a train command needs, without loading the weights", set, func(c *call) error {
 		return o.plan(c, own.JSON)
 	})
 }
@@ -37,6 +37,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		return err
 	}
 	defer model.Close()
+	c.noteOf(model)
 	profile, err := o.machine.profile()
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		}
 	}
 	make := func(profile bindings.Profile, args trainer.Args) (*trainer.RunPlan, error) {
-		limit := int64(0) // of a device that is not here, none is known
+		limit := int64(0) // unknown for a device that is not in this machine
 		if profile.Info().Name == cpu.Profile().Info().Name {
 			limit = trainer.AvailableMemory()
 		}
@@ -75,13 +76,13 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
 	if plan.InitBytes > 0 {
-		fmt.Fprintf(w, "before the first step, beside the base, about\t%d\tbytes\t%s\t\n", plan.InitBytes, trainer.Bytes(plan.InitBytes))
+		fmt.Fprintf(w, "before the first step, next to the base, about\t%d\tbytes\t%s\t\n", plan.InitBytes, trainer.Bytes(plan.InitBytes))
 	}
 	fmt.Fprintf(w, "\nThe same run, its peak in bytes:\nmethod\tdevice\trecompute none\tmlp\tlayer\t\n")
 	for _, name := range []string{methodQLoRA, methodLoRA, methodFull} {
 		adapters := o.adapters
 		if name == methodLoRA && adapters.Init == string(lora.InitLoftQ) {
-			adapters.Init = string(lora.InitDefault) // the other makes up for 4 bits
+			adapters.Init = string(lora.InitDefault) // LoftQ needs a 4-bit base
 		}
 		if err := method(model, name, o.quantize, adapters); err != nil {
 			return err
@@ -103,7 +104,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	return w.Flush()
 }
 
-// records reads the records and the prompts that are planned for.
+// records reads the datasets and the sample prompts.
 func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {

@@ -12,20 +12,20 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// previewOptions are those of preview besides the data.
+// previewOptions are the options of preview, without those of the data.
 type previewOptions struct {
-	Limit int  `option:"limit" unit:"records" help:"how many to show, or with --packing how many sequences; 0: all; the statistics are of all in any case"`
-	JSON  bool `option:"json" help:"print a line of JSON a sequence, and no statistics"`
+	Limit int  `option:"limit" unit:"records" help:"records to show, with --packing sequences; 0: all. The statistics always cover all"`
+	JSON  bool `option:"json" help:"print one line of JSON per sequence, and no statistics"`
 }
 
-// Preview is the verb that shows what training will see.
+// Preview returns the verb that shows the tokenized dataset.
 func Preview() *cobra.Command {
 	o := newTuneOptions()
 	own := previewOptions{Limit: 3}
 	set := options.New()
 	set.Add("Preview", &own)
 	o.register(set, true)
-	return verb("preview", "shows what training will see: the text, which of it is trained on, and how long it is", set, func(c *call) error {
+	return verb("preview", "show the dataset as the model will see it: the text, which tokens are trained on, the lengths", set, func(c *call) error {
 		return o.preview(c, own)
 	})
 }
@@ -70,8 +70,8 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	return nil
 }
 
-// firstExamples are those of the first records of all, or the first sequences of
-// packed ones.
+// firstExamples returns the examples of the first limit records, or the first limit
+// sequences of a packed set.
 func firstExamples(set *dataset.Set, limit int) []dataset.Example {
 	if limit == 0 {
 		return set.Examples

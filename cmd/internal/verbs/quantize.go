@@ -10,19 +10,19 @@ import (
 	"qlora/nn/quantize"
 )
 
-// quantizeOptions are those of quantize besides how to quantize.
+// quantizeOptions are the options of quantize, without those of the 4-bit code.
 type quantizeOptions struct {
 	Model     string `option:"model" alias:"model_name_or_path" help:"folder with config.json and *.safetensors in 16 or 32 bits"`
-	OutputDir string `option:"output_dir" help:"folder to make"`
+	OutputDir string `option:"output_dir" help:"folder to create"`
 }
 
-// Quantize is the verb that writes a base in 4 bits.
+// Quantize returns the verb that writes a base in 4 bits.
 func Quantize() *cobra.Command {
 	own, how := quantizeOptions{}, quantize.DefaultOptions()
 	set := options.New()
 	set.Add("Model", &own)
 	set.Add("4-bit base", &how)
-	return verb("quantize", "writes a base as a bitsandbytes 4-bit folder", set, func(c *call) error {
+	return verb("quantize", "write a model as a bitsandbytes 4-bit folder", set, func(c *call) error {
 		return own.quantize(c, how)
 	})
 }

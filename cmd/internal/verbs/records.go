@@ -16,8 +16,7 @@ import (
 	"qlora/trainer/report"
 )
 
-// trainSet reads the records to train on, and says what became of them. cache may
-// be nil.
+// trainSet reads the training records and prints a report of them. cache may be nil.
 func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
 	opt := o.reading()
 	opt.Packing, opt.Seed = o.data.Packing, o.run.Seed
@@ -34,8 +33,8 @@ func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset
 	return load(c, "dataset", o.data.Dataset, tok, opt, cache)
 }
 
-// evalSet does the same for the records to evaluate, if there are any. They are
-// never packed: the loss of an evaluation is a mean over records.
+// evalSet does the same for the evaluation records, if there are any. They are never
+// packed: the evaluation loss is a mean over records.
 func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
 	if len(o.data.Eval) == 0 {
 		return new(dataset.Set), nil
@@ -43,15 +42,14 @@ func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.
 	return load(c, "eval_dataset", o.data.Eval, tok, o.reading(), cache)
 }
 
-// reading are the options of every set of records: chats are written as the
-// model's folder has it.
+// reading returns the options for reading any dataset with the model's chat template.
 func (o *tuneOptions) reading() dataset.Options {
 	opt := o.data.Records
 	opt.ModelFolder = o.data.Model
 	return opt
 }
 
-// cache is where a run keeps the token ids of its records; nil where it is not to.
+// cache returns the run's cache of token ids, or nil with --dataset_cache=false.
 func (o *tuneOptions) cache() *dataset.Cache {
 	if !o.data.Cache {
 		return nil
@@ -59,7 +57,7 @@ func (o *tuneOptions) cache() *dataset.Cache {
 	return dataset.NewCache(filepath.Join(o.run.OutputDir, "dataset_cache"))
 }
 
-// load reads records, shows how far it is, and says what became of them.
+// load reads records, shows progress, and prints a report of them.
 func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt dataset.Options, cache *dataset.Cache) (*dataset.Set, error) {
 	var set *dataset.Set
 	var from string
@@ -72,7 +70,7 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 	}
 	bar.end()
 	if damaged != nil {
-		c.note(fmt.Sprintf("not used: %v", damaged))
+		c.note(fmt.Sprintf("cache not used: %v", damaged))
 	}
 	switch {
 	case err == nil:
@@ -82,7 +80,7 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 		return nil, asMissing(option, err)
 	}
 	if from != "" {
-		c.note(fmt.Sprintf("--%s: nothing is tokenized again, everything is as it was for %s", option, from))
+		c.note(fmt.Sprintf("--%s: token ids taken from the cache, %s", option, from))
 	}
 	for _, line := range set.Report.Lines() {
 		c.note(line)
@@ -90,17 +88,17 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 	return set, nil
 }
 
-// asMissing makes an error of reading an option's files one of what was given; that of
-// a file that is not there names the option.
+// asMissing turns an error of reading an option's files into one of the input. If a
+// file does not exist, the error names the option.
 func asMissing(option string, err error) error {
 	if missing := (*os.PathError)(nil); errors.As(err, &missing) && errors.Is(err, os.ErrNotExist) {
-		return exit.Wrongf("--%s: there is no %s", option, missing.Path)
+		return exit.Wrongf("--%s: %s does not exist", option, missing.Path)
 	}
 	return exit.AsWrong(err)
 }
 
-// A readingBar shows how far the reading of records is: a bar on a terminal, and a
-// line at the end elsewhere.
+// A readingBar shows the progress of reading records: a bar on a terminal, else a line
+// at the end.
 type readingBar struct {
 	c     *call
 	out   trainer.Output
@@ -112,7 +110,7 @@ func newReadingBar(c *call) *readingBar {
 	return &readingBar{c: c, out: report.NewConsole(c.err), began: time.Now()}
 }
 
-// show ends the reading where the call was cancelled.
+// show draws the progress. It returns an error if the call was cancelled.
 func (b *readingBar) show(p dataset.Progress) error {
 	b.last = p
 	b.out.Work(trainer.Work{What: fmt.Sprintf("tokenizing, %.0f records/s", b.rate()), Done: p.Done, Total: p.Total, Bytes: true})
@@ -124,7 +122,7 @@ func (b *readingBar) rate() float64 { return float64(b.last.Records) / time.Sinc
 func (b *readingBar) end() {
 	_ = b.out.Stop(nil, nil) // leaves the bar, which cannot fail
 	if b.last.Records > 0 && !isTerminal(b.c.err) {
-		b.c.note(fmt.Sprintf("read %d records of %s in %v, %.0f records/s",
+		b.c.note(fmt.Sprintf("tokenized %d records (%s) in %v, %.0f records/s",
 			b.last.Records, trainer.Bytes(b.last.Done), time.Since(b.began).Round(10*time.Millisecond), b.rate()))
 	}
 }

@@ -13,9 +13,10 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/nearest"
 	"qlora/option"
+	"qlora/trainer"
 )
 
-// Main runs the command line and gives its exit code.
+// Main runs the command line and returns its exit code.
 func Main(root *cobra.Command, args []string) exit.Code {
 	ctx, stop := exit.OnSignal(context.Background())
 	defer stop()
@@ -31,13 +32,13 @@ func Main(root *cobra.Command, args []string) exit.Code {
 	return code
 }
 
-// Root is the program with all its verbs.
+// Root returns the program's command with all its verbs.
 func Root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "qlora",
-		Short: "fine-tunes large language models with QLoRA",
-		Long: "qlora fine-tunes large language models with QLoRA: the base is held in 4 bits and\n" +
-			"small adapters on it are trained. `qlora VERB --help` lists a verb's options.",
+		Short: "fine-tune large language models with QLoRA",
+		Long: "qlora fine-tunes large language models with QLoRA: it trains small adapters on a base\n" +
+			"model that is quantized to 4 bits. `qlora VERB --help` lists a verb's options.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			var names []string
 			for _, verb := range cmd.Commands() {
@@ -60,7 +61,7 @@ func Root() *cobra.Command {
 	return root
 }
 
-// verb makes a command of its options and of what it does.
+// verb returns the command that resolves the options of set and runs do.
 func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   name,
@@ -76,25 +77,33 @@ func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.C
 	return cmd
 }
 
-// A call is a verb being carried out.
+// A call is one run of a verb.
 type call struct {
 	context.Context
 	in  io.Reader
 	out io.Writer // results
-	err io.Writer // progress and remarks
+	err io.Writer // progress and notes
 	set *options.Set
 }
 
-// note tells a person something besides the result.
+// note prints a line to standard error.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
-// dashed returns a message of the library with its options as the command line has
-// them: --lora_r.
+// noteOf prints what a person should know of how a model's config.json was read.
+// Training reports it itself.
+func (c *call) noteOf(m *trainer.Base) {
+	if note := m.Config.Note; note != "" {
+		c.note(note)
+	}
+}
+
+// dashed returns a message of the library with its options spelled as on the command
+// line: --lora_r.
 func dashed(message string) string {
 	return option.Spell(message, func(name string) string { return "--" + name })
 }
 
-// required refuses an option that was left empty.
+// required returns an error if value is empty.
 func required(name, value string) error {
 	if value == "" {
 		return exit.Wrongf("--%s is missing", name)
@@ -102,12 +111,12 @@ func required(name, value string) error {
 	return nil
 }
 
-// existing refuses paths where there is nothing.
+// existing returns an error if one of the paths does not exist.
 func existing(option string, paths ...string) error {
 	for _, path := range paths {
 		_, err := os.Stat(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return exit.Wrongf("--%s: there is no %s", option, path)
+			return exit.Wrongf("--%s: %s does not exist", option, path)
 		}
 		if err != nil {
 			return exit.AsWrong(err)

@@ -15,26 +15,26 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// maxPrompts bounds what a run generates at every evaluation.
+// maxPrompts bounds the prompts completed at every evaluation.
 const maxPrompts = 100
 
-// prompts makes the prompts that are asked for; nil where none are.
+// prompts returns the prompts of --sample_prompts, or nil.
 func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, base *trainer.Base, eval []dataset.Example) (*trainer.Prompts, error) {
 	name := o.watch.Prompts
 	if name == "" {
 		return nil, nil
 	}
 	if tok == nil {
-		return nil, exit.Wrongf("--sample_prompts needs the model's tokenizer.json, which is not in %s", o.data.Model)
+		return nil, exit.Wrongf("--sample_prompts needs tokenizer.json, which is not in %s", o.data.Model)
 	}
 	s := &trainer.Prompts{Tokens: o.watch.Tokens, Stop: base.Ends(tok), Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
 	var records []dataset.Example
 	n, err := strconv.Atoi(name)
 	switch {
 	case err == nil && n < 1:
-		return nil, exit.Wrongf("--sample_prompts is %d, but a number must be at least 1", n)
+		return nil, exit.Wrongf("--sample_prompts is %d, but it must be at least 1", n)
 	case err == nil && len(eval) == 0:
-		return nil, exit.Wrongf("--sample_prompts %d takes prompts from --eval_dataset, but there is none", n)
+		return nil, exit.Wrongf("--sample_prompts %d takes prompts from --eval_dataset, which is missing", n)
 	case err == nil:
 		records = eval[:min(n, len(eval))]
 	default:
@@ -43,7 +43,7 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, base *trainer.B
 			return s, exit.AsWrong(err)
 		}
 		opt := o.reading()
-		opt.TrainOnInputs = false // where a completion begins is what is asked for
+		opt.TrainOnInputs = false // labels then mark where the completion starts
 		set, err := load(c, "sample_prompts", []string{name}, tok, opt, nil)
 		if err != nil {
 			return nil, err
@@ -51,7 +51,7 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, base *trainer.B
 		records = set.Examples
 	}
 	if len(records) > maxPrompts {
-		return nil, exit.Wrongf("--sample_prompts %s are %d prompts, but at most %d can be completed at every evaluation", name, len(records), maxPrompts)
+		return nil, exit.Wrongf("--sample_prompts %s has %d prompts, but the limit is %d", name, len(records), maxPrompts)
 	}
 	for _, e := range records {
 		s.List = append(s.List, promptOf(e, tok, s.Stop))
@@ -59,15 +59,15 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, base *trainer.B
 	return s, nil
 }
 
-// promptOf is a record up to where it is trained on. Of one that is trained on
-// from its beginning, a plain text, the first quarter is the prompt.
+// promptOf returns a record up to its first trained token as a prompt. If the record
+// is trained on from its start, as plain text is, the first quarter is the prompt.
 func promptOf(e dataset.Example, tok *tokenizer.Tokenizer, stop []int32) trainer.Prompt {
 	at := slices.IndexFunc(e.Labels, func(label int32) bool { return label != dataset.Ignored })
 	if at <= len(tok.Prefix()) {
 		at = min(max(len(e.IDs)/4, 1), 64)
 	}
 	rest := e.IDs[at:]
-	// Of a chat only the first turn that is trained on is the answer.
+	// The expected answer of a chat is its first trained turn.
 	if end := slices.IndexFunc(e.Labels[at:], func(label int32) bool { return label == dataset.Ignored }); end >= 0 {
 		rest = rest[:end]
 	}
@@ -79,7 +79,8 @@ func promptOf(e dataset.Example, tok *tokenizer.Tokenizer, stop []int32) trainer
 	return p
 }
 
-// promptLines are the lines of a file that are not empty. `\n` in one is a new line.
+// promptLines returns the non-empty lines of a file as prompts. `\n` in a line is a
+// line break.
 func promptLines(path string, tok *tokenizer.Tokenizer) ([]trainer.Prompt, error) {
 	if err := existing("sample_prompts", path); err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func promptLines(path string, tok *tokenizer.Tokenizer) ([]trainer.Prompt, error
 		case !utf8.ValidString(text):
 			return nil, exit.Wrongf("%s:%d: the prompt is not UTF-8", path, line)
 		case len(all) == maxPrompts:
-			return nil, exit.Wrongf("%s has more than %d prompts, which is the most that can be completed at every evaluation", path, maxPrompts)
+			return nil, exit.Wrongf("%s has more than %d prompts, which is the limit", path, maxPrompts)
 		}
 		text = strings.ReplaceAll(text, `\n`, "\n")
 		all = append(all, trainer.Prompt{Text: text, IDs: encoder.Encode(tok.Prefix(), text, false)})
@@ -109,7 +110,7 @@ func promptLines(path string, tok *tokenizer.Tokenizer) ([]trainer.Prompt, error
 		return nil, exit.Wrongf("%s: %w", path, err)
 	}
 	if len(all) == 0 {
-		return nil, exit.Wrongf("%s has no prompts: write one a line", path)
+		return nil, exit.Wrongf("%s has no prompts: write one per line", path)
 	}
 	return all, nil
 }

@@ -8,7 +8,7 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// statisticsOf says how long the documents are and how much of them is trained on.
+// statisticsOf formats the lengths of the documents and the share of trained tokens.
 func statisticsOf(set *dataset.Set) string {
 	var lengths []int
 	tokens, trained := 0, 0
@@ -21,24 +21,24 @@ func statisticsOf(set *dataset.Set) string {
 	}
 	slices.Sort(lengths)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d sequences as they were read, %d tokens, %.1f %% of them trained on\n", len(lengths), tokens, 100*float64(trained)/float64(tokens))
-	fmt.Fprintf(&b, "tokens in one: min %d, median %d, mean %.1f, 90 %% up to %d, max %d\n",
+	fmt.Fprintf(&b, "%d documents, %d tokens, %.1f %% of them trained on\n", len(lengths), tokens, 100*float64(trained)/float64(tokens))
+	fmt.Fprintf(&b, "tokens per document: min %d, median %d, mean %.1f, 90 %% up to %d, max %d\n",
 		lengths[0], quantile(lengths, 0.5), float64(tokens)/float64(len(lengths)), quantile(lengths, 0.9), lengths[len(lengths)-1])
 	b.WriteString(histogram(lengths))
 	total := set.Report.Total()
-	fmt.Fprintf(&b, "%d records were cut, %d were dropped with nothing to train on\n", total.Truncated, total.Dropped)
+	fmt.Fprintf(&b, "%d records were truncated, %d were dropped because nothing of them is trained on\n", total.Truncated, total.Dropped)
 	if p := set.Report.Packing; p != nil {
 		fmt.Fprintf(&b, "%v\n", p)
 	}
 	return b.String()
 }
 
-// quantile is the least of the sorted values that a share q of them does not exceed.
+// quantile returns the smallest of the sorted values that a share q does not exceed.
 func quantile(sorted []int, q float64) int {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// histogram has a line for each of up to ten ranges of the sorted values.
+// histogram returns one line for each of up to ten ranges of the sorted values.
 func histogram(sorted []int) string {
 	const most, width = 10, 40
 	low, high := sorted[0], sorted[len(sorted)-1]

@@ -17,12 +17,12 @@ import (
 	"qlora/trainer/report"
 )
 
-// Train is the verb that fine-tunes.
+// Train returns the verb that fine-tunes a model.
 func Train() *cobra.Command {
 	o := newTuneOptions()
 	set := options.New()
 	o.register(set, false)
-	return verb("train", "fine-tunes a model: method qlora, lora or full", set, o.train)
+	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", set, o.train)
 }
 
 func (o *tuneOptions) train(c *call) error {
@@ -79,7 +79,7 @@ func (o *tuneOptions) train(c *call) error {
 	info := dev.Info()
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
-		fmt.Sprintf("every option as it was resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("all options of this run, resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
@@ -90,20 +90,20 @@ func (o *tuneOptions) train(c *call) error {
 		return exit.AsWrong(err)
 	}
 	if cache != nil {
-		// From here on the run is known to be sound, and may write.
+		// The run is valid from here on, so it may write.
 		if err := cache.Save(); err != nil {
-			c.note(fmt.Sprintf("the token ids could not be kept for another run: %v", err))
+			c.note(fmt.Sprintf("cannot cache the token ids: %v", err))
 		}
 	}
-	// What reading took goes back to the system: from here on the run holds what
-	// its plan says, and the little that a step allocates is collected early.
+	// Return the memory of reading to the system: from here on the run uses what its
+	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
 	return t.Train(c)
 }
 
-// withTemplate puts the chat template that was asked for into the files beside
-// the adapter, in place of the model's own: what was trained by it is asked by it.
+// withTemplate replaces the model's chat template in the adapter's files by the one of
+// --chat_template, so that generation uses the template of training.
 func (o *tuneOptions) withTemplate(files []trainer.File) ([]trainer.File, error) {
 	if o.data.Records.ChatTemplate == "" {
 		return files, nil

@@ -8,8 +8,7 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// tuneOptions are the options of train, which plan takes too and of which
-// preview takes those of the data.
+// tuneOptions are the options of train and plan. preview uses those of the data.
 type tuneOptions struct {
 	data     dataOptions
 	machine  machine
@@ -21,17 +20,17 @@ type tuneOptions struct {
 }
 
 type dataOptions struct {
-	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json, in 16, 32 or (bitsandbytes) 4 bits"`
-	Dataset []string `option:"dataset" help:"files, folders or quoted patterns of records to train on: .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; may be given more than once"`
-	Weights []string `option:"dataset_weights" help:"how many times the records of each dataset stand in an epoch: 2,0.5 is all of the first twice and half of the second, drawn once by data_seed; default: all once"`
-	Eval    []string `option:"eval_dataset" help:"files of records to evaluate, as for dataset"`
-	Packing bool     `option:"packing" help:"fill sequences of max_length tokens with whole records, which do not see each other; eval_dataset is not packed"`
-	Cache   bool     `option:"dataset_cache" help:"keep the token ids of the records in output_dir, and take them from there when the same run is started again"`
+	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json; weights in 16, 32 or (bitsandbytes) 4 bits"`
+	Dataset []string `option:"dataset" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
+	Weights []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
+	Eval    []string `option:"eval_dataset" help:"evaluation records, as for dataset"`
+	Packing bool     `option:"packing" help:"pack whole records into sequences of max_length tokens; attention does not cross records; eval_dataset is not packed"`
+	Cache   bool     `option:"dataset_cache" help:"cache token ids in output_dir and reuse them when the same run starts again"`
 	Records dataset.Options
 }
 
 type methodOptions struct {
-	Method string `option:"method" help:"qlora: adapters on a 4-bit base; lora: on the base as stored; full: the weights themselves"`
+	Method string `option:"method" help:"qlora: adapters on a 4-bit base; lora: adapters on the base as stored; full: all weights"`
 }
 
 func newTuneOptions() *tuneOptions {
@@ -46,7 +45,7 @@ func newTuneOptions() *tuneOptions {
 	}
 }
 
-// register gives a set the options. The hidden ones are understood only.
+// register adds the options to set. With onlyData, all others are accepted and ignored.
 func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 	set.Add("Model and data", &o.data)
 	rest := []struct {
@@ -65,7 +64,7 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 	set.TranslatePrecision()
 }
 
-// model opens the base and sets it up for the method.
+// model opens the base and configures it for the method.
 func (o *tuneOptions) model(planning bool) (*trainer.Base, error) {
 	m, err := openModel(o.data.Model, planning)
 	if err != nil {

@@ -8,15 +8,14 @@ import (
 	"qlora/trainer/report/live"
 )
 
-// watchOptions are what a person sees of a run while it goes on.
+// watchOptions are the options for watching a run.
 type watchOptions struct {
-	Live    string `option:"live" bare:"true" help:"serve a page that shows the run while it goes on: :PORT for this machine alone, HOST:PORT for whoever reaches HOST (0.0.0.0: every address)"`
-	Prompts string `option:"sample_prompts" help:"prompts to complete at every evaluation: a .txt file with one a line, a file of records as --dataset takes, or a number: that many of eval_dataset's first records"`
-	Tokens  int    `option:"sample_tokens" unit:"tokens" help:"longest completion of a sample prompt"`
+	Live    string `option:"live" bare:"true" help:"serve a live page of the run: :PORT on this machine only, HOST:PORT for everyone who can reach HOST (0.0.0.0: every address)"`
+	Prompts string `option:"sample_prompts" help:"prompts to complete at every evaluation: a .txt file with one per line, a file of records as for --dataset, or a number N for the first N records of eval_dataset"`
+	Tokens  int    `option:"sample_tokens" unit:"tokens" help:"maximum length of a sample's completion"`
 }
 
-// page serves the run's page where one is asked for, by --live or by --report_to;
-// nil where none is.
+// page starts the live page if --live or --report_to asks for it; else it returns nil.
 func (o *tuneOptions) page(c *call) (*live.Page, error) {
 	address := o.watch.Live
 	switch {
@@ -29,10 +28,10 @@ func (o *tuneOptions) page(c *call) (*live.Page, error) {
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	who := "from this machine alone"
+	who := "from this machine only"
 	if !p.Loopback() {
-		who = "by everyone who can reach this machine"
+		who = "for everyone who can reach this machine"
 	}
-	c.note("the run can be watched at " + p.URL() + ", " + who)
+	c.note("live page: " + p.URL() + ", " + who)
 	return p, nil
 }

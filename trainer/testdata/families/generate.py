@@ -77,11 +77,16 @@ def auto(config):
     return AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
 
 
+def attention(config):
+    """Eager attention of Falcon adds ALiBi twice, in the mask and to the scores; sdpa, which transformers takes by default, once."""
+    return "sdpa" if getattr(config, "alibi", False) else "eager"
+
+
 def load(path, quantize=None):
     """models.load for vision-language folders, too. Holds that the file has the model's tensors, all and only, but for buffers."""
     config = AutoConfig.from_pretrained(path)
     extra = {"quantization_config": quantize} if quantize is not None else {}
-    model, info = auto(config).from_pretrained(path, dtype=torch.float32, device_map="cpu", attn_implementation="eager", output_loading_info=True, **extra)
+    model, info = auto(config).from_pretrained(path, dtype=torch.float32, device_map="cpu", attn_implementation=attention(config), output_loading_info=True, **extra)
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
         bad = [key for key in info.get(kind, ()) if not re.search(r"attn\.bias$|attention\.(bias|masked_bias|rotary_emb\.inv_freq)$", str(key))]
         assert not bad, (path, kind, bad)
