@@ -41,7 +41,7 @@ type Config struct {
 
 	// DoRA: each output's magnitude is trained apart from the direction W + Scale·B·A.
 	DoRA bool
-	// ModulesToSave are the modules that are trained whole beside the adapters,
+	// ModulesToSave are the modules that are trained whole next to the adapters,
 	// and stored with them: ends of their names.
 	ModulesToSave []string
 	// TieWeights keeps a head that is the embedding the embedding, where that is
@@ -220,7 +220,7 @@ func isEmpty(raw json.RawMessage) bool {
 	return false
 }
 
-// Marshal is the text of adapter_config.json: the keys that PEFT 0.4 knew, and
+// Marshal returns the text of adapter_config.json: the keys that PEFT 0.4 knew, and
 // later ones only where they are not at their default, because PEFT refuses
 // files with keys that it does not know.
 func (c *Config) Marshal() ([]byte, error) {

@@ -51,8 +51,8 @@ func (p Pattern) times(x float64) Pattern {
 }
 
 // ReadTrained is ReadConfig for going on from what was trained: of an adapter
-// that Save made plain, it gives the configuration that it had before. On bases
-// that are not held as that one was, the plain one is right.
+// that Save made plain, it returns the configuration that it had before. On bases
+// that are not stored as that one was, the plain one is right.
 func ReadTrained(dir string) (Config, error) {
 	c, err := ReadConfig(dir)
 	if err != nil {

@@ -7,5 +7,5 @@
 //
 // With DoRA (Liu et al. 2024, arXiv 2402.09353) the lengths m of the updated
 // weight's rows are trained apart from their direction; see bindings.Project. What
-// is trained whole beside the adapters (modules_to_save) is kept in the same file.
+// is trained whole next to the adapters (modules_to_save) is kept in the same file.
 package lora

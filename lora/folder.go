@@ -22,13 +22,13 @@ const keyPrefix = "base_model.model."
 
 // Load fills every adapter, and the modules that are trained themselves, from a
 // PEFT folder. The file must hold exactly their tensors, in their shapes, in F32,
-// BF16 or F16. It comes after the model's Load: where the adapters began with a
-// part of the base, that is taken out of it.
+// BF16 or F16. It comes after the model's Load: what adapters were initialized
+// with is subtracted from the base.
 func (a *Adapters) Load(dev bindings.Device, dir string) error {
 	return a.withFile(dir, func(file *checkpoint.File) error { return a.load(dev, file) })
 }
 
-// Check gives the error that Load would give for what the folder holds. It needs
+// Check returns the error that Load would return for what the folder holds. It needs
 // no memory and no device.
 func (a *Adapters) Check(dir string) error { return a.withFile(dir, a.check) }
 
@@ -108,8 +108,8 @@ func (a *Adapters) load(dev bindings.Device, file *checkpoint.File) error {
 }
 
 // Save writes adapter_config.json and adapter_model.safetensors (float32) into
-// dir as PEFT does. Each file appears whole or not at all. Adapters that began
-// with a part of their base become plain ones of twice the rank, which are
+// dir as PEFT does. Each file appears whole or not at all. Adapters that were
+// initialized from their base become plain ones of twice the rank, which are
 // relative to its original weights; ReadTrained and Load know what they were.
 func (a *Adapters) Save(dev bindings.Device, dir string) error {
 	metadata, saved := map[string]string{"format": "pt"}, a.Config

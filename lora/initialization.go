@@ -10,12 +10,12 @@ import (
 	"qlora/option"
 )
 
-// Initialization says how A and B begin, as PEFT's init_lora_weights. "" is
+// Initialization says how A and B are initialized, as PEFT's init_lora_weights. "" is
 // InitDefault.
 type Initialization string
 
 // The initializations that [Adapters.Init] computes. Those of the second group
-// are a part of the base, which is then held without it.
+// are a part of the base, which is then stored without it.
 const (
 	InitDefault    Initialization = "true"       // A uniform in ±1/sqrt(in), B zero
 	InitGaussian   Initialization = "gaussian"   // A normal with standard deviation 1/r, B zero
@@ -35,8 +35,8 @@ const pissaIterations = "pissa_niter_"
 // maxIterations is far above any use.
 const maxIterations = 1000
 
-// ChangesBase reports whether A and B begin with a part of the base's weights,
-// and the base goes without it.
+// ChangesBase reports whether A and B are initialized from the base's weights,
+// and the base is stored without that part.
 func (i Initialization) ChangesBase() bool {
 	_, randomized := i.iterations()
 	return randomized || i == InitPiSSA || i == InitOLoRA || i == InitLoftQ

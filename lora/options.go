@@ -35,7 +35,7 @@ func DefaultOptions() Options {
 	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault), LoftQBits: loftQBits, LoftQIterations: 1}
 }
 
-// Config is the configuration that the options ask for: that of the folder
+// Config returns the configuration that the options ask for: that of the folder
 // Adapter where one is given, as it was trained, else a new one. An error names
 // the option.
 func (o Options) Config() (Config, error) {

@@ -102,7 +102,7 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 // MarshalText is the inverse of UnmarshalText.
 func (p Pattern) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// String is the pattern as JSON in one line, "" without an entry.
+// String returns the pattern as JSON in one line, "" without an entry.
 func (p Pattern) String() string {
 	if len(p) == 0 {
 		return ""

@@ -1,11 +1,11 @@
 package lora
 
-// BeginsWithBase reports whether the adapters begin with a part of the base's
-// weights, which those are then held without: see Residual.
-func (a *Adapters) BeginsWithBase() bool { return len(a.starts) > 0 }
+// ChangesBase reports whether the adapters were initialized from the base's weights,
+// which are then stored without that part: see Residual.
+func (a *Adapters) ChangesBase() bool { return len(a.starts) > 0 }
 
 // Residual leaves in w, the original weight [out, in] of the linear layer called
-// name, what the base holds under an adapter that begins with a part of it, as PEFT
+// name, what the base stores under an adapter that was initialized from it, as PEFT
 // computes it when it reads the adapter. It changes nothing of other layers.
 func (a *Adapters) Residual(name string, w []float32) {
 	for i := range a.starts {

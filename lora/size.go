@@ -10,7 +10,7 @@ type Size struct {
 	Scale  float32 // of the adapter's output
 }
 
-// Sizes gives the adapters that c puts on a model, in the order of m.Linear.
+// Sizes returns the adapters that c puts on a model, in the order of m.Linear.
 // c.Targets is resolved first.
 func (c *Config) Sizes(m ModuleNames) ([]Size, error) {
 	picked, err := c.pick(m)

@@ -9,8 +9,8 @@ import (
 	"qlora/nn"
 )
 
-// A start is an adapter that begins with a part of its base: the base is then
-// held without that part.
+// A start is an adapter that is initialized from its base, which is then stored
+// without that part.
 type start struct {
 	of     *nn.Projection
 	place  int // among all projections
@@ -103,7 +103,7 @@ func (a *Adapters) checkStarts() error {
 }
 
 // InitBytes estimates the extra main memory, in bytes, that Init and Load need for
-// adapters that begin with a part of their base: some copies of the largest weight,
+// adapters that are initialized from their base: some copies of the largest weight,
 // most of them in float64.
 func (a *Adapters) InitBytes() int64 {
 	each := int64(32)

@@ -12,7 +12,7 @@ import (
 type Stored struct{ file *checkpoint.File }
 
 // Open opens the tensors of a PEFT folder, of which Check finds nothing wrong.
-// Close unmaps them. The tensors of adapters that BeginsWithBase are relative to the
+// Close unmaps them. The tensors of adapters that ChangesBase reports are relative to the
 // Residual of the base.
 func (a *Adapters) Open(dir string) (*Stored, error) {
 	file, err := openWeights(dir)
@@ -26,7 +26,7 @@ func (a *Adapters) Open(dir string) (*Stored, error) {
 	return &Stored{file}, nil
 }
 
-// Tensor is the tensor called name in the model's own names: "lm_head.weight",
+// Tensor returns the tensor called name in the model's own names: "lm_head.weight",
 // "model.layers.0.self_attn.q_proj.lora_A.weight". It must be one that Open checked.
 func (s *Stored) Tensor(name string) checkpoint.Tensor {
 	t, ok := s.file.Tensor(keyPrefix + name)
@@ -39,7 +39,7 @@ func (s *Stored) Tensor(name string) checkpoint.Tensor {
 	return t
 }
 
-// Floats are the elements of a Tensor.
+// Floats returns the elements of a Tensor.
 func (s *Stored) Floats(name string) []float32 {
 	t := s.Tensor(name)
 	x := make([]float32, t.Elements())

@@ -12,10 +12,10 @@ import (
 //	Assemble    lays out the weights and puts the adapters on them
 //	Parameters  lays out what is trained, in a run that trains
 //	Plan        finds what the largest micro-batches need
-//	Load        takes the memory and fills it
-//	Close       gives the memory back
+//	Load        allocates the memory and fills it
+//	Close       frees the memory
 //
-// Nothing is taken of a device, and no weight is read, before Load.
+// Nothing is allocated on a device, and no weight is read, before Load.
 type Tuned struct {
 	Model    *nn.Model
 	Adapters *Adapters // nil: the base alone
@@ -47,7 +47,7 @@ func Assemble(model *nn.Config, base checkpoint.Checkpoint, options nn.Options, 
 }
 
 // Parameters lays out what is trained by an optimizer that keeps state of it: the
-// adapters and the modules beside them, or, in a model without, what its options
+// adapters and the modules next to them, or, in a model without, what its options
 // train. It comes before Plan, once.
 func (t *Tuned) Parameters(state bindings.OptimizerState) ([]bindings.Param, error) {
 	t.params = t.Model.Parameters(state)
@@ -67,20 +67,20 @@ func (t *Tuned) Plan(profile bindings.Profile, shapes nn.Shapes) bindings.Memory
 // Values say where Load takes a model's values from.
 type Values struct {
 	Base    nn.Weights
-	Adapter string // folder of the adapter; "": new ones, which begin as their configuration says
+	Adapter string // folder of the adapter; "": new ones, initialized as their configuration says
 	Seed    uint64 // of new ones
 	// Later leaves the adapters without values: they come from a checkpoint.
 	Later bool
 
 	// BaseLoaded, if not nil, receives how many bytes of the base are there.
 	BaseLoaded func(done, total int64)
-	// Initialized, if not nil, receives how many adapters are there that begin with a
-	// part of the base, which takes long to compute.
+	// Initialized, if not nil, receives how many of the adapters that are computed from
+	// the base, which takes long, are done.
 	Initialized func(done, total int64)
 }
 
-// Load takes the planned memory of dev and fills it: the base first, since some
-// adapters begin with a part of it. Where it fails it gives the memory back.
+// Load allocates the planned memory on dev and fills it: the base first, since some
+// adapters are initialized from it. Where it fails it frees the memory.
 func (t *Tuned) Load(dev bindings.Device, v Values) error {
 	if err := t.Memory.Commit(dev); err != nil {
 		return err
@@ -106,6 +106,6 @@ func (t *Tuned) load(dev bindings.Device, v Values) error {
 	return t.Adapters.Init(dev, v.Seed)
 }
 
-// Close gives the memory back to the device, which stays open. It may be called at
-// any time.
+// Close frees the memory of the device, which stays open. It may be called at any
+// time.
 func (t *Tuned) Close() { t.Memory.Close() }

@@ -49,7 +49,7 @@ func (c *Config) Validate() error {
 }
 
 // ValidateNew is Validate for an adapter that is made, not read: [Adapters.Init] has
-// to be able to compute how it begins.
+// to be able to compute its initialization.
 func (c *Config) ValidateNew() error {
 	if c.Init != "" && !c.Init.computable() {
 		return option.Errorf("init_lora_weights", string(c.Init), "a new adapter can begin with %s", computableNames)

@@ -11,9 +11,9 @@ import (
 	"qlora/bindings"
 )
 
-// AvailableMemory is how many bytes of main memory a process can still take: what
-// the kernel calls available, and no more than the control group allows. 0 where
-// neither is known.
+// AvailableMemory returns the bytes of main memory that a process can still allocate:
+// what the kernel calls available, and no more than the control group allows. It
+// returns 0 where neither is known.
 func AvailableMemory() int64 {
 	free := memAvailable("/proc/meminfo")
 	if left := controlGroupLeft("/sys/fs/cgroup", "/proc/self/cgroup"); left > 0 && (free == 0 || left < free) {

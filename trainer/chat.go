@@ -96,9 +96,10 @@ func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
 		return "", err
 	}
 	answer.WriteString(text.Flush())
-	c.Said = append(said, chat.Message{Role: "assistant", Content: answer.String()})
+	said = append(said, chat.Message{Role: "assistant", Content: answer.String()})
+	c.Said = said
 	return answer.String(), nil
 }
 
-// Close gives the model's memory back to the device, which stays open.
+// Close frees the model's memory on the device, which stays open.
 func (c *Chat) Close() { c.tuned.Close() }

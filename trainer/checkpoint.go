@@ -13,7 +13,7 @@ import (
 
 const checkpointPrefix = "checkpoint-"
 
-// CheckpointDir is the folder of the checkpoint after that many optimizer steps.
+// CheckpointDir returns the folder of the checkpoint after that many optimizer steps.
 func CheckpointDir(outputDir string, step int) string {
 	return filepath.Join(outputDir, checkpointPrefix+strconv.Itoa(step))
 }
@@ -57,7 +57,7 @@ func checkpointSteps(outputDir string) ([]int, error) {
 	return steps, nil
 }
 
-// NewestCheckpoint is the newest whole checkpoint of outputDir, "" where there
+// NewestCheckpoint returns the newest whole checkpoint of outputDir, "" where there
 // is none. damaged says what is wrong with those that are newer.
 func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error) {
 	steps, err := checkpointSteps(outputDir)

@@ -55,7 +55,7 @@ type StepDone struct {
 	Left            time.Duration // to the end of training, at the pace of this run
 }
 
-// Work is told while a run does something else than steps that may take long.
+// Work reports progress of something other than steps that may take long.
 type Work struct {
 	What        string // "evaluating"
 	Done, Total int64  // bytes, or as many of something else

@@ -10,7 +10,7 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A RunPlan is what a run takes of a device's memory, to the byte. It is found by
+// A RunPlan is what a run allocates of a device's memory, to the byte. It is found by
 // walking the code that trains, on a device that computes nothing; the trainer
 // takes its memory from the same plan.
 type RunPlan struct {
@@ -25,8 +25,8 @@ type RunPlan struct {
 	InitBytes int64
 }
 
-// PlanRun plans a run. limit is how many bytes the device has for it, 0 where
-// that is not known. Without records (train is nil) every sequence is maxLength
+// PlanRun returns the plan of a run. limit is the bytes that the device has for it, 0
+// where that is not known. Without records (train is nil) every sequence is maxLength
 // tokens long; prompts may be nil. The error is about the model or the settings:
 // that a run does not fit is no error here.
 func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {

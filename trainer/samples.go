@@ -77,8 +77,7 @@ func (s *Prompts) check(a *Args, c *nn.Config) error {
 	return nil
 }
 
-// sample completes every prompt. Random numbers and statistics of training are
-// none of its business: it draws nothing.
+// sample completes every prompt. Decoding is greedy, so it consumes no random numbers.
 func (r *loop) sample(ctx context.Context) ([]Sample, error) {
 	if r.Prompts == nil {
 		return nil, nil

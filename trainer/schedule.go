@@ -16,13 +16,13 @@ type Schedule struct {
 	factor func(s *Schedule, step int) float64
 }
 
-// NewSchedule is the schedule that the settings ask for in a run of that many
+// NewSchedule returns the schedule that the settings ask for in a run of that many
 // steps.
 func NewSchedule(a *Args, steps int) *Schedule {
 	return &Schedule{Peak: a.LearningRate, Warmup: a.warmup(steps), Steps: steps, factor: schedules[a.Schedule]}
 }
 
-// Rate is the learning rate of an optimizer step, counted from 0.
+// Rate returns the learning rate of an optimizer step, counted from 0.
 func (s *Schedule) Rate(step int) float64 { return s.Peak * s.factor(s, step) }
 
 var schedules = map[string]func(*Schedule, int) float64{

@@ -75,7 +75,7 @@ func (s *State) control(saving, stopping bool) {
 	}}
 }
 
-// Encode is the file, with two spaces a level as Python writes it.
+// Encode returns the text of the file, with two spaces a level as Python writes it.
 func (s *State) Encode() []byte {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -116,7 +116,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 				}
 			}
 		}
-		if a.on.BeginsWithBase() && len(j.opts.Adapters) > 1 {
+		if a.on.ChangesBase() && len(j.opts.Adapters) > 1 {
 			return fmt.Errorf("%s begins with a part of the base (init_lora_weights), which is gone for the others; merge it alone", dir)
 		}
 		j.adapters = append(j.adapters, a)

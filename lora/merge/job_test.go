@@ -196,9 +196,9 @@ func TestFromFourBits(t *testing.T) {
 	assert.Equal(t, floatsOf(t, base, name), floatsOf(t, out, name))
 }
 
-// TestBeginsWithBase merges adapters as PEFT stores those that begin with a part of
+// TestChangesBase merges adapters as PEFT stores those that begin with a part of
 // the base, and as it converts them to plain ones.
-func TestBeginsWithBase(t *testing.T) {
+func TestChangesBase(t *testing.T) {
 	const starts = "../../trainer/testdata/parity/starts"
 	for _, name := range []string{"pissa", "pissa-rslora", "olora"} {
 		dir := filepath.Join(starts, name)

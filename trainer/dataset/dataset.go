@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 
@@ -44,7 +45,7 @@ func (o Options) Validate() error {
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
 	}
-	return errors.Join(length, checkFormat(o.Format))
+	return errors.Join(length, checkFormat(cmp.Or(o.Format, Auto)))
 }
 
 // A Set is the result of Load.
@@ -78,6 +79,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
+	opt.Format = cmp.Or(opt.Format, Auto)
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}

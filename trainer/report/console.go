@@ -24,7 +24,7 @@ type console struct {
 	told  time.Time         // of work, where there is no bar
 }
 
-// NewConsole is the output for people. It draws a bar where w is a terminal.
+// NewConsole returns the output for people. It draws a bar where w is a terminal.
 func NewConsole(w io.Writer) trainer.Output {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return newConsole(w, func() int { return columns(f) }, time.Now)

@@ -109,7 +109,7 @@ func (r *inference) known(ids []int32) error {
 // close frees the memory and closes the device and the base.
 func (r *inference) close() {
 	if r.Tuned != nil {
-		r.Tuned.Close()
+		r.Close()
 	}
 	closeDevice(r.dev)
 	if r.base != nil {

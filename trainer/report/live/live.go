@@ -69,10 +69,10 @@ func Listen(address string) (*Page, error) {
 	return p, nil
 }
 
-// URL is where a browser finds the page.
+// URL returns the address of the page.
 func (p *Page) URL() string { return p.url }
 
-// Loopback says whether only this machine reaches the page.
+// Loopback reports whether only this machine reaches the page.
 func (p *Page) Loopback() bool { return p.gate.loopback }
 
 // farewell is how long Close waits for clients to be told the end.
