@@ -17,11 +17,11 @@ func initStream(index, half int) uint32 { return 1<<31 | uint32(2*index+half) }
 // drawStream is another one of the adapter on projection index.
 func drawStream(index int) uint32 { return 3<<30 | uint32(index) }
 
-// Init initializes every adapter as PEFT does. A random element is a function of seed, the projection's place
-// among all projections and the element's place in its tensor. It comes after
-// the model's Load: some adapters start as a part of the base, which is subtracted from
-// it. Magnitudes start as the row norms, so that they change nothing; modules
-// that are trained themselves are left as the base has them.
+// Init initializes every adapter as PEFT does. A random element is a function of seed,
+// the projection's place among all projections and the element's place in its tensor. It
+// comes after the model's Load: some adapters start as a part of the base, which is
+// subtracted from it. Magnitudes start as the row norms, so that they change nothing;
+// modules that are trained themselves are left as the base has them.
 func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 	if !a.Config.Init.computable() {
 		return fmt.Errorf("init_lora_weights is %q; a new adapter can begin with %s", a.Config.Init, computableNames)

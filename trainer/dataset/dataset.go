@@ -9,7 +9,8 @@ import (
 	"qlora/tokenizer"
 )
 
-// Options configure how records become examples. DefaultOptions returns the defaults.
+// Options configure how records become examples. The zero value detects the format and
+// has no limit of length; DefaultOptions returns the command line's defaults.
 type Options struct {
 	Format        string `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
 	MaxLength     int    `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
