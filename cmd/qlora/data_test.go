@@ -153,8 +153,8 @@ func TestMixedFolders(t *testing.T) {
 	assert.NotEqual(t, out, other)
 
 	for want, weights := range map[string]string{
-		"1 dataset_weights given for 2 datasets":   "1",
-		`--dataset_weights: "x" is not a number`:       "1,x",
+		"1 dataset_weights given for 2 datasets":                "1",
+		`--dataset_weights: "x" is not a number`:                "1,x",
 		"dataset_weights has -1, but a weight must be above 0 ": "1,-1",
 	} {
 		code, _, log := run(t, "preview", "--dataset", dir+","+records, "--dataset_weights", weights)

@@ -57,7 +57,7 @@ func TestEvalRefuses(t *testing.T) {
 		"--dataset: x.jsonl does not exist":                     {"--dataset", "x.jsonl"},
 		"--fewshot_dataset: x.jsonl does not exist":             {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
 		"fewshot is 50, but there are only":                     {"--dataset", questions + "arc.jsonl", "--fewshot", "50"},
-		"--score_choices is \"x\", but it must be":               {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
+		"--score_choices is \"x\", but it must be":              {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
 		"--fewshot, the number of examples to take of it, is 0": {"--dataset", questions + "arc.jsonl", "--fewshot_dataset", questions + "arc.jsonl"},
 	} {
 		code, stdout, stderr := run(t, append([]string{"eval", "--model", "../../demo/base"}, args...)...)
