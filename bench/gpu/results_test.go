@@ -61,7 +61,7 @@ func TestJoin(t *testing.T) {
 	}
 	require.Equal(t, []string{plan.Copy, plan.GemmForward, plan.NF4Forward, plan.Decode, plan.AttentionForward}, order)
 
-	decode := rows[plan.Decode] // 2.5625 bytes an element; the copy moves 2 GiB in 0.8 ms
+	decode := rows[plan.Decode] // 2.5625 bytes per element; the copy moves 2 GiB in 0.8 ms
 	require.InDelta(t, 0.022, decode.MS, 1e-12)
 	require.InDelta(t, 4096*4096*2.5625/22e-6/1e9, decode.Rate, 1e-6)
 	require.InDelta(t, decode.Rate/(2*1073741824/0.8e-3/1e9), decode.OfCopy, 1e-9)
@@ -92,7 +92,7 @@ func TestTargets(t *testing.T) {
 	}, got)
 	require.Equal(t, []int{0, 0, 0, 1}, []int{r.Targets[0].Met, r.Targets[1].Met, r.Targets[2].Met, r.Targets[3].Met})
 
-	// What was not measured is neither met nor missed.
+	// An unmeasured target is neither met nor missed.
 	for _, s := range joined(t, "BenchmarkX/decode/in=1/out=64 1 5 ns/op\n", gpuHeader).Targets {
 		require.Zero(t, s.Shapes)
 	}
@@ -121,7 +121,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A rehearsal on the emulator is never taken for a measurement.
+// TestWithoutAGPU checks that a rehearsal on the emulator does not count as a
+// measurement.
 func TestWithoutAGPU(t *testing.T) {
 	for name, c := range map[string]struct {
 		ours, peers string
@@ -178,7 +179,8 @@ func TestWrongInput(t *testing.T) {
 	require.Error(t, run(filepath.Join(t.TempDir(), "none"), "", "", "", "", t.TempDir()))
 }
 
-// A failed benchmark does not cost what others measured, and is not hidden.
+// TestFailedBenchmark checks that a failed benchmark is reported and does not discard
+// other results.
 func TestFailedBenchmark(t *testing.T) {
 	r := joined(t, "device: NVIDIA H100 80GB HBM3\n--- FAIL: BenchmarkKernels/gemm-forward/in=1/out=1/tokens=1\n"+
 		"BenchmarkKernels/decode/in=64/out=64-16 1 5 ns/op\nFAIL\n", gpuHeader)
@@ -189,7 +191,7 @@ func TestFailedBenchmark(t *testing.T) {
 	require.Contains(t, b.String(), "A benchmark of ours failed")
 }
 
-// The committed table is what the committed figures make.
+// TestCommittedResults checks that the committed table matches the committed figures.
 func TestCommittedResults(t *testing.T) {
 	encoded, err := os.ReadFile("results.json")
 	require.NoError(t, err)
@@ -206,7 +208,7 @@ func TestCommittedResults(t *testing.T) {
 	require.Equal(t, b.String(), string(table))
 }
 
-// The scripts for the peers run as far as a machine without a GPU lets them.
+// TestPeersRehearsal runs the scripts for the peers as far as possible without a GPU.
 func TestPeersRehearsal(t *testing.T) {
 	python := os.Getenv("QLORA_PYTHON")
 	if python == "" {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// writeSteps writes the table of whole steps, whose names begin with "Step/", and gives
-// the other results.
+// writeSteps writes the table of whole steps, whose names begin with "Step/", and
+// returns the other results.
 func writeSteps(w io.Writer, all []other) (others []other) {
 	began := false
 	for _, o := range all {

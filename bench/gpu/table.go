@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// titles are the operations as the table has them.
+// titles are the operations' titles in the table.
 var titles = map[string]string{
 	"copy":                "Copy on the device",
 	"gemm-forward":        "Product, forward (bf16)",
@@ -131,7 +131,7 @@ func writeOthers(w io.Writer, others []other) {
 	}
 }
 
-// writeSkipped says which peers have no time, and why, each once.
+// writeSkipped lists the peers without a time and the reasons, each once.
 func writeSkipped(w io.Writer, rows []row) {
 	var lines []string
 	for _, m := range rows {
@@ -147,7 +147,7 @@ func writeSkipped(w io.Writer, rows []row) {
 	}
 }
 
-// number has three digits, or is empty where there is none.
+// number formats x with three digits, or returns "" for 0.
 func number(x float64) string {
 	switch {
 	case x == 0:

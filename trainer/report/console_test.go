@@ -12,7 +12,7 @@ import (
 	"qlora/trainer"
 )
 
-// Where there is no terminal, a run tells a line a logged step.
+// TestConsoleLines checks that without a terminal a run prints one line per logged step.
 func TestConsoleLines(t *testing.T) {
 	r := tinyRun(t)
 	var b strings.Builder
@@ -51,8 +51,8 @@ func TestConsoleLines(t *testing.T) {
 	}
 }
 
-// On a terminal there is one bar, which stays below what else is told; a narrow
-// one loses words, those that matter least first.
+// TestConsoleBar checks that on a terminal one bar stays below all other lines, and that
+// a narrow one drops the least important parts first.
 func TestConsoleBar(t *testing.T) {
 	const told = `cpu: training 3328 parameters with 13.50 MiB of memory, recompute none
   weights_4bit    12.50 MiB
@@ -109,7 +109,7 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 		require.NoError(t, out.Saved("out/checkpoint-40", 40))
 		require.NoError(t, out.Sampled([]trainer.Sample{{Step: 40, Prompt: "Q: 6 times 7?\nA:", Completion: " 42"}}))
 		narrow := c.columns
-		c.columns = 30 // the window is resized: what is drawn again is cut
+		c.columns = 30 // the window is resized: the next drawing is cut
 		out.line("-")
 		seen()
 		frames, c.columns = frames[:4], narrow
@@ -122,7 +122,7 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 	}
 }
 
-// screen is what a terminal shows of a text with carriage returns and "erase to
+// screen returns what a terminal shows for a text with carriage returns and "erase to
 // the end of the line".
 func screen(text string) []string {
 	var lines []string
@@ -145,7 +145,8 @@ func screen(text string) []string {
 	return lines
 }
 
-// Long work says something now and then where there is no terminal.
+// TestConsoleTellsOfLongWork checks that long work prints a line from time to time
+// without a terminal.
 func TestConsoleTellsOfLongWork(t *testing.T) {
 	var b strings.Builder
 	now := time.Unix(1_700_000_000, 0)

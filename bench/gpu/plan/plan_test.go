@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The scripts for the peers measure the same, and count the same operations and bytes.
+// TestPlanOfTheScripts checks that the scripts for the peers measure the same, and count
+// the same operations and bytes.
 func TestPlanOfTheScripts(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -68,7 +69,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// The costs of small shapes, counted by hand.
+// TestCost compares the costs of small shapes with counts by hand.
 func TestCost(t *testing.T) {
 	for name, want := range map[string][2]float64{
 		"copy/bytes=5":                            {0, 10},
@@ -80,7 +81,8 @@ func TestCost(t *testing.T) {
 		"cross-entropy/tokens=3/vocabulary=7":     {0, 84},
 		"adamw/parameters=10/tensors=2":           {0, 280},
 		"adamw-8bit/parameters=256/tensors=2":     {0, 256*12 + 4*(256+4)},
-		// Two heads of width 4 on one: row 0 sees itself, row 1 both. Q, O, K, V and the rows' sums.
+		// Two heads of width 4 on one: row 0 attends to itself, row 1 to both. Q, O, K,
+		// V and the rows' sums.
 		"attention-forward/heads=2/kv_heads=1/head_dim=4/tokens=2":  {2 * 3 * 2 * 2 * 4, 16*(2*2+2) + 16},
 		"attention-backward/heads=2/kv_heads=1/head_dim=4/tokens=2": {2 * 3 * 5 * 2 * 4, 16*(4*2+4) + 16},
 	} {
