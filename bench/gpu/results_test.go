@@ -106,7 +106,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"| device | NVIDIA H100 80GB HBM3 |\n| driver | 580.95.05 |\n| commit | abc123 |\n| date | 2026-11-24 |\n| peers | torch 2.9.0 with CUDA 13.0 |\n",
 		"| products at 90 % of cuBLAS | 0 of 1 | 50 % | 50 % at gemm-forward/in=4096/out=4096/tokens=2048 |\n",
-		"\n## Product, forward (bf16)\n\n| in | out | tokens | ours, ms | TFLOP/s | of the limit | fastest peer, ms | TFLOP/s | speed beside it | peer |\n" +
+		"\n## Product, forward (bf16)\n\n| in | out | tokens | ours, ms | TFLOP/s | of the limit | fastest peer, ms | TFLOP/s | relative speed | peer |\n" +
 			"|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n| 4096 | 4096 | 2048 | 0.2 | 344 | 35 % | 0.1 | 687 | 50 % | cuBLAS (torch.matmul) |\n",
 		"| 4096 | 4096 | 0.022 | 1954 | 73 % |  |  |  |  |\n",
 		"| model 8b, recompute none | 5120 | 400 | 9000 | 9090 | 101.0 % |  |\n",
@@ -128,8 +128,8 @@ func TestWithoutAGPU(t *testing.T) {
 		ours, peers string
 		want        string
 	}{
-		"rehearsal":  {"device: emu\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", `{"header": {"device": "cpu"}}`, "**Not run on a GPU.** What follows is of device emu"},
-		"ours alone": {"device: emu, 2 threads\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", "", "**Not run on a GPU.** What follows is of device emu, 2 threads"},
+		"rehearsal":  {"device: emu\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", `{"header": {"device": "cpu"}}`, "**Not run on a GPU.** The results below are of device emu"},
+		"ours alone": {"device: emu, 2 threads\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", "", "**Not run on a GPU.** The results below are of device emu, 2 threads"},
 		"nothing":    {"", "", "**Not run on a GPU.**\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,14 +156,14 @@ func TestWithoutAGPU(t *testing.T) {
 
 func TestWrongInput(t *testing.T) {
 	for _, c := range []struct{ ours, peers, want string }{
-		{"BenchmarkX/decode/in=64-2 1 5 ns/op\n", gpuHeader, "its shape has in, out"},
-		{"BenchmarkX/decode/in=64/out=64-2 1 5 ns/op extra\n", gpuHeader, "no result of a benchmark"},
-		{"BenchmarkX/decode/in=64/out=64-2 1 x ns/op\n", gpuHeader, "no result of a benchmark"},
+		{"BenchmarkX/decode/in=64-2 1 5 ns/op\n", gpuHeader, "the shape must have in, out"},
+		{"BenchmarkX/decode/in=64/out=64-2 1 5 ns/op extra\n", gpuHeader, "not a benchmark result"},
+		{"BenchmarkX/decode/in=64/out=64-2 1 x ns/op\n", gpuHeader, "not a benchmark result"},
 		{"BenchmarkX/decode/in=64/out=64-2 1 5 GB/s\n", gpuHeader, "a result without ns/op"},
-		{"PASS\n", gpuHeader, "has no result of a benchmark"},
+		{"PASS\n", gpuHeader, "no benchmark results"},
 		{oursOnGPU, "{", "line 1: unexpected end"},
-		{oursOnGPU, `{"what": "decode", "shape": {"in": 1, "out": 2}, "peer": "x", "ms": 1}`, "no header"},
-		{oursOnGPU, gpuHeader + "\n" + `{"what": "decode", "shape": {"in": 1}, "peer": "x", "ms": 1}`, "line 2: decode: its shape"},
+		{oursOnGPU, `{"what": "decode", "shape": {"in": 1, "out": 2}, "peer": "x", "ms": 1}`, "the header, which describes"},
+		{oursOnGPU, gpuHeader + "\n" + `{"what": "decode", "shape": {"in": 1}, "peer": "x", "ms": 1}`, "line 2: decode: the shape"},
 		{oursOnGPU, gpuHeader + "\n" + `{"what": "decode", "shape": {"in": 1, "out": 1}, "peer": "x"}`, "line 2: decode/in=1/out=1 by x took 0 ms"},
 		{oursOnGPU, `{"header": {"device": "NVIDIA A100"}}`, "ours ran on NVIDIA H100 80GB HBM3 and the peers on NVIDIA A100"},
 		{oursOnGPU, `{"header": {"device": "cpu"}}`, "and the peers on cpu"},

@@ -13,7 +13,7 @@ import (
 	"qlora/trainer"
 )
 
-// claim is the checked claim: QLoRA's held-out loss is at most this much above LoRA's,
+// claim bounds the tested difference: QLoRA's held-out loss is at most this much above LoRA's,
 // in nats.
 const claim = 0.01
 

@@ -230,7 +230,7 @@ func FuzzParse(f *testing.F) {
 func TestExamples(t *testing.T) {
 	asked := make([]Question, 4)
 	for i := range asked {
-		asked[i] = Question{Text: string(rune('a' + i%3)), Prompt: "p", Choices: []string{"x", "y"}} // the first stands there twice
+		asked[i] = Question{Text: string(rune('a' + i%3)), Prompt: "p", Choices: []string{"x", "y"}} // the first one occurs twice
 	}
 	o := DefaultOptions()
 	o.Fewshot = 2

@@ -55,14 +55,14 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "gemm-forward/in=1/out=2/tokens=3", m.Name())
 	for name, want := range map[string]string{
 		"step/model=8b":                        `"step" is not an operation of the plan`,
-		"decode/in=4":                          "decode: its shape has in, out, each above 0",
-		"decode/in=4/width=5":                  "its shape has in, out",
-		"decode/in=4/out=4/tokens=4":           "its shape has in, out",
-		"decode/in=4/out=x":                    "its shape has in, out",
-		"decode/in=4/out=0":                    "its shape has in, out",
-		"decode":                               "its shape has in, out",
-		"gemm-forward/in=1/in=1/out=2":         "its shape has in, out, tokens",
-		"gemm-forward/in=1/out=2/tokens=30-16": "its shape has in, out, tokens",
+		"decode/in=4":                          "decode: the shape must have in, out, each above 0",
+		"decode/in=4/width=5":                  "the shape must have in, out",
+		"decode/in=4/out=4/tokens=4":           "the shape must have in, out",
+		"decode/in=4/out=x":                    "the shape must have in, out",
+		"decode/in=4/out=0":                    "the shape must have in, out",
+		"decode":                               "the shape must have in, out",
+		"gemm-forward/in=1/in=1/out=2":         "the shape must have in, out, tokens",
+		"gemm-forward/in=1/out=2/tokens=30-16": "the shape must have in, out, tokens",
 	} {
 		_, err := Parse(name)
 		require.ErrorContains(t, err, want, name)
