@@ -90,6 +90,9 @@ VARIANTS = {
                     {k: v for k, v in GPT2.items()} | dict(rotary_dim=8, tie_word_embeddings=False)),
     "gpt_bigcode": Variant("multi_query", "gpt_bigcode", GPT2),
     "gpt_bigcode-heads": Variant("not multi_query: q k v by head", "gpt_bigcode", GPT2 | dict(multi_query=False)),
+    "gpt_neo": Variant("window 5 in two layers of three, scores that are not scaled, learned positions", "gpt_neo",
+                       dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=128, num_layers=3, num_attention_heads=4, max_position_embeddings=64,
+                            attention_types=[[["local", "global"], 1], [["local"], 1]], window_size=5, **NONE)),
     "starcoder2": Variant("LayerNorm, biases, window 6 in every layer, tied", "starcoder2", TIED | dict(sliding_window=6)),
     "opt": Variant("learned positions from 2 on, relu", "opt", OPT),
     "opt-350m": Variant("norms after the residual, word_embed_proj_dim less than hidden", "opt",
@@ -203,7 +206,7 @@ def _vary(settings, variant, rng):
     for key, value in settings.items():
         if key in ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size") and value:
             settings[key] = rng.choice([64, 192, 256])
-        elif key == "sliding_window" and value:
+        elif key in ("sliding_window", "window_size") and value:
             settings[key] = rng.choice([2, 3, 5, 9])
         elif key in ("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv") and value:
             settings[key] = value * rng.uniform(0.6, 1.8)
