@@ -151,6 +151,8 @@ VARIANTS = {
                          nf4=False, old={"rope_parameters": ..., "rope_theta": 300.0}),
     "granite": Variant("four multipliers", "granite",
                        TIED | dict(embedding_multiplier=1.75, attention_multiplier=0.4, residual_multiplier=0.6, logits_scaling=1.5)),
+    "hyperclovax": Variant("four multipliers, the logits' a factor; norms before and behind both branches", "hyperclovax",
+                           SMALL | dict(head_dim=16, embedding_multiplier=1.75, attention_multiplier=0.4, residual_multiplier=0.6, logits_scaling=0.7)),
     "smollm3": Variant("no rope in layers 1 and 2", "smollm3", TIED | dict(num_hidden_layers=3, no_rope_layers=[1, 0, 0])),
     "smollm3-window": Variant("windows on the layers without rope", "smollm3",
                               TIED | dict(num_hidden_layers=2, hidden_size=32, no_rope_layers=[1, 0], use_sliding_window=True, sliding_window=6), nf4=False),
