@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"fmt"
+	"slices"
 
 	"qlora/internal/safetensors"
 )
@@ -31,10 +32,8 @@ var torchNames = []struct {
 // ParseTorch returns the type that torch calls name: F32, BF16 or F16.
 func ParseTorch(name string) (DType, error) {
 	for _, t := range torchNames {
-		for _, n := range t.names {
-			if n == name {
-				return t.dtype, nil
-			}
+		if slices.Contains(t.names, name) {
+			return t.dtype, nil
 		}
 	}
 	return "", fmt.Errorf("dtype %q is not supported; float32, bfloat16 and float16 are", name)

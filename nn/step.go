@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"qlora/bindings"
 )
@@ -38,8 +39,8 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 	d := p.hidden(p.work)
 	m.Head.loss(p, f.x, d, scale, bindings.Tensor{})
 	wantFirst := m.Embedding.trained()
-	for i := len(m.Layers) - 1; i >= 0; i-- {
-		m.Layers[i].backward(p, f.layers[i], d, i > 0 || wantFirst || m.Layers[0].trainedNorm())
+	for i, l := range slices.Backward(m.Layers) {
+		l.backward(p, f.layers[i], d, i > 0 || wantFirst || m.Layers[0].trainedNorm())
 	}
 	if wantFirst {
 		m.Embedding.backward(p, f.embedding, d)

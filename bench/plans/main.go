@@ -29,8 +29,16 @@ var gpus = []struct {
 	gib  float64
 	name string
 }{
-	{8, "RTX 4060"}, {12, "RTX 4070"}, {16, "RTX 4080"}, {24, "RTX 4090"}, {32, "RTX 5090"},
-	{48, "L40S"}, {80, "A100, H100"}, {96, "RTX PRO 6000"}, {141, "H200"}, {180, "B200"},
+	{8, "RTX 4060"},
+	{12, "RTX 4070"},
+	{16, "RTX 4080"},
+	{24, "RTX 4090"},
+	{32, "RTX 5090"},
+	{48, "L40S"},
+	{80, "A100, H100"},
+	{96, "RTX PRO 6000"},
+	{141, "H200"},
+	{180, "B200"},
 }
 
 // reserve is what driver, context and kernels take of a card, in GiB: an estimate.

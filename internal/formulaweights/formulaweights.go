@@ -94,7 +94,7 @@ func (t Tensor) Values(seed string) []float32 {
 		count *= n
 	}
 	hash := fnv.New64a()
-	io.WriteString(hash, seed+"/"+t.Name)
+	hash.Write([]byte(seed + "/" + t.Name))
 	state := hash.Sum64()
 	x := make([]float32, count)
 	for i := range x {

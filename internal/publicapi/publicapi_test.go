@@ -195,8 +195,8 @@ func (w *walker) walk(at string, t types.Type) {
 			w.walk(at, e)
 		}
 	case *types.Union:
-		for i := range t.Len() {
-			w.walk(at, t.Term(i).Type())
+		for term := range t.Terms() {
+			w.walk(at, term.Type())
 		}
 	}
 }

@@ -29,7 +29,7 @@ func gptJ(f *file) *nn.Config {
 		positions := &nn.Rotary{Rope: nn.Rope{Type: "default", Theta: 10000}, Dims: turn, Interleaved: true}
 		for i := range c.Layers {
 			at := at("transformer.h", i)
-			attention := g.heads.attention(at+"attn.", c.Hidden, false, false)
+			attention := g.attention(at+"attn.", c.Hidden, false, false)
 			attention.O.Name = at + "attn.out_proj"
 			attention.Positions, attention.Dropout = positions, g.attentionDropout
 			mlp := plain(g.act, nn.Dense(at+"mlp.fc_in", g.size, c.Hidden, true), nn.Dense(at+"mlp.fc_out", c.Hidden, g.size, true))
