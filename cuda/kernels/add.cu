@@ -20,7 +20,8 @@ constexpr int kThreads = 256;
 struct Add {
   const bf16 *x, *residual;  // residual may be NULL
   bf16* y;
-  int64_t cols, x_stride, residual_stride, y_stride;
+  int cols;
+  int64_t x_stride, residual_stride, y_stride;
   uint32_t blocks;  // of a row
   float scale;
   qlora_mask mask;
@@ -30,14 +31,14 @@ struct Add {
 template <bool kDropout>
 __global__ void __launch_bounds__(kThreads) add_rows(Add a) {
   const uint32_t row = blockIdx.x / a.blocks;
-  const int64_t col = (int64_t{blockIdx.x % a.blocks} * kThreads + threadIdx.x) * kEight;
+  const int col = static_cast<int>((blockIdx.x % a.blocks * kThreads + threadIdx.x) * kEight);
   if (col >= a.cols) return;
   const bf16* x = a.x + row * a.x_stride + col;
   const bf16* residual =
       a.residual == nullptr ? nullptr : a.residual + row * a.residual_stride + col;
   bf16* y = a.y + row * a.y_stride + col;
   uint32_t kept = 0xff;
-  if constexpr (kDropout) kept = dropout_kept(a.mask, row, static_cast<uint32_t>(col / kEight));
+  if constexpr (kDropout) kept = dropout_kept(a.mask, row, col / kEight);
   if (a.wide && col + kEight <= a.cols) {
     Eight v = load8(x), to = {};
     if (residual != nullptr) to = load8(residual);
@@ -49,6 +50,7 @@ __global__ void __launch_bounds__(kThreads) add_rows(Add a) {
     store8(y, to);
     return;
   }
+#pragma unroll 1
   for (int i = 0; i < kEight && col + i < a.cols; i++) {
     float factor = kDropout ? a.scale * dropout_factor(a.mask, kept >> i) : a.scale;
     float to = residual == nullptr ? 0 : ptx::to_float(residual[i]);
@@ -68,7 +70,7 @@ int add(qlora_context* c, const qlora_add* op) {
   Add a{static_cast<const bf16*>(op->x.data),
         static_cast<const bf16*>(op->residual.data),
         static_cast<bf16*>(op->y.data),
-        op->y.cols,
+        static_cast<int>(op->y.cols),
         op->x.stride,
         op->residual.stride,
         op->y.stride,

@@ -36,6 +36,7 @@ __global__ void __launch_bounds__(kThreads)
     store8(x + i, v);
     return;
   }
+#pragma unroll 1
   for (int64_t j = i; j < min(i + kEight, n); j++) {
     x[j] = ptx::from_float<bf16>(limited(ptx::to_float(x[j]), limit));
   }
@@ -53,6 +54,7 @@ __global__ void __launch_bounds__(kThreads)
     store8(dx + i, d);
     return;
   }
+#pragma unroll 1
   for (int64_t j = i; j < min(i + kEight, n); j++) {
     dx[j] = ptx::from_float<bf16>(cleared(ptx::to_float(dx[j]), ptx::to_float(x[j]), limit));
   }

@@ -10,7 +10,8 @@
 // elements each, and keeps it in registers between the sum and what is written: a norm of heads of
 // 128 takes 16 lanes, 8 rows a warp; a row of 4096 a block of 256. So y may be x, and dx dy. Rows
 // that are wider than 16,384 or not aligned go one element at a time, and are read again for each
-// sum. The general instances have a mean and a bias; what is RMSNorm alone goes without.
+// sum. The plain instances are RMSNorm by one row of weights as they are; the general ones have a
+// mean, a bias, an offset, turns, and no weight.
 //
 // Forward moves 4 bytes an element, backward 6 (8 accumulating, 4 more for dweight, 2 for dbias); 4
 // to 11 operations for them are nothing: the floor is the memory's.
@@ -26,47 +27,53 @@ constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 constexpr int kShared = kWarps * sizeof(float);  // for each sum over a block
 
-// The weights, or the biases, that a row of a turn takes.
-struct Parameters {
-  AnyVector vector;  // data NULL: they are all `absent`
-  int64_t stride;    // between turns
-  float absent, offset;
-
-  __device__ __forceinline__ Eight eight(int turn, int col) const {
-    Eight e = {{absent, absent, absent, absent, absent, absent, absent, absent}};
-    if (vector.data != nullptr) e = vector.eight(turn * stride + col);
-#pragma unroll
-    for (int i = 0; i < kEight; i++) e.x[i] += offset;
-    return e;
-  }
-  __device__ __forceinline__ float one(int turn, int col) const {
-    return (vector.data != nullptr ? vector.one(turn * stride + col) : absent) + offset;
-  }
-};
-
 struct Norm {
   const bf16* x;
-  Parameters weight, bias;
+  AnyVector weight;
   bf16* y;
-  float *mean, *rstd;
+  float* rstd;
   int64_t rows, x_stride, y_stride;
-  int cols, turns;
+  int cols;
   float eps;
-  bool centered;
 };
 
 struct NormBackward {
   const bf16 *x, *dy;
-  Parameters weight;
-  const float *mean, *rstd;  // mean NULL: not centered
+  AnyVector weight;
+  const float* rstd;
   bf16* dx;
   int64_t rows, x_stride, dy_stride, dx_stride;
-  int cols, turns;
+  int cols;
   bool accumulate;
 };
 
-__device__ __forceinline__ int turn_of(int64_t row, int turns) {
-  return turns == 1 ? 0 : static_cast<int>(static_cast<uint32_t>(row) % turns);
+// What the plain instances do without, as a parameter of its own: of larger structs than theirs the
+// compiler loads each field where it is used, in more registers.
+struct General {
+  AnyVector bias;
+  int64_t weight_stride, bias_stride;  // between turns
+  float* mean;
+  int turns;
+  float offset;
+  bool centered;
+
+  __device__ __forceinline__ int turn(int64_t row) const {
+    return static_cast<int>(static_cast<uint32_t>(row) % turns);
+  }
+  __device__ __forceinline__ float weight(const AnyVector& w, int turn, int col) const {
+    return (w.data != nullptr ? w.one(turn * weight_stride + col) : 1) + offset;
+  }
+};
+
+// Eight of a row's weights: in the plain instances as they are.
+template <bool kGeneral>
+__device__ __forceinline__ Eight weights(const AnyVector& w, const General& g, int turn, int col) {
+  if constexpr (!kGeneral) return w.eight(col);
+  Eight e = {{1, 1, 1, 1, 1, 1, 1, 1}};
+  if (w.data != nullptr) e = w.eight(turn * g.weight_stride + col);
+#pragma unroll
+  for (int i = 0; i < kEight; i++) e.x[i] += g.offset;
+  return e;
 }
 
 // The sum over the lanes that share a row; a block's n-th sum has the n-th part of shared memory.
@@ -80,7 +87,7 @@ __device__ __forceinline__ float row_sum(float x, int n) {
 }
 
 template <int kLanes, int kVectors, bool kGeneral>
-__global__ void __launch_bounds__(kThreads) norm_rows(Norm n) {
+__global__ void __launch_bounds__(kThreads) norm_rows(Norm n, General general) {
   const int lane = threadIdx.x % kLanes;
   const int64_t row = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
   const bool mine = row < n.rows;  // lanes without a row still meet in the sum
@@ -92,7 +99,7 @@ __global__ void __launch_bounds__(kThreads) norm_rows(Norm n) {
     int col = (v * kLanes + lane) * kEight;
     kept[v] = mine && col < n.cols ? ptx::load128(x + col) : make_uint4(0, 0, 0, 0);
   }
-  if (kGeneral && n.centered) {
+  if (kGeneral && general.centered) {
 #pragma unroll
     for (int v = 0; v < kVectors; v++) {
       Eight e = widen(kept[v]);
@@ -112,16 +119,17 @@ __global__ void __launch_bounds__(kThreads) norm_rows(Norm n) {
   float r = ptx::rsqrt(row_sum<kLanes>(sum, 0) / static_cast<float>(n.cols) + n.eps);
   if (!mine) return;
   if (lane == 0 && n.rstd != nullptr) n.rstd[row] = r;
-  if (kGeneral && lane == 0 && n.mean != nullptr) n.mean[row] = mean;
-  const int turn = turn_of(row, n.turns);
+  if (kGeneral && lane == 0 && general.mean != nullptr) general.mean[row] = mean;
+  const int turn = kGeneral ? general.turn(row) : 0;
   bf16* y = n.y + row * n.y_stride;
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     if (col >= n.cols) break;
-    Eight e = widen(kept[v]), w = n.weight.eight(turn, col);
+    Eight e = widen(kept[v]), w = weights<kGeneral>(n.weight, general, turn, col);
     if constexpr (kGeneral) {
-      Eight b = n.bias.eight(turn, col);
+      Eight b = {};
+      if (general.bias.data != nullptr) b = general.bias.eight(turn * general.bias_stride + col);
 #pragma unroll
       for (int i = 0; i < kEight; i++) e.x[i] = (e.x[i] - mean) * (r * w.x[i]) + b.x[i];
     } else {
@@ -132,12 +140,12 @@ __global__ void __launch_bounds__(kThreads) norm_rows(Norm n) {
   }
 }
 
-__global__ void __launch_bounds__(kThreads) norm_elements(Norm n) {
+__global__ void __launch_bounds__(kThreads) norm_elements(Norm n, General general) {
   const bf16* x = n.x + int64_t{blockIdx.x} * n.x_stride;
   bf16* y = n.y + int64_t{blockIdx.x} * n.y_stride;
-  const int turn = turn_of(blockIdx.x, n.turns);
+  const int turn = general.turn(blockIdx.x);
   float sum = 0, mean = 0;
-  if (n.centered) {
+  if (general.centered) {
     for (int j = threadIdx.x; j < n.cols; j += kThreads) sum += ptx::to_float(x[j]);
     mean = row_sum<kThreads>(sum, 1) / static_cast<float>(n.cols);
     sum = 0;
@@ -148,20 +156,21 @@ __global__ void __launch_bounds__(kThreads) norm_elements(Norm n) {
   }
   float r = ptx::rsqrt(row_sum<kThreads>(sum, 0) / static_cast<float>(n.cols) + n.eps);
   if (threadIdx.x == 0 && n.rstd != nullptr) n.rstd[blockIdx.x] = r;
-  if (threadIdx.x == 0 && n.mean != nullptr) n.mean[blockIdx.x] = mean;
+  if (threadIdx.x == 0 && general.mean != nullptr) general.mean[blockIdx.x] = mean;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    float v = (ptx::to_float(x[j]) - mean) * (r * n.weight.one(turn, j));
-    y[j] = ptx::from_float<bf16>(v + n.bias.one(turn, j));
+    float v = (ptx::to_float(x[j]) - mean) * (r * general.weight(n.weight, turn, j));
+    if (general.bias.data != nullptr) v += general.bias.one(turn * general.bias_stride + j);
+    y[j] = ptx::from_float<bf16>(v);
   }
 }
 
 template <int kLanes, int kVectors, bool kGeneral>
-__global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n) {
+__global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n, General general) {
   const int lane = threadIdx.x % kLanes;
   const int64_t row = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
-  const bool mine = row < n.rows, centered = kGeneral && n.mean != nullptr;
-  const int turn = turn_of(row, n.turns);
-  const float mean = centered && mine ? n.mean[row] : 0;
+  const bool mine = row < n.rows, centered = kGeneral && general.centered;
+  const int turn = kGeneral ? general.turn(row) : 0;
+  const float mean = centered && mine ? general.mean[row] : 0;
   uint4 x[kVectors] = {}, dy[kVectors] = {};
   float sum = 0, sum_g = 0;
 #pragma unroll
@@ -175,7 +184,7 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n) {
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     if (col >= n.cols) break;
-    Eight e = widen(x[v]), g = widen(dy[v]), w = n.weight.eight(turn, col);
+    Eight e = widen(x[v]), g = widen(dy[v]), w = weights<kGeneral>(n.weight, general, turn, col);
 #pragma unroll
     for (int i = 0; i < kEight; i++) {
       sum += g.x[i] * w.x[i] * (e.x[i] - mean);
@@ -192,7 +201,8 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n) {
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     if (col >= n.cols) break;
-    Eight e = widen(x[v]), g = widen(dy[v]), w = n.weight.eight(turn, col), to = {};
+    Eight e = widen(x[v]), g = widen(dy[v]), w = weights<kGeneral>(n.weight, general, turn, col),
+          to = {};
     if (n.accumulate) to = load8(dx + col);
 #pragma unroll
     for (int i = 0; i < kEight; i++) {
@@ -202,24 +212,25 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n) {
   }
 }
 
-__global__ void __launch_bounds__(kThreads) norm_backward_elements(NormBackward n) {
+__global__ void __launch_bounds__(kThreads)
+    norm_backward_elements(NormBackward n, General general) {
   const int64_t row = blockIdx.x;
   const bf16 *x = n.x + row * n.x_stride, *dy = n.dy + row * n.dy_stride;
-  const int turn = turn_of(row, n.turns);
-  const float mean = n.mean != nullptr ? n.mean[row] : 0;
+  const int turn = general.turn(row);
+  const float mean = general.centered ? general.mean[row] : 0;
   bf16* dx = n.dx + row * n.dx_stride;
   float sum = 0, sum_g = 0;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    float g = ptx::to_float(dy[j]) * n.weight.one(turn, j);
+    float g = ptx::to_float(dy[j]) * general.weight(n.weight, turn, j);
     sum += g * (ptx::to_float(x[j]) - mean);
     sum_g += g;
   }
   sum = row_sum<kThreads>(sum, 0);
-  if (n.mean != nullptr) sum_g = row_sum<kThreads>(sum_g, 1);
+  if (general.centered) sum_g = row_sum<kThreads>(sum_g, 1);
   float r = n.rstd[row], c = sum / static_cast<float>(n.cols) * r * r;
-  float mean_g = n.mean != nullptr ? sum_g / static_cast<float>(n.cols) : 0;
+  float mean_g = general.centered ? sum_g / static_cast<float>(n.cols) : 0;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    float g = ptx::to_float(dy[j]) * n.weight.one(turn, j);
+    float g = ptx::to_float(dy[j]) * general.weight(n.weight, turn, j);
     float to = r * (g - (ptx::to_float(x[j]) - mean) * c - mean_g);
     if (n.accumulate) to += ptx::to_float(dx[j]);
     dx[j] = ptx::from_float<bf16>(to);
@@ -230,8 +241,8 @@ __global__ void __launch_bounds__(kThreads) norm_backward_elements(NormBackward 
 struct Instance {
   int cols, lanes;
   const char *forward_name[2], *backward_name[2];
-  void (*forward[2])(Norm);
-  void (*backward[2])(NormBackward);
+  void (*forward[2])(Norm, General);
+  void (*backward[2])(NormBackward, General);
 };
 
 #define NORM_INSTANCE(lanes, vectors)                                                         \
@@ -280,41 +291,45 @@ dim3 grid_of(const Instance& i, int64_t rows) {
   return dim3(static_cast<uint32_t>(ceil_div(rows, kThreads / i.lanes)));
 }
 
-Parameters parameters(const qlora_tensor& t, float absent, float offset) {
-  return {any(t), t.stride, absent, offset};
+General general_of(const qlora_tensor& weight, const qlora_tensor& bias, const qlora_tensor& mean,
+                   float offset, bool centered) {
+  return {any(bias),
+          weight.stride,
+          bias.stride,
+          static_cast<float*>(mean.data),
+          static_cast<int>(max(int64_t{1}, max(weight.rows, bias.rows))),
+          offset,
+          centered};
+}
+
+bool is_plain(const qlora_tensor& weight, float offset) {
+  return weight.data != nullptr && weight.rows == 1 && offset == 0;
 }
 
 bool aligned(const qlora_tensor& t) { return t.data == nullptr || eights(t); }
-
-int turns_of(const qlora_tensor& weight, const qlora_tensor& bias) {
-  return static_cast<int>(max(int64_t{1}, max(weight.rows, bias.rows)));
-}
 
 }  // namespace
 
 int norm(qlora_context* c, const qlora_norm* op) {
   if (op->x.rows * op->x.cols == 0) return QLORA_OK;
   Norm n{static_cast<const bf16*>(op->x.data),
-         parameters(op->weight, 1, op->offset),
-         parameters(op->bias, 0, 0),
+         any(op->weight),
          static_cast<bf16*>(op->y.data),
-         static_cast<float*>(op->mean.data),
          static_cast<float*>(op->rstd.data),
          op->x.rows,
          op->x.stride,
          op->y.stride,
          static_cast<int>(op->x.cols),
-         turns_of(op->weight, op->bias),
-         op->eps,
-         op->centered != 0};
+         op->eps};
+  const General g = general_of(op->weight, op->bias, op->mean, op->offset, op->centered != 0);
   const Instance* i = instance(op->x.cols);
   if (i != nullptr && eights(op->x) && eights(op->y) && aligned(op->weight) && aligned(op->bias)) {
-    const int general = n.centered || op->bias.data != nullptr ? 1 : 0;
+    const int general = g.centered || op->bias.data != nullptr || !is_plain(op->weight, op->offset);
     return launch(c, i->forward_name[general], i->forward[general], grid_of(*i, n.rows),
-                  dim3(kThreads), (1 + general) * kShared, n);
+                  dim3(kThreads), (1 + general) * kShared, n, g);
   }
   return launch(c, "norm_elements", norm_elements, dim3(static_cast<uint32_t>(n.rows)),
-                dim3(kThreads), 2 * kShared, n);
+                dim3(kThreads), 2 * kShared, n, g);
 }
 
 int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
@@ -335,8 +350,7 @@ int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
   }
   NormBackward n{static_cast<const bf16*>(op->x.data),
                  static_cast<const bf16*>(op->dy.data),
-                 parameters(op->weight, 1, op->offset),
-                 mean,
+                 any(op->weight),
                  rstd,
                  static_cast<bf16*>(op->dx.data),
                  op->x.rows,
@@ -344,14 +358,14 @@ int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
                  op->dy.stride,
                  op->dx.stride,
                  static_cast<int>(op->x.cols),
-                 turns_of(op->weight, {}),
                  op->accumulate != 0};
+  const General g = general_of(op->weight, {}, op->mean, op->offset, mean != nullptr);
   const Instance* i = instance(op->x.cols);
   if (i != nullptr && eights(op->x) && eights(op->dy) && eights(op->dx) && aligned(op->weight)) {
-    const int general = mean != nullptr ? 1 : 0;
+    const int general = mean != nullptr || !is_plain(op->weight, op->offset);
     return launch(c, i->backward_name[general], i->backward[general], grid_of(*i, n.rows),
-                  dim3(kThreads), (1 + general) * kShared, n);
+                  dim3(kThreads), (1 + general) * kShared, n, g);
   }
   return launch(c, "norm_backward_elements", norm_backward_elements,
-                dim3(static_cast<uint32_t>(n.rows)), dim3(kThreads), 2 * kShared, n);
+                dim3(static_cast<uint32_t>(n.rows)), dim3(kThreads), 2 * kShared, n, g);
 }

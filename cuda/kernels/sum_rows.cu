@@ -23,11 +23,17 @@ constexpr int kShared = kWarps * kColumns * sizeof(float);
 template <class T>
 struct Sums {
   const T *x, *with;
-  const float *factor, *less;
+  const float* factor;
   float* partial;
   int64_t rows, x_stride, with_stride;  // rows of a turn
-  int cols, pieces, turns;
+  int cols, pieces;
   bool wide;
+};
+
+// What the general instances have besides.
+struct General {
+  const float* less;
+  int turns;
 };
 
 // Eight elements, or zeros beyond the last column.
@@ -42,21 +48,20 @@ __device__ __forceinline__ Eight load_within(const T* row, int col, int cols, bo
   return e;
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads) sum_pieces(Sums<T> s) {
+template <class T, bool kGeneral>
+__global__ void __launch_bounds__(kThreads) sum_pieces(Sums<T> s, General general) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, piece = blockIdx.y;
-  const int turn = blockIdx.z;
   const int col = blockIdx.x * kColumns + lane * kEight;
   const int64_t begin = s.rows * piece / s.pieces, end = s.rows * (piece + 1) / s.pieces;
   Eight sum = {};
   if (col < s.cols) {
 #pragma unroll 2
     for (int64_t i = begin + warp; i < end; i += kWarps) {
-      int64_t row = i * s.turns + turn;
+      const int64_t row = kGeneral ? i * general.turns + blockIdx.z : i;
       Eight e = load_within(s.x + row * s.x_stride, col, s.cols, s.wide);
       float f = s.factor == nullptr ? 1.0f : s.factor[row];
       if (s.with != nullptr) {
-        const float less = s.less == nullptr ? 0.0f : s.less[row];
+        const float less = kGeneral && general.less != nullptr ? general.less[row] : 0.0f;
         Eight w = load_within(s.with + row * s.with_stride, col, s.cols, s.wide);
 #pragma unroll
         for (int j = 0; j < kEight; j++) e.x[j] *= w.x[j] - less;
@@ -73,7 +78,7 @@ __global__ void __launch_bounds__(kThreads) sum_pieces(Sums<T> s) {
   float total = 0;
 #pragma unroll
   for (int w = 0; w < kWarps; w++) total += shared[w * kColumns + threadIdx.x];
-  s.partial[(int64_t{turn} * s.pieces + piece) * s.cols + mine] = total;
+  s.partial[(int64_t{blockIdx.z} * s.pieces + piece) * s.cols + mine] = total;
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -88,28 +93,31 @@ __global__ void __launch_bounds__(kThreads)
   sum[j] += divisor == nullptr ? total : total / divisor[j];
 }
 
-REGISTER_INSTANCE(sum_pieces_bf16, kThreads, kShared, sum_pieces<bf16>);
-REGISTER_INSTANCE(sum_pieces_f32, kThreads, kShared, sum_pieces<float>);
+REGISTER_INSTANCE(sum_pieces_bf16, kThreads, kShared, sum_pieces<bf16, false>);
+REGISTER_INSTANCE(sum_pieces_f32, kThreads, kShared, sum_pieces<float, false>);
+REGISTER_INSTANCE(sum_pieces_general_bf16, kThreads, kShared, sum_pieces<bf16, true>);
+REGISTER_INSTANCE(sum_pieces_general_f32, kThreads, kShared, sum_pieces<float, true>);
 REGISTER_KERNEL(sum_join, kThreads, 0);
 
 template <class T>
-int sum_as(qlora_context* c, const char* name, const ColumnSums& op) {
+int sum_as(qlora_context* c, const char* name, const char* general_name, const ColumnSums& op) {
   bool wide = eights(op.x) && (op.with.data == nullptr || eights(op.with));
   Sums<T> s{static_cast<const T*>(op.x.data),
             static_cast<const T*>(op.with.data),
             op.factor,
-            op.less,
             static_cast<float*>(op.workspace.data),
             op.x.rows / op.turns,
             op.x.stride,
             op.with.stride,
             static_cast<int>(op.x.cols),
             static_cast<int>(op.workspace.rows / op.turns),
-            op.turns,
             wide};
   dim3 grid(static_cast<uint32_t>(ceil_div(s.cols, kColumns)), static_cast<uint32_t>(s.pieces),
-            static_cast<uint32_t>(s.turns));
-  return launch(c, name, sum_pieces<T>, grid, dim3(kThreads), kShared, s);
+            static_cast<uint32_t>(op.turns));
+  const bool general = op.less != nullptr || op.turns > 1;
+  return launch(c, general ? general_name : name,
+                general ? sum_pieces<T, true> : sum_pieces<T, false>, grid, dim3(kThreads), kShared,
+                s, General{op.less, op.turns});
 }
 
 }  // namespace
@@ -123,9 +131,9 @@ int column_sums(qlora_context* c, const ColumnSums& op) {
   }
   int status;
   if (op.x.dtype == QLORA_BF16) {
-    status = sum_as<bf16>(c, "sum_pieces_bf16", op);
+    status = sum_as<bf16>(c, "sum_pieces_bf16", "sum_pieces_general_bf16", op);
   } else if (op.x.dtype == QLORA_F32) {
-    status = sum_as<float>(c, "sum_pieces_f32", op);
+    status = sum_as<float>(c, "sum_pieces_f32", "sum_pieces_general_f32", op);
   } else {
     return fail(c, QLORA_UNSUPPORTED, "sum_rows: of element type %d", op.x.dtype);
   }
