@@ -64,8 +64,8 @@ func (a *Adapters) loftQ(s *start, w lowrank.Matrix, iterations int) factors {
 			f.takeFrom(w, float64(s.of.Adapter.Scale))
 		}
 		lost := lowrank.New(w.Rows, w.Cols)
-		for j, held := range s.in4Bit(narrowed(w)) {
-			lost.Data[j] = float64(float32(original[j]) - held)
+		for j, quantized := range s.in4Bit(narrowed(w)) {
+			lost.Data[j] = float64(float32(original[j]) - quantized)
 		}
 		f = split(lowrank.Leading(lost, s.of.Adapter.Rank()), float64(s.of.Adapter.Scale))
 	}

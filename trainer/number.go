@@ -6,10 +6,10 @@ import "qlora/internal/pyfloat"
 // files that transformers also writes do not differ by spelling.
 type Number float64
 
-// MarshalJSON is n as Python writes it.
+// MarshalJSON returns n as Python writes it.
 func (n Number) MarshalJSON() ([]byte, error) { return []byte(n.String()), nil }
 
-// String is Python's repr of n.
+// String returns Python's repr of n.
 func (n Number) String() string { return pyfloat.Format(float64(n)) }
 
 func number(x float64) *Number { n := Number(x); return &n }

@@ -12,8 +12,9 @@ import (
 
 const questions = "../../trainer/multiplechoice/testdata/"
 
-// Questions with choices are found by their fields; what is printed is what the
-// harness makes of them (package multiplechoice holds the numbers).
+// TestEvalQuestions checks that multiple-choice questions are detected by their
+// fields, and that the harness's results are printed (package multiplechoice tests the
+// numbers).
 func TestEvalQuestions(t *testing.T) {
 	base := []string{"eval", "--model", "../../demo/base", "--load_in_4bit=false"}
 	out := filepath.Join(t.TempDir(), "scores.jsonl")
@@ -57,7 +58,7 @@ func TestEvalRefuses(t *testing.T) {
 		"--dataset: x.jsonl does not exist":                     {"--dataset", "x.jsonl"},
 		"--fewshot_dataset: x.jsonl does not exist":             {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
 		"fewshot is 50, but there are only":                     {"--dataset", questions + "arc.jsonl", "--fewshot", "50"},
-		"--score_choices is \"x\", but it must be":               {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
+		"--score_choices is \"x\", but it must be":              {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
 		"--fewshot, the number of examples to take of it, is 0": {"--dataset", questions + "arc.jsonl", "--fewshot_dataset", questions + "arc.jsonl"},
 	} {
 		code, stdout, stderr := run(t, append([]string{"eval", "--model", "../../demo/base"}, args...)...)

@@ -135,11 +135,11 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 // plan lays out the base, with or without adapters. It checks the presence, shape and
 // type of every tensor.
 func (j *Job) plan(config *lora.Config) (*lora.Tuned, error) {
-	var held nn.Options
+	var options nn.Options
 	if j.config.Quantization != nil {
-		held.Quantize = j.how
+		options.Quantize = j.how
 	}
-	return lora.Assemble(j.config, j.base, held, config, bindings.Info{Activation: bindings.F32})
+	return lora.Assemble(j.config, j.base, options, config, bindings.Info{Activation: bindings.F32})
 }
 
 // RoundsTwice reports whether merged weights come from 4 bits and are quantized to 4

@@ -50,9 +50,9 @@ func logits(t *testing.T, dir, adapter string) []float32 {
 	config, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	base := open(t, dir)
-	var held nn.Options
+	var options nn.Options
 	if config.Quantization != nil {
-		held.Quantize = &bindings.QuantizeOptions{BlockSize: 64}
+		options.Quantize = &bindings.QuantizeOptions{BlockSize: 64}
 	}
 	var adapted *lora.Config
 	if adapter != "" {
@@ -60,7 +60,7 @@ func logits(t *testing.T, dir, adapter string) []float32 {
 		require.NoError(t, err)
 		adapted = &c
 	}
-	tuned, err := lora.Assemble(config, base, held, adapted, dev.Info())
+	tuned, err := lora.Assemble(config, base, options, adapted, dev.Info())
 	require.NoError(t, err)
 	ids := []int32{3, 17, 99, 4, 65, 2, 120, 31, 8, 77}
 	tuned.Plan(dev, nn.Shapes{Generate: len(ids)})

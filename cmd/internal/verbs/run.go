@@ -89,8 +89,8 @@ type call struct {
 // note prints a line to standard error.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
-// noteOf prints what a person should know of how a model's config.json was read.
-// Training reports it itself.
+// noteOf prints the note on how a model's config.json was read. Training reports it
+// itself.
 func (c *call) noteOf(m *trainer.Base) {
 	if note := m.Config.Note; note != "" {
 		c.note(note)
