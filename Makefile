@@ -1,4 +1,4 @@
-# The front door. `make` alone lists what there is; nothing here is needed for `go build ./... && go vet ./... && go test ./...`.
+# `make` lists the targets. Nothing here is needed for `go build ./... && go vet ./... && go test ./...`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,7 +12,7 @@ CMAKE := $(TOOLCHAIN)/bin/cmake
 NVCC := $(TOOLCHAIN)/bin/nvcc
 CLANG_FORMAT := $(TOOLCHAIN)/bin/clang-format
 
-# The packages in which goroutines meet: they are tested again under the race detector, parity on one device only (-short).
+# Packages with concurrency. They are also tested under the race detector, parity on one device only (-short).
 RACE := bindings/cpu trainer trainer/dataset trainer/report/live internal/atomicfile nf4 internal/safetensors tokenizer lora/merge trainer/multiplechoice
 
 # Seconds of fuzzing for each target, and go test's pattern of benchmarks.
@@ -30,11 +30,11 @@ help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: openblas ## quantize a small base to 4 bits, tune it on a task it cannot do, and show the difference (under 2 minutes)
+demo: openblas ## tune a small 4-bit model and compare its answers before and after (under 2 minutes)
 	go run ./demo
 
 .PHONY: picture
-picture: demo build ## record docs/run.svg anew: the demo's base asked, tuned and asked again, in a terminal
+picture: demo build ## record docs/run.svg: ask the demo's base in a terminal, tune it, ask again
 	@rm -rf out/tuned
 	tools/picture.py docs/run.svg \
 	  "$(ASK)" "$(BUILD)/qlora train --config configs/demo.yaml" "$(ASK) --adapter out/tuned"
@@ -42,43 +42,43 @@ picture: demo build ## record docs/run.svg anew: the demo's base asked, tuned an
 ASK = $(BUILD)/qlora generate --model out/demo/base --max_new_tokens 12 --prompt \$$'Q: What is the work of Bruno?\nA:'
 
 .PHONY: compare
-compare: openblas ## the demo's task by full fine-tuning, LoRA and QLoRA, in one table
+compare: openblas ## run the demo's task with full fine-tuning, LoRA and QLoRA, and print one table
 	go run ./demo -compare
 
 .PHONY: retention
-retention: openblas build ## what 4 bits cost in held-out loss, with MODEL=folder and DATA=folder (an hour and more; goes on where it was)
+retention: openblas build ## measure what 4 bits cost in held-out loss, with MODEL=folder DATA=folder (over an hour; resumes)
 	go run ./bench/retention -model '$(MODEL)' -model-f32 '$(MODEL_F32)' -data '$(DATA)' -qlora $(BUILD)/qlora -out $(BUILD)/retention -commit "$$(git describe --always --dirty)"
 
 .PHONY: base
-base: openblas ## make the demo's base model again from nothing, into build/demo-base (10 minutes)
+base: openblas ## train the demo's base model from scratch, into build/demo-base (10 minutes)
 	demo/make_base.sh
 
 .PHONY: build
 build: ## build the commands into build/
 	go build -o $(BUILD)/ ./cmd/...
 
-# The two libraries of cuda/ (CMakeLists.txt). A folder is set up once; then CMake looks after it.
+# The two libraries of cuda/ (CMakeLists.txt). A build folder is configured once.
 SETUP := $(CMAKE) -S . -G 'Unix Makefiles'
 JOBS ?= $(shell nproc)
 
 .PHONY: emu
-emu: $(BUILD)/cmake/emu/Makefile ## build the kernels for the emulator, into build/lib/libqlora_emu.so
+emu: $(BUILD)/cmake/emu/Makefile ## build the kernels for the emulator: build/lib/libqlora_emu.so
 	@$(CMAKE) --build $(<D) --parallel $(JOBS)
 
 .PHONY: cuda
-cuda: $(BUILD)/cmake/cuda/Makefile ## build the kernels for every GPU, into build/lib/libqlora_cuda.so (no GPU is needed to)
+cuda: $(BUILD)/cmake/cuda/Makefile ## build the kernels for all GPUs: build/lib/libqlora_cuda.so (needs no GPU)
 	@$(CMAKE) --build $(<D) --parallel $(JOBS)
 
 .PHONY: cuda-check
-cuda-check: cuda ## check the GPUs' machine code and compare it with cuda/resources.tsv (UPDATE=1 writes that)
+cuda-check: cuda ## compare the kernels' machine code with cuda/resources.tsv (UPDATE=1 rewrites it)
 	@go run ./cuda/check -library $(BUILD)/lib/libqlora_cuda.so -tools $(TOOLCHAIN)/bin $(if $(UPDATE),-update)
 
-# What a GPU machine needs for the check of bench/gpu/run.sh. It runs where glibc is as new as here, or newer.
+# The bundle for bench/gpu/run.sh on a GPU machine. It needs this machine's glibc or a newer one.
 BUNDLE := $(BUILD)/gpu-bundle
 STATIC := -trimpath -ldflags '-s -w'
 
 .PHONY: gpu-bundle
-gpu-bundle: openblas cuda emu ## pack build/gpu-bundle: its run.sh is the whole check on a machine with a GPU and without Go (4 minutes)
+gpu-bundle: openblas cuda emu ## pack build/gpu-bundle; its run.sh tests and measures on a GPU machine without Go (4 minutes)
 	@rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/bin $(BUNDLE)/lib $(BUNDLE)/peers/plan
 	go test -c $(STATIC) -o $(BUNDLE)/bin/cuda.test ./bindings/cuda
 	go test -c $(STATIC) -o $(BUNDLE)/bin/bench.test ./bench
@@ -97,27 +97,27 @@ $(BUILD)/cmake/cuda/Makefile: | $(CMAKE) $(NVCC)
 	@$(SETUP) -B $(@D) -DQLORA_CUDA=ON -DCMAKE_CUDA_COMPILER=$(abspath $(NVCC))
 
 .PHONY: test
-test: openblas emu ## vet, every test, and those where goroutines meet again under the race detector
+test: openblas emu ## vet, all tests, and the concurrent packages under the race detector
 	go vet ./...
 	QLORA_REQUIRE_EMU=1 go run tools/testcount/main.go "./..." "-race -short $(RACE:%=./%)"
 
 .PHONY: lint
-lint: $(CLANG_FORMAT) ## gofumpt, golangci-lint and clang-format, at the versions pinned in tools
+lint: $(CLANG_FORMAT) ## run gofumpt, golangci-lint and clang-format, at the versions pinned in tools
 	@echo $(CPP) | xargs -r $(CLANG_FORMAT) --dry-run -Werror || { echo 'not formatted by clang-format (make format)'; exit 1; }
 	@unformatted="$$($(TOOL) gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "not formatted by gofumpt (make format):"; echo "$$unformatted"; exit 1; fi
 	$(TOOL) golangci-lint run ./...
 
 .PHONY: format
-format: $(CLANG_FORMAT) ## rewrite the Go files as gofumpt has them, and cuda/ as clang-format does
+format: $(CLANG_FORMAT) ## format Go files with gofumpt and cuda/ with clang-format
 	$(TOOL) gofumpt -w .
 	@echo $(CPP) | xargs -r $(CLANG_FORMAT) -i
 
 .PHONY: bench
-bench: openblas ## every Go benchmark (BENCH=pattern narrows it)
+bench: openblas ## run the Go benchmarks (BENCH=pattern selects)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: fuzz
-fuzz: ## fuzz every target for FUZZTIME each (20s)
+fuzz: ## fuzz every target for FUZZTIME (20s) each
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n1 dirname | sort -u | while read -r package; do \
 		go test -list '^Fuzz' "$$package" | grep '^Fuzz' | while read -r target; do \
 			echo "== $$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
@@ -125,14 +125,14 @@ fuzz: ## fuzz every target for FUZZTIME each (20s)
 	done
 
 .PHONY: cover
-cover: ## test coverage by function, into build/coverage.html
+cover: ## write test coverage by function to build/coverage.html
 	@mkdir -p $(BUILD)
 	go test -coverpkg=./... -coverprofile=$(BUILD)/coverage.out ./...
 	go tool cover -html=$(BUILD)/coverage.out -o $(BUILD)/coverage.html
 	go tool cover -func=$(BUILD)/coverage.out | tail -n 1
 
 .PHONY: toolchain
-toolchain: $(OPENBLAS) $(CMAKE) $(NVCC) $(CLANG_FORMAT) ## fetch into build/toolchain what the machine lacks: OpenBLAS, CMake, nvcc (110 MB), clang-format
+toolchain: $(OPENBLAS) $(CMAKE) $(NVCC) $(CLANG_FORMAT) ## fetch the tools that the machine lacks into build/toolchain: OpenBLAS, CMake, nvcc (110 MB), clang-format
 
 $(OPENBLAS): tools/toolchain.py tools/wheel.py
 	@python3 tools/toolchain.py $(TOOLCHAIN) openblas
@@ -141,11 +141,11 @@ $(OPENBLAS): tools/toolchain.py tools/wheel.py
 $(CMAKE) $(NVCC) $(CLANG_FORMAT): tools/toolchain.py tools/wheel.py
 	@python3 tools/toolchain.py $(TOOLCHAIN) $(@F)
 
-# What makes things faster but is not needed: without a network (or Python) the work goes on on gonum.
+# OpenBLAS is optional: without a network or Python, the CPU device uses gonum.
 .PHONY: openblas
 openblas:
-	@$(MAKE) $(OPENBLAS) >/dev/null 2>&1 || echo 'No OpenBLAS could be fetched (make toolchain says why): the CPU device uses gonum, which is slower.'
+	@$(MAKE) $(OPENBLAS) >/dev/null 2>&1 || echo 'Cannot fetch OpenBLAS (make toolchain says why). The CPU device uses gonum, which is slower.'
 
 .PHONY: clean
-clean: ## remove everything that was built, and what the demo left
+clean: ## remove build/ and out/
 	rm -rf $(BUILD) out

@@ -1,3 +1,3 @@
-// Package bench measures whole training steps, and holds what was measured: each
-// figure with its machine, its commit and the peer that ran beside it.
+// Package bench measures whole training steps, and stores the results: each figure with
+// its machine, its commit and the peer measured with it.
 package bench

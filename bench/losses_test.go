@@ -25,9 +25,9 @@ var (
 	demoBase = flag.String("demo", filepath.Join("..", "demo", "base"), "the `folder` of the demo's base model")
 )
 
-// What a 16-bit device may lose against the CPU, which computes in float32. The norm is
-// held at the first step, where the weights are still the same: a gradient whose cosine
-// with the CPU's is 0.999, as bfloat16 is held to in trainer's tests, differs from it by
+// Tolerances of a 16-bit device against the CPU, which computes in float32. The norm is
+// compared at the first step, where the weights are still equal: a gradient whose cosine
+// with the CPU's is 0.999, the bound for bfloat16 in trainer's tests, differs from it by
 // sqrt(1 - 0.999²).
 const (
 	lossTolerance = 0.01
@@ -37,10 +37,10 @@ const (
 // A point is a step of a run.
 type point struct{ Loss, GradNorm float64 }
 
-// TestLosses holds every step of training against the CPU's: the demo's, whose base is
-// a trained model, and that of a model of 135 million random weights, which learns four
-// sequences by heart. The device is that of -device; where none is named, the emulator does
-// fewer steps of smaller ones.
+// TestLosses compares every step of training with the CPU's: the demo's, whose base is a
+// trained model, and that of a model of 135 million random weights, which memorizes four
+// sequences. The device is that of -device; without it, the emulator runs fewer steps of
+// smaller ones.
 func TestLosses(t *testing.T) {
 	if *record != "" {
 		dev := openCPU(t)
@@ -97,10 +97,11 @@ type course struct {
 	steps   int
 }
 
-// courses are the demo's first steps with its own settings, and some of random weights.
+// courses returns the demo's first steps with its own settings, and some of random
+// weights.
 //
-// The demo's next steps say nothing of a device: from the 13th on the CPU's own losses
-// move by 1 % where the learning rate is 0.4 % another, which is what bfloat16 rounds by.
+// Later steps of the demo cannot be compared: from the 13th on the CPU's own losses
+// change by 1 % if the learning rate changes by 0.4 %, the rounding of bfloat16.
 func courses(small bool) []course {
 	demo := course{"demo", func(testing.TB) string { return *demoBase }, demoRecords, 2e-3, 20, 8, 12}
 	random := course{"135m", randomFolder("135m"), randomRecords(49152, 4, 64), 1e-3, 5, 4, 10}
@@ -134,7 +135,7 @@ func (c *course) train(tb testing.TB, dev bindings.Device) []point {
 	return points.all
 }
 
-// points is an output that keeps the rows of training.
+// points is an output that records the rows of training.
 type points struct {
 	trainer.NoOutput
 	all []point
@@ -147,7 +148,7 @@ func (p *points) Log(r trainer.Row) error {
 	return nil
 }
 
-// demoRecords are the demo's questions.
+// demoRecords returns the demo's questions.
 func demoRecords(tb testing.TB, folder string) []dataset.Example {
 	tok, err := tokenizer.LoadFolder(folder)
 	require.NoError(tb, err)

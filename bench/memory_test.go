@@ -6,16 +6,16 @@ import (
 	"qlora/bindings"
 )
 
-// A memoryWatch is what a device's memory is looked at by while something runs.
+// A memoryWatch samples a device's memory in the background.
 type memoryWatch struct {
 	free    func() int64
-	before  int64 // free
+	before  int64 // free bytes at the start
 	quit    chan struct{}
 	done    chan int64
 	stopped bool
 }
 
-// lookEvery is how often the driver is asked.
+// lookEvery is the interval of samples.
 const lookEvery = 20 * time.Millisecond
 
 func watchMemory(dev bindings.Device) *memoryWatch {
@@ -29,7 +29,7 @@ func watchMemory(dev bindings.Device) *memoryWatch {
 	return w
 }
 
-// look takes the most that is in use until it is told to stop, less what was at first.
+// look records the maximum in use until it is stopped, minus the use at the start.
 func (w *memoryWatch) look(dev bindings.Monitored) {
 	var first, most int64
 	for tick := time.NewTicker(lookEvery); ; {
@@ -60,11 +60,11 @@ func inUse(dev bindings.Monitored) (int64, bool) {
 	return *t.MemoryUsed, true
 }
 
-// taken is by how much less is free than when the watch began; 0 where that is not known.
+// taken returns the decrease of free memory since the start, or 0 if unknown.
 func (w *memoryWatch) taken() int64 { return w.before - w.free() }
 
-// stop ends the watch and gives the most that the driver saw in use since it began; 0
-// where there is none to ask.
+// stop ends the watch and returns the maximum that the driver saw in use since the
+// start, or 0 without a driver.
 func (w *memoryWatch) stop() int64 {
 	if w.stopped {
 		return 0

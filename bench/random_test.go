@@ -19,8 +19,8 @@ import (
 	"qlora/nn/family"
 )
 
-// Architectures whose steps are measured, with random weights: Llamas of 135 million, of 1
-// and of 8 billion parameters, and one that any device is soon through with.
+// Measured architectures, with random weights: Llamas of 135 million, of 1 and of 8
+// billion parameters, and a small one that every device runs quickly.
 var architectures = map[string]string{
 	"tiny": `{"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
 		"num_key_value_heads": 1, "vocab_size": 96, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
@@ -32,19 +32,18 @@ var architectures = map[string]string{
 		"num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
 }
 
-// randomWeights are those of a model in bfloat16, as nn reads them. They are views of one
-// list of random numbers, each from another place on: 8 billion weights take no more
+// randomWeights are the weights of a model in bfloat16, as nn reads them. They are views
+// of one list of random numbers at different offsets: 8 billion weights need no more
 // memory than the largest matrix.
 type randomWeights struct {
 	config  *nn.Config
 	shapes  map[string][]int
-	names   []string // in their order
+	names   []string // in order
 	numbers []byte
 	ones    []byte // of norms: random numbers around 1
 }
 
-// randomNumbers is how many there are before they begin again: a prime, so that rows of a
-// matrix differ.
+// randomNumbers is the length of the list: a prime, so that rows of a matrix differ.
 const randomNumbers = 1<<20 + 7
 
 func newRandomWeights(tb testing.TB, architecture string) *randomWeights {
@@ -93,7 +92,7 @@ func elements(shape []int) int {
 	return n
 }
 
-// Tensor is a view of the random numbers, from a place on that its name decides.
+// Tensor returns a view of the random numbers, at an offset derived from its name.
 func (w *randomWeights) Tensor(name string) (checkpoint.Tensor, error) {
 	shape, ok := w.shapes[name]
 	if !ok {
@@ -110,13 +109,13 @@ func (w *randomWeights) Tensor(name string) (checkpoint.Tensor, error) {
 	return checkpoint.NewDense(name, checkpoint.BF16, shape, data[2*from:][:2*elements(shape)]), nil
 }
 
-// Release has nothing to give back.
+// Release does nothing: the memory is shared.
 func (w *randomWeights) Release(string) {}
 
-// Where is that they are nowhere.
+// Where returns "random weights".
 func (w *randomWeights) Where(string) string { return "random weights" }
 
-// write makes a model folder of them.
+// write writes a model folder with the weights.
 func (w *randomWeights) write(tb testing.TB, architecture string) string {
 	tb.Helper()
 	dir := tb.TempDir()

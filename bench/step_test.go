@@ -26,7 +26,7 @@ var (
 	tiny   = flag.Bool("tiny", false, "of a tiny model, to see that everything runs")
 )
 
-// open opens the device that -device names.
+// open opens the device of -device, or else otherwise.
 func open(tb testing.TB, otherwise string) bindings.Device {
 	tb.Helper()
 	name := *device
@@ -53,7 +53,7 @@ func openCPU(tb testing.TB) *cpu.Device {
 	return dev
 }
 
-// nameOf returns a GPU's name, or the device's where it is none.
+// nameOf returns a GPU's name, or the device's if it is not a GPU.
 func nameOf(dev bindings.Device) string {
 	info := dev.Info()
 	if !strings.HasPrefix(info.Name, "cuda") {
@@ -63,19 +63,19 @@ func nameOf(dev bindings.Device) string {
 	return name
 }
 
-// A shape is what a step is measured on.
+// A shape is the model and batch of a measured step.
 type shape struct {
 	architecture      string
 	sequences, tokens int // tokens of each sequence
 }
 
-// BenchmarkStep is a whole QLoRA step of a Llama with random weights, forward, backward
-// and update: NF4 with double quantization, rank 16 on all linear layers, by recompute
-// policy. It is taken as trainer takes it, on the device of -device: the CPU, where the
-// model has 135 million parameters, or a GPU, where it has 8 billion, too.
+// BenchmarkStep measures a whole QLoRA step of a Llama with random weights, forward,
+// backward and update: NF4 with double quantization, rank 16 on all linear layers, by
+// recompute policy. It steps as trainer does, on the device of -device: the CPU, with
+// 135 million parameters, or a GPU, also with 8 billion.
 //
-// taken-MiB is by how much the device's free memory has become less; nvml-MiB is the most
-// that the driver saw in use by anybody, less what was in use before.
+// taken-MiB is the decrease of the device's free memory; nvml-MiB is the maximum that
+// the driver saw in use by all processes, minus the use at the start.
 func BenchmarkStep(b *testing.B) {
 	dev := open(b, "cpu")
 	var shapes []shape
@@ -102,7 +102,7 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
-// A run is what steps are taken of.
+// A run is a model prepared for steps.
 type run struct {
 	dev bindings.Device
 	*lora.Tuned
@@ -122,7 +122,7 @@ func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, po
 	}
 	require.NoError(b, err)
 	defer r.Close()
-	require.NoError(b, r.step()) // the first one loads the kernels
+	require.NoError(b, r.step()) // the first step loads the kernels
 	var took []time.Duration
 	for b.Loop() {
 		start := time.Now()
@@ -162,7 +162,7 @@ func newRun(dev bindings.Device, weights *randomWeights, batch *nn.Batch, policy
 	return r, r.Load(dev, lora.Values{Base: weights, Seed: 1})
 }
 
-// step is trainer's, of one micro-batch.
+// step runs one of trainer's steps, of one micro-batch.
 func (r *run) step() error {
 	r.steps++
 	for _, p := range r.params {

@@ -12,9 +12,9 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// tokenizing gives the tokenizer and the file of {"text": …} lines that the
-// benchmarks of this file are about, which the environment names: those that are
-// worth measuring are not in the repository.
+// tokenizing returns the tokenizer and the file of {"text": …} lines for the benchmarks
+// of this file, named by the environment: those worth measuring are not in the
+// repository.
 func tokenizing(b *testing.B) (tok *tokenizer.Tokenizer, path string) {
 	b.Helper()
 	folder, path := os.Getenv("QLORA_BENCH_TOKENIZER"), os.Getenv("QLORA_BENCH_TEXTS")
@@ -26,7 +26,7 @@ func tokenizing(b *testing.B) (tok *tokenizer.Tokenizer, path string) {
 	return tok, path
 }
 
-// BenchmarkTokenize is one encoder over all texts, its cache empty at first.
+// BenchmarkTokenize encodes all texts with one encoder, whose cache is empty at first.
 func BenchmarkTokenize(b *testing.B) {
 	tok, path := tokenizing(b)
 	f, err := os.Open(path)
@@ -56,7 +56,7 @@ func BenchmarkTokenize(b *testing.B) {
 	}
 }
 
-// BenchmarkLoad is all that stands between the file and training: reading, tokenizing
+// BenchmarkLoad measures everything between the file and training: reading, tokenizing
 // on all cores, and packing.
 func BenchmarkLoad(b *testing.B) {
 	tok, path := tokenizing(b)

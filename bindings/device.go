@@ -41,12 +41,12 @@ type Device interface {
 	// Sync waits for all that was enqueued and returns the first error since
 	// the last Sync.
 	Sync() error
-	// Close gives back what the device holds beside its blocks. The device is not
+	// Close frees what the device holds next to its blocks. The device is not
 	// used afterwards; blocks are freed before.
 	Close() error
 }
 
-// QuantizeOptions says how a base is held in 4 bits.
+// QuantizeOptions says how a base is stored in 4 bits.
 type QuantizeOptions struct {
 	Kind      nf4.Kind
 	BlockSize int

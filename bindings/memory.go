@@ -44,7 +44,7 @@ type Arena struct {
 	committed bool
 }
 
-// New is the next tensor of the arena. After the Memory was taken it panics
+// New returns the next tensor of the arena. After the Memory was allocated it panics
 // when the plan did not foresee it: running and planning walk the same code.
 func (a *Arena) New(dtype DType, rows, cols int) Tensor {
 	t := Tensor{block: &a.block, offset: a.used, DType: dtype, Rows: rows, Cols: cols, stride: cols, width: cols, period: cols}
@@ -56,7 +56,7 @@ func (a *Arena) New(dtype DType, rows, cols int) Tensor {
 	return t
 }
 
-// Mark is the arena's present end, for Release.
+// Mark returns the arena's present end, for Release.
 func (a *Arena) Mark() int64 { return a.used }
 
 // Release frees everything handed out since mark.
@@ -70,7 +70,7 @@ type Memory struct {
 	dev    Device
 }
 
-// NewMemory is an empty plan.
+// NewMemory returns an empty plan.
 func NewMemory() *Memory {
 	m := &Memory{arenas: map[Category]*Arena{}}
 	for _, c := range Categories {
@@ -79,10 +79,10 @@ func NewMemory() *Memory {
 	return m
 }
 
-// Arena is the arena of one category.
+// Arena returns the arena of one category.
 func (m *Memory) Arena(c Category) *Arena { return m.arenas[c] }
 
-// Plan is what has been asked for so far, at its peak, in bytes by category.
+// Plan returns what has been asked for so far, at its peak, in bytes by category.
 func (m *Memory) Plan() MemoryPlan {
 	p := MemoryPlan{}
 	for c, a := range m.arenas {
@@ -109,7 +109,7 @@ func (m *Memory) Commit(dev Device) error {
 	return nil
 }
 
-// Close gives the memory back. Tensors in it become invalid.
+// Close frees the memory. Tensors in it become invalid.
 func (m *Memory) Close() {
 	for _, a := range m.arenas {
 		if a.block.Base != nil {
@@ -119,10 +119,10 @@ func (m *Memory) Close() {
 	}
 }
 
-// A MemoryPlan is bytes by category.
+// A MemoryPlan is the memory of a run in bytes by category.
 type MemoryPlan map[Category]int64
 
-// Total is the peak of a run: every category at its largest.
+// Total returns the peak of a run: every category at its largest.
 func (p MemoryPlan) Total() int64 {
 	var n int64
 	for _, b := range p {

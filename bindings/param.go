@@ -45,14 +45,14 @@ type Moment struct {
 // Absent reports whether there is no such moment.
 func (m Moment) Absent() bool { return m.Values.Absent() }
 
-// OptimizerState says what a run's optimizer keeps of the parameters.
+// OptimizerState says which moments of the parameters a run's optimizer keeps, and how.
 type OptimizerState struct {
 	Rule     Rule
 	EightBit bool // moments are kept in 8 bits
 	Smallest int  // but for parameters of fewer elements than this
 }
 
-// Moments lays out what is kept of a [rows, cols] parameter. exempt keeps it in
+// Moments lays out the moments of a [rows, cols] parameter. exempt keeps them in
 // float32 in any case, as bitsandbytes does for embeddings.
 func (s OptimizerState) Moments(a *Arena, rows, cols int, exempt bool) (m, v Moment) {
 	place := func() Moment {

@@ -20,7 +20,7 @@ func Implement[D, P any, O Operation](run func(D, O), needs func(P, O) Needs) Im
 	}
 }
 
-// NeedsNothing is the needs of an operation without scratch.
+// NeedsNothing returns the needs of an operation without scratch.
 func NeedsNothing[P any, O Operation](P, O) Needs { return Needs{} }
 
 // A Table is the operations that a device has.

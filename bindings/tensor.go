@@ -22,13 +22,13 @@ var dtypes = [...]struct {
 	size int64
 }{F32: {"F32", 4}, BF16: {"BF16", 2}, F16: {"F16", 2}, U8: {"U8", 1}, I32: {"I32", 4}}
 
-// String is the type's name as safetensors spells it.
+// String returns the type's name as safetensors spells it.
 func (d DType) String() string { return dtypes[d].name }
 
-// Size is the number of bytes of one element.
+// Size returns the number of bytes of one element.
 func (d DType) Size() int64 { return dtypes[d].size }
 
-// ParseDType is the type that safetensors calls name.
+// ParseDType returns the type that safetensors calls name.
 func ParseDType(name string) (DType, error) {
 	for d, t := range dtypes {
 		if t.name == name {

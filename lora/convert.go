@@ -49,9 +49,10 @@ func (p Pattern) times(x float64) Pattern {
 	return p
 }
 
-// ReadTrained is ReadConfig for continuing training: for an adapter that Save made
-// plain, it returns the configuration that it was trained with. If the base is stored
-// in another precision than in that training, use the plain one of ReadConfig.
+// ReadTrained reads an adapter's configuration to continue its training. Where Save
+// made the adapter plain, it returns the configuration of the training; otherwise it
+// equals ReadConfig. If the base is stored in another precision than in that training,
+// use ReadConfig, the plain one.
 func ReadTrained(dir string) (Config, error) {
 	c, err := ReadConfig(dir)
 	if err != nil {
@@ -118,7 +119,7 @@ func (t *tensor) join(value, start []float32) []float32 {
 	return joined
 }
 
-// part is the inverse of join.
+// part inverts join.
 func (t *tensor) part(joined []float32) (value, start []float32) {
 	if t.rankAxis() == 0 {
 		return joined[:len(joined)/2], joined[len(joined)/2:]
@@ -149,7 +150,7 @@ func (t *tensor) store(dev bindings.Device, out io.Writer) error {
 	return binary.Write(out, binary.LittleEndian, t.join(value, start))
 }
 
-// restore is the inverse of store.
+// restore inverts store: it reads t and its start from a file.
 func (t *tensor) restore(dev bindings.Device, stored checkpoint.Tensor, plain bool) error {
 	if !plain || t.start.Absent() {
 		dtype, err := bindings.ParseDType(string(stored.DType))

@@ -77,7 +77,7 @@ func (i *Initialization) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON is the inverse of UnmarshalJSON.
+// MarshalJSON returns what UnmarshalJSON reads.
 func (i Initialization) MarshalJSON() ([]byte, error) {
 	if i == InitDefault || i == InitRandom {
 		return []byte(i), nil

@@ -66,7 +66,7 @@ func (p *Pattern) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON is the inverse of UnmarshalJSON.
+// MarshalJSON returns what UnmarshalJSON reads.
 func (p Pattern) MarshalJSON() ([]byte, error) {
 	b := bytes.NewBuffer([]byte{'{'})
 	e := json.NewEncoder(b)
@@ -99,7 +99,7 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return p.UnmarshalJSON(text)
 }
 
-// MarshalText is the inverse of UnmarshalText.
+// MarshalText returns what UnmarshalText reads: the String.
 func (p Pattern) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // String returns the pattern as JSON in one line, or "" if it is empty.

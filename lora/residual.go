@@ -1,8 +1,8 @@
 package lora
 
-// BeginsWithBase reports whether the adapters are initialized from the base's weights,
-// so that the base stores only the [Adapters.Residual].
-func (a *Adapters) BeginsWithBase() bool { return len(a.starts) > 0 }
+// ChangesBase reports whether the adapters are initialized from the base's weights, so
+// that the base stores only the [Adapters.Residual].
+func (a *Adapters) ChangesBase() bool { return len(a.starts) > 0 }
 
 // Residual replaces w, the original weight [out, in] of the linear layer called name,
 // by what the base stores under an adapter that is initialized from it, computed as

@@ -12,7 +12,7 @@ import (
 type Stored struct{ file *checkpoint.File }
 
 // Open maps the tensors of a PEFT folder after Check has passed it. Close unmaps them.
-// If BeginsWithBase is true, the tensors are relative to the Residual of the base.
+// If ChangesBase is true, the tensors are relative to the Residual of the base.
 func (a *Adapters) Open(dir string) (*Stored, error) {
 	file, err := openWeights(dir)
 	if err != nil {

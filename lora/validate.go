@@ -48,8 +48,8 @@ func (c *Config) Validate() error {
 	return errors.Join(c.RankPattern.checkRanks(), c.checkInit())
 }
 
-// ValidateNew is Validate for a new adapter: [Adapters.Init] must be able to compute
-// its initialization.
+// ValidateNew validates the configuration of a new adapter. It returns an error if
+// [Adapters.Init] cannot compute the initialization, else the errors of Validate.
 func (c *Config) ValidateNew() error {
 	if c.Init != "" && !c.Init.computable() {
 		return option.Errorf("init_lora_weights", string(c.Init), "a new adapter can have %s", computableNames)

@@ -48,3 +48,21 @@ func TestZeroValuesAreDefaults(t *testing.T) {
 	c = Config{R: 4, Alpha: 8, Init: InitLoftQ}.withDefaults()
 	assert.Equal(t, 1, c.LoftQIterations)
 }
+
+func TestValidateNamesEverything(t *testing.T) {
+	c := Config{Dropout: 1, Bias: "some"}
+	err := c.Validate()
+	for _, want := range []string{"`r` is 0", "`lora_alpha` is 0", "`lora_dropout` is 1", "`bias` is \"some\""} {
+		require.ErrorContains(t, err, want)
+	}
+	c = Config{R: 4, Alpha: 8, Bias: nn.BiasesNone}
+	require.NoError(t, c.Validate())
+}
+
+func TestDefaultConfigIsWhatDefaultOptionsMean(t *testing.T) {
+	want, err := DefaultOptions().Config()
+	require.NoError(t, err)
+	got := DefaultConfig()
+	require.Equal(t, want.withDefaults(), got.withDefaults())
+	require.NoError(t, got.ValidateNew())
+}

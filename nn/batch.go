@@ -25,19 +25,19 @@ func NewBatch(ids, labels [][]int32) *Batch {
 	return b
 }
 
-// Tokens is the number of tokens.
+// Tokens returns the number of tokens.
 func (b *Batch) Tokens() int { return int(b.Starts[len(b.Starts)-1]) }
 
-// Sequences is the number of sequences.
+// Sequences returns the number of sequences.
 func (b *Batch) Sequences() int { return len(b.Starts) - 1 }
 
-// Longest is the length of the longest sequence in tokens.
+// Longest returns the length of the longest sequence in tokens.
 func (b *Batch) Longest() int {
 	s := bindings.Sequences{Starts: b.Starts}
 	return s.Longest()
 }
 
-// Predicted is the number of tokens that a loss falls on: labels other than -100
+// Predicted returns the number of tokens that a loss falls on: labels other than -100
 // that have a token of their sequence before them.
 func (b *Batch) Predicted() int {
 	all := 0
@@ -47,7 +47,7 @@ func (b *Batch) Predicted() int {
 	return all
 }
 
-// PredictedBySequence is Predicted of each sequence.
+// PredictedBySequence returns Predicted of each sequence.
 func (b *Batch) PredictedBySequence() []int {
 	counts := make([]int, b.Sequences())
 	for s := range counts {

@@ -19,7 +19,7 @@ type Config struct {
 	EOS          []int32 //
 	DType        string  // "F32", "BF16", "F16": the type that the file declares
 	Quantization *checkpoint.Quantization
-	Raw          []byte // the file, for what is written beside a trained model
+	Raw          []byte // the text of the file, which is written with a trained model
 
 	// Targets are the linear layers that PEFT adapts by default; none: it has no
 	// default for this family.

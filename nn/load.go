@@ -12,7 +12,7 @@ type Weights = checkpoint.Tensors
 
 // Load fills the weights from the folder that the model was laid out by, tensor
 // by tensor: the 16-bit model never lies in memory whole. It comes after the
-// plan's memory was taken. Progress is told in bytes of the folder.
+// plan's memory was taken. Progress receives bytes of the folder.
 func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, total int64)) error {
 	dev.UseScratch(m.workspace, m.lossSpace)
 	var done, total int64

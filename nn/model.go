@@ -8,7 +8,8 @@ import (
 	"qlora/checkpoint"
 )
 
-// Options say how a base is held and trained.
+// Options say how a base is stored and trained. The zero value stores the weights as the
+// checkpoint has them, and trains none.
 type Options struct {
 	Quantize  *bindings.QuantizeOptions // 4-bit projections (QLoRA); nil: as stored
 	Train     bool                      // the weights themselves are trained, in float32 (full fine-tuning)

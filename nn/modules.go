@@ -8,7 +8,7 @@ import (
 	"qlora/bindings"
 )
 
-// Modules are modules that are trained themselves, in float32, beside adapters,
+// Modules are modules that are trained themselves, in float32, next to adapters,
 // as PEFT's modules_to_save.
 type Modules struct {
 	Names []string // ends of the names of modules, or of modules that hold them
@@ -23,7 +23,7 @@ type Modules struct {
 // Biases are PEFT's values of bias.
 type Biases string
 
-// Which biases of linear layers are trained beside adapters.
+// Which biases of linear layers are trained next to adapters.
 const (
 	BiasesNone    Biases = "none" // as is ""
 	BiasesAll     Biases = "all"
@@ -77,7 +77,7 @@ type SavedTensor struct {
 	Transposed bool // it is stored as [in, out] of the value's [out, in]
 }
 
-// Saved are the tensors of Options.Modules, once the adapters are attached. One that
+// Saved returns the tensors of Options.Modules, once the adapters are attached. One that
 // is both embedding and head is there under both names.
 func (m *Model) Saved() []SavedTensor {
 	if m.Options.Train {

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"fmt"
 	"slices"
 
 	"qlora/bindings"
@@ -14,6 +15,23 @@ type Shapes struct {
 	Evaluate []*Batch
 	Score    []*Batch
 	Generate int // longest prompt and answer together, in tokens; 0: no generation
+}
+
+// CheckShapes returns an error if a sequence is longer than the model's table of
+// positions. Models without learned positions take any length.
+func (m *Model) CheckShapes(s Shapes) error {
+	longest := s.Generate
+	for _, b := range slices.Concat(s.Train, s.Evaluate, s.Score) {
+		longest = max(longest, b.Longest())
+	}
+	return m.checkLength(longest)
+}
+
+func (m *Model) checkLength(longest int) error {
+	if e := m.Embedding.Positions; e != nil && longest > e.Longest() {
+		return fmt.Errorf("a sequence has %d tokens, and the model has positions for %d: choose a smaller `max_length`", longest, e.Longest())
+	}
+	return nil
 }
 
 // Prepare completes the plan: places for the inputs, and all that the steps

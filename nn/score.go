@@ -7,7 +7,7 @@ import (
 	"qlora/bindings"
 )
 
-// Score gives for each sequence of b the log-likelihood of its labels: the sum of
+// Score returns for each sequence of b the log-likelihood of its labels: the sum of
 // the natural logarithms of their probabilities, each given what comes before it.
 // It runs forward only and needs Shapes.Score; stats are added to as by Evaluate.
 func (m *Model) Score(dev bindings.Device, b *Batch) ([]float64, error) {

@@ -114,8 +114,8 @@ func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 			positions[i] += int32(c.past)
 		}
 	}
-	if e := m.Embedding.Positions; e != nil && p.longest > e.Longest() {
-		return nil, fmt.Errorf("a sequence has %d tokens, and the model has positions for %d: choose a smaller max_length", p.longest, e.Longest())
+	if err := m.checkLength(p.longest); err != nil {
+		return nil, err
 	}
 	for _, w := range []struct {
 		to   bindings.Tensor

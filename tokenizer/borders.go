@@ -26,7 +26,7 @@ func (b *bpe) cutsBeforeSpaces() bool {
 	return true
 }
 
-// cutBeforeSpaces is a preTokenizer that cuts at every such border.
+// cutBeforeSpaces, a preTokenizer, cuts at every such border.
 func cutBeforeSpaces(p piece, yield func(piece)) {
 	for from := 0; from < len(p.s); {
 		to := nextBorder(p.s, from)

@@ -85,7 +85,7 @@ func parse(data []byte) (*Tokenizer, error) {
 	return t, nil
 }
 
-// readModel sets the model and the ids of its own tokens.
+// readModel sets the model and the ids of its tokens.
 func (t *Tokenizer) readModel(m *modelFile) error {
 	var err error
 	switch {

@@ -40,7 +40,7 @@ func decompose(form norm.Form, s string) []change {
 func recompose(in []change) []change {
 	out := make([]change, 0, len(in))
 	starter := -1  // in out
-	lastClass := 0 // of the mark before; 0: none is in the way of the starter
+	lastClass := 0 // of the previous mark; 0 if no mark blocks the starter
 	for _, c := range in {
 		class := combiningClass(c.r)
 		if starter >= 0 && (lastClass == 0 || lastClass < class) {

@@ -20,7 +20,7 @@ import sys
 import termios
 import time
 
-COLUMNS, ROWS = 110, 33
+COLUMNS, ROWS = 110, 34
 FONT, WIDTH, HEIGHT = 12, 7.2, 16  # pixels: font size, columns, rows
 MARGIN, BAR = 12, 26  # around the text; the window's title bar
 TYPING, REST, END = 0.02, 0.7, 5.0  # seconds: a typed letter, before a command runs, the last screen

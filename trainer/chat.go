@@ -96,7 +96,8 @@ func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
 		return "", err
 	}
 	answer.WriteString(text.Flush())
-	c.Said = append(said, chat.Message{Role: "assistant", Content: answer.String()})
+	said = append(said, chat.Message{Role: "assistant", Content: answer.String()})
+	c.Said = said
 	return answer.String(), nil
 }
 

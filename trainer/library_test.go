@@ -31,8 +31,12 @@ func TestAnotherModuleTunesAChatModel(t *testing.T) {
 	example, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
 	require.Less(t, strings.Count(string(example), "\n"), 40)
+	program := strings.NewReplacer("package trainer_test", "package main", "func Example()", "func main()").Replace(string(example))
+	page, err := os.ReadFile("../docs/library.md")
+	require.NoError(t, err)
+	require.Contains(t, string(page), "```go\n"+program+"```\n")
 	dir := t.TempDir()
-	writeModule(t, dir, strings.NewReplacer("package trainer_test", "package main", "func Example()", "func main()").Replace(string(example)))
+	writeModule(t, dir, program)
 	linked := goTool(t, dir, "list", "-deps", ".")
 	for _, shown := range []string{"gonum.org/v1/plot", "tensorboard", "trainer/report", "internal/figure", "golang.org/x/term", "cobra"} {
 		require.NotContains(t, linked, shown)

@@ -85,9 +85,9 @@ func (o *order) restore(draws uint64) {
 // permutationDraws returns how many 32-bit numbers a permutation of n draws.
 func permutationDraws(n int) uint64 { return uint64(max(0, n-1)) }
 
-// groupByLength is transformers' get_length_grouped_indices: a permutation, cut into
-// megabatches of up to 50 windows, each sorted by descending length; then the longest
-// record of all is swapped with the first.
+// groupByLength returns the order of transformers' get_length_grouped_indices: a
+// permutation, cut into megabatches of up to 50 windows, each sorted by descending
+// length; then the longest record of all is swapped with the first.
 func groupByLength(lengths []int, group int, random *torchrand.Generator) []int {
 	size := group * max(1, min(len(lengths)/(group*4), 50))
 	indices := random.RandPerm(len(lengths))

@@ -89,6 +89,9 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if err != nil {
 		return nil, err
 	}
+	if err := tuned.Model.CheckShapes(shapes); err != nil {
+		return nil, err
+	}
 	l := &layout{Tuned: tuned, state: state}
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err

@@ -7,16 +7,16 @@ import (
 	"io"
 )
 
-// A check is how a part of run.sh ended.
+// A check is the result of a part of run.sh.
 type check struct {
-	Device  string `json:"device"` // that run.sh was told: cuda, or emu, the emulator
+	Device  string `json:"device"` // the device given to run.sh: cuda, or emu, the emulator
 	Part    string `json:"part"`
 	Status  string `json:"status"` // passed, failed, timed out, killed or skipped
 	Seconds int    `json:"seconds"`
 	Detail  string `json:"detail"`
 }
 
-// readChecks reads a line of JSON for each.
+// readChecks reads one line of JSON per check.
 func readChecks(r io.Reader) (*[]check, error) {
 	checks := &[]check{}
 	for lines := json.NewDecoder(bufio.NewReader(r)); ; {

@@ -1,12 +1,13 @@
-// Command gpu puts what our kernels were measured at on a GPU beside what the peers
-// were, in one table (results.md) and one JSON file (results.json).
+// Command gpu compares the measurements of our kernels on a GPU with those of the peers,
+// in one table (results.md) and one JSON file (results.json).
 //
 //	go run ./bench/gpu [-ours FILE] [-peers FILE] [-checks FILE] [-commit HASH] [-date YYYY-MM-DD] [-out FOLDER]
 //
-// FILE of -ours is what `go test -bench` printed (ours.go has the form of names),
-// that of -peers what peers.py did (its head has the form of lines), that of -checks
-// how the parts of run.sh ended. Without -ours and -peers the results say that they were not run on a GPU. It needs no GPU, no PyTorch and,
-// once built with CGO_ENABLED=0, nothing but itself.
+// The FILE of -ours is the output of `go test -bench` (ours.go documents the names),
+// that of -peers the output of peers.py (its head documents the lines), that of -checks
+// the results of the parts of run.sh. Without -ours and -peers the results state that
+// nothing was run on a GPU. The command needs no GPU and no PyTorch; built with
+// CGO_ENABLED=0 it is self-contained.
 package main
 
 import (
@@ -24,11 +25,11 @@ import (
 )
 
 func main() {
-	oursPath := flag.String("ours", "", "what our benchmarks printed")
-	peersPath := flag.String("peers", "", "what peers.py printed")
-	checksPath := flag.String("checks", "", "how the parts of run.sh ended")
-	commit := flag.String("commit", "", "of this repository, that ours was built from")
-	date := flag.String("date", time.Now().UTC().Format(time.DateOnly), "of the measurement")
+	oursPath := flag.String("ours", "", "output of our benchmarks")
+	peersPath := flag.String("peers", "", "output of peers.py")
+	checksPath := flag.String("checks", "", "results of the parts of run.sh")
+	commit := flag.String("commit", "", "commit of this repository that ours was built from")
+	date := flag.String("date", time.Now().UTC().Format(time.DateOnly), "date of the measurement")
 	out := flag.String("out", "bench/gpu", "folder for results.md and results.json")
 	flag.Parse()
 	if err := run(*oursPath, *peersPath, *checksPath, *commit, *date, *out); err != nil {
@@ -43,7 +44,7 @@ func run(oursPath, peersPath, checksPath, commit, date, out string) error {
 		return err
 	}
 	if o != nil && len(o.runs) == 0 && len(o.others) == 0 {
-		return fmt.Errorf("%s has no result of a benchmark", oursPath)
+		return fmt.Errorf("%s: no benchmark results", oursPath)
 	}
 	p, err := readFile(peersPath, readPeers)
 	if err != nil {
@@ -73,7 +74,7 @@ func run(oursPath, peersPath, checksPath, commit, date, out string) error {
 	)
 }
 
-// readFile reads a file, or gives nil where none is named.
+// readFile reads a file, or returns nil if path is "".
 func readFile[T any](path string, read func(io.Reader) (*T, error)) (*T, error) {
 	if path == "" {
 		return nil, nil

@@ -12,28 +12,28 @@ import (
 	"qlora/bench/gpu/plan"
 )
 
-// ours is what `go test -bench` printed: lines of "key: value" that say where, and
-// results, whose names are Benchmark.../MEASUREMENT with a measurement of the plan,
-// or anything else, which is reported as it is.
+// ours is the output of `go test -bench`: lines of "key: value" about the machine, and
+// results. A result's name is Benchmark.../MEASUREMENT with a measurement of the plan;
+// any other result is reported unchanged.
 type ours struct {
 	device string          // from "device: NVIDIA H100 80GB HBM3", which our benchmarks print
 	driver string          // from "driver: 580.95.05", which run.sh adds
-	failed bool            // a benchmark failed, and others may be missing
-	runs   map[string]runs // of the plan, by a measurement's name
-	others []other         // in their order
+	failed bool            // a benchmark failed; others may be missing
+	runs   map[string]runs // results of the plan by the measurement's name
+	others []other         // in order
 }
 
 // runs are the results of one benchmark: milliseconds, and per cent of the device's
-// limit where that is known.
+// limit if known.
 type runs struct{ ms, limit []float64 }
 
-// An other is a result that is not of the plan, with what it reports.
+// An other is a result that is not in the plan, with its metrics.
 type other struct {
 	Name    string             `json:"name"`
 	Metrics map[string]float64 `json:"metrics"` // by unit; "ms" is the time of one
 }
 
-// processors is what `go test` puts behind a name.
+// processors matches the suffix that `go test` appends to a name.
 var processors = regexp.MustCompile(`-\d+$`)
 
 func readOurs(r io.Reader) (*ours, error) {
@@ -59,16 +59,16 @@ func readOurs(r io.Reader) (*ours, error) {
 	return o, lines.Err()
 }
 
-// result takes a line: name, iterations, and pairs of a value and its unit.
+// result parses a line: name, iterations, and pairs of a value and its unit.
 func (o *ours) result(words []string) error {
 	if len(words)%2 != 0 {
-		return fmt.Errorf("no result of a benchmark: %s", strings.Join(words, " "))
+		return fmt.Errorf("not a benchmark result: %s", strings.Join(words, " "))
 	}
 	metrics := map[string]float64{}
 	for i := 2; i < len(words); i += 2 {
 		value, err := strconv.ParseFloat(words[i], 64)
 		if err != nil {
-			return fmt.Errorf("no result of a benchmark: %s: %w", strings.Join(words, " "), err)
+			return fmt.Errorf("not a benchmark result: %s: %w", strings.Join(words, " "), err)
 		}
 		metrics[words[i+1]] = value
 	}
@@ -86,7 +86,7 @@ func (o *ours) result(words []string) error {
 		o.runs[m.Name()] = r
 		return nil
 	} else if what, _, _ := strings.Cut(name, "/"); plan.Has(what) {
-		return err // meant for the plan, and would be lost
+		return err // a result of the plan must not be lost
 	}
 	delete(metrics, "ns/op")
 	metrics["ms"] = ns / 1e6
@@ -94,7 +94,7 @@ func (o *ours) result(words []string) error {
 	return nil
 }
 
-// median is 0 of nothing.
+// median returns the median, or 0 for an empty list.
 func median(all []float64) float64 {
 	if len(all) == 0 {
 		return 0

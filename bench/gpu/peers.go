@@ -9,16 +9,16 @@ import (
 	"qlora/bench/gpu/plan"
 )
 
-// A machine is what peers.py says of where it ran.
+// A machine describes the machine of peers.py.
 type machine struct {
 	Device string `json:"device"`
 	Driver string `json:"driver,omitempty"`
 	Torch  string `json:"torch,omitempty"`
 	CUDA   string `json:"cuda,omitempty"`
-	Small  bool   `json:"small,omitempty"` // shapes that only show that everything runs
+	Small  bool   `json:"small,omitempty"` // small shapes, which only test that everything runs
 }
 
-// A timing is one peer's of a measurement.
+// A timing is one peer's result of a measurement.
 type timing struct {
 	Peer    string  `json:"peer"`
 	MS      float64 `json:"ms,omitempty"`
@@ -26,7 +26,7 @@ type timing struct {
 	Skipped string  `json:"skipped,omitempty"` // why there is no time
 }
 
-// peers are the lines of peers.py, by a measurement's name.
+// peers holds the lines of peers.py, by a measurement's name.
 type peers struct {
 	machine machine
 	times   map[string][]timing
@@ -60,12 +60,12 @@ func readPeers(r io.Reader) (*peers, error) {
 		p.times[m.Name()] = append(p.times[m.Name()], line.timing)
 	}
 	if p.machine.Device == "" && lines.Err() == nil {
-		return nil, fmt.Errorf("no header, which says what the peers ran on")
+		return nil, fmt.Errorf("the header, which describes the peers' machine, is missing")
 	}
 	return p, lines.Err()
 }
 
-// fastest is the peer to be compared with; nil where none has a time.
+// fastest returns the fastest peer's timing, or nil if none has a time.
 func fastest(all []timing) *timing {
 	var best *timing
 	for i, t := range all {

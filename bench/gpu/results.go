@@ -10,41 +10,42 @@ import (
 	"qlora/bench/gpu/plan"
 )
 
-// results are ours and the peers' beside each other: results.json.
+// results holds our results and the peers': results.json.
 type results struct {
-	GPU     bool    `json:"gpu"` // false: not run on a GPU
+	GPU     bool    `json:"gpu"` // false if not run on a GPU
 	Device  string  `json:"device"`
 	Driver  string  `json:"driver,omitempty"`
 	Machine machine `json:"peers_machine"`
 	Commit  string  `json:"commit"`
 	Date    string  `json:"date"`
-	Failed  bool    `json:"failed,omitempty"` // one of our benchmarks failed: some may be missing
+	Failed  bool    `json:"failed,omitempty"` // one of our benchmarks failed; some may be missing
 	Checks  []check `json:"checks,omitempty"`
 	Rows    []row   `json:"measurements"`
 	Targets []share `json:"targets,omitempty"` // on a GPU
 	Others  []other `json:"others,omitempty"`  // ours, without a peer
 }
 
-// A row is a measurement of both.
+// A row is a measurement of ours and of the peers.
 type row struct {
 	Name  string   `json:"name"`
-	MS    float64  `json:"ms,omitempty"` // ours; 0: not measured
+	MS    float64  `json:"ms,omitempty"` // ours; 0 if not measured
 	Rate  float64  `json:"rate,omitempty"`
 	Unit  string   `json:"unit"`
 	Peers []timing `json:"peers,omitempty"`
 	Best  string   `json:"fastest_peer,omitempty"`
-	// Speed is the fastest peer's time over ours: 1 is as fast, above is faster.
+	// Speed is the fastest peer's time divided by ours; above 1 ours is faster.
 	Speed float64 `json:"speed,omitempty"`
-	// OfLimit is the least time that the device's limits allow, over ours.
+	// OfLimit is the minimal time by the device's limits, divided by ours.
 	OfLimit float64 `json:"of_limit,omitempty"`
-	// OfCopy is our rate over that of a copy on the device, for what only moves data.
+	// OfCopy is our rate divided by that of a device copy, for operations that only move
+	// data.
 	OfCopy float64 `json:"of_copy,omitempty"`
 
 	measurement plan.Measurement
 }
 
-// rate is what a measurement's cost is over a time: TFLOP/s, or GB/s of 1e9 bytes
-// where it only moves data.
+// rate returns the cost of a measurement per time: TFLOP/s, or GB/s (1e9 bytes) for
+// operations that only move data.
 func rate(m plan.Measurement, ms float64) (value float64, unit string) {
 	operations, bytes := m.Cost()
 	unit = "TFLOP/s"
@@ -58,13 +59,13 @@ func rate(m plan.Measurement, ms float64) (value float64, unit string) {
 	return value / ms, unit
 }
 
-// onGPU says whether a device by that name is one: the CPU and the emulator are
-// named "cpu" and "emu", with or without a number or more words.
+// onGPU reports whether a device name is a GPU's: the CPU and the emulator are named
+// "cpu" and "emu", optionally with a number or more words.
 func onGPU(device string) bool {
 	return device != "" && !strings.HasPrefix(device, "cpu") && !strings.HasPrefix(device, "emu")
 }
 
-// join puts both beside each other. Either may be nil.
+// join combines both. Either may be nil.
 func join(o *ours, p *peers) (*results, error) {
 	if o == nil {
 		o = new(ours)
@@ -79,7 +80,7 @@ func join(o *ours, p *peers) (*results, error) {
 	}
 	r.GPU = onGPU(r.Device)
 	if onGPU(p.machine.Device) != r.GPU && p.machine.Device != "" || r.GPU && p.machine.Device != "" && p.machine.Device != r.Device {
-		return nil, fmt.Errorf("ours ran on %s and the peers on %s: these cannot be put beside each other", r.Device, p.machine.Device)
+		return nil, fmt.Errorf("ours ran on %s and the peers on %s: results of different machines cannot be compared", r.Device, p.machine.Device)
 	}
 	for _, name := range inOrder(o, p) {
 		m, err := plan.Parse(name)
@@ -103,8 +104,8 @@ func join(o *ours, p *peers) (*results, error) {
 	return r, nil
 }
 
-// inOrder are the names of both in the order of the plan; shapes that are not in it
-// come in the order of their operations, last.
+// inOrder returns the names of both in the order of the plan; shapes outside the plan
+// come last, in the order of their operations.
 func inOrder(o *ours, p *peers) []string {
 	left := map[string]bool{}
 	for name := range o.runs {
@@ -125,13 +126,13 @@ func inOrder(o *ours, p *peers) []string {
 	return append(names, others...)
 }
 
-// operation is the place of a name's operation in the plan.
+// operation returns the index of a name's operation in the plan.
 func operation(name string) int {
 	what, _, _ := strings.Cut(name, "/")
 	return slices.IndexFunc(plan.All(), func(m plan.Measurement) bool { return m.What == what })
 }
 
-// ofCopy fills in the share of the fastest copy, whoever made it.
+// ofCopy fills in OfCopy relative to the fastest copy, ours or a peer's.
 func (r *results) ofCopy() {
 	var most float64
 	for _, w := range r.Rows {

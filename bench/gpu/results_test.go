@@ -61,7 +61,7 @@ func TestJoin(t *testing.T) {
 	}
 	require.Equal(t, []string{plan.Copy, plan.GemmForward, plan.NF4Forward, plan.Decode, plan.AttentionForward}, order)
 
-	decode := rows[plan.Decode] // 2.5625 bytes an element; the copy moves 2 GiB in 0.8 ms
+	decode := rows[plan.Decode] // 2.5625 bytes per element; the copy moves 2 GiB in 0.8 ms
 	require.InDelta(t, 0.022, decode.MS, 1e-12)
 	require.InDelta(t, 4096*4096*2.5625/22e-6/1e9, decode.Rate, 1e-6)
 	require.InDelta(t, decode.Rate/(2*1073741824/0.8e-3/1e9), decode.OfCopy, 1e-9)
@@ -92,7 +92,7 @@ func TestTargets(t *testing.T) {
 	}, got)
 	require.Equal(t, []int{0, 0, 0, 1}, []int{r.Targets[0].Met, r.Targets[1].Met, r.Targets[2].Met, r.Targets[3].Met})
 
-	// What was not measured is neither met nor missed.
+	// An unmeasured target is neither met nor missed.
 	for _, s := range joined(t, "BenchmarkX/decode/in=1/out=64 1 5 ns/op\n", gpuHeader).Targets {
 		require.Zero(t, s.Shapes)
 	}
@@ -106,7 +106,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"| device | NVIDIA H100 80GB HBM3 |\n| driver | 580.95.05 |\n| commit | abc123 |\n| date | 2026-11-24 |\n| peers | torch 2.9.0 with CUDA 13.0 |\n",
 		"| products at 90 % of cuBLAS | 0 of 1 | 50 % | 50 % at gemm-forward/in=4096/out=4096/tokens=2048 |\n",
-		"\n## Product, forward (bf16)\n\n| in | out | tokens | ours, ms | TFLOP/s | of the limit | fastest peer, ms | TFLOP/s | speed beside it | peer |\n" +
+		"\n## Product, forward (bf16)\n\n| in | out | tokens | ours, ms | TFLOP/s | of the limit | fastest peer, ms | TFLOP/s | relative speed | peer |\n" +
 			"|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n| 4096 | 4096 | 2048 | 0.2 | 344 | 35 % | 0.1 | 687 | 50 % | cuBLAS (torch.matmul) |\n",
 		"| 4096 | 4096 | 0.022 | 1954 | 73 % |  |  |  |  |\n",
 		"| model 8b, recompute none | 5120 | 400 | 9000 | 9090 | 101.0 % |  |\n",
@@ -121,14 +121,15 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A rehearsal on the emulator is never taken for a measurement.
+// TestWithoutAGPU checks that a rehearsal on the emulator does not count as a
+// measurement.
 func TestWithoutAGPU(t *testing.T) {
 	for name, c := range map[string]struct {
 		ours, peers string
 		want        string
 	}{
-		"rehearsal":  {"device: emu\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", `{"header": {"device": "cpu"}}`, "**Not run on a GPU.** What follows is of device emu"},
-		"ours alone": {"device: emu, 2 threads\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", "", "**Not run on a GPU.** What follows is of device emu, 2 threads"},
+		"rehearsal":  {"device: emu\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", `{"header": {"device": "cpu"}}`, "**Not run on a GPU.** The results below are of device emu"},
+		"ours alone": {"device: emu, 2 threads\nBenchmarkX/decode/in=64/out=64-2 1 5 ns/op\n", "", "**Not run on a GPU.** The results below are of device emu, 2 threads"},
 		"nothing":    {"", "", "**Not run on a GPU.**\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,14 +156,14 @@ func TestWithoutAGPU(t *testing.T) {
 
 func TestWrongInput(t *testing.T) {
 	for _, c := range []struct{ ours, peers, want string }{
-		{"BenchmarkX/decode/in=64-2 1 5 ns/op\n", gpuHeader, "its shape has in, out"},
-		{"BenchmarkX/decode/in=64/out=64-2 1 5 ns/op extra\n", gpuHeader, "no result of a benchmark"},
-		{"BenchmarkX/decode/in=64/out=64-2 1 x ns/op\n", gpuHeader, "no result of a benchmark"},
+		{"BenchmarkX/decode/in=64-2 1 5 ns/op\n", gpuHeader, "the shape must have in, out"},
+		{"BenchmarkX/decode/in=64/out=64-2 1 5 ns/op extra\n", gpuHeader, "not a benchmark result"},
+		{"BenchmarkX/decode/in=64/out=64-2 1 x ns/op\n", gpuHeader, "not a benchmark result"},
 		{"BenchmarkX/decode/in=64/out=64-2 1 5 GB/s\n", gpuHeader, "a result without ns/op"},
-		{"PASS\n", gpuHeader, "has no result of a benchmark"},
+		{"PASS\n", gpuHeader, "no benchmark results"},
 		{oursOnGPU, "{", "line 1: unexpected end"},
-		{oursOnGPU, `{"what": "decode", "shape": {"in": 1, "out": 2}, "peer": "x", "ms": 1}`, "no header"},
-		{oursOnGPU, gpuHeader + "\n" + `{"what": "decode", "shape": {"in": 1}, "peer": "x", "ms": 1}`, "line 2: decode: its shape"},
+		{oursOnGPU, `{"what": "decode", "shape": {"in": 1, "out": 2}, "peer": "x", "ms": 1}`, "the header, which describes"},
+		{oursOnGPU, gpuHeader + "\n" + `{"what": "decode", "shape": {"in": 1}, "peer": "x", "ms": 1}`, "line 2: decode: the shape"},
 		{oursOnGPU, gpuHeader + "\n" + `{"what": "decode", "shape": {"in": 1, "out": 1}, "peer": "x"}`, "line 2: decode/in=1/out=1 by x took 0 ms"},
 		{oursOnGPU, `{"header": {"device": "NVIDIA A100"}}`, "ours ran on NVIDIA H100 80GB HBM3 and the peers on NVIDIA A100"},
 		{oursOnGPU, `{"header": {"device": "cpu"}}`, "and the peers on cpu"},
@@ -178,7 +179,8 @@ func TestWrongInput(t *testing.T) {
 	require.Error(t, run(filepath.Join(t.TempDir(), "none"), "", "", "", "", t.TempDir()))
 }
 
-// A failed benchmark does not cost what others measured, and is not hidden.
+// TestFailedBenchmark checks that a failed benchmark is reported and does not discard
+// other results.
 func TestFailedBenchmark(t *testing.T) {
 	r := joined(t, "device: NVIDIA H100 80GB HBM3\n--- FAIL: BenchmarkKernels/gemm-forward/in=1/out=1/tokens=1\n"+
 		"BenchmarkKernels/decode/in=64/out=64-16 1 5 ns/op\nFAIL\n", gpuHeader)
@@ -189,7 +191,7 @@ func TestFailedBenchmark(t *testing.T) {
 	require.Contains(t, b.String(), "A benchmark of ours failed")
 }
 
-// The committed table is what the committed figures make.
+// TestCommittedResults checks that the committed table matches the committed figures.
 func TestCommittedResults(t *testing.T) {
 	encoded, err := os.ReadFile("results.json")
 	require.NoError(t, err)
@@ -206,7 +208,7 @@ func TestCommittedResults(t *testing.T) {
 	require.Equal(t, b.String(), string(table))
 }
 
-// The scripts for the peers run as far as a machine without a GPU lets them.
+// TestPeersRehearsal runs the scripts for the peers as far as possible without a GPU.
 func TestPeersRehearsal(t *testing.T) {
 	python := os.Getenv("QLORA_PYTHON")
 	if python == "" {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bundle is a folder like that of `make gpu-bundle`, but with scripts in the programs'
-// place.
+// bundle returns a folder like that of `make gpu-bundle`, but with scripts instead of
+// programs.
 func bundle(t *testing.T, cuda, bench string) string {
 	t.Helper()
 	if _, err := exec.LookPath("python3"); err != nil {
@@ -38,8 +38,8 @@ func bundle(t *testing.T, cuda, bench string) string {
 	return dir
 }
 
-// A part that fails, prints nothing or is killed does not keep the others from running,
-// and each is in the results.
+// TestRun checks that a part that fails, prints nothing or is killed does not prevent
+// the others, and that each is in the results.
 func TestRun(t *testing.T) {
 	dir := bundle(t,
 		`case "$*" in

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// writeSteps writes the table of whole steps, whose names begin with "Step/", and gives
-// the other results.
+// writeSteps writes the table of whole steps, whose names begin with "Step/", and
+// returns the other results.
 func writeSteps(w io.Writer, all []other) (others []other) {
 	began := false
 	for _, o := range all {
@@ -18,7 +18,7 @@ func writeSteps(w io.Writer, all []other) (others []other) {
 		}
 		if !began {
 			began = true
-			fmt.Fprintf(w, "\n## Whole steps\n\nQLoRA, rank 16 on all linear layers, random weights. Taken is by how much the free memory became less; NVML is the most that the driver saw in use.\n\n"+
+			fmt.Fprintf(w, "\n## Whole steps\n\nQLoRA, rank 16 on all linear layers, random weights. Taken is the decrease of free memory; NVML is the maximum that the driver saw in use.\n\n"+
 				"| | tokens/s | step, ms | plan, MiB | taken, MiB | of the plan | NVML, MiB |\n|---|--:|--:|--:|--:|--:|--:|\n")
 		}
 		m := o.Metrics

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// titles are the operations as the table has them.
+// titles are the operations' titles in the table.
 var titles = map[string]string{
 	"copy":                "Copy on the device",
 	"gemm-forward":        "Product, forward (bf16)",
@@ -31,12 +31,12 @@ func writeTable(w io.Writer, r *results) {
 	if !r.GPU {
 		fmt.Fprintf(w, "**Not run on a GPU.**")
 		if r.Device != "" {
-			fmt.Fprintf(w, " What follows is of device %s: it shows that the scripts run, and nothing of speed.", r.Device)
+			fmt.Fprintf(w, " The results below are of device %s: they show that the scripts run, and say nothing about speed.", r.Device)
 		}
 		fmt.Fprintf(w, "\n\n")
 	}
 	if r.GPU && r.Machine.Small {
-		fmt.Fprintf(w, "**The peers ran with --small**, which shows that they run and not how fast.\n\n")
+		fmt.Fprintf(w, "**The peers ran with --small**, which tests that they run, not their speed.\n\n")
 	}
 	if r.Device != "" {
 		fmt.Fprintf(w, "| | |\n|---|---|\n")
@@ -53,7 +53,7 @@ func writeTable(w io.Writer, r *results) {
 		}
 	}
 	if r.Failed {
-		fmt.Fprintf(w, "\n**A benchmark of ours failed; what it would have measured is missing.**\n")
+		fmt.Fprintf(w, "\n**A benchmark of ours failed; its measurements are missing.**\n")
 	}
 	writeChecks(w, r.Checks)
 	if r.Device == "" {
@@ -62,8 +62,8 @@ func writeTable(w io.Writer, r *results) {
 	if r.GPU {
 		writeTargets(w, r.Targets)
 	}
-	fmt.Fprintf(w, "\nTimes are of one call where many follow each other, operands from device memory and not from its cache. Rates count what an operation\n"+
-		"cannot do without: multiplications and additions, or bytes read and written once. Speed is the fastest peer's time over ours. The limit is a copy's\n"+
+	fmt.Fprintf(w, "\nTimes are per call in a sequence of calls, with operands in device memory, not in its cache. Rates count the minimal work of an operation:\n"+
+		"multiplications and additions, or bytes read and written once. Speed is the fastest peer's time over ours. The limit is a copy's\n"+
 		"bandwidth, or the tensor cores' rate by the data sheet, whichever takes longer.\n")
 	writeRows(w, r.Rows)
 	others := writeSteps(w, r.Others)
@@ -100,7 +100,7 @@ func writeRows(w io.Writer, rows []row) {
 			for _, f := range m.measurement.Shape {
 				fmt.Fprintf(w, " %s |", strings.ReplaceAll(f.Name, "_", " "))
 			}
-			fmt.Fprintf(w, " ours, ms | %s | of the limit | fastest peer, ms | %s | speed beside it | peer |\n|%s---|\n",
+			fmt.Fprintf(w, " ours, ms | %s | of the limit | fastest peer, ms | %s | relative speed | peer |\n|%s---|\n",
 				m.Unit, m.Unit, strings.Repeat("--:|", len(m.measurement.Shape)+6))
 		}
 		fmt.Fprintf(w, "|")
@@ -131,7 +131,7 @@ func writeOthers(w io.Writer, others []other) {
 	}
 }
 
-// writeSkipped says which peers have no time, and why, each once.
+// writeSkipped lists the peers without a time and the reasons, each once.
 func writeSkipped(w io.Writer, rows []row) {
 	var lines []string
 	for _, m := range rows {
@@ -147,7 +147,7 @@ func writeSkipped(w io.Writer, rows []row) {
 	}
 }
 
-// number has three digits, or is empty where there is none.
+// number formats x with three digits, or returns "" for 0.
 func number(x float64) string {
 	switch {
 	case x == 0:

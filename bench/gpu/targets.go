@@ -6,19 +6,19 @@ import (
 	"qlora/bench/gpu/plan"
 )
 
-// A share is one of the first targets with what was reached: of a peer's speed, or
-// of a copy's. Each measured shape is held against it.
+// A share is a target with the fraction reached of a peer's or a copy's speed. Each
+// measured shape is compared with it.
 type share struct {
 	Target string  `json:"target"`
 	Want   float64 `json:"want"`
-	Shapes int     `json:"shapes"` // that both were measured at; 0: the target says nothing yet
-	Met    int     `json:"met"`    // of them
+	Shapes int     `json:"shapes"` // shapes measured for both; 0 if there is no result yet
+	Met    int     `json:"met"`    // shapes that meet it
 	Median float64 `json:"median,omitempty"`
 	Worst  float64 `json:"worst,omitempty"`
 	At     string  `json:"worst_at,omitempty"`
 }
 
-// shares holds the rows against the targets.
+// shares compares the rows with the targets.
 func shares(rows []row) []share {
 	byName := map[string]row{}
 	for _, w := range rows {
@@ -30,7 +30,7 @@ func shares(rows []row) []share {
 		target string
 		want   float64
 		what   []string
-		reach  func(row) float64 // 0: not measured
+		reach  func(row) float64 // 0 if not measured
 	}{
 		{"weights in 4 bits decoded at 85 % of a copy's bandwidth", 0.85, []string{plan.Decode}, func(w row) float64 { return w.OfCopy }},
 		{"products at 90 % of cuBLAS", 0.9, []string{plan.GemmForward, plan.GemmInputGradient}, speed},
@@ -64,8 +64,8 @@ func shares(rows []row) []share {
 	return all
 }
 
-// ofDecodedAndMultiplied is how fast a product with a weight in 4 bits is beside the
-// fastest decoding and the fastest bf16 product of the peers, one after the other.
+// ofDecodedAndMultiplied returns the speed of a product with a 4-bit weight relative to
+// the fastest decoding followed by the fastest bf16 product of the peers.
 func ofDecodedAndMultiplied(w row, byName map[string]row) float64 {
 	if w.MS == 0 || w.measurement.What != plan.NF4Forward && w.measurement.What != plan.NF4InputGradient || w.measurement.Get("tokens") != 2048 {
 		return 0

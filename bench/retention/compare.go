@@ -5,13 +5,13 @@ import (
 	"math"
 )
 
-// A group is the trials of one configuration, a seed each in their order.
+// A group holds the trials of one configuration, one per seed, in order.
 type group struct {
 	configuration
 	trials []*trialResult
 }
 
-// groups gathers what is finished, in the order of the configurations.
+// groups groups the finished trials, in the order of the configurations.
 func groups(all []*trialResult) []group {
 	var found []group
 	for _, c := range configurations() {
@@ -28,7 +28,7 @@ func groups(all []*trialResult) []group {
 	return found
 }
 
-// losses are those of the group's trials.
+// losses returns the losses of the group's trials.
 func (g group) losses() []float64 {
 	var all []float64
 	for _, t := range g.trials {
@@ -37,14 +37,15 @@ func (g group) losses() []float64 {
 	return all
 }
 
-// A pair is what QLoRA's loss is above LoRA's, at one rank and on the same layers, seed by seed: positive where 4 bits cost something.
+// A pair holds the differences of QLoRA's loss and LoRA's, at one rank and on the same
+// layers, seed by seed: positive where 4 bits cost something.
 type pair struct {
 	configuration // of QLoRA
 	steps         int
 	differences   []float64
 }
 
-// pairs are those of which both sides are finished.
+// pairs returns the pairs of which both sides are finished.
 func pairs(all []*trialResult) []pair {
 	var found []pair
 	for _, g := range groups(all) {
@@ -68,7 +69,8 @@ func pairs(all []*trialResult) []pair {
 	return found
 }
 
-// mean and spread: the spread is the sample's standard deviation, NaN for a single number.
+// summary returns the mean and the sample's standard deviation, which is NaN for a
+// single number.
 func summary(x []float64) (mean, spread float64) {
 	for _, v := range x {
 		mean += v / float64(len(x))
@@ -82,11 +84,13 @@ func summary(x []float64) (mean, spread float64) {
 	return mean, math.Sqrt(spread / float64(len(x)-1))
 }
 
-// sameLoss is how far the first losses of runs on the same records may lie apart: one computes them with adapters that add nothing, the other without.
+// sameLoss bounds the difference of the first losses of runs on the same records: one
+// run computes them with adapters that add nothing, the other without.
 const sameLoss = 1e-5
 
-// checkOrder holds the methods to the same records: before anything is trained, all runs of a seed that hold the base alike have the same loss. It gives
-// the largest difference.
+// checkOrder checks that all methods train on the same records: before the first update,
+// all runs of a seed with the same base have the same loss. It returns the largest
+// difference.
 func checkOrder(all []*trialResult) (float64, error) {
 	type key struct {
 		seed   int

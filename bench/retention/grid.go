@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// A base is one way to hold the model that is not tuned.
+// A base is a storage format of the untuned model.
 type base struct {
 	Name   string
 	Folder folder
-	Args   []string // of qlora eval
+	Args   []string // arguments of qlora eval
 }
 
-// A folder is one of those that the study is given.
+// A folder is one of the study's model folders.
 type folder int
 
 const (
@@ -20,7 +20,7 @@ const (
 	exact                // MODEL_F32: the weights that MODEL rounds to 16 bits
 )
 
-// bases are the ways to hold the base, the most exact first.
+// bases lists the storage formats of the base, the most exact first.
 var bases = []base{
 	{"float32", exact, []string{"--load_in_4bit=false"}},
 	{"bf16", stored, []string{"--load_in_4bit=false"}},
@@ -37,7 +37,7 @@ const (
 	qlora = "qlora"
 )
 
-// The layers that adapters are put on.
+// The layers with adapters.
 const (
 	allLinear = "all-linear"
 	queryAndV = "q_proj,v_proj"
@@ -50,7 +50,7 @@ type configuration struct {
 	Targets string `json:"targets,omitempty"`
 }
 
-// configurations are all that are compared.
+// configurations returns everything that is compared.
 func configurations() []configuration {
 	all := []configuration{{Method: full}}
 	for _, targets := range []string{queryAndV, allLinear} {
@@ -63,7 +63,7 @@ func configurations() []configuration {
 	return all
 }
 
-// name is short and fit for a file.
+// name returns a short name, valid as a file name.
 func (c configuration) name() string {
 	if c.Method == full {
 		return full
@@ -71,7 +71,7 @@ func (c configuration) name() string {
 	return fmt.Sprintf("%s-r%d-%s", c.Method, c.Rank, map[string]string{queryAndV: "qv", allLinear: "all"}[c.Targets])
 }
 
-// args are the configuration's own arguments of qlora train.
+// args returns the configuration's own arguments of qlora train.
 func (c configuration) args() []string {
 	args := []string{"--method", c.Method}
 	if c.Method == full {
@@ -80,14 +80,15 @@ func (c configuration) args() []string {
 	return append(args, "--lora_r", fmt.Sprint(c.Rank), "--lora_alpha", fmt.Sprint(2*c.Rank), "--lora_dropout", "0", "--target_modules", c.Targets)
 }
 
-// rates are the learning rates that are tried on the validation split, for each configuration.
+// rates are the learning rates tried on the validation split, for each method.
 var rates = map[string][]float64{
 	full: {1e-4, 3e-4},
 	lora: {1e-3, 3e-3},
 }
 
-// twin is the configuration whose learning rate c takes. QLoRA takes LoRA's of the same rank and layers, so that the two differ in nothing but the base;
-// if that is a disadvantage, it is QLoRA's.
+// twin returns the configuration whose learning rate c uses. QLoRA uses LoRA's of the
+// same rank and layers, so that the two differ only in the base; if that is a
+// disadvantage, it is QLoRA's.
 func (c configuration) twin() configuration {
 	if c.Method == qlora {
 		c.Method = lora
@@ -95,16 +96,17 @@ func (c configuration) twin() configuration {
 	return c
 }
 
-// tuningSeed is that of the runs by which learning rates are chosen.
+// tuningSeed is the seed of the runs that select learning rates.
 const tuningSeed = 100
 
-// The measure of a trial: which records its loss is taken on.
+// The records on which a trial's loss is measured.
 const (
 	onValidation = "validation"
 	onHeldOut    = "heldout"
 )
 
-// A trial is one run: all that its result depends on besides the model, the data and the program.
+// A trial is one run: everything its result depends on besides the model, the data and
+// the program.
 type trial struct {
 	configuration
 	LearningRate float64 `json:"learning_rate"`
@@ -118,7 +120,8 @@ func (t trial) name() string {
 	return fmt.Sprintf("%s-%s-lr%g-steps%d-seed%d", t.Measure, t.configuration.name(), t.LearningRate, t.Steps, t.Seed)
 }
 
-// args are the arguments of qlora train but the folders. Seed decides the order of the records, by itself: every method sees the same.
+// args returns the arguments of qlora train except the folders. The seed alone decides
+// the order of the records: every method sees the same.
 func (t trial) args() []string {
 	return slices.Concat(t.configuration.args(), []string{
 		"--max_steps", fmt.Sprint(t.Steps), "--per_device_train_batch_size", fmt.Sprint(t.Batch),
@@ -126,7 +129,7 @@ func (t trial) args() []string {
 	})
 }
 
-// candidates are the trials by which the learning rates are chosen.
+// candidates returns the trials that select the learning rates.
 func candidates(steps, batch int) []trial {
 	var all []trial
 	for _, c := range configurations() {
@@ -140,7 +143,7 @@ func candidates(steps, batch int) []trial {
 	return all
 }
 
-// trials are the compared runs, every configuration's first seed before any second.
+// trials returns the compared runs, every configuration's first seed before any second.
 func trials(chosen map[configuration]float64, seeds, steps, batch int) []trial {
 	var all []trial
 	for seed := 1; seed <= seeds; seed++ {
@@ -151,10 +154,11 @@ func trials(chosen map[configuration]float64, seeds, steps, batch int) []trial {
 	return all
 }
 
-// longer is how many times the steps are that longTrials take.
+// longer is the factor of steps in longTrials.
 const longer = 4
 
-// longTrials are a pair of runs that say whether more training brings QLoRA nearer to LoRA or farther from it.
+// longTrials returns a pair of runs that show whether more training moves QLoRA closer
+// to LoRA or away from it.
 func longTrials(chosen map[configuration]float64, steps, batch int) []trial {
 	var all []trial
 	for _, method := range []string{lora, qlora} {

@@ -1,7 +1,9 @@
-// Command retention measures what 4 bits cost: the held-out loss of a base model in every way to hold it, and after the same steps of full fine-tuning, LoRA
-// and QLoRA. README.md in this folder has what came out.
+// Command retention measures what 4 bits cost: the held-out loss of a base model in
+// every storage format, and after the same steps of full fine-tuning, LoRA and QLoRA.
+// README.md in this folder has the results.
 //
-// It runs qlora's own commands. What is measured is stored as soon as it is there, so that an interrupted study goes on where it was.
+// It runs qlora's own commands. Each measurement is stored when it is complete, so that
+// an interrupted study can be resumed.
 package main
 
 import (
@@ -16,7 +18,7 @@ import (
 	"syscall"
 )
 
-// options are those of the command line.
+// options are the options of the command line.
 type options struct {
 	model, exactModel, data string
 	qlora, commit, out      string
@@ -26,14 +28,14 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.model, "model", "", "`folder` of a model in 16 bits")
-	flag.StringVar(&o.exactModel, "model-f32", "", "`folder` of the same model before it was rounded to 16 bits; without it that row is left out")
+	flag.StringVar(&o.exactModel, "model-f32", "", "`folder` of the same model before it was rounded to 16 bits; without it that row is omitted")
 	flag.StringVar(&o.data, "data", "", "`folder` with train.jsonl and test.jsonl")
 	flag.StringVar(&o.qlora, "qlora", "build/qlora", "the `program`")
-	flag.StringVar(&o.commit, "commit", "", "`name` of the state that the program was built from; what another one measured is measured again")
-	flag.StringVar(&o.out, "out", filepath.Join("build", "retention"), "`folder` for what is measured")
+	flag.StringVar(&o.commit, "commit", "", "`name` of the commit that the program was built from; results of another one are measured again")
+	flag.StringVar(&o.out, "out", filepath.Join("build", "retention"), "`folder` for the results")
 	flag.IntVar(&o.seeds, "seeds", 3, "runs of each configuration")
 	flag.IntVar(&o.steps, "steps", 24, "optimizer steps of a run")
-	flag.IntVar(&o.batch, "batch", 4, "records of a step")
+	flag.IntVar(&o.batch, "batch", 4, "records per step")
 	flag.Parse()
 	if err := o.check(flag.NArg()); err != nil {
 		fmt.Fprintln(os.Stderr, "retention:", err)
@@ -41,7 +43,7 @@ func main() {
 	}
 	err := measure(o)
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "retention: interrupted; what is finished is kept, and the same command goes on")
+		fmt.Fprintln(os.Stderr, "retention: interrupted; finished results are kept, and the same command resumes")
 		os.Exit(130)
 	}
 	if err != nil {
@@ -50,11 +52,11 @@ func main() {
 	}
 }
 
-// check refuses what is missing, under the names of the make command line.
+// check returns an error for a missing option, named as on the make command line.
 func (o *options) check(rest int) error {
 	switch {
 	case rest > 0:
-		return errors.New("there are arguments besides the options; -help lists them")
+		return errors.New("arguments besides the options are not allowed; -help lists the options")
 	case o.model == "":
 		return errors.New("no model is named: make retention MODEL=folder DATA=folder, where MODEL is a Hugging Face folder in 16 bits (the repository has none)")
 	case o.data == "":
@@ -70,7 +72,7 @@ func (o *options) check(rest int) error {
 		{filepath.Join(cmp.Or(o.exactModel, o.model), "config.json"), "MODEL_F32"},
 	} {
 		if _, err := os.Stat(needed.path); err != nil {
-			return fmt.Errorf("%s: there is no %s", needed.from, needed.path)
+			return fmt.Errorf("%s: %s does not exist", needed.from, needed.path)
 		}
 	}
 	return nil
@@ -92,7 +94,7 @@ func measure(o options) error {
 	if len(r.Trials) == 0 {
 		return err
 	}
-	// What is finished is reported, also where the rest is not.
+	// Finished results are reported even if others failed.
 	if reportErr := r.report(o.out); reportErr != nil {
 		return errors.Join(err, reportErr)
 	}

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// What a token costs, in tokens that an adapter is trained on: measured on the CPU device, and used for nothing but the time left.
+// The cost of a token, relative to a token that trains an adapter, measured on the CPU
+// device and used only to estimate the time left.
 const (
 	evaluationShare = 0.5
 	fullShare       = 1.4
 )
 
-// A pace tells the time left from the work that was done and what is to do.
+// A pace estimates the time left from the work done and the work to do.
 type pace struct {
 	todo, done float64 // of this session
 	took       time.Duration
@@ -23,7 +24,7 @@ func (p *pace) did(cost float64, took time.Duration) {
 	p.took += took
 }
 
-// left is empty until something was measured.
+// left returns "" until something was measured.
 func (p *pace) left() string {
 	if p.done == 0 {
 		return ""

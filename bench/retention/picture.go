@@ -12,7 +12,7 @@ import (
 	"qlora/internal/figure"
 )
 
-// colors are the methods'.
+// colors are the methods' colors.
 var colors = map[string]color.NRGBA{
 	full:  {R: 90, G: 90, B: 90, A: 255},
 	lora:  {R: 31, G: 119, B: 180, A: 255},
@@ -22,8 +22,9 @@ var colors = map[string]color.NRGBA{
 // legend names the methods.
 var legend = map[string]string{full: "full", lora: "LoRA", qlora: "QLoRA (NF4, double quantization)"}
 
-// draw shows every seed's held-out loss as a point and the mean as a bar across, a column for each configuration. The bases are told below: as lines they
-// would leave no room to see the rest.
+// draw plots every seed's held-out loss as a point and the mean as a bar, one column per
+// configuration. The bases' losses are in a caption: as lines they would compress the
+// rest.
 func (r *results) draw(path string) error {
 	p := figure.New(fmt.Sprintf("Held-out loss after %d steps", r.Trials[0].Steps), r.untuned(), "loss per predicted token (nats)")
 	p.X.Label.Padding = 6
@@ -48,7 +49,8 @@ func (r *results) draw(path string) error {
 	return figure.Write(path, p, 10*vg.Inch, 5.5*vg.Inch)
 }
 
-// drawGroup gives the points of a configuration's seeds, in their order around x, and the bar of their mean.
+// drawGroup returns the points of a configuration's seeds, in order around x, and the
+// bar of their mean.
 func drawGroup(g group, x float64) (*plotter.Scatter, *plotter.Line, error) {
 	var points plotter.XYs
 	between := 0.3 / float64(len(g.trials))
@@ -69,7 +71,7 @@ func drawGroup(g group, x float64) (*plotter.Scatter, *plotter.Line, error) {
 	return seeds, bar, nil
 }
 
-// untuned says what LoRA and QLoRA begin with.
+// untuned describes the losses that LoRA and QLoRA start from.
 func (r *results) untuned() string {
 	bf16, nf4 := r.base("bf16"), r.base("nf4-dq")
 	if bf16 == nil || nf4 == nil {

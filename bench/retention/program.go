@@ -14,19 +14,19 @@ import (
 	"qlora/trainer"
 )
 
-// A program is the path of a qlora.
+// A program is the path of a qlora executable.
 type program string
 
-// An evaluation is what qlora eval measures.
+// An evaluation is the result of qlora eval.
 type evaluation struct {
 	Loss     float64 `json:"loss"` // the mean over all predicted tokens, in nats
 	Accuracy float64 `json:"accuracy"`
 	Tokens   int     `json:"tokens"`
 }
 
-// A training is what a run of qlora train leaves to report.
+// A training is the result of qlora train.
 type training struct {
-	FirstLoss float64 `json:"first_loss"` // of the first step, before anything was changed
+	FirstLoss float64 `json:"first_loss"` // of the first step, before any update
 	TrainLoss float64 `json:"train_loss"` // the mean over all steps
 	Memory    int64   `json:"memory_bytes"`
 }
@@ -51,7 +51,7 @@ func (p program) train(ctx context.Context, model, records, folder string, args 
 	return readMetrics(filepath.Join(folder, "metrics.jsonl"))
 }
 
-// readMetrics reads what a run logged at every step.
+// readMetrics reads the logged rows of a run, one per step.
 func readMetrics(path string) (training, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -76,9 +76,9 @@ func readMetrics(path string) (training, error) {
 	return t, lines.Err()
 }
 
-// run gives what the program prints. What it says besides is part of the error.
+// run returns the program's standard output. An error includes its standard error.
 func (p program) run(ctx context.Context, args []string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, string(p), args...) // killed where ctx ends: what it would save is not gone on from
+	cmd := exec.CommandContext(ctx, string(p), args...) // killed when ctx ends: its checkpoint would not be used
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -2,19 +2,20 @@ package main
 
 import "slices"
 
-// results are all that was measured.
+// results holds all measurements.
 type results struct {
 	Commit string         `json:"commit"`
 	Data   splits         `json:"data"`
 	Bases  []*baseResult  `json:"bases"`
-	Rates  []*trialResult `json:"learning_rates"` // the trials by which learning rates were chosen
+	Rates  []*trialResult `json:"learning_rates"` // the trials that select the learning rates
 	Trials []*trialResult `json:"trials"`
 	Long   []*trialResult `json:"long_trials"`
-	// FirstLosses is how far the losses lie apart that runs of a seed begin with, at the most, before anything is trained.
+	// FirstLosses is the largest difference of the first losses of a seed's runs, before
+	// any update.
 	FirstLosses float64 `json:"first_losses_apart"`
 }
 
-// measure runs the study in its order. After an error it holds what was finished before.
+// measure runs the study in order. After an error it holds what was finished before.
 func (r *results) measure(s *study, o options) error {
 	tried := candidates(o.steps, o.batch)
 	s.expect(tried)
@@ -43,7 +44,7 @@ func (r *results) measure(s *study, o options) error {
 	return err
 }
 
-// choose gives each configuration the learning rate of the lowest loss.
+// choose returns for each configuration the learning rate with the lowest loss.
 func choose(tried []*trialResult) map[configuration]float64 {
 	best := map[configuration]*trialResult{}
 	for _, t := range tried {
@@ -58,7 +59,7 @@ func choose(tried []*trialResult) map[configuration]float64 {
 	return chosen
 }
 
-// base is nil where it was not measured.
+// base returns the result of a base, or nil if it was not measured.
 func (r *results) base(name string) *baseResult {
 	for _, b := range r.Bases {
 		if b.Base == name {

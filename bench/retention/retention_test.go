@@ -25,7 +25,8 @@ func TestChooseTakesTheLowestLoss(t *testing.T) {
 	}, choose(append(tried, wide)))
 }
 
-// TestTrials: a seed's trials all come before the next seed's, and QLoRA has the learning rate that was chosen for its LoRA.
+// TestTrials checks that a seed's trials all come before the next seed's, and that QLoRA
+// uses the learning rate selected for its LoRA.
 func TestTrials(t *testing.T) {
 	chosen := map[configuration]float64{}
 	for i, one := range candidates(16, 2) {
@@ -61,7 +62,8 @@ func TestSummary(t *testing.T) {
 	require.True(t, math.IsNaN(spread))
 }
 
-// TestCheckOrder: LoRA and full fine-tuning must begin alike; QLoRA's base is another, and so is another seed's order.
+// TestCheckOrder checks that LoRA and full fine-tuning must start with equal losses;
+// QLoRA's base differs, and so does another seed's order.
 func TestCheckOrder(t *testing.T) {
 	all := []*trialResult{result(full, 1, 0, 1), result(lora, 1, 0, 1), result(qlora, 1, 0, 1), result(lora, 2, 0, 1)}
 	for i, first := range []float64{2, 2 + 1e-6, 2.3, 2.5} {
@@ -94,8 +96,9 @@ func TestMissingInput(t *testing.T) {
 	require.Error(t, o.check(1))
 }
 
-// TestStudy measures a base and a trial of each method with the demonstration's base, whose file is in 16 bits. What is finished is then found again
-// without any program, unless the program or the data is another.
+// TestStudy measures a base and a trial of each method with the demonstration's base,
+// whose file is in 16 bits. It then finds the finished results without any program,
+// unless the program or the data differs.
 func TestStudy(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "qlora")
@@ -156,7 +159,7 @@ func TestStudy(t *testing.T) {
 	require.ErrorContains(t, measureAll(), "there is no such program")
 }
 
-// writeData makes questions, 4 of them to train on.
+// writeData writes questions, 4 of them for training.
 func writeData(t *testing.T) string {
 	dir := t.TempDir()
 	for name, records := range map[string]int{"train.jsonl": 4 + validation, "test.jsonl": heldOut + 3} {

@@ -13,11 +13,12 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// The records that the study uses. All are at most maxTokens long, so that none is cut and a step is quick.
+// The records of the study. All have at most maxTokens tokens, so that none is cut and a
+// step is quick.
 const (
 	maxTokens  = 96
-	heldOut    = 40 // the first ones of the test file
-	validation = 16 // the last ones of the training file, which nothing trains on
+	heldOut    = 40 // the first records of the test file
+	validation = 16 // the last records of the training file, not trained on
 )
 
 // splits are the records as token ids, in files that qlora reads.
@@ -25,7 +26,7 @@ type splits struct {
 	Train, Validation, HeldOut split
 }
 
-// A split is a file of records, and what is in it.
+// A split is a file of records with its properties.
 type split struct {
 	Path    string `json:"-"`
 	Records int    `json:"records"`
@@ -34,7 +35,7 @@ type split struct {
 	SHA256  string `json:"sha256"`
 }
 
-// measured is the split that a trial's loss is taken on.
+// measured returns the split on which a trial's loss is measured.
 func (s *splits) measured(t trial) split {
 	if t.Measure == onValidation {
 		return s.Validation
@@ -42,7 +43,8 @@ func (s *splits) measured(t trial) split {
 	return s.HeldOut
 }
 
-// writeSplits tokenizes the records of data/train.jsonl and data/test.jsonl with the model's own tokenizer, and writes the three parts to dir.
+// writeSplits tokenizes the records of data/train.jsonl and data/test.jsonl with the
+// model's own tokenizer, and writes the three parts to dir.
 func writeSplits(dir, model, data string) (*splits, error) {
 	tok, err := tokenizer.LoadFolder(model)
 	if err != nil {
@@ -77,7 +79,7 @@ func writeSplits(dir, model, data string) (*splits, error) {
 	return s, nil
 }
 
-// short reads the records that are short enough.
+// short returns the records that are short enough.
 func short(path string, tok *tokenizer.Tokenizer) ([]dataset.Example, error) {
 	opt := dataset.DefaultOptions()
 	opt.MaxLength = 0

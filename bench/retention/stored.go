@@ -9,7 +9,7 @@ import (
 	"qlora/internal/atomicfile"
 )
 
-// read gives a stored result. One that is not there or not whole is none.
+// read returns a stored result, and false if it is missing or incomplete.
 func read[T any](path string) (*T, bool) {
 	raw, err := os.ReadFile(path)
 	if err != nil {

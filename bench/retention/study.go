@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// A study is the measuring under way. What is finished lies in dir, a file for each measurement, and is not done again.
+// A study is a study in progress. Finished measurements are files in dir, and are not
+// repeated.
 type study struct {
 	ctx     context.Context
 	out     io.Writer
 	program program
-	folders [2]string // by folder; that of exact may be empty
+	folders [2]string // by folder; exact may be ""
 	dir     string
 	data    *splits
 	commit  string
@@ -28,7 +29,7 @@ type baseResult struct {
 	origin
 }
 
-// A trialResult is what a trial came to.
+// A trialResult is the result of a trial.
 type trialResult struct {
 	trial
 	evaluation
@@ -37,7 +38,8 @@ type trialResult struct {
 	origin
 }
 
-// An origin says what a result was measured with. A result of another origin is measured again.
+// An origin identifies what a result was measured with. A result of another origin is
+// measured again.
 type origin struct {
 	Commit string `json:"commit"`
 	Data   string `json:"data_sha256"`
@@ -45,12 +47,12 @@ type origin struct {
 
 func (s *study) origin(of split) origin { return origin{s.commit, of.SHA256} }
 
-// bases are those that can be measured, and are expected.
+// bases returns the bases that can be measured, and adds them to the expected work.
 func (s *study) bases() []base {
 	var all []base
 	for _, b := range bases {
 		if s.folders[b.Folder] == "" {
-			fmt.Fprintf(s.out, "base %s is left out: its folder is not named\n", b.Name)
+			fmt.Fprintf(s.out, "base %s is omitted: its folder is not named\n", b.Name)
 			continue
 		}
 		s.pace.todo += s.evaluationCost(s.data.HeldOut)
@@ -59,14 +61,14 @@ func (s *study) bases() []base {
 	return all
 }
 
-// expect counts the trials in for the time left.
+// expect adds the trials to the expected work.
 func (s *study) expect(all []trial) {
 	for _, t := range all {
 		s.pace.todo += s.cost(t)
 	}
 }
 
-// trials gives those that are finished, also with an error.
+// trials returns the finished trials, also with an error.
 func (s *study) trials(all []trial) ([]*trialResult, error) {
 	var done []*trialResult
 	for _, t := range all {
@@ -79,7 +81,7 @@ func (s *study) trials(all []trial) ([]*trialResult, error) {
 	return done, nil
 }
 
-// base evaluates a base that is not tuned.
+// base evaluates an untuned base.
 func (s *study) base(b base) (*baseResult, error) {
 	r := &baseResult{Base: b.Name, origin: s.origin(s.data.HeldOut)}
 	path := s.path("base-" + b.Name)
@@ -98,7 +100,7 @@ func (s *study) base(b base) (*baseResult, error) {
 	return r, write(path, r)
 }
 
-// trial trains and evaluates. The folder that training fills is taken away again.
+// trial trains and evaluates, and then removes the training folder.
 func (s *study) trial(t trial) (*trialResult, error) {
 	measured := s.data.measured(t)
 	r := &trialResult{trial: t, origin: s.origin(measured)}
@@ -137,7 +139,7 @@ func (s *study) trial(t trial) (*trialResult, error) {
 
 func (s *study) path(name string) string { return filepath.Join(s.dir, "results", name+".json") }
 
-// announce says what comes, and how long all that is left will take.
+// announce prints the next measurement and the time left.
 func (s *study) announce(name string) {
 	fmt.Fprintf(s.out, "%s  %s%s\n", time.Now().Format(time.TimeOnly), name, s.pace.left())
 }

@@ -13,7 +13,8 @@ import (
 	"qlora/trainer"
 )
 
-// The claim that is checked: QLoRA's held-out loss is at most this much above LoRA's, in nats.
+// claim bounds the tested difference: QLoRA's held-out loss is at most this much above LoRA's,
+// in nats.
 const claim = 0.01
 
 // writeTable writes the results as Markdown.
@@ -53,7 +54,7 @@ func (r *results) methods(b *bytes.Buffer) {
 	}
 }
 
-// title is the configuration in words.
+// title returns the configuration in words.
 func (c configuration) title() string {
 	if c.Method == full {
 		return "full"
@@ -100,14 +101,14 @@ func signed(x float64) string {
 	return fmt.Sprintf("%+.4f", x)
 }
 
-// The files that the study leaves.
+// The files of the results.
 const (
 	resultsFile = "results.json"
 	tableFile   = "table.md"
 	pictureFile = "retention.png"
 )
 
-// report writes what is finished.
+// report writes the finished results.
 func (r *results) report(dir string) error {
 	if err := write(filepath.Join(dir, resultsFile), r); err != nil {
 		return err

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 )
 
-// trainable gives the folder that a method trains. Full fine-tuning's is the model with a config.json that declares float32: that is the type in which the
-// trained weights are saved, and rounding them to 16 bits would take away most of what a few steps at a low learning rate change.
+// trainable returns the folder that a method trains. Full fine-tuning's is the model
+// with a config.json that declares float32, the type in which the trained weights are
+// saved: rounding them to 16 bits would lose most of the change of a few steps at a low
+// learning rate.
 func (s *study) trainable(method string) (string, error) {
 	if method != full {
 		return s.folders[stored], nil

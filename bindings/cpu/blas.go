@@ -26,7 +26,7 @@ type Description struct {
 	Looked []string // where one was looked for, in order, with what came of it
 }
 
-// String is one line for people.
+// String returns one line for people.
 func (d Description) String() string {
 	if d.Path == "" {
 		return d.Name

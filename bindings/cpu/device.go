@@ -55,10 +55,10 @@ func New(opts Options) (*Device, error) {
 	return d, nil
 }
 
-// Describe says which BLAS is in use and where one was looked for.
+// Describe returns which BLAS is in use and where one was looked for.
 func (d *Device) Describe() Description { return d.description }
 
-// BLAS is the matrix product that the operations use, for work beside them. It runs
+// BLAS returns the matrix product that the operations use, for work beside them. It runs
 // on the calling goroutine and may be called from many.
 func (d *Device) BLAS() blas.Float32 { return d.blas }
 
@@ -68,7 +68,7 @@ type profile struct {
 	threads int
 }
 
-// Profile is the CPU for planning, as New opens it with zero Options.
+// Profile returns the CPU for planning, as New opens it with zero Options.
 func Profile() bindings.Profile {
 	p := newProfile(0)
 	return &p
@@ -84,7 +84,7 @@ func newProfile(threads int) profile {
 	}
 }
 
-// Info is what the device says of itself.
+// Info returns what the device says of itself.
 func (p *profile) Info() bindings.Info { return p.info }
 
 // Sync returns the first error since the last one.

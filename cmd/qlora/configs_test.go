@@ -37,3 +37,10 @@ func TestConfigShapes(t *testing.T) {
 		})
 	}
 }
+
+// A sequence longer than the model's table of positions is refused, not planned.
+func TestSequenceLongerThanPositions(t *testing.T) {
+	code, _, stderr := run(t, "plan", "--model", "../../configs/gpt3-175b.json", "--max_length", "2049")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "a sequence has 2049 tokens, and the model has positions for 2048: choose a smaller --max_length")
+}

@@ -72,7 +72,7 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 			killed++
 			requireCheckpointsWhole(t, out)
 		}
-		if strings.Contains(stderr.String(), "going on from") {
+		if strings.Contains(stderr.String(), "resuming from") {
 			resumed++
 		}
 	}

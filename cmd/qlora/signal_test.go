@@ -40,7 +40,7 @@ func TestSignalSavesACheckpoint(t *testing.T) {
 			"--num_train_epochs", "1000", "--logging_steps", "5", "--resume_from_checkpoint",
 		}
 		cmd, lines = begin(t, again...)
-		await(t, lines, "going on from "+checkpoints[0])
+		await(t, lines, "resuming from "+checkpoints[0])
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 	}
@@ -53,7 +53,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	// One step of all records takes minutes.
 	cmd, lines := begin(t, "train", "--model", writeModel(t), "--dataset", writeRecords(t, 4000, 50), "--output_dir", out,
 		"--per_device_train_batch_size", "1", "--num_train_epochs", "100", "--gradient_accumulation_steps", "1000000")
-	await(t, lines, "4000 records, 1 steps an epoch")
+	await(t, lines, "4000 records, 1 steps per epoch")
 	workFor(t, cmd, 500*time.Millisecond) // starting takes a few milliseconds, so it is in the step
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	select {

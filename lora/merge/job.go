@@ -49,8 +49,8 @@ func NewJob(opts Options, how quantize.Options, product blas.Float32) (*Job, err
 	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return checkpoint.Open(opts.Model) })
 }
 
-// NewJobOn is NewJob for an open base of any checkpoint kind; opts.Model names it in
-// messages. The job closes it.
+// NewJobOn does what NewJob does for an open base of any checkpoint kind; opts.Model
+// names it in messages. The job closes it.
 func NewJobOn(base checkpoint.Checkpoint, opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
 	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return base, nil })
 }
@@ -116,7 +116,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 				}
 			}
 		}
-		if a.on.BeginsWithBase() && len(j.opts.Adapters) > 1 {
+		if a.on.ChangesBase() && len(j.opts.Adapters) > 1 {
 			return fmt.Errorf("%s is initialized from the base's weights (init_lora_weights) and changes them for the other adapters; merge it alone", dir)
 		}
 		j.adapters = append(j.adapters, a)

@@ -196,9 +196,9 @@ func TestFromFourBits(t *testing.T) {
 	assert.Equal(t, floatsOf(t, base, name), floatsOf(t, out, name))
 }
 
-// TestBeginsWithBase merges adapters that are initialized from the base, in PEFT's own
+// TestChangesBase merges adapters that are initialized from the base, in PEFT's own
 // form and in its converted form.
-func TestBeginsWithBase(t *testing.T) {
+func TestChangesBase(t *testing.T) {
 	const starts = "../../trainer/testdata/parity/starts"
 	for _, name := range []string{"pissa", "pissa-rslora", "olora"} {
 		dir := filepath.Join(starts, name)

@@ -130,7 +130,7 @@ func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype checkpoint
 			continue
 		}
 		m.changes = append(m.changes, c)
-		if a.on.BeginsWithBase() {
+		if a.on.ChangesBase() {
 			whole := make([]float32, m.rows*m.cols)
 			m.from.rows(whole, 0, m.rows)
 			a.on.Residual(p.layer, whole)

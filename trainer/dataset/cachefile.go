@@ -11,11 +11,12 @@ import (
 	"os"
 )
 
-// A cached set is a line of text, and then, all numbers little-endian: the report as
-// JSON behind its length (64 bits); the number of examples (64 bits) and of each its
-// numbers of tokens and of documents (0: not packed), where the documents begin, the
-// ids and the labels (32 bits each); the number of origins (64 bits) and of each the
-// file, the record and the line (32 bits each); the SHA-256 of all before it.
+// A cached set is a line of text, followed by binary data with little-endian numbers:
+// the length of the report (64 bits) and the report as JSON; the number of examples (64
+// bits) and for each the numbers of tokens and of documents (0 if not packed), the starts
+// of the documents, the ids and the labels (32 bits each); the number of origins (64 bits)
+// and for each the file, the record and the line (32 bits each); the SHA-256 of everything
+// before it.
 const cacheMagic = "qlora tokens 1\n"
 
 func writeSet(to io.Writer, s *Set) error {

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 
@@ -8,7 +9,8 @@ import (
 	"qlora/tokenizer"
 )
 
-// Options configure how records become examples. DefaultOptions returns the defaults.
+// Options configure how records become examples. The zero value detects the format and
+// has no limit of length; DefaultOptions returns the command line's defaults.
 type Options struct {
 	Format        string `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
 	MaxLength     int    `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
@@ -44,7 +46,7 @@ func (o Options) Validate() error {
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
 	}
-	return errors.Join(length, checkFormat(o.Format))
+	return errors.Join(length, checkFormat(cmp.Or(o.Format, Auto)))
 }
 
 // A Set is the result of Load.
@@ -78,6 +80,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
+	opt.Format = cmp.Or(opt.Format, Auto)
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}

@@ -342,3 +342,15 @@ func FuzzJSONArray(f *testing.F) {
 		}
 	})
 }
+
+func TestZeroOptionsTellFormatsApart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte(`{"input_ids": [1, 2, 3]}`), 0o600))
+	require.NoError(t, Options{}.Validate())
+	set, err := Load([]string{path}, nil, Options{}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []int32{1, 2, 3}, set.Examples[0].IDs)
+	err = Options{MaxLength: 1, Format: "xml"}.Validate()
+	require.ErrorContains(t, err, "`max_length` is 1")
+	require.ErrorContains(t, err, "`dataset_format` is \"xml\"")
+}

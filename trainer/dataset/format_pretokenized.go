@@ -26,7 +26,7 @@ var pretokenized = format{
 			return Example{}, err
 		}
 		if len(labels) != len(ids) {
-			return Example{}, fmt.Errorf("there are %d input_ids but %d labels; every token needs one, %d where it is not trained on", len(ids), len(labels), Ignored)
+			return Example{}, fmt.Errorf("%d input_ids but %d labels; every token needs a label, %d to ignore it", len(ids), len(labels), Ignored)
 		}
 		return Example{IDs: ids, Labels: labels}, nil
 	},

@@ -76,5 +76,5 @@ func (r *Record) JSON(name string) (json.RawMessage, error) {
 	return json.Marshal(text)
 }
 
-// Fields lists the fields' names for a message.
+// Fields returns the fields' names for a message.
 func (r *Record) Fields() string { return r.record.names() }

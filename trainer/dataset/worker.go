@@ -78,7 +78,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	return all, nil
 }
 
-// makeOne is make for a single record of its format.
+// makeOne tokenizes a single record of its format, as make does.
 func (w *worker) makeOne(f *format, r record) (made, error) {
 	e, err := f.example(w, r)
 	if err != nil {

@@ -198,12 +198,12 @@ func TestReadRefuses(t *testing.T) {
 		`{"question": "x", "choices": ["a"], "answer": 0}`:                                         "1 choices",
 		`{"question": "x", "choices": ["a", ""], "answer": 0}`:                                     "choice 2 is empty",
 		`{"question": "x", "choices": "ab", "answer": 0}`:                                          `"choices" is not a list of texts`,
-		`{"question": "x", "choices": ["a", "b"], "answer": 2}`:                                    "index of none of the 2 choices",
-		`{"question": "x", "choices": ["a", "b"], "answer": -1}`:                                   "index of none",
+		`{"question": "x", "choices": ["a", "b"], "answer": 2}`:                                    "not the index of one of the 2 choices",
+		`{"question": "x", "choices": ["a", "b"], "answer": -1}`:                                   "not the index of one",
 		`{"question": "x", "choices": ["a", "b"], "answer": "C"}`:                                  `"C", which is not the text, letter or index`,
 		`{"question": "x", "choices": ["a", "b"], "answer": [0]}`:                                  "[0]",
 		`{"question": 5, "choices": ["a", "b"], "answer": 0}`:                                      `"question" is 5, not a text`,
-		`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`:             `as many "text" as "label"`,
+		`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`:             `equally many "text" and "label"`,
 		`{"question": "x", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": ""}`: "not the text, letter or index",
 		`{"ctx": "x", "endings": ["a", "b"], "label": ""}`:                                         "not the text, letter or index",
 	} {
@@ -230,7 +230,7 @@ func FuzzParse(f *testing.F) {
 func TestExamples(t *testing.T) {
 	asked := make([]Question, 4)
 	for i := range asked {
-		asked[i] = Question{Text: string(rune('a' + i%3)), Prompt: "p", Choices: []string{"x", "y"}} // the first stands there twice
+		asked[i] = Question{Text: string(rune('a' + i%3)), Prompt: "p", Choices: []string{"x", "y"}} // the first one occurs twice
 	}
 	o := DefaultOptions()
 	o.Fewshot = 2

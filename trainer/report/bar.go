@@ -7,31 +7,30 @@ import (
 	"unicode/utf8"
 )
 
-// A bar is the last line of a terminal, drawn over and over: how much is done of
-// something, and words about it.
+// A bar is the last line of a terminal, redrawn in place: a progress bar with text.
 type bar struct {
 	w       io.Writer
-	columns func() int // of the terminal; asked at every drawing, because windows are resized
+	columns func() int // width of the terminal, read at each drawing because windows are resized
 	now     func() time.Time
-	shown   string // "": nothing is drawn
+	shown   string // "" if nothing is drawn
 	drawn   time.Time
 }
 
-// frame is the least time between two drawings.
+// frame is the minimum time between two drawings.
 const frame = 100 * time.Millisecond
 
-// narrowest is the least columns that a share is drawn in.
+// narrowest is the minimum number of columns of the progress bar.
 const narrowest = 8
 
-// A part is words on the bar's line. Where the terminal is too narrow for all of
-// them, those of the highest rank go first.
+// A part is a text on the bar's line. On a narrow terminal the parts with the highest
+// rank are dropped first.
 type part struct {
 	text string
 	rank int
 }
 
-// draw shows the share done/total and the parts. It does nothing where the last
-// drawing was just now, unless it is the end.
+// draw shows the progress done/total and the parts. It skips a drawing soon after the
+// last, unless done equals total.
 func (b *bar) draw(done, total int64, parts ...part) {
 	now := b.now()
 	if b.shown != "" && done < total && now.Sub(b.drawn) < frame {
@@ -41,19 +40,19 @@ func (b *bar) draw(done, total int64, parts ...part) {
 	b.show(layOutBar(b.width(), done, total, parts))
 }
 
-// width is the columns that are drawn in: a full last one makes some terminals wrap.
+// width returns the number of columns in use: a full last one makes some terminals wrap.
 func (b *bar) width() int { return max(0, b.columns()-1) }
 
-// show draws a line, cut to the width that the terminal has by now.
+// show draws a line, cut to the current width of the terminal.
 func (b *bar) show(text string) {
 	if r := []rune(text); len(r) > b.width() {
 		text = string(r[:b.width()])
 	}
 	b.shown = text
-	_, _ = io.WriteString(b.w, "\r"+text+"\x1b[K") // a bar that cannot be drawn is no reason to stop a run
+	_, _ = io.WriteString(b.w, "\r"+text+"\x1b[K") // a failed drawing must not stop a run
 }
 
-// line writes a line of its own above the bar.
+// line prints a separate line above the bar.
 func (b *bar) line(text string) {
 	shown := b.shown
 	b.clear()
@@ -63,7 +62,7 @@ func (b *bar) line(text string) {
 	}
 }
 
-// clear takes the bar away.
+// clear removes the bar.
 func (b *bar) clear() {
 	if b.shown != "" {
 		_, _ = io.WriteString(b.w, "\r\x1b[K")
@@ -71,8 +70,8 @@ func (b *bar) clear() {
 	b.shown = ""
 }
 
-// layOutBar is a line: the first part, the share, the other parts. It has at most
-// width columns, unless the first part alone has more.
+// layOutBar returns a line: the first part, the progress bar, the other parts. It has at
+// most width columns, unless the first part alone has more.
 func layOutBar(width int, done, total int64, parts []part) string {
 	parts = append([]part(nil), parts...)
 	used := func() int {

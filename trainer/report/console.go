@@ -13,18 +13,18 @@ import (
 	"qlora/trainer"
 )
 
-// console tells people how a run goes: a bar with loss, tokens/s, time left and
-// memory where a terminal shows it, one line a logged step elsewhere.
+// console prints the progress of a run: on a terminal a bar with loss, tokens/s, time
+// left and memory, elsewhere one line per logged step.
 type console struct {
 	w     io.Writer
 	now   func() time.Time
-	bar   *bar // nil: not a terminal
+	bar   *bar // nil if not a terminal
 	steps int
-	last  *trainer.StepDone // what the bar shows while steps are taken
-	told  time.Time         // of work, where there is no bar
+	last  *trainer.StepDone // shown by the bar during training
+	told  time.Time         // time of the last line about work, without a bar
 }
 
-// NewConsole is the output for people. It draws a bar where w is a terminal.
+// NewConsole returns the output for people. It draws a bar where w is a terminal.
 func NewConsole(w io.Writer) trainer.Output {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return newConsole(w, func() int { return columns(f) }, time.Now)
@@ -32,7 +32,8 @@ func NewConsole(w io.Writer) trainer.Output {
 	return newConsole(w, nil, time.Now)
 }
 
-// newConsole has a bar where columns says how wide the terminal is.
+// newConsole returns a console with a bar if columns, which returns the terminal's
+// width, is not nil.
 func newConsole(w io.Writer, columns func() int, now func() time.Time) *console {
 	c := &console{w: w, now: now, told: now()}
 	if columns != nil {
@@ -41,7 +42,7 @@ func newConsole(w io.Writer, columns func() int, now func() time.Time) *console 
 	return c
 }
 
-// columns is the width of a terminal, 80 where it does not say.
+// columns returns the width of a terminal, 80 if unknown.
 func columns(f *os.File) int {
 	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 		return width
@@ -54,15 +55,15 @@ func (c *console) Start(b *trainer.Begin) error {
 		c.bar.clear()
 	}
 	c.steps = b.Length.Steps
-	c.line("%s: %s trained of %s on the device, recompute %s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute)
+	c.line("%s: training %s with %s of memory, recompute %s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute)
 	for _, category := range bindings.Categories {
 		if n := b.Plan[category]; n > 0 {
 			c.line("  %-14s %10s", category, trainer.Bytes(n))
 		}
 	}
-	c.line("%d records, %d steps an epoch, %d steps", b.Length.Records, b.Length.StepsInEpoch, b.Length.Steps)
+	c.line("%d records, %d steps per epoch, %d steps", b.Length.Records, b.Length.StepsInEpoch, b.Length.Steps)
 	if b.Resumed != "" {
-		c.line("going on from %s", b.Resumed)
+		c.line("resuming from %s", b.Resumed)
 	}
 	if c.bar != nil {
 		c.bar.draw(int64(b.Step), int64(c.steps), part{fmt.Sprintf("%d/%d", b.Step, c.steps), 0}, part{"first step", 1})
@@ -90,7 +91,7 @@ func (c *console) drawStep() {
 	)
 }
 
-// quiet is how long work goes on without a word where there is no bar.
+// quiet is the interval of lines about long work where there is no bar.
 const quiet = 30 * time.Second
 
 func (c *console) Work(w trainer.Work) {
@@ -121,7 +122,7 @@ func (c *console) Log(r trainer.Row) error {
 	return nil
 }
 
-// Sampled shows every sample on one line.
+// Sampled prints every sample on one line.
 func (c *console) Sampled(samples []trainer.Sample) error {
 	for _, s := range samples {
 		c.line("step %d/%d  sample  %q → %q", s.Step, c.steps, ending(s.Prompt, 60), beginning(s.Completion, 160))
@@ -134,7 +135,7 @@ func (c *console) Saved(dir string, _ int) error {
 	return nil
 }
 
-// Stop leaves the bar as it is at the end of what was done.
+// Stop leaves the bar at the last step.
 func (c *console) Stop(*trainer.State, error) error {
 	if c.bar != nil && c.bar.shown != "" {
 		c.bar.drawn = time.Time{}
@@ -145,7 +146,7 @@ func (c *console) Stop(*trainer.State, error) error {
 	return nil
 }
 
-// line writes a line of its own, above the bar where there is one.
+// line prints a separate line, above the bar if there is one.
 func (c *console) line(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if c.bar != nil {
@@ -155,7 +156,7 @@ func (c *console) line(format string, args ...any) {
 	fmt.Fprintln(c.w, text)
 }
 
-// beginning is text cut to at most n characters.
+// beginning returns text cut to at most n characters.
 func beginning(text string, n int) string {
 	if r := []rune(text); len(r) > n {
 		return string(r[:n-1]) + "…"
@@ -163,8 +164,8 @@ func beginning(text string, n int) string {
 	return text
 }
 
-// ending is the last n characters of a text at most: where a prompt ends is where
-// its completion begins.
+// ending returns at most the last n characters of a text: a completion begins at the end
+// of its prompt.
 func ending(text string, n int) string {
 	text = strings.TrimSpace(text)
 	if r := []rune(text); len(r) > n {
@@ -177,7 +178,7 @@ func seconds(n trainer.Number) time.Duration {
 	return time.Duration(float64(n) * float64(time.Second)).Round(100 * time.Millisecond)
 }
 
-// timeLeft is a duration for people, in its two largest units: "2h05m".
+// timeLeft formats a duration in its two largest units: "2h05m".
 func timeLeft(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {
@@ -191,7 +192,7 @@ func timeLeft(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
 }
 
-// parameters is a count of parameters for people: "1.2 M parameters".
+// parameters formats a count of parameters: "1.20 M parameters".
 func parameters(n int64) string {
 	switch {
 	case n >= 1e9:

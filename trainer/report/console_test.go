@@ -12,7 +12,7 @@ import (
 	"qlora/trainer"
 )
 
-// Where there is no terminal, a run tells a line a logged step.
+// TestConsoleLines checks that without a terminal a run prints one line per logged step.
 func TestConsoleLines(t *testing.T) {
 	r := tinyRun(t)
 	var b strings.Builder
@@ -22,7 +22,7 @@ func TestConsoleLines(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	loss := `loss \d\.\d{4}  grad_norm \d\.\d{4}  learning_rate `
 	want := []string{
-		`^cpu: 3328 parameters trained of \d+\.\d\d [KM]iB on the device, recompute none$`,
+		`^cpu: training 3328 parameters with \d+\.\d\d [KM]iB of memory, recompute none$`,
 	}
 	for _, line := range lines[1:] {
 		if !strings.HasPrefix(line, "  ") {
@@ -32,7 +32,7 @@ func TestConsoleLines(t *testing.T) {
 	}
 	want = append(
 		want,
-		`^13 records, 4 steps an epoch, 8 steps$`,
+		`^13 records, 4 steps per epoch, 8 steps$`,
 		`^step 2/8  epoch 0\.57  `+loss+`0\.00875  \d+ tokens/s$`,
 		`^step 3/8  epoch 0\.86  eval_loss \d\.\d{4}  \(.*s\)$`,
 		`^saved .*checkpoint-3$`,
@@ -51,13 +51,13 @@ func TestConsoleLines(t *testing.T) {
 	}
 }
 
-// On a terminal there is one bar, which stays below what else is told; a narrow
-// one loses words, those that matter least first.
+// TestConsoleBar checks that on a terminal one bar stays below all other lines, and that
+// a narrow one drops the least important parts first.
 func TestConsoleBar(t *testing.T) {
-	const told = `cpu: 3328 parameters trained of 13.50 MiB on the device, recompute none
+	const told = `cpu: training 3328 parameters with 13.50 MiB of memory, recompute none
   weights_4bit    12.50 MiB
   activations      1.00 MiB
-800 records, 100 steps an epoch, 300 steps
+800 records, 100 steps per epoch, 300 steps
 step 40/300  epoch 0.40  eval_loss 1.2500  (2.5s)
 saved out/checkpoint-40
 step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
@@ -109,7 +109,7 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 		require.NoError(t, out.Saved("out/checkpoint-40", 40))
 		require.NoError(t, out.Sampled([]trainer.Sample{{Step: 40, Prompt: "Q: 6 times 7?\nA:", Completion: " 42"}}))
 		narrow := c.columns
-		c.columns = 30 // the window is resized: what is drawn again is cut
+		c.columns = 30 // the window is resized: the next drawing is cut
 		out.line("-")
 		seen()
 		frames, c.columns = frames[:4], narrow
@@ -122,7 +122,7 @@ step 40/300  sample  "Q: 6 times 7?\nA:" → " 42"
 	}
 }
 
-// screen is what a terminal shows of a text with carriage returns and "erase to
+// screen returns what a terminal shows for a text with carriage returns and "erase to
 // the end of the line".
 func screen(text string) []string {
 	var lines []string
@@ -145,7 +145,8 @@ func screen(text string) []string {
 	return lines
 }
 
-// Long work says something now and then where there is no terminal.
+// TestConsoleTellsOfLongWork checks that long work prints a line from time to time
+// without a terminal.
 func TestConsoleTellsOfLongWork(t *testing.T) {
 	var b strings.Builder
 	now := time.Unix(1_700_000_000, 0)

@@ -14,17 +14,16 @@ import (
 	"qlora/trainer"
 )
 
-// events writes what is logged as TensorBoard events, under the tags of Hugging
-// Face's TensorBoardCallback: the key after train/, or after eval/ instead of
-// eval_.
+// events writes logged rows as TensorBoard events, under the tags of Hugging Face's
+// TensorBoardCallback: the key after train/, or after eval/ instead of eval_.
 type events struct {
 	trainer.NoOutput
-	dir    string // "": runs in the output folder
+	dir    string // "" selects runs in the output folder
 	writer *tensorboard.Writer
 }
 
-// Start begins a new file. In a resumed run it takes the place of what earlier
-// files have of the steps that come again.
+// Start begins a new file. In a resumed run it replaces the repeated steps of earlier
+// files.
 func (e *events) Start(b *trainer.Begin) (err error) {
 	dir := e.dir
 	if dir == "" {
@@ -34,7 +33,7 @@ func (e *events) Start(b *trainer.Begin) (err error) {
 	if e.writer, err = tensorboard.Create(dir, first); err != nil {
 		return err
 	}
-	// As Hugging Face's callback has them, and the run in short.
+	// The texts of Hugging Face's callback, and a summary of the run.
 	return errors.Join(
 		e.writer.Text(first, "args", codeBlock(argsJSON(b.Args))),
 		e.writer.Text(first, "model_config", codeBlock(b.Base.Config.Raw)),
@@ -42,7 +41,7 @@ func (e *events) Start(b *trainer.Begin) (err error) {
 	)
 }
 
-// codeBlock is JSON as a block of code in Markdown, which leaves it JSON.
+// codeBlock returns JSON as a Markdown code block.
 func codeBlock(raw []byte) string {
 	var b bytes.Buffer
 	if json.Indent(&b, raw, "    ", "  ") != nil {
@@ -52,14 +51,14 @@ func codeBlock(raw []byte) string {
 	return "    " + strings.TrimRight(b.String(), "\n")
 }
 
-// argsJSON returns an object of the settings by the names of their options, in the
-// order of the fields.
+// argsJSON returns an object of the settings by the names of their options, in the order
+// of the fields.
 func argsJSON(a *trainer.Args) []byte {
 	b := []byte("{")
 	for field, value := range reflect.ValueOf(a).Elem().Fields() {
 		name := field.Tag.Get("option")
 		v, err := json.Marshal(value.Interface())
-		if name == "" || err != nil { // no setting can fail
+		if name == "" || err != nil { // settings always encode
 			continue
 		}
 		if len(b) > 1 {
@@ -98,7 +97,7 @@ func (e *events) Log(r trainer.Row) error {
 	return e.writer.Scalars(int64(r.Step), append(scalars, gpuScalars(r.Telemetry)...)...)
 }
 
-// gpuScalars are what a GPU measured of itself, in a section of its own.
+// gpuScalars returns a GPU's measurements, in a separate section.
 func gpuScalars(t *bindings.Telemetry) (all []tensorboard.Scalar) {
 	if t == nil {
 		return nil
@@ -118,7 +117,7 @@ func gpuScalars(t *bindings.Telemetry) (all []tensorboard.Scalar) {
 	return all
 }
 
-// Sampled writes each prompt's samples under a tag of its own.
+// Sampled writes each prompt's samples under a separate tag.
 func (e *events) Sampled(samples []trainer.Sample) error {
 	var all []error
 	for i, s := range samples {
@@ -127,7 +126,7 @@ func (e *events) Sampled(samples []trainer.Sample) error {
 	return errors.Join(all...)
 }
 
-// sampleText shows what was generated between the prompt and what the record has.
+// sampleText formats the completion between the prompt and the record's own completion.
 func sampleText(s trainer.Sample) string {
 	block := func(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }
 	text := "prompt\n\n" + block(s.Prompt) + "\n\ncompletion\n\n" + block(s.Completion)

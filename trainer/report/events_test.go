@@ -18,8 +18,8 @@ import (
 // A curve is the values of a tag by step.
 type curve map[int]float32
 
-// readCurves reads the event files of dir as TensorBoard does: in the order of
-// their names, each dropping what it says begins again.
+// readCurves reads the event files of dir as TensorBoard does: in the order of their
+// names, each discarding the steps that it restarts.
 func readCurves(t *testing.T, dir string) (curves map[string]curve, files int) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "events.out.tfevents.*"))
@@ -94,7 +94,7 @@ func eachField(t *testing.T, message []byte, found func(number protowire.Number,
 	}
 }
 
-// Interrupted and resumed, a run's curves are those of its log.
+// TestEventsAreTheLog checks that an interrupted and resumed run's curves equal its log.
 func TestEventsAreTheLog(t *testing.T) {
 	for _, where := range []string{"", filepath.Join(t.TempDir(), "logs")} {
 		r := tinyRun(t)
@@ -106,7 +106,7 @@ func TestEventsAreTheLog(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r.Outputs = []trainer.Output{&stopper{after: 4, cancel: cancel}}
 		require.ErrorIs(t, train(t, ctx, r), trainer.ErrInterrupted)
-		// A run that went on to step 6 and was killed before it saved.
+		// A run that reached step 6 and was killed before it saved.
 		r.Outputs = nil
 		killed := &events{dir: dir}
 		require.NoError(t, killed.Start(&trainer.Begin{Step: 4, Args: &r.Args, Base: r.Base, State: new(trainer.State)}))
@@ -139,7 +139,7 @@ func TestReportToNoneWritesNoEvents(t *testing.T) {
 	require.NoDirExists(t, filepath.Join(r.Args.OutputDir, "runs"))
 }
 
-// The run's settings and samples are there as texts.
+// TestEventsHaveTexts checks the texts of the run's settings and samples.
 func TestEventsHaveTexts(t *testing.T) {
 	r := tinyRun(t)
 	r.Prompts = tinyPrompts()

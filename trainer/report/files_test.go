@@ -17,7 +17,7 @@ import (
 	"qlora/trainer/internal/tiny"
 )
 
-// tinyRun is a short QLoRA run with dropout, accumulation and a partial window.
+// tinyRun returns a short QLoRA run with dropout, accumulation and a partial window.
 func tinyRun(t testing.TB) trainer.Run {
 	t.Helper()
 	dir := t.TempDir()
@@ -37,7 +37,7 @@ func tinyRun(t testing.TB) trainer.Run {
 	return trainer.Run{Base: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
 }
 
-// tinyPrompts has prompts that are longer with their completions than any record.
+// tinyPrompts returns prompts that are longer with their completions than any record.
 func tinyPrompts() *trainer.Prompts {
 	return &trainer.Prompts{
 		List:   []trainer.Prompt{{Text: "3 4", IDs: []int32{3, 4}, Expected: "5"}, {Text: "10", IDs: []int32{10}}},
@@ -46,7 +46,7 @@ func tinyPrompts() *trainer.Prompts {
 	}
 }
 
-// train trains with the outputs of Files, and then those of r.
+// train trains with the outputs of Files, followed by those of r.
 func train(t *testing.T, ctx context.Context, r trainer.Run) error {
 	t.Helper()
 	r.Outputs = append(Files(&r.Args), r.Outputs...)
@@ -87,7 +87,7 @@ func history(t *testing.T, dir string) *trainer.State {
 	return s
 }
 
-// number is a value that a row has.
+// number returns a value of a row.
 func number(x float64) *trainer.Number { n := trainer.Number(x); return &n }
 
 func metricsRows(t *testing.T, dir string) (rows []trainer.Row) {
@@ -102,8 +102,8 @@ func metricsRows(t *testing.T, dir string) (rows []trainer.Row) {
 	return rows
 }
 
-// A run leaves its files, which change nothing of what is trained; without them it
-// leaves none.
+// TestFilesChangeNothingElse checks that the report files do not affect training, and
+// that without them a run writes none.
 func TestFilesChangeNothingElse(t *testing.T) {
 	names := []string{CardFile, MetricsFile, lossFile, "runs"}
 	with := tinyRun(t)
@@ -127,8 +127,8 @@ func TestFilesChangeNothingElse(t *testing.T) {
 	require.Equal(t, adapter(with), adapter(without))
 }
 
-// Interrupted after every possible step, a run has each row once, and the card of
-// one that was not.
+// TestInterruptedRunHasEachRowOnce checks that a run interrupted after any step has each
+// row once, and the model card of an uninterrupted run.
 func TestInterruptedRunHasEachRowOnce(t *testing.T) {
 	whole := tinyRun(t)
 	require.NoError(t, train(t, t.Context(), whole))

@@ -17,14 +17,13 @@ import (
 	"qlora/internal/figure"
 )
 
-// maxPlotPoints is what a line is thinned out to: a picture has no more columns
-// to show.
+// maxPlotPoints bounds the points of a line: a picture has no more columns.
 const maxPlotPoints = 2000
 
-// leastSmoothed is how many points a line has at least that is smoothed.
+// leastSmoothed is the minimum number of points of a line that is smoothed.
 const leastSmoothed = 10
 
-// fewPoints is up to how many points a line shows them too.
+// fewPoints is the maximum number of points that a line also marks.
 const fewPoints = 30
 
 // NRGBA: plot takes colours with alpha unmultiplied.
@@ -81,7 +80,7 @@ func drawLoss(path string, raw, eval plotter.XYs) error {
 		p.Add(mark)
 		p.Legend.Add(fmt.Sprintf("best: %.4f at step %.0f", best.Y, best.X), mark)
 	}
-	// A little air above and below, so that no line runs along the frame.
+	// A margin above and below, so that no line touches the frame.
 	air := max((high-low)*0.06, math.Abs(high)*1e-3, 1e-6)
 	p.Y.Min, p.Y.Max = low-air, high+air
 	if p.X.Max-p.X.Min < 1 { // a single point
@@ -96,7 +95,7 @@ func drawLoss(path string, raw, eval plotter.XYs) error {
 	return figure.Write(path, p, 9*vg.Inch, 5*vg.Inch)
 }
 
-// markBeyond says at the upper edge what lies above it.
+// markBeyond labels the points above the upper edge.
 func markBeyond(p *plot.Plot, beyond plotter.XYs) error {
 	largest := beyond[0]
 	words := fmt.Sprintf("↑ %.4g at step %.0f", largest.Y, largest.X)
@@ -118,9 +117,9 @@ func markBeyond(p *plot.Plot, beyond plotter.XYs) error {
 	return nil
 }
 
-// yRange is what of the losses a picture shows: all, but for the largest of a
-// hundred (at least one) where they would flatten the others: those are beyond, the
-// largest first. The live page does the same.
+// yRange returns the range of losses that a picture shows, and the points beyond it, the
+// largest first. The range includes all losses, except the largest per cent (at least
+// one) if they would flatten the others. The live page does the same.
 func yRange(xys plotter.XYs) (low, high float64, beyond plotter.XYs) {
 	sorted := slices.Clone(xys)
 	slices.SortFunc(sorted, func(a, b plotter.XY) int { return cmp.Compare(a.Y, b.Y) })
@@ -141,14 +140,14 @@ func yRange(xys plotter.XYs) (low, high float64, beyond plotter.XYs) {
 	return low, high, beyond
 }
 
-// smooth is an exponential mean that goes over the points forwards and then, over
-// what came of it, backwards: it does not lag behind them. It remembers a fortieth
-// of the points each way, from 2 to 30. No value counts as more than most.
+// smooth returns an exponential mean that runs over the points forwards and then, over
+// the result, backwards, so that it does not lag. Its memory is a fortieth of the points
+// each way, from 2 to 30. Values are clamped to most.
 func smooth(xys plotter.XYs, most float64) plotter.XYs {
 	keep := math.Exp(-1 / min(30, max(2, float64(len(xys))/40)))
 	out := slices.Clone(xys)
 	pass := func(at func(i int) *float64) {
-		mean, weight := 0.0, 0.0 // without the bias of starting from nothing
+		mean, weight := 0.0, 0.0 // weight corrects the bias of starting at zero
 		for i := range out {
 			y := at(i)
 			mean = keep*mean + (1-keep)*min(*y, most)
@@ -161,8 +160,8 @@ func smooth(xys plotter.XYs, most float64) plotter.XYs {
 	return out
 }
 
-// thin keeps the least and the largest of as many neighbours as lie in half a
-// column of the picture.
+// thin keeps the smallest and the largest of the points in each half column of the
+// picture.
 func thin(xys plotter.XYs) plotter.XYs {
 	if len(xys) <= maxPlotPoints {
 		return xys
@@ -187,8 +186,8 @@ func thin(xys plotter.XYs) plotter.XYs {
 	return out
 }
 
-// ticks are at multiples of 1, 2 or 5 times a power of ten, about seven of them,
-// and never closer than least.
+// ticks are at multiples of 1, 2 or 5 times a power of ten, about seven of them, and
+// never closer than least.
 type ticks struct{ least float64 }
 
 func (t ticks) Ticks(low, high float64) []plot.Tick {
@@ -203,7 +202,7 @@ func (t ticks) Ticks(low, high float64) []plot.Tick {
 	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var all []plot.Tick
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		at := i*step + 0 // never the 0 that is written -0
+		at := i*step + 0 // avoids -0
 		all = append(all, plot.Tick{Value: at, Label: strconv.FormatFloat(at, 'f', decimals, 64)})
 	}
 	return all

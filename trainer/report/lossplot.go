@@ -9,19 +9,19 @@ import (
 	"qlora/trainer"
 )
 
-// lossFile is the picture of a run's losses.
+// lossFile is the plot of a run's losses.
 const lossFile = "loss.png"
 
-// lossPlot draws loss.png: at evaluations and checkpoints, as far as that costs no
-// more than a twentieth of the run's time, and when the run ends. Where a run is so
-// short that less than two rows were logged, every step's loss stands in for them.
+// lossPlot draws loss.png: at evaluations and checkpoints, if that takes at most a
+// twentieth of the run's time, and at the end of the run. If fewer than two rows were
+// logged, it draws every step's loss instead.
 type lossPlot struct {
 	trainer.NoOutput
-	path  string // "": the run has not begun
+	path  string // "" before the run begins
 	state *trainer.State
 	steps plotter.XYs
-	drawn int       // rows of the log that the picture has
-	after time.Time // the next drawing may be then
+	drawn int       // rows of the log in the picture
+	after time.Time // earliest time of the next drawing
 }
 
 func (l *lossPlot) Start(b *trainer.Begin) error {
@@ -35,8 +35,7 @@ func (l *lossPlot) Step(p trainer.StepDone) {
 	}
 }
 
-// Log draws after evaluations, and after the last row: the model card shows the
-// picture.
+// Log draws after evaluations, and after the last row: the model card shows the picture.
 func (l *lossPlot) Log(r trainer.Row) error {
 	switch {
 	case r.TrainLoss != nil:
@@ -59,8 +58,8 @@ func (l *lossPlot) Stop(*trainer.State, error) error {
 	return l.draw()
 }
 
-// drawMeanwhile draws unless that was done a short while ago. Where it cannot, the
-// end of the run says so.
+// drawMeanwhile draws unless the last drawing was a short while ago. It ignores errors:
+// the drawing at the end of the run reports them.
 func (l *lossPlot) drawMeanwhile() {
 	start := time.Now()
 	if start.Before(l.after) {

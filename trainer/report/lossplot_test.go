@@ -12,8 +12,7 @@ import (
 	"qlora/trainer"
 )
 
-// TestLossPlot draws what there is: logged rows, or the steps of a run too short
-// for rows, or nothing.
+// TestLossPlot draws logged rows, or the steps of a run too short for rows, or nothing.
 func TestLossPlot(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -49,7 +48,8 @@ func TestLossPlot(t *testing.T) {
 	}
 }
 
-// One loss that is out of all proportion does not flatten the others, and is named.
+// TestLossPlotRange checks that one outlier does not flatten the other losses, and is
+// labelled.
 func TestLossPlotRange(t *testing.T) {
 	line := func(losses ...float64) (xys plotter.XYs) {
 		for i, y := range losses {
@@ -81,7 +81,7 @@ func TestLossPlotRange(t *testing.T) {
 	}
 }
 
-// Thinned out, a line keeps its extremes and its order.
+// TestThin checks that a thinned line keeps its extremes and its order.
 func TestThin(t *testing.T) {
 	var xys plotter.XYs
 	for i := range 50_000 {
@@ -100,7 +100,7 @@ func TestThin(t *testing.T) {
 	}())
 }
 
-// The picture is there while the run goes on.
+// TestLossPlotMeanwhile checks that the picture exists during the run.
 func TestLossPlotMeanwhile(t *testing.T) {
 	r := tinyRun(t)
 	seen := false
@@ -112,7 +112,7 @@ func TestLossPlotMeanwhile(t *testing.T) {
 	require.True(t, seen)
 }
 
-// onSaved does something at every checkpoint.
+// onSaved calls a function at every checkpoint.
 type onSaved struct {
 	trainer.NoOutput
 	do func()

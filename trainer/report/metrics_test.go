@@ -12,7 +12,8 @@ import (
 	"qlora/trainer"
 )
 
-// What is kept of a metrics.jsonl is whole rows up to the step, as they were.
+// FuzzMetrics checks that cutting a metrics.jsonl keeps whole rows up to the step,
+// unchanged.
 func FuzzMetrics(f *testing.F) {
 	f.Add([]byte("{\"step\": 1, \"loss\": 2.5}\n{\"step\": 3}\n{\"step\": 4}\n{\"step\": 2, \"tr"), 3)
 	f.Add([]byte("{\"step\": 1}\n\x00\x00\x00\x00\n\x00\x00"), 3)
@@ -38,7 +39,8 @@ func FuzzMetrics(f *testing.F) {
 	})
 }
 
-// A crash may leave zeros where the last rows were, and no line is too long.
+// TestMetricsKeepWholeRows checks that zeros left by a crash are cut, and overlong
+// lines.
 func TestMetricsKeepWholeRows(t *testing.T) {
 	row := func(step string) string {
 		return `{"epoch": 1.0, "loss": 2.5, "step": ` + step + `, "memory_bytes": 7}` + "\n"

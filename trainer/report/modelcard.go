@@ -16,12 +16,12 @@ import (
 // CardFile is the model card.
 const CardFile = "README.md"
 
-// modelCard writes README.md when a run has ended: the front matter that the
-// Hugging Face Hub reads of a PEFT adapter, and what was trained on what, with
-// which result. It names no license: that of the adapter is for its maker to choose.
+// modelCard writes README.md at the end of a run: the front matter that the Hugging Face
+// Hub reads for a PEFT adapter, the data, the training and its results. It names no
+// license: the adapter's maker chooses it.
 type modelCard struct {
 	trainer.NoOutput
-	begin  *trainer.Begin // nil: the run has not begun
+	begin  *trainer.Begin // nil before the run begins
 	tokens int64          // trained on so far
 }
 
@@ -89,8 +89,8 @@ func (c *modelCard) text(s *trainer.State) []byte {
 	return b.Bytes()
 }
 
-// startText says which weights the adapter is relative to, where that is not
-// what was trained on; else it is empty.
+// startText returns which base the adapter is relative to, if that is not the base of
+// training, else "".
 func startText(model *trainer.Base) string {
 	c, q := model.Lora, model.Quantize
 	if !c.Init.ChangesBase() {
@@ -105,7 +105,8 @@ func startText(model *trainer.Base) string {
 	return text
 }
 
-// peftSnippet loads the adapter as it was trained: on a base in 4 bits or not.
+// peftSnippet returns Python that loads the adapter as it was trained: on a base in 4
+// bits or not.
 func peftSnippet(model *trainer.Base) string {
 	q := model.Quantize
 	if q == nil || model.Lora.Init.ChangesBase() {
@@ -138,7 +139,7 @@ model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 `
 
-// shellWord is text as one word of a command line.
+// shellWord returns text quoted as one word of a command line.
 func shellWord(text string) string {
 	plain := func(c rune) bool {
 		return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.ContainsRune("_-./", c)
@@ -149,8 +150,7 @@ func shellWord(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// version is the commit that the program was built from, "unknown" where the
-// build does not say.
+// version returns the commit that the program was built from, or "unknown".
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -168,7 +168,7 @@ func version() string {
 	return revision + modified
 }
 
-// lastEvaluation is the newest row of an evaluation, nil where there is none.
+// lastEvaluation returns the newest row of an evaluation, or nil.
 func lastEvaluation(history []trainer.Record) *trainer.Record {
 	for i := len(history) - 1; i >= 0; i-- {
 		if history[i].EvalLoss != nil {
@@ -178,12 +178,12 @@ func lastEvaluation(history []trainer.Record) *trainer.Record {
 	return nil
 }
 
-// maxCardRows is how many rows of the log a model card shows.
+// maxCardRows bounds the rows of the log in a model card.
 const maxCardRows = 20
 
-// cardRows are evaluations, each with the loss that was logged last before it, as
-// Hugging Face's card has them; of a run without, the rows of training. Of many
-// they are some, evenly spread, the last one among them.
+// cardRows returns evaluations, each with the loss logged last before it, as in Hugging
+// Face's card; for a run without evaluations, the rows of training. Of more than
+// maxCardRows it returns an evenly spaced selection that includes the last one.
 func cardRows(history []trainer.Record) []trainer.Record {
 	evaluated := lastEvaluation(history) != nil
 	var rows []trainer.Record

@@ -15,8 +15,9 @@ import (
 	"qlora/trainer"
 )
 
-// The front matter has the keys that PEFT writes for the adapter of a causal
-// model (create_or_update_model_card), whatever the base is called.
+// TestModelCard checks that the front matter has the keys that PEFT writes for the
+// adapter of a causal model (create_or_update_model_card), whatever the name of the
+// base.
 func TestModelCard(t *testing.T) {
 	for _, base := range []string{"HuggingFaceTB/SmolLM2-135M", "true", "1.5", `- a "name": #1`} {
 		r := tinyRun(t)
@@ -47,7 +48,7 @@ func TestModelCard(t *testing.T) {
 			"BitsAndBytesConfig(\n    load_in_4bit=True, bnb_4bit_quant_type=\"nf4\", bnb_4bit_use_double_quant=True,",
 			"qlora generate --model " + shellWord(base) + " --adapter",
 			"### Framework versions\n\n- qlora ",
-			"| batch | 2 sequences, 2 micro-batches a step |\n",
+			"| batch | 2 sequences, 2 micro-batches per step |\n",
 			fmt.Sprintf("| %.4f | 0.86 | 3 | %.4f |\n", float64(*s.LogHistory[0].Loss), float64(*s.LogHistory[1].EvalLoss)),
 			"AutoPeftModelForCausalLM.from_pretrained",
 		} {
@@ -102,7 +103,7 @@ func TestShellWord(t *testing.T) {
 	}
 }
 
-// A card is made of whatever rows a state file holds.
+// FuzzCardRows checks that a card can be made from any rows of a state file.
 func FuzzCardRows(f *testing.F) {
 	f.Add([]byte(`{"log_history": [{"step": 1, "loss": 1e308, "epoch": -0.0}, null]}`))
 	f.Add([]byte(`{"log_history": [{"loss": 5e-324}, {"eval_loss": 1}, {"eval_loss": 2}]}`))

@@ -13,18 +13,18 @@ import (
 	"qlora/trainer"
 )
 
-// A rowFile has one JSON object a line, in the order of their steps. A resumed
-// run first takes the rows away that lie beyond its checkpoint, because they come
-// again. There is no file before the first row.
+// A rowFile holds one JSON object per line, in the order of their steps. A resumed run
+// first removes the rows after its checkpoint, because they are written again. The file
+// is created with the first row.
 type rowFile struct {
 	trainer.NoOutput
-	name string // without a folder
-	most int    // bytes of a line; longer ones are none of ours
+	name string // base name
+	most int    // maximum bytes of a line; longer ones are dropped
 	path string
 	file *os.File
 }
 
-// Start cuts what the file has to the rows up to the step that the run goes on from.
+// Start cuts the file to the rows up to the step that the run resumes from.
 func (f *rowFile) Start(b *trainer.Begin) error {
 	f.path = filepath.Join(b.OutputDir, f.name)
 	if err := f.cut(b.Step); err != nil {
@@ -44,11 +44,11 @@ func (f *rowFile) append(row any) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.file.Write(append(b, '\n')) // one write: a line is there or is not
+	_, err = f.file.Write(append(b, '\n')) // one write: a line is complete or absent
 	return err
 }
 
-// Saved makes the rows up to a checkpoint as lasting as the checkpoint is.
+// Saved syncs the rows, so that they are as durable as the checkpoint.
 func (f *rowFile) Saved(string, int) error {
 	if f.file == nil {
 		return nil
@@ -63,8 +63,8 @@ func (f *rowFile) Stop(*trainer.State, error) error {
 	return errors.Join(f.file.Sync(), f.file.Close())
 }
 
-// cut keeps the whole rows of the steps up to step. Step 0 is a fresh start, which
-// keeps nothing.
+// cut keeps the whole rows of the steps up to step. Step 0 is a fresh start, which keeps
+// nothing.
 func (f *rowFile) cut(step int) error {
 	if step == 0 {
 		if err := os.Remove(f.path); !os.IsNotExist(err) {
@@ -88,12 +88,12 @@ func (f *rowFile) cut(step int) error {
 	})
 }
 
-// rows calls emit with the lines of the steps up to step, but for a row that ends
-// a run. What is no row is left out: a line without its end, or zeros, which a
-// kill or a lost disk cache leaves behind.
+// rows calls emit with the lines of the steps up to step, except for the row that ends a
+// run. It skips lines that are not rows: a partial line, or zeros, which a kill or a
+// lost disk cache leaves.
 func (f *rowFile) rows(from io.Reader, step int, emit func(line []byte) error) error {
 	lines := bufio.NewReaderSize(from, f.most)
-	whole := true // what is read begins a line
+	whole := true // the next read begins a line
 	for {
 		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -120,8 +120,8 @@ func (f *rowFile) rows(from io.Reader, step int, emit func(line []byte) error) e
 	}
 }
 
-// read calls emit with the rows that the file in dir has of the steps up to step.
-// There may be no file.
+// read calls emit with the rows of the file in dir of the steps up to step. The file may
+// be missing.
 func (f *rowFile) read(dir string, step int, emit func(line []byte) error) error {
 	file, err := os.Open(filepath.Join(dir, f.name))
 	if os.IsNotExist(err) {

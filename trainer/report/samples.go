@@ -6,7 +6,7 @@ import (
 	"qlora/trainer"
 )
 
-// SamplesFile has one JSON object a sample, a [trainer.Sample].
+// SamplesFile holds one JSON object per sample, a [trainer.Sample].
 const SamplesFile = "samples.jsonl"
 
 // sampleFile writes samples.jsonl.
@@ -23,8 +23,8 @@ func (s *sampleFile) Sampled(all []trainer.Sample) error {
 	return nil
 }
 
-// Samples returns the samples that a resumed run generated before, as samples.jsonl
-// in its output folder has them. A fresh run has none.
+// Samples returns the samples that a resumed run generated before, from samples.jsonl in
+// its output folder. A fresh run has none.
 func Samples(b *trainer.Begin) ([]trainer.Sample, error) {
 	if b.Step == 0 {
 		return nil, nil

@@ -10,7 +10,7 @@ import (
 	"qlora/trainer"
 )
 
-// beginRecorder keeps what a run begins with.
+// beginRecorder records the argument of Start.
 type beginRecorder struct {
 	trainer.NoOutput
 	begin *trainer.Begin
@@ -18,7 +18,8 @@ type beginRecorder struct {
 
 func (r *beginRecorder) Start(b *trainer.Begin) error { r.begin = b; return nil }
 
-// An interrupted and resumed run has each sample once, and finds what it had before.
+// TestSamplesAreThereOnce checks that an interrupted and resumed run has each sample
+// once, and finds its earlier ones.
 func TestSamplesAreThereOnce(t *testing.T) {
 	plain := tinyRun(t)
 	require.NoError(t, train(t, t.Context(), plain))

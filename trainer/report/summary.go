@@ -8,13 +8,13 @@ import (
 	"qlora/trainer"
 )
 
-// A Setting is one line about a run, for people.
+// A Setting is one line of the summary of a run.
 type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Summary returns the run in short: what is trained, on what and how.
+// Summary returns the main settings of a run: what is trained, on what and how.
 func Summary(b *trainer.Begin) []Setting {
 	a, l := b.Args, &b.Length
 	var all []Setting
@@ -42,7 +42,7 @@ func Summary(b *trainer.Begin) []Setting {
 			add("adapters", "DoRA: weight-decomposed")
 		}
 		if len(c.ModulesToSave) > 0 {
-			add("trained themselves", "%s", strings.Join(c.ModulesToSave, ", "))
+			add("fully trained modules", "%s", strings.Join(c.ModulesToSave, ", "))
 		}
 		add("target modules", "%s", targetNames(c.Targets.Pattern, c.Targets.Names))
 		if c.Exclude.Pattern != "" || len(c.Exclude.Names) > 0 {
@@ -69,19 +69,19 @@ func Summary(b *trainer.Begin) []Setting {
 	}
 	batch := fmt.Sprintf("%d sequences", a.BatchSize)
 	if a.Accumulation > 1 {
-		batch += fmt.Sprintf(", %d micro-batches a step", a.Accumulation)
+		batch += fmt.Sprintf(", %d micro-batches per step", a.Accumulation)
 	}
 	add("batch", "%s", batch)
 	add("records", "%d", l.Records)
 	if a.EvalStrategy != trainer.StrategyNo {
 		add("evaluated", "%d records", b.EvalRecords)
 	}
-	add("steps", "%d, %d an epoch", l.Steps, l.StepsInEpoch)
+	add("steps", "%d, %d per epoch", l.Steps, l.StepsInEpoch)
 	add("seed", "%d", a.Seed)
 	return all
 }
 
-// settingsTable is a summary in Markdown.
+// settingsTable returns a summary as a Markdown table.
 func settingsTable(settings []Setting) string {
 	var b strings.Builder
 	b.WriteString("| setting | value |\n|---|---|\n")

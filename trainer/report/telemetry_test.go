@@ -11,7 +11,7 @@ import (
 	"qlora/trainer"
 )
 
-// hotDevice is a device that gets one degree hotter with every reading.
+// hotDevice is a device whose temperature rises by one degree with every reading.
 type hotDevice struct {
 	bindings.Device
 	read atomic.Int64
@@ -22,8 +22,8 @@ func (d *hotDevice) Telemetry() *bindings.Telemetry {
 	return &bindings.Telemetry{MemoryUsed: new(int64(5)), MemoryTotal: new(int64(7)), Utilization: new(90), Temperature: new(int(n)), Power: new(300.5)}
 }
 
-// A device that measures itself is read once for each row of training, and the run
-// is the same.
+// TestTelemetryIsInTheRows checks that a device's telemetry is read once per training
+// row, and does not change the run.
 func TestTelemetryIsInTheRows(t *testing.T) {
 	r := tinyRun(t)
 	require.NoError(t, train(t, t.Context(), r))
@@ -47,7 +47,7 @@ func TestTelemetryIsInTheRows(t *testing.T) {
 			continue
 		}
 		logged++
-		if row.Telemetry != nil { // nil: this machine was too busy to read in time
+		if row.Telemetry != nil { // nil if the machine was too busy to read in time
 			require.Equal(t, new(300.5), row.Power)
 			hottest[row.Step] = float32(*row.Temperature)
 		}

@@ -1,7 +1,7 @@
-// Package plan is what is measured on a GPU: operations, each at shapes of training
-// a model of 1, 8 and 14 billion weights. Our benchmarks and the scripts that time
-// the peers read the same plan.json, and name a measurement alike, so that the two
-// can be put beside each other.
+// Package plan lists the measurements on a GPU: operations, each at shapes of training a
+// model of 1, 8 and 14 billion weights. Our benchmarks and the scripts that time the
+// peers read the same plan.json and use the same names, so that their results can be
+// compared.
 package plan
 
 import (
@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// What is measured.
+// The operations.
 const (
 	Copy              = "copy"                // device to device; bytes counts one side
 	GemmForward       = "gemm-forward"        // [tokens, in]·[out, in]ᵀ in bf16
@@ -28,7 +28,7 @@ const (
 	AdamW8bit         = "adamw-8bit"    // the same with moments in 8 bits
 )
 
-// fields are the numbers of an operation's shapes.
+// fields lists the numbers of each operation's shapes.
 var fields = map[string][]string{
 	Copy:              {"bytes"},
 	GemmForward:       {"in", "out", "tokens"},
@@ -55,7 +55,7 @@ type Measurement struct {
 	Shape []Field
 }
 
-// Name is the measurement as the name of a sub-benchmark:
+// Name returns the measurement as the name of a sub-benchmark:
 // "gemm-forward/in=4096/out=6144/tokens=512".
 func (m Measurement) Name() string {
 	parts := []string{m.What}
@@ -65,7 +65,8 @@ func (m Measurement) Name() string {
 	return strings.Join(parts, "/")
 }
 
-// New is a measurement at a shape, which must have the operation's numbers and no others.
+// New returns a measurement at a shape, which must have exactly the operation's numbers,
+// each above 0.
 func New(what string, shape map[string]int64) (Measurement, error) {
 	names, ok := fields[what]
 	if !ok {
@@ -78,18 +79,18 @@ func New(what string, shape map[string]int64) (Measurement, error) {
 		}
 	}
 	if len(m.Shape) != len(names) || len(shape) != len(names) {
-		return Measurement{}, fmt.Errorf("%s: its shape has %s, each above 0", what, strings.Join(names, ", "))
+		return Measurement{}, fmt.Errorf("%s: the shape must have %s, each above 0", what, strings.Join(names, ", "))
 	}
 	return m, nil
 }
 
-// Parse reads a name, its numbers in any order.
+// Parse parses a name; its numbers may be in any order.
 func Parse(name string) (Measurement, error) {
 	what, rest, _ := strings.Cut(name, "/")
 	shape := map[string]int64{}
 	for part := range strings.SplitSeq(rest, "/") {
 		field, text, _ := strings.Cut(part, "=")
-		shape[field], _ = strconv.ParseInt(text, 10, 64) // 0 is no number of a shape
+		shape[field], _ = strconv.ParseInt(text, 10, 64) // New refuses 0
 	}
 	m, err := New(what, shape)
 	if err != nil {
@@ -98,7 +99,7 @@ func Parse(name string) (Measurement, error) {
 	return m, nil
 }
 
-// Get is a number of the shape. The shape must have it.
+// Get returns a number of the shape. It panics if the shape does not have it.
 func (m Measurement) Get(name string) int64 {
 	for _, f := range m.Shape {
 		if f.Name == name {
@@ -108,9 +109,9 @@ func (m Measurement) Get(name string) int64 {
 	panic(fmt.Sprintf("plan: %s has no %s", m.Name(), name))
 }
 
-// Cost is what a measurement cannot do without. Operations count twice what a
-// multiplication with its addition is; bytes are of what is read and written once.
-// The larger of the two, over the device's rates, is the least time.
+// Cost returns the minimal cost of a measurement. A multiply-add counts as two
+// operations; bytes are read or written once. The larger of the two, over the device's
+// rates, is the minimal time.
 func (m Measurement) Cost() (operations, bytes float64) {
 	get := func(name string) float64 { return float64(m.Get(name)) }
 	switch m.What {
@@ -135,14 +136,14 @@ func (m Measurement) Cost() (operations, bytes float64) {
 	case CrossEntropy:
 		return 0, 2 * 2 * get("tokens") * get("vocabulary")
 	case AdamW:
-		return 0, 7 * 4 * get("parameters") // reads weight, gradient and two moments, writes three of them
+		return 0, 7 * 4 * get("parameters") // reads weight, gradient and two moments, writes all but the gradient
 	case AdamW8bit:
 		return 0, (3*4 + 2*2*(1+4./256)) * get("parameters")
 	}
 	panic("plan: no cost of " + m.What)
 }
 
-// nf4Bytes is a weight in 4 bits with one 32-bit scale for every 64.
+// nf4Bytes is the size of a 4-bit weight with one 32-bit scale for every 64.
 const nf4Bytes = 0.5 + 4./64
 
 //go:embed plan.json
@@ -167,12 +168,13 @@ type contents struct {
 
 func read() (p contents) {
 	if err := json.Unmarshal(encoded, &p); err != nil {
-		panic(err) // the file is a part of the program
+		panic(err) // the file is embedded
 	}
 	return p
 }
 
-// Adapter is the shapes of the tensors that AdamW moves, A [rank, in] and B [out, rank].
+// Adapter returns the shapes of the tensors that AdamW updates, A [rank, in] and B [out,
+// rank].
 func Adapter() (tensors [][2]int64) {
 	a := read().Adapter
 	for range a.Layers {
@@ -183,7 +185,7 @@ func Adapter() (tensors [][2]int64) {
 	return tensors
 }
 
-// All gives every measurement, in the order of the tables.
+// All returns every measurement, in the order of the tables.
 func All() (all []Measurement) {
 	p := read()
 	add := func(what string, shape ...int64) {
@@ -228,10 +230,10 @@ func All() (all []Measurement) {
 	return all
 }
 
-// Of gives the measurements of some operations.
+// Of returns the measurements of some operations.
 func Of(what ...string) []Measurement {
 	return slices.DeleteFunc(All(), func(m Measurement) bool { return !slices.Contains(what, m.What) })
 }
 
-// Has says whether the plan has an operation by that name.
+// Has reports whether the plan has an operation called what.
 func Has(what string) bool { return fields[what] != nil }

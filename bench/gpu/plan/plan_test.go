@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The scripts for the peers measure the same, and count the same operations and bytes.
+// TestPlanOfTheScripts checks that the scripts for the peers measure the same, and count
+// the same operations and bytes.
 func TestPlanOfTheScripts(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -54,21 +55,21 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "gemm-forward/in=1/out=2/tokens=3", m.Name())
 	for name, want := range map[string]string{
 		"step/model=8b":                        `"step" is not an operation of the plan`,
-		"decode/in=4":                          "decode: its shape has in, out, each above 0",
-		"decode/in=4/width=5":                  "its shape has in, out",
-		"decode/in=4/out=4/tokens=4":           "its shape has in, out",
-		"decode/in=4/out=x":                    "its shape has in, out",
-		"decode/in=4/out=0":                    "its shape has in, out",
-		"decode":                               "its shape has in, out",
-		"gemm-forward/in=1/in=1/out=2":         "its shape has in, out, tokens",
-		"gemm-forward/in=1/out=2/tokens=30-16": "its shape has in, out, tokens",
+		"decode/in=4":                          "decode: the shape must have in, out, each above 0",
+		"decode/in=4/width=5":                  "the shape must have in, out",
+		"decode/in=4/out=4/tokens=4":           "the shape must have in, out",
+		"decode/in=4/out=x":                    "the shape must have in, out",
+		"decode/in=4/out=0":                    "the shape must have in, out",
+		"decode":                               "the shape must have in, out",
+		"gemm-forward/in=1/in=1/out=2":         "the shape must have in, out, tokens",
+		"gemm-forward/in=1/out=2/tokens=30-16": "the shape must have in, out, tokens",
 	} {
 		_, err := Parse(name)
 		require.ErrorContains(t, err, want, name)
 	}
 }
 
-// The costs of small shapes, counted by hand.
+// TestCost compares the costs of small shapes with counts by hand.
 func TestCost(t *testing.T) {
 	for name, want := range map[string][2]float64{
 		"copy/bytes=5":                            {0, 10},
@@ -80,7 +81,8 @@ func TestCost(t *testing.T) {
 		"cross-entropy/tokens=3/vocabulary=7":     {0, 84},
 		"adamw/parameters=10/tensors=2":           {0, 280},
 		"adamw-8bit/parameters=256/tensors=2":     {0, 256*12 + 4*(256+4)},
-		// Two heads of width 4 on one: row 0 sees itself, row 1 both. Q, O, K, V and the rows' sums.
+		// Two heads of width 4 on one: row 0 attends to itself, row 1 to both. Q, O, K,
+		// V and the rows' sums.
 		"attention-forward/heads=2/kv_heads=1/head_dim=4/tokens=2":  {2 * 3 * 2 * 2 * 4, 16*(2*2+2) + 16},
 		"attention-backward/heads=2/kv_heads=1/head_dim=4/tokens=2": {2 * 3 * 5 * 2 * 4, 16*(4*2+4) + 16},
 	} {

@@ -1,12 +1,12 @@
-// Command logits writes what a model, with or without an adapter, makes of token
-// ids, to be held against another program's. peers.py reads it.
+// Command logits writes a model's logits for token ids, with or without an adapter, to
+// compare them with another program's. peers.py reads them.
 //
 //	go run ./bench/peers/logits -model DIR [-adapter DIR] [-load_in_4bit] -ids ids.jsonl -out logits.safetensors
 //
-// ids.jsonl has an array of token ids a line. The output has a tensor "N" F32
-// [tokens, vocabulary] for line N, counted from 0, and a tensor "losses" F32
-// [lines]: the mean cross-entropy as training computes it, all tokens of a line
-// at once, while the logits come token by token over the cache of generation.
+// ids.jsonl has one array of token ids per line. The output has a tensor "N" F32
+// [tokens, vocabulary] for line N, counted from 0, and a tensor "losses" F32 [lines]:
+// the mean cross-entropy as training computes it, all tokens of a line at once, while
+// the logits are computed token by token with the cache of generation.
 package main
 
 import (
@@ -39,11 +39,11 @@ func main() {
 	j := job{quantize: quantize.DefaultOptions()}
 	flag.StringVar(&j.model, "model", "", "folder of the base")
 	flag.StringVar(&j.adapter, "adapter", "", "folder of a PEFT adapter")
-	flag.StringVar(&j.ids, "ids", "", "file with an array of token ids a line")
+	flag.StringVar(&j.ids, "ids", "", "file with one array of token ids per line")
 	flag.StringVar(&j.out, "out", "", "safetensors file to write")
-	flag.BoolVar(&j.in4Bit, "load_in_4bit", false, "hold the base in 4 bits; a bitsandbytes folder always is")
+	flag.BoolVar(&j.in4Bit, "load_in_4bit", false, "store the base in 4 bits; a bitsandbytes folder always is")
 	flag.StringVar(&j.quantize.Type, "bnb_4bit_quant_type", j.quantize.Type, "nf4 or fp4")
-	flag.BoolVar(&j.quantize.Double, "bnb_4bit_use_double_quant", j.quantize.Double, "hold the blocks' scales in 8 bits")
+	flag.BoolVar(&j.quantize.Double, "bnb_4bit_use_double_quant", j.quantize.Double, "store the blocks' scales in 8 bits")
 	flag.Parse()
 	if err := j.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "logits:", err)

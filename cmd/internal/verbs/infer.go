@@ -85,6 +85,9 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 
 // load plans the memory for the shapes, allocates it and reads the weights.
 func (r *inference) load(shapes nn.Shapes) error {
+	if err := r.Model.CheckShapes(shapes); err != nil {
+		return exit.AsWrong(err)
+	}
 	r.Plan(r.dev, shapes)
 	values := r.base.Values()
 	values.Initialized = r.progress
@@ -106,7 +109,7 @@ func (r *inference) known(ids []int32) error {
 // close frees the memory and closes the device and the base.
 func (r *inference) close() {
 	if r.Tuned != nil {
-		r.Tuned.Close()
+		r.Close()
 	}
 	closeDevice(r.dev)
 	if r.base != nil {

@@ -11,21 +11,21 @@ import (
 	"sync/atomic"
 )
 
-// DefaultAddress is where the page is when it is asked for without an address.
+// DefaultAddress is the page's address if none is given.
 const DefaultAddress = "127.0.0.1:8080"
 
-// parseAddress completes what a person wrote: a port alone, or with nothing in
-// front of its colon, is one of this machine that no other reaches.
+// parseAddress completes an address: a port alone, or one without a host before its
+// colon, is on the loopback interface.
 func parseAddress(text string) (host, port string, err error) {
 	if _, err := strconv.Atoi(text); err == nil {
 		text = ":" + text
 	}
 	host, port, err = net.SplitHostPort(text)
 	if err != nil {
-		return "", "", fmt.Errorf("`live` is %q, but it can be :PORT, for this machine alone, or HOST:PORT, for whoever reaches HOST", text)
+		return "", "", fmt.Errorf("`live` is %q, but it can be :PORT, for this machine only, or HOST:PORT, for everyone who can reach HOST", text)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return "", "", fmt.Errorf("`live` is %q, but a port is a number from 0 (any that is free) to 65535", text)
+		return "", "", fmt.Errorf("`live` is %q, but a port must be a number from 0 (any free port) to 65535", text)
 	}
 	if host == "" || host == "localhost" {
 		host = "127.0.0.1"
@@ -33,16 +33,16 @@ func parseAddress(text string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// A gate says which names of this machine a browser may have asked for. Another
-// site's name that was made to resolve to this machine (DNS rebinding) is not
-// among them; addresses cannot be forged like that.
+// A gate checks the Host of requests against this machine's names. It refuses another
+// site's name that resolves to this machine (DNS rebinding); addresses cannot be forged
+// like that.
 type gate struct {
 	loopback bool
 	names    []string // lower case
 }
 
-// newGate lets in the host that was named and, where others reach the page, the
-// machine's own name.
+// newGate allows the named host and, if the page is not on loopback, the machine's own
+// name.
 func newGate(host string, loopback bool) gate {
 	g := gate{loopback: loopback, names: []string{"localhost", strings.ToLower(host)}}
 	if name, err := os.Hostname(); err == nil && !loopback {
@@ -53,7 +53,7 @@ func newGate(host string, loopback bool) gate {
 	return g
 }
 
-// allows looks at a request's Host.
+// allows reports whether a request's Host is allowed.
 func (g gate) allows(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -62,8 +62,8 @@ func (g gate) allows(host string) bool {
 	return net.ParseIP(host) != nil || strings.HasSuffix(host, ".localhost") || slices.Contains(g.names, host)
 }
 
-// bounded is a listener that has at most so many connections open at a time; what
-// comes beyond is closed at once.
+// bounded is a listener with a maximum number of open connections; it closes further
+// ones at once.
 type bounded struct {
 	net.Listener
 	most int64
@@ -84,7 +84,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// counted gives its place back when it is closed.
+// counted is a connection that frees its slot when it is closed.
 type counted struct {
 	net.Conn
 	open *atomic.Int64

@@ -31,7 +31,8 @@ func TestPortThatIsTaken(t *testing.T) {
 	require.ErrorContains(t, err, "in use")
 }
 
-// Only an address that names other machines' way here lets in the machine's name.
+// TestGate checks that the machine's name is allowed only if other machines can reach
+// the address.
 func TestGate(t *testing.T) {
 	require.False(t, newGate("127.0.0.1", true).allows("gpu1:80"))
 	require.True(t, newGate("gpu1", false).allows("GPU1:80"))
@@ -39,7 +40,8 @@ func TestGate(t *testing.T) {
 	require.False(t, newGate("0.0.0.0", false).allows("rebound.example"))
 }
 
-// More connections than are allowed are closed, and their places come back.
+// TestConnectionsAreBounded checks that surplus connections are closed, and that slots
+// are freed.
 func TestConnectionsAreBounded(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -1,15 +1,14 @@
-// Package live serves a page that shows a run while it goes on: its losses,
-// learning rate, gradient norm, speed, memory, samples and what happened.
+// Package live serves a page that shows a run in progress: its losses, learning rate,
+// gradient norm, speed, memory, samples and events.
 //
-// The page is part of the program and asks nobody else for anything. What it
-// shows comes as server-sent events
-// (https://html.spec.whatwg.org/multipage/server-sent-events.html): first all that
-// is known of the run, then what is new. A page that was opened late, or again, or
-// after the run was resumed, therefore shows the whole run.
+// The page is embedded in the program and loads nothing from other sites. Its data comes
+// as server-sent events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html): first a full
+// snapshot of the run, then updates. A page that is opened late, reloaded, or opened
+// after the run was resumed therefore shows the whole run.
 //
-// Nothing that a client does reaches the run. There is nothing to write to; each
-// client has a short queue of its own, and one that does not keep up gets
-// everything anew instead of what it missed.
+// Clients cannot affect the run: the server is read-only, and each client has a short
+// queue; a client that falls behind is sent a full snapshot.
 package live
 
 import (
@@ -27,8 +26,8 @@ import (
 	"qlora/trainer/report"
 )
 
-// A Page is what a run is seen on. It is one of the run's outputs, and serves from
-// [Listen] until [Page.Close].
+// A Page shows a run. It is one of the run's outputs, and serves from [Listen] until
+// [Page.Close].
 type Page struct {
 	trainer.NoOutput
 	url    string
@@ -41,8 +40,8 @@ type Page struct {
 	ended   chan struct{} // closed by Close
 }
 
-// Listen serves a page at an address: :PORT of this machine alone, or HOST:PORT.
-// That it cannot is an error about the address.
+// Listen serves a page at an address: :PORT for this machine alone, or HOST:PORT. An
+// error is about the address.
 func Listen(address string) (*Page, error) {
 	host, port, err := parseAddress(address)
 	if err != nil {
@@ -50,7 +49,7 @@ func Listen(address string) (*Page, error) {
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, fmt.Errorf("`live` %s cannot be served: %w; name another address, or `live` :0 for any port that is free", address, err)
+		return nil, fmt.Errorf("`live` %s cannot be served: %w; name another address, or `live` :0 for any free port", address, err)
 	}
 	at := listener.Addr().(*net.TCPAddr)
 	p := &Page{
@@ -65,20 +64,20 @@ func Listen(address string) (*Page, error) {
 	}
 	p.url = "http://" + net.JoinHostPort(name, fmt.Sprint(at.Port)) + "/"
 	p.server = newServer(p.handler())
-	go func() { _ = p.server.Serve(&bounded{Listener: listener, most: maxConnections}) }() // ends by Close
+	go func() { _ = p.server.Serve(&bounded{Listener: listener, most: maxConnections}) }() // Close ends it
 	return p, nil
 }
 
-// URL is where a browser finds the page.
+// URL returns the address of the page.
 func (p *Page) URL() string { return p.url }
 
-// Loopback says whether only this machine reaches the page.
+// Loopback reports whether only this machine reaches the page.
 func (p *Page) Loopback() bool { return p.gate.loopback }
 
-// farewell is how long Close waits for clients to be told the end.
+// farewell is how long Close waits for clients to receive the end.
 const farewell = 500 * time.Millisecond
 
-// Close ends the page. Clients keep what they show.
+// Close ends the page. Clients keep their content.
 func (p *Page) Close() error {
 	for deadline := time.Now().Add(farewell); p.behind() && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
@@ -87,7 +86,7 @@ func (p *Page) Close() error {
 	return p.server.Close()
 }
 
-// Start shows the run with all that was logged before it was resumed.
+// Start shows the run, including everything logged before it was resumed.
 func (p *Page) Start(b *trainer.Begin) error {
 	rows, err := report.Rows(b)
 	if err != nil {
@@ -109,14 +108,14 @@ func (p *Page) Step(s trainer.StepDone) {
 	}, func(r *run) { r.step(s) })
 }
 
-// Work shows what takes time between steps.
+// Work shows progress between steps.
 func (p *Page) Work(w trainer.Work) {
 	m := work(w)
 	p.update("work", &m, func(r *run) { r.Work = &m })
 }
 
-// Log shows evaluations, and what the device measured. The rows of training are
-// otherwise means of the steps that are shown already.
+// Log shows evaluations and the device's measurements. Other training rows are means of
+// steps that are already shown.
 func (p *Page) Log(row trainer.Row) error {
 	if row.Telemetry != nil {
 		m := reading{row.Step, row.Telemetry}
@@ -137,7 +136,7 @@ func (p *Page) Sampled(samples []trainer.Sample) error {
 	return nil
 }
 
-// Saved shows that there is a checkpoint.
+// Saved shows that a checkpoint was saved.
 func (p *Page) Saved(dir string, step int) error {
 	p.note("step %d: saved %s", step, filepath.Base(dir))
 	return nil
@@ -169,7 +168,7 @@ func (p *Page) note(format string, args ...any) {
 	p.update("log", &e, func(r *run) { r.noted(e) })
 }
 
-// memory is the plan in the order of bindings.Categories, without what is zero.
+// memory returns the plan in the order of bindings.Categories, without zeros.
 func memory(plan bindings.MemoryPlan) []share {
 	var all []share
 	for _, c := range bindings.Categories {

@@ -49,8 +49,8 @@ func number(x float64) *trainer.Number { n := trainer.Number(x); return &n }
 // An event is what a client received.
 type event struct{ name, data string }
 
-// ends says whether it is the last one: the run's end, also where it comes as part
-// of the whole run, or that of the stream.
+// ends reports whether the event is the last one: the run's end, alone or in a snapshot,
+// or the end of the stream.
 func (e event) ends() bool {
 	return e.name == "" || strings.Contains(e.data, `"status":"finished"`)
 }
@@ -70,7 +70,7 @@ func follow(t *testing.T, p *Page) *reader {
 	return &reader{t, bufio.NewReader(response.Body)}
 }
 
-// next is the next event; one without a name where the stream has ended.
+// next returns the next event; its name is empty at the end of the stream.
 func (r *reader) next() event {
 	var e event
 	for {
@@ -90,7 +90,7 @@ func (r *reader) next() event {
 	}
 }
 
-// run is the next event, which must be a whole run.
+// run returns the next event, which must be a snapshot.
 func (r *reader) run() run {
 	r.t.Helper()
 	e := r.next()
@@ -100,7 +100,7 @@ func (r *reader) run() run {
 	return shown
 }
 
-// What a client is told, from before the run begins to its end.
+// TestEvents checks a client's events from before the run to its end.
 func TestEvents(t *testing.T) {
 	p := listen(t)
 	early := follow(t, p)
@@ -146,7 +146,7 @@ func TestEvents(t *testing.T) {
 	require.Equal(t, finished, follow(t, p).run().Status)
 }
 
-// Everyone who listens is told the end before the page goes.
+// TestCloseTellsTheEnd checks that every client receives the end before the page closes.
 func TestCloseTellsTheEnd(t *testing.T) {
 	for range 20 {
 		p, err := Listen(":0")
@@ -174,14 +174,14 @@ func TestHowARunEnds(t *testing.T) {
 		{errors.New("the loss is NaN"), failed, "the loss is NaN"},
 	} {
 		p := listen(t)
-		require.NoError(t, p.Stop(&trainer.State{GlobalStep: 5}, c.err)) // also before Start
+		require.NoError(t, p.Stop(&trainer.State{GlobalStep: 5}, c.err)) // even before Start
 		r := follow(t, p).run()
 		require.Equal(t, []any{c.status, c.text}, []any{r.Status, r.Text})
 		require.Positive(t, r.Ended)
 	}
 }
 
-// A resumed run shows what it had logged before.
+// TestResumedRun checks that a resumed run shows what it had logged before.
 func TestResumedRun(t *testing.T) {
 	p := listen(t)
 	b := begin()
@@ -210,7 +210,7 @@ func TestResumedRun(t *testing.T) {
 	require.Equal(t, "step 4: resumed from checkpoint-4", r.Log[1].Text)
 }
 
-// writeLines writes a JSON object a line.
+// writeLines writes one JSON object per line.
 func writeLines[T any](t *testing.T, path string, all []T) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -221,8 +221,8 @@ func writeLines[T any](t *testing.T, path string, all []T) {
 	}
 }
 
-// A client that does not read holds up neither the run nor other clients, and has
-// the whole run in the end.
+// TestSlowClient checks that a client that does not read delays neither the run nor
+// other clients, and has the whole run in the end.
 func TestSlowClient(t *testing.T) {
 	p := listen(t)
 	require.NoError(t, p.Start(begin()))
@@ -241,7 +241,7 @@ func TestSlowClient(t *testing.T) {
 	})
 
 	const steps = 1000
-	text := strings.Repeat("x", 32<<10) // more in all than the sockets' buffers hold
+	text := strings.Repeat("x", 32<<10) // more in total than the sockets' buffers
 	longest := time.Duration(0)
 	for n := 1; n <= steps; n++ {
 		start := time.Now()
@@ -271,7 +271,8 @@ func TestSlowClient(t *testing.T) {
 	require.Len(t, last.Samples, steps)
 }
 
-// Clients come and go while the run goes on (for the race detector).
+// TestManyClients connects and disconnects clients during the run (for the race
+// detector).
 func TestManyClients(t *testing.T) {
 	p := listen(t)
 	require.NoError(t, p.Start(begin()))
@@ -313,8 +314,8 @@ func TestClientsAreBounded(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 }
 
-// What is kept of a long run is bounded, and clients are given it anew when it is
-// thinned out.
+// TestLongRun checks that the data of a long run is bounded, and that clients receive a
+// snapshot when it is thinned out.
 func TestLongRun(t *testing.T) {
 	p := listen(t)
 	require.NoError(t, p.Start(begin()))
@@ -352,7 +353,7 @@ func TestLongRun(t *testing.T) {
 	}
 }
 
-// The page consists of these files, which ask nobody else for anything.
+// TestFiles checks that the page consists of these files and loads nothing else.
 func TestFiles(t *testing.T) {
 	p := listen(t)
 	for path, f := range served {

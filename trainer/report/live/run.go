@@ -11,16 +11,16 @@ import (
 	"qlora/trainer/report"
 )
 
-// What a run can be.
+// The states of a run.
 const (
-	preparing   = "preparing" // reading its input
+	preparing   = "preparing" // reading input
 	training    = "training"
 	finished    = "finished"
 	interrupted = "interrupted"
 	failed      = "failed"
 )
 
-// The most that is kept of a run: a page has no more room, and a run may be long.
+// Limits on the stored data of a run: a page has no more room, and a run may be long.
 const (
 	maxPoints      = 4000
 	maxEvaluations = 2000
@@ -29,10 +29,10 @@ const (
 	maxEntries     = 1000
 )
 
-// run is all that a page shows.
+// run is everything that a page shows.
 type run struct {
 	Status   string           `json:"status"`
-	Text     string           `json:"text"` // about the status
+	Text     string           `json:"text"` // explains the status
 	Name     string           `json:"name"` // of the base
 	Output   string           `json:"output"`
 	Device   string           `json:"device"`
@@ -42,15 +42,15 @@ type run struct {
 	Epochs   float64          `json:"epochs"`
 	Step     int              `json:"step"`
 	Epoch    float64          `json:"epoch"`
-	Left     float64          `json:"left"`  // seconds; 0 at the end or where it is not known
-	Began    int64            `json:"began"` // seconds since 1970, less what the run took before it was resumed; 0: not yet
-	Ended    int64            `json:"ended"` // 0: not yet
-	Now      int64            `json:"now"`   // by the machine's clock, when this is sent
-	Work     *work            `json:"work"`  // nil: steps
+	Left     float64          `json:"left"`  // seconds; 0 at the end or if unknown
+	Began    int64            `json:"began"` // seconds since 1970, minus the run's time before it was resumed; 0 before the start
+	Ended    int64            `json:"ended"` // 0 while it runs
+	Now      int64            `json:"now"`   // machine's clock at sending
+	Work     *work            `json:"work"`  // nil during steps
 
 	Points      columns          `json:"points"`
 	Evaluations []evaluation     `json:"evaluations"`
-	Readings    []reading        `json:"readings"` // none: the device measures nothing
+	Readings    []reading        `json:"readings"` // empty if the device measures nothing
 	Samples     []trainer.Sample `json:"samples"`
 	Log         []entry          `json:"log"`
 }
@@ -61,13 +61,13 @@ type share struct {
 	Bytes int64  `json:"bytes"`
 }
 
-// columns are the curves: the values at each of the steps.
+// columns are the curves: their values at each step.
 type columns struct {
 	Step  []int     `json:"step"`
 	Loss  []float32 `json:"loss"`
 	Norm  []float32 `json:"norm"`
 	Rate  []float32 `json:"rate"`
-	Speed []float32 `json:"speed"` // tokens/s; 0: not known
+	Speed []float32 `json:"speed"` // tokens/s; 0 if unknown
 }
 
 type evaluation struct {
@@ -75,15 +75,15 @@ type evaluation struct {
 	Loss float32 `json:"loss"`
 }
 
-// A reading is what a GPU measured after a step.
+// A reading holds a GPU's measurements after a step.
 type reading struct {
 	Step int `json:"step"`
 	*bindings.Telemetry
 }
 
-// An entry is something that happened.
+// An entry is an event of the run, with text.
 type entry struct {
-	At   int64  `json:"at"` // seconds since 1970; 0: before the run was resumed
+	At   int64  `json:"at"` // seconds since 1970; 0 if before the run was resumed
 	Text string `json:"text"`
 }
 
@@ -117,8 +117,8 @@ func (e end) text() string {
 	return e.Status + ": " + e.Text
 }
 
-// begin fills in what is known before the first step: rows and samples are those
-// of a resumed run.
+// begin fills in what is known before the first step. Rows and samples are those of a
+// resumed run.
 func (r *run) begin(b *trainer.Begin, rows []trainer.Row, samples []trainer.Sample) {
 	r.Status, r.Name, r.Output = training, b.Base.Name, filepath.Base(b.OutputDir)
 	r.Device, r.Settings, r.Memory = b.Device.Name, report.Summary(b), memory(b.Plan)
@@ -165,7 +165,7 @@ func (r *run) evaluated(e evaluation) {
 
 func (r *run) read(m reading) { r.Readings = append(thinned(r.Readings, maxReadings), m) }
 
-// thinned is all, or every second one where there are most of them.
+// thinned returns all, or every second element if there are more than most.
 func thinned[T any](all []T, most int) []T {
 	if len(all) < most {
 		return all
@@ -187,8 +187,8 @@ func (r *run) noted(e entry) {
 	r.Log = r.Log[max(0, len(r.Log)-maxEntries):]
 }
 
-// add appends a point. Where there would be more than maxPoints, each two of those
-// before become one, at the later one's step: losses and norms as their mean.
+// add appends a point. At maxPoints, it first merges each two points into one at the
+// later one's step, with the mean of losses and norms.
 func (c *columns) add(step int, loss, norm, rate, speed float32) {
 	if len(c.Step) == maxPoints {
 		for i := range maxPoints / 2 {
@@ -205,8 +205,8 @@ func (c *columns) add(step int, loss, norm, rate, speed float32) {
 	c.Rate, c.Speed = append(c.Rate, rate), append(c.Speed, speed)
 }
 
-// copy is a run that no later change of r reaches. Slices that only grow, or are
-// replaced, need no copy of their elements.
+// copy returns a copy of the run that later changes do not affect. Slices that only
+// grow, or are replaced, share their elements.
 func (r *run) copy() run {
 	c := *r
 	c.Now = time.Now().Unix()

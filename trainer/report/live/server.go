@@ -9,14 +9,13 @@ import (
 	"time"
 )
 
-// maxConnections bounds what clients can make the server hold, open pages and
-// others together.
+// maxConnections bounds the open connections of clients, pages and others together.
 const maxConnections = 4 * maxClients
 
 //go:embed page/index.html page/live.css page/live.js page/favicon.svg page/uplot/uPlot.iife.min.js page/uplot/uPlot.min.css page/uplot/LICENSE
 var files embed.FS
 
-// served are the files of the page by where a browser asks for them.
+// served maps the paths of requests to the files of the page.
 var served = map[string]struct{ file, kind string }{
 	"/":                        {"page/index.html", "text/html; charset=utf-8"},
 	"/live.css":                {"page/live.css", "text/css; charset=utf-8"},
@@ -27,18 +26,17 @@ var served = map[string]struct{ file, kind string }{
 	"/uplot/LICENSE":           {"page/uplot/LICENSE", "text/plain; charset=utf-8"},
 }
 
-// policy keeps the page from asking anyone but this server for anything, and
-// others from showing it inside theirs.
+// policy forbids the page to load from other servers, and other sites to embed it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 func newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      30 * time.Second, // of a file; events have their own
+		WriteTimeout:      30 * time.Second, // for files; events have their own timeout
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // what clients do wrong is not the run's to tell
+		ErrorLog:          log.New(io.Discard, "", 0), // clients' errors are not reported
 	}
 }
 
@@ -55,10 +53,10 @@ func (p *Page) handler() http.Handler {
 			http.Error(w, "this page is not served under that name: use the machine's IP address, or give the name with --live NAME:PORT", http.StatusForbidden)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			h.Set("Allow", "GET, HEAD")
-			http.Error(w, "there is nothing here to write to", http.StatusMethodNotAllowed)
+			http.Error(w, "this page is read-only", http.StatusMethodNotAllowed)
 		case r.URL.Path == "/events":
 			if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-				http.Error(w, "this is for the page itself", http.StatusForbidden)
+				http.Error(w, "this is only for the page itself", http.StatusForbidden)
 				return
 			}
 			p.events(w, r)
@@ -80,5 +78,5 @@ func serveFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", f.kind)
-	_, _ = w.Write(data) // a client that is gone needs no answer
+	_, _ = w.Write(data) // the client may be gone
 }

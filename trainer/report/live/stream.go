@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// maxClients is how many pages are open at a time; more are refused.
+	// maxClients bounds the number of open pages; more are refused.
 	maxClients = 64
-	// maxQueued is how many events wait for a client before it gets the whole run
-	// anew instead.
+	// maxQueued bounds the events queued for a client; beyond it the client is sent a
+	// full snapshot.
 	maxQueued = 256
-	// patience is how long one write to a client may take before it is let go.
+	// patience bounds the time of one write to a client before it is disconnected.
 	patience = 10 * time.Second
-	// heartbeat is how often a client hears something, so that one that is gone
-	// is noticed on both sides.
+	// heartbeat is the interval of keep-alive messages, so that both sides notice a lost
+	// connection.
 	heartbeat = 15 * time.Second
 )
 
-// A client is a page that is open. What waits for it is guarded by Page.mu.
+// A client is an open page. Its queue is guarded by Page.mu.
 type client struct {
 	queue [][]byte
-	whole bool          // the whole run is due instead
-	taken bool          // what waited is being written
-	wake  chan struct{} // has one element where something waits
+	whole bool          // send a full snapshot instead
+	taken bool          // the queue is being written
+	wake  chan struct{} // holds one element while events are queued
 }
 
 func (c *client) notify() {
@@ -35,14 +35,14 @@ func (c *client) notify() {
 	}
 }
 
-// update changes what the page shows and tells every client: by an event of that
-// name, or, where name is "", by the whole run.
+// update changes what the page shows and notifies every client: with an event of that
+// name or, if name is "", with a full snapshot.
 func (p *Page) update(name string, message any, change func(*run)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	points := len(p.run.Points.Step)
 	change(&p.run)
-	whole := name == "" || len(p.run.Points.Step) < points // thinned out: pages would keep what is gone
+	whole := name == "" || len(p.run.Points.Step) < points // thinned out: pages would keep removed points
 	if len(p.clients) == 0 {
 		return
 	}
@@ -61,7 +61,7 @@ func (p *Page) update(name string, message any, change func(*run)) {
 	}
 }
 
-// take is what waits for a client.
+// take returns and clears a client's queue.
 func (p *Page) take(c *client) [][]byte {
 	p.mu.Lock()
 	queue, whole := c.queue, c.whole
@@ -77,14 +77,14 @@ func (p *Page) take(c *client) [][]byte {
 	return queue
 }
 
-// sent says that what take gave is on its way.
+// sent records that the events of take are on their way.
 func (p *Page) sent(c *client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.taken = false
 }
 
-// behind says whether there is anything that a client was not sent yet.
+// behind reports whether a client has unsent events.
 func (p *Page) behind() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,16 +96,16 @@ func (p *Page) behind() bool {
 	return false
 }
 
-// encode is an event as it is sent.
+// encode returns an event in its wire format.
 func encode(name string, message any) []byte {
 	data, err := json.Marshal(message)
-	if err != nil { // a number that is none
+	if err != nil { // NaN or infinity
 		return fmt.Appendf(nil, ": %s: %v\n\n", name, err)
 	}
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, data)
 }
 
-// join makes a client; nil where there are too many.
+// join returns a new client, or nil if there are too many.
 func (p *Page) join() *client {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,16 +124,16 @@ func (p *Page) leave(c *client) {
 	delete(p.clients, c)
 }
 
-// events streams the run to one client until it goes or the page ends.
+// events streams the run to one client until it disconnects or the page ends.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	c := p.join()
 	if c == nil {
-		http.Error(w, fmt.Sprintf("%d pages are open, which is the most that there can be; close one", maxClients), http.StatusServiceUnavailable)
+		http.Error(w, fmt.Sprintf("%d pages are open, the maximum; close one", maxClients), http.StatusServiceUnavailable)
 		return
 	}
 	defer p.leave(c)
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // for proxies that would collect events
+	w.Header().Set("X-Accel-Buffering", "no") // for proxies that would buffer events
 	control := http.NewResponseController(w)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
