@@ -10,7 +10,7 @@ import (
 	"qlora/trainer"
 )
 
-// Tune a chat model with QLoRA on a file of conversations, then ask it a question.
+// Tune a chat model by QLoRA on a file of conversations, then ask it a question.
 func Example() {
 	ctx, device := context.Background(), must(cpu.New(cpu.Options{}))
 	defer device.Close()
