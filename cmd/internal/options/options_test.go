@@ -296,7 +296,7 @@ func FuzzYAML(f *testing.F) {
 		if set.readYAML("run.yaml", data) != nil {
 			return
 		}
-		// What was read can be written and gives the same again, but for texts
+		// Options that were read can be written and read back, except for texts
 		// that only escaping makes too long.
 		text := set.YAML()
 		if len(text) > maxFile {
