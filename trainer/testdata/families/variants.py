@@ -90,6 +90,9 @@ VARIANTS = {
                     {k: v for k, v in GPT2.items()} | dict(rotary_dim=8, tie_word_embeddings=False)),
     "gpt_bigcode": Variant("multi_query", "gpt_bigcode", GPT2),
     "gpt_bigcode-heads": Variant("not multi_query: q k v by head", "gpt_bigcode", GPT2 | dict(multi_query=False)),
+    "gpt_neo": Variant("window 5 in two layers of three, scores that are not scaled, learned positions", "gpt_neo",
+                       dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=128, num_layers=3, num_attention_heads=4, max_position_embeddings=64,
+                            attention_types=[[["local", "global"], 1], [["local"], 1]], window_size=5, **NONE)),
     "starcoder2": Variant("LayerNorm, biases, window 6 in every layer, tied", "starcoder2", TIED | dict(sliding_window=6)),
     "opt": Variant("learned positions from 2 on, relu", "opt", OPT),
     "opt-350m": Variant("norms after the residual, word_embed_proj_dim less than hidden", "opt",
@@ -99,6 +102,9 @@ VARIANTS = {
                           old={"hidden_size": ..., "n_embed": 32}),
     "bloom-post": Variant("apply_residual_connection_post_layernorm; 6 heads", "bloom",
                           BLOOM | dict(apply_residual_connection_post_layernorm=True, hidden_size=48, n_head=6), nf4=False),
+    "mpt": Variant("ALiBi beside a scale of its own, 6 heads, clip_qkv that bites, norms without biases", "mpt",
+                   dict(vocab_size=VOCAB, hidden_size=192, n_layers=2, num_attention_heads=6, max_seq_len=64,
+                        attn_config=dict(clip_qkv=0.8, softmax_scale=0.4), **NONE)),
     "gemma": Variant("1 + w, embeddings times the root of hidden, gelu tanh under the name gelu, float32 base", "gemma",
                      GEMMA | dict(hidden_size=48, num_key_value_heads=1, hidden_act="gelu"), dtype="float32", nf4=False),
     "gemma-nf4": Variant("in bfloat16 and 4 bits", "gemma", GEMMA | dict(num_key_value_heads=4)),
@@ -145,6 +151,8 @@ VARIANTS = {
                          nf4=False, old={"rope_parameters": ..., "rope_theta": 300.0}),
     "granite": Variant("four multipliers", "granite",
                        TIED | dict(embedding_multiplier=1.75, attention_multiplier=0.4, residual_multiplier=0.6, logits_scaling=1.5)),
+    "hyperclovax": Variant("four multipliers, the logits' a factor; norms before and behind both branches", "hyperclovax",
+                           SMALL | dict(head_dim=16, embedding_multiplier=1.75, attention_multiplier=0.4, residual_multiplier=0.6, logits_scaling=0.7)),
     "smollm3": Variant("no rope in layers 1 and 2", "smollm3", TIED | dict(num_hidden_layers=3, no_rope_layers=[1, 0, 0])),
     "smollm3-window": Variant("windows on the layers without rope", "smollm3",
                               TIED | dict(num_hidden_layers=2, hidden_size=32, no_rope_layers=[1, 0], use_sliding_window=True, sliding_window=6), nf4=False),
@@ -203,7 +211,7 @@ def _vary(settings, variant, rng):
     for key, value in settings.items():
         if key in ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size") and value:
             settings[key] = rng.choice([64, 192, 256])
-        elif key == "sliding_window" and value:
+        elif key in ("sliding_window", "window_size") and value:
             settings[key] = rng.choice([2, 3, 5, 9])
         elif key in ("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv") and value:
             settings[key] = value * rng.uniform(0.6, 1.8)
