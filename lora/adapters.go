@@ -9,34 +9,35 @@ import (
 	"qlora/nn"
 )
 
-// Adapters are the adapters on one model.
+// Adapters are the LoRA adapters of one model, with the modules that are trained
+// whole.
 type Adapters struct {
 	Config     Config // its targets resolved to a list or a pattern
 	factors    []factor
 	magnitudes []magnitude
-	modules    []tensor // of modules that are trained themselves
+	modules    []tensor // of the modules trained whole
 
 	model    *nn.Model
-	starts   []start                 // of the adapters that begin with a part of their base
-	progress func(done, total int64) // receives how many of those are there; nil: nobody does
+	starts   []start                 // of the adapters initialized from their base weight
+	progress func(done, total int64) // reports initialized starts; nil: no reports
 }
 
-// factor is the A [r, in] or the B [out, r] of one adapter.
+// factor is the A [r, in] or B [out, r] of one adapter.
 type factor struct {
 	tensor
-	stream uint32 // of the random numbers it begins with
+	stream uint32 // random stream of its initialization
 	isB    bool
 }
 
-// magnitude is DoRA's of one adapter, [out].
+// magnitude is the DoRA magnitude of one adapter, [out].
 type magnitude struct {
 	tensor
 	of *nn.Projection
 }
 
-// attach puts an adapter on every projection of m that cfg's targets pick, with
-// A and B laid out in mem in the device's type of activations. Their values come
-// from Init or Load, once mem was taken.
+// attach puts an adapter on every projection of m that cfg's targets pick. A and B are
+// laid out in mem in the device's activation type; Init or Load fills them once mem is
+// allocated.
 func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	return a, a.checkStarts()
 }
 
-// layOut has sizes in the order of all.
+// layOut lays out one adapter for each size; sizes follow the order of all.
 func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bindings.DType, cfg Config) *Adapters {
 	a := &Adapters{Config: cfg}
 	for i, p := range all {
@@ -92,15 +93,15 @@ func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 		}
 		size := sizes[0]
 		sizes = sizes[1:]
-		// PEFT says so of a Conv1D layer, which bitsandbytes replaces.
+		// PEFT sets it for a Conv1D layer, which bitsandbytes replaces in 4 bits.
 		a.Config.fanInFanOut = p.Transposed() && p.Weight.Quantized == nil
 		p.Adapter = &bindings.Adapter{
 			A:       arena.New(dtype, size.R, p.Weight.In),
 			B:       arena.New(dtype, p.Weight.Out, size.R),
 			Scale:   size.Scale,
 			Dropout: float32(cfg.Dropout),
-			// The place among all projections: what one adapter draws does not
-			// depend on which others there are.
+			// The index counts all projections, so the random numbers of one adapter
+			// do not depend on which others exist.
 			Stream: uint32(i),
 		}
 		a.factors = append(a.factors,
@@ -122,9 +123,9 @@ func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 	return a
 }
 
-// useMasters makes Init, Load and Save go to the float32 masters of the
-// parameters, where they are not what the forward pass reads. An adapter that is
-// not among params is an error.
+// useMasters makes Init, Load and Save use the float32 masters of params where the
+// forward pass reads rounded copies. It returns an error if an adapter tensor is not
+// among params.
 func (a *Adapters) useMasters(params []bindings.Param) error {
 	masters := make(map[bindings.Tensor]bindings.Tensor, len(params))
 	for _, p := range params {
@@ -140,7 +141,7 @@ func (a *Adapters) useMasters(params []bindings.Param) error {
 	return nil
 }
 
-// tensors are those of the adapter's file.
+// tensors returns the tensors of the adapter's file.
 func (a *Adapters) tensors() []*tensor {
 	var all []*tensor
 	for i := range a.factors {
@@ -157,7 +158,7 @@ func (a *Adapters) tensors() []*tensor {
 
 const biasSuffix = ".bias"
 
-// baseLayerBias is PEFT's name for the bias of a layer that has an adapter.
+// baseLayerBias returns PEFT's name for the bias of a layer that has an adapter.
 func baseLayerBias(name string) string {
 	return strings.TrimSuffix(name, biasSuffix) + ".base_layer" + biasSuffix
 }

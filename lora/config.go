@@ -23,53 +23,53 @@ const (
 	causalLM = "CAUSAL_LM"
 )
 
-// Config is what adapter_config.json says of a LoRA adapter. Keys of PEFT that
-// are not here are either refused on reading or do not change a number.
+// Config is the configuration of a LoRA adapter, as stored in adapter_config.json.
+// PEFT's other keys are either refused on reading or do not change a number.
 //
-// R and Alpha must be set; the zero value of any other field is PEFT's default. See
-// DefaultConfig for the QLoRA recipe's.
+// R and Alpha must be set; the zero value of any other field is PEFT's default.
+// [DefaultConfig] returns the QLoRA recipe.
 type Config struct {
-	BaseModel string         // name or path of the base; "": not said
-	Revision  string         // of the base; "": not said
-	TaskType  string         // "CAUSAL_LM" or "": not said
+	BaseModel string         // name or path of the base; "": unknown
+	Revision  string         // of the base; "": unknown
+	TaskType  string         // "CAUSAL_LM" or "": unknown
 	R         int            // the rank
 	Alpha     float64        // scales the adapter's output by Alpha/R
-	Dropout   float64        // probability that an input of the adapter is dropped in training
+	Dropout   float64        // dropout probability of the adapter's input in training
 	RSLoRA    bool           // scale by Alpha/sqrt(R) instead
 	Init      Initialization // of A and B; "": InitDefault
 	Targets   Targets        // the layers that get an adapter; zero: PEFT's for the architecture
 
 	// DoRA: each output's magnitude is trained apart from the direction W + Scale·B·A.
 	DoRA bool
-	// ModulesToSave are the modules that are trained whole next to the adapters,
-	// and stored with them: ends of their names.
+	// ModulesToSave are name endings of the modules that are trained whole and stored
+	// with the adapters.
 	ModulesToSave []string
-	// TieWeights keeps a head that is the embedding the embedding, where that is
-	// among ModulesToSave (PEFT's ensure_weight_tying); otherwise each is on its own.
+	// TieWeights keeps a tied head and embedding tied if ModulesToSave has either
+	// (PEFT's ensure_weight_tying). Otherwise each is trained separately.
 	TieWeights bool
 	Bias       nn.Biases // of linear layers that are trained, too; "": none
 
 	LoftQIterations int // with InitLoftQ; 0: one
 
-	RankPattern   Pattern  // modules whose R is another one
-	AlphaPattern  Pattern  // modules whose Alpha is another one
-	Exclude       Targets  // modules that get no adapter whatever Targets picks
+	RankPattern   Pattern  // modules with their own R
+	AlphaPattern  Pattern  // modules with their own Alpha
+	Exclude       Targets  // modules left out of Targets
 	Layers        Layers   // layers_to_transform
-	LayersPattern []string // names of the lists of layers that Layers counts in; none: any
+	LayersPattern []string // names of the layer lists that Layers indexes; empty: any
 
-	// fanInFanOut tells PEFT that the base stores weights as [in, out]. Reading ignores it:
-	// the model knows.
+	// fanInFanOut tells PEFT that the base stores weights as [in, out]. Reading
+	// ignores it: the model decides.
 	fanInFanOut bool
 }
 
-// DefaultConfig returns the QLoRA recipe's configuration: rank 16, alpha 32 and a
-// dropout of 0.05 on every linear layer.
+// DefaultConfig returns the QLoRA recipe: rank 16, alpha 32 and dropout 0.05 on every
+// linear layer.
 func DefaultConfig() Config {
 	o := DefaultOptions()
 	return Config{TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, Targets: ParseTargets(o.TargetModules)}
 }
 
-// Modules returns the modules that the model has to be laid out to train itself.
+// Modules returns the modules that the model must lay out for training.
 func (c *Config) Modules() nn.Modules {
 	return nn.Modules{Names: c.ModulesToSave, Tie: c.TieWeights, Biases: c.Bias}
 }
@@ -78,9 +78,9 @@ func knownBias(b nn.Biases) bool {
 	return b == "" || b == nn.BiasesNone || b == nn.BiasesAll || b == nn.BiasesAdapted
 }
 
-// refused are the keys of PEFT's LoraConfig, of all its versions, that change
-// what an adapter computes or which tensors it has, and that are not supported.
-// Their default is null, false, zero or empty.
+// refused lists the unsupported keys of PEFT's LoraConfig, in all its versions, that
+// change what an adapter computes or which tensors it has. Each must be null, false,
+// zero or empty.
 var refused = []string{
 	"alora_invocation_tokens", "arrow_config", "enable_lora", "kasa_config",
 	"layer_replication", "lora_bias", "megatron_config",
@@ -88,9 +88,9 @@ var refused = []string{
 	"use_qalora", "velora_config",
 }
 
-// ReadConfig reads the adapter_config.json of a folder that PEFT, of any
-// version, or Save wrote. A setting that would change what the adapter computes
-// and that is not supported is an error that names it.
+// ReadConfig reads adapter_config.json from a folder written by Save or any version of
+// PEFT. An unsupported setting that changes what the adapter computes is an error that
+// names it.
 func ReadConfig(dir string) (Config, error) {
 	path := filepath.Join(dir, ConfigFile)
 	f, err := os.Open(path)
@@ -103,19 +103,19 @@ func ReadConfig(dir string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(data) > maxConfigBytes {
-		return Config{}, fmt.Errorf("%s is larger than %d bytes; it is no adapter's configuration", path, maxConfigBytes)
+		return Config{}, fmt.Errorf("%s is larger than %d bytes; it is not an adapter's configuration", path, maxConfigBytes)
 	}
 	c, err := parseConfig(data)
 	return c, inFile(path, err)
 }
 
-// fields are the keys of a JSON object; get keeps the first error.
+// fields are the keys of a JSON object; get records the first error.
 type fields struct {
 	raw map[string]json.RawMessage
 	err error
 }
 
-// get decodes a key into dst, which keeps its value where the key is absent or
+// get decodes the value of key into dst. dst keeps its value if the key is absent or
 // null.
 func (f *fields) get(key string, dst any) {
 	if raw, ok := f.raw[key]; ok && f.err == nil {
@@ -163,7 +163,7 @@ func parseConfig(data []byte) (Config, error) {
 	f.get("modules_to_save", &c.ModulesToSave)
 	f.get("ensure_weight_tying", &c.TieWeights)
 	if len(c.ModulesToSave) == 0 {
-		c.ModulesToSave = nil // an empty list is none, too
+		c.ModulesToSave = nil // an empty list means none
 	}
 	f.get("rank_pattern", &c.RankPattern)
 	f.get("alpha_pattern", &c.AlphaPattern)
@@ -191,7 +191,7 @@ func parseConfig(data []byte) (Config, error) {
 	return c, nil
 }
 
-// oneOrMore are texts, of which JSON has a list or a single one.
+// oneOrMore reads a JSON string or a list of strings.
 type oneOrMore []string
 
 func (o *oneOrMore) UnmarshalJSON(data []byte) error {
@@ -220,9 +220,9 @@ func isEmpty(raw json.RawMessage) bool {
 	return false
 }
 
-// Marshal returns the text of adapter_config.json: the keys that PEFT 0.4 knew, and
-// later ones only where they are not at their default, because PEFT refuses
-// files with keys that it does not know.
+// Marshal returns the text of adapter_config.json. It writes the keys of PEFT 0.4, and
+// later ones only where they differ from their default, because PEFT refuses unknown
+// keys.
 func (c *Config) Marshal() ([]byte, error) {
 	file := map[string]any{
 		"auto_mapping":            nil,

@@ -60,7 +60,7 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			require.NoError(t, err)
 			again, err := parseConfig(text)
 			require.NoError(t, err)
-			assert.Equal(t, want, again, "read again from what was written")
+			assert.Equal(t, want, again, "written and read again")
 		})
 	}
 }
@@ -98,8 +98,8 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 2}}`, "loftq_bits is 2"},
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": [1]}`, `"loftq_config" is [1]`},
 		{`{"peft_type": "LORA", "lora_bias": "` + strings.Repeat("a", 1000) + `"}`, "…, which changes"},
-		{`{"peft_type": "LORA", "rank_pattern": {"a": 1.5}}`, `1.5 for "a" is no rank`},
-		{`{"peft_type": "LORA", "rank_pattern": {"a": 0}}`, `0 for "a" is no rank`},
+		{`{"peft_type": "LORA", "rank_pattern": {"a": 1.5}}`, `1.5 for "a" is not a rank`},
+		{`{"peft_type": "LORA", "rank_pattern": {"a": 0}}`, `0 for "a" is not a rank`},
 		{`{"peft_type": "LORA", "rank_pattern": {"a": null}}`, `the value of "a" is null`},
 		{`{"peft_type": "LORA", "lora_alpha": 0}`, "lora_alpha is 0"},
 		{`{"peft_type": "LORA", "alpha_pattern": {"a": "b"}}`, `the value of "a" is not a number`},
@@ -115,8 +115,8 @@ func TestParseConfigErrors(t *testing.T) {
 	}
 }
 
-// TestParseConfigIgnores has keys of other versions, at their defaults or
-// without a say in the numbers.
+// TestParseConfigIgnores reads keys of other versions that are at their defaults or do
+// not change a number.
 func TestParseConfigIgnores(t *testing.T) {
 	got, err := parseConfig([]byte(`{"peft_type": "LORA", "R": 3, "peft_version": "9.9", "qalora_group_size": 16, "rank_pattern": { },
 		"layers_pattern": "h", "eva_config": {"rho": 2.0}, "fan_in_fan_out": true, "something_new": [1], "use_dora": null,
@@ -162,8 +162,8 @@ func TestOptionsErrors(t *testing.T) {
 		"`lora_dropout` is 1":                 func(o *Options) { o.Dropout = 1 },
 		"`layers_to_transform` is \"-1\"":     func(o *Options) { o.Layers = []string{"-1"} },
 		"`layers_pattern` is [layers], but":   func(o *Options) { o.LayersPattern = []string{"layers"} },
-		"2.5 for \"q_proj\" is no rank":       func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
-		"every value of it must be above 0":   func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
+		"2.5 for \"q_proj\" is not a rank":    func(o *Options) { o.RankPattern = Pattern{{"q_proj", 2.5}} },
+		"every value must be above 0":         func(o *Options) { o.AlphaPattern = Pattern{{"q_proj", 0}} },
 		"`exclude_modules` is \"all-linear\"": func(o *Options) { o.Exclude = "all-linear" },
 		"one of them is an empty name":        func(o *Options) { o.ModulesToSave = []string{""} },
 		"`bias` is \"some\"":                  func(o *Options) { o.Bias = "some" },

@@ -17,19 +17,18 @@ import (
 	"qlora/nn"
 )
 
-// trainedAs is the key in the metadata of an adapter's tensors under which the
-// configuration stands that it was trained with, where that is not the one
-// beside it.
+// trainedAs is the metadata key, in adapter_model.safetensors, of the configuration
+// that the adapter was trained with, if adapter_config.json has another one.
 const trainedAs = "trained_as"
 
-// plain is the configuration of the ordinary adapter that an adapter with a
-// start is saved as, relative to the base's original weights W:
+// plain returns the configuration of the ordinary adapter that Save writes for one
+// with a start. It is relative to the base's original weights W:
 //
 //	W - scale·B0·A0 + scale·B·A = W + scale·[B, -B0]·[A; A0]
 //
-// of twice the rank and the same scale, as PEFT's
-// path_initial_model_for_weight_conversion makes it. (PEFT refuses patterns with
-// rsLoRA there; it would double their alphas, where sqrt(2) keeps the scale.)
+// It has twice the rank and the same scale, like PEFT's
+// path_initial_model_for_weight_conversion. (PEFT refuses patterns with rsLoRA there:
+// it would double their alphas, where sqrt(2) keeps the scale.)
 func (c *Config) plain() Config {
 	more := 2.0
 	if c.RSLoRA {
@@ -50,9 +49,10 @@ func (p Pattern) times(x float64) Pattern {
 	return p
 }
 
-// ReadTrained is ReadConfig for going on from what was trained: of an adapter
-// that Save made plain, it returns the configuration that it had before. On bases
-// that are not stored as that one was, the plain one is right.
+// ReadTrained reads an adapter's configuration to continue its training. Where Save
+// made the adapter plain, it returns the configuration of the training; otherwise it
+// equals ReadConfig. If the base is stored in another precision than in that training,
+// use ReadConfig, the plain one.
 func ReadTrained(dir string) (Config, error) {
 	c, err := ReadConfig(dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func ReadTrained(dir string) (Config, error) {
 	path := filepath.Join(dir, WeightsFile)
 	file, err := checkpoint.OpenFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil // Load says what is missing
+		return c, nil // Load reports what is missing
 	}
 	if err != nil {
 		return Config{}, fmt.Errorf("the adapter's tensors: %w", err)
@@ -78,14 +78,14 @@ func ReadTrained(dir string) (Config, error) {
 	return trained, nil
 }
 
-// isPlain reports whether file holds [A; A0] and [B, -B0].
+// isPlain reports whether file stores [A; A0] and [B, -B0].
 func isPlain(file *checkpoint.File) bool {
 	_, ok := file.Metadata()[trainedAs]
 	return ok
 }
 
-// storedShape is the shape of t in a file: of [A; A0] or [B, -B0] where that is
-// plain and t has a start.
+// storedShape returns the shape of t in a file: that of [A; A0] or [B, -B0] if plain
+// is set and t has a start.
 func (t *tensor) storedShape(plain bool) []int {
 	if !plain || t.start.Absent() {
 		return t.shape
@@ -95,7 +95,7 @@ func (t *tensor) storedShape(plain bool) []int {
 	return shape
 }
 
-// rankAxis is which axis of a factor the rank is.
+// rankAxis returns the axis of the rank in a factor.
 func (t *tensor) rankAxis() int {
 	if strings.HasSuffix(t.name, "lora_B.weight") {
 		return 1
@@ -103,7 +103,7 @@ func (t *tensor) rankAxis() int {
 	return 0
 }
 
-// join makes of a factor and its start what a plain file holds.
+// join returns what a plain file stores for a factor and its start.
 func (t *tensor) join(value, start []float32) []float32 {
 	if t.rankAxis() == 0 {
 		return append(slices.Clip(value), start...)
@@ -119,7 +119,7 @@ func (t *tensor) join(value, start []float32) []float32 {
 	return joined
 }
 
-// part is the inverse of join.
+// part inverts join.
 func (t *tensor) part(joined []float32) (value, start []float32) {
 	if t.rankAxis() == 0 {
 		return joined[:len(joined)/2], joined[len(joined)/2:]
@@ -134,7 +134,7 @@ func (t *tensor) part(joined []float32) (value, start []float32) {
 	return value, start
 }
 
-// store writes t as its file holds it.
+// store writes t to out in the file's layout.
 func (t *tensor) store(dev bindings.Device, out io.Writer) error {
 	if t.start.Absent() {
 		return t.save(dev, out)
@@ -145,12 +145,12 @@ func (t *tensor) store(dev bindings.Device, out io.Writer) error {
 	}
 	start, err := floats(dev, t.start)
 	if err != nil {
-		return fmt.Errorf("where %q began: %w", t.name, err)
+		return fmt.Errorf("start of %q: %w", t.name, err)
 	}
 	return binary.Write(out, binary.LittleEndian, t.join(value, start))
 }
 
-// restore is the inverse of store.
+// restore inverts store: it reads t and its start from a file.
 func (t *tensor) restore(dev bindings.Device, stored checkpoint.Tensor, plain bool) error {
 	if !plain || t.start.Absent() {
 		dtype, err := bindings.ParseDType(string(stored.DType))
@@ -168,13 +168,13 @@ func (t *tensor) restore(dev bindings.Device, stored checkpoint.Tensor, plain bo
 	return t.write(dev, value)
 }
 
-// keep remembers where t began, which is what its file is relative to.
+// keep stores the start of t, which its file is relative to.
 func (t *tensor) keep(dev bindings.Device, start []float32) error {
-	s := tensor{name: t.name + " at its beginning", value: t.start, master: t.start}
+	s := tensor{name: t.name + " at its start", value: t.start, master: t.start}
 	return s.write(dev, start)
 }
 
-// floats are the elements of t on the host.
+// floats returns the elements of t, copied to the host.
 func floats(dev bindings.Device, t bindings.Tensor) ([]float32, error) {
 	var data bytes.Buffer
 	if err := nn.ReadTensor(dev, t, bindings.F32, &data); err != nil {

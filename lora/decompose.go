@@ -8,11 +8,11 @@ import (
 	"qlora/nf4"
 )
 
-// factors are the A [r, in] and the B [out, r] that an adapter begins with.
+// factors are the initial A [r, in] and B [out, r] of an adapter.
 type factors struct{ a, b []float32 }
 
-// decompose computes where the adapter s begins from its original weight w, and
-// leaves in w what the base holds then.
+// decompose computes the initial factors of the adapter s from its original weight w,
+// and leaves in w the weight that the base stores.
 func (a *Adapters) decompose(s *start, w lowrank.Matrix, seed uint64) factors {
 	r, scale := s.of.Adapter.Rank(), float64(s.of.Adapter.Scale)
 	iterations, randomized := a.Config.Init.iterations()
@@ -27,12 +27,12 @@ func (a *Adapters) decompose(s *start, w lowrank.Matrix, seed uint64) factors {
 	return a.loftQ(s, w, a.Config.LoftQIterations)
 }
 
-// pissa splits w into its principal part, which is trained, and the rest, which
+// pissa splits w into its principal part, which is trained, and the residual, which
 // the base keeps (Meng et al. 2024, arXiv 2404.02948):
 //
 //	B = U·sqrt(S/scale)    A = sqrt(S/scale)·V    w -= scale·B·A
 //
-// On a base in 4 bits it is the rest that is quantized, as in the paper.
+// A 4-bit base quantizes the residual, as in the paper.
 func pissa(w lowrank.Matrix, scale float64, t lowrank.Triplets) factors {
 	f := split(t, scale)
 	f.takeFrom(w, scale)
@@ -48,13 +48,13 @@ func olora(w lowrank.Matrix, scale float64, r int) factors {
 	return f
 }
 
-// loftQ finds a low-rank matrix and a weight in 4 bits that together are near w
-// (Li et al. 2023, arXiv 2310.08659), by turns, as PEFT's loftq_init:
+// loftQ approximates w by the sum of a low-rank matrix and a 4-bit weight (Li et al.
+// 2023, arXiv 2310.08659). It alternates, as PEFT's loftq_init,
 //
-//	base = what 4 bits make of (w - scale·B·A)    B·A = rank r of (w - base) / scale
+//	base = dequantize(quantize(w - scale·B·A))    B·A = rank r of (w - base) / scale
 //
-// from B·A = 0. It leaves in w what the base is quantized from. PEFT leaves the
-// scale out, so that its start is w only where alpha equals r.
+// from B·A = 0, and leaves in w what the base is quantized from. PEFT leaves the scale
+// out, so its start equals w only where alpha equals r.
 func (a *Adapters) loftQ(s *start, w lowrank.Matrix, iterations int) factors {
 	var f factors
 	original := append([]float64(nil), w.Data...)
@@ -64,16 +64,16 @@ func (a *Adapters) loftQ(s *start, w lowrank.Matrix, iterations int) factors {
 			f.takeFrom(w, float64(s.of.Adapter.Scale))
 		}
 		lost := lowrank.New(w.Rows, w.Cols)
-		for j, held := range s.in4Bit(narrowed(w)) {
-			lost.Data[j] = float64(float32(original[j]) - held)
+		for j, quantized := range s.in4Bit(narrowed(w)) {
+			lost.Data[j] = float64(float32(original[j]) - quantized)
 		}
 		f = split(lowrank.Leading(lost, s.of.Adapter.Rank()), float64(s.of.Adapter.Scale))
 	}
 	return f
 }
 
-// takeLoftQ leaves in w what a base of LoftQ is quantized from: w itself, unless
-// there were several iterations, which are then gone through again.
+// takeLoftQ leaves in w what a LoftQ base is quantized from: w itself after one
+// iteration; several are computed again.
 func (a *Adapters) takeLoftQ(s *start, w lowrank.Matrix) {
 	if a.Config.LoftQIterations > 1 {
 		f := a.loftQ(s, lowrank.Matrix{Rows: w.Rows, Cols: w.Cols, Data: append([]float64(nil), w.Data...)}, a.Config.LoftQIterations-1)
@@ -81,7 +81,8 @@ func (a *Adapters) takeLoftQ(s *start, w lowrank.Matrix) {
 	}
 }
 
-// in4Bit is what x becomes where the adapter's weight is held in 4 bits.
+// in4Bit returns x quantized to 4 bits and dequantized if the adapter's weight is
+// stored in 4 bits.
 func (s *start) in4Bit(x []float32) []float32 {
 	q := s.of.Weight.Quantized
 	codes := make([]byte, (len(x)+1)/2)
@@ -111,14 +112,14 @@ func split(t lowrank.Triplets, scale float64) factors {
 	return factors{a: narrowed(a), b: narrowed(b)}
 }
 
-// takeFrom is w -= scale·B·A.
+// takeFrom subtracts the factors from w: w -= scale·B·A.
 func (f factors) takeFrom(w lowrank.Matrix, scale float64) {
 	r := len(f.a) / w.Cols
 	w.MulAdd(-scale, matrix(f.b, w.Rows, r), matrix(f.a, r, w.Cols))
 }
 
-// drawn fills with normal numbers that are a function of the seed and of the
-// projection's place.
+// drawn returns a function that fills a slice with normal numbers. They depend only on
+// the seed and the projection's index.
 func drawn(seed uint64, place int) func([]float64) {
 	return func(x []float64) {
 		normal := make([]float32, len(x))

@@ -14,21 +14,21 @@ import (
 	"qlora/internal/atomicfile"
 )
 
-// WeightsFile is the name of an adapter's tensors in its folder.
+// WeightsFile is the name of the file with an adapter's tensors in its folder.
 const WeightsFile = "adapter_model.safetensors"
 
-// keyPrefix is what PEFT puts before a module's name.
+// keyPrefix is PEFT's prefix of module names.
 const keyPrefix = "base_model.model."
 
-// Load fills every adapter, and the modules that are trained themselves, from a
-// PEFT folder. The file must hold exactly their tensors, in their shapes, in F32,
-// BF16 or F16. It comes after the model's Load: what adapters were initialized
-// with is subtracted from the base.
+// Load reads the adapters and the modules that are trained whole from a PEFT folder.
+// The file must store exactly their tensors, in their shapes, in F32, BF16 or F16.
+// Load the model first: if the adapters are initialized from the base, Load subtracts
+// their start from it.
 func (a *Adapters) Load(dev bindings.Device, dir string) error {
 	return a.withFile(dir, func(file *checkpoint.File) error { return a.load(dev, file) })
 }
 
-// Check returns the error that Load would return for what the folder holds. It needs
+// Check returns the error that Load would return for the folder's contents. It needs
 // no memory and no device.
 func (a *Adapters) Check(dir string) error { return a.withFile(dir, a.check) }
 
@@ -60,7 +60,7 @@ func openWeights(dir string) (*checkpoint.File, error) {
 
 func (a *Adapters) check(file *checkpoint.File) error {
 	if _, randomized := a.Config.Init.iterations(); randomized && !isPlain(file) {
-		return fmt.Errorf("init_lora_weights is %q: what was taken out of the base was drawn at random, and the file does not have it; have PEFT save it with path_initial_model_for_weight_conversion", a.Config.Init)
+		return fmt.Errorf("init_lora_weights is %q: its start is random and not stored in the file; save the adapter in PEFT with path_initial_model_for_weight_conversion", a.Config.Init)
 	}
 	known := map[string]bool{}
 	for _, t := range a.tensors() {
@@ -68,7 +68,7 @@ func (a *Adapters) check(file *checkpoint.File) error {
 	}
 	for _, name := range file.Names() {
 		if !known[name] {
-			return fmt.Errorf("tensor %q belongs to none of the adapters that %s asks for on this model", name, ConfigFile)
+			return fmt.Errorf("tensor %q belongs to no adapter that %s defines for this model", name, ConfigFile)
 		}
 	}
 	for _, t := range a.tensors() {
@@ -78,7 +78,7 @@ func (a *Adapters) check(file *checkpoint.File) error {
 			return fmt.Errorf("tensor %q is missing", key)
 		}
 		if want := t.storedShape(isPlain(file)); !slices.Equal(stored.Shape, want) {
-			return fmt.Errorf("tensor %q has shape %v; this model and %s ask for %v", key, stored.Shape, ConfigFile, want)
+			return fmt.Errorf("tensor %q has shape %v; this model and %s need %v", key, stored.Shape, ConfigFile, want)
 		}
 		if !stored.DType.IsFloat() {
 			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", key, stored.DType)
@@ -87,7 +87,7 @@ func (a *Adapters) check(file *checkpoint.File) error {
 	return nil
 }
 
-// load checks all before it writes the first value.
+// load checks everything before it writes the first value.
 func (a *Adapters) load(dev bindings.Device, file *checkpoint.File) error {
 	if err := a.check(file); err != nil {
 		return err
@@ -107,10 +107,10 @@ func (a *Adapters) load(dev bindings.Device, file *checkpoint.File) error {
 	return nil
 }
 
-// Save writes adapter_config.json and adapter_model.safetensors (float32) into
-// dir as PEFT does. Each file appears whole or not at all. Adapters that were
-// initialized from their base become plain ones of twice the rank, which are
-// relative to its original weights; ReadTrained and Load know what they were.
+// Save writes adapter_config.json and adapter_model.safetensors (float32) into dir in
+// PEFT's format. Each file is written atomically. Adapters that are initialized from
+// their base are saved as plain ones of twice the rank, relative to its original
+// weights; ReadTrained and Load recover the originals.
 func (a *Adapters) Save(dev bindings.Device, dir string) error {
 	metadata, saved := map[string]string{"format": "pt"}, a.Config
 	if a.Config.Init.ChangesBase() {

@@ -20,7 +20,7 @@ import (
 	"qlora/nn"
 )
 
-// hostMemory is a device of nothing but memory.
+// hostMemory is a device that only stores and copies.
 type hostMemory struct{ *bindings.Dry }
 
 func (hostMemory) Allocate(b *bindings.Block) error {
@@ -36,7 +36,7 @@ func bytesOf(t bindings.Tensor) []byte {
 func (hostMemory) Write(t bindings.Tensor, src []byte) error { copy(bytesOf(t), src); return nil }
 func (hostMemory) Read(dst []byte, t bindings.Tensor) error  { copy(dst, bytesOf(t)); return nil }
 
-// Run copies: it is all that is asked of this device.
+// Run copies, the only operation that these tests need.
 func (d hostMemory) Run(op bindings.Operation) {
 	c := op.(*bindings.Copy)
 	if err := nn.WriteTensor(d, c.Dst, bytesOf(c.Src), c.Src.DType); err != nil {
@@ -44,7 +44,8 @@ func (d hostMemory) Run(op bindings.Operation) {
 	}
 }
 
-// newAdapters has the shapes of the model that testdata/adapter was made on.
+// newAdapters lays out adapters for the shapes of the model that testdata/adapter was
+// made on.
 func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bindings.Memory, bindings.Device) {
 	t.Helper()
 	var all []*nn.Projection
@@ -82,8 +83,8 @@ func values(t *testing.T, dev bindings.Device, x bindings.Tensor) []float32 {
 	return out
 }
 
-// TestFolderOfPEFT loads what PEFT wrote, where element i of the n-th tensor by
-// name is n + i/256, saves it and finds the same bytes.
+// TestFolderOfPEFT loads a folder that PEFT wrote, in which element i of the n-th
+// tensor by name is n + i/256, saves it and compares the bytes.
 func TestFolderOfPEFT(t *testing.T) {
 	t.Run("one rank", func(t *testing.T) { holdFolder(t, "testdata/adapter", 12) })
 	t.Run("patterns", func(t *testing.T) { holdFolder(t, "testdata/adapter_pattern", 10) })
@@ -106,12 +107,12 @@ func holdFolder(t *testing.T, dir string, tensors int) {
 	}
 
 	again := requireSavesTheSame(t, a, dev, dir)
-	again.Targets = cfg.Targets // newAdapters has them in its own order
+	again.Targets = cfg.Targets // newAdapters orders them differently
 	assert.Equal(t, cfg, again)
 }
 
-// requireSavesTheSame saves what was loaded from dir, wants its tensors byte for
-// byte, and gives the configuration that was saved.
+// requireSavesTheSame saves what was loaded from dir, requires the same bytes of each
+// tensor, and returns the saved configuration.
 func requireSavesTheSame(t *testing.T, a *Adapters, dev bindings.Device, dir string) Config {
 	t.Helper()
 	out := t.TempDir()
@@ -126,8 +127,8 @@ func requireSavesTheSame(t *testing.T, a *Adapters, dev bindings.Device, dir str
 	return config
 }
 
-// TestMastersAreSaved has a device of bfloat16: what is saved are the float32
-// masters, and what is loaded reaches both.
+// TestMastersAreSaved uses a bfloat16 device: Save writes the float32 masters, and
+// Load sets both.
 func TestMastersAreSaved(t *testing.T) {
 	a, mem, dev := newAdapters(t, bindings.BF16, Config{R: 2, Alpha: 3, Init: InitRandom, Targets: Targets{Names: []string{"q_proj"}}})
 	var params []bindings.Param
@@ -150,7 +151,7 @@ func TestMastersAreSaved(t *testing.T) {
 		saved := values(t, dev2, f.value)
 		require.Equal(t, values(t, dev, params[i].Master), saved, f.name)
 		rounded := values(t, dev, params[i].Value)
-		require.NotEqual(t, saved, rounded, "random float32 numbers are no bfloat16 numbers")
+		require.NotEqual(t, saved, rounded, "random float32 numbers should not be exact in bfloat16")
 		for j, x := range saved {
 			require.InDelta(t, x, rounded[j], math.Abs(float64(x))/256, "%s element %d", f.name, j)
 		}
@@ -184,7 +185,7 @@ func TestLoadRefuses(t *testing.T) {
 		"transposed":  {header(set(q, "shape", []int{16, 2})), "has shape [16 2]"},
 		"flat":        {header(set(q, "shape", []int{32})), "has shape [32]"},
 		"integers":    {header(set(q, "dtype", "I32")), "element type I32"},
-		"renamed":     {header(func(m map[string]any) { m[q+"x"] = m[q]; delete(m, q) }), "belongs to none of the adapters"},
+		"renamed":     {header(func(m map[string]any) { m[q+"x"] = m[q]; delete(m, q) }), "belongs to no adapter"},
 		"beyond":      {header(set(q, "data_offsets", []int{1 << 40, 1<<40 + 128})), WeightsFile},
 		"truncated":   {header(func(map[string]any) {})[:2000], WeightsFile},
 		"long header": {binary.LittleEndian.AppendUint64(nil, 1<<60), WeightsFile},
@@ -199,7 +200,7 @@ func TestLoadRefuses(t *testing.T) {
 			require.Error(t, err)
 			assert.ErrorContains(t, err, c.want)
 			for _, f := range a.factors {
-				require.Zero(t, values(t, dev, f.value)[0], "nothing is written before all is checked")
+				require.Zero(t, values(t, dev, f.value)[0], "values were written before everything was checked")
 			}
 		})
 	}

@@ -10,12 +10,12 @@ import (
 	"qlora/option"
 )
 
-// Initialization says how A and B are initialized, as PEFT's init_lora_weights. "" is
+// Initialization is the initialization of A and B, as PEFT's init_lora_weights. "" is
 // InitDefault.
 type Initialization string
 
-// The initializations that [Adapters.Init] computes. Those of the second group
-// are a part of the base, which is then stored without it.
+// The initializations that [Adapters.Init] computes. Those of the second group move a
+// part of the base weight into the adapter; the base stores the rest.
 const (
 	InitDefault    Initialization = "true"       // A uniform in ±1/sqrt(in), B zero
 	InitGaussian   Initialization = "gaussian"   // A normal with standard deviation 1/r, B zero
@@ -24,25 +24,25 @@ const (
 
 	InitPiSSA Initialization = "pissa" // the base's largest singular triplets; pissa_niter_N: by a randomized method
 	InitOLoRA Initialization = "olora" // from the base's QR decomposition
-	InitLoftQ Initialization = "loftq" // what 4 bits lose of the base
+	InitLoftQ Initialization = "loftq" // low-rank part of the quantization error
 )
 
 const computableNames = "true, gaussian, orthogonal, false, pissa, pissa_niter_N, olora or loftq"
 
-// pissaIterations begins the name of a randomized PiSSA.
+// pissaIterations is the prefix of the name of a randomized PiSSA.
 const pissaIterations = "pissa_niter_"
 
 // maxIterations is far above any use.
 const maxIterations = 1000
 
-// ChangesBase reports whether A and B are initialized from the base's weights,
-// and the base is stored without that part.
+// ChangesBase reports whether the initialization moves a part of the base weights into
+// A and B.
 func (i Initialization) ChangesBase() bool {
 	_, randomized := i.iterations()
 	return randomized || i == InitPiSSA || i == InitOLoRA || i == InitLoftQ
 }
 
-// iterations is N of pissa_niter_N.
+// iterations returns the N of pissa_niter_N.
 func (i Initialization) iterations() (n int, randomized bool) {
 	digits, ok := strings.CutPrefix(string(i), pissaIterations)
 	n, err := strconv.Atoi(digits)
@@ -53,11 +53,12 @@ func (i Initialization) computable() bool {
 	return i.ChangesBase() || slices.Contains([]Initialization{InitDefault, InitGaussian, InitRandom, InitOrthogonal}, i)
 }
 
-// readable is also what only says how A and B began.
+// readable reports whether an adapter with initialization i can be read, even if Init
+// cannot compute it.
 func (i Initialization) readable() bool { return i == "" || i.computable() || i == "eva" }
 
-// UnmarshalJSON reads true, false or the name of an initialization. PEFT takes
-// some names in any case.
+// UnmarshalJSON reads true, false or the name of an initialization. Like PEFT, it
+// accepts some names in any case.
 func (i *Initialization) UnmarshalJSON(data []byte) error {
 	switch string(data) {
 	case "null":
@@ -76,7 +77,7 @@ func (i *Initialization) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes what UnmarshalJSON reads.
+// MarshalJSON returns what UnmarshalJSON reads.
 func (i Initialization) MarshalJSON() ([]byte, error) {
 	if i == InitDefault || i == InitRandom {
 		return []byte(i), nil
@@ -84,8 +85,8 @@ func (i Initialization) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(i))
 }
 
-// checkInit says what of c does not go with how A and B begin. Ranks that follow
-// from the model are checked when the adapters are put on it.
+// checkInit returns what does not fit the initialization. Ranks that depend on the
+// model are checked when the adapters are put on it.
 func (c *Config) checkInit() error {
 	switch {
 	case !c.Init.ChangesBase():
@@ -101,7 +102,7 @@ func (c *Config) checkInit() error {
 	return nil
 }
 
-// loftQBits are the bits that a base is held in.
+// loftQBits is the number of bits of a quantized base.
 const loftQBits = 4
 
 // loftQConfig is PEFT's loftq_config.
@@ -110,7 +111,7 @@ type loftQConfig struct {
 	Iterations int `json:"loftq_iter"`
 }
 
-// loftQ reads loftq_config where it has a meaning.
+// loftQ reads loftq_config if the initialization uses it.
 func (f *fields) loftQ(c *Config) error {
 	if c.Init != InitLoftQ {
 		return nil
@@ -121,7 +122,7 @@ func (f *fields) loftQ(c *Config) error {
 	case f.err != nil:
 		return f.err
 	case l.Bits != loftQBits:
-		return fmt.Errorf("loftq_bits is %d; bases are held in %d", l.Bits, loftQBits)
+		return fmt.Errorf("loftq_bits is %d; a quantized base has %d", l.Bits, loftQBits)
 	case l.Iterations < 1 || l.Iterations > maxIterations:
 		return fmt.Errorf("loftq_iter is %d; it must be from 1 to %d", l.Iterations, maxIterations)
 	}

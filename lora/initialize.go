@@ -9,22 +9,23 @@ import (
 	"qlora/internal/philox"
 )
 
-// initStream is the random stream that A (half 0) or B (half 1) of the adapter
-// on projection index begins with. The top bit keeps it apart from the streams
-// of dropout, which are the indices themselves.
+// initStream returns the random stream that initializes A (half 0) or B (half 1) of
+// the adapter on projection index. The top bit separates it from the dropout streams,
+// which are the indices themselves.
 func initStream(index, half int) uint32 { return 1<<31 | uint32(2*index+half) }
 
-// drawStream is another one of the adapter on projection index.
+// drawStream returns a second random stream of the adapter on projection index, for
+// decompositions.
 func drawStream(index int) uint32 { return 3<<30 | uint32(index) }
 
-// Init initializes every adapter as PEFT does. A random element is a function of seed,
-// the projection's place among all projections and the element's place in its tensor. It
-// comes after the model's Load: some adapters start as a part of the base, which is
-// subtracted from it. Magnitudes start as the row norms, so that they change nothing;
-// modules that are trained themselves are left as the base has them.
+// Init initializes every adapter as PEFT does. A random element depends only on seed,
+// the projection's index among all projections and the element's index in its tensor.
+// Load the model first: some initializations read the base and subtract a part of it.
+// Magnitudes start as the row norms, so they change nothing; modules that are trained
+// whole keep the base's values.
 func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 	if !a.Config.Init.computable() {
-		return fmt.Errorf("init_lora_weights is %q; a new adapter can begin with %s", a.Config.Init, computableNames)
+		return fmt.Errorf("init_lora_weights is %q; a new adapter can have %s", a.Config.Init, computableNames)
 	}
 	if a.Config.Init.ChangesBase() {
 		return a.begin(dev, seed)
@@ -36,7 +37,7 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 		case a.Config.Init == InitOrthogonal:
 			f.orthogonal(x, seed)
 		case f.isB && a.Config.Init != InitRandom:
-			// Zero: a new adapter changes nothing.
+		// Zero: a new adapter does not change the model.
 		case a.Config.Init == InitGaussian:
 			philox.Normal(x, seed, f.stream, 1/float32(f.value.Rows))
 		default:
@@ -57,9 +58,9 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 	return nil
 }
 
-// orthogonal fills x as PEFT's orthogonal_init: A from the even rows and B from
-// the odd ones of one random orthogonal [r, r] matrix, so that B·A is zero while
-// neither is.
+// orthogonal fills x as PEFT's orthogonal_init: A from the even rows and B from the
+// odd rows of one random orthogonal [r, r] matrix, so that B·A is zero and neither
+// factor is.
 //
 //	A = (Qeven)ᵀ·N/10    B = N'·Qodd/10    N [r/2, in] and N' [out, r/2] normal
 func (f *factor) orthogonal(x []float32, seed uint64) {

@@ -43,7 +43,7 @@ func TestInit(t *testing.T) {
 					checkUniform(t, f.name, x, 1/math.Sqrt(float64(f.value.Cols)))
 				}
 				if x[0] != 0 {
-					assert.False(t, seen[x[0]], "%s begins like another tensor", f.name)
+					assert.False(t, seen[x[0]], "%s starts like another tensor", f.name)
 					seen[x[0]] = true
 				}
 			}
@@ -51,7 +51,7 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// checkUniform wants x to fill the range from -bound to bound.
+// checkUniform requires x to fill the range from -bound to bound.
 func checkUniform(t *testing.T, name string, x []float32, bound float64) {
 	t.Helper()
 	low, high := math.Inf(1), math.Inf(-1)
@@ -74,8 +74,8 @@ func TestInitIsAFunctionOfTheSeed(t *testing.T) {
 	assert.NotEqual(t, first(1), first(2))
 }
 
-// TestOrthogonal wants what PEFT's orthogonal_init makes: B·A is zero, A's
-// elements have the variance 1/200, and B's too.
+// TestOrthogonal requires the properties of PEFT's orthogonal_init: B·A is zero, and
+// the elements of A and of B have variance 1/200.
 func TestOrthogonal(t *testing.T) {
 	const r = 40
 	a, mem, dev := newAdapters(t, bindings.F32, Config{R: r, Alpha: 1, Init: InitOrthogonal})

@@ -14,13 +14,12 @@ import (
 	"qlora/nn/family"
 )
 
-// recorded has models, and adapters that PEFT made on them.
+// recorded is a folder with models, and adapters that PEFT made on them.
 const recorded = "../trainer/testdata/parity"
 
 var threeTokens = nn.NewBatch([][]int32{{5, 17, 40}}, [][]int32{{5, 17, 40}})
 
-// attachedTo is a recorded model on the CPU, with its weights and with adapters
-// whose values are yet to come.
+// attachedTo loads a recorded model on the CPU and attaches adapters without values.
 func attachedTo(t *testing.T, model string, cfg Config) (*Adapters, *nn.Model, bindings.Device) {
 	t.Helper()
 	dir := filepath.Join(recorded, "models", model)
@@ -47,8 +46,8 @@ func lossOf(t *testing.T, m *nn.Model, dev bindings.Device) float64 {
 	return stats.Loss
 }
 
-// TestFoldersOfPEFTOnModels loads magnitudes and whole modules as PEFT wrote them,
-// saves them and finds the same bytes.
+// TestFoldersOfPEFTOnModels loads magnitudes and whole modules that PEFT wrote, saves
+// them and compares the bytes.
 func TestFoldersOfPEFTOnModels(t *testing.T) {
 	for name, model := range map[string]string{
 		"llama-dora": "narrow", "qwen2-dora": "qwen2", "llama-modules": "narrow",
@@ -66,8 +65,8 @@ func TestFoldersOfPEFTOnModels(t *testing.T) {
 	}
 }
 
-// TestNewMagnitudesChangeNothing: they begin as the row norms of W + Scale·B·A, also
-// where B is not zero.
+// TestNewMagnitudesChangeNothing checks that magnitudes start as the row norms of W +
+// Scale·B·A, also where B is not zero.
 func TestNewMagnitudesChangeNothing(t *testing.T) {
 	for _, init := range []Initialization{InitDefault, InitRandom} {
 		cfg := Config{R: 2, Alpha: 4, Init: init, Targets: Targets{Names: []string{"q_proj", "down_proj"}}}
@@ -96,7 +95,8 @@ func TestNewMagnitudesChangeNothing(t *testing.T) {
 	}
 }
 
-// TestModulesGetNoAdapter: what is trained itself is left out of the targets.
+// TestModulesGetNoAdapter checks that modules trained whole are left out of the
+// targets.
 func TestModulesGetNoAdapter(t *testing.T) {
 	cfg := Config{
 		R: 2, Alpha: 4, Init: InitDefault, Targets: Targets{Pattern: AllLinear},
@@ -114,7 +114,8 @@ func TestModulesGetNoAdapter(t *testing.T) {
 	require.Equal(t, 14-5, with)
 }
 
-// A model that was laid out without the modules would lose what they have learned.
+// TestAttachNeedsTheModules checks that a model laid out without the modules, which
+// would lose their training, is refused.
 func TestAttachNeedsTheModules(t *testing.T) {
 	_, m, _ := attachedTo(t, "narrow", Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}})
 	cfg := Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}, ModulesToSave: []string{"lm_head"}}
@@ -122,7 +123,7 @@ func TestAttachNeedsTheModules(t *testing.T) {
 	require.ErrorContains(t, err, `laid out with modules_to_save [] and bias "", the adapter has ["lm_head"] and ""`)
 }
 
-// TestBiases: PEFT's two ways to choose them, and its two names for them.
+// TestBiases checks PEFT's two choices of biases and its two names for them.
 func TestBiases(t *testing.T) {
 	for bias, want := range map[nn.Biases][]string{
 		"": nil,

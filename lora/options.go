@@ -7,8 +7,8 @@ import (
 	"qlora/option"
 )
 
-// Options are the settings of new adapters under the names of PEFT's
-// LoraConfig. The tags are read by the command line.
+// Options are the settings of new adapters, named as in PEFT's LoraConfig. The command
+// line reads the tags.
 type Options struct {
 	R               int      `option:"lora_r" help:"rank of the adapters"`
 	Alpha           float64  `option:"lora_alpha" help:"scale of the adapters: lora_alpha / lora_r"`
@@ -30,14 +30,13 @@ type Options struct {
 	Adapter         string   `option:"adapter" help:"folder of a PEFT adapter to continue training; its own settings apply"`
 }
 
-// DefaultOptions returns the QLoRA recipe's: an adapter on every linear layer.
+// DefaultOptions returns the QLoRA recipe: an adapter on every linear layer.
 func DefaultOptions() Options {
 	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault), LoftQBits: loftQBits, LoftQIterations: 1}
 }
 
-// Config returns the configuration that the options ask for: that of the folder
-// Adapter where one is given, as it was trained, else a new one. An error names
-// the option.
+// Config returns the configuration of the options: if Adapter is set, the one that
+// this folder's adapter was trained with, else a new one. An error names the option.
 func (o Options) Config() (Config, error) {
 	if o.Adapter != "" {
 		return ReadTrained(o.Adapter)
@@ -61,9 +60,9 @@ func (o Options) Config() (Config, error) {
 	case !(o.Alpha > 0):
 		return Config{}, option.Errorf("lora_alpha", o.Alpha, "it must be above 0")
 	case slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }):
-		return Config{}, option.Errorf("alpha_pattern", o.AlphaPattern, "every value of it must be above 0")
+		return Config{}, option.Errorf("alpha_pattern", o.AlphaPattern, "every value must be above 0")
 	case o.LoftQBits != loftQBits:
-		return Config{}, option.Errorf("loftq_bits", o.LoftQBits, "bases are held in %d", loftQBits)
+		return Config{}, option.Errorf("loftq_bits", o.LoftQBits, "a quantized base has %d", loftQBits)
 	case o.LoftQIterations < 1:
 		return Config{}, option.Errorf("loftq_iter", o.LoftQIterations, "it must be at least 1")
 	}

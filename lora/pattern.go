@@ -13,9 +13,9 @@ import (
 	"qlora/option"
 )
 
-// A Pattern gives some adapters a number of their own, as PEFT's rank_pattern
-// and alpha_pattern do: the first entry whose key matches decides. A key is a
-// regular expression that matches a module's name, or its end after a dot.
+// A Pattern gives some adapters their own number, as PEFT's rank_pattern and
+// alpha_pattern do. The first entry whose key matches decides. A key is a regular
+// expression that matches a module's name or its end after a dot.
 type Pattern []PatternEntry
 
 // A PatternEntry is one key of a Pattern and its number.
@@ -24,9 +24,9 @@ type PatternEntry struct {
 	Value float64
 }
 
-// UnmarshalJSON reads an object whose values are numbers, in the order in which
-// it is written. Of a key that is there twice the last value counts, at the
-// first one's place, as in Python.
+// UnmarshalJSON reads an object whose values are numbers, in the order of the text.
+// For a repeated key, the last value counts at the place of the first one, as in
+// Python.
 func (p *Pattern) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	first, err := d.Token()
@@ -44,7 +44,7 @@ func (p *Pattern) UnmarshalJSON(data []byte) error {
 		if err != nil {
 			return err
 		}
-		e := PatternEntry{Key: key.(string)} // in an object, nothing else comes
+		e := PatternEntry{Key: key.(string)} // JSON keys are strings
 		var value *float64
 		if err := d.Decode(&value); err != nil {
 			return fmt.Errorf("the value of %q is not a number: %w", e.Key, err)
@@ -66,7 +66,7 @@ func (p *Pattern) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes what UnmarshalJSON reads.
+// MarshalJSON returns what UnmarshalJSON reads.
 func (p Pattern) MarshalJSON() ([]byte, error) {
 	b := bytes.NewBuffer([]byte{'{'})
 	e := json.NewEncoder(b)
@@ -87,45 +87,45 @@ func (p Pattern) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// UnmarshalText reads the text of a JSON object; the empty text is no entry.
+// UnmarshalText reads the text of a JSON object; empty text is an empty pattern.
 func (p *Pattern) UnmarshalText(text []byte) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		*p = nil
 		return nil
 	}
 	if !json.Valid(text) {
-		return fmt.Errorf(`%q is no JSON object like {"q_proj": 8}`, excerpt(text))
+		return fmt.Errorf(`%q is not a JSON object like {"q_proj": 8}`, excerpt(text))
 	}
 	return p.UnmarshalJSON(text)
 }
 
-// MarshalText is the inverse of UnmarshalText.
+// MarshalText returns what UnmarshalText reads: the String.
 func (p Pattern) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// String returns the pattern as JSON in one line, "" without an entry.
+// String returns the pattern as JSON in one line, or "" if it is empty.
 func (p Pattern) String() string {
 	if len(p) == 0 {
 		return ""
 	}
 	text, err := json.Marshal(p)
 	if err != nil {
-		return err.Error() // a number that JSON has no form for
+		return err.Error() // a number that JSON cannot express
 	}
 	return string(text)
 }
 
-// checkRanks says which value of a rank_pattern is no rank.
+// checkRanks returns an error that names the first value that is not a rank.
 func (p Pattern) checkRanks() error {
 	for _, e := range p {
 		if e.Value != math.Trunc(e.Value) || e.Value < 1 || e.Value > maxRank {
-			return option.Errorf("rank_pattern", p, "%v for %q is no rank, a whole number from 1 to %d", e.Value, e.Key, maxRank)
+			return option.Errorf("rank_pattern", p, "%v for %q is not a rank: use a whole number from 1 to %d", e.Value, e.Key, maxRank)
 		}
 	}
 	return nil
 }
 
-// numbers are the values of a pattern by module, for those that an entry
-// matches. Every entry must decide about at least one module.
+// numbers returns the numbers of a pattern by module, for modules that an entry
+// matches. Every entry must decide for at least one module.
 func (p Pattern) numbers(option string, modules []string) (map[string]float64, error) {
 	numbers := map[string]float64{}
 	for _, e := range p {
@@ -147,7 +147,7 @@ func (p Pattern) numbers(option string, modules []string) (map[string]float64, e
 		switch {
 		case decides:
 		case matches:
-			return nil, fmt.Errorf("%s: %q decides about no adapter, because entries before it match the same ones; put it first", option, e.Key)
+			return nil, fmt.Errorf("%s: %q has no effect, because entries before it match the same modules; put it first", option, e.Key)
 		default:
 			return nil, fmt.Errorf("%s: %q matches no module with an adapter; one of them is %s", option, e.Key, example(modules))
 		}
@@ -155,17 +155,18 @@ func (p Pattern) numbers(option string, modules []string) (map[string]float64, e
 	return numbers, nil
 }
 
-// compile makes an expression in Python's syntax match between before and
+// compile compiles a pattern in Python's syntax that must match between before and
 // behind. The error names the option.
 func compile(option, pattern, before, behind string) (*regexp2.Regexp, error) {
-	// Alone first: parentheses that are not balanced must not pair with ours.
+	// Compile the pattern alone first: its unbalanced parentheses must not pair with
+	// ours.
 	_, err := regexp2.Compile(pattern, regexp2.RE2)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %q is no regular expression: %w", option, pattern, err)
+		return nil, fmt.Errorf("%s: %q is not a regular expression: %w", option, pattern, err)
 	}
 	re, err := regexp2.Compile(before+pattern+behind, regexp2.RE2)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %q is no regular expression: %w", option, pattern, err)
+		return nil, fmt.Errorf("%s: %q is not a regular expression: %w", option, pattern, err)
 	}
 	re.MatchTimeout = matchTimeout
 	return re, nil

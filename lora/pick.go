@@ -10,7 +10,7 @@ import (
 	"qlora/option"
 )
 
-// Layers are the numbers of the layers that get adapters; none: all of them.
+// Layers are the indices of the layers that get adapters; empty: all.
 type Layers []int
 
 // UnmarshalJSON reads a number, a list of numbers or null.
@@ -29,7 +29,7 @@ func (l *Layers) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// parseLayers reads the numbers of the option layers_to_transform.
+// parseLayers reads the values of the option layers_to_transform.
 func parseLayers(texts []string) (Layers, error) {
 	var l Layers
 	for _, text := range texts {
@@ -42,9 +42,9 @@ func parseLayers(texts []string) (Layers, error) {
 	return l, nil
 }
 
-// pick gives the linear layers of m, in their order, that get an adapter:
-// those that Targets picks, without Exclude's, in the layers of Layers. Every
-// entry must have an effect; Targets is resolved first.
+// pick returns the linear layers of m that get an adapter, in their order: those that
+// Targets picks, without Exclude's, in the layers of Layers. Every entry must have an
+// effect; Targets must be resolved.
 func (c *Config) pick(m ModuleNames) ([]string, error) {
 	m, err := c.Exclude.without(m)
 	if err != nil {
@@ -55,7 +55,7 @@ func (c *Config) pick(m ModuleNames) ([]string, error) {
 	case err != nil:
 		return nil, err
 	case len(picked) == 0:
-		return nil, fmt.Errorf("exclude_modules takes away every layer that target_modules picks")
+		return nil, fmt.Errorf("exclude_modules excludes every layer that target_modules picks")
 	case len(c.Layers) == 0:
 		return picked, nil
 	}
@@ -102,14 +102,13 @@ func (t Targets) without(m ModuleNames) (ModuleNames, error) {
 		}
 	}
 	if len(left.Excluded) == 0 {
-		return m, fmt.Errorf("exclude_modules: %q matches the whole name of no module; a name is for example %s", t.Pattern, example(m.Linear))
+		return m, fmt.Errorf("exclude_modules: %q matches no module's whole name; a name is for example %s", t.Pattern, example(m.Linear))
 	}
 	return left, nil
 }
 
-// inLayers keeps the modules whose layer is among layers. The number is that
-// behind the first name of a list of layers: any, or what one of patterns
-// matches.
+// inLayers returns the modules whose layer index is in layers. The index follows the
+// first layer list in a module's name: any list, or one that a pattern matches.
 func inLayers(modules []string, layers Layers, patterns []string) ([]string, error) {
 	const option = "layers_pattern"
 	if len(patterns) == 0 {
@@ -140,11 +139,11 @@ func inLayers(modules []string, layers Layers, patterns []string) ([]string, err
 		}
 	}
 	if !matches {
-		return nil, fmt.Errorf("%s: %q is in no module's name before a number; a name is for example %s", option, patterns, example(modules))
+		return nil, fmt.Errorf("%s: %q comes before a number in no module's name; a name is for example %s", option, patterns, example(modules))
 	}
 	for _, layer := range layers {
 		if !slices.Contains(numbered, layer) {
-			return nil, fmt.Errorf("layers_to_transform: target_modules picks nothing in layer %d; it does in the layers %s", layer, rangeOf(numbered))
+			return nil, fmt.Errorf("layers_to_transform: target_modules picks nothing in layer %d, only in layers %s", layer, rangeOf(numbered))
 		}
 	}
 	var kept []string
@@ -156,11 +155,11 @@ func inLayers(modules []string, layers Layers, patterns []string) ([]string, err
 	return kept, nil
 }
 
-// rangeOf is the span of the numbers of 0 and more, for messages.
+// rangeOf formats the range of the non-negative numbers, for messages.
 func rangeOf(numbers []int) string {
 	numbers = slices.DeleteFunc(slices.Clone(numbers), func(n int) bool { return n < 0 })
 	if len(numbers) == 0 {
-		return "that have no number"
+		return "without a number"
 	}
 	return fmt.Sprintf("%d to %d", slices.Min(numbers), slices.Max(numbers))
 }

@@ -1,12 +1,12 @@
 package lora
 
-// ChangesBase reports whether the adapters were initialized from the base's weights,
-// which are then stored without that part: see Residual.
+// ChangesBase reports whether the adapters are initialized from the base's weights, so
+// that the base stores only the [Adapters.Residual].
 func (a *Adapters) ChangesBase() bool { return len(a.starts) > 0 }
 
-// Residual leaves in w, the original weight [out, in] of the linear layer called
-// name, what the base stores under an adapter that was initialized from it, as PEFT
-// computes it when it reads the adapter. It changes nothing of other layers.
+// Residual replaces w, the original weight [out, in] of the linear layer called name,
+// by what the base stores under an adapter that is initialized from it, computed as
+// PEFT does on reading. It leaves other layers unchanged.
 func (a *Adapters) Residual(name string, w []float32) {
 	for i := range a.starts {
 		if s := &a.starts[i]; s.of.Name == name {

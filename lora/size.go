@@ -2,8 +2,8 @@ package lora
 
 import "math"
 
-// A Size is what the adapter on one module is, by a Config: patterns and
-// rank-stabilized scaling are resolved in it.
+// A Size describes the adapter on one module, with patterns and rank-stabilized
+// scaling resolved.
 type Size struct {
 	Module string // "model.layers.0.self_attn.q_proj"
 	R      int
@@ -11,7 +11,7 @@ type Size struct {
 }
 
 // Sizes returns the adapters that c puts on a model, in the order of m.Linear.
-// c.Targets is resolved first.
+// c.Targets must be resolved.
 func (c *Config) Sizes(m ModuleNames) ([]Size, error) {
 	picked, err := c.pick(m)
 	if err != nil {
@@ -39,8 +39,8 @@ func (c *Config) Sizes(m ModuleNames) ([]Size, error) {
 	return sizes, nil
 }
 
-// scale is what an adapter's output is multiplied by: alpha/r, or alpha/sqrt(r)
-// with rank-stabilized LoRA (Kalajdzievski 2023, arXiv 2312.03732).
+// scale returns the factor of an adapter's output: alpha/r, or alpha/sqrt(r) with
+// rank-stabilized LoRA (Kalajdzievski 2023, arXiv 2312.03732).
 func scale(alpha float64, r int, stabilized bool) float32 {
 	if stabilized {
 		return float32(alpha / math.Sqrt(float64(r)))

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSizesArePEFTs holds the rank and the scale of every adapter that PEFT
-// makes (testdata/generate.py). What PEFT refuses is refused; so are, marked in
-// the file, entries that have no effect there.
+// TestSizesArePEFTs compares the rank and the scale of every adapter with PEFT's
+// (testdata/generate.py). What PEFT refuses is refused, and so are the entries without
+// effect that the file marks.
 func TestSizesArePEFTs(t *testing.T) {
 	var golden []struct {
 		Config  json.RawMessage
@@ -60,7 +60,7 @@ func TestPatternsStopBacktracking(t *testing.T) {
 	for _, key := range []string{"(", "q_proj)|(x"} {
 		c.RankPattern = Pattern{{key, 2}}
 		_, err := c.Sizes(twoLayers)
-		assert.ErrorContains(t, err, "is no regular expression")
+		assert.ErrorContains(t, err, "is not a regular expression")
 	}
 }
 
@@ -81,5 +81,5 @@ func TestPatternText(t *testing.T) {
 		assert.Equal(t, got, again)
 	}
 	var p Pattern
-	assert.ErrorContains(t, p.UnmarshalText([]byte("q_proj=8")), `"q_proj=8" is no JSON object like {"q_proj": 8}`)
+	assert.ErrorContains(t, p.UnmarshalText([]byte("q_proj=8")), `"q_proj=8" is not a JSON object like {"q_proj": 8}`)
 }

@@ -9,16 +9,16 @@ import (
 	"qlora/nn"
 )
 
-// A start is an adapter that is initialized from its base, which is then stored
-// without that part.
+// A start is an adapter that is initialized from its base weight; the base stores the
+// rest.
 type start struct {
 	of     *nn.Projection
 	place  int // among all projections
 	factor int // index of A among the factors; B is the next
 }
 
-// begin computes where every adapter begins, from the base's original weights,
-// and takes it out of the base.
+// begin computes every adapter's start from the base's original weights and subtracts
+// it from the base.
 func (a *Adapters) begin(dev bindings.Device, seed uint64) error {
 	return a.rewrite(dev, func(s *start, w lowrank.Matrix) error {
 		f := a.decompose(s, w, seed)
@@ -31,9 +31,9 @@ func (a *Adapters) begin(dev bindings.Device, seed uint64) error {
 	})
 }
 
-// beginAgain takes out of the base what it began without: what the adapter's
-// file says, or, in a file of PEFT's own, which does not, what is computed from
-// the original weights as PEFT does when it reads it.
+// beginAgain subtracts every start from the base: the one in the adapter's file if
+// known, else (PEFT's own files) the one computed from the original weights, as PEFT
+// does on reading.
 func (a *Adapters) beginAgain(dev bindings.Device, known bool) error {
 	return a.rewrite(dev, func(s *start, w lowrank.Matrix) error {
 		if !known {
@@ -57,7 +57,7 @@ func (a *Adapters) beginAgain(dev bindings.Device, known bool) error {
 	})
 }
 
-// rewrite lets change take something out of each base weight w, [out, in].
+// rewrite calls change for each base weight w, [out, in], and stores the result.
 func (a *Adapters) rewrite(dev bindings.Device, change func(s *start, w lowrank.Matrix) error) error {
 	for i := range a.starts {
 		s := &a.starts[i]
@@ -79,12 +79,13 @@ func (a *Adapters) rewrite(dev bindings.Device, change func(s *start, w lowrank.
 	return nil
 }
 
-// keep remembers where an adapter began.
+// keep stores the start of an adapter.
 func (a *Adapters) keep(dev bindings.Device, s *start, f factors) error {
 	return errors.Join(a.factors[s.factor].keep(dev, f.a), a.factors[s.factor+1].keep(dev, f.b))
 }
 
-// checkStarts says which adapter cannot begin as c asks for.
+// checkStarts returns an error for the first adapter that cannot be initialized as c
+// asks.
 func (a *Adapters) checkStarts() error {
 	c := &a.Config
 	for _, s := range a.starts {
@@ -96,13 +97,13 @@ func (a *Adapters) checkStarts() error {
 			return fmt.Errorf("init_lora_weights is %q, whose rank is at most the smaller side of the weight, and %s [%d, %d] has rank %d", c.Init, s.of.Name, w.Out, w.In, r)
 		}
 		if c.Init == InitLoftQ && w.Quantized == nil {
-			return fmt.Errorf("init_lora_weights is %q, which makes up for what 4 bits lose, and %s is not held in 4 bits: use method qlora", c.Init, s.of.Name)
+			return fmt.Errorf("init_lora_weights is %q, which compensates 4-bit quantization, and %s is not in 4 bits: use method qlora", c.Init, s.of.Name)
 		}
 	}
 	return nil
 }
 
-// InitBytes estimates the extra main memory, in bytes, that Init and Load need for
+// InitBytes estimates the extra host memory, in bytes, that Init and Load need for
 // adapters that are initialized from their base: some copies of the largest weight,
 // most of them in float64.
 func (a *Adapters) InitBytes() int64 {

@@ -7,13 +7,12 @@ import (
 	"qlora/checkpoint"
 )
 
-// Stored are the tensors of an adapter in its folder, for work on the weights
-// themselves. No device takes part.
+// Stored are the tensors of an adapter's folder, for computations on the weights
+// themselves. It needs no device.
 type Stored struct{ file *checkpoint.File }
 
-// Open opens the tensors of a PEFT folder, of which Check finds nothing wrong.
-// Close unmaps them. The tensors of adapters that ChangesBase reports are relative to the
-// Residual of the base.
+// Open maps the tensors of a PEFT folder after Check has passed it. Close unmaps them.
+// If ChangesBase is true, the tensors are relative to the Residual of the base.
 func (a *Adapters) Open(dir string) (*Stored, error) {
 	file, err := openWeights(dir)
 	if err != nil {
@@ -26,8 +25,9 @@ func (a *Adapters) Open(dir string) (*Stored, error) {
 	return &Stored{file}, nil
 }
 
-// Tensor returns the tensor called name in the model's own names: "lm_head.weight",
-// "model.layers.0.self_attn.q_proj.lora_A.weight". It must be one that Open checked.
+// Tensor returns a tensor by the model's own name: "lm_head.weight",
+// "model.layers.0.self_attn.q_proj.lora_A.weight". It panics if Open did not check
+// that name.
 func (s *Stored) Tensor(name string) checkpoint.Tensor {
 	t, ok := s.file.Tensor(keyPrefix + name)
 	if !ok {

@@ -10,23 +10,22 @@ import (
 	"time"
 )
 
-// AllLinear is the target that stands for every linear layer but the head.
+// AllLinear is the target that means every linear layer except the head.
 const AllLinear = "all-linear"
 
-// matchTimeout bounds a pattern that backtracks without end.
+// matchTimeout bounds patterns that backtrack without end.
 const matchTimeout = time.Second
 
-// Targets say which linear layers get an adapter, as PEFT's target_modules: a
-// list of names, each a whole module name or its end after a dot; a regular
-// expression that matches whole module names; or, where both are empty, the
-// architecture's default.
+// Targets pick the linear layers that get an adapter, as PEFT's target_modules: a list
+// of names, each a whole module name or its end after a dot; a regular expression that
+// matches whole module names; or, if both are empty, the architecture's default.
 type Targets struct {
 	Names   []string
 	Pattern string // a regular expression in Python's syntax, or AllLinear
 }
 
-// ParseTargets reads the option target_modules. A text of nothing but names and
-// commas is a list; anything else is a regular expression.
+// ParseTargets reads the option target_modules. Names separated by commas are a list;
+// any other text is a regular expression.
 func ParseTargets(s string) Targets {
 	s = strings.TrimSpace(s)
 	switch {
@@ -58,7 +57,7 @@ func (t *Targets) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &t.Names); err != nil || len(t.Names) > 0 {
 		return err
 	}
-	t.Names = nil // an empty list is the default too
+	t.Names = nil // an empty list means the default
 	return nil
 }
 
@@ -73,16 +72,16 @@ func (t Targets) MarshalJSON() ([]byte, error) {
 	return []byte("null"), nil
 }
 
-// ModuleNames are the names of the modules of a model.
+// ModuleNames are the names of a model's modules.
 type ModuleNames struct {
-	Linear []string // the linear layers that an adapter may sit on
-	Other  []string // modules that none may sit on: the embedding, the head, norms
+	Linear []string // linear layers that can have an adapter
+	Other  []string // modules that cannot: the embedding, the head, norms
 
-	Excluded []string // of both kinds, taken out of them
+	Excluded []string // of both kinds, not listed in them
 }
 
-// Resolve replaces all-linear and the architecture's default by a list of names
-// that means the same, as PEFT does before it writes its configuration.
+// Resolve replaces all-linear and the architecture's default with an equivalent list
+// of names, as PEFT does before it writes its configuration.
 func (t Targets) Resolve(modelType string, defaults, linear []string) (Targets, error) {
 	switch {
 	case strings.EqualFold(t.Pattern, AllLinear):
@@ -101,8 +100,8 @@ func (t Targets) Resolve(modelType string, defaults, linear []string) (Targets, 
 	return t, nil
 }
 
-// within limits a list of names to a module and what it holds, since PEFT would find
-// them in the rest of the model, too; part "" is the whole model.
+// within limits a list of names to the module part and its submodules, since PEFT
+// would match them in the rest of the model too. An empty part is the whole model.
 func (t Targets) within(part string) Targets {
 	if part == "" || len(t.Names) == 0 {
 		return t
@@ -114,9 +113,10 @@ func (t Targets) within(part string) Targets {
 	return Targets{Pattern: regexp.QuoteMeta(part) + `\.(?:.*\.)?(?:` + strings.Join(names, "|") + ")"}
 }
 
-// Match gives the linear layers, in their order, that the targets pick. Targets
-// are resolved first. Every name must match a layer, and a pattern at least
-// one, though it may be an excluded one; a target that picks anything but a linear layer is an error, as in PEFT.
+// Match returns the linear layers that the targets pick, in their order. The targets
+// must be resolved. Every name must match a layer, and a pattern at least one, which
+// may be excluded. As in PEFT, a target that picks anything but a linear layer is an
+// error.
 func (t Targets) Match(m ModuleNames) ([]string, error) {
 	if t.Pattern != "" {
 		return matchPattern(t.Pattern, m)
@@ -158,7 +158,7 @@ func endings(names []string) string {
 	return strings.Join(list, ", ")
 }
 
-// matchPattern has the meaning of Python's re.fullmatch.
+// matchPattern matches whole names, as Python's re.fullmatch does.
 func matchPattern(pattern string, m ModuleNames) ([]string, error) {
 	re, err := compile("target_modules", pattern, `\A(?:`, `)\z`)
 	if err != nil {
@@ -177,7 +177,7 @@ func matchPattern(pattern string, m ModuleNames) ([]string, error) {
 		}
 	}
 	if len(picked) == 0 && len(m.Excluded) == 0 {
-		return nil, fmt.Errorf("target_modules: %q matches the whole name of no layer; a name is for example %s", pattern, example(m.Linear))
+		return nil, fmt.Errorf("target_modules: %q matches no layer's whole name; a name is for example %s", pattern, example(m.Linear))
 	}
 	return picked, nil
 }
@@ -189,7 +189,7 @@ func example(linear []string) string {
 	return linear[0]
 }
 
-// containers are the modules that hold the given ones: model, model.layers,
+// containers returns the modules that contain the given ones: model, model.layers,
 // model.layers.0, … A pattern that picks one is an error in PEFT.
 func containers(names []string) []string {
 	var all []string

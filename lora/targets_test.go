@@ -15,8 +15,8 @@ import (
 	"qlora/nn/family"
 )
 
-// TestMatchIsPEFTs compares with what PEFT picks (testdata/generate.py). Where
-// PEFT puts an adapter on the embedding, there must be an error instead.
+// TestMatchIsPEFTs compares with PEFT's choice (testdata/generate.py). Where PEFT puts
+// an adapter on the embedding, Match must return an error.
 func TestMatchIsPEFTs(t *testing.T) {
 	var golden struct {
 		Models map[string]struct{ Linear, Other []string }
@@ -64,8 +64,8 @@ func TestMatchErrors(t *testing.T) {
 		{"q_proj,embed_tokens", `"embed_tokens" picks model.embed_tokens`},
 		{".*(head|q_proj)", "picks lm_head"},
 		{".*mlp.*", "picks model.layers.0.mlp"},
-		{"q_proj|up_proj", "matches the whole name of no layer; a name is for example model.layers.0.self_attn.q_proj"},
-		{"[", "is no regular expression"},
+		{"q_proj|up_proj", "matches no layer's whole name; a name is for example model.layers.0.self_attn.q_proj"},
+		{"[", "is not a regular expression"},
 	} {
 		t.Run(c.targets, func(t *testing.T) {
 			got, err := ParseTargets(c.targets).Match(twoLayers)
@@ -102,8 +102,8 @@ func TestParseTargets(t *testing.T) {
 	}
 }
 
-// TestWithin: names of layers are those of the text part alone, in a model that has
-// more.
+// TestWithin checks that, in a multi-modal model, layer names match only in the text
+// part.
 func TestWithin(t *testing.T) {
 	const part = "model.language_model"
 	for _, c := range []struct{ in, want Targets }{

@@ -17,8 +17,8 @@ type tensor struct {
 	name   string // "model.layers.0.self_attn.q_proj.lora_A.weight"
 	shape  []int
 	value  bindings.Tensor // what the forward pass reads
-	master bindings.Tensor // F32, what the optimizer moves; value itself where that is F32
-	start  bindings.Tensor // F32, where it began, if that was taken out of the base; else absent
+	master bindings.Tensor // F32, what the optimizer updates; value itself if that is F32
+	start  bindings.Tensor // F32, the start that was subtracted from the base; else absent
 
 	transposed bool // the file has [in, out] of the value's [out, in]
 }
@@ -27,7 +27,7 @@ func newTensor(name string, value bindings.Tensor, shape ...int) tensor {
 	return tensor{name: name, shape: shape, value: value, master: value}
 }
 
-// write makes x the value of t, on the device.
+// write sets the value of t on the device to x.
 func (t *tensor) write(dev bindings.Device, x []float32) error {
 	data := make([]byte, 0, 4*len(x))
 	for _, v := range x {
@@ -36,7 +36,7 @@ func (t *tensor) write(dev bindings.Device, x []float32) error {
 	return t.load(dev, data, bindings.F32)
 }
 
-// load makes little-endian elements of a type the value of t, on the device.
+// load sets the value of t on the device from little-endian elements of dtype.
 func (t *tensor) load(dev bindings.Device, data []byte, dtype bindings.DType) error {
 	if t.transposed {
 		data = checkpoint.Transpose(data, t.master.Cols, t.master.Rows, int(dtype.Size()))
@@ -48,7 +48,7 @@ func (t *tensor) load(dev bindings.Device, data []byte, dtype bindings.DType) er
 	return nil
 }
 
-// follow makes the value the master's, rounded.
+// follow sets the value to the rounded master.
 func (t *tensor) follow(dev bindings.Device) {
 	if t.master != t.value {
 		dev.Run(&bindings.Copy{Dst: t.value, Src: t.master})

@@ -6,11 +6,11 @@ import (
 	"qlora/nn"
 )
 
-// A Tuned is a model with the adapters on it, or without, and the memory of both.
-// It is assembled in this order:
+// A Tuned is a model, with or without adapters, and the memory of both. It is
+// assembled in this order:
 //
 //	Assemble    lays out the weights and puts the adapters on them
-//	Parameters  lays out what is trained, in a run that trains
+//	Parameters  lays out the trained parameters, for training runs
 //	Plan        finds what the largest micro-batches need
 //	Load        allocates the memory and fills it
 //	Close       frees the memory
@@ -24,10 +24,9 @@ type Tuned struct {
 	params []bindings.Param
 }
 
-// Assemble lays out a model on a device of that kind, with the adapters of config on
-// it; nil puts none. base, whose tensors decide the types, may be nil for a plan.
-// options.Modules is set by config. The error is about the model or the
-// configuration.
+// Assemble lays out a model for a device of the kind info, with the adapters of
+// config; nil: none. base decides the tensor types and may be nil for a plan. Assemble
+// sets options.Modules from config. The error is about the model or the configuration.
 func Assemble(model *nn.Config, base checkpoint.Checkpoint, options nn.Options, config *Config, info bindings.Info) (*Tuned, error) {
 	if config != nil {
 		if err := config.Validate(); err != nil {
@@ -46,9 +45,9 @@ func Assemble(model *nn.Config, base checkpoint.Checkpoint, options nn.Options, 
 	return t, err
 }
 
-// Parameters lays out what is trained by an optimizer that keeps state of it: the
-// adapters and the modules next to them, or, in a model without, what its options
-// train. It comes before Plan, once.
+// Parameters lays out and returns the trained parameters, for an optimizer with that
+// state: the adapters and the modules trained whole, or, without adapters, what the
+// model's options train. Call it at most once, before Plan.
 func (t *Tuned) Parameters(state bindings.OptimizerState) ([]bindings.Param, error) {
 	t.params = t.Model.Parameters(state)
 	if t.Adapters == nil {
@@ -57,30 +56,30 @@ func (t *Tuned) Parameters(state bindings.OptimizerState) ([]bindings.Param, err
 	return t.params, t.Adapters.useMasters(t.params)
 }
 
-// Plan completes the plan of the memory by the largest micro-batches of the run, and
-// returns it, in bytes by category.
+// Plan completes the memory plan for the run's largest micro-batches and returns it,
+// in bytes by category.
 func (t *Tuned) Plan(profile bindings.Profile, shapes nn.Shapes) bindings.MemoryPlan {
 	t.Model.Prepare(profile, shapes)
 	return t.Memory.Plan()
 }
 
-// Values say where Load takes a model's values from.
+// Values say where Load reads a model's values from.
 type Values struct {
 	Base    nn.Weights
-	Adapter string // folder of the adapter; "": new ones, initialized as their configuration says
-	Seed    uint64 // of new ones
-	// Later leaves the adapters without values: they come from a checkpoint.
+	Adapter string // folder of the adapter; "": initialize new ones by their configuration
+	Seed    uint64 // of the initialization
+	// Later leaves the adapters unset: a checkpoint provides their values.
 	Later bool
 
-	// BaseLoaded, if not nil, receives how many bytes of the base are there.
+	// BaseLoaded, if not nil, receives the loaded bytes of the base.
 	BaseLoaded func(done, total int64)
-	// Initialized, if not nil, receives how many of the adapters that are computed from
-	// the base, which takes long, are done.
+	// Initialized, if not nil, receives the number of adapters initialized from their
+	// base, which is slow.
 	Initialized func(done, total int64)
 }
 
-// Load allocates the planned memory on dev and fills it: the base first, since some
-// adapters are initialized from it. Where it fails it frees the memory.
+// Load allocates the planned memory on dev and fills it: the base first, because some
+// adapters are initialized from it. On error it frees the memory.
 func (t *Tuned) Load(dev bindings.Device, v Values) error {
 	if err := t.Memory.Commit(dev); err != nil {
 		return err
@@ -106,6 +105,5 @@ func (t *Tuned) load(dev bindings.Device, v Values) error {
 	return t.Adapters.Init(dev, v.Seed)
 }
 
-// Close frees the memory of the device, which stays open. It may be called at any
-// time.
+// Close frees the memory; the device stays open. It may be called at any time.
 func (t *Tuned) Close() { t.Memory.Close() }

@@ -13,7 +13,7 @@ import (
 	"qlora/nn/family"
 )
 
-// counting counts the blocks of memory that are taken of a device.
+// counting counts the memory blocks that are allocated on a device.
 type counting struct {
 	bindings.Device
 	taken int
@@ -29,8 +29,8 @@ func (d *counting) Free(b *bindings.Block) {
 	d.Device.Free(b)
 }
 
-// A model is assembled with what its adapter's folder has, modules that were trained
-// themselves included; nothing is taken before Load, and all is given back.
+// TestTunedIsAssembledInOrder assembles a model with its adapter folder, modules
+// trained whole included. Nothing is allocated before Load, and everything is freed.
 func TestTunedIsAssembledInOrder(t *testing.T) {
 	dir := filepath.Join(recorded, "models", "narrow")
 	model, err := family.ReadConfig(dir)
@@ -65,5 +65,5 @@ func TestTunedIsAssembledInOrder(t *testing.T) {
 	require.NoError(t, err)
 	tuned.Plan(dev, nn.Shapes{Evaluate: []*nn.Batch{threeTokens}})
 	require.Error(t, tuned.Load(dev, Values{Base: base, Adapter: t.TempDir()}))
-	require.Zero(t, dev.taken, "what could not be filled is given back")
+	require.Zero(t, dev.taken, "memory stays allocated after a failed Load")
 }

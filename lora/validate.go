@@ -10,14 +10,14 @@ import (
 	"qlora/option"
 )
 
-// Validate returns everything that no adapter can have, each an [option.Error] under its
-// name in adapter_config.json. It is the one check of a configuration, whether that was
-// read, made of [Options] or written in Go. A zero value means PEFT's default where that
-// is nothing or a rule: no dropout, no bias, [InitDefault], one iteration of LoftQ, the
-// architecture's targets. R and Alpha have no such value: 0 is refused.
+// Validate returns all invalid settings, each an [option.Error] under its name in
+// adapter_config.json. It checks every configuration, whether read from a file, made
+// from [Options] or written in Go. Zero values mean PEFT's defaults: no dropout, no
+// bias, [InitDefault], one iteration of LoftQ, the architecture's targets. R and Alpha
+// have no default: 0 is refused.
 //
-// What depends on the model, as which modules a pattern matches, is checked when the
-// adapters are put on it.
+// Settings that depend on the model, such as which modules a pattern matches, are
+// checked when the adapters are put on it.
 func (c *Config) Validate() error {
 	var wrong []error
 	for _, o := range []struct {
@@ -35,7 +35,7 @@ func (c *Config) Validate() error {
 		{slices.Contains(c.ModulesToSave, ""), "modules_to_save", c.ModulesToSave, "one of them is an empty name, which every module ends with"},
 		{strings.EqualFold(c.Exclude.Pattern, AllLinear), "exclude_modules", c.Exclude.Pattern, "that leaves no layer"},
 		{slices.ContainsFunc(c.Layers, func(n int) bool { return n < 0 }), "layers_to_transform", []int(c.Layers), "the first layer is 0"},
-		{len(c.LayersPattern) > 0 && len(c.Layers) == 0, "layers_pattern", c.LayersPattern, "it explains the numbers of `layers_to_transform`, and there are none"},
+		{len(c.LayersPattern) > 0 && len(c.Layers) == 0, "layers_pattern", c.LayersPattern, "it needs `layers_to_transform`, which is empty"},
 		{c.LoftQIterations < 0 || c.LoftQIterations > maxIterations, "loftq_iter", c.LoftQIterations, fmt.Sprintf("it must be from 1 to %d", maxIterations)},
 	} {
 		if o.refused {
@@ -48,11 +48,11 @@ func (c *Config) Validate() error {
 	return errors.Join(c.RankPattern.checkRanks(), c.checkInit())
 }
 
-// ValidateNew is Validate for an adapter that is made, not read: [Adapters.Init] has
-// to be able to compute its initialization.
+// ValidateNew validates the configuration of a new adapter. It returns an error if
+// [Adapters.Init] cannot compute the initialization, else the errors of Validate.
 func (c *Config) ValidateNew() error {
 	if c.Init != "" && !c.Init.computable() {
-		return option.Errorf("init_lora_weights", string(c.Init), "a new adapter can begin with %s", computableNames)
+		return option.Errorf("init_lora_weights", string(c.Init), "a new adapter can have %s", computableNames)
 	}
 	return c.Validate()
 }
@@ -68,8 +68,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// inFile returns the error of a configuration that was read from path: a key of the
-// file is no option of the run.
+// inFile returns err as an error of the file at path, because a key of the file is not
+// an option of the run.
 func inFile(path string, err error) error {
 	if err == nil {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"qlora/option"
 )
 
-// A configuration written in Go is refused by the option's name, by Validate and by
-// Assemble alike, whatever was left out.
+// TestValidateNamesTheOption checks that Validate and Assemble refuse a configuration
+// written in Go by the option's name.
 func TestValidateNamesTheOption(t *testing.T) {
 	sound := Config{R: 4, Alpha: 8, Targets: ParseTargets(AllLinear)}
 	require.NoError(t, sound.Validate())

@@ -2,11 +2,10 @@ package trainer
 
 import "slices"
 
-// Args are the settings of a run, under the names of Hugging Face's
-// TrainingArguments. Start from [DefaultArgs]: in many of them 0 is a value of its own,
-// as no clipping or no decay, so the zero Args is refused by Validate, not completed.
-// The tags are read by the command line: the option's name, its other names, its unit
-// and one line of help.
+// Args are the settings of a run, named as in Hugging Face's TrainingArguments. Start
+// from [DefaultArgs]: 0 is a meaningful value of many of them (no clipping, no decay),
+// so Validate refuses the zero Args instead of completing it. The command line reads
+// the tags: the option's name, its aliases, its unit and one line of help.
 type Args struct {
 	OutputDir  string `option:"output_dir" help:"folder for the adapter, its checkpoints and the logs"`
 	LoggingDir string `option:"logging_dir" help:"folder for TensorBoard events; default: runs in the output folder"`
@@ -48,8 +47,8 @@ type Args struct {
 	ReportTo              []string `option:"report_to" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 
-// DefaultArgs returns Hugging Face's defaults, and the QLoRA recipe's where the two
-// differ: learning rate 2e-4 and a log row every 10 steps.
+// DefaultArgs returns Hugging Face's defaults, except where the QLoRA recipe differs:
+// learning rate 2e-4 and a log row every 10 steps.
 func DefaultArgs() Args {
 	return Args{
 		OutputDir:        "trainer_output",
@@ -91,11 +90,11 @@ const (
 	OrderGroupByLength = "group_by_length"
 )
 
-// RecomputeAuto is the value of Args.Recompute that keeps as much as fits.
+// RecomputeAuto is the value of Args.Recompute that stores as many activations as fit.
 const RecomputeAuto = "auto"
 
-// ResumeNewest is the value of Args.Resume that means the newest whole
-// checkpoint in the output folder, or a fresh start where there is none.
+// ResumeNewest is the value of Args.Resume that means the newest complete checkpoint
+// in the output folder, or a fresh start if there is none.
 const ResumeNewest = "true"
 
 // The values of Args.ReportTo. The program that registers the outputs serves the page of
@@ -107,12 +106,13 @@ const (
 	ReportLive        = "live"
 )
 
-// ReportsTo reports whether rows are to be written to a file of that kind.
+// ReportsTo reports whether the run writes rows to files of that kind.
 func (a *Args) ReportsTo(kind string) bool {
 	return slices.Contains(a.ReportTo, kind) || slices.Contains(a.ReportTo, reportAll)
 }
 
-// orderStrategy returns the order that the two names of the option ask for together.
+// orderStrategy returns the order that group_by_length and train_sampling_strategy set
+// together.
 func (a *Args) orderStrategy() string {
 	if a.GroupByLength {
 		return OrderGroupByLength
@@ -120,7 +120,7 @@ func (a *Args) orderStrategy() string {
 	return a.SamplingStrategy
 }
 
-// orderSeed is the seed of the order of the records.
+// orderSeed returns the seed of the order of the records.
 func (a *Args) orderSeed() uint64 {
 	if a.DataSeed != nil {
 		return *a.DataSeed
@@ -128,5 +128,5 @@ func (a *Args) orderSeed() uint64 {
 	return a.Seed
 }
 
-// resumes reports whether a checkpoint is asked for.
+// resumes reports whether the run resumes from a checkpoint.
 func (a *Args) resumes() bool { return a.Resume != "" && a.Resume != "false" }

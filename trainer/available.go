@@ -11,9 +11,9 @@ import (
 	"qlora/bindings"
 )
 
-// AvailableMemory returns the bytes of main memory that a process can still allocate:
-// what the kernel calls available, and no more than the control group allows. It
-// returns 0 where neither is known.
+// AvailableMemory returns how many bytes of host memory a process can still allocate:
+// what the kernel calls available, limited by the control group. It returns 0 if
+// neither is known.
 func AvailableMemory() int64 {
 	free := memAvailable("/proc/meminfo")
 	if left := controlGroupLeft("/sys/fs/cgroup", "/proc/self/cgroup"); left > 0 && (free == 0 || left < free) {
@@ -22,8 +22,8 @@ func AvailableMemory() int64 {
 	return free
 }
 
-// deviceMemory is how many bytes of its memory a device can still take: of main
-// memory, where that is its memory, too. 0 where it is not known.
+// deviceMemory returns how many bytes can still be allocated on a device (of host
+// memory, for a device that uses it), or 0 if unknown.
 func deviceMemory(dev bindings.Device) int64 {
 	if own, ok := dev.(interface{ FreeMemory() int64 }); ok {
 		return own.FreeMemory()
@@ -46,9 +46,9 @@ func memAvailable(path string) int64 {
 	return 0
 }
 
-// controlGroupLeft is what the tightest of the process's control groups
-// (version 2) leaves, in bytes: its memory.max less what is in use and cannot be
-// dropped. 0: no limit.
+// controlGroupLeft returns the bytes left in the tightest of the process's control
+// groups (version 2): its memory.max minus the usage that cannot be dropped. 0: no
+// limit.
 func controlGroupLeft(root, self string) int64 {
 	b, err := os.ReadFile(self)
 	if err != nil {
@@ -71,7 +71,7 @@ func controlGroupLeft(root, self string) int64 {
 	return least
 }
 
-// inactiveFile is the page cache that a control group gives up first, in bytes.
+// inactiveFile returns the bytes of page cache that a control group drops first.
 func inactiveFile(path string) int64 {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -86,8 +86,8 @@ func inactiveFile(path string) int64 {
 	return 0
 }
 
-// readNumber is the number that a file consists of, 0 where it is another word
-// ("max") or there is no file.
+// readNumber returns the number in a file, or 0 if the file has another word ("max")
+// or does not exist.
 func readNumber(path string) int64 {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -15,20 +15,19 @@ import (
 	"qlora/option"
 )
 
-// A Base is what a run starts from: a model, how its weights are stored, and the
-// adapters on it. It is a description; weights are read when a [Trainer] trains or Load
-// is called.
+// A Base describes where a run starts: a model, how its weights are stored, and the
+// adapters on it. Weights are read when a [Trainer] trains or Load is called.
 type Base struct {
 	Name     string                    // for the adapter's configuration and the model card
 	Folder   string                    // of the tokenizer and the chat template; "": none
-	Config   *nn.Config                // what config.json says
+	Config   *nn.Config                // of config.json
 	Weights  checkpoint.Checkpoint     // nil is enough for a plan
 	Quantize *bindings.QuantizeOptions // of the linear layers, to 4 bits; nil: as the checkpoint stores them
-	Lora     *lora.Config              // nil: the base's own weights are trained
+	Lora     *lora.Config              // nil: train the base's own weights
 	Adapter  string                    // folder of the adapter to start from; "": a new one
 }
 
-// OpenBase reads the config.json of a Hugging Face folder and maps its weights. Close
+// OpenBase reads config.json of a Hugging Face folder and maps its weights. Close
 // unmaps them.
 func OpenBase(dir string) (*Base, error) {
 	config, err := family.ReadConfig(dir)
@@ -43,14 +42,14 @@ func OpenBase(dir string) (*Base, error) {
 	return &Base{Name: dir, Folder: dir, Config: config, Weights: weights}, nil
 }
 
-// LoadIn4Bit has the linear layers stored in 4-bit NF4 with double quantization, as in
-// the QLoRA paper.
+// LoadIn4Bit stores the linear layers in 4-bit NF4 with double quantization, as in the
+// QLoRA paper.
 func (b *Base) LoadIn4Bit() {
 	b.Quantize = &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}
 }
 
-// ApplyLora puts new adapters on the model; only they are trained. Where c names no
-// BaseModel it is the base's Name.
+// ApplyLora puts new adapters on the model; only they are trained. An empty
+// c.BaseModel is set to the base's Name.
 func (b *Base) ApplyLora(c lora.Config) {
 	if c.BaseModel == "" {
 		c.BaseModel = b.Name
@@ -59,8 +58,8 @@ func (b *Base) ApplyLora(c lora.Config) {
 }
 
 // ReadAdapter returns the configuration of the adapter in dir on this base: the one
-// that it was trained with where the base is stored as it was then, else that of the
-// plain adapter that it was saved as. It comes after LoadIn4Bit.
+// that it was trained with if the base is stored as in that training, else that of the
+// plain adapter that it was saved as. Call it after LoadIn4Bit.
 func (b *Base) ReadAdapter(dir string) (lora.Config, error) {
 	trained, err := lora.ReadTrained(dir)
 	if err != nil || !trained.Init.ChangesBase() {
@@ -73,8 +72,8 @@ func (b *Base) ReadAdapter(dir string) (lora.Config, error) {
 	return lora.ReadConfig(dir)
 }
 
-// UseAdapter starts from the adapter in dir instead of a new one, with the settings
-// that ReadAdapter returns. It comes after LoadIn4Bit.
+// UseAdapter starts from the adapter in dir instead of a new one, with the settings of
+// ReadAdapter. Call it after LoadIn4Bit.
 func (b *Base) UseAdapter(dir string) error {
 	config, err := b.ReadAdapter(dir)
 	if err != nil {
@@ -84,8 +83,8 @@ func (b *Base) UseAdapter(dir string) error {
 	return nil
 }
 
-// Assemble lays the model out to be run, not trained, on a device of that kind. It
-// returns an error where the adapter's folder lacks a tensor.
+// Assemble lays out the model for inference on a device of the kind info. It returns
+// an error if the adapter's folder lacks a tensor.
 func (b *Base) Assemble(info bindings.Info) (*lora.Tuned, error) {
 	t, err := b.assemble(nn.Options{}, info)
 	if err != nil || b.Lora == nil || b.Adapter == "" {
@@ -94,7 +93,7 @@ func (b *Base) Assemble(info bindings.Info) (*lora.Tuned, error) {
 	return t, t.Adapters.Check(b.Adapter)
 }
 
-// assemble lays the model out by options, which it completes.
+// assemble completes options and lays out the model.
 func (b *Base) assemble(options nn.Options, info bindings.Info) (*lora.Tuned, error) {
 	options.Quantize = b.Quantize
 	t, err := lora.Assemble(b.Config, b.Weights, options, b.Lora, info)
@@ -104,11 +103,11 @@ func (b *Base) assemble(options nn.Options, info bindings.Info) (*lora.Tuned, er
 	return t, err
 }
 
-// Values returns where the model's weights and its adapters are read from.
+// Values returns where the weights of the model and the adapters are read from.
 func (b *Base) Values() lora.Values { return lora.Values{Base: b.Weights, Adapter: b.Adapter} }
 
-// Load returns the model ready to run on dev, for micro-batches of up to shapes. The
-// caller closes it.
+// Load returns the model ready for inference on dev, for micro-batches of up to
+// shapes. The caller must close it.
 func (b *Base) Load(dev bindings.Device, shapes nn.Shapes) (*lora.Tuned, error) {
 	t, err := b.Assemble(dev.Info())
 	if err != nil {
@@ -118,7 +117,7 @@ func (b *Base) Load(dev bindings.Device, shapes nn.Shapes) (*lora.Tuned, error) 
 	return t, t.Load(dev, b.Values())
 }
 
-// Close unmaps the weights. A base without weights has nothing to close.
+// Close unmaps the weights. Closing a base without weights does nothing.
 func (b *Base) Close() error {
 	if b.Weights == nil {
 		return nil
@@ -126,7 +125,7 @@ func (b *Base) Close() error {
 	return b.Weights.Close()
 }
 
-// Method returns the run's kind as the command line calls it: qlora, lora or full.
+// Method returns the run's method as on the command line: qlora, lora or full.
 func (b *Base) Method() string {
 	switch {
 	case b.Lora == nil:
@@ -137,8 +136,8 @@ func (b *Base) Method() string {
 	return "lora"
 }
 
-// Validate returns everything that is wrong with the description, before anything is
-// loaded. It reads no files.
+// Validate returns all errors of the description, before anything is loaded. It reads
+// no files.
 func (b *Base) Validate() error {
 	if b.Config == nil {
 		return errors.New("the model has no configuration: OpenBase reads one")
@@ -146,10 +145,10 @@ func (b *Base) Validate() error {
 	if b.Lora == nil {
 		var full []error
 		if b.Quantize != nil {
-			full = append(full, errors.New("4-bit weights cannot be trained themselves: put adapters on them, or train the model without quantization"))
+			full = append(full, errors.New("4-bit weights cannot be trained: put adapters on them, or train the model without quantization"))
 		}
 		if b.Adapter != "" {
-			full = append(full, option.Errorf("adapter", b.Adapter, "the run trains the weights themselves: give its configuration, too, which ReadAdapter reads"))
+			full = append(full, option.Errorf("adapter", b.Adapter, "its configuration is missing: call UseAdapter, or set Lora to what ReadAdapter returns"))
 		}
 		return errors.Join(full...)
 	}

@@ -2,7 +2,7 @@ package trainer
 
 import "fmt"
 
-// Bytes returns a size for people: "1.25 GiB".
+// Bytes formats a size in bytes for people: "1.25 GiB".
 func Bytes(n int64) string {
 	const units = "KMGT"
 	if n < 1<<10 {

@@ -2,11 +2,11 @@ package trainer
 
 import "math"
 
-// A cadence says after which optimizer steps a run logs, evaluates and saves,
-// as Trainer's DefaultFlowCallback does.
+// A cadence decides after which optimizer steps a run logs, evaluates and saves, as
+// Trainer's DefaultFlowCallback does.
 type cadence struct {
 	length             Length
-	log, eval, save    int // steps between them
+	log, eval, save    int // intervals in steps
 	evalWhen, saveWhen string
 }
 
@@ -21,7 +21,7 @@ func newCadence(a *Args, l Length) cadence {
 	return c
 }
 
-// interval turns a setting into steps: below 1 it is a share of the run.
+// interval converts a setting to steps; below 1 it is a share of the run.
 func interval(setting float64, steps int) int {
 	if setting < 1 {
 		return max(1, int(math.Ceil(float64(steps)*setting)))
@@ -29,13 +29,12 @@ func interval(setting float64, steps int) int {
 	return int(setting)
 }
 
-// due is what follows a step.
+// due lists what follows a step.
 type due struct{ log, eval, save bool }
 
-// after is what follows the step-th optimizer step of the run, from 1. The last
-// step is evaluated and saved wherever steps are counted, whether or not they
-// divide; a step that ends an epoch (the last one ends the epoch it is in) is
-// where strategy epoch acts.
+// after returns what follows optimizer step step of the run, counted from 1. With
+// strategy steps, the last step is always evaluated and saved. Strategy epoch acts on
+// steps that end an epoch; the last step ends its epoch.
 func (c *cadence) after(step int) due {
 	last := step >= c.length.Steps
 	epoch := last || step%c.length.StepsInEpoch == 0

@@ -14,12 +14,12 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A Chat is a conversation with a model that is loaded on a device. It belongs to one
-// goroutine.
+// A Chat is a conversation with a model that is loaded on a device. It is not safe for
+// concurrent use.
 type Chat struct {
-	// Said are the turns so far. A system message may be put first.
+	// Said are the turns so far. The caller may put a system message first.
 	Said []chat.Message
-	// Sampling says how tokens are chosen; the zero value takes the likeliest.
+	// Sampling chooses the tokens; the zero value decodes greedily.
 	Sampling nn.Sampling
 
 	tuned      *lora.Tuned
@@ -31,10 +31,10 @@ type Chat struct {
 	longest    int // tokens
 }
 
-// Chat loads the base on dev with the adapter in a folder, "" for the base alone, for a
-// conversation of up to longest tokens, no more than the model was made for. It is
-// written by the chat template of the adapter's folder where that has one, else of the
-// base's. The base itself stays as it is, and open; the caller closes the Chat.
+// Chat loads the base on dev with the adapter in a folder ("": none) for a
+// conversation of up to longest tokens, at most the model's positions. It uses the
+// chat template of the adapter's folder, if any, else the base's. The Base stays
+// unchanged and open. The caller must close the Chat.
 func (b *Base) Chat(dev bindings.Device, adapter string, longest int) (*Chat, error) {
 	tok, err := b.tokenizer()
 	if err != nil {
@@ -68,8 +68,8 @@ func (b *Base) Chat(dev bindings.Device, adapter string, longest int) (*Chat, er
 	}, nil
 }
 
-// Answer returns the model's answer to a message of the user. Both become turns of the
-// conversation, unless there is an error.
+// Answer returns the model's answer to a message of the user. Unless there is an
+// error, it adds both to the conversation.
 func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
 	said := append(slices.Clip(c.Said), chat.Message{Role: "user", Content: message})
 	prompt, err := c.template.Prompt(said)
@@ -81,9 +81,9 @@ func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
 	}
 	left := c.longest - len(prompt)
 	if left < 1 {
-		return "", fmt.Errorf("the conversation has %d tokens, and %d were planned for: begin another one", len(prompt), c.longest)
+		return "", fmt.Errorf("the conversation has %d tokens, but only %d were planned: start a new one", len(prompt), c.longest)
 	}
-	// How the first new token looks may depend on the prompt's last ones.
+	// The text of the first new token may depend on the prompt's last tokens.
 	text := c.tok.NewStream()
 	for _, id := range prompt {
 		text.Push(id)
@@ -101,5 +101,5 @@ func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
 	return answer.String(), nil
 }
 
-// Close frees the model's memory on the device, which stays open.
+// Close frees the model's memory; the device stays open.
 func (c *Chat) Close() { c.tuned.Close() }

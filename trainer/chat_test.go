@@ -31,8 +31,8 @@ func TestChatKeepsTheConversation(t *testing.T) {
 	want := []chat.Message{{Role: "system", Content: "a"}, {Role: "user", Content: "b"}, {Role: "assistant", Content: answer}}
 	assert.Equal(t, want, c.Said)
 	_, err = c.Answer(t.Context(), strings.Repeat("x", 64))
-	require.ErrorContains(t, err, "and 64 were planned for")
-	assert.Equal(t, want, c.Said, "what was not answered is no turn")
+	require.ErrorContains(t, err, "but only 64 were planned")
+	assert.Equal(t, want, c.Said, "a message without an answer must not be stored")
 }
 
 func TestChatRefuses(t *testing.T) {

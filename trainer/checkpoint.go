@@ -13,13 +13,13 @@ import (
 
 const checkpointPrefix = "checkpoint-"
 
-// CheckpointDir returns the folder of the checkpoint after that many optimizer steps.
+// CheckpointDir returns the folder of the checkpoint after step optimizer steps.
 func CheckpointDir(outputDir string, step int) string {
 	return filepath.Join(outputDir, checkpointPrefix+strconv.Itoa(step))
 }
 
-// writeCheckpoint makes a checkpoint of what fill puts into an empty folder. It
-// appears whole, with its manifest, or not at all.
+// writeCheckpoint calls fill with an empty folder and makes it a checkpoint, with its
+// manifest, atomically.
 func writeCheckpoint(outputDir string, step int, fill func(dir string) error) (string, error) {
 	dir := CheckpointDir(outputDir, step)
 	err := atomicfile.ReplaceDir(dir, func(tmp string) error {
@@ -34,7 +34,7 @@ func writeCheckpoint(outputDir string, step int, fill func(dir string) error) (s
 	return dir, nil
 }
 
-// checkpointSteps are the steps that outputDir has checkpoint folders of, whole
+// checkpointSteps returns the steps of the checkpoint folders in outputDir, complete
 // or not, in ascending order.
 func checkpointSteps(outputDir string) ([]int, error) {
 	entries, err := os.ReadDir(outputDir)
@@ -48,7 +48,7 @@ func checkpointSteps(outputDir string) ([]int, error) {
 	for _, e := range entries {
 		digits, ok := strings.CutPrefix(e.Name(), checkpointPrefix)
 		step, err := strconv.Atoi(digits)
-		// Only names that writeCheckpoint gives: not "checkpoint-007" or "-+7".
+		// Only names that writeCheckpoint uses: not "checkpoint-007" or "-+7".
 		if ok && err == nil && e.IsDir() && e.Name() == checkpointPrefix+strconv.Itoa(step) && step >= 0 {
 			steps = append(steps, step)
 		}
@@ -57,8 +57,8 @@ func checkpointSteps(outputDir string) ([]int, error) {
 	return steps, nil
 }
 
-// NewestCheckpoint returns the newest whole checkpoint of outputDir, "" where there
-// is none. damaged says what is wrong with those that are newer.
+// NewestCheckpoint returns the newest complete checkpoint of outputDir, or "" if there
+// is none. damaged has an error for each newer one.
 func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error) {
 	steps, err := checkpointSteps(outputDir)
 	if err != nil {
@@ -68,7 +68,7 @@ func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error)
 		dir := CheckpointDir(outputDir, step)
 		m, err := verify(dir)
 		if err == nil && m.Step != step {
-			err = fmt.Errorf("%s is the checkpoint of step %d under another name", dir, m.Step)
+			err = fmt.Errorf("%s is a renamed checkpoint of step %d", dir, m.Step)
 		}
 		if err == nil {
 			return dir, damaged, nil
@@ -78,7 +78,7 @@ func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error)
 	return "", damaged, nil
 }
 
-// rotate deletes the oldest checkpoints but for the newest keep; 0 keeps all.
+// rotate deletes all but the newest keep checkpoints; 0 keeps all.
 func rotate(outputDir string, keep int) error {
 	if keep == 0 {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeCheckpoint is whole as far as a manifest can tell.
+// fakeCheckpoint makes a folder that is complete by its manifest.
 func fakeCheckpoint(t *testing.T, outputDir string, step int) string {
 	t.Helper()
 	dir, err := writeCheckpoint(outputDir, step, func(tmp string) error {
@@ -23,8 +23,8 @@ func fakeCheckpoint(t *testing.T, outputDir string, step int) string {
 	return dir
 }
 
-// Whatever happens to any one file of the newest checkpoint, the one before it
-// is used.
+// TestDamagedCheckpointIsNotUsed damages each file of the newest checkpoint: the one
+// before it is used.
 func TestDamagedCheckpointIsNotUsed(t *testing.T) {
 	damage := map[string]func(path string) error{
 		"removed":   os.Remove,

@@ -14,8 +14,8 @@ import (
 	"qlora/lora"
 )
 
-// emulatedRun is a run on every projection, both of whose factors have gradients from
-// the first step on, with dropout and accumulation.
+// emulatedRun returns a run with adapters on every projection, both of whose factors
+// have gradients from the first step, with dropout and accumulation.
 func emulatedRun(t *testing.T, steps int) Run {
 	t.Helper()
 	r := tinyRun(t)
@@ -25,8 +25,8 @@ func emulatedRun(t *testing.T, steps int) Run {
 	return r
 }
 
-// TestEmulatorTrainsAsTheCPU runs the GPU's kernels through whole steps. Losses are within
-// what bfloat16 costs at every step, and so are the gradients of the first one.
+// TestEmulatorTrainsAsTheCPU runs the GPU's kernels through whole steps. Losses of all
+// steps and gradients of the first one differ by no more than bfloat16 explains.
 func TestEmulatorTrainsAsTheCPU(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -64,14 +64,14 @@ func TestEmulatorTrainsAsTheCPU(t *testing.T) {
 			}
 			emulated, gradients := run(cudatest.Emulator(t))
 			losses, want := run(nil)
-			require.Less(t, slices.Min(losses[c.steps/2:]), losses[0], "the model learns")
+			require.Less(t, slices.Min(losses[c.steps/2:]), losses[0], "the model does not learn")
 			requireNear(t, losses, emulated, want, gradients, 0.999)
 		})
 	}
 }
 
-// requireNear holds a run on the emulator to the CPU's: losses to 1 %, which bfloat16
-// costs, and the gradients of the first step to their direction.
+// requireNear compares a run on the emulator with the CPU's: losses within 1 %, for
+// bfloat16, and the direction of the first step's gradients.
 func requireNear(t *testing.T, losses, emulated []float64, want, gradients map[string][]float32, cosine float64) {
 	t.Helper()
 	far, least := 0.0, 1.0
@@ -89,8 +89,8 @@ func requireNear(t *testing.T, losses, emulated []float64, want, gradients map[s
 	t.Logf("%d steps: losses within %.2e, gradients of %d tensors with a cosine of %.6f and more", len(losses), far, len(want), least)
 }
 
-// TestEmulatorTrainsFamilies takes the recorded starts of families whose layers differ
-// most through the GPU's kernels, in 4 bits.
+// TestEmulatorTrainsFamilies trains the recorded families with the most unusual layers
+// on the GPU's kernels, in 4 bits.
 func TestEmulatorTrainsFamilies(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -144,7 +144,7 @@ func (c *familyCase) steps(t *testing.T, dev bindings.Device, n int) ([]float64,
 	return losses, recorder.gradients
 }
 
-// alignment is the cosine of the angle between a and b.
+// alignment returns the cosine of the angle between a and b.
 func alignment(a, b []float32) float64 {
 	var ab, aa, bb float64
 	for i, x := range a {
@@ -155,8 +155,8 @@ func alignment(a, b []float32) float64 {
 	return ab / math.Sqrt(aa*bb)
 }
 
-// TestEmulatorGoesOn resumes a run that was interrupted, to the bit; and the order of the
-// GPU's blocks and threads, which is another one in the second half, changes none.
+// TestEmulatorGoesOn resumes an interrupted run with the same bits. The second half
+// runs the GPU's blocks and threads in another order, which changes no bit.
 func TestEmulatorGoesOn(t *testing.T) {
 	dev := cudatest.Emulator(t)
 	whole := emulatedRun(t, 8)

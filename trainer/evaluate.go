@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// evaluate logs eval_loss as Trainer computes it: the mean over records of the
-// mean over the tokens of the record's batch. Batches that no loss falls on do
-// not count. Samples come with it. It stops where ctx is cancelled.
+// evaluate logs eval_loss as Trainer computes it: the mean over records of the mean
+// over the tokens of the record's batch. It skips batches without predicted tokens. It
+// also generates the samples. It stops when ctx is canceled.
 func (r *loop) evaluate(ctx context.Context) error {
 	start := time.Now()
 	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
@@ -31,8 +31,8 @@ func (r *loop) evaluate(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
 		}
-		// The reference drops batches that are not finite too, and shows a model
-		// that has diverged as sound; we stop.
+		// The reference also drops batches that are not finite, and so shows a
+		// diverged model as sound; we stop.
 		if !finite(stats.Loss) {
 			return notFinite("evaluation loss", stats.Loss, r.at.Step, r.checkpoint)
 		}
@@ -40,7 +40,7 @@ func (r *loop) evaluate(ctx context.Context) error {
 		records += len(indices)
 	}
 	took := time.Since(start).Seconds()
-	samples, err := r.sample(ctx) // before the row: an evaluation that is interrupted comes again as a whole
+	samples, err := r.sample(ctx) // before the row: an interrupted evaluation is repeated as a whole
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (r *loop) evaluate(ctx context.Context) error {
 	return r.outputs.Sampled(samples)
 }
 
-// rounded is x with that many decimals, as Hugging Face logs what it measures.
+// rounded returns x with that many decimals, as Hugging Face logs its measurements.
 func rounded(x float64, decimals int) *Number {
 	scale := math.Pow10(decimals)
 	return number(math.Round(x*scale) / scale)

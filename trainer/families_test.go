@@ -18,25 +18,25 @@ import (
 	"qlora/nn/family"
 )
 
-// familiesFolder holds a recorded run of every model family; generate.py in it
-// made them and says what each file is.
+// familiesFolder has a recorded run of every model family; its generate.py made them
+// and documents each file.
 const familiesFolder = "testdata/families"
 
-// familyLimits are by run.
+// familyLimits are the limits by run.
 var familyLimits = map[string]parityLimit{
 	"lora": {loss: 2e-4, norm: 1e-3, gradient: 1e-4, weights: 2e-3},
 	"nf4":  {loss: 1e-3, norm: 5e-3, weights: 2e-3},
 	"full": {loss: 2e-4, norm: 1e-3, gradient: 1e-4, weights: 2e-3},
 }
 
-// familyForwardLimit is how far a logit may be from the recorded one, of the
-// largest recorded for its token. Seen: 1e-6. The two forms of GELU differ by
-// 1e-4 here, so that a wider limit would not tell them apart.
+// familyForwardLimit is the largest error of a logit, relative to the largest recorded
+// one for its token. Seen: 1e-6. The two forms of GELU differ by 1e-4 here, so a wider
+// limit would not tell them apart.
 const familyForwardLimit = 2e-5
 
-// TestFamilies replays every case: `go test ./trainer -run 'TestFamilies/gpt2$'`
-// one of them, and with /nf4 one of its runs. QLORA_FAMILIES is another folder
-// of cases, as generate.py --variants makes them.
+// TestFamilies replays every case; `go test ./trainer -run 'TestFamilies/gpt2$'`
+// replays one, and /nf4 at the end one of its runs. QLORA_FAMILIES names another
+// folder of cases, as made by generate.py --variants.
 func TestFamilies(t *testing.T) {
 	root := cmp.Or(os.Getenv("QLORA_FAMILIES"), familiesFolder)
 	var index struct{ Cases []familyCase }
@@ -65,7 +65,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// A familyCase is one of index.json.
+// A familyCase is an entry of index.json.
 type familyCase struct {
 	Name string
 	Runs []string
@@ -74,7 +74,7 @@ type familyCase struct {
 	model, adapter string // written from the formula
 }
 
-// write makes the model's folder and the adapter's.
+// write writes the model's folder and the adapter's.
 func (c *familyCase) write(t *testing.T) {
 	t.Helper()
 	weights, err := formulaweights.Read(filepath.Join(c.folder, "weights.json"))
@@ -86,8 +86,8 @@ func (c *familyCase) write(t *testing.T) {
 	require.NoError(t, weights.WriteAdapter(filepath.Join(c.adapter, lora.WeightsFile)))
 }
 
-// forward compares the logits behind every beginning of a sequence, which the model
-// reads one by one and at once, and the tokens that greedy generation adds to a prompt.
+// forward compares the logits after every prefix of a sequence, which the model reads
+// token by token and at once, and the tokens that greedy generation adds to a prompt.
 func (c *familyCase) forward(t *testing.T) {
 	var want struct{ IDs, Prompt, Greedy []int32 }
 	readJSON(t, filepath.Join(c.folder, "forward.json"), &want)
@@ -101,7 +101,7 @@ func (c *familyCase) forward(t *testing.T) {
 		far, reason := logitDistance(got, logits[at*vocabulary:(at+1)*vocabulary], familyForwardLimit)
 		worst = max(worst, far)
 		if reason != "" {
-			t.Errorf("%s, behind token %d: %s", how, at, reason)
+			t.Errorf("%s, after token %d: %s", how, at, reason)
 		}
 	}
 	require.NoError(t, m.Logits(dev, want.IDs, func(at int, got []float32) error {
@@ -116,7 +116,7 @@ func (c *familyCase) forward(t *testing.T) {
 	require.Equal(t, want.Greedy, m.generate(t, want.Prompt, len(want.Greedy)), "greedy tokens")
 }
 
-// replay trains as a recorded run did, on the base in folder model.
+// replay repeats a recorded training run on the base in folder model.
 func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	folder, limit := filepath.Join(c.folder, name), familyLimits[name]
 	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
@@ -148,8 +148,8 @@ func (c *familyCase) replay(t *testing.T, name, model string) distance {
 	return far
 }
 
-// transposeConv1D turns the gradients of weights that the model's folder has as
-// [in, out] to that shape.
+// transposeConv1D transposes the gradients of weights that the model's folder stores
+// as [in, out].
 func transposeConv1D(t *testing.T, model string, gradients map[string][]float32) {
 	t.Helper()
 	config, err := family.ReadConfig(model)
@@ -170,7 +170,7 @@ func transposeConv1D(t *testing.T, model string, gradients map[string][]float32)
 	}
 }
 
-// TestNoteOfTheModel: how config.json was read is told once.
+// TestNoteOfTheModel checks that the note on how config.json was read appears once.
 func TestNoteOfTheModel(t *testing.T) {
 	for name, want := range map[string]string{
 		"relative": `model_type "aquila" is not known; its keys are Llama's, and it is taken for one`,
@@ -192,8 +192,8 @@ func TestNoteOfTheModel(t *testing.T) {
 	}
 }
 
-// inFloat32 returns the model's folder with another dtype in config.json: that in
-// which the recorded runs of method full held and saved the weights.
+// inFloat32 returns a copy of the model's folder with another dtype in config.json:
+// that in which the recorded runs of method full stored and saved the weights.
 func inFloat32(t *testing.T, model string) string {
 	t.Helper()
 	config, err := os.ReadFile(filepath.Join(model, "config.json"))
@@ -206,8 +206,8 @@ func inFloat32(t *testing.T, model string) string {
 	return dir
 }
 
-// adapterOf returns the adapter's folder, with the configuration of the run where
-// that has its own.
+// adapterOf returns the adapter's folder, with the run's own configuration if it has
+// one.
 func (c *familyCase) adapterOf(t *testing.T, run string) string {
 	t.Helper()
 	if !exists(filepath.Join(run, lora.ConfigFile)) {
@@ -228,7 +228,7 @@ func fanInFanOut(t *testing.T, dir string) bool {
 	return config.FanInFanOut
 }
 
-// strided keeps of each tensor what the file at path has of it.
+// strided reduces each tensor to the elements that the file at path has.
 func strided(t *testing.T, path string, all map[string][]float32) map[string][]float32 {
 	t.Helper()
 	file, err := safetensors.Open(path)
@@ -249,7 +249,7 @@ func strided(t *testing.T, path string, all map[string][]float32) map[string][]f
 	return kept
 }
 
-// fromParity is path as settings have it: relative to the folder of the recorded
+// fromParity returns path as settings have it: relative to the folder of the recorded
 // runs.
 func fromParity(t *testing.T, path string) string {
 	t.Helper()

@@ -10,8 +10,8 @@ import (
 	"qlora/trainer/internal/tiny"
 )
 
-// Whatever a checkpoint's manifest holds, only a folder with what it lists is
-// taken for whole, and nothing outside the folder is read.
+// FuzzManifest checks that, whatever a manifest has, only a folder with the listed
+// files is complete, and nothing outside the folder is read.
 func FuzzManifest(f *testing.F) {
 	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	f.Add([]byte(`{"step": 1, "files": {"trainer_state.json": {"bytes": 0, "sha256": "` + empty + `"}, "training_progress.json": {"bytes": 0, "sha256": "` + empty +
@@ -39,7 +39,7 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
-// A progress that passes is one that a run can be put to.
+// FuzzProgress checks that a run can be restored to any progress that passes check.
 func FuzzProgress(f *testing.F) {
 	f.Add([]byte(`{"version": 1, "step": 3, "micro_batch": 6, "draws": 20, "epoch_draws": 10, "pending_steps": 1, "pending_loss": 2.5}`))
 	f.Add([]byte(`{"version": 1, "step": -1}`))
@@ -70,7 +70,8 @@ func FuzzProgress(f *testing.F) {
 	})
 }
 
-// A state that can be read can be written, and reads back as the same.
+// FuzzState checks that a state that can be read can be written and reads back the
+// same.
 func FuzzState(f *testing.F) {
 	golden, err := os.ReadFile("testdata/trainer_state.json")
 	require.NoError(f, err)

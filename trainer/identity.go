@@ -11,21 +11,21 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// identity is what two runs must share for one to go on from the other's
-// checkpoint: the same base, and the same records in the same order.
+// identity is what a run must share with a checkpoint to resume from it: the same
+// base, and the same records in the same order.
 type identity struct {
 	Method       string `json:"method"`
 	Base         string `json:"base"`     // hash of config.json and of a sample of the weights
-	Quantize     string `json:"quantize"` // how the base is held; "": as stored
-	Taken        string `json:"taken"`    // init_lora_weights, where that takes a part out of the base; else ""
-	Data         string `json:"data"`     // hash of the token ids, the labels and where documents begin
+	Quantize     string `json:"quantize"` // how the base is quantized; "": not
+	Taken        string `json:"taken"`    // init_lora_weights if it changes the base; else ""
+	Data         string `json:"data"`     // hash of the token ids, the labels and the document starts
 	Packing      bool   `json:"packing"`
 	Seed         uint64 `json:"seed"`      //
-	DataSeed     uint64 `json:"data_seed"` // seed where it was not given
+	DataSeed     uint64 `json:"data_seed"` // seed if not given
 	Order        string `json:"train_sampling_strategy"`
 	BatchSize    int    `json:"per_device_train_batch_size"`
 	Accumulation int    `json:"gradient_accumulation_steps"`
-	Optimizer    string `json:"optim"` // "": adamw_torch, when there was no other
+	Optimizer    string `json:"optim"` // "": adamw_torch, written before other optimizers existed
 }
 
 func newIdentity(a *Args, m *Base, examples []dataset.Example) (identity, error) {
@@ -47,8 +47,8 @@ func newIdentity(a *Args, m *Base, examples []dataset.Example) (identity, error)
 	return id, err
 }
 
-// differs says in one sentence what keeps a run from going on from a checkpoint
-// made under another identity.
+// differs returns an error for the first difference that keeps the run from resuming a
+// checkpoint with the identity made.
 func (want identity) differs(made identity) error {
 	if made.Optimizer == "" {
 		made.Optimizer = adamw
@@ -72,19 +72,19 @@ func (want identity) differs(made identity) error {
 	}
 	switch {
 	case want.Quantize != made.Quantize:
-		return fmt.Errorf("it was made on a base in 4 bits as %q and this run's is %q", made.Quantize, want.Quantize)
+		return fmt.Errorf("it was made on a base with 4-bit quantization %q and this run's is %q", made.Quantize, want.Quantize)
 	case want.Taken != made.Taken:
-		return fmt.Errorf("it was made with `init_lora_weights` %q and this run has %q, which takes another part out of the base", made.Taken, want.Taken)
+		return fmt.Errorf("it was made with `init_lora_weights` %q and this run has %q, which changes the base differently", made.Taken, want.Taken)
 	case want.Base != made.Base:
-		return fmt.Errorf("it was made on another base than `model` has now")
+		return fmt.Errorf("it was made on another base than this run's `model`")
 	case want.Data != made.Data:
-		return fmt.Errorf("it was made from other records than `dataset` has now")
+		return fmt.Errorf("it was made from other records than this run's `dataset`")
 	}
 	return nil
 }
 
-// hashBase is a hash of the configuration and, of every tensor, the name, type,
-// shape and a few bytes: it tells bases apart without reading all of one.
+// hashBase hashes the configuration and, for every tensor, the name, type, shape and a
+// few bytes. It tells bases apart without reading them whole.
 func hashBase(m *Base) (string, error) {
 	h := sha256.New()
 	h.Write(m.Config.Raw)

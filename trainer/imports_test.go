@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A program that links the trainer links nothing that shows a run: no plots, no
-// events, no page. Those are package report's.
+// TestTrainerLinksNothingThatShowsARun checks that package trainer imports no plots,
+// events or page; those are in package report.
 func TestTrainerLinksNothingThatShowsARun(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "qlora/trainer").Output()
 	require.NoError(t, err)

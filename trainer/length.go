@@ -2,19 +2,19 @@ package trainer
 
 import "math"
 
-// Length is how long a run is, in the units that a loop counts in.
+// Length is the length of a run in the units of the training loop.
 type Length struct {
 	Records      int // in the dataset
 	Batches      int // micro-batches in an epoch
 	Accumulation int // micro-batches in a window; the last of an epoch may have fewer
 	StepsInEpoch int // optimizer steps in an epoch
 	Steps        int // optimizer steps in the run
-	Epochs       int // epochs that are begun
+	Epochs       int // epochs that the run starts
 }
 
-// NewLength computes the length of a run over so many records, as Trainer's
-// set_initial_training_values does: the last batch and the last window of an epoch may
-// be partial, and an epoch's share is rounded up to whole steps.
+// NewLength computes the length of a run as Trainer's set_initial_training_values
+// does: the last batch and the last window of an epoch may be partial, and a fraction
+// of an epoch is rounded up to whole steps.
 func NewLength(a *Args, records int) Length {
 	l := Length{Records: records, Accumulation: a.Accumulation}
 	l.Batches = ceilDiv(records, a.BatchSize)
@@ -29,13 +29,13 @@ func NewLength(a *Args, records int) Length {
 	return l
 }
 
-// Window returns the range [from, to) of an epoch's micro-batches that step (counted
+// Window returns the range [from, to) of the epoch's micro-batches that step (counted
 // from 0 in the epoch) accumulates.
 func (l *Length) Window(step int) (from, to int) {
 	return step * l.Accumulation, min((step+1)*l.Accumulation, l.Batches)
 }
 
-// Epoch returns the position after a run's first steps optimizer steps, in epochs.
+// Epoch returns the position after the run's first steps optimizer steps, in epochs.
 func (l *Length) Epoch(steps int) float64 {
 	if steps == 0 {
 		return 0

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The recorded runs are stepped by Trainer's own arithmetic and callbacks.
+// TestStepsAndWhatFollowsThemAreTrainers compares with Trainer's own arithmetic and
+// callbacks, recorded in testdata.
 func TestStepsAndWhatFollowsThemAreTrainers(t *testing.T) {
 	for _, c := range loadRecorded(t).Runs {
 		a := DefaultArgs()

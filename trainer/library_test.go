@@ -21,9 +21,9 @@ const (
 	chatTemplate = `{% for m in messages %}{{ m.role + ': ' + m.content }}<end>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}`
 )
 
-// The package's Example, as the main package of another module, tunes a model on chats
-// and asks it: with the public packages alone, in fewer than 40 lines, and without a
-// package that shows a run.
+// TestAnotherModuleTunesAChatModel builds the package's Example as the main package of
+// another module. It tunes a model on chats and asks it, with the public packages
+// alone, in fewer than 40 lines, and without a package that shows a run.
 func TestAnotherModuleTunesAChatModel(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a program")
@@ -60,8 +60,8 @@ func TestAnotherModuleTunesAChatModel(t *testing.T) {
 	}
 }
 
-// writeModule writes a module of one program that finds this one where it is, and
-// everything else in the versions that this one has.
+// writeModule writes a module of one program that replaces this module by its folder
+// and has the same versions of all others.
 func writeModule(t *testing.T, dir, program string) {
 	t.Helper()
 	root, err := filepath.Abs("..")
@@ -78,7 +78,7 @@ func writeModule(t *testing.T, dir, program string) {
 	}
 }
 
-// goTool runs the go command in a module without a network, and returns what it says.
+// goTool runs the go command in a module without a network and returns its output.
 func goTool(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
@@ -116,7 +116,7 @@ func writeChatModel(t *testing.T, dir string) {
 	}
 }
 
-// chats are n records of one question and its answer.
+// chats writes n records of one question and its answer.
 func chats(t *testing.T, n int) string {
 	t.Helper()
 	record, err := json.Marshal(map[string]any{"messages": []map[string]string{

@@ -12,27 +12,26 @@ import (
 	"qlora/internal/atomicfile"
 )
 
-// loop is a run under way.
+// loop is a run in progress.
 type loop struct {
 	*Trainer
 	at         progress
 	state      *State
 	order      *order
-	epochOrder []int // of the epoch that the next step is in
+	epochOrder []int // of the next step's epoch
 	outputs    outputs
-	checkpoint string // the newest one that is known to be whole
+	checkpoint string // the newest one known to be complete
 
-	began  time.Time // less the seconds that the run took before it was resumed
-	tokens int64     // trained on since the last log row
+	began  time.Time // minus the seconds of the run before it was resumed
+	tokens int64     // trained since the last log row
 	busy   time.Duration
 
 	telemetry *telemetry
 }
 
-// Train trains: it loads the base, takes the memory that was planned, and leaves
-// in the output folder what a run leaves there. It can be called once. When ctx
-// is cancelled it finishes the step it is in, saves a checkpoint and returns
-// [ErrInterrupted].
+// Train loads the base, allocates the planned memory, trains, and writes the results
+// to the output folder. Call it at most once. When ctx is canceled it finishes the
+// current step, saves a checkpoint and returns [ErrInterrupted].
 func (t *Trainer) Train(ctx context.Context) (err error) {
 	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
 		return err
@@ -64,8 +63,7 @@ func (r *loop) loading(done, total int64) {
 	r.outputs.Work(Work{What: "loading base model", Done: done, Total: total, Bytes: true})
 }
 
-// initializing reports adapters that begin with a part of the base, which takes long
-// to compute.
+// initializing reports the adapters initialized from their base, which is slow.
 func (r *loop) initializing(done, total int64) {
 	r.outputs.Work(Work{What: "initializing adapters", Done: done, Total: total})
 }
@@ -80,11 +78,11 @@ func (r *loop) begin() *Begin {
 	}
 }
 
-// steps takes all optimizer steps that are left.
+// steps runs the remaining optimizer steps.
 func (r *loop) steps(ctx context.Context) error {
 	if r.at.EvaluationDue {
 		after := r.cadence.after(r.at.Step)
-		after.log = false // the row was written before the evaluation began
+		after.log = false // the row was written before the evaluation
 		if err := r.follow(ctx, after, nil); err != nil {
 			return err
 		}
@@ -104,11 +102,11 @@ func (r *loop) steps(ctx context.Context) error {
 	return nil
 }
 
-// step takes one optimizer step and gives the log row that it would make.
+// step runs one optimizer step and returns its log row.
 func (r *loop) step() (*Record, error) {
 	start := time.Now()
 	if r.cadence.after(r.at.Step + 1).log {
-		r.telemetry.ask() // read while the step is under way, not between two
+		r.telemetry.ask() // read during the step, not between steps
 	}
 	inEpoch := r.at.Step % r.length.StepsInEpoch
 	if inEpoch == 0 {
@@ -138,16 +136,16 @@ func (r *loop) step() (*Record, error) {
 	return &Record{GradNorm: number(norm), LearningRate: number(rate)}, nil
 }
 
-// optimize accumulates the gradients of a window and moves the parameters by
-// them. Where the loss or the norm is not finite it leaves them alone.
+// optimize accumulates the gradients of a window and updates the parameters. If the
+// loss or the gradient norm is not finite, it does not update them.
 func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error) {
 	m, dev := r.layout.Model, r.Device
 	for _, p := range r.layout.params {
 		dev.Run(&bindings.Zero{T: p.Grad})
 	}
 	for _, b := range w.batches {
-		// A micro-batch that no loss falls on has no gradient, but its random
-		// numbers are its own.
+		// A micro-batch without predicted tokens has no gradient, but still uses its
+		// random numbers.
 		if b.Predicted() > 0 {
 			random := bindings.Random{Train: true, Seed: r.Args.Seed, Step: r.at.MicroBatch}
 			if err := m.Train(dev, b, w.scale(), random); err != nil {
@@ -180,8 +178,8 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 	return stats.Loss, norm, nil
 }
 
-// follow does what is due after a step: a log row, an evaluation, a checkpoint,
-// in this order.
+// follow does what is due after a step, in this order: log row, evaluation,
+// checkpoint.
 func (r *loop) follow(ctx context.Context, after due, row *Record) error {
 	if after.log {
 		if err := r.logStep(row); err != nil {
@@ -212,7 +210,7 @@ func (r *loop) follow(ctx context.Context, after due, row *Record) error {
 	return nil
 }
 
-// interrupted saves where the run stands, unless that was just done.
+// interrupted saves a checkpoint, unless one was just saved.
 func (r *loop) interrupted() error {
 	if r.checkpoint != CheckpointDir(r.Args.OutputDir, r.at.Step) || r.at.EvaluationDue {
 		if err := r.save(); err != nil {
@@ -232,7 +230,7 @@ func (r *loop) logStep(row *Record) error {
 	return r.log(Row{Record: *row, TokensPerSecond: &speed, Telemetry: r.telemetry.take()})
 }
 
-// log reports a row, whose step, epoch and memory it fills in.
+// log fills in the row's step, epoch and memory, and reports it.
 func (r *loop) log(row Row) error {
 	row.Step, row.Epoch, row.MemoryBytes = r.at.Step, r.state.Epoch, r.memoryBytes()
 	r.state.LogHistory = append(r.state.LogHistory, row.Record)
@@ -241,9 +239,9 @@ func (r *loop) log(row Row) error {
 
 func (r *loop) memoryBytes() int64 { return r.layout.Memory.Plan().Total() }
 
-// flopsPerToken is Kaplan et al.'s 6 operations a weight and token (2020), over
-// the linear layers and their adapters. Hugging Face's total_flos counts padding,
-// norms and an untied head too; here there is no padding to count.
+// flopsPerToken returns Kaplan et al.'s estimate (2020) of 6 operations per weight and
+// token, over the linear layers and their adapters. Hugging Face's total_flos also
+// counts padding, norms and an untied head; here there is no padding.
 func (r *loop) flopsPerToken() float64 {
 	n := 0
 	for _, p := range r.layout.Model.Projections() {

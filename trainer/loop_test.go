@@ -48,12 +48,12 @@ func TestTrainLeavesWhatARunLeaves(t *testing.T) {
 	}
 	require.Len(t, losses, 4)
 	require.Len(t, evals, 3) // steps 3, 6 and the last
-	require.Less(t, losses[3], losses[0]-0.1, "the loss falls: %v", losses)
+	require.Less(t, losses[3], losses[0]-0.1, "the loss does not fall: %v", losses)
 	require.NotNil(t, s.LogHistory[len(s.LogHistory)-1].TrainLoss)
 }
 
-// What two runs of the same settings end with: the tensors and the values that
-// were logged, less what a clock measured.
+// outcome returns what two runs of the same settings must have in common: the tensors
+// and the logged values, without measured times.
 func outcome(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -91,8 +91,8 @@ func (s *stopper) Step(p StepDone) {
 	}
 }
 
-// Interrupted after every possible step, mid-epoch and with dropout on, a run
-// ends with the same bits.
+// TestInterruptedRunEndsWithTheSameBits interrupts a run after every possible step,
+// mid-epoch and with dropout on; it ends with the same bits.
 func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 	type interruption struct {
 		name   string

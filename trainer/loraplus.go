@@ -5,12 +5,11 @@ import (
 	"qlora/option"
 )
 
-// loraPlus gives the parameters their own learning rates and decay, as peft's
-// create_loraplus_optimizer groups them (Hayou et al. 2024, "LoRA+", arXiv
-// 2402.12354): B and whatever is a vector learn loraplus_lr_ratio times as fast as
-// A and the other matrices; all but biases and LayerNorms decay, by weight_decay times that rate.
-// The rate of their own that adapters on embeddings have is accepted, but there are
-// no such adapters.
+// loraPlus sets the learning rates and decay of the parameters as peft's
+// create_loraplus_optimizer does (Hayou et al. 2024, "LoRA+", arXiv 2402.12354): B and
+// vectors learn loraplus_lr_ratio times as fast as A and the other matrices; all
+// except biases and LayerNorms decay, by weight_decay times their rate. The rate of
+// adapters on embeddings is accepted, but there are no such adapters.
 func (a *Args) loraPlus(params []bindings.Param) {
 	if a.LoraPlusRatio == 0 {
 		return
@@ -25,10 +24,10 @@ func (a *Args) loraPlus(params []bindings.Param) {
 	}
 }
 
-// checkLoraPlus says what LoRA+ cannot do in this run.
+// checkLoraPlus returns an error if LoRA+ does not fit this run.
 func (a *Args) checkLoraPlus(m *Base) error {
 	if a.LoraPlusRatio != 0 && m.Lora == nil {
-		return option.Errorf("loraplus_lr_ratio", a.LoraPlusRatio, "it is about the learning rates of adapters, and this run has none")
+		return option.Errorf("loraplus_lr_ratio", a.LoraPlusRatio, "it sets the learning rates of adapters, and this run has none")
 	}
 	return nil
 }

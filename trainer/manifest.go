@@ -13,11 +13,11 @@ import (
 // manifestFile lists every other file of a checkpoint. It is written last.
 const manifestFile = "manifest.json"
 
-// maxManifestBytes bounds what is read of a manifest.
+// maxManifestBytes bounds the size of a manifest.
 const maxManifestBytes = 1 << 20
 
-// A manifest is what a whole checkpoint consists of. A folder that has one, and
-// every file in it with this size and hash, is whole; nothing else is.
+// A manifest lists the files of a checkpoint. A folder is a complete checkpoint if it
+// has a manifest and every listed file has its size and hash.
 type manifest struct {
 	Step  int                    `json:"step"`
 	Files map[string]fingerprint `json:"files"`
@@ -28,7 +28,7 @@ type fingerprint struct {
 	SHA256 string `json:"sha256"`
 }
 
-// seal writes the manifest of the files that lie in dir.
+// seal writes the manifest of the files in dir.
 func seal(dir string, step int) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -47,8 +47,8 @@ func seal(dir string, step int) error {
 	return os.WriteFile(filepath.Join(dir, manifestFile), append(b, '\n'), 0o644)
 }
 
-// verify reads every file of a checkpoint and says what is not as the manifest
-// has it.
+// verify reads every file of a checkpoint and returns an error if one differs from the
+// manifest.
 func verify(dir string) (*manifest, error) {
 	path := filepath.Join(dir, manifestFile)
 	b, err := readBounded(path, maxManifestBytes)
@@ -73,7 +73,7 @@ func verify(dir string) (*manifest, error) {
 			return nil, err
 		}
 		if got != want {
-			return nil, fmt.Errorf("%s is damaged: it is not the file of %d bytes that was written", filepath.Join(dir, name), want.Bytes)
+			return nil, fmt.Errorf("%s is damaged: it differs from the %d bytes that were written", filepath.Join(dir, name), want.Bytes)
 		}
 	}
 	return m, nil

@@ -6,13 +6,13 @@ import (
 	"math"
 )
 
-// ErrInterrupted is Train's error when its context was cancelled: the run saved
-// a checkpoint first and can be resumed from it. It is a [context.Canceled].
+// ErrInterrupted is returned by Train when its context was canceled. The run saved a
+// checkpoint first and can be resumed from it. It wraps [context.Canceled].
 var ErrInterrupted = fmt.Errorf("the run was interrupted after a checkpoint was saved: %w", context.Canceled)
 
-// notFinite is the error of a step, from 1, whose loss or gradient norm is no
-// number. The step was not taken. checkpoint is the newest one, "" where there is
-// none.
+// notFinite returns the error of a step, counted from 1, whose loss or gradient norm
+// is not finite. That step did not update the parameters. checkpoint is the newest
+// one, "" if there is none.
 func notFinite(what string, value float64, step int, checkpoint string) error {
 	name := "infinite"
 	if math.IsNaN(value) {

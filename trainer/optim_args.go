@@ -10,9 +10,9 @@ import (
 	"qlora/option"
 )
 
-// optimArgs are the settings in --optim_args, key=value with commas between, as
-// transformers' Trainer parses them. Each is taken out by the optimizer that reads
-// it; it keeps the first error.
+// optimArgs are the settings of --optim_args, comma-separated key=value pairs as
+// transformers' Trainer parses them. The optimizer that reads a setting removes it.
+// optimArgs records the first error.
 type optimArgs struct {
 	text  string
 	given map[string]string
@@ -29,7 +29,7 @@ func parseOptimArgs(text string) (*optimArgs, error) {
 	for pair := range strings.SplitSeq(text, ",") {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" || value == "" || strings.Contains(value, "=") {
-			return nil, option.Errorf("optim_args", text, "it has to be key=value with commas between, as momentum=0.9,nesterov=true")
+			return nil, option.Errorf("optim_args", text, "it must be comma-separated key=value pairs, like momentum=0.9,nesterov=true")
 		}
 		if _, twice := o.given[key]; twice {
 			return nil, option.Errorf("optim_args", text, "it has %s twice", key)
@@ -39,7 +39,7 @@ func parseOptimArgs(text string) (*optimArgs, error) {
 	return o, nil
 }
 
-// take is the text of a setting that the optimizer reads.
+// take removes a setting and returns its text, and reports whether it was given.
 func (o *optimArgs) take(key string) (string, bool) {
 	o.reads = append(o.reads, key)
 	value, ok := o.given[key]
@@ -53,7 +53,7 @@ func (o *optimArgs) fail(format string, args ...any) {
 	}
 }
 
-// share is a number from 0 to below 1, 0 where it is not given.
+// share returns a number of at least 0 and below 1; 0 if it is not given.
 func (o *optimArgs) share(key string) float64 {
 	text, ok := o.take(key)
 	if !ok {
@@ -61,7 +61,7 @@ func (o *optimArgs) share(key string) float64 {
 	}
 	x, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(x >= 0 && x < 1) {
-		o.fail("%s in it is %q, and it must be a number of at least 0 and below 1", key, text)
+		o.fail("%s in it is %q, and it must be at least 0 and below 1", key, text)
 	}
 	return x
 }
@@ -78,7 +78,7 @@ func (o *optimArgs) whole(key string, standard int) int {
 	return int(n)
 }
 
-// truth is true for the words that transformers takes for it.
+// truth returns true for the words that transformers accepts as true.
 func (o *optimArgs) truth(key string) bool {
 	text, ok := o.take(key)
 	switch strings.ToLower(text) {
@@ -101,8 +101,8 @@ func (o *optimArgs) sgd() bindings.SGD {
 	return r
 }
 
-// done says what is wrong with the settings, once the optimizer has taken its own.
-// transformers leaves the others out without a word.
+// done returns the first error, or an error for settings that the optimizer did not
+// read; transformers ignores them silently.
 func (o *optimArgs) done(optimizer string) error {
 	if o.err != nil || len(o.given) == 0 {
 		return o.err
@@ -111,6 +111,6 @@ func (o *optimArgs) done(optimizer string) error {
 	if len(o.reads) > 0 {
 		reads = strings.Join(o.reads, ", ")
 	}
-	return option.Errorf("optim_args", o.text, "it has %s, and `optim` %s reads %s there; learning rate, betas, epsilon and weight decay are options of their own",
+	return option.Errorf("optim_args", o.text, "it has %s, and `optim` %s reads %s there; learning rate, betas, epsilon and weight decay have their own options",
 		slices.Sorted(maps.Keys(o.given))[0], optimizer, reads)
 }

@@ -20,10 +20,10 @@ const (
 	sgd       = "sgd"
 )
 
-// optimizers are the names that --optim takes, and which optimizer each is: those of
-// OptimizerNames, adamw_hf, which version 5 dropped, and paged names and lion
-// without a width. A fused kernel, bitsandbytes' own AdamW in 32 bits and paging
-// change nothing of what is computed.
+// optimizers maps the names that --optim accepts to optimizers: those of
+// OptimizerNames, adamw_hf, which version 5 dropped, and paged names and lion without
+// a width. A fused kernel, bitsandbytes' own AdamW in 32 bits and paging do not change
+// the results.
 var optimizers = map[string]string{
 	adamw: adamw, "adamw_torch_fused": adamw, "adamw_hf": adamw, "paged_adamw": adamw, "paged_adamw_32bit": adamw,
 	adamw8Bit: adamw8Bit, "adamw_bnb_8bit": adamw8Bit, "paged_adamw_8bit": adamw8Bit,
@@ -36,9 +36,9 @@ var optimizers = map[string]string{
 // 32 bits.
 const min8BitSize = 4096
 
-// optimizer is the rule that --optim and --optim_args ask for, and what it keeps of
-// the parameters. The betas are Trainer's for Lion, too; bitsandbytes' own second
-// one would be 0.99.
+// optimizer returns the update rule of --optim and --optim_args, and the state that it
+// keeps per parameter. Lion uses Trainer's betas too; bitsandbytes' own default for
+// the second is 0.99.
 func (a *Args) optimizer() (bindings.OptimizerState, error) {
 	name, known := optimizers[a.Optimizer]
 	if !known {
@@ -71,13 +71,13 @@ func unknownOptimizer(name string) error {
 	return option.Errorf("optim", name, "it can be %s", either(names))
 }
 
-// describeOptimizer is the optimizer with what decides how its state is laid out: a
-// run goes on only from a checkpoint of the same.
+// describeOptimizer returns the optimizer's name and the settings that decide its
+// state's layout. A run resumes only from a checkpoint with the same description.
 func (a *Args) describeOptimizer() string {
 	name := optimizers[a.Optimizer]
 	state, err := a.optimizer()
 	if err != nil {
-		return name // Validate says what is wrong
+		return name // Validate reports the error
 	}
 	if momentum, _ := state.Rule.Moments(); name == sgd && momentum {
 		name += " with momentum"
@@ -88,20 +88,20 @@ func (a *Args) describeOptimizer() string {
 	return name
 }
 
-// noteOptimizer says what of the settings means nothing here.
+// noteOptimizer notes settings without effect.
 func (t *Trainer) noteOptimizer() {
 	a := &t.Args
 	if strings.HasPrefix(a.Optimizer, "paged_") {
-		t.Note(fmt.Sprintf("`optim` %s is %s: nothing is paged, as all of the optimizer's memory is planned and taken before the first step", a.Optimizer, optimizers[a.Optimizer]))
+		t.Note(fmt.Sprintf("`optim` %s is %s: nothing is paged, because the optimizer's memory is planned and allocated before the first step", a.Optimizer, optimizers[a.Optimizer]))
 	}
 	if a.Optimizer == "adamw_hf" {
-		t.Note("`optim` adamw_hf is adamw_torch, as it is since transformers 5")
+		t.Note("`optim` adamw_hf is adamw_torch, as since transformers 5")
 	}
 	inEightBits := func(p bindings.Param) bool { return !p.M.Absmax.Absent() }
 	if state := t.layout.state; state.EightBit && !slices.ContainsFunc(t.layout.params, inEightBits) {
-		t.Note(fmt.Sprintf("`optim` %s keeps 32 bits: no trained tensor, embeddings aside, has the %d elements that 8 bits begin with (`optim_args` min_8bit_size=…)", a.Optimizer, state.Smallest))
+		t.Note(fmt.Sprintf("`optim` %s keeps 32 bits: no trained tensor, embeddings aside, has the %d elements from which 8 bits are used (`optim_args` min_8bit_size=…)", a.Optimizer, state.Smallest))
 	}
 	if a.LoraPlusEmbed != DefaultArgs().LoraPlusEmbed {
-		t.Note("`loraplus_lr_embedding` changes nothing: no adapter is on an embedding")
+		t.Note("`loraplus_lr_embedding` has no effect: no adapter is on an embedding")
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"qlora/checkpoint"
 )
 
-// optimizerFile has what the optimizer moves and remembers: of each parameter the
-// value that it moves, in float32, and its moments, in float32 or in 8-bit codes
-// with their absmax. It alone brings a run's parameters back to the bit; the adapter
-// beside it is for other tools.
+// optimizerFile stores the optimizer's state: for each parameter, the float32 value
+// that the optimizer updates, and its moments, in float32 or as 8-bit codes with their
+// absmax. It alone restores a run's parameters exactly; the adapter next to it is for
+// other tools.
 const optimizerFile = "optimizer.safetensors"
 
 const (
@@ -24,7 +24,7 @@ const (
 	absmaxSuffix = ".absmax"
 )
 
-// optimizerTensors are the tensors of a parameter under torch's names for them.
+// optimizerTensors returns the tensors of a parameter under torch's names.
 func optimizerTensors(p bindings.Param) map[string]bindings.Tensor {
 	first, second := p.Name+".exp_avg", p.Name+".exp_avg_sq"
 	all := map[string]bindings.Tensor{
@@ -52,7 +52,8 @@ func saveOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 	return checkpoint.WriteFile(path, entries, map[string]string{"format": "pt"})
 }
 
-// checkOptimizer says why a checkpoint's state is not that of these parameters.
+// checkOptimizer returns an error if a checkpoint's state does not fit these
+// parameters.
 func checkOptimizer(params []bindings.Param, path string) error {
 	file, err := checkpoint.OpenFile(path)
 	if err != nil {
@@ -67,10 +68,10 @@ func checkOptimizer(params []bindings.Param, path string) error {
 				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other `target_modules` or `modules_to_save`, or without `use_dora`?", path, name)
 			}
 			if string(stored.DType) != t.DType.String() || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
-				return fmt.Errorf("%s: tensor %q is %s %v, and this run trains %v: was it made with another `rank_pattern` or `lora_r`?", path, name, stored.DType, stored.Shape, t)
+				return fmt.Errorf("%s: tensor %q is %s %v, but this run trains %v: was it made with another `rank_pattern` or `lora_r`?", path, name, stored.DType, stored.Shape, t)
 			}
 			if strings.HasSuffix(name, absmaxSuffix) && !isAbsmax(stored.Data()) {
-				return fmt.Errorf("%s: tensor %q has numbers that are below 0 or not finite, which no run has written", path, name)
+				return fmt.Errorf("%s: tensor %q has numbers that are below 0 or not finite, which no run writes", path, name)
 			}
 			known++
 		}
@@ -81,8 +82,7 @@ func checkOptimizer(params []bindings.Param, path string) error {
 	return nil
 }
 
-// isAbsmax reports whether all of the float32s are what the largest of some sizes
-// can be.
+// isAbsmax reports whether all float32s in data are valid absolute maxima.
 func isAbsmax(data []byte) bool {
 	for ; len(data) >= 4; data = data[4:] {
 		x := math.Float32frombits(binary.LittleEndian.Uint32(data))
@@ -93,9 +93,8 @@ func isAbsmax(data []byte) bool {
 	return true
 }
 
-// loadOptimizer puts a checkpoint's state, which was checked, back: masters,
-// moments, and the values that the forward pass reads, which are the masters
-// rounded.
+// loadOptimizer restores a checkpoint's state, which checkOptimizer passed: masters,
+// moments, and the values that the forward pass reads, which are the rounded masters.
 func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) error {
 	file, err := checkpoint.OpenFile(path)
 	if err != nil {
@@ -106,7 +105,7 @@ func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 		for name, t := range optimizerTensors(p) {
 			stored, ok := file.Tensor(name)
 			if !ok || len(stored.Data()) != int(t.Bytes()) {
-				return fmt.Errorf("%s: tensor %q was changed while the run began", path, name)
+				return fmt.Errorf("%s: tensor %q was changed while the run started", path, name)
 			}
 			if err := dev.Write(t, stored.Data()); err != nil {
 				return fmt.Errorf("%s: tensor %q: %w", path, name, err)
@@ -119,10 +118,10 @@ func loadOptimizer(dev bindings.Device, params []bindings.Param, path string) er
 	return nil
 }
 
-// copyPiece bounds what is read from the device at once, in bytes.
+// copyPiece bounds the bytes that are read from the device at once.
 const copyPiece = 4 << 20
 
-// copyOut writes t's elements as they lie.
+// copyOut writes t's elements in their layout.
 func copyOut(dev bindings.Device, t bindings.Tensor, w io.Writer) error {
 	flat := t.Reshape(t.Len(), 1)
 	step := copyPiece / int(t.DType.Size())

@@ -13,7 +13,7 @@ import (
 	"qlora/checkpoint"
 )
 
-// A tensor of an optimizer's file, as a test changes it.
+// storedTensor is a tensor of an optimizer's file that a test can change.
 type storedTensor struct {
 	dtype checkpoint.DType
 	shape []int
@@ -45,8 +45,8 @@ func rewriteOptimizer(t *testing.T, dir string, change func(map[string]storedTen
 	require.NoError(t, seal(dir, 5))
 }
 
-// A checkpoint's optimizer file that was made up is refused even if its hashes are
-// right, with the tensor's name; whatever codes it has are numbers.
+// TestMadeUpOptimizerIsRefused checks that invalid optimizer files are refused by the
+// tensor's name even if their hashes are right. All 8-bit codes are valid.
 func TestMadeUpOptimizerIsRefused(t *testing.T) {
 	const codes = "model.layers.0.self_attn.q_proj.lora_A.weight.exp_avg_sq" // [4, 64]: one block
 	absmax := func(x float32) []byte {
@@ -63,7 +63,7 @@ func TestMadeUpOptimizerIsRefused(t *testing.T) {
 	}{
 		{`no tensor "` + codes + `"`, func(all map[string]storedTensor) { delete(all, codes) }},
 		{`no tensor "` + codes + `.absmax"`, func(all map[string]storedTensor) { delete(all, codes+".absmax") }},
-		{`"` + codes + `" is F32 [4 64], and this run trains U8[4, 64]`, func(all map[string]storedTensor) {
+		{`"` + codes + `" is F32 [4 64], but this run trains U8[4, 64]`, func(all map[string]storedTensor) {
 			all[codes] = storedTensor{checkpoint.F32, []int{4, 64}, make([]byte, 1024)}
 		}},
 		{`"` + codes + `" is U8 [256 1]`, func(all map[string]storedTensor) {

@@ -42,10 +42,10 @@ func TestOptimizerRefusals(t *testing.T) {
 		{"adamw_8bits", "", "did you mean adamw_8bit?"},
 		{"paged_adam_8bit", "", "did you mean paged_adamw_8bit?"},
 		{"", "", "`optim` is \"\", but it can be adamw_8bit,"},
-		{"sgd", "momentum", "has to be key=value with commas between"},
-		{"sgd", "momentum=0.9,", "has to be key=value with commas between"},
+		{"sgd", "momentum", "must be comma-separated key=value pairs"},
+		{"sgd", "momentum=0.9,", "must be comma-separated key=value pairs"},
 		{"sgd", "momentum=0.9,momentum=0.8", "has momentum twice"},
-		{"sgd", "momentum=1", `momentum in it is "1", and it must be a number of at least 0 and below 1`},
+		{"sgd", "momentum=1", `momentum in it is "1", and it must be at least 0 and below 1`},
 		{"sgd", "momentum=NaN", "momentum in it is"},
 		{"sgd", "nesterov=true", "nesterov in it needs a momentum above 0"},
 		{"sgd", "nesterov=maybe,momentum=0.9", "must be true or false"},
@@ -81,7 +81,7 @@ func TestNotesOfOptimizerNames(t *testing.T) {
 	}
 }
 
-// TestLoraPlus has peft's groups.
+// TestLoraPlus compares with peft's parameter groups.
 func TestLoraPlus(t *testing.T) {
 	a := DefaultArgs()
 	a.LoraPlusRatio = 16
@@ -106,10 +106,11 @@ func TestLoraPlus(t *testing.T) {
 	r.Args.LoraPlusRatio = 2
 	r.Base.Quantize, r.Base.Lora = nil, nil
 	_, err := New(r)
-	require.ErrorContains(t, err, "it is about the learning rates of adapters")
+	require.ErrorContains(t, err, "it sets the learning rates of adapters")
 }
 
-// Whatever --optim_args holds, it is refused or it is settings that a rule can have.
+// FuzzOptimArgs checks that --optim_args is refused or yields valid settings of a
+// rule.
 func FuzzOptimArgs(f *testing.F) {
 	for _, text := range []string{"", "momentum=0.9,nesterov=true", "min_8bit_size=4096", "a=b=c", ",", "momentum=1e-999", "dampening=0x1p-2"} {
 		f.Add(text)

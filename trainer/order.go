@@ -9,21 +9,21 @@ import (
 
 // An order is the sequence in which a run sees its records.
 //
-// Random: epoch e is torch.randperm of a generator seeded with seed + e
-// (accelerate's SeedableRandomSampler).
+// Random: epoch e is torch.randperm of a generator seeded with seed + e (accelerate's
+// SeedableRandomSampler).
 //
-// Grouped by length: transformers draws from torch's global generator, seeded
-// once. Each epoch takes 64 bits for the loader and then its permutation; each
-// evaluation takes 64 bits, too. So an epoch's order depends on how often was
-// evaluated before it; draws is the whole state.
+// Grouped by length: transformers draws from torch's global generator, seeded once.
+// Each epoch draws 64 bits for the loader and then its permutation; each evaluation
+// draws 64 bits too. So an epoch's order depends on the number of evaluations before
+// it; draws is the whole state.
 type order struct {
 	strategy string
 	seed     uint64
 	lengths  []int // tokens of every record
-	group    int   // records in a window, which a megabatch is a multiple of
+	group    int   // records in a window; megabatches are multiples of it
 
 	global *torchrand.Generator // grouped only
-	draws  uint64               // 32-bit numbers taken from global
+	draws  uint64               // 32-bit numbers drawn from global
 }
 
 func newOrder(a *Args, examples []dataset.Example) *order {
@@ -43,7 +43,7 @@ func lengthsOf(examples []dataset.Example) []int {
 	return lengths
 }
 
-// begin is the order of an epoch. Epochs are begun one after another.
+// begin returns the order of an epoch. Call it for each epoch in turn.
 func (o *order) begin(epoch int) []int {
 	switch o.strategy {
 	case OrderRandom:
@@ -56,21 +56,21 @@ func (o *order) begin(epoch int) []int {
 	return sequential(len(o.lengths))
 }
 
-// evaluated notes that an evaluation was begun.
+// evaluated records the start of an evaluation.
 func (o *order) evaluated() {
 	if o.global != nil {
 		o.loader()
 	}
 }
 
-// loader draws what torch's DataLoader draws when it is iterated: the base seed
-// of its workers.
+// loader draws what torch's DataLoader draws on iteration: the base seed of its
+// workers.
 func (o *order) loader() {
 	o.global.Uint64()
 	o.draws += 2
 }
 
-// restore brings the generator to where draws numbers had been taken.
+// restore sets the generator to its state after draws numbers.
 func (o *order) restore(draws uint64) {
 	if o.global == nil {
 		return
@@ -82,16 +82,16 @@ func (o *order) restore(draws uint64) {
 	o.draws = draws
 }
 
-// permutationDraws is how many 32-bit numbers a permutation of n takes.
+// permutationDraws returns how many 32-bit numbers a permutation of n draws.
 func permutationDraws(n int) uint64 { return uint64(max(0, n-1)) }
 
-// groupByLength is transformers' get_length_grouped_indices: a permutation, cut
-// into megabatches of up to 50 windows, each sorted by descending length; then
-// the longest record of all changes places with the first.
+// groupByLength returns the order of transformers' get_length_grouped_indices: a
+// permutation, cut into megabatches of up to 50 windows, each sorted by descending
+// length; then the longest record of all is swapped with the first.
 func groupByLength(lengths []int, group int, random *torchrand.Generator) []int {
 	size := group * max(1, min(len(lengths)/(group*4), 50))
 	indices := random.RandPerm(len(lengths))
-	longest := 0 // where the longest record stands: the head of its megabatch
+	longest := 0 // index of the longest record, the first of its megabatch
 	for from := 0; from < len(indices); from += size {
 		mega := indices[from:min(from+size, len(indices))]
 		slices.SortStableFunc(mega, func(a, b int) int { return lengths[b] - lengths[a] })
@@ -113,8 +113,8 @@ func sequential(n int) []int {
 	return indices
 }
 
-// evaluationOrder is the order in which an evaluation sees its records: as they
-// come, or grouped by length with a generator of its own.
+// evaluationOrder returns the order of the records in an evaluation: the dataset's, or
+// grouped by length with a separate generator.
 func evaluationOrder(a *Args, examples []dataset.Example) []int {
 	if a.orderStrategy() != OrderGroupByLength {
 		return sequential(len(examples))

@@ -11,8 +11,8 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// sampling is testdata/sampling.json, which testdata/generate.py records from
-// torch and transformers.
+// recorded is testdata/sampling.json, which testdata/generate.py records from torch
+// and transformers.
 type recorded struct {
 	Random []struct {
 		Seed, Epoch uint64
@@ -87,7 +87,7 @@ func TestGroupedOrderIsTransformers(t *testing.T) {
 	}
 }
 
-// A resumed run knows only how many numbers were drawn.
+// TestGroupedOrderIsRestored restores an order from the number of draws alone.
 func TestGroupedOrderIsRestored(t *testing.T) {
 	a := DefaultArgs()
 	a.GroupByLength, a.BatchSize = true, 2

@@ -7,22 +7,22 @@ import (
 	"qlora/bindings"
 )
 
-// An Output receives what a run reports: the console, metrics.jsonl, a plot. A
-// run calls it from one goroutine, in this order: Work while the base is read,
-// Start, then Step, Work, Log, Sampled and Saved as they come, Stop at the end
-// whatever happened, also before Start. An error of any of them stops the run.
-// Embed [NoOutput] to implement a part.
+// An Output receives what a run reports: the console, metrics.jsonl, a plot. A run
+// calls it from one goroutine, in this order: Work while the base is read; Start;
+// Step, Work, Log, Sampled and Saved as they occur; Stop at the end in every case,
+// even if Start was not called. An error of any of them stops the run. Embed
+// [NoOutput] to implement only some methods.
 type Output interface {
 	Start(*Begin) error
 	Step(StepDone)
 	Work(Work)
 	Log(Row) error
-	Sampled([]Sample) error // by one evaluation, whose row was logged
+	Sampled([]Sample) error // of one evaluation, after its row was logged
 	Saved(dir string, step int) error
 	Stop(*State, error) error
 }
 
-// Begin is what is known of a run before its first step.
+// Begin describes a run before its first step.
 type Begin struct {
 	OutputDir string
 	Args      *Args
@@ -31,17 +31,17 @@ type Begin struct {
 	Plan      bindings.MemoryPlan
 	Recompute string
 	Length    Length
-	Trainable int64         // parameters that are trained
-	Step      int           // steps done before: above 0 in a resumed run
-	Took      time.Duration // by those
-	Tokens    int64         // trained on in those, prompts included
-	Resumed   string        // the checkpoint folder that the run goes on from
-	State     *State        // of the run while it goes on; it has the rows logged before
+	Trainable int64         // trained parameters
+	Step      int           // steps done before; above 0 in a resumed run
+	Took      time.Duration // time of those steps
+	Tokens    int64         // trained in those steps, prompts included
+	Resumed   string        // the checkpoint folder that the run resumes from; "": none
+	State     *State        // of the running run; it has the rows logged before
 
 	EvalRecords int // in Run.EvalSet
 }
 
-// StepDone is what an output receives after every optimizer step.
+// StepDone describes an optimizer step that was just done.
 type StepDone struct {
 	Step            int
 	Steps           int
@@ -50,24 +50,24 @@ type StepDone struct {
 	GradNorm        float64
 	LearningRate    float64
 	TokensPerSecond float64
-	MemoryBytes     int64         // that the run holds on its device
-	Tokens          int64         // trained on so far, prompts included
-	Left            time.Duration // to the end of training, at the pace of this run
+	MemoryBytes     int64         // that the run allocated on its device
+	Tokens          int64         // trained so far, prompts included
+	Left            time.Duration // estimated time to the end of training
 }
 
-// Work reports progress of something other than steps that may take long.
+// Work reports the progress of long work other than steps.
 type Work struct {
 	What        string // "evaluating"
-	Done, Total int64  // bytes, or as many of something else
+	Done, Total int64  // in bytes or another unit
 	Bytes       bool
 }
 
-// A Row is a line of metrics.jsonl: a row of log_history and what is measured of
-// the machine.
+// A Row is a line of metrics.jsonl: a row of log_history plus measurements of the
+// machine.
 type Row struct {
 	Record
-	TokensPerSecond     *Number `json:"tokens_per_second,omitempty"` // trained on since the last row, prompts included
-	MemoryBytes         int64   `json:"memory_bytes"`                // that the run holds on its device
+	TokensPerSecond     *Number `json:"tokens_per_second,omitempty"` // since the last row, prompts included
+	MemoryBytes         int64   `json:"memory_bytes"`                // that the run allocated on its device
 	*bindings.Telemetry         // nil: the device measures nothing
 }
 

@@ -14,7 +14,7 @@ import (
 	"qlora/trainer/internal/tiny"
 )
 
-// packTiny makes packed examples of records, three in each.
+// packTiny packs records, three in each example.
 func packTiny(records []dataset.Example) []dataset.Example {
 	var all []dataset.Example
 	for i := 0; i < len(records); i += 3 {
@@ -29,8 +29,8 @@ func packTiny(records []dataset.Example) []dataset.Example {
 	return all
 }
 
-// A document in a packed sequence has the loss that it has by itself, and the
-// gradients of a packed micro-batch are the sum of its documents'.
+// TestPackedDocumentIsAsIfAlone checks that a packed document has the same loss as
+// alone, and that the gradients of a packed micro-batch are the sum of its documents'.
 func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 	for _, method := range []string{"full", "qlora"} {
 		t.Run(method, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 				r.Base.Quantize, r.Base.Lora = nil, nil
 			}
 			documents := tiny.Records(7)
-			documents[2].Labels[0] = documents[2].IDs[0] // of a first token, which nothing predicts
+			documents[2].Labels[0] = documents[2].IDs[0] // the label of a first token, which is never predicted
 			examples := packTiny(documents)
 			packed := batchOf(examples, []int{0, 1, 2})
 			require.Equal(t, len(documents), packed.Sequences())
@@ -58,7 +58,7 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 			for i := range examples {
 				for range examples[i].Documents() {
 					alone := loss(batchOf(documents, []int{d}))
-					// The others stay before and behind it, without labels.
+					// The other documents stay around it, without labels.
 					among := batchOf(examples, []int{0, 1, 2})
 					for k := range among.Labels {
 						if k < int(among.Starts[d]) || k >= int(among.Starts[d+1]) {
@@ -111,7 +111,8 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 	}
 }
 
-// A packed run is planned for its documents, and goes on only from a packed run.
+// TestPackedRun checks that a packed run is planned for its documents and resumes only
+// from a packed run.
 func TestPackedRun(t *testing.T) {
 	r := tinyRun(t)
 	r.TrainSet = packTiny(r.TrainSet)

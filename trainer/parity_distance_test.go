@@ -14,8 +14,8 @@ import (
 	"qlora/checkpoint"
 )
 
-// distance is how far a run is from the recorded one at most, by what was
-// compared: relative differences.
+// distance is the largest relative difference between a run and the recorded one, by
+// what was compared.
 type distance map[string]float64
 
 var distanceColumns = []string{"loss", "eval_loss", "grad_norm", "gradient", "weights", "codes"}
@@ -32,7 +32,7 @@ func (d distance) columns() []string {
 	return all
 }
 
-// hold notes a distance, and fails where it is beyond the limit.
+// hold records a difference and fails if it exceeds the limit.
 func (d distance) hold(t *testing.T, kind string, far, limit float64, format string, args ...any) {
 	t.Helper()
 	if known, ok := d[kind]; !ok || far > known {
@@ -43,7 +43,7 @@ func (d distance) hold(t *testing.T, kind string, far, limit float64, format str
 	}
 }
 
-// apart is the relative difference; a recorded 0 must be 0.
+// apart returns the relative difference; a recorded 0 must be 0.
 func apart(want, got float64) float64 {
 	if want == got {
 		return 0
@@ -51,8 +51,8 @@ func apart(want, got float64) float64 {
 	return math.Abs(got-want) / math.Abs(want)
 }
 
-// log compares log_history row by row: steps, epochs and learning rates must be
-// the same, the rest as near as the limit says.
+// log compares log_history row by row: steps, epochs and learning rates must be equal,
+// the rest within the limit.
 func (d distance) log(t *testing.T, limit parityLimit, path string, state *State) {
 	var want []Record
 	readJSON(t, path, &want)
@@ -84,8 +84,8 @@ func (d distance) log(t *testing.T, limit parityLimit, path string, state *State
 	}
 }
 
-// gradients compares those of the first optimizer step, before clipping, by the
-// L2 norm of the difference.
+// gradients compares the gradients of the first optimizer step, before clipping, by
+// the L2 norm of the difference.
 func (d distance) gradients(t *testing.T, limit parityLimit, want, got map[string][]float32) {
 	short := map[string][]float32{} // the recorded names are those of peft's file
 	for name, x := range want {
@@ -108,8 +108,8 @@ func (d distance) gradients(t *testing.T, limit parityLimit, want, got map[strin
 	}
 }
 
-// weights compares what was trained, against the largest recorded value of each
-// tensor.
+// weights compares the trained tensors, relative to the largest recorded value of
+// each.
 func (d distance) weights(t *testing.T, limit parityLimit, want, got map[string][]float32) {
 	requireSameTensors(t, want, got)
 	for name, w := range want {
@@ -125,8 +125,8 @@ func (d distance) weights(t *testing.T, limit parityLimit, want, got map[string]
 	}
 }
 
-// codes compares the moments that are kept in 8 bits: how many codes are other ones,
-// as a share of all, and how far from each other the absmax of the blocks are.
+// codes compares 8-bit moments: the share of codes that differ, and the difference of
+// the blocks' absmax.
 func (d distance) codes(t *testing.T, limit parityLimit, path string, got map[string][]byte) {
 	file, err := checkpoint.OpenFile(path)
 	require.NoError(t, err)
@@ -150,7 +150,7 @@ func (d distance) codes(t *testing.T, limit parityLimit, path string, got map[st
 			}
 		}
 	}
-	d.hold(t, "codes", float64(other)/float64(all), limit.codes, "%d of %d are other ones", other, all)
+	d.hold(t, "codes", float64(other)/float64(all), limit.codes, "%d of %d differ", other, all)
 }
 
 func requireSameTensors(t *testing.T, want, got map[string][]float32) {

@@ -13,12 +13,12 @@ import (
 	"qlora/nn"
 )
 
-// forwardLimit is how far a logit may be from the recorded one, of the largest
-// recorded for its token. Seen: 1e-6.
+// forwardLimit is the largest error of a logit, relative to the largest recorded one
+// for its token. Seen: 1e-6.
 const forwardLimit = 1e-5
 
-// TestParityForward holds logits and greedy text of one model of each family,
-// rope scaling and window, and of bitsandbytes' own 4-bit folders.
+// TestParityForward compares logits and greedy text of one model of each family, rope
+// scaling and window, and of bitsandbytes' own 4-bit folders.
 func TestParityForward(t *testing.T) {
 	var index struct{ Forward []string }
 	readJSON(t, filepath.Join(parityFolder, "index.json"), &index)
@@ -61,7 +61,7 @@ func loadForward(t *testing.T, dev *recorder, dir string) *forward {
 	return &forward{tuned.Model, dev}
 }
 
-// generate extends ids by n likeliest tokens.
+// generate extends ids greedily by n tokens.
 func (m *forward) generate(t *testing.T, ids []int32, n int) []int32 {
 	t.Helper()
 	var out []int32
@@ -74,8 +74,8 @@ func (m *forward) generate(t *testing.T, ids []int32, n int) []int32 {
 	return out
 }
 
-// holdLogits compares the logits behind every beginning of the recorded
-// sequences, and gives the largest distance.
+// holdLogits compares the logits after every prefix of the recorded sequences and
+// returns the largest difference.
 func (m *forward) holdLogits(t *testing.T, path string) float64 {
 	file, err := checkpoint.OpenFile(path)
 	require.NoError(t, err)
@@ -96,15 +96,15 @@ func (m *forward) holdLogits(t *testing.T, path string) float64 {
 			far, reason := logitDistance(m.dev.logits, logits[i*vocabulary:(i+1)*vocabulary], forwardLimit)
 			worst = max(worst, far)
 			if reason != "" {
-				t.Errorf("%s: behind token %d: %s", label, i, reason)
+				t.Errorf("%s: after token %d: %s", label, i, reason)
 			}
 		}
 	}
 	return worst
 }
 
-// logitDistance returns the largest distance of a logit, of the largest wanted, and
-// what is wrong where that is above limit.
+// logitDistance returns the largest difference of a logit, relative to the largest
+// wanted one, and a reason if it is above limit.
 func logitDistance(got, want []float32, limit float64) (far float64, reason string) {
 	if len(got) != len(want) {
 		return math.Inf(1), fmt.Sprintf("got %d logits, want %d", len(got), len(want))
@@ -125,8 +125,8 @@ func logitDistance(got, want []float32, limit float64) (far float64, reason stri
 	return far, reason
 }
 
-// holdGreedy generates over the cache of keys and values. The leads of the
-// recorded tokens are above the logits' limit.
+// holdGreedy generates with the key-value cache. The margins of the recorded tokens
+// are above the logits' limit.
 func (m *forward) holdGreedy(t *testing.T, path string) {
 	var want struct{ Prompt, Greedy []int32 }
 	readJSON(t, path, &want)

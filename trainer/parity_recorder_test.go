@@ -13,20 +13,20 @@ import (
 	"qlora/nn"
 )
 
-// A recorder is a device that keeps what the recorded runs have, too.
+// A recorder is a device that stores what the recorded runs have.
 type recorder struct {
 	bindings.Device
 	gradients map[string][]float32 // of the first optimizer step, before clipping
 	codes     map[string][]byte    // codes and absmax of the moments in 8 bits after the last step
-	logits    []float32            // finished, of the output head's last use in generation
-	head      nn.Head              // whose they are
+	logits    []float32            // final ones of the output head's last use in generation
+	head      nn.Head              // the head of the logits
 	err       error
 }
 
-// Run keeps what the recorded runs have.
+// Run runs op and stores what the recorded runs have.
 func (r *recorder) Run(op bindings.Operation) {
 	if norm, ok := op.(*bindings.GradNorm); ok && r.gradients == nil {
-		// It comes after a window's last micro-batch.
+		// GradNorm runs after a window's last micro-batch.
 		r.gradients = map[string][]float32{}
 		for _, p := range norm.Params {
 			r.gradients[p.Name] = r.read(p.Grad)
@@ -37,7 +37,7 @@ func (r *recorder) Run(op bindings.Operation) {
 	case *bindings.Optimize:
 		r.keepCodes(op)
 	case *bindings.Project:
-		// It is how generation uses the head.
+		// This is how generation uses the head.
 		if part := op.Parts[0]; r.head.Name != "" && part.Linear.Name == r.head.Name {
 			r.logits = r.read(part.Y)
 			r.finish()
@@ -45,7 +45,7 @@ func (r *recorder) Run(op bindings.Operation) {
 	}
 }
 
-// finish scales and caps the logits as the head does beside its product.
+// finish scales and caps the logits as the head does after its product.
 func (r *recorder) finish() {
 	for i, z := range r.logits {
 		if r.head.Scale != 0 {
@@ -58,7 +58,7 @@ func (r *recorder) finish() {
 	}
 }
 
-// keepCodes keeps what lies in 8 bits after the step.
+// keepCodes stores the 8-bit state after the step.
 func (r *recorder) keepCodes(op *bindings.Optimize) {
 	r.codes = map[string][]byte{}
 	for _, p := range op.Params {

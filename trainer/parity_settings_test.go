@@ -10,8 +10,8 @@ import (
 	"qlora/lora"
 )
 
-// paritySettings are a recorded case's settings.json: the options of the command
-// line, by the same tags.
+// paritySettings are a case's settings.json: the options of the command line, by the
+// same tags.
 type paritySettings struct {
 	Model     string `option:"model"`
 	Method    string `option:"method"`
@@ -25,20 +25,20 @@ type paritySettings struct {
 	Adapters  lora.Options
 }
 
-// readParitySettings starts from the defaults. A setting that no option has is
-// an error: it would be left out of the run without a word.
+// readParitySettings starts from the defaults. It fails on a setting that is not an
+// option, which would otherwise be ignored silently.
 func readParitySettings(t *testing.T, path string) *paritySettings {
 	t.Helper()
 	var values map[string]json.RawMessage
 	readJSON(t, path, &values)
 	s := &paritySettings{Run: DefaultArgs(), Adapters: lora.DefaultOptions()}
 	require.NoError(t, setTagged(reflect.ValueOf(s).Elem(), values))
-	require.Empty(t, values, "%s has settings that are no options", path)
+	require.Empty(t, values, "%s has settings that are not options", path)
 	return s
 }
 
-// setTagged sets the fields of v whose option tag names a value, and takes it
-// out of values.
+// setTagged sets the fields of v whose option tag names a value, and removes it from
+// values.
 func setTagged(v reflect.Value, values map[string]json.RawMessage) error {
 	for field, value := range v.Fields() {
 		name, tagged := field.Tag.Lookup("option")

@@ -17,25 +17,26 @@ import (
 	"qlora/lora"
 )
 
-// startsFolder holds adapters that begin with a part of their base, as peft
-// makes and trains them; starts.py beside it made them.
+// startsFolder has adapters that are initialized from their base, as peft makes and
+// trains them; its starts.py made them.
 const startsFolder = parityFolder + "/starts"
 
-// A startLimit is how far from the recorded ones may be: the product B·A of
-// every fresh adapter, of its largest element, and the run from peft's.
+// A startLimit bounds the difference from the recorded start: of the product B·A of
+// every new adapter, relative to its largest element, and of the run from peft's
+// start.
 type startLimit struct {
 	product float64
 	run     parityLimit
 }
 
-// TestParityStarts holds where PiSSA, OLoRA and LoftQ begin, and the runs from
-// there. Singular vectors have no sign, so that fresh adapters are compared by
-// B·A, which is also what the base goes without; the runs begin with peft's own
-// A and B, and the base is ours.
+// TestParityStarts compares the starts of PiSSA, OLoRA and LoftQ, and runs from there.
+// Singular vectors have no unique sign, so new adapters are compared by B·A, which is
+// also what is subtracted from the base; the runs start with peft's own A and B on our
+// base.
 func TestParityStarts(t *testing.T) {
 	// Seen: 3e-5; 5e-7, 2e-6, 9e-6, 3e-6. Where two singular values are 1 % apart,
-	// torch's decomposition in float32 is off by 2e-5 from one in float64, which
-	// ours is (package lowrank holds that to 1e-9).
+	// torch's float32 decomposition is off by 2e-5 from a float64 one, which ours is
+	// (package lowrank tests that to 1e-9).
 	limit := startLimit{product: 1e-4, run: parityLimit{loss: 5e-6, norm: 1e-5, gradient: 2e-5, weights: 1e-4}}
 	cases, err := os.ReadDir(startsFolder)
 	require.NoError(t, err)
@@ -73,7 +74,7 @@ func TestParityStarts(t *testing.T) {
 	logTable(t, append([]string{"case", "product"}, distanceColumns...), rows)
 }
 
-// freshStart gives the adapters that the settings begin.
+// freshStart returns the adapters that the settings initialize.
 func freshStart(t *testing.T, s *paritySettings) map[string]factors {
 	t.Helper()
 	fresh := *s
@@ -82,7 +83,7 @@ func freshStart(t *testing.T, s *paritySettings) map[string]factors {
 	run.Args.MaxSteps, run.Args.LearningRate = 1, 0
 	require.NoError(t, train(t, t.Context(), run))
 	trained, began := halves(readFactors(t, run.Args.OutputDir))
-	require.Equal(t, began, trained, "a step of learning rate 0 moves nothing")
+	require.Equal(t, began, trained, "a step of learning rate 0 changed the adapter")
 	return trained
 }
 
@@ -111,8 +112,7 @@ func readFactors(t *testing.T, dir string) map[string]factors {
 	return all
 }
 
-// halves takes plain adapters apart into what was trained and what that began
-// with.
+// halves splits plain adapters into the trained factors and their start.
 func halves(plain map[string]factors) (trained, began map[string]factors) {
 	trained, began = map[string]factors{}, map[string]factors{}
 	for module, f := range plain {
@@ -129,7 +129,7 @@ func halves(plain map[string]factors) (trained, began map[string]factors) {
 	return trained, began
 }
 
-// tensors are the factors under their names in a file.
+// tensors returns the factors by their names in a file.
 func tensors(all map[string]factors) map[string][]float32 {
 	named := map[string][]float32{}
 	for module, f := range all {
@@ -138,7 +138,7 @@ func tensors(all map[string]factors) map[string][]float32 {
 	return named
 }
 
-// product is B·A.
+// product returns B·A.
 func (f factors) product() []float64 {
 	in, out := len(f.a)/f.r, len(f.b)/f.r
 	p := make([]float64, out*in)
@@ -172,8 +172,8 @@ func holdProducts(t *testing.T, limit float64, want, got map[string]factors) flo
 	return worst
 }
 
-// holdRandomized compares sizes where the test matrix is another one: what the
-// adapter takes up of the weight, as a norm.
+// holdRandomized compares norms of the adapters' share of the weight, because the
+// random test matrix differs.
 func holdRandomized(t *testing.T, want, got map[string]factors) string {
 	t.Helper()
 	worst := 0.0
@@ -193,8 +193,8 @@ func norm(x []float64) float64 {
 	return math.Sqrt(sum)
 }
 
-// holdPlain compares what is saved with peft's own conversion, where it makes
-// one: the configuration, and the change of the weights.
+// holdPlain compares the saved adapter with peft's own conversion, where it makes one:
+// the configuration, and the change of the weights.
 func holdPlain(t *testing.T, folder, outputDir string, saved map[string]factors) {
 	t.Helper()
 	dir := filepath.Join(folder, "plain")

@@ -17,27 +17,27 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// parityFolder holds recorded runs of transformers, peft and bitsandbytes on
-// their CPU back ends; generate.py in it made them and says what each file is.
+// parityFolder has recorded runs of transformers, peft and bitsandbytes on their CPU
+// back ends; its generate.py made them and documents each file.
 const parityFolder = "testdata/parity"
 
-// A parityLimit is how far a run may be from the recorded one, relative to the
-// recorded value.
+// A parityLimit bounds the difference between a run and the recorded one, relative to
+// the recorded value.
 type parityLimit struct {
 	loss     float64 // of each step, evaluations and the mean of the run
 	norm     float64 // of the gradients before clipping
 	gradient float64 // L2, of each tensor at the first step
 	weights  float64 // of each tensor at the end, of the largest recorded value in it
-	codes    float64 // of moments in 8 bits at the end: the share that are other ones
+	codes    float64 // of 8-bit moments at the end: the share that differ
 }
 
 // TestParity trains every recorded case from its recorded start.
 func TestParity(t *testing.T) {
 	for _, dev := range parityDevices(t) {
 		t.Run(dev.Describe().Name, func(t *testing.T) {
-			// Seen: 3e-7, 1e-6, 2e-6 and 1e-5. What is promised (losses 2e-4, 1e-3 on a
-			// 4-bit base; gradients 1e-4, weights 2e-3) would hide a small mistake;
-			// the rest is room for another processor's order of summation.
+			// Seen: 3e-7, 1e-6, 2e-6 and 1e-5. The promised limits (losses 2e-4, 1e-3
+			// on a 4-bit base; gradients 1e-4, weights 2e-3) would hide a small
+			// mistake; the margin here is for another processor's order of summation.
 			limit := parityLimit{loss: 5e-6, norm: 1e-5, gradient: 2e-5, weights: 1e-4, codes: 1e-3}
 			var rows [][]string
 			for _, c := range parityCases(t) {
@@ -50,13 +50,13 @@ func TestParity(t *testing.T) {
 	}
 }
 
-// A parityCase is one of index.json.
+// A parityCase is an entry of index.json.
 type parityCase struct {
 	Name       string
-	OnlyLosses bool `json:"only_losses"` // nothing but the log was recorded
+	OnlyLosses bool `json:"only_losses"` // only the log was recorded
 }
 
-// replay runs a case and holds everything that was recorded of it.
+// replay repeats a case and compares everything that was recorded of it.
 func (c parityCase) replay(t *testing.T, dev bindings.Device, limit parityLimit) distance {
 	folder := filepath.Join(parityFolder, c.Name)
 	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
@@ -72,14 +72,15 @@ func (c parityCase) replay(t *testing.T, dev bindings.Device, limit parityLimit)
 	far.gradients(t, limit, readTensors(t, filepath.Join(folder, "gradients.safetensors")), recorder.gradients)
 	if len(recorder.codes) > 0 {
 		far.codes(t, limit, filepath.Join(folder, "optimizer.safetensors"), recorder.codes)
-		// Where rounding decides between two codes the moment is another one by up to a
-		// few percent, and so is a step of that weight. Seen: one code of 5760, and 3e-4.
+		// Where rounding decides between two codes, a moment differs by up to a few
+		// percent, and so does a step of that weight. Seen: one code of 5760, and
+		// 3e-4.
 		limit.weights *= 20
 	}
 	if s.Run.AdamEpsilon < 1e-7 {
-		// Adam moves by the gradient over its own size: with a small epsilon the
-		// sign of a gradient that is nothing but rounding is a whole step. Such a
-		// run is held by its losses.
+		// Adam moves by the gradient relative to its own size: with a small epsilon,
+		// the sign of a gradient of pure rounding error is a whole step. Such a run is
+		// compared by its losses.
 		return far
 	}
 	want, got := "final/adapter_model.safetensors", "adapter_model.safetensors"
@@ -90,8 +91,8 @@ func (c parityCase) replay(t *testing.T, dev bindings.Device, limit parityLimit)
 	return far
 }
 
-// parityDevices are the CPU with gonum's BLAS, and with an OpenBLAS where one is
-// found and -short does not ask for one device only.
+// parityDevices returns the CPU with gonum's BLAS and, unless -short is set, with
+// OpenBLAS if it is found.
 func parityDevices(t *testing.T) []*cpu.Device {
 	t.Helper()
 	own, err := cpu.New(cpu.Options{BLAS: "gonum"})
@@ -115,7 +116,7 @@ func parityCases(t *testing.T) []parityCase {
 	return fewer(index.Cases)
 }
 
-// run sets the recorded case up; paths in its settings are relative to the
+// run returns the run of the recorded case; paths in its settings are relative to the
 // folder of the recordings.
 func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
 	t.Helper()
@@ -141,8 +142,8 @@ func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
 	return Run{Base: m, Args: s.Run, TrainSet: readRecords(t, s.Dataset), EvalSet: readRecords(t, s.Eval), Device: dev}
 }
 
-// readRecords reads pretokenized records as they are. Package dataset leaves
-// records out that nothing is trained on, and Trainer trains on those, too.
+// readRecords reads pretokenized records unchanged. Package dataset drops records
+// without trained tokens, which Trainer trains on too.
 func readRecords(t *testing.T, path string) []dataset.Example {
 	t.Helper()
 	if path == "" {

@@ -15,10 +15,10 @@ import (
 	"qlora/nn"
 )
 
-// TestParityWeights holds the values that a loaded model multiplies by, bit for
-// bit: those of bitsandbytes' own 4-bit folders, and of a bfloat16 base that is
-// quantized on loading. Zeros are all positive in both: of FP4's second zero
-// bitsandbytes' CPU kernel and its own table say different signs.
+// TestParityWeights compares, bit for bit, the values that a loaded model multiplies
+// by: those of bitsandbytes' own 4-bit folders, and of a bfloat16 base that is
+// quantized on loading. Both sides make all zeros positive: bitsandbytes' CPU kernel
+// and its table give FP4's second zero different signs.
 func TestParityWeights(t *testing.T) {
 	var cases []struct {
 		Model   string
@@ -61,8 +61,8 @@ func TestParityWeights(t *testing.T) {
 	}
 }
 
-// digestOf takes the weight as what an identity becomes: products with 1 and
-// sums with 0 round nothing.
+// digestOf reads the weight as its product with an identity: products with 1 and sums
+// with 0 do not round.
 func digestOf(t *testing.T, dev bindings.Device, w bindings.Weight) string {
 	t.Helper()
 	memory := bindings.NewMemory()

@@ -10,25 +10,24 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A RunPlan is what a run allocates of a device's memory, to the byte. It is found by
-// walking the code that trains, on a device that computes nothing; the trainer
-// takes its memory from the same plan.
+// A RunPlan is the device memory of a run, to the byte. It is computed by walking the
+// training code on a device that computes nothing; the trainer allocates by the same
+// plan.
 type RunPlan struct {
 	Device    bindings.Info
 	Bytes     bindings.MemoryPlan
 	Recompute nn.Recompute
-	Trainable int64 // parameters that are trained
-	Fits      bool  // in the limit that was given
+	Trainable int64 // trained parameters
+	Fits      bool  // within the given limit
 
-	// InitBytes estimates the extra main memory that PiSSA, OLoRA and LoftQ need during
-	// initialization, before the first step.
+	// InitBytes estimates the extra host memory in bytes that PiSSA, OLoRA and LoftQ
+	// need during initialization, before the first step.
 	InitBytes int64
 }
 
-// PlanRun returns the plan of a run. limit is the bytes that the device has for it, 0
-// where that is not known. Without records (train is nil) every sequence is maxLength
-// tokens long; prompts may be nil. The error is about the model or the settings:
-// that a run does not fit is no error here.
+// PlanRun plans a run. limit is the device memory in bytes, 0 if unknown. If train is
+// nil, every sequence is assumed to have maxLength tokens. prompts may be nil. The
+// error is about the model or the settings; a run that does not fit is not an error.
 func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {
 	if err := errors.Join(a.Validate(), model.Validate()); err != nil {
 		return nil, err
@@ -45,8 +44,8 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 	return l.plan(profile, limit), nil
 }
 
-// A layout is a model with its adapters and everything that training it needs,
-// each with its place in a memory that is planned but not taken.
+// A layout is a model with its adapters and everything that training needs, placed in
+// planned memory that is not yet allocated.
 type layout struct {
 	*lora.Tuned
 	params []bindings.Param
@@ -54,9 +53,8 @@ type layout struct {
 	clip   bindings.Tensor         // GradNorm's Out
 }
 
-// layOut plans with the recompute policy that the settings name. With auto it is
-// the first that fits the limit, from the fastest to the smallest; the smallest
-// where none does.
+// layOut plans with the recompute policy of the settings. With auto it uses the
+// fastest policy that fits the limit, or the smallest if none does.
 func layOut(model *Base, a *Args, shapes nn.Shapes, profile bindings.Profile, limit int64) (*layout, error) {
 	policies := []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer}
 	switch {
@@ -115,8 +113,8 @@ func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
 	return p
 }
 
-// refusal is the sentence about a run that does not fit: how much it takes, how
-// much there is, and what would fit.
+// refusal returns the error for a run that does not fit: how much it needs, how much
+// is free, and what would fit.
 func refusal(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, took int64, profile bindings.Profile, limit int64) error {
 	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
 	a.GradientCheckpointing, a.Recompute = false, "layer"
@@ -133,7 +131,7 @@ func refusal(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 			return fmt.Errorf("%s; even one sequence at a time with `recompute` layer needs %s: use a shorter `max_length`, a smaller `lora_r`, `optim` adamw_8bit or a smaller model",
 				short, Bytes(plan.Bytes.Total()))
 		}
-		// The same number of sequences in a step, in smaller pieces.
+		// The same number of sequences per step, in smaller micro-batches.
 		smaller := a.BatchSize / 2
 		a.Accumulation, a.BatchSize = ceilDiv(a.BatchSize*a.Accumulation, smaller), smaller
 		a.EvalBatchSize = min(a.EvalBatchSize, smaller)

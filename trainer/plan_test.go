@@ -9,7 +9,8 @@ import (
 	"qlora/bindings/cpu"
 )
 
-// A micro-batch that is smaller than another in every respect decides nothing.
+// TestFrontKeepsWhatNothingExceeds checks that a micro-batch that is smaller than
+// another in every respect is dropped.
 func TestFrontKeepsWhatNothingExceeds(t *testing.T) {
 	examples := recordsOf(10, 2, 2, 2, 7, 7, 1)
 	var f front
@@ -37,8 +38,8 @@ func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
 	require.Equal(t, "none", plan.Recompute.String())
 }
 
-// TestPlanOfTheOptimizer holds the bytes of the optimizer's memory to what its
-// moments take, for 86 thousand parameters trained themselves.
+// TestPlanOfTheOptimizer compares the planned bytes of the optimizer with those of its
+// moments, for 86 thousand parameters of full fine-tuning.
 func TestPlanOfTheOptimizer(t *testing.T) {
 	r := tinyRun(t)
 	r.Base.Quantize, r.Base.Lora = nil, nil
@@ -46,13 +47,14 @@ func TestPlanOfTheOptimizer(t *testing.T) {
 		embedding, head, layers = 96 * 64, 96 * 64, 2
 		large                   = 2*64*64 + 3*64*128 // q and o, gate, up and down of a layer
 		small                   = 2 * 32 * 64        // k and v
-		clip, norm              = 256, 256           // a place is a multiple of 256 bytes
+		clip, norm              = 256, 256           // allocations are multiples of 256 bytes
 	)
 	norms := (2*layers + 1) * norm
 	for name, want := range map[string]int{
 		sgd:  clip,
 		lion: clip + 4*(embedding+head+layers*(large+small)) + norms,
-		// A code and a 64th of a byte of absmax, whose place is a whole 256 bytes.
+		// One byte of code and 1/64 byte of absmax per parameter; each allocation is a
+		// multiple of 256 bytes.
 		lion8Bit:  clip + 4*(embedding+layers*small) + norms + head + 256 + layers*(large+5*256),
 		adamw:     clip + 8*(embedding+head+layers*(large+small)) + 2*norms,
 		adamw8Bit: clip + 8*(embedding+layers*small) + 2*(norms+head+256+layers*(large+5*256)),

@@ -6,27 +6,27 @@ import (
 	"path/filepath"
 )
 
-// progressFile has what a run needs to go on that is neither a tensor nor in
+// progressFile stores the resume state that is neither a tensor nor in
 // trainer_state.json.
 const progressFile = "training_progress.json"
 
-// progressVersion is raised when the meaning of a field changes.
+// progressVersion increases when the meaning of a field changes.
 const progressVersion = 1
 
-// progress is where a run stands. Random numbers are functions of counters, so
-// counters are all of the random state there is.
+// progress is the position of a run. Random numbers are functions of counters, so
+// counters are the whole random state.
 type progress struct {
 	Version       int     `json:"version"`
 	Step          int     `json:"step"`           // optimizer steps done
 	MicroBatch    uint32  `json:"micro_batch"`    // micro-batches done; the Step of bindings.Random
-	EpochDraws    uint64  `json:"epoch_draws"`    // numbers drawn for the order before the present epoch began
-	Draws         uint64  `json:"draws"`          // and by now
+	EpochDraws    uint64  `json:"epoch_draws"`    // numbers drawn for the order before the current epoch
+	Draws         uint64  `json:"draws"`          // numbers drawn so far
 	PendingLoss   float64 `json:"pending_loss"`   // sum of the steps' losses since the last log row
 	PendingSteps  int     `json:"pending_steps"`  // steps in it
 	TotalLoss     float64 `json:"total_loss"`     // sum of all steps' losses up to the last log row
-	Tokens        int64   `json:"tokens"`         // trained on so far, prompts included
+	Tokens        int64   `json:"tokens"`         // trained so far, prompts included
 	Seconds       float64 `json:"seconds"`        // of training so far
-	EvaluationDue bool    `json:"evaluation_due"` // stopped in the evaluation after Step
+	EvaluationDue bool    `json:"evaluation_due"` // interrupted in the evaluation after Step
 
 	Identity identity          `json:"identity"`
 	Settings map[string]string `json:"settings"` // that may change
@@ -37,7 +37,7 @@ func (p *progress) encode() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// maxProgressBytes bounds what is read of a training_progress.json.
+// maxProgressBytes bounds the size of a training_progress.json.
 const maxProgressBytes = 1 << 16
 
 func readProgress(dir string) (*progress, error) {
@@ -59,20 +59,20 @@ func parseProgress(b []byte) (*progress, error) {
 		return nil, err
 	}
 	if p.Version != progressVersion {
-		return nil, fmt.Errorf("it has version %d, and this program writes %d: finish the run with the program that began it", p.Version, progressVersion)
+		return nil, fmt.Errorf("it has version %d, but this program writes %d: finish the run with the program that started it", p.Version, progressVersion)
 	}
 	return p, nil
 }
 
-// check says what of p no run of this length can have written.
+// check returns an error if no run of this length can have written p.
 func (p *progress) check(l *Length) error {
 	// An epoch draws two numbers and a permutation, an evaluation two.
 	most := uint64(l.Epochs+1)*uint64(l.Records+2) + 2*uint64(l.Steps+1)
 	switch {
 	case p.Step > l.Steps:
-		return fmt.Errorf("it is %d steps in, and the run has only %d", p.Step, l.Steps)
+		return fmt.Errorf("it is %d steps in, but the run has only %d", p.Step, l.Steps)
 	case p.Step < 0 || p.PendingSteps < 0 || p.PendingSteps > p.Step || p.Tokens < 0 || p.Seconds < 0 || p.Draws > most || p.EpochDraws > p.Draws:
-		return fmt.Errorf("its %s holds numbers that no run has written", progressFile)
+		return fmt.Errorf("its %s has numbers that no run writes", progressFile)
 	}
 	return nil
 }

@@ -7,9 +7,9 @@ import (
 	"qlora/internal/atomicfile"
 )
 
-// finish logs the last row and writes what a run leaves in its output folder.
-// The row is Trainer's: the mean loss is over all steps, also those before the
-// run was resumed.
+// finish logs the last row and writes the results to the output folder. The row is
+// Trainer's: the mean loss is over all steps, including those before the run was
+// resumed.
 func (r *loop) finish() error {
 	took := r.seconds()
 	samples := float64(r.length.Records) * r.Args.Epochs
@@ -35,11 +35,11 @@ func (r *loop) finish() error {
 	if err := atomicfile.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
 		return err
 	}
-	// A run that was killed right after it saved its last checkpoint left one too many.
+	// A run that was killed right after saving its last checkpoint left one too many.
 	return rotate(dir, r.Args.SaveTotalLimit)
 }
 
-// writeModel writes the adapter, or the trained model, and what lies beside it.
+// writeModel writes the adapter or the trained model, and the files next to it.
 func (r *loop) writeModel(dir string) error {
 	var err error
 	if a := r.layout.Adapters; a != nil {
@@ -58,6 +58,5 @@ func (r *loop) writeModel(dir string) error {
 	return nil
 }
 
-// seconds is how long the run has taken so far, with the time before it was
-// resumed.
+// seconds returns the run's time so far, including the time before it was resumed.
 func (r *loop) seconds() float64 { return time.Since(r.began).Seconds() }

@@ -6,13 +6,13 @@ import (
 	"path/filepath"
 )
 
-// load takes the memory and fills it: the base, the adapters, and, in a resumed run, what the
-// checkpoint has.
+// load allocates the memory and fills it: the base, the adapters and, in a resumed
+// run, the checkpoint's state.
 func (r *loop) load() error {
 	values := r.Base.Values()
 	values.Seed, values.BaseLoaded, values.Initialized = r.Args.Seed, r.loading, r.initializing
 	if r.resume != nil {
-		values.Adapter = r.from // has what the base goes without; all else comes from the optimizer's state
+		values.Adapter = r.from // for the starts subtracted from the base; the optimizer's state has the rest
 		values.Later = r.Base.Lora != nil && !r.Base.Lora.Init.ChangesBase()
 	}
 	if err := r.layout.Load(r.Device, values); err != nil {
@@ -25,7 +25,7 @@ func (r *loop) load() error {
 	return r.restore()
 }
 
-// restore puts the run where its checkpoint was made.
+// restore sets the run to the position of its checkpoint.
 func (r *loop) restore() error {
 	r.at = *r.resume
 	r.at.Settings = r.settings()
@@ -45,7 +45,7 @@ func (r *loop) restore() error {
 	return r.Device.Sync()
 }
 
-// save makes a checkpoint of where the run stands, and deletes the oldest ones.
+// save writes a checkpoint of the current position, and deletes the oldest ones.
 func (r *loop) save() error {
 	r.at.Draws = r.order.draws
 	r.at.Seconds = r.seconds()

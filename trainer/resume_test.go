@@ -16,7 +16,7 @@ import (
 	"qlora/trainer/internal/tiny"
 )
 
-// interruptedRun is a run that was stopped after a step.
+// interruptedRun returns a run that was stopped after a step.
 func interruptedRun(t *testing.T, after int) Run {
 	t.Helper()
 	return interrupted(t, tinyRun(t), after)
@@ -40,15 +40,15 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 		"`gradient_accumulation_steps` 2":                 func(r *Run) { r.Args.Accumulation = 1 },
 		"`train_sampling_strategy` random":                func(r *Run) { r.Args.SamplingStrategy = OrderSequential },
 		"`method` qlora and this run has lora":            func(r *Run) { r.Base.Quantize = nil },
-		"in 4 bits":                                       func(r *Run) { r.Base.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
+		"4-bit quantization":                              func(r *Run) { r.Base.Quantize = &bindings.QuantizeOptions{Kind: nf4.FP4, BlockSize: 64} },
 		"other records":                                   func(r *Run) { r.TrainSet = tiny.Records(14) },
-		"another base than `model` has now":               func(r *Run) { r.Base.Weights = openChanged(t).Weights },
+		"another base than this run's `model`":            func(r *Run) { r.Base.Weights = openChanged(t).Weights },
 		"`lora_r`?":                                       func(r *Run) { r.Base.Lora.R = 8 },
 		`no tensor "model.layers.0.mlp.gate_proj`:         func(r *Run) { r.Base.Lora.Targets = lora.ParseTargets("q_proj,gate_proj") },
 		"24 tensors of parameters":                        func(r *Run) { r.Base.Lora.Targets = lora.ParseTargets("q_proj") },
 		"`optim` adamw_torch and this run has adamw_8bit": func(r *Run) { r.Args.Optimizer = adamw8Bit },
 		"and this run has sgd with momentum":              func(r *Run) { r.Args.Optimizer, r.Args.OptimArgs = sgd, "momentum=0.5" },
-		"5 steps in, and the run has only 4":              func(r *Run) { r.Args.MaxSteps = 4 },
+		"5 steps in, but the run has only 4":              func(r *Run) { r.Args.MaxSteps = 4 },
 	} {
 		changed := r
 		model, config := *r.Base, *r.Base.Lora
@@ -62,7 +62,7 @@ func TestResumingNeedsTheSameRun(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// openChanged is the tiny model with one weight changed.
+// openChanged returns the tiny model with one weight changed.
 func openChanged(t *testing.T) *Base {
 	t.Helper()
 	dir := t.TempDir()
@@ -93,16 +93,17 @@ func TestResumingSaysWhatChanged(t *testing.T) {
 	_, err = New(r)
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"going on with `learning_rate` 0.02, which was 0.01",
-		"going on with `lora_alpha` 32, which was 8",
-		"going on with `lr_scheduler_type` cosine, which was linear",
+		"`learning_rate` is now 0.02; the checkpoint has 0.01",
+		"`lora_alpha` is now 32; the checkpoint has 8",
+		"`lr_scheduler_type` is now cosine; the checkpoint has linear",
 	}, notes)
 }
 
-// A run that was stopped while it evaluated goes on with the evaluation.
+// TestInterruptedEvaluationComesAgain resumes a run that was stopped during an
+// evaluation: it repeats the evaluation.
 func TestInterruptedEvaluationComesAgain(t *testing.T) {
 	whole := tinyRun(t)
-	whole.Args.GroupByLength = true // its order depends on how often was evaluated
+	whole.Args.GroupByLength = true // its order depends on the number of evaluations
 	whole.Args.EvalBatchSize = 1
 	require.NoError(t, train(t, t.Context(), whole))
 	want := outcome(t, whole.Args.OutputDir)
@@ -127,7 +128,7 @@ func TestInterruptedEvaluationComesAgain(t *testing.T) {
 	}
 }
 
-// evaluationStopper cancels a run at a HeadLoss without a gradient: within an
+// evaluationStopper cancels a run at a HeadLoss without a gradient, which is within an
 // evaluation.
 type evaluationStopper struct {
 	bindings.Device
@@ -144,7 +145,7 @@ func (d *evaluationStopper) Run(op bindings.Operation) {
 	d.Device.Run(op)
 }
 
-// A run can start from the adapter that another one left.
+// TestStartsFromAnAdapter starts a run from the adapter of another run.
 func TestStartsFromAnAdapter(t *testing.T) {
 	first := tinyRun(t)
 	require.NoError(t, train(t, t.Context(), first))
@@ -158,7 +159,7 @@ func TestStartsFromAnAdapter(t *testing.T) {
 	require.NoError(t, train(t, t.Context(), r))
 	require.Equal(t, last[len(last)-1:], evalLosses(history(t, r.Args.OutputDir)), "without a step it is the adapter that it started from")
 
-	// What the adapter's folder lacks is found before anything is written.
+	// A missing file of the adapter's folder is found before anything is written.
 	require.NoError(t, os.Remove(filepath.Join(model.Adapter, lora.WeightsFile)))
 	r.Args.OutputDir = filepath.Join(t.TempDir(), "none")
 	_, err := New(r)
@@ -176,7 +177,8 @@ func evalLosses(s *State) []Number {
 	return losses
 }
 
-// A checkpoint whose progress was made up is refused even if its hashes are right.
+// TestMadeUpProgressIsRefused checks that invalid progress is refused even if its
+// hashes are right.
 func TestMadeUpProgressIsRefused(t *testing.T) {
 	for _, change := range []string{`"step": 5`, `"pending_steps": 1`, `"draws": 0`, `"tokens": `, `"version": 1`} {
 		r := interruptedRun(t, 5)
@@ -194,8 +196,8 @@ func TestMadeUpProgressIsRefused(t *testing.T) {
 	}
 }
 
-// An evaluation that is not finite stops the run. It leaves no row, which JSON
-// could not hold.
+// TestDivergedEvaluationStops checks that an evaluation that is not finite stops the
+// run and logs no row, which JSON could not represent.
 func TestDivergedEvaluationStops(t *testing.T) {
 	r := tinyRun(t)
 	recorded := new(rowRecorder)
@@ -218,7 +220,7 @@ func (r *rowRecorder) Log(row Row) error {
 	return nil
 }
 
-// poisonedEvaluation makes every evaluation NaN by what its loss is multiplied by.
+// poisonedEvaluation makes the loss of every evaluation NaN by its scale.
 type poisonedEvaluation struct{ bindings.Device }
 
 func (d *poisonedEvaluation) Run(op bindings.Operation) {

@@ -12,20 +12,20 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// Prompts are what the model completes at every evaluation, each with the likeliest
-// tokens: what the losses mean can then be read.
+// Prompts are completed greedily at every evaluation, to show what the losses mean in
+// text.
 type Prompts struct {
 	List   []Prompt
-	Tokens int                         // longest completion
-	Stop   []int32                     // tokens that end one
+	Tokens int                         // maximum length of a completion
+	Stop   []int32                     // tokens that end a completion
 	Decode func(tokens []int32) string // text without special tokens
 }
 
-// A Prompt is what is to be completed.
+// A Prompt is a text to complete.
 type Prompt struct {
 	Text     string
 	IDs      []int32
-	Expected string // the completion that the record has; "": none
+	Expected string // the record's completion; "": none
 }
 
 // A Sample is a line of samples.jsonl.
@@ -37,7 +37,7 @@ type Sample struct {
 	Expected   string `json:"expected,omitempty"`
 }
 
-// longest is the longest prompt and its completion, in tokens.
+// longest returns the maximum length of a prompt and its completion, in tokens.
 func (s *Prompts) longest() int {
 	if s == nil {
 		return 0
@@ -49,7 +49,7 @@ func (s *Prompts) longest() int {
 	return longest
 }
 
-// check says what is wrong with the prompts.
+// check returns an error if the prompts are invalid.
 func (s *Prompts) check(a *Args, c *nn.Config) error {
 	if s == nil {
 		return nil
@@ -61,18 +61,18 @@ func (s *Prompts) check(a *Args, c *nn.Config) error {
 		return option.Errorf("sample_tokens", s.Tokens, "it must be at least 1")
 	}
 	if s.Decode == nil {
-		return errors.New("samples are to be generated, but nothing decodes their tokens: Prompts.Decode is nil")
+		return errors.New("Prompts.Decode is nil, so samples cannot be decoded")
 	}
 	for i, p := range s.List {
 		if len(p.IDs) == 0 {
-			return fmt.Errorf("prompt %d for samples has no tokens; the model needs at least one to begin with", i+1)
+			return fmt.Errorf("prompt %d for samples has no tokens; the model needs at least one", i+1)
 		}
 		if err := dataset.CheckIDs(p.IDs, c.Vocabulary); err != nil {
 			return fmt.Errorf("prompt %d for samples: %w", i+1, err)
 		}
 	}
 	if longest := s.longest(); c.MaxPositions > 0 && longest > c.MaxPositions {
-		return fmt.Errorf("a sample has up to %d tokens, but the model was made for %d: choose shorter prompts or a smaller `sample_tokens`", longest, c.MaxPositions)
+		return fmt.Errorf("a sample has up to %d tokens, but the model has %d positions: choose shorter prompts or a smaller `sample_tokens`", longest, c.MaxPositions)
 	}
 	return nil
 }
@@ -100,8 +100,8 @@ func (r *loop) sample(ctx context.Context) ([]Sample, error) {
 	return all, nil
 }
 
-// completion is the text of what was generated. How its first token looks may
-// depend on the prompt's last ones.
+// completion returns the generated text. The text of its first token may depend on the
+// prompt's last tokens.
 func (s *Prompts) completion(prompt, generated []int32) string {
 	before := s.Decode(prompt)
 	if text, ok := strings.CutPrefix(s.Decode(slices.Concat(prompt, generated)), before); ok {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tinyPrompts has prompts that are longer with their completions than any record.
+// tinyPrompts returns prompts that are longer with their completions than any record.
 func tinyPrompts() *Prompts {
 	return &Prompts{
 		List:   []Prompt{{Text: "3 4", IDs: []int32{3, 4}, Expected: "5"}, {Text: "10", IDs: []int32{10}}},
@@ -30,8 +30,8 @@ func (r *sampleRecorder) Sampled(s []Sample) error {
 	return nil
 }
 
-// Samples come with every evaluation and change nothing else; an interrupted and
-// resumed run generates the same.
+// TestSamples checks that samples come with every evaluation and change nothing else,
+// and that an interrupted and resumed run generates the same.
 func TestSamples(t *testing.T) {
 	plain := tinyRun(t)
 	require.NoError(t, train(t, t.Context(), plain))
@@ -64,11 +64,11 @@ func TestSamples(t *testing.T) {
 
 func TestSamplesThatCannotBe(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"`eval_strategy` is":              func(r *Run) { r.Args.EvalStrategy = StrategyNo },
-		"`sample_tokens` is 0":            func(r *Run) { r.Prompts.Tokens = 0 },
-		"prompt 2 for samples has no":     func(r *Run) { r.Prompts.List[1].IDs = nil },
-		"prompt 1 for samples: token 0":   func(r *Run) { r.Prompts.List[0].IDs = []int32{96} },
-		"the model was made for 64: choo": func(r *Run) { r.Prompts.Tokens = 63 },
+		"`eval_strategy` is":               func(r *Run) { r.Args.EvalStrategy = StrategyNo },
+		"`sample_tokens` is 0":             func(r *Run) { r.Prompts.Tokens = 0 },
+		"prompt 2 for samples has no":      func(r *Run) { r.Prompts.List[1].IDs = nil },
+		"prompt 1 for samples: token 0":    func(r *Run) { r.Prompts.List[0].IDs = []int32{96} },
+		"the model has 64 positions: choo": func(r *Run) { r.Prompts.Tokens = 63 },
 	} {
 		r := tinyRun(t)
 		r.Prompts = tinyPrompts()

@@ -31,7 +31,7 @@ func TestWarmup(t *testing.T) {
 		{0.03, 0, 4},
 		{0, 0.03, 4},
 		{0, 0.1, 11},
-		{5, 0.1, 5}, // warmup_steps decides
+		{5, 0.1, 5}, // warmup_steps overrides
 	} {
 		a := Args{WarmupSteps: c.steps, WarmupRatio: c.ratio}
 		require.Equal(t, c.want, a.warmup(101), "warmup_steps %v, warmup_ratio %v", c.steps, c.ratio)

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// settings are those that may change when a run is resumed, though it then does
-// not end as it would have: by option, as text.
+// settings returns, by option and as text, the settings that may change when a run is
+// resumed, though its result then differs.
 func (t *Trainer) settings() map[string]string {
 	a := &t.Args
 	s := map[string]string{
@@ -24,13 +24,12 @@ func (t *Trainer) settings() map[string]string {
 	return s
 }
 
-// noteChanges says in a line each which settings are other ones than those that a
-// checkpoint was made with.
+// noteChanges notes each setting that differs from the checkpoint's.
 func (t *Trainer) noteChanges(made map[string]string) {
 	here := t.settings()
 	for _, name := range slices.Sorted(maps.Keys(here)) {
 		if before, ok := made[name]; ok && before != here[name] {
-			t.Note(fmt.Sprintf("going on with `%s` %s, which was %s", name, here[name], before))
+			t.Note(fmt.Sprintf("`%s` is now %s; the checkpoint has %s", name, here[name], before))
 		}
 	}
 }

@@ -7,10 +7,9 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// largestBatches are the micro-batches that decide how much memory a run takes:
-// those that no other one of the run matches in tokens, in its longest sequence
-// and in its number of sequences. They are found by walking every epoch in the
-// order in which it will be trained.
+// largestBatches returns the micro-batches that determine the run's memory: those that
+// no other exceeds in tokens, longest sequence and number of sequences. It walks every
+// epoch in training order.
 func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes {
 	var trained, evaluated front
 	o, c := newOrder(a, train), newCadence(a, l)
@@ -36,8 +35,8 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 	return nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches()}
 }
 
-// fullBatches stand in where there is no dataset: every sequence is as long as
-// is allowed.
+// fullBatches replaces the dataset if there is none: every sequence has the maximum
+// length.
 func fullBatches(a *Args, maxLength int) nn.Shapes {
 	full := func(sequences int) []*nn.Batch {
 		var f front

@@ -12,8 +12,7 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// sideFiles are the small files of a model folder that belong next to whatever is made
-// of the model.
+// sideFiles are the small files of a model folder that are copied next to results.
 var sideFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 	"tokenizer.model", "chat_template.jinja", "generation_config.json",
@@ -22,8 +21,8 @@ var sideFiles = []string{
 // maxSideFile bounds the size of one of sideFiles in bytes.
 const maxSideFile = 256 << 20
 
-// SideFiles returns the files of the base's folder that belong next to an adapter: the
-// tokenizer's, the chat template and generation_config.json, as far as they are there.
+// SideFiles returns the existing files of the base's folder that belong next to an
+// adapter: the tokenizer's, the chat template and generation_config.json.
 func (b *Base) SideFiles() ([]File, error) {
 	if b.Weights == nil {
 		return nil, nil
@@ -39,7 +38,7 @@ func (b *Base) SideFiles() ([]File, error) {
 			return nil, err
 		}
 		if info.Size() > maxSideFile || !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s is no regular file of at most %d bytes", filepath.Join(b.Folder, name), maxSideFile)
+			return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", filepath.Join(b.Folder, name), maxSideFile)
 		}
 		data, err := fs.ReadFile(in, name)
 		if err != nil {
@@ -50,8 +49,8 @@ func (b *Base) SideFiles() ([]File, error) {
 	return files, nil
 }
 
-// Dataset reads files of records as this base is tuned on them: by its tokenizer and
-// its chat template, with [dataset.DefaultOptions]. [dataset.Load] has the options.
+// Dataset reads files of records with the base's tokenizer and chat template, and
+// [dataset.DefaultOptions]. Use [dataset.Load] for other options.
 func (b *Base) Dataset(paths ...string) (*dataset.Set, error) {
 	tok, err := b.tokenizer()
 	if err != nil {
@@ -62,7 +61,7 @@ func (b *Base) Dataset(paths ...string) (*dataset.Set, error) {
 	return dataset.Load(paths, tok, opt, nil)
 }
 
-// tokenizer loads that of the base's folder.
+// tokenizer loads the tokenizer of the base's folder.
 func (b *Base) tokenizer() (*tokenizer.Tokenizer, error) {
 	if b.Folder == "" {
 		return nil, option.Errorf("model", b.Name, "it has no folder, so no tokenizer: OpenBase opens one")
@@ -70,8 +69,8 @@ func (b *Base) tokenizer() (*tokenizer.Tokenizer, error) {
 	return tokenizer.LoadFolder(b.Folder)
 }
 
-// Ends returns the tokens by which the model ends a text: those of its configuration,
-// and the tokenizer's.
+// Ends returns the tokens that end a text: those of the configuration and of the
+// tokenizer.
 func (b *Base) Ends(tok *tokenizer.Tokenizer) []int32 {
 	ends := slices.Clone(b.Config.EOS)
 	if id, ok := tok.EOS(); ok && !slices.Contains(ends, id) {

@@ -23,9 +23,9 @@ var starts = map[string]func(*Run){
 	"loftq twice":   func(r *Run) { r.Base.Lora.Init, r.Base.Lora.LoftQIterations = lora.InitLoftQ, 2 },
 }
 
-// TestFolderIsTheTunedModel wants of a run's folder, on the base that it was
-// trained on, the very loss that the run ended with; and of the plain adapter
-// that it holds, on the base's original weights, nearly that.
+// TestFolderIsTheTunedModel evaluates a run's folder: on the base as it was trained,
+// the loss equals the run's final one; the plain adapter on the base's original
+// weights comes close to it.
 func TestFolderIsTheTunedModel(t *testing.T) {
 	for _, name := range fewer(slices.Sorted(maps.Keys(starts))) {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func lastLoss(t *testing.T, dir string) float64 {
 	return float64(all[len(all)-1])
 }
 
-// evaluated is the loss of the adapter in a folder, or of a new one.
+// evaluated returns the loss of the adapter in a folder, or of a new one.
 func evaluated(t *testing.T, r Run, c lora.Config, adapter string) float64 {
 	t.Helper()
 	m := *r.Base
@@ -79,13 +79,13 @@ func evaluated(t *testing.T, r Run, c lora.Config, adapter string) float64 {
 
 func TestStartsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"not held in 4 bits: use method qlora":      func(r *Run) { r.Base.Lora.Init, r.Base.Quantize = lora.InitLoftQ, nil },
-		"v_proj [32, 64] has rank 40":               func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOLoRA, 40 },
-		"cannot be combined with `use_dora`":        func(r *Run) { r.Base.Lora.Init, r.Base.Lora.DoRA = lora.InitPiSSA, true },
-		"divides by the adapter's scale":            func(r *Run) { r.Base.Lora.Init, r.Base.Lora.Alpha = lora.InitPiSSA, -8 },
-		"needs even ranks":                          func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOrthogonal, 3 },
-		"the base is in 4 bits already; give the":   func(r *Run) { r.Base = openNF4(t); r.Base.Lora.Init = lora.InitPiSSA },
-		"drawn at random, and the file does not ha": func(r *Run) { r.Base = openDrawn(t) },
+		"is not in 4 bits: use method qlora":      func(r *Run) { r.Base.Lora.Init, r.Base.Quantize = lora.InitLoftQ, nil },
+		"v_proj [32, 64] has rank 40":             func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOLoRA, 40 },
+		"cannot be combined with `use_dora`":      func(r *Run) { r.Base.Lora.Init, r.Base.Lora.DoRA = lora.InitPiSSA, true },
+		"divides by the adapter's scale":          func(r *Run) { r.Base.Lora.Init, r.Base.Lora.Alpha = lora.InitPiSSA, -8 },
+		"needs even ranks":                        func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOrthogonal, 3 },
+		"the base is in 4 bits already; give the": func(r *Run) { r.Base = openNF4(t); r.Base.Lora.Init = lora.InitPiSSA },
+		"its start is random and not stored":      func(r *Run) { r.Base = openDrawn(t) },
 	} {
 		r := tinyRun(t)
 		change(&r)
@@ -94,7 +94,7 @@ func TestStartsAreRefused(t *testing.T) {
 	}
 }
 
-// openNF4 is a base that is in 4 bits in its folder, with adapters to be put on.
+// openNF4 opens a base whose folder is in 4 bits, ready for adapters.
 func openNF4(t *testing.T) *Base {
 	t.Helper()
 	m, err := OpenBase(filepath.Join(parityFolder, "models/llama-nf4"))
@@ -105,7 +105,8 @@ func openNF4(t *testing.T) *Base {
 	return m
 }
 
-// openDrawn has an adapter of PEFT's own that began by a randomized method.
+// openDrawn opens a base with an adapter of PEFT's own that was initialized by a
+// randomized method.
 func openDrawn(t *testing.T) *Base {
 	t.Helper()
 	m, err := OpenBase(filepath.Join(parityFolder, "models/llama-wide"))
@@ -118,8 +119,8 @@ func openDrawn(t *testing.T) *Base {
 	return m
 }
 
-// TestReadAdapterIsPlainElsewhere: on a base that is not held as it was in
-// training, a folder is the plain adapter that it holds.
+// TestReadAdapterIsPlainElsewhere checks that a folder is its plain adapter on a base
+// that is stored differently than in training.
 func TestReadAdapterIsPlainElsewhere(t *testing.T) {
 	for name, other := range map[string]func(*Base) *Base{
 		"olora": func(*Base) *Base { return openNF4(t) },
@@ -139,7 +140,8 @@ func TestReadAdapterIsPlainElsewhere(t *testing.T) {
 	}
 }
 
-// TestResumingNeedsTheSameStart: what is out of the base must stay out.
+// TestResumingNeedsTheSameStart checks that a run does not resume with another
+// initialization that changes the base.
 func TestResumingNeedsTheSameStart(t *testing.T) {
 	r := tinyRun(t)
 	r.Base.Lora.Init = lora.InitOLoRA

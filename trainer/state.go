@@ -6,11 +6,11 @@ import (
 	"os"
 )
 
-// stateFile is where Hugging Face keeps a run's state.
+// stateFile stores a run's state in Hugging Face's format.
 const stateFile = "trainer_state.json"
 
-// State is trainer_state.json in the shape of transformers' TrainerState, its
-// keys in the order of their names.
+// State is trainer_state.json: transformers' TrainerState, with keys in alphabetical
+// order.
 type State struct {
 	BestGlobalStep      *int           `json:"best_global_step"`
 	BestMetric          *Number        `json:"best_metric"`
@@ -34,8 +34,8 @@ type State struct {
 	TrialParams         *struct{}      `json:"trial_params"`
 }
 
-// A Record is one row of a run's log: of training, of an evaluation, or the last
-// one, of the whole run. What a row does not have is nil.
+// A Record is one row of a run's log: of training, of an evaluation, or the last one,
+// of the whole run. Fields that a row does not have are nil.
 type Record struct {
 	Epoch                 Number  `json:"epoch"`
 	EvalLoss              *Number `json:"eval_loss,omitempty"`
@@ -64,7 +64,7 @@ func newState(a *Args, l Length, c *cadence) *State {
 	return s
 }
 
-// control is what transformers keeps of its TrainerControl.
+// control sets what transformers stores of its TrainerControl.
 func (s *State) control(saving, stopping bool) {
 	s.StatefulCallbacks = map[string]any{"TrainerControl": map[string]any{
 		"args": map[string]bool{
@@ -75,17 +75,17 @@ func (s *State) control(saving, stopping bool) {
 	}}
 }
 
-// Encode returns the text of the file, with two spaces a level as Python writes it.
+// Encode returns the file's bytes, indented by two spaces as Python writes it.
 func (s *State) Encode() []byte {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		panic(err) // no value of these types can fail: NaN is refused before a row is made
+		panic(err) // cannot fail: NaN is refused before a row is made
 	}
 	return append(b, '\n')
 }
 
-// maxStateBytes bounds what is read of a trainer_state.json: rows of 200 bytes
-// for a million steps.
+// maxStateBytes bounds the size of a trainer_state.json: rows of 200 bytes for a
+// million steps.
 const maxStateBytes = 256 << 20
 
 func readState(path string) (*State, error) {
@@ -108,14 +108,14 @@ func parseState(b []byte) (*State, error) {
 	return s, nil
 }
 
-// readBounded reads a file that must not be larger than limit bytes.
+// readBounded reads a file of at most limit bytes.
 func readBounded(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that such a file can have", path, info.Size(), limit)
+		return nil, fmt.Errorf("%s has %d bytes, but the limit is %d", path, info.Size(), limit)
 	}
 	return os.ReadFile(path)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// testdata/trainer_state.json is written by transformers' TrainerState
-// (generate.py) from the values here.
+// TestStateIsTransformersFile compares with testdata/trainer_state.json, which
+// transformers' TrainerState wrote (generate.py) from the same values.
 func TestStateIsTransformersFile(t *testing.T) {
 	want, err := os.ReadFile("testdata/trainer_state.json")
 	require.NoError(t, err)

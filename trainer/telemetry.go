@@ -7,15 +7,16 @@ import (
 )
 
 // telemetryPatience is how long a log row waits for a reading of the device. The
-// reading has had a whole step's time by then; without it the row has none.
+// reading has already had a whole step's time; if it is still missing, the row has
+// none.
 const telemetryPatience = 3 * time.Millisecond
 
-// telemetry reads what the device measures of itself, beside the steps. A driver
-// that takes long, or never answers, costs a run no more than its patience a row.
+// telemetry reads the device's measurements in parallel with the steps. A slow or
+// hanging driver delays a row by at most telemetryPatience.
 type telemetry struct {
-	device   bindings.Monitored // nil: it measures nothing
+	device   bindings.Monitored // nil: no measurements
 	readings chan *bindings.Telemetry
-	asked    bool // a reading is under way or was not taken yet
+	asked    bool // a reading is in progress or was not received yet
 }
 
 func newTelemetry(dev bindings.Device) *telemetry {
@@ -23,7 +24,7 @@ func newTelemetry(dev bindings.Device) *telemetry {
 	return &telemetry{device: monitored, readings: make(chan *bindings.Telemetry, 1)}
 }
 
-// ask begins a reading, unless the last one has still not come back.
+// ask starts a reading, unless the last one is still in progress.
 func (t *telemetry) ask() {
 	if t.device == nil || t.asked && !t.drop() {
 		return
@@ -32,7 +33,8 @@ func (t *telemetry) ask() {
 	go func() { t.readings <- t.device.Telemetry() }()
 }
 
-// drop takes away a reading that came too late for its row, if it is there.
+// drop discards a reading that came too late for its row, and reports whether there
+// was one.
 func (t *telemetry) drop() bool {
 	select {
 	case <-t.readings:
@@ -42,7 +44,7 @@ func (t *telemetry) drop() bool {
 	}
 }
 
-// take gives the reading that ask began, or nil where it is not there in time.
+// take returns the reading that ask started, or nil if it is not there in time.
 func (t *telemetry) take() *bindings.Telemetry {
 	if !t.asked {
 		return nil
@@ -56,10 +58,10 @@ func (t *telemetry) take() *bindings.Telemetry {
 	}
 }
 
-// lastPatience is how long the end of a run waits for a reading that is under way.
+// lastPatience is how long the end of a run waits for a reading in progress.
 const lastPatience = time.Second
 
-// end waits for a reading that is under way, since the device may be closed next.
+// end waits for a reading in progress, because the device may be closed next.
 func (t *telemetry) end() {
 	if !t.asked {
 		return

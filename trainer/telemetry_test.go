@@ -14,7 +14,7 @@ import (
 type hotDevice struct {
 	bindings.Device
 	read    atomic.Int64
-	hanging chan struct{} // nil: it answers at once
+	hanging chan struct{} // nil: readings return at once
 }
 
 func (d *hotDevice) Telemetry() *bindings.Telemetry {
@@ -25,8 +25,8 @@ func (d *hotDevice) Telemetry() *bindings.Telemetry {
 	return &bindings.Telemetry{MemoryUsed: new(int64(5)), MemoryTotal: new(int64(7)), Utilization: new(90), Temperature: new(int(n)), Power: new(300.5)}
 }
 
-// A driver that never answers is asked once, costs a run next to nothing, and
-// leaves its rows without a reading.
+// TestTelemetryThatHangs checks that a driver that never answers is read once, hardly
+// delays a run, and leaves its rows without a reading.
 func TestTelemetryThatHangs(t *testing.T) {
 	dev := &hotDevice{hanging: make(chan struct{})}
 	var one bindings.Device = dev
@@ -40,7 +40,8 @@ func TestTelemetryThatHangs(t *testing.T) {
 	require.Less(t, time.Since(start), rows*telemetryPatience+5*time.Second)
 	require.LessOrEqual(t, dev.read.Load(), int64(1))
 
-	// What comes too late for its row is nobody's; the next row has its own.
+	// A reading that comes too late for its row is discarded; the next row has its
+	// own.
 	close(dev.hanging)
 	require.Eventually(t, func() bool { return len(m.readings) == 1 }, 10*time.Second, time.Millisecond)
 	var reading *bindings.Telemetry

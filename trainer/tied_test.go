@@ -9,8 +9,8 @@ import (
 	"qlora/lora"
 )
 
-// TestTiedHeadIsNoted: taking a tied head and the embedding apart is PEFT's way, but
-// rarely what is meant.
+// TestTiedHeadIsNoted checks the notes on modules_to_save and a tied head: untying is
+// PEFT's behaviour, but rarely intended.
 func TestTiedHeadIsNoted(t *testing.T) {
 	for _, c := range []struct {
 		model   string
@@ -18,11 +18,11 @@ func TestTiedHeadIsNoted(t *testing.T) {
 		tie     bool
 		want    []string
 	}{
-		{"narrow-tied", []string{"embed_tokens"}, false, []string{"takes the output head and the embedding, which are one matrix in this model, apart"}},
+		{"narrow-tied", []string{"embed_tokens"}, false, []string{"unties the output head from the embedding"}},
 		{"narrow-tied", []string{"embed_tokens"}, true, nil},
 		{"narrow-tied", []string{"norm"}, false, nil},
 		{"narrow", []string{"embed_tokens"}, false, nil},
-		{"narrow", []string{"embed_tokens"}, true, []string{"`ensure_weight_tying` changes nothing"}},
+		{"narrow", []string{"embed_tokens"}, true, []string{"`ensure_weight_tying` has no effect"}},
 	} {
 		r := tinyRun(t)
 		m, err := OpenBase(filepath.Join(parityFolder, "models", c.model))

@@ -37,8 +37,8 @@ func tinyRun(t testing.TB) Run {
 	return Run{Base: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
 }
 
-// fewer are every fourth of the cases where -short asks for less: the race detector
-// makes a run ten times as slow, and the same goroutines meet in each.
+// fewer returns every fourth case with -short: the race detector makes a run ten times
+// as slow, and the same goroutines meet in each.
 func fewer[T any](cases []T) []T {
 	if !testing.Short() {
 		return cases

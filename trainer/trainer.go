@@ -12,8 +12,8 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A Run is everything that a training run is made of. Base, Args, TrainSet and Device
-// are needed; the zero value of everything else is useful.
+// A Run is everything that a training run needs. Base, Args, TrainSet and Device are
+// required; all other fields may be zero.
 type Run struct {
 	Base     *Base
 	Args     Args
@@ -21,30 +21,29 @@ type Run struct {
 	EvalSet  []dataset.Example
 	Device   bindings.Device
 
-	// MemoryLimit is the most bytes that the run may allocate on the device. 0: what the
-	// machine has free where the device is the CPU, otherwise no limit.
+	// MemoryLimit is the most bytes that the run may allocate on the device. 0: the
+	// machine's free memory if the device is the CPU, otherwise no limit.
 	MemoryLimit int64
 	// Files are written next to the results and into every checkpoint. nil: the base's
-	// SideFiles, which are the tokenizer's and the chat template.
+	// SideFiles, the tokenizer and the chat template.
 	Files []File
 	// Prompts are completed at every evaluation. nil: none.
 	Prompts *Prompts
-	// Outputs receive what the run reports; none: the run writes its results, checkpoints
-	// and trainer_state.json alone. Package report has those that show a run and those
-	// that write metrics, a plot and the model card.
+	// Outputs receive what the run reports. Without any, the run writes only its
+	// results, checkpoints and trainer_state.json. Package report has outputs that
+	// show a run and that write metrics, a plot and the model card.
 	Outputs []Output
 	// Note, if not nil, receives a message for each decision made on the user's behalf.
 	Note func(string)
 }
 
-// A File is a small file that lies next to a model.
+// A File is a small file next to a model.
 type File struct {
-	Name string // without a folder
+	Name string // base name, without a folder
 	Data []byte
 }
 
-// A Trainer is a run that can be trained: everything that could be wrong with
-// its input was checked.
+// A Trainer is a run whose input has been checked.
 type Trainer struct {
 	Run
 	length   Length
@@ -55,12 +54,12 @@ type Trainer struct {
 	identity identity
 	resume   *progress // nil: a fresh start
 	past     *State    // of the checkpoint
-	from     string    // the checkpoint folder that they were read from
+	from     string    // folder of the checkpoint
 }
 
-// New returns the trainer of a run that it has planned and all of whose input it has
-// checked: the settings, the records, the checkpoint to resume from, and that it fits
-// the device. It writes nothing, and every error is about the input.
+// New plans a run and checks all of its input: the settings, the records, the
+// checkpoint to resume from, and that it fits the device. It writes nothing, and every
+// error is about the input.
 func New(r Run) (*Trainer, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -107,18 +106,18 @@ func New(r Run) (*Trainer, error) {
 	return t, nil
 }
 
-// noteTied says what becomes of a head that is the embedding.
+// noteTied notes what happens to a tied head.
 func (t *Trainer) noteTied() {
 	m := t.layout.Model
 	switch tied := m.Config.Tied; {
 	case tied && !m.Tied():
-		t.Note("`modules_to_save` takes the output head and the embedding, which are one matrix in this model, apart, as PEFT does; `ensure_weight_tying` keeps them one")
+		t.Note("`modules_to_save` unties the output head from the embedding, as PEFT does; `ensure_weight_tying` keeps them tied")
 	case !tied && m.Options.Modules.Tie:
-		t.Note("`ensure_weight_tying` changes nothing: the output head and the embedding are two matrices in this model")
+		t.Note("`ensure_weight_tying` has no effect: this model's output head and embedding are not tied")
 	}
 }
 
-// checkTensors says what is wrong with the tensors that the run starts from.
+// checkTensors returns an error if the tensors that the run starts from are invalid.
 func (t *Trainer) checkTensors() error {
 	if t.resume != nil {
 		if a := t.layout.Adapters; a != nil && t.Base.Lora.Init.ChangesBase() {
@@ -134,12 +133,11 @@ func (t *Trainer) checkTensors() error {
 	return nil
 }
 
-// Plan returns what Train will allocate on the device.
+// Plan returns the memory that Train will allocate on the device.
 func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 
-// Validate returns everything that is wrong with the run: with its parts, its settings
-// and its base, or, where these are sound, with its records and prompts. It loads
-// nothing.
+// Validate returns all errors of the run's parts, settings and base or, if these are
+// valid, of its records and prompts. It loads nothing.
 func (r *Run) Validate() error {
 	wrong := []error{r.checkParts(), r.Args.Validate()}
 	if r.Base != nil {
@@ -151,14 +149,14 @@ func (r *Run) Validate() error {
 	return errors.Join(r.checkRecords(), r.Prompts.check(&r.Args, r.Base.Config))
 }
 
-// checkParts returns what of the run is missing, or is nothing that Train can work with.
+// checkParts returns errors for parts that are missing or unusable.
 func (r *Run) checkParts() error {
 	var wrong []error
 	switch {
 	case r.Base == nil:
 		wrong = append(wrong, errors.New("the run has no base: OpenBase reads one"))
 	case r.Base.Weights == nil:
-		wrong = append(wrong, errors.New("the base has no weights, which is enough for a plan alone: OpenBase maps them"))
+		wrong = append(wrong, errors.New("the base has no weights, which is enough only for a plan: OpenBase maps them"))
 	}
 	if r.Device == nil {
 		wrong = append(wrong, errors.New("the run has no device: cpu.New opens one"))
@@ -168,7 +166,7 @@ func (r *Run) checkParts() error {
 	}
 	for _, f := range r.Files {
 		if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) {
-			wrong = append(wrong, fmt.Errorf("file %q is to lie next to the results, and that is no name of a file", f.Name))
+			wrong = append(wrong, fmt.Errorf("Files has %q, which is not a plain file name", f.Name))
 		}
 	}
 	return errors.Join(wrong...)
@@ -193,7 +191,7 @@ func (r *Run) checkRecords() error {
 			trained += e.Trained()
 		}
 		if len(set.examples) > 0 && trained == 0 {
-			return fmt.Errorf("%s: no token of its %d records is to be predicted", set.name, len(set.examples))
+			return fmt.Errorf("%s: none of its %d records has a token to predict", set.name, len(set.examples))
 		}
 	}
 	if info, err := os.Stat(r.Args.OutputDir); err == nil && !info.IsDir() {
@@ -207,7 +205,7 @@ func checkExample(e dataset.Example, vocabulary int) error {
 		return fmt.Errorf("it has %d tokens and %d labels", len(e.IDs), len(e.Labels))
 	}
 	if e.Starts != nil && !startDocuments(e.Starts, len(e.IDs)) {
-		return fmt.Errorf("its documents begin at %v of %d tokens", e.Starts, len(e.IDs))
+		return fmt.Errorf("its documents start at %v of %d tokens", e.Starts, len(e.IDs))
 	}
 	if err := dataset.CheckIDs(e.IDs, vocabulary); err != nil {
 		return err
@@ -215,8 +213,8 @@ func checkExample(e dataset.Example, vocabulary int) error {
 	return dataset.CheckLabels(e.Labels, vocabulary)
 }
 
-// startDocuments reports whether starts divide so many tokens into documents, none of
-// them empty.
+// startDocuments reports whether starts divide that many tokens into non-empty
+// documents.
 func startDocuments(starts []int32, tokens int) bool {
 	for i, s := range starts {
 		if i == 0 && s != 0 || i > 0 && s <= starts[i-1] || int(s) >= tokens {
@@ -226,7 +224,7 @@ func startDocuments(starts []int32, tokens int) bool {
 	return len(starts) > 0
 }
 
-// findCheckpoint finds and verifies what the run goes on from.
+// findCheckpoint finds and verifies the checkpoint to resume from.
 func (t *Trainer) findCheckpoint() error {
 	if !t.Args.resumes() {
 		return nil
@@ -238,25 +236,25 @@ func (t *Trainer) findCheckpoint() error {
 			return err
 		}
 		for _, err := range damaged {
-			t.Note(fmt.Sprintf("not used to resume from: %v", err))
+			t.Note(fmt.Sprintf("skipping a damaged checkpoint: %v", err))
 		}
 		if newest == "" {
-			t.Note(fmt.Sprintf("no whole checkpoint in %s: starting from the beginning", t.Args.OutputDir))
+			t.Note(fmt.Sprintf("no complete checkpoint in %s: starting from the beginning", t.Args.OutputDir))
 			return nil
 		}
 		dir = newest
 	} else if _, err := verify(dir); err != nil {
-		return fmt.Errorf("`resume_from_checkpoint` %s is not a whole checkpoint: %w", dir, err)
+		return fmt.Errorf("`resume_from_checkpoint` %s is not a complete checkpoint: %w", dir, err)
 	}
 	p, err := readProgress(dir)
 	if err != nil {
 		return err
 	}
 	if err := t.identity.differs(p.Identity); err != nil {
-		return fmt.Errorf("the run cannot go on from %s: %w", dir, err)
+		return fmt.Errorf("the run cannot resume from %s: %w", dir, err)
 	}
 	if err := p.check(&t.length); err != nil {
-		return fmt.Errorf("the run cannot go on from %s: %w", dir, err)
+		return fmt.Errorf("the run cannot resume from %s: %w", dir, err)
 	}
 	if t.past, err = readState(filepath.Join(dir, stateFile)); err != nil {
 		return err

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Tune checks a run by [New], trains it by [Trainer.Train], and returns the state that
-// it ended with, which trainer_state.json has too. After an error the state is that of
-// the last step; it is nil where New refused the run.
+// Tune checks a run with [New], trains it with [Trainer.Train], and returns its final
+// state, as in trainer_state.json. After an error it returns the state of the last
+// step, or nil if New refused the run.
 func Tune(ctx context.Context, r Run) (*State, error) {
 	var end ending
 	r.Outputs = append(slices.Clip(r.Outputs), &end)
@@ -19,13 +19,13 @@ func Tune(ctx context.Context, r Run) (*State, error) {
 	return end.state, err
 }
 
-// ending is an output that keeps the state that a run ended with.
+// ending is an output that stores the final state of a run.
 type ending struct {
 	NoOutput
 	state *State
 }
 
-// Stop keeps the state.
+// Stop stores the state.
 func (e *ending) Stop(s *State, _ error) error {
 	e.state = s
 	return nil

@@ -9,8 +9,8 @@ import (
 	"qlora/option"
 )
 
-// Validate returns every setting that cannot be, each an [option.Error], joined. It
-// reads no files.
+// Validate returns all invalid settings, each an [option.Error], joined. It reads no
+// files.
 func (a *Args) Validate() error {
 	var wrong []error
 	refuse := func(name string, value any, format string, args ...any) {
@@ -38,7 +38,7 @@ func (a *Args) Validate() error {
 			refuse("report_to", kind, "it can be %s", either(allowed))
 		}
 		if kind == reportNone && len(a.ReportTo) > 1 {
-			refuse("report_to", strings.Join(a.ReportTo, ","), "none goes with nothing else")
+			refuse("report_to", strings.Join(a.ReportTo, ","), "none cannot be combined with others")
 		}
 	}
 	for _, o := range []struct {
@@ -56,7 +56,7 @@ func (a *Args) Validate() error {
 	for _, o := range []struct {
 		name      string
 		value     float64
-		low, high float64 // high is not allowed itself
+		low, high float64 // high is exclusive
 	}{
 		{"learning_rate", a.LearningRate, 0, math.Inf(1)},
 		{"warmup_steps", a.WarmupSteps, 0, math.MaxInt32},
@@ -71,7 +71,7 @@ func (a *Args) Validate() error {
 		{"loraplus_lr_embedding", a.LoraPlusEmbed, 0, math.Inf(1)},
 		{"eval_steps", a.EvalSteps, 0, math.MaxInt32},
 	} {
-		if !(o.value >= o.low && o.value < o.high) { // NaN is neither
+		if !(o.value >= o.low && o.value < o.high) { // false for NaN
 			refuse(o.name, o.value, "it must be at least %v and below %v", o.low, o.high)
 		}
 	}
@@ -94,18 +94,18 @@ func (a *Args) Validate() error {
 		wrong = append(wrong, err)
 	}
 	if a.MaxSteps <= 0 && !(a.Epochs > 0 && a.Epochs < math.MaxInt32) {
-		refuse("num_train_epochs", a.Epochs, "it must be above 0 where `max_steps` does not decide")
+		refuse("num_train_epochs", a.Epochs, "it must be above 0 unless `max_steps` is set")
 	}
 	if a.SaveTotalLimit < 0 {
 		refuse("save_total_limit", a.SaveTotalLimit, "it must be 0 (keep all) or more")
 	}
 	if a.GradientCheckpointing && a.Recompute != RecomputeAuto && a.Recompute != "layer" {
-		refuse("gradient_checkpointing", true, "`recompute` is %q, and it recomputes the layer: give one of them", a.Recompute)
+		refuse("gradient_checkpointing", true, "`recompute` is %q, and both set the same: give one of them", a.Recompute)
 	}
 	return errors.Join(wrong...)
 }
 
-// either returns a list of names for people: "a, b or c".
+// either formats a list of names for people: "a, b or c".
 func either(names []string) string {
 	last := len(names) - 1
 	if last == 0 {

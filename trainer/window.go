@@ -5,11 +5,11 @@ import (
 	"qlora/trainer/dataset"
 )
 
-// A window is the micro-batches whose gradients make one optimizer step.
+// A window is the micro-batches of one optimizer step.
 type window struct {
 	batches   []*nn.Batch
-	tokens    int // in all of them
-	predicted int // labels that a loss falls on, in all of them
+	tokens    int // in all micro-batches
+	predicted int // predicted tokens in all micro-batches
 }
 
 // newWindow cuts step (counted from 0 in the epoch) out of the epoch's order.
@@ -25,9 +25,9 @@ func newWindow(examples []dataset.Example, order []int, batchSize int, l *Length
 	return w
 }
 
-// scale is what every token's loss is multiplied by: the loss of a window is the
-// mean over all its predicted tokens, whichever micro-batch they stand in. A
-// window without any has loss 0.
+// scale returns the factor of every token's loss: the loss of a window is the mean
+// over all its predicted tokens, whichever micro-batch they are in. It is 0 for a
+// window without predicted tokens.
 func (w *window) scale() float32 {
 	if w.predicted == 0 {
 		return 0
@@ -35,8 +35,8 @@ func (w *window) scale() float32 {
 	return 1 / float32(w.predicted)
 }
 
-// batchOf makes a micro-batch of examples. Each document of a packed one is a
-// sequence of its own there.
+// batchOf makes a micro-batch of examples. Each document of a packed example becomes a
+// separate sequence.
 func batchOf(examples []dataset.Example, indices []int) *nn.Batch {
 	var ids, labels [][]int32
 	for _, index := range indices {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A tokenizer of five letters and a token that ends turns, and a template of them.
+// A tokenizer of five letters and an end-of-turn token, and a template for it.
 const (
 	chatTokenizer = `{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "d": 2, "u": 3, "c": 4}, "merges": []}, "decoder": {"type": "Fuse"},
  "added_tokens": [{"id": 5, "content": "<e>", "special": true}]}`
@@ -18,8 +18,8 @@ const (
 		`{{ 'u' if m.role == 'user' else 'b' }}{{ m.content }}<e>{% endfor %}{{ 'b' if add_generation_prompt else '' }}`
 )
 
-// A chat goes from the file to the ids and labels that are trained on, and the
-// adapter is asked by the template that it was trained by.
+// TestChat trains on chats, from the file to the ids and labels, and asks the adapter
+// with the template that it was trained with.
 func TestChat(t *testing.T) {
 	model := writeModel(t)
 	write(t, filepath.Join(model, "tokenizer.json"), chatTokenizer)
@@ -52,7 +52,7 @@ func TestChat(t *testing.T) {
 	piped.Stdin = strings.NewReader("a\n")
 	answer, err := piped.Output()
 	require.NoError(t, err)
-	assert.Equal(t, "ca\n", string(answer), "the prompt is what standard input holds")
+	assert.Equal(t, "ca\n", string(answer), "the prompt comes from standard input")
 
 	for _, c := range []struct {
 		args []string

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The ready YAML files train.
+// TestConfigs trains with each of the example YAML files.
 func TestConfigs(t *testing.T) {
 	files, err := filepath.Glob("../../configs/*.yaml")
 	require.NoError(t, err)
@@ -24,7 +24,7 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
-// The shapes can be planned, by a config.json alone.
+// TestConfigShapes plans each of the example shapes from its config.json alone.
 func TestConfigShapes(t *testing.T) {
 	files, err := filepath.Glob("../../configs/*.json")
 	require.NoError(t, err)

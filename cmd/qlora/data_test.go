@@ -17,7 +17,7 @@ func TestPreviewShowsWhatIsTrainedOn(t *testing.T) {
 	write(t, pairs, "prompt,completion\nab,\"a\nb\"\nabab,b\na,bb\n")
 	code, out, log := run(t, "preview", "--model", model, "--dataset", pairs, "--limit", "2")
 	require.Zero(t, code, log)
-	// The tokenizer has no token for a line's end; the token that ends a text is ab.
+	// The tokenizer has no token for a line break; the token that ends a text is ab.
 	assert.Equal(t, "── 1: "+pairs+":2, record 1, prompt-completion (prompt, completion): 3 tokens, 2 trained on\nab⟦abab⟧\n\n"+
 		"── 2: "+pairs+":4, record 2, prompt-completion (prompt, completion): 4 tokens, 2 trained on\nabab⟦bab⟧\n\n"+
 		"3 documents, 10 tokens, 60.0 % of them trained on\n"+
@@ -77,12 +77,12 @@ func mustJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// The second run of the same takes its tokens from the first, and ends the same; a
-// damaged file is made anew, and other records are never taken for these.
+// TestTokensAreKeptForTheNextRun repeats a run with the token cache and gets the same
+// result. A damaged file is written again, and other records never match the cache.
 func TestTokensAreKeptForTheNextRun(t *testing.T) {
 	model, records, out := writeModel(t), writeRecords(t, 12, 8), filepath.Join(t.TempDir(), "out")
 	eval := writeRecords(t, 3, 9)
-	const again = "token ids taken from the cache"
+	const again = "token ids read from the cache"
 	train := func(extra ...string) (log string, adapter []byte) {
 		t.Helper()
 		code, _, log := run(t, append([]string{
@@ -114,7 +114,7 @@ func TestTokensAreKeptForTheNextRun(t *testing.T) {
 	assert.Len(t, kept(), 2)
 	log, second := train()
 	assert.Equal(t, 2, strings.Count(log, again), log)
-	assert.Contains(t, log, "packed 12 documents into ", "the report is kept too")
+	assert.Contains(t, log, "packed 12 documents into ", "the report is not cached")
 	assert.Equal(t, want, first)
 	assert.Equal(t, want, second)
 
@@ -132,7 +132,7 @@ func TestTokensAreKeptForTheNextRun(t *testing.T) {
 	log, other := train()
 	assert.Equal(t, 1, strings.Count(log, again), log)
 	assert.NotEqual(t, want, other)
-	assert.Len(t, kept(), 2, "what no run uses is removed")
+	assert.Len(t, kept(), 2, "unused cache files stay")
 }
 
 func TestMixedFolders(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"qlora/bindings/cuda/cudatest"
 )
 
-// TestEmulatorFromTheCommandLine trains a little, and answers and scores with an
-// adapter from the CPU as the CPU does.
+// TestEmulatorFromTheCommandLine trains a little, and generates and evaluates with an
+// adapter from the CPU with the CPU's results.
 func TestEmulatorFromTheCommandLine(t *testing.T) {
 	cudatest.Emulator(t)
 	model, dir := writeModel(t), t.TempDir()
@@ -45,7 +45,7 @@ func TestEmulatorFromTheCommandLine(t *testing.T) {
 	assert.InDelta(t, scored[0].Loss, scored[1].Loss, 0.01)
 }
 
-// TestDevicesThatAreNotThere says what is missing and what to do.
+// TestDevicesThatAreNotThere checks that messages name what is missing and what to do.
 func TestDevicesThatAreNotThere(t *testing.T) {
 	t.Setenv("QLORA_CUDA_LIBRARY", filepath.Join(t.TempDir(), "absent.so"))
 	model, records := writeModel(t), writeRecords(t, 2, 8)

@@ -12,8 +12,9 @@ import (
 
 const questions = "../../trainer/multiplechoice/testdata/"
 
-// Questions with choices are found by their fields; what is printed is what the
-// harness makes of them (package multiplechoice holds the numbers).
+// TestEvalQuestions checks that multiple-choice questions are detected by their
+// fields, and that the harness's results are printed (package multiplechoice tests the
+// numbers).
 func TestEvalQuestions(t *testing.T) {
 	base := []string{"eval", "--model", "../../demo/base", "--load_in_4bit=false"}
 	out := filepath.Join(t.TempDir(), "scores.jsonl")

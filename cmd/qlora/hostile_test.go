@@ -17,14 +17,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maxResident bounds what the program may take while it refuses a file, in bytes:
-// itself, and a few times the largest file here, of which it maps the weights.
+// maxResident bounds the program's memory while it refuses a file, in bytes: its own,
+// and a few times the largest file here, of which it maps the weights.
 const maxResident = 300 << 20
 
-// sparse stands in a file's content for zeros up to so many bytes.
+// sparse represents zeros up to that many bytes in a file's content.
 const sparse = "\x00zeros up to 95 MB"
 
-// inputs are the files of a run, which a case spoils.
+// inputs are the files of a run; each case spoils one.
 type inputs struct {
 	model, records, config, adapter string
 }
@@ -36,13 +36,14 @@ func newInputs(t *testing.T) inputs {
 	return in
 }
 
-// header is a safetensors file with that header and no tensors.
+// header returns a safetensors file with that header and no tensors.
 func header(claimed uint64, text string) string {
 	return string(binary.LittleEndian.AppendUint64(nil, claimed)) + text
 }
 
-// Whatever a file holds, the program refuses it with exit code 2 and one line of
-// one or two sentences that names the file, in bounded memory, and writes nothing.
+// TestHostileFilesAreRefused checks that the program refuses any bad file with exit
+// code 2 and one line of one or two sentences that names the file, in bounded memory,
+// and writes nothing.
 func TestHostileFilesAreRefused(t *testing.T) {
 	deep := func(open, shut string, n int) string { return strings.Repeat(open, n) + strings.Repeat(shut, n) }
 	weights := func(in inputs) string { return filepath.Join(in.model, "model.safetensors") }
@@ -61,7 +62,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 	for _, kind := range []struct {
 		file  func(inputs) string
 		verbs string
-		cases map[string]string // what the file holds by what is wrong with it
+		cases map[string]string // file contents by name of the error
 	}{
 		{weights, "train generate quantize merge", map[string]string{
 			"empty":                 "",
@@ -236,12 +237,12 @@ func requireRefused(t *testing.T, in inputs, verb, file string) {
 	var stdout, stderr strings.Builder
 	cmd := program(args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	_ = cmd.Run() // the exit code says it
+	_ = cmd.Run() // the exit code is checked
 	require.Equal(t, 2, cmd.ProcessState.ExitCode(), "%.2000s", &stderr)
 	lines := strings.Split(strings.TrimSuffix(stderr.String(), "\n"), "\n")
 	line := lines[len(lines)-1]
-	for _, note := range lines[:len(lines)-1] { // of a file that was read before
-		assert.NotContains(t, note, "qlora", "more than a line")
+	for _, note := range lines[:len(lines)-1] { // about a file that was read before
+		assert.NotContains(t, note, "qlora", "more than one line")
 		assert.NotContains(t, note, "goroutine")
 	}
 	assert.LessOrEqual(t, len(line), 700, "a long line: %s", line)
@@ -256,20 +257,20 @@ func requireRefused(t *testing.T, in inputs, verb, file string) {
 	t.Log(line)
 }
 
-// sentenceEnd is the end of a sentence that another one follows.
+// sentenceEnd matches the end of a sentence that another one follows.
 var sentenceEnd = regexp.MustCompile(`\. [A-Z]`)
 
 func gzipped(parts ...string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	for _, part := range parts {
-		_, _ = w.Write([]byte(part)) // a buffer takes all
+		_, _ = w.Write([]byte(part)) // a buffer accepts everything
 	}
 	_ = w.Close()
 	return b.String()
 }
 
-// manyTensors is a safetensors file of so many tensors without elements.
+// manyTensors returns a safetensors file of that many empty tensors.
 func manyTensors(n int) string {
 	var b strings.Builder
 	b.WriteString("{")

@@ -20,9 +20,9 @@ import (
 // kills is how often a run is killed.
 const kills = 20
 
-// A run that is killed again and again, at any moment, and resumed each time ends
-// with the bits of one that was not. No folder that is called a checkpoint is ever
-// less than one, and nothing is left lying about.
+// TestKilledRunEndsWithTheSameBits kills a run repeatedly, at random moments, and
+// resumes it each time. It ends with the bits of an uninterrupted one. Every folder
+// with a checkpoint's name is complete, and no temporary files remain.
 func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 	model, records, eval := writeModel(t), writeRecords(t, 41, 8), writeRecords(t, 6, 8)
 	args := func(out string) []string {
@@ -83,13 +83,13 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 	require.Positive(t, resumed, "no run was resumed: the kills came too early")
 }
 
-// result is what two runs of the same settings have in common.
+// result is what two runs of the same settings must have in common.
 type result struct {
 	steps   int
 	files   map[string][]byte // tensors
-	history []map[string]any  // of trainer_state.json, less what a clock measured
+	history []map[string]any  // of trainer_state.json, without measured times
 	metrics []map[string]any
-	names   []string // what lies in the folder, less event files
+	names   []string // the folder's files, without event files
 }
 
 func outcome(t *testing.T, dir string) result {
@@ -130,8 +130,8 @@ func outcome(t *testing.T, dir string) result {
 	return r
 }
 
-// requireCheckpointsWhole holds every file of every folder that has a checkpoint's
-// name against its manifest.
+// requireCheckpointsWhole checks every file of every checkpoint folder against its
+// manifest.
 func requireCheckpointsWhole(t *testing.T, dir string) {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(dir, "checkpoint-*"))

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A run serves its page from before it reads its input until it ends.
+// TestLivePage checks that a run serves its page from before it reads its input until
+// it ends.
 func TestLivePage(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	cmd := program("train", "--model", writeModel(t), "--dataset", writeRecords(t, 8, 8), "--output_dir", out, "--max_steps", "3",
@@ -41,7 +42,8 @@ func TestLivePage(t *testing.T) {
 	require.Contains(t, string(events), `"step":3`)
 }
 
-// An address that cannot be served is found before anything is written.
+// TestLiveAddressesThatCannotBe checks that an invalid address is found before
+// anything is written.
 func TestLiveAddressesThatCannotBe(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

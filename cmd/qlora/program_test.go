@@ -18,7 +18,7 @@ import (
 	"qlora/checkpoint"
 )
 
-// asProgram makes the test's binary be qlora itself, so that tests can kill it.
+// asProgram makes the test binary run as qlora itself, so that tests can kill it.
 const asProgram = "QLORA_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -28,20 +28,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program is a command line of qlora. The BLAS is the one that every machine has.
+// program returns a command line of qlora. It uses the BLAS that every machine has.
 func program(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "QLORA_BLAS=gonum")
 	return cmd
 }
 
-// run gives what a command line ends with.
+// run runs a command line and returns its exit code and output.
 func run(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err strings.Builder
 	cmd := program(args...)
 	cmd.Stdout, cmd.Stderr = &out, &err
-	_ = cmd.Run() // the exit code says it
+	_ = cmd.Run() // the exit code is returned
 	return cmd.ProcessState.ExitCode(), out.String(), err.String()
 }
 
@@ -53,7 +53,7 @@ const (
 	modelTokenizer = `{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}}`
 )
 
-// writeModel makes the folder of a Llama of two layers with random weights.
+// writeModel writes a Llama of two layers with random weights and returns its folder.
 func writeModel(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,7 +104,7 @@ func writeModel(t testing.TB) string {
 	return dir
 }
 
-// writeRecords makes a file of n sequences of token ids that count upwards.
+// writeRecords writes a file of n sequences of token ids that count upwards.
 func writeRecords(t testing.TB, n, tokens int) string {
 	t.Helper()
 	var b strings.Builder
@@ -122,8 +122,8 @@ func writeRecords(t testing.TB, n, tokens int) string {
 	return path
 }
 
-// write makes a file. It does not copy the content: what the tests' process once
-// held counts as held by every program that it starts.
+// write writes a file. It does not copy the content: the peak memory of the tests'
+// process counts for every program that it starts.
 func write(t testing.TB, path, content string) {
 	t.Helper()
 	f, err := os.Create(path)

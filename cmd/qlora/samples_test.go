@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Prompts come from a file of lines, from records up to where they are trained on,
-// or from the first records of the evaluation's.
+// TestSamplePrompts reads prompts from a file of lines, from records up to their first
+// trained token, and from the first evaluation records.
 func TestSamplePrompts(t *testing.T) {
 	model, records := writeModel(t), writeRecords(t, 8, 8)
 	eval := filepath.Join(t.TempDir(), "eval.jsonl")
@@ -43,7 +43,8 @@ func TestSamplePrompts(t *testing.T) {
 	}
 }
 
-// What is wrong with the prompts is said before anything is written.
+// TestSamplePromptsThatCannotBe checks that invalid prompts are found before anything
+// is written.
 func TestSamplePromptsThatCannotBe(t *testing.T) {
 	model, records := writeModel(t), writeRecords(t, 8, 8)
 	empty, long := filepath.Join(t.TempDir(), "empty.txt"), filepath.Join(t.TempDir(), "long.txt")

@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A signal lets a run save where it stands and then ends it with the signal's code.
+// TestSignalSavesACheckpoint checks that after a signal a run saves a checkpoint and
+// ends with the signal's code.
 func TestSignalSavesACheckpoint(t *testing.T) {
 	model, records := writeModel(t), writeRecords(t, 400, 8)
 	for signal, code := range map[os.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
@@ -45,14 +46,15 @@ func TestSignalSavesACheckpoint(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for the end of the step, nor for a checkpoint.
+// TestSecondSignalStopsAtOnce checks that a second signal waits neither for the end of
+// the step nor for a checkpoint.
 func TestSecondSignalStopsAtOnce(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	// One step of all records takes minutes.
 	cmd, lines := begin(t, "train", "--model", writeModel(t), "--dataset", writeRecords(t, 4000, 50), "--output_dir", out,
 		"--per_device_train_batch_size", "1", "--num_train_epochs", "100", "--gradient_accumulation_steps", "1000000")
 	await(t, lines, "4000 records, 1 steps per epoch")
-	workFor(t, cmd, 500*time.Millisecond) // beginning takes a few milliseconds: it is in the step
+	workFor(t, cmd, 500*time.Millisecond) // starting takes a few milliseconds, so it is in the step
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case line, open := <-lines:
@@ -69,7 +71,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	require.Empty(t, checkpoints)
 }
 
-// begin starts a command line and gives the lines of its standard error.
+// begin starts a command line and returns the lines of its standard error.
 func begin(t *testing.T, args ...string) (*exec.Cmd, <-chan string) {
 	t.Helper()
 	cmd := program(args...)
@@ -87,15 +89,16 @@ func begin(t *testing.T, args ...string) (*exec.Cmd, <-chan string) {
 	return cmd, lines
 }
 
-// workFor waits until the process has had so much more of the processor, however
-// busy the machine is.
+// workFor waits until the process has used that much more processor time, however busy
+// the machine is.
 func workFor(t *testing.T, cmd *exec.Cmd, long time.Duration) {
 	t.Helper()
 	from := processorTime(t, cmd)
 	require.Eventually(t, func() bool { return processorTime(t, cmd) >= from+long }, time.Minute, 10*time.Millisecond)
 }
 
-// processorTime is what the process has had of the processor, by proc_pid_stat(5).
+// processorTime returns the processor time that the process has used, from
+// proc_pid_stat(5).
 func processorTime(t *testing.T, cmd *exec.Cmd) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
@@ -111,8 +114,8 @@ func processorTime(t *testing.T, cmd *exec.Cmd) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// await reads lines up to the one that contains text, or all of them where text
-// is "", and gives what it read.
+// await reads lines up to the one that contains text, or all of them if text is "",
+// and returns what it read.
 func await(t *testing.T, lines <-chan string, text string) string {
 	t.Helper()
 	var read []string

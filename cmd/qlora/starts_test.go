@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLoftQFromTheCommandLine plans, trains and evaluates: what a run leaves is
-// evaluated as it was trained, in 4 bits, and can be merged into 16.
+// TestLoftQFromTheCommandLine plans, trains and evaluates: the result is evaluated as
+// it was trained, in 4 bits, and can be merged into 16 bits.
 func TestLoftQFromTheCommandLine(t *testing.T) {
 	model, records, out := writeModel(t), writeRecords(t, 6, 12), filepath.Join(t.TempDir(), "out")
 	settings := []string{
@@ -39,7 +39,7 @@ func TestLoftQFromTheCommandLine(t *testing.T) {
 	code, stdout, stderr = run(t, "eval", "--model", model, "--adapter", out, "--dataset", records, "--json")
 	require.Zero(t, code, stderr)
 	require.NoError(t, json.Unmarshal([]byte(stdout), &tuned))
-	assert.InEpsilon(t, trained, tuned.Loss, 1e-6, "in one batch, so that both means are the same")
+	assert.InEpsilon(t, trained, tuned.Loss, 1e-6, "one batch: both means are the same")
 
 	merged := filepath.Join(t.TempDir(), "merged")
 	code, _, stderr = run(t, "merge", "--model", model, "--adapter", out, "--output_dir", merged)

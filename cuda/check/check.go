@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// checkKernels compares the kernels that the library lists with the machine code in it, and each with its rule.
+// checkKernels compares the kernels that the library lists with the machine code in
+// it, and checks each by its rule. It returns the findings.
 func checkKernels(kernels []kernel, code machineCode, rules []rule) []string {
 	var findings []string
 	found := func(format string, args ...any) { findings = append(findings, fmt.Sprintf(format, args...)) }
@@ -50,21 +51,21 @@ func checkKernels(kernels []kernel, code machineCode, rules []rule) []string {
 	}
 	for _, r := range rules {
 		if !slices.ContainsFunc(kernels, func(k kernel) bool { return r.matches(k.name) }) {
-			found("the rule of %s is of no kernel (rules.go)", strings.Join(r.kernels, ", "))
+			found("the rule of %s matches no kernel (rules.go)", strings.Join(r.kernels, ", "))
 		} else if r.stack != "" && !slices.ContainsFunc(kernels, func(k kernel) bool { return r.matches(k.name) && code.stack(k.symbol) > 0 }) {
-			found("the rule of %s allows a stack, and none has one (rules.go)", strings.Join(r.kernels, ", "))
+			found("the rule of %s allows a stack, but none has one (rules.go)", strings.Join(r.kernels, ", "))
 		}
 	}
 	return findings
 }
 
-// checkKernel is what is wrong with a kernel on one target.
+// checkKernel returns the findings about a kernel on one target.
 func checkKernel(k kernel, t target, c *kernelCode, r *rule) []string {
 	var findings []string
 	found := func(format string, args ...any) { findings = append(findings, fmt.Sprintf(format, args...)) }
 
 	if frame := c.stack + c.local; frame > 0 && r.stack == "" {
-		found("%d bytes of stack, %d loads and %d stores of it", frame, c.count("LDL"), c.count("STL"))
+		found("%d bytes of stack, with %d loads and %d stores", frame, c.count("LDL"), c.count("STL"))
 	}
 	if shared := k.shared + t.staticShared(c); shared > t.sharedBlock<<10 {
 		found("%d bytes of shared memory, more than the %d that a block can have", shared, t.sharedBlock<<10)
@@ -84,10 +85,10 @@ func checkKernel(k kernel, t target, c *kernelCode, r *rule) []string {
 	return findings
 }
 
-// staticShared is the shared memory that the kernel itself declares.
+// staticShared returns the bytes of shared memory that the kernel itself declares.
 func (t target) staticShared(c *kernelCode) int { return max(0, c.shared-t.systemShared) }
 
-// stack is the largest that a kernel has on any target.
+// stack returns the kernel's largest stack on any target, in bytes.
 func (m machineCode) stack(symbol string) int {
 	most := 0
 	for _, kernels := range m {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// planted reads what cuobjdump said of testdata/planted.cu; record.sh made it.
+// planted reads cuobjdump's recorded output for testdata/planted.cu; record.sh made
+// it.
 func planted(t *testing.T) machineCode {
 	t.Helper()
 	code := make(machineCode)
@@ -38,7 +39,7 @@ func TestCheckKernels(t *testing.T) {
 		name   string
 		kernel kernel
 		rules  []rule
-		want   []string // as they begin, in order
+		want   []string // prefixes of the findings, in order
 	}{
 		{name: "good", kernel: kernel{symbol: "good", threads: 256}},
 		{name: "missing instructions", kernel: kernel{symbol: "narrow", threads: 256}, want: []string{
@@ -67,10 +68,10 @@ func TestCheckKernels(t *testing.T) {
 			"k has no machine code for sm_80", "k has no machine code for sm_86", "k has no machine code for sm_89", "k has no machine code for sm_90a", "k has no machine code for sm_120",
 		}},
 		{name: "stack that none has", kernel: kernel{symbol: "good", threads: 256}, rules: []rule{{kernels: []string{"k"}, stack: "it was indexed"}}, want: []string{
-			"the rule of k allows a stack, and none has one",
+			"the rule of k allows a stack, but none has one",
 		}},
 		{name: "no rule", kernel: kernel{symbol: "good", threads: 256}, rules: []rule{{kernels: []string{"other"}}}, want: []string{
-			"k has no rule for its instructions", "the rule of other is of no kernel",
+			"k has no rule for its instructions", "the rule of other matches no kernel",
 		}},
 	}
 	for _, test := range tests {
@@ -124,7 +125,8 @@ func TestCheckKernelsList(t *testing.T) {
 	}
 }
 
-// The blocks are those of cudaOccMaxActiveBlocksPerMultiprocessor in cuda_occupancy.h of CUDA 13.0.
+// TestBlocksResident compares with cudaOccMaxActiveBlocksPerMultiprocessor of
+// cuda_occupancy.h, CUDA 13.0.
 func TestBlocksResident(t *testing.T) {
 	tests := []struct {
 		target                     string
@@ -183,7 +185,8 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// A kernel with a loop in a loop, one with fewer products, and a branch back from behind the end.
+// looped is a kernel with a nested loop, a loop with fewer products, and a branch back
+// from behind the end.
 const looped = `arch = sm_80
 Function : looped
 	/*0000*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
@@ -213,7 +216,8 @@ func TestMainLoop(t *testing.T) {
 	}
 }
 
-// A kernel of a template, as nvcc names it on the host and on the device.
+// TestCanonical compares the names that nvcc gives an instance of a template on the
+// host and on the device.
 func TestCanonical(t *testing.T) {
 	const host, device = "_ZN9attention41_GLOBAL__N__1eb5858e_9_attend_cu_3b48cdedL14attend_forwardILi64EEEvPf", "_ZN9attention41_GLOBAL__N__1eb5858e_9_attend_cu_3b48cded14attend_forwardILi64EEEvPf"
 	if canonical(host) != device || canonical(device) != device {

@@ -14,13 +14,13 @@ import (
 	"sync"
 )
 
-// A kernelCode is what a compiler made of a kernel for one target.
+// A kernelCode is the compiled code of a kernel for one target.
 type kernelCode struct {
 	registers, stack, local, shared int // shared: static
 	instructions                    []instruction
 }
 
-// count is how many instructions a pattern matches; see instruction.matches.
+// count returns how many instructions a pattern matches; see instruction.matches.
 func (k *kernelCode) count(pattern string) int { return count(k.instructions, pattern) }
 
 func count(instructions []instruction, pattern string) int {
@@ -34,11 +34,12 @@ func count(instructions []instruction, pattern string) int {
 	return n
 }
 
-// mainLoop is the loop that most of a kernel's products on tensor cores are in: of the loops with such products that have no other inside, the one with the
-// most. A loop is what lies between a branch and its target before it; where a kernel's end lies in between, it is a branch back from code that is seldom
-// run and stands behind it all.
+// mainLoop returns the loop with most of a kernel's tensor-core products: of the
+// innermost loops with such products, the one with the most. A loop is the code
+// between a branch and its earlier target; if the kernel's end lies in between, the
+// branch comes back from rarely executed code placed behind it.
 func (k *kernelCode) mainLoop() []instruction {
-	var loops [][]instruction // by their ends: one inside another comes before it
+	var loops [][]instruction // by their ends, so an inner loop comes before its outer one
 	for end, branch := range k.instructions {
 		if branch.operation != "BRA" && !strings.HasPrefix(branch.operation, "BRA.U") || branch.target > branch.address {
 			continue
@@ -59,17 +60,18 @@ func (k *kernelCode) mainLoop() []instruction {
 	return main
 }
 
-// product is a product of matrices on tensor cores.
+// product is the tensor-core instruction for a product of matrices.
 const product = "HMMA"
 
-// An instruction of the machine code.
+// An instruction is one machine instruction.
 type instruction struct {
 	address   int
 	operation string // with its modifiers: LDG.E.128
 	target    int    // of a branch
 }
 
-// matches says whether it is the operation wanted[0] with at least the modifiers that follow: LDG.E.128.CONSTANT is LDG.128, too.
+// matches reports whether i is the operation wanted[0] with at least the modifiers
+// that follow: LDG.128 matches LDG.E.128.CONSTANT too.
 func (i instruction) matches(wanted []string) bool {
 	if !strings.HasPrefix(i.operation, wanted[0]) {
 		return false
@@ -86,7 +88,7 @@ func (i instruction) matches(wanted []string) bool {
 	return true
 }
 
-// machineCode holds every kernel of a library: by target, then by symbol.
+// machineCode has every kernel of a library, by target, then by symbol.
 type machineCode map[string]map[string]*kernelCode
 
 func (m machineCode) kernel(target, symbol string) *kernelCode {
@@ -101,11 +103,12 @@ func (m machineCode) kernel(target, symbol string) *kernelCode {
 	return k
 }
 
-// disassemble reads a library by cuobjdump, the targets' instructions as many at a time as there are processors.
+// disassemble reads a library with cuobjdump, as many targets at a time as there are
+// processors.
 func disassemble(cuobjdump, library string) (machineCode, error) {
 	code := make(machineCode)
 	for _, t := range targets {
-		code[t.name] = make(map[string]*kernelCode) // so that no two of those below write to one map
+		code[t.name] = make(map[string]*kernelCode) // so that the goroutines below do not write to this map
 	}
 	if err := code.run(cuobjdump, "-res-usage", library); err != nil {
 		return nil, err
@@ -124,7 +127,7 @@ func disassemble(cuobjdump, library string) (machineCode, error) {
 	return code, errors.Join(errs...)
 }
 
-// run adds what a command prints.
+// run adds the code that a command prints.
 func (m machineCode) run(name string, arguments ...string) error {
 	command := exec.Command(name, arguments...)
 	var complaint bytes.Buffer
@@ -138,7 +141,7 @@ func (m machineCode) run(name string, arguments ...string) error {
 	}
 	err = m.read(out)
 	if err != nil {
-		_, _ = io.Copy(io.Discard, out) // so that the command ends
+		_, _ = io.Copy(io.Discard, out) // lets the command end
 	}
 	if waited := command.Wait(); waited != nil {
 		return fmt.Errorf("%s: %w: %s", command, waited, strings.TrimSpace(complaint.String()))
@@ -146,7 +149,7 @@ func (m machineCode) run(name string, arguments ...string) error {
 	return err
 }
 
-// read adds what `cuobjdump -res-usage` or `cuobjdump -sass` printed.
+// read adds the output of `cuobjdump -res-usage` or `cuobjdump -sass`.
 func (m machineCode) read(r io.Reader) error {
 	var target string
 	var kernel *kernelCode
@@ -172,7 +175,7 @@ func (m machineCode) read(r io.Reader) error {
 	return lines.Err()
 }
 
-// readUsage takes a line like REG:8 STACK:0 SHARED:0 LOCAL:0 CONSTANT[0]:364.
+// readUsage parses a line like REG:8 STACK:0 SHARED:0 LOCAL:0 CONSTANT[0]:364.
 func (k *kernelCode) readUsage(line string) error {
 	places := map[string]*int{"REG": &k.registers, "STACK": &k.stack, "SHARED": &k.shared, "LOCAL": &k.local}
 	for field := range strings.FieldsSeq(line) {
@@ -194,7 +197,8 @@ func (k *kernelCode) readUsage(line string) error {
 	return nil
 }
 
-// readInstruction takes a line like /*0110*/ @!P0 BRA 0xc90 ; and says no to others (the rest of an encoding).
+// readInstruction parses a line like /*0110*/ @!P0 BRA 0xc90 ; and returns false for
+// others (the rest of an encoding).
 func readInstruction(line string) (instruction, bool) {
 	place, text, found := strings.Cut(strings.TrimPrefix(line, "/*"), "*/")
 	address, err := strconv.ParseInt(place, 16, 64)

@@ -21,15 +21,15 @@ import (
 	"unsafe"
 )
 
-// A kernel is one that the library lists, with what its launches keep to.
+// A kernel is one that the library lists, with the limits of its launches.
 type kernel struct {
 	name    string
-	symbol  string // as the compilers name it, canonical
-	threads int    // of a block
+	symbol  string // the compiler's name, canonical
+	threads int    // per block
 	shared  int    // bytes of dynamic shared memory
 }
 
-// registered are the kernels that a library lists of itself, by name. No GPU is needed to ask.
+// registered returns the kernels that a library lists, by name. It needs no GPU.
 func registered(library string) ([]kernel, error) {
 	path := C.CString(library)
 	defer C.free(unsafe.Pointer(path))
@@ -69,7 +69,8 @@ func registered(library string) ([]kernel, error) {
 	return kernels, nil
 }
 
-// functions are the names of a library's functions by their place in it, and the address that it was loaded at, given that of its entry.
+// functions returns the names of a library's functions by their offset, and the
+// address it was loaded at, given the loaded address of its entry.
 func functions(library string, loaded uint64) (names map[uint64]string, base uint64, err error) {
 	file, err := elf.Open(library)
 	if err != nil {
@@ -93,8 +94,9 @@ func functions(library string, loaded uint64) (names map[uint64]string, base uin
 	return names, base, nil
 }
 
-// local marks a name of internal linkage in a symbol. nvcc gives an instance of a template one on the host and none on the device.
+// local matches the mark of internal linkage in a symbol. nvcc adds one to an instance
+// of a template on the host, but not on the device.
 var local = regexp.MustCompile(`L(\d)`)
 
-// canonical is a symbol that is the same on the host and on the device.
+// canonical returns a symbol in the form that host and device share.
 func canonical(symbol string) string { return local.ReplaceAllString(symbol, "$1") }

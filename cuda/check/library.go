@@ -12,13 +12,16 @@ import (
 // entry is the one symbol that the library exports.
 const entry = "qlora_get_api"
 
-// What every Linux with a C++ program has. The driver's library is found when there is a GPU to be used.
+// mayNeed lists the libraries of every Linux with a C++ program. The driver's library
+// is searched for only when a GPU is used.
 var mayNeed = []string{"libc.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libgcc_s.so.1", "libstdc++.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 
-// The portable code in the library, for GPUs newer than its machine code: that of sm_120 does not run on sm_100.
+// portable lists the PTX in the library, for GPUs newer than its machine code. PTX of
+// sm_120 does not run on sm_100.
 var portable = []string{"sm_90", "sm_120"}
 
-// checkLibrary looks at the library as a whole: its symbols, what it needs, its portable code.
+// checkLibrary checks the library as a whole: its symbols, its dependencies and its
+// PTX. It returns the findings.
 func checkLibrary(cuobjdump, library string) ([]string, error) {
 	findings, err := checkLinks(library)
 	if err != nil {
@@ -36,7 +39,8 @@ func checkLibrary(cuobjdump, library string) ([]string, error) {
 	return findings, nil
 }
 
-// checkLinks is what a library exports and needs that it should not.
+// checkLinks returns a finding for each symbol that a library should not export and
+// each library that it should not need.
 func checkLinks(library string) ([]string, error) {
 	file, err := elf.Open(library)
 	if err != nil {
@@ -65,7 +69,7 @@ func checkLinks(library string) ([]string, error) {
 	return findings, nil
 }
 
-// compilerVersion is nvcc's, as it says itself: V13.0.88.
+// compilerVersion returns nvcc's version as it prints it: V13.0.88.
 func compilerVersion(nvcc string) (string, error) {
 	answer, err := exec.Command(nvcc, "--version").Output()
 	if err != nil {
@@ -76,5 +80,5 @@ func compilerVersion(nvcc string) (string, error) {
 			return field, nil
 		}
 	}
-	return "", fmt.Errorf("%s --version says no version: %q", nvcc, answer)
+	return "", fmt.Errorf("%s --version prints no version: %q", nvcc, answer)
 }

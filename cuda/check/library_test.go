@@ -42,7 +42,8 @@ func TestCheckLinks(t *testing.T) {
 	}
 }
 
-// A library without the list of kernels, and none at all.
+// TestRegisteredRefuses opens a library without the list of kernels, and one that does
+// not exist.
 func TestRegisteredRefuses(t *testing.T) {
 	dir := t.TempDir()
 	other := filepath.Join(dir, "other.so")

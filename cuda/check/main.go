@@ -1,9 +1,12 @@
-// Command check holds the machine code of libqlora_cuda.so against what is promised of it, without a GPU: `make cuda-check`.
+// Command check checks the machine code of libqlora_cuda.so without a GPU: `make
+// cuda-check`.
 //
-// Of every kernel and every target it reads what ptxas gave it (registers, stack, shared memory) and its instructions, from cuobjdump, and the block that
-// it is launched with, from the library's own list. It fails where a kernel spills or has a stack, does not fit a multiprocessor, lacks the instructions
-// that its speed rests on (rules.go) or is missing for a target; where the library exports or needs more than it should; and where anything differs from the
-// committed table, which -update writes.
+// For every kernel and target it reads registers, stack, shared memory and
+// instructions from cuobjdump, and the block size of its launches from the library's
+// own list. It fails where a kernel spills or has a stack, does not fit a
+// multiprocessor, lacks the instructions that its speed depends on (rules.go) or is
+// missing for a target; where the library exports or needs more than it should; and
+// where anything differs from the committed table, which -update writes.
 package main
 
 import (
@@ -32,7 +35,7 @@ func main() {
 	}
 }
 
-// run checks the library and returns what was found wrong, a line each.
+// run checks the library and returns the findings, one line each.
 func run(library, tools, table string, update bool) ([]string, error) {
 	kernels, err := registered(library)
 	if err != nil {
@@ -67,7 +70,7 @@ func run(library, tools, table string, update bool) ([]string, error) {
 		findings = append(findings, table+": "+d)
 	}
 	if len(differences) > 0 {
-		findings = append(findings, table+": where this is meant, make cuda-check UPDATE=1 rewrites it")
+		findings = append(findings, table+": if this is intended, rewrite it with make cuda-check UPDATE=1")
 	}
 	return findings, nil
 }

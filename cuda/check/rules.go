@@ -2,12 +2,12 @@ package main
 
 import "path"
 
-// A rule says what the machine code of some kernels must have and must not have.
+// A rule lists what the machine code of some kernels must have and must not have.
 type rule struct {
-	kernels []string // names, with * for any part of one
-	needs   []string // instructions without which it is not the kernel that was written
-	never   []string // instructions that it has no business with
-	stack   string   // why it may have a stack, of the size in the table; "": it may not
+	kernels []string // names; * matches any part
+	needs   []string // required instructions
+	never   []string // forbidden instructions
+	stack   string   // why a stack, of the size in the table, is allowed; "": not allowed
 }
 
 func (r *rule) matches(kernel string) bool {
@@ -19,7 +19,7 @@ func (r *rule) matches(kernel string) bool {
 	return false
 }
 
-// ruleOf is the first rule of a kernel.
+// ruleOf returns the first rule that matches a kernel.
 func ruleOf(kernel string, rules []rule) *rule {
 	for i := range rules {
 		if rules[i].matches(kernel) {
@@ -29,10 +29,11 @@ func ruleOf(kernel string, rules []rule) *rule {
 	return nil
 }
 
-// Loads from and stores to global memory of 16 bytes.
+// wide lists 16-byte loads from and stores to global memory.
 var wide = []string{"LDG.128", "STG.128"}
 
-// Tensor cores on bfloat16, loads of 8x8 matrices from shared memory, as they lie and transposed, and copies to it of 16 bytes that pass by the registers.
+// Tensor cores on bfloat16; loads of 8x8 matrices from shared memory, direct and
+// transposed; 16-byte copies to it that bypass the registers.
 const (
 	tensorCores = "HMMA.16816.F32.BF16"
 	matrices    = "LDSM.M88"
@@ -61,8 +62,10 @@ var rules = []rule{
 	{kernels: []string{"decode_bf16", "decode_bf16_columns", "decode_f32", "decode_f32_columns"}, needs: []string{"STG.128"}},
 	{kernels: []string{"sum_pieces_*", "square_pieces", "quantize_[0-9]*"}, needs: []string{"LDG.128"}},
 
-	// Matrices whose rows do not begin at multiples of 16 bytes, or whose elements do not fill them: right, not fast.
+	// Matrices whose rows do not start at multiples of 16 bytes, or whose elements do
+	// not fill them: correct, not fast.
 	{kernels: []string{"*_elements", "copy_words_[124]", "rope_pairs", "quantize_bytes"}},
-	// A number for each row or column, or for all of them: too little to read or write for its width to matter.
+	// One number per row or column, or for all of them: too little data for the width
+	// of accesses to matter.
 	{kernels: []string{"add_loss_stats", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join", "attend_backward_sinks"}},
 }

@@ -6,11 +6,13 @@ import (
 	"strings"
 )
 
-// Instructions that the table counts in each kernel: products on tensor cores, loads of matrices from shared memory, copies to it that pass by the registers,
-// and loads from and stores to global memory of 16 bytes. Of the main loop it has all instructions and the products.
+// counted lists the instructions that the table counts in each kernel: tensor-core
+// products, loads of matrices from shared memory, copies to it that bypass the
+// registers, and 16-byte loads from and stores to global memory. For the main loop it
+// counts all instructions and the products.
 var counted = []string{"HMMA.16816", "LDSM", "LDGSTS", "LDG.128", "STG.128"}
 
-// format makes the table: a row for each kernel and target.
+// format returns the table: one row for each kernel and target.
 func format(compiler string, kernels []kernel, code machineCode) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by make cuda-check UPDATE=1 with nvcc %s: what ptxas gave each kernel, the blocks that fit a multiprocessor, instructions.\n", compiler)
@@ -35,11 +37,12 @@ func format(compiler string, kernels []kernel, code machineCode) string {
 	return b.String()
 }
 
-// compare returns the rows that differ, and what was compared in words. Another compiler makes other code: its table is not comparable.
+// compare returns the rows that differ, and a description of the comparison. A table
+// of another compiler version is not compared, because its code differs.
 func compare(committed, made string) (differences []string, compared string) {
 	have, want := strings.Split(strings.TrimSpace(committed), "\n"), strings.Split(strings.TrimSpace(made), "\n")
 	if have[0] != want[0] {
-		return nil, fmt.Sprintf("the table is of another compiler and is not compared (it says %q)", have[0])
+		return nil, fmt.Sprintf("the table is of another compiler and is not compared (its header: %q)", have[0])
 	}
 	for _, row := range have {
 		if !slices.Contains(want, row) {
@@ -51,5 +54,5 @@ func compare(committed, made string) (differences []string, compared string) {
 			differences = append(differences, "+ "+row)
 		}
 	}
-	return differences, "the table has the same"
+	return differences, "the table agrees"
 }

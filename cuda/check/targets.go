@@ -1,13 +1,15 @@
 package main
 
-// A target is a GPU that there is machine code for. Bytes are KiB; see the table of technical specifications in the CUDA C++ Programming Guide.
+// A target is a GPU architecture with machine code in the library. Sizes are in KiB
+// unless noted; see the table of technical specifications in the CUDA C++ Programming
+// Guide.
 type target struct {
 	name         string
-	threads      int // of a multiprocessor
-	blocks       int // of a multiprocessor
-	shared       int // KiB of a multiprocessor
-	sharedBlock  int // KiB of a block
-	systemShared int // bytes that the driver keeps in every block and ptxas reports with the kernel's own, where it has any
+	threads      int // per multiprocessor
+	blocks       int // per multiprocessor
+	shared       int // KiB per multiprocessor
+	sharedBlock  int // KiB per block
+	systemShared int // bytes per block reserved by the driver, which ptxas includes in a kernel's shared memory, if any
 }
 
 var targets = []target{
@@ -18,17 +20,18 @@ var targets = []target{
 	{name: "sm_120", threads: 1536, blocks: 24, shared: 100, sharedBlock: 99, systemShared: reservedShared},
 }
 
-// The same for all of them.
+// Limits that all targets share.
 const (
 	warpThreads    = 32
-	subPartitions  = 4     // of a multiprocessor; a warp lives in one
-	registers      = 65536 // of a multiprocessor, and the most of a block
-	registerUnit   = 256   // in which a warp gets registers
-	sharedUnit     = 128   // in which a block gets shared memory
-	reservedShared = 1024  // bytes of a block that the driver keeps
+	subPartitions  = 4     // per multiprocessor; a warp runs on one
+	registers      = 65536 // per multiprocessor, and at most per block
+	registerUnit   = 256   // allocation unit of a warp's registers
+	sharedUnit     = 128   // allocation unit of a block's shared memory
+	reservedShared = 1024  // bytes per block reserved by the driver
 )
 
-// blocksResident is how many blocks fit a multiprocessor at a time; 0: none does, and a launch fails. It is the calculation of cuda_occupancy.h.
+// blocksResident returns how many blocks fit a multiprocessor at a time, as
+// cuda_occupancy.h computes it. With 0, a launch fails.
 func (t target) blocksResident(threads, registersPerThread, sharedBytes int) int {
 	warps := (threads + warpThreads - 1) / warpThreads
 	if warps == 0 || threads > 1024 || sharedBytes > t.sharedBlock<<10 {
@@ -45,7 +48,8 @@ func (t target) blocksResident(threads, registersPerThread, sharedBytes int) int
 	return min(blocks, (t.shared<<10)/roundUp(sharedBytes+reservedShared, sharedUnit))
 }
 
-// occupancy is the share of a multiprocessor's threads that these blocks have, in per cent.
+// occupancy returns the share of a multiprocessor's threads that these blocks use, in
+// per cent.
 func (t target) occupancy(threads, blocks int) int {
 	return 100 * blocks * roundUp(threads, warpThreads) / t.threads
 }

@@ -1,5 +1,5 @@
-// Package test holds the emulator to kernels with planted bugs (planted.cu): each has to be caught
-// under every schedule.
+// Package test checks that the emulator catches every planted bug (planted.cu) under
+// every schedule.
 package test
 
 import (

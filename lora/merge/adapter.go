@@ -19,8 +19,7 @@ type adapter struct {
 	on     *lora.Adapters
 }
 
-// openAdapter checks the folder against a plan of the base, of which nothing is in
-// memory.
+// openAdapter checks the folder against a plan of the base; it loads no weights.
 func (j *Job) openAdapter(dir string, factor float64) (*adapter, error) {
 	config, err := lora.ReadConfig(dir)
 	if err != nil {
@@ -41,7 +40,7 @@ func (j *Job) openAdapter(dir string, factor float64) (*adapter, error) {
 		a.saved[t.Name] = true
 	}
 	if factor != 1 && (config.DoRA || len(a.saved) > 0) {
-		return nil, fmt.Errorf("adapter_weights gives %s the factor %v, but what takes the place of the base's weights (use_dora, modules_to_save) has none", dir, factor)
+		return nil, fmt.Errorf("adapter_weights gives %s the factor %v, but weights that replace the base's (use_dora, modules_to_save) cannot be scaled", dir, factor)
 	}
 	if a.stored, err = attached.Open(dir); err != nil {
 		return nil, err
@@ -49,8 +48,8 @@ func (j *Job) openAdapter(dir string, factor float64) (*adapter, error) {
 	return a, nil
 }
 
-// change is what the adapter makes of the weight of the linear layer called name,
-// and whether it touches it.
+// change returns the change of the weight of the linear layer called name, and reports
+// whether the adapter changes it.
 func (a *adapter) change(name string) (change, bool) {
 	l, ok := a.layers[name]
 	if !ok {

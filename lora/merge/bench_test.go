@@ -10,8 +10,8 @@ import (
 	"qlora/checkpoint"
 )
 
-// BenchmarkMatrix merges one adapter of rank 16 into a weight as large as those of a
-// model of 7 billion parameters; bytes are those of the weight in bfloat16.
+// BenchmarkMatrix merges one adapter of rank 16 into a weight of a 7-billion-parameter
+// model's size. Bytes are those of the weight in bfloat16.
 func BenchmarkMatrix(b *testing.B) {
 	const side, rank = 4096, 16
 	dev, err := cpu.New(cpu.Options{})

@@ -6,8 +6,8 @@ import (
 	"gonum.org/v1/gonum/blas"
 )
 
-// A change is what one adapter makes of the weight [out, in] of a linear layer.
-// Every row is its own.
+// A change is the change of one adapter to the weight [out, in] of a linear layer. Its
+// rows are independent.
 //
 //	W' = W + Scale·B·A
 //	W' = m/‖W₀ + Scale·B·A‖ · (W + Scale·B·A)    with DoRA, by row; W₀ is the base's
@@ -18,8 +18,8 @@ type change struct {
 	magnitude []float32 // [out]; nil: without DoRA
 }
 
-// apply changes w, which holds rows from to to of the weight. base holds the same
-// rows of the base. delta is scratch of their size.
+// apply changes w, rows [from, to) of the weight. base has the same rows of the base
+// weight; delta is scratch memory of the same size.
 func (c *change) apply(product blas.Float32, w, base, delta []float32, from, to, in int) {
 	product.Sgemm(blas.NoTrans, blas.NoTrans, to-from, in, c.rank, c.scale, c.b[from*c.rank:], c.rank, c.a, in, 0, delta, in)
 	for i := range to - from {

@@ -40,8 +40,8 @@ func copyFile(t *testing.T, path, dir string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(path)), text, 0o600))
 }
 
-// TestFamilies merges adapters into weights that are fused, that have other names in
-// the folder than in the model, that are [in, out], and that are in 4 bits.
+// TestFamilies merges adapters into weights that are fused, renamed in the folder,
+// stored as [in, out], or in 4 bits.
 func TestFamilies(t *testing.T) {
 	for _, name := range []string{"gemma2", "gemma3", "mistral3", "qwen2_vl", "qwen3_vl", "gpt2", "gpt2-bare", "gpt_neox", "falcon-40b", "phi3", "cohere-qk"} {
 		t.Run(name, func(t *testing.T) {
@@ -59,8 +59,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// holdMerge compares the merged model's logits with those of the base with the adapter
-// on it, and wants the names and shapes of its tensors to be the base's.
+// holdMerge compares the merged model's logits with those of the base plus adapter,
+// and requires the base's tensor names and shapes.
 func holdMerge(t *testing.T, base, adapter, dtype string) {
 	t.Helper()
 	want, without := logits(t, base, adapter), logits(t, base, "")
@@ -68,11 +68,11 @@ func holdMerge(t *testing.T, base, adapter, dtype string) {
 	far, moved := distance(logits(t, out, ""), want), distance(without, want)
 	t.Logf("logits differ by %.1e from those of base and adapter, by %.1e without the adapter", far, moved)
 	assert.LessOrEqual(t, far, 1e-4)
-	assert.Greater(t, moved, 1e-2, "the adapter does next to nothing")
+	assert.Greater(t, moved, 1e-2, "the adapter changes almost nothing")
 	assert.Equal(t, open(t, base).Names(), open(t, out).Names())
 }
 
-// TestBeside: what is no part of the transformer is carried through as it is.
+// TestBeside checks that weights outside the transformer are copied unchanged.
 func TestBeside(t *testing.T) {
 	base, adapter := recordedBase(t, "gemma3")
 	before, after := digests(t, base), digests(t, merged(t, Options{Model: base, Adapters: []string{adapter}}))
@@ -83,8 +83,8 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// TestTransposed: a weight that the folder has as [in, out] stays so in 16 bits, and
-// is [out, in] in 4 bits, as bitsandbytes has it.
+// TestTransposed checks that a weight stored as [in, out] stays so in 16 bits, and is
+// [out, in] in 4 bits, as in bitsandbytes.
 func TestTransposed(t *testing.T) {
 	base, adapter := recordedBase(t, "gpt2")
 	const name = "transformer.h.0.mlp.c_fc.weight"
@@ -95,12 +95,12 @@ func TestTransposed(t *testing.T) {
 	packed, err := open(t, folder).Tensor(name)
 	require.NoError(t, err)
 	require.Equal(t, [2]int{128, 64}, packed.FourBit().Shape)
-	// Quantizing moves logits, but not as far as a transposition would.
+	// Quantizing moves logits, but less than a transposition would.
 	assert.Less(t, distance(logits(t, folder, ""), logits(t, base, adapter)), distance(logits(t, base, ""), logits(t, base, adapter)))
 }
 
-// TestHeadOfItsOwn takes the head of a tied model, which has other names in its folder,
-// apart.
+// TestHeadOfItsOwn unties the head of a tied model whose folder has other tensor
+// names.
 func TestHeadOfItsOwn(t *testing.T) {
 	base, _ := recordedBase(t, "gemma3")
 	adapter := t.TempDir()
@@ -114,7 +114,8 @@ func TestHeadOfItsOwn(t *testing.T) {
 	assert.LessOrEqual(t, distance(logits(t, out, ""), logits(t, base, adapter)), 0.05)
 }
 
-// TestTransposedModule stores a Conv1D that is trained itself as the base has it.
+// TestTransposedModule merges a Conv1D that was trained whole and stores it in the
+// base's layout.
 func TestTransposedModule(t *testing.T) {
 	base, _ := recordedBase(t, "gpt2")
 	adapter := t.TempDir()
@@ -134,8 +135,8 @@ func TestTransposedModule(t *testing.T) {
 	assert.LessOrEqual(t, distance(logits(t, out, ""), logits(t, base, adapter)), 1e-4)
 }
 
-// saveAdapter writes a new adapter of a base, whose modules_to_save are twice what they
-// were.
+// saveAdapter writes a new adapter of a base; its modules_to_save are twice the base's
+// weights.
 func saveAdapter(t *testing.T, base, dir string, c lora.Config) {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})

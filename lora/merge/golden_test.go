@@ -24,7 +24,7 @@ const (
 	adapters = "testdata/adapters"
 )
 
-// A golden is what PEFT's merge_and_unload made; testdata/generate.py writes them.
+// A golden is the output of PEFT's merge_and_unload; testdata/generate.py writes it.
 type golden struct {
 	Name     string
 	Model    string
@@ -56,7 +56,7 @@ func (g *golden) options(out string) (Options, quantize.Options) {
 	return o, how
 }
 
-// TestMergeAsPEFT wants the bytes that PEFT writes, tensor for tensor.
+// TestMergeAsPEFT requires the bytes that PEFT writes, tensor for tensor.
 func TestMergeAsPEFT(t *testing.T) {
 	var cases []golden
 	text, err := os.ReadFile("testdata/cases.json")
@@ -83,7 +83,7 @@ func TestMergeAsPEFT(t *testing.T) {
 					requireClose(t, kept[name], open(t, out), name)
 					continue
 				}
-				assert.True(t, recorded, "%s is not in what PEFT writes", name)
+				assert.True(t, recorded, "PEFT does not write %s", name)
 			}
 			config, err := family.ReadConfig(out)
 			require.NoError(t, err)
@@ -101,8 +101,8 @@ func open(t *testing.T, dir string) checkpoint.Checkpoint {
 	return f
 }
 
-// digests are those of a folder's tensors. What a 4-bit weight says of itself is
-// left out: PEFT writes another dtype there than the base had.
+// digests returns a digest of each tensor in a folder. It leaves out the metadata of
+// 4-bit weights: PEFT writes another dtype there than the base had.
 func digests(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -123,7 +123,7 @@ func digests(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// keptValues are the weights of the case dora, whose norms are not exact.
+// keptValues returns the weights of the case dora, whose norms are not exact.
 func keptValues(t *testing.T) map[string][]float32 {
 	t.Helper()
 	f, err := checkpoint.OpenFile("testdata/dora.safetensors")
@@ -138,8 +138,8 @@ func keptValues(t *testing.T) map[string][]float32 {
 	return all
 }
 
-// requireClose wants the same bfloat16 values but for a few that rounding sends to
-// the next one.
+// requireClose requires the same bfloat16 values, except for a few that rounding moves
+// to the next one.
 func requireClose(t *testing.T, want []float32, f checkpoint.Checkpoint, name string) {
 	t.Helper()
 	x, _ := f.Tensor(name)

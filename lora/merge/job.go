@@ -1,9 +1,9 @@
 // Package merge writes a base with adapters as one Hugging Face model folder, as
-// PEFT's merge_and_unload does: what each adapter adds is added to the original
-// weights in float32, which are rounded once.
+// PEFT's merge_and_unload does: it adds each adapter's change to the original weights
+// in float32 and rounds once.
 //
-// Weights are read and written by rows, so that not even one of them is in memory
-// whole; only a weight that is written in 4 bits is.
+// It reads and writes weights by rows, so no weight is in memory whole, except those
+// that it quantizes to 4 bits.
 package merge
 
 import (
@@ -25,32 +25,32 @@ import (
 	"qlora/nn/quantize"
 )
 
-// A Job is a merge of which all that could be wrong with the input was checked.
+// A Job is a merge whose input has been checked.
 type Job struct {
 	opts     Options
-	how      *bindings.QuantizeOptions // of weights that were not in 4 bits
-	dtype    checkpoint.DType          // "": each as it is
+	how      *bindings.QuantizeOptions // how to quantize weights that were not in 4 bits
+	dtype    checkpoint.DType          // of the output; "": each weight's own
 	in4Bit   bool
 	product  blas.Float32
 	config   *nn.Config
 	base     checkpoint.Checkpoint
 	adapters []*adapter
-	model    *nn.Model                 // the base, of which nothing is in memory
-	names    map[string]string         // of the model's tensors, by those that the base has
-	linear   map[string]*nn.Projection // by the base's name of its weight
-	tied     bool                      // the head is the embedding still
+	model    *nn.Model                 // the base, without its weights in memory
+	names    map[string]string         // the model's tensor names by the base's
+	linear   map[string]*nn.Projection // by the base's name of the weight
+	tied     bool                      // the head stays tied to the embedding
 	writer   checkpoint.Writer
 }
 
-// NewJob checks the base, the adapters and that the output folder is absent or
-// empty. It writes nothing. product computes B·A. How is for weights that are to be
-// in 4 bits and are not. Close gives the mapped weights back.
+// NewJob checks the base, the adapters and that the output folder is absent or empty.
+// It writes nothing. product computes B·A; how quantizes weights that become 4-bit.
+// The caller must call Close.
 func NewJob(opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
 	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return checkpoint.Open(opts.Model) })
 }
 
-// NewJobOn is NewJob for a base that is open, whatever kind of checkpoint it is;
-// opts.Model names it in messages. The job closes it.
+// NewJobOn does what NewJob does for an open base of any checkpoint kind; opts.Model
+// names it in messages. The job closes it.
 func NewJobOn(base checkpoint.Checkpoint, opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
 	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return base, nil })
 }
@@ -112,12 +112,12 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		for _, other := range j.adapters {
 			for name := range a.saved {
 				if other.saved[name] {
-					return fmt.Errorf("%s and %s both hold a %s of their own (modules_to_save); only one can take the base's place", other.dir, dir, name)
+					return fmt.Errorf("%s and %s both have their own %s (modules_to_save); only one can replace the base's", other.dir, dir, name)
 				}
 			}
 		}
 		if a.on.ChangesBase() && len(j.opts.Adapters) > 1 {
-			return fmt.Errorf("%s begins with a part of the base (init_lora_weights), which is gone for the others; merge it alone", dir)
+			return fmt.Errorf("%s is initialized from the base's weights (init_lora_weights) and changes them for the other adapters; merge it alone", dir)
 		}
 		j.adapters = append(j.adapters, a)
 		j.tied = j.tied && a.tied
@@ -132,21 +132,21 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	return nil
 }
 
-// plan lays the base out, with adapters or without. It checks that every tensor is there and has its shape and
-// type.
+// plan lays out the base, with or without adapters. It checks the presence, shape and
+// type of every tensor.
 func (j *Job) plan(config *lora.Config) (*lora.Tuned, error) {
-	var held nn.Options
+	var options nn.Options
 	if j.config.Quantization != nil {
-		held.Quantize = j.how
+		options.Quantize = j.how
 	}
-	return lora.Assemble(j.config, j.base, held, config, bindings.Info{Activation: bindings.F32})
+	return lora.Assemble(j.config, j.base, options, config, bindings.Info{Activation: bindings.F32})
 }
 
-// RoundsTwice says whether merged weights come from 4 bits and go into 4 bits: they
-// are rounded as the base was made and again here.
+// RoundsTwice reports whether merged weights come from 4 bits and are quantized to 4
+// bits again, so that they are rounded twice.
 func (j *Job) RoundsTwice() bool { return j.config.Quantization != nil && j.in4Bit }
 
-// Close gives back what NewJob took.
+// Close unmaps the base and the adapters.
 func (j *Job) Close() error {
 	var all []error
 	for _, a := range j.adapters {
@@ -158,13 +158,13 @@ func (j *Job) Close() error {
 	return errors.Join(all...)
 }
 
-// Write writes the folder, which appears whole or not at all. Progress, which may
-// be nil, is told in bytes of the base's tensors.
+// Write writes the folder atomically. progress, if not nil, receives the bytes of the
+// base's tensors done so far.
 func (j *Job) Write(ctx context.Context, progress func(done, total int64)) error {
 	return j.writer.Write(ctx, j.opts.OutputDir, progress)
 }
 
-// editedConfig is config.json as it will be.
+// editedConfig returns the output's config.json.
 func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 	set := map[string]any{}
 	if j.dtype != "" {
@@ -188,8 +188,8 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 	return checkpoint.EditConfig(j.config.Raw, set)
 }
 
-// tokenizerFiles hold the tokenizer that the merged model gets: the last adapter's
-// that has one, since it was trained with that, else the base's.
+// tokenizerFiles returns the tokenizer of the merged model: that of the last adapter
+// that has one, because it was trained with it, else the base's.
 func (j *Job) tokenizerFiles() fs.FS {
 	files := j.base.Files()
 	for _, a := range j.adapters {
@@ -200,8 +200,8 @@ func (j *Job) tokenizerFiles() fs.FS {
 	return files
 }
 
-// shards are the weights by file: as the base has them, or by size where limit is
-// above 0.
+// shards groups the weights by file: by the base's files, or by size if limit is above
+// 0.
 func (j *Job) shards(limit int64) ([][]checkpoint.Weight, error) {
 	files := j.base.Shards()
 	if j.in4Bit && (limit == 0 || limit > quantize.ShardBytes) {
@@ -224,13 +224,13 @@ func (j *Job) shards(limit int64) ([][]checkpoint.Weight, error) {
 	return all, nil
 }
 
-// weights are those whose tensors are called names.
+// weights returns the weights whose tensors are called names.
 func (j *Job) weights(names []string) ([]checkpoint.Weight, error) {
 	headWeight := j.model.Head.Name + ".weight"
 	head, embedding := j.model.Stored(headWeight), j.model.Stored(j.model.Embedding.Name+".weight")
 	var all []checkpoint.Weight
 	for _, name := range names {
-		if name == head && j.model.Tied() { // a tied head's tensor counts for nothing
+		if name == head && j.model.Tied() { // a tied head's tensor is unused
 			continue
 		}
 		w, err := j.weight(name, name, j.names[name])
@@ -248,8 +248,8 @@ func (j *Job) weights(names []string) ([]checkpoint.Weight, error) {
 	return all, nil
 }
 
-// dtypeKeys are the keys under which a config.json says what its weights are: it has
-// that of transformers 4 or of 5 or both, or gets the one that both read.
+// dtypeKeys returns the keys of the weights' type in a config.json: that of
+// transformers 4 or 5 or both if present, else the one that both read.
 func dtypeKeys(config []byte) []string {
 	var file map[string]json.RawMessage
 	_ = json.Unmarshal(config, &file) // family.ReadConfig has read it

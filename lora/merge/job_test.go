@@ -41,7 +41,8 @@ func merged(t *testing.T, opts Options) string {
 func inModels(name string) string   { return filepath.Join(models, name) }
 func inAdapters(name string) string { return filepath.Join(adapters, name) }
 
-// logits are those of a folder, in 4 bits where it is, with or without an adapter.
+// logits computes a folder's logits, with or without an adapter; a 4-bit folder stays
+// in 4 bits.
 func logits(t *testing.T, dir, adapter string) []float32 {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
@@ -49,9 +50,9 @@ func logits(t *testing.T, dir, adapter string) []float32 {
 	config, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	base := open(t, dir)
-	var held nn.Options
+	var options nn.Options
 	if config.Quantization != nil {
-		held.Quantize = &bindings.QuantizeOptions{BlockSize: 64}
+		options.Quantize = &bindings.QuantizeOptions{BlockSize: 64}
 	}
 	var adapted *lora.Config
 	if adapter != "" {
@@ -59,7 +60,7 @@ func logits(t *testing.T, dir, adapter string) []float32 {
 		require.NoError(t, err)
 		adapted = &c
 	}
-	tuned, err := lora.Assemble(config, base, held, adapted, dev.Info())
+	tuned, err := lora.Assemble(config, base, options, adapted, dev.Info())
 	require.NoError(t, err)
 	ids := []int32{3, 17, 99, 4, 65, 2, 120, 31, 8, 77}
 	tuned.Plan(dev, nn.Shapes{Generate: len(ids)})
@@ -73,9 +74,8 @@ func logits(t *testing.T, dir, adapter string) []float32 {
 	return all
 }
 
-// TestLogits holds what a merged model computes to what the base computes with the
-// adapter on it. Rounding the weights to 16 bits moves logits of a size of 5 by a
-// few hundredths.
+// TestLogits compares the merged model's logits with those of the base plus adapter.
+// Rounding the weights to 16 bits moves logits of about 5 by a few hundredths.
 func TestLogits(t *testing.T) {
 	for _, c := range []struct {
 		model, adapter, dtype string
@@ -94,7 +94,7 @@ func TestLogits(t *testing.T) {
 			far, moved := distance(got, want), distance(without, want)
 			t.Logf("logits differ by %.1e from those of base and adapter, by %.1e without the adapter", far, moved)
 			assert.LessOrEqual(t, far, c.limit)
-			assert.Greater(t, moved, 4*c.limit, "the adapter does next to nothing")
+			assert.Greater(t, moved, 4*c.limit, "the adapter changes almost nothing")
 		})
 	}
 }
@@ -107,7 +107,7 @@ func distance(a, b []float32) float64 {
 	return far
 }
 
-// TestShards merges a base in shards: it stays in its shards, or is cut anew.
+// TestShards merges a base in shards: it keeps its shards or is split again by size.
 func TestShards(t *testing.T) {
 	base := shardedBase(t)
 	want := digests(t, merged(t, Options{Model: inModels("llama-wide"), Adapters: []string{inAdapters("qv")}}))
@@ -123,7 +123,7 @@ func TestShards(t *testing.T) {
 	}
 }
 
-// shardedBase is llama-wide in three files.
+// shardedBase writes llama-wide in three files.
 func shardedBase(t *testing.T) string {
 	t.Helper()
 	from, dir := open(t, inModels("llama-wide")), t.TempDir()
@@ -150,7 +150,7 @@ func shardedBase(t *testing.T) string {
 	return dir
 }
 
-// TestFiles looks at what lies beside the weights.
+// TestFiles checks the files next to the weights.
 func TestFiles(t *testing.T) {
 	base, adapter := shardedBase(t), t.TempDir()
 	require.NoError(t, os.CopyFS(adapter, os.DirFS(inAdapters("qv"))))
@@ -172,7 +172,7 @@ func TestFiles(t *testing.T) {
 	assert.Contains(t, read(out, "config.json"), `"dtype": "float16"`)
 	assert.NotContains(t, read(out, "config.json"), "bfloat16")
 
-	// An adapter that was trained with a tokenizer of its own brings all of it.
+	// An adapter that was trained with its own tokenizer brings all of it.
 	require.NoError(t, os.WriteFile(filepath.Join(adapter, "tokenizer.json"), []byte("adapter"), 0o644))
 	out = merged(t, Options{Model: base, Adapters: []string{adapter}})
 	assert.Equal(t, "adapter", read(out, "tokenizer.json"))
@@ -180,8 +180,8 @@ func TestFiles(t *testing.T) {
 	assert.Equal(t, "base", read(out, "generation_config.json"))
 }
 
-// TestFromFourBits writes a 4-bit base in 16 bits; every weight that no adapter
-// touches is what its codes say.
+// TestFromFourBits writes a 4-bit base in 16 bits; weights without an adapter equal
+// their dequantized codes.
 func TestFromFourBits(t *testing.T) {
 	no := false
 	out := open(t, merged(t, Options{Model: inModels("llama-nf4"), Adapters: []string{inAdapters("tied")}, In4Bit: &no, DType: "float32"}))
@@ -196,8 +196,8 @@ func TestFromFourBits(t *testing.T) {
 	assert.Equal(t, floatsOf(t, base, name), floatsOf(t, out, name))
 }
 
-// TestChangesBase merges adapters as PEFT stores those that begin with a part of
-// the base, and as it converts them to plain ones.
+// TestChangesBase merges adapters that are initialized from the base, in PEFT's own
+// form and in its converted form.
 func TestChangesBase(t *testing.T) {
 	const starts = "../../trainer/testdata/parity/starts"
 	for _, name := range []string{"pissa", "pissa-rslora", "olora"} {
@@ -211,7 +211,7 @@ func TestChangesBase(t *testing.T) {
 			require.LessOrEqual(t, far, 1e-5, "%s: %s", name, tensor)
 			moved = max(moved, distance(floatsOf(t, base, tensor), floatsOf(t, want, tensor)))
 		}
-		require.Greater(t, moved, 1e-3, "%s changes next to nothing", name)
+		require.Greater(t, moved, 1e-3, "%s changes almost nothing", name)
 		_, err := NewJob(Options{Model: inModels("llama"), Adapters: []string{filepath.Join(dir, "plain"), filepath.Join(dir, "final")}, OutputDir: filepath.Join(t.TempDir(), "out")},
 			quantize.DefaultOptions(), gonum.Implementation{})
 		require.ErrorContains(t, err, "merge it alone")
@@ -260,7 +260,7 @@ func TestNewJobRefuses(t *testing.T) {
 	}
 }
 
-// TestDamaged wants no folder of weights that are no numbers.
+// TestDamaged checks that weights that are not finite leave no folder.
 func TestDamaged(t *testing.T) {
 	parent := t.TempDir()
 	opts := Options{

@@ -13,11 +13,11 @@ import (
 	"qlora/checkpoint"
 )
 
-// pieceElements is what a piece of rows has in elements, unless a row is longer. On
-// each processor one is in memory, as it was, as it is and as it differs.
+// pieceElements is the size of a piece of rows in elements, unless one row is longer.
+// Each worker holds three buffers of that size: base, merged and delta.
 const pieceElements = 1 << 18
 
-// A matrix is a weight as it will be: the base's with the adapters' changes.
+// A matrix is a merged weight: the base's with the adapters' changes.
 type matrix struct {
 	name       string
 	rows, cols int
@@ -53,7 +53,7 @@ func (m *matrix) write(ctx context.Context, out io.Writer, dtype checkpoint.DTyp
 	return nil
 }
 
-// A lane is the memory that a piece of rows is made in.
+// A lane is the memory of one worker, for one piece of rows.
 type lane struct {
 	w, base, delta []float32
 	data           []byte
@@ -83,7 +83,7 @@ var largest = map[checkpoint.DType]float32{
 	checkpoint.F32: math.MaxFloat32, checkpoint.BF16: 0x1.fep127, checkpoint.F16: 65504,
 }
 
-// check refuses what is not a number of the type.
+// check returns an error for the first value that dtype cannot represent.
 func (m *matrix) check(w []float32, from int, dtype checkpoint.DType) error {
 	limit := largest[dtype]
 	for i, v := range w {

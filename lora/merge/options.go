@@ -9,8 +9,8 @@ import (
 	"qlora/checkpoint"
 )
 
-// Options say what to merge and how the result is written. The tags are read by
-// the command line.
+// Options say what to merge and how to write the result. The command line reads the
+// tags.
 type Options struct {
 	Model     string   `option:"model" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
 	Adapters  []string `option:"adapter" help:"folders of PEFT adapters; several are added in order"`
@@ -21,7 +21,7 @@ type Options struct {
 	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; default: as in the base"`
 }
 
-// dtype is the type of the merged weights, "" for the base's.
+// dtype returns the type of the merged weights, "" for the base's.
 func (o *Options) dtype() (checkpoint.DType, error) {
 	if o.DType == "" {
 		return "", nil
@@ -33,7 +33,7 @@ func (o *Options) dtype() (checkpoint.DType, error) {
 	return dtype, nil
 }
 
-// weights are the adapters' factors.
+// weights returns the adapters' factors.
 func (o *Options) weights() ([]float64, error) {
 	factors := make([]float64, len(o.Adapters))
 	if len(o.Weights) > 0 && len(o.Weights) != len(factors) {
@@ -53,7 +53,7 @@ func (o *Options) weights() ([]float64, error) {
 	return factors, nil
 }
 
-// units are those of max_shard_size, as transformers has them: of 1000 and of 1024.
+// units are those of max_shard_size, as in transformers: powers of 1000 and of 1024.
 var units = []struct {
 	name  string
 	bytes float64
@@ -61,7 +61,7 @@ var units = []struct {
 	{"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}, {"TIB", 1 << 40}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
 }
 
-// shardBytes is max_shard_size in bytes; 0: not given.
+// shardBytes returns max_shard_size in bytes, or 0 if it is not given.
 func (o *Options) shardBytes() (int64, error) {
 	text := strings.ToUpper(strings.ReplaceAll(o.Shard, " ", ""))
 	if text == "" {

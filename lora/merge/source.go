@@ -2,9 +2,9 @@ package merge
 
 import "qlora/checkpoint"
 
-// A source is a matrix of the base that is read by rows.
+// A source is a matrix that is read by rows.
 type source interface {
-	// rows fills dst with rows from to to.
+	// rows fills dst with rows [from, to).
 	rows(dst []float32, from, to int)
 }
 
@@ -16,7 +16,7 @@ type stored struct {
 
 func (s stored) rows(dst []float32, from, _ int) { s.Floats(dst, from*s.cols) }
 
-// values are a matrix that is in memory.
+// values are a matrix in memory.
 type values struct {
 	x    []float32
 	cols int

@@ -10,19 +10,19 @@ import (
 	"qlora/nn/quantize"
 )
 
-// A part is a weight of the base, or the one of an adapter in its place.
+// A part is a weight of the base, or the adapter's weight that replaces it.
 type part struct {
-	name       string // as it will be
-	layer      string // the linear layer whose weight it is; "": another weight
+	name       string // in the output
+	layer      string // the linear layer it belongs to; "": none
 	transposed bool   // the folder has the layer's weight as [in, out]
 	tensor     checkpoint.Tensor
-	saved      bool             // it is an adapter's
+	saved      bool             // it comes from an adapter
 	shape      []int            // of a layer [out, in]
 	dtype      checkpoint.DType // of the base's elements or, in 4 bits, what they were quantized from
 }
 
-// part is the weight called name, whose tensor the base calls source and the model own;
-// own is "" of what is none of the model's.
+// part returns the weight called name. source is its tensor's name in the base, own
+// its name in the model, or "" if it is not part of the model.
 func (j *Job) part(name, source, own string) (part, error) {
 	t, err := j.base.Tensor(source)
 	if err != nil {
@@ -40,7 +40,7 @@ func (j *Job) part(name, source, own string) (part, error) {
 	return p, nil
 }
 
-// weight says how the weight called name is written; the names are part's.
+// weight returns how to write the weight called name; the names are part's.
 func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 	p, err := j.part(name, source, own)
 	if err != nil {
@@ -55,7 +55,7 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 		dtype = p.dtype
 	}
 	dense, packed := p.tensor.IsDense(), p.tensor.FourBit() != nil
-	// A 4-bit folder may keep some of its linear layers in 16 bits: they stay so.
+	// A 4-bit folder may keep some linear layers in 16 bits; they stay so.
 	into4Bit := j.in4Bit && p.layer != "" && (packed || j.config.Quantization == nil)
 	switch {
 	case into4Bit && (touched || !packed):
@@ -66,7 +66,7 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 	return checkpoint.Copy(j.base, p.name)
 }
 
-// floats is a weight that is written as elements of dtype.
+// floats returns a weight that is written as elements of dtype.
 func (j *Job) floats(p part, dtype checkpoint.DType) checkpoint.Weight {
 	w := checkpoint.Weight{
 		Name: p.name, DType: dtype, Shape: p.shape, Source: p.tensor.Bytes(),
@@ -86,9 +86,9 @@ func (j *Job) floats(p part, dtype checkpoint.DType) checkpoint.Weight {
 	return w
 }
 
-// fourBit is a weight that is written in 4 bits: quantized as bitsandbytes would from
-// elements of dtype or, where it was in 4 bits, from the float32 that the sum has, as
-// PEFT does, in the way that it was quantized before.
+// fourBit returns a weight that is written in 4 bits. It is quantized as bitsandbytes
+// would from elements of dtype or, if it was in 4 bits before, as PEFT does: from the
+// float32 sum, with the previous quantization settings.
 func (j *Job) fourBit(p part, dtype checkpoint.DType) checkpoint.Weight {
 	how, before := j.how, p.tensor.FourBit()
 	if before != nil {
@@ -112,8 +112,8 @@ func (j *Job) fourBit(p part, dtype checkpoint.DType) checkpoint.Weight {
 	}
 }
 
-// write writes the weight, of a layer as [out, in], with the adapters' changes as
-// elements of dtype.
+// write writes the weight with the adapters' changes as elements of dtype; a linear
+// layer's weight is [out, in].
 func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype checkpoint.DType) error {
 	m := matrix{name: p.name, rows: 1, cols: 1, product: j.product}
 	if last := len(p.shape) - 1; last >= 0 {

@@ -1,5 +1,5 @@
-// Package exit says how the program ends: its exit codes, which errors mean
-// which, and what a signal does.
+// Package exit defines how the program ends: its exit codes, which errors mean which
+// code, and what a signal does.
 package exit
 
 import (
@@ -11,13 +11,13 @@ import (
 	"syscall"
 )
 
-// A Code is the exit code of the process. Scripts rely on them.
+// A Code is the exit code of the process. Scripts rely on the values.
 type Code int
 
 // The exit codes.
 const (
 	Done        Code = 0
-	Failed      Code = 1   // it failed while it ran
+	Failed      Code = 1   // an error while running
 	Wrong       Code = 2   // the command, the configuration or the input was wrong; nothing was written
 	Interrupted Code = 130 // SIGINT
 	Terminated  Code = 143 // SIGTERM
@@ -28,8 +28,8 @@ type wrong struct{ error }
 
 func (w wrong) Unwrap() error { return w.error }
 
-// AsWrong marks err as an error of what the user gave: nothing was written,
-// and the exit code is Wrong. nil stays nil.
+// AsWrong marks err as an error of the user's input: nothing was written, and the exit
+// code is Wrong. nil stays nil.
 func AsWrong(err error) error {
 	if err == nil {
 		return nil
@@ -37,12 +37,12 @@ func AsWrong(err error) error {
 	return wrong{err}
 }
 
-// Wrongf makes an error of what the user gave.
+// Wrongf returns an error of the user's input.
 func Wrongf(format string, args ...any) error {
 	return AsWrong(fmt.Errorf(format, args...))
 }
 
-// A Signal is the cause of a context that a signal has cancelled.
+// A Signal is the cause of a context that was canceled by a signal.
 type Signal struct{ os.Signal }
 
 func (s Signal) Error() string { return fmt.Sprintf("stopped by a signal: %v", s.Signal) }
@@ -54,9 +54,9 @@ func (s Signal) code() Code {
 	return Interrupted
 }
 
-// CodeOf gives the exit code of a command that ended with err. ctx is the
-// context that the command ran under: after a signal a command that returns
-// [context.Canceled], or nothing, was interrupted.
+// CodeOf returns the exit code of a command that ended with err. ctx is the command's
+// context: after a signal, a command that returns nil or [context.Canceled] was
+// interrupted.
 func CodeOf(ctx context.Context, err error) Code {
 	var sig Signal
 	if errors.As(err, &sig) {
@@ -74,9 +74,9 @@ func CodeOf(ctx context.Context, err error) Code {
 	return Failed
 }
 
-// OnSignal gives a context that SIGINT or SIGTERM cancels, with a Signal as
-// its cause, so that the command can save what it has; a second signal ends
-// the process at once. stop gives the signals their usual meaning back.
+// OnSignal returns a context that SIGINT or SIGTERM cancels, with a Signal as its
+// cause, so that the command can save its state. A second signal ends the process at
+// once. stop restores the default handling of the signals.
 func OnSignal(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)

@@ -29,7 +29,7 @@ func (c *colour) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// pairs are an option of names and values.
+// pairs is an option of names and values.
 type pairs []string
 
 func (p pairs) MarshalText() ([]byte, error) {
@@ -65,7 +65,7 @@ type sample struct {
 	Strategy string `option:"save_strategy" help:"when"`
 	Colour   colour `option:"colour" help:"of the bar"`
 	Ranks    pairs  `option:"rank_pattern" help:"by name"`
-	Plain    int    // no option
+	Plain    int    // not an option
 }
 
 func defaults() sample {
@@ -74,7 +74,8 @@ func defaults() sample {
 	return s
 }
 
-// parse reads a command line into got as a program would, and the file in yaml.
+// parse reads a command line, and the file with the text yaml, into got, as a program
+// would.
 func parse(t *testing.T, got *sample, yaml string, args ...string) error {
 	t.Helper()
 	_, err := parseSet(t, got, yaml, args...)
@@ -211,7 +212,7 @@ func TestGiven(t *testing.T) {
 	assert.False(t, set.Given("learning_rate"))
 }
 
-// What YAML writes is what a file gives.
+// TestYAMLReadsBack checks that a file of YAML's text sets the same options.
 func TestYAMLReadsBack(t *testing.T) {
 	seed := int64(-3)
 	want := defaults()
@@ -295,7 +296,7 @@ func FuzzYAML(f *testing.F) {
 		if set.readYAML("run.yaml", data) != nil {
 			return
 		}
-		// What was read can be written and gives the same again, but for texts
+		// Options that were read can be written and read back, except for texts
 		// that only escaping makes too long.
 		text := set.YAML()
 		if len(text) > maxFile {

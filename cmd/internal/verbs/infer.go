@@ -58,12 +58,12 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if o.In4Bit != nil {
 		name = map[bool]string{true: methodQLoRA, false: methodLoRA}[*o.In4Bit]
 	}
-	held, err := q.Device()
+	quantized, err := q.Device()
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
 	if name == methodQLoRA {
-		r.base.Quantize = held
+		r.base.Quantize = quantized
 	}
 	if r.tok, err = openTokenizer(o.Model); err != nil {
 		return nil, err

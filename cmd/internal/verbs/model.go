@@ -24,13 +24,13 @@ const (
 // method configures a model for a --method.
 func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
-	held, err := q.Device()
+	quantized, err := q.Device()
 	if err != nil {
 		return exit.AsWrong(err)
 	}
 	switch name {
 	case methodQLoRA:
-		m.Quantize = held
+		m.Quantize = quantized
 	case methodLoRA:
 	case methodFull:
 		return nil

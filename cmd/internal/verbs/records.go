@@ -80,7 +80,7 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 		return nil, asMissing(option, err)
 	}
 	if from != "" {
-		c.note(fmt.Sprintf("--%s: token ids taken from the cache, %s", option, from))
+		c.note(fmt.Sprintf("--%s: token ids read from the cache, %s", option, from))
 	}
 	for _, line := range set.Report.Lines() {
 		c.note(line)

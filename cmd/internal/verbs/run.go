@@ -89,7 +89,7 @@ type call struct {
 // note prints a line to standard error.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
-// noteOf prints the note of how a model's config.json was read. Training prints it by
+// noteOf prints the note on how a model's config.json was read. Training reports it
 // itself.
 func (c *call) noteOf(m *trainer.Base) {
 	if note := m.Config.Note; note != "" {

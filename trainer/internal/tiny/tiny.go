@@ -1,5 +1,5 @@
-// Package tiny makes the model and the records of the trainer's tests: small enough
-// to train in a test, and with everything that a run needs.
+// Package tiny makes a model and records for tests: small enough to train in a test,
+// and complete enough for a run.
 package tiny
 
 import (
@@ -63,8 +63,8 @@ func WriteModel(dir string) error {
 	return checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, nil)
 }
 
-// Records returns n sequences that count upwards from different numbers: a model
-// can learn them.
+// Records returns n sequences that count upwards from different numbers, which a model
+// can learn.
 func Records(n int) []dataset.Example {
 	var all []dataset.Example
 	for i := range n {
