@@ -36,7 +36,7 @@ func ParseTorch(name string) (DType, error) {
 			return t.dtype, nil
 		}
 	}
-	return "", fmt.Errorf("dtype %q is not supported; float32, bfloat16 and float16 are", name)
+	return "", fmt.Errorf("dtype %q is not supported; use float32, bfloat16 or float16", name)
 }
 
 // Torch returns torch's name of F32, BF16 or F16, or "" for any other type.

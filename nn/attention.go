@@ -8,23 +8,23 @@ type Attention struct {
 	KVHeads int // fewer than Heads: grouped-query attention (Ainslie et al. 2023)
 	HeadDim int
 
-	Q, K, V *Projection // apart, or else
-	QKV     *Projection // fused, its rows as Layout has them
+	Q, K, V *Projection // separate projections, or
+	QKV     *Projection // one fused projection, rows in Layout's order
 	Layout  Layout
 	O       *Projection
 
-	QNorm, KNorm *HeadNorm // nil: none; with Q, K and V apart
-	NormRotated  bool      // the norms come after rotation, not before
-	Clip         float32   // q, k and v are limited to ±Clip; 0: not
-	Positions    *Rotary   // nil: not rotated
+	QNorm, KNorm *HeadNorm // nil: none; only with separate Q, K and V
+	NormRotated  bool      // normalize after RoPE instead of before
+	Clip         float32   // clamps q, k and v to ±Clip; 0: no clamping
+	Positions    *Rotary   // RoPE; nil: none
 	KeyBias      *KeyBias  // ALiBi; nil: none
 	Scale        float32   // of the scores
 	Window       int       // keys that a query sees; 0: all
-	Cap          float32   // of the scores; 0: none
+	Cap          float32   // soft cap of the scores; 0: none
 	Sinks        string    // the tensor of the heads' sinks; "": none
-	Dropout      float32   // of the weights
+	Dropout      float32   // probability on the attention weights
 
-	layer     int // number in the model, for the cache
+	layer     int // index in the model, for the cache
 	stream    uint32
 	sinks     bindings.Tensor // F32 [1, Heads]
 	sinksGrad bindings.Tensor
@@ -67,16 +67,16 @@ func (a *Attention) inputs() []*Projection {
 
 func (a *Attention) projections() []*Projection { return append(a.inputs(), a.O) }
 
-// attentionState is what backward reads.
+// attentionState holds what backward reads.
 type attentionState struct {
-	q, k, v      bindings.Tensor // rotated: [tokens, heads·head_dim], views of fused
-	fused        bindings.Tensor // [tokens, all rows]; absent where they are apart
+	q, k, v      bindings.Tensor // after RoPE: [tokens, heads·head_dim], views of fused
+	fused        bindings.Tensor // [tokens, all rows]; absent with separate projections
 	raw          [3]bindings.Tensor
 	qInv, kInv   normStats
 	xa           [3]bindings.Tensor
 	attended     bindings.Tensor // [tokens, heads·head_dim]
 	lse          bindings.Tensor // F32 [tokens, heads]
-	keys, values bindings.Tensor // with a cache all that it has; else k and v
+	keys, values bindings.Tensor // the whole cache if there is one; else k and v
 }
 
 // split returns the queries', keys' and values' columns of a fused tensor.
@@ -91,7 +91,7 @@ func (a *Attention) split(fused bindings.Tensor) (q, k, v bindings.Tensor) {
 	return fused.Every(period, 0, n), fused.Every(period, n, d), fused.Every(period, n+d, d)
 }
 
-// room lays out q, k and v.
+// room allocates q, k and v in arena to.
 func (a *Attention) room(p *pass, to *bindings.Arena) (q, k, v, fused bindings.Tensor) {
 	nq, nkv := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
 	if a.QKV == nil {
@@ -153,14 +153,14 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 	}
 }
 
-// rotate turns queries and keys by their positions, or back.
+// rotate applies RoPE to queries and keys, or its inverse.
 func (a *Attention) rotate(p *pass, q, k bindings.Tensor, inverse bool) {
 	p.rotate(a.Positions.queries(), q, a.Heads, a.HeadDim, inverse)
 	p.rotate(a.Positions, k, a.KVHeads, a.HeadDim, inverse)
 }
 
-// clip limits q, k and v, and where backward will ask what was limited goes on with
-// copies of q and k, which are rotated in place.
+// clip clamps q, k and v. If backward needs the clamped values, it copies q and k,
+// because RoPE runs in place.
 func (a *Attention) clip(p *pass, s *attentionState, to *bindings.Arena) {
 	for i, t := range s.raw {
 		if a.QKV == nil || i == 0 {

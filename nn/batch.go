@@ -10,11 +10,11 @@ import (
 // padding. Sequence i is the tokens [Starts[i], Starts[i+1]).
 type Batch struct {
 	IDs    []int32
-	Labels []int32 // as Hugging Face has them: position i holds token i's own id, or -100
+	Labels []int32 // Hugging Face's convention: position i holds token i's own id, or -100
 	Starts []int32
 }
 
-// NewBatch lays sequences of ids and labels out flat.
+// NewBatch returns the sequences of ids and labels as one flat batch.
 func NewBatch(ids, labels [][]int32) *Batch {
 	b := &Batch{Starts: []int32{0}}
 	for i := range ids {
@@ -37,8 +37,8 @@ func (b *Batch) Longest() int {
 	return s.Longest()
 }
 
-// Predicted returns the number of tokens that a loss falls on: labels other than -100
-// that have a token of their sequence before them.
+// Predicted returns the number of tokens with a loss: labels other than -100,
+// without the first token of each sequence.
 func (b *Batch) Predicted() int {
 	all := 0
 	for _, n := range b.PredictedBySequence() {
@@ -47,7 +47,7 @@ func (b *Batch) Predicted() int {
 	return all
 }
 
-// PredictedBySequence returns Predicted of each sequence.
+// PredictedBySequence returns Predicted for each sequence.
 func (b *Batch) PredictedBySequence() []int {
 	counts := make([]int, b.Sequences())
 	for s := range counts {
@@ -60,8 +60,8 @@ func (b *Batch) PredictedBySequence() []int {
 	return counts
 }
 
-// shifted are the labels moved one position back, so that row t holds what is to
-// be predicted there; the last row of each sequence predicts nothing.
+// shifted returns the labels shifted by one position: row t holds the target of
+// token t. The last row of each sequence has no target.
 func (b *Batch) shifted() []int32 {
 	out := make([]int32, b.Tokens())
 	for s := range b.Sequences() {
@@ -75,7 +75,7 @@ func (b *Batch) shifted() []int32 {
 	return out
 }
 
-// positions restart at every sequence.
+// positions returns the position of each token; every sequence starts at 0.
 func (b *Batch) positions() []int32 {
 	out := make([]int32, b.Tokens())
 	for s := range b.Sequences() {
@@ -86,14 +86,14 @@ func (b *Batch) positions() []int32 {
 	return out
 }
 
-// check refuses ids and labels that the model has no row for.
+// check returns an error for an id or a label outside the vocabulary.
 func (b *Batch) check(vocabulary int) error {
 	for i, id := range b.IDs {
 		if id < 0 || int(id) >= vocabulary {
-			return fmt.Errorf("token %d is id %d, and the model's vocabulary has %d; is this the model's own tokenizer?", i, id, vocabulary)
+			return fmt.Errorf("token %d has id %d, but the model's vocabulary has %d entries; check that the tokenizer belongs to the model", i, id, vocabulary)
 		}
 		if l := b.Labels[i]; l != bindings.IgnoreLabel && (l < 0 || int(l) >= vocabulary) {
-			return fmt.Errorf("label %d is %d, and the model's vocabulary has %d", i, l, vocabulary)
+			return fmt.Errorf("label %d is %d, but the model's vocabulary has %d entries", i, l, vocabulary)
 		}
 	}
 	return nil

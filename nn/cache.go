@@ -2,20 +2,20 @@ package nn
 
 import "qlora/bindings"
 
-// A cache is one sequence being extended: the keys and values of what it has so far.
+// A cache holds the keys and values of one sequence during generation.
 type cache struct {
 	m         *Model
 	mark      int64
-	keys      []bindings.Tensor // of each attention: [longest, kv heads·head_dim]
+	keys      []bindings.Tensor // per attention: [longest, kv heads·head_dim]
 	values    []bindings.Tensor
-	logits    bindings.Tensor // [1, vocabulary], of what follows
+	logits    bindings.Tensor // [1, vocabulary], of the next token
 	past      int             // tokens so far
 	longest   int
 	ids       []int32 // so far
 	sequences bindings.Sequences
 }
 
-// newCache lays a cache for up to longest tokens out.
+// newCache allocates a cache for up to longest tokens.
 func (m *Model) newCache(longest int) *cache {
 	a := m.memory.Arena(bindings.Activations)
 	c := &cache{m: m, mark: a.Mark(), longest: longest}
@@ -29,13 +29,13 @@ func (m *Model) newCache(longest int) *cache {
 
 func (c *cache) close() { c.m.memory.Arena(bindings.Activations).Release(c.mark) }
 
-// start puts the boundaries of the keys on the device.
+// start copies the boundaries of the keys to the device.
 func (c *cache) start(p *pass) error {
 	c.sequences = bindings.Sequences{Starts: []int32{0, int32(c.past + p.tokens)}, Device: c.m.inputs.keyStarts}
 	return p.dev.Write(c.sequences.Device, int32Bytes(c.sequences.Starts))
 }
 
-// extend appends the keys and values of an attention and returns all that there are.
+// extend appends the keys and values of an attention and returns all cached ones.
 func (c *cache) extend(p *pass, attention int, k, v bindings.Tensor) (keys, values bindings.Tensor) {
 	to := c.past + p.tokens
 	p.run(&bindings.Copy{Dst: c.keys[attention].Slice(c.past, to), Src: k})
@@ -43,8 +43,8 @@ func (c *cache) extend(p *pass, attention int, k, v bindings.Tensor) (keys, valu
 	return c.keys[attention].Head(to), c.values[attention].Head(to)
 }
 
-// extend appends ids to the cache's sequence and leaves the logits of what follows
-// in c.logits.
+// extend appends ids to the cache's sequence and writes the logits of the next
+// token to c.logits.
 func (m *Model) extend(dev bindings.Device, c *cache, ids []int32) error {
 	c.ids = append(c.ids[:c.past], ids...)
 	if m.switches(c.past, c.past+len(ids)) {
@@ -62,8 +62,8 @@ func (m *Model) extend(dev bindings.Device, c *cache, ids []int32) error {
 	return nil
 }
 
-// switches reports whether a sequence that grows from past to n tokens takes another
-// table of positions, with which its keys have to be computed again.
+// switches reports whether growing from past to n tokens changes the RoPE table,
+// which requires the keys to be recomputed.
 func (m *Model) switches(past, n int) bool {
 	for _, t := range m.tables {
 		if r, ok := t.(*Rotary); ok && past > 0 && r.at(past) != r.at(n) {
@@ -73,8 +73,8 @@ func (m *Model) switches(past, n int) bool {
 	return false
 }
 
-// read returns the logits of what follows as float32, in logits; raw is room for
-// them as the device has them.
+// read copies the logits of the next token to logits as float32; raw is a buffer
+// for them in the device's element type.
 func (c *cache) read(dev bindings.Device, raw []byte, logits []float32) error {
 	if err := dev.Read(raw, c.logits); err != nil {
 		return err

@@ -6,48 +6,48 @@ import (
 	"qlora/checkpoint"
 )
 
-// Config is a model's architecture, as package family reads it from config.json.
+// Config is a model's architecture. Package family reads it from config.json.
 type Config struct {
 	ModelType    string
 	Hidden       int
 	Layers       int
 	Vocabulary   int
-	MaxPositions int     // the longest context that the model was made for
-	Tied         bool    // the output head is the embedding table
+	MaxPositions int     // the model's context length in tokens
+	Tied         bool    // the output head shares the embedding table
 	Pad          int32   // pad_token_id; -1: none
 	BOS          int32   // -1: none
 	EOS          []int32 //
 	DType        string  // "F32", "BF16", "F16": the type that the file declares
 	Quantization *checkpoint.Quantization
-	Raw          []byte // the text of the file, which is written with a trained model
+	Raw          []byte // config.json, copied next to a trained model
 
-	// Targets are the linear layers that PEFT adapts by default; none: it has no
-	// default for this family.
+	// Targets are PEFT's default target_modules; empty if PEFT has none for this
+	// family.
 	Targets []string
-	// Prefixes are other beginnings that names may have in a checkpoint, tried after
-	// the model's own.
+	// Prefixes are alternative name prefixes in a checkpoint, tried after the
+	// model's own.
 	Prefixes []Prefix
-	// Part is the module that the transformer is, of a model that has more, and Beside
-	// are the modules beside it: "model.vision_tower". "": it is all.
+	// Part is the module that holds the transformer in a model with other modules,
+	// and Beside names those ("model.vision_tower"). "": the transformer is the model.
 	Part   string
 	Beside []string
-	// Note says what a person should know of how the file was read; "": nothing.
+	// Note, if not empty, is a message to the user about how the file was read.
 	Note string
-	// Compose returns the model's parts, new at each call.
+	// Compose returns the model's parts; each call returns new ones.
 	Compose func() *Transformer
 }
 
-// A Prefix is the beginning of names in the model, and in a checkpoint.
+// A Prefix is a name prefix in the model and the one that replaces it in a checkpoint.
 type Prefix struct{ Model, Stored string }
 
-// A Transformer is a decoder-only model as its parts.
+// A Transformer is the parts of a decoder-only model.
 type Transformer struct {
 	Embedding Embedding
 	Layers    []*Layer
 	Head      Head
 }
 
-// Check refuses shapes that no model has, before anything is laid out by them.
+// Check returns an error for sizes out of range, before anything is allocated.
 func (c *Config) Check() error {
 	for _, v := range []struct {
 		name  string

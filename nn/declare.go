@@ -11,30 +11,31 @@ import (
 	"qlora/nf4"
 )
 
-// declarer lays weights out in a plan and remembers where each comes from. It
-// keeps the first error.
+// A declarer allocates weights in a plan and records the source of each. It keeps
+// the first error.
 type declarer struct {
 	m       *Model
-	base    checkpoint.Checkpoint // nil: only config.json is known
-	modules []string              // what has been declared
+	base    checkpoint.Checkpoint // nil: only config.json is available
+	modules []string              // names of the declared modules
 	err     error
 
 	streams uint32 // of the model's own dropout, so far
 }
 
-// stream returns the next random stream of the model's own dropout.
+// stream returns the next random stream for the model's own dropout.
 func (d *declarer) stream() uint32 {
 	d.streams++
 	return bindings.ModelStream + d.streams - 1
 }
 
-// attention returns the number of the next attention, whose keys have width columns.
+// attention returns the index of the next attention, whose keys have width columns.
 func (d *declarer) attention(width int) int {
 	d.m.cached = append(d.m.cached, width)
 	return len(d.m.cached) - 1
 }
 
-// rotary and keyBias have tables laid out once the longest sequence is known.
+// rotary registers a table for allocation once the longest sequence is known;
+// keyBias does the same.
 func (d *declarer) rotary(r *Rotary) {
 	for ; r != nil; r = r.Long {
 		d.table(r)
@@ -56,24 +57,24 @@ func (d *declarer) table(t positionTable) {
 	}
 }
 
-// weightSource says what Load fills a weight from, and how it is trained.
+// A weightSource says where Load reads a weight and how it is trained.
 type weightSource struct {
 	name       string // "model.norm.weight"
 	module     string // "model.norm"
 	stored     string // its name in the checkpoint
 	shape      []int  // there
-	transposed bool   // the checkpoint has [in, out] of an [out, in]
+	transposed bool   // the checkpoint stores [out, in] as [in, out]
 	dense      bindings.Tensor
 	linear     *bindings.Linear // a 4-bit weight; nil: dense
 
 	trained   bool
 	layerNorm bool        // with weight and bias
-	bias      bool        // of any module
-	biasOf    *Projection // one may be trained because of its layer's adapter
+	bias      bool        // a bias of any module
+	biasOf    *Projection // the layer whose adapter may make this bias trainable
 	kind      kind
-	grad      *bindings.Tensor // where the place of its gradient goes
+	grad      *bindings.Tensor // receives the gradient's tensor
 
-	// A weight that is one row of turns of a whole.
+	// For a weight that is row turn of a tensor of turns rows.
 	turn, turns int
 	whole       *bindings.Tensor
 }
@@ -84,8 +85,8 @@ func (d *declarer) fail(format string, args ...any) {
 	}
 }
 
-// name returns the name of a tensor in the base: the model's own, or with another
-// of the config's prefixes.
+// name returns the name of a tensor in the base: the model's own, or the one with an
+// alternative prefix of the config.
 func (d *declarer) name(name string) string { return d.m.Stored(name) }
 
 func storedName(base checkpoint.Checkpoint, prefixes []Prefix, name string) string {
@@ -115,13 +116,13 @@ func (d *declarer) stored(name string, shape ...int) bindings.DType {
 		t, err := d.base.Tensor(name)
 		switch {
 		case errors.Is(err, checkpoint.ErrNoTensor):
-			d.fail("%s has no tensor %q, which config.json implies", d.base.Source(), name)
+			d.fail("%s has no tensor %q, required by config.json", d.base.Source(), name)
 			return bindings.F32
 		case err != nil:
 			d.fail("%w", err)
 			return bindings.F32
 		case t.FourBit() != nil:
-			d.fail("%s: tensor %q is stored in 4 bits, and only the weights of linear layers can be used so", d.base.Where(name), name)
+			d.fail("%s: tensor %q is stored in 4 bits, but only weights of linear layers may be", d.base.Where(name), name)
 			return bindings.F32
 		}
 		if !equalShape(t.Shape, shape) {
@@ -132,7 +133,7 @@ func (d *declarer) stored(name string, shape ...int) bindings.DType {
 	}
 	dtype, err := bindings.ParseDType(declared)
 	if err != nil || dtype != bindings.F32 && dtype != bindings.BF16 && dtype != bindings.F16 {
-		d.fail("tensor %q has element type %s; F32, BF16 and F16 can be computed with", name, declared)
+		d.fail("tensor %q has element type %s; F32, BF16 and F16 are supported", name, declared)
 	}
 	return dtype
 }
@@ -149,16 +150,15 @@ func equalShape(got, want []int) bool {
 	return true
 }
 
-// declares notes a module, and reports whether it is trained itself.
+// declares records a module and reports whether it is trained itself.
 func (d *declarer) declares(module string) bool {
 	d.modules = append(d.modules, module)
 	return d.trains(module)
 }
 
-// held returns the type a dense weight is held in: float32 while it is trained on a
-// float32 device, the device's own 16-bit type on a 16-bit device, else as it is
-// stored.
-func (d *declarer) held(stored bindings.DType, trained bool) bindings.DType {
+// weightType returns the type of a dense weight on the device: the device's own
+// 16-bit type on a 16-bit device, float32 for a trained weight, else the stored type.
+func (d *declarer) weightType(stored bindings.DType, trained bool) bindings.DType {
 	switch {
 	case d.m.info.Activation != bindings.F32:
 		return d.m.info.Activation
@@ -177,7 +177,7 @@ func (d *declarer) vector(w weightSource, n int) bindings.Tensor {
 	return d.place(w, 1, n, n)
 }
 
-// vectorF32 lays out a vector that operations read in float32.
+// vectorF32 allocates a float32 vector.
 func (d *declarer) vectorF32(w weightSource, n int) bindings.Tensor {
 	w.kind = vector
 	return d.placeAs(bindings.F32, w, 1, n, n)
@@ -188,7 +188,7 @@ func (d *declarer) place(w weightSource, rows, cols int, shape ...int) bindings.
 	if w.stored == "" {
 		w.stored = d.name(w.name)
 	}
-	return d.placeAs(d.held(d.stored(w.stored, shape...), trained), w, rows, cols, shape...)
+	return d.placeAs(d.weightType(d.stored(w.stored, shape...), trained), w, rows, cols, shape...)
 }
 
 func (d *declarer) placeAs(dtype bindings.DType, w weightSource, rows, cols int, shape ...int) bindings.Tensor {
@@ -209,8 +209,8 @@ func (d *declarer) placeAs(dtype bindings.DType, w weightSource, rows, cols int,
 	return w.dense
 }
 
-// head lays out the output head. A tied one is the embedding itself, unless one
-// of the two is trained on its own.
+// head allocates the output head. A tied head shares the embedding's table, unless
+// only one of the two is trained.
 func (d *declarer) head(h *Head, e *Embedding) {
 	m := d.m
 	vocabulary, out := m.Config.Vocabulary, &h.out
@@ -235,8 +235,8 @@ func (d *declarer) head(h *Head, e *Embedding) {
 	}
 }
 
-// projection lays out one linear layer: in 4 bits where the options ask for it or
-// the folder has it so, else dense.
+// projection allocates one linear layer: in 4 bits if the options ask for it or the
+// folder stores it so, else dense.
 func (d *declarer) projection(p *Projection) {
 	out, in := p.Weight.Out, p.Weight.In
 	key := d.name(p.Name + ".weight")
@@ -250,7 +250,7 @@ func (d *declarer) projection(p *Projection) {
 	case err != nil:
 		d.fail("%w", err)
 	case packed != nil && d.m.Options.Quantize == nil:
-		d.fail("tensor %q is stored in 4 bits; only method qlora can use this folder", key)
+		d.fail("tensor %q is stored in 4 bits; use method qlora with this folder", key)
 	case packed != nil:
 		d.packed(p, key, packed)
 	case d.m.Options.Quantize != nil && !mixed:
@@ -260,7 +260,7 @@ func (d *declarer) projection(p *Projection) {
 		q := d.m.Options.Quantize
 		d.fourBit(p, key, shape, q.Kind, q.BlockSize, q.Double)
 	default:
-		// Also the layers that a mixed bitsandbytes folder keeps in 16 bits.
+		// This includes layers that a mixed bitsandbytes folder stores in 16 bits.
 		w := weightSource{name: p.Name + ".weight", module: p.Name, transposed: p.transposed, grad: &p.DWeight}
 		p.Weight.Dense = d.place(w, out, in, shape...)
 	}
@@ -269,19 +269,19 @@ func (d *declarer) projection(p *Projection) {
 	}
 }
 
-// storedIn4Bit returns the weight's codes where the base has it in 4 bits, else nil.
+// storedIn4Bit returns the weight's codes if the base stores it in 4 bits, else nil.
 func (d *declarer) storedIn4Bit(key string) (*checkpoint.FourBit, error) {
 	if d.base == nil {
 		return nil, nil
 	}
 	t, err := d.base.Tensor(key)
 	if errors.Is(err, checkpoint.ErrNoTensor) {
-		return nil, nil // stored says so
+		return nil, nil // stored reports the error
 	}
 	return t.FourBit(), err
 }
 
-// packed lays out a weight that the base has in 4 bits, as [out, in] whatever the
+// packed allocates a weight that the base stores in 4 bits, as [out, in] in every
 // family.
 func (d *declarer) packed(p *Projection, key string, w *checkpoint.FourBit) {
 	if w.Shape != [2]int{p.Weight.Out, p.Weight.In} {
@@ -297,7 +297,7 @@ func (d *declarer) packed(p *Projection, key string, w *checkpoint.FourBit) {
 
 func (d *declarer) fourBit(p *Projection, key string, shape []int, kind nf4.Kind, blockSize int, double bool) {
 	if d.declares(p.Name) {
-		d.fail("modules_to_save picks %s, which is held in 4 bits and cannot be trained itself", p.Name)
+		d.fail("modules_to_save picks %s, which is stored in 4 bits and cannot be trained", p.Name)
 	}
 	p.Weight.Quantized = bindings.NewQuantized(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, kind, blockSize, double)
 	d.m.weights = append(d.m.weights, weightSource{

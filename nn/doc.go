@@ -1,8 +1,8 @@
-// Package nn is the transformer: what a config.json describes, its weights, and
-// its forward and backward written as calls of one operation set (package
-// bindings), the same for every device.
+// Package nn implements decoder-only transformers: the parts that a config.json
+// describes, their weights, and forward and backward as calls of one operation set
+// (package bindings), the same for every device.
 //
-// A layer's forward and backward stand side by side, each a straight line of
-// operations. What forward keeps for backward, and what backward computes
-// again, is the Recompute policy; gradients are the same bits under each.
+// Forward and backward of a part are in one file, each a straight line of
+// operations. The Recompute policy decides which activations forward keeps and
+// which backward recomputes; gradients are bit-identical under every policy.
 package nn

@@ -10,10 +10,10 @@ import (
 //
 //	x = dropout(Norm(Project(Scale·Table[id]) + Positions[position]))
 type Embedding struct {
-	Name      string      // of the module
-	Size      int         // features of the table; 0: hidden
-	Scale     float32     // 0: 1
-	Rounded   bool        // Scale is rounded to the type of activations (Gemma)
+	Name      string      // the module's name
+	Size      int         // features per row of the table; 0: hidden
+	Scale     float32     // 0: 1, no scaling
+	Rounded   bool        // round Scale to the activations' type (Gemma)
 	Project   *Projection // from Size to hidden; nil: none
 	Positions *Positions  // learned; nil: none
 	Norm      *Norm       // nil: none
@@ -24,7 +24,7 @@ type Embedding struct {
 	grad   bindings.Tensor // F32; absent: frozen
 }
 
-// Positions are learned embeddings of positions.
+// Positions is a table of learned position embeddings.
 type Positions struct {
 	Name   string
 	Rows   int // of the table
@@ -34,7 +34,7 @@ type Positions struct {
 	grad  bindings.Tensor
 }
 
-// Longest returns the longest sequence that there are positions for.
+// Longest returns the longest sequence the table covers, in tokens.
 func (p *Positions) Longest() int { return p.Rows - p.Offset }
 
 func (e *Embedding) declare(d *declarer) {
@@ -58,19 +58,19 @@ func (e *Embedding) declare(d *declarer) {
 	e.Norm.declare(d)
 }
 
-// trained reports whether a gradient of anything in e is wanted.
+// trained reports whether any tensor of e needs a gradient.
 func (e *Embedding) trained() bool {
 	return !e.grad.Absent() || e.Norm.trained() || e.Positions != nil && !e.Positions.grad.Absent() ||
 		e.Project != nil && (e.Project.Adapter != nil || !e.Project.DWeight.Absent() || !e.Project.DBias.Absent())
 }
 
-// An embeddingState is what backward reads.
+// An embeddingState holds what backward reads.
 type embeddingState struct {
 	sum bindings.Tensor // before the norm
 	xa  bindings.Tensor
 }
 
-// look returns Scale·Table[id] with NEFTune's noise, in arena a.
+// look returns Scale·Table[id] plus NEFTune's noise, in arena a.
 func (e *Embedding) look(p *pass, a *bindings.Arena) bindings.Tensor {
 	x := p.features(a, e.Size)
 	p.run(&bindings.Embed{
@@ -107,7 +107,7 @@ func (e *Embedding) forward(p *pass, to *bindings.Arena) (bindings.Tensor, embed
 
 func (p *Positions) rows() bindings.Tensor { return p.table.Slice(p.Offset, p.Rows) }
 
-// backward takes d, the gradient of x, to what is trained.
+// backward adds to the gradients of trained tensors; d is the gradient of x.
 func (e *Embedding) backward(p *pass, s embeddingState, d bindings.Tensor) {
 	if e.Dropout > 0 {
 		p.run(&bindings.AddBackward{DY: d, DX: d, Dropout: e.Dropout, Stream: e.stream, Random: p.random})
@@ -136,7 +136,7 @@ func (e *Embedding) backward(p *pass, s embeddingState, d bindings.Tensor) {
 	}
 }
 
-// noise returns the bound of NEFTune's noise.
+// noise returns the bound of NEFTune's uniform noise; 0 if it is disabled.
 func (m *Model) noise(longest, features int) float32 {
 	if m.Options.NoiseAlpha == 0 || longest == 0 {
 		return 0

@@ -2,13 +2,13 @@ package nn
 
 import "qlora/bindings"
 
-// What the tests outside of the package, which may read families' configs, see of it.
+// Unexported names for the external tests, which may import package family.
 var (
 	Decode       = decode
 	Float32Bytes = float32Bytes
 )
 
-// Memory returns the plan that the model is laid out in.
+// Memory returns the plan the model is allocated in.
 func (m *Model) Memory() *bindings.Memory { return m.memory }
 
 // Noise returns the bound of NEFTune's noise.

@@ -8,24 +8,25 @@ import (
 	"qlora/bindings"
 )
 
-// Sampling says how the next token is chosen from the logits.
+// Sampling configures how the next token is chosen from the logits. The zero value
+// is greedy.
 type Sampling struct {
-	Temperature float64 // 0: the likeliest token (greedy)
-	TopK        int     // only the k likeliest; 0: all
-	TopP        float64 // only the likeliest that add up to p; 1: all
+	Temperature float64 // 0: the most likely token (greedy)
+	TopK        int     // the k most likely tokens; 0: all
+	TopP        float64 // the most likely tokens whose probabilities sum to p; 1: all
 	Seed        uint64
 }
 
-// Generate extends prompt by up to most tokens, and calls emit for each as it
-// comes; emit returning false ends it, and so do stop tokens (not emitted), the
-// planned length, and ctx. It returns how many tokens were emitted.
+// Generate extends prompt by up to most tokens and calls emit for each. It ends when
+// emit returns false, at a stop token (which is not emitted), at the planned length,
+// or when ctx is done. It returns the number of tokens emitted.
 func (m *Model) Generate(ctx context.Context, dev bindings.Device, prompt []int32, most int, s Sampling, stop []int32, emit func(int32) bool) (int, error) {
 	longest := m.generate
 	if len(prompt) == 0 {
-		return 0, fmt.Errorf("the prompt has no tokens; this model needs at least one to begin with")
+		return 0, fmt.Errorf("the prompt has no tokens; it needs at least one")
 	}
 	if len(prompt)+most > longest {
-		return 0, fmt.Errorf("%d prompt tokens and %d new ones are more than the %d planned for", len(prompt), most, longest)
+		return 0, fmt.Errorf("%d prompt tokens and %d new tokens exceed the planned length of %d", len(prompt), most, longest)
 	}
 	c := m.newCache(longest)
 	defer c.close()

@@ -6,7 +6,7 @@ import (
 	"qlora/bindings"
 )
 
-// Head turns the last layer's output into logits:
+// Head computes logits from the last layer's output:
 //
 //	logits = cap(Scale·(Project(Norm(x))·Wᵀ + bias))    cap(z) = Cap·tanh(z/Cap)
 type Head struct {
@@ -20,8 +20,7 @@ type Head struct {
 	out Projection
 }
 
-// output computes what the head reads of x, in arena a, and returns it with what
-// backward reads.
+// output returns Project(Norm(x)) in arena a, and the values backward reads.
 func (h *Head) output(p *pass, a *bindings.Arena, x bindings.Tensor) (y bindings.Tensor, stats normStats, normed, xa bindings.Tensor) {
 	y = x
 	if h.Norm != nil {
@@ -39,8 +38,8 @@ func (h *Head) output(p *pass, a *bindings.Arena, x bindings.Tensor) (y bindings
 	return y, stats, normed, xa
 }
 
-// loss computes the cross-entropy of x, the last layer's output; with d present also
-// x's gradient, with losses present those of the tokens.
+// loss computes the cross-entropy for x, the last layer's output. If d is present, it
+// receives the gradient of x; if losses is present, it receives the loss of each token.
 func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses bindings.Tensor) {
 	mark := p.work.Mark()
 	y, stats, normed, xa := h.output(p, p.work, x)
@@ -72,7 +71,7 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses binding
 	p.work.Release(mark)
 }
 
-// logits computes those of the row x [1, hidden] into y, before scale and cap.
+// logits computes the logits of the row x [1, hidden] into y, before scale and cap.
 func (h *Head) logits(p *pass, x, y bindings.Tensor) {
 	last, _, _, _ := h.output(p, p.work, x)
 	p.run(&bindings.Project{X: last, Parts: []bindings.Part{h.out.part(y, bindings.Tensor{})}})

@@ -2,27 +2,28 @@ package nn
 
 import "qlora/bindings"
 
-// A Part is what a branch of a layer computes between the residual stream and
-// itself: attention, a feed-forward network, experts. It ends in a projection,
-// which can add the residual on the way.
+// A Part is the function of one branch of a layer: attention, a feed-forward
+// network, experts. Its last operation is a projection, which can also add the
+// residual.
 type Part interface {
 	declare(d *declarer)
 	projections() []*Projection
-	// begin computes all but the last projection of x() into arena to, and returns
-	// what backward reads. x may be called once; what it returns lives in the
-	// workspace.
+	// begin computes all but the last projection of x() into arena to and returns
+	// the state for backward. It calls x at most once; the result is valid in the
+	// workspace only.
 	begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any
-	// finish is the last projection: out = residual + part(x). It returns the
-	// adapter's XA, in arena to.
+	// finish runs the last projection: out = residual + part(x). It returns the
+	// adapter's XA in arena to.
 	finish(p *pass, state any, out, residual bindings.Tensor, to *bindings.Arena) bindings.Tensor
-	// backward turns dy, the gradient of part(x), into that of x. x is as in begin.
+	// backward computes the gradient of x from dy, the gradient of part(x), into
+	// dx. x is as in begin.
 	backward(p *pass, state any, xa, dy bindings.Tensor, x func() bindings.Tensor, dx *target)
 }
 
-// Residual says how a branch joins the residual stream.
+// Residual selects how a branch joins the residual stream.
 type Residual uint8
 
-// The ways, with y the branch's output, after PostNorm, Scale and Dropout.
+// The residual forms; y is the branch's output after PostNorm, Scale and Dropout.
 const (
 	PreNorm    Residual = iota // out = in + y, y of Norm(in)
 	NormedBase                 // out = n + y, y of n = Norm(in) (BLOOM)
@@ -33,30 +34,30 @@ const (
 type Branch struct {
 	Norm     *Norm // nil: none
 	Part     Part
-	PostNorm *Norm   // of the part's output; nil: none
-	Scale    float32 // of the branch; 0: 1
-	Dropout  float32 // of the branch
+	PostNorm *Norm   // on the part's output; nil: none
+	Scale    float32 // factor on the branch; 0: 1
+	Dropout  float32 // probability on the branch
 	Residual Residual
 
 	stream uint32
 }
 
-// A Layer is a decoder layer: branches one after the other, or side by side.
+// A Layer is a decoder layer of sequential or parallel branches.
 //
-//	sequential: x = x + branch(x) for each
+//	sequential: x = x + branch(x) for each branch
 //	parallel:   x + the sum of branch(x)
 //
 // Parallel branches may share one Norm.
 type Layer struct {
 	Branches []*Branch
 	Parallel bool
-	SumDrops bool // parallel: dropout is of the branches' sum, one mask for all
+	SumDrops bool // parallel: one dropout mask on the sum of the branches
 }
 
-// Sequential returns the layer whose branches come one after the other.
+// Sequential returns a layer that runs its branches one after the other.
 func Sequential(branches ...*Branch) *Layer { return &Layer{Branches: branches} }
 
-// Parallel returns the layer whose branches read the same input.
+// Parallel returns a layer whose branches read the same input.
 func Parallel(branches ...*Branch) *Layer { return &Layer{Branches: branches, Parallel: true} }
 
 func (l *Layer) declare(d *declarer) {
@@ -81,10 +82,10 @@ func (l *Layer) projections() []*Projection {
 	return all
 }
 
-// needsOutput reports whether backward reads what the part's last projection gave.
+// needsOutput reports whether backward reads the part's output.
 func (b *Branch) needsOutput() bool { return b.PostNorm != nil || b.Residual == SumNorm }
 
-// trainedNorm reports whether the first norm of an input is trained.
+// trainedNorm reports whether the layer's first norm is trained.
 func (l *Layer) trainedNorm() bool {
 	for _, b := range l.Branches {
 		if b.Norm.trained() {
@@ -102,8 +103,8 @@ func (b *Branch) plain() bool {
 	return b.PostNorm == nil && b.Dropout == 0 && (b.Scale == 0 || b.Scale == 1) && b.Residual != SumNorm
 }
 
-// A branchState is what a branch computes. Which of it lives until backward is the
-// Recompute policy's choice.
+// A branchState holds what a branch computes. The Recompute policy decides which
+// of it is kept until backward.
 type branchState struct {
 	in      bindings.Tensor // [tokens, hidden]
 	raw     bindings.Tensor // [tokens, hidden]: the part's output, for PostNorm
@@ -111,10 +112,10 @@ type branchState struct {
 	out     bindings.Tensor // [tokens, hidden]
 	part    any
 	xa      bindings.Tensor // of the part's last projection
-	dropped bool            // computed again in backward
+	dropped bool            // recomputed in backward
 }
 
-// forward computes the layer's output into out and returns what backward reads.
+// forward computes the layer's output into out and returns the state for backward.
 func (l *Layer) forward(p *pass, in, out bindings.Tensor) []branchState {
 	states := make([]branchState, len(l.Branches))
 	mark := p.work.Mark()
@@ -137,7 +138,7 @@ func (l *Layer) forward(p *pass, in, out bindings.Tensor) []branchState {
 			to, s.dropped = p.work, true
 		}
 		if s.dropped && (b.needsOutput() || !last && !l.Parallel) {
-			xaTo = p.work // the last projection is computed again, too
+			xaTo = p.work // the last projection is recomputed, too
 		}
 		if last || l.Parallel {
 			s.out = out
@@ -155,8 +156,8 @@ func (l *Layer) forward(p *pass, in, out bindings.Tensor) []branchState {
 	return states
 }
 
-// shared returns the one normalized input of parallel branches that share a norm;
-// nil where they do not.
+// shared returns the normalized input of parallel branches that share a norm, or nil
+// if they do not.
 func (p *pass) shared(l *Layer, in bindings.Tensor) func() bindings.Tensor {
 	n := l.Branches[0].Norm
 	for _, b := range l.Branches {
@@ -168,7 +169,7 @@ func (p *pass) shared(l *Layer, in bindings.Tensor) func() bindings.Tensor {
 	return func() bindings.Tensor { return x }
 }
 
-// input returns what the part reads, normalized into the workspace when it is called.
+// input returns a function that normalizes the part's input into the workspace.
 func (b *Branch) input(p *pass, in bindings.Tensor, stats *normStats) func() bindings.Tensor {
 	return func() bindings.Tensor {
 		if b.Norm == nil || b.Residual == SumNorm {
@@ -182,8 +183,8 @@ func (b *Branch) input(p *pass, in bindings.Tensor, stats *normStats) func() bin
 	}
 }
 
-// forward computes s.out = residual + branch(s.in); s.out is laid out in arena to if
-// it is absent. x, if not nil, is the normalized input.
+// forward computes s.out = residual + branch(s.in). It allocates s.out in arena to if
+// it is absent. x, if not nil, returns the normalized input.
 func (b *Branch) forward(p *pass, s *branchState, residual bindings.Tensor, x func() bindings.Tensor, to, xaTo *bindings.Arena) {
 	if x == nil {
 		x = b.input(p, s.in, nil)
@@ -204,7 +205,7 @@ func (b *Branch) forward(p *pass, s *branchState, residual bindings.Tensor, x fu
 	}
 }
 
-// join finishes the part into s.out.
+// join runs the last projection, norm, scale and dropout into s.out.
 func (b *Branch) join(p *pass, s *branchState, residual bindings.Tensor, to, xaTo *bindings.Arena) {
 	if b.plain() {
 		s.xa = b.Part.finish(p, s.part, s.out, residual, xaTo)

@@ -2,9 +2,9 @@ package nn
 
 import "qlora/bindings"
 
-// backward turns d, the gradient of the layer's output [tokens, hidden], into that
-// of its input, in place. Without wantInput the input's gradient is left out: below
-// the layer nothing is trained.
+// backward replaces d, the gradient of the layer's output [tokens, hidden], by the
+// gradient of its input. Without wantInput it skips the input's gradient: nothing
+// below the layer is trained.
 func (l *Layer) backward(p *pass, states []branchState, d bindings.Tensor, wantInput bool) {
 	mark := p.work.Mark()
 	if l.Parallel {
@@ -33,7 +33,7 @@ func (l *Layer) backwardSequential(p *pass, states []branchState, d bindings.Ten
 	}
 }
 
-// backward turns d, the gradient of out = in + branch(in), into that of in, in place.
+// backward replaces d, the gradient of out = in + branch(in), by the gradient of in.
 func (b *Branch) backward(p *pass, s *branchState, d bindings.Tensor, wantInput bool) {
 	var stats normStats
 	x := b.input(p, s.in, &stats)
@@ -58,7 +58,7 @@ func (b *Branch) backward(p *pass, s *branchState, d bindings.Tensor, wantInput 
 	p.normalizeBackward(b.Norm, s.in, stats, dx, d, true)
 }
 
-// again computes what was not kept.
+// again recomputes what was not kept.
 func (b *Branch) again(p *pass, s *branchState) {
 	switch {
 	case !s.dropped:
@@ -71,8 +71,8 @@ func (b *Branch) again(p *pass, s *branchState) {
 	s.dropped = false
 }
 
-// backwardJoin returns the gradient of the part's output, and turns d into that of
-// in + y where the sum was normalized.
+// backwardJoin returns the gradient of the part's output. With SumNorm it replaces d
+// by the gradient of in + y.
 func (b *Branch) backwardJoin(p *pass, s *branchState, d bindings.Tensor) bindings.Tensor {
 	if b.plain() {
 		return d
@@ -90,8 +90,8 @@ func (b *Branch) backwardJoin(p *pass, s *branchState, d bindings.Tensor) bindin
 	return dy
 }
 
-// backwardParallel lets every part read d before the gradients of their inputs are
-// added to it.
+// backwardParallel runs every part's backward on d before it adds their input
+// gradients to d.
 func (l *Layer) backwardParallel(p *pass, states []branchState, d bindings.Tensor, wantInput bool) {
 	type pending struct {
 		norm  *Norm

@@ -7,12 +7,12 @@ import (
 	"qlora/checkpoint"
 )
 
-// Weights are what a model's weights are read from: a checkpoint.Checkpoint.
+// Weights is the source of a model's weights: a checkpoint.Checkpoint.
 type Weights = checkpoint.Tensors
 
-// Load fills the weights from the folder that the model was laid out by, tensor
-// by tensor: the 16-bit model never lies in memory whole. It comes after the
-// plan's memory was taken. Progress receives bytes of the folder.
+// Load reads the weights of the model from base, tensor by tensor, so the 16-bit
+// model is never in memory as a whole. Call it after the plan's memory is
+// allocated. progress, if not nil, receives bytes of the folder.
 func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, total int64)) error {
 	dev.UseScratch(m.workspace, m.lossSpace)
 	var done, total int64
@@ -23,7 +23,7 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 	for _, w := range m.weights {
 		t, err := base.Tensor(w.stored)
 		if err != nil {
-			return fmt.Errorf("a tensor of the plan cannot be read any more: %w", err)
+			return fmt.Errorf("a tensor of the plan can no longer be read: %w", err)
 		}
 		if err := m.loadOne(dev, w, t); err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.stored), w.stored, err)
@@ -66,8 +66,8 @@ func (m *Model) loadOne(dev bindings.Device, w weightSource, t checkpoint.Tensor
 	return nil
 }
 
-// elements are those of t as it stores them or, where a device does not know its
-// encoding, in float32.
+// elements returns the elements of t in their stored encoding, or as float32 if
+// devices do not support the encoding.
 func elements(t checkpoint.Tensor) ([]byte, bindings.DType, error) {
 	if t.IsDense() {
 		dtype, err := bindings.ParseDType(string(t.DType))
@@ -78,7 +78,7 @@ func elements(t checkpoint.Tensor) ([]byte, bindings.DType, error) {
 	return float32Bytes(values), bindings.F32, nil
 }
 
-// writePacked copies the codes and scales of a checkpoint as they are.
+// writePacked copies a checkpoint's codes and scales unchanged.
 func writePacked(dev bindings.Device, q *bindings.Quantized, w *checkpoint.FourBit) error {
 	writes := []struct {
 		to   bindings.Tensor

@@ -6,14 +6,14 @@ import (
 	"qlora/bindings"
 )
 
-// Logits calls emit with the logits [vocabulary] of what follows each of ids, in
-// order. It goes as generation goes, one token after the other over a cache of
-// keys and values, and needs Shapes.Generate of at least len(ids). What emit
-// gets is valid until it returns; an error of it ends the walk.
+// Logits calls emit with the next-token logits [vocabulary] after each of ids, in
+// order. Like Generate it runs one token at a time over a key-value cache, and needs
+// Shapes.Generate of at least len(ids). The slice is valid until emit returns; an
+// error of emit stops Logits and is returned.
 func (m *Model) Logits(dev bindings.Device, ids []int32, emit func(at int, logits []float32) error) error {
 	longest := m.generate
 	if len(ids) > longest {
-		return fmt.Errorf("%d tokens are more than the %d planned for", len(ids), longest)
+		return fmt.Errorf("%d tokens exceed the planned length of %d", len(ids), longest)
 	}
 	c := m.newCache(longest)
 	defer c.close()

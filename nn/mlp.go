@@ -6,10 +6,10 @@ import "qlora/bindings"
 // Down(f(Gate(x))·Up(x)).
 type MLP struct {
 	Activation bindings.Activation
-	Size       int // of the intermediate features
+	Size       int // intermediate features
 
-	Gate, Up *Projection // Gate nil: not gated
-	GateUp   *Projection // both in one, gate's rows first; nil: apart
+	Gate, Up *Projection // nil Gate: not gated
+	GateUp   *Projection // fused, gate's rows first; nil: separate
 	Down     *Projection
 }
 
@@ -31,9 +31,9 @@ func (m *MLP) declare(d *declarer) {
 	}
 }
 
-// mlpState is what backward reads: the outputs of the first projections.
+// mlpState holds what backward reads: the outputs of the first projections.
 type mlpState struct {
-	g, u bindings.Tensor    // [tokens, Size]; u absent where it is not gated
+	g, u bindings.Tensor    // [tokens, Size]; u is absent if not gated
 	outs [2]bindings.Tensor // of inputs, [tokens, rows]
 	xa   [2]bindings.Tensor
 }
@@ -63,7 +63,7 @@ func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any {
 	return s
 }
 
-// activated returns f(g)·u, in the workspace.
+// activated returns f(g)·u in the workspace.
 func (m *MLP) activated(p *pass, s *mlpState) bindings.Tensor {
 	y := p.features(p.work, m.Size)
 	p.run(&bindings.Activate{Kind: m.Activation, G: s.g, U: s.u, Y: y})
@@ -83,7 +83,7 @@ func (m *MLP) backward(p *pass, state any, xa, dy bindings.Tensor, x func() bind
 	dh := p.features(p.work, m.Size)
 	y := m.activated(p, s)
 	p.projectBackward(y, &target{room: func() bindings.Tensor { return dh }}, m.Down.back(dy, xa))
-	// Their values are read for the last time here: the gradients replace them.
+	// The gradients overwrite g and u: nothing reads them after this.
 	p.run(&bindings.ActivateBackward{
 		Activate: bindings.Activate{Kind: m.Activation, G: s.g, U: s.u}, DY: dh, DG: s.g, DU: s.u,
 	})

@@ -8,70 +8,69 @@ import (
 	"qlora/checkpoint"
 )
 
-// Options say how a base is stored and trained. The zero value stores the weights as the
-// checkpoint has them, and trains none.
+// Options say how a base is stored and trained.
 type Options struct {
 	Quantize  *bindings.QuantizeOptions // 4-bit projections (QLoRA); nil: as stored
-	Train     bool                      // the weights themselves are trained, in float32 (full fine-tuning)
-	Modules   Modules                   // that are trained themselves beside adapters
+	Train     bool                      // train the weights themselves, in float32 (full fine-tuning)
+	Modules   Modules                   // trained fully, next to adapters
 	Recompute Recompute
-	// NoiseAlpha is NEFTune's alpha: in training, noise uniform in ±alpha/sqrt(L·hidden)
-	// is added to the embeddings. L is the longest sequence of the micro-batch, as in
-	// transformers, which takes the length that it pads a batch to. 0: none.
+	// NoiseAlpha is NEFTune's alpha: training adds noise uniform in
+	// ±alpha/sqrt(L·hidden) to the embeddings. L is the longest sequence of the
+	// micro-batch, the length transformers pads a batch to. 0: no noise.
 	NoiseAlpha float64
 }
 
-// Recompute says what backward computes again instead of keeping it.
+// Recompute selects which activations backward recomputes.
 type Recompute uint8
 
-// The policies, from fastest to smallest. Normalised inputs and the gated
-// activation are elementwise and never kept.
+// The policies, from fastest to least memory. Normalized inputs and the activation
+// are elementwise and never kept.
 const (
-	RecomputeNone  Recompute = iota // no matrix product is computed twice
-	RecomputeMLP                    // the first products of the feed-forward network again
-	RecomputeLayer                  // all of a layer but its last projection again: only its input is kept
+	RecomputeNone  Recompute = iota // recomputes no matrix product
+	RecomputeMLP                    // recomputes the first products of the MLP
+	RecomputeLayer                  // keeps a layer's input only; recomputes all but its last projection
 )
 
-// String returns the policy's name as the command line has it.
+// String returns the policy's name on the command line.
 func (r Recompute) String() string { return [...]string{"none", "mlp", "layer"}[r] }
 
-// ParseRecompute returns the policy called name.
+// ParseRecompute returns the policy with the given name, or an error that lists the names.
 func ParseRecompute(name string) (Recompute, error) {
 	for _, r := range []Recompute{RecomputeNone, RecomputeMLP, RecomputeLayer} {
 		if r.String() == name {
 			return r, nil
 		}
 	}
-	return 0, fmt.Errorf("recompute policy %q is unknown; none, mlp and layer are known", name)
+	return 0, fmt.Errorf("unknown recompute policy %q; choose none, mlp or layer", name)
 }
 
-// Model is a decoder-only transformer on its way through one run.
+// A Model is a decoder-only transformer laid out for one run.
 type Model struct {
 	Config  *Config
 	Options Options
 
 	*Transformer
 
-	base      checkpoint.Checkpoint // nil: only config.json is known
+	base      checkpoint.Checkpoint // nil: only config.json is available
 	memory    *bindings.Memory
 	info      bindings.Info
-	weights   []weightSource                      // where every weight comes from, in loading order
-	masters   map[bindings.Tensor]bindings.Tensor // of what is trained and not in float32
-	params    []bindings.Param                    // what is trained; see Parameters
-	rule      bindings.Rule                       // that trains it
+	weights   []weightSource                      // the source of every weight, in loading order
+	masters   map[bindings.Tensor]bindings.Tensor // float32 copies of trained 16-bit tensors
+	params    []bindings.Param                    // trained tensors; see Parameters
+	rule      bindings.Rule                       // the optimizer's rule
 	inputs    inputs
 	tables    []positionTable
-	cached    []int           // columns that each attention keeps of keys, and of values
-	others    []string        // modules that are no Projections
-	generate  int             // longest sequence that generation is planned for, in tokens
+	cached    []int           // per attention: columns of the cached keys, and of the values
+	others    []string        // modules other than Projections
+	generate  int             // longest planned sequence of generation, in tokens
 	workspace bindings.Tensor // operations' scratch
 	lossSpace bindings.Tensor
 }
 
-// New lays out the weights of a model in mem. With base present, its own
-// tensors decide the types, and whether a head that config.json ties is one after all;
-// without, what config.json declares (a plan needs no weights). A base whose tensors
-// do not fit is an error, which names the first. Nothing is allocated yet: see Load.
+// New lays out the weights of a model in mem. The tensors of base decide the types
+// and whether the head is tied; a nil base (a plan needs no weights) leaves both to
+// config.json. The error names the first tensor of base that does not fit. New
+// allocates nothing: see Load.
 func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
 	t := cfg.Compose()
 	m := &Model{Config: tied(cfg, t, base), Options: opts, Transformer: t, base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
@@ -94,12 +93,12 @@ func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Me
 	return m, opts.Modules.check(d.modules)
 }
 
-// OtherModules returns the modules with weights that are no Projections: embeddings,
-// norms, the head.
+// OtherModules returns the names of modules with weights other than Projections:
+// embeddings, norms, the head.
 func (m *Model) OtherModules() []string { return m.others }
 
-// Projections returns the linear layers that an adapter may sit on, in the order
-// of the model. The output head is not one.
+// Projections returns the linear layers that accept an adapter, in the order of the
+// model, without the output head.
 func (m *Model) Projections() []*Projection {
 	var all []*Projection
 	if p := m.Embedding.Project; p != nil {
@@ -114,20 +113,20 @@ func (m *Model) Projections() []*Projection {
 	return all
 }
 
-// A positionTable is what depends on nothing but how long sequences are.
+// A positionTable depends only on the length of the longest sequence.
 type positionTable interface {
 	plan(a *bindings.Arena, positions int)
 	load(dev bindings.Device) error
 }
 
-// A TensorInfo is a tensor of the model as a checkpoint has it.
+// A TensorInfo describes a tensor of the model as a checkpoint stores it.
 type TensorInfo struct {
 	Name   string // in the checkpoint: "model.norm.weight"
-	Weight string // in the model
+	Weight string // name in the model
 	Shape  []int
 }
 
-// Tensors returns the tensors that the model reads, in the order of loading.
+// Tensors returns the tensors the model reads, in loading order.
 func (m *Model) Tensors() []TensorInfo {
 	all := make([]TensorInfo, len(m.weights))
 	for i, w := range m.weights {
@@ -136,8 +135,8 @@ func (m *Model) Tensors() []TensorInfo {
 	return all
 }
 
-// Stored returns the name that a tensor of the model has in the base.
+// Stored returns the name in the base of a tensor of the model.
 func (m *Model) Stored(name string) string { return storedName(m.base, m.Config.Prefixes, name) }
 
-// Info returns what the device says of itself that the model is laid out for.
+// Info returns the description of the device the model is laid out for.
 func (m *Model) Info() bindings.Info { return m.info }

@@ -16,8 +16,8 @@ import (
 	"qlora/nn/family"
 )
 
-// TestRecomputeGivesTheSameBits: what is computed again in backward must be what
-// forward computed, dropout's masks included.
+// TestRecomputeGivesTheSameBits checks that backward recomputes exactly the values of
+// forward, dropout masks included.
 func TestRecomputeGivesTheSameBits(t *testing.T) {
 	for name, config := range tinyConfigs {
 		for kind, put := range map[string]func(*nn.Model){
@@ -66,7 +66,8 @@ func norm2(x []float32) float64 {
 	return sum
 }
 
-// TestSequencesDoNotSeeEachOther: a flat micro-batch is its sequences one by one.
+// TestSequencesDoNotSeeEachOther checks that a flat micro-batch gives the results of
+// its sequences one by one.
 func TestSequencesDoNotSeeEachOther(t *testing.T) {
 	for name, config := range tinyConfigs {
 		t.Run(name, func(t *testing.T) {
@@ -90,8 +91,8 @@ func TestSequencesDoNotSeeEachOther(t *testing.T) {
 	}
 }
 
-// TestGenerationAgreesWithForward: what the cache generates greedily is what a
-// forward pass over the whole text predicts at every position.
+// TestGenerationAgreesWithForward checks greedy generation with the cache against a
+// forward pass over the whole text.
 func TestGenerationAgreesWithForward(t *testing.T) {
 	for name, config := range tinyConfigs {
 		t.Run(name, func(t *testing.T) {
@@ -120,8 +121,8 @@ func TestGenerationAgreesWithForward(t *testing.T) {
 	}
 }
 
-// TestFullTuningGradients holds the gradient of every weight against differences
-// of the loss along a random direction of all of them.
+// TestFullTuningGradients checks the gradient of every weight against finite
+// differences of the loss.
 func TestFullTuningGradients(t *testing.T) {
 	for name, config := range tinyConfigs {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +137,7 @@ func TestFullTuningGradients(t *testing.T) {
 				grad, value := m.read(t, p.Grad), m.read(t, p.Value)
 				length := norm2(grad)
 				require.NotZero(t, length, "gradient of %s", p.Name)
-				// Along its own gradient the loss must rise by its squared length.
+				// The slope of the loss along its gradient is the gradient's squared length.
 				const step = 2e-3
 				moved := make([]float32, len(value))
 				var loss [2]float64
@@ -209,5 +210,5 @@ func TestIDsOutsideTheVocabulary(t *testing.T) {
 	dir := writeTiny(t, tinyConfigs["llama"])
 	m := loadTiny(t, dir, nn.Options{}, 0, nn.Shapes{Evaluate: []*nn.Batch{oneSequence(3)}})
 	err := m.Evaluate(m.dev, nn.NewBatch([][]int32{{1, 97, 2}}, [][]int32{{1, 97, 2}}))
-	require.ErrorContains(t, err, "token 1 is id 97, and the model's vocabulary has 97")
+	require.ErrorContains(t, err, "token 1 has id 97, but the model's vocabulary has 97 entries")
 }

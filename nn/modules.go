@@ -8,37 +8,37 @@ import (
 	"qlora/bindings"
 )
 
-// Modules are modules that are trained themselves, in float32, next to adapters,
-// as PEFT's modules_to_save.
+// Modules selects modules that are trained fully, in float32, next to adapters, as
+// PEFT's modules_to_save does. The zero value selects none.
 type Modules struct {
-	Names []string // ends of the names of modules, or of modules that hold them
-	// Tie keeps a tied head the embedding, if either of them is picked
-	// (ensure_weight_tying). Otherwise, as in PEFT, each is on its own from then
-	// on: what is picked is trained and what is not stays as it was.
+	Names []string // suffixes of module names, or of their parents' names
+	// Tie keeps a tied head tied to the embedding if either is picked
+	// (ensure_weight_tying). Otherwise, as in PEFT, picking one separates them: only
+	// the picked one is trained.
 	Tie bool
-	// Biases says which biases of linear layers are trained, too.
+	// Biases selects the biases of linear layers to train.
 	Biases Biases
 }
 
-// Biases are PEFT's values of bias.
+// Biases is PEFT's bias option.
 type Biases string
 
-// Which biases of linear layers are trained next to adapters.
+// The biases of linear layers trained next to adapters.
 const (
-	BiasesNone    Biases = "none" // as is ""
+	BiasesNone    Biases = "none" // the same as ""
 	BiasesAll     Biases = "all"
 	BiasesAdapted Biases = "lora_only" // of the layers that have an adapter
 )
 
 func (b Biases) any() bool { return b == BiasesAll || b == BiasesAdapted }
 
-// Pick reports whether a module is trained itself.
+// Pick reports whether m selects the module.
 func (m *Modules) Pick(module string) bool {
 	return slices.ContainsFunc(m.Names, func(name string) bool { return ends(module, name) })
 }
 
-// ends reports whether a module, or one that it is in, has a name that ends with
-// name. It need not end after a dot: PEFT's does not, either.
+// ends reports whether the name of a module or of one of its parents ends with name.
+// As in PEFT, the match need not begin after a dot.
 func ends(module, name string) bool {
 	for at := module; at != ""; at = at[:max(0, strings.LastIndexByte(at, '.'))] {
 		if strings.HasSuffix(at, name) {
@@ -48,7 +48,7 @@ func ends(module, name string) bool {
 	return false
 }
 
-// check says which name picks nothing.
+// check returns an error for a name that picks no module.
 func (m *Modules) check(all []string) error {
 	for _, name := range m.Names {
 		if !slices.ContainsFunc(all, func(module string) bool { return ends(module, name) }) {
@@ -58,7 +58,7 @@ func (m *Modules) check(all []string) error {
 	return nil
 }
 
-// endings returns the last parts of modules' names, each once.
+// endings returns the distinct last parts of the modules' names.
 func endings(modules []string) []string {
 	var list []string
 	for _, m := range modules {
@@ -69,16 +69,16 @@ func endings(modules []string) []string {
 	return list
 }
 
-// A SavedTensor is a tensor of Options.Modules, as it is stored with an adapter.
+// A SavedTensor is a tensor of Options.Modules that is saved with an adapter.
 type SavedTensor struct {
 	Name       string // "lm_head.weight"
 	Shape      []int
 	Value      bindings.Tensor
-	Transposed bool // it is stored as [in, out] of the value's [out, in]
+	Transposed bool // stored as [in, out]; the value is [out, in]
 }
 
-// Saved returns the tensors of Options.Modules, once the adapters are attached. One that
-// is both embedding and head is there under both names.
+// Saved returns the tensors of Options.Modules; call it after the adapters are
+// attached. A tied tensor is returned under both names.
 func (m *Model) Saved() []SavedTensor {
 	if m.Options.Train {
 		return nil
@@ -95,18 +95,17 @@ func (m *Model) Saved() []SavedTensor {
 	return all
 }
 
-// Tied reports whether the head is the embedding. It is not where one of the two is
-// trained apart, whatever config.json says.
+// Tied reports whether the head shares the embedding's table. Training only one of
+// the two separates them, whatever config.json says.
 func (m *Model) Tied() bool { return m.Head.out.Weight.Dense == m.Embedding.table }
 
-// trains reports whether a weight is trained. Which layers have an adapter is known
-// once they are attached.
+// trains reports whether a weight is trained. The adapters must be attached.
 func (m *Model) trains(w *weightSource) bool {
 	b := m.Options.Modules.Biases
 	return w.trained || w.bias && b == BiasesAll || w.biasOf != nil && b == BiasesAdapted && w.biasOf.Adapter != nil
 }
 
-// trains reports whether a module's weights are trained.
+// trains reports whether the weights of a module are trained.
 func (d *declarer) trains(module string) bool {
 	o, m := &d.m.Options, d.m
 	return o.Train || o.Modules.Pick(module) ||

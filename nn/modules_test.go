@@ -12,8 +12,8 @@ import (
 	"qlora/nn/family"
 )
 
-// TestModules says which tensors are trained beside adapters and which are stored,
-// in the models whose head is the embedding and whose is not.
+// TestModules checks which tensors are trained next to adapters and which are saved,
+// for models with a tied and with a separate head.
 func TestModules(t *testing.T) {
 	const embedding, head = "model.embed_tokens.weight", "lm_head.weight"
 	qwen2Biases := []string{
@@ -93,7 +93,7 @@ func TestModulesRefused(t *testing.T) {
 	defer base.Close()
 	for want, options := range map[string]nn.Options{
 		`no module's name ends with "score"`: {Modules: nn.Modules{Names: []string{"lm_head", "score"}}},
-		"modules_to_save picks model.layers.0.self_attn.o_proj, which is held in 4 bits": {
+		"modules_to_save picks model.layers.0.self_attn.o_proj, which is stored in 4 bits": {
 			Modules: nn.Modules{Names: []string{"o_proj"}}, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64},
 		},
 	} {

@@ -14,7 +14,7 @@ import (
 	"qlora/nn"
 )
 
-// embedRecorder keeps the embeddings of the last step.
+// embedRecorder stores the embeddings of the last step.
 type embedRecorder struct {
 	bindings.Device
 	t    testing.TB
@@ -33,10 +33,10 @@ func (d *embedRecorder) Run(operation bindings.Operation) {
 	nn.Decode(d.rows, raw, bindings.F32)
 }
 
-// TestNoiseIsTransformers holds the noise to the bound of transformers' hook, but for
-// the last bit, as torch's square root is not always the nearest, and to the moments
-// that were seen there (testdata/neftune.py). What is added to a sequence follows
-// from the longest one of its micro-batch.
+// TestNoiseIsTransformers checks the noise against the bound of transformers' hook,
+// up to the last bit (torch's square root is not always the nearest), and against the
+// moments recorded there (testdata/neftune.py). The bound depends on the longest
+// sequence of the micro-batch.
 func TestNoiseIsTransformers(t *testing.T) {
 	text, err := os.ReadFile("testdata/neftune.json")
 	require.NoError(t, err)

@@ -6,19 +6,19 @@ import (
 	"qlora/bindings"
 )
 
-// A Norm is one RMSNorm or, Centered, one LayerNorm.
+// A Norm is an RMSNorm or, if Centered, a LayerNorm.
 type Norm struct {
 	Name     string // "model.norm"
 	Size     int    // features
 	Eps      float32
 	Centered bool
-	Offset   float32 // on the weight: 1 for Gemma
+	Offset   float32 // added to the weight: 1 for Gemma
 	Bias     bool
-	Plain    bool // without weight and bias: no tensors
-	// Turns are the weights that the rows take by turns: a norm of each head with a
-	// weight [Turns, Size]. 0: one weight for all.
+	Plain    bool // no weight and no bias
+	// Turns is the number of weights that the rows use in turn: a norm of each head
+	// with a weight [Turns, Size]. 0: one weight for all rows.
 	Turns int
-	// Apart names the tensor of each turn, where the checkpoint has one for each.
+	// Apart is the format of the tensors' names if the checkpoint has one for each turn.
 	Apart string // "….norms.%d.weight"; "": one tensor for all
 
 	weight, bias         bindings.Tensor // [max(Turns, 1), Size]
@@ -41,7 +41,7 @@ func (n *Norm) declare(d *declarer) {
 	}
 }
 
-// declareApart lays the tensors of all turns out as one.
+// declareApart allocates the tensors of all turns as one.
 func (n *Norm) declareApart(d *declarer) {
 	for i := range n.Turns {
 		name := fmt.Sprintf(n.Apart, i)
@@ -50,15 +50,15 @@ func (n *Norm) declareApart(d *declarer) {
 	}
 }
 
-// trained reports whether a gradient of n is wanted.
+// trained reports whether n needs a gradient.
 func (n *Norm) trained() bool {
 	return n != nil && (!n.weightGrad.Absent() || !n.biasGrad.Absent())
 }
 
-// normStats are what a norm's backward reads of its forward.
+// normStats holds the statistics of a norm's forward that its backward reads.
 type normStats struct{ mean, rstd bindings.Tensor }
 
-// normalize returns y = n(x) of each row, in arena a.
+// normalize returns y = n(x), row by row, in arena a.
 func (p *pass) normalize(a *bindings.Arena, n *Norm, x bindings.Tensor) (y bindings.Tensor, s normStats) {
 	y = a.New(p.m.info.Activation, x.Rows, x.Cols)
 	s = newStats(a, n, x.Rows)
@@ -76,7 +76,7 @@ func newStats(a *bindings.Arena, n *Norm, rows int) normStats {
 	return s
 }
 
-// normalizeInto is normalize with y in the workspace and the stats where s has room.
+// normalizeInto is normalize with y in the workspace and the stats in s's tensors.
 func (p *pass) normalizeInto(n *Norm, x bindings.Tensor, s normStats) bindings.Tensor {
 	op := n.operation(x, s)
 	op.Y = p.work.New(p.m.info.Activation, x.Rows, x.Cols)
@@ -90,22 +90,21 @@ func (n *Norm) operation(x bindings.Tensor, s normStats) *bindings.Norm {
 	}
 }
 
-// normalizeBackward turns dy, the gradient of n(x), into that of x: in dx, or added
-// to it.
+// normalizeBackward computes the gradient of x from dy, the gradient of n(x), into
+// dx, or adds it to dx if accumulate is set.
 func (p *pass) normalizeBackward(n *Norm, x bindings.Tensor, s normStats, dy, dx bindings.Tensor, accumulate bool) {
 	p.run(&bindings.NormBackward{
 		Norm: *n.operation(x, s), DY: dy, DX: dx, Accumulate: accumulate, DWeight: n.weightGrad, DBias: n.biasGrad,
 	})
 }
 
-// A HeadNorm is a norm of queries or keys before they are rotated: of each head, or
-// of the whole row of heads.
+// A HeadNorm is a norm of queries or keys: of each head, or of the whole row of heads.
 type HeadNorm struct {
 	Norm
 	WholeRow bool
 }
 
-// shape returns x [tokens, heads·head_dim] as the norm's rows.
+// shape returns x [tokens, heads·head_dim] reshaped to the norm's rows.
 func (n *HeadNorm) shape(x bindings.Tensor) bindings.Tensor {
 	if n.WholeRow {
 		return x
@@ -118,8 +117,8 @@ func (p *pass) normalizeHeads(a *bindings.Arena, n *HeadNorm, x bindings.Tensor)
 	return y.Reshape(x.Rows, x.Cols), s
 }
 
-// normalizeHeadsBackward turns the gradient d of the normalized heads into that of
-// x, in place.
+// normalizeHeadsBackward replaces d, the gradient of the normalized heads, by the
+// gradient of x.
 func (p *pass) normalizeHeadsBackward(n *HeadNorm, x bindings.Tensor, s normStats, d bindings.Tensor) {
 	d = n.shape(d)
 	p.normalizeBackward(&n.Norm, n.shape(x), s, d, d, false)

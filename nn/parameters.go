@@ -2,11 +2,10 @@ package nn
 
 import "qlora/bindings"
 
-// Parameters lays out gradients and optimizer state in the plan for all that is
-// trained: the weights of Options, all or those of Modules, and the adapters
-// attached so far. It is called once. Adapters are named
-// "<projection>.lora_A.weight" and "<projection>.lora_magnitude_vector", weights
-// as in the checkpoint.
+// Parameters lays out gradients and optimizer state in the plan and returns all
+// trained tensors: the weights of Options.Train or Options.Modules, and the adapters
+// attached so far. Call it once. Adapters are named "<projection>.lora_A.weight" and
+// "<projection>.lora_magnitude_vector"; weights have the checkpoint's names.
 func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 	m.rule = state.Rule
 	var params []bindings.Param
@@ -41,26 +40,25 @@ func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 	return params
 }
 
-// Derive computes what the operations read besides the parameters and what
-// follows from them: the row norms of adapters with a magnitude. It has to come
-// after every change of the parameters.
+// Derive computes the values that depend on the parameters: the row norms of adapters
+// with a magnitude. Call it after every change of the parameters.
 func (m *Model) Derive(dev bindings.Device) {
 	for _, p := range m.Projections() {
 		p.Derive(dev)
 	}
 }
 
-// A kind of trained tensor decides what the optimizer does with it, as in Hugging
-// Face's Trainer.
+// A kind is the optimizer's treatment of a trained tensor, as in Hugging Face's
+// Trainer.
 type kind uint8
 
 const (
-	matrix kind = iota // a matrix, or an adapter's magnitude: it decays
-	table              // an embedding: it decays, and its moments are never in 8 bits
-	vector             // a norm or a bias: it does not decay
+	matrix kind = iota // a matrix or an adapter's magnitude: decays
+	table              // an embedding: decays, with moments never in 8 bits
+	vector             // a norm or a bias: does not decay
 )
 
-// role is what the weight is to the optimizer.
+// role returns the weight's role for the optimizer.
 func (w *weightSource) role() bindings.Role {
 	switch {
 	case w.kind == table:
@@ -75,15 +73,15 @@ func (w *weightSource) role() bindings.Role {
 	return bindings.RoleMatrix
 }
 
-// parameter lays out what training one tensor takes. The optimizer moves a
-// float32 master; where the tensor itself is float32 it is its own.
+// parameter lays out the gradient and optimizer state of one tensor. The optimizer
+// updates a float32 master; a float32 tensor is its own master.
 func (m *Model) parameter(name string, value bindings.Tensor, role bindings.Role, state bindings.OptimizerState) bindings.Param {
 	grad := m.memory.Arena(bindings.Gradients).New(bindings.F32, value.Rows, value.Cols)
 	return m.parameterWith(grad, name, value, role, state)
 }
 
-// turnParameter is parameter of a weight that is a row of a whole, whose gradient is
-// one, too.
+// turnParameter is parameter for a weight that is one row of a tensor; its gradient
+// is the same row of the gradient.
 func (m *Model) turnParameter(w *weightSource, state bindings.OptimizerState) bindings.Param {
 	if w.grad.Absent() {
 		*w.grad = m.memory.Arena(bindings.Gradients).New(bindings.F32, w.whole.Rows, w.whole.Cols)

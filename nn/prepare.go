@@ -7,14 +7,14 @@ import (
 	"qlora/bindings"
 )
 
-// Shapes are the largest micro-batches of a run. Only their boundaries count.
-// Memory grows with tokens and with the longest sequence, which may be largest
-// in different micro-batches: all that are largest in either belong here.
+// Shapes are the largest micro-batches of a run; only their sequence boundaries
+// matter. Memory grows with the tokens and with the longest sequence, so include the
+// batches that are largest in either.
 type Shapes struct {
 	Train    []*Batch
 	Evaluate []*Batch
 	Score    []*Batch
-	Generate int // longest prompt and answer together, in tokens; 0: no generation
+	Generate int // longest prompt plus answer in tokens; 0: no generation
 }
 
 // CheckShapes returns an error if a sequence is longer than the model's table of
@@ -29,14 +29,14 @@ func (m *Model) CheckShapes(s Shapes) error {
 
 func (m *Model) checkLength(longest int) error {
 	if e := m.Embedding.Positions; e != nil && longest > e.Longest() {
-		return fmt.Errorf("a sequence has %d tokens, and the model has positions for %d: choose a smaller `max_length`", longest, e.Longest())
+		return fmt.Errorf("a sequence has %d tokens, but the model has %d positions; set a smaller `max_length`", longest, e.Longest())
 	}
 	return nil
 }
 
-// Prepare completes the plan: places for the inputs, and all that the steps
-// need, found by walking them on a device of the given profile that computes
-// nothing. It comes after Parameters and before the plan is read or taken.
+// Prepare completes the plan with the inputs and the memory of the steps, which it
+// finds by a dry run on a device of the given profile. Call it after Parameters and
+// before the plan is read or allocated.
 func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	m.generate = shapes.Generate
 	m.declareInputs(shapes)
@@ -59,14 +59,14 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		if shapes.Generate > 0 {
 			c := m.newCache(shapes.Generate)
 			must(m.extend(dry, c, make([]int32, shapes.Generate)))
-			// A device may go over one token's keys in another way than over a prompt's.
+			// A device may use other kernels for one token than for a prompt.
 			c.past = shapes.Generate - 1
 			must(m.extend(dry, c, make([]int32, 1)))
 			c.close()
 		}
 	}
-	// Scratch lies below what a step puts into workspace, and its size is known
-	// only after a walk; the second walk counts on top of it.
+	// Scratch precedes the step's own part of the workspace. Its size is known only
+	// after a dry run; the second run counts on top of it.
 	walk()
 	needs := dry.Needed()
 	m.workspace = m.memory.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace))
@@ -74,15 +74,15 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	walk()
 }
 
-// blank is a batch of b's boundaries whose ids are any.
+// blank returns a batch with b's boundaries and arbitrary ids.
 func blank(b *Batch) *Batch {
 	return &Batch{IDs: make([]int32, b.Tokens()), Labels: make([]int32, b.Tokens()), Starts: b.Starts}
 }
 
-// must holds that a walk over blank batches has nothing that could be wrong.
+// must panics on err: a dry run over blank batches cannot fail.
 func must(err error) {
 	if err != nil {
-		panic("nn: a walk on a device that computes nothing failed: " + err.Error())
+		panic("nn: the dry run failed: " + err.Error())
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"qlora/nn/family"
 )
 
-// lastTokenProfile needs scratch for one query over all keys alone.
+// lastTokenProfile needs scratch only for one query over all keys.
 type lastTokenProfile struct {
 	bindings.Profile
 	keys int
@@ -24,8 +24,8 @@ func (p lastTokenProfile) Needs(op bindings.Operation) bindings.Needs {
 	return bindings.Needs{}
 }
 
-// TestGenerationIsPlannedToItsLastToken: the walk has the prompt of all tokens, and the
-// one token after all others.
+// TestGenerationIsPlannedToItsLastToken checks that the dry run covers a prompt of all
+// tokens, and one token after all others.
 func TestGenerationIsPlannedToItsLastToken(t *testing.T) {
 	cfg, err := family.ReadConfig(writeTiny(t, tinyConfigs["llama"]))
 	require.NoError(t, err)

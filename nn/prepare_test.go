@@ -12,7 +12,7 @@ import (
 	"qlora/nn/family"
 )
 
-// attach puts an adapter of rank r on every projection.
+// attach adds an adapter of rank r to every projection.
 func attach(m *nn.Model, r int) {
 	a := m.Memory().Arena(bindings.Adapters)
 	for i, p := range m.Projections() {
@@ -23,7 +23,7 @@ func attach(m *nn.Model, r int) {
 	}
 }
 
-// attachMagnitudes makes every adapter a weight-decomposed one.
+// attachMagnitudes adds a magnitude to every adapter (DoRA).
 func attachMagnitudes(m *nn.Model) {
 	a := m.Memory().Arena(bindings.Adapters)
 	for _, p := range m.Projections() {

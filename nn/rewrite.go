@@ -6,10 +6,10 @@ import (
 	"qlora/bindings"
 )
 
-// Rewrite puts other values in the place of a loaded projection's weight:
-// those that change makes of its original ones, [out, in], in place. They are
-// held as the weight is, in 4 bits or in the type that it is stored in. A weight
-// that the folder itself has in 4 bits has no original and is an error.
+// Rewrite replaces the weight of a loaded projection. change receives the original
+// values [out, in] and modifies them in place; the result is stored like the weight,
+// in 4 bits or in its own type. It returns an error for a weight that the folder
+// stores in 4 bits, which has no original.
 func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original []float32) error) error {
 	name := m.Stored(p.Name + ".weight")
 	t, err := m.base.Tensor(name)
@@ -17,7 +17,7 @@ func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original
 		t = t.Transposed()
 	}
 	if err != nil || !t.IsDense() || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
-		return fmt.Errorf("%s has no original weights of %s", m.base.Source(), p.Name)
+		return fmt.Errorf("%s has no unquantized weights for %s", m.base.Source(), p.Name)
 	}
 	values := make([]float32, t.Elements())
 	t.Floats(values, 0)

@@ -2,29 +2,29 @@ package nn
 
 import "math"
 
-// Rope is how positions become angles.
+// Rope defines the angles of rotary positions.
 type Rope struct {
 	Type            string // "default", "linear", "llama3", "yarn", "longrope"
 	Theta           float64
 	Factor          float64
 	LowFreqFactor   float64   // llama3
 	HighFreqFactor  float64   // llama3
-	OriginalMax     int       // llama3, yarn: context before scaling
+	OriginalMax     int       // llama3, yarn: context length before scaling
 	AttentionFactor float64   // yarn, longrope: multiplies cos and sin; 0: from Factor
 	BetaFast        float64   // yarn
 	BetaSlow        float64   // yarn
 	MScale          float64   // yarn
 	MScaleAllDim    float64   // yarn
-	Truncate        bool      // yarn: correction range in whole dimensions
-	Factors         []float64 // longrope: one for each pair of dimensions
-	// Growth makes what turns grow with its position, times
-	// 1 + Growth·ln(1 + floor(position/OriginalMax)) (Llama 4). 0: not.
+	Truncate        bool      // yarn: round the correction range to whole dimensions
+	Factors         []float64 // longrope: one factor per pair of dimensions
+	// Growth scales rotated vectors by
+	// 1 + Growth·ln(1 + floor(position/OriginalMax)) (Llama 4). 0: no scaling.
 	Growth float64
 }
 
-// Frequencies returns the angles per position of each pair of dim
-// dimensions, and the factor on cos and sin, in transformers' float32 steps
-// (modeling_rope_utils.py).
+// Frequencies returns the angle per position, in radians, of each of the dim/2 pairs
+// of dimensions, and the factor on cos and sin. It rounds to float32 in the same
+// steps as transformers (modeling_rope_utils.py).
 func (r *Rope) Frequencies(dim int) (freqs []float32, attention float64) {
 	freqs = make([]float32, dim/2)
 	for i := range freqs {
@@ -50,8 +50,8 @@ func (r *Rope) Frequencies(dim int) (freqs []float32, attention float64) {
 	return freqs, 1
 }
 
-// scaleLlama3 divides the long wavelengths by Factor, leaves the short ones,
-// and goes smoothly between (Llama 3.1).
+// scaleLlama3 divides the frequencies of long wavelengths by Factor, keeps those of
+// short ones and interpolates in between (Llama 3.1).
 func (r *Rope) scaleLlama3(freqs []float32) {
 	old := float64(r.OriginalMax)
 	for i, f := range freqs {
@@ -66,8 +66,8 @@ func (r *Rope) scaleLlama3(freqs []float32) {
 	}
 }
 
-// scaleYarn interpolates the dimensions that turn slowly and keeps those that
-// turn fast (Peng et al. 2023), and returns the factor on cos and sin.
+// scaleYarn interpolates the low-frequency dimensions and keeps the high-frequency
+// ones (Peng et al. 2023). It returns the factor on cos and sin.
 func (r *Rope) scaleYarn(freqs []float32, dim int) float64 {
 	correction := func(rotations float64) float64 {
 		return float64(dim) * math.Log(float64(r.OriginalMax)/(rotations*2*math.Pi)) / (2 * math.Log(r.Theta))
@@ -100,7 +100,7 @@ func (r *Rope) scaleYarn(freqs []float32, dim int) float64 {
 	return mscale(1)
 }
 
-// angles fills cos and sin, [positions, dim/2] each.
+// angles returns cos and sin, [positions, dim/2] each.
 func (r *Rope) angles(positions, dim int) (cos, sin []float32) {
 	freqs, attention := r.Frequencies(dim)
 	cos = make([]float32, positions*len(freqs))
@@ -116,7 +116,7 @@ func (r *Rope) angles(positions, dim int) (cos, sin []float32) {
 	return cos, sin
 }
 
-// grown returns the factor of a position.
+// grown returns Growth's factor for a position.
 func (r *Rope) grown(position int) float32 {
 	if r.Growth == 0 {
 		return 1

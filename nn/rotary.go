@@ -2,23 +2,23 @@ package nn
 
 import "qlora/bindings"
 
-// Rotary is a table of rotary positions, which layers share.
+// A Rotary is a table of rotary positions (RoPE), shared by layers.
 type Rotary struct {
 	Rope        Rope
-	Dims        int  // of each head that turn: its first
-	Interleaved bool // pairs are neighbours, not halves
-	// Long takes this table's place in micro-batches and generations whose longest
+	Dims        int  // rotated dimensions of each head: the first ones
+	Interleaved bool // pairs are neighbors (2i, 2i+1) instead of halves (i, i+Dims/2)
+	// Long replaces this table in micro-batches and generations whose longest
 	// sequence has more than Switch tokens (longrope). nil: none.
 	Long   *Rotary
 	Switch int
-	// Queries is a table of the queries' own, which are scaled by their position
-	// (Llama 4). nil: that of the keys.
+	// Queries is a separate table for queries, which Llama 4 scales by position.
+	// nil: the same as for keys.
 	Queries *Rotary
 
 	cos, sin bindings.Tensor // F32 [positions, Dims/2]
 }
 
-// at returns the table for a longest sequence.
+// at returns the table for a micro-batch whose longest sequence has longest tokens.
 func (r *Rotary) at(longest int) *Rotary {
 	if r.Long != nil && longest > r.Switch {
 		return r.Long
@@ -26,7 +26,7 @@ func (r *Rotary) at(longest int) *Rotary {
 	return r
 }
 
-// queries returns the table that queries turn by.
+// queries returns the table for queries.
 func (r *Rotary) queries() *Rotary {
 	if r == nil || r.Queries == nil {
 		return r
@@ -34,7 +34,7 @@ func (r *Rotary) queries() *Rotary {
 	return r.Queries
 }
 
-// plan lays r out for sequences of up to positions tokens.
+// plan allocates r for sequences of up to positions tokens.
 func (r *Rotary) plan(a *bindings.Arena, positions int) {
 	r.cos, r.sin = a.New(bindings.F32, positions, r.Dims/2), a.New(bindings.F32, positions, r.Dims/2)
 }
@@ -47,7 +47,7 @@ func (r *Rotary) load(dev bindings.Device) error {
 	return dev.Write(r.sin, float32Bytes(sin))
 }
 
-// rotate turns the heads of x by their positions, or back.
+// rotate applies RoPE to the heads of x, or its inverse.
 func (p *pass) rotate(r *Rotary, x bindings.Tensor, heads, headDim int, inverse bool) {
 	if r == nil {
 		return
@@ -59,8 +59,8 @@ func (p *pass) rotate(r *Rotary, x bindings.Tensor, heads, headDim int, inverse 
 	})
 }
 
-// KeyBias is a bias on the scores by the key's place in its sequence (ALiBi, Press
-// et al. 2022), which layers share.
+// A KeyBias is a bias on the scores by the key's position in its sequence (ALiBi,
+// Press et al. 2022), shared by layers.
 type KeyBias struct {
 	Heads int
 	At    func(head, place int) float32
@@ -82,7 +82,7 @@ func (b *KeyBias) load(dev bindings.Device) error {
 	return dev.Write(b.bias, float32Bytes(values))
 }
 
-// table returns the bias; absent where there is none.
+// table returns the bias tensor; absent for a nil KeyBias.
 func (b *KeyBias) table() bindings.Tensor {
 	if b == nil {
 		return bindings.Tensor{}

@@ -8,10 +8,10 @@ import (
 	"qlora/internal/philox"
 )
 
-// sampler draws tokens; the n-th draw is a function of the seed and n alone.
+// A sampler draws tokens. The n-th draw depends only on the seed, n and the logits.
 type sampler struct {
 	Sampling
-	order []int32 // token ids, likeliest first, as far as they are candidates
+	order []int32 // candidate token ids, most likely first
 	probs []float64
 }
 
@@ -19,7 +19,7 @@ func newSampler(s Sampling, vocabulary int) *sampler {
 	return &sampler{Sampling: s, order: make([]int32, vocabulary), probs: make([]float64, vocabulary)}
 }
 
-// next is the n-th token, given its logits.
+// next returns the n-th token, given its logits, or an error if a logit is NaN.
 func (s *sampler) next(logits []float32, n int) (int32, error) {
 	best := 0
 	for i, x := range logits {
@@ -69,8 +69,8 @@ func (s *sampler) next(logits []float32, n int) (int32, error) {
 	return order[len(order)-1], nil
 }
 
-// nucleus keeps the likeliest tokens up to the first whose sum reaches TopP
-// (Holtzman et al. 2020).
+// nucleus returns the smallest prefix of order whose probabilities reach TopP
+// (Holtzman et al. 2020), and their sum.
 func (s *sampler) nucleus(order []int32, probs []float64, sum float64) ([]int32, float64) {
 	kept := 0.0
 	for i := range order {

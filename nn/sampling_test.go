@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSamplingIsTransformers draws often, and holds the counts against the
-// probabilities that transformers' warpers leave (testdata/sampling.py).
+// TestSamplingIsTransformers draws many tokens and checks the counts against the
+// probabilities of transformers' warpers (testdata/sampling.py).
 func TestSamplingIsTransformers(t *testing.T) {
 	text, err := os.ReadFile("testdata/sampling.json")
 	require.NoError(t, err)

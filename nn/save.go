@@ -8,11 +8,10 @@ import (
 	"qlora/checkpoint"
 )
 
-// Save writes the model as a Hugging Face folder's weights and config.json, in
-// the element type that the config declares, as full fine-tuning leaves it. The
-// tensors stream from the device; those of the base that are not the model's are
-// written as they are. A model with 4-bit weights is not saved this
-// way.
+// Save writes the model's weights and config.json to dir in Hugging Face's format,
+// in the element type that the config declares. It streams tensors from the device
+// and copies other tensors of the base unchanged. A model with 4-bit weights cannot
+// be saved this way.
 func (m *Model) Save(dev bindings.Device, dir string) error {
 	var entries []checkpoint.Entry
 	dtype, err := bindings.ParseDType(m.Config.DType)
@@ -42,8 +41,8 @@ func (m *Model) Save(dev bindings.Device, dir string) error {
 	return checkpoint.Save(dir, m.Config.Raw, entries)
 }
 
-// rest returns the entries of what the base has beside the model, as it is there: the
-// other parts of a vision-language model.
+// rest returns the base's tensors outside the model, unchanged: the other parts of a
+// vision-language model.
 func (m *Model) rest() ([]checkpoint.Entry, error) {
 	var entries []checkpoint.Entry
 	for _, name := range m.Unread() {
@@ -63,7 +62,7 @@ func (m *Model) rest() ([]checkpoint.Entry, error) {
 	return entries, nil
 }
 
-// writeTransposed writes the [in, out] of t, [out, in].
+// writeTransposed writes t [out, in] as [in, out].
 func writeTransposed(dev bindings.Device, t bindings.Tensor, dtype bindings.DType, out io.Writer) error {
 	var whole bytes.Buffer
 	if err := ReadTensor(dev, t, dtype, &whole); err != nil {

@@ -7,9 +7,9 @@ import (
 	"qlora/bindings"
 )
 
-// Score returns for each sequence of b the log-likelihood of its labels: the sum of
-// the natural logarithms of their probabilities, each given what comes before it.
-// It runs forward only and needs Shapes.Score; stats are added to as by Evaluate.
+// Score returns the log-likelihood of the labels of each sequence of b, in nats: the
+// sum of ln p(label | preceding tokens). It runs forward only, needs Shapes.Score,
+// and adds to the stats as Evaluate does.
 func (m *Model) Score(dev bindings.Device, b *Batch) ([]float64, error) {
 	losses := column(m.inputs.losses, b.Tokens())
 	if err := m.evaluate(dev, b, losses); err != nil {

@@ -8,8 +8,8 @@ import (
 	"qlora/nn"
 )
 
-// TestScore: a sequence's log-likelihood is its loss alone, the sign turned, and
-// labels that are ignored have no part in it.
+// TestScore checks that a sequence's log-likelihood is its negated loss, without
+// ignored labels.
 func TestScore(t *testing.T) {
 	for name, config := range tinyConfigs {
 		t.Run(name, func(t *testing.T) {

@@ -9,25 +9,25 @@ import (
 	"qlora/bindings"
 )
 
-// inputs are the device's places for a micro-batch and for what steps report.
+// inputs holds the device tensors of a micro-batch and of the steps' results.
 type inputs struct {
 	ids, labels, positions bindings.Tensor // I32 [1, most tokens]
 	starts                 bindings.Tensor // I32 [1, most sequences + 1]
-	keyStarts              bindings.Tensor // I32 [1, 2], of the one sequence being generated
+	keyStarts              bindings.Tensor // I32 [1, 2], of the generated sequence
 	stats                  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
-	losses                 bindings.Tensor // F32 [1, most tokens]; absent: nothing is scored
+	losses                 bindings.Tensor // F32 [1, most tokens]; absent without scoring
 }
 
-// Stats are what the steps since the last reading add up to.
+// Stats are sums over the steps since the last call of Model.Stats.
 type Stats struct {
-	Loss      float64 // sum of the tokens' losses, each times the scale it was trained with
-	Predicted int     // tokens that a loss fell on
-	Hits      int     // of those, the ones predicted right
+	Loss      float64 // sum of the tokens' losses in nats, each times its step's scale
+	Predicted int     // tokens with a loss
+	Hits      int     // of those, correctly predicted tokens
 }
 
-// Train runs forward and backward of one micro-batch: gradients and stats are
-// added to. The loss of each predicted token counts scale times. Nothing waits
-// for the device; errors of the operations come with Stats.
+// Train runs forward and backward of one micro-batch and adds to gradients and
+// stats. scale multiplies the loss of each predicted token. Train does not wait for
+// the device; Stats returns errors of the operations.
 func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindings.Random) error {
 	p, err := m.start(dev, b, nil)
 	if err != nil {
@@ -50,12 +50,12 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 	return nil
 }
 
-// Evaluate runs forward only; stats are added to, with a scale of 1.
+// Evaluate runs forward only and adds to the stats with a scale of 1.
 func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
 	return m.evaluate(dev, b, bindings.Tensor{})
 }
 
-// evaluate also leaves each token's loss in losses, if that is present.
+// evaluate also stores each token's loss in losses, if that is present.
 func (m *Model) evaluate(dev bindings.Device, b *Batch, losses bindings.Tensor) error {
 	p, err := m.start(dev, b, nil)
 	if err != nil {
@@ -67,16 +67,16 @@ func (m *Model) evaluate(dev bindings.Device, b *Batch, losses bindings.Tensor) 
 	return nil
 }
 
-// A forwardState is what forward leaves: its output, and what backward reads.
+// A forwardState holds forward's output and the states for backward.
 type forwardState struct {
 	x         bindings.Tensor // [tokens, hidden]: the last layer's output
 	embedding embeddingState
 	layers    [][]branchState
 }
 
-// forward takes the micro-batch through the embedding and the layers. It is the one
-// forward of training, evaluation and generation: what a backward reads lies in
-// p.keep; where none follows two buffers of the workspace take turns.
+// forward runs the embedding and the layers, in training, evaluation and generation.
+// Tensors for backward are in p.keep; without a backward the layers alternate between
+// two buffers of the workspace.
 func (m *Model) forward(p *pass) forwardState {
 	f := forwardState{}
 	if p.backward {
@@ -97,7 +97,8 @@ func (m *Model) forward(p *pass) forwardState {
 	return f
 }
 
-// start puts a micro-batch on the device; with a cache it goes on from what that has.
+// start copies a micro-batch to the device; with a cache it continues the cached
+// sequence.
 func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 	if err := b.check(m.Config.Vocabulary); err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 		{p.sequences.Device, b.Starts},
 	} {
 		if err := dev.Write(w.to, int32Bytes(w.from)); err != nil {
-			return nil, fmt.Errorf("putting a micro-batch of %d tokens on the device: %w", p.tokens, err)
+			return nil, fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", p.tokens, err)
 		}
 	}
 	if c != nil {
@@ -137,7 +138,8 @@ func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 	return p, nil
 }
 
-// Stats waits for the device, returns what was added up, and starts over.
+// Stats waits for the device, returns the sums and resets them. The error is the
+// first of the operations since the last call.
 func (m *Model) Stats(dev bindings.Device) (Stats, error) {
 	var raw [12]byte
 	if err := dev.Read(raw[:], m.inputs.stats); err != nil {
@@ -148,7 +150,7 @@ func (m *Model) Stats(dev bindings.Device) (Stats, error) {
 	return Stats{Loss: at(0), Predicted: int(at(1)), Hits: int(at(2))}, nil
 }
 
-// column returns the first n elements of a vector.
+// column returns a view of the first n elements of a vector.
 func column(t bindings.Tensor, n int) bindings.Tensor {
 	return t.Reshape(t.Len(), 1).Head(n).Reshape(1, n)
 }

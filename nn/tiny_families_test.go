@@ -2,8 +2,8 @@ package nn_test
 
 import "maps"
 
-// Small models of what the families above have not: norms elsewhere, dropout of the
-// model's own, fused projections, clips, projections around the layers.
+// Small models for what the other families lack: other places of norms, the model's
+// own dropout, fused projections, clamps, projections around the layers.
 func init() {
 	const sizes = `"hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,"num_attention_heads":4,"vocab_size":97`
 	const dropout = `"attention_dropout":0.2,"residual_dropout":0.1`

@@ -17,8 +17,7 @@ import (
 	"qlora/nn/family"
 )
 
-// tinyConfigs are small models of every family, for tests that need no trained
-// weights.
+// tinyConfigs holds small models of every family for tests without trained weights.
 var tinyConfigs = map[string]string{
 	"llama": `{"model_type":"llama","hidden_size":64,"intermediate_size":96,"num_hidden_layers":3,"num_attention_heads":4,
 		"num_key_value_heads":2,"vocab_size":97,"tie_word_embeddings":true}`,
@@ -40,8 +39,8 @@ var tinyConfigs = map[string]string{
 		"attention_dropout":0.1,"apply_residual_connection_post_layernorm":true}`,
 }
 
-// whole returns modules that may be trained themselves beside adapters: the embedding,
-// the head, and where they have weights a norm of each layer and the last norm.
+// whole returns modules that can be trained next to adapters: the embedding, the
+// head, and, if they have weights, a norm of each layer and the last norm.
 func whole(t testing.TB, dir string) []string {
 	t.Helper()
 	c, err := family.ReadConfig(dir)
@@ -60,7 +59,7 @@ func whole(t testing.TB, dir string) []string {
 	return names
 }
 
-// writeTiny writes a model folder with random weights.
+// writeTiny writes a model folder with random weights and returns its path.
 func writeTiny(t testing.TB, config string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,7 +90,7 @@ func writeTiny(t testing.TB, config string) string {
 	return dir
 }
 
-// tiny is a loaded model on the CPU with what it trains.
+// tiny is a loaded model on the CPU with its trained parameters.
 type tiny struct {
 	*nn.Model
 	dev    bindings.Device
@@ -108,7 +107,7 @@ func loadTiny(t testing.TB, dir string, options nn.Options, rank int, shapes nn.
 	})
 }
 
-// loadTinyWith has the adapters that put puts on the model.
+// loadTinyWith calls put to attach adapters.
 func loadTinyWith(t testing.TB, dir string, options nn.Options, shapes nn.Shapes, put func(*nn.Model)) *tiny {
 	t.Helper()
 	cfg, err := family.ReadConfig(dir)
@@ -147,7 +146,7 @@ func loadTinyWith(t testing.TB, dir string, options nn.Options, shapes nn.Shapes
 	return &tiny{Model: m, dev: dev, params: params, mem: mem}
 }
 
-// read is a float32 tensor's elements.
+// read returns the elements of a float32 tensor.
 func (m *tiny) read(t testing.TB, x bindings.Tensor) []float32 {
 	t.Helper()
 	raw := make([]byte, x.Bytes())
@@ -157,8 +156,8 @@ func (m *tiny) read(t testing.TB, x bindings.Tensor) []float32 {
 	return out
 }
 
-// randomBatch has sequences of the given lengths, the first label of each and a
-// few others ignored.
+// randomBatch returns sequences of the given lengths; the first label of each and a
+// few others are ignored.
 func randomBatch(vocabulary int, lengths ...int) *nn.Batch {
 	var ids, labels [][]int32
 	for s, n := range lengths {

@@ -9,11 +9,11 @@ import (
 	"qlora/internal/halffloat"
 )
 
-// conversionElements bounds what a conversion holds beside the tensor, in elements.
+// conversionElements is the buffer size of a conversion, in elements.
 const conversionElements = 1 << 20
 
-// WriteTensor fills to with little-endian elements of type from, through float32
-// where the types differ, a bounded piece at a time.
+// WriteTensor writes little-endian elements of type from to the tensor to, converting
+// through float32 if the types differ, in pieces of bounded size.
 func WriteTensor(dev bindings.Device, to bindings.Tensor, data []byte, from bindings.DType) error {
 	if from == to.DType {
 		return dev.Write(to, data)
@@ -31,8 +31,8 @@ func WriteTensor(dev bindings.Device, to bindings.Tensor, data []byte, from bind
 	return nil
 }
 
-// ReadTensor writes t's elements to out as little-endian values of type dtype, a
-// bounded piece at a time.
+// ReadTensor writes t's elements to out as little-endian values of type dtype, in
+// pieces of bounded size.
 func ReadTensor(dev bindings.Device, t bindings.Tensor, dtype bindings.DType, out io.Writer) error {
 	flat := t.Reshape(t.Len(), 1)
 	raw := make([]byte, int64(min(t.Len(), conversionElements))*t.DType.Size())
@@ -56,7 +56,7 @@ func ReadTensor(dev bindings.Device, t bindings.Tensor, dtype bindings.DType, ou
 	return nil
 }
 
-// decode reads len(dst) little-endian values of type dtype.
+// decode converts len(dst) little-endian values of type dtype to float32.
 func decode(dst []float32, src []byte, dtype bindings.DType) {
 	if dtype == bindings.F32 {
 		for i := range dst {
@@ -75,7 +75,7 @@ func decode(dst []float32, src []byte, dtype bindings.DType) {
 	}
 }
 
-// encode is the opposite of decode.
+// encode is the inverse of decode.
 func encode(src []float32, dtype bindings.DType) []byte {
 	if dtype == bindings.F32 {
 		return float32Bytes(src)

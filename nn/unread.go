@@ -8,12 +8,12 @@ import (
 	"qlora/checkpoint"
 )
 
-// buffers are the ends of names of what older files hold and no model reads: masks and
-// tables that follow from config.json.
+// buffers are name suffixes of tensors in older files that no model reads: masks and
+// tables that config.json determines.
 var buffers = []string{".inv_freq", "attn.bias", "attn.masked_bias", "attention.bias", "attention.masked_bias"}
 
-// Unread returns the names of the tensors of the base that the model does not read, in
-// order: those of other parts of a vision-language model, and what is of no use.
+// Unread returns the sorted names of the base's tensors that the model does not read:
+// other parts of a vision-language model, and stored buffers.
 func (m *Model) Unread() []string {
 	if m.base == nil {
 		return nil
@@ -25,8 +25,8 @@ func (m *Model) Unread() []string {
 	return slices.DeleteFunc(slices.Clone(m.base.Names()), func(name string) bool { return read[name] })
 }
 
-// checkUnread refuses a base that has more in the transformer than config.json says:
-// without it, the model would compute something else.
+// checkUnread rejects a base with a tensor inside the transformer that config.json
+// does not imply: the model would compute something else without it.
 func (d *declarer) checkUnread() {
 	module, _ := strings.CutSuffix(d.m.Stored(d.m.Embedding.Name+".weight"), ".weight")
 	roots := []string{cutLast(module)}
@@ -39,17 +39,17 @@ func (d *declarer) checkUnread() {
 	for _, name := range d.m.Unread() {
 		known := name == tied && d.m.Config.Tied || slices.ContainsFunc(buffers, func(end string) bool { return strings.HasSuffix(name, end) })
 		if !known && slices.ContainsFunc(roots, func(root string) bool { return strings.HasPrefix(name, root) }) {
-			d.fail("%s: tensor %q is none that config.json implies, and would not be used", d.base.Where(name), name)
+			d.fail("%s: tensor %q is not implied by config.json and would be ignored", d.base.Where(name), name)
 			return
 		}
 	}
 }
 
-// cutLast returns a name without its last part: "model.layers.0.".
+// cutLast returns a name without its last part, as "model.layers.0.".
 func cutLast(name string) string { return name[:strings.LastIndexByte(name, '.')+1] }
 
-// tied returns c, or where the base has a head of other values than a tied embedding's,
-// a copy that is not tied, as transformers 5 takes it.
+// tied returns c, or, if the base's head differs from the embedding it is tied to, a
+// copy of c that is not tied, as transformers 5 does.
 func tied(c *Config, t *Transformer, base checkpoint.Checkpoint) *Config {
 	if base == nil || !c.Tied {
 		return c

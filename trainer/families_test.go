@@ -173,8 +173,8 @@ func transposeConv1D(t *testing.T, model string, gradients map[string][]float32)
 // TestNoteOfTheModel checks that the note on how config.json was read appears once.
 func TestNoteOfTheModel(t *testing.T) {
 	for name, want := range map[string]string{
-		"relative": `model_type "aquila" is not known; its keys are Llama's, and it is taken for one`,
-		"gemma3":   `of model_type "gemma3" the text part is read; the rest stays as it is`,
+		"relative": `model_type "aquila" is unknown; all its keys are Llama's, so it is read as llama`,
+		"gemma3":   `only the text part of model_type "gemma3" is used; the other tensors stay unchanged`,
 	} {
 		c := familyCase{Name: name, folder: filepath.Join(familiesFolder, name)}
 		c.write(t)

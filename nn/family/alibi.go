@@ -7,9 +7,9 @@ import (
 	"qlora/nn"
 )
 
-// slopes returns ALiBi's slope of each head (Press et al. 2022): 2^(-8i/p) of the
-// first p heads, where p is the largest power of two up to n, and
-// 2^(-4(2i-1)/p) of the others.
+// slopes returns ALiBi's slope of each of n heads (Press et al. 2022): 2^(-8i/p) for
+// the first p heads, where p is the largest power of two up to n, and
+// 2^(-4(2i-1)/p) for the others.
 func slopes(n int) []float32 {
 	p := 1 << (bits.Len(uint(n)) - 1)
 	s := make([]float32, n)
@@ -23,7 +23,7 @@ func slopes(n int) []float32 {
 	return s
 }
 
-// alibi returns the bias slope·place on the scores of n heads.
+// alibi returns the bias slope·position on the scores of n heads.
 func alibi(n int) *nn.KeyBias {
 	s := slopes(n)
 	return &nn.KeyBias{Heads: n, At: func(head, place int) float32 { return s[head] * float32(place) }}

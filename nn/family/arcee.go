@@ -6,7 +6,7 @@ func init() {
 	register(Family{Types: []string{"arcee"}, read: arcee})
 }
 
-// arcee is AFM: Llama whose feed-forward network has no gate: down(relu(up(x))²).
+// arcee reads AFM: Llama with a feed-forward network without gate, down(relu(up(x))²).
 func arcee(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 2560, layers: 32, vocabulary: 32000, positions: 4096, bos: 128000, eos: []int32{128001}, pad: -1})
 	h := f.heads(c, 32, 0, 0)

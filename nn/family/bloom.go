@@ -9,14 +9,14 @@ func init() {
 	register(Family{Types: []string{"bloom"}, Targets: []string{"query_key_value"}, read: bloom})
 }
 
-// bloom is BLOOM (Le Scao et al. 2022): LayerNorms, also behind the embedding, biases
-// everywhere, and ALiBi (Press et al. 2022) in the place of positions:
+// bloom reads BLOOM (Le Scao et al. 2022): LayerNorms, also after the embedding, biases
+// everywhere, and ALiBi (Press et al. 2022) instead of positions:
 //
 //	mid = in  + dense(softmax(q·k/sqrt(d) + slope·place)·v), q, k, v of LayerNorm(in)
 //	out = mid + down(gelu(up(LayerNorm(mid))))
 //
 // With apply_residual_connection_post_layernorm the residuals are the norms' outputs.
-// slow_but_exact adds the same products in another order.
+// slow_but_exact only changes the order of summation and is ignored.
 func bloom(f *file) *nn.Config {
 	f.rename("num_hidden_layers", "n_layer")
 	f.rename("num_attention_heads", "n_head")
@@ -55,8 +55,8 @@ func bloom(f *file) *nn.Config {
 	return c
 }
 
-// bloomNames returns a transformer with BLOOM's names, which Falcon took over, and no
-// layers yet.
+// bloomNames returns a transformer without layers, with BLOOM's names, which Falcon
+// also uses.
 func bloomNames(norm *nn.Norm) *nn.Transformer {
 	return &nn.Transformer{
 		Embedding: nn.Embedding{Name: "transformer.word_embeddings"},

@@ -36,13 +36,13 @@ func TestBLOOMResiduals(t *testing.T) {
 	}
 }
 
-// The values are transformers' build_alibi_tensor.
+// The values are from transformers' build_alibi_tensor.
 func TestAlibi(t *testing.T) {
 	require.InDeltaSlice(t, []float32{0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125}, slopes(6), 1e-9)
 	require.InDeltaSlice(t, []float32{0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625}, slopes(8), 1e-9)
 	require.InDelta(t, 0.25*37, alibi(6).At(0, 37), 1e-6)
 
-	// Falcon's is rounded to bfloat16, places too: 1001 is 1000 there.
+	// Falcon rounds to bfloat16, positions too: 1001 becomes 1000.
 	at := falconBias(heads{count: 16, kv: 16, dim: 4}).At
 	require.Equal(t, []float32{2.125 / 2, 708 / 2, 708 / 2, 97 / 2.}, []float32{at(0, 3), at(0, 1000), at(0, 1001), at(5, 777)})
 }

@@ -7,14 +7,14 @@ func init() {
 	register(Family{Types: []string{"cohere2"}, read: func(f *file) *nn.Config { return cohere(f, true) }})
 }
 
-// cohere is Command R (Cohere 2024): attention and a gated network side by side behind
-// one LayerNorm without bias, and positions that turn neighbours:
+// cohere reads Command R (Cohere 2024): parallel attention and gated network after one
+// LayerNorm without bias, and interleaved RoPE:
 //
 //	out    = in + o(attention(q, k, v of x)) + down(silu(gate(x))·up(x)), x = LayerNorm(in)
 //	logits = logit_scale·(LayerNorm(x)·Wᵀ)
 //
-// Command R+ has a LayerNorm on each query and key head, with weights of its own. In
-// Command R7B three layers of four slide a window; the fourth has no positions.
+// Command R+ has a LayerNorm with its own weights on each query and key head. In
+// Command R7B three layers of four use a sliding window; the fourth has no positions.
 func cohere(f *file, slidingLayers bool) *nn.Config {
 	c := f.config(defaults{
 		hidden: 8192, layers: 40, vocabulary: 256000, positions: 8192, tied: true, bos: 5, eos: []int32{255001},
@@ -34,7 +34,7 @@ func cohere(f *file, slidingLayers bool) *nn.Config {
 		theta = 1e4
 		pattern := f.size("sliding_window_pattern", 4, 1<<12)
 		slides, window = f.slides(c.Layers, func(layer int) bool { return (layer+1)%pattern != 0 }), f.window(4096)
-		if window == 0 { // what slides no window has no positions
+		if window == 0 { // layers without a window have no positions
 			slides = make([]bool, c.Layers)
 		}
 		f.unset("use_qk_norm")
@@ -77,7 +77,7 @@ func centered(name string, size int, eps float32) *nn.Norm {
 	return &nn.Norm{Name: name, Size: size, Eps: eps, Centered: true}
 }
 
-// eachHead returns a LayerNorm without bias of each head, with a weight [heads, dim].
+// eachHead returns a per-head LayerNorm without bias, with weight [heads, dim].
 func eachHead(name string, heads, dim int, eps float32) *nn.HeadNorm {
 	n := centered(name, dim, eps)
 	n.Turns = heads

@@ -42,7 +42,7 @@ func TestCohere2(t *testing.T) {
 	f.run(t)
 }
 
-// TestCohereFormula holds what tells Cohere's models from Llama.
+// TestCohereFormula checks the differences of Cohere's models from Llama.
 func TestCohereFormula(t *testing.T) {
 	c, err := ParseConfig([]byte(`{"model_type":"cohere2","num_hidden_layers":5}`))
 	require.NoError(t, err)

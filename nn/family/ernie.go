@@ -6,12 +6,12 @@ func init() {
 	register(Family{Types: []string{"ernie4_5"}, read: ernie})
 }
 
-// ernie is ERNIE 4.5 without experts: Llama with rotary positions of neighbouring
-// pairs, and with use_bias biases everywhere but in the head.
+// ernie reads ERNIE 4.5 without experts: Llama with interleaved RoPE and, with
+// use_bias, biases everywhere except in the head.
 func ernie(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 1024, layers: 18, vocabulary: 103424, positions: 131072, tied: true, bos: 1, eos: []int32{2}, pad: 0})
 	h := f.heads(c, 16, 2, 128)
-	h.dropout = 0 // whatever its file says
+	h.dropout = 0 // config.json's value is not used
 	size := f.size("intermediate_size", 3072, 1<<19)
 	eps := f.eps("rms_norm_eps", 1e-5)
 	act := f.activation("hidden_act", "silu")

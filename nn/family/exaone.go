@@ -6,9 +6,9 @@ func init() {
 	register(Family{Types: []string{"exaone4"}, read: exaone4})
 }
 
-// exaone4 is EXAONE 4 (LG AI Research 2025): norms of what the branches give and of
-// each query and key head. With a sliding window three of four layers have it, and
-// only those have rotary positions.
+// exaone4 reads EXAONE 4 (LG AI Research 2025): norms after the branches and on each
+// query and key head. With a sliding window, three of four layers use it, and only
+// those use RoPE.
 func exaone4(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 4096, layers: 32, vocabulary: 102400, positions: 2048, bos: 0, eos: []int32{2}, pad: -1})
 	h := f.heads(c, 32, 32, 0)
@@ -40,8 +40,8 @@ func exaone4(f *file) *nn.Config {
 	return c
 }
 
-// exaoneSlides returns which layers slide the window. sliding_window_pattern may be
-// letters, which only layer_types then spell out.
+// exaoneSlides returns which layers use the window. If sliding_window_pattern is a
+// string, layer_types must list the layers.
 func (f *file) exaoneSlides(layers, window int) []bool {
 	pattern := 4
 	if window > 0 && !f.has("layer_types") {

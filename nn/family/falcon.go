@@ -9,15 +9,15 @@ func init() {
 	register(Family{Types: []string{"falcon", "RefinedWeb", "RefinedWebModel"}, Targets: []string{"query_key_value"}, read: falcon})
 }
 
-// falcon is Falcon (Almazrouei et al. 2023), in three forms. 7B has one key head
+// falcon reads Falcon (Almazrouei et al. 2023), in three forms. 7B has one key head
 // (Shazeer 2019) and both branches read one norm:
 //
 //	out = in + attention(x) + mlp(x), x = LayerNorm(in)
 //
-// 40B and 180B (new_decoder_architecture) have key heads for groups of heads, and a
-// norm for each branch; 11B has their heads and 7B's norm. RW (neither parallel_attn
-// nor multi_query) is sequential, with ALiBi. RefinedWeb is how older files call 40B,
-// RefinedWebModel 7B and RW.
+// 40B and 180B (new_decoder_architecture) have grouped-query attention and a norm for
+// each branch; 11B has their heads and 7B's norm. RW (neither parallel_attn nor
+// multi_query) is sequential, with ALiBi. Older files call 40B RefinedWeb, and 7B and
+// RW RefinedWebModel.
 func falcon(f *file) *nn.Config {
 	if f.modelType != "falcon" {
 		f.rename("num_hidden_layers", "n_layer")
@@ -51,7 +51,7 @@ func falcon(f *file) *nn.Config {
 			mlp := plain(act,
 				nn.Dense(at+"mlp.dense_h_to_4h", size, c.Hidden, bias),
 				nn.Dense(at+"mlp.dense_4h_to_h", c.Hidden, size, bias))
-			// transformers applies attention_dropout with ALiBi only.
+			// transformers applies attention_dropout only with ALiBi.
 			if form.alibi {
 				attention.KeyBias, attention.Dropout = keyBias, attentionDropout
 			} else {
@@ -82,9 +82,9 @@ func falcon(f *file) *nn.Config {
 	return c
 }
 
-// falconForm is which of Falcon's forms a file describes.
+// A falconForm selects one of Falcon's forms.
 type falconForm struct {
-	groups     bool // new_decoder_architecture: key heads for groups of heads
+	groups     bool // new_decoder_architecture: grouped-query attention
 	multiQuery bool // one key head
 	parallel   bool
 	alibi      bool
@@ -92,8 +92,8 @@ type falconForm struct {
 	layout     nn.Layout
 }
 
-// falconForm reads the form. Absent keys are, in files with the older names, those
-// models' own.
+// falconForm reads the form. With an older model_type, absent keys default to that
+// model's values.
 func (f *file) falconForm() falconForm {
 	form := falconForm{
 		groups:     f.bool("new_decoder_architecture", f.modelType == "RefinedWeb"),
@@ -105,11 +105,11 @@ func (f *file) falconForm() falconForm {
 	form.norms = f.int("num_ln_in_parallel_attn", map[bool]int{true: 2, false: 1}[form.groups])
 	switch {
 	case form.groups && !form.parallel:
-		f.refuse("parallel_attn", "new_decoder_architecture is always parallel")
+		f.refuse("parallel_attn", "new_decoder_architecture is always parallel; leave it out")
 	case form.groups && form.norms != 1 && form.norms != 2:
-		f.refuse("num_ln_in_parallel_attn", "1 and 2 are")
+		f.refuse("num_ln_in_parallel_attn", "use 1 or 2")
 	case !form.groups && form.parallel && form.norms == 2:
-		f.refuse("num_ln_in_parallel_attn", "without new_decoder_architecture it is 1")
+		f.refuse("num_ln_in_parallel_attn", "without new_decoder_architecture it must be 1")
 	}
 	if form.multiQuery = form.multiQuery && !form.groups; form.multiQuery {
 		form.layout = nn.Blocks
@@ -127,12 +127,12 @@ func (f *file) falconHeads(c *nn.Config, form falconForm) heads {
 	case form.groups:
 		f.fail("%s %d is not a multiple of %s %d", f.name("num_attention_heads"), h.count, f.name("num_kv_heads"), kv)
 	case kv != h.count:
-		f.refuse("num_kv_heads", "without new_decoder_architecture and multi_query each head has its own")
+		f.refuse("num_kv_heads", "without new_decoder_architecture and multi_query it must be num_attention_heads")
 	}
 	return h
 }
 
-// falconBias returns ALiBi as Falcon has it: in bfloat16, and scaled with the scores:
+// falconBias returns Falcon's ALiBi, in bfloat16 and scaled with the scores:
 //
 //	softmax((q·k + bf16(bf16(slope)·bf16(place)))/sqrt(d))
 func falconBias(h heads) *nn.KeyBias {

@@ -9,7 +9,7 @@ import (
 	"qlora/nn"
 )
 
-// parsed returns what a config.json says, which has to be readable.
+// parsed returns the config of a valid config.json.
 func parsed(t *testing.T, text string) *nn.Config {
 	t.Helper()
 	c, err := ParseConfig([]byte(text))
@@ -17,7 +17,7 @@ func parsed(t *testing.T, text string) *nn.Config {
 	return c
 }
 
-// refusals holds what reading each config.json fails with.
+// refusals checks the error of reading each config.json.
 func refusals(t *testing.T, want map[string]string) {
 	t.Helper()
 	for text, want := range want {
@@ -102,14 +102,14 @@ func TestFalconDropouts(t *testing.T) {
 
 func TestFalconRefusals(t *testing.T) {
 	refusals(t, map[string]string{
-		`{"model_type":"falcon","new_decoder_architecture":true,"parallel_attn":false}`:                           "parallel_attn false is not supported for falcon; new_decoder_architecture is always parallel",
+		`{"model_type":"falcon","new_decoder_architecture":true,"parallel_attn":false}`:                           "parallel_attn false is not supported for falcon; new_decoder_architecture is always parallel; leave it out",
 		`{"model_type":"falcon","num_attention_heads":70}`:                                                        "hidden_size 4544 is not a multiple of num_attention_heads 70",
 		`{"model_type":"falcon","new_decoder_architecture":true,"num_kv_heads":7}`:                                "num_attention_heads 71 is not a multiple of num_kv_heads 7",
-		`{"model_type":"falcon","multi_query":false,"num_kv_heads":1}`:                                            "num_kv_heads 1 is not supported for falcon; without new_decoder_architecture and multi_query each head has its own",
-		`{"model_type":"falcon","num_ln_in_parallel_attn":2}`:                                                     "num_ln_in_parallel_attn 2 is not supported for falcon; without new_decoder_architecture it is 1",
-		`{"model_type":"falcon","new_decoder_architecture":true,"num_kv_heads":71,"num_ln_in_parallel_attn":3}`:   "num_ln_in_parallel_attn 3 is not supported for falcon; 1 and 2 are",
+		`{"model_type":"falcon","multi_query":false,"num_kv_heads":1}`:                                            "num_kv_heads 1 is not supported for falcon; without new_decoder_architecture and multi_query it must be num_attention_heads",
+		`{"model_type":"falcon","num_ln_in_parallel_attn":2}`:                                                     "num_ln_in_parallel_attn 2 is not supported for falcon; without new_decoder_architecture it must be 1",
+		`{"model_type":"falcon","new_decoder_architecture":true,"num_kv_heads":71,"num_ln_in_parallel_attn":3}`:   "num_ln_in_parallel_attn 3 is not supported for falcon; use 1 or 2",
 		`{"model_type":"RefinedWebModel","multi_query":true,"apply_residual_connection_post_layernorm":true}`:     "apply_residual_connection_post_layernorm true is not supported for RefinedWebModel; leave it out",
-		`{"model_type":"falcon","rope_parameters":{"rope_type":"linear","factor":2,"partial_rotary_factor":0.5}}`: "partial_rotary_factor 0.5 is not supported for falcon; all of each head turns",
+		`{"model_type":"falcon","rope_parameters":{"rope_type":"linear","factor":2,"partial_rotary_factor":0.5}}`: "partial_rotary_factor 0.5 is not supported for falcon; it must be 1",
 		`{"model_type":"falcon","head_dim":32}`:                                                                   "head_dim 32 is not supported for falcon; it is hidden_size/num_attention_heads, 64",
 		`{"model_type":"falcon","hidden_dropout":1}`:                                                              "hidden_dropout is 1; it must be at least 0 and below 1",
 	})

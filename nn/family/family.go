@@ -1,6 +1,6 @@
-// Package family has what each family of models brings: how its config.json reads,
-// what its layers are made of, the names of its weights, and PEFT's default targets.
-// A family is one file, which registers itself. Facts are transformers': its
+// Package family defines the families of models: how config.json is read, the parts
+// of the layers, the names of the weights, and PEFT's default targets. A family is one
+// file, which registers itself. The reference is transformers'
 // models/<model_type>/configuration_*.py and modeling_*.py.
 package family
 
@@ -15,11 +15,11 @@ import (
 	"qlora/nn"
 )
 
-// A Family is one architecture.
+// A Family is one architecture and the model types that use it.
 type Family struct {
 	Types   []string // model_type values of config.json
-	Targets []string // PEFT's default target_modules; none: PEFT has none
-	// read reads a config.json of one of Types. Errors go to the file.
+	Targets []string // PEFT's default target_modules; empty: PEFT has none
+	// read reads a config.json of one of Types. It reports errors to f.
 	read func(f *file) *nn.Config
 }
 
@@ -34,7 +34,7 @@ func register(f Family) {
 	}
 }
 
-// Types returns every known model_type, sorted.
+// Types returns every supported model_type, sorted.
 func Types() []string {
 	var all []string
 	for t := range families {
@@ -44,8 +44,8 @@ func Types() []string {
 	return all
 }
 
-// DefaultTargets returns PEFT's default target_modules of a model_type; none where it
-// has none or the type is not known.
+// DefaultTargets returns PEFT's default target_modules for a model_type; nil if PEFT
+// has none or the type is unknown.
 func DefaultTargets(modelType string) []string {
 	if f := families[modelType]; f != nil {
 		return f.Targets
@@ -53,11 +53,11 @@ func DefaultTargets(modelType string) []string {
 	return nil
 }
 
-// maxConfigBytes bounds what is read of a file from outside.
+// maxConfigBytes is the largest config.json that is read.
 const maxConfigBytes = 16 << 20
 
-// ReadConfig reads config.json of a model folder, or a file like it, as a plan may be
-// made for.
+// ReadConfig reads the config.json of a model folder. dir may also be the path of such
+// a file, which is enough for a plan.
 func ReadConfig(dir string) (*nn.Config, error) {
 	path := filepath.Join(dir, "config.json")
 	if filepath.Ext(dir) == ".json" {
@@ -68,7 +68,7 @@ func ReadConfig(dir string) (*nn.Config, error) {
 		return nil, fmt.Errorf("%s is not a Hugging Face model folder: %w", dir, err)
 	}
 	if info.Size() > maxConfigBytes {
-		return nil, fmt.Errorf("%s: %d bytes is too large for a config.json", path, info.Size())
+		return nil, fmt.Errorf("%s has %d bytes, which is too large for a config.json", path, info.Size())
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -81,7 +81,8 @@ func ReadConfig(dir string) (*nn.Config, error) {
 	return c, nil
 }
 
-// ParseConfig reads the text of a config.json.
+// ParseConfig parses the text of a config.json. It returns an error naming the key and
+// value of the first unsupported setting.
 func ParseConfig(data []byte) (*nn.Config, error) {
 	f := &file{asked: map[string]bool{}, modelType: ""}
 	if err := json.Unmarshal(data, &f.keys); err != nil {
@@ -96,7 +97,7 @@ func ParseConfig(data []byte) (*nn.Config, error) {
 	return f.finish(c, family, data)
 }
 
-// finish completes what a family has read.
+// finish completes a family's config with the fields common to all.
 func (f *file) finish(c *nn.Config, family *Family, data []byte) (*nn.Config, error) {
 	if f.err != nil {
 		return nil, f.err
@@ -105,8 +106,8 @@ func (f *file) finish(c *nn.Config, family *Family, data []byte) (*nn.Config, er
 	return c, c.Check()
 }
 
-// asLlama takes a model_type that is not known for Llama's, if its keys are all
-// Llama's. That its tensors are is then checked by name and shape.
+// asLlama reads a config of unknown model_type as Llama's if all its keys are Llama's.
+// nn.New later checks the tensors by name and shape.
 func asLlama(f *file, data []byte) (*nn.Config, error) {
 	unknown := fmt.Errorf("model_type %q is not supported; %s are", f.modelType, strings.Join(Types(), ", "))
 	if !f.has("rms_norm_eps") || !f.has("num_attention_heads") || !f.has("intermediate_size") {
@@ -115,16 +116,16 @@ func asLlama(f *file, data []byte) (*nn.Config, error) {
 	llama := families["llama"]
 	c := llama.read(f)
 	if f.err != nil {
-		return nil, fmt.Errorf("model_type %q is not known, and as a Llama: %w", f.modelType, f.err)
+		return nil, fmt.Errorf("model_type %q is unknown, and reading it as llama failed: %w", f.modelType, f.err)
 	}
 	if key := f.firstUnknown(); key != "" {
-		return nil, fmt.Errorf("model_type %q is not known, and is no Llama: its config has %s, which Llama has not", f.modelType, f.quoted(key))
+		return nil, fmt.Errorf("model_type %q is unknown and not a Llama: its config has %s, a key that llama does not have", f.modelType, f.quoted(key))
 	}
-	c.Note = fmt.Sprintf("model_type %q is not known; its keys are Llama's, and it is taken for one", f.modelType)
+	c.Note = fmt.Sprintf("model_type %q is unknown; all its keys are Llama's, so it is read as llama", f.modelType)
 	return f.finish(c, llama, data)
 }
 
-// harmless are keys that change nothing of what a model computes.
+// harmless are keys that do not change what a model computes.
 var harmless = []string{
 	"_name_or_path", "architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache", "initializer_range",
 	"bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "pretraining_tp", "max_position_embeddings", "quantization_config",
@@ -134,8 +135,8 @@ var harmless = []string{
 	"tokenizer_class", "prefix", "use_bfloat16", "torchscript", "model_max_length", "max_sequence_length",
 }
 
-// firstUnknown returns a key, first in order, that no one asked for, that is set, and that
-// is not known to change nothing.
+// firstUnknown returns the first key, in order, that is set, was not read, and is not
+// harmless.
 func (f *file) firstUnknown() string {
 	var keys []string
 	for key, raw := range f.keys {

@@ -11,7 +11,7 @@ import (
 	"qlora/nn"
 )
 
-// shapes returns the tensors that a config implies, with their shapes.
+// shapes returns the shapes of the tensors that a config implies, by name.
 func shapes(t *testing.T, c *nn.Config) map[string][]int {
 	t.Helper()
 	m, err := nn.New(c, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{})
@@ -23,7 +23,7 @@ func shapes(t *testing.T, c *nn.Config) map[string][]int {
 	return all
 }
 
-// parameters returns how many parameters a config implies.
+// parameters returns the number of parameters that a config implies.
 func parameters(t *testing.T, c *nn.Config) int {
 	t.Helper()
 	sum := 0
@@ -140,7 +140,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// FuzzConfig: any text gives a config that can be composed, or an error.
+// FuzzConfig checks that any text gives a config that can be composed, or an error.
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(`{"model_type":"llama","num_hidden_layers":2,"rope_scaling":{"type":"yarn","factor":2}}`))
 	f.Add([]byte(`{"model_type":"qwen3","layer_types":["full_attention"],"eos_token_id":[1]}`))

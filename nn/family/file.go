@@ -11,8 +11,8 @@ import (
 	"qlora/nn"
 )
 
-// A file is the keys of a config.json. Its methods keep the first error, and which
-// keys were asked for. An absent key and null are the default.
+// A file holds the keys of a config.json. Its methods keep the first error and record
+// the keys they read. An absent key and null mean the default.
 type file struct {
 	keys      map[string]json.RawMessage
 	asked     map[string]bool
@@ -22,7 +22,7 @@ type file struct {
 	err       error
 }
 
-// rename makes the family's key stand for another family's in what follows.
+// rename makes later reads of key read the family's own key.
 func (f *file) rename(key, own string) {
 	if f.renames == nil {
 		f.renames = map[string]string{}
@@ -30,14 +30,14 @@ func (f *file) rename(key, own string) {
 	f.renames[key] = own
 }
 
-// override makes the value of own, where the file has it, that of key.
+// override sets key to the value of own, if the file has own.
 func (f *file) override(key, own string) {
 	if f.asked[own] = true; f.present(own) {
 		f.keys[key] = f.keys[own]
 	}
 }
 
-// name returns the key as this file has it.
+// name returns the file's name for key.
 func (f *file) name(key string) string {
 	if own, ok := f.renames[key]; ok && !f.present(key) {
 		return own
@@ -56,7 +56,7 @@ func (f *file) fail(format string, args ...any) {
 	}
 }
 
-// refuse fails naming a key, its value and what is supported.
+// refuse fails with a message that names a key, its value and what is supported.
 func (f *file) refuse(key, want string) {
 	f.fail("%s is not supported for %s; %s", f.quoted(key), f.modelType, want)
 }
@@ -72,10 +72,10 @@ func (f *file) quoted(key string) string {
 	return key + " " + value
 }
 
-// has reports whether a key is there and not null.
+// has reports whether a key is present and not null.
 func (f *file) has(key string) bool { return f.present(f.name(key)) }
 
-// value decodes a key into dst, which keeps its value where the key is absent.
+// value decodes a key into dst, which keeps its value if the key is absent.
 func (f *file) value(key string, dst any) {
 	key = f.name(key)
 	f.asked[key] = true
@@ -83,7 +83,7 @@ func (f *file) value(key string, dst any) {
 		return
 	}
 	if err := json.Unmarshal(f.keys[key], dst); err != nil {
-		f.fail("%s is not what it has to be: %w", f.quoted(key), err)
+		f.fail("%s has the wrong type: %w", f.quoted(key), err)
 	}
 }
 
@@ -92,14 +92,14 @@ func (f *file) float(key string, def float64) float64 { f.value(key, &def); retu
 func (f *file) bool(key string, def bool) bool        { f.value(key, &def); return def }
 func (f *file) text(key, def string) string           { f.value(key, &def); return def }
 
-// list returns a list of texts.
+// list returns a list of strings.
 func (f *file) list(key string) []string {
 	var l []string
 	f.value(key, &l)
 	return l
 }
 
-// orNone is float for a key whose null means none, 0, and not the default.
+// orNone is float for a key whose null means 0 (none) instead of the default.
 func (f *file) orNone(key string, def float64) float32 {
 	if raw, ok := f.keys[f.name(key)]; ok && string(raw) == "null" {
 		def = 0
@@ -107,7 +107,7 @@ func (f *file) orNone(key string, def float64) float32 {
 	return f.multiplier(key, def)
 }
 
-// size returns a number from 1 to most.
+// size returns an integer from 1 to most.
 func (f *file) size(key string, def, most int) int {
 	n := f.int(key, def)
 	if n < 1 || n > most {
@@ -126,7 +126,7 @@ func (f *file) eps(key string, def float64) float32 {
 	return e
 }
 
-// probability returns a dropout.
+// probability returns a dropout probability, at least 0 and below 1.
 func (f *file) probability(key string, def float64) float32 {
 	p := f.float(key, def)
 	if !(p >= 0 && p < 1) {
@@ -153,7 +153,7 @@ func (f *file) nonzero(key string, def float64) float32 {
 	return m
 }
 
-// activations are transformers' names (activations.py).
+// activations maps transformers' names (activations.py).
 var activations = map[string]bindings.Activation{
 	"silu": bindings.SiLU, "swish": bindings.SiLU, "gelu": bindings.GELU, "relu": bindings.ReLU, "relu2": bindings.ReLUSquared,
 	"gelu_new": bindings.GELUTanh, "gelu_fast": bindings.GELUTanh, "gelu_pytorch_tanh": bindings.GELUTanh, "gelu_accurate": bindings.GELUTanh,
@@ -164,12 +164,12 @@ func (f *file) activation(key, def string) bindings.Activation {
 	name := f.text(key, def)
 	a, ok := activations[name]
 	if !ok {
-		f.fail("%s %q is not supported for %s; silu, gelu, gelu_new, relu and relu2 are", f.name(key), name, f.modelType)
+		f.fail("%s %q is not supported for %s; use silu, gelu, gelu_new, relu or relu2", f.name(key), name, f.modelType)
 	}
 	return a
 }
 
-// unset refuses a key that is set: a peculiarity that is not there.
+// unset fails if a key is set: its feature is not supported.
 func (f *file) unset(key string) {
 	f.asked[f.name(key)] = true
 	if raw, ok := f.keys[f.name(key)]; ok && !isUnset(raw) {
@@ -177,7 +177,7 @@ func (f *file) unset(key string) {
 	}
 }
 
-// module returns the module that the layers are in.
+// module returns the name of the module that contains the layers.
 func (f *file) module() string { return cmp.Or(f.root, "model") }
 
 // dtype returns the type that the file declares.
@@ -190,7 +190,7 @@ func (f *file) dtype() string {
 	case "float16", "half":
 		return "F16"
 	default:
-		f.fail("dtype %q is not supported; float32, bfloat16 and float16 are", name)
+		f.fail("dtype %q is not supported; use float32, bfloat16 or float16", name)
 		return "F32"
 	}
 }
@@ -205,7 +205,8 @@ func (f *file) token(key string, def int32) int32 {
 	return def
 }
 
-// tokens returns a token id or a list of them; def below 0: none by default.
+// tokens returns a token id or a list of them as a list; a negative def means none by
+// default.
 func (f *file) tokens(key string, def ...int32) []int32 {
 	key = f.name(key)
 	f.asked[key] = true
@@ -227,7 +228,7 @@ func (f *file) tokens(key string, def ...int32) []int32 {
 	return list
 }
 
-// defaults are a model class's own, where config.json is silent.
+// defaults are a model class's values for keys missing in config.json.
 type defaults struct {
 	hidden, layers, vocabulary, positions int
 	tied                                  bool
@@ -235,7 +236,7 @@ type defaults struct {
 	eos                                   []int32
 }
 
-// config reads what every family has.
+// config reads the keys common to all families.
 func (f *file) config(d defaults) *nn.Config {
 	c := &nn.Config{
 		ModelType:    f.modelType,
@@ -259,10 +260,11 @@ func (f *file) config(d defaults) *nn.Config {
 // heads are the sizes of attention.
 type heads struct {
 	count, kv, dim int
-	dropout        float32 // of attention's weights
+	dropout        float32 // probability on the attention weights
 }
 
-// heads reads them; kv 0: as many as heads; dim 0: hidden/heads.
+// heads reads the sizes of attention. A default kv of 0 means count, a default dim of
+// 0 means hidden/count.
 func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 	h := heads{count: f.size("num_attention_heads", count, 1<<12)}
 	if raw, ok := f.keys[f.name("num_key_value_heads")]; kv == 0 || ok && string(raw) == "null" {
@@ -284,12 +286,12 @@ func (f *file) heads(c *nn.Config, count, kv, dim int) heads {
 func (f *file) squareHeads(c *nn.Config, count, kv, dim int) heads {
 	h := f.heads(c, count, kv, dim)
 	if h.count*h.dim != c.Hidden {
-		f.fail("%s %d with head_dim %d does not make up hidden_size %d, which %s needs", f.name("num_attention_heads"), h.count, h.dim, c.Hidden, f.modelType)
+		f.fail("%s %d times head_dim %d is not hidden_size %d, which %s requires", f.name("num_attention_heads"), h.count, h.dim, c.Hidden, f.modelType)
 	}
 	return h
 }
 
-// wholeHeads reads heads that make up hidden_size, each with its own key head.
+// wholeHeads reads heads that fill hidden_size, each with its own key head.
 func (f *file) wholeHeads(c *nn.Config, count int) heads {
 	n := f.size("num_attention_heads", count, 1<<12)
 	dim := c.Hidden / n

@@ -11,11 +11,11 @@ func init() {
 	register(Family{Types: []string{"gemma"}, Targets: []string{"q_proj", "v_proj"}, read: gemma})
 }
 
-// gemmaDefaults are what the three Gemmas have in common.
+// gemmaDefaults are the defaults shared by Gemma 1, 2 and 3.
 var gemmaDefaults = defaults{layers: 26, hidden: 2304, vocabulary: 256000, positions: 8192, tied: true, bos: 2, eos: []int32{1}}
 
-// gemma is Gemma 1 (Gemma Team 2024): Llama with a tanh-GELU gate, heads of a size of
-// their own, and
+// gemma reads Gemma 1 (Gemma Team 2024): Llama with a tanh-GELU gate, an independent
+// head size, and
 //
 //	x       = sqrt(hidden)·embedding
 //	RMSNorm = (1 + w)·x/rms(x)
@@ -27,11 +27,11 @@ func gemma(f *file) *nn.Config {
 	size := f.size("intermediate_size", 24576, 1<<19)
 	eps := f.eps("rms_norm_eps", 1e-6)
 	act := f.activation("hidden_act", "gelu_pytorch_tanh")
-	if act == bindings.GELU { // the first files say gelu and mean this
+	if act == bindings.GELU { // the first files say gelu but mean the tanh form
 		act = bindings.GELUTanh
 	}
 	if f.has("hidden_activation") && f.activation("hidden_activation", "") != act {
-		f.refuse("hidden_activation", "it must be what hidden_act is, or not there")
+		f.refuse("hidden_activation", "it must equal hidden_act or be left out")
 	}
 	bias := f.bool("attention_bias", false)
 	f.unset("use_bidirectional_attention")
@@ -54,7 +54,7 @@ func gemma(f *file) *nn.Config {
 	return c
 }
 
-// gemmaDecoder is decoderIn with Gemma's embedding and norm.
+// gemmaDecoder returns decoderIn with Gemma's embedding and norm.
 func gemmaDecoder(root string, hidden int, eps float32) *nn.Transformer {
 	t := decoderIn(root, rmsOne(root+".norm", hidden, eps))
 	t.Embedding.Scale, t.Embedding.Rounded = float32(math.Sqrt(float64(hidden))), true

@@ -11,8 +11,8 @@ func init() {
 	register(Family{Types: []string{"gemma2"}, Targets: []string{"q_proj", "v_proj"}, read: gemma2})
 }
 
-// gemma2 is Gemma 2 (Gemma Team 2024): Gemma with norms before and behind both
-// branches, a window in every other layer, and caps on scores and logits
+// gemma2 reads Gemma 2 (Gemma Team 2024): Gemma with norms before and after both
+// branches, a window in every other layer, and soft caps on scores and logits
 //
 //	cap(z) = c·tanh(z/c)
 func gemma2(f *file) *nn.Config {
@@ -35,7 +35,7 @@ func gemma2(f *file) *nn.Config {
 	return c
 }
 
-// A gemmaLayer is what the layers of Gemma 2 and 3 have in common.
+// A gemmaLayer holds the values shared by the layers of Gemma 2 and 3.
 type gemmaLayer struct {
 	heads
 	hidden, size int
@@ -64,7 +64,7 @@ func (f *file) gemmaLayer(c *nn.Config) gemmaLayer {
 	return k
 }
 
-// layer returns the layer whose names begin with at.
+// layer returns the layer with name prefix at.
 func (k *gemmaLayer) layer(at string, rope *nn.Rotary, window int) *nn.Layer {
 	attention := k.attention(at+"self_attn.", k.hidden, k.bias, k.bias)
 	attention.Positions, attention.Window, attention.Scale, attention.Cap = rope, window, k.scoreScale, k.cap
@@ -82,7 +82,7 @@ func (k *gemmaLayer) layer(at string, rope *nn.Rotary, window int) *nn.Layer {
 	)
 }
 
-// limit returns a cap; null: 0, none.
+// limit returns a soft cap; null means 0, no cap.
 func (f *file) limit(key string, def float64) float32 {
 	limit := f.orNone(key, def)
 	if limit < 0 {

@@ -14,9 +14,9 @@ func init() {
 	}})
 }
 
-// gemma3 is the text part of Gemma 3 (Gemma Team 2025): Gemma 2 with a norm on each
-// query and key head, without the cap on scores, with five layers that slide a window
-// to one that does not, and with positions of their own in each of the two kinds.
+// gemma3 reads the text part of Gemma 3 (Gemma Team 2025): Gemma 2 with a norm on each
+// query and key head, without the cap on scores, with five sliding-window layers per
+// full layer, and with separate RoPE tables for the two kinds.
 func gemma3(f *file) *nn.Config {
 	d := gemmaDefaults
 	d.vocabulary, d.positions = 262208, 131072
@@ -46,8 +46,8 @@ func gemma3(f *file) *nn.Config {
 	return c
 }
 
-// gemma3Rope reads the positions of one kind of layer. rope_scaling adds to those of
-// full_attention; thetaKey is the theta of a kind that has none of its own.
+// gemma3Rope reads the RoPE parameters of one kind of layer. rope_scaling applies to
+// full_attention only; thetaKey is the key of the default theta.
 func (f *file) gemma3Rope(c *nn.Config, dim int, kind, thetaKey string, theta float64) rope {
 	var kinds map[string]map[string]json.RawMessage
 	f.value("rope_parameters", &kinds)

@@ -15,7 +15,7 @@ func TestGemma(t *testing.T) {
 		modelType: "gemma", sizes: []int{3072, 28, 16, 16, 256, 256000, 8192}, eos: []int32{1}, bos: 2, pad: 0, tied: true,
 		refusals: []refusal{
 			{`"use_bidirectional_attention":true`, "use_bidirectional_attention true is not supported for gemma; leave it out"},
-			{`"hidden_activation":"silu"`, `hidden_activation "silu" is not supported for gemma; it must be what hidden_act is, or not there`},
+			{`"hidden_activation":"silu"`, `hidden_activation "silu" is not supported for gemma; it must equal hidden_act or be left out`},
 			{`"attention_dropout":1`, "attention_dropout is 1; it must be at least 0 and below 1"},
 		},
 		published: []publishedModel{{
@@ -59,13 +59,13 @@ func TestGemma3(t *testing.T) {
 		refusals: []refusal{
 			{`"use_bidirectional_attention":true`, "use_bidirectional_attention true is not supported for gemma3_text; leave it out"},
 			{`"sliding_window_pattern":0`, "sliding_window_pattern is 0; it must be from 1 to 4096"},
-			{`"rope_parameters":{"full_attention":{"rope_type":"dynamic"}}`, `rope_type "dynamic" is not supported; default, linear, llama3, yarn and longrope are`},
+			{`"rope_parameters":{"full_attention":{"rope_type":"dynamic"}}`, `rope_type "dynamic" is not supported; use default, linear, llama3, yarn or longrope`},
 		},
 	}
 	f.run(t)
 }
 
-// TestGemmaFormula holds what tells the Gemmas from Llama and from each other.
+// TestGemmaFormula checks the differences of the Gemmas from Llama and each other.
 func TestGemmaFormula(t *testing.T) {
 	parse := func(json string) (*nn.Config, *nn.Transformer) {
 		c, err := ParseConfig([]byte(json))
@@ -95,5 +95,5 @@ func TestGemmaFormula(t *testing.T) {
 	require.Equal(t, float32(1), all[0].KNorm.Offset)
 }
 
-// scaling returns r without what its type does not read.
+// scaling returns r with only the fields that its type reads.
 func scaling(r nn.Rope) nn.Rope { return nn.Rope{Type: r.Type, Theta: r.Theta, Factor: r.Factor} }

@@ -7,9 +7,9 @@ func init() {
 	register(Family{Types: []string{"glm4"}, read: func(f *file) *nn.Config { return glm(f, true) }})
 }
 
-// glm is GLM-4 (GLM Team 2024): Llama with biases on q, k and v, gate and up in one
-// projection, and positions that turn neighbours in the first half of each head.
-// GLM-4-0414 has norms behind the branches, too:
+// glm reads GLM-4 (GLM Team 2024): Llama with biases on q, k and v, a fused gate and up
+// projection, and interleaved RoPE on the first half of each head. GLM-4-0414 has norms
+// after the branches, too:
 //
 //	mid = in  + RMSNorm(o(attention(q, k, v of RMSNorm(in))))
 //	out = mid + RMSNorm(down(silu(gate(x))·up(x))), x = RMSNorm(mid)

@@ -19,7 +19,7 @@ func TestGLM(t *testing.T) {
 			modelType: kind.modelType, sizes: []int{4096, 40, 32, 2, 128, 151552, 131072},
 			eos: []int32{151329, 151336, 151338}, bos: -1, pad: 151329,
 			refusals: []refusal{
-				{`"hidden_act":"quick_gelu"`, `hidden_act "quick_gelu" is not supported for ` + kind.modelType + `; silu, gelu, gelu_new, relu and relu2 are`},
+				{`"hidden_act":"quick_gelu"`, `hidden_act "quick_gelu" is not supported for ` + kind.modelType + `; use silu, gelu, gelu_new, relu or relu2`},
 				{`"partial_rotary_factor":0.001`, "partial_rotary_factor is 0.001; it must be above 0 and at most 1, and leave two dimensions of 128"},
 			},
 			published: []publishedModel{{

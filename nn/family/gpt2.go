@@ -9,15 +9,15 @@ func init() {
 	register(Family{Types: []string{"gpt2"}, Targets: []string{"c_attn"}, read: gpt2})
 }
 
-// gpt2 is GPT-2 (Radford et al. 2019), and GPT-3's shapes (Brown et al. 2020):
+// gpt2 reads GPT-2 (Radford et al. 2019), and GPT-3's shapes (Brown et al. 2020):
 // learned positions, LayerNorms, biases everywhere:
 //
 //	x   = embedding(id) + position
 //	mid = in  + c_proj(attention(q, k, v of LayerNorm(in)))
 //	out = mid + c_proj(gelu(c_fc(LayerNorm(mid))))
 //
-// Its projections are Conv1D: the file has them as [in, out]. reorder_and_upcast_attn
-// computes the same in another order.
+// Its projections are Conv1D: the checkpoint stores them as [in, out].
+// reorder_and_upcast_attn only changes the order of operations and is ignored.
 func gpt2(f *file) *nn.Config {
 	f.gptNames()
 	c := f.config(defaults{hidden: 768, layers: 12, vocabulary: 50257, positions: 1024, tied: true, bos: 50256, eos: []int32{50256}, pad: -1})
@@ -45,17 +45,17 @@ func gpt2(f *file) *nn.Config {
 	return c
 }
 
-// gpt is what GPT-2, GPT-J and GPT-BigCode have in common.
+// A gpt holds the settings shared by GPT-2, GPT-J and GPT-BigCode.
 type gpt struct {
 	heads
-	size int // of the intermediate features
+	size int // intermediate features
 	act  bindings.Activation
 	eps  float32
 
 	embeddingDropout, residualDropout, attentionDropout float32
 }
 
-// gptNames makes GPT-2's keys known.
+// gptNames renames GPT-2's keys.
 func (f *file) gptNames() {
 	f.rename("hidden_size", "n_embd")
 	f.rename("num_hidden_layers", "n_layer")
@@ -63,7 +63,7 @@ func (f *file) gptNames() {
 	f.rename("max_position_embeddings", "n_positions")
 }
 
-// gpt reads it; the defaults are the class's.
+// gpt reads the shared settings; the arguments are the class's defaults.
 func (f *file) gpt(c *nn.Config, heads int, act string, dropout float64) gpt {
 	return gpt{
 		heads:            f.wholeHeads(c, heads),
@@ -76,7 +76,7 @@ func (f *file) gpt(c *nn.Config, heads int, act string, dropout float64) gpt {
 	}
 }
 
-// attentionScale returns what the scores are multiplied by.
+// attentionScale returns the factor on the scores.
 func (f *file) attentionScale(h heads) float32 {
 	if f.bool("scale_attn_weights", true) {
 		return h.scale()
@@ -84,8 +84,7 @@ func (f *file) attentionScale(h heads) float32 {
 	return 1
 }
 
-// transformer returns a transformer with GPT-2's names, and no positions and layers
-// yet.
+// transformer returns a transformer with GPT-2's names, without positions and layers.
 func (g gpt) transformer(c *nn.Config) *nn.Transformer {
 	return &nn.Transformer{
 		Embedding: nn.Embedding{Name: "transformer.wte", Dropout: g.embeddingDropout},

@@ -28,8 +28,8 @@ func TestGPT2(t *testing.T) {
 }
 
 func TestGPT2Sizes(t *testing.T) {
-	// GPT-3's are table 2.1 of Brown et al. 2020, with 16 heads at 1.3B and 5120 features
-	// at 13B: the table's 24 and 5140 do not make up whole heads.
+	// GPT-3's shapes are table 2.1 of Brown et al. 2020, with 16 heads at 1.3B and 5120
+	// features at 13B: the table's 24 and 5140 do not divide into whole heads.
 	for _, c := range []struct {
 		name                            string
 		hidden, layers, heads, contexts int
@@ -86,7 +86,7 @@ func TestGPT2Refusals(t *testing.T) {
 		`{"model_type":"gpt2","resid_pdrop":-0.1}`:                  "resid_pdrop is -0.1",
 		`{"model_type":"gpt_bigcode","add_cross_attention":true}`:   "add_cross_attention true is not supported for gpt_bigcode",
 		`{"model_type":"gpt_bigcode","n_embd":100,"n_head":8}`:      "n_embd 100 is not a multiple of n_head 8",
-		`{"model_type":"gptj","rotary_dim":null}`:                   "rotary_dim null is not supported for gptj; say how many dimensions of a head turn",
+		`{"model_type":"gptj","rotary_dim":null}`:                   "rotary_dim null is not supported for gptj; set the number of rotated dimensions of a head",
 		`{"model_type":"gptj","rotary_dim":63}`:                     "rotary_dim is 63; it must be even, and from 2 to a head's 256 dimensions",
 		`{"model_type":"gptj","n_embd":64,"n_head":4}`:              "rotary_dim is 64; it must be even, and from 2 to a head's 16 dimensions",
 		`{"model_type":"gptj","activation_function":"quick_gelu"}`:  `activation_function "quick_gelu" is not supported for gptj`,
@@ -95,6 +95,6 @@ func TestGPT2Refusals(t *testing.T) {
 		`{"model_type":"bloom","n_embed":100}`:                      "hidden_size 100 is not a multiple of n_head 8",
 		`{"model_type":"bloom","hidden_dropout":2}`:                 "hidden_dropout is 2",
 		`{"model_type":"gpt_neox","rope_scaling":{"type":"ntk"}}`:   `rope_type "ntk"`,
-		`{"model_type":"gpt_bigcode","scale_attn_weights":"maybe"}`: `scale_attn_weights "maybe" is not what it has to be`,
+		`{"model_type":"gpt_bigcode","scale_attn_weights":"maybe"}`: `scale_attn_weights "maybe" has the wrong type`,
 	})
 }

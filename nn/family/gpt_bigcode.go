@@ -6,11 +6,11 @@ func init() {
 	register(Family{Types: []string{"gpt_bigcode"}, Targets: []string{"c_attn"}, read: gptBigCode})
 }
 
-// gptBigCode is SantaCoder (Ben Allal et al. 2023) and StarCoder (Li et al. 2023):
-// GPT-2 with one key head for all heads (multi_query, Shazeer 2019), and weights
+// gptBigCode reads SantaCoder (Ben Allal et al. 2023) and StarCoder (Li et al. 2023):
+// GPT-2 with one key head for all heads (multi_query, Shazeer 2019) and weights
 // [out, in]. Without multi_query, c_attn's rows are q, k, v of each head.
-// attention_softmax_in_fp32 and scale_attention_softmax_in_fp32 say where 16-bit
-// scores are rounded.
+// attention_softmax_in_fp32 and scale_attention_softmax_in_fp32 only select where
+// 16-bit scores are rounded and are ignored.
 func gptBigCode(f *file) *nn.Config {
 	f.gptNames()
 	c := f.config(defaults{hidden: 768, layers: 12, vocabulary: 50257, positions: 1024, tied: true, bos: 50256, eos: []int32{50256}, pad: -1})

@@ -6,13 +6,12 @@ func init() {
 	register(Family{Types: []string{"gpt_neox"}, Targets: []string{"query_key_value"}, read: gptNeoX})
 }
 
-// gptNeoX is GPT-NeoX (Black et al. 2022) and Pythia (Biderman et al. 2023): rotary
-// positions in the first dimensions of a head, and parallel branches, each with its
-// norm:
+// gptNeoX reads GPT-NeoX (Black et al. 2022) and Pythia (Biderman et al. 2023): partial
+// RoPE, and parallel branches with a norm each:
 //
 //	out = in + attention(LayerNorm(in)) + mlp(LayerNorm'(in))
 //
-// or sequential ones, where use_parallel_residual is false.
+// or sequential ones if use_parallel_residual is false.
 func gptNeoX(f *file) *nn.Config {
 	delete(f.keys, "rope_theta") // transformers reads these by GPT-NeoX's names only
 	delete(f.keys, "partial_rotary_factor")

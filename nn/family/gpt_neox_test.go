@@ -42,7 +42,7 @@ func TestPythiaSizes(t *testing.T) {
 	}
 }
 
-// GPT-NeoX's own names are read, and others' are not.
+// TestGPTNeoXRotary checks that GPT-NeoX's own RoPE keys are read, and no others.
 func TestGPTNeoXRotary(t *testing.T) {
 	for text, want := range map[string][2]float64{
 		`}`:                                      {10000, 24},

@@ -6,8 +6,8 @@ func init() {
 	register(Family{Types: []string{"gptj"}, Targets: []string{"q_proj", "v_proj"}, read: gptJ})
 }
 
-// gptJ is GPT-J (Wang and Komatsuzaki 2021): parallel branches of one norm, rotary
-// positions of neighbouring pairs (Su et al. 2021), a head with a bias:
+// gptJ reads GPT-J (Wang and Komatsuzaki 2021): parallel branches after one norm,
+// interleaved RoPE (Su et al. 2021), an output head with a bias:
 //
 //	out = in + attention(x) + mlp(x), x = LayerNorm(in)
 func gptJ(f *file) *nn.Config {
@@ -17,7 +17,7 @@ func gptJ(f *file) *nn.Config {
 	g := f.gpt(c, 16, "gelu_new", 0)
 	turn := f.int("rotary_dim", 64)
 	if raw, ok := f.keys["rotary_dim"]; ok && string(raw) == "null" {
-		f.refuse("rotary_dim", "say how many dimensions of a head turn")
+		f.refuse("rotary_dim", "set the number of rotated dimensions of a head")
 	}
 	if turn < 2 || turn > g.dim || turn%2 != 0 {
 		f.fail("rotary_dim is %d; it must be even, and from 2 to a head's %d dimensions", turn, g.dim)

@@ -6,7 +6,7 @@ func init() {
 	register(Family{Types: []string{"granite"}, read: granite})
 }
 
-// granite is Granite 3 (Granite Team 2024): Llama with multipliers (μP):
+// granite reads Granite 3 (Granite Team 2024): Llama with multipliers (μP):
 //
 //	in  = embedding_multiplier·embedding
 //	mid = in  + residual_multiplier·o(attention), scores attention_multiplier·q·k

@@ -11,7 +11,7 @@ func TestGranite(t *testing.T) {
 		modelType: "granite", sizes: []int{4096, 32, 32, 32, 128, 32000, 2048}, eos: []int32{2}, bos: 1, pad: -1,
 		refusals: []refusal{
 			{`"residual_multiplier":0`, "residual_multiplier 0 is not supported for granite; it must not be 0"},
-			{`"partial_rotary_factor":0.5`, "partial_rotary_factor 0.5 is not supported for granite; all of each head turns"},
+			{`"partial_rotary_factor":0.5`, "partial_rotary_factor 0.5 is not supported for granite; it must be 1"},
 			{`"logits_scaling":0.0`, "logits_scaling 0.0 is not supported for granite; it must not be 0"},
 		},
 		published: []publishedModel{{

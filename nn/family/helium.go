@@ -6,7 +6,7 @@ func init() {
 	register(Family{Types: []string{"helium"}, read: helium})
 }
 
-// helium is Helium 1: Llama with rotary positions of neighbouring pairs.
+// helium reads Helium 1: Llama with interleaved RoPE.
 func helium(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 2560, layers: 24, vocabulary: 48000, positions: 4096, bos: 1, eos: []int32{2}, pad: 3})
 	h := f.squareHeads(c, 20, 20, 128)

@@ -10,8 +10,8 @@ func init() {
 	register(Family{Types: []string{"hunyuan_v1_dense"}, read: hunyuan})
 }
 
-// hunyuan is Hunyuan 1 without experts: Llama with a norm of each query and key head
-// after rotation.
+// hunyuan reads Hunyuan 1 without experts: Llama with a norm on each query and key head
+// after RoPE.
 func hunyuan(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 4096, layers: 32, vocabulary: 290943, positions: 2048, bos: 1, eos: []int32{2}, pad: 0})
 	h := f.heads(c, 32, 0, 0)
@@ -38,8 +38,8 @@ func hunyuan(f *file) *nn.Config {
 	return c
 }
 
-// hunyuanRope reads positions whose type is dynamic, but with an alpha, which stretches
-// theta once and for all: theta·alpha^(d/(d-2)).
+// hunyuanRope reads RoPE of type dynamic with a fixed alpha, which scales theta to
+// theta·alpha^(d/(d-2)).
 func (f *file) hunyuanRope(c *nn.Config, dim int) rope {
 	const theta = 10000
 	p := f.ropeFile("")

@@ -11,8 +11,8 @@ func preNorm(at string, hidden int, eps float32, attention, mlp nn.Part) *nn.Lay
 	)
 }
 
-// postNorm returns OLMo 2's layer: RMSNorms of what attention and the feed-forward
-// network give, and none before them.
+// postNorm returns OLMo 2's layer: RMSNorms after attention and after the feed-forward
+// network, and none before them.
 func postNorm(at string, hidden int, eps float32, attention, mlp nn.Part) *nn.Layer {
 	return nn.Sequential(
 		&nn.Branch{Part: attention, PostNorm: rms(at+"post_attention_layernorm", hidden, eps)},
@@ -20,7 +20,7 @@ func postNorm(at string, hidden int, eps float32, attention, mlp nn.Part) *nn.La
 	)
 }
 
-// dropped returns l with dropout p of each branch.
+// dropped sets dropout p on each branch of l and returns l.
 func dropped(p float32, l *nn.Layer) *nn.Layer {
 	for _, b := range l.Branches {
 		b.Dropout = p

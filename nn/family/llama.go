@@ -6,7 +6,7 @@ func init() {
 	register(Family{Types: []string{"llama"}, Targets: []string{"q_proj", "v_proj"}, read: llama})
 }
 
-// llama is Llama 1 to 3 (Touvron et al. 2023), and what shares its architecture:
+// llama reads Llama 1 to 3 (Touvron et al. 2023) and other models of its architecture:
 //
 //	mid = in  + o(attention(q, k, v of RMSNorm(in)))
 //	out = mid + down(silu(gate(x))·up(x)), x = RMSNorm(mid)
@@ -36,10 +36,10 @@ func llama(f *file) *nn.Config {
 	return c
 }
 
-// decoder returns a transformer with Llama's names, and no layers yet.
+// decoder returns a transformer without layers, with Llama's names.
 func decoder(norm *nn.Norm) *nn.Transformer { return decoderIn("model", norm) }
 
-// decoderIn is decoder in another module.
+// decoderIn is decoder with root as the name of the module.
 func decoderIn(root string, norm *nn.Norm) *nn.Transformer {
 	return &nn.Transformer{
 		Embedding: nn.Embedding{Name: root + ".embed_tokens"},

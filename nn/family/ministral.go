@@ -14,7 +14,8 @@ func init() {
 	}})
 }
 
-// ministral is Ministral 8B (Mistral AI 2024): Mistral with a window in some layers.
+// ministral reads Ministral 8B (Mistral AI 2024): Mistral with a sliding window in some
+// layers.
 func ministral(f *file) *nn.Config {
 	return mistralLayers(f, mistralKind{
 		defaults: defaults{hidden: 4096, layers: 32, vocabulary: 32000, positions: 131072, bos: 1, eos: []int32{2}, pad: -1},
@@ -22,8 +23,8 @@ func ministral(f *file) *nn.Config {
 	})
 }
 
-// ministral3 is Ministral 3 (Mistral AI 2025): Mistral with YaRN and with queries that
-// grow beyond the original context, as Llama 4's:
+// ministral3 reads Ministral 3 (Mistral AI 2025): Mistral with YaRN and Llama 4's query
+// scaling beyond the original context:
 //
 //	q·(1 + llama_4_scaling_beta·ln(1 + floor(position/original)))
 func ministral3(f *file) *nn.Config {
@@ -37,7 +38,7 @@ func ministral3(f *file) *nn.Config {
 	})
 }
 
-// mistral3Text are the defaults of Mistral Small 3's text part, where there is none.
+// mistral3Text is the default text_config: Mistral Small 3's.
 const mistral3Text = `{"model_type": "mistral", "head_dim": 128, "hidden_size": 5120, "intermediate_size": 32768, "max_position_embeddings": 131072,
 	"num_attention_heads": 32, "num_hidden_layers": 40, "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "rope_theta": 1000000000.0,
 	"sliding_window": null, "vocab_size": 131072}`
@@ -55,7 +56,7 @@ func (f *file) growth(r *rope) {
 	switch {
 	case p.Beta == 0:
 	case r.long != nil:
-		f.refuse(key, "llama_4_scaling_beta does not go with longrope")
+		f.refuse(key, "llama_4_scaling_beta cannot be combined with longrope")
 	default:
 		r.growth = p.Beta
 	}

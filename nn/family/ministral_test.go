@@ -27,7 +27,7 @@ func TestMinistral3(t *testing.T) {
 		modelType: "ministral3", sizes: []int{4096, 34, 32, 8, 128, 131072, 262144}, eos: []int32{2}, bos: 1, pad: 11,
 		refusals: []refusal{{
 			`"head_dim":64,"rope_parameters":{"rope_type":"default","partial_rotary_factor":0.5,"llama_4_scaling_beta":0.1}`,
-			"partial_rotary_factor 0.5 is not supported for ministral3; all of each head turns",
+			"partial_rotary_factor 0.5 is not supported for ministral3; it must be 1",
 		}},
 	}
 	f.run(t)

@@ -6,7 +6,7 @@ func init() {
 	register(Family{Types: []string{"mistral"}, Targets: []string{"q_proj", "v_proj"}, read: mistral})
 }
 
-// mistral is Mistral 7B (Jiang et al. 2023) and its successors: Llama with a sliding
+// mistral reads Mistral 7B (Jiang et al. 2023) and its successors: Llama with a sliding
 // window in every layer.
 func mistral(f *file) *nn.Config {
 	return mistralLayers(f, mistralKind{
@@ -15,17 +15,17 @@ func mistral(f *file) *nn.Config {
 	})
 }
 
-// A mistralKind is what tells Mistral's kin apart.
+// A mistralKind holds the differences between Mistral's relatives.
 type mistralKind struct {
 	defaults
-	dim    int // of heads; 0: hidden/heads
+	dim    int // head_dim; 0: hidden/heads
 	eps    float64
 	window int
-	types  bool // layer_types says which layers slide the window
-	growth bool // of queries
+	types  bool // layer_types lists the layers with the window
+	growth bool // scale queries by position
 }
 
-// mistralLayers is Llama with a window.
+// mistralLayers reads Llama with a sliding window.
 func mistralLayers(f *file, k mistralKind) *nn.Config {
 	c := f.config(k.defaults)
 	h := f.heads(c, 32, 8, k.dim)

@@ -6,9 +6,8 @@ func init() {
 	register(Family{Types: []string{"nemotron"}, read: nemotron})
 }
 
-// nemotron is Nemotron 3 and 4 and Minitron (Parmar et al. 2024): LayerNorms whose
-// weight is 1 + w, a feed-forward network without a gate, and rotary positions in a
-// part of each head:
+// nemotron reads Nemotron 3 and 4 and Minitron (Parmar et al. 2024): LayerNorms with
+// weight 1 + w, a feed-forward network without gate, and partial RoPE:
 //
 //	mid = in  + o(attention(q, k, v of LayerNorm(in)))
 //	out = mid + down(relu(up(LayerNorm(mid)))²)

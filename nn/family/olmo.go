@@ -14,8 +14,8 @@ func init() {
 
 var olmoDefaults = defaults{hidden: 4096, layers: 32, vocabulary: 50304, positions: 2048, bos: -1, eos: []int32{50279}, pad: 1}
 
-// olmo is OLMo 1 (Groeneveld et al. 2024): Llama with LayerNorms that have no weights,
-// and with clip_qkv queries, keys and values limited to ±clip_qkv.
+// olmo reads OLMo 1 (Groeneveld et al. 2024): Llama with LayerNorms without weights;
+// queries, keys and values are clamped to ±clip_qkv, if that is set.
 func olmo(f *file) *nn.Config {
 	c := f.config(olmoDefaults)
 	h := f.heads(c, 32, 0, 0)
@@ -46,8 +46,8 @@ func olmo(f *file) *nn.Config {
 	return c
 }
 
-// olmo2 is OLMo 2 (OLMo et al. 2025): norms of what the branches give, and of the whole
-// row of queries and of keys:
+// olmo2 reads OLMo 2 (OLMo et al. 2025): norms after the branches, and on the whole row
+// of queries and of keys:
 //
 //	mid = in  + RMSNorm(o(attention(RMSNorm(q(in)), RMSNorm(k(in)), v(in))))
 //	out = mid + RMSNorm(down(silu(gate(mid))·up(mid)))
@@ -58,8 +58,8 @@ func olmo2(f *file) *nn.Config {
 	})
 }
 
-// olmo3 is OLMo 3: OLMo 2 with a sliding window but in every fourth layer. Sliding and
-// full layers have rotary positions of their own.
+// olmo3 reads OLMo 3: OLMo 2 with a sliding window except in every fourth layer. Sliding
+// and full layers have separate RoPE tables.
 func olmo3(f *file) *nn.Config {
 	return olmoPostNorm(f, func(c *nn.Config, h heads) ([]bool, int, rope, rope) {
 		window := f.window(4096)
@@ -69,8 +69,8 @@ func olmo3(f *file) *nn.Config {
 	})
 }
 
-// olmoPostNorm reads what OLMo 2 and 3 share. layers returns which layers slide a
-// window, its size, and the positions of sliding and of full layers.
+// olmoPostNorm reads OLMo 2 or 3. layers returns which layers use a window, its size,
+// and the RoPE parameters of sliding and of full layers.
 func olmoPostNorm(f *file, layers func(c *nn.Config, h heads) (slides []bool, window int, sliding, full rope)) *nn.Config {
 	c := f.config(olmoDefaults)
 	h := f.heads(c, 32, 0, 0)
@@ -102,9 +102,9 @@ func olmoPostNorm(f *file, layers func(c *nn.Config, h heads) (slides []bool, wi
 	return c
 }
 
-// olmo3Ropes reads the positions of sliding and of full layers. What older files have
-// at the top, rope_theta and rope_scaling, is of the full ones alone, as in
-// transformers.
+// olmo3Ropes reads the RoPE parameters of sliding and of full layers. As in
+// transformers, top-level rope_theta and rope_scaling of older files apply to full
+// layers only.
 func (f *file) olmo3Ropes(c *nn.Config, dim int) (sliding, full rope) {
 	const theta = 500000
 	var parts map[string]json.RawMessage

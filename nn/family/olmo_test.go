@@ -45,7 +45,7 @@ func TestOLMo(t *testing.T) {
 	}
 }
 
-// TestOLMo3Positions: what a file has at the top is of the full layers alone.
+// TestOLMo3Positions checks that top-level RoPE keys apply to full layers only.
 func TestOLMo3Positions(t *testing.T) {
 	type kind struct {
 		Type   string

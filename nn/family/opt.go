@@ -6,16 +6,16 @@ func init() {
 	register(Family{Types: []string{"opt"}, Targets: []string{"q_proj", "v_proj"}, read: opt})
 }
 
-// optOffset is the row of the first position in OPT's table of positions.
+// optOffset is the row of position 0 in OPT's position table.
 const optOffset = 2
 
-// opt is OPT (Zhang et al. 2022), with learned positions:
+// opt reads OPT (Zhang et al. 2022), with learned positions:
 //
 //	mid = in  + out_proj(attention(q, k, v of LayerNorm(in)))
 //	out = mid + fc2(relu(fc1(LayerNorm(mid))))
 //
-// OPT-350M normalizes after the sums instead, has no norm at the end, and its
-// embeddings are smaller than the layers: project_in and project_out lie between.
+// OPT-350M normalizes after the sums instead and has no final norm. Its embeddings are
+// smaller than the hidden size; project_in and project_out convert between them.
 func opt(f *file) *nn.Config {
 	f.rename("intermediate_size", "ffn_dim")
 	c := f.config(defaults{hidden: 768, layers: 12, vocabulary: 50272, positions: 2048, tied: true, bos: 2, eos: []int32{2}, pad: 1})

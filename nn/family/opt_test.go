@@ -38,7 +38,7 @@ func TestOPT(t *testing.T) {
 	f.run(t)
 }
 
-// TestOPTDropout: a file that says nothing of dropout has it.
+// TestOPTDropout checks that a file without a dropout key has dropout 0.1.
 func TestOPTDropout(t *testing.T) {
 	for json, want := range map[string]float32{`{"model_type":"opt"}`: 0.1, `{"model_type":"opt","dropout":0.0}`: 0} {
 		c, err := ParseConfig([]byte(json))

@@ -7,15 +7,15 @@ import (
 	"qlora/nn"
 )
 
-// at returns the prefix of a layer's names: "model.layers.3.".
+// at returns the name prefix of layer i, as "model.layers.3.".
 func at(layers string, i int) string { return fmt.Sprintf("%s.%d.", layers, i) }
 
-// bare is the prefix of a model whose checkpoint was saved without its head: the names
-// lack the model's first part.
+// bare returns the prefixes for a checkpoint saved without its head: its names lack
+// the prefix model.
 func bare(model string) []nn.Prefix { return []nn.Prefix{{Model: model}} }
 
-// noPadding is Config.Pad of a model whose embedding has no padding_idx: the row of
-// pad_token_id is trained as the others.
+// noPadding is Config.Pad for an embedding without padding_idx: the row of
+// pad_token_id is trained like any other.
 const noPadding = -1
 
 // rms returns an RMSNorm.
@@ -28,8 +28,8 @@ func layerNorm(name string, size int, eps float32) *nn.Norm {
 	return &nn.Norm{Name: name, Size: size, Eps: eps, Centered: true, Bias: true}
 }
 
-// attention returns attention whose projections are apart and have Llama's names,
-// without positions.
+// attention returns attention with separate projections named as Llama's, without
+// positions.
 func (h heads) attention(at string, hidden int, qkvBias, outBias bool) *nn.Attention {
 	return &nn.Attention{
 		Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), Dropout: h.dropout,
@@ -40,12 +40,12 @@ func (h heads) attention(at string, hidden int, qkvBias, outBias bool) *nn.Atten
 	}
 }
 
-// fused returns attention with one projection of query, key and value.
+// fused returns attention with a fused query, key and value projection.
 func (h heads) fused(layout nn.Layout, qkv, out *nn.Projection) *nn.Attention {
 	return &nn.Attention{Heads: h.count, KVHeads: h.kv, HeadDim: h.dim, Scale: h.scale(), Dropout: h.dropout, QKV: qkv, Layout: layout, O: out}
 }
 
-// fusedRows returns how many rows the one projection has.
+// fusedRows returns the number of rows of the fused projection.
 func (h heads) fusedRows() int { return (h.count + 2*h.kv) * h.dim }
 
 // gated returns a gated feed-forward network with Llama's names.
@@ -58,12 +58,12 @@ func gated(at string, f bindings.Activation, hidden, size int, bias bool) *nn.ML
 	}
 }
 
-// plain returns a feed-forward network of two projections.
+// plain returns a feed-forward network without gate.
 func plain(f bindings.Activation, up, down *nn.Projection) *nn.MLP {
 	return &nn.MLP{Activation: f, Size: up.Weight.Out, Up: up, Down: down}
 }
 
-// headNorm returns an RMSNorm of each head.
+// headNorm returns a per-head RMSNorm.
 func headNorm(name string, dim int, eps float32) *nn.HeadNorm {
 	return &nn.HeadNorm{Norm: *rms(name, dim, eps)}
 }

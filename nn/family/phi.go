@@ -6,9 +6,8 @@ func init() {
 	register(Family{Types: []string{"phi"}, Targets: []string{"q_proj", "v_proj", "fc1", "fc2"}, read: phi})
 }
 
-// phi is Phi 1, 1.5 and 2 (Li et al. 2023): attention and the feed-forward network side
-// by side on one norm, biases everywhere, also the head's, and rotary positions in a
-// part of each head:
+// phi reads Phi 1, 1.5 and 2 (Li et al. 2023): parallel attention and feed-forward
+// network after one norm, biases everywhere, also in the output head, and partial RoPE:
 //
 //	out = in + dense(attention(q, k, v of x)) + fc2(gelu(fc1(x))), x = LayerNorm(in)
 func phi(f *file) *nn.Config {

@@ -6,8 +6,8 @@ func init() {
 	register(Family{Types: []string{"phi3"}, read: phi3})
 }
 
-// phi3 is Phi 3, 3.5 and 4 (Abdin et al. 2024): Llama with q, k and v in one
-// projection, gate and up in another, and LongRoPE.
+// phi3 reads Phi 3, 3.5 and 4 (Abdin et al. 2024): Llama with fused q, k and v, fused
+// gate and up, and LongRoPE.
 func phi3(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 3072, layers: 32, vocabulary: 32064, positions: 4096, bos: 1, eos: []int32{32000}, pad: 32000})
 	h := f.heads(c, 32, 0, 0)
@@ -18,7 +18,7 @@ func phi3(f *file) *nn.Config {
 	residualDropout := f.probability("resid_pdrop", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{partial: 1, original: 4096})
 	if t := positions.params.Type; f.err == nil && t != "default" && t != "longrope" {
-		f.fail("rope_type %q is not supported for phi3; default and longrope are", t)
+		f.fail("rope_type %q is not supported for phi3; use default or longrope", t)
 	}
 	for _, key := range []string{"attention_bias", "mlp_bias", "lm_head_bias"} {
 		f.unset(key)

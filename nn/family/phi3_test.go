@@ -12,8 +12,8 @@ func TestPhi3(t *testing.T) {
 	f := familyTest{
 		modelType: "phi3", sizes: []int{3072, 32, 32, 32, 96, 32064, 4096}, eos: []int32{32000}, bos: 1, pad: 32000,
 		refusals: []refusal{
-			{`"rope_scaling":{"type":"linear","factor":2}`, `rope_type "linear" is not supported for phi3; default and longrope are`},
-			{`"rope_scaling":{"type":"longrope","short_factor":[1],"long_factor":[1]}`, "rope_scaling has 1 short and 1 long factors; 96 dimensions that turn need 48 of each"},
+			{`"rope_scaling":{"type":"linear","factor":2}`, `rope_type "linear" is not supported for phi3; use default or longrope`},
+			{`"rope_scaling":{"type":"longrope","short_factor":[1],"long_factor":[1]}`, "rope_scaling has 1 short and 1 long factors; 96 rotated dimensions need 48 of each"},
 			{`"attention_bias":true`, "attention_bias true is not supported for phi3; leave it out"},
 			{`"sliding_window":-1`, "sliding_window is -1; it must be positive or null"},
 		},
@@ -38,7 +38,7 @@ func TestPhi3(t *testing.T) {
 	f.run(t)
 }
 
-// TestPhi3LongRope: the two tables, their switch, and the factor on cos and sin.
+// TestPhi3LongRope checks the two tables, their switch and the factor on cos and sin.
 func TestPhi3LongRope(t *testing.T) {
 	factors := func(f string, n int) string { return strings.TrimSuffix(strings.Repeat(f+",", n), ",") }
 	for _, c := range []struct {

@@ -11,7 +11,7 @@ func TestPhi(t *testing.T) {
 		modelType: "phi", sizes: []int{2048, 24, 32, 32, 64, 51200, 2048}, eos: []int32{2}, bos: 1, pad: -1,
 		refusals: []refusal{
 			{`"embd_pdrop":-1`, "embd_pdrop is -1; it must be at least 0 and below 1"},
-			{`"partial_rotary_factor":0.49`, "head_dim 64 is odd; rotary positions need pairs, and 31 dimensions turn"},
+			{`"partial_rotary_factor":0.49`, "head_dim 64 is odd; rotary positions need pairs, and 31 dimensions are rotated"},
 		},
 		published: []publishedModel{{
 			name: "phi-2",
@@ -36,7 +36,7 @@ func TestPhi(t *testing.T) {
 	f.run(t)
 }
 
-// TestPhiRotary: by default half of each head turns, also where a file has
+// TestPhiRotary checks that half of each head is rotated by default, also if a file has
 // rope_parameters without partial_rotary_factor.
 func TestPhiRotary(t *testing.T) {
 	for json, want := range map[string]int{

@@ -8,10 +8,10 @@ import (
 	"qlora/nn"
 )
 
-// A familyTest is what a family's file is held to.
+// A familyTest holds the expectations for a family.
 type familyTest struct {
 	modelType string
-	sizes     []int // by default: hidden, layers, heads, key heads, head_dim, vocabulary, positions
+	sizes     []int // defaults of hidden, layers, heads, key heads, head_dim, vocabulary, positions
 	eos       []int32
 	bos, pad  int32
 	tied      bool
@@ -19,15 +19,15 @@ type familyTest struct {
 	published []publishedModel
 }
 
-// A refusal is a config.json without its model_type, and the error.
+// A refusal is a config.json without its model_type and the expected error.
 type refusal struct{ json, want string }
 
-// A publishedModel is a config.json without its model_type, and what the model that has
-// it is known to hold.
+// A publishedModel is a published model's config.json without its model_type, and the
+// model's number of parameters and some of its tensors.
 type publishedModel struct {
 	name, json string
 	parameters int
-	tensors    map[string][]int // nil: there is none of that name
+	tensors    map[string][]int // nil: no such tensor
 }
 
 func (f *familyTest) parse(t *testing.T, json string) (*nn.Config, error) {

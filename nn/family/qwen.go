@@ -7,15 +7,15 @@ func init() {
 	register(Family{Types: []string{"qwen3"}, Targets: []string{"q_proj", "v_proj"}, read: qwen3})
 }
 
-// qwen2 is Qwen 2 and 2.5: Llama with biases on q, k and v, and windows in the layers
-// from max_window_layers on, if use_sliding_window says so.
+// qwen2 reads Qwen 2 and 2.5: Llama with biases on q, k and v and, with
+// use_sliding_window, windows in the layers from max_window_layers on.
 func qwen2(f *file) *nn.Config {
 	return qwen(f, qwenKind{
 		defaults: qwenDefaults, heads: 32, kv: 32, size: 22016, eps: 1e-6, biases: true, windows: true, fullLayers: 28,
 	})
 }
 
-// qwen3 is Qwen 3: no biases unless attention_bias, and a norm on each query and key
+// qwen3 reads Qwen 3: biases only with attention_bias, and a norm on each query and key
 // head.
 func qwen3(f *file) *nn.Config {
 	return qwen(f, qwenKind{
@@ -25,15 +25,15 @@ func qwen3(f *file) *nn.Config {
 
 var qwenDefaults = defaults{hidden: 4096, layers: 32, vocabulary: 151936, positions: 32768, bos: -1, pad: -1}
 
-// A qwenKind is what tells the Qwens apart.
+// A qwenKind holds the differences between the Qwens.
 type qwenKind struct {
 	defaults
-	heads, kv, dim, size int // dim 0: hidden/heads
+	heads, kv, dim, size int // defaults; dim 0: hidden/heads
 	eps, theta           float64
-	biases               bool // on q, k and v; otherwise attention_bias says it of all four
+	biases               bool // on q, k and v; else attention_bias decides for all four
 	headNorms            bool
-	windows              bool // there may be some
-	fullLayers           int  // before them
+	windows              bool // supports sliding windows
+	fullLayers           int  // default number of full layers before the sliding ones
 }
 
 func qwen(f *file, k qwenKind) *nn.Config {

@@ -18,14 +18,14 @@ func init() {
 	}})
 }
 
-// qwenVLPrefixes are names as Qwen2-VL and 2.5-VL have them in files.
+// qwenVLPrefixes are the name prefixes in Qwen2-VL's and 2.5-VL's checkpoints.
 var qwenVLPrefixes = []nn.Prefix{{Model: languageRoot + ".", Stored: "model."}}
 
 var qwenVLBeside = []string{"model.visual"}
 
-// qwen2VL is the text part of Qwen2-VL and Qwen2.5-VL (Wang et al. 2024): Qwen 2.
-// Each token has three positions, of time, height and width, which share out the
-// dimensions; those of text are all the same, and so one.
+// qwen2VL reads the text part of Qwen2-VL and Qwen2.5-VL (Wang et al. 2024): Qwen 2.
+// Each token has three positions (time, height, width) over disjoint dimensions; for
+// text the three are equal, so this is plain RoPE.
 func qwen2VL(f *file) *nn.Config {
 	f.onePosition()
 	return qwen(f, qwenKind{
@@ -34,7 +34,7 @@ func qwen2VL(f *file) *nn.Config {
 	})
 }
 
-// qwen3VL is the text part of Qwen3-VL: Qwen 3, positions as in Qwen2-VL.
+// qwen3VL reads the text part of Qwen3-VL: Qwen 3 with positions as in Qwen2-VL.
 func qwen3VL(f *file) *nn.Config {
 	f.onePosition()
 	return qwen(f, qwenKind{
@@ -43,7 +43,7 @@ func qwen3VL(f *file) *nn.Config {
 	})
 }
 
-// onePosition makes positions of the type mrope plain ones.
+// onePosition replaces RoPE of type mrope by plain RoPE.
 func (f *file) onePosition() {
 	for _, key := range []string{"rope_parameters", "rope_scaling"} {
 		var p map[string]any

@@ -9,7 +9,7 @@ import (
 	"qlora/nn"
 )
 
-// TestRelatives holds what is Llama but for a little.
+// TestRelatives checks the families that differ little from Llama.
 func TestRelatives(t *testing.T) {
 	for _, f := range []familyTest{{
 		modelType: "arcee", sizes: []int{2560, 32, 32, 32, 80, 32000, 4096}, eos: []int32{128001}, bos: 128000, pad: -1,
@@ -25,7 +25,7 @@ func TestRelatives(t *testing.T) {
 		}},
 	}, {
 		modelType: "helium", sizes: []int{2560, 24, 20, 20, 128, 48000, 4096}, eos: []int32{2}, bos: 1, pad: 3,
-		refusals: []refusal{{`"head_dim":64`, "num_attention_heads 20 with head_dim 64 does not make up hidden_size 2560, which helium needs"}},
+		refusals: []refusal{{`"head_dim":64`, "num_attention_heads 20 times head_dim 64 is not hidden_size 2560, which helium requires"}},
 		published: []publishedModel{{
 			name: "biases but o's", json: `"num_hidden_layers":1,"attention_bias":true`, parameters: 326_056_960,
 			tensors: map[string][]int{"model.layers.0.self_attn.v_proj.bias": {2560}, "model.layers.0.self_attn.o_proj.bias": nil},
@@ -40,7 +40,7 @@ func TestRelatives(t *testing.T) {
 		modelType: "exaone4", sizes: []int{4096, 32, 32, 32, 128, 102400, 2048}, eos: []int32{2}, bos: 0, pad: -1,
 		refusals: []refusal{{
 			`"sliding_window_pattern":"LLLG"`,
-			`sliding_window_pattern "LLLG" is not what it has to be: json: cannot unmarshal string into Go value of type int`,
+			`sliding_window_pattern "LLLG" has the wrong type: json: cannot unmarshal string into Go value of type int`,
 		}},
 		published: []publishedModel{{
 			name: "EXAONE-4.0-1.2B",
@@ -61,7 +61,7 @@ func TestRelatives(t *testing.T) {
 		modelType: "hunyuan_v1_dense", sizes: []int{4096, 32, 32, 32, 128, 290943, 2048}, eos: []int32{2}, bos: 1, pad: 0,
 		refusals: []refusal{
 			{`"use_cla":true`, "use_cla true is not supported for hunyuan_v1_dense; leave it out"},
-			{`"rope_scaling":{"type":"dynamic","factor":2.0}`, `rope_type "dynamic" is not supported; default, linear, llama3, yarn and longrope are`},
+			{`"rope_scaling":{"type":"dynamic","factor":2.0}`, `rope_type "dynamic" is not supported; use default, linear, llama3, yarn or longrope`},
 		},
 		published: []publishedModel{{
 			name: "fewer key heads, alpha",
@@ -75,7 +75,7 @@ func TestRelatives(t *testing.T) {
 	}
 }
 
-// TestRelativesPositions: which layers turn, what of a head, and how.
+// TestRelativesPositions checks which layers use RoPE, on which dimensions, and how.
 func TestRelativesPositions(t *testing.T) {
 	first := func(t *testing.T, json string) *nn.Rotary {
 		c, err := ParseConfig([]byte(json))
@@ -102,7 +102,7 @@ func TestRelativesPositions(t *testing.T) {
 	}
 }
 
-// TestSeedOSSDropout: a file that says nothing of dropout has it.
+// TestSeedOSSDropout checks that a file without a dropout key has the default dropout.
 func TestSeedOSSDropout(t *testing.T) {
 	c, err := ParseConfig([]byte(`{"model_type":"seed_oss"}`))
 	require.NoError(t, err)

@@ -29,28 +29,28 @@ type ropeFile struct {
 	LongFactor      []float64 `json:"long_factor"`
 }
 
-// ropeDefaults are a family's own.
+// ropeDefaults are a family's defaults.
 type ropeDefaults struct {
 	theta   float64 // 0: 10000
-	partial float64 // share of a head that turns; 0: all of it, and no file may say otherwise
-	// part is the name of the kind of layer whose parameters rope_parameters has
-	// under it ("sliding_attention"); "": rope_parameters has one set.
+	partial float64 // rotated share of a head; 0: the whole head, and other values are an error
+	// part is the key in rope_parameters of the kind of layer ("sliding_attention");
+	// "": rope_parameters has one set.
 	part string
-	// original is a class's own original_max_position_embeddings, which goes before
-	// the one in rope_scaling; 0: it has none.
+	// original is the class's original_max_position_embeddings, which takes precedence
+	// over the one in rope_scaling; 0: none.
 	original int
 }
 
-// A rope is positions as the file has them, of which each model takes a table.
+// A rope holds a file's RoPE parameters; table makes a table from them.
 type rope struct {
 	params      nn.Rope
-	long        *nn.Rope // longrope's other
+	long        *nn.Rope // longrope's table for long sequences
 	dims        int
 	interleaved bool
-	growth      float64 // of queries with their position
+	growth      float64 // nn.Rope.Growth of queries
 }
 
-// table returns r for one model.
+// table returns a new table of r.
 func (r rope) table() *nn.Rotary {
 	if r.dims == 0 {
 		return nil
@@ -67,8 +67,8 @@ func (r rope) table() *nn.Rotary {
 	return t
 }
 
-// rope reads rotary positions of heads of dim dimensions, in the dialects of
-// transformers 4 and 5 (modeling_rope_utils.py).
+// rope reads the RoPE parameters of heads of dim dimensions, in transformers 4's and
+// 5's format (modeling_rope_utils.py).
 func (f *file) rope(c *nn.Config, dim int, d ropeDefaults) rope {
 	if d.theta == 0 {
 		d.theta = 10000
@@ -85,7 +85,7 @@ func (f *file) rope(c *nn.Config, dim int, d ropeDefaults) rope {
 	return f.ropeOf(c, dim, p, f.float("rope_theta", d.theta), d.partial)
 }
 
-// ropeOf returns the positions that p says, of heads of dim dimensions. theta and
+// ropeOf returns the rope that p describes for heads of dim dimensions. theta and
 // partial are as in ropeDefaults.
 func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64) rope {
 	r := nn.Rope{
@@ -117,7 +117,7 @@ func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64
 	}
 	partial = or(p.PartialRotary, f.float("partial_rotary_factor", partial))
 	if whole && partial != 1 {
-		f.fail("partial_rotary_factor %v is not supported for %s; all of each head turns", partial, f.modelType)
+		f.fail("partial_rotary_factor %v is not supported for %s; it must be 1", partial, f.modelType)
 	}
 	out := rope{dims: int(float64(dim) * partial)}
 	if !(partial > 0 && partial <= 1) || out.dims < 2 {
@@ -125,7 +125,7 @@ func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64
 		return out
 	}
 	if out.dims%2 != 0 {
-		f.fail("head_dim %d is odd; rotary positions need pairs, and %d dimensions turn", dim, out.dims)
+		f.fail("head_dim %d is odd; rotary positions need pairs, and %d dimensions are rotated", dim, out.dims)
 		return out
 	}
 	if err := checkRope(&r, p, c.MaxPositions); err != nil {
@@ -140,8 +140,8 @@ func (f *file) ropeOf(c *nn.Config, dim int, p *ropeFile, theta, partial float64
 	return out
 }
 
-// ropeFile returns the parameters: given both, rope_scaling replaces rope_parameters
-// whole.
+// ropeFile returns the parameters of a part; rope_scaling replaces rope_parameters if
+// the file has both.
 func (f *file) ropeFile(part string) *ropeFile {
 	p := &ropeFile{}
 	key := "rope_parameters"
@@ -172,29 +172,29 @@ func checkRope(r *nn.Rope, p *ropeFile, maxPositions int) error {
 		return nil
 	case "linear", "llama3", "yarn":
 	default:
-		return fmt.Errorf("rope_type %q is not supported; default, linear, llama3, yarn and longrope are", r.Type)
+		return fmt.Errorf("rope_type %q is not supported; use default, linear, llama3, yarn or longrope", r.Type)
 	}
 	if r.Type == "yarn" && p.Factor == nil && r.OriginalMax > 0 {
 		r.Factor = float64(maxPositions) / float64(r.OriginalMax)
 	}
 	if !(r.Factor > 0) {
-		return fmt.Errorf("rope_type %s needs a positive factor, and has %v", r.Type, r.Factor)
+		return fmt.Errorf("rope_type %s needs a positive factor, not %v", r.Type, r.Factor)
 	}
 	if r.OriginalMax < 1 {
 		return fmt.Errorf("original_max_position_embeddings is %d; it must be positive", r.OriginalMax)
 	}
 	if r.Type == "llama3" && !(r.HighFreqFactor > r.LowFreqFactor && r.LowFreqFactor > 0) {
-		return fmt.Errorf("rope_type llama3 needs 0 < low_freq_factor < high_freq_factor, and has %v and %v", r.LowFreqFactor, r.HighFreqFactor)
+		return fmt.Errorf("rope_type llama3 needs 0 < low_freq_factor < high_freq_factor, not %v and %v", r.LowFreqFactor, r.HighFreqFactor)
 	}
 	return nil
 }
 
-// longRope makes the two tables of LongRoPE (Ding et al. 2024): a factor for each
-// pair of dimensions, by whether a micro-batch's longest sequence is beyond the
-// original context.
+// longRope sets the two tables of LongRoPE (Ding et al. 2024), with a factor for each
+// pair of dimensions. A micro-batch uses the long one if its longest sequence exceeds
+// the original context.
 func (f *file) longRope(out *rope, r nn.Rope, p *ropeFile, c *nn.Config) {
 	if n := out.dims / 2; len(p.ShortFactor) != n || len(p.LongFactor) != n {
-		f.fail("rope_scaling has %d short and %d long factors; %d dimensions that turn need %d of each", len(p.ShortFactor), len(p.LongFactor), out.dims, n)
+		f.fail("rope_scaling has %d short and %d long factors; %d rotated dimensions need %d of each", len(p.ShortFactor), len(p.LongFactor), out.dims, n)
 		return
 	}
 	if r.OriginalMax < 1 {
@@ -213,7 +213,7 @@ func (f *file) longRope(out *rope, r nn.Rope, p *ropeFile, c *nn.Config) {
 	out.params, out.long = r, &long
 }
 
-// or returns *p, or def where p is nil.
+// or returns *p, or def if p is nil.
 func or[T any](p *T, def T) T {
 	if p == nil {
 		return def
@@ -221,7 +221,7 @@ func or[T any](p *T, def T) T {
 	return *p
 }
 
-// orFloat returns *p, or def where p is nil or zero (as transformers treats betas).
+// orFloat returns *p, or def if p is nil or *p is 0 (as transformers treats betas).
 func orFloat(p *float64, def float64) float64 {
 	if p == nil || *p == 0 {
 		return def

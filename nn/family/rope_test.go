@@ -11,7 +11,7 @@ import (
 	"qlora/nn"
 )
 
-// TestRopeFrequencies holds every scaling against transformers' (testdata/rope.py).
+// TestRopeFrequencies checks every scaling against transformers' (testdata/rope.py).
 func TestRopeFrequencies(t *testing.T) {
 	data, err := os.ReadFile("testdata/rope.json")
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func TestRopeFrequencies(t *testing.T) {
 			require.InDelta(t, c.Attention, attention, 1e-7)
 			require.Len(t, got, len(c.InvFreq))
 			for i, want := range c.InvFreq {
-				// torch's float32 pow may be a unit in the last place away.
+				// torch's float32 pow may differ by one unit in the last place.
 				if diff := math.Abs(float64(got[i]-want)) / float64(want); diff > 2.5e-7 {
 					t.Errorf("pair %d: got %g, want %g, relative error %g", i, got[i], want, diff)
 				}
@@ -41,8 +41,7 @@ func TestRopeFrequencies(t *testing.T) {
 	}
 }
 
-// TestRopeDialects reads the same rope from the config.json of transformers 4
-// and of 5.
+// TestRopeDialects reads the same rope from configs of transformers 4 and 5.
 func TestRopeDialects(t *testing.T) {
 	v4, err := ParseConfig([]byte(`{"model_type":"llama","rope_theta":500000.0,"rope_scaling":{"type":"linear","factor":2.0}}`))
 	require.NoError(t, err)
@@ -51,7 +50,7 @@ func TestRopeDialects(t *testing.T) {
 	require.Equal(t, ropeOf(v5), ropeOf(v4))
 }
 
-// ropeOf returns the positions of the first layer.
+// ropeOf returns the RoPE parameters of the first layer.
 func ropeOf(c *nn.Config) *nn.Rope { return &firstAttention(c).Positions.Rope }
 
 func firstAttention(c *nn.Config) *nn.Attention { return attentions(c)[0] }

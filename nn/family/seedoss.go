@@ -6,8 +6,8 @@ func init() {
 	register(Family{Types: []string{"seed_oss"}, read: seedOSS})
 }
 
-// seedOSS is Seed-OSS: Llama with biases on q, k and v, and dropout of the branches
-// and of attention.
+// seedOSS reads Seed-OSS: Llama with biases on q, k and v, and dropout on the branches
+// and in attention.
 func seedOSS(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 4096, layers: 64, vocabulary: 155136, positions: 524288, bos: 0, eos: []int32{2}, pad: 1})
 	h := f.heads(c, 80, 8, 128)

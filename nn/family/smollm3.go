@@ -6,8 +6,8 @@ func init() {
 	register(Family{Types: []string{"smollm3"}, read: smollm3})
 }
 
-// smollm3 is SmolLM3 (Bakouch et al. 2025): Llama with rotary positions but in every
-// fourth layer.
+// smollm3 reads SmolLM3 (Bakouch et al. 2025): Llama with RoPE except in every fourth
+// layer.
 func smollm3(f *file) *nn.Config {
 	c := f.config(defaults{hidden: 2048, layers: 36, vocabulary: 128256, positions: 32768, tied: true, bos: 128000, eos: []int32{128001}, pad: 128004})
 	h := f.heads(c, 16, 4, 0)
@@ -37,8 +37,7 @@ func smollm3(f *file) *nn.Config {
 	return c
 }
 
-// rotates returns which layers have rotary positions. no_rope_layers is 1 for those
-// that do.
+// rotates returns which layers use RoPE: those with a 1 in no_rope_layers.
 func (f *file) rotates(layers int) []bool {
 	every := f.size("no_rope_layer_interval", 4, 1<<12)
 	var given []int

@@ -23,7 +23,7 @@ func TestSmolLM3(t *testing.T) {
 	f.run(t)
 }
 
-// TestSmolLM3Layers: which layers have rotary positions, and which a window.
+// TestSmolLM3Layers checks which layers use RoPE, and which a window.
 func TestSmolLM3Layers(t *testing.T) {
 	for _, c := range []struct {
 		name, keys string

@@ -6,9 +6,8 @@ func init() {
 	register(Family{Types: []string{"stablelm"}, Targets: []string{"q_proj", "v_proj"}, read: stablelm})
 }
 
-// stablelm is StableLM (Bellagente et al. 2024): Llama with LayerNorms and rotary
-// positions in a part of each head. With use_parallel_residual both branches read one
-// norm:
+// stablelm reads StableLM (Bellagente et al. 2024): Llama with LayerNorms and partial
+// RoPE. With use_parallel_residual both branches read one norm:
 //
 //	out = in + o(attention(q, k, v of x)) + down(silu(gate(x))·up(x)), x = LayerNorm(in)
 func stablelm(f *file) *nn.Config {
@@ -20,7 +19,7 @@ func stablelm(f *file) *nn.Config {
 	bias, headNorms, parallel := f.bool("use_qkv_bias", false), f.bool("qk_layernorm", false), f.bool("use_parallel_residual", false)
 	dropout := f.probability("hidden_dropout", 0)
 	positions := f.rope(c, h.dim, ropeDefaults{partial: 0.25})
-	// perHead is a LayerNorm without bias that each head has a weight of its own for.
+	// perHead returns a LayerNorm without bias with a separate weight for each head.
 	perHead := func(name string, heads int) *nn.HeadNorm {
 		return &nn.HeadNorm{Norm: nn.Norm{Name: name, Size: h.dim, Eps: eps, Centered: true, Turns: heads, Apart: name + ".norms.%d.weight"}}
 	}

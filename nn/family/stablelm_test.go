@@ -6,7 +6,7 @@ func TestStableLM(t *testing.T) {
 	f := familyTest{
 		modelType: "stablelm", sizes: []int{2560, 32, 32, 32, 80, 50304, 4096}, eos: []int32{0}, bos: 0, pad: -1,
 		refusals: []refusal{
-			{`"head_dim":64`, "num_attention_heads 32 with head_dim 64 does not make up hidden_size 2560, which stablelm needs"},
+			{`"head_dim":64`, "num_attention_heads 32 times head_dim 64 is not hidden_size 2560, which stablelm requires"},
 			{`"hidden_dropout":2`, "hidden_dropout is 2; it must be at least 0 and below 1"},
 		},
 		published: []publishedModel{{

@@ -6,8 +6,8 @@ func init() {
 	register(Family{Types: []string{"starcoder2"}, read: starcoder2})
 }
 
-// starcoder2 is StarCoder 2 (Lozhkov et al. 2024): LayerNorms, biases everywhere, a
-// feed-forward network without a gate, and a window, if there is one, in every layer:
+// starcoder2 reads StarCoder 2 (Lozhkov et al. 2024): LayerNorms, biases everywhere, a
+// feed-forward network without gate and, if set, a sliding window in every layer:
 //
 //	mid = in  + o(attention(q, k, v of LayerNorm(in)))
 //	out = mid + c_proj(gelu(c_fc(LayerNorm(mid))))

@@ -7,7 +7,7 @@ func TestStarCoder2(t *testing.T) {
 		modelType: "starcoder2", sizes: []int{3072, 30, 24, 2, 128, 49152, 4096},
 		eos: []int32{50256}, bos: 50256, pad: -1, tied: true,
 		refusals: []refusal{
-			{`"hidden_act":"tanh"`, `hidden_act "tanh" is not supported for starcoder2; silu, gelu, gelu_new, relu and relu2 are`},
+			{`"hidden_act":"tanh"`, `hidden_act "tanh" is not supported for starcoder2; use silu, gelu, gelu_new, relu or relu2`},
 			{`"residual_dropout":1`, "residual_dropout is 1; it must be at least 0 and below 1"},
 		},
 		published: []publishedModel{{

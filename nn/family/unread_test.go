@@ -20,7 +20,7 @@ import (
 
 const recorded = "../../trainer/testdata/families"
 
-// A folder is a recorded family's base, to be changed.
+// A folder is a modifiable copy of a recorded family's base.
 type folder struct {
 	config  []byte
 	tensors map[string]checkpoint.Entry
@@ -61,7 +61,7 @@ func (f *folder) add(name string, shape ...int) {
 	f.put(name, checkpoint.NewDense(name, checkpoint.F32, shape, make([]byte, n)))
 }
 
-// rename gives names another beginning.
+// rename replaces the prefix from of names by to.
 func (f *folder) rename(from, to string) {
 	renamed := map[string]checkpoint.Entry{}
 	for name, e := range f.tensors {
@@ -74,7 +74,7 @@ func (f *folder) rename(from, to string) {
 	f.tensors = renamed
 }
 
-// open writes the folder and lays a model out by it.
+// open writes the folder and lays out its model.
 func (f *folder) open(t *testing.T) (*nn.Model, error) {
 	t.Helper()
 	base := f.write(t)
@@ -95,7 +95,7 @@ func (f *folder) write(t *testing.T) checkpoint.Checkpoint {
 	return base
 }
 
-// TestUnread: what a model would pass over is refused.
+// TestUnread checks that a tensor the model would ignore is an error.
 func TestUnread(t *testing.T) {
 	for _, c := range []struct {
 		base   string
@@ -104,15 +104,15 @@ func TestUnread(t *testing.T) {
 	}{
 		{"llama", func(*folder) {}, ""},
 		{"relative", func(*folder) {}, ""},
-		{"relative", func(f *folder) { f.add("model.layers.1.self_attn.q_norm.weight", 32) }, `tensor "model.layers.1.self_attn.q_norm.weight" is none that config.json implies, and would not be used`},
-		{"llama", func(f *folder) { f.add("model.layers.2.input_layernorm.weight", 64) }, `tensor "model.layers.2.input_layernorm.weight" is none`},
-		{"llama", func(f *folder) { f.add("lm_head.bias", 128) }, `tensor "lm_head.bias" is none`},
-		{"llama", func(f *folder) { f.add("model.embed_positions.weight", 128, 64) }, `tensor "model.embed_positions.weight" is none`},
+		{"relative", func(f *folder) { f.add("model.layers.1.self_attn.q_norm.weight", 32) }, `tensor "model.layers.1.self_attn.q_norm.weight" is not implied by config.json and would be ignored`},
+		{"llama", func(f *folder) { f.add("model.layers.2.input_layernorm.weight", 64) }, `tensor "model.layers.2.input_layernorm.weight" is not implied`},
+		{"llama", func(f *folder) { f.add("lm_head.bias", 128) }, `tensor "lm_head.bias" is not implied`},
+		{"llama", func(f *folder) { f.add("model.embed_positions.weight", 128, 64) }, `tensor "model.embed_positions.weight" is not implied`},
 		{"llama", func(f *folder) { f.add("model.layers.0.self_attn.rotary_emb.inv_freq", 8) }, ""},
-		{"llama", func(f *folder) { delete(f.tensors, "model.norm.weight") }, `has no tensor "model.norm.weight", which config.json implies`},
+		{"llama", func(f *folder) { delete(f.tensors, "model.norm.weight") }, `has no tensor "model.norm.weight", required by config.json`},
 		{"llama", func(f *folder) { f.add("model.norm.weight", 65) }, `tensor "model.norm.weight" has shape [65]; config.json implies [64]`},
 		{"gemma3", func(*folder) {}, ""},
-		{"gemma3", func(f *folder) { f.add("language_model.model.layers.0.self_attn.sinks", 4) }, `tensor "language_model.model.layers.0.self_attn.sinks" is none`},
+		{"gemma3", func(f *folder) { f.add("language_model.model.layers.0.self_attn.sinks", 4) }, `tensor "language_model.model.layers.0.self_attn.sinks" is not implied`},
 		{"qwen3_vl", func(f *folder) { f.add("model.visual.more.weight", 4) }, ""},
 	} {
 		f := readFolder(t, c.base)
@@ -126,8 +126,8 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// TestNamesOfVision: a text part is found under the names of transformers 4 and 5, and
-// what is beside it is nobody's.
+// TestNamesOfVision checks that the text part is found under the names of transformers 4
+// and 5, and that other modules are ignored.
 func TestNamesOfVision(t *testing.T) {
 	for _, c := range []struct{ base, from, to, beside string }{
 		{"gemma3", "", "", "vision_tower."},
@@ -155,8 +155,7 @@ func TestNamesOfVision(t *testing.T) {
 	}
 }
 
-// TestTied: a head of a tied model that has other values than the embedding is not
-// tied to it.
+// TestTied checks that a head that differs from the embedding is not tied to it.
 func TestTied(t *testing.T) {
 	f := readFolder(t, "gemma")
 	same := f.tensors["model.embed_tokens.weight"]
@@ -173,8 +172,8 @@ func TestTied(t *testing.T) {
 	require.False(t, m.Config.Tied)
 }
 
-// TestSaveBeside: full fine-tuning writes what is beside the transformer, and the names
-// of the folder, as they were.
+// TestSaveBeside checks that full fine-tuning writes modules outside the transformer
+// unchanged and keeps the folder's names.
 func TestSaveBeside(t *testing.T) {
 	for _, name := range []string{"gemma3", "qwen2_vl"} {
 		base := readFolder(t, name).write(t)
@@ -205,18 +204,18 @@ func TestSaveBeside(t *testing.T) {
 	}
 }
 
-// TestUnknown: a model_type that nobody knows is Llama's, if its keys are.
+// TestUnknown checks that an unknown model_type is read as Llama's if its keys are.
 func TestUnknown(t *testing.T) {
 	const keys = `{"model_type":"orion","rms_norm_eps":1e-5,"num_attention_heads":4,"intermediate_size":96,"hidden_size":64`
 	c, err := ParseConfig([]byte(keys + `,"vocab_size":97,"tie_word_embeddings":false,"auto_map":{"AutoConfig":"x"},"attention_bias":true}`))
 	require.NoError(t, err)
-	require.Equal(t, `model_type "orion" is not known; its keys are Llama's, and it is taken for one`, c.Note)
+	require.Equal(t, `model_type "orion" is unknown; all its keys are Llama's, so it is read as llama`, c.Note)
 	for more, want := range map[string]string{
-		`,"num_experts":8}`:                              `model_type "orion" is not known, and is no Llama: its config has num_experts 8, which Llama has not`,
-		`,"qk_layernorm":true}`:                          `is no Llama: its config has qk_layernorm true`,
-		`,"hidden_act":"mish"}`:                          `model_type "orion" is not known, and as a Llama: hidden_act "mish" is not supported`,
+		`,"num_experts":8}`:                              `model_type "orion" is unknown and not a Llama: its config has num_experts 8, a key that llama does not have`,
+		`,"qk_layernorm":true}`:                          `and not a Llama: its config has qk_layernorm true`,
+		`,"hidden_act":"mish"}`:                          `model_type "orion" is unknown, and reading it as llama failed: hidden_act "mish" is not supported`,
 		`,"rms_norm_eps":null}`:                          `model_type "orion" is not supported; `,
-		`,"rope_scaling":{"type":"dynamic","factor":2}}`: `as a Llama: rope_type "dynamic" is not supported`,
+		`,"rope_scaling":{"type":"dynamic","factor":2}}`: `reading it as llama failed: rope_type "dynamic" is not supported`,
 	} {
 		_, err := ParseConfig([]byte(keys + more))
 		require.ErrorContains(t, err, want, more)

@@ -10,30 +10,30 @@ import (
 	"qlora/nn"
 )
 
-// A language says where the text part of a vision-language model is. The text part is
-// what is computed and trained; the folder's other tensors stay as they are.
+// A language locates the text part of a vision-language model. Only the text part is
+// computed and trained; the folder's other tensors stay unchanged.
 type language struct {
-	text     string // the text part's model_type, where it says none
-	read     kinds  // by model_type
-	flat     bool   // older files have the text part's keys beside the others
+	text     string // default model_type of the text part
+	read     kinds  // readers by model_type
+	flat     bool   // older files have the text part's keys at the top level
 	absent   string // the text part's keys where there are none; "": the class's
-	tied     bool   // by default
+	tied     bool   // default of tie_word_embeddings
 	prefixes []nn.Prefix
-	beside   []string // the other modules
+	beside   []string // modules outside the text part
 }
 
 type kinds map[string]func(*file) *nn.Config
 
-// languageRoot is the module of the text part's layers, as transformers 5 has it.
+// languageRoot is the module of the text part's layers in transformers 5.
 const languageRoot = "model.language_model"
 
-// llavaPrefixes are names as LLaVA's kin have them in files.
+// llavaPrefixes are the name prefixes in checkpoints of LLaVA's relatives.
 var llavaPrefixes = []nn.Prefix{
 	{Model: languageRoot + ".", Stored: "language_model.model."},
 	{Model: "lm_head.", Stored: "language_model.lm_head."},
 }
 
-// llavaBeside are the other modules of LLaVA's kin.
+// llavaBeside are the modules outside the text part of LLaVA's relatives.
 var llavaBeside = []string{"model.vision_tower", "model.multi_modal_projector"}
 
 // language reads the text part of a vision-language model.
@@ -53,17 +53,17 @@ func (f *file) language(l language) *nn.Config {
 	text.modelType = text.text("model_type", l.text)
 	read, ok := l.read[text.modelType]
 	if !ok {
-		f.fail("text_config has model_type %q, which is not supported for %s; %s is", text.modelType, f.modelType,
+		f.fail("text_config has model_type %q, which is not supported for %s; use %s", text.modelType, f.modelType,
 			strings.Join(slices.Sorted(maps.Keys(l.read)), " or "))
 	}
 	flatTied := l.flat && text.bool("tie_word_embeddings", false)
-	// What the whole model says of itself counts. Padding is the embedding's matter.
+	// The whole model's values win, except pad_token_id, which belongs to the embedding.
 	for _, key := range []string{"dtype", "torch_dtype", "quantization_config", "tie_word_embeddings", "bos_token_id", "eos_token_id"} {
 		if f.present(key) {
 			text.keys[key] = f.keys[key]
 		}
 	}
-	if flatTied { // transformers 4 said it there, of Qwen2-VL
+	if flatTied { // transformers 4's place for Qwen2-VL
 		text.keys["tie_word_embeddings"] = json.RawMessage("true")
 	}
 	if !text.has("tie_word_embeddings") && l.tied {
@@ -76,6 +76,6 @@ func (f *file) language(l language) *nn.Config {
 	c := read(text)
 	f.err = text.err
 	c.ModelType, c.Prefixes, c.Part, c.Beside = f.modelType, l.prefixes, languageRoot, l.beside
-	c.Note = fmt.Sprintf("of model_type %q the text part is read; the rest stays as it is", f.modelType)
+	c.Note = fmt.Sprintf("only the text part of model_type %q is used; the other tensors stay unchanged", f.modelType)
 	return c
 }

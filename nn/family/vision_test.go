@@ -32,7 +32,7 @@ func TestVision(t *testing.T) {
 			require.Equal(t, []any{c.modelType, c.tied, c.eos, "model.language_model"}, []any{got.ModelType, got.Tied, got.EOS, got.Part})
 			require.Contains(t, shapes(t, got), "model.language_model.layers.0.self_attn.q_proj.weight")
 			require.Contains(t, shapes(t, got), "model.language_model.norm.weight")
-			require.Contains(t, got.Note, "the text part is read")
+			require.Contains(t, got.Note, "only the text part of")
 			require.NotEmpty(t, got.Beside)
 		})
 	}
@@ -40,9 +40,9 @@ func TestVision(t *testing.T) {
 
 func TestVisionRefusals(t *testing.T) {
 	for json, want := range map[string]string{
-		`{"model_type":"mistral3","text_config":{"model_type":"mamba"}}`:                       `text_config has model_type "mamba", which is not supported for mistral3; ministral3 or mistral is`,
+		`{"model_type":"mistral3","text_config":{"model_type":"mamba"}}`:                       `text_config has model_type "mamba", which is not supported for mistral3; use ministral3 or mistral`,
 		`{"model_type":"gemma3","text_config":{"use_bidirectional_attention":true}}`:           "use_bidirectional_attention true is not supported for gemma3_text; leave it out",
-		`{"model_type":"gemma3","text_config":7}`:                                              "text_config 7 is not what it has to be",
+		`{"model_type":"gemma3","text_config":7}`:                                              "text_config 7 has the wrong type",
 		`{"model_type":"qwen3_vl","text_config":{"rope_scaling":{"rope_type":"dynamic"}}}`:     `rope_type "dynamic" is not supported`,
 		`{"model_type":"qwen2_vl","text_config":{"layer_types":["chunked_attention"]}}`:        "layer_types names 1 layers of 80",
 		`{"model_type":"mistral3","dtype":"float8","text_config":{"model_type":"ministral3"}}`: `dtype "float8" is not supported`,

@@ -2,7 +2,7 @@ package family
 
 import "encoding/json"
 
-// window returns sliding_window, or def where it is absent; null: 0, none.
+// window returns sliding_window in tokens, or def if it is absent; null means 0, none.
 func (f *file) window(def int) int {
 	const key = "sliding_window"
 	f.asked[key] = true
@@ -21,8 +21,8 @@ func (f *file) window(def int) int {
 	return 0
 }
 
-// slides returns which layers have a sliding window: by layer_types, or where that is
-// absent by def.
+// slides returns which layers have a sliding window, from layer_types or, if that is
+// absent, from def.
 func (f *file) slides(layers int, def func(layer int) bool) []bool {
 	types := f.list("layer_types")
 	if len(types) > 0 && len(types) != layers {
@@ -40,13 +40,13 @@ func (f *file) slides(layers int, def func(layer int) bool) []bool {
 		case "sliding_attention":
 			s[i] = true
 		default:
-			f.fail("layer_types: %q is not supported; full_attention and sliding_attention are", types[i])
+			f.fail("layer_types: %q is not supported; use full_attention or sliding_attention", types[i])
 		}
 	}
 	return s
 }
 
-// windows gives the layers that slide a window.
+// windows returns the window of each layer: size for those that slide, else 0.
 func windows(slides []bool, size int) []int {
 	w := make([]int, len(slides))
 	for i, s := range slides {

@@ -12,22 +12,20 @@ import (
 	"qlora/nn/family"
 )
 
-// ShardBytes is what a shard with 4-bit weights holds at most, unless one weight is
-// larger. It bounds the memory that is needed: safetensors puts a weight's scales
-// far from its codes, so the 4-bit weights of a shard are ready before it is
-// written.
+// ShardBytes is the maximum size of a shard with 4-bit weights in bytes, unless one
+// weight is larger. It bounds memory: safetensors stores a weight's scales far from
+// its codes, so all 4-bit weights of a shard are computed before it is written.
 const ShardBytes = 1 << 30
 
-// A Job is a model folder that can be written in 4 bits: all that could be wrong
-// with the input was checked.
+// A Job is a model folder to write in 4 bits, with its input checked.
 type Job struct {
 	outDir string
 	base   checkpoint.Checkpoint
 	writer checkpoint.Writer
 }
 
-// NewJob checks the model in modelDir and that outDir is absent or empty. It
-// writes nothing. Close gives the mapped weights back.
+// NewJob checks the options, the model in modelDir, and that outDir is absent or
+// empty. It writes nothing. Close unmaps the weights.
 func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	device, err := opts.Device()
 	if err != nil {
@@ -42,7 +40,7 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 		return nil, err
 	}
 	if cfg.Quantization != nil {
-		return nil, fmt.Errorf("%s is in 4 bits already; quantize the 16-bit model it was made from", modelDir)
+		return nil, fmt.Errorf("%s already has 4-bit weights; quantize the 16-bit model it was made from", modelDir)
 	}
 	config, err := checkpoint.EditConfig(cfg.Raw, map[string]any{"quantization_config": quantization})
 	if err != nil {
@@ -55,7 +53,7 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A plan checks that every tensor is there and has its shape and type.
+	// A plan checks that every tensor exists with its shape and type.
 	m, err := nn.New(cfg, base, nn.Options{Quantize: device}, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
 	if err != nil {
 		base.Close()
@@ -77,19 +75,18 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	}}, nil
 }
 
-// Close gives back what NewJob took.
+// Close unmaps the weights.
 func (j *Job) Close() error { return j.base.Close() }
 
-// Write writes the model with the weights of its linear layers in 4 bits; the
-// head, embeddings, norms and biases are copied as they are, and so are the
-// tokenizer's files. The folder appears whole or not at all. At no time is more
-// of the model in memory than the 4-bit weights of one shard. Progress, which
-// may be nil, is told in bytes of the source's tensors.
+// Write writes the model with the weights of its linear layers in 4 bits. It copies
+// the head, embeddings, norms, biases and the tokenizer's files unchanged. The folder
+// appears whole or not at all. Memory holds at most the 4-bit weights of one shard.
+// progress, if not nil, receives bytes of the source's tensors.
 func (j *Job) Write(ctx context.Context, progress func(done, total int64)) error {
 	return j.writer.Write(ctx, j.outDir, progress)
 }
 
-// Folder is NewJob and Write in one.
+// Folder runs NewJob and Write.
 func Folder(ctx context.Context, modelDir, outDir string, opts Options, progress func(done, total int64)) error {
 	j, err := NewJob(modelDir, outDir, opts)
 	if err != nil {
@@ -99,8 +96,8 @@ func Folder(ctx context.Context, modelDir, outDir string, opts Options, progress
 	return j.Write(ctx, progress)
 }
 
-// weights are those of base, in the order of their names, the ones of linear in 4
-// bits.
+// weights returns the weights of base in the order of their names, those of linear
+// in 4 bits.
 func weights(base checkpoint.Checkpoint, linear map[string]*nn.Projection, device *bindings.QuantizeOptions) ([]checkpoint.Weight, error) {
 	var all []checkpoint.Weight
 	for _, name := range base.Names() {
@@ -116,8 +113,8 @@ func weights(base checkpoint.Checkpoint, linear map[string]*nn.Projection, devic
 	return all, nil
 }
 
-// packed is the weight called name, which base has in 16 or 32 bits, in 4. It is
-// [out, in] there, however base has it.
+// packed returns the named 16- or 32-bit weight of base in 4 bits, as [out, in] even
+// if base stores [in, out].
 func packed(base checkpoint.Checkpoint, name string, transposed bool, device *bindings.QuantizeOptions) (checkpoint.Weight, error) {
 	t, err := base.Tensor(name)
 	shape := t.Shape

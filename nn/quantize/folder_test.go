@@ -27,8 +27,8 @@ const config = `{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "
 "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50, "max_position_embeddings": 64,
 "tie_word_embeddings": false, "torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": 2, "rms_norm_eps": 1e-05}`
 
-// writeModel makes a folder of random bfloat16 weights. 40 columns make blocks
-// that span rows and a shorter last one.
+// writeModel writes a folder of random bfloat16 weights and returns its path. 40
+// columns give blocks that span rows and a shorter last block.
 func writeModel(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -119,7 +119,7 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// checkWeight quantizes x in one piece and wants the same numbers.
+// checkWeight checks got against x quantized in one piece.
 func checkWeight(t *testing.T, x checkpoint.Tensor, got *checkpoint.FourBit, opts Options) {
 	t.Helper()
 	values := make([]float32, x.Elements())
@@ -190,7 +190,7 @@ func TestFolderRefuses(t *testing.T) {
 		want       string
 	}{
 		"in place":  {model: model, out: model, want: "is not empty"},
-		"twice":     {model: fourBit, want: "4 bits already"},
+		"twice":     {model: fourBit, want: "already has 4-bit weights"},
 		"no model":  {model: t.TempDir(), want: "config.json"},
 		"truncated": {model: broken, want: "model.safetensors"},
 		"type":      {model: model, change: func(o *Options) { o.Type = "int4" }, want: "bnb_4bit_quant_type"},
@@ -231,8 +231,8 @@ func TestFolderStopsWhole(t *testing.T) {
 	}
 }
 
-// TestFamilyFolders quantizes what has other names in the folder than in the model, has
-// more than a transformer, or is [in, out].
+// TestFamilyFolders quantizes folders with other names than the model's, with modules
+// outside the transformer, or with [in, out] weights.
 func TestFamilyFolders(t *testing.T) {
 	const recorded = "../../trainer/testdata/families"
 	for _, c := range []struct {

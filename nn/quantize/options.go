@@ -1,6 +1,5 @@
-// Package quantize writes a Hugging Face model folder again with its linear
-// layers in bitsandbytes' 4-bit format, as transformers does when it saves a
-// model that was loaded with load_in_4bit.
+// Package quantize copies a Hugging Face model folder with its linear layers in
+// bitsandbytes' 4-bit format, as transformers saves a model loaded with load_in_4bit.
 package quantize
 
 import (
@@ -14,8 +13,8 @@ import (
 	"qlora/option"
 )
 
-// Options are how weights are held in 4 bits, under the names of transformers'
-// BitsAndBytesConfig. The tags are read by the command line.
+// Options is the 4-bit format, under the names of transformers' BitsAndBytesConfig.
+// The command line reads the tags.
 type Options struct {
 	Type         string `option:"bnb_4bit_quant_type" help:"the 4-bit code: nf4 or fp4"`
 	Double       bool   `option:"bnb_4bit_use_double_quant" help:"double quantization: store the blocks' scales in 8 bits"`
@@ -23,38 +22,38 @@ type Options struct {
 	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"type of computation: bfloat16 or float32; the cpu device computes in float32"`
 }
 
-// DefaultOptions are the QLoRA paper's.
+// DefaultOptions returns the QLoRA paper's options.
 func DefaultOptions() Options {
 	return Options{Type: nf4.NF4.String(), Double: true, BlockSize: 64, ComputeDType: "bfloat16"}
 }
 
-// Device returns the options as a device has them. An error is an [option.Error].
+// Device returns the options in a device's form. An error is an [option.Error].
 func (o Options) Device() (*bindings.QuantizeOptions, error) {
 	kind, err := nf4.ParseKind(o.Type)
 	switch {
 	case err != nil:
-		return nil, option.Errorf("bnb_4bit_quant_type", o.Type, "it can be nf4 or fp4")
+		return nil, option.Errorf("bnb_4bit_quant_type", o.Type, "it must be nf4 or fp4")
 	case !slices.Contains([]string{"bfloat16", "float32"}, o.ComputeDType):
-		return nil, option.Errorf("bnb_4bit_compute_dtype", o.ComputeDType, "it can be bfloat16 or float32")
+		return nil, option.Errorf("bnb_4bit_compute_dtype", o.ComputeDType, "it must be bfloat16 or float32")
 	}
 	device := &bindings.QuantizeOptions{Kind: kind, BlockSize: o.BlockSize, Double: o.Double}
 	return device, Check(device)
 }
 
-// Check refuses a kind or block size that bitsandbytes has not, with an
-// [option.Error].
+// Check returns an [option.Error] for a kind or block size that bitsandbytes does not
+// support.
 func Check(o *bindings.QuantizeOptions) error {
 	switch size := o.BlockSize; {
 	case o.Kind != nf4.NF4 && o.Kind != nf4.FP4:
-		return option.Errorf("bnb_4bit_quant_type", fmt.Sprint(o.Kind), "it can be nf4 or fp4")
+		return option.Errorf("bnb_4bit_quant_type", fmt.Sprint(o.Kind), "it must be nf4 or fp4")
 	case size < 32 || size > 4096 || size&(size-1) != 0:
 		return option.Errorf("bnb_4bit_blocksize", size, "it must be a power of two from 32 to 4096")
 	}
 	return nil
 }
 
-// Config is the options as config.json of model has them: the modules beside the
-// transformer, and then the head by name, stay as they are.
+// Config returns the quantization entry of the model's config.json. Modules outside
+// the transformer, and then the head by name, are not quantized.
 func (o Options) Config(model *nn.Config) (*checkpoint.Quantization, error) {
 	device, err := o.Device()
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"qlora/nf4"
 )
 
-// pieceElements is what one goroutine holds in float32 at a time: a multiple of
-// every block size.
+// pieceElements is the number of float32 values a goroutine converts at a time, a
+// multiple of every block size.
 const pieceElements = 1 << 16
 
-// Pack is the [out, in] matrix t, of type F32, BF16 or F16, in 4 bits. It reads t
+// Pack returns the matrix t [out, in], of type F32, BF16 or F16, in 4 bits. It reads t
 // once, in pieces, on all processors.
 func Pack(t checkpoint.Tensor, o *bindings.QuantizeOptions) *checkpoint.FourBit {
 	n := t.Elements()
