@@ -42,5 +42,5 @@ func TestConfigShapes(t *testing.T) {
 func TestSequenceLongerThanPositions(t *testing.T) {
 	code, _, stderr := run(t, "plan", "--model", "../../configs/gpt3-175b.json", "--max_length", "2049")
 	require.Equal(t, 2, code)
-	require.Contains(t, stderr, "a sequence has 2049 tokens, and the model has positions for 2048: choose a smaller --max_length")
+	require.Contains(t, stderr, "a sequence has 2049 tokens, but the model has 2048 positions; set a smaller --max_length")
 }

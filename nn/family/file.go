@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
@@ -83,7 +84,25 @@ func (f *file) value(key string, dst any) {
 		return
 	}
 	if err := json.Unmarshal(f.keys[key], dst); err != nil {
-		f.fail("%s has the wrong type: %w", f.quoted(key), err)
+		f.fail("%s has the wrong type; it must be %s", f.quoted(key), typeName(dst))
+	}
+}
+
+// typeName returns JSON's name of the type that dst points to, for messages.
+func typeName(dst any) string {
+	switch t := reflect.TypeOf(dst).Elem(); t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int32:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "an object"
 	}
 }
 

@@ -13,7 +13,7 @@ func TestGPTNeo(t *testing.T) {
 			{`"num_layers":3`, "attention_types does not make up num_layers 3"},
 			{`"num_layers":1,"attention_types":[[["global","local"],1000000000]]`, "attention_types does not make up num_layers 1"},
 			{`"num_layers":1,"attention_types":[[["sparse"],1]]`, `attention_types has "sparse", which is not supported; global and local are`},
-			{`"num_layers":1,"attention_types":[["global",1]]`, `attention_types [["global",1]] is not what it has to be: json: cannot unmarshal string into Go value of type []string`},
+			{`"num_layers":1,"attention_types":[["global",1]]`, `attention_types [["global",1]] has the wrong type; it must be a list`},
 			{`"window_size":0`, "window_size is 0; it must be from 1 to 1073741824"},
 			{`"num_heads":7`, "hidden_size 2048 is not a multiple of num_heads 7"},
 			{`"embed_dropout":1`, "embed_dropout is 1; it must be at least 0 and below 1"},

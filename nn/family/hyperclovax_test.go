@@ -12,8 +12,8 @@ func TestHyperCLOVAX(t *testing.T) {
 		refusals: []refusal{
 			{`"residual_multiplier":0`, "residual_multiplier 0 is not supported for hyperclovax; it must not be 0"},
 			{`"attention_multiplier":0.0`, "attention_multiplier 0.0 is not supported for hyperclovax; it must not be 0"},
-			{`"partial_rotary_factor":0.5`, "partial_rotary_factor 0.5 is not supported for hyperclovax; all of each head turns"},
-			{`"hidden_act":"tanh"`, `hidden_act "tanh" is not supported for hyperclovax; silu, gelu, gelu_new, relu and relu2 are`},
+			{`"partial_rotary_factor":0.5`, "partial_rotary_factor 0.5 is not supported for hyperclovax; it must be 1"},
+			{`"hidden_act":"tanh"`, `hidden_act "tanh" is not supported for hyperclovax; use silu, gelu, gelu_new, relu or relu2`},
 		},
 		published: []publishedModel{{
 			name: "the class's defaults", json: `"use_post_norm":true`, parameters: 6_738_677_760,

@@ -24,7 +24,7 @@ func TestMPT(t *testing.T) {
 			{`"attn_config":{"alibi_bias_max":16}`, "attn_config: alibi_bias_max 16 is not supported for mpt; transformers computes with 8"},
 			{`"attn_config":{"clip_qkv":-1}`, "attn_config: clip_qkv -1 is not supported for mpt; it must be positive"},
 			{`"attn_config":{"softmax_scale":0}`, "attn_config: softmax_scale 0 is not supported for mpt; it must not be 0"},
-			{`"attn_config":3`, "attn_config 3 is not what it has to be: json: cannot unmarshal number into Go value of type map[string]json.RawMessage"},
+			{`"attn_config":3`, "attn_config 3 has the wrong type; it must be an object"},
 		},
 		published: []publishedModel{{
 			name: "mpt-7b", json: `"d_model":4096,"n_heads":32,"n_layers":32,"vocab_size":50432,"attn_config":{"model_type":"","attn_impl":"torch","clip_qkv":null}`,

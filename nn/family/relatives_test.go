@@ -40,7 +40,7 @@ func TestRelatives(t *testing.T) {
 		modelType: "exaone4", sizes: []int{4096, 32, 32, 32, 128, 102400, 2048}, eos: []int32{2}, bos: 0, pad: -1,
 		refusals: []refusal{{
 			`"sliding_window_pattern":"LLLG"`,
-			`sliding_window_pattern "LLLG" has the wrong type: json: cannot unmarshal string into Go value of type int`,
+			`sliding_window_pattern "LLLG" has the wrong type; it must be a whole number`,
 		}},
 		published: []publishedModel{{
 			name: "EXAONE-4.0-1.2B",
