@@ -2,14 +2,14 @@ package bindings
 
 import "fmt"
 
-// An Activation is the nonlinearity of a feed-forward network.
+// An Activation is the nonlinearity of a feed-forward network. The zero value is SiLU.
 type Activation uint8
 
 // The activations.
 const (
 	SiLU        Activation = iota // x·sigmoid(x)
-	GELU                          // x·Φ(x), by erf
-	GELUTanh                      // its approximation by tanh (Hendrycks & Gimpel 2016)
+	GELU                          // x·Φ(x), exact by erf
+	GELUTanh                      // GELU's tanh approximation (Hendrycks & Gimpel 2016)
 	ReLU                          // max(x, 0)
 	ReLUSquared                   // max(x, 0)²
 )
@@ -24,7 +24,7 @@ func (a Activation) String() string {
 	return activationNames[a]
 }
 
-// Activate is the activation f of a feed-forward network: Y = f(G), or gated
+// Activate applies the activation f of a feed-forward network: Y = f(G), or gated
 // (Shazeer 2020) Y = f(G)·U.
 type Activate struct {
 	Kind Activation
@@ -33,13 +33,13 @@ type Activate struct {
 	Y    Tensor // [tokens, intermediate]
 }
 
-// ActivateBackward is Activate's: DG = DY·U·f'(G), DU = DY·f(G).
+// ActivateBackward is the backward of Activate: DG = DY·U·f'(G), DU = DY·f(G).
 type ActivateBackward struct {
 	Activate // Y is not read
 
 	DY Tensor // [tokens, intermediate]
 	DG Tensor // like G; may be G or DY
-	DU Tensor // like G; may be U; absent where U is
+	DU Tensor // like G; may be U; absent if U is
 }
 
 func (op *Activate) inputs(c *contract) (same form) {
@@ -52,10 +52,10 @@ func (op *Activate) inputs(c *contract) (same form) {
 	return same
 }
 
-// oneGroup refuses a view of columns that do not lie together.
+// oneGroup rejects a view whose columns are in several groups.
 func (c *contract) oneGroup(field string, t Tensor) {
 	if width, _ := t.Groups(); width != t.Cols {
-		c.wrong(field, "lies in groups of %d columns; they have to lie together", width)
+		c.wrong(field, "has groups of %d columns; they must be adjacent", width)
 	}
 }
 
@@ -75,6 +75,6 @@ func (op *ActivateBackward) declare(c *contract) {
 	c.writes("DG", op.DG, same.asView()).mayBe("G", "DY")
 	c.oneGroup("DG", op.DG)
 	c.oneGroup("DU", op.DU)
-	c.that(op.DU.Absent() == op.U.Absent(), "one of U and DU is absent")
+	c.that(op.DU.Absent() == op.U.Absent(), "only one of U and DU is present")
 	c.writes("DU", op.DU, same.asView().orAbsent()).mayBe("U")
 }

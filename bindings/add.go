@@ -6,12 +6,13 @@ type Add struct {
 	Residual Tensor  // like X; absent: 0
 	Y        Tensor  // like X; may be X or Residual
 	Scale    float32 // 0: 1
-	Dropout  float32 // probability that an element of X is dropped
-	Stream   uint32  // that draws which
+	Dropout  float32 // probability of dropping an element of X
+	Stream   uint32  // random stream of the mask
 	Random   Random
 }
 
-// AddBackward is Add's: DX = Scale·dropout'(DY). The residual's gradient is DY itself.
+// AddBackward is the backward of Add: DX = Scale·dropout'(DY). The residual's gradient
+// is DY itself.
 type AddBackward struct {
 	DY      Tensor // [tokens, features]
 	DX      Tensor // like DY; may be DY

@@ -1,16 +1,16 @@
 package bindings
 
-// Attend is causal attention within each sequence, with grouped heads: query
+// Attend computes causal attention within each sequence, with grouped heads: query
 // head h reads key head h·KVHeads/Heads.
 //
 //	S = cap(Scale·Q·Kᵀ) + KeyBias + mask    cap(x) = Cap·tanh(x/Cap), or x without a Cap
 //	P = exp(S - LSE)    LSE = log(sum(exp(S)) + exp(Sinks))
 //	O = dropout(P)·V
 //
-// Keys of sequence i are the rows [Keys.Starts[i], Keys.Starts[i+1]) of K and
-// V. Where there are more keys than queries (a cache), the last query sees the
-// last key. A query sees the Window last keys up to its own; 0: all of them.
-// KeyBias is indexed by the key's place in its sequence (ALiBi, Press et al. 2022).
+// Keys of sequence i are the rows [Keys.Starts[i], Keys.Starts[i+1]) of K and V. If
+// there are more keys than queries (a cache), the last query aligns with the last
+// key. A query attends to the Window last keys up to its own; 0: to all of them.
+// KeyBias is indexed by the key's position in its sequence (ALiBi, Press et al. 2022).
 type Attend struct {
 	Q       Tensor // [tokens, Heads·HeadDim]; may be a view
 	K, V    Tensor // [keys, KVHeads·HeadDim]; may be views
@@ -25,15 +25,17 @@ type Attend struct {
 	Window  int
 	Cap     float32 // 0: none
 	KeyBias Tensor  // F32 [Heads, positions]; absent: none
-	Sinks   Tensor  // F32 [1, Heads]: a logit of a key that has no value; absent: none
+	Sinks   Tensor  // F32 [1, Heads]: logit of a key without value; absent: none
 
-	// Dropout of P: row t·Heads + h, column the key's place in its sequence.
+	// Dropout of P: the mask's row is t·Heads + h, its column the key's position in its
+	// sequence.
 	Dropout float32
 	Stream  uint32
 	Random  Random
 }
 
-// AttendBackward is Attend's, O and LSE as forward left them. With D = rowsum(DO·O):
+// AttendBackward is the backward of Attend; O and LSE are forward's results. With
+// D = rowsum(DO·O):
 //
 //	DS = P·(dropout'(DO·Vᵀ) - D)·cap'    DQ = Scale·DS·K    DK = Scale·DSᵀ·Q    DV = dropout(P)ᵀ·DO
 //	DSinks -= sum over tokens of exp(Sinks - LSE)·D
@@ -46,7 +48,7 @@ type AttendBackward struct {
 	DSinks Tensor // F32 [1, Heads]; absent: frozen
 }
 
-// inputs are what forward and backward have in common.
+// inputs declares the operands shared by forward and backward.
 func (op *Attend) inputs(c *contract) (like func(rows, cols int) form) {
 	like = c.leads("Q", op.Q)
 	if op.Heads <= 0 || op.KVHeads <= 0 || op.HeadDim <= 0 || op.Heads%op.KVHeads != 0 {
@@ -107,6 +109,6 @@ func (op *AttendBackward) declare(c *contract) {
 		c.heads("DK", op.DK, op.KVHeads, op.HeadDim)
 		c.heads("DV", op.DV, op.KVHeads, op.HeadDim)
 	}
-	c.that(op.DSinks.Absent() || !op.Sinks.Absent(), "DSinks is wanted, but there are no Sinks")
+	c.that(op.DSinks.Absent() || !op.Sinks.Absent(), "DSinks is present, but Sinks is absent")
 	c.updates("DSinks", op.DSinks, vector(op.Heads, F32).orAbsent())
 }

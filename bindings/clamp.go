@@ -1,15 +1,14 @@
 package bindings
 
-// Clamp limits every element to [-Limit, Limit], in place (OLMo's clip_qkv).
+// Clamp clamps every element of X to [-Limit, Limit], in place (OLMo's clip_qkv).
 type Clamp struct {
 	X     Tensor // [tokens, features]
 	Limit float32
 }
 
-// ClampBackward clears, in place, the gradient of what Clamp limited: DX = 0 where
-// |X| >= Limit.
+// ClampBackward is the backward of Clamp, in place: DX = 0 where |X| >= Limit.
 type ClampBackward struct {
-	X     Tensor // [tokens, features], as Clamp left it
+	X     Tensor // [tokens, features], Clamp's result
 	DX    Tensor // like X
 	Limit float32
 }

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// A contract is an operation's list of operands while it is being made, and the
-// first thing found wrong. Its methods go on after that, so that the list is whole.
+// A contract collects an operation's operands and keeps the first error. Its methods
+// continue after an error, so the list is complete.
 type contract struct {
 	op       string
-	layer    string // whose operands are being listed
+	layer    string // the layer whose operands are being declared
 	operands []Operand
 	err      error
 }
@@ -20,7 +20,7 @@ func (c *contract) fail(format string, args ...any) {
 	}
 }
 
-// wrong notes that a field is not as it has to be.
+// wrong records an error of a field.
 func (c *contract) wrong(field, format string, args ...any) {
 	if c.err == nil {
 		c.fail("%s "+format, append([]any{fieldName(c.layer, field)}, args...)...)
@@ -33,17 +33,17 @@ func (c *contract) that(ok bool, format string, args ...any) {
 	}
 }
 
-// A form is what an operand has to look like.
+// A form is the requirement on an operand.
 type form struct {
 	rows, cols int
 	any        bool // of any shape
-	vector     bool // cols elements in a row or a column
+	vector     bool // cols elements, as a row or a column
 	optional   bool // may be absent
 	view       bool // may be a view of columns
 	types      []DType
 }
 
-// floats are the types of weights.
+// floats are the element types of weights.
 var floats = []DType{F32, BF16, F16}
 
 func matrix(rows, cols int, types ...DType) form { return form{rows: rows, cols: cols, types: types} }
@@ -65,28 +65,28 @@ func (c *contract) updates(field string, t Tensor, f form) *Operand {
 	return c.operand(field, t, Updates, f)
 }
 
-// leads reads the tensor that gives the operation its shape and its type of
-// activations, and returns a form of that type.
+// leads declares t as read. t defines the operation's type of activations; leads
+// returns a function for forms of that type.
 func (c *contract) leads(field string, t Tensor) func(rows, cols int) form {
 	o := c.operand(field, t, Reads, form{any: true, view: true, types: []DType{F32, BF16}})
 	o.Activation = true
 	return func(rows, cols int) form { return matrix(rows, cols, t.DType) }
 }
 
-// dense refuses a view of columns.
+// dense rejects a view of columns.
 func (c *contract) dense(field string, t Tensor) {
 	if !t.Absent() && !t.Contiguous() {
-		c.wrong(field, "is a view of columns; it has to be contiguous")
+		c.wrong(field, "is a view of columns; it must be contiguous")
 	}
 }
 
-// mayBe allows o to lie in the very place of the other fields.
+// mayBe allows o to be the same tensor as one of the other fields.
 func (o *Operand) mayBe(fields ...string) *Operand {
 	o.over = append(o.over, fields...)
 	return o
 }
 
-// operand checks t against f and lists it, if it is there.
+// operand checks t against f and adds it to the list if it is present.
 func (c *contract) operand(field string, t Tensor, access Access, f form) *Operand {
 	if t.Absent() {
 		switch {
@@ -94,21 +94,21 @@ func (c *contract) operand(field string, t Tensor, access Access, f form) *Opera
 		case f.any:
 			c.wrong(field, "is absent")
 		case f.vector:
-			c.wrong(field, "is absent; it has to have %d elements", f.cols)
+			c.wrong(field, "is absent; it must have %d elements", f.cols)
 		default:
-			c.wrong(field, "is absent; it has to be [%d, %d]", f.rows, f.cols)
+			c.wrong(field, "is absent; it must be [%d, %d]", f.rows, f.cols)
 		}
 		return &Operand{}
 	}
 	switch {
 	case f.any:
 	case f.vector && (t.Rows != 1 && t.Cols != 1 || t.Len() != f.cols):
-		c.wrong(field, "is %v; it has to be a vector of %d elements", t, f.cols)
+		c.wrong(field, "is %v; it must be a vector of %d elements", t, f.cols)
 	case !f.vector && (t.Rows != f.rows || t.Cols != f.cols):
-		c.wrong(field, "is %v; it has to be [%d, %d]", t, f.rows, f.cols)
+		c.wrong(field, "is %v; it must be [%d, %d]", t, f.rows, f.cols)
 	}
 	if !slices.Contains(f.types, t.DType) {
-		c.wrong(field, "is %v; its type has to be one of %v", t, f.types)
+		c.wrong(field, "is %v; its type must be one of %v", t, f.types)
 	}
 	if !f.view {
 		c.dense(field, t)
@@ -117,7 +117,7 @@ func (c *contract) operand(field string, t Tensor, access Access, f form) *Opera
 	return &c.operands[len(c.operands)-1]
 }
 
-// weight reads one [out, in] matrix.
+// weight declares one [out, in] matrix as read.
 func (c *contract) weight(w *Weight) {
 	if w.Quantized == nil {
 		c.reads("Weight", w.Dense, matrix(w.Out, w.In, floats...))
@@ -133,7 +133,7 @@ func (c *contract) quantized(w *Weight, access Access) {
 	q := w.Quantized
 	n := w.Out * w.In
 	if q.BlockSize <= 0 || q.BlockSize%2 != 0 {
-		c.wrong("Weight", "has a block size of %d; it has to be even", q.BlockSize)
+		c.wrong("Weight", "has a block size of %d; it must be even", q.BlockSize)
 		return
 	}
 	blocks := (n + q.BlockSize - 1) / q.BlockSize
@@ -152,26 +152,26 @@ func (c *contract) quantized(w *Weight, access Access) {
 	c.operand("Weight.Offset", q.Offset, access, vector(1, F32))
 }
 
-// sequences says that s cuts rows rows, and reads it.
+// sequences declares s as read and checks that it divides rows rows.
 func (c *contract) sequences(field string, s *Sequences, rows int) {
 	switch n := len(s.Starts); {
 	case n < 2:
 		c.wrong(field, "has no sequence")
 	case s.Starts[0] != 0 || int(s.Starts[n-1]) != rows:
-		c.wrong(field, "goes from row %d to %d; it has to go from 0 to %d", s.Starts[0], s.Starts[n-1], rows)
+		c.wrong(field, "goes from row %d to %d; it must go from 0 to %d", s.Starts[0], s.Starts[n-1], rows)
 	case !slices.IsSorted(s.Starts):
 		c.wrong(field, "is not in ascending order")
 	case !s.Device.Absent():
 		if s.Device.Len() < n {
-			c.wrong(field+".Device", "has %d elements; it has to have %d", s.Device.Len(), n)
+			c.wrong(field+".Device", "has %d elements; it must have %d", s.Device.Len(), n)
 		}
 		c.reads(field+".Device", s.Device, form{any: true, types: []DType{I32}})
 	}
 }
 
-// probability says that p is one of dropping.
+// probability checks that p is a dropout probability.
 func (c *contract) probability(field string, p float32) {
 	if !(p >= 0 && p < 1) {
-		c.wrong(field, "is %g; it has to be in [0, 1)", p)
+		c.wrong(field, "is %g; it must be in [0, 1)", p)
 	}
 }

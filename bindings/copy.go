@@ -2,13 +2,13 @@ package bindings
 
 import "slices"
 
-// Zero clears a tensor.
+// Zero sets a tensor to 0.
 type Zero struct {
 	T Tensor
 }
 
-// Copy copies Src to Dst, of the same shape, and converts between float types. Both
-// may be views.
+// Copy copies Src to Dst of the same shape and converts between float types. Both may
+// be views.
 type Copy struct {
 	Dst, Src Tensor
 }
@@ -31,21 +31,21 @@ func (op *Copy) declare(c *contract) {
 	c.that(op.Dst.DType == op.Src.DType || isFloat(op.Dst) && isFloat(op.Src), "%v cannot become %v", op.Src, op.Dst)
 }
 
-// CheckQuantize returns what is wrong with a place for a matrix in 4 bits and the
-// n bytes of the given type that are to be put there.
+// CheckQuantize returns an error if n bytes of the given type cannot be quantized
+// into dst.
 func CheckQuantize(dst *Weight, n int, dtype DType) error {
 	c := contract{op: "quantize"}
 	if dst.Quantized == nil {
-		c.fail("the weight has no place for 4-bit codes")
+		c.fail("the weight is not a 4-bit weight")
 		return c.err
 	}
 	c.quantized(dst, Writes)
-	c.that(slices.Contains(floats, dtype), "from %v; it has to be F32, BF16 or F16", dtype)
+	c.that(slices.Contains(floats, dtype), "from %v; it must be F32, BF16 or F16", dtype)
 	if dst.Quantized.Double() {
 		c.that(dst.Quantized.NestedBlockSize == NestedBlockSize,
-			"nested blocks of %d scales can be read but not made; they have to be of %d", dst.Quantized.NestedBlockSize, NestedBlockSize)
+			"nested blocks of %d scales are read-only; they must have %d", dst.Quantized.NestedBlockSize, NestedBlockSize)
 	}
 	want := int64(dst.Out) * int64(dst.In) * dtype.Size()
-	c.that(int64(n) == want, "%d bytes for [%d, %d] of %v; it has to be %d", n, dst.Out, dst.In, dtype, want)
+	c.that(int64(n) == want, "%d bytes for [%d, %d] of %v; it must be %d", n, dst.Out, dst.In, dtype, want)
 	return c.err
 }

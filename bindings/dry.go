@@ -2,21 +2,20 @@ package bindings
 
 import "errors"
 
-// Dry is a device that computes nothing. It walks a step to learn what memory
-// the step needs, in the shape and with the scratch of the device it stands
-// for: a plan is a dry run of the very code that will train.
+// Dry is a device that computes nothing and records the memory that a step needs on
+// the device of its profile. A plan is a dry run of the training code itself.
 type Dry struct {
 	Profile
 	needs Needs
 }
 
-// NewDry stands for a device with the given profile.
+// NewDry returns a dry device with the given profile.
 func NewDry(p Profile) *Dry { return &Dry{Profile: p} }
 
-// Needed returns the most that an operation so far asked for.
+// Needed returns the largest needs of the operations so far.
 func (d *Dry) Needed() Needs { return d.needs }
 
-var errDry = errors.New("a device that only plans has no memory")
+var errDry = errors.New("a dry device has no memory")
 
 func (*Dry) Allocate(*Block) error                 { return errDry }
 func (*Dry) Free(*Block)                           {}
@@ -27,7 +26,7 @@ func (*Dry) Quantize(*Weight, []byte, DType) error { return nil }
 func (*Dry) Sync() error                           { return nil }
 func (*Dry) Close() error                          { return nil }
 
-// Run notes what op needs.
+// Run records the needs of op.
 func (d *Dry) Run(op Operation) { d.needs = d.needs.Most(d.Needs(op)) }
 
 var _ Device = (*Dry)(nil)

@@ -2,13 +2,13 @@ package bindings
 
 import "math"
 
-// Embed looks rows of a table up:
+// Embed looks up rows of a table:
 //
 //	Y[t] (+)= Scale·(Table[IDs[t]] + noise)
 //
-// where the noise, in training alone, is uniform in [-Noise, Noise) (NEFTune, Jain
-// et al. 2023): that of package philox, from NoiseStream. Learned positions are a
-// second lookup that accumulates.
+// The noise, in training only, is uniform in [-Noise, Noise) (NEFTune, Jain et al.
+// 2023), drawn by package philox from NoiseStream. Learned positions are a second
+// lookup that accumulates.
 type Embed struct {
 	IDs        Tensor  // I32 [1, tokens]
 	Table      Tensor  // F32, BF16 or F16 [vocabulary, hidden]
@@ -19,14 +19,14 @@ type Embed struct {
 	Random     Random
 }
 
-// EmbedBackward is the gradient of the table: DTable[IDs[t]] += Scale·DY[t], for ids
+// EmbedBackward adds the gradient of the table: DTable[IDs[t]] += Scale·DY[t], for ids
 // other than Pad.
 type EmbedBackward struct {
 	IDs    Tensor  // I32 [1, tokens]
 	DY     Tensor  // [tokens, hidden]
 	DTable Tensor  // F32 [vocabulary, hidden]
 	Scale  float32 // 0: 1
-	Pad    int32   // an id whose row gets no gradient; -1: none
+	Pad    int32   // id whose row gets no gradient; -1: none
 }
 
 // Name returns "embed".

@@ -1,10 +1,10 @@
 package bindings
 
-// GradNorm measures all gradients as one vector.
+// GradNorm computes the L2 norm of all gradients as one vector and the clip factor.
 //
 //	Out = [norm, min(1, Max/(norm+1e-6))]      Max 0: [norm, 1]
 //
-// With a norm that is not finite the factor is NaN, for which Optimize does nothing.
+// If the norm is not finite, the factor is NaN and Optimize does nothing.
 type GradNorm struct {
 	Params []Param
 	Max    float32

@@ -1,25 +1,25 @@
 package bindings
 
-// HeadLoss is the output projection and the cross-entropy of the next token, in
-// chunks: the logits of all tokens never lie in memory together.
+// HeadLoss computes the output projection and the cross-entropy of the next token, in
+// chunks: the logits of all tokens are never in memory together.
 //
 //	logits = cap(LogitScale·(X·Wᵀ + bias))    cap(x) = LogitCap·tanh(x/LogitCap), or x without one
 //	loss[t] = logsumexp(logits[t]) - logits[t][Labels[t]]
 //	Stats += [Scale·sum(loss), labels, labels that are the argmax]
 //
-// over the rows whose label is not IgnoreLabel. With DX present the gradient of
-// Scale·sum(loss) is formed in the same pass, D = LogitScale·cap'·dlogits:
+// over the rows whose label is not IgnoreLabel. If DX is present, the same pass
+// computes the gradient of Scale·sum(loss), D = LogitScale·cap'·dlogits:
 // DX = D·W (zero on ignored rows), DWeight += Dᵀ·X, DBias += sum of D.
 type HeadLoss struct {
 	X          Tensor  // [tokens, hidden]
 	Linear     *Linear // no adapter
 	LogitScale float32 // 0: 1
 	LogitCap   float32 // 0: none
-	Labels     Tensor  // I32 [1, tokens], already shifted: row t's is the token after t
+	Labels     Tensor  // I32 [1, tokens], shifted: Labels[t] is the token after t
 	Scale      float32 // 1 / labels of the whole accumulation window
 	Stats      Tensor  // F32 [1, 3]
 
-	Losses  Tensor // F32 [1, tokens]: loss[t], 0 on ignored rows; absent: not wanted
+	Losses  Tensor // F32 [1, tokens]: loss[t], 0 on ignored rows; absent: not computed
 	DX      Tensor // [tokens, hidden]; may be X; absent: loss only
 	DWeight Tensor // F32 [vocabulary, hidden]; absent: frozen
 	DBias   Tensor // F32 [1, vocabulary]; absent: frozen
@@ -38,14 +38,14 @@ func (op *HeadLoss) declare(c *contract) {
 	l, w := op.Linear, &op.Linear.Weight
 	c.that(l.Adapter == nil, "the head has an adapter")
 	c.weight(w)
-	c.that(op.X.Cols == w.In, "X is %v; it has to be [%d, %d]", op.X, op.X.Rows, w.In)
+	c.that(op.X.Cols == w.In, "X is %v; it must be [%d, %d]", op.X, op.X.Rows, w.In)
 	c.reads("Labels", op.Labels, vector(op.X.Rows, I32))
 	c.reads("Bias", l.Bias, vector(w.Out, floats...).orAbsent())
 	c.that(op.LogitCap >= 0, "LogitCap is %g", op.LogitCap)
 	c.updates("Stats", op.Stats, vector(3, F32))
 	c.writes("Losses", op.Losses, vector(op.X.Rows, F32).orAbsent())
 	c.writes("DX", op.DX, like(op.X.Rows, w.In).orAbsent()).mayBe("X")
-	c.that(!op.DX.Absent() || op.DWeight.Absent() && op.DBias.Absent(), "DWeight or DBias is wanted without DX")
+	c.that(!op.DX.Absent() || op.DWeight.Absent() && op.DBias.Absent(), "DWeight or DBias is present without DX")
 	c.updates("DWeight", op.DWeight, matrix(w.Out, w.In, F32).orAbsent())
 	c.updates("DBias", op.DBias, vector(w.Out, F32).orAbsent())
 }

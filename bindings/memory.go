@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// Category says what a piece of device memory is for.
+// A Category is a use of device memory.
 type Category string
 
 // The categories of a training run's memory, in the order they are printed.
@@ -21,22 +21,22 @@ const (
 	Inputs       Category = "inputs"        // token ids, labels, positions, rotary tables
 )
 
-// Categories lists every category in printing order.
+// Categories holds every category in printing order.
 var Categories = []Category{Weights4Bit, Weights16Bit, Adapters, Gradients, Optimizer, Activations, Workspace, Loss, Inputs}
 
-// alignment of every tensor, in bytes: a cache line on the CPU, and enough for
+// alignment of every tensor in bytes: whole cache lines on the CPU, and enough for
 // 128-bit loads, ldmatrix and TMA on a GPU.
 const alignment = 256
 
-// A Block is one piece of device memory. Base is nil while it is only planned.
+// A Block is one allocation of device memory. Base is nil until it is allocated.
 type Block struct {
 	Category Category
 	Bytes    int64
 	Base     unsafe.Pointer
 }
 
-// An Arena lays tensors out in one Block, one after the other. While its Memory
-// is planned it only counts; afterwards it hands out the same places again.
+// An Arena allocates tensors one after the other in one Block. Before Memory.Commit it
+// only counts bytes; afterwards the same calls return the same places.
 type Arena struct {
 	block     Block
 	used      int64
@@ -44,27 +44,27 @@ type Arena struct {
 	committed bool
 }
 
-// New returns the next tensor of the arena. After the Memory was allocated it panics
-// when the plan did not foresee it: running and planning walk the same code.
+// New allocates the next tensor of the arena. After Commit it panics if the tensor
+// exceeds the plan: running and planning execute the same code.
 func (a *Arena) New(dtype DType, rows, cols int) Tensor {
 	t := Tensor{block: &a.block, offset: a.used, DType: dtype, Rows: rows, Cols: cols, stride: cols, width: cols, period: cols}
 	a.used += (t.Bytes() + alignment - 1) / alignment * alignment
 	a.peak = max(a.peak, a.used)
 	if a.committed && a.used > a.block.Bytes {
-		panic(fmt.Sprintf("bindings: %v of %s goes %d bytes beyond the plan", t, a.block.Category, a.used-a.block.Bytes))
+		panic(fmt.Sprintf("bindings: %v of %s exceeds the plan by %d bytes", t, a.block.Category, a.used-a.block.Bytes))
 	}
 	return t
 }
 
-// Mark returns the arena's present end, for Release.
+// Mark returns the arena's current end in bytes, for Release.
 func (a *Arena) Mark() int64 { return a.used }
 
-// Release frees everything handed out since mark.
+// Release frees all tensors allocated since mark.
 func (a *Arena) Release(mark int64) { a.used = mark }
 
-// Memory is all device memory of a run: an arena a category. It is planned by
-// declaring weights and walking one step on a [Dry] device, then taken with
-// Commit, and never grows.
+// Memory is all device memory of a run, with one arena per category. Plan it by
+// declaring weights and running one step on a [Dry] device, then allocate it with
+// Commit. It never grows.
 type Memory struct {
 	arenas map[Category]*Arena
 	dev    Device
@@ -79,10 +79,10 @@ func NewMemory() *Memory {
 	return m
 }
 
-// Arena returns the arena of one category.
+// Arena returns the arena of category c.
 func (m *Memory) Arena(c Category) *Arena { return m.arenas[c] }
 
-// Plan returns what has been asked for so far, at its peak, in bytes by category.
+// Plan returns the peak so far in bytes by category.
 func (m *Memory) Plan() MemoryPlan {
 	p := MemoryPlan{}
 	for c, a := range m.arenas {
@@ -91,8 +91,8 @@ func (m *Memory) Plan() MemoryPlan {
 	return p
 }
 
-// Commit takes the planned memory from dev. Tensors handed out before it become
-// valid. The error says how much was asked for.
+// Commit allocates the planned memory on dev. Tensors created before become valid. An
+// error says how many bytes were requested.
 func (m *Memory) Commit(dev Device) error {
 	m.dev = dev
 	for _, c := range Categories {
@@ -103,7 +103,7 @@ func (m *Memory) Commit(dev Device) error {
 		}
 		if err := dev.Allocate(&a.block); err != nil {
 			m.Close()
-			return fmt.Errorf("taking %d bytes for %s of a plan of %d bytes: %w", a.peak, c, m.Plan().Total(), err)
+			return fmt.Errorf("allocate %d bytes for %s of a plan of %d bytes: %w", a.peak, c, m.Plan().Total(), err)
 		}
 	}
 	return nil
@@ -119,10 +119,10 @@ func (m *Memory) Close() {
 	}
 }
 
-// A MemoryPlan is the memory of a run in bytes by category.
+// A MemoryPlan holds bytes by category.
 type MemoryPlan map[Category]int64
 
-// Total returns the peak of a run: every category at its largest.
+// Total returns the sum of all categories' peaks in bytes.
 func (p MemoryPlan) Total() int64 {
 	var n int64
 	for _, b := range p {

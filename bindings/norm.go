@@ -1,28 +1,29 @@
 package bindings
 
-// Norm is RMSNorm over the columns (Zhang & Sennrich 2019), or with Centered
+// Norm computes RMSNorm over the columns (Zhang & Sennrich 2019), or with Centered
 // LayerNorm (Ba et al. 2016), in float32:
 //
 //	Mean[t] = mean(X[t]), or 0 without Centered    RStd[t] = 1/sqrt(mean((X[t]-Mean[t])²) + Eps)
 //	Y = (X-Mean)·RStd·(Weight + Offset) + Bias
 //
-// Weight and Bias have a row, or several that the rows of X take by turns: row t
-// takes row t mod rows. A norm of each head is the same operation on
-// [tokens·heads, head_dim], and with weights of its own for each head Weight is
+// Weight and Bias have one row or several that the rows of X use in turn: row t of X
+// uses row t mod rows. A norm of each head is the same operation on
+// [tokens·heads, head_dim]; with separate weights for each head, Weight is
 // [heads, head_dim].
 type Norm struct {
 	X        Tensor  // [rows, cols]
 	Weight   Tensor  // F32, BF16 or F16 [turns, cols]; absent: 1
-	Bias     Tensor  // F32, BF16 or F16, in the shape of Weight; absent: 0
-	Offset   float32 // 1 for Gemma, whose weights are stored less 1
+	Bias     Tensor  // F32, BF16 or F16, shaped like Weight; absent: 0
+	Offset   float32 // 1 for Gemma, which stores weight - 1
 	Centered bool
 	Eps      float32
-	Y        Tensor // [rows, cols]; may be X where backward is not wanted
+	Y        Tensor // [rows, cols]; may be X without a backward
 	Mean     Tensor // F32 [1, rows], kept for backward; with Centered
 	RStd     Tensor // F32 [1, rows], kept for backward
 }
 
-// NormBackward is Norm's. With g = DY·(Weight + Offset) and n = (X-Mean)·RStd:
+// NormBackward is the backward of Norm. With g = DY·(Weight + Offset) and
+// n = (X-Mean)·RStd:
 //
 //	DX (+)= RStd·(g - n·mean(g·n) - mean(g) where Centered)
 //	DWeight += sum over the rows of a turn of DY·n    DBias += sum of DY
@@ -30,16 +31,16 @@ type NormBackward struct {
 	Norm // Y is not read
 
 	DY         Tensor // [rows, cols]
-	DX         Tensor // [rows, cols]; may be DY where it is not accumulated
+	DX         Tensor // [rows, cols]; may be DY without Accumulate
 	Accumulate bool   // DX += instead of DX =
-	DWeight    Tensor // F32, in the shape of Weight; absent: frozen
-	DBias      Tensor // F32, in the shape of Bias; absent: frozen
+	DWeight    Tensor // F32, shaped like Weight; absent: frozen
+	DBias      Tensor // F32, shaped like Bias; absent: frozen
 }
 
 // Name returns "norm".
 func (*Norm) Name() string { return "norm" }
 
-// turns returns the rows that Weight and Bias have.
+// turns returns the number of rows of Weight and Bias.
 func (op *Norm) turns() int {
 	if !op.Weight.Absent() {
 		return op.Weight.Rows
@@ -50,7 +51,8 @@ func (op *Norm) turns() int {
 	return 1
 }
 
-// inputs are what forward and backward read. The form is of a row's numbers.
+// inputs declares the operands shared by forward and backward. It returns functions
+// for the forms of activations and of parameters.
 func (op *Norm) inputs(c *contract) (like func(rows, cols int) form, parameters func(...DType) form) {
 	like = c.leads("X", op.X)
 	c.dense("X", op.X)
@@ -73,9 +75,9 @@ func (op *Norm) declare(c *contract) {
 	c.writes("RStd", op.RStd, vector(op.X.Rows, F32).orAbsent())
 	if op.Centered {
 		c.writes("Mean", op.Mean, vector(op.X.Rows, F32).orAbsent())
-		c.that(op.Mean.Absent() == op.RStd.Absent(), "one of Mean and RStd is absent")
+		c.that(op.Mean.Absent() == op.RStd.Absent(), "only one of Mean and RStd is present")
 	} else {
-		c.that(op.Mean.Absent(), "Mean is there, but the norm is not centered")
+		c.that(op.Mean.Absent(), "Mean is present, but the norm is not centered")
 	}
 }
 
@@ -95,8 +97,8 @@ func (op *NormBackward) declare(c *contract) {
 	} else {
 		c.writes("DX", op.DX, like(rows, cols)).mayBe("DY")
 	}
-	c.that(op.DWeight.Absent() || !op.Weight.Absent(), "DWeight is wanted, but there is no Weight")
-	c.that(op.DBias.Absent() || !op.Bias.Absent(), "DBias is wanted, but there is no Bias")
+	c.that(op.DWeight.Absent() || !op.Weight.Absent(), "DWeight is present, but Weight is absent")
+	c.that(op.DBias.Absent() || !op.Bias.Absent(), "DBias is present, but Bias is absent")
 	c.updates("DWeight", op.DWeight, parameters(F32))
 	c.updates("DBias", op.DBias, parameters(F32))
 }

@@ -6,27 +6,26 @@ import (
 	"slices"
 )
 
-// An Operation is one step of a device's work, as a value: its fields are the
-// tensors it reads and writes and the numbers it computes with. A pointer to each
-// of this package's operation types is one. Forward and backward are two.
+// An Operation is one unit of a device's work. Its fields are the tensors it reads and
+// writes and its parameters. Operations are pointers to this package's operation types;
+// forward and backward are separate operations.
 //
-// An operation lists its operands once. The check of its shapes and of what may
-// lie over what, the memory that a device's kernels may touch, and what a dry run
-// reports all come from that list.
+// An operation lists its operands once. The checks of shapes and overlaps, the memory
+// that a device's kernels may access, and the results of a dry run come from that list.
 type Operation interface {
-	// Name names the operation in messages: "attend backward".
+	// Name returns the operation's name for messages, as "attend backward".
 	Name() string
-	// declare lists the operands and says what must hold of them.
+	// declare lists the operands and checks them.
 	declare(*contract)
 }
 
-// Access says what an operation does with an operand.
+// Access is an operation's use of an operand.
 type Access uint8
 
 // The kinds of access.
 const (
 	Reads   Access = iota
-	Writes         // without reading what was there
+	Writes         // without reading the old values
 	Updates        // reads and writes
 )
 
@@ -36,12 +35,12 @@ type Operand struct {
 	Field      string // "X", "A"
 	Tensor     Tensor
 	Access     Access
-	Activation bool // in the device's type of activations
+	Activation bool // has the device's type of activations
 
-	over []string // fields, of the same layer or of none, in whose very place it may lie
+	over []string // fields, of the same layer or of none, that may be the same tensor
 }
 
-// Name returns the operand's name for messages: "model.layers.0.mlp.up_proj: A".
+// Name returns the operand's name for messages, as "model.layers.0.mlp.up_proj: A".
 func (o *Operand) Name() string { return fieldName(o.Layer, o.Field) }
 
 func fieldName(layer, field string) string {
@@ -51,17 +50,17 @@ func fieldName(layer, field string) string {
 	return layer + ": " + field
 }
 
-// Operands returns the tensors of op that are present.
+// Operands returns the present tensors of op.
 func Operands(op Operation) []Operand {
 	c := contract{}
 	op.declare(&c)
 	return c.operands
 }
 
-// Check returns the first thing that is wrong with op: a shape, an element type, a
-// number, or an output that lies over a tensor that is still read. Devices check
-// before they compute; what they then read is in bounds, except for ids, labels
-// and positions, which are data.
+// Check returns the first error of op: a shape, an element type, a parameter out of
+// range, or an output that overlaps another operand. Devices check before they
+// compute; then all accesses are in bounds, except by ids, labels and positions, which
+// are data.
 func Check(op Operation) error {
 	c := contract{op: op.Name()}
 	op.declare(&c)
@@ -69,8 +68,8 @@ func Check(op Operation) error {
 	return c.err
 }
 
-// checkPlaces holds that nothing written shares bytes with another operand, but
-// for exact places that the operation allows.
+// checkPlaces rejects a written operand that shares bytes with another one, unless the
+// operation allows them to be the same tensor.
 func (c *contract) checkPlaces() {
 	slices.SortFunc(c.operands, func(a, b Operand) int { return cmp.Compare(a.Tensor.offset, b.Tensor.offset) })
 	for i := range c.operands {
@@ -89,7 +88,7 @@ func (c *contract) checkPair(a, b *Operand) {
 		a, b = b, a
 	}
 	if !a.Tensor.samePlace(b.Tensor) || !a.mayLieOver(b) && !b.mayLieOver(a) {
-		c.fail("%s lies over %s", a.Name(), b.Name())
+		c.fail("%s overlaps %s", a.Name(), b.Name())
 	}
 }
 
@@ -97,20 +96,19 @@ func (o *Operand) mayLieOver(other *Operand) bool {
 	return (o.Layer == other.Layer || other.Layer == "") && slices.Contains(o.over, other.Field)
 }
 
-// Needs is the memory that an operation takes while it runs, in bytes. Operations
-// run in order and share it.
+// Needs is the scratch memory of an operation in bytes. Operations run in order and
+// share it.
 type Needs struct {
 	Workspace int64
-	Loss      int64 // logits, which a plan counts apart
+	Loss      int64 // logits, which a plan counts separately
 }
 
-// Most returns the larger of each.
+// Most returns the maximum of n and m, field by field.
 func (n Needs) Most(m Needs) Needs {
 	return Needs{Workspace: max(n.Workspace, m.Workspace), Loss: max(n.Loss, m.Loss)}
 }
 
-// Operations returns one zero value of each operation, for what has to know them
-// all: a device's table, the conformance suite.
+// Operations returns a zero value of each operation, for tests of completeness.
 func Operations() []Operation {
 	return []Operation{
 		&Embed{}, &EmbedBackward{}, &Norm{}, &NormBackward{}, &Project{}, &ProjectBackward{}, &RowNorms{},
@@ -119,9 +117,9 @@ func Operations() []Operation {
 	}
 }
 
-// A MissingError says that a device lacks an operation.
+// A MissingError reports that a device lacks an operation.
 type MissingError struct{ Device, Operation string }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("the device %s has no operation %q", e.Device, e.Operation)
+	return fmt.Sprintf("device %s does not implement operation %q", e.Device, e.Operation)
 }

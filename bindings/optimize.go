@@ -2,14 +2,13 @@ package bindings
 
 import "qlora/internal/dynamic8"
 
-// Optimize is one optimizer step over all parameters, the gradients multiplied by
-// Clip's second element first. With a clip factor that is not finite it leaves
-// everything as it was. A device may move all of the parameters in one launch.
+// Optimize runs one optimizer step over all parameters. It multiplies the gradients by
+// Clip's second element first; if that is not finite, it changes nothing. A device may
+// update all parameters in one launch.
 //
-// In the rules' formulas g is the clipped gradient, lr is LR·Rate of the parameter,
-// and wd is WeightDecay where the parameter decays, else 0. Moments in 8 bits are
-// expanded, moved in float32 as others are, and quantized again, after the weight
-// has moved by them.
+// In the rules' formulas g is the clipped gradient, lr is LR times the parameter's Rate,
+// and wd is WeightDecay if the parameter decays, else 0. Moments in 8 bits are
+// dequantized, updated in float32, and quantized again after the weight's update.
 type Optimize struct {
 	Params      []Param
 	Rule        Rule
@@ -19,29 +18,29 @@ type Optimize struct {
 	Clip        Tensor // F32 [1, 2], GradNorm's Out
 }
 
-// A Rule is how an optimizer moves a parameter by its gradient: [AdamW], [Lion] or
-// [SGD].
+// A Rule is an optimizer's update of a parameter: [AdamW], [Lion] or [SGD].
 type Rule interface {
-	// Moments says which moments the rule keeps of a parameter.
+	// Moments reports which moments the rule keeps for a parameter.
 	Moments() (m, v bool)
 }
 
 // AdamW is Adam with decoupled weight decay (Loshchilov & Hutter 2019), as
-// torch.optim.AdamW and bitsandbytes' AdamW have it:
+// torch.optim.AdamW and bitsandbytes' AdamW compute it:
 //
 //	w *= 1 - lr·wd    m = β1·m + (1-β1)·g    v = β2·v + (1-β2)·g²
 //	w -= lr/(1-β1^t) · m / (sqrt(v)/sqrt(1-β2^t) + Eps)
 //
-// bitsandbytes' CUDA kernels decay after the update, which differs by lr·wd of it.
+// bitsandbytes' CUDA kernels decay after the update, which changes the update by a
+// factor of 1 - lr·wd.
 type AdamW struct{ Beta1, Beta2, Eps float64 }
 
-// Lion moves every weight by the same amount (Chen et al. 2023), as bitsandbytes'
-// Lion has it; sign(0) is 0:
+// Lion changes every weight by the same amount (Chen et al. 2023), as bitsandbytes'
+// Lion does; sign(0) is 0:
 //
 //	w *= 1 - lr·wd    w -= lr·sign(β1·m + (1-β1)·g)    m = β2·m + (1-β2)·g
 type Lion struct{ Beta1, Beta2 float64 }
 
-// SGD is torch.optim.SGD. Its weight decay is a part of the gradient:
+// SGD is torch.optim.SGD. It adds weight decay to the gradient:
 //
 //	g += wd·w    m = g at t = 1, then Momentum·m + (1-Dampening)·g
 //	w -= lr·m; with Nesterov lr·(g + Momentum·m); without momentum lr·g
@@ -50,13 +49,13 @@ type SGD struct {
 	Nesterov            bool
 }
 
-// Moments reports that AdamW keeps both.
+// Moments reports that AdamW keeps both moments.
 func (AdamW) Moments() (m, v bool) { return true, true }
 
-// Moments reports that Lion keeps the first alone.
+// Moments reports that Lion keeps only the first moment.
 func (Lion) Moments() (m, v bool) { return true, false }
 
-// Moments reports that SGD keeps the first, and without momentum none.
+// Moments reports that SGD keeps the first moment, or none without momentum.
 func (r SGD) Moments() (m, v bool) { return r.Momentum != 0, false }
 
 // Name returns "optimize".
@@ -80,7 +79,7 @@ func (op *Optimize) declare(c *contract) {
 		c.moment("M", p.M, rows, cols, first)
 		c.moment("V", p.V, rows, cols, second)
 		if !(p.Rate > 0) {
-			c.wrong("Rate", "is %g; it has to be above 0", p.Rate)
+			c.wrong("Rate", "is %g; it must be above 0", p.Rate)
 		}
 		if p.Value.samePlace(p.Master) && p.Value.DType != F32 {
 			c.wrong("Value", "is its own master but %v", p.Value.DType)
@@ -88,12 +87,12 @@ func (op *Optimize) declare(c *contract) {
 	}
 }
 
-// moment updates m of a [rows, cols] parameter, which is absent where the rule keeps
-// none.
+// moment declares m of a [rows, cols] parameter as updated. m must be absent unless
+// kept is set.
 func (c *contract) moment(field string, m Moment, rows, cols int, kept bool) {
 	if !kept {
 		if !m.Absent() || !m.Absmax.Absent() {
-			c.wrong(field, "is %v, but the rule keeps none", m.Values)
+			c.wrong(field, "is %v, but the rule has no such moment", m.Values)
 		}
 		return
 	}

@@ -2,7 +2,7 @@ package bindings
 
 import "qlora/internal/dynamic8"
 
-// A Role says what a parameter is to the model, by which optimizers group.
+// A Role is a parameter's role in the model, by which optimizers group parameters.
 type Role uint8
 
 // The roles.
@@ -10,50 +10,49 @@ const (
 	RoleMatrix    Role = iota // a linear layer's weight, [out, in]
 	RoleEmbedding             // [vocabulary, hidden]
 	RoleNorm                  // a norm's weight
-	RoleLayerNorm             // a LayerNorm's weight, which LoRA+ does not let decay
-	RoleBias                  // of a linear layer or a norm
+	RoleLayerNorm             // a LayerNorm's weight, without weight decay under LoRA+
+	RoleBias                  // a linear layer's or a norm's bias
 	RoleLoraA                 // an adapter's A, [r, in]
 	RoleLoraB                 // an adapter's B, [out, r]
-	RoleMagnitude             // DoRA's, [out]
+	RoleMagnitude             // DoRA's magnitude, [out]
 )
 
-// A Param is something trained.
+// A Param is a trained tensor with its gradient and optimizer state.
 type Param struct {
 	Name   string
 	Role   Role
-	Value  Tensor  // as the forward pass reads it
-	Master Tensor  // F32, what the optimizer moves; the same tensor as Value where that is F32
+	Value  Tensor  // read by the forward pass
+	Master Tensor  // F32, updated by the optimizer; the same tensor as Value if that is F32
 	Grad   Tensor  // F32
-	M, V   Moment  // running means of the gradient and of its square; absent where the rule has none
-	Decay  bool    // whether weight decay applies
-	Rate   float64 // what the step's learning rate is multiplied by: 1, but for LoRA+; above 0
+	M, V   Moment  // running means of the gradient and its square; absent if the rule has none
+	Decay  bool    // weight decay applies
+	Rate   float64 // factor on the learning rate, above 0: 1 except under LoRA+
 }
 
-// A Moment is what an optimizer remembers of a parameter: in float32, or in 8 bits
-// as Dettmers et al. 2022 have it. Those are codes of package dynamic8, the signed
-// ones for a first moment and the unsigned ones for a second, in blocks of 256
-// consecutive elements:
+// A Moment is an optimizer's state for a parameter, in float32 or in 8 bits (Dettmers
+// et al. 2022). The 8-bit codes are package dynamic8's, signed for a first moment and
+// unsigned for a second, in blocks of 256 consecutive elements:
 //
 //	m[i] = value of Values[i] · Absmax[i/256]
 //
-// A moment of zeros is all zero bytes in both.
+// A moment of zeros is all zero bytes in both encodings.
 type Moment struct {
-	Values Tensor // F32 or U8, in the shape of the parameter
-	Absmax Tensor // F32 [1, blocks]; absent where Values is F32
+	Values Tensor // F32 or U8, shaped like the parameter
+	Absmax Tensor // F32 [1, blocks]; absent if Values is F32
 }
 
-// Absent reports whether there is no such moment.
+// Absent reports whether m is the zero Moment: none is kept.
 func (m Moment) Absent() bool { return m.Values.Absent() }
 
-// OptimizerState says which moments of the parameters a run's optimizer keeps, and how.
+// OptimizerState selects the optimizer and the encoding of its moments.
 type OptimizerState struct {
 	Rule     Rule
-	EightBit bool // moments are kept in 8 bits
-	Smallest int  // but for parameters of fewer elements than this
+	EightBit bool // keep moments in 8 bits,
+	Smallest int  // except for parameters with fewer elements than this
 }
 
-// Moments lays out the moments of a [rows, cols] parameter. exempt keeps them in
-// float32 in any case, as bitsandbytes does for embeddings.
+// Moments allocates the moments of a [rows, cols] parameter. exempt forces float32, as
+// bitsandbytes does for embeddings.
 func (s OptimizerState) Moments(a *Arena, rows, cols int, exempt bool) (m, v Moment) {
 	place := func() Moment {
 		if n := rows * cols; s.EightBit && n >= s.Smallest && !exempt {

@@ -1,17 +1,17 @@
 package bindings
 
-// Project is one input through several projections: query, key and value, or
-// gate and up, read the same X.
+// Project computes several projections of one input X: query, key and value, or gate
+// and up.
 //
 //	Y = Residual + X·Wᵀ + Bias + Scale·XA·Bᵀ    XA = dropout(X)·Aᵀ
 //
-// With a Magnitude (DoRA), D = dropout(X) and G = Magnitude/Norms, which counts
-// as a constant but for Magnitude's own gradient (section 4.3 of the paper):
+// With a Magnitude (DoRA), D = dropout(X) and G = Magnitude/Norms. Backward treats
+// Norms as a constant (section 4.3 of the paper):
 //
 //	V = D·Wᵀ + Scale·XA·Bᵀ      Y = Residual + Bias + (X - D)·Wᵀ + G·V
 //
-// which is PEFT's sum of the base's output on X and what the adapter changes of
-// the base's output on D.
+// This equals PEFT's sum of the base's output for X and the adapter's change of the
+// base's output for D.
 type Project struct {
 	X      Tensor // [tokens, in]
 	Parts  []Part
@@ -22,56 +22,56 @@ type Project struct {
 type Part struct {
 	Linear   *Linear
 	Y        Tensor // [tokens, out]
-	Residual Tensor // [tokens, out], added; optional; may be Y
+	Residual Tensor // [tokens, out], added; may be Y; absent: 0
 	XA       Tensor // [tokens, r], kept for backward; absent without an adapter or outside training
 }
 
-// ProjectBackward is Project's. With U = Scale·DY·B:
+// ProjectBackward is the backward of Project. With U = Scale·DY·B:
 //
 //	DX (+)= sum over parts of DY·W + dropout'(U·A)
 //	DA += Uᵀ·dropout(X)    DB += Scale·DYᵀ·XA    DBias += sum of DY    DWeight += DYᵀ·X
 //
-// The full [out, in] gradient is formed only where DWeight is present. With a
-// Magnitude, H = G·DY and U = Scale·H·B:
+// The full [out, in] gradient is computed only if DWeight is present. With a Magnitude,
+// H = G·DY and U = Scale·H·B:
 //
 //	DX (+)= sum over parts of DY·W + dropout'((H - DY)·W + U·A)
 //	DA += Uᵀ·D    DB += Scale·Hᵀ·XA    DMagnitude += sum of DY·V/Norms
 //
-// V is not kept: backward multiplies by the weight once more.
+// V is not kept: backward recomputes it by another product with the weight.
 type ProjectBackward struct {
 	X      Tensor // [tokens, in]
 	Parts  []PartBackward
 	Random Random
 
-	DX         Tensor // [tokens, in]; absent: not wanted (the first layer's input)
+	DX         Tensor // [tokens, in]; absent: not computed (the first layer's input)
 	Accumulate bool   // DX += instead of DX =
 }
 
 // PartBackward is one projection of a ProjectBackward.
 type PartBackward struct {
 	Linear *Linear
-	XA     Tensor // [tokens, r], as forward left it; with DA
+	XA     Tensor // [tokens, r], forward's result; with DA
 
 	DY         Tensor // [tokens, out]
 	DA, DB     Tensor // F32, like A and B; absent: frozen
-	DMagnitude Tensor // F32 [1, out]; with DA, where there is a Magnitude
+	DMagnitude Tensor // F32 [1, out]; with DA and a Magnitude
 	DWeight    Tensor // F32 [out, in]; absent: frozen
 	DBias      Tensor // F32 [1, out]; absent: frozen
 }
 
-// RowNorms measures the rows of a weight with its adapter's update, for Projects
-// of an adapter with a Magnitude until A or B change:
+// RowNorms computes the row norms of a weight with its adapter's update. Project needs
+// them for an adapter with a Magnitude; they are valid until A or B change:
 //
 //	Norms[o] = sqrt(sum over i of (W + Scale·B·A)[o][i]²)
 type RowNorms struct {
 	Linear *Linear // with an adapter that has Norms
 }
 
-// linear reads what forward and backward read of one layer.
+// linear declares the operands of one layer that forward and backward read.
 func (c *contract) linear(l *Linear, x Tensor, like func(rows, cols int) form) {
 	c.layer = l.Name
 	if !x.Absent() && x.Cols != l.Weight.In {
-		c.wrong("X", "is %v; it has to be [%d, %d]", x, x.Rows, l.Weight.In)
+		c.wrong("X", "is %v; it must be [%d, %d]", x, x.Rows, l.Weight.In)
 	}
 	c.weight(&l.Weight)
 	c.reads("Bias", l.Bias, vector(l.Weight.Out, floats...).orAbsent())
@@ -128,11 +128,11 @@ func (op *ProjectBackward) declare(c *contract) {
 		out, in := l.Weight.Out, l.Weight.In
 		c.reads("DY", p.DY, like(op.X.Rows, out))
 		if p.DA.Absent() != p.DB.Absent() {
-			c.wrong("DA", "or DB is absent, but not both")
+			c.wrong("DA", "or DB is absent; both or neither must be")
 		}
 		if !p.DA.Absent() {
 			if l.Adapter == nil {
-				c.wrong("DA", "is wanted but there is no adapter")
+				c.wrong("DA", "is present, but there is no adapter")
 				return
 			}
 			c.updates("DA", p.DA, matrix(l.Adapter.Rank(), in, F32))
@@ -141,10 +141,10 @@ func (op *ProjectBackward) declare(c *contract) {
 		}
 		decomposed := l.Adapter != nil && !l.Adapter.Magnitude.Absent()
 		if p.DMagnitude.Absent() != (p.DA.Absent() || !decomposed) {
-			c.wrong("DMagnitude", "goes with DA and a Magnitude")
+			c.wrong("DMagnitude", "needs DA and a Magnitude")
 		}
 		if !p.DWeight.Absent() && decomposed {
-			c.wrong("DWeight", "is wanted, but with a Magnitude the weight is frozen")
+			c.wrong("DWeight", "is present, but with a Magnitude the weight is frozen")
 		}
 		c.updates("DMagnitude", p.DMagnitude, vector(out, F32).orAbsent())
 		c.updates("DWeight", p.DWeight, matrix(out, in, F32).orAbsent())
@@ -171,7 +171,7 @@ func (op *RowNorms) declare(c *contract) {
 	c.weight(&l.Weight)
 	like := c.leads("A", a.A)
 	if a.A.Cols != l.Weight.In {
-		c.wrong("A", "is %v; it has to be [%d, %d]", a.A, a.A.Rows, l.Weight.In)
+		c.wrong("A", "is %v; it must be [%d, %d]", a.A, a.A.Rows, l.Weight.In)
 	}
 	c.reads("B", a.B, like(l.Weight.Out, a.A.Rows))
 	c.writes("Norms", a.Norms, vector(l.Weight.Out, F32))

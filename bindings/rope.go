@@ -1,13 +1,13 @@
 package bindings
 
 // RoPE applies rotary position embeddings (Su et al. 2021) in place, to the first
-// n = 2·Cos.Cols dimensions of each head. Halves are paired as transformers does
-// for Llama: for i < n/2 and p = Positions[t],
+// n = 2·Cos.Cols dimensions of each head. It pairs halves as transformers does for
+// Llama: for i < n/2 and p = Positions[t],
 //
 //	x[i], x[i+n/2] = x[i]·cos - x[i+n/2]·sin, x[i+n/2]·cos + x[i]·sin
 //
-// with cos = Cos[p][i]. Interleaved pairs x[2i] with x[2i+1] instead (GPT-J,
-// Cohere, GLM). Inverse turns back: it is the backward.
+// with cos = Cos[p][i]. Interleaved pairs x[2i] with x[2i+1] instead (GPT-J, Cohere,
+// GLM). Inverse rotates by the negative angle, which is the backward.
 type RoPE struct {
 	X           Tensor // [tokens, Heads·HeadDim]; may be a view
 	Heads       int
@@ -30,10 +30,10 @@ func (op *RoPE) declare(c *contract) {
 	c.reads("Sin", op.Sin, matrix(op.Cos.Rows, op.Cos.Cols, F32))
 }
 
-// heads says that t's columns are heads, none of which lies in two groups.
+// heads checks that t's columns are heads of headDim columns, each in one group.
 func (c *contract) heads(name string, t Tensor, heads, headDim int) {
 	c.that(heads > 0 && headDim > 0 && heads*headDim == t.Cols, "%s has %d columns, not %d heads of %d", name, t.Cols, heads, headDim)
 	if width, _ := t.Groups(); headDim > 0 {
-		c.that(width%headDim == 0, "%s lies in groups of %d columns, which is no number of heads of %d", name, width, headDim)
+		c.that(width%headDim == 0, "%s has groups of %d columns, which is not a multiple of the head size %d", name, width, headDim)
 	}
 }

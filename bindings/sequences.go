@@ -1,10 +1,10 @@
 package bindings
 
-// IgnoreLabel is the label of a position that no loss falls on.
+// IgnoreLabel is the label of a position without a loss.
 const IgnoreLabel = -100
 
-// Sequences are the boundaries of the sequences of a flat micro-batch: sequence
-// i is the rows [Starts[i], Starts[i+1]). Host and device hold the same numbers.
+// Sequences holds the boundaries of the sequences of a flat micro-batch: sequence i is
+// the rows [Starts[i], Starts[i+1]). Host and device have the same values.
 type Sequences struct {
 	Starts []int32
 	Device Tensor // I32 [1, sequences+1]

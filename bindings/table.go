@@ -2,16 +2,16 @@ package bindings
 
 import "reflect"
 
-// An Implementation is what a device of type D, planned by a profile of type P,
-// does for one operation.
+// An Implementation runs one operation on a device of type D and plans it by a profile
+// of type P.
 type Implementation[D, P any] struct {
 	operation reflect.Type
 	run       func(D, Operation)
 	needs     func(P, Operation) Needs
 }
 
-// Implement pairs run, which computes an operation, with needs, which returns the
-// memory it takes. run gets operations that passed [Check].
+// Implement pairs run, which computes an operation that passed [Check], with needs,
+// which returns its scratch memory.
 func Implement[D, P any, O Operation](run func(D, O), needs func(P, O) Needs) Implementation[D, P] {
 	return Implementation[D, P]{
 		operation: reflect.TypeFor[O](),
@@ -20,15 +20,15 @@ func Implement[D, P any, O Operation](run func(D, O), needs func(P, O) Needs) Im
 	}
 }
 
-// NeedsNothing returns the needs of an operation without scratch.
+// NeedsNothing returns the zero Needs, for operations without scratch.
 func NeedsNothing[P any, O Operation](P, O) Needs { return Needs{} }
 
-// A Table is the operations that a device has.
+// A Table holds a device's implementations by operation.
 type Table[D, P any] struct {
 	rows map[reflect.Type]Implementation[D, P]
 }
 
-// NewTable returns the table of the given rows.
+// NewTable returns a table of the given implementations.
 func NewTable[D, P any](rows ...Implementation[D, P]) *Table[D, P] {
 	t := &Table[D, P]{rows: make(map[reflect.Type]Implementation[D, P], len(rows))}
 	for _, r := range rows {
@@ -37,13 +37,13 @@ func NewTable[D, P any](rows ...Implementation[D, P]) *Table[D, P] {
 	return t
 }
 
-// Has reports whether the table has op's type.
+// Has reports whether the table implements op's type.
 func (t *Table[D, P]) Has(op Operation) bool {
 	_, ok := t.rows[reflect.TypeOf(op)]
 	return ok
 }
 
-// Run runs op on d; device names d where the table lacks op.
+// Run runs op on d. If the table lacks op, it returns a MissingError that names device.
 func (t *Table[D, P]) Run(d D, device string, op Operation) error {
 	r, ok := t.rows[reflect.TypeOf(op)]
 	if !ok {
@@ -53,7 +53,7 @@ func (t *Table[D, P]) Run(d D, device string, op Operation) error {
 	return nil
 }
 
-// Needs returns what op takes; nothing where the table lacks op.
+// Needs returns the scratch memory of op; zero if the table lacks op.
 func (t *Table[D, P]) Needs(p P, op Operation) Needs {
 	if r, ok := t.rows[reflect.TypeOf(op)]; ok {
 		return r.needs(p, op)

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A device of the tests: it notes what it ran.
+// noting is a test device that records the operations it ran.
 type noting struct{ ran []string }
 
 func TestTable(t *testing.T) {
@@ -24,12 +24,12 @@ func TestTable(t *testing.T) {
 	require.False(t, table.Has(&Clamp{}))
 	var missing *MissingError
 	require.ErrorAs(t, table.Run(d, "it", &Clamp{}), &missing)
-	require.EqualError(t, missing, `the device it has no operation "clamp"`)
+	require.EqualError(t, missing, `device it does not implement operation "clamp"`)
 	require.Equal(t, Needs{Workspace: 24}, table.Needs(3, &Copy{Dst: Tensor{Cols: 8}}))
 	require.Equal(t, Needs{}, table.Needs(3, &Clamp{}))
 }
 
-// A profile of the tests, of a device that takes what a tensor has.
+// byShape is a test profile whose needs depend on a tensor's shape.
 type byShape struct{ Profile }
 
 func (byShape) Needs(op Operation) Needs {
@@ -51,7 +51,7 @@ func TestDryKeepsTheMost(t *testing.T) {
 	require.Error(t, d.Allocate(&Block{}), "it has no memory")
 }
 
-// TestOperations holds the list to names of its own.
+// TestOperations checks that all names differ.
 func TestOperations(t *testing.T) {
 	names := map[string]bool{}
 	for _, op := range Operations() {

@@ -1,15 +1,15 @@
 package bindings
 
-// A Monitored device measures itself. Devices that cannot do not implement it.
+// A Monitored device reports telemetry. Devices without telemetry do not implement it.
 type Monitored interface {
-	// Telemetry is what the device measures at this moment; nil: nothing. It may
-	// be called while another goroutine drives the device, and may take long
-	// where a driver does.
+	// Telemetry returns the device's current measurements; nil: none. It may be
+	// called while another goroutine uses the device, and may be as slow as the
+	// driver.
 	Telemetry() *Telemetry
 }
 
-// Telemetry is what a GPU measured of itself at one moment, whoever uses it.
-// What it does not measure is nil.
+// Telemetry holds a GPU's measurements at one moment, of all processes together. A
+// value that the GPU does not measure is nil.
 type Telemetry struct {
 	MemoryUsed  *int64   `json:"gpu_memory_used,omitempty"` // bytes, with what the driver keeps for itself
 	MemoryTotal *int64   `json:"gpu_memory_total,omitempty"`

@@ -8,7 +8,7 @@ import (
 // DType is the type of a tensor's elements.
 type DType uint8
 
-// The element types that operations know.
+// The element types.
 const (
 	F32 DType = iota
 	BF16
@@ -22,26 +22,26 @@ var dtypes = [...]struct {
 	size int64
 }{F32: {"F32", 4}, BF16: {"BF16", 2}, F16: {"F16", 2}, U8: {"U8", 1}, I32: {"I32", 4}}
 
-// String returns the type's name as safetensors spells it.
+// String returns safetensors' name of the type.
 func (d DType) String() string { return dtypes[d].name }
 
-// Size returns the number of bytes of one element.
+// Size returns the size of one element in bytes.
 func (d DType) Size() int64 { return dtypes[d].size }
 
-// ParseDType returns the type that safetensors calls name.
+// ParseDType returns the type with safetensors' name.
 func ParseDType(name string) (DType, error) {
 	for d, t := range dtypes {
 		if t.name == name {
 			return DType(d), nil
 		}
 	}
-	return 0, fmt.Errorf("element type %q is not one that can be computed with", name)
+	return 0, fmt.Errorf("element type %q is not supported", name)
 }
 
-// A Tensor is a row-major matrix [Rows, Cols] in a device's memory; a vector has
-// one row. Activations are [tokens, features], weights [out, in]. It is a small
-// value: copies, slices and column views are of the same memory. The zero Tensor
-// means "absent" wherever an operation's tensor is optional.
+// A Tensor is a row-major matrix [Rows, Cols] in a device's memory; a vector has one
+// row. Activations are [tokens, features], weights [out, in]. Copies, slices and
+// column views of a Tensor share its memory. The zero Tensor means absent: an optional
+// operand that is not given.
 type Tensor struct {
 	block  *Block
 	offset int64 // bytes from the block's start
@@ -49,7 +49,7 @@ type Tensor struct {
 	Rows   int
 	Cols   int
 
-	// Element [i, j] lies i·stride + (j/width)·period + j%width elements from the
+	// Element [i, j] is i·stride + (j/width)·period + j%width elements after the
 	// first. Contiguous: all three are Cols.
 	stride, width, period int
 }
@@ -60,20 +60,20 @@ func (t Tensor) Absent() bool { return t.block == nil }
 // Len returns the number of elements.
 func (t Tensor) Len() int { return t.Rows * t.Cols }
 
-// Bytes returns the size of t's elements in bytes, without what lies between them.
+// Bytes returns the size of t's elements in bytes, without gaps between them.
 func (t Tensor) Bytes() int64 { return int64(t.Len()) * t.DType.Size() }
 
-// Contiguous reports whether t's elements lie one after the other.
+// Contiguous reports whether t's elements have no gaps.
 func (t Tensor) Contiguous() bool { return t.width == t.Cols && (t.stride == t.Cols || t.Rows <= 1) }
 
-// Stride returns the elements from one row's first to the next row's.
+// Stride returns the distance between the starts of consecutive rows in elements.
 func (t Tensor) Stride() int { return t.stride }
 
-// Groups returns how the columns lie: width of them together, and period elements
-// from one group's first to the next group's. Of one group both are Cols.
+// Groups returns the layout of the columns: groups of width adjacent columns that start
+// period elements apart. For a single group both are Cols.
 func (t Tensor) Groups() (width, period int) { return t.width, t.period }
 
-// Column returns how many elements column j lies behind column 0.
+// Column returns the offset of column j from column 0 in elements.
 func (t Tensor) Column(j int) int {
 	if t.width == t.Cols {
 		return j
@@ -81,10 +81,10 @@ func (t Tensor) Column(j int) int {
 	return j/t.width*t.period + j%t.width
 }
 
-// Head returns the view of t's first n rows.
+// Head returns a view of t's first n rows.
 func (t Tensor) Head(n int) Tensor { return t.Slice(0, n) }
 
-// Slice returns the view of the rows [from, to).
+// Slice returns a view of the rows [from, to).
 func (t Tensor) Slice(from, to int) Tensor {
 	if from < 0 || to < from || to > t.Rows {
 		panic(fmt.Sprintf("bindings: rows %d to %d of a tensor with %d rows", from, to, t.Rows))
@@ -94,7 +94,7 @@ func (t Tensor) Slice(from, to int) Tensor {
 	return t
 }
 
-// Columns returns the view of the columns [from, to) of a tensor in one group.
+// Columns returns a view of the columns [from, to). It panics if t has several groups.
 func (t Tensor) Columns(from, to int) Tensor {
 	if from < 0 || to < from || to > t.Cols || t.width != t.Cols {
 		panic(fmt.Sprintf("bindings: columns %d to %d of %v", from, to, t))
@@ -105,9 +105,9 @@ func (t Tensor) Columns(from, to int) Tensor {
 	return t
 }
 
-// Every returns the view of width columns from column from on in every period
-// columns: the queries, say, of a fused projection whose heads are laid out
-// [q, k, v], [q, k, v], … It has Cols/period·width columns.
+// Every returns a view of columns [from, from+width) of every period columns, for
+// example the queries of a fused projection with heads laid out [q, k, v], [q, k, v], …
+// It has Cols/period·width columns.
 func (t Tensor) Every(period, from, width int) Tensor {
 	if period <= 0 || from < 0 || width <= 0 || from+width > period || t.Cols%period != 0 || t.width != t.Cols {
 		panic(fmt.Sprintf("bindings: %d columns from %d of every %d of %v", width, from, period, t))
@@ -121,8 +121,8 @@ func (t Tensor) Every(period, from, width int) Tensor {
 	return t
 }
 
-// Reshape returns t's elements as [rows, cols]; their number must be the same, and
-// t contiguous.
+// Reshape returns t's elements as [rows, cols]. It panics unless t is contiguous and
+// has as many elements.
 func (t Tensor) Reshape(rows, cols int) Tensor {
 	if rows*cols != t.Len() || !t.Contiguous() {
 		panic(fmt.Sprintf("bindings: %v reshaped to [%d, %d]", t, rows, cols))
@@ -132,20 +132,20 @@ func (t Tensor) Reshape(rows, cols int) Tensor {
 	return t
 }
 
-// Address returns where t's first element lies. It panics while the tensor's memory
-// is only planned.
+// Address returns the address of t's first element. It panics before the tensor's
+// memory is allocated.
 func (t Tensor) Address() unsafe.Pointer {
 	if t.block == nil || t.block.Base == nil {
-		panic("bindings: the tensor's memory has not been taken yet")
+		panic("bindings: the tensor's memory is not allocated yet")
 	}
 	return unsafe.Add(t.block.Base, t.offset)
 }
 
-// Planned reports whether t has a place in a plan but no memory yet.
+// Planned reports whether t has a place in a plan but no allocated memory yet.
 func (t Tensor) Planned() bool { return t.block != nil && t.block.Base == nil }
 
-// Overlaps reports whether t and u share bytes. Views of the same rows share none
-// where their columns differ.
+// Overlaps reports whether t and u share bytes. Views of different columns of the same
+// rows do not.
 func (t Tensor) Overlaps(u Tensor) bool {
 	if t.block == nil || t.block != u.block || t.Len() == 0 || u.Len() == 0 {
 		return false
@@ -170,28 +170,28 @@ func (t Tensor) Overlaps(u Tensor) bool {
 	return false
 }
 
-// end returns the byte behind t's last element.
+// end returns the offset after t's last element in bytes.
 func (t Tensor) end() int64 {
 	return t.offset + int64((t.Rows-1)*t.stride+t.span())*t.DType.Size()
 }
 
-// span returns the elements from a row's first to behind its last.
+// span returns the length of a row with its gaps in elements.
 func (t Tensor) span() int { return t.Column(t.Cols-1) + 1 }
 
-// meet reports whether a elements of every period, and b elements of every period
-// that begin apart elements later, have one in common.
+// meet reports whether the first a elements of every period and b elements of every
+// period, apart elements later, have one in common.
 func meet(period, apart, a, b int) bool {
 	at := ((apart % period) + period) % period
 	return at < a || at+b > period
 }
 
-// samePlace reports whether t and u have the same elements in the same order.
+// samePlace reports whether t and u are the same elements in the same order.
 func (t Tensor) samePlace(u Tensor) bool {
 	return t.block == u.block && t.offset == u.offset &&
 		(t.Contiguous() && u.Contiguous() || t.stride == u.stride && t.width == u.width && t.period == u.period)
 }
 
-// String returns the type and shape, for messages.
+// String returns the type and shape, as "F32[4, 8]".
 func (t Tensor) String() string {
 	if t.Absent() {
 		return "absent"

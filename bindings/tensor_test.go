@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// places is the bytes' offsets at which t's elements begin.
+// places returns the byte offsets of t's elements.
 func places(t Tensor) map[int64]bool {
 	at := map[int64]bool{}
 	for i := range t.Rows {
@@ -17,7 +17,7 @@ func places(t Tensor) map[int64]bool {
 	return at
 }
 
-// TestOverlaps compares the answer for all pairs of some views with their elements.
+// TestOverlaps compares Overlaps with the elements of all pairs of some views.
 func TestOverlaps(t *testing.T) {
 	a := NewMemory().Arena(Activations)
 	x, y := a.New(F32, 3, 24), a.New(F32, 3, 24)

@@ -2,19 +2,17 @@ package bindings
 
 import "qlora/nf4"
 
-// A Weight is a frozen or trained matrix [out, in] as a device holds it: dense
-// in 32 or 16 bits, or in 4-bit blocks. Exactly one of Dense and Quantized is
-// present.
+// A Weight is a frozen or trained matrix [out, in] on a device: dense in 32 or 16 bits,
+// or in 4-bit blocks. Exactly one of Dense and Quantized is present.
 type Weight struct {
 	Out, In   int
 	Dense     Tensor // F32, BF16 or F16, [out, in]
 	Quantized *Quantized
 }
 
-// Quantized is a matrix in bitsandbytes' 4-bit format: the flattened [out, in]
-// in blocks of BlockSize consecutive elements, two codes a byte, the first in
-// the high nibble, a scale a block. With double quantization the scales are
-// 8-bit codes themselves:
+// Quantized is a matrix in bitsandbytes' 4-bit format: the flattened [out, in] in blocks
+// of BlockSize consecutive elements with one scale each, two codes per byte, the first
+// in the high nibble. With double quantization the scales are 8-bit codes themselves:
 //
 //	absmax[i] = Map[AbsmaxCodes[i]] * NestedAbsmax[i/NestedBlockSize] + Offset
 //
@@ -36,11 +34,11 @@ type Quantized struct {
 // Double reports whether q's scales are quantized too.
 func (q *Quantized) Double() bool { return !q.AbsmaxCodes.Absent() }
 
-// NestedBlockSize is how many scales share one second-level scale in
+// NestedBlockSize is the number of scales that share one second-level scale in
 // bitsandbytes.
 const NestedBlockSize = 256
 
-// NewQuantized lays out a place for an [out, in] matrix in 4 bits.
+// NewQuantized allocates an [out, in] matrix in 4 bits.
 func NewQuantized(a *Arena, out, in int, kind nf4.Kind, blockSize int, double bool) *Quantized {
 	n := out * in
 	blocks := (n + blockSize - 1) / blockSize
@@ -63,21 +61,21 @@ type Linear struct {
 	Name    string // "model.layers.0.self_attn.q_proj", for messages
 	Weight  Weight
 	Bias    Tensor   // [1, out]; optional
-	Adapter *Adapter // nil: none
+	Adapter *Adapter // nil: no adapter
 }
 
-// An Adapter is a low-rank update of a Linear (Hu et al. 2021). With a Magnitude
-// it is a weight-decomposed one (DoRA, Liu et al. 2024): the rows of the updated
-// weight keep only their direction, and the Magnitude is their length.
+// An Adapter is a low-rank update of a Linear (Hu et al. 2021). With a Magnitude it is
+// weight-decomposed (DoRA, Liu et al. 2024): the rows of the updated weight are
+// normalized and multiplied by the Magnitude.
 type Adapter struct {
 	A       Tensor  // [r, in]
 	B       Tensor  // [out, r]
 	Scale   float32 // alpha/r, or alpha/sqrt(r) with rsLoRA
-	Dropout float32 // probability that an element of x is dropped on the adapter's branch
-	Stream  uint32  // which of the random streams draws this adapter's mask
+	Dropout float32 // probability of dropping an element of the adapter's input
+	Stream  uint32  // random stream of this adapter's mask
 
-	Magnitude Tensor // F32 [1, out]; absent: the update is added as it is
-	Norms     Tensor // F32 [1, out], what RowNorms makes of A and B as they are; with Magnitude
+	Magnitude Tensor // F32 [1, out]; absent: a plain low-rank update
+	Norms     Tensor // F32 [1, out], RowNorms' result for the current A and B; with Magnitude
 }
 
 // Rank returns the adapter's r.

@@ -74,7 +74,7 @@ func examineTuned(ctx context.Context, dev bindings.Device, out, method string, 
 	return examine(ctx, dev, base, base, method == methodQLoRA, out, asked)
 }
 
-// grouped is numbers as cells of a table, with a space between thousands.
+// grouped returns numbers as cells of a table, with a space between thousands.
 func grouped(numbers ...int64) string {
 	var cells []string
 	for _, n := range numbers {

@@ -104,5 +104,5 @@ func (e *exam) right() int {
 	return n
 }
 
-// accuracy is the part of the answers that are right.
+// accuracy returns the part of the answers that are right.
 func (e *exam) accuracy() float64 { return float64(e.right()) / float64(len(e.questions)) }

@@ -100,7 +100,7 @@ func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, 
 	return nil
 }
 
-// score is the exact match, for people.
+// score returns the exact match, for people.
 func (e *exam) score() string {
 	return fmt.Sprintf("%d of %d questions answered exactly (%.1f %%)", e.right(), len(e.questions), 100*e.accuracy())
 }

@@ -33,7 +33,7 @@ type settings struct {
 	seed  uint64
 }
 
-// settingsOf are a method's: all see the same questions in the same order, and only the learning rate is each method's own.
+// settingsOf returns a method's: all see the same questions in the same order, and only the learning rate is each method's own.
 func settingsOf(method string) settings {
 	s := settings{steps: 400, batch: 8, rank: 16, rate: 2e-3, seed: 42}
 	if method == methodFull {

@@ -246,7 +246,7 @@ func (f *fixture) keyBias(slope float64, heads, positions int) *operand {
 	return f.given("KeyBias", bindings.F32, heads, positions, x)
 }
 
-// kept is what dropout multiplies the probabilities of each row by; nil where nothing
+// kept returns what dropout multiplies the probabilities of each row by; nil where nothing
 // is dropped.
 func (c *attendCase) kept(op *bindings.Attend, tokens int) (rows [][]float64) {
 	if c.dropout == 0 || c.inference {

@@ -30,7 +30,7 @@ var Float32 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-24, Codes: CPU}
 // precision, float32 has 24.
 var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8, Codes: CUDA}
 
-// relative is the error that a sum of k terms may have, as a share of the
+// relative returns the error that a sum of k terms may have, as a share of the
 // root-mean-square of the results or of the result itself, whichever is more.
 //
 // A sum of k terms with random signs has the size of sqrt(k) terms; each of its
@@ -90,7 +90,7 @@ var groups = []struct {
 	{"Errors", nil, runErrors},
 }
 
-// RunSome is Run for some rows.
+// RunSome computes Run for some rows.
 func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 	s := &suite{dev: dev, tol: tol, most: choice.Elements, ran: map[string]bool{}, missing: map[string]bool{}}
 	held := map[string]bool{}

@@ -29,7 +29,7 @@ func runCopy(t *testing.T, s *suite) {
 	}
 }
 
-// placed is an operand of 48 columns: whole, columns of a wider one, or groups of
+// placed returns an operand of 48 columns: whole, columns of a wider one, or groups of
 // them.
 func (f *fixture) placed(name, how string, declare func(cols int) *operand) *operand {
 	switch how {

@@ -55,7 +55,7 @@ func (f *fixture) declare(name string, dtype bindings.DType, rows, cols int) *op
 	return o
 }
 
-// input is a tensor of random normal numbers times size.
+// input returns a tensor of random normal numbers times size.
 func (f *fixture) input(name string, dtype bindings.DType, rows, cols int, size float64) *operand {
 	x := make([]float64, rows*cols)
 	for i := range x {
@@ -64,7 +64,7 @@ func (f *fixture) input(name string, dtype bindings.DType, rows, cols int, size 
 	return f.given(name, dtype, rows, cols, x)
 }
 
-// given is a tensor of these numbers, rounded to its type.
+// given returns a tensor of these numbers, rounded to its type.
 func (f *fixture) given(name string, dtype bindings.DType, rows, cols int, x []float64) *operand {
 	o := f.declare(name, dtype, rows, cols)
 	o.initial = encode(dtype, x)
@@ -72,7 +72,7 @@ func (f *fixture) given(name string, dtype bindings.DType, rows, cols int, x []f
 	return o
 }
 
-// ints is a vector of integers.
+// ints returns a vector of integers.
 func (f *fixture) ints(name string, x []int32) *operand {
 	o := f.declare(name, bindings.I32, 1, len(x))
 	o.initial = make([]byte, 4*len(x))
@@ -82,14 +82,14 @@ func (f *fixture) ints(name string, x []int32) *operand {
 	return o
 }
 
-// bytes is a vector of bytes.
+// bytes returns a vector of bytes.
 func (f *fixture) bytes(name string, x []byte) *operand {
 	o := f.declare(name, bindings.U8, 1, len(x))
 	o.initial = x
 	return o
 }
 
-// output is a tensor of NaN.
+// output returns a tensor of NaN.
 func (f *fixture) output(name string, dtype bindings.DType, rows, cols int) *operand {
 	o := f.declare(name, dtype, rows, cols)
 	o.output = true
@@ -113,7 +113,7 @@ func (f *fixture) run(ops []bindings.Operation, overwritten ...*operand) {
 	}, ops, overwritten...)
 }
 
-// call is run for what is not a row of operations alone; ops are those that it needs
+// call computes run for what is not a row of operations alone; ops are those that it needs
 // scratch for.
 func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*operand) {
 	f.t.Helper()
@@ -195,7 +195,7 @@ func (f *fixture) need(err error) {
 	}
 }
 
-// raw is the tensor's bytes on the device.
+// raw returns the tensor's bytes on the device.
 func (o *operand) raw() []byte {
 	b := make([]byte, o.Bytes())
 	o.f.need(o.f.dev.Read(b, o.Tensor))
@@ -209,26 +209,26 @@ func (o *operand) equals(k int, want []float64) {
 	o.near(k, 1, 0, want)
 }
 
-// sums is equals for what is in float32 throughout.
+// sums computes equals for what is in float32 throughout.
 func (o *operand) sums(k int, want []float64) {
 	o.f.t.Helper()
 	o.near(k, 0, 0, want)
 }
 
-// near is equals for differences of larger numbers: terms is the
+// near computes equals for differences of larger numbers: terms is the
 // root-mean-square of what is subtracted, whose rounding stays.
 func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
 	o.compare(k, stored, func(int) float64 { return terms }, o.numbers(), want)
 }
 
-// nearEach is near where each element has terms of its own.
+// nearEach computes near where each element has terms of its own.
 func (o *operand) nearEach(k int, terms func(i int) float64, want []float64) {
 	o.f.t.Helper()
 	o.compare(k, 1, terms, o.numbers(), want)
 }
 
-// nearBy is near for results of which each is multiplied by a factor of its own, and
+// nearBy computes near for results of which each is multiplied by a factor of its own, and
 // so is its error: factor gives that of element i.
 func (o *operand) nearBy(factor func(i int) float64, k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()

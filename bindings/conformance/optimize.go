@@ -120,7 +120,7 @@ func (c optimizeCase) parameter(f *fixture, name string, n int) *optimized {
 	return o
 }
 
-// moment is random, but for zeros from one element to another where it is in
+// moment returns random, but for zeros from one element to another where it is in
 // float32. A second moment is not negative.
 func (c optimizeCase) moment(f *fixture, name string, n int, code *dynamic8.Code, from, to int) *moment {
 	m := &moment{start: make([]float64, n)}
@@ -158,7 +158,7 @@ func (m *moment) tensors() bindings.Moment {
 	return t
 }
 
-// operands are all that a step writes.
+// operands returns all that a step writes.
 func (o *optimized) operands() []*operand {
 	all := []*operand{o.master, o.value}
 	for _, m := range []*moment{o.first, o.second} {
@@ -225,7 +225,7 @@ func (m *moment) compare(want []float64) {
 	}
 }
 
-// nearest is the code of the value that x is nearest to.
+// nearest returns the code of the value that x is nearest to.
 func nearest(c *dynamic8.Code, x float64) byte {
 	values := c.Values()
 	return byte(sort.Search(255, func(i int) bool { return x <= (float64(values[i])+float64(values[i+1]))/2 }))

@@ -196,7 +196,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 	}
 }
 
-// gain is what the magnitude multiplies output o by, where that is more than 1: a
+// gain returns what the magnitude multiplies output o by, where that is more than 1: a
 // part of the output, and all of its gradient of B.
 func (l *linear) gain(o int) float64 {
 	if l.Magnitude == nil {
@@ -205,23 +205,23 @@ func (l *linear) gain(o int) float64 {
 	return max(1, math.Abs(l.Magnitude[o]/l.Norms[o]))
 }
 
-// size is the root-mean-square of a sum of k products of standard normal
+// size returns the root-mean-square of a sum of k products of standard normal
 // numbers. A small case may miss it by far: sums of few results can all cancel.
 func size(k int) float64 { return math.Sqrt(float64(k)) }
 
-// plus is the gradient and what lay in its place before.
+// plus returns the gradient and what lay in its place before.
 func plus(g *mat.Dense, before *operand) []float64 {
 	var sum mat.Dense
 	sum.Add(g, mat.NewDense(before.Rows, before.Cols, before.values))
 	return sum.RawMatrix().Data
 }
 
-// dropoutMask is what an adapter's dropout multiplies its input by.
+// dropoutMask returns what an adapter's dropout multiplies its input by.
 func dropoutMask(r bindings.Random, a *bindings.Adapter, tokens, in int) *mat.Dense {
 	return mat.NewDense(tokens, in, dropoutFactors(r, a.Stream, a.Dropout, tokens, in))
 }
 
-// dropoutFactors is what dropout multiplies each element of [rows, cols] by.
+// dropoutFactors returns what dropout multiplies each element of [rows, cols] by.
 func dropoutFactors(r bindings.Random, stream uint32, p float32, rows, cols int) []float64 {
 	factors := make([]float64, 0, rows*cols)
 	d := philox.NewDropout(r.Seed, stream, r.Step, p)

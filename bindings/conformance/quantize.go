@@ -134,7 +134,7 @@ func (s *nesting) isOfCUDA(scales []float32) {
 	s.codes.oneOf(allowed)
 }
 
-// cudaAbsmax is the largest magnitude of each block.
+// cudaAbsmax returns the largest magnitude of each block.
 func cudaAbsmax(x []float32, block int) []float32 {
 	most := make([]float32, (len(x)+block-1)/block)
 	for i, v := range x {
@@ -143,13 +143,13 @@ func cudaAbsmax(x []float32, block int) []float32 {
 	return most
 }
 
-// reciprocals are what a GPU may have for 1/x: the nearest and its neighbours.
+// reciprocals returns what a GPU may have for 1/x: the nearest and its neighbours.
 func reciprocals(x float32) [3]float32 {
 	r := 1 / x
 	return [3]float32{r, math.Nextafter32(r, 0), math.Nextafter32(r, float32(math.Inf(1)))}
 }
 
-// cudaCodes are what each byte of a matrix's codes may be: both halves by the rule of
+// cudaCodes returns what each byte of a matrix's codes may be: both halves by the rule of
 // bitsandbytes' kernels, with one of the reciprocals each. What an odd number of elements
 // lacks is 0.
 func cudaCodes(x, absmax []float32, h holding) [][]byte {
@@ -172,7 +172,7 @@ func cudaCodes(x, absmax []float32, h holding) [][]byte {
 	return allowed
 }
 
-// cudaNF4 is dQuantizeNF4: the number of thresholds, midpoints of the codebook, that x is
+// cudaNF4 returns dQuantizeNF4: the number of thresholds, midpoints of the codebook, that x is
 // beyond. NaN, which is 0 times the reciprocal of 0, is beyond none.
 func cudaNF4(x float32) byte {
 	book := nf4.NF4.Codebook()
@@ -185,7 +185,7 @@ func cudaNF4(x float32) byte {
 	return code
 }
 
-// cudaFP4 is dQuantizeFP4: thresholds of the magnitude as bitsandbytes writes them, and a
+// cudaFP4 returns dQuantizeFP4: thresholds of the magnitude as bitsandbytes writes them, and a
 // sign that is set for whatever is below 0.
 func cudaFP4(x float32) byte {
 	size := float32(math.Abs(float64(x)))
@@ -202,7 +202,7 @@ func cudaFP4(x float32) byte {
 	return code
 }
 
-// cudaDynamicCode is dQuantize: the nearest value. Where x lies in the middle of two, the
+// cudaDynamicCode returns dQuantize: the nearest value. Where x lies in the middle of two, the
 // kernels' search has ended at the even one of their codes and stays there.
 func cudaDynamicCode(values *[256]float32, x float32) byte {
 	above := sort.Search(255, func(i int) bool { return !(x > values[i]) }) // the first value that x is not beyond, or the last

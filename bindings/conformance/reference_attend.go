@@ -14,7 +14,7 @@ type attention struct {
 	Keep    [][]float64 // what dropout multiplies each query's weights by; nil: nothing is dropped
 }
 
-// visible is the keys [from, to) that query i sees.
+// visible returns the keys [from, to) that query i sees.
 func (a *attention) visible(i int) (from, to int) {
 	to = i + len(a.K) - len(a.Q) + 1
 	if a.Window > 0 {
@@ -23,7 +23,7 @@ func (a *attention) visible(i int) (from, to int) {
 	return from, to
 }
 
-// weights is the softmax of query i over all keys, zero where it sees none, the
+// weights returns the softmax of query i over all keys, zero where it sees none, the
 // slope of the cap at each, and the log of the softmax's sum.
 func (a *attention) weights(i int) (p, slope []float64, lse float64) {
 	from, to := a.visible(i)
@@ -53,7 +53,7 @@ func (a *attention) weights(i int) (p, slope []float64, lse float64) {
 	return p, slope, lse
 }
 
-// kept is what dropout multiplies the weight of query i and key j by.
+// kept returns what dropout multiplies the weight of query i and key j by.
 func (a *attention) kept(i, j int) float64 {
 	if a.Keep == nil {
 		return 1
@@ -61,7 +61,7 @@ func (a *attention) kept(i, j int) float64 {
 	return a.Keep[i][j]
 }
 
-// forward is o = dropout(softmax)·v and the log-sum-exp of each query.
+// forward returns o = dropout(softmax)·v and the log-sum-exp of each query.
 func (a *attention) forward() (o [][]float64, lse []float64) {
 	o, lse = zeros(a.Q), make([]float64, len(a.Q))
 	for i := range a.Q {
@@ -74,7 +74,7 @@ func (a *attention) forward() (o [][]float64, lse []float64) {
 	return o, lse
 }
 
-// backward is the gradients of q, k, v and the sink.
+// backward returns the gradients of q, k, v and the sink.
 func (a *attention) backward(do [][]float64) (dq, dk, dv [][]float64, dsink float64) {
 	dq, dk, dv = zeros(a.Q), zeros(a.K), zeros(a.V)
 	o, _ := a.forward()
@@ -94,7 +94,7 @@ func (a *attention) backward(do [][]float64) (dq, dk, dv [][]float64, dsink floa
 	return dq, dk, dv, dsink
 }
 
-// rounded is what rounds on the way to the gradients, as sums of squares for each
+// rounded returns what rounds on the way to the gradients, as sums of squares for each
 // query and each key: DS = Scale·P·(DP - DO·O)·cap' itself and the terms of its two
 // inner products, of which O is stored, however small their sums are; and, for values,
 // dropout(P); and for the sink the terms of DO·O. The first keys of a sequence, which
@@ -122,7 +122,7 @@ func (a *attention) rounded(do [][]float64) (query, key, value []float64, sink f
 	return query, key, value, sink
 }
 
-// squares is the sum of the squares of the terms of inner(a, b).
+// squares returns the sum of the squares of the terms of inner(a, b).
 func squares(a, b []float64) (sum float64) {
 	for i, v := range a {
 		sum += v * b[i] * v * b[i]
@@ -130,7 +130,7 @@ func squares(a, b []float64) (sum float64) {
 	return sum
 }
 
-// inner is the sum of a·b.
+// inner returns the sum of a·b.
 func inner(a, b []float64) (sum float64) {
 	for i, v := range a {
 		sum += v * b[i]
@@ -138,7 +138,7 @@ func inner(a, b []float64) (sum float64) {
 	return sum
 }
 
-// axpy is dst += f·x.
+// axpy computes dst += f·x.
 func axpy(dst []float64, f float64, x []float64) {
 	for i := range dst {
 		dst[i] += f * x[i]

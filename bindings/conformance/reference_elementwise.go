@@ -6,7 +6,7 @@ import (
 	"qlora/bindings"
 )
 
-// activation is f(x) and f'(x); of ReLU the slope at 0 is 0.
+// activation returns f(x) and f'(x); of ReLU the slope at 0 is 0.
 func activation(kind bindings.Activation, x float64) (value, slope float64) {
 	switch kind {
 	case bindings.SiLU:
@@ -46,7 +46,7 @@ func rope(x, cos, sin []float64, interleaved bool) {
 	}
 }
 
-// capped is limit·tanh(x/limit) and its slope; limit 0 is none.
+// capped returns limit·tanh(x/limit) and its slope; limit 0 is none.
 func capped(x, limit float64) (value, slope float64) {
 	if limit == 0 {
 		return x, 1

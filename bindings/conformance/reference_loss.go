@@ -2,7 +2,7 @@ package conformance
 
 import "math"
 
-// crossEntropy is the loss of one row of logits, its gradient, and whether the
+// crossEntropy returns the loss of one row of logits, its gradient, and whether the
 // label has the largest logit.
 func crossEntropy(logits []float64, label int) (loss float64, gradient []float64, hit bool) {
 	top, best := math.Inf(-1), 0

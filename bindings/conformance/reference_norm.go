@@ -17,7 +17,7 @@ func (n *normalizer) gain(j int) float64 {
 	return n.Weight[j] + n.Offset
 }
 
-// moments are the mean, 0 unless the norm is centered, and r = 1/sqrt(mean((x -
+// moments returns the mean, 0 unless the norm is centered, and r = 1/sqrt(mean((x -
 // mean)²) + eps).
 func (n *normalizer) moments(x []float64) (mean, r float64) {
 	if n.Centered {
@@ -44,7 +44,7 @@ func (n *normalizer) forward(x []float64) []float64 {
 	return y
 }
 
-// backward is the gradients of one row's x and of the weight; the bias's is dy.
+// backward returns the gradients of one row's x and of the weight; the bias's is dy.
 func (n *normalizer) backward(x, dy []float64) (dx, dw []float64) {
 	mean, r := n.moments(x)
 	dx, dw = make([]float64, len(x)), make([]float64, len(x))

@@ -6,7 +6,7 @@ import (
 	"qlora/bindings"
 )
 
-// moved is a weight and its moments after one step of the operation's rule, in
+// moved returns a weight and its moments after one step of the operation's rule, in
 // float64; g is the clipped gradient. Moments that the rule does not keep stay.
 func moved(op *bindings.Optimize, p *bindings.Param, w, g, m, v float64) (w1, m1, v1 float64) {
 	lr, decay := op.LR*p.Rate, 0.0

@@ -16,7 +16,7 @@ type linear struct {
 	Magnitude, Norms []float64
 }
 
-// rowNorms is the lengths of the rows of W + Scale·B·A.
+// rowNorms returns the lengths of the rows of W + Scale·B·A.
 func (l *linear) rowNorms() []float64 {
 	var v mat.Dense
 	v.Mul(l.B, l.A)
@@ -30,14 +30,14 @@ func (l *linear) rowNorms() []float64 {
 	return norms
 }
 
-// gained is m with column o multiplied by Magnitude[o]/Norms[o].
+// gained returns m with column o multiplied by Magnitude[o]/Norms[o].
 func (l *linear) gained(m *mat.Dense) *mat.Dense {
 	var g mat.Dense
 	g.Apply(func(_, o int, v float64) float64 { return v * l.Magnitude[o] / l.Norms[o] }, m)
 	return &g
 }
 
-// direction is dropout(x)·Wᵀ + scale·xa·Bᵀ.
+// direction returns dropout(x)·Wᵀ + scale·xa·Bᵀ.
 func (l *linear) direction(x, xa *mat.Dense) *mat.Dense {
 	var v, up mat.Dense
 	v.Mul(l.dropped(x), l.W.T())
@@ -47,7 +47,7 @@ func (l *linear) direction(x, xa *mat.Dense) *mat.Dense {
 	return &v
 }
 
-// dropped is dropout(x).
+// dropped returns dropout(x).
 func (l *linear) dropped(x *mat.Dense) *mat.Dense {
 	if l.Mask == nil {
 		return x
@@ -57,7 +57,7 @@ func (l *linear) dropped(x *mat.Dense) *mat.Dense {
 	return &d
 }
 
-// forward is y = x·Wᵀ + bias + scale·xa·Bᵀ and xa = dropout(x)·Aᵀ. With a
+// forward returns y = x·Wᵀ + bias + scale·xa·Bᵀ and xa = dropout(x)·Aᵀ. With a
 // magnitude it is what PEFT adds up: the base's output on x, (G-1) times the
 // base's product on dropout(x), and G·scale·xa·Bᵀ.
 func (l *linear) forward(x *mat.Dense) (y, xa *mat.Dense) {
@@ -93,7 +93,7 @@ type linearGrads struct {
 	Magnitude  []float64
 }
 
-// backward is the gradients that dy causes.
+// backward returns the gradients that dy causes.
 func (l *linear) backward(x, dy *mat.Dense) linearGrads {
 	g := linearGrads{X: new(mat.Dense), W: new(mat.Dense)}
 	g.X.Mul(dy, l.W)

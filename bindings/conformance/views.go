@@ -1,6 +1,6 @@
 package conformance
 
-// every is the operand that views width columns from column from on in every period
+// every returns the operand that views width columns from column from on in every period
 // columns of base: all of its columns from that one on where the period is base's own.
 func (f *fixture) every(name string, base *operand, period, from, width int) *operand {
 	o := &operand{f: f, name: name + " of " + base.name, base: base, output: base.output}
@@ -23,7 +23,7 @@ func (f *fixture) every(name string, base *operand, period, from, width int) *op
 	return o
 }
 
-// picked is the elements of x at the given places.
+// picked returns the elements of x at the given places.
 func picked(x []float64, places []int) []float64 {
 	y := make([]float64, len(places))
 	for i, at := range places {
@@ -32,7 +32,7 @@ func picked(x []float64, places []int) []float64 {
 	return y
 }
 
-// numbers is what lies in the tensor on the device.
+// numbers returns what lies in the tensor on the device.
 func (o *operand) numbers() []float64 {
 	if o.base != nil {
 		return picked(decode(o.DType, o.base.raw()), o.places)
@@ -90,7 +90,7 @@ func (l layout) fuse(f *fixture, base *operand, heads, kvHeads, dim int) fused {
 	}
 }
 
-// triple is queries, keys and values: three tensors, or views of one where the
+// triple returns queries, keys and values: three tensors, or views of one where the
 // queries are as many as the keys, and of two where they are not.
 func (l layout) triple(f *fixture, prefix string, tokens, keys, heads, kvHeads, dim int, declare func(name string, rows, cols int) *operand) fused {
 	q, kv := heads*dim, kvHeads*dim

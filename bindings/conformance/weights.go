@@ -26,7 +26,7 @@ var holdings = []holding{
 	{name: "fp4 of 32", kind: nf4.FP4, block: 32},
 }
 
-// weight is a random [out, in] on the device, and its values. A 4-bit one is
+// weight returns a random [out, in] on the device, and its values. A 4-bit one is
 // made of random codes and scales: what it means is written out here.
 func (f *fixture) weight(name string, h holding, out, in int) (bindings.Weight, *mat.Dense) {
 	if h.block == 0 {

@@ -5,16 +5,16 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// activatePiece is how many elements one goroutine takes at a time.
+// activatePiece is the number of elements per goroutine and turn.
 const activatePiece = 1 << 13
 
-// functions are the activations, by their numbers in package bindings.
+// functions maps package bindings' activations to package vector's.
 var functions = [...]vector.Function{
 	bindings.SiLU: vector.SiLU, bindings.GELU: vector.GELU, bindings.GELUTanh: vector.GELUTanh,
 	bindings.ReLU: vector.ReLU, bindings.ReLUSquared: vector.ReLUSquared,
 }
 
-// activate is element by element.
+// activate runs element by element.
 func (d *Device) activate(op *bindings.Activate) {
 	f := functions[op.Kind]
 	d.pieces([]bindings.Tensor{op.Y, op.G, op.U}, func(x [][]float32) {
@@ -22,8 +22,8 @@ func (d *Device) activate(op *bindings.Activate) {
 	})
 }
 
-// activateBackward reads all of an element before it writes: DG and DU may lie over
-// the inputs.
+// activateBackward reads all inputs of an element before it writes: DG and DU may
+// be the inputs.
 func (d *Device) activateBackward(op *bindings.ActivateBackward) {
 	f := functions[op.Kind]
 	d.pieces([]bindings.Tensor{op.DG, op.DU, op.G, op.U, op.DY}, func(x [][]float32) {
@@ -31,9 +31,9 @@ func (d *Device) activateBackward(op *bindings.ActivateBackward) {
 	})
 }
 
-// pieces calls do with the same elements of tensors of one shape, or of views in one
-// group of columns; nil of one that is absent. An element's result does not depend on
-// the cut.
+// pieces calls do with the same range of elements of every tensor, nil for absent ones.
+// The tensors have one shape and one group of columns. An element's result must not
+// depend on the ranges.
 func (d *Device) pieces(tensors []bindings.Tensor, do func([][]float32)) {
 	rows, cols := tensors[0].Rows, tensors[0].Cols
 	whole := true

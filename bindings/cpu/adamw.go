@@ -6,8 +6,8 @@ import (
 	"qlora/bindings"
 )
 
-// adamStep is torch.optim.AdamW's single-tensor path, and bitsandbytes' for moments
-// in 8 bits: the two differ in how the first moment is rounded.
+// adamStep computes torch.optim.AdamW's single-tensor path, and bitsandbytes' for
+// moments in 8 bits: the two round the first moment differently.
 type adamStep struct {
 	clip, decay, beta1, fresh1, beta2, fresh2, step, root2, eps float32
 	bitsandbytes                                                bool
@@ -32,7 +32,7 @@ func (s *adamStep) run(w, g, m, v []float32) {
 		switch {
 		case s.bitsandbytes:
 			m[i] = fma(s.fresh1, grad, float32(m[i]*s.beta1))
-		// torch's lerp: a weight below a half starts from the moment, another from the gradient.
+		// torch's lerp starts from the moment for a weight below 0.5, else from the gradient.
 		case s.fresh1 < 0.5:
 			m[i] = fma(s.fresh1, grad-m[i], m[i])
 		default:

@@ -5,8 +5,8 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// addBlock is how many elements of a row are added at a time, and their factors of
-// dropout drawn.
+// addBlock is the number of elements of a row that are added, and their dropout factors
+// drawn, at a time.
 const addBlock = 512
 
 func (d *Device) add(op *bindings.Add) {
@@ -33,8 +33,8 @@ func (d *Device) addBackward(op *bindings.AddBackward) {
 	})
 }
 
-// factored calls do with pieces of t's rows, the elements [from, to), and what each
-// of their elements is multiplied by: scale and what dropout makes of it.
+// factored calls do with pieces of t's rows, the elements [from, to), and a factor for
+// each element: scale times the dropout factor.
 func (d *Device) factored(t bindings.Tensor, scale, dropout float32, stream uint32, random bindings.Random, do func(from, to int, factors []float32)) {
 	scale = orOne(scale)
 	drops := random.Train && dropout > 0

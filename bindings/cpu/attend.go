@@ -7,24 +7,24 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// Tiles of attention: scores of queryTile queries and keyTile keys lie in
-// scratch at a time, a set a thread, however long the sequence.
+// Tiles of attention: each thread has scratch for the scores of queryTile queries and
+// keyTile keys, whatever the length of the sequence.
 const (
 	queryTile = 128
 	keyTile   = 256
 )
 
-// A span is the keys that one tile of queries of one sequence sees.
+// A span is a tile of queries of one sequence with the range of keys they see.
 type span struct {
-	query, queries int // the tile's first row of Q, and how many
+	query, queries int // first row of Q, and number of rows
 	first          int // row of K of the sequence's first key
 	shift          int // query i of the tile is at key position i + shift
-	window         int // keys that a query sees, its own last
-	from, to       int // positions of the keys that some query of the tile sees
+	window         int // keys a query sees, up to its own
+	from, to       int // positions of keys seen by any query of the tile
 }
 
-// visible is the keys among [from, to) that a query of the tile sees; the first
-// is not below the second where it sees none.
+// visible returns the range of keys among [from, to) that a query of the tile sees; it
+// is empty if the first result is not below the second.
 func (s span) visible(query, from, to int) (int, int) {
 	end := query + s.shift + 1
 	return max(from, end-s.window), min(to, end)
@@ -38,7 +38,7 @@ func spans(op *bindings.Attend, i int, do func(span)) {
 	}
 }
 
-// spanOf is tile n of sequence i.
+// spanOf returns tile n of sequence i.
 func spanOf(op *bindings.Attend, i, n int) span {
 	q0, q1 := int(op.Queries.Starts[i]), int(op.Queries.Starts[i+1])
 	k0, k1 := int(op.Keys.Starts[i]), int(op.Keys.Starts[i+1])
@@ -53,7 +53,7 @@ func spanOf(op *bindings.Attend, i, n int) span {
 	return s
 }
 
-// queryTiles is the number of tiles of queries of all sequences.
+// queryTiles returns the number of tiles of queries of all sequences.
 func queryTiles(op *bindings.Attend) int {
 	n := 0
 	for i := range op.Queries.Count() {
@@ -62,7 +62,7 @@ func queryTiles(op *bindings.Attend) int {
 	return n
 }
 
-// tileNumber is the span of the n-th tile of all sequences.
+// tileNumber returns the n-th tile over all sequences.
 func tileNumber(op *bindings.Attend, n int) span {
 	i := 0
 	for {
@@ -75,8 +75,8 @@ func tileNumber(op *bindings.Attend, n int) span {
 	}
 }
 
-// attend goes over the keys in tiles with a running maximum and sum (Milakov &
-// Gimelshein 2018; Dao et al. 2022), one head and one tile of queries a piece.
+// attend processes the keys in tiles with a running maximum and sum (Milakov &
+// Gimelshein 2018; Dao et al. 2022), in pieces of one head and one tile of queries.
 func (d *Device) attend(op *bindings.Attend) {
 	lanes := d.lanes(scoreFloats)
 	d.parallel(queryTiles(op)*op.Heads, func(lane, piece int) {
@@ -84,12 +84,12 @@ func (d *Device) attend(op *bindings.Attend) {
 	})
 }
 
-// scoreFloats is what one lane takes: the scores.
+// scoreFloats is the scratch of one lane in floats: the scores.
 const scoreFloats = queryTile * keyTile
 
 func attendFloats(p *profile, _ *bindings.Attend) int { return p.threads * padded(scoreFloats) }
 
-// headOf is one head of t's rows from row on.
+// headOf returns one head of t's rows from row on.
 func headOf(t bindings.Tensor, row, head, dim int) matrix {
 	return matrixOf(t).row(row).col(t.Column(head * dim))
 }
@@ -152,7 +152,7 @@ func (d *Device) attendTile(op *bindings.Attend, s span, head int, scores []floa
 	}
 }
 
-// lanes cuts the workspace into n floats a thread.
+// lanes returns a function that gives each lane n floats of the workspace.
 func (d *Device) lanes(n int) func(lane int) []float32 {
 	all := scratchOf(d.workspace).free
 	return func(lane int) []float32 { return all[lane*padded(n) : lane*padded(n)+n] }

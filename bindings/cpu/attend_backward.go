@@ -7,9 +7,8 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// attendBackward takes one key head of one sequence a piece, so that the sums
-// over queries that DK and DV are have one owner. P comes again from the scores
-// and LSE.
+// attendBackward works in pieces of one key head of one sequence, so that one goroutine
+// sums DK and DV over the queries. It recomputes P from the scores and LSE.
 func (d *Device) attendBackward(op *bindings.AttendBackward) {
 	lanes := d.lanes(gradientFloats(op.HeadDim))
 	if !op.DSinks.Absent() {
@@ -33,14 +32,14 @@ func (d *Device) attendBackward(op *bindings.AttendBackward) {
 	})
 }
 
-// gradientFloats is what one lane takes: P, DP and DQ of a tile.
+// gradientFloats returns the scratch of one lane in floats: P, DP and DQ of a tile.
 func gradientFloats(headDim int) int { return 2*queryTile*keyTile + queryTile*headDim }
 
 func attendBackwardFloats(p *profile, op *bindings.AttendBackward) int {
 	return p.threads * padded(gradientFloats(op.HeadDim))
 }
 
-// sinksBackward reads DO before DQ, which may lie over it. Sums are in float64.
+// sinksBackward must run before DQ is written, which may be DO. It sums in float64.
 func (d *Device) sinksBackward(op *bindings.AttendBackward) {
 	o, do, lse, sinks, dim := f32(op.O), f32(op.DO), f32(op.LSE), f32(op.Sinks), op.HeadDim
 	sums := f32(op.DSinks)

@@ -45,8 +45,8 @@ func benchmark(b *testing.B, flops float64, setup func(a *bindings.Arena) bindin
 	b.ReportMetric(flops*float64(b.N)/used/1e9, "GFLOP/cpu-s")
 }
 
-// processorTime is the seconds that all threads have used: on a shared machine
-// it says more than the clock.
+// processorTime returns the CPU time of all threads in seconds, which is more reliable
+// than wall time on a shared machine.
 func processorTime(b *testing.B) float64 {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
@@ -55,8 +55,8 @@ func processorTime(b *testing.B) float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
-// BenchmarkSgemm is what Project could reach at best: the same product, one
-// call a thread.
+// BenchmarkSgemm measures the upper bound for Project: the same product with one call
+// per thread.
 func BenchmarkSgemm(b *testing.B) {
 	d, err := New(Options{})
 	if err != nil {

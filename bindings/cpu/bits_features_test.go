@@ -2,9 +2,8 @@ package cpu
 
 import "qlora/bindings"
 
-// features is operations with the fields that everyOperation's own leave out, on
-// columns of fused projections. ids are below vocabulary; tensor declares random
-// numbers.
+// features returns operations that use the fields everyOperation leaves out, on columns
+// of fused projections. ids are below vocabulary; tensor declares random numbers.
 func features(tensor func(rows, cols int) bindings.Tensor, ids bindings.Tensor, sequences bindings.Sequences, vocabulary int) []bindings.Operation {
 	const heads, kvHeads, dim, wide = 4, 2, 24, 1100
 	tokens, width := ids.Cols, heads*dim

@@ -10,8 +10,8 @@ import (
 	"qlora/nf4"
 )
 
-// TestSameBits runs a step of every operation, again and on other numbers of
-// threads: nothing may differ by a bit.
+// TestSameBits checks that every operation gives the same bits when run again and with
+// other numbers of threads.
 func TestSameBits(t *testing.T) {
 	t.Run("gonum", func(t *testing.T) { sameBits(t, "gonum") })
 	t.Run("OpenBLAS", func(t *testing.T) {
@@ -57,8 +57,8 @@ func firstDifference(a, b []byte) int {
 	return min(len(a), len(b))
 }
 
-// everyOperation runs all operations on fixed random numbers and is the memory
-// that they leave, scratch excepted.
+// everyOperation runs all operations on fixed random numbers and returns the resulting
+// memory without scratch.
 func everyOperation(t *testing.T, d *Device) []byte {
 	const (
 		tokens, hidden, out, rank, vocabulary = 700, 130, 300, 9, 517

@@ -13,20 +13,20 @@ import (
 	"qlora/internal/sharedlib"
 )
 
-// Variable is the environment variable that names the BLAS to use, as
-// Options.BLAS does: "gonum", or the path of an OpenBLAS.
+// Variable is the environment variable that selects the BLAS, as Options.BLAS does:
+// "gonum", or the path of an OpenBLAS.
 const Variable = "QLORA_BLAS"
 
-// A Description says which matrix product a device uses and how it was found.
+// A Description describes a device's BLAS and how it was found.
 type Description struct {
 	Name   string   // "gonum" or "OpenBLAS"
 	Path   string   // of the library
-	Core   string   // which of its kernels OpenBLAS chose
+	Core   string   // OpenBLAS's choice of kernels
 	Build  string   // OpenBLAS's version and options
-	Looked []string // where one was looked for, in order, with what came of it
+	Looked []string // the paths tried, in order, with the outcome of each
 }
 
-// String returns one line for people.
+// String returns a one-line description.
 func (d Description) String() string {
 	if d.Path == "" {
 		return d.Name
@@ -34,8 +34,8 @@ func (d Description) String() string {
 	return fmt.Sprintf("%s (%s) at %s", d.Name, d.Core, d.Path)
 }
 
-// find is the BLAS that choice asks for; "" looks for an OpenBLAS and settles
-// for gonum. One that was asked for by name and is not there is an error.
+// find returns the BLAS selected by choice. "" looks for an OpenBLAS and falls back to
+// gonum; a named BLAS that cannot be used is an error.
 func find(choice string) (blas.Float32, Description, error) {
 	own := Description{Name: "gonum"}
 	from := "the option"
@@ -48,7 +48,7 @@ func find(choice string) (blas.Float32, Description, error) {
 	if choice != "" {
 		lib, err := openblas.Open(choice)
 		if err != nil {
-			return nil, own, fmt.Errorf("the OpenBLAS that %s names: %w", from, err)
+			return nil, own, fmt.Errorf("load the OpenBLAS given by %s: %w", from, err)
 		}
 		return lib, describe(lib, []string{choice + ": in use"}), nil
 	}
@@ -56,7 +56,7 @@ func find(choice string) (blas.Float32, Description, error) {
 	for _, path := range candidates() {
 		if strings.ContainsRune(path, filepath.Separator) {
 			if _, err := os.Stat(path); err != nil {
-				looked = append(looked, path+": not there")
+				looked = append(looked, path+": not found")
 				continue
 			}
 		}
@@ -75,9 +75,8 @@ func describe(lib *openblas.Library, looked []string) Description {
 	return Description{Name: "OpenBLAS", Path: lib.Path(), Core: lib.Core(), Build: lib.Build(), Looked: looked}
 }
 
-// candidates are the places an OpenBLAS may be: the build's toolchain folder
-// beside the executable or in the module that holds the working folder, then
-// the system's names.
+// candidates returns the paths to try for an OpenBLAS: the build's toolchain folder next
+// to the executable or in the module of the working folder, then the system's names.
 func candidates() []string {
 	var paths []string
 	add := func(root string) {

@@ -2,7 +2,7 @@ package cpu
 
 import "qlora/bindings"
 
-// clamp leaves a NaN as it is.
+// clamp keeps NaN.
 func (d *Device) clamp(op *bindings.Clamp) {
 	x, limit := f32(op.X), op.Limit
 	d.rows(len(x), copyPiece, func(from, to int) {

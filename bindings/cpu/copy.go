@@ -7,7 +7,7 @@ import (
 	"qlora/internal/halffloat"
 )
 
-// copyPiece is how many elements one goroutine takes at a time.
+// copyPiece is the number of elements per goroutine and turn.
 const copyPiece = 1 << 15
 
 func (d *Device) zero(op *bindings.Zero) {
@@ -15,7 +15,7 @@ func (d *Device) zero(op *bindings.Zero) {
 	d.rows(len(b), 4*copyPiece, func(from, to int) { clear(b[from:to]) })
 }
 
-// copy converts between types of numbers by rounding to nearest even.
+// copy converts between float types with rounding to nearest even.
 func (d *Device) copy(op *bindings.Copy) {
 	dst, src := op.Dst, op.Src
 	switch {
@@ -29,7 +29,7 @@ func (d *Device) copy(op *bindings.Copy) {
 	}
 }
 
-// copyView goes over the columns that lie together in both.
+// copyView copies runs of columns that are adjacent in both tensors.
 func (d *Device) copyView(dst, src bindings.Tensor) {
 	to, _ := dst.Groups()
 	from, _ := src.Groups()
@@ -44,8 +44,8 @@ func (d *Device) copyView(dst, src bindings.Tensor) {
 	})
 }
 
-// convert copies n elements of src from element j of its memory on to those of dst
-// from i on.
+// convert copies n elements of src, from element j of its memory on, to dst, from
+// element i on.
 func convert(dst bindings.Tensor, i int, src bindings.Tensor, j, n int) {
 	if dst.DType == src.DType {
 		size := int(dst.DType.Size())
@@ -60,7 +60,7 @@ func convert(dst bindings.Tensor, i int, src bindings.Tensor, j, n int) {
 	}
 }
 
-// narrow writes x to t's elements from first on.
+// narrow converts x to t's type and writes it to t's elements from first on.
 func narrow(t bindings.Tensor, first int, x []float32) {
 	switch t.DType {
 	case bindings.BF16:

@@ -5,9 +5,9 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// A decomposition is a part whose adapter has a magnitude. A slab of the weight
-// is expanded once, and used for projectTokens tokens at a time; dropout's masks
-// are drawn again for each slab, which costs little beside the slab's products.
+// A decomposition is a part whose adapter has a magnitude. It expands each slab of the
+// weight once and uses it for projectTokens tokens at a time. It draws the dropout masks
+// again for each slab, which is cheap compared with the slab's products.
 type decomposition struct {
 	*Device
 	input
@@ -17,7 +17,7 @@ type decomposition struct {
 	slab    []float32
 	gain    []float32 // Magnitude/Norms, [out]
 	v       []float32 // [projectTokens, rows of a slab]
-	dropped []float32 // [projectTokens, in]; nil: nothing is dropped
+	dropped []float32 // [projectTokens, in]; nil: no dropout
 }
 
 func isDecomposed(l *bindings.Linear) bool { return l.Adapter != nil && !l.Adapter.Magnitude.Absent() }
@@ -39,7 +39,7 @@ func (d *Device) decompose(from input, l *bindings.Linear, s *scratch) *decompos
 	return c
 }
 
-// decompositionFloats is what decompose takes.
+// decompositionFloats returns the scratch of a decomposition in floats.
 func decompositionFloats(from input, l *bindings.Linear) int {
 	w := &l.Weight
 	chunk := min(from.x.Rows, projectTokens)
@@ -50,8 +50,8 @@ func decompositionFloats(from input, l *bindings.Linear) int {
 	return n
 }
 
-// chunks calls do for projectTokens tokens at a time, n of them from token from
-// on, with their dropout(X).
+// chunks calls do for chunks of up to projectTokens tokens, n of them from token from on,
+// with their dropout(X).
 func (c *decomposition) chunks(do func(from, n int, x matrix)) {
 	for from := 0; from < c.x.Rows; from += projectTokens {
 		n := min(projectTokens, c.x.Rows-from)
@@ -64,15 +64,14 @@ func (c *decomposition) chunks(do func(from, n int, x matrix)) {
 	}
 }
 
-// pieces calls do for every slab, its rows [first, last) of the weight, and in it
-// for every chunk.
+// pieces calls do for every slab, rows [first, last) of the weight, and every chunk.
 func (c *decomposition) pieces(do func(first, last int, rows matrix, from, n int, x matrix)) {
 	c.slabs(c.weight, c.slab, func(first, last int, rows matrix) {
 		c.chunks(func(from, n int, x matrix) { do(first, last, rows, from, n, x) })
 	})
 }
 
-// direction is V = x·Wᵀ + Scale·xa·Bᵀ of a piece; xa is that of its tokens.
+// direction returns V = x·Wᵀ + Scale·xa·Bᵀ of a piece; xa is its tokens' XA.
 func (c *decomposition) direction(first, last int, rows matrix, n int, x, xa matrix) matrix {
 	rank := c.adapter.Rank()
 	v := dense(c.v, last-first)
@@ -81,7 +80,7 @@ func (c *decomposition) direction(first, last int, rows matrix, n int, x, xa mat
 	return v
 }
 
-// project is Y = Residual + Bias + (X - D)·Wᵀ + G·V.
+// project computes Y = Residual + Bias + (X - D)·Wᵀ + G·V.
 func (c *decomposition) project(p *bindings.Part, s *scratch) {
 	in, out, rank, tokens := c.weight.In, c.weight.Out, c.adapter.Rank(), c.x.Rows
 	var xa matrix
@@ -108,7 +107,7 @@ func (c *decomposition) project(p *bindings.Part, s *scratch) {
 	})
 }
 
-// lost turns dropout(X) of n tokens into what dropout took away, X - dropout(X).
+// lost replaces dropout(X) of n tokens by X - dropout(X).
 func (c *decomposition) lost(from, n int) {
 	in := c.weight.In
 	c.eachRow(n, in, matrixOf(c.x).row(from), dense(c.dropped, in), func(x, d []float32) {
@@ -118,7 +117,7 @@ func (c *decomposition) lost(from, n int) {
 	})
 }
 
-// eachRow calls do with the first cols columns of the n rows of a and of b.
+// eachRow calls do with the first cols columns of each of the n rows of a and b.
 func (d *Device) eachRow(n, cols int, a, b matrix, do func(a, b []float32)) {
 	d.rows(n, 16, func(from, to int) {
 		for t := from; t < to; t++ {
@@ -127,7 +126,7 @@ func (d *Device) eachRow(n, cols int, a, b matrix, do func(a, b []float32)) {
 	})
 }
 
-// backward is the part's gradients, with H = G·DY and U = Scale·H·B:
+// backward computes the part's gradients, with H = G·DY and U = Scale·H·B:
 //
 //	DX = beta·DX + DY·W + dropout'((H - DY)·W + U·A)
 //	DA += Uᵀ·D    DB += Scale·Hᵀ·XA    DMagnitude += sum of DY·V/Norms
@@ -147,7 +146,7 @@ func (c *decomposition) backward(op *bindings.ProjectBackward, p *bindings.PartB
 		}
 		h := dense(c.v, cols)
 		c.eachRow(n, cols, dy, h, func(dy, h []float32) { vector.Mask(h, dy, c.gain[first:last]) })
-		var more float32 // of the slabs before
+		var more float32 // 1 after the first slab: add to its results
 		if first > 0 {
 			more = 1
 		}
@@ -177,8 +176,8 @@ func (c *decomposition) backward(op *bindings.ProjectBackward, p *bindings.PartB
 	}
 }
 
-// sumMagnitude adds the sum over n tokens of DY·V/Norms to DMagnitude from output
-// first on; the sum is in float64.
+// sumMagnitude adds the sum over n tokens of DY·V/Norms to DMagnitude from output first
+// on. It sums in float64.
 func (c *decomposition) sumMagnitude(p *bindings.PartBackward, first, n int, v, dy matrix) {
 	norms, to := f32(c.adapter.Norms)[first:], f32(p.DMagnitude)[first:]
 	const width = 64

@@ -1,15 +1,14 @@
-// Package cpu is the device that runs the operations in Go: float32
-// activations, matrix products by gonum's BLAS interface (with an OpenBLAS
-// behind it where one is found), everything else in plain loops. It is what
-// each operation means, and what trains where there is no GPU.
+// Package cpu runs the operations on the CPU: float32 activations, matrix products
+// through gonum's BLAS interface (with OpenBLAS if one is found), everything else in
+// plain loops. It is the reference for other devices, and trains without a GPU.
 //
-// An operation is done when its call returns. Work is cut into pieces whose
-// sizes depend on the operation alone, each piece runs on one goroutine, and
-// sums over pieces go in a fixed order: the number of threads changes no bit.
+// An operation is complete when its call returns. Work is divided into pieces whose
+// sizes depend only on the operation, each piece runs on one goroutine, and sums over
+// pieces have a fixed order: results are bit-identical for any number of threads.
 //
-// Memory that was not planned is what the BLAS keeps for itself (packed panels:
-// a few MiB for gonum, about 32 MiB of address space a thread for OpenBLAS, of
-// which it touches what its panels need).
+// The only memory outside the plan is the BLAS's own: packed panels of a few MiB for
+// gonum, and about 32 MiB of address space per thread for OpenBLAS, which touches only
+// what its panels need.
 package cpu
 
 import (
@@ -22,10 +21,11 @@ import (
 	"qlora/bindings"
 )
 
-// Options say how to open the CPU.
+// Options configure the CPU device. The zero value selects the best BLAS and all
+// processors.
 type Options struct {
-	BLAS    string // "": the best that is found; "gonum"; or the path of an OpenBLAS
-	Threads int    // 0: as many as Go runs
+	BLAS    string // "": the best available; "gonum"; or the path of an OpenBLAS
+	Threads int    // 0: GOMAXPROCS
 }
 
 // Device is the CPU as a bindings.Device.
@@ -33,7 +33,7 @@ type Device struct {
 	profile
 	blas        blas.Float32
 	description Description
-	err         error // the first one since the last Sync
+	err         error // the first error since the last Sync
 	workspace   bindings.Tensor
 	loss        bindings.Tensor
 	partial     []float64      // GradNorm's sums of pieces
@@ -42,8 +42,7 @@ type Device struct {
 
 var _ bindings.Device = (*Device)(nil)
 
-// New opens the CPU. It fails only where a BLAS that was asked for by name
-// cannot be used.
+// New opens the CPU. It returns an error only if a BLAS selected by name cannot be used.
 func New(opts Options) (*Device, error) {
 	b, description, err := find(opts.BLAS)
 	if err != nil {
@@ -55,20 +54,20 @@ func New(opts Options) (*Device, error) {
 	return d, nil
 }
 
-// Describe returns which BLAS is in use and where one was looked for.
+// Describe returns the BLAS in use and the paths tried.
 func (d *Device) Describe() Description { return d.description }
 
-// BLAS returns the matrix product that the operations use, for work beside them. It runs
-// on the calling goroutine and may be called from many.
+// BLAS returns the operations' BLAS for other work. It runs on the calling goroutine and
+// is safe for concurrent use.
 func (d *Device) BLAS() blas.Float32 { return d.blas }
 
-// profile is what the CPU needs, whether it is opened or not.
+// profile is the CPU's bindings.Profile.
 type profile struct {
 	info    bindings.Info
 	threads int
 }
 
-// Profile returns the CPU for planning, as New opens it with zero Options.
+// Profile returns the CPU's profile for planning, as New opens it with zero Options.
 func Profile() bindings.Profile {
 	p := newProfile(0)
 	return &p
@@ -84,7 +83,7 @@ func newProfile(threads int) profile {
 	}
 }
 
-// Info returns what the device says of itself.
+// Info returns the device's description.
 func (p *profile) Info() bindings.Info { return p.info }
 
 // Sync returns the first error since the last one.
@@ -94,7 +93,8 @@ func (d *Device) Sync() error {
 	return err
 }
 
-// Close returns an error that no Sync has returned yet; a CPU holds nothing.
+// Close returns an error that no Sync has returned yet. The CPU has no resources to
+// release.
 func (d *Device) Close() error { return d.Sync() }
 
 func (d *Device) fail(err error) {
@@ -103,7 +103,7 @@ func (d *Device) fail(err error) {
 	}
 }
 
-// f32 returns a tensor's float32 elements, and of a view what lies between them.
+// f32 returns a tensor's float32 elements, for a view including the gaps.
 func f32(t bindings.Tensor) []float32 { return elements[float32](t) }
 
 func elements[T float32 | uint16 | uint8 | int32](t bindings.Tensor) []T {

@@ -6,7 +6,7 @@ import (
 	"qlora/bindings/conformance"
 )
 
-// devices runs a test with every BLAS that this machine has.
+// devices runs a test with every available BLAS.
 func devices(t *testing.T, threads int, run func(t *testing.T, d *Device)) {
 	t.Run("gonum", func(t *testing.T) {
 		d, err := New(Options{BLAS: "gonum", Threads: threads})

@@ -7,7 +7,7 @@ import (
 	"qlora/internal/philox"
 )
 
-// embedTokens is how many tokens one goroutine takes at a time.
+// embedTokens is the number of tokens per goroutine and turn.
 const embedTokens = 64
 
 // embed copies rows of the table and adds their noise.
@@ -43,7 +43,7 @@ func (d *Device) embed(op *bindings.Embed) {
 	})
 }
 
-// embedFloats is a row a thread where it has to be added.
+// embedFloats returns the scratch in floats: a row per thread if it accumulates.
 func embedFloats(p *profile, op *bindings.Embed) int {
 	if !op.Accumulate {
 		return 0
@@ -51,7 +51,7 @@ func embedFloats(p *profile, op *bindings.Embed) int {
 	return p.threads * padded(op.Y.Cols)
 }
 
-// orOne returns a factor of which 0 means none.
+// orOne returns factor, or 1 if it is 0.
 func orOne(factor float32) float32 {
 	if factor == 0 {
 		return 1
@@ -59,8 +59,8 @@ func orOne(factor float32) float32 {
 	return factor
 }
 
-// embedBackward cuts the table by columns: rows of the same id are added in the
-// order of the tokens, whatever the threads.
+// embedBackward divides the table by columns, so that rows of the same id are added in
+// the order of the tokens for any number of threads.
 func (d *Device) embedBackward(op *bindings.EmbedBackward) {
 	ids := elements[int32](op.IDs)
 	if !d.known("embed backward", ids, op.DTable.Rows) {
@@ -84,7 +84,7 @@ func (d *Device) embedBackward(op *bindings.EmbedBackward) {
 	})
 }
 
-// known reports whether all ids are rows of a table.
+// known reports whether all ids are rows of a table, and records an error otherwise.
 func (d *Device) known(op string, ids []int32, rows int) bool {
 	for t, id := range ids {
 		if id < 0 || int(id) >= rows {

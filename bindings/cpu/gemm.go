@@ -2,17 +2,17 @@ package cpu
 
 import "gonum.org/v1/gonum/blas"
 
-// A product's result is cut into tiles, one BLAS call each: few and large ones,
-// as each call packs its operands anew, but enough of them to keep some cores
-// busy. The cut depends on the result's shape alone.
+// A product's result is divided into tiles, one BLAS call each: large ones, because each
+// call packs its operands again, but enough of them to keep the cores busy. The division
+// depends only on the result's shape.
 const (
-	tileArea   = 1 << 19 // elements of a tile at most
-	tilePieces = 8       // tiles at least,
-	tileSide   = 128     // but no side is cut below this
+	tileArea   = 1 << 19 // maximum elements of a tile
+	tilePieces = 8       // minimum number of tiles,
+	tileSide   = 128     // but no side is smaller than this
 )
 
-// tileOf is the size of the tiles of an [m, n] result: its longer side is halved
-// until there are enough.
+// tileOf returns the size of the tiles of an [m, n] result. It halves the longer side
+// until there are enough tiles.
 func tileOf(m, n int) (rows, cols int) {
 	rows, cols = m, n
 	for rows*cols > tileArea || tiles(m, rows)*tiles(n, cols) < tilePieces {
@@ -28,25 +28,25 @@ func tileOf(m, n int) (rows, cols int) {
 	return rows, cols
 }
 
-// A matrix is float32 elements [rows, stride], of which a product reads or
-// writes the columns that its other operand says.
+// A matrix is float32 elements [rows, stride]. The product's dimensions determine which
+// columns it uses.
 type matrix struct {
 	data   []float32
 	stride int
-	trans  bool // the product takes the transpose
+	trans  bool // use the transpose in products
 }
 
-// t is the transpose of m.
+// t returns the transpose of m.
 func (m matrix) t() matrix {
 	m.trans = !m.trans
 	return m
 }
 
-// row is m from row i on, col from column j on, both of the untransposed m.
+// row returns m from row i on, col from column j on, both of the untransposed m.
 func (m matrix) row(i int) matrix { m.data = m.data[i*m.stride:]; return m }
 func (m matrix) col(j int) matrix { m.data = m.data[j:]; return m }
 
-// outer is m from index i of its first dimension on, as the product sees it.
+// outer returns m from index i of its first dimension on, after transposition.
 func (m matrix) outer(i int) matrix {
 	if m.trans {
 		return m.col(i)
@@ -54,7 +54,7 @@ func (m matrix) outer(i int) matrix {
 	return m.row(i)
 }
 
-// inner is m from index j of its second dimension on, as the product sees it.
+// inner returns m from index j of its second dimension on, after transposition.
 func (m matrix) inner(j int) matrix {
 	if m.trans {
 		return m.row(j)
@@ -71,13 +71,13 @@ func transposed(t bool) blas.Transpose {
 	return blas.NoTrans
 }
 
-// product is c = alpha·a·b + beta·c on the calling goroutine; a is [m, k] and b
-// [k, n] after their transposition. With beta 0, c is not read.
+// product computes c = alpha·a·b + beta·c on the calling goroutine; a is [m, k] and b
+// [k, n] after transposition. With beta 0 it does not read c.
 func (d *Device) product(m, n, k int, alpha float32, a, b matrix, beta float32, c matrix) {
 	d.blas.Sgemm(transposed(a.trans), transposed(b.trans), m, n, k, alpha, a.data, a.stride, b.data, b.stride, beta, c.data, c.stride)
 }
 
-// tiled is product with its result's tiles in parallel.
+// tiled computes product with the tiles of the result in parallel.
 func (d *Device) tiled(m, n, k int, alpha float32, a, b matrix, beta float32, c matrix) {
 	if m == 0 || n == 0 {
 		return

@@ -6,8 +6,8 @@ import (
 	"qlora/bindings"
 )
 
-// normPiece is how many elements of a gradient are summed as one piece. The
-// pieces' sums are added in order.
+// normPiece is the number of elements of a gradient summed as one piece. The pieces'
+// sums are added in order.
 const normPiece = 1 << 16
 
 // gradNorm sums squares in float64.
@@ -31,7 +31,7 @@ func (d *Device) gradNorm(op *bindings.GradNorm) {
 	norm := float32(math.Sqrt(total))
 	out[0], out[1] = norm, 1
 	switch {
-	case !(norm <= math.MaxFloat32): // infinite or not a number
+	case !(norm <= math.MaxFloat32): // infinite or NaN
 		out[1] = float32(math.NaN())
 	case op.Max > 0:
 		out[1] = min(1, op.Max/(norm+1e-6))

@@ -9,14 +9,14 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// lossTokens is how many tokens have their logits in memory at a time.
+// lossTokens is the number of tokens whose logits are in memory at a time.
 const lossTokens = 256
 
-// lossRows is how many rows of logits one goroutine takes at a time.
+// lossRows is the number of rows of logits per goroutine and turn.
 const lossRows = 4
 
-// headLoss gathers the rows that have a label, lossTokens at a time: rows that
-// are ignored cost nothing but their zero gradient.
+// headLoss gathers the rows with a label, lossTokens at a time, so ignored rows cost only
+// their zero gradient.
 func (d *Device) headLoss(op *bindings.HeadLoss) {
 	labels := elements[int32](op.Labels)
 	for t, label := range labels {
@@ -51,8 +51,8 @@ func (d *Device) headLoss(op *bindings.HeadLoss) {
 	stats[2] += float32(hits)
 }
 
-// lossOf is the sum of the losses of some rows and how many of their labels are
-// the argmax, the first of equals. It leaves their gradients.
+// lossOf returns the sum of the losses of some rows and the number of their labels that
+// are the argmax (the first of equals). It replaces the logits by their gradients.
 func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss float64, hits int) {
 	w := &op.Linear.Weight
 	n := len(rows)
@@ -126,8 +126,8 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 	return loss, hits
 }
 
-// crossEntropy is the loss of one row of logits and whether the label is their
-// argmax. With backward the logits become scale·(softmax - onehot).
+// crossEntropy returns the loss of one row of logits and whether the label is their
+// argmax. With backward it replaces the logits by scale·(softmax - onehot).
 func crossEntropy(row []float32, label int, scale float32, backward bool) (float64, bool) {
 	top, target := vector.Max(row), row[label]
 	best := slices.Index(row, top)
@@ -136,14 +136,14 @@ func crossEntropy(row []float32, label int, scale float32, backward bool) (float
 	if backward {
 		factor := float32(float64(scale) / sum)
 		vector.Scale(row, factor)
-		// p - 1 is formed from the loss: near certainty p itself has lost it.
+		// p - 1 is computed from the loss: for p near 1 the subtraction would cancel.
 		row[label] = float32(float64(scale) * math.Expm1(-loss))
 	}
 	return loss, best == label
 }
 
-// bendLogits scales a row of logits and caps them. slope, where it is wanted, gets the
-// slopes of the cap.
+// bendLogits scales and caps a row of logits. slope, if needed, receives the slopes of
+// the cap.
 func bendLogits(op *bindings.HeadLoss, row, slope []float32) {
 	if orOne(op.LogitScale) != 1 {
 		vector.Scale(row, op.LogitScale)
@@ -156,11 +156,11 @@ func bendLogits(op *bindings.HeadLoss, row, slope []float32) {
 	}
 }
 
-// bentBackward reports whether a cap's slopes are wanted.
+// bentBackward reports whether the cap's slopes are needed.
 func bentBackward(op *bindings.HeadLoss) bool { return op.LogitCap > 0 && !op.DX.Absent() }
 
-// headLossNeeds is one slab of the head and the cap's slopes of a row a thread, and
-// apart the logits of lossTokens tokens with their rows of X.
+// headLossNeeds returns the workspace, one slab of the head and a row of the cap's slopes
+// per thread, and separately the logits of lossTokens tokens with their rows of X.
 func headLossNeeds(p *profile, op *bindings.HeadLoss) bindings.Needs {
 	w := &op.Linear.Weight
 	n := min(lossTokens, op.X.Rows)

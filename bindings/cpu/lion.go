@@ -2,7 +2,7 @@ package cpu
 
 import "qlora/bindings"
 
-// lionStep is bitsandbytes' Lion.
+// lionStep computes bitsandbytes' Lion.
 type lionStep struct {
 	clip, decay, beta1, fresh1, beta2, fresh2, lr float32
 }

@@ -5,7 +5,7 @@ import (
 	"qlora/internal/halffloat"
 )
 
-// add is dst += x.
+// add computes dst += x.
 func add(dst, x []float32) {
 	x = x[:len(dst)]
 	for i := range dst {
@@ -29,7 +29,7 @@ func addWidened(dst []float32, t bindings.Tensor, first int) {
 	}
 }
 
-// dot is the sum of a·b in float64, in four strands that are added last.
+// dot returns the sum of a·b in float64, as four partial sums that are added last.
 func dot(a, b []float32) float64 {
 	b = b[:len(a)]
 	var s [4]float64

@@ -14,7 +14,7 @@ import (
 func (d *Device) Allocate(block *bindings.Block) error {
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(block.Bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
-		return fmt.Errorf("mapping %d bytes: %w", block.Bytes, err)
+		return fmt.Errorf("map %d bytes: %w", block.Bytes, err)
 	}
 	block.Base = p
 	return nil
@@ -28,16 +28,16 @@ func (d *Device) Free(block *bindings.Block) {
 	}
 }
 
-// UseScratch takes the memory that Needs asked for.
+// UseScratch sets the scratch memory.
 func (d *Device) UseScratch(workspace, loss bindings.Tensor) { d.workspace, d.loss = workspace, loss }
 
 // Write copies src into t.
 func (d *Device) Write(t bindings.Tensor, src []byte) error {
 	if !t.Contiguous() {
-		return fmt.Errorf("writing to %v, a view of columns; it has to be contiguous", t)
+		return fmt.Errorf("write to %v, a view of columns; it must be contiguous", t)
 	}
 	if int64(len(src)) != t.Bytes() {
-		return fmt.Errorf("writing %d bytes to %v, which has %d", len(src), t, t.Bytes())
+		return fmt.Errorf("write %d bytes to %v, which has %d", len(src), t, t.Bytes())
 	}
 	copy(bytesOf(t), src)
 	return nil
@@ -49,16 +49,16 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 		return err
 	}
 	if !t.Contiguous() {
-		return fmt.Errorf("reading %v, a view of columns; it has to be contiguous", t)
+		return fmt.Errorf("read %v, a view of columns; it must be contiguous", t)
 	}
 	if int64(len(dst)) != t.Bytes() {
-		return fmt.Errorf("reading %d bytes from %v, which has %d", len(dst), t, t.Bytes())
+		return fmt.Errorf("read %d bytes from %v, which has %d", len(dst), t, t.Bytes())
 	}
 	copy(dst, bytesOf(t))
 	return nil
 }
 
-// bytesOf returns the bytes of a tensor, which is contiguous.
+// bytesOf returns the bytes of a contiguous tensor.
 func bytesOf(t bindings.Tensor) []byte {
 	if t.Bytes() == 0 {
 		return nil
@@ -66,7 +66,7 @@ func bytesOf(t bindings.Tensor) []byte {
 	return unsafe.Slice((*byte)(t.Address()), t.Bytes())
 }
 
-// A scratch hands out the workspace of one operation, piece by piece.
+// A scratch allocates parts of the workspace for one operation.
 type scratch struct{ free []float32 }
 
 func scratchOf(t bindings.Tensor) scratch {
@@ -76,12 +76,12 @@ func scratchOf(t bindings.Tensor) scratch {
 	return scratch{unsafe.Slice((*float32)(t.Address()), t.Bytes()/4)}
 }
 
-// take is the next n floats, starting on a cache line.
+// take allocates the next n floats, starting on a cache line.
 func (s *scratch) take(n int) []float32 {
 	out := s.free[:n:n]
 	s.free = s.free[padded(n):]
 	return out
 }
 
-// padded is n floats rounded up to whole cache lines: what take uses up.
+// padded returns n rounded up to whole cache lines of floats, the amount take uses.
 func padded(n int) int { return (n + 15) &^ 15 }

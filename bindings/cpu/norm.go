@@ -6,13 +6,13 @@ import (
 	"qlora/bindings"
 )
 
-// normRows is how many rows of a norm one goroutine takes at a time.
+// normRows is the number of rows of 64 columns per goroutine and turn.
 const normRows = 64
 
-// normPieceRows is how many rows of cols columns one goroutine takes at a time.
+// normPieceRows returns the number of rows of cols columns per goroutine and turn.
 func normPieceRows(cols int) int { return max(1, normRows*1024/max(1, cols)/16) }
 
-// norm takes mean and mean square in float64.
+// norm computes mean and mean square in float64.
 func (d *Device) norm(op *bindings.Norm) {
 	cols := op.X.Cols
 	x, y := f32(op.X), f32(op.Y)
@@ -56,7 +56,7 @@ func (d *Device) norm(op *bindings.Norm) {
 	})
 }
 
-// center is out = (x - mean)·r·w.
+// center computes out = (x - mean)·r·w.
 func center(out, x, w []float32, mean, r float32) {
 	out, w = out[:len(x)], w[:len(x)]
 	for j, v := range x {
@@ -64,8 +64,7 @@ func center(out, x, w []float32, mean, r float32) {
 	}
 }
 
-// deviations returns the mean of x and the sum of the squares of what x differs from
-// it by.
+// deviations returns the mean of x and the sum of its squared deviations from it.
 func deviations(x []float32) (mean, square float64) {
 	for _, v := range x {
 		mean += float64(v)
@@ -77,14 +76,14 @@ func deviations(x []float32) (mean, square float64) {
 	return mean, square
 }
 
-// turn returns the row of a parameter that row t of X takes.
+// turn returns the row of a parameter for row t of X.
 func turn(parameter []float32, t, cols int) []float32 {
 	at := t * cols % len(parameter)
 	return parameter[at : at+cols]
 }
 
-// normBackward sums over a row, and the gradients of weight and bias over the rows,
-// in float64.
+// normBackward sums over a row, and the gradients of weight and bias over the rows, in
+// float64.
 func (d *Device) normBackward(op *bindings.NormBackward) {
 	cols := op.X.Cols
 	x, dy, dx, rstd := f32(op.X), f32(op.DY), f32(op.DX), f32(op.RStd)
@@ -115,7 +114,7 @@ func (d *Device) normBackward(op *bindings.NormBackward) {
 			for j, v := range row {
 				sum += float64(g[j]*weights[j]) * float64(v)
 			}
-			// The mean of g·X times RStd²: what each X takes with it.
+			// The factor on X: the mean of g·X times RStd².
 			c := float32(sum / float64(cols) * float64(r) * float64(r))
 			if op.Accumulate {
 				for j, v := range row {
@@ -130,7 +129,7 @@ func (d *Device) normBackward(op *bindings.NormBackward) {
 	})
 }
 
-// centerBackward is dx (+)= r·(g - mean(g) - n·mean(g·n)) with g = dy·w.
+// centerBackward computes dx (+)= r·(g - mean(g) - n·mean(g·n)) with g = dy·w.
 func centerBackward(dx, x, dy, w []float32, mean, r float32, accumulate bool) {
 	var sum, moment float64
 	for j, v := range x {
@@ -149,7 +148,8 @@ func centerBackward(dx, x, dy, w []float32, mean, r float32, accumulate bool) {
 	}
 }
 
-// normWeightBackward is DWeight += sum over the rows of each turn of DY·(X-Mean)·RStd.
+// normWeightBackward computes DWeight += sum over the rows of each turn of
+// DY·(X-Mean)·RStd.
 func (d *Device) normWeightBackward(op *bindings.NormBackward, means []float32) {
 	dw, x, dy, rstd := f32(op.DWeight), f32(op.X), f32(op.DY), f32(op.RStd)
 	cols := op.X.Cols
@@ -177,8 +177,8 @@ func (d *Device) normWeightBackward(op *bindings.NormBackward, means []float32) 
 	})
 }
 
-// normWeights returns Weight + Offset in float32, in scratch unless they lie in
-// memory so.
+// normWeights returns Weight + Offset in float32, in scratch unless Weight can be used
+// directly.
 func (d *Device) normWeights(op *bindings.Norm, s *scratch) []float32 {
 	if normWeightFloats(op) == 0 {
 		return f32(op.Weight)
@@ -200,7 +200,7 @@ func (d *Device) normWeights(op *bindings.Norm, s *scratch) []float32 {
 	return w
 }
 
-// normBiases returns Bias in float32, nil where there is none.
+// normBiases returns Bias in float32, or nil if it is absent.
 func (d *Device) normBiases(op *bindings.Norm, s *scratch) []float32 {
 	switch {
 	case op.Bias.Absent():
@@ -213,7 +213,8 @@ func (d *Device) normBiases(op *bindings.Norm, s *scratch) []float32 {
 	return b
 }
 
-// normWeightFloats is the floats of the weight, where it is not used as it lies.
+// normWeightFloats returns the scratch for the weight in floats; 0 if it is used
+// directly.
 func normWeightFloats(op *bindings.Norm) int {
 	switch {
 	case op.Weight.Absent():

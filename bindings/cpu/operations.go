@@ -6,15 +6,15 @@ import (
 	"qlora/bindings"
 )
 
-// operations is what the CPU runs. The workspace of each, as its row here has it:
+// operations holds the CPU's implementations. Their workspace:
 //
-//	Norm       its weight and bias, where they are not in float32 as they are used
-//	Embed      a row a thread, where it accumulates
+//	Norm       its weight and bias, unless float32 is used directly
+//	Embed      a row per thread, if it accumulates
 //	Project    a slab of one weight (16 MiB, or one row), 512 tokens of XA, and of X with dropout;
 //	           with a magnitude also 512 tokens of a slab's outputs and all tokens of XA
 //	RowNorms   a slab of one weight
-//	Attend     128·256 scores a thread; backward twice that, and 128 rows of a head
-//	HeadLoss   a slab of the head; with LogitCap and a gradient, a row of logits a thread
+//	Attend     128·256 scores per thread; backward twice that, and 128 rows of a head
+//	HeadLoss   a slab of the head; with LogitCap and a gradient, a row of logits per thread
 //	others     nothing
 var operations = bindings.NewTable(
 	row((*Device).embed, embedFloats),
@@ -40,7 +40,7 @@ var operations = bindings.NewTable(
 	row((*Device).copy, nothing),
 )
 
-// row pairs an operation with the floats of workspace that it takes.
+// row returns the implementation of an operation with its workspace in floats.
 func row[O bindings.Operation](run func(*Device, O), floats func(*profile, O) int) bindings.Implementation[*Device, *profile] {
 	return bindings.Implement(run, func(p *profile, op O) bindings.Needs {
 		return bindings.Needs{Workspace: 4 * int64(floats(p, op))}
@@ -49,10 +49,10 @@ func row[O bindings.Operation](run func(*Device, O), floats func(*profile, O) in
 
 func nothing[O bindings.Operation](*profile, O) int { return 0 }
 
-// Needs returns the memory that op takes while it runs.
+// Needs returns the scratch memory of op.
 func (p *profile) Needs(op bindings.Operation) bindings.Needs { return operations.Needs(p, op) }
 
-// Run computes op and is done with it when it returns.
+// Run computes op before it returns. Sync reports its error.
 func (d *Device) Run(op bindings.Operation) {
 	err := d.check(op)
 	if err == nil {
@@ -61,9 +61,8 @@ func (d *Device) Run(op bindings.Operation) {
 	d.fail(err)
 }
 
-// check returns what keeps op from running here: its own check, an element type
-// other than float32, the only one of activations that this device computes with, or
-// scratch that was not planned.
+// check returns an error if op fails its own check, has activations other than float32,
+// or needs more scratch than planned.
 func (d *Device) check(op bindings.Operation) error {
 	if err := bindings.Check(op); err != nil {
 		return err
@@ -75,10 +74,10 @@ func (d *Device) check(op bindings.Operation) error {
 	}
 	need := d.Needs(op)
 	if have := d.workspace.Bytes(); need.Workspace > have {
-		return fmt.Errorf("%s needs %d bytes of scratch, the plan has %d", op.Name(), need.Workspace, have)
+		return fmt.Errorf("%s needs %d bytes of scratch, but the plan has %d", op.Name(), need.Workspace, have)
 	}
 	if have := d.loss.Bytes(); need.Loss > have {
-		return fmt.Errorf("%s needs %d bytes for logits, the plan has %d", op.Name(), need.Loss, have)
+		return fmt.Errorf("%s needs %d bytes for logits, but the plan has %d", op.Name(), need.Loss, have)
 	}
 	return nil
 }

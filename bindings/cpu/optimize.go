@@ -7,12 +7,12 @@ import (
 	"qlora/internal/dynamic8"
 )
 
-// optimizePiece is how many elements one goroutine takes at a time: whole blocks.
+// optimizePiece is the number of elements per goroutine and turn: whole blocks.
 const optimizePiece = 64 * dynamic8.BlockSize
 
-// optimize does what torch's and bitsandbytes' CPU code does, rounding where they
-// round: moments have their bits and codes. A weight may differ in the last bit of
-// its change, as torch's square root (MKL's) is not always the nearest.
+// optimize follows torch's and bitsandbytes' CPU code with the same roundings, so moments
+// have the same bits and codes. A weight's change may differ in the last bit, because
+// torch's square root (MKL's) is not always the nearest.
 func (d *Device) optimize(op *bindings.Optimize) {
 	clip := f32(op.Clip)[1]
 	if math.IsNaN(float64(clip)) || math.IsInf(float64(clip), 0) {
@@ -43,9 +43,8 @@ func (d *Device) optimize(op *bindings.Optimize) {
 	}
 }
 
-// A step moves elements of a weight and of the moments that its rule keeps. Its
-// scalars are each rounded to float32, as torch rounds a Python number that meets a
-// float32 tensor.
+// A step updates elements of a weight and of its moments. Its scalars are rounded to
+// float32, as torch rounds a Python number combined with a float32 tensor.
 type step interface {
 	run(w, g, m, v []float32)
 }
@@ -63,18 +62,18 @@ func stepOf(op *bindings.Optimize, p *bindings.Param, clip float32) step {
 	case bindings.SGD:
 		return newSGDStep(rule, lr, decay, op.Step, clip)
 	}
-	panic("cpu: an optimizer's rule that the operation's check knows and this device does not")
+	panic("cpu: the optimizer's rule is not implemented")
 }
 
-// A wideBlock is a block of a moment in 8 bits, expanded.
+// A wideBlock is a dequantized block of an 8-bit moment.
 type wideBlock [dynamic8.BlockSize]float32
 
-// A moment is one of a parameter's: in float32, in 8 bits, or absent.
+// A moment is a parameter's moment in float32, in 8 bits, or absent.
 type moment struct {
 	values []float32
 	codes  []byte
 	absmax []float32
-	code   *dynamic8.Code // nil: in float32, or absent
+	code   *dynamic8.Code // nil: float32 or absent
 }
 
 func momentOf(m bindings.Moment, code func() *dynamic8.Code) moment {
@@ -87,8 +86,8 @@ func momentOf(m bindings.Moment, code func() *dynamic8.Code) moment {
 	return moment{codes: elements[uint8](m.Values), absmax: f32(m.Absmax), code: code()}
 }
 
-// expand is the elements [from, to) in float32, at most a block where they are kept
-// in 8 bits, and nil where there is no moment.
+// expand returns the elements [from, to) in float32, at most a block of an 8-bit moment;
+// nil if the moment is absent.
 func (m *moment) expand(wide *wideBlock, from, to int) []float32 {
 	switch {
 	case m.code != nil:
@@ -101,13 +100,13 @@ func (m *moment) expand(wide *wideBlock, from, to int) []float32 {
 	return nil
 }
 
-// keep puts back what expand gave.
+// keep stores the updated result of expand.
 func (m *moment) keep(x []float32, from int) {
 	if m.code != nil {
 		m.absmax[from/dynamic8.BlockSize] = m.code.Quantize(m.codes[from:from+len(x)], x)
 	}
 }
 
-// fma is a·b + c rounded once, but for the rare sum that lies within 2^-53 of
-// halfway between two float32.
+// fma returns a·b + c rounded once, except for a rare sum within 2^-53 of halfway between
+// two float32.
 func fma(a, b, c float32) float32 { return float32(float64(a)*float64(b) + float64(c)) }

@@ -15,7 +15,7 @@ import (
 	"qlora/bindings"
 )
 
-// An optimizerCase is a few steps of one of torch's or bitsandbytes' optimizers.
+// An optimizerCase is a few recorded steps of torch's or bitsandbytes' optimizer.
 type optimizerCase struct {
 	Rule struct {
 		AdamW *bindings.AdamW
@@ -28,7 +28,7 @@ type optimizerCase struct {
 	Steps     []optimizerStep
 }
 
-// Arrays are little-endian float32, but for moments of which there is an absmax.
+// Arrays are little-endian float32, except 8-bit moments, which have an absmax.
 type optimizerStep struct {
 	Grad, Clip, W, M, V []byte
 	MAbsmax             []byte `json:"m_absmax"`
@@ -45,8 +45,8 @@ func (c *optimizerCase) rule() bindings.Rule {
 	return *c.Rule.SGD
 }
 
-// TestOptimizeMatchesTorchAndBitsandbytes starts every step from their weights and
-// holds moments to their bits and codes; testdata/optimize.py makes them.
+// TestOptimizeMatchesTorchAndBitsandbytes starts every step from recorded weights
+// (testdata/optimize.py) and checks the moments' bits and codes.
 func TestOptimizeMatchesTorchAndBitsandbytes(t *testing.T) {
 	raw, err := os.ReadFile("testdata/optimize.json")
 	require.NoError(t, err)
@@ -107,14 +107,14 @@ func (c *optimizerCase) replay(t *testing.T, d *Device) {
 		for k := range before {
 			got := float64(f32(w)[k])
 			want := float32At(step.W, k)
-			// One unit of the change for the root, one of the weight for its rounding.
+			// One unit of the change for the square root, one of the weight for its rounding.
 			bound := 0x1p-23 * (math.Abs(want) + 2*math.Abs(want-float64(before[k])))
 			if math.Abs(got-want) > bound {
 				t.Errorf("step %d: w[%d]: got %v, want %v within %.3g", i+1, k, got, want, bound)
 			}
 		}
 		if _, adam := c.rule().(bindings.AdamW); !adam && !bytes.Equal(bytesOf(w), step.W) {
-			t.Errorf("step %d: the weights' bits differ, and there is no root to blame", i+1)
+			t.Errorf("step %d: the weights' bits differ, but this rule has no square root", i+1)
 		}
 		copy(bytesOf(w), step.W)
 	}

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// parallel runs do for every piece in [0, pieces). lane numbers the goroutine,
-// below d.threads, for its share of the scratch; which lane gets which piece is
-// left to chance and must not matter.
+// parallel runs do for every piece in [0, pieces). lane is the goroutine's number, below
+// d.threads, for its part of the scratch. The assignment of pieces to lanes is arbitrary
+// and must not affect results.
 func (d *Device) parallel(pieces int, do func(lane, piece int)) {
 	lanes := min(d.threads, pieces)
 	if lanes <= 1 {
@@ -30,10 +30,10 @@ func (d *Device) parallel(pieces int, do func(lane, piece int)) {
 	others.Wait()
 }
 
-// tiles is the number of tiles of the given size that cover n.
+// tiles returns the number of tiles of the given size that cover n.
 func tiles(n, size int) int { return (n + size - 1) / size }
 
-// rows cuts [0, n) into pieces of size rows and runs do on each in parallel.
+// rows divides [0, n) into pieces of size rows and runs do on each in parallel.
 func (d *Device) rows(n, size int, do func(from, to int)) {
 	d.parallel(tiles(n, size), func(_, i int) { do(i*size, min(n, (i+1)*size)) })
 }

@@ -5,10 +5,10 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// projectTokens is how many tokens the adapters' scratch holds at a time.
+// projectTokens is the number of tokens in the adapters' scratch.
 const projectTokens = 512
 
-// An input is what projections read, with the random numbers of their adapters'
+// An input is the input of projections with the random numbers of their adapters'
 // dropout.
 type input struct {
 	x      bindings.Tensor
@@ -41,8 +41,8 @@ func (d *Device) project(op *bindings.Project) {
 	}
 }
 
-// start writes what the products of p are added to, its residual and bias, to Y
-// and is the beta to add them with: 0 where there is neither.
+// start writes p's residual and bias to Y and returns the beta of the first product: 0 if
+// both are absent.
 func (d *Device) start(p *bindings.Part) float32 {
 	bias := p.Linear.Bias
 	if p.Residual.Absent() && bias.Absent() {
@@ -97,14 +97,14 @@ func (d *Device) adapt(from input, p *bindings.Part, s scratch) {
 	}
 }
 
-// drops reports whether anything of the adapter's input is dropped.
+// drops reports whether dropout applies to the adapter's input.
 func (in input) drops(a *bindings.Adapter) bool { return in.random.Train && a.Dropout > 0 }
 
 func (in input) mask(a *bindings.Adapter) vector.Dropout {
 	return vector.NewDropout(in.random.Seed, a.Stream, in.random.Step, a.Dropout)
 }
 
-// drop writes dropout(x) of n tokens, the first of which is token first, to dst.
+// drop writes dropout(x) of n tokens, from token first on, to dst.
 func (d *Device) drop(from input, a *bindings.Adapter, dst, x []float32, first, n int) {
 	m, in := from.mask(a), from.x.Cols
 	d.rows(n, 16, func(from, to int) {
@@ -116,7 +116,8 @@ func (d *Device) drop(from input, a *bindings.Adapter, dst, x []float32, first, 
 	})
 }
 
-// projectFloats is the largest part's, as the parts go one after the other.
+// projectFloats returns the scratch of the largest part in floats; parts run one after
+// the other.
 func projectFloats(_ *profile, op *bindings.Project) int {
 	need := 0
 	in := input{op.X, op.Random}

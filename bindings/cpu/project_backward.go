@@ -5,8 +5,8 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// projectBackward expands each weight once, for DX. Parts are summed in order,
-// all bases before all adapters; with a magnitude both are one sum.
+// projectBackward expands each weight once, for DX. It sums the parts in order, all bases
+// before all adapters; a part with a magnitude is one sum.
 func (d *Device) projectBackward(op *bindings.ProjectBackward) {
 	tokens, in := op.X.Rows, op.X.Cols
 	x := dense(f32(op.X), in)
@@ -44,7 +44,7 @@ func (d *Device) projectBackward(op *bindings.ProjectBackward) {
 	}
 }
 
-// adaptBackward is the adapter's share, a chunk of tokens at a time:
+// adaptBackward computes the adapter's gradients, a chunk of tokens at a time:
 // U = Scale·DY·B, DA += Uᵀ·dropout(X), DB += Scale·DYᵀ·XA, DX += dropout'(U·A).
 func (d *Device) adaptBackward(op *bindings.ProjectBackward, p *bindings.PartBackward) {
 	a := p.Linear.Adapter
@@ -68,8 +68,8 @@ func (d *Device) adaptBackward(op *bindings.ProjectBackward, p *bindings.PartBac
 	}
 }
 
-// pull takes U of n tokens from token from on through A: DX += dropout'(U·A) and
-// DA += Uᵀ·dropout(X).
+// pull computes DX += dropout'(U·A) and DA += Uᵀ·dropout(X) for n tokens from token from
+// on.
 func (d *Device) pull(op *bindings.ProjectBackward, p *bindings.PartBackward, u matrix, from, n int, dropped, through []float32) {
 	a := p.Linear.Adapter
 	rank, in := a.Rank(), op.X.Cols
@@ -89,8 +89,8 @@ func (d *Device) pull(op *bindings.ProjectBackward, p *bindings.PartBackward, u 
 	}
 }
 
-// dropBackward draws the masks of n tokens once for both their uses: dropped
-// becomes dropout(X), and DX takes what came through, masked.
+// dropBackward draws the masks of n tokens once for both uses: dropped becomes
+// dropout(X), and the masked through is added to DX.
 func (d *Device) dropBackward(op *bindings.ProjectBackward, a *bindings.Adapter, dropped, through []float32, first, n int) {
 	m := input{op.X, op.Random}.mask(a)
 	in := op.X.Cols
@@ -107,8 +107,8 @@ func (d *Device) dropBackward(op *bindings.ProjectBackward, a *bindings.Adapter,
 	})
 }
 
-// sumRows adds the sum of the rows of y, stride elements apart and each as long as
-// dst, to dst; the sum is in float64.
+// sumRows adds the sum of the rows of y, stride elements apart and each as long as dst,
+// to dst. It sums in float64.
 func (d *Device) sumRows(dst, y []float32, stride int) {
 	const width = 64
 	d.rows(len(dst), width, func(from, to int) {
@@ -124,8 +124,8 @@ func (d *Device) sumRows(dst, y []float32, stride int) {
 	})
 }
 
-// projectBackwardFloats is a slab of weights, or later an adapter's chunk of tokens,
-// whichever is more. With a magnitude they are in use together.
+// projectBackwardFloats returns the scratch in floats: the larger of a slab of weights and
+// an adapter's chunk of tokens. With a magnitude both are in use together.
 func projectBackwardFloats(_ *profile, op *bindings.ProjectBackward) int {
 	need := 0
 	in := input{op.X, op.Random}

@@ -9,11 +9,11 @@ import (
 	"qlora/nf4"
 )
 
-// quantizePiece is about how many elements one goroutine takes at a time.
+// quantizePiece is the approximate number of elements per goroutine and turn.
 const quantizePiece = 1 << 14
 
-// Quantize goes over the host's elements in pieces of whole blocks; beside them
-// only the scales lie on Go's heap, and those only until they are nested.
+// Quantize works in pieces of whole blocks. Only the pieces and, until they are nested,
+// the scales are on Go's heap.
 func (d *Device) Quantize(dst *bindings.Weight, src []byte, dtype bindings.DType) error {
 	if err := bindings.CheckQuantize(dst, len(src), dtype); err != nil {
 		return err

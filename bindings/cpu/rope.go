@@ -6,7 +6,7 @@ import (
 	"qlora/bindings"
 )
 
-// rope turns pairs of each head.
+// rope rotates pairs of each head.
 func (d *Device) rope(op *bindings.RoPE) {
 	positions := elements[int32](op.Positions)
 	for t, p := range positions {

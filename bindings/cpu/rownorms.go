@@ -6,8 +6,7 @@ import (
 	"qlora/bindings"
 )
 
-// rowNorms adds the update to the weight slab by slab. Squares are summed in
-// float64.
+// rowNorms adds the update to the weight slab by slab. It sums squares in float64.
 func (d *Device) rowNorms(op *bindings.RowNorms) {
 	w, a := &op.Linear.Weight, op.Linear.Adapter
 	rank := a.Rank()
@@ -28,8 +27,8 @@ func (d *Device) rowNorms(op *bindings.RowNorms) {
 	}
 }
 
-// rowNormsFloats is a slab, also of a weight in float32: the update is added to a
-// copy.
+// rowNormsFloats returns the scratch in floats: a slab, also for a float32 weight, as the
+// update is added to a copy.
 func rowNormsFloats(_ *profile, op *bindings.RowNorms) int {
 	w := &op.Linear.Weight
 	return padded(slabRows(w) * w.In)

@@ -5,10 +5,10 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// scores are what one head of attention makes of Scale·Q·Kᵀ.
+// scores transforms one head's Scale·Q·Kᵀ.
 type scores struct {
 	limit float32   // Cap; 0: none
-	bias  []float32 // of each key's place; nil: none
+	bias  []float32 // by key position; nil: none
 	sink  bool
 	drops bool
 	draw  vector.Dropout
@@ -26,7 +26,7 @@ func scoresOf(op *bindings.Attend, head int) scores {
 	return s
 }
 
-// bend caps a query's scores, of the keys from place key on, and adds their bias.
+// bend caps a query's scores for the keys from position key on, and adds their bias.
 func (s *scores) bend(row []float32, key int) {
 	if s.limit > 0 {
 		vector.Cap(row, s.limit)
@@ -36,7 +36,7 @@ func (s *scores) bend(row []float32, key int) {
 	}
 }
 
-// bendBackward is bend, and writes the slope of the cap to slope.
+// bendBackward runs bend and writes the slopes of the cap to slope.
 func (s *scores) bendBackward(row, slope []float32, key int) {
 	if s.limit > 0 {
 		vector.Cap(row, s.limit)
@@ -47,8 +47,7 @@ func (s *scores) bendBackward(row, slope []float32, key int) {
 	}
 }
 
-// capSlopes is slope = 1 - (y/limit)², the derivative of limit·tanh(x/limit) where
-// that is y.
+// capSlopes computes slope = 1 - (y/limit)², the derivative of y = limit·tanh(x/limit).
 func capSlopes(slope, y []float32, limit float32) {
 	slope = slope[:len(y)]
 	for i, v := range y {
@@ -57,8 +56,8 @@ func capSlopes(slope, y []float32, limit float32) {
 	}
 }
 
-// mask is dst = x times what dropout makes of the probabilities of one row from place
-// key on.
+// mask computes dst = x times the dropout factors of one row's probabilities from
+// position key on.
 func (s *scores) mask(dst, x []float32, row, key int) {
 	var factors [keyTile + 8]float32
 	before := key % 8

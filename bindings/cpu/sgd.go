@@ -2,7 +2,7 @@ package cpu
 
 import "qlora/bindings"
 
-// sgdStep is torch.optim.SGD's single-tensor path.
+// sgdStep computes torch.optim.SGD's single-tensor path.
 type sgdStep struct {
 	clip, decay, lr, momentum, fresh float32
 	first, nesterov                  bool
@@ -30,7 +30,7 @@ func (s *sgdStep) run(w, g, m, _ []float32) {
 	}
 }
 
-// mean moves the momentum by the gradient, and gives what the weight moves by.
+// mean updates the momentum and returns the weight's update.
 func (s *sgdStep) mean(m *float32, grad float32) float32 {
 	if s.first {
 		*m = grad

@@ -8,19 +8,19 @@ import (
 	"qlora/internal/halffloat"
 )
 
-// slabFloats bounds the part of a weight that is held in float32 at a time: 16
-// MiB, or one row where a row is longer.
+// slabFloats is the maximum part of a weight expanded to float32 at a time: 16 MiB, or
+// one row if that is larger.
 const slabFloats = 4 << 20
 
-// expandPiece is how many elements one goroutine expands at a time.
+// expandPiece is the number of elements per goroutine and turn.
 const expandPiece = 1 << 15
 
-// slabRows is how many rows of w are expanded at a time.
+// slabRows returns the number of rows of w expanded at a time.
 func slabRows(w *bindings.Weight) int {
 	return min(w.Out, max(1, slabFloats/max(1, w.In)))
 }
 
-// slabSize is the floats that expanding w takes: none for one in float32.
+// slabSize returns the scratch for expanding w in floats: 0 for a float32 weight.
 func slabSize(w *bindings.Weight) int {
 	if w.Quantized == nil && w.Dense.DType == bindings.F32 {
 		return 0
@@ -28,8 +28,8 @@ func slabSize(w *bindings.Weight) int {
 	return slabRows(w) * w.In
 }
 
-// slabs walks the rows of w in float32, in order: do gets the rows [from, to),
-// in slab unless w is in float32 already.
+// slabs calls do with consecutive rows [from, to) of w in float32, expanded to slab
+// unless w is float32.
 func (d *Device) slabs(w *bindings.Weight, slab []float32, do func(from, to int, rows matrix)) {
 	if slabSize(w) == 0 {
 		do(0, w.Out, dense(f32(w.Dense), w.In))
@@ -70,11 +70,11 @@ func widen(dst []float32, t bindings.Tensor, first int) {
 	}
 }
 
-// blocksAtOnce is how many blocks have their scales computed ahead.
+// blocksAtOnce is the number of blocks whose scales are computed ahead.
 const blocksAtOnce = 64
 
-// dequantize writes q's elements from first on to dst: value · scale in float32.
-// Whole blocks go together; dst may begin and end inside of one.
+// dequantize writes q's elements from first on to dst: value · scale in float32. dst may
+// begin and end inside a block.
 func dequantize(dst []float32, q *bindings.Quantized, first int) {
 	values, codes, scales := q.Kind.Codebook(), elements[uint8](q.Codes), newScales(q)
 	var ahead [blocksAtOnce]float32
@@ -104,7 +104,7 @@ func scaled(dst []float32, codes []uint8, values *[16]float32, first int, scale 
 	}
 }
 
-// scales are the absmax of the blocks of a weight.
+// scales holds the absmax of a weight's blocks.
 type scales struct {
 	absmax []float32 // without double quantization
 
@@ -125,8 +125,8 @@ func newScales(q *bindings.Quantized) scales {
 	}
 }
 
-// at is the scale of a block. The product is rounded before the sum, as
-// bitsandbytes' two steps round it.
+// at returns the scale of a block. It rounds the product before the sum, as bitsandbytes'
+// two steps do.
 func (s *scales) at(block int) float32 {
 	if s.absmax != nil {
 		return s.absmax[block]

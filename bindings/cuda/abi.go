@@ -8,7 +8,7 @@ package cuda
 
 #include "qlora.h"
 
-// Go calls no C function by its pointer: each of the table has a caller here.
+// Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
 
 static int call_open(const qlora_api *t, int device, qlora_context **c) { return t->open(device, c); }
@@ -65,7 +65,7 @@ import (
 	"unsafe"
 )
 
-// The structs of qlora.h, for the files that fill them in.
+// The structs of qlora.h.
 type (
 	tensor  = C.qlora_tensor
 	weight  = C.qlora_weight
@@ -77,7 +77,7 @@ type (
 	u8      = C.uint8_t
 	u32     = C.uint32_t
 	u64     = C.uint64_t
-	product = C.qlora_gemm // of gemm and gemv
+	product = C.qlora_gemm // for gemm and gemv
 
 	gemm             product
 	gemv             product
@@ -95,7 +95,7 @@ type (
 	activateBackward = C.qlora_activate_backward
 	add              = C.qlora_add
 	clamp            = C.qlora_clamp
-	attention        = C.qlora_attend // of attend and attendDecode
+	attention        = C.qlora_attend // for attend and attendDecode
 	attend           attention
 	attendDecode     attention
 	attendBackward   = C.qlora_attend_backward
@@ -108,7 +108,7 @@ type (
 	optimize         = C.qlora_optimize
 )
 
-// The numbers of qlora.h.
+// The constants of qlora.h.
 const (
 	abiVersion = C.QLORA_ABI
 
@@ -125,7 +125,7 @@ const (
 	ruleLion  = C.QLORA_LION
 	ruleSGD   = C.QLORA_SGD
 
-	// paramPiece is how many elements of a parameter go to one block.
+	// paramPiece is the number of elements of a parameter per block.
 	paramPiece = C.QLORA_PIECE
 	paramBytes = C.sizeof_qlora_param
 )
@@ -137,8 +137,8 @@ type library struct {
 	table *C.qlora_api
 }
 
-// load opens the library at path; a bare name is looked up as dlopen does. It stays
-// loaded for good.
+// load opens the library at path; dlopen searches for a bare name. The library is never
+// unloaded.
 func load(path string) (*library, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
@@ -151,24 +151,24 @@ func load(path string) (*library, error) {
 	get := C.dlsym(handle, symbol)
 	if get == nil {
 		C.dlclose(handle)
-		return nil, errors.New("it has no qlora_get_api: it is no library of qlora's kernels")
+		return nil, errors.New("it has no qlora_get_api, so it is not a library of qlora's kernels")
 	}
 	table := C.call_get_api(get)
 	if table == nil {
 		C.dlclose(handle)
-		return nil, fmt.Errorf("it was built for another version of qlora: this program wants interface %d", abiVersion)
+		return nil, fmt.Errorf("it was built for another version of qlora; this program needs interface %d", abiVersion)
 	}
 	return &library{path: path, build: C.GoString(table.build), table: table}, nil
 }
 
-// A context is a library's hold of one device.
+// A context is a library's handle of one device.
 type context struct {
 	*library
 	handle *C.qlora_context
 }
 
-// open opens device number n. The caller has locked the thread, as the text of an
-// error belongs to it.
+// open opens device number n. The caller must lock the thread, because the text of an
+// error is per thread.
 func (l *library) open(n int) (context, error) {
 	handle := new(*C.qlora_context)
 	code := C.call_open(l.table, C.int(n), handle)
@@ -176,7 +176,7 @@ func (l *library) open(n int) (context, error) {
 	return c, c.failed("open", code)
 }
 
-// failed is the error of a call that gave code.
+// failed returns the error of a call that returned code.
 func (c context) failed(op string, code C.int) error {
 	if code == C.QLORA_OK {
 		return nil
@@ -186,7 +186,7 @@ func (c context) failed(op string, code C.int) error {
 
 func (c context) close() { C.call_close(c.table, c.handle) }
 
-// properties is what the device says of itself.
+// properties describes the device.
 type properties struct {
 	name, version   string
 	busID           string
@@ -233,12 +233,12 @@ func (c context) move(to, from unsafe.Pointer, bytes int64) error {
 
 func (c context) sync() error { return c.failed("", C.call_sync(c.table, c.handle)) }
 
-// mark notes a time, 0 or 1, behind what was enqueued before.
+// mark enqueues the recording of time 0 or 1.
 func (c context) mark(which int) error {
 	return c.failed("mark", C.call_mark(c.table, c.handle, C.int(which)))
 }
 
-// elapsed waits for mark 1 and gives the milliseconds since mark 0.
+// elapsed waits for mark 1 and returns the milliseconds since mark 0.
 func (c context) elapsed() (float64, error) {
 	ms := new(float)
 	err := c.failed("elapsed", C.call_elapsed(c.table, c.handle, ms))
@@ -249,7 +249,7 @@ func (c context) schedule(seed uint64) error {
 	return c.failed("schedule", C.call_schedule(c.table, c.handle, C.uint64_t(seed)))
 }
 
-// allow says which memory kernels may touch from now on.
+// allow sets the memory that kernels may access from now on.
 func (c context) allow(list []extent) error {
 	if len(list) == 0 {
 		return nil
@@ -323,10 +323,10 @@ func (c context) launch(name string, op any) error {
 	case *optimize:
 		code = C.call_optimize(t, h, op)
 	default:
-		panic(fmt.Sprintf("cuda: %T is no kernel", op))
+		panic(fmt.Sprintf("cuda: %T is not a kernel", op))
 	}
 	return c.failed(name, code)
 }
 
-// text is a C string that is never freed, for what the library keeps.
+// text returns a C string that is never freed, for texts the library keeps.
 func text(s string) *C.char { return C.CString(s) }

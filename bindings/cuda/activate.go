@@ -2,12 +2,12 @@ package cuda
 
 import "qlora/bindings"
 
-// activate is one kernel.
+// activate launches one kernel.
 func (c *composer) activate(op *bindings.Activate) {
 	c.do(&activate{kind: i32(op.Kind), g: matrix(op.G), u: matrix(op.U), y: matrix(op.Y)})
 }
 
-// activateBackward is one kernel.
+// activateBackward launches one kernel.
 func (c *composer) activateBackward(op *bindings.ActivateBackward) {
 	c.do(&activateBackward{
 		kind: i32(op.Kind), g: matrix(op.G), u: matrix(op.U), dy: matrix(op.DY), dg: matrix(op.DG), du: matrix(op.DU),

@@ -2,7 +2,7 @@ package cuda
 
 import "qlora/bindings"
 
-// add is one kernel.
+// add launches one kernel.
 func (c *composer) add(op *bindings.Add) {
 	c.do(&add{
 		x: matrix(op.X), residual: matrix(op.Residual), y: matrix(op.Y), scale: orOne(op.Scale),
@@ -10,19 +10,19 @@ func (c *composer) add(op *bindings.Add) {
 	})
 }
 
-// addBackward is the same kernel without a residual.
+// addBackward launches the same kernel without a residual.
 func (c *composer) addBackward(op *bindings.AddBackward) {
 	c.do(&add{
 		x: matrix(op.DY), y: matrix(op.DX), scale: orOne(op.Scale), mask: maskOf(op.Random, op.Stream, op.Dropout),
 	})
 }
 
-// clamp is one kernel.
+// clamp launches one kernel.
 func (c *composer) clamp(op *bindings.Clamp) {
 	c.do(&clamp{x: matrix(op.X), limit: float(op.Limit)})
 }
 
-// clampBackward is one kernel.
+// clampBackward launches one kernel.
 func (c *composer) clampBackward(op *bindings.ClampBackward) {
 	c.do(&clamp{x: matrix(op.X), dx: matrix(op.DX), limit: float(op.Limit)})
 }

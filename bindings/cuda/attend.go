@@ -2,12 +2,12 @@ package cuda
 
 import "qlora/bindings"
 
-// A piece of decodeKeys keys is what one block of the decoding kernel goes over, of at
-// most decodePieces pieces.
+// decodeKeys is the number of keys per block of the decoding kernel; decodePieces is the
+// maximum number of pieces.
 const decodeKeys, decodePieces = 256, 32
 
-// attend goes over the keys of each query's tile, or where every sequence has one
-// query, as in generation, over pieces of the keys side by side.
+// attend processes the keys of each tile of queries. If every sequence has one query, as
+// in generation, it processes pieces of the keys in parallel.
 func (c *composer) attend(op *bindings.Attend) {
 	k := attentionOf(op)
 	if k.mask.threshold > 0 || !op.LSE.Absent() || op.Q.Rows != op.Queries.Count() || op.Queries.Longest() != 1 {
@@ -19,7 +19,7 @@ func (c *composer) attend(op *bindings.Attend) {
 	c.do((*attendDecode)(&k))
 }
 
-// attendBackward computes P again from LSE.
+// attendBackward recomputes P from LSE.
 func (c *composer) attendBackward(op *bindings.AttendBackward) {
 	c.do(&attendBackward{
 		forward: attentionOf(&op.Attend), d_o: matrix(op.DO), dq: matrix(op.DQ), dk: matrix(op.DK), dv: matrix(op.DV), dsinks: vector(op.DSinks),

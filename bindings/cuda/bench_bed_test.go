@@ -12,24 +12,22 @@ import (
 	"qlora/internal/philox"
 )
 
-// A bed is a device with what timing takes: random numbers that operands are filled
-// with, memory to copy from and to, and the limits.
+// A bed is a device prepared for timing: random numbers to fill operands, memory for
+// copies, and the device's limits.
 type bed struct {
 	d      *Device
 	info   properties
 	memory *bindings.Memory
-	random map[bindings.DType]bindings.Tensor // of randomElements each
-	spare  [2]bindings.Tensor                 // equally large
-	copyMS float64                            // from one of them to the other
+	random map[bindings.DType]bindings.Tensor // randomElements each
+	spare  [2]bindings.Tensor                 // of equal size
+	copyMS float64                            // time of a copy between them
 	filled int64                              // tensors so far
 }
 
-// randomElements is how many random numbers there are of a type. Larger operands have
-// them several times.
+// randomElements is the number of random numbers per type. Larger operands repeat them.
 const randomElements = 1 << 20
 
-// spareBytes is the most that a copy of the spare memory moves: far more than lies in any
-// cache.
+// spareBytes is the maximum size of the measured copy, far larger than any cache.
 const spareBytes = 512 << 20
 
 func newBed(d *Device) (*bed, error) {
@@ -74,7 +72,7 @@ func newBed(d *Device) (*bed, error) {
 
 func (b *bed) close() { b.memory.Close() }
 
-// measureCopy takes the fastest of some copies.
+// measureCopy measures the fastest of some copies.
 func (b *bed) measureCopy() error {
 	c := b.d.context
 	for range 10 {
@@ -103,8 +101,8 @@ func (b *bed) copySpare() error {
 	return b.d.context.move(to.Address(), from.Address(), to.Bytes())
 }
 
-// fill copies random numbers of t's type into it, from another one on for each tensor:
-// operands of the same numbers would not be independent.
+// fill copies random numbers into t, from a different start for each tensor: operands
+// with the same numbers would not be independent.
 func (b *bed) fill(t bindings.Tensor) {
 	random := b.random[t.DType]
 	from := b.filled * 7919 % randomElements * t.DType.Size()
@@ -116,13 +114,13 @@ func (b *bed) fill(t bindings.Tensor) {
 	}
 }
 
-// tensorRates is what the data sheets say of a multiprocessor, in TFLOP/s of dense
-// products of bfloat16 with float32 sums at boost clocks, by compute capability: of A100,
-// RTX 3090, RTX 4090, H100 SXM and RTX 5090. Other cards of the same capability differ.
+// tensorRates is the data sheets' rate per multiprocessor, in TFLOP/s of dense bfloat16
+// products with float32 sums at boost clocks, by compute capability: A100, RTX 3090,
+// RTX 4090, H100 SXM and RTX 5090. Other cards of the same capability differ.
 var tensorRates = map[int]float64{80: 312. / 108, 86: 71. / 82, 89: 165.2 / 128, 90: 989.4 / 132, 120: 209.5 / 170}
 
-// least is the time in milliseconds that so many operations and bytes take at the limits;
-// 0 where they are not known.
+// least returns the time in milliseconds of so many operations and bytes at the limits; 0
+// if the limits are unknown.
 func (b *bed) least(operations, bytes float64) float64 {
 	rate := tensorRates[b.info.compute]
 	if b.d.emulated || operations > 0 && rate == 0 {
@@ -140,18 +138,18 @@ func (b *bed) String() string {
 		2*float64(b.spare[0].Bytes())/b.copyMS/1e6, tensorRates[b.info.compute]*float64(b.info.processors), b.info.processors)
 }
 
-// A subject is what is timed: calls, each with its own operands, which together do not
-// fit into the L2 cache.
+// A subject is a set of timed calls, each with its own operands, which together exceed
+// the L2 cache.
 type subject struct {
 	bed    *bed
 	memory *bindings.Memory
 	c      composer
 	calls  []func(c *composer)
 	turn   int
-	queued time.Duration // that the host took for the last block
+	queued time.Duration // host time for the last block
 }
 
-// mostSets is how many sets of operands there are at most.
+// mostSets is the maximum number of sets of operands.
 const mostSets = 256
 
 func (b *bed) subject(m plan.Measurement) (*subject, error) {
@@ -196,9 +194,8 @@ func (s *subject) call(call func(c *composer)) {
 	call(&s.c)
 }
 
-// block is the milliseconds of a call, of n that follow each other. The device is kept
-// busy before them until the host, which knows how long it took the last time, has
-// enqueued them all.
+// block returns the milliseconds per call of n consecutive calls. It first keeps the
+// device busy for as long as the host needed to enqueue the last block.
 func (s *subject) block(n int) (float64, error) {
 	c := s.bed.d.context
 	if !s.bed.d.emulated {
@@ -227,26 +224,26 @@ func (s *subject) block(n int) (float64, error) {
 	return ms / float64(n), err
 }
 
-// Operands are laid out before there is memory for them, and filled when it is there.
+// operands are planned before their memory is allocated, and filled afterwards.
 type operands struct {
 	arena   *bindings.Arena
 	fills   []func(*bed)
 	prepare []func(*composer)
 }
 
-// random is a matrix of random numbers: around 0 and of deviation 1, or any bytes.
+// random returns a matrix of random numbers: standard normal, or any bytes.
 func (o *operands) random(dtype bindings.DType, rows, cols int64) bindings.Tensor {
 	t := o.arena.New(dtype, int(rows), int(cols))
 	o.fills = append(o.fills, func(b *bed) { b.fill(t) })
 	return t
 }
 
-// empty is a matrix of zeros, for what is written before it is read.
+// empty returns a matrix of zeros, for outputs.
 func (o *operands) empty(dtype bindings.DType, rows, cols int64) bindings.Tensor {
 	return o.arena.New(dtype, int(rows), int(cols))
 }
 
-// float32s and int32s are a row of numbers.
+// float32s and int32s return a row of numbers.
 func (o *operands) float32s(values ...float32) bindings.Tensor {
 	t := o.arena.New(bindings.F32, 1, len(values))
 	o.fills = append(o.fills, func(b *bed) { b.d.fail(b.d.Write(t, floats(values))) })
@@ -261,7 +258,7 @@ func (o *operands) int32s(values ...int32) bindings.Tensor {
 	return t
 }
 
-// below is n random numbers in [0, limit).
+// below returns n random numbers in [0, limit).
 func (o *operands) below(limit, n int64) bindings.Tensor {
 	r := rand.New(rand.NewPCG(1, 2))
 	values := make([]int32, n)
@@ -271,7 +268,7 @@ func (o *operands) below(limit, n int64) bindings.Tensor {
 	return o.int32s(values...)
 }
 
-// packed is a weight in 4 bits, NF4 in blocks of 64, with its scales in float32.
+// packed returns a weight in 4 bits, NF4 in blocks of 64, with its scales in float32.
 func (o *operands) packed(out, in int64) bindings.Weight {
 	blocks := (out*in + 63) / 64
 	return bindings.Weight{Out: int(out), In: int(in), Quantized: &bindings.Quantized{
@@ -279,7 +276,7 @@ func (o *operands) packed(out, in int64) bindings.Weight {
 	}}
 }
 
-// nested is the same with its scales in 8 bits.
+// nested returns packed with its scales in 8 bits.
 func (o *operands) nested(out, in int64) bindings.Weight {
 	blocks := (out*in + 63) / 64
 	return bindings.Weight{Out: int(out), In: int(in), Quantized: &bindings.Quantized{

@@ -5,16 +5,16 @@ import (
 	"qlora/bindings"
 )
 
-// A timed is what is measured under one name.
+// A timed is one kind of measurement.
 type timed struct {
-	// lay lays out one set of operands and gives the call on it.
+	// lay plans one set of operands and returns the call on it.
 	lay lay
-	// cost is the operations and bytes that it cannot do without; nil: the plan's.
+	// cost returns the minimum operations and bytes; nil: the plan's.
 	cost func(get func(string) float64) (operations, bytes float64)
 }
 
-// kinds are all that is measured, those of the plan by its names. Those that are ours
-// alone say what a step's other kernels take, and which of two ways is faster.
+// kinds holds all measurements, those of the plan by its names. The others measure a
+// step's other kernels, and compare alternatives.
 var kinds = map[string]timed{
 	plan.Copy:              {lay: layCopy},
 	plan.GemmForward:       {lay: layGemmForward},
@@ -84,7 +84,7 @@ var kinds = map[string]timed{
 	"gradient-norm": {lay: layGradNorm, cost: func(get func(string) float64) (float64, float64) { return 0, 4 * get("parameters") }},
 }
 
-// nf4Bytes is a weight in 4 bits with one float32 for every 64.
+// nf4Bytes is the bytes per 4-bit weight with one float32 scale per 64.
 const nf4Bytes = 0.5 + 4./64
 
 func productCost(get func(string) float64) (operations, bytes float64) {
@@ -92,7 +92,8 @@ func productCost(get func(string) float64) (operations, bytes float64) {
 	return 2 * in * out * tokens, in*out*nf4Bytes + 2*tokens*(in+out)
 }
 
-// thinCost is of a product of [tokens, width] with an adapter's matrix of that width.
+// thinCost returns the cost of a product of [tokens, width] with an adapter's matrix of
+// that width.
 func thinCost(side string) func(func(string) float64) (float64, float64) {
 	return func(get func(string) float64) (operations, bytes float64) {
 		width, rank, tokens := get(side), get("rank"), get("tokens")
@@ -100,8 +101,8 @@ func thinCost(side string) func(func(string) float64) (float64, float64) {
 	}
 }
 
-// loraCost is of a linear layer with its adapter: so many products with the weight, and
-// so many with each of A and B.
+// loraCost returns the cost of a linear layer with its adapter: base products with the
+// weight, and thin products with each of A and B.
 func loraCost(base, thin float64) func(func(string) float64) (float64, float64) {
 	return func(get func(string) float64) (operations, bytes float64) {
 		in, out, rank, tokens := get("in"), get("out"), get("rank"), get("tokens")
@@ -109,8 +110,8 @@ func loraCost(base, thin float64) func(func(string) float64) (float64, float64) 
 	}
 }
 
-// planned is the cost that the plan has for another name at the same shape: what attention
-// and the losses have besides is no product and no byte that counts.
+// planned returns the plan's cost of another name at the same shape: the extras of
+// attention and the losses add no product and no significant bytes.
 func planned(what string) func(func(string) float64) (float64, float64) {
 	return func(get func(string) float64) (operations, bytes float64) {
 		m := plan.Measurement{What: what}
@@ -121,7 +122,7 @@ func planned(what string) func(func(string) float64) (float64, float64) {
 	}
 }
 
-// movedCost is of so many matrices [tokens, width] in bf16, read or written.
+// movedCost returns the cost of reading or writing so many bf16 matrices [tokens, width].
 func movedCost(width string, matrices float64) func(func(string) float64) (float64, float64) {
 	return func(get func(string) float64) (operations, bytes float64) {
 		return 0, 2 * matrices * get("tokens") * get(width)
@@ -135,8 +136,8 @@ func costOf(m plan.Measurement) (operations, bytes float64) {
 	return m.Cost()
 }
 
-// measurements are those of the plan, and ours at shapes of a Llama of 8 billion weights
-// with adapters of rank 16.
+// measurements returns the plan's measurements, and ours at shapes of Llama 8B with
+// adapters of rank 16.
 func measurements() []plan.Measurement {
 	all := plan.All()
 	add := func(what string, shape ...plan.Field) {

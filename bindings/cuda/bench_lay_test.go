@@ -7,7 +7,7 @@ import (
 	"qlora/bindings"
 )
 
-// What the measurements call, on operands of their own. x is [tokens, in], y and dy are
+// The measured calls, on their own operands. x is [tokens, in], y and dy are
 // [tokens, out].
 
 func layCopy(o *operands, m plan.Measurement) func(*composer) {
@@ -32,13 +32,13 @@ func layGemmInputGradient(o *operands, m plan.Measurement) func(*composer) {
 	}
 }
 
-// A way is how a product reads a weight in 4 bits.
+// A way selects how a product reads a 4-bit weight.
 type way int
 
 const (
-	anyWay     way = iota // as a step does
-	fusedWay              // decoded on the way
-	decodedWay            // decoded before, in chunks
+	anyWay     way = iota // the step's choice
+	fusedWay              // decoded inside the product
+	decodedWay            // decoded to bf16 before, in chunks
 )
 
 func layNF4Forward(by way) func(*operands, plan.Measurement) func(*composer) {
@@ -108,7 +108,7 @@ func layGemv(o *operands, m plan.Measurement) func(*composer) {
 	}
 }
 
-// layLoraDown is XA = X·Aᵀ, layLoraPull U = dY·B.
+// layLoraDown computes XA = X·Aᵀ, layLoraPull U = dY·B.
 func layLoraDown(o *operands, m plan.Measurement) func(*composer) {
 	in, rank, tokens := m.Get("in"), m.Get("rank"), m.Get("tokens")
 	x, a, low := o.random(bindings.BF16, tokens, in), o.random(bindings.BF16, rank, in), o.empty(bindings.BF16, tokens, rank)
@@ -125,7 +125,7 @@ func layLoraPull(o *operands, m plan.Measurement) func(*composer) {
 	}
 }
 
-// layLoraGradient is dA += Uᵀ·X, of width in, or dB += dYᵀ·XA, of width out.
+// layLoraGradient computes dA += Uᵀ·X, of width in, or dB += dYᵀ·XA, of width out.
 func layLoraGradient(side string) func(*operands, plan.Measurement) func(*composer) {
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		width, rank, tokens := m.Get(side), m.Get("rank"), m.Get("tokens")
@@ -141,7 +141,7 @@ func layLoraGradient(side string) func(*operands, plan.Measurement) func(*compos
 	}
 }
 
-// loraLayer is a linear layer in 4 bits with an adapter.
+// loraLayer returns a 4-bit linear layer with an adapter.
 func loraLayer(o *operands, m plan.Measurement) *bindings.Linear {
 	in, out, rank := m.Get("in"), m.Get("out"), m.Get("rank")
 	adapter := bindings.Adapter{A: o.random(bindings.BF16, rank, in), B: o.random(bindings.BF16, out, rank), Scale: 2}
@@ -168,7 +168,7 @@ func layLoraBackward(o *operands, m plan.Measurement) func(*composer) {
 	return func(c *composer) { c.projectBackward(op) }
 }
 
-// attention is one causal sequence.
+// attentionOperands returns attention of one causal sequence.
 func attentionOperands(o *operands, m plan.Measurement) *bindings.Attend {
 	tokens, width := m.Get("tokens"), m.Get("head_dim")
 	q, kv := m.Get("heads")*width, m.Get("kv_heads")*width
@@ -181,7 +181,7 @@ func attentionOperands(o *operands, m plan.Measurement) *bindings.Attend {
 	}
 }
 
-// A variant is what attention has besides its scores; nil: nothing.
+// A variant adds options to an attention; nil: none.
 type variant func(o *operands, op *bindings.Attend)
 
 func capped(_ *operands, op *bindings.Attend) { op.Cap = 50 }
@@ -214,7 +214,7 @@ func layAttentionBackward(with variant) func(*operands, plan.Measurement) func(*
 	}
 }
 
-// attentionGradients calls backward on what forward leaves.
+// attentionGradients runs backward on forward's results.
 func attentionGradients(o *operands, op *bindings.AttendBackward) func(*composer) {
 	op.DO = o.random(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
 	op.DQ = o.empty(bindings.BF16, int64(op.Q.Rows), int64(op.Q.Cols))
@@ -223,8 +223,8 @@ func attentionGradients(o *operands, op *bindings.AttendBackward) func(*composer
 	return func(c *composer) { c.attendBackward(op) }
 }
 
-// layCrossEntropy overwrites the logits by their gradients, which are those of the next
-// call: small numbers, all different.
+// layCrossEntropy overwrites the logits by their gradients, which are the logits of the
+// next call: small numbers, all different.
 func layCrossEntropy(logitCap float64) lay {
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		tokens, vocabulary := m.Get("tokens"), m.Get("vocabulary")
@@ -250,7 +250,7 @@ func layHeadLoss(o *operands, m plan.Measurement) func(*composer) {
 	return func(c *composer) { c.headLoss(op) }
 }
 
-// tensorsOf are the shapes of the adapter's tensors that a measurement moves.
+// tensorsOf returns the shapes of the adapter's tensors that a measurement updates.
 func tensorsOf(m plan.Measurement) [][2]int64 { return plan.Adapter()[:m.Get("tensors")] }
 
 func parameters(tensors [][2]int64) (n int64) {
@@ -260,7 +260,7 @@ func parameters(tensors [][2]int64) (n int64) {
 	return n
 }
 
-// layAdamW begins with moments of 0, which the first step makes others of.
+// layAdamW starts with moments of 0, which the first step changes.
 func layAdamW(in8Bits bool) func(*operands, plan.Measurement) func(*composer) {
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		op := &bindings.Optimize{Rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, LR: 1e-4, Step: 1, Clip: o.float32s(1, 1)}

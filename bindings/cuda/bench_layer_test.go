@@ -5,9 +5,10 @@ import (
 	"qlora/bindings"
 )
 
-// What a layer has between its products, on operands of their own. x is [tokens, width].
+// The operations of a layer between its products, on their own operands. x is
+// [tokens, width].
 
-// A lay lays out one set of operands and gives the call on it.
+// A lay plans one set of operands and returns the call on it.
 type lay = func(o *operands, m plan.Measurement) func(*composer)
 
 func layNorm(centered bool) lay {
@@ -38,8 +39,8 @@ func layNormBackward(centered bool) lay {
 	}
 }
 
-// activation is one in the middle of an MLP: g and u are the halves of a fused
-// projection, or without a gate g is one of its own.
+// activation returns the activation of an MLP: g and u are the halves of a fused
+// projection; without a gate g is a tensor of its own.
 func activation(o *operands, m plan.Measurement, kind bindings.Activation, gated bool) bindings.Activate {
 	tokens, width := m.Get("tokens"), int(m.Get("width"))
 	op := bindings.Activate{Kind: kind, Y: o.empty(bindings.BF16, tokens, int64(width))}

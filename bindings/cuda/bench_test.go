@@ -13,13 +13,13 @@ import (
 	"qlora/bench/gpu/plan"
 )
 
-// BenchmarkKernels times kernels, and what is composed of them, on a GPU: bench/gpu has
-// the plan of it, and puts the results beside those of others. An iteration is a block
-// of calls; ns/op is a call's, of the median block.
+// BenchmarkKernels times kernels and operations on a GPU: bench/gpu has the plan and
+// compares the results with those of other programs. An iteration is a block of calls;
+// ns/op is the time per call of the median block.
 //
-// %limit is the share of the least time that is possible: bytes at the rate of a copy on
-// the device, measured first, or operations at that of the tensor cores by the data
-// sheet, whichever takes longer.
+// %limit is the minimum possible time as a share of the measured one. The minimum is the
+// larger of the bytes at the measured rate of a copy on the device, and the operations at
+// the data sheet's rate of the tensor cores.
 func BenchmarkKernels(b *testing.B) {
 	d, err := New(Options{})
 	if missing := errors.Is(err, ErrNoLibrary) || errors.Is(err, ErrNoDevice); missing && os.Getenv("QLORA_REQUIRE_CUDA") == "" {
@@ -38,8 +38,8 @@ func BenchmarkKernels(b *testing.B) {
 	}
 }
 
-// BenchmarkKernelsSmallOnEmulator goes the same way at shapes that the emulator is soon
-// through with. Its times say nothing.
+// BenchmarkKernelsSmallOnEmulator runs the same code at small shapes on the emulator. Its
+// times are meaningless.
 func BenchmarkKernelsSmallOnEmulator(b *testing.B) {
 	bed := emulatedBed(b)
 	fmt.Println("device: emulator")
@@ -48,7 +48,7 @@ func BenchmarkKernelsSmallOnEmulator(b *testing.B) {
 	}
 }
 
-// TestKernelsAreMeasured goes through all that is measured once, on the emulator.
+// TestKernelsAreMeasured runs all measurements once on the emulator.
 func TestKernelsAreMeasured(t *testing.T) {
 	bed := emulatedBed(t)
 	for _, m := range small(measurements()) {
@@ -74,9 +74,9 @@ func emulatedBed(t testing.TB) *bed {
 }
 
 const (
-	blockTime = 4 * time.Millisecond // that a block of calls is meant to take
-	mostCalls = 500                  // in a block: the queue of launches is bounded
-	warmUps   = 3                    // blocks before those that count
+	blockTime = 4 * time.Millisecond // target time of a block of calls
+	mostCalls = 500                  // per block: the queue of launches is bounded
+	warmUps   = 3                    // blocks before the measured ones
 )
 
 func benchmark(b *testing.B, bed *bed, m plan.Measurement) {
@@ -114,7 +114,7 @@ func benchmark(b *testing.B, bed *bed, m plan.Measurement) {
 	}
 }
 
-// small is the measurements at shapes for the emulator, each once.
+// small returns the measurements at small shapes for the emulator, each once.
 func small(all []plan.Measurement) []plan.Measurement {
 	most := map[string]int64{
 		"bytes": 1 << 16, "in": 128, "out": 192, "tokens": 48, "heads": 4, "kv_heads": 2, "vocabulary": 1000, "tensors": 4,

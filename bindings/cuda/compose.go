@@ -6,9 +6,9 @@ import (
 	"qlora/bindings"
 )
 
-// A composer turns operations into launches of kernels, and lays out what lies
-// between them. Without launch it only plans: the same code then says how much
-// scratch an operation takes.
+// A composer translates operations to launches of kernels and allocates the scratch
+// between them. Without launch it only plans: the same code then determines how much
+// scratch an operation needs.
 type composer struct {
 	scratch scratch
 	logits  scratch // the memory for logits
@@ -24,17 +24,17 @@ func (c *composer) do(op any) {
 	}
 }
 
-// A scratch hands out the workspace of one operation.
+// A scratch allocates parts of the workspace for one operation.
 type scratch struct {
 	base       unsafe.Pointer // nil: planning
 	used, peak int64
 }
 
-// scratchAlignment is that of the memory itself.
+// scratchAlignment is the alignment of the memory in bytes.
 const scratchAlignment = 256
 
-// take is room for the next [rows, cols]. Rows of 16 bits begin on 16 bytes, so
-// that any kernel may read them in whole vectors.
+// take allocates the next [rows, cols]. Rows of 16-bit elements start on 16 bytes, so
+// any kernel can read them in whole vectors.
 func (s *scratch) take(dtype bindings.DType, rows, cols int) tensor {
 	t := tensor{rows: i64(rows), cols: i64(cols), stride: i64(cols), dtype: i32(dtype)}
 	if rows > 1 && dtype.Size() == 2 {
@@ -44,7 +44,7 @@ func (s *scratch) take(dtype bindings.DType, rows, cols int) tensor {
 	return t
 }
 
-// bytes is room for n bytes.
+// bytes allocates n bytes.
 func (s *scratch) bytes(n int64) unsafe.Pointer {
 	at := s.used
 	s.used += (n + scratchAlignment - 1) &^ (scratchAlignment - 1)
@@ -55,8 +55,8 @@ func (s *scratch) bytes(n int64) unsafe.Pointer {
 	return unsafe.Add(s.base, at)
 }
 
-// partials is room for pieces float32 sums of n elements each; absent where there
-// is one piece and nothing to add up.
+// partials allocates float32 partial sums [pieces, n]; absent for a single piece, which
+// needs none.
 func (s *scratch) partials(pieces, n int) tensor {
 	if pieces <= 1 {
 		return tensor{}
@@ -64,14 +64,14 @@ func (s *scratch) partials(pieces, n int) tensor {
 	return s.take(bindings.F32, pieces, n)
 }
 
-// inside lets use what scratch work takes, and gives it back.
+// inside runs work and frees the scratch it allocated.
 func (c *composer) inside(work func()) {
 	mark := c.scratch.used
 	work()
 	c.scratch.used = mark
 }
 
-// address is where t lies: nil where it is absent or only planned.
+// address returns the address of t, or nil if it is absent or only planned.
 func address(t bindings.Tensor) unsafe.Pointer {
 	if t.Absent() || t.Planned() {
 		return nil
@@ -79,7 +79,7 @@ func address(t bindings.Tensor) unsafe.Pointer {
 	return t.Address()
 }
 
-// matrix is t as kernels see it; the zero tensor where t is absent.
+// matrix returns t as a kernel's tensor; the zero tensor if t is absent.
 func matrix(t bindings.Tensor) tensor {
 	if t.Absent() {
 		return tensor{}
@@ -94,7 +94,7 @@ func matrix(t bindings.Tensor) tensor {
 	return k
 }
 
-// vector is t, a row or a column, as one row.
+// vector returns t, a row or a column, as one row.
 func vector(t bindings.Tensor) tensor {
 	if t.Absent() {
 		return tensor{}
@@ -102,8 +102,8 @@ func vector(t bindings.Tensor) tensor {
 	return matrix(t.Reshape(1, t.Len()))
 }
 
-// columns is the view of t's columns [from, to), and rows that of its rows. Those of
-// an absent tensor are absent.
+// columns returns a view of t's columns [from, to), and rows of its rows. A view of an
+// absent tensor is absent.
 func columns(t tensor, from, to int) tensor {
 	if t.cols == 0 {
 		return t
@@ -129,7 +129,7 @@ func moved(t tensor, elements int64) tensor {
 
 func pointer[T any](t bindings.Tensor) *T { return (*T)(address(t)) }
 
-// orOne is x, or 1 where an operation leaves a factor out.
+// orOne returns x, or 1 if x is 0.
 func orOne(x float32) float {
 	if x == 0 {
 		return 1
@@ -137,7 +137,7 @@ func orOne(x float32) float {
 	return float(x)
 }
 
-// flag is b for C.
+// flag returns b as a C integer.
 func flag(b bool) i32 {
 	if b {
 		return 1
@@ -145,5 +145,5 @@ func flag(b bool) i32 {
 	return 0
 }
 
-// ceil is how many pieces of the given size cover n.
+// ceil returns the number of pieces of the given size that cover n.
 func ceil(n, size int) int { return (n + size - 1) / size }

@@ -12,7 +12,7 @@ import (
 	"qlora/nf4"
 )
 
-// launched is the kernels that composing an operation launches, in order.
+// launched returns descriptions of the kernels that compose launches, in order.
 func launched(compose func(c *composer)) []string {
 	var names []string
 	compose(&composer{decoded: decodedBytes, launch: func(op any) {
@@ -51,7 +51,7 @@ func shape(p product) string {
 	return text
 }
 
-// TestProjectsAreComposed says which products a projection is made of.
+// TestProjectsAreComposed checks the products of a projection.
 func TestProjectsAreComposed(t *testing.T) {
 	a := bindings.NewMemory().Arena(bindings.Activations)
 	const out, in, rank = 4096, 8192, 16
@@ -125,7 +125,7 @@ func TestProjectsAreComposed(t *testing.T) {
 	}, launched(func(k *composer) { k.project(magnitude) }))
 }
 
-// bothPasses are forward and backward of a layer with an adapter, which is trained.
+// bothPasses returns forward and backward of a layer with a trained adapter.
 func bothPasses(a *bindings.Arena, l *bindings.Linear, tokens int) (*bindings.Project, *bindings.ProjectBackward) {
 	out, in, rank := l.Weight.Out, l.Weight.In, l.Adapter.Rank()
 	x, xa := a.New(bindings.BF16, tokens, in), a.New(bindings.BF16, tokens, rank)
@@ -144,8 +144,8 @@ func bothPasses(a *bindings.Arena, l *bindings.Linear, tokens int) (*bindings.Pr
 	return forward, backward
 }
 
-// TestScratchGrowsWithTokens: what is planned for the largest micro-batch does for
-// every smaller one.
+// TestScratchGrowsWithTokens checks that the scratch of the largest micro-batch suffices
+// for every smaller one.
 func TestScratchGrowsWithTokens(t *testing.T) {
 	for _, quantized := range []bool{false, true} {
 		for _, magnitude := range []bool{false, true} {
@@ -175,8 +175,8 @@ func TestScratchGrowsWithTokens(t *testing.T) {
 	}
 }
 
-// TestScratchIsWhatComposingTakes compares a plan with where the tensors of a real
-// composition end.
+// TestScratchIsWhatComposingTakes compares a plan with the end of the tensors of a real
+// composition.
 func TestScratchIsWhatComposingTakes(t *testing.T) {
 	var planned, real scratch
 	buffer := make([]byte, 4096)
@@ -190,8 +190,8 @@ func TestScratchIsWhatComposingTakes(t *testing.T) {
 	require.Equal(t, planned.used, real.used)
 }
 
-// TestSplitsDependOnTheShapeAlone keeps the number of pieces from what would change
-// bits, and small products from running on few processors.
+// TestSplitsDependOnTheShapeAlone checks that the number of pieces depends only on the
+// shape, and that small products are divided.
 func TestSplitsDependOnTheShapeAlone(t *testing.T) {
 	for _, c := range []struct{ m, n, k, want int }{
 		{1, 1, 1, 1},
@@ -205,7 +205,7 @@ func TestSplitsDependOnTheShapeAlone(t *testing.T) {
 	}
 }
 
-// TestPlanOfTheLoss is a chunk of logits, whatever the tokens.
+// TestPlanOfTheLoss checks that the plan has one chunk of logits for any number of tokens.
 func TestPlanOfTheLoss(t *testing.T) {
 	a := bindings.NewMemory().Arena(bindings.Activations)
 	const vocabulary, hidden = 1000, 64

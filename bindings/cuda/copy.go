@@ -2,7 +2,7 @@ package cuda
 
 import "qlora/bindings"
 
-// Work on memory that the device does without a kernel of its own.
+// Memory operations of the device without a kernel.
 type (
 	clearing struct{ t bindings.Tensor }
 	moving   struct{ to, from bindings.Tensor }
@@ -14,7 +14,7 @@ func (c *composer) zero(op *bindings.Zero) {
 	}
 }
 
-// copy moves what stays as it is; between types of numbers it rounds to nearest even.
+// copy copies bytes between equal types, and rounds to nearest even between float types.
 func (c *composer) copy(op *bindings.Copy) {
 	if op.Dst.DType == op.Src.DType && op.Dst.Contiguous() && op.Src.Contiguous() {
 		c.do(&moving{op.Dst, op.Src})

@@ -4,18 +4,18 @@ import "qlora/bindings"
 
 func isDecomposed(l *bindings.Linear) bool { return l.Adapter != nil && !l.Adapter.Magnitude.Absent() }
 
-// gain is Magnitude/Norms of each output, in scratch.
+// gain returns Magnitude/Norms of each output, in scratch.
 func (c *composer) gain(a *bindings.Adapter) tensor {
 	g := c.scratch.take(bindings.F32, 1, a.Magnitude.Len())
 	c.do(&scaleColumns{x: vector(a.Magnitude), divisor: vector(a.Norms), y: g})
 	return g
 }
 
-// decomposed is a part whose adapter has a magnitude,
+// decomposed computes a part whose adapter has a magnitude,
 //
 //	Y = Residual + Bias + (X - D)·Wᵀ + gain·(D·Wᵀ + Scale·XA·Bᵀ)
 //
-// in two products, or in one where nothing is dropped and D is X.
+// in two products, or in one without dropout, where D is X.
 func (c *composer) decomposed(op *bindings.Project, p *bindings.Part) {
 	a := p.Linear.Adapter
 	xa, gain := c.xa(op, p), c.gain(a)
@@ -30,7 +30,7 @@ func (c *composer) decomposed(op *bindings.Project, p *bindings.Part) {
 	c.forward(&p.Linear.Weight, y)
 }
 
-// decomposedBackward is that part's gradients, with H = gain·DY and U = Scale·H·B:
+// decomposedBackward computes that part's gradients, with H = gain·DY and U = Scale·H·B:
 //
 //	DX (+)= DY·W + dropout'((H - DY)·W + U·A)
 //	DA += Uᵀ·D    DB += Scale·Hᵀ·XA    DMagnitude += sum of DY·V/Norms
@@ -60,8 +60,7 @@ func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.
 	c.inputGradient(&p.Linear.Weight, dx)
 }
 
-// magnitudeGradient multiplies by the weight once more, a chunk of V's columns at a
-// time: V = D·Wᵀ + Scale·XA·Bᵀ.
+// magnitudeGradient recomputes V = D·Wᵀ + Scale·XA·Bᵀ, a chunk of V's columns at a time.
 func (c *composer) magnitudeGradient(op *bindings.ProjectBackward, p *bindings.PartBackward) {
 	w, a := &p.Linear.Weight, p.Linear.Adapter
 	step := c.chunkOf(w.Out, max(w.In, op.X.Rows))

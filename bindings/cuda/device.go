@@ -10,10 +10,10 @@ import (
 	"qlora/internal/dynamic8"
 )
 
-// Options say which device to open.
+// Options select the device to open. The zero value is the first GPU.
 type Options struct {
-	Emulated bool   // the kernels run on the CPU, one after the other and checked
-	Number   int    // of the GPU
+	Emulated bool   // run the kernels on the CPU, sequentially and with checks
+	Number   int    // number of the GPU
 	Library  string // path of the library of kernels; "": the one that is found
 }
 
@@ -23,7 +23,7 @@ type Device struct {
 	context     context
 	emulated    bool
 	description Description
-	err         error // the first one since the last Sync
+	err         error // the first error since the last Sync
 	workspace   bindings.Tensor
 	loss        bindings.Tensor
 	maps        maps
@@ -33,8 +33,7 @@ type Device struct {
 
 var _ bindings.Device = (*Device)(nil)
 
-// New opens a device. The error says what is missing: errors.Is tells ErrNoLibrary
-// and ErrNoDevice apart.
+// New opens a device. Use errors.Is to distinguish ErrNoLibrary and ErrNoDevice.
 func New(opts Options) (*Device, error) {
 	lib, description, err := find(kindOf(opts.Emulated), opts.Library)
 	if err != nil {
@@ -50,15 +49,15 @@ func New(opts Options) (*Device, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if d.context, err = lib.open(opts.Number); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, err)
+		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	if err := d.prepare(); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", name, err), d.Close())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), d.Close())
 	}
 	return d, nil
 }
 
-// prepare puts the tables on the device that kernels look codes up in.
+// prepare copies the tables of 8-bit codes to the device.
 func (d *Device) prepare() error {
 	p, err := d.context.properties()
 	if err != nil {
@@ -85,18 +84,18 @@ func (p properties) String() string {
 		float64(p.free)/(1<<30), float64(p.memory)/(1<<30), p.compute/10, p.compute%10, p.version)
 }
 
-// Close gives the device back, and with it all memory that was taken from it.
+// Close releases the device and all memory allocated on it.
 func (d *Device) Close() error {
 	d.monitor.close()
 	d.context.close()
 	return nil
 }
 
-// Describe says which library is in use and where one was looked for.
+// Describe returns the library in use and the paths tried.
 func (d *Device) Describe() Description { return d.description }
 
-// FreeMemory of the device is in bytes; 0 where it is not known. The emulator's is the
-// machine's.
+// FreeMemory returns the device's free memory in bytes; 0 if it is unknown. The emulator
+// returns the machine's.
 func (d *Device) FreeMemory() int64 {
 	if d.emulated {
 		return 0
@@ -108,11 +107,11 @@ func (d *Device) FreeMemory() int64 {
 	return p.free
 }
 
-// Schedule is the order in which the emulator runs blocks and threads from now on: 0
-// ascending, 1 descending, others are seeds of random ones. On a GPU it does nothing.
+// Schedule sets the order in which the emulator runs blocks and threads: 0 ascending, 1
+// descending, other values are seeds of random orders. On a GPU it does nothing.
 func (d *Device) Schedule(seed uint64) error { return d.context.schedule(seed) }
 
-// Allocate takes zeroed device memory.
+// Allocate allocates zeroed device memory.
 func (d *Device) Allocate(block *bindings.Block) error {
 	p, err := d.context.allocate(block.Bytes)
 	if err == nil {
@@ -121,7 +120,7 @@ func (d *Device) Allocate(block *bindings.Block) error {
 	return err
 }
 
-// Free gives a block back.
+// Free frees a block.
 func (d *Device) Free(block *bindings.Block) {
 	if block.Base != nil {
 		d.fail(d.context.release(block.Base))
@@ -129,13 +128,13 @@ func (d *Device) Free(block *bindings.Block) {
 	}
 }
 
-// UseScratch takes the memory that Needs asked for.
+// UseScratch sets the scratch memory.
 func (d *Device) UseScratch(workspace, loss bindings.Tensor) { d.workspace, d.loss = workspace, loss }
 
-// Write copies src into t, behind what was enqueued before.
+// Write copies src into t after all enqueued work.
 func (d *Device) Write(t bindings.Tensor, src []byte) error {
 	if int64(len(src)) != t.Bytes() {
-		return fmt.Errorf("writing %d bytes to %v, which has %d", len(src), t, t.Bytes())
+		return fmt.Errorf("write %d bytes to %v, which has %d", len(src), t, t.Bytes())
 	}
 	if len(src) == 0 {
 		return nil
@@ -143,13 +142,13 @@ func (d *Device) Write(t bindings.Tensor, src []byte) error {
 	return d.context.write(t.Address(), src)
 }
 
-// Read waits for all that was enqueued and copies t into dst.
+// Read waits for all enqueued work and copies t into dst.
 func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 	if err := d.Sync(); err != nil {
 		return err
 	}
 	if int64(len(dst)) != t.Bytes() {
-		return fmt.Errorf("reading %d bytes from %v, which has %d", len(dst), t, t.Bytes())
+		return fmt.Errorf("read %d bytes from %v, which has %d", len(dst), t, t.Bytes())
 	}
 	if len(dst) == 0 {
 		return nil
@@ -157,8 +156,7 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 	return d.context.read(dst, t.Address())
 }
 
-// Sync waits for all that was enqueued and returns the first error since the last
-// one.
+// Sync waits for all enqueued work and returns the first error since the last Sync.
 func (d *Device) Sync() error {
 	d.fail(d.context.sync())
 	err := d.err
@@ -172,7 +170,8 @@ func (d *Device) fail(err error) {
 	}
 }
 
-// Run enqueues op where its check finds nothing and its scratch is there.
+// Run enqueues op if it passes its check and its scratch is allocated. Sync reports its
+// error.
 func (d *Device) Run(op bindings.Operation) {
 	if err := bindings.Check(op); err != nil {
 		d.fail(err)
@@ -183,16 +182,15 @@ func (d *Device) Run(op bindings.Operation) {
 	}
 }
 
-// compose launches the kernels of an operation. The first error of one ends it, and is
-// kept.
+// compose launches the kernels of an operation. It stops at the first error and keeps it.
 func (d *Device) compose(op bindings.Operation, needs bindings.Needs, compose func(*composer)) {
 	name := op.Name()
 	if needs.Workspace > d.workspace.Bytes() {
-		d.fail(fmt.Errorf("%s needs %d bytes of scratch, the plan has %d", name, needs.Workspace, d.workspace.Bytes()))
+		d.fail(fmt.Errorf("%s needs %d bytes of scratch, but the plan has %d", name, needs.Workspace, d.workspace.Bytes()))
 		return
 	}
 	if needs.Loss > d.loss.Bytes() {
-		d.fail(fmt.Errorf("%s needs %d bytes for logits, the plan has %d", name, needs.Loss, d.loss.Bytes()))
+		d.fail(fmt.Errorf("%s needs %d bytes for logits, but the plan has %d", name, needs.Loss, d.loss.Bytes()))
 		return
 	}
 	d.fail(d.staging.release(d.context))
@@ -218,7 +216,7 @@ func (d *Device) compose(op bindings.Operation, needs bindings.Needs, compose fu
 	compose(&c)
 }
 
-// launch enqueues one kernel, or work on memory.
+// launch enqueues one kernel or memory operation.
 func (d *Device) launch(name string, work any) error {
 	switch w := work.(type) {
 	case *clearing:
@@ -229,8 +227,8 @@ func (d *Device) launch(name string, work any) error {
 	return d.context.launch(name, work)
 }
 
-// allowed lists what an operation's kernels may touch: its operands and what they need
-// besides.
+// allowed returns the memory that an operation's kernels may access: its operands, scratch
+// and tables.
 func (d *Device) allowed(op bindings.Operation, needs bindings.Needs) []extent {
 	list := extents(op)
 	if needs.Workspace > 0 {
@@ -245,7 +243,7 @@ func (d *Device) allowed(op bindings.Operation, needs bindings.Needs) []extent {
 	return list
 }
 
-// A staging is memory that loading a model takes and gives back.
+// A staging is memory that is allocated while loading a model and freed afterwards.
 type staging struct {
 	base  unsafe.Pointer
 	bytes int64
@@ -274,12 +272,12 @@ func (s *staging) release(c context) error {
 	return c.release(p)
 }
 
-// offset is the address of the i-th element from p on.
+// offset returns the address of the i-th element after p.
 func offset[T any](p *T, i int) *T {
 	return (*T)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p))))
 }
 
-// floats are x's bytes.
+// floats returns x's bytes.
 func floats(x []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }

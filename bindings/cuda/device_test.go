@@ -12,13 +12,13 @@ import (
 	"qlora/bindings/cuda/cudatest"
 )
 
-// small is the elements of rows that are worth running in every order of blocks and
-// threads: ragged ones of some tiles.
+// small is the maximum number of elements of rows that run in every order of blocks and
+// threads.
 const small = 1 << 17
 
-// TestConformance runs the kernels' sources on the emulator, which faults on what a GPU
-// would do wrong silently: all rows in ascending order of blocks and threads, the small
-// ones in others, too.
+// TestConformance runs the suite on the emulator, which reports accesses that a GPU would
+// silently get wrong: all rows in ascending order of blocks and threads, small rows also
+// in other orders.
 func TestConformance(t *testing.T) {
 	for _, c := range []struct {
 		schedule uint64
@@ -36,19 +36,19 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceOnGPU runs their machine code.
+// TestConformanceOnGPU runs the suite on a GPU.
 func TestConformanceOnGPU(t *testing.T) {
 	conformance.Run(t, cudatest.GPU(t), conformance.BFloat16)
 }
 
-// TestWeightsInChunks has weights decoded 128 rows or columns at a time.
+// TestWeightsInChunks decodes weights 128 rows or columns at a time.
 func TestWeightsInChunks(t *testing.T) {
 	d := cudatest.Emulator(t)
 	d.SetDecoded(1)
 	conformance.RunSome(t, d, conformance.BFloat16, conformance.Choice{Operations: []string{"Project", "HeadLoss"}, Elements: small})
 }
 
-// TestDeviceErrors are those that callers tell apart, and the sentences of the others.
+// TestDeviceErrors checks the errors that callers distinguish, and the messages of others.
 func TestDeviceErrors(t *testing.T) {
 	d := cudatest.Emulator(t)
 	_, err := cuda.New(cuda.Options{Emulated: true, Number: 1, Library: d.Describe().Path})
@@ -61,10 +61,10 @@ func TestDeviceErrors(t *testing.T) {
 	x, w, rms := a.New(bindings.BF16, 4, 8), a.New(bindings.F32, 1, 8), a.New(bindings.F32, 1, 4)
 	require.NoError(t, m.Commit(d))
 	t.Cleanup(m.Close)
-	require.ErrorContains(t, d.Write(x, make([]byte, 3)), "writing 3 bytes to BF16[4, 8], which has 64")
-	require.ErrorContains(t, d.Read(make([]byte, 3), x), "reading 3 bytes from BF16[4, 8], which has 64")
+	require.ErrorContains(t, d.Write(x, make([]byte, 3)), "write 3 bytes to BF16[4, 8], which has 64")
+	require.ErrorContains(t, d.Read(make([]byte, 3), x), "read 3 bytes from BF16[4, 8], which has 64")
 
-	// The first error is kept until Sync, and nothing after it.
+	// Sync returns the first error only.
 	d.Run(&bindings.NormBackward{Norm: bindings.Norm{X: x, Weight: w, RStd: rms}, DY: x, DX: x.Head(3)})
 	d.Run(&bindings.Norm{X: x, Weight: w, Y: rms})
 	require.ErrorContains(t, d.Sync(), "norm backward: DX")
@@ -76,5 +76,5 @@ func TestDeviceErrors(t *testing.T) {
 	require.NoError(t, dw.Commit(d))
 	t.Cleanup(dw.Close)
 	d.Run(&bindings.NormBackward{Norm: bindings.Norm{X: x, Weight: w, RStd: rms}, DY: x, DX: dx, DWeight: grad})
-	require.ErrorContains(t, d.Sync(), "norm backward needs 256 bytes of scratch, the plan has 0")
+	require.ErrorContains(t, d.Sync(), "norm backward needs 256 bytes of scratch, but the plan has 0")
 }

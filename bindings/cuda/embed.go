@@ -2,8 +2,8 @@ package cuda
 
 import "qlora/bindings"
 
-// The texts of numbers that are no row of what they pick from: of their place, the
-// number, and how many there are.
+// The messages for an index out of range; the arguments are its row, its value and the
+// size of the table.
 var (
 	unknownID       = text("embed: the id of row %d is %d, the table has %d rows")
 	unknownIDBack   = text("embed backward: the id of row %d is %d, the table has %d rows")
@@ -11,7 +11,7 @@ var (
 	unknownLabel    = text("head loss: the label of row %d is %d, the vocabulary has %d")
 )
 
-// none is what is ignored where nothing is: a row that every table has.
+// none disables the ignore value: 0 is always in range.
 const none = 0
 
 // embed copies rows of the table and adds their noise.
@@ -28,7 +28,7 @@ func (c *composer) embed(op *bindings.Embed) {
 	c.do(&k)
 }
 
-// embedBackward adds rows of the same id in the order of the tokens.
+// embedBackward adds rows of the same id in token order.
 func (c *composer) embedBackward(op *bindings.EmbedBackward) {
 	ids := vector(op.IDs)
 	c.do(&checkRange{values: ids, limit: i32(op.DTable.Rows), ignore: none, text: unknownIDBack})

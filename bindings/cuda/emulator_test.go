@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// openEmulator is cudatest.Emulator, which imports this package, for the tests inside of it.
+// openEmulator does cudatest.Emulator's work for this package's own tests, which cannot
+// import cudatest.
 func openEmulator(t testing.TB) *Device {
 	t.Helper()
 	d, err := New(Options{Emulated: true})

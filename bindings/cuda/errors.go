@@ -2,7 +2,7 @@ package cuda
 
 import "errors"
 
-// A Code is what kind of error a library reports.
+// A Code is the kind of a library's error.
 type Code int
 
 // The codes of qlora.h.
@@ -13,18 +13,18 @@ const (
 	Unsupported Code = 4
 )
 
-// The errors that callers tell apart, for errors.Is.
+// The errors that callers distinguish by errors.Is.
 var (
 	ErrOutOfMemory = errors.New("out of device memory")
 	ErrNoDevice    = errors.New("no such GPU")
 	ErrUnsupported = errors.New("not supported by the kernels")
-	// ErrNoLibrary says that there is no library of kernels that could be opened.
+	// ErrNoLibrary reports that no library of kernels could be opened.
 	ErrNoLibrary = errors.New("no library of kernels")
 )
 
-// An Error is what a library reports of an operation.
+// An Error is a library's error of an operation.
 type Error struct {
-	Op   string // "project of model.layers.0.mlp.down_proj"; "" where it came later, from one of many
+	Op   string // "project of model.layers.0.mlp.down_proj"; "" if it was reported later and the operation is unknown
 	Code Code
 	Text string
 }
@@ -36,7 +36,7 @@ func (e *Error) Error() string {
 	return e.Op + ": " + e.Text
 }
 
-// Is makes errors.Is tell the codes apart.
+// Is reports whether target is the sentinel error of e's code, for errors.Is.
 func (e *Error) Is(target error) bool {
 	switch e.Code {
 	case OutOfMemory:

@@ -1,5 +1,5 @@
 package cuda
 
-// SetDecoded makes copies of weights in bf16 smaller than they are in a run, for tests
-// of weights that are decoded in chunks.
+// SetDecoded sets the size in bytes of bf16 copies of weights, for tests of weights
+// decoded in chunks.
 func (d *Device) SetDecoded(bytes int) { d.decoded = bytes }

@@ -6,9 +6,9 @@ import (
 	"qlora/bindings"
 )
 
-// An extent is memory that kernels may touch. Of a view of columns those are the first
-// span bytes of every stride, and of them the first width of every period; stride 0, or
-// period 0: all of them.
+// An extent is memory that kernels may access. For a view of columns that is the first
+// span bytes of every stride bytes, and of those the first width of every period; a
+// stride or period of 0 means all of them.
 type extent struct {
 	name  string
 	data  unsafe.Pointer
@@ -17,8 +17,8 @@ type extent struct {
 	stride, span, period, width int64
 }
 
-// extents lists the operands of an operation by their names. On the emulator a
-// kernel that touches anything else is at fault.
+// extents returns the operands of an operation by name. On the emulator an access to
+// anything else is an error.
 func extents(op bindings.Operation) []extent {
 	var list []extent
 	for _, o := range bindings.Operands(op) {
@@ -43,7 +43,7 @@ func appendExtent(list []extent, name string, t bindings.Tensor) []extent {
 	return append(list, e)
 }
 
-// weightExtents lists what of a weight in 4 bits is there.
+// weightExtents returns the present tensors of a 4-bit weight.
 func weightExtents(q *bindings.Quantized) (list []extent) {
 	list = appendExtent(list, "Codes", q.Codes)
 	list = appendExtent(list, "Absmax", q.Absmax)

@@ -8,8 +8,7 @@ import (
 	"qlora/bindings"
 )
 
-// TestExtentsAreTheOperands has operands in the device's memory, and others that are
-// only planned.
+// TestExtentsAreTheOperands checks operands in the device's memory, and planned ones.
 func TestExtentsAreTheOperands(t *testing.T) {
 	d := openEmulator(t)
 	norm := func(a *bindings.Arena) *bindings.Norm {
@@ -27,8 +26,8 @@ func TestExtentsAreTheOperands(t *testing.T) {
 	require.Equal(t, map[string]int64{"X": 32, "Weight": 32, "Y": 32}, names)
 }
 
-// TestExtentsOfViews has a kernel copy the columns of a view, and one more group of
-// them, which the emulator does not let it.
+// TestExtentsOfViews checks that a kernel can copy the columns of a view, and that the
+// emulator rejects a copy of one more group.
 func TestExtentsOfViews(t *testing.T) {
 	d := openEmulator(t)
 	memory := bindings.NewMemory()
@@ -39,7 +38,7 @@ func TestExtentsOfViews(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		allowed bindings.Tensor
-		columns []bindings.Tensor // that are copied
+		columns []bindings.Tensor // to copy
 		fault   string
 	}{
 		{"a range", all.Columns(8, 24), []bindings.Tensor{all.Columns(8, 24), all.Columns(16, 24)}, ""},

@@ -2,12 +2,12 @@ package cuda
 
 import "qlora/bindings"
 
-// lossChunk is how many tokens' logits lie in memory together: enough rows for the
-// head's product to run at full rate.
+// lossChunk is the number of tokens whose logits are in memory at a time: enough rows for
+// the head's product to run at full rate.
 const lossChunk = 1024
 
-// headLoss takes lossChunk tokens at a time: their logits in bf16, the losses and, in
-// the logits' place, the logits' gradient, then what that gives.
+// headLoss processes lossChunk tokens at a time: it computes their logits in bf16, the
+// losses, the logits' gradient in place of the logits, and the other gradients.
 func (c *composer) headLoss(op *bindings.HeadLoss) {
 	w, tokens := &op.Linear.Weight, op.X.Rows
 	labels, losses := vector(op.Labels), vector(op.Losses)
@@ -25,7 +25,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), labels: columns(labels, from, to), scale: float(op.Scale),
 			losses: columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
 		})
-		if !op.DWeight.Absent() { // before DX, which may lie over X
+		if !op.DWeight.Absent() { // before DX, which may be X
 			c.multiply(product{layout: layoutTN, a: z, b: x, c: matrix(op.DWeight), scale: 1, accumulate: 1})
 		}
 		if !op.DBias.Absent() {

@@ -15,7 +15,7 @@ import (
 	"qlora/nf4"
 )
 
-// kernels are launched by themselves, on the emulator: with what no operation asks of them.
+// kernels launches single kernels on the emulator, with arguments that no operation uses.
 type kernels struct {
 	t testing.TB
 	d *Device
@@ -26,7 +26,7 @@ func newKernels(t testing.TB) kernels {
 	return kernels{t, d}
 }
 
-// bytes is memory with these bytes in it.
+// bytes returns memory that holds x.
 func (k kernels) bytes(x []byte) unsafe.Pointer {
 	p, err := k.d.context.allocate(int64(len(x)))
 	require.NoError(k.t, err)
@@ -34,8 +34,8 @@ func (k kernels) bytes(x []byte) unsafe.Pointer {
 	return p
 }
 
-// matrix is a [rows, cols] matrix of these numbers, rows of which lie stride apart, skip
-// elements behind where the memory begins. What no element is, is 77.
+// matrix returns a [rows, cols] matrix of x with rows stride elements apart, skip elements
+// after the start of the memory. Gaps are filled with 77.
 func (k kernels) matrix(dtype bindings.DType, rows, cols, stride, skip int, x []float32) tensor {
 	all := make([]float32, skip+rows*stride)
 	for i := range all {
@@ -60,7 +60,7 @@ func (k kernels) run(name string, op any) {
 	require.NoError(k.t, k.d.context.sync())
 }
 
-// numbers are the elements of t. What lies between its rows must be 77.
+// numbers returns the elements of t and checks that the gaps between its rows are 77.
 func (k kernels) numbers(t tensor) []float32 {
 	size := bindings.DType(t.dtype).Size()
 	bytes := make([]byte, int64(t.rows)*int64(t.stride)*size)
@@ -83,7 +83,7 @@ func (k kernels) numbers(t tensor) []float32 {
 }
 
 // TestDecodeHasBitsandbytesBits decodes rectangles, aligned and not, and compares bits with
-// codebook times scale, rounded once to float32 and once to what is stored.
+// codebook times scale, rounded once to float32 and once to the stored type.
 func TestDecodeHasBitsandbytesBits(t *testing.T) {
 	k := newKernels(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -150,8 +150,8 @@ func TestDecodeHasBitsandbytesBits(t *testing.T) {
 	}
 }
 
-// TestCrossEntropyOfRows holds rows that need not be aligned to float64: ties, near
-// certainty, a vocabulary that a block has many passes for.
+// TestCrossEntropyOfRows checks unaligned rows against float64: ties, probabilities near
+// 1, a vocabulary of many passes per block.
 func TestCrossEntropyOfRows(t *testing.T) {
 	k := newKernels(t)
 	const scale = 0.25
@@ -166,8 +166,8 @@ func TestCrossEntropyOfRows(t *testing.T) {
 					z[i] = halffloat.FromBF16(halffloat.BF16(float32(random.NormFloat64() * 3)))
 				}
 				v, last := c.vocabulary, c.vocabulary-1
-				// Row 0 as it is; row 1 sure of its label; in row 2 the label is the second of
-				// the largest, in row 3 the first; row 4 is ignored.
+				// Row 0 is random; row 1 has a label of probability near 1; in row 2 the label is
+				// the second of equal maxima, in row 3 the first; row 4 is ignored.
 				labels := []int32{int32(random.IntN(v)), int32(v / 2), int32(last), 0, bindings.IgnoreLabel}
 				z[v+v/2] = 30
 				z[2*v], z[2*v+last] = 20, 20
@@ -190,7 +190,7 @@ func TestCrossEntropyOfRows(t *testing.T) {
 							require.Equal(t, row[j], got[r*v+j], "row %d, logit %d", r, j)
 							continue
 						}
-						// Half a unit in the last place of bfloat16, and what float32 loses before.
+						// Half an ulp of bfloat16, plus float32's error before it.
 						require.InDelta(t, want[j], float64(got[r*v+j]), 0x1.01p-8*math.Abs(want[j])+1e-37, "row %d, logit %d", r, j)
 					}
 				}
@@ -204,7 +204,7 @@ func crossEntropyOf(row []float32, label int, scale float64) (gradient []float64
 	if label == bindings.IgnoreLabel {
 		return gradient, 0, false
 	}
-	best, rest := 0, 0.0 // of exp(z - z[label]), but the label's own 1
+	best, rest := 0, 0.0 // sum of exp(z - z[label]) without the label's own 1
 	for j, z := range row {
 		if z > row[best] {
 			best = j

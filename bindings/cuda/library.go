@@ -10,11 +10,11 @@ import (
 	"qlora/internal/sharedlib"
 )
 
-// A kind of library is one of the two that are made of the kernels' sources.
+// A kind is one of the two libraries built from the kernels' sources.
 type kind struct {
-	file     string // its name
-	variable string // the environment variable that may name it
-	make     string // what builds it
+	file     string // file name
+	variable string // environment variable with its path
+	make     string // command that builds it
 }
 
 var (
@@ -22,14 +22,14 @@ var (
 	emulator = kind{file: "libqlora_emu.so", variable: "QLORA_EMU_LIBRARY", make: "make emu"}
 )
 
-// A Description says which library of kernels there is.
+// A Description describes the library of kernels and how it was found.
 type Description struct {
 	Path   string   // where it was found; "" where it was not
-	Build  string   // what it says of itself
-	Looked []string // where one was looked for, in order, with what came of it
+	Build  string   // the library's own description
+	Looked []string // the paths tried, in order, with the outcome of each
 }
 
-// Describe looks for the library of kernels for GPUs, or the emulator's.
+// Describe looks for the library of kernels for GPUs, or the emulator's, and describes it.
 func Describe(emulated bool) Description {
 	_, d, _ := find(kindOf(emulated), "")
 	return d
@@ -42,8 +42,8 @@ func kindOf(emulated bool) kind {
 	return graphics
 }
 
-// find opens the library that choice or the environment names, else the first
-// that is there.
+// find opens the library given by choice or the environment, else the first candidate
+// that works.
 func find(k kind, choice string) (*library, Description, error) {
 	from := "the option"
 	if choice == "" {
@@ -52,7 +52,7 @@ func find(k kind, choice string) (*library, Description, error) {
 	if choice != "" {
 		lib, err := load(choice)
 		if err != nil {
-			return nil, Description{Looked: []string{choice + ": " + err.Error()}}, fmt.Errorf("%w: %s, which %s names: %w; `%s` builds one", ErrNoLibrary, choice, from, err, k.make)
+			return nil, Description{Looked: []string{choice + ": " + err.Error()}}, fmt.Errorf("%w: %s, given by %s: %w; run `%s` to build one", ErrNoLibrary, choice, from, err, k.make)
 		}
 		return lib, Description{Path: choice, Build: lib.build, Looked: []string{choice + ": in use"}}, nil
 	}
@@ -61,7 +61,7 @@ func find(k kind, choice string) (*library, Description, error) {
 	for _, path := range candidates(k) {
 		if strings.ContainsRune(path, filepath.Separator) {
 			if _, err := os.Stat(path); err != nil {
-				d.Looked = append(d.Looked, path+": not there")
+				d.Looked = append(d.Looked, path+": not found")
 				continue
 			}
 		}
@@ -76,14 +76,14 @@ func find(k kind, choice string) (*library, Description, error) {
 		}
 	}
 	if broken != nil {
-		return nil, d, fmt.Errorf("%w that can be used: %w; `%s` builds it anew", ErrNoLibrary, broken, k.make)
+		return nil, d, fmt.Errorf("%w that can be used: %w; run `%s` to rebuild it", ErrNoLibrary, broken, k.make)
 	}
-	return nil, d, fmt.Errorf("%w: %s is not there; `%s` builds it, or %s names one", ErrNoLibrary, k.file, k.make, k.variable)
+	return nil, d, fmt.Errorf("%w: %s was not found; run `%s` to build it, or set %s to its path", ErrNoLibrary, k.file, k.make, k.variable)
 }
 
-// candidates are the places a library may be: beside the executable, in the lib
-// folder beside the executable's own, in the build folder of the module that holds
-// the working folder, and where the system's loader looks.
+// candidates returns the paths to try: next to the executable, in the lib folder next to
+// the executable's folder, in the build folder of the module of the working folder, and
+// the bare name for the system's loader.
 func candidates(k kind) []string {
 	var paths []string
 	if dir, ok := sharedlib.Executable(); ok {

@@ -25,7 +25,7 @@ func libraryOf(t *testing.T, source string) string {
 	return to
 }
 
-// TestLibrariesThatCannotBeUsed says of each what is wrong with it, and what to do.
+// TestLibrariesThatCannotBeUsed checks that errors name the problem and what to do.
 func TestLibrariesThatCannotBeUsed(t *testing.T) {
 	for _, c := range []struct {
 		name, path string
@@ -52,7 +52,7 @@ func TestLibrariesThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// TestLibraryIsLookedFor walks from a folder inside of a module.
+// TestLibraryIsLookedFor looks for a library from a folder inside a module.
 func TestLibraryIsLookedFor(t *testing.T) {
 	module := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(module, "go.mod"), nil, 0o600))
@@ -62,7 +62,7 @@ func TestLibraryIsLookedFor(t *testing.T) {
 	t.Setenv(graphics.variable, "")
 	_, err := New(Options{})
 	require.ErrorIs(t, err, ErrNoLibrary)
-	require.ErrorContains(t, err, "`make cuda` builds it")
+	require.ErrorContains(t, err, "run `make cuda` to build it")
 
 	built := filepath.Join(module, "build", "lib", graphics.file)
 	require.NoError(t, os.MkdirAll(filepath.Dir(built), 0o700))

@@ -2,7 +2,7 @@ package cuda
 
 import "qlora/bindings"
 
-// norm is one kernel.
+// norm launches one kernel.
 func (c *composer) norm(op *bindings.Norm) {
 	c.do(&norm{
 		x: matrix(op.X), weight: turnRows(op.Weight, op.X.Cols), bias: turnRows(op.Bias, op.X.Cols), y: matrix(op.Y),
@@ -10,7 +10,7 @@ func (c *composer) norm(op *bindings.Norm) {
 	})
 }
 
-// turnRows is a norm's weight or bias, or the gradient of one: a row for each turn.
+// turnRows returns a norm's weight or bias, or its gradient, with one row per turn.
 func turnRows(t bindings.Tensor, cols int) tensor {
 	if t.Absent() {
 		return tensor{}
@@ -18,8 +18,8 @@ func turnRows(t bindings.Tensor, cols int) tensor {
 	return matrix(t.Reshape(t.Len()/cols, cols))
 }
 
-// normBackward sums DWeight and DBias in pieces of a turn's rows, which are then added
-// in order.
+// normBackward sums DWeight and DBias in pieces of a turn's rows, then adds the pieces in
+// order.
 func (c *composer) normBackward(op *bindings.NormBackward) {
 	cols := op.X.Cols
 	k := normBackward{

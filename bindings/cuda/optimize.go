@@ -7,10 +7,10 @@ import (
 	"qlora/bindings"
 )
 
-// maps are the values of the 8-bit codes of moments, on the device.
+// maps are the device's tables of 8-bit codes of moments.
 type maps struct{ signed, unsigned *float }
 
-// gradNorm measures all gradients in one launch, and adds up in a second one.
+// gradNorm sums squares of all gradients in one launch, and adds the sums in a second one.
 func (c *composer) gradNorm(op *bindings.GradNorm) {
 	list := make([]param, len(op.Params))
 	sums := 0
@@ -25,13 +25,13 @@ func (c *composer) gradNorm(op *bindings.GradNorm) {
 	})
 }
 
-// table is room for the list of parameters on the device, the numbers of their
-// pieces, and sums of pieces.
+// table allocates the device's list of parameters, the numbers of their pieces, and the
+// sums of pieces.
 func (c *composer) table(params, sums int) tensor {
 	return c.scratch.take(bindings.U8, 1, params*paramBytes+(params+1)*8+sums*8)
 }
 
-// optimize moves all parameters in one launch.
+// optimize updates all parameters in one launch.
 func (c *composer) optimize(op *bindings.Optimize) {
 	k := optimizeOf(op)
 	k.map_signed, k.map_unsigned = c.maps.signed, c.maps.unsigned
@@ -46,8 +46,8 @@ func (c *composer) optimize(op *bindings.Optimize) {
 	})
 }
 
-// optimizeOf is the rule with its numbers, each rounded to float32 once, as torch
-// rounds a Python number that meets a float32 tensor.
+// optimizeOf returns the rule with its numbers, each rounded to float32 once, as torch
+// rounds a Python number combined with a float32 tensor.
 func optimizeOf(op *bindings.Optimize) optimize {
 	k := optimize{clip: pointer[float](op.Clip)}
 	switch r := op.Rule.(type) {
@@ -67,7 +67,7 @@ func optimizeOf(op *bindings.Optimize) optimize {
 		k.beta1, k.beta2, k.one_minus_beta2 = float(r.Momentum), float(r.Dampening), float(1-r.Dampening)
 		k.first_step, k.nesterov = flag(op.Step == 1), flag(r.Nesterov)
 	default:
-		panic("cuda: an optimizer's rule that the operation's check knows and this device does not")
+		panic("cuda: the optimizer's rule is not implemented")
 	}
 	return k
 }
@@ -92,7 +92,7 @@ func paramOf(op *bindings.Optimize, p *bindings.Param) param {
 	return k
 }
 
-// pinned calls do with list where C may read it.
+// pinned calls do with list pinned for C.
 func pinned(list []param, do func(first *param)) {
 	if len(list) == 0 {
 		do(nil)

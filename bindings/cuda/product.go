@@ -3,21 +3,21 @@ package cuda
 import "qlora/bindings"
 
 const (
-	// productTile is the edge of a product's tile, and depthTile the least of the
-	// contraction that is worth a block of its own.
+	// productTile is the side of a product's tile, and depthTile the smallest part of
+	// the contraction for a separate block.
 	productTile, depthTile = 64, 256
-	// grid is how many blocks a product of few tiles is cut into: what an H100 has
-	// processors. It is the same for every device, so that no bit depends on which.
+	// grid is the number of blocks of a product of few tiles: the multiprocessors of an
+	// H100. It is the same on every device, so that results are bit-identical.
 	grid = 132
 )
 
-// splits is how many pieces the contraction of a product [m, n] over k is summed in.
+// splits returns the number of pieces of the contraction of a product [m, n] over k.
 func splits(m, n, k int) int {
 	tiles := ceil(m, productTile) * ceil(n, productTile)
 	return max(1, min(grid/max(1, tiles), k/depthTile))
 }
 
-// multiply launches a product, cut along its contraction where its result is small.
+// multiply launches a product. It splits the contraction if the result is small.
 func (c *composer) multiply(p product) {
 	m, n, k := int(p.c.rows), int(p.c.cols), int(p.a.cols)
 	if p.layout == layoutTN {
@@ -34,8 +34,8 @@ func (c *composer) multiply(p product) {
 	})
 }
 
-// reserve plans for the partial sums of products of fewer rows, too, which may be cut
-// into more pieces: a plan for the largest micro-batch has to do for all.
+// reserve also plans the partial sums of products of fewer rows, which may have more
+// pieces: a plan for the largest micro-batch must suffice for all.
 func (c *composer) reserve(m, n, k int) {
 	for rows := min(m, productTile); ; rows = min(m, rows+productTile) {
 		c.inside(func() { c.scratch.partials(splits(rows, n, k), rows*n) })
@@ -45,7 +45,7 @@ func (c *composer) reserve(m, n, k int) {
 	}
 }
 
-// withDropout is p with an adapter's mask, where it drops anything.
+// withDropout returns p with the adapter's mask, if it has dropout.
 func withDropout(p product, r bindings.Random, a *bindings.Adapter, of i32) product {
 	if drops(r, a) {
 		p.mask_on, p.mask = of, maskOf(r, a.Stream, a.Dropout)

@@ -2,7 +2,7 @@ package cuda
 
 import "qlora/bindings"
 
-// profile is what a device needs, whether it is opened or not.
+// profile is the bindings.Profile of a device.
 type profile struct {
 	info    bindings.Info
 	decoded int // bytes of a weight's copy in bf16
@@ -12,11 +12,11 @@ func profileOf(name string) profile {
 	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16}, decoded: decodedBytes}
 }
 
-// Profile returns the memory behaviour of a CUDA device, and of the emulated one.
+// Profile returns the profile of a CUDA device, real or emulated.
 func Profile() bindings.Profile { return profileOf("cuda") }
 
-// Info returns what the device says of itself.
+// Info returns the device's description.
 func (p profile) Info() bindings.Info { return p.info }
 
-// Needs returns the scratch that op takes, and the memory for logits.
+// Needs returns the scratch of op, and its memory for logits.
 func (p profile) Needs(op bindings.Operation) bindings.Needs { return table.Needs(p, op) }

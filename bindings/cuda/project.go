@@ -5,8 +5,8 @@ import (
 	"qlora/internal/philox"
 )
 
-// project multiplies part by part: the adapter's thin product, then the base's with
-// the adapter's second one running through the same accumulators.
+// project runs part by part: the adapter's product with A, then the base's product with
+// the adapter's product with B in the same accumulators.
 func (c *composer) project(op *bindings.Project) {
 	for i := range op.Parts {
 		p := &op.Parts[i]
@@ -26,7 +26,7 @@ func (c *composer) project(op *bindings.Project) {
 	}
 }
 
-// xa is XA = dropout(X)·Aᵀ, in scratch where backward does not want it.
+// xa returns XA = dropout(X)·Aᵀ, in scratch unless backward reads it.
 func (c *composer) xa(op *bindings.Project, p *bindings.Part) tensor {
 	a := p.Linear.Adapter
 	xa := matrix(p.XA)
@@ -44,8 +44,8 @@ func (c *composer) xa(op *bindings.Project, p *bindings.Part) tensor {
 	return xa
 }
 
-// forward is the product y, less its operand B, with a weight: for few tokens as one
-// of vectors, else with the weight decoded on the way or before.
+// forward launches the product y with a weight as its operand B: as a GEMV for few
+// tokens, else with the weight decoded inside the product or before it.
 func (c *composer) forward(w *bindings.Weight, y product) {
 	tokens := int(y.a.rows)
 	y.layout = layoutNT
@@ -64,7 +64,7 @@ func (c *composer) forward(w *bindings.Weight, y product) {
 	}
 }
 
-// outputs is the columns [from, to) of y's result, whose weight's rows are b.
+// outputs returns y restricted to columns [from, to) of its result, with weight rows b.
 func outputs(y product, from, to int, b tensor) product {
 	y.b, y.b2 = b, rows(y.b2, from, to)
 	y.c, y.residual = columns(y.c, from, to), columns(y.residual, from, to)
@@ -72,10 +72,10 @@ func outputs(y product, from, to int, b tensor) product {
 	return y
 }
 
-// drops reports whether anything of the adapter's input is dropped.
+// drops reports whether dropout applies to the adapter's input.
 func drops(r bindings.Random, a *bindings.Adapter) bool { return r.Train && a.Dropout > 0 }
 
-// maskOf is the mask that a stream draws; in evaluation one that drops nothing.
+// maskOf returns the mask of a stream; in evaluation one without dropout.
 func maskOf(r bindings.Random, stream uint32, probability float32) mask {
 	if !r.Train {
 		probability = 0

@@ -2,7 +2,7 @@ package cuda
 
 import "qlora/bindings"
 
-// projectBackward sums DX over the parts in order, in its bf16: one rounding a part.
+// projectBackward sums DX over the parts in order, in bf16 with one rounding per part.
 func (c *composer) projectBackward(op *bindings.ProjectBackward) {
 	accumulate := op.Accumulate
 	for i := range op.Parts {
@@ -38,14 +38,14 @@ func (c *composer) partBackward(op *bindings.ProjectBackward, p *bindings.PartBa
 	}
 }
 
-// pulled is U = Scale·dy·B, in scratch.
+// pulled returns U = Scale·dy·B, in scratch.
 func (c *composer) pulled(dy tensor, a *bindings.Adapter) tensor {
 	u := c.scratch.take(bindings.BF16, int(dy.rows), a.Rank())
 	c.multiply(product{layout: layoutNN, a: dy, b: matrix(a.B), c: u, scale: float(a.Scale)})
 	return u
 }
 
-// adapterGradients is DA += Uᵀ·dropout(X) and DB += Scale·dyᵀ·XA.
+// adapterGradients computes DA += Uᵀ·dropout(X) and DB += Scale·dyᵀ·XA.
 func (c *composer) adapterGradients(op *bindings.ProjectBackward, p *bindings.PartBackward, dy, u tensor) {
 	if p.DA.Absent() {
 		return
@@ -57,8 +57,8 @@ func (c *composer) adapterGradients(op *bindings.ProjectBackward, p *bindings.Pa
 	c.multiply(product{layout: layoutTN, a: dy, b: matrix(p.XA), c: matrix(p.DB), scale: float(a.Scale), accumulate: 1})
 }
 
-// inputGradient is the product dx, less its operand B, with a weight. A weight that is decoded before goes by columns, so that each element of DX is
-// rounded once.
+// inputGradient launches the product dx with a weight as its operand B. A weight decoded
+// before is processed by columns, so that each element of DX is rounded once.
 func (c *composer) inputGradient(w *bindings.Weight, dx product) {
 	dx.layout = layoutNN
 	switch {
@@ -78,13 +78,13 @@ func (c *composer) inputGradient(w *bindings.Weight, dx product) {
 	}
 }
 
-// sumTokens is how many rows one partial sum over rows has, and sumPieces the most
-// that there are.
+// sumTokens is the number of rows per partial sum over rows, and sumPieces the maximum
+// number of partial sums.
 const sumTokens, sumPieces = 32, 256
 
 func pieces(rows int) int { return min(ceil(rows, sumTokens), sumPieces) }
 
-// sumRows lays out the partial sums, and launches.
+// sumRows allocates the partial sums and launches k.
 func (c *composer) sumRows(k sumRows) {
 	c.inside(func() {
 		k.workspace = c.scratch.take(bindings.F32, max(1, pieces(int(k.x.rows))), int(k.x.cols))

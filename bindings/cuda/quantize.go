@@ -5,12 +5,11 @@ import (
 	"qlora/internal/dynamic8"
 )
 
-// stagingBytes is how much of a matrix of the host lies on the device at a time
-// while it is quantized.
+// stagingBytes is the size of the pieces in which Quantize copies a matrix to the device.
 const stagingBytes = 16 << 20
 
-// Quantize takes the matrix to the device piece by piece. What it comes to lie in is
-// the one memory that no plan has; the first operation after loading gives it back.
+// Quantize copies the matrix to the device piece by piece. The staging buffer is the only
+// memory outside the plan; the first operation after loading frees it.
 func (d *Device) Quantize(dst *bindings.Weight, src []byte, dtype bindings.DType) error {
 	if err := bindings.CheckQuantize(dst, len(src), dtype); err != nil {
 		return err

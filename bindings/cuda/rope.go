@@ -2,7 +2,7 @@ package cuda
 
 import "qlora/bindings"
 
-// rope turns pairs of a head's dimensions, in place.
+// rope rotates pairs of a head's dimensions, in place.
 func (c *composer) rope(op *bindings.RoPE) {
 	at := vector(op.Positions)
 	c.do(&checkRange{values: at, limit: i32(op.Cos.Rows), ignore: none, text: unknownPosition})

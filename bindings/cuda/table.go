@@ -2,7 +2,7 @@ package cuda
 
 import "qlora/bindings"
 
-// table has every operation as the composing of its kernels.
+// table holds the composition of every operation.
 var table = bindings.NewTable(
 	composed((*composer).embed),
 	composed((*composer).embedBackward),
@@ -27,8 +27,8 @@ var table = bindings.NewTable(
 	composed((*composer).copy),
 )
 
-// composed runs an operation by composing it, and learns what that needs by
-// composing it without a launch.
+// composed returns an implementation that composes an operation to run it, and composes
+// it without launches to determine its needs.
 func composed[O bindings.Operation](compose func(*composer, O)) bindings.Implementation[*Device, profile] {
 	needs := func(p profile, op O) bindings.Needs {
 		c := composer{decoded: p.decoded}

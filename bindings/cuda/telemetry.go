@@ -5,8 +5,8 @@ import (
 	"qlora/internal/gpu"
 )
 
-// A monitor asks the NVIDIA driver about the GPU in use. Where there is no driver to
-// ask it measures nothing.
+// A monitor queries the NVIDIA driver about the GPU in use. Without a driver it measures
+// nothing.
 type monitor struct {
 	driver *gpu.Driver
 	gpu    *gpu.GPU
@@ -33,7 +33,7 @@ func (m monitor) close() {
 	}
 }
 
-// Telemetry is what the GPU measures; nil on the emulator.
+// Telemetry returns the GPU's measurements; nil on the emulator.
 func (d *Device) Telemetry() *bindings.Telemetry {
 	if d.monitor.gpu == nil {
 		return nil

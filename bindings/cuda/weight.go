@@ -3,21 +3,21 @@ package cuda
 import "qlora/bindings"
 
 const (
-	// decodedBytes bounds the bf16 copy of a weight that a product reads: a chunk of
-	// this size is still in the L2 cache when the product comes to it.
+	// decodedBytes is the maximum size of the bf16 copy of a weight that a product
+	// reads: a chunk of this size stays in the L2 cache until the product reads it.
 	decodedBytes = 24 << 20
-	// chunkUnit is what chunks are whole multiples of, in rows or columns: a
-	// product's tile, and of a 4-bit weight at least a block.
+	// chunkUnit divides the size of chunks, in rows or columns: a multiple of a
+	// product's tile, and for a 4-bit weight at least a block.
 	chunkUnit = 128
-	// fusedTokens is up to how many tokens a product decodes a 4-bit weight on the
-	// way. Each tile of tokens decodes the whole weight again, while a copy costs the
-	// same for any number of them.
+	// fusedTokens is the largest batch for which the GEMM dequantizes 4-bit weights
+	// inline. Each tile of tokens decodes the whole weight again, while a copy costs
+	// the same for any number of tiles.
 	fusedTokens = 256
-	// fewTokens is up to how many tokens a product is one of vectors.
+	// fewTokens is the largest batch handled by the GEMV kernel.
 	fewTokens = 8
 )
 
-// weightOf is w as kernels see it.
+// weightOf returns w as a kernel's weight.
 func weightOf(w *bindings.Weight) weight {
 	k := weight{out: i32(w.Out), in: i32(w.In), dense: matrix(w.Dense)}
 	q := w.Quantized
@@ -35,8 +35,8 @@ func weightOf(w *bindings.Weight) weight {
 	return k
 }
 
-// fused reports whether a product of that many tokens reads w in 4 bits: rows are
-// whole slices of 64 then, each with one scale, whose number is a shift away.
+// fused reports whether a product of that many tokens dequantizes w inline. This
+// requires rows of whole slices of 64, each with one scale, whose index is a shift.
 func fused(w *bindings.Weight, tokens int) bool {
 	if w.Quantized == nil || tokens > fusedTokens {
 		return false
@@ -45,10 +45,10 @@ func fused(w *bindings.Weight, tokens int) bool {
 	return w.In%64 == 0 && block >= 64 && block&(block-1) == 0
 }
 
-// isBF16 reports whether products can read w as it is.
+// isBF16 reports whether products can read w directly.
 func isBF16(w *bindings.Weight) bool { return w.Quantized == nil && w.Dense.DType == bindings.BF16 }
 
-// chunkOf is how many of n rows, or columns, of width elements a chunk has.
+// chunkOf returns how many of n rows or columns of width elements are in a chunk.
 func (c *composer) chunkOf(n, width int) int {
 	return min(n, max(chunkUnit, c.decoded/2/max(1, width)/chunkUnit*chunkUnit))
 }
@@ -69,8 +69,8 @@ func (c *composer) byColumns(w *bindings.Weight, step int, do func(from, to int,
 	}
 }
 
-// expanded is the rows [row, rowEnd) and columns [col, colEnd) of w in bf16, in
-// scratch unless w is that already.
+// expanded returns rows [row, rowEnd) and columns [col, colEnd) of w in bf16, in scratch
+// unless w is bf16 already.
 func (c *composer) expanded(w *bindings.Weight, row, rowEnd, col, colEnd int) tensor {
 	if isBF16(w) {
 		return columns(rows(matrix(w.Dense), row, rowEnd), col, colEnd)

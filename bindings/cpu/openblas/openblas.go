@@ -1,7 +1,6 @@
-// Package openblas calls the matrix product of an OpenBLAS that is found while
-// the program runs, by dlopen: nothing is linked, and a machine without one
-// loses nothing but speed. OpenBLAS runs on the calling thread alone; who calls
-// it divides the work.
+// Package openblas calls the matrix product of an OpenBLAS loaded at run time by dlopen:
+// nothing is linked, and machines without OpenBLAS only lose speed. OpenBLAS runs on the
+// calling thread; callers divide the work.
 package openblas
 
 /*
@@ -9,8 +8,7 @@ package openblas
 #include <dlfcn.h>
 #include <stdlib.h>
 
-// CBLAS as OpenBLAS has it, with 32-bit integers (scipy's build puts scipy_
-// before each name).
+// OpenBLAS's CBLAS with 32-bit integers (scipy's build prefixes names with scipy_).
 typedef void (*sgemm_func)(int order, int transA, int transB, int m, int n, int k,
 	float alpha, const float *a, int lda, const float *b, int ldb,
 	float beta, float *c, int ldc);
@@ -24,7 +22,7 @@ static void call_sgemm(void *f, int transA, int transB, int m, int n, int k,
 static void call_set_threads(void *f, int n) { ((void (*)(int))f)(n); }
 static const char *call_string(void *f) { return ((const char *(*)(void))f)(); }
 
-// A library that starts with one thread never makes others.
+// A library that starts with one thread never starts others.
 static void *open_single(const char *path) {
 	setenv("OPENBLAS_NUM_THREADS", "1", 1);
 	return dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -40,8 +38,8 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
-// Library is an OpenBLAS behind gonum's interface: Sgemm is OpenBLAS's, the
-// rest gonum's own. It is never unloaded.
+// A Library is an OpenBLAS with gonum's interface: Sgemm is OpenBLAS's, everything else
+// gonum's. It is never unloaded.
 type Library struct {
 	gonum.Implementation
 	sgemm unsafe.Pointer
@@ -52,8 +50,8 @@ type Library struct {
 
 var _ blas.Float32 = (*Library)(nil)
 
-// Open loads the library at path; a bare name is looked up as dlopen does. The
-// error says what it could not do.
+// Open loads the library at path; dlopen searches for a bare name. It returns dlopen's
+// error, or one for a library without the required functions.
 func Open(path string) (*Library, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
@@ -77,7 +75,7 @@ func Open(path string) (*Library, error) {
 		return l, nil
 	}
 	C.dlclose(handle)
-	return nil, fmt.Errorf("%s: has no cblas_sgemm and openblas_set_num_threads with 32-bit integers; another OpenBLAS is needed", path)
+	return nil, fmt.Errorf("%s has no cblas_sgemm and openblas_set_num_threads with 32-bit integers; use another OpenBLAS", path)
 }
 
 func symbol(handle unsafe.Pointer, name string) unsafe.Pointer {
@@ -86,17 +84,17 @@ func symbol(handle unsafe.Pointer, name string) unsafe.Pointer {
 	return C.dlsym(handle, s)
 }
 
-// Path is where the library was found.
+// Path returns the path of the library.
 func (l *Library) Path() string { return l.path }
 
-// Core is the family of kernels that OpenBLAS chose for this processor.
+// Core returns the family of kernels that OpenBLAS chose for this processor.
 func (l *Library) Core() string { return l.core }
 
-// Build is OpenBLAS's own description of its version and options.
+// Build returns OpenBLAS's description of its version and options.
 func (l *Library) Build() string { return l.build }
 
-// Sgemm is C = alpha·op(A)·op(B) + beta·C over row-major matrices, as
-// [blas.Float32Level3] describes it.
+// Sgemm computes C = alpha·op(A)·op(B) + beta·C for row-major matrices, as specified by
+// [blas.Float32Level3].
 func (l *Library) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	if m == 0 || n == 0 {
 		return
@@ -117,7 +115,7 @@ func (l *Library) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []f
 		C.float(beta), pointer(c), C.int(ldc))
 }
 
-// check panics, as gonum does, where a call would run over its slice.
+// check panics, as gonum does, if a call would exceed its slice.
 func check(name string, rows, cols, stride, n int) {
 	if stride < max(1, cols) || rows > 0 && n < (rows-1)*stride+cols {
 		panic(fmt.Sprintf("openblas: %s is [%d, %d] with stride %d in %d elements", name, rows, cols, stride, n))
@@ -126,7 +124,7 @@ func check(name string, rows, cols, stride, n int) {
 
 func pointer(s []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(s))) }
 
-// transpose is CBLAS's number: CblasNoTrans 111, CblasTrans 112.
+// transpose returns CBLAS's constant: CblasNoTrans 111, CblasTrans 112.
 func transpose(t blas.Transpose) C.int {
 	if t == blas.NoTrans {
 		return 111

@@ -8,15 +8,15 @@ import (
 	"qlora/internal/philox"
 )
 
-// exp is one element by ExpSum.
+// exp returns e^x by ExpSum.
 func exp(x float32) float32 {
 	v := []float32{x}
 	ExpSum(v, 0)
 	return v[0]
 }
 
-// TestExp goes over every float32 whose exponential is neither 0 nor infinite,
-// in steps, and holds exp to 2 units in the last place of the result.
+// TestExp checks exp to 2 ulp, in steps over all float32 whose exponential is neither 0
+// nor infinite.
 func TestExp(t *testing.T) {
 	step := uint32(601)
 	if testing.Short() {
@@ -57,7 +57,8 @@ func TestExp(t *testing.T) {
 	}
 }
 
-// TestPlace holds every length and place to what one element alone gives.
+// TestPlace checks that an element's result does not depend on the length and its
+// position.
 func TestPlace(t *testing.T) {
 	for n := range 35 {
 		x, g := make([]float32, n), make([]float32, n)
@@ -90,8 +91,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// placeOfActivations holds each activation, its slope and the cap to what one element
-// alone gives.
+// placeOfActivations checks the same for each activation, its slope and the cap.
 func placeOfActivations(t *testing.T, x []float32) {
 	t.Helper()
 	n := len(x)
@@ -122,8 +122,8 @@ func placeOfActivations(t *testing.T, x []float32) {
 	}
 }
 
-// TestActivations goes over numbers of every size. What a value may miss is a share
-// of the larger of itself and what it is a part of: x for values, 1 for slopes.
+// TestActivations checks numbers of every size. The tolerance is relative to the larger of
+// the result and its scale: x for values, 1 for slopes.
 func TestActivations(t *testing.T) {
 	type function struct {
 		value, slope func(x float64) float64
@@ -148,7 +148,7 @@ func TestActivations(t *testing.T) {
 				if math.Abs(float64(y[0])-value) > bound {
 					t.Fatalf("activation %d of %g: got %g, want %g within %.3g", f, x, y[0], value, bound)
 				}
-				// SiLU's 1 - sigmoid is rounded as 1 is, and multiplied by x.
+				// SiLU multiplies x by 1 - sigmoid, whose rounding error is relative to 1.
 				if miss := math.Abs(float64(slope[0]) - want.slope(at)); !(miss <= 0x1p-22*(1+min(20, math.Abs(at))/2)) {
 					t.Fatalf("slope of activation %d at %g: got %g, want %g", f, x, slope[0], want.slope(at))
 				}
@@ -166,7 +166,7 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// TestCap holds limit·tanh(x/limit) to 4 units in the last place.
+// TestCap checks limit·tanh(x/limit) to 4 ulp.
 func TestCap(t *testing.T) {
 	for x := float32(0x1p-30); x < 1e9; x *= 1.003 {
 		for _, x := range []float32{x, -x} {
@@ -182,7 +182,7 @@ func TestCap(t *testing.T) {
 	}
 }
 
-// TestDropout holds the factors to package philox's masks.
+// TestDropout checks the factors against package philox's masks.
 func TestDropout(t *testing.T) {
 	for _, p := range []float32{0, 1e-6, 0.05, 0.5, 0.99} {
 		for _, n := range []int{1, 7, 8, 63, 64, 65, 576} {

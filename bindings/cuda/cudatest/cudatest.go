@@ -1,4 +1,4 @@
-// Package cudatest opens the emulator, and a GPU, for tests.
+// Package cudatest opens the emulator or a GPU for tests.
 package cudatest
 
 import (
@@ -9,14 +9,14 @@ import (
 	"qlora/bindings/cuda"
 )
 
-// These, in the environment, make a test fail that finds no emulator, which `make test`
-// has built, or no GPU.
+// The environment variables that make a test without emulator (built by `make test`) or
+// without GPU fail instead of being skipped.
 const (
 	requireEmulator = "QLORA_REQUIRE_EMU"
 	requireGPU      = "QLORA_REQUIRE_CUDA"
 )
 
-// Emulator opens the emulator for a test. Where none was built the test is skipped.
+// Emulator opens the emulator for a test. It skips the test if no emulator is built.
 func Emulator(t testing.TB) *cuda.Device {
 	t.Helper()
 	d, err := cuda.New(cuda.Options{Emulated: true})
@@ -34,8 +34,8 @@ func Emulator(t testing.TB) *cuda.Device {
 	return d
 }
 
-// GPU opens the first GPU for a test. Where there is none, or no library of kernels for
-// it, the test is skipped.
+// GPU opens the first GPU for a test. It skips the test without a GPU or its library of
+// kernels.
 func GPU(t testing.TB) *cuda.Device {
 	t.Helper()
 	d, err := cuda.New(cuda.Options{})
