@@ -9,12 +9,12 @@ import (
 	"qlora/internal/atomicfile"
 )
 
-// baseFiles are the base model: a Llama that this project trained from nothing on what demo/town tells. make_base.sh makes it again.
+// baseFiles are the base model: a Llama that this project trained from scratch on the texts of demo/town. make_base.sh rebuilds it.
 //
 //go:embed base/config.json base/model.safetensors base/tokenizer.json base/tokenizer_config.json
 var baseFiles embed.FS
 
-// townSeed is the seed of the town that the base has read about.
+// townSeed is the seed of the town in the base's training texts.
 const townSeed = 1
 
 // writeBase writes the base as a Hugging Face folder.

@@ -16,10 +16,10 @@ import (
 	"qlora/trainer/report"
 )
 
-// compareHead is the table's first line.
+// compareHead is the table's header.
 const compareHead = "| method | trainable parameters | weights | gradients and optimizer | peak | held-out accuracy | tokens/s |\n|---|--:|--:|--:|--:|--:|--:|\n"
 
-// compare tunes by each method on the same questions for as many steps, and prints a table, which compare.md in the folder has too.
+// compare tunes by each method on the same questions for the same number of steps, and prints a table, which it also writes to compare.md in the folder.
 func compare(ctx context.Context, dev *cpu.Device, out string, train, asked []town.Record) error {
 	fmt.Println("device ", dev.Info().Detail)
 	var table bytes.Buffer
@@ -44,7 +44,7 @@ func compare(ctx context.Context, dev *cpu.Device, out string, train, asked []to
 	return err
 }
 
-// compareMethod tunes by one method and is its line of the table.
+// compareMethod tunes by one method and returns its line of the table.
 func compareMethod(ctx context.Context, dev *cpu.Device, out, method string, train, asked []town.Record) (string, error) {
 	base := filepath.Join(out, "base")
 	if err := writeBase(base); err != nil {
@@ -65,7 +65,7 @@ func compareMethod(ctx context.Context, dev *cpu.Device, out, method string, tra
 		100*e.accuracy(), r.tokensPerSecond), nil
 }
 
-// examineTuned asks what tune left in out. A fully tuned model has its tokenizer in the base.
+// examineTuned examines the model that tune wrote to out. A fully tuned model uses the base's tokenizer.
 func examineTuned(ctx context.Context, dev bindings.Device, out, method string, asked []town.Record) (*exam, error) {
 	base := filepath.Join(out, "base")
 	if method == methodFull {

@@ -20,7 +20,7 @@ import (
 	"qlora/trainer/report"
 )
 
-// TestEmbeddedBase: the base is a whole model of the size that the demonstration promises, and its tokenizer spells what it is asked.
+// TestEmbeddedBase checks that the base is a complete model of the documented size, and that its tokenizer covers the questions.
 func TestEmbeddedBase(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "base")
 	require.NoError(t, writeBase(dir))
@@ -49,7 +49,7 @@ func TestEmbeddedBase(t *testing.T) {
 	}
 }
 
-// TestBaseKnowsWhatItIsNotAskedAbout: the base completes the sentences that it has read about people whom tuning never asks about.
+// TestBaseKnowsWhatItIsNotAskedAbout checks that the base completes training sentences about people who are not in the tuning questions.
 func TestBaseKnowsWhatItIsNotAskedAbout(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "base")
 	require.NoError(t, writeBase(dir))
@@ -72,7 +72,7 @@ func TestBaseKnowsWhatItIsNotAskedAbout(t *testing.T) {
 	require.GreaterOrEqual(t, known, 30, "%q", e.answers)
 }
 
-// TestSmoke runs the demonstration for a few steps: that answers get better is for make demo to show.
+// TestSmoke runs the demonstration for a few steps. It does not check that answers improve; make demo shows that.
 func TestSmoke(t *testing.T) {
 	dev := device(t)
 	questions := town.New(townSeed).Questions()

@@ -12,7 +12,7 @@ import (
 	"qlora/trainer"
 )
 
-// longestAnswer is in tokens; a right answer is a word and the end of the text.
+// longestAnswer is the maximum length of an answer in tokens; a right answer is a word and the end of the text.
 const longestAnswer = 12
 
 // A candidate is a model that answers questions.
@@ -23,8 +23,8 @@ type candidate struct {
 	tuned *lora.Tuned
 }
 
-// openCandidate loads the model in the folder dir, with its linear layers in 4 bits and an adapter on it where these are asked for. The tokenizer is that
-// of the folder tokens.
+// openCandidate loads the model in the folder dir, with its linear layers in 4 bits if in4Bit is set and with an adapter if adapter is not empty. It loads
+// the tokenizer from the folder tokens.
 func openCandidate(dev bindings.Device, tokens, dir string, in4Bit bool, adapter string) (_ *candidate, err error) {
 	c := &candidate{dev: dev}
 	if c.base, err = trainer.OpenBase(dir); err != nil {
@@ -57,7 +57,7 @@ func (c *candidate) close() {
 	c.base.Close()
 }
 
-// answer completes the prompt with the likeliest tokens.
+// answer completes the prompt greedily.
 func (c *candidate) answer(ctx context.Context, encoder *tokenizer.Encoder, prompt string) (string, error) {
 	ids := encoder.Encode(c.tok.Prefix(), prompt, false)
 	var answer []int32
@@ -68,13 +68,13 @@ func (c *candidate) answer(ctx context.Context, encoder *tokenizer.Encoder, prom
 	return c.tok.Decode(answer, true), err
 }
 
-// exam is the answers to questions, in their order.
+// An exam holds the answers to questions, in order.
 type exam struct {
 	questions []town.Record
 	answers   []string
 }
 
-// examine asks every question. The model is loaded for it and let go again.
+// examine loads a model, asks every question and closes the model.
 func examine(ctx context.Context, dev bindings.Device, tokens, dir string, in4Bit bool, adapter string, questions []town.Record) (*exam, error) {
 	c, err := openCandidate(dev, tokens, dir, in4Bit, adapter)
 	if err != nil {
@@ -93,7 +93,7 @@ func examine(ctx context.Context, dev bindings.Device, tokens, dir string, in4Bi
 	return e, nil
 }
 
-// right counts the answers that are the expected word and nothing else, white space at the ends aside.
+// right returns the number of answers that equal the expected word, ignoring white space at the ends.
 func (e *exam) right() int {
 	n := 0
 	for i, q := range e.questions {
@@ -104,5 +104,5 @@ func (e *exam) right() int {
 	return n
 }
 
-// accuracy returns the part of the answers that are right.
+// accuracy returns the share of right answers.
 func (e *exam) accuracy() float64 { return float64(e.right()) / float64(len(e.questions)) }

@@ -1,7 +1,8 @@
-// Command demo shows what tuning with QLoRA does, in two minutes on two processors.
+// Command demo shows the effect of tuning with QLoRA, in two minutes on two processors.
 //
-// Its base model, which is part of the program, has read what demo/town tells about the people of a town, and has never seen a question. The base is held
-// in 4 bits and tuned on questions about some of the people. Asked about the others before and after, it then answers what it has known all along.
+// Its embedded base model was trained on demo/town's texts about the people of a town, and has never seen a question. The demo stores the base in 4 bits,
+// tunes it on questions about some of the people, and asks about the others before and after. The base already knew the answers; the adapter taught it how
+// to answer.
 //
 // It is also an example of the packages nn, lora and trainer: tune.go trains, exam.go loads an adapter and generates.
 package main
@@ -58,7 +59,7 @@ func run(out string, compared, validation bool) error {
 	return demonstrate(ctx, os.Stdout, device, filepath.Join(out, "demo"), questions.Train, asked)
 }
 
-// shown is how many of the questions are printed with their answers.
+// shown is the number of questions printed with their answers.
 const shown = 10
 
 // demonstrate asks, tunes on the training questions by QLoRA, and asks again.
@@ -100,7 +101,7 @@ func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, 
 	return nil
 }
 
-// score returns the exact match, for people.
+// score returns the exact match as text.
 func (e *exam) score() string {
 	return fmt.Sprintf("%d of %d questions answered exactly (%.1f %%)", e.right(), len(e.questions), 100*e.accuracy())
 }

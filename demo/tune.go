@@ -16,15 +16,15 @@ import (
 	"qlora/trainer/report"
 )
 
-// The methods that the demonstration compares, under the names of the command line.
+// The compared methods, under their names on the command line.
 const (
 	methodFull  = "full"
 	methodLoRA  = "lora"
 	methodQLoRA = "qlora"
 )
 
-// settings are those of a run. Every choice was made on the validation questions: for full fine-tuning the best of the learning rates 2e-4, 5e-4, 1e-3,
-// 1.5e-3 and 2e-3.
+// settings are the settings of a run, chosen on the validation questions: for full fine-tuning the best of the learning rates 2e-4, 5e-4, 1e-3, 1.5e-3 and
+// 2e-3.
 type settings struct {
 	steps int
 	batch int
@@ -33,7 +33,7 @@ type settings struct {
 	seed  uint64
 }
 
-// settingsOf returns a method's: all see the same questions in the same order, and only the learning rate is each method's own.
+// settingsOf returns a method's settings. All methods see the same questions in the same order; only the learning rates differ.
 func settingsOf(method string) settings {
 	s := settings{steps: 400, batch: 8, rank: 16, rate: 2e-3, seed: 42}
 	if method == methodFull {
@@ -42,7 +42,7 @@ func settingsOf(method string) settings {
 	return s
 }
 
-// openModel describes the base in a folder, as the method holds it and trains it.
+// openModel opens the base in a folder with the method's encoding of weights and training options.
 func openModel(dir, method string, s settings) (*trainer.Base, error) {
 	model, err := trainer.OpenBase(dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func openModel(dir, method string, s settings) (*trainer.Base, error) {
 	return model, nil
 }
 
-// result is what a run leaves besides its files.
+// A result holds the results of a run besides its files.
 type result struct {
 	plan            *trainer.RunPlan
 	tokensPerSecond float64
@@ -108,13 +108,13 @@ func tune(ctx context.Context, dev bindings.Device, out, method string, s settin
 	return &result{plan: run.Plan(), tokensPerSecond: pace.mean()}, nil
 }
 
-// sparse hands on few of the rows of training: loss.png wants more of them than people do.
+// sparse passes on few of the rows of training: the console needs fewer than loss.png.
 type sparse struct {
 	trainer.Output
-	every int // steps
+	every int // in steps
 }
 
-// Log hands on the rows of every so many steps, and the last.
+// Log passes on the rows of every so many steps, and the last.
 func (s sparse) Log(r trainer.Row) error {
 	if r.Loss != nil && r.Step%s.every != 0 {
 		return nil

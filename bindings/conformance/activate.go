@@ -13,7 +13,7 @@ type activateCase struct {
 	rows, cols int
 	plain      bool   // without U
 	fused      bool   // G and U, and DG and DU, are columns of one tensor
-	alias      string // what lies over what; "ends": the ends of the functions
+	alias      string // operands that are one tensor; "ends": extreme inputs
 }
 
 func runActivate(t *testing.T, s *suite) {
@@ -54,7 +54,7 @@ func activateRow(f *fixture, kind bindings.Activation, c activateCase) {
 			u, du = f.input("U", f.act, c.rows, c.cols, 1), f.output("DU", f.act, c.rows, c.cols)
 		}
 	}
-	// At the ends what exp makes of them must not become NaN.
+	// Overflow of exp at extreme inputs must not become NaN.
 	if c.alias == "ends" {
 		copy(g.values, []float64{-200, -88, 88, 200, 0})
 		g.initial = encode(f.act, g.values)

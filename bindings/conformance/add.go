@@ -13,7 +13,7 @@ type addCase struct {
 	alias      string
 	scale      float32
 	dropout    float32
-	evaluation bool // which drops nothing
+	evaluation bool // no dropout
 }
 
 func runAdd(t *testing.T, s *suite) {

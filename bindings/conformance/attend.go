@@ -9,7 +9,7 @@ import (
 )
 
 type attendCase struct {
-	queries, keys       []int // lengths; nil keys: as the queries
+	queries, keys       []int // lengths; nil keys: the queries'
 	heads, kvHeads, dim int
 	window              int
 	alias               bool // DQ on DO
@@ -17,7 +17,7 @@ type attendCase struct {
 	size                float64 // of Q and K; large ones make sharp distributions
 	layout              layout
 	cap                 float64
-	bias                float64 // the slope of the first head's bias, half of it for each next one's; 0: none
+	bias                float64 // slope of the first head's bias, halved for each next head; 0: none
 	sinks               bool
 	frozen              bool // no DSinks
 	dropout             float32
@@ -54,7 +54,7 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{5, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 2, dim: 64, size: 1, layout: blocks},
 		{queries: []int{5, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 4, dim: 64, size: 1, layout: byKey},
 		{queries: []int{1, 1}, keys: []int{300, 40}, heads: 4, kvHeads: 2, dim: 128, size: 1, layout: byKey, inference: true},
-		// A cap (Gemma 2), also with its window.
+		// A cap (Gemma 2), with and without its window.
 		{queries: []int{70, 9}, heads: 4, kvHeads: 2, dim: 64, size: 2, cap: 2},
 		{queries: []int{300}, heads: 2, kvHeads: 1, dim: 32, size: 1, cap: 50, window: 70},
 		{queries: []int{3}, keys: []int{301}, heads: 2, kvHeads: 1, dim: 32, size: 3, cap: 5, window: 270},
@@ -77,14 +77,14 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{300, 3}, heads: 2, kvHeads: 1, dim: 16, size: 1, window: 67, dropout: 0.25},
 		{queries: []int{70}, keys: []int{301}, heads: 4, kvHeads: 2, dim: 64, size: 1, dropout: 0.1},
 		{queries: []int{1, 9}, keys: []int{33, 9}, heads: 4, kvHeads: 2, dim: 64, size: 1, dropout: 0.1, inference: true},
-		// All of it.
+		// All options together.
 		{queries: []int{140, 3}, heads: 4, kvHeads: 2, dim: 64, size: 1, window: 67, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
 		{queries: []int{9, 3}, keys: []int{290, 3}, heads: 4, kvHeads: 1, dim: 32, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: blocks},
 		{queries: []int{33}, heads: 2, kvHeads: 1, dim: 96, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.1, layout: blocks},
 		{queries: []int{70, 9}, heads: 2, kvHeads: 1, dim: 128, size: 1, window: 40, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
 		{queries: []int{35}, keys: []int{50}, heads: 2, kvHeads: 1, dim: 256, size: 1, cap: 5, bias: 0.125, sinks: true, dropout: 0.2, layout: byKey},
 		{queries: []int{1, 1}, keys: []int{600, 40}, heads: 4, kvHeads: 2, dim: 256, size: 1, cap: 5, bias: 0.125, sinks: true, layout: byKey, inference: true},
-		// A bias whose exponential is beyond float32, in a tile that has rows to spare.
+		// A bias whose exponential overflows float32, in a partly filled tile.
 		{queries: []int{41}, heads: 2, kvHeads: 1, dim: 32, size: 1, bias: 8},
 	} {
 		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { attendRow(f, c) })
@@ -154,7 +154,7 @@ func attendRow(f *fixture, c attendCase) {
 
 	wantO, wantLSE, wantDQ := make([]float64, tokens*width), make([]float64, tokens*c.heads), make([]float64, tokens*width)
 	wantDK, wantDV, wantDSinks := make([]float64, keys*kvWidth), make([]float64, keys*kvWidth), make([]float64, c.heads)
-	// What rounds, squared, of each row's heads.
+	// Squared magnitudes of the rounded values, by row and head.
 	roundQ, roundK, roundV := make([]float64, tokens*c.heads), make([]float64, keys*c.kvHeads), make([]float64, keys*c.kvHeads)
 	roundSinks := make([]float64, c.heads)
 	keep := c.kept(op, tokens)
@@ -209,10 +209,9 @@ func attendRow(f *fixture, c attendCase) {
 			put(wantDV, k0, kvWidth, kv, gv)
 		}
 	}
-	// A score is a sum of dim terms and has the size sigma; its rounding is the
-	// same share of a probability: sqrt(dim)·sigma units, as a sum of dim·sigma²
-	// terms of the size 1 would have. A bias rounds the score that it is added to by as
-	// many units as it is large.
+	// A score is a sum of dim terms with standard deviation sigma. Its rounding error is a
+	// relative error of the probability: sqrt(dim)·sigma units, as for a sum of dim·sigma²
+	// terms of size 1. A bias adds a rounding error of as many units as its magnitude.
 	sigma := 1 + c.size*c.size*math.Sqrt(float64(c.dim))*scale
 	most := c.bias * float64(op.Keys.Longest())
 	depth := max(keys, c.dim) + int(sigma*sigma*float64(c.dim)+most*most)
@@ -233,8 +232,8 @@ func attendRow(f *fixture, c attendCase) {
 	}
 }
 
-// keyBias grows with a key's place, as ALiBi's does, by half as much for each next
-// head.
+// keyBias returns a bias that grows with the key's position, as ALiBi's does, with half
+// the slope for each next head.
 func (f *fixture) keyBias(slope float64, heads, positions int) *operand {
 	x := make([]float64, 0, heads*positions)
 	for range heads {
@@ -246,8 +245,7 @@ func (f *fixture) keyBias(slope float64, heads, positions int) *operand {
 	return f.given("KeyBias", bindings.F32, heads, positions, x)
 }
 
-// kept returns what dropout multiplies the probabilities of each row by; nil where nothing
-// is dropped.
+// kept returns the dropout factors of each row's probabilities; nil without dropout.
 func (c *attendCase) kept(op *bindings.Attend, tokens int) (rows [][]float64) {
 	if c.dropout == 0 || c.inference {
 		return nil

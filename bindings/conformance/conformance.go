@@ -1,10 +1,10 @@
-// Package conformance is the suite that every device has to pass: a table of
-// cases for each operation, random inputs from a printed seed, against
-// references in float64 (reference_*.go). The references are the definition of
-// the operations; their backward is held to finite differences of their forward.
+// Package conformance is the test suite for devices: a table of cases for each operation,
+// with random inputs from a logged seed, compared with references in float64
+// (reference_*.go). The references define the operations; their backward is checked
+// against finite differences of their forward.
 //
-// Outputs are full of NaN before a call, so that reading one of them shows, and
-// every tensor is followed by a guard zone that has to stay as it was.
+// Outputs are NaN before a call, to reveal reads of them, and every tensor is followed by
+// a guard zone that must not change.
 package conformance
 
 import (
@@ -16,22 +16,22 @@ import (
 	"qlora/bindings"
 )
 
-// Tolerances are what a device's arithmetic may lose.
+// Tolerances describe the precision of a device's arithmetic.
 type Tolerances struct {
-	Unit   float64 // unit roundoff of its accumulation
-	Stored float64 // unit roundoff of the activations that it stores
-	Codes  Backend // whose codes it makes of a weight in 4 bits
+	Unit   float64 // unit roundoff of accumulation
+	Stored float64 // unit roundoff of stored activations
+	Codes  Backend // the bitsandbytes backend whose 4-bit codes it matches
 }
 
-// Float32 is for a device that keeps and sums everything in float32.
+// Float32 is for a device that stores and sums everything in float32.
 var Float32 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-24, Codes: CPU}
 
 // BFloat16 is for a GPU: bfloat16 activations, float32 sums. bfloat16 has 8 bits of
 // precision, float32 has 24.
 var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8, Codes: CUDA}
 
-// relative returns the error that a sum of k terms may have, as a share of the
-// root-mean-square of the results or of the result itself, whichever is more.
+// relative returns the allowed error of a sum of k terms, relative to the larger of the
+// root-mean-square of the results and the result itself.
 //
 // A sum of k terms with random signs has the size of sqrt(k) terms; each of its
 // k additions rounds by up to Unit of the partial sum, and these errors add up
@@ -39,35 +39,35 @@ var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8, Codes: CUDA}
 // such errors is below 6 standard deviations, and 8 leaves room for operations
 // that chain two or three sums.
 //
-// stored is how much of the result one rounding to the activations' type may
-// move, in units of Stored:
+// stored is the allowed effect of rounding to the activations' type on the result, in
+// units of Stored:
 //
-//   - 0 where all that rounds is in float32: sums of what the operation is given
-//     (DTable, DWeight, DBias, Mean, RStd, LSE, Norms, GradNorm, Optimize). The result
-//     itself still rounds to float32.
-//   - 1 where the result is stored, or is a sum of products with what is stored or
-//     rounded to be multiplied: dropout(X), XA, U, H, V, W's values in Project, P and
-//     DS in Attend. Such a sum's terms are off by up to Stored each, with random
-//     signs: of the sum, 0.42·Stored at a standard deviation (a rounding error is
-//     uniform within half a unit in the last place, whose share of the number is
-//     from Stored down to half of it), and a chain of three and the rounding of the
-//     result come to 6·0.42·sqrt(3) + 1, about 5.4.
-//   - more where an error that is stored is magnified: see HeadLoss.
+//   - 0 if only float32 rounds: sums of the operation's inputs (DTable, DWeight, DBias,
+//     Mean, RStd, LSE, Norms, GradNorm, Optimize). The result itself still rounds to
+//     float32.
+//   - 1 if the result is stored, or is a sum of products with values that are stored or
+//     rounded for multiplication: dropout(X), XA, U, H, V, W's values in Project, P and
+//     DS in Attend. Each term of such a sum has an error of up to Stored with a random
+//     sign: relative to the sum, a standard deviation of 0.42·Stored (a rounding error is
+//     uniform within half a unit in the last place, which is between Stored and half of
+//     it relative to the number). A chain of three such sums and the rounding of the
+//     result give 6·0.42·sqrt(3) + 1, about 5.4.
+//   - more if a stored error is amplified: see HeadLoss.
 func (tol Tolerances) relative(k int, stored float64) float64 {
 	return 8 * (tol.Unit*math.Sqrt(float64(k)) + max(tol.Unit, stored*tol.Stored))
 }
 
-// A Choice is which rows run.
+// A Choice selects the rows to run. The zero value selects all.
 type Choice struct {
-	Operations []string // those of these operations; none: of all
-	Elements   int      // rows whose tensors have no more elements than that; 0: all
+	Operations []string // rows of these operations; empty: of all
+	Elements   int      // rows with at most this many elements; 0: all
 }
 
-// Run holds dev to the references, all operations and cases, and logs how many
-// rows ran. An operation without rows, and one that dev lacks, fails by its name.
+// Run compares dev with the references for all operations and cases, and logs the number
+// of rows. An operation without rows, or one that dev lacks, fails the test by name.
 func Run(t *testing.T, dev bindings.Device, tol Tolerances) { RunSome(t, dev, tol, Choice{}) }
 
-// groups is the suite: what holds each of the operations.
+// groups is the suite: a test for each group of operations.
 var groups = []struct {
 	name       string
 	operations []bindings.Operation
@@ -90,7 +90,7 @@ var groups = []struct {
 	{"Errors", nil, runErrors},
 }
 
-// RunSome computes Run for some rows.
+// RunSome runs the chosen rows.
 func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 	s := &suite{dev: dev, tol: tol, most: choice.Elements, ran: map[string]bool{}, missing: map[string]bool{}}
 	held := map[string]bool{}
@@ -106,7 +106,7 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 		t.Run(g.name, func(t *testing.T) { g.run(t, s) })
 		t.Logf("%s: %d rows", g.name, s.rows-before)
 		if s.begun < s.asked {
-			continue // the test's own choice left some out
+			continue // the test's -run pattern skipped some
 		}
 		for _, op := range g.operations {
 			if s.asked > 0 && !s.ran[op.Name()] {
@@ -120,7 +120,7 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 	}
 	for _, op := range bindings.Operations() {
 		if name := op.Name(); s.missing[name] {
-			t.Errorf("%s has no operation %q", dev.Info().Name, name)
+			t.Errorf("%s does not implement operation %q", dev.Info().Name, name)
 		} else if !held[name] {
 			t.Errorf("the suite has no rows for %q", name)
 		}
@@ -130,15 +130,15 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 type suite struct {
 	dev  bindings.Device
 	tol  Tolerances
-	most int // elements of a row; 0: any number
-	rows int // that ran to their end
+	most int // maximum elements of a row; 0: any number
+	rows int // completed rows
 
-	asked, begun int             // rows of a group, and those of them that were not left out
+	asked, begun int             // rows of a group, and those not skipped
 	ran, missing map[string]bool // names of operations
 }
 
-// row runs one case on fresh memory. Its random numbers depend on the case's
-// name alone: every device sees the same ones.
+// row runs one case on new memory. Its random numbers depend only on the case's name, so
+// every device gets the same ones.
 func (s *suite) row(t *testing.T, name string, run func(*fixture)) {
 	t.Helper()
 	s.asked++

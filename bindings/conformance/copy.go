@@ -29,8 +29,8 @@ func runCopy(t *testing.T, s *suite) {
 	}
 }
 
-// placed returns an operand of 48 columns: whole, columns of a wider one, or groups of
-// them.
+// placed returns an operand of 48 columns: a whole tensor, or a range or groups of
+// columns of a wider one.
 func (f *fixture) placed(name, how string, declare func(cols int) *operand) *operand {
 	switch how {
 	case "columns":

@@ -14,7 +14,7 @@ func runEmbed(t *testing.T, s *suite) {
 	for _, c := range []struct {
 		tokens, vocabulary, hidden, pad int
 		noise                           float32
-		evaluation                      bool // which has no noise
+		evaluation                      bool // no noise
 		scale                           float32
 		accumulate                      bool
 	}{
@@ -79,7 +79,7 @@ func runEmbed(t *testing.T, s *suite) {
 	}
 }
 
-// addNoise adds noise that is uniform in [-bound, bound), a number of 24 bits each.
+// addNoise adds noise uniform in [-bound, bound), with 24 random bits per element.
 func addNoise(y []float64, cols int, r bindings.Random, bound float64) {
 	for i := range y {
 		row, col := uint32(i/cols), uint32(i%cols)

@@ -7,8 +7,8 @@ import (
 	"qlora/bindings"
 )
 
-// runErrors calls operations that cannot be: each leaves an error at Sync that
-// names the operation and the tensor, once, and touches nothing.
+// runErrors runs invalid operations: each makes Sync return one error that names the
+// operation and the tensor, and changes no memory.
 func runErrors(t *testing.T, s *suite) {
 	for _, c := range []struct {
 		name  string
@@ -82,7 +82,7 @@ func runErrors(t *testing.T, s *suite) {
 	}
 }
 
-// scratchFor returns op where it passes its check: another needs no scratch.
+// scratchFor returns op if it passes its check; an invalid one needs no scratch.
 func scratchFor(op bindings.Operation) []bindings.Operation {
 	if bindings.Check(op) != nil {
 		return nil

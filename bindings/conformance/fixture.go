@@ -11,9 +11,8 @@ import (
 	"qlora/internal/halffloat"
 )
 
-// fixture is the memory of one case. First all its tensors are declared, then
-// run takes the memory, fills them, runs the operation and checks the guards;
-// after it outputs are compared.
+// A fixture is the memory of one case. Declare all tensors first; then run allocates and
+// fills them, runs the operation and checks the guards; compare outputs afterwards.
 type fixture struct {
 	t        *testing.T
 	suite    *suite
@@ -22,22 +21,22 @@ type fixture struct {
 	act      bindings.DType
 	mem      *bindings.Memory
 	rng      *rand.Rand
-	most     int // elements of all operands; 0: any number
+	most     int // maximum elements of all operands; 0: any number
 	operands []*operand
 }
 
-// operand is a tensor, its guard zone and what lies in it at the start.
+// An operand is a tensor with its guard zone and initial values.
 type operand struct {
 	bindings.Tensor
 	f       *fixture
 	name    string
-	guarded bindings.Tensor // with the guard rows behind it
+	guarded bindings.Tensor // with the guard rows after it
 	initial []byte
-	values  []float64 // as the element type holds them
+	values  []float64 // rounded to the element type
 	output  bool
 
-	views []*operand // of its columns
-	// A view's own: whose columns it has, and where in them each element lies.
+	views []*operand // views of its columns
+	// For a view: the viewed tensor, and the position of each element in it.
 	base   *operand
 	places []int
 }
@@ -55,7 +54,7 @@ func (f *fixture) declare(name string, dtype bindings.DType, rows, cols int) *op
 	return o
 }
 
-// input returns a tensor of random normal numbers times size.
+// input declares a tensor of random normal numbers times size.
 func (f *fixture) input(name string, dtype bindings.DType, rows, cols int, size float64) *operand {
 	x := make([]float64, rows*cols)
 	for i := range x {
@@ -64,7 +63,7 @@ func (f *fixture) input(name string, dtype bindings.DType, rows, cols int, size 
 	return f.given(name, dtype, rows, cols, x)
 }
 
-// given returns a tensor of these numbers, rounded to its type.
+// given declares a tensor of the numbers x, rounded to its type.
 func (f *fixture) given(name string, dtype bindings.DType, rows, cols int, x []float64) *operand {
 	o := f.declare(name, dtype, rows, cols)
 	o.initial = encode(dtype, x)
@@ -72,7 +71,7 @@ func (f *fixture) given(name string, dtype bindings.DType, rows, cols int, x []f
 	return o
 }
 
-// ints returns a vector of integers.
+// ints declares a vector of integers.
 func (f *fixture) ints(name string, x []int32) *operand {
 	o := f.declare(name, bindings.I32, 1, len(x))
 	o.initial = make([]byte, 4*len(x))
@@ -82,14 +81,14 @@ func (f *fixture) ints(name string, x []int32) *operand {
 	return o
 }
 
-// bytes returns a vector of bytes.
+// bytes declares a vector of bytes.
 func (f *fixture) bytes(name string, x []byte) *operand {
 	o := f.declare(name, bindings.U8, 1, len(x))
 	o.initial = x
 	return o
 }
 
-// output returns a tensor of NaN.
+// output declares a tensor of NaN.
 func (f *fixture) output(name string, dtype bindings.DType, rows, cols int) *operand {
 	o := f.declare(name, dtype, rows, cols)
 	o.output = true
@@ -100,10 +99,9 @@ func (f *fixture) output(name string, dtype bindings.DType, rows, cols int) *ope
 	return o
 }
 
-// run takes the memory, with scratch for the given operations, fills the
-// tensors, runs the operations in turn, and checks that all guards and all pure
-// inputs but those written on purpose are as they were. A device that lacks one of
-// them skips the row; the suite says so at its end.
+// run allocates the memory with scratch for ops, fills the tensors, runs the operations in
+// turn, and checks that all guards and all inputs except overwritten ones are unchanged.
+// If the device lacks an operation, it skips the row; the suite reports that at its end.
 func (f *fixture) run(ops []bindings.Operation, overwritten ...*operand) {
 	f.t.Helper()
 	f.call(func() {
@@ -113,8 +111,7 @@ func (f *fixture) run(ops []bindings.Operation, overwritten ...*operand) {
 	}, ops, overwritten...)
 }
 
-// call computes run for what is not a row of operations alone; ops are those that it needs
-// scratch for.
+// call is run for any function; ops are the operations it needs scratch for.
 func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*operand) {
 	f.t.Helper()
 	for _, op := range ops {
@@ -125,7 +122,7 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 		n += o.Len()
 	}
 	if f.most > 0 && n > f.most {
-		f.t.Skip("a large row, left out in a run of the small ones")
+		f.t.Skip("a large row, skipped in a run of small ones")
 	}
 	var needs bindings.Needs
 	for _, op := range ops {
@@ -155,20 +152,20 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 		f.need(f.dev.Read(got, o.guarded))
 		for i, b := range got[o.Bytes():] {
 			if b != guardByte {
-				f.t.Errorf("%s: byte %d of the guard behind it is %#x", o.name, i, b)
+				f.t.Errorf("%s: byte %d of the guard after it is %#x", o.name, i, b)
 				break
 			}
 		}
 		for i, written := range o.written(writes) {
 			if !written && got[i] != o.initial[i] {
-				f.t.Errorf("%s: byte %d, which is no output, changed", o.name, i)
+				f.t.Errorf("%s: byte %d changed, but is not an output", o.name, i)
 				break
 			}
 		}
 	}
 }
 
-// reset fills every tensor and guard as it was at the start.
+// reset fills every tensor and guard with its initial values.
 func (f *fixture) reset() {
 	for _, o := range f.operands {
 		b := make([]byte, o.guarded.Bytes())
@@ -179,7 +176,7 @@ func (f *fixture) reset() {
 	}
 }
 
-// lacks skips the row where err says that the device lacks an operation.
+// lacks skips the row if err reports a missing operation.
 func (f *fixture) lacks(err error) {
 	if missing, ok := errors.AsType[*bindings.MissingError](err); ok {
 		f.suite.missing[missing.Operation] = true
@@ -202,34 +199,33 @@ func (o *operand) raw() []byte {
 	return b
 }
 
-// equals compares with want, a sum of k terms with roundings to the activations'
-// type: see Tolerances.relative.
+// equals compares with want, sums of k terms with roundings to the activations' type: see
+// Tolerances.relative.
 func (o *operand) equals(k int, want []float64) {
 	o.f.t.Helper()
 	o.near(k, 1, 0, want)
 }
 
-// sums computes equals for what is in float32 throughout.
+// sums is equals for values in float32 throughout.
 func (o *operand) sums(k int, want []float64) {
 	o.f.t.Helper()
 	o.near(k, 0, 0, want)
 }
 
-// near computes equals for differences of larger numbers: terms is the
-// root-mean-square of what is subtracted, whose rounding stays.
+// near is equals for differences of larger numbers: terms is the root-mean-square of the
+// subtracted numbers, whose rounding errors remain.
 func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
 	o.compare(k, stored, func(int) float64 { return terms }, o.numbers(), want)
 }
 
-// nearEach computes near where each element has terms of its own.
+// nearEach is near with separate terms for each element.
 func (o *operand) nearEach(k int, terms func(i int) float64, want []float64) {
 	o.f.t.Helper()
 	o.compare(k, 1, terms, o.numbers(), want)
 }
 
-// nearBy computes near for results of which each is multiplied by a factor of its own, and
-// so is its error: factor gives that of element i.
+// nearBy is near for results that are multiplied, with their errors, by factor(i).
 func (o *operand) nearBy(factor func(i int) float64, k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
 	got, scaled := o.numbers(), make([]float64, len(want))
@@ -258,7 +254,7 @@ func (o *operand) compare(k int, stored float64, terms func(i int) float64, got,
 		}
 	}
 	if at >= 0 {
-		o.f.t.Errorf("%s%v at row %d, column %d: got %.9g, want %.9g, difference %.3g is %.3g times what is allowed (sum of %d, rms %.3g)",
+		o.f.t.Errorf("%s%v at row %d, column %d: got %.9g, want %.9g, difference %.3g is %.3g times the tolerance (sum of %d, rms %.3g)",
 			o.name, o.Tensor, at/o.Cols, at%o.Cols, got[at], want[at], math.Abs(got[at]-want[at]), worst, k, max(rms, terms(at)))
 	}
 }

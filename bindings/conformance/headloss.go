@@ -12,10 +12,10 @@ import (
 
 type lossCase struct {
 	tokens, vocabulary, hidden int
-	ignored                    float64 // share of the labels
+	ignored                    float64 // share of ignored labels
 	bias                       bool
 	mode                       string  // "loss", "losses", "DX", "DX on X", "full"
-	scale, cap                 float64 // of the logits; 0: none
+	scale, cap                 float64 // on the logits; 0: none
 }
 
 func runHeadLoss(t *testing.T, s *suite) {
@@ -103,7 +103,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	if factor == 0 {
 		factor = 1
 	}
-	doubtful := 0.0 // rows in which a rounding may make the label the argmax, or another
+	doubtful := 0.0 // rows in which rounding may change whether the label is the argmax
 	for t, label := range label {
 		if label == bindings.IgnoreLabel {
 			continue
@@ -127,9 +127,9 @@ func lossRow(f *fixture, c lossCase, h holding) {
 		}
 	}
 	g := ref.backward(xs, grad)
-	// As in attention: a logit is a sum of hidden terms and has the size sigma. It is
-	// stored, so its rounding is sigma times Stored, and that is the share of a
-	// probability which it moves.
+	// As in attention, a logit is a sum of hidden terms with standard deviation sigma. It
+	// is stored, so its rounding error is sigma·Stored, a relative error of the
+	// probability.
 	sigma := 1 + factor*math.Sqrt(float64(c.hidden))
 	depth := int(sigma*sigma*float64(c.hidden)) + c.vocabulary
 	f.lossStats(stats, depth, sigma, doubtful, want)
@@ -147,8 +147,8 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	}
 }
 
-// contested reports whether the label's logit and the largest of the others, sums of
-// k terms, are as near as their rounding.
+// contested reports whether the label's logit and the largest other one, sums of k terms,
+// differ by no more than their rounding errors.
 func (f *fixture) contested(logits []float64, label, k int) bool {
 	rival := math.Inf(-1)
 	for j, v := range logits {
@@ -159,8 +159,8 @@ func (f *fixture) contested(logits []float64, label, k int) bool {
 	return math.Abs(logits[label]-rival) <= 2*f.tol.relative(k, 1)*(math.Abs(rival)+math.Sqrt(float64(k)))
 }
 
-// lossStats compares what a loss adds up to. Counts are whole numbers on top of what
-// lay there: equal to float32's rounding, but for doubtful hits.
+// lossStats compares the loss's sums. Counts are integers added to the initial values:
+// equal up to float32's rounding, except for doubtful hits.
 func (f *fixture) lossStats(stats *operand, depth int, sigma, doubtful float64, want []float64) {
 	f.t.Helper()
 	got := decode(stats.DType, stats.raw())

@@ -10,9 +10,9 @@ import (
 
 type normCase struct {
 	rows, cols int
-	dtype      bindings.DType // of weight and bias
+	dtype      bindings.DType // type of weight and bias
 	accumulate bool
-	alias      bool // Y on X (forward alone), or DX on DY, and nothing that is optional
+	alias      bool // Y on X (forward only), or DX on DY, without optional operands
 	centered   bool
 	turns      int  // rows of weight and bias
 	plain      bool // no weight
@@ -143,7 +143,7 @@ func normRow(f *fixture, c normCase) {
 		}
 		return o.values[i%c.turns*cols:][:cols]
 	}
-	var terms, size float64 // of DX: the sum over rows of RStd·rms(g); of X, squared
+	var terms, size float64 // for DX: the sum over rows of RStd·rms(g); for X: of squares
 	for i := range rows {
 		row, g := x.values[i*cols:(i+1)*cols], dy.values[i*cols:(i+1)*cols]
 		n := normalizer{Weight: turn(w, i), Bias: turn(b, i), Offset: c.offset, Eps: eps, Centered: c.centered}
@@ -164,10 +164,10 @@ func normRow(f *fixture, c normCase) {
 	inPlace.equals(cols, wantY)
 	rstd.sums(cols, wantRStd)
 	if mean != nil {
-		// A mean is a sum of cols terms of X's size over cols.
+		// A mean is a sum of cols terms of X's magnitude, divided by cols.
 		mean.near(cols, 0, math.Sqrt(size/float64(rows*cols)/float64(cols)), wantMean)
 	}
-	// DX is RStd·(g - …): in a row of one column all but Eps's share cancels.
+	// DX is RStd·(g - …): in a row of one column all but Eps's part cancels.
 	dx.near(cols, 1, terms/float64(rows), wantDX)
 	if dw != nil {
 		dw.sums(rows+cols, wantDW)

@@ -42,7 +42,7 @@ func runOptimize(t *testing.T, s *suite) {
 
 type optimizeCase struct {
 	rule     bindings.Rule
-	sizes    []int // of the parameters, which one operation moves together
+	sizes    []int // elements of the parameters, updated by one operation
 	step     int
 	eightBit bool
 	value    bindings.DType
@@ -76,19 +76,19 @@ func (c optimizeCase) run(f *fixture) {
 	}
 }
 
-// An optimized parameter with what lies in it before the step.
+// An optimized is a parameter with its values before the step.
 type optimized struct {
 	param          bindings.Param
 	master, value  *operand
 	grad           *operand
 	first, second  *moment
-	zeros, between int // elements from and to which gradient and first moment are 0
+	zeros, between int // range of elements with gradient and first moment 0
 }
 
-// A moment is one of a parameter's, in float32 or in 8 bits.
+// A moment is a parameter's moment in float32 or in 8 bits.
 type moment struct {
 	values, absmax *operand
-	code           *dynamic8.Code // of values in 8 bits
+	code           *dynamic8.Code // code of 8-bit values
 	start          []float64
 }
 
@@ -120,8 +120,8 @@ func (c optimizeCase) parameter(f *fixture, name string, n int) *optimized {
 	return o
 }
 
-// moment returns random, but for zeros from one element to another where it is in
-// float32. A second moment is not negative.
+// moment declares a random moment, with zeros in [from, to) if it is float32. A second
+// moment is not negative.
 func (c optimizeCase) moment(f *fixture, name string, n int, code *dynamic8.Code, from, to int) *moment {
 	m := &moment{start: make([]float64, n)}
 	if !c.eightBit {
@@ -158,7 +158,7 @@ func (m *moment) tensors() bindings.Moment {
 	return t
 }
 
-// operands returns all that a step writes.
+// operands returns all operands that a step writes.
 func (o *optimized) operands() []*operand {
 	all := []*operand{o.master, o.value}
 	for _, m := range []*moment{o.first, o.second} {
@@ -196,14 +196,14 @@ func (o *optimized) compare(op *bindings.Optimize, clip float64) {
 	}
 }
 
-// tableStep is how far from a number the one is at most that bitsandbytes' CPU back
-// end looks up for it, as a share of the absmax: half a step of its table. A device
-// that looks for the nearest value itself, or that keeps the sign of a number near
-// zero as bitsandbytes does on CUDA, is within it, too.
+// tableStep is the maximum distance between a number and the one that bitsandbytes' CPU
+// backend looks up for it, relative to the absmax: half a step of its table. A device
+// that searches the nearest value, or keeps the sign of a number near zero as
+// bitsandbytes does on CUDA, is also within it.
 const tableStep = 1. / 65535
 
-// compare holds the absmax of each block to what is wanted, and each code to those
-// of the numbers that are as near to what is wanted as rounding and the table allow.
+// compare checks the absmax of each block against want, and each code against the codes
+// of all numbers within rounding and the table's step of the wanted one.
 func (m *moment) compare(want []float64) {
 	if m.code == nil {
 		m.values.sums(4, want)
@@ -225,7 +225,7 @@ func (m *moment) compare(want []float64) {
 	}
 }
 
-// nearest returns the code of the value that x is nearest to.
+// nearest returns the code of the value nearest to x.
 func nearest(c *dynamic8.Code, x float64) byte {
 	values := c.Values()
 	return byte(sort.Search(255, func(i int) bool { return x <= (float64(values[i])+float64(values[i+1]))/2 }))

@@ -11,16 +11,16 @@ import (
 	"qlora/internal/philox"
 )
 
-// projectCase is one row of Project's table.
+// A projectCase is one row of Project's table.
 type projectCase struct {
 	tokens, in int
-	outs       []int // a part each
+	outs       []int // outputs of each part
 	rank       int   // 0: no adapter
 	dropout    float32
 	residual   string // "", "apart", "in place"
 	bias       bool
 	inference  bool // no XA, no dropout, no backward
-	frozen     bool // no gradients but DX
+	frozen     bool // DX only
 	accumulate bool
 	noDX       bool
 	full       bool // DWeight and DBias
@@ -58,7 +58,7 @@ func runProject(t *testing.T, s *suite) {
 			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { projectRow(f, c, h) })
 		}
 	}
-	// A weight that no device expands at once.
+	// A weight too large for a device to expand at once.
 	for _, c := range []projectCase{
 		{tokens: 3, in: 2051, outs: []int{2090}, rank: 2, dropout: 0.1, bias: true},
 		{tokens: 3, in: 2051, outs: []int{2090}, rank: 2, decomposed: true},
@@ -76,7 +76,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 	type part struct {
 		ref                               linear
 		y, residual, xa, dy, da, db, w, b *operand
-		magnitude                         *operand // its gradient
+		magnitude                         *operand // gradient of the magnitude
 	}
 	parts := make([]part, len(c.outs))
 	var overwritten []*operand
@@ -107,7 +107,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 			l.Adapter = &bindings.Adapter{A: a.Tensor, B: b.Tensor, Scale: 0.5, Dropout: c.dropout, Stream: uint32(7 + i)}
 			p.ref.A, p.ref.B, p.ref.Scale = mat.NewDense(c.rank, c.in, a.values), mat.NewDense(out, c.rank, b.values), 0.5
 			if c.decomposed {
-				// Norms as they come from elsewhere, a factor of 2 apart: RowNorms has rows of its own.
+				// Arbitrary norms within a factor of 2: RowNorms has its own rows.
 				given := make([]float64, out)
 				for o := range given {
 					given[o] = size(c.in) * (0.5 + f.rng.Float64())
@@ -159,7 +159,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 	}
 	f.run(ops, overwritten...)
 
-	terms := 0 // in a sum of DX
+	terms := 0 // terms in a sum of DX
 	for i, out := range c.outs {
 		p := &parts[i]
 		y, xa := p.ref.forward(xs)
@@ -177,7 +177,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 		wantDX.Add(wantDX, g.X)
 		terms += out + c.rank
 		if c.decomposed {
-			terms += out // the base's product twice
+			terms += out // DX contains the base's product twice
 		}
 		if p.da != nil {
 			p.da.near(c.tokens+out, 1, 0.5*size(c.tokens*out), plus(g.A, p.da))
@@ -196,8 +196,8 @@ func projectRow(f *fixture, c projectCase, h holding) {
 	}
 }
 
-// gain returns what the magnitude multiplies output o by, where that is more than 1: a
-// part of the output, and all of its gradient of B.
+// gain returns the magnitude's factor on output o, at least 1: on a part of the output,
+// and on all of B's gradient.
 func (l *linear) gain(o int) float64 {
 	if l.Magnitude == nil {
 		return 1
@@ -205,23 +205,23 @@ func (l *linear) gain(o int) float64 {
 	return max(1, math.Abs(l.Magnitude[o]/l.Norms[o]))
 }
 
-// size returns the root-mean-square of a sum of k products of standard normal
-// numbers. A small case may miss it by far: sums of few results can all cancel.
+// size returns the root-mean-square of a sum of k products of standard normal numbers. A
+// small case may differ much from it: sums of few results can all cancel.
 func size(k int) float64 { return math.Sqrt(float64(k)) }
 
-// plus returns the gradient and what lay in its place before.
+// plus returns the gradient plus the initial values of its tensor.
 func plus(g *mat.Dense, before *operand) []float64 {
 	var sum mat.Dense
 	sum.Add(g, mat.NewDense(before.Rows, before.Cols, before.values))
 	return sum.RawMatrix().Data
 }
 
-// dropoutMask returns what an adapter's dropout multiplies its input by.
+// dropoutMask returns the factors of an adapter's dropout on its input.
 func dropoutMask(r bindings.Random, a *bindings.Adapter, tokens, in int) *mat.Dense {
 	return mat.NewDense(tokens, in, dropoutFactors(r, a.Stream, a.Dropout, tokens, in))
 }
 
-// dropoutFactors returns what dropout multiplies each element of [rows, cols] by.
+// dropoutFactors returns the dropout factor of each element of [rows, cols].
 func dropoutFactors(r bindings.Random, stream uint32, p float32, rows, cols int) []float64 {
 	factors := make([]float64, 0, rows*cols)
 	d := philox.NewDropout(r.Seed, stream, r.Step, p)

@@ -12,16 +12,16 @@ import (
 	"qlora/nf4"
 )
 
-// A Backend is one of bitsandbytes', whose rule a device's Quantize follows: of one matrix
-// they make codes that differ in few places, and mean the same weights.
+// A Backend is a backend of bitsandbytes whose rounding a device's Quantize follows. Their
+// codes of the same matrix differ in few elements.
 type Backend uint8
 
 const (
-	// CPU is bitsandbytes 0.50's CPU code, to the bit: package nf4.
+	// CPU is bitsandbytes 0.50's CPU code, bit-identical: package nf4.
 	CPU Backend = iota
-	// CUDA is its kernels' rule, see cudaCodes. The reciprocal that they multiply by is the
-	// GPU's approximate one, so that a number within its rounding of a threshold has either
-	// code; and the mean of the scales has whichever bits an order of summing gives.
+	// CUDA is the rule of its kernels, see cudaCodes. They multiply by the GPU's approximate
+	// reciprocal, so a number within its error of a threshold may have either code; the mean
+	// of the scales depends on the order of summation.
 	CUDA
 )
 
@@ -104,11 +104,11 @@ func quantizeRow(f *fixture, h holding, dtype bindings.DType, out, in int) {
 	}
 }
 
-// nesting is what a matrix's scales become when they are quantized, too.
+// A nesting holds a matrix's quantized scales.
 type nesting struct{ codes, absmax, table, offset *operand }
 
-// isOfCUDA holds scales in 8 bits to bitsandbytes' kernels: codes and nested scales of what
-// the device's own mean leaves.
+// isOfCUDA checks 8-bit scales against bitsandbytes' kernels: codes and nested scales after
+// subtraction of the device's own mean.
 func (s *nesting) isOfCUDA(scales []float32) {
 	var sum float64
 	for _, v := range scales {
@@ -143,15 +143,15 @@ func cudaAbsmax(x []float32, block int) []float32 {
 	return most
 }
 
-// reciprocals returns what a GPU may have for 1/x: the nearest and its neighbours.
+// reciprocals returns a GPU's possible results for 1/x: the nearest and its neighbors.
 func reciprocals(x float32) [3]float32 {
 	r := 1 / x
 	return [3]float32{r, math.Nextafter32(r, 0), math.Nextafter32(r, float32(math.Inf(1)))}
 }
 
-// cudaCodes returns what each byte of a matrix's codes may be: both halves by the rule of
-// bitsandbytes' kernels, with one of the reciprocals each. What an odd number of elements
-// lacks is 0.
+// cudaCodes returns the allowed values of each byte of codes: both halves by the rule of
+// bitsandbytes' kernels, each with one of the reciprocals. The missing half of an odd
+// number of elements is 0.
 func cudaCodes(x, absmax []float32, h holding) [][]byte {
 	code := cudaNF4
 	if h.kind == nf4.FP4 {
@@ -172,8 +172,8 @@ func cudaCodes(x, absmax []float32, h holding) [][]byte {
 	return allowed
 }
 
-// cudaNF4 returns dQuantizeNF4: the number of thresholds, midpoints of the codebook, that x is
-// beyond. NaN, which is 0 times the reciprocal of 0, is beyond none.
+// cudaNF4 returns dQuantizeNF4's code: the number of thresholds, midpoints of the codebook,
+// that x exceeds. NaN, which is 0 times the reciprocal of 0, exceeds none.
 func cudaNF4(x float32) byte {
 	book := nf4.NF4.Codebook()
 	code := byte(0)
@@ -185,8 +185,8 @@ func cudaNF4(x float32) byte {
 	return code
 }
 
-// cudaFP4 returns dQuantizeFP4: thresholds of the magnitude as bitsandbytes writes them, and a
-// sign that is set for whatever is below 0.
+// cudaFP4 returns dQuantizeFP4's code: bitsandbytes' thresholds on the magnitude, and the
+// sign bit for x below 0.
 func cudaFP4(x float32) byte {
 	size := float32(math.Abs(float64(x)))
 	rank := 0
@@ -202,10 +202,10 @@ func cudaFP4(x float32) byte {
 	return code
 }
 
-// cudaDynamicCode returns dQuantize: the nearest value. Where x lies in the middle of two, the
-// kernels' search has ended at the even one of their codes and stays there.
+// cudaDynamicCode returns dQuantize's code: the nearest value. For x in the middle of two,
+// the kernels' search ends at the even one of their codes.
 func cudaDynamicCode(values *[256]float32, x float32) byte {
-	above := sort.Search(255, func(i int) bool { return !(x > values[i]) }) // the first value that x is not beyond, or the last
+	above := sort.Search(255, func(i int) bool { return !(x > values[i]) }) // the first value that is not below x, or the last
 	if above == 0 {
 		return 0
 	}
@@ -222,7 +222,7 @@ func cudaDynamicCode(values *[256]float32, x float32) byte {
 	return byte(high)
 }
 
-// is holds a tensor to bytes.
+// is checks that the tensor's bytes equal want.
 func (o *operand) is(want []byte) {
 	o.f.t.Helper()
 	allowed := make([][]byte, len(want))
@@ -232,7 +232,7 @@ func (o *operand) is(want []byte) {
 	o.oneOf(allowed)
 }
 
-// oneOf holds each byte of a tensor to those that are allowed.
+// oneOf checks that each byte of the tensor is an allowed one.
 func (o *operand) oneOf(allowed [][]byte) {
 	o.f.t.Helper()
 	got := o.raw()

@@ -2,19 +2,20 @@ package conformance
 
 import "math"
 
-// attention is one head over one sequence: q [queries, dim], k and v [keys, dim],
-// row slices. The last query sees the last key; window 0 is no window, cap 0 no cap.
+// attention is one head over one sequence: q [queries, dim], k and v [keys, dim], as
+// slices of rows. The last query aligns with the last key; window 0 means no window, cap
+// 0 no cap.
 type attention struct {
 	Q, K, V [][]float64
 	Scale   float64
 	Window  int
 	Cap     float64
-	Bias    []float64   // of each key; nil: none
-	Sink    []float64   // one number; nil: none
-	Keep    [][]float64 // what dropout multiplies each query's weights by; nil: nothing is dropped
+	Bias    []float64   // by key; nil: none
+	Sink    []float64   // one number; nil: no sink
+	Keep    [][]float64 // dropout factors of each query's weights; nil: no dropout
 }
 
-// visible returns the keys [from, to) that query i sees.
+// visible returns the range of keys [from, to) that query i sees.
 func (a *attention) visible(i int) (from, to int) {
 	to = i + len(a.K) - len(a.Q) + 1
 	if a.Window > 0 {
@@ -23,7 +24,7 @@ func (a *attention) visible(i int) (from, to int) {
 	return from, to
 }
 
-// weights returns the softmax of query i over all keys, zero where it sees none, the
+// weights returns the softmax of query i over all keys, 0 for keys it does not see, the
 // slope of the cap at each, and the log of the softmax's sum.
 func (a *attention) weights(i int) (p, slope []float64, lse float64) {
 	from, to := a.visible(i)
@@ -53,7 +54,7 @@ func (a *attention) weights(i int) (p, slope []float64, lse float64) {
 	return p, slope, lse
 }
 
-// kept returns what dropout multiplies the weight of query i and key j by.
+// kept returns the dropout factor of query i and key j.
 func (a *attention) kept(i, j int) float64 {
 	if a.Keep == nil {
 		return 1
@@ -94,11 +95,11 @@ func (a *attention) backward(do [][]float64) (dq, dk, dv [][]float64, dsink floa
 	return dq, dk, dv, dsink
 }
 
-// rounded returns what rounds on the way to the gradients, as sums of squares for each
-// query and each key: DS = Scale·P·(DP - DO·O)·cap' itself and the terms of its two
-// inner products, of which O is stored, however small their sums are; and, for values,
-// dropout(P); and for the sink the terms of DO·O. The first keys of a sequence, which
-// few queries share, have far more of it than the others.
+// rounded returns the magnitudes of the values that are rounded on the way to the
+// gradients, as sums of squares for each query and key: DS = Scale·P·(DP - DO·O)·cap' and
+// the terms of its two inner products, of which O is stored, however small the sums are;
+// for values, dropout(P); for the sink, the terms of DO·O. They are far larger for the
+// first keys of a sequence, which few queries share.
 func (a *attention) rounded(do [][]float64) (query, key, value []float64, sink float64) {
 	query, key, value = make([]float64, len(a.Q)), make([]float64, len(a.K)), make([]float64, len(a.K))
 	o, _ := a.forward()

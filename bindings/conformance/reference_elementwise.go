@@ -6,7 +6,7 @@ import (
 	"qlora/bindings"
 )
 
-// activation returns f(x) and f'(x); of ReLU the slope at 0 is 0.
+// activation returns f(x) and f'(x); ReLU's slope at 0 is 0.
 func activation(kind bindings.Activation, x float64) (value, slope float64) {
 	switch kind {
 	case bindings.SiLU:
@@ -32,8 +32,8 @@ func activation(kind bindings.Activation, x float64) (value, slope float64) {
 	return 0, 0
 }
 
-// rope turns the pairs of one head by the given angles: its halves, or interleaved
-// its neighbours.
+// rope rotates the pairs of one head by the given angles: pairs across its halves, or
+// neighbors if interleaved.
 func rope(x, cos, sin []float64, interleaved bool) {
 	n := len(cos)
 	for i := range n {
@@ -46,7 +46,7 @@ func rope(x, cos, sin []float64, interleaved bool) {
 	}
 }
 
-// capped returns limit·tanh(x/limit) and its slope; limit 0 is none.
+// capped returns limit·tanh(x/limit) and its slope; limit 0 means no cap.
 func capped(x, limit float64) (value, slope float64) {
 	if limit == 0 {
 		return x, 1

@@ -2,8 +2,8 @@ package conformance
 
 import "math"
 
-// normalizer is RMSNorm, or LayerNorm where it is centered, of one row, whose weight
-// and bias may be nil: y = n·(w + offset) + b with n = (x - mean)·r.
+// normalizer is RMSNorm, or LayerNorm if centered, of one row: y = n·(w + offset) + b with
+// n = (x - mean)·r. Weight and bias may be nil.
 type normalizer struct {
 	Weight, Bias []float64
 	Offset, Eps  float64
@@ -17,8 +17,7 @@ func (n *normalizer) gain(j int) float64 {
 	return n.Weight[j] + n.Offset
 }
 
-// moments returns the mean, 0 unless the norm is centered, and r = 1/sqrt(mean((x -
-// mean)²) + eps).
+// moments returns the mean, 0 unless centered, and r = 1/sqrt(mean((x - mean)²) + eps).
 func (n *normalizer) moments(x []float64) (mean, r float64) {
 	if n.Centered {
 		for _, v := range x {

@@ -7,7 +7,7 @@ import (
 )
 
 // moved returns a weight and its moments after one step of the operation's rule, in
-// float64; g is the clipped gradient. Moments that the rule does not keep stay.
+// float64; g is the clipped gradient. Moments that the rule does not keep are unchanged.
 func moved(op *bindings.Optimize, p *bindings.Param, w, g, m, v float64) (w1, m1, v1 float64) {
 	lr, decay := op.LR*p.Rate, 0.0
 	if p.Decay {

@@ -2,8 +2,8 @@ package conformance
 
 import "gonum.org/v1/gonum/mat"
 
-// linear is a projection with its adapter in float64. W is [out, in], A [r, in],
-// B [out, r]; Bias, A and B may be nil. Mask is what dropout multiplies x by.
+// linear is a projection with its adapter in float64. W is [out, in], A [r, in], B
+// [out, r]; Bias, A and B may be nil. Mask holds the dropout factors of x.
 type linear struct {
 	W    *mat.Dense
 	Bias []float64
@@ -11,12 +11,12 @@ type linear struct {
 	Mask *mat.Dense
 	// Scale of the adapter.
 	Scale float64
-	// Magnitude and Norms, of a weight-decomposed adapter; else nil. Norms is a
+	// Magnitude and Norms of a weight-decomposed adapter, else nil. Norms is a
 	// constant: see rowNorms.
 	Magnitude, Norms []float64
 }
 
-// rowNorms returns the lengths of the rows of W + Scale·B·A.
+// rowNorms returns the L2 norms of the rows of W + Scale·B·A.
 func (l *linear) rowNorms() []float64 {
 	var v mat.Dense
 	v.Mul(l.B, l.A)
@@ -57,9 +57,9 @@ func (l *linear) dropped(x *mat.Dense) *mat.Dense {
 	return &d
 }
 
-// forward returns y = x·Wᵀ + bias + scale·xa·Bᵀ and xa = dropout(x)·Aᵀ. With a
-// magnitude it is what PEFT adds up: the base's output on x, (G-1) times the
-// base's product on dropout(x), and G·scale·xa·Bᵀ.
+// forward returns y = x·Wᵀ + bias + scale·xa·Bᵀ and xa = dropout(x)·Aᵀ. With a magnitude
+// y is PEFT's sum of the base's output for x, (G-1) times the base's product with
+// dropout(x), and G·scale·xa·Bᵀ.
 func (l *linear) forward(x *mat.Dense) (y, xa *mat.Dense) {
 	y = new(mat.Dense)
 	y.Mul(x, l.W.T())
@@ -93,7 +93,7 @@ type linearGrads struct {
 	Magnitude  []float64
 }
 
-// backward returns the gradients that dy causes.
+// backward returns the gradients for the output's gradient dy.
 func (l *linear) backward(x, dy *mat.Dense) linearGrads {
 	g := linearGrads{X: new(mat.Dense), W: new(mat.Dense)}
 	g.X.Mul(dy, l.W)

@@ -11,9 +11,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// differentiate compares grad with central differences of f over x. With steps
-// of 1e-5 in float64 the error of a difference is about 1e-10 from the cubic
-// term and 1e-11 from rounding.
+// differentiate compares grad with central differences of f over x. With steps of 1e-5 in
+// float64 the error of a difference is about 1e-10 from the cubic term and 1e-11 from
+// rounding.
 func differentiate(t *testing.T, name string, x, grad []float64, f func() float64) {
 	t.Helper()
 	const h = 1e-5
@@ -46,7 +46,7 @@ func TestProjectReference(t *testing.T) {
 	differentiateLinear(t, &l, random(3, 5), random(3, 4))
 }
 
-// differentiateLinear holds every gradient of the sum of weight·y.
+// differentiateLinear checks every gradient of the sum of weight·y.
 func differentiateLinear(t *testing.T, l *linear, x, weight *mat.Dense) {
 	t.Helper()
 	f := func() float64 {
@@ -75,7 +75,7 @@ func TestDecomposedProjectReference(t *testing.T) {
 	x := random(3, 5)
 	differentiateLinear(t, &l, x, random(3, 4))
 
-	// With the norms as magnitudes and nothing dropped it is a plain adapter.
+	// With magnitudes equal to the norms and without dropout, it is a plain adapter.
 	l.Mask, l.Norms = nil, l.rowNorms()
 	l.Magnitude = l.Norms
 	plain := l
@@ -87,9 +87,9 @@ func TestDecomposedProjectReference(t *testing.T) {
 	}
 }
 
-// TestDecomposedProjectIsPEFTs holds the reference to what PEFT's DoRA layer computes
-// (testdata/dora.py), dropout included: it drops what the direction sees, and not
-// what the base's own output does.
+// TestDecomposedProjectIsPEFTs checks the reference against PEFT's DoRA layer
+// (testdata/dora.py), including dropout, which applies to the direction's input but not
+// to the base's.
 func TestDecomposedProjectIsPEFTs(t *testing.T) {
 	var rows []struct {
 		Dropout, Scale                    float64
@@ -212,7 +212,7 @@ func TestActivateReference(t *testing.T) {
 }
 
 func TestRoPEReference(t *testing.T) {
-	// A turn by a right angle takes (a, b) to (-b, a); turning back undoes it.
+	// Rotation by a right angle maps (a, b) to (-b, a); the inverse undoes it.
 	for _, c := range []struct {
 		interleaved bool
 		want        []float64

@@ -15,7 +15,7 @@ func runRowNorms(t *testing.T, s *suite) {
 	} {
 		for _, h := range holdings {
 			if c.out > 2000 && !h.double {
-				continue // large, in one way to hold it
+				continue // large: one encoding is enough
 			}
 			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) {
 				weight, values := f.weight("Weight", h, c.out, c.in)

@@ -1,7 +1,7 @@
 package conformance
 
-// every returns the operand that views width columns from column from on in every period
-// columns of base: all of its columns from that one on where the period is base's own.
+// every declares a view of columns [from, from+width) of every period columns of base; with
+// period base.Cols it is a plain range of columns.
 func (f *fixture) every(name string, base *operand, period, from, width int) *operand {
 	o := &operand{f: f, name: name + " of " + base.name, base: base, output: base.output}
 	if period == base.Cols {
@@ -23,7 +23,7 @@ func (f *fixture) every(name string, base *operand, period, from, width int) *op
 	return o
 }
 
-// picked returns the elements of x at the given places.
+// picked returns the elements of x at the given positions.
 func picked(x []float64, places []int) []float64 {
 	y := make([]float64, len(places))
 	for i, at := range places {
@@ -32,7 +32,7 @@ func picked(x []float64, places []int) []float64 {
 	return y
 }
 
-// numbers returns what lies in the tensor on the device.
+// numbers returns the tensor's values on the device.
 func (o *operand) numbers() []float64 {
 	if o.base != nil {
 		return picked(decode(o.DType, o.base.raw()), o.places)
@@ -40,8 +40,8 @@ func (o *operand) numbers() []float64 {
 	return decode(o.DType, o.raw())
 }
 
-// written reports for each byte of o whether an operation was to write it: all of an
-// output and of what is overwritten, or of one with views the views alone.
+// written reports for each byte of o whether the operation may write it: all bytes of
+// outputs and overwritten operands, but only the views' bytes if there are views.
 func (o *operand) written(overwritten map[*operand]bool) []bool {
 	size := int(o.DType.Size())
 	all := make([]bool, o.Len()*size)
@@ -62,21 +62,21 @@ func (o *operand) written(overwritten map[*operand]bool) []bool {
 	return all
 }
 
-// A layout says where in one tensor queries, keys and values of attention lie.
+// A layout is the arrangement of attention's queries, keys and values in one tensor.
 type layout string
 
-// The layouts of fused projections: three blocks, or each key head with its queries
-// before it and its value behind.
+// The layouts of fused projections: three blocks, or for each key head its queries, the
+// key and the value.
 const (
 	apart  layout = ""
 	blocks layout = "blocks"
 	byKey  layout = "by key head"
 )
 
-// fused is queries, keys and values, which may be columns of one tensor.
+// A fused holds queries, keys and values, which may be columns of one tensor.
 type fused struct{ q, k, v *operand }
 
-// fuse views base.
+// fuse returns the views of base.
 func (l layout) fuse(f *fixture, base *operand, heads, kvHeads, dim int) fused {
 	q, kv := heads*dim, kvHeads*dim
 	if l == blocks {
@@ -90,8 +90,8 @@ func (l layout) fuse(f *fixture, base *operand, heads, kvHeads, dim int) fused {
 	}
 }
 
-// triple returns queries, keys and values: three tensors, or views of one where the
-// queries are as many as the keys, and of two where they are not.
+// triple declares queries, keys and values: three tensors, or views of one tensor if there
+// are as many queries as keys, else of two.
 func (l layout) triple(f *fixture, prefix string, tokens, keys, heads, kvHeads, dim int, declare func(name string, rows, cols int) *operand) fused {
 	q, kv := heads*dim, kvHeads*dim
 	if l == apart {

@@ -8,10 +8,10 @@ import (
 	"qlora/nf4"
 )
 
-// holding is how a case's base weight is stored.
+// A holding is the encoding of a case's base weight.
 type holding struct {
 	name   string
-	dtype  bindings.DType // where it is dense
+	dtype  bindings.DType // element type if dense
 	kind   nf4.Kind
 	block  int // 0: dense
 	double bool
@@ -26,8 +26,8 @@ var holdings = []holding{
 	{name: "fp4 of 32", kind: nf4.FP4, block: 32},
 }
 
-// weight returns a random [out, in] on the device, and its values. A 4-bit one is
-// made of random codes and scales: what it means is written out here.
+// weight declares a random [out, in] on the device and returns its values. A 4-bit weight
+// consists of random codes and scales, decoded here independently.
 func (f *fixture) weight(name string, h holding, out, in int) (bindings.Weight, *mat.Dense) {
 	if h.block == 0 {
 		o := f.input(name, h.dtype, out, in, 0.5)
