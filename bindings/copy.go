@@ -43,7 +43,7 @@ func CheckQuantize(dst *Weight, n int, dtype DType) error {
 	c.that(slices.Contains(floats, dtype), "from %v; it must be F32, BF16 or F16", dtype)
 	if dst.Quantized.Double() {
 		c.that(dst.Quantized.NestedBlockSize == NestedBlockSize,
-			"nested blocks of %d scales are read-only; they must have %d", dst.Quantized.NestedBlockSize, NestedBlockSize)
+			"nested blocks of %d scales are supported for reading only; they must have %d", dst.Quantized.NestedBlockSize, NestedBlockSize)
 	}
 	want := int64(dst.Out) * int64(dst.In) * dtype.Size()
 	c.that(int64(n) == want, "%d bytes for [%d, %d] of %v; it must be %d", n, dst.Out, dst.In, dtype, want)

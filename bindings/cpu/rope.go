@@ -21,9 +21,9 @@ func (d *Device) rope(op *bindings.RoPE) {
 	if op.Inverse {
 		sign = -1
 	}
-	turn := turnHalves
+	turn := rotateHalves
 	if op.Interleaved {
-		turn = turnNeighbours
+		turn = rotateNeighbors
 	}
 	d.rows(op.X.Rows, 64, func(from, to int) {
 		for t := from; t < to; t++ {
@@ -36,7 +36,7 @@ func (d *Device) rope(op *bindings.RoPE) {
 	})
 }
 
-func turnHalves(head, c, s []float32, sign float32) {
+func rotateHalves(head, c, s []float32, sign float32) {
 	s = s[:len(c)]
 	lower, upper := head[:len(c)], head[len(c):][:len(c)]
 	for i, cos := range c {
@@ -46,7 +46,7 @@ func turnHalves(head, c, s []float32, sign float32) {
 	}
 }
 
-func turnNeighbours(head, c, s []float32, sign float32) {
+func rotateNeighbors(head, c, s []float32, sign float32) {
 	s, head = s[:len(c)], head[:2*len(c)]
 	for i, cos := range c {
 		sin := s[i] * sign

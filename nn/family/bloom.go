@@ -12,7 +12,7 @@ func init() {
 // bloom reads BLOOM (Le Scao et al. 2022): LayerNorms, also after the embedding, biases
 // everywhere, and ALiBi (Press et al. 2022) instead of positions:
 //
-//	mid = in  + dense(softmax(q·k/sqrt(d) + slope·place)·v), q, k, v of LayerNorm(in)
+//	mid = in  + dense(softmax(q·k/sqrt(d) + slope·position)·v), q, k, v of LayerNorm(in)
 //	out = mid + down(gelu(up(LayerNorm(mid))))
 //
 // With apply_residual_connection_post_layernorm the residuals are the norms' outputs.

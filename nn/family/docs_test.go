@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// docs/models.md has a row for every model_type.
+// TestModelsPage checks that docs/models.md has a row for every model_type.
 func TestModelsPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/models.md")
 	require.NoError(t, err)

@@ -11,8 +11,8 @@ func init() {
 	register(Family{Types: []string{"gpt_neo"}, Targets: []string{"q_proj", "v_proj"}, read: gptNeo})
 }
 
-// gptNeo is GPT-Neo (Black et al. 2021): GPT-2 with projections apart, scores that are
-// not scaled, and local layers, which see the last window_size keys:
+// gptNeo reads GPT-Neo (Black et al. 2021): GPT-2 with separate projections, unscaled
+// scores, and local layers, which attend to the last window_size keys:
 //
 //	x   = embedding(id) + position
 //	mid = in  + out_proj(softmax(q·k)·v), q, k, v of LayerNorm(in)
@@ -45,8 +45,8 @@ func gptNeo(f *file) *nn.Config {
 	return c
 }
 
-// local returns which layers are local: by attention_layers, a name for each, or where
-// that is absent by attention_types, a list of [names, times].
+// local returns which layers are local, from attention_layers, a name for each, or, if
+// that is absent, from attention_types, a list of [names, times].
 func (f *file) local(layers int) []bool {
 	names := f.list("attention_layers")
 	if runs := f.layerRuns("attention_types"); names == nil {
@@ -70,7 +70,7 @@ func (f *file) local(layers int) []bool {
 	return local
 }
 
-// A layerRun is names of layers that come several times.
+// A layerRun is a repeated list of layer names.
 type layerRun struct {
 	names []string
 	times int
@@ -81,7 +81,7 @@ func (r *layerRun) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &[]any{&r.names, &r.times})
 }
 
-// layerRuns returns a list of them; absent: global and local by turns, 12 times.
+// layerRuns returns a list of layerRuns; the default is global and local, 12 times.
 func (f *file) layerRuns(key string) []layerRun {
 	runs := []layerRun{{[]string{"global", "local"}, 12}}
 	if f.has(key) {

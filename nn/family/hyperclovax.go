@@ -6,8 +6,8 @@ func init() {
 	register(Family{Types: []string{"hyperclovax"}, read: hyperclovax})
 }
 
-// hyperclovax is HyperCLOVA X SEED Think (NAVER 2025): Granite's multipliers, but the
-// logits' is a factor, and with use_post_norm RMSNorms also behind both branches:
+// hyperclovax reads HyperCLOVA X SEED Think (NAVER 2025): Granite's multipliers, with
+// logits_scaling as a factor, and with use_post_norm RMSNorms also after both branches:
 //
 //	in  = embedding_multiplier·embedding
 //	mid = in  + residual_multiplier·RMSNorm(o(attention)), scores attention_multiplier·q·k

@@ -11,13 +11,13 @@ func init() {
 	register(Family{Types: []string{"mpt"}, Targets: []string{"Wqkv"}, read: mpt})
 }
 
-// mpt is MPT (MosaicML 2023): no biases, not even on the LayerNorms, and ALiBi in the
-// place of positions:
+// mpt reads MPT (MosaicML 2023): no biases, not even in the LayerNorms, and ALiBi instead
+// of positions:
 //
-//	mid = in  + out_proj(softmax(softmax_scale·q·k + slope·place)·v), q, k, v of LayerNorm(in)
+//	mid = in  + out_proj(softmax(softmax_scale·q·k + slope·position)·v), q, k, v of LayerNorm(in)
 //	out = mid + down(gelu(up(LayerNorm(mid))))
 //
-// q, k and v are limited to ±clip_qkv. attn_pdrop is also the branches' dropout.
+// q, k and v are clamped to ±clip_qkv. attn_pdrop is also the branches' dropout.
 func mpt(f *file) *nn.Config {
 	for key, own := range map[string]string{
 		"hidden_size": "d_model", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads", "max_position_embeddings": "max_seq_len",
@@ -53,7 +53,7 @@ func mpt(f *file) *nn.Config {
 	return c
 }
 
-// mptRefusals refuses what MosaicML's program has and transformers has not.
+// mptRefusals refuses features of MosaicML's code that transformers does not support.
 func (f *file) mptRefusals() {
 	for _, key := range []string{"emb_pdrop", "resid_pdrop", "logit_scale"} {
 		f.unset(key)
@@ -72,10 +72,10 @@ func (f *file) mptRefusals() {
 	}
 }
 
-// mptAttention is what attn_config says.
+// mptAttention holds the settings of attn_config.
 type mptAttention struct{ scale, clip, dropout float32 }
 
-// mptAttention reads attn_config. Positions are ALiBi's with any learned_pos_emb.
+// mptAttention reads attn_config. Positions are ALiBi, whatever learned_pos_emb says.
 func (f *file) mptAttention(h heads) mptAttention {
 	f.bool("learned_pos_emb", true)
 	a := &file{keys: map[string]json.RawMessage{}, asked: map[string]bool{}, modelType: f.modelType}

@@ -51,7 +51,7 @@ func TestMPTAttention(t *testing.T) {
 	}
 }
 
-// The values are transformers' build_mpt_alibi_tensor.
+// The values are from transformers' build_mpt_alibi_tensor.
 func TestMPTSlopes(t *testing.T) {
 	bias := firstAttention(parsed(t, `{"model_type":"mpt","d_model":48,"n_heads":6}`)).KeyBias
 	for head, slope := range []float32{0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125} {
