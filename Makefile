@@ -34,10 +34,18 @@ demo: openblas ## tune a small 4-bit model and compare its answers before and af
 	go run ./demo
 
 .PHONY: picture
-picture: demo build ## record docs/run.svg: ask the demo's base in a terminal, tune it, ask again
-	@rm -rf out/tuned
+picture: demo build ## record docs/run.svg, a run in a terminal, and with a Chromium docs/live.gif, the page of a run
+	@rm -rf out/tuned out/watched
 	tools/picture.py docs/run.svg \
 	  "$(ASK)" "$(BUILD)/qlora train --config configs/demo.yaml" "$(ASK) --adapter out/tuned"
+
+	QLORA_BLAS="$$(ls $(OPENBLAS) 2>/dev/null || true)" go run tools/livepicture/*.go -wide docs/live.png -narrow docs/live-narrow.png docs/live.gif $(WATCHED)
+	@[ ! -e out/watched/loss.png ] || cp out/watched/loss.png docs/
+
+# The run of docs/watching.md.
+WATCHED = $(BUILD)/qlora train --model out/demo/base --dataset out/demo/train.jsonl --eval_dataset out/demo/asked.jsonl --output_dir out/watched \
+	--max_steps 400 --learning_rate 2e-3 --lr_scheduler_type cosine --warmup_steps 0.05 --lora_dropout 0 \
+	--eval_strategy steps --eval_steps 20 --save_steps 100 --logging_steps 2 --sample_prompts 2 --sample_tokens 12 --live :0
 
 ASK = $(BUILD)/qlora generate --model out/demo/base --max_new_tokens 12 --prompt \$$'Q: What is the work of Bruno?\nA:'
 
