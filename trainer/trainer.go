@@ -166,7 +166,7 @@ func (r *Run) checkParts() error {
 	}
 	for _, f := range r.Files {
 		if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) {
-			wrong = append(wrong, fmt.Errorf("Files has %q, which is not a plain file name", f.Name))
+			wrong = append(wrong, fmt.Errorf("file %q of Files has no plain name", f.Name))
 		}
 	}
 	return errors.Join(wrong...)

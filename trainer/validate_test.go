@@ -54,7 +54,7 @@ func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 		"the base has no weights":        func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
 		"the run has no device":          func(r *Run) { r.Device = nil },
 		"outputs is nil":                 func(r *Run) { r.Outputs = []Output{nil} },
-		`Files has "../x", which is not`: func(r *Run) { r.Files = []File{{Name: "../x"}} },
+		`file "../x" of Files has no plain name`: func(r *Run) { r.Files = []File{{Name: "../x"}} },
 		"4-bit weights cannot":           func(r *Run) { r.Base.Lora = nil },
 		"`adapter` is \"x\"":             func(r *Run) { r.Base.Quantize, r.Base.Lora, r.Base.Adapter = nil, nil, "x" },
 		"`bnb_4bit_blocksize` is 0":      func(r *Run) { r.Base.Quantize = new(bindings.QuantizeOptions) },
