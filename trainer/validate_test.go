@@ -50,21 +50,21 @@ func TestValidateNamesEverything(t *testing.T) {
 // whatever is left out, and writes nothing.
 func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"the run has no base":            func(r *Run) { r.Base = nil },
-		"the base has no weights":        func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
-		"the run has no device":          func(r *Run) { r.Device = nil },
-		"outputs is nil":                 func(r *Run) { r.Outputs = []Output{nil} },
+		"the run has no base":                    func(r *Run) { r.Base = nil },
+		"the base has no weights":                func(r *Run) { r.Base = &Base{Config: r.Base.Config} },
+		"the run has no device":                  func(r *Run) { r.Device = nil },
+		"outputs is nil":                         func(r *Run) { r.Outputs = []Output{nil} },
 		`file "../x" of Files has no plain name`: func(r *Run) { r.Files = []File{{Name: "../x"}} },
-		"4-bit weights cannot":           func(r *Run) { r.Base.Lora = nil },
-		"`adapter` is \"x\"":             func(r *Run) { r.Base.Quantize, r.Base.Lora, r.Base.Adapter = nil, nil, "x" },
-		"`bnb_4bit_blocksize` is 0":      func(r *Run) { r.Base.Quantize = new(bindings.QuantizeOptions) },
-		"`r` is 0":                       func(r *Run) { r.Base.ApplyLora(lora.Config{Alpha: 8}) },
-		"`lora_alpha` is 0":              func(r *Run) { r.Base.ApplyLora(lora.Config{R: 8}) },
-		"`bias` is \"some\"":             func(r *Run) { r.Base.Lora.Bias = "some" },
-		"`init_lora_weights` is \"eva\"": func(r *Run) { r.Base.Lora.Init = "eva" },
-		"its documents start at []":      func(r *Run) { r.TrainSet[0].Starts = []int32{} },
-		"its documents start at [0 0]":   func(r *Run) { r.TrainSet[0].Starts = []int32{0, 0} },
-		"Prompts.Decode is nil":          func(r *Run) { r.Prompts = tinyPrompts(); r.Prompts.Decode = nil },
+		"4-bit weights cannot":                   func(r *Run) { r.Base.Lora = nil },
+		"`adapter` is \"x\"":                     func(r *Run) { r.Base.Quantize, r.Base.Lora, r.Base.Adapter = nil, nil, "x" },
+		"`bnb_4bit_blocksize` is 0":              func(r *Run) { r.Base.Quantize = new(bindings.QuantizeOptions) },
+		"`r` is 0":                               func(r *Run) { r.Base.ApplyLora(lora.Config{Alpha: 8}) },
+		"`lora_alpha` is 0":                      func(r *Run) { r.Base.ApplyLora(lora.Config{R: 8}) },
+		"`bias` is \"some\"":                     func(r *Run) { r.Base.Lora.Bias = "some" },
+		"`init_lora_weights` is \"eva\"":         func(r *Run) { r.Base.Lora.Init = "eva" },
+		"its documents start at []":              func(r *Run) { r.TrainSet[0].Starts = []int32{} },
+		"its documents start at [0 0]":           func(r *Run) { r.TrainSet[0].Starts = []int32{0, 0} },
+		"Prompts.Decode is nil":                  func(r *Run) { r.Prompts = tinyPrompts(); r.Prompts.Decode = nil },
 	} {
 		r := tinyRun(t)
 		change(&r)
