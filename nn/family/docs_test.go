@@ -15,3 +15,13 @@ func TestModelsPage(t *testing.T) {
 		require.Contains(t, string(page), "`"+name+"`")
 	}
 }
+
+// TestWalkThrough checks that the family that docs/design.md shows is the one that is
+// here.
+func TestWalkThrough(t *testing.T) {
+	page, err := os.ReadFile("../../docs/design.md")
+	require.NoError(t, err)
+	file, err := os.ReadFile("arcee.go")
+	require.NoError(t, err)
+	require.Contains(t, string(page), "```go\n"+string(file)+"```")
+}
