@@ -25,8 +25,8 @@ type fileType struct {
 }
 
 var fileTypes = []fileType{
-	{ending: ".jsonl", records: jsonLines},
-	{ending: ".json", records: jsonArray},
+	{ending: ".jsonl", records: jsonRecords},
+	{ending: ".json", records: jsonRecords},
 	{ending: ".csv", records: csvRows(',')},
 	{ending: ".tsv", records: csvRows('\t')},
 	{ending: ".parquet", rows: parquetRows},

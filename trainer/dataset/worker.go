@@ -81,6 +81,9 @@ func (w *worker) make(f *format, r record) (made, error) {
 // makeOne tokenizes a single record of its format, as make does.
 func (w *worker) makeOne(f *format, r record) (made, error) {
 	e, err := f.example(w, r)
+	if errors.Is(err, errNothing) {
+		return made{}, nil
+	}
 	if err != nil {
 		return made{}, err
 	}
