@@ -17,6 +17,7 @@ type Options struct {
 	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
 	ChatTemplate  string `option:"chat_template" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
 	ApplyChat     bool   `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
+	SkipBad       bool   `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
 
 	// ModelFolder holds the chat template and its special tokens; "" for none.
 	ModelFolder string
@@ -104,7 +105,13 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if tok != nil {
 		l.vocabulary = newVocabulary(tok)
 	}
-	l.chats = sync.OnceValues(func() (*chats, error) { return newChats(opt, tok) })
+	l.chats = sync.OnceValues(func() (*chats, error) {
+		c, err := newChats(opt, tok)
+		if err != nil {
+			return nil, setupError{err}
+		}
+		return c, nil
+	})
 	if opt.ChatTemplate != "" || opt.ApplyChat {
 		if _, err := l.chats(); err != nil {
 			return nil, err

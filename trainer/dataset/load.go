@@ -49,10 +49,9 @@ func (l *loader) file(path string, size int64) error {
 			return nil
 		}
 		if format == nil {
-			if format, err = formatOf(batch[0], l.opt.Format); err != nil {
-				return fmt.Errorf("%s: %w", kind.at(path, batch[0].line), err)
+			if format, err = l.formatOf(kind, batch, &report); err != nil {
+				return err
 			}
-			report.Format = format.String()
 		}
 		if err := l.batch(kind, format, batch, &report); err != nil {
 			return err
@@ -85,7 +84,26 @@ func (l *loader) file(path string, size int64) error {
 	return l.report(l.done)
 }
 
-// batch makes examples of the records, in parallel and in order.
+// formatOf returns the format of the first record that has one, and writes it to the
+// report. It returns nil if no record can be read.
+func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*format, error) {
+	for _, r := range batch {
+		found, err := formatOf(r, l.opt.Format)
+		switch {
+		case err == nil:
+			report.Format = found.String()
+			return found, nil
+		case r.parse() != nil && !l.opt.SkipBad:
+			return nil, nil // batch returns the error
+		case !l.opt.SkipBad:
+			return nil, fmt.Errorf("%s: %w", kind.at(report.Path, r.line), err)
+		}
+	}
+	return nil, nil
+}
+
+// batch makes examples of the records, in parallel and in order. format is nil if none of
+// the records can be read.
 func (l *loader) batch(kind fileType, format *format, batch []record, report *FileReport) error {
 	type result struct {
 		made made
@@ -102,17 +120,31 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 				if i >= len(batch) {
 					return
 				}
+				if format == nil {
+					_, results[i].err = formatOf(batch[i], l.opt.Format)
+					continue
+				}
 				results[i].made, results[i].err = w.make(format, batch[i])
 			}
 		})
 	}
 	wait.Wait()
 	for i, r := range results {
-		if r.err != nil {
-			return fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), r.err)
-		}
 		report.Records++
 		l.records++
+		if r.err != nil {
+			err := fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), r.err)
+			switch {
+			case l.opt.SkipBad && !isSetup(r.err):
+				if report.Bad++; report.Bad == 1 {
+					report.FirstBad = err.Error()
+				}
+				continue
+			case batch[i].parse() != nil:
+				return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
+			}
+			return err
+		}
 		report.Examples += len(r.made.examples)
 		if r.made.truncated {
 			report.Truncated++

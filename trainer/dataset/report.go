@@ -18,11 +18,13 @@ type FileReport struct {
 	Path      string
 	Format    string // the format's name and, if several share it, its fields
 	Records   int
-	Examples  int   // sequences; a long text becomes several
-	Truncated int   // records longer than the longest sequence
-	Dropped   int   // records with nothing left to train on
-	Tokens    int64 // in the examples
-	Trained   int64 // tokens that are predicted and trained on
+	Examples  int    // sequences; a long text becomes several
+	Truncated int    // records longer than the longest sequence
+	Dropped   int    // records with nothing left to train on
+	Bad       int    // records skipped because they cannot be read
+	FirstBad  string // the first of them: where, and why
+	Tokens    int64  // in the examples
+	Trained   int64  // tokens that are predicted and trained on
 }
 
 // String returns the report in one line.
@@ -35,6 +37,9 @@ func (f FileReport) String() string {
 	}
 	if f.Dropped > 0 {
 		fmt.Fprintf(&b, "; %d dropped with nothing to train on", f.Dropped)
+	}
+	if f.Bad > 0 {
+		fmt.Fprintf(&b, "; %d bad ones were skipped, the first: %s", f.Bad, f.FirstBad)
 	}
 	return b.String()
 }
@@ -112,6 +117,7 @@ func (r Report) Total() FileReport {
 		sum.Examples += f.Examples
 		sum.Truncated += f.Truncated
 		sum.Dropped += f.Dropped
+		sum.Bad += f.Bad
 		sum.Tokens += f.Tokens
 		sum.Trained += f.Trained
 	}
@@ -126,6 +132,9 @@ func (r Report) usable() error {
 	}
 	var names []string
 	for _, f := range r.Files {
+		if f.Bad > 0 {
+			return fmt.Errorf("%s; no record is left to train on", f.FirstBad)
+		}
 		names = append(names, f.Path)
 	}
 	what := "no records"

@@ -127,7 +127,15 @@ func trainable(truncated bool, examples ...Example) made {
 	return made{truncated: truncated}
 }
 
-var errNoTokenizer = errors.New("text needs a tokenizer; name a model folder with tokenizer.json")
+// A setupError is about the tokenizer or the template, not about the record at which it
+// occurs.
+type setupError struct{ error }
+
+func (e setupError) Unwrap() error { return e.error }
+
+func isSetup(err error) bool { return errors.As(err, new(setupError)) }
+
+var errNoTokenizer = setupError{errors.New("text needs a tokenizer; name a model folder with tokenizer.json")}
 
 // text returns the example of a text that is trained on as a whole.
 func (w *worker) text(text string) (Example, error) {
