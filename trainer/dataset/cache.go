@@ -138,7 +138,7 @@ var programSum = sync.OnceValues(func() ([]byte, error) {
 
 // hashFile adds a file's name and content to h.
 func hashFile(h hash.Hash, path string) error {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}

@@ -71,8 +71,8 @@ type Progress struct {
 	Records     int   // read so far
 }
 
-// Load reads the paths one after another: files, folders of files, and patterns such as
-// data/*.jsonl. tok may be nil if all records are pretokenized. progress, if not nil,
+// Load reads the paths one after another: files, folders of files, patterns such as
+// data/*.jsonl, and Stdin. tok may be nil if all records are pretokenized. progress, if not nil,
 // receives the progress; an error from it aborts Load.
 //
 // Errors name file and line; all except read errors are about the input. A set without a

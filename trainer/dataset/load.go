@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -29,7 +28,7 @@ type loader struct {
 // file reads one file of size bytes to its end.
 func (l *loader) file(path string, size int64) error {
 	kind, _ := fileTypeOf(path)
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A source is one dataset as named: a file, a folder of files, or a pattern such as
-// data/*.jsonl.
+// A source is one dataset as named: a file, a folder of files, a pattern such as
+// data/*.jsonl, or Stdin.
 type source struct {
 	name    string
 	files   []string
@@ -22,6 +22,13 @@ func findSources(paths []string) ([]source, error) {
 	for i, path := range paths {
 		s := &sources[i]
 		s.name = path
+		if path == Stdin {
+			if err := stdin.fill(); err != nil {
+				return nil, err
+			}
+			s.files, s.sizes = []string{path}, []int64{stdin.size}
+			continue
+		}
 		info, err := os.Stat(path)
 		switch {
 		case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):

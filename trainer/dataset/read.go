@@ -3,7 +3,6 @@ package dataset
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 )
 
 // A Record is one record of a file by its fields, for uses other than training.
@@ -31,7 +30,7 @@ func Read(paths []string, each func(*Record) error) error {
 
 func readFile(path string, size int64, each func(*Record) error) error {
 	kind, _ := fileTypeOf(path)
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -31,7 +32,7 @@ type FileReport struct {
 func (f FileReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: read as %s: %d records, %d sequences, %d tokens, %d of them trained on",
-		f.Path, f.Format, f.Records, f.Examples, f.Tokens, f.Trained)
+		f.name(), cmp.Or(f.Format, "nothing"), f.Records, f.Examples, f.Tokens, f.Trained)
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)
 	}
@@ -42,6 +43,14 @@ func (f FileReport) String() string {
 		fmt.Fprintf(&b, "; %d bad ones were skipped, the first: %s", f.Bad, f.FirstBad)
 	}
 	return b.String()
+}
+
+// name returns the path, for messages.
+func (f FileReport) name() string {
+	if f.Path == Stdin {
+		return "standard input"
+	}
+	return f.Path
 }
 
 // A MixReport says how much a dataset contributes to an epoch.
@@ -135,7 +144,7 @@ func (r Report) usable() error {
 		if f.Bad > 0 {
 			return fmt.Errorf("%s; no record is left to train on", f.FirstBad)
 		}
-		names = append(names, f.Path)
+		names = append(names, f.name())
 	}
 	what := "no records"
 	if sum.Records > 0 {
