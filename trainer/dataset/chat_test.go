@@ -224,7 +224,7 @@ func FuzzChat(f *testing.F) {
 		if r.parse() != nil {
 			return
 		}
-		format, err := formatOf(r, Auto)
+		format, err := formatOf(r, Auto, nil)
 		if err != nil || format != &messages && format != &sharegpt {
 			return
 		}

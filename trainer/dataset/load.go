@@ -17,6 +17,7 @@ const (
 // A loader reads files into a set.
 type loader struct {
 	opt        Options
+	columns    []column    // of opt
 	vocabulary *vocabulary // nil without a tokenizer
 	chats      func() (*chats, error)
 	set        *Set
@@ -87,7 +88,7 @@ func (l *loader) file(path string, size int64) error {
 // report. It returns nil if no record can be read.
 func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*format, error) {
 	for _, r := range batch {
-		found, err := formatOf(r, l.opt.Format)
+		found, err := formatOf(r, l.opt.Format, l.columns)
 		switch {
 		case err == nil:
 			report.Format = found.String()
@@ -114,13 +115,14 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 	for range min(runtime.GOMAXPROCS(0), len(batch)) {
 		wait.Go(func() {
 			w := newWorker(l.opt, l.vocabulary, l.chats)
+			w.columns = l.columns
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {
 					return
 				}
 				if format == nil {
-					_, results[i].err = formatOf(batch[i], l.opt.Format)
+					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
 					continue
 				}
 				results[i].made, results[i].err = w.make(format, batch[i])

@@ -11,10 +11,10 @@ type Record struct {
 	record record
 }
 
-// Read calls each with the records of the paths, as in Load, one after another, without
-// making examples. An error of each ends it; errors name file and line.
+// Read calls each with the records of the paths, as in Load for evaluation, one after
+// another, without making examples. An error of each ends it; errors name file and line.
 func Read(paths []string, each func(*Record) error) error {
-	sources, err := findSources(paths)
+	sources, err := findSources(paths, true)
 	if err != nil {
 		return err
 	}

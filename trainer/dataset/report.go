@@ -10,6 +10,7 @@ import (
 type Report struct {
 	Files   []FileReport
 	Skipped []string       // unread entries of folders
+	Splits  []string       // how the splits of folders are used, a line each
 	Mix     []MixReport    // of each dataset; nil if all are used once
 	Packing *PackingReport // nil if not packed
 }
@@ -75,6 +76,7 @@ func (r Report) Lines() []string {
 	for _, f := range r.Files {
 		lines = append(lines, f.String())
 	}
+	lines = append(lines, r.Splits...)
 	for _, path := range r.Skipped {
 		lines = append(lines, fmt.Sprintf("%s: skipped, not a dataset file by its name", path))
 	}

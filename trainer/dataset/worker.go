@@ -34,6 +34,7 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 // A worker makes examples of records. It belongs to one goroutine.
 type worker struct {
 	opt        Options
+	columns    []column // of opt
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
@@ -59,6 +60,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	if err := r.parse(); err != nil {
 		return made{}, err
 	}
+	r.rename(w.columns)
 	if f.split == nil {
 		return w.makeOne(f, r)
 	}
