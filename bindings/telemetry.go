@@ -11,7 +11,7 @@ type Monitored interface {
 // Telemetry holds a GPU's measurements at one moment, of all processes together. A
 // value that the GPU does not measure is nil.
 type Telemetry struct {
-	MemoryUsed  *int64   `json:"gpu_memory_used,omitempty"` // bytes, with what the driver keeps for itself
+	MemoryUsed  *int64   `json:"gpu_memory_used,omitempty"` // bytes, including the driver's own
 	MemoryTotal *int64   `json:"gpu_memory_total,omitempty"`
 	Utilization *int     `json:"gpu_utilization,omitempty"` // per cent of the last second, or a part of it, in which a kernel ran
 	Temperature *int     `json:"gpu_temperature,omitempty"` // °C

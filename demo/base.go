@@ -9,7 +9,7 @@ import (
 	"qlora/internal/atomicfile"
 )
 
-// baseFiles are the base model: a Llama that this project trained from scratch on the texts of demo/town. make_base.sh rebuilds it.
+// baseFiles holds the base model, a Llama trained from scratch on the texts of demo/town. make_base.sh rebuilds it.
 //
 //go:embed base/config.json base/model.safetensors base/tokenizer.json base/tokenizer_config.json
 var baseFiles embed.FS

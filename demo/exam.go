@@ -12,7 +12,7 @@ import (
 	"qlora/trainer"
 )
 
-// longestAnswer is the maximum length of an answer in tokens; a right answer is a word and the end of the text.
+// longestAnswer is the maximum length of an answer in tokens; a correct answer is one word and the end of the text.
 const longestAnswer = 12
 
 // A candidate is a model that answers questions.

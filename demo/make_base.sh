@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the demonstration's base again, from nothing: its texts, its tokenizer, its untrained weights, and 2000 steps of full training. Same seeds, same
-# machine, same BLAS: the same bits. It takes ten minutes on one processor with OpenBLAS (make toolchain).
+# Rebuilds the demonstration's base from scratch: texts, tokenizer, initial weights, and 2000 steps of full training. The same seeds, machine and BLAS
+# give the same bits. It takes ten minutes on one processor with OpenBLAS (make toolchain).
 #
-#   demo/make_base.sh          leaves all in build/demo-base
-#   demo/make_base.sh -commit  also puts the base and the log of its training into demo/base
+#   demo/make_base.sh          writes everything to build/demo-base
+#   demo/make_base.sh -commit  also copies the base and its training log to demo/base
 set -eu
 cd "$(dirname "$0")/.."
 work=build/demo-base

@@ -61,7 +61,7 @@ func openModel(dir, method string, s settings) (*trainer.Base, error) {
 	return model, nil
 }
 
-// A result holds the results of a run besides its files.
+// A result holds the results of a run other than its files.
 type result struct {
 	plan            *trainer.RunPlan
 	tokensPerSecond float64
@@ -108,13 +108,13 @@ func tune(ctx context.Context, dev bindings.Device, out, method string, s settin
 	return &result{plan: run.Plan(), tokensPerSecond: pace.mean()}, nil
 }
 
-// sparse passes on few of the rows of training: the console needs fewer than loss.png.
+// sparse passes on a subset of the training rows: the console needs fewer than loss.png.
 type sparse struct {
 	trainer.Output
 	every int // in steps
 }
 
-// Log passes on the rows of every so many steps, and the last.
+// Log passes on the rows of every every-th step, and the last.
 func (s sparse) Log(r trainer.Row) error {
 	if r.Loss != nil && r.Step%s.every != 0 {
 		return nil
@@ -122,14 +122,14 @@ func (s sparse) Log(r trainer.Row) error {
 	return s.Output.Log(r)
 }
 
-// pace is an output that measures the mean speed of a run by its log rows.
+// pace is an output that measures a run's mean speed from its log rows.
 type pace struct {
 	trainer.NoOutput
 	seconds, tokens float64
 	last            int
 }
 
-// Log weighs each row by the steps it stands for.
+// Log weights each row by the number of steps it covers.
 func (p *pace) Log(r trainer.Row) error {
 	if r.TokensPerSecond != nil && *r.TokensPerSecond > 0 {
 		steps := float64(r.Step - p.last)

@@ -47,7 +47,7 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		return nil, fmt.Errorf("the model was laid out with modules_to_save %q and bias %q, the adapter has %q and %q", laid.Names, laid.Biases, want.Names, want.Biases)
 	}
 	if cfg.Init.ChangesBase() && m.Config.Quantization != nil {
-		return nil, fmt.Errorf("init_lora_weights is %q, which needs the original weights, and the base is in 4 bits already; give the model folder that it was made from", cfg.Init)
+		return nil, fmt.Errorf("init_lora_weights is %q, which needs the original weights, but the base is already quantized to 4 bits; give the model folder it was quantized from", cfg.Init)
 	}
 	var err error
 	all := m.Projections()

@@ -112,7 +112,7 @@ func (d *declarer) trains(module string) bool {
 		module == m.Embedding.Name && m.Config.Tied && o.Modules.Tie && o.Modules.Pick(m.Head.Name)
 }
 
-// separates reports whether a tied head becomes a tensor of its own.
+// separates reports whether a tied head becomes a separate tensor.
 func (d *declarer) separates() bool {
 	o := &d.m.Options
 	return !o.Train && !o.Modules.Tie && (o.Modules.Pick(d.m.Embedding.Name) || o.Modules.Pick(d.m.Head.Name))

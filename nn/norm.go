@@ -76,7 +76,7 @@ func newStats(a *bindings.Arena, n *Norm, rows int) normStats {
 	return s
 }
 
-// normalizeInto is normalize with y in the workspace and the stats in s's tensors.
+// normalizeInto normalizes like normalize, with y in the workspace and the stats in s's tensors.
 func (p *pass) normalizeInto(n *Norm, x bindings.Tensor, s normStats) bindings.Tensor {
 	op := n.operation(x, s)
 	op.Y = p.work.New(p.m.info.Activation, x.Rows, x.Cols)

@@ -75,7 +75,7 @@ func decode(dst []float32, src []byte, dtype bindings.DType) {
 	}
 }
 
-// encode is the inverse of decode.
+// encode converts values to dtype's bytes, the inverse of decode.
 func encode(src []float32, dtype bindings.DType) []byte {
 	if dtype == bindings.F32 {
 		return float32Bytes(src)

@@ -45,7 +45,7 @@ func (s *Stream) Push(id int32) string {
 	return fresh
 }
 
-// Flush ends the text and returns what was held back.
+// Flush ends the text and returns the pending part.
 func (s *Stream) Flush() string {
 	fresh := s.after(s.t.Decode(s.ids, true))
 	s.ids, s.context, s.given = nil, 0, ""

@@ -3,9 +3,9 @@
 
     tools/picture.py docs/run.svg COMMAND...
 
-Each COMMAND is a line for bash. The picture shows the line after a prompt, then what
-the command prints, at the times at which it printed it. Nothing is edited. Viewers that
-ask for reduced motion, and those without CSS animations, show the last screen.
+Each COMMAND is a line for bash. The picture shows the line after a prompt, then the
+command's output with its original timing. Nothing is edited. Viewers that
+request reduced motion, and those without CSS animations, show the last screen.
 """
 
 import argparse
@@ -24,7 +24,7 @@ COLUMNS, ROWS = 110, 34
 FONT, WIDTH, HEIGHT = 12, 7.2, 16  # pixels: font size, columns, rows
 MARGIN, BAR = 12, 26  # around the text; the window's title bar
 TYPING, REST, END = 0.02, 0.7, 5.0  # seconds: a typed letter, before a command runs, the last screen
-FRAME = 0.1  # seconds between two screens; what is drawn over sooner is not shown
+FRAME = 0.1  # minimum seconds between two screens; earlier changes are not shown
 
 STYLE = """
 .window{fill:#fbfbfa;stroke:#d0d0cc}.dot{fill:#d0d0cc}
@@ -63,7 +63,7 @@ class Screen:
 
 
 def run(command, show):
-    """Runs a command in a pseudo-terminal; show gets its output as it comes, and the seconds since it began."""
+    """Runs a command in a pseudo-terminal; show receives its output as it arrives, and the seconds since the start."""
     child, terminal = pty.fork()
     if child == 0:
         os.execvp("bash", ["bash", "-c", command])
@@ -88,7 +88,7 @@ def run(command, show):
 
 
 def record(commands):
-    """Returns (seconds, lines, rows that commands stand on) for each screen, and how long all of it takes."""
+    """Returns (seconds, lines, rows with commands) for each screen, and the total duration."""
     screen, now, typed, screens = Screen(), 0.0, set(), []
 
     def keep(at):
@@ -118,7 +118,7 @@ def record(commands):
 
 
 def spans(screens, end):
-    """Returns (row, text, is command, from, to) for each text that stands on a row for a while."""
+    """Returns (row, text, is command, from, to) for each text shown on a row."""
     found, open_ = [], {}
     for at, lines, typed in screens + [(end, [], set())]:
         top = max(0, len(lines) - ROWS)
@@ -142,7 +142,7 @@ def element(row, line, command, names):
 
 
 def animation(times, end):
-    """Returns the style rules by which the class of each (from, to) in times is visible between the two."""
+    """Returns the style rules that show the class of each (from, to) in times between the two."""
     gone, rules = [], []
     for (since, until), name in times.items():
         frames = f"0%{{visibility:hidden}}{since / end * 100:.2f}%{{visibility:visible}}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Bring a tool that the build needs into the toolchain folder. Python's standard library is all it needs.
+"""Installs a tool that the build needs into the toolchain folder. Needs only Python's standard library.
 
     tools/toolchain.py DIRECTORY TOOL        TOOL is one of: openblas, cmake, nvcc, clang-format
 
-OpenBLAS lands in DIRECTORY/lib. Of the others DIRECTORY/bin/TOOL is a script that runs the tool on the PATH, if that is new enough, or else the one that was
-fetched into DIRECTORY/TOOL; nvcc has cuobjdump beside it. clang-format is always the fetched one, since every version formats a little differently.
+OpenBLAS is installed in DIRECTORY/lib. For the others DIRECTORY/bin/TOOL is a script that runs the tool on the PATH, if that is new enough, or else the one
+fetched into DIRECTORY/TOOL; nvcc has cuobjdump next to it. clang-format is always the fetched one, since every version formats a little differently.
 """
 
 import io
@@ -40,14 +40,14 @@ WHEELS = {
     ],
 }
 
-# Where the programs of a fetched tool lie in its wheels.
+# The paths of a fetched tool's programs in its wheels.
 PROGRAMS = {
     "cmake": ["cmake/data/bin/cmake"],
     "clang-format": ["clang_format/data/bin/clang-format"],
     "nvcc": ["nvidia/cu13/bin/nvcc", "nvidia/cu13/bin/cuobjdump"],
 }
 
-# The oldest version on the PATH that will do, and how the tool's --version says its own.
+# The minimum version on the PATH, and the pattern of the tool's --version output.
 ON_PATH = {
     "cmake": ((3, 25), r"cmake version (\d+)\.(\d+)"),
     "nvcc": ((12, 8), r"release (\d+)\.(\d+)"),
@@ -55,7 +55,7 @@ ON_PATH = {
 
 
 def on_path(tool):
-    """The programs of a tool that is on the PATH and new enough, or none."""
+    """Returns the programs of a tool that is on the PATH and new enough, or none."""
     if tool not in ON_PATH:
         return []
     oldest, pattern = ON_PATH[tool]
@@ -69,7 +69,7 @@ def on_path(tool):
 
 
 def unpack(wheel, directory, wanted=lambda name: True, flat=False):
-    """Write the files of a wheel whose name is wanted, as they lie in it or flat; every file is whole or not there."""
+    """Writes the wanted files of a wheel, with their paths or flat; every file is complete or absent."""
     written = 0
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         for member in archive.infolist():
@@ -95,7 +95,7 @@ def fetch_openblas(directory):
 
 
 def fetch_tool(tool, directory):
-    """Unpack a tool's wheels into a folder of its own, unless these very wheels are there; returns its programs."""
+    """Unpacks a tool's wheels into its own folder, unless the same wheels are there; returns its programs."""
     home = directory / tool
     pinned = "".join(f"{project} {version}\n" for project, version, *_ in WHEELS[tool])
     stamp = home / "wheels.txt"
@@ -104,7 +104,7 @@ def fetch_tool(tool, directory):
         for project, version, *accepted in WHEELS[tool]:
             print(f"fetching {project} {version}", flush=True)
             unpack(fetch(project, version, accepted), home)
-        if tool == "nvcc":  # which looks for the runtime to link in lib64
+        if tool == "nvcc":  # nvcc looks for the runtime library in lib64
             (home / "nvidia/cu13/lib64").symlink_to("lib")
         stamp.write_text(pinned)
     return [f"$(dirname \"$0\")/../{tool}/{program}" for program in PROGRAMS[tool]]
@@ -120,7 +120,7 @@ def main():
             return
         programs = on_path(tool) or fetch_tool(tool, directory)
         (directory / "bin").mkdir(parents=True, exist_ok=True)
-        for program in reversed(programs):  # what make waits for, last
+        for program in reversed(programs):  # last, because make waits for it
             script = directory / "bin" / PurePosixPath(program).name
             script.write_text(f'#!/bin/sh\nexec "{program}" "$@"\n')
             script.chmod(0o755)

@@ -1,7 +1,7 @@
 """Pinned wheels from the package index, with Python's standard library only.
 
-The wheel is looked up in the index that pip would use (PIP_INDEX_URL, pip's configuration files, else PyPI), among the files of its version for this
-machine's processor and C library; its SHA-256 must be one of those given, so the index is not trusted.
+The wheel comes from the index that pip would use (PIP_INDEX_URL, pip's configuration files, else PyPI), among the files of its version for this
+machine's processor and C library. Its SHA-256 must be one of those given, so the index need not be trusted.
 """
 
 import base64
@@ -23,11 +23,11 @@ MAX_BYTES = 256 << 20
 
 
 class Refused(Exception):
-    """A reason, in one sentence, why something cannot be had."""
+    """The reason, in one sentence, why something is not available."""
 
 
 def index_url():
-    """The index that pip would use."""
+    """Returns the index that pip would use."""
     if url := os.environ.get("PIP_INDEX_URL"):
         return url
     home = Path.home()
@@ -38,7 +38,7 @@ def index_url():
 
 
 def public(url):
-    """The address without a user's name and password."""
+    """Returns the address without user name and password."""
     return re.sub(r"//[^/@]*@", "//", url)
 
 
@@ -57,7 +57,7 @@ def download(url, accept="*/*"):
 
 
 def files_of(project):
-    """(file name, address) of every file that the index has of a project: PEP 691's JSON, or PEP 503's page."""
+    """Returns (file name, address) of every file of a project in the index: PEP 691's JSON, or PEP 503's page."""
     page = index_url().rstrip("/") + f"/{project.replace('_', '-').lower()}/"
     body, kind, page = download(page, "application/vnd.pypi.simple.v1+json, text/html;q=0.5")
     if kind.endswith("json"):
@@ -68,7 +68,7 @@ def files_of(project):
 
 
 def choose(files, project, version):
-    """The address of the version's wheel for this machine."""
+    """Returns the address of the version's wheel for this machine."""
     libc, _ = platform.libc_ver()
     family = "manylinux" if libc == "glibc" else "musllinux"
     processor = platform.machine()
@@ -79,7 +79,7 @@ def choose(files, project, version):
 
 
 def fetch(project, version, accepted):
-    """The bytes of a project's wheel for this machine, whose SHA-256 is one of those accepted."""
+    """Returns the bytes of a project's wheel for this machine, whose SHA-256 must be one of those accepted."""
     try:
         wheel, _, _ = download(choose(files_of(project), project, version))
     except (OSError, ValueError, KeyError) as reason:

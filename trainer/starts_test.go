@@ -79,13 +79,13 @@ func evaluated(t *testing.T, r Run, c lora.Config, adapter string) float64 {
 
 func TestStartsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"is not in 4 bits: use method qlora":      func(r *Run) { r.Base.Lora.Init, r.Base.Quantize = lora.InitLoftQ, nil },
-		"v_proj [32, 64] has rank 40":             func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOLoRA, 40 },
-		"cannot be combined with `use_dora`":      func(r *Run) { r.Base.Lora.Init, r.Base.Lora.DoRA = lora.InitPiSSA, true },
-		"divides by the adapter's scale":          func(r *Run) { r.Base.Lora.Init, r.Base.Lora.Alpha = lora.InitPiSSA, -8 },
-		"needs even ranks":                        func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOrthogonal, 3 },
-		"the base is in 4 bits already; give the": func(r *Run) { r.Base = openNF4(t); r.Base.Lora.Init = lora.InitPiSSA },
-		"its start is random and not stored":      func(r *Run) { r.Base = openDrawn(t) },
+		"is not in 4 bits: use method qlora":                func(r *Run) { r.Base.Lora.Init, r.Base.Quantize = lora.InitLoftQ, nil },
+		"v_proj [32, 64] has rank 40":                       func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOLoRA, 40 },
+		"cannot be combined with `use_dora`":                func(r *Run) { r.Base.Lora.Init, r.Base.Lora.DoRA = lora.InitPiSSA, true },
+		"divides by the adapter's scale":                    func(r *Run) { r.Base.Lora.Init, r.Base.Lora.Alpha = lora.InitPiSSA, -8 },
+		"needs even ranks":                                  func(r *Run) { r.Base.Lora.Init, r.Base.Lora.R = lora.InitOrthogonal, 3 },
+		"the base is already quantized to 4 bits; give the": func(r *Run) { r.Base = openNF4(t); r.Base.Lora.Init = lora.InitPiSSA },
+		"its start is random and not stored":                func(r *Run) { r.Base = openDrawn(t) },
 	} {
 		r := tinyRun(t)
 		change(&r)

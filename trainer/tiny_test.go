@@ -22,7 +22,7 @@ func openTiny(t testing.TB) *Base {
 	return m
 }
 
-// tinyRun is a short QLoRA run with dropout, accumulation and a partial window.
+// tinyRun returns a short QLoRA run with dropout, accumulation and a partial window.
 func tinyRun(t testing.TB) Run {
 	t.Helper()
 	m := openTiny(t)

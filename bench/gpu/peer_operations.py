@@ -1,4 +1,4 @@
-"""The peers of each operation, as PyTorch calls them. measure(shape, device, quick) gives (milliseconds, spread)."""
+"""The peers of each operation, as PyTorch calls them. measure(shape, device, quick) returns (milliseconds, spread)."""
 import functools
 
 import torch
@@ -33,7 +33,7 @@ def random(*shape, device, dtype=BF16):
 
 
 def sets_of(make, device):
-    """Operands enough to pass the cache by: make() gives one set."""
+    """Returns enough sets of operands to exceed the cache; make() returns one set."""
     first = make()
     nbytes = sum(t.numel() * t.element_size() for t in first if isinstance(t, torch.Tensor))
     return [first] + [make() for _ in range(timing.copies(nbytes, device) - 1)]
@@ -85,12 +85,12 @@ def nf4_expanded(forward):
 def decode(shape, device, quick):
     from bitsandbytes.functional import dequantize_4bit
     sets = sets_of(lambda: (*quantized(shape, device), random(shape["out"], shape["in"], device=device)), device)
-    into = device.type == "cuda"  # an output of one's own is for GPUs
+    into = device.type == "cuda"  # out= is supported on GPUs only
     return timing.median_ms(lambda codes, state, out: dequantize_4bit(codes, state, out=out if into else None), sets, device, quick)
 
 
 def attention_operands(shape, device, backward):
-    def make(heads):  # as projections leave them: [batch, tokens, heads, head_dim]
+    def make(heads):  # in the layout of projections: [batch, tokens, heads, head_dim]
         x = random(1, shape["tokens"], heads, shape["head_dim"], device=device).transpose(1, 2)
         return x.requires_grad_(backward)
     return make(shape["heads"]), make(shape["kv_heads"]), make(shape["kv_heads"])
@@ -126,7 +126,7 @@ def attention(backward, backend):
 
 
 def cross_entropy(upcast):
-    """Loss and gradient from bf16 logits; transformers turns them to float32 first."""
+    """Loss and gradient from bf16 logits; transformers converts them to float32 first."""
     def measure(shape, device, quick):
         def make():
             logits = random(shape["tokens"], shape["vocabulary"], device=device).requires_grad_()

@@ -1,10 +1,10 @@
-"""Times what others offer for each operation of a QLoRA step: cuBLAS, flash attention, bitsandbytes, through PyTorch.
+"""Times the peers of each operation of a QLoRA step: cuBLAS, flash attention, bitsandbytes, through PyTorch.
 
 usage: peers.py [--device cuda|cpu] [--small] [--dry-run] [--only WORD[,WORD]] [--seconds N] [--out FILE]
 
---small takes shapes that a processor can do, each once, to see that everything runs. --dry-run prints the plan of
-measurements and needs no PyTorch. --only takes operations whose name contains a word. After --seconds (180) what is left
-is skipped and says so.
+--small runs each operation once at shapes small enough for a CPU, as a smoke test. --dry-run prints the planned
+measurements without PyTorch. --only selects operations whose name contains a word. After --seconds (180) the remaining
+operations are reported as skipped.
 
 Prints JSON lines, or writes them to FILE:
 
@@ -15,7 +15,7 @@ Prints JSON lines, or writes them to FILE:
 
 rate is the plan's operations or bytes over the time: TFLOP/s, or GB/s of 1e9 bytes where the operation only moves data.
 ms is the median of blocks of calls, spread their interquartile range over it. Data is random, never zeros. One operation
-may have several peers; the fastest is the one to be compared with.
+may have several peers; compare with the fastest.
 """
 import argparse
 import json
@@ -74,7 +74,7 @@ def run(args):
                 continue
             try:
                 ms, spread = measure(shape, device, args.small)
-            except Exception as error:  # one peer that cannot is no reason to lose the others
+            except Exception as error:  # one peer's failure must not stop the others
                 emit({**line, "skipped": (str(error).splitlines() or [type(error).__name__])[0][:200]})
                 continue
             finally:
@@ -93,7 +93,7 @@ def rate(what, shape, ms):
 
 
 def driver():
-    """The NVIDIA driver's version, as nvidia-smi has it."""
+    """Returns the NVIDIA driver's version from nvidia-smi."""
     try:
         out = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True, timeout=30)
         return out.stdout.splitlines()[0].strip()

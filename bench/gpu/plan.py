@@ -1,4 +1,4 @@
-"""What is measured on a GPU: plan/plan.json as measurements, the same as package plan (plan/plan.go) makes of it.
+"""The GPU measurements of plan/plan.json, the same as those of package plan (plan/plan.go).
 
 A measurement is (what, shape), the shape a dict of numbers in a fixed order. Needs nothing but Python.
 """
@@ -27,13 +27,13 @@ def measurements():
 
 
 def adapter(tensors):
-    """The shapes of that many of an adapter's tensors, as adamw has them."""
+    """Returns the shapes of that many of an adapter's tensors, as for adamw."""
     a = read()["adapter"]
     return [shape for _ in range(a["layers"]) for i, o in a["weights"] for shape in [(a["rank"], i), (o, a["rank"])]][:tensors]
 
 
 def small(everything):
-    """The measurements at shapes that a processor is through with at once: to see that a script runs, not how fast."""
+    """Returns the measurements at shapes that a CPU completes at once: a smoke test, not a benchmark."""
     least = {"bytes": 1 << 16, "in": 128, "out": 192, "tokens": 48, "heads": 4, "kv_heads": 2, "vocabulary": 1000, "tensors": 4}
     few = []
     for what, shape in everything:
@@ -46,7 +46,7 @@ def small(everything):
 
 
 def cost(what, shape):
-    """(operations, bytes) as plan.go's Cost counts them."""
+    """Returns (operations, bytes) as counted by plan.go's Cost."""
     s = shape
     if what == "copy":
         return 0, 2 * s["bytes"]
@@ -69,4 +69,4 @@ def cost(what, shape):
     raise ValueError(what)
 
 
-NF4_BYTES = 0.5 + 4 / 64  # a weight in 4 bits, with a 32-bit scale for every 64
+NF4_BYTES = 0.5 + 4 / 64  # a 4-bit weight, with a 32-bit scale per 64

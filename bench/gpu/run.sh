@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# The GPU check: the kernels' results, what they cost and how fast they are, on the GPU of this machine. It is at home
-# in the folder that `make gpu-bundle` fills, and needs the driver, bash and python3; no Go, no CUDA toolkit. PyTorch
-# is used for the peers, and compute-sanitizer, where they are there.
+# The GPU check: correctness, cost and speed of the kernels on this machine's GPU. It runs in the folder that
+# `make gpu-bundle` fills, and needs the driver, bash and python3; no Go, no CUDA toolkit. PyTorch (for the peers) and
+# compute-sanitizer are used if present.
 #
 # usage: run.sh [--device cuda|emu] [--small] [--only PART[,PART]] [--out FOLDER]
 #
-#   --device emu  the same way on the emulator: everything is small then, and no time means anything
-#   --small       a tiny model, the peers at small shapes and fewer repetitions on a GPU, too: to see that everything runs
+#   --device emu  the same on the emulator, at small sizes; times are meaningless
+#   --small       a tiny model, small shapes and fewer repetitions on a GPU, too: a smoke test
 #   --only        these parts alone: conformance training kernels peers steps memcheck racecheck
-#   --out         where the results go: $OUT, or out in the working folder
+#   --out         the folder for results; default $OUT, or out in the working folder
 #
-# A part that fails or takes longer than its time does not stop the others. All of them together take less than 8
-# minutes. In the folder are then results.md and results.json (all figures and how each part ended), log.txt, and what
-# the parts printed. The exit status is 0 if every part that could run passed.
+# A part that fails or exceeds its time limit does not stop the others. All parts together take less than 8 minutes.
+# The folder then contains results.md and results.json (all figures and the outcome of each part), log.txt, and the
+# output of the parts. The exit status is 0 if every part that could run passed.
 set -u
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -46,7 +46,7 @@ trap 'rm -rf "$work"' EXIT
 
 wants() { case " $parts " in *" $1 "*) return 0 ;; esac; return 1; }
 
-# note PART STATUS SECONDS DETAIL: how a part ended, for people and for results.json.
+# note PART STATUS SECONDS DETAIL: reports the outcome of a part, for people and for results.json.
 note() {
 	printf '%-12s %-10s %4s s  %s\n' "$1" "$2" "$3" "$4"
 	python3 -c '
@@ -56,8 +56,8 @@ print(json.dumps({"device": device, "part": part, "status": status, "seconds": i
 		"$device" "$@" >>"$out/checks.jsonl"
 }
 
-# part NAME LIMIT DETAIL COMMAND...: runs a part for LIMIT seconds at most. What it prints goes to the log. DETAIL is a
-# command that reads it and says in a few words what came of it; it fails where that is nothing.
+# part NAME LIMIT DETAIL COMMAND...: runs a part for at most LIMIT seconds. Its output goes to the log. DETAIL is a
+# command that reads the output and summarizes it in a few words; it fails if there is nothing to summarize.
 part() {
 	local name=$1 limit=$2 detail=$3 began=$SECONDS code status=passed came
 	shift 3
@@ -77,7 +77,7 @@ part() {
 
 skip() { wants "$1" && note "$1" skipped 0 "$2"; }
 
-# What came of a part, from what it printed.
+# Summaries of the parts' output.
 rows() { awk '/^=== RUN/ {n++} /^ *--- FAIL/ {f++} /^ *--- SKIP/ {s++} / rows in all/ {sub(/.*go:[0-9]+: /, ""); r = $0 ", "} END {printf "%s%d tests begun, %d failed, %d skipped", r, n, f, s; exit !n}'; }
 losses() { awk '/steps, losses from/ {sub(/.*go:[0-9]+: /, ""); printf "%s%s", n++ ? "; " : "", $0} END {if (!n) printf "no run came to its end"; exit !n}'; }
 benchmarks() { awk '/^Benchmark.*ns\/op/ {n++} /^ *--- SKIP/ {s++} END {printf "%d results, %d skipped", n, s; exit !n}'; }
@@ -128,7 +128,7 @@ fi
 
 part steps 105 benchmarks "$here/bin/bench.test" -test.run '^$' -test.bench '^BenchmarkStep$' -test.benchtime 3x -device "$device" "${tiny[@]}"
 
-# Each launch takes many times as long under a sanitizer, which is why these come last and have fewer operations.
+# A sanitizer slows each launch many times, so these come last and have fewer operations.
 sanitizer_path=$(PATH=$PATH:/usr/local/cuda/bin command -v compute-sanitizer)
 for tool in memcheck racecheck; do
 	if [ "$device" != cuda ]; then

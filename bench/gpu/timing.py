@@ -1,22 +1,22 @@
-"""Times what a device does, apart from what the host does meanwhile.
+"""Times a device's work, separately from the host's.
 
 A call is timed in blocks of many, between two events; the result is the median block. The device sleeps while the host
 enqueues a block, so that short calls follow each other without the host's gaps. Operands rotate through copies that
-together are larger than the L2 cache, because in a training step nothing lies in it from the time before.
+together exceed the L2 cache, because a training step finds none of them cached.
 """
 import statistics
 import time
 
 import torch
 
-WARM, BLOCKS = 3, 15  # blocks before those that count, and those that count
-BLOCK_SECONDS = 0.004  # what one block is meant to take
-MOST_CALLS, MOST_COPIES = 100, 256  # in a block (the queue of launches is bounded), and of operands
+WARM, BLOCKS = 3, 15  # warm-up blocks, and measured blocks
+BLOCK_SECONDS = 0.004  # target duration of a block
+MOST_CALLS, MOST_COPIES = 100, 256  # maximum calls in a block (the launch queue is bounded), and sets of operands
 MOST_SLEEP, CYCLES = 0.03, 2e9  # seconds of sleep before a block, and a GPU's cycles in one
 
 
 def copies(nbytes, device):
-    """How many sets of operands of so many bytes do not fit into four L2 caches."""
+    """Returns how many sets of operands of so many bytes exceed four L2 caches."""
     if device.type != "cuda":
         return 2
     l2 = getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 64 << 20)
@@ -24,7 +24,7 @@ def copies(nbytes, device):
 
 
 class Clock:
-    """Between start(calls) and stop(calls) on a device: milliseconds of device time a call."""
+    """Measures milliseconds of device time per call between start(calls) and stop(calls)."""
 
     def __init__(self, device):
         self.cuda = device.type == "cuda"
@@ -51,9 +51,9 @@ class Clock:
 
 
 def median_ms(call, sets, device, quick=False):
-    """(median, spread) in milliseconds of call(*operands), over the sets of operands in turn.
+    """Returns (median, spread) in milliseconds of call(*operands), over the sets of operands in turn.
 
-    The spread is the interquartile range over the median. quick is one block, to see that it runs.
+    The spread is the interquartile range over the median. quick runs one block, as a smoke test.
     """
     clock, turn = Clock(device), 0
 

@@ -1,4 +1,4 @@
-"""Makes adapters with peft, for qlora to start from, on any base. B is random, so that an adapter that is not read is seen.
+"""Creates adapters with peft for qlora to start from, on any base. B is random, so that ignoring the adapter shows.
 
     python bench/peers/adapters.py --model DIR --output_dir OUT
     qlora train --model DIR --adapter OUT/regex --method lora --dataset FILE --output_dir NEXT

@@ -1,9 +1,9 @@
-"""Reads a run's events as TensorBoard does, and holds them against the run's other files.
+"""Reads a run's events as TensorBoard does and compares them with the run's other files.
 
     pip install tensorboard
     python bench/peers/events.py OUTPUT_DIR [LOGGING_DIR]
 
-Every row of trainer_state.json must be there under its tag and step, once, and nothing else; settings and samples as texts.
+Every row of trainer_state.json must occur once under its tag and step, and nothing else; settings and samples as texts.
 """
 
 import json
@@ -46,7 +46,7 @@ check(set(found["scalars"]) == set(want), f"scalars {sorted(found['scalars'])}")
 for name, values in sorted(want.items()):
     points = events.Scalars(name) if name in found["scalars"] else []
     steps = [p.step for p in points]
-    # The epoch stands in rows of training and of evaluation, which may be of one step.
+    # Training and evaluation rows of the same step both have the epoch.
     once = len(steps) == len(set(steps)) or name == "train/epoch"
     same = {p.step: p.value for p in points} == {s: struct.unpack("f", struct.pack("f", v))[0] for s, v in values.items()}
     check(once and same, f"{name}: {len(points)} points, steps {steps[:1]} to {steps[-1:]}")

@@ -1,9 +1,9 @@
-"""Holds `qlora generate` against transformers' greedy generation in float32, text for text.
+"""Compares `qlora generate` with transformers' greedy generation in float32, text for text.
 
     go build ./cmd/qlora
     python bench/peers/greedy.py --qlora ./qlora --model DIR [--adapter DIR] [--max_new_tokens 64]
 
-Exits with 1 where a completion differs.
+Exits with 1 if a completion differs.
 """
 import argparse
 import subprocess

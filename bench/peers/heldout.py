@@ -2,9 +2,9 @@
 
     python bench/peers/heldout.py --model DIR --records heldout.jsonl [--dtype float32|bfloat16] [--quant_type nf4|fp4 [--double]]
 
-A record has input_ids and labels (-100 where nothing is predicted), as `make retention` leaves them. --dtype is what is
-computed in, weights included. The loss is the mean over all predicted tokens, in nats; the cross-entropy itself is
-taken in float64.
+A record has input_ids and labels (-100 where nothing is predicted), as written by `make retention`. --dtype is the type
+of computation, weights included. The loss is the mean over all predicted tokens, in nats; the cross-entropy is
+computed in float64.
 """
 import argparse
 import json

@@ -1,11 +1,11 @@
-"""Holds qlora's logits against those of transformers and peft, in float32.
+"""Compares qlora's logits with those of transformers and peft, in float32.
 
     go build -o logits ./bench/peers/logits
     python bench/peers/logits.py --logits ./logits --model DIR [--adapter DIR] [--load_in_4bit] [--base DIR] [--texts FILE]
 
 --load_in_4bit quantizes DIR in both, without double quantization: bitsandbytes' search for the 8-bit scales on the
 CPU is not exact. To compare a double-quantized base, write it with `qlora quantize` and name that folder.
---base gives transformers another folder than qlora. FILE has a text a line. Exits with 1 above --tolerance.
+--base gives transformers another folder than qlora. FILE has one text per line. Exits with 1 above --tolerance.
 """
 import argparse
 import json

@@ -1,12 +1,12 @@
-"""Holds `qlora merge` against transformers + peft: what the merged folder computes is what base and adapter compute.
+"""Compares `qlora merge` with transformers + peft: the merged folder must compute the same as base and adapter.
 
     go build ./cmd/qlora
     python bench/peers/merge.py --qlora ./qlora --model DIR --adapter DIR [--max_new_tokens 64]
 
 transformers computes in float32: with peft's adapter on the base, on the folder that qlora merged in float32, on the one
-merged in the base's own type, and on what peft's merge_and_unload makes in that type. Exits with 1 where the float32 folder
-is further than --tolerance from base and adapter or its greedy text differs, or where of the weights in the base's type more
-than one of 10,000 are not peft's.
+merged in the base's own type, and on the result of peft's merge_and_unload in that type. Exits with 1 if the float32 folder
+differs from base and adapter by more than --tolerance or in its greedy text, or if more than one in 10,000 weights in the
+base's type differ from peft's.
 """
 import argparse
 import pathlib

@@ -1,11 +1,11 @@
-"""Holds a folder that `qlora quantize` wrote against bitsandbytes quantizing the same model itself, on the CPU.
+"""Compares a folder written by `qlora quantize` with bitsandbytes' quantization of the same model, on the CPU.
 
     qlora quantize --model DIR --output_dir OUT [--bnb_4bit_quant_type fp4] [--bnb_4bit_use_double_quant=false]
     python bench/peers/quantized.py --model DIR --quantized OUT
 
-transformers quantizes DIR with OUT's settings and saves it: every tensor of the two folders is compared, bytes and
-shapes, codes, scales and quant_state. Then OUT is loaded by transformers, and the weights that bitsandbytes
-dequantizes from both are compared in float32. Exits with 1 where anything differs.
+transformers quantizes DIR with OUT's settings and saves it; every tensor of the two folders is compared: bytes and
+shapes, codes, scales and quant_state. Then transformers loads OUT, and the weights that bitsandbytes dequantizes
+from both are compared in float32. Exits with 1 if anything differs.
 """
 import argparse
 import json

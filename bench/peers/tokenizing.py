@@ -3,8 +3,8 @@
     go test -c -o build/bench.test ./bench
     python bench/peers/tokenizing.py --ours build/bench.test --texts TEXTS.jsonl --rounds 3 FOLDER...
 
-TEXTS.jsonl has lines {"text": ...}, every FOLDER a tokenizer.json. Prints a row of a table for each: medians over the
-rounds, every round with empty caches. Exits with 1 where the numbers of tokens differ.
+TEXTS.jsonl has lines {"text": ...}, every FOLDER a tokenizer.json. Prints a table row for each: medians over the
+rounds, every round with empty caches. Exits with 1 if the numbers of tokens differ.
 """
 import argparse
 import json

@@ -1,4 +1,4 @@
-// Plans writes docs/plans.md: what QLoRA takes of a GPU's memory on the shapes of
+// Plans writes docs/plans.md: the GPU memory that QLoRA needs on the shapes of
 // public models, planned to the byte by the code that trains. No weights are needed.
 //
 //	go run ./bench/plans >docs/plans.md
@@ -17,7 +17,7 @@ import (
 	"qlora/trainer"
 )
 
-// The run that is planned.
+// The planned run.
 const (
 	rank  = 16
 	short = 512  // tokens
@@ -41,7 +41,7 @@ var gpus = []struct {
 	{180, "B200"},
 }
 
-// reserve is what driver, context and kernels take of a card, in GiB: an estimate.
+// reserve estimates the memory of driver, context and kernels on a card, in GiB.
 const reserve = 0.75
 
 func main() {

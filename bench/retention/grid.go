@@ -105,7 +105,7 @@ const (
 	onHeldOut    = "heldout"
 )
 
-// A trial is one run: everything its result depends on besides the model, the data and
+// A trial is one run: everything its result depends on except the model, the data and
 // the program.
 type trial struct {
 	configuration

@@ -1,4 +1,4 @@
-// Command retention measures what 4 bits cost: the held-out loss of a base model in
+// Command retention measures the cost of 4-bit weights: the held-out loss of a base model in
 // every storage format, and after the same steps of full fine-tuning, LoRA and QLoRA.
 // README.md in this folder has the results.
 //

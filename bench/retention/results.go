@@ -15,7 +15,7 @@ type results struct {
 	FirstLosses float64 `json:"first_losses_apart"`
 }
 
-// measure runs the study in order. After an error it holds what was finished before.
+// measure runs the study in order. After an error it holds the measurements finished before.
 func (r *results) measure(s *study, o options) error {
 	tried := candidates(o.steps, o.batch)
 	s.expect(tried)

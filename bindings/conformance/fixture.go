@@ -111,7 +111,7 @@ func (f *fixture) run(ops []bindings.Operation, overwritten ...*operand) {
 	}, ops, overwritten...)
 }
 
-// call is run for any function; ops are the operations it needs scratch for.
+// call runs a function like run; ops are the operations it needs scratch for.
 func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*operand) {
 	f.t.Helper()
 	for _, op := range ops {
@@ -206,26 +206,26 @@ func (o *operand) equals(k int, want []float64) {
 	o.near(k, 1, 0, want)
 }
 
-// sums is equals for values in float32 throughout.
+// sums compares like equals, for values in float32 throughout.
 func (o *operand) sums(k int, want []float64) {
 	o.f.t.Helper()
 	o.near(k, 0, 0, want)
 }
 
-// near is equals for differences of larger numbers: terms is the root-mean-square of the
+// near compares differences of larger numbers: terms is the root-mean-square of the
 // subtracted numbers, whose rounding errors remain.
 func (o *operand) near(k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
 	o.compare(k, stored, func(int) float64 { return terms }, o.numbers(), want)
 }
 
-// nearEach is near with separate terms for each element.
+// nearEach compares like near, with separate terms for each element.
 func (o *operand) nearEach(k int, terms func(i int) float64, want []float64) {
 	o.f.t.Helper()
 	o.compare(k, 1, terms, o.numbers(), want)
 }
 
-// nearBy is near for results that are multiplied, with their errors, by factor(i).
+// nearBy compares like near, for results multiplied, with their errors, by factor(i).
 func (o *operand) nearBy(factor func(i int) float64, k int, stored, terms float64, want []float64) {
 	o.f.t.Helper()
 	got, scaled := o.numbers(), make([]float64, len(want))

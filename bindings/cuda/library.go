@@ -24,7 +24,7 @@ var (
 
 // A Description describes the library of kernels and how it was found.
 type Description struct {
-	Path   string   // where it was found; "" where it was not
+	Path   string   // where it was found; "" if not found
 	Build  string   // the library's own description
 	Looked []string // the paths tried, in order, with the outcome of each
 }

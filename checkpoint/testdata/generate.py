@@ -1,4 +1,4 @@
-"""Writes tiny 4-bit models as transformers and bitsandbytes save them, and the weights they mean.
+"""Writes tiny 4-bit models as transformers and bitsandbytes save them, and their dequantized weights.
 
 Needs torch, transformers, accelerate and bitsandbytes. Run it in this folder, with
 OMP_NUM_THREADS=1.
@@ -21,8 +21,8 @@ CASES = {
 
 
 def weights(path):
-    """What each 4-bit weight of a file means, from its codes: bitsandbytes' own
-    dequantization on the CPU is wrong where the inner size is no multiple of 64."""
+    """Dequantizes each 4-bit weight of a file from its codes: bitsandbytes' own
+    dequantization on the CPU is wrong if the inner size is not a multiple of 64."""
     tensors = load_file(path)
     out = {}
     for name in sorted(tensors):

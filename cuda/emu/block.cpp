@@ -11,12 +11,12 @@
 namespace emu {
 
 namespace {
-// The library is loaded at run time, but asks for few bytes: the fast way to reach them.
+// The library is loaded at run time but needs few bytes, so the fast TLS model works.
 thread_local Block* running __attribute__((tls_model("initial-exec"))) = nullptr;
 constexpr size_t kSharedAlignment = 1024;
-// More than any launch may ask for, so that an address behind a block's own is known as such.
+// More than any launch may request, so that an address past the block's memory is detected.
 constexpr size_t kArenaBytes = 512 << 10;
-// What unwritten memory is full of: NaN in every floating-point type.
+// Fills unwritten memory: NaN in every floating-point type.
 constexpr int kPoison = 0xff;
 }  // namespace
 
@@ -52,7 +52,7 @@ void Block::start(const Launch& launch, Index index) {
     t.index = {i % launch.block.x, i / launch.block.x % launch.block.y,
                i / (launch.block.x * launch.block.y)};
     char* stack = stacks_ + i * kStackBytes;
-    // Staggered tops: stacks that all begin on a page would share the same cache sets.
+    // Staggered tops: stacks that all start on a page would share the same cache sets.
     t.context = new_fiber(stack, kStackBytes - 64 * (i % 64), entry);
     t.stack_begin = reinterpret_cast<uintptr_t>(stack);
     t.stack_end = t.stack_begin + kStackBytes;
@@ -71,8 +71,8 @@ void Block::start(const Launch& launch, Index index) {
   shadow_.start(launch.shared_bytes);
 }
 
-// A warp runs until none of its lanes can: what it keeps in the cache is its own. A random order
-// goes over all threads of the block instead, one step each.
+// Runs a warp until none of its lanes can continue, so that its data stays in the cache. A random
+// order steps through all threads of the block instead.
 void Block::schedule_loop() {
   uint32_t warps = static_cast<uint32_t>(threads_.size() + 31) / 32;
   while (alive_ > 0 && !failed_) {
@@ -182,7 +182,7 @@ void Block::barrier(int id, int threads, bool wait) {
 }
 
 void Block::open(Barrier* b) {
-  uint64_t left = 0;  // a bit a warp
+  uint64_t left = 0;  // one bit per warp
   for (Thread* t : b->waiting) {
     uint32_t warp = t->number / 32;
     if ((left >> warp & 1) == 0) clocks_.leave(static_cast<int>(warp), b->gathered);
@@ -192,7 +192,7 @@ void Block::open(Barrier* b) {
   *b = Barrier{};
 }
 
-// A thread that has returned is not waited for.
+// Threads that have returned are not waited for.
 void Block::release_whole() {
   Barrier& b = barriers_[0];
   if (b.arrived > 0 && b.expected == 0 && b.arrived >= static_cast<int>(alive_)) open(&b);
@@ -325,7 +325,7 @@ void Block::check(const void* address, size_t size, Access kind) {
     touch(a, size, kind);
     return;
   }
-  // Beside device memory a kernel reads the library's constants and its arguments.
+  // Besides device memory, a kernel reads the library's constants and its arguments.
   auto arguments = reinterpret_cast<uintptr_t>(launch_->arguments);
   bool argument = arguments <= a && a + size <= arguments + launch_->argument_bytes;
   if (kind == Access::read && (argument || is_image(a))) return;
@@ -351,7 +351,7 @@ void Block::copy_async(void* shared, const void* from, int size, int bytes) {
     if (s % size != 0) fault("copies %d bytes from an address that is no multiple of it", size);
     size_t* hint = &thread_->extent_hint;
     if (launch_->memory->find(s, static_cast<size_t>(bytes), hint) == nullptr) {
-      check(from, static_cast<size_t>(bytes), Access::read);  // says what it lies behind
+      check(from, static_cast<size_t>(bytes), Access::read);  // reports the nearest allocation
     }
     touch(s, static_cast<size_t>(bytes), Access::read);
   }

@@ -1,4 +1,4 @@
-// One block of threads while it runs: a fiber a thread, on one thread of the operating system.
+// A running block: one fiber per thread, all on one OS thread.
 #pragma once
 
 #include <cstdarg>
@@ -13,11 +13,11 @@
 
 namespace emu {
 
-// The order of blocks and of the threads of a block: 0 ascending, 1 descending, other numbers are
-// the seeds of random orders that change as the block runs.
+// The order of blocks and of threads in a block: 0 ascending, 1 descending; other numbers seed
+// random orders that change as the block runs.
 using Schedule = uint64_t;
 
-// What all blocks of one launch share.
+// State shared by all blocks of one launch.
 struct Launch {
   std::string kernel;
   dim3 grid, block;
@@ -28,7 +28,7 @@ struct Launch {
   Memory* memory;
   uint32_t number;  // of the launch
   Schedule schedule;
-  bool eager;  // cp.async copies at once; a missing wait shows all the same
+  bool eager;  // cp.async copies at once; a missing wait is still detected
 };
 
 enum class State : uint8_t { ready, at_barrier, in_warp, returned };
@@ -46,20 +46,20 @@ struct Thread {
   uint32_t number = 0;
   Index index{};
   uintptr_t stack_begin = 0, stack_end = 0;
-  int barrier = 0;              // that it waits at
-  uint32_t mask = 0;            // of the lanes it meets
-  const char* doing = nullptr;  // the warp's operation that it waits in
+  int barrier = 0;              // that the thread waits at
+  uint32_t mask = 0;            // lanes that meet there
+  const char* doing = nullptr;  // the warp operation it waits in
   size_t extent_hint = 0;
-  std::vector<std::vector<Copy>> copies;  // groups under way, the last one open
+  std::vector<std::vector<Copy>> copies;  // groups in flight, the last one open
 };
 
-// What a warp's operation does once all of its lanes have come; lanes outside of the mask are
+// Carries out a warp operation once all of its lanes have arrived; lanes outside the mask are
 // nullptr.
 using WarpOperation = void (*)(void* const* lanes, uint32_t mask);
 
 class Block {
  public:
-  // Runs one block; false where it failed, and error() says how.
+  // Runs one block. Returns false if it failed; error() has the message.
   bool run(const Launch& launch, Index index);
   const std::string& error() const { return error_; }
 
@@ -69,7 +69,7 @@ class Block {
   void meet(uint32_t mask, const char* doing, void* operands, WarpOperation operation,
             bool orders_memory);
   void check(const void* address, size_t size, Access kind);
-  // Like check, of a shared address alone, for what the hardware reads only there.
+  // Like check, for operands that the hardware reads only from shared memory.
   void check_shared(const void* address, size_t size, Access kind, const char* what);
   void copy_async(void* shared, const void* from, int size, int bytes);
   void async_commit();
@@ -86,7 +86,7 @@ class Block {
     std::vector<Thread*> waiting;
     Clocks::Gathered gathered;
   };
-  // Lanes of a warp that wait for one another; disjoint masks meet apart.
+  // Lanes of a warp that wait for each other; disjoint masks meet separately.
   struct Meeting {
     const char* doing;
     uint32_t mask, come = 0;
@@ -135,7 +135,7 @@ class Block {
   bool failed_ = false;
 };
 
-// The block whose thread is running here, or nullptr outside of kernels.
+// The block whose thread is running, or nullptr outside kernels.
 Block* current();
 
 }  // namespace emu

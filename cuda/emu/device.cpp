@@ -1,4 +1,4 @@
-// The functions of device.h and access.h: what a kernel calls of the block that it runs in.
+// The functions of device.h and access.h, which a kernel calls on its block.
 #include "emu/device.h"
 
 #include "emu/access.h"

@@ -1,8 +1,8 @@
-// What a kernel sees of CUDA when g++ compiles it: the language's words, vector types, indices,
-// barriers and shuffles, each by the emulator.
+// CUDA as a kernel sees it when g++ compiles it: keywords, vector types, indices, barriers and
+// shuffles, implemented by the emulator.
 //
-// The sources of kernels are compiled with -fsanitize=thread, for the calls alone that it puts
-// before every load and store (hooks.cpp); no sanitizer's library is linked.
+// Kernel sources are compiled with -fsanitize=thread only for the calls that it inserts before
+// every load and store (hooks.cpp). No sanitizer library is linked.
 #pragma once
 
 #include <cmath>
@@ -43,7 +43,7 @@ struct Index {
   uint32_t x, y, z;
 };
 
-// Constant while a thread lives: the compiler may keep them.
+// Constant during a thread's lifetime: the compiler may cache them.
 Index thread_index() __attribute__((const));
 Index block_index() __attribute__((const));
 Index block_size() __attribute__((const));
@@ -52,14 +52,14 @@ Index grid_size() __attribute__((const));
 // The block's dynamic shared memory, aligned to 1024 bytes.
 void* shared() __attribute__((const));
 
-// A barrier of `threads` threads of the block (0: of all that have not returned); with wait false
-// the thread only arrives.
+// A barrier of `threads` threads of the block (0: all that have not returned). With wait false the
+// thread arrives without waiting.
 void barrier(int id, int threads, bool wait);
-// A barrier of the lanes of mask that orders their memory.
+// A barrier of the lanes in mask that orders their memory accesses.
 void warp_barrier(uint32_t mask);
-// The value that lane `from` of the mask brings; an absent lane's is poison.
+// Returns the value of lane `from`; that of a lane outside the mask is poison.
 uint32_t shuffle(uint32_t mask, uint32_t value, int from);
-// Bits of the lanes of the mask whose predicate holds.
+// Returns the bits of the lanes in mask whose predicate holds.
 uint32_t ballot(uint32_t mask, bool predicate);
 
 float half_to_float(uint16_t h);
@@ -76,7 +76,7 @@ inline void __syncthreads() { emu::barrier(0, 0, true); }
 inline void __syncwarp(uint32_t mask = 0xffffffffu) { emu::warp_barrier(mask); }
 
 namespace emu {
-// Values of 4 bytes travel as their bits.
+// 4-byte values are passed as their bits.
 template <class T>
 inline T exchange(uint32_t mask, T value, int from) {
   static_assert(sizeof(T) == 4, "shuffles carry 4 bytes");
@@ -128,7 +128,7 @@ inline bool __all_sync(uint32_t mask, bool predicate) {
 inline uint32_t __umulhi(uint32_t a, uint32_t b) {
   return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32);
 }
-// The number of the lowest bit that is set, from 1; 0 where none is.
+// Returns the position of the lowest set bit, from 1, or 0.
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline float __uint_as_float(uint32_t u) {
   float f;
@@ -142,7 +142,7 @@ inline uint32_t __float_as_uint(float f) {
 }
 inline int __float_as_int(float f) { return static_cast<int>(__float_as_uint(f)); }
 inline float __int_as_float(int i) { return __uint_as_float(static_cast<uint32_t>(i)); }
-// The rounded operations that no compiler may fuse.
+// Rounded operations that the compiler may not fuse.
 float __fmul_rn(float a, float b);
 float __fadd_rn(float a, float b);
 float __fdiv_rn(float a, float b);

@@ -2,7 +2,7 @@
 
 #if defined(__x86_64__)
 
-// The callee-saved registers of the System V ABI; floating-point control words stay as they are.
+// The callee-saved registers of the System V ABI; floating-point control words are unchanged.
 extern "C" void emu_switch(void** from, void* to);
 __asm__(R"(
 .text
@@ -44,7 +44,7 @@ void switch_to(void** from, void* to) { emu_switch(from, to); }
 
 #else
 
-// Any other processor: right, but a system call for each switch.
+// Any other processor: correct, but each switch is a system call.
 #include <ucontext.h>
 
 #include <new>
@@ -66,7 +66,7 @@ void* new_fiber(char* stack, size_t bytes, void (*entry)()) {
 }
 
 void switch_to(void** from, void* to) {
-  // A fiber's context lies on its stack; the scheduler's is this thread's.
+  // A fiber's context is on its stack; the scheduler's is thread-local.
   auto* here = *from == nullptr ? &main_context : static_cast<ucontext_t*>(*from);
   *from = here;
   swapcontext(here, static_cast<ucontext_t*>(to));

@@ -1,4 +1,4 @@
-// A fiber: a stack of its own, and a switch that saves what a call must keep.
+// A fiber: its own stack, and a switch that saves the callee-saved registers.
 #pragma once
 
 #include <cstddef>
@@ -6,14 +6,14 @@
 
 namespace emu {
 
-// The bytes of one fiber's stack. Kernels call nothing deep.
+// The stack size of a fiber in bytes. Kernels have shallow calls.
 constexpr size_t kStackBytes = 64 << 10;
 
-// Prepares a stack of `bytes` bytes, a multiple of 16, on which the first switch calls entry, and
-// gives what switch_to takes.
+// Prepares a stack of `bytes` bytes, a multiple of 16, on which the first switch calls entry.
+// Returns the context for switch_to.
 void* new_fiber(char* stack, size_t bytes, void (*entry)());
 
-// Saves this context in *from and goes on in the one that `to` was saved as.
+// Saves this context in *from and resumes `to`.
 void switch_to(void** from, void* to);
 
 }  // namespace emu

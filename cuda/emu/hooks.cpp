@@ -1,5 +1,5 @@
-// The calls that -fsanitize=thread puts before loads and stores of a kernel. Outside of kernels
-// (the entry functions are instrumented, too) they do nothing.
+// The calls that -fsanitize=thread inserts before a kernel's loads and stores. They do nothing
+// outside kernels (the entry functions are instrumented, too).
 #include "emu/block.h"
 
 namespace {
@@ -8,7 +8,7 @@ inline void check(const void* address, size_t size, emu::Access kind) {
   if (emu::Block* b = emu::current()) b->check(address, size, kind);
 }
 
-// Ranges are copies of structs: whole words, each checked as the access that it is.
+// Ranges are struct copies: each whole word is checked as one access.
 inline void check_range(const void* address, size_t size, emu::Access kind) {
   const char* p = static_cast<const char*>(address);
   size_t step = size % 4 == 0 ? 4 : size % 2 == 0 ? 2 : 1;

@@ -12,7 +12,7 @@ struct Range {
   uintptr_t begin, end;
 };
 
-// The loaded segments of the object that this function lies in.
+// Finds the loaded segments of the object that contains this function.
 std::vector<Range> own_segments() {
   struct Search {
     uintptr_t inside;

@@ -1,4 +1,4 @@
-// The library that the kernels are in: its constants may be read.
+// The library that contains the kernels; they may read its constants.
 #pragma once
 
 #include <cstddef>

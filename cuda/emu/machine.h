@@ -1,4 +1,4 @@
-// The emulated GPU: its memory, how it schedules, and the workers that run blocks.
+// The emulated GPU: its memory, its schedule, and the workers that run blocks.
 #pragma once
 
 #include <condition_variable>
@@ -21,15 +21,15 @@ class Machine {
   Schedule schedule = 0;
   bool eager = false;
 
-  // Runs every block of a launch; the first fault in the order of blocks, or "".
+  // Runs every block of a launch. Returns the first fault in block order, or "".
   std::string run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                   void (*body)(const void*), const void* arguments, size_t argument_bytes);
 
  private:
   void work();
 
-  // Blocks run on threads of the machine's own, which take no signals: a fiber's stack is no
-  // place for another runtime's handlers.
+  // Blocks run on the machine's own threads with signals blocked: another runtime's handlers must
+  // not run on a fiber's stack.
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable begin_, end_;

@@ -13,7 +13,7 @@ size_t page() {
 size_t whole_pages(size_t bytes) { return (bytes + page() - 1) / page() * page(); }
 size_t length(const Extent& e) { return e.end - e.begin; }
 
-// Whether [address, address + size) is e's own.
+// Reports whether [address, address + size) belongs to e.
 bool holds(const Extent& e, uintptr_t address, size_t size) {
   if (address < e.begin || address + size > e.end) return false;
   if (e.stride == 0) return true;
@@ -94,7 +94,7 @@ bool Memory::touch(uintptr_t address, size_t size, Access kind, uint32_t launch,
   for (size_t i = 0; i < allocated_.size(); i++) {
     const Extent& e = allocated_[i];
     if (address < e.begin || address >= e.end) continue;
-    // Single bytes share a cell with a neighbour that may be another block's.
+    // Single bytes share a cell with a neighbor that another block may own.
     if (size == 1) return true;
     constexpr auto relaxed = std::memory_order_relaxed;
     uint64_t me = uint64_t{launch} << 32 | block;

@@ -71,7 +71,7 @@ Wrong Shadow::write(Cell& c, Actor actor, const Clocks& clocks, Actor* other) {
 
 Wrong Shadow::access(size_t offset, size_t size, Access kind, Actor actor, const Clocks& clocks,
                      Actor* other) {
-  // Neighbouring bytes share a cell: for single bytes only what was never written shows.
+  // Neighboring bytes share a cell: for single bytes only uninitialized reads are detected.
   bool single = size == 1;
   for (size_t i = offset / 2; i <= (offset + size - 1) / 2; i++) {
     Cell& c = cell(i);

@@ -1,8 +1,8 @@
-// Who touched a block's shared memory, and what was ordered before what.
+// Race detection in a block's shared memory: accesses and their order.
 //
-// Order is kept as vector clocks of warps (FastTrack, Flanagan & Freund 2009): a barrier passes on
-// what its arriving warps knew. Within a warp its last warp-wide barrier counts. Two accesses to
-// the same bytes by different threads, one of them a write, that nothing orders are a race,
+// Order is tracked by one vector clock per warp (FastTrack, Flanagan & Freund 2009): a barrier
+// passes on the clocks of the warps that arrive. Within a warp the last warp-wide barrier counts.
+// Two unordered accesses to the same bytes by different threads, one of them a write, are a race,
 // whether or not this schedule shows it.
 #pragma once
 
@@ -14,7 +14,7 @@ namespace emu {
 
 enum class Access : uint8_t { read, write };
 
-// A thread of the block as shadow memory remembers it.
+// A thread of the block as stored in shadow memory.
 struct Actor {
   uint8_t warp, lane;
 };
@@ -23,10 +23,10 @@ class Clocks {
  public:
   void start(int warps);
   uint32_t now() const { return now_; }
-  // Whether what `then` did at `time` is ordered before what `actor` does now.
+  // Reports whether the access of `then` at `time` is ordered before the current one of `actor`.
   bool ordered(Actor then, uint32_t time, Actor actor) const;
 
-  // A barrier gathers what arriving warps know, and gives it to those that wait.
+  // A barrier joins the clocks of arriving warps and passes them to those that wait.
   struct Gathered {
     std::vector<uint32_t> seen;
   };
@@ -42,22 +42,22 @@ class Clocks {
   std::vector<uint32_t> met_;   // of each warp: its last meeting
 };
 
-// What is wrong with an access, for a message.
+// The fault of an access, for a message.
 enum class Wrong : uint8_t { nothing, uninitialized, pending, race_with_write, race_with_read };
 
 class Shadow {
  public:
-  // Forgets everything: a new block with this many bytes.
+  // Resets for a new block with this many bytes.
   void start(size_t bytes);
-  // Records an access and says what is wrong with it; *other is then the thread it conflicts with.
+  // Records an access and returns its fault; *other is then the thread it conflicts with.
   Wrong access(size_t offset, size_t size, Access kind, Actor actor, const Clocks& clocks,
                Actor* other);
-  // cp.async: the bytes are on their way until arrive, which counts as the thread's write.
+  // cp.async: the bytes are in flight until arrive, which counts as the thread's write.
   Wrong depart(size_t offset, size_t size, Actor actor, const Clocks& clocks, Actor* other);
   void land(size_t offset, size_t size, Actor actor, const Clocks& clocks);
 
  private:
-  static constexpr int kReaders = 4;  // of the last ones, that a write is held against
+  static constexpr int kReaders = 4;  // most recent ones, compared with each write
   struct Reader {
     uint32_t time;
     Actor actor;

@@ -33,7 +33,7 @@ void run_ldmatrix(void* const* lanes, uint32_t) {
 }
 
 void ldmatrix(Ldmatrix* op) {
-  // Each address is read by the lane that gives it; lanes beyond the matrices give none.
+  // Each address is read by the lane that passes it; lanes beyond the matrices pass none.
   if (static_cast<int>(current()->thread().number % 32) < 8 * op->matrices) {
     current()->check_shared(op->row, 16, Access::read, "ldmatrix reads");
   }

@@ -1,5 +1,5 @@
-// The operations of a whole warp that ptx.cuh has. Operands and results travel in registers, so
-// that a kernel's own variables never have their address taken.
+// The warp-wide operations of ptx.cuh. Operands and results are passed by value, so that a kernel's
+// variables never have their address taken.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,13 @@
-// The C boundary between Go and the kernels: one table of functions that a shared library hands
-// out (libqlora_cuda.so, or libqlora_emu.so of the same sources on the emulator).
+// The C boundary between Go and the kernels: one table of functions exported by a shared library
+// (libqlora_cuda.so, or libqlora_emu.so, the same sources on the emulator).
 //
-// Every function returns a status and never prints, exits or throws; qlora_api.error gives the
-// sentence that belongs to the last status other than QLORA_OK. The caller has checked shapes,
-// element types and aliasing (package bindings); what a kernel cannot do (an unknown layout, a
-// scratch that is too small) comes back as QLORA_UNSUPPORTED with a sentence.
+// Every function returns a status and never prints, exits or throws; qlora_api.error returns the
+// message of the last status other than QLORA_OK. The caller has checked shapes, element types and
+// aliasing (package bindings). Arguments that a kernel does not support (an unknown layout, a
+// scratch that is too small) return QLORA_UNSUPPORTED with a message.
 //
-// Work is enqueued on the context's stream and runs in order. Memory is the caller's: nothing is
-// allocated while a step runs. Shapes are [rows, cols], row-major.
+// Work is enqueued on the context's stream and runs in order. The caller owns all memory: a step
+// allocates nothing. Shapes are [rows, cols], row-major.
 #ifndef QLORA_H
 #define QLORA_H
 
@@ -17,24 +17,24 @@
 extern "C" {
 #endif
 
-// QLORA_ABI changes whenever anything below changes its meaning or its place.
+// QLORA_ABI changes whenever the meaning or position of anything below changes.
 #define QLORA_ABI 2
 
 enum {
   QLORA_OK = 0,
   QLORA_ERROR = 1,          // the driver, a kernel or (on the emulator) a check reports an error
-  QLORA_OUT_OF_MEMORY = 2,  // an allocation that does not fit
-  QLORA_NO_DEVICE = 3,      // there is no GPU, no driver, or not one of that number
-  QLORA_UNSUPPORTED = 4     // an argument that this kernel has no code for
+  QLORA_OUT_OF_MEMORY = 2,  // an allocation does not fit
+  QLORA_NO_DEVICE = 3,      // no GPU, no driver, or no GPU of that number
+  QLORA_UNSUPPORTED = 4     // the kernel does not support an argument
 };
 
 // Element types, numbered as bindings.DType.
 enum { QLORA_F32, QLORA_BF16, QLORA_F16, QLORA_U8, QLORA_I32 };
 
-// A matrix in device memory; data is NULL where it is absent. Element (i, j) is
-// data[i * stride + j]; a vector has one row. The columns of a view may lie in groups, where the
-// operation says so: `width` of them together, a group every `period` elements, so that column j
-// is at j / width * period + j % width. Width 0: one group.
+// A matrix in device memory; data is NULL if it is absent. Element (i, j) is data[i * stride + j];
+// a vector has one row. Where the operation allows it, the columns of a view form groups: `width`
+// adjacent columns every `period` elements, so that column j is at j / width * period + j % width.
+// Width 0: one group.
 typedef struct {
   void* data;
   int64_t rows, cols, stride;
@@ -44,13 +44,13 @@ typedef struct {
 
 enum { QLORA_NF4 = 0, QLORA_FP4 = 1 };  // numbered as nf4.Kind
 
-// A base weight [out, in]: dense, or bitsandbytes' 4-bit blocks (see bindings.Quantized):
-// element e = row*in + col has the code in byte e/2, the even one in the high nibble, and the
-// scale absmax[e/block]. With double quantization (absmax_codes present) that is
-// map[absmax_codes[b]] * nested[b/nested_block] + offset, rounded after the product.
+// A base weight [out, in]: dense, or bitsandbytes' 4-bit blocks (see bindings.Quantized): element
+// e = row*in + col has its code in byte e/2 (even e: the high nibble) and the scale absmax[e/block].
+// With double quantization (absmax_codes present) the scale is map[absmax_codes[b]] *
+// nested[b/nested_block] + offset, rounded after the product.
 typedef struct {
   int32_t out, in;
-  qlora_tensor dense;  // F32, BF16 or F16; absent for 4 bits
+  qlora_tensor dense;  // F32, BF16 or F16; absent for 4-bit weights
   int32_t kind, block;
   const uint8_t* codes;
   const float* absmax;
@@ -61,9 +61,9 @@ typedef struct {
   const float* offset;  // [1]
 } qlora_weight;
 
-// The mask of dropout on a [tokens, features] matrix: element (row, col) is kept where 16 bits of
-// Philox4x32-10 (package philox) reach the threshold, and multiplied by scale then; others are
-// multiplied by 0. With lost it is the complement, 1 - that factor. Threshold 0 keeps all.
+// The dropout mask of a [tokens, features] matrix: element (row, col) is kept and multiplied by
+// scale if its 16 bits of Philox4x32-10 (package philox) reach the threshold; others become 0. With
+// lost the factor is the complement, 1 - that factor. Threshold 0 keeps all.
 typedef struct {
   uint64_t seed;
   uint32_t stream, step, threshold;
@@ -79,7 +79,7 @@ enum {
   QLORA_TN   // A [K, M]ᵀ · B [K, N]: the gradient of a weight
 };
 
-// What a gemm's mask is applied to.
+// The operand that a gemm's mask applies to.
 enum {
   QLORA_MASK_NONE,
   QLORA_MASK_A,          // A, in its own rows and columns
@@ -90,9 +90,9 @@ enum {
 
 // C = [C +] residual + bias + gain·scale·(mask(scale2·A2·op(B2)) + op(A)·op(B))
 //
-// A, B, A2, B2 are BF16; A2·op(B2) has the layout of A·op(B) and is there for a low-rank update:
-// its few columns run through the same accumulators before the base's. With b absent the weight
-// is read instead, in 4 bits, and decoded on the way (NT and NN). C is BF16 or F32.
+// A, B, A2, B2 are BF16; A2·op(B2) is a low-rank update in the layout of A·op(B): it is summed in
+// the same accumulators, before the base's product. With b absent, the 4-bit weight is read instead
+// and decoded inline (NT and NN). C is BF16 or F32.
 typedef struct {
   int32_t layout;
   qlora_tensor a, b, c;
@@ -105,13 +105,13 @@ typedef struct {
   int32_t accumulate;     // C += instead of C =
   int32_t mask_on;
   qlora_mask mask;
-  int32_t mask_row, mask_col;  // what (0, 0) of the masked matrix is in the mask
+  int32_t mask_row, mask_col;  // position of the masked matrix's (0, 0) in the mask
   int32_t splits;              // pieces of the contraction, added in order through workspace
   qlora_tensor workspace;      // F32, splits·M·N elements where splits > 1
 } qlora_gemm;
 
-// C rows of few tokens (at most 8) by a weight in 4 bits or dense, NT, without mask: generation.
-// The fields of qlora_gemm with b absent.
+// C of at most 8 rows and a 4-bit or dense weight, NT, without mask: generation. Uses the fields of
+// qlora_gemm with b absent.
 typedef qlora_gemm qlora_gemv;
 
 // ---- weights --------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ typedef struct {
   qlora_tensor y;
 } qlora_decode;
 
-// Codes and scales of x's elements as bitsandbytes' CUDA kernels make them (no nesting).
+// Codes and scales of x's elements as bitsandbytes' CUDA kernels compute them (no nesting).
 typedef struct {
   qlora_tensor x;  // F32, BF16 or F16, flat
   int32_t kind, block;
@@ -132,7 +132,7 @@ typedef struct {
   float* absmax;
 } qlora_quantize;
 
-// The scales themselves in 8 bits: offset = mean(absmax), then blocks of 256 by the map.
+// Quantizes the scales to 8 bits: offset = mean(absmax), then blocks of 256 by the map.
 typedef struct {
   const float* absmax;  // [blocks]
   int64_t blocks;
@@ -152,12 +152,12 @@ typedef struct {
 
 // ---- layers ---------------------------------------------------------------------------------
 
-// Where all values lie in [0, limit) or are ignored, nothing; else the context's error is set
-// (with the number of the first row and its value), and kernels that index by them do nothing.
+// Sets the context's error (first row and its value) unless all values are in [0, limit) or
+// ignored. Kernels that index by the values then do nothing.
 typedef struct {
   qlora_tensor values;  // I32 [1, n]
   int32_t limit;
-  int32_t ignore;    // a value that is allowed, too; 0 where none is
+  int32_t ignore;    // another allowed value; 0: none
   const char* text;  // printf's format of row, value and limit, as %d %d %d; static
 } qlora_check_range;
 
@@ -176,8 +176,8 @@ typedef struct {
   int32_t pad;
 } qlora_embed_backward;
 
-// RMSNorm, or LayerNorm where it is centered; see bindings.Norm. Row t takes row t % turns of
-// weight and bias [turns, cols], which are optional, as mean and rstd are.
+// RMSNorm, or LayerNorm if centered; see bindings.Norm. Row t uses row t % turns of weight and bias
+// [turns, cols]. weight, bias, mean and rstd are optional.
 typedef struct {
   qlora_tensor x, weight, bias, y;
   qlora_tensor mean, rstd;  // F32 [1, rows]
@@ -186,16 +186,15 @@ typedef struct {
 } qlora_norm;
 
 typedef struct {
-  qlora_tensor x, weight, mean, rstd, dy, dx;  // mean where the norm is centered
+  qlora_tensor x, weight, mean, rstd, dy, dx;  // mean if the norm is centered
   float offset;
   int32_t accumulate;
   qlora_tensor dweight, dbias;  // F32 [turns, cols], optional
-  qlora_tensor
-      workspace;  // F32 [pieces·turns, cols], a partial sum for each piece of a turn's rows
+  qlora_tensor workspace;  // F32 [pieces·turns, cols], one partial sum per piece of a turn's rows
 } qlora_norm_backward;
 
-// x may be a view of columns in groups, each of whole heads. Of a head the first 2·cos.cols
-// dimensions turn.
+// x may be a view of columns in groups of whole heads. The first 2·cos.cols dimensions of each head
+// are rotated.
 typedef struct {
   qlora_tensor x;
   int32_t heads, head_dim;
@@ -207,7 +206,7 @@ typedef struct {
 // Numbered as bindings.Activation.
 enum { QLORA_SILU, QLORA_GELU, QLORA_GELU_TANH, QLORA_RELU, QLORA_RELU2, QLORA_ACTIVATIONS };
 
-// y = f(g), or f(g)·u where u is there. Rows of g, u, dg and du may lie apart.
+// y = f(g), or f(g)·u if u is present. g, u, dg and du may be strided.
 typedef struct {
   int32_t kind;
   qlora_tensor g, u, y;
@@ -232,11 +231,11 @@ typedef struct {
   float limit;
 } qlora_clamp;
 
-// Causal attention within sequences, see bindings.Attend. Starts are on the device; longest are
-// the host's bounds for the grid. q, k and v may be views of columns in groups of whole heads.
-// workspace is attend_decode's, F32 [pieces, tokens·heads·
-// (head_dim + 2)]: each of its rows is what one piece of the keys gives; one piece needs none, and
-// min(ceil(longest_k/256), 32) keep a GPU busy. attend_decode is for few queries, and has no LSE.
+// Causal attention within sequences, see bindings.Attend. Starts are on the device; longest_q and
+// longest_k bound the grid on the host. q, k and v may be views of columns in groups of whole
+// heads. Only attend_decode uses workspace, F32 [pieces, tokens·heads·(head_dim + 2)]: each row is
+// the partial result of one piece of the keys. One piece needs none; min(ceil(longest_k/256), 32)
+// keep a GPU busy. attend_decode is for few queries and writes no LSE.
 typedef struct {
   qlora_tensor q, k, v, o, lse;        // lse optional
   const int32_t *q_starts, *k_starts;  // [sequences + 1]
@@ -258,8 +257,8 @@ typedef struct {
   qlora_tensor workspace;        // F32, tokens·heads elements
 } qlora_attend_backward;
 
-// One chunk of tokens' logits to losses and, in place, to their gradient: of
-// z = cap·tanh(logit_scale·logits/cap), or of z = logit_scale·logits without a cap.
+// Losses of one chunk of tokens' logits and, in place, their gradient: of z =
+// cap·tanh(logit_scale·logits/cap), or of z = logit_scale·logits without a cap.
 typedef struct {
   qlora_tensor logits;  // BF16 [tokens, vocabulary]
   float logit_scale, logit_cap;
@@ -286,7 +285,7 @@ typedef struct {
 // sum[j] += sum over i of x[i][j]·with[i][j]/divisor[j]; with and divisor are optional.
 typedef struct {
   qlora_tensor x, with, divisor, sum;
-  qlora_tensor workspace;  // F32 [pieces, cols], one partial sum a piece of the rows
+  qlora_tensor workspace;  // F32 [pieces, cols], one partial sum per piece of the rows
 } qlora_sum_rows;
 
 // Both may be views of columns in groups.
@@ -303,20 +302,20 @@ enum { QLORA_ADAMW, QLORA_LION, QLORA_SGD };
 typedef struct {
   int64_t n;
   float* master;
-  void* value;  // NULL where the master is what the forward pass reads
+  void* value;  // NULL if the forward pass reads the master
   int32_t value_dtype;
   const float* grad;
   void *m, *v;
-  float *m_absmax, *v_absmax;  // present: the moment is in 8 bits
+  float *m_absmax, *v_absmax;  // if present, the moment is in 8 bits
   float lr, decay;             // decay: 1 - lr·weight_decay (AdamW, Lion), or weight decay (SGD)
 } qlora_param;
 
-// Parameters are cut into pieces of QLORA_PIECE elements, a piece a block; the last one of each
-// may be short.
+// Parameters are split into pieces of QLORA_PIECE elements, one block each; the last piece of a
+// parameter may be short.
 enum { QLORA_PIECE = 16384 };
 
-// All parameters' step in one launch. table is device memory of count·sizeof(qlora_param) bytes
-// and of (count+1)·8 for the pieces' numbers.
+// Steps all parameters in one launch. table is device memory of count·sizeof(qlora_param) bytes
+// plus (count+1)·8 for the piece numbers.
 typedef struct {
   const qlora_param* params;  // host memory, read before the call returns
   int32_t count;
@@ -325,8 +324,8 @@ typedef struct {
   float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
   float correction1, correction2_sqrt;     // AdamW: 1 - beta1^t, sqrt(1 - beta2^t)
   int32_t first_step, nesterov;            // SGD
-  const float* clip;                       // [2]; the factor is clip[1], not finite: nothing moves
-  const float *map_signed, *map_unsigned;  // [256] on the device; where a moment is in 8 bits
+  const float* clip;                       // [2]; the factor is clip[1]; not finite: no update
+  const float *map_signed, *map_unsigned;  // [256] on the device; for 8-bit moments
   qlora_tensor table;
 } qlora_optimize;
 
@@ -336,7 +335,7 @@ typedef struct {
   int32_t count;
   float max;
   float* out;
-  qlora_tensor table;  // as qlora_optimize's, and 8 bytes for each piece's partial sum
+  qlora_tensor table;  // as qlora_optimize's, plus 8 bytes per piece for its partial sum
 } qlora_grad_norm;
 
 // ---- the table ------------------------------------------------------------------------------
@@ -349,13 +348,13 @@ typedef struct {
   char version[64];  // of driver and runtime
   int32_t compute;   // 90 for sm_90
   int32_t processors;
-  int32_t shared_bytes;  // that one block may have
+  int32_t shared_bytes;  // maximum per block
   int64_t memory_bytes, free_bytes, l2_bytes;
 } qlora_info;
 
-// A piece of device memory that kernels may touch until the next call of extents: of a view the
-// first `span` bytes of every `stride`, and of those the first `width` of every `period`. Stride 0:
-// all of it; period 0: all of the span.
+// An extent of device memory that kernels may access until the next call of extents: the first
+// `span` bytes of every `stride`, and of those the first `width` of every `period`. Stride 0: all
+// of it; period 0: all of the span.
 typedef struct {
   const void* data;
   int64_t bytes;
@@ -363,12 +362,12 @@ typedef struct {
   int64_t stride, span, period, width;
 } qlora_extent;
 
-// What is known of a kernel before it runs.
+// A kernel's static properties.
 typedef struct {
-  const char* name;      // as it is launched
+  const char* name;      // as launched
   int32_t threads;       // of a block
-  int32_t shared_bytes;  // dynamic, the most that a launch asks for
-  const void* function;  // its address in the library (on a GPU: that of what launches it)
+  int32_t shared_bytes;  // dynamic, the maximum of any launch
+  const void* function;  // its address in the library (on a GPU: of its host stub)
 } qlora_kernel;
 
 typedef struct {
@@ -377,7 +376,7 @@ typedef struct {
 
   int (*open)(int device, qlora_context** context);
   void (*close)(qlora_context*);
-  const char* (*error)(qlora_context*);  // NULL context: of the last open of this thread
+  const char* (*error)(qlora_context*);  // NULL context: of this thread's last open
   int (*info)(qlora_context*, qlora_info*);
 
   int (*allocate)(qlora_context*, int64_t bytes, void** data);  // zeroed
@@ -390,9 +389,9 @@ typedef struct {
   int (*mark)(qlora_context*, int which);               // records event 0 or 1
   int (*elapsed)(qlora_context*, float* milliseconds);  // from mark 0 to mark 1; waits
 
-  // On the emulator alone (elsewhere they do nothing): memory that kernels may touch (count 0:
-  // all that is allocated), and the order of blocks and threads: 0 ascending, 1 descending, others
-  // are seeds of random ones.
+  // Emulator only (no effect on a GPU): the memory that kernels may access (count 0: all
+  // allocations), and the order of blocks and threads: 0 ascending, 1 descending, others seed
+  // random orders.
   int (*extents)(qlora_context*, const qlora_extent* list, int32_t count);
   int (*schedule)(qlora_context*, uint64_t seed);
 
@@ -427,7 +426,7 @@ typedef struct {
   int (*optimize)(qlora_context*, const qlora_optimize*);
 } qlora_api;
 
-// The table, or NULL where the library was built for another QLORA_ABI.
+// Returns the table, or NULL if the library was built for another QLORA_ABI.
 const qlora_api* qlora_get_api(uint32_t abi);
 
 #ifdef __cplusplus

@@ -5,12 +5,12 @@
 //
 // where f is SiLU, GELU by erf or by tanh (Hendrycks & Gimpel 2016), ReLU or its square. All are
 // BF16 [tokens, intermediate]; g, u, dg and du may be views of columns, such as the halves of one
-// fused projection. dg may be g or dy, du may be u: all of an element is read before it is written.
+// fused projection. dg may be g or dy, du may be u: each element is read before it is written.
 //
-// A thread takes 8 elements, 16 bytes of each operand; of rows that are not aligned to that, 8 one
-// by one. Where all rows follow each other it does not matter where one ends. Forward moves 4 bytes an element, or 6
-// gated, backward 6 or 10; the most to compute for them are erf and two exponentials, some 40
-// operations, of the 100 that a processor of an H100 does in that time: the floor is the memory's.
+// Each thread handles 8 elements, 16 bytes of each operand; for rows that are not aligned to 16
+// bytes, 8 one by one. Contiguous rows are processed as one. Forward moves 4 bytes per element, or
+// 6 gated, backward 6 or 10. The most computation is erf and two exponentials, some 40 operations,
+// of the 100 that an H100 SM does in that time: memory-bound.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"
@@ -51,8 +51,8 @@ __device__ __forceinline__ Value activation(float x) {
   }
 }
 
-// How rows lie: one behind the other, each in `blocks` blocks of kThreads eights. Columns are of 32
-// bits: with an offset of 64 the compiler takes stores of 16 bytes apart.
+// The layout of rows: consecutive, each split into `blocks` blocks of kThreads units of 8. Column
+// indices have 32 bits: with a 64-bit offset the compiler splits 16-byte stores.
 struct Shape {
   int64_t rows, g_stride, u_stride, dense_stride, dg_stride, du_stride;  // dense: y or dy
   int cols, last_cols;  // of each row, and of the last one
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// What an element's gradient gives, where u is 1 if there is none: dg and du.
+// Returns the gradients dg and du of an element; u is 1 if absent.
 template <int kKind>
 __device__ __forceinline__ float2 gradients(float g, float u, float dy) {
   Value v = activation<kKind>(g);
@@ -173,8 +173,8 @@ int check(qlora_context* c, const char* name, int32_t kind) {
   return fail(c, QLORA_UNSUPPORTED, "%s: of kind %d", name, kind);
 }
 
-// How the rows of all operands lie. Where each has its rows behind each other they are cut anew, into
-// rows of a block. Operands that are absent are no obstacle.
+// Returns the layout of all operands' rows. If all operands are contiguous, they are split again
+// into rows of one block. Absent operands are ignored.
 Shape shape_of(const qlora_tensor& dense, const qlora_tensor& g, const qlora_tensor& u,
                const qlora_tensor& dg, const qlora_tensor& du) {
   constexpr int kBlock = kThreads * kEight;

@@ -5,9 +5,9 @@
 // and its gradient, which is the same without a residual: dx = scale·dropout(dy). x, residual and y
 // are BF16 [tokens, features]; y may be x or residual.
 //
-// A thread takes 8 columns of a row, 16 bytes of each operand, and with dropout draws the one block
-// of Philox that they share, some 60 instructions; of rows that are not aligned, 8 elements one by
-// one. 6 bytes an element, 4 without a residual: the floor is the memory's.
+// Each thread handles 8 columns of a row, 16 bytes of each operand, and with dropout draws the one
+// Philox block that they share, some 60 instructions; for rows that are not aligned, 8 elements one
+// by one. It moves 6 bytes per element, 4 without a residual: memory-bound.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "kernels/philox.cuh"

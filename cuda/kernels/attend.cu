@@ -1,25 +1,25 @@
-// Causal attention, forward (Dao 2023): the scores of a tile of queries and a tile of keys live in
-// registers only, and the softmax is carried along from key tile to key tile.
+// Causal attention, forward (Dao 2023): the scores of a tile of queries and a tile of keys stay in
+// registers, and the softmax is updated from key tile to key tile.
 //
 //   S = cap(scale·Q·Kᵀ) + bias + mask    LSE = log(sum(exp(S)) + exp(sink))
 //   O = dropout(exp(S - LSE))·V
 //
-// A block has 128 queries (64 for heads wider than 128) of one head, 16 a warp, and walks over the
-// keys that they see, 32 or 64 at a time. Two stages of K and V: one barrier a key tile, behind
-// which the next tile's copies run under the whole of this one's arithmetic. Q stays in registers
-// (for heads wider than 128 in shared memory). Scores, sums and O are float32; P is rounded to
-// bfloat16 for P·V, but its sum is not. A warp leaves out key tiles that none of its queries sees.
+// A block computes 128 queries (64 for heads wider than 128) of one head, 16 per warp, and iterates
+// over the keys that they see, 32 or 64 at a time. K and V have two stages: one barrier per key
+// tile, after which the next tile's copies overlap this one's arithmetic. Q stays in registers (for
+// heads wider than 128 in shared memory). Scores, sums and O are float32; P is rounded to bfloat16
+// for P·V, but its sum is not. A warp skips key tiles that none of its queries sees.
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB            24     32     72     96     96
 //     of the general instance     16     32     48     64     64
 //
-// The general instance computes a cap in some 10 operations a score, and for dropout a block of
-// Philox for 8 scores, 8 operations each; a plain score takes 2 and an exponential.
+// The general instance computes a cap in some 10 operations per score, and for dropout one Philox
+// block per 8 scores, 8 operations each; a plain score costs 2 operations and an exponential.
 //
-// FLOPs: 4·head_dim for each pair of a query and a key that it sees; bytes: 4·head_dim for each
-// row of Q and O and each row of K and V. For training's lengths the tensor cores are the floor:
-// half of 4·D·n² for a sequence of n. Blocks with the most keys start first.
+// FLOPs: 4·head_dim for each pair of a query and a key that it sees; bytes: 4·head_dim for each row
+// of Q and O and each row of K and V. At training lengths it is bound by the tensor cores: half of
+// 4·D·n² for a sequence of n. Blocks with the most keys start first.
 #include "kernels/attend_scores.cuh"
 
 namespace attention {
@@ -31,7 +31,7 @@ struct Forward {
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kQueries = 16 * kWarps;
   static constexpr int kKeys = kGeneral ? (D <= 128 ? 32 : 16) : D == 64 || D > 128 ? 32 : 64;
-  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // of one processor, at least
+  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // minimum blocks per SM
   static constexpr bool kKeepQ = D <= 128;                      // in registers
   static constexpr int kShared = (kQueries + 4 * kKeys) * D * 2;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
   Softmax softmax;
   for (int key = from, stage = 0; key < end; key += kKeys, stage ^= 1) {
     ptx::async_wait<0>();
-    __syncthreads();  // this tile is there, and no warp reads the other stage any more
+    __syncthreads();  // this tile has arrived, and no warp reads the other stage any more
     if (key + kKeys < end) load_keys(key + kKeys, stage ^ 1);
     ptx::async_commit();
     if (query >= s.queries || key >= s.end(query_last) || key + kKeys <= s.first(query)) continue;
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
       lse[int64_t{s.q_row + i} * lse_stride + head] = top + logf(sum);
     }
   }
-  // Only this warp has read its rows of Q: they are the way out.
+  // Only this warp has read its rows of Q, so they buffer its output.
   __syncwarp();
   put<D>(q_tile, row, 0, out, lane);
   __syncwarp();

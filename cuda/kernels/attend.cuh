@@ -1,13 +1,13 @@
-// What the kernels of attention share: which keys a query sees, tiles of rows in shared memory, and
-// the two products that they are made of.
+// Shared by the attention kernels: which keys a query sees, tiles of rows in shared memory, and the
+// two products.
 //
-// Q and its kin are [tokens, heads·head_dim], packed one sequence behind the other, and query head
-// h reads key head h·kv_heads/heads. head_dim is any number from 1 to 256: tiles are as wide as the
-// next of 32, 64, 96, 128 and 256, and zeros fill the rest.
+// Q, K, V, O and their gradients are [tokens, heads·head_dim], sequences packed one after the
+// other, and query head h reads key head h·kv_heads/heads. head_dim is 1 to 256: tiles have the
+// next width of 32, 64, 96, 128 and 256, padded with zeros.
 //
 // Each kernel has a plain instance, whose scores are scale·Q·Kᵀ, and a general one, with kGeneral,
-// for everything else: heads in groups of columns, a soft cap, a bias of keys, sinks, and dropout of
-// P. The general instance walks over smaller tiles, which leaves it the registers for those.
+// for everything else: heads in groups of columns, a soft cap, a key bias, sinks, and dropout of P.
+// The general instance uses smaller tiles, which frees registers for these.
 #pragma once
 
 #include <cstdio>
@@ -25,21 +25,21 @@ constexpr float kLn2 = 0.6931471805599453f;
 struct Rows {
   bf16* data;
   int32_t stride;
-  int32_t group_heads, period;  // heads that lie together, and where the next group begins
+  int32_t group_heads, period;  // heads per group, and elements from one group to the next
   __device__ bf16* at(int32_t row, int32_t column) const {
     return data + (int64_t{row} * stride + column);
   }
 };
 
-// One sequence. Queries and keys are numbered from its own beginning.
+// One sequence. Queries and keys are numbered from its start.
 struct Sequence {
-  int32_t q_row, k_row;  // where it begins in Q and in K
+  int32_t q_row, k_row;  // its first row in Q and in K
   int32_t queries, keys;
-  int32_t window;  // the largest number where there is none
+  int32_t window;  // the maximum value if there is none
 
-  // How many keys query i sees behind key j; it sees j where that is in [0, window).
+  // Returns how many positions key j is behind query i, which sees j if that is in [0, window).
   __device__ int32_t ahead(int32_t i, int32_t j) const { return i + keys - queries - j; }
-  // The keys that query i sees are [first(i), end(i)).
+  // Query i sees the keys [first(i), end(i)).
   __device__ int32_t end(int32_t i) const { return ahead(i, 0) + 1; }
   __device__ int32_t first(int32_t i) const { return max(0, end(i) - window); }
 };
@@ -48,9 +48,9 @@ struct Problem {
   const int32_t *q_starts, *k_starts;
   int32_t heads, kv_heads, head_dim, window;
   float scale;
-  int32_t by16;  // every head's rows begin at multiples of 16 bytes
+  int32_t by16;  // every head's rows start at multiples of 16 bytes
 
-  // Of the general instances; absent ones are NULL, a cap 0, a mask's threshold 0.
+  // For the general instances; absent: NULL, cap 0, mask threshold 0.
   float cap;
   const float* key_bias;
   int64_t bias_stride;
@@ -68,7 +68,7 @@ struct Problem {
   }
 };
 
-// Where a head begins in a row of x.
+// Returns the first column of a head in x.
 template <bool kGeneral>
 __device__ __forceinline__ int32_t column_of(const Rows& x, int32_t head, const Problem& p) {
   if constexpr (!kGeneral) return head * p.head_dim;
@@ -77,10 +77,10 @@ __device__ __forceinline__ int32_t column_of(const Rows& x, int32_t head, const 
 
 // ---- tiles ----------------------------------------------------------------------------------
 
-// The 8 elements `chunk + odd` of a row, where odd is 0 or 1 and only 1 beside an even chunk. Rows
-// are multiples of 64 bytes; chunks trade places within 128 (64) bytes, so that one chunk of 8 rows
-// lies in 8 different groups of banks. Where chunk is a constant, the compiler keeps one address for
-// each place within the group, whatever the width of the rows.
+// Returns the 8 elements `chunk + odd` of a row; odd is 0 or 1, and 1 only with an even chunk. Rows
+// are multiples of 64 bytes; chunks are permuted within 128 (64) bytes, so that one chunk of 8 rows
+// lies in 8 different groups of banks. If chunk is a constant, the compiler keeps one address for
+// each position within the group, at any row width.
 template <int D>
 __device__ __forceinline__ bf16* at(bf16* tile, int row, int chunk, int odd = 0) {
   constexpr int kGroup = D % 64 == 0 ? 8 : 4;
@@ -88,9 +88,9 @@ __device__ __forceinline__ bf16* at(bf16* tile, int row, int chunk, int odd = 0)
   return tile + row * D + (chunk & ~(kGroup - 1)) * 8 + (((chunk & (kGroup - 1)) ^ swizzle) * 8);
 }
 
-// Copies rows of head_dim elements into a tile of Count rows, by Threads threads, in the background
-// where the rows allow it: row i begins at from(i). What is beyond `count` rows and head_dim becomes
-// zero.
+// Copies rows of head_dim elements into a tile of Count rows with Threads threads, asynchronously
+// if the rows are aligned: row i starts at from(i). Elements beyond `count` rows and head_dim
+// become zero.
 template <int D, int Count, int Threads, class From>
 __device__ __forceinline__ void load(bf16* tile, int count, From from, const Problem& p,
                                      int thread) {
@@ -119,7 +119,7 @@ __device__ __forceinline__ void load(bf16* tile, int count, From from, const Pro
   }
 }
 
-// The same of one head, whose columns begin at `column`: the `count` rows from `first`.
+// The same for the `count` rows from `first` of one head, whose columns start at `column`.
 template <int D, int Count, int Threads>
 __device__ __forceinline__ void load(bf16* tile, const Rows& x, int first, int count, int column,
                                      const Problem& p, int thread) {
@@ -147,11 +147,11 @@ __device__ __forceinline__ void store(const Rows& y, int first, int count, int c
 }
 
 // ---- products -------------------------------------------------------------------------------
-// Sums of 16 rows are c[n/8][..], as ptx::mma has them. With g = lane/4 and t = lane%4, element
-// [n][i] is at row g + 8·(i/2), column 8n + 2t + i%2.
+// Sums of 16 rows are c[n/8][..], in the layout of ptx::mma. With g = lane/4 and t = lane%4,
+// element [n][i] is at row g + 8·(i/2), column 8n + 2t + i%2.
 
-// The row that this lane gives to ldmatrix for the 16x16 square from `row`, a multiple of 8, and
-// column 8·chunk: matrices 0 and 1 are its left half, 2 and 3 its right one. All products take
+// Returns the row that this lane passes to ldmatrix for the 16x16 square at `row`, a multiple of 8,
+// and column 8·chunk: matrices 0 and 1 are its left half, 2 and 3 its right half. All products load
 // their operands in such squares, so that they share the lane's part of the address.
 template <int D>
 __device__ __forceinline__ const bf16* square(bf16* tile, int row, int chunk, int lane) {
@@ -213,18 +213,18 @@ __device__ __forceinline__ void put(bf16* tile, int row, int chunk, const float 
 
 // ---- softmax --------------------------------------------------------------------------------
 
-// The running softmax of a thread's two rows, g and g + 8 of its warp's 16.
+// The online softmax of a thread's two rows, g and g + 8 of its warp's 16.
 struct Softmax {
   float top[2] = {-INFINITY, -INFINITY};  // the largest score so far
   float sum[2] = {};                      // this thread's share of the sum of exp
 
-  // The whole sum of row g + 8·r.
+  // Returns the complete sum of row g + 8·r.
   __device__ __forceinline__ float total(int r) const {
     float all = sum[r] + __shfl_xor_sync(0xffffffff, sum[r], 1);
     return all + __shfl_xor_sync(0xffffffff, all, 2);
   }
 
-  // Turns scores into exp(scale·(score - top)), and scales what is summed so far to the new top.
+  // Replaces scores by exp(scale·(score - top)) and rescales the sums so far to the new top.
   template <int N, int M>
   __device__ __forceinline__ void take(float (&score)[N][4], float (&out)[M][4], float scale2) {
 #pragma unroll
@@ -257,7 +257,7 @@ struct Softmax {
 
 // ---- launches -------------------------------------------------------------------------------
 
-// f of the tiles' width for head_dim, as a std::integral_constant.
+// Calls f with the tile width for head_dim, as a std::integral_constant.
 template <class F>
 int with_width(int head_dim, F f) {
   if (head_dim <= 32) return f(std::integral_constant<int, 32>());
@@ -267,7 +267,7 @@ int with_width(int head_dim, F f) {
   return f(std::integral_constant<int, 256>());
 }
 
-// The same, and whether the instance is the general one.
+// The same, and whether to use the general instance.
 template <class F>
 int with_instance(int head_dim, bool general, F f) {
   return with_width(head_dim, [&](auto width) {
@@ -324,13 +324,13 @@ inline Problem problem_of(const qlora_attend& op) {
           op.mask};
 }
 
-// Whether it takes the general instances.
+// Reports whether the operation needs the general instances.
 inline bool is_general(const qlora_attend& op) {
   return op.cap > 0 || op.key_bias.data != nullptr || op.sinks.data != nullptr ||
          op.mask.threshold > 0 || op.q.width > 0 || op.k.width > 0 || op.v.width > 0;
 }
 
-// What no kernel here can do.
+// Refuses operations that no kernel here supports.
 inline int check(qlora_context* c, const char* name, const qlora_attend& op) {
   if (op.head_dim < 1 || op.head_dim > 256) {
     return fail(c, QLORA_UNSUPPORTED, "%s: a head of %d dimensions; 1 to 256 will do", name,

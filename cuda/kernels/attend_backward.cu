@@ -3,7 +3,8 @@
 //   P = exp(S - LSE)    delta = rowsum(dO·O)    dS = scale·P·(dropout(dO·Vᵀ) - delta)·cap'
 //   dV = dropout(P)ᵀ·dO    dK = dSᵀ·Q    dQ = dS·K    dsink -= sum of exp(sink - LSE)·delta
 //
-// with S as forward has it. Three launches, or a fourth for sinks, a block a head, each of which writes what no other block does:
+// with S as in forward. Three launches, and a fourth for sinks with one block per head; no two
+// blocks write the same element:
 //
 //   delta     to workspace, F32 [tokens·heads]
 //   keys      dK and dV of 128 keys (64 where heads are wider than 128), over the query heads of
@@ -11,16 +12,16 @@
 //             stays in the accumulators, in the order of heads
 //   queries   dQ of 128 (64) queries, over the keys that they see, 16 or 32 at a time
 //
-// Scores are made in both passes: 7 products, 14·head_dim FLOPs for each pair of a query and a key
-// that it sees, where 5 would do if dQ were summed by atomics, in float32 and in no order. Above
-// 128 dimensions the accumulators of 16 keys are more than a warp's registers, and two blocks share
-// the columns of dK and dV: 9 products.
+// Both passes compute the scores: 7 products, 14·head_dim FLOPs for each pair of a query and a key
+// that it sees. 5 would do with dQ summed by atomics, in float32 and in no fixed order. Above 128
+// dimensions the accumulators of 16 keys exceed a warp's registers, and two blocks share the
+// columns of dK and dV: 9 products.
 //
-// A warp owns 16 rows. In the pass over keys it works on the transposed scores Sᵀ = K·Qᵀ: there,
-// too, what one product leaves in registers is the left operand of the next, P and dS rounded to
-// bfloat16, and nothing goes through shared memory. The pass over queries keeps its left operands,
-// Q and dO, in registers where they have room. It reads no row of dO but those of its own tile, and
-// those before it writes them: dQ may be dO.
+// A warp owns 16 rows. In the pass over keys it works on the transposed scores Sᵀ = K·Qᵀ: the
+// result of one product in registers is the left operand of the next, P and dS rounded to bfloat16,
+// and nothing goes through shared memory. The pass over queries keeps its left operands, Q and dO,
+// in registers if they fit. It reads only its own tile's rows of dO, before it writes them: dQ may
+// be dO.
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
@@ -37,14 +38,14 @@ struct Backward {
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kOwn = 16 * kWarps;  // rows of the block
   static constexpr int kOther =
-      kGeneral || D == 64 || D > 128 ? 16 : 32;        // rows of a tile that it walks over
+      kGeneral || D == 64 || D > 128 ? 16 : 32;        // rows of a tile of the others
   static constexpr int kColumns = D <= 128 ? D : 128;  // of dK and dV
   static constexpr int kParts = D / kColumns;
-  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // of one processor, at least
+  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // minimum blocks per SM
   static constexpr bool kKeep = D != 64 && D <= 128;  // Q and dO, in the registers of their pass
   static constexpr int kTile = kOther * D;
   static constexpr int kRowTile = kOwn * D;
-  // Two tiles of own rows, two stages of two tiles of others, and those's LSE and delta.
+  // Two tiles of own rows, two stages of two tiles of the others, and their LSE and delta.
   static constexpr int kShared = (2 * kRowTile + 4 * kTile) * 2 + 4 * kOther * 4;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
@@ -72,7 +73,8 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
     load<D, kOther, Shape::kThreads>(to, q, row, count, column_of<kGeneral>(q, head, p), p, thread);
     load<D, kOther, Shape::kThreads>(to + kTile, d_o, row, count, head * p.head_dim, p, thread);
     if (thread < 2 * kOther) {
-      // Rows beyond the last are zeros everywhere: their P is 1, or in general 0, and adds 1·0.
+      // Rows beyond the last are zero everywhere: their P is 1 (0 in the general instance) and adds
+      // 1·0.
       int i = thread % kOther;
       const float* x = thread < kOther ? lse + int64_t{row + i} * lse_stride + head
                                        : delta + int64_t{row + i} * p.heads + head;
@@ -98,7 +100,7 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   float sum_k[kSums][4] = {}, sum_v[kSums][4] = {};
   for (int stage = 0; head < head_end; stage ^= 1) {
     ptx::async_wait<0>();
-    __syncthreads();  // this tile is there, and no warp reads the other stage any more
+    __syncthreads();  // this tile has arrived, and no warp reads the other stage any more
     const int now = query, now_last = query + kOther - 1, now_head = head;
     query += kOther;
     if (query >= end) {
@@ -188,7 +190,7 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
 #pragma unroll
     for (int i = 0; i < 4; i++) sum_k[n][i] *= p.scale;
   }
-  // Only this warp reads its rows of K and V: they are the way out.
+  // Only this warp reads its rows of K and V, so they buffer its output.
   ptx::async_wait<0>();
   __syncthreads();
   put<D>(k_tile, row, part * kSums, sum_k, lane);
@@ -257,7 +259,7 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   float sum[D / 8][4] = {};
   for (int key = from, stage = 0; key < end; key += kOther, stage ^= 1) {
     ptx::async_wait<0>();
-    __syncthreads();  // this tile is there, and no warp reads the other stage any more
+    __syncthreads();  // this tile has arrived, and no warp reads the other stage any more
     if (key + kOther < end) load_keys(key + kOther, stage ^ 1);
     ptx::async_commit();
     if (query >= s.queries || key >= s.end(query_last) || key + kOther <= s.first(query)) continue;

@@ -1,16 +1,16 @@
-// Causal attention of few queries over many keys, as in generation, without LSE: what it costs is
+// Causal attention of few queries over many keys, as in generation, without LSE. The cost is
 // reading K and V once.
 //
-// The keys that a sequence's queries see are cut into pieces of as many keys each, a multiple of
-// what a block's warps take at once, so that the whole GPU reads however few sequences there are.
-// A block has one piece, the query heads of one key head and up to 16 of their queries, as the 16
-// rows of the tensor cores' left operand: a group shares its loads. Its four warps (two for heads
-// wider than 128) take 16 keys in turn, each with two stages of its own and without a barrier, and
-// are joined at the end, warp by warp. A second kernel joins the pieces, in their order.
+// The keys that a sequence's queries see are split into pieces of equal length, a multiple of
+// kStep, so that even one sequence occupies the whole GPU. A block computes one piece for the query
+// heads of one key head and up to 16 of their queries, which are the 16 rows of the tensor cores'
+// left operand: a group shares its loads. Its four warps (two for heads wider than 128) process 16
+// keys in turn, each with its own two stages and without a barrier; their results are joined at the
+// end, warp by warp. A second kernel joins the pieces in order.
 //
-// Which piece has which keys depends on the sequence's lengths and on the number of pieces alone,
-// and that is the caller's: workspace has a row for each, where there are more than one. A sink is
-// one more term of the sum by which the joined pieces are divided.
+// The split depends only on the sequence's lengths and on the number of pieces, which the caller
+// chooses: workspace has a row for each if there is more than one. A sink is one more term of the
+// sum by which the joined pieces are divided.
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB            17     34     51     68     72
@@ -26,28 +26,30 @@ template <int D, bool kGeneral>
 struct Decode {
   static constexpr int kWarps = D <= 128 ? 4 : 2;
   static constexpr int kThreads = 32 * kWarps;
-  static constexpr int kKeys = 16;              // of a warp's tile
-  static constexpr int kStep = kKeys * kWarps;  // keys that a block takes at once
+  static constexpr int kKeys = 16;              // per warp tile
+  static constexpr int kStep = kKeys * kWarps;  // keys per iteration of a block
   static constexpr bool kKeepQ = D <= 128;      // in registers
   static constexpr int kTile = kKeys * D;
   static constexpr int kShared = (16 * D + kWarps * 4 * kTile) * 2;
-  // The warps' sums lie where their stages were: rows of D + 8, which spreads them over the banks.
+  // The warps' sums reuse the memory of their stages, in rows of D + 8, which spreads them over the
+  // banks.
   static constexpr int kSumRow = D + 8;
   static_assert(kWarps * 16 * (kSumRow + 2) * 4 <= kWarps * 4 * kTile * 2, "sums fit in stages");
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
 
-// What one piece of the keys gives a query: sums of V, unscaled, then the largest score (in powers
-// of 2) and the sum of exp. Where it has no keys that sum is 0, and the sums of V are not written.
+// The partial result of a query over one piece of the keys: unscaled sums of V, then the largest
+// score (in powers of 2) and the sum of exp. Without keys the sum of exp is 0 and the sums of V are
+// not written.
 struct Pieces {
-  float* data;  // NULL: there is one piece, which writes O
+  float* data;  // NULL: the only piece writes O
   int64_t stride;
   __device__ float* at(uint32_t piece, int32_t token, int32_t head, const Problem& p) const {
     return data + piece * stride + (int64_t{token} * p.heads + head) * (p.head_dim + 2);
   }
 };
 
-// O of a query and a head, of the sums that all of its keys give; top is in powers of 2.
+// Writes O of a query and a head from the sums over all of its keys; top is in powers of 2.
 __device__ __forceinline__ float joined(float sum, float weight, float top, int32_t head,
                                         const Problem& p) {
   if (p.sinks == nullptr) return sum / weight;
@@ -137,7 +139,7 @@ __global__ void __launch_bounds__(Decode<D, kGeneral>::kThreads, 1)
     uint32_t probabilities[4];
     left(probabilities, score, 0);
     add_nn<D>(out, probabilities, k_tile + kTile, 0, 0, lane);
-    __syncwarp();  // the next copies go where this tile is
+    __syncwarp();  // the next copies overwrite this tile
   }
 
   __syncthreads();
@@ -191,7 +193,7 @@ REGISTER_WIDTHS(attend_decode, Decode);
 
 constexpr int kJoinThreads = 128;
 
-// O of `rows` pairs of a token and a head, a warp each.
+// Computes O of `rows` pairs of a token and a head, one warp each.
 __global__ void __launch_bounds__(kJoinThreads)
     attend_decode_join(Problem p, Rows o, Pieces pieces, int32_t count, int64_t rows) {
   int64_t row = (int64_t{blockIdx.x} * kJoinThreads + threadIdx.x) / 32;

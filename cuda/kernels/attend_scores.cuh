@@ -1,5 +1,5 @@
-// What happens to the products of queries and keys before and after the softmax: which of them count,
-// and in the general instances what they become, and which of their probabilities dropout keeps.
+// Processing of the query-key products around the softmax: the causal mask and, in the general
+// instances, cap, bias and dropout of the probabilities.
 #pragma once
 
 #include "kernels/attend.cuh"
@@ -8,8 +8,8 @@
 
 namespace attention {
 
-// Scores whose query does not see their key become -inf. Rows are queries and columns keys, or with
-// Sign -1 the other way round; ahead is s.ahead of the first query and the first key.
+// Sets scores whose query does not see their key to -inf. Rows are queries and columns keys, or the
+// reverse with Sign -1; ahead is s.ahead of the first query and the first key.
 template <int Sign, int N>
 __device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const Sequence& s,
                                      int lane) {
@@ -25,22 +25,22 @@ __device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const 
   }
 }
 
-// What follows is the general instances' alone. Their scores are in natural units, where those of
-// the plain ones lack their scale.
+// The rest is for the general instances only. Their scores are in natural units; those of the plain
+// instances are not yet scaled.
 
-// A score of the product of a query and a key, less the key's bias, and how it moves with
-// scale·product.
+// The score of a query-key product, without the key's bias, and its derivative by scale·product.
 __device__ __forceinline__ Capped score_of(float product, const Problem& p) {
   return capped(p.scale * product, p.cap);
 }
 
-// The bias of a key; that of those beyond the last, which no query sees, is 0.
+// Returns the bias of a key; 0 beyond the last, which no query sees.
 __device__ __forceinline__ float bias_of(const Problem& p, int32_t head, int32_t key,
                                          const Sequence& s) {
   return p.key_bias != nullptr && key < s.keys ? p.key_bias[head * p.bias_stride + key] : 0;
 }
 
-// Products of 16 queries and 8·N keys, from `key` on, to scores; slope is how they move.
+// Replaces products of 16 queries and 8·N keys, from `key` on, by scores; slope gets their
+// derivatives.
 template <int N>
 __device__ __forceinline__ void to_scores(float (&score)[N][4], float (&slope)[N][4],
                                           const Problem& p, const Sequence& s, int32_t head,
@@ -59,9 +59,9 @@ __device__ __forceinline__ void to_scores(float (&score)[N][4], float (&slope)[N
   }
 }
 
-// Which of 16·8·N elements of P dropout keeps: bit 4n + i is of c[n][i]. Rows are queries from row
-// `token` of Q on, columns keys from `key` on, a multiple of 8, of which 8 share a block of Philox:
-// four lanes draw for each other.
+// Draws which of 16·8·N elements of P dropout keeps: bit 4n + i is for c[n][i]. Rows are queries
+// from row `token` of Q on, columns keys from `key` on, a multiple of 8. 8 keys share a Philox
+// block: four lanes draw for each other.
 template <int N>
 __device__ __forceinline__ uint32_t kept_of(const Problem& p, int32_t token, int32_t head,
                                             int32_t key, int lane) {
@@ -80,7 +80,7 @@ __device__ __forceinline__ uint32_t kept_of(const Problem& p, int32_t token, int
   return kept;
 }
 
-// The same where rows are keys, and columns queries.
+// The same with keys as rows and queries as columns.
 template <int N>
 __device__ __forceinline__ uint32_t kept_of_transposed(const Problem& p, int32_t token,
                                                        int32_t head, int32_t key, int lane) {

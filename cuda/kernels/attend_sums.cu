@@ -1,11 +1,11 @@
-// Two sums that attention's gradients take:
+// Two sums for attention's gradients:
 //
 //   delta[token·heads + head] = sum over a head's dimensions of dO·O
 //   dsinks[head] -= sum over tokens of exp(sinks[head] - LSE)·delta
 //
-// dO and O are BF16 [tokens, heads·head_dim], the others F32. A head's delta is that of up to 32
-// lanes with 8 elements each: 4 bytes an element, and the floor is the memory's. A sink has a block,
-// which sums each thread's tokens in order and then threads as a tree: 8 bytes a token and head.
+// dO and O are BF16 [tokens, heads·head_dim], the others F32. Up to 32 lanes with 8 elements each
+// sum a head's delta: 4 bytes per element, memory-bound. One block per sink sums each thread's
+// tokens in order and then the threads as a tree: 8 bytes per token and head.
 #include "kernels/attend_sums.h"
 #include "kernels/reduce.cuh"
 
@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kDeltaThreads = 256;
 
-// delta[row] of row = token·heads + head, by `lanes` lanes with 8 elements each.
+// Computes delta[row] of row = token·heads + head with `lanes` lanes of 8 elements each.
 __global__ void __launch_bounds__(kDeltaThreads)
     attend_backward_delta(Problem p, Rows d_o, Rows o, float* delta, int64_t rows, int32_t lanes) {
   int64_t row = (int64_t{blockIdx.x} * kDeltaThreads + threadIdx.x) / lanes;
@@ -43,7 +43,7 @@ REGISTER_KERNEL(attend_backward_delta, kDeltaThreads, 0);
 constexpr int kSinkThreads = 256;
 constexpr int kSinkWarps = kSinkThreads / 32;
 
-// dsinks[h] of block h: each thread's tokens in order, then threads as a tree.
+// Block h computes dsinks[h]: each thread's tokens in order, then the threads as a tree.
 __global__ void __launch_bounds__(kSinkThreads)
     attend_backward_sinks(const float* sinks, const float* lse, int32_t lse_stride,
                           const float* delta, float* dsinks, int64_t tokens, int32_t heads) {

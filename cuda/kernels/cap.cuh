@@ -1,4 +1,4 @@
-// A soft cap on scores and logits, as Gemma 2 has it: cap·tanh(x/cap).
+// The soft cap on scores and logits (Gemma 2): cap·tanh(x/cap).
 #pragma once
 
 #include "ptx/ptx.cuh"
@@ -7,8 +7,8 @@ struct Capped {
   float value, slope;  // of the cap at x
 };
 
-// tanh within 2^-22, and of small x to as many bits as x has: below 0.1 by its series, where the
-// difference of 1 and an exponential would lose them.
+// tanh within 2^-22, and to full relative precision for small x: below 0.1 by its series, because
+// the difference of 1 and an exponential would cancel.
 __device__ __forceinline__ float tanh_of(float x) {
   float square = x * x;
   float series = x * (1 + square * (-0.33333333f + square * (0.13333333f - square * 0.05396825f)));

@@ -1,9 +1,9 @@
-// Whether ids, labels or positions are rows of what they index: the smallest row whose value is
-// neither in [0, limit) nor `ignore` becomes the context's failure, unless there is one already.
-// What indexes by them runs behind this and does nothing then, so that no host waits for the
+// Checks that ids, labels or positions are valid row indices: the first row whose value is neither
+// in [0, limit) nor `ignore` becomes the context's failure, unless there is one already. Kernels
+// that index by them run after this and do nothing on a failure, so the host need not wait for the
 // answer.
 //
-// One block: some thousand values, 4 bytes each, are nothing beside the launch.
+// One block: some thousand values of 4 bytes cost nothing next to the launch.
 #include <climits>
 
 #include "kernels/entries.h"
@@ -14,7 +14,7 @@ namespace {
 constexpr int kThreads = 1024;
 constexpr int kShared = kThreads / 32 * sizeof(int);
 
-// The smaller of this lane's and others', in all of them.
+// Returns the minimum over the lanes, in all of them.
 __device__ __forceinline__ int lanes_min(int x) {
 #pragma unroll
   for (int i = 16; i > 0; i /= 2) x = min(x, __shfl_xor_sync(0xffffffffu, x, i));

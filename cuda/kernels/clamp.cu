@@ -1,10 +1,10 @@
-// Limits elements in place (OLMo's clip_qkv), and clears the gradient of what was limited:
+// Clamps elements in place (OLMo's clip_qkv), and clears the gradient of clamped elements:
 //
 //   x = min(max(x, -limit), limit)      dx = 0 where |x| >= limit
 //
-// x and dx are BF16 [tokens, features], their rows behind each other. The limit is rounded to BF16
-// first, so that what it gave is known again; NaN stays. A thread takes 8 elements, 16 bytes; 4
-// bytes an element, 6 backward: the floor is the memory's.
+// x and dx are BF16 [tokens, features], with contiguous rows. The limit is rounded to BF16 first,
+// so that backward recognizes clamped elements; NaN stays. Each thread handles 8 elements, 16
+// bytes. 4 bytes per element, 6 backward: memory-bound.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"

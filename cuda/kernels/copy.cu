@@ -1,9 +1,9 @@
 // dst = src, converted between F32, BF16 and F16: rounded to nearest even, NaN stays NaN.
 //
-// The sizes of both elements are the bytes that move, and there is nothing to compute: the floor
-// is the memory's. A thread takes 8 elements, 16 or 32 bytes of each; where rows are not aligned
-// to that, one element at a time. Elements of one type are moved as they are. Columns may lie in
-// groups on either side, as those of one head's queries in a fused projection do.
+// It moves the bytes of both elements and computes nothing: memory-bound. Each thread handles 8
+// elements, 16 or 32 bytes on each side; one element at a time if rows are not aligned. Elements of
+// the same type are copied unchanged. Columns may form groups on either side, as one head's queries
+// do in a fused projection.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// Where one side's columns lie: in groups of `width`, one every `period`; width 0: one group.
+// The columns of one side: groups of `width`, one every `period`; width 0: one group.
 struct Side {
   int64_t stride;
   int32_t width, period;
@@ -28,7 +28,7 @@ struct Rectangle {
   Side dst, src;
 };
 
-// The place of this thread's element or unit in both, or false.
+// Finds the offsets of this thread's element or unit on both sides; false if it has none.
 __device__ __forceinline__ bool place(const Rectangle& r, int width, int64_t* dst, int64_t* src) {
   int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x, row = 0;
   int64_t per_row = r.cols / width;
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kThreads) convert(To* dst, const From* src, Re
   }
 }
 
-// Words of any type as they are.
+// Copies words of any type unchanged.
 template <class Word>
 __global__ void __launch_bounds__(kThreads) move_words(Word* dst, const Word* src, Rectangle r) {
   int64_t to, from;

@@ -1,22 +1,22 @@
 // The cross-entropy of one chunk of tokens and, in place, its gradient. For a row of logits z with
-// the label l:
+// label l:
 //
 //   loss = logsumexp(z) - z[l]     hit = l is the first of the largest
 //   z[j] = scale·(exp(z[j] - logsumexp(z)) - (j == l))      (with backward)
 //
 // A row whose label is -100 has loss 0, no hit and, with backward, a gradient of zeros. Logits are
-// BF16 [tokens, vocabulary]; nothing is done once a check of the labels has failed. With a scale of
-// the logits and a cap, z is cap·tanh(logit_scale·logit/cap), and the gradient is that of the logit.
+// BF16 [tokens, vocabulary]; the kernel does nothing once a check of the labels has failed. With a
+// logit scale and a cap, z is cap·tanh(logit_scale·logit/cap), and the gradient is that of logit.
 //
-// A block has a row, of 1024 threads where the vocabulary is not small. One pass takes maximum and sum together: a thread's sum is
-// scaled anew only where 8 logits bring a larger maximum, which after a few dozen is rare. A second
-// pass writes the gradient. Rows of a 128K vocabulary are 256 KB, more than shared memory has, but
-// those of all blocks under way are 34 to 68 MB on an H100: most of the second pass reads L2.
-// Floor: 4 bytes a logit from memory (2 without backward); two exponentials and some 12 operations
-// for it, a third of what a processor can do in that time.
+// One block per row, of 1024 threads unless the vocabulary is small. One pass computes maximum and
+// sum together: a thread's sum is rescaled only when 8 logits bring a larger maximum, which is rare
+// after a few dozen. A second pass writes the gradient. Rows of a 128K vocabulary are 256 KB, more
+// than shared memory, but those of all blocks in flight are 34 to 68 MB on an H100: most of the
+// second pass reads L2. Floor: 4 bytes per logit from memory (2 without backward), and two
+// exponentials and some 12 operations, a third of what an SM can do in that time.
 //
-// Near certainty exp(z[l] - logsumexp(z)) - 1 has lost all its bits, so it is formed from the loss,
-// and that from the sum over all logits but the largest, whose own 1 would swallow it.
+// Near certainty exp(z[l] - logsumexp(z)) - 1 cancels, so it is computed from the loss, and the
+// loss from the sum over all logits but the largest, whose 1 would absorb the others.
 #include <climits>
 
 #include "kernels/cap.cuh"
@@ -44,7 +44,7 @@ struct CrossEntropy {
   bool backward;
 };
 
-// The largest of some logits, where it first is, and the sum of exp(z - most) over the others.
+// The largest of some logits, its first index, and the sum of exp(z - most) over the others.
 struct Partial {
   float most, rest;
   int first;
@@ -54,14 +54,14 @@ __device__ __forceinline__ float exp_of(float z, float shift) {
   return ptx::exp2((z - shift) * kLog2E);
 }
 
-// Makes a larger logit the largest: the one before becomes one of the others.
+// Makes a larger logit the largest; the previous one joins the others.
 __device__ __forceinline__ void raise(Partial* p, float most, int first) {
-  p->rest = (p->rest + 1) * exp_of(p->most, most);  // 0 where there was none
+  p->rest = (p->rest + 1) * exp_of(p->most, most);  // 0 if there was none
   p->most = most;
   p->first = first;
 }
 
-// Takes logits of the row in; those of one thread come in their order.
+// Adds logits of the row; each thread adds its own in order.
 __device__ __forceinline__ void take(Partial* p, float z, int at) {
   if (z > p->most) {
     raise(p, z, at);
@@ -88,7 +88,7 @@ __device__ __forceinline__ void take(Partial* p, Eight v, int at) {
   p->rest += rest;
 }
 
-// What z is of a logit, and how it moves with that.
+// z of a logit, and its derivative.
 template <bool kCapped>
 __device__ __forceinline__ Capped z_of(const CrossEntropy& e, float logit) {
   if constexpr (!kCapped) return {logit, 1};
@@ -101,13 +101,13 @@ __device__ __forceinline__ float z_at(const CrossEntropy& e, const bf16* logit) 
   return z_of<kCapped>(e, ptx::to_float(*logit)).value;
 }
 
-// Logits before the first 16-byte boundary of a row, which need not begin on one.
+// The number of logits before the first 16-byte boundary of a row.
 __device__ __forceinline__ int unaligned(const bf16* row, int vocabulary) {
   auto odd = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(row) / sizeof(bf16)) % kEight;
   return min(static_cast<int>((kEight - odd) % kEight), vocabulary);
 }
 
-// The partial of the whole block's logits.
+// Joins the partials of the block's threads.
 __device__ __forceinline__ Partial join(const Partial& p) {
   float* most = shared_memory<float>();
   float* rests = most + kWarps;
@@ -131,7 +131,7 @@ __device__ __forceinline__ Partial join(const Partial& p) {
       all.first = min(all.first, places[w]);
     }
   }
-  // But for the first of the largest, each thread's own is one of the others.
+  // Each thread's largest joins the others, except for the first of the largest.
   float rest = p.first == all.first ? p.rest : (p.rest + 1) * exp_of(p.most, all.most);
   rest = lanes_sum<32>(rest);
   if (threadIdx.x % 32 == 0) rests[warp] = rest;
@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
   uint4 next = {};
   int j = head + thread * kEight;
   if (j < tail) next = ptx::load128(row + j);
-  for (; j < tail; j += threads * kEight) {  // with the load of the next unit under way
+  for (; j < tail; j += threads * kEight) {  // with the load of the next unit in flight
     Eight v = widen(next);
     if constexpr (kCapped) {
 #pragma unroll
@@ -180,7 +180,7 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
     take(&p, z_at<kCapped>(e, row + tail + thread), tail + thread);
   }
   const Capped target = z_of<kCapped>(e, ptx::to_float(row[label]));
-  p = join(p);  // behind its barriers nobody reads `row` as logits of others
+  p = join(p);  // after its barriers no thread reads others' logits in `row`
   const float loss = log1pf(p.rest) + (p.most - target.value);
   if (thread == 0) {
     e.losses[blockIdx.x] = loss;
@@ -228,7 +228,7 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
                  op->logit_scale,
                  op->logit_cap,
                  op->backward != 0};
-  // Threads for at most one unit each, in whole warps.
+  // At most one thread per unit, in whole warps.
   int64_t threads = min(int64_t{kThreads}, ceil_div(op->logits.cols, 32 * kEight) * 32);
   const bool capped = op->logit_scale != 1 || op->logit_cap > 0;
   return launch(c, capped ? "cross_entropy_capped" : "cross_entropy_rows",

@@ -3,17 +3,17 @@
 //
 //   y[i][j] = codebook[code of e]·scale[e/block]    e = (row + i)·in + col + j
 //
-// A thread of the fast path takes kSteps units of 8 weights, 4 bytes of codes each: so a warp
-// writes whole lines, 512 bytes of BF16 at once, where 16 bytes of codes a thread would scatter
-// its stores over 32 lines. The codebook is 16 floats of shared memory in 16 banks: lanes that
-// read different values never meet in one. Nested scales are decoded once a unit; their loads are
-// one address for all lanes of a block.
+// A thread of the fast path decodes kSteps units of 8 weights, 4 bytes of codes each, so that a
+// warp writes whole lines, 512 bytes of BF16 at once; 16 bytes of codes per thread would scatter
+// its stores over 32 lines. The codebook is 16 floats of shared memory in 16 banks, free of
+// conflicts. Nested scales are decoded once per unit; all lanes of a quantization block load the
+// same address.
 //
-// A weight costs 0.5 bytes of codes, at most 4/64 of scales, and 2 written (BF16): 2.56 bytes, or
-// 2.52 with nested scales. Floor: 0.85 ms for each billion weights at 3 TB/s, where a processor of
-// an H100 decodes 5 weights a cycle: with some 10 instructions each (a lookup, a product, half a
-// conversion, the rest to find them), 40 % of what it can issue, and 1 lookup in the 6 cycles' worth
-// that shared memory has. 32 registers: all 2048 threads of a processor are there.
+// A weight moves 0.5 bytes of codes, at most 4/64 of scales, and 2 written (BF16): 2.56 bytes, or
+// 2.52 with nested scales. Floor: 0.85 ms per billion weights at 3 TB/s, where an H100 SM decodes 5
+// weights per cycle: with some 10 instructions each (a lookup, a product, half a conversion, the
+// rest addressing), 40 % of its issue slots, and 1 in 6 of its shared-memory lookups. 32 registers:
+// full occupancy, 2048 threads per SM.
 #include "kernels/entries.h"
 #include "kernels/quantized.cuh"
 #include "runtime/launch.h"
@@ -37,8 +37,8 @@ __device__ void share_codebook(float* shared, int kind) {
   __syncthreads();
 }
 
-// Counts in units of 8, whose numbers fit 32 bits for any weight. Without kColumns the rectangle
-// is whole rows, one run of units.
+// Indices count units of 8 and fit 32 bits for any weight. Without kColumns the rectangle is whole
+// rows, one run of units.
 template <class T, bool kColumns>
 __global__ void __launch_bounds__(kThreads) decode_eights(Decode d, T* y) {
   float* values = shared_memory<float>();
@@ -133,7 +133,7 @@ int decode(qlora_context* c, const qlora_decode* op) {
   Decode d{
       w.codes, scales_of(w), w.kind,     w.block,     shift_of(w.block), op->row * w.in + op->col,
       w.in,    op->y.rows,   op->y.cols, op->y.stride};
-  if (d.cols == d.in && d.stride == d.in) {  // whole rows: one long one
+  if (d.cols == d.in && d.stride == d.in) {  // whole rows form one long row
     d.cols *= d.rows;
     d.rows = 1;
   }

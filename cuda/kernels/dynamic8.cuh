@@ -1,12 +1,12 @@
-// The 8-bit code of Dettmers et al. 2022 (package dynamic8): a number is the nearest of 256 values,
-// times the largest magnitude of its block of 256.
+// The 8-bit code of Dettmers et al. 2022 (package dynamic8): a number is stored as the nearest of
+// 256 values times the absmax of its block of 256.
 #pragma once
 
 #include "ptx/ptx.cuh"
 
-// The code of x in [-1, 1], the nearest of the ascending values. Of two that are as near it is the
-// one that bitsandbytes' search comes upon: it halves seven times, from 127 on, and then looks at
-// the neighbour on x's side. NaN has code 0.
+// Returns the code of x in [-1, 1]: the nearest of the ascending values. Ties go as in
+// bitsandbytes' search, which bisects seven times, from 127, and then compares the neighbor on x's
+// side. NaN has code 0.
 __device__ __forceinline__ uint32_t dynamic_code(const float* values, float x) {
   int pivot = 127, below = 0, above = 255;
 #pragma unroll

@@ -4,14 +4,14 @@
 #include "ptx/ptx.cuh"
 #include "runtime/context.h"
 
-// How many elements a thread of the fast paths takes at once: 16 bytes of 16-bit ones.
+// Elements per thread access on the fast paths: 16 bytes of 16-bit elements.
 constexpr int kEight = 8;
 
 struct Eight {
   float x[kEight];
 };
 
-// Eight BF16 as they lie in memory.
+// Eight BF16 as stored in memory.
 __device__ __forceinline__ Eight widen(uint4 v) {
   return {{ptx::low(v.x), ptx::high(v.x), ptx::low(v.y), ptx::high(v.y), ptx::low(v.z),
            ptx::high(v.z), ptx::low(v.w), ptx::high(v.w)}};
@@ -76,7 +76,7 @@ struct AnyVector {
 
 inline AnyVector any(const qlora_tensor& t) { return {t.data, t.dtype}; }
 
-// Whether every row of t can be read eight elements at a time.
+// Reports whether every row of t can be read eight elements at a time.
 inline bool eights(const qlora_tensor& t) {
   int64_t size = t.dtype == QLORA_F32 || t.dtype == QLORA_I32 ? 4 : t.dtype == QLORA_U8 ? 1 : 2;
   return t.cols % kEight == 0 && reinterpret_cast<uintptr_t>(t.data) % 16 == 0 &&

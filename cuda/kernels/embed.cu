@@ -5,18 +5,17 @@
 // and the table's gradient, dtable[ids[t]] += scale·dy[t] for ids other than pad.
 //
 // ids are I32 [1, tokens], y and dy BF16 [tokens, hidden], the table F32, BF16 or F16, dtable F32.
-// Neither does anything once a check of the ids has failed.
+// Both do nothing once a check of the ids has failed.
 //
-// Forward: a thread takes 8 elements of a row; 2 bytes (4 of F32) are read and 2 written for each,
-// and 2 more read where it accumulates.
-// With noise a block of Philox, some 60 instructions, makes 4 numbers: 15 an element, half of what
-// a processor of an H100 can do in the time that the element's bytes take.
+// Forward: each thread handles 8 elements of a row; each element reads 2 bytes (F32: 4) and writes
+// 2, and reads 2 more to accumulate. With noise a Philox block, some 60 instructions, gives 4
+// numbers: 15 per element, half of what an H100 SM can do in the time of the element's memory
+// traffic.
 //
-// Backward adds without atomics: the rows of one id are added by the block of its first token, in
-// the order of the tokens. A block looks for an earlier token of its id and leaves where it finds
-// one, which costs tokens²/2 comparisons of ids from L2; else it goes on to the later ones, and adds
-// their rows in registers. The floor is the memory's: 2 bytes an element of dy, and 8 for each of
-// the different rows.
+// Backward adds without atomics: the block of an id's first token adds the rows of that id, in
+// token order. A block searches for an earlier token of its id and returns if it finds one, which
+// costs tokens²/2 comparisons of ids from L2; else it adds the rows of the later ones in registers.
+// Memory-bound: 2 bytes per element of dy, and 8 per element of each distinct row.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "kernels/philox.cuh"
@@ -93,7 +92,7 @@ struct EmbedBackward {
   float scale;
 };
 
-// Adds a row's elements to sum: kWidth of them, from col on.
+// Adds kWidth elements of a row, from col on, to sum.
 template <int kWidth>
 __device__ __forceinline__ void add_row(float (&sum)[kWidth], const bf16* row) {
   if constexpr (kWidth == kEight) {
@@ -109,7 +108,7 @@ template <int kWidth>
 __global__ void __launch_bounds__(kThreads) embed_gradient(EmbedBackward e) {
   const int token = blockIdx.x, id = e.ids[token];
   if (id == e.pad || e.failure->check != 0) return;
-  uint32_t* found = shared_memory<uint32_t>();  // [kWarps], bits of the tokens that have the id
+  uint32_t* found = shared_memory<uint32_t>();  // [kWarps], bits of the tokens with the id
   const int warp = threadIdx.x / 32;
   const int col = (blockIdx.y * kThreads + threadIdx.x) * kWidth;
   float sum[kWidth] = {};
@@ -121,7 +120,7 @@ __global__ void __launch_bounds__(kThreads) embed_gradient(EmbedBackward e) {
     for (int w = 0; w < kWarps; w++) {
       for (uint32_t bits = found[w]; bits != 0; bits &= bits - 1) {
         int at = begin + w * 32 + __ffs(static_cast<int>(bits)) - 1;
-        if (at < token) return;  // the block of an earlier token adds: all threads see it
+        if (at < token) return;  // an earlier token's block adds; all threads return
         if (col < e.cols) add_row(sum, e.dy + at * e.dy_stride + col);
       }
     }

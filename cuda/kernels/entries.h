@@ -1,4 +1,4 @@
-// The entry function of every kernel, as the table has them (include/qlora.h says what each does).
+// The entry functions of all kernels in the table; include/qlora.h documents each.
 #pragma once
 
 #include "include/qlora.h"

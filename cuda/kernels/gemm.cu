@@ -1,22 +1,22 @@
-// Products of matrices, with what surrounds them in a QLoRA step done in the same pass:
+// Matrix products, fused with the surrounding operations of a QLoRA step:
 //
 //   C = [C +] residual + bias + gain·scale·(mask(scale2·A2·op(B2)) + op(A)·op(B))
 //
 // A, B, A2 and B2 are BF16 in the layouts NT, NN and TN of qlora.h, sums are float32, C is BF16 or
-// F32; any M, N, K >= 1 and any strides. A mask of dropout falls on A, B, the extension or all
-// products; it is drawn, not read, and must begin at a multiple of 8 columns.
+// F32; any M, N, K >= 1 and any strides. A dropout mask applies to A, B, the extension or all
+// products; it is drawn, not read, and must start at a multiple of 8 columns.
 //
-// Floor: 2·M·N·(K + K2) FLOPs, and 2·(M·K + K·N) bytes in, 2 or 4 an element of C out. Products
-// with a rank for M or N are the memory's, all others the tensor cores'.
+// Floor: 2·M·N·(K + K2) FLOPs, and 2·(M·K + K·N) bytes in, 2 or 4 per element of C out. Products
+// with a rank for M or N are memory-bound, all others bound by the tensor cores.
 //
-// With b absent, B is a weight in 4 bits (NT and NN): its rows are multiples of 64, its blocks a
-// power of two and at least 64, and it is decoded to the bits that decode gives. Every tile of
-// A's rows decodes the weight again, so this is for few rows: for many, one copy costs less.
+// With b absent, B is a 4-bit weight (NT and NN): its rows are multiples of 64, its blocks a power
+// of two and at least 64, and it is decoded to the same bits as by decode.cu. Every tile of A's
+// rows decodes the weight again, so this is for few rows: for many, one decoded copy costs less.
 //
 // Files: gemm_mma.cuh is the kernel, gemm_tile.cuh the tiles of operands in shared memory,
-// gemm_epilogue.cuh what happens to a sum, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h takes
-// one. Bits do not depend on the variant: the contraction is cut where `splits` says, in units of
-// 64, every sum runs over its piece in ascending steps of 16, and pieces are added in order.
+// gemm_epilogue.cuh the epilogue, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h the choice of one.
+// Bits do not depend on the variant: `splits` cuts the contraction in units of 64, every sum runs
+// over its piece in ascending steps of 16, and pieces are added in order.
 #include <algorithm>
 
 #include "kernels/entries.h"
@@ -27,7 +27,7 @@
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kUnit = 64;  // of the contraction, that pieces are made of
+constexpr int kUnit = 64;  // of the contraction; pieces are multiples of it
 
 // Adds the pieces of 8 columns in order, and writes C.
 __global__ void __launch_bounds__(kThreads)
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 REGISTER_KERNEL(gemm_add_pieces, kThreads, 0);
 
-// The sentence of what no variant has code for, or NULL.
+// Returns a message if no variant supports the operation, else NULL.
 const char* unsupported(const qlora_gemm& op) {
   if (op.layout < QLORA_NT || op.layout > QLORA_TN) return "gemm: an unknown layout";
   if (op.mask_on != QLORA_MASK_NONE && op.mask_col % kEight != 0) {

@@ -1,4 +1,4 @@
-// Which variant of gemm a shape runs on: the one with the least modelled time.
+// Chooses the gemm variant for a shape: the one with the least modelled time.
 #pragma once
 
 #include <algorithm>
@@ -6,9 +6,9 @@
 
 #include "kernels/gemm_variants.h"
 
-// Clocks of a processor for one slice of a block: the most of what the tensor cores (1024 products
-// a clock), the shared memory (128 bytes) and the L2 cache (32 bytes) need; and, of a weight in 4
-// bits, the 4 instructions that make a number of a code (4 warps' a clock).
+// Clocks of an SM for one slice of a block: the maximum over the tensor cores (1024 products per
+// clock), the shared memory (128 bytes) and the L2 cache (32 bytes), and for a 4-bit weight the 4
+// instructions that decode a code (4 warps per clock).
 inline double gemm_slice_clocks(const GemmVariant& v, int64_t m, int64_t n) {
   int warps = v.m / v.warp_m * (v.n / v.warp_n);
   double weights = double{1} * v.n * v.k, coded = v.coded ? 1 : 0;
@@ -22,8 +22,8 @@ inline double gemm_slice_clocks(const GemmVariant& v, int64_t m, int64_t n) {
   return std::max(std::max(products + decoding, shared), l2);
 }
 
-// Clocks until all blocks are done. kEnds are those of a block that nothing of itself overlaps:
-// filling the ring, and writing C.
+// Clocks until all blocks are done. kEnds are a block's clocks that nothing overlaps: filling the
+// ring, and writing C.
 inline double gemm_clocks(const GemmVariant& v, int64_t m, int64_t n, int64_t k, int64_t pieces,
                           int processors) {
   constexpr double kEnds = 2000;

@@ -1,9 +1,9 @@
-// A tile of a weight in 4 bits, on its way into a tile of BF16 in shared memory.
+// A tile of a 4-bit weight, decoded into a BF16 tile in shared memory.
 //
-// A piece is 16 bytes: the codes of 32 neighbouring weights of a row, which one block's scale
-// belongs to. The thread that copies a piece also decodes it, so codes need no barrier. Eight
-// neighbouring threads have eight rows: their 16-byte stores into the tile, which permutes chunks
-// by the row, meet in no bank. The codebook is 16 floats in 16 banks.
+// A piece is 16 bytes: the codes of 32 adjacent weights of a row, which share one scale. The thread
+// that copies a piece also decodes it, so codes need no barrier. Eight adjacent threads have eight
+// rows: their 16-byte stores into the tile, which permutes chunks by row, have no bank conflicts.
+// The codebook is 16 floats in 16 banks.
 #pragma once
 
 #include "kernels/gemm_tile.cuh"
@@ -13,7 +13,7 @@ constexpr int kPieceWeights = 32;
 constexpr int kPieceBytes = 16;
 constexpr int kCodebookBytes = 16 * sizeof(float);
 
-// Copies the values of the codes to shared memory; others may read them behind a barrier.
+// Copies the codebook to shared memory; others may read it after a barrier.
 __device__ inline void share_codebook(float* codebook, int kind) {
   if (threadIdx.x < 16) codebook[threadIdx.x] = kCodebooks[kind][threadIdx.x];
   __syncthreads();
@@ -27,7 +27,7 @@ struct CodeTile {
   static_assert(Tile::kCols % kPieceWeights == 0, "rows are whole pieces");
   static_assert(Tile::kRows * kPieces % Threads == 0, "every thread copies as many pieces");
 
-  // Starts copying the codes of what begins at (row0, col0).
+  // Starts copying the codes of the tile at (row0, col0).
   static __device__ void copy(uint8_t* codes, const CodedWeight& w, int row0, int col0) {
 #pragma unroll
     for (int pass = 0; pass < kPasses; pass++) {
@@ -39,7 +39,7 @@ struct CodeTile {
     }
   }
 
-  // The scales of this thread's pieces; 0 outside of the weight, where decoded values are 0 then.
+  // Loads the scales of this thread's pieces; 0 outside the weight, so that decoded values are 0.
   static __device__ void load_scales(float (&scales)[kPasses], const CodedWeight& w, int row0,
                                      int col0) {
 #pragma unroll
@@ -77,7 +77,7 @@ struct CodeTile {
   }
 
  private:
-  // Where a thread's piece of a pass is in the tile.
+  // Returns the position in the tile of a thread's piece of a pass.
   struct Place {
     int number, row, col;
     __device__ explicit Place(int pass)
@@ -87,7 +87,7 @@ struct CodeTile {
   };
 };
 
-// In the place of a CodeTile where B is not coded.
+// Replaces CodeTile if B is not coded.
 struct NoCodes {
   static constexpr int kPasses = 1, kBytes = 0;
 };

@@ -1,4 +1,4 @@
-// The end of a product: what becomes of 8 neighbouring sums of one row of C.
+// The epilogue of a product, for 8 adjacent sums of one row of C.
 #pragma once
 
 #include "kernels/elements.cuh"
@@ -11,7 +11,7 @@ __device__ __forceinline__ float float_or_bf16(const void* p, bool f32, int64_t 
   return f32 ? static_cast<const float*>(p)[i] : ptx::to_float(static_cast<const bf16*>(p)[i]);
 }
 
-// Writes element (row, col) of C from what gain, bias and scale have made of its sum.
+// Writes element (row, col) of C from its sum after gain, bias and scale.
 __device__ __forceinline__ void finish_element(const Epilogue& e, int row, int col, float x) {
   int64_t at = row * e.stride + col;
   if (e.residual != nullptr) x += ptx::to_float(e.residual[row * e.residual_stride + col]);
@@ -36,7 +36,7 @@ __device__ __forceinline__ void add(Eight* x, const Eight& y) {
   for (int i = 0; i < kEight; i++) x->x[i] += y.x[i];
 }
 
-// Writes columns [col, col + 8) of C's row, as far as there are, from the sums x.
+// Writes columns [col, col + 8) of C's row, up to its end, from the sums x.
 __device__ inline void finish(const Epilogue& e, int row, int col, Eight x) {
   if (e.masked) {
     uint32_t kept = dropout_kept(e.mask, row + e.mask_row, col / kEight + e.mask_group);

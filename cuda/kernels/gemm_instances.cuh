@@ -1,12 +1,12 @@
-// How a file of variants names its kernels: GEMM_KERNEL(name, tile, layout, whether B is a weight
-// in 4 bits) registers one, GEMM_VARIANT with the same is its line of the list.
+// Macros for a file of variants: GEMM_KERNEL(name, tile, layout, whether B is a 4-bit weight)
+// registers a kernel, and GEMM_VARIANT with the same arguments is its line in the list.
 #pragma once
 
 #include "kernels/gemm_mma.cuh"
 #include "kernels/gemm_variants.h"
 
 // Every tile fits a block's 99 KiB on sm_86, sm_89 and sm_120; 48 KiB lets two blocks share one of
-// those processors. What is said here is of B in BF16; codes and their tiles take less.
+// those SMs. The sizes are for B in BF16; codes and their tiles need less.
 using Tile128x256 = GemmTile<128, 256, 32, 4, 64, 64, 1>;  // 8 warps, 96 KiB
 using Tile128x128 = GemmTile<128, 128, 32, 3, 64, 64, 2>;  // 4 warps, 48 KiB
 using Tile64x64 = GemmTile<64, 64, 64, 3, 32, 32, 3>;      // 4 warps, 48 KiB: small C

@@ -1,13 +1,13 @@
-// The kernel behind every variant of gemm for GPUs with mma.sync (sm_80 and later).
+// The kernel of every gemm variant for GPUs with mma.sync (sm_80 and later).
 //
 // A block sums one tile of C over one piece of the contraction. Slices of the contraction of both
-// operands go through a ring of kStages stages in shared memory, filled by cp.async; a warp reads
-// its fragments with ldmatrix, one step of 16 ahead of the mma's, across slices, too, so that a
+// operands go through a ring of kStages stages in shared memory, filled by cp.async. A warp reads
+// its fragments with ldmatrix, one step of 16 ahead of the mma's, also across slices, so that a
 // slice costs one barrier. The low-rank extension is the first slices of the same ring.
 //
-// Of a weight in 4 bits the ring has the codes. While a slice is multiplied the next one's codes
-// become a tile of BF16 beside the ring, one of two that take turns; their scales were loaded a
-// slice before that. What the extension has for B goes straight into such a tile.
+// For a 4-bit weight the ring holds the codes. While a slice is multiplied, the next one's codes
+// are decoded into one of two alternating BF16 tiles next to the ring; their scales were loaded one
+// slice earlier. The extension's B is copied directly into such a tile.
 #pragma once
 
 #include <type_traits>
@@ -17,7 +17,7 @@
 #include "kernels/gemm_tile.cuh"
 #include "runtime/launch.h"
 
-// M x N of C by slices of K; a warp has WarpM x WarpN.
+// M x N of C by slices of K; a warp computes WarpM x WarpN.
 template <int M, int N, int K, int Stages, int WarpM, int WarpN, int BlocksOnProcessor>
 struct GemmTile {
   static constexpr int kM = M, kN = N, kK = K, kStages = Stages, kWarpM = WarpM, kWarpN = WarpN;
@@ -32,7 +32,7 @@ struct GemmTile {
   static_assert(WarpN % 16 == 0, "fragments of B are read in pairs");
 };
 
-// A block's shared memory: the stages of A and of B or its codes, then the tiles that codes become.
+// A block's shared memory: the stages of A and of B or its codes, then the decoded tiles.
 template <class Tile, int Layout, bool Coded>
 struct GemmMemory {
   static constexpr bool kAInner = Layout != QLORA_TN, kBInner = Layout == QLORA_NT;
@@ -64,8 +64,8 @@ struct GemmMemory {
   }
 };
 
-// The tile of C that a block has. Eight rows of tiles are walked together, so that what blocks
-// which run at a time read of A and B stays in the L2 cache.
+// The tile of C of a block. Eight rows of tiles are traversed together, so that the parts of A and
+// B read by concurrent blocks stay in the L2 cache.
 template <class Tile>
 __device__ void place(const Epilogue& end, int* row, int* col) {
   constexpr int kGroup = 8;
@@ -76,8 +76,8 @@ __device__ void place(const Epilogue& end, int* row, int* col) {
   *col = within / height * Tile::kN;
 }
 
-// What a warp's sums become: mask·scale2 of an extension, before the base's products are added.
-// A lane holds 2 columns of 8; the 4 lanes of a row draw one of 4 groups of 8 each.
+// Multiplies a warp's sums of the extension by mask·scale2, before the base's products are added. A
+// lane holds 2 columns of 8; the 4 lanes of a row each draw one of 4 groups of 8.
 template <class Tile>
 __device__ void scale_extension(const Product& p, int row0, int col0,
                                 float (&sums)[Tile::kRowTiles][Tile::kColTiles][4]) {
@@ -109,7 +109,7 @@ __device__ void scale_extension(const Product& p, int row0, int col0,
   }
 }
 
-// Writes a warp's sums: 16 rows at a time through shared memory, so that a lane has 8 neighbouring
+// Writes a warp's sums: 16 rows at a time through shared memory, so that a lane has 8 adjacent
 // columns. No other warp touches `out`.
 template <class Tile>
 __device__ void write(const Product& p, float* out, int row0, int col0,
@@ -166,7 +166,7 @@ __device__ void multiply(const Product& p) {
   int extension = blockIdx.z == 0 ? (p.k2 + kK - 1) / kK : 0;
   int slices = extension + (k1 - k0 + kK - 1) / kK;
 
-  // Where a slice begins, in the rows and columns of A and of B.
+  // The start of a slice in the rows and columns of A and of B.
   auto depth = [&](int slice) {
     return slice < extension ? slice * kK : k0 + (slice - extension) * kK;
   };
@@ -190,7 +190,7 @@ __device__ void multiply(const Product& p) {
     ptx::async_commit();  // an empty group at the end, so that waiting counts slices
   };
 
-  // Makes B's tile of a slice, whose codes this thread itself has copied.
+  // Decodes B's tile of a slice, whose codes this thread has copied.
   float scales[Codes::kPasses];
   auto decode = [&](int slice) {
     if constexpr (Coded) {
@@ -205,7 +205,7 @@ __device__ void multiply(const Product& p) {
     }
   };
 
-  // Waits for this thread's part of a slice, masks it, and lets the others see it.
+  // Waits for this thread's part of a slice, masks it, and makes it visible to the others.
   auto arrive = [&](int slice) {
     if (Coded && slice < extension) {
       ptx::async_wait<0>();
@@ -251,7 +251,7 @@ __device__ void multiply(const Product& p) {
   float sums[Tile::kRowTiles][Tile::kColTiles][4] = {};
 #pragma unroll 1
   for (int slice = 0; slice < slices; slice++) {
-    // All warps have read their last of the slice before this one, whose stage is free.
+    // All warps have finished reading the slice before this one, so its stage is free.
     fetch(slice + kStages - 1);
 #pragma unroll
     for (int step = 0; step < kSteps; step++) {

@@ -1,4 +1,4 @@
-// The variants of gemm for A·Wᵀ, with a weight W in 4 bits that is decoded on the way.
+// The variants of gemm for A·Wᵀ, with a weight W in 4 bits decoded inline.
 #include "kernels/gemm_instances.cuh"
 
 namespace {

@@ -1,4 +1,4 @@
-// What a kernel of gemm is given: the operands, how the contraction is cut, and the epilogue.
+// The arguments of a gemm kernel: the operands, the split of the contraction, and the epilogue.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ struct Product {
   Operand a, b, a2, b2;
   CodedWeight weight;  // instead of b
   int32_t k, k2;       // lengths of the contractions; k2 is 0 without an extension
-  int32_t piece;       // of the contraction, that a block of blockIdx.z sums: a multiple of 64
-  float* partial;      // [pieces, m, n] where there is more than one piece, else NULL
+  int32_t piece;       // of the contraction, summed by a block of blockIdx.z: a multiple of 64
+  float* partial;      // [pieces, m, n] if there is more than one piece, else NULL
   float scale2;
   int32_t mask_on;
   Epilogue end;

@@ -1,8 +1,8 @@
-// A tile of an operand in shared memory: how it is copied, masked, and read as fragments.
+// A tile of an operand in shared memory: copying, masking, and reading as fragments.
 //
-// Its rows are the matrix's own. 16-byte chunks of a row are permuted (XOR with the row's number)
-// so that the 8 rows which one step of ldmatrix reads, and the chunks which a warp writes, lie in
-// different banks.
+// Its rows are the matrix's rows. 16-byte chunks of a row are permuted (XOR with the row number) so
+// that the 8 rows read by one step of ldmatrix, and the chunks written by a warp, lie in different
+// banks.
 #pragma once
 
 #include "kernels/gemm_product.h"
@@ -18,12 +18,13 @@ struct SharedTile {
   static_assert((kChunks & (kChunks - 1)) == 0, "chunks are permuted by XOR");
 
   static __device__ int offset(int row, int chunk) {
-    // Rows of 128 bytes or more begin at bank 0; shorter ones fill 128 bytes together.
+    // Rows of 128 bytes or more start at bank 0; shorter ones fill 128 bytes together.
     int twist = kChunks >= 8 ? row % 8 : row / (8 / kChunks) % kChunks;
     return row * Cols + (chunk ^ twist) * 8;
   }
 
-  // Starts copying what of the matrix begins at (row0, col0); what lies outside of it is zeros.
+  // Starts copying the part of the matrix at (row0, col0); elements outside the matrix become
+  // zeros.
   static __device__ void copy(bf16* tile, const Operand& from, int row0, int col0) {
 #pragma unroll
     for (int pass = 0; pass < kPasses; pass++) {
@@ -40,8 +41,8 @@ struct SharedTile {
     }
   }
 
-  // Multiplies what this thread has copied of (row0, col0) by the mask, whose element (0, 0) is
-  // the matrix's (-row_offset, -8·group_offset).
+  // Multiplies the elements that this thread has copied by the mask, whose element (0, 0) is the
+  // matrix's (-row_offset, -8·group_offset).
   static __device__ void apply(bf16* tile, const qlora_mask& mask, int row0, int col0) {
 #pragma unroll 1
     for (int pass = 0; pass < kPasses; pass++) {
@@ -82,7 +83,7 @@ struct SharedTile {
                      ptx::high(pair) * dropout_factor(mask, kept >> 1));
   }
 
-  // Elements one by one, where they are not aligned.
+  // Elements one by one, if they are not aligned.
   static __device__ uint4 gather(const bf16* from, int count) {
     uint32_t x[4];
 #pragma unroll

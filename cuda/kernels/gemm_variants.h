@@ -1,6 +1,6 @@
-// The kernels that a gemm is chosen from, one list for each layout. A file of variants defines its
-// list; choose (gemm_choose.h) takes one of it for a shape. A new kind of kernel (for one
-// architecture, say) is more lines of these lists, with a `compute` of its own.
+// The gemm kernels to choose from, one list per layout. A file of variants defines its list; choose
+// (gemm_choose.h) picks one for a shape. A new kind of kernel (for one architecture, say) adds
+// lines to these lists, with its own `compute` range.
 #pragma once
 
 #include "kernels/gemm_product.h"
@@ -9,11 +9,11 @@ struct GemmVariant {
   const char* name;
   void (*kernel)(Product);
   int m, n, k;         // the tile of C, and a slice of the contraction
-  int warp_m, warp_n;  // of which a warp has as much
+  int warp_m, warp_n;  // the part of C per warp
   int threads, shared_bytes;
-  int blocks;                    // that share a processor
-  bool coded;                    // B is a weight in 4 bits
-  int compute_from, compute_to;  // the GPUs that it runs on: 80 for sm_80
+  int blocks;                    // per SM
+  bool coded;                    // B is a 4-bit weight
+  int compute_from, compute_to;  // supported GPUs: 80 for sm_80
 };
 
 struct GemmVariants {

@@ -9,18 +9,18 @@
 // bits, 2 in BF16, over the memory's bandwidth.
 //
 // A warp multiplies 16 of W's rows with all of A at once on the tensor cores, where 8 tokens cost
-// what one does: a step is 64 of the contraction, 4 mma's. The contraction's order is free as long
-// as both operands have it, so a lane's fragments are 16 neighbouring elements of its rows, loaded
-// as they lie: no shared memory. Codes become pairs of BF16 by a table of 256 pairs that every
-// lane has a copy of, in its own bank: half a lookup a weight, and with all others about 1.9
+// the same as one: a step is 64 of the contraction, 4 mma's. The contraction's order is free as
+// long as both operands share it, so a lane's fragments are 16 adjacent elements of its rows,
+// loaded directly: no shared memory. A table of 256 pairs, of which every lane has a copy in its
+// own bank, decodes codes to pairs of BF16: half a lookup per weight, and in total about 1.9
 // instructions, which is half of an H100's issue slots at its bandwidth (counted, not timed). The
-// scale of a block of 64 multiplies the float32 sum of a step, so a weight is rounded as often as
-// where it is decoded: once, its code's value to BF16 here, value·absmax there.
+// scale of a block of 64 multiplies the float32 sum of a step, so a weight is rounded once, as in
+// decode: the code's value to BF16 here, value·absmax there.
 //
 // The 8 warps of a block share the contraction in turns of kTurn steps, and their sums are added in
-// order: bits depend on no machine. Blocks are as many as fit the GPU and walk over tiles of rows,
-// so that the table is made once. What no fragment can be loaded of (rows that are no multiples of
-// 64, other types) takes gemv_elements, a warp a row.
+// order: the bits are the same on every machine. The grid has as many blocks as fit the GPU, and
+// each iterates over tiles of rows, so that it fills the table once. If fragments cannot be loaded
+// (rows that are not multiples of 64, other types), gemv_elements runs with one warp per row.
 #include <algorithm>
 
 #include "kernels/entries.h"
@@ -31,7 +31,7 @@
 
 namespace {
 
-constexpr int kTokens = 8, kRows = 16;  // of a warp's tile
+constexpr int kTokens = 8, kRows = 16;  // per warp tile
 constexpr int kStep = 64;
 constexpr int kWarps = 8, kThreads = kWarps * 32;
 constexpr int kSums = kRows * kTokens;
@@ -49,8 +49,8 @@ struct Vectors {
   Epilogue end;
 };
 
-// A's elements that a lane has of a step, as the second operand of 4 mma's: token lane/4, columns
-// 16·(lane%4) and on.
+// A lane's elements of A in a step, as the second operand of 4 mma's: token lane/4, columns from
+// 16·(lane%4) on.
 __device__ __forceinline__ void load_tokens(uint32_t (&x)[8], const Operand& a, int col) {
   int token = threadIdx.x % 32 / 4;
   uint4 low{}, high{};
@@ -83,7 +83,7 @@ struct CodedRows {
         }
       }
     }
-    // A lane loads the scales of one of the steps, for the 4 lanes that have its rows.
+    // A lane loads the scales of one of the steps, for the 4 lanes with the same rows.
     float scales[2];
     int col = (turn * kTurn + part) * kStep;
 #pragma unroll
@@ -197,7 +197,7 @@ __device__ void finish_one(const Vectors& v, int token, int row, float sum) {
   finish_element(v.end, token, row, finish_column(v.end, row, sum));
 }
 
-// A block's walk over tiles of 16 rows.
+// Iterates a block over tiles of 16 rows.
 template <class Weight>
 __device__ __forceinline__ void walk(const Vectors& v, float* shared, const uint32_t* table) {
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -208,7 +208,7 @@ __device__ __forceinline__ void walk(const Vectors& v, float* shared, const uint
     for (int turn = warp; turn < turns; turn += kWarps) {
       Weight::multiply(v, table, tile * kRows, turn, sums);
     }
-    // Two places take turns: the next tile's sums are written while these are still read.
+    // Two buffers alternate: the next tile's sums are written while these are still read.
     float* place = shared + round % 2 * kWarps * kSums;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -226,7 +226,7 @@ __device__ __forceinline__ void walk(const Vectors& v, float* shared, const uint
   }
 }
 
-constexpr int kCodedBlocks = 2, kDenseBlocks = 3;  // that share a processor
+constexpr int kCodedBlocks = 2, kDenseBlocks = 3;  // per SM
 
 __global__ void __launch_bounds__(kThreads, kCodedBlocks) gemv_coded(Vectors v) {
   auto* table = shared_memory<uint32_t>();
@@ -240,7 +240,7 @@ __global__ void __launch_bounds__(kThreads, kDenseBlocks) gemv_dense(Vectors v) 
 }
 REGISTER_KERNEL(gemv_dense, kThreads, kSumsBytes);
 
-// A warp a row of any weight, an element at a time.
+// One warp per row of any weight, one element at a time.
 __global__ void __launch_bounds__(kThreads) gemv_elements(Vectors v) {
   int row = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (row >= v.end.n) return;

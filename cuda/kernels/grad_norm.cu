@@ -1,11 +1,11 @@
-// The norm of all gradients as one vector, and what they are clipped by:
+// The norm of all gradients as one vector, and the clip factor:
 //
 //   out = [norm, min(1, max/(norm + 1e-6))]     max 0: [norm, 1]; not finite: [norm, NaN]
 //
 // Gradients are F32. A block sums the squares of one piece of 16,384 elements in double, thread by
 // thread and then as a tree; one more block adds the pieces likewise. No atomics: the bits depend
-// on the parameters' sizes alone. 4 bytes and one operation in double an element; where doubles
-// run at a 64th of the rate, a processor still does 2 a cycle, twice what its memory brings it.
+// only on the parameters' sizes. 4 bytes and one operation in double per element; on GPUs with
+// doubles at 1/64 of the rate, an SM still does 2 per cycle, twice what memory delivers.
 #include "kernels/entries.h"
 #include "kernels/params.cuh"
 #include "runtime/launch.h"

@@ -1,8 +1,8 @@
-// What a micro-batch adds to a step's numbers: stats += [scale·sum(losses), labels that are not
+// Adds a micro-batch to the statistics of a step: stats += [scale·sum(losses), labels that are not
 // -100, sum(hits)], over losses, hits and labels [1, tokens]. After a failed check it adds nothing.
 //
-// One block, which sums each thread's tokens in order, then threads as a tree: the bits depend on
-// the number of tokens alone. 12 bytes a token are nothing beside the launch.
+// One block, which sums each thread's tokens in order, then threads as a tree: the bits depend only
+// on the number of tokens. 12 bytes per token cost nothing next to the launch.
 #include "kernels/entries.h"
 #include "kernels/reduce.cuh"
 #include "runtime/launch.h"

@@ -4,10 +4,10 @@
 //   codes[i] = the code of (absmax[i] - offset)·(1/nested[i/256]), the reciprocal approximate
 //
 // The mean is summed in double, by 1024 threads each in order and then as a tree, and rounded once:
-// that is the nearest float32 whatever order another library sums in, but for the rarest of ties.
+// except for rare ties that is the nearest float32, whatever order another library sums in.
 //
-// 4 bytes a scale are read twice and one is written, for a 64th of a matrix's elements, once, when
-// a model is loaded: nothing here is worth more than being right.
+// 4 bytes per scale are read twice and one is written, for a 64th of a matrix's elements, once,
+// when a model is loaded: simplicity matters more than speed here.
 #include "kernels/dynamic8.cuh"
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"

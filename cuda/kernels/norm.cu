@@ -1,20 +1,20 @@
 // RMSNorm (Zhang & Sennrich 2019) and LayerNorm (Ba et al. 2016) of each row, forward and backward,
-// in float32. mean is that of the row where the norm is centered, else 0; w = weight + offset:
+// in float32. mean is the row's if the norm is centered, else 0; w = weight + offset:
 //
 //   rstd = 1/sqrt(mean((x-mean)²) + eps)     y = (x-mean)·rstd·w + bias
 //   dx (+)= rstd·(g - n·mean(g·n) - mean(g))   with g = dy·w, n = (x-mean)·rstd; the last if centered
 //   dweight += sum over rows of dy·n     dbias += sum over rows of dy     (sum_rows.cu)
 //
-// x, y, dy, dx are BF16 [rows, cols], the weight and the bias F32, BF16 or F16 [turns, cols], which
-// rows take by turns: absent ones are 1 and 0. A group of kLanes lanes has a row, kVectors times 8
-// elements each, and keeps it in registers between the sum and what is written: a norm of heads of
-// 128 takes 16 lanes, 8 rows a warp; a row of 4096 a block of 256. So y may be x, and dx dy. Rows
-// that are wider than 16,384 or not aligned go one element at a time, and are read again for each
-// sum. The plain instances are RMSNorm by one row of weights as they are; the general ones have a
-// mean, a bias, an offset, turns, and no weight.
+// x, y, dy, dx are BF16 [rows, cols], the weight and the bias F32, BF16 or F16 [turns, cols], used
+// by rows in turn; absent ones are 1 and 0. A group of kLanes lanes handles a row, kVectors times 8
+// elements each, and keeps it in registers between the sum and the output: a norm of heads of 128
+// takes 16 lanes, 2 rows per warp; a row of 4096 takes a block of 256 threads. So y may be x, and
+// dx dy. Rows wider than 16,384 or not aligned are processed one element at a time and read again
+// for each sum. The plain instances are RMSNorm with one row of weights and no offset; the general
+// ones add a mean, a bias, an offset, turns, or have no weight.
 //
-// Forward moves 4 bytes an element, backward 6 (8 accumulating, 4 more for dweight, 2 for dbias); 4
-// to 11 operations for them are nothing: the floor is the memory's.
+// Forward moves 4 bytes per element, backward 6 (8 accumulating, 4 more for dweight, 2 for dbias),
+// for 4 to 11 operations: memory-bound.
 #include "kernels/columns.h"
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
@@ -25,7 +25,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
-constexpr int kShared = kWarps * sizeof(float);  // for each sum over a block
+constexpr int kShared = kWarps * sizeof(float);  // per sum over a block
 
 struct Norm {
   const bf16* x;
@@ -47,8 +47,8 @@ struct NormBackward {
   bool accumulate;
 };
 
-// What the plain instances do without, as a parameter of its own: of larger structs than theirs the
-// compiler loads each field where it is used, in more registers.
+// Parameters of the general instances only, passed separately: with a larger struct the compiler
+// loads each field where it is used, in more registers.
 struct General {
   AnyVector bias;
   int64_t weight_stride, bias_stride;  // between turns
@@ -65,7 +65,7 @@ struct General {
   }
 };
 
-// Eight of a row's weights: in the plain instances as they are.
+// Returns eight of a row's weights, without an offset in the plain instances.
 template <bool kGeneral>
 __device__ __forceinline__ Eight weights(const AnyVector& w, const General& g, int turn, int col) {
   if constexpr (!kGeneral) return w.eight(col);
@@ -76,7 +76,8 @@ __device__ __forceinline__ Eight weights(const AnyVector& w, const General& g, i
   return e;
 }
 
-// The sum over the lanes that share a row; a block's n-th sum has the n-th part of shared memory.
+// Returns the sum over the lanes that share a row; a block's n-th sum uses the n-th part of shared
+// memory.
 template <int kLanes>
 __device__ __forceinline__ float row_sum(float x, int n) {
   if constexpr (kLanes <= 32) {
@@ -90,7 +91,7 @@ template <int kLanes, int kVectors, bool kGeneral>
 __global__ void __launch_bounds__(kThreads) norm_rows(Norm n, General general) {
   const int lane = threadIdx.x % kLanes;
   const int64_t row = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
-  const bool mine = row < n.rows;  // lanes without a row still meet in the sum
+  const bool mine = row < n.rows;  // lanes without a row still take part in the sum
   const bf16* x = n.x + row * n.x_stride;
   uint4 kept[kVectors] = {};
   float sum = 0, mean = 0;
@@ -237,7 +238,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// The instances by the widest row that they take; [1] are the general ones.
+// The instances by maximum row width; [1] are the general ones.
 struct Instance {
   int cols, lanes;
   const char *forward_name[2], *backward_name[2];
@@ -279,7 +280,7 @@ REGISTER_NORM(256, 8);
 REGISTER_KERNEL(norm_elements, kThreads, 2 * kShared);
 REGISTER_KERNEL(norm_backward_elements, kThreads, 2 * kShared);
 
-// The narrowest instance that takes rows of so many columns, or nullptr.
+// Returns the narrowest instance for rows of so many columns, or nullptr.
 const Instance* instance(int64_t cols) {
   for (const Instance& i : kInstances) {
     if (cols <= i.cols) return &i;
@@ -336,7 +337,7 @@ int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
   if (op->x.rows * op->x.cols == 0) return QLORA_OK;
   const auto *mean = static_cast<const float*>(op->mean.data),
              *rstd = static_cast<const float*>(op->rstd.data);
-  if (op->dweight.data != nullptr) {  // first: dx may lie over dy
+  if (op->dweight.data != nullptr) {  // first, because dx may overlap dy
     ColumnSums sums{op->dy, op->x,       rstd,          mean,
                     {},     op->dweight, op->workspace, static_cast<int>(op->dweight.rows)};
     int status = column_sums(c, sums);

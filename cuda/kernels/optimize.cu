@@ -1,16 +1,16 @@
 // One optimizer step over all parameters (bindings.Optimize has the rules): AdamW, Lion or SGD,
-// with moments in F32 or in 8 bits, in blocks of 256. Nothing moves where the clip factor, which
+// with moments in F32 or in 8 bits, in blocks of 256. Nothing is updated if the clip factor, which
 // is read on the device, is not finite.
 //
-// A block has a piece of 16,384 elements of one parameter, found in the list of pieces by halving;
-// a lane has 8 neighbouring elements, so a warp has one block of a moment in 8 bits, whose largest
-// magnitude is a maximum over the warp. Every operation is rounded as the CPU device rounds it:
-// both have torch's and bitsandbytes' arithmetic.
+// A block updates a piece of 16,384 elements of one parameter, found by bisecting the list of
+// pieces. A lane has 8 adjacent elements, so a warp has one block of an 8-bit moment, whose absmax
+// is a maximum over the warp. Every operation is rounded as on the CPU device: both follow torch's
+// and bitsandbytes' arithmetic.
 //
-// AdamW moves 28 bytes an element (master, m, v both ways, the gradient once), 18 with moments in
-// 8 bits, and 2 more for a value in 16 bits; 12 operations, one root and two divisions: the floor
-// is the memory's. In 8 bits each moment is looked up again among 256 values in shared memory, 9
-// reads an element with some conflicts: that, not the memory, bounds such parameters.
+// AdamW moves 28 bytes per element (master, m, v both ways, the gradient once), 18 with 8-bit
+// moments, and 2 more for a 16-bit value, for 12 operations, one root and two divisions:
+// memory-bound. An 8-bit moment is encoded by a search among 256 values in shared memory, 9 reads
+// per element with some conflicts: that, not memory, bounds such parameters.
 #include "kernels/dynamic8.cuh"
 #include "kernels/entries.h"
 #include "kernels/params.cuh"
@@ -20,10 +20,10 @@
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBlock = 32 * kEight;  // of a moment in 8 bits: a warp's elements
+constexpr int kBlock = 32 * kEight;  // of an 8-bit moment: a warp's elements
 constexpr int kShared = 2 * 256 * sizeof(float);
 
-// What a rule has of its own; scalars are rounded to float32 once.
+// The parameters of a rule; scalars are rounded to float32 once.
 struct Step {
   float beta1, beta2, fresh1, fresh2, eps, correction1, correction2_sqrt;
   bool first, nesterov;
@@ -31,12 +31,12 @@ struct Step {
   const float *map_signed, *map_unsigned;
 };
 
-// The rules move one element. `coded` says that the first moment is in 8 bits.
+// The rules update one element. `coded` says that the first moment is in 8 bits.
 struct AdamW {
   static __device__ __forceinline__ void move(const Step& s, const qlora_param& p, float g,
                                               bool coded, float* w, float* m, float* v) {
     const float x = __fmul_rn(*w, p.decay);
-    // torch's lerp begins at the moment, or at the gradient where that is nearer; bitsandbytes sums.
+    // torch's lerp starts at the moment, or at the gradient if that is nearer; bitsandbytes sums.
     if (coded) {
       *m = fmaf(s.fresh1, g, __fmul_rn(*m, s.beta1));
     } else if (s.fresh1 < 0.5f) {
@@ -61,7 +61,7 @@ struct Lion {
   }
 };
 
-struct Sgd {  // beta1 is the momentum, fresh2 what dampening leaves of a gradient
+struct Sgd {  // beta1 is the momentum, fresh2 is 1 - dampening
   static __device__ __forceinline__ void move(const Step& s, const qlora_param& p, float g, bool,
                                               float* w, float* m, float*) {
     if (p.decay != 0) g = fmaf(p.decay, *w, g);
@@ -73,7 +73,7 @@ struct Sgd {  // beta1 is the momentum, fresh2 what dampening leaves of a gradie
   }
 };
 
-// A moment of one parameter as a warp has it: 256 elements from `begin` on.
+// A warp's part of one parameter's moment: 256 elements from `begin` on.
 struct Moment {
   void* values;
   float* absmax;  // present: values are codes
@@ -106,7 +106,7 @@ struct Moment {
     return e;
   }
 
-  // Elements beyond the end have to be 0. All lanes call it.
+  // Elements beyond the end must be 0. All lanes must call it.
   __device__ __forceinline__ void store(const Eight& e) const {
     if (values == nullptr) return;
     if (absmax == nullptr) {
@@ -179,7 +179,7 @@ REGISTER_INSTANCE(optimize_adamw, kThreads, kShared, optimize_pieces<AdamW>);
 REGISTER_INSTANCE(optimize_lion, kThreads, kShared, optimize_pieces<Lion>);
 REGISTER_INSTANCE(optimize_sgd, kThreads, kShared, optimize_pieces<Sgd>);
 
-// What this file cannot do with a list of parameters, or nullptr.
+// Returns a message if a list of parameters is not supported, else nullptr.
 const char* unsupported(const qlora_optimize& op) {
   if (op.table.rows * op.table.cols < param_table_bytes(op.count)) {
     return "optimize: a table of less than its parameters";

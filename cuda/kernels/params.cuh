@@ -1,5 +1,5 @@
-// All trained parameters in one launch: their list on the device, cut into pieces of QLORA_PIECE
-// elements, a piece a block.
+// All trained parameters in one launch: their list on the device, split into pieces of QLORA_PIECE
+// elements, one block each.
 #pragma once
 
 #include <cstring>
@@ -12,7 +12,7 @@ struct Params {
   const int64_t* begins;  // [count + 1]: the number of each one's first piece, and of all pieces
   int count;
 
-  // A parameter, its pointers known to be global.
+  // Returns a parameter with its pointers declared global.
   __device__ __forceinline__ qlora_param at(int which) const {
     qlora_param p = list[which];
     p.master = ptx::global(p.master);
@@ -25,7 +25,7 @@ struct Params {
     return p;
   }
 
-  // The parameter that a piece is of: the last that begins at it or before.
+  // Returns the parameter of a piece: the last that starts at or before it.
   __device__ __forceinline__ int of_piece(int64_t piece) const {
     int low = 0, high = count;
     while (high - low > 1) {
@@ -44,7 +44,7 @@ inline int64_t param_table_bytes(int count) {
   return int64_t{count} * static_cast<int64_t>(sizeof(qlora_param)) + (count + 1) * 8;
 }
 
-// Writes the list and its pieces into the table, and gives the number of pieces.
+// Writes the list and its pieces into the table, and returns the number of pieces.
 inline int upload_params(qlora_context* c, const qlora_param* params, int count, void* table,
                          Params* uploaded, int64_t* pieces) {
   size_t list = count * sizeof(qlora_param);
@@ -61,7 +61,7 @@ inline int upload_params(qlora_context* c, const qlora_param* params, int count,
   return upload(c, table, bytes.data(), static_cast<int64_t>(bytes.size()));
 }
 
-// Eight elements of a vector of n, from i on; zeros beyond its end.
+// Returns eight elements of a vector of n, from i on; zeros beyond its end.
 __device__ __forceinline__ Eight load8_of(const float* x, int64_t i, int64_t n, bool wide) {
   if (wide && i + kEight <= n) return load8(x + i);
   Eight e = {};
@@ -84,7 +84,7 @@ __device__ __forceinline__ void store8_of(T* x, int64_t i, int64_t n, bool wide,
   }
 }
 
-// Whether a vector can be read eight elements at a time.
+// Reports whether a vector can be read eight elements at a time.
 __device__ __forceinline__ bool aligned(const void* x) {
   return reinterpret_cast<uintptr_t>(x) % 16 == 0;
 }

@@ -1,5 +1,5 @@
-// Philox4x32-10 (Salmon et al. 2011), as package philox has it: a pure function of a key and a
-// counter, so that a mask is drawn again wherever it is needed instead of being kept.
+// Philox4x32-10 (Salmon et al. 2011), as in package philox: a pure function of a key and a counter,
+// so that a mask is redrawn wherever it is needed instead of being stored.
 #pragma once
 
 #include "include/qlora.h"
@@ -8,7 +8,7 @@
 __device__ inline uint4 philox(uint64_t seed, uint4 counter) {
   auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
   uint32_t c0 = counter.x, c1 = counter.y, c2 = counter.z, c3 = counter.w;
-  // A loop: unrolled, several blocks run side by side, in registers that sums of a product need.
+  // Not unrolled: several blocks would run in parallel, in registers that a product's sums need.
 #pragma unroll 1
   for (int round = 0; round < 10; round++) {
     uint32_t high0 = __umulhi(0xD2511F53u, c0), low0 = 0xD2511F53u * c0;
@@ -23,8 +23,8 @@ __device__ inline uint4 philox(uint64_t seed, uint4 counter) {
   return make_uint4(c0, c1, c2, c3);
 }
 
-// Bit i says whether column 8·group + i of the row is kept by dropout: a block of Philox has a
-// lane of 16 bits for each of 8 columns.
+// Bit i says whether dropout keeps column 8·group + i of the row: a Philox block has 16 bits for
+// each of 8 columns.
 __device__ inline uint32_t dropout_kept(const qlora_mask& mask, uint32_t row, uint32_t group) {
   uint4 b = philox(mask.seed, make_uint4(group, row, mask.stream, mask.step));
   uint32_t words[4] = {b.x, b.y, b.z, b.w}, kept = 0;
@@ -36,7 +36,7 @@ __device__ inline uint32_t dropout_kept(const qlora_mask& mask, uint32_t row, ui
   return kept;
 }
 
-// What an element is multiplied by: bit 0 of kept says which.
+// Returns the factor of an element, selected by bit 0 of kept.
 __device__ inline float dropout_factor(const qlora_mask& mask, uint32_t kept) {
   float factor = (kept & 1) != 0 ? mask.scale : 0.0f;
   return mask.lost != 0 ? 1 - factor : factor;

@@ -2,15 +2,15 @@
 //
 //   absmax[b] = max |x| over the block     code = Q(x·(1/absmax[b])), the reciprocal approximate
 //
-// where Q compares with the thresholds between codes: beyond one the upper code, on it the lower.
-// A block of zeros has codes of 0 (its reciprocal is infinite, and 0 times that compares with
-// nothing), NaN has code 0 and no part in the scale. Element 2i is the high half of byte i; what
-// a last half byte lacks is 0. x is F32, BF16 or F16, flat; blocks are any even number of elements.
+// where Q compares with the thresholds between codes: beyond one the upper code, on it the lower. A
+// block of zeros has codes of 0 (its reciprocal is infinite, and 0 times that is NaN); NaN has code
+// 0 and does not affect the scale. Element 2i is the high half of byte i; an unused last half is 0.
+// x is F32, BF16 or F16, flat; blocks are any even number of elements.
 //
-// A group of 4 to 32 lanes has a block, 8 elements a lane; thresholds are looked up by halving in
-// 16 floats of shared memory, each in a bank of its own. 2 or 4 bytes an element are read, and
-// half a byte and its share of a scale written: the floor is the memory's, and this runs once, when
-// a model is loaded.
+// A group of 4 to 32 lanes quantizes a block, 8 elements per lane; thresholds are found by
+// bisection in 16 floats of shared memory, each in its own bank. It reads 2 or 4 bytes per element
+// and writes half a byte and its share of a scale: memory-bound, and it runs once, when a model is
+// loaded.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "kernels/reduce.cuh"
@@ -21,7 +21,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kShared = 16 * sizeof(float);
 
-// Between one code and the next of NF4; of FP4 between magnitudes in their order, from 8 on.
+// Thresholds between adjacent codes of NF4; of FP4 between ascending magnitudes, from 8 on.
 __device__ const float kThresholds[2][16] = {
     {-0.8480964004993439f, -0.6106329262256622f, -0.4599952697753906f, -0.33967943489551544f,
      -0.23460740596055984f, -0.13791173323988914f, -0.045525018125772476f, 0.03979014977812767f,
@@ -41,7 +41,7 @@ struct Quantize {
   float* absmax;
 };
 
-// The code of x in [-1, 1].
+// Returns the code of x in [-1, 1].
 __device__ __forceinline__ uint32_t code_of(const float* thresholds, int kind, float x) {
   uint32_t rank = 0;
   if (kind == QLORA_NF4) {
@@ -64,7 +64,7 @@ __device__ __forceinline__ const float* share_thresholds(int kind) {
   return shared;
 }
 
-// kLanes lanes have a block, which is whole units of 8 for each of them.
+// kLanes lanes quantize a block, which is whole units of 8 for each of them.
 template <int kLanes>
 __global__ void __launch_bounds__(kThreads, 4) quantize_eights(Quantize q) {
   const float* thresholds = share_thresholds(q.kind);
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kThreads, 4) quantize_eights(Quantize q) {
   }
   const bool last = begin < q.n && begin + q.block >= q.n;
   for (int64_t i = q.n / kEight * kEight + lane; last && i < q.n; i += kLanes) {
-    most = fmaxf(most, fabsf(q.x.one(i)));  // behind the last unit
+    most = fmaxf(most, fabsf(q.x.one(i)));  // after the last unit
   }
   most = lanes_max<kLanes>(most);
   if (begin >= q.n) return;
@@ -108,7 +108,7 @@ REGISTER_INSTANCE(quantize_8, kThreads, kShared, quantize_eights<8>);
 REGISTER_INSTANCE(quantize_16, kThreads, kShared, quantize_eights<16>);
 REGISTER_INSTANCE(quantize_32, kThreads, kShared, quantize_eights<32>);
 
-// Any block, a warp for each, byte by byte.
+// Any block size, one warp per block, byte by byte.
 __global__ void __launch_bounds__(kThreads) quantize_bytes(Quantize q) {
   const float* thresholds = share_thresholds(q.kind);
   const int lane = threadIdx.x % 32;

@@ -15,12 +15,12 @@ static __device__ const float kCodebooks[2][16] = {
 
 // The scales of a weight's blocks.
 struct Scales {
-  const float* absmax;  // NULL: in 8 bits themselves
+  const float* absmax;  // NULL: the scales are in 8 bits
   const uint8_t* codes;
   const float* nested;
   const float* map;
   const float* offset;
-  int nested_shift;  // log2 of the codes that share a nested scale
+  int nested_shift;  // log2 of the scales that share a nested scale
 
   // The product is rounded before the sum, as bitsandbytes' two kernels round it.
   __device__ __forceinline__ float at(int64_t block) const {
@@ -28,8 +28,8 @@ struct Scales {
     return __fadd_rn(__fmul_rn(map[codes[block]], nested[block >> nested_shift]), *offset);
   }
 
-  // The scales of some blocks at once, those of number[i] >> shift, where wanted(i). What they are
-  // made of is loaded side by side.
+  // Reads the scales of blocks number[i] >> shift where wanted(i). Their parts are loaded in
+  // parallel.
   template <int kCount, class Wanted>
   __device__ __forceinline__ void gather(float (&scales)[kCount], const uint32_t (&number)[kCount],
                                          int shift, Wanted wanted) const {
@@ -67,7 +67,8 @@ inline Scales scales_of(const qlora_weight& w) {
   return {w.absmax, w.absmax_codes, w.nested, w.map, w.offset, shift_of(w.nested_block)};
 }
 
-// Whether the kernels that decode can: bitsandbytes' nested blocks have 256 scales.
+// Reports whether the decoding kernels support the weight: bitsandbytes' nested blocks have 256
+// scales.
 inline bool known_scales(const qlora_weight& w) {
   return w.absmax != nullptr || shift_of(w.nested_block) >= 0;
 }

@@ -1,9 +1,9 @@
-// Sums and maxima over lanes and blocks, in an order that depends on nothing but their number.
+// Sums and maxima over lanes and blocks, in an order that depends only on their number.
 #pragma once
 
 #include "runtime/launch.h"
 
-// The sum over kLanes neighbouring lanes of a full warp, in each of them.
+// Returns the sum over kLanes adjacent lanes of a full warp, in each of them.
 template <int kLanes>
 __device__ __forceinline__ float lanes_sum(float x) {
 #pragma unroll
@@ -20,8 +20,8 @@ __device__ __forceinline__ float lanes_max(float x) {
   return x;
 }
 
-// The sum over a block of kWarps warps, in every thread: first over each warp, then over warps in
-// their order. `shared` has kWarps floats, which nothing else uses until the next barrier.
+// Returns the sum over a block of kWarps warps, in every thread: first over each warp, then over
+// warps in order. `shared` has kWarps floats, which nothing else may use until the next barrier.
 template <int kWarps>
 __device__ __forceinline__ float block_sum(float x, float* shared) {
   x = lanes_sum<32>(x);

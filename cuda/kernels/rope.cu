@@ -3,13 +3,13 @@
 //
 //   a·cos[p][i] - b·sin[p][i], b·cos[p][i] + a·sin[p][i]
 //
-// inverse turns the other way. x is BF16 [tokens, heads·head_dim], its columns in one group or in
-// several of whole heads; cos and sin are F32 [positions, half]; columns of a head beyond 2·half
-// stay. Does nothing once a check of positions has failed.
+// inverse rotates the other way. x is BF16 [tokens, heads·head_dim], its columns in one or more
+// groups of whole heads; cos and sin are F32 [positions, half]; columns of a head beyond 2·half are
+// unchanged. Does nothing once a check of positions has failed.
 //
-// A thread takes 8 pairs (4 interleaved ones) of kHeads heads of a row: their angles are read once
-// for all of those. An element moves 4 bytes (and its share of angles, read from L1 or L2 by what
-// shares the row); 3 operations: the floor is the memory's.
+// Each thread rotates 8 pairs (4 interleaved ones) of kHeads heads of a row and reads their angles
+// once. It moves 4 bytes per element (and its share of the angles, from L1 or L2), for 3
+// operations: memory-bound.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"
@@ -26,12 +26,12 @@ struct Rope {
   const Failure* failure;
   int64_t rows, stride, cos_stride, sin_stride;
   int heads, head_dim, half;
-  int group_heads, period;  // heads of a group, and where the next group begins
+  int group_heads, period;  // heads per group, and elements from one group to the next
   float sign;
   bool interleaved;
 };
 
-// Where heads begin in a row, one after the other.
+// Iterates over the heads of a row and returns their first columns.
 struct Head {
   int group, in_group;
   __device__ Head(const Rope& r, int head)
@@ -47,7 +47,7 @@ struct Head {
   }
 };
 
-// Threads go over the eights of a half, then over groups of kHeads heads, then over rows.
+// Threads are numbered by units of 8 of a half, then groups of kHeads heads, then rows.
 __global__ void __launch_bounds__(kThreads) rope_halves(Rope r) {
   const uint32_t per_head = r.half / kEight, groups = (r.heads + kHeads - 1) / kHeads;
   const uint32_t t = blockIdx.x * kThreads + threadIdx.x;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) rope_halves(Rope r) {
 }
 REGISTER_KERNEL(rope_halves, kThreads, 0);
 
-// The same over the eights of a head's turned dimensions.
+// The same by units of 8 of a head's rotated dimensions.
 __global__ void __launch_bounds__(kThreads) rope_interleaved(Rope r) {
   const uint32_t per_head = 2 * r.half / kEight, groups = (r.heads + kHeads - 1) / kHeads;
   const uint32_t t = blockIdx.x * kThreads + threadIdx.x;
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(kThreads) rope_interleaved(Rope r) {
 }
 REGISTER_KERNEL(rope_interleaved, kThreads, 0);
 
-// A thread has one pair.
+// Each thread rotates one pair.
 __global__ void __launch_bounds__(kThreads) rope_pairs(Rope r) {
   const uint32_t t = blockIdx.x * kThreads + threadIdx.x, per_row = r.heads * r.half;
   const int64_t row = t / per_row;

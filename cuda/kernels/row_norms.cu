@@ -1,4 +1,4 @@
-// The length of each row of a weight with its adapter's update (DoRA, Liu et al. 2024):
+// The norm of each row of a weight with its adapter's update (DoRA, Liu et al. 2024):
 //
 //   norms[o] = sqrt(sum over i of (W[o][i] + scale·sum over k of B[o][k]·A[k][i])²)
 //
@@ -6,9 +6,9 @@
 // never stored. Floor: 2·out·in·r FLOPs on the CUDA cores (0.54 GFLOP for 4096 x 4096 at rank 16:
 // 9 µs of an H100's 60 TFLOP/s), above the weight's bytes from rank 8 on.
 //
-// A warp has 4 rows, a lane 8 neighbouring columns of them at a time: the 8 elements of A that it
-// loads are 32 multiplications, with a number of B that all lanes read from shared memory at once.
-// The 8 warps of a block read the same columns of A, which stay in L1. Weights are decoded in
+// A warp handles 4 rows, a lane 8 adjacent columns of them at a time: the 8 elements of A that it
+// loads serve 32 multiplications, with a number of B that all lanes read from shared memory at
+// once. The 8 warps of a block read the same columns of A, which stay in L1. Weights are decoded in
 // registers, to float32. A lane's squares are summed over columns in ascending order, then over
 // lanes.
 #include "kernels/entries.h"
@@ -34,7 +34,7 @@ struct RowNorms {
   bool wide_weight, wide_a;  // 8 columns at a time
 };
 
-// Columns [col, col + 8) of a row of W; those that are not there are 0.
+// Returns columns [col, col + 8) of a row of W; 0 beyond its end.
 __device__ Eight weight_eight(const RowNorms& p, const float* codebook, int row, int col) {
   Eight w{};
   if (row >= p.out) return w;
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kThreads) row_norms_rows(RowNorms p) {
   }
   __syncthreads();
 
-  int first = threadIdx.x / 32 * kWarpRows;  // of the warp's rows, in the block
+  int first = threadIdx.x / 32 * kWarpRows;  // row of the warp in the block
   float squares[kWarpRows] = {};
   for (int col = lane * kEight; col < p.in; col += 32 * kEight) {
     Eight w[kWarpRows];

@@ -1,8 +1,8 @@
-// y = x·gain[col]/divisor[col] - less, for an adapter that has magnitudes (DoRA).
+// y = x·gain[col]/divisor[col] - less, for an adapter with magnitudes (DoRA).
 //
-// x, y and less are F32 or BF16 [rows, cols], of one type; gain and divisor F32 [1, cols]; all but
-// x and y are optional, and y may be x or less. A thread keeps the factors of its 8 columns for
-// kRows rows. An element moves its bytes twice (three times with less): the floor is the memory's.
+// x, y and less are F32 or BF16 [rows, cols], of the same type; gain and divisor F32 [1, cols]; all
+// but x and y are optional, and y may be x or less. A thread keeps the factors of its 8 columns for
+// kRows rows. It moves each element twice (three times with less): memory-bound.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"
@@ -26,7 +26,7 @@ __device__ __forceinline__ float factor_of(const float* gain, const float* divis
   return divisor == nullptr ? f : f / divisor[col];
 }
 
-// A thread has kWidth columns, 8 or 1.
+// Each thread handles kWidth columns, 8 or 1.
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kThreads) scale_columns_of(ScaleColumns<T> s) {
   const int col = (blockIdx.y * kThreads + threadIdx.x) * kWidth;

@@ -1,13 +1,13 @@
 // Sums over the rows of a matrix, column by column (columns.h has the formula): gradients of
 // biases, of norms' weights and of magnitudes.
 //
-// x and with are BF16 or F32 [rows, cols], of one type. The rows (of a turn) are cut into the pieces
-// that the caller's workspace [turns·pieces, cols] asks for; a block of 8 warps sums one piece of 256 columns,
-// each warp every 8th row, then the warps' sums in their order; a second kernel adds the pieces in
-// theirs. So the bits depend on rows and pieces alone.
+// x and with are BF16 or F32 [rows, cols], of the same type. The rows (of a turn) are split into as
+// many pieces as the caller's workspace [turns·pieces, cols] has; a block of 8 warps sums one piece
+// of 256 columns, each warp every 8th row, then adds the warps' sums in order; a second kernel adds
+// the pieces in order. So the bits depend only on rows and pieces.
 //
-// An element costs its bytes once (twice with `with`), and two operations: the floor is the
-// memory's. The partial sums are 8 bytes for each piece and column, written and read.
+// It reads each element once (and that of `with`), for two operations: memory-bound. The partial
+// sums are 8 bytes per piece and column, written and read.
 #include "kernels/columns.h"
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kWarps = 8;
 constexpr int kThreads = 32 * kWarps;
-constexpr int kColumns = 32 * kEight;  // of a block
+constexpr int kColumns = 32 * kEight;  // per block
 constexpr int kShared = kWarps * kColumns * sizeof(float);
 
 template <class T>
@@ -30,13 +30,13 @@ struct Sums {
   bool wide;
 };
 
-// What the general instances have besides.
+// Additional parameters of the general instances.
 struct General {
   const float* less;
   int turns;
 };
 
-// Eight elements, or zeros beyond the last column.
+// Returns eight elements; zeros beyond the last column.
 template <class T>
 __device__ __forceinline__ Eight load_within(const T* row, int col, int cols, bool wide) {
   if (wide) return load8(row + col);

@@ -1,7 +1,7 @@
 // The functions of ptx.cuh on the emulator. See there for what they do.
 //
-// Operands go by value, so that a kernel's variables never have their address taken: what a kernel
-// keeps in registers is no memory here either.
+// Operands are passed by value, so that a kernel's variables never have their address taken: its
+// registers do not become memory here.
 #pragma once
 
 #include <cmath>

@@ -11,7 +11,7 @@
 #include "emu/device.h"
 #endif
 
-// bfloat16 and IEEE half as they lie in memory.
+// bfloat16 and IEEE half as stored in memory.
 struct bf16 {
   uint16_t bits;
 };
@@ -31,25 +31,25 @@ __device__ float to_float(float x);
 template <class T>
 __device__ __forceinline__ T from_float(float x);
 
-// Two bfloat16 in one register: low is the one at the lower address.
+// Two bfloat16 in one register; low has the lower address.
 __device__ uint32_t pack(float low, float high);
 __device__ float low(uint32_t pair);
 __device__ float high(uint32_t pair);
 
 // ---- arithmetic -----------------------------------------------------------------------------
 
-// 2^x (0 below 2^-126) and 1/sqrt(x), within 2 ulp; the emulator's are the nearest.
+// 2^x (0 below 2^-126) and 1/sqrt(x), within 2 ulp; the emulator rounds to nearest.
 __device__ float exp2(float x);
 __device__ float rsqrt(float x);
-// 1/x within 1 ulp, of subnormal numbers infinity; the emulator's is the nearest.
+// 1/x within 1 ulp, infinity for subnormal x; the emulator rounds to nearest.
 __device__ float reciprocal(float x);
 
-// The bytes of {a (0-3), b (4-7)} that the four low nibbles of selector name.
+// Returns the bytes of {a (0-3), b (4-7)} selected by the four low nibbles of selector.
 __device__ uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);
 
 // ---- memory ---------------------------------------------------------------------------------
 
-// 16 bytes at once; the address is a multiple of 16. load128_once does not stay in L1.
+// 16 bytes at once; the address is a multiple of 16. load128_once does not allocate in L1.
 __device__ uint4 load128(const void* from);
 __device__ uint4 load128_once(const void* from);
 __device__ void store128(void* to, uint4 x);
@@ -59,24 +59,23 @@ __device__ void store64(void* to, uint2 x);
 __device__ uint32_t load32(const void* from);
 __device__ void store32(void* to, uint32_t x);
 
-// The same pointer, promised to be one to global memory: what the compiler cannot see of pointers
-// that lie in memory themselves.
+// Returns the same pointer, declared to point to global memory: the compiler cannot infer that for
+// pointers loaded from memory.
 template <class T>
 __device__ __forceinline__ T* global(T* p);
 
 // Copies 16 (or 8, or 4) bytes from global to shared memory in the background: the first `bytes`
-// come from `from`, the rest are zeros; with 0 nothing is read. Both addresses are multiples of
-// 16 (8, 4). What is copied may be read by the same thread after async_wait, by others after a
-// barrier behind it.
+// come from `from`, the rest are zeros; with 0 nothing is read. Both addresses are multiples of 16
+// (8, 4). The same thread may read the copy after async_wait, others after a subsequent barrier.
 template <int Size>
 __device__ __forceinline__ void copy_async(void* shared, const void* from, int bytes = Size);
-// Closes the group of this thread's copies since the last one.
+// Commits this thread's copies since the last commit as a group.
 __device__ void async_commit();
-// Waits until at most Pending of this thread's groups are under way.
+// Waits until at most Pending of this thread's groups are in flight.
 template <int Pending>
 __device__ __forceinline__ void async_wait();
 
-// Loads 8x8 matrices of 16-bit elements from shared memory, by all 32 lanes: lane 8m+i gives the
+// Loads 8x8 matrices of 16-bit elements from shared memory, by all 32 lanes: lane 8m+i passes the
 // address of row i (16 bytes, aligned) of matrix m. Register m of lane l then holds elements
 // 2·(l%4) and 2·(l%4)+1 of row l/4; transposed: rows 2·(l%4) and +1 of column l/4.
 __device__ void ldmatrix(uint32_t (&r)[4], const void* row);

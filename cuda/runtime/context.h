@@ -1,47 +1,47 @@
-// What a kernel's entry function has of the device that it runs on.
+// The device as a kernel's entry function sees it.
 #pragma once
 
 #include <cstdint>
 
 #include "include/qlora.h"
 
-// The first value that a check_range found wrong since the last sync; in device memory.
+// The first invalid value that a check_range found since the last sync; in device memory.
 struct Failure {
   int32_t check;  // which call, from 1; 0: none
   int32_t row, value, limit;
 };
 
-// Keeps the sentence and gives the status.
+// Stores the message and returns the status.
 int fail(qlora_context*, int status, const char* format, ...) __attribute__((format(printf, 3, 4)));
 
-// The device's place for a failure. Kernels that index by ids or labels do nothing once its check
-// is set.
+// The failure record in device memory. Kernels that index by ids or labels do nothing once its
+// check is set.
 Failure* failure(qlora_context*);
 
-// The number of a new check, whose message is the static text.
+// Returns the number of a new check with the static text as its message.
 int32_t new_check(qlora_context*, const char* text);
 
-// Streaming multiprocessors, for grids of persistent blocks: never for how a sum is cut.
+// Streaming multiprocessors, for grids of persistent blocks; never to split a sum.
 int processors(qlora_context*);
 
-// Its compute capability: 90 for sm_90.
+// The compute capability: 90 for sm_90.
 int compute(qlora_context*);
 
-// Copies host memory, free at return, behind what was enqueued.
+// Enqueues a copy of host memory, which may be reused at return.
 int upload(qlora_context*, void* dst, const void* src, int64_t bytes);
 
-// What is known of a kernel before it runs; the table lists them.
+// A kernel's static properties, listed in the table.
 struct RegisteredKernel {
   RegisteredKernel(const char* name, int threads, int shared_bytes, const void* function);
   qlora_kernel kernel;
   const RegisteredKernel* next;
 };
 
-// At file scope, beside the kernel: its name, which is that at launch, the threads of a block, and
-// the most dynamic shared memory that a launch asks for.
+// At file scope, next to the kernel: its name as launched, the threads per block, and the maximum
+// dynamic shared memory of a launch.
 #define REGISTER_KERNEL(id, threads, shared_bytes) REGISTER_INSTANCE(id, threads, shared_bytes, id)
-// The same of a template's instance under a name of its own: after the bytes comes the instance,
-// as in REGISTER_INSTANCE(sum_rows_bf16, kThreads, kBytes, sum_rows<bf16, 8>).
+// The same for a template's instance under its own name; the instance follows the bytes, as in
+// REGISTER_INSTANCE(sum_rows_bf16, kThreads, kBytes, sum_rows<bf16, 8>).
 #define REGISTER_INSTANCE(id, threads, shared_bytes, ...)                   \
   static const RegisteredKernel registered_##id(#id, threads, shared_bytes, \
                                                 reinterpret_cast<const void*>(&__VA_ARGS__))

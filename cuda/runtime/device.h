@@ -1,4 +1,4 @@
-// The table's functions that are about the device itself; nvidia.cu and emulated.cpp define them.
+// The table's device functions, defined by nvidia.cu and emulated.cpp.
 #pragma once
 
 #include "include/qlora.h"

@@ -1,5 +1,5 @@
-// The device on the emulator. Work is done when a call returns, but a kernel's fault is kept
-// until sync, as a GPU's is.
+// The device on the emulator. Calls are synchronous, but a kernel's fault is reported by sync, as
+// on a GPU.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -17,7 +17,7 @@ struct qlora_context {
   emu::Machine machine{static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
   Status status;
   Failure* failure = nullptr;
-  std::string fault;  // the first of a kernel since the last sync
+  std::string fault;  // a kernel's first fault since the last sync
   std::chrono::steady_clock::time_point marks[2];
 };
 
@@ -36,7 +36,7 @@ int32_t new_check(qlora_context* c, const char* text) {
   return static_cast<int32_t>(c->status.checks.size());
 }
 
-// As many as a small GPU has: enough that work is cut as there, few enough to run.
+// As many as a small GPU has: enough to split work as on one, few enough to run.
 int processors(qlora_context*) { return 16; }
 
 int compute(qlora_context*) { return 80; }
@@ -47,7 +47,7 @@ int upload(qlora_context* c, void* dst, const void* src, int64_t bytes) {
 
 int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                  void (*body)(const void*), const void* arguments, size_t argument_bytes) {
-  if (!c->fault.empty()) return QLORA_OK;  // the device is lost until sync says so
+  if (!c->fault.empty()) return QLORA_OK;  // the device is lost until sync reports it
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535) {
     return fail(c, QLORA_ERROR, "%s: a grid of (%u, %u, %u) blocks", kernel, grid.x, grid.y,
                 grid.z);
@@ -57,7 +57,7 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
     return fail(c, QLORA_ERROR, "%s: %u threads and %zu bytes of shared memory in a block", kernel,
                 threads, shared_bytes);
   }
-  // What is registered is what is known of the kernel before it runs: it has to hold.
+  // The registered properties must match the launch.
   const qlora_kernel* known = kernel_named(kernel);
   if (known == nullptr) {
     return fail(c, QLORA_ERROR, "%s is not registered (see REGISTER_KERNEL)", kernel);

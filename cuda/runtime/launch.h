@@ -6,12 +6,12 @@
 
 #ifdef __CUDACC__
 
-// Makes the context's GPU this thread's: Go moves between threads of the operating system, and
-// CUDA's current device is one's own.
+// Makes the context's GPU current: Go moves between OS threads, and CUDA's current device is per
+// thread.
 int enter(qlora_context*);
-// The status of a launch: reads the error that it left.
+// Returns the status of a launch from CUDA's last error.
 int launched(qlora_context*, const char* kernel);
-// Allows a kernel more dynamic shared memory than the 48 KiB that every one has.
+// Allows a kernel more dynamic shared memory than the default 48 KiB.
 int allow_shared(qlora_context*, const char* kernel, const void* function, size_t bytes);
 cudaStream_t stream(qlora_context*);
 
@@ -53,7 +53,7 @@ struct Call {
   }
 };
 
-// Runs kernel(args...); it is done at return.
+// Runs kernel(args...) to completion.
 template <class... P, class... A>
 int launch(qlora_context* c, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
            size_t shared_bytes, A... args) {

@@ -1,4 +1,4 @@
-// The device that is a GPU, through the CUDA runtime.
+// The GPU device, through the CUDA runtime.
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -15,7 +15,7 @@ const char* const kBuild =
 
 namespace {
 
-// Host memory goes to the device through pinned pieces, two of which are under way at a time.
+// Host memory is copied to the device through pinned buffers, two of them in flight at a time.
 constexpr int64_t kStagingBytes = 8 << 20;
 
 struct Staging {
@@ -50,7 +50,7 @@ namespace {
 
 int failed(qlora_context* c, cudaError_t e, const char* doing) {
   if (e == cudaSuccess) return QLORA_OK;
-  cudaGetLastError();  // what can be forgotten is
+  cudaGetLastError();  // clears errors that are not sticky
   int status = e == cudaErrorMemoryAllocation ? QLORA_OUT_OF_MEMORY : QLORA_ERROR;
   return fail(c, status, "%s: %s", doing, cudaGetErrorString(e));
 }

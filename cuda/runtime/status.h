@@ -1,5 +1,5 @@
-// What every context has, whichever device is behind it: the last sentence, and the texts of
-// checks since the last sync.
+// State of a context on any device: the last message, and the texts of the checks since the last
+// sync.
 #pragma once
 
 #include <cstdarg>
@@ -13,9 +13,9 @@ struct Status {
   std::vector<const char*> checks;
 
   int fail(int status, const char* format, va_list arguments);
-  // The status of a failure that the device reported; forgets the checks.
+  // Returns the status of a failure that the device reported and clears the checks.
   int report(const Failure& f);
 };
 
-// The sentence of an open that gave no context, of this thread.
+// The message of this thread's last failed open.
 Status& opening();

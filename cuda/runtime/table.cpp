@@ -1,4 +1,4 @@
-// The table that Go gets. Every kernel's entry function is declared in kernels/entries.h.
+// The function table for Go. kernels/entries.h declares every kernel's entry function.
 #include "kernels/entries.h"
 #include "runtime/device.h"
 

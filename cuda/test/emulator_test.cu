@@ -1,4 +1,4 @@
-// Runs the planted kernels under several schedules, with copies that land late and early, and
+// Runs the planted kernels under several schedules, with copies that complete late and early, and
 // prints "ok name" or "FAIL name: why" for each; emulator_test.go reads that.
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +16,7 @@ constexpr int kNumbers = 64;
 constexpr int64_t kBytes = kNumbers * sizeof(float);
 constexpr size_t kSharedBytes = 1024;
 
-// What is wrong, or "".
+// Returns the fault, or "".
 std::string run(qlora_context* c, const Planted& p) {
   void *x, *y;
   if (device_allocate(c, kBytes, &x) != QLORA_OK || device_allocate(c, kBytes, &y) != QLORA_OK) {
@@ -52,7 +52,7 @@ std::string run(qlora_context* c, const Planted& p) {
 }  // namespace
 
 int main() {
-  std::deque<RegisteredKernel> known;  // no launch is of a kernel that is not
+  std::deque<RegisteredKernel> known;  // every launched kernel is registered
   for (int n = 0; const Planted* p = planted(n); n++) {
     known.emplace_back(p->name, kNumbers, static_cast<int>(kSharedBytes), nullptr);
     std::string wrong;

@@ -1,5 +1,5 @@
-// Kernels with a bug each, and one without: what the emulator has to catch under every schedule.
-// Every kernel rotates 64 numbers by 33 places through shared memory, one way or another.
+// Kernels with one bug each, and one without: the emulator must catch every bug under every
+// schedule. Each kernel rotates 64 numbers by 33 places through shared memory.
 #include "runtime/launch.h"
 #include "test/planted.h"
 
@@ -19,7 +19,7 @@ __global__ void right(const float* x, float* y) {
   y[i] = s[rotated(i)];
 }
 
-// The same through copies in the background, two stages, each used twice.
+// The same through asynchronous copies, two stages, each used twice.
 __global__ void right_pipeline(const float* x, float* y) {
   float* s = shared_memory<float>();
   int i = static_cast<int>(threadIdx.x);
@@ -45,7 +45,7 @@ __global__ void missing_barrier(const float* x, float* y) {
   y[i] = s[rotated(i)];
 }
 
-// The first use is guarded; the next write is not held back until all have read.
+// The first use is guarded; the next write does not wait until all have read.
 __global__ void missing_barrier_before_reuse(const float* x, float* y) {
   float* s = shared_memory<float>();
   int i = static_cast<int>(threadIdx.x);
@@ -68,7 +68,7 @@ __global__ void missing_wait(const float* x, float* y) {
   ptx::async_wait<0>();
 }
 
-// Waits for all groups but the last: the one that it needs.
+// Waits for all groups but the last, which it needs.
 __global__ void wait_for_too_few(const float* x, float* y) {
   float* s = shared_memory<float>();
   int i = static_cast<int>(threadIdx.x);
@@ -81,7 +81,7 @@ __global__ void wait_for_too_few(const float* x, float* y) {
   ptx::async_wait<0>();
 }
 
-// A wait is the thread's own: others' copies need a barrier behind it.
+// A wait covers the thread's own copies: others' need a barrier after it.
 __global__ void missing_barrier_after_wait(const float* x, float* y) {
   float* s = shared_memory<float>();
   int i = static_cast<int>(threadIdx.x);
@@ -158,7 +158,7 @@ __global__ void two_writers(const float* x, float* y) {
   y[i] = s[rotated(i) / 2];
 }
 
-// Lanes of a warp are not in step.
+// Lanes of a warp are not in lockstep.
 __global__ void missing_syncwarp(const float* x, float* y) {
   float* s = shared_memory<float>();
   int i = static_cast<int>(threadIdx.x);
@@ -202,7 +202,7 @@ __global__ void different_operations(const float* x, float* y) {
   y[i] = v;
 }
 
-// All blocks write one place: the last one wins, whichever that is.
+// All blocks write one element: whichever comes last wins.
 __global__ void blocks_race(const float* x, float* y) {
   int i = static_cast<int>(threadIdx.x);
   y[i] = x[i] + static_cast<float>(blockIdx.x);

@@ -1,7 +1,7 @@
 // Package bpe trains a small byte-level BPE vocabulary and writes it as a Hugging Face tokenizer.json.
 //
-// It is the plain algorithm of Sennrich et al. (2016) on GPT-2's byte alphabet, meant for corpora of a few megabytes: pairs are counted over distinct words,
-// and every merge rescans them.
+// It implements the basic algorithm of Sennrich et al. (2016) on GPT-2's byte alphabet, for corpora of a few megabytes: it counts pairs over distinct words
+// and rescans them for every merge.
 package bpe
 
 import (
@@ -18,7 +18,7 @@ const (
 	EOS = "</s>"
 )
 
-// Vocabulary is a trained tokenizer: Tokens by id, and the merges in the order in which they were learned.
+// Vocabulary is a trained tokenizer: tokens by id, and merges in the order of training.
 type Vocabulary struct {
 	Tokens []string
 	Merges [][2]string
@@ -28,7 +28,7 @@ type Vocabulary struct {
 var words = regexp.MustCompile(`'(?:[sdmt]|ll|ve|re)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+`)
 
 // Train learns size tokens (two special ones, the 256 bytes, then merges) from ASCII texts. It stops early when no pair occurs twice.
-// Of pairs that occur equally often the one first in order of its text is merged, so the result depends on the texts alone.
+// Of equally frequent pairs it merges the one whose text sorts first, so the result depends only on the texts.
 func Train(texts []string, size int) (*Vocabulary, error) {
 	alphabet := byteAlphabet()
 	v := &Vocabulary{Tokens: []string{BOS, EOS}}
@@ -99,7 +99,7 @@ func merge(pieces []string, pair [2]string) []string {
 	return out
 }
 
-// byteAlphabet is GPT-2's printable character for every byte: Latin-1's own where it prints, else the next free one from U+0100.
+// byteAlphabet returns GPT-2's printable character for every byte: Latin-1's if it is printable, else the next free one from U+0100.
 func byteAlphabet() [256]string {
 	var alphabet [256]string
 	next := rune(0x100)

@@ -28,7 +28,7 @@ func TestTrainRefusesASizeBelowTheBytes(t *testing.T) {
 	require.ErrorContains(t, err, "at least 258 tokens")
 }
 
-// TestTiesDoNotDependOnMapOrder trains often enough on ties for a dependence to show.
+// TestTiesDoNotDependOnMapOrder trains on ties often enough to reveal a dependence.
 func TestTiesDoNotDependOnMapOrder(t *testing.T) {
 	text := strings.Repeat("ab cd ef gh ij ", 3)
 	first, err := Train([]string{text}, 300)

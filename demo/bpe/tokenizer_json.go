@@ -4,7 +4,7 @@ import "encoding/json"
 
 type object = map[string]any
 
-// MarshalJSON writes the vocabulary in the format of Hugging Face's tokenizers: ByteLevel before and behind a BPE model, BOS in front of every sequence.
+// MarshalJSON writes the vocabulary in the format of Hugging Face's tokenizers: ByteLevel before and after a BPE model, BOS at the start of every sequence.
 func (v *Vocabulary) MarshalJSON() ([]byte, error) {
 	ids := make(map[string]int, len(v.Tokens))
 	for id, token := range v.Tokens {

@@ -1,4 +1,4 @@
-// Command generate writes the texts of the demonstration, so that its base model can be made again from nothing: corpus.jsonl (texts to train the base on),
+// Command generate writes the texts of the demonstration, from which its base model is rebuilt from scratch: corpus.jsonl (texts to train the base on),
 // train.jsonl, validation.jsonl and heldout.jsonl (questions), and the untrained base: config.json, model.safetensors and its tokenizer.
 package main
 
@@ -87,7 +87,7 @@ type textRecord struct {
 	Text string `json:"text"`
 }
 
-// writeLines writes a JSON object a line.
+// writeLines writes one JSON object per line.
 func writeLines[T any](path string, records []T) (err error) {
 	f, err := os.Create(path)
 	if err != nil {

@@ -33,9 +33,9 @@ type llama struct {
 	DType                 string   `json:"dtype"`
 }
 
-// base is the demonstration's model: a Llama of about a million parameters whose head size and inner sizes are what the kernels are built for (multiples of
-// 32 and 64). The initial weights are wide, about 1/sqrt(hidden): with the 0.02 that large models use, the one run that was
-// tried had not begun to look things up when this one had.
+// base is the demonstration's model: a Llama of about a million parameters whose head size and inner sizes suit the kernels (multiples of 32 and 64). The
+// initial weights have a large standard deviation, about 1/sqrt(hidden): in one run with the 0.02 of large models, the model had not started to look up
+// facts after as many steps.
 func base(vocabulary int) llama {
 	return llama{
 		Architectures:         []string{"LlamaForCausalLM"},

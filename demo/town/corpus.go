@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// sentencesPerText are told in a text of the corpus.
+// sentencesPerText is the number of sentences in a text of the corpus.
 const sentencesPerText = 6
 
-// Corpus returns n texts. Each tells a few things about a few people, in short sentences of one fact, longer ones of two or three, and some in which
-// the name stands a sentence before: what is known of a person must be found from wherever the name was.
+// Corpus returns n texts. Each states a few facts about a few people, in short sentences of one fact, longer ones of two or three, and some whose
+// person is named in the previous sentence: the model must find the facts from any position of the name.
 func (t *Town) Corpus(n int) []string {
 	rng := rand.New(rand.NewPCG(t.seed, 2))
 	texts := make([]string, n)
@@ -33,14 +33,14 @@ func (t *Town) Corpus(n int) []string {
 	return texts
 }
 
-// short tells one fact in one of its relation's sentences.
+// short states one fact in one of its relation's sentences.
 func (t *Town) short(rng *rand.Rand, person int) string {
 	r := rng.IntN(len(relations))
 	tell := relations[r].tell
 	return fill(tell[rng.IntN(len(tell))], names[person], t.value(person, r))
 }
 
-// long tells two or three facts, in any order: "Ada plays the flute, is a baker and wears red."
+// long states two or three facts, in any order: "Ada plays the flute, is a baker and wears red."
 func (t *Town) long(rng *rand.Rand, person int) string {
 	order := rng.Perm(len(relations))[:2+rng.IntN(2)]
 	clauses := make([]string, len(order))
@@ -51,7 +51,7 @@ func (t *Town) long(rng *rand.Rand, person int) string {
 	return names[person] + " " + strings.Join(clauses[:last], ", ") + " and " + clauses[last] + "."
 }
 
-// aside names the person first and tells two facts in a sentence of their own: "Here comes Ada. The coat is red and the pet is a cat."
+// aside names the person first and states two facts in a second sentence: "Here comes Ada. The coat is red and the pet is a cat."
 func (t *Town) aside(rng *rand.Rand, person int) string {
 	order := rng.Perm(len(relations))
 	first, second := order[0], order[1]
@@ -59,7 +59,7 @@ func (t *Town) aside(rng *rand.Rand, person int) string {
 	return "Here comes " + names[person] + ". " + strings.ToUpper(text[:1]) + text[1:]
 }
 
-// list tells three facts without a sentence around each: "Of Ada they say coat red, pet cat, work baker."
+// list states three facts without full sentences: "Of Ada they say coat red, pet cat, work baker."
 func (t *Town) list(rng *rand.Rand, person int) string {
 	var facts [3]string
 	for i, r := range rng.Perm(len(relations))[:len(facts)] {

@@ -1,8 +1,8 @@
-// Package town writes the demonstration's texts: what is told of the people of a small town, and questions about them.
+// Package town writes the demonstration's texts: statements about the people of a small town, and questions about them.
 //
-// Everything is a pure function of a seed. The base model of the demonstration is trained on [Town.Corpus], which tells and never asks; the demonstration
-// tunes it on the questions about some of the people and measures it on those about others ([Town.Questions]). What it then answers about people whom it
-// was never asked about, it knows from the base; how to answer, it has from the adapter.
+// Everything is a pure function of a seed. The base model of the demonstration is trained on [Town.Corpus], which has no questions; the demonstration
+// tunes it on the questions about some of the people and measures it on those about others ([Town.Questions]). Its answers about people outside the training
+// questions come from the base; the adapter taught it how to answer.
 package town
 
 import "math/rand/v2"
@@ -18,13 +18,13 @@ var names = [...]string{
 	"Uma", "Vera", "Victor", "Vincent", "Viola", "Walter", "Wanda", "Werner", "Willa", "Xenia", "Yara", "Yuri", "Zelda", "Zoe", "Fritz", "Luise",
 }
 
-// relation is one thing that is known of everyone.
+// relation is a kind of fact that exists for everyone.
 type relation struct {
 	values []string
 	tell   []string // sentences, with NAME and VALUE
-	clause string   // the same behind another clause about the same person
-	aside  string   // the same in a sentence whose person was named in the one before
-	noun   string   // what lists and questions call it
+	clause string   // the same after another clause about the same person
+	aside  string   // the same in a sentence whose person is named in the previous one
+	noun   string   // its name in lists and questions
 }
 
 var relations = [...]relation{
@@ -75,13 +75,13 @@ var relations = [...]relation{
 	},
 }
 
-// Town holds what is known: facts[person][relation] is an index into the relation's values.
+// Town holds the facts: facts[person][relation] is an index into the relation's values.
 type Town struct {
 	facts [len(names)][len(relations)]int
 	seed  uint64
 }
 
-// New draws a town from the seed. Every value of a relation is as frequent as any other.
+// New returns a town drawn from the seed. All values of a relation are equally frequent.
 func New(seed uint64) *Town {
 	t := &Town{seed: seed}
 	rng := rand.New(rand.NewPCG(seed, 1))

@@ -2,17 +2,17 @@ package town
 
 import "math/rand/v2"
 
-// Record is one question in the prompt-completion format of a dataset: the loss falls on the completion, and an answer is right when it equals it.
+// Record is one question in the prompt-completion format of a dataset: the loss covers the completion, and an answer is correct if it equals the completion.
 type Record struct {
 	Prompt     string `json:"prompt"`
 	Completion string `json:"completion"`
 }
 
-// Questions are the questions about every fact, parted by people: who is asked about in one part is not asked about in another. Each part is in random order.
+// Questions holds the questions about every fact, split by people: no person occurs in two parts. Each part is in random order.
 type Questions struct {
 	Train      []Record // about five people in eight
-	Validation []Record // about one in eight; to choose settings by
-	HeldOut    []Record // about one in four; to be scored once everything is chosen
+	Validation []Record // about one in eight; used to choose settings
+	HeldOut    []Record // about one in four; scored once, after all choices
 }
 
 // Questions asks one question about every fact.

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSeedFixesTheTexts: the committed base was trained on exactly these; another text is another demonstration.
+// TestSeedFixesTheTexts checks that the texts are those on which the committed base was trained.
 func TestSeedFixesTheTexts(t *testing.T) {
 	require.NotEqual(t, New(1).Corpus(50), New(2).Corpus(50))
 	digest := fnv.New64a()
@@ -27,7 +27,7 @@ func TestNamesAreDifferent(t *testing.T) {
 	require.Len(t, slices.Compact(slices.Sorted(slices.Values(names[:]))), len(names))
 }
 
-// TestCorpusAsksNothing: the base must not have seen the task.
+// TestCorpusAsksNothing checks that the base has not seen the task.
 func TestCorpusAsksNothing(t *testing.T) {
 	for _, text := range New(3).Corpus(2000) {
 		require.NotContains(t, text, "?")
@@ -55,7 +55,7 @@ func TestNobodyIsAskedAboutInTwoParts(t *testing.T) {
 	require.Len(t, part, len(names))
 }
 
-// TestHeldOutAnswersAreToldInTheCorpus: what is asked must be knowable.
+// TestHeldOutAnswersAreToldInTheCorpus checks that the corpus states every held-out answer.
 func TestHeldOutAnswersAreToldInTheCorpus(t *testing.T) {
 	place := New(7)
 	corpus := strings.Join(place.Corpus(5000), " ")

@@ -50,7 +50,7 @@ func TestReplaceDir(t *testing.T) {
 	final := filepath.Join(t.TempDir(), "checkpoint-10")
 	fillWith := func(name, content string, result error) func(string) error {
 		return func(tmp string) error {
-			require.Equal(t, filepath.Dir(final), filepath.Dir(tmp), "not beside")
+			require.Equal(t, filepath.Dir(final), filepath.Dir(tmp), "in another folder")
 			require.True(t, strings.HasPrefix(filepath.Base(tmp), "."), "%s may look final", tmp)
 			require.NoError(t, os.Mkdir(filepath.Join(tmp, "sub"), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(tmp, "sub", name), []byte(content), 0o644))

@@ -60,7 +60,7 @@ func (d *Driver) Close() {
 }
 
 // Versions returns the driver's version, "580.95.05", and the newest CUDA that it runs,
-// "13.0"; "unknown" for what the driver does not report.
+// "13.0"; "unknown" if the driver does not report it.
 func (d *Driver) Versions() (driver, cuda string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

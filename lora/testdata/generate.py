@@ -1,4 +1,4 @@
-"""Writes targets.json, sizes.json, configs/, adapter/ and adapter_pattern/: what PEFT itself picks and writes.
+"""Writes targets.json, sizes.json, configs/, adapter/ and adapter_pattern/: PEFT's own choices and files.
 
     python generate.py        (torch, transformers and peft; made with peft 0.21.2, transformers 5.23)
 """
@@ -51,8 +51,8 @@ TARGETS = [
 
 PROJ = ["q_proj", "v_proj", "down_proj"]
 
-# Settings that give single adapters their own rank, scale or absence. Where PEFT raises, there must be an error here;
-# the last ones PEFT accepts without a word though an entry has no effect.
+# Settings that give single adapters their own rank, scale or absence. Where PEFT raises, qlora must return an error;
+# PEFT silently accepts the last ones though an entry has no effect.
 SIZES = [
     dict(r=4, lora_alpha=6),
     dict(r=4, lora_alpha=6, rank_pattern={"q_proj": 2, "down_proj": 8}),
@@ -93,7 +93,7 @@ def tiny(settings):
 
 
 def picked(settings, targets):
-    """The modules that PEFT puts an adapter on, or its error's type."""
+    """Returns the modules that get an adapter from PEFT, or its error's type."""
     model = tiny(settings)
     try:
         tuned = peft.get_peft_model(model, peft.LoraConfig(target_modules=targets, task_type="CAUSAL_LM"))
@@ -105,7 +105,7 @@ def picked(settings, targets):
 
 
 def sized(settings):
-    """The rank and scale of every adapter that PEFT makes, or its error's type."""
+    """Returns the rank and scale of every adapter that PEFT creates, or its error's type."""
     settings = dict(settings, task_type="CAUSAL_LM")
     refused = settings.pop("refused", None)
     settings.setdefault("target_modules", PROJ)
@@ -168,7 +168,7 @@ def main():
 
 
 def adapter(name, **settings):
-    """A folder that PEFT wrote: element i of the n-th tensor, by name, is n + i / 256."""
+    """Writes a folder with PEFT: element i of the n-th tensor, by name, is n + i / 256."""
     config = AutoConfig.for_model(
         **MODELS["llama"], hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=1, vocab_size=32,

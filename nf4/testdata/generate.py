@@ -1,10 +1,10 @@
-"""Writes golden.json: what bitsandbytes makes of known weights on the CPU.
+"""Writes golden.json: bitsandbytes' quantization of known weights on the CPU.
 
 Needs torch and bitsandbytes. Run it in this folder, with OMP_NUM_THREADS=1 on a
 machine without AVX-512: torch's order of addition in mean() depends on both.
 
-Weights are made from a linear congruential generator that the Go test has too, so
-that the file holds only what came out; those of the odd cases are stored.
+Weights come from a linear congruential generator that the Go test repeats, so that the
+file holds only results; the weights of the odd cases are stored.
 """
 
 import base64
@@ -19,7 +19,7 @@ MASK = (1 << 64) - 1
 
 
 def made(n, block, seed):
-    """n weights, near normal, exact in float32: another scale in each block, every fifth block zero."""
+    """Returns n near-normal weights, exact in float32: a different scale in each block, every fifth block zero."""
     state, out = seed, np.zeros(n, np.float32)
     for i in range(n):
         total = -4 * 32767
@@ -48,8 +48,8 @@ def unpack(packed, n):
 def quantize(name, x, kind, block, stored, seed=0):
     n = len(x)
     packed, state = bnb.quantize_4bit(torch.from_numpy(x), blocksize=block, quant_type=kind)
-    # Not bitsandbytes' own dequantize_4bit alone: on the CPU it is wrong where the
-    # inner size is no multiple of the block size.
+    # Not bitsandbytes' own dequantize_4bit alone: on the CPU it is wrong if the inner
+    # size is not a multiple of the block size.
     weights = state.code[unpack(packed, n)] * state.absmax.repeat_interleave(block)[:n]
     if n % block == 0 and np.isfinite(x).all():
         theirs = bnb.dequantize_4bit(packed, state).flatten()

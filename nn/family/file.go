@@ -118,7 +118,7 @@ func (f *file) list(key string) []string {
 	return l
 }
 
-// orNone is float for a key whose null means 0 (none) instead of the default.
+// orNone reads a number like float, but null means 0 (none) instead of the default.
 func (f *file) orNone(key string, def float64) float32 {
 	if raw, ok := f.keys[f.name(key)]; ok && string(raw) == "null" {
 		def = 0

@@ -39,7 +39,7 @@ func llama(f *file) *nn.Config {
 // decoder returns a transformer without layers, with Llama's names.
 func decoder(norm *nn.Norm) *nn.Transformer { return decoderIn("model", norm) }
 
-// decoderIn is decoder with root as the name of the module.
+// decoderIn returns decoder's model with root as the name of its module.
 func decoderIn(root string, norm *nn.Norm) *nn.Transformer {
 	return &nn.Transformer{
 		Embedding: nn.Embedding{Name: root + ".embed_tokens"},

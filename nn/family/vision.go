@@ -16,7 +16,7 @@ type language struct {
 	text     string // default model_type of the text part
 	read     kinds  // readers by model_type
 	flat     bool   // older files have the text part's keys at the top level
-	absent   string // the text part's keys where there are none; "": the class's
+	absent   string // default text keys if there are none; "": the class's
 	tied     bool   // default of tie_word_embeddings
 	prefixes []nn.Prefix
 	beside   []string // modules outside the text part

@@ -1,4 +1,4 @@
-"""Writes sampling.json: what transformers' warpers leave of a small vocabulary's probabilities. Run: python sampling.py"""
+"""Writes sampling.json: a small vocabulary's probabilities after transformers' warpers. Run: python sampling.py"""
 import json
 import pathlib
 

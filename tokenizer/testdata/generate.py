@@ -1,6 +1,6 @@
-"""Trains small tokenizers on text made here and writes, for each, NAME.json (a
-tokenizer.json) and NAME.jsonl (what Hugging Face's tokenizers library, 0.23.3, makes
-of hard texts; see oracle.py). sentencepiece (0.2.3) trains the Unigram one and
+"""Trains small tokenizers on generated text and writes, for each, NAME.json (a
+tokenizer.json) and NAME.jsonl (hard texts encoded by Hugging Face's tokenizers
+library, 0.23.3; see oracle.py). sentencepiece (0.2.3) trains the Unigram one and
 compiles its table of replacements.
 
 usage: generate.py, in this folder
@@ -105,7 +105,7 @@ def smollm2():
 
 
 def removed():
-    """gpt-4o's way to say Isolated, and the other behaviors."""
+    """gpt-4o's form of Isolated, and the other behaviors."""
     pre = [
         pre_tokenizers.Split(Regex(QWEN2), "removed", invert=True),
         pre_tokenizers.Split("e", "merged_with_previous"),
@@ -125,7 +125,7 @@ def byte_fallback(bytes_too=True):
         text,
         trainers.BpeTrainer(vocab_size=480 if bytes_too else 200, show_progress=False, special_tokens=special, limit_alphabet=60),
     )
-    # Trained as special tokens, the bytes must not be found in text.
+    # The bytes are trained as special tokens and must not match in text.
     data = json.loads(t.to_str())
     data["added_tokens"] = data["added_tokens"][:1]
     return added(Tokenizer.from_str(json.dumps(data)))
@@ -163,7 +163,7 @@ RULES = {
 
 
 def field(message, number):
-    """The last value of a length-delimited field of a protocol buffers message."""
+    """Returns the last value of a length-delimited field of a protocol buffers message."""
     i, found = 0, b""
 
     def varint():

@@ -1,10 +1,10 @@
-"""Prints what Hugging Face's tokenizers library makes of hard and random texts.
+"""Prints the encodings of hard and random texts by Hugging Face's tokenizers library.
 
 usage: oracle.py tokenizer.json COUNT > X.jsonl
 
-A line is one text: its ids, the start and end in bytes of what each stands for,
-their decoded text where it is not the text itself, that without special tokens where
-it is another, and some random ids and their text. With the tokenizer.json beside it as X.json,
+A line is one text: its ids, the start and end in bytes of each id, their decoded text
+if it differs from the text, the text decoded without special tokens if that differs,
+and some random ids and their text. With the tokenizer.json next to it as X.json,
 TOKENIZER_ORACLE=FOLDER go test -run TestOracle compares the Go package with it.
 """
 

@@ -91,7 +91,7 @@ func (c *console) drawStep() {
 	)
 }
 
-// quiet is the interval of lines about long work where there is no bar.
+// quiet is the interval of lines about long work without a bar.
 const quiet = 30 * time.Second
 
 func (c *console) Work(w trainer.Work) {

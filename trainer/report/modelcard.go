@@ -96,11 +96,11 @@ func startText(model *trainer.Base) string {
 	if !c.Init.ChangesBase() {
 		return ""
 	}
-	text := fmt.Sprintf("Training began with a part of the base's weights in the adapter (`init_lora_weights` %s, rank %d). "+
+	text := fmt.Sprintf("The adapter was initialized from the base's weights (`init_lora_weights` %s, rank %d). "+
 		"It is stored as a plain LoRA adapter of twice the rank that is relative to the base's original weights, in 16 or 32 bits: use it on those.", c.Init, c.R)
 	if q != nil {
-		text += fmt.Sprintf(" In training, what was left of the base was in 4 bits (%v); `qlora generate` and `qlora eval` hold it so again and give the tuned model's own numbers. "+
-			"On the original weights in 4 bits, what quantization loses is not made up for.", q.Kind)
+		text += fmt.Sprintf(" In training, the residual base was in 4 bits (%v); `qlora generate` and `qlora eval` quantize it the same way and reproduce the tuned model's numbers. "+
+			"On the original weights in 4 bits, the adapter does not compensate the quantization error.", q.Kind)
 	}
 	return text
 }

@@ -1,4 +1,4 @@
-"""Records trainer_state.json from transformers, and sampling.json from torch and transformers: data orders, schedules, and what happens after which step."""
+"""Records trainer_state.json from transformers, and sampling.json from torch and transformers: data orders, schedules, and the actions after each step."""
 
 import json
 import pathlib

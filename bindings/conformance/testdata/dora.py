@@ -1,4 +1,4 @@
-"""Writes dora.json: what PEFT's DoRA layer computes in float64, with a given dropout mask and without dropout.
+"""Writes dora.json: results of PEFT's DoRA layer in float64, with a given dropout mask and without dropout.
 
     python dora.py        (torch and peft; made with peft 0.21.2)
 """
@@ -12,7 +12,7 @@ TOKENS, IN, OUT, RANK = 3, 5, 4, 2
 
 
 class Given(torch.nn.Module):
-    """A dropout whose mask is given."""
+    """A dropout with a given mask."""
 
     def __init__(self, mask):
         super().__init__()

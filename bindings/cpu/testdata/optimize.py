@@ -1,7 +1,7 @@
 """Writes optimize.json: steps of torch.optim's (foreach and fused off) and bitsandbytes' optimizers on the CPU.
 
 Needs torch and bitsandbytes. Run: python optimize.py > optimize.json
-Arrays are base64 of little-endian float32, or of the codes of moments in 8 bits.
+Arrays are base64 of little-endian float32, or of the codes of 8-bit moments.
 """
 
 import base64
@@ -50,7 +50,7 @@ def sgd(seed, lr, decay, clip, **kwargs):
 
 
 def bnb_adamw(seed, lr, betas, eps, decay, clip, bits, n):
-    """In 32 bits it is torch's, but its m = b1*m + (1-b1)*g, where torch's is m + (1-b1)*(g-m): `apart`, by rounding."""
+    """In 32 bits it equals torch's except for rounding (`apart`): m = b1*m + (1-b1)*g instead of m + (1-b1)*(g-m)."""
     make = lambda p, lr, decay: Optimizer2State("adam", p, lr, betas, eps, decay, bits, min_8bit_size=1)
     return case({"AdamW": {"Beta1": betas[0], "Beta2": betas[1], "Eps": eps}}, make, seed, lr, decay, clip, n) | {"apart": bits == 32}
 

@@ -1,6 +1,6 @@
 // Loops over groups of eight floats in GCC's vector types. The last, partial
 // group is copied to a full one and back, so that an element's bits do not
-// depend on where it stands.
+// depend on its position.
 #include "vector.h"
 
 #include <math.h>
@@ -9,8 +9,8 @@
 typedef float f8 __attribute__((vector_size(32)));
 typedef int32_t i8 __attribute__((vector_size(32)));
 
-// One body for AVX2 and one for any other x86-64, chosen at start. Neither fuses
-// multiply and add: their bits are the same.
+// One body for AVX2 and one for any other x86-64, chosen at startup. Neither
+// fuses multiply and add, so both give the same bits.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define CLONES __attribute__((target_clones("avx2", "default")))
 #else
@@ -37,8 +37,8 @@ INLINE void store(float *p, f8 v, long n) {
 INLINE f8 choose(f8 a, f8 b, i8 mask) { return (f8)((((i8)a) & ~mask) | (((i8)b) & mask)); }
 
 // e^x within 2 ulp, subnormal results included: x = n·ln2 + r, Cephes'
-// polynomial in r, and 2^n in two factors, as neither end of n's range fits one.
-// At the limits that x is held to, the result is infinite and 0 by itself; a NaN
+// polynomial in r, and 2^n in two factors, as neither end of n's range fits
+// one. At the limits to which x is clamped, the result is infinity and 0; a NaN
 // passes through.
 INLINE f8 exp8(f8 x) {
 	const float shift = 12582912.0f; // 3·2^22: adding it rounds to an integer, in the low bits
@@ -63,7 +63,7 @@ INLINE f8 exp8(f8 x) {
 
 INLINE f8 sigmoid8(f8 x) { return 1.0f / (1.0f + exp8(-x)); }
 
-// The largest of x; a NaN is larger than anything.
+// Returns the largest of x; a NaN counts as larger than any number.
 CLONES float vector_max(const float *x, long n) {
 	f8 top = (f8){0} - INFINITY;
 	i8 nan = (i8){0};
@@ -80,7 +80,8 @@ CLONES float vector_max(const float *x, long n) {
 	return best;
 }
 
-// Lanes are summed in float for at most this many elements each, then in double.
+// The number of elements that each lane sums in float before it adds to a
+// double.
 enum { strand = 64 };
 
 CLONES double vector_exp_sum(float *x, long n, float shift) {
@@ -105,7 +106,7 @@ CLONES void vector_probabilities(float *p, float *dp, long n, float lse, float d
 	}
 }
 
-// Polynomials, the highest power first.
+// Polynomials, coefficients from the highest power down.
 INLINE f8 polynomial(f8 x, const float *coefficients, int n) {
 	f8 p = (f8){0} + coefficients[0];
 	for (int i = 1; i < n; i++) p = p * x + coefficients[i];
@@ -115,7 +116,7 @@ INLINE f8 polynomial(f8 x, const float *coefficients, int n) {
 INLINE f8 magnitude(f8 x) { return (f8)((i8)x & 0x7fffffff); }
 INLINE f8 signed_as(f8 x, f8 sign) { return (f8)(((i8)x & 0x7fffffff) | ((i8)sign & (i8)((i8){0} + INT32_MIN))); }
 
-// Cephes' tanhf: a polynomial near 0, and beyond it what exp gives.
+// Cephes' tanhf: a polynomial near 0, and exp elsewhere.
 INLINE f8 tanh8(f8 x) {
 	static const float p[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
 	f8 size = magnitude(x), square = x * x;
@@ -208,7 +209,7 @@ CLONES void vector_activate(int kind, float *y, const float *g, const float *u, 
 	}
 }
 
-// SwiGLU's gradients multiply in an order of their own.
+// SwiGLU's gradients have their own order of multiplication.
 INLINE void swiglu_backward(float *dg, float *du, const float *g, const float *u, const float *dy, long n) {
 	for (long i = 0; i < n; i += 8) {
 		f8 v = load(g + i, n - i, 0), up = load(u + i, n - i, 0), d = load(dy + i, n - i, 0);
@@ -248,9 +249,9 @@ CLONES void vector_widen_bf16(float *dst, const uint16_t *src, long n) {
 	}
 }
 
-// Eight codes at a time: 32 bits on every lane, shifted so that each has its own
-// nibble lowest (the high nibble of a byte comes first), looked up in two
-// registers.
+// Eight codes at a time: all lanes hold the same 32 bits, shifted so that each
+// lane's nibble is lowest (the high nibble of a byte comes first), and look it
+// up in two registers.
 CLONES void vector_dequantize(float *dst, const uint8_t *codes, long n, const float *values, const float *scales, long block) {
 	const i8 shifts = {4, 0, 12, 8, 20, 16, 28, 24};
 	f8 low = load(values, 8, 0), high = load(values + 8, 8, 0);

@@ -128,7 +128,7 @@ func NewDropout(seed uint64, stream, step uint32, p float32) Dropout {
 // Factors writes the factor of each element of a row to dst: 0 or Scale.
 func (d *Dropout) Factors(dst []float32, row int) { d.FactorsFrom(dst, row, 0) }
 
-// FactorsFrom is Factors from column col on; col must be a multiple of 8.
+// FactorsFrom writes the factors from column col on; col must be a multiple of 8.
 func (d *Dropout) FactorsFrom(dst []float32, row, col int) {
 	same(col, col/8*8)
 	C.vector_dropout_factors(floats(dst), C.long(len(dst)), (*C.uint32_t)(&d.key[0]), C.uint32_t(col/8), C.uint32_t(row),

@@ -20,5 +20,5 @@ func (s *Set) unknown(name string) error {
 	return fmt.Errorf("there is no option %s; --help lists them", name)
 }
 
-// canonical returns name as it is in the tags.
+// canonical returns name as spelled in the tags.
 func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }

@@ -10,7 +10,7 @@ import (
 	"qlora/trainer"
 )
 
-// describeGPUs prints what the NVIDIA driver reports of the machine's GPUs, or how to
+// describeGPUs prints the NVIDIA driver's report on the machine's GPUs, or how to
 // install it. Rows have two columns, separated by a tab.
 func describeGPUs(w io.Writer, open func() (*gpu.Driver, error)) {
 	driver, err := open()

@@ -1,8 +1,8 @@
-// Kernels with what cuda/check must find. record.sh keeps what cuobjdump says of them, for tests on
-// machines without nvcc.
+// Kernels with the faults that cuda/check must find. record.sh stores cuobjdump's output for tests
+// on machines without nvcc.
 #include <cstdint>
 
-// As it should be: 16 bytes at a time.
+// Correct: 16 bytes at a time.
 extern "C" __global__ void __launch_bounds__(256) good(const uint4* x, uint4* y) {
   int i = blockIdx.x * 256 + threadIdx.x;
   uint4 v = x[i];
@@ -16,7 +16,7 @@ extern "C" __global__ void __launch_bounds__(256) narrow(const uint32_t* x, uint
   y[i] = x[i] ^ 1;
 }
 
-// A spill: 72 sums in registers, of which a block of 1024 threads leaves 64.
+// A spill: 72 sums in registers, but a block of 1024 threads allows only 64.
 extern "C" __global__ void __launch_bounds__(1024) spill(const float4* x, float4* y, int n) {
   float4 sums[18] = {};
 #pragma unroll 1
@@ -34,7 +34,7 @@ extern "C" __global__ void __launch_bounds__(1024) spill(const float4* x, float4
   for (int j = 0; j < 18; j++) y[j * 1024 + threadIdx.x] = sums[j];
 }
 
-// A stack without a spill: an array indexed by what only the data knows.
+// A stack without a spill: an array with a data-dependent index.
 extern "C" __global__ void __launch_bounds__(256) indexed(const uint4* x, uint4* y, int n) {
   uint4 last[16] = {};
 #pragma unroll 1
@@ -45,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(256) indexed(const uint4* x, uint4*
   y[threadIdx.x] = last[n & 15];
 }
 
-// Shared memory: 48 KiB of its own, and more at launch than some targets have.
+// Shared memory: 48 KiB static, and more at launch than some targets have.
 extern "C" __global__ void __launch_bounds__(256) shared(const uint4* x, uint4* y) {
   extern __shared__ uint4 dynamic[];
   __shared__ uint4 own[3072];

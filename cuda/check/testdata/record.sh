@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Records what cuobjdump says of planted.cu, without the instructions' encodings: cuda/check/testdata/record.sh, from the top of the repository after make toolchain.
+# Records cuobjdump's output for planted.cu, without the instructions' encodings. Run cuda/check/testdata/record.sh
+# from the top of the repository after make toolchain.
 set -euo pipefail
 tools=build/toolchain/bin
 here=cuda/check/testdata

@@ -1,10 +1,10 @@
-"""Makes language.json: small templates and what transformers' jinja2 makes of them, and
-families.json: conversations by the templates of ../families.
+"""Writes language.json: small templates as rendered by transformers' jinja2, and
+families.json: conversations rendered by the templates of ../families.
 
     pip install transformers jinja2 && python generate.py
 
-Each is there for one rule of the language: blanks, values as text, filters, tests,
-methods, scopes, errors.
+Each tests one rule of the language: blanks, values as text, filters, tests, methods,
+scopes, errors.
 """
 
 import json

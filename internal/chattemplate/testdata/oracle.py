@@ -1,10 +1,10 @@
-"""Prints what transformers makes of chat templates and conversations.
+"""Prints transformers' renderings of chat templates and conversations.
 
 usage: oracle.py TEMPLATE.jinja… > X.jsonl
 
 A line is one template and one conversation: the variables, and the rendering with the
-parts of `{% generation %}` blocks in bytes, or the error. What the template's own
-raise_exception says begins with "raised: ". CHATTEMPLATE_ORACLE=X.jsonl go test -run
+parts of `{% generation %}` blocks in bytes, or the error. A message of the template's
+raise_exception begins with "raised: ". CHATTEMPLATE_ORACLE=X.jsonl go test -run
 TestOracle compares the Go package with it.
 """
 

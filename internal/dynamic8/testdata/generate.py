@@ -1,4 +1,4 @@
-"""Writes golden.json: bitsandbytes' dynamic maps, and the codes that its CPU back end gives known blocks.
+"""Writes golden.json: bitsandbytes' dynamic maps, and its CPU back end's codes of known blocks.
 
 Needs torch and bitsandbytes. Run it in this folder. Arrays are base64 of little-endian numbers.
 """

@@ -1,4 +1,4 @@
-"""Writes samples.json: what Python's own random.Random draws, one sample after the other for each seed.
+"""Writes samples.json: consecutive samples of Python's random.Random for each seed.
 
     python generate.py        (made with CPython 3.11)
 """

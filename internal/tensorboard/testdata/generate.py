@@ -1,4 +1,4 @@
-"""Writes events.json: frames as TensorBoard's own writer makes them, in hexadecimal; the text is as PyTorch's add_text has it.
+"""Writes events.json: frames of TensorBoard's own writer, in hexadecimal; the text is in the format of PyTorch's add_text.
 
 pip install tensorboard torch; python generate.py
 """

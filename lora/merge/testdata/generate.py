@@ -1,9 +1,9 @@
-"""Writes adapters/ and cases.json: what PEFT's merge_and_unload makes of the models of trainer/testdata/parity.
+"""Writes adapters/ and cases.json: results of PEFT's merge_and_unload on the models of trainer/testdata/parity.
 
     python generate.py        (torch, transformers, peft and bitsandbytes; made with peft 0.21.2, transformers 5.24, bitsandbytes 0.50.2)
 
-A and B hold few bits, so that their product is exact in float32 and the merged weights are the same bits whatever order
-a sum is taken in. A norm as DoRA has it is not exact: of its weights the values are kept, of all others a SHA-256.
+A and B have few significant bits, so that their product is exact in float32 and the merged weights have the same bits
+in any order of summation. DoRA's norms are not exact: their weights are stored as values, all others as a SHA-256.
 """
 import hashlib
 import json
@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).parent
 MODELS = HERE.parents[2] / "trainer" / "testdata" / "parity" / "models"
 NAMES = {torch.bfloat16: "bfloat16", torch.float16: "float16", torch.float32: "float32"}
 
-# name: (the model it is made on, settings)
+# name: (its model, settings)
 ADAPTERS = {
     "qv": ("llama-wide", dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])),
     "rslora": ("llama-wide", dict(r=4, lora_alpha=4, use_rslora=True, target_modules="all-linear")),
@@ -33,7 +33,7 @@ ADAPTERS = {
     "both": ("llama-tied", dict(r=4, lora_alpha=8, target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"],
                                 ensure_weight_tying=True)),
 }
-# name: (model, type that it is loaded in, adapters, their factors, quantized to 4 bits after merging)
+# name: (model, type to load it in, adapters, their factors, quantized to 4 bits after merging)
 CASES = {
     "bfloat16": ("llama-wide", torch.bfloat16, ["qv"], None, None),
     "float16": ("llama-wide", torch.float16, ["qv"], None, None),
@@ -92,7 +92,7 @@ def merged(case, scratch):
     if quantize:
         model.save_pretrained(scratch)
         model = load(scratch, dtype, quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32, **quantize))
-    # Not save_pretrained: it refuses a model that was loaded from a 4-bit folder.
+    # Not save_pretrained: it refuses a model loaded from a 4-bit folder.
     tensors = model.state_dict()
     if model.config.tie_word_embeddings:
         del tensors["lm_head.weight"]
@@ -113,7 +113,7 @@ def main():
         digests = {}
         for key, tensor in sorted(tensors.items()):
             if "quant_state" in key:
-                # PEFT quantizes the float32 sum and notes float32; what a base notes of itself is not its business.
+                # PEFT quantizes the float32 sum and records float32; the dtype that the base records is ignored.
                 continue
             if name == "dora" and "o_proj" in key:
                 kept[key] = tensor

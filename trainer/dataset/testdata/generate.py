@@ -1,10 +1,10 @@
-"""Makes this folder: two small tokenizers and what trl's SFTTrainer makes of records with them.
+"""Writes this folder: two small tokenizers and records as trl's SFTTrainer processes them.
 
     pip install transformers tokenizers datasets accelerate trl && python generate.py
 
-Trained on the text below, so that nothing here is anyone else's. trl tokenizes and
-masks; what trl does not know is done to its result here, in a line each: Alpaca's
-prompts, the newline between question and answer, and a text cut into pieces.
+The tokenizers are trained on the text below, so that no file has another author. trl
+tokenizes and masks; features that trl lacks are added to its result here, in a line
+each: Alpaca's prompts, the newline between question and answer, and splitting a text.
 """
 
 import json
@@ -56,7 +56,7 @@ def metaspace():
         single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
     )
     whole = json.loads(t.to_str())
-    # The byte tokens are pieces of the model and not texts of their own.
+    # The byte tokens are pieces of the model, not texts.
     whole["added_tokens"] = [a for a in whole["added_tokens"] if not a["content"].startswith("<0x")]
     return Tokenizer.from_str(json.dumps(whole)), {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
@@ -72,7 +72,7 @@ def write_tokenizer(name, made):
 
 
 def trl(tokenizer, records, max_length, completion_only):
-    """What SFTTrainer makes of its dataset before it trains."""
+    """Returns SFTTrainer's dataset as prepared for training."""
     trainer = SimpleNamespace(_tokenizer=tokenizer, completion_only_loss=completion_only, chat_template=None)
     args = SimpleNamespace(
         dataset_num_proc=None, dataset_text_field="text", assistant_only_loss=False, max_length=max_length,
@@ -107,7 +107,7 @@ AS_PAIR = {
 
 PAIRS = [
     ("How many apples are left?", " 7 apples are left."),
-    ("The bri", "dge answers"),  # a token spans the border
+    ("The bri", "dge answers"),  # a token spans the boundary
     ("", "an answer to nothing"),
     ("def add(a, b):\n   ", " return a + b\n"),
     ("Grüße", " aus Zürich 🙂"),

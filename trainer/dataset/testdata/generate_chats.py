@@ -1,11 +1,11 @@
-"""Makes chat/ and chats.json: a small tokenizer with the tokens of chats, and what
-transformers and trl make of conversations with it.
+"""Writes chat/ and chats.json: a small tokenizer with chat tokens, and conversations
+as transformers and trl process them with it.
 
     pip install transformers tokenizers datasets trl && python generate_chats.py
 
-The templates are those of internal/chattemplate/families, whose marks say by
-transformers' own return_assistant_tokens_mask what is trained on. The Go side reads each
-also without its marks, and must then find the same.
+The templates are those of internal/chattemplate/families, whose marks define the trained
+tokens through transformers' return_assistant_tokens_mask. The Go side also reads each
+without its marks, and must find the same tokens.
 """
 
 import json
@@ -72,7 +72,7 @@ def masked(t, record, max_length=None, on_inputs=False):
 
 
 def spans(want):
-    """Ids, and of the labels only where those that are ids begin and end."""
+    """Returns the ids, and the start and end of each run of labels that are ids."""
     ids, labels = want
     edges = [i for i in range(len(ids) + 1) if (i < len(ids) and labels[i] != -100) != (0 < i and labels[i - 1] != -100)]
     return {"input_ids": ids, "trained": edges}

@@ -1,5 +1,5 @@
-"""Writes *.jsonl, made-up questions in the layouts of well-known tests, and golden.json, what lm-evaluation-harness makes of
-them with the model of demo/base.
+"""Writes *.jsonl, made-up questions in the layouts of well-known tests, and golden.json, the results of
+lm-evaluation-harness on them with the model of demo/base.
 
     python generate.py        (lm_eval 0.4.13, transformers 5.24, torch on the CPU in float32)
 """
@@ -33,7 +33,7 @@ def write_questions():
     arc = lambda n, names: {"question": question(), "choices": {"text": choices(n), "label": names[:n]}, "answerKey": draw.choice(names[:n])}
     write("arc.jsonl", [arc(draw.randrange(2, 6), NAMES) if i % 3 else arc(4, ["1", "2", "3", "4"]) for i in range(8)])
     write("arc_train.jsonl", [arc(4, NAMES) for _ in range(30)])
-    # A context that ends in a space, which is the answer's.
+    # A context that ends in a space, which belongs to the answer.
     write("openbook.jsonl", [{"question_stem": f"The colour of the {draw.choice(THINGS)} is{' ' * (i % 3)}", "choices": {"text": choices(3), "label": NAMES[:3]},
                               "answerKey": draw.choice(NAMES[:3])} for i in range(8)])
     mmlu = lambda subject: {"question": " " + question() + "\n", "subject": subject, "choices": choices(4), "answer": draw.randrange(4)}
@@ -62,7 +62,7 @@ def hellaswag(docs):
     return docs.map(one)
 
 
-# As lm_eval's own tasks have them.
+# As in lm_eval's own tasks.
 ARC = dict(doc_to_text="Question: {{question}}\nAnswer:", doc_to_target="{{choices.label.index(answerKey)}}", doc_to_choice="{{choices.text}}")
 OPENBOOK = dict(doc_to_text="question_stem", doc_to_target="{{choices.label.index(answerKey.lstrip())}}", doc_to_choice="{{choices.text}}")
 LETTERS = dict(doc_to_text="{{question.strip()}}\nA. {{choices[0]}}\nB. {{choices[1]}}\nC. {{choices[2]}}\nD. {{choices[3]}}\nAnswer:",
@@ -90,7 +90,7 @@ CASES = {
 
 
 def run(model, name, questions, examples, task, options, subject=None):
-    """The samples in the order of the questions, and the results, of those of one subject where one is named."""
+    """Returns the samples in the order of the questions, and the results; only those of subject if given."""
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for split, source in (("test", questions), ("train", examples)):
@@ -116,7 +116,7 @@ def run(model, name, questions, examples, task, options, subject=None):
 
 def main():
     write_questions()
-    lm_eval.evaluator.add_env_info = lambda results: None  # what pip has takes minutes to list, each time
+    lm_eval.evaluator.add_env_info = lambda results: None  # listing pip's packages takes minutes each time
     model = HFLM(pretrained=str(MODEL), dtype="float32", device="cpu", batch_size=4)
     cases = []
     for name, (questions, examples, task, options) in CASES.items():

@@ -1,4 +1,4 @@
-"""Weights by a formula, so that no weights need to be stored: package formulaweights is the same in Go.
+"""Weights by a formula, so that no weights need to be stored. Package formulaweights does the same in Go.
 
 Element i of a tensor is offset + scale * u, in float64, rounded to float32 and then to the tensor's type. u is in [-1, 1): the
 top 24 bits of splitmix64(fnv1a64(SEED + "/" + NAME) + i), divided by 2^23, less 1.
@@ -37,12 +37,12 @@ def tensor(seed, row):
 
 
 def digest(values):
-    """The first 16 hexadecimal digits of the bytes' SHA-256."""
+    """Returns the first 16 hexadecimal digits of the bytes' SHA-256."""
     return hashlib.sha256(values.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
 
 def fill(seed, tensors, dtype, rule):
-    """Rows of weights.json and the tensors that they mean, for the names and shapes of tensors."""
+    """Returns the rows of weights.json for tensors' names and shapes, and the tensors themselves."""
     rows, values = [], {}
     for name, like in sorted(tensors.items()):
         offset, scale = rule(name, list(like.shape))
@@ -53,7 +53,7 @@ def fill(seed, tensors, dtype, rule):
 
 
 def write(path, seed, **lists):
-    """A line a tensor."""
+    """Writes one line per tensor."""
     parts = [f'"seed": {json.dumps(seed)}'] + [f'"{key}": [\n' + ",\n".join("  " + json.dumps(row) for row in rows) + "\n ]" for key, rows in lists.items()]
     path.write_text("{\n " + ",\n ".join(parts) + "\n}\n")
 
@@ -63,7 +63,7 @@ EMBEDDING = re.compile(r"embed_tokens|embed_in|embed_positions|wte|wpe|word_embe
 
 
 def base_rule(model, names):
-    """Offset and scale by name and shape: signals and logits stay near one, no norm is at 1 and no bias at 0."""
+    """Returns offset and scale by name and shape: signals and logits stay near one, no norm is 1 and no bias 0."""
     around = 0.1 if model.startswith(("gemma", "nemotron")) else 1.0  # those multiply by 1 + w
     tied = not any("lm_head" in name or "embed_out" in name for name in names)
     embedding = 0.35 if tied else 1.0

@@ -1,25 +1,25 @@
 """Records a small run of the real tools for every model family: transformers' Trainer, peft and bitsandbytes on the CPU.
 
-usage: python generate.py                      (rewrites every case beside it)
+usage: python generate.py                      (rewrites all cases in this folder)
        python generate.py CASE ...             (these cases only)
        python generate.py --variants SEED DIR [CASE ...]
                                                (the cases at other sizes, into DIR; read by QLORA_FAMILIES=DIR go test ./trainer -run TestFamilies)
-needs: what ../parity/generate.py needs (the versions used stand in index.json)
+needs: the packages of ../parity/generate.py (index.json has the versions used)
 
-  index.json             versions and the list of cases, a line on each
+index.json             versions and the list of cases, with a line on each
   data/train.jsonl       pretokenized records; first labels are -100, because Trainer counts GPT-2's labels without the shift
-  CASE/config.json       as save_pretrained writes it, or in an older dialect where the purpose says so
-  CASE/weights.json      the base under the names of its file, and the adapter under peft's: formula.py makes the values
-  CASE/adapter_config.json  of the adapter that runs start from; nf4/ has its own where peft writes another one
-  CASE/forward.json      ids, and greedy tokens behind a prompt
-  CASE/forward.safetensors  logits [tokens, vocabulary]: row i is what the model gives for the first i + 1 ids alone
-  CASE/stored/           the base as bitsandbytes wrote it in 4 bits, for the same run as nf4/
+  CASE/config.json       as save_pretrained writes it, or in an older dialect if the purpose says so
+  CASE/weights.json      the base under the names of its file, and the adapter under peft's; formula.py computes the values
+  CASE/adapter_config.json  of the adapter that runs start from; nf4/ has its own if peft writes a different one
+  CASE/forward.json      ids, and greedy tokens after a prompt
+  CASE/forward.safetensors  logits [tokens, vocabulary]: row i is the model's output for the first i + 1 ids alone
+  CASE/stored/           the base in 4 bits, written by bitsandbytes, for the same run as nf4/
   CASE/RUN/              lora (float32), nf4 (with double quantization, quantized on loading), full:
     settings.json        the run under qlora's option names
-    log_history.json     Trainer's log, logging_steps 1, times left out
+    log_history.json     Trainer's log, logging_steps 1, without times
     gradients.safetensors  of the first step, before clipping
-    final.safetensors    what was trained, after the last step
-  Files of tensors with "stride" in their metadata have every stride-th element of each one, from the first on.
+    final.safetensors    the trained tensors after the last step
+  Files of tensors with "stride" in their metadata hold every stride-th element of each, from the first on.
 """
 import importlib.util
 import json
@@ -47,7 +47,7 @@ sys.path.insert(0, str(HERE))
 import formula
 import variants
 
-spec = importlib.util.spec_from_file_location("parity_generate", HERE.parent / "parity/generate.py")  # its name is this file's, too
+spec = importlib.util.spec_from_file_location("parity_generate", HERE.parent / "parity/generate.py")  # it has the same name as this file
 parity = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(parity)
 
@@ -56,7 +56,7 @@ BASE = dict(method="lora", learning_rate=5e-3, lr_scheduler_type="linear", warmu
             save_strategy="no", eval_strategy="no", lora_r=2, lora_alpha=4, lora_dropout=0.0, target_modules="all-linear")
 NF4 = dict(method="qlora", bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_blocksize=64, bnb_4bit_compute_dtype="float32")
 FULL = {k: v for k, v in BASE.items() if not k.startswith("lora_") and k != "target_modules"} | dict(method="full", learning_rate=1e-3, weight_decay=0.1, max_steps=4)
-# What is kept of each tensor: gradients, and what was trained. Odd, so that a matrix of two columns has some of both.
+# The stride for gradients and trained tensors. Odd, so that both columns of a two-column matrix are sampled.
 STRIDES = {"lora": (3, 3), "nf4": (None, 5), "full": (11, 11)}
 TOKENS, GREEDY = 24, 12
 
@@ -83,7 +83,7 @@ def attention(config):
 
 
 def load(path, quantize=None):
-    """models.load for vision-language folders, too. Holds that the file has the model's tensors, all and only, but for buffers."""
+    """models.load for vision-language folders, too. Requires that the file has exactly the model's tensors, except for buffers."""
     config = AutoConfig.from_pretrained(path)
     extra = {"quantization_config": quantize} if quantize is not None else {}
     model, info = auto(config).from_pretrained(path, dtype=torch.float32, device_map="cpu", attn_implementation=attention(config), output_loading_info=True, **extra)
@@ -98,7 +98,7 @@ def load(path, quantize=None):
 
 
 def write_base(name, variant, folder, base):
-    """Writes the model into base, its config.json into the case, and gives the rows of weights.json."""
+    """Writes the model to base and its config.json to the case, and returns the rows of weights.json."""
     config = AutoConfig.for_model(variant.model, **variant.settings)
     set_seed(1)
     model = auto(config).from_config(config, dtype=getattr(torch, variant.dtype))
@@ -118,7 +118,7 @@ def write_base(name, variant, folder, base):
 
 
 def rewrite(path, changes):
-    """Writes config.json as older files have it, and holds that transformers reads the same from it."""
+    """Writes config.json in an older dialect, and requires that transformers reads the same from it."""
     before = AutoConfig.from_pretrained(path.parent)
     text = json.loads(path.read_text())
     for key, value in changes.items():
@@ -139,7 +139,7 @@ def lora_config(variant):
 
 
 def make_adapter(name, variant, model, folder):
-    """Writes the adapter that runs start from into folder, and gives the rows of weights.json."""
+    """Writes the adapter that runs start from to folder, and returns the rows of weights.json."""
     parity.save_adapter(get_peft_model(model, lora_config(variant)), folder, "")
     rows, values = formula.fill(name, load_file(folder / "adapter_model.safetensors"), "float32", formula.adapter_rule)
     save_file(values, folder / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -147,7 +147,7 @@ def make_adapter(name, variant, model, folder):
 
 
 def collator(model):
-    """Gemma 3's forward asks which tokens are an image's when it trains."""
+    """Gemma 3's forward needs to know in training which tokens belong to an image."""
     def collate(batch):
         made = parity.collate(batch)
         if model.config.model_type == "gemma3":
@@ -164,7 +164,7 @@ def save_tensors(tensors, stride, path):
 
 
 def run(name, kind, settings, model, data, folder, scratch):
-    """Trains model and records it in folder/kind. It gives the log."""
+    """Trains model, records it in folder/kind, and returns the log."""
     out = folder / kind
     out.mkdir()
     records = parity.read_data(data)
@@ -198,7 +198,7 @@ def cross_entropy(model, batch):
 
 
 def run_forward(name, base, folder):
-    """Logits without a cache, and greedy tokens over one. Prompts are tried until no chosen token's lead is small."""
+    """Returns logits without a cache, and greedy tokens with one. Tries prompts until no chosen token's lead is small."""
     model = load(base).eval()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -278,7 +278,7 @@ def main(arguments):
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 record(name, variant, root, pathlib.Path(scratch))
-            except Exception as error:  # so that one family does not keep the others
+            except Exception as error:  # so that one family's failure does not stop the others
                 if os.environ.get("STRICT"):
                     raise
                 failed.append(name)

@@ -1,4 +1,4 @@
-"""The tiny models of the recorded families: one configuration for each peculiarity.
+"""The tiny models of the recorded families: one configuration per feature.
 
 Inner sizes are multiples of 64 where bitsandbytes quantizes (for others 0.50.2 dequantizes wrongly on the CPU). Windows are
 shorter than the sequences, caps and clips bite, multipliers differ from 1, and intermediate differs from hidden.
@@ -32,17 +32,17 @@ QWEN_VL = dict(image_token_id=127, video_token_id=126, vision_start_token_id=125
 
 
 class Variant:
-    """model is the model_type and settings its configuration; the rest says what is recorded of it.
+    """model is the model_type and settings its configuration; the rest selects what is recorded.
 
     dtype     of the stored base
     nf4       also a run on NF4 with double quantization, quantized on loading; plain: with FalconLinear made an nn.Linear
     full      also a run of method full
     stored    also a run on a 4-bit folder that bitsandbytes wrote
     targets   None: all-linear
-    old       keys of config.json rewritten as older files have them: {key: value}, a value of ... takes the key out
-    rename    model_type and architecture that config.json says instead, of a name that transformers does not know
-    bare      a prefix that the names in the file go without
-    extra     tensors in the file that mean nothing, {name: shape}
+    old       keys of config.json rewritten as in older files: {key: value}; a value of ... removes the key
+    rename    model_type and architecture to write instead, a name that transformers does not know
+    bare      a prefix omitted from the names in the file
+    extra     meaningless extra tensors in the file, {name: shape}
     """
 
     def __init__(self, purpose, model, settings, dtype="bfloat16", nf4=True, plain=False, full=False, stored=False, targets=None, old=None, rename=None,
@@ -51,7 +51,7 @@ class Variant:
         self.full, self.stored, self.targets, self.old, self.rename, self.bare, self.extra = full, stored, targets, old, rename, bare, extra or {}
 
     def like(self, settings):
-        """The same with other settings."""
+        """Returns the same with other settings."""
         other = copy.copy(self)
         other.settings = settings
         return other
@@ -199,13 +199,13 @@ VARIANTS = {
 
 
 def others(seed):
-    """Variants of other sizes, by seed: to check a family against runs that are not in the repository."""
+    """Returns variants of other sizes by seed, to check a family against runs outside the repository."""
     rng = random.Random(seed)
     return {name: v.like(_vary(dict(v.settings), v, rng)) for name, v in VARIANTS.items()}
 
 
 def _vary(settings, variant, rng):
-    """Other widths, heads, windows, caps and multipliers; what an older config.json or an extra tensor says of sizes stays."""
+    """Other widths, heads, windows, caps and multipliers; sizes in an older config.json or an extra tensor are kept."""
     if "text_config" in settings:
         return settings | {"text_config": _vary(dict(settings["text_config"]), variant, rng)}
     for key, value in settings.items():

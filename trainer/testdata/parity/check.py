@@ -1,9 +1,9 @@
-"""Checks the recorded runs against plain torch: no Trainer, no accelerate, and bitsandbytes' weights taken from their codes.
+"""Checks the recorded runs against plain torch: no Trainer, no accelerate, and bitsandbytes' weights decoded from their codes.
 
-usage: python check.py               (about a minute; exit status 1 where something differs)
+usage: python check.py               (about a minute; exit status 1 if something differs)
 
 Replayed here: data order, accumulation windows, loss per predicted token, clipping, decay groups, optimizers, schedules, holes.
-Not replayed: the order of group_by_length, eval_loss, and moments in 8 bits (bindings/cpu/testdata/optimize.py records their steps alone). The models' own forward and backward stay transformers' and peft's.
+Not replayed: the order of group_by_length, eval_loss, and 8-bit moments (bindings/cpu/testdata/optimize.py records their steps). The models' forward and backward are still transformers' and peft's.
 """
 import json
 import math
@@ -50,7 +50,7 @@ def windows(settings, records):
 
 
 def dequantized_error(model):
-    """Largest difference between NF4 weights taken from their codes and what the layers multiply by."""
+    """Returns the largest difference between NF4 weights decoded from their codes and the layers' effective weights."""
     worst = 0.0
     for module in model.modules():
         if type(module).__name__ != "Linear4bit" or module.weight.quant_state.quant_type != "nf4":
@@ -85,7 +85,7 @@ class Lion(torch.optim.Optimizer):
 
 
 def make_optimizer(settings, trained):
-    """By names and shapes. With LoRA+ B and vectors are faster, and norms decay, too."""
+    """Groups parameters by name and shape. With LoRA+, B and vectors get a higher rate, and norms decay, too."""
     faster = settings.get("loraplus_lr_ratio", 0)
     stays = lambda n: n.endswith("bias") or "norm" in n and not faster
     groups = [{"params": [p], "weight_decay": 0.0 if stays(n) else settings["weight_decay"],
@@ -106,7 +106,7 @@ def replay(name, settings):
         model = PeftModel.from_pretrained(model, HERE / settings["adapter"], is_trainable=True)
     model.train()
     trained = {name_in_file(n): p for n, p in model.named_parameters() if p.requires_grad}
-    stored = {name_in_file(n): p for n, p in model.named_parameters(remove_duplicate=False)}  # also a tied matrix's other name
+    stored = {name_in_file(n): p for n, p in model.named_parameters(remove_duplicate=False)}  # includes a tied matrix's other name
     optimizer = make_optimizer(settings, trained)
     factors = [group["lr"] / settings["learning_rate"] for group in optimizer.param_groups]
     worst = dict(loss=0.0, norm=0.0, rate=0.0, gradient=0.0, final=0.0)
@@ -143,7 +143,7 @@ def replay(name, settings):
 def main():
     torch.set_num_threads(1)
     # Seen on the recording machine: losses 2.3e-7, norms 6.2e-7, final weights 4.6e-7, gradients 0, dequantized 1.5e-8.
-    # The rest is room for another CPU's order of summation.
+    # The rest is margin for another CPU's order of summation.
     limits = dict(loss=5e-6, norm=1e-5, rate=1e-12, gradient=5e-6, final=1e-5, dequantize=1e-6)
     failed = False
     for case in json.loads((HERE / "index.json").read_text())["cases"]:
@@ -151,7 +151,7 @@ def main():
         if settings.get("group_by_length") or "8bit" in settings.get("optim", ""):
             continue
         worst = replay(case["name"], settings)
-        # Adam with eps 1e-8 turns a near-zero gradient's sign into a whole step: only the losses of those runs bind.
+        # Adam with eps 1e-8 turns a near-zero gradient's sign into a whole step: only the losses of those runs are compared.
         over = [k for k, v in worst.items() if v > limits[k] and not (k == "final" and settings["adam_epsilon"] < 1e-5)]
         failed = failed or bool(over)
         print(case["name"], " ".join(f"{k} {v:.1e}" for k, v in worst.items()), "TOO FAR: " + ", ".join(over) if over else "", flush=True)

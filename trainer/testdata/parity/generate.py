@@ -1,21 +1,21 @@
 """Records runs of the real tools for the parity tests: transformers' Trainer, peft and bitsandbytes on the CPU.
 
-usage: python generate.py            (about a minute; rewrites everything beside it but the scripts)
+usage: python generate.py            (about a minute; rewrites everything in this folder except the scripts)
        python generate.py CASE ...   (these cases only)
 needs: torch 2.15.0 transformers 5.23.0 peft 0.21.2 bitsandbytes 0.50.2 accelerate 1.15.0 datasets 5.2.0 safetensors 0.8.0
-       (the versions used stand in index.json)
+       (index.json has the versions used)
 
-  index.json            versions and the list of cases, a line on each
+  index.json            versions and the list of cases, with a line on each
   models/NAME/          config.json + model.safetensors: float32, bfloat16, or a bitsandbytes 4-bit folder (NAME-nf4)
   data/NAME.jsonl       pretokenized records of varying length, labels partly -100
-  dequantized.json      what 4-bit weights mean: SHA-256 of each one's float32 values, of the 4-bit folders and of bases quantized on loading
+  dequantized.json      dequantized 4-bit weights: SHA-256 of each one's float32 values, of the 4-bit folders and of bases quantized on loading
   forward/NAME.*        NAME.safetensors: logits [tokens, vocabulary] of input_ids; NAME.json: greedy text
-  init/KIND/            adapters as peft first makes them, for the distribution of init_lora_weights
+  init/KIND/            fresh adapters by peft, for the distribution of init_lora_weights
   CASE/settings.json    the run under qlora's option names; model, dataset, eval_dataset and adapter relative to this folder
-  CASE/log_history.json Trainer's log, logging_steps 1, times left out
-  CASE/initial/         the adapter the run starts from (a PEFT folder; B is not zero, so that every gradient is alive)
+  CASE/log_history.json Trainer's log, logging_steps 1, without times
+  CASE/initial/         the adapter the run starts from (a PEFT folder; B is not zero, so that every gradient is nonzero)
   CASE/gradients.safetensors  of the first optimizer step: accumulated, before clipping, named as in the adapter's file
-  CASE/optimizer.safetensors  codes and absmax of the moments in 8 bits after the last step, where there are any
+  CASE/optimizer.safetensors  codes and absmax of the 8-bit moments after the last step, if any
   CASE/final/           the adapter after the last step; for method full: final.safetensors, all weights in float32
 """
 import hashlib
@@ -50,7 +50,7 @@ EIGHT_BIT = dict(optim_args="min_8bit_size=256", target_modules="q_proj,down_pro
 DORA = dict(use_dora=True, lora_r=2, max_steps=8)
 MODULES = dict(target_modules="v_proj", lora_r=2, learning_rate=2e-3, max_steps=8)
 
-# name: (what it is for, model, settings that differ from BASE)
+# name: (purpose, model, settings that differ from BASE)
 CASES = {
     "llama-lora": ("Llama, GQA, untied, float32 base; linear without warm-up", "llama", {}),
     "llama-accumulate": ("accumulation with a partial last window: 23 records, batch 2, 5 micro-batches; 11 epochs; linear with warm-up steps", "llama",
@@ -132,7 +132,7 @@ CASES = {
     "qwen2-bias": ("bias all: also those of layers without an adapter; with DoRA; biases do not decay", "qwen2",
                    dict(DORA, bias="all", target_modules="q_proj", weight_decay=0.1)),
 }
-# Of these nothing but the log is kept, to be small.
+# Only the log of these is kept, to save space.
 ONLY_LOSSES = ["llama-full-8bit"]
 
 
@@ -142,7 +142,7 @@ def write_json(path, value):
 
 
 def record(rng, length, unlabelled=False):
-    """Counting with a step, a little noise: something a tiny adapter can begin to learn. Token 2 is some models' pad."""
+    """Counts with a step and a little noise, which a tiny adapter can start to learn. Token 2 is some models' pad."""
     start, step = rng.randrange(models.VOCAB), rng.randrange(1, 6)
     ids = [(start + step * i) % models.VOCAB if rng.random() < 0.9 else rng.randrange(models.VOCAB) for i in range(length)]
     labels = list(ids)
@@ -197,13 +197,13 @@ def save_adapter(model, folder, model_path, **how):
 
 
 def name_in_file(name):
-    """The name that peft's file has for a parameter of its model."""
+    """Returns the name in peft's file of a parameter of its model."""
     name = name.replace(".modules_to_save.default.", ".").replace(".default", "")
     return name.removesuffix(".weight") if name.endswith("lora_magnitude_vector.weight") else name
 
 
 class RecordingTrainer(Trainer):
-    """Keeps the first step's accumulated gradients as they are before clipping."""
+    """Keeps the first step's accumulated gradients before clipping."""
 
     first_gradients = None
     settings = None  # of the case
@@ -243,10 +243,10 @@ def adapted(settings, folder, seed):
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(0, 0.05)
-            elif "lora_A" not in name and weight.requires_grad:  # so that what the file has is seen
+            elif "lora_A" not in name and weight.requires_grad:  # so that the file's values show
                 weight.mul_(1 + 0.1 * torch.randn(weight.shape))
     save_adapter(model, folder / "initial", settings["model"])
-    # Read back, so that the run is the one that a reader of the files makes.
+    # Read back, so that the run matches one started from the files.
     return PeftModel.from_pretrained(base_model(settings), folder / "initial", is_trainable=True)
 
 
@@ -296,7 +296,7 @@ def report(name, trainer):
 
 
 def run_forward(name):
-    """Logits of one short and one long sequence, and 20 greedy tokens with the smallest lead of a chosen token."""
+    """Returns logits of a short and a long sequence, and 20 greedy tokens with the smallest lead of a chosen token."""
     model = models.load(HERE / "models" / name).eval()
     generator = torch.Generator().manual_seed(5)
     tensors = {}
@@ -319,7 +319,7 @@ def run_forward(name):
 
 
 def run_dequantization():
-    """bitsandbytes' own values of every 4-bit weight; all inner sizes are multiples of the block.
+    """Returns bitsandbytes' values of every 4-bit weight; all inner sizes are multiples of the block.
 
     Every zero is made positive: for FP4's code 8 bitsandbytes' CPU kernel gives -0, its quant_map and torch fallback +0.
     """
@@ -340,7 +340,7 @@ def run_dequantization():
 
 
 def run_initialization():
-    """peft's fresh adapters. Their bits depend on torch's generator; their distribution is what must agree."""
+    """Records peft's fresh adapters. Their bits depend on torch's generator; only their distribution must agree."""
     for label, value in (("true", True), ("gaussian", "gaussian")):
         set_seed(9)
         model = get_peft_model(models.load(HERE / "models/llama-wide"), LoraConfig(
@@ -377,7 +377,7 @@ def versions():
 
 
 def keep_others(index, only):
-    """Leaves what is not recorded anew as it stands, and notes which versions the new cases are of where those differ."""
+    """Keeps cases that are not recorded again, and notes the versions of the new cases if they differ."""
     before = json.loads((HERE / "index.json").read_text())
     index["versions"] = before["versions"]
     noted = {case["name"]: case["versions"] for case in before["cases"] if "versions" in case}

@@ -1,7 +1,7 @@
-"""The tiny random models of the parity data: one of each family and each rope scaling that qlora reads.
+"""The tiny random models of the parity data: one per family and per rope scaling that qlora reads.
 
 Weights are drawn with a fixed seed at scales that keep signals near one, so that a wrong norm, bias, window or
-rotation moves the loss visibly. Those stored in bfloat16 are rounded before anything is computed from them.
+rotation moves the loss visibly. Weights stored in bfloat16 are rounded before any computation.
 """
 import json
 import pathlib
@@ -36,13 +36,13 @@ FLOAT = {
     "qwen3": (Qwen3Config(**SMALL | dict(tie_word_embeddings=True), head_dim=16), torch.bfloat16, "new"),
     "llama-wide": (LlamaConfig(**WIDE), torch.bfloat16, "new"),
 }
-# As small as can be, for what stores whole matrices.
+# As small as possible, for runs that store whole matrices.
 NARROW = SMALL | dict(hidden_size=8, intermediate_size=16, num_attention_heads=2, num_key_value_heads=1)
 SMALLEST = {
     "narrow": LlamaConfig(**NARROW),
     "narrow-tied": LlamaConfig(**NARROW | dict(tie_word_embeddings=True)),
 }
-# Stored only as bitsandbytes wrote them: NF4 with double quantization.
+# Stored only as written by bitsandbytes: NF4 with double quantization.
 NF4 = {
     "llama-nf4": LlamaConfig(**WIDE | dict(tie_word_embeddings=True)),
     "mistral-nf4": MistralConfig(**WIDE, sliding_window=8),

@@ -1,4 +1,4 @@
-"""How the settings of a recorded run become Trainer's optimizer, and what is recorded of it."""
+"""Builds Trainer's optimizer from the settings of a recorded run, and records its state."""
 import torch
 from peft.optimizers import create_loraplus_optimizer
 from transformers import Trainer
@@ -7,12 +7,12 @@ KEPT = {"state1": "exp_avg", "absmax1": "exp_avg.absmax", "state2": "exp_avg_sq"
 
 
 def options(settings):
-    """optim_args as a dictionary."""
+    """Returns optim_args as a dictionary."""
     return dict(pair.split("=") for pair in settings.get("optim_args", "").split(",") if pair)
 
 
 def arguments(settings):
-    """For TrainingArguments. min_8bit_size is bitsandbytes' own, and Trainer would leave it out: see class_and_arguments."""
+    """Returns the arguments for TrainingArguments, which ignores bitsandbytes' min_8bit_size: see class_and_arguments."""
     given = {"optim": settings.get("optim", "adamw_torch")}
     if given["optim"] == "sgd":
         given["optim_args"] = settings.get("optim_args")
@@ -20,7 +20,7 @@ def arguments(settings):
 
 
 def class_and_arguments(settings, args, model):
-    """What Trainer.get_optimizer_cls_and_kwargs gives, with min_8bit_size."""
+    """Returns the result of Trainer.get_optimizer_cls_and_kwargs, with min_8bit_size."""
     kind, given = Trainer.get_optimizer_cls_and_kwargs(args, model)
     if "min_8bit_size" in options(settings):
         given["min_8bit_size"] = int(options(settings)["min_8bit_size"])
@@ -28,7 +28,7 @@ def class_and_arguments(settings, args, model):
 
 
 def lora_plus(settings, model):
-    """peft's optimizer with LoRA+'s groups, None without."""
+    """Returns peft's optimizer with LoRA+'s groups, or None without LoRA+."""
     if not settings.get("loraplus_lr_ratio"):
         return None
     return create_loraplus_optimizer(
@@ -37,7 +37,7 @@ def lora_plus(settings, model):
 
 
 def codes(optimizer, names):
-    """The codes and absmax of the moments that are kept in 8 bits, by parameter."""
+    """Returns the codes and absmax of the 8-bit moments, by parameter."""
     state = getattr(optimizer, "optimizer", optimizer).state  # accelerate wraps it
     kept = {}
     for parameter, name in names.items():

@@ -1,15 +1,15 @@
-"""Records adapters that begin with a part of their base, as peft makes and trains them on the CPU: PiSSA, OLoRA, LoftQ.
+"""Records adapters initialized from their base, as created and trained by peft on the CPU: PiSSA, OLoRA, LoftQ.
 
 usage: python starts.py              (half a minute; rewrites starts/; models/ and data/ are generate.py's)
-needs: what generate.py needs
+needs: the packages of generate.py
 
   starts/CASE/settings.json    the run under qlora's option names
-  starts/CASE/initial/         the adapter as peft begins it, its own configuration beside it: a reader computes again what the base goes without
+  starts/CASE/initial/         the adapter as initialized by peft, with its own configuration: a reader recomputes what is subtracted from the base
   starts/CASE/...              of the run from there: log_history.json, gradients.safetensors, final/ as generate.py has them
   starts/CASE/plain/           final/ as save_pretrained(path_initial_model_for_weight_conversion=...) converts it (where peft does that)
 
-The base under a start of method qlora is made as peft's documents say: what the start leaves is saved, and quantized when it is loaded again.
-LoftQ's own loftq_init asks for a GPU; "cuda" is taken for the CPU here while it runs, and nothing else of it is changed.
+With method qlora the base is made as peft documents it: the residual base is saved, and quantized when it is loaded again.
+LoftQ's own loftq_init requires a GPU; "cuda" is mapped to the CPU while it runs, and nothing else is changed.
 """
 import json
 import shutil
@@ -27,7 +27,7 @@ import models
 from generate import BASE, HERE, OWN, RecordingTrainer, arguments, collate, read_data, save_adapter, write_json
 
 SHORT = dict(lora_r=2, lora_alpha=3, target_modules="q_proj,down_proj", max_steps=6, learning_rate=2e-3)
-ONE = dict(lora_alpha=2, target_modules="v_proj,down_proj")  # scale 1: peft's LoftQ leaves the scale out
+ONE = dict(lora_alpha=2, target_modules="v_proj,down_proj")  # scale 1: peft's LoftQ omits the scale
 
 # name: (model, settings that differ from BASE, whether the run is recorded too)
 CASES = {
@@ -50,7 +50,7 @@ def on_the_cpu(to):
 
 
 def begun(settings):
-    """A model in float32 with peft's fresh adapters on it."""
+    """Returns a model in float32 with peft's fresh adapters."""
     extra = {}
     if settings["init_lora_weights"] == "loftq":
         extra["loftq_config"] = {"loftq_bits": settings["loftq_bits"], "loftq_iter": settings["loftq_iter"]}
@@ -64,7 +64,7 @@ def begun(settings):
 
 
 def quantized(model, settings, scratch):
-    """The adapters of model on what they left of the base, which is quantized on loading."""
+    """Returns model's adapters on the residual base, which is quantized on loading."""
     model.save_pretrained(scratch / "adapter")
     path = scratch / "adapter" / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"init_lora_weights": True, "loftq_config": {}}))
@@ -84,7 +84,7 @@ def run_case(name, model_name, changes, trains, scratch):
         return
     plain = settings["method"] == "lora" and not (settings["use_rslora"] and settings.get("rank_pattern"))
     if plain:
-        model.peft_config["default"].init_lora_weights = True  # else the conversion would take the start out a second time
+        model.peft_config["default"].init_lora_weights = True  # else the conversion would subtract the initialization a second time
         model.save_pretrained(scratch / "first")
         model.peft_config["default"].init_lora_weights = settings["init_lora_weights"]
     else:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the files of uPlot (https://github.com/leeoniya/uPlot, MIT) that lie in this folder from the npm registry: this version, or nothing.
+# Fetches this folder's files of uPlot (https://github.com/leeoniya/uPlot, MIT) from the npm registry, at exactly this version.
 set -euo pipefail
 cd "$(dirname "$0")"
 
