@@ -95,11 +95,15 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	first.rename(columns)
 	var found *format
 	var wanted []string
+	null := "" // the field that keeps the record from being of a format
 	for _, f := range formats {
 		if name != Auto && name != f.name {
 			continue
 		}
 		wanted = append(wanted, strings.Join(f.fields, "+"))
+		if null == "" {
+			null = first.null(f.fields)
+		}
 		if !first.hasAll(f.fields) {
 			continue
 		}
@@ -112,6 +116,9 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	}
 	if found != nil {
 		return found, nil
+	}
+	if null != "" {
+		return nil, fmt.Errorf("%q is null; remove the record or give it a value", null)
 	}
 	const most = 6
 	if len(wanted) > most {

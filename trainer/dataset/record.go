@@ -107,6 +107,21 @@ func (r *record) hasAll(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !r.has(name) })
 }
 
+// null returns the first of the fields that is null, or "" if none is or one is missing.
+func (r *record) null(names []string) string {
+	null := ""
+	for _, name := range names {
+		raw, ok := r.fields[name]
+		switch {
+		case !ok && !r.has(name):
+			return ""
+		case string(raw) == "null" && null == "":
+			null = name
+		}
+	}
+	return null
+}
+
 // text returns a field that must be a text.
 func (r *record) text(name string) (string, error) {
 	if text, ok := r.texts[name]; ok {
