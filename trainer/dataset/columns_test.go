@@ -21,6 +21,7 @@ func TestNamesOfDatasets(t *testing.T) {
 		{"openorca", "a.jsonl", `{"id": "1", "system_prompt": "be", "question": "ask", "response": "say"}`, "", "be\nask\n", "prompt-completion (system_prompt, question, response)"},
 		{"openorca without system", "a.jsonl", `{"id": "1", "system_prompt": "", "question": "ask", "response": "say"}`, "", "ask\n", "prompt-completion (system_prompt, question, response)"},
 		{"sql-create-context", "a.json", `[{"question": "ask", "context": "CREATE", "answer": "say"}]`, "", "CREATE\nask\n", "prompt-completion (context, question, answer)"},
+		{"no context in the first", "a.jsonl", `{"question": "", "context": null, "answer": ""}` + "\n" + `{"question": "ask", "context": "more", "answer": "say"}`, "", "more\nask\n", "prompt-completion (question, answer)"},
 		{"problem and solution", "a.jsonl", `{"problem": "ask", "solution": "say", "level": 1}`, "", "ask\n", "prompt-completion (problem, solution)"},
 		{"query and response", "a.csv", "query,response\nask,say\n", "", "ask\n", "prompt-completion (query, response)"},
 		{"question and response", "a.jsonl", `{"question": "ask", "response": "say"}`, "", "ask\n", "prompt-completion (question, response)"},
@@ -45,7 +46,7 @@ func TestNamesOfDatasets(t *testing.T) {
 			require.NoError(t, err)
 			want, err := newWorker(DefaultOptions(), newVocabulary(tok), nil).pair(c.prompt, "say")
 			require.NoError(t, err)
-			assert.Equal(t, []Example{want}, got.Examples)
+			assert.Equal(t, want, got.Examples[len(got.Examples)-1])
 			assert.Equal(t, c.format, got.Report.Files[0].Format)
 		})
 	}

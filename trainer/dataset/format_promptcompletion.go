@@ -14,13 +14,13 @@ var (
 	promptCompletion = pairFormat(pairFields{prompt: "prompt", completion: "completion"})
 	promptResponse   = pairFormat(pairFields{prompt: "prompt", completion: "response"})
 	inputOutput      = pairFormat(pairFields{prompt: "input", completion: "output"})
-	questionAnswer   = pairFormat(pairFields{prompt: "question", completion: "answer", join: "\n"})
+	questionAnswer   = pairFormat(pairFields{before: "context", optional: true, prompt: "question", completion: "answer", join: "\n"})
 	// contextAnswer is the format of sql-create-context: the context is the line before
 	// the question.
 	contextAnswer = pairFormat(pairFields{before: "context", prompt: "question", completion: "answer", join: "\n"})
 	// openOrca has a system text, which a prompt without a chat template begins with.
 	openOrca         = pairFormat(pairFields{before: "system_prompt", system: true, prompt: "question", completion: "response", join: "\n"})
-	questionResponse = pairFormat(pairFields{prompt: "question", completion: "response", join: "\n"})
+	questionResponse = pairFormat(pairFields{before: "system_prompt", optional: true, system: true, prompt: "question", completion: "response", join: "\n"})
 	problemSolution  = pairFormat(pairFields{prompt: "problem", completion: "solution", join: "\n"})
 	queryResponse    = pairFormat(pairFields{prompt: "query", completion: "response", join: "\n"})
 	inputsTargets    = pairFormat(pairFields{prompt: "inputs", completion: "targets", join: "\n"})
@@ -29,6 +29,7 @@ var (
 // pairFields names the fields of a prompt and its completion.
 type pairFields struct {
 	before             string // a text before the prompt; "" for none
+	optional           bool   // before may be missing in a file's first record
 	system             bool   // before is a chat's system text
 	prompt, completion string
 	join               string // ends the prompt, and before
@@ -36,7 +37,7 @@ type pairFields struct {
 
 func pairFormat(f pairFields) format {
 	fields := []string{f.prompt, f.completion}
-	if f.before != "" {
+	if f.before != "" && !f.optional {
 		fields = slices.Insert(fields, 0, f.before)
 	}
 	return format{
@@ -62,7 +63,7 @@ func pairFormat(f pairFields) format {
 				}
 			}
 			switch {
-			case w.opt.ApplyChat && f.system:
+			case w.opt.ApplyChat && f.system && before != "":
 				return w.askedAs(before, prompt, completion)
 			case before != "":
 				prompt = before + f.join + prompt
