@@ -73,7 +73,7 @@ func TestNamesInChats(t *testing.T) {
 	}
 }
 
-func TestColumnsRefused(t *testing.T) {
+func TestNamesRefused(t *testing.T) {
 	tok := loadTokenizer(t, "bytelevel")
 	for _, c := range []struct{ columns, text, want string }{
 		{"prompt", `{}`, "`columns` is \"prompt\", but it must be like prompt=question"},
@@ -86,6 +86,8 @@ func TestColumnsRefused(t *testing.T) {
 		{"prompt=q.-1,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.-1\""},
 		{"prompt=q.r,completion=a", `{"q": {"r": 1}, "a": "say"}`, `"prompt" is 1, not a text`},
 		{"prompt=q", `{"q": "ask", "b": "say"}`, "the record has the fields b, q, but auto needs"},
+		{"", `{"instruction": "a", "output": null}`, `a.jsonl:1: "output" is null; remove the record`},
+		{"", `{"messages": null}`, `a.jsonl:1: "messages" is null; remove the record`},
 		{"", `{"b": "say"}`, "map other names by `columns`, such as prompt=question"},
 	} {
 		opt := DefaultOptions()

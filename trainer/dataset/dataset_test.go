@@ -190,8 +190,6 @@ func TestWrongInput(t *testing.T) {
 		{"deep", "a.jsonl", `{"text": ` + deep + "}", Options{}, "a.jsonl:1: the record is not JSON"},
 		{"deep array", "a.json", deep, Options{}, "a.json:1: the record is not JSON"},
 		{"fields unknown", "a.jsonl", `{"x": 1, "y": 2}`, Options{}, "the fields x, y, but auto needs input_ids or messages or conversations or instruction+output"},
-		{"null output", "a.jsonl", `{"instruction": "a", "output": null}`, Options{}, `a.jsonl:1: "output" is null; remove the record`},
-		{"null messages", "a.jsonl", `{"messages": null}`, Options{}, `a.jsonl:1: "messages" is null; remove the record`},
 		{"no fields", "a.jsonl", `{}`, Options{}, "the record has no fields"},
 		{"other format", "a.jsonl", `{"text": "a"}`, Options{Format: "alpaca"}, "the fields text, but alpaca needs instruction+output"},
 		{"no instances", "a.jsonl", `{"instruction": "a", "instances": ["b"]}`, Options{}, `a.jsonl:1: "instances" is ["b"], not a list of objects with an input and an output`},
