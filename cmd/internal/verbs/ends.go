@@ -30,9 +30,11 @@ func (o *tuneOptions) ends(c *call, tok *tokenizer.Tokenizer, model *trainer.Bas
 
 // noteEnd warns of a template that ends a turn with a text that is not a token.
 func (c *call) noteEnd(template *chat.Template, tok *tokenizer.Tokenizer, stop []int32) {
-	names := make([]string, len(stop))
-	for i, id := range stop {
-		names[i] = tok.Token(id)
+	var names []string
+	for _, id := range stop {
+		if name := tok.Token(id); name != "" {
+			names = append(names, name)
+		}
 	}
 	if warning := template.Warning(names); warning != "" {
 		c.note("warning: " + warning)
