@@ -140,7 +140,7 @@ func TestCommandLine(t *testing.T) {
 		{"object", "", []string{"--rank_pattern", `{"a": 1}`}, func(s *sample) { s.Ranks = pairs{`"a": 1`} }},
 		{"file with an object", "rank_pattern:\n  b: 2\n  'a.*\"': 1.5\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`, `"a.*\"":1.5`} }},
 		{"file with an object of one", "rank_pattern:\n  b: 2\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`} }},
-		{"file with an object of texts", "rank_pattern: {b: x, a: null}\n", nil, func(s *sample) { s.Ranks = pairs{`"b":"x"`, `"a":null`} }},
+		{"file with an object of texts", "rank_pattern: {b: x, a: null, c: 1e-5, d: '1e-5'}\n", nil, func(s *sample) { s.Ranks = pairs{`"b":"x"`, `"a":null`, `"c":1e-5`, `"d":"1e-5"`} }},
 		{"file with an object in braces", "rank_pattern: {b: 2, a: 1}\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`, `"a":1`} }},
 		{"empty file", "# nothing\n", nil, func(*sample) {}},
 	} {

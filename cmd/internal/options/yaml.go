@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // maxFile bounds the bytes of a YAML file of options. The parser's time grows with the
@@ -147,7 +149,11 @@ func object(pairs []*ast.MappingValueNode) (string, error) {
 		case *ast.IntegerNode, *ast.FloatNode:
 			members = append(members, quote(key)+":"+value.GetToken().Value)
 		case *ast.StringNode:
-			members = append(members, quote(key)+":"+quote(value.Value))
+			text := quote(value.Value)
+			if _, err := strconv.ParseFloat(value.Value, 64); err == nil && value.Token.Type == token.StringType && json.Valid([]byte(value.Value)) {
+				text = value.Value // 1e-5, without quotes, which the parser takes for a text
+			}
+			members = append(members, quote(key)+":"+text)
 		case *ast.NullNode:
 			members = append(members, quote(key)+":null")
 		default:
