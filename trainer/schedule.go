@@ -13,6 +13,8 @@ type Schedule struct {
 	Warmup int     // warm-up steps, in which the rate rises
 	Steps  int     // steps of the run
 	factor factor
+
+	plateau *plateau // the state of reduce_lr_on_plateau, which has no factor; else nil
 }
 
 // factor returns the share of the peak at an optimizer step, counted from 0.
@@ -31,6 +33,7 @@ var schedules = map[string]func(*Schedule, *scheduleArgs) factor{
 	"constant_with_warmup":      constantWarmupSchedule,
 	"inverse_sqrt":              inverseSqrtSchedule,
 	"warmup_stable_decay":       stableDecaySchedule,
+	"reduce_lr_on_plateau":      plateauSchedule,
 }
 
 // NewSchedule returns the schedule of valid settings for a run of that many steps.
@@ -50,7 +53,12 @@ func newSchedule(a *Args, steps int) (*Schedule, error) {
 }
 
 // Rate returns the learning rate of an optimizer step, counted from 0.
-func (s *Schedule) Rate(step int) float64 { return s.Peak * s.factor(step) }
+func (s *Schedule) Rate(step int) float64 {
+	if s.plateau != nil {
+		return s.plateau.rate
+	}
+	return s.Peak * s.factor(step)
+}
 
 func linearSchedule(s *Schedule, _ *scheduleArgs) factor {
 	return func(step int) float64 {

@@ -20,6 +20,7 @@ func TestScheduleArgsAreTransformers(t *testing.T) {
 		Name          string
 		Args          map[string]any
 		Warmup, Steps int
+		Losses        []float64 // of the evaluation after each step
 		Rates         []float64
 	}
 	require.NoError(t, json.Unmarshal(b, &cases))
@@ -28,6 +29,7 @@ func TestScheduleArgsAreTransformers(t *testing.T) {
 		names[c.Name] = true
 		a := DefaultArgs()
 		a.LearningRate, a.Schedule, a.WarmupSteps, a.ScheduleArgs = 3e-4, c.Name, float64(c.Warmup), c.Args
+		a.EvalStrategy = StrategySteps
 		require.NoError(t, a.Validate())
 		s := NewSchedule(&a, c.Steps)
 		require.Len(t, c.Rates, c.Steps)
@@ -37,6 +39,9 @@ func TestScheduleArgsAreTransformers(t *testing.T) {
 		}
 		for step, want := range c.Rates {
 			require.InDelta(t, want, s.Rate(step), tolerance, "%s %v, warm-up %d, step %d", c.Name, c.Args, c.Warmup, step)
+			if c.Losses != nil {
+				s.evaluated(c.Losses[step])
+			}
 		}
 	}
 	for name := range schedules {
@@ -55,12 +60,13 @@ func TestScheduleArgsAreRefusedByName(t *testing.T) {
 		{"polynomial", `{"lr_end": 1}`, "lr_end is 1 (1e-07 unless given), and it must be below the `learning_rate`, 0.0002"},
 		{"inverse_sqrt", `{"timescale": 0}`, "timescale in it is 0, and it must be a whole number of at least 1"},
 		{"inverse_sqrt", `{"timescale": 1.5}`, "timescale in it is 1.5"},
+		{"reduce_lr_on_plateau", `{"factor": 1}`, "factor in it is 1, and it must be below 1"},
 		{"warmup_stable_decay", `{"num_stable_steps": 3}`, "it must have num_decay_steps"},
 		{"warmup_stable_decay", `{"num_decay_steps": 3, "decay_type": "sqrt"}`, `decay_type in it is "sqrt", and it can be linear, cosine or 1-sqrt`},
 		{"warmup_stable_decay", `{"num_decay_steps": 3, "lr_min": 1}`, "it has lr_min"},
 	} {
 		a := DefaultArgs()
-		a.Schedule = c.schedule
+		a.Schedule, a.EvalStrategy = c.schedule, StrategyEpoch
 		require.NoError(t, a.ScheduleArgs.UnmarshalText([]byte(c.args)))
 		err := a.Validate()
 		require.ErrorContains(t, err, c.want)
@@ -68,6 +74,12 @@ func TestScheduleArgsAreRefusedByName(t *testing.T) {
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, "lr_scheduler_kwargs", refused.Option)
 	}
+}
+
+func TestPlateauNeedsEvaluations(t *testing.T) {
+	a := DefaultArgs()
+	a.Schedule = "reduce_lr_on_plateau"
+	require.ErrorContains(t, a.Validate(), "`lr_scheduler_type` is \"reduce_lr_on_plateau\", but it needs evaluations: set `eval_strategy` to steps or epoch")
 }
 
 func TestScheduleArgsText(t *testing.T) {

@@ -38,6 +38,9 @@ func (a *Args) Validate() error {
 			wrong = append(wrong, err)
 		}
 	}
+	if a.Schedule == "reduce_lr_on_plateau" && a.EvalStrategy == StrategyNo {
+		refuse("lr_scheduler_type", a.Schedule, "it needs evaluations: set `eval_strategy` to steps or epoch")
+	}
 	for _, kind := range a.ReportTo {
 		if allowed := []string{ReportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
 			refuse("report_to", kind, "it can be %s", either(allowed))
