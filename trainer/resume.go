@@ -30,7 +30,7 @@ func (r *loop) restore() error {
 	r.at = *r.resume
 	r.at.Settings = r.settings()
 	r.state.LogHistory = r.past.LogHistory
-	for _, row := range r.past.LogHistory {
+	for _, row := range r.past.LogHistory { // reduce_lr_on_plateau depends on them
 		if row.EvalLoss != nil {
 			r.schedule.evaluated(float64(*row.EvalLoss))
 		}
