@@ -18,7 +18,7 @@ func (o *evaluation) measure(c *call, r *inference) error {
 	if err != nil {
 		return exit.AsWrong(err)
 	}
-	o.Records.ModelFolder = folder
+	o.Records.ModelFolder, o.Records.Evaluation = folder, true
 	set, err := load(c, "dataset", o.Dataset, r.tok, o.Records, nil)
 	if err != nil {
 		return err

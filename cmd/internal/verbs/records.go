@@ -33,13 +33,24 @@ func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset
 	return load(c, "dataset", o.data.Dataset, tok, opt, cache)
 }
 
-// evalSet does the same for the evaluation records, if there are any. They are never
+// evalSet does the same for the evaluation records, if there are any: those of
+// eval_dataset or, without it, of the dataset's validation and test splits. They are never
 // packed: the evaluation loss is a mean over records.
 func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
-	if len(o.data.Eval) == 0 {
+	paths, option := o.data.Eval, "eval_dataset"
+	if len(paths) == 0 {
+		option = "dataset"
+		var err error
+		if paths, err = dataset.EvaluationSplits(o.data.Dataset); err != nil {
+			return nil, exit.AsWrong(err)
+		}
+	}
+	if len(paths) == 0 {
 		return new(dataset.Set), nil
 	}
-	return load(c, "eval_dataset", o.data.Eval, tok, o.reading(), cache)
+	opt := o.reading()
+	opt.Evaluation = true
+	return load(c, option, paths, tok, opt, cache)
 }
 
 // reading returns the options for reading any dataset with the model's chat template.
