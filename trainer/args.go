@@ -8,6 +8,7 @@ import "slices"
 // the tags: the option's name, its aliases, its unit and one line of help.
 type Args struct {
 	OutputDir  string `option:"output_dir" help:"folder for the adapter, its checkpoints and the logs"`
+	Overwrite  bool   `option:"overwrite_output_dir" help:"start afresh in an output folder that holds a run, after moving the folder aside, to NAME.1"`
 	LoggingDir string `option:"logging_dir" help:"folder for TensorBoard events; default: runs in the output folder"`
 
 	Epochs           float64 `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`

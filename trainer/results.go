@@ -36,7 +36,7 @@ func (r *loop) finish() error {
 		return err
 	}
 	// A run that was killed right after saving its last checkpoint left one too many.
-	return rotate(dir, r.Args.SaveTotalLimit)
+	return rotate(dir, r.run, r.Args.SaveTotalLimit)
 }
 
 // writeModel writes the adapter or the trained model, and the files next to it.

@@ -55,6 +55,11 @@ type Trainer struct {
 	resume   *progress // nil: a fresh start
 	past     *State    // of the checkpoint
 	from     string    // folder of the checkpoint
+
+	run   string   // the run's name in the record of its folder
+	seen  []byte   // the record that New found in the output folder
+	aside bool     // move the output folder aside before the first step
+	lock  *os.File // on the output folder, while Train runs
 }
 
 // New plans a run and checks all of its input: the settings, the records, the
@@ -84,6 +89,9 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	if err := t.findCheckpoint(); err != nil {
+		return nil, err
+	}
+	if err := t.checkFolder(); err != nil {
 		return nil, err
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
