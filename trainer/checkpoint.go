@@ -116,11 +116,8 @@ func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error)
 		}
 		dir := CheckpointDir(outputDir, c.step)
 		m, err := verify(dir)
-		switch {
-		case err == nil && m.Step != c.step:
+		if err == nil && m.Step != c.step {
 			err = fmt.Errorf("%s is a renamed checkpoint of step %d", dir, m.Step)
-		case err == nil && c.progress == nil:
-			_, err = readProgress(dir)
 		}
 		if err == nil {
 			return dir, damaged, nil
@@ -130,9 +127,9 @@ func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error)
 	return "", damaged, nil
 }
 
-// rotate deletes all but the keep checkpoints of the run that were saved last; 0 keeps
-// all. Checkpoints of other runs stay.
-func rotate(outputDir, run string, keep int) error {
+// rotate deletes the run's oldest checkpoints until keep are left; 0 keeps all. The
+// newest stays, and that of step best (-1: none). Checkpoints of other runs stay, too.
+func rotate(outputDir, run string, keep, best int) error {
 	if keep == 0 {
 		return nil
 	}
@@ -140,7 +137,32 @@ func rotate(outputDir, run string, keep int) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range own[:max(0, len(own)-keep)] {
+	excess := len(own) - keep
+	for i, c := range own {
+		if excess <= 0 || i == len(own)-1 {
+			break
+		}
+		if c.step == best {
+			continue
+		}
+		excess--
+		if err := atomicfile.RemoveDir(CheckpointDir(outputDir, c.step)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepOnly deletes the run's checkpoints except that of one step.
+func keepOnly(outputDir, run string, step int) error {
+	own, err := ownCheckpoints(outputDir, run)
+	if err != nil {
+		return err
+	}
+	for _, c := range own {
+		if c.step == step {
+			continue
+		}
 		if err := atomicfile.RemoveDir(CheckpointDir(outputDir, c.step)); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"testing"
@@ -79,6 +80,7 @@ func TestRotationKeepsTheNewest(t *testing.T) {
 	for name, c := range map[string]struct {
 		other, own []int // steps, in the order of saving
 		keep       int
+		best       int // 0: none
 		left       []int
 	}{
 		"in the order of steps":  {own: []int{2, 9, 10, 100}, keep: 2, left: []int{10, 100}},
@@ -86,6 +88,10 @@ func TestRotationKeepsTheNewest(t *testing.T) {
 		"saved again":            {own: []int{5, 10, 15, 10}, keep: 2, left: []int{10, 15}},
 		"beside a longer run":    {other: []int{20, 25}, own: []int{1, 2, 3}, keep: 2, left: []int{2, 3, 20, 25}},
 		"fewer than are allowed": {other: []int{20, 25}, own: []int{30}, keep: 2, left: []int{20, 25, 30}},
+		"the best is older":      {own: []int{1, 2, 3, 4}, keep: 2, best: 1, left: []int{1, 4}},
+		"the best and no more":   {own: []int{1, 2, 3, 4}, keep: 1, best: 2, left: []int{2, 4}},
+		"the best is the newest": {own: []int{1, 2, 3, 4}, keep: 1, best: 4, left: []int{4}},
+		"the best is recent":     {own: []int{1, 2, 3, 4}, keep: 3, best: 3, left: []int{2, 3, 4}},
 		"all are kept":           {other: []int{4}, own: []int{1, 2, 3}, keep: 0, left: []int{1, 2, 3, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +103,7 @@ func TestRotationKeepsTheNewest(t *testing.T) {
 				fakeCheckpoint(t, out, "own", step)
 			}
 			require.NoError(t, os.Mkdir(filepath.Join(out, "checkpoint-007"), 0o755)) // not one of ours
-			require.NoError(t, rotate(out, "own", c.keep))
+			require.NoError(t, rotate(out, "own", c.keep, cmp.Or(c.best, -1)))
 			steps, err := checkpointSteps(out)
 			require.NoError(t, err)
 			require.Equal(t, c.left, steps)

@@ -55,7 +55,7 @@ func readRecord(dir string) (*record, []byte, error) {
 // of the adapters.
 func (t *Trainer) runSettings() map[string]string {
 	s := t.settings()
-	s["adapter"] = t.Base.Adapter
+	s["adapter"], s["load_best_model_at_end"] = t.Base.Adapter, fmt.Sprint(t.Args.LoadBest)
 	if c := t.Base.Lora; c != nil {
 		s["lora_r"], s["target_modules"] = fmt.Sprint(c.R), fmt.Sprint(c.Targets)
 		s["modules_to_save"], s["use_dora"] = strings.Join(c.ModulesToSave, ","), fmt.Sprint(c.DoRA)

@@ -30,6 +30,7 @@ func (r *loop) restore() error {
 	r.at = *r.resume
 	r.at.Settings = r.settings()
 	r.state.LogHistory = r.past.LogHistory
+	r.restoreBest()
 	r.state.GlobalStep, r.state.Epoch = r.at.Step, Number(r.length.Epoch(r.at.Step))
 	r.state.TotalFLOs = Number(r.flopsPerToken() * float64(r.at.Tokens))
 	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
@@ -57,6 +58,7 @@ func (r *loop) save() error {
 	}
 	r.at.Draws = r.order.draws
 	r.at.Seconds = r.seconds()
+	r.nameBest()
 	r.state.control(true, r.at.Step == r.length.Steps)
 	defer r.state.control(false, r.at.Step == r.length.Steps)
 	dir, err := writeCheckpoint(r.Args.OutputDir, r.at.Step, func(dir string) error {
@@ -79,7 +81,7 @@ func (r *loop) save() error {
 		return err
 	}
 	r.checkpoint = dir
-	if err := rotate(r.Args.OutputDir, r.run, r.Args.SaveTotalLimit); err != nil {
+	if err := rotate(r.Args.OutputDir, r.run, r.Args.SaveTotalLimit, r.bestStep()); err != nil {
 		return fmt.Errorf("deleting old checkpoints: %w", err)
 	}
 	return r.outputs.Saved(dir, r.at.Step)
