@@ -169,11 +169,12 @@ func (t *Trainer) checkAside() error {
 	if err != nil {
 		return err
 	}
-	for _, needed := range []struct{ what, path string }{
-		{"the model", t.Base.Folder},
-		{"the adapter", t.Base.Adapter},
-		{"the working folder", here},
-	} {
+	type input struct{ what, path string }
+	all := []input{{"the model", t.Base.Folder}, {"the adapter", t.Base.Adapter}, {"the working folder", here}}
+	for _, path := range t.Inputs {
+		all = append(all, input{"a dataset", path})
+	}
+	for _, needed := range all {
 		if needed.path != "" && within(needed.path, t.Args.OutputDir) {
 			return option.Errorf("overwrite_output_dir", true, "%s, %s, lies in `output_dir`, which would be moved: choose another folder", needed.what, needed.path)
 		}

@@ -27,6 +27,9 @@ type Run struct {
 	// Files are written next to the results and into every checkpoint. nil: the base's
 	// SideFiles, the tokenizer and the chat template.
 	Files []File
+	// Inputs are files and folders that the run was made from besides the base: its
+	// datasets. A run does not move them aside with an old run.
+	Inputs []string
 	// Prompts are completed at every evaluation. nil: none.
 	Prompts *Prompts
 	// Outputs receive what the run reports. Without any, the run writes only its
