@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"qlora/bindings"
 	"qlora/bindings/cpu"
 	"qlora/checkpoint"
+	"qlora/internal/tinymodel"
 	"qlora/lora"
 	"qlora/lora/merge"
 	"qlora/nn"
@@ -77,40 +77,17 @@ const (
 	extra = "vision_tower.patches.weight" // used by no family
 )
 
-// newMemory returns a Llama of one layer in memory, with random weights.
-func newMemory() *memory {
+// newMemory returns a Llama of one layer in memory, with random weights, and a tensor
+// of none of its parts.
+func newMemory(t *testing.T) *memory {
+	t.Helper()
 	m := &memory{config: config, tensors: map[string]checkpoint.Tensor{}, files: fstest.MapFS{"tokenizer.json": {Data: []byte("{}")}}}
-	random := rand.New(rand.NewPCG(1, 2))
-	for _, t := range []struct {
-		name  string
-		shape []int
-	}{
-		{"model.embed_tokens.weight", []int{40, 32}},
-		{query, []int{32, 32}},
-		{"model.layers.0.self_attn.k_proj.weight", []int{16, 32}},
-		{value, []int{16, 32}},
-		{"model.layers.0.self_attn.o_proj.weight", []int{32, 32}},
-		{"model.layers.0.mlp.gate_proj.weight", []int{48, 32}},
-		{"model.layers.0.mlp.up_proj.weight", []int{48, 32}},
-		{"model.layers.0.mlp.down_proj.weight", []int{32, 48}},
-		{"model.layers.0.input_layernorm.weight", []int{32}},
-		{"model.layers.0.post_attention_layernorm.weight", []int{32}},
-		{"model.norm.weight", []int{32}},
-		{"lm_head.weight", []int{40, 32}},
-		{extra, []int{3, 2, 2}},
-	} {
-		n := 1
-		for _, size := range t.shape {
-			n *= size
-		}
-		x := make([]float32, n)
-		for i := range x {
-			x[i] = float32(random.NormFloat64() * 0.1)
-			if len(t.shape) == 1 {
-				x[i]++
-			}
-		}
-		m.tensors[t.name] = checkpoint.NewDense(t.name, checkpoint.F32, t.shape, checkpoint.F32.AppendFloats(nil, x))
+	all, err := tinymodel.Tensors(config, tinymodel.Normal(0.1))
+	require.NoError(t, err)
+	patches := []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	all = append(all, checkpoint.NewDense(extra, checkpoint.F32, []int{3, 2, 2}, checkpoint.F32.AppendFloats(nil, patches)))
+	for _, x := range all {
+		m.tensors[x.Name] = x
 	}
 	return m
 }
@@ -215,7 +192,7 @@ func TestAnotherImplementation(t *testing.T) {
 	for _, kind := range []string{"dense", "coded"} {
 		for _, method := range []string{"qlora", "lora", "full"} {
 			t.Run(kind+" "+method, func(t *testing.T) {
-				base := newMemory()
+				base := newMemory(t)
 				if kind == "coded" {
 					base.coded()
 				}
@@ -244,7 +221,7 @@ func TestAnotherImplementation(t *testing.T) {
 
 // TestFourBitsInMemory loads a weight that is stored in 4 bits in memory unchanged.
 func TestFourBitsInMemory(t *testing.T) {
-	base := newMemory()
+	base := newMemory(t)
 	base.config = config[:len(config)-1] + `, "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}}`
 	packed := quantize.Pack(base.tensors[value], &bindings.QuantizeOptions{BlockSize: 64, Double: true})
 	base.tensors[value] = packed.Tensor(value)
@@ -261,7 +238,7 @@ func TestRefusedByName(t *testing.T) {
 			m.tensors["model.norm.weight"] = quantize.Pack(m.tensors[query], &bindings.QuantizeOptions{BlockSize: 64}).Tensor("model.norm.weight")
 		},
 	} {
-		base := newMemory()
+		base := newMemory(t)
 		change(base)
 		cfg, err := family.ParseConfig(base.Config())
 		require.NoError(t, err)

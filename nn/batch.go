@@ -1,10 +1,6 @@
 package nn
 
-import (
-	"fmt"
-
-	"qlora/bindings"
-)
+import "qlora/bindings"
 
 // A Batch is a micro-batch on the host: sequences one after the other, without
 // padding. Sequence i is the tokens [Starts[i], Starts[i+1]).
@@ -88,13 +84,8 @@ func (b *Batch) positions() []int32 {
 
 // check returns an error for an id or a label outside the vocabulary.
 func (b *Batch) check(vocabulary int) error {
-	for i, id := range b.IDs {
-		if id < 0 || int(id) >= vocabulary {
-			return fmt.Errorf("token %d has id %d, but the model's vocabulary has %d entries; check that the tokenizer belongs to the model", i, id, vocabulary)
-		}
-		if l := b.Labels[i]; l != bindings.IgnoreLabel && (l < 0 || int(l) >= vocabulary) {
-			return fmt.Errorf("label %d is %d, but the model's vocabulary has %d entries", i, l, vocabulary)
-		}
+	if err := CheckIDs(b.IDs, vocabulary); err != nil {
+		return err
 	}
-	return nil
+	return CheckLabels(b.Labels, vocabulary)
 }

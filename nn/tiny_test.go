@@ -1,9 +1,6 @@
 package nn_test
 
 import (
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +10,7 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/checkpoint"
 	"qlora/internal/philox"
+	"qlora/internal/tinymodel"
 	"qlora/nn"
 	"qlora/nn/family"
 )
@@ -63,30 +61,7 @@ func whole(t testing.TB, dir string) []string {
 func writeTiny(t testing.TB, config string) string {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
-	cfg, err := family.ReadConfig(dir)
-	require.NoError(t, err)
-	m, err := nn.New(cfg, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{})
-	require.NoError(t, err)
-	var entries []checkpoint.Entry
-	for i, w := range m.Tensors() {
-		n := 1
-		for _, size := range w.Shape {
-			n *= size
-		}
-		values := make([]float32, n)
-		philox.Normal(values, 1, uint32(i), 0.15)
-		if len(w.Shape) == 1 && filepath.Ext(w.Name) == ".weight" {
-			for j := range values {
-				values[j]++ // norms
-			}
-		}
-		entries = append(entries, checkpoint.Entry{Name: w.Name, DType: "F32", Shape: w.Shape, Write: func(out io.Writer) error {
-			_, err := out.Write(nn.Float32Bytes(values))
-			return err
-		}})
-	}
-	require.NoError(t, checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, map[string]string{"format": "pt"}))
+	require.NoError(t, tinymodel.Write(dir, config, tinymodel.Normal(0.15)))
 	return dir
 }
 

@@ -11,7 +11,6 @@ import (
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/tokenizer"
-	"qlora/trainer/dataset"
 )
 
 // A Chat is a conversation with a model that is loaded on a device. It is not safe for
@@ -76,7 +75,7 @@ func (c *Chat) Answer(ctx context.Context, message string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := dataset.CheckIDs(prompt, c.vocabulary); err != nil {
+	if err := nn.CheckIDs(prompt, c.vocabulary); err != nil {
 		return "", err
 	}
 	left := c.longest - len(prompt)

@@ -9,7 +9,6 @@ import (
 
 	"qlora/nn"
 	"qlora/option"
-	"qlora/trainer/dataset"
 )
 
 // Prompts are completed greedily at every evaluation, to show what the losses mean in
@@ -67,7 +66,7 @@ func (s *Prompts) check(a *Args, c *nn.Config) error {
 		if len(p.IDs) == 0 {
 			return fmt.Errorf("prompt %d for samples has no tokens; the model needs at least one", i+1)
 		}
-		if err := dataset.CheckIDs(p.IDs, c.Vocabulary); err != nil {
+		if err := nn.CheckIDs(p.IDs, c.Vocabulary); err != nil {
 			return fmt.Errorf("prompt %d for samples: %w", i+1, err)
 		}
 	}

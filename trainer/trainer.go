@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"qlora/bindings"
+	"qlora/nn"
 	"qlora/option"
 	"qlora/trainer/dataset"
 )
@@ -218,10 +219,10 @@ func checkExample(e dataset.Example, vocabulary int) error {
 	if e.Starts != nil && !startDocuments(e.Starts, len(e.IDs)) {
 		return fmt.Errorf("its documents start at %v of %d tokens", e.Starts, len(e.IDs))
 	}
-	if err := dataset.CheckIDs(e.IDs, vocabulary); err != nil {
+	if err := nn.CheckIDs(e.IDs, vocabulary); err != nil {
 		return err
 	}
-	return dataset.CheckLabels(e.Labels, vocabulary)
+	return nn.CheckLabels(e.Labels, vocabulary)
 }
 
 // startDocuments reports whether starts divide that many tokens into non-empty

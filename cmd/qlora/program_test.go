@@ -1,11 +1,7 @@
 package main
 
 import (
-	"encoding/binary"
 	"encoding/json"
-	"fmt"
-	"io"
-	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"qlora/checkpoint"
+	"qlora/internal/tinymodel"
 )
 
 // asProgram makes the test binary run as qlora itself, so that tests can kill it.
@@ -57,49 +53,7 @@ const (
 func writeModel(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	random := rand.New(rand.NewPCG(1, 2))
-	var entries []checkpoint.Entry
-	add := func(name string, out, in int) {
-		shape := []int{out, in}
-		if in == 0 { // a norm
-			shape, in = []int{out}, 1
-		}
-		var data []byte
-		for range out * in {
-			x := 1.0
-			if len(shape) == 2 {
-				x = random.NormFloat64() * 0.08
-			}
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(x)))
-		}
-		entries = append(entries, checkpoint.Entry{Name: name, DType: checkpoint.F32, Shape: shape, Write: func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		}})
-	}
-	add("model.embed_tokens.weight", 96, 64)
-	add("model.norm.weight", 64, 0)
-	for i := range 2 {
-		layer := fmt.Sprintf("model.layers.%d.", i)
-		for _, w := range []struct {
-			name    string
-			out, in int
-		}{
-			{"self_attn.q_proj", 64, 64},
-			{"self_attn.k_proj", 32, 64},
-			{"self_attn.v_proj", 32, 64},
-			{"self_attn.o_proj", 64, 64},
-			{"mlp.gate_proj", 64, 64},
-			{"mlp.up_proj", 64, 64},
-			{"mlp.down_proj", 64, 64},
-			{"input_layernorm", 64, 0},
-			{"post_attention_layernorm", 64, 0},
-		} {
-			add(layer+w.name+".weight", w.out, w.in)
-		}
-	}
-	require.NoError(t, checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, nil))
-	write(t, filepath.Join(dir, "config.json"), modelConfig)
+	require.NoError(t, tinymodel.Write(dir, modelConfig, tinymodel.Drawn(rand.New(rand.NewPCG(1, 2)), 0.08)))
 	write(t, filepath.Join(dir, "tokenizer.json"), modelTokenizer)
 	return dir
 }

@@ -9,14 +9,17 @@ package formulaweights
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"io"
+	"math"
 	"os"
 
-	"qlora/internal/safetensors"
+	"qlora/checkpoint"
+	"qlora/internal/halffloat"
 )
 
 // A Tensor describes one tensor of a file.
@@ -56,21 +59,21 @@ func (m *Model) WriteBase(path string) error { return m.write(path, m.Base) }
 func (m *Model) WriteAdapter(path string) error { return m.write(path, m.Adapter) }
 
 func (m *Model) write(path string, tensors []Tensor) error {
-	entries := make([]safetensors.Entry, len(tensors))
+	entries := make([]checkpoint.Entry, len(tensors))
 	for i, t := range tensors {
 		data, err := t.Bytes(m.Seed)
 		if err != nil {
 			return err
 		}
-		entries[i] = safetensors.Entry{Name: t.Name, DType: dtypes[t.DType], Shape: t.Shape, Write: func(w io.Writer) error {
+		entries[i] = checkpoint.Entry{Name: t.Name, DType: dtypes[t.DType], Shape: t.Shape, Write: func(w io.Writer) error {
 			_, err := w.Write(data)
 			return err
 		}}
 	}
-	return safetensors.Write(path, entries, nil)
+	return checkpoint.WriteFile(path, entries, nil)
 }
 
-var dtypes = map[string]safetensors.DType{"float32": safetensors.F32, "bfloat16": safetensors.BF16}
+var dtypes = map[string]checkpoint.DType{"float32": checkpoint.F32, "bfloat16": checkpoint.BF16}
 
 // Bytes returns the tensor's bytes in a file. It returns an error if their digest
 // differs from the recorded one.
@@ -79,7 +82,14 @@ func (t Tensor) Bytes(seed string) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("tensor %q: the formula supports float32 and bfloat16, not %q", t.Name, t.DType)
 	}
-	data := safetensors.AppendFloats(nil, t.Values(seed), dtype)
+	var data []byte
+	for _, x := range t.Values(seed) {
+		if dtype == checkpoint.BF16 {
+			data = binary.LittleEndian.AppendUint16(data, halffloat.BF16(x))
+		} else {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+		}
+	}
 	sum := sha256.Sum256(data)
 	if got := hex.EncodeToString(sum[:8]); got != t.SHA256 {
 		return nil, fmt.Errorf("tensor %q: the digest of the formula's bytes is %s, want %s", t.Name, got, t.SHA256)

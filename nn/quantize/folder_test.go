@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"qlora/checkpoint"
 	"qlora/internal/formulaweights"
 	"qlora/internal/halffloat"
+	"qlora/internal/tinymodel"
 	"qlora/nf4"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -32,34 +32,7 @@ const config = `{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "
 func writeModel(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	random := rand.New(rand.NewPCG(1, 2))
-	shapes := map[string][]int{"model.embed_tokens.weight": {50, 40}, "model.norm.weight": {40}, "lm_head.weight": {50, 40}}
-	for _, layer := range []string{"model.layers.0.", "model.layers.1."} {
-		for name, shape := range map[string][]int{
-			"self_attn.q_proj": {40, 40}, "self_attn.k_proj": {20, 40}, "self_attn.v_proj": {20, 40}, "self_attn.o_proj": {40, 40},
-			"mlp.gate_proj": {56, 40}, "mlp.up_proj": {56, 40}, "mlp.down_proj": {40, 56},
-			"input_layernorm": {40}, "post_attention_layernorm": {40},
-		} {
-			shapes[layer+name+".weight"] = shape
-		}
-	}
-	var entries []checkpoint.Entry
-	for name, shape := range shapes {
-		entries = append(entries, checkpoint.Entry{Name: name, DType: checkpoint.BF16, Shape: shape, Write: func(out io.Writer) error {
-			n := 1
-			for _, d := range shape {
-				n *= d
-			}
-			data := make([]byte, 0, 2*n)
-			for range n {
-				data = binary.LittleEndian.AppendUint16(data, halffloat.BF16(float32(random.NormFloat64())))
-			}
-			_, err := out.Write(data)
-			return err
-		}})
-	}
-	require.NoError(t, checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), entries, nil))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
+	require.NoError(t, tinymodel.Write(dir, config, tinymodel.Normal(1)))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{}"), 0o644))
 	return dir
 }

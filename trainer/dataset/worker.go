@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"qlora/nn"
 	"qlora/tokenizer"
 )
 
@@ -109,10 +110,10 @@ func (w *worker) known(e Example) error {
 	if size == 0 {
 		return nil
 	}
-	if err := CheckIDs(e.IDs, size); err != nil {
+	if err := nn.CheckIDs(e.IDs, size); err != nil {
 		return err
 	}
-	return CheckLabels(e.Labels, size)
+	return nn.CheckLabels(e.Labels, size)
 }
 
 // trainable returns the examples of a record that has something to train on. It keeps

@@ -11,7 +11,6 @@ import (
 	"qlora/bindings"
 	"qlora/nn"
 	"qlora/tokenizer"
-	"qlora/trainer/dataset"
 )
 
 // A Test holds tokenized questions, ready to run on a model.
@@ -133,7 +132,7 @@ func (t *Test) Check(vocabulary int) error {
 	for i, requests := range t.requests {
 		for _, r := range requests {
 			for _, ids := range [][]int32{r.context, r.answer} {
-				if err := dataset.CheckIDs(ids, vocabulary); err != nil {
+				if err := nn.CheckIDs(ids, vocabulary); err != nil {
 					return fmt.Errorf("question %d: %w", i+1, err)
 				}
 			}

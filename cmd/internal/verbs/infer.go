@@ -10,7 +10,6 @@ import (
 	"qlora/nn/quantize"
 	"qlora/tokenizer"
 	"qlora/trainer"
-	"qlora/trainer/dataset"
 )
 
 // inferOptions are the options of the model in generate and eval.
@@ -100,7 +99,7 @@ func (r *inference) plan(longest int) error { return r.load(nn.Shapes{Generate: 
 
 // known returns an error if an id is outside the model's vocabulary.
 func (r *inference) known(ids []int32) error {
-	if err := dataset.CheckIDs(ids, r.base.Config.Vocabulary); err != nil {
+	if err := nn.CheckIDs(ids, r.base.Config.Vocabulary); err != nil {
 		return exit.Wrongf("--prompt: %w", err)
 	}
 	return nil

@@ -1,6 +1,10 @@
-package dataset
+package nn
 
-import "fmt"
+import (
+	"fmt"
+
+	"qlora/bindings"
+)
 
 // CheckIDs returns an error if an id is outside a vocabulary of that size.
 func CheckIDs(ids []int32, vocabulary int) error {
@@ -12,11 +16,11 @@ func CheckIDs(ids []int32, vocabulary int) error {
 	return nil
 }
 
-// CheckLabels returns an error if a label is neither Ignored nor an id of a vocabulary
-// of that size.
+// CheckLabels returns an error if a label is neither bindings.IgnoreLabel nor an id of
+// a vocabulary of that size.
 func CheckLabels(labels []int32, vocabulary int) error {
 	for i, label := range labels {
-		if label != Ignored && (label < 0 || int(label) >= vocabulary) {
+		if label != bindings.IgnoreLabel && (label < 0 || int(label) >= vocabulary) {
 			return fmt.Errorf("label %d is %d, but the model's vocabulary has %d entries", i, label, vocabulary)
 		}
 	}
