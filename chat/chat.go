@@ -2,6 +2,7 @@
 package chat
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -34,7 +35,8 @@ func Folder(model, adapter string) (string, error) {
 type Template struct {
 	template *chattemplate.Chat
 	encoder  *tokenizer.Encoder
-	stop     []int32
+	closing  string // the text that ends a turn, without blanks around it
+	end      int32  // the token that ends a turn; -1: none
 }
 
 // Open reads the template of a folder. Choice is "" for the folder's own template, or a file,
@@ -49,20 +51,39 @@ func Open(folder, choice string, tok *tokenizer.Tokenizer) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{template: template, encoder: tok.NewEncoder(), stop: slices.Clone(f.Ends)}
+	t := &Template{template: template, encoder: tok.NewEncoder(), closing: strings.TrimSpace(template.Closing()), end: -1}
+	ids := t.encoder.Encode(nil, t.closing, false)
 	// The first special token with which the template closes a turn is the one the model was
 	// trained to end with.
-	for _, id := range t.encoder.Encode(nil, strings.TrimSpace(template.Closing()), false) {
-		if tok.Special(id) {
-			t.stop = append(t.stop, id)
-			break
-		}
+	if first := slices.IndexFunc(ids, tok.Special); first >= 0 {
+		t.end = ids[first]
+	} else if len(ids) == 1 && tok.Token(ids[0]) == t.closing {
+		t.end = ids[0]
 	}
 	return t, nil
 }
 
-// Stop returns the tokens that end the model's turn. Callers must not modify it.
-func (t *Template) Stop() []int32 { return t.stop }
+// End returns the token with which the template ends a turn; false if that is no token, or if
+// the template's text after a turn depends on what follows.
+func (t *Template) End() (int32, bool) { return t.end, t.end >= 0 }
+
+// Warning returns a sentence that says where generation stops if the template ends a turn with
+// a text that is not a token, and "" otherwise. stop are the names of the tokens at which
+// generation stops.
+func (t *Template) Warning(stop []string) string {
+	if t.end >= 0 || t.closing == "" && len(stop) > 0 {
+		return ""
+	}
+	how := fmt.Sprintf("with %q, which is not a token of tokenizer.json", t.closing)
+	if t.closing == "" {
+		how = "without a token"
+	}
+	where := "only at the maximum length"
+	if len(stop) > 0 {
+		where = "only at " + strings.Join(stop, ", ") + " and at the maximum length"
+	}
+	return fmt.Sprintf("%s ends a turn %s: generation stops %s", t.template.Name, how, where)
+}
 
 // Prompt returns the tokens of a conversation up to the start of the model's turn.
 func (t *Template) Prompt(conversation []Message) ([]int32, error) {

@@ -18,9 +18,8 @@ func TestPrompt(t *testing.T) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"chat_template.jinja":    "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
-		"tokenizer_config.json":  `{"eos_token": "</s>"}`,
-		"generation_config.json": `{"eos_token_id": [7]}`,
+		"chat_template.jinja":   "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
+		"tokenizer_config.json": `{"eos_token": "</s>"}`,
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
@@ -31,7 +30,9 @@ func TestPrompt(t *testing.T) {
 	assert.Equal(t, "system: Be short.</s>user: Hi</s>assistant: ", tok.Decode(ids, false))
 	end := tok.NewEncoder().Encode(nil, "</s>", false)
 	require.Len(t, end, 1)
-	assert.Equal(t, []int32{7, end[0]}, c.Stop())
+	id, ok := c.End()
+	assert.True(t, ok)
+	assert.Equal(t, end[0], id)
 	_, err = c.Prompt(nil)
 	assert.ErrorContains(t, err, "no messages")
 	_, err = Open(t.TempDir(), "", tok)
@@ -48,5 +49,41 @@ func TestFolder(t *testing.T) {
 		got, err := Folder(model, from)
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
+	}
+}
+
+// TestEnd checks the token that ends a turn, and the warning if there is none.
+func TestEnd(t *testing.T) {
+	tok, err := tokenizer.LoadFolder(recorded)
+	require.NoError(t, err)
+	eos, _ := tok.EOS()
+	for _, c := range []struct {
+		name, closing string
+		end           int32 // -1: none
+		stop          []string
+		want          string
+	}{
+		{"special", "</s>", eos, nil, ""},
+		{"special with a line break", "</s>\\n", eos, nil, ""},
+		{"special after a line break", "\\n</s>", eos, nil, ""},
+		{"unknown", "<|im_end|>\\n", -1, []string{"</s>"}, `ends a turn with "<|im_end|>", which is not a token of tokenizer.json: generation stops only at </s> and at the maximum length`},
+		{"unknown, no other", "<|im_end|>", -1, nil, "generation stops only at the maximum length"},
+		{"nothing", "", -1, nil, "ends a turn without a token: generation stops only at the maximum length"},
+		{"nothing, but others", "", -1, []string{"</s>"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "my.jinja")
+			source := "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ '" + c.closing + "' }}{% endfor %}"
+			require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+			template, err := Open(recorded, file, tok)
+			require.NoError(t, err)
+			id, ok := template.End()
+			assert.Equal(t, c.end >= 0, ok)
+			assert.Equal(t, c.end, id)
+			if c.want == "" {
+				assert.Empty(t, template.Warning(c.stop))
+			}
+			assert.Contains(t, template.Warning(c.stop), c.want)
+		})
 	}
 }

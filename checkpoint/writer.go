@@ -35,13 +35,14 @@ type Writer struct {
 type SideFile struct {
 	In   fs.FS
 	Name string
+	Data []byte // the content; nil: that of the file in In
 }
 
 // SideFiles returns the files of in by their names; they need not exist.
 func SideFiles(in fs.FS, names ...string) []SideFile {
 	files := make([]SideFile, len(names))
 	for i, name := range names {
-		files[i] = SideFile{in, name}
+		files[i] = SideFile{In: in, Name: name}
 	}
 	return files
 }
@@ -91,6 +92,9 @@ func Save(dir string, config []byte, tensors []Entry) error {
 
 // copy copies a regular file and skips an absent one.
 func (f SideFile) copy(to string) error {
+	if f.Data != nil {
+		return os.WriteFile(to, f.Data, 0o644)
+	}
 	info, err := fs.Stat(f.In, f.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -61,7 +61,11 @@ func (c *candidate) close() {
 func (c *candidate) answer(ctx context.Context, encoder *tokenizer.Encoder, prompt string) (string, error) {
 	ids := encoder.Encode(c.tok.Prefix(), prompt, false)
 	var answer []int32
-	_, err := c.tuned.Model.Generate(ctx, c.dev, ids, longestAnswer, nn.Sampling{}, c.base.Config.EOS, func(id int32) bool {
+	stop, err := c.base.Ends(c.tok, nil)
+	if err != nil {
+		return "", err
+	}
+	_, err = c.tuned.Model.Generate(ctx, c.dev, ids, longestAnswer, nn.Sampling{}, stop, func(id int32) bool {
 		answer = append(answer, id)
 		return true
 	})

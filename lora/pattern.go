@@ -47,7 +47,7 @@ func (p *Pattern) UnmarshalJSON(data []byte) error {
 		e := PatternEntry{Key: key.(string)} // JSON keys are strings
 		var value *float64
 		if err := d.Decode(&value); err != nil {
-			return fmt.Errorf("the value of %q is not a number: %w", e.Key, err)
+			return fmt.Errorf("the value of %q is not a number", e.Key)
 		}
 		if value == nil {
 			return fmt.Errorf("the value of %q is null, not a number", e.Key)

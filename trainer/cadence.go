@@ -7,11 +7,13 @@ import "math"
 type cadence struct {
 	length             Length
 	log, eval, save    int // intervals in steps
+	logFirst           bool
+	evalDelay          float64 // in steps, or in epochs if evalWhen is StrategyEpoch
 	evalWhen, saveWhen string
 }
 
 func newCadence(a *Args, l Length) cadence {
-	c := cadence{length: l, evalWhen: a.EvalStrategy, saveWhen: a.SaveStrategy}
+	c := cadence{length: l, logFirst: a.LoggingFirstStep, evalDelay: a.EvalDelay, evalWhen: a.EvalStrategy, saveWhen: a.SaveStrategy}
 	c.log = interval(a.LoggingSteps, l.Steps)
 	c.save = interval(a.SaveSteps, l.Steps)
 	c.eval = c.log
@@ -34,13 +36,16 @@ type due struct{ log, eval, save bool }
 
 // after returns what follows optimizer step step of the run, counted from 1. With
 // strategy steps, the last step is always evaluated and saved. Strategy epoch acts on
-// steps that end an epoch; the last step ends its epoch.
+// steps that end an epoch; the last step ends its epoch. There is no evaluation before
+// the delay.
 func (c *cadence) after(step int) due {
 	last := step >= c.length.Steps
 	epoch := last || step%c.length.StepsInEpoch == 0
+	eval := c.evalWhen == StrategySteps && (last || step%c.eval == 0) && c.evalDelay <= float64(step) ||
+		c.evalWhen == StrategyEpoch && epoch && c.evalDelay <= c.length.Epoch(step)
 	return due{
-		log:  step%c.log == 0,
-		eval: c.evalWhen == StrategySteps && (last || step%c.eval == 0) || c.evalWhen == StrategyEpoch && epoch,
+		log:  step%c.log == 0 || c.logFirst && step == 1,
+		eval: eval,
 		save: c.saveWhen == StrategySteps && (last || step%c.save == 0) || c.saveWhen == StrategyEpoch && epoch,
 	}
 }

@@ -57,12 +57,16 @@ func (b *Base) Chat(dev bindings.Device, adapter string, longest int) (*Chat, er
 	if most := b.Config.MaxPositions; most > 0 {
 		longest = min(longest, most)
 	}
+	stop, err := asked.Ends(tok, template)
+	if err != nil {
+		return nil, err
+	}
 	tuned, err := asked.Load(dev, nn.Shapes{Generate: longest})
 	if err != nil {
 		return nil, err
 	}
 	return &Chat{
-		tuned: tuned, dev: dev, tok: tok, template: template, stop: slices.Concat(template.Stop(), b.Ends(tok)),
+		tuned: tuned, dev: dev, tok: tok, template: template, stop: stop,
 		vocabulary: b.Config.Vocabulary, longest: longest,
 	}, nil
 }

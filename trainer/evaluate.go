@@ -44,8 +44,10 @@ func (r *loop) evaluate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	loss := sum / float64(records)
+	r.schedule.evaluated(loss)
 	err = r.log(Row{Record: Record{
-		EvalLoss:             number(sum / float64(records)),
+		EvalLoss:             number(loss),
 		EvalRuntime:          rounded(took, 4),
 		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
 		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),

@@ -53,7 +53,9 @@ type settings struct {
 	MaxSteps     int     `json:"max_steps"`
 	SaveSteps    float64 `json:"save_steps"`
 	EvalSteps    float64 `json:"eval_steps"`
+	EvalDelay    float64 `json:"eval_delay"`
 	LoggingSteps float64 `json:"logging_steps"`
+	LoggingFirst bool    `json:"logging_first_step"`
 	SaveStrategy string  `json:"save_strategy"`
 	EvalStrategy string  `json:"eval_strategy"`
 }
@@ -65,7 +67,9 @@ func (s settings) apply(a *Args) {
 	set(&a.MaxSteps, s.MaxSteps)
 	set(&a.SaveSteps, s.SaveSteps)
 	set(&a.EvalSteps, s.EvalSteps)
+	set(&a.EvalDelay, s.EvalDelay)
 	set(&a.LoggingSteps, s.LoggingSteps)
+	set(&a.LoggingFirstStep, s.LoggingFirst)
 	set(&a.SaveStrategy, s.SaveStrategy)
 	set(&a.EvalStrategy, s.EvalStrategy)
 }

@@ -101,6 +101,14 @@ func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 	for _, c := range fewer([]interruption{
 		{"qlora", func(*Run) {}},
 		{"grouped by length", func(r *Run) { r.Args.GroupByLength = true }},
+		{"warmup_stable_decay, evaluated late", func(r *Run) {
+			r.Args.Schedule, r.Args.WarmupSteps, r.Args.ScheduleArgs = "warmup_stable_decay", 2, ScheduleArgs{"num_decay_steps": 3.0}
+			r.Args.EvalDelay, r.Args.LoggingFirstStep = 4, true
+		}},
+		{"reduce_lr_on_plateau", func(r *Run) {
+			r.Args.Schedule, r.Args.EvalSteps = "reduce_lr_on_plateau", 1
+			r.Args.ScheduleArgs = ScheduleArgs{"patience": 1.0, "factor": 0.5, "threshold": 0.5}
+		}},
 		{"pissa", starts["pissa"]},
 		{"loftq twice", starts["loftq twice"]},
 		{"dora", func(r *Run) { r.Base.Lora.DoRA = true }},

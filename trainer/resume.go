@@ -31,6 +31,11 @@ func (r *loop) restore() error {
 	r.at.Settings = r.settings()
 	r.state.LogHistory = r.past.LogHistory
 	r.restoreBest()
+	for _, row := range r.past.LogHistory { // reduce_lr_on_plateau depends on them
+		if row.EvalLoss != nil {
+			r.schedule.evaluated(float64(*row.EvalLoss))
+		}
+	}
 	r.state.GlobalStep, r.state.Epoch = r.at.Step, Number(r.length.Epoch(r.at.Step))
 	r.state.TotalFLOs = Number(r.flopsPerToken() * float64(r.at.Tokens))
 	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {

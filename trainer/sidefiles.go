@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 
 	"qlora/option"
 	"qlora/tokenizer"
@@ -67,14 +66,4 @@ func (b *Base) tokenizer() (*tokenizer.Tokenizer, error) {
 		return nil, option.Errorf("model", b.Name, "it has no folder, so no tokenizer: OpenBase opens one")
 	}
 	return tokenizer.LoadFolder(b.Folder)
-}
-
-// Ends returns the tokens that end a text: those of the configuration and of the
-// tokenizer.
-func (b *Base) Ends(tok *tokenizer.Tokenizer) []int32 {
-	ends := slices.Clone(b.Config.EOS)
-	if id, ok := tok.EOS(); ok && !slices.Contains(ends, id) {
-		ends = append(ends, id)
-	}
-	return ends
 }

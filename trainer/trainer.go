@@ -26,7 +26,7 @@ type Run struct {
 	// machine's free memory if the device is the CPU, otherwise no limit.
 	MemoryLimit int64
 	// Files are written next to the results and into every checkpoint. nil: the base's
-	// SideFiles, the tokenizer and the chat template.
+	// SideFiles, the tokenizer and the chat template, WithEnds.
 	Files []File
 	// Inputs are files and folders that the run was made from besides the base: its
 	// datasets. A run does not move them aside with an old run.
@@ -79,7 +79,7 @@ func New(r Run) (*Trainer, error) {
 	}
 	if r.Files == nil {
 		var err error
-		if r.Files, err = r.Base.SideFiles(); err != nil {
+		if r.Files, err = r.sideFiles(); err != nil {
 			return nil, err
 		}
 	}
@@ -116,6 +116,23 @@ func New(r Run) (*Trainer, error) {
 		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
 	}
 	return t, nil
+}
+
+// sideFiles returns the files of a run that names none.
+func (r *Run) sideFiles() ([]File, error) {
+	files, err := r.Base.SideFiles()
+	if err != nil || !slices.ContainsFunc(files, func(f File) bool { return f.Name == "tokenizer.json" }) || r.Base.Folder == "" {
+		return files, err
+	}
+	tok, err := r.Base.tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	ends, err := r.Base.Ends(tok, nil)
+	if err != nil {
+		return nil, err
+	}
+	return r.Base.WithEnds(files, ends, r.TrainSet)
 }
 
 // noteTied notes what happens to a tied head.

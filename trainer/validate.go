@@ -33,6 +33,14 @@ func (a *Args) Validate() error {
 			refuse(o.name, o.value, "it can be %s", either(o.allowed))
 		}
 	}
+	if schedules[a.Schedule] != nil {
+		if _, err := newSchedule(a, 1); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	if a.Schedule == "reduce_lr_on_plateau" && a.EvalStrategy == StrategyNo {
+		refuse("lr_scheduler_type", a.Schedule, "it needs evaluations: set `eval_strategy` to steps or epoch")
+	}
 	for _, kind := range a.ReportTo {
 		if allowed := []string{ReportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
 			refuse("report_to", kind, "it can be %s", either(allowed))
@@ -70,6 +78,7 @@ func (a *Args) Validate() error {
 		{"loraplus_lr_ratio", a.LoraPlusRatio, 0, math.Inf(1)},
 		{"loraplus_lr_embedding", a.LoraPlusEmbed, 0, math.Inf(1)},
 		{"eval_steps", a.EvalSteps, 0, math.MaxInt32},
+		{"eval_delay", a.EvalDelay, 0, math.MaxInt32},
 	} {
 		if !(o.value >= o.low && o.value < o.high) { // false for NaN
 			refuse(o.name, o.value, "it must be at least %v and below %v", o.low, o.high)

@@ -16,7 +16,7 @@ func TestValidateNamesTheOption(t *testing.T) {
 	require.NoError(t, a.Validate())
 	for name, change := range map[string]func(*Args){
 		"output_dir":                  func(a *Args) { a.OutputDir = "" },
-		"lr_scheduler_type":           func(a *Args) { a.Schedule = "polynomial" },
+		"lr_scheduler_type":           func(a *Args) { a.Schedule = "greedy" },
 		"optim":                       func(a *Args) { a.Optimizer = "adafactor" },
 		"per_device_train_batch_size": func(a *Args) { a.BatchSize = 0 },
 		"gradient_accumulation_steps": func(a *Args) { a.Accumulation = -1 },
@@ -39,9 +39,9 @@ func TestValidateNamesTheOption(t *testing.T) {
 
 func TestValidateNamesEverything(t *testing.T) {
 	a := DefaultArgs()
-	a.BatchSize, a.LearningRate, a.Schedule = 0, -1, "polynomial"
+	a.BatchSize, a.LearningRate, a.Schedule = 0, -1, "greedy"
 	err := a.Validate()
-	for _, want := range []string{"`per_device_train_batch_size` is 0", "`learning_rate` is -1", "`lr_scheduler_type` is \"polynomial\""} {
+	for _, want := range []string{"`per_device_train_batch_size` is 0", "`learning_rate` is -1", "`lr_scheduler_type` is \"greedy\""} {
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -42,11 +42,18 @@ func TestChat(t *testing.T) {
 	kept, err := os.ReadFile(filepath.Join(out, "chat_template.jinja"))
 	require.NoError(t, err)
 	assert.Equal(t, chatTemplate, string(kept))
+	ends, err := os.ReadFile(filepath.Join(out, "generation_config.json"))
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"bos_token_id": 1, "eos_token_id": [2, 5]}`, string(ends), "what was learnt to end a turn")
 
 	ask := []string{"generate", "--model", model, "--adapter", out, "--chat", "--chat_template", template, "--max_new_tokens", "8"}
 	code, stdout, stderr = run(t, append(ask, "--prompt", "a")...)
 	require.Zero(t, code, stderr)
 	assert.Equal(t, "ca\n", stdout, "the answer that was trained on, up to the token that ends a turn")
+
+	code, stdout, stderr = run(t, "generate", "--model", model, "--adapter", out, "--prompt", "ua<e>b", "--max_new_tokens", "8")
+	require.Zero(t, code, stderr)
+	assert.Equal(t, "ca\n", stdout, "without --chat it ends at the same token")
 
 	piped := program(ask...)
 	piped.Stdin = strings.NewReader("a\n")
@@ -68,4 +75,41 @@ func TestChat(t *testing.T) {
 		assert.Empty(t, stdout)
 		assert.Contains(t, stderr, c.want)
 	}
+}
+
+// TestEnding checks that a merge and full fine-tuning keep what is learnt to end a turn in
+// generation_config.json, with the base's other keys, and that a template without a token
+// at the end of a turn is met with one warning.
+func TestEnding(t *testing.T) {
+	model := writeModel(t)
+	write(t, filepath.Join(model, "tokenizer.json"), chatTokenizer)
+	write(t, filepath.Join(model, "chat_template.jinja"), chatTemplate)
+	write(t, filepath.Join(model, "generation_config.json"), `{"temperature": 0.60, "eos_token_id": 2, "_from_model_config": true}`)
+	dir := t.TempDir()
+	records, bare := filepath.Join(dir, "chats.jsonl"), filepath.Join(dir, "bare.jinja")
+	write(t, records, strings.Repeat(`{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "ca"}]}`+"\n", 4))
+	write(t, bare, strings.ReplaceAll(chatTemplate, "<e>", "cc"))
+	const learnt = `{"temperature": 0.60, "eos_token_id": [2, 5]}`
+	ends := func(out string) string {
+		text, err := os.ReadFile(filepath.Join(out, "generation_config.json"))
+		require.NoError(t, err)
+		return string(text)
+	}
+	train := func(out string, more ...string) string {
+		code, _, stderr := run(t, append([]string{"train", "--model", model, "--dataset", records, "--output_dir", out, "--max_steps", "1", "--report_to", "none"}, more...)...)
+		require.Zero(t, code, stderr)
+		return stderr
+	}
+	adapter, full, merged := filepath.Join(dir, "adapter"), filepath.Join(dir, "full"), filepath.Join(dir, "merged")
+	assert.NotContains(t, train(adapter), "warning")
+	assert.JSONEq(t, learnt, ends(adapter))
+	train(full, "--method", "full")
+	assert.JSONEq(t, learnt, ends(full))
+	code, _, stderr := run(t, "merge", "--model", model, "--adapter", adapter, "--output_dir", merged)
+	require.Zero(t, code, stderr)
+	assert.JSONEq(t, learnt, ends(merged))
+
+	unended := filepath.Join(dir, "unended")
+	stderr = train(unended, "--chat_template", bare)
+	assert.Equal(t, 1, strings.Count(stderr, `ends a turn with "cc", which is not a token of tokenizer.json: generation stops only at d and at the maximum length`), stderr)
 }

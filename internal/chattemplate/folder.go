@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"qlora/internal/generationconfig"
 )
 
 // Files of a model's folder that determine the rendering of a chat.
@@ -16,7 +18,6 @@ const (
 	TemplateFile = "chat_template.jinja"
 	templatesDir = "chat_templates"
 	tokensFile   = "special_tokens_map.json"
-	endsFile     = "generation_config.json"
 	maxConfig    = 64 << 20 // bytes of a JSON file
 	defaultName  = "default"
 	toolUseName  = "tool_use"
@@ -85,21 +86,17 @@ func (f *Folder) addTokens(entries map[string]json.RawMessage) {
 
 // readEnds reads eos_token_id, a number or a list of them.
 func (f *Folder) readEnds() error {
-	path := filepath.Join(f.Dir, endsFile)
-	var config struct {
-		EOS json.RawMessage `json:"eos_token_id"`
-	}
-	if err := readJSON(path, &config); err != nil || len(config.EOS) == 0 || string(config.EOS) == "null" {
-		return err
-	}
-	if json.Unmarshal(config.EOS, &f.Ends) == nil {
+	path := filepath.Join(f.Dir, generationconfig.File)
+	text, err := readFile(path, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var one int32
-	if err := json.Unmarshal(config.EOS, &one); err != nil {
-		return fmt.Errorf("%s: eos_token_id: %w", path, err)
+	if err != nil {
+		return err
 	}
-	f.Ends = []int32{one}
+	if f.Ends, err = generationconfig.Ends(text); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
+	"qlora/internal/generationconfig"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -129,7 +130,44 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		return err
 	}
 	j.writer.Copies = append(checkpoint.SideFiles(j.base.Files(), checkpoint.ModelFiles...), checkpoint.SideFiles(j.tokenizerFiles(), checkpoint.TokenizerFiles...)...)
+	extended, err := j.generationConfig()
+	if err != nil || extended == nil {
+		return err
+	}
+	for i, file := range j.writer.Copies {
+		if file.Name == generationconfig.File {
+			j.writer.Copies[i].Data = extended
+		}
+	}
 	return nil
+}
+
+// generationConfig returns the base's generation_config.json that stops at the ends of
+// the adapters' files too; nil if these add none.
+func (j *Job) generationConfig() ([]byte, error) {
+	var more []int32
+	for _, a := range j.adapters {
+		text, err := generationconfig.Read(os.DirFS(a.dir))
+		if err != nil {
+			return nil, err
+		}
+		ends, err := generationconfig.Ends(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(a.dir, generationconfig.File), err)
+		}
+		more = append(more, ends...)
+	}
+	if more == nil {
+		return nil, nil
+	}
+	text, err := generationconfig.Read(j.base.Files())
+	if err == nil {
+		text, err = generationconfig.Extend(text, generationconfig.Model{Config: j.config.Raw, Ends: j.config.EOS}, more)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, generationconfig.File), err)
+	}
+	return text, nil
 }
 
 // plan lays out the base, with or without adapters. It checks the presence, shape and

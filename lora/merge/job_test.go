@@ -180,6 +180,34 @@ func TestFiles(t *testing.T) {
 	assert.Equal(t, "base", read(out, "generation_config.json"))
 }
 
+// TestEnds checks that a merge stops where the base or an adapter does.
+func TestEnds(t *testing.T) {
+	for _, c := range []struct{ name, base, adapter, want string }{ // "": no file
+		{"more", `{"top_p": 0.5, "eos_token_id": 2}`, `{"top_p": 0.9, "eos_token_id": [2, 7]}`, `{"top_p": 0.5, "eos_token_id": [2, 7]}`},
+		{"the same", `{"eos_token_id": 2}`, `{"eos_token_id": [2]}`, `{"eos_token_id": 2}`},
+		{"only the base's", `{"eos_token_id": 2}`, "", `{"eos_token_id": 2}`},
+		{"none", "", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			base, adapter := shardedBase(t), t.TempDir()
+			require.NoError(t, os.CopyFS(adapter, os.DirFS(inAdapters("qv"))))
+			for dir, text := range map[string]string{base: c.base, adapter: c.adapter} {
+				if text != "" {
+					require.NoError(t, os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte(text), 0o644))
+				}
+			}
+			file := filepath.Join(merged(t, Options{Model: base, Adapters: []string{adapter}}), "generation_config.json")
+			if c.want == "" {
+				require.NoFileExists(t, file)
+				return
+			}
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			require.JSONEq(t, c.want, string(text))
+		})
+	}
+}
+
 // TestFromFourBits writes a 4-bit base in 16 bits; weights without an adapter equal
 // their dequantized codes.
 func TestFromFourBits(t *testing.T) {

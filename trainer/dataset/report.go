@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,14 @@ type MixReport struct {
 	Taken   int // of those in an epoch, with repetitions
 	Tokens  int64
 	Trained int64
+}
+
+// Chats reports whether a file's records are chats.
+func (r Report) Chats() bool {
+	return slices.ContainsFunc(r.Files, func(f FileReport) bool {
+		name, _, _ := strings.Cut(f.Format, " ")
+		return name == messages.name || name == sharegpt.name
+	})
 }
 
 // String returns the report in one line.

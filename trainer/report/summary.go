@@ -54,6 +54,9 @@ func Summary(b *trainer.Begin) []Setting {
 	}
 	add("trained", "%s", parameters(b.Trainable))
 	add("learning rate", "%v, %s", a.LearningRate, a.Schedule)
+	if len(a.ScheduleArgs) > 0 {
+		add("schedule", "%v", a.ScheduleArgs)
+	}
 	if n := trainer.NewSchedule(a, l.Steps).Warmup; n > 0 {
 		add("warm-up", "%d steps", n)
 	}

@@ -56,6 +56,11 @@ RUNS = [
     (7, {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 4, "max_steps": 5,
          "eval_strategy": "steps", "logging_steps": 2, "save_steps": 100}),
     (1, {"num_train_epochs": 0.5}),
+    (10, {"per_device_train_batch_size": 2, "num_train_epochs": 2, "eval_strategy": "steps", "eval_steps": 2, "eval_delay": 4,
+          "logging_steps": 3, "logging_first_step": True}),
+    (10, {"per_device_train_batch_size": 4, "num_train_epochs": 3, "eval_strategy": "epoch", "eval_delay": 1.5,
+          "logging_steps": 1, "logging_first_step": True}),
+    (6, {"per_device_train_batch_size": 2, "max_steps": 4, "eval_strategy": "steps", "eval_delay": 5, "logging_steps": 2}),
 ]
 
 

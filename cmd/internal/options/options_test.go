@@ -140,6 +140,7 @@ func TestCommandLine(t *testing.T) {
 		{"object", "", []string{"--rank_pattern", `{"a": 1}`}, func(s *sample) { s.Ranks = pairs{`"a": 1`} }},
 		{"file with an object", "rank_pattern:\n  b: 2\n  'a.*\"': 1.5\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`, `"a.*\"":1.5`} }},
 		{"file with an object of one", "rank_pattern:\n  b: 2\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`} }},
+		{"file with an object of texts", "rank_pattern: {b: x, a: null, c: 1e-5, d: '1e-5'}\n", nil, func(s *sample) { s.Ranks = pairs{`"b":"x"`, `"a":null`, `"c":1e-5`, `"d":"1e-5"`} }},
 		{"file with an object in braces", "rank_pattern: {b: 2, a: 1}\n", nil, func(s *sample) { s.Ranks = pairs{`"b":2`, `"a":1`} }},
 		{"empty file", "# nothing\n", nil, func(*sample) {}},
 	} {
@@ -183,7 +184,7 @@ func TestWrong(t *testing.T) {
 		{"file: twice", "seed: 1\nseed: 2", nil, "seed"},
 		{"file: twice by dash", "max-steps: 1\nmax_steps: 2", nil, "run.yaml:2: max_steps is set twice, first in line 1"},
 		{"file: nested", "model:\n  name: x", nil, "run.yaml:1: model: not a plain value or a list"},
-		{"file: object of texts", "rank_pattern:\n  b: x", nil, `run.yaml:1: rank_pattern: the value of "b" is not a number`},
+		{"file: object of lists", "rank_pattern:\n  b: [x]", nil, `run.yaml:1: rank_pattern: the value of "b" is neither a number nor a text`},
 		{"file: list for an object", "rank_pattern: [b]", nil, "got a list"},
 		{"file: list for a number", "seed: [1]", nil, "got a list"},
 		{"file: nested list", "dataset: [[a]]", nil, "not a plain value"},

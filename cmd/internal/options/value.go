@@ -93,7 +93,7 @@ func textOf(v reflect.Value) string {
 // cannot be an option.
 func kindOf(t reflect.Type) string {
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
-		if t.Kind() == reflect.Slice {
+		if t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 			return "object" // of names and values, whose text is JSON
 		}
 		return "name"

@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // maxFile bounds the bytes of a YAML file of options. The parser's time grows with the
@@ -135,7 +137,7 @@ func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-// object returns pairs of names and numbers as JSON, in their order.
+// object returns pairs of names and plain values as JSON, in their order.
 func object(pairs []*ast.MappingValueNode) (string, error) {
 	var members []string
 	for _, pair := range pairs {
@@ -143,11 +145,19 @@ func object(pairs []*ast.MappingValueNode) (string, error) {
 		if !ok {
 			return "", fmt.Errorf("a key is not a plain value")
 		}
-		switch pair.Value.(type) {
+		switch value := pair.Value.(type) {
 		case *ast.IntegerNode, *ast.FloatNode:
-			members = append(members, quote(key)+":"+pair.Value.GetToken().Value)
+			members = append(members, quote(key)+":"+value.GetToken().Value)
+		case *ast.StringNode:
+			text := quote(value.Value)
+			if _, err := strconv.ParseFloat(value.Value, 64); err == nil && value.Token.Type == token.StringType && json.Valid([]byte(value.Value)) {
+				text = value.Value // 1e-5, without quotes, which the parser takes for a text
+			}
+			members = append(members, quote(key)+":"+text)
+		case *ast.NullNode:
+			members = append(members, quote(key)+":null")
 		default:
-			return "", fmt.Errorf("the value of %q is not a number", key)
+			return "", fmt.Errorf("the value of %q is neither a number nor a text", key)
 		}
 	}
 	return "{" + strings.Join(members, ",") + "}", nil
@@ -186,7 +196,7 @@ func (s *Set) YAML(comments ...string) []byte {
 // yamlOf returns v as YAML. Text is quoted as in JSON.
 func yamlOf(v reflect.Value) string {
 	switch {
-	case v.Kind() == reflect.Pointer && v.IsNil(), v.Kind() == reflect.Slice && v.Len() == 0:
+	case v.Kind() == reflect.Pointer && v.IsNil(), (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0:
 		return "null"
 	case v.Type() == listType:
 		var quoted []string

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -60,7 +59,11 @@ func (o *generateOptions) chat(c *call, r *inference) error {
 	if err != nil {
 		return err
 	}
-	stop := slices.Concat(d.Stop(), r.base.Ends(r.tok))
+	stop, err := r.base.Ends(r.tok, d.Template)
+	if err != nil {
+		return exit.AsWrong(err)
+	}
+	c.noteEnd(d.Template, r.tok, stop)
 	if !c.set.Given("prompt") && isTerminal(c.in) {
 		return o.converse(c, r, d, stop)
 	}

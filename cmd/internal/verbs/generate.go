@@ -50,7 +50,11 @@ func Generate() *cobra.Command {
 		if own.Chat {
 			return own.chat(c, r)
 		}
-		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), r.base.Ends(r.tok))
+		stop, err := r.base.Ends(r.tok, nil)
+		if err != nil {
+			return exit.AsWrong(err)
+		}
+		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), stop)
 		return err
 	})
 }

@@ -118,6 +118,10 @@ func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []datase
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	prompts, err = o.prompts(c, tok, base, evalSet.Examples)
+	ends, err := o.ends(c, tok, base, &trainSet.Report)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	prompts, err = o.prompts(c, tok, ends, evalSet.Examples)
 	return trainSet.Examples, evalSet.Examples, prompts, err
 }

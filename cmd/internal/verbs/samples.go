@@ -18,8 +18,8 @@ import (
 // maxPrompts bounds the prompts completed at every evaluation.
 const maxPrompts = 100
 
-// prompts returns the prompts of --sample_prompts, or nil.
-func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, base *trainer.Base, eval []dataset.Example) (*trainer.Prompts, error) {
+// prompts returns the prompts of --sample_prompts, or nil. Completions stop at ends.
+func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, ends []int32, eval []dataset.Example) (*trainer.Prompts, error) {
 	name := o.watch.Prompts
 	if name == "" {
 		return nil, nil
@@ -27,7 +27,7 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, base *trainer.B
 	if tok == nil {
 		return nil, exit.Wrongf("--sample_prompts needs tokenizer.json, which is not in %s", o.data.Model)
 	}
-	s := &trainer.Prompts{Tokens: o.watch.Tokens, Stop: base.Ends(tok), Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
+	s := &trainer.Prompts{Tokens: o.watch.Tokens, Stop: ends, Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
 	var records []dataset.Example
 	n, err := strconv.Atoi(name)
 	switch {

@@ -60,7 +60,11 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	prompts, err := o.prompts(c, tok, model, eval.Examples)
+	ends, err := o.ends(c, tok, model, &train.Report)
+	if err != nil {
+		return err
+	}
+	prompts, err := o.prompts(c, tok, ends, eval.Examples)
 	if err != nil {
 		return err
 	}
@@ -70,6 +74,9 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	if files, err = o.withTemplate(files); err != nil {
 		return err
+	}
+	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
+		return exit.AsWrong(err)
 	}
 	dev, err := o.machine.open()
 	if err != nil {
