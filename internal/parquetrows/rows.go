@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"math/bits"
 	"unicode/utf8"
 
@@ -105,7 +106,7 @@ func (f *File) next() (object json.RawMessage, err error) {
 	if err := f.parquet.Schema().Reconstruct(&value, f.row); err != nil {
 		return nil, err
 	}
-	if err := checkText(value); err != nil {
+	if value, err = jsonValue(value); err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
@@ -197,28 +198,36 @@ func (c *column) close() {
 	c.pages.Close() // the source is read-only
 }
 
-// checkText refuses text that is not valid JSON, which encoding/json would silently
-// replace.
-func checkText(value any) error {
+// jsonValue returns value as JSON can hold it: null for a float that is no finite number.
+// It refuses text that is not UTF-8, which encoding/json would silently replace.
+func jsonValue(value any) (_ any, err error) {
 	switch v := value.(type) {
 	case map[string]any:
 		for name, field := range v {
-			if err := checkText(field); err != nil {
-				return fmt.Errorf("%q: %w", name, err)
+			if v[name], err = jsonValue(field); err != nil {
+				return nil, fmt.Errorf("%q: %w", name, err)
 			}
 		}
 	case []any:
-		for _, element := range v {
-			if err := checkText(element); err != nil {
-				return err
+		for i, element := range v {
+			if v[i], err = jsonValue(element); err != nil {
+				return nil, err
 			}
 		}
 	case string:
 		if !utf8.ValidString(v) {
-			return errors.New("the text is not UTF-8")
+			return nil, errors.New("the text is not UTF-8")
+		}
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, nil
+		}
+	case float32:
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, nil
 		}
 	}
-	return nil
+	return value, nil
 }
 
 // recoverAsError turns a panic into an error: parquet-go panics on some inconsistent

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -153,4 +154,19 @@ func FuzzRead(f *testing.F) {
 			require.True(t, json.Valid(row), "%s", row)
 		}
 	})
+}
+
+// TestNumbersThatJSONLacks checks that NaN and the infinities are read as null.
+func TestNumbersThatJSONLacks(t *testing.T) {
+	type row struct {
+		Score  float64   `parquet:"score"`
+		Single float32   `parquet:"single"`
+		Scores []float64 `parquet:"scores,list"`
+	}
+	var b bytes.Buffer
+	require.NoError(t, parquet.Write(&b, []row{{math.NaN(), float32(math.Inf(-1)), []float64{1, math.Inf(1)}}}))
+	rows, err := read(b.Bytes())
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	assert.JSONEq(t, `{"score": null, "single": null, "scores": [1, null]}`, string(rows[0]))
 }

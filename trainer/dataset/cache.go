@@ -96,7 +96,7 @@ func (c *Cache) Save() error {
 
 // cacheKey returns a hash of all inputs of Load.
 func cacheKey(paths []string, tok *tokenizer.Tokenizer, opt Options) (string, error) {
-	sources, err := findSources(paths)
+	sources, err := findSources(paths, opt.Evaluation)
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +115,7 @@ func cacheKey(paths []string, tok *tokenizer.Tokenizer, opt Options) (string, er
 	}
 	fmt.Fprintf(h, "%q", chatIdentity(opt))
 	for _, s := range sources {
-		fmt.Fprintf(h, "\n%q %q\n", s.name, s.skipped)
+		fmt.Fprintf(h, "\n%q %q %q\n", s.name, s.skipped, s.splits)
 		for _, file := range s.files {
 			if err := hashFile(h, file); err != nil {
 				return "", err
@@ -138,7 +138,7 @@ var programSum = sync.OnceValues(func() ([]byte, error) {
 
 // hashFile adds a file's name and content to h.
 func hashFile(h hash.Hash, path string) error {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,10 @@ import (
 	"qlora/internal/chattemplate"
 )
 
+// errNothing says that a record is valid but has nothing to train on: it is dropped and
+// counted.
+var errNothing = errors.New("the record is empty")
+
 // conversation reads the messages of a field, and the fields that belong to them: tools,
 // documents, a system text, variables of the template. only marks the messages to train
 // on; nil means the assistant's.
@@ -37,7 +41,7 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 		}
 	}
 	if len(v.Messages) == 0 {
-		return nil, nil, fmt.Errorf("%q has no messages", field)
+		return nil, nil, errNothing
 	}
 	return v, only, r.surroundings(v)
 }

@@ -121,7 +121,7 @@ func TestWrongChats(t *testing.T) {
 		{"no template", "", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "has none; name one by `chat_template`: a file, or one of alpaca"},
 		{"other template", "", `{"text": "x"}`, Options{ChatTemplate: "chatlm"}, `chat template "chatlm" does not exist`},
 		{"template not parsed", "{% for %}", `{"messages": [{"role": "user", "content": "x"}]}`, Options{}, "line 1: found"},
-		{"no messages", chatml, `{"messages": []}`, Options{}, `"messages" has no messages`},
+		{"no messages", chatml, `{"messages": []}`, Options{}, "none of the 1 records has anything to train on"},
 		{"no list", chatml, `{"messages": 5}`, Options{}, `"messages" is 5, not a list`},
 		{"no object", chatml, `{"messages": ["hi"]}`, Options{}, `message 1 of "messages" is not an object with role and content`},
 		{"no role", chatml, `{"messages": [{"content": "hi"}]}`, Options{}, "has no role (or from)"},
@@ -224,7 +224,7 @@ func FuzzChat(f *testing.F) {
 		if r.parse() != nil {
 			return
 		}
-		format, err := formatOf(r, Auto)
+		format, err := formatOf(r, Auto, nil)
 		if err != nil || format != &messages && format != &sharegpt {
 			return
 		}

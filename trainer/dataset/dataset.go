@@ -12,11 +12,13 @@ import (
 // Options configure how records become examples. The zero value detects the format and
 // has no limit of length; DefaultOptions returns the command line's defaults.
 type Options struct {
-	Format        string `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
-	MaxLength     int    `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
-	TrainOnInputs bool   `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
-	ChatTemplate  string `option:"chat_template" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
-	ApplyChat     bool   `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
+	Format        string   `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
+	MaxLength     int      `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
+	TrainOnInputs bool     `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
+	ChatTemplate  string   `option:"chat_template" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
+	ApplyChat     bool     `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
+	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question"`
+	SkipBad       bool     `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
 
 	// ModelFolder holds the chat template and its special tokens; "" for none.
 	ModelFolder string
@@ -24,6 +26,8 @@ type Options struct {
 	// VocabularySize is the number of ids of the model; larger ids are refused. 0 means
 	// unknown.
 	VocabularySize int
+	// Evaluation reads the validation and test splits of a folder instead of train.
+	Evaluation bool
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
 	// Weights are the number of times that each path's records occur in an epoch; see
@@ -46,7 +50,8 @@ func (o Options) Validate() error {
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
 	}
-	return errors.Join(length, checkFormat(cmp.Or(o.Format, Auto)))
+	_, columns := columnsOf(o.Columns)
+	return errors.Join(length, columns, checkFormat(cmp.Or(o.Format, Auto)))
 }
 
 // A Set is the result of Load.
@@ -70,8 +75,8 @@ type Progress struct {
 	Records     int   // read so far
 }
 
-// Load reads the paths one after another: files, folders of files, and patterns such as
-// data/*.jsonl. tok may be nil if all records are pretokenized. progress, if not nil,
+// Load reads the paths one after another: files, folders of files, patterns such as
+// data/*.jsonl, and Stdin. tok may be nil if all records are pretokenized. progress, if not nil,
 // receives the progress; an error from it aborts Load.
 //
 // Errors name file and line; all except read errors are about the input. A set without a
@@ -84,14 +89,18 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}
-	sources, err := findSources(paths)
+	sources, err := findSources(paths, opt.Evaluation)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkWeights(opt.Weights, len(sources)); err != nil {
 		return nil, err
 	}
-	l := loader{opt: opt, set: new(Set), report: func(int64) error { return nil }}
+	columns, err := columnsOf(opt.Columns)
+	if err != nil {
+		return nil, err
+	}
+	l := loader{opt: opt, columns: columns, set: new(Set), report: func(int64) error { return nil }}
 	if progress != nil {
 		total := int64(0)
 		for _, s := range sources {
@@ -104,7 +113,13 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if tok != nil {
 		l.vocabulary = newVocabulary(tok)
 	}
-	l.chats = sync.OnceValues(func() (*chats, error) { return newChats(opt, tok) })
+	l.chats = sync.OnceValues(func() (*chats, error) {
+		c, err := newChats(opt, tok)
+		if err != nil {
+			return nil, setupError{err}
+		}
+		return c, nil
+	})
 	if opt.ChatTemplate != "" || opt.ApplyChat {
 		if _, err := l.chats(); err != nil {
 			return nil, err
@@ -116,6 +131,9 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			if err := l.file(file, s.sizes[i]); err != nil {
 				return nil, err
 			}
+		}
+		if s.splits != "" {
+			l.set.Report.Splits = append(l.set.Report.Splits, s.splits)
 		}
 		l.set.Report.Skipped = append(l.set.Report.Skipped, s.skipped...)
 		ends = append(ends, len(l.set.Examples))

@@ -180,7 +180,7 @@ func TestWrongInput(t *testing.T) {
 	}{
 		{"not JSON", "a.jsonl", "{\"text\": \"a b\"}\n{\"text\": ", Options{}, "a.jsonl:2: the record is not JSON"},
 		{"first fault wins", "a.jsonl", "{\"text\": \"a b\"}\n{\"text\": 1}\n\x00\n", Options{}, `a.jsonl:2: "text" is 1, not a text`},
-		{"no object", "a.jsonl", "[1]\n", Options{}, "a.jsonl:1: the record is [1], not a JSON object"},
+		{"no object", "a.jsonl", "[1]\n", Options{}, "a.jsonl:1: the record is 1, not a JSON object"},
 		{"null", "a.jsonl", "null\n", Options{}, "the record is null"},
 		{"NUL", "a.jsonl", "{\"text\": \"a\x00\"}\n", Options{}, "a.jsonl:1: the file has a NUL byte"},
 		{"NUL in an array", "a.json", "[{\"text\": \"a\x00\"}]", Options{}, "a.json:1: the file has a NUL byte"},
@@ -215,8 +215,8 @@ func TestWrongInput(t *testing.T) {
 		{"no comma", "a.json", "[{\"text\": \"a\"}\n{\"text\": \"b\"}]", Options{}, "not JSON"},
 		{"trailing comma", "a.json", "[{\"text\": \"a\"},\n]", Options{}, "a.json:2"},
 		{"text after the array", "a.json", "[{\"text\": \"a\"}] x", Options{}, "after the array's end"},
-		{"object over lines", "a.json", "\n{\"text\":\n\"a\"}", Options{}, "a.json:2: the record is not JSON"},
-		{"empty json", "a.json", "", Options{}, "the file is empty"},
+		{"object over lines cut off", "a.json", "\n{\"text\":\n\"a\"", Options{}, "a.json:2: the record is not JSON"},
+		{"empty json", "a.json", "", Options{}, "no records"},
 		{"ending", "a.xlsx", "", Options{}, "must end in one of .jsonl, .json, .csv, .tsv, .parquet, .txt"},
 		{"parquet inside gz", "a.parquet.gz", "", Options{}, "must end in one of"},
 		{"no gz", "a.jsonl.gz", "{\"text\": \"a\"}", Options{}, "a.jsonl.gz: the file is not gzip"},
@@ -291,7 +291,7 @@ func FuzzJSONL(f *testing.F) {
 				return
 			}
 			parsed = append(parsed, string(r.json))
-			f, err := formatOf(r, Auto)
+			f, err := formatOf(r, Auto, nil)
 			if err != nil || f != &pretokenized {
 				continue
 			}

@@ -25,8 +25,8 @@ type fileType struct {
 }
 
 var fileTypes = []fileType{
-	{ending: ".jsonl", records: jsonLines},
-	{ending: ".json", records: jsonArray},
+	{ending: ".jsonl", records: jsonRecords},
+	{ending: ".json", records: jsonRecords},
 	{ending: ".csv", records: csvRows(',')},
 	{ending: ".tsv", records: csvRows('\t')},
 	{ending: ".parquet", rows: parquetRows},
@@ -38,6 +38,9 @@ const gz = ".gz"
 
 // fileTypeOf returns the type of a file's extension.
 func fileTypeOf(path string) (fileType, bool) {
+	if path == Stdin {
+		return fileType{records: jsonRecords}, true
+	}
 	name, compressed := path, false
 	if ending := filepath.Ext(path); strings.EqualFold(ending, gz) {
 		name, compressed = path[:len(path)-len(ending)], true
@@ -91,6 +94,9 @@ func gzipFault(err error) error {
 
 // at names a place in a file of the type; line 0 names the whole file.
 func (kind fileType) at(path string, line int) string {
+	if path == Stdin {
+		return fmt.Sprintf("standard input, line %d", max(line, 1))
+	}
 	if line == 0 {
 		return path
 	}

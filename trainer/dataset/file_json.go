@@ -10,35 +10,15 @@ import (
 )
 
 // jsonArray reads the elements of one JSON array. It only finds where elements end;
-// parsing checks them later. A file that begins with an object has one record per line:
-// many such files are named .json.
+// parsing checks them later.
 func jsonArray(from io.Reader) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		s := arrayScanner{from: bufio.NewReaderSize(from, 1<<16), line: 1}
-		switch err := s.open(); {
-		case errors.Is(err, errObject):
-			blank := s.line - 1
-			for r, err := range jsonLines(s.from) {
-				r.line += blank
-				if !yield(r, err) {
-					return
-				}
-			}
-			return
-		case err != nil:
+		if err := s.open(); err != nil {
 			yield(record{line: s.line}, err)
 			return
 		}
-		for first := true; ; first = false {
-			more, err := s.next(first)
-			if err != nil {
-				yield(record{line: s.line}, err)
-				return
-			}
-			if !more || !yield(record{line: s.start, json: slices.Clone(s.element)}, nil) {
-				return
-			}
-		}
+		s.records(yield)
 	}
 }
 
@@ -48,9 +28,23 @@ type arrayScanner struct {
 	line    int    // of the last byte read
 	element []byte // the last element, up to maxRecord bytes
 	start   int    // line where it begins
+	inside  bool   // the array is a field of an object
+	loose   bool   // elements are objects that follow each other, in no array
 }
 
-var errObject = errors.New("the file begins with an object")
+// records yields the elements of the array, which is open.
+func (s *arrayScanner) records(yield func(record, error) bool) {
+	for first := true; ; first = false {
+		more, err := s.next(first)
+		if err != nil {
+			yield(record{line: s.line}, err)
+			return
+		}
+		if !more || !yield(record{line: s.start, json: slices.Clone(s.element)}, nil) {
+			return
+		}
+	}
+}
 
 var errArrayCut = errors.New("the file ends inside its array; it is truncated")
 
@@ -67,11 +61,6 @@ func (s *arrayScanner) open() error {
 		return errors.New("the file is empty; it must hold an array of records, [{…}, …]")
 	case err != nil:
 		return err
-	case c == '{':
-		if err := s.from.UnreadByte(); err != nil {
-			return err
-		}
-		return errObject
 	case c == 0:
 		return errNUL
 	case c != '[':
@@ -87,6 +76,11 @@ func (s *arrayScanner) next(first bool) (bool, error) {
 		return false, cutOff(err)
 	}
 	if c == ']' {
+		if s.inside {
+			if err := s.close(); err != nil {
+				return false, err
+			}
+		}
 		switch c, err := s.skip(); {
 		case errors.Is(err, io.EOF):
 			return false, nil
@@ -135,6 +129,9 @@ func (s *arrayScanner) rest(c byte) error {
 		}
 		s.element = append(s.element, c)
 		if depth == 0 && !quoted {
+			if s.loose && (c == '}' || c == ']') {
+				return nil
+			}
 			peek, err := s.from.Peek(1)
 			if err != nil {
 				return cutOff(err)
@@ -148,6 +145,33 @@ func (s *arrayScanner) rest(c byte) error {
 			return cutOff(err)
 		}
 	}
+}
+
+// close skips the rest of the object that holds the array.
+func (s *arrayScanner) close() error {
+	depth, quoted, escaped := 1, false, false
+	for depth > 0 {
+		c, err := s.read()
+		if err != nil {
+			return cutOff(err)
+		}
+		switch {
+		case c == 0:
+			return errNUL
+		case escaped:
+			escaped = false
+		case quoted:
+			quoted = c != '"'
+			escaped = c == '\\'
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
 }
 
 // skip returns the next byte that is not blank.

@@ -12,7 +12,7 @@ import (
 // maxText bounds the length of a plain text in bytes; it is read whole.
 const maxText = 1 << 30
 
-// plainText returns one document: the whole file.
+// plainText returns one document: the whole file. A file without text has none.
 func plainText(from io.Reader) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		whole, err := io.ReadAll(io.LimitReader(from, maxText+1))
@@ -25,6 +25,9 @@ func plainText(from io.Reader) iter.Seq2[record, error] {
 			err = errNUL
 		case !utf8.Valid(whole):
 			err = errors.New("the text is not UTF-8; convert the file")
+		}
+		if err == nil && len(bytes.TrimSpace(whole)) == 0 {
+			return
 		}
 		yield(record{line: 1, texts: map[string]string{"text": string(whole)}}, err)
 	}

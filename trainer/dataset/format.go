@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"qlora/option"
 )
@@ -38,8 +39,16 @@ var formats = []*format{
 	&sharegpt,
 	&alpaca,
 	&instances,
+	&dolly,
 	&promptCompletion,
+	&contextAnswer,
 	&questionAnswer,
+	&openOrca,
+	&questionResponse,
+	&problemSolution,
+	&queryResponse,
+	&promptResponse,
+	&inputsTargets,
 	&inputOutput,
 	&text,
 }
@@ -63,20 +72,57 @@ func checkFormat(name string) error {
 	return option.Errorf("dataset_format", name, "it must be %s", known)
 }
 
-// formatOf returns the format of a file from its first record.
-func formatOf(first record, name string) (*format, error) {
+// fieldNames are the fields that formats read.
+var fieldNames = sync.OnceValue(func() []string {
+	names := []string{"input", "labels", "system", "tools", "documents", "chat_template_kwargs"}
+	for _, f := range formats {
+		names = append(names, f.fields...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+})
+
+// formatOf returns the format of a file from its first record. Of several formats, one
+// that reads a mapped column is taken.
+func formatOf(first record, name string, columns []column) (*format, error) {
 	if err := first.parse(); err != nil {
 		return nil, err
 	}
+	if err := first.checkColumns(columns); err != nil {
+		return nil, err
+	}
+	has := first.names()
+	first.rename(columns)
+	var found *format
 	var wanted []string
+	null := "" // the field that keeps the record from being of a format
 	for _, f := range formats {
 		if name != Auto && name != f.name {
 			continue
 		}
-		if first.hasAll(f.fields) {
+		wanted = append(wanted, strings.Join(f.fields, "+"))
+		if null == "" {
+			null = first.null(f.fields)
+		}
+		if !first.hasAll(f.fields) {
+			continue
+		}
+		if slices.ContainsFunc(columns, func(c column) bool { return slices.Contains(f.fields, c.target) }) {
 			return f, nil
 		}
-		wanted = append(wanted, strings.Join(f.fields, "+"))
+		if found == nil {
+			found = f
+		}
 	}
-	return nil, fmt.Errorf("the record has %s, but %s needs %s", first.names(), name, strings.Join(wanted, " or "))
+	if found != nil {
+		return found, nil
+	}
+	if null != "" {
+		return nil, fmt.Errorf("%q is null; remove the record or give it a value", null)
+	}
+	const most = 6
+	if len(wanted) > most {
+		wanted = append(wanted[:most], "another format's fields")
+	}
+	return nil, fmt.Errorf("the record has %s, but %s needs %s; map other names by `columns`, such as prompt=question", has, name, strings.Join(wanted, " or "))
 }

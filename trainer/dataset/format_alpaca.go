@@ -20,33 +20,42 @@ func alpacaPrompt(instruction, input string) string {
 }
 
 // An alpaca record has an instruction, an output and usually an input. In a chat the
-// input is on the line after the instruction.
-var alpaca = format{
-	name:   "alpaca",
-	fields: []string{"instruction", "output"},
-	example: func(w *worker, r record) (Example, error) {
-		instruction, err := r.text("instruction")
-		if err != nil {
-			return Example{}, err
-		}
-		output, err := r.text("output")
-		if err != nil {
-			return Example{}, err
-		}
-		input := ""
-		if r.has("input") {
-			if input, err = r.text("input"); err != nil {
+// input is on the line after the instruction. Dolly's records are the same under other
+// names.
+var (
+	alpaca = alpacaFormat("input", "output", false)
+	dolly  = alpacaFormat("context", "response", true)
+)
+
+func alpacaFormat(input, output string, choice bool) format {
+	return format{
+		name:   "alpaca",
+		fields: []string{"instruction", output},
+		choice: choice,
+		example: func(w *worker, r record) (Example, error) {
+			instruction, err := r.text("instruction")
+			if err != nil {
 				return Example{}, err
 			}
-		}
-		if !w.opt.ApplyChat {
-			return w.pair(alpacaPrompt(instruction, input), output)
-		}
-		if input != "" {
-			instruction += "\n" + input
-		}
-		return w.asked(r, instruction, output)
-	},
+			answer, err := r.text(output)
+			if err != nil {
+				return Example{}, err
+			}
+			further := ""
+			if r.has(input) {
+				if further, err = r.text(input); err != nil {
+					return Example{}, err
+				}
+			}
+			if !w.opt.ApplyChat {
+				return w.pair(alpacaPrompt(instruction, further), answer)
+			}
+			if further != "" {
+				instruction += "\n" + further
+			}
+			return w.asked(r, instruction, answer)
+		},
+	}
 }
 
 // instances are records that hold inputs and outputs as a list, as in Self-Instruct

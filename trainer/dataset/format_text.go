@@ -15,6 +15,9 @@ var text = format{
 		if err != nil {
 			return Example{}, err
 		}
+		if text == "" {
+			return Example{}, errNothing
+		}
 		return w.text(text)
 	},
 }

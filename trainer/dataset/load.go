@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,7 @@ const (
 // A loader reads files into a set.
 type loader struct {
 	opt        Options
+	columns    []column    // of opt
 	vocabulary *vocabulary // nil without a tokenizer
 	chats      func() (*chats, error)
 	set        *Set
@@ -29,7 +29,7 @@ type loader struct {
 // file reads one file of size bytes to its end.
 func (l *loader) file(path string, size int64) error {
 	kind, _ := fileTypeOf(path)
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}
@@ -49,10 +49,9 @@ func (l *loader) file(path string, size int64) error {
 			return nil
 		}
 		if format == nil {
-			if format, err = formatOf(batch[0], l.opt.Format); err != nil {
-				return fmt.Errorf("%s: %w", kind.at(path, batch[0].line), err)
+			if format, err = l.formatOf(kind, batch, &report); err != nil {
+				return err
 			}
-			report.Format = format.String()
 		}
 		if err := l.batch(kind, format, batch, &report); err != nil {
 			return err
@@ -85,7 +84,26 @@ func (l *loader) file(path string, size int64) error {
 	return l.report(l.done)
 }
 
-// batch makes examples of the records, in parallel and in order.
+// formatOf returns the format of the first record that has one, and writes it to the
+// report. It returns nil if no record can be read.
+func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*format, error) {
+	for _, r := range batch {
+		found, err := formatOf(r, l.opt.Format, l.columns)
+		switch {
+		case err == nil:
+			report.Format = found.String()
+			return found, nil
+		case r.parse() != nil && !l.opt.SkipBad:
+			return nil, nil // batch returns the error
+		case !l.opt.SkipBad:
+			return nil, fmt.Errorf("%s: %w", kind.at(report.Path, r.line), err)
+		}
+	}
+	return nil, nil
+}
+
+// batch makes examples of the records, in parallel and in order. format is nil if none of
+// the records can be read.
 func (l *loader) batch(kind fileType, format *format, batch []record, report *FileReport) error {
 	type result struct {
 		made made
@@ -97,10 +115,15 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 	for range min(runtime.GOMAXPROCS(0), len(batch)) {
 		wait.Go(func() {
 			w := newWorker(l.opt, l.vocabulary, l.chats)
+			w.columns = l.columns
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {
 					return
+				}
+				if format == nil {
+					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
+					continue
 				}
 				results[i].made, results[i].err = w.make(format, batch[i])
 			}
@@ -108,11 +131,21 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 	}
 	wait.Wait()
 	for i, r := range results {
-		if r.err != nil {
-			return fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), r.err)
-		}
 		report.Records++
 		l.records++
+		if r.err != nil {
+			err := fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), r.err)
+			switch {
+			case l.opt.SkipBad && !isSetup(r.err):
+				if report.Bad++; report.Bad == 1 {
+					report.FirstBad = err.Error()
+				}
+				continue
+			case batch[i].parse() != nil:
+				return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
+			}
+			return err
+		}
 		report.Examples += len(r.made.examples)
 		if r.made.truncated {
 			report.Truncated++

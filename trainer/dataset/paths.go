@@ -7,27 +7,35 @@ import (
 	"strings"
 )
 
-// A source is one dataset as named: a file, a folder of files, or a pattern such as
-// data/*.jsonl.
+// A source is one dataset as named: a file, a folder of files, a pattern such as
+// data/*.jsonl, or Stdin.
 type source struct {
 	name    string
 	files   []string
 	sizes   []int64
 	skipped []string // entries of a folder that are not read
+	splits  string   // how the splits of a folder are used, in a line; "" without splits
 }
 
-// findSources returns the files of each path.
-func findSources(paths []string) ([]source, error) {
+// findSources returns the files of each path, for evaluation or for training.
+func findSources(paths []string, evaluation bool) ([]source, error) {
 	sources := make([]source, len(paths))
 	for i, path := range paths {
 		s := &sources[i]
 		s.name = path
+		if path == Stdin {
+			if err := stdin.fill(); err != nil {
+				return nil, err
+			}
+			s.files, s.sizes = []string{path}, []int64{stdin.size}
+			continue
+		}
 		info, err := os.Stat(path)
 		switch {
 		case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
 			err = s.match(path)
 		case err == nil && info.IsDir():
-			err = s.folder(path)
+			err = s.folder(path, evaluation)
 		case err == nil:
 			err = s.add(path)
 		}
@@ -71,9 +79,21 @@ func (s *source) match(pattern string) error {
 	return nil
 }
 
-// folder adds the readable files of a folder, in the order of their names. It skips
+// folder adds the files of a folder: those of the wanted splits if it has splits.
+func (s *source) folder(dir string, evaluation bool) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if found, err := s.split(dir, entries, evaluation); found || err != nil {
+		return err
+	}
+	return s.plainFolder(dir)
+}
+
+// plainFolder adds the readable files of a folder, in the order of their names. It skips
 // other files, such as a README, and subfolders.
-func (s *source) folder(dir string) error {
+func (s *source) plainFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err

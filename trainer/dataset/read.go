@@ -3,7 +3,6 @@ package dataset
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 )
 
 // A Record is one record of a file by its fields, for uses other than training.
@@ -12,10 +11,10 @@ type Record struct {
 	record record
 }
 
-// Read calls each with the records of the paths, as in Load, one after another, without
-// making examples. An error of each ends it; errors name file and line.
+// Read calls each with the records of the paths, as in Load for evaluation, one after
+// another, without making examples. An error of each ends it; errors name file and line.
 func Read(paths []string, each func(*Record) error) error {
-	sources, err := findSources(paths)
+	sources, err := findSources(paths, true)
 	if err != nil {
 		return err
 	}
@@ -31,7 +30,7 @@ func Read(paths []string, each func(*Record) error) error {
 
 func readFile(path string, size int64, each func(*Record) error) error {
 	kind, _ := fileTypeOf(path)
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}

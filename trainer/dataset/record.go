@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,11 @@ func (r *record) parse() error {
 		return errNotUTF8
 	}
 	err := json.Unmarshal(r.json, &r.fields)
+	if whole, replaced := withoutNaN(r.json); err != nil && replaced {
+		if fields := map[string]json.RawMessage(nil); json.Unmarshal(whole, &fields) == nil && fields != nil {
+			r.fields, err = fields, nil
+		}
+	}
 	if typeErr := (*json.UnmarshalTypeError)(nil); errors.As(err, &typeErr) || err == nil && r.fields == nil {
 		return fmt.Errorf("the record is %s, not a JSON object with named fields", shown(r.json))
 	}
@@ -45,6 +51,47 @@ func (r *record) parse() error {
 		return fmt.Errorf("the record is not JSON: %w", err)
 	}
 	return nil
+}
+
+// withoutNaN returns the text with null for NaN, Infinity and -Infinity outside strings,
+// and whether there was one. JSON has none of them, but Python's json module writes them
+// for missing numbers.
+func withoutNaN(text []byte) (whole []byte, replaced bool) {
+	if !bytes.Contains(text, []byte("NaN")) && !bytes.Contains(text, []byte("Infinity")) {
+		return text, false
+	}
+	whole = make([]byte, 0, len(text)+len(text)/3) // null is a byte longer than NaN
+	quoted, escaped := false, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			quoted = c != '"'
+			escaped = c == '\\'
+		case c == '"':
+			quoted = true
+		default:
+			if name := notANumber(text[i:]); name != "" {
+				whole, replaced = append(whole, "null"...), true
+				i += len(name) - 1
+				continue
+			}
+		}
+		whole = append(whole, c)
+	}
+	return whole, replaced
+}
+
+// notANumber returns the name that text begins with, or "".
+func notANumber(text []byte) string {
+	for _, name := range []string{"NaN", "Infinity", "-Infinity"} {
+		if bytes.HasPrefix(text, []byte(name)) {
+			return name
+		}
+	}
+	return ""
 }
 
 // has reports whether the field is present and not null.
@@ -58,6 +105,21 @@ func (r *record) has(name string) bool {
 
 func (r *record) hasAll(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !r.has(name) })
+}
+
+// null returns the first of the fields that is null, or "" if none is or one is missing.
+func (r *record) null(names []string) string {
+	null := ""
+	for _, name := range names {
+		raw, ok := r.fields[name]
+		switch {
+		case !ok && !r.has(name):
+			return ""
+		case string(raw) == "null" && null == "":
+			null = name
+		}
+	}
+	return null
 }
 
 // text returns a field that must be a text.

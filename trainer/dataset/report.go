@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 type Report struct {
 	Files   []FileReport
 	Skipped []string       // unread entries of folders
+	Splits  []string       // how the splits of folders are used, a line each
 	Mix     []MixReport    // of each dataset; nil if all are used once
 	Packing *PackingReport // nil if not packed
 }
@@ -19,25 +21,38 @@ type FileReport struct {
 	Path      string
 	Format    string // the format's name and, if several share it, its fields
 	Records   int
-	Examples  int   // sequences; a long text becomes several
-	Truncated int   // records longer than the longest sequence
-	Dropped   int   // records with nothing left to train on
-	Tokens    int64 // in the examples
-	Trained   int64 // tokens that are predicted and trained on
+	Examples  int    // sequences; a long text becomes several
+	Truncated int    // records longer than the longest sequence
+	Dropped   int    // records with nothing left to train on
+	Bad       int    // records skipped because they cannot be read
+	FirstBad  string // the first of them: where, and why
+	Tokens    int64  // in the examples
+	Trained   int64  // tokens that are predicted and trained on
 }
 
 // String returns the report in one line.
 func (f FileReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: read as %s: %d records, %d sequences, %d tokens, %d of them trained on",
-		f.Path, f.Format, f.Records, f.Examples, f.Tokens, f.Trained)
+		f.name(), cmp.Or(f.Format, "nothing"), f.Records, f.Examples, f.Tokens, f.Trained)
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)
 	}
 	if f.Dropped > 0 {
 		fmt.Fprintf(&b, "; %d dropped with nothing to train on", f.Dropped)
 	}
+	if f.Bad > 0 {
+		fmt.Fprintf(&b, "; %d bad ones were skipped, the first: %s", f.Bad, f.FirstBad)
+	}
 	return b.String()
+}
+
+// name returns the path, for messages.
+func (f FileReport) name() string {
+	if f.Path == Stdin {
+		return "standard input"
+	}
+	return f.Path
 }
 
 // A MixReport says how much a dataset contributes to an epoch.
@@ -70,6 +85,7 @@ func (r Report) Lines() []string {
 	for _, f := range r.Files {
 		lines = append(lines, f.String())
 	}
+	lines = append(lines, r.Splits...)
 	for _, path := range r.Skipped {
 		lines = append(lines, fmt.Sprintf("%s: skipped, not a dataset file by its name", path))
 	}
@@ -121,6 +137,7 @@ func (r Report) Total() FileReport {
 		sum.Examples += f.Examples
 		sum.Truncated += f.Truncated
 		sum.Dropped += f.Dropped
+		sum.Bad += f.Bad
 		sum.Tokens += f.Tokens
 		sum.Trained += f.Trained
 	}
@@ -135,7 +152,10 @@ func (r Report) usable() error {
 	}
 	var names []string
 	for _, f := range r.Files {
-		names = append(names, f.Path)
+		if f.Bad > 0 {
+			return fmt.Errorf("%s; no record is left to train on", f.FirstBad)
+		}
+		names = append(names, f.name())
 	}
 	what := "no records"
 	if sum.Records > 0 {

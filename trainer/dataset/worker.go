@@ -35,6 +35,7 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 // A worker makes examples of records. It belongs to one goroutine.
 type worker struct {
 	opt        Options
+	columns    []column // of opt
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
@@ -60,6 +61,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	if err := r.parse(); err != nil {
 		return made{}, err
 	}
+	r.rename(w.columns)
 	if f.split == nil {
 		return w.makeOne(f, r)
 	}
@@ -82,6 +84,9 @@ func (w *worker) make(f *format, r record) (made, error) {
 // makeOne tokenizes a single record of its format, as make does.
 func (w *worker) makeOne(f *format, r record) (made, error) {
 	e, err := f.example(w, r)
+	if errors.Is(err, errNothing) {
+		return made{}, nil
+	}
 	if err != nil {
 		return made{}, err
 	}
@@ -125,7 +130,15 @@ func trainable(truncated bool, examples ...Example) made {
 	return made{truncated: truncated}
 }
 
-var errNoTokenizer = errors.New("text needs a tokenizer; name a model folder with tokenizer.json")
+// A setupError is about the tokenizer or the template, not about the record at which it
+// occurs.
+type setupError struct{ error }
+
+func (e setupError) Unwrap() error { return e.error }
+
+func isSetup(err error) bool { return errors.As(err, new(setupError)) }
+
+var errNoTokenizer = setupError{errors.New("text needs a tokenizer; name a model folder with tokenizer.json")}
 
 // text returns the example of a text that is trained on as a whole.
 func (w *worker) text(text string) (Example, error) {
