@@ -8,6 +8,7 @@ import "slices"
 // the tags: the option's name, its aliases, its unit and one line of help.
 type Args struct {
 	OutputDir  string `option:"output_dir" help:"folder for the adapter, its checkpoints and the logs"`
+	Overwrite  bool   `option:"overwrite_output_dir" help:"start afresh in an output folder that holds a run, after moving the folder aside, to NAME.1"`
 	LoggingDir string `option:"logging_dir" help:"folder for TensorBoard events; default: runs in the output folder"`
 
 	Epochs           float64      `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
@@ -43,6 +44,9 @@ type Args struct {
 	EvalStrategy     string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when to evaluate: steps, epoch or no"`
 	EvalSteps        float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1: a share of all steps; 0: logging_steps"`
 	EvalDelay        float64 `option:"eval_delay" help:"do not evaluate before this many steps, or epochs with eval_strategy epoch"`
+	LoadBest         bool    `option:"load_best_model_at_end" help:"write the results of the checkpoint with the best evaluation, not those of the last step; save_total_limit keeps it"`
+	BestMetric       string  `option:"metric_for_best_model" help:"what makes a checkpoint the best: loss; set without load_best_model_at_end it only keeps and names the best checkpoint"`
+	GreaterIsBetter  *bool   `option:"greater_is_better" help:"a greater metric_for_best_model is better; default: false, as for loss"`
 	Resume           string  `option:"resume_from_checkpoint" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`
 
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`

@@ -1,7 +1,9 @@
 package trainer
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,17 +59,64 @@ func checkpointSteps(outputDir string) ([]int, error) {
 	return steps, nil
 }
 
-// NewestCheckpoint returns the newest complete checkpoint of outputDir, or "" if there
-// is none. damaged has an error for each newer one.
-func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error) {
+// A saved is a checkpoint folder, complete or not.
+type saved struct {
+	step     int
+	progress *progress // nil: unreadable
+}
+
+// readCheckpoints returns the checkpoint folders in outputDir in the order in which they
+// were saved, with unreadable ones last.
+func readCheckpoints(outputDir string) ([]saved, error) {
 	steps, err := checkpointSteps(outputDir)
+	if err != nil {
+		return nil, err
+	}
+	var all []saved
+	for _, step := range steps {
+		p, err := readProgress(CheckpointDir(outputDir, step))
+		if err != nil {
+			p = nil
+		}
+		all = append(all, saved{step, p})
+	}
+	slices.SortStableFunc(all, func(a, b saved) int { return cmp.Compare(a.number(), b.number()) })
+	return all, nil
+}
+
+// number returns the checkpoint's place in the order of saving.
+func (s saved) number() int {
+	if s.progress == nil {
+		return math.MaxInt
+	}
+	return s.progress.Saved
+}
+
+// ownCheckpoints returns the readable checkpoints of a run in outputDir, oldest first.
+func ownCheckpoints(outputDir, run string) ([]saved, error) {
+	all, err := readCheckpoints(outputDir)
+	return slices.DeleteFunc(all, func(s saved) bool { return s.progress == nil || s.progress.Run != run }), err
+}
+
+// NewestCheckpoint returns the complete checkpoint of outputDir that was saved last, or
+// "" if there is none. damaged has an error for each newer or unreadable one. It ignores
+// checkpoints of other runs than the one that outputDir holds.
+func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error) {
+	held, _, err := readRecord(outputDir)
 	if err != nil {
 		return "", nil, err
 	}
-	for _, step := range slices.Backward(steps) {
-		dir := CheckpointDir(outputDir, step)
+	all, err := readCheckpoints(outputDir)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, c := range slices.Backward(all) {
+		if held != nil && c.progress != nil && c.progress.Run != held.Run {
+			continue
+		}
+		dir := CheckpointDir(outputDir, c.step)
 		m, err := verify(dir)
-		if err == nil && m.Step != step {
+		if err == nil && m.Step != c.step {
 			err = fmt.Errorf("%s is a renamed checkpoint of step %d", dir, m.Step)
 		}
 		if err == nil {
@@ -78,17 +127,43 @@ func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error)
 	return "", damaged, nil
 }
 
-// rotate deletes all but the newest keep checkpoints; 0 keeps all.
-func rotate(outputDir string, keep int) error {
+// rotate deletes the run's oldest checkpoints until keep are left; 0 keeps all. The
+// newest stays, and that of step best (-1: none). Checkpoints of other runs stay, too.
+func rotate(outputDir, run string, keep, best int) error {
 	if keep == 0 {
 		return nil
 	}
-	steps, err := checkpointSteps(outputDir)
+	own, err := ownCheckpoints(outputDir, run)
 	if err != nil {
 		return err
 	}
-	for _, step := range steps[:max(0, len(steps)-keep)] {
-		if err := atomicfile.RemoveDir(CheckpointDir(outputDir, step)); err != nil {
+	excess := len(own) - keep
+	for i, c := range own {
+		if excess <= 0 || i == len(own)-1 {
+			break
+		}
+		if c.step == best {
+			continue
+		}
+		excess--
+		if err := atomicfile.RemoveDir(CheckpointDir(outputDir, c.step)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepOnly deletes the run's checkpoints except that of one step.
+func keepOnly(outputDir, run string, step int) error {
+	own, err := ownCheckpoints(outputDir, run)
+	if err != nil {
+		return err
+	}
+	for _, c := range own {
+		if c.step == step {
+			continue
+		}
+		if err := atomicfile.RemoveDir(CheckpointDir(outputDir, c.step)); err != nil {
 			return err
 		}
 	}

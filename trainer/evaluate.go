@@ -52,6 +52,7 @@ func (r *loop) evaluate(ctx context.Context) error {
 		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
 		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),
 	}})
+	r.compareBest(sum / float64(records))
 	if err != nil || len(samples) == 0 {
 		return err
 	}

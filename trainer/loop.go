@@ -36,6 +36,10 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
 		return err
 	}
+	if t.lock, err = lockFolder(t.Args.OutputDir); err != nil {
+		return err
+	}
+	defer func() { _ = t.lock.Close() }() // unlocks; it may be another file by then
 	atomicfile.Clean(t.Args.OutputDir)
 	defer t.layout.Close()
 	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
@@ -46,6 +50,9 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		}
 	}()
 	if err := r.load(); err != nil {
+		return err
+	}
+	if err := r.claim(); err != nil {
 		return err
 	}
 	begin := r.begin()

@@ -28,6 +28,9 @@ type progress struct {
 	Seconds       float64 `json:"seconds"`        // of training so far
 	EvaluationDue bool    `json:"evaluation_due"` // interrupted in the evaluation after Step
 
+	Run   string `json:"run"`   // the run's name in its folder's record; "": of a program without records
+	Saved int    `json:"saved"` // counts the checkpoints in the order of saving; 0: unknown
+
 	Identity identity          `json:"identity"`
 	Settings map[string]string `json:"settings"` // that may change
 }

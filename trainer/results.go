@@ -27,6 +27,9 @@ func (r *loop) finish() error {
 	if err != nil {
 		return err
 	}
+	if err := r.loadBest(); err != nil {
+		return err
+	}
 	dir := r.Args.OutputDir
 	if err := r.writeModel(dir); err != nil {
 		return err
@@ -36,7 +39,11 @@ func (r *loop) finish() error {
 		return err
 	}
 	// A run that was killed right after saving its last checkpoint left one too many.
-	return rotate(dir, r.Args.SaveTotalLimit)
+	best := r.bestStep()
+	if err := rotate(dir, r.run, r.Args.SaveTotalLimit, best); err != nil || best < 0 || r.Args.SaveTotalLimit != 1 {
+		return err
+	}
+	return keepOnly(dir, r.run, best) // the newest is not needed anymore
 }
 
 // writeModel writes the adapter or the trained model, and the files next to it.

@@ -19,7 +19,7 @@ func (r *loop) load() error {
 		return err
 	}
 	if r.resume == nil {
-		r.at = progress{Version: progressVersion, Identity: r.identity, Settings: r.settings()}
+		r.at = progress{Version: progressVersion, Run: r.run, Identity: r.identity, Settings: r.settings()}
 		return r.Device.Sync()
 	}
 	return r.restore()
@@ -30,6 +30,7 @@ func (r *loop) restore() error {
 	r.at = *r.resume
 	r.at.Settings = r.settings()
 	r.state.LogHistory = r.past.LogHistory
+	r.restoreBest()
 	for _, row := range r.past.LogHistory { // reduce_lr_on_plateau depends on them
 		if row.EvalLoss != nil {
 			r.schedule.evaluated(float64(*row.EvalLoss))
@@ -52,8 +53,17 @@ func (r *loop) restore() error {
 
 // save writes a checkpoint of the current position, and deletes the oldest ones.
 func (r *loop) save() error {
+	own, err := ownCheckpoints(r.Args.OutputDir, r.run)
+	if err != nil {
+		return err
+	}
+	r.at.Saved = 1
+	if len(own) > 0 {
+		r.at.Saved = own[len(own)-1].progress.Saved + 1
+	}
 	r.at.Draws = r.order.draws
 	r.at.Seconds = r.seconds()
+	r.nameBest()
 	r.state.control(true, r.at.Step == r.length.Steps)
 	defer r.state.control(false, r.at.Step == r.length.Steps)
 	dir, err := writeCheckpoint(r.Args.OutputDir, r.at.Step, func(dir string) error {
@@ -76,7 +86,7 @@ func (r *loop) save() error {
 		return err
 	}
 	r.checkpoint = dir
-	if err := rotate(r.Args.OutputDir, r.Args.SaveTotalLimit); err != nil {
+	if err := rotate(r.Args.OutputDir, r.run, r.Args.SaveTotalLimit, r.bestStep()); err != nil {
 		return fmt.Errorf("deleting old checkpoints: %w", err)
 	}
 	return r.outputs.Saved(dir, r.at.Step)

@@ -28,6 +28,9 @@ type Run struct {
 	// Files are written next to the results and into every checkpoint. nil: the base's
 	// SideFiles, the tokenizer and the chat template, WithEnds.
 	Files []File
+	// Inputs are files and folders that the run was made from besides the base: its
+	// datasets. A run does not move them aside with an old run.
+	Inputs []string
 	// Prompts are completed at every evaluation. nil: none.
 	Prompts *Prompts
 	// Outputs receive what the run reports. Without any, the run writes only its
@@ -56,6 +59,11 @@ type Trainer struct {
 	resume   *progress // nil: a fresh start
 	past     *State    // of the checkpoint
 	from     string    // folder of the checkpoint
+
+	run   string   // the run's name in the record of its folder
+	seen  []byte   // the record that New found in the output folder
+	aside bool     // move the output folder aside before the first step
+	lock  *os.File // on the output folder, while Train runs
 }
 
 // New plans a run and checks all of its input: the settings, the records, the
@@ -85,6 +93,9 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	if err := t.findCheckpoint(); err != nil {
+		return nil, err
+	}
+	if err := t.checkFolder(); err != nil {
 		return nil, err
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)

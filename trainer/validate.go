@@ -108,6 +108,10 @@ func (a *Args) Validate() error {
 	if a.SaveTotalLimit < 0 {
 		refuse("save_total_limit", a.SaveTotalLimit, "it must be 0 (keep all) or more")
 	}
+	a.checkBest(refuse)
+	if a.Overwrite && a.resumes() {
+		refuse("overwrite_output_dir", true, "`resume_from_checkpoint` continues a run: give one of them")
+	}
 	if a.GradientCheckpointing && a.Recompute != RecomputeAuto && a.Recompute != "layer" {
 		refuse("gradient_checkpointing", true, "`recompute` is %q, and both set the same: give one of them", a.Recompute)
 	}

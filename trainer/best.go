@@ -1,0 +1,122 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"qlora/option"
+)
+
+// tracksBest reports whether the run compares its evaluations.
+func (a *Args) tracksBest() bool { return a.LoadBest || a.BestMetric != "" }
+
+// checkBest refuses settings of the best checkpoint as TrainingArguments does: a run
+// can load only a checkpoint that it evaluated.
+func (a *Args) checkBest(refuse func(name string, value any, format string, args ...any)) {
+	if m := a.BestMetric; m != "" && m != "loss" && m != "eval_loss" {
+		refuse("metric_for_best_model", m, "evaluations measure only loss")
+	}
+	if !a.LoadBest {
+		return
+	}
+	every := a.EvalSteps
+	if every == 0 {
+		every = a.LoggingSteps
+	}
+	times := a.SaveSteps / every
+	switch {
+	case a.EvalStrategy == StrategyNo:
+		refuse("load_best_model_at_end", true, "the run never evaluates: set `eval_strategy`")
+	case a.EvalStrategy != a.SaveStrategy:
+		refuse("load_best_model_at_end", true, "`eval_strategy` is %s and `save_strategy` is %s: give both the same value", a.EvalStrategy, a.SaveStrategy)
+	case a.EvalStrategy != StrategySteps:
+	case (a.SaveSteps < 1) != (every < 1) || times < 1-1e-9 || math.Abs(times-math.Round(times)) > 1e-9:
+		refuse("load_best_model_at_end", true, "`save_steps` %v is not a multiple of `eval_steps` %v, so the run would save what it did not evaluate", a.SaveSteps, every)
+	}
+}
+
+// compareBest keeps an evaluation's loss if it is the best so far.
+func (r *loop) compareBest(loss float64) {
+	if !r.Args.tracksBest() {
+		return
+	}
+	greater := r.Args.GreaterIsBetter != nil && *r.Args.GreaterIsBetter
+	if best := r.state.BestMetric; best != nil && (loss == float64(*best) || (loss > float64(*best)) != greater) {
+		return
+	}
+	r.state.BestMetric = number(loss)
+	if r.Args.SaveStrategy != StrategyNo {
+		step := r.at.Step
+		r.state.BestGlobalStep = &step
+	}
+}
+
+// nameBest names the checkpoint of the best evaluation in the state if it exists or is
+// being saved. Otherwise an earlier one remains, as in Trainer.
+func (r *loop) nameBest() {
+	best := r.state.BestGlobalStep
+	if best == nil || !r.Args.tracksBest() {
+		return
+	}
+	dir := CheckpointDir(r.Args.OutputDir, *best)
+	if _, err := os.Stat(dir); err == nil || *best == r.at.Step {
+		r.state.BestModelCheckpoint = &dir
+	}
+}
+
+// restoreBest takes over the best evaluation of the checkpoint that the run resumes
+// from.
+func (r *loop) restoreBest() {
+	if !r.Args.tracksBest() {
+		return
+	}
+	r.state.BestMetric, r.state.BestGlobalStep, r.state.BestModelCheckpoint = r.past.BestMetric, r.past.BestGlobalStep, r.past.BestModelCheckpoint
+	if best := r.state.BestModelCheckpoint; best != nil {
+		dir := filepath.Join(r.Args.OutputDir, filepath.Base(*best)) // the folder may have been moved
+		if _, err := os.Stat(dir); err != nil {
+			r.Note(fmt.Sprintf("the best checkpoint so far, %s, does not exist anymore", *best))
+			r.state.BestModelCheckpoint = nil
+			return
+		}
+		r.state.BestModelCheckpoint = &dir
+	}
+}
+
+// bestStep returns the step of the checkpoint that rotation must keep; -1: none.
+func (r *loop) bestStep() int {
+	best := r.state.BestModelCheckpoint
+	if best == nil {
+		return -1
+	}
+	step, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(*best), checkpointPrefix))
+	if err != nil {
+		return -1
+	}
+	return step
+}
+
+// loadBest sets the parameters to those of the best checkpoint.
+func (r *loop) loadBest() error {
+	if !r.Args.LoadBest {
+		return nil
+	}
+	best := r.state.BestModelCheckpoint
+	if best == nil {
+		r.Note(option.Name("load_best_model_at_end") + ": no checkpoint of an evaluation was saved, so the results are those of the last step")
+		return nil
+	}
+	if _, err := verify(*best); err != nil {
+		r.Note(fmt.Sprintf("the best checkpoint cannot be loaded, so the results are those of the last step: %v", err))
+		return nil
+	}
+	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(*best, optimizerFile)); err != nil {
+		return err
+	}
+	r.layout.Model.Derive(r.Device)
+	r.Note(fmt.Sprintf("loaded the best checkpoint, %s: its evaluation loss is %v", *best, *r.state.BestMetric))
+	return nil
+}

@@ -1,0 +1,251 @@
+package trainer
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"qlora/internal/atomicfile"
+	"qlora/lora"
+	"qlora/option"
+)
+
+// runFile describes the run that an output folder holds. A run writes it before its
+// first step.
+const runFile = "training_run.json"
+
+// maxRunBytes bounds the size of a training_run.json.
+const maxRunBytes = 1 << 20
+
+// record is the content of runFile.
+type record struct {
+	Run      string            `json:"run"` // drawn at a fresh start; the run's checkpoints have it, too
+	Identity identity          `json:"identity"`
+	Settings map[string]string `json:"settings"` // that make another run
+}
+
+// readRecord returns the record of the run in dir, and its bytes. Both are nil if there
+// is none.
+func readRecord(dir string) (*record, []byte, error) {
+	path := filepath.Join(dir, runFile)
+	b, err := readBounded(path, maxRunBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	r := new(record)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, b, nil
+}
+
+// runSettings returns the settings that tell a fresh start from the run of a used
+// folder, by option and as text: those that may change when a run is resumed, and those
+// of the adapters.
+func (t *Trainer) runSettings() map[string]string {
+	s := t.settings()
+	s["adapter"], s["load_best_model_at_end"] = t.Base.Adapter, fmt.Sprint(t.Args.LoadBest)
+	if c := t.Base.Lora; c != nil {
+		s["lora_r"], s["target_modules"] = fmt.Sprint(c.R), fmt.Sprint(c.Targets)
+		s["modules_to_save"], s["use_dora"] = strings.Join(c.ModulesToSave, ","), fmt.Sprint(c.DoRA)
+		s["init_lora_weights"], s["bias"], s["rank_pattern"] = string(c.Init), fmt.Sprint(c.Bias), fmt.Sprint(c.RankPattern)
+		s["layers_to_transform"], s["exclude_modules"] = fmt.Sprint(c.Layers), fmt.Sprint(c.Exclude)
+	}
+	return s
+}
+
+// checkFolder returns an error if another run trains in the output folder, or if it
+// holds another run and the user did not ask to move that aside. It chooses the run's
+// name.
+func (t *Trainer) checkFolder() error {
+	dir := t.Args.OutputDir
+	if err := checkUnlocked(dir); err != nil {
+		return err
+	}
+	held, seen, err := readRecord(dir)
+	if err != nil && !t.Args.Overwrite {
+		return holdsAnother(dir, err)
+	}
+	t.seen = seen
+	used := err != nil || held != nil || holdsRun(dir)
+	switch {
+	case t.resume != nil:
+		t.run = t.resume.Run
+		if held != nil && held.Run != t.run || held == nil && used && !sameFolder(filepath.Dir(t.from), dir) {
+			return holdsAnother(dir, fmt.Errorf("%s is not of it", t.from))
+		}
+	case used && t.Args.Overwrite:
+		t.run, t.aside = rand.Text(), true
+		return t.checkAside()
+	case used:
+		if held == nil {
+			if held, err = recordOfCheckpoints(dir); err != nil {
+				return holdsAnother(dir, err)
+			}
+		}
+		if err := t.differsFrom(held); err != nil {
+			return holdsAnother(dir, err)
+		}
+		t.run = held.Run
+	default:
+		t.run = rand.Text()
+	}
+	return nil
+}
+
+func holdsAnother(dir string, why error) error {
+	return option.Errorf("output_dir", dir,
+		"it holds another run (%v): continue that one with `resume_from_checkpoint`, choose another folder, or move it aside with `overwrite_output_dir`", why)
+}
+
+// differsFrom returns an error for the first difference between this run and another.
+func (t *Trainer) differsFrom(held *record) error {
+	if err := t.identity.differs(held.Identity); err != nil {
+		return err
+	}
+	here := t.runSettings()
+	for _, name := range slices.Sorted(maps.Keys(here)) {
+		if made, ok := held.Settings[name]; ok && made != here[name] {
+			return fmt.Errorf("it was made with `%s` %s and this run has %s", name, orNone(made), orNone(here[name]))
+		}
+	}
+	return nil
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "unset"
+	}
+	return text
+}
+
+// recordOfCheckpoints returns what the newest readable checkpoint says of its run, for a
+// folder without a record.
+func recordOfCheckpoints(dir string) (*record, error) {
+	all, err := readCheckpoints(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range slices.Backward(all) {
+		if p := c.progress; p != nil {
+			return &record{Run: p.Run, Identity: p.Identity, Settings: p.Settings}, nil
+		}
+	}
+	return nil, errors.New("its files do not say with which settings it was made")
+}
+
+// holdsRun reports whether a folder without a record has files of a run: of this
+// program or another.
+func holdsRun(dir string) bool {
+	if steps, err := checkpointSteps(dir); err != nil || len(steps) > 0 {
+		return true
+	}
+	for _, name := range []string{
+		stateFile, lora.WeightsFile, lora.ConfigFile, "adapter_model.bin",
+		"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+	} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// checkAside returns an error if moving the output folder aside would move what the run
+// reads.
+func (t *Trainer) checkAside() error {
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	type input struct{ what, path string }
+	all := []input{{"the model", t.Base.Folder}, {"the adapter", t.Base.Adapter}, {"the working folder", here}}
+	for _, path := range t.Inputs {
+		all = append(all, input{"a dataset", path})
+	}
+	for _, needed := range all {
+		if needed.path != "" && within(needed.path, t.Args.OutputDir) {
+			return option.Errorf("overwrite_output_dir", true, "%s, %s, lies in `output_dir`, which would be moved: choose another folder", needed.what, needed.path)
+		}
+	}
+	return nil
+}
+
+// claim makes the output folder this run's, whose lock the run holds: it moves an old
+// run aside and writes the record.
+func (t *Trainer) claim() error {
+	dir := t.Args.OutputDir
+	if _, now, err := readRecord(dir); !t.aside && (err != nil || !bytes.Equal(now, t.seen)) {
+		return holdsAnother(dir, errors.Join(errors.New("it began there meanwhile"), err))
+	}
+	if t.aside {
+		if err := t.moveAside(); err != nil {
+			return err
+		}
+	}
+	b, err := json.MarshalIndent(record{Run: t.run, Identity: t.identity, Settings: t.runSettings()}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(filepath.Join(dir, runFile), append(b, '\n'), 0o644)
+}
+
+// moveAside renames the output folder to the first free name of NAME.1, NAME.2, …,
+// creates an empty one in its place, and locks it.
+func (t *Trainer) moveAside() error {
+	dir, err := filepath.EvalSymlinks(t.Args.OutputDir)
+	if err != nil {
+		return err
+	}
+	aside := ""
+	for n := 1; ; n++ {
+		aside = fmt.Sprintf("%s.%d", dir, n)
+		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err := os.Rename(dir, aside); err != nil {
+		return fmt.Errorf("moving the old run aside: %w", err)
+	}
+	t.Note(fmt.Sprintf("moved the old run in %s to %s", dir, aside))
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return err
+	}
+	err = t.lock.Close()
+	t.lock = lock
+	return err
+}
+
+// within reports whether path is dir or lies below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(resolved(dir), resolved(path))
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// resolved returns the absolute path without symbolic links, as far as it exists.
+func resolved(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path
+}
+
+func sameFolder(a, b string) bool { return resolved(a) == resolved(b) }
