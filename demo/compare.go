@@ -46,6 +46,9 @@ func compare(ctx context.Context, dev *cpu.Device, out string, train, asked []to
 
 // compareMethod tunes by one method and returns its line of the table.
 func compareMethod(ctx context.Context, dev *cpu.Device, out, method string, train, asked []town.Record) (string, error) {
+	if err := clearLast(out); err != nil {
+		return "", err
+	}
 	base := filepath.Join(out, "base")
 	if err := writeBase(base); err != nil {
 		return "", err

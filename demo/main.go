@@ -64,6 +64,9 @@ const shown = 10
 
 // demonstrate asks, tunes on the training questions by QLoRA, and asks again.
 func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, train, asked []town.Record) error {
+	if err := clearLast(out); err != nil {
+		return err
+	}
 	base := filepath.Join(out, "base")
 	if err := writeBase(base); err != nil {
 		return err
@@ -99,6 +102,17 @@ func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, 
 	fmt.Fprintf(w, "adapter         %s, as PEFT loads it\n", filepath.Join(out, "adapter_model.safetensors"))
 	fmt.Fprintf(w, "loss            %s\n", filepath.Join(out, "loss.png"))
 	return nil
+}
+
+// clearLast removes the folder that the last demonstration left, in this version or an
+// older one: the trainer takes no other run's folder. A folder of other files stays.
+func clearLast(out string) error {
+	for _, file := range []string{"trainer_state.json", filepath.Join("base", "config.json")} {
+		if _, err := os.Stat(filepath.Join(out, file)); err != nil {
+			return nil
+		}
+	}
+	return os.RemoveAll(out)
 }
 
 // score returns the exact match as text.
