@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,7 +49,7 @@ func TestUsedFolderLosesNothing(t *testing.T) {
 	require.Zero(t, code, stderr)
 	old := outcome(t, out)
 
-	other := append(args, "--num_train_epochs", "1", "--save_steps", "1", "--save_total_limit", "2")
+	other := slices.Concat(args, []string{"--num_train_epochs", "1", "--save_steps", "1", "--save_total_limit", "2"})
 	code, _, stderr = run(t, other...)
 	require.Equal(t, 2, code, stderr)
 	require.Contains(t, stderr, "it holds another run (it was made with --max_steps 25 and this run has 5): continue that one with "+
