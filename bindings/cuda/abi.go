@@ -61,6 +61,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"unsafe"
 )
@@ -142,6 +143,9 @@ type library struct {
 func load(path string) (*library, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
+	// dlerror speaks of the thread that called dlopen.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	handle := C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL)
 	if handle == nil {
 		return nil, errors.New(strings.TrimPrefix(C.GoString(C.dlerror()), path+": "))

@@ -17,6 +17,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"unsafe"
 )
@@ -33,6 +34,9 @@ type kernel struct {
 func registered(library string) ([]kernel, error) {
 	path := C.CString(library)
 	defer C.free(unsafe.Pointer(path))
+	// dlerror speaks of the thread that called dlopen.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	handle := C.dlopen(path, C.RTLD_NOW|C.RTLD_LOCAL)
 	if handle == nil {
 		return nil, fmt.Errorf("opening %s: %s", library, C.GoString(C.dlerror()))

@@ -32,6 +32,7 @@ import "C"
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"gonum.org/v1/gonum/blas"
@@ -55,6 +56,9 @@ var _ blas.Float32 = (*Library)(nil)
 func Open(path string) (*Library, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
+	// dlerror speaks of the thread that called dlopen.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	handle := C.open_single(name)
 	if handle == nil {
 		return nil, fmt.Errorf("%s", C.GoString(C.dlerror()))
