@@ -159,6 +159,7 @@ func TestCheck(t *testing.T) {
 		{headLoss(func(op *HeadLoss) { op.DX, op.DBias = Tensor{}, v }), "head loss: DWeight or DBias is present without DX"},
 		{&GradNorm{Params: []Param{{Name: "w", Grad: a.New(BF16, 1, 3)}}, Out: f(1, 2)}, "gradient norm: w: Grad is BF16[1, 3]"},
 		{optimize(func(op *Optimize, _ *Param) { op.Rule = nil }), "optimize: Rule is absent"},
+		{optimize(func(op *Optimize, _ *Param) { op.Rule = otherRule{} }), "optimize: Rule is bindings.otherRule; AdamW, Lion and SGD are supported"},
 		{optimize(func(_ *Optimize, p *Param) { p.Rate = 0 }), "optimize: w: Rate is 0; it must be above 0"},
 		{optimize(func(_ *Optimize, p *Param) { p.V = Moment{} }), "optimize: w: V is absent"},
 		{optimize(func(op *Optimize, _ *Param) { op.Rule = Lion{} }), "w: V is U8[3, 100], but the rule has no such moment"},
@@ -182,3 +183,8 @@ func TestZeroValues(t *testing.T) {
 		require.Error(t, Check(op), op.Name())
 	}
 }
+
+// otherRule is a rule that no device has.
+type otherRule struct{}
+
+func (otherRule) Moments() (m, v bool) { return false, false }

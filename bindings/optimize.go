@@ -64,8 +64,13 @@ func (*Optimize) Name() string { return "optimize" }
 func (op *Optimize) declare(c *contract) {
 	c.reads("Clip", op.Clip, vector(2, F32))
 	c.that(op.Step >= 1, "Step is %d; the first one is 1", op.Step)
-	if op.Rule == nil {
+	switch op.Rule.(type) {
+	case nil:
 		c.fail("Rule is absent")
+		return
+	case AdamW, Lion, SGD:
+	default:
+		c.fail("Rule is %T; AdamW, Lion and SGD are supported", op.Rule)
 		return
 	}
 	first, second := op.Rule.Moments()

@@ -62,7 +62,7 @@ func stepOf(op *bindings.Optimize, p *bindings.Param, clip float32) step {
 	case bindings.SGD:
 		return newSGDStep(rule, lr, decay, op.Step, clip)
 	}
-	panic("cpu: the optimizer's rule is not implemented")
+	panic("cpu: a rule that Check does not let through")
 }
 
 // A wideBlock is a dequantized block of an 8-bit moment.

@@ -67,7 +67,7 @@ func optimizeOf(op *bindings.Optimize) optimize {
 		k.beta1, k.beta2, k.one_minus_beta2 = float(r.Momentum), float(r.Dampening), float(1-r.Dampening)
 		k.first_step, k.nesterov = flag(op.Step == 1), flag(r.Nesterov)
 	default:
-		panic("cuda: the optimizer's rule is not implemented")
+		panic("cuda: a rule that Check does not let through")
 	}
 	return k
 }
