@@ -41,7 +41,7 @@ func (d *Device) norm(op *bindings.Norm) {
 			if means != nil {
 				means[t] = float32(mean)
 			}
-			w := turn(weights, t, cols)
+			w := turn(weights, t, cols)[:len(row)]
 			if op.Centered {
 				center(out, row, w, float32(mean), r)
 			} else {
