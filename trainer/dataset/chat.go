@@ -64,7 +64,7 @@ func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error
 		return Example{}, err
 	}
 	ids, places := w.encoder.EncodeOffsets(made.Text, false)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholeChats() {
 		return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
 	}
 	trained := made.Generated
@@ -198,7 +198,7 @@ func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, er
 	}
 	ids := w.encoder.Encode(nil, made.Text, false)
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
 	before, err := chats.template.Render(prompt, true)
