@@ -78,7 +78,7 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
-	dev, err := o.machine.open()
+	dev, err := c.device(o.machine, true)
 	if err != nil {
 		return err
 	}
