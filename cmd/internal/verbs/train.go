@@ -29,6 +29,9 @@ func (o *tuneOptions) train(c *call) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
+	if err := o.evaluation(c); err != nil {
+		return err
+	}
 	if err := o.run.Validate(); err != nil {
 		return exit.AsWrong(err)
 	}
