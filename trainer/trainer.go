@@ -106,6 +106,7 @@ func New(r Run) (*Trainer, error) {
 	a.loraPlus(t.layout.params)
 	t.noteOptimizer()
 	t.noteTied()
+	t.noteStopping()
 	if note := t.layout.Model.Config.Note; note != "" {
 		t.Note(note)
 	}

@@ -67,7 +67,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.tok, err = openTokenizer(o.Model); err != nil {
 		return nil, err
 	}
-	if r.dev, err = m.open(); err != nil {
+	if r.dev, err = c.device(m, false); err != nil {
 		return nil, err
 	}
 	if o.Adapter != "" {
