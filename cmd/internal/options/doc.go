@@ -3,7 +3,8 @@
 // A field with the tag `option:"learning_rate"` is an option; its value when it is
 // added is the default. Further tags: `help:"…"` is one line of help, `unit:"…"` is
 // what a number counts, `alias:"a,b"` are other names of the option, `bare:"…"` is
-// the value of the option when it is given without one. Struct fields without the tag
+// the value of the option when it is given without one, and `path:"true"` says that its
+// text is a path: ~ and environment variables in it are replaced. Struct fields without the tag
 // are searched for options.
 //
 // The command line overrides a YAML file, which overrides the defaults. Names that

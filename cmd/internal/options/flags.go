@@ -53,7 +53,11 @@ func (s *Set) Resolve() error {
 	if s.config == "" {
 		return nil
 	}
-	return exit.AsWrong(s.readFile(s.config))
+	path, err := expandPath(s.config)
+	if err != nil {
+		return exit.Wrongf("--config: %w", err)
+	}
+	return exit.AsWrong(s.readFile(path))
 }
 
 // flagError rewrites an error of pflag in this package's words.

@@ -59,6 +59,7 @@ func (s *Set) walk(v reflect.Value, found func(*option)) {
 				help:     field.Tag.Get("help"),
 				unit:     field.Tag.Get("unit"),
 				bare:     field.Tag.Get("bare"),
+				path:     field.Tag.Get("path") != "",
 				value:    value,
 				fallback: textOf(value),
 			}
