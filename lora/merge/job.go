@@ -98,6 +98,10 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.opts.In4Bit != nil {
 		j.in4Bit = *j.opts.In4Bit
 	}
+	configs, err := j.rebase(factors)
+	if err != nil {
+		return err
+	}
 	planned, err := j.plan(nil)
 	if err != nil {
 		return err
@@ -111,7 +115,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		j.linear[j.model.Stored(p.Name+".weight")] = p
 	}
 	for i, dir := range j.opts.Adapters {
-		a, err := j.openAdapter(dir, factors[i])
+		a, err := j.openAdapter(dir, configs[i], factors[i])
 		if err != nil {
 			return err
 		}
