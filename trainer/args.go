@@ -31,6 +31,7 @@ type Args struct {
 	LoraPlusRatio    float64      `option:"loraplus_lr_ratio" help:"LoRA+: ratio of the learning rate of B and of vectors to that of A; 0: off"`
 	LoraPlusEmbed    float64      `option:"loraplus_lr_embedding" help:"LoRA+: learning rate of adapters on embeddings; accepted, without effect"`
 	NoiseAlpha       float64      `option:"neftune_noise_alpha" help:"NEFTune: add uniform noise in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) to the embeddings in training; 0: off"`
+	LabelSmoothing   float64      `option:"label_smoothing_factor" help:"share of each label's target that is spread evenly over the vocabulary, also in evaluations; 0: off"`
 	Seed             uint64       `option:"seed" help:"seed of initialization, dropout and the order of the records"`
 	DataSeed         *uint64      `option:"data_seed" help:"seed of the order of the records; default: seed"`
 	GroupByLength    bool         `option:"group_by_length" help:"batch records of similar length"`
