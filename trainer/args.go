@@ -42,6 +42,7 @@ type Args struct {
 	SaveStrategy     string  `option:"save_strategy" help:"when to save a checkpoint: steps, epoch, best (after an evaluation that is the best so far) or no"`
 	SaveSteps        float64 `option:"save_steps" unit:"steps" help:"steps between checkpoints; below 1: a share of all steps"`
 	SaveTotalLimit   int     `option:"save_total_limit" unit:"checkpoints" help:"checkpoints to keep; the oldest are deleted; 0: all"`
+	SaveOnlyModel    bool    `option:"save_only_model" help:"save checkpoints without the optimizer's state; no run can resume from them"`
 	EvalStrategy     string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when to evaluate: steps, epoch or no"`
 	EvalSteps        float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1: a share of all steps; 0: logging_steps"`
 	EvalDelay        float64 `option:"eval_delay" help:"do not evaluate before this many steps, or epochs with eval_strategy epoch"`
