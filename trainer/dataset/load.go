@@ -68,6 +68,7 @@ func (l *loader) file(path string, size int64) error {
 			}
 			return fmt.Errorf("%s: %w", kind.at(path, r.line), err)
 		}
+		r.columnar = kind.rows != nil
 		batch = append(batch, r)
 		held += r.size()
 		if len(batch) == batchRecords || held >= batchBytes {
@@ -106,8 +107,9 @@ func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*f
 // the records can be read.
 func (l *loader) batch(kind fileType, format *format, batch []record, report *FileReport) error {
 	type result struct {
-		made made
-		err  error
+		made  made
+		chats ChatReport
+		err   error
 	}
 	results := make([]result, len(batch))
 	var next atomic.Int64
@@ -125,7 +127,9 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
 					continue
 				}
+				w.report = ChatReport{}
 				results[i].made, results[i].err = w.make(format, batch[i])
+				results[i].chats = w.report
 			}
 		})
 	}
@@ -146,6 +150,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 			}
 			return err
 		}
+		report.Chats.add(r.chats)
 		report.Examples += len(r.made.examples)
 		if r.made.truncated {
 			report.Truncated++
