@@ -43,13 +43,17 @@ type variable struct {
 	name string
 }
 
+// otherwise are the keys of messages that are not counted here: a role and a content are
+// always read, and [ChatReport] counts reasoning.
+var otherwise = []string{"role", "content", "reasoning_content", "thinking", "reasoning"}
+
 // unknown returns the variables of a conversation that no template is known to read.
 func (w *worker) unknown(v *chattemplate.Conversation) []variable {
 	var open []variable
 	for _, m := range v.Messages {
 		for key, value := range m.All() {
 			name, _ := key.(string)
-			if value == nil || name == "role" || name == "content" {
+			if value == nil || slices.Contains(otherwise, name) {
 				continue
 			}
 			w.usage.keys.seen[name] = true

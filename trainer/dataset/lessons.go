@@ -162,9 +162,12 @@ func spans(text, content string, parts []part, t chattemplate.Turn, end int, pla
 	return all, nil
 }
 
-// contentOf returns a message's content if it is a text.
+// contentOf returns a message's content if it is a text or a single part of one.
 func contentOf(m *chattemplate.Dict) string {
 	content, _ := m.Get("content")
+	if list, ok := content.(*chattemplate.List); ok && len(list.Items()) == 1 && areParts(list) {
+		return joinedText(list)
+	}
 	text, _ := content.(string)
 	return text
 }
