@@ -74,6 +74,7 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 		return Example{}, err
 	}
 	w.heed(only, !w.opt.TrainOnInputs)
+	w.countAnswers(v, only)
 	ids, places := w.encoder.EncodeOffsets(made.Text, false)
 	if w.opt.TrainOnInputs {
 		return Example{IDs: ids, Labels: slices.Clone(ids)}, nil

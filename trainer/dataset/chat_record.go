@@ -52,6 +52,9 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 	if len(v.Messages) == 0 {
 		return nil, nil, errNothing
 	}
+	if only, err = r.lossMask(v, only); err != nil {
+		return nil, nil, err
+	}
 	return v, only, r.surroundings(v)
 }
 
@@ -239,6 +242,9 @@ func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 	if err := oldCall(m, call); err != nil {
 		return nil, own, err
 	}
+	if content, _ := m.Get("content"); content == nil && !speaks(m) {
+		return nil, own, errors.New("has no content; only a call or reasoning can be without one")
+	}
 	if now, _ := m.Get("role"); (own.weight != nil && *own.weight || own.parts != nil) && now != "assistant" {
 		return nil, own, fmt.Errorf("is from %s and has a nonzero weight; only the assistant's messages can have one (`train_on_inputs` trains on all text)", role)
 	}
@@ -303,6 +309,13 @@ func oldCall(m *chattemplate.Dict, value any) error {
 	}
 	m.Set("tool_calls", chattemplate.NewList(function(call)))
 	return nil
+}
+
+// speaks reports whether a message without content has calls or reasoning.
+func speaks(m *chattemplate.Dict) bool {
+	calls, _ := m.Get("tool_calls")
+	key, _ := chattemplate.Reasoning(m)
+	return calls != nil || key != ""
 }
 
 // said returns a message of a role.

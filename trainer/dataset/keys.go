@@ -76,20 +76,11 @@ func (w *worker) unknown(v *chattemplate.Conversation) []variable {
 // changes reports whether the text is another without the variables.
 func (w *worker) changes(v *chattemplate.Conversation, text string, template *chattemplate.Chat, without []variable) bool {
 	bare := *v
-	bare.Messages = make([]*chattemplate.Dict, len(v.Messages))
-	for i, m := range v.Messages {
-		d := chattemplate.NewDict()
-		for key, value := range m.All() {
-			name, _ := key.(string)
-			if !slices.Contains(without, variable{&w.usage.keys, name}) {
-				d.Set(name, value)
-			}
-		}
-		bare.Messages[i] = d
-	}
+	var keys []string
 	for _, one := range without {
 		switch {
-		case one.of != &w.usage.fields:
+		case one.of == &w.usage.keys:
+			keys = append(keys, one.name)
 		case one.name == w.usage.tools:
 			bare.Tools = nil
 		case one.name == "documents":
@@ -97,6 +88,10 @@ func (w *worker) changes(v *chattemplate.Conversation, text string, template *ch
 		default:
 			bare.More = nil
 		}
+	}
+	bare.Messages = make([]*chattemplate.Dict, len(v.Messages))
+	for i, m := range v.Messages {
+		bare.Messages[i] = m.Without(keys...)
 	}
 	made, err := template.Render(&bare, false)
 	return err != nil || made.Text != text

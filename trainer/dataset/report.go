@@ -31,7 +31,7 @@ type FileReport struct {
 	Chats     ChatReport
 	Packed    int   // sequences of several documents, as the file has them
 	Padding   int64 // tokens removed because attention_mask is 0
-	Blank     int   // records whose completion has no text
+	Blank     int   // answers without text
 
 	Unused     []string // fields that a record has but nothing reads
 	UnusedKeys []string // keys of messages that the chat template leaves out
@@ -49,7 +49,7 @@ func (f FileReport) String() string {
 		fmt.Fprintf(&b, "; %d tokens of padding were removed", f.Padding)
 	}
 	if f.Blank > 0 {
-		fmt.Fprintf(&b, "; %d completions are empty: of them only the end is trained on", f.Blank)
+		fmt.Fprintf(&b, "; %d answers are empty: of them only the end is trained on", f.Blank)
 	}
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)
