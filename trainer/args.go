@@ -7,9 +7,9 @@ import "slices"
 // so Validate refuses the zero Args instead of completing it. The command line reads
 // the tags: the option's name, its aliases, its unit and one line of help.
 type Args struct {
-	OutputDir  string `option:"output_dir" help:"folder for the adapter, its checkpoints and the logs"`
+	OutputDir  string `option:"output_dir" path:"true" help:"folder for the adapter, its checkpoints and the logs"`
 	Overwrite  bool   `option:"overwrite_output_dir" help:"start afresh in an output folder that holds a run, after moving the folder aside, to NAME.1"`
-	LoggingDir string `option:"logging_dir" help:"folder for TensorBoard events; default: runs in the output folder"`
+	LoggingDir string `option:"logging_dir" path:"true" help:"folder for TensorBoard events; default: runs in the output folder"`
 
 	Epochs           float64      `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
 	MaxSteps         int          `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it overrides num_train_epochs"`
@@ -48,7 +48,7 @@ type Args struct {
 	BestMetric       string  `option:"metric_for_best_model" help:"what makes a checkpoint the best: loss (the default) or mean_token_accuracy of the evaluations; set without load_best_model_at_end it only keeps and names the best checkpoint"`
 	GreaterIsBetter  *bool   `option:"greater_is_better" help:"a greater metric_for_best_model is better; default: not for loss"`
 	EarlyStopping
-	Resume string `option:"resume_from_checkpoint" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`
+	Resume string `option:"resume_from_checkpoint" path:"true" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`
 
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
 	Recompute             string   `option:"recompute" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`

@@ -5,7 +5,8 @@
 // what a number counts, `alias:"a,b"` are other names of the option, `bare:"…"` is
 // the value of the option when it is given without one, `null:"…"` when it is null in a
 // YAML file, and `many:"true"` lets several values follow a text, which commas join.
-// Struct fields without the tag are searched for options.
+// `path:"true"` says that the text is a path: ~ and environment variables in it are
+// replaced. Struct fields without the tag are searched for options.
 //
 // The command line overrides a YAML file, which overrides the defaults. The names that
 // users of other programs give are settings, which Adopt adds: other names of options,

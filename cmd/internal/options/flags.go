@@ -59,7 +59,11 @@ func (s *Set) Bind(cmd *cobra.Command) {
 // command line was parsed.
 func (s *Set) Resolve() error {
 	if s.config != "" {
-		if err := s.readFile(s.config); err != nil {
+		path, err := expandPath(s.config)
+		if err != nil {
+			return exit.Wrongf("--config: %w", err)
+		}
+		if err := s.readFile(path); err != nil {
 			return exit.AsWrong(err)
 		}
 	}

@@ -67,6 +67,7 @@ func (s *Set) walk(v reflect.Value, found func(*option)) {
 				bare:     field.Tag.Get("bare"),
 				null:     field.Tag.Get("null"),
 				many:     field.Type == listType || field.Tag.Get("many") != "",
+				path:     field.Tag.Get("path") != "",
 				value:    value,
 				fallback: textOf(value),
 			}

@@ -49,6 +49,9 @@ func (o *tuneOptions) train(c *call) error {
 		return err
 	}
 	defer model.Close()
+	if err := o.run.CheckOutputs(model, slices.Concat(o.data.Dataset, o.data.Eval)); err != nil {
+		return exit.AsWrong(err)
+	}
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return err
