@@ -102,7 +102,7 @@ func (u *unigram) tokenize(dst []token, word string) []token {
 	reached := 0
 	for i := 0; i < len(word); {
 		if u.single && math.Abs(best[i].score) > maxSum {
-			rebase(best[i:reached+1])
+			rebase(best[i : reached+1])
 		}
 		offer := func(id int32, end int, score float64) {
 			if best[end].from < 0 || score > best[end].score {
