@@ -25,13 +25,14 @@ func LoadFolder(dir string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
-		if err := t.readNamed(filepath.Join(dir, name)); err != nil {
-			return nil, err
-		}
-	}
 	if settings != nil {
 		settings.apply(t)
+	} else {
+		for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
+			if err := t.readNamed(filepath.Join(dir, name)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for _, name := range []string{"generation_config.json", "config.json"} {
 		if t.eos < 0 {

@@ -46,7 +46,7 @@ func newSPM(m *spmModel, settings *folderSettings) (*Tokenizer, error) {
 			added = append(added, addedToken{ID: int32(id), Content: p.name, Special: true})
 		}
 	}
-	added = settings.merge(added, t.ids)
+	added = settings.tokens(added, t.ids, len(m.pieces))
 	if err := t.numberTokens(added); err != nil {
 		return nil, err
 	}
@@ -207,4 +207,26 @@ func (n *spmNormalizer) decoder(m *spmModel) *component {
 		steps = append(steps, component{Type: "Strip", Content: " ", Stop: 1})
 	}
 	return &component{Type: "Sequence", Decoders: steps}
+}
+
+// names returns the tokens that the model names, and the padding token of Gemma.
+func (m *spmModel) names(class string) map[string]string {
+	names := map[string]string{}
+	for key, token := range map[string]struct {
+		id   int32
+		name string
+	}{"bos_token": {m.bos, m.bosPiece}, "eos_token": {m.eos, m.eosPiece}} {
+		if token.id >= 0 && int(token.id) < len(m.pieces) && m.pieces[token.id].name == token.name {
+			names[key] = token.name
+		}
+	}
+	for _, p := range m.pieces {
+		if p.kind == spmUnknown {
+			names["unk_token"] = p.name
+		}
+		if p.name == "<pad>" && class == "GemmaTokenizer" {
+			names["pad_token"] = p.name
+		}
+	}
+	return names
 }

@@ -24,7 +24,6 @@ type spmModel struct {
 	modelType    int // of spmUnigram, spmBPE, …
 	byteFallback bool
 	asSuffix     bool // the dummy space is at the end of a text
-	unkPiece     string
 	bosPiece     string
 	eosPiece     string
 	bos, eos     int32 // -1: none
@@ -66,7 +65,7 @@ func (p *spmPiece) inText() bool { return p.kind == spmNormal || p.kind == spmUs
 func parseSPM(data []byte) (*spmModel, error) {
 	m := &spmModel{
 		modelType: spmUnigram, bos: 1, eos: 2, dummyPrefix: true, removeExtra: true, escapeSpaces: true,
-		unkPiece: "<unk>", bosPiece: "<s>", eosPiece: "</s>",
+		bosPiece: "<s>", eosPiece: "</s>",
 	}
 	err := eachField(data, func(f protoField) error {
 		switch f.number {
@@ -130,8 +129,6 @@ func (m *spmModel) readTrainerSpec(f protoField) error {
 		m.bos = int32(f.value)
 	case 42:
 		m.eos = int32(f.value)
-	case 45:
-		m.unkPiece = string(f.bytes)
 	case 46:
 		m.bosPiece = string(f.bytes)
 	case 47:

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // A source is a kind of file that defines the tokenizer of a folder.
@@ -19,12 +18,16 @@ type source struct {
 
 // sources lists the kinds of files in the order in which they are looked for.
 var sources = []source{
+	{"tekken.json", loadTekken},
 	{"tokenizer.model", loadTokenizerModel},
 	{"tokenizer.model.v*", loadTokenizerModel},
+	{"*.tiktoken", loadTiktoken},
+	{"tiktoken.model", loadTiktoken},
+	{"vocab.json", loadBPE},
 }
 
 // vocabularyFiles are other files of a tokenizer, which are not read.
-var vocabularyFiles = []string{"vocab.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model", "vocab.json", "merges.txt"}
+var vocabularyFiles = []string{"vocab.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model", "merges.txt"}
 
 // findSource returns the file that defines a folder's tokenizer, and its kind; "" and nil for
 // tokenizer.json. An error that is [fs.ErrNotExist] says that there is none.
@@ -97,10 +100,13 @@ var plainClasses = []string{
 	"InternLM2Tokenizer", "BaichuanTokenizer", "TokenizersBackend", "PreTrainedTokenizer", "PythonBackend", "SentencePieceBackend",
 }
 
-// loadTokenizerModel reads a tokenizer.model: a SentencePiece model.
+// loadTokenizerModel reads a tokenizer.model: a SentencePiece model, or a file of tiktoken.
 func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
 		return nil, nil, fmt.Errorf("%s is a Git LFS pointer, not the file; fetch it with: git lfs pull", path)
+	}
+	if isTiktoken(data) {
+		return loadTiktoken(dir, path, data)
 	}
 	var reader Tokenizer
 	settings, err := reader.readSettings(dir)
@@ -117,42 +123,11 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 	if m.modelType == spmWord || m.modelType == spmChar {
 		return nil, nil, unsupported(path, "a SentencePiece model of words or characters is not supported")
 	}
+	settings.setDefaults(m.names(settings.class))
 	t, err := newSPM(m, settings)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	t.sum = reader.sum
-	settings.names = namesOf(m)
 	return t, settings, nil
-}
-
-// namesOf returns the tokens that a SentencePiece model names.
-func namesOf(m *spmModel) defaultNames {
-	var names defaultNames
-	if m.bos >= 0 {
-		names.bos = m.bosPiece
-	}
-	if m.eos >= 0 {
-		names.eos = m.eosPiece
-	}
-	return names
-}
-
-// apply sets the tokens that no file names, and those around a text.
-func (s *folderSettings) apply(t *Tokenizer) {
-	for _, d := range []struct {
-		name string
-		id   *int32
-	}{{s.names.bos, &t.bos}, {s.names.eos, &t.eos}} {
-		if id, ok := t.ids[d.name]; ok && *d.id < 0 && strings.TrimSpace(d.name) != "" {
-			*d.id = id
-			t.special[id] = true
-		}
-	}
-	if s.addBOS && t.bos >= 0 {
-		t.post.prefix = []int32{t.bos}
-	}
-	if s.addEOS && t.eos >= 0 {
-		t.post.suffix = []int32{t.eos}
-	}
 }
