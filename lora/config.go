@@ -62,6 +62,10 @@ type Config struct {
 	Layers        Layers   // layers_to_transform
 	LayersPattern []string // names of the layer lists that Layers indexes; empty: any
 
+	// Unread are the keys of adapter_config.json that are set and that ReadConfig does not
+	// know. They may change what the adapter computes; see Note.
+	Unread []string
+
 	// fanInFanOut tells PEFT that the base stores weights as [in, out]. Reading
 	// ignores it: the model decides.
 	fanInFanOut bool
@@ -81,16 +85,6 @@ func (c *Config) Modules() nn.Modules {
 
 func knownBias(b nn.Biases) bool {
 	return b == "" || b == nn.BiasesNone || b == nn.BiasesAll || b == nn.BiasesAdapted
-}
-
-// refused lists the unsupported keys of PEFT's LoraConfig, in all its versions, that
-// change what an adapter computes or which tensors it has. Each must be null, false,
-// zero or empty.
-var refused = []string{
-	"alora_invocation_tokens", "arrow_config", "enable_lora", "kasa_config",
-	"layer_replication", "lora_bias", "megatron_config",
-	"monteclora_config", "target_parameters", "trainable_token_indices", "use_bdlora",
-	"use_qalora", "velora_config",
 }
 
 // ReadConfig reads adapter_config.json from a folder written by Save or any version of
@@ -143,12 +137,10 @@ func parseConfig(data []byte) (Config, error) {
 	if err := json.Unmarshal(data, &f.raw); err != nil {
 		return Config{}, fmt.Errorf("not a JSON object: %w", err)
 	}
-	for _, key := range refused {
-		if raw, ok := f.raw[key]; ok && !isEmpty(raw) {
-			return Config{}, fmt.Errorf("%q is %s, which changes what the adapter computes and is not supported", key, excerpt(raw))
-		}
+	if err := f.refuse(); err != nil {
+		return Config{}, err
 	}
-	c := Config{R: 8, Alpha: 8, Init: InitDefault}
+	c := Config{R: 8, Alpha: 8, Init: InitDefault, Unread: f.unread()}
 	var kind string
 	f.get("peft_type", &kind)
 	f.get("bias", &c.Bias)
@@ -214,15 +206,6 @@ func (o *oneOrMore) UnmarshalJSON(data []byte) error {
 	}
 	*o = list
 	return nil
-}
-
-// isEmpty reports whether raw is null, false, 0, "", [] or {}.
-func isEmpty(raw json.RawMessage) bool {
-	switch string(bytes.Join(bytes.Fields(raw), nil)) {
-	case "null", "false", "0", "0.0", `""`, "[]", "{}":
-		return true
-	}
-	return false
 }
 
 // Marshal returns the text of adapter_config.json. It writes the keys of PEFT 0.4, and

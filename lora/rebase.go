@@ -82,7 +82,7 @@ func (r *rebasing) find() error {
 	r.ends, r.stored = nn.EndsOf(r.config, r.base), map[string]checkpoint.Tensor{}
 	var first string
 	for _, module := range r.ends.Modules() {
-		saved := r.saved.Pick(module)
+		saved := r.whole(module)
 		for _, end := range []string{ownWeight, adaptedWeight, tokensWeight, originalWeight, savedWeight} {
 			name := keyPrefix + module + end
 			t, ok := r.file.Tensor(name)
@@ -107,6 +107,12 @@ func (r *rebasing) find() error {
 		r.rows = 0
 	}
 	return nil
+}
+
+// whole reports whether a module is trained whole.
+func (r *rebasing) whole(module string) bool {
+	either := r.saved.Pick(r.ends.Embedding) || r.saved.Pick(r.ends.Head)
+	return r.saved.Pick(module) || r.saved.Tie && r.ends.Tied && either
 }
 
 // rebase returns the base with the weights found.
@@ -138,7 +144,7 @@ func (r *rebasing) rebase() (*nn.Config, checkpoint.Checkpoint, error) {
 			t = t.As(name, own.DType)
 			tensors = append(tensors, checkpoint.NewDense(name, own.DType, t.Shape, slices.Clone(t.Data())))
 		case r.rows == 0: // the base's own
-		case !r.saved.Pick(module):
+		case !r.whole(module):
 			return nil, nil, fmt.Errorf("its vocabulary has %d tokens and the base's %d, but it has no %s for them: save it with save_embedding_layers", rows, r.config.Vocabulary, module)
 		default: // which is replaced, but for a head that was tied to it
 			tensors = append(tensors, own.WithRows(rows))
@@ -159,8 +165,7 @@ func (a *Adapters) embeddingTensors() map[string]bool {
 		return names
 	}
 	for _, module := range []string{a.model.Embedding.Name, a.model.Head.Name} {
-		saved := a.model.Options.Modules.Pick(module)
-		for _, end := range append(baseWeights(saved), savedWeight) {
+		for _, end := range append(baseWeights(a.whole(module)), savedWeight) {
 			names[module+end] = true
 		}
 	}
@@ -175,9 +180,8 @@ func (a *Adapters) embeddingEntries() ([]checkpoint.Entry, error) {
 	}
 	var entries []checkpoint.Entry
 	for _, module := range []string{a.model.Embedding.Name, a.model.Head.Name} {
-		name := module + ownWeight
-		if slices.ContainsFunc(a.modules, func(t tensor) bool { return t.name == name }) {
-			continue // trained whole
+		if a.whole(module) {
+			continue
 		}
 		entry, err := a.model.BaseEntry(module)
 		if err != nil {
@@ -187,6 +191,11 @@ func (a *Adapters) embeddingEntries() ([]checkpoint.Entry, error) {
 		entries = append(entries, entry)
 	}
 	return entries, nil
+}
+
+// whole reports whether a module is trained whole.
+func (a *Adapters) whole(module string) bool {
+	return slices.ContainsFunc(a.modules, func(t tensor) bool { return t.name == module+ownWeight })
 }
 
 // baseEnd returns the end of the name of a module's base weight.

@@ -106,7 +106,7 @@ func New(r Run) (*Trainer, error) {
 	a.loraPlus(t.layout.params)
 	t.noteOptimizer()
 	t.noteTied()
-	if note := t.layout.Model.Config.Note; note != "" {
+	for _, note := range append(r.Base.Notes(), t.layout.Model.Notes()...) {
 		t.Note(note)
 	}
 	if err := t.checkTensors(); err != nil {

@@ -75,6 +75,9 @@ func (j *Job) rebase(factors []float64) ([]lora.Config, error) {
 		if configs[i], err = lora.ReadConfig(dir); err != nil {
 			return nil, err
 		}
+		if note := configs[i].Note(dir); note != "" {
+			j.notes = append(j.notes, note)
+		}
 		before, base := j.ends(), j.base
 		if j.config, j.base, err = lora.Rebase(dir, &configs[i], j.config, base); err != nil {
 			j.base = base
