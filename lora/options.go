@@ -27,7 +27,7 @@ type Options struct {
 	Init            string   `option:"init_lora_weights" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
 	LoftQBits       int      `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
 	LoftQIterations int      `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
-	Adapter         string   `option:"adapter" help:"folder of a PEFT adapter to continue training; its own settings apply"`
+	Adapter         string   `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`
 }
 
 // DefaultOptions returns the QLoRA recipe: an adapter on every linear layer.

@@ -16,13 +16,15 @@ func (r *loop) finish() error {
 	if r.Args.MaxSteps > 0 {
 		samples = float64(r.length.Steps * r.Args.BatchSize * r.Args.Accumulation)
 	}
+	steps := float64(r.at.Step)
+	samples *= steps / float64(r.length.Steps) // fewer if stopped early
 	flops := r.state.TotalFLOs
 	err := r.log(Row{Record: Record{
 		TotalFLOs:             &flops,
-		TrainLoss:             number((r.at.TotalLoss + r.at.PendingLoss) / float64(r.length.Steps)),
+		TrainLoss:             number((r.at.TotalLoss + r.at.PendingLoss) / steps),
 		TrainRuntime:          rounded(took, 4),
 		TrainSamplesPerSecond: rounded(samples/took, 3),
-		TrainStepsPerSecond:   rounded(float64(r.length.Steps)/took, 3),
+		TrainStepsPerSecond:   rounded(steps/took, 3),
 	}})
 	if err != nil {
 		return err

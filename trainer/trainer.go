@@ -106,6 +106,7 @@ func New(r Run) (*Trainer, error) {
 	a.loraPlus(t.layout.params)
 	t.noteOptimizer()
 	t.noteTied()
+	t.noteStopping()
 	for _, note := range append(r.Base.Notes(), t.layout.Model.Notes()...) {
 		t.Note(note)
 	}
@@ -175,7 +176,7 @@ func (r *Run) Validate() error {
 	if err := errors.Join(wrong...); err != nil {
 		return err
 	}
-	return errors.Join(r.checkRecords(), r.Prompts.check(&r.Args, r.Base.Config))
+	return errors.Join(r.checkRecords(), r.Args.CheckOutputs(r.Base, r.Inputs), r.Prompts.check(&r.Args, r.Base.Config))
 }
 
 // checkParts returns errors for parts that are missing or unusable.
@@ -222,9 +223,6 @@ func (r *Run) checkRecords() error {
 		if len(set.examples) > 0 && trained == 0 {
 			return fmt.Errorf("%s: none of its %d records has a token to predict", set.name, len(set.examples))
 		}
-	}
-	if info, err := os.Stat(r.Args.OutputDir); err == nil && !info.IsDir() {
-		return option.Errorf("output_dir", r.Args.OutputDir, "that is a file, not a folder")
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (a *Args) Validate() error {
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
 		{"train_sampling_strategy", a.SamplingStrategy, []string{OrderRandom, OrderSequential, OrderGroupByLength}},
-		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
+		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyBest, StrategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
 	} {
@@ -109,6 +109,7 @@ func (a *Args) Validate() error {
 		refuse("save_total_limit", a.SaveTotalLimit, "it must be 0 (keep all) or more")
 	}
 	a.checkBest(refuse)
+	a.checkStopping(refuse)
 	if a.Overwrite && a.resumes() {
 		refuse("overwrite_output_dir", true, "`resume_from_checkpoint` continues a run: give one of them")
 	}

@@ -20,6 +20,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/generationconfig"
+	"qlora/internal/place"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -79,6 +80,10 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		return err
 	}
 	if j.how, err = how.Device(); err != nil {
+		return err
+	}
+	inputs := append(place.Inputs("an adapter", j.opts.Adapters...), place.Input{What: "the model", Path: j.opts.Model})
+	if err := place.CheckOutput("output_dir", j.opts.OutputDir, j.opts.OutputDir, inputs...); err != nil {
 		return err
 	}
 	if err := checkpoint.CheckOutput(j.opts.OutputDir); err != nil {

@@ -77,7 +77,7 @@ func TestNamesRefused(t *testing.T) {
 	tok := loadTokenizer(t, "bytelevel")
 	for _, c := range []struct{ columns, text, want string }{
 		{"prompt", `{}`, "`columns` is \"prompt\", but it must be like prompt=question"},
-		{"prompt=", `{}`, "it must be like prompt=question"},
+		{"=q", `{}`, "it must be like prompt=question"},
 		{"promt=q", `{}`, "promt is no field of a format; it must be one of"},
 		{"prompt=a,prompt=b", `{}`, "prompt is mapped twice"},
 		{"prompt=q,completion=a", `{"q": "ask", "b": "say"}`, "a.jsonl:1: the record has the fields b, q, but no \"a\", which `columns` maps to completion"},

@@ -74,7 +74,9 @@ func checkFormat(name string) error {
 
 // fieldNames are the fields that formats read.
 var fieldNames = sync.OnceValue(func() []string {
-	names := []string{"input", "labels", "system", "tools", "documents", "chat_template_kwargs"}
+	names := []string{"input", "labels", "system", "tools", "functions", "history", "documents", "chat_template_kwargs", "attention_mask", "position_ids", "seq_lengths"}
+	names = append(names, recordWeights...)
+	names = append(names, tokenMasks...)
 	for _, f := range formats {
 		names = append(names, f.fields...)
 	}
@@ -93,6 +95,9 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	}
 	has := first.names()
 	first.rename(columns)
+	if err := first.preference(columns); err != nil {
+		return nil, err
+	}
 	var found *format
 	var wanted []string
 	null := "" // the field that keeps the record from being of a format

@@ -29,6 +29,9 @@ func (o *tuneOptions) train(c *call) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
+	if err := o.evaluation(c); err != nil {
+		return err
+	}
 	if err := o.run.Validate(); err != nil {
 		return exit.AsWrong(err)
 	}
@@ -46,6 +49,9 @@ func (o *tuneOptions) train(c *call) error {
 		return err
 	}
 	defer model.Close()
+	if err := o.run.CheckOutputs(model, slices.Concat(o.data.Dataset, o.data.Eval)); err != nil {
+		return exit.AsWrong(err)
+	}
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return err
@@ -78,7 +84,7 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
-	dev, err := o.machine.open()
+	dev, err := c.device(o.machine, true)
 	if err != nil {
 		return err
 	}
