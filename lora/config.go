@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"qlora/checkpoint"
 	"qlora/nn"
 )
 
@@ -54,6 +55,9 @@ type Config struct {
 	// key of adapter_config.json.
 	SaveEmbeddings bool
 
+	// Tokens are the rows of the embedding and the head that are trained.
+	Tokens TrainableTokens
+
 	LoftQIterations int // with InitLoftQ; 0: one
 
 	RankPattern   Pattern  // modules with their own R
@@ -78,9 +82,20 @@ func DefaultConfig() Config {
 	return Config{TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, Targets: ParseTargets(o.TargetModules)}
 }
 
-// Modules returns the modules that the model must lay out for training.
+// Modules returns the modules that the model must lay out for training, but for Tokens.
 func (c *Config) Modules() nn.Modules {
 	return nn.Modules{Names: c.ModulesToSave, Tie: c.TieWeights, Biases: c.Bias}
+}
+
+// modulesOf returns the modules that a model must lay out for training.
+func (c *Config) modulesOf(model *nn.Config, base checkpoint.Checkpoint) (nn.Modules, error) {
+	m := c.Modules()
+	if c.Tokens.Empty() {
+		return m, nil
+	}
+	var err error
+	m.Tokens, err = c.Tokens.resolve(nn.EndsOf(model, base), c.TieWeights)
+	return m, err
 }
 
 func knownBias(b nn.Biases) bool {
@@ -159,6 +174,7 @@ func parseConfig(data []byte) (Config, error) {
 	f.get("use_dora", &c.DoRA)
 	f.get("modules_to_save", &c.ModulesToSave)
 	f.get("ensure_weight_tying", &c.TieWeights)
+	f.get("trainable_token_indices", &c.Tokens)
 	if len(c.ModulesToSave) == 0 {
 		c.ModulesToSave = nil // an empty list means none
 	}
@@ -238,6 +254,9 @@ func (c *Config) Marshal() ([]byte, error) {
 	}
 	if c.TieWeights {
 		file["ensure_weight_tying"] = true
+	}
+	if !c.Tokens.Empty() {
+		file["trainable_token_indices"] = c.Tokens
 	}
 	if c.Init == InitLoftQ {
 		file["loftq_config"] = loftQConfig{Bits: loftQBits, Iterations: c.LoftQIterations}

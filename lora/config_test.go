@@ -27,6 +27,7 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			R: 4, Alpha: 6, RSLoRA: true, Init: InitGaussian, Revision: "main",
 			Targets: Targets{Pattern: `.*\.(q|v)_proj`},
 		},
+		"tokens": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, Tokens: TrainableTokens{IDs: []int32{1}}},
 		"bias": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, Bias: nn.BiasesAdapted},
 		"dora": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, DoRA: true},
 		"modules_to_save": {

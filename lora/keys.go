@@ -12,7 +12,7 @@ import (
 var read = []string{
 	"peft_type", "bias", "base_model_name_or_path", "revision", "task_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "init_lora_weights",
 	"target_modules", "use_dora", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules", "layers_to_transform",
-	"layers_pattern", "loftq_config",
+	"layers_pattern", "loftq_config", "trainable_token_indices",
 }
 
 // harmless are the keys, in all versions of PEFT and of tools that write its files, that
@@ -36,7 +36,6 @@ var refused = map[string]string{
 	"megatron_config":         "it is for Megatron's parallel layers",
 	"monteclora_config":       "it samples adapters; merge the adapter in PEFT",
 	"target_parameters":       "the adapter is on weights that are no linear layers, such as fused experts; merge it in PEFT",
-	"trainable_token_indices": "merge the adapter in PEFT",
 	"use_bdlora":              "its factors are block-diagonal; merge the adapter in PEFT",
 	"use_qalora":              "it is for GPTQ bases",
 	"velora_config":           "it trains with compressed activations; set it to null to use the adapter",

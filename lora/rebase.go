@@ -3,11 +3,13 @@ package lora
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -168,13 +170,16 @@ func (a *Adapters) embeddingTensors() map[string]bool {
 		for _, end := range append(baseWeights(a.whole(module)), savedWeight) {
 			names[module+end] = true
 		}
+		for _, t := range a.tokens(module) { // a head that shares them repeats them
+			names[module+strings.TrimPrefix(t.name, a.model.Embedding.Name)] = true
+		}
 	}
 	return names
 }
 
 // embeddingEntries returns the base's embedding and head for the adapter's file, as
 // PEFT stores them.
-func (a *Adapters) embeddingEntries() ([]checkpoint.Entry, error) {
+func (a *Adapters) embeddingEntries(dev bindings.Device) ([]checkpoint.Entry, error) {
 	if !a.Config.SaveEmbeddings {
 		return nil, nil
 	}
@@ -189,6 +194,12 @@ func (a *Adapters) embeddingEntries() ([]checkpoint.Entry, error) {
 		}
 		entry.Name = keyPrefix + module + a.baseEnd(module)
 		entries = append(entries, entry)
+		for _, t := range a.tokens(module) {
+			if !strings.HasPrefix(t.name, module+".") { // a head that shares them
+				name := keyPrefix + module + strings.TrimPrefix(t.name, a.model.Embedding.Name)
+				entries = append(entries, checkpoint.Entry{Name: name, DType: checkpoint.F32, Shape: t.shape, Write: func(out io.Writer) error { return t.store(dev, out) }})
+			}
+		}
 	}
 	return entries, nil
 }
@@ -198,8 +209,25 @@ func (a *Adapters) whole(module string) bool {
 	return slices.ContainsFunc(a.modules, func(t tensor) bool { return t.name == module+ownWeight })
 }
 
+// tokens returns the rows that are trained of a module, also of a head that shares them.
+func (a *Adapters) tokens(module string) []tensor {
+	if module == a.model.Head.Name && a.model.Tied() {
+		module = a.model.Embedding.Name
+	}
+	var all []tensor
+	for _, t := range a.rows {
+		if strings.HasPrefix(t.name, module+".") {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 // baseEnd returns the end of the name of a module's base weight.
 func (a *Adapters) baseEnd(module string) string {
+	if len(a.tokens(module)) > 0 {
+		return tokensWeight
+	}
 	for _, t := range a.tensors() {
 		if rest, ok := strings.CutPrefix(t.name, module+"."); ok && rest != "weight" {
 			return adaptedWeight

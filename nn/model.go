@@ -61,6 +61,7 @@ type Model struct {
 	params       []bindings.Param                    // trained tensors; see Parameters
 	rule         bindings.Rule                       // the optimizer's rule
 	inputs       inputs
+	rows         []*Rows // trained rows of the embedding and the head
 	tables       []positionTable
 	cached       []int           // per attention: columns of the cached keys, and of the values
 	others       []string        // modules other than Projections

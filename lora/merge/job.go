@@ -130,6 +130,9 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 					return fmt.Errorf("%s and %s both have their own %s (modules_to_save); only one can replace the base's", other.dir, dir, name)
 				}
 			}
+			if err := a.overlaps(other); err != nil {
+				return err
+			}
 		}
 		if a.on.ChangesBase() && len(j.opts.Adapters) > 1 {
 			return fmt.Errorf("%s is initialized from the base's weights (init_lora_weights) and changes them for the other adapters; merge it alone", dir)
