@@ -47,17 +47,33 @@ func (s *Set) Bind(cmd *cobra.Command) {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 }
 
-// Resolve reads the YAML file of --config, if given. Call it once, after the command
-// line was parsed.
+// Resolve reads the YAML file of --config, if given, and checks that every number is in
+// its range. Call it once, after the command line was parsed.
 func (s *Set) Resolve() error {
-	if s.config == "" {
-		return nil
+	if s.config != "" {
+		path, err := expandPath(s.config)
+		if err != nil {
+			return exit.Wrongf("--config: %w", err)
+		}
+		if err := s.readFile(path); err != nil {
+			return exit.AsWrong(err)
+		}
 	}
-	path, err := expandPath(s.config)
-	if err != nil {
-		return exit.Wrongf("--config: %w", err)
+	return exit.AsWrong(s.checkRanges())
+}
+
+// checkRanges returns the errors of all numbers outside their range. Those that the
+// command ignores may have any value.
+func (s *Set) checkRanges() error {
+	var wrong []error
+	for _, sec := range s.sections {
+		for _, o := range sec.options {
+			if o.within != nil && !o.hidden {
+				wrong = append(wrong, o.within.Check(o.name, o.value))
+			}
+		}
 	}
-	return exit.AsWrong(s.readFile(path))
+	return errors.Join(wrong...)
 }
 
 // flagError rewrites an error of pflag in this package's words.

@@ -26,11 +26,11 @@ func Train() *cobra.Command {
 }
 
 func (o *tuneOptions) train(c *call) error {
+	if err := o.check(c); err != nil {
+		return err
+	}
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
-	}
-	if err := o.run.Validate(); err != nil {
-		return exit.AsWrong(err)
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
