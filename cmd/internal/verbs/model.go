@@ -48,7 +48,6 @@ func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Opti
 		}
 		m.ApplyLora(config)
 	}
-	m.Lora.BaseModel = m.Name
 	return nil
 }
 
