@@ -57,9 +57,6 @@ func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err := required("model", dir); err != nil {
 		return nil, err
 	}
-	if err := existing("model", dir); err != nil {
-		return nil, err
-	}
 	if !planning || checkpoint.HasWeights(dir) {
 		m, err := trainer.OpenBase(dir)
 		return m, exit.AsWrong(err)

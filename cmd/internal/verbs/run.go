@@ -11,6 +11,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/internal/mistaken"
 	"qlora/internal/version"
 	"qlora/option"
 	"qlora/trainer"
@@ -106,7 +107,7 @@ func existing(option string, paths ...string) error {
 	for _, path := range paths {
 		_, err := os.Stat(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return exit.Wrongf("--%s: %s does not exist", option, path)
+			return exit.AsWrong(mistaken.Missing(option, path))
 		}
 		if err != nil {
 			return exit.AsWrong(err)
