@@ -44,15 +44,23 @@ func DefaultOptions() Options {
 	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
 }
 
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"max_length": option.From(0, 1<<24)}
+}
+
 // Validate returns everything that is wrong with the options, each an [option.Error].
 // It reads no files: Load checks the chat template and the weights.
 func (o Options) Validate() error {
 	var length error
 	switch {
-	case o.MaxLength < 0 || o.MaxLength == 1:
+	case o.MaxLength == 1:
 		length = option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
+	}
+	if err := option.CheckRanges(&o); err != nil {
+		return err
 	}
 	_, columns := columnsOf(o.Columns)
 	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
