@@ -14,6 +14,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 	"qlora/trainer/report"
 )
 
@@ -28,6 +29,9 @@ func Train() *cobra.Command {
 func (o *tuneOptions) train(c *call) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
+	}
+	if err := o.data.describe(); err != nil {
+		return err
 	}
 	if err := o.evaluation(c); err != nil {
 		return err
@@ -97,7 +101,7 @@ func (o *tuneOptions) train(c *call) error {
 	)})
 	t, err := trainer.New(trainer.Run{
 		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Inputs: slices.Concat(o.data.Dataset, o.data.Eval), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
+		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
