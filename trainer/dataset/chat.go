@@ -68,7 +68,7 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 	}
 	made, err := chats.template.Render(v, false)
 	if err != nil {
-		return Example{}, err
+		return Example{}, explained(v, err)
 	}
 	if err := w.watch(v, made.Text, chats.template); err != nil {
 		return Example{}, err
