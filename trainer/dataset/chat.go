@@ -73,10 +73,10 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 	if err := w.watch(v, made.Text, chats.template); err != nil {
 		return Example{}, err
 	}
-	w.heed(only, !w.opt.TrainOnInputs)
+	w.heed(only, !w.opt.wholeChats())
 	w.countAnswers(v, only)
 	ids, places := w.encoder.EncodeOffsets(made.Text, false)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholeChats() {
 		return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
 	}
 	trained := made.Generated
@@ -222,7 +222,7 @@ func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, er
 	}
 	ids := w.encoder.Encode(nil, made.Text, false)
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
 	before, err := chats.template.Render(prompt, true)

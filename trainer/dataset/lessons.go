@@ -177,7 +177,7 @@ func contentOf(m *chattemplate.Dict) string {
 func (w *worker) countAnswers(v *chattemplate.Conversation, only lessons) {
 	for i, m := range v.Messages {
 		role, usual := isUsual(m)
-		if !usual && !w.opt.TrainOnInputs {
+		if !usual && !w.opt.wholeChats() {
 			w.usage.roles[role]++
 		}
 		_, calls := m.Get("tool_calls")

@@ -165,7 +165,7 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 		return Example{}, err
 	}
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
 	ignoreCommon(labels, w.encoder.EncodePrompt(prompt))
