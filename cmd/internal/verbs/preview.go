@@ -37,6 +37,9 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	case own.Limit < 0:
 		return exit.Wrongf("--limit is %d, but it must be 0, for all, or more", own.Limit)
 	}
+	if err := o.data.check(); err != nil {
+		return err
+	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
 		if err := existing("model", o.data.Model); err != nil {
@@ -47,7 +50,7 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 			return err
 		}
 	}
-	set, err := o.trainSet(c, tok, nil)
+	set, _, err := o.trainSet(c, tok, nil)
 	if err != nil {
 		return err
 	}
