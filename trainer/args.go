@@ -9,6 +9,7 @@ import "slices"
 type Args struct {
 	OutputDir  string `option:"output_dir" path:"true" help:"folder for the adapter, its checkpoints and the logs"`
 	Overwrite  bool   `option:"overwrite_output_dir" help:"start afresh in an output folder that holds a run, after moving the folder aside, to NAME.1"`
+	RunName    string `option:"run_name" help:"name of the run, kept in run.yaml and shown on the live page"`
 	LoggingDir string `option:"logging_dir" path:"true" help:"folder for TensorBoard events; default: runs in the output folder"`
 
 	Epochs           float64      `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
@@ -37,6 +38,7 @@ type Args struct {
 	GroupByLength    bool         `option:"group_by_length" help:"batch records of similar length"`
 	SamplingStrategy string       `option:"train_sampling_strategy" help:"random, sequential or group_by_length"`
 
+	LoggingStrategy  string  `option:"logging_strategy" help:"when to write a log row: steps, epoch or no (only the last row, of the whole run)"`
 	LoggingSteps     float64 `option:"logging_steps" unit:"steps" help:"steps between log rows; below 1: a share of all steps"`
 	LoggingFirstStep bool    `option:"logging_first_step" help:"also write a log row after the first step"`
 	SaveStrategy     string  `option:"save_strategy" help:"when to save a checkpoint: steps, epoch, best (after an evaluation that is the best so far) or no"`
@@ -77,6 +79,7 @@ func DefaultArgs() Args {
 		LoraPlusEmbed:    1e-6,
 		Seed:             42,
 		SamplingStrategy: OrderRandom,
+		LoggingStrategy:  StrategySteps,
 		LoggingSteps:     10,
 		SaveStrategy:     StrategySteps,
 		SaveSteps:        500,
@@ -86,7 +89,7 @@ func DefaultArgs() Args {
 	}
 }
 
-// The values of Args.SaveStrategy and Args.EvalStrategy.
+// The values of Args.LoggingStrategy, Args.SaveStrategy and Args.EvalStrategy.
 const (
 	StrategyNo    = "no"
 	StrategySteps = "steps"

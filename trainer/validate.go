@@ -25,6 +25,7 @@ func (a *Args) Validate() error {
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
 		{"train_sampling_strategy", a.SamplingStrategy, []string{OrderRandom, OrderSequential, OrderGroupByLength}},
+		{"logging_strategy", a.LoggingStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyBest, StrategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},

@@ -94,7 +94,7 @@ var trainingArguments = []options.Setting{
 	ignored("dataloader_multiprocessing_context", noWorkers),
 	ignoredFlag("dataloader_in_order", noWorkers, "true"),
 	ignoredFlag("remove_unused_columns", "only the columns of the format are read", "true"),
-	refused("label_names", "labels are the records' `labels`; name another column with `columns` labels=NAME", "labels"),
+	refused("label_names", "the labels are the column labels; name another with `columns` labels=NAME", "labels"),
 	ignored("length_column_name", "lengths are those of the tokens", "length"),
 
 	ignoredFlag("ddp_find_unused_parameters", oneProcess),

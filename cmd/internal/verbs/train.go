@@ -20,9 +20,16 @@ import (
 // Train returns the verb that fine-tunes a model.
 func Train() *cobra.Command {
 	o := newTuneOptions()
+	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", o.set(), o.train)
+}
+
+// TrainOptions returns the options of Train.
+func TrainOptions() *options.Set { return newTuneOptions().set() }
+
+func (o *tuneOptions) set() *options.Set {
 	set := options.New()
 	o.register(set, false)
-	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", set, o.train)
+	return set
 }
 
 func (o *tuneOptions) train(c *call) error {
