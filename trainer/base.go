@@ -124,6 +124,21 @@ func (b *Base) Load(dev bindings.Device, shapes nn.Shapes) (*lora.Tuned, error) 
 	return t, t.Load(dev, b.Values())
 }
 
+// Notes returns messages about what the model's and the adapter's configuration set and
+// what is not read of it.
+func (b *Base) Notes() []string {
+	var notes []string
+	if b.Config.Note != "" {
+		notes = append(notes, b.Config.Note)
+	}
+	if b.Lora != nil && b.Adapter != "" {
+		if note := b.Lora.Note(b.Adapter); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return notes
+}
+
 // Close unmaps the weights. Closing a base without weights does nothing.
 func (b *Base) Close() error {
 	if b.Weights == nil {

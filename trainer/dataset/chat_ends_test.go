@@ -25,6 +25,7 @@ const channels = `<|im_start|>system<|im_sep|>You are a model.<|end|>
     {%- elif m.role == 'assistant' %}
         {{- '<|im_start|>assistant<|user|>final<|im_sep|>' + m.content + '<|end|>' }}
     {%- elif m.role == 'tool' %}
+        {%- if not messages | selectattr('tool_calls', 'defined') | list %}{{ raise_exception('a result without a call') }}{% endif %}
         {{- '<|im_start|>tool<|im_sep|>' + m.content + '<|end|>' }}
     {%- else %}
         {{- '<|im_start|>' + m.role + '<|im_sep|>' + m.content + '<|end|>' }}
@@ -78,5 +79,25 @@ func TestEndsOfConfig(t *testing.T) {
 		set, err := Load([]string{write(t, "a.jsonl", record)}, tok, Options{Format: Auto, ModelFolder: dir}, nil)
 		require.NoError(t, err)
 		assert.Equal(t, c.want, trainedText(tok, set.Examples[0].Labels), c.name)
+	}
+}
+
+// TestReportOfChats checks that a report says whether the template was used.
+func TestReportOfChats(t *testing.T) {
+	for _, c := range []struct {
+		name, record string
+		apply, want  bool
+	}{
+		{"messages", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`, false, true},
+		{"sharegpt", `{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}`, false, true},
+		{"lists of messages", `{"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]}`, false, true},
+		{"a pair as a chat", `{"prompt": "a", "completion": "b"}`, true, true},
+		{"a pair", `{"prompt": "a", "completion": "b"}`, false, false},
+		{"text", `{"text": "a b"}`, false, false},
+	} {
+		dir, tok := chatFolder(t, withoutCall)
+		set, err := Load([]string{write(t, "a.jsonl", c.record)}, tok, Options{Format: Auto, ModelFolder: dir, ApplyChat: c.apply}, nil)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, set.Report.Chats(), c.name)
 	}
 }

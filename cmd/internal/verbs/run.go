@@ -95,10 +95,10 @@ type call struct {
 // note prints a line to standard error.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
-// noteOf prints the note on how a model's config.json was read. Training reports it
-// itself.
+// noteOf prints the notes on how the configuration of a model and its adapter was read.
+// Training reports them itself.
 func (c *call) noteOf(m *trainer.Base) {
-	if note := m.Config.Note; note != "" {
+	for _, note := range m.Notes() {
 		c.note(note)
 	}
 }
