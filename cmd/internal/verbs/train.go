@@ -97,6 +97,7 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	defer closeDevice(dev)
 	info := dev.Info()
+	o.noteCompute(c, info)
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
 		fmt.Sprintf("all options of this run, resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
