@@ -32,6 +32,7 @@ type Args struct {
 	LoraPlusRatio    float64      `option:"loraplus_lr_ratio" help:"LoRA+: ratio of the learning rate of B and of vectors to that of A; 0: off"`
 	LoraPlusEmbed    float64      `option:"loraplus_lr_embedding" help:"LoRA+: learning rate of adapters on embeddings; accepted, without effect"`
 	NoiseAlpha       float64      `option:"neftune_noise_alpha" help:"NEFTune: add uniform noise in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) to the embeddings in training; 0: off"`
+	LabelSmoothing   float64      `option:"label_smoothing_factor" help:"share of each label's target that is spread evenly over the vocabulary, also in evaluations; 0: off"`
 	Seed             uint64       `option:"seed" help:"seed of initialization, dropout and the order of the records"`
 	DataSeed         *uint64      `option:"data_seed" help:"seed of the order of the records; default: seed"`
 	GroupByLength    bool         `option:"group_by_length" help:"batch records of similar length"`
@@ -43,6 +44,7 @@ type Args struct {
 	SaveStrategy     string  `option:"save_strategy" help:"when to save a checkpoint: steps, epoch, best (after an evaluation that is the best so far) or no"`
 	SaveSteps        float64 `option:"save_steps" unit:"steps" help:"steps between checkpoints; below 1: a share of all steps"`
 	SaveTotalLimit   int     `option:"save_total_limit" unit:"checkpoints" help:"checkpoints to keep; the oldest are deleted; 0: all"`
+	SaveOnlyModel    bool    `option:"save_only_model" help:"save checkpoints without the optimizer's state; no run can resume from them"`
 	EvalStrategy     string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when to evaluate: steps, epoch or no"`
 	EvalSteps        float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1: a share of all steps; 0: logging_steps"`
 	EvalDelay        float64 `option:"eval_delay" help:"do not evaluate before this many steps, or epochs with eval_strategy epoch"`

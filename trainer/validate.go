@@ -72,6 +72,7 @@ func (a *Args) Validate() error {
 		{"warmup_ratio", a.WarmupRatio, 0, math.Nextafter(1, 2)},
 		{"weight_decay", a.WeightDecay, 0, math.Inf(1)},
 		{"neftune_noise_alpha", a.NoiseAlpha, 0, math.MaxInt32},
+		{"label_smoothing_factor", a.LabelSmoothing, 0, 1},
 		{"adam_beta1", a.AdamBeta1, 0, 1},
 		{"adam_beta2", a.AdamBeta2, 0, 1},
 		{"adam_epsilon", a.AdamEpsilon, 0, math.Inf(1)},
