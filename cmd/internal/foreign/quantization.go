@@ -17,6 +17,7 @@ var quantizationConfig = []options.Setting{
 	ignoredFlag("llm_int8_has_fp16_weight", eightBits, "false"),
 	ignored("bnb_4bit_quant_storage", "two codes are stored in a byte; the numbers do not depend on it", "uint8", "torch.uint8"),
 	refused("quant_method", "the formats are bitsandbytes'; convert the base to 16 bits first", "bitsandbytes"),
+	refused("quantization_method", "the formats are bitsandbytes'; convert the base to 16 bits first", "bitsandbytes", "bnb"),
 	expand("quantization_config", "its fields, one by one"),
 	expand("bnb_config", "its fields, one by one"),
 	same("quant_type", "bnb_4bit_quant_type"),

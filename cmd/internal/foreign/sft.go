@@ -42,7 +42,7 @@ var sftConfig = []options.Setting{
 	sets("dataset_kwargs", "skip_prepare_dataset has no effect: records of token ids are recognized; other keys are refused", datasetKwargs),
 	ignored("dataset_num_proc", noWorkers),
 	ignored("dataset_batch_size", noWorkers, "1000"),
-	refused("eos_token", ownTokenizer),
+	refused("eos_token", "the token that ends a turn of the chat template is learnt, and ends generation; for texts change it in the model's tokenizer_config.json"),
 	ignored("pad_token", noPadding),
 	refused("truncation_mode", "records keep their beginning; shorten the prompts, or raise `max_length`", "keep_start"),
 	ignoredFlag("shuffle_dataset", "every epoch shuffles the records, as `train_sampling_strategy` says", "false"),

@@ -95,7 +95,6 @@ func TestAllAtOnce(t *testing.T) {
 		"--deepspeed", "ds.json", "--zzzz", "1", "-2", "--lerning-rate=1", "--workers", "0", "--yyyy")
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
-	assert.Equal(t, "9 settings cannot be used:", lines[0])
 	for i, want := range []string{
 		"there is no option zzzz; --help lists them",
 		"there is no option lerning_rate; did you mean learning_rate?",
@@ -107,10 +106,10 @@ func TestAllAtOnce(t *testing.T) {
 		"--deepspeed: leave it out",
 		"run.yaml:3: fp16: use `bf16`",
 	} {
-		require.Greater(t, len(lines), i+1)
-		assert.True(t, strings.HasPrefix(lines[i+1], "  ") && strings.HasSuffix(lines[i+1], want), "%q, want %q", lines[i+1], want)
+		require.Greater(t, len(lines), i)
+		assert.True(t, strings.HasSuffix(lines[i], want), "%q, want %q", lines[i], want)
 	}
-	assert.Len(t, lines, 10)
+	assert.Len(t, lines, 9)
 	got = defaults()
 	err = parse(t, &got, "config_of: x")
 	require.ErrorContains(t, err, "run.yaml:1: config_of: there is no option nothing_like_it; --help lists them")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,9 @@ func Main(root *cobra.Command, args []string) exit.Code {
 	err := root.ExecuteContext(ctx)
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
-		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), dashed(err.Error()))
+		for line := range strings.SplitSeq(dashed(err.Error()), "\n") { // one for each of several errors
+			fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), line)
+		}
 	}
 	return code
 }

@@ -29,7 +29,12 @@ func load(t *testing.T) []class {
 func TestPageIsCurrent(t *testing.T) {
 	want, err := os.ReadFile("../../../../docs/options.md")
 	require.NoError(t, err)
-	assert.Equal(t, string(want), page(load(t)), "docs/options.md is old: make options")
+	written, made := strings.Split(string(want), "\n"), strings.Split(page(load(t)), "\n")
+	for i, line := range made {
+		require.Less(t, i, len(written), "docs/options.md is old: make options")
+		require.Equal(t, written[i], line, "docs/options.md is old: make options")
+	}
+	require.Len(t, written, len(made))
 }
 
 // resolve gives a YAML file to the options of train.
