@@ -76,7 +76,7 @@ func (o *option) giveAll(name string, texts []string, from source, exact bool) e
 		}
 		o.value.Set(reflect.ValueOf(list))
 	} else {
-		text := []string{strings.Join(texts, ",")}
+		text := []string{o.spelled(strings.Join(texts, ","))}
 		if err := o.expand(name, text); err != nil {
 			return err
 		}
@@ -105,4 +105,14 @@ func (o *option) expand(name string, texts []string) error {
 		texts[i] = text
 	}
 	return nil
+}
+
+// spelled returns a text with True and False, as Python writes them, in small letters if
+// the option can be true instead of a text.
+func (o *option) spelled(text string) string {
+	small := strings.ToLower(text)
+	if (o.bare == "true" || o.fallback == "true") && (small == "true" || small == "false") {
+		return small
+	}
+	return text
 }

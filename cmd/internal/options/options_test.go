@@ -65,13 +65,14 @@ type sample struct {
 	Strategy string `option:"save_strategy" help:"when"`
 	Length   int    `option:"max_length" null:"0" help:"longest"`
 	Targets  string `option:"target_modules" many:"true" help:"layers"`
+	Init     string `option:"init_lora_weights" help:"true or a name"`
 	Colour   colour `option:"colour" help:"of the bar"`
 	Ranks    pairs  `option:"rank_pattern" help:"by name"`
 	Plain    int    // not an option
 }
 
 func defaults() sample {
-	s := sample{Compute: "bfloat16", Strategy: "steps", Colour: "red"}
+	s := sample{Compute: "bfloat16", Strategy: "steps", Colour: "red", Init: "true"}
 	s.Run.Rate, s.Run.Steps, s.Run.Seed = 2e-4, -1, 42
 	return s
 }

@@ -71,6 +71,8 @@ func TestSettings(t *testing.T) {
 		{"whole numbers", "learning_rate: '1e-3'\nmax_steps: 1e3\nseed: 010", nil, func(s *sample) { s.Run.Rate, s.Run.Steps, s.Run.Seed = 1e-3, 1000, 10 }, nil},
 		{"a float that is whole", "max_steps: 100.0\nlearning_rate: 1_0.5", nil, func(s *sample) { s.Run.Steps, s.Run.Rate = 100, 10.5 }, nil},
 		{"True", "group_by_length: True", nil, func(s *sample) { s.Run.Group = true }, nil},
+		{"a text that may be False", "init_lora_weights: False", nil, func(s *sample) { s.Init = "false" }, nil},
+		{"a text that is True", "target_modules: True", []string{"--init_lora_weights", "Gaussian"}, func(s *sample) { s.Targets, s.Init = "True", "Gaussian" }, nil},
 		{"yes", "group_by_length: yes", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"on", "group_by_length: on", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"y", "", []string{"--group_by_length", "y"}, func(s *sample) { s.Run.Group = true }, nil},
