@@ -16,6 +16,8 @@ var quantizationConfig = []options.Setting{
 	ignoredFlag("llm_int8_enable_fp32_cpu_offload", oneProcess, "false"),
 	ignoredFlag("llm_int8_has_fp16_weight", eightBits, "false"),
 	ignored("bnb_4bit_quant_storage", "two codes are stored in a byte; the numbers do not depend on it", "uint8", "torch.uint8"),
+	ignored("_load_in_4bit", "the field is load_in_4bit", "*"),
+	ignored("_load_in_8bit", "the field is load_in_8bit", "*"),
 	refused("quant_method", "the formats are bitsandbytes'; convert the base to 16 bits first", "bitsandbytes"),
 	refused("quantization_method", "the formats are bitsandbytes'; convert the base to 16 bits first", "bitsandbytes", "bnb"),
 	expand("quantization_config", "its fields, one by one"),

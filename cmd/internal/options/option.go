@@ -23,6 +23,7 @@ type option struct {
 	unit     string
 	bare     string // the value of the option given without one; "": it needs a value
 	null     string // the value of the option given as null; "": the default
+	nothing  string // the value of the option given as an empty list; "": the default
 	many     bool   // several values may follow the option on the command line
 	value    reflect.Value
 	fallback string // the default, as text

@@ -53,6 +53,7 @@ func (p *pairs) UnmarshalText(text []byte) error {
 type sample struct {
 	Model   string   `option:"model" alias:"model_name_or_path" help:"the model"`
 	Dataset []string `option:"dataset" help:"files"`
+	Report  []string `option:"report_to" nothing:"none" help:"outputs"`
 	Run     struct {
 		Rate   float64 `option:"learning_rate" help:"the rate"`
 		Steps  int     `option:"max_steps" unit:"steps" help:"how many"`
@@ -192,7 +193,7 @@ func TestWrong(t *testing.T) {
 		{"file: list for an object", "rank_pattern: [b]", nil, "got a list"},
 		{"file: list for a number", "seed: [1]", nil, "got a list"},
 		{"file: nested list", "dataset: [[a]]", nil, "not a plain value"},
-		{"file: empty list", "dataset: []", nil, "the list is empty"},
+		{"file: empty list", "target_modules: []", nil, "the list is empty"},
 		{"file: no mapping", "- a\n- b", nil, "not a list of options"},
 		{"file: no YAML", "model: [a", nil, "not YAML"},
 		{"file: anchor", "model: &a m", nil, "model: not a plain value"},

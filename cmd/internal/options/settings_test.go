@@ -73,6 +73,7 @@ func TestSettings(t *testing.T) {
 		{"True", "group_by_length: True", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"a text that may be False", "init_lora_weights: False", nil, func(s *sample) { s.Init = "false" }, nil},
 		{"a text that is True", "target_modules: True", []string{"--init_lora_weights", "Gaussian"}, func(s *sample) { s.Targets, s.Init = "True", "Gaussian" }, nil},
+		{"empty lists", "dataset: []\nreport_to: []", nil, func(s *sample) { s.Report = []string{"none"} }, nil},
 		{"yes", "group_by_length: yes", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"on", "group_by_length: on", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"y", "", []string{"--group_by_length", "y"}, func(s *sample) { s.Run.Group = true }, nil},

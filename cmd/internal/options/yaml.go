@@ -118,7 +118,13 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 			}
 			texts = append(texts, text)
 		}
-		if len(texts) == 0 {
+		switch {
+		case len(texts) > 0:
+		case o.nothing != "":
+			texts = []string{o.nothing}
+		case kind == "list" && o.fallback == "":
+			return nil // as if the key were absent
+		default:
 			return fmt.Errorf("%s: the list is empty; leave the option out", name)
 		}
 		return o.giveAll(name, texts, fromFile, true)

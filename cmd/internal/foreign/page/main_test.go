@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,6 +75,28 @@ func TestEveryFieldHasAVerdict(t *testing.T) {
 	}
 }
 
+// TestDumps gives what to_dict of the real classes returns, as a file of options.
+func TestDumps(t *testing.T) {
+	data, err := os.ReadFile("../testdata/dumps.json")
+	require.NoError(t, err)
+	var dumps []json.RawMessage
+	require.NoError(t, json.Unmarshal(data, &dumps))
+	require.Len(t, dumps, 4)
+	for i, want := range []map[string]string{
+		{"learning_rate": "5e-05", "optim": "adamw_torch_fused", "report_to": "none", "device": "cpu", "bnb_4bit_compute_dtype": "float32"},
+		{"learning_rate": "2e-05", "max_length": "1024", "assistant_only_loss": "false", "gradient_checkpointing": "true"},
+		{"lora_r": "4", "lora_alpha": "8", "target_modules": "q_proj,v_proj", "init_lora_weights": "true"},
+		{"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": "false", "method": "qlora"},
+	} {
+		set, err := resolve(t, string(dumps[i]))
+		require.NoError(t, err)
+		assert.Less(t, len(set.Notes), 4, "%q", set.Notes)
+		for name, value := range want {
+			assert.Equal(t, value, set.Text(name), name)
+		}
+	}
+}
+
 func yamlOf(value any) string {
 	if s, ok := value.(string); ok {
 		return fmt.Sprintf("%q", s)
@@ -97,6 +120,9 @@ func TestRefusalsAndNotes(t *testing.T) {
 		}
 		if s.Sets != nil {
 			require.NotEmpty(t, s.Means, s.Name)
+			continue
+		}
+		if slices.Contains(s.Quiet, "*") {
 			continue
 		}
 		value := "77"
