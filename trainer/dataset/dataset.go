@@ -17,6 +17,7 @@ type Options struct {
 	TrainOnInputs bool     `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
 	ChatTemplate  string   `option:"chat_template" path:"true" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
 	ApplyChat     bool     `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
+	Reasoning     string   `option:"reasoning" help:"reasoning of the assistant's messages (reasoning_content, thinking): template, as the chat template shows it; keep, before the answer in <think> marks where the template leaves it out; drop"`
 	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question"`
 	SkipBad       bool     `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
 	Loss
@@ -39,20 +40,30 @@ type Options struct {
 }
 
 // DefaultOptions returns options that detect the format and keep 1024 tokens.
-func DefaultOptions() Options { return Options{Format: Auto, MaxLength: 1024} }
+func DefaultOptions() Options {
+	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
+}
+
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"max_length": option.From(0, 1<<24)}
+}
 
 // Validate returns everything that is wrong with the options, each an [option.Error].
 // It reads no files: Load checks the chat template and the weights.
 func (o Options) Validate() error {
 	var length error
 	switch {
-	case o.MaxLength < 0 || o.MaxLength == 1:
+	case o.MaxLength == 1:
 		length = option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
 	}
+	if err := option.CheckRanges(&o); err != nil {
+		return err
+	}
 	_, columns := columnsOf(o.Columns)
-	return errors.Join(length, columns, o.checkLoss(), checkFormat(cmp.Or(o.Format, Auto)))
+	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
 }
 
 // A Set is the result of Load.

@@ -57,7 +57,6 @@ func pairFormat(f pairFields) format {
 			if err != nil {
 				return Example{}, err
 			}
-			w.ends(completion)
 			if f.task && r.has("context") {
 				context, err := r.text("context")
 				if err != nil {
@@ -80,6 +79,7 @@ func pairFormat(f pairFields) format {
 			if f.task {
 				prompt += "\n"
 			}
+			w.count(completion)
 			return w.pair(prompt, completion)
 		},
 	}

@@ -43,13 +43,17 @@ type variable struct {
 	name string
 }
 
+// otherwise are the keys of messages that are not counted here: a role and a content are
+// always read, and [ChatReport] counts reasoning.
+var otherwise = []string{"role", "content", "reasoning_content", "thinking", "reasoning"}
+
 // unknown returns the variables of a conversation that no template is known to read.
 func (w *worker) unknown(v *chattemplate.Conversation) []variable {
 	var open []variable
 	for _, m := range v.Messages {
 		for key, value := range m.All() {
 			name, _ := key.(string)
-			if value == nil || name == "role" || name == "content" {
+			if value == nil || slices.Contains(otherwise, name) {
 				continue
 			}
 			w.usage.keys.seen[name] = true
@@ -72,20 +76,11 @@ func (w *worker) unknown(v *chattemplate.Conversation) []variable {
 // changes reports whether the text is another without the variables.
 func (w *worker) changes(v *chattemplate.Conversation, text string, template *chattemplate.Chat, without []variable) bool {
 	bare := *v
-	bare.Messages = make([]*chattemplate.Dict, len(v.Messages))
-	for i, m := range v.Messages {
-		d := chattemplate.NewDict()
-		for key, value := range m.All() {
-			name, _ := key.(string)
-			if !slices.Contains(without, variable{&w.usage.keys, name}) {
-				d.Set(name, value)
-			}
-		}
-		bare.Messages[i] = d
-	}
+	var keys []string
 	for _, one := range without {
 		switch {
-		case one.of != &w.usage.fields:
+		case one.of == &w.usage.keys:
+			keys = append(keys, one.name)
 		case one.name == w.usage.tools:
 			bare.Tools = nil
 		case one.name == "documents":
@@ -93,6 +88,10 @@ func (w *worker) changes(v *chattemplate.Conversation, text string, template *ch
 		default:
 			bare.More = nil
 		}
+	}
+	bare.Messages = make([]*chattemplate.Dict, len(v.Messages))
+	for i, m := range v.Messages {
+		bare.Messages[i] = m.Without(keys...)
 	}
 	made, err := template.Render(&bare, false)
 	return err != nil || made.Text != text

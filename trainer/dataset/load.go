@@ -69,6 +69,7 @@ func (l *loader) file(path string, size int64) error {
 			}
 			return fmt.Errorf("%s: %w", kind.at(path, r.line), err)
 		}
+		r.columnar = kind.rows != nil
 		batch = append(batch, r)
 		held += r.size()
 		if len(batch) == batchRecords || held >= batchBytes {
@@ -109,8 +110,9 @@ func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*f
 // the records can be read. It adds to used what the records have and what is read.
 func (l *loader) batch(kind fileType, format *format, batch []record, used *usage, report *FileReport) error {
 	type result struct {
-		made made
-		err  error
+		made  made
+		chats ChatReport
+		err   error
 	}
 	results := make([]result, len(batch))
 	var next atomic.Int64
@@ -130,7 +132,9 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
 					continue
 				}
+				w.report = ChatReport{}
 				results[i].made, results[i].err = w.make(format, batch[i])
+				results[i].chats = w.report
 			}
 		})
 	}
@@ -154,6 +158,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 			}
 			return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
 		}
+		report.Chats.add(r.chats)
 		report.Examples += len(r.made.examples)
 		if r.made.truncated {
 			report.Truncated++

@@ -65,7 +65,7 @@ func (r *record) numbers(name string, n int) ([]int32, error) {
 		}
 	}
 	if len(list) != n {
-		return nil, fmt.Errorf("%d input_ids but %q has %d elements; every token needs one", n, name, len(list))
+		return nil, fmt.Errorf("%q has %d elements, but must have %d", name, len(list), n)
 	}
 	return list, nil
 }

@@ -26,7 +26,7 @@ func TestMasks(t *testing.T) {
 		{name: "two masks", text: `{"input_ids": [1, 30, 31, 32], "completion_mask": [0, 0, 1, 1], "assistant_masks": [0, 1, 0, 1]}`, ids: whole, labels: ids{-100, -100, -100, 32}},
 		{name: "weights of tokens", text: `{"input_ids": [1, 30, 31, 32], "weight": [0, 0, 1, 1]}`, ids: whole, labels: half},
 		{name: "labels win", text: `{"input_ids": [1, 30, 31, 32], "labels": [-100, 30, 31, 32], "assistant_masks": [0, 0, 1, 1]}`, ids: whole, labels: ids{-100, 30, 31, 32}, line: "; not used: assistant_masks"},
-		{name: "of another length", text: `{"input_ids": [1, 30], "assistant_masks": [0]}`, failed: `a.jsonl:1: 2 input_ids but "assistant_masks" has 1 elements`},
+		{name: "of another length", text: `{"input_ids": [1, 30], "assistant_masks": [0]}`, failed: `a.jsonl:1: "assistant_masks" has 1 elements, but must have 2`},
 		{name: "of fractions", text: `{"input_ids": [1, 30], "loss_mask": [0, 0.5]}`, failed: `element 1 of "loss_mask" is 0.5; it must be a whole number`},
 		{name: "of other numbers", text: `{"input_ids": [1, 30], "loss_mask": [0, 2]}`, failed: `element 1 of "loss_mask" is 2; it must be 0 or 1`},
 		{name: "no list", text: `{"input_ids": [1, 30], "assistant_masks": 1}`, failed: `"assistant_masks" is 1, not a list`},

@@ -18,6 +18,10 @@ type record struct {
 	texts  map[string]string
 	fields map[string]json.RawMessage // of json, once parsed; of the texts, those that are JSON arrays or objects
 	usage  *usage                     // notes which fields are read; may be nil
+
+	// columnar marks a record of a file of columns, whose structs all have the same
+	// members.
+	columnar bool
 }
 
 var errNotUTF8 = errors.New("the record is not UTF-8; convert the file")

@@ -28,9 +28,10 @@ type FileReport struct {
 	FirstBad  string // the first of them: where, and why
 	Tokens    int64  // in the examples
 	Trained   int64  // tokens that are predicted and trained on
-	Packed    int    // sequences of several documents, as the file has them
-	Padding   int64  // tokens removed because attention_mask is 0
-	Blank     int    // records whose completion has no text
+	Chats     ChatReport
+	Packed    int   // sequences of several documents, as the file has them
+	Padding   int64 // tokens removed because attention_mask is 0
+	Blank     int   // answers without text
 
 	Unused     []string // fields that a record has but nothing reads
 	UnusedKeys []string // keys of messages that the chat template leaves out
@@ -48,7 +49,7 @@ func (f FileReport) String() string {
 		fmt.Fprintf(&b, "; %d tokens of padding were removed", f.Padding)
 	}
 	if f.Blank > 0 {
-		fmt.Fprintf(&b, "; %d completions are empty: of them only the end is trained on", f.Blank)
+		fmt.Fprintf(&b, "; %d answers are empty: of them only the end is trained on", f.Blank)
 	}
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)
@@ -81,12 +82,9 @@ type MixReport struct {
 	Trained int64
 }
 
-// Chats reports whether a file's records are chats.
+// Chats reports whether records were rendered by the chat template.
 func (r Report) Chats() bool {
-	return slices.ContainsFunc(r.Files, func(f FileReport) bool {
-		name, _, _ := strings.Cut(f.Format, " ")
-		return name == messages.name || name == sharegpt.name
-	})
+	return slices.ContainsFunc(r.Files, func(f FileReport) bool { return f.Chats.Conversations > 0 })
 }
 
 // String returns the report in one line.
@@ -100,6 +98,7 @@ func (r Report) Lines() []string {
 	var lines []string
 	for _, f := range r.Files {
 		lines = append(lines, f.String())
+		lines = append(lines, f.Chats.lines(f.name())...)
 	}
 	lines = append(lines, r.Splits...)
 	for _, path := range r.Skipped {

@@ -14,7 +14,7 @@ type usage struct {
 	left         names // seen: roles whose messages the template leaves out
 	tools        string
 	padding      int64 // tokens removed because attention_mask is 0
-	blank        int   // completions without text
+	blank        int   // answers without text
 }
 
 // names are the names that occur, those that are read, and those that are read but whose
@@ -146,9 +146,9 @@ func unusedLine(fields, keys []string) string {
 	return "; not used: " + enumerated(fields) + "; of messages: " + enumerated(keys)
 }
 
-// ends counts a completion without text: of it only the end of the sequence is trained on.
-func (w *worker) ends(completion string) {
-	if strings.TrimSpace(completion) == "" {
+// count counts an answer without text: of it only the end is trained on.
+func (w *worker) count(answer string) {
+	if strings.TrimSpace(answer) == "" {
 		w.usage.blank++
 	}
 }

@@ -35,6 +35,9 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	if err := o.evaluation(c); err != nil {
 		return err
 	}
+	if err := o.check(c); err != nil {
+		return err
+	}
 	model, err := o.model(true)
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func promptLines(path string, tok *tokenizer.Tokenizer) ([]trainer.Prompt, error
 			return nil, exit.Wrongf("%s has more than %d prompts, which is the limit", path, maxPrompts)
 		}
 		text = strings.ReplaceAll(text, `\n`, "\n")
-		all = append(all, trainer.Prompt{Text: text, IDs: encoder.Encode(tok.Prefix(), text, false)})
+		all = append(all, trainer.Prompt{Text: text, IDs: encoder.EncodePrompt(text)})
 	}
 	if err := lines.Err(); err != nil {
 		return nil, exit.Wrongf("%s: %w", path, err)

@@ -13,6 +13,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
+	"qlora/internal/version"
 	"qlora/trainer"
 	"qlora/trainer/report"
 )
@@ -39,8 +40,8 @@ func (o *tuneOptions) train(c *call) error {
 	if err := o.evaluation(c); err != nil {
 		return err
 	}
-	if err := o.run.Validate(); err != nil {
-		return exit.AsWrong(err)
+	if err := o.check(c); err != nil {
+		return err
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
@@ -100,7 +101,7 @@ func (o *tuneOptions) train(c *call) error {
 	o.noteCompute(c, info)
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
-		fmt.Sprintf("all options of this run, resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
