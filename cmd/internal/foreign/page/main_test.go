@@ -148,13 +148,14 @@ func TestRefusalsAndNotes(t *testing.T) {
 // TestSentences checks the texts of the table: short, and with names that exist.
 func TestSentences(t *testing.T) {
 	quoted := regexp.MustCompile("`([a-z0-9_]+)`")
+	set := verbs.TrainOptions()
 	for _, s := range foreign.Settings() {
 		for _, sentence := range []string{s.Note, s.Refuse, s.Means} {
 			assert.Less(t, len(sentence), 200, s.Name)
 			assert.False(t, strings.HasSuffix(sentence, "."), s.Name)
 			assert.Equal(t, strings.TrimSpace(sentence), sentence, s.Name)
 			for _, name := range quoted.FindAllStringSubmatch(sentence, -1) {
-				d, ok := verbs.TrainOptions().Describe(name[1])
+				d, ok := set.Describe(name[1])
 				assert.True(t, ok && (d.Option != "" || d.Setting.Sets != nil), "%s names %s, which is no option", s.Name, name[1])
 			}
 		}
