@@ -3,6 +3,7 @@ package dataset
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"sync"
 
 	"qlora/option"
@@ -88,7 +89,7 @@ type Progress struct {
 }
 
 // Load reads the paths one after another: files, folders of files, patterns such as
-// data/*.jsonl, and Stdin. tok may be nil if all records are pretokenized. progress, if not nil,
+// data/*.jsonl, Stdin, and JSON objects that describe a dataset (docs/data.md). tok may be nil if all records are pretokenized. progress, if not nil,
 // receives the progress; an error from it aborts Load.
 //
 // Errors name file and line; all except read errors are about the input. A set without a
@@ -112,7 +113,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err != nil {
 		return nil, err
 	}
-	l := loader{opt: opt, columns: columns, set: new(Set), report: func(int64) error { return nil }}
+	l := loader{opt: opt, set: new(Set), report: func(int64) error { return nil }}
 	if progress != nil {
 		total := int64(0)
 		for _, s := range sources {
@@ -139,6 +140,9 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	}
 	var ends []int // ends of the sources' examples
 	for _, s := range sources {
+		s.format = cmp.Or(s.format, opt.Format)
+		s.columns = slices.Concat(s.columns, columns)
+		l.source, l.left = &s, cmp.Or(s.most, -1)
 		for i, file := range s.files {
 			if err := l.file(file, s.sizes[i]); err != nil {
 				return nil, err
@@ -154,7 +158,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 		return nil, err
 	}
 	if opt.Weights != nil {
-		if err := l.set.mix(paths, ends, opt.Weights, opt.Seed); err != nil {
+		if err := l.set.mix(sources, ends, opt.Weights, opt.Seed); err != nil {
 			return nil, err
 		}
 	}

@@ -37,6 +37,9 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
 	}
+	if err := o.data.describe(); err != nil {
+		return err
+	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
 		if err := existing("model", o.data.Model); err != nil {

@@ -15,6 +15,7 @@ import (
 	"qlora/internal/chattemplate"
 	"qlora/internal/version"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 	"qlora/trainer/report"
 )
 
@@ -34,14 +35,17 @@ func (o *tuneOptions) set() *options.Set {
 }
 
 func (o *tuneOptions) train(c *call) error {
-	if len(o.data.Dataset) == 0 {
-		return exit.Wrongf("--dataset is missing: name the files to train on")
+	if err := o.data.describe(); err != nil {
+		return err
 	}
 	if err := o.evaluation(c); err != nil {
 		return err
 	}
 	if err := o.check(c); err != nil {
 		return err
+	}
+	if len(o.data.Dataset) == 0 {
+		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
@@ -106,7 +110,7 @@ func (o *tuneOptions) train(c *call) error {
 	)})
 	t, err := trainer.New(trainer.Run{
 		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Inputs: slices.Concat(o.data.Dataset, o.data.Eval), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
+		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
