@@ -46,7 +46,8 @@ func TestSettings(t *testing.T) {
 		{"quiet value", "workers: 0.0\npin_memory: yes\nfp16: off", []string{"--deepspeed", "none"}, func(*sample) {}, nil},
 		{"null and empty", "workers: null\ndeepspeed: {}\nbf16:\n", nil, func(*sample) {}, nil},
 		{
-			"notes that are one line", "workers: 4", []string{"--pin-memory", "False", "--seed", "1"},
+			"notes that are one line", "workers: 4",
+			[]string{"--pin-memory", "False", "--seed", "1"},
 			func(s *sample) { s.Run.Seed = 1 },
 			[]string{"`pin_memory`, `workers` have no effect here: one is enough"},
 		},
