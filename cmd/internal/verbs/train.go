@@ -98,6 +98,7 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	defer closeDevice(dev)
 	info := dev.Info()
+	o.noteCompute(c, info)
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
 		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
