@@ -31,6 +31,18 @@ type Options struct {
 	Adapter         string          `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`
 }
 
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{
+		"lora_r":              option.From(1, maxRank),
+		"lora_alpha":          option.Above(0, 1e6),
+		"lora_dropout":        option.Share(),
+		"loftq_bits":          option.From(loftQBits, loftQBits),
+		"loftq_iter":          option.From(1, maxIterations),
+		"layers_to_transform": option.From(0, 1<<12),
+	}
+}
+
 // DefaultOptions returns the QLoRA recipe: an adapter on every linear layer.
 func DefaultOptions() Options {
 	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault), LoftQBits: loftQBits, LoftQIterations: 1}
@@ -51,21 +63,15 @@ func (o Options) Config() (Config, error) {
 	if o.Bias != string(nn.BiasesNone) {
 		c.Bias = nn.Biases(o.Bias)
 	}
+	if err := option.CheckRanges(&o); err != nil {
+		return Config{}, err
+	}
 	var err error
 	if c.Layers, err = parseLayers(o.Layers); err != nil {
 		return Config{}, err
 	}
-	switch {
-	case o.R < 1 || o.R > maxRank: // under the option's own name; Validate calls it r
-		return Config{}, option.Errorf("lora_r", o.R, "it must be from 1 to %d", maxRank)
-	case !(o.Alpha > 0):
-		return Config{}, option.Errorf("lora_alpha", o.Alpha, "it must be above 0")
-	case slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }):
+	if slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }) {
 		return Config{}, option.Errorf("alpha_pattern", o.AlphaPattern, "every value must be above 0")
-	case o.LoftQBits != loftQBits:
-		return Config{}, option.Errorf("loftq_bits", o.LoftQBits, "a quantized base has %d", loftQBits)
-	case o.LoftQIterations < 1:
-		return Config{}, option.Errorf("loftq_iter", o.LoftQIterations, "it must be at least 1")
 	}
 	if c.Init == InitLoftQ {
 		c.LoftQIterations = o.LoftQIterations
