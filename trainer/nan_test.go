@@ -9,7 +9,8 @@ import (
 
 func TestDivergedRunStops(t *testing.T) {
 	r := tinyRun(t)
-	r.Args.LearningRate, r.Args.MaxGradNorm, r.Args.Epochs = 1e30, 0, 20
+	r.Base.Lora.Alpha = 1e30
+	r.Args.Optimizer, r.Args.LearningRate, r.Args.MaxGradNorm, r.Args.Epochs = sgd, 1000, 0, 20
 	r.Args.EvalStrategy, r.Args.SaveSteps = StrategyNo, 1
 	err := train(t, t.Context(), r)
 	require.ErrorContains(t, err, "training stopped")
