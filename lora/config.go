@@ -49,6 +49,11 @@ type Config struct {
 	TieWeights bool
 	Bias       nn.Biases // of linear layers that are trained, too; "": none
 
+	// SaveEmbeddings stores the base's embedding and head with the adapter, which has them
+	// from Rebase, or whose vocabulary is not the base's (save_embedding_layers). It is no
+	// key of adapter_config.json.
+	SaveEmbeddings bool
+
 	LoftQIterations int // with InitLoftQ; 0: one
 
 	RankPattern   Pattern  // modules with their own R

@@ -66,6 +66,9 @@ func (a *Adapters) check(file *checkpoint.File) error {
 	for _, t := range a.tensors() {
 		known[keyPrefix+t.name] = true
 	}
+	for name := range a.embeddingTensors() {
+		known[keyPrefix+name] = true
+	}
 	for _, name := range file.Names() {
 		if !known[name] {
 			return fmt.Errorf("tensor %q belongs to no adapter that %s defines for this model", name, ConfigFile)
@@ -131,6 +134,11 @@ func (a *Adapters) Save(dev bindings.Device, dir string) error {
 			Write: func(out io.Writer) error { return t.store(dev, out) },
 		})
 	}
+	more, err := a.embeddingEntries()
+	if err != nil {
+		return err
+	}
+	entries = append(entries, more...)
 	if err := checkpoint.WriteFile(filepath.Join(dir, WeightsFile), entries, metadata); err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ type Options struct {
 	R               int      `option:"lora_r" help:"rank of the adapters"`
 	Alpha           float64  `option:"lora_alpha" help:"scale of the adapters: lora_alpha / lora_r"`
 	Dropout         float64  `option:"lora_dropout" help:"dropout probability of the adapters' input in training"`
-	TargetModules   string   `option:"target_modules" help:"layers to adapt: a comma-separated list of names, all-linear, or a regular expression that matches whole names; empty: PEFT's default for the model"`
-	Exclude         string   `option:"exclude_modules" help:"layers to leave out of target_modules, written like them"`
+	TargetModules   string   `option:"target_modules" many:"true" help:"layers to adapt: a comma-separated list of names, all-linear, or a regular expression that matches whole names; empty: PEFT's default for the model"`
+	Exclude         string   `option:"exclude_modules" many:"true" help:"layers to leave out of target_modules, written like them"`
 	Layers          []string `option:"layers_to_transform" help:"indices of the layers to adapt, from 0; needs target_modules as a list; empty: all layers"`
 	LayersPattern   []string `option:"layers_pattern" help:"names of the layer lists that layers_to_transform indexes, like layers in model.layers.0; empty: any"`
 	RankPattern     Pattern  `option:"rank_pattern" help:"ranks of single adapters, like {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot; the first match wins"`
@@ -27,7 +27,7 @@ type Options struct {
 	Init            string   `option:"init_lora_weights" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
 	LoftQBits       int      `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
 	LoftQIterations int      `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
-	Adapter         string   `option:"adapter" help:"folder of a PEFT adapter to continue training; its own settings apply"`
+	Adapter         string   `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`
 }
 
 // DefaultOptions returns the QLoRA recipe: an adapter on every linear layer.

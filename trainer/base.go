@@ -73,12 +73,19 @@ func (b *Base) ReadAdapter(dir string) (lora.Config, error) {
 }
 
 // UseAdapter starts from the adapter in dir instead of a new one, with the settings of
-// ReadAdapter. Call it after LoadIn4Bit.
+// ReadAdapter. If the adapter's file has the base's embedding or head, they replace
+// those of Weights, and their rows are the vocabulary of Config: see [lora.Rebase]. Call
+// it after LoadIn4Bit.
 func (b *Base) UseAdapter(dir string) error {
 	config, err := b.ReadAdapter(dir)
 	if err != nil {
 		return err
 	}
+	model, weights, err := lora.Rebase(dir, &config, b.Config, b.Weights)
+	if err != nil {
+		return err
+	}
+	b.Config, b.Weights = model, weights
 	b.Lora, b.Adapter = &config, dir
 	return nil
 }

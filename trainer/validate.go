@@ -25,7 +25,8 @@ func (a *Args) Validate() error {
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
 		{"train_sampling_strategy", a.SamplingStrategy, []string{OrderRandom, OrderSequential, OrderGroupByLength}},
-		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
+		{"logging_strategy", a.LoggingStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
+		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyBest, StrategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
 	} {
@@ -71,6 +72,7 @@ func (a *Args) Validate() error {
 		{"warmup_ratio", a.WarmupRatio, 0, math.Nextafter(1, 2)},
 		{"weight_decay", a.WeightDecay, 0, math.Inf(1)},
 		{"neftune_noise_alpha", a.NoiseAlpha, 0, math.MaxInt32},
+		{"label_smoothing_factor", a.LabelSmoothing, 0, 1},
 		{"adam_beta1", a.AdamBeta1, 0, 1},
 		{"adam_beta2", a.AdamBeta2, 0, 1},
 		{"adam_epsilon", a.AdamEpsilon, 0, math.Inf(1)},
@@ -109,6 +111,7 @@ func (a *Args) Validate() error {
 		refuse("save_total_limit", a.SaveTotalLimit, "it must be 0 (keep all) or more")
 	}
 	a.checkBest(refuse)
+	a.checkStopping(refuse)
 	if a.Overwrite && a.resumes() {
 		refuse("overwrite_output_dir", true, "`resume_from_checkpoint` continues a run: give one of them")
 	}

@@ -1,11 +1,14 @@
 package merge
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 
 	"qlora/bindings"
 	"qlora/lora"
+	"qlora/nn"
 )
 
 // An adapter is a PEFT folder that fits the base.
@@ -19,12 +22,9 @@ type adapter struct {
 	on     *lora.Adapters
 }
 
-// openAdapter checks the folder against a plan of the base; it loads no weights.
-func (j *Job) openAdapter(dir string, factor float64) (*adapter, error) {
-	config, err := lora.ReadConfig(dir)
-	if err != nil {
-		return nil, err
-	}
+// openAdapter checks the folder, with the configuration of rebase, against a plan of
+// the base; it loads no weights.
+func (j *Job) openAdapter(dir string, config lora.Config, factor float64) (*adapter, error) {
 	planned, err := j.plan(&config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, lora.ConfigFile), err)
@@ -63,4 +63,44 @@ func (a *adapter) change(name string) (change, bool) {
 		c.magnitude = a.stored.Floats(name + ".lora_magnitude_vector")
 	}
 	return c, true
+}
+
+// rebase reads the adapters' configurations and replaces the base's embedding and head
+// by those that an adapter stores.
+func (j *Job) rebase(factors []float64) ([]lora.Config, error) {
+	var from string // the adapter that replaced them
+	configs := make([]lora.Config, len(j.opts.Adapters))
+	for i, dir := range j.opts.Adapters {
+		var err error
+		if configs[i], err = lora.ReadConfig(dir); err != nil {
+			return nil, err
+		}
+		before, base := j.ends(), j.base
+		if j.config, j.base, err = lora.Rebase(dir, &configs[i], j.config, base); err != nil {
+			j.base = base
+			return nil, err
+		}
+		switch {
+		case bytes.Equal(before, j.ends()):
+		case factors[i] != 1:
+			return nil, fmt.Errorf("adapter_weights gives %s the factor %v, but its embedding replaces the base's and cannot be scaled", dir, factors[i])
+		case from != "":
+			return nil, fmt.Errorf("%s and %s both have their own embedding or head; only one can replace the base's", from, dir)
+		default:
+			from = dir
+		}
+	}
+	return configs, nil
+}
+
+// ends returns a digest of the base's embedding and head.
+func (j *Job) ends() []byte {
+	h, e := sha256.New(), nn.EndsOf(j.config, j.base)
+	for _, module := range e.Modules() {
+		if t, err := j.base.Tensor(e.Stored[module]); err == nil && !(e.Tied && module == e.Head) {
+			h.Write(t.Data())
+			j.base.Release(t.Name)
+		}
+	}
+	return h.Sum(nil)
 }

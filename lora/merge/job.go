@@ -20,6 +20,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/generationconfig"
+	"qlora/internal/place"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -80,6 +81,10 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.how, err = how.Device(); err != nil {
 		return err
 	}
+	inputs := append(place.Inputs("an adapter", j.opts.Adapters...), place.Input{What: "the model", Path: j.opts.Model})
+	if err := place.CheckOutput("output_dir", j.opts.OutputDir, j.opts.OutputDir, inputs...); err != nil {
+		return err
+	}
 	if err := checkpoint.CheckOutput(j.opts.OutputDir); err != nil {
 		return err
 	}
@@ -92,6 +97,10 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	j.in4Bit = j.config.Quantization != nil && j.dtype == ""
 	if j.opts.In4Bit != nil {
 		j.in4Bit = *j.opts.In4Bit
+	}
+	configs, err := j.rebase(factors)
+	if err != nil {
+		return err
 	}
 	planned, err := j.plan(nil)
 	if err != nil {
@@ -106,7 +115,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		j.linear[j.model.Stored(p.Name+".weight")] = p
 	}
 	for i, dir := range j.opts.Adapters {
-		a, err := j.openAdapter(dir, factors[i])
+		a, err := j.openAdapter(dir, configs[i], factors[i])
 		if err != nil {
 			return err
 		}

@@ -12,10 +12,10 @@ import (
 // Options say what to merge and how to write the result. The command line reads the
 // tags.
 type Options struct {
-	Model     string   `option:"model" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
-	Adapters  []string `option:"adapter" help:"folders of PEFT adapters; several are added in order"`
+	Model     string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
+	Adapters  []string `option:"adapter" path:"true" help:"folders of PEFT adapters; several are added in order"`
 	Weights   []string `option:"adapter_weights" help:"one factor per adapter; empty: 1 for all"`
-	OutputDir string   `option:"output_dir" help:"folder to create"`
+	OutputDir string   `option:"output_dir" path:"true" help:"folder to create"`
 	DType     string   `option:"dtype" help:"type of the merged weights: bfloat16, float16 or float32; empty: the base's"`
 	Shard     string   `option:"max_shard_size" help:"largest file, as 5GB or 500MiB; empty: the base's files"`
 	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; default: as in the base"`

@@ -58,7 +58,7 @@ func chatIdentity(opt Options) string {
 // chat returns the example of a conversation: rendered whole, tokenized once, nothing
 // added. It trains on the assistant's turns, each with the token that ends it, or on the
 // spans that the template marks.
-func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error) {
+func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, error) {
 	chats, err := w.chats()
 	if err != nil {
 		return Example{}, err
@@ -70,8 +70,13 @@ func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error
 	if err != nil {
 		return Example{}, err
 	}
+	if err := w.watch(v, made.Text, chats.template); err != nil {
+		return Example{}, err
+	}
+	w.heed(only, !w.opt.TrainOnInputs)
+	w.countAnswers(v, only)
 	ids, places := w.encoder.EncodeOffsets(made.Text, false)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholeChats() {
 		return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
 	}
 	trained := made.Generated
@@ -86,7 +91,18 @@ func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error
 		}
 		for _, t := range turns {
 			s := chattemplate.Span{Start: t.Start, End: chats.end(made.Text, t, ids, places)}
-			switch asked := only == nil || only[t.Message]; {
+			asked := only.asks(t.Message)
+			if parts := only.partsOf(t.Message); asked && parts != nil {
+				own, err := spans(made.Text, contentOf(v.Messages[t.Message]), parts, t, s.End, places)
+				if err != nil {
+					return Example{}, fmt.Errorf("message %d %w", t.Message+1, err)
+				}
+				trained = slices.DeleteFunc(trained, func(m chattemplate.Span) bool { return m.Start < t.Close && m.End > t.Start })
+				trained = append(trained, own...)
+				slices.SortStableFunc(trained, func(a, b chattemplate.Span) int { return a.Start - b.Start })
+				continue
+			}
+			switch {
 			case !marked && asked:
 				trained = append(trained, s)
 			case marked && !asked:
@@ -201,9 +217,12 @@ func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, er
 	if err != nil {
 		return Example{}, err
 	}
+	if err := w.watch(whole, made.Text, chats.template); err != nil {
+		return Example{}, err
+	}
 	ids := w.encoder.Encode(nil, made.Text, false)
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
 	before, err := chats.template.Render(prompt, true)

@@ -35,6 +35,7 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 type worker struct {
 	opt        Options
 	columns    []column // of opt
+	usage      *usage   // of this worker's records
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
@@ -43,7 +44,7 @@ type worker struct {
 }
 
 func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
-	w := &worker{opt: opt, vocabulary: v, chats: c}
+	w := &worker{opt: opt, usage: newUsage(), vocabulary: v, chats: c}
 	if v != nil {
 		w.encoder = v.tok.NewEncoder()
 	}
@@ -61,7 +62,15 @@ func (w *worker) make(f *format, r record) (made, error) {
 	if err := r.parse(); err != nil {
 		return made{}, err
 	}
+	r.usage = w.usage
 	r.rename(w.columns)
+	r.see()
+	if err := r.refused(w.columns); err != nil {
+		return made{}, err
+	}
+	if dropped, err := r.weighsNothing(); dropped || err != nil {
+		return made{}, err
+	}
 	if f.split == nil {
 		return w.makeOne(f, r)
 	}
@@ -71,6 +80,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	}
 	var all made
 	for _, part := range parts {
+		part.see()
 		one, err := w.makeOne(f, part)
 		if err != nil {
 			return made{}, err
@@ -98,7 +108,7 @@ func (w *worker) makeOne(f *format, r record) (made, error) {
 		return trainable(false, e), nil
 	}
 	if !f.pieces {
-		return trainable(true, Example{IDs: e.IDs[:limit:limit], Labels: e.Labels[:limit:limit]}), nil
+		return trainable(true, e.first(limit)), nil
 	}
 	ids := slices.Collect(slices.Chunk(e.IDs, limit))
 	labels := slices.Collect(slices.Chunk(e.Labels, limit))
@@ -155,7 +165,7 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 		return Example{}, err
 	}
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
 	ignoreCommon(labels, w.encoder.EncodePrompt(prompt))

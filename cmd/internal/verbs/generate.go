@@ -20,7 +20,7 @@ type generateOptions struct {
 	Prompt       string  `option:"prompt" help:"text to complete, or message to answer"`
 	Chat         bool    `option:"chat" help:"format the prompt with the chat template; without --prompt, chat on a terminal or read standard input"`
 	System       string  `option:"system" help:"system message of the chat"`
-	ChatTemplate string  `option:"chat_template" help:"chat template, as for train; default: the adapter's or the model's own"`
+	ChatTemplate string  `option:"chat_template" path:"true" help:"chat template, as for train; default: the adapter's or the model's own"`
 	MaxNew       int     `option:"max_new_tokens" unit:"tokens" help:"maximum length of the completion"`
 	Temperature  float64 `option:"temperature" help:"sampling temperature; 0: greedy"`
 	TopP         float64 `option:"top_p" help:"nucleus sampling: sample from the most likely tokens whose probabilities sum to this"`

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"qlora/cmd/internal/exit"
+	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
 	"qlora/internal/nearest"
 	"qlora/option"
@@ -70,9 +71,14 @@ func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.C
 			if err := set.Resolve(); err != nil {
 				return err
 			}
-			return do(&call{Context: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set})
+			c := &call{Context: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set}
+			for _, note := range set.Notes {
+				c.note(note)
+			}
+			return do(c)
 		},
 	}
+	set.Adopt(foreign.Renamed())
 	set.Bind(cmd)
 	return cmd
 }

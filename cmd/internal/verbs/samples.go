@@ -42,8 +42,7 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, ends []int32, e
 			s.List, err = promptLines(name, tok)
 			return s, exit.AsWrong(err)
 		}
-		opt := o.reading()
-		opt.TrainOnInputs = false // labels then mark where the completion starts
+		opt := o.reading().OnAnswers() // labels then mark where the completion starts
 		set, err := load(c, "sample_prompts", []string{name}, tok, opt, nil)
 		if err != nil {
 			return nil, err
