@@ -45,5 +45,9 @@ func TestReasoning(t *testing.T) {
 			assert.Equal(t, c.line == "", lines == "", lines)
 		})
 	}
+	dir, tok := chatFolder(t, chatml)
+	detailed := strings.Replace(one, `"content": "4"`, `"content": "4", "train_detail": [{"begin_offset": 0, "end_offset": 0, "train": true}]`, 1)
+	_, err := Load([]string{write(t, "a.jsonl", detailed)}, tok, Options{Format: Auto, ModelFolder: dir, Reasoning: ReasoningKeep}, nil)
+	require.ErrorContains(t, err, "message 2 has both train_detail and reasoning_content")
 	require.ErrorContains(t, Options{Reasoning: "on"}.Validate(), "it must be template, keep or drop")
 }
