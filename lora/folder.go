@@ -104,9 +104,7 @@ func (a *Adapters) load(dev bindings.Device, file *checkpoint.File) error {
 	if err := a.beginAgain(dev, isPlain(file)); err != nil {
 		return err
 	}
-	for _, m := range a.magnitudes {
-		m.of.Derive(dev)
-	}
+	a.derive(dev)
 	return nil
 }
 
@@ -134,7 +132,7 @@ func (a *Adapters) Save(dev bindings.Device, dir string) error {
 			Write: func(out io.Writer) error { return t.store(dev, out) },
 		})
 	}
-	more, err := a.embeddingEntries()
+	more, err := a.embeddingEntries(dev)
 	if err != nil {
 		return err
 	}

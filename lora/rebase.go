@@ -3,11 +3,13 @@ package lora
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -82,7 +84,7 @@ func (r *rebasing) find() error {
 	r.ends, r.stored = nn.EndsOf(r.config, r.base), map[string]checkpoint.Tensor{}
 	var first string
 	for _, module := range r.ends.Modules() {
-		saved := r.saved.Pick(module)
+		saved := r.whole(module)
 		for _, end := range []string{ownWeight, adaptedWeight, tokensWeight, originalWeight, savedWeight} {
 			name := keyPrefix + module + end
 			t, ok := r.file.Tensor(name)
@@ -107,6 +109,12 @@ func (r *rebasing) find() error {
 		r.rows = 0
 	}
 	return nil
+}
+
+// whole reports whether a module is trained whole.
+func (r *rebasing) whole(module string) bool {
+	either := r.saved.Pick(r.ends.Embedding) || r.saved.Pick(r.ends.Head)
+	return r.saved.Pick(module) || r.saved.Tie && r.ends.Tied && either
 }
 
 // rebase returns the base with the weights found.
@@ -138,7 +146,7 @@ func (r *rebasing) rebase() (*nn.Config, checkpoint.Checkpoint, error) {
 			t = t.As(name, own.DType)
 			tensors = append(tensors, checkpoint.NewDense(name, own.DType, t.Shape, slices.Clone(t.Data())))
 		case r.rows == 0: // the base's own
-		case !r.saved.Pick(module):
+		case !r.whole(module):
 			return nil, nil, fmt.Errorf("its vocabulary has %d tokens and the base's %d, but it has no %s for them: save it with save_embedding_layers", rows, r.config.Vocabulary, module)
 		default: // which is replaced, but for a head that was tied to it
 			tensors = append(tensors, own.WithRows(rows))
@@ -159,9 +167,11 @@ func (a *Adapters) embeddingTensors() map[string]bool {
 		return names
 	}
 	for _, module := range []string{a.model.Embedding.Name, a.model.Head.Name} {
-		saved := a.model.Options.Modules.Pick(module)
-		for _, end := range append(baseWeights(saved), savedWeight) {
+		for _, end := range append(baseWeights(a.whole(module)), savedWeight) {
 			names[module+end] = true
+		}
+		for _, t := range a.tokens(module) { // a head that shares them repeats them
+			names[module+strings.TrimPrefix(t.name, a.model.Embedding.Name)] = true
 		}
 	}
 	return names
@@ -169,15 +179,14 @@ func (a *Adapters) embeddingTensors() map[string]bool {
 
 // embeddingEntries returns the base's embedding and head for the adapter's file, as
 // PEFT stores them.
-func (a *Adapters) embeddingEntries() ([]checkpoint.Entry, error) {
+func (a *Adapters) embeddingEntries(dev bindings.Device) ([]checkpoint.Entry, error) {
 	if !a.Config.SaveEmbeddings {
 		return nil, nil
 	}
 	var entries []checkpoint.Entry
 	for _, module := range []string{a.model.Embedding.Name, a.model.Head.Name} {
-		name := module + ownWeight
-		if slices.ContainsFunc(a.modules, func(t tensor) bool { return t.name == name }) {
-			continue // trained whole
+		if a.whole(module) {
+			continue
 		}
 		entry, err := a.model.BaseEntry(module)
 		if err != nil {
@@ -185,12 +194,40 @@ func (a *Adapters) embeddingEntries() ([]checkpoint.Entry, error) {
 		}
 		entry.Name = keyPrefix + module + a.baseEnd(module)
 		entries = append(entries, entry)
+		for _, t := range a.tokens(module) {
+			if !strings.HasPrefix(t.name, module+".") { // a head that shares them
+				name := keyPrefix + module + strings.TrimPrefix(t.name, a.model.Embedding.Name)
+				entries = append(entries, checkpoint.Entry{Name: name, DType: checkpoint.F32, Shape: t.shape, Write: func(out io.Writer) error { return t.store(dev, out) }})
+			}
+		}
 	}
 	return entries, nil
 }
 
+// whole reports whether a module is trained whole.
+func (a *Adapters) whole(module string) bool {
+	return slices.ContainsFunc(a.modules, func(t tensor) bool { return t.name == module+ownWeight })
+}
+
+// tokens returns the rows that are trained of a module, also of a head that shares them.
+func (a *Adapters) tokens(module string) []tensor {
+	if module == a.model.Head.Name && a.model.Tied() {
+		module = a.model.Embedding.Name
+	}
+	var all []tensor
+	for _, t := range a.rows {
+		if strings.HasPrefix(t.name, module+".") {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 // baseEnd returns the end of the name of a module's base weight.
 func (a *Adapters) baseEnd(module string) string {
+	if len(a.tokens(module)) > 0 {
+		return tokensWeight
+	}
 	for _, t := range a.tensors() {
 		if rest, ok := strings.CutPrefix(t.name, module+"."); ok && rest != "weight" {
 			return adaptedWeight

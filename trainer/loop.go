@@ -162,6 +162,7 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 		}
 		r.at.MicroBatch++
 	}
+	m.Gather(dev)
 	dev.Run(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
 	stats, err := m.Stats(dev)
 	if err != nil {

@@ -110,7 +110,7 @@ func New(r Run) (*Trainer, error) {
 	if a.SaveOnlyModel && a.SaveStrategy != StrategyNo {
 		t.Note("`save_only_model`: no run can resume from the checkpoints of this one")
 	}
-	if note := t.layout.Model.Config.Note; note != "" {
+	for _, note := range append(r.Base.Notes(), t.layout.Model.Notes()...) {
 		t.Note(note)
 	}
 	if err := t.checkTensors(); err != nil {

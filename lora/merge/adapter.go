@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"qlora/bindings"
 	"qlora/lora"
@@ -18,6 +19,7 @@ type adapter struct {
 	stored *lora.Stored
 	layers map[string]*bindings.Adapter // by the linear layer's name: shapes and scale
 	saved  map[string]bool              // names of the tensors of modules_to_save
+	rows   map[string]*nn.Rows          // trained rows by the tensor's name
 	tied   bool                         // the head is the embedding, with the adapter too
 	on     *lora.Adapters
 }
@@ -30,7 +32,7 @@ func (j *Job) openAdapter(dir string, config lora.Config, factor float64) (*adap
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, lora.ConfigFile), err)
 	}
 	m, attached := planned.Model, planned.Adapters
-	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, saved: map[string]bool{}, tied: m.Tied(), on: attached}
+	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, saved: map[string]bool{}, rows: map[string]*nn.Rows{}, tied: m.Tied(), on: attached}
 	for _, p := range m.Projections() {
 		if p.Adapter != nil {
 			a.layers[p.Name] = p.Adapter
@@ -39,13 +41,40 @@ func (j *Job) openAdapter(dir string, config lora.Config, factor float64) (*adap
 	for _, t := range m.Saved() {
 		a.saved[t.Name] = true
 	}
-	if factor != 1 && (config.DoRA || len(a.saved) > 0) {
-		return nil, fmt.Errorf("adapter_weights gives %s the factor %v, but weights that replace the base's (use_dora, modules_to_save) cannot be scaled", dir, factor)
+	for _, r := range m.TrainedRows() {
+		a.rows[r.Module+".weight"] = r
+	}
+	if factor != 1 && (config.DoRA || len(a.saved)+len(a.rows) > 0) {
+		return nil, fmt.Errorf("adapter_weights gives %s the factor %v, but weights that replace the base's (use_dora, modules_to_save, trainable_token_indices) cannot be scaled", dir, factor)
 	}
 	if a.stored, err = attached.Open(dir); err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// overlaps returns an error if both adapters have the same row of the embedding or the
+// head, as PEFT does, or one its rows and the other the whole.
+func (a *adapter) overlaps(o *adapter) error {
+	for name, r := range a.rows {
+		if o.saved[name] {
+			return fmt.Errorf("%s has its own %s (modules_to_save) and %s rows of it (trainable_token_indices); merge one of them", o.dir, name, a.dir)
+		}
+		if o.rows[name] == nil {
+			continue
+		}
+		for _, id := range r.IDs {
+			if slices.Contains(o.rows[name].IDs, id) {
+				return fmt.Errorf("%s and %s both have their own row %d of %s (trainable_token_indices); only one can replace the base's", o.dir, a.dir, id, name)
+			}
+		}
+	}
+	for name := range a.saved {
+		if o.rows[name] != nil {
+			return o.overlaps(a)
+		}
+	}
+	return nil
 }
 
 // change returns the change of the weight of the linear layer called name, and reports
@@ -74,6 +103,9 @@ func (j *Job) rebase(factors []float64) ([]lora.Config, error) {
 		var err error
 		if configs[i], err = lora.ReadConfig(dir); err != nil {
 			return nil, err
+		}
+		if note := configs[i].Note(dir); note != "" {
+			j.notes = append(j.notes, note)
 		}
 		before, base := j.ends(), j.base
 		if j.config, j.base, err = lora.Rebase(dir, &configs[i], j.config, base); err != nil {

@@ -31,10 +31,10 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 	case list == nil && string(r.fields[field]) == "null":
 		return nil, nil, fmt.Errorf("%q is null", field)
 	case list == nil:
-		return nil, nil, fmt.Errorf("the record has %s but no %q", r.names(), field)
+		return nil, nil, fmt.Errorf("the record has %s but no %q", r.fieldsNamed(), field)
 	}
 	for i, item := range list.Items() {
-		m, own, err := message(item)
+		m, own, err := message(r.names.of(item))
 		if err == nil {
 			m, err = r.withCalls(m)
 		}

@@ -3,6 +3,7 @@ package dataset
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"sync"
 
 	"qlora/option"
@@ -44,15 +45,23 @@ func DefaultOptions() Options {
 	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
 }
 
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"max_length": option.From(0, 1<<24)}
+}
+
 // Validate returns everything that is wrong with the options, each an [option.Error].
 // It reads no files: Load checks the chat template and the weights.
 func (o Options) Validate() error {
 	var length error
 	switch {
-	case o.MaxLength < 0 || o.MaxLength == 1:
+	case o.MaxLength == 1:
 		length = option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
+	}
+	if err := option.CheckRanges(&o); err != nil {
+		return err
 	}
 	_, columns := columnsOf(o.Columns)
 	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
@@ -80,7 +89,7 @@ type Progress struct {
 }
 
 // Load reads the paths one after another: files, folders of files, patterns such as
-// data/*.jsonl, and Stdin. tok may be nil if all records are pretokenized. progress, if not nil,
+// data/*.jsonl, Stdin, and JSON objects that describe a dataset (docs/data.md). tok may be nil if all records are pretokenized. progress, if not nil,
 // receives the progress; an error from it aborts Load.
 //
 // Errors name file and line; all except read errors are about the input. A set without a
@@ -104,7 +113,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err != nil {
 		return nil, err
 	}
-	l := loader{opt: opt, columns: columns, set: new(Set), report: func(int64) error { return nil }}
+	l := loader{opt: opt, set: new(Set), report: func(int64) error { return nil }}
 	if progress != nil {
 		total := int64(0)
 		for _, s := range sources {
@@ -131,6 +140,9 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	}
 	var ends []int // ends of the sources' examples
 	for _, s := range sources {
+		s.format = cmp.Or(s.format, opt.Format)
+		s.columns = slices.Concat(s.columns, columns)
+		l.source, l.left = &s, cmp.Or(s.most, -1)
 		for i, file := range s.files {
 			if err := l.file(file, s.sizes[i]); err != nil {
 				return nil, err
@@ -146,7 +158,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 		return nil, err
 	}
 	if opt.Weights != nil {
-		if err := l.set.mix(paths, ends, opt.Weights, opt.Seed); err != nil {
+		if err := l.set.mix(sources, ends, opt.Weights, opt.Seed); err != nil {
 			return nil, err
 		}
 	}

@@ -93,7 +93,7 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	if err := first.checkColumns(columns); err != nil {
 		return nil, err
 	}
-	has := first.names()
+	has := first.fieldsNamed()
 	first.rename(columns)
 	if err := first.preference(columns); err != nil {
 		return nil, err

@@ -17,11 +17,12 @@ const (
 // A loader reads files into a set.
 type loader struct {
 	opt        Options
-	columns    []column    // of opt
+	source     *source     // read now
 	vocabulary *vocabulary // nil without a tokenizer
 	chats      func() (*chats, error)
 	set        *Set
 	records    int   // read so far
+	left       int   // records of the source that are still to be read; below 0: all
 	done       int64 // bytes of the files before this one
 	report     func(done int64) error
 }
@@ -61,6 +62,10 @@ func (l *loader) file(path string, size int64) error {
 		return l.report(l.done + min(counted.n, size))
 	}
 	for r, err := range records {
+		if l.left == 0 {
+			break
+		}
+		l.left--
 		if err != nil {
 			// Earlier records of the batch may have faults of their own, and the first
 			// fault is reported.
@@ -82,7 +87,7 @@ func (l *loader) file(path string, size int64) error {
 		return err
 	}
 	l.done += size
-	report.Unused, report.UnusedKeys = used.unused(l.columns)
+	report.Unused, report.UnusedKeys = used.unused(l.source.columns)
 	report.Padding, report.Blank = used.padding, used.blank
 	l.set.Report.Files = append(l.set.Report.Files, report)
 	return l.report(l.done)
@@ -91,8 +96,12 @@ func (l *loader) file(path string, size int64) error {
 // formatOf returns the format of the first record that has one, and writes it to the
 // report. It returns nil if no record can be read.
 func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*format, error) {
+	if l.source.prompt != nil {
+		report.Format = promptCompletion.name
+		return &promptCompletion, nil
+	}
 	for _, r := range batch {
-		found, err := formatOf(r, l.opt.Format, l.columns)
+		found, err := formatOf(r, l.source.format, l.source.columns)
 		switch {
 		case err == nil:
 			report.Format = found.String()
@@ -122,14 +131,14 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		usages[n] = used.follow()
 		wait.Go(func() {
 			w := newWorker(l.opt, l.vocabulary, l.chats)
-			w.columns, w.usage = l.columns, usages[n]
+			w.entry, w.usage = &l.source.entry, usages[n]
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {
 					return
 				}
 				if format == nil {
-					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
+					_, results[i].err = formatOf(batch[i], l.source.format, l.source.columns)
 					continue
 				}
 				w.report = ChatReport{}

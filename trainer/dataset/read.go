@@ -100,4 +100,4 @@ func (r *Record) JSON(name string) (json.RawMessage, error) {
 }
 
 // Fields returns the fields' names for a message.
-func (r *Record) Fields() string { return r.record.names() }
+func (r *Record) Fields() string { return r.record.fieldsNamed() }

@@ -34,8 +34,8 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 // A worker makes examples of records. It belongs to one goroutine.
 type worker struct {
 	opt        Options
-	columns    []column // of opt
-	usage      *usage   // of this worker's records
+	entry      *entry // whose records these are
+	usage      *usage // of this worker's records
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
@@ -44,7 +44,7 @@ type worker struct {
 }
 
 func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
-	w := &worker{opt: opt, usage: newUsage(), vocabulary: v, chats: c}
+	w := &worker{opt: opt, entry: new(entry), usage: newUsage(), vocabulary: v, chats: c}
 	if v != nil {
 		w.encoder = v.tok.NewEncoder()
 	}
@@ -63,13 +63,19 @@ func (w *worker) make(f *format, r record) (made, error) {
 		return made{}, err
 	}
 	r.usage = w.usage
-	r.rename(w.columns)
+	r.names = w.entry.names
+	r.rename(w.entry.columns)
 	r.see()
-	if err := r.refused(w.columns); err != nil {
+	if err := r.refused(w.entry.columns); err != nil {
 		return made{}, err
 	}
 	if dropped, err := r.weighsNothing(); dropped || err != nil {
 		return made{}, err
+	}
+	if w.entry.prompt != nil {
+		if err := w.entry.prompt.write(&r); err != nil {
+			return made{}, err
+		}
 	}
 	if f.split == nil {
 		return w.makeOne(f, r)

@@ -31,11 +31,14 @@ func Preview() *cobra.Command {
 }
 
 func (o *tuneOptions) preview(c *call, own previewOptions) error {
-	switch {
-	case len(o.data.Dataset) == 0:
+	if err := o.data.Records.Validate(); err != nil {
+		return exit.AsWrong(err)
+	}
+	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
-	case own.Limit < 0:
-		return exit.Wrongf("--limit is %d, but it must be 0, for all, or more", own.Limit)
+	}
+	if err := o.data.describe(); err != nil {
+		return err
 	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {

@@ -13,7 +13,9 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
+	"qlora/internal/version"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 	"qlora/trainer/report"
 )
 
@@ -33,14 +35,17 @@ func (o *tuneOptions) set() *options.Set {
 }
 
 func (o *tuneOptions) train(c *call) error {
-	if len(o.data.Dataset) == 0 {
-		return exit.Wrongf("--dataset is missing: name the files to train on")
+	if err := o.data.describe(); err != nil {
+		return err
 	}
 	if err := o.evaluation(c); err != nil {
 		return err
 	}
-	if err := o.run.Validate(); err != nil {
-		return exit.AsWrong(err)
+	if err := o.check(c); err != nil {
+		return err
+	}
+	if len(o.data.Dataset) == 0 {
+		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
@@ -99,12 +104,12 @@ func (o *tuneOptions) train(c *call) error {
 	info := dev.Info()
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
-		fmt.Sprintf("all options of this run, resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
 		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Inputs: slices.Concat(o.data.Dataset, o.data.Eval), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
+		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
