@@ -62,7 +62,7 @@ func (c *chats) fitReasoning(v *chattemplate.Conversation, how string, report *C
 			_, thoughts := chattemplate.Reasoning(v.Messages[i])
 			v.Messages[i] = thinkBefore(v.Messages[i], thoughts)
 		}
-		out = still
+		out, report.Kept = still, len(still) > 0
 	}
 	for _, i := range out {
 		key, _ := chattemplate.Reasoning(v.Messages[i])

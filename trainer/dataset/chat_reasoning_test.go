@@ -27,7 +27,7 @@ func TestReasoning(t *testing.T) {
 		{"kept in parts", chatml, strings.Replace(one, `"4"`, `[{"type": "text", "text": "4"}]`, 1), "keep", "…<think>\nhmm\n</think>\n\n4<|im_end|>…", ""},
 		{"kept in two turns", chatml, two, "keep", "…<think>\nhmm\n</think>\n\n4<|im_end|>…<think>\noh\n</think>\n\n7<|im_end|>…", ""},
 		{"dropped", chatml, one, "drop", "…4<|im_end|>…", ""},
-		{"cannot be kept", strips, one, "keep", "…4<|im_end|>…", out},
+		{"cannot be kept", strips, one, "keep", "…4<|im_end|>…", out + "it drops <think>…</think> before an answer too: end a record with each such answer"},
 		{"shown", qwen3, one, "", "…<think>\nhmm\n</think>\n\n4<|im_end|>…", ""},
 		{"dropped though shown", qwen3, one, "drop", "…<think>\n\n</think>\n\n4<|im_end|>…", ""},
 		{"shown in the last turn alone", qwen3, two, "", "…4<|im_end|>…<think>\noh\n</think>\n\n7<|im_end|>…", "leaves out the reasoning_content of 1 of 2 messages"},
