@@ -89,6 +89,9 @@ func (l *loader) file(path string, size int64) error {
 	l.done += size
 	report.Unused, report.UnusedKeys = used.unused(l.source.columns)
 	report.Padding, report.Blank = used.padding, used.blank
+	if len(used.roles) > 0 {
+		report.Roles = used.roles
+	}
 	l.set.Report.Files = append(l.set.Report.Files, report)
 	return l.report(l.done)
 }

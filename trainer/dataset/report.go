@@ -33,8 +33,9 @@ type FileReport struct {
 	Padding   int64 // tokens removed because attention_mask is 0
 	Blank     int   // answers without text
 
-	Unused     []string // fields that a record has but nothing reads
-	UnusedKeys []string // keys of messages that the chat template leaves out
+	Roles      map[string]int // messages of roles that are not usual
+	Unused     []string       // fields that a record has but nothing reads
+	UnusedKeys []string       // keys of messages that the chat template leaves out
 }
 
 // String returns the report in one line.
@@ -99,6 +100,9 @@ func (r Report) Lines() []string {
 	for _, f := range r.Files {
 		lines = append(lines, f.String())
 		lines = append(lines, f.Chats.lines(f.name())...)
+		if strange := f.strange(); strange != "" {
+			lines = append(lines, fmt.Sprintf("warning: %s: %s", f.name(), strange))
+		}
 	}
 	lines = append(lines, r.Splits...)
 	for _, path := range r.Skipped {
@@ -181,6 +185,12 @@ func (r Report) usable() error {
 	}
 	if sum.Truncated > 0 {
 		what += fmt.Sprintf(" (%d were cut; a larger max_length may help)", sum.Truncated)
+	}
+	for _, f := range r.Files {
+		if strange := f.strange(); strange != "" {
+			what += "; " + strange
+			break
+		}
 	}
 	return fmt.Errorf("%s: %s", strings.Join(names, ", "), what)
 }
