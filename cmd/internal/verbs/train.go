@@ -76,7 +76,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	ends, err := o.ends(c, tok, model, &train.Report)
+	ends, err := o.ends(c, tok, model, train)
 	if err != nil {
 		return err
 	}
