@@ -54,6 +54,13 @@ func (o Options) Validate() error {
 	return errors.Join(length, columns, checkFormat(cmp.Or(o.Format, Auto)))
 }
 
+func (o Options) purpose() purpose {
+	if o.Evaluation {
+		return forEvaluation
+	}
+	return forTraining
+}
+
 // A Set is the result of Load.
 type Set struct {
 	Examples []Example
@@ -89,7 +96,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}
-	sources, err := findSources(paths, opt.Evaluation)
+	sources, err := findSources(paths, opt.purpose())
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,8 +18,8 @@ type source struct {
 	splits  string   // how the splits of a folder are used, in a line; "" without splits
 }
 
-// findSources returns the files of each path, for evaluation or for training.
-func findSources(paths []string, evaluation bool) ([]source, error) {
+// findSources returns the files of each path, for a purpose.
+func findSources(paths []string, use purpose) ([]source, error) {
 	sources := make([]source, len(paths))
 	for i, path := range paths {
 		s := &sources[i]
@@ -30,12 +31,13 @@ func findSources(paths []string, evaluation bool) ([]source, error) {
 			s.files, s.sizes = []string{path}, []int64{stdin.size}
 			continue
 		}
-		info, err := os.Stat(path)
+		_, err := os.Stat(path)
+		dir, choice, isFolder := folderOf(path)
 		switch {
+		case isFolder:
+			err = s.folder(dir, choice, use)
 		case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
 			err = s.match(path)
-		case err == nil && info.IsDir():
-			err = s.folder(path, evaluation)
 		case err == nil:
 			err = s.add(path)
 		}
@@ -79,16 +81,37 @@ func (s *source) match(pattern string) error {
 	return nil
 }
 
-// folder adds the files of a folder: those of the wanted splits if it has splits.
-func (s *source) folder(dir string, evaluation bool) error {
-	entries, err := os.ReadDir(dir)
+// folder adds the files of a folder: those of the wanted splits if it has splits, or of
+// its subfolders if it has no others.
+func (s *source) folder(dir string, choice []string, use purpose) error {
+	f, err := readFolder(dir, choice)
 	if err != nil {
 		return err
 	}
-	if found, err := s.split(dir, entries, evaluation); found || err != nil {
+	if f != nil {
+		return s.useSplits(f, use)
+	}
+	if err := s.plainFolder(dir); !errors.Is(err, errNoFiles) {
 		return err
 	}
-	return s.plainFolder(dir)
+	f, err = deepFolder(dir)
+	switch {
+	case err != nil:
+		return err
+	case f == nil:
+		return fmt.Errorf("%s: %w one of %s", dir, errNoFiles, endings())
+	}
+	s.skipped = nil
+	return s.useSplits(f, use)
+}
+
+var errNoFiles = errors.New("the folder has no file whose name ends in")
+
+// skip notes an entry of a folder that is not read.
+func (s *source) skip(path string) {
+	if !isBeside(path) {
+		s.skipped = append(s.skipped, path)
+	}
 }
 
 // plainFolder adds the readable files of a folder, in the order of their names. It skips
@@ -103,12 +126,9 @@ func (s *source) plainFolder(dir string) error {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			s.skipped = append(s.skipped, path)
-			continue
-		}
-		if _, ok := fileTypeOf(path); !ok {
-			s.skipped = append(s.skipped, path)
+		info, err := os.Stat(path)
+		if _, ok := fileTypeOf(path); err != nil || !info.Mode().IsRegular() || !ok || isNotData(e.Name()) {
+			s.skip(path)
 			continue
 		}
 		if err := s.add(path); err != nil {
@@ -116,7 +136,7 @@ func (s *source) plainFolder(dir string) error {
 		}
 	}
 	if len(s.files) == 0 {
-		return fmt.Errorf("%s: the folder has no file whose name ends in one of %s", dir, endings())
+		return fmt.Errorf("%s: %w one of %s", dir, errNoFiles, endings())
 	}
 	return nil
 }

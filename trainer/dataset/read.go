@@ -11,10 +11,21 @@ type Record struct {
 	record record
 }
 
-// Read calls each with the records of the paths, as in Load for evaluation, one after
-// another, without making examples. An error of each ends it; errors name file and line.
-func Read(paths []string, each func(*Record) error) error {
-	sources, err := findSources(paths, true)
+// A Use is what the records of a benchmark are read for, which decides between the
+// splits of a folder.
+type Use struct{ purpose purpose }
+
+// The uses of records.
+var (
+	ForTest       = Use{forTest}       // the test split or else validation
+	ForValidation = Use{forValidation} // the validation split
+	ForExamples   = Use{forExamples}   // the split dev or else train
+)
+
+// Read calls each with the records of the paths, one after another, without making
+// examples. An error of each ends it; errors name file and line.
+func Read(paths []string, use Use, each func(*Record) error) error {
+	sources, err := findSources(paths, use.purpose)
 	if err != nil {
 		return err
 	}
