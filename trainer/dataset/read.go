@@ -23,20 +23,24 @@ var (
 )
 
 // Read calls each with the records of the paths, one after another, without making
-// examples. An error of each ends it; errors name file and line.
-func Read(paths []string, use Use, each func(*Record) error) error {
+// examples. An error of each ends it; errors name file and line. It returns how the
+// splits of folders are used, a line each.
+func Read(paths []string, use Use, each func(*Record) error) (splits []string, err error) {
 	sources, err := findSources(paths, use.purpose)
 	if err != nil {
-		return err
+		return splits, err
 	}
 	for _, s := range sources {
+		if s.splits != "" {
+			splits = append(splits, s.splits)
+		}
 		for i, path := range s.files {
 			if err := readFile(path, s.sizes[i], each); err != nil {
-				return err
+				return splits, err
 			}
 		}
 	}
-	return nil
+	return splits, nil
 }
 
 func readFile(path string, size int64, each func(*Record) error) error {

@@ -15,13 +15,13 @@ import (
 
 // ask prints the model's accuracy on multiple-choice questions.
 func (o *evaluation) ask(c *call, r *inference) error {
-	questions, err := multiplechoice.Read(o.Dataset)
+	questions, err := multiplechoice.Read(o.Dataset, c.note)
 	if err != nil {
 		return asMissing("dataset", err)
 	}
 	var examples []multiplechoice.Question
 	if len(o.choices.Examples) > 0 {
-		if examples, err = multiplechoice.Read(o.choices.Examples); err != nil {
+		if examples, err = multiplechoice.ReadExamples(o.choices.Examples, c.note); err != nil {
 			return asMissing("fewshot_dataset", err)
 		}
 	}
