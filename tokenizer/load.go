@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"qlora/internal/gitlfs"
 )
 
 // Limits on what a file may request; real files stay far below them.
@@ -27,7 +29,7 @@ func Load(path string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.files = []string{path}
+	t.files, t.path = []string{path}, path
 	t.digest(path, data)
 	return t, nil
 }
@@ -48,6 +50,9 @@ func readFile(path string) ([]byte, error) {
 	}
 	if info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s: %d bytes exceed the limit of a tokenizer file, %d", path, info.Size(), maxFileBytes)
+	}
+	if err := gitlfs.Check(path); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return os.ReadFile(path)
 }
@@ -111,6 +116,7 @@ func (t *Tokenizer) numberTokens(added []addedToken) error {
 			a.ID = id
 		}
 	}
+	t.modelSize = len(t.ids)
 	top := int32(-1)
 	for _, id := range t.ids {
 		top = max(top, id)

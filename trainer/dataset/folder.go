@@ -29,21 +29,27 @@ type folder struct {
 // configuration, a split, or both; the split, if one is chosen, is the only one left.
 func readFolder(dir string, choice []string) (*folder, error) {
 	f, choice, err := findFolder(dir, choice)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
+	}
+	return f, f.choose(dir, choice)
+}
+
+// choose leaves only the split that a choice names. Without a choice all stay.
+func (f *folder) choose(dir string, choice []string) error {
+	switch {
 	case len(choice) == 0:
-		return f, nil
+		return nil
 	case f == nil || len(choice) > 1:
-		return nil, fmt.Errorf("%s: it has no configuration or split %q", dir, choice[0])
+		return fmt.Errorf("%s: it has no configuration or split %q", dir, choice[0])
 	}
 	i := slices.IndexFunc(f.splits, func(s split) bool { return s.name == choice[0] })
 	if i < 0 {
-		return nil, fmt.Errorf("%s: it has no configuration or split %q, but the splits %s", f.name, choice[0], f.names())
+		return fmt.Errorf("%s: it has no configuration or split %q, but the splits %s", f.name, choice[0], f.names())
 	}
 	f.name += ":" + choice[0]
 	f.splits, f.others = f.splits[i:i+1], nil
-	return f, nil
+	return nil
 }
 
 // findFolder returns the parts of a folder, and what of the choice they do not use.
@@ -179,19 +185,20 @@ func listed(names []string) string {
 	return fmt.Sprintf("%s, … (%d in all)", strings.Join(names[:most], ", "), len(names))
 }
 
-// A purpose is what the records of a folder are read for.
-type purpose int
+// A Purpose is what records are read for, which decides between the splits of a folder.
+type Purpose int
 
+// The purposes of records.
 const (
-	forTraining   purpose = iota
-	forEvaluation         // the loss beside training: validation and test
-	forTest               // a benchmark: test or else validation
-	forValidation         // a benchmark whose test split has no answers
-	forExamples           // of a benchmark: dev or else train
+	ForTraining   Purpose = iota
+	ForEvaluation         // the loss beside training: validation and test
+	ForTest               // a benchmark: test or else validation
+	ForValidation         // a benchmark whose test split has no answers
+	ForExamples           // of a benchmark: dev or else train
 )
 
 // chosen returns the splits to read.
-func (f *folder) chosen(use purpose) ([]split, error) {
+func (f *folder) chosen(use Purpose) ([]split, error) {
 	if len(f.splits) == 1 {
 		return f.splits, nil
 	}
@@ -204,7 +211,7 @@ func (f *folder) chosen(use purpose) ([]split, error) {
 		if own != nil {
 			chosen = append(chosen, *own)
 		}
-		if use != forEvaluation && chosen != nil {
+		if use != ForEvaluation && chosen != nil {
 			break
 		}
 	}
@@ -216,12 +223,12 @@ func (f *folder) chosen(use purpose) ([]split, error) {
 
 // wanted are the kinds of splits that serve a purpose: all of them for evaluation, and
 // else the first that there is.
-var wanted = map[purpose][]string{
-	forTraining:   {"train"},
-	forEvaluation: {"validation", "test"},
-	forTest:       {"test", "validation"},
-	forValidation: {"validation"},
-	forExamples:   {"dev", "train", "validation"},
+var wanted = map[Purpose][]string{
+	ForTraining:   {"train"},
+	ForEvaluation: {"validation", "test"},
+	ForTest:       {"test", "validation"},
+	ForValidation: {"validation"},
+	ForExamples:   {"dev", "train", "validation"},
 }
 
 // ofKind returns the split of a kind: that of exactly this name, or the only one whose

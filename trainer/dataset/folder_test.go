@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fill writes files into a new folder. Of a name without text, file i holds the record
+// folderOfFiles writes files into a new folder. Of a name without text, file i holds the record
 // [i, i].
-func fill(t *testing.T, texts map[string]string, names ...string) string {
+func folderOfFiles(t *testing.T, texts map[string]string, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	put := func(name, text string) {
@@ -30,7 +30,7 @@ func fill(t *testing.T, texts map[string]string, names ...string) string {
 	return dir
 }
 
-// numbersOf returns the records of a path that fill wrote, by their first tokens.
+// numbersOf returns the records of a path that folderOfFiles wrote, by their first tokens.
 func numbersOf(t *testing.T, path string, evaluation bool) ([]int32, string, error) {
 	t.Helper()
 	opt := DefaultOptions()
@@ -80,7 +80,7 @@ func TestHubRepositories(t *testing.T) {
 		{"not YAML", "configs: [a\n", "", nil, nil, "its metadata is not YAML"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := fill(t, configs(c.yaml), files...)
+			dir := folderOfFiles(t, configs(c.yaml), files...)
 			got, lines, err := numbersOf(t, dir+c.choice, false)
 			if c.train == nil {
 				require.ErrorContains(t, err, c.want)
@@ -113,7 +113,7 @@ func TestDataBelow(t *testing.T) {
 		{"without splits", []string{"x/a.jsonl", "x/y/b.jsonl"}, []int32{0, 1}, []int32{0, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := fill(t, configs(""), c.files...)
+			dir := folderOfFiles(t, configs(""), c.files...)
 			for evaluation, want := range map[bool][]int32{false: c.train, true: c.eval} {
 				got, _, err := numbersOf(t, dir, evaluation)
 				require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestDataBelow(t *testing.T) {
 			}
 		})
 	}
-	_, _, err := numbersOf(t, fill(t, configs("")), false)
+	_, _, err := numbersOf(t, folderOfFiles(t, configs("")), false)
 	require.ErrorContains(t, err, "the folder has no file whose name ends in one of .jsonl")
 	_, _, err = numbersOf(t, filepath.Join(t.TempDir(), "no:where"), false)
 	require.ErrorIs(t, err, os.ErrNotExist)

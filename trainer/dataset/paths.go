@@ -11,41 +11,53 @@ import (
 // A source is one dataset as named: a file, a folder of files, a pattern such as
 // data/*.jsonl, or Stdin.
 type source struct {
-	name    string
+	entry
 	files   []string
 	sizes   []int64
 	skipped []string // entries of a folder that are not read
 	splits  string   // how the splits of a folder are used, in a line; "" without splits
 }
 
-// findSources returns the files of each path, for a purpose.
-func findSources(paths []string, use purpose) ([]source, error) {
-	sources := make([]source, len(paths))
-	for i, path := range paths {
+// findSources returns the files of each dataset, for a purpose.
+func findSources(names []string, use Purpose) ([]source, error) {
+	sources := make([]source, len(names))
+	for i, name := range names {
 		s := &sources[i]
-		s.name = path
-		if path == Stdin {
-			if err := stdin.fill(); err != nil {
+		var err error
+		if s.entry, err = entryOf(name); err != nil {
+			return nil, err
+		}
+		for _, path := range s.paths {
+			if err := s.find(path, use); err != nil {
 				return nil, err
 			}
-			s.files, s.sizes = []string{path}, []int64{stdin.size}
-			continue
-		}
-		_, err := os.Stat(path)
-		dir, choice, isFolder := folderOf(path)
-		switch {
-		case isFolder:
-			err = s.folder(dir, choice, use)
-		case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
-			err = s.match(path)
-		case err == nil:
-			err = s.add(path)
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
 	return sources, nil
+}
+
+// find adds the files of a path.
+func (s *source) find(path string, use Purpose) error {
+	if path == Stdin {
+		if err := stdin.fill(); err != nil {
+			return err
+		}
+		s.files, s.sizes = append(s.files, path), append(s.sizes, stdin.size)
+		return nil
+	}
+	_, err := os.Stat(path)
+	dir, choice, isFolder := folderOf(path)
+	switch {
+	case isFolder:
+		return s.folder(dir, choice, use)
+	case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
+		return s.match(path)
+	case err != nil:
+		return err
+	case s.entry.split != "" && s.entry.split != "train":
+		return fmt.Errorf("%s: a file has one split, train; name the file of the split %s", path, s.entry.split)
+	}
+	return s.add(path)
 }
 
 // add adds a file, which must be readable by its extension.
@@ -83,9 +95,15 @@ func (s *source) match(pattern string) error {
 
 // folder adds the files of a folder: those of the wanted splits if it has splits, or of
 // its subfolders if it has no others.
-func (s *source) folder(dir string, choice []string, use purpose) error {
-	f, err := readFolder(dir, choice)
+func (s *source) folder(dir string, choice []string, use Purpose) error {
+	f, choice, err := findFolder(dir, choice)
 	if err != nil {
+		return err
+	}
+	if s.entry.split != "" && (f != nil || s.entry.split != "train") {
+		choice = append(choice, s.entry.split)
+	}
+	if err := f.choose(dir, choice); err != nil {
 		return err
 	}
 	if f != nil {

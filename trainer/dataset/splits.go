@@ -37,7 +37,7 @@ func splitOf(name string) string {
 }
 
 // useSplits adds the files of a folder's splits for a purpose, and says which they are.
-func (s *source) useSplits(f *folder, use purpose) error {
+func (s *source) useSplits(f *folder, use Purpose) error {
 	chosen, err := f.chosen(use)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *source) useSplits(f *folder, use purpose) error {
 		s.skip(path)
 	}
 	aim := "training"
-	if use != forTraining {
+	if use != ForTraining {
 		aim = "evaluation"
 	}
 	s.splits = fmt.Sprintf("%s: a folder of splits: %s for %s", f.name, strings.Join(used, ", "), aim)
@@ -74,14 +74,18 @@ func (s *source) useSplits(f *folder, use purpose) error {
 	return nil
 }
 
-// EvaluationSplits returns those of the paths that are folders with a validation or test
-// split besides train. Load reads these splits with Options.Evaluation, and train
+// EvaluationSplits returns those of the datasets that are folders with a validation or
+// test split besides train. Load reads these splits with Options.Evaluation, and train
 // without.
-func EvaluationSplits(paths []string) ([]string, error) {
+func EvaluationSplits(names []string) ([]string, error) {
 	var folders []string
-	for _, path := range paths {
-		dir, choice, ok := folderOf(path)
-		if !ok {
+	for _, name := range names {
+		e, err := entryOf(name)
+		if err != nil {
+			return nil, err
+		}
+		dir, choice, ok := folderOf(e.paths[0])
+		if !ok || e.split != "" || len(e.paths) > 1 {
 			continue
 		}
 		f, err := readFolder(dir, choice)
@@ -91,9 +95,9 @@ func EvaluationSplits(paths []string) ([]string, error) {
 		if f == nil || len(f.splits) == 1 {
 			continue
 		}
-		for _, kind := range wanted[forEvaluation] {
+		for _, kind := range wanted[ForEvaluation] {
 			if own, _ := f.ofKind(kind); own != nil {
-				folders = append(folders, path)
+				folders = append(folders, name)
 				break
 			}
 		}

@@ -67,11 +67,11 @@ func TestAsTheHarness(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			questions, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")}, nil)
+			questions, _, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")})
 			require.NoError(t, err)
 			var examples []Question
 			if c.Examples != "" && c.Examples != c.Questions {
-				examples, err = ReadExamples([]string{filepath.Join("testdata", c.Examples+".jsonl")}, nil)
+				examples, _, err = ReadExamples([]string{filepath.Join("testdata", c.Examples+".jsonl")})
 				require.NoError(t, err)
 			}
 			test, err := NewTest(questions, examples, tok, c.options(), 0)
@@ -196,7 +196,7 @@ func TestLayouts(t *testing.T) {
 			Question{Text: "The cup fell off the table since _ was low.", Prompt: "The cup fell off the table since ", Rest: "was low.", Choices: []string{"the cup", "the table"}, Answer: 1},
 		},
 	} {
-		got, err := Read([]string{file(t, c.record)}, nil)
+		got, _, err := Read([]string{file(t, c.record)})
 		require.NoError(t, err, c.record)
 		require.Equal(t, []Question{c.want}, got, c.record)
 		yes, err := Recognize([]string{file(t, c.record)})
@@ -239,7 +239,7 @@ func TestReadRefuses(t *testing.T) {
 		`{"sentence": "a _ b", "option1": "a", "option2": "b", "answer": ""}`:                      "the question has no answer",
 		`{"passage": "x", "question": "y", "label": -1}`:                                           "the question has no answer",
 	} {
-		_, err := Read([]string{file(t, record)}, nil)
+		_, _, err := Read([]string{file(t, record)})
 		require.ErrorContains(t, err, want, record)
 		require.ErrorContains(t, err, "questions.jsonl", record)
 	}
@@ -250,7 +250,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`)
 	f.Add(`{"ctx_a": "\u00e9", "ctx_b": "", "endings": ["[", "]"], "label": "1"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		all, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))}, nil)
+		all, _, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))})
 		for _, q := range all {
 			if err == nil && (q.Answer < 0 || q.Answer >= len(q.Choices) || len(q.Choices) < 2) {
 				t.Fatalf("%q gives %+v", text, q)

@@ -30,28 +30,28 @@ type Question struct {
 // maxChoices bounds the choices of a question: letters name them.
 const maxChoices = 26
 
-// Read returns the questions of files and folders. Of a folder with splits it reads test,
-// or validation if the answers of test are not published. note, if not nil, receives a
-// line for each such folder.
-func Read(paths []string, note func(string)) ([]Question, error) {
-	all, err := read(paths, dataset.ForTest, note)
+// Read returns the questions of files and folders, and how each file was used. Of a
+// folder with splits it reads test, or validation if the answers of test are not
+// published.
+func Read(paths []string) ([]Question, []dataset.Use, error) {
+	all, uses, err := read(paths, dataset.ForTest)
 	if errors.Is(err, errNoAnswer) {
-		if validation, err := read(paths, dataset.ForValidation, note); err == nil {
-			return validation, nil
+		if validation, uses, err := read(paths, dataset.ForValidation); err == nil {
+			return validation, uses, nil
 		}
 	}
-	return all, err
+	return all, uses, err
 }
 
 // ReadExamples returns the questions of files and folders that serve as examples: of a
-// folder with splits those of dev or else train. note is as in Read.
-func ReadExamples(paths []string, note func(string)) ([]Question, error) {
-	return read(paths, dataset.ForExamples, note)
+// folder with splits those of dev or else train.
+func ReadExamples(paths []string) ([]Question, []dataset.Use, error) {
+	return read(paths, dataset.ForExamples)
 }
 
-func read(paths []string, use dataset.Use, note func(string)) ([]Question, error) {
+func read(paths []string, purpose dataset.Purpose) ([]Question, []dataset.Use, error) {
 	var all []Question
-	splits, err := dataset.Read(paths, use, func(r *dataset.Record) error {
+	uses, err := dataset.Read(paths, purpose, func(r *dataset.Record) error {
 		q, err := parse(r)
 		all = append(all, q)
 		return err
@@ -59,12 +59,7 @@ func read(paths []string, use dataset.Use, note func(string)) ([]Question, error
 	if err == nil && len(all) == 0 {
 		err = fmt.Errorf("%s: no records", strings.Join(paths, ", "))
 	}
-	for _, line := range splits {
-		if err == nil && note != nil {
-			note(line)
-		}
-	}
-	return all, err
+	return all, uses, err
 }
 
 var errFirst = errors.New("the first record was seen")

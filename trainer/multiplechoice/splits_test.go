@@ -36,14 +36,13 @@ func TestSplits(t *testing.T) {
 				file := filepath.Join(dir, "data", split+"-00000-of-00001.parquet")
 				require.NoError(t, parquet.WriteFile(file, []row{{split, []string{"a", "b"}, label}}))
 			}
-			var lines []string
-			asked, err := Read([]string{dir}, func(line string) { lines = append(lines, line) })
+			asked, uses, err := Read([]string{dir})
 			require.NoError(t, err)
 			require.Len(t, asked, 1)
 			assert.Equal(t, c.asked, asked[0].Text)
-			require.Len(t, lines, 1)
-			assert.Contains(t, lines[0], c.line)
-			examples, err := ReadExamples([]string{dir}, nil)
+			require.Len(t, uses, 1)
+			assert.Contains(t, uses[0].Splits, c.line)
+			examples, _, err := ReadExamples([]string{dir})
 			require.NoError(t, err)
 			assert.Equal(t, c.examples, examples[0].Text)
 		})
