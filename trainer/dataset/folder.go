@@ -23,6 +23,7 @@ type folder struct {
 	name   string // for messages: its path, and the configuration
 	splits []split
 	others []string // entries that belong to no split
+	whole  bool     // the one split is all that there is, and nothing names it
 }
 
 // readFolder returns the parts of a folder, or nil if it has none. choice is a
@@ -143,6 +144,7 @@ func deepFolder(dir string) (*folder, error) {
 	case len(whole.splits) == 0:
 		return nil, nil
 	case !slices.ContainsFunc(f.splits, func(s split) bool { return s.name == "train" }):
+		whole.whole = true
 		return whole, nil
 	}
 	f.sort()

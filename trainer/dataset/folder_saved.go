@@ -23,7 +23,7 @@ func savedFolder(dir string) (*folder, error) {
 		if files == nil || err != nil {
 			return nil, err
 		}
-		return &folder{name: dir, splits: []split{{name: "train", files: files}}}, nil
+		return &folder{name: dir, splits: []split{{name: "train", files: files}}, whole: true}, nil
 	}
 	f := &folder{name: dir}
 	for _, name := range dict.Splits {

@@ -63,7 +63,7 @@ func (s *source) find(path string, use Purpose) error {
 // add adds a file, which must be readable by its extension.
 func (s *source) add(path string) error {
 	if _, ok := fileTypeOf(path); !ok {
-		return fmt.Errorf("%s: a dataset file's name must end in one of %s, or in %s after one of those except .parquet", path, endings(), gz)
+		return fmt.Errorf("%s: a dataset file's name must end in one of %s, or in %s after one of those except .parquet, .arrow and .feather", path, endings(), compressionEndings())
 	}
 	info, err := os.Stat(path)
 	if err != nil {

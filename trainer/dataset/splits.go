@@ -63,6 +63,9 @@ func (s *source) useSplits(f *folder, use Purpose) error {
 		}
 		s.skip(path)
 	}
+	if f.whole {
+		return nil
+	}
 	aim := "training"
 	if use != ForTraining {
 		aim = "evaluation"
