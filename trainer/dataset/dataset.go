@@ -78,6 +78,13 @@ func (o Options) Validate() error {
 	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
 }
 
+func (o Options) purpose() Purpose {
+	if o.Evaluation {
+		return ForEvaluation
+	}
+	return ForTraining
+}
+
 // A Set is the result of Load.
 type Set struct {
 	Examples []Example
@@ -113,7 +120,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}
-	sources, err := findSources(paths, opt.Evaluation)
+	sources, err := findSources(paths, opt.purpose())
 	if err != nil {
 		return nil, err
 	}
