@@ -124,10 +124,19 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 		return nil, nil, unsupported(path, "a SentencePiece model of words or characters is not supported")
 	}
 	settings.setDefaults(m.names(settings.class))
-	t, err := newSPM(m, settings)
+	build := func(more []addedToken) (*Tokenizer, error) {
+		s := *settings
+		s.added = slices.Concat(s.added, more)
+		t, err := newSPM(m, &s)
+		if err == nil {
+			s.apply(t)
+		}
+		return t, err
+	}
+	t, err := build(nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.sum = reader.sum
+	t.withAdded, t.names, t.sum = build, settings.named, reader.sum
 	return t, settings, nil
 }
