@@ -20,7 +20,7 @@ type tuneOptions struct {
 }
 
 type dataOptions struct {
-	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json; weights in 16, 32 or (bitsandbytes) 4 bits"`
+	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
 	Dataset []string `option:"dataset" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
 	Weights []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
 	Eval    []string `option:"eval_dataset" help:"evaluation records, as for dataset"`
