@@ -26,8 +26,8 @@ var sources = []source{
 	{"vocab.json", loadBPE},
 }
 
-// vocabularyFiles are other files of a tokenizer, which are not read.
-var vocabularyFiles = []string{"vocab.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model", "merges.txt"}
+// convertedFiles are files of a tokenizer that transformers converts with rules of their class.
+var convertedFiles = []string{"spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm"}
 
 // findSource returns the file that defines a folder's tokenizer, and its kind; "" and nil for
 // tokenizer.json. An error that is [fs.ErrNotExist] says that there is none.
@@ -50,10 +50,13 @@ func findSource(dir string) (string, *source, error) {
 			}
 		}
 	}
-	for _, name := range vocabularyFiles {
+	for _, name := range convertedFiles {
 		if slices.Contains(names, name) {
-			return "", nil, unsupported(filepath.Join(dir, name), "it alone is not a tokenizer that is read here")
+			return "", nil, unsupported(filepath.Join(dir, name), "a tokenizer is not read from this file")
 		}
+	}
+	if slices.Contains(names, "vocab.txt") {
+		return "", nil, fmt.Errorf("%s: a WordPiece tokenizer is not supported; take a model with BPE or Unigram", filepath.Join(dir, "vocab.txt"))
 	}
 	return "", nil, fmt.Errorf("%s has no tokenizer: neither tokenizer.json nor tokenizer.model is there: %w", dir, fs.ErrNotExist)
 }
@@ -66,8 +69,7 @@ func Exists(dir string) bool {
 
 // unsupported returns the error for a file that is not read, with the command that converts it.
 func unsupported(path, why string) error {
-	dir := filepath.Dir(path)
-	return fmt.Errorf("%s: %s; write a tokenizer.json with: python -c \"from transformers import AutoTokenizer as A; A.from_pretrained('%s').save_pretrained('%s')\"", path, why, dir, dir)
+	return fmt.Errorf("%s: %s; in its folder run: python -c \"from transformers import AutoTokenizer as A; A.from_pretrained('.').save_pretrained('.')\"", path, why)
 }
 
 // loadSource reads the file that defines a folder's tokenizer.
@@ -119,9 +121,6 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 	m, err := parseSPM(data)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s is not a SentencePiece model: %w", path, err)
-	}
-	if m.modelType == spmWord || m.modelType == spmChar {
-		return nil, nil, unsupported(path, "a SentencePiece model of words or characters is not supported")
 	}
 	settings.setDefaults(m.names(settings.class))
 	build := func(more []addedToken) (*Tokenizer, error) {
