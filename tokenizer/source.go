@@ -20,7 +20,8 @@ type source struct {
 var sources = []source{
 	{"tekken.json", loadTekken},
 	{"tokenizer.model", loadTokenizerModel},
-	{"tokenizer.model.v*", loadTokenizerModel},
+	{"tokenizer.model.v[123]", loadTokenizerModel},
+	{"tokenizer.model.v7*", loadTokenizerModel},
 	{"*.tiktoken", loadTiktoken},
 	{"tiktoken.model", loadTiktoken},
 	{"vocab.json", loadBPE},
@@ -58,8 +59,17 @@ func findSource(dir string) (string, *source, error) {
 	if slices.Contains(names, "vocab.txt") {
 		return "", nil, fmt.Errorf("%s: a WordPiece tokenizer is not supported; take a model with BPE or Unigram", filepath.Join(dir, "vocab.txt"))
 	}
-	return "", nil, fmt.Errorf("%s has no tokenizer: neither tokenizer.json nor tokenizer.model is there: %w", dir, fs.ErrNotExist)
+	return "", nil, missing{dir}
 }
+
+// missing is the error for a folder without a tokenizer.
+type missing struct{ dir string }
+
+func (m missing) Error() string {
+	return m.dir + " has no tokenizer; copy tokenizer.json or tokenizer.model of the model into it"
+}
+
+func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Exists reports whether a folder has a file that defines a tokenizer.
 func Exists(dir string) bool {
@@ -120,7 +130,7 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 	}
 	m, err := parseSPM(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s is not a SentencePiece model: %w", path, err)
+		return nil, nil, fmt.Errorf("%s is neither a SentencePiece model nor a file of tiktoken: %w", path, err)
 	}
 	settings.setDefaults(m.names(settings.class))
 	build := func(more []addedToken) (*Tokenizer, error) {

@@ -72,7 +72,7 @@ func TestTokenizerRefusals(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"vocab.txt":       {"[PAD]\n", "WordPiece"},
 		"vocab.json":      {`{"a":0}`, "copy the model's tokenizer.json into the folder"},
-		"tokenizer.model": {"x", "is not a SentencePiece model"},
+		"tokenizer.model": {"x", "is neither a SentencePiece model nor a file of tiktoken"},
 		"x.tiktoken":      {"YQ== 0\n", "from transformers import AutoTokenizer"},
 		"spiece.model":    {"x", "from transformers import AutoTokenizer"},
 		"tekken.json":     {"{}", "config.pattern is missing"},
