@@ -11,6 +11,7 @@ import (
 
 	"qlora/internal/atomicfile"
 	"qlora/internal/safetensors"
+	"qlora/option"
 )
 
 // TokenizerFiles lists the tokenizer and chat template files of a model folder; a folder has
@@ -55,9 +56,9 @@ func CheckOutput(dir string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("output_dir: %w", err)
+		return option.Errorf("output_dir", dir, "that is not a folder that can be read: name a new folder")
 	case len(entries) > 0:
-		return fmt.Errorf("output_dir %s is not empty; name a new folder", dir)
+		return option.Errorf("output_dir", dir, "it is not empty: name a new folder")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/place"
 	"qlora/lora"
 	"qlora/option"
 )
@@ -56,6 +58,10 @@ func readRecord(dir string) (*record, []byte, error) {
 func (t *Trainer) runSettings() map[string]string {
 	s := t.settings()
 	s["adapter"], s["load_best_model_at_end"] = t.Base.Adapter, fmt.Sprint(t.Args.LoadBest)
+	s["early_stopping_patience"], s["early_stopping_threshold"] = fmt.Sprint(t.Args.Patience), fmt.Sprint(t.Args.Threshold)
+	if t.Args.tracksBest() {
+		s["metric_for_best_model"] = t.Args.metric()
+	}
 	if c := t.Base.Lora; c != nil {
 		s["lora_r"], s["target_modules"] = fmt.Sprint(c.R), fmt.Sprint(c.Targets)
 		s["modules_to_save"], s["use_dora"] = strings.Join(c.ModulesToSave, ","), fmt.Sprint(c.DoRA)
@@ -82,7 +88,7 @@ func (t *Trainer) checkFolder() error {
 	switch {
 	case t.resume != nil:
 		t.run = t.resume.Run
-		if held != nil && held.Run != t.run || held == nil && used && !sameFolder(filepath.Dir(t.from), dir) {
+		if held != nil && held.Run != t.run || held == nil && used && !place.Same(filepath.Dir(t.from), dir) {
 			return holdsAnother(dir, fmt.Errorf("%s is not of it", t.from))
 		}
 	case used && t.Args.Overwrite:
@@ -169,17 +175,39 @@ func (t *Trainer) checkAside() error {
 	if err != nil {
 		return err
 	}
-	type input struct{ what, path string }
-	all := []input{{"the model", t.Base.Folder}, {"the adapter", t.Base.Adapter}, {"the working folder", here}}
-	for _, path := range t.Inputs {
-		all = append(all, input{"a dataset", path})
-	}
-	for _, needed := range all {
-		if needed.path != "" && within(needed.path, t.Args.OutputDir) {
-			return option.Errorf("overwrite_output_dir", true, "%s, %s, lies in `output_dir`, which would be moved: choose another folder", needed.what, needed.path)
+	for _, in := range append(t.Base.inputs(t.Inputs), place.Input{What: "the working folder", Path: here}) {
+		if in.Path != "" && place.Within(in.Path, t.Args.OutputDir) {
+			return option.Errorf("overwrite_output_dir", true, "%s, %s, lies in `output_dir`, which would be moved: choose another folder", in.What, in.Path)
 		}
 	}
 	return nil
+}
+
+// CheckOutputs returns an error if a folder that a run writes to is one that it reads, or
+// lies in one: the model's, the adapter's or one of the datasets, which are files or
+// folders. It returns an error, too, for a folder that is a file.
+func (a *Args) CheckOutputs(base *Base, datasets []string) error {
+	for _, dir := range []struct{ name, path string }{{"output_dir", a.OutputDir}, {"logging_dir", a.LoggingDir}} {
+		if info, err := os.Stat(dir.path); err == nil && !info.IsDir() {
+			return option.Errorf(dir.name, dir.path, "that is a file, not a folder")
+		}
+	}
+	inputs := base.inputs(datasets)
+	for _, o := range []struct{ name, given, path string }{
+		{"output_dir", a.OutputDir, a.OutputDir},
+		{"output_dir", a.OutputDir, filepath.Join(a.OutputDir, "dataset_cache")},
+		{"logging_dir", a.LoggingDir, cmp.Or(a.LoggingDir, filepath.Join(a.OutputDir, "runs"))},
+	} {
+		if err := place.CheckOutput(o.name, o.given, o.path, inputs...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inputs returns what a run on the base and the datasets reads.
+func (b *Base) inputs(datasets []string) []place.Input {
+	return append([]place.Input{{What: "the model", Path: b.Folder}, {What: "the adapter", Path: b.Adapter}}, place.Inputs("a dataset", datasets...)...)
 }
 
 // claim makes the output folder this run's, whose lock the run holds: it moves an old
@@ -230,22 +258,3 @@ func (t *Trainer) moveAside() error {
 	t.lock = lock
 	return err
 }
-
-// within reports whether path is dir or lies below it.
-func within(path, dir string) bool {
-	rel, err := filepath.Rel(resolved(dir), resolved(path))
-	return err == nil && filepath.IsLocal(rel)
-}
-
-// resolved returns the absolute path without symbolic links, as far as it exists.
-func resolved(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return path
-}
-
-func sameFolder(a, b string) bool { return resolved(a) == resolved(b) }

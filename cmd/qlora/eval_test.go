@@ -80,5 +80,5 @@ func TestMergeCommand(t *testing.T) {
 	require.FileExists(t, filepath.Join(out, "model.safetensors"))
 	code, _, stderr = run(t, args...)
 	require.Equal(t, 2, code)
-	require.Contains(t, stderr, "is not empty; name a new folder")
+	require.Contains(t, stderr, "it is not empty: name a new folder")
 }

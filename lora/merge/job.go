@@ -20,6 +20,7 @@ import (
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/generationconfig"
+	"qlora/internal/place"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -42,6 +43,7 @@ type Job struct {
 	linear   map[string]*nn.Projection // by the base's name of the weight
 	tied     bool                      // the head stays tied to the embedding
 	writer   checkpoint.Writer
+	notes    []string
 }
 
 // NewJob checks the base, the adapters and that the output folder is absent or empty.
@@ -81,6 +83,10 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.how, err = how.Device(); err != nil {
 		return err
 	}
+	inputs := append(place.Inputs("an adapter", j.opts.Adapters...), place.Input{What: "the model", Path: j.opts.Model})
+	if err := place.CheckOutput("output_dir", j.opts.OutputDir, j.opts.OutputDir, inputs...); err != nil {
+		return err
+	}
 	if err := checkpoint.CheckOutput(j.opts.OutputDir); err != nil {
 		return err
 	}
@@ -94,11 +100,19 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.opts.In4Bit != nil {
 		j.in4Bit = *j.opts.In4Bit
 	}
+	if j.config.Note != "" {
+		j.notes = append(j.notes, j.config.Note)
+	}
+	configs, err := j.rebase(factors)
+	if err != nil {
+		return err
+	}
 	planned, err := j.plan(nil)
 	if err != nil {
 		return err
 	}
 	j.model = planned.Model
+	j.notes = append(j.notes, j.model.Notes()...)
 	j.tied = j.model.Tied()
 	for _, t := range j.model.Tensors() {
 		j.names[t.Name] = t.Weight
@@ -107,7 +121,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		j.linear[j.model.Stored(p.Name+".weight")] = p
 	}
 	for i, dir := range j.opts.Adapters {
-		a, err := j.openAdapter(dir, factors[i])
+		a, err := j.openAdapter(dir, configs[i], factors[i])
 		if err != nil {
 			return err
 		}
@@ -116,6 +130,9 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 				if other.saved[name] {
 					return fmt.Errorf("%s and %s both have their own %s (modules_to_save); only one can replace the base's", other.dir, dir, name)
 				}
+			}
+			if err := a.overlaps(other); err != nil {
+				return err
 			}
 		}
 		if a.on.ChangesBase() && len(j.opts.Adapters) > 1 {
@@ -180,6 +197,10 @@ func (j *Job) plan(config *lora.Config) (*lora.Tuned, error) {
 	}
 	return lora.Assemble(j.config, j.base, options, config, bindings.Info{Activation: bindings.F32})
 }
+
+// Notes returns messages about what the configurations of the base and the adapters set
+// and what is not read of it.
+func (j *Job) Notes() []string { return j.notes }
 
 // RoundsTwice reports whether merged weights come from 4 bits and are quantized to 4
 // bits again, so that they are rounded twice.

@@ -257,7 +257,7 @@ func floatsOf(t *testing.T, f checkpoint.Checkpoint, name string) []float32 {
 
 func TestNewJobRefuses(t *testing.T) {
 	parent := t.TempDir()
-	full := t.TempDir()
+	full, none := t.TempDir(), t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(full, "x"), nil, 0o644))
 	good := Options{Model: inModels("llama-wide"), Adapters: []string{inAdapters("qv")}, OutputDir: filepath.Join(parent, "a", "b")}
 	for name, c := range map[string]struct {
@@ -265,15 +265,15 @@ func TestNewJobRefuses(t *testing.T) {
 		want   string
 	}{
 		"full folder":    {func(o *Options) { o.OutputDir = full }, "is not empty"},
-		"in place":       {func(o *Options) { o.OutputDir = o.Model }, "is not empty"},
-		"dtype":          {func(o *Options) { o.DType = "int8" }, `dtype is "int8"`},
-		"size":           {func(o *Options) { o.Shard = "5 parsecs" }, `max_shard_size is "5 parsecs"`},
-		"no size":        {func(o *Options) { o.Shard = "0GB" }, `max_shard_size is "0GB"`},
-		"factors":        {func(o *Options) { o.Weights = []string{"1", "2"} }, "2 factors for 1 adapters"},
-		"infinite":       {func(o *Options) { o.Weights = []string{"inf"} }, `"inf" is not a finite number`},
+		"in place":       {func(o *Options) { o.OutputDir = o.Model }, "that is the model"},
+		"dtype":          {func(o *Options) { o.DType = "int8" }, "`dtype` is \"int8\""},
+		"size":           {func(o *Options) { o.Shard = "5 parsecs" }, "`max_shard_size` is \"5 parsecs\""},
+		"no size":        {func(o *Options) { o.Shard = "0GB" }, "`max_shard_size` is \"0GB\""},
+		"factors":        {func(o *Options) { o.Weights = []string{"1", "2"} }, "there are 1 adapters: give one factor for each"},
+		"infinite":       {func(o *Options) { o.Weights = []string{"inf"} }, "every value must be a number"},
 		"another base":   {func(o *Options) { o.Model = inModels("llama") }, "has shape"},
-		"no model":       {func(o *Options) { o.Model = parent }, "config.json"},
-		"no adapter":     {func(o *Options) { o.Adapters = []string{parent} }, "adapter_config.json"},
+		"no model":       {func(o *Options) { o.Model = none }, "config.json"},
+		"no adapter":     {func(o *Options) { o.Adapters = []string{none} }, "adapter_config.json"},
 		"missing layers": {func(o *Options) { o.Adapters = []string{inAdapters("tied"), parent} }, "adapter"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestDamaged(t *testing.T) {
 	parent := t.TempDir()
 	opts := Options{
 		Model: inModels("llama-wide"), Adapters: []string{inAdapters("qv")}, OutputDir: filepath.Join(parent, "out"),
-		Weights: []string{"1e30"}, DType: "float16",
+		Weights: []string{"1e6"}, DType: "float16",
 	}
 	job, err := NewJob(opts, quantize.DefaultOptions(), gonum.Implementation{})
 	require.NoError(t, err)

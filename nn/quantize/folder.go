@@ -8,6 +8,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
+	"qlora/internal/place"
 	"qlora/nn"
 	"qlora/nn/family"
 )
@@ -45,6 +46,9 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	config, err := checkpoint.EditConfig(cfg.Raw, map[string]any{"quantization_config": quantization})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(modelDir, "config.json"), err)
+	}
+	if err := place.CheckOutput("output_dir", outDir, outDir, place.Input{What: "the model", Path: modelDir}); err != nil {
+		return nil, err
 	}
 	if err := checkpoint.CheckOutput(outDir); err != nil {
 		return nil, err

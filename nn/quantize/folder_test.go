@@ -162,7 +162,7 @@ func TestFolderRefuses(t *testing.T) {
 		change     func(*Options)
 		want       string
 	}{
-		"in place":  {model: model, out: model, want: "is not empty"},
+		"in place":  {model: model, out: model, want: "that is the model"},
 		"twice":     {model: fourBit, want: "already has 4-bit weights"},
 		"no model":  {model: t.TempDir(), want: "config.json"},
 		"truncated": {model: broken, want: "model.safetensors"},

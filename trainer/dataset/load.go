@@ -17,11 +17,12 @@ const (
 // A loader reads files into a set.
 type loader struct {
 	opt        Options
-	columns    []column    // of opt
+	source     *source     // read now
 	vocabulary *vocabulary // nil without a tokenizer
 	chats      func() (*chats, error)
 	set        *Set
 	records    int   // read so far
+	left       int   // records of the source that are still to be read; below 0: all
 	done       int64 // bytes of the files before this one
 	report     func(done int64) error
 }
@@ -43,6 +44,7 @@ func (l *loader) file(path string, size int64) error {
 	report := FileReport{Path: path}
 	var format *format
 	var batch []record
+	used := newUsage()
 	held := 0 // bytes of the batch
 	flush := func() error {
 		if len(batch) == 0 {
@@ -53,13 +55,17 @@ func (l *loader) file(path string, size int64) error {
 				return err
 			}
 		}
-		if err := l.batch(kind, format, batch, &report); err != nil {
+		if err := l.batch(kind, format, batch, used, &report); err != nil {
 			return err
 		}
 		batch, held = batch[:0], 0
 		return l.report(l.done + min(counted.n, size))
 	}
 	for r, err := range records {
+		if l.left == 0 {
+			break
+		}
+		l.left--
 		if err != nil {
 			// Earlier records of the batch may have faults of their own, and the first
 			// fault is reported.
@@ -68,6 +74,7 @@ func (l *loader) file(path string, size int64) error {
 			}
 			return fmt.Errorf("%s: %w", kind.at(path, r.line), err)
 		}
+		r.columnar = kind.rows != nil
 		batch = append(batch, r)
 		held += r.size()
 		if len(batch) == batchRecords || held >= batchBytes {
@@ -80,6 +87,11 @@ func (l *loader) file(path string, size int64) error {
 		return err
 	}
 	l.done += size
+	report.Unused, report.UnusedKeys = used.unused(l.source.columns)
+	report.Padding, report.Blank = used.padding, used.blank
+	if len(used.roles) > 0 {
+		report.Roles = used.roles
+	}
 	l.set.Report.Files = append(l.set.Report.Files, report)
 	return l.report(l.done)
 }
@@ -87,8 +99,12 @@ func (l *loader) file(path string, size int64) error {
 // formatOf returns the format of the first record that has one, and writes it to the
 // report. It returns nil if no record can be read.
 func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*format, error) {
+	if l.source.prompt != nil {
+		report.Format = promptCompletion.name
+		return &promptCompletion, nil
+	}
 	for _, r := range batch {
-		found, err := formatOf(r, l.opt.Format, l.columns)
+		found, err := formatOf(r, l.source.format, l.source.columns)
 		switch {
 		case err == nil:
 			report.Format = found.String()
@@ -103,33 +119,41 @@ func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*f
 }
 
 // batch makes examples of the records, in parallel and in order. format is nil if none of
-// the records can be read.
-func (l *loader) batch(kind fileType, format *format, batch []record, report *FileReport) error {
+// the records can be read. It adds to used what the records have and what is read.
+func (l *loader) batch(kind fileType, format *format, batch []record, used *usage, report *FileReport) error {
 	type result struct {
-		made made
-		err  error
+		made  made
+		chats ChatReport
+		err   error
 	}
 	results := make([]result, len(batch))
 	var next atomic.Int64
 	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(batch)) {
+	usages := make([]*usage, min(runtime.GOMAXPROCS(0), len(batch)))
+	for n := range usages {
+		usages[n] = used.follow()
 		wait.Go(func() {
 			w := newWorker(l.opt, l.vocabulary, l.chats)
-			w.columns = l.columns
+			w.entry, w.usage = &l.source.entry, usages[n]
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {
 					return
 				}
 				if format == nil {
-					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
+					_, results[i].err = formatOf(batch[i], l.source.format, l.source.columns)
 					continue
 				}
+				w.report = ChatReport{}
 				results[i].made, results[i].err = w.make(format, batch[i])
+				results[i].chats = w.report
 			}
 		})
 	}
 	wait.Wait()
+	for _, own := range usages {
+		used.add(own)
+	}
 	for i, r := range results {
 		report.Records++
 		l.records++
@@ -141,11 +165,12 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 					report.FirstBad = err.Error()
 				}
 				continue
-			case batch[i].parse() != nil:
-				return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
+			case isSetup(r.err) || isRefusal(r.err):
+				return err
 			}
-			return err
+			return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
 		}
+		report.Chats.add(r.chats)
 		report.Examples += len(r.made.examples)
 		if r.made.truncated {
 			report.Truncated++
@@ -154,6 +179,9 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 			report.Dropped++
 		}
 		for _, e := range r.made.examples {
+			if e.Starts != nil {
+				report.Packed++
+			}
 			report.Tokens += int64(len(e.IDs))
 			report.Trained += int64(e.Trained())
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	opt "qlora/option"
 )
 
 // source is where an option's value comes from; a greater one wins.
@@ -22,9 +24,13 @@ type option struct {
 	help     string
 	unit     string
 	bare     string // the value of the option given without one; "": it needs a value
+	null     string // the value of the option given as null; "": the default
+	many     bool   // several values may follow the option on the command line
 	value    reflect.Value
-	fallback string // the default, as text
-	hidden   bool   // accepted and ignored
+	fallback string     // the default, as text
+	hidden   bool       // accepted and ignored
+	within   *opt.Range // of a number; nil: any
+	path     bool       // its text is a path, or a list of them
 
 	source  source
 	givenAs string // the name under which source gave it
@@ -51,25 +57,58 @@ func (o *option) giveAll(name string, texts []string, from source, exact bool) e
 				list = append(list, text)
 				continue
 			}
-			for part := range strings.SplitSeq(text, ",") {
-				part = strings.TrimSpace(part)
+			parts := strings.Split(text, ",")
+			if o.path {
+				parts = paths(text)
+			}
+			for _, part := range parts {
+				if len(parts) > 1 || !o.path {
+					part = strings.TrimSpace(part)
+				}
 				if part == "" {
 					return fmt.Errorf("%s: %q has an empty element; write a,b,c", name, text)
 				}
 				list = append(list, part)
 			}
 		}
+		if err := o.expand(name, list); err != nil {
+			return err
+		}
 		if again {
 			list = append(o.value.Interface().([]string), list...)
 		}
 		o.value.Set(reflect.ValueOf(list))
-	} else if err := setText(o.value, strings.Join(texts, ",")); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	} else {
+		text := []string{strings.Join(texts, ",")}
+		if err := o.expand(name, text); err != nil {
+			return err
+		}
+		if err := setText(o.value, text[0]); err != nil {
+			if o.within != nil {
+				return fmt.Errorf("%s: %w; it must be %v", name, err, o.within)
+			}
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	if again && o.givenAs != name && textOf(o.value) != old {
 		return fmt.Errorf("%s and %s are the same option, but have different values, %s and %s; give one of them",
 			o.givenAs, name, old, textOf(o.value))
 	}
 	o.source, o.givenAs = from, name
+	return nil
+}
+
+// expand replaces home folders and environment variables in the texts of a path.
+func (o *option) expand(name string, texts []string) error {
+	for i := range texts {
+		if !o.path {
+			break
+		}
+		text, err := expandPath(texts[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		texts[i] = text
+	}
 	return nil
 }

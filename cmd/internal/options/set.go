@@ -4,14 +4,22 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	opt "qlora/option"
 )
 
 // A Set is the options of one command. New returns one.
 type Set struct {
-	sections   []section
-	byName     map[string]*option // by every name
-	translated map[string]translation
-	config     string // the YAML file, "" for none
+	// Notes are lines for the user on settings that have no effect. Resolve sets them.
+	Notes []string
+
+	sections []section
+	byName   map[string]*option // by every name
+	renamed  []string           // names in byName that Adopt added
+	foreign  map[string]*foreign
+	pending  []string // of foreign, given and not settled
+	problems []error
+	config   string // the YAML file, "" for none
 }
 
 // A section is the options of one struct, under a title in the help.
@@ -22,7 +30,7 @@ type section struct {
 
 // New returns a set with no options except --config.
 func New() *Set {
-	return &Set{byName: map[string]*option{}, translated: map[string]translation{}}
+	return &Set{byName: map[string]*option{}, foreign: map[string]*foreign{}}
 }
 
 // Add adds the options of the struct that target points to. It panics if an option of
@@ -35,7 +43,7 @@ func (s *Set) AddHidden(target any) { s.add("", target, true) }
 
 func (s *Set) add(title string, target any, hidden bool) {
 	sec := section{title: title}
-	s.walk(reflect.ValueOf(target).Elem(), func(o *option) {
+	s.walk(reflect.ValueOf(target).Elem(), nil, func(o *option) {
 		o.hidden = hidden
 		sec.options = append(sec.options, o)
 		for _, name := range append([]string{o.name}, o.aliases...) {
@@ -48,7 +56,11 @@ func (s *Set) add(title string, target any, hidden bool) {
 	s.sections = append(s.sections, sec)
 }
 
-func (s *Set) walk(v reflect.Value, found func(*option)) {
+// walk finds the options of v. ranges are those of the struct that contains v.
+func (s *Set) walk(v reflect.Value, ranges opt.Ranges, found func(*option)) {
+	if ranged, ok := reflect.TypeAssert[opt.Ranged](v.Addr()); ok {
+		ranges = ranged.Ranges()
+	}
 	for field, value := range v.Fields() {
 		name, tagged := field.Tag.Lookup("option")
 		switch {
@@ -59,8 +71,14 @@ func (s *Set) walk(v reflect.Value, found func(*option)) {
 				help:     field.Tag.Get("help"),
 				unit:     field.Tag.Get("unit"),
 				bare:     field.Tag.Get("bare"),
+				null:     field.Tag.Get("null"),
+				many:     field.Type == listType || field.Tag.Get("many") != "",
+				path:     field.Tag.Get("path") != "",
 				value:    value,
 				fallback: textOf(value),
+			}
+			if r, ok := ranges[name]; ok {
+				o.within = &r
 			}
 			if aliases := field.Tag.Get("alias"); aliases != "" {
 				o.aliases = strings.Split(aliases, ",")
@@ -70,7 +88,7 @@ func (s *Set) walk(v reflect.Value, found func(*option)) {
 			}
 			found(o)
 		case field.Type.Kind() == reflect.Struct:
-			s.walk(value, found)
+			s.walk(value, ranges, found)
 		}
 	}
 }
@@ -84,14 +102,12 @@ func (s *Set) Given(name string) bool {
 	return o.source != fromDefault
 }
 
-// give sets the option called name.
-func (s *Set) give(name, text string, from source) error {
-	if t, ok := s.translated[name]; ok {
-		option, value, err := t.meaning(text)
-		if err != nil || option == "" {
-			return err
-		}
-		return s.byName[option].give(name, value, from)
+// give sets the option called name, or records the setting. where precedes the name in
+// errors.
+func (s *Set) give(name, text string, from source, where string) error {
+	if f := s.foreign[name]; f != nil {
+		s.record(f, text, from, where)
+		return nil
 	}
 	return s.byName[name].give(name, text, from)
 }

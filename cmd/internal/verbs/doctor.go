@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"qlora/bindings/cuda"
 	"qlora/cmd/internal/options"
 	"qlora/internal/gpu"
+	"qlora/internal/version"
 )
 
 // Doctor returns the verb that reports what the machine has.
@@ -19,7 +21,7 @@ func Doctor() *cobra.Command {
 	return verb("doctor", "report what this machine has, what qlora will use, what is missing and how to get it", options.New(), func(c *call) error {
 		w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "machine\t%s/%s, %d usable processors\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
-		fmt.Fprintf(w, "built with\t%s\n", runtime.Version())
+		fmt.Fprintf(w, "qlora\t%s, built with %s\n", version.String(), runtime.Version())
 		dev, err := cpu.New(cpu.Options{})
 		if err != nil {
 			fmt.Fprintf(w, "device cpu\tcannot be used: %v\n", err)
@@ -32,8 +34,8 @@ func Doctor() *cobra.Command {
 		for _, place := range blas.Looked {
 			fmt.Fprintf(w, "\tsearched for OpenBLAS: %s\n", place)
 		}
-		if blas.Name == "gonum" {
-			fmt.Fprintf(w, "missing\tOpenBLAS, which is several times faster: `make toolchain` fetches it, or set %s to its path\n", cpu.Variable)
+		if faster := blas.Faster(); faster != "" {
+			fmt.Fprintf(w, "missing\t%s\n", strings.TrimPrefix(faster, "; "))
 		}
 		describeGPUs(w, gpu.Open)
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})

@@ -1,10 +1,13 @@
 package verbs
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/internal/place"
 	"qlora/nn/quantize"
 	"qlora/trainer/dataset"
 	"qlora/trainer/multiplechoice"
@@ -12,11 +15,11 @@ import (
 
 // evalOptions are the options of eval, without those of the model.
 type evalOptions struct {
-	Dataset []string `option:"dataset" help:"files, folders or quoted patterns: records as for train, or multiple-choice questions; repeatable"`
+	Dataset []string `option:"dataset" path:"true" help:"files, folders or quoted patterns: records as for train, or multiple-choice questions; repeatable"`
 	Records dataset.Options
 	Batch   int    `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch"`
 	JSON    bool   `option:"json" help:"print one JSON object"`
-	Output  string `option:"output" help:"write one line of JSON per multiple-choice question to this file: the log-likelihood of each answer and the most likely one"`
+	Output  string `option:"output" path:"true" help:"write one line of JSON per multiple-choice question to this file: the log-likelihood of each answer and the most likely one"`
 }
 
 // evaluation is the options of eval, without those of the model.
@@ -40,6 +43,11 @@ func Eval() *cobra.Command {
 	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
 	return verb("eval", "evaluate a model on a dataset: loss, perplexity and token accuracy, or multiple-choice accuracy", set, func(c *call) error {
+		inputs := append(place.Inputs("a dataset", slices.Concat(own.Dataset, own.choices.Examples)...),
+			place.Input{What: "the model", Path: model.Model}, place.Input{What: "the adapter", Path: model.Adapter})
+		if err := place.CheckOutput("output", own.Output, own.Output, inputs...); err != nil {
+			return exit.AsWrong(err)
+		}
 		if err := own.check(c); err != nil {
 			return err
 		}
@@ -57,11 +65,8 @@ func Eval() *cobra.Command {
 
 // check validates the options and chooses the format.
 func (o *evaluation) check(c *call) error {
-	switch {
-	case len(o.Dataset) == 0:
+	if len(o.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to evaluate")
-	case o.Batch < 1:
-		return exit.Wrongf("--per_device_eval_batch_size is %d, but it must be at least 1", o.Batch)
 	}
 	if err := o.choices.Check(); err != nil {
 		return exit.AsWrong(err)
@@ -76,7 +81,7 @@ func (o *evaluation) check(c *call) error {
 		}
 	}
 	if o.Records.Format == multipleChoice {
-		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs"} {
+		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs", "reasoning"} {
 			if c.set.Given(name) {
 				return exit.Wrongf("--%s has no effect on multiple-choice questions, which are asked as plain text", name)
 			}

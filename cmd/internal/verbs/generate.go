@@ -3,7 +3,6 @@ package verbs
 import (
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -20,7 +19,7 @@ type generateOptions struct {
 	Prompt       string  `option:"prompt" help:"text to complete, or message to answer"`
 	Chat         bool    `option:"chat" help:"format the prompt with the chat template; without --prompt, chat on a terminal or read standard input"`
 	System       string  `option:"system" help:"system message of the chat"`
-	ChatTemplate string  `option:"chat_template" help:"chat template, as for train; default: the adapter's or the model's own"`
+	ChatTemplate string  `option:"chat_template" path:"true" help:"chat template, as for train; default: the adapter's or the model's own"`
 	MaxNew       int     `option:"max_new_tokens" unit:"tokens" help:"maximum length of the completion"`
 	Temperature  float64 `option:"temperature" help:"sampling temperature; 0: greedy"`
 	TopP         float64 `option:"top_p" help:"nucleus sampling: sample from the most likely tokens whose probabilities sum to this"`
@@ -54,7 +53,7 @@ func Generate() *cobra.Command {
 		if err != nil {
 			return exit.AsWrong(err)
 		}
-		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), stop)
+		_, err = own.complete(c, r, r.tok.NewEncoder().EncodePrompt(own.Prompt), stop)
 		return err
 	})
 }
@@ -67,14 +66,8 @@ func (o *generateOptions) check(c *call) error {
 		return exit.Wrongf("--prompt is missing: give the text to complete")
 	case !utf8.ValidString(o.Prompt) || !utf8.ValidString(o.System):
 		return exit.Wrongf("--prompt or --system is not UTF-8")
-	case o.MaxNew < 1:
-		return exit.Wrongf("--max_new_tokens is %d, but it must be at least 1", o.MaxNew)
-	case o.Temperature < 0:
-		return exit.Wrongf("--temperature is %v, but it must be 0 or more", o.Temperature)
-	case !(o.TopP > 0 && o.TopP <= 1):
-		return exit.Wrongf("--top_p is %v, but it must be above 0 and at most 1", o.TopP)
-	case o.TopK < 0 || o.TopK > math.MaxInt32:
-		return exit.Wrongf("--top_k is %d, but it must be 0 or more", o.TopK)
+	case o.Temperature == 0:
+		c.noEffect("without --temperature", c.given("top_p", "top_k"))
 	}
 	return nil
 }

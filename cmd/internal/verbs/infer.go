@@ -14,8 +14,8 @@ import (
 
 // inferOptions are the options of the model in generate and eval.
 type inferOptions struct {
-	Model   string `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer"`
-	Adapter string `option:"adapter" help:"folder of a PEFT adapter to apply"`
+	Model   string `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer"`
+	Adapter string `option:"adapter" path:"true" help:"folder of a PEFT adapter to apply"`
 	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
 }
 
@@ -41,11 +41,10 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.base, err = openModel(o.Model, false); err != nil {
 		return nil, err
 	}
-	c.noteOf(r.base)
 	name := methodQLoRA
 	if o.Adapter != "" {
-		if err := existing("adapter", o.Adapter); err != nil {
-			return nil, err
+		if _, err := lora.ReadConfig(o.Adapter); err != nil { // what is no adapter has no run.yaml either
+			return nil, exit.AsWrong(err)
 		}
 		// Options from the adapter's run.yaml apply unless overridden here.
 		trained := methodOptions{Method: methodQLoRA}
@@ -67,7 +66,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.tok, err = openTokenizer(o.Model); err != nil {
 		return nil, err
 	}
-	if r.dev, err = m.open(); err != nil {
+	if r.dev, err = c.device(m, false); err != nil {
 		return nil, err
 	}
 	if o.Adapter != "" {
@@ -75,8 +74,12 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 			return nil, exit.AsWrong(err)
 		}
 	}
+	c.noteOf(r.base)
 	if r.Tuned, err = r.base.Assemble(r.dev.Info()); err != nil {
 		return nil, exit.AsWrong(err)
+	}
+	for _, note := range r.Model.Notes() {
+		c.note(note)
 	}
 	r.progress, r.begun = c.progress("initializing adapters", false)
 	return r, nil

@@ -32,6 +32,15 @@ func Plan() *cobra.Command {
 }
 
 func (o *tuneOptions) plan(c *call, asJSON bool) error {
+	if err := o.data.describe(); err != nil {
+		return err
+	}
+	if err := o.evaluation(c); err != nil {
+		return err
+	}
+	if err := o.check(c); err != nil {
+		return err
+	}
 	model, err := o.model(true)
 	if err != nil {
 		return err

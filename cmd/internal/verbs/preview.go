@@ -31,11 +31,14 @@ func Preview() *cobra.Command {
 }
 
 func (o *tuneOptions) preview(c *call, own previewOptions) error {
-	switch {
-	case len(o.data.Dataset) == 0:
+	if err := o.data.Records.Validate(); err != nil {
+		return exit.AsWrong(err)
+	}
+	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
-	case own.Limit < 0:
-		return exit.Wrongf("--limit is %d, but it must be 0, for all, or more", own.Limit)
+	}
+	if err := o.data.describe(); err != nil {
+		return err
 	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
@@ -58,9 +61,13 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	painter := painterFor(isTerminal(c.out))
 	origins := set.Origins
 	for i, e := range shown {
-		documents := max(1, len(e.Starts))
-		heads := make([]string, documents)
-		for k, origin := range origins[:documents] {
+		documents := 1 // each with an origin; a file's packed record has one
+		if set.Report.Packing != nil {
+			documents = len(e.Starts)
+		}
+		heads := make([]string, max(1, len(e.Starts)))
+		for k := range heads {
+			origin := origins[min(k, documents-1)]
 			heads[k] = fmt.Sprintf("%s, record %d, %s", set.Report.Place(origin), origin.Record, set.Report.Files[origin.File].Format)
 		}
 		origins = origins[documents:]

@@ -12,8 +12,8 @@ import (
 
 // quantizeOptions are the options of quantize, without those of the 4-bit code.
 type quantizeOptions struct {
-	Model     string `option:"model" alias:"model_name_or_path" help:"folder with config.json and *.safetensors in 16 or 32 bits"`
-	OutputDir string `option:"output_dir" help:"folder to create"`
+	Model     string `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json and *.safetensors in 16 or 32 bits"`
+	OutputDir string `option:"output_dir" path:"true" help:"folder to create"`
 }
 
 // Quantize returns the verb that writes a base in 4 bits.

@@ -13,24 +13,39 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
+	"qlora/internal/version"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 	"qlora/trainer/report"
 )
 
 // Train returns the verb that fine-tunes a model.
 func Train() *cobra.Command {
 	o := newTuneOptions()
+	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", o.set(), o.train)
+}
+
+// TrainOptions returns the options of Train.
+func TrainOptions() *options.Set { return newTuneOptions().set() }
+
+func (o *tuneOptions) set() *options.Set {
 	set := options.New()
 	o.register(set, false)
-	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", set, o.train)
+	return set
 }
 
 func (o *tuneOptions) train(c *call) error {
+	if err := o.data.describe(); err != nil {
+		return err
+	}
+	if err := o.evaluation(c); err != nil {
+		return err
+	}
+	if err := o.check(c); err != nil {
+		return err
+	}
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
-	}
-	if err := o.run.Validate(); err != nil {
-		return exit.AsWrong(err)
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
@@ -46,6 +61,9 @@ func (o *tuneOptions) train(c *call) error {
 		return err
 	}
 	defer model.Close()
+	if err := o.run.CheckOutputs(model, slices.Concat(o.data.Dataset, o.data.Eval)); err != nil {
+		return exit.AsWrong(err)
+	}
 	tok, err := openTokenizerIfAny(o.data.Model)
 	if err != nil {
 		return err
@@ -78,7 +96,7 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
-	dev, err := o.machine.open()
+	dev, err := c.device(o.machine, true)
 	if err != nil {
 		return err
 	}
@@ -86,12 +104,12 @@ func (o *tuneOptions) train(c *call) error {
 	info := dev.Info()
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
-		fmt.Sprintf("all options of this run, resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
 		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Inputs: slices.Concat(o.data.Dataset, o.data.Eval), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
+		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)

@@ -1,6 +1,8 @@
 package verbs
 
 import (
+	"qlora/cmd/internal/exit"
+	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
 	"qlora/lora"
 	"qlora/nn/quantize"
@@ -20,10 +22,11 @@ type tuneOptions struct {
 }
 
 type dataOptions struct {
-	Model   string   `option:"model" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
-	Dataset []string `option:"dataset" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
+	Model   string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
+	Dataset []string `option:"dataset" path:"true" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
+	Dir     string   `option:"dataset_dir" path:"true" help:"folder with LLaMA-Factory's dataset_info.json; dataset and eval_dataset may then name datasets of that file"`
 	Weights []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
-	Eval    []string `option:"eval_dataset" help:"evaluation records, as for dataset"`
+	Eval    []string `option:"eval_dataset" path:"true" help:"evaluation records, as for dataset"`
 	Packing bool     `option:"packing" help:"pack whole records into sequences of max_length tokens; attention does not cross records; eval_dataset is not packed"`
 	Cache   bool     `option:"dataset_cache" help:"cache token ids in output_dir and reuse them when the same run starts again"`
 	Records dataset.Options
@@ -61,7 +64,16 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 			set.Add(r.title, r.target)
 		}
 	}
-	set.TranslatePrecision()
+	set.Adopt(foreign.Settings())
+}
+
+// describe replaces the names of datasets in dataset_dir by what is said of them there.
+func (o *dataOptions) describe() (err error) {
+	if o.Dataset, err = dataset.Described(o.Dir, o.Dataset); err != nil {
+		return exit.AsWrong(err)
+	}
+	o.Eval, err = dataset.Described(o.Dir, o.Eval)
+	return exit.AsWrong(err)
 }
 
 // model opens the base and configures it for the method.

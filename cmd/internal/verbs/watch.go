@@ -11,7 +11,7 @@ import (
 // watchOptions are the options for watching a run.
 type watchOptions struct {
 	Live    string `option:"live" bare:"true" help:"serve a live page of the run: :PORT on this machine only, HOST:PORT for everyone who can reach HOST (0.0.0.0: every address)"`
-	Prompts string `option:"sample_prompts" help:"prompts to complete at every evaluation: a .txt file with one per line, a file of records as for --dataset, or a number N for the first N records of eval_dataset"`
+	Prompts string `option:"sample_prompts" path:"true" help:"prompts to complete at every evaluation: a .txt file with one per line, a file of records as for --dataset, or a number N for the first N records of eval_dataset"`
 	Tokens  int    `option:"sample_tokens" unit:"tokens" help:"maximum length of a sample's completion"`
 }
 

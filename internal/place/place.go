@@ -1,0 +1,97 @@
+// Package place compares files and folders by where they lie on disk: through symbolic
+// links, relative paths and other spellings of one name.
+package place
+
+import (
+	"os"
+	"path/filepath"
+
+	"qlora/option"
+)
+
+// Resolve returns the absolute path without symbolic links, as far as it exists.
+func Resolve(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	rest := ""
+	for dir := abs; ; dir = filepath.Dir(dir) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if target, err := os.Readlink(dir); err == nil { // a link to what does not exist yet
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(filepath.Dir(dir), target)
+			}
+			if target != dir {
+				return filepath.Join(target, rest)
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			return abs
+		}
+		rest = filepath.Join(filepath.Base(dir), rest)
+	}
+}
+
+// Same reports whether two paths name one file or folder.
+func Same(a, b string) bool {
+	a, b = Resolve(a), Resolve(b)
+	return a == b || sameFile(a, b)
+}
+
+// Within reports whether path is dir or lies below it.
+func Within(path, dir string) bool {
+	path, dir = Resolve(path), Resolve(dir)
+	for at := path; ; at = filepath.Dir(at) {
+		if at == dir || sameFile(at, dir) {
+			return true
+		}
+		if at == filepath.Dir(at) {
+			return false
+		}
+	}
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// An Input is a file or folder that is only read. An empty Path stands for none.
+type Input struct {
+	What string // "the model"
+	Path string
+}
+
+// Inputs returns an input for each of the paths.
+func Inputs(what string, paths ...string) []Input {
+	all := make([]Input, len(paths))
+	for i, path := range paths {
+		all[i] = Input{what, path}
+	}
+	return all
+}
+
+// CheckOutput returns an [option.Error] if output, the value of an option, is one of the
+// inputs or lies in one. given is how the user wrote it.
+func CheckOutput(name, given, output string, inputs ...Input) error {
+	if output == "" {
+		return nil
+	}
+	for _, in := range inputs {
+		switch {
+		case in.Path == "" || !Within(output, in.Path):
+		case Same(output, in.Path):
+			return option.Errorf(name, given, "that is %s, which is only read: choose another place", in.What)
+		default:
+			return option.Errorf(name, given, "that lies in %s, %s, which is only read: choose another place", in.What, in.Path)
+		}
+	}
+	return nil
+}
