@@ -104,14 +104,13 @@ func (t *Tokenizer) number(list *addedList, tokens []AddedToken) error {
 	return nil
 }
 
-// inherit copies what a folder says of t to n, the tokenizer with the tokens added that text
-// spells.
-func (n *Tokenizer) inherit(t *Tokenizer, added []addedToken, text []byte) {
-	n.bos, n.eos, n.pad = t.bos, t.eos, t.pad
-	for id, special := range t.special {
-		n.special[id] = n.special[id] || special
+// inherit copies what a folder says of old to t, which has tokens added; text spells them.
+func (t *Tokenizer) inherit(old *Tokenizer, added []addedToken, text []byte) {
+	t.bos, t.eos, t.pad = old.bos, old.eos, old.pad
+	for id, special := range old.special {
+		t.special[id] = t.special[id] || special
 	}
-	n.files, n.sum, n.path = t.Files(), t.sum, t.path
-	n.added = slices.Concat(t.added, added)
-	n.digest("added tokens", text)
+	t.files, t.sum, t.path = old.Files(), old.sum, old.path
+	t.added = slices.Concat(old.added, added)
+	t.digest("added tokens", text)
 }
