@@ -28,8 +28,8 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			Targets: Targets{Pattern: `.*\.(q|v)_proj`},
 		},
 		"tokens": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, Tokens: TrainableTokens{IDs: []int32{1}}},
-		"bias": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, Bias: nn.BiasesAdapted},
-		"dora": {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, DoRA: true},
+		"bias":   {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, Bias: nn.BiasesAdapted},
+		"dora":   {R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}}, DoRA: true},
 		"modules_to_save": {
 			R: 8, Alpha: 8, Init: InitDefault, Targets: Targets{Names: []string{"q_proj"}},
 			ModulesToSave: []string{"lm_head", "embed_tokens"}, TieWeights: true,

@@ -125,7 +125,7 @@ func (r *Run) sideFiles() ([]File, error) {
 	if err != nil || !slices.ContainsFunc(files, func(f File) bool { return f.Name == "tokenizer.json" }) || r.Base.Folder == "" {
 		return files, err
 	}
-	tok, err := r.Base.tokenizer()
+	tok, err := r.Base.tokenizer(r.Base.Adapter)
 	if err != nil {
 		return nil, err
 	}

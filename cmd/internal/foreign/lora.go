@@ -24,7 +24,6 @@ var loraConfig = []options.Setting{
 	ignoredFlag("fan_in_fan_out", "the model decides how its weights lie", "false"),
 	refused("megatron_config", oneDevice),
 	ignored("megatron_core", oneProcess, "megatron.core"),
-	refused("trainable_token_indices", "single rows of the embedding cannot be trained; `modules_to_save` embed_tokens trains all of it"),
 	sets("loftq_config", "`loftq_bits` and `loftq_iter`", func(value string, _ func(string) string) ([]options.Given, error) {
 		members, err := object(value)
 		if err != nil {
