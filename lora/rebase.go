@@ -59,7 +59,7 @@ func Rebase(dir string, c *Config, config *nn.Config, base checkpoint.Checkpoint
 	if len(r.stored) == 0 && r.rows == 0 {
 		return config, base, nil
 	}
-	c.SaveEmbeddings = true
+	c.SaveEmbeddings, c.Resized = true, r.rows != 0
 	resized, replaced, err := r.rebase()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
@@ -200,7 +200,7 @@ func (a *Adapters) embeddingEntries(dev bindings.Device) ([]checkpoint.Entry, er
 	}
 	var entries []checkpoint.Entry
 	for _, module := range []string{a.model.Embedding.Name, a.model.Head.Name} {
-		if a.whole(module) {
+		if a.whole(module) || len(a.scales) > 0 && a.scaleless(module) && !a.Config.Resized {
 			continue
 		}
 		entry, err := a.model.BaseEntry(module)
@@ -225,6 +225,12 @@ func (a *Adapters) embeddingEntries(dev bindings.Device) ([]checkpoint.Entry, er
 		}
 	}
 	return entries, nil
+}
+
+// scaleless reports whether a module has no adapter.
+func (a *Adapters) scaleless(module string) bool {
+	_, ok := a.scales[module]
+	return !ok
 }
 
 // whole reports whether a module is trained whole.

@@ -19,7 +19,7 @@ func (b *Base) ResizeTokens(rows int) error {
 	}
 	b.Config, b.Weights = config, weights
 	if b.Lora != nil {
-		b.Lora.SaveEmbeddings = true
+		b.Lora.SaveEmbeddings, b.Lora.Resized = true, true
 	}
 	return nil
 }
