@@ -44,9 +44,6 @@ func recordedNames(t *testing.T) map[string]string {
 // again.
 func TestEmbeddings(t *testing.T) {
 	for name, base := range recordedNames(t) {
-		if name == "lora-bias" {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(embeddings, name)
 			ids, want := recordedLogits(t, dir)
