@@ -224,9 +224,9 @@ func TestQuantization(t *testing.T) {
 		require.Equal(t, letters.String(), string(again), name)
 	}
 	for text, message := range map[string]string{
-		`{"quant_method":"gptq","bits":4}`:                    `method "gptq" is not supported`,
-		`{"quant_method":"bitsandbytes","load_in_8bit":true}`: "bitsandbytes in 8 bits",
-		`{"quant_method":"bitsandbytes"}`:                     "bitsandbytes in 8 bits",
+		`{"quant_method":"gptq","bits":4}`:                    `quantized with GPTQ, which cannot be trained on here; take the unquantized model`,
+		`{"quant_method":"bitsandbytes","load_in_8bit":true}`: "bitsandbytes' 8 bits",
+		`{"quant_method":"bitsandbytes"}`:                     "bitsandbytes' 8 bits",
 		`{"load_in_4bit":true,"bnb_4bit_quant_type":"int4"}`:  "bnb_4bit_quant_type",
 		`{"load_in_4bit":1}`:                                  "quantization_config",
 	} {

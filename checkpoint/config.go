@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"qlora/internal/gitlfs"
+	"qlora/internal/mistaken"
+	"qlora/internal/pyjson"
 )
 
 // maxConfigBytes bounds the size of a config.json.
@@ -16,13 +20,22 @@ const configFile = "config.json"
 // ReadConfig returns the text of the config.json of a model folder, which may have no weights
 // yet.
 func ReadConfig(dir string) ([]byte, error) {
-	path := filepath.Join(dir, configFile)
+	return ReadConfigFile(filepath.Join(dir, configFile))
+}
+
+// ReadConfigFile returns the text of the config.json at path.
+func ReadConfigFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not a Hugging Face model folder: %w", dir, err)
+	switch {
+	case err != nil:
+		return nil, mistaken.Model(filepath.Dir(path))
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder; it must be the model's configuration, a JSON file", path)
+	case info.Size() > maxConfigBytes:
+		return nil, fmt.Errorf("%s has %d bytes, which is too large for a config.json", path, info.Size())
 	}
-	if info.Size() > maxConfigBytes {
-		return nil, fmt.Errorf("%s: %d bytes are too large for a config.json", path, info.Size())
+	if err := gitlfs.Check(path); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return os.ReadFile(path)
 }
@@ -31,7 +44,7 @@ func ReadConfig(dir string) ([]byte, error) {
 // the key. Numbers keep their spelling.
 func EditConfig(config []byte, set map[string]any) ([]byte, error) {
 	var file map[string]json.RawMessage
-	if err := json.Unmarshal(config, &file); err != nil {
+	if err := json.Unmarshal(pyjson.Quote(config), &file); err != nil {
 		return nil, err
 	}
 	for key, value := range set {
@@ -52,5 +65,5 @@ func EditConfig(config []byte, set map[string]any) ([]byte, error) {
 	if err := e.Encode(file); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return pyjson.Unquote(out.Bytes()), nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"qlora/internal/mistaken"
 	"qlora/internal/safetensors"
 )
 
@@ -25,6 +26,9 @@ func openFolder(dir string) (Checkpoint, error) {
 	config, err := ReadConfig(dir)
 	if err != nil {
 		return nil, err
+	}
+	if !HasWeights(dir) {
+		return nil, mistaken.Model(dir)
 	}
 	files, err := safetensors.OpenFolder(dir)
 	if err != nil {

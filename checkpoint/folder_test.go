@@ -56,8 +56,8 @@ func TestOpenRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(noWeights, configFile), []byte("{}"), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(large, configFile), make([]byte, maxConfigBytes+1), 0o644))
 	for dir, want := range map[string]string{
-		empty:     "is not a Hugging Face model folder",
-		noWeights: "neither " + safetensors.SingleFile,
+		empty:     "that folder is empty",
+		noWeights: "it has config.json and no weights",
 		large:     "too large for a config.json",
 	} {
 		require.False(t, HasWeights(dir))

@@ -40,18 +40,36 @@ func defaults() configJSON {
 	}
 }
 
+// methods are the names by which people know values of quant_method.
+var methods = map[string]string{
+	"gptq": "GPTQ", "awq": "AWQ", "aqlm": "AQLM", "fp8": "FP8", "fbgemm_fp8": "FP8 (fbgemm)", "compressed-tensors": "compressed-tensors (llm-compressor)",
+	"hqq": "HQQ", "mxfp4": "MXFP4", "torchao": "torchao", "quanto": "quanto", "eetq": "EETQ", "bitnet": "BitNet", "vptq": "VPTQ", "spqr": "SpQR",
+	"higgs": "HIGGS", "auto-round": "AutoRound", "intel/auto-round": "AutoRound", "modelopt": "NVIDIA ModelOpt",
+}
+
 // UnmarshalJSON reads a quantization_config. It returns an error that names the method if that
 // is not bitsandbytes in 4 bits.
 func (c *Quantization) UnmarshalJSON(text []byte) error {
 	parsed := defaults()
+	var other struct {
+		Method string `json:"quant_method"`
+	}
+	// Another method's keys may have other types.
+	if json.Unmarshal(text, &other) == nil && other.Method != "" && other.Method != parsed.Method {
+		name := other.Method
+		if known := methods[name]; known != "" {
+			name = known
+		}
+		if r := []rune(name); len(r) > 40 {
+			name = string(r[:40]) + "…"
+		}
+		return fmt.Errorf("quantization_config: the weights are quantized with %s, which cannot be trained on here; take the unquantized model that it was made from, in 16 bits, or one in bitsandbytes' 4 bits", name)
+	}
 	if err := json.Unmarshal(text, &parsed); err != nil {
 		return fmt.Errorf("quantization_config: %w", err)
 	}
-	if parsed.Method != "bitsandbytes" {
-		return fmt.Errorf("quantization_config: method %q is not supported; use an unquantized model or bitsandbytes in 4 bits", parsed.Method)
-	}
 	if parsed.In8Bit || parsed.AlsoIn8Bit || !parsed.In4Bit && !parsed.AlsoIn4Bit {
-		return fmt.Errorf("quantization_config: bitsandbytes in 8 bits is not supported; use 4 bits")
+		return fmt.Errorf("quantization_config: the weights are in bitsandbytes' 8 bits, which cannot be trained on here; take the unquantized model, in 16 bits, or one in bitsandbytes' 4 bits")
 	}
 	kind, err := nf4.ParseKind(parsed.QuantType)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"qlora/checkpoint"
+	"qlora/internal/gitlfs"
+	"qlora/internal/mistaken"
 	"qlora/nn"
 )
 
@@ -114,9 +116,12 @@ func ReadConfig(dir string) (Config, error) {
 	path := filepath.Join(dir, ConfigFile)
 	f, err := os.Open(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("the adapter's configuration: %w", err)
+		return Config{}, mistaken.Adapter(dir)
 	}
 	defer f.Close()
+	if err := gitlfs.Check(path); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
 	if err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)

@@ -161,7 +161,7 @@ func TestMarshalIsOldPEFTs(t *testing.T) {
 
 func TestReadConfigOfNoFolder(t *testing.T) {
 	_, err := ReadConfig(filepath.Join(t.TempDir(), "none"))
-	assert.ErrorIs(t, err, os.ErrNotExist)
+	assert.ErrorContains(t, err, "it does not exist")
 }
 
 func TestOptionsErrors(t *testing.T) {

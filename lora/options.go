@@ -13,8 +13,8 @@ type Options struct {
 	R               int             `option:"lora_r" help:"rank of the adapters"`
 	Alpha           float64         `option:"lora_alpha" help:"scale of the adapters: lora_alpha / lora_r"`
 	Dropout         float64         `option:"lora_dropout" help:"dropout probability of the adapters' input in training"`
-	TargetModules   string          `option:"target_modules" help:"layers to adapt: a comma-separated list of names, all-linear, or a regular expression that matches whole names; empty: PEFT's default for the model"`
-	Exclude         string          `option:"exclude_modules" help:"layers to leave out of target_modules, written like them"`
+	TargetModules   string          `option:"target_modules" many:"true" help:"layers to adapt: a comma-separated list of names, all-linear, or a regular expression that matches whole names; empty: PEFT's default for the model"`
+	Exclude         string          `option:"exclude_modules" many:"true" help:"layers to leave out of target_modules, written like them"`
 	Layers          []string        `option:"layers_to_transform" help:"indices of the layers to adapt, from 0; needs target_modules as a list; empty: all layers"`
 	LayersPattern   []string        `option:"layers_pattern" help:"names of the layer lists that layers_to_transform indexes, like layers in model.layers.0; empty: any"`
 	RankPattern     Pattern         `option:"rank_pattern" help:"ranks of single adapters, like {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot; the first match wins"`
@@ -30,6 +30,18 @@ type Options struct {
 	LoftQBits       int             `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
 	LoftQIterations int             `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
 	Adapter         string          `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`
+}
+
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{
+		"lora_r":              option.From(1, maxRank),
+		"lora_alpha":          option.Above(0, 1e6),
+		"lora_dropout":        option.Share(),
+		"loftq_bits":          option.From(loftQBits, loftQBits),
+		"loftq_iter":          option.From(1, maxIterations),
+		"layers_to_transform": option.From(0, 1<<12),
+	}
 }
 
 // DefaultOptions returns the QLoRA recipe: an adapter on every linear layer.
@@ -52,21 +64,15 @@ func (o Options) Config() (Config, error) {
 	if o.Bias != string(nn.BiasesNone) {
 		c.Bias = nn.Biases(o.Bias)
 	}
+	if err := option.CheckRanges(&o); err != nil {
+		return Config{}, err
+	}
 	var err error
 	if c.Layers, err = parseLayers(o.Layers); err != nil {
 		return Config{}, err
 	}
-	switch {
-	case o.R < 1 || o.R > maxRank: // under the option's own name; Validate calls it r
-		return Config{}, option.Errorf("lora_r", o.R, "it must be from 1 to %d", maxRank)
-	case !(o.Alpha > 0):
-		return Config{}, option.Errorf("lora_alpha", o.Alpha, "it must be above 0")
-	case slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }):
+	if slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }) {
 		return Config{}, option.Errorf("alpha_pattern", o.AlphaPattern, "every value must be above 0")
-	case o.LoftQBits != loftQBits:
-		return Config{}, option.Errorf("loftq_bits", o.LoftQBits, "a quantized base has %d", loftQBits)
-	case o.LoftQIterations < 1:
-		return Config{}, option.Errorf("loftq_iter", o.LoftQIterations, "it must be at least 1")
 	}
 	switch o.SaveEmbeddings {
 	case "auto", "":

@@ -18,6 +18,9 @@ type Options struct {
 	// ±alpha/sqrt(L·hidden) to the embeddings. L is the longest sequence of the
 	// micro-batch, the length transformers pads a batch to. 0: no noise.
 	NoiseAlpha float64
+	// LabelSmoothing is the share of the target that is spread over the vocabulary, in
+	// training and evaluation. 0: none.
+	LabelSmoothing float64
 }
 
 // Recompute selects which activations backward recomputes.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"qlora/internal/gitlfs"
 )
 
 // Limits on what a file may request; real files stay far below them.
@@ -48,6 +50,9 @@ func readFile(path string) ([]byte, error) {
 	}
 	if info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s: %d bytes exceed the limit of a tokenizer file, %d", path, info.Size(), maxFileBytes)
+	}
+	if err := gitlfs.Check(path); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return os.ReadFile(path)
 }

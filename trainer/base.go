@@ -49,10 +49,11 @@ func (b *Base) LoadIn4Bit() {
 }
 
 // ApplyLora puts new adapters on the model; only they are trained. An empty
-// c.BaseModel is set to the base's Name.
+// c.BaseModel is set to the base's Name, or to its name on the Hub if the base is in the
+// Hub's cache.
 func (b *Base) ApplyLora(c lora.Config) {
 	if c.BaseModel == "" {
-		c.BaseModel = b.Name
+		c.BaseModel = b.loadName()
 	}
 	b.Lora = &c
 }
@@ -86,6 +87,7 @@ func (b *Base) UseAdapter(dir string) error {
 		return err
 	}
 	b.Config, b.Weights = model, weights
+	config.BaseModel = b.loadName()
 	b.Lora, b.Adapter = &config, dir
 	return nil
 }

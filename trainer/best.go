@@ -3,12 +3,15 @@ package trainer
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"qlora/internal/atomicfile"
 	"qlora/option"
 )
 
@@ -141,24 +144,47 @@ func (r *loop) bestStep() int {
 	return step
 }
 
-// loadBest sets the parameters to those of the best checkpoint.
-func (r *loop) loadBest() error {
+// bestResults returns the checkpoint whose model is the run's result; "": the model is
+// that of the last step.
+func (r *loop) bestResults() string {
 	if !r.Args.LoadBest {
-		return nil
+		return ""
 	}
 	best := r.state.BestModelCheckpoint
 	if best == nil {
 		r.Note(option.Name("load_best_model_at_end") + ": no checkpoint of an evaluation was saved, so the results are those of the last step")
-		return nil
+		return ""
 	}
 	if _, err := verify(*best); err != nil {
 		r.Note(fmt.Sprintf("the best checkpoint cannot be loaded, so the results are those of the last step: %v", err))
-		return nil
+		return ""
 	}
-	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(*best, optimizerFile)); err != nil {
+	r.Note(fmt.Sprintf("loaded the best checkpoint, %s: its %s is %v", *best, r.Args.metric(), *r.state.BestMetric))
+	return *best
+}
+
+// copyModel copies the files of a checkpoint that are not the run's state to dir.
+func copyModel(checkpoint, dir string) error {
+	entries, err := os.ReadDir(checkpoint)
+	if err != nil {
 		return err
 	}
-	r.layout.Model.Derive(r.Device)
-	r.Note(fmt.Sprintf("loaded the best checkpoint, %s: its %s is %v", *best, r.Args.metric(), *r.state.BestMetric))
+	for _, e := range entries {
+		if slices.Contains([]string{stateFile, progressFile, optimizerFile, manifestFile}, e.Name()) {
+			continue
+		}
+		from, err := os.Open(filepath.Join(checkpoint, e.Name()))
+		if err != nil {
+			return err
+		}
+		err = atomicfile.Write(filepath.Join(dir, e.Name()), 0o644, func(w io.Writer) error {
+			_, err := io.Copy(w, from)
+			return err
+		})
+		from.Close()
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }

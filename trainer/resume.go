@@ -81,6 +81,9 @@ func (r *loop) save() error {
 		if err := os.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
 			return err
 		}
+		if r.Args.SaveOnlyModel {
+			return nil
+		}
 		return saveOptimizer(r.Device, r.layout.params, filepath.Join(dir, optimizerFile))
 	})
 	if err != nil {

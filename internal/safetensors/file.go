@@ -17,6 +17,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"qlora/internal/gitlfs"
 )
 
 // A Tensor is a tensor in a mapped file.
@@ -68,6 +70,9 @@ func open(path string) (*File, error) {
 		return nil, errors.New("not a regular file")
 	}
 	size := info.Size()
+	if err := gitlfs.Check(file.Name()); err != nil {
+		return nil, err
+	}
 	if size < 8 {
 		return nil, fmt.Errorf("%d bytes are too few for a safetensors file", size)
 	}

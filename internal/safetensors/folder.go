@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"qlora/internal/gitlfs"
 )
 
 // Hugging Face's names of a folder's weights.
@@ -29,8 +31,7 @@ type Folder struct {
 
 // OpenFolder opens the weights in dir: model.safetensors or, without it, the shards of
 // model.safetensors.index.json, which must be in dir and hold the tensors that the index
-// lists. Weights as Python pickles (pytorch_model.bin) are refused: reading one may run
-// any program.
+// lists. It returns fs.ErrNotExist if dir has neither.
 func OpenFolder(dir string) (*Folder, error) {
 	single, err := Open(filepath.Join(dir, SingleFile))
 	if err == nil {
@@ -42,7 +43,7 @@ func OpenFolder(dir string) (*Folder, error) {
 	path := filepath.Join(dir, IndexFile)
 	text, err := readBounded(path, maxHeader)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noWeights(dir)
+		return nil, fmt.Errorf("%s: neither %s nor %s exists: %w", dir, SingleFile, IndexFile, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -99,7 +100,9 @@ func (f *Folder) open(dir string, weightMap map[string]string) error {
 		file, ok := open[shard]
 		if !ok {
 			var err error
-			if file, err = Open(filepath.Join(dir, shard)); err != nil {
+			if file, err = Open(filepath.Join(dir, shard)); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%s lists %s, which is missing: download it too", filepath.Join(dir, IndexFile), shard)
+			} else if err != nil {
 				return err
 			}
 			open[shard] = file
@@ -113,31 +116,6 @@ func (f *Folder) open(dir string, weightMap map[string]string) error {
 	return nil
 }
 
-// noWeights returns the error of a folder that has neither file.
-func noWeights(dir string) error {
-	if _, err := os.Stat(dir); err != nil {
-		return err
-	}
-	for _, pattern := range []string{"pytorch_model*.bin*", "*.pth", "*.pt", "*.bin", "*.ckpt"} {
-		if found, _ := filepath.Glob(filepath.Join(escapeGlob(dir), pattern)); len(found) > 0 {
-			return fmt.Errorf("%s: the weights are in %s, a Python pickle, which is not read because it may run any program; convert them to safetensors", dir, filepath.Base(found[0]))
-		}
-	}
-	return fmt.Errorf("%s: neither %s nor %s exists: %w", dir, SingleFile, IndexFile, fs.ErrNotExist)
-}
-
-// escapeGlob escapes the characters that Glob interprets.
-func escapeGlob(path string) string {
-	var quoted []rune
-	for _, r := range path {
-		if slices.Contains([]rune(`*?[\`), r) {
-			quoted = append(quoted, '\\')
-		}
-		quoted = append(quoted, r)
-	}
-	return string(quoted)
-}
-
 // readBounded reads a file of at most limit bytes.
 func readBounded(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
@@ -145,6 +123,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		return nil, errors.Unwrap(err)
 	}
 	defer file.Close()
+	if err := gitlfs.Check(path); err != nil {
+		return nil, err
+	}
 	text, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
 		return nil, err

@@ -266,11 +266,11 @@ func TestNewJobRefuses(t *testing.T) {
 	}{
 		"full folder":    {func(o *Options) { o.OutputDir = full }, "is not empty"},
 		"in place":       {func(o *Options) { o.OutputDir = o.Model }, "that is the model"},
-		"dtype":          {func(o *Options) { o.DType = "int8" }, `dtype is "int8"`},
-		"size":           {func(o *Options) { o.Shard = "5 parsecs" }, `max_shard_size is "5 parsecs"`},
-		"no size":        {func(o *Options) { o.Shard = "0GB" }, `max_shard_size is "0GB"`},
-		"factors":        {func(o *Options) { o.Weights = []string{"1", "2"} }, "2 factors for 1 adapters"},
-		"infinite":       {func(o *Options) { o.Weights = []string{"inf"} }, `"inf" is not a finite number`},
+		"dtype":          {func(o *Options) { o.DType = "int8" }, "`dtype` is \"int8\""},
+		"size":           {func(o *Options) { o.Shard = "5 parsecs" }, "`max_shard_size` is \"5 parsecs\""},
+		"no size":        {func(o *Options) { o.Shard = "0GB" }, "`max_shard_size` is \"0GB\""},
+		"factors":        {func(o *Options) { o.Weights = []string{"1", "2"} }, "there are 1 adapters: give one factor for each"},
+		"infinite":       {func(o *Options) { o.Weights = []string{"inf"} }, "every value must be a number"},
 		"another base":   {func(o *Options) { o.Model = inModels("llama") }, "has shape"},
 		"no model":       {func(o *Options) { o.Model = none }, "config.json"},
 		"no adapter":     {func(o *Options) { o.Adapters = []string{none} }, "adapter_config.json"},
@@ -293,7 +293,7 @@ func TestDamaged(t *testing.T) {
 	parent := t.TempDir()
 	opts := Options{
 		Model: inModels("llama-wide"), Adapters: []string{inAdapters("qv")}, OutputDir: filepath.Join(parent, "out"),
-		Weights: []string{"1e30"}, DType: "float16",
+		Weights: []string{"1e6"}, DType: "float16",
 	}
 	job, err := NewJob(opts, quantize.DefaultOptions(), gonum.Implementation{})
 	require.NoError(t, err)

@@ -1,12 +1,12 @@
 package merge
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
 	"qlora/checkpoint"
+	"qlora/option"
 )
 
 // Options say what to merge and how to write the result. The command line reads the
@@ -21,6 +21,11 @@ type Options struct {
 	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; default: as in the base"`
 }
 
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"adapter_weights": option.From(-1e6, 1e6)}
+}
+
 // dtype returns the type of the merged weights, "" for the base's.
 func (o *Options) dtype() (checkpoint.DType, error) {
 	if o.DType == "" {
@@ -28,27 +33,26 @@ func (o *Options) dtype() (checkpoint.DType, error) {
 	}
 	dtype, err := checkpoint.ParseTorch(o.DType)
 	if err != nil {
-		return "", fmt.Errorf("dtype is %q; it can be bfloat16, float16 or float32", o.DType)
+		return "", option.Errorf("dtype", o.DType, "it can be bfloat16, float16 or float32")
 	}
 	return dtype, nil
 }
 
 // weights returns the adapters' factors.
 func (o *Options) weights() ([]float64, error) {
+	if err := option.CheckRanges(o); err != nil {
+		return nil, err
+	}
 	factors := make([]float64, len(o.Adapters))
 	if len(o.Weights) > 0 && len(o.Weights) != len(factors) {
-		return nil, fmt.Errorf("adapter_weights has %d factors for %d adapters; give one for each", len(o.Weights), len(factors))
+		return nil, option.Errorf("adapter_weights", strings.Join(o.Weights, ","), "there are %d adapters: give one factor for each", len(factors))
 	}
 	for i := range factors {
 		factors[i] = 1
 		if len(o.Weights) == 0 {
 			continue
 		}
-		x, err := strconv.ParseFloat(o.Weights[i], 64)
-		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-			return nil, fmt.Errorf("adapter_weights: %q is not a finite number", o.Weights[i])
-		}
-		factors[i] = x
+		factors[i], _ = strconv.ParseFloat(o.Weights[i], 64) // the ranges were checked
 	}
 	return factors, nil
 }
@@ -77,5 +81,5 @@ func (o *Options) shardBytes() (int64, error) {
 		}
 		break
 	}
-	return 0, fmt.Errorf("max_shard_size is %q; write a size as 5GB or 500MiB", o.Shard)
+	return 0, option.Errorf("max_shard_size", o.Shard, "it must be a size like 5GB or 500MiB")
 }

@@ -6,12 +6,15 @@ package family
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"qlora/checkpoint"
+	"qlora/internal/nearest"
+	"qlora/internal/pyjson"
 	"qlora/nn"
 )
 
@@ -53,9 +56,6 @@ func DefaultTargets(modelType string) []string {
 	return nil
 }
 
-// maxConfigBytes is the largest config.json that is read.
-const maxConfigBytes = 16 << 20
-
 // ReadConfig reads the config.json of a model folder. dir may also be the path of such
 // a file, which is enough for a plan.
 func ReadConfig(dir string) (*nn.Config, error) {
@@ -63,14 +63,7 @@ func ReadConfig(dir string) (*nn.Config, error) {
 	if filepath.Ext(dir) == ".json" {
 		path = dir
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not a Hugging Face model folder: %w", dir, err)
-	}
-	if info.Size() > maxConfigBytes {
-		return nil, fmt.Errorf("%s has %d bytes, which is too large for a config.json", path, info.Size())
-	}
-	data, err := os.ReadFile(path)
+	data, err := checkpoint.ReadConfigFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +78,9 @@ func ReadConfig(dir string) (*nn.Config, error) {
 // value of the first unsupported setting.
 func ParseConfig(data []byte) (*nn.Config, error) {
 	f := &file{asked: map[string]bool{}, modelType: ""}
+	data = pyjson.Quote(data)
 	if err := json.Unmarshal(data, &f.keys); err != nil {
-		return nil, fmt.Errorf("not a readable config.json: %w", err)
+		return nil, fmt.Errorf("it is not a JSON object, so no model's configuration: %w", err)
 	}
 	f.modelType = f.text("model_type", "")
 	family, ok := families[f.modelType]
@@ -112,18 +106,31 @@ func (f *file) finish(c *nn.Config, family *Family, data []byte) (*nn.Config, er
 // asLlama reads a config of unknown model_type as Llama's if all its keys are Llama's.
 // nn.New later checks the tensors by name and shape.
 func asLlama(f *file, data []byte) (*nn.Config, error) {
-	unknown := fmt.Errorf("model_type %q is not supported; %s are", f.modelType, strings.Join(Types(), ", "))
+	unknown := f.unknownType()
 	if !f.has("rms_norm_eps") || !f.has("num_attention_heads") || !f.has("intermediate_size") {
 		return nil, unknown
 	}
 	llama := families["llama"]
 	c := llama.read(f)
 	if f.err != nil {
-		return nil, fmt.Errorf("model_type %q is unknown, and reading it as llama failed: %w", f.modelType, f.err)
+		return nil, fmt.Errorf("%w; read as a llama, %w", unknown, f.err)
 	}
 	if key := f.firstUnknown(); key != "" {
-		return nil, fmt.Errorf("model_type %q is unknown and not a Llama: its config has %s, a key that llama does not have", f.modelType, f.quoted(key))
+		return nil, fmt.Errorf("%w; it is no llama, whose config has no %s", unknown, f.quoted(key))
 	}
 	c.Note = fmt.Sprintf("model_type %q is unknown; all its keys are Llama's, so it is read as llama", f.modelType)
 	return f.finish(c, llama, data)
+}
+
+// unknownType returns the error of a model_type without a family.
+func (f *file) unknownType() error {
+	switch meant := nearest.Name(strings.ToLower(f.modelType), Types()); {
+	case f.err != nil:
+		return f.err
+	case f.modelType == "":
+		return errors.New("model_type, which names the model's family, is missing; take the config.json that the model was published with")
+	case meant != "":
+		return fmt.Errorf("model_type %q is not supported; the nearest that is, is %s", excerpt(f.modelType), meant)
+	}
+	return fmt.Errorf("model_type %q is not supported; docs/models.md lists the families that are", excerpt(f.modelType))
 }

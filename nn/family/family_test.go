@@ -120,7 +120,7 @@ func TestDefaults(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ name, json, want string }{
-		{"not JSON", `{`, "not a readable config.json"},
+		{"not JSON", `{`, "it is not a JSON object"},
 		{"unknown family", `{"model_type":"mamba"}`, `model_type "mamba" is not supported`},
 		{"activation", `{"model_type":"llama","hidden_act":"quick_gelu"}`, `hidden_act "quick_gelu"`},
 		{"heads", `{"model_type":"llama","num_attention_heads":6,"num_key_value_heads":4}`, "not a multiple"},

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
+	"qlora/internal/pyjson"
 	"qlora/nn"
 )
 
@@ -66,13 +68,18 @@ func (f *file) refuse(key, want string) {
 
 // quoted returns a key with its value, for messages.
 func (f *file) quoted(key string) string {
-	const most = 60
 	key = f.name(key)
-	value := string(f.keys[key])
-	if len(value) > most {
-		value = value[:most] + "…"
+	return key + " " + excerpt(string(pyjson.Unquote(f.keys[key])))
+}
+
+// excerpt returns the beginning of a text, in one line.
+func excerpt(text string) string {
+	const most = 60
+	text = strings.Join(strings.Fields(text), " ")
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "…"
 	}
-	return key + " " + value
+	return text
 }
 
 // has reports whether a key is present and not null.
@@ -244,7 +251,7 @@ func (f *file) tokens(key string, def ...int32) []int32 {
 	}
 	var list []int32
 	if err := json.Unmarshal(raw, &list); err != nil {
-		f.fail("%s: %w", key, err)
+		f.fail("%s has the wrong type; it must be a token's id or a list of them", f.quoted(key))
 	}
 	return list
 }
@@ -273,7 +280,10 @@ func (f *file) config(d defaults) *nn.Config {
 	}
 	if f.has("quantization_config") {
 		c.Quantization = new(checkpoint.Quantization)
-		f.value("quantization_config", c.Quantization)
+		f.asked["quantization_config"] = true
+		if err := json.Unmarshal(f.keys["quantization_config"], c.Quantization); err != nil {
+			f.fail("%w", err)
+		}
 	}
 	return c
 }

@@ -211,11 +211,11 @@ func TestUnknown(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `model_type "orion" is unknown; all its keys are Llama's, so it is read as llama`, c.Note)
 	for more, want := range map[string]string{
-		`,"num_experts":8}`:                              `model_type "orion" is unknown and not a Llama: its config has num_experts 8, a key that llama does not have`,
-		`,"qk_layernorm":true}`:                          `and not a Llama: its config has qk_layernorm true`,
-		`,"hidden_act":"mish"}`:                          `model_type "orion" is unknown, and reading it as llama failed: hidden_act "mish" is not supported`,
+		`,"num_experts":8}`:                              `model_type "orion" is not supported; docs/models.md lists the families that are; it is no llama, whose config has no num_experts 8`,
+		`,"qk_layernorm":true}`:                          `it is no llama, whose config has no qk_layernorm true`,
+		`,"hidden_act":"mish"}`:                          `read as a llama, hidden_act "mish" is not supported`,
 		`,"rms_norm_eps":null}`:                          `model_type "orion" is not supported; `,
-		`,"rope_scaling":{"type":"dynamic","factor":2}}`: `reading it as llama failed: rope_type "dynamic" is not supported`,
+		`,"rope_scaling":{"type":"dynamic","factor":2}}`: `read as a llama, rope_type "dynamic" is not supported`,
 	} {
 		_, err := ParseConfig([]byte(keys + more))
 		require.ErrorContains(t, err, want, more)

@@ -27,6 +27,11 @@ func DefaultOptions() Options {
 	return Options{Type: nf4.NF4.String(), Double: true, BlockSize: 64, ComputeDType: "bfloat16"}
 }
 
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"bnb_4bit_blocksize": option.From(32, 4096)}
+}
+
 // Device returns the options in a device's form. An error is an [option.Error].
 func (o Options) Device() (*bindings.QuantizeOptions, error) {
 	kind, err := nf4.ParseKind(o.Type)

@@ -31,10 +31,13 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 	case list == nil && string(r.fields[field]) == "null":
 		return nil, nil, fmt.Errorf("%q is null", field)
 	case list == nil:
-		return nil, nil, fmt.Errorf("the record has %s but no %q", r.names(), field)
+		return nil, nil, fmt.Errorf("the record has %s but no %q", r.fieldsNamed(), field)
 	}
 	for i, item := range list.Items() {
-		m, own, err := message(item)
+		m, own, err := message(r.names.of(item))
+		if err == nil {
+			m, err = r.withCalls(m)
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("message %d of %q %w", i+1, field, err)
 		}
@@ -48,6 +51,9 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 	}
 	if len(v.Messages) == 0 {
 		return nil, nil, errNothing
+	}
+	if only, err = r.lossMask(v, only); err != nil {
+		return nil, nil, err
 	}
 	return v, only, r.surroundings(v)
 }
@@ -66,7 +72,9 @@ func (r *record) surroundings(v *chattemplate.Conversation) error {
 		return err
 	}
 	if v.Tools != nil {
-		v.Tools = wholeTools(v.Tools)
+		if v.Tools, err = wholeTools(v.Tools); err != nil {
+			return err
+		}
 	}
 	if v.Documents, err = r.list("documents"); err != nil {
 		return err
@@ -104,6 +112,9 @@ func (r *record) value(name string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is %s, not JSON: %w", name, shown(raw), err)
 	}
+	if r.columnar && text == "" && name != "messages" && name != "conversations" {
+		v = withoutNulls(v)
+	}
 	return v, nil
 }
 
@@ -130,10 +141,19 @@ func (r *record) list(name string) (*chattemplate.List, error) {
 	return list, nil
 }
 
-// wholeTools wraps bare descriptions of functions as templates expect them.
-func wholeTools(tools *chattemplate.List) *chattemplate.List {
+// wholeTools wraps bare descriptions of functions as templates expect them. A description
+// may be a JSON text.
+func wholeTools(tools *chattemplate.List) (*chattemplate.List, error) {
 	whole := slices.Clone(tools.Items())
 	for i, t := range whole {
+		if text, ok := t.(string); ok {
+			parsed, err := chattemplate.Decode([]byte(text))
+			if _, ok := parsed.(*chattemplate.Dict); !ok || err != nil {
+				return nil, fmt.Errorf("tool %d of \"tools\" is %s, not a JSON object", i+1, shown([]byte(text)))
+			}
+			t = parsed
+		}
+		whole[i] = t
 		bare, ok := t.(*chattemplate.Dict)
 		if !ok {
 			continue
@@ -143,7 +163,7 @@ func wholeTools(tools *chattemplate.List) *chattemplate.List {
 			whole[i] = function(bare)
 		}
 	}
-	return chattemplate.NewList(whole...)
+	return chattemplate.NewList(whole...), nil
 }
 
 func function(f any) *chattemplate.Dict {
@@ -190,10 +210,14 @@ func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 				m.Set("role", role)
 			}
 		case "content", "value":
-			if value, err = content(value, role); err != nil {
+			var thoughts string
+			if value, thoughts, err = content(value, role); err != nil {
 				return nil, own, err
 			}
 			m.Set("content", value)
+			if _, has := m.Get("reasoning_content"); thoughts != "" && !has {
+				m.Set("reasoning_content", thoughts)
+			}
 		case functionCall:
 			call = value
 		default:
@@ -218,6 +242,9 @@ func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 	if err := oldCall(m, call); err != nil {
 		return nil, own, err
 	}
+	if content, _ := m.Get("content"); content == nil && !speaks(m) {
+		return nil, own, errors.New("has no content; only a call or reasoning can be without one")
+	}
 	if now, _ := m.Get("role"); (own.weight != nil && *own.weight || own.parts != nil) && now != "assistant" {
 		return nil, own, fmt.Errorf("is from %s and has a nonzero weight; only the assistant's messages can have one (`train_on_inputs` trains on all text)", role)
 	}
@@ -234,56 +261,6 @@ func weight(key string, value any) (*bool, error) {
 		return &no, nil
 	}
 	return nil, fmt.Errorf("has a %s that is not 0 or 1; other weights are not supported", key)
-}
-
-// content checks a message's content: a text, a list of text parts, or null. A tool's
-// content may be any value.
-func content(value any, role string) (any, error) {
-	switch x := value.(type) {
-	case nil, string:
-		return value, nil
-	case *chattemplate.List:
-		var parts []any
-		for _, item := range x.Items() {
-			part, err := textPart(item)
-			if err != nil {
-				return nil, err
-			}
-			parts = append(parts, part)
-		}
-		return chattemplate.NewList(parts...), nil
-	}
-	if roles[role] == "tool" {
-		return value, nil
-	}
-	return nil, errors.New("has a content that is neither a text nor a list of text parts")
-}
-
-// textPart converts an element of a content to {"type": "text", "text": …}.
-func textPart(item any) (*chattemplate.Dict, error) {
-	part := chattemplate.NewDict()
-	part.Set("type", "text")
-	switch x := item.(type) {
-	case string:
-		part.Set("text", x)
-		return part, nil
-	case *chattemplate.Dict:
-		kind, _ := x.Get("type")
-		if kind != "text" {
-			return nil, fmt.Errorf("has a part of type %v; only text is supported", kind)
-		}
-		for _, key := range []string{"text", "value"} {
-			if text, _ := x.Get(key); text != nil {
-				s, ok := text.(string)
-				if !ok {
-					break
-				}
-				part.Set("text", s)
-				return part, nil
-			}
-		}
-	}
-	return nil, errors.New(`has a part of its content that is not {"type": "text", "text": …}`)
 }
 
 // callOf parses a content that is a function call in JSON into tool calls.
@@ -316,8 +293,12 @@ func callOf(m *chattemplate.Dict) error {
 
 // oldCall turns OpenAI's old function_call of a message into a tool call.
 func oldCall(m *chattemplate.Dict, value any) error {
-	if calls, _ := m.Get("tool_calls"); value == nil || calls != nil {
+	if value == nil {
 		return nil
+	}
+	calls, _ := m.Get("tool_calls")
+	if list, ok := calls.(*chattemplate.List); calls != nil && (!ok || len(list.Items()) > 0) {
+		return errors.New("has both function_call and tool_calls; remove one of them")
 	}
 	call, ok := value.(*chattemplate.Dict)
 	if ok {
@@ -328,6 +309,13 @@ func oldCall(m *chattemplate.Dict, value any) error {
 	}
 	m.Set("tool_calls", chattemplate.NewList(function(call)))
 	return nil
+}
+
+// speaks reports whether a message without content has calls or reasoning.
+func speaks(m *chattemplate.Dict) bool {
+	calls, _ := m.Get("tool_calls")
+	key, _ := chattemplate.Reasoning(m)
+	return calls != nil || key != ""
 }
 
 // said returns a message of a role.

@@ -3,6 +3,7 @@ package dataset
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"sync"
 
 	"qlora/option"
@@ -13,12 +14,14 @@ import (
 // has no limit of length; DefaultOptions returns the command line's defaults.
 type Options struct {
 	Format        string   `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
-	MaxLength     int      `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
+	MaxLength     int      `option:"max_length" null:"0" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
 	TrainOnInputs bool     `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
 	ChatTemplate  string   `option:"chat_template" path:"true" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
 	ApplyChat     bool     `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
-	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question"`
+	Reasoning     string   `option:"reasoning" help:"reasoning of the assistant's messages (reasoning_content, thinking): template, as the chat template shows it; keep, before the answer in <think> marks where the template leaves it out; drop"`
+	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question; images= leaves a column out"`
 	SkipBad       bool     `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
+	Loss
 
 	// ModelFolder holds the chat template and its special tokens; "" for none.
 	ModelFolder string
@@ -28,6 +31,8 @@ type Options struct {
 	VocabularySize int
 	// Evaluation reads the validation and test splits of a folder instead of train.
 	Evaluation bool
+	// MaxRecords limits how many records are read, in the order of the files. 0: all.
+	MaxRecords int
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
 	// Weights are the number of times that each path's records occur in an epoch; see
@@ -38,20 +43,38 @@ type Options struct {
 }
 
 // DefaultOptions returns options that detect the format and keep 1024 tokens.
-func DefaultOptions() Options { return Options{Format: Auto, MaxLength: 1024} }
+func DefaultOptions() Options {
+	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
+}
+
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"max_length": option.From(0, 1<<24)}
+}
+
+// limitName returns the option of MaxRecords.
+func (o *Options) limitName() string {
+	if o.Evaluation {
+		return "max_eval_samples"
+	}
+	return "max_train_samples"
+}
 
 // Validate returns everything that is wrong with the options, each an [option.Error].
 // It reads no files: Load checks the chat template and the weights.
 func (o Options) Validate() error {
 	var length error
 	switch {
-	case o.MaxLength < 0 || o.MaxLength == 1:
+	case o.MaxLength == 1:
 		length = option.Errorf("max_length", o.MaxLength, "a sequence needs at least 2 tokens to train on; 0 means no limit")
 	case o.Packing && o.MaxLength == 0:
 		length = option.Errorf("packing", o.Packing, "it fills sequences of `max_length`, which is 0, no limit")
 	}
+	if err := option.CheckRanges(&o); err != nil {
+		return err
+	}
 	_, columns := columnsOf(o.Columns)
-	return errors.Join(length, columns, checkFormat(cmp.Or(o.Format, Auto)))
+	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
 }
 
 // A Set is the result of Load.
@@ -76,7 +99,7 @@ type Progress struct {
 }
 
 // Load reads the paths one after another: files, folders of files, patterns such as
-// data/*.jsonl, and Stdin. tok may be nil if all records are pretokenized. progress, if not nil,
+// data/*.jsonl, Stdin, and JSON objects that describe a dataset (docs/data.md). tok may be nil if all records are pretokenized. progress, if not nil,
 // receives the progress; an error from it aborts Load.
 //
 // Errors name file and line; all except read errors are about the input. A set without a
@@ -100,7 +123,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err != nil {
 		return nil, err
 	}
-	l := loader{opt: opt, columns: columns, set: new(Set), report: func(int64) error { return nil }}
+	l := loader{opt: opt, set: new(Set), report: func(int64) error { return nil }}
 	if progress != nil {
 		total := int64(0)
 		for _, s := range sources {
@@ -125,9 +148,16 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			return nil, err
 		}
 	}
-	var ends []int // ends of the sources' examples
 	for _, s := range sources {
+		s.format = cmp.Or(s.format, opt.Format)
+		s.columns = slices.Concat(s.columns, columns)
+		l.source, l.left = &s, cmp.Or(s.most, -1)
 		for i, file := range s.files {
+			if l.full() {
+				l.set.Report.Unread++
+				l.done += s.sizes[i]
+				continue
+			}
 			if err := l.file(file, s.sizes[i]); err != nil {
 				return nil, err
 			}
@@ -136,18 +166,10 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			l.set.Report.Splits = append(l.set.Report.Splits, s.splits)
 		}
 		l.set.Report.Skipped = append(l.set.Report.Skipped, s.skipped...)
-		ends = append(ends, len(l.set.Examples))
+		l.set.Report.Sources = append(l.set.Report.Sources, len(l.set.Report.Files))
 	}
 	if err := l.set.Report.usable(); err != nil {
 		return nil, err
 	}
-	if opt.Weights != nil {
-		if err := l.set.mix(paths, ends, opt.Weights, opt.Seed); err != nil {
-			return nil, err
-		}
-	}
-	if opt.Packing {
-		l.set.pack(opt.MaxLength)
-	}
-	return l.set, nil
+	return l.set, l.set.Arrange(paths, opt)
 }

@@ -93,7 +93,7 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	if err := first.checkColumns(columns); err != nil {
 		return nil, err
 	}
-	has := first.names()
+	has := first.fieldsNamed()
 	first.rename(columns)
 	if err := first.preference(columns); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 		return found, nil
 	}
 	if null != "" {
-		return nil, fmt.Errorf("%q is null; remove the record or give it a value", null)
+		return nil, fmt.Errorf("%q is null; remove the record, or skip such records by `skip_bad_records`", null)
 	}
 	const most = 6
 	if len(wanted) > most {

@@ -61,7 +61,6 @@ func alpacaFormat(input, output string, choice bool) format {
 			if err != nil {
 				return Example{}, err
 			}
-			w.ends(answer)
 			further := ""
 			if r.has(input) {
 				if further, err = r.text(input); err != nil {
@@ -86,6 +85,7 @@ func alpacaFormat(input, output string, choice bool) format {
 			if w.vocabulary != nil {
 				ends = w.vocabulary.eosText
 			}
+			w.count(answer)
 			return w.pair(withHistory(system, history, ends, instruction, further), answer)
 		},
 	}

@@ -57,7 +57,6 @@ func pairFormat(f pairFields) format {
 			if err != nil {
 				return Example{}, err
 			}
-			w.ends(completion)
 			if f.task && r.has("context") {
 				context, err := r.text("context")
 				if err != nil {
@@ -80,6 +79,7 @@ func pairFormat(f pairFields) format {
 			if f.task {
 				prompt += "\n"
 			}
+			w.count(completion)
 			return w.pair(prompt, completion)
 		},
 	}
@@ -129,7 +129,7 @@ func (w *worker) conversations(r record, prompt, completion string) (Example, er
 			return Example{}, fmt.Errorf("message %d of %q has a nonzero weight, but a prompt is not trained on; name the conversation messages", i+1, prompt)
 		}
 	}
-	w.heed(asked, !w.opt.TrainOnInputs)
+	w.heed(asked, !w.opt.wholePairs())
 	if err := r.addSystem(before, nil); err != nil {
 		return Example{}, err
 	}

@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,14 +13,13 @@ import (
 // template leaves out a message of an unknown role.
 func (w *worker) watch(v *chattemplate.Conversation, text string, template *chattemplate.Chat) error {
 	for i, m := range v.Messages {
-		role, _ := m.Get("role")
-		name, _ := role.(string)
+		name, usual := isUsual(m)
 		content := strings.TrimSpace(contentOf(m))
 		if name == "assistant" || name == "tool" || strings.Contains(text, content) {
 			continue
 		}
-		if !slices.Contains(slices.Collect(maps.Values(roles)), name) {
-			return fmt.Errorf("message %d has the role %q, which the chat template leaves out; the usual roles are assistant, system, tool and user", i+1, name)
+		if !usual {
+			return fmt.Errorf("message %d has the role %q, which the chat template leaves out; the usual roles are %s", i+1, name, usualRoles)
 		}
 		w.usage.left.seen[name] = true
 	}
@@ -43,13 +41,17 @@ type variable struct {
 	name string
 }
 
+// otherwise are the keys of messages that are not counted here: a role and a content are
+// always read, and [ChatReport] counts reasoning.
+var otherwise = []string{"role", "content", "reasoning_content", "thinking", "reasoning"}
+
 // unknown returns the variables of a conversation that no template is known to read.
 func (w *worker) unknown(v *chattemplate.Conversation) []variable {
 	var open []variable
 	for _, m := range v.Messages {
 		for key, value := range m.All() {
 			name, _ := key.(string)
-			if value == nil || name == "role" || name == "content" {
+			if value == nil || slices.Contains(otherwise, name) {
 				continue
 			}
 			w.usage.keys.seen[name] = true
@@ -72,20 +74,11 @@ func (w *worker) unknown(v *chattemplate.Conversation) []variable {
 // changes reports whether the text is another without the variables.
 func (w *worker) changes(v *chattemplate.Conversation, text string, template *chattemplate.Chat, without []variable) bool {
 	bare := *v
-	bare.Messages = make([]*chattemplate.Dict, len(v.Messages))
-	for i, m := range v.Messages {
-		d := chattemplate.NewDict()
-		for key, value := range m.All() {
-			name, _ := key.(string)
-			if !slices.Contains(without, variable{&w.usage.keys, name}) {
-				d.Set(name, value)
-			}
-		}
-		bare.Messages[i] = d
-	}
+	var keys []string
 	for _, one := range without {
 		switch {
-		case one.of != &w.usage.fields:
+		case one.of == &w.usage.keys:
+			keys = append(keys, one.name)
 		case one.name == w.usage.tools:
 			bare.Tools = nil
 		case one.name == "documents":
@@ -93,6 +86,10 @@ func (w *worker) changes(v *chattemplate.Conversation, text string, template *ch
 		default:
 			bare.More = nil
 		}
+	}
+	bare.Messages = make([]*chattemplate.Dict, len(v.Messages))
+	for i, m := range v.Messages {
+		bare.Messages[i] = m.Without(keys...)
 	}
 	made, err := template.Render(&bare, false)
 	return err != nil || made.Text != text

@@ -162,16 +162,70 @@ func spans(text, content string, parts []part, t chattemplate.Turn, end int, pla
 	return all, nil
 }
 
-// contentOf returns a message's content if it is a text.
+// contentOf returns a message's content if it is a text or parts of one.
 func contentOf(m *chattemplate.Dict) string {
 	content, _ := m.Get("content")
+	if list, ok := content.(*chattemplate.List); ok && areParts(list) {
+		return joinedText(list)
+	}
 	text, _ := content.(string)
 	return text
+}
+
+// countAnswers counts the trained messages that have neither text, calls nor reasoning,
+// and the messages of roles that are not trained on.
+func (w *worker) countAnswers(v *chattemplate.Conversation, only lessons) {
+	for i, m := range v.Messages {
+		role, usual := isUsual(m)
+		if !usual && !w.opt.wholeChats() {
+			w.usage.roles[role]++
+		}
+		_, calls := m.Get("tool_calls")
+		if key, _ := chattemplate.Reasoning(m); role == "assistant" && only.asks(i) && !calls && key == "" {
+			w.count(contentOf(m))
+		}
+	}
+}
+
+// lossMask is LLaMA-Factory's name of a list of what to train on.
+const lossMask = "loss_mask"
+
+// lossMask adds LLaMA-Factory's loss_mask, a list of 0 and 1 for each message, to the
+// messages' lessons. A system message at the beginning may have none, and only the
+// assistant's matter.
+func (r *record) lossMask(v *chattemplate.Conversation, only lessons) (lessons, error) {
+	const name = lossMask
+	if !r.isList(name) {
+		return only, nil
+	}
+	n := len(v.Messages)
+	flags, err := r.numbers(name, n)
+	if first, _ := v.Messages[0].Get("role"); err != nil && first == "system" {
+		flags, err = r.numbers(name, n-1)
+		flags = slices.Insert(flags, 0, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q needs 0 or 1 for each of the %d messages: %w", name, n, err)
+	}
+	r.use(name)
+	if only == nil {
+		only = make(lessons, n)
+	}
+	for i, f := range flags {
+		if role, _ := v.Messages[i].Get("role"); f == 0 && role == "assistant" {
+			no := false
+			only[i].weight = &no
+		}
+	}
+	return only, nil
 }
 
 // heed notes the keys of messages that are lessons, and whether they are followed:
 // train_on_inputs trains on all text.
 func (w *worker) heed(only lessons, followed bool) {
+	if !followed && w.usage.fields.seen[lossMask] {
+		w.usage.fields.lost[lossMask] = true
+	}
 	for _, l := range only {
 		for _, key := range l.keys {
 			w.usage.keys.seen[key] = true

@@ -44,6 +44,8 @@ func TestLessons(t *testing.T) {
 		{"training", `{"messages": [` + ask + `{"role": "assistant", "content": "no", "training": false}, ` + ask + `{"role": "assistant", "content": "yes", "training": true}]}`, []string{"yes" + end}, ""},
 		{"train", `{"conversations": [{"from": "human", "value": "a", "train": false}, {"from": "gpt", "value": "no", "train": false}, {"from": "human", "value": "a"}, {"from": "gpt", "value": "yes"}]}`, []string{"yes" + end}, ""},
 		{"loss", `{"messages": [` + ask + `{"role": "assistant", "content": "no", "loss": false}, ` + ask + `{"role": "assistant", "content": "yes", "loss": true}]}`, []string{"yes" + end}, ""},
+		{"loss_mask", `{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "no"}, {"from": "human", "value": "a"}, {"from": "gpt", "value": "yes"}], "loss_mask": [0, 0, 1, 1], "system": "be"}`, []string{"yes" + end}, ""},
+		{"loss_mask of too few", `{"messages": [` + ask + `{"role": "assistant", "content": "a"}], "loss_mask": [1]}`, nil, `"loss_mask" needs 0 or 1 for each of the 2 messages`},
 		{"null", `{"messages": [` + ask + `{"role": "assistant", "content": "yes", "weight": null, "train_detail": null}]}`, []string{"yes" + end}, ""},
 		{"prompt and completion", `{"prompt": [` + ask + `{"role": "assistant", "content": "no", "weight": 0}], "completion": [{"role": "assistant", "content": "no", "weight": 0}, ` + ask + `{"role": "assistant", "content": "yes"}]}`, []string{"yes" + end}, ""},
 		{"half", `{"messages": [` + ask + `{"role": "assistant", "content": "a", "weight": 0.5}]}`, nil, `message 2 of "messages" has a weight that is not 0 or 1; other weights are not supported`},
@@ -77,7 +79,7 @@ func TestLessons(t *testing.T) {
 				opt.TrainOnInputs = true
 				set, err = Load([]string{write(t, "a.jsonl", c.text)}, tok, opt, nil)
 				require.NoError(t, err)
-				assert.Equal(t, c.name == "null", set.Report.Files[0].UnusedKeys == nil)
+				assert.Equal(t, c.name != "null", strings.Contains(set.Report.Files[0].String(), "; not used"))
 			})
 		}
 	}

@@ -26,7 +26,7 @@ func TestMasks(t *testing.T) {
 		{name: "two masks", text: `{"input_ids": [1, 30, 31, 32], "completion_mask": [0, 0, 1, 1], "assistant_masks": [0, 1, 0, 1]}`, ids: whole, labels: ids{-100, -100, -100, 32}},
 		{name: "weights of tokens", text: `{"input_ids": [1, 30, 31, 32], "weight": [0, 0, 1, 1]}`, ids: whole, labels: half},
 		{name: "labels win", text: `{"input_ids": [1, 30, 31, 32], "labels": [-100, 30, 31, 32], "assistant_masks": [0, 0, 1, 1]}`, ids: whole, labels: ids{-100, 30, 31, 32}, line: "; not used: assistant_masks"},
-		{name: "of another length", text: `{"input_ids": [1, 30], "assistant_masks": [0]}`, failed: `a.jsonl:1: 2 input_ids but "assistant_masks" has 1 elements`},
+		{name: "of another length", text: `{"input_ids": [1, 30], "assistant_masks": [0]}`, failed: `a.jsonl:1: "assistant_masks" has 1 elements, but must have 2`},
 		{name: "of fractions", text: `{"input_ids": [1, 30], "loss_mask": [0, 0.5]}`, failed: `element 1 of "loss_mask" is 0.5; it must be a whole number`},
 		{name: "of other numbers", text: `{"input_ids": [1, 30], "loss_mask": [0, 2]}`, failed: `element 1 of "loss_mask" is 2; it must be 0 or 1`},
 		{name: "no list", text: `{"input_ids": [1, 30], "assistant_masks": 1}`, failed: `"assistant_masks" is 1, not a list`},
@@ -66,6 +66,23 @@ func TestMasks(t *testing.T) {
 				assert.NotContains(t, line, "not used")
 			}
 		})
+	}
+	no := false
+	for _, c := range []struct {
+		change func(*Options)
+		want   ids
+		unused string
+	}{
+		{func(o *Options) { o.TrainOnInputs = true }, whole, "; not used: assistant_masks, completion_mask"},
+		{func(o *Options) { o.AssistantOnly = &no }, ids{-100, 30, 31, 32}, "; not used: assistant_masks"},
+		{func(o *Options) { o.CompletionOnly = &no }, ids{-100, -100, 31, 32}, "; not used: completion_mask"},
+	} {
+		opt := DefaultOptions()
+		c.change(&opt)
+		set, err := Load([]string{write(t, "a.jsonl", `{"input_ids": [1, 30, 31, 32], "assistant_masks": [0, 0, 1, 1], "completion_mask": [0, 1, 1, 1]}`)}, nil, opt, nil)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, set.Examples[0].Labels)
+		assert.Contains(t, set.Report.Lines()[0], c.unused)
 	}
 	opt := DefaultOptions()
 	opt.TrainOnInputs = true

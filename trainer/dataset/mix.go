@@ -3,6 +3,7 @@ package dataset
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"qlora/internal/torchrand"
 )
@@ -43,7 +44,7 @@ func (s *Set) mix(names []string, ends []int, weights []float64, seed uint64) er
 		n := len(records)
 		whole := int(weights[i])
 		part := int(math.Round((weights[i] - float64(whole)) * float64(n)))
-		report := MixReport{Name: names[i], Weight: weights[i], Records: n, Taken: whole*n + part}
+		report := MixReport{Name: strings.Join(PathsOf(names[i:i+1]), ", "), Weight: weights[i], Records: n, Taken: whole*n + part}
 		chosen := make([]bool, n)
 		for _, r := range torchrand.New(seed + uint64(i)).RandPerm(n)[:part] {
 			chosen[r] = true

@@ -10,40 +10,60 @@ import (
 // A source is one dataset as named: a file, a folder of files, a pattern such as
 // data/*.jsonl, or Stdin.
 type source struct {
-	name    string
+	entry
 	files   []string
 	sizes   []int64
 	skipped []string // entries of a folder that are not read
 	splits  string   // how the splits of a folder are used, in a line; "" without splits
 }
 
-// findSources returns the files of each path, for evaluation or for training.
-func findSources(paths []string, evaluation bool) ([]source, error) {
-	sources := make([]source, len(paths))
-	for i, path := range paths {
+// findSources returns the files of each dataset, for evaluation or for training.
+func findSources(names []string, evaluation bool) ([]source, error) {
+	sources := make([]source, len(names))
+	for i, name := range names {
 		s := &sources[i]
-		s.name = path
-		if path == Stdin {
-			if err := stdin.fill(); err != nil {
+		var err error
+		if s.entry, err = entryOf(name); err != nil {
+			return nil, err
+		}
+		for _, path := range s.paths {
+			if err := s.find(path, evaluation); err != nil {
 				return nil, err
 			}
-			s.files, s.sizes = []string{path}, []int64{stdin.size}
-			continue
-		}
-		info, err := os.Stat(path)
-		switch {
-		case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
-			err = s.match(path)
-		case err == nil && info.IsDir():
-			err = s.folder(path, evaluation)
-		case err == nil:
-			err = s.add(path)
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
 	return sources, nil
+}
+
+// find adds the files of a path.
+func (s *source) find(path string, evaluation bool) error {
+	if path == Stdin {
+		if err := stdin.fill(); err != nil {
+			return err
+		}
+		s.files, s.sizes = append(s.files, path), append(s.sizes, stdin.size)
+		return nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
+		return s.match(path)
+	case err != nil:
+		return err
+	case info.IsDir():
+		return s.folder(path, evaluation)
+	case s.entry.split != "" && s.entry.split != "train":
+		return fmt.Errorf("%s: a file has one split, train; name the file of the split %s", path, s.entry.split)
+	}
+	return s.add(path)
+}
+
+// wants reports whether a split of a folder is read.
+func (s *source) wants(split string, evaluation bool) bool {
+	if s.entry.split != "" {
+		return split == s.entry.split
+	}
+	return (split == "train") != evaluation
 }
 
 // add adds a file, which must be readable by its extension.
@@ -85,7 +105,7 @@ func (s *source) folder(dir string, evaluation bool) error {
 	if err != nil {
 		return err
 	}
-	if found, err := s.split(dir, entries, evaluation); found || err != nil {
+	if found, err := s.splitFolder(dir, entries, evaluation); found || err != nil {
 		return err
 	}
 	return s.plainFolder(dir)

@@ -20,6 +20,9 @@ var pairsOfAnswers = [][2]string{
 	{"chosen_input_ids", "rejected_input_ids"},
 }
 
+// worse are the names of a worse answer beside one that SFT would train on.
+var worse = []string{"rejected", "rejected_response", "rejected_output", "rejected_messages", "non_preferred_output"}
+
 // feedback are the names of a judgement of one answer: KTO's desirable or not.
 var feedback = []string{"label", "kto_tag"}
 
@@ -34,8 +37,13 @@ func (r *record) preference(columns []column) error {
 		return nil
 	}
 	for _, p := range pairsOfAnswers {
-		if r.present(p[0]) && r.present(p[1]) {
+		if r.present(p[0]) && r.present(p[1]) && !r.isBlank(p[0]) && !r.isBlank(p[1]) {
 			return refuse("the record is a preference pair (%s, %s), which SFT does not train on; to train on one side, map it by `columns` %s", p[0], p[1], r.oneSide(p[0]))
+		}
+	}
+	for _, name := range worse {
+		if i := slices.IndexFunc(answers, r.present); i >= 0 && r.present(name) && !r.isBlank(name) {
+			return refuse("the record is a preference pair (%s, %s), which SFT does not train on; to train on %s, leave the other out by `columns` %s=", answers[i], name, answers[i], name)
 		}
 	}
 	for _, name := range feedback {

@@ -19,7 +19,7 @@ func isRefusal(err error) bool { return errors.As(err, new(refusal)) }
 
 // heededNames are the names besides those of formats that change what a record is.
 var heededNames = sync.OnceValue(func() []string {
-	names := slices.Concat(media, feedback)
+	names := slices.Concat(media, feedback, worse)
 	for _, p := range pairsOfAnswers {
 		names = append(names, p[0], p[1])
 	}

@@ -64,9 +64,9 @@ func splits(dir string, entries []os.DirEntry) (files map[string][]string, other
 	return files, others
 }
 
-// split adds the files of a folder's train split, or for evaluation those of the others,
+// splitFolder adds the files of a folder's train split, or for evaluation those of the others,
 // and reports whether the folder has splits.
-func (s *source) split(dir string, entries []os.DirEntry, evaluation bool) (bool, error) {
+func (s *source) splitFolder(dir string, entries []os.DirEntry, evaluation bool) (bool, error) {
 	files, others := splits(dir, entries)
 	if files == nil {
 		return false, nil
@@ -78,7 +78,7 @@ func (s *source) split(dir string, entries []os.DirEntry, evaluation bool) (bool
 			continue
 		}
 		named := fmt.Sprintf("%s (%d files)", kind.split, len(own))
-		if (kind.split == "train") == evaluation {
+		if !s.wants(kind.split, evaluation) {
 			left = append(left, named)
 			continue
 		}
@@ -110,7 +110,7 @@ func (s *source) split(dir string, entries []os.DirEntry, evaluation bool) (bool
 // without.
 func EvaluationSplits(paths []string) ([]string, error) {
 	var folders []string
-	for _, path := range paths {
+	for _, path := range PathsOf(paths) {
 		if info, err := os.Stat(path); path == Stdin || err != nil || !info.IsDir() {
 			continue
 		}

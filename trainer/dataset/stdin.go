@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"qlora/internal/gitlfs"
 )
 
 // Stdin is the path that names standard input, which holds JSON records in any layout of
@@ -53,6 +55,9 @@ func (s *spool) fill() error {
 // openFile opens a file of a source for reading. The caller closes it.
 func openFile(path string) (dataFile, error) {
 	if path != Stdin {
+		if err := gitlfs.Check(path); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 		return os.Open(path)
 	}
 	if err := stdin.fill(); err != nil {

@@ -11,8 +11,7 @@ import (
 
 // A vocabulary is a tokenizer with the tokens it adds around a text.
 type vocabulary struct {
-	tok    *tokenizer.Tokenizer
-	prefix []int32 // the post-processor's tokens before a text
+	tok *tokenizer.Tokenizer
 	// The end-of-sequence token is appended as text, as trl does, so that its effect on
 	// the text before it (a token may remove spaces) is the same. If the tokenizer does
 	// not recognize it in a text, its id is appended.
@@ -22,7 +21,7 @@ type vocabulary struct {
 }
 
 func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
-	v := &vocabulary{tok: tok, prefix: tok.Prefix()}
+	v := &vocabulary{tok: tok}
 	v.eosID, v.hasEOS = tok.EOS()
 	if text := tok.EOSToken(); v.hasEOS && text != "" {
 		if slices.Equal(tok.NewEncoder().Encode(nil, text, false), []int32{v.eosID}) {
@@ -35,16 +34,17 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 // A worker makes examples of records. It belongs to one goroutine.
 type worker struct {
 	opt        Options
-	columns    []column // of opt
-	usage      *usage   // of this worker's records
+	entry      *entry // whose records these are
+	usage      *usage // of this worker's records
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
-	chats func() (*chats, error)
+	chats  func() (*chats, error)
+	report ChatReport // of the record
 }
 
 func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
-	w := &worker{opt: opt, usage: newUsage(), vocabulary: v, chats: c}
+	w := &worker{opt: opt, entry: new(entry), usage: newUsage(), vocabulary: v, chats: c}
 	if v != nil {
 		w.encoder = v.tok.NewEncoder()
 	}
@@ -55,6 +55,7 @@ func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
 type made struct {
 	examples  []Example
 	truncated bool
+	whole     bool // with a prompt of which nothing is masked
 }
 
 // make tokenizes a record and cuts it to the longest sequence.
@@ -63,16 +64,24 @@ func (w *worker) make(f *format, r record) (made, error) {
 		return made{}, err
 	}
 	r.usage = w.usage
-	r.rename(w.columns)
+	r.names = w.entry.names
+	r.rename(w.entry.columns)
 	r.see()
-	if err := r.refused(w.columns); err != nil {
+	if err := r.refused(w.entry.columns); err != nil {
 		return made{}, err
 	}
 	if dropped, err := r.weighsNothing(); dropped || err != nil {
 		return made{}, err
 	}
+	if w.entry.prompt != nil {
+		if err := w.entry.prompt.write(&r); err != nil {
+			return made{}, err
+		}
+	}
 	if f.split == nil {
-		return w.makeOne(f, r)
+		one, err := w.makeOne(f, r)
+		one.whole = f.masks(r) && one.unmasked()
+		return one, err
 	}
 	parts, err := f.split(r)
 	if err != nil {
@@ -135,7 +144,7 @@ func (w *worker) known(e Example) error {
 // the last piece of a text even if that is a single token, so that no token is lost.
 func trainable(truncated bool, examples ...Example) made {
 	if slices.ContainsFunc(examples, func(e Example) bool { return e.Trained() > 0 }) {
-		return made{examples, truncated}
+		return made{examples: examples, truncated: truncated}
 	}
 	return made{truncated: truncated}
 }
@@ -165,15 +174,16 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 		return Example{}, err
 	}
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
-	ignoreCommon(labels, w.encoder.Encode(slices.Clone(w.vocabulary.prefix), prompt, false))
+	ignoreCommon(labels, w.encoder.EncodePrompt(prompt))
 	return Example{IDs: ids, Labels: labels}, nil
 }
 
 // closed returns the tokens of text between the post-processor's tokens and the end of
-// the sequence, which is omitted if ending, the last part of the text, already has it.
+// the sequence. What the text already begins with, or ending, its last part, ends with,
+// is not added again.
 func (w *worker) closed(text, ending string) ([]int32, error) {
 	v := w.vocabulary
 	if v == nil {
@@ -186,8 +196,8 @@ func (w *worker) closed(text, ending string) ([]int32, error) {
 			text += v.eosText
 		}
 	}
-	ids := w.encoder.Encode(slices.Clone(v.prefix), text, false)
-	if asID {
+	ids := w.encoder.EncodePrompt(text)
+	if asID && (len(ids) == 0 || ids[len(ids)-1] != v.eosID) {
 		ids = append(ids, v.eosID)
 	}
 	return ids, nil

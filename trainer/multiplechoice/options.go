@@ -31,15 +31,21 @@ const (
 	samplerFirst  = "first_n"
 )
 
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"fewshot": option.From(0, 1000)}
+}
+
 // Check returns an error for the first invalid option.
 func (o *Options) Check() error {
+	if err := option.CheckRanges(o); err != nil {
+		return err
+	}
 	switch {
 	case !slices.Contains([]string{choicesAuto, choicesText, choicesLetters}, o.Choices):
 		return option.Errorf("score_choices", o.Choices, "it must be auto, text or letters")
 	case !slices.Contains([]string{samplerRandom, samplerFirst}, o.Sampler):
 		return option.Errorf("fewshot_sampler", o.Sampler, "it must be random or first_n")
-	case o.Fewshot < 0:
-		return option.Errorf("fewshot", o.Fewshot, "it must be 0 or more")
 	case o.Fewshot == 0 && len(o.Examples) > 0:
 		return option.Errorf("fewshot_dataset", o.Examples, "`fewshot`, the number of examples to take of it, is 0")
 	}

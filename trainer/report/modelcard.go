@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/version"
 	"qlora/trainer"
 )
 
@@ -44,7 +44,7 @@ func (c *modelCard) text(s *trainer.State) []byte {
 	model := c.begin.Base
 	var b bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	base := model.Name
+	base := model.PublicName()
 	adapter := model.Lora != nil
 	line("---")
 	line("base_model: %q", base)
@@ -85,7 +85,7 @@ func (c *modelCard) text(s *trainer.State) []byte {
 	for _, row := range cardRows(s.LogHistory) {
 		line("| %s | %.2f | %d | %s |", cell(row.Loss), row.Epoch, row.Step, cell(row.EvalLoss))
 	}
-	line("\n### Framework versions\n\n- qlora %s\n- %s", version(), runtime.Version())
+	line("\n### Framework versions\n\n- qlora %s\n- %s", version.String(), runtime.Version())
 	return b.Bytes()
 }
 
@@ -148,24 +148,6 @@ func shellWord(text string) string {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-// version returns the commit that the program was built from, or "unknown".
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	revision, modified := "unknown", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision" && len(s.Value) >= 12:
-			revision = s.Value[:12]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			modified = " with changes"
-		}
-	}
-	return revision + modified
 }
 
 // lastEvaluation returns the newest row of an evaluation, or nil.

@@ -21,7 +21,7 @@ const (
 // sftConfig are the fields that TRL's SFTConfig adds to TrainingArguments, and those of
 // the classes of its scripts.
 var sftConfig = []options.Setting{
-	sets("model_init_kwargs", "keys that change no number have no effect; others are refused", modelKwargs),
+	sets("model_init_kwargs", "its keys, one by one; those that would change the model are refused", modelKwargs),
 	ignoredFlag("trust_remote_code", noForeign, "false"),
 	refused("router_aux_loss_coef", "mixtures of experts are not supported", "0"),
 	sets("chat_template_path", "`chat_template`", func(value string, _ func(string) string) ([]options.Given, error) {
@@ -39,17 +39,17 @@ var sftConfig = []options.Setting{
 		}
 		return []options.Given{{Name: "columns", Text: "text=" + value}}, nil
 	}),
-	sets("dataset_kwargs", "no effect: `skip_prepare_dataset` is for records of token ids, which are recognized; other keys are refused", datasetKwargs),
+	sets("dataset_kwargs", "skip_prepare_dataset has no effect: records of token ids are recognized; other keys are refused", datasetKwargs),
 	ignored("dataset_num_proc", noWorkers),
 	ignored("dataset_batch_size", noWorkers, "1000"),
 	refused("eos_token", ownTokenizer),
 	ignored("pad_token", noPadding),
 	refused("truncation_mode", "records keep their beginning; shorten the prompts, or raise `max_length`", "keep_start"),
 	ignoredFlag("shuffle_dataset", "every epoch shuffles the records, as `train_sampling_strategy` says", "false"),
-	refused("packing_strategy", "packing is best fit decreasing, bfd, and cuts only texts longer than `max_length`", "bfd", "ffd", "bfd-requeue", "bfd_split"),
+	refused("packing_strategy", "packing is best fit decreasing, bfd, and cuts only texts longer than `max_length`", "bfd", "ffd"),
 	ignoredFlag("padding_free", noPadding, "false", "true"),
 	ignored("pad_to_multiple_of", noPadding, "auto"),
-	ignoredFlag("eval_packing", "records of `eval_dataset` are not packed, because `eval_loss` is a mean over records", "false"),
+	ignoredFlag("eval_packing", "records of `eval_dataset` are not packed, because eval_loss is a mean over records", "false"),
 	refused("loss_type", "the loss is the negative log-likelihood, nll", "nll", "chunked_nll"),
 	ignoredFlag("activation_offloading", "activations stay on the device; `recompute` layer needs the fewest", "false"),
 	same("max_seq_length", "max_length"),
@@ -57,12 +57,12 @@ var sftConfig = []options.Setting{
 	ignoredFlag("use_liger", compiled, "false"),
 	ignored("num_of_sequences", "packing takes all records", "1024"),
 	ignored("chars_per_token", "packing counts tokens", "3.6"),
-	ignoredFlag("skip_prepare_dataset", "records of token ids are recognized by `input_ids`", "false", "true"),
+	ignoredFlag("skip_prepare_dataset", "records of token ids are recognized by their column input_ids", "false", "true"),
 
 	// ModelConfig and ScriptArguments
 	ignored("model_revision", localModel, "main"),
-	sets("dtype", "no effect: bases are computed on as stored; float16 is refused", baseType),
-	sets("torch_dtype", "no effect: bases are computed on as stored; float16 is refused", baseType),
+	sets("dtype", "float16 is refused; other types have no effect, because a base is computed on as it is stored", baseType),
+	sets("torch_dtype", "float16 is refused; other types have no effect, because a base is computed on as it is stored", baseType),
 	ignored("attn_implementation", ownAttention),
 	same("lora_target_modules", "target_modules"),
 	same("lora_modules_to_save", "modules_to_save"),

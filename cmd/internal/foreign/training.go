@@ -34,7 +34,6 @@ var trainingArguments = []options.Setting{
 
 	refused("optim_target_modules", "GaLore and APOLLO are not supported; `target_modules` names the layers that get adapters"),
 	ignoredFlag("average_tokens_across_devices", oneProcess, "true"),
-	refused("label_smoothing_factor", "the loss is plain cross-entropy; leave it out", "0"),
 	ignoredFlag("bf16_full_eval", sameForward, "false"),
 	ignoredFlag("fp16_full_eval", sameForward, "false"),
 	ignoredFlag("tf32", "products are computed in `bnb_4bit_compute_dtype`, float32 without rounding to TF32"),
@@ -68,7 +67,6 @@ var trainingArguments = []options.Setting{
 	ignored("include_for_metrics", lossOnly),
 	ignoredFlag("batch_eval_metrics", lossOnly, "false"),
 
-	refusedFlag("save_only_model", "every checkpoint can be resumed; the results in `output_dir` are the model only"),
 	ignoredFlag("save_on_each_node", oneProcess, "false"),
 	ignoredFlag("enable_jit_checkpoint", "a run always saves a checkpoint when it gets SIGTERM", "false", "true"),
 
@@ -94,7 +92,7 @@ var trainingArguments = []options.Setting{
 	ignored("dataloader_multiprocessing_context", noWorkers),
 	ignoredFlag("dataloader_in_order", noWorkers, "true"),
 	ignoredFlag("remove_unused_columns", "only the columns of the format are read", "true"),
-	refused("label_names", "labels are the records' `labels`; name another column with `columns` labels=NAME", "labels"),
+	refused("label_names", "the labels are the column labels; name another with `columns` labels=NAME", "labels"),
 	ignored("length_column_name", "lengths are those of the tokens", "length"),
 
 	ignoredFlag("ddp_find_unused_parameters", oneProcess),

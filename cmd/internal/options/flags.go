@@ -54,9 +54,9 @@ func (s *Set) Bind(cmd *cobra.Command) {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 }
 
-// Resolve reads the YAML file of --config, if given, and applies the settings that are
-// no options. Its error has every name that cannot be used. Call it once, after the
-// command line was parsed.
+// Resolve reads the YAML file of --config, if given, applies the settings that are no
+// options, and checks that every number is in its range. Its error has every name that
+// cannot be used. Call it once, after the command line was parsed.
 func (s *Set) Resolve() error {
 	if s.config != "" {
 		path, err := expandPath(s.config)
@@ -68,7 +68,24 @@ func (s *Set) Resolve() error {
 		}
 	}
 	s.settle()
-	return exit.AsWrong(s.wrong())
+	if err := s.wrong(); err != nil {
+		return exit.AsWrong(err)
+	}
+	return exit.AsWrong(s.checkRanges())
+}
+
+// checkRanges returns the errors of all numbers outside their range. Those that the
+// command ignores may have any value.
+func (s *Set) checkRanges() error {
+	var wrong []error
+	for _, sec := range s.sections {
+		for _, o := range sec.options {
+			if o.within != nil && !o.hidden {
+				wrong = append(wrong, o.within.Check(o.name, o.value))
+			}
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // flagError rewrites an error of pflag in this package's words.

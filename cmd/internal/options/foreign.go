@@ -61,9 +61,6 @@ func (s *Set) Adopt(settings []Setting) {
 	}
 }
 
-// Takes reports whether the name is an option, or another name of one.
-func (s *Set) Takes(name string) bool { return s.byName[name] != nil }
-
 // record stores the value of a setting until settle. A weaker source has no effect.
 func (s *Set) record(f *foreign, text string, from source, where string) {
 	if from >= f.source {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	opt "qlora/option"
 )
 
 // source is where an option's value comes from; a greater one wins.
@@ -25,9 +27,10 @@ type option struct {
 	null     string // the value of the option given as null; "": the default
 	many     bool   // several values may follow the option on the command line
 	value    reflect.Value
-	fallback string // the default, as text
-	hidden   bool   // accepted and ignored
-	path     bool   // its text is a path, or a list of them
+	fallback string     // the default, as text
+	hidden   bool       // accepted and ignored
+	within   *opt.Range // of a number; nil: any
+	path     bool       // its text is a path, or a list of them
 
 	source  source
 	givenAs string // the name under which source gave it
@@ -81,6 +84,9 @@ func (o *option) giveAll(name string, texts []string, from source, exact bool) e
 			return err
 		}
 		if err := setText(o.value, text[0]); err != nil {
+			if o.within != nil {
+				return fmt.Errorf("%s: %w; it must be %v", name, err, o.within)
+			}
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	opt "qlora/option"
 )
 
 // A Set is the options of one command. New returns one.
@@ -41,7 +43,7 @@ func (s *Set) AddHidden(target any) { s.add("", target, true) }
 
 func (s *Set) add(title string, target any, hidden bool) {
 	sec := section{title: title}
-	s.walk(reflect.ValueOf(target).Elem(), func(o *option) {
+	s.walk(reflect.ValueOf(target).Elem(), nil, func(o *option) {
 		o.hidden = hidden
 		sec.options = append(sec.options, o)
 		for _, name := range append([]string{o.name}, o.aliases...) {
@@ -54,7 +56,11 @@ func (s *Set) add(title string, target any, hidden bool) {
 	s.sections = append(s.sections, sec)
 }
 
-func (s *Set) walk(v reflect.Value, found func(*option)) {
+// walk finds the options of v. ranges are those of the struct that contains v.
+func (s *Set) walk(v reflect.Value, ranges opt.Ranges, found func(*option)) {
+	if ranged, ok := reflect.TypeAssert[opt.Ranged](v.Addr()); ok {
+		ranges = ranged.Ranges()
+	}
 	for field, value := range v.Fields() {
 		name, tagged := field.Tag.Lookup("option")
 		switch {
@@ -71,6 +77,9 @@ func (s *Set) walk(v reflect.Value, found func(*option)) {
 				value:    value,
 				fallback: textOf(value),
 			}
+			if r, ok := ranges[name]; ok {
+				o.within = &r
+			}
 			if aliases := field.Tag.Get("alias"); aliases != "" {
 				o.aliases = strings.Split(aliases, ",")
 			}
@@ -79,7 +88,7 @@ func (s *Set) walk(v reflect.Value, found func(*option)) {
 			}
 			found(o)
 		case field.Type.Kind() == reflect.Struct:
-			s.walk(value, found)
+			s.walk(value, ranges, found)
 		}
 	}
 }

@@ -112,9 +112,9 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		}
 		var texts []string
 		for _, element := range sequence.Values {
-			text, ok := scalar(element)
-			if !ok {
-				return fmt.Errorf("%s: an element of the list is not a plain value", name)
+			text, err := o.element(element)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
 			texts = append(texts, text)
 		}
@@ -135,6 +135,18 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		return fmt.Errorf("%s: not a plain value or a list of plain values", name)
 	}
 	return o.give(name, text, fromFile)
+}
+
+// element returns the text of a list's element: of a list of paths, also a mapping as
+// JSON.
+func (o *option) element(node ast.Node) (string, error) {
+	if text, ok := scalar(node); ok {
+		return text, nil
+	}
+	if _, ok := mapping(node); ok && o.path {
+		return asJSON(node)
+	}
+	return "", errors.New("an element of the list is not a plain value")
 }
 
 // settingText returns the text of a setting's value: a plain one as it is, plain ones of a

@@ -13,6 +13,7 @@ import (
 	"qlora/bindings/cuda"
 	"qlora/cmd/internal/options"
 	"qlora/internal/gpu"
+	"qlora/internal/version"
 )
 
 // Doctor returns the verb that reports what the machine has.
@@ -20,7 +21,7 @@ func Doctor() *cobra.Command {
 	return verb("doctor", "report what this machine has, what qlora will use, what is missing and how to get it", options.New(), func(c *call) error {
 		w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "machine\t%s/%s, %d usable processors\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
-		fmt.Fprintf(w, "built with\t%s\n", runtime.Version())
+		fmt.Fprintf(w, "qlora\t%s, built with %s\n", version.String(), runtime.Version())
 		dev, err := cpu.New(cpu.Options{})
 		if err != nil {
 			fmt.Fprintf(w, "device cpu\tcannot be used: %v\n", err)

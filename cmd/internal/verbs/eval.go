@@ -65,11 +65,8 @@ func Eval() *cobra.Command {
 
 // check validates the options and chooses the format.
 func (o *evaluation) check(c *call) error {
-	switch {
-	case len(o.Dataset) == 0:
+	if len(o.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to evaluate")
-	case o.Batch < 1:
-		return exit.Wrongf("--per_device_eval_batch_size is %d, but it must be at least 1", o.Batch)
 	}
 	if err := o.choices.Check(); err != nil {
 		return exit.AsWrong(err)
@@ -84,7 +81,7 @@ func (o *evaluation) check(c *call) error {
 		}
 	}
 	if o.Records.Format == multipleChoice {
-		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs"} {
+		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs", "reasoning"} {
 			if c.set.Given(name) {
 				return exit.Wrongf("--%s has no effect on multiple-choice questions, which are asked as plain text", name)
 			}

@@ -3,7 +3,6 @@ package verbs
 import (
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -54,7 +53,7 @@ func Generate() *cobra.Command {
 		if err != nil {
 			return exit.AsWrong(err)
 		}
-		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), stop)
+		_, err = own.complete(c, r, r.tok.NewEncoder().EncodePrompt(own.Prompt), stop)
 		return err
 	})
 }
@@ -67,14 +66,8 @@ func (o *generateOptions) check(c *call) error {
 		return exit.Wrongf("--prompt is missing: give the text to complete")
 	case !utf8.ValidString(o.Prompt) || !utf8.ValidString(o.System):
 		return exit.Wrongf("--prompt or --system is not UTF-8")
-	case o.MaxNew < 1:
-		return exit.Wrongf("--max_new_tokens is %d, but it must be at least 1", o.MaxNew)
-	case o.Temperature < 0:
-		return exit.Wrongf("--temperature is %v, but it must be 0 or more", o.Temperature)
-	case !(o.TopP > 0 && o.TopP <= 1):
-		return exit.Wrongf("--top_p is %v, but it must be above 0 and at most 1", o.TopP)
-	case o.TopK < 0 || o.TopK > math.MaxInt32:
-		return exit.Wrongf("--top_k is %d, but it must be 0 or more", o.TopK)
+	case o.Temperature == 0:
+		c.noEffect("without --temperature", c.given("top_p", "top_k"))
 	}
 	return nil
 }

@@ -43,8 +43,8 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	}
 	name := methodQLoRA
 	if o.Adapter != "" {
-		if err := existing("adapter", o.Adapter); err != nil {
-			return nil, err
+		if _, err := lora.ReadConfig(o.Adapter); err != nil { // what is no adapter has no run.yaml either
+			return nil, exit.AsWrong(err)
 		}
 		// Options from the adapter's run.yaml apply unless overridden here.
 		trained := methodOptions{Method: methodQLoRA}

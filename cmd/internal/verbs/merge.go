@@ -32,12 +32,6 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 	if len(o.Adapters) == 0 {
 		return exit.Wrongf("--adapter is missing: name the folder of a PEFT adapter")
 	}
-	if err := existing("model", o.Model); err != nil {
-		return err
-	}
-	if err := existing("adapter", o.Adapters...); err != nil {
-		return err
-	}
 	// The products of the adapters are small: the CPU always computes them.
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {

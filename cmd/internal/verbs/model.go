@@ -48,7 +48,6 @@ func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Opti
 		}
 		m.ApplyLora(config)
 	}
-	m.Lora.BaseModel = m.Name
 	return nil
 }
 
@@ -56,9 +55,6 @@ func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Opti
 // its base is nil.
 func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err := required("model", dir); err != nil {
-		return nil, err
-	}
-	if err := existing("model", dir); err != nil {
 		return nil, err
 	}
 	if !planning || checkpoint.HasWeights(dir) {

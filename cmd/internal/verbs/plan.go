@@ -33,7 +33,13 @@ func Plan() *cobra.Command {
 }
 
 func (o *tuneOptions) plan(c *call, asJSON bool) error {
+	if err := o.data.describe(); err != nil {
+		return err
+	}
 	if err := o.evaluation(c); err != nil {
+		return err
+	}
+	if err := o.check(c); err != nil {
 		return err
 	}
 	model, err := o.model(true)
@@ -117,11 +123,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 
 // records reads the datasets and the sample prompts.
 func (o *tuneOptions) records(c *call, base *trainer.Base, tok *tokenizer.Tokenizer) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
-	trainSet, err := o.trainSet(c, tok, nil)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	evalSet, err := o.evalSet(c, tok, nil)
+	trainSet, evalSet, err := o.sets(c, tok, nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}

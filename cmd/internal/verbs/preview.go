@@ -31,11 +31,17 @@ func Preview() *cobra.Command {
 }
 
 func (o *tuneOptions) preview(c *call, own previewOptions) error {
-	switch {
-	case len(o.data.Dataset) == 0:
+	if err := o.data.Records.Validate(); err != nil {
+		return exit.AsWrong(err)
+	}
+	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
-	case own.Limit < 0:
-		return exit.Wrongf("--limit is %d, but it must be 0, for all, or more", own.Limit)
+	}
+	if err := o.data.describe(); err != nil {
+		return err
+	}
+	if err := o.data.check(); err != nil {
+		return err
 	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
@@ -47,7 +53,7 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 			return err
 		}
 	}
-	set, err := o.trainSet(c, tok, nil)
+	set, _, err := o.trainSet(c, tok, nil)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
-	"qlora/internal/nearest"
+	"qlora/internal/mistaken"
+	"qlora/internal/version"
 	"qlora/option"
 	"qlora/trainer"
 )
@@ -24,8 +25,13 @@ func Main(root *cobra.Command, args []string) exit.Code {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
-	root.SetArgs(options.JoinValues(root, args))
-	err := root.ExecuteContext(ctx)
+	root.Version = version.String()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	args, err := verbFirst(root, args)
+	if err == nil {
+		root.SetArgs(options.JoinValues(root, args))
+		err = root.ExecuteContext(ctx)
+	}
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
 		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), dashed(err.Error()))
@@ -40,21 +46,6 @@ func Root() *cobra.Command {
 		Short: "fine-tune large language models with QLoRA",
 		Long: "qlora fine-tunes large language models with QLoRA: it trains small adapters on a base\n" +
 			"model that is quantized to 4 bits. `qlora VERB --help` lists a verb's options.",
-		Args: func(cmd *cobra.Command, args []string) error {
-			var names []string
-			for _, verb := range cmd.Commands() {
-				if verb.IsAvailableCommand() {
-					names = append(names, verb.Name())
-				}
-			}
-			if len(args) == 0 {
-				return nil
-			}
-			if meant := nearest.Name(args[0], names); meant != "" {
-				return exit.Wrongf("there is no verb %q; did you mean %s?", args[0], meant)
-			}
-			return exit.Wrongf("there is no verb %q; %s --help lists them", args[0], cmd.Name())
-		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(err) })
@@ -122,7 +113,7 @@ func existing(option string, paths ...string) error {
 	for _, path := range paths {
 		_, err := os.Stat(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return exit.Wrongf("--%s: %s does not exist", option, path)
+			return exit.AsWrong(mistaken.Missing(option, path))
 		}
 		if err != nil {
 			return exit.AsWrong(err)

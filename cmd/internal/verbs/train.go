@@ -13,27 +13,39 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
+	"qlora/internal/version"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 	"qlora/trainer/report"
 )
 
 // Train returns the verb that fine-tunes a model.
 func Train() *cobra.Command {
 	o := newTuneOptions()
+	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", o.set(), o.train)
+}
+
+// TrainOptions returns the options of Train.
+func TrainOptions() *options.Set { return newTuneOptions().set() }
+
+func (o *tuneOptions) set() *options.Set {
 	set := options.New()
 	o.register(set, false)
-	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", set, o.train)
+	return set
 }
 
 func (o *tuneOptions) train(c *call) error {
-	if len(o.data.Dataset) == 0 {
-		return exit.Wrongf("--dataset is missing: name the files to train on")
+	if err := o.data.describe(); err != nil {
+		return err
 	}
 	if err := o.evaluation(c); err != nil {
 		return err
 	}
-	if err := o.run.Validate(); err != nil {
-		return exit.AsWrong(err)
+	if err := o.check(c); err != nil {
+		return err
+	}
+	if len(o.data.Dataset) == 0 {
+		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
@@ -58,11 +70,7 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	o.data.Records.VocabularySize = model.Config.Vocabulary
 	cache := o.cache()
-	train, err := o.trainSet(c, tok, cache)
-	if err != nil {
-		return err
-	}
-	eval, err := o.evalSet(c, tok, cache)
+	train, eval, err := o.sets(c, tok, cache)
 	if err != nil {
 		return err
 	}
@@ -95,12 +103,12 @@ func (o *tuneOptions) train(c *call) error {
 	info := dev.Info()
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
-		fmt.Sprintf("all options of this run, resolved; %s, %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
 		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Inputs: slices.Concat(o.data.Dataset, o.data.Eval), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
+		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
@@ -115,7 +123,13 @@ func (o *tuneOptions) train(c *call) error {
 	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
-	return t.Train(c)
+	if err := t.Train(c); err != nil {
+		return err
+	}
+	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {
+		c.note(warning) // said before training, too
+	}
+	return nil
 }
 
 // withTemplate replaces the model's chat template in the adapter's files by the one of

@@ -132,6 +132,9 @@ CASES = {
                            dict(OWN, target_modules="k_proj,gate_proj", use_rslora=True, lora_r=2, rank_pattern={"k_proj": 4}, layers_to_transform=["1"], max_steps=8)),
     "qwen2-bias": ("bias all: also those of layers without an adapter; with DoRA; biases do not decay", "qwen2",
                    dict(DORA, bias="all", target_modules="q_proj", weight_decay=0.1)),
+    "llama-smoothed": ("label smoothing, also in evaluation; accumulation with batches of unlike counts", "narrow",
+                       dict(label_smoothing_factor=0.1, target_modules="q_proj,down_proj", lora_r=2, gradient_accumulation_steps=3,
+                            eval_dataset="data/eval.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=3, max_steps=12)),
     "llama-tokens": ("trainable_token_indices of an untied embedding: they decay; the step clips; accumulation", "narrow",
                      dict(TOKENS, trainable_token_indices=[1, 5, 3, 90, 91, 92], weight_decay=0.1, max_grad_norm=0.3, gradient_accumulation_steps=2)),
     "llama-tokens-both": ("trainable_token_indices of the embedding and the untied head, different ones", "narrow",
@@ -273,7 +276,7 @@ def adapted(settings, folder, seed):
 def arguments(settings, scratch):
     same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
             "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_steps", "num_train_epochs", "seed",
-            "data_seed", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
+            "data_seed", "label_smoothing_factor", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
     return TrainingArguments(output_dir=str(scratch), use_cpu=True, report_to="none", disable_tqdm=True, **optimizers.arguments(settings),
                              train_sampling_strategy="group_by_length" if settings.get("group_by_length") else "random",
                              **{k: settings[k] for k in same if k in settings})
