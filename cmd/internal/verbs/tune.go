@@ -19,6 +19,8 @@ type tuneOptions struct {
 	quantize quantize.Options
 	adapters lora.Options
 	watch    watchOptions
+
+	fresh []int32 // ids of added tokens that the tokenizer did not have
 }
 
 type dataOptions struct {
@@ -33,6 +35,8 @@ type dataOptions struct {
 	Packing  bool     `option:"packing" help:"pack whole records into sequences of max_length tokens; attention does not cross records; eval_dataset is not packed"`
 	Cache    bool     `option:"dataset_cache" help:"cache token ids in output_dir and reuse them when the same run starts again"`
 	Records  dataset.Options
+
+	Vocabulary vocabularyOptions
 }
 
 type methodOptions struct {
