@@ -83,6 +83,9 @@ func (a *Adapters) check(file *checkpoint.File) error {
 		if !stored.DType.IsFloat() {
 			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", key, stored.DType)
 		}
+		if err := stored.CheckFinite(); err != nil {
+			return fmt.Errorf("tensor %q: %w", key, err)
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"qlora/bindings"
@@ -33,6 +34,7 @@ type loop struct {
 // to the output folder. Call it at most once. When ctx is canceled it finishes the
 // current step, saves a checkpoint and returns [ErrInterrupted].
 func (t *Trainer) Train(ctx context.Context) (err error) {
+	_, found := os.Stat(t.Args.OutputDir)
 	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
 		return err
 	}
@@ -50,6 +52,10 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		}
 	}()
 	if err := r.load(); err != nil {
+		if found != nil { // leave no empty folder
+			_ = os.Remove(filepath.Join(t.Args.OutputDir, lockFile))
+			_ = os.Remove(t.Args.OutputDir)
+		}
 		return err
 	}
 	if err := r.claim(); err != nil {

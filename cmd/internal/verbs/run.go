@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/mistaken"
@@ -31,9 +32,12 @@ func Main(root *cobra.Command, args []string) exit.Code {
 		root.SetArgs(options.JoinValues(root, args))
 		err = root.ExecuteContext(ctx)
 	}
+	if errors.Is(err, checkpoint.ErrDamaged) {
+		err = exit.AsWrong(err)
+	}
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
-		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), dashed(err.Error()))
+		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), dashed(sentence(err)))
 	}
 	return code
 }
