@@ -120,6 +120,10 @@ format: $(CLANG_FORMAT) ## format Go files with gofumpt and cuda/ with clang-for
 	$(TOOL) gofumpt -w .
 	@echo $(CPP) | xargs -r $(CLANG_FORMAT) -i
 
+.PHONY: options
+options: ## write docs/options.md, the settings of other programs
+	go run ./cmd/internal/foreign/page >$(BUILD)/options.md && mv $(BUILD)/options.md docs/options.md
+
 .PHONY: bench
 bench: openblas ## run the Go benchmarks (BENCH=pattern selects)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -4,7 +4,7 @@ package bindings
 // chunks: the logits of all tokens are never in memory together.
 //
 //	logits = cap(LogitScale·(X·Wᵀ + bias))    cap(x) = LogitCap·tanh(x/LogitCap), or x without one
-//	loss[t] = logsumexp(logits[t]) - logits[t][Labels[t]]
+//	loss[t] = logsumexp(logits[t]) - (1 - Smoothing)·logits[t][Labels[t]] - Smoothing·mean(logits[t])
 //	Stats += [Scale·sum(loss), labels, labels that are the argmax]
 //
 // over the rows whose label is not IgnoreLabel. If DX is present, the same pass
@@ -15,6 +15,7 @@ type HeadLoss struct {
 	Linear     *Linear // no adapter
 	LogitScale float32 // 0: 1
 	LogitCap   float32 // 0: none
+	Smoothing  float32 // of the labels, in [0, 1]
 	Labels     Tensor  // I32 [1, tokens], shifted: Labels[t] is the token after t
 	Scale      float32 // 1 / labels of the whole accumulation window
 	Stats      Tensor  // F32 [1, 3]
@@ -42,6 +43,7 @@ func (op *HeadLoss) declare(c *contract) {
 	c.reads("Labels", op.Labels, vector(op.X.Rows, I32))
 	c.reads("Bias", l.Bias, vector(w.Out, floats...).orAbsent())
 	c.that(op.LogitCap >= 0, "LogitCap is %g", op.LogitCap)
+	c.that(op.Smoothing >= 0 && op.Smoothing <= 1, "Smoothing is %g", op.Smoothing)
 	c.updates("Stats", op.Stats, vector(3, F32))
 	c.writes("Losses", op.Losses, vector(op.X.Rows, F32).orAbsent())
 	c.writes("DX", op.DX, like(op.X.Rows, w.In).orAbsent()).mayBe("X")

@@ -59,7 +59,7 @@ func (c *candidate) close() {
 
 // answer completes the prompt greedily.
 func (c *candidate) answer(ctx context.Context, encoder *tokenizer.Encoder, prompt string) (string, error) {
-	ids := encoder.Encode(c.tok.Prefix(), prompt, false)
+	ids := encoder.EncodePrompt(prompt)
 	var answer []int32
 	stop, err := c.base.Ends(c.tok, nil)
 	if err != nil {

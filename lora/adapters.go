@@ -16,6 +16,7 @@ type Adapters struct {
 	factors    []factor
 	magnitudes []magnitude
 	modules    []tensor // of the modules trained whole
+	rows       []tensor // of the trained tokens
 
 	model    *nn.Model
 	starts   []start                 // of the adapters initialized from their base weight
@@ -43,7 +44,9 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	if laid, want := m.Options.Modules, cfg.Modules(); !slices.Equal(laid.Names, want.Names) || laid.Tie != want.Tie || laid.Biases != want.Biases {
+	want := cfg.Modules()
+	want.Tokens = m.Options.Modules.Tokens // resolved from cfg's
+	if laid := m.Options.Modules; !laid.Equal(&want) {
 		return nil, fmt.Errorf("the model was laid out with modules_to_save %q and bias %q, the adapter has %q and %q", laid.Names, laid.Biases, want.Names, want.Biases)
 	}
 	if cfg.Init.ChangesBase() && m.Config.Quantization != nil {
@@ -80,6 +83,7 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		module.transposed = t.Transposed
 		a.modules = append(a.modules, module)
 	}
+	a.rows = rowsTensors(m.TrainedRows())
 	a.model = m
 	return a, a.checkStarts()
 }
@@ -152,6 +156,9 @@ func (a *Adapters) tensors() []*tensor {
 	}
 	for i := range a.modules {
 		all = append(all, &a.modules[i])
+	}
+	for i := range a.rows {
+		all = append(all, &a.rows[i])
 	}
 	return all
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"qlora/checkpoint"
 	"qlora/internal/gitlfs"
 	"qlora/internal/mistaken"
 	"qlora/nn"
@@ -51,6 +52,14 @@ type Config struct {
 	TieWeights bool
 	Bias       nn.Biases // of linear layers that are trained, too; "": none
 
+	// SaveEmbeddings stores the base's embedding and head with the adapter, which has them
+	// from Rebase, or whose vocabulary is not the base's (save_embedding_layers). It is no
+	// key of adapter_config.json.
+	SaveEmbeddings bool
+
+	// Tokens are the rows of the embedding and the head that are trained.
+	Tokens TrainableTokens
+
 	LoftQIterations int // with InitLoftQ; 0: one
 
 	RankPattern   Pattern  // modules with their own R
@@ -58,6 +67,10 @@ type Config struct {
 	Exclude       Targets  // modules left out of Targets
 	Layers        Layers   // layers_to_transform
 	LayersPattern []string // names of the layer lists that Layers indexes; empty: any
+
+	// Unread are the keys of adapter_config.json that are set and that ReadConfig does not
+	// know. They may change what the adapter computes; see Note.
+	Unread []string
 
 	// fanInFanOut tells PEFT that the base stores weights as [in, out]. Reading
 	// ignores it: the model decides.
@@ -71,23 +84,24 @@ func DefaultConfig() Config {
 	return Config{TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, Targets: ParseTargets(o.TargetModules)}
 }
 
-// Modules returns the modules that the model must lay out for training.
+// Modules returns the modules that the model must lay out for training, but for Tokens.
 func (c *Config) Modules() nn.Modules {
 	return nn.Modules{Names: c.ModulesToSave, Tie: c.TieWeights, Biases: c.Bias}
 }
 
-func knownBias(b nn.Biases) bool {
-	return b == "" || b == nn.BiasesNone || b == nn.BiasesAll || b == nn.BiasesAdapted
+// modulesOf returns the modules that a model must lay out for training.
+func (c *Config) modulesOf(model *nn.Config, base checkpoint.Checkpoint) (nn.Modules, error) {
+	m := c.Modules()
+	if c.Tokens.Empty() {
+		return m, nil
+	}
+	var err error
+	m.Tokens, err = c.Tokens.resolve(nn.EndsOf(model, base), c.TieWeights)
+	return m, err
 }
 
-// refused lists the unsupported keys of PEFT's LoraConfig, in all its versions, that
-// change what an adapter computes or which tensors it has. Each must be null, false,
-// zero or empty.
-var refused = []string{
-	"alora_invocation_tokens", "arrow_config", "enable_lora", "kasa_config",
-	"layer_replication", "lora_bias", "megatron_config",
-	"monteclora_config", "target_parameters", "trainable_token_indices", "use_bdlora",
-	"use_qalora", "velora_config",
+func knownBias(b nn.Biases) bool {
+	return b == "" || b == nn.BiasesNone || b == nn.BiasesAll || b == nn.BiasesAdapted
 }
 
 // ReadConfig reads adapter_config.json from a folder written by Save or any version of
@@ -143,12 +157,10 @@ func parseConfig(data []byte) (Config, error) {
 	if err := json.Unmarshal(data, &f.raw); err != nil {
 		return Config{}, fmt.Errorf("not a JSON object: %w", err)
 	}
-	for _, key := range refused {
-		if raw, ok := f.raw[key]; ok && !isEmpty(raw) {
-			return Config{}, fmt.Errorf("%q is %s, which changes what the adapter computes and is not supported", key, excerpt(raw))
-		}
+	if err := f.refuse(); err != nil {
+		return Config{}, err
 	}
-	c := Config{R: 8, Alpha: 8, Init: InitDefault}
+	c := Config{R: 8, Alpha: 8, Init: InitDefault, Unread: f.unread()}
 	var kind string
 	f.get("peft_type", &kind)
 	f.get("bias", &c.Bias)
@@ -167,6 +179,7 @@ func parseConfig(data []byte) (Config, error) {
 	f.get("use_dora", &c.DoRA)
 	f.get("modules_to_save", &c.ModulesToSave)
 	f.get("ensure_weight_tying", &c.TieWeights)
+	f.get("trainable_token_indices", &c.Tokens)
 	if len(c.ModulesToSave) == 0 {
 		c.ModulesToSave = nil // an empty list means none
 	}
@@ -216,15 +229,6 @@ func (o *oneOrMore) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// isEmpty reports whether raw is null, false, 0, "", [] or {}.
-func isEmpty(raw json.RawMessage) bool {
-	switch string(bytes.Join(bytes.Fields(raw), nil)) {
-	case "null", "false", "0", "0.0", `""`, "[]", "{}":
-		return true
-	}
-	return false
-}
-
 // Marshal returns the text of adapter_config.json. It writes the keys of PEFT 0.4, and
 // later ones only where they differ from their default, because PEFT refuses unknown
 // keys.
@@ -255,6 +259,9 @@ func (c *Config) Marshal() ([]byte, error) {
 	}
 	if c.TieWeights {
 		file["ensure_weight_tying"] = true
+	}
+	if !c.Tokens.Empty() {
+		file["trainable_token_indices"] = c.Tokens
 	}
 	if c.Init == InitLoftQ {
 		file["loftq_config"] = loftQConfig{Bits: loftQBits, Iterations: c.LoftQIterations}

@@ -66,6 +66,9 @@ func (a *Adapters) check(file *checkpoint.File) error {
 	for _, t := range a.tensors() {
 		known[keyPrefix+t.name] = true
 	}
+	for name := range a.embeddingTensors() {
+		known[keyPrefix+name] = true
+	}
 	for _, name := range file.Names() {
 		if !known[name] {
 			return fmt.Errorf("tensor %q belongs to no adapter that %s defines for this model", name, ConfigFile)
@@ -104,9 +107,7 @@ func (a *Adapters) load(dev bindings.Device, file *checkpoint.File) error {
 	if err := a.beginAgain(dev, isPlain(file)); err != nil {
 		return err
 	}
-	for _, m := range a.magnitudes {
-		m.of.Derive(dev)
-	}
+	a.derive(dev)
 	return nil
 }
 
@@ -134,6 +135,11 @@ func (a *Adapters) Save(dev bindings.Device, dir string) error {
 			Write: func(out io.Writer) error { return t.store(dev, out) },
 		})
 	}
+	more, err := a.embeddingEntries(dev)
+	if err != nil {
+		return err
+	}
+	entries = append(entries, more...)
 	if err := checkpoint.WriteFile(filepath.Join(dir, WeightsFile), entries, metadata); err != nil {
 		return err
 	}

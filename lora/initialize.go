@@ -55,6 +55,7 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 		dev.Run(&bindings.Copy{Dst: m.master, Src: m.of.Adapter.Norms})
 		m.follow(dev)
 	}
+	a.derive(dev)
 	return nil
 }
 

@@ -10,24 +10,25 @@ import (
 // Options are the settings of new adapters, named as in PEFT's LoraConfig. The command
 // line reads the tags.
 type Options struct {
-	R               int      `option:"lora_r" help:"rank of the adapters"`
-	Alpha           float64  `option:"lora_alpha" help:"scale of the adapters: lora_alpha / lora_r"`
-	Dropout         float64  `option:"lora_dropout" help:"dropout probability of the adapters' input in training"`
-	TargetModules   string   `option:"target_modules" help:"layers to adapt: a comma-separated list of names, all-linear, or a regular expression that matches whole names; empty: PEFT's default for the model"`
-	Exclude         string   `option:"exclude_modules" help:"layers to leave out of target_modules, written like them"`
-	Layers          []string `option:"layers_to_transform" help:"indices of the layers to adapt, from 0; needs target_modules as a list; empty: all layers"`
-	LayersPattern   []string `option:"layers_pattern" help:"names of the layer lists that layers_to_transform indexes, like layers in model.layers.0; empty: any"`
-	RankPattern     Pattern  `option:"rank_pattern" help:"ranks of single adapters, like {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot; the first match wins"`
-	AlphaPattern    Pattern  `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
-	Bias            string   `option:"bias" help:"biases of linear layers to train: none, all or lora_only (of the adapted layers)"`
-	RSLoRA          bool     `option:"use_rslora" help:"rsLoRA: scale by lora_alpha / sqrt(lora_r) instead"`
-	DoRA            bool     `option:"use_dora" help:"DoRA: train the magnitude of each output's weights apart from their direction"`
-	ModulesToSave   []string `option:"modules_to_save" help:"modules to train in full and store with the adapter, by the ends of their names: lm_head, embed_tokens, norm, …"`
-	TieWeights      bool     `option:"ensure_weight_tying" help:"keep a tied head and embedding tied if modules_to_save has either; otherwise each is trained separately"`
-	Init            string   `option:"init_lora_weights" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
-	LoftQBits       int      `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
-	LoftQIterations int      `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
-	Adapter         string   `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`
+	R               int             `option:"lora_r" help:"rank of the adapters"`
+	Alpha           float64         `option:"lora_alpha" help:"scale of the adapters: lora_alpha / lora_r"`
+	Dropout         float64         `option:"lora_dropout" help:"dropout probability of the adapters' input in training"`
+	TargetModules   string          `option:"target_modules" many:"true" help:"layers to adapt: a comma-separated list of names, all-linear, or a regular expression that matches whole names; empty: PEFT's default for the model"`
+	Exclude         string          `option:"exclude_modules" many:"true" help:"layers to leave out of target_modules, written like them"`
+	Layers          []string        `option:"layers_to_transform" help:"indices of the layers to adapt, from 0; needs target_modules as a list; empty: all layers"`
+	LayersPattern   []string        `option:"layers_pattern" help:"names of the layer lists that layers_to_transform indexes, like layers in model.layers.0; empty: any"`
+	RankPattern     Pattern         `option:"rank_pattern" help:"ranks of single adapters, like {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot; the first match wins"`
+	AlphaPattern    Pattern         `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
+	Bias            string          `option:"bias" help:"biases of linear layers to train: none, all or lora_only (of the adapted layers)"`
+	RSLoRA          bool            `option:"use_rslora" help:"rsLoRA: scale by lora_alpha / sqrt(lora_r) instead"`
+	DoRA            bool            `option:"use_dora" help:"DoRA: train the magnitude of each output's weights apart from their direction"`
+	ModulesToSave   []string        `option:"modules_to_save" help:"modules to train in full and store with the adapter, by the ends of their names: lm_head, embed_tokens, norm, …"`
+	TieWeights      bool            `option:"ensure_weight_tying" help:"keep a tied head and embedding tied if modules_to_save has either; otherwise each is trained separately"`
+	Tokens          TrainableTokens `option:"trainable_token_indices" help:"token ids whose rows of the embedding (and of a tied head) are trained alone: 5,7, or {\"embed_tokens\": [5, 7], \"lm_head\": [5, 7]}"`
+	Init            string          `option:"init_lora_weights" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
+	LoftQBits       int             `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
+	LoftQIterations int             `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
+	Adapter         string          `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`
 }
 
 // Ranges returns the intervals of the numeric options.
@@ -57,7 +58,7 @@ func (o Options) Config() (Config, error) {
 		TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, RSLoRA: o.RSLoRA,
 		Init: Initialization(o.Init), Targets: ParseTargets(o.TargetModules), Exclude: ParseTargets(o.Exclude),
 		RankPattern: o.RankPattern, AlphaPattern: o.AlphaPattern, LayersPattern: o.LayersPattern,
-		DoRA: o.DoRA, ModulesToSave: o.ModulesToSave, TieWeights: o.TieWeights,
+		DoRA: o.DoRA, ModulesToSave: o.ModulesToSave, TieWeights: o.TieWeights, Tokens: o.Tokens,
 	}
 	if o.Bias != string(nn.BiasesNone) {
 		c.Bias = nn.Biases(o.Bias)

@@ -32,7 +32,10 @@ func Assemble(model *nn.Config, base checkpoint.Checkpoint, options nn.Options, 
 		if err := config.Validate(); err != nil {
 			return nil, err
 		}
-		options.Modules = config.Modules()
+		var err error
+		if options.Modules, err = config.modulesOf(model, base); err != nil {
+			return nil, err
+		}
 	}
 	t := &Tuned{Memory: bindings.NewMemory()}
 	var err error

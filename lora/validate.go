@@ -13,8 +13,8 @@ import (
 // Validate returns all invalid settings, each an [option.Error] under its name in
 // adapter_config.json. It checks every configuration, whether read from a file, made
 // from [Options] or written in Go. Zero values mean PEFT's defaults: no dropout, no
-// bias, [InitDefault], one iteration of LoftQ, the architecture's targets. R and Alpha
-// have no default: 0 is refused.
+// bias, [InitDefault], one iteration of LoftQ, the architecture's targets. R has no
+// default: 0 is refused. An Alpha of 0 is an adapter without effect, as in PEFT.
 //
 // Settings that depend on the model, such as which modules a pattern matches, are
 // checked when the adapters are put on it.
@@ -29,7 +29,7 @@ func (c *Config) Validate() error {
 		{c.TaskType != "" && c.TaskType != causalLM, "task_type", c.TaskType, "only " + causalLM + " adapters are supported"},
 		{!knownBias(c.Bias), "bias", string(c.Bias), "it can be none, all or lora_only"},
 		{c.R < 1 || c.R > maxRank, "r", c.R, fmt.Sprintf("it must be from 1 to %d", maxRank)},
-		{c.Alpha == 0 || math.IsNaN(c.Alpha) || math.IsInf(c.Alpha, 0), "lora_alpha", c.Alpha, "it must be a number other than 0: it scales the adapter's output"},
+		{math.IsNaN(c.Alpha) || math.IsInf(c.Alpha, 0), "lora_alpha", c.Alpha, "it must be a finite number"},
 		{!(c.Dropout >= 0 && c.Dropout < 1), "lora_dropout", c.Dropout, "it must be at least 0 and below 1"},
 		{!c.Init.readable(), "init_lora_weights", string(c.Init), "it can be " + computableNames},
 		{slices.Contains(c.ModulesToSave, ""), "modules_to_save", c.ModulesToSave, "one of them is an empty name, which every module ends with"},
@@ -53,6 +53,9 @@ func (c *Config) Validate() error {
 func (c *Config) ValidateNew() error {
 	if c.Init != "" && !c.Init.computable() {
 		return option.Errorf("init_lora_weights", string(c.Init), "a new adapter can have %s", computableNames)
+	}
+	if c.Alpha == 0 {
+		return option.Errorf("lora_alpha", c.Alpha, "it must be a number other than 0: it scales the adapter's output")
 	}
 	return c.Validate()
 }

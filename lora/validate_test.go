@@ -19,7 +19,7 @@ func TestValidateNamesTheOption(t *testing.T) {
 	_, m, dev := attachedTo(t, "narrow", sound)
 	for name, change := range map[string]func(*Config){
 		"r":                   func(c *Config) { c.R = 0 },
-		"lora_alpha":          func(c *Config) { c.Alpha = 0 },
+		"lora_alpha":          func(c *Config) { c.Alpha = math.Inf(1) },
 		"lora_dropout":        func(c *Config) { c.Dropout = math.NaN() },
 		"bias":                func(c *Config) { c.Bias = "some" },
 		"task_type":           func(c *Config) { c.TaskType = "SEQ_CLS" },
@@ -52,11 +52,14 @@ func TestZeroValuesAreDefaults(t *testing.T) {
 func TestValidateNamesEverything(t *testing.T) {
 	c := Config{Dropout: 1, Bias: "some"}
 	err := c.Validate()
-	for _, want := range []string{"`r` is 0", "`lora_alpha` is 0", "`lora_dropout` is 1", "`bias` is \"some\""} {
+	for _, want := range []string{"`r` is 0", "`lora_dropout` is 1", "`bias` is \"some\""} {
 		require.ErrorContains(t, err, want)
 	}
 	c = Config{R: 4, Alpha: 8, Bias: nn.BiasesNone}
 	require.NoError(t, c.Validate())
+	c.Alpha = 0 // which PEFT reads
+	require.NoError(t, c.Validate())
+	require.ErrorContains(t, c.ValidateNew(), "`lora_alpha` is 0")
 }
 
 func TestDefaultConfigIsWhatDefaultOptionsMean(t *testing.T) {

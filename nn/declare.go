@@ -184,7 +184,7 @@ func (d *declarer) vectorF32(w weightSource, n int) bindings.Tensor {
 }
 
 func (d *declarer) place(w weightSource, rows, cols int, shape ...int) bindings.Tensor {
-	trained := d.trains(w.module) || w.bias && d.m.Options.Modules.Biases == BiasesAll || w.biasOf != nil && d.m.Options.Modules.Biases.any()
+	trained := d.trains(w.module) || len(d.tokensOf(w.module)) > 0 || w.bias && d.m.Options.Modules.Biases == BiasesAll || w.biasOf != nil && d.m.Options.Modules.Biases.any()
 	if w.stored == "" {
 		w.stored = d.name(w.name)
 	}
@@ -227,8 +227,10 @@ func (d *declarer) head(h *Head, e *Embedding) {
 	case m.Config.Tied:
 		w.stored = d.name(e.Name + ".weight")
 		out.Weight.Dense = d.dense(w, vocabulary, e.Size)
+		d.trainRows(h.Name, w.stored, out.Weight.Dense)
 	default:
 		out.Weight.Dense = d.dense(w, vocabulary, e.Size)
+		d.trainRows(h.Name, d.name(w.name), out.Weight.Dense)
 	}
 	if h.Bias {
 		out.Bias = d.vector(weightSource{name: h.Name + ".bias", module: h.Name, bias: true, grad: &out.DBias}, vocabulary)

@@ -22,6 +22,7 @@ type Embedding struct {
 	stream uint32
 	table  bindings.Tensor // [vocabulary, Size]
 	grad   bindings.Tensor // F32; absent: frozen
+	rows   *Rows           // of the table that are trained alone; nil: none
 }
 
 // Positions is a table of learned position embeddings.
@@ -49,6 +50,7 @@ func (e *Embedding) declare(d *declarer) {
 	}
 	e.stream = d.stream()
 	e.table = d.dense(weightSource{name: e.Name + ".weight", module: e.Name, kind: table, grad: &e.grad}, c.Vocabulary, e.Size)
+	e.rows = d.trainRows(e.Name, d.name(e.Name+".weight"), e.table)
 	if e.Positions != nil {
 		e.Positions.table = d.dense(weightSource{name: e.Positions.Name + ".weight", module: e.Positions.Name, kind: table, grad: &e.Positions.grad}, e.Positions.Rows, c.Hidden)
 	}
@@ -60,8 +62,13 @@ func (e *Embedding) declare(d *declarer) {
 
 // trained reports whether any tensor of e needs a gradient.
 func (e *Embedding) trained() bool {
-	return !e.grad.Absent() || e.Norm.trained() || e.Positions != nil && !e.Positions.grad.Absent() ||
+	return e.tableTrained() || e.Norm.trained() || e.Positions != nil && !e.Positions.grad.Absent() ||
 		e.Project != nil && (e.Project.Adapter != nil || !e.Project.DWeight.Absent() || !e.Project.DBias.Absent())
+}
+
+// tableTrained reports whether the table, or rows of it, need a gradient.
+func (e *Embedding) tableTrained() bool {
+	return !e.grad.Absent() || e.rows != nil && !e.rows.grad.Absent()
 }
 
 // An embeddingState holds what backward reads.
@@ -121,7 +128,7 @@ func (e *Embedding) backward(p *pass, s embeddingState, d bindings.Tensor) {
 	}
 	if e.Project != nil {
 		var to *target
-		if !e.grad.Absent() {
+		if e.tableTrained() {
 			dx := p.features(p.work, e.Size)
 			to = &target{room: func() bindings.Tensor { return dx }}
 		}
@@ -131,8 +138,11 @@ func (e *Embedding) backward(p *pass, s embeddingState, d bindings.Tensor) {
 		}
 		d = to.room()
 	}
-	if !e.grad.Absent() {
+	switch {
+	case !e.grad.Absent():
 		p.run(&bindings.EmbedBackward{IDs: column(p.m.inputs.ids, p.tokens), DY: d, DTable: e.grad, Scale: e.Scale, Pad: p.m.Config.Pad})
+	case e.tableTrained():
+		p.run(&bindings.EmbedBackward{IDs: column(e.rows.places, p.tokens), DY: d, DTable: e.rows.grad, Scale: e.Scale, Pad: int32(len(e.rows.IDs))})
 	}
 }
 

@@ -45,7 +45,7 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses binding
 	y, stats, normed, xa := h.output(p, p.work, x)
 	op := &bindings.HeadLoss{
 		X: y, Linear: &h.out.Linear, LogitScale: h.Scale, LogitCap: h.Cap, Labels: column(p.m.inputs.labels, p.tokens), Scale: scale,
-		Stats: p.m.inputs.stats, Losses: losses,
+		Smoothing: float32(p.m.Options.LabelSmoothing), Stats: p.m.inputs.stats, Losses: losses,
 	}
 	dy := y
 	if !d.Absent() {

@@ -37,6 +37,9 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 			progress(done, total)
 		}
 	}
+	if err := m.loadRows(dev, base); err != nil {
+		return err
+	}
 	for _, t := range m.tables {
 		if err := t.load(dev); err != nil {
 			return err

@@ -18,6 +18,9 @@ type Options struct {
 	// ±alpha/sqrt(L·hidden) to the embeddings. L is the longest sequence of the
 	// micro-batch, the length transformers pads a batch to. 0: no noise.
 	NoiseAlpha float64
+	// LabelSmoothing is the share of the target that is spread over the vocabulary, in
+	// training and evaluation. 0: none.
+	LabelSmoothing float64
 }
 
 // Recompute selects which activations backward recomputes.
@@ -51,20 +54,23 @@ type Model struct {
 
 	*Transformer
 
-	base      checkpoint.Checkpoint // nil: only config.json is available
-	memory    *bindings.Memory
-	info      bindings.Info
-	weights   []weightSource                      // the source of every weight, in loading order
-	masters   map[bindings.Tensor]bindings.Tensor // float32 copies of trained 16-bit tensors
-	params    []bindings.Param                    // trained tensors; see Parameters
-	rule      bindings.Rule                       // the optimizer's rule
-	inputs    inputs
-	tables    []positionTable
-	cached    []int           // per attention: columns of the cached keys, and of the values
-	others    []string        // modules other than Projections
-	generate  int             // longest planned sequence of generation, in tokens
-	workspace bindings.Tensor // operations' scratch
-	lossSpace bindings.Tensor
+	base checkpoint.Checkpoint // nil: only config.json is available
+
+	declaredTied bool // config.json ties the head
+	memory       *bindings.Memory
+	info         bindings.Info
+	weights      []weightSource                      // the source of every weight, in loading order
+	masters      map[bindings.Tensor]bindings.Tensor // float32 copies of trained 16-bit tensors
+	params       []bindings.Param                    // trained tensors; see Parameters
+	rule         bindings.Rule                       // the optimizer's rule
+	inputs       inputs
+	rows         []*Rows // trained rows of the embedding and the head
+	tables       []positionTable
+	cached       []int           // per attention: columns of the cached keys, and of the values
+	others       []string        // modules other than Projections
+	generate     int             // longest planned sequence of generation, in tokens
+	workspace    bindings.Tensor // operations' scratch
+	lossSpace    bindings.Tensor
 }
 
 // New lays out the weights of a model in mem. The tensors of base decide the types
@@ -73,7 +79,7 @@ type Model struct {
 // allocates nothing: see Load.
 func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
 	t := cfg.Compose()
-	m := &Model{Config: tied(cfg, t, base), Options: opts, Transformer: t, base: base, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
+	m := &Model{Config: tied(cfg, t, base), Options: opts, Transformer: t, base: base, declaredTied: cfg.Tied, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
 	d := declarer{m: m, base: base}
 	m.Embedding.declare(&d)
 	for _, l := range m.Layers {

@@ -18,6 +18,13 @@ type Modules struct {
 	Tie bool
 	// Biases selects the biases of linear layers to train.
 	Biases Biases
+	// Tokens are the rows of the embedding and the head to train.
+	Tokens Tokens
+}
+
+// Equal reports whether both select the same.
+func (m *Modules) Equal(o *Modules) bool {
+	return slices.Equal(m.Names, o.Names) && m.Tie == o.Tie && m.Biases == o.Biases && m.Tokens.equal(&o.Tokens)
 }
 
 // Biases is PEFT's bias option.
@@ -115,5 +122,5 @@ func (d *declarer) trains(module string) bool {
 // separates reports whether a tied head becomes a separate tensor.
 func (d *declarer) separates() bool {
 	o := &d.m.Options
-	return !o.Train && !o.Modules.Tie && (o.Modules.Pick(d.m.Embedding.Name) || o.Modules.Pick(d.m.Head.Name))
+	return !o.Train && (len(o.Modules.Tokens.Head) > 0 || !o.Modules.Tie && (o.Modules.Pick(d.m.Embedding.Name) || o.Modules.Pick(d.m.Head.Name)))
 }

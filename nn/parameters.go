@@ -24,6 +24,9 @@ func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 			*w.grad = add(w.name, w.dense, w.role())
 		}
 	}
+	for _, r := range m.rows {
+		params = append(params, r.parameter(m, state))
+	}
 	if m.Tied() {
 		m.Head.out.DWeight = m.Embedding.grad
 	}
@@ -41,8 +44,12 @@ func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 }
 
 // Derive computes the values that depend on the parameters: the row norms of adapters
-// with a magnitude. Call it after every change of the parameters.
+// with a magnitude, and the tables with trained rows. Call it after every change of the
+// parameters.
 func (m *Model) Derive(dev bindings.Device) {
+	for _, r := range m.rows {
+		r.scatter(dev)
+	}
 	for _, p := range m.Projections() {
 		p.Derive(dev)
 	}

@@ -47,6 +47,7 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
 		}
 		if len(shapes.Train) > 0 {
+			m.Gather(dry)
 			dry.Run(&bindings.GradNorm{Params: m.params})
 			dry.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
 		}
@@ -98,6 +99,11 @@ func (m *Model) declareInputs(shapes Shapes) {
 		positions: a.New(bindings.I32, 1, tokens),
 		starts:    a.New(bindings.I32, 1, sequences+1),
 		keyStarts: a.New(bindings.I32, 1, 2),
+	}
+	for _, r := range m.rows {
+		if !r.grad.Absent() && r.whole.Absent() {
+			r.places = a.New(bindings.I32, 1, tokens)
+		}
 	}
 	for _, t := range m.tables {
 		t.plan(a, longest)

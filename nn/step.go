@@ -119,15 +119,22 @@ func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 	if err := m.checkLength(p.longest); err != nil {
 		return nil, err
 	}
-	for _, w := range []struct {
+	type write struct {
 		to   bindings.Tensor
 		from []int32
-	}{
+	}
+	writes := []write{
 		{column(m.inputs.ids, p.tokens), b.IDs},
 		{column(m.inputs.labels, p.tokens), b.shifted()},
 		{p.positions, positions},
 		{p.sequences.Device, b.Starts},
-	} {
+	}
+	for _, r := range m.rows {
+		if !r.places.Absent() {
+			writes = append(writes, write{column(r.places, p.tokens), r.placesOf(b.IDs, m.Config.Pad)})
+		}
+	}
+	for _, w := range writes {
 		if err := dev.Write(w.to, int32Bytes(w.from)); err != nil {
 			return nil, fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", p.tokens, err)
 		}

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,6 +24,32 @@ func (m *Model) Unread() []string {
 		read[w.stored] = true
 	}
 	return slices.DeleteFunc(slices.Clone(m.base.Names()), func(name string) bool { return read[name] })
+}
+
+// Notes returns messages about the base's tensors: a head that is tied by config.json
+// and has a weight of its own, and tensors that are not read, outside the transformer of
+// a model that has no other parts.
+func (m *Model) Notes() []string {
+	var notes []string
+	head := m.Stored(m.Head.Name + ".weight")
+	if m.declaredTied && !m.Config.Tied {
+		notes = append(notes, fmt.Sprintf("tie_word_embeddings is true, but %s has a %s of its own that differs from the embedding: it is used, as by transformers", m.base.Source(), head))
+	}
+	if m.Config.Part != "" {
+		return notes
+	}
+	unread := slices.DeleteFunc(m.Unread(), func(name string) bool {
+		return name == head && m.Config.Tied || slices.ContainsFunc(buffers, func(end string) bool { return strings.HasSuffix(name, end) })
+	})
+	if len(unread) > 0 {
+		const most = 3
+		named := strings.Join(unread[:min(most, len(unread))], ", ")
+		if len(unread) > most {
+			named += ", …"
+		}
+		notes = append(notes, fmt.Sprintf("%s has tensors that the model does not read: %s (%d in all)", m.base.Source(), named, len(unread)))
+	}
+	return notes
 }
 
 // checkUnread rejects a base with a tensor inside the transformer that config.json

@@ -15,6 +15,7 @@ type bpe struct {
 	unk          int32      // -1: a character without a token is left out
 	fuseUnk      bool
 	ignoreMerges bool
+	symbols      map[string]int32 // words that do not merge
 }
 
 type pair struct{ left, right int32 }
@@ -78,6 +79,9 @@ func newMerges(m *modelFile, ids map[string]int32) (map[pair]merge, error) {
 }
 
 func (b *bpe) whole(word string) (int32, bool) {
+	if id, ok := b.symbols[word]; ok {
+		return id, true
+	}
 	if !b.ignoreMerges {
 		return 0, false
 	}

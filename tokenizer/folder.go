@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // tokenizerFiles lists the files that may define a folder's tokenizer.
@@ -20,13 +21,17 @@ var tokenizerFiles = []string{
 // names an EOS token, the first eos_token_id of generation_config.json or config.json is used.
 // These tokens and the unknown token are special whatever tokenizer.json says.
 func LoadFolder(dir string) (*Tokenizer, error) {
-	t, err := Load(filepath.Join(dir, "tokenizer.json"))
+	t, settings, err := loadSource(dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
-		if err := t.readNamed(filepath.Join(dir, name)); err != nil {
-			return nil, err
+	if settings != nil {
+		settings.apply(t)
+	} else {
+		for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
+			if err := t.readNamed(filepath.Join(dir, name)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, name := range []string{"generation_config.json", "config.json"} {
@@ -42,6 +47,9 @@ func LoadFolder(dir string) (*Tokenizer, error) {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 			t.files = append(t.files, path)
 		}
+	}
+	if !slices.Contains(t.files, t.path) {
+		t.files = append(t.files, t.path)
 	}
 	return t, nil
 }
@@ -104,7 +112,7 @@ func (t *Tokenizer) readNamed(path string) error {
 		}
 		id, ok := t.ids[string(entry.name)]
 		if !ok {
-			return fmt.Errorf("%s: %s %q is not a token of tokenizer.json", path, entry.key, string(entry.name))
+			return fmt.Errorf("%s: %s %q is not a token of %s", path, entry.key, string(entry.name), filepath.Base(t.path))
 		}
 		*entry.id = id
 		t.special[id] = true
@@ -136,7 +144,7 @@ func (t *Tokenizer) readEOS(path string) error {
 		return nil
 	}
 	if !t.has(ids[0]) {
-		return fmt.Errorf("%s: eos_token_id %d is not a token of tokenizer.json, which has %d", path, ids[0], t.Size())
+		return fmt.Errorf("%s: eos_token_id %d is not a token of %s, which has %d", path, ids[0], filepath.Base(t.path), t.Size())
 	}
 	t.eos = ids[0]
 	t.special[t.eos] = true

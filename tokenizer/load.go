@@ -29,7 +29,7 @@ func Load(path string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.files = []string{path}
+	t.files, t.path = []string{path}, path
 	t.digest(path, data)
 	return t, nil
 }
@@ -116,6 +116,7 @@ func (t *Tokenizer) numberTokens(added []addedToken) error {
 			a.ID = id
 		}
 	}
+	t.modelSize = len(t.ids)
 	top := int32(-1)
 	for _, id := range t.ids {
 		top = max(top, id)

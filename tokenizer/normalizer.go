@@ -75,7 +75,7 @@ func newNormalizerStep(c *component) (step func(piece) piece, growth int, err er
 		if c.Charsmap == nil {
 			return nil, 0, errors.New("precompiled_charsmap is missing")
 		}
-		m, err := newCharsmap(*c.Charsmap)
+		m, err := decodeCharsmap(*c.Charsmap)
 		if err != nil {
 			return nil, 0, fmt.Errorf("precompiled_charsmap: %w", err)
 		}

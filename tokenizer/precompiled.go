@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
@@ -19,11 +20,15 @@ type charsmap struct {
 	longest int // string, in bytes
 }
 
-func newCharsmap(encoded string) (*charsmap, error) {
+func decodeCharsmap(encoded string) (*charsmap, error) {
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return nil, err
 	}
+	return newCharsmap(raw)
+}
+
+func newCharsmap(raw []byte) (*charsmap, error) {
 	if len(raw) == 0 {
 		return &charsmap{}, nil
 	}
@@ -54,33 +59,46 @@ func newCharsmap(encoded string) (*charsmap, error) {
 // lookup returns the replacement of the shortest prefix of key that has one. Hugging Face's
 // library applies it to the whole key, and so does lookup.
 func (m *charsmap) lookup(key string) (string, bool) {
+	key, _, _ = strings.Cut(key, "\x00")
+	to, size := m.prefix(key, false)
+	return to, size > 0
+}
+
+// longestPrefix returns the replacement of the longest prefix of s that has one, and the
+// prefix's length in bytes, 0 for none.
+func (m *charsmap) longestPrefix(s string) (string, int) { return m.prefix(s, true) }
+
+func (m *charsmap) prefix(s string, longest bool) (to string, size int) {
 	if len(m.trie) == 0 {
-		return "", false
+		return "", 0
 	}
 	offset := func(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }
+	value := -1
 	at := offset(m.trie[0])
-	for i := range len(key) {
-		b := uint32(key[i])
-		if at ^= b; b == 0 || int(at) >= len(m.trie) {
-			return "", false
+	for i := range len(s) {
+		b := uint32(s[i])
+		if at ^= b; int(at) >= len(m.trie) {
+			break
 		}
 		unit := m.trie[at]
 		if unit&(1<<31|0xff) != b {
-			return "", false
+			break
 		}
 		if at ^= offset(unit); int(at) >= len(m.trie) {
-			return "", false
+			break
 		}
 		if unit>>8&1 == 1 {
-			value := int(m.trie[at] & (1<<31 - 1))
-			if value >= len(m.strings) {
-				return "", false
+			value, size = int(m.trie[at]&(1<<31-1)), i+1
+			if !longest {
+				break
 			}
-			end := bytes.IndexByte(m.strings[value:], 0)
-			return string(m.strings[value : value+end]), true
 		}
 	}
-	return "", false
+	if value < 0 || value >= len(m.strings) {
+		return "", 0
+	}
+	end := bytes.IndexByte(m.strings[value:], 0)
+	return string(m.strings[value : value+end]), size
 }
 
 // normalize replaces whole graphemes shorter than 6 bytes, and otherwise single characters.

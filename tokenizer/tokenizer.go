@@ -30,8 +30,13 @@ type Tokenizer struct {
 	alwaysAlign bool
 
 	bos, eos, pad int32 // -1: none
+	modelSize     int   // tokens of the model, without the added ones
 	files         []string
 	sum           [32]byte
+
+	path  string       // of tokenizer.json
+	text  []byte       // the tokenizer.json itself where it is not the file at path
+	added []addedToken // by Add
 }
 
 // A model spells one word in tokens and appends them to dst. The ends of the tokens are byte

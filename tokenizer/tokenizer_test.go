@@ -32,6 +32,19 @@ func TestLookups(t *testing.T) {
 	assert.False(t, ok)
 }
 
+// TestEncodePrompt checks that a text that begins with BOS gets no second one.
+func TestEncodePrompt(t *testing.T) {
+	for _, name := range []string{"llama2", "llama3"} {
+		tok := load(t, name)
+		e := tok.NewEncoder()
+		want := e.Encode(tok.Prefix(), "a cat", false)
+		require.Equal(t, want, e.EncodePrompt("a cat"))
+		require.Equal(t, want, e.EncodePrompt("<s>a cat"))
+		require.Equal(t, want[:1], e.EncodePrompt(""))
+		require.Equal(t, want[:1], e.EncodePrompt("<s>"))
+	}
+}
+
 // TestLongWord compares the two ways to merge a word.
 func TestLongWord(t *testing.T) {
 	b := load(t, "llama2").model.(*bpe)

@@ -21,7 +21,8 @@ type unigram struct {
 	first  [257]int      // where in sorted the pieces with a first byte begin
 	bytes  *byteTable    // nil: no byte fallback
 	unk    int32         // -1: none; what cannot be spelled is left out
-	lowest float64       // score
+	unkAt  float64       // score of an unknown character
+	single bool          // round the sums of scores to 32 bits
 }
 
 func newUnigram(m *modelFile) (model, map[string]int32, error) {
@@ -29,19 +30,13 @@ func newUnigram(m *modelFile) (model, map[string]int32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	u := &unigram{ids: make(map[string]int32, len(ids)), pieces: pieces, unk: -1, lowest: math.Inf(1)}
+	u := &unigram{ids: make(map[string]int32, len(ids)), pieces: pieces, unk: -1, unkAt: math.Inf(1)}
 	for name, id := range ids {
 		u.ids[name] = id
-		if name != "" {
-			u.sorted = append(u.sorted, id)
-		}
 	}
-	slices.SortFunc(u.sorted, func(a, b int32) int { return cmp.Compare(pieces[a].name, pieces[b].name) })
-	for b := range u.first {
-		u.first[b] = sort.Search(len(u.sorted), func(i int) bool { return int(pieces[u.sorted[i]].name[0]) >= b })
-	}
+	u.index()
 	for _, p := range pieces {
-		u.lowest = min(u.lowest, p.score)
+		u.unkAt = min(u.unkAt, p.score-unknownPenalty)
 	}
 	if m.UnkID != nil {
 		if u.unk = *m.UnkID; u.unk < 0 || int(u.unk) >= len(pieces) {
@@ -55,6 +50,19 @@ func newUnigram(m *modelFile) (model, map[string]int32, error) {
 		return nil, nil, errors.New("unk_id is missing; without it a text with an unknown character has no tokens")
 	}
 	return u, ids, nil
+}
+
+// index sorts the pieces of a Unigram model for prefixes.
+func (u *unigram) index() {
+	for name, id := range u.ids {
+		if name != "" {
+			u.sorted = append(u.sorted, id)
+		}
+	}
+	slices.SortFunc(u.sorted, func(a, b int32) int { return cmp.Compare(u.pieces[a].name, u.pieces[b].name) })
+	for b := range u.first {
+		u.first[b] = sort.Search(len(u.sorted), func(i int) bool { return int(u.pieces[u.sorted[i]].name[0]) >= b })
+	}
 }
 
 func (u *unigram) whole(string) (int32, bool) { return 0, false }
@@ -91,24 +99,48 @@ func (u *unigram) tokenize(dst []token, word string) []token {
 		best[i].from = -1
 	}
 	best[0].score = 0
+	reached := 0
 	for i := 0; i < len(word); {
+		if u.single && math.Abs(best[i].score) > maxSum {
+			rebase(best[i : reached+1])
+		}
 		offer := func(id int32, end int, score float64) {
-			if score += best[i].score; best[end].from < 0 || score > best[end].score {
+			if best[end].from < 0 || score > best[end].score {
 				best[end] = step{score, i, id}
+				reached = max(reached, end)
 			}
 		}
 		char := charLen(word[i:])
 		known := false
 		u.prefixes(word[i:], func(id int32, n int) {
-			offer(id, i+n, u.pieces[id].score)
+			offer(id, i+n, u.round(best[i].score+u.pieces[id].score))
 			known = known || n == char
 		})
 		if !known {
-			offer(u.unk, i+char, u.lowest-unknownPenalty)
+			offer(u.unk, i+char, u.round(best[i].score+u.unkAt))
 		}
 		i += char
 	}
 	return u.trace(dst, word, best)
+}
+
+// maxSum is the sum from which single precision starts again at 0.
+const maxSum = 100000
+
+// rebase subtracts the first score from all.
+func rebase(best []step) {
+	offset := best[0].score
+	for i := range best {
+		best[i].score = float64(float32(best[i].score - offset))
+	}
+}
+
+// round rounds a sum of scores.
+func (u *unigram) round(score float64) float64 {
+	if u.single {
+		return float64(float32(score))
+	}
+	return score
 }
 
 // trace walks back from the word's end. Adjacent unknown characters form one piece.

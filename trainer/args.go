@@ -9,6 +9,7 @@ import "slices"
 type Args struct {
 	OutputDir  string `option:"output_dir" path:"true" help:"folder for the adapter, its checkpoints and the logs"`
 	Overwrite  bool   `option:"overwrite_output_dir" help:"start afresh in an output folder that holds a run, after moving the folder aside, to NAME.1"`
+	RunName    string `option:"run_name" help:"name of the run, kept in run.yaml and shown on the live page"`
 	LoggingDir string `option:"logging_dir" path:"true" help:"folder for TensorBoard events; default: runs in the output folder"`
 
 	Epochs           float64      `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
@@ -31,23 +32,27 @@ type Args struct {
 	LoraPlusRatio    float64      `option:"loraplus_lr_ratio" help:"LoRA+: ratio of the learning rate of B and of vectors to that of A; 0: off"`
 	LoraPlusEmbed    float64      `option:"loraplus_lr_embedding" help:"LoRA+: learning rate of adapters on embeddings; accepted, without effect"`
 	NoiseAlpha       float64      `option:"neftune_noise_alpha" help:"NEFTune: add uniform noise in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) to the embeddings in training; 0: off"`
+	LabelSmoothing   float64      `option:"label_smoothing_factor" help:"share of each label's target that is spread evenly over the vocabulary, also in evaluations; 0: off"`
 	Seed             uint64       `option:"seed" help:"seed of initialization, dropout and the order of the records"`
 	DataSeed         *uint64      `option:"data_seed" help:"seed of the order of the records; default: seed"`
 	GroupByLength    bool         `option:"group_by_length" help:"batch records of similar length"`
 	SamplingStrategy string       `option:"train_sampling_strategy" help:"random, sequential or group_by_length"`
 
+	LoggingStrategy  string  `option:"logging_strategy" help:"when to write a log row: steps, epoch or no (only the last row, of the whole run)"`
 	LoggingSteps     float64 `option:"logging_steps" unit:"steps" help:"steps between log rows; below 1: a share of all steps"`
 	LoggingFirstStep bool    `option:"logging_first_step" help:"also write a log row after the first step"`
-	SaveStrategy     string  `option:"save_strategy" help:"when to save a checkpoint: steps, epoch or no"`
+	SaveStrategy     string  `option:"save_strategy" help:"when to save a checkpoint: steps, epoch, best (after an evaluation that is the best so far) or no"`
 	SaveSteps        float64 `option:"save_steps" unit:"steps" help:"steps between checkpoints; below 1: a share of all steps"`
 	SaveTotalLimit   int     `option:"save_total_limit" unit:"checkpoints" help:"checkpoints to keep; the oldest are deleted; 0: all"`
+	SaveOnlyModel    bool    `option:"save_only_model" help:"save checkpoints without the optimizer's state; no run can resume from them"`
 	EvalStrategy     string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when to evaluate: steps, epoch or no"`
 	EvalSteps        float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1: a share of all steps; 0: logging_steps"`
 	EvalDelay        float64 `option:"eval_delay" help:"do not evaluate before this many steps, or epochs with eval_strategy epoch"`
 	LoadBest         bool    `option:"load_best_model_at_end" help:"write the results of the checkpoint with the best evaluation, not those of the last step; save_total_limit keeps it"`
-	BestMetric       string  `option:"metric_for_best_model" help:"what makes a checkpoint the best: loss; set without load_best_model_at_end it only keeps and names the best checkpoint"`
-	GreaterIsBetter  *bool   `option:"greater_is_better" help:"a greater metric_for_best_model is better; default: false, as for loss"`
-	Resume           string  `option:"resume_from_checkpoint" path:"true" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`
+	BestMetric       string  `option:"metric_for_best_model" help:"what makes a checkpoint the best: loss (the default) or mean_token_accuracy of the evaluations; set without load_best_model_at_end it only keeps and names the best checkpoint"`
+	GreaterIsBetter  *bool   `option:"greater_is_better" help:"a greater metric_for_best_model is better; default: not for loss"`
+	EarlyStopping
+	Resume string `option:"resume_from_checkpoint" path:"true" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`
 
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
 	Recompute             string   `option:"recompute" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
@@ -74,6 +79,7 @@ func DefaultArgs() Args {
 		LoraPlusEmbed:    1e-6,
 		Seed:             42,
 		SamplingStrategy: OrderRandom,
+		LoggingStrategy:  StrategySteps,
 		LoggingSteps:     10,
 		SaveStrategy:     StrategySteps,
 		SaveSteps:        500,
@@ -83,11 +89,12 @@ func DefaultArgs() Args {
 	}
 }
 
-// The values of Args.SaveStrategy and Args.EvalStrategy.
+// The values of Args.LoggingStrategy, Args.SaveStrategy and Args.EvalStrategy.
 const (
 	StrategyNo    = "no"
 	StrategySteps = "steps"
 	StrategyEpoch = "epoch"
+	StrategyBest  = "best" // of SaveStrategy only
 )
 
 // The values of Args.SamplingStrategy.

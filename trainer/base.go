@@ -74,12 +74,19 @@ func (b *Base) ReadAdapter(dir string) (lora.Config, error) {
 }
 
 // UseAdapter starts from the adapter in dir instead of a new one, with the settings of
-// ReadAdapter. Call it after LoadIn4Bit.
+// ReadAdapter. If the adapter's file has the base's embedding or head, they replace
+// those of Weights, and their rows are the vocabulary of Config: see [lora.Rebase]. Call
+// it after LoadIn4Bit.
 func (b *Base) UseAdapter(dir string) error {
 	config, err := b.ReadAdapter(dir)
 	if err != nil {
 		return err
 	}
+	model, weights, err := lora.Rebase(dir, &config, b.Config, b.Weights)
+	if err != nil {
+		return err
+	}
+	b.Config, b.Weights = model, weights
 	config.BaseModel = b.loadName()
 	b.Lora, b.Adapter = &config, dir
 	return nil
@@ -117,6 +124,21 @@ func (b *Base) Load(dev bindings.Device, shapes nn.Shapes) (*lora.Tuned, error) 
 	}
 	t.Plan(dev, shapes)
 	return t, t.Load(dev, b.Values())
+}
+
+// Notes returns messages about what the model's and the adapter's configuration set and
+// what is not read of it.
+func (b *Base) Notes() []string {
+	var notes []string
+	if b.Config.Note != "" {
+		notes = append(notes, b.Config.Note)
+	}
+	if b.Lora != nil && b.Adapter != "" {
+		if note := b.Lora.Note(b.Adapter); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return notes
 }
 
 // Close unmaps the weights. Closing a base without weights does nothing.

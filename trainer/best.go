@@ -1,26 +1,70 @@
 package trainer
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"qlora/internal/atomicfile"
 	"qlora/option"
 )
 
+// The metrics of an evaluation, named as in its row.
+const (
+	metricLoss     = "eval_loss"
+	metricAccuracy = "eval_mean_token_accuracy"
+)
+
 // tracksBest reports whether the run compares its evaluations.
-func (a *Args) tracksBest() bool { return a.LoadBest || a.BestMetric != "" }
+func (a *Args) tracksBest() bool {
+	return a.LoadBest || a.BestMetric != "" || a.SaveStrategy == StrategyBest || a.EarlyStopping.on() || a.Schedule == "reduce_lr_on_plateau"
+}
+
+// metric returns the name of what the run compares.
+func (a *Args) metric() string {
+	name := cmp.Or(a.BestMetric, metricLoss)
+	if strings.HasPrefix(name, "eval_") {
+		return name
+	}
+	return "eval_" + name
+}
+
+// better reports whether an evaluation is better than another.
+func (a *Args) better(value, other float64) bool {
+	greater := !strings.HasSuffix(a.metric(), "loss")
+	if a.GreaterIsBetter != nil {
+		greater = *a.GreaterIsBetter
+	}
+	if greater {
+		return value > other
+	}
+	return value < other
+}
+
+// metric returns the metric of that name; nil: the row does not have it.
+func (r *Record) metric(name string) *Number {
+	if name == metricAccuracy {
+		return r.EvalAccuracy
+	}
+	return r.EvalLoss
+}
 
 // checkBest refuses settings of the best checkpoint as TrainingArguments does: a run
 // can load only a checkpoint that it evaluated.
 func (a *Args) checkBest(refuse func(name string, value any, format string, args ...any)) {
-	if m := a.BestMetric; m != "" && m != "loss" && m != "eval_loss" {
-		refuse("metric_for_best_model", m, "evaluations measure only loss")
+	if m := a.metric(); m != metricLoss && m != metricAccuracy {
+		refuse("metric_for_best_model", a.BestMetric, "evaluations measure only loss and mean_token_accuracy")
 	}
-	if !a.LoadBest {
+	if a.SaveStrategy == StrategyBest && a.EvalStrategy == StrategyNo {
+		refuse("save_strategy", a.SaveStrategy, "the run never evaluates: set `eval_strategy`")
+	}
+	if !a.LoadBest || a.SaveStrategy == StrategyBest {
 		return
 	}
 	every := a.EvalSteps
@@ -39,20 +83,21 @@ func (a *Args) checkBest(refuse func(name string, value any, format string, args
 	}
 }
 
-// compareBest keeps an evaluation's loss if it is the best so far.
-func (r *loop) compareBest(loss float64) {
+// compareBest keeps an evaluation's metric if it is the best so far, and reports whether
+// it is.
+func (r *loop) compareBest(value float64) bool {
 	if !r.Args.tracksBest() {
-		return
+		return false
 	}
-	greater := r.Args.GreaterIsBetter != nil && *r.Args.GreaterIsBetter
-	if best := r.state.BestMetric; best != nil && (loss == float64(*best) || (loss > float64(*best)) != greater) {
-		return
+	if best := r.state.BestMetric; best != nil && !r.Args.better(value, float64(*best)) {
+		return false
 	}
-	r.state.BestMetric = number(loss)
+	r.state.BestMetric = number(value)
 	if r.Args.SaveStrategy != StrategyNo {
 		step := r.at.Step
 		r.state.BestGlobalStep = &step
 	}
+	return true
 }
 
 // nameBest names the checkpoint of the best evaluation in the state if it exists or is
@@ -99,24 +144,47 @@ func (r *loop) bestStep() int {
 	return step
 }
 
-// loadBest sets the parameters to those of the best checkpoint.
-func (r *loop) loadBest() error {
+// bestResults returns the checkpoint whose model is the run's result; "": the model is
+// that of the last step.
+func (r *loop) bestResults() string {
 	if !r.Args.LoadBest {
-		return nil
+		return ""
 	}
 	best := r.state.BestModelCheckpoint
 	if best == nil {
 		r.Note(option.Name("load_best_model_at_end") + ": no checkpoint of an evaluation was saved, so the results are those of the last step")
-		return nil
+		return ""
 	}
 	if _, err := verify(*best); err != nil {
 		r.Note(fmt.Sprintf("the best checkpoint cannot be loaded, so the results are those of the last step: %v", err))
-		return nil
+		return ""
 	}
-	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(*best, optimizerFile)); err != nil {
+	r.Note(fmt.Sprintf("loaded the best checkpoint, %s: its %s is %v", *best, r.Args.metric(), *r.state.BestMetric))
+	return *best
+}
+
+// copyModel copies the files of a checkpoint that are not the run's state to dir.
+func copyModel(checkpoint, dir string) error {
+	entries, err := os.ReadDir(checkpoint)
+	if err != nil {
 		return err
 	}
-	r.layout.Model.Derive(r.Device)
-	r.Note(fmt.Sprintf("loaded the best checkpoint, %s: its evaluation loss is %v", *best, *r.state.BestMetric))
+	for _, e := range entries {
+		if slices.Contains([]string{stateFile, progressFile, optimizerFile, manifestFile}, e.Name()) {
+			continue
+		}
+		from, err := os.Open(filepath.Join(checkpoint, e.Name()))
+		if err != nil {
+			return err
+		}
+		err = atomicfile.Write(filepath.Join(dir, e.Name()), 0o644, func(w io.Writer) error {
+			_, err := io.Copy(w, from)
+			return err
+		})
+		from.Close()
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }

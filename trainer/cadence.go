@@ -5,15 +5,16 @@ import "math"
 // A cadence decides after which optimizer steps a run logs, evaluates and saves, as
 // Trainer's DefaultFlowCallback does.
 type cadence struct {
-	length             Length
-	log, eval, save    int // intervals in steps
-	logFirst           bool
-	evalDelay          float64 // in steps, or in epochs if evalWhen is StrategyEpoch
-	evalWhen, saveWhen string
+	length          Length
+	log, eval, save int // intervals in steps
+	logFirst        bool
+	evalDelay       float64 // in steps, or in epochs if evalWhen is StrategyEpoch
+
+	logWhen, evalWhen, saveWhen string
 }
 
 func newCadence(a *Args, l Length) cadence {
-	c := cadence{length: l, logFirst: a.LoggingFirstStep, evalDelay: a.EvalDelay, evalWhen: a.EvalStrategy, saveWhen: a.SaveStrategy}
+	c := cadence{length: l, logFirst: a.LoggingFirstStep, evalDelay: a.EvalDelay, logWhen: a.LoggingStrategy, evalWhen: a.EvalStrategy, saveWhen: a.SaveStrategy}
 	c.log = interval(a.LoggingSteps, l.Steps)
 	c.save = interval(a.SaveSteps, l.Steps)
 	c.eval = c.log
@@ -44,7 +45,8 @@ func (c *cadence) after(step int) due {
 	eval := c.evalWhen == StrategySteps && (last || step%c.eval == 0) && c.evalDelay <= float64(step) ||
 		c.evalWhen == StrategyEpoch && epoch && c.evalDelay <= c.length.Epoch(step)
 	return due{
-		log:  step%c.log == 0 || c.logFirst && step == 1,
+		log: c.logWhen == StrategySteps && step%c.log == 0 || c.logWhen == StrategyEpoch && epoch ||
+			c.logFirst && step == 1,
 		eval: eval,
 		save: c.saveWhen == StrategySteps && (last || step%c.save == 0) || c.saveWhen == StrategyEpoch && epoch,
 	}

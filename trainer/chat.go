@@ -67,7 +67,7 @@ func (b *Base) Chat(dev bindings.Device, adapter string, longest int) (*Chat, er
 	}
 	return &Chat{
 		tuned: tuned, dev: dev, tok: tok, template: template, stop: stop,
-		vocabulary: b.Config.Vocabulary, longest: longest,
+		vocabulary: asked.Config.Vocabulary, longest: longest,
 	}, nil
 }
 

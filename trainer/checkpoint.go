@@ -98,10 +98,10 @@ func ownCheckpoints(outputDir, run string) ([]saved, error) {
 	return slices.DeleteFunc(all, func(s saved) bool { return s.progress == nil || s.progress.Run != run }), err
 }
 
-// NewestCheckpoint returns the complete checkpoint of outputDir that was saved last, or
-// "" if there is none. damaged has an error for each newer or unreadable one. It ignores
-// checkpoints of other runs than the one that outputDir holds.
-func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error) {
+// NewestCheckpoint returns the checkpoint of outputDir that was saved last and that a run
+// can resume from, or "" if there is none. unusable has an error for each newer one. It
+// ignores checkpoints of other runs than the one that outputDir holds.
+func NewestCheckpoint(outputDir string) (dir string, unusable []error, err error) {
 	held, _, err := readRecord(outputDir)
 	if err != nil {
 		return "", nil, err
@@ -120,11 +120,14 @@ func NewestCheckpoint(outputDir string) (dir string, damaged []error, err error)
 			err = fmt.Errorf("%s is a renamed checkpoint of step %d", dir, m.Step)
 		}
 		if err == nil {
-			return dir, damaged, nil
+			err = m.checkResumable(dir)
 		}
-		damaged = append(damaged, err)
+		if err == nil {
+			return dir, unusable, nil
+		}
+		unusable = append(unusable, err)
 	}
-	return "", damaged, nil
+	return "", unusable, nil
 }
 
 // rotate deletes the run's oldest checkpoints until keep are left; 0 keeps all. The

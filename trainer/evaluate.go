@@ -9,14 +9,15 @@ import (
 
 // evaluate logs eval_loss as Trainer computes it: the mean over records of the mean
 // over the tokens of the record's batch. It skips batches without predicted tokens. It
-// also generates the samples. It stops when ctx is canceled.
-func (r *loop) evaluate(ctx context.Context) error {
+// also generates the samples. It reports whether the evaluation is the best so far, and
+// stops when ctx is canceled.
+func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 	start := time.Now()
 	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
-	sum, records := 0.0, 0
+	sum, records, accuracy, batches := 0.0, 0, 0.0, 0
 	for i := 0; i < len(order); i += size {
 		if err := ctx.Err(); err != nil {
-			return err
+			return false, err
 		}
 		r.outputs.Work(Work{What: "evaluating", Done: int64(i), Total: int64(len(order))})
 		indices := order[i:min(i+size, len(order))]
@@ -25,38 +26,45 @@ func (r *loop) evaluate(ctx context.Context) error {
 			continue
 		}
 		if err := r.layout.Model.Evaluate(r.Device, b); err != nil {
-			return fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+			return false, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
 		}
 		stats, err := r.layout.Model.Stats(r.Device)
 		if err != nil {
-			return fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+			return false, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
 		}
 		// The reference also drops batches that are not finite, and so shows a
 		// diverged model as sound; we stop.
 		if !finite(stats.Loss) {
-			return notFinite("evaluation loss", stats.Loss, r.at.Step, r.checkpoint)
+			return false, notFinite("evaluation loss", stats.Loss, r.at.Step, r.checkpoint)
 		}
 		sum += stats.Loss / float64(b.Predicted()) * float64(len(indices))
 		records += len(indices)
+		accuracy += float64(stats.Hits) / float64(b.Predicted())
+		batches++
 	}
 	took := time.Since(start).Seconds()
 	samples, err := r.sample(ctx) // before the row: an interrupted evaluation is repeated as a whole
 	if err != nil {
-		return err
+		return false, err
 	}
-	loss := sum / float64(records)
-	r.schedule.evaluated(loss)
-	err = r.log(Row{Record: Record{
-		EvalLoss:             number(loss),
+	row := Record{
+		EvalLoss:             number(sum / float64(records)),
 		EvalRuntime:          rounded(took, 4),
 		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
 		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),
-	}})
-	r.compareBest(sum / float64(records))
-	if err != nil || len(samples) == 0 {
-		return err
 	}
-	return r.outputs.Sampled(samples)
+	if r.Args.metric() == metricAccuracy {
+		row.EvalAccuracy = number(accuracy / float64(batches)) // as TRL computes it
+	}
+	err = r.log(Row{Record: row})
+	value := float64(*row.metric(r.Args.metric()))
+	r.schedule.evaluated(value)
+	r.countPatience(value)
+	best = r.compareBest(value)
+	if err != nil || len(samples) == 0 {
+		return best, err
+	}
+	return best, r.outputs.Sampled(samples)
 }
 
 // rounded returns x with that many decimals, as Hugging Face logs its measurements.

@@ -58,6 +58,10 @@ func readRecord(dir string) (*record, []byte, error) {
 func (t *Trainer) runSettings() map[string]string {
 	s := t.settings()
 	s["adapter"], s["load_best_model_at_end"] = t.Base.Adapter, fmt.Sprint(t.Args.LoadBest)
+	s["early_stopping_patience"], s["early_stopping_threshold"] = fmt.Sprint(t.Args.Patience), fmt.Sprint(t.Args.Threshold)
+	if t.Args.tracksBest() {
+		s["metric_for_best_model"] = t.Args.metric()
+	}
 	if c := t.Base.Lora; c != nil {
 		s["lora_r"], s["target_modules"] = fmt.Sprint(c.R), fmt.Sprint(c.Targets)
 		s["modules_to_save"], s["use_dora"] = strings.Join(c.ModulesToSave, ","), fmt.Sprint(c.DoRA)

@@ -56,6 +56,7 @@ type settings struct {
 	EvalDelay    float64 `json:"eval_delay"`
 	LoggingSteps float64 `json:"logging_steps"`
 	LoggingFirst bool    `json:"logging_first_step"`
+	LoggingWhen  string  `json:"logging_strategy"`
 	SaveStrategy string  `json:"save_strategy"`
 	EvalStrategy string  `json:"eval_strategy"`
 }
@@ -70,6 +71,7 @@ func (s settings) apply(a *Args) {
 	set(&a.EvalDelay, s.EvalDelay)
 	set(&a.LoggingSteps, s.LoggingSteps)
 	set(&a.LoggingFirstStep, s.LoggingFirst)
+	set(&a.LoggingStrategy, s.LoggingWhen)
 	set(&a.SaveStrategy, s.SaveStrategy)
 	set(&a.EvalStrategy, s.EvalStrategy)
 }

@@ -22,6 +22,7 @@ type loop struct {
 	epochOrder []int // of the next step's epoch
 	outputs    outputs
 	checkpoint string // the newest one known to be complete
+	stopped    bool   // early, by the evaluations
 
 	began  time.Time // minus the seconds of the run before it was resumed
 	tokens int64     // trained since the last log row
@@ -100,7 +101,7 @@ func (r *loop) steps(ctx context.Context) error {
 			return err
 		}
 	}
-	for r.at.Step < r.length.Steps {
+	for !r.done() {
 		if ctx.Err() != nil {
 			return r.interrupted()
 		}
@@ -167,6 +168,7 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 		}
 		r.at.MicroBatch++
 	}
+	m.Gather(dev)
 	dev.Run(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
 	stats, err := m.Stats(dev)
 	if err != nil {
@@ -204,20 +206,23 @@ func (r *loop) follow(ctx context.Context, after due, row *Record) error {
 			r.order.evaluated()
 		}
 		r.at.EvaluationDue = true
-		if err := r.evaluate(ctx); err != nil {
+		best, err := r.evaluate(ctx)
+		if err != nil {
 			if ctx.Err() != nil {
 				return r.interrupted()
 			}
 			return err
 		}
 		r.at.EvaluationDue = false
+		after.save = after.save || best && r.Args.SaveStrategy == StrategyBest ||
+			r.stopped && r.Args.SaveStrategy == StrategyEpoch // the stop ends the epoch
 	}
 	if after.save {
 		if err := r.save(); err != nil {
 			return err
 		}
 	}
-	if ctx.Err() != nil && r.at.Step < r.length.Steps {
+	if ctx.Err() != nil && !r.done() {
 		return r.interrupted()
 	}
 	return nil

@@ -47,6 +47,22 @@ func seal(dir string, step int) error {
 	return os.WriteFile(filepath.Join(dir, manifestFile), append(b, '\n'), 0o644)
 }
 
+// checkResumable returns an error if the checkpoint in dir lacks what a run needs to
+// resume.
+func (m *manifest) checkResumable(dir string) error {
+	if _, ok := m.Files[optimizerFile]; !ok {
+		return &modelOnlyError{dir}
+	}
+	return nil
+}
+
+// A modelOnlyError is about a checkpoint without the optimizer's state.
+type modelOnlyError struct{ dir string }
+
+func (e *modelOnlyError) Error() string {
+	return e.dir + " was saved with `save_only_model`, so it has no optimizer state to resume from"
+}
+
 // verify reads every file of a checkpoint and returns an error if one differs from the
 // manifest.
 func verify(dir string) (*manifest, error) {
@@ -59,7 +75,7 @@ func verify(dir string) (*manifest, error) {
 	if err := json.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, needed := range []string{stateFile, progressFile, optimizerFile} {
+	for _, needed := range []string{stateFile, progressFile} {
 		if _, ok := m.Files[needed]; !ok {
 			return nil, fmt.Errorf("%s lists no %s", path, needed)
 		}

@@ -84,7 +84,7 @@ func layOut(model *Base, a *Args, shapes nn.Shapes, profile bindings.Profile, li
 }
 
 func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	options := nn.Options{Train: model.Lora == nil, Recompute: policy, NoiseAlpha: a.NoiseAlpha}
+	options := nn.Options{Train: model.Lora == nil, Recompute: policy, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing}
 	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err

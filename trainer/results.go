@@ -16,22 +16,21 @@ func (r *loop) finish() error {
 	if r.Args.MaxSteps > 0 {
 		samples = float64(r.length.Steps * r.Args.BatchSize * r.Args.Accumulation)
 	}
+	steps := float64(r.at.Step)
+	samples *= steps / float64(r.length.Steps) // fewer if stopped early
 	flops := r.state.TotalFLOs
 	err := r.log(Row{Record: Record{
 		TotalFLOs:             &flops,
-		TrainLoss:             number((r.at.TotalLoss + r.at.PendingLoss) / float64(r.length.Steps)),
+		TrainLoss:             number((r.at.TotalLoss + r.at.PendingLoss) / steps),
 		TrainRuntime:          rounded(took, 4),
 		TrainSamplesPerSecond: rounded(samples/took, 3),
-		TrainStepsPerSecond:   rounded(float64(r.length.Steps)/took, 3),
+		TrainStepsPerSecond:   rounded(steps/took, 3),
 	}})
 	if err != nil {
 		return err
 	}
-	if err := r.loadBest(); err != nil {
-		return err
-	}
 	dir := r.Args.OutputDir
-	if err := r.writeModel(dir); err != nil {
+	if err := r.writeResults(dir); err != nil {
 		return err
 	}
 	r.state.control(false, true)
@@ -57,6 +56,23 @@ func (r *loop) writeModel(dir string) error {
 	if err != nil {
 		return err
 	}
+	return r.writeFiles(dir)
+}
+
+// writeResults writes what writeModel writes, of the best checkpoint if that is the
+// result.
+func (r *loop) writeResults(dir string) error {
+	best := r.bestResults()
+	if best == "" {
+		return r.writeModel(dir)
+	}
+	if err := copyModel(best, dir); err != nil {
+		return err
+	}
+	return r.writeFiles(dir)
+}
+
+func (r *loop) writeFiles(dir string) error {
 	for _, f := range r.Files {
 		if err := atomicfile.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o644); err != nil {
 			return err

@@ -32,10 +32,11 @@ func (r *loop) restore() error {
 	r.state.LogHistory = r.past.LogHistory
 	r.restoreBest()
 	for _, row := range r.past.LogHistory { // reduce_lr_on_plateau depends on them
-		if row.EvalLoss != nil {
-			r.schedule.evaluated(float64(*row.EvalLoss))
+		if value := row.metric(r.Args.metric()); value != nil {
+			r.schedule.evaluated(float64(*value))
 		}
 	}
+	r.restorePatience()
 	r.state.GlobalStep, r.state.Epoch = r.at.Step, Number(r.length.Epoch(r.at.Step))
 	r.state.TotalFLOs = Number(r.flopsPerToken() * float64(r.at.Tokens))
 	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
@@ -64,8 +65,8 @@ func (r *loop) save() error {
 	r.at.Draws = r.order.draws
 	r.at.Seconds = r.seconds()
 	r.nameBest()
-	r.state.control(true, r.at.Step == r.length.Steps)
-	defer r.state.control(false, r.at.Step == r.length.Steps)
+	r.state.control(true, r.done())
+	defer r.state.control(false, r.done())
 	dir, err := writeCheckpoint(r.Args.OutputDir, r.at.Step, func(dir string) error {
 		if err := r.writeModel(dir); err != nil {
 			return err
@@ -79,6 +80,9 @@ func (r *loop) save() error {
 		}
 		if err := os.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
 			return err
+		}
+		if r.Args.SaveOnlyModel {
+			return nil
 		}
 		return saveOptimizer(r.Device, r.layout.params, filepath.Join(dir, optimizerFile))
 	})

@@ -13,8 +13,8 @@ func (t *Trainer) settings() map[string]string {
 	s := map[string]string{
 		"learning_rate": fmt.Sprint(a.LearningRate), "lr_scheduler_type": a.Schedule, "lr_scheduler_kwargs": a.ScheduleArgs.String(), "warmup_steps": fmt.Sprint(a.warmup(t.length.Steps)),
 		"max_steps": fmt.Sprint(t.length.Steps), "weight_decay": fmt.Sprint(a.WeightDecay), "max_grad_norm": fmt.Sprint(a.MaxGradNorm),
-		"neftune_noise_alpha": fmt.Sprint(a.NoiseAlpha),
-		"adam_beta1":          fmt.Sprint(a.AdamBeta1), "adam_beta2": fmt.Sprint(a.AdamBeta2), "adam_epsilon": fmt.Sprint(a.AdamEpsilon),
+		"neftune_noise_alpha": fmt.Sprint(a.NoiseAlpha), "label_smoothing_factor": fmt.Sprint(a.LabelSmoothing),
+		"adam_beta1": fmt.Sprint(a.AdamBeta1), "adam_beta2": fmt.Sprint(a.AdamBeta2), "adam_epsilon": fmt.Sprint(a.AdamEpsilon),
 		"optim_args": a.OptimArgs, "loraplus_lr_ratio": fmt.Sprint(a.LoraPlusRatio),
 	}
 	if c := t.Base.Lora; c != nil {

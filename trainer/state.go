@@ -39,7 +39,8 @@ type State struct {
 type Record struct {
 	Epoch                 Number  `json:"epoch"`
 	EvalLoss              *Number `json:"eval_loss,omitempty"`
-	EvalRuntime           *Number `json:"eval_runtime,omitempty"` // seconds
+	EvalAccuracy          *Number `json:"eval_mean_token_accuracy,omitempty"` // if metric_for_best_model is it
+	EvalRuntime           *Number `json:"eval_runtime,omitempty"`             // seconds
 	EvalSamplesPerSecond  *Number `json:"eval_samples_per_second,omitempty"`
 	EvalStepsPerSecond    *Number `json:"eval_steps_per_second,omitempty"`
 	GradNorm              *Number `json:"grad_norm,omitempty"`
@@ -61,18 +62,24 @@ func newState(a *Args, l Length, c *cadence) *State {
 		LogHistory: []Record{},
 	}
 	s.control(false, false)
+	s.patience(&a.EarlyStopping, 0)
 	return s
 }
 
 // control sets what transformers stores of its TrainerControl.
 func (s *State) control(saving, stopping bool) {
-	s.StatefulCallbacks = map[string]any{"TrainerControl": map[string]any{
-		"args": map[string]bool{
-			"should_epoch_stop": false, "should_evaluate": false, "should_log": false,
-			"should_save": saving, "should_training_stop": stopping,
-		},
-		"attributes": struct{}{},
-	}}
+	s.callback("TrainerControl", map[string]any{
+		"should_epoch_stop": false, "should_evaluate": false, "should_log": false,
+		"should_save": saving, "should_training_stop": stopping,
+	}, map[string]any{})
+}
+
+// callback sets what transformers stores of a callback.
+func (s *State) callback(name string, args, attributes map[string]any) {
+	if s.StatefulCallbacks == nil {
+		s.StatefulCallbacks = map[string]any{}
+	}
+	s.StatefulCallbacks[name] = map[string]any{"args": args, "attributes": attributes}
 }
 
 // Encode returns the file's bytes, indented by two spaces as Python writes it.

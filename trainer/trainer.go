@@ -106,7 +106,11 @@ func New(r Run) (*Trainer, error) {
 	a.loraPlus(t.layout.params)
 	t.noteOptimizer()
 	t.noteTied()
-	if note := t.layout.Model.Config.Note; note != "" {
+	t.noteStopping()
+	if a.SaveOnlyModel && a.SaveStrategy != StrategyNo {
+		t.Note("`save_only_model`: no run can resume from the checkpoints of this one")
+	}
+	for _, note := range append(r.Base.Notes(), t.layout.Model.Notes()...) {
 		t.Note(note)
 	}
 	if err := t.checkTensors(); err != nil {
@@ -257,20 +261,34 @@ func (t *Trainer) findCheckpoint() error {
 	}
 	dir := t.Args.Resume
 	if dir == ResumeNewest {
-		newest, damaged, err := NewestCheckpoint(t.Args.OutputDir)
+		newest, unusable, err := NewestCheckpoint(t.Args.OutputDir)
 		if err != nil {
 			return err
 		}
-		for _, err := range damaged {
-			t.Note(fmt.Sprintf("skipping a damaged checkpoint: %v", err))
+		for _, err := range unusable {
+			modelOnly := new(modelOnlyError)
+			switch {
+			case !errors.As(err, &modelOnly):
+				t.Note(fmt.Sprintf("skipping a damaged checkpoint: %v", err))
+			case newest == "":
+				return t.cannotResume(err)
+			default:
+				t.Note(fmt.Sprintf("skipping a checkpoint: %v", err))
+			}
 		}
 		if newest == "" {
 			t.Note(fmt.Sprintf("no complete checkpoint in %s: starting from the beginning", t.Args.OutputDir))
 			return nil
 		}
 		dir = newest
-	} else if _, err := verify(dir); err != nil {
-		return fmt.Errorf("`resume_from_checkpoint` %s is not a complete checkpoint: %w", dir, err)
+	} else {
+		m, err := verify(dir)
+		if err != nil {
+			return fmt.Errorf("`resume_from_checkpoint` %s is not a complete checkpoint: %w", dir, err)
+		}
+		if err := m.checkResumable(dir); err != nil {
+			return t.cannotResume(err)
+		}
 	}
 	p, err := readProgress(dir)
 	if err != nil {
@@ -288,4 +306,13 @@ func (t *Trainer) findCheckpoint() error {
 	t.noteChanges(p.Settings)
 	t.resume, t.from = p, dir
 	return nil
+}
+
+// cannotResume returns the error of a checkpoint without the optimizer's state.
+func (t *Trainer) cannotResume(err error) error {
+	with := "model"
+	if t.Base.Lora != nil {
+		with = "adapter"
+	}
+	return fmt.Errorf("%w: begin another run from its weights, with it as %s", err, option.Name(with))
 }

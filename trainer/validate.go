@@ -25,7 +25,8 @@ func (a *Args) Validate() error {
 	}{
 		{"lr_scheduler_type", a.Schedule, scheduleNames()},
 		{"train_sampling_strategy", a.SamplingStrategy, []string{OrderRandom, OrderSequential, OrderGroupByLength}},
-		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
+		{"logging_strategy", a.LoggingStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
+		{"save_strategy", a.SaveStrategy, []string{StrategySteps, StrategyEpoch, StrategyBest, StrategyNo}},
 		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
 	} {
@@ -69,6 +70,7 @@ func (a *Args) Validate() error {
 		refuse("num_train_epochs", a.Epochs, "it must be above 0 unless `max_steps` is set")
 	}
 	a.checkBest(refuse)
+	a.checkStopping(refuse)
 	if a.Overwrite && a.resumes() {
 		refuse("overwrite_output_dir", true, "`resume_from_checkpoint` continues a run: give one of them")
 	}

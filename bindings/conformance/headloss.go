@@ -16,28 +16,35 @@ type lossCase struct {
 	bias                       bool
 	mode                       string  // "loss", "losses", "DX", "DX on X", "full"
 	scale, cap                 float64 // on the logits; 0: none
+	smoothing                  float64
 }
 
 func runHeadLoss(t *testing.T, s *suite) {
 	for _, c := range []lossCase{
-		{1, 2, 1, 0, false, "DX", 0, 0},
-		{1, 31, 8, 1, false, "DX", 0, 0},
-		{7, 67, 33, 0.4, true, "DX on X", 0, 0},
-		{300, 259, 64, 0.2, false, "full", 0, 0},
-		{530, 131, 40, 0, true, "full", 0, 0},
-		{523, 131, 40, 0.5, false, "DX on X", 0, 0},
-		{65, 1031, 64, 0.9, false, "loss", 0, 0},
-		{19, 300, 64, 0.3, true, "loss", 0, 0},
-		{1, 31, 8, 0, false, "losses", 0, 0},
-		{7, 67, 33, 1, true, "losses", 0, 0},
-		{530, 131, 40, 0.5, true, "losses", 0, 0},
-		{7, 67, 33, 0.4, true, "full", 0.0625, 0}, // Cohere
-		{300, 259, 64, 0.2, false, "full", 0, 3},  // Gemma 2
-		{33, 131, 40, 0.2, true, "full", 1.5, 30}, //
-		{300, 259, 64, 0.2, true, "DX on X", 0.5, 2},
-		{65, 1031, 64, 0.9, false, "loss", 0.25, 5},
-		{530, 131, 40, 0.5, true, "losses", 2, 10},
-		{1100, 67, 24, 0.5, true, "full", 0, 0}, // more tokens than logits lie in memory of
+		{1, 2, 1, 0, false, "DX", 0, 0, 0},
+		{1, 31, 8, 1, false, "DX", 0, 0, 0},
+		{7, 67, 33, 0.4, true, "DX on X", 0, 0, 0},
+		{300, 259, 64, 0.2, false, "full", 0, 0, 0},
+		{530, 131, 40, 0, true, "full", 0, 0, 0},
+		{523, 131, 40, 0.5, false, "DX on X", 0, 0, 0},
+		{65, 1031, 64, 0.9, false, "loss", 0, 0, 0},
+		{19, 300, 64, 0.3, true, "loss", 0, 0, 0},
+		{1, 31, 8, 0, false, "losses", 0, 0, 0},
+		{7, 67, 33, 1, true, "losses", 0, 0, 0},
+		{530, 131, 40, 0.5, true, "losses", 0, 0, 0},
+		{7, 67, 33, 0.4, true, "full", 0.0625, 0, 0}, // Cohere
+		{300, 259, 64, 0.2, false, "full", 0, 3, 0},  // Gemma 2
+		{33, 131, 40, 0.2, true, "full", 1.5, 30, 0}, //
+		{300, 259, 64, 0.2, true, "DX on X", 0.5, 2, 0},
+		{65, 1031, 64, 0.9, false, "loss", 0.25, 5, 0},
+		{530, 131, 40, 0.5, true, "losses", 2, 10, 0},
+		{1, 2, 1, 0, false, "DX", 0, 0, 0.1}, // smoothed labels
+		{7, 67, 33, 0.4, true, "DX on X", 0, 0, 0.1},
+		{300, 259, 64, 0.2, false, "full", 0, 0, 0.25},
+		{65, 1031, 64, 0.9, false, "loss", 0, 0, 0.1},
+		{33, 131, 40, 0.2, true, "full", 1.5, 30, 0.1},
+		{530, 131, 40, 0.5, true, "losses", 2, 10, 1},
+		{1100, 67, 24, 0.5, true, "full", 0, 0, 0}, // more tokens than logits lie in memory of
 	} {
 		for _, h := range holdings {
 			if c.tokens > 1000 && h.dtype != bindings.BF16 {
@@ -69,6 +76,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	op := &bindings.HeadLoss{X: x.Tensor, Linear: l, Labels: f.ints("Labels", label).Tensor, Scale: float32(scale), Stats: stats.Tensor}
 	overwritten := []*operand{stats}
 	op.LogitScale, op.LogitCap = float32(c.scale), float32(c.cap)
+	op.Smoothing = float32(c.smoothing)
 	var losses, dx, dw, db *operand
 	switch c.mode {
 	case "losses":
@@ -112,7 +120,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 		for j, v := range row {
 			row[j], slope[j] = capped(factor*v, c.cap)
 		}
-		loss, g, hit := crossEntropy(row, int(label))
+		loss, g, hit := crossEntropy(row, int(label), float64(op.Smoothing))
 		if f.contested(row, int(label), c.hidden) {
 			doubtful++
 		}

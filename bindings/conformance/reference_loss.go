@@ -3,8 +3,8 @@ package conformance
 import "math"
 
 // crossEntropy returns the loss of one row of logits, its gradient, and whether the
-// label has the largest logit.
-func crossEntropy(logits []float64, label int) (loss float64, gradient []float64, hit bool) {
+// label has the largest logit. The target is the label, smoothed.
+func crossEntropy(logits []float64, label int, smoothing float64) (loss float64, gradient []float64, hit bool) {
 	top, best := math.Inf(-1), 0
 	for j, v := range logits {
 		if v > top {
@@ -18,8 +18,12 @@ func crossEntropy(logits []float64, label int) (loss float64, gradient []float64
 	lse := top + math.Log(sum)
 	gradient = make([]float64, len(logits))
 	for j, v := range logits {
-		gradient[j] = math.Exp(v - lse)
+		target := smoothing / float64(len(logits))
+		if j == label {
+			target += 1 - smoothing
+		}
+		gradient[j] = math.Exp(v-lse) - target
+		loss += target * (lse - v)
 	}
-	gradient[label]--
-	return lse - logits[label], gradient, best == label
+	return loss, gradient, best == label
 }

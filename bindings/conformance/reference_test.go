@@ -228,6 +228,8 @@ func TestRoPEReference(t *testing.T) {
 func TestLossReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 1))
 	x := normals(r, 6)
-	_, g, _ := crossEntropy(x, 2)
-	differentiate(t, "logits", x, g, func() float64 { l, _, _ := crossEntropy(x, 2); return l })
+	for _, smoothing := range []float64{0, 0.3, 1} {
+		_, g, _ := crossEntropy(x, 2, smoothing)
+		differentiate(t, "logits", x, g, func() float64 { l, _, _ := crossEntropy(x, 2, smoothing); return l })
+	}
 }

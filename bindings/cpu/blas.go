@@ -17,6 +17,8 @@ import (
 // "gonum", or the path of an OpenBLAS.
 const Variable = "QLORA_BLAS"
 
+const gonumName = "gonum"
+
 // A Description describes a device's BLAS and how it was found.
 type Description struct {
 	Name   string   // "gonum" or "OpenBLAS"
@@ -24,6 +26,8 @@ type Description struct {
 	Core   string   // OpenBLAS's choice of kernels
 	Build  string   // OpenBLAS's version and options
 	Looked []string // the paths tried, in order, with the outcome of each
+
+	chosen bool // by name
 }
 
 // String returns a one-line description.
@@ -34,15 +38,34 @@ func (d Description) String() string {
 	return fmt.Sprintf("%s (%s) at %s", d.Name, d.Core, d.Path)
 }
 
+// Faster returns what a description of gonum's products should add: that OpenBLAS is
+// faster, and the command that gets it, after "; ". It returns "" for OpenBLAS.
+func (d Description) Faster() string {
+	switch {
+	case d.Name != gonumName:
+		return ""
+	case d.chosen:
+		return fmt.Sprintf("; OpenBLAS is several times as fast: do not set %s to gonum", Variable)
+	}
+	command := "apt install libopenblas0"
+	if root, ok := sharedlib.Module(); ok {
+		if _, err := os.Stat(filepath.Join(root, "tools", "toolchain.py")); err == nil {
+			command = "make openblas"
+		}
+	}
+	return fmt.Sprintf("; OpenBLAS is several times as fast: `%s` gets it, or set %s to its path", command, Variable)
+}
+
 // find returns the BLAS selected by choice. "" looks for an OpenBLAS and falls back to
 // gonum; a named BLAS that cannot be used is an error.
 func find(choice string) (blas.Float32, Description, error) {
-	own := Description{Name: "gonum"}
+	own := Description{Name: gonumName}
 	from := "the option"
 	if choice == "" {
 		choice, from = os.Getenv(Variable), Variable
 	}
-	if choice == "gonum" {
+	if choice == gonumName {
+		own.chosen = true
 		return gonum.Implementation{}, own, nil
 	}
 	if choice != "" {

@@ -84,7 +84,7 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 				addWidened(row, op.Linear.Bias, 0)
 			}
 			bendLogits(op, row, slope)
-			losses[i], hit[i] = crossEntropy(row, int(labels[rows[i]]), op.Scale, backward)
+			losses[i], hit[i] = crossEntropy(row, int(labels[rows[i]]), op.Scale, op.Smoothing, backward)
 			if backward && orOne(op.LogitScale) != 1 {
 				vector.Scale(row, op.LogitScale)
 			}
@@ -127,19 +127,28 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 }
 
 // crossEntropy returns the loss of one row of logits and whether the label is their
-// argmax. With backward it replaces the logits by scale·(softmax - onehot).
-func crossEntropy(row []float32, label int, scale float32, backward bool) (float64, bool) {
+// argmax. With backward it replaces the logits by scale·(softmax - target). The target has
+// 1 - smoothing on the label and a share of smoothing on each logit.
+func crossEntropy(row []float32, label int, scale, smoothing float32, backward bool) (float64, bool) {
 	top, target := vector.Max(row), row[label]
 	best := slices.Index(row, top)
+	smooth, share := 0.0, 0.0
+	if smoothing > 0 {
+		share = float64(smoothing) / float64(len(row))
+		smooth = float64(smoothing)*float64(target) - share*vector.Sum(row)
+	}
 	sum := vector.ExpSum(row, top)
 	loss := math.Log(sum) + float64(top) - float64(target)
 	if backward {
 		factor := float32(float64(scale) / sum)
 		vector.Scale(row, factor)
+		if smoothing > 0 {
+			vector.Add(row, float32(-float64(scale)*share))
+		}
 		// p - 1 is computed from the loss: for p near 1 the subtraction would cancel.
-		row[label] = float32(float64(scale) * math.Expm1(-loss))
+		row[label] = float32(float64(scale) * (math.Expm1(-loss) + float64(smoothing) - share))
 	}
-	return loss, best == label
+	return loss + smooth, best == label
 }
 
 // bendLogits scales and caps a row of logits. slope, if needed, receives the slopes of

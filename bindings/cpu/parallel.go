@@ -1,13 +1,13 @@
 package cpu
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // parallel runs do for every piece in [0, pieces). lane is the goroutine's number, below
 // d.threads, for its part of the scratch. The assignment of pieces to lanes is arbitrary
 // and must not affect results.
+//
+// It waits for pieces, not for goroutines: on a machine with more runnable threads than
+// cores the caller can have done all pieces before another lane first runs.
 func (d *Device) parallel(pieces int, do func(lane, piece int)) {
 	lanes := min(d.threads, pieces)
 	if lanes <= 1 {
@@ -16,18 +16,21 @@ func (d *Device) parallel(pieces int, do func(lane, piece int)) {
 		}
 		return
 	}
-	var next atomic.Int64
+	var next, done atomic.Int64
+	all := make(chan struct{})
 	work := func(lane int) {
 		for i := int(next.Add(1)) - 1; i < pieces; i = int(next.Add(1)) - 1 {
 			do(lane, i)
+			if int(done.Add(1)) == pieces {
+				close(all)
+			}
 		}
 	}
-	var others sync.WaitGroup
 	for lane := 1; lane < lanes; lane++ {
-		others.Go(func() { work(lane) })
+		go work(lane)
 	}
 	work(0)
-	others.Wait()
+	<-all
 }
 
 // tiles returns the number of tiles of the given size that cover n.

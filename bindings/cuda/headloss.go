@@ -22,7 +22,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 		x, z := matrix(op.X.Slice(from, to)), rows(all, 0, to-from)
 		c.forward(w, product{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1})
 		c.do(&crossEntropy{
-			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), labels: columns(labels, from, to), scale: float(op.Scale),
+			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: float(op.Scale),
 			losses: columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
 		})
 		if !op.DWeight.Absent() { // before DX, which may be X

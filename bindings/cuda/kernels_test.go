@@ -155,8 +155,12 @@ func TestDecodeHasBitsandbytesBits(t *testing.T) {
 func TestCrossEntropyOfRows(t *testing.T) {
 	k := newKernels(t)
 	const scale = 0.25
-	for _, c := range []struct{ rows, vocabulary, stride, skip int }{
-		{5, 300, 304, 0}, {5, 301, 301, 1}, {5, 9, 9, 3}, {5, 2, 2, 0}, {5, 50_257, 50_257, 5}, {5, 16_384, 16_384, 0},
+	for _, c := range []struct {
+		rows, vocabulary, stride, skip int
+		smoothing                      float64
+	}{
+		{5, 300, 304, 0, 0}, {5, 301, 301, 1, 0}, {5, 9, 9, 3, 0}, {5, 2, 2, 0, 0}, {5, 50_257, 50_257, 5, 0}, {5, 16_384, 16_384, 0, 0},
+		{5, 301, 301, 1, 0.125}, {5, 9, 9, 3, 0.125}, {5, 50_257, 50_257, 5, 0.125}, {5, 16_384, 16_384, 0, 1},
 	} {
 		for _, backward := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%+v backward=%t", c, backward), func(t *testing.T) {
@@ -177,12 +181,12 @@ func TestCrossEntropyOfRows(t *testing.T) {
 				ids := k.bytes(unsafe.Slice((*byte)(unsafe.Pointer(&labels[0])), 4*len(labels)))
 				k.run("cross_entropy", &crossEntropy{
 					logits: logits, labels: tensor{data: ids, rows: 1, cols: i64(c.rows), stride: i64(c.rows), dtype: i32(bindings.I32)},
-					logit_scale: 1, scale: scale, losses: losses, hits: hits, backward: flag(backward),
+					logit_scale: 1, smoothing: float(float32(c.smoothing)), scale: scale, losses: losses, hits: hits, backward: flag(backward),
 				})
 				got, gotLosses, gotHits := k.numbers(logits), k.numbers(losses), k.numbers(hits)
 				for r, label := range labels {
 					row := z[r*v : (r+1)*v]
-					want, loss, hit := crossEntropyOf(row, int(label), scale)
+					want, loss, hit := crossEntropyOf(row, int(label), scale, c.smoothing)
 					require.InDelta(t, loss, float64(gotLosses[r]), 1e-6*(1+loss), "loss of row %d", r)
 					require.Equal(t, hit, gotHits[r] == 1, "row %d", r)
 					for j := range row {
@@ -190,8 +194,10 @@ func TestCrossEntropyOfRows(t *testing.T) {
 							require.Equal(t, row[j], got[r*v+j], "row %d, logit %d", r, j)
 							continue
 						}
-						// Half an ulp of bfloat16, plus float32's error before it.
-						require.InDelta(t, want[j], float64(got[r*v+j]), 0x1.01p-8*math.Abs(want[j])+1e-37, "row %d, logit %d", r, j)
+						// Half an ulp of bfloat16, plus float32's error before it, which is
+						// relative to a smoothed target where that cancels.
+						most := 0x1.01p-8*math.Abs(want[j]) + 1e-6*scale*c.smoothing/float64(v) + 1e-37
+						require.InDelta(t, want[j], float64(got[r*v+j]), most, "row %d, logit %d", r, j)
 					}
 				}
 			})
@@ -199,7 +205,7 @@ func TestCrossEntropyOfRows(t *testing.T) {
 	}
 }
 
-func crossEntropyOf(row []float32, label int, scale float64) (gradient []float64, loss float64, hit bool) {
+func crossEntropyOf(row []float32, label int, scale, smoothing float64) (gradient []float64, loss float64, hit bool) {
 	gradient = make([]float64, len(row))
 	if label == bindings.IgnoreLabel {
 		return gradient, 0, false
@@ -217,5 +223,12 @@ func crossEntropyOf(row []float32, label int, scale float64) (gradient []float64
 		gradient[j] = scale * math.Exp(float64(z)-float64(row[label])) / (1 + rest)
 	}
 	gradient[label] = -scale * rest / (1 + rest)
-	return gradient, math.Log1p(rest), best == label
+	loss = math.Log1p(rest)
+	share := smoothing / float64(len(row))
+	for j, z := range row {
+		gradient[j] -= scale * share
+		loss += share * (float64(row[label]) - float64(z))
+	}
+	gradient[label] += scale * smoothing
+	return gradient, loss, best == label
 }

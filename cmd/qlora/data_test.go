@@ -33,6 +33,26 @@ func TestPreviewShowsWhatIsTrainedOn(t *testing.T) {
 	assert.NotContains(t, out, "── 2")
 }
 
+// TestPreviewOfOtherRecords checks that a record that is packed already is shown by its
+// documents, that the statistics count bad records, and that the line about the file
+// names what is not used.
+func TestPreviewOfOtherRecords(t *testing.T) {
+	model := writeModel(t)
+	file := filepath.Join(t.TempDir(), "a.jsonl")
+	write(t, file, `{"input_ids": [0, 1, 2, 1], "position_ids": [0, 1, 0, 1], "id": 7}
+{"input_ids": null}
+{"input_ids": [1, 2, 0], "attention_mask": [1, 1, 0]}
+`)
+	code, out, log := run(t, "preview", "--model", model, "--dataset", file, "--skip_bad_records")
+	require.Zero(t, code, log)
+	assert.Contains(t, out, "── 1: packed of 2 documents: 4 tokens, 2 trained on\n─ 1.1: "+file+":1, record 1, pretokenized: 2 tokens, 1 trained on\n")
+	assert.Contains(t, out, "─ 1.2: "+file+":1, record 1, pretokenized: 2 tokens, 1 trained on\n")
+	assert.Contains(t, out, "── 2: "+file+":3, record 3, pretokenized: 2 tokens, 1 trained on\n")
+	assert.Contains(t, out, "0 records were truncated, 0 were dropped because nothing of them is trained on, 1 were skipped because they cannot be read\n")
+	assert.Contains(t, log, `a.jsonl: read as pretokenized: 3 records, 2 sequences, 6 tokens, 3 of them trained on; 1 of several documents, which do not see each other; 1 tokens of padding were removed; `+
+		`1 bad ones were skipped, the first: `+file+`:2: "input_ids": it is null, not an array of token ids; not used: id`)
+}
+
 func TestPreviewOfPackedAsJSON(t *testing.T) {
 	records := writeRecords(t, 30, 8)
 	type sequence struct {

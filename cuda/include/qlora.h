@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 2
+#define QLORA_ABI 3
 
 enum {
   QLORA_OK = 0,
@@ -258,10 +258,11 @@ typedef struct {
 } qlora_attend_backward;
 
 // Losses of one chunk of tokens' logits and, in place, their gradient: of z =
-// cap·tanh(logit_scale·logits/cap), or of z = logit_scale·logits without a cap.
+// cap·tanh(logit_scale·logits/cap), or of z = logit_scale·logits without a cap. The target has 1 -
+// smoothing on the label plus smoothing/vocabulary on each logit.
 typedef struct {
   qlora_tensor logits;  // BF16 [tokens, vocabulary]
-  float logit_scale, logit_cap;
+  float logit_scale, logit_cap, smoothing;
   qlora_tensor labels;  // I32 [1, tokens]; -100 is ignored
   float scale;
   qlora_tensor losses;  // F32 [1, tokens]

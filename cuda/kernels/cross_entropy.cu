@@ -7,6 +7,10 @@
 // A row whose label is -100 has loss 0, no hit and, with backward, a gradient of zeros. Logits are
 // BF16 [tokens, vocabulary]; the kernel does nothing once a check of the labels has failed. With a
 // logit scale and a cap, z is cap·tanh(logit_scale·logit/cap), and the gradient is that of logit.
+// With label smoothing s the target is 1 - s on the label plus s/V on each of the V logits:
+//
+//   loss = logsumexp(z) - z[l] + s·(z[l] - mean(z))
+//   z[j] = scale·(exp(z[j] - logsumexp(z)) - (1 - s)·(j == l) - s/V)
 //
 // One block per row, of 1024 threads unless the vocabulary is small. One pass computes maximum and
 // sum together: a thread's sum is rescaled only when 8 logits bring a larger maximum, which is rare
@@ -30,6 +34,7 @@ namespace {
 constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / 32;  // of the widest block
 constexpr int kShared = 2 * kWarps * sizeof(float) + kWarps * sizeof(int);
+constexpr int kSmoothedShared = kShared + kWarps * sizeof(float);
 constexpr int kIgnored = -100;
 constexpr float kLog2E = 1.4426950408889634f;
 
@@ -40,7 +45,7 @@ struct CrossEntropy {
   const Failure* failure;
   int64_t stride;
   int vocabulary;
-  float scale, logit_scale, logit_cap;
+  float scale, logit_scale, logit_cap, smoothing;
   bool backward;
 };
 
@@ -140,7 +145,18 @@ __device__ __forceinline__ Partial join(const Partial& p) {
   return all;
 }
 
-template <bool kCapped>
+// Returns the sum over the block's threads. Its memory lies after that of join.
+__device__ __forceinline__ float total(float x) {
+  float* sums = shared_memory<float>() + 3 * kWarps;
+  x = lanes_sum<32>(x);
+  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = x;
+  __syncthreads();
+  float all = 0;
+  for (int w = 0; w < static_cast<int>(blockDim.x) / 32; w++) all += sums[w];
+  return all;
+}
+
+template <bool kCapped, bool kSmoothed>
 __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) {
   if (e.failure->check != 0) return;
   bf16* row = e.logits + blockIdx.x * e.stride;
@@ -163,7 +179,12 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
   }
 
   Partial p{-INFINITY, 0, INT_MAX};
-  if (thread < head) take(&p, z_at<kCapped>(e, row + thread), thread);
+  float sum = 0;  // of the thread's z, if smoothed
+  if (thread < head) {
+    const float z = z_at<kCapped>(e, row + thread);
+    if constexpr (kSmoothed) sum += z;
+    take(&p, z, thread);
+  }
   uint4 next = {};
   int j = head + thread * kEight;
   if (j < tail) next = ptx::load128(row + j);
@@ -174,25 +195,42 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
       for (int i = 0; i < kEight; i++) v.x[i] = z_of<kCapped>(e, v.x[i]).value;
     }
     if (j + threads * kEight < tail) next = ptx::load128(row + j + threads * kEight);
+    if constexpr (kSmoothed) {
+      float part = 0;
+#pragma unroll
+      for (int i = 0; i < kEight; i++) part += v.x[i];
+      sum += part;
+    }
     take(&p, v, j);
   }
   if (tail + thread < e.vocabulary) {
-    take(&p, z_at<kCapped>(e, row + tail + thread), tail + thread);
+    const float z = z_at<kCapped>(e, row + tail + thread);
+    if constexpr (kSmoothed) sum += z;
+    take(&p, z, tail + thread);
   }
   const Capped target = z_of<kCapped>(e, ptx::to_float(row[label]));
   p = join(p);  // after its barriers no thread reads others' logits in `row`
   const float loss = log1pf(p.rest) + (p.most - target.value);
+  float uniform = 0, smooth = 0;  // the share of each logit in the target, and its loss
+  if constexpr (kSmoothed) {
+    uniform = e.smoothing / static_cast<float>(e.vocabulary);
+    smooth = e.smoothing * target.value - uniform * total(sum);
+  }
   if (thread == 0) {
-    e.losses[blockIdx.x] = loss;
+    e.losses[blockIdx.x] = loss + smooth;
     e.hits[blockIdx.x] = p.first == label ? 1 : 0;
   }
   if (!e.backward) return;
 
   const float factor = e.scale / (1 + p.rest);
-  const bf16 at_label = ptx::from_float<bf16>(e.scale * expm1f(-loss) * target.slope);
+  float less = expm1f(-loss);  // of the label
+  if constexpr (kSmoothed) less += e.smoothing - uniform;
+  const bf16 at_label = ptx::from_float<bf16>(e.scale * less * target.slope);
   auto gradient = [&](float logit) {
     Capped z = z_of<kCapped>(e, logit);
-    return factor * exp_of(z.value, p.most) * z.slope;
+    float g = factor * exp_of(z.value, p.most);
+    if constexpr (kSmoothed) g -= e.scale * uniform;
+    return g * z.slope;
   };
   if (thread < head) {
     bf16 g = ptx::from_float<bf16>(gradient(ptx::to_float(row[thread])));
@@ -210,8 +248,9 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
     row[j] = j == label ? at_label : g;
   }
 }
-REGISTER_INSTANCE(cross_entropy_rows, kThreads, kShared, cross_entropy_of<false>);
-REGISTER_INSTANCE(cross_entropy_capped, kThreads, kShared, cross_entropy_of<true>);
+REGISTER_INSTANCE(cross_entropy_rows, kThreads, kShared, cross_entropy_of<false, false>);
+REGISTER_INSTANCE(cross_entropy_capped, kThreads, kShared, cross_entropy_of<true, false>);
+REGISTER_INSTANCE(cross_entropy_smoothed, kThreads, kSmoothedShared, cross_entropy_of<true, true>);
 
 }  // namespace
 
@@ -227,12 +266,17 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
                  op->scale,
                  op->logit_scale,
                  op->logit_cap,
+                 op->smoothing,
                  op->backward != 0};
   // At most one thread per unit, in whole warps.
   int64_t threads = min(int64_t{kThreads}, ceil_div(op->logits.cols, 32 * kEight) * 32);
+  const dim3 grid(static_cast<uint32_t>(op->logits.rows)), block(static_cast<uint32_t>(threads));
+  if (op->smoothing > 0) {
+    return launch(c, "cross_entropy_smoothed", cross_entropy_of<true, true>, grid, block,
+                  kSmoothedShared, e);
+  }
   const bool capped = op->logit_scale != 1 || op->logit_cap > 0;
   return launch(c, capped ? "cross_entropy_capped" : "cross_entropy_rows",
-                capped ? cross_entropy_of<true> : cross_entropy_of<false>,
-                dim3(static_cast<uint32_t>(op->logits.rows)), dim3(static_cast<uint32_t>(threads)),
-                kShared, e);
+                capped ? cross_entropy_of<true, false> : cross_entropy_of<false, false>, grid,
+                block, kShared, e);
 }

@@ -20,7 +20,9 @@ type Chat struct {
 	toolUse *Template // for conversations with tools; nil selects normal
 	tokens  map[string]string
 	now     func() time.Time
-	shapes  [2]func() *shape // of normal and toolUse, computed on demand
+	// Of normal and toolUse, computed on demand.
+	shapes [2]func() *shape
+	calls  [2]func() ArgumentForm
 }
 
 // NewChat selects a template. choice is a file, the name of one of the folder's
@@ -31,6 +33,8 @@ func NewChat(f *Folder, choice string) (*Chat, error) {
 	c := &Chat{tokens: f.Tokens, now: func() time.Time { return began }}
 	c.shapes[0] = sync.OnceValue(func() *shape { return c.learn(c.normal) })
 	c.shapes[1] = sync.OnceValue(func() *shape { return c.learn(c.toolUse) })
+	c.calls[0] = sync.OnceValue(func() ArgumentForm { return c.learnArguments(c.normal) })
+	c.calls[1] = sync.OnceValue(func() ArgumentForm { return c.learnArguments(c.toolUse) })
 	var err error
 	if choice == "" {
 		return c, c.own(f)

@@ -38,3 +38,24 @@ func normal(m *Dict) *Dict {
 	}
 	return n
 }
+
+// Reasoning returns the text of a message's reasoning and the key that holds it; "" if
+// it has none.
+func Reasoning(m *Dict) (key, text string) {
+	for _, name := range reasoning {
+		if v, _ := m.Get(name); v != nil {
+			text, _ = v.(string)
+			return name, text
+		}
+	}
+	return "", ""
+}
+
+// WithReasoning returns a message with another text as its reasoning; "" for none.
+func WithReasoning(m *Dict, text string) *Dict {
+	m = m.Without(reasoning...)
+	if text != "" {
+		m.Set(reasoning[0], text)
+	}
+	return m
+}

@@ -3,6 +3,7 @@ package chattemplate
 import (
 	"iter"
 	"math"
+	"slices"
 )
 
 // A Dict is a dict: keys in the order in which they were first set.
@@ -44,6 +45,17 @@ func (d *Dict) Clone() *Dict {
 		clone.set(key, value)
 	}
 	return clone
+}
+
+// Without returns a copy without some keys.
+func (d *Dict) Without(keys ...string) *Dict {
+	rest := NewDict()
+	for key, value := range d.All() {
+		if name, ok := key.(string); !ok || !slices.Contains(keys, name) {
+			rest.set(key, value)
+		}
+	}
+	return rest
 }
 
 func (d *Dict) set(key, value any) {

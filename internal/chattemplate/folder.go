@@ -30,7 +30,8 @@ type Folder struct {
 	// Tokens holds the special tokens that a template reads by name, such as bos_token,
 	// as far as the folder names them.
 	Tokens map[string]string
-	// Ends holds the ids of the tokens that stop generation (generation_config.json).
+	// Ends holds the ids of the tokens that stop generation according to
+	// generation_config.json and config.json.
 	Ends []int32
 }
 
@@ -46,8 +47,9 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err := readJSON(filepath.Join(dir, tokensFile), &tokens); err != nil {
 		return nil, err
 	}
-	if err := f.readEnds(); err != nil {
-		return nil, err
+	var err error
+	if f.Ends, err = generationconfig.Stops(os.DirFS(dir)); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	f.addTokens(config)
 	f.addTokens(tokens)
@@ -82,22 +84,6 @@ func (f *Folder) addTokens(entries map[string]json.RawMessage) {
 			f.Tokens[name] = token
 		}
 	}
-}
-
-// readEnds reads eos_token_id, a number or a list of them.
-func (f *Folder) readEnds() error {
-	path := filepath.Join(f.Dir, generationconfig.File)
-	text, err := readFile(path, maxConfig)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if f.Ends, err = generationconfig.Ends(text); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }
 
 // readFiles reads the templates stored as separate files.

@@ -12,8 +12,9 @@ type shape struct {
 	// an empty block of thoughts. The model has to write it. Without a prompt only
 	// blanks are known to be extra: the rest is a header.
 	extra string
-	// close is the text between an answer and the next message.
-	close string
+	// close is the text between an answer and the next message, and last the text after
+	// the last answer.
+	close, last string
 	// parts reports that a list of text parts renders as its text does, and onlyParts
 	// that plain text does not render at all.
 	parts, onlyParts bool
@@ -34,9 +35,16 @@ func (c *Chat) TakesParts(v *Conversation) (parts, texts bool) {
 	return s.parts, !s.onlyParts
 }
 
-// Closing returns the text that the template writes after an answer, including the token
-// that ends a turn; "" if unknown.
-func (c *Chat) Closing() string { return c.shape(c.normal).close }
+// Closing returns the text that the template writes after the last answer as after
+// others, including the token that ends a turn; if they have none in common, the last
+// one's; "" if unknown.
+func (c *Chat) Closing() string {
+	s := c.shape(c.normal)
+	if both := common(s.last, s.close); both != "" {
+		return both
+	}
+	return s.last
+}
 
 // Questions and answers that no template has a reason to change.
 var probes = [4]string{"Zqa1Qz", "Zqb2Qz", "Zqc3Qz", "Zqd4Qz"}
@@ -67,10 +75,12 @@ func (c *Chat) learn(t *Template) *shape {
 	if !ok {
 		return s
 	}
+	s.last = behind
+	next := "" // the text from an answer to the next question
 	if four := render(4, s.onlyParts, false); four != "" {
 		_, rest, _ := strings.Cut(four, probes[1])
-		next, _, ok := strings.Cut(rest, probes[2])
-		if ok {
+		if before, _, ok := strings.Cut(rest, probes[2]); ok {
+			next = before
 			s.close = common(behind, next)
 		}
 	}
@@ -82,6 +92,11 @@ func (c *Chat) learn(t *Template) *shape {
 		s.extra = before[at+len(s.prompt):]
 	} else if blank, ok := strings.CutPrefix(before, prompted); ok && strings.TrimFunc(blank, isSpace) == "" {
 		s.extra = blank
+	}
+	// A template may end the last turn in its own way, but not if another turn follows.
+	_, followed, _ := strings.Cut(render(2, s.onlyParts, true), probes[1])
+	if end, ok := strings.CutSuffix(followed, s.prompt); ok && s.prompt != "" && len(end) > len(s.close) && strings.HasPrefix(next, end) {
+		s.close = end
 	}
 	return s
 }

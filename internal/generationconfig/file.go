@@ -15,6 +15,9 @@ import (
 // File is the name of the file in a model folder.
 const File = "generation_config.json"
 
+// configFile is the model's own configuration, which may name such tokens too.
+const configFile = "config.json"
+
 // maxBytes bounds the size of the file.
 const maxBytes = 16 << 20
 
@@ -22,8 +25,10 @@ const maxBytes = 16 << 20
 const endsKey = "eos_token_id"
 
 // Read returns the text of a folder's file, or nil if there is none.
-func Read(in fs.FS) ([]byte, error) {
-	info, err := fs.Stat(in, File)
+func Read(in fs.FS) ([]byte, error) { return read(in, File) }
+
+func read(in fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(in, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -31,9 +36,9 @@ func Read(in fs.FS) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return nil, fmt.Errorf("%s must be a regular file of at most %d bytes", File, maxBytes)
+		return nil, fmt.Errorf("%s must be a regular file of at most %d bytes", name, maxBytes)
 	}
-	return fs.ReadFile(in, File)
+	return fs.ReadFile(in, name)
 }
 
 // Ends returns the ids of the tokens that end a text according to the file's text; none if
@@ -59,6 +64,28 @@ func Ends(text []byte) ([]int32, error) {
 		return nil, fmt.Errorf("%s must be a token id or a list of them", endsKey)
 	}
 	return []int32{id}, nil
+}
+
+// Stops returns the ids of the tokens that end a text according to a folder's file and to
+// its config.json, each once.
+func Stops(in fs.FS) ([]int32, error) {
+	text, err := Read(in)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := Ends(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", File, err)
+	}
+	config, err := read(in, configFile)
+	if err != nil {
+		return nil, err
+	}
+	more, err := Ends(config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", configFile, err)
+	}
+	return Union(ends, more), nil
 }
 
 // A Model is what the config.json of a model says about generation.

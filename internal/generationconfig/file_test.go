@@ -56,3 +56,30 @@ func TestInvalid(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, text)
 }
+
+func TestStops(t *testing.T) {
+	for _, c := range []struct {
+		name, file, config string // "": none
+		want               []int32
+	}{
+		{"both", `{"eos_token_id": [7, 2]}`, `{"eos_token_id": 2, "hidden_size": 8}`, []int32{7, 2}},
+		{"config.json alone", "", `{"eos_token_id": [2, 3]}`, []int32{2, 3}},
+		{"neither", "", "", nil},
+		{"none", `{}`, `{"eos_token_id": null}`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := fstest.MapFS{}
+			if c.file != "" {
+				in[File] = &fstest.MapFile{Data: []byte(c.file)}
+			}
+			if c.config != "" {
+				in["config.json"] = &fstest.MapFile{Data: []byte(c.config)}
+			}
+			got, err := Stops(in)
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		})
+	}
+	_, err := Stops(fstest.MapFS{"config.json": {Data: []byte(`{"eos_token_id": "</s>"}`)}})
+	require.ErrorContains(t, err, "config.json: eos_token_id must be a token id or a list of them")
+}

@@ -7,9 +7,11 @@ import (
 )
 
 func TestName(t *testing.T) {
-	names := []string{"lora_r", "lora_alpha", "learning_rate", "model", "max_length"}
+	names := []string{"lora_r", "lora_alpha", "learning_rate", "model", "max_length", "bias", "seed", "sample_tokens", "train"}
 	for wrong, want := range map[string]string{
-		"lora_rank": "lora_r", "lr": "", "modal": "model", "max_len": "max_length", "learn_rate": "learning_rate", "zzz": "",
+		"lerning_rate": "learning_rate", "learning_rte": "learning_rate", "modal": "model", "modle": "model", "sede": "seed", "sed": "seed", "trian": "train",
+		"max_len": "max_length", "learn_rate": "learning_rate", "max_lenght": "max_length",
+		"lr": "", "bits": "", "zzz": "", "sample_packing": "", "lora_bits": "", "train_batch": "", "learning_rate_max": "", "": "",
 	} {
 		assert.Equal(t, want, Name(wrong, names), wrong)
 	}

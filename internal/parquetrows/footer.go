@@ -16,37 +16,38 @@ const (
 
 const magic = "PAR1"
 
-// checkFooter refuses a footer that would need much more memory to decode than its size:
-// the decoder allocates lists of the claimed lengths.
-func checkFooter(file io.ReaderAt, size int64) error {
+// readFooter returns the bytes of a file's footer. It refuses one that would need much
+// more memory to decode than its size: the decoder allocates lists of the claimed
+// lengths.
+func readFooter(file io.ReaderAt, size int64) ([]byte, error) {
 	const least = int64(len(magic) + 4 + len(magic))
 	if size < least {
-		return errors.New("the file is too short to be Parquet")
+		return nil, errors.New("the file is too short to be Parquet")
 	}
 	var head [4]byte
 	var tail [8]byte
 	if _, err := file.ReadAt(head[:], 0); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := file.ReadAt(tail[:], size-8); err != nil {
-		return err
+		return nil, err
 	}
 	if string(head[:]) != magic || string(tail[4:]) != magic {
-		return errors.New("the file does not begin and end as a Parquet file; it has another format or is truncated")
+		return nil, errors.New("the file does not begin and end as a Parquet file; it has another format or is truncated")
 	}
 	length := int64(binary.LittleEndian.Uint32(tail[:4]))
 	if length > size-least || length > maxFooter {
-		return fmt.Errorf("the footer claims %d bytes, but there are %d and the limit is %d", length, size-least, maxFooter)
+		return nil, fmt.Errorf("the footer claims %d bytes, but there are %d and the limit is %d", length, size-least, maxFooter)
 	}
 	footer := make([]byte, length)
 	if _, err := file.ReadAt(footer, size-8-length); err != nil {
-		return err
+		return nil, err
 	}
 	w := walker{data: footer, elements: maxElements}
 	if err := w.structure(0); err != nil {
-		return fmt.Errorf("the footer: %w", err)
+		return nil, fmt.Errorf("the footer: %w", err)
 	}
-	return nil
+	return footer, nil
 }
 
 // The types of Thrift's compact protocol
@@ -73,7 +74,8 @@ const maxDepth = 32
 type walker struct {
 	data     []byte
 	elements int // remaining budget of list elements
-	// see receives each integer with the ids of the fields that lead to it.
+	// see receives each integer, and each boolean field as 0 or 1, with the ids of the
+	// fields that lead to it.
 	see  func(path []int, value int64)
 	path []int
 }
@@ -113,6 +115,9 @@ func (w *walker) value(kind int, element bool, depth int) error {
 	case typeTrue, typeFalse:
 		if element {
 			return w.skip(1)
+		}
+		if w.see != nil {
+			w.see(w.path, int64(typeFalse-kind))
 		}
 		return nil
 	case typeByte:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -148,10 +149,24 @@ func FuzzRead(f *testing.F) {
 	f.Add(encode(f, examples(5)))
 	f.Add(encode(f, examples(5), parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1)))
 	f.Add(footer("\x15\x02"))
+	files, err := filepath.Glob("testdata/*.parquet")
+	require.NoError(f, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		rows, _ := read(data) // errors are allowed
-		for _, row := range rows {
-			require.True(t, json.Valid(row), "%s", row)
+		f, err := Open(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return
+		}
+		n := 0
+		for row, err := range f.Rows() { // errors are allowed
+			require.True(t, err != nil || json.Valid(row), "%s", row)
+			if n++; n == 1000 { // runs of nulls can stand for any number
+				return
+			}
 		}
 	})
 }
@@ -168,5 +183,5 @@ func TestNumbersThatJSONLacks(t *testing.T) {
 	rows, err := read(b.Bytes())
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
-	assert.JSONEq(t, `{"score": null, "single": null, "scores": [1, null]}`, string(rows[0]))
+	assert.JSONEq(t, `{"score": null, "single": null, "scores": [1.0, null]}`, string(rows[0]))
 }

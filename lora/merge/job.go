@@ -42,6 +42,7 @@ type Job struct {
 	linear   map[string]*nn.Projection // by the base's name of the weight
 	tied     bool                      // the head stays tied to the embedding
 	writer   checkpoint.Writer
+	notes    []string
 }
 
 // NewJob checks the base, the adapters and that the output folder is absent or empty.
@@ -98,11 +99,19 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.opts.In4Bit != nil {
 		j.in4Bit = *j.opts.In4Bit
 	}
+	if j.config.Note != "" {
+		j.notes = append(j.notes, j.config.Note)
+	}
+	configs, err := j.rebase(factors)
+	if err != nil {
+		return err
+	}
 	planned, err := j.plan(nil)
 	if err != nil {
 		return err
 	}
 	j.model = planned.Model
+	j.notes = append(j.notes, j.model.Notes()...)
 	j.tied = j.model.Tied()
 	for _, t := range j.model.Tensors() {
 		j.names[t.Name] = t.Weight
@@ -111,7 +120,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		j.linear[j.model.Stored(p.Name+".weight")] = p
 	}
 	for i, dir := range j.opts.Adapters {
-		a, err := j.openAdapter(dir, factors[i])
+		a, err := j.openAdapter(dir, configs[i], factors[i])
 		if err != nil {
 			return err
 		}
@@ -120,6 +129,9 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 				if other.saved[name] {
 					return fmt.Errorf("%s and %s both have their own %s (modules_to_save); only one can replace the base's", other.dir, dir, name)
 				}
+			}
+			if err := a.overlaps(other); err != nil {
+				return err
 			}
 		}
 		if a.on.ChangesBase() && len(j.opts.Adapters) > 1 {
@@ -184,6 +196,10 @@ func (j *Job) plan(config *lora.Config) (*lora.Tuned, error) {
 	}
 	return lora.Assemble(j.config, j.base, options, config, bindings.Info{Activation: bindings.F32})
 }
+
+// Notes returns messages about what the configurations of the base and the adapters set
+// and what is not read of it.
+func (j *Job) Notes() []string { return j.notes }
 
 // RoundsTwice reports whether merged weights come from 4 bits and are quantized to 4
 // bits again, so that they are rounded twice.

@@ -23,3 +23,19 @@ type values struct {
 }
 
 func (v values) rows(dst []float32, from, _ int) { copy(dst, v.x[from*v.cols:]) }
+
+// overlaid are a matrix with other rows in place of some of its own.
+type overlaid struct {
+	source
+	own  map[int][]float32
+	cols int
+}
+
+func (o overlaid) rows(dst []float32, from, to int) {
+	o.source.rows(dst, from, to)
+	for i := from; i < to; i++ {
+		if row, ok := o.own[i]; ok {
+			copy(dst[(i-from)*o.cols:], row)
+		}
+	}
+}

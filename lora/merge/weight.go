@@ -16,9 +16,10 @@ type part struct {
 	layer      string // the linear layer it belongs to; "": none
 	transposed bool   // the folder has the layer's weight as [in, out]
 	tensor     checkpoint.Tensor
-	saved      bool             // it comes from an adapter
-	shape      []int            // of a layer [out, in]
-	dtype      checkpoint.DType // of the base's elements or, in 4 bits, what they were quantized from
+	saved      bool              // it comes from an adapter
+	rows       map[int][]float32 // of an adapter, in place of its own
+	shape      []int             // of a layer [out, in]
+	dtype      checkpoint.DType  // of the base's elements or, in 4 bits, what they were quantized from
 }
 
 // part returns the weight called name. source is its tensor's name in the base, own
@@ -36,6 +37,15 @@ func (j *Job) part(name, source, own string) (part, error) {
 		if a.saved[own] {
 			p.tensor, p.saved = a.stored.Tensor(own), true
 		}
+		if r := a.rows[own]; r != nil {
+			if p.rows == nil {
+				p.rows = map[int][]float32{}
+			}
+			values, cols := a.stored.Floats(r.Name()), t.Shape[1]
+			for i, id := range r.IDs {
+				p.rows[int(id)] = values[i*cols : (i+1)*cols]
+			}
+		}
 	}
 	return p, nil
 }
@@ -46,7 +56,7 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 	if err != nil {
 		return checkpoint.Weight{}, err
 	}
-	touched := p.saved || name != source
+	touched := p.saved || p.rows != nil || name != source
 	for _, a := range j.adapters {
 		touched = touched || p.layer != "" && a.layers[p.layer] != nil
 	}
@@ -127,6 +137,9 @@ func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype checkpoint
 		tensor = tensor.Transposed()
 	}
 	m.from = stored{tensor, m.cols}
+	if p.rows != nil {
+		m.from = overlaid{m.from, p.rows, m.cols}
+	}
 	for _, a := range j.adapters {
 		c, ok := a.change(p.layer)
 		if !ok {

@@ -149,7 +149,7 @@ def main():
         "layer": peft.LoraConfig(target_modules=["q_proj"], exclude_modules=r".*\.k_proj", layers_to_transform=3),
         "refused_layer_replication": peft.LoraConfig(target_modules=["q_proj"], layer_replication=[[0, 2], [1, 3]]),
         "refused_lora_bias": peft.LoraConfig(target_modules=["q_proj"], lora_bias=True),
-        "refused_trainable_token_indices": peft.LoraConfig(target_modules=["q_proj"], trainable_token_indices=[1]),
+        "tokens": peft.LoraConfig(target_modules=["q_proj"], trainable_token_indices=[1]),
         "refused_target_parameters": peft.LoraConfig(target_parameters=["experts.w"]),
         "bias": peft.LoraConfig(target_modules=["q_proj"], bias="lora_only"),
         "refused_init_lora_weights": peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="corda"),

@@ -97,13 +97,16 @@ func (f *file) finish(c *nn.Config, family *Family, data []byte) (*nn.Config, er
 		return nil, f.err
 	}
 	c.Targets, c.Raw = family.Targets, data
+	if unread := f.unread(c); len(unread) > 0 {
+		c.Note = strings.TrimPrefix(c.Note+"; "+notRead(f.modelType, unread), "; ")
+	}
 	return c, c.Check()
 }
 
 // asLlama reads a config of unknown model_type as Llama's if all its keys are Llama's.
 // nn.New later checks the tensors by name and shape.
 func asLlama(f *file, data []byte) (*nn.Config, error) {
-	unknown := f.unknown()
+	unknown := f.unsupported()
 	if !f.has("rms_norm_eps") || !f.has("num_attention_heads") || !f.has("intermediate_size") {
 		return nil, unknown
 	}
@@ -119,8 +122,8 @@ func asLlama(f *file, data []byte) (*nn.Config, error) {
 	return f.finish(c, llama, data)
 }
 
-// unknown returns the error of a model_type without a family.
-func (f *file) unknown() error {
+// unsupported returns the error of a model_type without a family.
+func (f *file) unsupported() error {
 	switch meant := nearest.Name(strings.ToLower(f.modelType), Types()); {
 	case f.err != nil:
 		return f.err
@@ -130,34 +133,4 @@ func (f *file) unknown() error {
 		return fmt.Errorf("model_type %q is not supported; the nearest that is, is %s", excerpt(f.modelType), meant)
 	}
 	return fmt.Errorf("model_type %q is not supported; docs/models.md lists the families that are", excerpt(f.modelType))
-}
-
-// harmless are keys that do not change what a model computes.
-var harmless = []string{
-	"_name_or_path", "architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache", "initializer_range",
-	"bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "pretraining_tp", "max_position_embeddings", "quantization_config",
-	"output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id", "is_decoder", "is_encoder_decoder", "add_cross_attention",
-	"chunk_size_feed_forward", "cross_attention_hidden_size", "problem_type", "tie_word_embeddings", "_attn_implementation_autoset", "head_dim",
-	"attention_dropout", "num_key_value_heads", "rope_scaling", "rope_theta", "rope_parameters", "task_specific_params", "tie_encoder_decoder",
-	"tokenizer_class", "prefix", "use_bfloat16", "torchscript", "model_max_length", "max_sequence_length",
-}
-
-// firstUnknown returns the first key, in order, that is set, was not read, and is not
-// harmless.
-func (f *file) firstUnknown() string {
-	var keys []string
-	for key, raw := range f.keys {
-		if !f.asked[key] && !slices.Contains(harmless, key) && !isUnset(raw) {
-			keys = append(keys, key)
-		}
-	}
-	if len(keys) == 0 {
-		return ""
-	}
-	return slices.Min(keys)
-}
-
-// isUnset reports whether raw is null, false, 0, "", [] or {}.
-func isUnset(raw json.RawMessage) bool {
-	return slices.Contains([]string{"null", "false", "0", "0.0", `""`, "[]", "{}"}, strings.TrimSpace(string(raw)))
 }

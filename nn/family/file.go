@@ -23,6 +23,8 @@ type file struct {
 	renames   map[string]string
 	root      string // module that the layers are in; "": "model"
 	err       error
+
+	textUnread []string // unknown keys of the text part, if there are other parts
 }
 
 // rename makes later reads of key read the family's own key.

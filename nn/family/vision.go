@@ -75,6 +75,9 @@ func (f *file) language(l language) *nn.Config {
 	}
 	c := read(text)
 	f.err = text.err
+	if f.has("text_config") { // which has no keys of the other parts
+		f.textUnread = text.unknown()
+	}
 	c.ModelType, c.Prefixes, c.Part, c.Beside = f.modelType, l.prefixes, languageRoot, l.beside
 	c.Note = fmt.Sprintf("only the text part of model_type %q is used; the other tensors stay unchanged", f.modelType)
 	return c

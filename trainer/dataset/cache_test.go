@@ -47,6 +47,8 @@ func TestCache(t *testing.T) {
 		"weights":     func(o *Options) { o.Weights = []float64{2} },
 		"no weights":  func(o *Options) { o.Weights = nil },
 		"seed":        func(o *Options) { o.Seed = 2 },
+		"whole chats": func(o *Options) { o.AssistantOnly = new(bool) },
+		"whole pairs": func(o *Options) { o.CompletionOnly = new(bool) },
 		"on inputs":   func(o *Options) { o.TrainOnInputs = true },
 		"nothing":     func(*Options) {},
 		"nothing two": func(*Options) {},

@@ -17,7 +17,7 @@ import (
 // of the documents, the ids and the labels (32 bits each); the number of origins (64 bits)
 // and for each the file, the record and the line (32 bits each); the SHA-256 of everything
 // before it.
-const cacheMagic = "qlora tokens 1\n"
+const cacheMagic = "qlora tokens 2\n"
 
 func writeSet(to io.Writer, s *Set) error {
 	sum := sha256.New()

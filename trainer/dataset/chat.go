@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"qlora/internal/chattemplate"
+	"qlora/internal/generationconfig"
 	"qlora/tokenizer"
 )
 
@@ -14,7 +15,7 @@ import (
 type chats struct {
 	template *chattemplate.Chat
 	tok      *tokenizer.Tokenizer
-	ends     []int32 // tokens that stop generation
+	stops    []int32 // tokens that stop generation
 }
 
 // newChats reads the selected template or, by default, that of the model's folder.
@@ -33,7 +34,11 @@ func newChats(opt Options, tok *tokenizer.Tokenizer) (*chats, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &chats{template: template, tok: tok, ends: folder.Ends}, nil
+	c := &chats{template: template, tok: tok, stops: folder.Ends}
+	if eos, ok := tok.EOS(); ok {
+		c.stops = generationconfig.Union(c.stops, []int32{eos})
+	}
+	return c, nil
 }
 
 // chatIdentity returns everything besides the tokenizer that determines the tokens of
@@ -53,18 +58,25 @@ func chatIdentity(opt Options) string {
 // chat returns the example of a conversation: rendered whole, tokenized once, nothing
 // added. It trains on the assistant's turns, each with the token that ends it, or on the
 // spans that the template marks.
-func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error) {
+func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, error) {
 	chats, err := w.chats()
 	if err != nil {
 		return Example{}, err
 	}
-	chats.fit(v)
+	if err := w.fit(chats, v, true); err != nil {
+		return Example{}, err
+	}
 	made, err := chats.template.Render(v, false)
 	if err != nil {
 		return Example{}, err
 	}
+	if err := w.watch(v, made.Text, chats.template); err != nil {
+		return Example{}, err
+	}
+	w.heed(only, !w.opt.TrainOnInputs)
+	w.countAnswers(v, only)
 	ids, places := w.encoder.EncodeOffsets(made.Text, false)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholeChats() {
 		return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
 	}
 	trained := made.Generated
@@ -79,7 +91,18 @@ func (w *worker) chat(v *chattemplate.Conversation, only []bool) (Example, error
 		}
 		for _, t := range turns {
 			s := chattemplate.Span{Start: t.Start, End: chats.end(made.Text, t, ids, places)}
-			switch asked := only == nil || only[t.Message]; {
+			asked := only.asks(t.Message)
+			if parts := only.partsOf(t.Message); asked && parts != nil {
+				own, err := spans(made.Text, contentOf(v.Messages[t.Message]), parts, t, s.End, places)
+				if err != nil {
+					return Example{}, fmt.Errorf("message %d %w", t.Message+1, err)
+				}
+				trained = slices.DeleteFunc(trained, func(m chattemplate.Span) bool { return m.Start < t.Close && m.End > t.Start })
+				trained = append(trained, own...)
+				slices.SortStableFunc(trained, func(a, b chattemplate.Span) int { return a.Start - b.Start })
+				continue
+			}
+			switch {
 			case !marked && asked:
 				trained = append(trained, s)
 			case marked && !asked:
@@ -139,13 +162,13 @@ func (c *chats) end(text string, t chattemplate.Turn, ids []int32, places []toke
 	for i := max(first, 0); first >= 0 && i < len(ids); i++ {
 		p := places[i]
 		if p.End > t.Close {
-			if end < 0 && strings.TrimSpace(text[t.End:p.Start]) == "" && c.stops(ids[i]) {
+			if end < 0 && strings.TrimSpace(text[t.End:p.Start]) == "" && slices.Contains(c.stops, ids[i]) {
 				return p.End
 			}
 			break
 		}
 		switch {
-		case c.stops(ids[i]):
+		case slices.Contains(c.stops, ids[i]):
 			return p.End
 		case c.tok.Special(ids[i]):
 			end = p.End
@@ -157,12 +180,6 @@ func (c *chats) end(text string, t chattemplate.Turn, ids []int32, places []toke
 		return end
 	}
 	return t.End + len(strings.TrimRight(text[t.End:t.Close], " \t\r\n"))
-}
-
-// stops reports whether generation stops at a token.
-func (c *chats) stops(id int32) bool {
-	eos, ok := c.tok.EOS()
-	return ok && id == eos || slices.Contains(c.ends, id)
 }
 
 // label returns labels: the ids of the tokens that overlap the spans, which are in
@@ -190,15 +207,22 @@ func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, er
 	if err != nil {
 		return Example{}, err
 	}
-	chats.fit(prompt)
-	chats.fit(whole)
+	if err := w.fit(chats, whole, true); err != nil {
+		return Example{}, err
+	}
+	if err := w.fit(chats, prompt, false); err != nil {
+		return Example{}, err
+	}
 	made, err := chats.template.Render(whole, false)
 	if err != nil {
 		return Example{}, err
 	}
+	if err := w.watch(whole, made.Text, chats.template); err != nil {
+		return Example{}, err
+	}
 	ids := w.encoder.Encode(nil, made.Text, false)
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
 	before, err := chats.template.Render(prompt, true)
@@ -209,6 +233,16 @@ func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, er
 	return Example{IDs: ids, Labels: labels}, nil
 }
 
+// fit gives a conversation the form that the template reads. counted adds what that
+// changes to the report.
+func (w *worker) fit(c *chats, v *chattemplate.Conversation, counted bool) error {
+	report, err := c.fit(v, w.opt.Reasoning)
+	if counted {
+		w.report.add(report)
+	}
+	return err
+}
+
 // ignoreCommon sets the labels of the tokens shared with before to Ignored.
 func ignoreCommon(labels, before []int32) {
 	for i := range min(len(before), len(labels)) {
@@ -217,41 +251,4 @@ func ignoreCommon(labels, before []int32) {
 		}
 		labels[i] = Ignored
 	}
-}
-
-// fit joins lists of text parts into texts if the template does not read lists, and
-// wraps texts in lists if it reads nothing else.
-func (c *chats) fit(v *chattemplate.Conversation) {
-	takesParts, takesTexts := c.template.TakesParts(v)
-	for i, m := range v.Messages {
-		content, _ := m.Get("content")
-		var fitting any
-		switch x := content.(type) {
-		case string:
-			if takesTexts {
-				continue
-			}
-			part, _ := textPart(x)
-			fitting = chattemplate.NewList(part)
-		case *chattemplate.List:
-			if takesParts {
-				continue
-			}
-			fitting = joined(x)
-		default:
-			continue
-		}
-		v.Messages[i] = m.Clone()
-		v.Messages[i].Set("content", fitting)
-	}
-}
-
-// joined returns the text of text parts.
-func joined(parts *chattemplate.List) string {
-	var b strings.Builder
-	for _, p := range parts.Items() {
-		text, _ := p.(*chattemplate.Dict).Get("text")
-		b.WriteString(text.(string))
-	}
-	return b.String()
 }

@@ -16,32 +16,44 @@ import (
 var errNothing = errors.New("the record is empty")
 
 // conversation reads the messages of a field, and the fields that belong to them: tools,
-// documents, a system text, variables of the template. only marks the messages to train
-// on; nil means the assistant's.
-func (r *record) conversation(field string) (v *chattemplate.Conversation, only []bool, err error) {
+// documents, a system text, variables of the template. only says what to train on; nil
+// means the assistant's messages.
+func (r *record) conversation(field string) (v *chattemplate.Conversation, only lessons, err error) {
 	v = &chattemplate.Conversation{}
+	r.use(field)
 	list, err := r.list(field)
 	if err != nil {
 		return nil, nil, err
 	}
-	if list == nil {
+	switch {
+	case list == nil && r.present(field):
+		return nil, nil, errNothing
+	case list == nil && string(r.fields[field]) == "null":
+		return nil, nil, fmt.Errorf("%q is null", field)
+	case list == nil:
 		return nil, nil, fmt.Errorf("the record has %s but no %q", r.names(), field)
 	}
 	for i, item := range list.Items() {
-		m, trained, err := message(item)
+		m, own, err := message(item)
+		if err == nil {
+			m, err = r.withCalls(m)
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("message %d of %q %w", i+1, field, err)
 		}
 		v.Messages = append(v.Messages, m)
-		if trained != nil {
+		if len(own.keys) > 0 {
 			if only == nil {
-				only = slices.Repeat([]bool{true}, len(list.Items()))
+				only = make(lessons, len(list.Items()))
 			}
-			only[i] = *trained
+			only[i] = own
 		}
 	}
 	if len(v.Messages) == 0 {
 		return nil, nil, errNothing
+	}
+	if only, err = r.lossMask(v, only); err != nil {
+		return nil, nil, err
 	}
 	return v, only, r.surroundings(v)
 }
@@ -49,16 +61,25 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 // surroundings reads the fields next to the messages.
 func (r *record) surroundings(v *chattemplate.Conversation) error {
 	var err error
-	if v.Tools, err = r.list("tools"); err != nil {
+	tools := "tools"
+	if !r.present(tools) && r.present("functions") { // OpenAI's old name
+		tools = "functions"
+	}
+	if r.usage != nil {
+		r.usage.tools = tools
+	}
+	if v.Tools, err = r.list(tools); err != nil {
 		return err
 	}
 	if v.Tools != nil {
-		v.Tools = wholeTools(v.Tools)
+		if v.Tools, err = wholeTools(v.Tools); err != nil {
+			return err
+		}
 	}
 	if v.Documents, err = r.list("documents"); err != nil {
 		return err
 	}
-	if !r.has("chat_template_kwargs") {
+	if !r.present("chat_template_kwargs") {
 		return nil
 	}
 	more, err := r.value("chat_template_kwargs")
@@ -91,18 +112,24 @@ func (r *record) value(name string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is %s, not JSON: %w", name, shown(raw), err)
 	}
+	if r.columnar && text == "" && name != "messages" && name != "conversations" {
+		v = withoutNulls(v)
+	}
 	return v, nil
 }
 
 // list reads a field that must be a list. It returns nil if the field is missing or
 // empty.
 func (r *record) list(name string) (*chattemplate.List, error) {
-	if !r.has(name) || r.texts[name] == "" && r.fields[name] == nil || string(r.fields[name]) == `""` {
+	if !r.present(name) || r.texts[name] == "" && r.fields[name] == nil || string(r.fields[name]) == `""` {
 		return nil, nil
 	}
 	v, err := r.value(name)
 	if err != nil {
 		return nil, err
+	}
+	if object, ok := v.(*chattemplate.Dict); ok && name == "completion" { // one message
+		v = chattemplate.NewList(object)
 	}
 	list, ok := v.(*chattemplate.List)
 	switch {
@@ -114,10 +141,19 @@ func (r *record) list(name string) (*chattemplate.List, error) {
 	return list, nil
 }
 
-// wholeTools wraps bare descriptions of functions as templates expect them.
-func wholeTools(tools *chattemplate.List) *chattemplate.List {
+// wholeTools wraps bare descriptions of functions as templates expect them. A description
+// may be a JSON text.
+func wholeTools(tools *chattemplate.List) (*chattemplate.List, error) {
 	whole := slices.Clone(tools.Items())
 	for i, t := range whole {
+		if text, ok := t.(string); ok {
+			parsed, err := chattemplate.Decode([]byte(text))
+			if _, ok := parsed.(*chattemplate.Dict); !ok || err != nil {
+				return nil, fmt.Errorf("tool %d of \"tools\" is %s, not a JSON object", i+1, shown([]byte(text)))
+			}
+			t = parsed
+		}
+		whole[i] = t
 		bare, ok := t.(*chattemplate.Dict)
 		if !ok {
 			continue
@@ -127,7 +163,7 @@ func wholeTools(tools *chattemplate.List) *chattemplate.List {
 			whole[i] = function(bare)
 		}
 	}
-	return chattemplate.NewList(whole...)
+	return chattemplate.NewList(whole...), nil
 }
 
 func function(f any) *chattemplate.Dict {
@@ -142,126 +178,89 @@ var roles = map[string]string{
 	"human": "user", "user": "user", "prompter": "user",
 	"gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
 	"system": "system", "developer": "developer",
-	"tool": "tool", "observation": "tool", "function_response": "tool",
+	"tool": "tool", "observation": "tool", "function_response": "tool", "function": "tool",
 	functionCall: "assistant",
 }
 
 const functionCall = "function_call"
 
 // message converts an element of a list to a message of transformers: from and value
-// become role and content, and role names are normalized. trained is its weight; nil if
-// it has none.
-func message(item any) (m *chattemplate.Dict, trained *bool, err error) {
+// become role and content, and role names are normalized.
+func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 	object, ok := item.(*chattemplate.Dict)
 	if !ok {
-		return nil, nil, errors.New("is not an object with role and content")
+		return nil, own, errors.New("is not an object with role and content")
 	}
 	m = chattemplate.NewDict()
 	role, named := "", false
+	var call any
 	for key, value := range object.All() {
 		switch key {
 		case "role", "from":
 			if role, named = value.(string); !named {
-				return nil, nil, fmt.Errorf("has a %s that is not a text", key)
+				return nil, own, fmt.Errorf("has a %s that is not a text", key)
 			}
 			known, ok := roles[role]
 			switch {
 			case ok:
 				m.Set("role", known)
 			case key == "from":
-				return nil, nil, fmt.Errorf("is from %q; it must be from %s", role, strings.Join(slices.Sorted(maps.Keys(roles)), ", "))
+				return nil, own, fmt.Errorf("is from %q; it must be from %s", role, strings.Join(slices.Sorted(maps.Keys(roles)), ", "))
 			default: // the template interprets it
 				m.Set("role", role)
 			}
 		case "content", "value":
-			if value, err = content(value, role); err != nil {
-				return nil, nil, err
+			var thoughts string
+			if value, thoughts, err = content(value, role); err != nil {
+				return nil, own, err
 			}
 			m.Set("content", value)
-		case "loss_weight", "weight", "train":
-			if trained, err = weight(key.(string), value); err != nil {
-				return nil, nil, err
+			if _, has := m.Get("reasoning_content"); thoughts != "" && !has {
+				m.Set("reasoning_content", thoughts)
 			}
+		case functionCall:
+			call = value
 		default:
-			m.Set(key.(string), value)
+			name, _ := key.(string)
+			taken, err := own.take(name, value)
+			if err != nil {
+				return nil, own, err
+			}
+			if !taken {
+				m.Set(name, value)
+			}
 		}
 	}
 	switch {
 	case !named:
-		return nil, nil, errors.New("has no role (or from)")
+		return nil, own, errors.New("has no role (or from)")
 	case role == functionCall:
 		if err := callOf(m); err != nil {
-			return nil, nil, err
+			return nil, own, err
 		}
 	}
-	if now, _ := m.Get("role"); trained != nil && *trained && now != "assistant" {
-		return nil, nil, fmt.Errorf("is from %s and has a nonzero weight; only the assistant's messages can have one (`train_on_inputs` trains on all text)", role)
+	if err := oldCall(m, call); err != nil {
+		return nil, own, err
 	}
-	return m, trained, nil
+	if content, _ := m.Get("content"); content == nil && !speaks(m) {
+		return nil, own, errors.New("has no content; only a call or reasoning can be without one")
+	}
+	if now, _ := m.Get("role"); (own.weight != nil && *own.weight || own.parts != nil) && now != "assistant" {
+		return nil, own, fmt.Errorf("is from %s and has a nonzero weight; only the assistant's messages can have one (`train_on_inputs` trains on all text)", role)
+	}
+	return m, own, nil
 }
 
 // weight returns whether to train on a message.
 func weight(key string, value any) (*bool, error) {
 	yes, no := true, false
 	switch value {
-	case nil:
-		return nil, nil
 	case true, 1, 1.0:
 		return &yes, nil
 	case false, 0, 0.0:
 		return &no, nil
 	}
 	return nil, fmt.Errorf("has a %s that is not 0 or 1; other weights are not supported", key)
-}
-
-// content checks a message's content: a text, a list of text parts, or null. A tool's
-// content may be any value.
-func content(value any, role string) (any, error) {
-	switch x := value.(type) {
-	case nil, string:
-		return value, nil
-	case *chattemplate.List:
-		var parts []any
-		for _, item := range x.Items() {
-			part, err := textPart(item)
-			if err != nil {
-				return nil, err
-			}
-			parts = append(parts, part)
-		}
-		return chattemplate.NewList(parts...), nil
-	}
-	if roles[role] == "tool" {
-		return value, nil
-	}
-	return nil, errors.New("has a content that is neither a text nor a list of text parts")
-}
-
-// textPart converts an element of a content to {"type": "text", "text": …}.
-func textPart(item any) (*chattemplate.Dict, error) {
-	part := chattemplate.NewDict()
-	part.Set("type", "text")
-	switch x := item.(type) {
-	case string:
-		part.Set("text", x)
-		return part, nil
-	case *chattemplate.Dict:
-		kind, _ := x.Get("type")
-		if kind != "text" {
-			return nil, fmt.Errorf("has a part of type %v; only text is supported", kind)
-		}
-		for _, key := range []string{"text", "value"} {
-			if text, _ := x.Get(key); text != nil {
-				s, ok := text.(string)
-				if !ok {
-					break
-				}
-				part.Set("text", s)
-				return part, nil
-			}
-		}
-	}
-	return nil, errors.New(`has a part of its content that is not {"type": "text", "text": …}`)
 }
 
 // callOf parses a content that is a function call in JSON into tool calls.
@@ -290,6 +289,33 @@ func callOf(m *chattemplate.Dict) error {
 	m.Set("content", "")
 	m.Set("tool_calls", chattemplate.NewList(calls...))
 	return nil
+}
+
+// oldCall turns OpenAI's old function_call of a message into a tool call.
+func oldCall(m *chattemplate.Dict, value any) error {
+	if value == nil {
+		return nil
+	}
+	calls, _ := m.Get("tool_calls")
+	if list, ok := calls.(*chattemplate.List); calls != nil && (!ok || len(list.Items()) > 0) {
+		return errors.New("has both function_call and tool_calls; remove one of them")
+	}
+	call, ok := value.(*chattemplate.Dict)
+	if ok {
+		_, ok = call.Get("name")
+	}
+	if !ok {
+		return errors.New(`has a function_call that is not {"name": …, "arguments": …}`)
+	}
+	m.Set("tool_calls", chattemplate.NewList(function(call)))
+	return nil
+}
+
+// speaks reports whether a message without content has calls or reasoning.
+func speaks(m *chattemplate.Dict) bool {
+	calls, _ := m.Get("tool_calls")
+	key, _ := chattemplate.Reasoning(m)
+	return calls != nil || key != ""
 }
 
 // said returns a message of a role.

@@ -12,7 +12,7 @@ import (
 )
 
 // A column is a field of a format and the place in a record where its value is: the name
-// of a field, or names and list indexes joined by dots.
+// of a field, or names and list indexes joined by dots; "" leaves the column target out.
 type column struct {
 	target, from string
 }
@@ -24,9 +24,9 @@ func columnsOf(values []string) ([]column, error) {
 		target, from, ok := strings.Cut(value, "=")
 		target, from = strings.TrimSpace(target), strings.TrimSpace(from)
 		switch {
-		case !ok || from == "":
-			return nil, option.Errorf("columns", value, "it must be like prompt=question: a field of a format and the file's name of it")
-		case !slices.Contains(fieldNames(), target):
+		case !ok || target == "":
+			return nil, option.Errorf("columns", value, "it must be like prompt=question, a field of a format and the file's name of it, or like images=, a column to leave out")
+		case from != "" && !slices.Contains(fieldNames(), target):
 			return nil, option.Errorf("columns", value, "%s is no field of a format; it must be one of %s", target, strings.Join(fieldNames(), ", "))
 		case slices.ContainsFunc(columns, func(c column) bool { return c.target == target }):
 			return nil, option.Errorf("columns", value, "%s is mapped twice", target)
@@ -45,6 +45,9 @@ func (r *record) rename(columns []column) {
 	}
 	texts, fields := maps.Clone(r.texts), maps.Clone(r.fields)
 	for _, c := range columns { // a field may take the name of another that is renamed too
+		if r.usage != nil && r.present(c.target) && !slices.ContainsFunc(columns, func(o column) bool { return o.from == c.target }) {
+			r.usage.fields.seen[replaced+c.target] = true
+		}
 		delete(texts, c.target)
 		delete(fields, c.target)
 		if c.from != c.target {
@@ -53,10 +56,16 @@ func (r *record) rename(columns []column) {
 		}
 	}
 	for _, c := range columns {
+		if c.from == "" {
+			continue
+		}
 		text, isText := r.texts[c.from]
 		raw, isField := r.fields[c.from]
 		if !isText && !isField {
-			raw, isField = r.nested(c.from)
+			var root string
+			if root, raw, isField = r.nested(c.from); isField {
+				r.use(root)
+			}
 		}
 		if isText {
 			texts[c.target] = text
@@ -71,12 +80,13 @@ func (r *record) rename(columns []column) {
 	r.texts, r.fields = texts, fields
 }
 
-// nested returns the value at a path of names and list indexes joined by dots. A name
-// may have dots itself only at the first place.
-func (r *record) nested(path string) (json.RawMessage, bool) {
+// nested returns the value at a path of names and list indexes joined by dots, and the
+// field that holds it. A name may have dots itself only at the first place.
+func (r *record) nested(path string) (root string, value json.RawMessage, ok bool) {
 	names := strings.Split(path, ".")
 	for first := 1; first < len(names); first++ {
-		raw, ok := r.fields[strings.Join(names[:first], ".")]
+		root = strings.Join(names[:first], ".")
+		raw, ok := r.fields[root]
 		for _, name := range names[first:] {
 			if !ok {
 				break
@@ -84,10 +94,10 @@ func (r *record) nested(path string) (json.RawMessage, bool) {
 			raw, ok = member(raw, name)
 		}
 		if ok {
-			return raw, true
+			return root, raw, true
 		}
 	}
-	return nil, false
+	return "", nil, false
 }
 
 // member returns the value of an object's name or of a list's index.
@@ -114,7 +124,7 @@ func (r *record) lower() {
 	var capitals map[string][]string
 	collect := func(name string) {
 		small := strings.ToLower(name)
-		if small == name || !slices.Contains(fieldNames(), small) {
+		if small == name || !slices.Contains(fieldNames(), small) && !slices.Contains(heededNames(), small) {
 			return
 		}
 		if capitals == nil {
@@ -158,7 +168,10 @@ func (r *record) checkColumns(columns []column) error {
 	for _, c := range columns {
 		_, isText := r.texts[c.from]
 		_, isField := r.fields[c.from]
-		if _, nested := r.nested(c.from); !isText && !isField && !nested {
+		if c.from == "" {
+			continue
+		}
+		if _, _, nested := r.nested(c.from); !isText && !isField && !nested {
 			return fmt.Errorf("the record has %s, but no %q, which `columns` maps to %s", r.names(), shown([]byte(c.from)), c.target)
 		}
 	}

@@ -77,7 +77,7 @@ func TestNamesRefused(t *testing.T) {
 	tok := loadTokenizer(t, "bytelevel")
 	for _, c := range []struct{ columns, text, want string }{
 		{"prompt", `{}`, "`columns` is \"prompt\", but it must be like prompt=question"},
-		{"prompt=", `{}`, "it must be like prompt=question"},
+		{"=q", `{}`, "it must be like prompt=question"},
 		{"promt=q", `{}`, "promt is no field of a format; it must be one of"},
 		{"prompt=a,prompt=b", `{}`, "prompt is mapped twice"},
 		{"prompt=q,completion=a", `{"q": "ask", "b": "say"}`, "a.jsonl:1: the record has the fields b, q, but no \"a\", which `columns` maps to completion"},
@@ -86,7 +86,7 @@ func TestNamesRefused(t *testing.T) {
 		{"prompt=q.-1,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.-1\""},
 		{"prompt=q.r,completion=a", `{"q": {"r": 1}, "a": "say"}`, `"prompt" is 1, not a text`},
 		{"prompt=q", `{"q": "ask", "b": "say"}`, "the record has the fields b, q, but auto needs"},
-		{"", `{"instruction": "a", "output": null}`, `a.jsonl:1: "output" is null; remove the record`},
+		{"", `{"instruction": "a", "output": null}`, `a.jsonl:1: "output" is null; remove the record, or skip`},
 		{"", `{"messages": null}`, `a.jsonl:1: "messages" is null; remove the record`},
 		{"", `{"b": "say"}`, "map other names by `columns`, such as prompt=question"},
 	} {

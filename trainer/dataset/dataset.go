@@ -13,12 +13,14 @@ import (
 // has no limit of length; DefaultOptions returns the command line's defaults.
 type Options struct {
 	Format        string   `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
-	MaxLength     int      `option:"max_length" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
+	MaxLength     int      `option:"max_length" null:"0" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
 	TrainOnInputs bool     `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
 	ChatTemplate  string   `option:"chat_template" path:"true" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
 	ApplyChat     bool     `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
+	Reasoning     string   `option:"reasoning" help:"reasoning of the assistant's messages (reasoning_content, thinking): template, as the chat template shows it; keep, before the answer in <think> marks where the template leaves it out; drop"`
 	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question"`
 	SkipBad       bool     `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
+	Loss
 
 	// ModelFolder holds the chat template and its special tokens; "" for none.
 	ModelFolder string
@@ -38,7 +40,9 @@ type Options struct {
 }
 
 // DefaultOptions returns options that detect the format and keep 1024 tokens.
-func DefaultOptions() Options { return Options{Format: Auto, MaxLength: 1024} }
+func DefaultOptions() Options {
+	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
+}
 
 // Ranges returns the intervals of the numeric options.
 func (o *Options) Ranges() option.Ranges {
@@ -59,7 +63,7 @@ func (o Options) Validate() error {
 		return err
 	}
 	_, columns := columnsOf(o.Columns)
-	return errors.Join(length, columns, checkFormat(cmp.Or(o.Format, Auto)))
+	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
 }
 
 // A Set is the result of Load.

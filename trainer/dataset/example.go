@@ -39,6 +39,15 @@ func (e Example) Documents() iter.Seq[Example] {
 	}
 }
 
+// first returns the example's beginning of limit tokens.
+func (e Example) first(limit int) Example {
+	starts := e.Starts
+	for len(starts) > 0 && int(starts[len(starts)-1]) >= limit {
+		starts = starts[:len(starts)-1]
+	}
+	return Example{IDs: e.IDs[:limit:limit], Labels: e.Labels[:limit:limit], Starts: starts}
+}
+
 // Lengths returns the lengths of the documents of a packed sequence, else nil.
 func (e Example) Lengths() []int {
 	var lengths []int

@@ -30,6 +30,8 @@ var fileTypes = []fileType{
 	{ending: ".csv", records: csvRows(',')},
 	{ending: ".tsv", records: csvRows('\t')},
 	{ending: ".parquet", rows: parquetRows},
+	{ending: ".arrow", rows: arrowRows},
+	{ending: ".feather", rows: arrowRows},
 	{ending: ".txt", records: plainText},
 }
 

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"fmt"
 	"io"
 	"iter"
 
@@ -19,9 +18,6 @@ func parquetRows(from io.ReaderAt, size int64) iter.Seq2[record, error] {
 		number := 0
 		for row, err := range file.Rows() {
 			number++
-			if err == nil && len(row) > maxRecord {
-				err = fmt.Errorf("the row is longer than %d bytes; cut the record into several", maxRecord)
-			}
 			if !yield(record{line: number, json: row}, err) || err != nil {
 				return
 			}

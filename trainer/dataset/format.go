@@ -74,7 +74,9 @@ func checkFormat(name string) error {
 
 // fieldNames are the fields that formats read.
 var fieldNames = sync.OnceValue(func() []string {
-	names := []string{"input", "labels", "system", "tools", "documents", "chat_template_kwargs"}
+	names := []string{"input", "labels", "system", "tools", "functions", "history", "documents", "chat_template_kwargs", "attention_mask", "position_ids", "seq_lengths"}
+	names = append(names, recordWeights...)
+	names = append(names, tokenMasks...)
 	for _, f := range formats {
 		names = append(names, f.fields...)
 	}
@@ -93,6 +95,9 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	}
 	has := first.names()
 	first.rename(columns)
+	if err := first.preference(columns); err != nil {
+		return nil, err
+	}
 	var found *format
 	var wanted []string
 	null := "" // the field that keeps the record from being of a format
@@ -118,7 +123,7 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 		return found, nil
 	}
 	if null != "" {
-		return nil, fmt.Errorf("%q is null; remove the record or give it a value", null)
+		return nil, fmt.Errorf("%q is null; remove the record, or skip such records by `skip_bad_records`", null)
 	}
 	const most = 6
 	if len(wanted) > most {

@@ -1,6 +1,10 @@
 package dataset
 
-import "slices"
+import (
+	"slices"
+
+	"qlora/internal/chattemplate"
+)
 
 // messages are conversations in transformers' form, {"role", "content"}, with optional
 // tools and tool calls.
@@ -19,25 +23,49 @@ func chatFormat(name, field string) format {
 			if err != nil {
 				return Example{}, err
 			}
-			system, err := r.system()
-			if err != nil {
+			if err := r.addSystem(v, &only); err != nil {
 				return Example{}, err
-			}
-			if first, _ := v.Messages[0].Get("role"); system != "" && first != "system" {
-				v.Messages = slices.Insert(v.Messages, 0, said("system", system))
-				if only != nil {
-					only = slices.Insert(only, 0, false)
-				}
 			}
 			return w.chat(v, only)
 		},
 	}
 }
 
-// system returns the text of the field system, or "".
+// addSystem begins a conversation with the record's system text, if it has one and no
+// system message of its own. only, if not nil, holds the messages' lessons.
+func (r *record) addSystem(v *chattemplate.Conversation, only *lessons) error {
+	system, err := r.system()
+	if err != nil || system == "" {
+		return err
+	}
+	if first, _ := v.Messages[0].Get("role"); first == "system" {
+		if contentOf(v.Messages[0]) != system {
+			r.lose(r.systemField())
+		}
+		return nil
+	}
+	v.Messages = slices.Insert(v.Messages, 0, said("system", system))
+	if only != nil {
+		*only = only.insert(0)
+	}
+	return nil
+}
+
+// system returns the record's system text, or "".
 func (r *record) system() (string, error) {
-	if !r.has("system") {
+	name := r.systemField()
+	if name == "" {
 		return "", nil
 	}
-	return r.text("system")
+	return r.text(name)
+}
+
+// systemField returns the field of a system text that is not blank, or "".
+func (r *record) systemField() string {
+	for _, name := range []string{"system", "system_prompt"} {
+		if r.present(name) && !r.isBlank(name) {
+			return name
+		}
+	}
+	return ""
 }

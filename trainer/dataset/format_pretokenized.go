@@ -8,27 +8,31 @@ import (
 	"strconv"
 )
 
-// A pretokenized record is used unchanged, including its labels; without labels all of
-// it is trained on.
+// A pretokenized record is used unchanged, including its labels. Without labels, all of
+// it is trained on but what its masks exclude, as in trl.
 var pretokenized = format{
 	name:   "pretokenized",
 	fields: []string{"input_ids"},
-	example: func(_ *worker, r record) (Example, error) {
+	example: func(w *worker, r record) (Example, error) {
 		ids, err := r.ids("input_ids", 0)
 		if err != nil {
 			return Example{}, err
 		}
-		if !r.has("labels") {
-			return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
+		labels := slices.Clone(ids)
+		switch {
+		case r.has("labels"):
+			if labels, err = r.ids("labels", Ignored); err != nil {
+				return Example{}, err
+			}
+			if len(labels) != len(ids) {
+				return Example{}, fmt.Errorf("%d input_ids but %d labels; every token needs a label, %d to ignore it", len(ids), len(labels), Ignored)
+			}
+		case !w.opt.TrainOnInputs:
+			if err := r.mask(labels); err != nil {
+				return Example{}, err
+			}
 		}
-		labels, err := r.ids("labels", Ignored)
-		if err != nil {
-			return Example{}, err
-		}
-		if len(labels) != len(ids) {
-			return Example{}, fmt.Errorf("%d input_ids but %d labels; every token needs a label, %d to ignore it", len(ids), len(labels), Ignored)
-		}
-		return Example{IDs: ids, Labels: labels}, nil
+		return r.divide(Example{IDs: ids, Labels: labels})
 	},
 }
 

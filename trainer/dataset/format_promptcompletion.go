@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"fmt"
 	"slices"
 
 	"qlora/internal/chattemplate"
@@ -14,38 +15,38 @@ var (
 	promptCompletion = pairFormat(pairFields{prompt: "prompt", completion: "completion"})
 	promptResponse   = pairFormat(pairFields{prompt: "prompt", completion: "response"})
 	inputOutput      = pairFormat(pairFields{prompt: "input", completion: "output"})
-	questionAnswer   = pairFormat(pairFields{before: "context", optional: true, prompt: "question", completion: "answer", join: "\n"})
+	questionAnswer   = pairFormat(pairFields{prompt: "question", completion: "answer", task: true})
 	// contextAnswer is the format of sql-create-context: the context is the line before
 	// the question.
-	contextAnswer = pairFormat(pairFields{before: "context", prompt: "question", completion: "answer", join: "\n"})
+	contextAnswer = pairFormat(pairFields{needs: "context", prompt: "question", completion: "answer", task: true})
 	// openOrca has a system text, which a prompt without a chat template begins with.
-	openOrca         = pairFormat(pairFields{before: "system_prompt", system: true, prompt: "question", completion: "response", join: "\n"})
-	questionResponse = pairFormat(pairFields{before: "system_prompt", optional: true, system: true, prompt: "question", completion: "response", join: "\n"})
-	problemSolution  = pairFormat(pairFields{prompt: "problem", completion: "solution", join: "\n"})
-	queryResponse    = pairFormat(pairFields{prompt: "query", completion: "response", join: "\n"})
-	inputsTargets    = pairFormat(pairFields{prompt: "inputs", completion: "targets", join: "\n"})
+	openOrca         = pairFormat(pairFields{needs: "system_prompt", prompt: "question", completion: "response", task: true})
+	questionResponse = pairFormat(pairFields{prompt: "question", completion: "response", task: true})
+	problemSolution  = pairFormat(pairFields{prompt: "problem", completion: "solution", task: true})
+	queryResponse    = pairFormat(pairFields{prompt: "query", completion: "response", task: true})
+	inputsTargets    = pairFormat(pairFields{prompt: "inputs", completion: "targets", task: true})
 )
 
 // pairFields names the fields of a prompt and its completion.
 type pairFields struct {
-	before             string // a text before the prompt; "" for none
-	optional           bool   // before may be missing in a file's first record
-	system             bool   // before is a chat's system text
+	needs              string // a further field that selects the format; "" for none
 	prompt, completion string
-	join               string // ends the prompt, and before
+	// task formats have a newline after the prompt and may have a context, the line
+	// before it.
+	task bool
 }
 
 func pairFormat(f pairFields) format {
 	fields := []string{f.prompt, f.completion}
-	if f.before != "" && !f.optional {
-		fields = slices.Insert(fields, 0, f.before)
+	if f.needs != "" {
+		fields = slices.Insert(fields, 0, f.needs)
 	}
 	return format{
 		name:   "prompt-completion",
 		fields: fields,
 		choice: true,
 		example: func(w *worker, r record) (Example, error) {
-			if r.isList(f.prompt) && r.isList(f.completion) {
+			if r.isList(f.prompt) && (r.isList(f.completion) || r.isObject(f.completion)) {
 				return w.conversations(r, f.prompt, f.completion)
 			}
 			prompt, err := r.text(f.prompt)
@@ -56,58 +57,86 @@ func pairFormat(f pairFields) format {
 			if err != nil {
 				return Example{}, err
 			}
-			before := ""
-			if f.before != "" && r.has(f.before) {
-				if before, err = r.text(f.before); err != nil {
+			if f.task && r.has("context") {
+				context, err := r.text("context")
+				if err != nil {
 					return Example{}, err
 				}
-			}
-			switch {
-			case w.opt.ApplyChat && f.system && before != "":
-				return w.askedAs(before, prompt, completion)
-			case before != "":
-				prompt = before + f.join + prompt
+				if context != "" {
+					prompt = context + "\n" + prompt
+				}
 			}
 			if w.opt.ApplyChat {
 				return w.asked(r, prompt, completion)
 			}
-			return w.pair(prompt+f.join, completion)
+			system, err := r.system()
+			if err != nil {
+				return Example{}, err
+			}
+			if system != "" {
+				prompt = system + "\n" + prompt
+			}
+			if f.task {
+				prompt += "\n"
+			}
+			w.count(completion)
+			return w.pair(prompt, completion)
 		},
 	}
 }
 
 // asked returns the example of a question and its answer as a chat, with the record's
-// system text.
+// system text, earlier turns and tools. Only the answer is trained on.
 func (w *worker) asked(r record, question, answer string) (Example, error) {
 	system, err := r.system()
 	if err != nil {
 		return Example{}, err
 	}
-	return w.askedAs(system, question, answer)
-}
-
-// askedAs is asked with another system text, or "" for none.
-func (w *worker) askedAs(system, question, answer string) (Example, error) {
+	history, err := r.history()
+	if err != nil {
+		return Example{}, err
+	}
 	v := &chattemplate.Conversation{}
 	if system != "" {
 		v.Messages = append(v.Messages, said("system", system))
 	}
+	for _, turn := range history {
+		v.Messages = append(v.Messages, said("user", turn[0]), said("assistant", turn[1]))
+	}
 	v.Messages = append(v.Messages, said("user", question), said("assistant", answer))
-	return w.chat(v, nil)
+	if err := r.surroundings(v); err != nil {
+		return Example{}, err
+	}
+	if history == nil {
+		return w.chat(v, nil)
+	}
+	return w.chat(v, last(len(v.Messages)))
 }
 
 // conversations returns the example of a prompt and a completion that are lists of
 // messages.
 func (w *worker) conversations(r record, prompt, completion string) (Example, error) {
-	before, _, err := r.conversation(prompt)
+	before, asked, err := r.conversation(prompt)
 	if err != nil {
 		return Example{}, err
 	}
-	after, _, err := r.conversation(completion)
+	after, only, err := r.conversation(completion)
 	if err != nil {
+		return Example{}, err
+	}
+	for i, l := range asked {
+		if l.weight != nil && *l.weight || l.parts != nil {
+			return Example{}, fmt.Errorf("message %d of %q has a nonzero weight, but a prompt is not trained on; name the conversation messages", i+1, prompt)
+		}
+	}
+	w.heed(asked, !w.opt.TrainOnInputs)
+	if err := r.addSystem(before, nil); err != nil {
 		return Example{}, err
 	}
 	whole := *before
 	whole.Messages = slices.Concat(before.Messages, after.Messages)
-	return w.chatPair(before, &whole)
+	if only == nil {
+		return w.chatPair(before, &whole)
+	}
+	return w.chat(&whole, slices.Concat(untrained(len(before.Messages)), only))
 }

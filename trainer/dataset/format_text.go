@@ -1,6 +1,9 @@
 package dataset
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // A text is a document; all of it is trained on.
 var text = format{
@@ -15,7 +18,7 @@ var text = format{
 		if err != nil {
 			return Example{}, err
 		}
-		if text == "" {
+		if strings.TrimSpace(text) == "" {
 			return Example{}, errNothing
 		}
 		return w.text(text)

@@ -43,6 +43,7 @@ func (l *loader) file(path string, size int64) error {
 	report := FileReport{Path: path}
 	var format *format
 	var batch []record
+	used := newUsage()
 	held := 0 // bytes of the batch
 	flush := func() error {
 		if len(batch) == 0 {
@@ -53,7 +54,7 @@ func (l *loader) file(path string, size int64) error {
 				return err
 			}
 		}
-		if err := l.batch(kind, format, batch, &report); err != nil {
+		if err := l.batch(kind, format, batch, used, &report); err != nil {
 			return err
 		}
 		batch, held = batch[:0], 0
@@ -68,6 +69,7 @@ func (l *loader) file(path string, size int64) error {
 			}
 			return fmt.Errorf("%s: %w", kind.at(path, r.line), err)
 		}
+		r.columnar = kind.rows != nil
 		batch = append(batch, r)
 		held += r.size()
 		if len(batch) == batchRecords || held >= batchBytes {
@@ -80,6 +82,8 @@ func (l *loader) file(path string, size int64) error {
 		return err
 	}
 	l.done += size
+	report.Unused, report.UnusedKeys = used.unused(l.columns)
+	report.Padding, report.Blank = used.padding, used.blank
 	l.set.Report.Files = append(l.set.Report.Files, report)
 	return l.report(l.done)
 }
@@ -103,19 +107,22 @@ func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*f
 }
 
 // batch makes examples of the records, in parallel and in order. format is nil if none of
-// the records can be read.
-func (l *loader) batch(kind fileType, format *format, batch []record, report *FileReport) error {
+// the records can be read. It adds to used what the records have and what is read.
+func (l *loader) batch(kind fileType, format *format, batch []record, used *usage, report *FileReport) error {
 	type result struct {
-		made made
-		err  error
+		made  made
+		chats ChatReport
+		err   error
 	}
 	results := make([]result, len(batch))
 	var next atomic.Int64
 	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(batch)) {
+	usages := make([]*usage, min(runtime.GOMAXPROCS(0), len(batch)))
+	for n := range usages {
+		usages[n] = used.follow()
 		wait.Go(func() {
 			w := newWorker(l.opt, l.vocabulary, l.chats)
-			w.columns = l.columns
+			w.columns, w.usage = l.columns, usages[n]
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {
@@ -125,11 +132,16 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
 					continue
 				}
+				w.report = ChatReport{}
 				results[i].made, results[i].err = w.make(format, batch[i])
+				results[i].chats = w.report
 			}
 		})
 	}
 	wait.Wait()
+	for _, own := range usages {
+		used.add(own)
+	}
 	for i, r := range results {
 		report.Records++
 		l.records++
@@ -141,11 +153,12 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 					report.FirstBad = err.Error()
 				}
 				continue
-			case batch[i].parse() != nil:
-				return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
+			case isSetup(r.err) || isRefusal(r.err):
+				return err
 			}
-			return err
+			return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
 		}
+		report.Chats.add(r.chats)
 		report.Examples += len(r.made.examples)
 		if r.made.truncated {
 			report.Truncated++
@@ -154,6 +167,9 @@ func (l *loader) batch(kind fileType, format *format, batch []record, report *Fi
 			report.Dropped++
 		}
 		for _, e := range r.made.examples {
+			if e.Starts != nil {
+				report.Packed++
+			}
 			report.Tokens += int64(len(e.IDs))
 			report.Trained += int64(e.Trained())
 		}

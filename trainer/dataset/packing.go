@@ -114,19 +114,26 @@ func (s *Set) pack(length int) {
 	for i, e := range s.Examples {
 		lengths[i] = len(e.IDs)
 	}
-	report := &PackingReport{Documents: len(s.Examples), Length: length}
+	report := &PackingReport{Length: length}
 	sequences := pack(lengths, length)
 	examples := make([]Example, len(sequences))
 	origins := make([]Origin, 0, len(s.Origins))
 	for i, documents := range sequences {
 		e := &examples[i]
 		for _, d := range documents {
-			e.Starts = append(e.Starts, int32(len(e.IDs)))
+			for n := range max(1, len(s.Examples[d].Starts)) { // a packed record stays whole
+				start := int32(len(e.IDs))
+				if n > 0 {
+					start += s.Examples[d].Starts[n]
+				}
+				e.Starts = append(e.Starts, start)
+				origins = append(origins, s.Origins[d])
+			}
 			e.IDs = append(e.IDs, s.Examples[d].IDs...)
 			e.Labels = append(e.Labels, s.Examples[d].Labels...)
-			origins = append(origins, s.Origins[d])
 			s.Examples[d] = Example{} // free its memory
 		}
+		report.Documents += len(e.Starts)
 		report.Tokens += int64(len(e.IDs))
 		report.Trained += int64(e.Trained())
 	}

@@ -11,47 +11,70 @@ type Record struct {
 	record record
 }
 
-// Read calls each with the records of the paths, as in Load for evaluation, one after
-// another, without making examples. An error of each ends it; errors name file and line.
-func Read(paths []string, each func(*Record) error) error {
-	sources, err := findSources(paths, true)
-	if err != nil {
-		return err
-	}
-	for _, s := range sources {
-		for i, path := range s.files {
-			if err := readFile(path, s.sizes[i], each); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// A Use says how many records a file has and which of their fields were not read.
+type Use struct {
+	Path    string
+	Records int
+	Unused  []string
 }
 
-func readFile(path string, size int64, each func(*Record) error) error {
+// String returns the use in one line.
+func (u Use) String() string {
+	file := FileReport{Path: u.Path}
+	return fmt.Sprintf("%s: %d records%s", file.name(), u.Records, unusedLine(u.Unused, nil))
+}
+
+// Read calls each with the records of the paths, as in Load for evaluation, one after
+// another, without making examples, and returns how each file was used. An error of each
+// ends it; errors name file and line.
+func Read(paths []string, each func(*Record) error) ([]Use, error) {
+	sources, err := findSources(paths, true)
+	if err != nil {
+		return nil, err
+	}
+	var uses []Use
+	for _, s := range sources {
+		for i, path := range s.files {
+			use, err := readFile(path, s.sizes[i], each)
+			if err != nil {
+				return nil, err
+			}
+			uses = append(uses, use)
+		}
+	}
+	return uses, nil
+}
+
+func readFile(path string, size int64, each func(*Record) error) (Use, error) {
+	use := Use{Path: path}
 	kind, _ := fileTypeOf(path)
 	f, err := openFile(path)
 	if err != nil {
-		return err
+		return use, err
 	}
 	defer f.Close()
 	records, err := kind.open(path, &countingReader{file: f}, size)
 	if err != nil {
-		return err
+		return use, err
 	}
+	seen := newUsage()
 	for r, err := range records {
+		r.usage = seen
 		one := Record{kind.at(path, r.line), r}
 		if err == nil {
 			err = one.record.parse()
 		}
 		if err == nil {
+			one.record.see()
 			err = each(&one)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", one.where, err)
+			return use, fmt.Errorf("%s: %w", one.where, err)
 		}
+		use.Records++
 	}
-	return nil
+	use.Unused, _ = seen.unused(nil)
+	return use, nil
 }
 
 // Where returns the record's file and line, for messages.
@@ -65,6 +88,7 @@ func (r *Record) Text(name string) (string, error) { return r.record.text(name) 
 
 // JSON returns a field as JSON; a text from a file that has only texts counts as JSON.
 func (r *Record) JSON(name string) (json.RawMessage, error) {
+	r.record.use(name)
 	if raw, ok := r.record.fields[name]; ok {
 		return raw, nil
 	}

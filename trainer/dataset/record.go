@@ -17,6 +17,11 @@ type record struct {
 	json   []byte // of an object; nil for texts
 	texts  map[string]string
 	fields map[string]json.RawMessage // of json, once parsed; of the texts, those that are JSON arrays or objects
+	usage  *usage                     // notes which fields are read; may be nil
+
+	// columnar marks a record of a file of columns, whose structs all have the same
+	// members.
+	columnar bool
 }
 
 var errNotUTF8 = errors.New("the record is not UTF-8; convert the file")
@@ -94,8 +99,17 @@ func notANumber(text []byte) string {
 	return ""
 }
 
-// has reports whether the field is present and not null.
+// has reports whether the field is present and not null, and counts it as read.
 func (r *record) has(name string) bool {
+	if !r.present(name) {
+		return false
+	}
+	r.use(name)
+	return true
+}
+
+// present reports whether the field is present and not null.
+func (r *record) present(name string) bool {
 	if _, ok := r.texts[name]; ok {
 		return true
 	}
@@ -104,7 +118,7 @@ func (r *record) has(name string) bool {
 }
 
 func (r *record) hasAll(names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return !r.has(name) })
+	return !slices.ContainsFunc(names, func(name string) bool { return !r.present(name) })
 }
 
 // null returns the first of the fields that is null, or "" if none is or one is missing.
@@ -113,7 +127,7 @@ func (r *record) null(names []string) string {
 	for _, name := range names {
 		raw, ok := r.fields[name]
 		switch {
-		case !ok && !r.has(name):
+		case !ok && !r.present(name):
 			return ""
 		case string(raw) == "null" && null == "":
 			null = name
@@ -124,6 +138,7 @@ func (r *record) null(names []string) string {
 
 // text returns a field that must be a text.
 func (r *record) text(name string) (string, error) {
+	r.use(name)
 	if text, ok := r.texts[name]; ok {
 		return text, nil
 	}
@@ -132,6 +147,9 @@ func (r *record) text(name string) (string, error) {
 		return "", fmt.Errorf("the record has %s but no %q", r.names(), name)
 	}
 	var text string
+	if string(raw) == "null" {
+		return "", fmt.Errorf("%q is null", name)
+	}
 	if raw[0] != '"' {
 		return "", fmt.Errorf("%q is %s, not a text", name, shown(raw))
 	}
@@ -147,8 +165,15 @@ func (r *record) isList(name string) bool {
 	return len(raw) > 0 && raw[0] == '['
 }
 
+// isObject reports whether a field is a JSON object.
+func (r *record) isObject(name string) bool {
+	raw := r.fields[name]
+	return len(raw) > 0 && raw[0] == '{'
+}
+
 // ids returns a field that must be an array of token ids or special.
 func (r *record) ids(name string, special int32) ([]int32, error) {
+	r.use(name)
 	raw, ok := r.fields[name]
 	if text, isText := r.texts[name]; !ok && isText {
 		return nil, fmt.Errorf("%q is %s, not a JSON array of token ids", name, shown([]byte(text)))

@@ -28,6 +28,13 @@ type FileReport struct {
 	FirstBad  string // the first of them: where, and why
 	Tokens    int64  // in the examples
 	Trained   int64  // tokens that are predicted and trained on
+	Chats     ChatReport
+	Packed    int   // sequences of several documents, as the file has them
+	Padding   int64 // tokens removed because attention_mask is 0
+	Blank     int   // answers without text
+
+	Unused     []string // fields that a record has but nothing reads
+	UnusedKeys []string // keys of messages that the chat template leaves out
 }
 
 // String returns the report in one line.
@@ -35,6 +42,15 @@ func (f FileReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: read as %s: %d records, %d sequences, %d tokens, %d of them trained on",
 		f.name(), cmp.Or(f.Format, "nothing"), f.Records, f.Examples, f.Tokens, f.Trained)
+	if f.Packed > 0 {
+		fmt.Fprintf(&b, "; %d of several documents, which do not see each other", f.Packed)
+	}
+	if f.Padding > 0 {
+		fmt.Fprintf(&b, "; %d tokens of padding were removed", f.Padding)
+	}
+	if f.Blank > 0 {
+		fmt.Fprintf(&b, "; %d answers are empty: of them only the end is trained on", f.Blank)
+	}
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)
 	}
@@ -44,6 +60,7 @@ func (f FileReport) String() string {
 	if f.Bad > 0 {
 		fmt.Fprintf(&b, "; %d bad ones were skipped, the first: %s", f.Bad, f.FirstBad)
 	}
+	b.WriteString(unusedLine(f.Unused, f.UnusedKeys))
 	return b.String()
 }
 
@@ -65,12 +82,9 @@ type MixReport struct {
 	Trained int64
 }
 
-// Chats reports whether a file's records are chats.
+// Chats reports whether records were rendered by the chat template.
 func (r Report) Chats() bool {
-	return slices.ContainsFunc(r.Files, func(f FileReport) bool {
-		name, _, _ := strings.Cut(f.Format, " ")
-		return name == messages.name || name == sharegpt.name
-	})
+	return slices.ContainsFunc(r.Files, func(f FileReport) bool { return f.Chats.Conversations > 0 })
 }
 
 // String returns the report in one line.
@@ -84,6 +98,7 @@ func (r Report) Lines() []string {
 	var lines []string
 	for _, f := range r.Files {
 		lines = append(lines, f.String())
+		lines = append(lines, f.Chats.lines(f.name())...)
 	}
 	lines = append(lines, r.Splits...)
 	for _, path := range r.Skipped {
@@ -140,6 +155,9 @@ func (r Report) Total() FileReport {
 		sum.Bad += f.Bad
 		sum.Tokens += f.Tokens
 		sum.Trained += f.Trained
+		sum.Packed += f.Packed
+		sum.Padding += f.Padding
+		sum.Blank += f.Blank
 	}
 	return sum
 }

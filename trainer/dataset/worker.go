@@ -11,8 +11,7 @@ import (
 
 // A vocabulary is a tokenizer with the tokens it adds around a text.
 type vocabulary struct {
-	tok    *tokenizer.Tokenizer
-	prefix []int32 // the post-processor's tokens before a text
+	tok *tokenizer.Tokenizer
 	// The end-of-sequence token is appended as text, as trl does, so that its effect on
 	// the text before it (a token may remove spaces) is the same. If the tokenizer does
 	// not recognize it in a text, its id is appended.
@@ -22,7 +21,7 @@ type vocabulary struct {
 }
 
 func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
-	v := &vocabulary{tok: tok, prefix: tok.Prefix()}
+	v := &vocabulary{tok: tok}
 	v.eosID, v.hasEOS = tok.EOS()
 	if text := tok.EOSToken(); v.hasEOS && text != "" {
 		if slices.Equal(tok.NewEncoder().Encode(nil, text, false), []int32{v.eosID}) {
@@ -36,14 +35,16 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 type worker struct {
 	opt        Options
 	columns    []column // of opt
+	usage      *usage   // of this worker's records
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
-	chats func() (*chats, error)
+	chats  func() (*chats, error)
+	report ChatReport // of the record
 }
 
 func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
-	w := &worker{opt: opt, vocabulary: v, chats: c}
+	w := &worker{opt: opt, usage: newUsage(), vocabulary: v, chats: c}
 	if v != nil {
 		w.encoder = v.tok.NewEncoder()
 	}
@@ -61,7 +62,15 @@ func (w *worker) make(f *format, r record) (made, error) {
 	if err := r.parse(); err != nil {
 		return made{}, err
 	}
+	r.usage = w.usage
 	r.rename(w.columns)
+	r.see()
+	if err := r.refused(w.columns); err != nil {
+		return made{}, err
+	}
+	if dropped, err := r.weighsNothing(); dropped || err != nil {
+		return made{}, err
+	}
 	if f.split == nil {
 		return w.makeOne(f, r)
 	}
@@ -71,6 +80,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	}
 	var all made
 	for _, part := range parts {
+		part.see()
 		one, err := w.makeOne(f, part)
 		if err != nil {
 			return made{}, err
@@ -98,7 +108,7 @@ func (w *worker) makeOne(f *format, r record) (made, error) {
 		return trainable(false, e), nil
 	}
 	if !f.pieces {
-		return trainable(true, Example{IDs: e.IDs[:limit:limit], Labels: e.Labels[:limit:limit]}), nil
+		return trainable(true, e.first(limit)), nil
 	}
 	ids := slices.Collect(slices.Chunk(e.IDs, limit))
 	labels := slices.Collect(slices.Chunk(e.Labels, limit))
@@ -155,15 +165,16 @@ func (w *worker) pair(prompt, completion string) (Example, error) {
 		return Example{}, err
 	}
 	labels := slices.Clone(ids)
-	if w.opt.TrainOnInputs {
+	if w.opt.wholePairs() {
 		return Example{IDs: ids, Labels: labels}, nil
 	}
-	ignoreCommon(labels, w.encoder.Encode(slices.Clone(w.vocabulary.prefix), prompt, false))
+	ignoreCommon(labels, w.encoder.EncodePrompt(prompt))
 	return Example{IDs: ids, Labels: labels}, nil
 }
 
 // closed returns the tokens of text between the post-processor's tokens and the end of
-// the sequence, which is omitted if ending, the last part of the text, already has it.
+// the sequence. What the text already begins with, or ending, its last part, ends with,
+// is not added again.
 func (w *worker) closed(text, ending string) ([]int32, error) {
 	v := w.vocabulary
 	if v == nil {
@@ -176,8 +187,8 @@ func (w *worker) closed(text, ending string) ([]int32, error) {
 			text += v.eosText
 		}
 	}
-	ids := w.encoder.Encode(slices.Clone(v.prefix), text, false)
-	if asID {
+	ids := w.encoder.EncodePrompt(text)
+	if asID && (len(ids) == 0 || ids[len(ids)-1] != v.eosID) {
 		ids = append(ids, v.eosID)
 	}
 	return ids, nil

@@ -67,11 +67,11 @@ func TestAsTheHarness(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			questions, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")})
+			questions, _, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")})
 			require.NoError(t, err)
 			var examples []Question
 			if c.Examples != "" && c.Examples != c.Questions {
-				examples, err = Read([]string{filepath.Join("testdata", c.Examples+".jsonl")})
+				examples, _, err = Read([]string{filepath.Join("testdata", c.Examples+".jsonl")})
 				require.NoError(t, err)
 			}
 			test, err := NewTest(questions, examples, tok, c.options(), 0)
@@ -172,7 +172,7 @@ func TestLayouts(t *testing.T) {
 			Question{Text: "Go", Prompt: "Question: Go\nAnswer:", Choices: []string{"x", "y"}, Answer: 1},
 		},
 	} {
-		got, err := Read([]string{file(t, c.record)})
+		got, _, err := Read([]string{file(t, c.record)})
 		require.NoError(t, err, c.record)
 		require.Equal(t, []Question{c.want}, got, c.record)
 		yes, err := Recognize([]string{file(t, c.record)})
@@ -207,7 +207,7 @@ func TestReadRefuses(t *testing.T) {
 		`{"question": "x", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": ""}`: "not the text, letter or index",
 		`{"ctx": "x", "endings": ["a", "b"], "label": ""}`:                                         "not the text, letter or index",
 	} {
-		_, err := Read([]string{file(t, record)})
+		_, _, err := Read([]string{file(t, record)})
 		require.ErrorContains(t, err, want, record)
 		require.ErrorContains(t, err, "questions.jsonl", record)
 	}
@@ -218,7 +218,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`)
 	f.Add(`{"ctx_a": "\u00e9", "ctx_b": "", "endings": ["[", "]"], "label": "1"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		all, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))})
+		all, _, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))})
 		for _, q := range all {
 			if err == nil && (q.Answer < 0 || q.Answer >= len(q.Choices) || len(q.Choices) < 2) {
 				t.Fatalf("%q gives %+v", text, q)
@@ -275,4 +275,13 @@ func TestOptionsCheck(t *testing.T) {
 		change(&o)
 		require.ErrorContains(t, o.Check(), want)
 	}
+}
+
+// TestUnusedFields checks that Read returns which fields of the questions nothing reads.
+func TestUnusedFields(t *testing.T) {
+	path := file(t, `{"question": "Which?", "choices": ["a", "b"], "answer": 1, "subject": "s", "id": 7, "hint": null}`)
+	_, uses, err := Read([]string{path})
+	require.NoError(t, err)
+	require.Len(t, uses, 1)
+	require.Equal(t, path+": 1 records; not used: id", uses[0].String())
 }

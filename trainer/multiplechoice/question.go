@@ -29,10 +29,10 @@ type Question struct {
 // maxChoices bounds the choices of a question: letters name them.
 const maxChoices = 26
 
-// Read returns the files' questions.
-func Read(paths []string) ([]Question, error) {
+// Read returns the files' questions, and how each file was used.
+func Read(paths []string) ([]Question, []dataset.Use, error) {
 	var all []Question
-	err := dataset.Read(paths, func(r *dataset.Record) error {
+	uses, err := dataset.Read(paths, func(r *dataset.Record) error {
 		q, err := parse(r)
 		all = append(all, q)
 		return err
@@ -40,7 +40,7 @@ func Read(paths []string) ([]Question, error) {
 	if err == nil && len(all) == 0 {
 		err = fmt.Errorf("%s: no records", strings.Join(paths, ", "))
 	}
-	return all, err
+	return all, uses, err
 }
 
 var errFirst = errors.New("the first record was seen")
@@ -49,7 +49,7 @@ var errFirst = errors.New("the first record was seen")
 // with choices.
 func Recognize(paths []string) (bool, error) {
 	found := false
-	err := dataset.Read(paths, func(r *dataset.Record) error {
+	_, err := dataset.Read(paths, func(r *dataset.Record) error {
 		found = slices.ContainsFunc(layouts, func(l layout) bool { return l.fits(r) })
 		return errFirst
 	})

@@ -70,6 +70,9 @@ func Summary(b *trainer.Begin) []Setting {
 	if a.NoiseAlpha > 0 {
 		add("NEFTune alpha", "%v", a.NoiseAlpha)
 	}
+	if a.LabelSmoothing > 0 {
+		add("label smoothing", "%v", a.LabelSmoothing)
+	}
 	batch := fmt.Sprintf("%d sequences", a.BatchSize)
 	if a.Accumulation > 1 {
 		batch += fmt.Sprintf(", %d micro-batches per step", a.Accumulation)

@@ -61,6 +61,9 @@ RUNS = [
     (10, {"per_device_train_batch_size": 4, "num_train_epochs": 3, "eval_strategy": "epoch", "eval_delay": 1.5,
           "logging_steps": 1, "logging_first_step": True}),
     (6, {"per_device_train_batch_size": 2, "max_steps": 4, "eval_strategy": "steps", "eval_delay": 5, "logging_steps": 2}),
+    (7, {"per_device_train_batch_size": 2, "num_train_epochs": 2, "logging_strategy": "epoch", "eval_strategy": "epoch"}),
+    (7, {"per_device_train_batch_size": 2, "max_steps": 6, "logging_strategy": "epoch", "logging_first_step": True}),
+    (7, {"per_device_train_batch_size": 2, "num_train_epochs": 2, "logging_strategy": "no", "logging_steps": 1, "eval_strategy": "steps"}),
 ]
 
 
@@ -103,7 +106,6 @@ def runs():
                 if stop:
                     break
             flow.on_epoch_end(args, state, control)
-            control.should_log = False  # was reset with the step; Trainer logs a step once
             note()
             if stop:
                 break

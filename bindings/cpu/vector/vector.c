@@ -242,6 +242,20 @@ CLONES void vector_scale(float *x, long n, float factor) {
 	for (long i = 0; i < n; i++) x[i] *= factor;
 }
 
+CLONES void vector_add(float *x, long n, float term) {
+	for (long i = 0; i < n; i++) x[i] += term;
+}
+
+CLONES double vector_sum(const float *x, long n) {
+	double sum = 0;
+	for (long i = 0; i < n;) {
+		f8 lanes = (f8){0};
+		for (int k = 0; k < strand && i < n; k++, i += 8) lanes += load(x + i, n - i, 0);
+		for (int j = 0; j < 8; j++) sum += (double)lanes[j];
+	}
+	return sum;
+}
+
 CLONES void vector_widen_bf16(float *dst, const uint16_t *src, long n) {
 	for (long i = 0; i < n; i++) {
 		uint32_t bits = (uint32_t)src[i] << 16;

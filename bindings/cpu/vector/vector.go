@@ -22,6 +22,10 @@ package vector
 #cgo nocallback vector_cap
 #cgo noescape vector_scale
 #cgo nocallback vector_scale
+#cgo noescape vector_add
+#cgo nocallback vector_add
+#cgo noescape vector_sum
+#cgo nocallback vector_sum
 #cgo noescape vector_dequantize
 #cgo nocallback vector_dequantize
 #cgo noescape vector_dropout_factors
@@ -95,6 +99,12 @@ func Cap(x []float32, limit float32) { C.vector_cap(floats(x), C.long(len(x)), C
 
 // Scale multiplies each x by factor.
 func Scale(x []float32, factor float32) { C.vector_scale(floats(x), C.long(len(x)), C.float(factor)) }
+
+// Add adds term to each x.
+func Add(x []float32, term float32) { C.vector_add(floats(x), C.long(len(x)), C.float(term)) }
+
+// Sum returns the sum of x.
+func Sum(x []float32) float64 { return float64(C.vector_sum(floats(x), C.long(len(x)))) }
 
 // WidenBF16 converts src from bfloat16 to dst.
 func WidenBF16(dst []float32, src []uint16) {

@@ -183,6 +183,23 @@ func TestCap(t *testing.T) {
 }
 
 // TestDropout checks the factors against package philox's masks.
+func TestSumAndAdd(t *testing.T) {
+	for n := range 1100 {
+		x, want := make([]float32, n), 0.0
+		for i := range x {
+			x[i] = float32(i%7) - 2.5
+			want += float64(x[i])
+		}
+		if sum := Sum(x); sum != want {
+			t.Errorf("sum of %d: got %g, want %g", n, sum, want)
+		}
+		Add(x, 0.5)
+		if sum := Sum(x); sum != want+0.5*float64(n) {
+			t.Errorf("sum of %d after Add: got %g, want %g", n, sum, want+0.5*float64(n))
+		}
+	}
+}
+
 func TestDropout(t *testing.T) {
 	for _, p := range []float32{0, 1e-6, 0.05, 0.5, 0.99} {
 		for _, n := range []int{1, 7, 8, 63, 64, 65, 576} {

@@ -3,10 +3,12 @@
 // A field with the tag `option:"learning_rate"` is an option; its value when it is
 // added is the default. Further tags: `help:"…"` is one line of help, `unit:"…"` is
 // what a number counts, `alias:"a,b"` are other names of the option, `bare:"…"` is
-// the value of the option when it is given without one, and `path:"true"` says that its
-// text is a path: ~ and environment variables in it are replaced. Struct fields without the tag
-// are searched for options.
+// the value of the option when it is given without one, `null:"…"` when it is null in a
+// YAML file, and `many:"true"` lets several values follow a text, which commas join.
+// `path:"true"` says that the text is a path: ~ and environment variables in it are
+// replaced. Struct fields without the tag are searched for options.
 //
-// The command line overrides a YAML file, which overrides the defaults. Names that
-// transformers has changed work in all their forms.
+// The command line overrides a YAML file, which overrides the defaults. The names that
+// users of other programs give are settings, which Adopt adds: other names of options,
+// notes and refusals.
 package options

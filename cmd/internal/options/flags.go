@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,7 +20,7 @@ func (s *Set) Bind(cmd *cobra.Command) {
 		return pflag.NormalizedName(canonical(name))
 	})
 	flags.SortFlags = false
-	flags.StringVar(&s.config, "config", "", "YAML file of options under the same names; the command line overrides it")
+	flags.Var(&configValue{s}, "config", "YAML file of options under the same names; the command line overrides it")
 	for _, sec := range s.sections {
 		for _, o := range sec.options {
 			for _, name := range append([]string{o.name}, o.aliases...) {
@@ -32,9 +30,18 @@ func (s *Set) Bind(cmd *cobra.Command) {
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.translated)) {
-		flag := flags.VarPF(&flagValue{set: s, name: name, kind: "bool"}, name, "", s.translated[name].help)
-		flag.NoOptDefVal = "true"
+	for _, name := range s.renamed {
+		o := s.byName[name]
+		flag := flags.VarPF(&flagValue{set: s, name: name, kind: kindOf(o.value.Type())}, name, "", "")
+		flag.NoOptDefVal, flag.Hidden = o.bare, true
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.foreign)) {
+		f := s.foreign[name]
+		flag := flags.VarPF(&flagValue{set: s, name: name, kind: "text"}, name, "", f.Help)
+		flag.Hidden = f.Help == ""
+		if f.Bool {
+			flag.Value.(*flagValue).kind, flag.NoOptDefVal = "bool", "true"
+		}
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(s.flagError(err)) })
 	cmd.Args = func(_ *cobra.Command, args []string) error {
@@ -47,8 +54,9 @@ func (s *Set) Bind(cmd *cobra.Command) {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 }
 
-// Resolve reads the YAML file of --config, if given, and checks that every number is in
-// its range. Call it once, after the command line was parsed.
+// Resolve reads the YAML file of --config, if given, applies the settings that are no
+// options, and checks that every number is in its range. Its error has every name that
+// cannot be used. Call it once, after the command line was parsed.
 func (s *Set) Resolve() error {
 	if s.config != "" {
 		path, err := expandPath(s.config)
@@ -59,21 +67,24 @@ func (s *Set) Resolve() error {
 			return exit.AsWrong(err)
 		}
 	}
-	return exit.AsWrong(s.checkRanges())
+	s.settle()
+	s.checkRanges()
+	return exit.AsWrong(s.wrong())
 }
 
-// checkRanges returns the errors of all numbers outside their range. Those that the
-// command ignores may have any value.
-func (s *Set) checkRanges() error {
-	var wrong []error
+// checkRanges records all numbers outside their range. Those that the command ignores may
+// have any value.
+func (s *Set) checkRanges() {
 	for _, sec := range s.sections {
 		for _, o := range sec.options {
-			if o.within != nil && !o.hidden {
-				wrong = append(wrong, o.within.Check(o.name, o.value))
+			if o.within == nil || o.hidden {
+				continue
+			}
+			if err := o.within.Check(o.name, o.value); err != nil {
+				s.problem("", err)
 			}
 		}
 	}
-	return errors.Join(wrong...)
 }
 
 // flagError rewrites an error of pflag in this package's words.
@@ -100,46 +111,21 @@ type flagValue struct {
 	kind string
 }
 
-func (f *flagValue) Set(text string) error { return f.set.give(f.name, text, fromCommandLine) }
+func (f *flagValue) Set(text string) error { return f.set.give(f.name, text, fromCommandLine, "--") }
 func (f *flagValue) Type() string          { return f.kind }
 func (f *flagValue) String() string        { return "" }
 
-// JoinValues turns `--name value` into `--name=value` for options whose value is
-// optional, because pflag does not look for their value in the next argument. args is
-// root's command line.
-func JoinValues(root *cobra.Command, args []string) []string {
-	cmd, _, err := root.Find(args)
-	if err != nil {
-		return args
+// many reports whether several values may follow the flag.
+func (f *flagValue) many() bool {
+	if o := f.set.byName[f.name]; o != nil {
+		return o.many
 	}
-	var joined []string
-	for i := 0; i < len(args); i++ {
-		arg := args[i]
-		joined = append(joined, arg)
-		name, long := strings.CutPrefix(arg, "--")
-		if arg == "--" {
-			return append(joined, args[i+1:]...)
-		}
-		if !long || strings.Contains(name, "=") {
-			continue
-		}
-		flag := cmd.Flags().Lookup(name)
-		switch {
-		case flag == nil || i+1 == len(args):
-		case flag.NoOptDefVal == "": // the next is its value, whatever it looks like
-			i++
-			joined = append(joined, args[i])
-		case strings.HasPrefix(args[i+1], "-"):
-		case flag.Value.Type() == "bool" && !isBool(args[i+1]):
-		default:
-			i++
-			joined[len(joined)-1] = arg + "=" + args[i]
-		}
-	}
-	return joined
+	return f.kind != "bool"
 }
 
-func isBool(text string) bool {
-	_, err := strconv.ParseBool(text)
-	return err == nil
-}
+// A configValue is the path of --config.
+type configValue struct{ set *Set }
+
+func (c *configValue) Set(text string) error { c.set.config = text; return nil }
+func (c *configValue) Type() string          { return "text" }
+func (c *configValue) String() string        { return "" }

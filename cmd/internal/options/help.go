@@ -30,11 +30,10 @@ func (s *Set) help(cmd *cobra.Command) string {
 	}
 	b.WriteString("\nAlso:\n")
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if t, ok := s.translated[f.Name]; ok {
-			helpLine(&b, "--"+f.Name+" bool", t.help)
-		} else if s.byName[f.Name] == nil && !f.Hidden {
-			helpLine(&b, "--"+f.Name+" "+strings.Replace(f.Value.Type(), "string", "text", 1), f.Usage)
+		if f.Hidden || s.byName[f.Name] != nil {
+			return
 		}
+		helpLine(&b, "--"+f.Name+" "+strings.Replace(f.Value.Type(), "string", "text", 1), f.Usage)
 	})
 	return b.String()
 }

@@ -24,6 +24,8 @@ type option struct {
 	help     string
 	unit     string
 	bare     string // the value of the option given without one; "": it needs a value
+	null     string // the value of the option given as null; "": the default
+	many     bool   // several values may follow the option on the command line
 	value    reflect.Value
 	fallback string     // the default, as text
 	hidden   bool       // accepted and ignored

@@ -10,10 +10,16 @@ import (
 
 // A Set is the options of one command. New returns one.
 type Set struct {
-	sections   []section
-	byName     map[string]*option // by every name
-	translated map[string]translation
-	config     string // the YAML file, "" for none
+	// Notes are lines for the user on settings that have no effect. Resolve sets them.
+	Notes []string
+
+	sections []section
+	byName   map[string]*option // by every name
+	renamed  []string           // names in byName that Adopt added
+	foreign  map[string]*foreign
+	pending  []string // of foreign, given and not settled
+	problems []error
+	config   string // the YAML file, "" for none
 }
 
 // A section is the options of one struct, under a title in the help.
@@ -24,7 +30,7 @@ type section struct {
 
 // New returns a set with no options except --config.
 func New() *Set {
-	return &Set{byName: map[string]*option{}, translated: map[string]translation{}}
+	return &Set{byName: map[string]*option{}, foreign: map[string]*foreign{}}
 }
 
 // Add adds the options of the struct that target points to. It panics if an option of
@@ -65,6 +71,8 @@ func (s *Set) walk(v reflect.Value, ranges opt.Ranges, found func(*option)) {
 				help:     field.Tag.Get("help"),
 				unit:     field.Tag.Get("unit"),
 				bare:     field.Tag.Get("bare"),
+				null:     field.Tag.Get("null"),
+				many:     field.Type == listType || field.Tag.Get("many") != "",
 				path:     field.Tag.Get("path") != "",
 				value:    value,
 				fallback: textOf(value),
@@ -94,14 +102,12 @@ func (s *Set) Given(name string) bool {
 	return o.source != fromDefault
 }
 
-// give sets the option called name.
-func (s *Set) give(name, text string, from source) error {
-	if t, ok := s.translated[name]; ok {
-		option, value, err := t.meaning(text)
-		if err != nil || option == "" {
-			return err
-		}
-		return s.byName[option].give(name, value, from)
+// give sets the option called name, or records the setting. where precedes the name in
+// errors.
+func (s *Set) give(name, text string, from source, where string) error {
+	if f := s.foreign[name]; f != nil {
+		s.record(f, text, from, where)
+		return nil
 	}
 	return s.byName[name].give(name, text, from)
 }

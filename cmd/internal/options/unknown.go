@@ -13,7 +13,7 @@ import (
 func (s *Set) unknown(name string) error {
 	name = canonical(name)
 	names := slices.Sorted(maps.Keys(s.byName))
-	names = append(names, slices.Sorted(maps.Keys(s.translated))...)
+	names = append(names, slices.Sorted(maps.Keys(s.foreign))...)
 	if meant := nearest.Name(name, names); meant != "" {
 		return fmt.Errorf("there is no option %s; did you mean %s?", name, meant)
 	}

@@ -1,11 +1,13 @@
 package options
 
 import (
+	"cmp"
 	"encoding"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -21,25 +23,25 @@ func setText(v reflect.Value, text string) error {
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Bool:
-		b, err := strconv.ParseBool(text)
+		b, err := parseBool(text)
 		if err != nil {
-			return fmt.Errorf("%q is neither true nor false", text)
+			return err
 		}
 		v.SetBool(b)
 	case reflect.Int, reflect.Int32, reflect.Int64:
-		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
+		n, err := strconv.ParseInt(whole(text), 0, v.Type().Bits())
 		if err != nil {
 			return notNumber(text, "a whole number", err)
 		}
 		v.SetInt(n)
 	case reflect.Uint, reflect.Uint32, reflect.Uint64:
-		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
+		n, err := strconv.ParseUint(whole(text), 0, v.Type().Bits())
 		if err != nil {
 			return notNumber(text, "a whole number of 0 or more", err)
 		}
 		v.SetUint(n)
 	case reflect.Float32, reflect.Float64:
-		f, err := strconv.ParseFloat(text, v.Type().Bits())
+		f, err := strconv.ParseFloat(ungrouped(text), v.Type().Bits())
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return notNumber(text, "a number", err)
 		}
@@ -54,6 +56,41 @@ func setText(v reflect.Value, text string) error {
 		panic(fmt.Sprintf("options: no option can be a %v", v.Type()))
 	}
 	return nil
+}
+
+// parseBool reads a boolean in the spellings of YAML 1.1 and of transformers' parser.
+func parseBool(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true", "t", "yes", "y", "on", "1":
+		return true, nil
+	case "false", "f", "no", "n", "off", "0":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither true nor false", text)
+}
+
+// grouped matches a number with underscores between digits, as in 1_000.
+var grouped = regexp.MustCompile(`^[+-]?[0-9]+(_[0-9]+)+(\.[0-9]+)?$`)
+
+// ungrouped removes the underscores between a number's digits.
+func ungrouped(text string) string {
+	if grouped.MatchString(text) {
+		return strings.ReplaceAll(text, "_", "")
+	}
+	return text
+}
+
+// whole returns the digits of a whole number, also of one written as 1_000, 1e3 or 100.0.
+// A leading 0 does not make it octal.
+func whole(text string) string {
+	text = ungrouped(text)
+	if x, err := strconv.ParseFloat(text, 64); err == nil && strings.ContainsAny(text, ".eE") && x == math.Trunc(x) && math.Abs(x) < 1<<53 {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	if bare := strings.TrimLeft(text, "+-"); len(bare) > 1 && bare[0] == '0' && strings.Trim(bare, "0123456789") == "" {
+		text = text[:len(text)-len(bare)] + cmp.Or(strings.TrimLeft(bare, "0"), "0")
+	}
+	return text
 }
 
 func notNumber(text, wanted string, err error) error {

@@ -40,6 +40,7 @@ func (s *Set) readYAML(path string, data []byte) error {
 	if len(data) > maxFile {
 		return fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, as Windows writes it
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return fmt.Errorf("%s: not UTF-8 text", path)
 	}
@@ -50,17 +51,16 @@ func (s *Set) readYAML(path string, data []byte) error {
 	seen := map[string]int{}
 	for _, pair := range body {
 		line := pair.Key.GetToken().Position.Line
-		at := func(err error) error { return fmt.Errorf("%s:%d: %w", path, line, err) }
+		where := fmt.Sprintf("%s:%d: ", path, line)
 		name := canonical(pair.Key.GetToken().Value)
 		if before, ok := seen[name]; ok {
-			return at(fmt.Errorf("%s is set twice, first in line %d; keep one", name, before))
+			return fmt.Errorf("%s%s is set twice, first in line %d; keep one", where, name, before)
 		}
 		seen[name] = line
-		if _, ok := s.translated[name]; !ok && s.byName[name] == nil {
-			return at(s.unknown(name))
-		}
-		if err := s.giveNode(name, pair.Value); err != nil {
-			return at(err)
+		if s.foreign[name] == nil && s.byName[name] == nil {
+			s.problem(where, s.unknown(name))
+		} else if err := s.giveNode(name, pair.Value, where); err != nil {
+			s.problem(where, err)
 		}
 	}
 	return nil
@@ -89,11 +89,25 @@ func parseYAML(data []byte) (pairs []*ast.MappingValueNode, err error) {
 	return pairs, nil
 }
 
-// giveNode sets an option from a value of a YAML file.
-func (s *Set) giveNode(name string, node ast.Node) error {
-	o := s.byName[name] // nil for a translated name
+// giveNode sets an option or a setting from a value of a YAML file.
+func (s *Set) giveNode(name string, node ast.Node, where string) error {
+	o := s.byName[name] // nil for a setting
+	if _, ok := node.(*ast.NullNode); ok {
+		if o != nil && o.null != "" {
+			return o.give(name, o.null, fromFile)
+		}
+		return nil // as if the key were absent
+	}
+	if o == nil {
+		text, err := settingText(node)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return s.give(name, text, fromFile, where)
+	}
+	kind := kindOf(o.value.Type())
 	if sequence, ok := node.(*ast.SequenceNode); ok {
-		if o == nil || kindOf(o.value.Type()) != "list" && kindOf(o.value.Type()) != "text" {
+		if kind != "list" && kind != "text" {
 			return fmt.Errorf("%s: got a list, but the option takes one value", name)
 		}
 		var texts []string
@@ -109,10 +123,7 @@ func (s *Set) giveNode(name string, node ast.Node) error {
 		}
 		return o.giveAll(name, texts, fromFile, true)
 	}
-	if _, ok := node.(*ast.NullNode); ok {
-		return nil // as if the key were absent
-	}
-	if pairs, ok := mapping(node); ok && o != nil && kindOf(o.value.Type()) == "object" {
+	if pairs, ok := mapping(node); ok && kind == "object" {
 		text, err := object(pairs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -123,7 +134,69 @@ func (s *Set) giveNode(name string, node ast.Node) error {
 	if !ok {
 		return fmt.Errorf("%s: not a plain value or a list of plain values", name)
 	}
-	return s.give(name, text, fromFile)
+	return o.give(name, text, fromFile)
+}
+
+// settingText returns the text of a setting's value: a plain one as it is, plain ones of a
+// list with commas between them, and others as JSON.
+func settingText(node ast.Node) (string, error) {
+	if text, ok := scalar(node); ok {
+		return text, nil
+	}
+	if list, ok := node.(*ast.SequenceNode); ok && len(list.Values) > 0 {
+		var texts []string
+		for _, element := range list.Values {
+			if text, ok := scalar(element); ok {
+				texts = append(texts, text)
+			}
+		}
+		if len(texts) == len(list.Values) {
+			return strings.Join(texts, ","), nil
+		}
+	}
+	return asJSON(node)
+}
+
+// asJSON returns a value of a YAML file as JSON, a mapping's keys in their order.
+func asJSON(node ast.Node) (string, error) {
+	var parts []string
+	if pairs, ok := mapping(node); ok {
+		for _, pair := range pairs {
+			key, ok := scalar(pair.Key)
+			if !ok {
+				return "", errors.New("a key is not a plain value")
+			}
+			value, err := asJSON(pair.Value)
+			if err != nil {
+				return "", err
+			}
+			parts = append(parts, quote(key)+":"+value)
+		}
+		return "{" + strings.Join(parts, ",") + "}", nil
+	}
+	switch node := node.(type) {
+	case *ast.SequenceNode:
+		for _, element := range node.Values {
+			value, err := asJSON(element)
+			if err != nil {
+				return "", err
+			}
+			parts = append(parts, value)
+		}
+		return "[" + strings.Join(parts, ",") + "]", nil
+	case *ast.NullNode:
+		return "null", nil
+	case *ast.BoolNode:
+		return strconv.FormatBool(node.Value), nil
+	}
+	text, ok := scalar(node)
+	if !ok {
+		return "", errors.New("the value is neither plain nor a list or mapping of plain ones")
+	}
+	if _, isText := node.(*ast.StringNode); !isText && json.Valid([]byte(text)) {
+		return text, nil
+	}
+	return quote(text), nil
 }
 
 // mapping returns the pairs of a mapping node.
@@ -249,7 +322,7 @@ func (s *Set) Inherit(path string, targets ...any) error {
 		if own := s.byName[name]; earlier.byName[name] == nil || own != nil && own.source != fromDefault {
 			continue
 		}
-		if err := earlier.giveNode(name, pair.Value); err != nil {
+		if err := earlier.giveNode(name, pair.Value, ""); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}

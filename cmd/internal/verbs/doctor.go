@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -33,8 +34,8 @@ func Doctor() *cobra.Command {
 		for _, place := range blas.Looked {
 			fmt.Fprintf(w, "\tsearched for OpenBLAS: %s\n", place)
 		}
-		if blas.Name == "gonum" {
-			fmt.Fprintf(w, "missing\tOpenBLAS, which is several times faster: `make toolchain` fetches it, or set %s to its path\n", cpu.Variable)
+		if faster := blas.Faster(); faster != "" {
+			fmt.Fprintf(w, "missing\t%s\n", strings.TrimPrefix(faster, "; "))
 		}
 		describeGPUs(w, gpu.Open)
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})

@@ -22,7 +22,7 @@ func (o *tuneOptions) ends(c *call, tok *tokenizer.Tokenizer, model *trainer.Bas
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	if template != nil && (read.Chats() || o.data.Records.ApplyChat) {
+	if template != nil && read.Chats() {
 		c.noteEnd(template, tok, ends)
 	}
 	return ends, nil

@@ -81,7 +81,7 @@ func (o *evaluation) check(c *call) error {
 		}
 	}
 	if o.Records.Format == multipleChoice {
-		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs"} {
+		for _, name := range []string{"chat_template", "apply_chat_template", "train_on_inputs", "reasoning"} {
 			if c.set.Given(name) {
 				return exit.Wrongf("--%s has no effect on multiple-choice questions, which are asked as plain text", name)
 			}

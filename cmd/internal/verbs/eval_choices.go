@@ -15,14 +15,14 @@ import (
 
 // ask prints the model's accuracy on multiple-choice questions.
 func (o *evaluation) ask(c *call, r *inference) error {
-	questions, err := multiplechoice.Read(o.Dataset)
+	questions, err := o.questions(c, "dataset", o.Dataset)
 	if err != nil {
-		return asMissing("dataset", err)
+		return err
 	}
 	var examples []multiplechoice.Question
 	if len(o.choices.Examples) > 0 {
-		if examples, err = multiplechoice.Read(o.choices.Examples); err != nil {
-			return asMissing("fewshot_dataset", err)
+		if examples, err = o.questions(c, "fewshot_dataset", o.choices.Examples); err != nil {
+			return err
 		}
 	}
 	most := r.base.Config.MaxPositions
@@ -58,6 +58,18 @@ func (o *evaluation) ask(c *call, r *inference) error {
 		return json.NewEncoder(c.out).Encode(report)
 	}
 	return printReport(c.out, &report)
+}
+
+// questions reads the files of an option and prints how each was used.
+func (o *evaluation) questions(c *call, option string, paths []string) ([]multiplechoice.Question, error) {
+	questions, uses, err := multiplechoice.Read(paths)
+	if err != nil {
+		return nil, asMissing(option, err)
+	}
+	for _, use := range uses {
+		c.note(use.String())
+	}
+	return questions, nil
 }
 
 func lines(outcomes []multiplechoice.Outcome) []byte {

@@ -53,7 +53,7 @@ func Generate() *cobra.Command {
 		if err != nil {
 			return exit.AsWrong(err)
 		}
-		_, err = own.complete(c, r, r.tok.NewEncoder().Encode(r.tok.Prefix(), own.Prompt, false), stop)
+		_, err = own.complete(c, r, r.tok.NewEncoder().EncodePrompt(own.Prompt), stop)
 		return err
 	})
 }

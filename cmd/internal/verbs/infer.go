@@ -41,7 +41,6 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.base, err = openModel(o.Model, false); err != nil {
 		return nil, err
 	}
-	c.noteOf(r.base)
 	name := methodQLoRA
 	if o.Adapter != "" {
 		if _, err := lora.ReadConfig(o.Adapter); err != nil { // what is no adapter has no run.yaml either
@@ -67,7 +66,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.tok, err = openTokenizer(o.Model); err != nil {
 		return nil, err
 	}
-	if r.dev, err = m.open(); err != nil {
+	if r.dev, err = c.device(m, false); err != nil {
 		return nil, err
 	}
 	if o.Adapter != "" {
@@ -75,8 +74,12 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 			return nil, exit.AsWrong(err)
 		}
 	}
+	c.noteOf(r.base)
 	if r.Tuned, err = r.base.Assemble(r.dev.Info()); err != nil {
 		return nil, exit.AsWrong(err)
+	}
+	for _, note := range r.Model.Notes() {
+		c.note(note)
 	}
 	r.progress, r.begun = c.progress("initializing adapters", false)
 	return r, nil

@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,22 @@ func (m machine) open() (bindings.Device, error) {
 		return nil, exit.Wrongf("--device %s: %w (`qlora doctor` lists where it was searched for; --device cpu does not need it)", m.Device, err)
 	case err != nil:
 		return nil, exit.AsWrong(err)
+	}
+	return dev, nil
+}
+
+// device opens the machine's device. It notes a CPU's library for matrix products if a
+// faster one exists, and always if told.
+func (c *call) device(m machine, told bool) (bindings.Device, error) {
+	dev, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	if d, ok := dev.(*cpu.Device); ok {
+		library := d.Describe()
+		if faster := library.Faster(); told || faster != "" {
+			c.note(fmt.Sprintf("cpu: %s%s", d.Info().Detail, faster))
+		}
 	}
 	return dev, nil
 }

@@ -43,6 +43,9 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 		return exit.AsWrong(err)
 	}
 	defer job.Close()
+	for _, note := range job.Notes() {
+		c.note(note)
+	}
 	if job.RoundsTwice() {
 		c.note("base and result are in 4 bits, so merged weights are rounded twice; pass the 16-bit original as --model if you have it")
 	}

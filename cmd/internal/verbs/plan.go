@@ -32,6 +32,9 @@ func Plan() *cobra.Command {
 }
 
 func (o *tuneOptions) plan(c *call, asJSON bool) error {
+	if err := o.evaluation(c); err != nil {
+		return err
+	}
 	if err := o.check(c); err != nil {
 		return err
 	}

@@ -58,9 +58,13 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	painter := painterFor(isTerminal(c.out))
 	origins := set.Origins
 	for i, e := range shown {
-		documents := max(1, len(e.Starts))
-		heads := make([]string, documents)
-		for k, origin := range origins[:documents] {
+		documents := 1 // each with an origin; a file's packed record has one
+		if set.Report.Packing != nil {
+			documents = len(e.Starts)
+		}
+		heads := make([]string, max(1, len(e.Starts)))
+		for k := range heads {
+			origin := origins[min(k, documents-1)]
 			heads[k] = fmt.Sprintf("%s, record %d, %s", set.Report.Place(origin), origin.Record, set.Report.Files[origin.File].Format)
 		}
 		origins = origins[documents:]

@@ -37,6 +37,9 @@ func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset
 // eval_dataset or, without it, of the dataset's validation and test splits. They are never
 // packed: the evaluation loss is a mean over records.
 func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
+	if o.run.EvalStrategy == trainer.StrategyNo {
+		return new(dataset.Set), nil
+	}
 	paths, option := o.data.Eval, "eval_dataset"
 	if len(paths) == 0 {
 		option = "dataset"

@@ -11,6 +11,7 @@ import (
 
 	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
+	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
 	"qlora/internal/mistaken"
 	"qlora/internal/version"
@@ -65,9 +66,14 @@ func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.C
 			if err := set.Resolve(); err != nil {
 				return err
 			}
-			return do(&call{Context: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set})
+			c := &call{Context: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set}
+			for _, note := range set.Notes {
+				c.note(note)
+			}
+			return do(c)
 		},
 	}
+	set.Adopt(foreign.Renamed())
 	set.Bind(cmd)
 	return cmd
 }
@@ -84,10 +90,10 @@ type call struct {
 // note prints a line to standard error.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
-// noteOf prints the note on how a model's config.json was read. Training reports it
-// itself.
+// noteOf prints the notes on how the configuration of a model and its adapter was read.
+// Training reports them itself.
 func (c *call) noteOf(m *trainer.Base) {
-	if note := m.Config.Note; note != "" {
+	for _, note := range m.Notes() {
 		c.note(note)
 	}
 }

@@ -42,8 +42,7 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, ends []int32, e
 			s.List, err = promptLines(name, tok)
 			return s, exit.AsWrong(err)
 		}
-		opt := o.reading()
-		opt.TrainOnInputs = false // labels then mark where the completion starts
+		opt := o.reading().OnAnswers() // labels then mark where the completion starts
 		set, err := load(c, "sample_prompts", []string{name}, tok, opt, nil)
 		if err != nil {
 			return nil, err
@@ -104,7 +103,7 @@ func promptLines(path string, tok *tokenizer.Tokenizer) ([]trainer.Prompt, error
 			return nil, exit.Wrongf("%s has more than %d prompts, which is the limit", path, maxPrompts)
 		}
 		text = strings.ReplaceAll(text, `\n`, "\n")
-		all = append(all, trainer.Prompt{Text: text, IDs: encoder.Encode(tok.Prefix(), text, false)})
+		all = append(all, trainer.Prompt{Text: text, IDs: encoder.EncodePrompt(text)})
 	}
 	if err := lines.Err(); err != nil {
 		return nil, exit.Wrongf("%s: %w", path, err)

@@ -26,11 +26,19 @@ func statisticsOf(set *dataset.Set) string {
 		lengths[0], quantile(lengths, 0.5), float64(tokens)/float64(len(lengths)), quantile(lengths, 0.9), lengths[len(lengths)-1])
 	b.WriteString(histogram(lengths))
 	total := set.Report.Total()
-	fmt.Fprintf(&b, "%d records were truncated, %d were dropped because nothing of them is trained on\n", total.Truncated, total.Dropped)
+	fmt.Fprintf(&b, "%d records were truncated, %d were dropped because nothing of them is trained on%s\n", total.Truncated, total.Dropped, bad(total.Bad))
 	if p := set.Report.Packing; p != nil {
 		fmt.Fprintf(&b, "%v\n", p)
 	}
 	return b.String()
+}
+
+// bad returns the number of bad records for the end of a line, or "" if there are none.
+func bad(records int) string {
+	if records == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d were skipped because they cannot be read", records)
 }
 
 // quantile returns the smallest of the sorted values that a share q does not exceed.

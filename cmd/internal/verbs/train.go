@@ -21,17 +21,27 @@ import (
 // Train returns the verb that fine-tunes a model.
 func Train() *cobra.Command {
 	o := newTuneOptions()
+	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", o.set(), o.train)
+}
+
+// TrainOptions returns the options of Train.
+func TrainOptions() *options.Set { return newTuneOptions().set() }
+
+func (o *tuneOptions) set() *options.Set {
 	set := options.New()
 	o.register(set, false)
-	return verb("train", "fine-tune a model with QLoRA, LoRA or full fine-tuning", set, o.train)
+	return set
 }
 
 func (o *tuneOptions) train(c *call) error {
-	if err := o.check(c); err != nil {
-		return err
-	}
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
+	}
+	if err := o.evaluation(c); err != nil {
+		return err
+	}
+	if err := o.check(c); err != nil {
+		return err
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
@@ -82,7 +92,7 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
-	dev, err := o.machine.open()
+	dev, err := c.device(o.machine, true)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
 	"qlora/lora"
 	"qlora/nn/quantize"
@@ -61,7 +62,7 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 			set.Add(r.title, r.target)
 		}
 	}
-	set.TranslatePrecision()
+	set.Adopt(foreign.Settings())
 }
 
 // model opens the base and configures it for the method.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -120,7 +121,7 @@ func (e end) text() string {
 // begin fills in what is known before the first step. Rows and samples are those of a
 // resumed run.
 func (r *run) begin(b *trainer.Begin, rows []trainer.Row, samples []trainer.Sample) {
-	r.Status, r.Name, r.Output = training, b.Base.Name, filepath.Base(b.OutputDir)
+	r.Status, r.Name, r.Output = training, b.Base.Name, cmp.Or(b.Args.RunName, filepath.Base(b.OutputDir))
 	r.Device, r.Settings, r.Memory = b.Device.Name, report.Summary(b), memory(b.Plan)
 	if b.Device.Detail != "" {
 		r.Device += ": " + b.Device.Detail

@@ -117,7 +117,7 @@ def replay(name, settings):
         for batch in window:
             logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
             loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=-100,
-                                                     reduction="sum") / max(1, predicted)
+                                                     label_smoothing=settings.get("label_smoothing_factor", 0.0), reduction="sum") / max(1, predicted)
             loss.backward()
             total += loss.item()
         if step == 0:

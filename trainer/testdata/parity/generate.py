@@ -48,6 +48,7 @@ OWN = QLORA | dict(bnb_4bit_use_double_quant=False)
 EPOCHS = dict(max_steps=-1)
 EIGHT_BIT = dict(optim_args="min_8bit_size=256", target_modules="q_proj,down_proj", lora_r=9, max_steps=16)
 DORA = dict(use_dora=True, lora_r=2, max_steps=8)
+TOKENS = dict(target_modules="q_proj,v_proj", lora_r=2, learning_rate=2e-3, max_steps=8)
 MODULES = dict(target_modules="v_proj", lora_r=2, learning_rate=2e-3, max_steps=8)
 
 # name: (purpose, model, settings that differ from BASE)
@@ -131,6 +132,19 @@ CASES = {
                            dict(OWN, target_modules="k_proj,gate_proj", use_rslora=True, lora_r=2, rank_pattern={"k_proj": 4}, layers_to_transform=["1"], max_steps=8)),
     "qwen2-bias": ("bias all: also those of layers without an adapter; with DoRA; biases do not decay", "qwen2",
                    dict(DORA, bias="all", target_modules="q_proj", weight_decay=0.1)),
+    "llama-smoothed": ("label smoothing, also in evaluation; accumulation with batches of unlike counts", "narrow",
+                       dict(label_smoothing_factor=0.1, target_modules="q_proj,down_proj", lora_r=2, gradient_accumulation_steps=3,
+                            eval_dataset="data/eval.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=3, max_steps=12)),
+    "llama-tokens": ("trainable_token_indices of an untied embedding: they decay; the step clips; accumulation", "narrow",
+                     dict(TOKENS, trainable_token_indices=[1, 5, 3, 90, 91, 92], weight_decay=0.1, max_grad_norm=0.3, gradient_accumulation_steps=2)),
+    "llama-tokens-both": ("trainable_token_indices of the embedding and the untied head, different ones", "narrow",
+                          dict(TOKENS, trainable_token_indices={"embed_tokens": [1, 5, 90], "lm_head": [5, 6, 7, 100]})),
+    "llama-tokens-tied": ("trainable_token_indices of a tied head: one delta for both; pad_token_id is among them", "llama-tied",
+                          dict(TOKENS, trainable_token_indices=[2, 3, 4, 64, 70], gradient_accumulation_steps=3)),
+    "llama-tokens-apart": ("trainable_token_indices of a tied embedding and head that differ: two deltas", "narrow-tied",
+                           dict(TOKENS, trainable_token_indices={"embed_tokens": [1, 5], "lm_head": [2, 5, 9]})),
+    "llama-tokens-nf4-dq": ("trainable_token_indices on NF4 + double quantization, tied", "llama-nf4",
+                            dict(QLORA | TOKENS, trainable_token_indices=[5, 6, 99])),
 }
 # Only the log of these is kept, to save space.
 ONLY_LOSSES = ["llama-full-8bit"]
@@ -237,7 +251,8 @@ def adapted(settings, folder, seed):
     model = get_peft_model(base_model(settings), LoraConfig(
         task_type="CAUSAL_LM", r=settings["lora_r"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0, bias=settings["bias"],
         target_modules=targets(settings["target_modules"]), use_rslora=settings["use_rslora"], **{
-            k: settings[k] for k in ("use_dora", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules") if k in settings},
+            k: settings[k] for k in ("use_dora", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules",
+            "trainable_token_indices") if k in settings},
         layers_to_transform=[int(n) for n in settings["layers_to_transform"]] if "layers_to_transform" in settings else None))
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -253,7 +268,7 @@ def adapted(settings, folder, seed):
 def arguments(settings, scratch):
     same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
             "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_steps", "num_train_epochs", "seed",
-            "data_seed", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
+            "data_seed", "label_smoothing_factor", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
     return TrainingArguments(output_dir=str(scratch), use_cpu=True, report_to="none", disable_tqdm=True, **optimizers.arguments(settings),
                              train_sampling_strategy="group_by_length" if settings.get("group_by_length") else "random",
                              **{k: settings[k] for k in same if k in settings})

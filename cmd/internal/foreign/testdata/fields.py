@@ -1,0 +1,50 @@
+"""Writes fields.json: the fields of the configuration classes of transformers, TRL and PEFT, with their defaults."""
+
+import dataclasses
+import enum
+import importlib.metadata
+import inspect
+import json
+import pathlib
+
+from peft import LoraConfig
+from transformers import BitsAndBytesConfig, TrainingArguments
+from trl import ModelConfig, ScriptArguments, SFTConfig
+
+
+def plain(value):
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value):
+        return dataclasses.asdict(value)
+    return value
+
+
+def of_dataclass(cls):
+    for field in dataclasses.fields(cls):
+        default = field.default
+        if default is dataclasses.MISSING:
+            default = None if field.default_factory is dataclasses.MISSING else field.default_factory()
+        yield {"name": field.name, "default": plain(default)}
+
+
+def of_signature(cls):
+    for name, parameter in inspect.signature(cls.__init__).parameters.items():
+        if name not in ("self", "kwargs"):
+            yield {"name": name, "default": plain(parameter.default)}
+
+
+def main():
+    classes = [
+        ("transformers", TrainingArguments, of_dataclass), ("trl", SFTConfig, of_dataclass), ("peft", LoraConfig, of_dataclass),
+        ("transformers", BitsAndBytesConfig, of_signature), ("trl", ModelConfig, of_dataclass), ("trl", ScriptArguments, of_dataclass),
+    ]
+    data = [
+        {"package": package, "version": importlib.metadata.version(package), "class": cls.__name__, "fields": list(fields(cls))}
+        for package, cls, fields in classes
+    ]
+    lines = ",\n".join(json.dumps(one) for one in data)
+    pathlib.Path(__file__).with_name("fields.json").write_text(f"[\n{lines}\n]\n")
+
+
+main()

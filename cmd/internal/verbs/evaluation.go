@@ -1,0 +1,54 @@
+package verbs
+
+import (
+	"fmt"
+	"strings"
+
+	"qlora/cmd/internal/exit"
+	"qlora/trainer"
+	"qlora/trainer/dataset"
+)
+
+// evaluation chooses when to evaluate if there are records for it and eval_strategy is
+// not given: what else is given decides, and otherwise every epoch.
+func (o *tuneOptions) evaluation(c *call) error {
+	from, err := o.evaluated()
+	if err != nil || from == "" {
+		return err
+	}
+	if c.set.Given("eval_strategy") {
+		if o.run.EvalStrategy == trainer.StrategyNo {
+			c.note(fmt.Sprintf("%s: never evaluated, because --eval_strategy is no", from))
+		}
+		return nil
+	}
+	switch saving := o.run.SaveStrategy; {
+	case c.set.Given("eval_steps"):
+		o.run.EvalStrategy = trainer.StrategySteps
+	case o.run.LoadBest && saving == trainer.StrategySteps:
+		o.run.EvalStrategy, o.run.EvalSteps = saving, o.run.SaveSteps
+	default:
+		o.run.EvalStrategy = trainer.StrategyEpoch
+	}
+	when := "at the end of each epoch and of the run"
+	if o.run.EvalStrategy == trainer.StrategySteps {
+		when = fmt.Sprintf("every %v steps and at the end", o.run.EvalSteps)
+		if o.run.EvalSteps < 1 {
+			when = fmt.Sprintf("after every %v of the run and at its end", o.run.EvalSteps)
+		}
+	}
+	c.note(fmt.Sprintf("%s: evaluated %s; --eval_strategy sets when", from, when))
+	return nil
+}
+
+// evaluated returns where the evaluation records come from, for messages; "": nowhere.
+func (o *tuneOptions) evaluated() (string, error) {
+	if len(o.data.Eval) > 0 {
+		return "--eval_dataset", nil
+	}
+	splits, err := dataset.EvaluationSplits(o.data.Dataset)
+	if len(splits) == 0 {
+		return "", exit.AsWrong(err)
+	}
+	return "the validation and test splits of " + strings.Join(splits, ", "), nil
+}

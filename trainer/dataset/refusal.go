@@ -1,0 +1,120 @@
+package dataset
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// A refusal is about what a record is for, not about damage: its message says what to do.
+type refusal struct{ error }
+
+func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
+
+func isRefusal(err error) bool { return errors.As(err, new(refusal)) }
+
+// heededNames are the names besides those of formats that change what a record is.
+var heededNames = sync.OnceValue(func() []string {
+	names := slices.Concat(media, feedback, worse)
+	for _, p := range pairsOfAnswers {
+		names = append(names, p[0], p[1])
+	}
+	return names
+})
+
+// refused returns an error if the record cannot be trained on as what it is: a preference
+// pair, or one with images or sound.
+func (r *record) refused(columns []column) error {
+	if err := r.preference(columns); err != nil {
+		return err
+	}
+	for _, name := range media {
+		if r.present(name) && !r.isBlank(name) {
+			return refuse("%q is %s, but models read only text here; leave the column out by `columns` %s=", name, shown(r.raw(name)), name)
+		}
+	}
+	return nil
+}
+
+// media are columns of anything but text.
+var media = []string{"image", "images", "video", "videos", "audio", "audios", "pixel_values"}
+
+// raw returns a field as it is in the file.
+func (r *record) raw(name string) []byte {
+	if text, ok := r.texts[name]; ok {
+		return []byte(text)
+	}
+	return r.fields[name]
+}
+
+// isBlank reports whether a field has no value: null, an empty text or list, or a list or
+// object of such.
+func (r *record) isBlank(name string) bool {
+	if text, ok := r.texts[name]; ok && r.fields[name] == nil {
+		return strings.TrimSpace(text) == ""
+	}
+	var v any
+	return json.Unmarshal(r.fields[name], &v) == nil && isBlank(v)
+}
+
+func isBlank(v any) bool {
+	switch x := v.(type) {
+	case nil:
+		return true
+	case string:
+		return strings.TrimSpace(x) == ""
+	case []any:
+		return !slices.ContainsFunc(x, func(e any) bool { return !isBlank(e) })
+	case map[string]any:
+		for _, e := range x {
+			if !isBlank(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// recordWeights are the names of a record's weight in the loss.
+var recordWeights = []string{"weight", "loss_weight", "sample_weight"}
+
+// weighsNothing reports whether the record's weight is 0, so that it is dropped. It
+// returns an error for a weight other than 0 and 1. A text that is no number, and a list,
+// are not weights of records.
+func (r *record) weighsNothing() (bool, error) {
+	for _, name := range recordWeights {
+		if !r.present(name) {
+			continue
+		}
+		weight, ok := number(string(r.raw(name)))
+		switch {
+		case !ok:
+			continue
+		case weight != 0 && weight != 1:
+			return false, refuse("%q is %s, but a record's weight can only be 0 or 1; weigh whole files by `dataset_weights`, or leave the column out by `columns` %s=",
+				name, shown(r.raw(name)), name)
+		}
+		if r.use(name); weight == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// number parses a JSON number or truth value, also quoted.
+func number(text string) (float64, bool) {
+	text = strings.ToLower(strings.Trim(text, "\" \t"))
+	if truth, err := strconv.ParseBool(text); err == nil && len(text) > 1 {
+		if truth {
+			return 1, true
+		}
+		return 0, true
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	return x, err == nil
+}
