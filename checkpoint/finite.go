@@ -2,18 +2,23 @@ package checkpoint
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 )
 
-// ErrDamaged reports a weight with a value that is not finite.
-var ErrDamaged = errors.New("the weights are damaged: download them again, or take another checkpoint")
+// A DamagedError reports a weight with a value that is not finite. Its text is a sentence
+// of its own.
+type DamagedError struct{ text string }
 
-// CheckFinite returns ErrDamaged, with the first such element, if an element is NaN or
-// infinite. The caller names the tensor. Of a 4-bit tensor it checks the scales. Tensors of integers
-// and other encodings pass.
-func (t Tensor) CheckFinite() error {
+// Damagedf returns a DamagedError with that text.
+func Damagedf(format string, args ...any) error { return &DamagedError{fmt.Sprintf(format, args...)} }
+
+func (e *DamagedError) Error() string { return e.text }
+
+// CheckFinite returns a DamagedError, with the first such element, if an element is NaN
+// or infinite. where names the tensor. Of a 4-bit tensor it checks the scales. Tensors of
+// integers and other encodings pass.
+func (t Tensor) CheckFinite(where string) error {
 	at := -1
 	if packed := t.FourBit(); packed != nil {
 		scales := packed.Absmax
@@ -27,7 +32,7 @@ func (t Tensor) CheckFinite() error {
 			}
 		}
 		if at >= 0 {
-			return fmt.Errorf("scale %d is not finite: %w", at, ErrDamaged)
+			return Damagedf("%s has the scale number %d that is not finite: the weights are damaged, so download them again or take another checkpoint", where, at)
 		}
 		return nil
 	}
@@ -44,7 +49,7 @@ func (t Tensor) CheckFinite() error {
 	}
 	var value [1]float32
 	t.Floats(value[:], at)
-	return fmt.Errorf("element %d is %v: %w", at, value[0], ErrDamaged)
+	return Damagedf("%s has %v as element %d: the weights are damaged, so download them again or take another checkpoint", where, value[0], at)
 }
 
 // notFinite returns the first element whose exponent has all bits set, or -1. Elements

@@ -24,21 +24,21 @@ func TestCheckFinite(t *testing.T) {
 				}
 			}
 			good := NewDense("w", dtype, []int{n}, dtype.AppendFloats(nil, x))
-			require.NoError(t, good.CheckFinite(), "%s %d", dtype, n)
+			require.NoError(t, good.CheckFinite("w"), "%s %d", dtype, n)
 			for i := range x {
 				for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
 					y := append([]float32(nil), x...)
 					y[i] = bad
-					err := NewDense("w", dtype, []int{n}, dtype.AppendFloats(nil, y)).CheckFinite()
-					require.ErrorIs(t, err, ErrDamaged)
-					require.ErrorContains(t, err, fmt.Sprintf("element %d is ", i))
+					err := NewDense("w", dtype, []int{n}, dtype.AppendFloats(nil, y)).CheckFinite("w")
+					require.ErrorAs(t, err, new(*DamagedError))
+					require.ErrorContains(t, err, fmt.Sprintf("as element %d: ", i))
 				}
 			}
 		}
 	}
-	require.NoError(t, NewDense("ids", U8, []int{2}, []byte{0xff, 0xff}).CheckFinite())
+	require.NoError(t, NewDense("ids", U8, []int{2}, []byte{0xff, 0xff}).CheckFinite("w"))
 	packed := FourBit{Kind: nf4.NF4, BlockSize: 64, DType: BF16, Shape: [2]int{1, 64}, Codes: make([]byte, 32), Absmax: []float32{1}}
-	require.NoError(t, packed.Tensor("w").CheckFinite())
+	require.NoError(t, packed.Tensor("w").CheckFinite("w"))
 	packed.Absmax[0] = float32(math.NaN())
-	require.ErrorContains(t, packed.Tensor("w").CheckFinite(), "scale 0 is not finite")
+	require.ErrorContains(t, packed.Tensor("w").CheckFinite("w"), "scale number 0 that is not finite")
 }

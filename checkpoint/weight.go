@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 
 	"qlora/internal/safetensors"
@@ -48,8 +47,8 @@ func Copy(base Tensors, name string) (Weight, error) {
 	return w, nil
 }
 
-// CopyFinite returns a weight that copies like Copy. Writing it returns ErrDamaged if an
-// element is not finite.
+// CopyFinite returns a weight that copies like Copy. Writing it returns a DamagedError
+// if an element is not finite.
 func CopyFinite(base Tensors, name string) (Weight, error) {
 	w, err := Copy(base, name)
 	w.where = base.Where(name)
@@ -115,8 +114,8 @@ func (w *Weight) entries(ctx context.Context, read func()) ([]safetensors.Entry,
 				return err
 			}
 			if w.where != "" && left == len(stored) {
-				if err := w.copied.CheckFinite(); err != nil {
-					return fmt.Errorf("%s: %w", w.where, err)
+				if err := w.copied.CheckFinite(w.where); err != nil {
+					return err
 				}
 			}
 			_, err := out.Write(t.Data)

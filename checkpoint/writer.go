@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/place"
 	"qlora/internal/safetensors"
 	"qlora/option"
 )
@@ -50,6 +51,9 @@ func SideFiles(in fs.FS, names ...string) []SideFile {
 
 // CheckOutput returns an error if dir, a folder to be created, is not empty.
 func CheckOutput(dir string) error {
+	if err := place.CheckCreate("output_dir", dir); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -67,7 +71,7 @@ func CheckOutput(dir string) error {
 // read of the weights' sources and their total.
 func (w *Writer) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
-		return err
+		return place.NotCreated("output_dir", dir, err)
 	}
 	return atomicfile.ReplaceDir(dir, func(tmp string) error {
 		if err := w.writeWeights(ctx, tmp, progress); err != nil {

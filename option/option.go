@@ -34,7 +34,7 @@ func (e *Error) Error() string {
 		value = strings.Join(strings.Fields(value), " ")
 	}
 	if r := []rune(value); len(r) > maxValue {
-		value = string(r[:maxValue]) + "…"
+		value = string(r[:maxValue/2]) + "…" + string(r[len(r)-maxValue/2:])
 	}
 	if quoted {
 		value = strconv.Quote(value)

@@ -11,6 +11,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/internal/atomicfile"
+	"qlora/internal/place"
 )
 
 // loop is a run in progress.
@@ -35,9 +36,8 @@ type loop struct {
 // to the output folder. Call it at most once. When ctx is canceled it finishes the
 // current step, saves a checkpoint and returns [ErrInterrupted].
 func (t *Trainer) Train(ctx context.Context) (err error) {
-	_, found := os.Stat(t.Args.OutputDir)
 	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
-		return err
+		return place.NotCreated("output_dir", t.Args.OutputDir, err)
 	}
 	if t.lock, err = lockFolder(t.Args.OutputDir); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		}
 	}()
 	if err := r.load(); err != nil {
-		if found != nil { // leave no empty folder
+		if t.seen == nil { // leave no sign of a run
 			_ = os.Remove(filepath.Join(t.Args.OutputDir, lockFile))
 			_ = os.Remove(t.Args.OutputDir)
 		}

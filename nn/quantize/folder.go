@@ -137,8 +137,8 @@ func packed(base checkpoint.Checkpoint, name string, transposed bool, device *bi
 		Name: name, DType: t.DType, Shape: shape, Source: t.Bytes(),
 		Pack: func(context.Context) (*checkpoint.FourBit, error) {
 			defer base.Release(name)
-			if err := t.CheckFinite(); err != nil {
-				return nil, fmt.Errorf("%s: %w", base.Where(name), err)
+			if err := t.CheckFinite(base.Where(name)); err != nil {
+				return nil, err
 			}
 			if transposed {
 				return Pack(t.Transposed(), device), nil

@@ -33,8 +33,8 @@ func Main(root *cobra.Command, args []string) exit.Code {
 		root.SetArgs(options.JoinValues(root, args))
 		err = root.ExecuteContext(ctx)
 	}
-	if errors.Is(err, checkpoint.ErrDamaged) {
-		err = exit.AsWrong(err)
+	if damaged := (*checkpoint.DamagedError)(nil); errors.As(err, &damaged) {
+		err = exit.AsWrong(damaged)
 	}
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
