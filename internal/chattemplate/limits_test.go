@@ -23,7 +23,7 @@ func TestLimits(t *testing.T) {
 		{"doubling", "{% set ns = namespace(x='x') %}{% for a in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "MiB of text"},
 		{"doubling lists", "{% set ns = namespace(x=[1]) %}{% for a in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}", "as text"},
 		{"doubling JSON", "{% set ns = namespace(x=[1]) %}{% for a in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson }}", "as JSON"},
-		{"doubling compared", "{% set ns = namespace(x=[1], y=[1]) %}{% for a in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}", "too many parts"},
+		{"doubling compared", "{% set ns = namespace(x=[1], y=[1]) %}{% for a in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}", "reads more than"},
 		{"nested value", "{% set ns = namespace(x=[1]) %}{% for a in range(999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}", "nested more than"},
 		{"replace", "{{ ('x' * 99999).replace('x', 'y' * 99999) }}", "MiB of text"},
 		{"join", "{{ range(9999) | join('y' * 99999) }}", "MiB of text"},
@@ -50,7 +50,7 @@ func TestLimits(t *testing.T) {
 			began := time.Now()
 			parsed, err := Parse(c.source)
 			if err == nil {
-				_, err = (&run{steps: maxSteps / 10 * 9, now: oracleNow}).render(parsed, nil)
+				_, err = (&run{now: oracleNow}).render(parsed, nil)
 			}
 			require.ErrorContains(t, err, c.want)
 			assert.Less(t, time.Since(began), 20*time.Second)
