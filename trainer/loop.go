@@ -40,13 +40,14 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 		return place.NotCreated("output_dir", t.Args.OutputDir, err)
 	}
 	if t.lock, err = lockFolder(t.Args.OutputDir); err != nil {
-		return err
+		return t.full(err, 0)
 	}
 	defer func() { _ = t.lock.Close() }() // unlocks; it may be another file by then
 	atomicfile.Clean(t.Args.OutputDir)
 	defer t.layout.Close()
 	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
 	defer r.telemetry.end()
+	defer func() { err = t.full(err, r.at.Step) }()
 	defer func() {
 		if stopErr := r.outputs.Stop(r.state, err); err == nil {
 			err = stopErr

@@ -1,9 +1,13 @@
 package verbs
 
 import (
+	"errors"
 	"regexp"
 	"strings"
+	"syscall"
 	"unicode"
+
+	"qlora/internal/diskfull"
 )
 
 // rewrites turn the words of Go's libraries into words about the file.
@@ -49,10 +53,21 @@ func goName(name string) string {
 	return "an object"
 }
 
+// plain returns the cause of an error in a few words: that of the system, if it is one's.
+func plain(err error) string {
+	if number := syscall.Errno(0); errors.As(err, &number) {
+		return number.Error()
+	}
+	return sentence(err)
+}
+
 // sentence returns the text of an error for people: without Go's types and calls, and
 // without control characters, which would move the cursor.
 func sentence(err error) string {
 	text := err.Error()
+	if full := (*diskfull.Error)(nil); errors.As(err, &full) {
+		text = full.Error() // not how the error came about
+	}
 	for _, r := range rewrites {
 		text = r.from.ReplaceAllStringFunc(text, func(match string) string { return r.to(r.from.FindStringSubmatch(match)) })
 	}
