@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 )
@@ -23,9 +24,10 @@ type entry struct {
 	most    int // read only this many records, the first; 0: all
 }
 
-// entryOf returns the entry that a path names: the path itself, or a JSON object.
+// entryOf returns the entry that a path names: the path itself, or a JSON object that is
+// no path.
 func entryOf(name string) (entry, error) {
-	if !strings.HasPrefix(name, "{") {
+	if _, err := os.Stat(name); !strings.HasPrefix(name, "{") || err == nil {
 		return entry{name: name, paths: []string{name}}, nil
 	}
 	var d description
