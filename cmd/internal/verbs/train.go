@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
 	"qlora/internal/version"
+	"qlora/option"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 	"qlora/trainer/report"
@@ -64,7 +66,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err := o.run.CheckOutputs(model, slices.Concat(o.data.Dataset, o.data.Eval)); err != nil {
 		return exit.AsWrong(err)
 	}
-	tok, err := openTokenizerIfAny(o.data.Model)
+	tok, err := o.vocabulary(c, model)
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	ends, err := o.ends(c, tok, model, &train.Report)
+	ends, err := o.ends(c, tok, model, train)
 	if err != nil {
 		return err
 	}
@@ -87,6 +89,9 @@ func (o *tuneOptions) train(c *call) error {
 		return exit.AsWrong(err)
 	}
 	if files, err = o.withTemplate(files); err != nil {
+		return err
+	}
+	if files, err = o.withTokenizer(files, tok); err != nil {
 		return err
 	}
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
@@ -114,14 +119,18 @@ func (o *tuneOptions) train(c *call) error {
 	if cache != nil {
 		// The run is valid from here on, so it may write.
 		if err := cache.Save(); err != nil {
-			c.note(fmt.Sprintf("cannot cache the token ids: %v", err))
+			c.note("cannot cache the token ids: " + plain(err))
 		}
 	}
 	// Return the memory of reading to the system: from here on the run uses what its
 	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
-	if err := t.Train(c); err != nil {
+	err = t.Train(c)
+	if errors.As(err, new(*option.Error)) { // another run took the folder since New
+		return exit.AsWrong(err)
+	}
+	if err != nil {
 		return err
 	}
 	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {
