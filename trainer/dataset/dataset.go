@@ -19,7 +19,7 @@ type Options struct {
 	ChatTemplate  string   `option:"chat_template" path:"true" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
 	ApplyChat     bool     `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
 	Reasoning     string   `option:"reasoning" help:"reasoning of the assistant's messages (reasoning_content, thinking): template, as the chat template shows it; keep, before the answer in <think> marks where the template leaves it out; drop"`
-	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question"`
+	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question; images= leaves a column out"`
 	SkipBad       bool     `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
 	Loss
 
@@ -31,6 +31,8 @@ type Options struct {
 	VocabularySize int
 	// Evaluation reads the validation and test splits of a folder instead of train.
 	Evaluation bool
+	// MaxRecords limits how many records are read, in the order of the files. 0: all.
+	MaxRecords int
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
 	// Weights are the number of times that each path's records occur in an epoch; see
@@ -48,6 +50,14 @@ func DefaultOptions() Options {
 // Ranges returns the intervals of the numeric options.
 func (o *Options) Ranges() option.Ranges {
 	return option.Ranges{"max_length": option.From(0, 1<<24)}
+}
+
+// limitName returns the option of MaxRecords.
+func (o *Options) limitName() string {
+	if o.Evaluation {
+		return "max_eval_samples"
+	}
+	return "max_train_samples"
 }
 
 // Validate returns everything that is wrong with the options, each an [option.Error].
@@ -138,12 +148,16 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			return nil, err
 		}
 	}
-	var ends []int // ends of the sources' examples
 	for _, s := range sources {
 		s.format = cmp.Or(s.format, opt.Format)
 		s.columns = slices.Concat(s.columns, columns)
 		l.source, l.left = &s, cmp.Or(s.most, -1)
 		for i, file := range s.files {
+			if l.full() {
+				l.set.Report.Unread++
+				l.done += s.sizes[i]
+				continue
+			}
 			if err := l.file(file, s.sizes[i]); err != nil {
 				return nil, err
 			}
@@ -152,18 +166,10 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			l.set.Report.Splits = append(l.set.Report.Splits, s.splits)
 		}
 		l.set.Report.Skipped = append(l.set.Report.Skipped, s.skipped...)
-		ends = append(ends, len(l.set.Examples))
+		l.set.Report.Sources = append(l.set.Report.Sources, len(l.set.Report.Files))
 	}
 	if err := l.set.Report.usable(); err != nil {
 		return nil, err
 	}
-	if opt.Weights != nil {
-		if err := l.set.mix(sources, ends, opt.Weights, opt.Seed); err != nil {
-			return nil, err
-		}
-	}
-	if opt.Packing {
-		l.set.pack(opt.MaxLength)
-	}
-	return l.set, nil
+	return l.set, l.set.Arrange(paths, opt)
 }

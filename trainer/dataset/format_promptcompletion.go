@@ -129,7 +129,7 @@ func (w *worker) conversations(r record, prompt, completion string) (Example, er
 			return Example{}, fmt.Errorf("message %d of %q has a nonzero weight, but a prompt is not trained on; name the conversation messages", i+1, prompt)
 		}
 	}
-	w.heed(asked, !w.opt.TrainOnInputs)
+	w.heed(asked, !w.opt.wholePairs())
 	if err := r.addSystem(before, nil); err != nil {
 		return Example{}, err
 	}

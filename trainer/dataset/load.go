@@ -27,6 +27,9 @@ type loader struct {
 	report     func(done int64) error
 }
 
+// full reports whether as many records are read as the options allow.
+func (l *loader) full() bool { return l.opt.MaxRecords > 0 && l.records >= l.opt.MaxRecords }
+
 // file reads one file of size bytes to its end.
 func (l *loader) file(path string, size int64) error {
 	kind, _ := fileTypeOf(path)
@@ -74,6 +77,10 @@ func (l *loader) file(path string, size int64) error {
 			}
 			return fmt.Errorf("%s: %w", kind.at(path, r.line), err)
 		}
+		if most := l.opt.MaxRecords; most > 0 && l.records+len(batch) == most {
+			report.Stopped = l.opt.limitName()
+			break
+		}
 		r.columnar = kind.rows != nil
 		batch = append(batch, r)
 		held += r.size()
@@ -89,6 +96,9 @@ func (l *loader) file(path string, size int64) error {
 	l.done += size
 	report.Unused, report.UnusedKeys = used.unused(l.source.columns)
 	report.Padding, report.Blank = used.padding, used.blank
+	if len(used.roles) > 0 {
+		report.Roles = used.roles
+	}
 	l.set.Report.Files = append(l.set.Report.Files, report)
 	return l.report(l.done)
 }
@@ -174,6 +184,9 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		}
 		if len(r.made.examples) == 0 {
 			report.Dropped++
+		}
+		if !l.opt.TrainOnInputs && r.made.whole {
+			report.Unmasked++
 		}
 		for _, e := range r.made.examples {
 			if e.Starts != nil {

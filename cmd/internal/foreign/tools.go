@@ -58,7 +58,7 @@ var tools = []options.Setting{
 	ignoredFlag("use_safetensors", ownWeights, "true"),
 	ignored("device_map", oneProcess, "auto"),
 	ignored("max_memory", keptInMemory),
-	ignored("max_memory_mb", keptInMemory),
+	ignored("max_memory_MB", keptInMemory),
 
 	same("cutoff_len", "max_length"),
 	same("sequence_len", "max_length"),
@@ -156,6 +156,7 @@ var tools = []options.Setting{
 	ignoredFlag("overwrite_output", "`overwrite_output_dir` starts afresh in a used folder", "false"),
 	refused("evals_per_epoch", "`eval_strategy` epoch evaluates at each epoch's end, and `eval_steps` 0.1 ten times in a run"),
 	refused("saves_per_epoch", "`save_strategy` epoch saves at each epoch's end, and `save_steps` 0.1 ten times in a run"),
+	same("early_stopping_steps", "early_stopping_patience"),
 	same("val_set_size", "val_size"),
 	same("max_samples", "max_train_samples"),
 	same("max_val_samples", "max_eval_samples"),

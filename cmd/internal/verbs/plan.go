@@ -119,11 +119,7 @@ func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []datase
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	trainSet, err := o.trainSet(c, tok, nil)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	evalSet, err := o.evalSet(c, tok, nil)
+	trainSet, evalSet, err := o.sets(c, tok, nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}

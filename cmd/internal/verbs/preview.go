@@ -40,6 +40,9 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	if err := o.data.describe(); err != nil {
 		return err
 	}
+	if err := o.data.check(); err != nil {
+		return err
+	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
 		if err := existing("model", o.data.Model); err != nil {
@@ -50,7 +53,7 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 			return err
 		}
 	}
-	set, err := o.trainSet(c, tok, nil)
+	set, _, err := o.trainSet(c, tok, nil)
 	if err != nil {
 		return err
 	}

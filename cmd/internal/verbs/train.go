@@ -70,11 +70,7 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	o.data.Records.VocabularySize = model.Config.Vocabulary
 	cache := o.cache()
-	train, err := o.trainSet(c, tok, cache)
-	if err != nil {
-		return err
-	}
-	eval, err := o.evalSet(c, tok, cache)
+	train, eval, err := o.sets(c, tok, cache)
 	if err != nil {
 		return err
 	}
@@ -125,7 +121,13 @@ func (o *tuneOptions) train(c *call) error {
 	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
-	return t.Train(c)
+	if err := t.Train(c); err != nil {
+		return err
+	}
+	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {
+		c.note(warning) // said before training, too
+	}
+	return nil
 }
 
 // withTemplate replaces the model's chat template in the adapter's files by the one of
