@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ownTokenizer = "the tokens are those of the model's tokenizer; change eos_token and pad_token in its tokenizer_config.json"
+	ownTokenizer = "the tokens are those of the model's tokenizer; change them in its tokenizer_config.json"
 	asStored     = "the base is computed on as it is stored; `bnb_4bit_compute_dtype` is the type of computation"
 	ownAttention = "there is one kernel for attention, as fast as memory allows"
 	noForeign    = "no code of a model's folder is ever run"
