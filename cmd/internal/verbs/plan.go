@@ -123,7 +123,7 @@ func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []datase
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	ends, err := o.ends(c, tok, base, &trainSet.Report)
+	ends, err := o.ends(c, tok, base, trainSet)
 	if err != nil {
 		return nil, nil, nil, err
 	}

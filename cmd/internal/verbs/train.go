@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
 	"qlora/internal/version"
+	"qlora/option"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 	"qlora/trainer/report"
@@ -74,7 +76,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	ends, err := o.ends(c, tok, model, &train.Report)
+	ends, err := o.ends(c, tok, model, train)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,11 @@ func (o *tuneOptions) train(c *call) error {
 	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
-	if err := t.Train(c); err != nil {
+	err = t.Train(c)
+	if errors.As(err, new(*option.Error)) { // another run took the folder since New
+		return exit.AsWrong(err)
+	}
+	if err != nil {
 		return err
 	}
 	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {
