@@ -9,9 +9,8 @@ import (
 )
 
 const (
-	ownVocabulary = "the vocabulary is the model's; a new token is one that `modules_to_save` embed_tokens,lm_head trains, if the model has a row for it"
-	allShuffled   = "the records of all datasets are shuffled together in every epoch, as `train_sampling_strategy` says"
-	noGPTQ        = "a base in GPTQ's, AWQ's or another format is not read; give the 16-bit model, which `method` qlora quantizes"
+	allShuffled = "the records of all datasets are shuffled together in every epoch, as `train_sampling_strategy` says"
+	noGPTQ      = "a base in GPTQ's, AWQ's or another format is not read; give the 16-bit model, which `method` qlora quantizes"
 )
 
 // axolotl are names of Axolotl's files that other tools lack.
@@ -24,7 +23,6 @@ var axolotl = []options.Setting{
 	ignoredFlag("is_qwen_derived_model", "config.json says what the model is"),
 	ignoredFlag("tokenizer_use_fast", "there is one tokenizer, which reads tokenizer.json", "true", "false"),
 	ignoredFlag("tokenizer_legacy", "there is one tokenizer, which reads tokenizer.json"),
-	ignoredFlag("resize_token_embeddings_to_32x", "the vocabulary keeps its size", "false"),
 	ignored("gpu_memory_limit", keptInMemory),
 	ignoredFlag("lora_on_cpu", oneProcess, "false"),
 	ignoredFlag("shuffle_merged_datasets", allShuffled, "true"),

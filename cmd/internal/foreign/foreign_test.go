@@ -14,6 +14,7 @@ import (
 func TestTranslations(t *testing.T) {
 	rows := map[string]options.Setting{}
 	for _, s := range Settings() {
+		require.NotContains(t, rows, s.Name, "two rows")
 		rows[s.Name] = s
 	}
 	for _, c := range []struct {

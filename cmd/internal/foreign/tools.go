@@ -94,7 +94,7 @@ var tools = []options.Setting{
 		}
 		return nil, only(members, []string{"pad_token"}, ownTokenizer)
 	}),
-	refused("tokens", ownVocabulary),
+	same("tokens", "add_tokens"),
 	refused("formatting_func", theDataset),
 	refused("instruction_template", "the chat template decides which tokens are the assistant's"),
 	refused("response_template", "the chat template decides which tokens are the assistant's"),
@@ -169,7 +169,9 @@ var tools = []options.Setting{
 	ignored("eval_table_size", "`sample_prompts` shows answers at each evaluation"),
 	ignored("loss_watchdog_threshold", "training stops at a loss that is not finite"),
 	ignored("loss_watchdog_patience", "training stops at a loss that is not finite"),
-	ignored("resize_vocab", "`model` has the vocabulary"),
+	setsFlag("resize_vocab", "`resize_token_embeddings`", "resize_token_embeddings=true", ""),
+	setsFlag("resize_token_embeddings_to_32x", "`resize_token_embeddings` 32", "resize_token_embeddings=32", ""),
+	same("new_special_tokens", "add_special_tokens"),
 	ignored("wandb_project", noTracking),
 	ignored("wandb_entity", noTracking),
 	ignored("wandb_watch", noTracking, "false"),
