@@ -74,7 +74,7 @@ func (t *Template) Warning(stop []string) string {
 	if t.end >= 0 || t.closing == "" && len(stop) > 0 {
 		return ""
 	}
-	how := fmt.Sprintf("with %q, which is not a token of tokenizer.json", t.closing)
+	how := fmt.Sprintf("with %q, which is not a token of the tokenizer", t.closing)
 	if t.closing == "" {
 		how = "without a token"
 	}

@@ -79,7 +79,7 @@ func TestEnd(t *testing.T) {
 		{"special", "</s>", eos, nil, ""},
 		{"special with a line break", "</s>\\n", eos, nil, ""},
 		{"special after a line break", "\\n</s>", eos, nil, ""},
-		{"unknown", "<|im_end|>\\n", -1, []string{"</s>"}, `ends a turn with "<|im_end|>", which is not a token of tokenizer.json: generation stops only at </s> and at the maximum length`},
+		{"unknown", "<|im_end|>\\n", -1, []string{"</s>"}, `ends a turn with "<|im_end|>", which is not a token of the tokenizer: generation stops only at </s> and at the maximum length`},
 		{"unknown, no other", "<|im_end|>", -1, nil, "generation stops only at the maximum length"},
 		{"nothing", "", -1, nil, "ends a turn without a token: generation stops only at the maximum length"},
 		{"nothing, but others", "", -1, []string{"</s>"}, ""},

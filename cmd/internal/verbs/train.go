@@ -66,7 +66,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err := o.run.CheckOutputs(model, slices.Concat(o.data.Dataset, o.data.Eval)); err != nil {
 		return exit.AsWrong(err)
 	}
-	tok, err := openTokenizerIfAny(o.data.Model)
+	tok, err := o.vocabulary(c, model)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,9 @@ func (o *tuneOptions) train(c *call) error {
 		return exit.AsWrong(err)
 	}
 	if files, err = o.withTemplate(files); err != nil {
+		return err
+	}
+	if files, err = o.withTokenizer(files, tok); err != nil {
 		return err
 	}
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
@@ -116,7 +119,7 @@ func (o *tuneOptions) train(c *call) error {
 	if cache != nil {
 		// The run is valid from here on, so it may write.
 		if err := cache.Save(); err != nil {
-			c.note(fmt.Sprintf("cannot cache the token ids: %v", err))
+			c.note("cannot cache the token ids: " + plain(err))
 		}
 	}
 	// Return the memory of reading to the system: from here on the run uses what its
