@@ -18,6 +18,7 @@ type folderSettings struct {
 	added     []addedToken
 	named     map[string]string // by key, such as "eos_token"; "": null
 	special   []string          // additional_special_tokens
+	decoder   bool              // tokenizer_config.json lists the added tokens
 
 	addBOS, addEOS bool
 	noBOS          bool // add_bos_token is false, not absent
@@ -61,7 +62,7 @@ func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 	if err := s.readNames(raw); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if config.Decoder != nil {
+	if s.decoder = config.Decoder != nil; s.decoder {
 		for key, a := range config.Decoder {
 			id, err := strconv.ParseInt(key, 10, 32)
 			if err != nil || id < 0 || a == nil || a.Content == "" {
@@ -175,9 +176,9 @@ func (s *folderSettings) tokens(own []addedToken, ids map[string]int32, size int
 		}
 		put(a)
 	}
-	name := func(content string) {
-		if _, ok := at[content]; ok || content == "" {
-			return
+	for _, content := range s.names() {
+		if _, ok := at[content]; ok {
+			continue
 		}
 		id, ok := ids[content]
 		if !ok {
@@ -185,13 +186,23 @@ func (s *folderSettings) tokens(own []addedToken, ids map[string]int32, size int
 		}
 		put(addedToken{ID: id, Content: content, Special: true})
 	}
-	for _, key := range namedKeys {
-		name(s.named[key])
-	}
-	for _, content := range s.special {
-		name(content)
-	}
 	return added
+}
+
+// names returns the special tokens that are named.
+func (s *folderSettings) names() []string {
+	var names []string
+	for _, key := range namedKeys {
+		if name := s.named[key]; name != "" {
+			names = append(names, name)
+		}
+	}
+	for _, name := range s.special {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // apply sets the named tokens, and those around a text.

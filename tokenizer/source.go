@@ -90,6 +90,9 @@ func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
 	}
 	if s == nil {
 		t, err := Load(path)
+		if err == nil {
+			t, err = t.withFolder(dir)
+		}
 		return t, nil, err
 	}
 	data, err := readFile(path)
@@ -103,6 +106,46 @@ func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
 	t.path = path
 	t.digest(path, data)
 	return t, settings, nil
+}
+
+// withFolder returns the tokenizer of a tokenizer.json with the tokens that only the files next
+// to it list or name, or list with other flags, as transformers adds them.
+func (t *Tokenizer) withFolder(dir string) (*Tokenizer, error) {
+	s, err := t.readSettings(dir)
+	if err != nil {
+		return nil, err
+	}
+	var more []AddedToken
+	known := make(map[string]addedToken, len(t.list))
+	for _, a := range t.list {
+		known[a.Content] = a
+	}
+	for _, a := range s.added {
+		old, ok := known[a.Content]
+		for _, name := range s.named {
+			a.Special = a.Special || name == a.Content
+		}
+		if a.ID = old.ID; ok && (a == old || !s.decoder) {
+			continue
+		}
+		known[a.Content] = a
+		more = append(more, AddedToken{a.Content, a.Special, a.Normalized, a.SingleWord, a.LStrip, a.RStrip})
+	}
+	for _, name := range s.names() {
+		if _, ok := known[name]; !ok {
+			known[name] = addedToken{}
+			more = append(more, AddedToken{Content: name, Special: true})
+		}
+	}
+	if more == nil {
+		return t, nil
+	}
+	n, err := t.Add(more)
+	if err != nil {
+		return nil, err
+	}
+	n.added = nil // the folder's files have them
+	return n, nil
 }
 
 // plainClasses are the classes of transformers, and of models that bring their own, that run a
