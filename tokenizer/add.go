@@ -2,10 +2,10 @@ package tokenizer
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 )
 
 // An AddedToken is a token that is cut out of the text before the model sees it.
@@ -80,8 +80,8 @@ func (t *Tokenizer) number(list *addedList, tokens []AddedToken) error {
 		}
 	}
 	for _, token := range tokens {
-		if token.Content == "" {
-			return errors.New("an added token is empty")
+		if token.Content == "" || !utf8.ValidString(token.Content) {
+			return fmt.Errorf("the added token %q is not text", token.Content)
 		}
 		id, ok := list.find(token.Content)
 		if !ok {

@@ -103,5 +103,5 @@ func TestAddChangesFiles(t *testing.T) {
 	assert.Equal(t, 2, before.Size())
 
 	_, err = tok.Add([]AddedToken{{}})
-	require.ErrorContains(t, err, "empty")
+	require.ErrorContains(t, err, "is not text")
 }

@@ -16,10 +16,11 @@ var tokenizerFiles = []string{
 	"vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja",
 }
 
-// LoadFolder reads the tokenizer of a model's folder: tokenizer.json, and the BOS, EOS and
-// padding tokens from tokenizer_config.json or else special_tokens_map.json. Where neither
-// names an EOS token, the first eos_token_id of generation_config.json or config.json is used.
-// These tokens and the unknown token are special whatever tokenizer.json says.
+// LoadFolder reads the tokenizer of a model's folder: tokenizer.json or another file that
+// defines one, and the added, BOS, EOS and padding tokens that tokenizer_config.json or else
+// special_tokens_map.json and added_tokens.json name. Where none names an EOS token, the first
+// eos_token_id of generation_config.json or config.json is used. The named tokens are special
+// whatever tokenizer.json says.
 func LoadFolder(dir string) (*Tokenizer, error) {
 	t, settings, err := loadSource(dir)
 	if err != nil {
