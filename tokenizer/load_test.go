@@ -75,9 +75,17 @@ func TestFolder(t *testing.T) {
 			bos:   "<s>", eos: "<W>",
 		},
 		{
-			name:  "special_tokens_map fills gaps",
+			name:  "special_tokens_map wins",
 			files: map[string]string{"tokenizer_config.json": `{"eos_token":"<W>"}`, "special_tokens_map.json": `{"eos_token":"</s>","pad_token":"<L>"}`},
-			eos:   "<W>", pad: "<L>",
+			eos:   "</s>", pad: "<L>",
+		},
+		{
+			name: "special_tokens_map is not read",
+			files: map[string]string{
+				"tokenizer_config.json":   `{"eos_token":"<W>","added_tokens_decoder":{}}`,
+				"special_tokens_map.json": `{"eos_token":"</s>","pad_token":"<L>"}`,
+			},
+			eos: "<W>",
 		},
 		{name: "eos of config", files: map[string]string{"config.json": `{"eos_token_id":2}`}, eos: "id 2"},
 		{name: "eos of generation_config", files: map[string]string{"config.json": `{"eos_token_id":1}`, "generation_config.json": `{"eos_token_id":[2,3]}`}, eos: "id 2"},

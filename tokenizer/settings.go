@@ -29,8 +29,8 @@ type folderSettings struct {
 // namedKeys are the keys of single special tokens, in the order in which new ones get ids.
 var namedKeys = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
 
-// readSettings reads the files of a folder without tokenizer.json. Where tokenizer_config.json
-// lists the added tokens, special_tokens_map.json and added_tokens.json are not read.
+// readSettings reads the files next to a vocabulary. Where tokenizer_config.json lists the added
+// tokens, special_tokens_map.json and added_tokens.json are not read.
 func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 	var config struct {
 		Class       string                 `json:"tokenizer_class"`
@@ -48,15 +48,8 @@ func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 	if err := t.readJSON(path, &config); err != nil {
 		return nil, err
 	}
-	var model struct {
-		Class     string `json:"tokenizer_class"`
-		ModelType string `json:"model_type"`
-	}
-	if err := t.readJSON(filepath.Join(dir, "config.json"), &model); err != nil {
-		return nil, err
-	}
 	s := &folderSettings{
-		class: strings.TrimSuffix(cmp.Or(config.Class, model.Class), "Fast"), modelType: model.ModelType, named: map[string]string{},
+		class: strings.TrimSuffix(config.Class, "Fast"), named: map[string]string{},
 		addBOS: config.AddBOS != nil && *config.AddBOS, noBOS: config.AddBOS != nil && !*config.AddBOS, addEOS: config.AddEOS, legacy: config.Legacy, prefixSpace: config.PrefixSpace,
 	}
 	if err := s.readNames(raw); err != nil {
@@ -82,6 +75,24 @@ func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, s.readTable(t, filepath.Join(dir, "added_tokens.json"))
+}
+
+// readModelSettings also reads the model's type from config.json, and its class if
+// tokenizer_config.json has none.
+func (t *Tokenizer) readModelSettings(dir string) (*folderSettings, error) {
+	s, err := t.readSettings(dir)
+	if err != nil {
+		return nil, err
+	}
+	var model struct {
+		Class     string `json:"tokenizer_class"`
+		ModelType string `json:"model_type"`
+	}
+	if err := t.readJSON(filepath.Join(dir, "config.json"), &model); err != nil {
+		return nil, err
+	}
+	s.class, s.modelType = cmp.Or(s.class, strings.TrimSuffix(model.Class, "Fast")), model.ModelType
+	return s, nil
 }
 
 // readTable reads an added_tokens.json: the ids by token.
@@ -205,8 +216,8 @@ func (s *folderSettings) names() []string {
 	return names
 }
 
-// apply sets the named tokens, and those around a text.
-func (s *folderSettings) apply(t *Tokenizer) {
+// name sets the named tokens.
+func (s *folderSettings) name(t *Tokenizer) {
 	for key, name := range s.named {
 		id, ok := t.ids[name]
 		if !ok || name == "" {
@@ -222,6 +233,10 @@ func (s *folderSettings) apply(t *Tokenizer) {
 			t.pad = id
 		}
 	}
+}
+
+// surround sets the tokens around a text, after name.
+func (s *folderSettings) surround(t *Tokenizer) {
 	if s.addBOS && t.bos >= 0 {
 		t.post.prefix = []int32{t.bos}
 	}

@@ -90,10 +90,10 @@ func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
 	}
 	if s == nil {
 		t, err := Load(path)
-		if err == nil {
-			t, err = t.withFolder(dir)
+		if err != nil {
+			return nil, nil, err
 		}
-		return t, nil, err
+		return t.withFolder(dir)
 	}
 	data, err := readFile(path)
 	if err != nil {
@@ -110,10 +110,10 @@ func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
 
 // withFolder returns the tokenizer of a tokenizer.json with the tokens that only the files next
 // to it list or name, or list with other flags, as transformers adds them.
-func (t *Tokenizer) withFolder(dir string) (*Tokenizer, error) {
+func (t *Tokenizer) withFolder(dir string) (*Tokenizer, *folderSettings, error) {
 	s, err := t.readSettings(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var more []AddedToken
 	known := make(map[string]addedToken, len(t.list))
@@ -138,14 +138,14 @@ func (t *Tokenizer) withFolder(dir string) (*Tokenizer, error) {
 		}
 	}
 	if more == nil {
-		return t, nil
+		return t, s, nil
 	}
 	n, err := t.Add(more)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	n.added = nil // the folder's files have them
-	return n, nil
+	return n, s, nil
 }
 
 // plainClasses are the classes of transformers, and of models that bring their own, that run a
@@ -164,7 +164,7 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 		return loadTiktoken(dir, path, data)
 	}
 	var reader Tokenizer
-	settings, err := reader.readSettings(dir)
+	settings, err := reader.readModelSettings(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -181,7 +181,8 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 		s.added = slices.Concat(s.added, more)
 		t, err := newSPM(m, &s)
 		if err == nil {
-			s.apply(t)
+			s.name(t)
+			s.surround(t)
 		}
 		return t, err
 	}
