@@ -65,7 +65,7 @@ func (t *Tokenizer) addToModel(tokens []AddedToken) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.withAdded, n.names = t.withAdded, t.names
+	n.withAdded = t.withAdded
 	text, err := marshal(all, "", "")
 	n.inherit(t, list.changed, text)
 	return n, err
@@ -106,7 +106,7 @@ func (t *Tokenizer) number(list *addedList, tokens []AddedToken) error {
 
 // inherit copies what a folder says of old to t, which has tokens added; text spells them.
 func (t *Tokenizer) inherit(old *Tokenizer, added []addedToken, text []byte) {
-	t.bos, t.eos, t.pad = old.bos, old.eos, old.pad
+	t.bos, t.eos, t.pad, t.names = old.bos, old.eos, old.pad, old.names
 	for id, special := range old.special {
 		t.special[id] = t.special[id] || special
 	}

@@ -218,6 +218,7 @@ func (s *folderSettings) names() []string {
 
 // name sets the named tokens.
 func (s *folderSettings) name(t *Tokenizer) {
+	t.names = s.named
 	for key, name := range s.named {
 		id, ok := t.ids[name]
 		if !ok || name == "" {

@@ -55,6 +55,7 @@ func TestSentencePieceFolder(t *testing.T) {
 	assert.Equal(t, int32(481), pad)
 	assert.Equal(t, "<e>", tok.EOSToken())
 	assert.Equal(t, "<s>", tok.Token(tok.bos))
+	assert.Equal(t, map[string]string{"bos_token": "<s>", "eos_token": "<e>", "unk_token": "<unk>", "pad_token": "<pad>"}, tok.SpecialTokens())
 	assert.Equal(t, "é x", tok.Decode(tok.NewEncoder().Encode(nil, "é x<e>", true), true))
 }
 

@@ -190,6 +190,6 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.withAdded, t.names, t.sum = build, settings.named, reader.sum
+	t.withAdded, t.sum = build, reader.sum
 	return t, settings, nil
 }

@@ -91,3 +91,25 @@ func TestTokenizerRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestTemplateNamesTokens checks that a template has the special tokens of a SentencePiece model
+// whose folder names none.
+func TestTemplateNamesTokens(t *testing.T) {
+	model := writeModelWith(t, strings.Replace(modelConfig, `"vocab_size": 96`, `"vocab_size": 512`, 1))
+	data, err := os.ReadFile("../../tokenizer/testdata/sentencepiece/bpe_bytes.model")
+	require.NoError(t, err)
+	write(t, filepath.Join(model, "tokenizer.model"), string(data))
+	write(t, filepath.Join(model, "chat_template.jinja"), `{{ bos_token }}{% for m in messages %}{{ m.role[0] }}{{ m.content }}{{ eos_token }}{% endfor %}`)
+	records := filepath.Join(t.TempDir(), "chats.jsonl")
+	write(t, records, `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "e"}]}`+"\n")
+	code, stdout, stderr := run(t, "preview", "--model", model, "--dataset", records, "--json", "--limit", "1")
+	require.Zero(t, code, stderr)
+	var shown struct {
+		IDs    []int32 `json:"input_ids"`
+		Labels []int32 `json:"labels"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
+	assert.Equal(t, int32(1), shown.IDs[0])
+	assert.Equal(t, int32(2), shown.IDs[len(shown.IDs)-1])
+	assert.Equal(t, int32(2), shown.Labels[len(shown.Labels)-1])
+}
