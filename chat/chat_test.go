@@ -41,6 +41,19 @@ func TestPrompt(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// TestPromptInParts checks that a template that reads nothing but lists of parts gets them.
+func TestPromptInParts(t *testing.T) {
+	tok, err := tokenizer.LoadFolder(recorded)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "my.jinja")
+	require.NoError(t, os.WriteFile(file, []byte("{% for m in messages %}{{ m.role }}:{% for p in m.content %}{{ p.text }}{% endfor %}{{ eos_token }}{% endfor %}"), 0o600))
+	c, err := Open(recorded, file, tok)
+	require.NoError(t, err)
+	ids, err := c.Prompt([]Message{{"user", "Hi"}})
+	require.NoError(t, err)
+	assert.Equal(t, "user:Hi</s>", tok.Decode(ids, false))
+}
+
 func TestFolder(t *testing.T) {
 	model, adapter, bare := t.TempDir(), t.TempDir(), t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(adapter, "chat_template.jinja"), []byte("x"), 0o644))

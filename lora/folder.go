@@ -66,8 +66,8 @@ func (a *Adapters) check(file *checkpoint.File) error {
 	for _, t := range a.tensors() {
 		known[keyPrefix+t.name] = true
 	}
-	for name := range a.embeddingTensors() {
-		known[keyPrefix+name] = true
+	for name, present := range a.embeddingTensors() {
+		known[keyPrefix+name] = present || known[keyPrefix+name]
 	}
 	for _, name := range file.Names() {
 		if !known[name] {
@@ -85,6 +85,9 @@ func (a *Adapters) check(file *checkpoint.File) error {
 		}
 		if !stored.DType.IsFloat() {
 			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", key, stored.DType)
+		}
+		if err := stored.CheckFinite(fmt.Sprintf("the adapter's tensor %q", key)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -25,6 +25,9 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 		if err != nil {
 			return fmt.Errorf("a tensor of the plan can no longer be read: %w", err)
 		}
+		if err := t.CheckFinite(base.Where(w.stored)); err != nil {
+			return err
+		}
 		if err := m.loadOne(dev, w, t); err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.stored), w.stored, err)
 		}
@@ -34,6 +37,7 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 			progress(done, total)
 		}
 	}
+	m.Head.adapter.load(dev, m.Head.out.Weight.Dense)
 	if err := m.loadRows(dev, base); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (b *Base) SideFiles() ([]File, error) {
 // Dataset reads files of records with the base's tokenizer and chat template, and
 // [dataset.DefaultOptions]. Use [dataset.Load] for other options.
 func (b *Base) Dataset(paths ...string) (*dataset.Set, error) {
-	tok, err := b.tokenizer()
+	tok, err := b.tokenizer(b.Adapter)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +71,10 @@ func (b *Base) Dataset(paths ...string) (*dataset.Set, error) {
 	return dataset.Load(paths, tok, opt, nil)
 }
 
-// tokenizer loads the tokenizer of the base's folder.
-func (b *Base) tokenizer() (*tokenizer.Tokenizer, error) {
+// tokenizer loads the tokenizer of the adapter's folder ("": none) or the base's.
+func (b *Base) tokenizer(adapter string) (*tokenizer.Tokenizer, error) {
 	if b.Folder == "" {
 		return nil, option.Errorf("model", b.Name, "it has no folder, so no tokenizer: OpenBase opens one")
 	}
-	return tokenizer.LoadFolder(b.Folder)
+	return tokenizer.LoadFolder(TokenizerFolder(b.Folder, adapter))
 }

@@ -129,7 +129,7 @@ func (r *Run) sideFiles() ([]File, error) {
 	if err != nil || len(files) == 0 || r.Base.Folder == "" || !tokenizer.Exists(r.Base.Folder) {
 		return files, err
 	}
-	tok, err := r.Base.tokenizer()
+	tok, err := r.Base.tokenizer(r.Base.Adapter)
 	if err != nil {
 		return nil, err
 	}

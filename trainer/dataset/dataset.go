@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"qlora/option"
@@ -31,6 +32,8 @@ type Options struct {
 	VocabularySize int
 	// Evaluation reads the validation and test splits of a folder instead of train.
 	Evaluation bool
+	// MaxRecords limits how many records are read, in the order of the files. 0: all.
+	MaxRecords int
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
 	// Weights are the number of times that each path's records occur in an epoch; see
@@ -43,6 +46,14 @@ type Options struct {
 // DefaultOptions returns options that detect the format and keep 1024 tokens.
 func DefaultOptions() Options {
 	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
+}
+
+// limitName returns the option of MaxRecords.
+func (o *Options) limitName() string {
+	if o.Evaluation {
+		return "max_eval_samples"
+	}
+	return "max_train_samples"
 }
 
 // Ranges returns the intervals of the numeric options.
@@ -65,6 +76,13 @@ func (o Options) Validate() error {
 	}
 	_, columns := columnsOf(o.Columns)
 	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
+}
+
+func (o Options) purpose() Purpose {
+	if o.Evaluation {
+		return ForEvaluation
+	}
+	return ForTraining
 }
 
 // A Set is the result of Load.
@@ -102,7 +120,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}
-	sources, err := findSources(paths, opt.Evaluation)
+	sources, err := findSources(paths, opt.purpose())
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +156,16 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			return nil, err
 		}
 	}
-	var ends []int // ends of the sources' examples
 	for _, s := range sources {
 		s.format = cmp.Or(s.format, opt.Format)
 		s.columns = slices.Concat(s.columns, columns)
 		l.source, l.left = &s, cmp.Or(s.most, -1)
 		for i, file := range s.files {
+			if l.full() {
+				l.set.Report.Unread++
+				l.done += s.sizes[i]
+				continue
+			}
 			if err := l.file(file, s.sizes[i]); err != nil {
 				return nil, err
 			}
@@ -152,18 +174,10 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			l.set.Report.Splits = append(l.set.Report.Splits, s.splits)
 		}
 		l.set.Report.Skipped = append(l.set.Report.Skipped, s.skipped...)
-		ends = append(ends, len(l.set.Examples))
+		l.set.Report.Sources = append(l.set.Report.Sources, SourceReport{strings.Join(s.paths, ", "), len(l.set.Report.Files)})
 	}
 	if err := l.set.Report.usable(); err != nil {
 		return nil, err
 	}
-	if opt.Weights != nil {
-		if err := l.set.mix(sources, ends, opt.Weights, opt.Seed); err != nil {
-			return nil, err
-		}
-	}
-	if opt.Packing {
-		l.set.pack(opt.MaxLength)
-	}
-	return l.set, nil
+	return l.set, l.set.Arrange(opt)
 }

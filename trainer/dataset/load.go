@@ -27,6 +27,9 @@ type loader struct {
 	report     func(done int64) error
 }
 
+// full reports whether as many records are read as the options allow.
+func (l *loader) full() bool { return l.opt.MaxRecords > 0 && l.records >= l.opt.MaxRecords }
+
 // file reads one file of size bytes to its end.
 func (l *loader) file(path string, size int64) error {
 	kind, _ := fileTypeOf(path)
@@ -62,6 +65,10 @@ func (l *loader) file(path string, size int64) error {
 		return l.report(l.done + min(counted.n, size))
 	}
 	for r, err := range records {
+		if most := l.opt.MaxRecords; most > 0 && l.records+len(batch) == most {
+			report.Stopped = l.opt.limitName()
+			break
+		}
 		if l.left == 0 {
 			break
 		}
@@ -177,6 +184,9 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		}
 		if len(r.made.examples) == 0 {
 			report.Dropped++
+		}
+		if !l.opt.TrainOnInputs && r.made.whole {
+			report.Unmasked++
 		}
 		for _, e := range r.made.examples {
 			if e.Starts != nil {

@@ -55,6 +55,7 @@ func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
 type made struct {
 	examples  []Example
 	truncated bool
+	whole     bool // with a prompt of which nothing is masked
 }
 
 // make tokenizes a record and cuts it to the longest sequence.
@@ -78,7 +79,9 @@ func (w *worker) make(f *format, r record) (made, error) {
 		}
 	}
 	if f.split == nil {
-		return w.makeOne(f, r)
+		one, err := w.makeOne(f, r)
+		one.whole = f.masks(r) && one.unmasked()
+		return one, err
 	}
 	parts, err := f.split(r)
 	if err != nil {
@@ -141,7 +144,7 @@ func (w *worker) known(e Example) error {
 // the last piece of a text even if that is a single token, so that no token is lost.
 func trainable(truncated bool, examples ...Example) made {
 	if slices.ContainsFunc(examples, func(e Example) bool { return e.Trained() > 0 }) {
-		return made{examples, truncated}
+		return made{examples: examples, truncated: truncated}
 	}
 	return made{truncated: truncated}
 }

@@ -63,7 +63,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if name == methodQLoRA {
 		r.base.Quantize = quantized
 	}
-	if r.tok, err = openTokenizer(o.Model); err != nil {
+	if r.tok, err = openTokenizer(trainer.TokenizerFolder(o.Model, o.Adapter)); err != nil {
 		return nil, err
 	}
 	if r.dev, err = c.device(m, false); err != nil {
