@@ -107,6 +107,9 @@ func (o *tuneOptions) vocabulary(c *call, m *trainer.Base) (*tokenizer.Tokenizer
 	if m.TrainTokens(fresh) {
 		c.note(fmt.Sprintf("the rows of the %d new tokens are trained with the adapters (--trainable_token_indices)", len(fresh)))
 	}
+	if modules := m.UntrainedTokens(fresh); len(modules) > 0 {
+		c.note(fmt.Sprintf("new tokens have rows of %s that are not trained and stay the mean: --trainable_token_indices or --modules_to_save trains them", strings.Join(modules, " and ")))
+	}
 	return tok, nil
 }
 
