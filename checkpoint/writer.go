@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/diskfull"
+	"qlora/internal/place"
 	"qlora/internal/safetensors"
 	"qlora/option"
 )
@@ -18,7 +20,8 @@ import (
 // some of them.
 var TokenizerFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja",
+	"tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja", "tekken.json", "tokenizer.model.v1", "tokenizer.model.v2",
+	"tokenizer.model.v3", "tokenizer.model.v7", "tokenizer.model.v7m1", "tiktoken.model", "qwen.tiktoken", "cl100k_base.tiktoken", "o200k_base.tiktoken",
 }
 
 // ModelFiles lists the other files that belong to a model, besides config.json.
@@ -50,6 +53,9 @@ func SideFiles(in fs.FS, names ...string) []SideFile {
 
 // CheckOutput returns an error if dir, a folder to be created, is not empty.
 func CheckOutput(dir string) error {
+	if err := place.CheckCreate("output_dir", dir); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -67,9 +73,9 @@ func CheckOutput(dir string) error {
 // read of the weights' sources and their total.
 func (w *Writer) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
-		return err
+		return place.NotCreated("output_dir", dir, err)
 	}
-	return atomicfile.ReplaceDir(dir, func(tmp string) error {
+	err := atomicfile.ReplaceDir(dir, func(tmp string) error {
 		if err := w.writeWeights(ctx, tmp, progress); err != nil {
 			return err
 		}
@@ -80,6 +86,10 @@ func (w *Writer) Write(ctx context.Context, dir string, progress func(done, tota
 		}
 		return os.WriteFile(filepath.Join(tmp, configFile), w.Config, 0o644)
 	})
+	if diskfull.Is(err) {
+		return diskfull.Errorf(err, "the disk of %s is full, so the model was not written, and nothing of it is left: free some space, or choose another `output_dir`", filepath.Dir(filepath.Clean(dir)))
+	}
+	return err
 }
 
 // Save writes a model's tensors and its config.json into the existing folder dir. Each file is

@@ -55,12 +55,20 @@ type Ranged interface{ Ranges() Ranges }
 // CheckRanges returns an [Error] for each option of the struct that options points to
 // that is outside its interval, joined. A nil pointer is inside.
 func CheckRanges(options Ranged) error {
+	return options.Ranges().check(reflect.ValueOf(options).Elem())
+}
+
+// check checks the options of a struct and of the structs in it.
+func (r Ranges) check(options reflect.Value) error {
 	var wrong []error
-	ranges := options.Ranges()
-	for field, value := range reflect.ValueOf(options).Elem().Fields() {
-		name := field.Tag.Get("option")
-		if r, ok := ranges[name]; ok && name != "" {
-			wrong = append(wrong, r.Check(name, value))
+	for field, value := range options.Fields() {
+		name, tagged := field.Tag.Lookup("option")
+		within, ok := r[name]
+		switch {
+		case ok && tagged:
+			wrong = append(wrong, within.Check(name, value))
+		case !tagged && value.Kind() == reflect.Struct:
+			wrong = append(wrong, r.check(value))
 		}
 	}
 	return errors.Join(wrong...)

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
+	"qlora/checkpoint"
 	"qlora/option"
 	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 
-// sideFiles are the small files of a model folder that are copied next to results.
+// sideFiles are the small files of a model folder that are copied next to results. A folder
+// without tokenizer.json has others that define its tokenizer.
 var sideFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 	"tokenizer.model", "chat_template.jinja", "generation_config.json",
@@ -28,7 +31,15 @@ func (b *Base) SideFiles() ([]File, error) {
 	}
 	var files []File
 	in := b.Weights.Files()
-	for _, name := range sideFiles {
+	names := slices.Clone(sideFiles)
+	if _, err := fs.Stat(in, "tokenizer.json"); errors.Is(err, fs.ErrNotExist) {
+		for _, name := range checkpoint.TokenizerFiles {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, name := range names {
 		info, err := fs.Stat(in, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

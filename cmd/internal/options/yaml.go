@@ -25,10 +25,16 @@ const maxFile = 16 << 10
 // readFile sets options from a YAML file.
 func (s *Set) readFile(path string) error {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("--config: %s does not exist: name a YAML file of options", path)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("--config: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return fmt.Errorf("--config: %s is a folder: name a YAML file of options", path)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -106,6 +112,13 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		return s.give(name, text, fromFile, where)
 	}
 	kind := kindOf(o.value.Type())
+	if _, plain := scalar(node); kind == "name" && !plain { // the option's own type reads it
+		text, err := settingText(node)
+		if err != nil || text == "[]" || text == "{}" {
+			return err
+		}
+		return o.give(name, text, fromFile)
+	}
 	if sequence, ok := node.(*ast.SequenceNode); ok {
 		if kind != "list" && kind != "text" {
 			return fmt.Errorf("%s: got a list, but the option takes one value", name)
@@ -118,7 +131,13 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 			}
 			texts = append(texts, text)
 		}
-		if len(texts) == 0 {
+		switch {
+		case len(texts) > 0:
+		case o.nothing != "":
+			texts = []string{o.nothing}
+		case kind == "list" && o.fallback == "":
+			return nil // as if the key were absent
+		default:
 			return fmt.Errorf("%s: the list is empty; leave the option out", name)
 		}
 		return o.giveAll(name, texts, fromFile, true)

@@ -127,7 +127,7 @@ func (o *tuneOptions) records(c *call, base *trainer.Base, tok *tokenizer.Tokeni
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	ends, err := o.ends(c, tok, base, &trainSet.Report)
+	ends, err := o.ends(c, tok, base, trainSet)
 	if err != nil {
 		return nil, nil, nil, err
 	}

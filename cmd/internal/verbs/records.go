@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"qlora/cmd/internal/exit"
+	"qlora/internal/mistaken"
 	"qlora/option"
 	"qlora/tokenizer"
 	"qlora/trainer"
@@ -64,7 +65,7 @@ func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset
 	if held, err = set.HoldOut(o.data.ValSize, o.run.Seed); err != nil {
 		return nil, nil, exit.AsWrong(err)
 	}
-	if err := set.Arrange(o.data.Dataset, opt); err != nil {
+	if err := set.Arrange(opt); err != nil {
 		return nil, nil, exit.AsWrong(err)
 	}
 	for _, line := range set.Report.Arranged() {
@@ -101,14 +102,6 @@ func (d *dataOptions) check() error {
 	wrong := []error{dataset.CheckHoldout(d.ValSize)}
 	if d.ValSize != 0 && len(d.Eval) > 0 {
 		wrong = append(wrong, option.Errorf("val_size", d.ValSize, "`eval_dataset` has the evaluation records: give one of them"))
-	}
-	for _, o := range []struct {
-		name    string
-		records int
-	}{{"max_train_samples", d.MaxTrain}, {"max_eval_samples", d.MaxEval}} {
-		if o.records < 0 {
-			wrong = append(wrong, option.Errorf(o.name, o.records, "it must be at least 0, and 0 means all"))
-		}
 	}
 	return exit.AsWrong(errors.Join(wrong...))
 }
@@ -163,7 +156,7 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 // file does not exist, the error names the option.
 func asMissing(option string, err error) error {
 	if missing := (*os.PathError)(nil); errors.As(err, &missing) && errors.Is(err, os.ErrNotExist) {
-		return exit.Wrongf("--%s: %s does not exist", option, missing.Path)
+		return exit.AsWrong(mistaken.MissingData(option, missing.Path))
 	}
 	return exit.AsWrong(err)
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
@@ -32,9 +34,14 @@ func Main(root *cobra.Command, args []string) exit.Code {
 		root.SetArgs(options.JoinValues(root, args))
 		err = root.ExecuteContext(ctx)
 	}
+	if damaged := (*checkpoint.DamagedError)(nil); errors.As(err, &damaged) {
+		err = exit.AsWrong(damaged)
+	}
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
-		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), dashed(err.Error()))
+		for line := range strings.SplitSeq(dashed(sentence(err)), "\n") { // one for each of several errors
+			fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), line)
+		}
 	}
 	return code
 }

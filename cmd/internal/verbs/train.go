@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
 	"qlora/internal/version"
+	"qlora/option"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 	"qlora/trainer/report"
@@ -74,7 +76,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	ends, err := o.ends(c, tok, model, &train.Report)
+	ends, err := o.ends(c, tok, model, train)
 	if err != nil {
 		return err
 	}
@@ -101,6 +103,7 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	defer closeDevice(dev)
 	info := dev.Info()
+	o.noteCompute(c, info)
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
 		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
@@ -116,14 +119,18 @@ func (o *tuneOptions) train(c *call) error {
 	if cache != nil {
 		// The run is valid from here on, so it may write.
 		if err := cache.Save(); err != nil {
-			c.note(fmt.Sprintf("cannot cache the token ids: %v", err))
+			c.note("cannot cache the token ids: " + plain(err))
 		}
 	}
 	// Return the memory of reading to the system: from here on the run uses what its
 	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
-	if err := t.Train(c); err != nil {
+	err = t.Train(c)
+	if errors.As(err, new(*option.Error)) { // another run took the folder since New
+		return exit.AsWrong(err)
+	}
+	if err != nil {
 		return err
 	}
 	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {

@@ -57,6 +57,9 @@ func (o *tuneOptions) tokenizer() (tok *tokenizer.Tokenizer, fresh []int32, err 
 		tokens = append(tokens, tokenizer.AddedToken{Content: text})
 	}
 	for _, text := range add.Special {
+		if text == "true" || text == "false" { // transformers' flag of that name
+			return nil, nil, exit.Wrongf("--add_special_tokens is a list of tokens to add, and %s is none", text)
+		}
 		tokens = append(tokens, tokenizer.AddedToken{Content: text, Special: true})
 	}
 	more, err := tok.Add(tokens)
