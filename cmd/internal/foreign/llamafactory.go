@@ -31,7 +31,6 @@ var llamaFactory = []options.Setting{
 	refused("train_mm_proj_only", "only the text part of a model is trained", "false"),
 	ignoredFlag("compute_accuracy", "every evaluation has the token accuracy", "true", "false"),
 	setsFlag("disable_shuffling", "`train_sampling_strategy` sequential", "train_sampling_strategy=sequential", ""),
-	same("early_stopping_steps", "early_stopping_patience"),
 	ignoredFlag("include_effective_tokens_per_second", "every row has the tokens per second", "true", "false"),
 	refused("pref_beta", noPreferences),
 	refused("pref_loss", noPreferences),

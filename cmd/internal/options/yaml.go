@@ -55,6 +55,7 @@ func (s *Set) readYAML(path string, data []byte) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	seen := map[string]int{}
+	named := anchors{}
 	for _, pair := range body {
 		line := pair.Key.GetToken().Position.Line
 		where := fmt.Sprintf("%s:%d: ", path, line)
@@ -65,11 +66,28 @@ func (s *Set) readYAML(path string, data []byte) error {
 		seen[name] = line
 		if s.foreign[name] == nil && s.byName[name] == nil {
 			s.problem(where, s.unknown(name))
-		} else if err := s.giveNode(name, pair.Value, where); err != nil {
+		} else if err := s.giveNode(name, named.resolve(pair.Value), where); err != nil {
 			s.problem(where, err)
 		}
 	}
 	return nil
+}
+
+// anchors are the values of options that a file has named, as in `seed: &n 3`.
+type anchors map[string]ast.Node
+
+// resolve returns a value without its name, or the value that an alias names.
+func (a anchors) resolve(node ast.Node) ast.Node {
+	switch node := node.(type) {
+	case *ast.AnchorNode:
+		a[node.Name.GetToken().Value] = node.Value
+		return node.Value
+	case *ast.AliasNode:
+		if value := a[node.Value.GetToken().Value]; value != nil {
+			return value
+		}
+	}
+	return node
 }
 
 // parseYAML returns the pairs of a document that is one mapping or empty.
