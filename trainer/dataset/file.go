@@ -85,7 +85,7 @@ func (d decompressed) Read(p []byte) (int, error) {
 func gzipFault(err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the gzip file is truncated")
+		return errors.New("the gzip file is truncated: download or compress it again")
 	case errors.Is(err, gzip.ErrHeader):
 		return errors.New("the file is not gzip, despite its name")
 	case errors.Is(err, gzip.ErrChecksum):

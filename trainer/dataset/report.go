@@ -175,9 +175,9 @@ func (r Report) usable() error {
 		}
 		names = append(names, f.name())
 	}
-	what := "no records"
+	what := "no records: give a file that has some"
 	if sum.Records > 0 {
-		what = fmt.Sprintf("none of the %d records has anything to train on", sum.Records)
+		what = fmt.Sprintf("none of the %d records has anything to train on; all need a text, a completion or an assistant's turn", sum.Records)
 	}
 	if sum.Truncated > 0 {
 		what += fmt.Sprintf(" (%d were cut; a larger max_length may help)", sum.Truncated)
