@@ -43,7 +43,7 @@ func TestChatRefuses(t *testing.T) {
 	}
 	for want, change := range map[string]func(*Base) (adapter string){
 		"it has no folder, so no tokenizer": func(b *Base) string { b.Folder = ""; return "" },
-		"the adapter's configuration":       func(b *Base) string { return b.Folder },
+		"that is a model and no adapter":    func(b *Base) string { return b.Folder },
 		"chat template":                     func(b *Base) string { b.Folder = "../demo/base"; return "" },
 	} {
 		base, err := OpenBase(folder(t))

@@ -147,7 +147,6 @@ func without(files map[string]string, name string) map[string]string {
 // reads, and that the option is not combined with a resume.
 func TestOverwriteMovesNoInput(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"the model, ":            func(r *Run) { r.Args.OutputDir = r.Base.Folder },
 		"the adapter, ":          func(r *Run) { r.Base.Adapter = filepath.Join(r.Args.OutputDir, "checkpoint-3") },
 		"a dataset, ":            func(r *Run) { r.Inputs = []string{filepath.Join(r.Args.OutputDir, "train.jsonl")} },
 		"the working folder, ":   func(r *Run) { t.Chdir(r.Args.OutputDir); r.Args.OutputDir = "." },

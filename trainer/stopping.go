@@ -20,7 +20,7 @@ func (e *EarlyStopping) on() bool { return e.Patience > 0 }
 func (a *Args) checkStopping(refuse func(name string, value any, format string, args ...any)) {
 	switch e := &a.EarlyStopping; {
 	case e.on() && a.EvalStrategy == StrategyNo:
-		refuse("early_stopping_patience", e.Patience, "the run never evaluates: set `eval_strategy`")
+		refuse("early_stopping_patience", e.Patience, neverEvaluates)
 	case e.Threshold > 0 && !e.on():
 		refuse("early_stopping_threshold", e.Threshold, "it has no effect without `early_stopping_patience`")
 	}

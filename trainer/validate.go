@@ -44,7 +44,7 @@ func (a *Args) Validate() error {
 	}
 	for _, kind := range a.ReportTo {
 		if allowed := []string{ReportTensorBoard, ReportLive, reportAll, reportNone}; !slices.Contains(allowed, kind) {
-			refuse("report_to", kind, "it can be %s", either(allowed))
+			refuse("report_to", kind, "it can be %s; for other trackers, give them metrics.jsonl after the run, as tools/track.py does for wandb, mlflow and trackio", either(allowed))
 		}
 		if kind == reportNone && len(a.ReportTo) > 1 {
 			refuse("report_to", strings.Join(a.ReportTo, ","), "none cannot be combined with others")

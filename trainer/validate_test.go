@@ -22,6 +22,8 @@ func TestValidateNamesTheOption(t *testing.T) {
 		"gradient_accumulation_steps": func(a *Args) { a.Accumulation = -1 },
 		"loraplus_lr_ratio":           func(a *Args) { a.LoraPlusRatio = -16 },
 		"learning_rate":               func(a *Args) { a.LearningRate = math.NaN() },
+		"report_to":                   func(a *Args) { a.ReportTo = []string{"wandb"} },
+		"label_smoothing_factor":      func(a *Args) { a.LabelSmoothing = 1 },
 		"adam_beta2":                  func(a *Args) { a.AdamBeta2 = 1 },
 		"warmup_ratio":                func(a *Args) { a.WarmupRatio = 1.5 },
 		"logging_steps":               func(a *Args) { a.LoggingSteps = 0 },

@@ -56,7 +56,7 @@ func TestSamplePromptsThatCannotBe(t *testing.T) {
 		"it must be at least 1":                    {"--sample_prompts", "0"},
 		"has no prompts: write one per line":       {"--sample_prompts", empty},
 		"has more than 100 prompts":                {"--sample_prompts", long},
-		`but samples are generated at evaluations`: {"--eval_dataset", records, "--sample_prompts", "2"},
+		`but samples are generated at evaluations`: {"--eval_dataset", records, "--eval_strategy", "no", "--sample_prompts", "2"},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
 		code, _, stderr := run(t, append([]string{"train", "--model", model, "--dataset", records, "--output_dir", out, "--target_modules", "q_proj"}, args...)...)

@@ -63,17 +63,22 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 	if err != nil {
 		return Example{}, err
 	}
+	if w.opt.Reasoning == ReasoningKeep {
+		if err := keepsParts(v, only); err != nil {
+			return Example{}, err
+		}
+	}
 	if err := w.fit(chats, v, true); err != nil {
 		return Example{}, err
 	}
 	made, err := chats.template.Render(v, false)
 	if err != nil {
-		return Example{}, err
+		return Example{}, explained(v, err)
 	}
 	if err := w.watch(v, made.Text, chats.template); err != nil {
 		return Example{}, err
 	}
-	w.heed(only, !w.opt.TrainOnInputs)
+	w.heed(only, !w.opt.wholeChats())
 	w.countAnswers(v, only)
 	ids, places := w.encoder.EncodeOffsets(made.Text, false)
 	if w.opt.wholeChats() {

@@ -172,7 +172,7 @@ func (r *record) checkColumns(columns []column) error {
 			continue
 		}
 		if _, _, nested := r.nested(c.from); !isText && !isField && !nested {
-			return fmt.Errorf("the record has %s, but no %q, which `columns` maps to %s", r.names(), shown([]byte(c.from)), c.target)
+			return fmt.Errorf("the record has %s, but no %q, which `columns` maps to %s", r.fieldsNamed(), shown([]byte(c.from)), c.target)
 		}
 	}
 	return nil

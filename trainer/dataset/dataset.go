@@ -3,6 +3,8 @@ package dataset
 import (
 	"cmp"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 
 	"qlora/option"
@@ -18,7 +20,7 @@ type Options struct {
 	ChatTemplate  string   `option:"chat_template" path:"true" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
 	ApplyChat     bool     `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
 	Reasoning     string   `option:"reasoning" help:"reasoning of the assistant's messages (reasoning_content, thinking): template, as the chat template shows it; keep, before the answer in <think> marks where the template leaves it out; drop"`
-	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question"`
+	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question; images= leaves a column out"`
 	SkipBad       bool     `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
 	Loss
 
@@ -30,6 +32,8 @@ type Options struct {
 	VocabularySize int
 	// Evaluation reads the validation and test splits of a folder instead of train.
 	Evaluation bool
+	// MaxRecords limits how many records are read, in the order of the files. 0: all.
+	MaxRecords int
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
 	// Weights are the number of times that each path's records occur in an epoch; see
@@ -42,6 +46,14 @@ type Options struct {
 // DefaultOptions returns options that detect the format and keep 1024 tokens.
 func DefaultOptions() Options {
 	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
+}
+
+// limitName returns the option of MaxRecords.
+func (o *Options) limitName() string {
+	if o.Evaluation {
+		return "max_eval_samples"
+	}
+	return "max_train_samples"
 }
 
 // Ranges returns the intervals of the numeric options.
@@ -66,6 +78,13 @@ func (o Options) Validate() error {
 	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
 }
 
+func (o Options) purpose() Purpose {
+	if o.Evaluation {
+		return ForEvaluation
+	}
+	return ForTraining
+}
+
 // A Set is the result of Load.
 type Set struct {
 	Examples []Example
@@ -88,7 +107,7 @@ type Progress struct {
 }
 
 // Load reads the paths one after another: files, folders of files, patterns such as
-// data/*.jsonl, and Stdin. tok may be nil if all records are pretokenized. progress, if not nil,
+// data/*.jsonl, Stdin, and JSON objects that describe a dataset (docs/data.md). tok may be nil if all records are pretokenized. progress, if not nil,
 // receives the progress; an error from it aborts Load.
 //
 // Errors name file and line; all except read errors are about the input. A set without a
@@ -101,7 +120,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}
-	sources, err := findSources(paths, opt.Evaluation)
+	sources, err := findSources(paths, opt.purpose())
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +131,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if err != nil {
 		return nil, err
 	}
-	l := loader{opt: opt, columns: columns, set: new(Set), report: func(int64) error { return nil }}
+	l := loader{opt: opt, set: new(Set), report: func(int64) error { return nil }}
 	if progress != nil {
 		total := int64(0)
 		for _, s := range sources {
@@ -137,9 +156,16 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			return nil, err
 		}
 	}
-	var ends []int // ends of the sources' examples
 	for _, s := range sources {
+		s.format = cmp.Or(s.format, opt.Format)
+		s.columns = slices.Concat(s.columns, columns)
+		l.source, l.left = &s, cmp.Or(s.most, -1)
 		for i, file := range s.files {
+			if l.full() {
+				l.set.Report.Unread++
+				l.done += s.sizes[i]
+				continue
+			}
 			if err := l.file(file, s.sizes[i]); err != nil {
 				return nil, err
 			}
@@ -148,18 +174,10 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			l.set.Report.Splits = append(l.set.Report.Splits, s.splits)
 		}
 		l.set.Report.Skipped = append(l.set.Report.Skipped, s.skipped...)
-		ends = append(ends, len(l.set.Examples))
+		l.set.Report.Sources = append(l.set.Report.Sources, SourceReport{strings.Join(s.paths, ", "), len(l.set.Report.Files)})
 	}
 	if err := l.set.Report.usable(); err != nil {
 		return nil, err
 	}
-	if opt.Weights != nil {
-		if err := l.set.mix(paths, ends, opt.Weights, opt.Seed); err != nil {
-			return nil, err
-		}
-	}
-	if opt.Packing {
-		l.set.pack(opt.MaxLength)
-	}
-	return l.set, nil
+	return l.set, l.set.Arrange(opt)
 }

@@ -27,8 +27,8 @@ var pretokenized = format{
 			if len(labels) != len(ids) {
 				return Example{}, fmt.Errorf("%d input_ids but %d labels; every token needs a label, %d to ignore it", len(ids), len(labels), Ignored)
 			}
-		case !w.opt.TrainOnInputs:
-			if err := r.mask(labels); err != nil {
+		default:
+			if err := r.mask(labels, &w.opt); err != nil {
 				return Example{}, err
 			}
 		}

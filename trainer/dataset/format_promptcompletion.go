@@ -24,6 +24,11 @@ var (
 	questionResponse = pairFormat(pairFields{prompt: "question", completion: "response", task: true})
 	problemSolution  = pairFormat(pairFields{prompt: "problem", completion: "solution", task: true})
 	queryResponse    = pairFormat(pairFields{prompt: "query", completion: "response", task: true})
+	inputTarget      = pairFormat(pairFields{prompt: "input", completion: "target", task: true})
+	queryAnswer      = pairFormat(pairFields{prompt: "query", completion: "answer", task: true})
+	questionSolution = pairFormat(pairFields{prompt: "question", completion: "solution", task: true})
+	humanAssistant   = pairFormat(pairFields{prompt: "human", completion: "assistant", task: true})
+	userAssistant    = pairFormat(pairFields{prompt: "user", completion: "assistant", task: true})
 	inputsTargets    = pairFormat(pairFields{prompt: "inputs", completion: "targets", task: true})
 )
 
@@ -129,7 +134,7 @@ func (w *worker) conversations(r record, prompt, completion string) (Example, er
 			return Example{}, fmt.Errorf("message %d of %q has a nonzero weight, but a prompt is not trained on; name the conversation messages", i+1, prompt)
 		}
 	}
-	w.heed(asked, !w.opt.TrainOnInputs)
+	w.heed(asked, !w.opt.wholePairs())
 	if err := r.addSystem(before, nil); err != nil {
 		return Example{}, err
 	}

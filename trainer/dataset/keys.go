@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,14 +13,13 @@ import (
 // template leaves out a message of an unknown role.
 func (w *worker) watch(v *chattemplate.Conversation, text string, template *chattemplate.Chat) error {
 	for i, m := range v.Messages {
-		role, _ := m.Get("role")
-		name, _ := role.(string)
+		name, usual := isUsual(m)
 		content := strings.TrimSpace(contentOf(m))
 		if name == "assistant" || name == "tool" || strings.Contains(text, content) {
 			continue
 		}
-		if !slices.Contains(slices.Collect(maps.Values(roles)), name) {
-			return fmt.Errorf("message %d has the role %q, which the chat template leaves out; the usual roles are assistant, system, tool and user", i+1, name)
+		if !usual {
+			return fmt.Errorf("message %d has the role %q, which the chat template leaves out; the usual roles are %s", i+1, name, usualRoles)
 		}
 		w.usage.left.seen[name] = true
 	}

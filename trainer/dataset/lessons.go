@@ -172,10 +172,14 @@ func contentOf(m *chattemplate.Dict) string {
 	return text
 }
 
-// countAnswers counts the trained messages that have neither text, calls nor reasoning.
+// countAnswers counts the trained messages that have neither text, calls nor reasoning,
+// and the messages of roles that are not trained on.
 func (w *worker) countAnswers(v *chattemplate.Conversation, only lessons) {
 	for i, m := range v.Messages {
-		role, _ := m.Get("role")
+		role, usual := isUsual(m)
+		if !usual && !w.opt.wholeChats() {
+			w.usage.roles[role]++
+		}
 		_, calls := m.Get("tool_calls")
 		if key, _ := chattemplate.Reasoning(m); role == "assistant" && only.asks(i) && !calls && key == "" {
 			w.count(contentOf(m))

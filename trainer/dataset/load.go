@@ -17,14 +17,18 @@ const (
 // A loader reads files into a set.
 type loader struct {
 	opt        Options
-	columns    []column    // of opt
+	source     *source     // read now
 	vocabulary *vocabulary // nil without a tokenizer
 	chats      func() (*chats, error)
 	set        *Set
 	records    int   // read so far
+	left       int   // records of the source that are still to be read; below 0: all
 	done       int64 // bytes of the files before this one
 	report     func(done int64) error
 }
+
+// full reports whether as many records are read as the options allow.
+func (l *loader) full() bool { return l.opt.MaxRecords > 0 && l.records >= l.opt.MaxRecords }
 
 // file reads one file of size bytes to its end.
 func (l *loader) file(path string, size int64) error {
@@ -61,6 +65,14 @@ func (l *loader) file(path string, size int64) error {
 		return l.report(l.done + min(counted.n, size))
 	}
 	for r, err := range records {
+		if most := l.opt.MaxRecords; most > 0 && l.records+len(batch) == most {
+			report.Stopped = l.opt.limitName()
+			break
+		}
+		if l.left == 0 {
+			break
+		}
+		l.left--
 		if err != nil {
 			// Earlier records of the batch may have faults of their own, and the first
 			// fault is reported.
@@ -82,8 +94,11 @@ func (l *loader) file(path string, size int64) error {
 		return err
 	}
 	l.done += size
-	report.Unused, report.UnusedKeys = used.unused(l.columns)
+	report.Unused, report.UnusedKeys = used.unused(l.source.columns)
 	report.Padding, report.Blank = used.padding, used.blank
+	if len(used.roles) > 0 {
+		report.Roles = used.roles
+	}
 	l.set.Report.Files = append(l.set.Report.Files, report)
 	return l.report(l.done)
 }
@@ -91,8 +106,12 @@ func (l *loader) file(path string, size int64) error {
 // formatOf returns the format of the first record that has one, and writes it to the
 // report. It returns nil if no record can be read.
 func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*format, error) {
+	if l.source.prompt != nil {
+		report.Format = promptCompletion.name
+		return &promptCompletion, nil
+	}
 	for _, r := range batch {
-		found, err := formatOf(r, l.opt.Format, l.columns)
+		found, err := formatOf(r, l.source.format, l.source.columns)
 		switch {
 		case err == nil:
 			report.Format = found.String()
@@ -122,14 +141,14 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		usages[n] = used.follow()
 		wait.Go(func() {
 			w := newWorker(l.opt, l.vocabulary, l.chats)
-			w.columns, w.usage = l.columns, usages[n]
+			w.entry, w.usage = &l.source.entry, usages[n]
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {
 					return
 				}
 				if format == nil {
-					_, results[i].err = formatOf(batch[i], l.opt.Format, l.columns)
+					_, results[i].err = formatOf(batch[i], l.source.format, l.source.columns)
 					continue
 				}
 				w.report = ChatReport{}
@@ -165,6 +184,9 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		}
 		if len(r.made.examples) == 0 {
 			report.Dropped++
+		}
+		if !l.opt.TrainOnInputs && r.made.whole {
+			report.Unmasked++
 		}
 		for _, e := range r.made.examples {
 			if e.Starts != nil {

@@ -10,9 +10,13 @@ import (
 // of them must allow a token, as in trl.
 var tokenMasks = []string{"assistant_masks", "assistant_mask", "completion_mask", "loss_mask"}
 
-// mask ignores the labels of tokens that a mask excludes.
-func (r *record) mask(labels []int32) error {
+// mask ignores the labels of tokens that a mask excludes. Options that train on prompts
+// or whole chats turn their masks off.
+func (r *record) mask(labels []int32, opt *Options) error {
 	for _, name := range slices.Concat(tokenMasks, recordWeights) {
+		if name == "completion_mask" && opt.wholePairs() || name != "completion_mask" && opt.wholeChats() {
+			continue
+		}
 		if slices.Contains(recordWeights, name) && !r.isList(name) {
 			continue
 		}

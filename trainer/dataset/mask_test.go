@@ -67,6 +67,23 @@ func TestMasks(t *testing.T) {
 			}
 		})
 	}
+	no := false
+	for _, c := range []struct {
+		change func(*Options)
+		want   ids
+		unused string
+	}{
+		{func(o *Options) { o.TrainOnInputs = true }, whole, "; not used: assistant_masks, completion_mask"},
+		{func(o *Options) { o.AssistantOnly = &no }, ids{-100, 30, 31, 32}, "; not used: assistant_masks"},
+		{func(o *Options) { o.CompletionOnly = &no }, ids{-100, -100, 31, 32}, "; not used: completion_mask"},
+	} {
+		opt := DefaultOptions()
+		c.change(&opt)
+		set, err := Load([]string{write(t, "a.jsonl", `{"input_ids": [1, 30, 31, 32], "assistant_masks": [0, 0, 1, 1], "completion_mask": [0, 1, 1, 1]}`)}, nil, opt, nil)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, set.Examples[0].Labels)
+		assert.Contains(t, set.Report.Lines()[0], c.unused)
+	}
 	opt := DefaultOptions()
 	opt.TrainOnInputs = true
 	set, err := Load([]string{write(t, "a.jsonl", `{"input_ids": [1, 30, 31, 32], "assistant_masks": [0, 0, 1, 1]}`)}, nil, opt, nil)

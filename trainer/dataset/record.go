@@ -17,6 +17,7 @@ type record struct {
 	json   []byte // of an object; nil for texts
 	texts  map[string]string
 	fields map[string]json.RawMessage // of json, once parsed; of the texts, those that are JSON arrays or objects
+	names  messageNames               // of its messages
 	usage  *usage                     // notes which fields are read; may be nil
 
 	// columnar marks a record of a file of columns, whose structs all have the same
@@ -144,7 +145,7 @@ func (r *record) text(name string) (string, error) {
 	}
 	raw, ok := r.fields[name]
 	if !ok {
-		return "", fmt.Errorf("the record has %s but no %q", r.names(), name)
+		return "", fmt.Errorf("the record has %s but no %q", r.fieldsNamed(), name)
 	}
 	var text string
 	if string(raw) == "null" {
@@ -179,7 +180,7 @@ func (r *record) ids(name string, special int32) ([]int32, error) {
 		return nil, fmt.Errorf("%q is %s, not a JSON array of token ids", name, shown([]byte(text)))
 	}
 	if !ok {
-		return nil, fmt.Errorf("the record has %s but no %q", r.names(), name)
+		return nil, fmt.Errorf("the record has %s but no %q", r.fieldsNamed(), name)
 	}
 	ids, err := parseIDs(raw, special)
 	if err != nil {
@@ -189,7 +190,7 @@ func (r *record) ids(name string, special int32) ([]int32, error) {
 }
 
 // names lists the record's fields for an error.
-func (r *record) names() string {
+func (r *record) fieldsNamed() string {
 	names := slices.Sorted(maps.Keys(r.fields))
 	if r.texts != nil {
 		names = slices.Sorted(maps.Keys(r.texts))

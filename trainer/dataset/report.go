@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"qlora/option"
 )
 
 // A Report says how the files were used.
@@ -12,8 +14,17 @@ type Report struct {
 	Files   []FileReport
 	Skipped []string       // unread entries of folders
 	Splits  []string       // how the splits of folders are used, a line each
+	Sources []SourceReport // of each dataset
+	Unread  int            // files after the record at which MaxRecords ends
+	HeldOut string         // what HoldOut did, in a line
 	Mix     []MixReport    // of each dataset; nil if all are used once
 	Packing *PackingReport // nil if not packed
+}
+
+// A SourceReport names a dataset and its files.
+type SourceReport struct {
+	Name string
+	End  int // of its files in Report.Files, which follow those of the dataset before
 }
 
 // A FileReport holds the detected format of one file and counts of its records.
@@ -24,6 +35,8 @@ type FileReport struct {
 	Examples  int    // sequences; a long text becomes several
 	Truncated int    // records longer than the longest sequence
 	Dropped   int    // records with nothing left to train on
+	Unmasked  int    // records with a prompt of which nothing is masked
+	Stopped   string // the option that ended the file before its last record; "": none
 	Bad       int    // records skipped because they cannot be read
 	FirstBad  string // the first of them: where, and why
 	Tokens    int64  // in the examples
@@ -33,8 +46,9 @@ type FileReport struct {
 	Padding   int64 // tokens removed because attention_mask is 0
 	Blank     int   // answers without text
 
-	Unused     []string // fields that a record has but nothing reads
-	UnusedKeys []string // keys of messages that the chat template leaves out
+	Roles      map[string]int // messages of roles that are not usual
+	Unused     []string       // fields that a record has but nothing reads
+	UnusedKeys []string       // keys of messages that the chat template leaves out
 }
 
 // String returns the report in one line.
@@ -59,6 +73,9 @@ func (f FileReport) String() string {
 	}
 	if f.Bad > 0 {
 		fmt.Fprintf(&b, "; %d bad ones were skipped, the first: %s", f.Bad, f.FirstBad)
+	}
+	if f.Stopped != "" {
+		fmt.Fprintf(&b, "; its further records are not read (%s)", option.Name(f.Stopped))
 	}
 	b.WriteString(unusedLine(f.Unused, f.UnusedKeys))
 	return b.String()
@@ -99,10 +116,25 @@ func (r Report) Lines() []string {
 	for _, f := range r.Files {
 		lines = append(lines, f.String())
 		lines = append(lines, f.Chats.lines(f.name())...)
+		if strange := f.strange(); strange != "" {
+			lines = append(lines, fmt.Sprintf("warning: %s: %s", f.name(), strange))
+		}
 	}
 	lines = append(lines, r.Splits...)
 	for _, path := range r.Skipped {
 		lines = append(lines, fmt.Sprintf("%s: skipped, not a dataset file by its name", path))
+	}
+	if r.Unread > 0 {
+		lines = append(lines, fmt.Sprintf("%d files are not read, because %d records are enough", r.Unread, r.Total().Records))
+	}
+	return append(lines, r.Arranged()...)
+}
+
+// Arranged returns the lines about the set as a whole, after its files were read.
+func (r Report) Arranged() []string {
+	var lines []string
+	if r.HeldOut != "" {
+		lines = append(lines, r.HeldOut)
 	}
 	trained := int64(0)
 	for _, m := range r.Mix {
@@ -152,6 +184,7 @@ func (r Report) Total() FileReport {
 		sum.Examples += f.Examples
 		sum.Truncated += f.Truncated
 		sum.Dropped += f.Dropped
+		sum.Unmasked += f.Unmasked
 		sum.Bad += f.Bad
 		sum.Tokens += f.Tokens
 		sum.Trained += f.Trained
@@ -181,6 +214,12 @@ func (r Report) usable() error {
 	}
 	if sum.Truncated > 0 {
 		what += fmt.Sprintf(" (%d were cut; a larger max_length may help)", sum.Truncated)
+	}
+	for _, f := range r.Files {
+		if strange := f.strange(); strange != "" {
+			what += "; " + strange
+			break
+		}
 	}
 	return fmt.Errorf("%s: %s", strings.Join(names, ", "), what)
 }

@@ -10,11 +10,12 @@ import (
 // A usage records which names occur in a file with a value and which of them change what
 // the model sees or learns. It belongs to one goroutine.
 type usage struct {
-	fields, keys names // of records, and of messages
-	left         names // seen: roles whose messages the template leaves out
-	tools        string
-	padding      int64 // tokens removed because attention_mask is 0
-	blank        int   // answers without text
+	fields, keys names          // of records, and of messages
+	left         names          // seen: roles whose messages the template leaves out
+	roles        map[string]int // messages of roles that are not usual
+	tools        string         // the field of the tools
+	padding      int64          // tokens removed because attention_mask is 0
+	blank        int            // answers without text
 }
 
 // names are the names that occur, those that are read, and those that are read but whose
@@ -24,7 +25,7 @@ type names struct{ seen, read, lost map[string]bool }
 func newNames() names { return names{map[string]bool{}, map[string]bool{}, map[string]bool{}} }
 
 func newUsage() *usage {
-	return &usage{fields: newNames(), keys: newNames(), left: newNames(), tools: "tools"}
+	return &usage{fields: newNames(), keys: newNames(), left: newNames(), roles: map[string]int{}, tools: "tools"}
 }
 
 // follow returns an empty usage that knows what is read, so that a worker does not find
@@ -42,6 +43,9 @@ func (u *usage) add(v *usage) {
 		maps.Copy(pair[0].seen, pair[1].seen)
 		maps.Copy(pair[0].read, pair[1].read)
 		maps.Copy(pair[0].lost, pair[1].lost)
+	}
+	for role, n := range v.roles {
+		u.roles[role] += n
 	}
 	u.padding += v.padding
 	u.blank += v.blank

@@ -70,4 +70,17 @@ func TestUnused(t *testing.T) {
 	opt.ModelFolder = model
 	_, err := Load([]string{write(t, "a.jsonl", `{"messages": [{"role": "martian", "content": "quiet"}, `+turns+`]}`)}, tok, opt, nil)
 	require.ErrorContains(t, err, `a.jsonl:1: message 1 has the role "martian", which the chat template leaves out; the usual roles are assistant, system, tool and user`)
+
+	model, tok = chatFolder(t, chatml)
+	opt.ModelFolder = model
+	typo := `{"messages": [{"role": "user", "content": "a"}, {"role": "asistant", "content": "b"}]}` + "\n"
+	set, err := Load([]string{write(t, "a.jsonl", typo+`{"messages": [`+turns+`]}`)}, tok, opt, nil)
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(set.Report.Lines(), "\n"), `a.jsonl: 1 messages have the role "asistant" and are not trained on; the usual roles are assistant, system, tool and user`)
+	_, err = Load([]string{write(t, "a.jsonl", typo)}, tok, opt, nil)
+	require.ErrorContains(t, err, `none of the 1 records has anything to train on; 1 messages have the role "asistant"`)
+	model, tok = chatFolder(t, "{% for m in messages %}{{ raise_exception('alternate!') }}{% endfor %}")
+	opt.ModelFolder = model
+	_, err = Load([]string{write(t, "a.jsonl", typo)}, tok, opt, nil)
+	require.ErrorContains(t, err, `a.jsonl:1: message 2 has the role "asistant"; the usual roles are assistant, system, tool and user: chat template of `)
 }

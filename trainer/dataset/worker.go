@@ -34,8 +34,8 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 // A worker makes examples of records. It belongs to one goroutine.
 type worker struct {
 	opt        Options
-	columns    []column // of opt
-	usage      *usage   // of this worker's records
+	entry      *entry // whose records these are
+	usage      *usage // of this worker's records
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
@@ -44,7 +44,7 @@ type worker struct {
 }
 
 func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
-	w := &worker{opt: opt, usage: newUsage(), vocabulary: v, chats: c}
+	w := &worker{opt: opt, entry: new(entry), usage: newUsage(), vocabulary: v, chats: c}
 	if v != nil {
 		w.encoder = v.tok.NewEncoder()
 	}
@@ -55,6 +55,7 @@ func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
 type made struct {
 	examples  []Example
 	truncated bool
+	whole     bool // with a prompt of which nothing is masked
 }
 
 // make tokenizes a record and cuts it to the longest sequence.
@@ -63,16 +64,24 @@ func (w *worker) make(f *format, r record) (made, error) {
 		return made{}, err
 	}
 	r.usage = w.usage
-	r.rename(w.columns)
+	r.names = w.entry.names
+	r.rename(w.entry.columns)
 	r.see()
-	if err := r.refused(w.columns); err != nil {
+	if err := r.refused(w.entry.columns); err != nil {
 		return made{}, err
 	}
 	if dropped, err := r.weighsNothing(); dropped || err != nil {
 		return made{}, err
 	}
+	if w.entry.prompt != nil {
+		if err := w.entry.prompt.write(&r); err != nil {
+			return made{}, err
+		}
+	}
 	if f.split == nil {
-		return w.makeOne(f, r)
+		one, err := w.makeOne(f, r)
+		one.whole = f.masks(r) && one.unmasked()
+		return one, err
 	}
 	parts, err := f.split(r)
 	if err != nil {
@@ -135,7 +144,7 @@ func (w *worker) known(e Example) error {
 // the last piece of a text even if that is a single token, so that no token is lost.
 func trainable(truncated bool, examples ...Example) made {
 	if slices.ContainsFunc(examples, func(e Example) bool { return e.Trained() > 0 }) {
-		return made{examples, truncated}
+		return made{examples: examples, truncated: truncated}
 	}
 	return made{truncated: truncated}
 }
@@ -148,7 +157,7 @@ func (e setupError) Unwrap() error { return e.error }
 
 func isSetup(err error) bool { return errors.As(err, new(setupError)) }
 
-var errNoTokenizer = setupError{errors.New("text needs a tokenizer; name a model folder with tokenizer.json")}
+var errNoTokenizer = setupError{errors.New("text needs a tokenizer; name a model folder with tokenizer.json or tokenizer.model")}
 
 // text returns the example of a text that is trained on as a whole.
 func (w *worker) text(text string) (Example, error) {

@@ -34,7 +34,6 @@ var trainingArguments = []options.Setting{
 
 	refused("optim_target_modules", "GaLore and APOLLO are not supported; `target_modules` names the layers that get adapters"),
 	ignoredFlag("average_tokens_across_devices", oneProcess, "true"),
-	refused("label_smoothing_factor", "the loss is plain cross-entropy; leave it out", "0"),
 	ignoredFlag("bf16_full_eval", sameForward, "false"),
 	ignoredFlag("fp16_full_eval", sameForward, "false"),
 	ignoredFlag("tf32", "products are computed in `bnb_4bit_compute_dtype`, float32 without rounding to TF32"),
@@ -68,12 +67,11 @@ var trainingArguments = []options.Setting{
 	ignored("include_for_metrics", lossOnly),
 	ignoredFlag("batch_eval_metrics", lossOnly, "false"),
 
-	refusedFlag("save_only_model", "every checkpoint can be resumed; the results in `output_dir` are the model only"),
 	ignoredFlag("save_on_each_node", oneProcess, "false"),
 	ignoredFlag("enable_jit_checkpoint", "a run always saves a checkpoint when it gets SIGTERM", "false", "true"),
 
 	refusedFlag("push_to_hub", noHub),
-	ignored("hub_token", noHub),
+	ignored("hub_token", noHub, "<HUB_TOKEN>"),
 	ignoredFlag("hub_private_repo", noHub),
 	ignored("hub_model_id", noHub),
 	ignored("hub_strategy", noHub, "every_save"),
@@ -145,7 +143,7 @@ var retiredArguments = []options.Setting{
 	ignored("xpu_backend", oneProcess),
 	ignored("push_to_hub_model_id", noHub),
 	ignored("push_to_hub_organization", noHub),
-	ignored("push_to_hub_token", noHub),
+	ignored("push_to_hub_token", noHub, "<PUSH_TO_HUB_TOKEN>"),
 	refusedFlag("predict_with_generate", "`qlora generate` answers prompts with the trained adapter"),
 	ignored("generation_max_length", lossOnly),
 	ignored("generation_num_beams", lossOnly),

@@ -112,19 +112,32 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		return s.give(name, text, fromFile, where)
 	}
 	kind := kindOf(o.value.Type())
+	if _, plain := scalar(node); kind == "name" && !plain { // the option's own type reads it
+		text, err := settingText(node)
+		if err != nil || text == "[]" || text == "{}" {
+			return err
+		}
+		return o.give(name, text, fromFile)
+	}
 	if sequence, ok := node.(*ast.SequenceNode); ok {
 		if kind != "list" && kind != "text" {
 			return fmt.Errorf("%s: got a list, but the option takes one value", name)
 		}
 		var texts []string
 		for _, element := range sequence.Values {
-			text, ok := scalar(element)
-			if !ok {
-				return fmt.Errorf("%s: an element of the list is not a plain value", name)
+			text, err := o.element(element)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
 			texts = append(texts, text)
 		}
-		if len(texts) == 0 {
+		switch {
+		case len(texts) > 0:
+		case o.nothing != "":
+			texts = []string{o.nothing}
+		case kind == "list" && o.fallback == "":
+			return nil // as if the key were absent
+		default:
 			return fmt.Errorf("%s: the list is empty; leave the option out", name)
 		}
 		return o.giveAll(name, texts, fromFile, true)
@@ -141,6 +154,18 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		return fmt.Errorf("%s: not a plain value or a list of plain values", name)
 	}
 	return o.give(name, text, fromFile)
+}
+
+// element returns the text of a list's element: of a list of paths, also a mapping as
+// JSON.
+func (o *option) element(node ast.Node) (string, error) {
+	if text, ok := scalar(node); ok {
+		return text, nil
+	}
+	if _, ok := mapping(node); ok && o.path {
+		return asJSON(node)
+	}
+	return "", errors.New("an element of the list is not a plain value")
 }
 
 // settingText returns the text of a setting's value: a plain one as it is, plain ones of a

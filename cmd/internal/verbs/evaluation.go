@@ -12,6 +12,9 @@ import (
 // evaluation chooses when to evaluate if there are records for it and eval_strategy is
 // not given: what else is given decides, and otherwise every epoch.
 func (o *tuneOptions) evaluation(c *call) error {
+	if err := o.data.check(); err != nil {
+		return err
+	}
 	from, err := o.evaluated()
 	if err != nil || from == "" {
 		return err
@@ -43,8 +46,11 @@ func (o *tuneOptions) evaluation(c *call) error {
 
 // evaluated returns where the evaluation records come from, for messages; "": nowhere.
 func (o *tuneOptions) evaluated() (string, error) {
-	if len(o.data.Eval) > 0 {
+	switch {
+	case len(o.data.Eval) > 0:
 		return "--eval_dataset", nil
+	case o.data.ValSize > 0:
+		return "--val_size", nil
 	}
 	splits, err := dataset.EvaluationSplits(o.data.Dataset)
 	if len(splits) == 0 {

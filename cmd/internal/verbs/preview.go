@@ -37,17 +37,23 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
 	}
+	if err := o.data.describe(); err != nil {
+		return err
+	}
+	if err := o.data.check(); err != nil {
+		return err
+	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
 		if err := existing("model", o.data.Model); err != nil {
 			return err
 		}
 		var err error
-		if tok, err = openTokenizerIfAny(o.data.Model); err != nil {
+		if tok, _, err = o.tokenizer(); err != nil {
 			return err
 		}
 	}
-	set, err := o.trainSet(c, tok, nil)
+	set, _, err := o.trainSet(c, tok, nil)
 	if err != nil {
 		return err
 	}

@@ -29,5 +29,10 @@ func (o *watchOptions) Ranges() option.Ranges {
 
 // Ranges returns the intervals of the numeric options of the data.
 func (o *dataOptions) Ranges() option.Ranges {
-	return option.Ranges{"dataset_weights": option.Above(0, 1e3)}
+	return option.Ranges{
+		"dataset_weights":   option.Above(0, 1e3),
+		"val_size":          option.From(0, 1e9),
+		"max_train_samples": option.From(0, 1e9),
+		"max_eval_samples":  option.From(0, 1e9),
+	}
 }

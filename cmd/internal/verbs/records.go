@@ -6,20 +6,41 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
 	"qlora/cmd/internal/exit"
 	"qlora/internal/mistaken"
+	"qlora/option"
 	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 	"qlora/trainer/report"
 )
 
-// trainSet reads the training records and prints a report of them. cache may be nil.
-func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (*dataset.Set, error) {
+// sets reads the training and the evaluation records.
+func (o *tuneOptions) sets(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (train, eval *dataset.Set, err error) {
+	train, held, err := o.trainSet(c, tok, cache)
+	if err != nil {
+		return nil, nil, err
+	}
+	if held != nil {
+		if removed := held.First(o.data.MaxEval); removed > 0 {
+			c.note(fmt.Sprintf("the first %d of the records held out are evaluated (--max_eval_samples), %d are not used", o.data.MaxEval, removed))
+		}
+		return train, held, nil
+	}
+	eval, err = o.evalSet(c, tok, cache)
+	return train, eval, err
+}
+
+// trainSet reads the training records and prints a report of them. held has those that
+// val_size holds out for evaluation; nil: none. cache may be nil.
+func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.Cache) (set, held *dataset.Set, err error) {
 	opt := o.reading()
+	opt.MaxRecords = o.data.MaxTrain
+	whole := opt // before records are held out
 	opt.Packing, opt.Seed = o.data.Packing, o.run.Seed
 	if o.run.DataSeed != nil {
 		opt.Seed = *o.run.DataSeed
@@ -27,11 +48,30 @@ func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset
 	for _, text := range o.data.Weights {
 		weight, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return nil, exit.Wrongf("--dataset_weights: %q is not a number", text)
+			return nil, nil, exit.Wrongf("--dataset_weights: %q is not a number", text)
 		}
 		opt.Weights = append(opt.Weights, weight)
 	}
-	return load(c, "dataset", o.data.Dataset, tok, opt, cache)
+	if o.data.ValSize == 0 {
+		set, err = load(c, "dataset", o.data.Dataset, tok, opt, cache)
+		return set, nil, err
+	}
+	if err := opt.Validate(); err != nil {
+		return nil, nil, exit.AsWrong(err)
+	}
+	if set, err = load(c, "dataset", o.data.Dataset, tok, whole, cache); err != nil {
+		return nil, nil, err
+	}
+	if held, err = set.HoldOut(o.data.ValSize, o.run.Seed); err != nil {
+		return nil, nil, exit.AsWrong(err)
+	}
+	if err := set.Arrange(opt); err != nil {
+		return nil, nil, exit.AsWrong(err)
+	}
+	for _, line := range set.Report.Arranged() {
+		c.note(line)
+	}
+	return set, held, nil
 }
 
 // evalSet does the same for the evaluation records, if there are any: those of
@@ -53,8 +93,17 @@ func (o *tuneOptions) evalSet(c *call, tok *tokenizer.Tokenizer, cache *dataset.
 		return new(dataset.Set), nil
 	}
 	opt := o.reading()
-	opt.Evaluation = true
+	opt.Evaluation, opt.MaxRecords = true, o.data.MaxEval
 	return load(c, option, paths, tok, opt, cache)
+}
+
+// check returns an error for settings that select no records.
+func (d *dataOptions) check() error {
+	wrong := []error{dataset.CheckHoldout(d.ValSize)}
+	if d.ValSize != 0 && len(d.Eval) > 0 {
+		wrong = append(wrong, option.Errorf("val_size", d.ValSize, "`eval_dataset` has the evaluation records: give one of them"))
+	}
+	return exit.AsWrong(errors.Join(wrong...))
 }
 
 // reading returns the options for reading any dataset with the model's chat template.
@@ -97,7 +146,7 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 	if from != "" {
 		c.note(fmt.Sprintf("--%s: token ids read from the cache, %s", option, from))
 	}
-	for _, line := range set.Report.Lines() {
+	for _, line := range slices.Concat(set.Report.Lines(), set.Report.Warnings()) {
 		c.note(line)
 	}
 	return set, nil

@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,7 +15,9 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
 	"qlora/internal/version"
+	"qlora/option"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 	"qlora/trainer/report"
 )
 
@@ -34,14 +37,17 @@ func (o *tuneOptions) set() *options.Set {
 }
 
 func (o *tuneOptions) train(c *call) error {
-	if len(o.data.Dataset) == 0 {
-		return exit.Wrongf("--dataset is missing: name the files to train on")
+	if err := o.data.describe(); err != nil {
+		return err
 	}
 	if err := o.evaluation(c); err != nil {
 		return err
 	}
 	if err := o.check(c); err != nil {
 		return err
+	}
+	if len(o.data.Dataset) == 0 {
+		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
 	page, err := o.page(c)
@@ -60,21 +66,17 @@ func (o *tuneOptions) train(c *call) error {
 	if err := o.run.CheckOutputs(model, slices.Concat(o.data.Dataset, o.data.Eval)); err != nil {
 		return exit.AsWrong(err)
 	}
-	tok, err := openTokenizerIfAny(o.data.Model)
+	tok, err := o.vocabulary(c, model)
 	if err != nil {
 		return err
 	}
 	o.data.Records.VocabularySize = model.Config.Vocabulary
 	cache := o.cache()
-	train, err := o.trainSet(c, tok, cache)
+	train, eval, err := o.sets(c, tok, cache)
 	if err != nil {
 		return err
 	}
-	eval, err := o.evalSet(c, tok, cache)
-	if err != nil {
-		return err
-	}
-	ends, err := o.ends(c, tok, model, &train.Report)
+	ends, err := o.ends(c, tok, model, train)
 	if err != nil {
 		return err
 	}
@@ -89,6 +91,9 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = o.withTemplate(files); err != nil {
 		return err
 	}
+	if files, err = o.withTokenizer(files, tok); err != nil {
+		return err
+	}
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
@@ -98,6 +103,7 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	defer closeDevice(dev)
 	info := dev.Info()
+	o.noteCompute(c, info)
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
 		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
@@ -105,7 +111,7 @@ func (o *tuneOptions) train(c *call) error {
 	)})
 	t, err := trainer.New(trainer.Run{
 		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Inputs: slices.Concat(o.data.Dataset, o.data.Eval), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
+		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)
@@ -120,7 +126,17 @@ func (o *tuneOptions) train(c *call) error {
 	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
-	return t.Train(c)
+	err = t.Train(c)
+	if errors.As(err, new(*option.Error)) { // another run took the folder since New
+		return exit.AsWrong(err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {
+		c.note(warning) // said before training, too
+	}
+	return nil
 }
 
 // withTemplate replaces the model's chat template in the adapter's files by the one of

@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
 	"qlora/lora"
@@ -18,16 +19,24 @@ type tuneOptions struct {
 	quantize quantize.Options
 	adapters lora.Options
 	watch    watchOptions
+
+	fresh []int32 // ids of added tokens that the tokenizer did not have
 }
 
 type dataOptions struct {
-	Model   string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json; weights in 16, 32 or (bitsandbytes) 4 bits"`
-	Dataset []string `option:"dataset" path:"true" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
-	Weights []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
-	Eval    []string `option:"eval_dataset" path:"true" help:"evaluation records, as for dataset"`
-	Packing bool     `option:"packing" help:"pack whole records into sequences of max_length tokens; attention does not cross records; eval_dataset is not packed"`
-	Cache   bool     `option:"dataset_cache" help:"cache token ids in output_dir and reuse them when the same run starts again"`
-	Records dataset.Options
+	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
+	Dataset  []string `option:"dataset" path:"true" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
+	Dir      string   `option:"dataset_dir" path:"true" help:"folder with LLaMA-Factory's dataset_info.json; dataset and eval_dataset may then name datasets of that file"`
+	Weights  []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
+	Eval     []string `option:"eval_dataset" path:"true" help:"evaluation records, as for dataset"`
+	ValSize  float64  `option:"val_size" help:"hold out this many of the training records for evaluation or, below 1, this share of them; chosen by seed; not with eval_dataset"`
+	MaxTrain int      `option:"max_train_samples" unit:"records" help:"train on the first records only; 0: all"`
+	MaxEval  int      `option:"max_eval_samples" unit:"records" help:"evaluate the first records only; 0: all"`
+	Packing  bool     `option:"packing" help:"pack whole records into sequences of max_length tokens; attention does not cross records; eval_dataset is not packed"`
+	Cache    bool     `option:"dataset_cache" help:"cache token ids in output_dir and reuse them when the same run starts again"`
+	Records  dataset.Options
+
+	Vocabulary vocabularyOptions
 }
 
 type methodOptions struct {
@@ -63,6 +72,15 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 		}
 	}
 	set.Adopt(foreign.Settings())
+}
+
+// describe replaces the names of datasets in dataset_dir by what is said of them there.
+func (o *dataOptions) describe() (err error) {
+	if o.Dataset, err = dataset.Described(o.Dir, o.Dataset); err != nil {
+		return exit.AsWrong(err)
+	}
+	o.Eval, err = dataset.Described(o.Dir, o.Eval)
+	return exit.AsWrong(err)
 }
 
 // model opens the base and configures it for the method.
