@@ -8,7 +8,6 @@ const noSampling = "`qlora generate` has options of its own"
 var llamaFactory = []options.Setting{
 	ignoredFlag("split_special_tokens", "tokenizer.json says what the special tokens are", "false"),
 	refused("add_special_tokens", ownVocabulary, "true"),
-	refused("new_special_tokens", ownVocabulary),
 	refused("mixture_of_depths", "only the model's own layers are trained"),
 	refused("moe_aux_loss_coef", "mixtures of experts are not supported", "0"),
 	ignoredFlag("use_reentrant_gc", "`recompute` says what is recomputed, and the numbers are the same", "true", "false"),
