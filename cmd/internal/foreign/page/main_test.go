@@ -141,7 +141,7 @@ func TestRefusalsAndNotes(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []string{"`" + s.Name + "` has no effect here: " + s.Note}, set.Notes)
 		} else {
-			require.ErrorContains(t, err, "run.yaml:1: "+s.Name+": "+s.Refuse)
+			require.ErrorContains(t, err, "run.yaml:1: "+s.Name+": "+s.Refuse, s.Name)
 		}
 	}
 }
