@@ -26,7 +26,7 @@ const neverEvaluates = "the run never evaluates: set `eval_strategy` and give `e
 
 // tracksBest reports whether the run compares its evaluations.
 func (a *Args) tracksBest() bool {
-	return a.LoadBest || a.BestMetric != "" || a.SaveStrategy == StrategyBest || a.EarlyStopping.on() || a.Schedule == "reduce_lr_on_plateau"
+	return a.LoadBest || a.BestMetric != "" || a.SaveStrategy == StrategyBest || a.stopsEarly() || a.Schedule == "reduce_lr_on_plateau"
 }
 
 // metric returns the name of what the run compares.

@@ -69,7 +69,7 @@ func cachedName(folder string) string {
 	if folder == "" || err != nil {
 		return ""
 	}
-	for _, part := range strings.Split(abs, string(filepath.Separator)) {
+	for part := range strings.SplitSeq(abs, string(filepath.Separator)) {
 		if rest, ok := strings.CutPrefix(part, "models--"); ok {
 			if name := strings.Replace(rest, "--", "/", 1); hubName.MatchString(name) {
 				return name

@@ -13,15 +13,15 @@ type EarlyStopping struct {
 	Threshold float64 `option:"early_stopping_threshold" help:"the least change of metric_for_best_model that counts as better for early_stopping_patience"`
 }
 
-// on reports whether evaluations can stop the run.
-func (e *EarlyStopping) on() bool { return e.Patience > 0 }
+// stopsEarly reports whether evaluations can stop the run.
+func (e *EarlyStopping) stopsEarly() bool { return e.Patience > 0 }
 
 // checkStopping refuses settings with which the run could never stop early.
 func (a *Args) checkStopping(refuse func(name string, value any, format string, args ...any)) {
 	switch e := &a.EarlyStopping; {
-	case e.on() && a.EvalStrategy == StrategyNo:
+	case e.stopsEarly() && a.EvalStrategy == StrategyNo:
 		refuse("early_stopping_patience", e.Patience, neverEvaluates)
-	case e.Threshold > 0 && !e.on():
+	case e.Threshold > 0 && !e.stopsEarly():
 		refuse("early_stopping_threshold", e.Threshold, "it has no effect without `early_stopping_patience`")
 	}
 }
@@ -40,7 +40,7 @@ func (t *Trainer) noteStopping() {
 			t.Note(option.Name(o.name) + " has no effect without `metric_for_best_model` or `load_best_model_at_end`")
 		}
 	}
-	if t.Args.EarlyStopping.on() && !t.Args.LoadBest {
+	if t.Args.stopsEarly() && !t.Args.LoadBest {
 		t.Note("`early_stopping_patience`: the results will be those of the step at which the run stops, not the best ones; `load_best_model_at_end` loads these")
 	}
 }
@@ -50,7 +50,7 @@ const stoppingCallback, patienceCounter = "EarlyStoppingCallback", "early_stoppi
 // patience sets what transformers stores of its EarlyStoppingCallback: the evaluations
 // since the best one.
 func (s *State) patience(e *EarlyStopping, counter int) {
-	if e.on() {
+	if e.stopsEarly() {
 		s.callback(stoppingCallback, map[string]any{
 			"early_stopping_patience": e.Patience, "early_stopping_threshold": e.Threshold,
 		}, map[string]any{patienceCounter: counter})
@@ -75,7 +75,7 @@ func (s *State) patienceCounter() int {
 // and stops the run if that was one too many. The first evaluation is the best.
 func (r *loop) countPatience(value float64) {
 	e := &r.Args.EarlyStopping
-	if !e.on() {
+	if !e.stopsEarly() {
 		return
 	}
 	counter := r.state.patienceCounter() + 1
@@ -97,7 +97,7 @@ func (r *loop) countPatience(value float64) {
 // restorePatience takes over the count of the checkpoint that the run resumes from.
 func (r *loop) restorePatience() {
 	e := &r.Args.EarlyStopping
-	if !e.on() {
+	if !e.stopsEarly() {
 		return
 	}
 	counter := r.past.patienceCounter()

@@ -44,7 +44,7 @@ func TestMistaken(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "odd [name]*")
 			require.NoError(t, os.Mkdir(dir, 0o755))
-			for _, file := range strings.Fields(c.files) {
+			for file := range strings.FieldsSeq(c.files) {
 				name, content, _ := strings.Cut(file, "=")
 				require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))

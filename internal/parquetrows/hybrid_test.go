@@ -3,6 +3,7 @@ package parquetrows
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -58,7 +59,7 @@ func TestDelta(t *testing.T) {
 	head := []byte{128, 1, 4, 8, 14} // blocks of 128 in 4 parts, 8 values, the first is 7
 	block := []byte{3, 2, 0, 0, 0, 0b11_00_00_00, 0b00_11_11_11}
 	block = append(block, make([]byte, 6)...)
-	data := append(head, block...)
+	data := slices.Concat(head, block)
 	got, rest, err := decodeDelta(append(data, 'x'), 8)
 	require.NoError(t, err)
 	assert.Equal(t, []int64{7, 5, 3, 1, 2, 3, 4, 5}, got)

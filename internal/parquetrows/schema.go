@@ -59,9 +59,9 @@ func schemaOf(elements []format.SchemaElement) (*schema, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.schema.fields = append(p.schema.fields, field)
+		p.fields = append(p.fields, field)
 	}
-	if len(p.rest) > 0 || len(p.schema.leaves) == 0 {
+	if len(p.rest) > 0 || len(p.leaves) == 0 {
 		return nil, errSchema
 	}
 	return p.schema, nil

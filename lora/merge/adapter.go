@@ -145,7 +145,7 @@ func (j *Job) rebase(factors []float64) ([]lora.Config, error) {
 func (j *Job) ends() []byte {
 	h, e := sha256.New(), nn.EndsOf(j.config, j.base)
 	for _, module := range e.Modules() {
-		if t, err := j.base.Tensor(e.Stored[module]); err == nil && !(e.Tied && module == e.Head) {
+		if t, err := j.base.Tensor(e.Stored[module]); err == nil && (!e.Tied || module != e.Head) {
 			h.Write(t.Data())
 			j.base.Release(t.Name)
 		}

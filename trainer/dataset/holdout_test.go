@@ -48,7 +48,7 @@ func TestHoldOut(t *testing.T) {
 		require.Equal(t, c.held, numbers(held))
 		require.Equal(t, c.left, numbers(s))
 		require.Equal(t, fmt.Sprintf("%d of 10 records are held out for evaluation (`val_size` %v, seed 42); %d are left to train on", len(c.held), c.size, len(c.left)), s.Report.HeldOut)
-		require.Equal(t, int32(c.held[0]+1), held.Origins[0].Record)
+		require.Equal(t, c.held[0]+1, held.Origins[0].Record)
 		require.Equal(t, 1, held.First(len(c.held)-1)+min(1, len(c.held)/9)+max(0, 2-len(c.held)), "one is removed, but of one")
 	}
 	for _, size := range []float64{10, 11, 0.95, 1.5, -1} {

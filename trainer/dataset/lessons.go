@@ -127,7 +127,8 @@ func detail(key string, value any) ([]part, error) {
 // least two of its characters, as in Axolotl.
 func spans(text, content string, parts []part, t chattemplate.Turn, end int, places []tokenizer.Span) ([]chattemplate.Span, error) {
 	shown := strings.TrimSpace(content)
-	cut := utf8.RuneCountInString(content[:strings.Index(content, shown)])
+	before, _, _ := strings.Cut(content, shown)
+	cut := utf8.RuneCountInString(before)
 	at := strings.LastIndex(text[t.Start:t.End], shown)
 	if shown == "" || at < 0 {
 		return nil, errors.New("has train_detail, but the chat template changes its content; use another template, or remove train_detail")

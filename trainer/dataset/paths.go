@@ -54,8 +54,8 @@ func (s *source) find(path string, use Purpose) error {
 		return s.match(path)
 	case err != nil:
 		return err
-	case s.entry.split != "" && s.entry.split != "train":
-		return fmt.Errorf("%s: a file has one split, train; name the file of the split %s", path, s.entry.split)
+	case s.split != "" && s.split != "train":
+		return fmt.Errorf("%s: a file has one split, train; name the file of the split %s", path, s.split)
 	}
 	return s.add(path)
 }
@@ -100,8 +100,8 @@ func (s *source) folder(dir string, choice []string, use Purpose) error {
 	if err != nil {
 		return err
 	}
-	if s.entry.split != "" && (f != nil || s.entry.split != "train") {
-		choice = append(choice, s.entry.split)
+	if s.split != "" && (f != nil || s.split != "train") {
+		choice = append(choice, s.split)
 	}
 	if err := f.choose(dir, choice); err != nil {
 		return err
