@@ -54,6 +54,13 @@ func PathsOf(names []string) []string {
 	return paths
 }
 
+// Check returns an error if a dataset, as Load takes it, is described in a way that cannot
+// be read. It opens no file.
+func Check(name string) error {
+	_, err := entryOf(name)
+	return err
+}
+
 // A description is an entry as JSON, under the names of Axolotl's `datasets`
 // (https://docs.axolotl.ai/docs/dataset-formats/) and, in Columns and Tags, of
 // LLaMA-Factory's dataset_info.json (data/README.md there).

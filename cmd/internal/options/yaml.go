@@ -37,33 +37,28 @@ func (s *Set) readFile(path string) error {
 }
 
 func (s *Set) readYAML(path string, data []byte) error {
+	entries, err := ReadYAML(path, data)
+	if err != nil {
+		return err
+	}
+	s.take(path, entries)
+	return nil
+}
+
+// parseFile returns the pairs of a file that is one mapping or empty.
+func parseFile(path string, data []byte) ([]*ast.MappingValueNode, error) {
 	if len(data) > maxFile {
-		return fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
+		return nil, fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, as Windows writes it
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return fmt.Errorf("%s: not UTF-8 text", path)
+		return nil, fmt.Errorf("%s: not UTF-8 text", path)
 	}
 	body, err := parseYAML(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	seen := map[string]int{}
-	for _, pair := range body {
-		line := pair.Key.GetToken().Position.Line
-		where := fmt.Sprintf("%s:%d: ", path, line)
-		name := canonical(pair.Key.GetToken().Value)
-		if before, ok := seen[name]; ok {
-			return fmt.Errorf("%s%s is set twice, first in line %d; keep one", where, name, before)
-		}
-		seen[name] = line
-		if s.foreign[name] == nil && s.byName[name] == nil {
-			s.problem(where, s.unknown(name))
-		} else if err := s.giveNode(name, pair.Value, where); err != nil {
-			s.problem(where, err)
-		}
-	}
-	return nil
+	return body, nil
 }
 
 // parseYAML returns the pairs of a document that is one mapping or empty.
@@ -94,7 +89,7 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 	o := s.byName[name] // nil for a setting
 	if _, ok := node.(*ast.NullNode); ok {
 		if o != nil && o.null != "" {
-			return o.give(name, o.null, fromFile)
+			return s.became(o, o.null, o.give(name, o.null, fromFile))
 		}
 		return nil // as if the key were absent
 	}
@@ -121,20 +116,20 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		if len(texts) == 0 {
 			return fmt.Errorf("%s: the list is empty; leave the option out", name)
 		}
-		return o.giveAll(name, texts, fromFile, true)
+		return s.became(o, strings.Join(texts, ","), o.giveAll(name, texts, fromFile, true))
 	}
 	if pairs, ok := mapping(node); ok && kind == "object" {
 		text, err := object(pairs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		return o.give(name, text, fromFile)
+		return s.became(o, text, o.give(name, text, fromFile))
 	}
 	text, ok := scalar(node)
 	if !ok {
 		return fmt.Errorf("%s: not a plain value or a list of plain values", name)
 	}
-	return o.give(name, text, fromFile)
+	return s.became(o, text, o.give(name, text, fromFile))
 }
 
 // element returns the text of a list's element: of a list of paths, also a mapping as
@@ -264,13 +259,22 @@ func scalar(node ast.Node) (string, bool) {
 // YAML returns every option of the command with its current value, after lines of
 // comment. --config reads it back.
 func (s *Set) YAML(comments ...string) []byte {
+	return s.yaml(comments, func(o *option) bool { return true })
+}
+
+// GivenYAML returns the options that a file set as YAML, after lines of comment.
+func (s *Set) GivenYAML(comments ...string) []byte {
+	return s.yaml(comments, func(o *option) bool { return o.source == fromFile })
+}
+
+func (s *Set) yaml(comments []string, written func(*option) bool) []byte {
 	var b bytes.Buffer
 	for _, line := range comments {
 		fmt.Fprintf(&b, "# %s\n", strings.ReplaceAll(line, "\n", " "))
 	}
 	for _, sec := range s.sections {
 		for _, o := range sec.options {
-			if !o.hidden {
+			if !o.hidden && written(o) {
 				fmt.Fprintf(&b, "%s: %s\n", o.name, yamlOf(o.value))
 			}
 		}

@@ -1,0 +1,180 @@
+package recipe
+
+import (
+	"encoding/json"
+	"strings"
+
+	"qlora/cmd/internal/options"
+	"qlora/trainer/dataset"
+)
+
+// A member is a key of a mapping with its value.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// members returns the members of a JSON object in their order.
+func members(text json.RawMessage) ([]member, bool) {
+	in := json.NewDecoder(strings.NewReader(string(text)))
+	if open, err := in.Token(); err != nil || open != json.Delim('{') {
+		return nil, false
+	}
+	var all []member
+	for in.More() {
+		name, err := in.Token()
+		if err != nil {
+			return nil, false
+		}
+		var m member
+		m.name, _ = name.(string)
+		if in.Decode(&m.value) != nil {
+			return nil, false
+		}
+		all = append(all, m)
+	}
+	return all, true
+}
+
+// object returns members as a JSON object.
+func object(all []member) string {
+	var parts []string
+	for _, m := range all {
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			panic(err) // a string always has a JSON form
+		}
+		parts = append(parts, string(name)+":"+string(m.value))
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+func (m member) text() string {
+	var text string
+	if json.Unmarshal(m.value, &text) != nil {
+		return strings.Trim(string(m.value), `"`)
+	}
+	return text
+}
+
+// lifted are the keys of Axolotl's datasets that are one option for all datasets here.
+const liftedTemplate, liftedJinja = "chat_template", "chat_template_jinja"
+
+// axolotlDatasets is the rule of datasets and test_datasets.
+func axolotlDatasets(option string) rule {
+	return func(r *reader, e options.Entry) options.Step {
+		var all []json.RawMessage
+		if json.Unmarshal([]byte(e.JSON), &all) != nil || len(all) == 0 {
+			return refuse("not a list of datasets")
+		}
+		var step options.Step
+		var remarks []string
+		template, source, mixed := "", "", false
+		for i, raw := range all {
+			entry, ok := members(raw)
+			if !ok {
+				entry = []member{{"path", raw}}
+			}
+			var kept []member
+			ownTemplate, ownSource, path := "", "", ""
+			for _, m := range entry {
+				switch {
+				case string(m.value) == "null" || string(m.value) == `""`:
+				case m.name == liftedTemplate:
+					ownTemplate = m.text()
+				case m.name == liftedJinja:
+					ownSource = m.text()
+				default:
+					if m.name == "path" {
+						path = m.text()
+					}
+					kept = append(kept, m)
+				}
+			}
+			mixed = mixed || i > 0 && (ownTemplate != template || ownSource != source)
+			template, source = ownTemplate, ownSource
+			text := object(kept)
+			if len(kept) == 1 && kept[0].name == "path" {
+				text = path
+			}
+			if err := dataset.Check(text); err != nil {
+				return refuse(strings.TrimPrefix(err.Error(), "dataset "))
+			}
+			step.Sets = append(step.Sets, options.Given{Name: option, Text: text})
+			if remark := hubDataset(path); remark != "" {
+				remarks = append(remarks, remark)
+			}
+		}
+		if given := r.text("chat_template"); template == "" || given == template || template == "tokenizer_default" && given == "" {
+			template = ""
+		} else if given != "" {
+			mixed = true
+		}
+		switch {
+		case mixed:
+			return refuse("its entries name different chat templates; give one to all by `chat_template`")
+		case template != "" || source != "":
+			own := axolotlTemplate(r, template, source)
+			if source != "" {
+				own = jinja(r, options.Entry{Text: source})
+			}
+			if own.Refuse != "" {
+				return refuse("chat_template " + template + ": " + own.Refuse)
+			}
+			if option == "dataset" {
+				step.Sets = append(step.Sets, own.Sets...)
+			}
+		}
+		step.Note = strings.Join(remarks, "; ")
+		return step
+	}
+}
+
+// factoryDatasets is the rule of dataset and eval_dataset of LLaMA-Factory: names in
+// dataset_info.json, of each of which max_samples are used.
+func factoryDatasets(r *reader, e options.Entry) options.Step {
+	dir := r.text("dataset_dir")
+	if dir == "" {
+		dir = "data"
+	}
+	var names []string
+	for name := range strings.SplitSeq(e.Text, ",") {
+		names = append(names, strings.TrimSpace(name))
+	}
+	most := r.text("max_samples")
+	described, err := dataset.Described(dir, names)
+	switch {
+	case err != nil && most != "" && len(names) > 1:
+		return refuse(err.Error() + "; max_samples is of each dataset, and needs it")
+	case err != nil:
+		step := remarked(give(e.Name+"="+e.Text), err.Error())
+		if most != "" {
+			limit := map[string]string{"dataset": "max_train_samples", "eval_dataset": "max_eval_samples"}[e.Name]
+			step.Sets = append(step.Sets, options.Given{Name: limit, Text: most})
+		}
+		return step
+	}
+	var step options.Step
+	for _, text := range described {
+		entry, ok := members(json.RawMessage(text))
+		if !ok {
+			path, err := json.Marshal(text)
+			if err != nil {
+				panic(err) // a string always has a JSON form
+			}
+			entry = []member{{"path", path}}
+		}
+		if r.text("stage") == "pt" {
+			entry = pretraining(entry)
+		}
+		if most != "" {
+			entry = append(entry, member{"max_samples", json.RawMessage(most)})
+			text = object(entry)
+		}
+		if err := dataset.Check(text); err != nil {
+			return refuse(strings.TrimPrefix(err.Error(), "dataset "))
+		}
+		step.Sets = append(step.Sets, options.Given{Name: e.Name, Text: text})
+	}
+	return step
+}
