@@ -22,7 +22,8 @@ type HeadLoss struct {
 
 	Losses  Tensor // F32 [1, tokens]: loss[t], 0 on ignored rows; absent: not computed
 	DX      Tensor // [tokens, hidden]; may be X; absent: loss only
-	DWeight Tensor // F32 [vocabulary, hidden]; absent: frozen
+	DWeight Tensor // F32 [vocabulary, hidden], or of the columns of the weight from From on; absent: frozen
+	From    int    // first column of DWeight
 	DBias   Tensor // F32 [1, vocabulary]; absent: frozen
 }
 
@@ -48,6 +49,8 @@ func (op *HeadLoss) declare(c *contract) {
 	c.writes("Losses", op.Losses, vector(op.X.Rows, F32).orAbsent())
 	c.writes("DX", op.DX, like(op.X.Rows, w.In).orAbsent()).mayBe("X")
 	c.that(!op.DX.Absent() || op.DWeight.Absent() && op.DBias.Absent(), "DWeight or DBias is present without DX")
-	c.updates("DWeight", op.DWeight, matrix(w.Out, w.In, F32).orAbsent())
+	c.that(op.From >= 0 && op.From+op.DWeight.Cols <= w.In, "DWeight has the columns from %d to %d of %d", op.From, op.From+op.DWeight.Cols, w.In)
+	c.that(op.From > 0 || op.DWeight.Absent() || op.DWeight.Cols == w.In, "DWeight is %v; it must be [%d, %d]", op.DWeight, w.Out, w.In)
+	c.updates("DWeight", op.DWeight, matrix(w.Out, op.DWeight.Cols, F32).orAbsent())
 	c.updates("DBias", op.DBias, vector(w.Out, F32).orAbsent())
 }

@@ -7,14 +7,15 @@ type Role uint8
 
 // The roles.
 const (
-	RoleMatrix    Role = iota // a linear layer's weight, [out, in]
-	RoleEmbedding             // [vocabulary, hidden]
-	RoleNorm                  // a norm's weight
-	RoleLayerNorm             // a LayerNorm's weight, without weight decay under LoRA+
-	RoleBias                  // a linear layer's or a norm's bias
-	RoleLoraA                 // an adapter's A, [r, in]
-	RoleLoraB                 // an adapter's B, [out, r]
-	RoleMagnitude             // DoRA's magnitude, [out]
+	RoleMatrix        Role = iota // a linear layer's weight, [out, in]
+	RoleEmbedding                 // [vocabulary, hidden]
+	RoleNorm                      // a norm's weight
+	RoleLayerNorm                 // a LayerNorm's weight, without weight decay under LoRA+
+	RoleBias                      // a linear layer's or a norm's bias
+	RoleLoraA                     // an adapter's A, [r, in]
+	RoleLoraB                     // an adapter's B, [out, r]
+	RoleMagnitude                 // DoRA's magnitude, [out]
+	RoleLoraEmbedding             // A and B of an adapter on an embedding
 )
 
 // A Param is a trained tensor with its gradient and optimizer state.

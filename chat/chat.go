@@ -74,7 +74,7 @@ func (t *Template) Warning(stop []string) string {
 	if t.end >= 0 || t.closing == "" && len(stop) > 0 {
 		return ""
 	}
-	how := fmt.Sprintf("with %q, which is not a token of tokenizer.json", t.closing)
+	how := fmt.Sprintf("with %q, which is not a token of the tokenizer", t.closing)
 	if t.closing == "" {
 		how = "without a token"
 	}
@@ -88,10 +88,17 @@ func (t *Template) Warning(stop []string) string {
 // Prompt returns the tokens of a conversation up to the start of the model's turn.
 func (t *Template) Prompt(conversation []Message) ([]int32, error) {
 	var v chattemplate.Conversation
+	_, texts := t.template.TakesParts(&v)
 	for _, said := range conversation {
 		m := chattemplate.NewDict()
 		m.Set("role", said.Role)
 		m.Set("content", said.Content)
+		if !texts { // the template reads nothing but lists of parts
+			part := chattemplate.NewDict()
+			part.Set("type", "text")
+			part.Set("text", said.Content)
+			m.Set("content", chattemplate.NewList(part))
+		}
 		v.Messages = append(v.Messages, m)
 	}
 	made, err := t.template.Render(&v, true)

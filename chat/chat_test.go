@@ -41,6 +41,19 @@ func TestPrompt(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// TestPromptInParts checks that a template that reads nothing but lists of parts gets them.
+func TestPromptInParts(t *testing.T) {
+	tok, err := tokenizer.LoadFolder(recorded)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "my.jinja")
+	require.NoError(t, os.WriteFile(file, []byte("{% for m in messages %}{{ m.role }}:{% for p in m.content %}{{ p.text }}{% endfor %}{{ eos_token }}{% endfor %}"), 0o600))
+	c, err := Open(recorded, file, tok)
+	require.NoError(t, err)
+	ids, err := c.Prompt([]Message{{"user", "Hi"}})
+	require.NoError(t, err)
+	assert.Equal(t, "user:Hi</s>", tok.Decode(ids, false))
+}
+
 func TestFolder(t *testing.T) {
 	model, adapter, bare := t.TempDir(), t.TempDir(), t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(adapter, "chat_template.jinja"), []byte("x"), 0o644))
@@ -66,7 +79,7 @@ func TestEnd(t *testing.T) {
 		{"special", "</s>", eos, nil, ""},
 		{"special with a line break", "</s>\\n", eos, nil, ""},
 		{"special after a line break", "\\n</s>", eos, nil, ""},
-		{"unknown", "<|im_end|>\\n", -1, []string{"</s>"}, `ends a turn with "<|im_end|>", which is not a token of tokenizer.json: generation stops only at </s> and at the maximum length`},
+		{"unknown", "<|im_end|>\\n", -1, []string{"</s>"}, `ends a turn with "<|im_end|>", which is not a token of the tokenizer: generation stops only at </s> and at the maximum length`},
 		{"unknown, no other", "<|im_end|>", -1, nil, "generation stops only at the maximum length"},
 		{"nothing", "", -1, nil, "ends a turn without a token: generation stops only at the maximum length"},
 		{"nothing, but others", "", -1, []string{"</s>"}, ""},

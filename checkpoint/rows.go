@@ -2,12 +2,12 @@ package checkpoint
 
 import "slices"
 
-// WithRows returns a copy of a dense matrix with that many rows. It drops rows at the
+// WithRows returns a copy of a dense matrix, or of a vector, with that many rows. It drops rows at the
 // end, or appends rows that are the mean of all of t's, as transformers'
 // resize_token_embeddings does but for the noise that it adds, a normal distribution
 // with 1e-9 of the rows' covariance.
 func (t Tensor) WithRows(rows int) Tensor {
-	have, cols := t.Shape[0], t.Shape[1]
+	have, cols := t.Shape[0], product(t.Shape[1:])
 	data := slices.Clone(t.Data()[:min(rows, have)*cols*t.DType.Size()])
 	if rows > have {
 		mean := t.DType.AppendFloats(nil, t.meanRow())
@@ -15,12 +15,12 @@ func (t Tensor) WithRows(rows int) Tensor {
 			data = append(data, mean...)
 		}
 	}
-	return NewDense(t.Name, t.DType, []int{rows, cols}, data)
+	return NewDense(t.Name, t.DType, append([]int{rows}, t.Shape[1:]...), data)
 }
 
 // meanRow returns the mean of the rows of a matrix.
 func (t Tensor) meanRow() []float32 {
-	rows, cols := t.Shape[0], t.Shape[1]
+	rows, cols := t.Shape[0], product(t.Shape[1:])
 	sum, row := make([]float64, cols), make([]float32, cols)
 	for i := range rows {
 		t.Floats(row, i*cols)

@@ -18,7 +18,8 @@ import (
 // some of them.
 var TokenizerFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja",
+	"tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja", "tekken.json", "tokenizer.model.v1", "tokenizer.model.v2",
+	"tokenizer.model.v3", "tokenizer.model.v7", "tokenizer.model.v7m1", "tiktoken.model", "qwen.tiktoken", "cl100k_base.tiktoken", "o200k_base.tiktoken",
 }
 
 // ModelFiles lists the other files that belong to a model, besides config.json.

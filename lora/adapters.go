@@ -18,6 +18,9 @@ type Adapters struct {
 	modules    []tensor // of the modules trained whole
 	rows       []tensor // of the trained tokens
 
+	together bool               // the embedding and the head share one adapter
+	scales   map[string]float32 // of the adapters on them
+
 	model    *nn.Model
 	starts   []start                 // of the adapters initialized from their base weight
 	progress func(done, total int64) // reports initialized starts; nil: no reports
@@ -28,6 +31,8 @@ type factor struct {
 	tensor
 	stream uint32 // random stream of its initialization
 	isB    bool
+
+	ofEmbedding bool // whose A starts as zero and B as normal
 }
 
 // magnitude is the DoRA magnitude of one adapter, [out].
@@ -64,8 +69,9 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if len(cfg.Layers) == 0 { // which go with a list alone
 		cfg.Targets = cfg.Targets.within(m.Config.Part)
 	}
-	other := append(containers(names), m.OtherModules()...)
-	sizes, err := cfg.Sizes(ModuleNames{Linear: names, Other: other})
+	ends := endNames(m)
+	other := append(containers(names), without(m.OtherModules(), ends)...)
+	sizes, err := cfg.Sizes(ModuleNames{Linear: append(slices.Clip(names), ends...), Other: other})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +79,12 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if len(sizes) == 0 {
 		return nil, fmt.Errorf("modules_to_save %q leaves no layer for an adapter", cfg.ModulesToSave)
 	}
+	sizes, embedding, head, err := cfg.endSizes(m, sizes)
+	if err != nil {
+		return nil, err
+	}
 	a := layOut(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg)
+	a.layOutEnds(m, embedding, head, mem.Arena(bindings.Adapters), len(all))
 	for _, t := range m.Saved() {
 		name := t.Name
 		if slices.ContainsFunc(sizes, func(s Size) bool { return s.Module+biasSuffix == name }) {

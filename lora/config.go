@@ -56,6 +56,11 @@ type Config struct {
 	// from Rebase, or whose vocabulary is not the base's (save_embedding_layers). It is no
 	// key of adapter_config.json.
 	SaveEmbeddings bool
+	// Resized reports that the vocabulary is not that of the base's folder. Otherwise, if
+	// the embedding or the head has an adapter, only such are saved, as by PEFT.
+	Resized bool
+	// AutoEmbeddings sets SaveEmbeddings if an adapter is on either, as PEFT does.
+	AutoEmbeddings bool
 
 	// Tokens are the rows of the embedding and the head that are trained.
 	Tokens TrainableTokens
@@ -81,7 +86,7 @@ type Config struct {
 // linear layer.
 func DefaultConfig() Config {
 	o := DefaultOptions()
-	return Config{TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, Targets: ParseTargets(o.TargetModules)}
+	return Config{TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, Targets: ParseTargets(o.TargetModules), AutoEmbeddings: true}
 }
 
 // Modules returns the modules that the model must lay out for training, but for Tokens.

@@ -66,8 +66,8 @@ func (a *Adapters) check(file *checkpoint.File) error {
 	for _, t := range a.tensors() {
 		known[keyPrefix+t.name] = true
 	}
-	for name := range a.embeddingTensors() {
-		known[keyPrefix+name] = true
+	for name, present := range a.embeddingTensors() {
+		known[keyPrefix+name] = present || known[keyPrefix+name]
 	}
 	for _, name := range file.Names() {
 		if !known[name] {

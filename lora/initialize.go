@@ -34,6 +34,10 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 		f := &a.factors[i]
 		x := make([]float32, f.value.Len())
 		switch {
+		case f.ofEmbedding:
+			if f.isB || a.Config.Init == InitRandom {
+				philox.Normal(x, seed, f.stream, 1)
+			}
 		case a.Config.Init == InitOrthogonal:
 			f.orthogonal(x, seed)
 		case f.isB && a.Config.Init != InitRandom:

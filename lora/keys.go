@@ -32,7 +32,7 @@ var refused = map[string]string{
 	"enable_lora":             "convert the adapter with a newer PEFT, which has none",
 	"kasa_config":             "it changes the base; merge the adapter in PEFT",
 	"layer_replication":       "the base gets more layers; replicate them in the base (mergekit's passthrough) and train on that",
-	"lora_bias":               "merge the adapter in PEFT",
+	"lora_bias":               "train again without it; bias lora_only trains the biases of the adapted layers",
 	"megatron_config":         "it is for Megatron's parallel layers",
 	"monteclora_config":       "it samples adapters; merge the adapter in PEFT",
 	"target_parameters":       "the adapter is on weights that are no linear layers, such as fused experts; merge it in PEFT",

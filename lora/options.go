@@ -25,6 +25,7 @@ type Options struct {
 	ModulesToSave   []string        `option:"modules_to_save" help:"modules to train in full and store with the adapter, by the ends of their names: lm_head, embed_tokens, norm, …"`
 	TieWeights      bool            `option:"ensure_weight_tying" help:"keep a tied head and embedding tied if modules_to_save has either; otherwise each is trained separately"`
 	Tokens          TrainableTokens `option:"trainable_token_indices" help:"token ids whose rows of the embedding (and of a tied head) are trained alone: 5,7, or {\"embed_tokens\": [5, 7], \"lm_head\": [5, 7]}"`
+	SaveEmbeddings  string          `option:"save_embedding_layers" help:"store the base's embedding and head with the adapter: auto (if either has an adapter or another number of rows than the base's), true or false"`
 	Init            string          `option:"init_lora_weights" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
 	LoftQBits       int             `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
 	LoftQIterations int             `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
@@ -45,7 +46,7 @@ func (o *Options) Ranges() option.Ranges {
 
 // DefaultOptions returns the QLoRA recipe: an adapter on every linear layer.
 func DefaultOptions() Options {
-	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", Init: string(InitDefault), LoftQBits: loftQBits, LoftQIterations: 1}
+	return Options{R: 16, Alpha: 32, Dropout: 0.05, TargetModules: AllLinear, Bias: "none", SaveEmbeddings: "auto", Init: string(InitDefault), LoftQBits: loftQBits, LoftQIterations: 1}
 }
 
 // Config returns the configuration of the options: if Adapter is set, the one that
@@ -72,6 +73,15 @@ func (o Options) Config() (Config, error) {
 	}
 	if slices.ContainsFunc(o.AlphaPattern, func(e PatternEntry) bool { return !(e.Value > 0) }) {
 		return Config{}, option.Errorf("alpha_pattern", o.AlphaPattern, "every value must be above 0")
+	}
+	switch o.SaveEmbeddings {
+	case "auto", "":
+		c.AutoEmbeddings = true
+	case "true":
+		c.SaveEmbeddings = true
+	case "false":
+	default:
+		return Config{}, option.Errorf("save_embedding_layers", o.SaveEmbeddings, "it can be auto, true or false")
 	}
 	if c.Init == InitLoftQ {
 		c.LoftQIterations = o.LoftQIterations

@@ -59,7 +59,7 @@ func Rebase(dir string, c *Config, config *nn.Config, base checkpoint.Checkpoint
 	if len(r.stored) == 0 && r.rows == 0 {
 		return config, base, nil
 	}
-	c.SaveEmbeddings = true
+	c.SaveEmbeddings, c.Resized = true, r.rows != 0
 	resized, replaced, err := r.rebase()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
@@ -152,6 +152,20 @@ func (r *rebasing) rebase() (*nn.Config, checkpoint.Checkpoint, error) {
 			tensors = append(tensors, own.WithRows(rows))
 		}
 	}
+	if r.ends.Bias != "" {
+		own, err := r.base.Tensor(r.ends.Bias)
+		if err != nil {
+			return nil, nil, err
+		}
+		t, ok := r.file.Tensor(keyPrefix + r.ends.Head + biasSuffix)
+		switch {
+		case ok && slices.Equal(t.Shape, []int{rows}) && t.DType.IsFloat():
+			t = t.As(r.ends.Bias, own.DType)
+			tensors = append(tensors, checkpoint.NewDense(r.ends.Bias, own.DType, t.Shape, slices.Clone(t.Data())))
+		case r.rows != 0:
+			tensors = append(tensors, own.WithRows(rows))
+		}
+	}
 	var without []string
 	if r.ends.Tied {
 		without = append(without, r.ends.Stored[r.ends.Head])
@@ -174,6 +188,7 @@ func (a *Adapters) embeddingTensors() map[string]bool {
 			names[module+strings.TrimPrefix(t.name, a.model.Embedding.Name)] = true
 		}
 	}
+	names[a.model.Head.Name+biasSuffix] = a.model.Head.Bias
 	return names
 }
 
@@ -185,7 +200,7 @@ func (a *Adapters) embeddingEntries(dev bindings.Device) ([]checkpoint.Entry, er
 	}
 	var entries []checkpoint.Entry
 	for _, module := range []string{a.model.Embedding.Name, a.model.Head.Name} {
-		if a.whole(module) {
+		if a.whole(module) || len(a.scales) > 0 && a.scaleless(module) && !a.Config.Resized {
 			continue
 		}
 		entry, err := a.model.BaseEntry(module)
@@ -194,6 +209,14 @@ func (a *Adapters) embeddingEntries(dev bindings.Device) ([]checkpoint.Entry, er
 		}
 		entry.Name = keyPrefix + module + a.baseEnd(module)
 		entries = append(entries, entry)
+		if module == a.model.Head.Name && a.model.Head.Bias {
+			bias, err := a.model.BaseBias()
+			if err != nil {
+				return nil, err
+			}
+			bias.Name = keyPrefix + module + strings.TrimSuffix(a.baseEnd(module), ownWeight) + biasSuffix
+			entries = append(entries, bias)
+		}
 		for _, t := range a.tokens(module) {
 			if !strings.HasPrefix(t.name, module+".") { // a head that shares them
 				name := keyPrefix + module + strings.TrimPrefix(t.name, a.model.Embedding.Name)
@@ -202,6 +225,12 @@ func (a *Adapters) embeddingEntries(dev bindings.Device) ([]checkpoint.Entry, er
 		}
 	}
 	return entries, nil
+}
+
+// scaleless reports whether a module has no adapter.
+func (a *Adapters) scaleless(module string) bool {
+	_, ok := a.scales[module]
+	return !ok
 }
 
 // whole reports whether a module is trained whole.

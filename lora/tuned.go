@@ -56,6 +56,9 @@ func (t *Tuned) Parameters(state bindings.OptimizerState) ([]bindings.Param, err
 	if t.Adapters == nil {
 		return t.params, nil
 	}
+	if err := t.Adapters.checkTrainable(); err != nil {
+		return nil, err
+	}
 	return t.params, t.Adapters.useMasters(t.params)
 }
 

@@ -23,6 +23,8 @@ type Embedding struct {
 	table  bindings.Tensor // [vocabulary, Size]
 	grad   bindings.Tensor // F32; absent: frozen
 	rows   *Rows           // of the table that are trained alone; nil: none
+
+	adapter *EmbeddingAdapter // nil: none
 }
 
 // Positions is a table of learned position embeddings.
@@ -68,7 +70,7 @@ func (e *Embedding) trained() bool {
 
 // tableTrained reports whether the table, or rows of it, need a gradient.
 func (e *Embedding) tableTrained() bool {
-	return !e.grad.Absent() || e.rows != nil && !e.rows.grad.Absent()
+	return !e.grad.Absent() || e.rows != nil && !e.rows.grad.Absent() || e.adapter.trained()
 }
 
 // An embeddingState holds what backward reads.
@@ -84,6 +86,7 @@ func (e *Embedding) look(p *pass, a *bindings.Arena) bindings.Tensor {
 		IDs: column(p.m.inputs.ids, p.tokens), Table: e.table, Y: x, Scale: e.Scale,
 		Noise: p.m.noise(p.sequences.Longest(), e.Size), Random: p.random,
 	})
+	e.adapter.add(p, e, x)
 	return x
 }
 
@@ -138,10 +141,11 @@ func (e *Embedding) backward(p *pass, s embeddingState, d bindings.Tensor) {
 		}
 		d = to.room()
 	}
+	e.adapter.backward(p, e, d)
 	switch {
 	case !e.grad.Absent():
 		p.run(&bindings.EmbedBackward{IDs: column(p.m.inputs.ids, p.tokens), DY: d, DTable: e.grad, Scale: e.Scale, Pad: p.m.Config.Pad})
-	case e.tableTrained():
+	case e.rows != nil && !e.rows.grad.Absent():
 		p.run(&bindings.EmbedBackward{IDs: column(e.rows.places, p.tokens), DY: d, DTable: e.rows.grad, Scale: e.Scale, Pad: int32(len(e.rows.IDs))})
 	}
 }

@@ -15,6 +15,7 @@ type Ends struct {
 	Features        int               // columns of their weights
 	Tied            bool              // the head is the embedding
 	Stored          map[string]string // names of their weights in the base, by module
+	Bias            string            // name of the head's bias in the base; "": none
 }
 
 // EndsOf returns the ends of the model that base stores. base may be nil.
@@ -26,6 +27,9 @@ func EndsOf(c *Config, base checkpoint.Checkpoint) Ends {
 	}
 	for _, module := range e.Modules() {
 		e.Stored[module] = storedName(base, c.Prefixes, module+".weight")
+	}
+	if t.Head.Bias {
+		e.Bias = storedName(base, c.Prefixes, e.Head+".bias")
 	}
 	return e
 }
@@ -42,7 +46,15 @@ func (m *Model) BaseEntry(module string) (checkpoint.Entry, error) {
 	if module == m.Head.Name && m.Config.Tied {
 		module = m.Embedding.Name
 	}
-	name := m.Stored(module + ".weight")
+	return m.baseEntry(m.Stored(module + ".weight"))
+}
+
+// BaseBias returns the base's bias of the head, as BaseEntry does.
+func (m *Model) BaseBias() (checkpoint.Entry, error) {
+	return m.baseEntry(m.Stored(m.Head.Name + ".bias"))
+}
+
+func (m *Model) baseEntry(name string) (checkpoint.Entry, error) {
 	t, err := m.base.Tensor(name)
 	if err != nil {
 		return checkpoint.Entry{}, err

@@ -17,8 +17,12 @@ type Head struct {
 	Scale   float32     // 0: 1
 	Cap     float32     // 0: none
 
-	out Projection
+	out     Projection
+	adapter *HeadAdapter // nil: none
 }
+
+// Features returns the number of columns of the head's weight.
+func (h *Head) Features() int { return h.out.Weight.In }
 
 // output returns Project(Norm(x)) in arena a, and the values backward reads.
 func (h *Head) output(p *pass, a *bindings.Arena, x bindings.Tensor) (y bindings.Tensor, stats normStats, normed, xa bindings.Tensor) {
@@ -54,8 +58,19 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses binding
 		}
 		op.DX, op.DWeight, op.DBias = dy, h.out.DWeight, h.out.DBias
 	}
+	var wide headInput
+	if l := h.adapter; l != nil {
+		wide = l.widen(p, y)
+		op.X, op.Linear = wide.x, &l.wide
+		if !d.Absent() {
+			op.DX, op.DWeight, op.From = wide.x, l.db, y.Cols
+		}
+	}
 	p.run(op)
 	if !d.Absent() {
+		if h.adapter != nil {
+			h.adapter.narrow(p, wide, dy)
+		}
 		if h.Project != nil {
 			to := d
 			if h.Norm != nil {
@@ -74,7 +89,11 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses binding
 // logits computes the logits of the row x [1, hidden] into y, before scale and cap.
 func (h *Head) logits(p *pass, x, y bindings.Tensor) {
 	last, _, _, _ := h.output(p, p.work, x)
-	p.run(&bindings.Project{X: last, Parts: []bindings.Part{h.out.part(y, bindings.Tensor{})}})
+	out := h.out.Linear
+	if h.adapter != nil {
+		out.Adapter = &h.adapter.Adapter
+	}
+	p.run(&bindings.Project{X: last, Parts: []bindings.Part{{Linear: &out, Y: y}}})
 }
 
 // finish scales and caps the logits that logits computed.

@@ -34,6 +34,7 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 			progress(done, total)
 		}
 	}
+	m.Head.adapter.load(dev, m.Head.out.Weight.Dense)
 	if err := m.loadRows(dev, base); err != nil {
 		return err
 	}

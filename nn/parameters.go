@@ -30,6 +30,12 @@ func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 	if m.Tied() {
 		m.Head.out.DWeight = m.Embedding.grad
 	}
+	if l := m.Embedding.adapter; l != nil {
+		params = append(params, l.parameters(m, state)...)
+	}
+	if l := m.Head.adapter; l != nil {
+		params = append(params, l.parameters(m, state)...)
+	}
 	for _, p := range m.Projections() {
 		if a := p.Adapter; a != nil {
 			p.DA = add(p.Name+".lora_A.weight", a.A, bindings.RoleLoraA)
@@ -50,6 +56,7 @@ func (m *Model) Derive(dev bindings.Device) {
 	for _, r := range m.rows {
 		r.scatter(dev)
 	}
+	m.Head.adapter.derive(dev)
 	for _, p := range m.Projections() {
 		p.Derive(dev)
 	}

@@ -40,6 +40,9 @@ func (m *Model) checkLength(longest int) error {
 func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	m.generate = shapes.Generate
 	m.declareInputs(shapes)
+	if l := m.Head.adapter; l != nil && len(shapes.Train)+len(shapes.Evaluate)+len(shapes.Score) > 0 {
+		l.plan(m)
+	}
 	dry := bindings.NewDry(profile)
 	walk := func() {
 		m.Derive(dry)

@@ -55,12 +55,19 @@ type Ranged interface{ Ranges() Ranges }
 // CheckRanges returns an [Error] for each option of the struct that options points to
 // that is outside its interval, joined. A nil pointer is inside.
 func CheckRanges(options Ranged) error {
+	return options.Ranges().check(reflect.ValueOf(options).Elem())
+}
+
+// check checks the fields of a struct, and of those embedded in it.
+func (ranges Ranges) check(options reflect.Value) error {
 	var wrong []error
-	ranges := options.Ranges()
-	for field, value := range reflect.ValueOf(options).Elem().Fields() {
+	for field, value := range options.Fields() {
 		name := field.Tag.Get("option")
 		if r, ok := ranges[name]; ok && name != "" {
 			wrong = append(wrong, r.Check(name, value))
+		}
+		if field.Anonymous && field.Type.Kind() == reflect.Struct {
+			wrong = append(wrong, ranges.check(value))
 		}
 	}
 	return errors.Join(wrong...)

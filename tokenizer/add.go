@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -27,6 +28,9 @@ type AddedToken struct {
 // ids, and [Tokenizer.Definition] the files with the tokens, as add_tokens and save_pretrained
 // of transformers write them.
 func (t *Tokenizer) Add(tokens []AddedToken) (*Tokenizer, error) {
+	if t.withAdded != nil {
+		return t.addToModel(tokens)
+	}
 	text, err := t.JSON()
 	if err != nil {
 		return nil, err
@@ -35,6 +39,40 @@ func (t *Tokenizer) Add(tokens []AddedToken) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := t.number(list, tokens); err != nil {
+		return nil, err
+	}
+	if text, err = list.splice(text); err != nil {
+		return nil, err
+	}
+	n, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	n.text = text
+	n.inherit(t, list.changed, text)
+	return n, nil
+}
+
+// addToModel is Add for a SentencePiece model, which has no tokenizer.json.
+func (t *Tokenizer) addToModel(tokens []AddedToken) (*Tokenizer, error) {
+	list := &addedList{tokens: slices.Clone(t.list), raw: make([]json.RawMessage, len(t.list))}
+	if err := t.number(list, tokens); err != nil {
+		return nil, err
+	}
+	all := slices.Concat(t.added, list.changed)
+	n, err := t.withAdded(all)
+	if err != nil {
+		return nil, err
+	}
+	n.withAdded, n.names = t.withAdded, t.names
+	text, err := marshal(all, "", "")
+	n.inherit(t, list.changed, text)
+	return n, err
+}
+
+// number gives ids to tokens and puts them in the list.
+func (t *Tokenizer) number(list *addedList, tokens []AddedToken) error {
 	next := t.modelSize
 	for _, a := range list.tokens {
 		if int(a.ID) >= next {
@@ -43,7 +81,7 @@ func (t *Tokenizer) Add(tokens []AddedToken) (*Tokenizer, error) {
 	}
 	for _, token := range tokens {
 		if token.Content == "" {
-			return nil, errors.New("an added token is empty")
+			return errors.New("an added token is empty")
 		}
 		id, ok := list.find(token.Content)
 		if !ok {
@@ -54,35 +92,25 @@ func (t *Tokenizer) Add(tokens []AddedToken) (*Tokenizer, error) {
 				next++
 			}
 			if next == math.MaxInt32 {
-				return nil, fmt.Errorf("the added token %q has no free id", token.Content)
+				return fmt.Errorf("the added token %q has no free id", token.Content)
 			}
 			id = int32(next)
 			next++
 		}
 		if err := list.set(id, token); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	text, err = list.splice(text)
-	if err != nil {
-		return nil, err
-	}
-	return t.with(text, list)
+	return nil
 }
 
-// with returns the tokenizer that text, a tokenizer.json with more added tokens, defines in t's
-// folder.
-func (t *Tokenizer) with(text []byte, list *addedList) (*Tokenizer, error) {
-	n, err := parse(text)
-	if err != nil {
-		return nil, err
+// inherit copies what a folder says of old to t, which has tokens added; text spells them.
+func (t *Tokenizer) inherit(old *Tokenizer, added []addedToken, text []byte) {
+	t.bos, t.eos, t.pad = old.bos, old.eos, old.pad
+	for id, special := range old.special {
+		t.special[id] = t.special[id] || special
 	}
-	n.bos, n.eos, n.pad = t.bos, t.eos, t.pad
-	for id, special := range t.special {
-		n.special[id] = n.special[id] || special
-	}
-	n.files, n.sum, n.text = t.Files(), t.sum, text
-	n.added = slices.Concat(t.added, list.changed)
-	n.digest("tokenizer.json", text)
-	return n, nil
+	t.files, t.sum, t.path = old.Files(), old.sum, old.path
+	t.added = slices.Concat(old.added, added)
+	t.digest("added tokens", text)
 }

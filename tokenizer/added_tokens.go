@@ -19,6 +19,7 @@ type addedSet struct {
 func (t *Tokenizer) splitAdded(added []addedToken) {
 	t.rawAdded, t.normalizedAdded = newAddedSet(), newAddedSet()
 	t.spelled = map[int32]string{}
+	t.list = added
 	for i := range added {
 		a := &added[i]
 		if !a.Normalized {

@@ -8,9 +8,12 @@ import (
 	"strconv"
 )
 
-// JSON returns the tokenizer as a tokenizer.json: the file it was read from, with the tokens
-// that [Tokenizer.Add] added.
+// JSON returns the tokenizer as a tokenizer.json, with the tokens that [Tokenizer.Add] added.
+// A SentencePiece model has none: its normalization and scores do not fit in one.
 func (t *Tokenizer) JSON() ([]byte, error) {
+	if t.withAdded != nil {
+		return nil, fmt.Errorf("%s is a SentencePiece model, which no tokenizer.json can hold exactly", t.path)
+	}
 	if t.text != nil {
 		return slices.Clone(t.text), nil
 	}
@@ -18,8 +21,10 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 }
 
 // Definition returns the files that define the tokenizer in a folder, by name, with the tokens
-// that [Tokenizer.Add] added. tokenizer_config.json and added_tokens.json name these where they
-// list the folder's added tokens.
+// that [Tokenizer.Add] added: tokenizer.json, and the files that the tokenizer was read from.
+// tokenizer_config.json and added_tokens.json name the new tokens where they list the folder's
+// added ones. A SentencePiece model gets no tokenizer.json; tokenizer_config.json names all its
+// added tokens instead.
 func (t *Tokenizer) Definition() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, path := range t.files {
@@ -29,7 +34,7 @@ func (t *Tokenizer) Definition() (map[string][]byte, error) {
 		}
 		name := filepath.Base(path)
 		switch {
-		case len(t.added) == 0:
+		case len(t.added) == 0 || t.withAdded != nil && name == "tokenizer_config.json":
 		case name == "tokenizer_config.json":
 			data, err = t.addToConfig(data)
 		case name == "added_tokens.json":
@@ -41,7 +46,12 @@ func (t *Tokenizer) Definition() (map[string][]byte, error) {
 		files[name] = data
 	}
 	var err error
-	files["tokenizer.json"], err = t.JSON()
+	switch {
+	case t.withAdded == nil:
+		files["tokenizer.json"], err = t.JSON()
+	case len(t.added) > 0:
+		files["tokenizer_config.json"], err = t.fullConfig(files["tokenizer_config.json"])
+	}
 	return files, err
 }
 
@@ -82,4 +92,31 @@ func (t *Tokenizer) addToTable(text []byte) ([]byte, error) {
 		table[a.Content] = json.RawMessage(strconv.Itoa(int(a.ID)))
 	}
 	return marshal(table, "", "  ")
+}
+
+// fullConfig returns a tokenizer_config.json that names all added tokens, and the special tokens
+// that other files name: where it lists added tokens, transformers does not read those files.
+func (t *Tokenizer) fullConfig(text []byte) ([]byte, error) {
+	config := map[string]json.RawMessage{}
+	if text != nil {
+		if err := json.Unmarshal(text, &config); err != nil {
+			return nil, err
+		}
+	}
+	table := make(map[string]any, len(t.list))
+	for _, a := range t.list {
+		table[strconv.Itoa(int(a.ID))] = configToken(a)
+	}
+	var err error
+	if config["added_tokens_decoder"], err = marshal(table, "", ""); err != nil {
+		return nil, err
+	}
+	for key, name := range t.names {
+		if _, ok := config[key]; !ok && name != "" {
+			if config[key], err = marshal(name, "", ""); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return marshal(config, "", "  ")
 }

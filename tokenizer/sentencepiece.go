@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // maxMerges bounds the ways to split the pieces of a SentencePiece model in two.
@@ -24,15 +25,15 @@ func newSPM(m *spmModel, settings *folderSettings) (*Tokenizer, error) {
 	case spmUnigram:
 		t.model = newSPMUnigram(m)
 		t.preTokenizers = []preTokenizer{n.cut(nil)}
-	case spmBPE:
+	case spmBPE, spmChar:
 		b, err := newSPMBPE(m)
 		if err != nil {
 			return nil, err
 		}
 		t.model = b
 		t.preTokenizers = []preTokenizer{n.cut(b)}
-	case spmWord, spmChar:
-		return nil, errors.New("its type is word or char; bpe and unigram are supported")
+	case spmWord:
+		return nil, errors.New("a SentencePiece model of words is not supported; train one of type unigram, bpe or char")
 	default:
 		return nil, fmt.Errorf("its type %d is unknown", m.modelType)
 	}
@@ -52,12 +53,12 @@ func newSPM(m *spmModel, settings *folderSettings) (*Tokenizer, error) {
 	}
 	t.modelSize = len(m.pieces)
 	t.splitAdded(added)
-	t.decoders, err = newDecoders(n.decoder(m))
+	t.decoders, err = n.decoders(m)
 	return t, err
 }
 
 // newSPMBPE returns a BPE model in which the pair that makes the piece with the highest score
-// merges first. User-defined symbols do not merge.
+// merges first. User-defined symbols do not merge; in a model of characters nothing does.
 func newSPMBPE(m *spmModel) (*bpe, error) {
 	b := &bpe{ids: make(map[string]int32, len(m.pieces)), symbols: map[string]int32{}}
 	var normal []int32
@@ -86,6 +87,9 @@ func newSPMBPE(m *spmModel) (*bpe, error) {
 			rank++
 		}
 		name := m.pieces[id].name
+		if m.modelType == spmChar {
+			break
+		}
 		for at := charLen(name); at < len(name); at += charLen(name[at:]) {
 			left, ok := b.ids[name[:at]]
 			if !ok {
@@ -189,24 +193,31 @@ func (n *spmNormalizer) cut(b *bpe) preTokenizer {
 	}
 }
 
-// decoder returns the steps of LlamaTokenizer's decoder.
-func (n *spmNormalizer) decoder(m *spmModel) *component {
-	space := n.space
-	steps := []component{
-		{Type: "Replace", Pattern: &pattern{String: &space}, Content: " "},
-		{Type: "ByteFallback"},
-		{Type: "Fuse"},
+// decoders returns the steps of LlamaTokenizer's decoder, except that spaces are stripped from the
+// beginning as the sentencepiece library does.
+func (n *spmNormalizer) decoders(m *spmModel) ([]decoder, error) {
+	steps := []component{{Type: "Replace", Pattern: &pattern{String: &n.space}, Content: " "}, {Type: "Fuse"}}
+	if m.byteFallback {
+		steps = slices.Insert(steps, 1, component{Type: "ByteFallback"})
 	}
-	if !m.byteFallback {
-		steps = slices.Delete(steps, 1, 2)
+	list, err := newDecoders(&component{Type: "Sequence", Decoders: steps})
+	if n.prefix || n.suffix || n.removeExtra {
+		list = slices.Insert(list, 0, n.strip)
 	}
-	switch {
-	case n.prefix:
-		steps = append(steps, component{Type: "Strip", Content: " ", Start: 1})
-	case n.suffix:
-		steps = append(steps, component{Type: "Strip", Content: " ", Stop: 1})
+	return list, err
+}
+
+// strip removes the space of the first token, and with removeExtra those of the next ones as
+// long as the text is empty.
+func (n *spmNormalizer) strip(tokens []string) []string {
+	for i, s := range tokens {
+		rest := strings.TrimPrefix(s, n.space)
+		tokens[i] = rest
+		if rest != "" || s != rest && !n.removeExtra {
+			break
+		}
 	}
-	return &component{Type: "Sequence", Decoders: steps}
+	return tokens
 }
 
 // names returns the tokens that the model names, and the padding token of Gemma.

@@ -14,7 +14,7 @@ import (
 // TestSentencePiece compares ids with the sentencepiece library on the models that
 // testdata/spm.py trains.
 func TestSentencePiece(t *testing.T) {
-	compareModels(t, "testdata/sentencepiece", 6)
+	compareModels(t, "testdata/sentencepiece", 7)
 }
 
 // TestSentencePieceOracle compares with models that are not in this repository; see
@@ -42,9 +42,10 @@ func compareModels(t *testing.T, dir string, least int) {
 			wrong, count := 0, 0
 			for dec := json.NewDecoder(f); dec.More(); count++ {
 				var g struct {
-					Text string
-					Raw  []byte // of a text that is not UTF-8
-					IDs  []int32
+					Text    string
+					Raw     []byte // of a text that is not UTF-8
+					IDs     []int32
+					Decoded *string // nil: there is an unknown token
 				}
 				require.NoError(t, dec.Decode(&g))
 				text := g.Text + string(g.Raw)
@@ -53,6 +54,9 @@ func compareModels(t *testing.T, dir string, least int) {
 					if wrong++; wrong <= 3 {
 						t.Errorf("%q: %s", text, describe("ids", names(e.t, got), names(e.t, g.IDs)))
 					}
+				}
+				if decoded := e.t.Decode(g.IDs, true); g.Decoded != nil && decoded != *g.Decoded {
+					t.Errorf("%q is decoded to %q, want %q", text, decoded, *g.Decoded)
 				}
 				checkSpans(t, name, e, text)
 			}

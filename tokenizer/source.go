@@ -20,14 +20,15 @@ type source struct {
 var sources = []source{
 	{"tekken.json", loadTekken},
 	{"tokenizer.model", loadTokenizerModel},
-	{"tokenizer.model.v*", loadTokenizerModel},
+	{"tokenizer.model.v[123]", loadTokenizerModel},
+	{"tokenizer.model.v7*", loadTokenizerModel},
 	{"*.tiktoken", loadTiktoken},
 	{"tiktoken.model", loadTiktoken},
 	{"vocab.json", loadBPE},
 }
 
-// vocabularyFiles are other files of a tokenizer, which are not read.
-var vocabularyFiles = []string{"vocab.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model", "merges.txt"}
+// convertedFiles are files of a tokenizer that transformers converts with rules of their class.
+var convertedFiles = []string{"spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm"}
 
 // findSource returns the file that defines a folder's tokenizer, and its kind; "" and nil for
 // tokenizer.json. An error that is [fs.ErrNotExist] says that there is none.
@@ -50,13 +51,25 @@ func findSource(dir string) (string, *source, error) {
 			}
 		}
 	}
-	for _, name := range vocabularyFiles {
+	for _, name := range convertedFiles {
 		if slices.Contains(names, name) {
-			return "", nil, unsupported(filepath.Join(dir, name), "it alone is not a tokenizer that is read here")
+			return "", nil, unsupported(filepath.Join(dir, name), "a tokenizer is not read from this file")
 		}
 	}
-	return "", nil, fmt.Errorf("%s has no tokenizer: neither tokenizer.json nor tokenizer.model is there: %w", dir, fs.ErrNotExist)
+	if slices.Contains(names, "vocab.txt") {
+		return "", nil, fmt.Errorf("%s: a WordPiece tokenizer is not supported; take a model with BPE or Unigram", filepath.Join(dir, "vocab.txt"))
+	}
+	return "", nil, missing{dir}
 }
+
+// missing is the error for a folder without a tokenizer.
+type missing struct{ dir string }
+
+func (m missing) Error() string {
+	return m.dir + " has no tokenizer; copy tokenizer.json or tokenizer.model of the model into it"
+}
+
+func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Exists reports whether a folder has a file that defines a tokenizer.
 func Exists(dir string) bool {
@@ -66,8 +79,7 @@ func Exists(dir string) bool {
 
 // unsupported returns the error for a file that is not read, with the command that converts it.
 func unsupported(path, why string) error {
-	dir := filepath.Dir(path)
-	return fmt.Errorf("%s: %s; write a tokenizer.json with: python -c \"from transformers import AutoTokenizer as A; A.from_pretrained('%s').save_pretrained('%s')\"", path, why, dir, dir)
+	return fmt.Errorf("%s: %s; in its folder run: python -c \"from transformers import AutoTokenizer as A; A.from_pretrained('.').save_pretrained('.')\"", path, why)
 }
 
 // loadSource reads the file that defines a folder's tokenizer.
@@ -118,16 +130,22 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 	}
 	m, err := parseSPM(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s is not a SentencePiece model: %w", path, err)
-	}
-	if m.modelType == spmWord || m.modelType == spmChar {
-		return nil, nil, unsupported(path, "a SentencePiece model of words or characters is not supported")
+		return nil, nil, fmt.Errorf("%s is neither a SentencePiece model nor a file of tiktoken: %w", path, err)
 	}
 	settings.setDefaults(m.names(settings.class))
-	t, err := newSPM(m, settings)
+	build := func(more []addedToken) (*Tokenizer, error) {
+		s := *settings
+		s.added = slices.Concat(s.added, more)
+		t, err := newSPM(m, &s)
+		if err == nil {
+			s.apply(t)
+		}
+		return t, err
+	}
+	t, err := build(nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.sum = reader.sum
+	t.withAdded, t.names, t.sum = build, settings.named, reader.sum
 	return t, settings, nil
 }

@@ -102,7 +102,7 @@ func loadTiktoken(dir, path string, data []byte) (*Tokenizer, *folderSettings, e
 	}
 	kind := tiktokenKindOf(filepath.Base(path), s.class)
 	if kind == nil {
-		return nil, nil, unsupported(path, "a tiktoken file does not say how text is cut into words, and this one is none of Llama 3, qwen, cl100k_base and o200k_base")
+		return nil, nil, unsupported(path, "the file does not say how text is cut into words, and it is not Llama 3's, qwen, cl100k_base or o200k_base")
 	}
 	ranks, err := parseTiktoken(data)
 	if err != nil {

@@ -1,6 +1,8 @@
 // Package tokenizer turns text into token ids and back as a model's tokenizer.json specifies
 // (https://huggingface.co/docs/tokenizers): byte-level BPE, BPE with byte fallback, and
-// Unigram, with the span of text of each token.
+// Unigram, with the span of text of each token. A folder without tokenizer.json is read from
+// tokenizer.model (SentencePiece), tekken.json, a file of tiktoken, or vocab.json and
+// merges.txt.
 //
 // The steps follow Hugging Face's library: added tokens are cut out; the rest is normalized,
 // cut into words by the pre-tokenizer, and spelled in tokens by the model; the post-processor
@@ -10,7 +12,7 @@ package tokenizer
 
 import "slices"
 
-// A Tokenizer is the vocabulary and rules of one tokenizer.json. It is immutable and safe for
+// A Tokenizer is the vocabulary and rules of one model's tokenizer. It is immutable and safe for
 // concurrent use.
 type Tokenizer struct {
 	ids     map[string]int32 // model's tokens and added tokens
@@ -34,9 +36,13 @@ type Tokenizer struct {
 	files         []string
 	sum           [32]byte
 
-	path  string       // of tokenizer.json
-	text  []byte       // the tokenizer.json itself where it is not the file at path
-	added []addedToken // by Add
+	path  string       // of the file that defines the vocabulary
+	text  []byte       // the tokenizer.json where it is not the file at path
+	list  []addedToken // all added tokens
+	added []addedToken // those by Add
+	// withAdded, of a SentencePiece model, returns the tokenizer with more added tokens.
+	withAdded func([]addedToken) (*Tokenizer, error)
+	names     map[string]string // of a SentencePiece model: its special tokens by key
 }
 
 // A model spells one word in tokens and appends them to dst. The ends of the tokens are byte

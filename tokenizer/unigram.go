@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -31,9 +32,7 @@ func newUnigram(m *modelFile) (model, map[string]int32, error) {
 		return nil, nil, err
 	}
 	u := &unigram{ids: make(map[string]int32, len(ids)), pieces: pieces, unk: -1, unkAt: math.Inf(1)}
-	for name, id := range ids {
-		u.ids[name] = id
-	}
+	maps.Copy(u.ids, ids)
 	u.index()
 	for _, p := range pieces {
 		u.unkAt = min(u.unkAt, p.score-unknownPenalty)

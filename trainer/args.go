@@ -56,7 +56,7 @@ type Args struct {
 
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
 	Recompute             string   `option:"recompute" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
-	ReportTo              []string `option:"report_to" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
+	ReportTo              []string `option:"report_to" nothing:"none" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 
 // DefaultArgs returns Hugging Face's defaults, except where the QLoRA recipe differs:

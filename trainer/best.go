@@ -21,6 +21,9 @@ const (
 	metricAccuracy = "eval_mean_token_accuracy"
 )
 
+// neverEvaluates says what settings lack that need evaluations.
+const neverEvaluates = "the run never evaluates: set `eval_strategy` and give `eval_dataset` or `val_size`"
+
 // tracksBest reports whether the run compares its evaluations.
 func (a *Args) tracksBest() bool {
 	return a.LoadBest || a.BestMetric != "" || a.SaveStrategy == StrategyBest || a.EarlyStopping.on() || a.Schedule == "reduce_lr_on_plateau"
@@ -62,7 +65,7 @@ func (a *Args) checkBest(refuse func(name string, value any, format string, args
 		refuse("metric_for_best_model", a.BestMetric, "evaluations measure only loss and mean_token_accuracy")
 	}
 	if a.SaveStrategy == StrategyBest && a.EvalStrategy == StrategyNo {
-		refuse("save_strategy", a.SaveStrategy, "the run never evaluates: set `eval_strategy`")
+		refuse("save_strategy", a.SaveStrategy, neverEvaluates)
 	}
 	if !a.LoadBest || a.SaveStrategy == StrategyBest {
 		return
@@ -74,7 +77,7 @@ func (a *Args) checkBest(refuse func(name string, value any, format string, args
 	times := a.SaveSteps / every
 	switch {
 	case a.EvalStrategy == StrategyNo:
-		refuse("load_best_model_at_end", true, "the run never evaluates: set `eval_strategy`")
+		refuse("load_best_model_at_end", true, neverEvaluates)
 	case a.EvalStrategy != a.SaveStrategy:
 		refuse("load_best_model_at_end", true, "`eval_strategy` is %s and `save_strategy` is %s: give both the same value", a.EvalStrategy, a.SaveStrategy)
 	case a.EvalStrategy != StrategySteps:

@@ -35,7 +35,7 @@ type Chat struct {
 // chat template of the adapter's folder, if any, else the base's. The Base stays
 // unchanged and open. The caller must close the Chat.
 func (b *Base) Chat(dev bindings.Device, adapter string, longest int) (*Chat, error) {
-	tok, err := b.tokenizer()
+	tok, err := b.tokenizer(adapter)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"qlora/bindings"
 	"qlora/bindings/cuda/cudatest"
 	"qlora/lora"
+	"qlora/nn"
 )
 
 // emulatedRun returns a run with adapters on every projection, both of whose factors
@@ -39,6 +40,13 @@ func TestEmulatorTrainsAsTheCPU(t *testing.T) {
 		}},
 		{"dense base, recomputing layers", 4, func(r *Run) {
 			r.Base.Quantize, r.Args.Recompute = nil, "layer"
+		}},
+		{"adapters on the embedding and the head", 4, func(r *Run) {
+			r.Base.Lora.Targets = lora.ParseTargets("q_proj,embed_tokens,lm_head")
+		}},
+		{"trained tokens of the embedding and the head", 4, func(r *Run) {
+			e := nn.EndsOf(r.Base.Config, r.Base.Weights)
+			r.Base.Lora.Tokens = lora.TrainableTokens{Modules: map[string][]int32{e.Embedding: {3, 4, 5, 9}, e.Head: {4, 9, 10}}}
 		}},
 		{"all weights", 4, func(r *Run) { r.Base.Quantize, r.Base.Lora = nil, nil }},
 	} {

@@ -8,8 +8,8 @@ import (
 // loraPlus sets the learning rates and decay of the parameters as peft's
 // create_loraplus_optimizer does (Hayou et al. 2024, "LoRA+", arXiv 2402.12354): B and
 // vectors learn loraplus_lr_ratio times as fast as A and the other matrices; all
-// except biases and LayerNorms decay, by weight_decay times their rate. The rate of
-// adapters on embeddings is accepted, but there are no such adapters.
+// except biases and LayerNorms decay, by weight_decay times their rate. Adapters on
+// embeddings have a rate of their own.
 func (a *Args) loraPlus(params []bindings.Param) {
 	if a.LoraPlusRatio == 0 {
 		return
@@ -19,6 +19,10 @@ func (a *Args) loraPlus(params []bindings.Param) {
 		switch p.Role {
 		case bindings.RoleLoraB, bindings.RoleMagnitude, bindings.RoleNorm, bindings.RoleLayerNorm, bindings.RoleBias:
 			p.Rate = a.LoraPlusRatio
+		}
+		if p.Role == bindings.RoleLoraEmbedding && a.LearningRate > 0 {
+			const least = 1e-30 // a rate is above 0
+			p.Rate = max(a.LoraPlusEmbed/a.LearningRate, least)
 		}
 		p.Decay = p.Role != bindings.RoleBias && p.Role != bindings.RoleLayerNorm
 	}

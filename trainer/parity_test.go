@@ -132,10 +132,13 @@ func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
 		if s.Adapters.Adapter != "" {
 			s.Adapters.Adapter = filepath.Join(parityFolder, s.Adapters.Adapter)
 		}
-		config, err := s.Adapters.Config()
-		require.NoError(t, err)
-		m.ApplyLora(config)
-		m.Adapter = s.Adapters.Adapter
+		if s.Adapters.Adapter != "" {
+			require.NoError(t, m.UseAdapter(s.Adapters.Adapter))
+		} else {
+			config, err := s.Adapters.Config()
+			require.NoError(t, err)
+			m.ApplyLora(config)
+		}
 	}
 	require.Equal(t, s.Method, m.Method())
 	s.Run.OutputDir = t.TempDir()

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
+	"qlora/checkpoint"
 	"qlora/option"
 	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 
-// sideFiles are the small files of a model folder that are copied next to results.
+// sideFiles are the small files of a model folder that are copied next to results. A folder
+// without tokenizer.json has others that define its tokenizer.
 var sideFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 	"tokenizer.model", "chat_template.jinja", "generation_config.json",
@@ -28,7 +31,15 @@ func (b *Base) SideFiles() ([]File, error) {
 	}
 	var files []File
 	in := b.Weights.Files()
-	for _, name := range sideFiles {
+	names := slices.Clone(sideFiles)
+	if _, err := fs.Stat(in, "tokenizer.json"); errors.Is(err, fs.ErrNotExist) {
+		for _, name := range checkpoint.TokenizerFiles {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, name := range names {
 		info, err := fs.Stat(in, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -51,7 +62,7 @@ func (b *Base) SideFiles() ([]File, error) {
 // Dataset reads files of records with the base's tokenizer and chat template, and
 // [dataset.DefaultOptions]. Use [dataset.Load] for other options.
 func (b *Base) Dataset(paths ...string) (*dataset.Set, error) {
-	tok, err := b.tokenizer()
+	tok, err := b.tokenizer(b.Adapter)
 	if err != nil {
 		return nil, err
 	}
@@ -60,10 +71,10 @@ func (b *Base) Dataset(paths ...string) (*dataset.Set, error) {
 	return dataset.Load(paths, tok, opt, nil)
 }
 
-// tokenizer loads the tokenizer of the base's folder.
-func (b *Base) tokenizer() (*tokenizer.Tokenizer, error) {
+// tokenizer loads the tokenizer of the adapter's folder ("": none) or the base's.
+func (b *Base) tokenizer(adapter string) (*tokenizer.Tokenizer, error) {
 	if b.Folder == "" {
 		return nil, option.Errorf("model", b.Name, "it has no folder, so no tokenizer: OpenBase opens one")
 	}
-	return tokenizer.LoadFolder(b.Folder)
+	return tokenizer.LoadFolder(TokenizerFolder(b.Folder, adapter))
 }

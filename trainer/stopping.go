@@ -19,12 +19,8 @@ func (e *EarlyStopping) on() bool { return e.Patience > 0 }
 // checkStopping refuses settings with which the run could never stop early.
 func (a *Args) checkStopping(refuse func(name string, value any, format string, args ...any)) {
 	switch e := &a.EarlyStopping; {
-	case e.Patience < 0:
-		refuse("early_stopping_patience", e.Patience, "it must be at least 0, and 0 never stops early")
 	case e.on() && a.EvalStrategy == StrategyNo:
-		refuse("early_stopping_patience", e.Patience, "the run never evaluates: set `eval_strategy`")
-	case !(e.Threshold >= 0) || math.IsInf(e.Threshold, 0):
-		refuse("early_stopping_threshold", e.Threshold, "it must be at least 0 and finite")
+		refuse("early_stopping_patience", e.Patience, neverEvaluates)
 	case e.Threshold > 0 && !e.on():
 		refuse("early_stopping_threshold", e.Threshold, "it has no effect without `early_stopping_patience`")
 	}

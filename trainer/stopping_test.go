@@ -180,7 +180,7 @@ func TestAccuracyAsMetric(t *testing.T) {
 func TestStoppingNeedsEvaluations(t *testing.T) {
 	for want, change := range map[string]func(*Args){
 		"`early_stopping_patience` is 2, but the run never evaluates":                     func(a *Args) { a.Patience, a.EvalStrategy = 2, StrategyNo },
-		"`early_stopping_patience` is -1, but it must be":                                 func(a *Args) { a.Patience = -1 },
+		"`early_stopping_patience` is -1, but it must be from 0 to":                       func(a *Args) { a.Patience = -1 },
 		"`early_stopping_threshold` is -1, but it must be":                                func(a *Args) { a.Patience, a.Threshold = 2, -1 },
 		"`early_stopping_threshold` is 0.1, but it has no effect without `early_stopping": func(a *Args) { a.Threshold = 0.1 },
 		"`save_strategy` is \"best\", but the run never evaluates":                        func(a *Args) { a.SaveStrategy, a.EvalStrategy = StrategyBest, StrategyNo },

@@ -10,6 +10,7 @@ import (
 	"qlora/bindings"
 	"qlora/nn"
 	"qlora/option"
+	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 
@@ -125,10 +126,10 @@ func New(r Run) (*Trainer, error) {
 // sideFiles returns the files of a run that names none.
 func (r *Run) sideFiles() ([]File, error) {
 	files, err := r.Base.SideFiles()
-	if err != nil || !slices.ContainsFunc(files, func(f File) bool { return f.Name == "tokenizer.json" }) || r.Base.Folder == "" {
+	if err != nil || len(files) == 0 || r.Base.Folder == "" || !tokenizer.Exists(r.Base.Folder) {
 		return files, err
 	}
-	tok, err := r.Base.tokenizer()
+	tok, err := r.Base.tokenizer(r.Base.Adapter)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ type lossCase struct {
 	tokens, vocabulary, hidden int
 	ignored                    float64 // share of ignored labels
 	bias                       bool
-	mode                       string  // "loss", "losses", "DX", "DX on X", "full"
+	mode                       string  // "loss", "losses", "DX", "DX on X", "full", "part" of DWeight
 	scale, cap                 float64 // on the logits; 0: none
 	smoothing                  float64
 }
@@ -44,6 +44,8 @@ func runHeadLoss(t *testing.T, s *suite) {
 		{65, 1031, 64, 0.9, false, "loss", 0, 0, 0.1},
 		{33, 131, 40, 0.2, true, "full", 1.5, 30, 0.1},
 		{530, 131, 40, 0.5, true, "losses", 2, 10, 1},
+		{33, 131, 48, 0.2, false, "part", 0, 0, 0},
+		{300, 67, 33, 0.5, true, "part", 0.5, 2, 0.1},
 		{1100, 67, 24, 0.5, true, "full", 0, 0, 0}, // more tokens than logits lie in memory of
 	} {
 		for _, h := range holdings {
@@ -82,7 +84,7 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	case "losses":
 		losses = f.output("Losses", bindings.F32, 1, c.tokens)
 		op.Losses = losses.Tensor
-	case "DX", "full":
+	case "DX", "full", "part":
 		dx = f.output("DX", f.act, c.tokens, c.hidden)
 		op.DX = dx.Tensor
 	case "DX on X":
@@ -90,8 +92,12 @@ func lossRow(f *fixture, c lossCase, h holding) {
 		op.DX = x.Tensor
 		overwritten = append(overwritten, x)
 	}
-	if c.mode == "full" {
-		dw = f.input("DWeight", bindings.F32, c.vocabulary, c.hidden, 1)
+	if c.mode == "full" || c.mode == "part" {
+		cols := c.hidden
+		if c.mode == "part" {
+			op.From, cols = c.hidden/3, c.hidden/2
+		}
+		dw = f.input("DWeight", bindings.F32, c.vocabulary, cols, 1)
 		op.DWeight = dw.Tensor
 		overwritten = append(overwritten, dw)
 		if c.bias {
@@ -148,7 +154,8 @@ func lossRow(f *fixture, c lossCase, h holding) {
 		dx.near(depth, sigma, 0, g.X.RawMatrix().Data)
 	}
 	if dw != nil {
-		dw.near(depth+c.tokens, sigma, 0, plus(g.W, dw))
+		part := mat.DenseCopyOf(g.W.Slice(0, c.vocabulary, op.From, op.From+dw.Cols))
+		dw.near(depth+c.tokens, sigma, 0, plus(part, dw))
 	}
 	if db != nil {
 		db.near(depth+c.tokens, sigma, 0, plus(mat.NewDense(1, c.vocabulary, g.Bias), db))

@@ -107,7 +107,8 @@ func (d *Device) lossOf(op *bindings.HeadLoss, labels []int32, rows []int) (loss
 	}
 
 	if !op.DWeight.Absent() {
-		d.tiled(w.Out, w.In, n, 1, logits.t(), gathered, 1, dense(f32(op.DWeight), w.In))
+		cols := op.DWeight.Cols
+		d.tiled(w.Out, cols, n, 1, logits.t(), gathered.col(op.From), 1, dense(f32(op.DWeight), cols))
 	}
 	if !op.DBias.Absent() {
 		d.sumRows(f32(op.DBias), logits.data, w.Out)

@@ -26,7 +26,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 			losses: columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
 		})
 		if !op.DWeight.Absent() { // before DX, which may be X
-			c.multiply(product{layout: layoutTN, a: z, b: x, c: matrix(op.DWeight), scale: 1, accumulate: 1})
+			c.multiply(product{layout: layoutTN, a: z, b: columns(x, op.From, op.From+op.DWeight.Cols), c: matrix(op.DWeight), scale: 1, accumulate: 1})
 		}
 		if !op.DBias.Absent() {
 			c.sumRows(sumRows{x: z, sum: vector(op.DBias)})

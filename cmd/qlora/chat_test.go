@@ -111,5 +111,9 @@ func TestEnding(t *testing.T) {
 
 	unended := filepath.Join(dir, "unended")
 	stderr = train(unended, "--chat_template", bare)
-	assert.Equal(t, 1, strings.Count(stderr, `ends a turn with "cc", which is not a token of tokenizer.json: generation stops only at d and at the maximum length`), stderr)
+	assert.Equal(t, 1, strings.Count(stderr, `ends a turn with "cc", which is not a token of the tokenizer: generation stops only at d and at the maximum length`), stderr)
+	assert.NotContains(t, stderr, "no record trains")
+	write(t, bare, strings.ReplaceAll(chatTemplate, "<e>", ""))
+	stderr = train(filepath.Join(dir, "open"), "--chat_template", bare)
+	assert.Equal(t, 1, strings.Count(stderr, "no record trains on a token that ends generation (d): the tuned model will not stop by itself"), stderr)
 }

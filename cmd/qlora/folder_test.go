@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,4 +66,65 @@ func TestUsedFolderLosesNothing(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Dir(out))
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
+}
+
+// TestThreeRunsAtOnceInAFolder starts three different runs in one folder at the same time:
+// one trains as it does alone, the others are refused, and then each of them trains there
+// after the one before was moved aside.
+func TestThreeRunsAtOnceInAFolder(t *testing.T) {
+	model, records := writeModel(t), writeRecords(t, 40, 8)
+	args := func(out, seed string) []string {
+		return []string{
+			"train", "--model", model, "--dataset", records, "--output_dir", out, "--seed", seed,
+			"--per_device_train_batch_size", "2", "--num_train_epochs", "3", "--save_steps", "7", "--save_total_limit", "2", "--logging_steps", "1",
+		}
+	}
+	seeds := []string{"1", "2", "3"}
+	alone := map[string]result{}
+	for _, seed := range seeds {
+		out := filepath.Join(t.TempDir(), "out")
+		code, _, stderr := run(t, args(out, seed)...)
+		require.Zero(t, code, stderr)
+		alone[seed] = outcome(t, out)
+	}
+	type ended struct {
+		seed, stderr string
+		code         int
+	}
+	out, all := filepath.Join(t.TempDir(), "out"), make(chan ended)
+	for _, seed := range seeds {
+		go func() {
+			var stderr strings.Builder
+			cmd := program(args(out, seed)...)
+			cmd.Stderr = &stderr
+			_ = cmd.Run() // the exit code is reported
+			all <- ended{seed, stderr.String(), cmd.ProcessState.ExitCode()}
+		}()
+	}
+	var won string
+	var lost []string
+	for range seeds {
+		switch e := <-all; e.code {
+		case 0:
+			require.Empty(t, won, "two runs trained in one folder")
+			won = e.seed
+		default:
+			require.Equal(t, 2, e.code, e.stderr)
+			require.Contains(t, e.stderr, "--output_dir is ")
+			require.Regexp(t, "has been training in it since|it holds another run", e.stderr)
+			lost = append(lost, e.seed)
+		}
+	}
+	require.NotEmpty(t, won)
+	require.Equal(t, alone[won].files, outcome(t, out).files)
+	for i, seed := range lost {
+		code, _, stderr := run(t, append(args(out, seed), "--overwrite_output_dir")...)
+		require.Zero(t, code, stderr)
+		require.Equal(t, alone[seed].files, outcome(t, out).files)
+		before := won
+		if i > 0 {
+			before = lost[i-1]
+		}
+		require.Equal(t, alone[before].files, outcome(t, fmt.Sprintf("%s.%d", out, i+1)).files)
+	}
 }

@@ -34,7 +34,7 @@ func TestHeldOutRecords(t *testing.T) {
 		{[]string{"--val_size", "2", "--eval_dataset", eval}, 2, nil, []string{"--val_size is 2, but --eval_dataset has the evaluation records: give one of them"}},
 		{[]string{"--val_size", "20"}, 2, nil, []string{"--val_size is 20, but of the 20 records that can be trained on it holds out 20"}},
 		{[]string{"--val_size", "1.5"}, 2, nil, []string{"--val_size is 1.5, but it must be a whole number of records, or a share below 1"}},
-		{[]string{"--max_train_samples", "-1"}, 2, nil, []string{"--max_train_samples is -1, but it must be at least 0"}},
+		{[]string{"--max_train_samples", "-1"}, 2, nil, []string{"--max_train_samples is -1, but it must be from 0 to 1000000000"}},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
 		code, _, stderr := run(t, append([]string{

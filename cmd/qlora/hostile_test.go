@@ -156,7 +156,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"no mapping":  "- a\n- b\n",
 			"deep":        deep("[", "]", 7000),
 			"long":        strings.Repeat("# comment\n", 10_000),
-			"aliases":     "a: &a [x, x]\nb: &b [*a, *a]\n",
+			"aliases":     "a: [&a [x, x], &b [*a, *a], *b]\n",
 			"binary":      "\x00\x01",
 			"tab":         "a:\n\t- b\n",
 			"twice":       "seed: 1\nseed: 2\n",

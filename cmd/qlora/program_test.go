@@ -52,9 +52,16 @@ const (
 // writeModel writes a Llama of two layers with random weights and returns its folder.
 func writeModel(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, tinymodel.Write(dir, modelConfig, tinymodel.Drawn(rand.New(rand.NewPCG(1, 2)), 0.08)))
+	dir := writeModelWith(t, modelConfig)
 	write(t, filepath.Join(dir, "tokenizer.json"), modelTokenizer)
+	return dir
+}
+
+// writeModelWith writes a model without a tokenizer.
+func writeModelWith(t testing.TB, config string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, tinymodel.Write(dir, config, tinymodel.Drawn(rand.New(rand.NewPCG(1, 2)), 0.08)))
 	return dir
 }
 

@@ -22,6 +22,8 @@ type adapter struct {
 	rows   map[string]*nn.Rows          // trained rows by the tensor's name
 	tied   bool                         // the head is the embedding, with the adapter too
 	on     *lora.Adapters
+
+	embedding string // the embedding, if it has an adapter
 }
 
 // openAdapter checks the folder, with the configuration of rebase, against a plan of
@@ -37,6 +39,13 @@ func (j *Job) openAdapter(dir string, config lora.Config, factor float64) (*adap
 		if p.Adapter != nil {
 			a.layers[p.Name] = p.Adapter
 		}
+	}
+	for _, end := range attached.Ends() {
+		a.layers[end.Module] = end.Adapter
+		if end.Embedding {
+			a.embedding = end.Module
+		}
+		a.tied = a.tied && end.Shared
 	}
 	for _, t := range m.Saved() {
 		a.saved[t.Name] = true
@@ -83,6 +92,13 @@ func (a *adapter) change(name string) (change, bool) {
 	l, ok := a.layers[name]
 	if !ok {
 		return change{}, false
+	}
+	if name == a.embedding {
+		r, features := l.A.Rows, l.A.Cols
+		return change{
+			rank: r, scale: float32(a.factor * float64(l.Scale)),
+			a: transposed(a.stored.Floats(name+".lora_embedding_B"), features, r), b: transposed(a.stored.Floats(name+".lora_embedding_A"), r, l.B.Rows),
+		}, true
 	}
 	c := change{
 		rank: l.A.Rows, scale: float32(a.factor * float64(l.Scale)),
@@ -135,4 +151,15 @@ func (j *Job) ends() []byte {
 		}
 	}
 	return h.Sum(nil)
+}
+
+// transposed returns the matrix [rows, cols] as [cols, rows].
+func transposed(x []float32, rows, cols int) []float32 {
+	y := make([]float32, len(x))
+	for i := range rows {
+		for j := range cols {
+			y[j*rows+i] = x[i*cols+j]
+		}
+	}
+	return y
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -45,9 +44,6 @@ func recordedNames(t *testing.T) map[string]string {
 // again.
 func TestEmbeddings(t *testing.T) {
 	for name, base := range recordedNames(t) {
-		if strings.HasPrefix(name, "lora-") {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(embeddings, name)
 			ids, want := recordedLogits(t, dir)

@@ -25,6 +25,7 @@ import (
 	"qlora/nn"
 	"qlora/nn/family"
 	"qlora/nn/quantize"
+	"qlora/tokenizer"
 )
 
 // A Job is a merge whose input has been checked.
@@ -252,7 +253,7 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 func (j *Job) tokenizerFiles() fs.FS {
 	files := j.base.Files()
 	for _, a := range j.adapters {
-		if _, err := os.Stat(filepath.Join(a.dir, "tokenizer.json")); err == nil {
+		if tokenizer.Exists(a.dir) {
 			files = os.DirFS(a.dir)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
@@ -14,6 +15,7 @@ import (
 type part struct {
 	name       string // in the output
 	layer      string // the linear layer it belongs to; "": none
+	adapted    string // the module, also the embedding or the head, of an adapter's change
 	transposed bool   // the folder has the layer's weight as [in, out]
 	tensor     checkpoint.Tensor
 	saved      bool              // it comes from an adapter
@@ -32,6 +34,10 @@ func (j *Job) part(name, source, own string) (part, error) {
 	p := part{name: name, tensor: t, shape: t.Shape, dtype: t.DType}
 	if l := j.linear[source]; l != nil && own == l.Name+".weight" {
 		p.layer, p.transposed, p.shape = l.Name, l.Transposed(), []int{l.Weight.Out, l.Weight.In}
+	}
+	p.adapted = p.layer
+	if e := j.model; own == e.Embedding.Name+".weight" || own == e.Head.Name+".weight" {
+		p.adapted = strings.TrimSuffix(own, ".weight")
 	}
 	for _, a := range j.adapters {
 		if a.saved[own] {
@@ -58,7 +64,7 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 	}
 	touched := p.saved || p.rows != nil || name != source
 	for _, a := range j.adapters {
-		touched = touched || p.layer != "" && a.layers[p.layer] != nil
+		touched = touched || p.adapted != "" && a.layers[p.adapted] != nil
 	}
 	dtype := j.dtype
 	if dtype == "" || !p.dtype.IsFloat() {
@@ -138,7 +144,7 @@ func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype checkpoint
 		m.from = overlaid{m.from, p.rows, m.cols}
 	}
 	for _, a := range j.adapters {
-		c, ok := a.change(p.layer)
+		c, ok := a.change(p.adapted)
 		if !ok {
 			continue
 		}

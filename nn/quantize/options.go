@@ -5,6 +5,7 @@ package quantize
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
@@ -34,6 +35,7 @@ func (o *Options) Ranges() option.Ranges {
 
 // Device returns the options in a device's form. An error is an [option.Error].
 func (o Options) Device() (*bindings.QuantizeOptions, error) {
+	o.ComputeDType = o.computeType()
 	kind, err := nf4.ParseKind(o.Type)
 	switch {
 	case err != nil:
@@ -44,6 +46,9 @@ func (o Options) Device() (*bindings.QuantizeOptions, error) {
 	device := &bindings.QuantizeOptions{Kind: kind, BlockSize: o.BlockSize, Double: o.Double}
 	return device, Check(device)
 }
+
+// computeType returns ComputeDType without the prefix of its name in torch.
+func (o Options) computeType() string { return strings.TrimPrefix(o.ComputeDType, "torch.") }
 
 // Check returns an [option.Error] for a kind or block size that bitsandbytes does not
 // support.
@@ -64,7 +69,7 @@ func (o Options) Config(model *nn.Config) (*checkpoint.Quantization, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.ComputeDType}
+	q := &checkpoint.Quantization{Kind: device.Kind, DoubleQuant: device.Double, ComputeDType: o.computeType()}
 	if len(model.Beside) > 0 {
 		q.SkipModules = append(slices.Clone(model.Beside), "lm_head")
 	}

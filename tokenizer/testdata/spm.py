@@ -1,6 +1,6 @@
 """Trains small SentencePiece models and writes, for each, sentencepiece/NAME.model and
-sentencepiece/NAME.jsonl: hard and random texts with the ids, and the decoded text, of the
-sentencepiece library (0.2.3).
+sentencepiece/NAME.jsonl: hard and random texts with their ids and, if none is unknown, the
+decoded text of the sentencepiece library (0.2.3).
 
 usage: spm.py, in this folder
        spm.py MODEL COUNT > X.jsonl
@@ -19,6 +19,7 @@ import sys
 import tempfile
 
 import sentencepiece as spm
+from sentencepiece import sentencepiece_model_pb2 as pb
 
 from generate import RULES, corpus
 from oracle import texts
@@ -34,6 +35,7 @@ SMALL = {
                   split_digits=True, allow_whitespace_only_pieces=True, user_defined_symbols=["<start_of_turn>", "\n\n", "\t"], pad_id=0, eos_id=1, bos_id=2, unk_id=3,
                   bos_piece="<bos>", eos_piece="<eos>"),
     "unigram_symbols": dict(model_type="unigram", vocab_size=300, user_defined_symbols=SYMBOLS, rules=True),
+    "char": dict(model_type="char", vocab_size=100, user_defined_symbols=SYMBOLS, rules=True),
     "unigram_bytes": dict(model_type="unigram", vocab_size=460, byte_fallback=True, normalization_rule_name="identity", add_dummy_prefix=False, split_by_whitespace=False),
 }  # fmt: skip
 
@@ -51,7 +53,9 @@ def train(options):
             sentence_iterator=iter(corpus()), model_writer=model, hard_vocab_limit=False, minloglevel=2, num_threads=1,
             character_coverage=0.98, input_sentence_size=0, **options,
         )  # fmt: skip
-    return model.getvalue()
+    proto = pb.ModelProto.FromString(model.getvalue())
+    proto.normalizer_spec.normalization_rule_tsv = ""  # a temporary file
+    return proto.SerializeToString(deterministic=True)
 
 
 def reserved(p):
@@ -70,6 +74,8 @@ def lines(model, count):
             continue
         ids = p.encode(text)
         line = {"ids": ids}
+        if not any(p.is_unknown(i) for i in ids):
+            line["decoded"] = p.decode(ids)
         if isinstance(text, str):
             line["text"] = text
         else:

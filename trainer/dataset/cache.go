@@ -96,7 +96,7 @@ func (c *Cache) Save() error {
 
 // cacheKey returns a hash of all inputs of Load.
 func cacheKey(paths []string, tok *tokenizer.Tokenizer, opt Options) (string, error) {
-	sources, err := findSources(paths, opt.Evaluation)
+	sources, err := findSources(paths, opt.purpose())
 	if err != nil {
 		return "", err
 	}

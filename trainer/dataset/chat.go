@@ -63,6 +63,11 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 	if err != nil {
 		return Example{}, err
 	}
+	if w.opt.Reasoning == ReasoningKeep {
+		if err := keepsParts(v, only); err != nil {
+			return Example{}, err
+		}
+	}
 	if err := w.fit(chats, v, true); err != nil {
 		return Example{}, err
 	}

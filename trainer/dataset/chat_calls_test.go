@@ -89,6 +89,7 @@ func TestCallsInOtherForms(t *testing.T) {
 		{"no calls", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "tool_calls": []}]}`, "assistant\nb<|im_end|>"},
 		{"no calls as a text", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "tool_calls": ""}]}`, "assistant\nb<|im_end|>"},
 		{"tools as texts", `{"tools": ["{\"name\": \"f\"}"], "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`, `[{"type": "function", "function": {"name": "f"}}]`},
+		{"parameters as a text", `{"tools": [{"type": "function", "function": {"name": "f", "parameters": "{\"type\": \"object\"}"}}], "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`, `{"name": "f", "parameters": {"type": "object"}}}]`},
 		{"calls that are no JSON", `{"messages": [{"role": "assistant", "tool_calls": "f()"}]}`, `error message 1 of "messages" has tool_calls that are f(), not JSON`},
 		{"calls that are no list", `{"messages": [{"role": "assistant", "tool_calls": {"a": 1}}]}`, "error has tool_calls that are not a list"},
 		{"a tool that is no JSON", `{"tools": ["f"], "messages": [{"role": "user", "content": "a"}]}`, `error tool 1 of "tools" is f, not a JSON object`},

@@ -72,6 +72,9 @@ func textPart(item any) (*chattemplate.Dict, error) {
 		}
 		for _, key := range []string{"text", "value"} {
 			if text, _ := x.Get(key); text != nil {
+				if inner, ok := text.(*chattemplate.Dict); ok { // as in OpenAI's Assistants API
+					text, _ = inner.Get("value")
+				}
 				s, ok := text.(string)
 				if !ok {
 					break

@@ -26,6 +26,7 @@ func TestParts(t *testing.T) {
 		{"a text for lists alone", readsOnly, `"b"`, "user\n[b]<|im_end|>", ""},
 		{"the Responses API", readsText, `[{"type": "input_text", "text": "b"}, {"type": "output_text", "text": "c"}]`, "user\nbc<|im_end|>", "joined"},
 		{"texts, and without a type", readsText, `["b", {"text": "c"}]`, "user\nbc<|im_end|>", "joined"},
+		{"the Assistants API", readsText, `[{"type": "text", "text": {"value": "b", "annotations": []}}]`, "user\nb<|im_end|>", ""},
 		{"image", readsText, `[{"type": "text", "text": "b"}, {"type": "image_url", "image_url": {"url": "x"}}]`, `error message 1 of "messages" has a part of type image_url; only text is supported`, ""},
 		{"file", readsLists, `[{"type": "input_file", "file_id": "x"}]`, "error a part of type input_file; only text", ""},
 		{"a strange type", readsText, `[{"type": {"a": 1}, "text": "b"}]`, "error a part of its content whose type is not a text", ""},

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func (c *chats) fitReasoning(v *chattemplate.Conversation, how string, report *C
 			_, thoughts := chattemplate.Reasoning(v.Messages[i])
 			v.Messages[i] = thinkBefore(v.Messages[i], thoughts)
 		}
-		out = still
+		out, report.Kept = still, len(still) > 0
 	}
 	for _, i := range out {
 		key, _ := chattemplate.Reasoning(v.Messages[i])
@@ -70,6 +71,17 @@ func (c *chats) fitReasoning(v *chattemplate.Conversation, how string, report *C
 		}
 		report.LeftOut[key]++
 	}
+}
+
+// keepsParts returns an error if reasoning would be put before a content whose parts are
+// named by their places.
+func keepsParts(v *chattemplate.Conversation, only lessons) error {
+	for i, m := range v.Messages {
+		if key, _ := chattemplate.Reasoning(m); key != "" && only.partsOf(i) != nil {
+			return fmt.Errorf("message %d has both train_detail and %s, which `reasoning` keep would put before the content; use template or drop", i+1, key)
+		}
+	}
+	return nil
 }
 
 // thinkBefore returns a message with its reasoning in the content, as models write it.

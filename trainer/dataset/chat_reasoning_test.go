@@ -27,7 +27,7 @@ func TestReasoning(t *testing.T) {
 		{"kept in parts", chatml, strings.Replace(one, `"4"`, `[{"type": "text", "text": "4"}]`, 1), "keep", "…<think>\nhmm\n</think>\n\n4<|im_end|>…", ""},
 		{"kept in two turns", chatml, two, "keep", "…<think>\nhmm\n</think>\n\n4<|im_end|>…<think>\noh\n</think>\n\n7<|im_end|>…", ""},
 		{"dropped", chatml, one, "drop", "…4<|im_end|>…", ""},
-		{"cannot be kept", strips, one, "keep", "…4<|im_end|>…", out},
+		{"cannot be kept", strips, one, "keep", "…4<|im_end|>…", out + "it drops <think>…</think> before an answer too: end a record with each such answer"},
 		{"shown", qwen3, one, "", "…<think>\nhmm\n</think>\n\n4<|im_end|>…", ""},
 		{"dropped though shown", qwen3, one, "drop", "…<think>\n\n</think>\n\n4<|im_end|>…", ""},
 		{"shown in the last turn alone", qwen3, two, "", "…4<|im_end|>…<think>\noh\n</think>\n\n7<|im_end|>…", "leaves out the reasoning_content of 1 of 2 messages"},
@@ -45,5 +45,9 @@ func TestReasoning(t *testing.T) {
 			assert.Equal(t, c.line == "", lines == "", lines)
 		})
 	}
+	dir, tok := chatFolder(t, chatml)
+	detailed := strings.Replace(one, `"content": "4"`, `"content": "4", "train_detail": [{"begin_offset": 0, "end_offset": 0, "train": true}]`, 1)
+	_, err := Load([]string{write(t, "a.jsonl", detailed)}, tok, Options{Format: Auto, ModelFolder: dir, Reasoning: ReasoningKeep}, nil)
+	require.ErrorContains(t, err, "message 2 has both train_detail and reasoning_content")
 	require.ErrorContains(t, Options{Reasoning: "on"}.Validate(), "it must be template, keep or drop")
 }

@@ -160,10 +160,33 @@ func wholeTools(tools *chattemplate.List) (*chattemplate.List, error) {
 		}
 		_, framed := bare.Get("function")
 		if _, named := bare.Get("name"); named && !framed {
-			whole[i] = function(bare)
+			bare = function(bare)
 		}
+		whole[i] = withParameters(bare)
 	}
 	return chattemplate.NewList(whole...), nil
+}
+
+// withParameters returns a tool whose parameters are an object, if they are its JSON text.
+func withParameters(tool *chattemplate.Dict) *chattemplate.Dict {
+	_, f := calledFunction(tool)
+	if f == nil {
+		return tool
+	}
+	text, _ := f.Get("parameters")
+	s, _ := text.(string)
+	parsed, err := chattemplate.Decode([]byte(s))
+	if _, ok := parsed.(*chattemplate.Dict); !ok || err != nil {
+		return tool
+	}
+	f = f.Clone()
+	f.Set("parameters", parsed)
+	if _, framed := tool.Get("function"); !framed {
+		return f
+	}
+	tool = tool.Clone()
+	tool.Set("function", f)
+	return tool
 }
 
 func function(f any) *chattemplate.Dict {

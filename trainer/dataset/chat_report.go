@@ -15,6 +15,7 @@ type ChatReport struct {
 	Joined        int            // contents whose parts were joined
 	Reasoning     int            // messages with reasoning
 	LeftOut       map[string]int // messages whose reasoning the template leaves out, by its key
+	Kept          bool           // the template leaves it out before the answer too
 }
 
 // add adds the counts of another report.
@@ -23,6 +24,7 @@ func (c *ChatReport) add(more ChatReport) {
 	c.Developer += more.Developer
 	c.Joined += more.Joined
 	c.Reasoning += more.Reasoning
+	c.Kept = c.Kept || more.Kept
 	for key, n := range more.LeftOut {
 		if c.LeftOut == nil {
 			c.LeftOut = map[string]int{}
@@ -31,7 +33,7 @@ func (c *ChatReport) add(more ChatReport) {
 	}
 }
 
-// lines says it about a file, a line for each kind. reasoning is Options.Reasoning.
+// lines says it about a file, a line for each kind.
 func (c *ChatReport) lines(name string) []string {
 	var lines []string
 	if c.Developer > 0 {
@@ -46,8 +48,12 @@ func (c *ChatReport) lines(name string) []string {
 		for _, n := range c.LeftOut {
 			out += n
 		}
-		lines = append(lines, fmt.Sprintf("warning: %s: the chat template leaves out the %s of %d of %s; `--reasoning keep` writes it before the answer, drop leaves it out everywhere",
-			name, strings.Join(keys, " and "), out, counted(c.Reasoning, "message", "messages")))
+		advice := "`--reasoning keep` writes it before the answer, drop leaves it out everywhere"
+		if c.Kept {
+			advice = "it drops <think>…</think> before an answer too: end a record with each such answer, or choose another `--chat_template`"
+		}
+		lines = append(lines, fmt.Sprintf("warning: %s: the chat template leaves out the %s of %d of %s; %s",
+			name, strings.Join(keys, " and "), out, counted(c.Reasoning, "message", "messages"), advice))
 	}
 	return lines
 }

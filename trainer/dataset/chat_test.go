@@ -211,6 +211,7 @@ func FuzzChat(f *testing.F) {
 	for _, seed := range []string{
 		`{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": [{"type": "text", "text": "b"}], "weight": 0}]}`,
 		`{"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "{\"name\": \"f\"}"}], "system": "s", "tools": "[{\"name\": \"f\"}]"}`,
+		`{"messages": [{"role": "developer", "content": ["a"]}, {"role": "assistant", "content": [{"type": "thinking", "thinking": "t"}, {"text": {"value": "b"}}], "reasoning": "r", "tool_calls": "[{\"name\": \"f\", \"arguments\": \"{}\"}]"}]}`,
 		`{"messages": [{"role": "assistant", "content": null, "tool_calls": [{"function": 1}]}], "chat_template_kwargs": {"x": [1]}}`,
 	} {
 		f.Add([]byte(seed))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"qlora/option"
@@ -47,17 +48,17 @@ func DefaultOptions() Options {
 	return Options{Format: Auto, MaxLength: 1024, Reasoning: ReasoningTemplate}
 }
 
-// Ranges returns the intervals of the numeric options.
-func (o *Options) Ranges() option.Ranges {
-	return option.Ranges{"max_length": option.From(0, 1<<24)}
-}
-
 // limitName returns the option of MaxRecords.
 func (o *Options) limitName() string {
 	if o.Evaluation {
 		return "max_eval_samples"
 	}
 	return "max_train_samples"
+}
+
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return option.Ranges{"max_length": option.From(0, 1<<24)}
 }
 
 // Validate returns everything that is wrong with the options, each an [option.Error].
@@ -75,6 +76,13 @@ func (o Options) Validate() error {
 	}
 	_, columns := columnsOf(o.Columns)
 	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
+}
+
+func (o Options) purpose() Purpose {
+	if o.Evaluation {
+		return ForEvaluation
+	}
+	return ForTraining
 }
 
 // A Set is the result of Load.
@@ -112,7 +120,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	if len(paths) == 0 {
 		return nil, errors.New("no dataset is named")
 	}
-	sources, err := findSources(paths, opt.Evaluation)
+	sources, err := findSources(paths, opt.purpose())
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +174,10 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 			l.set.Report.Splits = append(l.set.Report.Splits, s.splits)
 		}
 		l.set.Report.Skipped = append(l.set.Report.Skipped, s.skipped...)
-		l.set.Report.Sources = append(l.set.Report.Sources, len(l.set.Report.Files))
+		l.set.Report.Sources = append(l.set.Report.Sources, SourceReport{strings.Join(s.paths, ", "), len(l.set.Report.Files)})
 	}
 	if err := l.set.Report.usable(); err != nil {
 		return nil, err
 	}
-	return l.set, l.set.Arrange(paths, opt)
+	return l.set, l.set.Arrange(opt)
 }

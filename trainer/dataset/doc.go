@@ -9,7 +9,7 @@
 // by their weights, and documents packed into sequences, if requested.
 //
 // Ids and labels are those of trl's SFTTrainer, with three differences: a long text is
-// cut into pieces instead of truncated, tokenizer.json alone defines the tokenizer, and
+// cut into pieces instead of truncated, the files alone define the tokenizer, and
 // conversations train on the assistant's turns whether or not the chat template marks
 // them.
 package dataset

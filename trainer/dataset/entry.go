@@ -42,13 +42,21 @@ func entryOf(name string) (entry, error) {
 	return e, nil
 }
 
-// PathsOf returns the paths of datasets as Load takes them: each is a path, or a JSON
-// object that describes a dataset.
+// PathsOf returns the files, folders and patterns of datasets as Load takes them: each is
+// a path, which may end in a choice of a folder's parts, or a JSON object that describes a
+// dataset.
 func PathsOf(names []string) []string {
 	var paths []string
 	for _, name := range names {
-		if e, err := entryOf(name); err == nil {
-			paths = append(paths, e.paths...)
+		e, err := entryOf(name)
+		if err != nil {
+			continue
+		}
+		for _, path := range e.paths {
+			if dir, _, ok := folderOf(path); ok {
+				path = dir
+			}
+			paths = append(paths, path)
 		}
 	}
 	return paths

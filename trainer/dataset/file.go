@@ -1,8 +1,6 @@
 package dataset
 
 import (
-	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -35,21 +33,15 @@ var fileTypes = []fileType{
 	{ending: ".txt", records: plainText},
 }
 
-// gz is an extension after those of files that are read sequentially.
-const gz = ".gz"
-
 // fileTypeOf returns the type of a file's extension.
 func fileTypeOf(path string) (fileType, bool) {
 	if path == Stdin {
 		return fileType{records: jsonRecords}, true
 	}
-	name, compressed := path, false
-	if ending := filepath.Ext(path); strings.EqualFold(ending, gz) {
-		name, compressed = path[:len(path)-len(ending)], true
-	}
+	compressed, name := compressionOf(path)
 	for _, kind := range fileTypes {
 		if strings.EqualFold(filepath.Ext(name), kind.ending) {
-			return kind, !compressed || kind.records != nil
+			return kind, compressed == nil || kind.records != nil
 		}
 	}
 	return fileType{}, false
@@ -57,41 +49,23 @@ func fileTypeOf(path string) (fileType, bool) {
 
 // open returns the records of a file of the type, which has size bytes.
 func (kind fileType) open(path string, file *countingReader, size int64) (iter.Seq2[record, error], error) {
-	switch {
-	case kind.rows != nil:
+	if kind.rows != nil {
 		return kind.rows(file, size), nil
-	case strings.EqualFold(filepath.Ext(path), gz) && size == 0:
-		return nil, fmt.Errorf("%s: the file is empty", path)
-	case strings.EqualFold(filepath.Ext(path), gz):
-		// Decompression streams, so the decompressed size does not matter: only the
-		// longest record is held in memory.
-		text, err := gzip.NewReader(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, gzipFault(err))
+	}
+	text := io.Reader(file)
+	var err error
+	if c, _ := compressionOf(path); c != nil && path != Stdin {
+		if size == 0 {
+			return nil, fmt.Errorf("%s: the file is empty", path)
 		}
-		return kind.records(decompressed{text}), nil
+		if text, err = c.read(file); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	return kind.records(file), nil
-}
-
-// decompressed explains gzip's errors.
-type decompressed struct{ *gzip.Reader }
-
-func (d decompressed) Read(p []byte) (int, error) {
-	n, err := d.Reader.Read(p)
-	return n, gzipFault(err)
-}
-
-func gzipFault(err error) error {
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the gzip file is truncated")
-	case errors.Is(err, gzip.ErrHeader):
-		return errors.New("the file is not gzip, despite its name")
-	case errors.Is(err, gzip.ErrChecksum):
-		return errors.New("the gzip file is damaged: its checksum does not match")
+	if text, err = checkEncoding(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", kind.at(path, 0), err)
 	}
-	return err
+	return kind.records(text), nil
 }
 
 // at names a place in a file of the type; line 0 names the whole file.

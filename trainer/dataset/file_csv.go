@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,10 +24,11 @@ const maxCells = 1 << 12
 func csvRows(comma byte) func(io.Reader) iter.Seq2[record, error] {
 	return func(from io.Reader) iter.Seq2[record, error] {
 		return func(yield func(record, error) bool) {
-			s := tableScanner{from: bufio.NewReaderSize(from, 1<<16), comma: comma, line: 1}
+			s := tableScanner{from: bufio.NewReaderSize(from, 1<<16), line: 1}
 			if mark, _ := s.from.Peek(len(utf8Mark)); string(mark) == utf8Mark {
 				_, _ = s.from.Discard(len(utf8Mark)) // just peeked
 			}
+			s.comma = s.separator(comma)
 			var names []string
 			for {
 				cells, err := s.row()
@@ -52,6 +54,27 @@ func csvRows(comma byte) func(io.Reader) iter.Seq2[record, error] {
 			}
 		}
 	}
+}
+
+// separator returns the byte between cells: the usual one, or if the first row has none,
+// a semicolon or a tab that it has, as spreadsheets write where the comma is decimal.
+func (s *tableScanner) separator(usual byte) byte {
+	head, _ := s.from.Peek(s.from.Size())
+	found, quoted := usual, false
+	for _, c := range bytes.TrimLeft(head, "\r\n") {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == usual:
+			return usual
+		case c == '\n' || c == '\r':
+			return found
+		case (c == ';' || c == '\t') && found == usual:
+			found = c
+		}
+	}
+	return found
 }
 
 // columnNames returns the fields of the first row. A column without a name, such as

@@ -17,7 +17,7 @@ const peeked = 1 << 16
 const blanks = " \t\r\n"
 
 // jsonRecords reads the records of a .json or .jsonl file, whose names do not tell how
-// they are laid out: as one array, as an object with the array under "data", as objects
+// they are laid out: as one array, as an object with the array in a field, as objects
 // over several lines, or as one record a line.
 func jsonRecords(from io.Reader) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
@@ -64,8 +64,11 @@ func skipBlank(in *bufio.Reader) (head []byte, lines int) {
 	}
 }
 
+// arrayNames are the fields under which a file's one object holds its records.
+var arrayNames = []string{"data", "rows", "records", "examples"}
+
 // dataArray returns the length of head up to the first element of an array of objects
-// that the file's one object holds under "data", or 0 if there is none. A line that is a
+// that the file's one object holds under one of arrayNames, or 0 if there is none. A line that is a
 // record of its own, followed by others, is none, even if it has such a field.
 func dataArray(head []byte) int {
 	first, rest, _ := bytes.Cut(head, []byte{'\n'})
@@ -81,7 +84,7 @@ func dataArray(head []byte) int {
 		if err != nil {
 			return 0
 		}
-		if name != "data" {
+		if text, ok := name.(string); !ok || !slices.Contains(arrayNames, text) {
 			var value json.RawMessage
 			if d.Decode(&value) != nil {
 				return 0

@@ -18,6 +18,9 @@ type format struct {
 	fields []string // all required
 	choice bool     // several formats share the name
 	pieces bool     // a long record is cut into pieces; others keep their beginning
+	// is, if not nil, must hold for a file's first record too: the fields' names do not
+	// say enough.
+	is func(*record) bool
 	// split returns the records that a record contains; nil if it is one.
 	split func(r record) ([]record, error)
 	// example returns the whole, uncut example of a record.
@@ -33,7 +36,7 @@ func (f *format) String() string {
 
 // formats lists the formats in the order in which they are tried: more specific fields
 // first, so that alpaca with a rendered "text" stays alpaca.
-var formats = []*format{
+var formats = slices.Concat([]*format{
 	&pretokenized,
 	&messages,
 	&sharegpt,
@@ -50,8 +53,14 @@ var formats = []*format{
 	&promptResponse,
 	&inputsTargets,
 	&inputOutput,
+	&inputTarget,
+	&queryAnswer,
+	&questionSolution,
+	&humanAssistant,
+	&userAssistant,
+}, turnsFormats, []*format{
 	&text,
-}
+})
 
 // Formats returns the values of Options.Format.
 func Formats() []string {
@@ -109,7 +118,7 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 		if null == "" {
 			null = first.null(f.fields)
 		}
-		if !first.hasAll(f.fields) {
+		if !first.hasAll(f.fields) || f.is != nil && !f.is(&first) {
 			continue
 		}
 		if slices.ContainsFunc(columns, func(c column) bool { return slices.Contains(f.fields, c.target) }) {

@@ -16,19 +16,22 @@ var sharegpt = chatFormat("sharegpt", "conversations")
 
 func chatFormat(name, field string) format {
 	return format{
-		name:   name,
-		fields: []string{field},
-		example: func(w *worker, r record) (Example, error) {
-			v, only, err := r.conversation(field)
-			if err != nil {
-				return Example{}, err
-			}
-			if err := r.addSystem(v, &only); err != nil {
-				return Example{}, err
-			}
-			return w.chat(v, only)
-		},
+		name:    name,
+		fields:  []string{field},
+		example: func(w *worker, r record) (Example, error) { return w.conversationOf(r, field) },
 	}
+}
+
+// conversationOf returns the example of a field of messages.
+func (w *worker) conversationOf(r record, field string) (Example, error) {
+	v, only, err := r.conversation(field)
+	if err != nil {
+		return Example{}, err
+	}
+	if err := r.addSystem(v, &only); err != nil {
+		return Example{}, err
+	}
+	return w.chat(v, only)
 }
 
 // addSystem begins a conversation with the record's system text, if it has one and no

@@ -24,6 +24,11 @@ var (
 	questionResponse = pairFormat(pairFields{prompt: "question", completion: "response", task: true})
 	problemSolution  = pairFormat(pairFields{prompt: "problem", completion: "solution", task: true})
 	queryResponse    = pairFormat(pairFields{prompt: "query", completion: "response", task: true})
+	inputTarget      = pairFormat(pairFields{prompt: "input", completion: "target", task: true})
+	queryAnswer      = pairFormat(pairFields{prompt: "query", completion: "answer", task: true})
+	questionSolution = pairFormat(pairFields{prompt: "question", completion: "solution", task: true})
+	humanAssistant   = pairFormat(pairFields{prompt: "human", completion: "assistant", task: true})
+	userAssistant    = pairFormat(pairFields{prompt: "user", completion: "assistant", task: true})
 	inputsTargets    = pairFormat(pairFields{prompt: "inputs", completion: "targets", task: true})
 )
 

@@ -63,15 +63,14 @@ func (s *Set) First(n int) int {
 	return len(records) - n
 }
 
-// Arrange repeats and drops records by the options' Weights, of which each path has one,
-// and packs them. Load does so itself.
-func (s *Set) Arrange(paths []string, opt Options) error {
+// Arrange repeats and drops records by the options' Weights, of which each dataset has
+// one, and packs them. Load does so itself.
+func (s *Set) Arrange(opt Options) error {
 	if opt.Weights != nil {
-		if err := checkWeights(opt.Weights, len(paths)); err != nil {
+		if err := checkWeights(opt.Weights, len(s.Report.Sources)); err != nil {
 			return err
 		}
-		ends := s.bySource()
-		if err := s.mix(paths, ends, opt.Weights, opt.Seed); err != nil {
+		if err := s.mix(s.bySource(), opt.Weights, opt.Seed); err != nil {
 			return err
 		}
 	}
@@ -81,16 +80,15 @@ func (s *Set) Arrange(paths []string, opt Options) error {
 	return nil
 }
 
-// bySource sorts the examples by the path that they were read from and returns the end
-// of each path's examples.
+// bySource sorts the examples by their dataset and returns the end of the examples of
+// each.
 func (s *Set) bySource() (ends []int) {
 	order := make([]int, len(s.Examples))
 	for i := range order {
 		order[i] = i
 	}
 	source := func(i int) int {
-		at, _ := slices.BinarySearch(s.Report.Sources, int(s.Origins[i].File)+1)
-		return at
+		return slices.IndexFunc(s.Report.Sources, func(r SourceReport) bool { return int(s.Origins[i].File) < r.End })
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return source(a) - source(b) })
 	ends = make([]int, len(s.Report.Sources))

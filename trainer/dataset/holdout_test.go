@@ -81,7 +81,7 @@ func TestHoldOutKeepsRecordsTogether(t *testing.T) {
 	left := numbers(s)
 	opt := DefaultOptions()
 	opt.Weights, opt.Packing, opt.MaxLength = []float64{2, 1}, true, 8
-	require.NoError(t, s.Arrange([]string{first, second}, opt))
+	require.NoError(t, s.Arrange(opt))
 	seen := map[int32]int{}
 	for _, e := range s.Examples {
 		for d := range e.Documents() {
@@ -95,7 +95,8 @@ func TestHoldOutKeepsRecordsTogether(t *testing.T) {
 		require.Equal(t, map[bool]int{true: 2, false: 1}[n < 20], seen[n], "record %d", n)
 	}
 	require.Len(t, s.Report.Arranged(), 4)
-	require.Error(t, s.Arrange([]string{first, second, first}, opt))
+	opt.Weights = []float64{1}
+	require.Error(t, s.Arrange(opt))
 }
 
 // TestMaxRecords reads the first records of several files.

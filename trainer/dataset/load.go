@@ -65,6 +65,10 @@ func (l *loader) file(path string, size int64) error {
 		return l.report(l.done + min(counted.n, size))
 	}
 	for r, err := range records {
+		if most := l.opt.MaxRecords; most > 0 && l.records+len(batch) == most {
+			report.Stopped = l.opt.limitName()
+			break
+		}
 		if l.left == 0 {
 			break
 		}
@@ -76,10 +80,6 @@ func (l *loader) file(path string, size int64) error {
 				return err
 			}
 			return fmt.Errorf("%s: %w", kind.at(path, r.line), err)
-		}
-		if most := l.opt.MaxRecords; most > 0 && l.records+len(batch) == most {
-			report.Stopped = l.opt.limitName()
-			break
 		}
 		r.columnar = kind.rows != nil
 		batch = append(batch, r)

@@ -3,7 +3,6 @@ package dataset
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"qlora/internal/torchrand"
 )
@@ -35,7 +34,7 @@ func checkWeights(weights []float64, sources int) error {
 //
 // ends are the ends of the datasets' examples; every example is one document. The pieces
 // of a record stay together.
-func (s *Set) mix(names []string, ends []int, weights []float64, seed uint64) error {
+func (s *Set) mix(ends []int, weights []float64, seed uint64) error {
 	var mixed Set
 	from := 0
 	for i, end := range ends {
@@ -44,7 +43,7 @@ func (s *Set) mix(names []string, ends []int, weights []float64, seed uint64) er
 		n := len(records)
 		whole := int(weights[i])
 		part := int(math.Round((weights[i] - float64(whole)) * float64(n)))
-		report := MixReport{Name: strings.Join(PathsOf(names[i:i+1]), ", "), Weight: weights[i], Records: n, Taken: whole*n + part}
+		report := MixReport{Name: s.Report.Sources[i].Name, Weight: weights[i], Records: n, Taken: whole*n + part}
 		chosen := make([]bool, n)
 		for _, r := range torchrand.New(seed + uint64(i)).RandPerm(n)[:part] {
 			chosen[r] = true

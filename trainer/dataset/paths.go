@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,8 +18,8 @@ type source struct {
 	splits  string   // how the splits of a folder are used, in a line; "" without splits
 }
 
-// findSources returns the files of each dataset, for evaluation or for training.
-func findSources(names []string, evaluation bool) ([]source, error) {
+// findSources returns the files of each dataset, for a purpose.
+func findSources(names []string, use Purpose) ([]source, error) {
 	sources := make([]source, len(names))
 	for i, name := range names {
 		s := &sources[i]
@@ -27,7 +28,7 @@ func findSources(names []string, evaluation bool) ([]source, error) {
 			return nil, err
 		}
 		for _, path := range s.paths {
-			if err := s.find(path, evaluation); err != nil {
+			if err := s.find(path, use); err != nil {
 				return nil, err
 			}
 		}
@@ -36,7 +37,7 @@ func findSources(names []string, evaluation bool) ([]source, error) {
 }
 
 // find adds the files of a path.
-func (s *source) find(path string, evaluation bool) error {
+func (s *source) find(path string, use Purpose) error {
 	if path == Stdin {
 		if err := stdin.fill(); err != nil {
 			return err
@@ -44,32 +45,25 @@ func (s *source) find(path string, evaluation bool) error {
 		s.files, s.sizes = append(s.files, path), append(s.sizes, stdin.size)
 		return nil
 	}
-	info, err := os.Stat(path)
+	_, err := os.Stat(path)
+	dir, choice, isFolder := folderOf(path)
 	switch {
+	case isFolder:
+		return s.folder(dir, choice, use)
 	case os.IsNotExist(err) && strings.ContainsAny(path, "*?["):
 		return s.match(path)
 	case err != nil:
 		return err
-	case info.IsDir():
-		return s.folder(path, evaluation)
 	case s.entry.split != "" && s.entry.split != "train":
 		return fmt.Errorf("%s: a file has one split, train; name the file of the split %s", path, s.entry.split)
 	}
 	return s.add(path)
 }
 
-// wants reports whether a split of a folder is read.
-func (s *source) wants(split string, evaluation bool) bool {
-	if s.entry.split != "" {
-		return split == s.entry.split
-	}
-	return (split == "train") != evaluation
-}
-
 // add adds a file, which must be readable by its extension.
 func (s *source) add(path string) error {
 	if _, ok := fileTypeOf(path); !ok {
-		return fmt.Errorf("%s: a dataset file's name must end in one of %s, or in %s after one of those except .parquet", path, endings(), gz)
+		return fmt.Errorf("%s: a dataset file's name must end in one of %s, or in %s after one of those except .parquet, .arrow and .feather", path, endings(), compressionEndings())
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -99,16 +93,43 @@ func (s *source) match(pattern string) error {
 	return nil
 }
 
-// folder adds the files of a folder: those of the wanted splits if it has splits.
-func (s *source) folder(dir string, evaluation bool) error {
-	entries, err := os.ReadDir(dir)
+// folder adds the files of a folder: those of the wanted splits if it has splits, or of
+// its subfolders if it has no others.
+func (s *source) folder(dir string, choice []string, use Purpose) error {
+	f, choice, err := findFolder(dir, choice)
 	if err != nil {
 		return err
 	}
-	if found, err := s.splitFolder(dir, entries, evaluation); found || err != nil {
+	if s.entry.split != "" && (f != nil || s.entry.split != "train") {
+		choice = append(choice, s.entry.split)
+	}
+	if err := f.choose(dir, choice); err != nil {
 		return err
 	}
-	return s.plainFolder(dir)
+	if f != nil {
+		return s.useSplits(f, use)
+	}
+	if err := s.plainFolder(dir); !errors.Is(err, errNoFiles) {
+		return err
+	}
+	f, err = deepFolder(dir)
+	switch {
+	case err != nil:
+		return err
+	case f == nil:
+		return fmt.Errorf("%s: %w one of %s", dir, errNoFiles, endings())
+	}
+	s.skipped = nil
+	return s.useSplits(f, use)
+}
+
+var errNoFiles = errors.New("the folder has no file whose name ends in")
+
+// skip notes an entry of a folder that is not read.
+func (s *source) skip(path string) {
+	if !isBeside(path) {
+		s.skipped = append(s.skipped, path)
+	}
 }
 
 // plainFolder adds the readable files of a folder, in the order of their names. It skips
@@ -123,12 +144,9 @@ func (s *source) plainFolder(dir string) error {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			s.skipped = append(s.skipped, path)
-			continue
-		}
-		if _, ok := fileTypeOf(path); !ok {
-			s.skipped = append(s.skipped, path)
+		info, err := os.Stat(path)
+		if _, ok := fileTypeOf(path); err != nil || !info.Mode().IsRegular() || !ok || isNotData(e.Name()) {
+			s.skip(path)
 			continue
 		}
 		if err := s.add(path); err != nil {
@@ -136,7 +154,7 @@ func (s *source) plainFolder(dir string) error {
 		}
 	}
 	if len(s.files) == 0 {
-		return fmt.Errorf("%s: the folder has no file whose name ends in one of %s", dir, endings())
+		return fmt.Errorf("%s: %w one of %s", dir, errNoFiles, endings())
 	}
 	return nil
 }

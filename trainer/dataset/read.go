@@ -16,6 +16,7 @@ type Use struct {
 	Path    string
 	Records int
 	Unused  []string
+	Splits  string // how the splits of its folder are used, in a line; "" for other files of it
 }
 
 // String returns the use in one line.
@@ -24,11 +25,11 @@ func (u Use) String() string {
 	return fmt.Sprintf("%s: %d records%s", file.name(), u.Records, unusedLine(u.Unused, nil))
 }
 
-// Read calls each with the records of the paths, as in Load for evaluation, one after
-// another, without making examples, and returns how each file was used. An error of each
-// ends it; errors name file and line.
-func Read(paths []string, each func(*Record) error) ([]Use, error) {
-	sources, err := findSources(paths, true)
+// Read calls each with the records of the paths for a purpose, one after another, without
+// making examples, and returns how each file was used. An error of each ends it; errors
+// name file and line.
+func Read(paths []string, purpose Purpose, each func(*Record) error) ([]Use, error) {
+	sources, err := findSources(paths, purpose)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +39,9 @@ func Read(paths []string, each func(*Record) error) ([]Use, error) {
 			use, err := readFile(path, s.sizes[i], each)
 			if err != nil {
 				return nil, err
+			}
+			if i == 0 {
+				use.Splits = s.splits
 			}
 			uses = append(uses, use)
 		}

@@ -14,11 +14,17 @@ type Report struct {
 	Files   []FileReport
 	Skipped []string       // unread entries of folders
 	Splits  []string       // how the splits of folders are used, a line each
-	Sources []int          // the number of Files up to the end of each path
+	Sources []SourceReport // of each dataset
 	Unread  int            // files after the record at which MaxRecords ends
 	HeldOut string         // what HoldOut did, in a line
 	Mix     []MixReport    // of each dataset; nil if all are used once
 	Packing *PackingReport // nil if not packed
+}
+
+// A SourceReport names a dataset and its files.
+type SourceReport struct {
+	Name string
+	End  int // of its files in Report.Files, which follow those of the dataset before
 }
 
 // A FileReport holds the detected format of one file and counts of its records.

@@ -3,19 +3,21 @@ package dataset
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
 )
 
+// A splitName lists the words that name a split.
+type splitName struct {
+	split string
+	words []string
+}
+
 // The splits of a dataset's folder. A folder has them if its files, or its subfolders,
 // are named train and at least one of the others, as in repositories of the Hugging Face
 // Hub: train-00000-of-00002.parquet, data_test.jsonl, validation/0.json.
-var splitNames = []struct {
-	split string
-	words []string
-}{
+var splitNames = []splitName{
 	{"train", []string{"train", "training"}},
 	{"validation", []string{"validation", "valid", "val", "dev", "eval", "evaluation"}},
 	{"test", []string{"test", "testing"}},
@@ -34,93 +36,90 @@ func splitOf(name string) string {
 	return ""
 }
 
-// splits returns the files of a folder's splits, in the order of their names, and the
-// entries that belong to none; or nil if the folder has no splits.
-func splits(dir string, entries []os.DirEntry) (files map[string][]string, others []string) {
-	files = map[string][]string{}
-	for _, e := range entries {
-		path, split := filepath.Join(dir, e.Name()), splitOf(e.Name())
-		info, err := os.Stat(path)
-		_, readable := fileTypeOf(path)
-		switch {
-		case strings.HasPrefix(e.Name(), "."):
-		case err != nil, split == "", !info.IsDir() && (!readable || !info.Mode().IsRegular()):
-			others = append(others, path)
-		case info.IsDir():
-			var own source
-			if own.plainFolder(path) != nil { // such as a folder of tests of a program
-				others = append(others, path)
-				continue
-			}
-			files[split] = append(files[split], own.files...)
-			others = append(others, own.skipped...)
-		default:
-			files[split] = append(files[split], path)
-		}
-	}
-	if len(files["train"]) == 0 || len(files) == 1 {
-		return nil, nil
-	}
-	return files, others
-}
-
-// splitFolder adds the files of a folder's train split, or for evaluation those of the others,
-// and reports whether the folder has splits.
-func (s *source) splitFolder(dir string, entries []os.DirEntry, evaluation bool) (bool, error) {
-	files, others := splits(dir, entries)
-	if files == nil {
-		return false, nil
+// useSplits adds the files of a folder's splits for a purpose, and says which they are.
+func (s *source) useSplits(f *folder, use Purpose) error {
+	chosen, err := f.chosen(use)
+	if err != nil {
+		return err
 	}
 	var used, left []string
-	for _, kind := range splitNames {
-		own := files[kind.split]
-		if len(own) == 0 {
-			continue
-		}
-		named := fmt.Sprintf("%s (%d files)", kind.split, len(own))
-		if !s.wants(kind.split, evaluation) {
+	for _, one := range f.splits {
+		named := fmt.Sprintf("%s (%d files)", one.name, len(one.files))
+		if !slices.ContainsFunc(chosen, func(c split) bool { return c.name == one.name }) {
 			left = append(left, named)
 			continue
 		}
 		used = append(used, named)
-		for _, path := range own {
+		for _, path := range one.files {
 			if err := s.add(path); err != nil {
-				return false, err
+				return err
 			}
 		}
 	}
-	for _, path := range others {
-		named, _ := fileTypeOf(path)
-		if named.ending != "" {
+	for _, path := range f.others {
+		if named, _ := fileTypeOf(path); named.ending != "" && !isNotData(path) {
 			left = append(left, path+", which is in no split")
 			continue
 		}
-		s.skipped = append(s.skipped, path)
+		s.skip(path)
 	}
-	purpose := "training"
-	if evaluation {
-		purpose = "evaluation"
+	if f.whole {
+		return nil
 	}
-	s.splits = fmt.Sprintf("%s: a folder of splits: %s for %s; not used for it: %s", dir, strings.Join(used, ", "), purpose, strings.Join(left, ", "))
-	return true, nil
+	aim := "training"
+	if use != ForTraining {
+		aim = "evaluation"
+	}
+	s.splits = fmt.Sprintf("%s: a folder of splits: %s for %s", f.name, strings.Join(used, ", "), aim)
+	if len(left) > 0 {
+		s.splits += "; not used for it: " + strings.Join(left, ", ")
+	}
+	return nil
 }
 
-// EvaluationSplits returns those of the paths that are folders with a validation or test
-// split besides train. Load reads these splits with Options.Evaluation, and train
+// EvaluationSplits returns those of the datasets that are folders with a validation or
+// test split besides train. Load reads these splits with Options.Evaluation, and train
 // without.
-func EvaluationSplits(paths []string) ([]string, error) {
+func EvaluationSplits(names []string) ([]string, error) {
 	var folders []string
-	for _, path := range PathsOf(paths) {
-		if info, err := os.Stat(path); path == Stdin || err != nil || !info.IsDir() {
-			continue
-		}
-		entries, err := os.ReadDir(path)
+	for _, name := range names {
+		e, err := entryOf(name)
 		if err != nil {
 			return nil, err
 		}
-		if files, _ := splits(path, entries); files != nil {
-			folders = append(folders, path)
+		dir, choice, ok := folderOf(e.paths[0])
+		if !ok || e.split != "" || len(e.paths) > 1 {
+			continue
+		}
+		f, err := readFolder(dir, choice)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil || len(f.splits) == 1 {
+			continue
+		}
+		for _, kind := range wanted[ForEvaluation] {
+			if own, _ := f.ofKind(kind); own != nil {
+				folders = append(folders, name)
+				break
+			}
 		}
 	}
 	return folders, nil
+}
+
+// folderOf returns the folder that a path names, and the configuration or split, or both,
+// after a colon.
+func folderOf(path string) (dir string, choice []string, ok bool) {
+	for dir = path; path != Stdin; {
+		if info, err := os.Stat(dir); err == nil {
+			return dir, choice, info.IsDir()
+		}
+		i := strings.LastIndexByte(dir, ':')
+		if i <= 0 || len(choice) == 2 {
+			break
+		}
+		dir, choice = dir[:i], append([]string{dir[i+1:]}, choice...)
+	}
+	return "", nil, false
 }

@@ -19,7 +19,7 @@ func TestSplits(t *testing.T) {
 		line        string // of training, after the folder
 	}{
 		{"files", []string{"test.jsonl", "train.jsonl", "validation.jsonl"}, []int32{1}, []int32{2, 0}, "train (1 files) for training; not used for it: validation (1 files), test (1 files)"},
-		{"shards", []string{"train-00000-of-00002.json", "train-00001-of-00002.json", "dev-00000-of-00001.json"}, []int32{0, 1}, []int32{2}, "train (2 files) for training; not used for it: validation (1 files)"},
+		{"shards", []string{"train-00000-of-00002.json", "train-00001-of-00002.json", "dev-00000-of-00001.json"}, []int32{0, 1}, []int32{2}, "train (2 files) for training; not used for it: dev (1 files)"},
 		{"folders", []string{"train/a.jsonl", "train/b.jsonl", "test/a.jsonl"}, []int32{0, 1}, []int32{2}, "train (2 files) for training; not used for it: test (1 files)"},
 		{"prefixes and capitals", []string{"chats_Train.jsonl", "chats_Val.jsonl", "README.md", "other.jsonl"}, []int32{0}, []int32{1}, "train (1 files) for training; not used for it: validation (1 files), DIR/other.jsonl, which is in no split"},
 		{"tests of a program", []string{"train.jsonl", "test/a.py"}, []int32{0}, []int32{0}, ""},

@@ -12,9 +12,9 @@ import (
 func (r Report) Warnings() []string {
 	var lines []string
 	from := 0
-	for _, to := range r.Sources {
-		files := r.Files[from:to]
-		from = to
+	for _, source := range r.Sources {
+		files := r.Files[from:source.End]
+		from = source.End
 		if len(files) == 0 {
 			continue
 		}
@@ -36,11 +36,7 @@ func (r Report) Warnings() []string {
 		if parts == nil {
 			continue
 		}
-		name := files[0].name()
-		if len(files) > 1 {
-			name = fmt.Sprintf("%s and %d more files", name, len(files)-1)
-		}
-		lines = append(lines, fmt.Sprintf("warning: %s: %s", name, strings.Join(parts, "; ")))
+		lines = append(lines, fmt.Sprintf("warning: %s: %s", FileReport{Path: source.Name}.name(), strings.Join(parts, "; ")))
 	}
 	return lines
 }

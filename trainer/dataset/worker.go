@@ -157,7 +157,7 @@ func (e setupError) Unwrap() error { return e.error }
 
 func isSetup(err error) bool { return errors.As(err, new(setupError)) }
 
-var errNoTokenizer = setupError{errors.New("text needs a tokenizer; name a model folder with tokenizer.json")}
+var errNoTokenizer = setupError{errors.New("text needs a tokenizer; name a model folder with tokenizer.json or tokenizer.model")}
 
 // text returns the example of a text that is trained on as a whole.
 func (w *worker) text(text string) (Example, error) {

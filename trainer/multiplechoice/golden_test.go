@@ -71,7 +71,7 @@ func TestAsTheHarness(t *testing.T) {
 			require.NoError(t, err)
 			var examples []Question
 			if c.Examples != "" && c.Examples != c.Questions {
-				examples, _, err = Read([]string{filepath.Join("testdata", c.Examples+".jsonl")})
+				examples, _, err = ReadExamples([]string{filepath.Join("testdata", c.Examples+".jsonl")})
 				require.NoError(t, err)
 			}
 			test, err := NewTest(questions, examples, tok, c.options(), 0)
@@ -171,6 +171,30 @@ func TestLayouts(t *testing.T) {
 			`{"goal": "Go", "sol1": "x", "sol2": "y", "label": 1}`,
 			Question{Text: "Go", Prompt: "Question: Go\nAnswer:", Choices: []string{"x", "y"}, Answer: 1},
 		},
+		{
+			`{"question": "does it rain", "passage": "It rains.", "answer": true}`,
+			Question{Text: "It rains.\nQuestion: does it rain?", Prompt: "It rains.\nQuestion: does it rain?\nAnswer:", Choices: []string{"no", "yes"}, Answer: 1},
+		},
+		{
+			`{"question": "does it rain", "passage": "It is dry.", "idx": 3, "label": 0}`,
+			Question{Text: "It is dry.\nQuestion: does it rain?", Prompt: "It is dry.\nQuestion: does it rain?\nAnswer:", Choices: []string{"no", "yes"}},
+		},
+		{
+			`{"question": "Why?", "distractor3": "c", "distractor1": "a", "distractor2": "b", "correct_answer": "d", "support": " So. "}`,
+			Question{Text: "So. \nQuestion: Why?", Prompt: "So. \nQuestion: Why?\nAnswer:", Choices: []string{"a", "b", "c", "d"}, Answer: 3},
+		},
+		{
+			`{"question": "Why?", "distractor3": "c", "distractor1": "a", "distractor2": "b", "correct_answer": "d"}`,
+			Question{Text: "\nQuestion: Why?", Prompt: "\nQuestion: Why?\nAnswer:", Choices: []string{"a", "b", "c", "d"}, Answer: 3},
+		},
+		{
+			`{"context": "He fell.", "question": "How is he?", "answerA": "x", "answerB": "y", "answerC": "z", "label": "3"}`,
+			Question{Text: "He fell. How is he?", Prompt: "Q: He fell. How is he?\nA:", Choices: []string{"x", "y", "z"}, Answer: 2},
+		},
+		{
+			`{"sentence": "The cup fell off the table since _ was low.", "option1": "the cup", "option2": "the table", "answer": "2"}`,
+			Question{Text: "The cup fell off the table since _ was low.", Prompt: "The cup fell off the table since ", Rest: "was low.", Choices: []string{"the cup", "the table"}, Answer: 1},
+		},
 	} {
 		got, _, err := Read([]string{file(t, c.record)})
 		require.NoError(t, err, c.record)
@@ -179,9 +203,11 @@ func TestLayouts(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, yes)
 	}
-	yes, err := Recognize([]string{file(t, `{"question": "Why?", "answer": "So."}`)})
-	require.NoError(t, err)
-	require.False(t, yes)
+	for _, record := range []string{`{"question": "Why?", "answer": "So."}`, `{"passage": "It rains.", "question": "Why?", "answer": "Clouds."}`} {
+		yes, err := Recognize([]string{file(t, record)})
+		require.NoError(t, err)
+		require.False(t, yes)
+	}
 }
 
 func file(t *testing.T, text string) string {
@@ -199,13 +225,19 @@ func TestReadRefuses(t *testing.T) {
 		`{"question": "x", "choices": ["a", ""], "answer": 0}`:                                     "choice 2 is empty",
 		`{"question": "x", "choices": "ab", "answer": 0}`:                                          `"choices" is not a list of texts`,
 		`{"question": "x", "choices": ["a", "b"], "answer": 2}`:                                    "not the index of one of the 2 choices",
-		`{"question": "x", "choices": ["a", "b"], "answer": -1}`:                                   "not the index of one",
+		`{"question": "x", "choices": ["a", "b"], "answer": -1}`:                                   "the question has no answer; take a split that has answers",
+		`{"question": "x", "choices": ["a", "b"], "answer": -2}`:                                   "not the index of one",
 		`{"question": "x", "choices": ["a", "b"], "answer": "C"}`:                                  `"C", which is not the text, letter or index`,
 		`{"question": "x", "choices": ["a", "b"], "answer": [0]}`:                                  "[0]",
 		`{"question": 5, "choices": ["a", "b"], "answer": 0}`:                                      `"question" is 5, not a text`,
 		`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`:             `equally many "text" and "label"`,
-		`{"question": "x", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": ""}`: "not the text, letter or index",
-		`{"ctx": "x", "endings": ["a", "b"], "label": ""}`:                                         "not the text, letter or index",
+		`{"question": "x", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": ""}`: "the question has no answer",
+		`{"ctx": "x", "endings": ["a", "b"], "label": ""}`:                                         "the question has no answer",
+		`{"sentence": "no blank", "option1": "a", "option2": "b", "answer": "1"}`:                  `"sentence" has no _`,
+		`{"sentence": "at the _ ", "option1": "a", "option2": "b", "answer": "1"}`:                 `"sentence" has nothing after the _`,
+		`{"sentence": "a _ b", "option1": "a", "option2": "b", "answer": "3"}`:                     `the answer is "3", not the number of one of the 2 choices`,
+		`{"sentence": "a _ b", "option1": "a", "option2": "b", "answer": ""}`:                      "the question has no answer",
+		`{"passage": "x", "question": "y", "label": -1}`:                                           "the question has no answer",
 	} {
 		_, _, err := Read([]string{file(t, record)})
 		require.ErrorContains(t, err, want, record)
@@ -275,13 +307,4 @@ func TestOptionsCheck(t *testing.T) {
 		change(&o)
 		require.ErrorContains(t, o.Check(), want)
 	}
-}
-
-// TestUnusedFields checks that Read returns which fields of the questions nothing reads.
-func TestUnusedFields(t *testing.T) {
-	path := file(t, `{"question": "Which?", "choices": ["a", "b"], "answer": 1, "subject": "s", "id": 7, "hint": null}`)
-	_, uses, err := Read([]string{path})
-	require.NoError(t, err)
-	require.Len(t, uses, 1)
-	require.Equal(t, path+": 1 records; not used: id", uses[0].String())
 }

@@ -17,19 +17,28 @@ type layout struct {
 	fields  []string // all required
 	letters bool     // list the choices and score their letters, as the dataset's own test does
 	read    func(*dataset.Record) (Question, error)
+	// also, if not nil, is required too: the fields' names are those of other records.
+	also func(*dataset.Record) bool
 }
 
 // layouts in the order in which they are tried.
 var layouts = []layout{
-	{[]string{"question", "choices", "answerKey"}, false, arc("question", "Question: %s\nAnswer:")},
-	{[]string{"question_stem", "choices", "answerKey"}, false, arc("question_stem", "%s")},
-	{[]string{"question", "choices", "answer"}, true, mmlu},
-	{[]string{"question", "A", "B", "answer"}, true, columns},
-	{[]string{"endings", "label"}, false, hellaswag},
-	{[]string{"goal", "sol1", "sol2", "label"}, false, piqa},
+	{fields: []string{"question", "choices", "answerKey"}, read: arc("question", "Question: %s\nAnswer:")},
+	{fields: []string{"question_stem", "choices", "answerKey"}, read: arc("question_stem", "%s")},
+	{fields: []string{"question", "choices", "answer"}, letters: true, read: mmlu},
+	{fields: []string{"question", "A", "B", "answer"}, letters: true, read: columns},
+	{fields: []string{"endings", "label"}, read: hellaswag},
+	{fields: []string{"goal", "sol1", "sol2", "label"}, read: piqa},
+	{fields: []string{"passage", "question", "answer"}, read: boolq("answer"), also: isYesOrNo("answer")},
+	{fields: []string{"passage", "question", "label"}, read: boolq("label"), also: isYesOrNo("label")},
+	{fields: []string{"question", "correct_answer", "distractor1", "distractor2", "distractor3"}, read: sciq},
+	{fields: []string{"context", "question", "answerA", "answerB", "answerC", "label"}, read: siqa},
+	{fields: []string{"sentence", "option1", "option2", "answer"}, read: winogrande},
 }
 
-func (l *layout) fits(r *dataset.Record) bool { return r.Has(l.fields...) }
+func (l *layout) fits(r *dataset.Record) bool {
+	return r.Has(l.fields...) && (l.also == nil || l.also(r))
+}
 
 func fieldsOfLayouts() string {
 	var all []string

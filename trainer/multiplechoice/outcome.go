@@ -16,11 +16,11 @@ type Outcome struct {
 	LikeliestBytes int `json:"likeliest_bytes"`
 }
 
-func outcome(q *Question, answers []string, scores []float64) Outcome {
+func outcome(q *Question, candidates []candidate, scores []float64) Outcome {
 	best := func(length func(string) int) int {
 		at := 0
 		for i := range scores {
-			if scores[i]/float64(length(answers[i])) > scores[at]/float64(length(answers[at])) {
+			if scores[i]/float64(length(candidates[i].name)) > scores[at]/float64(length(candidates[at].name)) {
 				at = i
 			}
 		}

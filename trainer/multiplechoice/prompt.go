@@ -11,9 +11,14 @@ const (
 	exampleDelimiter = "\n\n"
 )
 
+// lists reports whether the prompt of q lists the choices, whose letters are scored.
+func (o *Options) lists(q *Question) bool {
+	return o.Choices == choicesLetters || o.Choices == choicesAuto && q.letters
+}
+
 // asked returns the prompt of q and the answers to score.
 func (o *Options) asked(q *Question) (prompt string, answers []string) {
-	if o.Choices == choicesText || o.Choices == choicesAuto && !q.letters {
+	if !o.lists(q) {
 		return q.Prompt, q.Choices
 	}
 	var b strings.Builder
@@ -26,15 +31,31 @@ func (o *Options) asked(q *Question) (prompt string, answers []string) {
 	return b.String(), answers
 }
 
-// context returns the description, the examples and the question.
-func (o *Options) context(q *Question, examples []*Question) string {
+// before returns the description and the examples.
+func (o *Options) before(q *Question, examples []*Question) string {
 	var b strings.Builder
 	b.WriteString(strings.ReplaceAll(o.Description, "{subject}", strings.ReplaceAll(q.Subject, "_", " ")))
 	for _, e := range examples {
-		prompt, answers := o.asked(e)
-		b.WriteString(prompt + answerDelimiter + answers[e.Answer] + exampleDelimiter)
+		c := o.candidates(e)[e.Answer]
+		b.WriteString(c.context + c.answer + exampleDelimiter)
 	}
-	prompt, _ := o.asked(q)
-	b.WriteString(prompt)
 	return b.String()
+}
+
+// A candidate is a choice as it is scored: the log-likelihood of answer after context.
+// Its name's length is what the log-likelihood is divided by.
+type candidate struct{ context, answer, name string }
+
+// candidates returns those of q without what comes before.
+func (o *Options) candidates(q *Question) []candidate {
+	prompt, answers := o.asked(q)
+	var all []candidate
+	for _, answer := range answers {
+		c := candidate{prompt, answerDelimiter + answer, answer}
+		if q.Rest != "" && !o.lists(q) {
+			c = candidate{prompt + answer, answerDelimiter + q.Rest, prompt + answer}
+		}
+		all = append(all, c)
+	}
+	return all
 }

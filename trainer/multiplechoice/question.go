@@ -20,6 +20,7 @@ type Question struct {
 	Subject string // "" if there is none
 	Text    string // the question alone
 	Prompt  string // the text before a choice, if choices are not listed: "Question: …\nAnswer:"
+	Rest    string // what is scored after each choice, if not the choice: the end of Winogrande's sentences
 	Choices []string
 	Answer  int // index of the right one
 
@@ -29,10 +30,28 @@ type Question struct {
 // maxChoices bounds the choices of a question: letters name them.
 const maxChoices = 26
 
-// Read returns the files' questions, and how each file was used.
+// Read returns the questions of files and folders, and how each file was used. Of a
+// folder with splits it reads test, or validation if the answers of test are not
+// published.
 func Read(paths []string) ([]Question, []dataset.Use, error) {
+	all, uses, err := read(paths, dataset.ForTest)
+	if errors.Is(err, errNoAnswer) {
+		if validation, uses, err := read(paths, dataset.ForValidation); err == nil {
+			return validation, uses, nil
+		}
+	}
+	return all, uses, err
+}
+
+// ReadExamples returns the questions of files and folders that serve as examples: of a
+// folder with splits those of dev or else train.
+func ReadExamples(paths []string) ([]Question, []dataset.Use, error) {
+	return read(paths, dataset.ForExamples)
+}
+
+func read(paths []string, purpose dataset.Purpose) ([]Question, []dataset.Use, error) {
 	var all []Question
-	uses, err := dataset.Read(paths, func(r *dataset.Record) error {
+	uses, err := dataset.Read(paths, purpose, func(r *dataset.Record) error {
 		q, err := parse(r)
 		all = append(all, q)
 		return err
@@ -49,7 +68,7 @@ var errFirst = errors.New("the first record was seen")
 // with choices.
 func Recognize(paths []string) (bool, error) {
 	found := false
-	_, err := dataset.Read(paths, func(r *dataset.Record) error {
+	_, err := dataset.Read(paths, dataset.ForTest, func(r *dataset.Record) error {
 		found = slices.ContainsFunc(layouts, func(l layout) bool { return l.fits(r) })
 		return errFirst
 	})
@@ -83,10 +102,20 @@ func parse(r *dataset.Record) (Question, error) {
 // letter returns the name of choice i: A, B, …
 func letter(i int) string { return string(rune('A' + i)) }
 
+var errNoAnswer = errors.New("the question has no answer; take a split that has answers, such as validation")
+
+// noAnswer reports whether a question's answer is what test splits have instead of one.
+func noAnswer(raw json.RawMessage) bool {
+	return slices.Contains([]string{`""`, "-1", `"-1"`, "null"}, string(raw))
+}
+
 // answer returns the index of the right choice: raw is an index from 0, one of labels if
 // there are any, the text of a choice, or its letter.
 func answer(raw json.RawMessage, choices, labels []string) (int, error) {
 	var text string
+	if noAnswer(raw) {
+		return 0, errNoAnswer
+	}
 	if err := json.Unmarshal(raw, &text); err != nil {
 		i, err := strconv.Atoi(string(raw))
 		if err != nil || i < 0 || i >= len(choices) {

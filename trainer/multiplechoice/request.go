@@ -2,6 +2,7 @@ package multiplechoice
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -22,13 +23,23 @@ func encode(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, context, answer stri
 	if trimmed == "" {
 		return encodeAlone(tok, e, answer)
 	}
-	r := request{context: e.Encode(nil, trimmed, true)}
-	whole := e.Encode(nil, trimmed+answer, true)
+	r := request{context: encodeOnce(tok, e, trimmed)}
+	whole := encodeOnce(tok, e, trimmed+answer)
 	if len(whole) <= len(r.context) {
 		return r, fmt.Errorf("the answer %q adds no tokens to its question", answer)
 	}
 	r.answer = whole[len(r.context):]
 	return r, nil
+}
+
+// encodeOnce encodes a text with the post-processor's tokens around it; a text that begins
+// with those before it gets no second ones.
+func encodeOnce(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, text string) []int32 {
+	ids, prefix := e.Encode(nil, text, true), tok.Prefix()
+	if n := len(prefix); n > 0 && len(ids) >= 2*n && slices.Equal(ids[n:2*n], prefix) {
+		return ids[n:]
+	}
+	return ids
 }
 
 // encodeAlone encodes an answer without a context, after the BOS token or else the EOS

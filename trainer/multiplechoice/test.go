@@ -18,8 +18,8 @@ type Test struct {
 	Questions []Question
 	Truncated int // answers whose context was cut to fit the model
 
-	answers  [][]string // scored answers by question
-	requests [][]request
+	candidates [][]candidate // by question
+	requests   [][]request
 }
 
 // NewTest tokenizes the questions. The few-shot examples are drawn from examples, or
@@ -29,32 +29,34 @@ func NewTest(questions, examples []Question, tok *tokenizer.Tokenizer, o Options
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	t := &Test{Questions: questions, answers: make([][]string, len(questions)), requests: make([][]request, len(questions))}
+	t := &Test{Questions: questions, candidates: make([][]candidate, len(questions)), requests: make([][]request, len(questions))}
 	samplers := newSamplers(&o, questions, examples)
-	contexts := make([]string, len(questions))
 	for i := range questions {
 		q := &questions[i]
 		shots, err := samplers[q.Subject].sample(q, o.Fewshot)
 		if err != nil {
 			return nil, err
 		}
-		contexts[i] = o.context(q, shots)
-		_, t.answers[i] = o.asked(q)
+		before := o.before(q, shots)
+		t.candidates[i] = o.candidates(q)
+		for k := range t.candidates[i] {
+			t.candidates[i][k].context = before + t.candidates[i][k].context
+		}
 	}
-	return t, t.encode(tok, contexts, most)
+	return t, t.encode(tok, most)
 }
 
 // encode tokenizes the questions, on all processors.
-func (t *Test) encode(tok *tokenizer.Tokenizer, contexts []string, most int) error {
-	errs := make([]error, len(contexts))
+func (t *Test) encode(tok *tokenizer.Tokenizer, most int) error {
+	errs := make([]error, len(t.Questions))
 	var next, cut atomic.Int64
 	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(contexts)) {
+	for range min(runtime.GOMAXPROCS(0), len(t.Questions)) {
 		wait.Go(func() {
 			e := tok.NewEncoder()
-			for i := int(next.Add(1)) - 1; i < len(contexts); i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < len(t.Questions); i = int(next.Add(1)) - 1 {
 				var n int
-				t.requests[i], n, errs[i] = requestsOf(tok, e, contexts[i], t.answers[i], most)
+				t.requests[i], n, errs[i] = requestsOf(tok, e, t.candidates[i], most)
 				cut.Add(int64(n))
 			}
 		})
@@ -69,9 +71,9 @@ func (t *Test) encode(tok *tokenizer.Tokenizer, contexts []string, most int) err
 	return nil
 }
 
-func requestsOf(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, context string, answers []string, most int) (all []request, cut int, err error) {
-	for _, answer := range answers {
-		r, err := encode(tok, e, context, answerDelimiter+answer)
+func requestsOf(tok *tokenizer.Tokenizer, e *tokenizer.Encoder, candidates []candidate, most int) (all []request, cut int, err error) {
+	for _, c := range candidates {
+		r, err := encode(tok, e, c.context, c.answer)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -168,8 +170,8 @@ func (t *Test) Run(ctx context.Context, m *nn.Model, dev bindings.Device, size i
 	}
 	outcomes := make([]Outcome, len(t.Questions))
 	for i := range outcomes {
-		n := len(t.answers[i])
-		outcomes[i] = outcome(&t.Questions[i], t.answers[i], scores[:n])
+		n := len(t.candidates[i])
+		outcomes[i] = outcome(&t.Questions[i], t.candidates[i], scores[:n])
 		scores = scores[n:]
 		for _, x := range outcomes[i].LogLikelihoods {
 			if math.IsNaN(x) || math.IsInf(x, 0) {

@@ -63,8 +63,16 @@ func (c *modelCard) text(s *trainer.State) []byte {
 	line("---\n")
 	line("# %s of %s\n", map[string]string{"qlora": "QLoRA adapter", "lora": "LoRA adapter", "full": "Full fine-tuning"}[model.Method()], base)
 	line("Trained for %d steps (%s epochs) on %d records, %d tokens in all.", s.GlobalStep, s.Epoch, c.begin.Length.Records, c.tokens)
-	if eval := lastEvaluation(s.LogHistory); eval != nil {
+	eval := lastEvaluation(s.LogHistory)
+	if best := c.bestEvaluation(s); best != nil {
+		eval = best
+		line("These are the weights after step %d, which had the best evaluation.", best.Step)
+	}
+	if eval != nil {
 		line("\nIt achieves the following results on the evaluation set of %d records:\n\n- Loss: %s", c.begin.EvalRecords, cell(eval.EvalLoss))
+		if eval.EvalAccuracy != nil {
+			line("- Mean token accuracy: %s", cell(eval.EvalAccuracy))
+		}
 	}
 	if _, err := os.Stat(filepath.Join(c.begin.OutputDir, lossFile)); err == nil {
 		line("\n![The loss of training and evaluation by optimizer step](%s)", lossFile)
@@ -148,6 +156,20 @@ func shellWord(text string) string {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// bestEvaluation returns the row of the evaluation whose checkpoint is the run's result;
+// nil: the result is that of the last step.
+func (c *modelCard) bestEvaluation(s *trainer.State) *trainer.Record {
+	if !c.begin.Args.LoadBest || s.BestModelCheckpoint == nil || s.BestGlobalStep == nil {
+		return nil
+	}
+	for i, row := range s.LogHistory {
+		if row.EvalLoss != nil && row.Step == *s.BestGlobalStep {
+			return &s.LogHistory[i]
+		}
+	}
+	return nil
 }
 
 // lastEvaluation returns the newest row of an evaluation, or nil.

@@ -57,6 +57,27 @@ func TestModelCard(t *testing.T) {
 	}
 }
 
+// TestModelCardOfTheBest checks that the card of a run whose result is its best checkpoint
+// has that evaluation.
+func TestModelCardOfTheBest(t *testing.T) {
+	r := tinyRun(t)
+	r.Args.LearningRate, r.Args.Schedule, r.Args.SaveSteps, r.Args.EvalSteps = 1, "constant", 1, 1
+	r.Args.LoadBest, r.Args.BestMetric = true, "mean_token_accuracy"
+	require.NoError(t, train(t, t.Context(), r))
+	s := history(t, r.Args.OutputDir)
+	require.Less(t, *s.BestGlobalStep, s.GlobalStep)
+	best := s.LogHistory[0]
+	for _, row := range s.LogHistory {
+		if row.EvalLoss != nil && row.Step == *s.BestGlobalStep {
+			best = row
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(r.Args.OutputDir, "README.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(b), fmt.Sprintf("tokens in all.\nThese are the weights after step %d, which had the best evaluation.\n", best.Step))
+	require.Contains(t, string(b), fmt.Sprintf("records:\n\n- Loss: %.4f\n- Mean token accuracy: %.4f\n", float64(*best.EvalLoss), float64(*best.EvalAccuracy)))
+}
+
 func TestModelCardSaysWhatTheAdapterIsRelativeTo(t *testing.T) {
 	r := tinyRun(t)
 	r.Base.Lora.Init, r.Args.MaxSteps = lora.InitOLoRA, 1

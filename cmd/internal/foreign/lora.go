@@ -18,13 +18,12 @@ var loraConfig = []options.Setting{
 	refused("task_type", fewModels, "CAUSAL_LM"),
 	refused("peft_type", "the adapters are LoRA", "LORA"),
 	ignored("auto_mapping", fewModels),
-	ignored("peft_version", "PEFT's fields mean the same in all its versions"),
+	ignored("peft_version", "PEFT's fields mean the same in all its versions", "*"),
 	ignored("revision", localModel, "main"),
 	ignoredFlag("inference_mode", "adapters that are trained are not frozen", "false"),
 	ignoredFlag("fan_in_fan_out", "the model decides how its weights lie", "false"),
 	refused("megatron_config", oneDevice),
 	ignored("megatron_core", oneProcess, "megatron.core"),
-	refused("trainable_token_indices", "single rows of the embedding cannot be trained; `modules_to_save` embed_tokens trains all of it"),
 	sets("loftq_config", "`loftq_bits` and `loftq_iter`", func(value string, _ func(string) string) ([]options.Given, error) {
 		members, err := object(value)
 		if err != nil {

@@ -8,12 +8,13 @@ import (
 )
 
 const (
-	theTemplate = "`chat_template` names a template; without it the model's own is used"
-	noTracking  = "no tracking service is told of the run; `report_to` tensorboard writes files"
-	ownCache    = "`dataset_cache` keeps the token ids in the output folder"
-	ownWeights  = "the base is read as it is stored"
-	theDataset  = "name the files with `dataset`; `columns` maps their columns"
-	noMultiple  = "texts and chats only: images, video and sound are not read"
+	theTemplate   = "`chat_template` names a template; without it the model's own is used"
+	noTracking    = "no tracking service is told of the run; `report_to` tensorboard writes files"
+	ownCache      = "`dataset_cache` keeps the token ids in the output folder"
+	ownWeights    = "the base is read as it is stored"
+	theDataset    = "name the files with `dataset`; `columns` maps their columns"
+	noPreferences = "preferences are not trained on; the stage is supervised fine-tuning"
+	noMultiple    = "texts and chats only: images, video and sound are not read"
 )
 
 // tools are names of Axolotl, LLaMA-Factory, Unsloth, torchtune, qlora.py and of common
@@ -87,7 +88,7 @@ var tools = []options.Setting{
 	refused("prompt_style", theTemplate),
 	refused("default_system", "put the system message into the records"),
 	refused("special_tokens", ownTokenizer),
-	refused("tokens", "`modules_to_save` trains tokens that the model has; new ones have no rows in its embedding"),
+	same("tokens", "add_tokens"),
 	refused("formatting_func", theDataset),
 	refused("instruction_template", "the chat template decides which tokens are the assistant's"),
 	refused("response_template", "the chat template decides which tokens are the assistant's"),
@@ -149,8 +150,8 @@ var tools = []options.Setting{
 	ignoredFlag("strict", "an unknown name is always refused", "false", "true"),
 
 	refused("stage", "supervised fine-tuning only, sft", "sft"),
-	refused("rl", "preferences are not trained on; the stage is supervised fine-tuning"),
-	refusedFlag("reward_model", "preferences are not trained on; the stage is supervised fine-tuning"),
+	refused("rl", noPreferences),
+	refusedFlag("reward_model", noPreferences),
 	ignoredFlag("plot_loss", "loss.png is always written", "false", "true"),
 	ignoredFlag("overwrite_output", "`overwrite_output_dir` starts afresh in a used folder", "false"),
 	refused("evals_per_epoch", "`eval_strategy` epoch evaluates at each epoch's end, and `eval_steps` 0.1 ten times in a run"),
@@ -164,7 +165,9 @@ var tools = []options.Setting{
 	ignored("eval_table_size", "`sample_prompts` shows answers at each evaluation"),
 	ignored("loss_watchdog_threshold", "training stops at a loss that is not finite"),
 	ignored("loss_watchdog_patience", "training stops at a loss that is not finite"),
-	ignored("resize_vocab", "`model` has the vocabulary"),
+	setsFlag("resize_vocab", "`resize_token_embeddings`", "resize_token_embeddings=true", ""),
+	setsFlag("resize_token_embeddings_to_32x", "`resize_token_embeddings` 32", "resize_token_embeddings=32", ""),
+	same("new_special_tokens", "add_special_tokens"),
 	ignored("wandb_project", noTracking),
 	ignored("wandb_entity", noTracking),
 	ignored("wandb_watch", noTracking, "false"),

@@ -71,7 +71,7 @@ var trainingArguments = []options.Setting{
 	ignoredFlag("enable_jit_checkpoint", "a run always saves a checkpoint when it gets SIGTERM", "false", "true"),
 
 	refusedFlag("push_to_hub", noHub),
-	ignored("hub_token", noHub),
+	ignored("hub_token", noHub, "<HUB_TOKEN>"),
 	ignoredFlag("hub_private_repo", noHub),
 	ignored("hub_model_id", noHub),
 	ignored("hub_strategy", noHub, "every_save"),
@@ -143,7 +143,7 @@ var retiredArguments = []options.Setting{
 	ignored("xpu_backend", oneProcess),
 	ignored("push_to_hub_model_id", noHub),
 	ignored("push_to_hub_organization", noHub),
-	ignored("push_to_hub_token", noHub),
+	ignored("push_to_hub_token", noHub, "<PUSH_TO_HUB_TOKEN>"),
 	refusedFlag("predict_with_generate", "`qlora generate` answers prompts with the trained adapter"),
 	ignored("generation_max_length", lossOnly),
 	ignored("generation_num_beams", lossOnly),

@@ -10,7 +10,7 @@ import (
 
 // JoinValues rewrites root's command line for pflag, whose values follow a `=` where they
 // are optional: `--name value` becomes `--name=value`, and several values of an option
-// that takes them are joined by commas. `--no_name` becomes `--name=false`, as in
+// that takes them become several options, or are joined by commas if it is a text. `--no_name` becomes `--name=false`, as in
 // transformers. Names that the command lacks are left out with their values, and are in
 // the error of Resolve.
 func JoinValues(root *cobra.Command, args []string) []string {
@@ -67,6 +67,11 @@ func JoinValues(root *cobra.Command, args []string) []string {
 			joined = append(joined, arg)
 		case i+1 == len(args):
 			joined = append(joined, arg)
+		case values > 1 && flag.Value.Type() == "list":
+			for _, value := range args[i+1 : i+1+values] {
+				joined = append(joined, arg+"="+value)
+			}
+			i += values
 		case values > 1 && isMany(flag):
 			joined = append(joined, arg+"="+strings.Join(args[i+1:i+1+values], ","))
 			i += values

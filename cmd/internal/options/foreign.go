@@ -25,7 +25,7 @@ type Setting struct {
 
 	// Quiet are the values to which neither Note nor Refuse applies, in any spelling:
 	// Trainer's default, or what the command does anyway. An empty value is always
-	// among them.
+	// among them, and "*" stands for all.
 	Quiet []string
 	Bool  bool   // given without a value it is true
 	Help  string // a line of --help; "" hides the name there
@@ -94,7 +94,7 @@ func (s *Set) settlePending() {
 		case f.Bool && !f.quiet() && !isBool(f.text):
 			s.problem(f.where, fmt.Errorf("%s: %q is neither true nor false", name, f.text))
 		case f.Sets != nil:
-			sets, err := f.Sets(f.text, s.textOf)
+			sets, err := f.Sets(f.text, s.Text)
 			if err != nil {
 				s.problem(f.where, fmt.Errorf("%s: %w", name, err))
 				continue
@@ -158,8 +158,8 @@ func (s *Set) set(f *foreign, g Given) {
 	}
 }
 
-// textOf returns the text of a setting or option, "" if it is not given.
-func (s *Set) textOf(name string) string {
+// Text returns the text of a setting or option, "" if it is not given.
+func (s *Set) Text(name string) string {
 	if f := s.foreign[name]; f != nil && f.source != fromDefault {
 		return f.text
 	}
@@ -172,7 +172,7 @@ func (s *Set) textOf(name string) string {
 // quiet reports whether the given value needs no word.
 func (f *foreign) quiet() bool {
 	text := plain(f.text, f.Bool)
-	return slices.Contains([]string{"", "null", "none", "{}", "[]"}, text) ||
+	return slices.Contains(f.Quiet, "*") || slices.Contains([]string{"", "null", "none", "{}", "[]"}, text) ||
 		slices.ContainsFunc(f.Quiet, func(value string) bool { return plain(value, f.Bool) == text })
 }
 

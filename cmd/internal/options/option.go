@@ -25,6 +25,7 @@ type option struct {
 	unit     string
 	bare     string // the value of the option given without one; "": it needs a value
 	null     string // the value of the option given as null; "": the default
+	nothing  string // the value of the option given as an empty list; "": the default
 	many     bool   // several values may follow the option on the command line
 	value    reflect.Value
 	fallback string     // the default, as text
@@ -79,7 +80,7 @@ func (o *option) giveAll(name string, texts []string, from source, exact bool) e
 		}
 		o.value.Set(reflect.ValueOf(list))
 	} else {
-		text := []string{strings.Join(texts, ",")}
+		text := []string{o.spelled(strings.Join(texts, ","))}
 		if err := o.expand(name, text); err != nil {
 			return err
 		}
@@ -111,4 +112,14 @@ func (o *option) expand(name string, texts []string) error {
 		texts[i] = text
 	}
 	return nil
+}
+
+// spelled returns a text with True and False, as Python writes them, in small letters if
+// the option can be true instead of a text.
+func (o *option) spelled(text string) string {
+	small := strings.ToLower(text)
+	if (o.bare == "true" || o.fallback == "true") && (small == "true" || small == "false") {
+		return small
+	}
+	return text
 }

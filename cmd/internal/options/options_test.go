@@ -22,7 +22,7 @@ type colour string
 func (c colour) MarshalText() ([]byte, error) { return []byte(c), nil }
 
 func (c *colour) UnmarshalText(text []byte) error {
-	if string(text) != "red" && string(text) != "blue" {
+	if string(text) != "red" && string(text) != "blue" && string(text) != "red,blue" && string(text) != `{"red":[1,true,"x"]}` {
 		return errors.New("neither red nor blue")
 	}
 	*c = colour(text)
@@ -53,6 +53,7 @@ func (p *pairs) UnmarshalText(text []byte) error {
 type sample struct {
 	Model   string   `option:"model" alias:"model_name_or_path" help:"the model"`
 	Dataset []string `option:"dataset" help:"files"`
+	Report  []string `option:"report_to" nothing:"none" help:"outputs"`
 	Run     struct {
 		Rate   float64 `option:"learning_rate" help:"the rate"`
 		Steps  int     `option:"max_steps" unit:"steps" help:"how many"`
@@ -65,13 +66,14 @@ type sample struct {
 	Strategy string `option:"save_strategy" help:"when"`
 	Length   int    `option:"max_length" null:"0" help:"longest"`
 	Targets  string `option:"target_modules" many:"true" help:"layers"`
+	Init     string `option:"init_lora_weights" help:"true or a name"`
 	Colour   colour `option:"colour" help:"of the bar"`
 	Ranks    pairs  `option:"rank_pattern" help:"by name"`
 	Plain    int    // not an option
 }
 
 func defaults() sample {
-	s := sample{Compute: "bfloat16", Strategy: "steps", Colour: "red"}
+	s := sample{Compute: "bfloat16", Strategy: "steps", Colour: "red", Init: "true"}
 	s.Run.Rate, s.Run.Steps, s.Run.Seed = 2e-4, -1, 42
 	return s
 }
@@ -191,7 +193,7 @@ func TestWrong(t *testing.T) {
 		{"file: list for an object", "rank_pattern: [b]", nil, "got a list"},
 		{"file: list for a number", "seed: [1]", nil, "got a list"},
 		{"file: nested list", "dataset: [[a]]", nil, "not a plain value"},
-		{"file: empty list", "dataset: []", nil, "the list is empty"},
+		{"file: empty list", "target_modules: []", nil, "the list is empty"},
 		{"file: no mapping", "- a\n- b", nil, "not a list of options"},
 		{"file: no YAML", "model: [a", nil, "not YAML"},
 		{"file: anchor", "model: &a m", nil, "model: not a plain value"},

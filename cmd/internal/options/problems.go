@@ -14,18 +14,5 @@ func (s *Set) problem(where string, err error) {
 	}
 }
 
-// wrong returns the error of all problems, nil if there are none: one as it is, and a
-// line for each of several.
-func (s *Set) wrong() error {
-	switch len(s.problems) {
-	case 0:
-		return nil
-	case 1:
-		return s.problems[0]
-	}
-	lines := make([]error, len(s.problems))
-	for i, err := range s.problems {
-		lines[i] = fmt.Errorf("  %w", err)
-	}
-	return fmt.Errorf("%d settings cannot be used:\n%w", len(lines), errors.Join(lines...))
-}
+// wrong returns the error of all problems, a line for each, nil if there are none.
+func (s *Set) wrong() error { return errors.Join(s.problems...) }

@@ -81,6 +81,7 @@ func (s *Set) walk(v reflect.Value, ranges opt.Ranges, found func(*option)) {
 				unit:     field.Tag.Get("unit"),
 				bare:     field.Tag.Get("bare"),
 				null:     field.Tag.Get("null"),
+				nothing:  field.Tag.Get("nothing"),
 				many:     field.Type == listType || field.Tag.Get("many") != "",
 				path:     field.Tag.Get("path") != "",
 				value:    value,

@@ -46,7 +46,8 @@ func TestSettings(t *testing.T) {
 		{"quiet value", "workers: 0.0\npin_memory: yes\nfp16: off", []string{"--deepspeed", "none"}, func(*sample) {}, nil},
 		{"null and empty", "workers: null\ndeepspeed: {}\nbf16:\n", nil, func(*sample) {}, nil},
 		{
-			"notes that are one line", "workers: 4", []string{"--pin-memory", "False", "--seed", "1"},
+			"notes that are one line", "workers: 4",
+			[]string{"--pin-memory", "False", "--seed", "1"},
 			func(s *sample) { s.Run.Seed = 1 },
 			[]string{"`pin_memory`, `workers` have no effect here: one is enough"},
 		},
@@ -71,6 +72,12 @@ func TestSettings(t *testing.T) {
 		{"whole numbers", "learning_rate: '1e-3'\nmax_steps: 1e3\nseed: 010", nil, func(s *sample) { s.Run.Rate, s.Run.Steps, s.Run.Seed = 1e-3, 1000, 10 }, nil},
 		{"a float that is whole", "max_steps: 100.0\nlearning_rate: 1_0.5", nil, func(s *sample) { s.Run.Steps, s.Run.Rate = 100, 10.5 }, nil},
 		{"True", "group_by_length: True", nil, func(s *sample) { s.Run.Group = true }, nil},
+		{"a text that may be False", "init_lora_weights: False", nil, func(s *sample) { s.Init = "false" }, nil},
+		{"a text that is True", "target_modules: True", []string{"--init_lora_weights", "Gaussian"}, func(s *sample) { s.Targets, s.Init = "True", "Gaussian" }, nil},
+		{"empty lists", "dataset: []\nreport_to: []", nil, func(s *sample) { s.Report = []string{"none"} }, nil},
+		{"a list for a type of its own", "colour: [red, blue]", nil, func(s *sample) { s.Colour = "red,blue" }, nil},
+		{"a mapping for a type of its own", "colour: {red: [1, True, x]}", nil, func(s *sample) { s.Colour = `{"red":[1,true,"x"]}` }, nil},
+		{"an empty list for a type of its own", "colour: []", nil, func(*sample) {}, nil},
 		{"yes", "group_by_length: yes", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"on", "group_by_length: on", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"y", "", []string{"--group_by_length", "y"}, func(s *sample) { s.Run.Group = true }, nil},
@@ -95,7 +102,6 @@ func TestAllAtOnce(t *testing.T) {
 		"--deepspeed", "ds.json", "--zzzz", "1", "-2", "--lerning-rate=1", "--workers", "0", "--yyyy")
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
-	assert.Equal(t, "9 settings cannot be used:", lines[0])
 	for i, want := range []string{
 		"there is no option zzzz; --help lists them",
 		"there is no option lerning_rate; did you mean learning_rate?",
@@ -107,10 +113,10 @@ func TestAllAtOnce(t *testing.T) {
 		"--deepspeed: leave it out",
 		"run.yaml:3: fp16: use `bf16`",
 	} {
-		require.Greater(t, len(lines), i+1)
-		assert.True(t, strings.HasPrefix(lines[i+1], "  ") && strings.HasSuffix(lines[i+1], want), "%q, want %q", lines[i+1], want)
+		require.Greater(t, len(lines), i)
+		assert.True(t, strings.HasSuffix(lines[i], want), "%q, want %q", lines[i], want)
 	}
-	assert.Len(t, lines, 10)
+	assert.Len(t, lines, 9)
 	got = defaults()
 	err = parse(t, &got, "config_of: x")
 	require.ErrorContains(t, err, "run.yaml:1: config_of: there is no option nothing_like_it; --help lists them")

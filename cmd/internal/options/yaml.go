@@ -101,6 +101,13 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		return s.give(name, text, fromFile, where)
 	}
 	kind := kindOf(o.value.Type())
+	if _, plain := scalar(node); kind == "name" && !plain { // the option's own type reads it
+		text, err := settingText(node)
+		if err != nil || text == "[]" || text == "{}" {
+			return err
+		}
+		return o.give(name, text, fromFile)
+	}
 	if sequence, ok := node.(*ast.SequenceNode); ok {
 		if kind != "list" && kind != "text" {
 			return fmt.Errorf("%s: got a list, but the option takes one value", name)
@@ -113,7 +120,13 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 			}
 			texts = append(texts, text)
 		}
-		if len(texts) == 0 {
+		switch {
+		case len(texts) > 0:
+		case o.nothing != "":
+			texts = []string{o.nothing}
+		case kind == "list" && o.fallback == "":
+			return nil // as if the key were absent
+		default:
 			return fmt.Errorf("%s: the list is empty; leave the option out", name)
 		}
 		return s.became(o, strings.Join(texts, ","), o.giveAll(name, texts, fromFile, true))

@@ -10,18 +10,19 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/internal/atomicfile"
 	"qlora/nn"
+	"qlora/trainer/dataset"
 	"qlora/trainer/multiplechoice"
 )
 
 // ask prints the model's accuracy on multiple-choice questions.
 func (o *evaluation) ask(c *call, r *inference) error {
-	questions, err := o.questions(c, "dataset", o.Dataset)
+	questions, err := o.questions(c, "dataset", o.Dataset, multiplechoice.Read)
 	if err != nil {
 		return err
 	}
 	var examples []multiplechoice.Question
 	if len(o.choices.Examples) > 0 {
-		if examples, err = o.questions(c, "fewshot_dataset", o.choices.Examples); err != nil {
+		if examples, err = o.questions(c, "fewshot_dataset", o.choices.Examples, multiplechoice.ReadExamples); err != nil {
 			return err
 		}
 	}
@@ -61,12 +62,15 @@ func (o *evaluation) ask(c *call, r *inference) error {
 }
 
 // questions reads the files of an option and prints how each was used.
-func (o *evaluation) questions(c *call, option string, paths []string) ([]multiplechoice.Question, error) {
-	questions, uses, err := multiplechoice.Read(paths)
+func (o *evaluation) questions(c *call, option string, paths []string, read func([]string) ([]multiplechoice.Question, []dataset.Use, error)) ([]multiplechoice.Question, error) {
+	questions, uses, err := read(paths)
 	if err != nil {
 		return nil, asMissing(option, err)
 	}
 	for _, use := range uses {
+		if use.Splits != "" {
+			c.note(use.Splits)
+		}
 		c.note(use.String())
 	}
 	return questions, nil

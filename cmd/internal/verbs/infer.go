@@ -14,7 +14,7 @@ import (
 
 // inferOptions are the options of the model in generate and eval.
 type inferOptions struct {
-	Model   string `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json"`
+	Model   string `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer"`
 	Adapter string `option:"adapter" path:"true" help:"folder of a PEFT adapter to apply"`
 	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
 }
@@ -63,7 +63,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if name == methodQLoRA {
 		r.base.Quantize = quantized
 	}
-	if r.tok, err = openTokenizer(o.Model); err != nil {
+	if r.tok, err = openTokenizer(trainer.TokenizerFolder(o.Model, o.Adapter)); err != nil {
 		return nil, err
 	}
 	if r.dev, err = c.device(m, false); err != nil {

@@ -1,8 +1,6 @@
 package verbs
 
 import (
-	"errors"
-	"os"
 	"path/filepath"
 
 	"qlora/checkpoint"
@@ -74,10 +72,10 @@ func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
 	return tok, exit.AsWrong(err)
 }
 
-// openTokenizerIfAny returns nil for a folder without tokenizer.json. Records of token
+// openTokenizerIfAny returns nil for a folder without a tokenizer. Records of token
 // ids need none, and package dataset refuses all others.
 func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
-	if _, err := os.Stat(filepath.Join(dir, "tokenizer.json")); errors.Is(err, os.ErrNotExist) {
+	if !tokenizer.Exists(dir) {
 		return nil, nil
 	}
 	return openTokenizer(dir)

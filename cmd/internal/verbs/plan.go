@@ -13,6 +13,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/lora"
+	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 )
@@ -53,8 +54,14 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	var train, eval []dataset.Example
 	var prompts *trainer.Prompts
+	var tok *tokenizer.Tokenizer
+	if len(o.data.Dataset) > 0 || o.data.Vocabulary.adding() || o.data.Vocabulary.Resize != "" {
+		if tok, err = o.vocabulary(c, model); err != nil {
+			return err
+		}
+	}
 	if len(o.data.Dataset) > 0 {
-		if train, eval, prompts, err = o.records(c, model); err != nil {
+		if train, eval, prompts, err = o.records(c, model, tok); err != nil {
 			return err
 		}
 	}
@@ -96,6 +103,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		if err := method(model, name, o.quantize, adapters); err != nil {
 			return err
 		}
+		model.TrainTokens(o.fresh)
 		for _, profile := range []bindings.Profile{cpu.Profile(), cuda.Profile()} {
 			fmt.Fprintf(w, "%s\t%s", name, profile.Info().Name)
 			for _, policy := range []string{"none", "mlp", "layer"} {
@@ -114,16 +122,12 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 }
 
 // records reads the datasets and the sample prompts.
-func (o *tuneOptions) records(c *call, base *trainer.Base) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
-	tok, err := openTokenizerIfAny(o.data.Model)
-	if err != nil {
-		return nil, nil, nil, err
-	}
+func (o *tuneOptions) records(c *call, base *trainer.Base, tok *tokenizer.Tokenizer) (train, eval []dataset.Example, prompts *trainer.Prompts, err error) {
 	trainSet, evalSet, err := o.sets(c, tok, nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	ends, err := o.ends(c, tok, base, &trainSet.Report)
+	ends, err := o.ends(c, tok, base, trainSet)
 	if err != nil {
 		return nil, nil, nil, err
 	}

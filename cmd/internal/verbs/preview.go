@@ -49,7 +49,7 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 			return err
 		}
 		var err error
-		if tok, err = openTokenizerIfAny(o.data.Model); err != nil {
+		if tok, _, err = o.tokenizer(); err != nil {
 			return err
 		}
 	}

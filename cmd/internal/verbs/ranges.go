@@ -29,6 +29,10 @@ func (o *watchOptions) Ranges() option.Ranges {
 
 // Ranges returns the intervals of the numeric options of the data.
 func (o *dataOptions) Ranges() option.Ranges {
-	records := option.From(0, 1e12)
-	return option.Ranges{"dataset_weights": option.Above(0, 1e3), "val_size": records, "max_train_samples": records, "max_eval_samples": records}
+	return option.Ranges{
+		"dataset_weights":   option.Above(0, 1e3),
+		"val_size":          option.From(0, 1e9),
+		"max_train_samples": option.From(0, 1e9),
+		"max_eval_samples":  option.From(0, 1e9),
+	}
 }

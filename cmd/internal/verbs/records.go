@@ -64,7 +64,7 @@ func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset
 	if held, err = set.HoldOut(o.data.ValSize, o.run.Seed); err != nil {
 		return nil, nil, exit.AsWrong(err)
 	}
-	if err := set.Arrange(o.data.Dataset, opt); err != nil {
+	if err := set.Arrange(opt); err != nil {
 		return nil, nil, exit.AsWrong(err)
 	}
 	for _, line := range set.Report.Arranged() {
@@ -101,14 +101,6 @@ func (d *dataOptions) check() error {
 	wrong := []error{dataset.CheckHoldout(d.ValSize)}
 	if d.ValSize != 0 && len(d.Eval) > 0 {
 		wrong = append(wrong, option.Errorf("val_size", d.ValSize, "`eval_dataset` has the evaluation records: give one of them"))
-	}
-	for _, o := range []struct {
-		name    string
-		records int
-	}{{"max_train_samples", d.MaxTrain}, {"max_eval_samples", d.MaxEval}} {
-		if o.records < 0 {
-			wrong = append(wrong, option.Errorf(o.name, o.records, "it must be at least 0, and 0 means all"))
-		}
 	}
 	return exit.AsWrong(errors.Join(wrong...))
 }

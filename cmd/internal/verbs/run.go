@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,9 @@ func Main(root *cobra.Command, args []string) exit.Code {
 	}
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
-		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), dashed(err.Error()))
+		for line := range strings.SplitSeq(dashed(err.Error()), "\n") { // one for each of several errors
+			fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), line)
+		}
 	}
 	return code
 }

@@ -25,7 +25,7 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, ends []int32, e
 		return nil, nil
 	}
 	if tok == nil {
-		return nil, exit.Wrongf("--sample_prompts needs tokenizer.json, which is not in %s", o.data.Model)
+		return nil, exit.Wrongf("--sample_prompts needs a tokenizer, such as tokenizer.json, which is not in %s", o.data.Model)
 	}
 	s := &trainer.Prompts{Tokens: o.watch.Tokens, Stop: ends, Decode: func(ids []int32) string { return tok.Decode(ids, true) }}
 	var records []dataset.Example

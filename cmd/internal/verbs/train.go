@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/chattemplate"
 	"qlora/internal/version"
+	"qlora/option"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
 	"qlora/trainer/report"
@@ -64,7 +66,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err := o.run.CheckOutputs(model, slices.Concat(o.data.Dataset, o.data.Eval)); err != nil {
 		return exit.AsWrong(err)
 	}
-	tok, err := openTokenizerIfAny(o.data.Model)
+	tok, err := o.vocabulary(c, model)
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
-	ends, err := o.ends(c, tok, model, &train.Report)
+	ends, err := o.ends(c, tok, model, train)
 	if err != nil {
 		return err
 	}
@@ -89,6 +91,9 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = o.withTemplate(files); err != nil {
 		return err
 	}
+	if files, err = o.withTokenizer(files, tok); err != nil {
+		return err
+	}
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
@@ -98,6 +103,7 @@ func (o *tuneOptions) train(c *call) error {
 	}
 	defer closeDevice(dev)
 	info := dev.Info()
+	o.noteCompute(c, info)
 	o.machine.Device = info.Name
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
 		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
@@ -120,7 +126,11 @@ func (o *tuneOptions) train(c *call) error {
 	// plan says. Collect the little that a step allocates early.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(20)
-	if err := t.Train(c); err != nil {
+	err = t.Train(c)
+	if errors.As(err, new(*option.Error)) { // another run took the folder since New
+		return exit.AsWrong(err)
+	}
+	if err != nil {
 		return err
 	}
 	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {

@@ -19,10 +19,12 @@ type tuneOptions struct {
 	quantize quantize.Options
 	adapters lora.Options
 	watch    watchOptions
+
+	fresh []int32 // ids of added tokens that the tokenizer did not have
 }
 
 type dataOptions struct {
-	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and tokenizer.json; weights in 16, 32 or (bitsandbytes) 4 bits"`
+	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
 	Dataset  []string `option:"dataset" path:"true" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
 	Dir      string   `option:"dataset_dir" path:"true" help:"folder with LLaMA-Factory's dataset_info.json; dataset and eval_dataset may then name datasets of that file"`
 	Weights  []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
@@ -33,6 +35,8 @@ type dataOptions struct {
 	Packing  bool     `option:"packing" help:"pack whole records into sequences of max_length tokens; attention does not cross records; eval_dataset is not packed"`
 	Cache    bool     `option:"dataset_cache" help:"cache token ids in output_dir and reuse them when the same run starts again"`
 	Records  dataset.Options
+
+	Vocabulary vocabularyOptions
 }
 
 type methodOptions struct {

@@ -53,7 +53,6 @@ CASES = {
     "lora-ends-tied": ("narrow-tied", None, False, ENDS),
     "lora-ends-together": ("narrow-tied", None, False, dict(target_modules=["q_proj", "embed_tokens"], ensure_weight_tying=True)),
     "lora-ends-resized": ("narrow", 5, "auto", ENDS),
-    "lora-bias": ("narrow", None, False, dict(target_modules=["q_proj", "down_proj", "lm_head"], lora_bias=True)),
     "alpha-zero": ("narrow", None, "auto", dict(lora_alpha=0)),
 }
 

@@ -44,6 +44,15 @@ def write_questions():
                                "label": str(draw.randrange(4))} for _ in range(8)])
     write("piqa.jsonl", [{"goal": "paint a " + draw.choice(THINGS), "sol1": "Use " + draw.choice(COLOURS) + ".", "sol2": "Use a brush, and " + draw.choice(COLOURS),
                           "label": draw.randrange(2)} for _ in range(8)])
+    write("boolq.jsonl", [{"passage": f"The {thing} is {colour}.", "question": f"is the {thing} {draw.choice(COLOURS)}", "answer": draw.random() < 0.5}
+                          for thing, colour in zip(THINGS, choices(8))])
+    sciq = lambda: dict(zip(["distractor1", "distractor2", "distractor3", "correct_answer"], choices(4)), question=question(), support=draw.choice(["", "\n The paint is new. "]))
+    write("sciq.jsonl", [sciq() for _ in range(8)])
+    write("siqa.jsonl", [dict(zip(["answerA", "answerB", "answerC"], choices(3)), context=f"Someone paints the {draw.choice(THINGS)}.", question="Which colour is it now?",
+                              label=str(draw.randrange(1, 4))) for _ in range(8)])
+    winogrande = lambda: dict(zip(["option1", "option2"], draw.sample(THINGS, 2)), sentence=f"Of the two things the _ is {draw.choice(COLOURS)}, and not new. ", answer=draw.choice("12"))
+    write("winogrande.jsonl", [winogrande() for _ in range(8)])
+    write("winogrande_train.jsonl", [winogrande() for _ in range(8)])
 
 
 def read(name):
@@ -70,6 +79,11 @@ LETTERS = dict(doc_to_text="{{question.strip()}}\nA. {{choices[0]}}\nB. {{choice
 CONTINUATION = dict(doc_to_text="Question: {{question.strip()}}\nAnswer:", doc_to_choice="{{choices}}", doc_to_target="{{answer}}")
 HELLASWAG = dict(doc_to_text="{{query}}", doc_to_target="{{label}}", doc_to_choice="choices", process_docs=hellaswag)
 PIQA = dict(doc_to_text="Question: {{goal}}\nAnswer:", doc_to_target="label", doc_to_choice="{{[sol1, sol2]}}")
+BOOLQ = dict(doc_to_text="{{passage}}\nQuestion: {{question}}?\nAnswer:", doc_to_choice=["no", "yes"], doc_to_target="{{answer|int}}")
+SCIQ = dict(doc_to_text="{{support.lstrip()}}\nQuestion: {{question}}\nAnswer:", doc_to_target=3, doc_to_choice="{{[distractor1, distractor2, distractor3, correct_answer]}}")
+SIQA = dict(doc_to_text="Q: {{context}} {{question}}\nA:", doc_to_choice="{{[answerA, answerB, answerC]}}", doc_to_target="{{ (label|int) - 1 }}")
+WINOGRANDE = dict(doc_to_text=lambda doc: int(doc["answer"]) - 1, doc_to_target=lambda doc: doc["sentence"].split("_", 1)[1].strip(),
+                  doc_to_choice=lambda doc: [doc["sentence"].split("_", 1)[0] + doc[option] for option in ("option1", "option2")])
 TASKS = TaskManager(include_defaults=False)
 DESCRIPTION = "The following are multiple choice questions (with answers) about {subject}.\n\n"
 
@@ -86,6 +100,13 @@ CASES = {
     "mmlu, texts": ("mmlu", None, CONTINUATION, dict(choices="text")),
     "hellaswag": ("hellaswag", None, HELLASWAG, dict()),
     "piqa": ("piqa", None, PIQA, dict()),
+    "boolq": ("boolq", None, BOOLQ, dict()),
+    "boolq, examples of itself": ("boolq", "boolq", BOOLQ, dict(fewshot=2)),
+    "sciq": ("sciq", None, SCIQ, dict()),
+    "siqa": ("siqa", None, SIQA, dict()),
+    "siqa, examples of itself": ("siqa", "siqa", SIQA, dict(fewshot=1)),
+    "winogrande": ("winogrande", None, WINOGRANDE, dict()),
+    "winogrande, examples": ("winogrande", "winogrande_train", WINOGRANDE, dict(fewshot=2)),
 }
 
 

@@ -156,6 +156,9 @@ func (p *Page) Stop(s *trainer.State, err error) error {
 				e.Text = fmt.Sprintf("mean loss %.4f", float64(*row.TrainLoss))
 			}
 		}
+		if s.GlobalStep < s.MaxSteps {
+			e.Text = fmt.Sprintf("stopped early after step %d, %s", s.GlobalStep, e.Text)
+		}
 	}
 	e.At = time.Now().Unix()
 	p.note("%s", e.text())

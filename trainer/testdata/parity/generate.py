@@ -145,6 +145,14 @@ CASES = {
                            dict(TOKENS, trainable_token_indices={"embed_tokens": [1, 5], "lm_head": [2, 5, 9]})),
     "llama-tokens-nf4-dq": ("trainable_token_indices on NF4 + double quantization, tied", "llama-nf4",
                             dict(QLORA | TOKENS, trainable_token_indices=[5, 6, 99])),
+    "llama-ends": ("adapters on the embedding and an untied head; the step clips; accumulation; weight decay", "narrow",
+                   dict(TOKENS, target_modules="q_proj,embed_tokens,lm_head", lora_r=3, weight_decay=0.1, max_grad_norm=0.5, gradient_accumulation_steps=2)),
+    "llama-ends-tied": ("an adapter on a tied embedding alone, whose pad_token_id has no gradient", "llama-tied",
+                        dict(TOKENS, target_modules="q_proj,embed_tokens", use_rslora=True)),
+    "llama-head-nf4-dq": ("an adapter on a tied head alone, on NF4 + double quantization", "llama-nf4",
+                          dict(QLORA | TOKENS, target_modules="down_proj,lm_head", rank_pattern={"lm_head": 5}, alpha_pattern={"lm_head": 6})),
+    "llama-loraplus-ends": ("LoRA+: adapters on embeddings have a rate of their own", "narrow",
+                            dict(TOKENS, target_modules="q_proj,embed_tokens,lm_head", loraplus_lr_ratio=8, loraplus_lr_embedding=5e-4, learning_rate=1e-3, weight_decay=0.1)),
 }
 # Only the log of these is kept, to save space.
 ONLY_LOSSES = ["llama-full-8bit"]
@@ -256,7 +264,7 @@ def adapted(settings, folder, seed):
         layers_to_transform=[int(n) for n in settings["layers_to_transform"]] if "layers_to_transform" in settings else None))
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if "lora_B" in name:
+            if "lora_B" in name or "lora_embedding_A" in name:
                 weight.normal_(0, 0.05)
             elif "lora_A" not in name and weight.requires_grad:  # so that the file's values show
                 weight.mul_(1 + 0.1 * torch.randn(weight.shape))

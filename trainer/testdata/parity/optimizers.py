@@ -33,7 +33,8 @@ def lora_plus(settings, model):
         return None
     return create_loraplus_optimizer(
         model, torch.optim.AdamW, lr=settings["learning_rate"], loraplus_lr_ratio=settings["loraplus_lr_ratio"],
-        loraplus_weight_decay=settings["weight_decay"], betas=(settings["adam_beta1"], settings["adam_beta2"]), eps=settings["adam_epsilon"])
+        loraplus_weight_decay=settings["weight_decay"], betas=(settings["adam_beta1"], settings["adam_beta2"]), eps=settings["adam_epsilon"],
+        **{k: settings[k] for k in ("loraplus_lr_embedding",) if k in settings})
 
 
 def codes(optimizer, names):

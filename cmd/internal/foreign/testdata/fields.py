@@ -1,4 +1,5 @@
-"""Writes fields.json: the fields of the configuration classes of transformers, TRL and PEFT, with their defaults."""
+"""Writes fields.json, the fields of the configuration classes of transformers, TRL and PEFT with their defaults, and
+dumps.json, what their to_dict returns."""
 
 import dataclasses
 import enum
@@ -34,6 +35,13 @@ def of_signature(cls):
             yield {"name": name, "default": plain(parameter.default)}
 
 
+def dumps():
+    yield TrainingArguments(output_dir="out", use_cpu=True)
+    yield SFTConfig(output_dir="out", use_cpu=True)
+    yield LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    yield BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype="bfloat16")
+
+
 def main():
     classes = [
         ("transformers", TrainingArguments, of_dataclass), ("trl", SFTConfig, of_dataclass), ("peft", LoraConfig, of_dataclass),
@@ -44,7 +52,10 @@ def main():
         for package, cls, fields in classes
     ]
     lines = ",\n".join(json.dumps(one) for one in data)
-    pathlib.Path(__file__).with_name("fields.json").write_text(f"[\n{lines}\n]\n")
+    here = pathlib.Path(__file__)
+    here.with_name("fields.json").write_text(f"[\n{lines}\n]\n")
+    lines = ",\n".join(json.dumps(one.to_dict(), default=lambda value: sorted(value)) for one in dumps())
+    here.with_name("dumps.json").write_text(f"[\n{lines}\n]\n")
 
 
 main()
