@@ -272,24 +272,30 @@ func scalar(node ast.Node) (string, bool) {
 // YAML returns every option of the command with its current value, after lines of
 // comment. --config reads it back.
 func (s *Set) YAML(comments ...string) []byte {
-	return s.yaml(comments, func(o *option) bool { return true })
+	return s.yaml(comments, func(o *option) (bool, string) { return true, "" })
 }
 
-// GivenYAML returns the options that a file set as YAML, after lines of comment.
-func (s *Set) GivenYAML(comments ...string) []byte {
-	return s.yaml(comments, func(o *option) bool { return o.source == fromFile })
+// GivenYAML returns the options that a file set as YAML, after lines of comment. remark
+// returns a comment on an option, "" for none.
+func (s *Set) GivenYAML(remark func(name string) string, comments ...string) []byte {
+	return s.yaml(comments, func(o *option) (bool, string) { return o.source == fromFile, remark(o.name) })
 }
 
-func (s *Set) yaml(comments []string, written func(*option) bool) []byte {
+func (s *Set) yaml(comments []string, which func(*option) (bool, string)) []byte {
 	var b bytes.Buffer
 	for _, line := range comments {
 		fmt.Fprintf(&b, "# %s\n", strings.ReplaceAll(line, "\n", " "))
 	}
 	for _, sec := range s.sections {
 		for _, o := range sec.options {
-			if !o.hidden && written(o) {
-				fmt.Fprintf(&b, "%s: %s\n", o.name, yamlOf(o.value))
+			written, remark := which(o)
+			if o.hidden || !written {
+				continue
 			}
+			if remark != "" {
+				remark = " # " + remark
+			}
+			fmt.Fprintf(&b, "%s: %s%s\n", o.name, yamlOf(o.value), remark)
 		}
 	}
 	return b.Bytes()

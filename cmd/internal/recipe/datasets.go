@@ -166,6 +166,7 @@ func factoryDatasets(r *reader, e options.Entry) options.Step {
 		}
 		if r.text("stage") == "pt" {
 			entry = pretraining(entry)
+			text = object(entry)
 		}
 		if most != "" {
 			entry = append(entry, member{"max_samples", json.RawMessage(most)})
