@@ -23,6 +23,7 @@ type Weight struct {
 	Pack func(ctx context.Context) (*FourBit, error)
 
 	copied  Tensor
+	where   string // of the copied tensor, if its elements must be finite
 	release func()
 }
 
@@ -44,6 +45,14 @@ func Copy(base Tensors, name string) (Weight, error) {
 		return writeFloats(ctx, out, t)
 	}
 	return w, nil
+}
+
+// CopyFinite returns a weight that copies like Copy. Writing it returns a DamagedError
+// if an element is not finite.
+func CopyFinite(base Tensors, name string) (Weight, error) {
+	w, err := Copy(base, name)
+	w.where = base.Where(name)
+	return w, err
 }
 
 // writeFloats writes the elements of t in its type, a piece at a time.
@@ -103,6 +112,11 @@ func (w *Weight) entries(ctx context.Context, read func()) ([]safetensors.Entry,
 		entries[i] = safetensors.Entry{Name: t.Name, DType: t.DType, Shape: t.Shape, Write: func(out io.Writer) error {
 			if err := ctx.Err(); err != nil {
 				return err
+			}
+			if w.where != "" && left == len(stored) {
+				if err := w.copied.CheckFinite(w.where); err != nil {
+					return err
+				}
 			}
 			_, err := out.Write(t.Data)
 			if left--; left == 0 {

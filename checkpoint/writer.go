@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/diskfull"
+	"qlora/internal/place"
 	"qlora/internal/safetensors"
 	"qlora/option"
 )
@@ -51,6 +53,9 @@ func SideFiles(in fs.FS, names ...string) []SideFile {
 
 // CheckOutput returns an error if dir, a folder to be created, is not empty.
 func CheckOutput(dir string) error {
+	if err := place.CheckCreate("output_dir", dir); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -68,9 +73,9 @@ func CheckOutput(dir string) error {
 // read of the weights' sources and their total.
 func (w *Writer) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
-		return err
+		return place.NotCreated("output_dir", dir, err)
 	}
-	return atomicfile.ReplaceDir(dir, func(tmp string) error {
+	err := atomicfile.ReplaceDir(dir, func(tmp string) error {
 		if err := w.writeWeights(ctx, tmp, progress); err != nil {
 			return err
 		}
@@ -81,6 +86,10 @@ func (w *Writer) Write(ctx context.Context, dir string, progress func(done, tota
 		}
 		return os.WriteFile(filepath.Join(tmp, configFile), w.Config, 0o644)
 	})
+	if diskfull.Is(err) {
+		return diskfull.Errorf(err, "the disk of %s is full, so the model was not written, and nothing of it is left: free some space, or choose another `output_dir`", filepath.Dir(filepath.Clean(dir)))
+	}
+	return err
 }
 
 // Save writes a model's tensors and its config.json into the existing folder dir. Each file is

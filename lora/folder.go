@@ -86,6 +86,9 @@ func (a *Adapters) check(file *checkpoint.File) error {
 		if !stored.DType.IsFloat() {
 			return fmt.Errorf("tensor %q has element type %s; an adapter's is F32, BF16 or F16", key, stored.DType)
 		}
+		if err := stored.CheckFinite(fmt.Sprintf("the adapter's tensor %q", key)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 		if err != nil {
 			return fmt.Errorf("a tensor of the plan can no longer be read: %w", err)
 		}
+		if err := t.CheckFinite(base.Where(w.stored)); err != nil {
+			return err
+		}
 		if err := m.loadOne(dev, w, t); err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", base.Where(w.stored), w.stored, err)
 		}

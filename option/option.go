@@ -7,6 +7,8 @@ package option
 import (
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 )
 
 // An Error refuses the value of an option.
@@ -16,6 +18,9 @@ type Error struct {
 	Want   string // the requirement, after "but": "it must be at least 0"
 }
 
+// maxValue bounds the characters of a value in a message.
+const maxValue = 120
+
 // Errorf returns an [Error] whose Want is formatted from format and arguments.
 func Errorf(name string, value any, format string, args ...any) error {
 	return &Error{Option: name, Value: value, Want: fmt.Sprintf(format, args...)}
@@ -24,8 +29,15 @@ func Errorf(name string, value any, format string, args ...any) error {
 // Error returns the sentence: `learning_rate` is -1, but it must be at least 0.
 func (e *Error) Error() string {
 	value := fmt.Sprint(e.Value)
-	if text, ok := e.Value.(string); ok {
-		value = fmt.Sprintf("%q", text)
+	_, quoted := e.Value.(string)
+	if !quoted {
+		value = strings.Join(strings.Fields(value), " ")
+	}
+	if r := []rune(value); len(r) > maxValue {
+		value = string(r[:maxValue/2]) + "…" + string(r[len(r)-maxValue/2:])
+	}
+	if quoted {
+		value = strconv.Quote(value)
 	}
 	return fmt.Sprintf("%s is %s, but %s", Name(e.Option), value, e.Want)
 }

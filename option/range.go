@@ -58,16 +58,17 @@ func CheckRanges(options Ranged) error {
 	return options.Ranges().check(reflect.ValueOf(options).Elem())
 }
 
-// check checks the fields of a struct, and of those embedded in it.
-func (ranges Ranges) check(options reflect.Value) error {
+// check checks the options of a struct and of the structs in it.
+func (r Ranges) check(options reflect.Value) error {
 	var wrong []error
 	for field, value := range options.Fields() {
-		name := field.Tag.Get("option")
-		if r, ok := ranges[name]; ok && name != "" {
-			wrong = append(wrong, r.Check(name, value))
-		}
-		if field.Anonymous && field.Type.Kind() == reflect.Struct {
-			wrong = append(wrong, ranges.check(value))
+		name, tagged := field.Tag.Lookup("option")
+		within, ok := r[name]
+		switch {
+		case ok && tagged:
+			wrong = append(wrong, within.Check(name, value))
+		case !tagged && value.Kind() == reflect.Struct:
+			wrong = append(wrong, r.check(value))
 		}
 	}
 	return errors.Join(wrong...)

@@ -185,11 +185,11 @@ func (t *Trainer) checkAside() error {
 
 // CheckOutputs returns an error if a folder that a run writes to is one that it reads, or
 // lies in one: the model's, the adapter's or one of the datasets, which are files or
-// folders. It returns an error, too, for a folder that is a file.
+// folders. It returns an error, too, for a folder that cannot be created.
 func (a *Args) CheckOutputs(base *Base, datasets []string) error {
 	for _, dir := range []struct{ name, path string }{{"output_dir", a.OutputDir}, {"logging_dir", a.LoggingDir}} {
-		if info, err := os.Stat(dir.path); err == nil && !info.IsDir() {
-			return option.Errorf(dir.name, dir.path, "that is a file, not a folder")
+		if err := place.CheckCreate(dir.name, dir.path); err != nil {
+			return err
 		}
 	}
 	inputs := base.inputs(datasets)

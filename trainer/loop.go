@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"qlora/bindings"
 	"qlora/internal/atomicfile"
+	"qlora/internal/place"
 )
 
 // loop is a run in progress.
@@ -35,22 +37,27 @@ type loop struct {
 // current step, saves a checkpoint and returns [ErrInterrupted].
 func (t *Trainer) Train(ctx context.Context) (err error) {
 	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
-		return err
+		return place.NotCreated("output_dir", t.Args.OutputDir, err)
 	}
 	if t.lock, err = lockFolder(t.Args.OutputDir); err != nil {
-		return err
+		return t.full(err, 0)
 	}
 	defer func() { _ = t.lock.Close() }() // unlocks; it may be another file by then
 	atomicfile.Clean(t.Args.OutputDir)
 	defer t.layout.Close()
 	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
 	defer r.telemetry.end()
+	defer func() { err = t.full(err, r.at.Step) }()
 	defer func() {
 		if stopErr := r.outputs.Stop(r.state, err); err == nil {
 			err = stopErr
 		}
 	}()
 	if err := r.load(); err != nil {
+		if t.seen == nil { // leave no sign of a run
+			_ = os.Remove(filepath.Join(t.Args.OutputDir, lockFile))
+			_ = os.Remove(t.Args.OutputDir)
+		}
 		return err
 	}
 	if err := r.claim(); err != nil {

@@ -52,14 +52,14 @@ func TestEvalQuestions(t *testing.T) {
 func TestEvalRefuses(t *testing.T) {
 	plain := writeRecords(t, 2, 8)
 	for want, args := range map[string][]string{
-		"--fewshot is for multiple-choice questions":            {"--dataset", plain, "--fewshot", "2"},
-		"needs question+choices+answerKey":                      {"--dataset", plain, "--dataset_format", "multiple-choice"},
-		"--apply_chat_template has no effect":                   {"--dataset", questions + "arc.jsonl", "--apply_chat_template"},
-		"--dataset: x.jsonl does not exist":                     {"--dataset", "x.jsonl"},
-		"--fewshot_dataset: x.jsonl does not exist":             {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
-		"fewshot is 50, but there are only":                     {"--dataset", questions + "arc.jsonl", "--fewshot", "50"},
-		"--score_choices is \"x\", but it must be":              {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
-		"--fewshot, the number of examples to take of it, is 0": {"--dataset", questions + "arc.jsonl", "--fewshot_dataset", questions + "arc.jsonl"},
+		"--fewshot is for multiple-choice questions":              {"--dataset", plain, "--fewshot", "2"},
+		"needs question+choices+answerKey":                        {"--dataset", plain, "--dataset_format", "multiple-choice"},
+		"--apply_chat_template has no effect":                     {"--dataset", questions + "arc.jsonl", "--apply_chat_template"},
+		"--dataset is \"x.jsonl\", but it does not exist":         {"--dataset", "x.jsonl"},
+		"--fewshot_dataset is \"x.jsonl\", but it does not exist": {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
+		"fewshot is 50, but there are only":                       {"--dataset", questions + "arc.jsonl", "--fewshot", "50"},
+		"--score_choices is \"x\", but it must be":                {"--dataset", questions + "arc.jsonl", "--score_choices", "x"},
+		"--fewshot, the number of examples to take of it, is 0":   {"--dataset", questions + "arc.jsonl", "--fewshot_dataset", questions + "arc.jsonl"},
 	} {
 		code, stdout, stderr := run(t, append([]string{"eval", "--model", "../../demo/base"}, args...)...)
 		require.Equal(t, 2, code, stderr)

@@ -177,20 +177,20 @@ func dictMethod(d *Dict, name string) (any, bool) {
 func listMethod(l *List, name string) (any, bool) {
 	switch {
 	case name == "index":
-		return function(func(_ *run, a values) any {
+		return function(func(r *run, a values) any {
 			b := a.bind("index", "value")
-			i := slices.IndexFunc(l.items, func(v any) bool { return equal(v, b[0]) })
+			i := slices.IndexFunc(l.items, func(v any) bool { return r.equal(v, b[0]) })
 			if i < 0 {
 				fail("%s is not in list", repr(b[0]))
 			}
 			return i
 		}), true
 	case name == "count":
-		return function(func(_ *run, a values) any {
+		return function(func(r *run, a values) any {
 			b := a.bind("count", "value")
 			n := 0
 			for _, v := range l.items {
-				if equal(v, b[0]) {
+				if r.equal(v, b[0]) {
 					n++
 				}
 			}

@@ -6,18 +6,13 @@ import (
 )
 
 // equal implements Python's ==.
-func equal(a, b any) bool {
-	left := maxSteps
-	return equalTo(a, b, 0, &left)
-}
+func (r *run) equal(a, b any) bool { return r.equalTo(a, b, 0) }
 
-// equalTo compares two values. left bounds the number of comparisons: shared values can
-// have far more parts than bytes.
-func equalTo(a, b any, depth int, left *int) bool {
+// equalTo compares two values. It counts each comparison: shared values can have far more
+// parts than bytes.
+func (r *run) equalTo(a, b any, depth int) bool {
 	tooDeep(depth)
-	if *left--; *left < 0 {
-		fail("two values have too many parts to be compared")
-	}
+	r.scan(listBytes)
 	switch x := a.(type) {
 	case undefined:
 		_, ok := b.(undefined)
@@ -31,7 +26,7 @@ func equalTo(a, b any, depth int, left *int) bool {
 			return true
 		}
 		for i := range x.items {
-			if !equalTo(x.items[i], y.items[i], depth+1, left) {
+			if !r.equalTo(x.items[i], y.items[i], depth+1) {
 				return false
 			}
 		}
@@ -42,7 +37,7 @@ func equalTo(a, b any, depth int, left *int) bool {
 			return false
 		}
 		for key, value := range x.All() {
-			if other, ok := y.get(key); !ok || !equalTo(value, other, depth+1, left) {
+			if other, ok := y.get(key); !ok || !r.equalTo(value, other, depth+1) {
 				return false
 			}
 		}
@@ -54,24 +49,21 @@ func equalTo(a, b any, depth int, left *int) bool {
 		y, ok := number(b)
 		return ok && x == y
 	}
-	switch b.(type) {
+	switch b := b.(type) {
 	case undefined, function:
 		return false
+	case string:
+		r.scan(len(b))
 	}
 	return a == b
 }
 
 // compare orders numbers, texts, and lists of them, as Python's < does.
-func compare(a, b any) int {
-	left := maxSteps
-	return compareTo(a, b, 0, &left)
-}
+func (r *run) compare(a, b any) int { return r.compareTo(a, b, 0) }
 
-func compareTo(a, b any, depth int, left *int) int {
+func (r *run) compareTo(a, b any, depth int) int {
 	tooDeep(depth)
-	if *left--; *left < 0 {
-		fail("two values have too many parts to be compared")
-	}
+	r.scan(listBytes)
 	for _, v := range []any{a, b} {
 		if u, ok := v.(undefined); ok {
 			fail("%s", u.message())
@@ -84,6 +76,7 @@ func compareTo(a, b any, depth int, left *int) int {
 	}
 	if x, ok := a.(string); ok {
 		if y, ok := b.(string); ok {
+			r.scan(min(len(x), len(y)))
 			return strings.Compare(x, y)
 		}
 	}
@@ -93,8 +86,8 @@ func compareTo(a, b any, depth int, left *int) int {
 		fail("'<' not supported between instances of '%s' and '%s'", typeName(a), typeName(b))
 	}
 	for i := range min(len(x.items), len(y.items)) {
-		if !equalTo(x.items[i], y.items[i], depth+1, left) {
-			return compareTo(x.items[i], y.items[i], depth+1, left)
+		if !r.equalTo(x.items[i], y.items[i], depth+1) {
+			return r.compareTo(x.items[i], y.items[i], depth+1)
 		}
 	}
 	return cmp.Compare(len(x.items), len(y.items))
@@ -108,6 +101,7 @@ func (r *run) contains(of, v any) bool {
 		if !ok {
 			fail("'in <string>' requires string as left operand, not %s", typeName(v))
 		}
+		r.scan(len(x))
 		return strings.Contains(x, part)
 	case *Dict:
 		_, ok := x.get(v)
@@ -115,7 +109,7 @@ func (r *run) contains(of, v any) bool {
 	}
 	for item := range r.iterate(of) {
 		r.step()
-		if equal(item, v) {
+		if r.equal(item, v) {
 			return true
 		}
 	}

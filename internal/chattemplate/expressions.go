@@ -13,7 +13,9 @@ type name struct {
 
 func (n *name) eval(r *run, s *scope) any {
 	r.step()
-	if value, ok := s.get(n.name); ok {
+	value, ok, looked := s.find(n.name)
+	r.scan(looked * listBytes)
+	if ok {
 		return value
 	}
 	return undefined{name: n.name}
@@ -119,17 +121,17 @@ func (n *comparison) eval(r *run, s *scope) any {
 func (r *run) holds(o string, left, right any) bool {
 	switch o {
 	case "==":
-		return equal(left, right)
+		return r.equal(left, right)
 	case "!=":
-		return !equal(left, right)
+		return !r.equal(left, right)
 	case "<":
-		return compare(left, right) < 0
+		return r.compare(left, right) < 0
 	case ">":
-		return compare(left, right) > 0
+		return r.compare(left, right) > 0
 	case "<=":
-		return compare(left, right) <= 0
+		return r.compare(left, right) <= 0
 	case ">=":
-		return compare(left, right) >= 0
+		return r.compare(left, right) >= 0
 	case "in":
 		return r.contains(right, left)
 	}

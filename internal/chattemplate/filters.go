@@ -47,6 +47,7 @@ var filters = map[string]filter{
 // filter runs the filter called name.
 func (r *run) filter(name string, v any, a values) any {
 	r.step()
+	r.scan(sizeOf(v))
 	if f, ok := filters[name]; ok {
 		return f.apply(r, v, a.bind(name, f.parameters...))
 	}

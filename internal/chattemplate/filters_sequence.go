@@ -165,9 +165,9 @@ func (r *run) sorted(all []keyed, backwards bool) []any {
 	slices.SortStableFunc(all, func(a, b keyed) int {
 		r.step()
 		if backwards {
-			return compare(b.key, a.key)
+			return r.compare(b.key, a.key)
 		}
-		return compare(a.key, b.key)
+		return r.compare(a.key, b.key)
 	})
 	items := make([]any, len(all))
 	for i := range all {
@@ -224,7 +224,7 @@ func (r *run) extreme(v any, a bound, sign int) any {
 	best := all[0]
 	for _, one := range all[1:] {
 		r.step()
-		if sign*compare(one.key, best.key) > 0 {
+		if sign*r.compare(one.key, best.key) > 0 {
 			best = one
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 // A jsonWriter implements Python's json.dumps.
 type jsonWriter struct {
+	run    *run
 	b      strings.Builder
 	ascii  bool   // escape all but ASCII
 	broken bool   // a line for each element, with
@@ -50,7 +51,7 @@ func (w *jsonWriter) value(v any, depth int) {
 			order[i] = i
 		}
 		if w.sorted {
-			slices.SortStableFunc(order, func(i, j int) int { return compare(x.keys[i], x.keys[j]) })
+			slices.SortStableFunc(order, func(i, j int) int { return w.run.compare(x.keys[i], x.keys[j]) })
 		}
 		w.group('{', '}', len(order), depth, func(i int) {
 			w.key(x.keys[order[i]])
@@ -134,7 +135,7 @@ func (w *jsonWriter) quoted(s string) {
 
 // toJSON implements the filter tojson of transformers.
 func toJSON(r *run, v any, a bound) any {
-	w := jsonWriter{ascii: a.truth(0, false), comma: ", ", colon: ": ", sorted: a.truth(3, false)}
+	w := jsonWriter{run: r, ascii: a.truth(0, false), comma: ", ", colon: ": ", sorted: a.truth(3, false)}
 	switch indent := a.get(1, nil).(type) {
 	case nil:
 	case string:

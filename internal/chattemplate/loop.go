@@ -101,9 +101,9 @@ func (l *loopState) attribute(name string) (any, bool) {
 			return a.positional[l.at%len(a.positional)]
 		}), true
 	case "changed":
-		return function(func(_ *run, a values) any {
+		return function(func(r *run, a values) any {
 			now := &List{items: a.positional}
-			same := l.changed != nil && equal(l.changed, now)
+			same := l.changed != nil && r.equal(l.changed, now)
 			l.changed = now
 			return !same
 		}), true

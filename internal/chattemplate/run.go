@@ -7,6 +7,7 @@ type run struct {
 	now         func() time.Time
 	line        int // of the template, for errors
 	steps, made int // see limits.go
+	scanned     int // see limits.go
 	depth       int // of macros
 	generated   []Span
 	displaced   bool
@@ -69,14 +70,21 @@ type scope struct {
 func (s *scope) child() *scope { return &scope{outer: s} }
 
 func (s *scope) get(name string) (any, bool) {
+	value, ok, _ := s.find(name)
+	return value, ok
+}
+
+// find returns a variable, and how many names it looked at.
+func (s *scope) find(name string) (value any, ok bool, looked int) {
 	for ; s != nil; s = s.outer {
+		looked += len(s.names)
 		for i := range s.names {
 			if s.names[i] == name {
-				return s.values[i], true
+				return s.values[i], true, looked
 			}
 		}
 	}
-	return nil, false
+	return nil, false, looked
 }
 
 func (s *scope) set(name string, value any) {

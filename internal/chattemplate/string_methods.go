@@ -60,7 +60,13 @@ var stringMethods = map[string]method{
 // stringMethod returns a method of a text as a value.
 func stringMethod(s, name string) (any, bool) {
 	if m, ok := stringMethods[name]; ok {
-		return function(func(r *run, a values) any { return m.call(r, s, a.bind(name, m.parameters...)) }), true
+		return function(func(r *run, a values) any {
+			r.scan(len(s))
+			for _, v := range a.positional {
+				r.scan(sizeOf(v))
+			}
+			return m.call(r, s, a.bind(name, m.parameters...))
+		}), true
 	}
 	switch name {
 	case "format":

@@ -32,9 +32,9 @@ var tests = map[string]test{
 		_, ok := v.(undefined)
 		return !ok
 	}},
-	"divisibleby": {[]string{"num"}, func(r *run, v any, a bound) bool { return equal(r.operate("%", v, a[0]), 0) }},
+	"divisibleby": {[]string{"num"}, func(r *run, v any, a bound) bool { return r.equal(r.operate("%", v, a[0]), 0) }},
 	"escaped":     {nil, func(*run, any, bound) bool { return false }},
-	"even":        {nil, func(r *run, v any, _ bound) bool { return equal(r.operate("%", v, 2), 0) }},
+	"even":        {nil, func(r *run, v any, _ bound) bool { return r.equal(r.operate("%", v, 2), 0) }},
 	"false":       {nil, func(_ *run, v any, _ bound) bool { return v == any(false) }},
 	"filter": {nil, func(r *run, v any, _ bound) bool {
 		return knows(r.show(v), filters) || knows(r.show(v), sequenceFilters) || knows(r.show(v), lazyFilters)
@@ -62,7 +62,7 @@ var tests = map[string]test{
 		}
 		return false
 	}},
-	"odd":    {nil, func(r *run, v any, _ bound) bool { return equal(r.operate("%", v, 2), 1) }},
+	"odd":    {nil, func(r *run, v any, _ bound) bool { return r.equal(r.operate("%", v, 2), 1) }},
 	"sameas": {[]string{"other"}, func(_ *run, v any, a bound) bool { return sameAs(v, a[0]) }},
 	"sequence": {nil, func(_ *run, v any, _ bound) bool {
 		switch x := v.(type) {
@@ -105,6 +105,7 @@ func knows[T any](name string, in map[string]T) bool {
 // test runs the test called name.
 func (r *run) test(name string, v any, a values) bool {
 	r.step()
+	r.scan(sizeOf(v))
 	t, ok := tests[name]
 	if !ok {
 		fail("test %q is unknown", name)

@@ -23,7 +23,7 @@ const (
 )
 
 // hubName matches ORG/NAME, alone or in an address of the Hugging Face Hub.
-var hubName = regexp.MustCompile(`^(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/|hf\.co/|hf://)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?(?:tree/\S*)?$`)
+var hubName = regexp.MustCompile(`^(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?:datasets/)?|hf\.co/|hf://(?:datasets/)?)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?(?:tree/\S*)?$`)
 
 // Missing returns the error of a path that does not exist, the value of an option. It
 // says how to download what looks like a name on the Hub.
@@ -33,6 +33,16 @@ func Missing(name, path string) error {
 		return option.Errorf(name, path, "there is no such folder here; if it is on the Hugging Face Hub, download it with `hf download %s --local-dir %s` and give that folder", m[1], short)
 	}
 	return option.Errorf(name, path, "it does not exist: give a folder on this machine")
+}
+
+// MissingData returns the error of a file or folder of records that does not exist, the
+// value of an option.
+func MissingData(name, path string) error {
+	if m := hubName.FindStringSubmatch(path); m != nil && filepath.Ext(path) == "" {
+		_, short, _ := strings.Cut(m[1], "/")
+		return option.Errorf(name, path, "there is no such file here; if it is on the Hugging Face Hub, download it with `hf download %s --repo-type dataset --local-dir %s` and give that folder", m[1], short)
+	}
+	return option.Errorf(name, path, "it does not exist: give a file or folder of records")
 }
 
 // Model returns the error of path, the value of option model, which is no folder with

@@ -3,8 +3,11 @@
 package place
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"qlora/option"
 )
@@ -76,6 +79,38 @@ func Inputs(what string, paths ...string) []Input {
 		all[i] = Input{what, path}
 	}
 	return all
+}
+
+// CheckCreate returns an [option.Error] if the folder dir, the value of an option, cannot be
+// created or written to.
+func CheckCreate(name, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	at := filepath.Clean(dir)
+	for {
+		info, err := os.Stat(at)
+		switch {
+		case err == nil && !info.IsDir() && at == filepath.Clean(dir):
+			return option.Errorf(name, dir, "that is a file, not a folder: choose another place")
+		case err == nil && !info.IsDir():
+			return option.Errorf(name, dir, "%s is a file, not a folder: choose another place", at)
+		case err == nil && unix.Access(at, unix.W_OK|unix.X_OK) != nil:
+			return option.Errorf(name, dir, "this user may not write to %s: choose another place", at)
+		case err == nil || at == filepath.Dir(at):
+			return nil
+		}
+		at = filepath.Dir(at)
+	}
+}
+
+// NotCreated returns the [option.Error] of a folder that could not be created because of
+// err.
+func NotCreated(name, dir string, err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return option.Errorf(name, dir, "it cannot be created (%v): choose another place", err)
 }
 
 // CheckOutput returns an [option.Error] if output, the value of an option, is one of the

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"math"
 	"runtime"
@@ -88,7 +87,7 @@ func (m *matrix) check(w []float32, from int, dtype checkpoint.DType) error {
 	limit := largest[dtype]
 	for i, v := range w {
 		if !(v >= -limit && v <= limit) {
-			return fmt.Errorf("%s: row %d, column %d would be %v, which %s cannot hold: the base or an adapter is damaged, or another dtype is needed",
+			return checkpoint.Damagedf("%s: row %d, column %d would be %v, which %s cannot hold: the base or an adapter is damaged, or another `dtype` is needed",
 				m.name, from+i/m.cols, i%m.cols, v, dtype)
 		}
 	}

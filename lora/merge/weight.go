@@ -79,6 +79,9 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 	case !into4Bit && (touched || !dense || dtype != p.dtype):
 		return j.floats(p, dtype), nil
 	}
+	if own != "" {
+		return checkpoint.CopyFinite(j.base, p.name)
+	}
 	return checkpoint.Copy(j.base, p.name)
 }
 

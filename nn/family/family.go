@@ -106,7 +106,7 @@ func (f *file) finish(c *nn.Config, family *Family, data []byte) (*nn.Config, er
 // asLlama reads a config of unknown model_type as Llama's if all its keys are Llama's.
 // nn.New later checks the tensors by name and shape.
 func asLlama(f *file, data []byte) (*nn.Config, error) {
-	unknown := f.unknownType()
+	unknown := f.unsupported()
 	if !f.has("rms_norm_eps") || !f.has("num_attention_heads") || !f.has("intermediate_size") {
 		return nil, unknown
 	}
@@ -122,15 +122,32 @@ func asLlama(f *file, data []byte) (*nn.Config, error) {
 	return f.finish(c, llama, data)
 }
 
-// unknownType returns the error of a model_type without a family.
-func (f *file) unknownType() error {
-	switch meant := nearest.Name(strings.ToLower(f.modelType), Types()); {
+// relatives returns the supported model types whose names begin like an unsupported one,
+// or the nearest name; "" if there is none.
+func relatives(modelType string) string {
+	modelType = strings.ToLower(modelType)
+	letters := strings.IndexFunc(modelType+"0", func(r rune) bool { return r < 'a' || r > 'z' })
+	var all []string
+	for _, t := range Types() {
+		if letters >= 3 && strings.HasPrefix(t, modelType[:letters]) {
+			all = append(all, t)
+		}
+	}
+	if len(all) == 0 {
+		return nearest.Name(modelType, Types())
+	}
+	return strings.Join(all[max(0, len(all)-4):], ", ")
+}
+
+// unsupported returns the error of a model_type without a family.
+func (f *file) unsupported() error {
+	switch meant := relatives(f.modelType); {
 	case f.err != nil:
 		return f.err
 	case f.modelType == "":
 		return errors.New("model_type, which names the model's family, is missing; take the config.json that the model was published with")
 	case meant != "":
-		return fmt.Errorf("model_type %q is not supported; the nearest that is, is %s", excerpt(f.modelType), meant)
+		return fmt.Errorf("model_type %q is not supported; of its relatives %s are", excerpt(f.modelType), meant)
 	}
 	return fmt.Errorf("model_type %q is not supported; docs/models.md lists the families that are", excerpt(f.modelType))
 }

@@ -67,7 +67,11 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	for _, p := range m.Projections() {
 		linear[m.Stored(p.Name+".weight")] = p
 	}
-	all, err := weights(base, linear, device)
+	read := map[string]bool{}
+	for _, t := range m.Tensors() {
+		read[t.Name] = true
+	}
+	all, err := weights(base, linear, read, device)
 	if err != nil {
 		base.Close()
 		return nil, err
@@ -101,11 +105,15 @@ func Folder(ctx context.Context, modelDir, outDir string, opts Options, progress
 }
 
 // weights returns the weights of base in the order of their names, those of linear
-// in 4 bits.
-func weights(base checkpoint.Checkpoint, linear map[string]*nn.Projection, device *bindings.QuantizeOptions) ([]checkpoint.Weight, error) {
+// in 4 bits. Those that the model reads must be finite.
+func weights(base checkpoint.Checkpoint, linear map[string]*nn.Projection, read map[string]bool, device *bindings.QuantizeOptions) ([]checkpoint.Weight, error) {
 	var all []checkpoint.Weight
 	for _, name := range base.Names() {
-		w, err := checkpoint.Copy(base, name)
+		copied := checkpoint.Copy
+		if read[name] {
+			copied = checkpoint.CopyFinite
+		}
+		w, err := copied(base, name)
 		if p := linear[name]; err == nil && p != nil {
 			w, err = packed(base, name, p.Transposed(), device)
 		}
@@ -129,6 +137,9 @@ func packed(base checkpoint.Checkpoint, name string, transposed bool, device *bi
 		Name: name, DType: t.DType, Shape: shape, Source: t.Bytes(),
 		Pack: func(context.Context) (*checkpoint.FourBit, error) {
 			defer base.Release(name)
+			if err := t.CheckFinite(base.Where(name)); err != nil {
+				return nil, err
+			}
 			if transposed {
 				return Pack(t.Transposed(), device), nil
 			}

@@ -136,7 +136,7 @@ func TestWeightInPieces(t *testing.T) {
 func TestShardedFolder(t *testing.T) {
 	base, dir := open(t, writeModel(t)), filepath.Join(t.TempDir(), "out")
 	const linear = "model.layers.0.mlp.up_proj.weight"
-	all, err := weights(base, map[string]*nn.Projection{linear: {}}, &bindings.QuantizeOptions{BlockSize: 64})
+	all, err := weights(base, map[string]*nn.Projection{linear: {}}, nil, &bindings.QuantizeOptions{BlockSize: 64})
 	require.NoError(t, err)
 	f := checkpoint.Writer{Config: []byte("{}"), Shards: checkpoint.Split(all, 10000)}
 	require.Greater(t, len(f.Shards), 2)

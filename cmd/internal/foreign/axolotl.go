@@ -16,7 +16,6 @@ var axolotl = []options.Setting{
 	ignoredFlag("is_qwen_derived_model", "config.json says what the model is"),
 	ignoredFlag("tokenizer_use_fast", "there is one tokenizer, which reads tokenizer.json", "true", "false"),
 	ignoredFlag("tokenizer_legacy", "there is one tokenizer, which reads tokenizer.json"),
-	ignoredFlag("resize_token_embeddings_to_32x", "the vocabulary keeps its size", "false"),
 	ignored("gpu_memory_limit", keptInMemory),
 	ignoredFlag("lora_on_cpu", oneProcess, "false"),
 	ignoredFlag("shuffle_merged_datasets", allShuffled, "true"),

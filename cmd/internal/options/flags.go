@@ -68,24 +68,23 @@ func (s *Set) Resolve() error {
 		}
 	}
 	s.settle()
-	if err := s.wrong(); err != nil {
-		return exit.AsWrong(err)
-	}
-	return exit.AsWrong(s.checkRanges())
+	s.checkRanges()
+	return exit.AsWrong(s.wrong())
 }
 
-// checkRanges returns the errors of all numbers outside their range. Those that the
-// command ignores may have any value.
-func (s *Set) checkRanges() error {
-	var wrong []error
+// checkRanges records all numbers outside their range. Those that the command ignores may
+// have any value.
+func (s *Set) checkRanges() {
 	for _, sec := range s.sections {
 		for _, o := range sec.options {
-			if o.within != nil && !o.hidden {
-				wrong = append(wrong, o.within.Check(o.name, o.value))
+			if o.within == nil || o.hidden {
+				continue
+			}
+			if err := o.within.Check(o.name, o.value); err != nil {
+				s.problem("", err)
 			}
 		}
 	}
-	return errors.Join(wrong...)
 }
 
 // flagError rewrites an error of pflag in this package's words.

@@ -25,10 +25,16 @@ const maxFile = 16 << 10
 // readFile sets options from a YAML file.
 func (s *Set) readFile(path string) error {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("--config: %s does not exist: name a YAML file of options", path)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("--config: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return fmt.Errorf("--config: %s is a folder: name a YAML file of options", path)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)

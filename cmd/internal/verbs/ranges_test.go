@@ -46,6 +46,8 @@ func TestNumbersOutOfRange(t *testing.T) {
 	}
 	values := []string{"-2", "1e18", "-1e18", "9223372036854775807", "99999999999999999999999999", "nan", "inf", "-inf", "1e999", "two"}
 	file := filepath.Join(t.TempDir(), "run.yaml")
+	records := filepath.Join(t.TempDir(), "records.jsonl")
+	require.NoError(t, os.WriteFile(records, []byte("{}\n"), 0o644))
 	for _, verb := range verbsOf(Root()) {
 		var numbers []string
 		hidden := map[string]bool{}
@@ -70,6 +72,9 @@ func TestNumbersOutOfRange(t *testing.T) {
 				require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "%s: %s\n", name, value), 0o644))
 				for _, how := range [][]string{{"--" + name, value}, {"--config", file}} {
 					args := append([]string{verb.Name(), "--model", "/no/such/model"}, how...)
+					if verb.Flags().Lookup("dataset") != nil {
+						args = append(args, "--dataset", records)
+					}
 					began := time.Now()
 					code, stdout, stderr := runHere(args...)
 					require.Equal(t, exit.Wrong, code, "%q\n%s", args, stderr)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"qlora/cmd/internal/exit"
+	"qlora/internal/mistaken"
 	"qlora/option"
 	"qlora/tokenizer"
 	"qlora/trainer"
@@ -155,7 +156,7 @@ func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt 
 // file does not exist, the error names the option.
 func asMissing(option string, err error) error {
 	if missing := (*os.PathError)(nil); errors.As(err, &missing) && errors.Is(err, os.ErrNotExist) {
-		return exit.Wrongf("--%s: %s does not exist", option, missing.Path)
+		return exit.AsWrong(mistaken.MissingData(option, missing.Path))
 	}
 	return exit.AsWrong(err)
 }

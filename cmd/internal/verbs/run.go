@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
@@ -33,9 +34,12 @@ func Main(root *cobra.Command, args []string) exit.Code {
 		root.SetArgs(options.JoinValues(root, args))
 		err = root.ExecuteContext(ctx)
 	}
+	if damaged := (*checkpoint.DamagedError)(nil); errors.As(err, &damaged) {
+		err = exit.AsWrong(damaged)
+	}
 	code := exit.CodeOf(ctx, err)
 	if err != nil {
-		for line := range strings.SplitSeq(dashed(err.Error()), "\n") { // one for each of several errors
+		for line := range strings.SplitSeq(dashed(sentence(err)), "\n") { // one for each of several errors
 			fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), line)
 		}
 	}

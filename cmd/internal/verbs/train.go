@@ -119,7 +119,7 @@ func (o *tuneOptions) train(c *call) error {
 	if cache != nil {
 		// The run is valid from here on, so it may write.
 		if err := cache.Save(); err != nil {
-			c.note(fmt.Sprintf("cannot cache the token ids: %v", err))
+			c.note("cannot cache the token ids: " + plain(err))
 		}
 	}
 	// Return the memory of reading to the system: from here on the run uses what its
