@@ -95,6 +95,8 @@ type description struct {
 	FieldContent  string              `json:"message_field_content"`
 	FieldTraining string              `json:"message_field_training"`
 	FieldDetail   string              `json:"message_field_training_detail"`
+	FieldThinking string              `json:"field_thinking"`
+	ThinkingKey   string              `json:"template_thinking_key"` // the template gets both names
 	Properties    map[string]string   `json:"message_property_mappings"`
 	Roles         map[string]textList `json:"roles"`
 	RolesToTrain  *textList           `json:"roles_to_train"`

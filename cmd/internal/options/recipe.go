@@ -83,7 +83,10 @@ func entriesOf(path string, body []*ast.MappingValueNode) ([]Entry, error) {
 			return nil, fmt.Errorf("%s:%d: %s is set twice, first in line %d; keep one", path, e.Line, e.Name, before)
 		}
 		seen[e.Name] = e.Line
-		_, e.Null = pair.Value.(*ast.NullNode)
+		if _, e.Null = pair.Value.(*ast.NullNode); e.Null {
+			entries = append(entries, e)
+			continue
+		}
 		// A value that has no text is refused when it is given.
 		e.Text, _ = settingText(pair.Value) //nolint:errcheck // see above
 		e.JSON, _ = asJSON(pair.Value)      //nolint:errcheck // see above
@@ -139,7 +142,7 @@ func (s *Set) apply(step Step, e Entry, where string) {
 	case len(step.Sets) == 0 && !step.Pass:
 		s.noEffect(e.Name, step.Note)
 	default:
-		s.Notes = append(s.Notes, fmt.Sprintf("`%s`: %s", e.Name, step.Note))
+		s.Notes = append(s.Notes, e.Name+": "+step.Note)
 		s.current.Notes = append(s.current.Notes, step.Note)
 	}
 }
@@ -211,33 +214,47 @@ func (s *Set) became(o *option, text string, err error) error {
 }
 
 // Ranges returns the errors of all numbers outside their range.
-func (s *Set) Ranges() error { return s.checkRanges() }
+func (s *Set) Ranges() error {
+	before := s.problems
+	s.problems = nil
+	s.checkRanges()
+	err := errors.Join(s.problems...)
+	s.problems = before
+	return err
+}
 
 // Withdraw takes back the options that the errors in err refuse: they have their default
 // again, and the outcome that set one is refused. It returns the errors that name no
 // option that a file set.
 func (s *Set) Withdraw(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var rest []error
-		for _, one := range joined.Unwrap() {
-			rest = append(rest, s.Withdraw(one)...)
-		}
-		return rest
-	}
-	wrong := (*opt.Error)(nil)
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &wrong):
-		if o := s.byName[wrong.Option]; o != nil && o.source == fromFile && s.withdraw(o, err) {
-			return nil
-		}
-	default:
-		if inner := errors.Unwrap(err); inner != nil {
-			if _, many := inner.(interface{ Unwrap() []error }); many {
-				return s.Withdraw(inner)
+	var rest []error
+	for _, one := range leaves(err) {
+		wrong := (*opt.Error)(nil)
+		if errors.As(one, &wrong) {
+			if o := s.byName[wrong.Option]; o != nil && o.source == fromFile && s.withdraw(o, one) {
+				continue
 			}
 		}
+		rest = append(rest, one)
+	}
+	return rest
+}
+
+// leaves returns the errors that err joins, itself if it joins none.
+func leaves(err error) []error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		joined, ok := inner.(interface{ Unwrap() []error })
+		if !ok {
+			continue
+		}
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, leaves(one)...)
+		}
+		return all
+	}
+	if err == nil {
+		return nil
 	}
 	return []error{err}
 }

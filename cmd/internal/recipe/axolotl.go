@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -32,7 +33,9 @@ func (r *reader) axolotl() {
 	batch := r.number("micro_batch_size", 1)
 	r.fallback("num_train_epochs", "1", "num_epochs")
 	r.fallback("per_device_train_batch_size", "1", "micro_batch_size")
-	r.fallback("per_device_eval_batch_size", decimal(batch), "eval_batch_size")
+	if batch >= 1 {
+		r.fallback("per_device_eval_batch_size", decimal(batch), "eval_batch_size")
+	}
 	r.fallback("gradient_accumulation_steps", "1", "batch_size")
 	r.fallback("max_length", "512", "sequence_len")
 	r.fallback("lr_scheduler_type", "cosine", "lr_scheduler", "cosine_min_lr_ratio")
@@ -44,9 +47,9 @@ func (r *reader) axolotl() {
 	r.fallback("save_total_limit", "4")
 	r.fallback("output_dir", "./model-out")
 	switch {
-	case r.number("val_set_size", 0) == 0 && !r.has("test_datasets"):
-		r.fallback("eval_strategy", "no", "eval_steps", "evals_per_epoch")
-	case !r.has("eval_strategy", "eval_steps") && !r.evaluatesByShare():
+	case r.nothingToEvaluate():
+		r.presume("eval_strategy", "no")
+	case !r.has("eval_steps") && !r.has("evals_per_epoch"):
 		r.fallback("eval_strategy", "no")
 	}
 	if !r.has("warmup_steps", "warmup_ratio") {
@@ -55,6 +58,11 @@ func (r *reader) axolotl() {
 	if !r.has("excess_length_strategy") {
 		r.remark("Axolotl leaves out records longer than sequence_len; here they keep their beginning, and are counted")
 	}
+}
+
+// nothingToEvaluate reports whether the file has no records for evaluation.
+func (r *reader) nothingToEvaluate() bool {
+	return r.number("val_set_size", 0) == 0 && !r.has("test_datasets")
 }
 
 func (r *reader) epochs() float64 { return r.number("num_epochs", 1) }
@@ -94,9 +102,27 @@ func axolotlRules() map[string]rule {
 			}
 			return remarked(pass(), "of all steps, rounded up; Axolotl rounds down")
 		},
-		"saves_per_epoch":        axolotlSaves,
-		"evals_per_epoch":        axolotlEvaluations,
-		"eval_steps":             axolotlEvalSteps,
+		"saves_per_epoch": axolotlSaves,
+		"evals_per_epoch": axolotlEvaluations,
+		"eval_steps":      axolotlEvalSteps,
+		"eval_strategy": func(r *reader, e options.Entry) options.Step {
+			switch {
+			case r.nothingToEvaluate():
+				return note(noRecords)
+			case r.has("eval_steps") || r.evaluatesByShare():
+				return note("the number of evaluations decides")
+			}
+			return pass()
+		},
+		"save_strategy": func(r *reader, e options.Entry) options.Step {
+			if r.has("save_steps") || r.savesByShare() {
+				return note("the number of steps decides")
+			}
+			return pass()
+		},
+		"save_steps": func(_ *reader, e options.Entry) options.Step {
+			return give("save_strategy=steps", "save_steps="+e.Text)
+		},
 		"val_set_size":           axolotlHoldOut,
 		"lora_target_linear":     axolotlLinear,
 		"lora_target_modules":    axolotlTargets,
@@ -229,10 +255,12 @@ func axolotlSaves(r *reader, e options.Entry) options.Step {
 	return note("once in an epoch is at its end, as save_strategy epoch")
 }
 
+const noRecords = "there is nothing to evaluate: val_set_size is 0, and there are no test_datasets"
+
 func axolotlEvaluations(r *reader, e options.Entry) options.Step {
 	switch {
-	case r.number("val_set_size", 0) == 0 && !r.has("test_datasets"):
-		return note("there is nothing to evaluate: val_set_size is 0, and there are no test_datasets")
+	case r.nothingToEvaluate():
+		return note(noRecords)
 	case r.number(e.Name, 0) == 0:
 		return note("there is no evaluation in an epoch")
 	case r.evaluatesByShare():
@@ -244,8 +272,8 @@ func axolotlEvaluations(r *reader, e options.Entry) options.Step {
 const beforeTraining = "Axolotl evaluates before training, too; here `qlora eval` does"
 
 func axolotlEvalSteps(r *reader, e options.Entry) options.Step {
-	if r.number("val_set_size", 0) == 0 && !r.has("test_datasets") {
-		return note("there is nothing to evaluate: val_set_size is 0, and there are no test_datasets")
+	if r.nothingToEvaluate() {
+		return note(noRecords)
 	}
 	return remarked(give("eval_strategy=steps", "eval_steps="+e.Text), beforeTraining)
 }
@@ -297,12 +325,15 @@ func axolotlSpecial(r *reader, e options.Entry) options.Step {
 	}
 	folder, err := chattemplate.OpenFolder(r.text("base_model"))
 	known := err == nil && len(folder.Tokens) > 0
-	var other []string
+	var other, added []string
 	for _, m := range all {
+		var list []string
 		switch {
 		case m.name == "pad_token" || string(m.value) == "null":
-		case m.name == "additional_special_tokens":
-			return refuse("new tokens in additional_special_tokens have no rows in the model's embedding; add them to the model first")
+		case m.name == "additional_special_tokens" && json.Unmarshal(m.value, &list) == nil:
+			for _, token := range list {
+				added = append(added, "add_special_tokens="+token)
+			}
 		case !known:
 			return refuse("the tokens are those of the model's tokenizer, which is not here to compare; leave this out if they are the same")
 		case folder.Tokens[m.name] != m.text():
@@ -311,6 +342,12 @@ func axolotlSpecial(r *reader, e options.Entry) options.Step {
 	}
 	if len(other) > 0 {
 		return refuse(strings.Join(other, ", ") + "; the tokenizer's are used: change its tokenizer_config.json, or leave this out")
+	}
+	if len(added) > 0 {
+		return give(added...)
+	}
+	if len(all) == 1 && all[0].name == "pad_token" {
+		return note("nothing is padded")
 	}
 	return note("the model's tokenizer has the same, and nothing is padded")
 }

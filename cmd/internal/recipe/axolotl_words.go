@@ -39,7 +39,7 @@ func axolotlWords(rules map[string]rule) {
 	each(rules, noted("adapters are kept in float32"), "peft_autocast_adapter_dtype embeddings_skip_upcast")
 	each(rules, noted("only `qlora merge` reads it"), "merge_lora merge_method nvfp4_merge_aware")
 	each(rules, noted("only preferences read it"), "max_prompt_len")
-	each(rules, noted("rows without a token change no result"), "resize_token_embeddings_to_32x shrink_embeddings mean_resizing_embeddings")
+	each(rules, noted("rows without a token change no result"), "shrink_embeddings mean_resizing_embeddings")
 	each(rules, noted("the token that ends each turn of the assistant is trained on, as the template writes it"), "eot_tokens")
 	each(rules, noted(textOnly), "freeze_mm_modules image_size image_resize_algorithm")
 	each(rules, noted("only bitsandbytes' 4 bits are read"), "gptq_disable_exllama gptq_groupsize gptq_model_v1")

@@ -2,6 +2,8 @@ package recipe
 
 import (
 	"encoding/json"
+	"os"
+	"slices"
 	"strings"
 
 	"qlora/cmd/internal/options"
@@ -147,7 +149,13 @@ func factoryDatasets(r *reader, e options.Entry) options.Step {
 	case err != nil && most != "" && len(names) > 1:
 		return refuse(err.Error() + "; max_samples is of each dataset, and needs it")
 	case err != nil:
-		step := remarked(give(e.Name+"="+e.Text), err.Error())
+		step := give(e.Name + "=" + e.Text)
+		if !allExist(names) {
+			step.Note = err.Error()
+			if !r.has("dataset_dir") {
+				step.Sets = append(step.Sets, options.Given{Name: "dataset_dir", Text: dir})
+			}
+		}
 		if most != "" {
 			limit := map[string]string{"dataset": "max_train_samples", "eval_dataset": "max_eval_samples"}[e.Name]
 			step.Sets = append(step.Sets, options.Given{Name: limit, Text: most})
@@ -164,6 +172,12 @@ func factoryDatasets(r *reader, e options.Entry) options.Step {
 			}
 			entry = []member{{"path", path}}
 		}
+		entry = slices.DeleteFunc(entry, func(m member) bool {
+			return slices.Contains([]string{`""`, "null", "false", "[]", "{}"}, string(m.value))
+		})
+		if ok {
+			text = object(entry)
+		}
 		if r.text("stage") == "pt" {
 			entry = pretraining(entry)
 			text = object(entry)
@@ -178,4 +192,12 @@ func factoryDatasets(r *reader, e options.Entry) options.Step {
 		step.Sets = append(step.Sets, options.Given{Name: e.Name, Text: text})
 	}
 	return step
+}
+
+// allExist reports whether all names are files or folders.
+func allExist(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		_, err := os.Stat(name)
+		return err != nil
+	})
 }

@@ -32,6 +32,7 @@ func (r *reader) factory() {
 	r.fallback("learning_rate", "5e-05")
 	r.fallback("max_length", "2048", "cutoff_len")
 	r.fallback("logging_steps", "500", "logging_strategy")
+	r.fallback("eval_strategy", "no", "evaluation_strategy", "do_eval")
 	if r.text("stage") != "pt" && !r.has("template") {
 		r.remark("LLaMA-Factory writes every record as a chat; the file names no template")
 		r.fallback("apply_chat_template", "true")
@@ -120,7 +121,7 @@ func factoryRules() map[string]rule {
 	each(rules, unlessOff(otherLoss), "use_dft_loss use_asft_loss use_eaft_loss")
 	each(rules, noted("only another loss reads it"), "asft_alpha eaft_alpha")
 	each(rules, unlessOff("this optimizer is not supported; `optim` lists those that are"), "use_muon use_mca use_megatron_bridge use_hyper_parallel")
-	each(rules, unlessOff("new tokens have no rows in the model's embedding; add them to the model first"), "add_special_tokens new_special_tokens_config")
+	each(rules, unlessOff("new tokens have no rows in the model's embedding; add them to the model first"), "new_special_tokens_config")
 	each(rules, unlessOff("the template decides how a record is written"), "tool_format preserve_thinking split_special_tokens efficient_eos replace_text")
 	each(rules, unlessOff("LoRA and QLoRA only"), "module_dropout oft_rank oft_block_size oft_target freeze_extra_modules")
 	each(rules, unlessOff("the base's weights are trained from as they are"), "train_from_scratch")

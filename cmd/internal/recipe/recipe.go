@@ -101,6 +101,11 @@ func (r *reader) fallback(option, value string, names ...string) {
 	if r.has(option) || r.has(names...) {
 		return
 	}
+	r.presume(option, value)
+}
+
+// presume adds a default of the program, whatever the file has.
+func (r *reader) presume(option, value string) {
 	r.steps = append(r.steps, options.Step{Entry: options.Default, Sets: []options.Given{{Name: option, Text: value}}, Note: r.tool + "'s default"})
 }
 

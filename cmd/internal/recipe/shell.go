@@ -36,6 +36,7 @@ type shell struct {
 	command  []word
 	current  strings.Builder
 	started  bool // there is a word, perhaps an empty one
+	target   bool // the next word is a redirection's
 	err      error
 }
 
@@ -60,7 +61,13 @@ func (p *shell) step() error {
 		for p.at < len(p.text) && p.text[p.at] != '\n' {
 			p.at++
 		}
-	case ';', '&', '|', '<', '>', '(', ')', '`':
+	case '<', '>':
+		p.redirection()
+	case ';', '&', '|', '(', ')', '`':
+		if strings.HasPrefix(p.text[p.at:], "&>") {
+			p.at++
+			return nil
+		}
 		if c == '`' || c == '(' {
 			p.unset(p.line, "a command inside the command line")
 		}
@@ -212,7 +219,22 @@ func isName(text string) bool {
 	return text != ""
 }
 
+// redirection reads the mark of one, with the number before it.
+func (p *shell) redirection() {
+	if strings.Trim(p.current.String(), "0123456789") == "" {
+		p.started = false
+	}
+	p.endWord()
+	for p.at < len(p.text) && strings.IndexByte("<>&", p.text[p.at]) >= 0 {
+		p.at++
+	}
+	p.target = true
+}
+
 func (p *shell) endWord() {
+	if p.started && p.target {
+		p.started, p.target = false, false
+	}
 	if p.started {
 		p.command = append(p.command, word{p.current.String(), p.line})
 	}
@@ -223,6 +245,7 @@ func (p *shell) endWord() {
 // endCommand ends a command. One that only sets variables is done.
 func (p *shell) endCommand() {
 	p.endWord()
+	p.target = false
 	words := p.command
 	p.command = nil
 	if len(words) > 0 && words[0].text == "export" {

@@ -62,12 +62,10 @@ func jinja(_ *reader, e options.Entry) options.Step {
 	return give("chat_template=" + e.Text)
 }
 
-// factoryTemplates are LLaMA-Factory's templates that render as built-in ones. Those of
-// models that have a template of their own need none.
+// factoryTemplates are LLaMA-Factory's templates that render as built-in ones.
 var factoryTemplates = map[string]string{
-	"alpaca": "alpaca", "chatml": "chatml", "deepseek3": "deepseek-v3", "deepseekr1": "deepseek-r1", "gemma": "gemma", "gemma3": "gemma",
-	"llama2": "llama-2", "llama3": "llama-3", "mistral": "mistral", "phi": "phi-3", "phi4": "phi-4", "qwen": "qwen-2.5", "qwen3": "qwen-3",
-	"qwen3_nothink": "qwen-3", "vicuna": "vicuna", "zephyr": "zephyr",
+	"chatml": "chatml", "deepseek3": "deepseek-v3", "gemma": "gemma", "gemma3": "gemma", "llama3": "llama-3", "phi": "phi-3", "phi4": "phi-4",
+	"qwen": "qwen-2.5", "qwen3": "qwen-3",
 }
 
 // factoryTemplate is the rule of LLaMA-Factory's template. All its formats of records are
@@ -89,7 +87,7 @@ func factoryTemplate(r *reader, e options.Entry) options.Step {
 	case builtIn:
 		return give("chat_template="+own, chats)
 	case onHub(dir):
-		return remarked(give(chats), "the model's own chat template is used; there is no built-in one of this name")
+		return remarked(give(chats), "the model's own chat template is used; no built-in one renders as this")
 	}
-	return refuse("the model has no chat template, and no built-in one has this name; put it into a file and name that by `chat_template`")
+	return refuse("the model has no chat template, and no built-in one renders as this; put it into a file and name that by `chat_template`")
 }

@@ -59,7 +59,8 @@ func (o *importOptions) run(c *call) error {
 	}
 	tool, outcomes := set.Read(o.file, entries)
 	quiet := &call{Context: c, in: c.in, out: io.Discard, err: io.Discard, set: set}
-	rest := set.Withdraw(errors.Join(set.Ranges(), target.check(quiet)))
+	rest := set.Withdraw(set.Ranges())
+	rest = append(rest, set.Withdraw(target.check(quiet))...)
 	i := importReport{set: set, tool: tool, file: o.file, outcomes: outcomes, rest: rest}
 	text := i.yaml()
 	if o.Output == "" {

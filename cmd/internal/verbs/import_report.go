@@ -29,7 +29,7 @@ func (i importReport) yaml() []byte {
 			}
 		}
 		if len(o.Refused) > 0 {
-			comments = append(comments, "cannot be done: "+line(o))
+			comments = append(comments, "cannot be done: "+strings.Replace(strings.TrimPrefix(line(o), "cannot: "), " → cannot", "", 1))
 		}
 	}
 	for _, err := range i.rest {
