@@ -3,6 +3,7 @@ package recipe
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -146,6 +147,8 @@ func factoryDatasets(r *reader, e options.Entry) options.Step {
 	most := r.text("max_samples")
 	described, err := dataset.Described(dir, names)
 	switch {
+	case err != nil && allExist([]string{filepath.Join(dir, "dataset_info.json")}):
+		return refuse(err.Error())
 	case err != nil && most != "" && len(names) > 1:
 		return refuse(err.Error() + "; max_samples is of each dataset, and needs it")
 	case err != nil:

@@ -110,7 +110,13 @@ func (o *importOptions) entries(set *options.Set, data []byte) ([]options.Entry,
 		if _, known := recipe.Read(entries); known {
 			return entries, nil
 		}
-		if slices.ContainsFunc(entries, func(e options.Entry) bool { return e.Name == "model" && !e.Null }) {
+		has := func(name string) bool {
+			return slices.ContainsFunc(entries, func(e options.Entry) bool { return e.Name == name && !e.Null })
+		}
+		switch {
+		case has("train_dataset") || has("model_class"):
+			return nil, fmt.Errorf("%s: files of LLaMA-Factory's version 1 are not read, those of version 0 are: stage, finetuning_type, …", o.file)
+		case has("model"):
 			return nil, fmt.Errorf("%s: it has the names of this program; train with it by --config", o.file)
 		}
 		if len(entries) == 0 {
