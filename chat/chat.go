@@ -47,6 +47,7 @@ func Open(folder, choice string, tok *tokenizer.Tokenizer) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.Name(tok.SpecialTokens())
 	template, err := chattemplate.NewChat(f, choice)
 	if err != nil {
 		return nil, err

@@ -2,10 +2,10 @@ package tokenizer
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 )
 
 // An AddedToken is a token that is cut out of the text before the model sees it.
@@ -65,7 +65,7 @@ func (t *Tokenizer) addToModel(tokens []AddedToken) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.withAdded, n.names = t.withAdded, t.names
+	n.withAdded = t.withAdded
 	text, err := marshal(all, "", "")
 	n.inherit(t, list.changed, text)
 	return n, err
@@ -80,8 +80,8 @@ func (t *Tokenizer) number(list *addedList, tokens []AddedToken) error {
 		}
 	}
 	for _, token := range tokens {
-		if token.Content == "" {
-			return errors.New("an added token is empty")
+		if token.Content == "" || !utf8.ValidString(token.Content) {
+			return fmt.Errorf("the added token %q is not text", token.Content)
 		}
 		id, ok := list.find(token.Content)
 		if !ok {
@@ -106,7 +106,7 @@ func (t *Tokenizer) number(list *addedList, tokens []AddedToken) error {
 
 // inherit copies what a folder says of old to t, which has tokens added; text spells them.
 func (t *Tokenizer) inherit(old *Tokenizer, added []addedToken, text []byte) {
-	t.bos, t.eos, t.pad = old.bos, old.eos, old.pad
+	t.bos, t.eos, t.pad, t.names = old.bos, old.eos, old.pad, old.names
 	for id, special := range old.special {
 		t.special[id] = t.special[id] || special
 	}

@@ -47,6 +47,7 @@ func (t *Tokenizer) Definition() (map[string][]byte, error) {
 	}
 	var err error
 	switch {
+	case len(t.added) == 0 && files["tokenizer.json"] != nil:
 	case t.withAdded == nil:
 		files["tokenizer.json"], err = t.JSON()
 	case len(t.added) > 0:

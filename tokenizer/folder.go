@@ -16,24 +16,18 @@ var tokenizerFiles = []string{
 	"vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja",
 }
 
-// LoadFolder reads the tokenizer of a model's folder: tokenizer.json, and the BOS, EOS and
-// padding tokens from tokenizer_config.json or else special_tokens_map.json. Where neither
-// names an EOS token, the first eos_token_id of generation_config.json or config.json is used.
-// These tokens and the unknown token are special whatever tokenizer.json says.
+// LoadFolder reads the tokenizer of a model's folder: tokenizer.json or another file that
+// defines one, and the added, BOS, EOS and padding tokens that the files next to it name, as in
+// transformers: tokenizer_config.json and, unless that has added_tokens_decoder,
+// special_tokens_map.json, which wins, and added_tokens.json. Where none names an EOS token,
+// the first eos_token_id of generation_config.json or config.json is used. The named tokens are
+// special whatever tokenizer.json says.
 func LoadFolder(dir string) (*Tokenizer, error) {
 	t, settings, err := loadSource(dir)
 	if err != nil {
 		return nil, err
 	}
-	if settings != nil {
-		settings.apply(t)
-	} else {
-		for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json"} {
-			if err := t.readNamed(filepath.Join(dir, name)); err != nil {
-				return nil, err
-			}
-		}
-	}
+	settings.name(t)
 	for _, name := range []string{"generation_config.json", "config.json"} {
 		if t.eos < 0 {
 			if err := t.readEOS(filepath.Join(dir, name)); err != nil {
@@ -83,41 +77,6 @@ func (n *namedToken) UnmarshalJSON(data []byte) error {
 	err := json.Unmarshal(data, &object)
 	*n = namedToken(object.Content)
 	return err
-}
-
-// readNamed sets the tokens that path names and no earlier file set.
-func (t *Tokenizer) readNamed(path string) error {
-	var named struct {
-		BOS namedToken `json:"bos_token"`
-		EOS namedToken `json:"eos_token"`
-		PAD namedToken `json:"pad_token"`
-		UNK namedToken `json:"unk_token"`
-	}
-	if err := t.readJSON(path, &named); err != nil {
-		return err
-	}
-	unk := int32(-1)
-	for _, entry := range []struct {
-		key  string
-		name namedToken
-		id   *int32
-	}{
-		{"bos_token", named.BOS, &t.bos},
-		{"eos_token", named.EOS, &t.eos},
-		{"pad_token", named.PAD, &t.pad},
-		{"unk_token", named.UNK, &unk},
-	} {
-		if entry.name == "" || *entry.id >= 0 {
-			continue
-		}
-		id, ok := t.ids[string(entry.name)]
-		if !ok {
-			return fmt.Errorf("%s: %s %q is not a token of %s", path, entry.key, string(entry.name), filepath.Base(t.path))
-		}
-		*entry.id = id
-		t.special[id] = true
-	}
-	return nil
 }
 
 // readEOS sets the EOS token from its id, a number or a list of numbers.

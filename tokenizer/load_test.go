@@ -75,13 +75,21 @@ func TestFolder(t *testing.T) {
 			bos:   "<s>", eos: "<W>",
 		},
 		{
-			name:  "special_tokens_map fills gaps",
+			name:  "special_tokens_map wins",
 			files: map[string]string{"tokenizer_config.json": `{"eos_token":"<W>"}`, "special_tokens_map.json": `{"eos_token":"</s>","pad_token":"<L>"}`},
-			eos:   "<W>", pad: "<L>",
+			eos:   "</s>", pad: "<L>",
+		},
+		{
+			name: "special_tokens_map is not read",
+			files: map[string]string{
+				"tokenizer_config.json":   `{"eos_token":"<W>","added_tokens_decoder":{}}`,
+				"special_tokens_map.json": `{"eos_token":"</s>","pad_token":"<L>"}`,
+			},
+			eos: "<W>",
 		},
 		{name: "eos of config", files: map[string]string{"config.json": `{"eos_token_id":2}`}, eos: "id 2"},
 		{name: "eos of generation_config", files: map[string]string{"config.json": `{"eos_token_id":1}`, "generation_config.json": `{"eos_token_id":[2,3]}`}, eos: "id 2"},
-		{name: "unknown token", files: map[string]string{"tokenizer_config.json": `{"eos_token":"<x>"}`}, want: `eos_token "<x>" is not a token`},
+		{name: "a token of this file alone", files: map[string]string{"tokenizer_config.json": `{"eos_token":"<x>"}`}, eos: "<x>"},
 		{name: "unknown id", files: map[string]string{"config.json": `{"eos_token_id":99999}`}, want: "eos_token_id 99999"},
 		{name: "malformed", files: map[string]string{"tokenizer_config.json": `[`}, want: "tokenizer_config.json"},
 	} {

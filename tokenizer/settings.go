@@ -18,6 +18,7 @@ type folderSettings struct {
 	added     []addedToken
 	named     map[string]string // by key, such as "eos_token"; "": null
 	special   []string          // additional_special_tokens
+	decoder   bool              // tokenizer_config.json lists the added tokens
 
 	addBOS, addEOS bool
 	noBOS          bool // add_bos_token is false, not absent
@@ -28,8 +29,8 @@ type folderSettings struct {
 // namedKeys are the keys of single special tokens, in the order in which new ones get ids.
 var namedKeys = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
 
-// readSettings reads the files of a folder without tokenizer.json. Where tokenizer_config.json
-// lists the added tokens, special_tokens_map.json and added_tokens.json are not read.
+// readSettings reads the files next to a vocabulary. Where tokenizer_config.json lists the added
+// tokens, special_tokens_map.json and added_tokens.json are not read.
 func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 	var config struct {
 		Class       string                 `json:"tokenizer_class"`
@@ -47,21 +48,14 @@ func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 	if err := t.readJSON(path, &config); err != nil {
 		return nil, err
 	}
-	var model struct {
-		Class     string `json:"tokenizer_class"`
-		ModelType string `json:"model_type"`
-	}
-	if err := t.readJSON(filepath.Join(dir, "config.json"), &model); err != nil {
-		return nil, err
-	}
 	s := &folderSettings{
-		class: strings.TrimSuffix(cmp.Or(config.Class, model.Class), "Fast"), modelType: model.ModelType, named: map[string]string{},
+		class: strings.TrimSuffix(config.Class, "Fast"), named: map[string]string{},
 		addBOS: config.AddBOS != nil && *config.AddBOS, noBOS: config.AddBOS != nil && !*config.AddBOS, addEOS: config.AddEOS, legacy: config.Legacy, prefixSpace: config.PrefixSpace,
 	}
 	if err := s.readNames(raw); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if config.Decoder != nil {
+	if s.decoder = config.Decoder != nil; s.decoder {
 		for key, a := range config.Decoder {
 			id, err := strconv.ParseInt(key, 10, 32)
 			if err != nil || id < 0 || a == nil || a.Content == "" {
@@ -81,6 +75,24 @@ func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, s.readTable(t, filepath.Join(dir, "added_tokens.json"))
+}
+
+// readModelSettings also reads the model's type from config.json, and its class if
+// tokenizer_config.json has none.
+func (t *Tokenizer) readModelSettings(dir string) (*folderSettings, error) {
+	s, err := t.readSettings(dir)
+	if err != nil {
+		return nil, err
+	}
+	var model struct {
+		Class     string `json:"tokenizer_class"`
+		ModelType string `json:"model_type"`
+	}
+	if err := t.readJSON(filepath.Join(dir, "config.json"), &model); err != nil {
+		return nil, err
+	}
+	s.class, s.modelType = cmp.Or(s.class, strings.TrimSuffix(model.Class, "Fast")), model.ModelType
+	return s, nil
 }
 
 // readTable reads an added_tokens.json: the ids by token.
@@ -175,9 +187,9 @@ func (s *folderSettings) tokens(own []addedToken, ids map[string]int32, size int
 		}
 		put(a)
 	}
-	name := func(content string) {
-		if _, ok := at[content]; ok || content == "" {
-			return
+	for _, content := range s.names() {
+		if _, ok := at[content]; ok {
+			continue
 		}
 		id, ok := ids[content]
 		if !ok {
@@ -185,17 +197,28 @@ func (s *folderSettings) tokens(own []addedToken, ids map[string]int32, size int
 		}
 		put(addedToken{ID: id, Content: content, Special: true})
 	}
-	for _, key := range namedKeys {
-		name(s.named[key])
-	}
-	for _, content := range s.special {
-		name(content)
-	}
 	return added
 }
 
-// apply sets the named tokens, and those around a text.
-func (s *folderSettings) apply(t *Tokenizer) {
+// names returns the special tokens that are named.
+func (s *folderSettings) names() []string {
+	var names []string
+	for _, key := range namedKeys {
+		if name := s.named[key]; name != "" {
+			names = append(names, name)
+		}
+	}
+	for _, name := range s.special {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// name sets the named tokens.
+func (s *folderSettings) name(t *Tokenizer) {
+	t.names = s.named
 	for key, name := range s.named {
 		id, ok := t.ids[name]
 		if !ok || name == "" {
@@ -211,6 +234,10 @@ func (s *folderSettings) apply(t *Tokenizer) {
 			t.pad = id
 		}
 	}
+}
+
+// surround sets the tokens around a text, after name.
+func (s *folderSettings) surround(t *Tokenizer) {
 	if s.addBOS && t.bos >= 0 {
 		t.post.prefix = []int32{t.bos}
 	}

@@ -55,6 +55,7 @@ func TestSentencePieceFolder(t *testing.T) {
 	assert.Equal(t, int32(481), pad)
 	assert.Equal(t, "<e>", tok.EOSToken())
 	assert.Equal(t, "<s>", tok.Token(tok.bos))
+	assert.Equal(t, map[string]string{"bos_token": "<s>", "eos_token": "<e>", "unk_token": "<unk>", "pad_token": "<pad>"}, tok.SpecialTokens())
 	assert.Equal(t, "é x", tok.Decode(tok.NewEncoder().Encode(nil, "é x<e>", true), true))
 }
 
@@ -94,4 +95,46 @@ func TestAddToModel(t *testing.T) {
 	}
 	_, err = tok.JSON()
 	assert.ErrorContains(t, err, "SentencePiece")
+}
+
+// TestFolderTokens compares a tokenizer.json whose folder lists more tokens, or other flags, with
+// transformers (5.23).
+func TestFolderTokens(t *testing.T) {
+	golden, err := os.ReadFile("testdata/llama3.json")
+	require.NoError(t, err)
+	const text = "a <L> b <new> c [PAD]<zz><q>"
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		size  int
+		want  []string
+	}{
+		{
+			name: "named", files: map[string]string{"tokenizer_config.json": `{"pad_token":"[PAD]","model_max_length":5}`}, size: 390,
+			want: []string{"<s>", "a", "<L>", "Ġ", "b", "Ġ", "<", "n", "e", "w", ">", "Ġc", "Ġ", "[PAD]", "<", "z", "z", ">", "<", "q", ">"},
+		},
+		{
+			name: "additional", files: map[string]string{"special_tokens_map.json": `{"eos_token":"<zz>","pad_token":"[PAD]","additional_special_tokens":["<q>"]}`}, size: 392,
+			want: []string{"<s>", "a", "<L>", "Ġ", "b", "Ġ", "<", "n", "e", "w", ">", "Ġc", "Ġ", "[PAD]", "<zz>", "<q>"},
+		},
+		{
+			name: "other flags", files: map[string]string{"tokenizer_config.json": `{"added_tokens_decoder":{"383":{"content":"<L>"},"390":{"content":"<new>","rstrip":true}}}`}, size: 390,
+			want: []string{"<s>", "a", "Ġ", "<L>", "Ġ", "b", "Ġ", "<new>", "c", "Ġ", "[", "P", "A", "D", "]", "<", "z", "z", ">", "<", "q", ">"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.files["tokenizer.json"] = string(golden)
+			dir := writeFolder(t, tt.files)
+			tok, err := LoadFolder(dir)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, names(tok, tok.NewEncoder().Encode(nil, text, true)))
+			assert.Equal(t, tt.size, tok.Size())
+			files, err := tok.Definition()
+			require.NoError(t, err)
+			assert.Equal(t, string(golden), string(files["tokenizer.json"]))
+			again, err := LoadFolder(dir)
+			require.NoError(t, err)
+			assert.Equal(t, tok.Sum(), again.Sum())
+		})
+	}
 }

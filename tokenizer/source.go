@@ -90,7 +90,10 @@ func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
 	}
 	if s == nil {
 		t, err := Load(path)
-		return t, nil, err
+		if err != nil {
+			return nil, nil, err
+		}
+		return t.withFolder(dir)
 	}
 	data, err := readFile(path)
 	if err != nil {
@@ -103,6 +106,46 @@ func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
 	t.path = path
 	t.digest(path, data)
 	return t, settings, nil
+}
+
+// withFolder returns the tokenizer of a tokenizer.json with the tokens that only the files next
+// to it list or name, or list with other flags, as transformers adds them.
+func (t *Tokenizer) withFolder(dir string) (*Tokenizer, *folderSettings, error) {
+	s, err := t.readSettings(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	var more []AddedToken
+	known := make(map[string]addedToken, len(t.list))
+	for _, a := range t.list {
+		known[a.Content] = a
+	}
+	for _, a := range s.added {
+		old, ok := known[a.Content]
+		for _, name := range s.named {
+			a.Special = a.Special || name == a.Content
+		}
+		if a.ID = old.ID; ok && (a == old || !s.decoder) {
+			continue
+		}
+		known[a.Content] = a
+		more = append(more, AddedToken{a.Content, a.Special, a.Normalized, a.SingleWord, a.LStrip, a.RStrip})
+	}
+	for _, name := range s.names() {
+		if _, ok := known[name]; !ok {
+			known[name] = addedToken{}
+			more = append(more, AddedToken{Content: name, Special: true})
+		}
+	}
+	if more == nil {
+		return t, s, nil
+	}
+	n, err := t.Add(more)
+	if err != nil {
+		return nil, nil, err
+	}
+	n.added = nil // the folder's files have them
+	return n, s, nil
 }
 
 // plainClasses are the classes of transformers, and of models that bring their own, that run a
@@ -121,7 +164,7 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 		return loadTiktoken(dir, path, data)
 	}
 	var reader Tokenizer
-	settings, err := reader.readSettings(dir)
+	settings, err := reader.readModelSettings(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,7 +181,8 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 		s.added = slices.Concat(s.added, more)
 		t, err := newSPM(m, &s)
 		if err == nil {
-			s.apply(t)
+			s.name(t)
+			s.surround(t)
 		}
 		return t, err
 	}
@@ -146,6 +190,6 @@ func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSetti
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.withAdded, t.names, t.sum = build, settings.named, reader.sum
+	t.withAdded, t.sum = build, reader.sum
 	return t, settings, nil
 }

@@ -69,7 +69,7 @@ func (s *folderSettings) bpeClassOf() *bpeClass {
 // loadBPE reads a vocab.json and the merges.txt next to it.
 func loadBPE(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	var reader Tokenizer
-	s, err := reader.readSettings(dir)
+	s, err := reader.readModelSettings(dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -39,7 +39,7 @@ var oldTekkenSpecials = []string{
 // loadTekken reads a tekken.json.
 func loadTekken(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	var reader Tokenizer
-	s, err := reader.readSettings(dir)
+	s, err := reader.readModelSettings(dir)
 	if err != nil {
 		return nil, nil, err
 	}

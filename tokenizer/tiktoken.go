@@ -96,7 +96,7 @@ func tiktokenKindOf(name, class string) *tiktokenKind {
 // loadTiktoken reads a file of tiktoken: a line for each token, in base64, with its rank.
 func loadTiktoken(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	var reader Tokenizer
-	s, err := reader.readSettings(dir)
+	s, err := reader.readModelSettings(dir)
 	if err != nil {
 		return nil, nil, err
 	}

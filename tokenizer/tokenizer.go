@@ -42,7 +42,7 @@ type Tokenizer struct {
 	added []addedToken // those by Add
 	// withAdded, of a SentencePiece model, returns the tokenizer with more added tokens.
 	withAdded func([]addedToken) (*Tokenizer, error)
-	names     map[string]string // of a SentencePiece model: its special tokens by key
+	names     map[string]string // special tokens by key; "": null
 }
 
 // A model spells one word in tokens and appends them to dst. The ends of the tokens are byte
@@ -92,6 +92,18 @@ func (t *Tokenizer) PAD() (int32, bool) { return t.pad, t.pad >= 0 }
 
 // EOSToken returns the name of the token that ends a text, or "" if there is none.
 func (t *Tokenizer) EOSToken() string { return t.Token(t.eos) }
+
+// SpecialTokens returns the folder's special tokens by the keys of tokenizer_config.json, such as
+// "bos_token": those that a file names, or else the vocabulary or its class in transformers.
+func (t *Tokenizer) SpecialTokens() map[string]string {
+	named := map[string]string{}
+	for key, name := range t.names {
+		if name != "" {
+			named[key] = name
+		}
+	}
+	return named
+}
 
 // Prefix returns the ids that the post-processor adds before a text.
 func (t *Tokenizer) Prefix() []int32 { return slices.Clone(t.post.prefix) }

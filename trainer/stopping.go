@@ -29,8 +29,16 @@ func (a *Args) checkStopping(refuse func(name string, value any, format string, 
 // noteStopping notes with which weights a run ends that may stop early, and settings
 // without effect.
 func (t *Trainer) noteStopping() {
-	if t.Args.EvalStrategy == StrategyNo && t.Args.BestMetric != "" {
-		t.Note("`metric_for_best_model` has no effect: the run never evaluates; `eval_strategy` sets when")
+	for _, o := range []struct {
+		name  string
+		given bool
+	}{{"metric_for_best_model", t.Args.BestMetric != ""}, {"greater_is_better", t.Args.GreaterIsBetter != nil}} {
+		switch {
+		case o.given && t.Args.EvalStrategy == StrategyNo:
+			t.Note(option.Name(o.name) + " has no effect: the run never evaluates; `eval_strategy` sets when")
+		case o.given && !t.Args.tracksBest():
+			t.Note(option.Name(o.name) + " has no effect without `metric_for_best_model` or `load_best_model_at_end`")
+		}
 	}
 	if t.Args.EarlyStopping.on() && !t.Args.LoadBest {
 		t.Note("`early_stopping_patience`: the results will be those of the step at which the run stops, not the best ones; `load_best_model_at_end` loads these")

@@ -1,12 +1,10 @@
 package trainer
 
 import (
-	"os"
-	"path/filepath"
-
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
+	"qlora/tokenizer"
 )
 
 // ResizeTokens gives the embedding and the head that many rows, one for each token. New
@@ -45,10 +43,7 @@ func (b *Base) TrainTokens(ids []int32) bool {
 // TokenizerFolder returns the folder of the tokenizer that an adapter was trained with:
 // its own, if it has one, else the model's. adapter may be "".
 func TokenizerFolder(model, adapter string) string {
-	if adapter == "" {
-		return model
-	}
-	if _, err := os.Stat(filepath.Join(adapter, "tokenizer.json")); err != nil {
+	if adapter == "" || !tokenizer.Exists(adapter) {
 		return model
 	}
 	return adapter

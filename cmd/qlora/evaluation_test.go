@@ -49,6 +49,7 @@ func TestEvaluationWithoutAStrategy(t *testing.T) {
 		{"splits", []string{"--dataset", splits}, []int{5, 10}, "the validation and test splits of " + splits + ": evaluated at the end of each epoch"},
 		{"eval_steps", append(given, "--eval_steps", "4"), []int{4, 8, 10}, "--eval_dataset: evaluated every 4 steps and at the end; --eval_strategy sets when"},
 		{"best", append(given, "--load_best_model_at_end", "--save_steps", "3"), []int{3, 6, 9, 10}, "--eval_dataset: evaluated every 3 steps and at the end"},
+		{"best by default", append(given, "--load_best_model_at_end", "--early_stopping_patience", "1"), []int{5, 10}, "--eval_dataset: evaluated and saved at the end of each epoch and of the run"},
 		{"stopping", append(given, "--early_stopping_patience", "3"), []int{5, 10}, "evaluated at the end of each epoch"},
 		{"no", append(given, "--eval_strategy", "no"), nil, "--eval_dataset: never evaluated, because --eval_strategy is no"},
 		{"no splits", []string{"--dataset", splits, "--eval_strategy", "no"}, nil, "never evaluated, because --eval_strategy is no"},

@@ -50,6 +50,27 @@ func TestHeldOutRecords(t *testing.T) {
 	}
 }
 
+// TestHeldOutRecordsFromTheCache runs the same twice: the records come from the cache the
+// second time, and the result is the same.
+func TestHeldOutRecordsFromTheCache(t *testing.T) {
+	model, records, more := writeModel(t), writeRecords(t, 20, 8), writeRecords(t, 10, 12)
+	out := filepath.Join(t.TempDir(), "out")
+	args := []string{
+		"train", "--model", model, "--dataset", records + "," + more, "--dataset_weights", "2,0.5", "--val_size", "0.2", "--packing", "--max_length", "32",
+		"--output_dir", out, "--num_train_epochs", "1", "--per_device_train_batch_size", "2", "--logging_steps", "1",
+	}
+	code, _, stderr := run(t, args...)
+	require.Zero(t, code, stderr)
+	want := outcome(t, out)
+	code, _, stderr = run(t, args...)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "--dataset: token ids read from the cache")
+	require.Contains(t, stderr, "6 of 30 records are held out for evaluation")
+	got := outcome(t, out)
+	require.Equal(t, want.files, got.files)
+	require.Equal(t, want.history, got.history)
+}
+
 // TestLostRecordsAreSaidAtTheEnd trains on records of which most are cut.
 func TestLostRecordsAreSaidAtTheEnd(t *testing.T) {
 	model, records, out := writeModel(t), writeRecords(t, 20, 16), filepath.Join(t.TempDir(), "out")

@@ -52,7 +52,7 @@ func TestSamplePromptsThatCannotBe(t *testing.T) {
 	write(t, long, strings.Repeat("ab\n", 101))
 	for want, args := range map[string][]string{
 		"--sample_prompts is \"none.txt\", but it does not exist": {"--sample_prompts", "none.txt"},
-		"which is missing":                         {"--sample_prompts", "3"},
+		"which is missing":                         {"--eval_strategy", "epoch", "--sample_prompts", "3"},
 		"it must be at least 1":                    {"--sample_prompts", "0"},
 		"has no prompts: write one per line":       {"--sample_prompts", empty},
 		"has more than 100 prompts":                {"--sample_prompts", long},

@@ -91,3 +91,45 @@ func TestTokenizerRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestTemplateNamesTokens checks that a template has the special tokens of a SentencePiece model
+// whose folder names none.
+func TestTemplateNamesTokens(t *testing.T) {
+	model := writeModelWith(t, strings.Replace(modelConfig, `"vocab_size": 96`, `"vocab_size": 512`, 1))
+	data, err := os.ReadFile("../../tokenizer/testdata/sentencepiece/bpe_bytes.model")
+	require.NoError(t, err)
+	write(t, filepath.Join(model, "tokenizer.model"), string(data))
+	write(t, filepath.Join(model, "chat_template.jinja"), `{{ bos_token }}{% for m in messages %}{{ m.role[0] }}{{ m.content }}{{ eos_token }}{% endfor %}`)
+	records := filepath.Join(t.TempDir(), "chats.jsonl")
+	write(t, records, `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "e"}]}`+"\n")
+	code, stdout, stderr := run(t, "preview", "--model", model, "--dataset", records, "--json", "--limit", "1")
+	require.Zero(t, code, stderr)
+	var shown struct {
+		IDs    []int32 `json:"input_ids"`
+		Labels []int32 `json:"labels"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
+	assert.Equal(t, int32(1), shown.IDs[0])
+	assert.Equal(t, int32(2), shown.IDs[len(shown.IDs)-1])
+	assert.Equal(t, int32(2), shown.Labels[len(shown.Labels)-1])
+}
+
+// TestAddsTokensToSentencePiece adds tokens to a model with a tokenizer.model and asks the
+// adapter, whose folder names them.
+func TestAddsTokensToSentencePiece(t *testing.T) {
+	model := writeModelWith(t, strings.Replace(modelConfig, `"vocab_size": 96`, `"vocab_size": 480`, 1))
+	data, err := os.ReadFile("../../tokenizer/testdata/sentencepiece/bpe_bytes.model")
+	require.NoError(t, err)
+	write(t, filepath.Join(model, "tokenizer.model"), string(data))
+	dir := t.TempDir()
+	records, out := filepath.Join(dir, "texts.jsonl"), filepath.Join(dir, "out")
+	write(t, records, strings.Repeat(`{"text": "the <cat> returns"}`+"\n", 4))
+	code, _, stderr := run(t, "train", "--model", model, "--dataset", records, "--output_dir", out, "--max_steps", "2", "--report_to", "none", "--add_tokens", "<cat>")
+	require.Zero(t, code, stderr)
+	assert.FileExists(t, filepath.Join(out, "tokenizer.model"))
+	config, err := os.ReadFile(filepath.Join(out, "tokenizer_config.json"))
+	require.NoError(t, err)
+	assert.Contains(t, string(config), `"<cat>"`)
+	code, _, stderr = run(t, "generate", "--model", model, "--adapter", out, "--prompt", "the <cat>", "--max_new_tokens", "4")
+	require.Zero(t, code, stderr)
+}

@@ -51,6 +51,9 @@ func OpenFolder(dir string) (*Folder, error) {
 	if f.Ends, err = generationconfig.Stops(os.DirFS(dir)); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
+	if config["added_tokens_decoder"] == nil { // then the other file wins, as in transformers
+		f.addTokens(tokens)
+	}
 	f.addTokens(config)
 	f.addTokens(tokens)
 	var more map[string]json.RawMessage
@@ -81,6 +84,16 @@ func (f *Folder) addTokens(entries map[string]json.RawMessage) {
 			token = added.Content
 		}
 		if token != "" {
+			f.Tokens[name] = token
+		}
+	}
+}
+
+// Name adds special tokens by name, such as a tokenizer's, for the names that the folder's files
+// do not set.
+func (f *Folder) Name(tokens map[string]string) {
+	for name, token := range tokens {
+		if f.Tokens[name] == "" {
 			f.Tokens[name] = token
 		}
 	}

@@ -30,6 +30,7 @@ func newChats(opt Options, tok *tokenizer.Tokenizer) (*chats, error) {
 	if err != nil {
 		return nil, err
 	}
+	folder.Name(tok.SpecialTokens())
 	template, err := chattemplate.NewChat(folder, opt.ChatTemplate)
 	if err != nil {
 		return nil, err

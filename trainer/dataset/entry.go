@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -23,9 +24,12 @@ type entry struct {
 	most    int // read only this many records, the first; 0: all
 }
 
+// described matches the beginning of a JSON object; a path may begin with a brace.
+var described = regexp.MustCompile(`^\{\s*(?:"|\}$)`)
+
 // entryOf returns the entry that a path names: the path itself, or a JSON object.
 func entryOf(name string) (entry, error) {
-	if !strings.HasPrefix(name, "{") {
+	if !described.MatchString(name) {
 		return entry{name: name, paths: []string{name}}, nil
 	}
 	var d description

@@ -52,11 +52,11 @@ func Described(dir string, names []string) ([]string, error) {
 	if err := json.Unmarshal(data, &all); err != nil {
 		return nil, fmt.Errorf("%s: not a JSON object of datasets by name", path)
 	}
-	described := slices.Clone(names)
+	found := slices.Clone(names)
 	for i, name := range names {
 		raw, ok := all[name]
 		if !ok {
-			if _, err := os.Stat(name); err == nil || name == Stdin || strings.HasPrefix(name, "{") {
+			if _, err := os.Stat(name); err == nil || name == Stdin || described.MatchString(name) {
 				continue
 			}
 			return nil, fmt.Errorf("%s: there is no dataset %q; it has %s", path, name, some(slices.Sorted(maps.Keys(all))))
@@ -65,11 +65,11 @@ func Described(dir string, names []string) ([]string, error) {
 		if err := json.Unmarshal(raw, &one); err != nil {
 			return nil, fmt.Errorf("%s: the entry of %q is not an object with texts, and mappings of texts for columns and tags", path, name)
 		}
-		if described[i], err = one.described(dir, path, name); err != nil {
+		if found[i], err = one.described(dir, path, name); err != nil {
 			return nil, err
 		}
 	}
-	return described, nil
+	return found, nil
 }
 
 // some lists the first of names.

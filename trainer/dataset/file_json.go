@@ -105,30 +105,19 @@ func (s *arrayScanner) next(first bool) (bool, error) {
 // rest reads an element from its first byte c to its end; the comma or bracket after it
 // stays unread.
 func (s *arrayScanner) rest(c byte) error {
-	depth, quoted, escaped := 0, false, false
+	var at nesting
 	for {
-		switch {
-		case c == 0:
+		if c == 0 {
 			return errNUL
-		case escaped:
-			escaped = false
-		case quoted:
-			quoted = c != '"'
-			escaped = c == '\\'
-		case c == '"':
-			quoted = true
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth < 0 {
-				return fmt.Errorf("found %q, want a record", c)
-			}
+		}
+		if at.pass(c); at.depth < 0 {
+			return fmt.Errorf("found %q, want a record", c)
 		}
 		if len(s.element) == maxRecord {
 			return fmt.Errorf("the record that begins in line %d is longer than %d bytes; cut it into several", s.start, maxRecord)
 		}
 		s.element = append(s.element, c)
-		if depth == 0 && !quoted {
+		if at.depth == 0 && !at.quoted {
 			if s.loose && (c == '}' || c == ']') {
 				return nil
 			}
@@ -149,29 +138,39 @@ func (s *arrayScanner) rest(c byte) error {
 
 // close skips the rest of the object that holds the array.
 func (s *arrayScanner) close() error {
-	depth, quoted, escaped := 1, false, false
-	for depth > 0 {
+	for at := (nesting{depth: 1}); at.depth > 0; {
 		c, err := s.read()
-		if err != nil {
-			return cutOff(err)
-		}
 		switch {
+		case err != nil:
+			return cutOff(err)
 		case c == 0:
 			return errNUL
-		case escaped:
-			escaped = false
-		case quoted:
-			quoted = c != '"'
-			escaped = c == '\\'
-		case c == '"':
-			quoted = true
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			depth--
 		}
+		at.pass(c)
 	}
 	return nil
+}
+
+// A nesting is a place in JSON text: how many brackets are open, and whether a string is.
+type nesting struct {
+	depth           int
+	quoted, escaped bool
+}
+
+// pass moves the place past a byte.
+func (n *nesting) pass(c byte) {
+	switch {
+	case n.escaped:
+		n.escaped = false
+	case n.quoted:
+		n.quoted, n.escaped = c != '"', c == '\\'
+	case c == '"':
+		n.quoted = true
+	case c == '{' || c == '[':
+		n.depth++
+	case c == '}' || c == ']':
+		n.depth--
+	}
 }
 
 // skip returns the next byte that is not blank.

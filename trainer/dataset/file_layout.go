@@ -112,18 +112,11 @@ func overLines(head []byte) bool {
 	if !more || len(first) == 0 || first[0] != '{' || bytes.IndexByte([]byte("{[,:"), first[len(first)-1]) < 0 {
 		return false
 	}
-	quoted, escaped := false, false
+	var end nesting
 	for _, c := range first {
-		switch {
-		case escaped:
-			escaped = false
-		case quoted && c == '\\':
-			escaped = true
-		case c == '"':
-			quoted = !quoted
-		}
+		end.pass(c)
 	}
-	return !quoted
+	return !end.quoted
 }
 
 // jsonObjects reads objects that follow each other, each over several lines. One that

@@ -17,13 +17,13 @@ func CheckHoldout(size float64) error {
 	return nil
 }
 
-// HoldOut removes records from a set that Load read without Packing and Weights, and
-// returns them as a set of their own: size of them or, below 1, this share, rounded up.
-// The records are those of Hugging Face's datasets, and in the same order in both sets:
+// HoldOut divides a set that Load read without Packing and Weights into the records to
+// train on and those held out: size of them or, below 1, this share, rounded up. The
+// records are those of Hugging Face's datasets, and in the same order in both sets:
 // train_test_split(test_size=size, seed=seed), of the records that can be trained on.
-func (s *Set) HoldOut(size float64, seed uint64) (*Set, error) {
+func (s *Set) HoldOut(size float64, seed uint64) (train, held *Set, err error) {
 	if err := CheckHoldout(size); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	records := s.recordsIn(0, len(s.Examples))
 	n := int(size)
@@ -31,15 +31,14 @@ func (s *Set) HoldOut(size float64, seed uint64) (*Set, error) {
 		n = int(math.Ceil(size * float64(len(records))))
 	}
 	if n == 0 || n >= len(records) {
-		return nil, option.Errorf("val_size", size, "of the %d records that can be trained on it holds out %d; at least one must be held out and one be left", len(records), n)
+		return nil, nil, option.Errorf("val_size", size, "of the %d records that can be trained on it holds out %d; at least one must be held out and one be left", len(records), n)
 	}
 	order := numpyrand.Permutation(seed, len(records))
-	held, rest := s.take(records, order[:n]), s.take(records, order[n:])
-	s.Examples, s.Origins = rest.Examples, rest.Origins
-	s.Report.HeldOut = fmt.Sprintf("%d of %d records are held out for evaluation (%s %v, seed %d); %d are left to train on",
+	train, held = s.take(records, order[n:]), s.take(records, order[:n])
+	train.Report, held.Report.Files = s.Report, s.Report.Files
+	train.Report.HeldOut = fmt.Sprintf("%d of %d records are held out for evaluation (%s %v, seed %d); %d are left to train on",
 		n, len(records), option.Name("val_size"), size, seed, len(records)-n)
-	held.Report.Files = s.Report.Files
-	return held, nil
+	return train, held, nil
 }
 
 // take returns the chosen records, in that order.

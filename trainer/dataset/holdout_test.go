@@ -39,10 +39,12 @@ func TestHoldOut(t *testing.T) {
 		{3, []int32{5, 6, 0}, []int32{7, 3, 2, 4, 9, 1, 8}},
 		{0.01, []int32{5}, []int32{6, 0, 7, 3, 2, 4, 9, 1, 8}},
 	} {
-		s, err := Load([]string{path}, nil, DefaultOptions(), nil)
+		all, err := Load([]string{path}, nil, DefaultOptions(), nil)
 		require.NoError(t, err)
-		held, err := s.HoldOut(c.size, 42)
+		s, held, err := all.HoldOut(c.size, 42)
 		require.NoError(t, err)
+		require.Len(t, all.Examples, 10)
+		require.Empty(t, all.Report.HeldOut)
 		require.Equal(t, c.held, numbers(held))
 		require.Equal(t, c.left, numbers(s))
 		require.Equal(t, fmt.Sprintf("%d of 10 records are held out for evaluation (`val_size` %v, seed 42); %d are left to train on", len(c.held), c.size, len(c.left)), s.Report.HeldOut)
@@ -52,7 +54,7 @@ func TestHoldOut(t *testing.T) {
 	for _, size := range []float64{10, 11, 0.95, 1.5, -1} {
 		s, err := Load([]string{path}, nil, DefaultOptions(), nil)
 		require.NoError(t, err)
-		_, err = s.HoldOut(size, 42)
+		_, _, err = s.HoldOut(size, 42)
 		require.ErrorContains(t, err, fmt.Sprintf("`val_size` is %v, but ", size))
 	}
 }
@@ -68,15 +70,15 @@ func TestHoldOutKeepsRecordsTogether(t *testing.T) {
 	for i, e := range s.Examples {
 		split.Examples, split.Origins = append(split.Examples, e, e), append(split.Origins, s.Origins[i], s.Origins[i])
 	}
-	held, err := split.HoldOut(0.5, 1)
+	rest, held, err := split.HoldOut(0.5, 1)
 	require.NoError(t, err)
 	require.Len(t, held.Examples, 12)
-	all := append(numbers(held), numbers(&split)...)
+	all := append(numbers(held), numbers(rest)...)
 	for i := 0; i < len(all); i += 2 {
 		require.Equal(t, all[i], all[i+1])
 	}
 
-	held, err = s.HoldOut(4, 1)
+	s, held, err = s.HoldOut(4, 1)
 	require.NoError(t, err)
 	left := numbers(s)
 	opt := DefaultOptions()

@@ -67,25 +67,15 @@ func withoutNaN(text []byte) (whole []byte, replaced bool) {
 		return text, false
 	}
 	whole = make([]byte, 0, len(text)+len(text)/3) // null is a byte longer than NaN
-	quoted, escaped := false, false
+	var at nesting
 	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case escaped:
-			escaped = false
-		case quoted:
-			quoted = c != '"'
-			escaped = c == '\\'
-		case c == '"':
-			quoted = true
-		default:
-			if name := notANumber(text[i:]); name != "" {
-				whole, replaced = append(whole, "null"...), true
-				i += len(name) - 1
-				continue
-			}
+		if name := notANumber(text[i:]); name != "" && !at.quoted {
+			whole, replaced = append(whole, "null"...), true
+			i += len(name) - 1
+			continue
 		}
-		whole = append(whole, c)
+		at.pass(text[i])
+		whole = append(whole, text[i])
 	}
 	return whole, replaced
 }

@@ -1,15 +1,22 @@
 package foreign
 
-import "qlora/cmd/internal/options"
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+
+	"qlora/cmd/internal/options"
+)
 
 const (
-	ownVocabulary = "the vocabulary is the model's; a new token is one that `modules_to_save` embed_tokens,lm_head trains, if the model has a row for it"
-	allShuffled   = "the records of all datasets are shuffled together in every epoch, as `train_sampling_strategy` says"
-	noGPTQ        = "a base in GPTQ's, AWQ's or another format is not read; give the 16-bit model, which `method` qlora quantizes"
+	allShuffled = "the records of all datasets are shuffled together in every epoch, as `train_sampling_strategy` says"
+	noGPTQ      = "a base in GPTQ's, AWQ's or another format is not read; give the 16-bit model, which `method` qlora quantizes"
 )
 
 // axolotl are names of Axolotl's files that other tools lack.
 var axolotl = []options.Setting{
+	perEpoch("evals_per_epoch", "eval"),
+	perEpoch("saves_per_epoch", "save"),
 	ignoredFlag("is_llama_derived_model", "config.json says what the model is"),
 	ignoredFlag("is_mistral_derived_model", "config.json says what the model is"),
 	ignoredFlag("is_falcon_derived_model", "config.json says what the model is"),
@@ -61,8 +68,8 @@ var axolotl = []options.Setting{
 	refused("cosine_constant_lr_ratio", "`lr_scheduler_type` warmup_stable_decay has a constant part"),
 	refused("lr_quadratic_warmup", "the warm-up is linear", "false"),
 	refused("lr_div_factor", "the schedules are those of `lr_scheduler_type`"),
-	refused("embedding_lr", "`loraplus_lr_ratio` is the ratio of two learning rates; there is no third"),
-	refused("embedding_lr_scale", "`loraplus_lr_ratio` is the ratio of two learning rates; there is no third"),
+	refused("embedding_lr", "`learning_rate` is that of all trained tensors, but for `loraplus_lr_ratio`"),
+	refused("embedding_lr_scale", "`learning_rate` is that of all trained tensors, but for `loraplus_lr_ratio`"),
 	refused("curriculum_sampling", "`train_sampling_strategy` sequential keeps the order of the records", "false"),
 	refusedFlag("save_first_step", "`save_steps` 1 saves after each step"),
 	ignoredFlag("do_bench_eval", "`qlora eval` scores multiple-choice questions", "false"),
@@ -77,4 +84,24 @@ var axolotl = []options.Setting{
 	refused("context_parallel_size", oneDevice, "1"),
 	refused("tensor_parallel_size", oneDevice, "1"),
 	refused("dp_shard_size", oneDevice, "1"),
+}
+
+// perEpoch translates a number per epoch to a share of the run's steps, as Axolotl does.
+func perEpoch(name, what string) options.Setting {
+	steps, strategy := what+"_steps", what+"_strategy"
+	return sets(name, "`"+steps+"`, as a share of the run", func(value string, given func(string) string) ([]options.Given, error) {
+		if empty(value) {
+			return nil, nil
+		}
+		epochs, err := strconv.ParseFloat(cmp.Or(given("num_train_epochs"), "3"), 64) // the option's default
+		number, wrong := strconv.ParseFloat(value, 64)
+		if err != nil || wrong != nil || !(number*epochs >= 1) {
+			return nil, fmt.Errorf("%q is no number of at least one in the run", value)
+		}
+		if number*epochs == 1 {
+			return pairs(strategy + "=epoch"), nil
+		}
+		share := strconv.FormatFloat(1/(number*epochs), 'g', -1, 64)
+		return pairs(strategy + "=steps " + steps + "=" + share), nil
+	})
 }

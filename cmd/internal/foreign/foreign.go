@@ -19,7 +19,9 @@ import (
 
 // Settings returns all rows.
 func Settings() []options.Setting {
-	return slices.Concat(trainingArguments, retiredArguments, sftConfig, loraConfig, quantizationConfig, methods, tools, axolotl, llamaFactory)
+	return slices.Concat(
+		trainingArguments, retiredArguments, sftConfig, loraConfig, quantizationConfig, methods, scripts, tools, axolotl, llamaFactory,
+	)
 }
 
 // Renamed returns the rows that are other names of an option, which any command may

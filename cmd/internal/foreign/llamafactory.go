@@ -7,8 +7,6 @@ const noSampling = "`qlora generate` has options of its own"
 // llamaFactory are names of LLaMA-Factory's files that other tools lack.
 var llamaFactory = []options.Setting{
 	ignoredFlag("split_special_tokens", "tokenizer.json says what the special tokens are", "false"),
-	refused("add_special_tokens", ownVocabulary, "true"),
-	refused("new_special_tokens", ownVocabulary),
 	refused("mixture_of_depths", "only the model's own layers are trained"),
 	refused("moe_aux_loss_coef", "mixtures of experts are not supported", "0"),
 	ignoredFlag("use_reentrant_gc", "`recompute` says what is recomputed, and the numbers are the same", "true", "false"),
@@ -33,7 +31,6 @@ var llamaFactory = []options.Setting{
 	refused("train_mm_proj_only", "only the text part of a model is trained", "false"),
 	ignoredFlag("compute_accuracy", "every evaluation has the token accuracy", "true", "false"),
 	setsFlag("disable_shuffling", "`train_sampling_strategy` sequential", "train_sampling_strategy=sequential", ""),
-	same("early_stopping_steps", "early_stopping_patience"),
 	ignoredFlag("include_effective_tokens_per_second", "every row has the tokens per second", "true", "false"),
 	refused("pref_beta", noPreferences),
 	refused("pref_loss", noPreferences),

@@ -46,6 +46,8 @@ var loraConfig = []options.Setting{
 	refused("use_bdlora", noVariant, "false"),
 	refused("arrow_config", noVariant),
 	refused("kasa_config", noVariant),
+	refused("enable_lora", noVariant),
+	ignoredFlag("merge_weights", "`qlora merge` adds adapters to the base", "false"),
 	expand("peft_config", "its fields, one by one"),
 	expand("lora_config", "its fields, one by one"),
 }

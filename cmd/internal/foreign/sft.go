@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ownTokenizer = "the tokens are those of the model's tokenizer; change eos_token and pad_token in its tokenizer_config.json"
+	ownTokenizer = "the tokens are those of the model's tokenizer; change them in its tokenizer_config.json"
 	asStored     = "the base is computed on as it is stored; `bnb_4bit_compute_dtype` is the type of computation"
 	ownAttention = "there is one kernel for attention, as fast as memory allows"
 	noForeign    = "no code of a model's folder is ever run"
@@ -33,12 +33,7 @@ var sftConfig = []options.Setting{
 		}
 		return []options.Given{{Name: "chat_template", Text: value}}, nil
 	}),
-	sets("dataset_text_field", "`columns` text=NAME", func(value string, _ func(string) string) ([]options.Given, error) {
-		if empty(value) || value == "text" {
-			return nil, nil
-		}
-		return []options.Given{{Name: "columns", Text: "text=" + value}}, nil
-	}),
+	sets("dataset_text_field", "`columns` text=NAME", textColumn),
 	sets("dataset_kwargs", "skip_prepare_dataset has no effect: records of token ids are recognized; other keys are refused", datasetKwargs),
 	ignored("dataset_num_proc", noWorkers),
 	ignored("dataset_batch_size", noWorkers, "1000"),

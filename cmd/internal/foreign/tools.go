@@ -58,7 +58,7 @@ var tools = []options.Setting{
 	ignoredFlag("use_safetensors", ownWeights, "true"),
 	ignored("device_map", oneProcess, "auto"),
 	ignored("max_memory", keptInMemory),
-	ignored("max_memory_mb", keptInMemory),
+	ignored("max_memory_MB", keptInMemory),
 
 	same("cutoff_len", "max_length"),
 	same("sequence_len", "max_length"),
@@ -87,7 +87,13 @@ var tools = []options.Setting{
 	refused("prompt_template", theTemplate),
 	refused("prompt_style", theTemplate),
 	refused("default_system", "put the system message into the records"),
-	refused("special_tokens", ownTokenizer),
+	sets("special_tokens", "pad_token has no effect, because there is no padding; other tokens are refused", func(value string, _ func(string) string) ([]options.Given, error) {
+		members, err := object(value)
+		if err != nil {
+			return nil, err
+		}
+		return nil, only(members, []string{"pad_token"}, ownTokenizer)
+	}),
 	same("tokens", "add_tokens"),
 	refused("formatting_func", theDataset),
 	refused("instruction_template", "the chat template decides which tokens are the assistant's"),
@@ -154,8 +160,6 @@ var tools = []options.Setting{
 	refusedFlag("reward_model", noPreferences),
 	ignoredFlag("plot_loss", "loss.png is always written", "false", "true"),
 	ignoredFlag("overwrite_output", "`overwrite_output_dir` starts afresh in a used folder", "false"),
-	refused("evals_per_epoch", "`eval_strategy` epoch evaluates at each epoch's end, and `eval_steps` 0.1 ten times in a run"),
-	refused("saves_per_epoch", "`save_strategy` epoch saves at each epoch's end, and `save_steps` 0.1 ten times in a run"),
 	same("early_stopping_steps", "early_stopping_patience"),
 	same("val_set_size", "val_size"),
 	same("max_samples", "max_train_samples"),

@@ -137,6 +137,8 @@ var retiredArguments = []options.Setting{
 	ignored("fsdp_transformer_layer_cls_to_wrap", oneProcess),
 	ignored("sharded_ddp", oneProcess),
 	ignored("mp_parameters", oneProcess),
+	ignoredFlag("use_legacy_prediction_loop", lossOnly, "false"),
+	ignored("tp_size", oneProcess, "0"),
 	ignored("ray_scope", "there is no search of hyperparameters", "last"),
 	ignored("tpu_num_cores", oneProcess),
 	ignoredFlag("tpu_metrics_debug", oneProcess, "false"),

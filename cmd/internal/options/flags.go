@@ -126,6 +126,10 @@ func (f *flagValue) many() bool {
 // A configValue is the path of --config.
 type configValue struct{ set *Set }
 
-func (c *configValue) Set(text string) error { c.set.config = text; return nil }
-func (c *configValue) Type() string          { return "text" }
-func (c *configValue) String() string        { return "" }
+func (c *configValue) Set(text string) (err error) {
+	c.set.config, err = expandPath(text)
+	return err
+}
+
+func (c *configValue) Type() string   { return "text" }
+func (c *configValue) String() string { return "" }

@@ -196,7 +196,8 @@ func TestWrong(t *testing.T) {
 		{"file: empty list", "target_modules: []", nil, "the list is empty"},
 		{"file: no mapping", "- a\n- b", nil, "not a list of options"},
 		{"file: no YAML", "model: [a", nil, "not YAML"},
-		{"file: anchor", "model: &a m", nil, "model: not a plain value"},
+		{"file: nested anchor", "dataset: [&a m]", nil, "dataset: an element of the list is not a plain value"},
+		{"file: unknown alias", "model: *a", nil, "model: not a plain value"},
 		{"file: not UTF-8", "model: \xff", nil, "UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

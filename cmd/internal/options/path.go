@@ -77,7 +77,7 @@ func exists(path string, offset int) bool {
 // paths returns the elements of a list of paths that text gives. They are separated by
 // commas, unless a file has text as its name, or text is a JSON object.
 func paths(text string) []string {
-	if strings.HasPrefix(text, "{") {
+	if strings.HasPrefix(text, `{"`) {
 		return []string{text}
 	}
 	if _, err := os.Lstat(text); err == nil {

@@ -76,20 +76,22 @@ func ReadYAML(path string, data []byte) ([]Entry, error) {
 // entriesOf returns the entries of a mapping.
 func entriesOf(path string, body []*ast.MappingValueNode) ([]Entry, error) {
 	seen := map[string]int{}
+	named := anchors{}
 	var entries []Entry
 	for _, pair := range body {
-		e := Entry{Name: canonical(pair.Key.GetToken().Value), Line: pair.Key.GetToken().Position.Line, value: pair.Value}
+		value := named.resolve(pair.Value)
+		e := Entry{Name: canonical(pair.Key.GetToken().Value), Line: pair.Key.GetToken().Position.Line, value: value}
 		if before, ok := seen[e.Name]; ok {
 			return nil, fmt.Errorf("%s:%d: %s is set twice, first in line %d; keep one", path, e.Line, e.Name, before)
 		}
 		seen[e.Name] = e.Line
-		if _, e.Null = pair.Value.(*ast.NullNode); e.Null {
+		if _, e.Null = value.(*ast.NullNode); e.Null {
 			entries = append(entries, e)
 			continue
 		}
 		// A value that has no text is refused when it is given.
-		e.Text, _ = settingText(pair.Value) //nolint:errcheck // see above
-		e.JSON, _ = asJSON(pair.Value)      //nolint:errcheck // see above
+		e.Text, _ = settingText(value) //nolint:errcheck // see above
+		e.JSON, _ = asJSON(value)      //nolint:errcheck // see above
 		entries = append(entries, e)
 	}
 	return entries, nil

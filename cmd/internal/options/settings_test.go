@@ -78,6 +78,7 @@ func TestSettings(t *testing.T) {
 		{"a list for a type of its own", "colour: [red, blue]", nil, func(s *sample) { s.Colour = "red,blue" }, nil},
 		{"a mapping for a type of its own", "colour: {red: [1, True, x]}", nil, func(s *sample) { s.Colour = `{"red":[1,true,"x"]}` }, nil},
 		{"an empty list for a type of its own", "colour: []", nil, func(*sample) {}, nil},
+		{"an alias", "seed: &n 5\ndata_seed: *n\nworkers: &w 0\n", nil, func(s *sample) { s.Run.Seed, s.Run.Data = 5, new(int64(5)) }, nil},
 		{"yes", "group_by_length: yes", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"on", "group_by_length: on", nil, func(s *sample) { s.Run.Group = true }, nil},
 		{"y", "", []string{"--group_by_length", "y"}, func(s *sample) { s.Run.Group = true }, nil},

@@ -67,6 +67,23 @@ func parseFile(path string, data []byte) ([]*ast.MappingValueNode, error) {
 	return body, nil
 }
 
+// anchors are the values of options that a file has named, as in `seed: &n 3`.
+type anchors map[string]ast.Node
+
+// resolve returns a value without its name, or the value that an alias names.
+func (a anchors) resolve(node ast.Node) ast.Node {
+	switch node := node.(type) {
+	case *ast.AnchorNode:
+		a[node.Name.GetToken().Value] = node.Value
+		return node.Value
+	case *ast.AliasNode:
+		if value := a[node.Value.GetToken().Value]; value != nil {
+			return value
+		}
+	}
+	return node
+}
+
 // parseYAML returns the pairs of a document that is one mapping or empty.
 func parseYAML(data []byte) (pairs []*ast.MappingValueNode, err error) {
 	file, err := parser.ParseBytes(data, 0)

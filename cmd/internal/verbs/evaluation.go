@@ -25,11 +25,15 @@ func (o *tuneOptions) evaluation(c *call) error {
 		}
 		return nil
 	}
+	saved := ""
 	switch saving := o.run.SaveStrategy; {
 	case c.set.Given("eval_steps"):
 		o.run.EvalStrategy = trainer.StrategySteps
-	case o.run.LoadBest && saving == trainer.StrategySteps:
+	case o.run.LoadBest && saving == trainer.StrategySteps && (c.set.Given("save_strategy") || c.set.Given("save_steps")):
 		o.run.EvalStrategy, o.run.EvalSteps = saving, o.run.SaveSteps
+	case o.run.LoadBest && saving == trainer.StrategySteps: // by default
+		o.run.EvalStrategy, o.run.SaveStrategy = trainer.StrategyEpoch, trainer.StrategyEpoch
+		saved = " and saved"
 	default:
 		o.run.EvalStrategy = trainer.StrategyEpoch
 	}
@@ -40,7 +44,7 @@ func (o *tuneOptions) evaluation(c *call) error {
 			when = fmt.Sprintf("after every %v of the run and at its end", o.run.EvalSteps)
 		}
 	}
-	c.note(fmt.Sprintf("%s: evaluated %s; --eval_strategy sets when", from, when))
+	c.note(fmt.Sprintf("%s: evaluated%s %s; --eval_strategy sets when", from, saved, when))
 	return nil
 }
 

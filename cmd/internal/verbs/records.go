@@ -59,10 +59,11 @@ func (o *tuneOptions) trainSet(c *call, tok *tokenizer.Tokenizer, cache *dataset
 	if err := opt.Validate(); err != nil {
 		return nil, nil, exit.AsWrong(err)
 	}
-	if set, err = load(c, "dataset", o.data.Dataset, tok, whole, cache); err != nil {
+	all, err := load(c, "dataset", o.data.Dataset, tok, whole, cache)
+	if err != nil {
 		return nil, nil, err
 	}
-	if held, err = set.HoldOut(o.data.ValSize, o.run.Seed); err != nil {
+	if set, held, err = all.HoldOut(o.data.ValSize, o.run.Seed); err != nil {
 		return nil, nil, exit.AsWrong(err)
 	}
 	if err := set.Arrange(opt); err != nil {

@@ -50,11 +50,11 @@ func (o *tuneOptions) tokenizer() (tok *tokenizer.Tokenizer, fresh []int32, err 
 		return tok, nil, err
 	}
 	if tok == nil {
-		return nil, nil, exit.Wrongf("--add_tokens needs a tokenizer, and %s has no tokenizer.json", o.data.Model)
+		return nil, nil, exit.Wrongf("--add_tokens needs a tokenizer, and %s has none", o.data.Model)
 	}
 	var tokens []tokenizer.AddedToken
 	for _, text := range add.Tokens {
-		tokens = append(tokens, tokenizer.AddedToken{Content: text})
+		tokens = append(tokens, tokenizer.AddedToken{Content: text, Normalized: true}) // as add_tokens of a string
 	}
 	for _, text := range add.Special {
 		tokens = append(tokens, tokenizer.AddedToken{Content: text, Special: true})
@@ -91,7 +91,7 @@ func (o *tuneOptions) vocabulary(c *call, m *trainer.Base) (*tokenizer.Tokenizer
 	had := m.Config.Vocabulary
 	if multiple > 0 {
 		if tok == nil {
-			return nil, exit.Wrongf("--resize_token_embeddings needs a tokenizer, and %s has no tokenizer.json", o.data.Model)
+			return nil, exit.Wrongf("--resize_token_embeddings needs a tokenizer, and %s has none", o.data.Model)
 		}
 		rows := (tok.Size() + multiple - 1) / multiple * multiple
 		if rows > had {

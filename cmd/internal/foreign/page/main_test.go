@@ -110,7 +110,8 @@ func TestRefusalsAndNotes(t *testing.T) {
 	for _, s := range foreign.Settings() {
 		d, ok := verbs.TrainOptions().Describe(s.Name)
 		if s.Option != "" {
-			if ok && d.Option != s.Name {
+			require.True(t, ok, "%s: there is no option %s", s.Name, s.Option)
+			if d.Option != s.Name {
 				require.Equal(t, s.Option, d.Option, s.Name)
 			}
 			continue
@@ -140,7 +141,7 @@ func TestRefusalsAndNotes(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []string{"`" + s.Name + "` has no effect here: " + s.Note}, set.Notes)
 		} else {
-			require.ErrorContains(t, err, "run.yaml:1: "+s.Name+": "+s.Refuse)
+			require.ErrorContains(t, err, "run.yaml:1: "+s.Name+": "+s.Refuse, s.Name)
 		}
 	}
 }
