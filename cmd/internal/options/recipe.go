@@ -90,8 +90,8 @@ func entriesOf(path string, body []*ast.MappingValueNode) ([]Entry, error) {
 			continue
 		}
 		// A value that has no text is refused when it is given.
-		e.Text, _ = settingText(value) //nolint:errcheck // see above
-		e.JSON, _ = asJSON(value)      //nolint:errcheck // see above
+		e.Text, _ = settingText(value)
+		e.JSON, _ = asJSON(value)
 		entries = append(entries, e)
 	}
 	return entries, nil

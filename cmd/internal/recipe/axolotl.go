@@ -41,15 +41,15 @@ func (r *reader) axolotl() {
 	r.fallback("lr_scheduler_type", "cosine", "lr_scheduler", "cosine_min_lr_ratio")
 	r.fallback("optim", "adamw_torch_fused", "optimizer")
 	r.fallback("warmup_steps", "0.03", "warmup_ratio")
-	if !r.has("save_steps", "save_strategy") && !r.savesByShare() {
-		r.fallback("save_strategy", "epoch")
+	if !r.positive("save_steps") && !r.has("save_strategy") && !r.savesByShare() {
+		r.presume("save_strategy", "epoch")
 	}
 	r.fallback("save_total_limit", "4")
 	r.fallback("output_dir", "./model-out")
 	switch {
 	case r.nothingToEvaluate():
 		r.presume("eval_strategy", "no")
-	case !r.has("eval_steps") && !r.has("evals_per_epoch"):
+	case !r.positive("eval_steps") && !r.positive("evals_per_epoch"):
 		r.fallback("eval_strategy", "no")
 	}
 	if !r.has("warmup_steps", "warmup_ratio") {
@@ -58,24 +58,6 @@ func (r *reader) axolotl() {
 	if !r.has("excess_length_strategy") {
 		r.remark("Axolotl leaves out records longer than sequence_len; here they keep their beginning, and are counted")
 	}
-}
-
-// nothingToEvaluate reports whether the file has no records for evaluation.
-func (r *reader) nothingToEvaluate() bool {
-	return r.number("val_set_size", 0) == 0 && !r.has("test_datasets")
-}
-
-func (r *reader) epochs() float64 { return r.number("num_epochs", 1) }
-
-// share returns the part of a run between n events in each epoch.
-func (r *reader) share(name string) float64 { return 1 / (r.number(name, 0) * r.epochs()) }
-
-func (r *reader) savesByShare() bool {
-	return r.has("saves_per_epoch") && r.share("saves_per_epoch") < 1
-}
-
-func (r *reader) evaluatesByShare() bool {
-	return r.has("evals_per_epoch") && r.share("evals_per_epoch") < 1
 }
 
 func axolotlRules() map[string]rule {
@@ -109,18 +91,21 @@ func axolotlRules() map[string]rule {
 			switch {
 			case r.nothingToEvaluate():
 				return note(noRecords)
-			case r.has("eval_steps") || r.evaluatesByShare():
+			case r.positive("eval_steps") || r.evaluatesByShare():
 				return note("the number of evaluations decides")
 			}
 			return pass()
 		},
 		"save_strategy": func(r *reader, e options.Entry) options.Step {
-			if r.has("save_steps") || r.savesByShare() {
+			if r.positive("save_steps") || r.savesByShare() {
 				return note("the number of steps decides")
 			}
 			return pass()
 		},
-		"save_steps": func(_ *reader, e options.Entry) options.Step {
+		"save_steps": func(r *reader, e options.Entry) options.Step {
+			if !r.positive(e.Name) {
+				return note("0 leaves it to save_strategy")
+			}
 			return give("save_strategy=steps", "save_steps="+e.Text)
 		},
 		"val_set_size":           axolotlHoldOut,
@@ -208,84 +193,6 @@ func axolotlBatch(r *reader, e options.Entry) options.Step {
 		return refuse("it is not a multiple of micro_batch_size; write gradient_accumulation_steps")
 	}
 	return give("gradient_accumulation_steps=" + decimal(n))
-}
-
-const noSchedule = "there is no such schedule; `lr_scheduler_type` lists those that there are, such as cosine"
-
-func axolotlSchedule(r *reader, e options.Entry) options.Step {
-	switch {
-	case e.Text == "one_cycle" || e.Text == "rex":
-		return refuse(noSchedule)
-	case e.Text == "cosine" && r.number("cosine_min_lr_ratio", 0) > 0:
-		return give("lr_scheduler_type=cosine_with_min_lr")
-	}
-	return give("lr_scheduler_type=" + e.Text)
-}
-
-func axolotlScheduleArgs(r *reader, e options.Entry) options.Step {
-	if r.has("cosine_min_lr_ratio") {
-		return refuse("cosine_min_lr_ratio sets it; keep one")
-	}
-	return pass()
-}
-
-func axolotlMinimum(r *reader, e options.Entry) options.Step {
-	switch schedule := r.text("lr_scheduler"); {
-	case r.number(e.Name, 0) == 0:
-		return note("0 is what cosine ends at")
-	case schedule == "" || schedule == "cosine":
-		given := []string{`lr_scheduler_kwargs={"min_lr_rate":` + e.Text + "}"}
-		if schedule == "" {
-			given = append(given, "lr_scheduler_type=cosine_with_min_lr")
-		}
-		return give(given...)
-	}
-	return note("only the schedule cosine reads it")
-}
-
-func axolotlSaves(r *reader, e options.Entry) options.Step {
-	switch {
-	case r.has("save_steps"):
-		return note("save_steps decides")
-	case r.number(e.Name, 0) == 0:
-		return note("save_strategy decides")
-	case r.savesByShare():
-		return give("save_strategy=steps", "save_steps="+decimal(r.share(e.Name)))
-	}
-	return note("once in an epoch is at its end, as save_strategy epoch")
-}
-
-const noRecords = "there is nothing to evaluate: val_set_size is 0, and there are no test_datasets"
-
-func axolotlEvaluations(r *reader, e options.Entry) options.Step {
-	switch {
-	case r.nothingToEvaluate():
-		return note(noRecords)
-	case r.number(e.Name, 0) == 0:
-		return note("there is no evaluation in an epoch")
-	case r.evaluatesByShare():
-		return remarked(give("eval_strategy=steps", "eval_steps="+decimal(r.share(e.Name))), beforeTraining)
-	}
-	return remarked(give("eval_strategy=epoch"), "once, at the end of the run; Axolotl leaves it out")
-}
-
-const beforeTraining = "Axolotl evaluates before training, too; here `qlora eval` does"
-
-func axolotlEvalSteps(r *reader, e options.Entry) options.Step {
-	if r.nothingToEvaluate() {
-		return note(noRecords)
-	}
-	return remarked(give("eval_strategy=steps", "eval_steps="+e.Text), beforeTraining)
-}
-
-func axolotlHoldOut(r *reader, e options.Entry) options.Step {
-	switch {
-	case r.number(e.Name, 0) == 0:
-		return options.Step{}
-	case r.has("test_datasets"):
-		return note("test_datasets are evaluated")
-	}
-	return give("val_size=" + e.Text)
 }
 
 func axolotlLinear(r *reader, e options.Entry) options.Step {

@@ -95,6 +95,9 @@ func (r *reader) number(name string, otherwise float64) float64 {
 	return otherwise
 }
 
+// positive reports whether the file has a number above 0 under the name.
+func (r *reader) positive(name string) bool { return r.number(name, 0) > 0 }
+
 // fallback adds a default of the program, unless the file has one of the names, which are
 // those under which it sets the option.
 func (r *reader) fallback(option, value string, names ...string) {

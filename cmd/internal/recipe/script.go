@@ -35,6 +35,7 @@ func (r *reader) script(program Program) {
 		"model_name_or_path":          model,
 		"dataset_name":                scriptDataset,
 		"train_file":                  scriptDataset,
+		"config":                      unlessOff("it is a file of more arguments; import that, and add these"),
 		"dataset_config_name":         unlessOff("name the files of that configuration with `dataset`"),
 		"validation_split_percentage": scriptHoldOut,
 		"keep_linebreaks":             unlessOn("line breaks are kept"),

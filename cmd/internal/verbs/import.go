@@ -51,6 +51,9 @@ func (o *importOptions) run(c *call) error {
 	if err != nil {
 		return exit.AsWrong(err)
 	}
+	if o.Output != "" && filepath.Clean(o.Output) == filepath.Clean(o.file) {
+		return exit.Wrongf("--output is the file that is read; name another")
+	}
 	target := newTuneOptions()
 	set := target.set()
 	entries, err := o.entries(set, data)
