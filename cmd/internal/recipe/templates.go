@@ -10,7 +10,7 @@ import (
 // axolotlTemplates are Axolotl's chat templates that render as built-in ones.
 var axolotlTemplates = map[string]string{
 	"alpaca": "alpaca", "chatml": "chatml", "deepseek_v3": "deepseek-v3", "gemma": "gemma", "gemma3": "gemma", "gemma3n": "gemma",
-	"llama3": "llama-3", "mistral_v1": "mistral", "mistral_v3_tekken": "mistral-v3-tekken", "qwen3": "qwen-3", "qwen_25": "qwen-2.5",
+	"llama3": "llama-3", "mistral_v1": "mistral", "mistral_v3_tekken": "mistral-v3-tekken", "pixtral": "mistral-v3-tekken", "qwen3": "qwen-3", "qwen_25": "qwen-2.5",
 }
 
 const (

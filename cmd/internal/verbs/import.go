@@ -122,7 +122,7 @@ func (o *importOptions) entries(set *options.Set, data []byte) ([]options.Entry,
 		case has("model"):
 			return nil, fmt.Errorf("%s: it has the names of this program; train with it by --config", o.file)
 		}
-		if len(entries) == 0 {
+		if !slices.ContainsFunc(entries, func(e options.Entry) bool { return !e.Null }) {
 			return nil, fmt.Errorf("%s: it has no names with values", o.file)
 		}
 		set.Recipes = recipe.Script(recipe.ProgramOf(entries))
