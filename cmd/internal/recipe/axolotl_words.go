@@ -20,7 +20,7 @@ func axolotlWords(rules map[string]rule) {
 		flash_attn_rms_norm flash_attn_fuse_mlp flash_attn_fuse_qkv flash_optimum torch_compile_options experts_implementation use_scattermoe use_sonicmoe`)
 	each(rules, noted("there is one kernel for attention, as fast as memory allows"), `flex_attention flex_attn_compile_kwargs sage_attention eager_attention
 		large_head_attention sdpa_varlen gemma4_hybrid_attn_impl`)
-	each(rules, noted(ownData), `dataset_processes dataset_keep_in_memory dataset_shard_num dataset_shard_idx num_dataset_shards_to_save push_dataset_to_hub
+	each(rules, noted(ownData), `dataset_processes dataset_keep_in_memory num_dataset_shards_to_save push_dataset_to_hub
 		sample_packing_group_size sample_packing_bin_size sample_packing_sequentially sample_packing_mp_start_method sample_packing_eff_est
 		streaming_multipack_buffer_size pretrain_multipack_buffer_size total_num_tokens total_supervised_tokens batch_flattening pad_to_sequence_len`)
 	each(rules, noted("each epoch shuffles the records"), "shuffle_merged_datasets shuffle_before_merging_datasets")
@@ -60,6 +60,7 @@ func axolotlWords(rules map[string]rule) {
 	each(rules, unlessOff("parts of the base are not trained; `modules_to_save` trains whole modules beside the adapters, and `method` full all"), "unfrozen_parameters")
 	each(rules, unlessOff(otherLoss), "use_eaft eaft_alpha eaft_k scaling_softmax scaling_softmax_factor scaling_softmax_bias")
 	each(rules, unlessOff("positions are not skipped; leave it out"), "use_pose pose_split_on_token_ids pose_max_context_len pose_num_chunks")
+	each(rules, unlessOff("`max_train_samples` or `dataset_weights` takes a part of the records"), "dataset_shard_num dataset_shard_idx")
 	each(rules, unlessOff("remove duplicates from the files first"), "dataset_exact_deduplication")
 	each(rules, unlessOff("short records are not left out; `qlora preview` shows them"), "min_sample_len")
 	each(rules, unlessOff("evaluation computes loss and token accuracy; `qlora eval` scores benchmarks' files"), "do_bench_eval do_causal_lm_eval bench_dataset")

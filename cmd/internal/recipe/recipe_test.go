@@ -125,6 +125,25 @@ func TestDatasetsTemplateIsLifted(t *testing.T) {
 	assert.Contains(t, yaml, `dataset: ["{\"path\":\"a.jsonl\",\"type\":\"chat_template\"}", "{\"path\":\"b.jsonl\",\"type\":\"chat_template\"}"]`)
 }
 
+func TestAxolotlsDatasets(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("a.jsonl", nil, 0o644))
+	for _, c := range []struct{ entry, want string }{
+		{"{path: a.jsonl, split: train}", `dataset: ["a.jsonl"]`},
+		{"{path: folder, split: test}", `dataset: ["{\"path\":\"folder\",\"split\":\"test\"}"]`},
+		{"{path: a.jsonl, split: 'train[:20]'}", `dataset: ["{\"path\":\"a.jsonl\",\"max_samples\":20}"]`},
+		{"{path: a.jsonl, type: sharegpt, conversation: chatml}", `chat_template: "chatml"`},
+		{"{path: a.jsonl, shards: , trust_remote_code: false, drop_system_message: false}", `dataset: ["a.jsonl"]`},
+		{"a.jsonl", `dataset: ["a.jsonl"]`},
+	} {
+		yaml, outcomes := read(t, "base_model: ./m\nadapter: lora\ndatasets:\n- "+c.entry+"\n", "")
+		assert.Contains(t, yaml, c.want)
+		assert.Empty(t, outcomes["datasets"].Refused, c.entry)
+	}
+	_, outcomes := read(t, "base_model: ./m\nadapter: lora\ndatasets:\n- {path: a.jsonl, split: 'train[5%:]'}\n", "")
+	assert.Contains(t, outcomes["datasets"].Refused[0], "max_samples takes the first records")
+}
+
 func TestFactory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.Mkdir("data", 0o755))
