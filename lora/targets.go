@@ -201,3 +201,24 @@ func containers(names []string) []string {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
+
+// adapts reports whether a resolved or written target picks the module.
+func (t Targets) adapts(module string) bool {
+	if t.Pattern == "" {
+		return slices.ContainsFunc(t.Names, func(target string) bool { return isTarget(module, target) })
+	}
+	if strings.EqualFold(t.Pattern, AllLinear) {
+		return false
+	}
+	re, err := compile("target_modules", t.Pattern, `\A(?:`, `)\z`)
+	if err != nil {
+		return false // Match reports the error
+	}
+	ok, err := re.MatchString(module)
+	return ok && err == nil
+}
+
+// Adapts reports whether the embedding or the head called module gets an adapter.
+func (c *Config) Adapts(module string) bool {
+	return c.Targets.adapts(module) && !c.Exclude.adapts(module)
+}

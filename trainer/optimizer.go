@@ -101,8 +101,14 @@ func (t *Trainer) noteOptimizer() {
 	if state := t.layout.state; state.EightBit && !slices.ContainsFunc(t.layout.params, inEightBits) {
 		t.Note(fmt.Sprintf("`optim` %s keeps 32 bits: no trained tensor, embeddings aside, has the %d elements from which 8 bits are used (`optim_args` min_8bit_size=…)", a.Optimizer, state.Smallest))
 	}
+	if a.LoraPlusEmbed == DefaultArgs().LoraPlusEmbed {
+		return
+	}
 	onEmbedding := func(p bindings.Param) bool { return p.Role == bindings.RoleLoraEmbedding }
-	if a.LoraPlusEmbed != DefaultArgs().LoraPlusEmbed && !(a.LoraPlusRatio != 0 && slices.ContainsFunc(t.layout.params, onEmbedding)) {
-		t.Note("`loraplus_lr_embedding` has no effect: it needs `loraplus_lr_ratio` and an adapter on the embedding")
+	switch {
+	case !slices.ContainsFunc(t.layout.params, onEmbedding):
+		t.Note("`loraplus_lr_embedding` has no effect: no adapter is on an embedding")
+	case a.LoraPlusRatio == 0:
+		t.Note("`loraplus_lr_embedding` has no effect without `loraplus_lr_ratio`")
 	}
 }

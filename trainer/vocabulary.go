@@ -1,6 +1,9 @@
 package trainer
 
 import (
+	"slices"
+	"strings"
+
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -23,15 +26,17 @@ func (b *Base) ResizeTokens(rows int) error {
 }
 
 // TrainTokens trains the rows of these tokens next to new adapters, of the embedding and
-// of the head, and reports whether it does: not if the adapters have rows or whole
-// modules of their own to train there. Call it after ApplyLora.
+// of the head, and reports whether it does: not if rows, whole modules or adapters are
+// trained there already. Call it after ApplyLora.
 func (b *Base) TrainTokens(ids []int32) bool {
 	if len(ids) == 0 || b.Lora == nil || b.Adapter != "" || !b.Lora.Tokens.Empty() {
 		return false
 	}
 	e, modules := nn.EndsOf(b.Config, b.Weights), b.Lora.Modules()
-	if modules.Pick(e.Embedding) || modules.Pick(e.Head) {
-		return false
+	for _, module := range e.Modules() {
+		if modules.Pick(module) || b.Lora.Adapts(module) {
+			return false
+		}
 	}
 	b.Lora.Tokens = lora.TrainableTokens{IDs: ids}
 	if !e.Tied {
@@ -47,4 +52,31 @@ func TokenizerFolder(model, adapter string) string {
 		return model
 	}
 	return adapter
+}
+
+// UntrainedTokens returns the modules, of the embedding and the head, in which the rows
+// of some of these tokens are not trained. A tied head's are the embedding's.
+func (b *Base) UntrainedTokens(ids []int32) []string {
+	if len(ids) == 0 || b.Lora == nil {
+		return nil
+	}
+	e, modules := nn.EndsOf(b.Config, b.Weights), b.Lora.Modules()
+	var untrained []string
+	for _, module := range e.Modules() {
+		rows := b.Lora.Tokens.IDs
+		if module == e.Head && !e.Tied {
+			rows = nil
+		}
+		for name, own := range b.Lora.Tokens.Modules {
+			if strings.HasSuffix(module, name) {
+				rows = own
+			}
+		}
+		all := !slices.ContainsFunc(ids, func(id int32) bool { return !slices.Contains(rows, id) })
+		tied := module == e.Head && e.Tied && !slices.Contains(untrained, e.Embedding)
+		if !all && !tied && !modules.Pick(module) && !b.Lora.Adapts(module) {
+			untrained = append(untrained, module)
+		}
+	}
+	return untrained
 }

@@ -43,7 +43,7 @@ var vocabularies = map[string]func(t *testing.T, r *Run){
 	},
 	"new tokens, adapters": func(t *testing.T, r *Run) {
 		r.Base.Lora.Targets = lora.ParseTargets("q_proj,embed_tokens,lm_head")
-		resize(t, r)
+		enlarge(t, r) // which trains no rows apart
 	},
 }
 
@@ -105,6 +105,34 @@ func TestVocabularies(t *testing.T) {
 			read.Base = m
 			assert.Equal(t, float64(losses[len(losses)-1]), evaluated(t, read, *m.Lora, r.Args.OutputDir), "the folder's loss")
 		})
+	}
+}
+
+// TestUntrainedTokens checks that rows of new tokens that nothing trains are found.
+func TestUntrainedTokens(t *testing.T) {
+	for _, c := range []struct {
+		change func(*lora.Config)
+		tied   bool
+		want   []string
+	}{
+		{func(*lora.Config) {}, false, []string{"model.embed_tokens", "lm_head"}},
+		{func(*lora.Config) {}, true, []string{"model.embed_tokens", "lm_head"}},
+		{func(c *lora.Config) { c.ModulesToSave = []string{"embed_tokens"} }, false, []string{"lm_head"}},
+		{func(c *lora.Config) { c.ModulesToSave = []string{"embed_tokens"} }, true, nil},
+		{func(c *lora.Config) { c.Tokens.IDs = []int32{5, 6} }, false, []string{"lm_head"}},
+		{func(c *lora.Config) { c.Tokens.IDs = []int32{6, 5} }, true, nil},
+		{func(c *lora.Config) { c.Tokens.IDs = []int32{6} }, true, []string{"model.embed_tokens", "lm_head"}},
+		{func(c *lora.Config) { c.Targets = lora.ParseTargets("q_proj,embed_tokens,lm_head") }, false, nil},
+		{func(c *lora.Config) {
+			c.Tokens.Modules = map[string][]int32{"embed_tokens": {5, 6}, "lm_head": {5, 6}}
+		}, false, nil},
+	} {
+		r := tinyRun(t)
+		if c.tied {
+			openTied(t, &r)
+		}
+		c.change(r.Base.Lora)
+		require.Equal(t, c.want, r.Base.UntrainedTokens([]int32{5, 6}))
 	}
 }
 

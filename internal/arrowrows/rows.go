@@ -31,8 +31,8 @@ const (
 
 var (
 	errFeather1  = errors.New("the file has version 1 of the Feather format; write it again with pyarrow.feather.write_feather")
-	errNotArrow  = errors.New("the file is not Arrow IPC, despite its name; it has another format or is truncated")
-	errTruncated = errors.New("the file is truncated")
+	errNotArrow  = errors.New("the file is not Arrow IPC, despite its name; it has another format or is truncated, so download or save it again")
+	errTruncated = errors.New("the file is truncated: download or save it again")
 	errDamaged   = errors.New("the file is damaged: a batch of its rows cannot be read")
 )
 

@@ -22,7 +22,7 @@ const magic = "PAR1"
 func readFooter(file io.ReaderAt, size int64) ([]byte, error) {
 	const least = int64(len(magic) + 4 + len(magic))
 	if size < least {
-		return nil, errors.New("the file is too short to be Parquet")
+		return nil, errors.New("the file is too short to be Parquet: download or save it again")
 	}
 	var head [4]byte
 	var tail [8]byte
@@ -33,7 +33,7 @@ func readFooter(file io.ReaderAt, size int64) ([]byte, error) {
 		return nil, err
 	}
 	if string(head[:]) != magic || string(tail[4:]) != magic {
-		return nil, errors.New("the file does not begin and end as a Parquet file; it has another format or is truncated")
+		return nil, errors.New("the file does not begin and end as a Parquet file; it has another format or is truncated, so download or save it again")
 	}
 	length := int64(binary.LittleEndian.Uint32(tail[:4]))
 	if length > size-least || length > maxFooter {
@@ -80,7 +80,7 @@ type walker struct {
 	path []int
 }
 
-var errCut = errors.New("it is truncated")
+var errCut = errors.New("it is truncated, so download or save it again")
 
 func (w *walker) structure(depth int) error {
 	if depth > maxDepth {

@@ -74,7 +74,7 @@ func open(path string) (*File, error) {
 		return nil, err
 	}
 	if size < 8 {
-		return nil, fmt.Errorf("%d bytes are too few for a safetensors file", size)
+		return nil, fmt.Errorf("%d bytes are too few for a safetensors file: download it again", size)
 	}
 	mapped, err := unix.Mmap(int(file.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
@@ -97,7 +97,7 @@ func parse(file []byte) (*File, error) {
 	}
 	rest := file[8:]
 	if length > uint64(len(rest)) {
-		return nil, fmt.Errorf("the header has %d bytes, but the file has %d for it: it is truncated", length, len(rest))
+		return nil, fmt.Errorf("the header has %d bytes, but the file has %d for it: it is truncated, so download it again", length, len(rest))
 	}
 	data := rest[length:]
 	header, err := parseHeader(rest[:length], len(data))

@@ -107,6 +107,9 @@ func (f *file) finish(c *nn.Config, family *Family, data []byte) (*nn.Config, er
 // nn.New later checks the tensors by name and shape.
 func asLlama(f *file, data []byte) (*nn.Config, error) {
 	unknown := f.unsupported()
+	if f.err != nil {
+		return nil, f.err
+	}
 	if !f.has("rms_norm_eps") || !f.has("num_attention_heads") || !f.has("intermediate_size") {
 		return nil, unknown
 	}

@@ -74,7 +74,7 @@ func (d decompressed) Read(p []byte) (int, error) {
 func gzipFault(err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the gzip file is truncated")
+		return errors.New("the gzip file is truncated: download or compress it again")
 	case errors.Is(err, gzip.ErrHeader):
 		return errors.New("the file is not gzip, despite its name")
 	case errors.Is(err, gzip.ErrChecksum):
@@ -93,7 +93,7 @@ func openZstd(r io.Reader) (io.Reader, error) {
 func zstdFault(err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the Zstandard file is truncated")
+		return errors.New("the Zstandard file is truncated: download or compress it again")
 	case errors.Is(err, zstd.ErrMagicMismatch):
 		return errors.New("the file is not Zstandard, despite its name")
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
@@ -106,7 +106,7 @@ func zstdFault(err error) error {
 
 func bzip2Fault(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the bzip2 file is truncated")
+		return errors.New("the bzip2 file is truncated: download or compress it again")
 	}
 	return errors.New("the file is not bzip2, despite its name, or damaged")
 }

@@ -46,7 +46,7 @@ func (s *arrayScanner) records(yield func(record, error) bool) {
 	}
 }
 
-var errArrayCut = errors.New("the file ends inside its array; it is truncated")
+var errArrayCut = errors.New("the file ends inside its array; it is truncated, so write or download it again")
 
 // open reads up to the array's beginning.
 func (s *arrayScanner) open() error {

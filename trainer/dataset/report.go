@@ -208,18 +208,22 @@ func (r Report) usable() error {
 		}
 		names = append(names, f.name())
 	}
-	what := "no records"
+	what := "no records: give a file that has some"
 	if sum.Records > 0 {
 		what = fmt.Sprintf("none of the %d records has anything to train on", sum.Records)
 	}
 	if sum.Truncated > 0 {
 		what += fmt.Sprintf(" (%d were cut; a larger max_length may help)", sum.Truncated)
 	}
+	plain := what
 	for _, f := range r.Files {
 		if strange := f.strange(); strange != "" {
 			what += "; " + strange
 			break
 		}
+	}
+	if what == plain && sum.Records > 0 && sum.Truncated == 0 {
+		what += "; one needs a text, a completion or an assistant's turn"
 	}
 	return fmt.Errorf("%s: %s", strings.Join(names, ", "), what)
 }

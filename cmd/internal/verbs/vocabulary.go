@@ -57,6 +57,9 @@ func (o *tuneOptions) tokenizer() (tok *tokenizer.Tokenizer, fresh []int32, err 
 		tokens = append(tokens, tokenizer.AddedToken{Content: text, Normalized: true}) // as add_tokens of a string
 	}
 	for _, text := range add.Special {
+		if text == "true" || text == "false" { // transformers' flag of that name
+			return nil, nil, exit.Wrongf("--add_special_tokens is a list of tokens to add, and %s is none", text)
+		}
 		tokens = append(tokens, tokenizer.AddedToken{Content: text, Special: true})
 	}
 	more, err := tok.Add(tokens)
@@ -106,6 +109,9 @@ func (o *tuneOptions) vocabulary(c *call, m *trainer.Base) (*tokenizer.Tokenizer
 	o.fresh = fresh
 	if m.TrainTokens(fresh) {
 		c.note(fmt.Sprintf("the rows of the %d new tokens are trained with the adapters (--trainable_token_indices)", len(fresh)))
+	}
+	if modules := m.UntrainedTokens(fresh); len(modules) > 0 {
+		c.note(fmt.Sprintf("new tokens have rows of %s that are not trained and stay the mean: --trainable_token_indices or --modules_to_save trains them", strings.Join(modules, " and ")))
 	}
 	return tok, nil
 }
