@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"qlora/cmd/internal/options"
@@ -17,10 +18,14 @@ var conversations = map[string]string{"chatml": "chatml", "llama-3": "llama3", "
 // firstRecords matches the first records of a split, as in train[:1000].
 var firstRecords = regexp.MustCompile(`^(\w+)\[:([0-9]+)\]$`)
 
+// firstShare matches the first part of a split, as in train[:5%].
+var firstShare = regexp.MustCompile(`^(\w+)\[:([0-9]{1,2})%\]$`)
+
 // An axolotlEntry is one of Axolotl's datasets.
 type axolotlEntry struct {
 	members []member // those that stay
 	path    string
+	percent string // of the records that are used; "" for all
 	// What is one option for all datasets here: the name of a template, and its source.
 	template, source string
 	wrong            string // why the entry cannot be used
@@ -78,6 +83,9 @@ func (a *axolotlEntry) addSplit(split string) {
 		a.members = append(a.members, member{"max_samples", json.RawMessage(first[2])})
 		split = first[1]
 	}
+	if first := firstShare.FindStringSubmatch(split); first != nil {
+		split, a.percent = first[1], first[2]
+	}
 	if strings.ContainsAny(split, "[+") {
 		a.wrong = "split " + split + " is a part that cannot be named here; max_samples takes the first records"
 	}
@@ -91,6 +99,18 @@ func (a *axolotlEntry) addSplit(split string) {
 	a.members = append(a.members, member{"split", quoted})
 }
 
+// weight returns the share of the records that are used.
+func (a axolotlEntry) weight() string {
+	if a.percent == "" {
+		return "1"
+	}
+	n, err := strconv.Atoi(a.percent)
+	if err != nil {
+		return "1" // it is two digits
+	}
+	return decimal(float64(n) / 100)
+}
+
 // axolotlDatasets is the rule of datasets and test_datasets.
 func axolotlDatasets(option string) rule {
 	return func(r *reader, e options.Entry) options.Step {
@@ -101,7 +121,8 @@ func axolotlDatasets(option string) rule {
 		var step options.Step
 		var remarks []string
 		var first axolotlEntry
-		mixed := false
+		var weights []string
+		mixed, shared := false, false
 		for i, raw := range all {
 			a := axolotlEntryOf(raw)
 			if a.wrong != "" {
@@ -110,6 +131,8 @@ func axolotlDatasets(option string) rule {
 			if i == 0 {
 				first = a
 			}
+			weights = append(weights, a.weight())
+			shared = shared || a.percent != ""
 			mixed = mixed || a.template != first.template || a.source != first.source
 			step.Sets = append(step.Sets, options.Given{Name: option, Text: a.text()})
 			if remark := hubDataset(a.path); remark != "" {
@@ -122,8 +145,14 @@ func axolotlDatasets(option string) rule {
 			return refuse(mixedTemplates)
 		case lifted.Refuse != "":
 			return refuse("chat_template " + first.template + ": " + lifted.Refuse)
+		case shared && option != "dataset":
+			return refuse("a share of a split; max_samples takes the first records")
 		case option == "dataset":
 			step.Sets = append(step.Sets, lifted.Sets...)
+		}
+		if shared {
+			step.Sets = append(step.Sets, options.Given{Name: "dataset_weights", Text: strings.Join(weights, ",")})
+			remarks = append(remarks, "a share of the records is drawn by `data_seed`, and is not the first; max_samples takes the first")
 		}
 		step.Note = strings.Join(remarks, "; ")
 		return step

@@ -135,6 +135,7 @@ func TestAxolotlsDatasets(t *testing.T) {
 		{"{path: a.jsonl, type: sharegpt, conversation: chatml}", `chat_template: "chatml"`},
 		{"{path: a.jsonl, shards: , trust_remote_code: false, drop_system_message: false}", `dataset: ["a.jsonl"]`},
 		{"a.jsonl", `dataset: ["a.jsonl"]`},
+		{"{path: a.jsonl, split: 'train[:20%]'}\n- b.jsonl", `dataset_weights: ["0.2", "1"]`},
 	} {
 		yaml, outcomes := read(t, "base_model: ./m\nadapter: lora\ndatasets:\n- "+c.entry+"\n", "")
 		assert.Contains(t, yaml, c.want)
