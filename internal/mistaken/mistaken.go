@@ -81,7 +81,11 @@ func Model(path string) error {
 	}
 	for _, kind := range []struct{ pattern, what string }{
 		{"*.gguf", "a GGUF file, which is not read: give the Hugging Face folder that it was converted from, with config.json and *.safetensors"},
-		{"pytorch_model*.bin*", pickle}, {"*.pth", pickle}, {"*.pt", pickle}, {"*.bin", pickle}, {"*.ckpt", pickle},
+		{"pytorch_model*.bin*", pickle},
+		{"*.pth", pickle},
+		{"*.pt", pickle},
+		{"*.bin", pickle},
+		{"*.ckpt", pickle},
 		{"tf_model.h5", "weights of TensorFlow, which are not read: download the model's *.safetensors"},
 		{"flax_model.msgpack", "weights of Flax, which are not read: download the model's *.safetensors"},
 		{"*.incomplete", "a download that has not ended: start it again"},

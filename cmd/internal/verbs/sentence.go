@@ -27,8 +27,10 @@ var rewrites = []struct {
 	}},
 	{regexp.MustCompile(`strconv\.\w+: parsing ("(?:[^"\\]|\\.)*"): value out of range`), func(m []string) string { return m[1] + " is too large" }},
 	{regexp.MustCompile(`strconv\.\w+: parsing ("(?:[^"\\]|\\.)*"): invalid syntax`), func(m []string) string { return m[1] + " is not a number" }},
-	{regexp.MustCompile(`\b(?:open|stat|lstat|read|readlink|fdopendir|readdirent|getdents64) (/?[^:\n]+): (permission denied|no such file or directory|is a directory|not a directory|input/output error|too many levels of symbolic links|file name too long)`),
-		func(m []string) string { return m[1] + ": " + m[2] }},
+	{
+		regexp.MustCompile(`\b(?:open|stat|lstat|read|readlink|fdopendir|readdirent|getdents64) (/?[^:\n]+): (permission denied|no such file or directory|is a directory|not a directory|input/output error|too many levels of symbolic links|file name too long)`),
+		func(m []string) string { return m[1] + ": " + m[2] },
+	},
 }
 
 // jsonNames are the kinds of JSON's values as encoding/json names them.
