@@ -66,6 +66,13 @@ func PathsOf(names []string) []string {
 	return paths
 }
 
+// Check returns an error if a dataset, as Load takes it, is described in a way that cannot
+// be read. It opens no file.
+func Check(name string) error {
+	_, err := entryOf(name)
+	return err
+}
+
 // A description is an entry as JSON, under the names of Axolotl's `datasets`
 // (https://docs.axolotl.ai/docs/dataset-formats/) and, in Columns and Tags, of
 // LLaMA-Factory's dataset_info.json (data/README.md there).
@@ -92,6 +99,8 @@ type description struct {
 	FieldContent  string              `json:"message_field_content"`
 	FieldTraining string              `json:"message_field_training"`
 	FieldDetail   string              `json:"message_field_training_detail"`
+	FieldThinking string              `json:"field_thinking"`
+	ThinkingKey   string              `json:"template_thinking_key"` // the template gets both names
 	Properties    map[string]string   `json:"message_property_mappings"`
 	Roles         map[string]textList `json:"roles"`
 	RolesToTrain  *textList           `json:"roles_to_train"`

@@ -64,6 +64,7 @@ func (d description) messageNames() (messageNames, error) {
 	key("content", d.FieldContent)
 	key("training", d.FieldTraining)
 	key("train_detail", d.FieldDetail)
+	key("reasoning_content", d.FieldThinking)
 	for own, all := range d.Roles {
 		if roles[own] == "" {
 			return n, fmt.Errorf("roles has %q, but it maps to user, assistant, system or tool", own)

@@ -105,7 +105,7 @@ var tools = []options.Setting{
 	sets("lora_target", "`target_modules`", targets),
 	setsFlag("lora_target_linear", "`target_modules` all-linear", "target_modules=all-linear", ""),
 	setsFlag("lora_target_all", "`target_modules` all-linear", "target_modules=all-linear", ""),
-	same("lora_modules", "target_modules"),
+	sets("lora_modules", "`target_modules`", targets),
 	same("additional_target", "modules_to_save"),
 	same("lora_use_dora", "use_dora"),
 	same("peft_use_dora", "use_dora"),

@@ -40,6 +40,7 @@ type foreign struct {
 	text   string
 	source source
 	where  string // what precedes the name in an error: "--" or "run.yaml:3: "
+	from   *Outcome
 }
 
 // Adopt adds settings to the set. One whose name is an option already, or whose Option
@@ -64,16 +65,22 @@ func (s *Set) Adopt(settings []Setting) {
 // record stores the value of a setting until settle. A weaker source has no effect.
 func (s *Set) record(f *foreign, text string, from source, where string) {
 	if from >= f.source {
-		f.text, f.source, f.where = text, from, where
+		f.text, f.source, f.where, f.from = text, from, where, s.current
 		s.pending = append(s.pending, f.Name)
 	}
 }
 
-// settle applies the recorded settings, in the order in which they were given.
+// settle applies the recorded settings, in the order in which they were given, and then
+// another program's defaults.
 func (s *Set) settle() {
+	s.settlePending()
+	s.applyDefaults()
+	s.settlePending()
+	s.addNotes()
+}
+
+func (s *Set) settlePending() {
 	done := map[string]bool{}
-	quiet := map[string][]string{} // the names by the note that they share
-	var notes []string
 	for len(s.pending) > 0 {
 		name := s.pending[0]
 		s.pending = s.pending[1:]
@@ -82,6 +89,7 @@ func (s *Set) settle() {
 			continue
 		}
 		done[name] = true
+		s.current = f.from
 		switch {
 		case f.Bool && !f.quiet() && !isBool(f.text):
 			s.problem(f.where, fmt.Errorf("%s: %q is neither true nor false", name, f.text))
@@ -98,12 +106,31 @@ func (s *Set) settle() {
 		case f.Refuse != "":
 			s.problem(f.where, fmt.Errorf("%s: %s", name, f.Refuse))
 		default:
-			if quiet[f.Note] == nil {
-				notes = append(notes, f.Note)
-			}
-			quiet[f.Note] = append(quiet[f.Note], "`"+name+"`")
+			s.noEffect(name, f.Note)
 		}
 	}
+	s.current = nil
+}
+
+// noEffect records that a name has no effect.
+func (s *Set) noEffect(name, why string) {
+	s.ineffective = append(s.ineffective, Given{name, why})
+	if s.current != nil {
+		s.current.Notes = append(s.current.Notes, why)
+	}
+}
+
+// addNotes adds a line to Notes for each reason why names have no effect.
+func (s *Set) addNotes() {
+	quiet := map[string][]string{} // the names by the note that they share
+	var notes []string
+	for _, g := range s.ineffective {
+		if quiet[g.Text] == nil {
+			notes = append(notes, g.Text)
+		}
+		quiet[g.Text] = append(quiet[g.Text], "`"+g.Name+"`")
+	}
+	s.ineffective = nil
 	for _, note := range notes {
 		names := quiet[note]
 		verb := "has"
@@ -126,7 +153,7 @@ func (s *Set) set(f *foreign, g Given) {
 		s.problem(f.where, fmt.Errorf("%s: %w", f.Name, s.unknown(name)))
 		return
 	}
-	if err := o.give(f.Name, g.Text, f.source); err != nil {
+	if err := s.became(o, g.Text, o.give(f.Name, g.Text, f.source)); err != nil {
 		s.problem(f.where, err)
 	}
 }

@@ -13,6 +13,10 @@ type Set struct {
 	// Notes are lines for the user on settings that have no effect. Resolve sets them.
 	Notes []string
 
+	// Recipes, if not nil, translates the entries of another program's file. It reports
+	// whether the entries are of such a file.
+	Recipes func([]Entry) (Recipe, bool)
+
 	sections []section
 	byName   map[string]*option // by every name
 	renamed  []string           // names in byName that Adopt added
@@ -20,6 +24,11 @@ type Set struct {
 	pending  []string // of foreign, given and not settled
 	problems []error
 	config   string // the YAML file, "" for none
+
+	outcomes    []*Outcome
+	current     *Outcome // of the entry or setting that is being applied
+	defaults    []deferred
+	ineffective []Given // names, and why they have no effect
 }
 
 // A section is the options of one struct, under a title in the help.
@@ -110,5 +119,6 @@ func (s *Set) give(name, text string, from source, where string) error {
 		s.record(f, text, from, where)
 		return nil
 	}
-	return s.byName[name].give(name, text, from)
+	o := s.byName[name]
+	return s.became(o, text, o.give(name, text, from))
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -43,34 +42,28 @@ func (s *Set) readFile(path string) error {
 }
 
 func (s *Set) readYAML(path string, data []byte) error {
+	entries, err := ReadYAML(path, data)
+	if err != nil {
+		return err
+	}
+	s.take(path, entries)
+	return nil
+}
+
+// parseFile returns the pairs of a file that is one mapping or empty.
+func parseFile(path string, data []byte) ([]*ast.MappingValueNode, error) {
 	if len(data) > maxFile {
-		return fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
+		return nil, fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, as Windows writes it
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return fmt.Errorf("%s: not UTF-8 text", path)
+		return nil, fmt.Errorf("%s: not UTF-8 text", path)
 	}
 	body, err := parseYAML(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	seen := map[string]int{}
-	named := anchors{}
-	for _, pair := range body {
-		line := pair.Key.GetToken().Position.Line
-		where := fmt.Sprintf("%s:%d: ", path, line)
-		name := canonical(pair.Key.GetToken().Value)
-		if before, ok := seen[name]; ok {
-			return fmt.Errorf("%s%s is set twice, first in line %d; keep one", where, name, before)
-		}
-		seen[name] = line
-		if s.foreign[name] == nil && s.byName[name] == nil {
-			s.problem(where, s.unknown(name))
-		} else if err := s.giveNode(name, named.resolve(pair.Value), where); err != nil {
-			s.problem(where, err)
-		}
-	}
-	return nil
+	return body, nil
 }
 
 // anchors are the values of options that a file has named, as in `seed: &n 3`.
@@ -118,7 +111,7 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 	o := s.byName[name] // nil for a setting
 	if _, ok := node.(*ast.NullNode); ok {
 		if o != nil && o.null != "" {
-			return o.give(name, o.null, fromFile)
+			return s.became(o, o.null, o.give(name, o.null, fromFile))
 		}
 		return nil // as if the key were absent
 	}
@@ -158,20 +151,20 @@ func (s *Set) giveNode(name string, node ast.Node, where string) error {
 		default:
 			return fmt.Errorf("%s: the list is empty; leave the option out", name)
 		}
-		return o.giveAll(name, texts, fromFile, true)
+		return s.became(o, strings.Join(texts, ","), o.giveAll(name, texts, fromFile, true))
 	}
 	if pairs, ok := mapping(node); ok && kind == "object" {
 		text, err := object(pairs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		return o.give(name, text, fromFile)
+		return s.became(o, text, o.give(name, text, fromFile))
 	}
 	text, ok := scalar(node)
 	if !ok {
 		return fmt.Errorf("%s: not a plain value or a list of plain values", name)
 	}
-	return o.give(name, text, fromFile)
+	return s.became(o, text, o.give(name, text, fromFile))
 }
 
 // element returns the text of a list's element: of a list of paths, also a mapping as
@@ -296,84 +289,4 @@ func scalar(node ast.Node) (string, bool) {
 		return node.GetToken().Value, true
 	}
 	return "", false
-}
-
-// YAML returns every option of the command with its current value, after lines of
-// comment. --config reads it back.
-func (s *Set) YAML(comments ...string) []byte {
-	var b bytes.Buffer
-	for _, line := range comments {
-		fmt.Fprintf(&b, "# %s\n", strings.ReplaceAll(line, "\n", " "))
-	}
-	for _, sec := range s.sections {
-		for _, o := range sec.options {
-			if !o.hidden {
-				fmt.Fprintf(&b, "%s: %s\n", o.name, yamlOf(o.value))
-			}
-		}
-	}
-	return b.Bytes()
-}
-
-// yamlOf returns v as YAML. Text is quoted as in JSON.
-func yamlOf(v reflect.Value) string {
-	switch {
-	case v.Kind() == reflect.Pointer && v.IsNil(), (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0:
-		return "null"
-	case v.Type() == listType:
-		var quoted []string
-		for _, text := range v.Interface().([]string) {
-			quoted = append(quoted, quote(text))
-		}
-		return "[" + strings.Join(quoted, ", ") + "]"
-	}
-	switch kindOf(v.Type()) {
-	case "bool", "int", "number":
-		return textOf(v)
-	}
-	return quote(textOf(v))
-}
-
-func quote(text string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(text); err != nil {
-		panic(err) // a string always has a JSON form
-	}
-	return strings.TrimSpace(b.String())
-}
-
-// Inherit sets the options of targets, pointers to structs, from the YAML file of an
-// earlier run, except those given in this one. It ignores other names in the file. A
-// missing file is not an error.
-func (s *Set) Inherit(path string, targets ...any) error {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if len(data) > maxFile {
-		return fmt.Errorf("%s: longer than %d bytes, the limit for a file of options", path, maxFile)
-	}
-	pairs, err := parseYAML(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	earlier := New()
-	for _, target := range targets {
-		earlier.AddHidden(target)
-	}
-	for _, pair := range pairs {
-		name := canonical(pair.Key.GetToken().Value)
-		if own := s.byName[name]; earlier.byName[name] == nil || own != nil && own.source != fromDefault {
-			continue
-		}
-		if err := earlier.giveNode(name, pair.Value, ""); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
+	"qlora/cmd/internal/recipe"
 	"qlora/lora"
 	"qlora/nn/quantize"
 	"qlora/trainer"
@@ -72,6 +73,7 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 		}
 	}
 	set.Adopt(foreign.Settings())
+	set.Recipes = recipe.Read
 }
 
 // describe replaces the names of datasets in dataset_dir by what is said of them there.
