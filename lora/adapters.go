@@ -15,6 +15,7 @@ type Adapters struct {
 	Config     Config // its targets resolved to a list or a pattern
 	factors    []factor
 	magnitudes []magnitude
+	biases     []bias
 	modules    []tensor // of the modules trained whole
 	rows       []tensor // of the trained tokens
 
@@ -84,6 +85,9 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 		return nil, err
 	}
 	a := layOut(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg)
+	if cfg.LoraBias {
+		a.layOutBiases(m, all, mem.Arena(bindings.Adapters))
+	}
 	a.layOutEnds(m, embedding, head, mem.Arena(bindings.Adapters), len(all))
 	for _, t := range m.Saved() {
 		name := t.Name
@@ -164,6 +168,9 @@ func (a *Adapters) tensors() []*tensor {
 	}
 	for i := range a.magnitudes {
 		all = append(all, &a.magnitudes[i].tensor)
+	}
+	for i := range a.biases {
+		all = append(all, &a.biases[i].tensor)
 	}
 	for i := range a.modules {
 		all = append(all, &a.modules[i])

@@ -50,7 +50,9 @@ type Config struct {
 	// TieWeights keeps a tied head and embedding tied if ModulesToSave has either
 	// (PEFT's ensure_weight_tying). Otherwise each is trained separately.
 	TieWeights bool
-	Bias       nn.Biases // of linear layers that are trained, too; "": none
+	// LoraBias gives every B a bias: the adapter adds Scale·bias to a layer's output.
+	LoraBias bool
+	Bias     nn.Biases // of linear layers that are trained, too; "": none
 
 	// SaveEmbeddings stores the base's embedding and head with the adapter, which has them
 	// from Rebase, or whose vocabulary is not the base's (save_embedding_layers). It is no
@@ -182,6 +184,7 @@ func parseConfig(data []byte) (Config, error) {
 	f.get("init_lora_weights", &c.Init)
 	f.get("target_modules", &c.Targets)
 	f.get("use_dora", &c.DoRA)
+	f.get("lora_bias", &c.LoraBias)
 	f.get("modules_to_save", &c.ModulesToSave)
 	f.get("ensure_weight_tying", &c.TieWeights)
 	f.get("trainable_token_indices", &c.Tokens)
@@ -261,6 +264,9 @@ func (c *Config) Marshal() ([]byte, error) {
 	}
 	if c.DoRA {
 		file["use_dora"] = true
+	}
+	if c.LoraBias {
+		file["lora_bias"] = true
 	}
 	if c.TieWeights {
 		file["ensure_weight_tying"] = true

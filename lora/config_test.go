@@ -98,7 +98,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": {"loftq_iter": 0}}`, "loftq_iter is 0"},
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 2}}`, "loftq_bits is 2"},
 		{`{"peft_type": "LORA", "init_lora_weights": "loftq", "loftq_config": [1]}`, `"loftq_config" is [1]`},
-		{`{"peft_type": "LORA", "lora_bias": "` + strings.Repeat("a", 1000) + `"}`, "…, which changes"},
+		{`{"peft_type": "LORA", "alora_invocation_tokens": "` + strings.Repeat("a", 1000) + `"}`, "…, which changes"},
 		{`{"peft_type": "LORA", "rank_pattern": {"a": 1.5}}`, `1.5 for "a" is not a rank`},
 		{`{"peft_type": "LORA", "rank_pattern": {"a": 0}}`, `0 for "a" is not a rank`},
 		{`{"peft_type": "LORA", "rank_pattern": {"a": null}}`, `the value of "a" is null`},

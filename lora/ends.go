@@ -35,6 +35,8 @@ func (c *Config) endSizes(m *nn.Model, sizes []Size) (rest []Size, embedding, he
 	switch tokens := &m.Options.Modules.Tokens; {
 	case c.DoRA:
 		err = option.Errorf("use_dora", true, "it is not supported on the embedding or the head: leave them out of `target_modules`, or train them with `modules_to_save`")
+	case c.LoraBias:
+		err = option.Errorf("lora_bias", true, "it is for linear layers: leave the embedding and the head out of `target_modules`, or train them with `modules_to_save`")
 	case c.Init.ChangesBase():
 		err = option.Errorf("init_lora_weights", string(c.Init), "it is for linear layers: leave the embedding and the head out of `target_modules`")
 	case embedding != nil && len(tokens.Embedding) > 0, head != nil && (len(tokens.Head) > 0 || m.Tied() && len(tokens.Embedding) > 0):

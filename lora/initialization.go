@@ -88,6 +88,12 @@ func (i Initialization) MarshalJSON() ([]byte, error) {
 // checkInit returns what does not fit the initialization. Ranks that depend on the
 // model are checked when the adapters are put on it.
 func (c *Config) checkInit() error {
+	if c.LoraBias && c.Init != "" && c.Init != InitDefault && c.Init != InitRandom {
+		return option.Errorf("lora_bias", true, "with it `init_lora_weights` is true or false, not %s", c.Init)
+	}
+	if c.LoraBias && c.DoRA {
+		return option.Errorf("lora_bias", true, "it cannot be combined with `use_dora`: an adapter with a magnitude has no bias")
+	}
 	switch {
 	case !c.Init.ChangesBase():
 	case c.DoRA:

@@ -53,6 +53,11 @@ func (a *Adapters) Init(dev bindings.Device, seed uint64) error {
 			return err
 		}
 	}
+	for i := range a.biases {
+		if err := a.biases[i].init(dev, a.Config.Init, seed); err != nil {
+			return err
+		}
+	}
 	for i := range a.magnitudes {
 		m := &a.magnitudes[i]
 		m.of.Derive(dev)

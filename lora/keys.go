@@ -12,7 +12,7 @@ import (
 var read = []string{
 	"peft_type", "bias", "base_model_name_or_path", "revision", "task_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "init_lora_weights",
 	"target_modules", "use_dora", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules", "layers_to_transform",
-	"layers_pattern", "loftq_config", "trainable_token_indices",
+	"layers_pattern", "loftq_config", "trainable_token_indices", "lora_bias",
 }
 
 // harmless are the keys, in all versions of PEFT and of tools that write its files, that
@@ -32,7 +32,6 @@ var refused = map[string]string{
 	"enable_lora":             "convert the adapter with a newer PEFT, which has none",
 	"kasa_config":             "it changes the base; merge the adapter in PEFT",
 	"layer_replication":       "the base gets more layers; replicate them in the base (mergekit's passthrough) and train on that",
-	"lora_bias":               "train again without it; bias lora_only trains the biases of the adapted layers",
 	"megatron_config":         "it is for Megatron's parallel layers",
 	"monteclora_config":       "it samples adapters; merge the adapter in PEFT",
 	"target_parameters":       "the adapter is on weights that are no linear layers, such as fused experts; merge it in PEFT",

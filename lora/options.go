@@ -22,6 +22,7 @@ type Options struct {
 	Bias            string          `option:"bias" help:"biases of linear layers to train: none, all or lora_only (of the adapted layers)"`
 	RSLoRA          bool            `option:"use_rslora" help:"rsLoRA: scale by lora_alpha / sqrt(lora_r) instead"`
 	DoRA            bool            `option:"use_dora" help:"DoRA: train the magnitude of each output's weights apart from their direction"`
+	LoraBias        bool            `option:"lora_bias" help:"give every adapter's B a bias, trained with it; such an adapter merges only into layers that have a bias"`
 	ModulesToSave   []string        `option:"modules_to_save" help:"modules to train in full and store with the adapter, by the ends of their names: lm_head, embed_tokens, norm, …"`
 	TieWeights      bool            `option:"ensure_weight_tying" help:"keep a tied head and embedding tied if modules_to_save has either; otherwise each is trained separately"`
 	Tokens          TrainableTokens `option:"trainable_token_indices" help:"token ids whose rows of the embedding (and of a tied head) are trained alone: 5,7, or {\"embed_tokens\": [5, 7], \"lm_head\": [5, 7]}"`
@@ -59,7 +60,7 @@ func (o Options) Config() (Config, error) {
 		TaskType: causalLM, R: o.R, Alpha: o.Alpha, Dropout: o.Dropout, RSLoRA: o.RSLoRA,
 		Init: Initialization(o.Init), Targets: ParseTargets(o.TargetModules), Exclude: ParseTargets(o.Exclude),
 		RankPattern: o.RankPattern, AlphaPattern: o.AlphaPattern, LayersPattern: o.LayersPattern,
-		DoRA: o.DoRA, ModulesToSave: o.ModulesToSave, TieWeights: o.TieWeights, Tokens: o.Tokens,
+		DoRA: o.DoRA, LoraBias: o.LoraBias, ModulesToSave: o.ModulesToSave, TieWeights: o.TieWeights, Tokens: o.Tokens,
 	}
 	if o.Bias != string(nn.BiasesNone) {
 		c.Bias = nn.Biases(o.Bias)

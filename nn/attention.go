@@ -126,15 +126,16 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 	}
 	s.raw = [3]bindings.Tensor{s.q, s.k, s.v}
 	mark := p.work.Mark()
-	op := &bindings.Project{X: x(), Random: p.random}
+	in := x()
+	var parts []bindings.Part
 	if a.QKV != nil {
-		op.Parts = append(op.Parts, a.QKV.part(s.fused, s.xa[0]))
+		parts = append(parts, a.QKV.part(s.fused, s.xa[0]))
 	} else {
 		for i, l := range inputs {
-			op.Parts = append(op.Parts, l.part(s.raw[i], s.xa[i]))
+			parts = append(parts, l.part(s.raw[i], s.xa[i]))
 		}
 	}
-	p.run(op)
+	p.projectAll(in, parts...)
 	p.work.Release(mark)
 	if a.Clip > 0 {
 		a.clip(p, s, to)

@@ -54,11 +54,12 @@ func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any {
 		s.g, s.u = s.outs[0], s.outs[1]
 	}
 	mark := p.work.Mark()
-	op := &bindings.Project{X: x(), Random: p.random}
+	in := x()
+	var parts []bindings.Part
 	for i, l := range inputs {
-		op.Parts = append(op.Parts, l.part(s.outs[i], s.xa[i]))
+		parts = append(parts, l.part(s.outs[i], s.xa[i]))
 	}
-	p.run(op)
+	p.projectAll(in, parts...)
 	p.work.Release(mark)
 	return s
 }

@@ -66,6 +66,7 @@ type Model struct {
 	inputs       inputs
 	rows         []*Rows // trained rows of the embedding and the head
 	tables       []positionTable
+	biases       adapterBiases
 	cached       []int           // per attention: columns of the cached keys, and of the values
 	others       []string        // modules other than Projections
 	generate     int             // longest planned sequence of generation, in tokens

@@ -40,6 +40,9 @@ func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 		if a := p.Adapter; a != nil {
 			p.DA = add(p.Name+".lora_A.weight", a.A, bindings.RoleLoraA)
 			p.DB = add(p.Name+".lora_B.weight", a.B, bindings.RoleLoraB)
+			if b := m.biases.of[&p.Linear]; b != nil {
+				b.db = add(p.Name+".lora_B.bias", b.b, bindings.RoleBias)
+			}
 			if !a.Magnitude.Absent() {
 				p.DMagnitude = add(p.Name+".lora_magnitude_vector", a.Magnitude, bindings.RoleMagnitude)
 			}

@@ -39,7 +39,13 @@ func (p *pass) xa(a *bindings.Arena, l *Projection) bindings.Tensor {
 func (p *pass) project(l *Projection, x, y, residual, xa bindings.Tensor) {
 	part := l.part(y, xa)
 	part.Residual = residual
-	p.run(&bindings.Project{X: x, Random: p.random, Parts: []bindings.Part{part}})
+	p.projectAll(x, part)
+}
+
+// projectAll runs the projections of one input x.
+func (p *pass) projectAll(x bindings.Tensor, parts ...bindings.Part) {
+	p.run(&bindings.Project{X: x, Random: p.random, Parts: parts})
+	p.m.biases.forward(p, parts)
 }
 
 // A target receives the gradient of an input. A nil target discards it.
@@ -60,4 +66,5 @@ func (t *target) tensor() (dx bindings.Tensor, accumulate bool) {
 func (p *pass) projectBackward(x bindings.Tensor, to *target, parts ...bindings.PartBackward) {
 	dx, accumulate := to.tensor()
 	p.run(&bindings.ProjectBackward{X: x, Random: p.random, DX: dx, Accumulate: accumulate, Parts: parts})
+	p.m.biases.backward(p, parts)
 }

@@ -111,6 +111,7 @@ func (m *Model) declareInputs(shapes Shapes) {
 	for _, t := range m.tables {
 		t.plan(a, longest)
 	}
+	m.biases.plan(m, tokens)
 	m.inputs.stats = a.New(bindings.F32, 1, 3)
 	if len(shapes.Score) > 0 {
 		m.inputs.losses = a.New(bindings.F32, 1, tokens)

@@ -65,6 +65,7 @@ func (t *Trainer) runSettings() map[string]string {
 	if c := t.Base.Lora; c != nil {
 		s["lora_r"], s["target_modules"] = fmt.Sprint(c.R), fmt.Sprint(c.Targets)
 		s["modules_to_save"], s["use_dora"] = strings.Join(c.ModulesToSave, ","), fmt.Sprint(c.DoRA)
+		s["lora_bias"] = fmt.Sprint(c.LoraBias)
 		s["init_lora_weights"], s["bias"], s["rank_pattern"] = string(c.Init), fmt.Sprint(c.Bias), fmt.Sprint(c.RankPattern)
 		s["layers_to_transform"], s["exclude_modules"] = fmt.Sprint(c.Layers), fmt.Sprint(c.Exclude)
 	}

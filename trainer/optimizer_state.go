@@ -65,7 +65,7 @@ func checkOptimizer(params []bindings.Param, path string) error {
 		for name, t := range optimizerTensors(p) {
 			stored, ok := file.Tensor(name)
 			if !ok {
-				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other `target_modules` or `modules_to_save`, or without `use_dora`?", path, name)
+				return fmt.Errorf("%s has no tensor %q, which this run trains: was it made with other `target_modules` or `modules_to_save`, or without `use_dora` or `lora_bias`?", path, name)
 			}
 			if string(stored.DType) != t.DType.String() || !slices.Equal(stored.Shape, []int{t.Rows, t.Cols}) {
 				return fmt.Errorf("%s: tensor %q is %s %v, but this run trains %v: was it made with another `rank_pattern` or `lora_r`?", path, name, stored.DType, stored.Shape, t)
@@ -77,7 +77,7 @@ func checkOptimizer(params []bindings.Param, path string) error {
 		}
 	}
 	if others := len(file.Names()) - known; others > 0 {
-		return fmt.Errorf("%s has %d tensors of parameters that this run does not train: was it made with other `target_modules` or `modules_to_save`, or with `use_dora`?", path, others)
+		return fmt.Errorf("%s has %d tensors of parameters that this run does not train: was it made with other `target_modules` or `modules_to_save`, or with `use_dora` or `lora_bias`?", path, others)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/lora"
@@ -18,6 +19,7 @@ type adapter struct {
 	factor float64
 	stored *lora.Stored
 	layers map[string]*bindings.Adapter // by the linear layer's name: shapes and scale
+	biases map[string]*bindings.Adapter // with lora_bias, by the layer's bias's name
 	saved  map[string]bool              // names of the tensors of modules_to_save
 	rows   map[string]*nn.Rows          // trained rows by the tensor's name
 	tied   bool                         // the head is the embedding, with the adapter too
@@ -25,6 +27,9 @@ type adapter struct {
 
 	embedding string // the embedding, if it has an adapter
 }
+
+// biasSuffix ends the name of a layer's bias.
+const biasSuffix = ".bias"
 
 // openAdapter checks the folder, with the configuration of rebase, against a plan of
 // the base; it loads no weights.
@@ -34,11 +39,19 @@ func (j *Job) openAdapter(dir string, config lora.Config, factor float64) (*adap
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, lora.ConfigFile), err)
 	}
 	m, attached := planned.Model, planned.Adapters
-	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, saved: map[string]bool{}, rows: map[string]*nn.Rows{}, tied: m.Tied(), on: attached}
+	a := &adapter{dir: dir, factor: factor, layers: map[string]*bindings.Adapter{}, biases: map[string]*bindings.Adapter{}, saved: map[string]bool{}, rows: map[string]*nn.Rows{}, tied: m.Tied(), on: attached}
 	for _, p := range m.Projections() {
-		if p.Adapter != nil {
-			a.layers[p.Name] = p.Adapter
+		if p.Adapter == nil {
+			continue
 		}
+		a.layers[p.Name] = p.Adapter
+		if !config.LoraBias {
+			continue
+		}
+		if p.Bias.Absent() {
+			return nil, fmt.Errorf("%s has lora_bias, which adds to a layer's bias, and %s has none: use the adapter unmerged, or train one without lora_bias", dir, p.Name)
+		}
+		a.biases[p.Name+biasSuffix] = p.Adapter
 	}
 	for _, end := range attached.Ends() {
 		a.layers[end.Module] = end.Adapter
@@ -86,9 +99,16 @@ func (a *adapter) overlaps(o *adapter) error {
 	return nil
 }
 
-// change returns the change of the weight of the linear layer called name, and reports
-// whether the adapter changes it.
+// changes reports whether the adapter changes the weight of the module called name, or
+// the bias called name.
+func (a *adapter) changes(name string) bool { return a.layers[name] != nil || a.biases[name] != nil }
+
+// change returns the change of the weight of the linear layer called name, or of the
+// bias called name, and reports whether the adapter changes it.
 func (a *adapter) change(name string) (change, bool) {
+	if l := a.biases[name]; l != nil {
+		return change{rank: 1, scale: float32(a.factor * float64(l.Scale)), a: a.on.Bias(a.stored, strings.TrimSuffix(name, biasSuffix)), b: []float32{1}}, true
+	}
 	l, ok := a.layers[name]
 	if !ok {
 		return change{}, false

@@ -40,6 +40,9 @@ func (j *Job) part(name, source, own string) (part, error) {
 		p.adapted = strings.TrimSuffix(own, ".weight")
 	}
 	for _, a := range j.adapters {
+		if a.biases[own] != nil {
+			p.adapted = own
+		}
 		if a.saved[own] {
 			p.tensor, p.saved = a.stored.Tensor(own), true
 		}
@@ -64,7 +67,7 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 	}
 	touched := p.saved || p.rows != nil || name != source
 	for _, a := range j.adapters {
-		touched = touched || p.adapted != "" && a.layers[p.adapted] != nil
+		touched = touched || p.adapted != "" && a.changes(p.adapted)
 	}
 	dtype := j.dtype
 	if dtype == "" || !p.dtype.IsFloat() {

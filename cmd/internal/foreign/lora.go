@@ -41,7 +41,6 @@ var loraConfig = []options.Setting{
 	refused("monteclora_config", noVariant),
 	refused("layer_replication", "layers are not repeated; repeat them in a copy of the model first"),
 	ignored("runtime_config", keptInMemory, `{"ephemeral_gpu_offload":false}`),
-	refusedFlag("lora_bias", "the adapters have no biases of their own; `bias` lora_only trains those of the adapted layers"),
 	refused("target_parameters", noExperts),
 	refused("use_bdlora", noVariant, "false"),
 	refused("arrow_config", noVariant),

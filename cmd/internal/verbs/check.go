@@ -15,7 +15,7 @@ func (o *tuneOptions) check(c *call) error {
 	_, quantized := o.quantize.Device()
 	wrong = append(wrong, quantized)
 	adapters := c.given("lora_r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-		"rank_pattern", "alpha_pattern", "bias", "use_rslora", "use_dora", "modules_to_save", "ensure_weight_tying", "init_lora_weights", "loftq_bits", "loftq_iter")
+		"rank_pattern", "alpha_pattern", "bias", "use_rslora", "use_dora", "lora_bias", "modules_to_save", "ensure_weight_tying", "init_lora_weights", "loftq_bits", "loftq_iter")
 	switch {
 	case !slices.Contains([]string{methodQLoRA, methodLoRA, methodFull}, o.method.Method):
 		wrong = append(wrong, exit.Wrongf("--method is %q, but it can be qlora, lora or full", o.method.Method))

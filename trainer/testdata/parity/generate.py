@@ -153,6 +153,11 @@ CASES = {
                           dict(QLORA | TOKENS, target_modules="down_proj,lm_head", rank_pattern={"lm_head": 5}, alpha_pattern={"lm_head": 6})),
     "llama-loraplus-ends": ("LoRA+: adapters on embeddings have a rate of their own", "narrow",
                             dict(TOKENS, target_modules="q_proj,embed_tokens,lm_head", loraplus_lr_ratio=8, loraplus_lr_embedding=5e-4, learning_rate=1e-3, weight_decay=0.1)),
+    "qwen2-lora-bias": ("lora_bias on layers with and without a bias of their own, which train, too; rsLoRA; the step clips; accumulation; biases do not decay", "qwen2",
+                        dict(TOKENS, lora_bias=True, bias="lora_only", target_modules="q_proj,k_proj,o_proj,down_proj", use_rslora=True, lora_alpha=3, weight_decay=0.1,
+                             max_grad_norm=0.5, gradient_accumulation_steps=2)),
+    "qwen2-lora-bias-nf4-dq": ("lora_bias on NF4 + double quantization; LoRA+: the biases learn as B does", "qwen2-nf4",
+                               dict(QLORA | TOKENS, lora_bias=True, target_modules="v_proj,gate_proj", loraplus_lr_ratio=8, learning_rate=1e-3, weight_decay=0.1)),
 }
 # Only the log of these is kept, to save space.
 ONLY_LOSSES = ["llama-full-8bit"]
@@ -259,7 +264,7 @@ def adapted(settings, folder, seed):
     model = get_peft_model(base_model(settings), LoraConfig(
         task_type="CAUSAL_LM", r=settings["lora_r"], lora_alpha=settings["lora_alpha"], lora_dropout=0.0, bias=settings["bias"],
         target_modules=targets(settings["target_modules"]), use_rslora=settings["use_rslora"], **{
-            k: settings[k] for k in ("use_dora", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules",
+            k: settings[k] for k in ("use_dora", "lora_bias", "modules_to_save", "ensure_weight_tying", "rank_pattern", "alpha_pattern", "exclude_modules",
             "trainable_token_indices") if k in settings},
         layers_to_transform=[int(n) for n in settings["layers_to_transform"]] if "layers_to_transform" in settings else None))
     with torch.no_grad():
