@@ -47,6 +47,7 @@ func TestReadConfigOfPEFT(t *testing.T) {
 			Exclude: Targets{Pattern: `.*\.k_proj`}, Layers: Layers{3},
 		},
 		"pissa":      {R: 8, Alpha: 8, Init: "pissa_niter_16", Targets: Targets{Names: []string{"q_proj"}}},
+		"lora_bias":  {R: 8, Alpha: 8, Init: InitDefault, LoraBias: true, Targets: Targets{Names: []string{"q_proj"}}},
 		"olora":      {R: 8, Alpha: 8, Init: InitOLoRA, Targets: Targets{Names: []string{"q_proj"}}},
 		"loftq":      {R: 8, Alpha: 8, Init: InitLoftQ, LoftQIterations: 5, Targets: Targets{Names: []string{"q_proj"}}},
 		"random":     {R: 8, Alpha: 8, Init: InitRandom, Targets: Targets{Pattern: AllLinear}},

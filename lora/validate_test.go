@@ -29,6 +29,7 @@ func TestValidateNamesTheOption(t *testing.T) {
 		"exclude_modules":     func(c *Config) { c.Exclude.Pattern = AllLinear },
 		"layers_to_transform": func(c *Config) { c.Layers = Layers{-1} },
 		"layers_pattern":      func(c *Config) { c.LayersPattern = []string{"layers"} },
+		"lora_bias":           func(c *Config) { c.LoraBias, c.Init = true, InitGaussian },
 		"rank_pattern":        func(c *Config) { c.RankPattern = Pattern{{Key: "q_proj"}} },
 	} {
 		c := sound

@@ -41,6 +41,7 @@ func TestEmulatorTrainsAsTheCPU(t *testing.T) {
 		{"dense base, recomputing layers", 4, func(r *Run) {
 			r.Base.Quantize, r.Args.Recompute = nil, "layer"
 		}},
+		{"biases of the adapters", 8, func(r *Run) { r.Base.Lora.LoraBias = true }},
 		{"adapters on the embedding and the head", 4, func(r *Run) {
 			r.Base.Lora.Targets = lora.ParseTargets("q_proj,embed_tokens,lm_head")
 		}},

@@ -113,6 +113,7 @@ func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 		{"pissa", starts["pissa"]},
 		{"loftq twice", starts["loftq twice"]},
 		{"dora", func(r *Run) { r.Base.Lora.DoRA = true }},
+		{"biases of the adapters", func(r *Run) { r.Base.Lora.LoraBias, r.Args.WeightDecay = true, 0.1 }},
 		{"neftune", func(r *Run) { r.Args.NoiseAlpha = 5 }},
 		{"modules to save", func(r *Run) { r.Base.Lora.ModulesToSave = []string{"embed_tokens", "lm_head", "norm"} }},
 		{"full", func(r *Run) {

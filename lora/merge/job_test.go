@@ -84,6 +84,8 @@ func TestLogits(t *testing.T) {
 		{"llama-wide", "qv", "float32", 1e-4},
 		{"llama-wide", "qv", "bfloat16", 0.05},
 		{"llama-wide", "rslora", "float32", 1e-4},
+		{"qwen2", "biased", "float32", 1e-4},
+		{"qwen2", "biases", "float32", 1e-4},
 		{"llama-nf4", "tied", "float32", 1e-4},
 		{"llama-nf4", "tied", "float16", 0.05},
 	} {

@@ -148,7 +148,7 @@ def main():
         "layers": peft.LoraConfig(target_modules=["q_proj"], exclude_modules=["1.self_attn.q_proj"], layers_to_transform=[0, 1], layers_pattern="layers"),
         "layer": peft.LoraConfig(target_modules=["q_proj"], exclude_modules=r".*\.k_proj", layers_to_transform=3),
         "refused_layer_replication": peft.LoraConfig(target_modules=["q_proj"], layer_replication=[[0, 2], [1, 3]]),
-        "refused_lora_bias": peft.LoraConfig(target_modules=["q_proj"], lora_bias=True),
+        "lora_bias": peft.LoraConfig(target_modules=["q_proj"], lora_bias=True),
         "tokens": peft.LoraConfig(target_modules=["q_proj"], trainable_token_indices=[1]),
         "refused_target_parameters": peft.LoraConfig(target_parameters=["experts.w"]),
         "bias": peft.LoraConfig(target_modules=["q_proj"], bias="lora_only"),

@@ -41,6 +41,9 @@ func Summary(b *trainer.Begin) []Setting {
 		if c.DoRA {
 			add("adapters", "DoRA: weight-decomposed")
 		}
+		if c.LoraBias {
+			add("adapters", "with a bias (lora_bias)")
+		}
 		if len(c.ModulesToSave) > 0 {
 			add("fully trained modules", "%s", strings.Join(c.ModulesToSave, ", "))
 		}

@@ -32,6 +32,8 @@ ADAPTERS = {
     "embedding": ("llama-tied", dict(r=4, lora_alpha=8, target_modules=["q_proj"], modules_to_save=["embed_tokens"])),
     "both": ("llama-tied", dict(r=4, lora_alpha=8, target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"],
                                 ensure_weight_tying=True)),
+    "biased": ("qwen2", dict(r=4, lora_alpha=6, target_modules=["q_proj", "v_proj"], lora_bias=True, alpha_pattern={"v_proj": 8})),
+    "biases": ("qwen2", dict(r=2, lora_alpha=4, target_modules=["k_proj"], lora_bias=True, bias="lora_only")),
 }
 # name: (model, type to load it in, adapters, their factors, quantized to 4 bits after merging)
 CASES = {
@@ -49,6 +51,9 @@ CASES = {
     "head": ("llama-tied", torch.float32, ["head"], None, None),
     "embedding": ("llama-tied", torch.float32, ["embedding"], None, None),
     "both": ("llama-tied", torch.float32, ["both"], None, None),
+    "biased": ("qwen2", torch.bfloat16, ["biased"], None, None),
+    "own biases": ("qwen2", torch.bfloat16, ["biases"], None, None),
+    "weighted biases": ("qwen2", torch.float32, ["biased"], [0.5], None),
 }
 
 
@@ -62,7 +67,7 @@ def write_adapter(name, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for key, p in model.named_parameters():
-            if "lora_A" in key or "lora_B" in key:
+            if "lora_A" in key or "lora_B" in key or key.endswith("base_layer.bias") and p.requires_grad:
                 p.copy_(torch.randint(-16, 17, p.shape, generator=generator) / 64)
             elif "magnitude" in key:
                 p.mul_(1 + 0.2 * torch.randn(p.shape, generator=generator))
