@@ -1,6 +1,8 @@
 package lora
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 
 	"qlora/bindings"
@@ -41,6 +43,28 @@ func (b *bias) init(dev bindings.Device, how Initialization, seed uint64) error 
 		philox.Uniform(x, seed, b.stream, -bound, bound)
 	}
 	return b.write(dev, x)
+}
+
+// BiasNote returns the message about adapters with a bias on layers that have none, into
+// which they do not merge; "" if there are none.
+func (a *Adapters) BiasNote() string {
+	if !a.Config.LoraBias {
+		return ""
+	}
+	first, bare, all := "", 0, 0
+	for _, p := range a.model.Projections() {
+		if p.Adapter == nil {
+			continue
+		}
+		if all++; p.Bias.Absent() {
+			first = cmp.Or(first, p.Name)
+			bare++
+		}
+	}
+	if bare == 0 {
+		return ""
+	}
+	return fmt.Sprintf("`lora_bias`: %d of the %d adapted layers, such as %s, have no bias of their own, so this adapter cannot be merged into the base", bare, all, first)
 }
 
 // Bias returns the elements of the bias of the adapter on the layer called name; nil

@@ -52,7 +52,7 @@ func TestFoldersOfPEFTOnModels(t *testing.T) {
 	for name, model := range map[string]string{
 		"llama-dora": "narrow", "qwen2-dora": "qwen2", "llama-modules": "narrow",
 		"llama-tied-modules": "narrow-tied", "llama-tied-head": "narrow-tied", "llama-tied-together": "narrow-tied",
-		"qwen2-bias": "qwen2",
+		"qwen2-bias": "qwen2", "qwen2-lora-bias": "qwen2",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(recorded, name, "final")

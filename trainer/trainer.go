@@ -114,6 +114,9 @@ func New(r Run) (*Trainer, error) {
 	for _, note := range append(r.Base.Notes(), t.layout.Model.Notes()...) {
 		t.Note(note)
 	}
+	if a := t.layout.Adapters; a != nil && a.BiasNote() != "" {
+		t.Note(a.BiasNote())
+	}
 	if err := t.checkTensors(); err != nil {
 		return nil, err
 	}

@@ -266,16 +266,19 @@ func TestNewJobRefuses(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"full folder":    {func(o *Options) { o.OutputDir = full }, "is not empty"},
-		"in place":       {func(o *Options) { o.OutputDir = o.Model }, "that is the model"},
-		"dtype":          {func(o *Options) { o.DType = "int8" }, "`dtype` is \"int8\""},
-		"size":           {func(o *Options) { o.Shard = "5 parsecs" }, "`max_shard_size` is \"5 parsecs\""},
-		"no size":        {func(o *Options) { o.Shard = "0GB" }, "`max_shard_size` is \"0GB\""},
-		"factors":        {func(o *Options) { o.Weights = []string{"1", "2"} }, "there are 1 adapters: give one factor for each"},
-		"infinite":       {func(o *Options) { o.Weights = []string{"inf"} }, "every value must be a number"},
-		"another base":   {func(o *Options) { o.Model = inModels("llama") }, "has shape"},
-		"no model":       {func(o *Options) { o.Model = none }, "config.json"},
-		"no adapter":     {func(o *Options) { o.Adapters = []string{none} }, "adapter_config.json"},
+		"full folder":  {func(o *Options) { o.OutputDir = full }, "is not empty"},
+		"in place":     {func(o *Options) { o.OutputDir = o.Model }, "that is the model"},
+		"dtype":        {func(o *Options) { o.DType = "int8" }, "`dtype` is \"int8\""},
+		"size":         {func(o *Options) { o.Shard = "5 parsecs" }, "`max_shard_size` is \"5 parsecs\""},
+		"no size":      {func(o *Options) { o.Shard = "0GB" }, "`max_shard_size` is \"0GB\""},
+		"factors":      {func(o *Options) { o.Weights = []string{"1", "2"} }, "there are 1 adapters: give one factor for each"},
+		"infinite":     {func(o *Options) { o.Weights = []string{"inf"} }, "every value must be a number"},
+		"another base": {func(o *Options) { o.Model = inModels("llama") }, "has shape"},
+		"no model":     {func(o *Options) { o.Model = none }, "config.json"},
+		"no adapter":   {func(o *Options) { o.Adapters = []string{none} }, "adapter_config.json"},
+		"a bias to add": {func(o *Options) {
+			o.Model, o.Adapters = inModels("qwen2"), []string{filepath.Join(models, "../qwen2-lora-bias/final")}
+		}, "qwen2-lora-bias/final has lora_bias, which adds to a layer's bias, and model.layers.0.self_attn.o_proj has none"},
 		"missing layers": {func(o *Options) { o.Adapters = []string{inAdapters("tied"), parent} }, "adapter"},
 	} {
 		t.Run(name, func(t *testing.T) {
