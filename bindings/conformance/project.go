@@ -50,6 +50,9 @@ func runProject(t *testing.T, s *suite) {
 		{tokens: 521, in: 40, outs: []int{300}, rank: 4, inference: true, bias: true, residual: "in place", decomposed: true},
 		{tokens: 1, in: 300, outs: []int{65, 31}, rank: 4, inference: true, decomposed: true},
 		{tokens: 19, in: 64, outs: []int{257}, rank: 7, dropout: 0.2, frozen: true, accumulate: true, decomposed: true},
+		// The shapes of an adapter's bias.
+		{tokens: 1, in: 1, outs: []int{70}, rank: 1, inference: true, residual: "in place"},
+		{tokens: 133, in: 1, outs: []int{67}, rank: 1, noDX: true, residual: "in place"},
 		{tokens: 70, in: 192, outs: []int{130, 64}, rank: 8, dropout: 0.1, bias: true, residual: "apart"},
 		{tokens: 8, in: 128, outs: []int{70}, rank: 4, inference: true, bias: true, residual: "in place"},
 		{tokens: 5, in: 128, outs: []int{70}, rank: 4, inference: true, bias: true, decomposed: true},
