@@ -27,7 +27,7 @@ func columnsOf(values []string) ([]column, error) {
 		case !ok || target == "":
 			return nil, option.Errorf("columns", value, "it must be like prompt=question, a field of a format and the file's name of it, or like images=, a column to leave out")
 		case from != "" && !slices.Contains(fieldNames(), target):
-			return nil, option.Errorf("columns", value, "%s is no field of a format; it must be one of %s", target, strings.Join(fieldNames(), ", "))
+			return nil, option.Errorf("columns", value, "%s is no field of a format; it must be one such as prompt, completion, messages, text, instruction, input, output, question, answer, system or history", shown([]byte(target)))
 		case slices.ContainsFunc(columns, func(c column) bool { return c.target == target }):
 			return nil, option.Errorf("columns", value, "%s is mapped twice", target)
 		}

@@ -83,9 +83,10 @@ func TestNamesRefused(t *testing.T) {
 	for _, c := range []struct{ columns, text, want string }{
 		{"prompt", `{}`, "`columns` is \"prompt\", but it must be like prompt=question"},
 		{"=q", `{}`, "it must be like prompt=question"},
-		{"promt=q", `{}`, "promt is no field of a format; it must be one of"},
+		{"promt=q", `{}`, "promt is no field of a format; it must be one such as prompt,"},
 		{"prompt=a,prompt=b", `{}`, "prompt is mapped twice"},
 		{"prompt=q,completion=a", `{"q": "ask", "b": "say"}`, "a.jsonl:1: the record has the fields b, q, but no \"a\", which `columns` maps to completion"},
+		{"prompt=q,completion=a.1", `{"q": "ask", "a": ["b", "c"]}` + "\n" + `{"q": "ask", "a": ["b"]}`, "a.jsonl:2: the record has the fields a, q, but no \"a.1\", which `columns` maps to completion"},
 		{"prompt=q.r.s,completion=a", `{"q": {"r": 1}, "a": "say"}`, "but no \"q.r.s\""},
 		{"prompt=q.2,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.2\""},
 		{"prompt=q.-1,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.-1\""},

@@ -201,7 +201,7 @@ func TestWrongInput(t *testing.T) {
 		{"negative id", "a.jsonl", `{"input_ids": [1, -100]}`, Options{}, "element 1 is -100"},
 		{"fraction", "a.jsonl", `{"input_ids": [1.0]}`, Options{}, "element 0 is 1.0"},
 		{"null id", "a.jsonl", `{"input_ids": [null, 1]}`, Options{}, "element 0 is null"},
-		{"nested ids", "a.jsonl", `{"input_ids": [[1, 2]]}`, Options{}, "element 0 is [1"},
+		{"nested ids", "a.jsonl", `{"input_ids": [[1, 2]]}`, Options{}, "it is a list of lists, not one list of token ids"},
 		{"no ids", "a.jsonl", `{"input_ids": "1"}`, Options{}, `it is "1", not an array`},
 		{"outside the vocabulary", "a.jsonl", "{\"input_ids\": [1, 2]}\n{\"input_ids\": [1, 10]}", Options{VocabularySize: 10}, "a.jsonl:2: token 1 has id 10, but the model's vocabulary has 10 entries"},
 		{"label outside", "a.jsonl", `{"input_ids": [1, 2], "labels": [1, 12]}`, Options{VocabularySize: 10}, "label 1 is 12, but the model's vocabulary has 10 entries"},
