@@ -142,6 +142,7 @@ func (r *record) list(name string) (*chattemplate.List, error) {
 	if object, ok := v.(*chattemplate.Dict); ok && name == "completion" { // one message
 		v = chattemplate.NewList(object)
 	}
+	v = rowsOf(v)
 	list, ok := v.(*chattemplate.List)
 	switch {
 	case !ok:
@@ -150,6 +151,37 @@ func (r *record) list(name string) (*chattemplate.List, error) {
 		return nil, nil
 	}
 	return list, nil
+}
+
+// rowsOf returns a list of messages that is an object of columns, as older versions of
+// datasets store lists of objects: {"role": ["user", …], "content": ["a", …]}. It returns
+// another value unchanged.
+func rowsOf(value any) any {
+	columns, ok := value.(*chattemplate.Dict)
+	if !ok {
+		return value
+	}
+	var rows []any
+	for name, column := range columns.All() {
+		cells, ok := column.(*chattemplate.List)
+		switch {
+		case !ok:
+			return value
+		case rows == nil:
+			for range cells.Items() {
+				rows = append(rows, chattemplate.NewDict())
+			}
+		case len(cells.Items()) != len(rows):
+			return value
+		}
+		for i, cell := range cells.Items() {
+			rows[i].(*chattemplate.Dict).Set(name.(string), cell)
+		}
+	}
+	if len(rows) == 0 {
+		return value
+	}
+	return chattemplate.NewList(rows...)
 }
 
 // wholeTools wraps bare descriptions of functions as templates expect them. A description

@@ -91,10 +91,10 @@ func TestNamesRefused(t *testing.T) {
 		{"prompt=q.2,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.2\""},
 		{"prompt=q.-1,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.-1\""},
 		{"prompt=q.r,completion=a", `{"q": {"r": 1}, "a": "say"}`, `"prompt" is 1, not a text`},
-		{"prompt=q", `{"q": "ask", "b": "say"}`, "the record has the fields b, q, but auto needs"},
+		{"prompt=q", `{"q": "ask", "b": "say"}`, "the record has the fields b, q, which are no format's"},
 		{"", `{"instruction": "a", "output": null}`, `a.jsonl:1: "output" is null; remove the record, or skip`},
 		{"", `{"messages": null}`, `a.jsonl:1: "messages" is null; remove the record`},
-		{"", `{"b": "say"}`, "map other names by `columns`, such as prompt=question"},
+		{"", `{"b": "say"}`, "map them by `columns`, such as prompt=question"},
 	} {
 		opt := DefaultOptions()
 		if c.columns != "" {

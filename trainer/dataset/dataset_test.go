@@ -189,7 +189,7 @@ func TestWrongInput(t *testing.T) {
 		{"text not UTF-8", "a.txt", "\xff", Options{}, "a.txt:1: the text is not UTF-8"},
 		{"deep", "a.jsonl", `{"text": ` + deep + "}", Options{}, "a.jsonl:1: the record is not JSON"},
 		{"deep array", "a.json", deep, Options{}, "a.json:1: the record is not JSON"},
-		{"fields unknown", "a.jsonl", `{"x": 1, "y": 2}`, Options{}, "the fields x, y, but auto needs input_ids or messages or conversations or instruction+output"},
+		{"fields unknown", "a.jsonl", `{"x": 1, "y": 2}`, Options{}, "the fields x, y, which are no format's; map them by `columns`, such as prompt=question,completion=answer or text=content"},
 		{"no fields", "a.jsonl", `{}`, Options{}, "the record has no fields"},
 		{"other format", "a.jsonl", `{"text": "a"}`, Options{Format: "alpaca"}, "the fields text, but alpaca needs instruction+output"},
 		{"no instances", "a.jsonl", `{"instruction": "a", "instances": ["b"]}`, Options{}, `a.jsonl:1: "instances" is ["b"], not a list of objects with an input and an output`},

@@ -60,6 +60,23 @@ func (r *record) parse() error {
 	if err != nil {
 		return notJSON(r.json, err)
 	}
+	return r.openRow()
+}
+
+// openRow replaces the fields by those of the row, if the record is a row of the Hub's
+// dataset viewer: {"row_idx", "row": {…}, "truncated_cells"}.
+func (r *record) openRow() error {
+	if _, numbered := r.fields["row_idx"]; !numbered || !r.isObject("row") {
+		return nil
+	}
+	if !isEmpty(string(r.fields["truncated_cells"])) {
+		return errors.New("the Hub's viewer has cut cells of the row (truncated_cells); download the dataset's files")
+	}
+	var row map[string]json.RawMessage
+	if err := json.Unmarshal(r.fields["row"], &row); err != nil {
+		return errors.New("its row is not a JSON object")
+	}
+	r.fields = row
 	return nil
 }
 
@@ -205,12 +222,14 @@ func (r *record) fieldsNamed() string {
 	if len(names) == 0 {
 		return "no fields"
 	}
-	const most = 12
-	if len(names) > most {
-		names = append(names[:most], "…")
-	}
+	const most, mostBytes = 12, 120
+	bytes := 0
 	for i, name := range names {
 		names[i] = shown([]byte(name))
+		if bytes += len(names[i]); i == most || i > 0 && bytes > mostBytes {
+			names = append(names[:i], "…")
+			break
+		}
 	}
 	return "the fields " + strings.Join(names, ", ")
 }
