@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/trainer/dataset"
+
 	"qlora/bindings"
 	"qlora/bindings/cpu"
 	"qlora/checkpoint"
@@ -67,11 +69,11 @@ func TestAsTheHarness(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			questions, _, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")})
+			questions, _, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")}, dataset.Options{})
 			require.NoError(t, err)
 			var examples []Question
 			if c.Examples != "" && c.Examples != c.Questions {
-				examples, _, err = ReadExamples([]string{filepath.Join("testdata", c.Examples+".jsonl")})
+				examples, _, err = ReadExamples([]string{filepath.Join("testdata", c.Examples+".jsonl")}, dataset.Options{})
 				require.NoError(t, err)
 			}
 			test, err := NewTest(questions, examples, tok, c.options(), 0)
@@ -196,15 +198,15 @@ func TestLayouts(t *testing.T) {
 			Question{Text: "The cup fell off the table since _ was low.", Prompt: "The cup fell off the table since ", Rest: "was low.", Choices: []string{"the cup", "the table"}, Answer: 1},
 		},
 	} {
-		got, _, err := Read([]string{file(t, c.record)})
+		got, _, err := Read([]string{file(t, c.record)}, dataset.Options{})
 		require.NoError(t, err, c.record)
 		require.Equal(t, []Question{c.want}, got, c.record)
-		yes, err := Recognize([]string{file(t, c.record)})
+		yes, err := Recognize([]string{file(t, c.record)}, dataset.Options{})
 		require.NoError(t, err)
 		require.True(t, yes)
 	}
 	for _, record := range []string{`{"question": "Why?", "answer": "So."}`, `{"passage": "It rains.", "question": "Why?", "answer": "Clouds."}`} {
-		yes, err := Recognize([]string{file(t, record)})
+		yes, err := Recognize([]string{file(t, record)}, dataset.Options{})
 		require.NoError(t, err)
 		require.False(t, yes)
 	}
@@ -239,7 +241,7 @@ func TestReadRefuses(t *testing.T) {
 		`{"sentence": "a _ b", "option1": "a", "option2": "b", "answer": ""}`:                      "the question has no answer",
 		`{"passage": "x", "question": "y", "label": -1}`:                                           "the question has no answer",
 	} {
-		_, _, err := Read([]string{file(t, record)})
+		_, _, err := Read([]string{file(t, record)}, dataset.Options{})
 		require.ErrorContains(t, err, want, record)
 		require.ErrorContains(t, err, "questions.jsonl", record)
 	}
@@ -250,7 +252,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`)
 	f.Add(`{"ctx_a": "\u00e9", "ctx_b": "", "endings": ["[", "]"], "label": "1"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		all, _, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))})
+		all, _, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))}, dataset.Options{})
 		for _, q := range all {
 			if err == nil && (q.Answer < 0 || q.Answer >= len(q.Choices) || len(q.Choices) < 2) {
 				t.Fatalf("%q gives %+v", text, q)
