@@ -212,6 +212,28 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
+// TestReadOptions reads questions under other names and among damaged records.
+func TestReadOptions(t *testing.T) {
+	path := file(t, `{"q": "Why?", "Choices": ["a", "b"], "gold": 1}`+"\n{\n"+`{"q": "Who?", "Choices": ["a", "b"], "gold": 7}`+"\n"+`{"q": "How?", "Choices": ["a", "b"], "gold": "a"}`)
+	opt := dataset.Options{Columns: []string{"question=q", "choices=Choices", "answer=gold"}, SkipBad: true}
+	yes, err := Recognize([]string{path}, opt)
+	require.NoError(t, err)
+	require.True(t, yes)
+	questions, uses, err := Read([]string{path}, opt)
+	require.NoError(t, err)
+	require.Len(t, questions, 2)
+	require.Equal(t, "How?", questions[1].Text)
+	require.Contains(t, uses[0].String(), "4 records; 2 bad ones were skipped, the first: "+path+":2: the record is not JSON")
+	opt.SkipBad = false
+	_, _, err = Read([]string{path}, opt)
+	require.ErrorContains(t, err, path+":2: the record is not JSON")
+	opt.Columns = []string{"question=other"}
+	_, _, err = Read([]string{path}, opt)
+	require.ErrorContains(t, err, `but no "other", which `+"`columns`"+` maps to question`)
+	_, _, err = Read([]string{file(t, `{"question": "x", "choices": ["a", "b"], "answer": -1}`)}, dataset.Options{SkipBad: true})
+	require.ErrorIs(t, err, errNoAnswer)
+}
+
 func file(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "questions.jsonl")
