@@ -9,6 +9,12 @@ func (c *Chat) Names(v *Conversation, word string) bool {
 	return strings.Contains(source, "'"+word+"'") || strings.Contains(source, `"`+word+`"`)
 }
 
+// Mentions reports whether the source of the template that renders a conversation has the
+// word anywhere.
+func (c *Chat) Mentions(v *Conversation, word string) bool {
+	return strings.Contains(c.template(v).source, word)
+}
+
 // Shown reports for some messages of a conversation, in order, whether a part of theirs
 // is rendered. mark returns a message with a marker in place of the part. What cannot be
 // rendered counts as shown.

@@ -74,7 +74,7 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 	}
 	made, err := chats.template.Render(v, false)
 	if err != nil {
-		return Example{}, explained(v, err)
+		return Example{}, chats.explained(v, err)
 	}
 	if err := w.watch(v, made.Text, chats.template); err != nil {
 		return Example{}, err
@@ -83,7 +83,7 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 	w.countAnswers(v, only)
 	ids, places := w.encoder.EncodeOffsets(made.Text, false)
 	if w.opt.wholeChats() {
-		return Example{IDs: ids, Labels: slices.Clone(ids)}, nil
+		return Example{IDs: ids, Labels: slices.Clone(ids)}, calls(v, made.Text, everything(made.Text))
 	}
 	trained := made.Generated
 	marked := chats.template.Marks(v) && !made.Displaced
@@ -116,17 +116,22 @@ func (w *worker) chat(v *chattemplate.Conversation, only lessons) (Example, erro
 			}
 		}
 	}
-	if only == nil {
-		if err := calls(v, made.Text, trained); err != nil {
-			return Example{}, err
-		}
+	where := trained
+	if only != nil {
+		where = everything(made.Text)
+	}
+	if err := calls(v, made.Text, where); err != nil {
+		return Example{}, err
 	}
 	return Example{IDs: ids, Labels: label(ids, places, trained)}, nil
 }
 
-// calls returns an error if the template drops the tool calls of trained messages: many
-// templates do not support them.
-func calls(v *chattemplate.Conversation, text string, trained []chattemplate.Span) error {
+// everything returns the span of a whole text.
+func everything(text string) []chattemplate.Span { return []chattemplate.Span{{End: len(text)}} }
+
+// calls returns an error if the template drops tool calls, so that they are not in the
+// spans: many templates do not support them.
+func calls(v *chattemplate.Conversation, text string, spans []chattemplate.Span) error {
 	for i, m := range v.Messages {
 		list, _ := m.Get("tool_calls")
 		all, ok := list.(*chattemplate.List)
@@ -135,12 +140,28 @@ func calls(v *chattemplate.Conversation, text string, trained []chattemplate.Spa
 		}
 		for _, item := range all.Items() {
 			name := calledName(item)
-			if !slices.ContainsFunc(trained, func(s chattemplate.Span) bool { return strings.Contains(text[s.Start:s.End], name) }) {
-				return fmt.Errorf("message %d calls %q, which the chat template drops; use one that supports tool calls (`chat_template` qwen-2.5 does)", i+1, name)
+			if !slices.ContainsFunc(spans, func(s chattemplate.Span) bool { return strings.Contains(text[s.Start:s.End], name) }) {
+				return callDropped(i, name)
 			}
 		}
 	}
 	return nil
+}
+
+func callDropped(message int, name string) error {
+	return advise("message %d calls %q, which the chat template drops; use one that supports tool calls (`chat_template` qwen-2.5 does)", message+1, name)
+}
+
+// explained returns a clearer error of a template: a call that it drops, so that it misses
+// a content, or a role that it may not know.
+func (c *chats) explained(v *chattemplate.Conversation, err error) error {
+	for i, m := range v.Messages {
+		list, _ := m.Get("tool_calls")
+		if all, ok := list.(*chattemplate.List); ok && len(all.Items()) > 0 && !c.template.Mentions(v, "tool_calls") {
+			return callDropped(i, calledName(all.Items()[0]))
+		}
+	}
+	return explained(v, err)
 }
 
 // calledName returns the name of a call's function, or "".
@@ -221,6 +242,9 @@ func (w *worker) chatPair(prompt, whole *chattemplate.Conversation) (Example, er
 	}
 	made, err := chats.template.Render(whole, false)
 	if err != nil {
+		return Example{}, chats.explained(whole, err)
+	}
+	if err := calls(whole, made.Text, everything(made.Text)); err != nil {
 		return Example{}, err
 	}
 	if err := w.watch(whole, made.Text, chats.template); err != nil {

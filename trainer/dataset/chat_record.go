@@ -1,10 +1,10 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -31,7 +31,7 @@ func (r *record) conversation(field string) (v *chattemplate.Conversation, only 
 	case list == nil && string(r.fields[field]) == "null":
 		return nil, nil, fmt.Errorf("%q is null", field)
 	case list == nil:
-		return nil, nil, fmt.Errorf("the record has %s but no %q", r.fieldsNamed(), field)
+		return nil, nil, missingField{field, r.fieldsNamed()}
 	}
 	for i, item := range list.Items() {
 		m, own, err := message(r.names.of(item))
@@ -110,12 +110,23 @@ func (r *record) value(name string) (any, error) {
 	}
 	v, err := chattemplate.Decode(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%q is %s, not JSON: %w", name, shown(raw), err)
+		return nil, fmt.Errorf("%q is %s, not JSON%s", name, shown(raw), likePython(raw))
 	}
 	if r.columnar && text == "" && name != "messages" && name != "conversations" {
 		v = withoutNulls(v)
 	}
 	return v, nil
+}
+
+// likePython returns a hint if a text is a list or object as Python prints it, which some
+// write into tables.
+func likePython(text []byte) string {
+	for _, start := range []string{"[{'", "{'", "['"} {
+		if bytes.HasPrefix(bytes.TrimSpace(text), []byte(start)) {
+			return " but Python's notation; write it by json.dumps"
+		}
+	}
+	return ""
 }
 
 // list reads a field that must be a list. It returns nil if the field is missing or
@@ -131,6 +142,7 @@ func (r *record) list(name string) (*chattemplate.List, error) {
 	if object, ok := v.(*chattemplate.Dict); ok && name == "completion" { // one message
 		v = chattemplate.NewList(object)
 	}
+	v = rowsOf(v)
 	list, ok := v.(*chattemplate.List)
 	switch {
 	case !ok:
@@ -139,6 +151,37 @@ func (r *record) list(name string) (*chattemplate.List, error) {
 		return nil, nil
 	}
 	return list, nil
+}
+
+// rowsOf returns a list of messages that is an object of columns, as older versions of
+// datasets store lists of objects: {"role": ["user", …], "content": ["a", …]}. It returns
+// another value unchanged.
+func rowsOf(value any) any {
+	columns, ok := value.(*chattemplate.Dict)
+	if !ok {
+		return value
+	}
+	var rows []any
+	for name, column := range columns.All() {
+		cells, ok := column.(*chattemplate.List)
+		switch {
+		case !ok:
+			return value
+		case rows == nil:
+			for range cells.Items() {
+				rows = append(rows, chattemplate.NewDict())
+			}
+		case len(cells.Items()) != len(rows):
+			return value
+		}
+		for i, cell := range cells.Items() {
+			rows[i].(*chattemplate.Dict).Set(name.(string), cell)
+		}
+	}
+	if len(rows) == 0 {
+		return value
+	}
+	return chattemplate.NewList(rows...)
 }
 
 // wholeTools wraps bare descriptions of functions as templates expect them. A description
@@ -223,12 +266,13 @@ func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 			if role, named = value.(string); !named {
 				return nil, own, fmt.Errorf("has a %s that is not a text", key)
 			}
-			known, ok := roles[role]
+			known, ok := roles[strings.ToLower(role)]
 			switch {
 			case ok:
+				role = strings.ToLower(role)
 				m.Set("role", known)
 			case key == "from":
-				return nil, own, fmt.Errorf("is from %q; it must be from %s", role, strings.Join(slices.Sorted(maps.Keys(roles)), ", "))
+				return nil, own, fmt.Errorf("is from %q; it must be from human, gpt, system, function_call, observation or a synonym of theirs", shown([]byte(role)))
 			default: // the template interprets it
 				m.Set("role", role)
 			}
@@ -274,7 +318,8 @@ func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 	return m, own, nil
 }
 
-// weight returns whether to train on a message.
+// weight returns whether to train on a message. A text may hold the number or truth value,
+// as in tables.
 func weight(key string, value any) (*bool, error) {
 	yes, no := true, false
 	switch value {
@@ -282,6 +327,14 @@ func weight(key string, value any) (*bool, error) {
 		return &yes, nil
 	case false, 0, 0.0:
 		return &no, nil
+	}
+	if text, ok := value.(string); ok {
+		switch x, isNumber := number(text); {
+		case isNumber && x == 1:
+			return &yes, nil
+		case isNumber && x == 0:
+			return &no, nil
+		}
 	}
 	return nil, fmt.Errorf("has a %s that is not 0 or 1; other weights are not supported", key)
 }

@@ -26,14 +26,20 @@ func columnsOf(values []string) ([]column, error) {
 		switch {
 		case !ok || target == "":
 			return nil, option.Errorf("columns", value, "it must be like prompt=question, a field of a format and the file's name of it, or like images=, a column to leave out")
-		case from != "" && !slices.Contains(fieldNames(), target):
-			return nil, option.Errorf("columns", value, "%s is no field of a format; it must be one of %s", target, strings.Join(fieldNames(), ", "))
+		case from != "" && !slices.Contains(fieldNames(), target) && !slices.Contains(questionNames, target):
+			return nil, option.Errorf("columns", value, "%s is no field of a format; it must be one such as prompt, completion, messages, text, instruction, input, output, question, answer, system or history", shown([]byte(target)))
 		case slices.ContainsFunc(columns, func(c column) bool { return c.target == target }):
 			return nil, option.Errorf("columns", value, "%s is mapped twice", target)
 		}
 		columns = append(columns, column{target, from})
 	}
 	return columns, nil
+}
+
+// questionNames are the fields of questions with choices, besides those of formats.
+var questionNames = []string{
+	"choices", "answerKey", "question_stem", "A", "B", "C", "D", "E", "subject", "endings", "ctx", "label", "goal", "sol1", "sol2", "passage",
+	"correct_answer", "distractor1", "distractor2", "distractor3", "support", "answerA", "answerB", "answerC", "sentence", "option1", "option2",
 }
 
 // rename gives the record's fields the names of the formats: first those of columns,

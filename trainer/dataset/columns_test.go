@@ -83,17 +83,18 @@ func TestNamesRefused(t *testing.T) {
 	for _, c := range []struct{ columns, text, want string }{
 		{"prompt", `{}`, "`columns` is \"prompt\", but it must be like prompt=question"},
 		{"=q", `{}`, "it must be like prompt=question"},
-		{"promt=q", `{}`, "promt is no field of a format; it must be one of"},
+		{"promt=q", `{}`, "promt is no field of a format; it must be one such as prompt,"},
 		{"prompt=a,prompt=b", `{}`, "prompt is mapped twice"},
 		{"prompt=q,completion=a", `{"q": "ask", "b": "say"}`, "a.jsonl:1: the record has the fields b, q, but no \"a\", which `columns` maps to completion"},
+		{"prompt=q,completion=a.1", `{"q": "ask", "a": ["b", "c"]}` + "\n" + `{"q": "ask", "a": ["b"]}`, "a.jsonl:2: the record has the fields a, q, but no \"a.1\", which `columns` maps to completion"},
 		{"prompt=q.r.s,completion=a", `{"q": {"r": 1}, "a": "say"}`, "but no \"q.r.s\""},
 		{"prompt=q.2,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.2\""},
 		{"prompt=q.-1,completion=a", `{"q": ["x", "y"], "a": "say"}`, "but no \"q.-1\""},
 		{"prompt=q.r,completion=a", `{"q": {"r": 1}, "a": "say"}`, `"prompt" is 1, not a text`},
-		{"prompt=q", `{"q": "ask", "b": "say"}`, "the record has the fields b, q, but auto needs"},
+		{"prompt=q", `{"q": "ask", "b": "say"}`, "the record has the fields b, q, which are no format's"},
 		{"", `{"instruction": "a", "output": null}`, `a.jsonl:1: "output" is null; remove the record, or skip`},
 		{"", `{"messages": null}`, `a.jsonl:1: "messages" is null; remove the record`},
-		{"", `{"b": "say"}`, "map other names by `columns`, such as prompt=question"},
+		{"", `{"b": "say"}`, "map them by `columns`, such as prompt=question"},
 	} {
 		opt := DefaultOptions()
 		if c.columns != "" {

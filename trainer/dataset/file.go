@@ -47,14 +47,19 @@ func fileTypeOf(path string) (fileType, bool) {
 	return fileType{}, false
 }
 
-// open returns the records of a file of the type, which has size bytes.
+// open returns the records of a file of the type, which has size bytes. A compressed file
+// is known by its name or its first bytes.
 func (kind fileType) open(path string, file *countingReader, size int64) (iter.Seq2[record, error], error) {
 	if kind.rows != nil {
 		return kind.rows(file, size), nil
 	}
+	c, _ := compressionOf(path)
+	if c == nil || path == Stdin {
+		c = compressionIn(file)
+	}
 	text := io.Reader(file)
 	var err error
-	if c, _ := compressionOf(path); c != nil && path != Stdin {
+	if c != nil {
 		if size == 0 {
 			return nil, fmt.Errorf("%s: the file is empty", path)
 		}

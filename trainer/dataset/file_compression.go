@@ -16,15 +16,16 @@ import (
 // record is held in memory.
 type compression struct {
 	ending string
+	magic  string // first bytes of a file
 	open   func(io.Reader) (io.Reader, error)
 	// fault explains an error of opening or reading.
 	fault func(error) error
 }
 
 var compressions = []compression{
-	{".gz", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }, gzipFault},
-	{".zst", openZstd, zstdFault},
-	{".bz2", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }, bzip2Fault},
+	{".gz", "\x1f\x8b\x08", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }, gzipFault},
+	{".zst", "\x28\xb5\x2f\xfd", openZstd, zstdFault},
+	{".bz2", "BZh", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }, bzip2Fault},
 }
 
 // compressionOf returns the compression that a file's name ends in, and the name without
@@ -37,6 +38,19 @@ func compressionOf(path string) (*compression, string) {
 		}
 	}
 	return nil, path
+}
+
+// compressionIn returns the compression of a file whose name has none, by its first bytes;
+// or nil.
+func compressionIn(file io.ReaderAt) *compression {
+	head := make([]byte, 4)
+	n, _ := file.ReadAt(head, 0) // an error is left to the reader of the records
+	for i := range compressions {
+		if strings.HasPrefix(string(head[:n]), compressions[i].magic) {
+			return &compressions[i]
+		}
+	}
+	return nil
 }
 
 // compressionEndings lists the extensions for a message.

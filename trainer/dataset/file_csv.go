@@ -47,8 +47,8 @@ func csvRows(comma byte) func(io.Reader) iter.Seq2[record, error] {
 					continue
 				}
 				r, err := tableRecord(names, cells)
-				r.line = s.start
-				if !yield(r, err) || err != nil {
+				r.line, r.fault = s.start, err
+				if !yield(r, nil) {
 					return
 				}
 			}
@@ -82,6 +82,7 @@ func (s *tableScanner) separator(usual byte) byte {
 func columnNames(cells []string) ([]string, error) {
 	seen := map[string]bool{"": false}
 	for i, name := range cells {
+		name = strings.TrimSpace(name)
 		if !utf8.ValidString(name) {
 			return nil, errNotUTF8
 		}
@@ -96,7 +97,7 @@ func columnNames(cells []string) ([]string, error) {
 
 func tableRecord(names, cells []string) (record, error) {
 	if len(cells) != len(names) {
-		return record{}, fmt.Errorf("the row has %d cells, but the first row names %d; a cell with a line break, a quote or the separator in it must be quoted", len(cells), len(names))
+		return record{}, advise("the row has %d cells, but the first row names %d; a cell with a line break, a quote or the separator in it must be quoted", len(cells), len(names))
 	}
 	r := record{texts: make(map[string]string, len(cells))}
 	for i, cell := range cells {

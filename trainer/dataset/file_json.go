@@ -92,7 +92,7 @@ func (s *arrayScanner) next(first bool) (bool, error) {
 	}
 	if !first {
 		if c != ',' {
-			return false, fmt.Errorf("found %q, want a comma or the array's end", c)
+			return false, fmt.Errorf("found %q after a record, where a comma or the array's end must be", c)
 		}
 		if c, err = s.skip(); err != nil {
 			return false, cutOff(err)
@@ -111,7 +111,7 @@ func (s *arrayScanner) rest(c byte) error {
 			return errNUL
 		}
 		if at.pass(c); at.depth < 0 {
-			return fmt.Errorf("found %q, want a record", c)
+			return fmt.Errorf("found %q where a record must be; remove the comma before it", c)
 		}
 		if len(s.element) == maxRecord {
 			return fmt.Errorf("the record that begins in line %d is longer than %d bytes; cut it into several", s.start, maxRecord)

@@ -95,7 +95,7 @@ func dataArray(head []byte) int {
 			return 0
 		}
 		at := int(d.InputOffset())
-		if next := bytes.TrimLeft(head[at:], blanks); len(next) > 0 && next[0] == '{' {
+		if next := bytes.TrimLeft(head[at:], blanks); len(next) > 0 && (next[0] == '{' || next[0] == ']') {
 			return at
 		}
 		return 0

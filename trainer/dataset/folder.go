@@ -84,7 +84,8 @@ func findFolder(dir string, choice []string) (*folder, []string, error) {
 var shard = regexp.MustCompile(`^(\w+(?:\.\w+)*)-\d{5}-of-\d{5}.*\.`)
 
 // splitFolder returns the splits that the names of a folder's entries say, in the order
-// of splitNames. A folder with a train split alone, or without one, has none.
+// of splitNames. A folder with one split alone has none, nor has one without train that
+// has not both validation and test.
 func splitFolder(dir string, entries []os.DirEntry) (*folder, error) {
 	f := &folder{name: dir}
 	for _, e := range entries {
@@ -111,8 +112,10 @@ func splitFolder(dir string, entries []os.DirEntry) (*folder, error) {
 			f.add(name, path)
 		}
 	}
-	trained := slices.ContainsFunc(f.splits, func(s split) bool { return splitOf(s.name) == "train" })
-	if !trained || len(f.splits) == 1 {
+	has := func(kind string) bool {
+		return slices.ContainsFunc(f.splits, func(s split) bool { return splitOf(s.name) == kind })
+	}
+	if !has("train") && !(has("validation") && has("test")) || len(f.splits) == 1 {
 		return nil, nil
 	}
 	f.sort()

@@ -45,6 +45,9 @@ func hubFolder(dir string, choice []string) (*folder, []string, error) {
 		for _, c := range configs {
 			names = append(names, c.Name)
 		}
+		if len(choice) > 0 {
+			return nil, nil, fmt.Errorf("%s: it has no configuration %q; choose one of %s, as %s:%s", readme, choice[0], listed(names), dir, names[0])
+		}
 		return nil, nil, fmt.Errorf("%s: it has the configurations %s and no default; choose one, as %s:%s", readme, listed(names), dir, names[0])
 	}
 	f, err := c.folder(dir)

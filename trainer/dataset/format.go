@@ -134,6 +134,9 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	if null != "" {
 		return nil, fmt.Errorf("%q is null; remove the record, or skip such records by `skip_bad_records`", null)
 	}
+	if name == Auto {
+		return nil, fmt.Errorf("the record has %s, which are no format's; map them by `columns`, such as prompt=question,completion=answer or text=content", has)
+	}
 	const most = 6
 	if len(wanted) > most {
 		wanted = append(wanted[:most], "another format's fields")

@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -44,6 +45,9 @@ func parseIDs(array json.RawMessage, special int32) ([]int32, error) {
 		return nil, fmt.Errorf("it is %s, not an array of token ids", shown(array))
 	}
 	array = bytes.TrimSpace(array[1 : len(array)-1])
+	if bytes.HasPrefix(array, []byte{'['}) {
+		return nil, errors.New("it is a list of lists, not one list of token ids")
+	}
 	if len(array) == 0 {
 		return nil, nil
 	}

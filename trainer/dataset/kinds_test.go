@@ -38,6 +38,9 @@ func TestKindsOfText(t *testing.T) {
 		{"semicolons", "a.csv", "x;input_ids\n\"a;b\";[1, 2]\n;[3, 4]\n"},
 		{"tabs in a .csv", "a.csv", "\ninput_ids\tx\n[1, 2]\ta\n[3, 4]\tb,c\n"},
 		{"a quoted semicolon", "a.csv", "\"a;b\"\"\",input_ids\nx,\"[1, 2]\"\ny,\"[3, 4]\"\n"},
+		{"Zstandard without a name", "a.jsonl", zst.String()},
+		{"bzip2 without a name", "a.json", string(bz2)},
+		{"blanks around names", "a.csv", "x, input_ids \n1,\"[1, 2]\"\n2,\"[3, 4]\"\n"},
 		{"one column", "a.csv", "input_ids\n\"[1, 2]\"\n\"[3, 4]\"\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -63,6 +66,11 @@ func TestKindsOfText(t *testing.T) {
 		{"UTF-16, big end first", "a.csv", half(1, 0), "the file is UTF-16 text"},
 		{"UTF-16 without a mark", "a.json", half(0, 1)[2:], "the file is UTF-16 text"},
 		{"UTF-32", "a.txt", half(0, 1, 2, 3), "the file is UTF-32 text"},
+		{"Parquet", "a.jsonl", "PAR1\x15\x04", "the file is Parquet; give it a name that ends in .parquet"},
+		{"Arrow", "a.json", "ARROW1\x00\x00", "the file is Arrow; give it a name that ends in .arrow"},
+		{"an archive", "a.csv", "PK\x03\x04\x14", "the file is a ZIP archive; unpack it"},
+		{"a page", "a.jsonl", "\n<!DOCTYPE html>\n<html>", "the file is a page of a website, not data"},
+		{"a comma too many", "a.json", "[" + a + ",]", "found ']' where a record must be; remove the comma before it"},
 		{"not Zstandard", "a.jsonl.zst", a, "the file is not Zstandard, despite its name"},
 		{"Zstandard cut off", "a.jsonl.zst", zst.String()[:zst.Len()-8], "the Zstandard file is truncated"},
 		{"not bzip2", "a.jsonl.bz2", a, "the file is not bzip2, despite its name"},

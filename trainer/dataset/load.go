@@ -165,7 +165,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		report.Records++
 		l.records++
 		if r.err != nil {
-			err := fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), r.err)
+			err := fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), batch[i].explained(r.err, format, l.source.columns))
 			switch {
 			case l.opt.SkipBad && !isSetup(r.err):
 				if report.Bad++; report.Bad == 1 {
@@ -175,7 +175,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 			case isSetup(r.err) || isRefusal(r.err):
 				return err
 			}
-			return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
+			return withWayOn(err)
 		}
 		report.Chats.add(r.chats)
 		report.Examples += len(r.made.examples)

@@ -17,11 +17,14 @@ var pairsOfAnswers = [][2]string{
 	{"response_0", "response_1"},
 	{"response_a", "response_b"},
 	{"output_1", "output_2"},
+	{"chosen", "reject"},
+	{"chosen_answer", "rejected_answer"},
+	{"human_ref_a", "human_ref_b"},
 	{"chosen_input_ids", "rejected_input_ids"},
 }
 
 // worse are the names of a worse answer beside one that SFT would train on.
-var worse = []string{"rejected", "rejected_response", "rejected_output", "rejected_messages", "non_preferred_output"}
+var worse = []string{"rejected", "reject", "rejected_response", "rejected_output", "rejected_messages", "non_preferred_output"}
 
 // feedback are the names of a judgement of one answer: KTO's desirable or not.
 var feedback = []string{"label", "kto_tag"}
@@ -47,7 +50,7 @@ func (r *record) preference(columns []column) error {
 		}
 	}
 	for _, name := range feedback {
-		if r.isTruth(name) && slices.ContainsFunc(answers, r.present) && (name == "kto_tag" || !r.present("text")) {
+		if r.judges(name) && slices.ContainsFunc(answers, r.present) && (name == "kto_tag" || !r.present("text")) {
 			return refuse("the record has KTO's feedback (%s, true or false), which SFT does not train on; train on the desired ones by `columns` weight=%s, or on all by `columns` %s=", name, name, name)
 		}
 	}
@@ -107,15 +110,24 @@ func (r *record) shorter(name string) bool {
 		return false
 	}
 	for _, m := range list {
-		if roles[m.Role+m.From] == "user" {
+		if roles[strings.ToLower(m.Role+m.From)] == "user" {
 			return false
 		}
 	}
 	return true
 }
 
+// judges reports whether a field of feedback has its value: true or false, or 1 or 0
+// where the other fields are KTO's too.
+func (r *record) judges(name string) bool {
+	if value := strings.Trim(string(r.raw(name)), "\" "); value == "0" || value == "1" {
+		return name == "kto_tag" || r.present("prompt") && r.present("completion")
+	}
+	return r.isTruth(name)
+}
+
 // isTruth reports whether a field is true or false.
 func (r *record) isTruth(name string) bool {
-	text := strings.ToLower(string(r.raw(name)))
+	text := strings.ToLower(strings.Trim(string(r.raw(name)), "\" "))
 	return text == "true" || text == "false"
 }

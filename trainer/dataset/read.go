@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -16,19 +17,33 @@ type Use struct {
 	Path    string
 	Records int
 	Unused  []string
+	Bad     int    // skipped
+	First   string // the error of the first of these, with its place
 	Splits  string // how the splits of its folder are used, in a line; "" for other files of it
 }
 
 // String returns the use in one line.
 func (u Use) String() string {
 	file := FileReport{Path: u.Path}
-	return fmt.Sprintf("%s: %d records%s", file.name(), u.Records, unusedLine(u.Unused, nil))
+	bad := ""
+	if u.Bad > 0 {
+		bad = fmt.Sprintf("; %d bad ones were skipped, the first: %s", u.Bad, u.First)
+	}
+	return fmt.Sprintf("%s: %d records%s%s", file.name(), u.Records, bad, unusedLine(u.Unused, nil))
 }
 
+// ErrStop ends Read without an error.
+var ErrStop = errors.New("no more records are wanted")
+
 // Read calls each with the records of the paths for a purpose, one after another, without
-// making examples, and returns how each file was used. An error of each ends it; errors
+// making examples, and returns how each file was used. Of the options it heeds Columns and
+// SkipBad, which skips records of which each returns an error. Other errors end it; they
 // name file and line.
-func Read(paths []string, purpose Purpose, each func(*Record) error) ([]Use, error) {
+func Read(paths []string, purpose Purpose, opt Options, each func(*Record) error) ([]Use, error) {
+	columns, err := columnsOf(opt.Columns)
+	if err != nil {
+		return nil, err
+	}
 	sources, err := findSources(paths, purpose)
 	if err != nil {
 		return nil, err
@@ -36,7 +51,10 @@ func Read(paths []string, purpose Purpose, each func(*Record) error) ([]Use, err
 	var uses []Use
 	for _, s := range sources {
 		for i, path := range s.files {
-			use, err := readFile(path, s.sizes[i], each)
+			use, err := readFile(path, s.sizes[i], columns, opt.SkipBad, each)
+			if errors.Is(err, ErrStop) {
+				return append(uses, use), nil
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -49,7 +67,7 @@ func Read(paths []string, purpose Purpose, each func(*Record) error) ([]Use, err
 	return uses, nil
 }
 
-func readFile(path string, size int64, each func(*Record) error) (Use, error) {
+func readFile(path string, size int64, columns []column, skip bool, each func(*Record) error) (Use, error) {
 	use := Use{Path: path}
 	kind, _ := fileTypeOf(path)
 	f, err := openFile(path)
@@ -65,19 +83,31 @@ func readFile(path string, size int64, each func(*Record) error) (Use, error) {
 	for r, err := range records {
 		r.usage = seen
 		one := Record{kind.at(path, r.line), r}
-		if err == nil {
-			err = one.record.parse()
-		}
-		if err == nil {
-			one.record.see()
-			err = each(&one)
-		}
 		if err != nil {
 			return use, fmt.Errorf("%s: %w", one.where, err)
 		}
 		use.Records++
+		if err = one.record.parse(); err == nil && use.Records == 1 {
+			err = one.record.checkColumns(columns)
+		}
+		if err == nil {
+			one.record.rename(columns)
+			one.record.see()
+			err = each(&one)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrStop):
+			return use, err
+		case skip:
+			if use.Bad++; use.Bad == 1 {
+				use.First = fmt.Sprintf("%s: %v", one.where, err)
+			}
+		default:
+			return use, fmt.Errorf("%s: %w", one.where, err)
+		}
 	}
-	use.Unused, _ = seen.unused(nil)
+	use.Unused, _ = seen.unused(columns)
 	return use, nil
 }
 

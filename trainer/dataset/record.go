@@ -19,13 +19,14 @@ type record struct {
 	fields map[string]json.RawMessage // of json, once parsed; of the texts, those that are JSON arrays or objects
 	names  messageNames               // of its messages
 	usage  *usage                     // notes which fields are read; may be nil
+	fault  error                      // why a row of a table cannot be read
 
 	// columnar marks a record of a file of columns, whose structs all have the same
 	// members.
 	columnar bool
 }
 
-var errNotUTF8 = errors.New("the record is not UTF-8; convert the file")
+var errNotUTF8 = advise("the record is not UTF-8 text; convert the file: iconv -f LATIN1 -t UTF-8 OLD > NEW")
 
 func (r *record) size() int {
 	n := len(r.json)
@@ -37,6 +38,9 @@ func (r *record) size() int {
 
 // parse parses the object's fields, once. The values of fields are parsed on demand.
 func (r *record) parse() error {
+	if r.fault != nil {
+		return r.fault
+	}
 	if r.json == nil || r.fields != nil {
 		return nil
 	}
@@ -54,9 +58,39 @@ func (r *record) parse() error {
 		return fmt.Errorf("the record is %s, not a JSON object with named fields", shown(r.json))
 	}
 	if err != nil {
-		return fmt.Errorf("the record is not JSON: %w", err)
+		return notJSON(r.json, err)
 	}
+	return r.openRow()
+}
+
+// openRow replaces the fields by those of the row, if the record is a row of the Hub's
+// dataset viewer: {"row_idx", "row": {…}, "truncated_cells"}.
+func (r *record) openRow() error {
+	if _, numbered := r.fields["row_idx"]; !numbered || !r.isObject("row") {
+		return nil
+	}
+	if !isEmpty(string(r.fields["truncated_cells"])) {
+		return errors.New("the Hub's viewer has cut cells of the row (truncated_cells); download the dataset's files")
+	}
+	var row map[string]json.RawMessage
+	if err := json.Unmarshal(r.fields["row"], &row); err != nil {
+		return errors.New("its row is not a JSON object")
+	}
+	r.fields = row
 	return nil
+}
+
+// notJSON says where a text is not JSON.
+func notJSON(text []byte, err error) error {
+	fault := (*json.SyntaxError)(nil)
+	if !errors.As(err, &fault) || fault.Offset < 1 || fault.Offset > int64(len(text)) {
+		return errors.New("the record is not JSON")
+	}
+	if errors.As(json.Unmarshal(append(text[:len(text):len(text)], ' '), new(any)), &fault) && fault.Offset > int64(len(text)) {
+		return errors.New("the record is not JSON: it ends too early")
+	}
+	before, rest := text[:fault.Offset-1], text[fault.Offset-1:]
+	return fmt.Errorf("the record is not JSON: unexpected %s at character %d", shown(rest), utf8.RuneCount(before)+1)
 }
 
 // withoutNaN returns the text with null for NaN, Infinity and -Infinity outside strings,
@@ -135,7 +169,7 @@ func (r *record) text(name string) (string, error) {
 	}
 	raw, ok := r.fields[name]
 	if !ok {
-		return "", fmt.Errorf("the record has %s but no %q", r.fieldsNamed(), name)
+		return "", missingField{name, r.fieldsNamed()}
 	}
 	var text string
 	if string(raw) == "null" {
@@ -170,7 +204,7 @@ func (r *record) ids(name string, special int32) ([]int32, error) {
 		return nil, fmt.Errorf("%q is %s, not a JSON array of token ids", name, shown([]byte(text)))
 	}
 	if !ok {
-		return nil, fmt.Errorf("the record has %s but no %q", r.fieldsNamed(), name)
+		return nil, missingField{name, r.fieldsNamed()}
 	}
 	ids, err := parseIDs(raw, special)
 	if err != nil {
@@ -188,12 +222,14 @@ func (r *record) fieldsNamed() string {
 	if len(names) == 0 {
 		return "no fields"
 	}
-	const most = 12
-	if len(names) > most {
-		names = append(names[:most], "…")
-	}
+	const most, mostBytes = 12, 120
+	bytes := 0
 	for i, name := range names {
 		names[i] = shown([]byte(name))
+		if bytes += len(names[i]); i == most || i > 0 && bytes > mostBytes {
+			names = append(names[:i], "…")
+			break
+		}
 	}
 	return "the fields " + strings.Join(names, ", ")
 }

@@ -17,6 +17,47 @@ func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format
 
 func isRefusal(err error) bool { return errors.As(err, new(refusal)) }
 
+// An advice is an error about a record whose message says what to do.
+type advice struct{ error }
+
+func advise(format string, args ...any) error { return advice{fmt.Errorf(format, args...)} }
+
+// withWayOn adds to an error about a record how the file can be read nevertheless.
+func withWayOn(err error) error {
+	if errors.As(err, new(advice)) {
+		return fmt.Errorf("%w, or skip such records by `skip_bad_records`", err)
+	}
+	return fmt.Errorf("%w; mend it, or skip such records by `skip_bad_records`", err)
+}
+
+// A missingField is an error about a field that a record of the format must have.
+type missingField struct{ name, has string }
+
+func (m missingField) Error() string {
+	return fmt.Sprintf("the record has %s but no %q", m.has, m.name)
+}
+
+// explained returns a clearer error about a record that has not the fields of the file's
+// format: a column that is missing, or another format.
+func (r *record) explained(err error, f *format, columns []column) error {
+	missing := missingField{}
+	if !errors.As(err, &missing) || r.parse() != nil {
+		return err
+	}
+	for _, c := range columns {
+		if c.target != missing.name {
+			continue
+		}
+		if absent := r.checkColumns([]column{c}); absent != nil {
+			return absent
+		}
+	}
+	if other, err := formatOf(*r, Auto, columns); err == nil && other != f {
+		return advise("the record is one of %s, but the file is read as %s; put records of each format in files of their own", other, f)
+	}
+	return err
+}
+
 // heededNames are the names besides those of formats that change what a record is.
 var heededNames = sync.OnceValue(func() []string {
 	names := slices.Concat(media, feedback, worse)

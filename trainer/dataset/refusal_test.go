@@ -37,6 +37,10 @@ func TestRefused(t *testing.T) {
 		{"kto, all", `{"prompt": "a", "completion": "b", "label": false}`, "or on all by `columns` label=", "label="},
 		{"kto of chats", `{"messages": [` + user + `, ` + good + `], "label": true}`, "KTO's feedback (label", "weight=label"},
 		{"kto_tag", `{"instruction": "a", "input": "", "output": "b", "kto_tag": true}`, "KTO's feedback (kto_tag", "weight=kto_tag"},
+		{"kto of tables", `{"prompt": "a", "completion": "b", "label": "True"}`, "KTO's feedback (label", "weight=label"},
+		{"kto of 1 and 0", `{"prompt": "a", "completion": "b", "label": 1}`, "KTO's feedback (label", "weight=label"},
+		{"reject", `{"prompt": "a", "chosen": "b", "reject": "c"}`, "a preference pair (chosen, reject)", "completion=chosen"},
+		{"shp", `{"prompt": "a", "human_ref_A": "b", "human_ref_B": "c", "labels": 1}`, "a preference pair (human_ref_a, human_ref_b)", "completion=human_ref_A"},
 		{"ranked", `{"prompt": "a", "responses": ["b", "c"], "scores": [2, 1]}`, "several answers and their judgement (responses, scores)", "completion=responses.0"},
 		{"steps", `{"prompt": "a", "completions": ["b", "c"], "labels": [true, false]}`, "several answers and their judgement (completions, labels)", "completion=completions.0"},
 

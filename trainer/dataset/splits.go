@@ -15,7 +15,7 @@ type splitName struct {
 }
 
 // The splits of a dataset's folder. A folder has them if its files, or its subfolders,
-// are named train and at least one of the others, as in repositories of the Hugging Face
+// are named by at least two of them, of which one is train or both others are, as in repositories of the Hugging Face
 // Hub: train-00000-of-00002.parquet, data_test.jsonl, validation/0.json.
 var splitNames = []splitName{
 	{"train", []string{"train", "training"}},

@@ -24,6 +24,7 @@ func TestSplits(t *testing.T) {
 		{"prefixes and capitals", []string{"chats_Train.jsonl", "chats_Val.jsonl", "README.md", "other.jsonl"}, []int32{0}, []int32{1}, "train (1 files) for training; not used for it: validation (1 files), DIR/other.jsonl, which is in no split"},
 		{"tests of a program", []string{"train.jsonl", "test/a.py"}, []int32{0}, []int32{0}, ""},
 		{"train alone", []string{"train.jsonl", "other.jsonl"}, []int32{1, 0}, []int32{1, 0}, ""},
+		{"no train", []string{"test.jsonl", "val.jsonl"}, nil, []int32{1, 0}, "choose one"},
 		{"test alone", []string{"a.jsonl", "test.jsonl"}, []int32{0, 1}, []int32{0, 1}, ""},
 		{"parts of words", []string{"constrained.jsonl", "latest.jsonl"}, []int32{0, 1}, []int32{0, 1}, ""},
 	} {
@@ -38,6 +39,10 @@ func TestSplits(t *testing.T) {
 				opt := DefaultOptions()
 				opt.Evaluation = evaluation
 				set, err := Load([]string{dir}, nil, opt, nil)
+				if want == nil {
+					require.ErrorContains(t, err, "it has the splits validation, test; choose one, as "+dir+":validation")
+					continue
+				}
 				require.NoError(t, err)
 				var got []int32
 				for _, e := range set.Examples {

@@ -74,7 +74,7 @@ func (r *record) see() {
 
 // isEmpty reports whether a value has nothing that could be used.
 func isEmpty(raw string) bool {
-	return raw == "" || raw == "null" || raw == `""` || raw == "[]" || raw == "{}"
+	return raw == "" || raw == "null" || raw == `""` || raw == "[]" || raw == "{}" || raw == `"[]"` || raw == `"{}"`
 }
 
 // use notes that a field is read.

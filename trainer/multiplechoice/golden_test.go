@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/trainer/dataset"
+
 	"qlora/bindings"
 	"qlora/bindings/cpu"
 	"qlora/checkpoint"
@@ -67,11 +69,11 @@ func TestAsTheHarness(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			questions, _, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")})
+			questions, _, err := Read([]string{filepath.Join("testdata", c.Questions+".jsonl")}, dataset.Options{})
 			require.NoError(t, err)
 			var examples []Question
 			if c.Examples != "" && c.Examples != c.Questions {
-				examples, _, err = ReadExamples([]string{filepath.Join("testdata", c.Examples+".jsonl")})
+				examples, _, err = ReadExamples([]string{filepath.Join("testdata", c.Examples+".jsonl")}, dataset.Options{})
 				require.NoError(t, err)
 			}
 			test, err := NewTest(questions, examples, tok, c.options(), 0)
@@ -196,18 +198,40 @@ func TestLayouts(t *testing.T) {
 			Question{Text: "The cup fell off the table since _ was low.", Prompt: "The cup fell off the table since ", Rest: "was low.", Choices: []string{"the cup", "the table"}, Answer: 1},
 		},
 	} {
-		got, _, err := Read([]string{file(t, c.record)})
+		got, _, err := Read([]string{file(t, c.record)}, dataset.Options{})
 		require.NoError(t, err, c.record)
 		require.Equal(t, []Question{c.want}, got, c.record)
-		yes, err := Recognize([]string{file(t, c.record)})
+		yes, err := Recognize([]string{file(t, c.record)}, dataset.Options{})
 		require.NoError(t, err)
 		require.True(t, yes)
 	}
 	for _, record := range []string{`{"question": "Why?", "answer": "So."}`, `{"passage": "It rains.", "question": "Why?", "answer": "Clouds."}`} {
-		yes, err := Recognize([]string{file(t, record)})
+		yes, err := Recognize([]string{file(t, record)}, dataset.Options{})
 		require.NoError(t, err)
 		require.False(t, yes)
 	}
+}
+
+// TestReadOptions reads questions under other names and among damaged records.
+func TestReadOptions(t *testing.T) {
+	path := file(t, `{"q": "Why?", "Choices": ["a", "b"], "gold": 1}`+"\n{\n"+`{"q": "Who?", "Choices": ["a", "b"], "gold": 7}`+"\n"+`{"q": "How?", "Choices": ["a", "b"], "gold": "a"}`)
+	opt := dataset.Options{Columns: []string{"question=q", "choices=Choices", "answer=gold"}, SkipBad: true}
+	yes, err := Recognize([]string{path}, opt)
+	require.NoError(t, err)
+	require.True(t, yes)
+	questions, uses, err := Read([]string{path}, opt)
+	require.NoError(t, err)
+	require.Len(t, questions, 2)
+	require.Equal(t, "How?", questions[1].Text)
+	require.Contains(t, uses[0].String(), "4 records; 2 bad ones were skipped, the first: "+path+":2: the record is not JSON")
+	opt.SkipBad = false
+	_, _, err = Read([]string{path}, opt)
+	require.ErrorContains(t, err, path+":2: the record is not JSON")
+	opt.Columns = []string{"question=other"}
+	_, _, err = Read([]string{path}, opt)
+	require.ErrorContains(t, err, `but no "other", which `+"`columns`"+` maps to question`)
+	_, _, err = Read([]string{file(t, `{"question": "x", "choices": ["a", "b"], "answer": -1}`)}, dataset.Options{SkipBad: true})
+	require.ErrorIs(t, err, errNoAnswer)
 }
 
 func file(t *testing.T, text string) string {
@@ -220,7 +244,7 @@ func file(t *testing.T, text string) string {
 func TestReadRefuses(t *testing.T) {
 	for record, want := range map[string]string{
 		``:                "no records",
-		`{"question": 1}`: "a question with choices needs question+choices+answerKey",
+		`{"question": 1}`: "which are not those of a question with choices",
 		`{"question": "x", "choices": ["a"], "answer": 0}`:                                         "1 choices",
 		`{"question": "x", "choices": ["a", ""], "answer": 0}`:                                     "choice 2 is empty",
 		`{"question": "x", "choices": "ab", "answer": 0}`:                                          `"choices" is not a list of texts`,
@@ -239,7 +263,7 @@ func TestReadRefuses(t *testing.T) {
 		`{"sentence": "a _ b", "option1": "a", "option2": "b", "answer": ""}`:                      "the question has no answer",
 		`{"passage": "x", "question": "y", "label": -1}`:                                           "the question has no answer",
 	} {
-		_, _, err := Read([]string{file(t, record)})
+		_, _, err := Read([]string{file(t, record)}, dataset.Options{})
 		require.ErrorContains(t, err, want, record)
 		require.ErrorContains(t, err, "questions.jsonl", record)
 	}
@@ -250,7 +274,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`{"question": "x", "choices": {"text": ["a"], "label": []}, "answerKey": "A"}`)
 	f.Add(`{"ctx_a": "\u00e9", "ctx_b": "", "endings": ["[", "]"], "label": "1"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		all, _, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))})
+		all, _, err := Read([]string{file(t, strings.ReplaceAll(text, "\n", " "))}, dataset.Options{})
 		for _, q := range all {
 			if err == nil && (q.Answer < 0 || q.Answer >= len(q.Choices) || len(q.Choices) < 2) {
 				t.Fatalf("%q gives %+v", text, q)

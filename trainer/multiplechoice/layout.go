@@ -40,14 +40,6 @@ func (l *layout) fits(r *dataset.Record) bool {
 	return r.Has(l.fields...) && (l.also == nil || l.also(r))
 }
 
-func fieldsOfLayouts() string {
-	var all []string
-	for _, l := range layouts {
-		all = append(all, strings.Join(l.fields, "+"))
-	}
-	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
-}
-
 // texts returns a field that must be a list of texts.
 func texts(r *dataset.Record, name string) ([]string, error) {
 	raw, err := r.JSON(name)

@@ -32,11 +32,11 @@ const maxChoices = 26
 
 // Read returns the questions of files and folders, and how each file was used. Of a
 // folder with splits it reads test, or validation if the answers of test are not
-// published.
-func Read(paths []string) ([]Question, []dataset.Use, error) {
-	all, uses, err := read(paths, dataset.ForTest)
+// published. It heeds the options that dataset.Read does.
+func Read(paths []string, opt dataset.Options) ([]Question, []dataset.Use, error) {
+	all, uses, err := read(paths, dataset.ForTest, opt)
 	if errors.Is(err, errNoAnswer) {
-		if validation, uses, err := read(paths, dataset.ForValidation); err == nil {
+		if validation, uses, err := read(paths, dataset.ForValidation, opt); err == nil {
 			return validation, uses, nil
 		}
 	}
@@ -45,43 +45,48 @@ func Read(paths []string) ([]Question, []dataset.Use, error) {
 
 // ReadExamples returns the questions of files and folders that serve as examples: of a
 // folder with splits those of dev or else train.
-func ReadExamples(paths []string) ([]Question, []dataset.Use, error) {
-	return read(paths, dataset.ForExamples)
+func ReadExamples(paths []string, opt dataset.Options) ([]Question, []dataset.Use, error) {
+	return read(paths, dataset.ForExamples, opt)
 }
 
-func read(paths []string, purpose dataset.Purpose) ([]Question, []dataset.Use, error) {
+func read(paths []string, purpose dataset.Purpose, opt dataset.Options) ([]Question, []dataset.Use, error) {
 	var all []Question
-	uses, err := dataset.Read(paths, purpose, func(r *dataset.Record) error {
+	var unanswered error // a split without answers is not one of bad records
+	uses, err := dataset.Read(paths, purpose, opt, func(r *dataset.Record) error {
 		q, err := parse(r)
-		all = append(all, q)
+		if errors.Is(err, errNoAnswer) {
+			unanswered = fmt.Errorf("%s: %w", r.Where(), err)
+			return dataset.ErrStop
+		}
+		if err == nil {
+			all = append(all, q)
+		}
 		return err
 	})
+	if unanswered != nil {
+		return nil, nil, unanswered
+	}
 	if err == nil && len(all) == 0 {
 		err = fmt.Errorf("%s: no records", strings.Join(paths, ", "))
 	}
 	return all, uses, err
 }
 
-var errFirst = errors.New("the first record was seen")
-
 // Recognize reports whether the first record of the files has the fields of a question
 // with choices.
-func Recognize(paths []string) (bool, error) {
+func Recognize(paths []string, opt dataset.Options) (bool, error) {
 	found := false
-	_, err := dataset.Read(paths, dataset.ForTest, func(r *dataset.Record) error {
+	_, err := dataset.Read(paths, dataset.ForTest, opt, func(r *dataset.Record) error {
 		found = slices.ContainsFunc(layouts, func(l layout) bool { return l.fits(r) })
-		return errFirst
+		return dataset.ErrStop
 	})
-	if errors.Is(err, errFirst) {
-		err = nil
-	}
 	return found, err
 }
 
 func parse(r *dataset.Record) (Question, error) {
 	i := slices.IndexFunc(layouts, func(l layout) bool { return l.fits(r) })
 	if i < 0 {
-		return Question{}, fmt.Errorf("the record has %s, but a question with choices needs %s", r.Fields(), fieldsOfLayouts())
+		return Question{}, fmt.Errorf("the record has %s, which are not those of a question with choices; evaluate other records in a run of their own", r.Fields())
 	}
 	q, err := layouts[i].read(r)
 	q.letters = layouts[i].letters

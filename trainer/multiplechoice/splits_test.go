@@ -8,6 +8,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"qlora/trainer/dataset"
 )
 
 // TestSplits checks which split of a benchmark's folder is asked: test, or validation if
@@ -36,13 +38,13 @@ func TestSplits(t *testing.T) {
 				file := filepath.Join(dir, "data", split+"-00000-of-00001.parquet")
 				require.NoError(t, parquet.WriteFile(file, []row{{split, []string{"a", "b"}, label}}))
 			}
-			asked, uses, err := Read([]string{dir})
+			asked, uses, err := Read([]string{dir}, dataset.Options{})
 			require.NoError(t, err)
 			require.Len(t, asked, 1)
 			assert.Equal(t, c.asked, asked[0].Text)
 			require.Len(t, uses, 1)
 			assert.Contains(t, uses[0].Splits, c.line)
-			examples, _, err := ReadExamples([]string{dir})
+			examples, _, err := ReadExamples([]string{dir}, dataset.Options{})
 			require.NoError(t, err)
 			assert.Equal(t, c.examples, examples[0].Text)
 		})

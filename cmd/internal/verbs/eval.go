@@ -72,7 +72,7 @@ func (o *evaluation) check(c *call) error {
 		return exit.AsWrong(err)
 	}
 	if o.Records.Format == dataset.Auto {
-		questions, err := multiplechoice.Recognize(o.Dataset)
+		questions, err := multiplechoice.Recognize(o.Dataset, o.Records)
 		if err != nil {
 			return asMissing("dataset", err)
 		}

@@ -62,8 +62,8 @@ func (o *evaluation) ask(c *call, r *inference) error {
 }
 
 // questions reads the files of an option and prints how each was used.
-func (o *evaluation) questions(c *call, option string, paths []string, read func([]string) ([]multiplechoice.Question, []dataset.Use, error)) ([]multiplechoice.Question, error) {
-	questions, uses, err := read(paths)
+func (o *evaluation) questions(c *call, option string, paths []string, read func([]string, dataset.Options) ([]multiplechoice.Question, []dataset.Use, error)) ([]multiplechoice.Question, error) {
+	questions, uses, err := read(paths, o.Records)
 	if err != nil {
 		return nil, asMissing(option, err)
 	}

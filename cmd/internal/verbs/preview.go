@@ -8,6 +8,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/nn/family"
 	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
@@ -51,6 +52,12 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 		var err error
 		if tok, _, err = o.tokenizer(); err != nil {
 			return err
+		}
+		if config, err := family.ReadConfig(o.data.Model); err == nil { // a tokenizer alone is enough
+			o.data.Records.VocabularySize = config.Vocabulary
+			if tok != nil {
+				o.data.Records.VocabularySize = max(config.Vocabulary, tok.Size())
+			}
 		}
 	}
 	set, _, err := o.trainSet(c, tok, nil)
