@@ -55,8 +55,12 @@ func (o *option) giveAll(name string, texts []string, from source, exact bool) e
 	if o.many && !exact && len(texts) == 1 {
 		if elements, ok := bracketed(texts[0], o.literal || o.path); ok {
 			texts, exact = elements, true
-			if len(elements) == 0 && o.nothing != "" {
+			switch {
+			case len(elements) > 0:
+			case o.nothing != "":
 				texts = []string{o.nothing}
+			case o.value.Type() != listType || o.fallback != "":
+				return fmt.Errorf("%s: the list is empty; leave the option out", name)
 			}
 		}
 	}
