@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"qlora/option"
 )
@@ -27,6 +28,15 @@ func (l *Layers) UnmarshalJSON(data []byte) error {
 	}
 	*l = list
 	return nil
+}
+
+// String returns the indices, separated by commas.
+func (l Layers) String() string {
+	texts := make([]string, len(l))
+	for i, n := range l {
+		texts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(texts, ",")
 }
 
 // parseLayers reads the values of the option layers_to_transform.

@@ -24,6 +24,14 @@ type Targets struct {
 	Pattern string // a regular expression in Python's syntax, or AllLinear
 }
 
+// String returns what ParseTargets reads.
+func (t Targets) String() string {
+	if t.Pattern != "" {
+		return t.Pattern
+	}
+	return strings.Join(t.Names, ",")
+}
+
 // ParseTargets reads the option target_modules. Names separated by commas are a list;
 // any other text is a regular expression.
 func ParseTargets(s string) Targets {

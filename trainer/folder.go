@@ -68,6 +68,7 @@ func (t *Trainer) runSettings() map[string]string {
 		s["lora_bias"] = fmt.Sprint(c.LoraBias)
 		s["init_lora_weights"], s["bias"], s["rank_pattern"] = string(c.Init), fmt.Sprint(c.Bias), fmt.Sprint(c.RankPattern)
 		s["layers_to_transform"], s["exclude_modules"] = fmt.Sprint(c.Layers), fmt.Sprint(c.Exclude)
+		s["layers_pattern"], s["trainable_token_indices"] = strings.Join(c.LayersPattern, ","), c.Tokens.String()
 	}
 	return s
 }
@@ -98,10 +99,15 @@ func (t *Trainer) checkFolder() error {
 	case used:
 		if held == nil {
 			if held, err = recordOfCheckpoints(dir); err != nil {
-				return holdsAnother(dir, err)
+				return err
 			}
 		}
-		if err := t.differsFrom(held); err != nil {
+		err := t.differsFrom(held)
+		switch {
+		case err != nil && t.Args.resumes():
+			return option.Errorf("output_dir", dir,
+				"it holds another run (%v), with nothing that `resume_from_checkpoint` can continue: choose another folder, or move it aside with `overwrite_output_dir`", err)
+		case err != nil:
 			return holdsAnother(dir, err)
 		}
 		t.run = held.Run
@@ -124,21 +130,27 @@ func (t *Trainer) differsFrom(held *record) error {
 	here := t.runSettings()
 	for _, name := range slices.Sorted(maps.Keys(here)) {
 		if made, ok := held.Settings[name]; ok && made != here[name] {
-			return fmt.Errorf("it was made with `%s` %s and this run has %s", name, orNone(made), orNone(here[name]))
+			return fmt.Errorf("it was made with `%s` %s and this run has %s", name, excerpt(made), excerpt(here[name]))
 		}
 	}
 	return nil
 }
 
-func orNone(text string) string {
-	if text == "" {
+// excerpt returns a setting's text, short enough for a message.
+func excerpt(text string) string {
+	const most = 24
+	r := []rune(text)
+	switch {
+	case len(r) == 0:
 		return "unset"
+	case len(r) > most:
+		return string(r[:most]) + "…"
 	}
 	return text
 }
 
 // recordOfCheckpoints returns what the newest readable checkpoint says of its run, for a
-// folder without a record.
+// used folder without a record; an error if there is none.
 func recordOfCheckpoints(dir string) (*record, error) {
 	all, err := readCheckpoints(dir)
 	if err != nil {
@@ -149,7 +161,8 @@ func recordOfCheckpoints(dir string) (*record, error) {
 			return &record{Run: p.Run, Identity: p.Identity, Settings: p.Settings}, nil
 		}
 	}
-	return nil, errors.New("its files do not say with which settings it was made")
+	return nil, option.Errorf("output_dir", dir,
+		"it holds a run of another program, which `resume_from_checkpoint` cannot continue: choose another folder, or move it aside with `overwrite_output_dir`")
 }
 
 // holdsRun reports whether a folder without a record has files of a run: of this

@@ -74,10 +74,23 @@ func TestUsedFolderIsRefused(t *testing.T) {
 			require.True(t, maps.Equal(before, content(t, out)), "a file of %s changed", out)
 		}
 	}
-	r := copyOf(first)
-	r.Base.Lora.R = 8
-	_, err := New(r)
-	require.ErrorContains(t, err, "`lora_r` 4 and this run has 8")
+	for want, change := range map[string]func(*lora.Config){
+		"`lora_r` 4 and this run has 8":                          func(c *lora.Config) { c.R = 8 },
+		"and this run has q_proj":                                func(c *lora.Config) { c.Targets = lora.ParseTargets("q_proj") },
+		"`layers_to_transform` unset and this run has 1":         func(c *lora.Config) { c.Layers = lora.Layers{1} },
+		"`exclude_modules` unset and this run has k_proj,v_proj": func(c *lora.Config) { c.Exclude = lora.ParseTargets("k_proj,v_proj") },
+		"`trainable_token_indices` unset and this run has 5,7":   func(c *lora.Config) { c.Tokens.IDs = []int32{5, 7} },
+		"`rank_pattern` unset and this run has {\"q_proj\":2,\"v_proj\":40,…": func(c *lora.Config) {
+			c.RankPattern = lora.Pattern{{Key: "q_proj", Value: 2}, {Key: "v_proj", Value: 40}, {Key: "k_proj", Value: 8}}
+		},
+	} {
+		r := copyOf(first)
+		c := *r.Base.Lora
+		change(&c)
+		r.Base.Lora = &c
+		_, err := New(r)
+		require.ErrorContains(t, err, want)
+	}
 }
 
 // TestFolderOfAnotherProgram checks what a folder without a record or readable
@@ -96,10 +109,10 @@ func TestFolderOfAnotherProgram(t *testing.T) {
 			require.NoError(t, err, name)
 			continue
 		}
-		require.ErrorContains(t, err, "holds another run (its files do not say with which settings it was made)", name)
+		require.ErrorContains(t, err, "holds a run of another program, which `resume_from_checkpoint` cannot continue", name)
 		r.Args.Resume = ResumeNewest // finds no checkpoint, so it is a fresh start
 		_, err = New(r)
-		require.ErrorContains(t, err, "holds another run", name)
+		require.ErrorContains(t, err, "holds a run of another program", name)
 	}
 }
 

@@ -76,9 +76,9 @@ func (want identity) differs(made identity) error {
 	case want.Taken != made.Taken:
 		return fmt.Errorf("it was made with `init_lora_weights` %q and this run has %q, which changes the base differently", made.Taken, want.Taken)
 	case want.Base != made.Base:
-		return fmt.Errorf("it was made on another base than this run's `model`")
+		return fmt.Errorf("it was made on another base than this run's `model` and `add_tokens` give")
 	case want.Data != made.Data:
-		return fmt.Errorf("it was made from other records than this run's `dataset`")
+		return fmt.Errorf("it was made from other records than this run's `dataset` gives with these options")
 	}
 	return nil
 }

@@ -36,8 +36,9 @@ type loop struct {
 // to the output folder. Call it at most once. When ctx is canceled it finishes the
 // current step, saves a checkpoint and returns [ErrInterrupted].
 func (t *Trainer) Train(ctx context.Context) (err error) {
-	if err := os.MkdirAll(t.Args.OutputDir, 0o755); err != nil {
-		return place.NotCreated("output_dir", t.Args.OutputDir, err)
+	created, err := place.Create("output_dir", t.Args.OutputDir)
+	if err != nil {
+		return err
 	}
 	if t.lock, err = lockFolder(t.Args.OutputDir); err != nil {
 		return t.full(err, 0)
@@ -56,7 +57,9 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	if err := r.load(); err != nil {
 		if t.seen == nil { // leave no sign of a run
 			_ = os.Remove(filepath.Join(t.Args.OutputDir, lockFile))
-			_ = os.Remove(t.Args.OutputDir)
+			for _, dir := range created {
+				_ = os.Remove(dir)
+			}
 		}
 		return err
 	}

@@ -54,7 +54,7 @@ func (s *Prompts) check(a *Args, c *nn.Config) error {
 		return nil
 	}
 	if a.EvalStrategy == StrategyNo {
-		return option.Errorf("eval_strategy", a.EvalStrategy, "samples are generated at evaluations")
+		return errors.New("`sample_prompts` is set, but samples are generated at evaluations and the run has none: give `eval_dataset` or `val_size`, and no `eval_strategy` no")
 	}
 	if s.Tokens < 1 {
 		return option.Errorf("sample_tokens", s.Tokens, "it must be at least 1")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -126,5 +127,31 @@ func TestThreeRunsAtOnceInAFolder(t *testing.T) {
 			before = lost[i-1]
 		}
 		require.Equal(t, alone[before].files, outcome(t, fmt.Sprintf("%s.%d", out, i+1)).files)
+	}
+}
+
+// TestDamagedWeightsLeaveNoFolder trains a model with a NaN: the run is refused after its
+// records were read, and none of the folders that it would create is left.
+func TestDamagedWeightsLeaveNoFolder(t *testing.T) {
+	model, records, top := writeModel(t), writeRecords(t, 4, 8), t.TempDir()
+	weights := filepath.Join(model, "model.safetensors")
+	b, err := os.ReadFile(weights)
+	require.NoError(t, err)
+	copy(b[8+binary.LittleEndian.Uint64(b):], []byte{0, 0, 0xc0, 0x7f})
+	write(t, weights, string(b))
+	mine := filepath.Join(top, "mine")
+	require.NoError(t, os.Mkdir(mine, 0o755))
+	for _, out := range []string{filepath.Join(top, "new"), filepath.Join(top, "a", "b"), mine} {
+		for _, method := range []string{"qlora", "full"} {
+			code, _, stderr := run(t, "train", "--method", method, "--model", model, "--dataset", records, "--output_dir", out)
+			require.Equal(t, 2, code, stderr)
+			require.Contains(t, stderr, "has NaN as element 0")
+			left, err := filepath.Glob(filepath.Join(top, "*", "*"))
+			require.NoError(t, err)
+			require.Empty(t, left)
+			require.NoDirExists(t, filepath.Join(top, "new"))
+			require.NoDirExists(t, filepath.Join(top, "a"))
+			require.DirExists(t, mine, "a folder of the user stays")
+		}
 	}
 }

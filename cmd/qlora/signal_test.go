@@ -33,7 +33,7 @@ func TestSignalSavesACheckpoint(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, checkpoints, 1)
 		require.Contains(t, rest, "saved "+checkpoints[0])
-		require.Contains(t, rest, "was interrupted after a checkpoint was saved")
+		require.Contains(t, rest, "was interrupted after a checkpoint was saved: --resume_from_checkpoint continues it")
 
 		again := []string{
 			"train", "--model", model, "--dataset", records, "--output_dir", out, "--per_device_train_batch_size", "1",

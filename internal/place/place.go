@@ -113,6 +113,21 @@ func NotCreated(name, dir string, err error) error {
 	return option.Errorf(name, dir, "it cannot be created (%v): choose another place", err)
 }
 
+// Create creates the folder dir, the value of an option, and its parents. It returns those
+// that did not exist, the innermost first.
+func Create(name, dir string) (created []string, err error) {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+			break
+		}
+		created = append(created, at)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, NotCreated(name, dir, err)
+	}
+	return created, nil
+}
+
 // CheckOutput returns an [option.Error] if output, the value of an option, is one of the
 // inputs or lies in one. given is how the user wrote it.
 func CheckOutput(name, given, output string, inputs ...Input) error {

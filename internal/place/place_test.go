@@ -45,3 +45,25 @@ func TestCheckOutput(t *testing.T) {
 	require.Equal(t, "logging_dir", refused.Option)
 	require.Contains(t, refused.Want, "that lies in a dataset, "+top)
 }
+
+// TestCreate names the folders that a refused run removes again.
+func TestCreate(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range []struct {
+		dir     string
+		created []string
+	}{
+		{"a", []string{"a"}},
+		{"a/b/c/", []string{"a/b/c", "a/b"}},
+		{"a/b/c", nil},
+		{".", nil},
+	} {
+		created, err := Create("output_dir", c.dir)
+		require.NoError(t, err)
+		require.Equal(t, c.created, created, c.dir)
+		require.DirExists(t, c.dir)
+	}
+	require.NoError(t, os.WriteFile("file", nil, 0o644))
+	_, err := Create("output_dir", "file/x")
+	require.ErrorAs(t, err, new(*option.Error))
+}

@@ -1,6 +1,7 @@
 package options
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -67,6 +68,8 @@ func JoinValues(root *cobra.Command, args []string) []string {
 			joined = append(joined, arg)
 		case i+1 == len(args):
 			joined = append(joined, arg)
+		case follows(flags, args[i+1]) != "":
+			set.problem("", fmt.Errorf("--%s needs a value, but --%s follows it", canonical(name), follows(flags, args[i+1])))
 		case values > 1 && flag.Value.Type() == "list":
 			for _, value := range args[i+1 : i+1+values] {
 				joined = append(joined, arg+"="+value)
@@ -81,6 +84,16 @@ func JoinValues(root *cobra.Command, args []string) []string {
 		}
 	}
 	return joined
+}
+
+// follows returns the name of the option that an argument gives, "" if it gives none.
+func follows(flags *pflag.FlagSet, arg string) string {
+	name, long := strings.CutPrefix(arg, "--")
+	name, _, _ = strings.Cut(name, "=")
+	if !long || flags.Lookup(name) == nil {
+		return ""
+	}
+	return canonical(name)
 }
 
 // isOption reports whether an argument is the name of an option, and not a value such as

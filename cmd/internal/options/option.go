@@ -32,6 +32,7 @@ type option struct {
 	hidden   bool       // accepted and ignored
 	within   *opt.Range // of a number; nil: any
 	path     bool       // its text is a path, or a list of them
+	literal  bool       // a list's elements may be texts in brackets, such as [PAD]
 
 	source  source
 	givenAs string // the name under which source gave it
@@ -51,6 +52,18 @@ func (o *option) giveAll(name string, texts []string, from source, exact bool) e
 	}
 	old := textOf(o.value)
 	again := from == o.source
+	if o.many && !exact && len(texts) == 1 {
+		if elements, ok := bracketed(texts[0], o.literal || o.path); ok {
+			texts, exact = elements, true
+			switch {
+			case len(elements) > 0:
+			case o.nothing != "":
+				texts = []string{o.nothing}
+			case o.value.Type() != listType || o.fallback != "":
+				return fmt.Errorf("%s: the list is empty; leave the option out", name)
+			}
+		}
+	}
 	if o.value.Type() == listType {
 		var list []string
 		for _, text := range texts {

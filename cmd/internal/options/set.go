@@ -84,6 +84,7 @@ func (s *Set) walk(v reflect.Value, ranges opt.Ranges, found func(*option)) {
 				nothing:  field.Tag.Get("nothing"),
 				many:     field.Type == listType || field.Tag.Get("many") != "",
 				path:     field.Tag.Get("path") != "",
+				literal:  field.Tag.Get("literal") != "",
 				value:    value,
 				fallback: textOf(value),
 			}

@@ -14,7 +14,7 @@ func (s *Set) unknown(name string) error {
 	name = canonical(name)
 	names := slices.Sorted(maps.Keys(s.byName))
 	names = append(names, slices.Sorted(maps.Keys(s.foreign))...)
-	if meant := nearest.Name(name, names); meant != "" {
+	if meant := nearest.Name(strings.ToLower(name), names); meant != "" {
 		return fmt.Errorf("there is no option %s; did you mean %s?", name, meant)
 	}
 	return fmt.Errorf("there is no option %s; --help lists them", name)

@@ -84,7 +84,7 @@ func ungrouped(text string) string {
 // A leading 0 does not make it octal.
 func whole(text string) string {
 	text = ungrouped(text)
-	if x, err := strconv.ParseFloat(text, 64); err == nil && strings.ContainsAny(text, ".eE") && x == math.Trunc(x) && math.Abs(x) < 1<<53 {
+	if x, err := strconv.ParseFloat(text, 64); err == nil && strings.ContainsAny(text, ".eE") && x == math.Trunc(x) && !math.IsInf(x, 0) {
 		return strconv.FormatFloat(x, 'f', -1, 64)
 	}
 	if bare := strings.TrimLeft(text, "+-"); len(bare) > 1 && bare[0] == '0' && strings.Trim(bare, "0123456789") == "" {

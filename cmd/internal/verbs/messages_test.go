@@ -116,6 +116,9 @@ func TestMessages(t *testing.T) {
 			try(verb, "m.gguf", spoil("model.safetensors", "-", "config.json", "-", "m.gguf", "GGUF")...)
 		}
 	}
+	for _, path := range []string{"none", "org/name", "adapter", "folder", "empty", good, "model/model.safetensors"} {
+		try("preview", "--model", "--model", path)
+	}
 	for _, verb := range []string{"train", "generate", "eval", "merge"} {
 		for _, path := range []string{"none", "org/name", "model", "empty", "folder", good} {
 			args := append([]string{verb, "--model", model}, base[verb]...)

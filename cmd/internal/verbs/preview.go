@@ -3,11 +3,14 @@ package verbs
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/internal/mistaken"
 	"qlora/nn/family"
 	"qlora/tokenizer"
 	"qlora/trainer/dataset"
@@ -46,7 +49,7 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	}
 	var tok *tokenizer.Tokenizer
 	if o.data.Model != "" {
-		if err := existing("model", o.data.Model); err != nil {
+		if err := readable(o.data.Model); err != nil {
 			return err
 		}
 		var err error
@@ -85,6 +88,18 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	}
 	fmt.Fprint(c.out, statisticsOf(set))
 	return nil
+}
+
+// readable returns an error if the value of --model has neither a tokenizer nor a
+// config.json, and so is no model folder.
+func readable(model string) error {
+	info, err := os.Stat(model)
+	if err == nil && info.IsDir() {
+		if _, err := os.Stat(filepath.Join(model, "config.json")); err == nil || tokenizer.Exists(model) {
+			return nil
+		}
+	}
+	return exit.AsWrong(mistaken.Model(model))
 }
 
 // firstExamples returns the examples of the first limit records, or the first limit

@@ -122,6 +122,25 @@ func (o *tuneOptions) cache() *dataset.Cache {
 	return dataset.NewCache(filepath.Join(o.run.OutputDir, "dataset_cache"))
 }
 
+// A cacheOutput saves the token ids when the run begins: a run that is refused, also for
+// its weights, writes nothing.
+type cacheOutput struct {
+	trainer.NoOutput
+	cache *dataset.Cache // nil: none
+	note  func(string)
+}
+
+// Start writes the cache. It notes an error and does not return it: the run needs no cache.
+func (o *cacheOutput) Start(*trainer.Begin) error {
+	if o.cache == nil {
+		return nil
+	}
+	if err := o.cache.Save(); err != nil {
+		o.note("cannot cache the token ids: " + plain(err))
+	}
+	return nil
+}
+
 // load reads records, shows progress, and prints a report of them.
 func load(c *call, option string, paths []string, tok *tokenizer.Tokenizer, opt dataset.Options, cache *dataset.Cache) (*dataset.Set, error) {
 	var set *dataset.Set

@@ -49,7 +49,8 @@ func (o *tuneOptions) train(c *call) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
-	outputs := append(report.Files(&o.run), report.NewConsole(c.err))
+	cache := o.cache()
+	outputs := append(report.Files(&o.run), report.NewConsole(c.err), &cacheOutput{cache: cache, note: c.note})
 	page, err := o.page(c)
 	if err != nil {
 		return err
@@ -71,7 +72,6 @@ func (o *tuneOptions) train(c *call) error {
 		return err
 	}
 	o.data.Records.VocabularySize = model.Config.Vocabulary
-	cache := o.cache()
 	train, eval, err := o.sets(c, tok, cache)
 	if err != nil {
 		return err
@@ -115,12 +115,6 @@ func (o *tuneOptions) train(c *call) error {
 	})
 	if err != nil {
 		return exit.AsWrong(err)
-	}
-	if cache != nil {
-		// The run is valid from here on, so it may write.
-		if err := cache.Save(); err != nil {
-			c.note("cannot cache the token ids: " + plain(err))
-		}
 	}
 	// Return the memory of reading to the system: from here on the run uses what its
 	// plan says. Collect the little that a step allocates early.

@@ -13,8 +13,8 @@ import (
 
 // vocabularyOptions are the options that enlarge the vocabulary.
 type vocabularyOptions struct {
-	Tokens  []string `option:"add_tokens" help:"tokens to add to the tokenizer; their rows of the embedding and the head begin as the mean of the others and are trained"`
-	Special []string `option:"add_special_tokens" help:"tokens to add as special ones, which are not part of the text"`
+	Tokens  []string `option:"add_tokens" literal:"true" help:"tokens to add to the tokenizer; their rows of the embedding and the head begin as the mean of the others and are trained"`
+	Special []string `option:"add_special_tokens" literal:"true" help:"tokens to add as special ones, which are not part of the text"`
 	Resize  string   `option:"resize_token_embeddings" help:"rows of the embedding and the head: true, as many as the tokenizer has tokens, or a number, as many rounded up to a multiple of it; never fewer than the model has; default: true with added tokens"`
 }
 
