@@ -8,15 +8,15 @@ import (
 
 // ErrInterrupted is returned by Train when its context was canceled. The run saved a
 // checkpoint first and can be resumed from it. It wraps [context.Canceled].
-var ErrInterrupted error = interrupted{}
+var ErrInterrupted error = interruption{}
 
-type interrupted struct{}
+type interruption struct{}
 
-func (interrupted) Error() string {
+func (interruption) Error() string {
 	return "the run was interrupted after a checkpoint was saved: `resume_from_checkpoint` continues it"
 }
 
-func (interrupted) Unwrap() error { return context.Canceled }
+func (interruption) Unwrap() error { return context.Canceled }
 
 // notFinite returns the error of a step, counted from 1, whose loss or gradient norm
 // is not finite. That step did not update the parameters. checkpoint is the newest
