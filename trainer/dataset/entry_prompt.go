@@ -29,8 +29,8 @@ func newPromptForm() *promptForm {
 	}
 }
 
-// placeholder matches a name between braces as str.format reads it.
-var placeholder = regexp.MustCompile(`\{\{|\}\}|\{[^{}]*\}`)
+// bracedName matches a name between braces, or a doubled brace, as str.format reads them.
+var bracedName = regexp.MustCompile(`\{\{|\}\}|\{[^{}]*\}`)
 
 // check returns an error if a format names a field that it does not have.
 func (p *promptForm) check() error {
@@ -39,7 +39,7 @@ func (p *promptForm) check() error {
 		{"no_input_format", p.NoInput, "{instruction}"},
 		{"system_format", p.SystemFormat, "{system}"},
 	} {
-		for _, name := range placeholder.FindAllString(f.text, -1) {
+		for _, name := range bracedName.FindAllString(f.text, -1) {
 			if name != "{{" && name != "}}" && !strings.Contains(f.allowed, name) {
 				return fmt.Errorf("type: %s has %s, but it can have %s", f.name, name, f.allowed)
 			}
