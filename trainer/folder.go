@@ -129,7 +129,12 @@ func (t *Trainer) differsFrom(held *record) error {
 	}
 	here := t.runSettings()
 	for _, name := range slices.Sorted(maps.Keys(here)) {
-		if made, ok := held.Settings[name]; ok && made != here[name] {
+		made, ok := held.Settings[name]
+		switch {
+		case !ok || made == here[name]:
+		case name == "max_steps": // whichever option sets the length
+			return fmt.Errorf("it was made with %s steps and this run has %s", made, here[name])
+		default:
 			return fmt.Errorf("it was made with `%s` %s and this run has %s", name, excerpt(made), excerpt(here[name]))
 		}
 	}

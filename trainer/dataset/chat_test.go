@@ -253,3 +253,16 @@ func FuzzChat(f *testing.F) {
 		}
 	})
 }
+
+// TestARecordsFaultComesBeforeTheTemplates checks that a record's own fault is reported
+// before a missing chat template, which concerns every record.
+func TestARecordsFaultComesBeforeTheTemplates(t *testing.T) {
+	folder, tok := chatFolder(t, "")
+	opt := DefaultOptions()
+	opt.ModelFolder = folder
+	good := `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}` + "\n"
+	_, err := Load([]string{write(t, "a.jsonl", good+`{"messages": null}`+"\n")}, tok, opt, nil)
+	require.ErrorContains(t, err, `a.jsonl:2: "messages" is null; mend it`)
+	_, err = Load([]string{write(t, "a.jsonl", good)}, tok, opt, nil)
+	require.ErrorContains(t, err, "a.jsonl:1: chats need a chat template")
+}

@@ -3,6 +3,7 @@ package dataset
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -172,7 +173,17 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 					report.FirstBad = err.Error()
 				}
 				continue
-			case isSetup(r.err) || isRefusal(r.err):
+			case isSetup(r.err):
+				// Every record lacks it; one of them may have a fault of its own.
+				rest := results[i:]
+				at := slices.IndexFunc(rest, func(r result) bool { return r.err != nil && !isSetup(r.err) })
+				if at < 0 || l.opt.SkipBad {
+					return err
+				}
+				r, i = rest[at], i+at
+				err = fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), batch[i].explained(r.err, format, l.source.columns))
+			}
+			if isRefusal(r.err) {
 				return err
 			}
 			return withWayOn(err)
