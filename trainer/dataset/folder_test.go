@@ -170,11 +170,12 @@ func TestSavedFolders(t *testing.T) {
 // TestPatterns checks which files a quoted pattern of --dataset reads: ** is any folders,
 // and folders and files of other kinds are skipped and listed.
 func TestPatterns(t *testing.T) {
-	dir := folderOfFiles(t, map[string]string{"a/notes.md": "x"}, "a/0.jsonl", "a/b/1.jsonl", "a/b/c/2.jsonl", "a/3.json", "d/4.jsonl")
+	dir := folderOfFiles(t, map[string]string{"a/notes.md": "x"}, "a/0.jsonl", "a/b/1.jsonl", "a/b/c/2.jsonl", "a/3.json", "d/4.jsonl", "a/.5.jsonl")
 	for pattern, want := range map[string][]int32{
 		"a/*":           {0, 3},
 		"a/*.jsonl":     {0},
 		"a/**/*.jsonl":  {0, 1, 2},
+		"a/.*.jsonl":    {5},
 		"a/**":          {0, 3, 1, 2},
 		"**/[12].jsonl": {1, 2},
 		"?/*.jsonl":     {0, 4},

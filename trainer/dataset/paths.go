@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -104,11 +105,15 @@ func (s *source) match(pattern string) error {
 }
 
 // matching returns the paths that a pattern matches, in order. As in Python's glob, ** is
-// any folders.
+// any folders, and hidden files match only a pattern that begins with a dot.
 func matching(pattern string) ([]string, error) {
 	at := strings.Index(pattern, "**")
 	if at < 0 {
-		return filepath.Glob(pattern)
+		files, err := filepath.Glob(pattern)
+		if !strings.HasPrefix(filepath.Base(pattern), ".") {
+			files = slices.DeleteFunc(files, func(file string) bool { return strings.HasPrefix(filepath.Base(file), ".") })
+		}
+		return files, err
 	}
 	dirs, err := filepath.Glob(filepath.Clean(pattern[:strings.LastIndexByte(pattern[:at], filepath.Separator)+1]))
 	if err != nil {
