@@ -300,7 +300,7 @@ func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 	}
 	switch {
 	case !named:
-		return nil, own, errors.New("has no role (or from)")
+		return nil, own, noRole(object)
 	case role == functionCall:
 		if err := callOf(m); err != nil {
 			return nil, own, err
@@ -316,6 +316,19 @@ func message(item any) (m *chattemplate.Dict, own lesson, err error) {
 		return nil, own, fmt.Errorf("is from %s and has a nonzero weight; only the assistant's messages can have one (`train_on_inputs` trains on all text)", role)
 	}
 	return m, own, nil
+}
+
+// noRole returns an error about a message whose keys have other names.
+func noRole(message *chattemplate.Dict) error {
+	var keys []string
+	for key := range message.All() {
+		name, _ := key.(string)
+		keys = append(keys, name)
+	}
+	if _, ok := message.Get("content"); ok || len(keys) < 2 {
+		return errors.New("has no role (or from)")
+	}
+	return advise("has no role (or from), but %s; an entry of `datasets` names such keys by message_property_mappings", enumerated(keys))
 }
 
 // weight returns whether to train on a message. A text may hold the number or truth value,

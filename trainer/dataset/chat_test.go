@@ -125,6 +125,7 @@ func TestWrongChats(t *testing.T) {
 		{"no list", chatml, `{"messages": 5}`, Options{}, `"messages" is 5, not a list`},
 		{"no object", chatml, `{"messages": ["hi"]}`, Options{}, `message 1 of "messages" is not an object with role and content`},
 		{"no role", chatml, `{"messages": [{"content": "hi"}]}`, Options{}, "has no role (or from)"},
+		{"other keys", chatml, `{"messages": [{"speaker": "human", "text": "hi"}]}`, Options{}, "message 1 of \"messages\" has no role (or from), but speaker, text; an entry of `datasets` names such keys by message_property_mappings, or skip such records"},
 		{"role is no text", chatml, `{"messages": [{"role": 1}]}`, Options{}, "has a role that is not a text"},
 		{"unknown from", chatml, `{"conversations": [{"from": "martian", "value": "hi"}]}`, Options{}, `message 1 of "conversations" is from "martian"; it must be from human, gpt,`},
 		{"image", chatml, `{"messages": [{"role": "user", "content": [{"type": "image"}]}]}`, Options{}, "has a part of type image; only text is supported"},

@@ -217,7 +217,7 @@ func TestWrongInput(t *testing.T) {
 		{"text after the array", "a.json", "[{\"text\": \"a\"}] x", Options{}, "after the array's end"},
 		{"object over lines cut off", "a.json", "\n{\"text\":\n\"a\"", Options{}, "a.json:2: the record is not JSON"},
 		{"empty json", "a.json", "", Options{}, "no records"},
-		{"ending", "a.xlsx", "", Options{}, "must end in one of .jsonl, .json, .csv, .tsv, .parquet"},
+		{"ending", "a.xlsx", "", Options{}, "must end in one of .jsonl, .json, .ndjson, .jsonlines, .csv, .tsv, .parquet"},
 		{"parquet inside gz", "a.parquet.gz", "", Options{}, "must end in one of"},
 		{"no gz", "a.jsonl.gz", "{\"text\": \"a\"}", Options{}, "a.jsonl.gz: the file is not gzip"},
 		{"no parquet", "a.parquet", "{\"text\": \"a\"}\n{\"text\": \"a\"}", Options{}, "a.parquet: the file does not begin and end as a Parquet file"},

@@ -25,6 +25,8 @@ type fileType struct {
 var fileTypes = []fileType{
 	{ending: ".jsonl", records: jsonRecords},
 	{ending: ".json", records: jsonRecords},
+	{ending: ".ndjson", records: jsonRecords},
+	{ending: ".jsonlines", records: jsonRecords},
 	{ending: ".csv", records: csvRows(',')},
 	{ending: ".tsv", records: csvRows('\t')},
 	{ending: ".parquet", rows: parquetRows},

@@ -167,6 +167,29 @@ func TestSavedFolders(t *testing.T) {
 	}
 }
 
+// TestPatterns checks which files a quoted pattern of --dataset reads: ** is any folders,
+// and folders and files of other kinds are skipped and listed.
+func TestPatterns(t *testing.T) {
+	dir := folderOfFiles(t, map[string]string{"a/notes.md": "x"}, "a/0.jsonl", "a/b/1.jsonl", "a/b/c/2.jsonl", "a/3.json", "d/4.jsonl", "a/.5.jsonl")
+	for pattern, want := range map[string][]int32{
+		"a/*":           {0, 3},
+		"a/*.jsonl":     {0},
+		"a/**/*.jsonl":  {0, 1, 2},
+		"a/.*.jsonl":    {5},
+		"a/**":          {0, 3, 1, 2},
+		"**/[12].jsonl": {1, 2},
+		"?/*.jsonl":     {0, 4},
+		"?/**/*.jsonl":  {0, 1, 2, 4},
+	} {
+		numbers, lines, err := numbersOf(t, filepath.Join(dir, filepath.FromSlash(pattern)), false)
+		require.NoError(t, err, pattern)
+		assert.Equal(t, want, numbers, pattern)
+		assert.Equal(t, pattern == "a/*" || pattern == "a/**", strings.Contains(lines, "notes.md: skipped"), lines)
+	}
+	_, _, err := numbersOf(t, filepath.Join(dir, "a", "*.md"), false)
+	require.ErrorContains(t, err, "notes.md: a dataset file's name must end in one of")
+}
+
 func TestGlobs(t *testing.T) {
 	for glob, c := range map[string]struct{ yes, no []string }{
 		"data/train-*":  {[]string{"data/train-0.parquet"}, []string{"data/x/train-0", "train-0", "data/train"}},

@@ -32,6 +32,8 @@ func TestKindsOfText(t *testing.T) {
 		{"rows", "a.json", `{"features": [{"name": "x"}], "rows": [` + a + "," + b + `], "num_rows_total": 2}`},
 		{"records", "a.json", `{"records": [` + a + "," + b + `]}`},
 		{"examples", "a.jsonl", `{"examples": [` + a + "," + b + `]}`},
+		{"ndjson", "a.ndjson", a + "\n" + b},
+		{"jsonlines", "a.jsonlines", a + "\n" + b},
 		{"lines of Windows", "a.jsonl", utf8Mark + a + "\r\n" + b + "\r\n"},
 		{"a long line", "a.jsonl", a + "\n" + `{"x": "` + strings.Repeat("x", 1<<18) + `", "input_ids": [3, 4]}`},
 		{"a table with a mark", "a.csv", utf8Mark + "input_ids,x\r\n\"[1, 2]\",a\r\n\"[3, 4]\",\"b\r\nc\"\r\n"},

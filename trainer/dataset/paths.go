@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -76,21 +77,65 @@ func (s *source) add(path string) error {
 	return nil
 }
 
-// match adds the files of a pattern, in the order of their names.
+// match adds the files of a pattern, in the order of their names. It skips folders and
+// files of other kinds that match, as in a folder.
 func (s *source) match(pattern string) error {
-	files, err := filepath.Glob(pattern)
+	files, err := matching(pattern)
 	if err != nil {
 		return fmt.Errorf("%s: %w", pattern, err)
 	}
 	if len(files) == 0 {
 		return fmt.Errorf("%s: no such file, and none matches", pattern)
 	}
+	before := len(s.files)
 	for _, file := range files {
+		info, err := os.Stat(file)
+		if _, ok := fileTypeOf(file); err != nil || !ok || !info.Mode().IsRegular() {
+			s.skip(file)
+			continue
+		}
 		if err := s.add(file); err != nil {
 			return err
 		}
 	}
+	if len(s.files) == before {
+		return s.add(files[0])
+	}
 	return nil
+}
+
+// matching returns the paths that a pattern matches, in order. As in Python's glob, ** is
+// any folders, and hidden files match only a pattern that begins with a dot.
+func matching(pattern string) ([]string, error) {
+	at := strings.Index(pattern, "**")
+	if at < 0 {
+		files, err := filepath.Glob(pattern)
+		if !strings.HasPrefix(filepath.Base(pattern), ".") {
+			files = slices.DeleteFunc(files, func(file string) bool { return strings.HasPrefix(filepath.Base(file), ".") })
+		}
+		return files, err
+	}
+	dirs, err := filepath.Glob(filepath.Clean(pattern[:strings.LastIndexByte(pattern[:at], filepath.Separator)+1]))
+	if err != nil {
+		return nil, err
+	}
+	is, err := globPattern(filepath.ToSlash(pattern[strings.LastIndexByte(pattern[:at], filepath.Separator)+1:]))
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, dir := range dirs {
+		names, err := filesBelow(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if is.MatchString(name) {
+				all = append(all, filepath.Join(dir, filepath.FromSlash(name)))
+			}
+		}
+	}
+	return all, nil
 }
 
 // folder adds the files of a folder: those of the wanted splits if it has splits, or of

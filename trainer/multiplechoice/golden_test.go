@@ -244,7 +244,7 @@ func file(t *testing.T, text string) string {
 func TestReadRefuses(t *testing.T) {
 	for record, want := range map[string]string{
 		``:                "no records",
-		`{"question": 1}`: "which are not those of a question with choices",
+		`{"question": 1}`: "a question with choices needs question+choices+answerKey or the fields of another benchmark",
 		`{"question": "x", "choices": ["a"], "answer": 0}`:                                         "1 choices",
 		`{"question": "x", "choices": ["a", ""], "answer": 0}`:                                     "choice 2 is empty",
 		`{"question": "x", "choices": "ab", "answer": 0}`:                                          `"choices" is not a list of texts`,

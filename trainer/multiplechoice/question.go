@@ -86,7 +86,7 @@ func Recognize(paths []string, opt dataset.Options) (bool, error) {
 func parse(r *dataset.Record) (Question, error) {
 	i := slices.IndexFunc(layouts, func(l layout) bool { return l.fits(r) })
 	if i < 0 {
-		return Question{}, fmt.Errorf("the record has %s, which are not those of a question with choices; evaluate other records in a run of their own", r.Fields())
+		return Question{}, fmt.Errorf("the record has %s, but a question with choices needs question+choices+answerKey or the fields of another benchmark; evaluate other records in a run of their own", r.Fields())
 	}
 	q, err := layouts[i].read(r)
 	q.letters = layouts[i].letters
