@@ -79,6 +79,9 @@ type Config struct {
 	// know. They may change what the adapter computes; see Note.
 	Unread []string
 
+	// read reports that ReadConfig returned the configuration: see Sizes.
+	read bool
+
 	// fanInFanOut tells PEFT that the base stores weights as [in, out]. Reading
 	// ignores it: the model decides.
 	fanInFanOut bool
@@ -132,6 +135,7 @@ func ReadConfig(dir string) (Config, error) {
 		return Config{}, fmt.Errorf("%s is larger than %d bytes; it is not an adapter's configuration", path, maxConfigBytes)
 	}
 	c, err := parseConfig(data)
+	c.read = true
 	return c, inFile(path, err)
 }
 

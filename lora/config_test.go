@@ -56,6 +56,8 @@ func TestReadConfigOfPEFT(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := ReadConfig(filepath.Join("testdata/configs", name))
 			require.NoError(t, err)
+			assert.True(t, got.read)
+			got.read = false
 			assert.Equal(t, want, got)
 
 			text, err := got.Marshal()

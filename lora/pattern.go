@@ -125,8 +125,8 @@ func (p Pattern) checkRanks() error {
 }
 
 // numbers returns the numbers of a pattern by module, for modules that an entry
-// matches. Every entry must decide for at least one module.
-func (p Pattern) numbers(option string, modules []string) (map[string]float64, error) {
+// matches. Without unused, every entry must decide for at least one module.
+func (p Pattern) numbers(option string, modules []string, unused bool) (map[string]float64, error) {
 	numbers := map[string]float64{}
 	for _, e := range p {
 		re, err := compile(option, e.Key, `\A(?:.*\.)?(?:`, `)\z`)
@@ -145,7 +145,7 @@ func (p Pattern) numbers(option string, modules []string) (map[string]float64, e
 			}
 		}
 		switch {
-		case decides:
+		case decides, unused:
 		case matches:
 			return nil, fmt.Errorf("%s: %q has no effect, because entries before it match the same modules; put it first", option, e.Key)
 		default:
