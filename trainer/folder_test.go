@@ -52,7 +52,7 @@ func TestUsedFolderIsRefused(t *testing.T) {
 
 	for want, change := range map[string]func(*Run){
 		"made with `seed` 42 and this run has 43":       func(r *Run) { r.Args.Seed = 43 },
-		"with 8 steps and this run has 4":              func(r *Run) { r.Args.Epochs, r.Args.SaveSteps, r.Args.SaveTotalLimit = 1, 1, 2 },
+		"with 8 steps and this run has 4":               func(r *Run) { r.Args.Epochs, r.Args.SaveSteps, r.Args.SaveTotalLimit = 1, 1, 2 },
 		"`learning_rate` 0.01 and this run has 0.02":    func(r *Run) { r.Args.LearningRate = 2e-2 },
 		"from other records than this run's `dataset`":  func(r *Run) { r.TrainSet = tiny.Records(14) },
 		"on another base than this run's `model`":       func(r *Run) { r.Base.Weights = openChanged(t).Weights },

@@ -53,7 +53,7 @@ func TestEvalRefuses(t *testing.T) {
 	plain := writeRecords(t, 2, 8)
 	for want, args := range map[string][]string{
 		"--fewshot is for multiple-choice questions":              {"--dataset", plain, "--fewshot", "2"},
-		"needs question+choices+answerKey":                {"--dataset", plain, "--dataset_format", "multiple-choice"},
+		"needs question+choices+answerKey":                        {"--dataset", plain, "--dataset_format", "multiple-choice"},
 		"--apply_chat_template has no effect":                     {"--dataset", questions + "arc.jsonl", "--apply_chat_template"},
 		"--dataset is \"x.jsonl\", but it does not exist":         {"--dataset", "x.jsonl"},
 		"--fewshot_dataset is \"x.jsonl\", but it does not exist": {"--dataset", questions + "arc.jsonl", "--fewshot", "1", "--fewshot_dataset", "x.jsonl"},
