@@ -22,7 +22,7 @@ func TestWhatIsNoCheckpoint(t *testing.T) {
 		"is not a complete checkpoint: ":                              {manifestFile},
 		"with it as `adapter`":                                        {stateFile},
 		"give a folder checkpoint-STEP of an output folder":           {"progress.json"},
-		filepath.Join("checkpoint-12"):                                {"checkpoint-3/x", "checkpoint-12/x", stateFile},
+		"checkpoint-12": {"checkpoint-3/x", "checkpoint-12/x", stateFile},
 	} {
 		r := tinyRun(t)
 		r.Args.Resume = filepath.Join(t.TempDir(), "from")

@@ -115,7 +115,8 @@ func splitFolder(dir string, entries []os.DirEntry) (*folder, error) {
 	has := func(kind string) bool {
 		return slices.ContainsFunc(f.splits, func(s split) bool { return splitOf(s.name) == kind })
 	}
-	if !has("train") && !(has("validation") && has("test")) || len(f.splits) == 1 {
+	parts := has("train") || has("validation") && has("test")
+	if !parts || len(f.splits) == 1 {
 		return nil, nil
 	}
 	f.sort()

@@ -107,19 +107,20 @@ func (s *source) match(pattern string) error {
 // matching returns the paths that a pattern matches, in order. As in Python's glob, ** is
 // any folders, and hidden files match only a pattern that begins with a dot.
 func matching(pattern string) ([]string, error) {
-	at := strings.Index(pattern, "**")
-	if at < 0 {
+	before, _, deep := strings.Cut(pattern, "**")
+	if !deep {
 		files, err := filepath.Glob(pattern)
 		if !strings.HasPrefix(filepath.Base(pattern), ".") {
 			files = slices.DeleteFunc(files, func(file string) bool { return strings.HasPrefix(filepath.Base(file), ".") })
 		}
 		return files, err
 	}
-	dirs, err := filepath.Glob(filepath.Clean(pattern[:strings.LastIndexByte(pattern[:at], filepath.Separator)+1]))
+	below := strings.LastIndexByte(before, filepath.Separator) + 1
+	dirs, err := filepath.Glob(filepath.Clean(pattern[:below]))
 	if err != nil {
 		return nil, err
 	}
-	is, err := globPattern(filepath.ToSlash(pattern[strings.LastIndexByte(pattern[:at], filepath.Separator)+1:]))
+	is, err := globPattern(filepath.ToSlash(pattern[below:]))
 	if err != nil {
 		return nil, err
 	}

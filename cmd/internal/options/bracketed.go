@@ -9,8 +9,9 @@ import (
 // alpaca-lora's users do, [a,b]; ok is false for any other text. An element without quotes
 // is a plain word; literal texts, such as the token [PAD], must have them.
 func bracketed(text string, literal bool) (elements []string, ok bool) {
-	inner, ok := strings.CutPrefix(strings.TrimSpace(text), "[")
-	if inner, ok = strings.CutSuffix(inner, "]"); !ok || !strings.HasPrefix(strings.TrimSpace(text), "[") {
+	inner, opens := strings.CutPrefix(strings.TrimSpace(text), "[")
+	inner, closes := strings.CutSuffix(inner, "]")
+	if !opens || !closes {
 		return nil, false
 	}
 	element := bare
