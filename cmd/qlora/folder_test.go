@@ -54,7 +54,7 @@ func TestUsedFolderLosesNothing(t *testing.T) {
 	other := slices.Concat(args, []string{"--num_train_epochs", "1", "--save_steps", "1", "--save_total_limit", "2"})
 	code, _, stderr = run(t, other...)
 	require.Equal(t, 2, code, stderr)
-	require.Contains(t, stderr, "it holds another run (it was made with --max_steps 25 and this run has 5): continue that one with "+
+	require.Contains(t, stderr, "it holds another run (it was made with 25 steps and this run has 5): continue that one with "+
 		"--resume_from_checkpoint, choose another folder, or move it aside with --overwrite_output_dir")
 	require.Equal(t, old, outcome(t, out))
 

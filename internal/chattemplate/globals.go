@@ -35,7 +35,7 @@ func rangeFunction(r *run, a values) any {
 	var items []any
 	for i := from; step > 0 && i < to || step < 0 && i > to; i += step {
 		if len(items) == maxRange {
-			fail("range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).", maxRange)
+			fail("range too big: it has more than %d numbers", maxRange)
 		}
 		items = append(items, i)
 	}

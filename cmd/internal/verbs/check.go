@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"qlora/cmd/internal/exit"
+	"qlora/lora"
 )
 
 // check returns everything that is wrong with the options, before a file is opened, and
@@ -31,6 +32,12 @@ func (o *tuneOptions) check(c *call) error {
 	}
 	if o.method.Method != methodQLoRA {
 		c.noEffect("with --method "+o.method.Method, c.given("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "bnb_4bit_blocksize"))
+	}
+	if o.run.Schedule == "constant" && (o.run.WarmupSteps > 0 || o.run.WarmupRatio > 0) {
+		c.noEffect("with --lr_scheduler_type constant; constant_with_warmup warms up", c.given("warmup_steps", "warmup_ratio"))
+	}
+	if o.adapters.LoftQIterations > 1 && o.adapters.Init != string(lora.InitLoftQ) {
+		c.noEffect("without --init_lora_weights loftq", c.given("loftq_iter"))
 	}
 	return exit.AsWrong(errors.Join(wrong...))
 }
