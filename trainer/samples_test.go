@@ -64,7 +64,7 @@ func TestSamples(t *testing.T) {
 
 func TestSamplesThatCannotBe(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"`eval_strategy` is":               func(r *Run) { r.Args.EvalStrategy = StrategyNo },
+		"samples are generated at evaluat": func(r *Run) { r.Args.EvalStrategy = StrategyNo },
 		"`sample_tokens` is 0":             func(r *Run) { r.Prompts.Tokens = 0 },
 		"prompt 2 for samples has no":      func(r *Run) { r.Prompts.List[1].IDs = nil },
 		"prompt 1 for samples: token 0":    func(r *Run) { r.Prompts.List[0].IDs = []int32{96} },
