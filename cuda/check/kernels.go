@@ -6,6 +6,9 @@ package main
 // #include <stdlib.h>
 // #include "qlora.h"
 //
+// // Go's build cache does not see the header: a new version must change this file.
+// _Static_assert(QLORA_ABI == 3, "write the version of qlora.h here");
+//
 // typedef const qlora_api *(*get_api)(uint32_t);
 //
 // static const qlora_api *api(void *function) { return ((get_api)function)(QLORA_ABI); }
