@@ -56,7 +56,7 @@ func TestSamplePromptsThatCannotBe(t *testing.T) {
 		"it must be at least 1":              {"--eval_strategy", "epoch", "--sample_prompts", "0"},
 		"has no prompts: write one per line": {"--eval_strategy", "epoch", "--sample_prompts", empty},
 		"has more than 100 prompts":          {"--eval_strategy", "epoch", "--sample_prompts", long},
-		"but --eval_strategy is no; set it":  {"--eval_dataset", records, "--eval_strategy", "no", "--sample_prompts", "2"},
+		"samples are generated at evaluat":   {"--eval_dataset", records, "--eval_strategy", "no", "--sample_prompts", "2"},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
 		code, _, stderr := run(t, append([]string{"train", "--model", model, "--dataset", records, "--output_dir", out, "--target_modules", "q_proj"}, args...)...)

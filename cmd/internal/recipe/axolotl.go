@@ -130,12 +130,7 @@ func axolotlRules() map[string]rule {
 			}
 			return give("report_to=tensorboard")
 		},
-		"curriculum_sampling": func(_ *reader, e options.Entry) options.Step {
-			if off(e.Text) {
-				return options.Step{}
-			}
-			return give("train_sampling_strategy=sequential")
-		},
+		"curriculum_sampling":      ifOn("train_sampling_strategy=sequential"),
 		"bnb_config_kwargs":        func(_ *reader, e options.Entry) options.Step { return give("bnb_config=" + e.Text) },
 		"flash_attn_cross_entropy": noted("the kernels are compiled and fused already"),
 	}

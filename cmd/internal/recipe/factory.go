@@ -103,12 +103,7 @@ func factoryRules() map[string]rule {
 			}
 			return note("the template decides")
 		},
-		"disable_shuffling": func(_ *reader, e options.Entry) options.Step {
-			if off(e.Text) {
-				return options.Step{}
-			}
-			return give("train_sampling_strategy=sequential")
-		},
+		"disable_shuffling":  ifOn("train_sampling_strategy=sequential"),
 		"create_new_adapter": unlessOff("merge the adapter with `qlora merge`, and train a new one on the result"),
 		"lora_alpha":         renamed("lora_alpha"),
 	}

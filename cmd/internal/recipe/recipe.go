@@ -158,6 +158,16 @@ func unlessOff(instead string) rule {
 	}
 }
 
+// ifOn is the rule of a boolean that gives an option, name=value, if it is true.
+func ifOn(pair string) rule {
+	return func(_ *reader, e options.Entry) options.Step {
+		if off(e.Text) {
+			return options.Step{}
+		}
+		return give(pair)
+	}
+}
+
 // off reports whether a value means that something is not wanted.
 func off(text string) bool {
 	on, err := options.Boolean(text)

@@ -24,9 +24,6 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, ends []int32, e
 	if name == "" {
 		return nil, nil
 	}
-	if o.run.EvalStrategy == trainer.StrategyNo {
-		return nil, exit.Wrongf("--sample_prompts shows samples at evaluations, but --eval_strategy is no; set it, or give --eval_dataset")
-	}
 	if tok == nil {
 		return nil, exit.Wrongf("--sample_prompts needs a tokenizer, such as tokenizer.json, which is not in %s", o.data.Model)
 	}
@@ -36,10 +33,10 @@ func (o *tuneOptions) prompts(c *call, tok *tokenizer.Tokenizer, ends []int32, e
 	switch {
 	case err == nil && n < 1:
 		return nil, exit.Wrongf("--sample_prompts is %d, but it must be at least 1", n)
-	case err == nil && len(eval) == 0:
+	case err == nil && len(eval) == 0 && o.run.EvalStrategy != trainer.StrategyNo:
 		return nil, exit.Wrongf("--sample_prompts %d takes prompts from --eval_dataset, which is missing", n)
 	case err == nil:
-		records = eval[:min(n, len(eval))]
+		records = eval[:min(n, len(eval))] // none without evaluations, which the run refuses
 	default:
 		if strings.EqualFold(filepath.Ext(name), ".txt") {
 			s.List, err = promptLines(name, tok)
