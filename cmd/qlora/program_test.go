@@ -6,22 +6,48 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/cmd/internal/verbs"
 	"qlora/internal/tinymodel"
 )
 
 // asProgram makes the test binary run as qlora itself, so that tests can kill it.
 const asProgram = "QLORA_TEST_AS_PROGRAM"
 
+// peakFile is the path to which the program writes its peak memory before it exits.
+const peakFile = "QLORA_TEST_PEAK_FILE"
+
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
+	if os.Getenv(asProgram) == "" {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	code := verbs.Main(verbs.Root(), os.Args[1:])
+	if path := os.Getenv(peakFile); path != "" {
+		status, _ := os.ReadFile("/proc/self/status") // none: the file is empty
+		_ = os.WriteFile(path, peakResident.Find(status), 0o644)
+	}
+	os.Exit(int(code))
+}
+
+// peakResident matches Linux's line on a process's peak memory. The resource usage of a
+// child cannot replace it: it counts what the parent had at the fork.
+var peakResident = regexp.MustCompile(`(?m)^VmHWM:\s*(\d+) kB$`)
+
+// peak returns what the program wrote to peakFile, in bytes.
+func peak(t *testing.T, path string) int64 {
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	line := peakResident.FindSubmatch(content)
+	require.NotNil(t, line, "the program's peak memory: %q", content)
+	kib, err := strconv.ParseInt(string(line[1]), 10, 64)
+	require.NoError(t, err)
+	return kib << 10
 }
 
 // program returns a command line of qlora. It uses the BLAS that every machine has.
