@@ -21,10 +21,11 @@ import (
 	"qlora/bindings"
 )
 
-// Options configure the CPU device. The zero value selects the best BLAS and all
+// Options configure the CPU device. The zero value selects the best kernels and all
 // processors.
 type Options struct {
 	BLAS    string // "": the best available; "gonum"; or the path of an OpenBLAS
+	Kernels string // "": the best for this processor; or the name of a family
 	Threads int    // 0: GOMAXPROCS
 }
 
@@ -48,7 +49,14 @@ func New(opts Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{profile: newProfile(opts.Threads), blas: b, description: description}
+	if opts.Kernels == "" && description.chosen && description.Name == gonumName {
+		opts.Kernels = gonumName
+	}
+	chosen, err := familiesFor(opts.Kernels)
+	if err != nil {
+		return nil, fmt.Errorf("choose the CPU's kernels: %w", err)
+	}
+	d := &Device{profile: newProfile(opts.Threads, chosen), blas: b, description: description}
 	d.moments = make([][2]wideBlock, d.threads)
 	d.info.Detail = fmt.Sprintf("%d threads, %v", d.threads, description)
 	return d, nil
@@ -63,23 +71,29 @@ func (d *Device) BLAS() blas.Float32 { return d.blas }
 
 // profile is the CPU's bindings.Profile.
 type profile struct {
-	info    bindings.Info
-	threads int
+	info     bindings.Info
+	threads  int
+	families families
 }
 
 // Profile returns the CPU's profile for planning, as New opens it with zero Options.
 func Profile() bindings.Profile {
-	p := newProfile(0)
+	chosen, err := familiesFor("")
+	if err != nil {
+		chosen, _ = familiesFor(gonumName) // New reports the wrong name
+	}
+	p := newProfile(0, chosen)
 	return &p
 }
 
-func newProfile(threads int) profile {
+func newProfile(threads int, chosen families) profile {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	return profile{
-		info:    bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads", threads), Activation: bindings.F32},
-		threads: threads,
+		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads", threads), Activation: bindings.F32},
+		threads:  threads,
+		families: chosen,
 	}
 }
 

@@ -1,0 +1,144 @@
+package kernels_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu/kernels"
+	"qlora/internal/halffloat"
+	"qlora/nf4"
+)
+
+// memory returns n elements outside Go's heap.
+func memory[T any](t testing.TB, n int) []T {
+	t.Helper()
+	var zero T
+	bytes := max(1, n) * int(unsafe.Sizeof(zero))
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = unix.MunmapPtr(p, uintptr(bytes)) })
+	return unsafe.Slice((*T)(p), n)
+}
+
+// A form is how an operand is stored.
+type form struct {
+	name       string
+	dtype      bindings.DType
+	block      int // of 4-bit codes; 0: dense
+	double     bool
+	transposed bool
+}
+
+// forms returns every way to store an operand.
+func forms() []form {
+	var all []form
+	for _, transposed := range []bool{false, true} {
+		suffix := ""
+		if transposed {
+			suffix = " transposed"
+		}
+		for _, f := range []form{
+			{name: "F32"}, {name: "BF16", dtype: bindings.BF16}, {name: "F16", dtype: bindings.F16},
+			{name: "nf4 of 64", block: 64}, {name: "nf4 of 64 double", block: 64, double: true}, {name: "nf4 of 32", block: 32},
+			{name: "nf4 of 6", block: 6},
+		} {
+			f.name += suffix
+			f.transposed = transposed
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// operand returns random [lines, depth] stored as f says with extra elements between rows,
+// and its values.
+func (f form) operand(t testing.TB, rng *rand.Rand, lines, depth, extra int) (kernels.Operand, []float64) {
+	rows, cols := lines, depth
+	if f.transposed {
+		rows, cols = depth, lines
+	}
+	stride := cols + extra
+	o := kernels.Operand{Type: f.dtype, Stride: stride, Transposed: f.transposed}
+	stored := make([]float64, rows*stride)
+	if f.block > 0 {
+		o.Coded = f.coded(t, rng, stored)
+	} else {
+		x := memory[float32](t, len(stored))
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+		}
+		switch f.dtype {
+		case bindings.BF16, bindings.F16:
+			h := memory[uint16](t, len(x))
+			if f.dtype == bindings.BF16 {
+				halffloat.Float32ToBF16(h, x)
+				halffloat.BF16ToFloat32(x, h)
+			} else {
+				halffloat.Float32ToF16(h, x)
+				halffloat.F16ToFloat32(x, h)
+			}
+			o.Data = unsafe.Pointer(unsafe.SliceData(h))
+		default:
+			o.Data = unsafe.Pointer(unsafe.SliceData(x))
+		}
+		for i, v := range x {
+			stored[i] = float64(v)
+		}
+	}
+	values := make([]float64, lines*depth)
+	for l := range lines {
+		for k := range depth {
+			at := l*stride + k
+			if f.transposed {
+				at = k*stride + l
+			}
+			values[l*depth+k] = stored[at]
+		}
+	}
+	return o, values
+}
+
+// coded returns random codes and scales for the elements of stored, and writes their values.
+func (f form) coded(t testing.TB, rng *rand.Rand, stored []float64) *kernels.Coded {
+	n := len(stored)
+	blocks := (n + f.block - 1) / f.block
+	codes := memory[uint8](t, (n+1)/2)
+	for i := range codes {
+		codes[i] = uint8(rng.Uint32())
+	}
+	c := &kernels.Coded{Codes: unsafe.Pointer(unsafe.SliceData(codes)), Values: *nf4.NF4.Codebook(), BlockSize: f.block}
+	scales := make([]float32, blocks)
+	if f.double {
+		const nestedBlock = 4
+		c.NestedBlockSize, c.Offset = nestedBlock, 0.75
+		inner, nested, table := memory[uint8](t, blocks), memory[float32](t, (blocks+nestedBlock-1)/nestedBlock), memory[float32](t, 256)
+		for i := range table {
+			table[i] = float32(i)/128 - 1
+		}
+		for i := range nested {
+			nested[i] = 0.5 * rng.Float32()
+		}
+		for i := range inner {
+			inner[i] = uint8(rng.Uint32())
+			product := table[inner[i]] * nested[i/nestedBlock]
+			scales[i] = product + c.Offset
+		}
+		c.AbsmaxCodes, c.NestedAbsmax, c.Map = unsafe.SliceData(inner), unsafe.SliceData(nested), unsafe.SliceData(table)
+	} else {
+		absmax := memory[float32](t, blocks)
+		for i := range absmax {
+			absmax[i] = 0.5 + rng.Float32()
+		}
+		copy(scales, absmax)
+		c.Absmax = unsafe.SliceData(absmax)
+	}
+	for i := range stored {
+		stored[i] = float64(c.Values[codes[i/2]>>(4*(1-i%2))&15] * scales[i/f.block])
+	}
+	return c
+}

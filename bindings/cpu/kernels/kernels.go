@@ -1,0 +1,137 @@
+// Package kernels has the CPU's matrix products, one family for each kind of processor.
+//
+// A product is Sums[i, j] = sum over k of Left[i, k]·Right[j, k]: both operands are lines of
+// the same depth. They are packed into panels first, in the type and order that the family
+// multiplies; 4-bit weights are decoded while they are packed, never as a whole. A packed
+// operand serves several products.
+//
+// An element of the sums is added up in order of depth, whatever the other sizes are: a
+// caller may cut rows and columns as it likes without a change of bits, but must cut the
+// depth by the product's shape alone, for example at multiples of Info.Slice.
+package kernels
+
+import (
+	"fmt"
+	"unsafe"
+
+	"qlora/bindings"
+)
+
+// An Operand is a matrix in memory that a product reads as [lines, depth]: element (l, k) is
+// element l·Stride + k from Data, or k·Stride + l if it is Transposed. Its memory, panels and
+// sums must be outside Go's heap or pinned.
+type Operand struct {
+	Type       bindings.DType // F32, BF16 or F16; without meaning for Codes
+	Data       unsafe.Pointer
+	Stride     int
+	Transposed bool
+
+	Coded *Coded // the 4-bit weight instead of Data
+	First int    // the flattened element of the weight at which the operand begins
+}
+
+// Coded is a weight in bitsandbytes' 4-bit format; see bindings.Quantized for the fields.
+type Coded struct {
+	Codes     unsafe.Pointer
+	Values    [16]float32
+	BlockSize int
+
+	Absmax *float32 // nil with double quantization
+
+	AbsmaxCodes     *uint8
+	NestedAbsmax    *float32
+	NestedBlockSize int
+	Map             *float32
+	Offset          float32
+}
+
+// At returns o from a line and depth on.
+func (o Operand) At(line, depth int) Operand {
+	at := line*o.Stride + depth
+	if o.Transposed {
+		at = depth*o.Stride + line
+	}
+	if o.Coded != nil {
+		o.First += at
+	} else {
+		o.Data = unsafe.Add(o.Data, int64(at)*o.Type.Size())
+	}
+	return o
+}
+
+// T returns the transpose of o: lines and depth change places.
+func (o Operand) T() Operand {
+	o.Transposed = !o.Transposed
+	return o
+}
+
+// Info describes a family.
+type Info struct {
+	Name string // "avx512", for QLORA_CPU_KERNELS and messages
+	BF16 bool   // panels hold bfloat16: operands are rounded to it
+
+	Rows, Cols int // lines of a left and of a right panel
+	Unit       int // the depth of a panel is padded to a multiple of it
+	Bytes      int // of an element of a panel
+	Slice      int // the depth at which a product is best cut
+}
+
+// LeftBytes returns the size of a packed left operand. For lines that are a multiple of Rows
+// it is also where the panel of that line begins.
+func (i *Info) LeftBytes(lines, depth int) int { return i.panels(lines, i.Rows, depth) }
+
+// RightBytes returns the size of a packed right operand. For lines that are a multiple of
+// Cols it is also where the panel of that line begins.
+func (i *Info) RightBytes(lines, depth int) int { return i.panels(lines, i.Cols, depth) }
+
+func (i *Info) panels(lines, width, depth int) int {
+	return roundUp(lines, width) * roundUp(depth, i.Unit) * i.Bytes
+}
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
+
+// A Family multiplies on the calling goroutine. It is safe for concurrent use.
+type Family interface {
+	Info() *Info
+	// PackLeft and PackRight pack a [lines, depth] operand, each element times scale.
+	PackLeft(dst []byte, o *Operand, lines, depth int, scale float32)
+	PackRight(dst []byte, o *Operand, lines, depth int, scale float32)
+	// Multiply computes sums [rows, cols], its rows stride elements apart, from packed
+	// operands of the same depth. With accumulate it adds to sums, else it does not read
+	// them.
+	Multiply(sums []float32, stride int, left, right []byte, rows, cols, depth int, accumulate bool)
+}
+
+// Families returns the families that this processor runs, in order of preference, with
+// gonum's last.
+func Families() []Family { return append(native(), Gonum) }
+
+// Find returns the family with that name, or an error that lists the names there are.
+func Find(name string) (Family, error) {
+	var names []string
+	for _, f := range Families() {
+		if f.Info().Name == name {
+			return f, nil
+		}
+		names = append(names, f.Info().Name)
+	}
+	return nil, fmt.Errorf("%q is no family of kernels that this processor runs; it runs %v", name, names)
+}
+
+// Best returns the preferred family for operands of a type: for BF16 one that multiplies
+// bfloat16 if the processor has it, otherwise one that multiplies float32.
+func Best(operands bindings.DType) Family {
+	if operands == bindings.BF16 {
+		for _, f := range Families() {
+			if f.Info().BF16 {
+				return f
+			}
+		}
+	}
+	for _, f := range Families() {
+		if !f.Info().BF16 {
+			return f
+		}
+	}
+	return Gonum
+}

@@ -1,0 +1,151 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+	"qlora/bindings/cpu/kernels"
+)
+
+// TestFamilies holds every family that the machine runs to float64, for every way to store
+// an operand and for sizes that leave remainders of panels, blocks and slices.
+func TestFamilies(t *testing.T) {
+	for _, family := range kernels.Families() {
+		for _, f := range forms() {
+			t.Run(family.Info().Name+"/"+f.name, func(t *testing.T) {
+				for seed, size := range [][3]int{{1, 1, 1}, {3, 5, 2}, {16, 32, 64}, {37, 67, 130}, {64, 96, 192}, {65, 33, 515}} {
+					rng := rand.New(rand.NewPCG(uint64(seed), 1))
+					for _, extra := range []int{0, 3, 64} {
+						p := newProduct(t, rng, family, f, size[0], size[1], size[2], extra)
+						p.check(t, fmt.Sprintf("%v with %d between rows", size, extra))
+					}
+				}
+			})
+		}
+	}
+}
+
+// A product is a random product of a family with what float64 makes of it.
+type product struct {
+	family      kernels.Family
+	left, right kernels.Operand
+	a, b        []float64
+	rows, cols  int
+	depth       int
+}
+
+func newProduct(t testing.TB, rng *rand.Rand, family kernels.Family, f form, rows, cols, depth, extra int) *product {
+	p := &product{family: family, rows: rows, cols: cols, depth: depth}
+	dense := f
+	if f.block > 0 {
+		dense = form{transposed: f.transposed}
+	}
+	p.left, p.a = dense.operand(t, rng, rows, depth, extra)
+	p.right, p.b = f.operand(t, rng, cols, depth, extra)
+	return p
+}
+
+// scale multiplies the left operand: a power of two, which rounds nothing.
+const scale = 0.25
+
+// run returns the sums [rows, cols] of the depth cut at cut.
+func (p *product) run(t testing.TB, cut int) []float32 {
+	info := p.family.Info()
+	sums := memory[float32](t, p.rows*p.cols)
+	for i := range sums {
+		sums[i] = float32(math.NaN()) // not read
+	}
+	for from := 0; from < p.depth; from += cut {
+		depth := min(cut, p.depth-from)
+		left, right := memory[byte](t, info.LeftBytes(p.rows, depth)), memory[byte](t, info.RightBytes(p.cols, depth))
+		a, b := p.left.At(0, from), p.right.At(0, from)
+		p.family.PackLeft(left, &a, p.rows, depth, scale)
+		p.family.PackRight(right, &b, p.cols, depth, 1)
+		p.family.Multiply(sums, p.cols, left, right, p.rows, p.cols, depth, from > 0)
+	}
+	return sums
+}
+
+// check compares the whole product, and the product in slices, with float64.
+func (p *product) check(t *testing.T, name string) {
+	// Each operand is rounded to the panels' type, and each sum of depth terms and of its
+	// slices to float32: relative to the sum of the terms' magnitudes.
+	unit := math.Ldexp(1, -24)
+	bound := float64(p.depth+p.depth/2+2) * unit
+	if p.family.Info().BF16 {
+		bound += 2 * math.Ldexp(1, -8)
+	}
+	for _, cut := range []int{p.depth, 64} {
+		sums := p.run(t, cut)
+		for i := range p.rows {
+			for j := range p.cols {
+				var want, size float64
+				for k := range p.depth {
+					term := scale * p.a[i*p.depth+k] * p.b[j*p.depth+k]
+					want += term
+					size += math.Abs(term)
+				}
+				if got := float64(sums[i*p.cols+j]); !(math.Abs(got-want) <= bound*size) {
+					require.Failf(t, "sum", "%s, cut at %d: [%d, %d] is %g, float64 has %g: off by %.2g of the terms, at most %.2g", name, cut, i, j, got, want, math.Abs(got-want)/size, bound)
+				}
+			}
+		}
+	}
+}
+
+// TestCutsKeepBits checks that rows and columns can be cut without a change of bits.
+func TestCutsKeepBits(t *testing.T) {
+	for _, family := range kernels.Families() {
+		if family == kernels.Gonum {
+			continue // a BLAS promises nothing
+		}
+		t.Run(family.Info().Name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(5, 1))
+			p := newProduct(t, rng, family, form{block: 64}, 70, 100, 192, 0)
+			whole := p.run(t, p.depth)
+			for range 20 {
+				part := *p
+				row, col := rng.IntN(p.rows), rng.IntN(p.cols)
+				part.rows, part.cols = 1+rng.IntN(p.rows-row), 1+rng.IntN(p.cols-col)
+				part.left, part.right = p.left.At(row, 0), p.right.At(col, 0)
+				sums := part.run(t, p.depth)
+				for i := range part.rows {
+					for j := range part.cols {
+						require.Equal(t, math.Float32bits(whole[(row+i)*p.cols+col+j]), math.Float32bits(sums[i*part.cols+j]),
+							"[%d, %d] of the part of %d x %d from [%d, %d]", i, j, part.rows, part.cols, row, col)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestExpand checks a line of each type.
+func TestExpand(t *testing.T) {
+	for _, f := range forms() {
+		t.Run(f.name, func(t *testing.T) {
+			o, want := f.operand(t, rand.New(rand.NewPCG(3, 1)), 5, 70, 3)
+			line := memory[float32](t, 30)
+			kernels.Expand(line, &o, 2, 37)
+			for i, x := range line {
+				assert.InDelta(t, want[2*70+37+i], x, 0, "element %d", 37+i)
+			}
+		})
+	}
+}
+
+// TestFind checks the selection by name and by type.
+func TestFind(t *testing.T) {
+	f, err := kernels.Find("gonum")
+	require.NoError(t, err)
+	assert.Equal(t, kernels.Gonum, f)
+	_, err = kernels.Find("abacus")
+	assert.ErrorContains(t, err, "portable")
+	assert.False(t, kernels.Best(bindings.F32).Info().BF16)
+}
