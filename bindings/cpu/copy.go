@@ -4,7 +4,7 @@ import (
 	"unsafe"
 
 	"qlora/bindings"
-	"qlora/internal/halffloat"
+	"qlora/bindings/cpu/vector"
 )
 
 // copyPiece is the number of elements per goroutine and turn.
@@ -52,21 +52,16 @@ func convert(dst bindings.Tensor, i int, src bindings.Tensor, j, n int) {
 		copy(unsafe.Slice((*byte)(unsafe.Add(dst.Address(), i*size)), n*size), unsafe.Slice((*byte)(unsafe.Add(src.Address(), j*size)), n*size))
 		return
 	}
-	var block [512]float32
-	for done := 0; done < n; done += len(block) {
-		x := block[:min(len(block), n-done)]
-		widen(x, src, j+done)
-		narrow(dst, i+done, x)
-	}
+	vector.Convert(elementsOf(dst, i, n), elementsOf(src, j, n))
 }
 
 // narrow converts x to t's type and writes it to t's elements from first on.
 func narrow(t bindings.Tensor, first int, x []float32) {
 	switch t.DType {
 	case bindings.BF16:
-		halffloat.Float32ToBF16(elements[uint16](t)[first:first+len(x)], x)
+		vector.NarrowBF16(elements[uint16](t)[first:first+len(x)], x)
 	case bindings.F16:
-		halffloat.Float32ToF16(elements[uint16](t)[first:first+len(x)], x)
+		vector.NarrowF16(elements[uint16](t)[first:first+len(x)], x)
 	default:
 		copy(f32(t)[first:], x)
 	}

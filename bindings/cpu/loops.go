@@ -1,17 +1,50 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"qlora/bindings"
-	"qlora/internal/halffloat"
+	"qlora/bindings/cpu/vector"
 )
 
-// add computes dst += x.
-func add(dst, x []float32) {
-	x = x[:len(dst)]
-	for i := range dst {
-		dst[i] += x[i]
-	}
+// A job is an operation's work on a range of rows. Results must not depend on the ranges.
+type job interface {
+	run(from, to int)
 }
+
+// splitElements is the number of elements of a job that run on one goroutine at a time.
+const splitElements = 1 << 14
+
+// split runs a job on rows of cols elements each: on the calling goroutine, without
+// allocations, if they are few.
+func split[J job](d *Device, rows, cols int, j J) {
+	size := max(1, splitElements/max(1, cols))
+	if rows <= size {
+		j.run(0, rows)
+		return
+	}
+	shared := j // only this copy escapes to the heap
+	d.rows(rows, size, func(from, to int) { shared.run(from, to) })
+}
+
+// types maps package bindings' types of floats to package vector's.
+var types = [...]vector.Type{bindings.F32: vector.F32, bindings.BF16: vector.BF16, bindings.F16: vector.F16}
+
+// rowsOf returns the rows of a tensor with one group of columns; absent for an absent one.
+func rowsOf(t bindings.Tensor) vector.Rows {
+	if t.Absent() || t.Len() == 0 {
+		return vector.Rows{}
+	}
+	return vector.RowsAt(t.Address(), types[t.DType], t.Rows, t.Cols, t.Stride())
+}
+
+// elementsOf returns n elements of t's memory, from element i on, as a row.
+func elementsOf(t bindings.Tensor, i, n int) vector.Rows {
+	return vector.RowsAt(unsafe.Add(t.Address(), int64(i)*t.DType.Size()), types[t.DType], 1, n, n)
+}
+
+// add computes dst += x.
+func add(dst, x []float32) { vector.AddF32(dst, 1, x[:len(dst)]) }
 
 // addWidened adds t's elements from first on to dst.
 func addWidened(dst []float32, t bindings.Tensor, first int) {
@@ -19,30 +52,11 @@ func addWidened(dst []float32, t bindings.Tensor, first int) {
 	case bindings.F32:
 		add(dst, f32(t)[first:])
 	case bindings.BF16:
-		for i, h := range elements[uint16](t)[first : first+len(dst)] {
-			dst[i] += halffloat.FromBF16(h)
-		}
+		vector.AddBF16(dst, 1, elements[uint16](t)[first:first+len(dst)])
 	case bindings.F16:
-		for i, h := range elements[uint16](t)[first : first+len(dst)] {
-			dst[i] += halffloat.FromF16(h)
-		}
+		vector.AddF16(dst, 1, elements[uint16](t)[first:first+len(dst)])
 	}
 }
 
-// dot returns the sum of a·b in float64, as four partial sums that are added last.
-func dot(a, b []float32) float64 {
-	b = b[:len(a)]
-	var s [4]float64
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		p, q := a[i:i+4:i+4], b[i:i+4:i+4]
-		s[0] += float64(p[0]) * float64(q[0])
-		s[1] += float64(p[1]) * float64(q[1])
-		s[2] += float64(p[2]) * float64(q[2])
-		s[3] += float64(p[3]) * float64(q[3])
-	}
-	for ; i < len(a); i++ {
-		s[0] += float64(a[i]) * float64(b[i])
-	}
-	return s[0] + s[1] + (s[2] + s[3])
-}
+// dot returns the sum of a·b in float64.
+func dot(a, b []float32) float64 { return vector.Dot(a, b[:len(a)]) }

@@ -5,7 +5,6 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu/vector"
-	"qlora/internal/halffloat"
 )
 
 // slabFloats is the maximum part of a weight expanded to float32 at a time: 16 MiB, or
@@ -64,7 +63,7 @@ func widen(dst []float32, t bindings.Tensor, first int) {
 	case bindings.BF16:
 		vector.WidenBF16(dst, elements[uint16](t)[first:first+len(dst)])
 	case bindings.F16:
-		halffloat.F16ToFloat32(dst, elements[uint16](t)[first:first+len(dst)])
+		vector.WidenF16(dst, elements[uint16](t)[first:first+len(dst)])
 	default:
 		panic(fmt.Sprintf("cpu: %v read as numbers", t))
 	}

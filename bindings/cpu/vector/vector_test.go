@@ -8,6 +8,22 @@ import (
 	"qlora/internal/philox"
 )
 
+// activate and activateBackward are Activate and ActivateBackward of rows in float32.
+func activate(f Function, y, g, u []float32) {
+	Activate(f, rowOf(y, F32), rowOf(g, F32), orAbsent(u))
+}
+
+func activateBackward(f Function, dg, du, g, u, dy []float32) {
+	ActivateBackward(f, rowOf(dg, F32), orAbsent(du), rowOf(g, F32), orAbsent(u), rowOf(dy, F32))
+}
+
+func orAbsent(x []float32) Rows {
+	if x == nil {
+		return Rows{}
+	}
+	return rowOf(x, F32)
+}
+
 // exp returns e^x by ExpSum.
 func exp(x float32) float32 {
 	v := []float32{x}
@@ -69,7 +85,7 @@ func TestPlace(t *testing.T) {
 		}
 		copy(g, x)
 		y := make([]float32, n)
-		Activate(SiLU, y, g, x)
+		activate(SiLU, y, g, x)
 		placeOfActivations(t, x)
 		got := slices.Clone(x)
 		if sum := ExpSum(got, 0.5); math.Abs(sum-want) > 1e-6*want {
@@ -77,7 +93,7 @@ func TestPlace(t *testing.T) {
 		}
 		for i := range x {
 			one := []float32{0}
-			Activate(SiLU, one, g[i:i+1], x[i:i+1])
+			activate(SiLU, one, g[i:i+1], x[i:i+1])
 			if got[i] != exp(x[i]-0.5) || y[i] != one[0] {
 				t.Errorf("element %d of %d: got %g and %g, alone %g and %g", i, n, got[i], y[i], exp(x[i]-0.5), one[0])
 			}
@@ -97,15 +113,15 @@ func placeOfActivations(t *testing.T, x []float32) {
 	n := len(x)
 	for f := SiLU; f <= ReLUSquared; f++ {
 		y, dg, du, plain := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
-		Activate(f, y, x, nil)
-		ActivateBackward(f, dg, du, x, x, x)
-		ActivateBackward(f, plain, nil, x, nil, x)
+		activate(f, y, x, nil)
+		activateBackward(f, dg, du, x, x, x)
+		activateBackward(f, plain, nil, x, nil, x)
 		for i, v := range x {
 			one, gate, up, alone := []float32{0}, []float32{0}, []float32{0}, []float32{0}
 			at := []float32{v}
-			Activate(f, one, at, nil)
-			ActivateBackward(f, gate, up, at, at, at)
-			ActivateBackward(f, alone, nil, at, nil, at)
+			activate(f, one, at, nil)
+			activateBackward(f, gate, up, at, at, at)
+			activateBackward(f, alone, nil, at, nil, at)
 			if y[i] != one[0] || dg[i] != gate[0] || du[i] != up[0] || plain[i] != alone[0] {
 				t.Errorf("activation %d: element %d of %d differs from it alone", f, i, n)
 			}
@@ -141,8 +157,8 @@ func TestActivations(t *testing.T) {
 		for x := float32(0x1p-30); x < 1e9; x *= 1.003 {
 			for _, x := range []float32{x, -x} {
 				y, slope := []float32{0}, []float32{0}
-				Activate(f, y, []float32{x}, nil)
-				ActivateBackward(f, slope, nil, []float32{x}, nil, []float32{1})
+				activate(f, y, []float32{x}, nil)
+				activateBackward(f, slope, nil, []float32{x}, nil, []float32{1})
 				at := float64(x)
 				value, bound := want.value(at), 0x1p-22*(math.Abs(want.value(at))+min(1, math.Abs(at)))
 				if math.Abs(float64(y[0])-value) > bound {
@@ -157,9 +173,9 @@ func TestActivations(t *testing.T) {
 	}
 	for _, c := range []struct{ x, relu, squared, slope float32 }{{-2, 0, 0, 0}, {0, 0, 0, 0}, {3, 3, 9, 6}} {
 		y, squared, slope := []float32{7}, []float32{7}, []float32{7}
-		Activate(ReLU, y, []float32{c.x}, nil)
-		Activate(ReLUSquared, squared, []float32{c.x}, nil)
-		ActivateBackward(ReLUSquared, slope, nil, []float32{c.x}, nil, []float32{1})
+		activate(ReLU, y, []float32{c.x}, nil)
+		activate(ReLUSquared, squared, []float32{c.x}, nil)
+		activateBackward(ReLUSquared, slope, nil, []float32{c.x}, nil, []float32{1})
 		if y[0] != c.relu || squared[0] != c.squared || slope[0] != c.slope {
 			t.Errorf("relu of %g: got %g, %g and a slope of %g", c.x, y[0], squared[0], slope[0])
 		}

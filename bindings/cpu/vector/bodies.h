@@ -1,0 +1,22 @@
+// The bodies of all functions in groups of LANES, as BODIES. All give the same bits: none
+// fuses multiply and add, and sums are of 16 lanes everywhere.
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#else
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+#include "lanes.h"
+// lanes.h is the foundation of all others.
+#include "convert.h"
+#include "exp.h"
+#include "sums.h"
+#include "softmax.h"
+#include "activate.h"
+#include "dequantize.h"
+#include "dropout.h"
+
+#define QUOTE_(x) #x
+#define QUOTE(x) QUOTE_(x)
+#define ENTRY(result, function, parameters, arguments) .function = function,
+const struct vector_bodies BODIES = {.name = QUOTE(BODIES), VECTOR_FUNCTIONS(ENTRY)};

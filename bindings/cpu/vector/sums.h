@@ -1,0 +1,69 @@
+// Sums in a fixed order, whatever LANES is: element i is added to lane i mod 16, and the
+// lanes are added in pairs.
+enum { wide = 16 };
+
+INLINE doubles lower(floats v) {
+#if LANES == 16
+	return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7), doubles);
+#elif LANES == 8
+	return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3), doubles);
+#else
+	return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1), doubles);
+#endif
+}
+INLINE doubles upper(floats v) {
+#if LANES == 16
+	return __builtin_convertvector(__builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15), doubles);
+#elif LANES == 8
+	return __builtin_convertvector(__builtin_shufflevector(v, v, 4, 5, 6, 7), doubles);
+#else
+	return __builtin_convertvector(__builtin_shufflevector(v, v, 2, 3), doubles);
+#endif
+}
+
+// Sixteen sums in double.
+typedef struct {
+	doubles lanes[2 * wide / LANES];
+} sums;
+
+// Adds the products of two groups, which are exact. Group k of a row is its elements from
+// k·LANES on.
+INLINE void add_products(sums *s, int k, floats a, floats b) {
+	int at = 2 * (k % (wide / LANES));
+	s->lanes[at] += lower(a) * lower(b);
+	s->lanes[at + 1] += upper(a) * upper(b);
+}
+
+INLINE double total(const sums *s) {
+	double x[wide];
+	memcpy(x, s->lanes, sizeof x);
+	for (int step = wide / 2; step > 0; step /= 2)
+		for (int j = 0; j < step; j++) x[j] += x[j + step];
+	return x[0];
+}
+
+static double dot(const float *x, const float *y, long n) {
+	sums s = {0};
+	for (long i = 0; i < n; i += wide)
+		for (int k = 0; k < wide / LANES; k++) {
+			long at = i + k * LANES;
+			if (at < n) add_products(&s, k, load(x + at, n - at, 0), load(y + at, n - at, 0));
+		}
+	return total(&s);
+}
+
+// The number of elements that each lane sums in float before it adds to a double.
+enum { strand = 64 };
+
+// Sixteen sums in float, of a strand.
+typedef struct {
+	floats lanes[wide / LANES];
+} strands;
+
+INLINE double total_strand(const strands *s) {
+	float x[wide];
+	double sum = 0;
+	memcpy(x, s->lanes, sizeof x);
+	for (int j = 0; j < wide; j++) sum += (double)x[j];
+	return sum;
+}
