@@ -78,13 +78,13 @@ func (m machine) kernels() (cuda.Options, error) {
 func (m machine) profile() (bindings.Profile, error) {
 	switch m.Device {
 	case "cpu":
-		return cpu.Profile(), nil
+		return cpu.Profile(cpu.Options{}), nil
 	case "auto":
 		if dev, err := cuda.New(cuda.Options{}); err == nil {
 			dev.Close()
 			return cuda.Profile(), nil
 		}
-		return cpu.Profile(), nil
+		return cpu.Profile(cpu.Options{}), nil
 	}
 	_, err := m.kernels()
 	return cuda.Profile(), err

@@ -67,7 +67,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	make := func(profile bindings.Profile, args trainer.Args) (*trainer.RunPlan, error) {
 		limit := int64(0) // unknown for a device that is not in this machine
-		if profile.Info().Name == cpu.Profile().Info().Name {
+		if profile.Info().Name == cpu.Profile(cpu.Options{}).Info().Name {
 			limit = trainer.AvailableMemory()
 		}
 		p, err := trainer.PlanRun(model, args, train, eval, prompts, o.data.Records.MaxLength, profile, limit)
@@ -104,7 +104,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 			return err
 		}
 		model.TrainTokens(o.fresh)
-		for _, profile := range []bindings.Profile{cpu.Profile(), cuda.Profile()} {
+		for _, profile := range []bindings.Profile{cpu.Profile(cpu.Options{}), cuda.Profile()} {
 			fmt.Fprintf(w, "%s\t%s", name, profile.Info().Name)
 			for _, policy := range []string{"none", "mlp", "layer"} {
 				args := o.run
