@@ -31,6 +31,6 @@ func TestGenerationIsPlannedToItsLastToken(t *testing.T) {
 	require.NoError(t, err)
 	m, err := nn.New(cfg, nil, nn.Options{}, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
 	require.NoError(t, err)
-	m.Prepare(lastTokenProfile{cpu.Profile(), 20}, nn.Shapes{Generate: 20})
+	m.Prepare(lastTokenProfile{cpu.Profile(cpu.Options{}), 20}, nn.Shapes{Generate: 20})
 	require.Equal(t, int64(1000), m.Workspace().Bytes())
 }

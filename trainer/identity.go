@@ -1,12 +1,14 @@
 package trainer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
 
+	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/trainer/dataset"
 )
@@ -25,15 +27,16 @@ type identity struct {
 	Order        string `json:"train_sampling_strategy"`
 	BatchSize    int    `json:"per_device_train_batch_size"`
 	Accumulation int    `json:"gradient_accumulation_steps"`
-	Optimizer    string `json:"optim"` // "": adamw_torch, written before other optimizers existed
+	Optimizer    string `json:"optim"`                  // "": adamw_torch, written before other optimizers existed
+	Compute      string `json:"bnb_4bit_compute_dtype"` // the device's; "": unknown, written before the CPU had two
 }
 
-func newIdentity(a *Args, m *Base, examples []dataset.Example) (identity, error) {
+func newIdentity(a *Args, m *Base, examples []dataset.Example, device bindings.Info) (identity, error) {
 	base, err := hashBase(m)
 	id := identity{
 		Method: m.Method(), Base: base, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
 		Order: a.orderStrategy(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples),
-		Optimizer: a.describeOptimizer(),
+		Optimizer: a.describeOptimizer(), Compute: computeType(device),
 	}
 	if q := m.Quantize; q != nil {
 		id.Quantize = fmt.Sprintf("%v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
@@ -53,6 +56,7 @@ func (want identity) differs(made identity) error {
 	if made.Optimizer == "" {
 		made.Optimizer = adamw
 	}
+	made.Compute = cmp.Or(made.Compute, want.Compute)
 	for _, o := range []struct {
 		name       string
 		here, made any
@@ -65,6 +69,7 @@ func (want identity) differs(made identity) error {
 		{"per_device_train_batch_size", want.BatchSize, made.BatchSize},
 		{"gradient_accumulation_steps", want.Accumulation, made.Accumulation},
 		{"optim", want.Optimizer, made.Optimizer},
+		{"bnb_4bit_compute_dtype", want.Compute, made.Compute},
 	} {
 		if o.here != o.made {
 			return fmt.Errorf("it was made with `%s` %v and this run has %v", o.name, o.made, o.here)

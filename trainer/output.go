@@ -29,6 +29,7 @@ type Begin struct {
 	Base      *Base
 	Device    bindings.Info
 	Plan      bindings.MemoryPlan
+	Compute   string // the device's type of activations and operands, as torch names it
 	Recompute string
 	Length    Length
 	Trainable int64         // trained parameters

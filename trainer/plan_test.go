@@ -26,7 +26,7 @@ func TestFrontKeepsWhatNothingExceeds(t *testing.T) {
 
 func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
 	r := tinyRun(t)
-	plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
+	plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(cpu.Options{}), 0)
 	require.NoError(t, err)
 	tr, err := New(r)
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestPlanOfTheOptimizer(t *testing.T) {
 		adamw8Bit: clip + 8*(embedding+layers*small) + 2*(norms+head+256+layers*(large+5*256)),
 	} {
 		r.Args.Optimizer = name
-		plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(), 0)
+		plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(cpu.Options{}), 0)
 		require.NoError(t, err)
 		require.EqualValues(t, want, plan.Bytes[bindings.Optimizer], name)
 	}

@@ -90,7 +90,7 @@ func New(r Run) (*Trainer, error) {
 		t.limit = deviceMemory(r.Device)
 	}
 	var err error
-	if t.identity, err = newIdentity(a, r.Base, r.TrainSet); err != nil {
+	if t.identity, err = newIdentity(a, r.Base, r.TrainSet, r.Device.Info()); err != nil {
 		return nil, err
 	}
 	if err := t.findCheckpoint(); err != nil {

@@ -19,14 +19,16 @@ import (
 	"gonum.org/v1/gonum/blas"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/kernels"
 )
 
-// Options configure the CPU device. The zero value selects the best kernels and all
-// processors.
+// Options configure the CPU device. The zero value selects the best kernels, all
+// processors and float32.
 type Options struct {
-	BLAS    string // "": the best available; "gonum"; or the path of an OpenBLAS
-	Kernels string // "": the best for this processor; or the name of a family
-	Threads int    // 0: GOMAXPROCS
+	BLAS    string         // "": the best available; "gonum"; or the path of an OpenBLAS
+	Kernels string         // "": the best for this processor; or the name of a family
+	Threads int            // 0: GOMAXPROCS
+	Compute bindings.DType // of activations and the operands of products: F32 or BF16
 }
 
 // Device is the CPU as a bindings.Device.
@@ -43,20 +45,21 @@ type Device struct {
 
 var _ bindings.Device = (*Device)(nil)
 
-// New opens the CPU. It returns an error only if a BLAS selected by name cannot be used.
+// New opens the CPU. It returns an error only if a BLAS selected by name cannot be used,
+// or if the CPU does not compute in opts.Compute.
 func New(opts Options) (*Device, error) {
+	if c := opts.Compute; c != bindings.F32 && c != bindings.BF16 {
+		return nil, fmt.Errorf("the CPU computes in F32 or BF16, not in %v", c)
+	}
 	b, description, err := find(opts.BLAS)
 	if err != nil {
 		return nil, err
 	}
-	if opts.Kernels == "" && description.chosen && description.Name == gonumName {
-		opts.Kernels = gonumName
-	}
-	chosen, err := familiesFor(opts.Kernels)
+	chosen, err := opts.families()
 	if err != nil {
-		return nil, fmt.Errorf("choose the CPU's kernels: %w", err)
+		return nil, err
 	}
-	d := &Device{profile: newProfile(opts.Threads, chosen), blas: b, description: description}
+	d := &Device{profile: newProfile(opts, chosen), blas: b, description: description}
 	d.moments = make([][2]wideBlock, d.threads)
 	d.info.Detail = fmt.Sprintf("%d threads, %v", d.threads, description)
 	return d, nil
@@ -76,22 +79,23 @@ type profile struct {
 	families families
 }
 
-// Profile returns the CPU's profile for planning, as New opens it with zero Options.
-func Profile() bindings.Profile {
-	chosen, err := familiesFor("")
+// Profile returns the profile for planning of the CPU as New opens it with opts.
+func Profile(opts Options) bindings.Profile {
+	chosen, err := opts.families()
 	if err != nil {
-		chosen, _ = familiesFor(gonumName) // New reports the wrong name
+		chosen = families{kernels.Gonum, kernels.Gonum} // New reports the wrong name
 	}
-	p := newProfile(0, chosen)
+	p := newProfile(opts, chosen)
 	return &p
 }
 
-func newProfile(threads int, chosen families) profile {
+func newProfile(opts Options, chosen families) profile {
+	threads := opts.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	return profile{
-		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads", threads), Activation: bindings.F32},
+		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads", threads), Activation: opts.Compute},
 		threads:  threads,
 		families: chosen,
 	}
@@ -117,8 +121,14 @@ func (d *Device) fail(err error) {
 	}
 }
 
-// f32 returns a tensor's float32 elements, for a view including the gaps.
-func f32(t bindings.Tensor) []float32 { return elements[float32](t) }
+// f32 returns the elements of a float32 tensor, for a view including the gaps. It panics
+// for another type.
+func f32(t bindings.Tensor) []float32 {
+	if t.DType != bindings.F32 {
+		panic(fmt.Sprintf("cpu: %v read as float32", t))
+	}
+	return elements[float32](t)
+}
 
 func elements[T float32 | uint16 | uint8 | int32](t bindings.Tensor) []T {
 	if t.Len() == 0 {

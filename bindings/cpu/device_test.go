@@ -3,23 +3,24 @@ package cpu
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
 	"qlora/bindings/conformance"
 )
 
 // devices runs a test with every available BLAS.
-func devices(t *testing.T, threads int, run func(t *testing.T, d *Device)) {
+func devices(t *testing.T, opts Options, run func(t *testing.T, d *Device)) {
 	t.Run("gonum", func(t *testing.T) {
-		d, err := New(Options{BLAS: "gonum", Threads: threads})
-		if err != nil {
-			t.Fatal(err)
-		}
+		own := opts
+		own.BLAS = "gonum"
+		d, err := New(own)
+		require.NoError(t, err)
 		run(t, d)
 	})
 	t.Run("OpenBLAS", func(t *testing.T) {
-		d, err := New(Options{Threads: threads})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d, err := New(opts)
+		require.NoError(t, err)
 		if d.Describe().Path == "" {
 			t.Skipf("no OpenBLAS was found: %q", d.Describe().Looked)
 		}
@@ -28,5 +29,18 @@ func devices(t *testing.T, threads int, run func(t *testing.T, d *Device)) {
 }
 
 func TestConformance(t *testing.T) {
-	devices(t, 0, func(t *testing.T, d *Device) { conformance.Run(t, d, conformance.Float32) })
+	devices(t, Options{}, func(t *testing.T, d *Device) { conformance.Run(t, d, conformance.Float32) })
+}
+
+// inBFloat16 are the groups of operations that compute in bfloat16.
+var inBFloat16 = []string{"GradNorm", "Optimize", "Copy", "Quantize"}
+
+// TestConformanceBFloat16 holds bfloat16 to the bounds of a GPU, with the 4-bit codes of
+// bitsandbytes on a CPU.
+func TestConformanceBFloat16(t *testing.T) {
+	tol := conformance.BFloat16
+	tol.Codes = conformance.CPU
+	devices(t, Options{Compute: bindings.BF16}, func(t *testing.T, d *Device) {
+		conformance.RunSome(t, d, tol, conformance.Choice{Operations: inBFloat16})
+	})
 }

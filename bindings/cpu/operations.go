@@ -61,16 +61,11 @@ func (d *Device) Run(op bindings.Operation) {
 	d.fail(err)
 }
 
-// check returns an error if op fails its own check, has activations other than float32,
-// or needs more scratch than planned.
+// check returns an error if op fails its own check or needs more scratch than planned.
+// Activations are float32 or bfloat16, whatever the device's type.
 func (d *Device) check(op bindings.Operation) error {
 	if err := bindings.Check(op); err != nil {
 		return err
-	}
-	for _, o := range bindings.Operands(op) {
-		if o.Activation && o.Tensor.DType != bindings.F32 {
-			return fmt.Errorf("%s: %s is %v; the CPU computes with F32 activations", op.Name(), o.Name(), o.Tensor)
-		}
 	}
 	need := d.Needs(op)
 	if have := d.workspace.Bytes(); need.Workspace > have {

@@ -50,10 +50,11 @@ func peak(t *testing.T, path string) int64 {
 	return kib << 10
 }
 
-// program returns a command line of qlora. It uses the BLAS that every machine has.
+// program returns a command line of qlora. It uses the kernels that every machine has, for
+// which float32 is the type of computation by default.
 func program(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1", "QLORA_BLAS=gonum")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "QLORA_BLAS=gonum", "QLORA_CPU_KERNELS=gonum")
 	return cmd
 }
 

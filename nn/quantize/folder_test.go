@@ -66,7 +66,11 @@ func TestFolder(t *testing.T) {
 			require.NotNil(t, cfg.Quantization)
 			assert.Equal(t, opts.Type, cfg.Quantization.Kind.String())
 			assert.Equal(t, opts.Double, cfg.Quantization.DoubleQuant)
-			assert.Equal(t, opts.ComputeDType, cfg.Quantization.ComputeDType)
+			compute := opts.ComputeDType
+			if compute == "auto" {
+				compute = "bfloat16"
+			}
+			assert.Equal(t, compute, cfg.Quantization.ComputeDType)
 			assert.Equal(t, 40, cfg.Hidden)
 			assert.FileExists(t, filepath.Join(out, "tokenizer.json"))
 

@@ -79,7 +79,7 @@ func (c *modelCard) text(s *trainer.State) []byte {
 	}
 	line("\n## How to use it\n")
 	if adapter {
-		line("```python\n%s```\n\nor\n\n```\nqlora generate --model %s --adapter path/to/this/folder --prompt '…'\n```", peftSnippet(model), shellWord(base))
+		line("```python\n%s```\n\nor\n\n```\nqlora generate --model %s --adapter path/to/this/folder --prompt '…'\n```", peftSnippet(c.begin), shellWord(base))
 		if text := startText(model); text != "" {
 			line("\n%s", text)
 		}
@@ -114,8 +114,9 @@ func startText(model *trainer.Base) string {
 }
 
 // peftSnippet returns Python that loads the adapter as it was trained: on a base in 4
-// bits or not.
-func peftSnippet(model *trainer.Base) string {
+// bits, computed in the run's type, or not.
+func peftSnippet(b *trainer.Begin) string {
+	model := b.Base
 	q := model.Quantize
 	if q == nil || model.Lora.Init.ChangesBase() {
 		return `from peft import AutoPeftModelForCausalLM
@@ -134,11 +135,11 @@ from peft import AutoPeftModelForCausalLM
 from transformers import AutoTokenizer, BitsAndBytesConfig
 
 in_4_bits = BitsAndBytesConfig(
-    load_in_4bit=True, bnb_4bit_quant_type=%q, bnb_4bit_use_double_quant=%s, bnb_4bit_compute_dtype=torch.bfloat16
+    load_in_4bit=True, bnb_4bit_quant_type=%q, bnb_4bit_use_double_quant=%s, bnb_4bit_compute_dtype=torch.%s
 )
 model = AutoPeftModelForCausalLM.from_pretrained("path/to/this/folder", quantization_config=in_4_bits)
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
-`, fmt.Sprint(q.Kind), double)
+`, fmt.Sprint(q.Kind), double, b.Compute)
 }
 
 const transformersSnippet = `from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -25,6 +25,9 @@ func Summary(b *trainer.Begin) []Setting {
 	if q := b.Base.Quantize; q != nil {
 		add("base", "4-bit %v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
 	}
+	if b.Compute != "" {
+		add("computed in", "%s", b.Compute)
+	}
 	if c := b.Base.Lora; c != nil {
 		add("rank, alpha, dropout", "%d, %v, %v", c.R, c.Alpha, c.Dropout)
 		if c.Init != lora.InitDefault {

@@ -9,11 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qlora/bindings"
 	"qlora/bindings/cpu"
 	"qlora/bindings/cuda"
 	"qlora/cmd/internal/options"
 	"qlora/internal/gpu"
 	"qlora/internal/version"
+	"qlora/nn/quantize"
 )
 
 // Doctor returns the verb that reports what the machine has.
@@ -30,6 +32,7 @@ func Doctor() *cobra.Command {
 		defer closeDevice(dev)
 		blas := dev.Describe()
 		fmt.Fprintf(w, "device cpu\t%s\n", dev.Info().Detail)
+		describeFamilies(w)
 		fmt.Fprintf(w, "matrix products\t%s\n", blas)
 		for _, place := range blas.Looked {
 			fmt.Fprintf(w, "\tsearched for OpenBLAS: %s\n", place)
@@ -40,7 +43,7 @@ func Doctor() *cobra.Command {
 		describeGPUs(w, gpu.Open)
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})
 		describeKernels(w, "emu", "libqlora_emu.so", cuda.Options{Emulated: true})
-		auto, err := machine{"auto"}.open()
+		auto, err := machine{"auto"}.open(bindings.F32)
 		if err != nil {
 			return err
 		}
@@ -48,6 +51,21 @@ func Doctor() *cobra.Command {
 		fmt.Fprintf(w, "--device auto\tuses %s\n", auto.Info().Name)
 		return w.Flush()
 	})
+}
+
+// describeFamilies prints which kernels multiply on the CPU, why, and the type that suits
+// them.
+func describeFamilies(w io.Writer) {
+	chosen, err := cpu.Options{}.Choose()
+	if err != nil { // opening the device has reported it
+		return
+	}
+	why := "the best of what this processor runs"
+	if chosen.By != "" {
+		why = "selected by " + chosen.By
+	}
+	fmt.Fprintf(w, "\tkernels: %s for float32, %s for bfloat16: %s (%s)\n", chosen.Float32, chosen.BFloat16, why, strings.Join(chosen.Runs, ", "))
+	fmt.Fprintf(w, "\tbnb_4bit_compute_dtype auto %s\n", computeOf(quantize.DefaultOptions(), "").note())
 }
 
 // describeKernels prints whether a device that runs the CUDA kernels can be used, and

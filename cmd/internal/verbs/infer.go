@@ -66,9 +66,10 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.tok, err = openTokenizer(trainer.TokenizerFolder(o.Model, o.Adapter)); err != nil {
 		return nil, err
 	}
-	if r.dev, err = c.device(m, false); err != nil {
+	if r.dev, err = c.device(m, computeOf(q, "")); err != nil {
 		return nil, err
 	}
+	c.noteCompute(q, r.dev.Info())
 	if o.Adapter != "" {
 		if err := r.base.UseAdapter(o.Adapter); err != nil {
 			return nil, exit.AsWrong(err)

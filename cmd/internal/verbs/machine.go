@@ -17,17 +17,18 @@ type machine struct {
 	Device string `option:"device" help:"device to compute on: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or emu (the CUDA kernels on an emulator)"`
 }
 
-// open opens the device. auto is the first usable GPU, else the CPU.
-func (m machine) open() (bindings.Device, error) {
+// open opens the device. auto is the first usable GPU, else the CPU, which computes in the
+// given type.
+func (m machine) open(compute bindings.DType) (bindings.Device, error) {
 	switch m.Device {
 	case "cpu":
-		dev, err := cpu.New(cpu.Options{})
+		dev, err := cpu.New(cpu.Options{Compute: compute})
 		return dev, exit.AsWrong(err)
 	case "auto":
 		if dev, err := cuda.New(cuda.Options{}); err == nil {
 			return dev, nil
 		}
-		return machine{"cpu"}.open()
+		return machine{"cpu"}.open(compute)
 	}
 	options, err := m.kernels()
 	if err != nil {
@@ -43,18 +44,16 @@ func (m machine) open() (bindings.Device, error) {
 	return dev, nil
 }
 
-// device opens the machine's device. It notes a CPU's library for matrix products if a
-// faster one exists, and always if told.
-func (c *call) device(m machine, told bool) (bindings.Device, error) {
-	dev, err := m.open()
+// device opens the machine's device. In a line it notes what a CPU multiplies with and the
+// type that it computes in.
+func (c *call) device(m machine, t compute) (bindings.Device, error) {
+	dev, err := m.open(t.dtype)
 	if err != nil {
 		return nil, err
 	}
 	if d, ok := dev.(*cpu.Device); ok {
 		library := d.Describe()
-		if faster := library.Faster(); told || faster != "" {
-			c.note(fmt.Sprintf("cpu: %s%s", d.Info().Detail, faster))
-		}
+		c.note(fmt.Sprintf("cpu: %s; %s%s", d.Info().Detail, t.note(), library.Faster()))
 	}
 	return dev, nil
 }
@@ -74,17 +73,19 @@ func (m machine) kernels() (cuda.Options, error) {
 	return cuda.Options{}, exit.Wrongf("--device is %q, but it can be auto, cpu, cuda, cuda:N or emu", m.Device)
 }
 
-// profile returns what planning needs of the device. The device need not exist.
-func (m machine) profile() (bindings.Profile, error) {
+// profile returns what planning needs of the device, a CPU's for the given type. The
+// device need not exist.
+func (m machine) profile(compute bindings.DType) (bindings.Profile, error) {
+	onCPU := cpu.Profile(cpu.Options{Compute: compute})
 	switch m.Device {
 	case "cpu":
-		return cpu.Profile(), nil
+		return onCPU, nil
 	case "auto":
 		if dev, err := cuda.New(cuda.Options{}); err == nil {
 			dev.Close()
 			return cuda.Profile(), nil
 		}
-		return cpu.Profile(), nil
+		return onCPU, nil
 	}
 	_, err := m.kernels()
 	return cuda.Profile(), err

@@ -48,7 +48,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	defer model.Close()
 	c.noteOf(model)
-	profile, err := o.machine.profile()
+	profile, err := o.machine.profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	}
 	make := func(profile bindings.Profile, args trainer.Args) (*trainer.RunPlan, error) {
 		limit := int64(0) // unknown for a device that is not in this machine
-		if profile.Info().Name == cpu.Profile().Info().Name {
+		if profile.Info().Name == "cpu" {
 			limit = trainer.AvailableMemory()
 		}
 		p, err := trainer.PlanRun(model, args, train, eval, prompts, o.data.Records.MaxLength, profile, limit)
@@ -80,13 +80,14 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(c.out).Encode(struct {
 			Device     string              `json:"device"`
+			Compute    string              `json:"compute"`
 			Recompute  string              `json:"recompute"`
 			Categories bindings.MemoryPlan `json:"categories"`
 			Peak       int64               `json:"peak_bytes"`
-		}{plan.Device.Name, plan.Recompute.String(), plan.Bytes, plan.Bytes.Total()})
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total()})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%s on %s, recompute %s:\n", o.method.Method, plan.Device.Name, plan.Recompute)
+	fmt.Fprintf(w, "%s on %s in %s, recompute %s:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute)
 	for _, category := range bindings.Categories {
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
@@ -94,7 +95,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	if plan.InitBytes > 0 {
 		fmt.Fprintf(w, "before the first step, next to the base, about\t%d\tbytes\t%s\t\n", plan.InitBytes, trainer.Bytes(plan.InitBytes))
 	}
-	fmt.Fprintf(w, "\nThe same run, its peak in bytes:\nmethod\tdevice\trecompute none\tmlp\tlayer\t\n")
+	fmt.Fprintf(w, "\nThe same run, its peak in bytes:\nmethod\tdevice\tcompute\trecompute none\tmlp\tlayer\t\n")
 	for _, name := range []string{methodQLoRA, methodLoRA, methodFull} {
 		adapters := o.adapters
 		if name == methodLoRA && adapters.Init == string(lora.InitLoftQ) {
@@ -104,8 +105,8 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 			return err
 		}
 		model.TrainTokens(o.fresh)
-		for _, profile := range []bindings.Profile{cpu.Profile(), cuda.Profile()} {
-			fmt.Fprintf(w, "%s\t%s", name, profile.Info().Name)
+		for _, profile := range []bindings.Profile{cpu.Profile(cpu.Options{}), cpu.Profile(cpu.Options{Compute: bindings.BF16}), cuda.Profile()} {
+			fmt.Fprintf(w, "%s\t%s\t%s", name, profile.Info().Name, torchName(profile.Info().Activation))
 			for _, policy := range []string{"none", "mlp", "layer"} {
 				args := o.run
 				args.GradientCheckpointing, args.Recompute = false, policy

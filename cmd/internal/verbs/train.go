@@ -97,14 +97,15 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
-	dev, err := c.device(o.machine, true)
+	dev, err := c.device(o.machine, computeOf(o.quantize, o.run.ContinuedCompute()))
 	if err != nil {
 		return err
 	}
 	defer closeDevice(dev)
 	info := dev.Info()
-	o.noteCompute(c, info)
+	c.noteCompute(o.quantize, info)
 	o.machine.Device = info.Name
+	o.quantize.SetCompute(info.Activation)
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
 		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
