@@ -64,6 +64,6 @@ void kernels_expand(float *dst, const struct kernels_operand *o, long line, long
 // rounded to bfloat16. It takes any operand; families use it where they have nothing faster.
 void kernels_pack(void *dst, const struct kernels_operand *o, long lines, long depth, float scale, int width, int unit, int bf16);
 
-extern const struct kernels_family kernels_portable;
+extern const struct kernels_family kernels_avx512bf16, kernels_avx512, kernels_portable;
 
 #endif
