@@ -19,6 +19,7 @@ import (
 	"gonum.org/v1/gonum/blas"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/pool"
 )
 
 // Options configure the CPU device. The zero value selects the best kernels and all
@@ -34,6 +35,7 @@ type Device struct {
 	profile
 	blas        blas.Float32
 	description Description
+	pool        *pool.Pool
 	err         error // the first error since the last Sync
 	workspace   bindings.Tensor
 	loss        bindings.Tensor
@@ -57,6 +59,7 @@ func New(opts Options) (*Device, error) {
 		return nil, fmt.Errorf("choose the CPU's kernels: %w", err)
 	}
 	d := &Device{profile: newProfile(opts.Threads, chosen), blas: b, description: description}
+	d.pool = pool.New(d.threads)
 	d.moments = make([][2]wideBlock, d.threads)
 	d.info.Detail = fmt.Sprintf("%d threads, %v", d.threads, description)
 	return d, nil
@@ -107,9 +110,12 @@ func (d *Device) Sync() error {
 	return err
 }
 
-// Close returns an error that no Sync has returned yet. The CPU has no resources to
-// release.
-func (d *Device) Close() error { return d.Sync() }
+// Close stops the device's threads and returns an error that no Sync has returned yet.
+// Operations after it run on the calling goroutine alone.
+func (d *Device) Close() error {
+	d.pool.Close()
+	return d.Sync()
+}
 
 func (d *Device) fail(err error) {
 	if d.err == nil && err != nil {
