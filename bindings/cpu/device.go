@@ -20,6 +20,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu/kernels"
+	"qlora/bindings/cpu/pool"
 )
 
 // Options configure the CPU device. The zero value selects the best kernels, all
@@ -36,6 +37,7 @@ type Device struct {
 	profile
 	blas        blas.Float32
 	description Description
+	pool        *pool.Pool
 	err         error // the first error since the last Sync
 	workspace   bindings.Tensor
 	loss        bindings.Tensor
@@ -60,6 +62,7 @@ func New(opts Options) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{profile: newProfile(opts, chosen), blas: b, description: description}
+	d.pool = pool.New(d.threads)
 	d.moments = make([][2]wideBlock, d.threads)
 	d.info.Detail = fmt.Sprintf("%d threads, %v", d.threads, description)
 	return d, nil
@@ -111,9 +114,12 @@ func (d *Device) Sync() error {
 	return err
 }
 
-// Close returns an error that no Sync has returned yet. The CPU has no resources to
-// release.
-func (d *Device) Close() error { return d.Sync() }
+// Close stops the device's threads and returns an error that no Sync has returned yet.
+// Operations after it run on the calling goroutine alone.
+func (d *Device) Close() error {
+	d.pool.Close()
+	return d.Sync()
+}
 
 func (d *Device) fail(err error) {
 	if d.err == nil && err != nil {

@@ -1,0 +1,188 @@
+// Package pool divides the pieces of an operation among long-lived workers.
+//
+// A handoff to a worker that still spins takes a fraction of a microsecond, one to a
+// sleeping worker a wake-up by the kernel. Waits spin for a few tens of microseconds and
+// then sleep. They do not spin at all for a while after a spinning thread was descheduled,
+// since then other processes need the cores.
+package pool
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Pool runs one operation at a time on a fixed number of lanes: lane 0 is the caller, each
+// other lane a goroutine that lives until Close.
+type Pool struct {
+	lanes    int
+	patience patience
+	running  sync.Mutex // held by the Run that has the workers
+	closed   bool       // under running
+
+	workers  []worker      // of lanes 1 and up; nil until the first job for them
+	finished chan struct{} // wakes the caller
+	stopped  sync.WaitGroup
+
+	_       [cacheLine]byte
+	current atomic.Pointer[job] // watched by the workers that spin
+	_       [cacheLine]byte
+}
+
+// A worker is what the others need of a lane's goroutine.
+type worker struct {
+	asleep atomic.Bool
+	wake   chan struct{}
+	_      [cacheLine]byte
+}
+
+// cacheLine keeps what different threads write apart.
+const cacheLine = 64
+
+// New returns a pool of the given number of lanes, at least one. Its goroutines start with
+// the first Run that needs them.
+func New(lanes int) *Pool { return &Pool{lanes: max(1, lanes), finished: make(chan struct{}, 1)} }
+
+// Lanes returns the number of lanes.
+func (p *Pool) Lanes() int { return p.lanes }
+
+// Run calls do for every piece in [0, pieces) and returns when all calls have returned.
+// lane is below Lanes, and no two calls at a time have the same. The assignment of pieces
+// to lanes is arbitrary.
+//
+// It waits for pieces, not for workers: beside other load the caller can have done all
+// pieces before a worker first runs. A Run during another Run, or after Close, does its
+// pieces on the calling goroutine as lane 0.
+func (p *Pool) Run(pieces int, do func(lane, piece int)) {
+	lanes := min(p.lanes, pieces)
+	if lanes <= 1 || !p.running.TryLock() {
+		alone(pieces, do)
+		return
+	}
+	defer p.running.Unlock()
+	if p.closed {
+		alone(pieces, do)
+		return
+	}
+	p.start()
+	j := &job{pieces: int64(pieces), lanes: lanes, do: do}
+	p.publish(j, lanes)
+	j.work(p, 0)
+	p.wait(j)
+	j.do = nil // a worker can hold j until the next job
+}
+
+func alone(pieces int, do func(lane, piece int)) {
+	for i := range pieces {
+		do(0, i)
+	}
+}
+
+// Close stops the workers and returns when they have ended.
+func (p *Pool) Close() {
+	p.running.Lock()
+	defer p.running.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	p.publish(&job{stop: true}, p.lanes)
+	p.stopped.Wait()
+}
+
+// start starts the workers, once.
+func (p *Pool) start() {
+	if p.workers != nil {
+		return
+	}
+	p.workers = make([]worker, p.lanes-1)
+	// More lanes than the Go scheduler runs at once would spin in each other's way.
+	p.patience.never = p.lanes > runtime.GOMAXPROCS(0)
+	for i := range p.workers {
+		p.workers[i].wake = make(chan struct{}, 1)
+		p.stopped.Add(1)
+		go p.serve(i + 1)
+	}
+}
+
+// publish makes j the current job and wakes the workers of the lanes below lanes.
+func (p *Pool) publish(j *job, lanes int) {
+	p.current.Store(j)
+	for i := range p.workers[:min(len(p.workers), lanes-1)] {
+		if w := &p.workers[i]; w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
+			w.wake <- struct{}{}
+		}
+	}
+}
+
+// serve does a lane's share of each job.
+func (p *Pool) serve(lane int) {
+	defer p.stopped.Done()
+	var j *job
+	for {
+		j = p.next(&p.workers[lane-1], j)
+		if j.stop {
+			return
+		}
+		if lane < j.lanes {
+			j.work(p, lane)
+		}
+	}
+}
+
+// next waits until the current job is no longer seen, and returns it.
+func (p *Pool) next(w *worker, seen *job) *job {
+	word := (*uintptr)(unsafe.Pointer(&p.current))
+	for {
+		if p.patience.spin(word, uintptr(unsafe.Pointer(seen))) {
+			return p.current.Load()
+		}
+		w.asleep.Store(true)
+		if p.current.Load() == seen || !w.asleep.CompareAndSwap(true, false) {
+			<-w.wake
+		}
+	}
+}
+
+// A job is the work of one Run. It is one cache line, so that a handoff moves one.
+type job struct {
+	do     func(lane, piece int)
+	pieces int64
+	lanes  int
+	next   atomic.Int64 // the first piece that no lane has taken
+	done   atomic.Int64
+	state  uintptr // atomic
+	stop   bool
+}
+
+// The states of a job. The caller that goes to sleep and the lane that completes the job
+// each swap the state once; the second of them learns of the first.
+const (
+	running uintptr = iota
+	sleeping
+	complete
+)
+
+// work does pieces until none is left.
+func (j *job) work(p *Pool, lane int) {
+	for {
+		piece := j.next.Add(1) - 1
+		if piece >= j.pieces {
+			return
+		}
+		j.do(lane, int(piece))
+		if j.done.Add(1) == j.pieces && atomic.SwapUintptr(&j.state, complete) == sleeping {
+			p.finished <- struct{}{}
+		}
+	}
+}
+
+// wait returns when all pieces of j are done.
+func (p *Pool) wait(j *job) {
+	for j.done.Load() < j.pieces {
+		if !p.patience.spin(&j.state, running) && atomic.SwapUintptr(&j.state, sleeping) == running {
+			<-p.finished
+		}
+	}
+}
