@@ -7,7 +7,8 @@
 #include "kernels.h"
 
 #include <immintrin.h>
-#include <string.h>
+
+#include "codes.h"
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
@@ -19,12 +20,6 @@ enum {
 };
 
 INLINE __mmask16 first_lanes(long n) { return n >= lanes ? 0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0; }
-
-// Keeps the compiler from contracting a product and a sum: the product is rounded first.
-INLINE __m512 rounded(__m512 x) {
-	__asm__("" : "+v"(x));
-	return x;
-}
 
 #if UNIT == 2
 // Returns pairs of bfloat16, rounded to nearest even; a NaN stays one, a subnormal becomes zero.
@@ -150,48 +145,11 @@ TARGET static void pack_left(void *dst, const struct kernels_operand *o, long li
 	}
 }
 
-// The smallest block of codes with a fast path: a vector of bytes, and a panel's lines.
-enum { codes_step = 32 };
-
-INLINE int log2_of(long x) { return (int)__builtin_ctzl((unsigned long)x); }
-
-// Reads scales of blocks, whose numbers are element numbers shifted.
-struct scales {
-	const struct kernels_operand *o;
-	int block, nested; // log2
-};
-
-INLINE float scale_at(const struct scales *s, long element) {
-	long b = element >> s->block;
-	if (s->o->absmax) return s->o->absmax[b];
-	float product = s->o->map[s->o->absmax_codes[b]] * s->o->nested[b >> s->nested];
-	__asm__("" : "+x"(product));
-	return product + s->o->offset;
-}
-
-// Reports whether the codes have the fast path: blocks of a power of two, and lines that
-// begin at a whole block step.
-static int fast_codes(const struct kernels_operand *o) {
-	int power = (o->block & (o->block - 1)) == 0 && o->block >= codes_step;
-	int nested = o->absmax || (o->nested_block & (o->nested_block - 1)) == 0;
-	return power && nested && o->stride % codes_step == 0 && o->first % codes_step == 0;
-}
-
-// Returns the scales of 16 lines at elements at + i·stride, zero from line n on.
-INLINE __m512 scales_of(const struct scales *s, long at, long stride, int n) {
-	float product[lanes] = {0}, nested[lanes];
-	if (s->o->absmax) {
-		for (int i = 0; i < n; i++) product[i] = s->o->absmax[(at + i * stride) >> s->block];
-		return _mm512_loadu_ps(product);
-	}
-	for (int i = 0; i < lanes; i++) nested[i] = 0;
-	for (int i = 0; i < n; i++) {
-		long b = (at + i * stride) >> s->block;
-		product[i] = s->o->map[s->o->absmax_codes[b]];
-		nested[i] = s->o->nested[b >> s->nested];
-	}
-	__m512 x = _mm512_add_ps(rounded(_mm512_mul_ps(_mm512_loadu_ps(product), _mm512_loadu_ps(nested))), _mm512_set1_ps(s->o->offset));
-	return _mm512_maskz_mov_ps(first_lanes(n), x);
+// Returns the scales of 16 lines at elements at + i·stride, times scale, zero from line n on.
+INLINE __m512 scales_of(const struct kernels_scales *s, long at, long stride, int n, float scale) {
+	float x[lanes] = {0};
+	for (int i = 0; i < n; i++) x[i] = kernels_scale(s, at + i * stride) * scale;
+	return _mm512_loadu_ps(x);
 }
 
 // Transposes 16 rows of 64 bytes in lanes of 16: byte 16·q + i of row j becomes byte
@@ -211,10 +169,10 @@ INLINE void transpose_bytes(__m512i r[lanes]) {
 }
 
 // Packs codes whose rows in memory are lines: 16 lines of 64 bytes at a time.
-INLINE void codes_along(void *dst, const struct kernels_operand *o, long lines, long depth, int scaled, float scale) {
+TARGET static void codes_along(void *dst, const struct kernels_operand *o, long lines, long depth, float scale) {
 	enum { bytes = 64, elements = 2 * bytes };
-	struct scales s = {o, log2_of(o->block), o->absmax ? 0 : log2_of(o->nested_block)};
-	__m512 values = _mm512_loadu_ps(o->values), factor = _mm512_set1_ps(scale);
+	const struct kernels_scales s = kernels_scales(o);
+	__m512 values = _mm512_loadu_ps(o->values);
 	long steps = steps_of(depth);
 	for (long first = 0; first < lines; first += lanes) {
 		int n = lines - first < lanes ? (int)(lines - first) : lanes;
@@ -228,20 +186,16 @@ INLINE void codes_along(void *dst, const struct kernels_operand *o, long lines, 
 			transpose_bytes(r);
 			for (int i = 0; i < lanes; i++) _mm512_store_si512(columns[i], r[i]);
 			__m512 scales = _mm512_setzero_ps();
-			for (int part = 0; part < elements / codes_step && from + part * codes_step < depth; part++) {
-				long k = from + part * codes_step;
+			for (int part = 0; part < elements / kernels_codes && from + part * kernels_codes < depth; part++) {
+				long k = from + part * kernels_codes;
 				// A block's scale serves until the next block begins, if it begins for all lines at once.
 				if (part == 0 || o->stride % o->block != 0 || (o->first + k) % o->block == 0)
-					scales = scales_of(&s, at + part * codes_step, o->stride, n);
+					scales = scales_of(&s, at + part * kernels_codes, o->stride, n, scale);
 				char *d = panel + k / UNIT * width * word;
-				for (int j = 0; j < codes_step / 2 && k + 2 * j < depth; j++, d += 2 / UNIT * width * word) {
+				for (int j = 0; j < kernels_codes / 2 && k + 2 * j < depth; j++, d += 2 / UNIT * width * word) {
 					__m512i q = _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)(columns[j] + part * lanes)));
 					__m512 even = _mm512_mul_ps(_mm512_permutexvar_ps(_mm512_srli_epi32(q, 4), values), scales);
 					__m512 odd = _mm512_mul_ps(_mm512_permutexvar_ps(q, values), scales);
-					if (scaled) {
-						even = _mm512_mul_ps(even, factor);
-						odd = _mm512_mul_ps(odd, factor);
-					}
 #if UNIT == 2
 					if (k + 2 * j + 1 >= depth) odd = _mm512_setzero_ps();
 					_mm512_storeu_si512(d, pairs(even, odd));
@@ -266,9 +220,9 @@ INLINE void decode(__m512 out[2], const uint8_t *codes, long n, __m512 values, _
 }
 
 // Packs codes whose rows in memory are steps of the depth.
-INLINE void codes_across(void *dst, const struct kernels_operand *o, long lines, long depth, int scaled, float scale) {
-	struct scales s = {o, log2_of(o->block), o->absmax ? 0 : log2_of(o->nested_block)};
-	__m512 values = _mm512_loadu_ps(o->values), factor = _mm512_set1_ps(scale);
+TARGET static void codes_across(void *dst, const struct kernels_operand *o, long lines, long depth, float scale) {
+	const struct kernels_scales s = kernels_scales(o);
+	__m512 values = _mm512_loadu_ps(o->values);
 	long steps = steps_of(depth);
 	for (long from = 0; from < lines; from += group * width) {
 		long to = lines - from < group * width ? lines : from + group * width;
@@ -281,9 +235,7 @@ INLINE void codes_across(void *dst, const struct kernels_operand *o, long lines,
 						continue;
 					}
 					long at = o->first + (step * UNIT + u) * o->stride + first;
-					decode(x[u], (const uint8_t *)o->data + at / 2, lines - first, values, _mm512_set1_ps(scale_at(&s, at)));
-					if (scaled)
-						for (int half = 0; half < 2; half++) x[u][half] = _mm512_mul_ps(x[u][half], factor);
+					decode(x[u], (const uint8_t *)o->data + at / 2, lines - first, values, _mm512_set1_ps(kernels_scale(&s, at) * scale));
 				}
 				char *d = at_step(dst, first / width, steps, step, width);
 				for (int half = 0; half < 2; half++)
@@ -296,25 +248,18 @@ INLINE void codes_across(void *dst, const struct kernels_operand *o, long lines,
 	}
 }
 
-TARGET static void pack_codes(void *dst, const struct kernels_operand *o, long lines, long depth, float scale) {
-	if (!fast_codes(o))
-		kernels_pack(dst, o, lines, depth, scale, width, UNIT, UNIT == 2);
-	else if (o->transposed && scale == 1)
-		codes_across(dst, o, lines, depth, 0, 1);
-	else if (o->transposed)
-		codes_across(dst, o, lines, depth, 1, scale);
-	else if (scale == 1)
-		codes_along(dst, o, lines, depth, 0, 1);
-	else
-		codes_along(dst, o, lines, depth, 1, scale);
-}
-
 TARGET static void pack_right(void *dst, const struct kernels_operand *o, long lines, long depth, float scale) {
 	switch (o->type) {
 	case kernels_f32: pack_dense(dst, kernels_f32, o, lines, depth, scale, width); break;
 	case kernels_bf16: pack_dense(dst, kernels_bf16, o, lines, depth, scale, width); break;
 	case kernels_f16: pack_dense(dst, kernels_f16, o, lines, depth, scale, width); break;
-	default: pack_codes(dst, o, lines, depth, scale);
+	default:
+		if (!kernels_whole_blocks(o))
+			kernels_pack(dst, o, lines, depth, scale, width, UNIT, UNIT == 2);
+		else if (o->transposed)
+			codes_across(dst, o, lines, depth, scale);
+		else
+			codes_along(dst, o, lines, depth, scale);
 	}
 }
 

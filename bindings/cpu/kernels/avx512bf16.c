@@ -11,6 +11,10 @@
 
 static int available(void) { return (kernels_x86() & x86_avx512bf16) != 0; }
 
+// On Intel's processors vdpbf16ps has half of the speed of a float32 product of the same
+// depth.
+static int preferred(void) { return (kernels_x86() & x86_intel) == 0; }
+
 const struct kernels_family kernels_avx512bf16 = {
 	.name = "avx512bf16",
 	.bf16 = 1,
@@ -19,7 +23,11 @@ const struct kernels_family kernels_avx512bf16 = {
 	.unit = UNIT,
 	.bytes = 2,
 	.slice = 512,
+	.left_piece = 504,
+	.right_piece = 128,
+	.detail = "bfloat16, 512 bits",
 	.available = available,
+	.preferred = preferred,
 	.pack_left = pack_left,
 	.pack_right = pack_right,
 	.multiply = multiply,

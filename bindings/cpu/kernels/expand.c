@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "codes.h"
+
 static float from_bf16(uint16_t h) {
 	uint32_t bits = (uint32_t)h << 16;
 	float x;
@@ -33,8 +35,7 @@ static uint16_t to_bf16(float x) {
 // Returns the scale of a block. The product is rounded before the sum.
 static float scale_of(const struct kernels_operand *o, long block) {
 	if (o->absmax) return o->absmax[block];
-	volatile float product = o->map[o->absmax_codes[block]] * o->nested[block / o->nested_block];
-	return product + o->offset;
+	return kernels_rounded(o->map[o->absmax_codes[block]] * o->nested[block / o->nested_block]) + o->offset;
 }
 
 static float element(const struct kernels_operand *o, long line, long k) {

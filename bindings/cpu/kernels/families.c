@@ -8,6 +8,7 @@ const struct kernels_family *kernels_family(int i) {
 #ifdef __x86_64__
 		&kernels_avx512bf16,
 		&kernels_avx512,
+		&kernels_avx2,
 #endif
 		&kernels_portable,
 	};

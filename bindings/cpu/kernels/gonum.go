@@ -8,7 +8,7 @@ import (
 )
 
 // Gonum is the reference: operands expanded to float32 as they are, and gonum's products.
-var Gonum Family = &blasFamily{Info{Name: "gonum", Rows: 1, Cols: 1, Unit: 1, Bytes: 4, Slice: 1 << 20}, gonum.Implementation{}}
+var Gonum Family = &blasFamily{Info{Name: "gonum", Rows: 1, Cols: 1, Unit: 1, Bytes: 4, Slice: 1 << 20, LeftPiece: 256, RightPiece: 256, Detail: "float32, the reference in Go", Preferred: true}, gonum.Implementation{}}
 
 // A blasFamily multiplies by a BLAS. Its panels are lines in float32.
 type blasFamily struct {

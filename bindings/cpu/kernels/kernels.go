@@ -74,6 +74,13 @@ type Info struct {
 	Unit       int // the depth of a panel is padded to a multiple of it
 	Bytes      int // of an element of a panel
 	Slice      int // the depth at which a product is best cut
+
+	// LeftPiece and RightPiece are lines of operands that, a slice deep, stay in a core's
+	// cache together with their sums: multiples of Rows and Cols.
+	LeftPiece, RightPiece int
+
+	Detail    string // "float32, 512 bits", for people
+	Preferred bool   // false if this processor multiplies float32 at least as fast
 }
 
 // LeftBytes returns the size of a packed left operand. For lines that are a multiple of Rows
@@ -119,11 +126,12 @@ func Find(name string) (Family, error) {
 }
 
 // Best returns the preferred family for operands of a type: for BF16 one that multiplies
-// bfloat16 if the processor has it, otherwise one that multiplies float32.
+// bfloat16 if the processor has one that is faster than float32, otherwise one that
+// multiplies float32.
 func Best(operands bindings.DType) Family {
 	if operands == bindings.BF16 {
 		for _, f := range Families() {
-			if f.Info().BF16 {
+			if f.Info().BF16 && f.Info().Preferred {
 				return f
 			}
 		}

@@ -44,7 +44,13 @@ struct kernels_family {
 	int bytes; // of an element of a panel
 	int slice; // the depth at which a product is best cut, a multiple of unit
 
+	// Lines of a left and of a right piece that, a slice deep, stay in a core's second cache
+	// together with their sums: multiples of rows and cols.
+	int left_piece, right_piece;
+	const char *detail; // "float32, 512 bits"
+
 	int (*available)(void); // whether this processor and system run it
+	int (*preferred)(void); // whether no other type multiplies faster here; NULL: yes
 	// Packs lines lines of depth elements, each times scale.
 	void (*pack_left)(void *dst, const struct kernels_operand *o, long lines, long depth, float scale);
 	void (*pack_right)(void *dst, const struct kernels_operand *o, long lines, long depth, float scale);
@@ -64,6 +70,6 @@ void kernels_expand(float *dst, const struct kernels_operand *o, long line, long
 // rounded to bfloat16. It takes any operand; families use it where they have nothing faster.
 void kernels_pack(void *dst, const struct kernels_operand *o, long lines, long depth, float scale, int width, int unit, int bf16);
 
-extern const struct kernels_family kernels_avx512bf16, kernels_avx512, kernels_portable;
+extern const struct kernels_family kernels_avx512bf16, kernels_avx512, kernels_avx2, kernels_portable;
 
 #endif

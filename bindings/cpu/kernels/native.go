@@ -12,6 +12,8 @@ package kernels
 #cgo nocallback kernels_expand
 #include "kernels.h"
 
+#include <stddef.h>
+
 static void kernels_call_left(const struct kernels_family *f, void *dst, const struct kernels_operand *o, long lines, long depth, float scale) {
 	f->pack_left(dst, o, lines, depth, scale);
 }
@@ -22,6 +24,7 @@ static void kernels_call_multiply(const struct kernels_family *f, float *sums, l
 	f->multiply(sums, stride, left, right, rows, cols, depth, accumulate);
 }
 static int kernels_call_available(const struct kernels_family *f) { return f->available(); }
+static int kernels_call_preferred(const struct kernels_family *f) { return f->preferred == NULL || f->preferred(); }
 */
 import "C"
 
@@ -53,6 +56,8 @@ var native = sync.OnceValue(func() []Family {
 		all = append(all, &family{c, Info{
 			Name: C.GoString(c.name), BF16: c.bf16 != 0, Rows: int(c.rows), Cols: int(c.cols),
 			Unit: int(c.unit), Bytes: int(c.bytes), Slice: int(c.slice),
+			LeftPiece: int(c.left_piece), RightPiece: int(c.right_piece),
+			Detail: C.GoString(c.detail), Preferred: C.kernels_call_preferred(c) != 0,
 		}})
 	}
 })
