@@ -276,6 +276,15 @@ TARGET static void multiply(float *sums, long stride, const void *left, const vo
 		}
 }
 
+TARGET static double spin(long rounds) {
+	enum { chains = 12 };
+	__m256 sum[chains], x = _mm256_setzero_ps();
+	_Pragma("GCC unroll 12") for (int i = 0; i < chains; i++) sum[i] = x;
+	for (long n = 0; n < rounds; n++)
+		_Pragma("GCC unroll 12") for (int i = 0; i < chains; i++) __asm__ volatile("vfmadd231ps %1, %1, %0" : "+x"(sum[i]) : "x"(x));
+	return 2.0 * lanes * chains * (double)rounds;
+}
+
 static int available(void) { return (kernels_x86() & x86_avx2) != 0; }
 
 const struct kernels_family kernels_avx2 = {
@@ -292,6 +301,7 @@ const struct kernels_family kernels_avx2 = {
 	.pack_left = pack_left,
 	.pack_right = pack_right,
 	.multiply = multiply,
+	.spin = spin,
 };
 
 #endif

@@ -25,6 +25,7 @@ const struct kernels_family kernels_avx512 = {
 	.pack_left = pack_left,
 	.pack_right = pack_right,
 	.multiply = multiply,
+	.spin = spin,
 };
 
 #endif

@@ -266,9 +266,9 @@ TARGET static void pack_right(void *dst, const struct kernels_operand *o, long l
 // Adds x·y to sum, lane by lane. In assembly, so that x stays in a register for two of them.
 INLINE void multiply_add(__m512 *sum, __m512 x, __m512 y) {
 #if UNIT == 2
-	__asm__("vdpbf16ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(y));
+	__asm__ volatile("vdpbf16ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(y));
 #else
-	__asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(y));
+	__asm__ volatile("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(y));
 #endif
 }
 
@@ -333,4 +333,13 @@ TARGET static void multiply(float *sums, long stride, const void *left, const vo
 				tiles(1, rows - i, sums + i * stride + j, stride, a, b, steps, first_lanes(n), accumulate);
 		}
 	}
+}
+
+TARGET static double spin(long rounds) {
+	enum { chains = 16 };
+	__m512 sum[chains], x = _mm512_setzero_ps();
+	_Pragma("GCC unroll 16") for (int i = 0; i < chains; i++) sum[i] = x;
+	for (long n = 0; n < rounds; n++)
+		_Pragma("GCC unroll 16") for (int i = 0; i < chains; i++) multiply_add(&sum[i], x, x);
+	return 2.0 * lanes * UNIT * chains * (double)rounds;
 }

@@ -31,6 +31,7 @@ const struct kernels_family kernels_avx512bf16 = {
 	.pack_left = pack_left,
 	.pack_right = pack_right,
 	.multiply = multiply,
+	.spin = spin,
 };
 
 #endif

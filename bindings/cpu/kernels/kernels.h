@@ -58,6 +58,9 @@ struct kernels_family {
 	// accumulate it adds to sums, else it does not read them. Each element is summed in
 	// order of depth, whatever the other sizes are.
 	void (*multiply)(float *sums, long stride, const void *left, const void *right, long rows, long cols, long depth, int accumulate);
+	// Runs rounds of the family's multiply-adds on registers alone, and returns how many
+	// floating-point operations they were: in its time, the limit of multiply. NULL: unknown.
+	double (*spin)(long rounds);
 };
 
 // Returns the family with number i in order of preference, NULL after the last.

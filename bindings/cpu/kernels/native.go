@@ -8,6 +8,8 @@ package kernels
 #cgo nocallback kernels_call_right
 #cgo noescape kernels_call_multiply
 #cgo nocallback kernels_call_multiply
+#cgo noescape kernels_call_spin
+#cgo nocallback kernels_call_spin
 #cgo noescape kernels_expand
 #cgo nocallback kernels_expand
 #include "kernels.h"
@@ -23,6 +25,7 @@ static void kernels_call_right(const struct kernels_family *f, void *dst, const 
 static void kernels_call_multiply(const struct kernels_family *f, float *sums, long stride, const void *left, const void *right, long rows, long cols, long depth, int accumulate) {
 	f->multiply(sums, stride, left, right, rows, cols, depth, accumulate);
 }
+static double kernels_call_spin(const struct kernels_family *f, long rounds) { return f->spin == NULL ? 0 : f->spin(rounds); }
 static int kernels_call_available(const struct kernels_family *f) { return f->available(); }
 static int kernels_call_preferred(const struct kernels_family *f) { return f->preferred == NULL || f->preferred(); }
 */
@@ -31,6 +34,7 @@ import "C"
 import (
 	"fmt"
 	"sync"
+	"time"
 	"unsafe"
 
 	"qlora/bindings"
@@ -93,6 +97,23 @@ func (f *family) Multiply(sums []float32, stride int, left, right []byte, rows, 
 	}
 	C.kernels_call_multiply(f.c, (*C.float)(unsafe.SliceData(sums)), C.long(stride),
 		unsafe.Pointer(unsafe.SliceData(left)), unsafe.Pointer(unsafe.SliceData(right)), C.long(rows), C.long(cols), C.long(depth), adds)
+}
+
+// Peak returns the GFLOP/s of a family's multiply-adds on one core's registers, the limit of
+// Multiply, or 0 if the family does not tell. It takes some 20 ms.
+func Peak(f Family) float64 {
+	c, ok := f.(*family)
+	if !ok {
+		return 0
+	}
+	const trials, rounds = 10, 100_000
+	best := 0.0
+	for range trials {
+		start := time.Now()
+		done := float64(C.kernels_call_spin(c.c, rounds))
+		best = max(best, done/float64(time.Since(start)))
+	}
+	return best
 }
 
 // enough panics if C would exceed a slice.
