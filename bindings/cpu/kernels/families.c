@@ -5,6 +5,12 @@
 
 const struct kernels_family *kernels_family(int i) {
 	static const struct kernels_family *const all[] = {
+#ifdef __x86_64__
+		&kernels_amx,
+		&kernels_amx3,
+		&kernels_amx_emulated,
+		&kernels_amx3_emulated,
+#endif
 		&kernels_portable,
 	};
 	return i < (int)(sizeof all / sizeof *all) ? all[i] : NULL;

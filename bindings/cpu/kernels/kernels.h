@@ -44,6 +44,9 @@ struct kernels_family {
 	int bytes; // of an element of a panel
 	int slice; // the depth at which a product is best cut, a multiple of unit
 
+	float rounding; // how far packing moves a product of two elements, relative to it; 0: float32
+	int emulated;   // runs on instructions written in C, for tests
+
 	int (*available)(void); // whether this processor and system run it
 	// Packs lines lines of depth elements, each times scale.
 	void (*pack_left)(void *dst, const struct kernels_operand *o, long lines, long depth, float scale);
@@ -64,6 +67,8 @@ void kernels_expand(float *dst, const struct kernels_operand *o, long line, long
 // rounded to bfloat16. It takes any operand; families use it where they have nothing faster.
 void kernels_pack(void *dst, const struct kernels_operand *o, long lines, long depth, float scale, int width, int unit, int bf16);
 
+extern const struct kernels_family kernels_amx, kernels_amx3;
+extern const struct kernels_family kernels_amx_emulated, kernels_amx3_emulated;
 extern const struct kernels_family kernels_portable;
 
 #endif

@@ -39,13 +39,24 @@ type family struct {
 	info Info
 }
 
-// native returns the families in C that this processor runs.
-var native = sync.OnceValue(func() []Family {
+// native returns the families in C that this processor runs: by its instructions or by
+// emulated ones.
+func native(emulated bool) []Family {
+	var some []Family
+	for _, f := range available() {
+		if f.Info().Emulated == emulated {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+var available = sync.OnceValue(func() []Family {
 	var all []Family
 	for i := 0; ; i++ {
 		c := C.kernels_family(C.int(i))
 		if c == nil {
-			return all[:len(all):len(all)]
+			return all
 		}
 		if C.kernels_call_available(c) == 0 {
 			continue
@@ -53,6 +64,7 @@ var native = sync.OnceValue(func() []Family {
 		all = append(all, &family{c, Info{
 			Name: C.GoString(c.name), BF16: c.bf16 != 0, Rows: int(c.rows), Cols: int(c.cols),
 			Unit: int(c.unit), Bytes: int(c.bytes), Slice: int(c.slice),
+			Rounding: float64(c.rounding), Emulated: c.emulated != 0,
 		}})
 	}
 })
