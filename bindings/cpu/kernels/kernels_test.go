@@ -111,7 +111,7 @@ func TestCutsKeepBits(t *testing.T) {
 				rng := rand.New(rand.NewPCG(5, 1))
 				p := newProduct(t, rng, family, f, 70, 128, 192, 0)
 				whole := p.run(t, p.depth)
-				for n := range 20 {
+				for n := range 60 {
 					part := *p
 					row, col := rng.IntN(p.rows), rng.IntN(p.cols)
 					if n%2 == 0 {
