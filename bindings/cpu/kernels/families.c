@@ -6,11 +6,17 @@
 const struct kernels_family *kernels_family(int i) {
 	static const struct kernels_family *const all[] = {
 #ifdef __x86_64__
+		&kernels_amx,
+		&kernels_amx3,
 		&kernels_avx512bf16,
 		&kernels_avx512,
 		&kernels_avx2,
 #endif
 		&kernels_portable,
+#ifdef __x86_64__
+		&kernels_amx_emulated,
+		&kernels_amx3_emulated,
+#endif
 	};
 	return i < (int)(sizeof all / sizeof *all) ? all[i] : NULL;
 }

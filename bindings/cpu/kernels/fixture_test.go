@@ -1,6 +1,7 @@
 package kernels_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -14,15 +15,17 @@ import (
 	"qlora/nf4"
 )
 
-// memory returns n elements outside Go's heap.
+// memory returns n elements outside Go's heap. The memory after them cannot be accessed.
 func memory[T any](t testing.TB, n int) []T {
 	t.Helper()
 	var zero T
-	bytes := max(1, n) * int(unsafe.Sizeof(zero))
-	p, err := unix.MmapPtr(-1, 0, nil, uintptr(bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	bytes, page := max(1, n)*int(unsafe.Sizeof(zero)), unix.Getpagesize()
+	guard := (bytes + page - 1) / page * page
+	p, err := unix.Mmap(-1, 0, guard+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = unix.MunmapPtr(p, uintptr(bytes)) })
-	return unsafe.Slice((*T)(p), n)
+	require.NoError(t, unix.Mprotect(p[guard:], unix.PROT_NONE))
+	t.Cleanup(func() { _ = unix.Munmap(p) })
+	return unsafe.Slice((*T)(unsafe.Pointer(&p[guard-bytes])), n)
 }
 
 // A form is how an operand is stored.
@@ -56,7 +59,7 @@ func forms() []form {
 }
 
 // operand returns random [lines, depth] stored as f says with extra elements between rows,
-// and its values.
+// and its values. What is between and after the rows of a dense one is not a number.
 func (f form) operand(t testing.TB, rng *rand.Rand, lines, depth, extra int) (kernels.Operand, []float64) {
 	rows, cols := lines, depth
 	if f.transposed {
@@ -68,9 +71,17 @@ func (f form) operand(t testing.TB, rng *rand.Rand, lines, depth, extra int) (ke
 	if f.block > 0 {
 		o.Coded = f.coded(t, rng, stored)
 	} else {
+		after := 0
+		if extra > 0 {
+			after = stride
+		}
+		stored = make([]float64, len(stored)+after)
 		x := memory[float32](t, len(stored))
 		for i := range x {
-			x[i] = float32(rng.NormFloat64())
+			x[i] = float32(math.NaN())
+			if i/stride < rows && i%stride < cols {
+				x[i] = float32(rng.NormFloat64())
+			}
 		}
 		switch f.dtype {
 		case bindings.BF16, bindings.F16:

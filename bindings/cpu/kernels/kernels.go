@@ -81,6 +81,10 @@ type Info struct {
 
 	Detail    string // "float32, 512 bits", for people
 	Preferred bool   // false if this processor multiplies float32 at least as fast
+	// Rounding is how far packing moves a product of two elements at most, relative to it:
+	// 2^-7 for operands rounded to bfloat16, 3·2^-16 for pairs of bfloat16, 0 for float32.
+	Rounding float64
+	Emulated bool // runs on instructions written in C: slow, for tests
 }
 
 // LeftBytes returns the size of a packed left operand. For lines that are a multiple of Rows
@@ -110,10 +114,14 @@ type Family interface {
 }
 
 // Families returns the families that this processor runs, in order of preference, with
-// gonum's last.
-func Families() []Family { return append(native(), Gonum) }
+// gonum's last. Emulated ones are not among them.
+func Families() []Family { return append(native(false), Gonum) }
 
-// Find returns the family with that name, or an error that lists the names there are.
+// Emulated returns the families that run on emulated instructions.
+func Emulated() []Family { return native(true) }
+
+// Find returns the family with that name, also an emulated one, or an error that lists the
+// names of the others.
 func Find(name string) (Family, error) {
 	var names []string
 	for _, f := range Families() {
@@ -121,6 +129,11 @@ func Find(name string) (Family, error) {
 			return f, nil
 		}
 		names = append(names, f.Info().Name)
+	}
+	for _, f := range Emulated() {
+		if f.Info().Name == name {
+			return f, nil
+		}
 	}
 	return nil, fmt.Errorf("%q is no family of kernels that this processor runs; it runs %v", name, names)
 }

@@ -48,6 +48,8 @@ struct kernels_family {
 	// together with their sums: multiples of rows and cols.
 	int left_piece, right_piece;
 	const char *detail; // "float32, 512 bits"
+	float rounding; // how far packing moves a product of two elements, relative to it; 0: float32
+	int emulated;   // runs on instructions written in C, for tests
 
 	int (*available)(void); // whether this processor and system run it
 	int (*preferred)(void); // whether no other type multiplies faster here; NULL: yes
@@ -74,5 +76,8 @@ void kernels_expand(float *dst, const struct kernels_operand *o, long line, long
 void kernels_pack(void *dst, const struct kernels_operand *o, long lines, long depth, float scale, int width, int unit, int bf16);
 
 extern const struct kernels_family kernels_avx512bf16, kernels_avx512, kernels_avx2, kernels_portable;
+extern const struct kernels_family kernels_amx, kernels_amx3;
+extern const struct kernels_family kernels_amx_emulated, kernels_amx3_emulated;
+extern const struct kernels_family kernels_portable;
 
 #endif

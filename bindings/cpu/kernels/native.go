@@ -46,13 +46,24 @@ type family struct {
 	info Info
 }
 
-// native returns the families in C that this processor runs.
-var native = sync.OnceValue(func() []Family {
+// native returns the families in C that this processor runs: by its instructions or by
+// emulated ones.
+func native(emulated bool) []Family {
+	var some []Family
+	for _, f := range available() {
+		if f.Info().Emulated == emulated {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+var available = sync.OnceValue(func() []Family {
 	var all []Family
 	for i := 0; ; i++ {
 		c := C.kernels_family(C.int(i))
 		if c == nil {
-			return all[:len(all):len(all)]
+			return all
 		}
 		if C.kernels_call_available(c) == 0 {
 			continue
@@ -62,6 +73,7 @@ var native = sync.OnceValue(func() []Family {
 			Unit: int(c.unit), Bytes: int(c.bytes), Slice: int(c.slice),
 			LeftPiece: int(c.left_piece), RightPiece: int(c.right_piece),
 			Detail: C.GoString(c.detail), Preferred: C.kernels_call_preferred(c) != 0,
+			Rounding: float64(c.rounding), Emulated: c.emulated != 0,
 		}})
 	}
 })
