@@ -1,29 +1,31 @@
 package cpu
 
-import "qlora/bindings"
+import (
+	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
+)
+
+type clampJob struct {
+	x     vector.Rows
+	limit float32
+}
+
+func (j clampJob) run(from, to int) { vector.Clamp(j.x.Slice(from, to), j.limit) }
 
 // clamp keeps NaN.
 func (d *Device) clamp(op *bindings.Clamp) {
-	x, limit := f32(op.X), op.Limit
-	d.rows(len(x), copyPiece, func(from, to int) {
-		for i, v := range x[from:to] {
-			switch {
-			case v > limit:
-				x[from+i] = limit
-			case v < -limit:
-				x[from+i] = -limit
-			}
-		}
-	})
+	split(d, op.X.Rows, op.X.Cols, clampJob{rowsOf(op.X), op.Limit})
+}
+
+type clampBackwardJob struct {
+	x, dx vector.Rows
+	limit float32
+}
+
+func (j clampBackwardJob) run(from, to int) {
+	vector.ClampBackward(j.x.Slice(from, to), j.dx.Slice(from, to), j.limit)
 }
 
 func (d *Device) clampBackward(op *bindings.ClampBackward) {
-	x, dx, limit := f32(op.X), f32(op.DX), op.Limit
-	d.rows(len(x), copyPiece, func(from, to int) {
-		for i, v := range x[from:to] {
-			if v >= limit || v <= -limit {
-				dx[from+i] = 0
-			}
-		}
-	})
+	split(d, op.X.Rows, op.X.Cols, clampBackwardJob{rowsOf(op.X), rowsOf(op.DX), op.Limit})
 }

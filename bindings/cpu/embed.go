@@ -4,11 +4,25 @@ import (
 	"fmt"
 
 	"qlora/bindings"
-	"qlora/internal/philox"
+	"qlora/bindings/cpu/vector"
 )
 
-// embedTokens is the number of tokens per goroutine and turn.
-const embedTokens = 64
+type embedJob struct {
+	y, table   vector.Rows
+	ids        []int32
+	accumulate bool
+	scale      float32
+	noisy      bool
+	noise      vector.Noise
+}
+
+func (j embedJob) run(from, to int) {
+	var noise *vector.Noise
+	if j.noisy {
+		noise = &j.noise
+	}
+	vector.Embed(j.y.Slice(from, to), j.table, j.ids[from:to], j.accumulate, j.scale, noise, from)
+}
 
 // embed copies rows of the table and adds their noise.
 func (d *Device) embed(op *bindings.Embed) {
@@ -16,39 +30,11 @@ func (d *Device) embed(op *bindings.Embed) {
 	if !d.known("embed", ids, op.Table.Rows) {
 		return
 	}
-	y, cols, scale := f32(op.Y), op.Y.Cols, orOne(op.Scale)
-	noise := philox.NewNoise(op.Random.Seed, bindings.NoiseStream, op.Random.Step, op.Noise)
-	noisy := op.Random.Train && op.Noise > 0
-	lanes := d.lanes(cols)
-	d.parallel(tiles(len(ids), embedTokens), func(lane, piece int) {
-		for t := piece * embedTokens; t < min(len(ids), (piece+1)*embedTokens); t++ {
-			out := y[t*cols : (t+1)*cols]
-			row := out
-			if op.Accumulate {
-				row = lanes(lane)
-			}
-			widen(row, op.Table, int(ids[t])*cols)
-			if noisy {
-				noise.Add(row, t)
-			}
-			if scale != 1 {
-				for j := range row {
-					row[j] *= scale
-				}
-			}
-			if op.Accumulate {
-				add(out, row)
-			}
-		}
+	split(d, op.Y.Rows, op.Y.Cols, embedJob{
+		y: rowsOf(op.Y), table: rowsOf(op.Table), ids: ids, accumulate: op.Accumulate, scale: orOne(op.Scale),
+		noisy: op.Random.Train && op.Noise > 0,
+		noise: vector.NewNoise(op.Random.Seed, bindings.NoiseStream, op.Random.Step, op.Noise),
 	})
-}
-
-// embedFloats returns the scratch in floats: a row per thread if it accumulates.
-func embedFloats(p *profile, op *bindings.Embed) int {
-	if !op.Accumulate {
-		return 0
-	}
-	return p.threads * padded(op.Y.Cols)
 }
 
 // orOne returns factor, or 1 if it is 0.
@@ -66,21 +52,9 @@ func (d *Device) embedBackward(op *bindings.EmbedBackward) {
 	if !d.known("embed backward", ids, op.DTable.Rows) {
 		return
 	}
-	dy, table, cols, scale := f32(op.DY), f32(op.DTable), op.DY.Cols, orOne(op.Scale)
-	d.rows(cols, 128, func(from, to int) {
-		for t, id := range ids {
-			if id == op.Pad {
-				continue
-			}
-			sum, row := table[int(id)*cols+from:int(id)*cols+to], dy[t*cols+from:t*cols+to]
-			if scale == 1 {
-				add(sum, row)
-				continue
-			}
-			for j, v := range row {
-				sum[j] += scale * v
-			}
-		}
+	table, dy, scale := rowsOf(op.DTable), rowsOf(op.DY), orOne(op.Scale)
+	d.rows(op.DY.Cols, sumColumns, func(from, to int) {
+		vector.EmbedBackward(table.Columns(from, to), dy.Columns(from, to), ids, op.Pad, scale)
 	})
 }
 

@@ -9,7 +9,6 @@ import (
 // operations holds the CPU's implementations. Their workspace:
 //
 //	Norm       its weight and bias, unless float32 is used directly
-//	Embed      a row per thread, if it accumulates
 //	Project    a slab of one weight (16 MiB, or one row), 512 tokens of XA, and of X with dropout;
 //	           with a magnitude also 512 tokens of a slab's outputs and all tokens of XA
 //	RowNorms   a slab of one weight
@@ -17,7 +16,7 @@ import (
 //	HeadLoss   a slab of the head; with LogitCap and a gradient, a row of logits per thread
 //	others     nothing
 var operations = bindings.NewTable(
-	row((*Device).embed, embedFloats),
+	row((*Device).embed, nothing),
 	row((*Device).embedBackward, nothing),
 	row((*Device).norm, normFloats),
 	row((*Device).normBackward, normBackwardFloats),

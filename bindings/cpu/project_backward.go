@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"qlora/bindings"
 	"qlora/bindings/cpu/vector"
 )
@@ -108,20 +110,13 @@ func (d *Device) dropBackward(op *bindings.ProjectBackward, a *bindings.Adapter,
 }
 
 // sumRows adds the sum of the rows of y, stride elements apart and each as long as dst,
-// to dst. It sums in float64.
+// to dst.
 func (d *Device) sumRows(dst, y []float32, stride int) {
-	const width = 64
-	d.rows(len(dst), width, func(from, to int) {
-		var sum [width]float64
-		for t := 0; t < len(y); t += stride {
-			for j, v := range y[t+from : t+to] {
-				sum[j] += float64(v)
-			}
-		}
-		for j := range dst[from:to] {
-			dst[from+j] += float32(sum[j])
-		}
-	})
+	if len(y) == 0 {
+		return
+	}
+	count := (len(y)-len(dst))/stride + 1
+	d.addRows(dst, vector.RowsAt(unsafe.Pointer(unsafe.SliceData(y)), vector.F32, count, len(dst), stride))
 }
 
 // projectBackwardFloats returns the scratch in floats: the larger of a slab of weights and

@@ -4,7 +4,16 @@ import (
 	"fmt"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
 )
+
+type ropeJob struct {
+	vector.RoPE
+	x         vector.Rows
+	positions []int32
+}
+
+func (j ropeJob) run(from, to int) { j.Rotate(j.x.Slice(from, to), j.positions[from:to]) }
 
 // rope rotates pairs of each head.
 func (d *Device) rope(op *bindings.RoPE) {
@@ -15,42 +24,13 @@ func (d *Device) rope(op *bindings.RoPE) {
 			return
 		}
 	}
-	x, cos, sin := f32(op.X), f32(op.Cos), f32(op.Sin)
-	half := op.Cos.Cols
-	sign := float32(1)
+	width, period := op.X.Groups()
+	j := ropeJob{x: rowsOf(op.X), positions: positions, RoPE: vector.RoPE{
+		Heads: vector.Heads{Count: op.Heads, Dim: op.HeadDim, Width: width, Period: period},
+		Cos:   f32(op.Cos), Sin: f32(op.Sin), Half: op.Cos.Cols, Interleaved: op.Interleaved, Sign: 1,
+	}}
 	if op.Inverse {
-		sign = -1
+		j.Sign = -1
 	}
-	turn := rotateHalves
-	if op.Interleaved {
-		turn = rotateNeighbors
-	}
-	d.rows(op.X.Rows, 64, func(from, to int) {
-		for t := from; t < to; t++ {
-			p := int(positions[t])
-			c, s := cos[p*half:(p+1)*half], sin[p*half:(p+1)*half]
-			for h := range op.Heads {
-				turn(x[t*op.X.Stride()+op.X.Column(h*op.HeadDim):][:2*half], c, s, sign)
-			}
-		}
-	})
-}
-
-func rotateHalves(head, c, s []float32, sign float32) {
-	s = s[:len(c)]
-	lower, upper := head[:len(c)], head[len(c):][:len(c)]
-	for i, cos := range c {
-		sin := s[i] * sign
-		a, b := lower[i], upper[i]
-		lower[i], upper[i] = a*cos-b*sin, b*cos+a*sin
-	}
-}
-
-func rotateNeighbors(head, c, s []float32, sign float32) {
-	s, head = s[:len(c)], head[:2*len(c)]
-	for i, cos := range c {
-		sin := s[i] * sign
-		a, b := head[2*i], head[2*i+1]
-		head[2*i], head[2*i+1] = a*cos-b*sin, b*cos+a*sin
-	}
+	split(d, op.X.Rows, op.X.Cols, j)
 }

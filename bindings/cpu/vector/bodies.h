@@ -15,6 +15,10 @@
 #include "activate.h"
 #include "dequantize.h"
 #include "dropout.h"
+#include "embed.h"
+#include "norm.h"
+#include "rope.h"
+#include "clamp.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)

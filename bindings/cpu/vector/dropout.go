@@ -3,26 +3,23 @@ package vector
 // #include "vector.h"
 import "C"
 
-import (
-	"math"
-
-	"qlora/internal/philox"
-)
+import "qlora/internal/philox"
 
 // Dropout draws the same masks as package philox's Dropout, eight blocks at a time.
-type Dropout struct {
-	key                     [2]uint32
-	stream, step, threshold uint32
-	scale                   float32
-}
+type Dropout struct{ c C.struct_dropout }
 
 // NewDropout returns the dropout of one stream and step with probability p in [0, 1).
 func NewDropout(seed uint64, stream, step uint32, p float32) Dropout {
 	d := philox.NewDropout(seed, stream, step, p)
-	return Dropout{
-		key: philox.Key(seed), stream: stream, step: step,
-		threshold: uint32(math.Round(65536 * float64(p))), scale: d.Scale,
-	}
+	return Dropout{C.struct_dropout{
+		key: keyOf(seed), stream: C.uint32_t(stream), step: C.uint32_t(step),
+		threshold: C.uint32_t(d.Threshold()), scale: C.float(d.Scale),
+	}}
+}
+
+func keyOf(seed uint64) [2]C.uint32_t {
+	k := philox.Key(seed)
+	return [2]C.uint32_t{C.uint32_t(k[0]), C.uint32_t(k[1])}
 }
 
 // Factors writes the factor of each element of a row to dst: 0 or Scale.
@@ -31,8 +28,7 @@ func (d *Dropout) Factors(dst []float32, row int) { d.FactorsFrom(dst, row, 0) }
 // FactorsFrom writes the factors from column col on; col must be a multiple of 8.
 func (d *Dropout) FactorsFrom(dst []float32, row, col int) {
 	same(col, col/8*8)
-	C.vector_dropout_factors(floats(dst), C.long(len(dst)), (*C.uint32_t)(&d.key[0]), C.uint32_t(col/8), C.uint32_t(row),
-		C.uint32_t(d.stream), C.uint32_t(d.step), C.uint32_t(d.threshold), C.float(d.scale))
+	C.vector_dropout_factors(floats(dst), C.long(len(dst)), &d.c, C.uint32_t(col/8), C.uint32_t(row))
 }
 
 // Mask computes dst = x·factors; dst may be x or factors.
@@ -45,4 +41,21 @@ func Mask(dst, x, factors []float32) {
 func AddMask(dst, x, factors []float32) {
 	same(len(dst), len(x), len(factors))
 	C.vector_add_mask(floats(dst), floats(x), floats(factors), C.long(len(dst)))
+}
+
+// AddBranch computes y = residual + scale·dropout(x), or without a residual if it is
+// absent, and without dropout if d is nil. row is the number of the first row. y may be x
+// or the residual.
+func AddBranch(y, x, residual Rows, scale float32, d *Dropout, row int) {
+	y.like(x)
+	if !residual.absent() {
+		y.like(residual)
+	}
+	rows, cols, draw := C.long(y.count), C.long(y.cols), (*C.struct_dropout)(nil)
+	if d != nil {
+		draw = &d.c
+	} else {
+		rows, cols = y.shape(x, residual)
+	}
+	C.vector_add_branch(y.kind(), y.rows(), x.rows(), residual.rows(), rows, cols, C.float(scale), draw, C.uint32_t(row))
 }

@@ -85,19 +85,23 @@ INLINE void put(int type, void *x, long i, long n, floats v) {
 // The address of row t, or null if the rows are absent.
 INLINE void *row(int type, struct rows x, long t) { return x.first ? x.first + t * x.stride * (type == F32 ? 4 : 2) : NULL; }
 
-// body for each type of elements, an expression of the constant T.
-#define FOR_ACTIVATION(type, body)       \
-	if ((type) == F32) {             \
-		enum { T = F32 };        \
-		body;                    \
-	} else {                         \
-		enum { T = BF16 };       \
-		body;                    \
-	}
-#define FOR_FLOAT(type, body)            \
-	if ((type) == F16) {             \
-		enum { T = F16 };        \
-		body;                    \
-	} else {                         \
-		FOR_ACTIVATION(type, body) \
-	}
+// body for each type of elements: a statement of the constant T.
+#define FOR_ACTIVATION(type, body)         \
+	do {                               \
+		if ((type) == F32) {       \
+			enum { T = F32 };  \
+			body;              \
+		} else {                   \
+			enum { T = BF16 }; \
+			body;              \
+		}                          \
+	} while (0)
+#define FOR_FLOAT(type, body)                       \
+	do {                                        \
+		if ((type) == F16) {                \
+			enum { T = F16 };           \
+			body;                       \
+		} else {                            \
+			FOR_ACTIVATION(type, body); \
+		}                                   \
+	} while (0)

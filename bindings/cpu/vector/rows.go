@@ -28,6 +28,9 @@ func RowsAt(first unsafe.Pointer, dtype Type, count, cols, stride int) Rows {
 	return Rows{first: first, dtype: dtype, count: count, cols: cols, stride: stride}
 }
 
+// Cols returns the number of columns.
+func (x Rows) Cols() int { return x.cols }
+
 // Slice returns the rows [from, to); absent if x is.
 func (x Rows) Slice(from, to int) Rows {
 	if x.absent() {
@@ -37,6 +40,21 @@ func (x Rows) Slice(from, to int) Rows {
 		panic("vector: rows out of range")
 	}
 	return x.at(from*x.stride, to-from, x.cols)
+}
+
+// Columns returns the columns [from, to) of all rows.
+func (x Rows) Columns(from, to int) Rows {
+	if from < 0 || to < from || to > x.cols {
+		panic("vector: columns out of range")
+	}
+	return x.at(from, x.count, to-from)
+}
+
+// Every returns every step-th row from the first-th on.
+func (x Rows) Every(first, step int) Rows {
+	y := x.Slice(first, x.count)
+	y.count, y.stride = (y.count+step-1)/step, x.stride*step
+	return y
 }
 
 // at returns rows from the element i on.
@@ -72,6 +90,14 @@ func (x Rows) shape(others ...Rows) (rows, cols C.long) {
 }
 
 func (x Rows) whole() bool { return x.stride == x.cols || x.count <= 1 }
+
+// length returns the number of elements. It panics if there are gaps between rows.
+func (x Rows) length() C.long {
+	if !x.whole() {
+		panic("vector: rows with gaps")
+	}
+	return C.long(x.count * x.cols)
+}
 
 // like panics if y's shape or type differs.
 func (x Rows) like(y Rows) {

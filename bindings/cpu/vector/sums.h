@@ -34,9 +34,29 @@ INLINE void add_products(sums *s, int k, floats a, floats b) {
 	s->lanes[at + 1] += upper(a) * upper(b);
 }
 
-INLINE double total(const sums *s) {
+INLINE void add_group(sums *s, int k, floats a) {
+	int at = 2 * (k % (wide / LANES));
+	s->lanes[at] += lower(a);
+	s->lanes[at + 1] += upper(a);
+}
+// Adds squares of the differences from mean.
+INLINE void add_squares(sums *s, int k, floats a, double mean) {
+	int at = 2 * (k % (wide / LANES));
+	doubles low = lower(a) - mean, high = upper(a) - mean;
+	s->lanes[at] += low * low;
+	s->lanes[at + 1] += high * high;
+}
+
+// Loops over the groups of n elements: group k is those from i on.
+#define EACH_GROUP(i, k, n)                   \
+	for (long i##0 = 0; i##0 < n; i##0 += wide) \
+		for (long k = 0, i = i##0; k < wide / LANES && i < n; k++, i += LANES)
+
+// Returns the sum; rest has an addend for each lane, or is null.
+INLINE double total(const sums *s, const double *rest) {
 	double x[wide];
 	memcpy(x, s->lanes, sizeof x);
+	for (int j = 0; rest && j < wide; j++) x[j] += rest[j];
 	for (int step = wide / 2; step > 0; step /= 2)
 		for (int j = 0; j < step; j++) x[j] += x[j + step];
 	return x[0];
@@ -44,12 +64,8 @@ INLINE double total(const sums *s) {
 
 static double dot(const float *x, const float *y, long n) {
 	sums s = {0};
-	for (long i = 0; i < n; i += wide)
-		for (int k = 0; k < wide / LANES; k++) {
-			long at = i + k * LANES;
-			if (at < n) add_products(&s, k, load(x + at, n - at, 0), load(y + at, n - at, 0));
-		}
-	return total(&s);
+	EACH_GROUP(i, k, n) add_products(&s, k, load(x + i, n - i, 0), load(y + i, n - i, 0));
+	return total(&s, NULL);
 }
 
 // The number of elements that each lane sums in float before it adds to a double.

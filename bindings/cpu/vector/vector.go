@@ -10,6 +10,7 @@ package vector
 
 /*
 #cgo CFLAGS: -O3 -Wno-psabi
+#cgo LDFLAGS: -lm
 #cgo noescape vector_convert
 #cgo nocallback vector_convert
 #cgo noescape vector_add_scaled
@@ -38,6 +39,26 @@ package vector
 #cgo nocallback vector_dequantize
 #cgo noescape vector_dropout_factors
 #cgo nocallback vector_dropout_factors
+#cgo noescape vector_add_branch
+#cgo nocallback vector_add_branch
+#cgo noescape vector_embed
+#cgo nocallback vector_embed
+#cgo noescape vector_embed_backward
+#cgo nocallback vector_embed_backward
+#cgo noescape vector_norm
+#cgo nocallback vector_norm
+#cgo noescape vector_norm_backward
+#cgo nocallback vector_norm_backward
+#cgo noescape vector_norm_weight_backward
+#cgo nocallback vector_norm_weight_backward
+#cgo noescape vector_sum_rows
+#cgo nocallback vector_sum_rows
+#cgo noescape vector_rope
+#cgo nocallback vector_rope
+#cgo noescape vector_clamp
+#cgo nocallback vector_clamp
+#cgo noescape vector_clamp_backward
+#cgo nocallback vector_clamp_backward
 #cgo noescape vector_mask
 #cgo nocallback vector_mask
 #cgo noescape vector_add_mask

@@ -13,6 +13,22 @@ struct rows {
 	long stride;
 };
 
+// count heads of dim columns, in groups of width columns that start period columns apart.
+struct heads {
+	long count, dim, width, period;
+};
+
+// A stream of random numbers of a step: of dropout, which keeps an element whose 16 bits
+// reach the threshold and multiplies it by scale, and of noise.
+struct dropout {
+	uint32_t key[2], stream, step, threshold;
+	float scale;
+};
+struct noise {
+	uint32_t key[2], stream, step;
+	float bound;
+};
+
 // All functions: result, name, parameters, arguments. The elements of rows have the type
 // that precedes them.
 #define VECTOR_FUNCTIONS(X) \
@@ -31,11 +47,37 @@ struct rows {
 	  (kind, type, dg, du, g, u, dy, rows, cols)) \
 	X(void, dequantize, (float *dst, const uint8_t *codes, long n, const float *values, const float *scales, long block), \
 	  (dst, codes, n, values, scales, block)) \
-	X(void, dropout_factors, \
-	  (float *dst, long n, const uint32_t *key, uint32_t block, uint32_t row, uint32_t stream, uint32_t step, uint32_t threshold, float scale), \
-	  (dst, n, key, block, row, stream, step, threshold, scale)) \
+	X(void, dropout_factors, (float *dst, long n, const struct dropout *d, uint32_t block, uint32_t row), (dst, n, d, block, row)) \
 	X(void, mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n)) \
-	X(void, add_mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n))
+	X(void, add_mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n)) \
+	X(void, add_branch, \
+	  (int type, struct rows y, struct rows x, struct rows residual, long rows, long cols, float scale, const struct dropout *d, uint32_t first), \
+	  (type, y, x, residual, rows, cols, scale, d, first)) \
+	X(void, embed, \
+	  (int type, struct rows y, int table, struct rows x, const int32_t *ids, long rows, long cols, int accumulate, float scale, const struct noise *d, \
+	   uint32_t first), \
+	  (type, y, table, x, ids, rows, cols, accumulate, scale, d, first)) \
+	X(void, embed_backward, \
+	  (float *table, long stride, int type, struct rows dy, const int32_t *ids, long rows, long cols, int32_t pad, float scale), \
+	  (table, stride, type, dy, ids, rows, cols, pad, scale)) \
+	X(void, norm, \
+	  (int type, int centered, struct rows y, struct rows x, const float *weight, const float *bias, long turns, long turn, long rows, long cols, float eps, \
+	   float *means, float *rstd), \
+	  (type, centered, y, x, weight, bias, turns, turn, rows, cols, eps, means, rstd)) \
+	X(void, norm_backward, \
+	  (int type, struct rows dx, struct rows x, struct rows dy, const float *weight, long turns, long turn, long rows, long cols, const float *means, \
+	   const float *rstd, int accumulate), \
+	  (type, dx, x, dy, weight, turns, turn, rows, cols, means, rstd, accumulate)) \
+	X(void, norm_weight_backward, \
+	  (float *dst, int type, struct rows x, struct rows dy, long rows, long cols, const float *means, const float *rstd, long turns), \
+	  (dst, type, x, dy, rows, cols, means, rstd, turns)) \
+	X(void, sum_rows, (float *dst, int type, struct rows x, long rows, long cols), (dst, type, x, rows, cols)) \
+	X(void, rope, \
+	  (int type, struct rows x, struct heads h, const int32_t *positions, const float *cosine, const float *sine, long half, float sign, int interleaved, \
+	   long rows), \
+	  (type, x, h, positions, cosine, sine, half, sign, interleaved, rows)) \
+	X(void, clamp, (int type, struct rows x, long n, float limit), (type, x, n, limit)) \
+	X(void, clamp_backward, (int type, struct rows x, struct rows dx, long n, float limit), (type, x, dx, n, limit))
 
 // A processor's bodies of all functions.
 struct vector_bodies {
