@@ -13,7 +13,6 @@ package cpu
 
 import (
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"gonum.org/v1/gonum/blas"
@@ -28,7 +27,7 @@ import (
 type Options struct {
 	BLAS    string         // "": the best available; "gonum"; or the path of an OpenBLAS
 	Kernels string         // "": the best for this processor; or the name of a family
-	Threads int            // 0: GOMAXPROCS
+	Threads int            // 0: what the affinity mask, the control group's quota and GOMAXPROCS allow
 	Compute bindings.DType // of activations and the operands of products: F32 or BF16
 }
 
@@ -95,7 +94,7 @@ func Profile(opts Options) bindings.Profile {
 func newProfile(opts Options, chosen families) profile {
 	threads := opts.Threads
 	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
+		threads = defaultThreads()
 	}
 	return profile{
 		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads", threads), Activation: opts.Compute},

@@ -43,7 +43,7 @@ func Doctor() *cobra.Command {
 		describeGPUs(w, gpu.Open)
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})
 		describeKernels(w, "emu", "libqlora_emu.so", cuda.Options{Emulated: true})
-		auto, err := machine{"auto"}.open(bindings.F32)
+		auto, err := machine{Device: "auto"}.open(bindings.F32)
 		if err != nil {
 			return err
 		}

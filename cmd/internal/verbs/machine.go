@@ -10,25 +10,36 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/bindings/cuda"
 	"qlora/cmd/internal/exit"
+	"qlora/option"
 )
 
-// machine is the device option of every verb that computes.
+// machine has the options of the device of every verb that computes.
 type machine struct {
-	Device string `option:"device" help:"device to compute on: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or emu (the CUDA kernels on an emulator)"`
+	Device  string `option:"device" help:"device to compute on: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or emu (the CUDA kernels on an emulator)"`
+	Threads int    `option:"threads" help:"threads of the CPU; 0: what GOMAXPROCS, the affinity mask and the control group's quota allow"`
 }
+
+// cpu returns the options of a CPU that computes in the given type.
+func (m machine) cpu(compute bindings.DType) cpu.Options {
+	return cpu.Options{Compute: compute, Threads: m.Threads}
+}
+
+// Ranges returns the intervals of the options. More threads than machines have cores would
+// only need more scratch memory.
+func (*machine) Ranges() option.Ranges { return option.Ranges{"threads": option.From(0, 1024)} }
 
 // open opens the device. auto is the first usable GPU, else the CPU, which computes in the
 // given type.
 func (m machine) open(compute bindings.DType) (bindings.Device, error) {
 	switch m.Device {
 	case "cpu":
-		dev, err := cpu.New(cpu.Options{Compute: compute})
+		dev, err := cpu.New(m.cpu(compute))
 		return dev, exit.AsWrong(err)
 	case "auto":
 		if dev, err := cuda.New(cuda.Options{}); err == nil {
 			return dev, nil
 		}
-		return machine{"cpu"}.open(compute)
+		return machine{Device: "cpu", Threads: m.Threads}.open(compute)
 	}
 	options, err := m.kernels()
 	if err != nil {
@@ -76,7 +87,7 @@ func (m machine) kernels() (cuda.Options, error) {
 // profile returns what planning needs of the device, a CPU's for the given type. The
 // device need not exist.
 func (m machine) profile(compute bindings.DType) (bindings.Profile, error) {
-	onCPU := cpu.Profile(cpu.Options{Compute: compute})
+	onCPU := cpu.Profile(m.cpu(compute))
 	switch m.Device {
 	case "cpu":
 		return onCPU, nil

@@ -169,7 +169,7 @@ func TestMessages(t *testing.T) {
 	for option, values := range map[string][]string{
 		"lr_scheduler_type": {"greedy"}, "optim": {"magic"}, "save_strategy": {"often"}, "eval_strategy": {"never"}, "recompute": {"all"}, "report_to": {"nowhere", "wandb"},
 		"lora_r": {"0", "many"}, "lora_dropout": {"2"}, "target_modules": {"nothing_proj", "("}, "bias": {"some"}, "init_lora_weights": {"magic"}, "rank_pattern": {"x", `{"a": "b"}`},
-		"bnb_4bit_quant_type": {"int4"}, "bnb_4bit_compute_dtype": {"int8"}, "bnb_4bit_blocksize": {"48"}, "method": {"magic"}, "device": {"tpu", "cuda:x"},
+		"bnb_4bit_quant_type": {"int4"}, "bnb_4bit_compute_dtype": {"int8"}, "bnb_4bit_blocksize": {"48"}, "method": {"magic"}, "device": {"tpu", "cuda:x"}, "threads": {"-1", "many"},
 		"resume_from_checkpoint": {"nowhere"}, "lr_scheduler_kwargs": {"x", `{"odd": 1}`}, "optim_args": {"x"}, "live": {"nonsense:port:x", ":x"}, "dataset_weights": {"x", "1,2"},
 		"sample_prompts": {"none.txt", "3"}, "packing": {"maybe"}, "max_length": {"1"}, "group_by_length": {"perhaps"}, "output_dir": {good, good + "/x", "model", "$NOT_SET/x"},
 		"logging_dir": {"model/runs", good}, "metric_for_best_model": {"beauty"}, "load_best_model_at_end": {"true"}, "layers_to_transform": {"99", "x"}, "eval_dataset": {"none.jsonl"},

@@ -105,7 +105,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 			return err
 		}
 		model.TrainTokens(o.fresh)
-		for _, profile := range []bindings.Profile{cpu.Profile(cpu.Options{}), cpu.Profile(cpu.Options{Compute: bindings.BF16}), cuda.Profile()} {
+		for _, profile := range []bindings.Profile{cpu.Profile(o.machine.cpu(bindings.F32)), cpu.Profile(o.machine.cpu(bindings.BF16)), cuda.Profile()} {
 			fmt.Fprintf(w, "%s\t%s\t%s", name, profile.Info().Name, torchName(profile.Info().Activation))
 			for _, policy := range []string{"none", "mlp", "layer"} {
 				args := o.run
