@@ -1,6 +1,8 @@
 package kernels
 
 /*
+#cgo noescape decode_call_order
+#cgo nocallback decode_call_order
 #cgo noescape decode_arrange
 #cgo nocallback decode_arrange
 #cgo noescape decode_project
