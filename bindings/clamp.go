@@ -17,7 +17,7 @@ type ClampBackward struct {
 func (*Clamp) Name() string { return "clamp" }
 
 func (op *Clamp) declare(c *contract) {
-	c.operand("X", op.X, Updates, form{any: true, types: []DType{F32, BF16}}).Activation = true
+	c.operand("X", op.X, Updates, form{any: true, types: typesOf(F32, BF16)}).Activation = true
 	c.that(op.Limit > 0, "Limit is %g", op.Limit)
 }
 

@@ -11,6 +11,7 @@ type contract struct {
 	op       string
 	layer    string // the layer whose operands are being declared
 	operands []Operand
+	none     Operand // what methods return for an absent operand
 	err      error
 }
 
@@ -40,15 +41,41 @@ type form struct {
 	vector     bool // cols elements, as a row or a column
 	optional   bool // may be absent
 	view       bool // may be a view of columns
-	types      []DType
+	types      typeSet
+}
+
+// A typeSet is a set of element types, a bit for each.
+type typeSet uint8
+
+func typesOf(types ...DType) typeSet {
+	var s typeSet
+	for _, t := range types {
+		s |= 1 << t
+	}
+	return s
+}
+
+func (s typeSet) has(t DType) bool { return s>>t&1 != 0 }
+
+// String lists the types as "[F32 BF16]".
+func (s typeSet) String() string {
+	var all []DType
+	for t := range DType(len(dtypes)) {
+		if s.has(t) {
+			all = append(all, t)
+		}
+	}
+	return fmt.Sprint(all)
 }
 
 // floats are the element types of weights.
 var floats = []DType{F32, BF16, F16}
 
-func matrix(rows, cols int, types ...DType) form { return form{rows: rows, cols: cols, types: types} }
+func matrix(rows, cols int, types ...DType) form {
+	return form{rows: rows, cols: cols, types: typesOf(types...)}
+}
 
-func vector(n int, types ...DType) form { return form{cols: n, vector: true, types: types} }
+func vector(n int, types ...DType) form { return form{cols: n, vector: true, types: typesOf(types...)} }
 
 func (f form) orAbsent() form { f.optional = true; return f }
 func (f form) asView() form   { f.view = true; return f }
@@ -68,9 +95,9 @@ func (c *contract) updates(field string, t Tensor, f form) *Operand {
 // leads declares t as read. t defines the operation's type of activations; leads
 // returns a function for forms of that type.
 func (c *contract) leads(field string, t Tensor) func(rows, cols int) form {
-	o := c.operand(field, t, Reads, form{any: true, view: true, types: []DType{F32, BF16}})
-	o.Activation = true
-	return func(rows, cols int) form { return matrix(rows, cols, t.DType) }
+	c.operand(field, t, Reads, form{any: true, view: true, types: typesOf(F32, BF16)}).Activation = true
+	dtype := t.DType
+	return func(rows, cols int) form { return matrix(rows, cols, dtype) }
 }
 
 // dense rejects a view of columns.
@@ -80,9 +107,9 @@ func (c *contract) dense(field string, t Tensor) {
 	}
 }
 
-// mayBe allows o to be the same tensor as one of the other fields.
+// mayBe allows o to be the same tensor as one of the other fields, at most two.
 func (o *Operand) mayBe(fields ...string) *Operand {
-	o.over = append(o.over, fields...)
+	copy(o.over[:], fields)
 	return o
 }
 
@@ -98,7 +125,7 @@ func (c *contract) operand(field string, t Tensor, access Access, f form) *Opera
 		default:
 			c.wrong(field, "is absent; it must be [%d, %d]", f.rows, f.cols)
 		}
-		return &Operand{}
+		return &c.none
 	}
 	switch {
 	case f.any:
@@ -107,7 +134,7 @@ func (c *contract) operand(field string, t Tensor, access Access, f form) *Opera
 	case !f.vector && (t.Rows != f.rows || t.Cols != f.cols):
 		c.wrong(field, "is %v; it must be [%d, %d]", t, f.rows, f.cols)
 	}
-	if !slices.Contains(f.types, t.DType) {
+	if !f.types.has(t.DType) {
 		c.wrong(field, "is %v; its type must be one of %v", t, f.types)
 	}
 	if !f.view {
@@ -165,7 +192,7 @@ func (c *contract) sequences(field string, s *Sequences, rows int) {
 		if s.Device.Len() < n {
 			c.wrong(field+".Device", "has %d elements; it must have %d", s.Device.Len(), n)
 		}
-		c.reads(field+".Device", s.Device, form{any: true, types: []DType{I32}})
+		c.reads(field+".Device", s.Device, form{any: true, types: typesOf(I32)})
 	}
 }
 

@@ -37,7 +37,7 @@ func (op *Embed) declare(c *contract) {
 	if op.Accumulate {
 		access = Updates
 	}
-	c.operand("Y", op.Y, access, form{any: true, types: []DType{F32, BF16}}).Activation = true
+	c.operand("Y", op.Y, access, form{any: true, types: typesOf(F32, BF16)}).Activation = true
 	c.reads("Table", op.Table, matrix(op.Table.Rows, op.Y.Cols, floats...))
 	c.reads("IDs", op.IDs, vector(op.Y.Rows, I32))
 	c.that(op.Noise >= 0 && !math.IsInf(float64(op.Noise), 1), "Noise is %g", op.Noise)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // An Operation is one unit of a device's work. Its fields are the tensors it reads and
@@ -37,7 +38,7 @@ type Operand struct {
 	Access     Access
 	Activation bool // has the device's type of activations
 
-	over []string // fields, of the same layer or of none, that may be the same tensor
+	over [2]string // fields, of the same layer or of none, that may be the same tensor
 }
 
 // Name returns the operand's name for messages, as "model.layers.0.mlp.up_proj: A".
@@ -62,11 +63,16 @@ func Operands(op Operation) []Operand {
 // compute; then all accesses are in bounds, except by ids, labels and positions, which
 // are data.
 func Check(op Operation) error {
-	c := contract{op: op.Name()}
-	op.declare(&c)
+	c := contracts.Get().(*contract)
+	defer contracts.Put(c)
+	*c = contract{op: op.Name(), operands: c.operands[:0]}
+	op.declare(c)
 	c.checkPlaces()
 	return c.err
 }
+
+// contracts holds what Check reuses: generation checks hundreds of operations for a token.
+var contracts = sync.Pool{New: func() any { return new(contract) }}
 
 // checkPlaces rejects a written operand that shares bytes with another one, unless the
 // operation allows them to be the same tensor.
@@ -93,7 +99,7 @@ func (c *contract) checkPair(a, b *Operand) {
 }
 
 func (o *Operand) mayLieOver(other *Operand) bool {
-	return (o.Layer == other.Layer || other.Layer == "") && slices.Contains(o.over, other.Field)
+	return (o.Layer == other.Layer || other.Layer == "") && slices.Contains(o.over[:], other.Field)
 }
 
 // Needs is the scratch memory of an operation in bytes. Operations run in order and

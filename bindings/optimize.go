@@ -78,7 +78,7 @@ func (op *Optimize) declare(c *contract) {
 		p := &op.Params[i]
 		rows, cols := p.Value.Rows, p.Value.Cols
 		c.layer = p.Name
-		c.updates("Value", p.Value, form{any: true, types: floats})
+		c.updates("Value", p.Value, form{any: true, types: typesOf(floats...)})
 		c.updates("Master", p.Master, matrix(rows, cols, F32)).mayBe("Value")
 		c.reads("Grad", p.Grad, matrix(rows, cols, F32))
 		c.moment("M", p.M, rows, cols, first)

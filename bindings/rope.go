@@ -22,7 +22,7 @@ type RoPE struct {
 func (*RoPE) Name() string { return "rope" }
 
 func (op *RoPE) declare(c *contract) {
-	c.operand("X", op.X, Updates, form{any: true, view: true, types: []DType{F32, BF16}}).Activation = true
+	c.operand("X", op.X, Updates, form{any: true, view: true, types: typesOf(F32, BF16)}).Activation = true
 	c.heads("X", op.X, op.Heads, op.HeadDim)
 	c.that(op.Cos.Cols > 0 && 2*op.Cos.Cols <= op.HeadDim, "%d angles do not fit a head of %d", op.Cos.Cols, op.HeadDim)
 	c.reads("Positions", op.Positions, vector(op.X.Rows, I32))
@@ -32,8 +32,10 @@ func (op *RoPE) declare(c *contract) {
 
 // heads checks that t's columns are heads of headDim columns, each in one group.
 func (c *contract) heads(name string, t Tensor, heads, headDim int) {
-	c.that(heads > 0 && headDim > 0 && heads*headDim == t.Cols, "%s has %d columns, not %d heads of %d", name, t.Cols, heads, headDim)
-	if width, _ := t.Groups(); headDim > 0 {
-		c.that(width%headDim == 0, "%s has groups of %d columns, which is not a multiple of the head size %d", name, width, headDim)
+	if heads <= 0 || headDim <= 0 || heads*headDim != t.Cols {
+		c.fail("%s has %d columns, not %d heads of %d", name, t.Cols, heads, headDim)
+	}
+	if width, _ := t.Groups(); headDim > 0 && width%headDim != 0 {
+		c.fail("%s has groups of %d columns, which is not a multiple of the head size %d", name, width, headDim)
 	}
 }

@@ -42,6 +42,7 @@ type Device struct {
 	loss        bindings.Tensor
 	partial     []float64      // GradNorm's sums of pieces
 	moments     [][2]wideBlock // Optimize's, of each lane
+	few         few
 }
 
 var _ bindings.Device = (*Device)(nil)

@@ -18,6 +18,10 @@ type input struct {
 // project expands each weight slab by slab, multiplies all tokens by the slab,
 // and adds the adapters' thin products chunk by chunk.
 func (d *Device) project(op *bindings.Project) {
+	if isFew(op) {
+		d.projectFew(op)
+		return
+	}
 	in := input{op.X, op.Random}
 	tokens := op.X.Rows
 	x := dense(f32(op.X), op.X.Cols)
@@ -119,6 +123,9 @@ func (d *Device) drop(from input, a *bindings.Adapter, dst, x []float32, first, 
 // projectFloats returns the scratch of the largest part in floats; parts run one after
 // the other.
 func projectFloats(_ *profile, op *bindings.Project) int {
+	if isFew(op) {
+		return fewFloats(op)
+	}
 	need := 0
 	in := input{op.X, op.Random}
 	chunk := min(op.X.Rows, projectTokens)

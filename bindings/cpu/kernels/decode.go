@@ -1,0 +1,129 @@
+package kernels
+
+/*
+#cgo noescape decode_call_order
+#cgo nocallback decode_call_order
+#cgo noescape decode_arrange
+#cgo nocallback decode_arrange
+#cgo noescape decode_project
+#cgo nocallback decode_project
+#include "decode.h"
+
+static int decode_call_available(const struct decode_kernels *k) { return k->available(); }
+static int decode_call_order(const struct decode_kernels *k, const struct kernels_operand *w, long depth) { return k->order(w, depth); }
+*/
+import "C"
+
+import (
+	"sync"
+	"unsafe"
+)
+
+// FewRows is the largest number of rows that a Decoder multiplies.
+const FewRows = C.decode_rows
+
+// A Decoder multiplies a few rows by a weight where it lies. It reads each byte of the
+// weight once, so that a product takes as long as reading the weight does. It is safe for
+// concurrent use.
+type Decoder struct {
+	c    *C.struct_decode_kernels
+	Name string // of the family with the same instructions
+}
+
+// Decoders returns the decoders that this processor runs, in order of preference.
+var Decoders = sync.OnceValue(func() []*Decoder {
+	var all []*Decoder
+	for i := 0; ; i++ {
+		c := C.decode_kernels(C.int(i))
+		if c == nil {
+			return all
+		}
+		if C.decode_call_available(c) != 0 {
+			all = append(all, &Decoder{c, C.GoString(c.name)})
+		}
+	}
+})
+
+// DecoderOf returns the decoder for a family: the one with its instructions, or the best of
+// this processor if there is none. Gonum's is the portable one.
+func DecoderOf(f Family) *Decoder {
+	all := Decoders()
+	if f == Gonum {
+		return all[len(all)-1]
+	}
+	for _, d := range all {
+		if d.Name == f.Info().Name {
+			return d
+		}
+	}
+	return all[0]
+}
+
+// An Order is the order in which a decoder reads the elements of X for some weights.
+type Order int
+
+// Orders is the number of orders there are.
+const Orders = C.decode_nibbles + 1
+
+// Order returns the order of X for products with lines of w.
+func (d *Decoder) Order(w *Operand, depth int) Order {
+	c := operand(w)
+	return Order(C.decode_call_order(d.c, &c, C.long(depth)))
+}
+
+// ArrangedFloats returns the size of a row that Arrange writes.
+func ArrangedFloats(depth int) int {
+	return int(C.decode_unit) * ((depth + C.decode_unit - 1) / C.decode_unit)
+}
+
+// Arrange writes rows of x in an order to dst, each element times scale.
+func Arrange(dst []float32, x *Operand, rows, depth int, order Order, scale float32) {
+	enough("arranged rows", len(dst), rows*ArrangedFloats(depth))
+	c := operand(x)
+	C.decode_arrange((*C.float)(unsafe.SliceData(dst)), &c, C.int(rows), C.long(depth), C.int(order), C.float(scale))
+}
+
+// A FewProduct is a projection of at most FewRows rows:
+//
+//	Y = Residual + Bias + X·Wᵀ + Low·Upᵀ
+//
+// The zero Operand means absent.
+type FewProduct struct {
+	Rows, In int
+	X        []float32 // arranged for W
+	W        Operand   // [out, In]
+
+	Rank int       // 0: without Low and Up
+	Low  []float32 // arranged for Up
+	Up   Operand   // [out, Rank]
+
+	Bias     Operand // [1, out]
+	Residual Operand // [Rows, out], of Y's type; may be Y
+	Y        Operand // [Rows, out], F32 or BF16
+}
+
+// A FewRowsProduct is a FewProduct ready to run.
+type FewRowsProduct struct {
+	d *Decoder
+	c C.struct_decode_part
+}
+
+// Ready returns p ready to run on d.
+func (d *Decoder) Ready(p *FewProduct) FewRowsProduct {
+	enough("arranged X", len(p.X), p.Rows*ArrangedFloats(p.In))
+	enough("arranged Low", len(p.Low), p.Rows*ArrangedFloats(p.Rank))
+	c := C.struct_decode_part{rows: C.int(p.Rows), in: C.long(p.In), x: (*C.float)(unsafe.SliceData(p.X)), w: operand(&p.W)}
+	if p.Rank > 0 {
+		c.rank, c.low, c.up = C.long(p.Rank), (*C.float)(unsafe.SliceData(p.Low)), operand(&p.Up)
+	}
+	c.bias_type, c.bias = types[p.Bias.Type], p.Bias.Data
+	c._type, c.y, c.y_stride = types[p.Y.Type], p.Y.Data, C.long(p.Y.Stride)
+	c.residual, c.residual_stride = p.Residual.Data, C.long(p.Residual.Stride)
+	return FewRowsProduct{d, c}
+}
+
+// Columns computes the columns [from, to) of Y. Their bits do not depend on how the columns
+// are cut, nor on the other rows.
+func (p *FewRowsProduct) Columns(from, to int) {
+	C.decode_project(p.d.c, &p.c, C.long(from), C.long(to))
+}
