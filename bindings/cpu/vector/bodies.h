@@ -15,6 +15,7 @@
 #include "activate.h"
 #include "dequantize.h"
 #include "dropout.h"
+#include "products.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)

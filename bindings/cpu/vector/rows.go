@@ -28,6 +28,9 @@ func RowsAt(first unsafe.Pointer, dtype Type, count, cols, stride int) Rows {
 	return Rows{first: first, dtype: dtype, count: count, cols: cols, stride: stride}
 }
 
+// Count returns the number of rows.
+func (x Rows) Count() int { return x.count }
+
 // Slice returns the rows [from, to); absent if x is.
 func (x Rows) Slice(from, to int) Rows {
 	if x.absent() {

@@ -35,7 +35,16 @@ struct rows {
 	  (float *dst, long n, const uint32_t *key, uint32_t block, uint32_t row, uint32_t stream, uint32_t step, uint32_t threshold, float scale), \
 	  (dst, n, key, block, row, stream, step, threshold, scale)) \
 	X(void, mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n)) \
-	X(void, add_mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n))
+	X(void, add_mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n)) \
+	X(void, store_sums, \
+	  (int type, struct rows y, const float *sums, long stride, const float *gain, const float *bias, struct rows residual, long rows, long cols), \
+	  (type, y, sums, stride, gain, bias, residual, rows, cols)) \
+	X(void, thin, (float *sums, long stride, int type, struct rows x, const float *u, long rank, long tokens, long cols), \
+	  (sums, stride, type, x, u, rank, tokens, cols)) \
+	X(void, drop, \
+	  (float *dst, long stride, int type, struct rows x, const uint32_t *key, uint32_t block, uint32_t first, uint32_t stream, uint32_t step, \
+	   uint32_t threshold, float scale, long rows, long cols, int add, int complement), \
+	  (dst, stride, type, x, key, block, first, stream, step, threshold, scale, rows, cols, add, complement))
 
 // A processor's bodies of all functions.
 struct vector_bodies {
