@@ -10,20 +10,23 @@ import (
 
 // A product's sums are cut into pieces: some columns for some tokens. A piece packs each
 // slice of its lines of the weight once, decoding them, multiplies them with the packed
-// tokens and stores its sums. They stay in the core's second-level cache.
+// tokens and stores its sums, which stay in the core's cache. A family says how large
+// pieces are best; they are smaller while there are fewer than lanePieces for each thread.
 const (
-	sliceMost   = 2048 // maximum depth of a slice
-	pieceRows   = 512  // tokens of a piece, at most
-	pieceCols   = 128  // columns of a piece, at most,
-	leastRows   = 64   // and at least,
-	leastCols   = 64   // while there are fewer than
-	lanePieces  = 6    // pieces for each thread
-	rowsAtOnce  = 256  // tokens of a call of the kernels: a slice of them stays in the cache, too
-	blockRows   = 64   // tokens that are packed at a time, at most
+	lanePieces = 6
+	leastRows  = 64
+	leastCols  = 64
+	sliceMost  = 2048 // maximum depth of a slice
+	maskBlock  = 8    // columns whose random numbers are drawn together
+)
+
+// Tokens are packed in blocks, a chunk of blocks together: as many as fit chunkBytes,
+// within limits.
+const (
+	blockRows   = 64
 	chunkBytes  = 16 << 20
-	chunkTokens = 1024 // tokens that are packed together, at most: so many that fit chunkBytes,
-	chunkLeast  = 256  // but at least so many
-	maskBlock   = 8    // columns whose random numbers are drawn together
+	chunkLeast  = 256
+	chunkTokens = 1024
 )
 
 // sliceOf returns the depth at which a family's products are cut.
@@ -70,38 +73,35 @@ func (p *panels) at(line, from, depth int) []byte {
 	return p.data[p.size(p.lines, from)+p.size(line, depth):]
 }
 
-// cut is the size of an operation's pieces.
+// A cut is the size of an operation's pieces.
 type cut struct{ rows, cols int }
 
 // cutOf returns the pieces of [rows, cols] sums for each of cols. No bit depends on it.
 func (p *profile) cutOf(f kernels.Family, rows int, cols ...int) cut {
 	i := f.Info()
-	c := cut{min(rows, pieceRows), pieceCols}
-	pieces := func() int {
-		n := 0
-		for _, cols := range cols {
-			n += tiles(cols, c.cols)
-		}
-		return n * tiles(rows, c.rows)
-	}
-	for pieces() < lanePieces*p.threads {
-		switch {
-		case c.rows > rowsAtOnce:
-			c.rows = rowsAtOnce
-		case c.cols > leastCols:
+	c := cut{share(rows, i.LeftPiece), i.RightPiece}
+	for c.count(rows, cols) < lanePieces*p.threads && (c.rows > leastRows || c.cols > leastCols) {
+		if c.cols > leastCols && c.cols*4 > c.rows {
 			c.cols /= 2
-		case c.rows > leastRows:
-			c.rows /= 2
-		default:
-			return c.panels(i)
+		} else if c.rows > leastRows {
+			c.rows = share(rows, c.rows/2)
+		} else {
+			c.cols /= 2
 		}
 	}
-	return c.panels(i)
+	return cut{multipleOf(c.rows, i.Rows), multipleOf(c.cols, columnsOf(i))}
 }
 
-// panels returns c in whole panels.
-func (c cut) panels(i *kernels.Info) cut {
-	return cut{multipleOf(c.rows, i.Rows), multipleOf(c.cols, columnsOf(i))}
+// share returns the size of nearly equal shares of n that are about as large as size.
+func share(n, size int) int { return tiles(n, max(1, (n+size/2)/size)) }
+
+// count returns the number of pieces.
+func (c cut) count(rows int, cols []int) int {
+	n := 0
+	for _, cols := range cols {
+		n += tiles(cols, c.cols)
+	}
+	return n * tiles(rows, c.rows)
 }
 
 // columnsOf returns the unit of a piece's columns: whole panels and whole blocks of a mask.
@@ -211,17 +211,13 @@ type factor struct {
 // with right, whose line 0 is the piece's first column. Both lefts have right's depth.
 func (w *worker) multiply(at *piece, right *kernels.Operand, factors ...factor) {
 	step, depth := sliceOf(w.family), factors[0].left.depth
-	rows := multipleOf(rowsAtOnce, w.family.Info().Rows)
 	for k := 0; k < depth; k += step {
 		depth := min(step, depth-k)
 		w.operand = right.At(0, k)
 		w.family.PackRight(w.right, &w.operand, at.cols, depth, 1)
 		for i := range factors {
 			f := &factors[i]
-			for row := 0; row < at.rows; row += rows {
-				w.family.Multiply(f.sums[row*at.cols:], at.cols, f.left.at(at.row+row, k, depth), w.right,
-					min(rows, at.rows-row), at.cols, depth, f.add || k > 0)
-			}
+			w.family.Multiply(f.sums, at.cols, f.left.at(at.row, k, depth), w.right, at.rows, at.cols, depth, f.add || k > 0)
 		}
 	}
 }
