@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,12 @@ const (
 // benchmark reports GFLOP/s of an operation of the given floating-point
 // operations (those of its matrix products).
 func benchmark(b *testing.B, flops float64, setup func(a *bindings.Arena) bindings.Operation) {
-	d, err := New(Options{})
+	benchmarkIn(b, bindings.F32, flops, setup)
+}
+
+// benchmarkIn measures an operation in a type of activations.
+func benchmarkIn(b *testing.B, compute bindings.DType, flops float64, setup func(a *bindings.Arena) bindings.Operation) {
+	d, err := New(Options{Compute: compute})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -75,13 +81,13 @@ func BenchmarkSgemm(b *testing.B) {
 	b.ReportMetric(flops/(processorTime(b)-before)/1e9, "GFLOP/cpu-s")
 }
 
-func benchLinear(a *bindings.Arena, rank int, dropout float32) *bindings.Linear {
+func benchLinear(a *bindings.Arena, compute bindings.DType, rank int, dropout float32) *bindings.Linear {
 	l := &bindings.Linear{Name: "up_proj", Weight: bindings.Weight{
 		Out: benchWide, In: benchHidden,
 		Quantized: bindings.NewQuantized(a, benchWide, benchHidden, nf4.NF4, 64, true),
 	}}
 	if rank > 0 {
-		l.Adapter = &bindings.Adapter{A: a.New(bindings.F32, rank, benchHidden), B: a.New(bindings.F32, benchWide, rank), Scale: 2, Dropout: dropout}
+		l.Adapter = &bindings.Adapter{A: a.New(compute, rank, benchHidden), B: a.New(compute, benchWide, rank), Scale: 2, Dropout: dropout}
 	}
 	return l
 }
@@ -95,28 +101,30 @@ func BenchmarkProject(b *testing.B) {
 		dropout float32
 	}{{"base", 0, 0}, {"rank 16", 16, 0}, {"rank 16, dropout", 16, 0.1}} {
 		thin := 2.0 * benchTokens * float64(c.rank) * (benchHidden + benchWide)
-		b.Run("forward "+c.name, func(b *testing.B) {
-			benchmark(b, product+thin, func(a *bindings.Arena) bindings.Operation {
-				p := bindings.Part{Linear: benchLinear(a, c.rank, c.dropout), Y: a.New(bindings.F32, benchTokens, benchWide)}
-				if c.rank > 0 {
-					p.XA = a.New(bindings.F32, benchTokens, c.rank)
-				}
-				return &bindings.Project{X: a.New(bindings.F32, benchTokens, benchHidden), Parts: []bindings.Part{p}, Random: random}
+		for _, compute := range []bindings.DType{bindings.F32, bindings.BF16} {
+			b.Run(fmt.Sprintf("forward %s %v", c.name, compute), func(b *testing.B) {
+				benchmarkIn(b, compute, product+thin, func(a *bindings.Arena) bindings.Operation {
+					p := bindings.Part{Linear: benchLinear(a, compute, c.rank, c.dropout), Y: a.New(compute, benchTokens, benchWide)}
+					if c.rank > 0 {
+						p.XA = a.New(compute, benchTokens, c.rank)
+					}
+					return &bindings.Project{X: a.New(compute, benchTokens, benchHidden), Parts: []bindings.Part{p}, Random: random}
+				})
 			})
-		})
-		b.Run("backward "+c.name, func(b *testing.B) {
-			benchmark(b, product+2*thin, func(a *bindings.Arena) bindings.Operation {
-				p := bindings.PartBackward{Linear: benchLinear(a, c.rank, c.dropout), DY: a.New(bindings.F32, benchTokens, benchWide)}
-				if c.rank > 0 {
-					p.XA = a.New(bindings.F32, benchTokens, c.rank)
-					p.DA, p.DB = a.New(bindings.F32, c.rank, benchHidden), a.New(bindings.F32, benchWide, c.rank)
-				}
-				return &bindings.ProjectBackward{
-					X: a.New(bindings.F32, benchTokens, benchHidden), DX: a.New(bindings.F32, benchTokens, benchHidden),
-					Parts: []bindings.PartBackward{p}, Random: random,
-				}
+			b.Run(fmt.Sprintf("backward %s %v", c.name, compute), func(b *testing.B) {
+				benchmarkIn(b, compute, product+2*thin, func(a *bindings.Arena) bindings.Operation {
+					p := bindings.PartBackward{Linear: benchLinear(a, compute, c.rank, c.dropout), DY: a.New(compute, benchTokens, benchWide)}
+					if c.rank > 0 {
+						p.XA = a.New(compute, benchTokens, c.rank)
+						p.DA, p.DB = a.New(bindings.F32, c.rank, benchHidden), a.New(bindings.F32, benchWide, c.rank)
+					}
+					return &bindings.ProjectBackward{
+						X: a.New(compute, benchTokens, benchHidden), DX: a.New(compute, benchTokens, benchHidden),
+						Parts: []bindings.PartBackward{p}, Random: random,
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -147,16 +155,20 @@ func BenchmarkAttend(b *testing.B) {
 
 func BenchmarkHeadLoss(b *testing.B) {
 	const tokens = 256
-	benchmark(b, 2*2.0*tokens*benchHidden*benchVocabulary, func(a *bindings.Arena) bindings.Operation {
-		l := &bindings.Linear{Name: "lm_head", Weight: bindings.Weight{
-			Out: benchVocabulary, In: benchHidden,
-			Dense: a.New(bindings.BF16, benchVocabulary, benchHidden),
-		}}
-		return &bindings.HeadLoss{
-			X: a.New(bindings.F32, tokens, benchHidden), Linear: l, Labels: a.New(bindings.I32, 1, tokens), Scale: 1,
-			Stats: a.New(bindings.F32, 1, 3), DX: a.New(bindings.F32, tokens, benchHidden),
-		}
-	})
+	for _, compute := range []bindings.DType{bindings.F32, bindings.BF16} {
+		b.Run(compute.String(), func(b *testing.B) {
+			benchmarkIn(b, compute, 2*2.0*tokens*benchHidden*benchVocabulary, func(a *bindings.Arena) bindings.Operation {
+				l := &bindings.Linear{Name: "lm_head", Weight: bindings.Weight{
+					Out: benchVocabulary, In: benchHidden,
+					Dense: a.New(bindings.BF16, benchVocabulary, benchHidden),
+				}}
+				return &bindings.HeadLoss{
+					X: a.New(compute, tokens, benchHidden), Linear: l, Labels: a.New(bindings.I32, 1, tokens), Scale: 1,
+					Stats: a.New(bindings.F32, 1, 3), DX: a.New(compute, tokens, benchHidden),
+				}
+			})
+		})
+	}
 }
 
 func BenchmarkActivate(b *testing.B) {

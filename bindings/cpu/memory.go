@@ -66,21 +66,51 @@ func bytesOf(t bindings.Tensor) []byte {
 	return unsafe.Slice((*byte)(t.Address()), t.Bytes())
 }
 
-// A scratch allocates parts of the workspace for one operation.
-type scratch struct{ free []float32 }
+// A scratch allocates parts of the workspace for one operation. A plan only counts.
+type scratch struct {
+	free []float32
+	used int  // floats so far
+	plan bool // there is no memory: take returns nil
+}
 
 func scratchOf(t bindings.Tensor) scratch {
 	if t.Absent() {
 		return scratch{}
 	}
-	return scratch{unsafe.Slice((*float32)(t.Address()), t.Bytes()/4)}
+	return scratch{free: unsafe.Slice((*float32)(t.Address()), t.Bytes()/4)}
+}
+
+// planned returns the floats that lay takes from a scratch.
+func planned(lay func(s *scratch)) int {
+	s := scratch{plan: true}
+	lay(&s)
+	return s.used
 }
 
 // take allocates the next n floats, starting on a cache line.
 func (s *scratch) take(n int) []float32 {
+	s.used += padded(n)
+	if s.plan {
+		return nil
+	}
 	out := s.free[:n:n]
 	s.free = s.free[padded(n):]
 	return out
+}
+
+// bytes allocates the next n bytes, starting on a cache line.
+func (s *scratch) bytes(n int) []byte {
+	floats := s.take(tiles(n, 4))
+	if floats == nil {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(floats))), n)
+}
+
+// doubles allocates the next n float64.
+func (s *scratch) doubles(n int) []float64 {
+	b := s.bytes(8 * n)
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/8)
 }
 
 // padded returns n rounded up to whole cache lines of floats, the amount take uses.

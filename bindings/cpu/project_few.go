@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"unsafe"
-
 	"qlora/bindings"
 	"qlora/bindings/cpu/kernels"
 )
@@ -20,10 +18,9 @@ func isFew(op *bindings.Project) bool {
 	if op.X.Rows == 0 || op.X.Rows > kernels.FewRows {
 		return false
 	}
-	in := input{op.X, op.Random}
 	for i := range op.Parts {
 		l := op.Parts[i].Linear
-		if isDecomposed(l) || l.Adapter != nil && in.drops(l.Adapter) {
+		if isDecomposed(l) || l.Adapter != nil && drops(op.Random, l.Adapter) {
 			return false
 		}
 	}
@@ -55,7 +52,7 @@ func (d *Device) projectFew(op *bindings.Project) {
 		}
 		y := operandOf(p.XA)
 		if p.XA.Absent() {
-			y = kernels.Operand{Data: unsafe.Pointer(unsafe.SliceData(s.take(rows * a.Rank()))), Stride: a.Rank()}
+			y = floatOperand(s.take(rows*a.Rank()), a.Rank())
 		}
 		down := operandOf(a.A)
 		f.low = append(f.low, y)
@@ -130,28 +127,4 @@ func fewFloats(op *bindings.Project) int {
 		}
 	}
 	return need + min(operands, kernels.Orders)*padded(rows*kernels.ArrangedFloats(in))
-}
-
-// operandOf returns a tensor as an operand; absent tensors give the zero Operand.
-func operandOf(t bindings.Tensor) kernels.Operand {
-	if t.Absent() {
-		return kernels.Operand{}
-	}
-	return kernels.Operand{Type: t.DType, Data: t.Address(), Stride: t.Stride()}
-}
-
-// operandOfWeight returns w as an operand of kernels, [out, in].
-func operandOfWeight(w *bindings.Weight) kernels.Operand {
-	q := w.Quantized
-	if q == nil {
-		return operandOf(w.Dense)
-	}
-	c := &kernels.Coded{Codes: q.Codes.Address(), Values: *q.Kind.Codebook(), BlockSize: q.BlockSize}
-	if q.Double() {
-		c.AbsmaxCodes, c.Map = &elements[uint8](q.AbsmaxCodes)[0], &f32(q.Map)[0]
-		c.NestedAbsmax, c.NestedBlockSize, c.Offset = &f32(q.NestedAbsmax)[0], q.NestedBlockSize, f32(q.Offset)[0]
-	} else {
-		c.Absmax = &f32(q.Absmax)[0]
-	}
-	return kernels.Operand{Stride: w.In, Coded: c}
 }

@@ -4,55 +4,33 @@ import (
 	"fmt"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/kernels"
 	"qlora/bindings/cpu/vector"
 )
 
-// slabFloats is the maximum part of a weight expanded to float32 at a time: 16 MiB, or
-// one row if that is larger.
-const slabFloats = 4 << 20
-
-// expandPiece is the number of elements per goroutine and turn.
-const expandPiece = 1 << 15
-
-// slabRows returns the number of rows of w expanded at a time.
-func slabRows(w *bindings.Weight) int {
-	return min(w.Out, max(1, slabFloats/max(1, w.In)))
-}
-
-// slabSize returns the scratch for expanding w in floats: 0 for a float32 weight.
-func slabSize(w *bindings.Weight) int {
-	if w.Quantized == nil && w.Dense.DType == bindings.F32 {
-		return 0
+// operandOfWeight returns w as an operand of kernels, [out, in].
+func operandOfWeight(w *bindings.Weight) kernels.Operand {
+	q := w.Quantized
+	if q == nil {
+		return operandOf(w.Dense)
 	}
-	return slabRows(w) * w.In
-}
-
-// slabs calls do with consecutive rows [from, to) of w in float32, expanded to slab
-// unless w is float32.
-func (d *Device) slabs(w *bindings.Weight, slab []float32, do func(from, to int, rows matrix)) {
-	if slabSize(w) == 0 {
-		do(0, w.Out, dense(f32(w.Dense), w.In))
-		return
+	c := &kernels.Coded{Codes: q.Codes.Address(), Values: *q.Kind.Codebook(), BlockSize: q.BlockSize}
+	if q.Double() {
+		c.AbsmaxCodes, c.Map = &elements[uint8](q.AbsmaxCodes)[0], &f32(q.Map)[0]
+		c.NestedAbsmax, c.NestedBlockSize, c.Offset = &f32(q.NestedAbsmax)[0], q.NestedBlockSize, f32(q.Offset)[0]
+	} else {
+		c.Absmax = &f32(q.Absmax)[0]
 	}
-	step := slabRows(w)
-	for from := 0; from < w.Out; from += step {
-		to := min(w.Out, from+step)
-		d.expand(slab[:(to-from)*w.In], w, from*w.In)
-		do(from, to, dense(slab, w.In))
-	}
+	return kernels.Operand{Stride: w.In, Coded: c}
 }
 
 // expand writes the elements of w from first on, row-major, to dst.
-func (d *Device) expand(dst []float32, w *bindings.Weight, first int) {
+func expand(w *bindings.Weight, dst []float32, first int) {
 	if w.Quantized == nil {
-		d.rows(len(dst), expandPiece, func(from, to int) {
-			widen(dst[from:to], w.Dense, first+from)
-		})
+		widen(dst, w.Dense, first)
 		return
 	}
-	d.rows(len(dst), expandPiece, func(from, to int) {
-		dequantize(dst[from:to], w.Quantized, first+from)
-	})
+	dequantize(dst, w.Quantized, first)
 }
 
 // widen writes t's elements from first on to dst, in float32.

@@ -39,16 +39,23 @@ func (f *blasFamily) PackRight(dst []byte, o *Operand, lines, depth int, scale f
 	f.PackLeft(dst, o, lines, depth, scale)
 }
 
-// Multiply calls the BLAS.
+// gonumBlock is the size of the blocks in which gonum's Sgemm divides large products to
+// multiply them on several goroutines. A product of one block is summed in order of depth.
+const gonumBlock = 64
+
+// Multiply calls the BLAS for each block.
 func (f *blasFamily) Multiply(sums []float32, stride int, left, right []byte, rows, cols, depth int, accumulate bool) {
-	if rows == 0 || cols == 0 {
-		return
-	}
 	var beta float32
 	if accumulate {
 		beta = 1
 	}
-	f.blas.Sgemm(blas.NoTrans, blas.Trans, rows, cols, depth, 1, float32s(left), depth, float32s(right), depth, beta, sums, stride)
+	a, b := float32s(left), float32s(right)
+	for i := 0; i < rows; i += gonumBlock {
+		for j := 0; j < cols; j += gonumBlock {
+			f.blas.Sgemm(blas.NoTrans, blas.Trans, min(gonumBlock, rows-i), min(gonumBlock, cols-j), depth, 1,
+				a[i*depth:], depth, b[j*depth:], depth, beta, sums[i*stride+j:], stride)
+		}
+	}
 }
 
 func float32s(b []byte) []float32 {

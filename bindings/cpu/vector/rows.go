@@ -31,6 +31,9 @@ func RowsAt(first unsafe.Pointer, dtype Type, count, cols, stride int) Rows {
 // Cols returns the number of columns.
 func (x Rows) Cols() int { return x.cols }
 
+// Count returns the number of rows.
+func (x Rows) Count() int { return x.count }
+
 // Slice returns the rows [from, to); absent if x is.
 func (x Rows) Slice(from, to int) Rows {
 	if x.absent() {
@@ -42,8 +45,11 @@ func (x Rows) Slice(from, to int) Rows {
 	return x.at(from*x.stride, to-from, x.cols)
 }
 
-// Columns returns the columns [from, to) of all rows.
+// Columns returns the columns [from, to) of all rows; absent if x is.
 func (x Rows) Columns(from, to int) Rows {
+	if x.absent() {
+		return x
+	}
 	if from < 0 || to < from || to > x.cols {
 		panic("vector: columns out of range")
 	}

@@ -63,6 +63,12 @@ package vector
 #cgo nocallback vector_mask
 #cgo noescape vector_add_mask
 #cgo nocallback vector_add_mask
+#cgo noescape vector_store_sums
+#cgo nocallback vector_store_sums
+#cgo noescape vector_thin
+#cgo nocallback vector_thin
+#cgo noescape vector_drop
+#cgo nocallback vector_drop
 #include "vector.h"
 */
 import "C"

@@ -77,7 +77,15 @@ struct noise {
 	   long rows), \
 	  (type, x, h, positions, cosine, sine, half, sign, interleaved, rows)) \
 	X(void, clamp, (int type, struct rows x, long n, float limit), (type, x, n, limit)) \
-	X(void, clamp_backward, (int type, struct rows x, struct rows dx, long n, float limit), (type, x, dx, n, limit))
+	X(void, clamp_backward, (int type, struct rows x, struct rows dx, long n, float limit), (type, x, dx, n, limit)) \
+	X(void, store_sums, \
+	  (int type, struct rows y, const float *sums, long stride, const float *gain, const float *bias, struct rows residual, long rows, long cols), \
+	  (type, y, sums, stride, gain, bias, residual, rows, cols)) \
+	X(void, thin, (float *sums, long stride, int type, struct rows x, const float *u, long rank, long tokens, long cols), \
+	  (sums, stride, type, x, u, rank, tokens, cols)) \
+	X(void, drop, \
+	  (float *dst, long stride, int type, struct rows x, const struct dropout *d, uint32_t block, uint32_t first, long rows, long cols, int add, int complement), \
+	  (dst, stride, type, x, d, block, first, rows, cols, add, complement))
 
 // A processor's bodies of all functions.
 struct vector_bodies {
