@@ -19,6 +19,7 @@
 #include "norm.h"
 #include "rope.h"
 #include "clamp.h"
+#include "optimize.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)
