@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
 )
 
 // normPiece is the number of elements of a gradient summed as one piece. The pieces'
@@ -12,20 +13,20 @@ const normPiece = 1 << 16
 
 // gradNorm sums squares in float64.
 func (d *Device) gradNorm(op *bindings.GradNorm) {
-	var total float64
+	pieces := 0
 	for i := range op.Params {
-		g := f32(op.Params[i].Grad)
-		n := tiles(len(g), normPiece)
-		if n > len(d.partial) {
-			d.partial = make([]float64, n)
-		}
-		d.parallel(n, func(_, i int) {
-			piece := g[i*normPiece : min(len(g), (i+1)*normPiece)]
-			d.partial[i] = dot(piece, piece)
-		})
-		for _, s := range d.partial[:n] {
-			total += s
-		}
+		pieces += tiles(op.Params[i].Grad.Len(), normPiece)
+	}
+	if pieces > len(d.partial) {
+		d.partial = make([]float64, pieces)
+	}
+	d.params(op.Params, normPiece, func(_, piece, i, from, to int) {
+		g := f32(op.Params[i].Grad)[from:to]
+		d.partial[piece] = vector.Dot(g, g)
+	})
+	var total float64
+	for _, s := range d.partial[:pieces] {
+		total += s
 	}
 	out := f32(op.Out)
 	norm := float32(math.Sqrt(total))

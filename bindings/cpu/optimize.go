@@ -2,8 +2,10 @@ package cpu
 
 import (
 	"math"
+	"sort"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/vector"
 	"qlora/internal/dynamic8"
 )
 
@@ -18,35 +20,49 @@ func (d *Device) optimize(op *bindings.Optimize) {
 	if math.IsNaN(float64(clip)) || math.IsInf(float64(clip), 0) {
 		return
 	}
+	steps := make([]step, len(op.Params))
 	for i := range op.Params {
+		steps[i] = stepOf(op, &op.Params[i], clip)
+	}
+	d.params(op.Params, optimizePiece, func(lane, _, i, from, to int) {
 		p := &op.Params[i]
-		step := stepOf(op, p, clip)
-		w, g := f32(p.Master), f32(p.Grad)
 		m, v := momentOf(p.M, dynamic8.Signed), momentOf(p.V, dynamic8.Unsigned)
+		w, g, wide := f32(p.Master), f32(p.Grad), &d.moments[lane]
 		stride := optimizePiece
 		if m.code != nil || v.code != nil {
 			stride = dynamic8.BlockSize
 		}
-		d.parallel(tiles(len(w), optimizePiece), func(lane, piece int) {
-			from, to, wide := piece*optimizePiece, min(len(w), (piece+1)*optimizePiece), &d.moments[lane]
-			for at := from; at < to; at += stride {
-				end := min(at+stride, to)
-				mean, square := m.expand(&wide[0], at, end), v.expand(&wide[1], at, end)
-				step.run(w[at:end], g[at:end], mean, square)
-				m.keep(mean, at)
-				v.keep(square, at)
-			}
-			if p.Value != p.Master {
-				narrow(p.Value, from, w[from:to])
-			}
-		})
+		for at := from; at < to; at += stride {
+			end := min(at+stride, to)
+			mean, square := m.expand(&wide[0], at, end), v.expand(&wide[1], at, end)
+			steps[i].Run(w[at:end], g[at:end], mean, square)
+			m.keep(mean, at)
+			v.keep(square, at)
+		}
+		if p.Value != p.Master {
+			narrow(p.Value, from, w[from:to])
+		}
+	})
+}
+
+// params calls do for all elements of the parameters in parallel: piece by piece, in the
+// order of the parameters, for elements [from, to) of params[i], at most size of them.
+func (d *Device) params(params []bindings.Param, size int, do func(lane, piece, i, from, to int)) {
+	first := make([]int, len(params)+1) // the number of each parameter's first piece
+	for i := range params {
+		first[i+1] = first[i] + tiles(params[i].Grad.Len(), size)
 	}
+	d.parallel(first[len(params)], func(lane, piece int) {
+		i := sort.SearchInts(first, piece+1) - 1
+		from := (piece - first[i]) * size
+		do(lane, piece, i, from, min(params[i].Grad.Len(), from+size))
+	})
 }
 
 // A step updates elements of a weight and of its moments. Its scalars are rounded to
 // float32, as torch rounds a Python number combined with a float32 tensor.
 type step interface {
-	run(w, g, m, v []float32)
+	Run(w, g, m, v []float32)
 }
 
 func stepOf(op *bindings.Optimize, p *bindings.Param, clip float32) step {
@@ -92,7 +108,7 @@ func (m *moment) expand(wide *wideBlock, from, to int) []float32 {
 	switch {
 	case m.code != nil:
 		x := wide[:to-from]
-		m.code.Expand(x, m.codes[from:to], m.absmax[from/dynamic8.BlockSize])
+		vector.Expand8(x, m.codes[from:to], m.code.Values(), m.absmax[from/dynamic8.BlockSize])
 		return x
 	case m.values != nil:
 		return m.values[from:to]
@@ -103,10 +119,6 @@ func (m *moment) expand(wide *wideBlock, from, to int) []float32 {
 // keep stores the updated result of expand.
 func (m *moment) keep(x []float32, from int) {
 	if m.code != nil {
-		m.absmax[from/dynamic8.BlockSize] = m.code.Quantize(m.codes[from:from+len(x)], x)
+		m.absmax[from/dynamic8.BlockSize] = vector.Quantize8(m.codes[from:from+len(x)], x, m.code.Steps())
 	}
 }
-
-// fma returns a·b + c rounded once, except for a rare sum within 2^-53 of halfway between
-// two float32.
-func fma(a, b, c float32) float32 { return float32(float64(a)*float64(b) + float64(c)) }

@@ -52,6 +52,10 @@ func newCode(signed bool) *Code {
 // modify it.
 func (c *Code) Values() *[256]float32 { return &c.values }
 
+// Steps returns the code of each of the evenly spaced numbers from -1 to 1 that Quantize
+// distinguishes. Callers must not modify it.
+func (c *Code) Steps() *[steps]byte { return &c.steps }
+
 // Quantize writes the code of each number of a block and returns the block's absmax. The
 // codes equal those of bitsandbytes 0.50 on the CPU. The codes of a block of zeros are
 // 0. A NaN does not count in the absmax and gets the code of -1.

@@ -2,6 +2,7 @@
 #include "vector.h"
 
 #if defined(__x86_64__)
+#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 

@@ -20,6 +20,7 @@
 #include "rope.h"
 #include "clamp.h"
 #include "products.h"
+#include "optimize.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)

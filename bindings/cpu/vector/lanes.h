@@ -3,7 +3,8 @@
 typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 typedef uint16_t shorts __attribute__((vector_size(2 * LANES)));
-typedef double doubles __attribute__((vector_size(4 * LANES)));
+typedef float halves __attribute__((vector_size(2 * LANES)));
+typedef double doubles __attribute__((vector_size(4 * LANES))); // half as many
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -30,6 +31,42 @@ INLINE ints choose_bits(ints a, ints b, ints mask) { return (a & ~mask) | (b & m
 
 INLINE floats magnitude(floats x) { return (floats)((ints)x & 0x7fffffff); }
 INLINE floats signed_as(floats x, floats sign) { return (floats)(((ints)x & 0x7fffffff) | ((ints)sign & INT32_MIN)); }
+
+// The halves of a group in double, and a group of both rounded.
+#if LANES == 16
+#define LOWER(v) __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7)
+#define UPPER(v) __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15)
+#define JOINED(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#elif LANES == 8
+#define LOWER(v) __builtin_shufflevector(v, v, 0, 1, 2, 3)
+#define UPPER(v) __builtin_shufflevector(v, v, 4, 5, 6, 7)
+#define JOINED(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
+#else
+#define LOWER(v) __builtin_shufflevector(v, v, 0, 1)
+#define UPPER(v) __builtin_shufflevector(v, v, 2, 3)
+#define JOINED(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
+#endif
+INLINE doubles lower(floats v) { return __builtin_convertvector(LOWER(v), doubles); }
+INLINE doubles upper(floats v) { return __builtin_convertvector(UPPER(v), doubles); }
+INLINE floats joined(doubles a, doubles b) {
+	halves low = __builtin_convertvector(a, halves), high = __builtin_convertvector(b, halves);
+	return JOINED(low, high);
+}
+
+INLINE floats square_root(floats v) {
+#if LANES == 16
+	return (floats)_mm512_sqrt_ps((__m512)v);
+#elif LANES == 8
+	return (floats)_mm256_sqrt_ps((__m256)v);
+#elif defined(__SSE2__)
+	return (floats)_mm_sqrt_ps((__m128)v);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+	return (floats)vsqrtq_f32((float32x4_t)v);
+#else
+	for (int j = 0; j < LANES; j++) v[j] = sqrtf(v[j]);
+	return v;
+#endif
+}
 
 // The float32 bits of LANES binary16: a NaN becomes quiet.
 INLINE ints widen_f16(ints h) {

@@ -3,6 +3,11 @@
 
 #include <math.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 #define BODIES vector_plain
 #define LANES 4

@@ -2,25 +2,6 @@
 // lanes are added in pairs.
 enum { wide = 16 };
 
-INLINE doubles lower(floats v) {
-#if LANES == 16
-	return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7), doubles);
-#elif LANES == 8
-	return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3), doubles);
-#else
-	return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1), doubles);
-#endif
-}
-INLINE doubles upper(floats v) {
-#if LANES == 16
-	return __builtin_convertvector(__builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15), doubles);
-#elif LANES == 8
-	return __builtin_convertvector(__builtin_shufflevector(v, v, 4, 5, 6, 7), doubles);
-#else
-	return __builtin_convertvector(__builtin_shufflevector(v, v, 2, 3), doubles);
-#endif
-}
-
 // Sixteen sums in double.
 typedef struct {
 	doubles lanes[2 * wide / LANES];

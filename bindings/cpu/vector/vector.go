@@ -59,6 +59,16 @@ package vector
 #cgo nocallback vector_clamp
 #cgo noescape vector_clamp_backward
 #cgo nocallback vector_clamp_backward
+#cgo noescape vector_adamw
+#cgo nocallback vector_adamw
+#cgo noescape vector_lion
+#cgo nocallback vector_lion
+#cgo noescape vector_sgd
+#cgo nocallback vector_sgd
+#cgo noescape vector_expand8
+#cgo nocallback vector_expand8
+#cgo noescape vector_quantize8
+#cgo nocallback vector_quantize8
 #cgo noescape vector_mask
 #cgo nocallback vector_mask
 #cgo noescape vector_add_mask

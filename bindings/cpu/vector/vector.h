@@ -29,6 +29,19 @@ struct noise {
 	float bound;
 };
 
+// The scalars of optimizers' updates. See vector.go.
+struct adamw {
+	float clip, decay, beta1, fresh1, beta2, fresh2, step, root2, eps;
+	int bitsandbytes;
+};
+struct lion {
+	float clip, decay, beta1, fresh1, beta2, fresh2, lr;
+};
+struct sgd {
+	float clip, decay, lr, momentum, fresh;
+	int first, nesterov;
+};
+
 // All functions: result, name, parameters, arguments. The elements of rows have the type
 // that precedes them.
 #define VECTOR_FUNCTIONS(X) \
@@ -85,7 +98,12 @@ struct noise {
 	  (sums, stride, type, x, u, rank, tokens, cols)) \
 	X(void, drop, \
 	  (float *dst, long stride, int type, struct rows x, const struct dropout *d, uint32_t block, uint32_t first, long rows, long cols, int add, int complement), \
-	  (dst, stride, type, x, d, block, first, rows, cols, add, complement))
+	  (dst, stride, type, x, d, block, first, rows, cols, add, complement)) \
+	X(void, adamw, (const struct adamw *s, float *w, const float *g, float *m, float *v, long n), (s, w, g, m, v, n)) \
+	X(void, lion, (const struct lion *s, float *w, const float *g, float *m, long n), (s, w, g, m, n)) \
+	X(void, sgd, (const struct sgd *s, float *w, const float *g, float *m, long n), (s, w, g, m, n)) \
+	X(void, expand8, (float *x, const uint8_t *codes, const float *values, float absmax, long n), (x, codes, values, absmax, n)) \
+	X(float, quantize8, (uint8_t *codes, const float *x, const uint8_t *steps, long n), (codes, x, steps, n))
 
 // A processor's bodies of all functions.
 struct vector_bodies {
