@@ -43,7 +43,7 @@ type point struct{ Loss, GradNorm float64 }
 // smaller ones.
 func TestLosses(t *testing.T) {
 	if *record != "" {
-		dev := openCPU(t)
+		dev := openCPU(t, bindings.F32)
 		all := map[string][]point{}
 		for _, c := range courses(false) {
 			all[c.name] = c.train(t, dev)
@@ -66,7 +66,7 @@ func TestLosses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			want := want[c.name]
 			if want == nil {
-				want = c.train(t, openCPU(t))
+				want = c.train(t, openCPU(t, bindings.F32))
 			}
 			compare(t, want, c.train(t, dev))
 		})

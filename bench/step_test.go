@@ -15,6 +15,7 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/bindings/cuda"
 	"qlora/bindings/cuda/cudatest"
+	"qlora/checkpoint"
 	"qlora/internal/philox"
 	"qlora/lora"
 	"qlora/nf4"
@@ -24,6 +25,8 @@ import (
 var (
 	device = flag.String("device", "", "what the steps of a benchmark, or the losses of a test, are of: cpu, emu or cuda")
 	tiny   = flag.Bool("tiny", false, "of a tiny model, to see that everything runs")
+
+	compute = flag.String("compute", "float32", "the type that the cpu computes in: float32 or bfloat16")
 )
 
 // open opens the device of -device, or else otherwise.
@@ -35,7 +38,11 @@ func open(tb testing.TB, otherwise string) bindings.Device {
 	}
 	switch name {
 	case "cpu":
-		return openCPU(tb)
+		dtype, err := checkpoint.ParseTorch(*compute)
+		require.NoError(tb, err)
+		own, err := bindings.ParseDType(string(dtype))
+		require.NoError(tb, err)
+		return openCPU(tb, own)
 	case "emu":
 		return cudatest.Emulator(tb)
 	case "cuda":
@@ -45,9 +52,9 @@ func open(tb testing.TB, otherwise string) bindings.Device {
 	return nil
 }
 
-func openCPU(tb testing.TB) *cpu.Device {
+func openCPU(tb testing.TB, compute bindings.DType) *cpu.Device {
 	tb.Helper()
-	dev, err := cpu.New(cpu.Options{})
+	dev, err := cpu.New(cpu.Options{Compute: compute})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, dev.Close()) })
 	return dev

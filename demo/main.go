@@ -20,6 +20,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
+	"qlora/checkpoint"
 	"qlora/demo/town"
 	"qlora/trainer"
 	"qlora/trainer/report"
@@ -48,7 +49,11 @@ func run(out string, compared, validation bool) error {
 	if validation {
 		asked = questions.Validation
 	}
-	device, err := cpu.New(cpu.Options{})
+	best, err := cpu.Options{}.Choose()
+	if err != nil {
+		return err
+	}
+	device, err := cpu.New(cpu.Options{Compute: best.Auto})
 	if err != nil {
 		return err
 	}
@@ -58,6 +63,9 @@ func run(out string, compared, validation bool) error {
 	}
 	return demonstrate(ctx, os.Stdout, device, filepath.Join(out, "demo"), questions.Train, asked)
 }
+
+// computeType returns torch's name of the type that the device computes in.
+func computeType(dev *cpu.Device) string { return checkpoint.DType(dev.Info().Activation.String()).Torch() }
 
 // shown is the number of questions printed with their answers.
 const shown = 10
@@ -75,7 +83,7 @@ func demonstrate(ctx context.Context, w io.Writer, dev *cpu.Device, out string, 
 		return err
 	}
 	s := settingsOf(methodQLoRA)
-	fmt.Fprintf(w, "device          %s\n", dev.Info().Detail)
+	fmt.Fprintf(w, "device          %s, computing in %s\n", dev.Info().Detail, computeType(dev))
 	fmt.Fprintf(w, "base            %s, its linear layers quantized to NF4 with double quantization\n", base)
 	fmt.Fprintf(w, "questions       %d, about people whom tuning does not ask about; an answer is right if it is the expected word and no more\n", len(asked))
 	before, err := examine(ctx, dev, base, base, true, "", asked)

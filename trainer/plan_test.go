@@ -25,17 +25,38 @@ func TestFrontKeepsWhatNothingExceeds(t *testing.T) {
 }
 
 func TestPlanIsWhatTheTrainerTakes(t *testing.T) {
-	r := tinyRun(t)
-	plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(cpu.Options{}), 0)
-	require.NoError(t, err)
-	tr, err := New(r)
-	require.NoError(t, err)
-	for category, bytes := range tr.Plan().Bytes {
-		if category != "workspace" { // depends on the number of threads
-			require.Equal(t, plan.Bytes[category], bytes, "%s", category)
-		}
+	for _, compute := range []bindings.DType{bindings.F32, bindings.BF16} {
+		t.Run(compute.String(), func(t *testing.T) {
+			opts := cpu.Options{Threads: 1, Compute: compute}
+			r := tinyRun(t)
+			var err error
+			r.Device, err = cpu.New(opts)
+			require.NoError(t, err)
+			plan, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(opts), 0)
+			require.NoError(t, err)
+			tr, err := New(r)
+			require.NoError(t, err)
+			require.Equal(t, plan.Bytes, tr.Plan().Bytes)
+			require.Equal(t, "none", plan.Recompute.String())
+		})
 	}
-	require.Equal(t, "none", plan.Recompute.String())
+}
+
+// TestBFloat16HalvesActivations compares the plans of both types. Only the statistics of
+// norms and attention are float32 in either.
+func TestBFloat16HalvesActivations(t *testing.T) {
+	r := tinyRun(t)
+	plan := func(compute bindings.DType) bindings.MemoryPlan {
+		p, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, nil, 0, cpu.Profile(cpu.Options{Compute: compute}), 0)
+		require.NoError(t, err)
+		return p.Bytes
+	}
+	whole, half := plan(bindings.F32), plan(bindings.BF16)
+	require.InDelta(t, 0.5, float64(half[bindings.Activations])/float64(whole[bindings.Activations]), 0.02)
+	require.InDelta(t, 0.5, float64(half[bindings.Adapters])/float64(whole[bindings.Adapters]), 0.02)
+	for _, same := range []bindings.Category{bindings.Weights4Bit, bindings.Gradients, bindings.Inputs} {
+		require.Equal(t, whole[same], half[same], "%s", same)
+	}
 }
 
 // TestPlanOfTheOptimizer compares the planned bytes of the optimizer with those of its

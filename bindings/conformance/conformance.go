@@ -20,6 +20,7 @@ import (
 type Tolerances struct {
 	Unit   float64 // unit roundoff of accumulation
 	Stored float64 // unit roundoff of stored activations
+	Packed float64 // unit roundoff of float32 operands of products; 0: they are not rounded
 	Codes  Backend // the bitsandbytes backend whose 4-bit codes it matches
 }
 
@@ -53,8 +54,12 @@ var BFloat16 = Tolerances{Unit: 0x1p-24, Stored: 0x1p-8, Codes: CUDA}
 //     it relative to the number). A chain of three such sums and the rounding of the
 //     result give 6·0.42·sqrt(3) + 1, about 5.4.
 //   - more if a stored error is amplified: see HeadLoss.
+//
+// Packed is for products that split their float32 operands into shorter numbers. Each
+// term of a sum then has an error of up to 2·Packed, as if both factors were stored. It
+// adds to every result, so give it for operations of products alone.
 func (tol Tolerances) relative(k int, stored float64) float64 {
-	return 8 * (tol.Unit*math.Sqrt(float64(k)) + max(tol.Unit, stored*tol.Stored))
+	return 8 * (tol.Unit*math.Sqrt(float64(k)) + max(tol.Unit, stored*tol.Stored) + tol.Packed)
 }
 
 // A Choice selects the rows to run. The zero value selects all.

@@ -3,8 +3,9 @@ package cpu
 import "qlora/bindings"
 
 // features returns operations that use the fields everyOperation leaves out, on columns
-// of fused projections. ids are below vocabulary; tensor declares random numbers.
-func features(tensor func(rows, cols int) bindings.Tensor, ids bindings.Tensor, sequences bindings.Sequences, vocabulary int) []bindings.Operation {
+// of fused projections. ids are below vocabulary; tensor declares random numbers of the
+// activations' type, and float of float32.
+func features(tensor, float func(rows, cols int) bindings.Tensor, ids bindings.Tensor, sequences bindings.Sequences, vocabulary int) []bindings.Operation {
 	const heads, kvHeads, dim, wide = 4, 2, 24, 1100
 	tokens, width := ids.Cols, heads*dim
 	random := bindings.Random{Train: true, Seed: 9, Step: 2}
@@ -12,14 +13,14 @@ func features(tensor func(rows, cols int) bindings.Tensor, ids bindings.Tensor, 
 
 	layer := &bindings.Norm{
 		X: x, Weight: tensor(1, width), Bias: tensor(1, width), Centered: true, Eps: 1e-5,
-		Y: tensor(tokens, width), Mean: tensor(1, tokens), RStd: tensor(1, tokens),
+		Y: tensor(tokens, width), Mean: float(1, tokens), RStd: float(1, tokens),
 	}
-	layerBackward := &bindings.NormBackward{Norm: *layer, DY: tensor(tokens, width), DX: dx, DWeight: tensor(1, width), DBias: tensor(1, width)}
+	layerBackward := &bindings.NormBackward{Norm: *layer, DY: tensor(tokens, width), DX: dx, DWeight: float(1, width), DBias: float(1, width)}
 	perHead := &bindings.Norm{
-		X: x.Reshape(tokens*heads, dim), Weight: tensor(heads, dim), Offset: 1, Y: tensor(tokens*heads, dim), RStd: tensor(1, tokens*heads),
+		X: x.Reshape(tokens*heads, dim), Weight: tensor(heads, dim), Offset: 1, Y: tensor(tokens*heads, dim), RStd: float(1, tokens*heads),
 	}
 	perHeadBackward := &bindings.NormBackward{
-		Norm: *perHead, DY: tensor(tokens*heads, dim), DX: dx.Reshape(tokens*heads, dim), Accumulate: true, DWeight: tensor(heads, dim),
+		Norm: *perHead, DY: tensor(tokens*heads, dim), DX: dx.Reshape(tokens*heads, dim), Accumulate: true, DWeight: float(heads, dim),
 	}
 
 	const group = (heads/kvHeads + 2) * dim
@@ -28,13 +29,13 @@ func features(tensor func(rows, cols int) bindings.Tensor, ids bindings.Tensor, 
 	}
 	q, k, v := split(tensor(tokens, kvHeads*group))
 	dq, dk, dv := split(tensor(tokens, kvHeads*group))
-	rope := &bindings.RoPE{X: q, Heads: heads, HeadDim: dim, Positions: ids, Cos: tensor(vocabulary, 6), Sin: tensor(vocabulary, 6), Interleaved: true}
+	rope := &bindings.RoPE{X: q, Heads: heads, HeadDim: dim, Positions: ids, Cos: float(vocabulary, 6), Sin: float(vocabulary, 6), Interleaved: true}
 	attend := &bindings.Attend{
-		Q: q, K: k, V: v, O: tensor(tokens, width), LSE: tensor(tokens, heads), Queries: sequences, Keys: sequences,
+		Q: q, K: k, V: v, O: tensor(tokens, width), LSE: float(tokens, heads), Queries: sequences, Keys: sequences,
 		Heads: heads, KVHeads: kvHeads, HeadDim: dim, Scale: 0.2, Window: 150, Cap: 5,
-		KeyBias: tensor(heads, tokens), Sinks: tensor(1, heads), Dropout: 0.1, Stream: bindings.ModelStream, Random: random,
+		KeyBias: float(heads, tokens), Sinks: float(1, heads), Dropout: 0.1, Stream: bindings.ModelStream, Random: random,
 	}
-	attendBackward := &bindings.AttendBackward{Attend: *attend, DO: dx, DQ: dq, DK: dk, DV: dv, DSinks: tensor(1, heads)}
+	attendBackward := &bindings.AttendBackward{Attend: *attend, DO: dx, DQ: dq, DK: dk, DV: dv, DSinks: float(1, heads)}
 
 	pair, grads := tensor(tokens, 2*wide), tensor(tokens, 2*wide)
 	activate := &bindings.Activate{Kind: bindings.GELU, G: pair.Columns(0, wide), U: pair.Columns(wide, 2*wide), Y: tensor(tokens, wide)}
@@ -49,11 +50,11 @@ func features(tensor func(rows, cols int) bindings.Tensor, ids bindings.Tensor, 
 
 	table := tensor(vocabulary, width)
 	embed := &bindings.Embed{IDs: ids, Table: table, Y: x, Accumulate: true, Scale: 0.5, Noise: 0.1, Random: random}
-	embedBackward := &bindings.EmbedBackward{IDs: ids, DY: dx, DTable: tensor(vocabulary, width), Scale: 0.5, Pad: -1}
+	embedBackward := &bindings.EmbedBackward{IDs: ids, DY: dx, DTable: float(vocabulary, width), Scale: 0.5, Pad: -1}
 	head := &bindings.Linear{Name: "head", Weight: bindings.Weight{Out: vocabulary, In: width, Dense: table}, Bias: tensor(1, vocabulary)}
 	loss := &bindings.HeadLoss{
-		X: x, Linear: head, LogitScale: 0.5, LogitCap: 3, Labels: ids, Scale: 0.01, Stats: tensor(1, 3),
-		DX: dx, DWeight: embedBackward.DTable, DBias: tensor(1, vocabulary),
+		X: x, Linear: head, LogitScale: 0.5, LogitCap: 3, Labels: ids, Scale: 0.01, Stats: float(1, 3),
+		DX: dx, DWeight: embedBackward.DTable, DBias: float(1, vocabulary),
 	}
 	return []bindings.Operation{
 		layer, layerBackward, perHead, perHeadBackward, rope, attend, attendBackward, activate, activateBackward, plain,

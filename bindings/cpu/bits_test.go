@@ -2,35 +2,37 @@ package cpu
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"testing"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/kernels"
 	"qlora/nf4"
 )
 
 // TestSameBits checks that every operation gives the same bits when run again and with
-// other numbers of threads.
+// other numbers of threads, in either type and with every family of kernels.
 func TestSameBits(t *testing.T) {
-	t.Run("gonum", func(t *testing.T) { sameBits(t, "gonum") })
-	t.Run("OpenBLAS", func(t *testing.T) {
-		d, err := New(Options{})
-		if err != nil {
-			t.Fatal(err)
+	for _, compute := range computeTypes {
+		for _, f := range kernels.Families() {
+			t.Run(fmt.Sprintf("%v/%s", compute, f.Info().Name), func(t *testing.T) {
+				sameBits(t, Options{Kernels: f.Info().Name, Compute: compute})
+			})
 		}
-		if d.Describe().Path == "" {
-			t.Skipf("no OpenBLAS was found: %q", d.Describe().Looked)
-		}
-		sameBits(t, "")
-	})
+	}
 }
 
-func sameBits(t *testing.T, blas string) {
+// computeTypes are the types that all operations compute in.
+var computeTypes = []bindings.DType{bindings.F32}
+
+func sameBits(t *testing.T, opts Options) {
 	var want []byte
 	for _, threads := range []int{1, 1, 2, 4} {
 		before := runtime.GOMAXPROCS(threads)
-		d, err := New(Options{BLAS: blas, Threads: threads})
+		opts.Threads = threads
+		d, err := New(opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +42,7 @@ func sameBits(t *testing.T, blas string) {
 			want = got
 		}
 		if i := firstDifference(got, want); i >= 0 {
-			t.Errorf("%s on %d threads: byte %d of the memory differs from the run on one", d.Describe().Name, threads, i)
+			t.Errorf("on %d threads, byte %d of the memory differs from the run on one", threads, i)
 		}
 	}
 }
@@ -68,23 +70,25 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	a := m.Arena(bindings.Activations)
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []bindings.Tensor
-	tensor := func(rows, cols int) bindings.Tensor {
-		x := a.New(bindings.F32, rows, cols)
+	declare := func(dtype bindings.DType, rows, cols int) bindings.Tensor {
+		x := a.New(dtype, rows, cols)
 		all = append(all, x)
 		return x
 	}
+	tensor := func(rows, cols int) bindings.Tensor { return declare(d.info.Activation, rows, cols) }
+	float := func(rows, cols int) bindings.Tensor { return declare(bindings.F32, rows, cols) }
 	ints := a.New(bindings.I32, 1, tokens)
 	x, y, xa, dy, dx := tensor(tokens, hidden), tensor(tokens, out), tensor(tokens, rank), tensor(tokens, out), tensor(tokens, hidden)
-	la, lb, da, db := tensor(rank, hidden), tensor(out, rank), tensor(rank, hidden), tensor(out, rank)
-	dw, dbias, bias := tensor(out, hidden), tensor(1, out), tensor(1, out)
-	q, k, v, o, lse := tensor(tokens, hidden), tensor(tokens, dim), tensor(tokens, dim), tensor(tokens, hidden), tensor(tokens, heads)
+	la, lb, da, db := tensor(rank, hidden), tensor(out, rank), float(rank, hidden), float(out, rank)
+	dw, dbias, bias := float(out, hidden), float(1, out), tensor(1, out)
+	q, k, v, o, lse := tensor(tokens, hidden), tensor(tokens, dim), tensor(tokens, dim), tensor(tokens, hidden), float(tokens, heads)
 	dq, dk, dv := tensor(tokens, hidden), tensor(tokens, dim), tensor(tokens, dim)
-	rstd, norm, dnorm := tensor(1, tokens), tensor(1, hidden), tensor(1, hidden)
+	rstd, norm, dnorm := float(1, tokens), tensor(1, hidden), float(1, hidden)
 	g, dg, du := tensor(tokens, out), tensor(tokens, out), tensor(tokens, out)
-	stats, clip := tensor(1, 3), tensor(1, 2)
-	magnitude, norms, dmagnitude := tensor(1, out), tensor(1, out), tensor(1, out)
-	table, dtable := tensor(vocabulary, hidden), tensor(vocabulary, hidden)
-	m1, v1, w8 := tensor(vocabulary, hidden), tensor(vocabulary, hidden), tensor(vocabulary, hidden)
+	stats, clip := float(1, 3), float(1, 2)
+	magnitude, norms, dmagnitude := float(1, out), float(1, out), float(1, out)
+	table, dtable := float(vocabulary, hidden), float(vocabulary, hidden)
+	m1, v1, w8 := float(vocabulary, hidden), float(vocabulary, hidden), float(vocabulary, hidden)
 	l := &bindings.Linear{
 		Name: "l", Weight: bindings.Weight{
 			Out: out, In: hidden,
@@ -133,7 +137,7 @@ func everyOperation(t *testing.T, d *Device) []byte {
 		project, projectBackward, rowNorms, decomposed, decomposedBackward, attend, attendBackward, rms, rmsBackward,
 		activate, activateBackward, loss, gradNorm, adam, inEightBits, embed, embedBackward,
 	}
-	ops = append(ops, features(tensor, ints, seq, vocabulary)...)
+	ops = append(ops, features(tensor, float, ints, seq, vocabulary)...)
 	var needs bindings.Needs
 	for _, op := range ops {
 		needs = needs.Most(d.Needs(op))
@@ -146,9 +150,11 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	defer m.Close()
 	d.UseScratch(w, logits)
 	for _, x := range all {
-		for i := range f32(x) {
-			f32(x)[i] = float32(r.NormFloat64())
+		row := make([]float32, x.Len())
+		for i := range row {
+			row[i] = float32(r.NormFloat64())
 		}
+		narrow(x, 0, row)
 	}
 	for i := range f32(v1) {
 		f32(v1)[i] *= f32(v1)[i]
@@ -171,7 +177,9 @@ func everyOperation(t *testing.T, d *Device) []byte {
 	}
 	var memory []byte
 	for i, x := range all {
-		for j, v := range f32(x) {
+		row := make([]float32, x.Len())
+		widen(row, x, 0)
+		for j, v := range row {
 			if v != v {
 				t.Fatalf("tensor %d: element %d is NaN", i, j)
 			}

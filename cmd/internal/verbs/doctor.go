@@ -65,7 +65,7 @@ func describeFamilies(w io.Writer) {
 		why = "selected by " + chosen.By
 	}
 	fmt.Fprintf(w, "\tkernels: %s for float32, %s for bfloat16: %s (%s)\n", chosen.Float32, chosen.BFloat16, why, strings.Join(chosen.Runs, ", "))
-	fmt.Fprintf(w, "\tbnb_4bit_compute_dtype auto %s\n", computeOf(quantize.DefaultOptions(), "").note())
+	fmt.Fprintf(w, "\t--bnb_4bit_compute_dtype auto %s\n", computeOf(quantize.DefaultOptions(), "").note())
 }
 
 // describeKernels prints whether a device that runs the CUDA kernels can be used, and

@@ -278,13 +278,13 @@ def adapted(settings, folder, seed):
     return PeftModel.from_pretrained(base_model(settings), folder / "initial", is_trainable=True)
 
 
-def arguments(settings, scratch):
+def arguments(settings, scratch, **more):
     same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
             "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_steps", "num_train_epochs", "seed",
             "data_seed", "label_smoothing_factor", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
     return TrainingArguments(output_dir=str(scratch), use_cpu=True, report_to="none", disable_tqdm=True, **optimizers.arguments(settings),
                              train_sampling_strategy="group_by_length" if settings.get("group_by_length") else "random",
-                             **{k: settings[k] for k in same if k in settings})
+                             **{k: settings[k] for k in same if k in settings}, **more)
 
 
 def run_case(name, model, changes, seed, scratch):
