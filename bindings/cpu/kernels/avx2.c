@@ -17,6 +17,7 @@ enum {
 	height = 6,        // lines of a left panel: 12 sums, 2 vectors of the right panel and 1 factor fit in the 16 registers
 	width = 2 * lanes, // lines of a right panel
 	group = 16,        // panels that are filled while a row in memory passes
+	ahead = 32,        // rows in memory whose elements are prefetched: they are too far apart for the processor
 };
 
 // Returns 8 16-bit elements in float32.
@@ -98,6 +99,7 @@ INLINE void pack_across(float *dst, int type, const struct kernels_operand *o, l
 			for (long first = from; first < to; first += panel)
 				for (int half = 0; half < panel; half += lanes) {
 					long n = lines - first - half < panel - half ? lines - first - half : panel - half;
+					_mm_prefetch((const char *)o->data + ((k + ahead) * o->stride + first + half) * (type == kernels_f32 ? 4 : 2), _MM_HINT_T0);
 					__m256 x = n > 0 ? load(type, o->data, k * o->stride + first + half, n) : _mm256_setzero_ps();
 					store(dst + first * depth + k * panel + half, _mm256_mul_ps(x, s), panel);
 				}
@@ -194,6 +196,7 @@ TARGET static void codes_across(float *dst, const struct kernels_operand *o, lon
 				long at = o->first + k * o->stride + first, n = lines - first;
 				uint8_t part[lanes] = {0};
 				const uint8_t *codes = (const uint8_t *)o->data + at / 2;
+				_mm_prefetch((const char *)o->data + (at + ahead * o->stride) / 2, _MM_HINT_T0);
 				if (n < width) {
 					for (long b = 0; b < (n + 1) / 2; b++) part[b] = codes[b];
 					codes = part;
@@ -235,6 +238,7 @@ INLINE void tile(int rows, float *sums, long stride, const float *left, const fl
 	}
 	for (long k = 0; k < depth; k++, left += height, right += width) {
 		__m256 y0 = _mm256_loadu_ps(right), y1 = _mm256_loadu_ps(right + lanes);
+		_mm_prefetch((const char *)(left + height * depth), _MM_HINT_T0); // the next panel
 		_Pragma("GCC unroll 6") for (int r = 0; r < rows; r++) {
 			__m256 x = _mm256_broadcast_ss(left + r);
 			sum[r][0] = _mm256_fmadd_ps(x, y0, sum[r][0]);

@@ -103,8 +103,10 @@ INLINE void pack_along(void *dst, int type, const struct kernels_operand *o, lon
 		}
 }
 
-// How many panels are filled while a row in memory passes.
-enum { group = 8 };
+enum {
+	group = 8,  // panels that are filled while a row in memory passes
+	ahead = 32, // rows in memory whose elements are prefetched: they are too far apart for the processor
+};
 
 // Packs a dense operand whose rows in memory are steps of the depth.
 INLINE void pack_across(void *dst, int type, const struct kernels_operand *o, long lines, long depth, float scale, int panel_width) {
@@ -117,8 +119,10 @@ INLINE void pack_across(void *dst, int type, const struct kernels_operand *o, lo
 				for (int half = 0; half < panel_width; half += lanes) {
 					long n = lines - first - half, at = step * UNIT * o->stride + first + half;
 					__mmask16 columns = first_lanes(panel_width - half), m = first_lanes(n) & columns;
+					_mm_prefetch((const char *)o->data + (at + ahead * o->stride) * (type == kernels_f32 ? 4 : 2), _MM_HINT_T0);
 					__m512 x = _mm512_mul_ps(load(type, o->data, at, m), s);
 #if UNIT == 2
+					_mm_prefetch((const char *)o->data + (at + (ahead + 1) * o->stride) * (type == kernels_f32 ? 4 : 2), _MM_HINT_T0);
 					__m512 next = step * 2 + 1 < depth ? _mm512_mul_ps(load(type, o->data, at + o->stride, m), s) : _mm512_setzero_ps();
 					__m512i words = pairs(x, next);
 #else
@@ -235,6 +239,7 @@ TARGET static void codes_across(void *dst, const struct kernels_operand *o, long
 						continue;
 					}
 					long at = o->first + (step * UNIT + u) * o->stride + first;
+					_mm_prefetch((const char *)o->data + (at + ahead * o->stride) / 2, _MM_HINT_T0);
 					decode(x[u], (const uint8_t *)o->data + at / 2, lines - first, values, _mm512_set1_ps(kernels_scale(&s, at) * scale));
 				}
 				char *d = at_step(dst, first / width, steps, step, width);
@@ -283,6 +288,7 @@ INLINE void tile(int rows, int vectors, float *sums, long stride, const float *l
 	}
 	for (long k = 0; k < steps; k++, left += height, right += width) {
 		__m512 y0 = _mm512_loadu_ps(right), y1 = _mm512_loadu_ps(right + lanes);
+		_mm_prefetch((const char *)(left + height * steps), _MM_HINT_T0); // the next panel
 		_Pragma("GCC unroll 14") for (int r = 0; r < rows; r++) {
 			__m512 x = _mm512_set1_ps(left[r]);
 			multiply_add(&sum[r][0], x, y0);

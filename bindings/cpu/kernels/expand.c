@@ -38,34 +38,86 @@ static float scale_of(const struct kernels_operand *o, long block) {
 	return kernels_rounded(o->map[o->absmax_codes[block]] * o->nested[block / o->nested_block]) + o->offset;
 }
 
-static float element(const struct kernels_operand *o, long line, long k) {
-	long at = o->transposed ? k * o->stride + line : line * o->stride + k;
-	switch (o->type) {
-	case kernels_f32: return ((const float *)o->data)[at];
-	case kernels_bf16: return from_bf16(((const uint16_t *)o->data)[at]);
-	case kernels_f16: return from_f16(((const uint16_t *)o->data)[at]);
-	default: at += o->first;
+// Writes n elements of the flattened weight from element at on.
+static void decode(float *dst, const struct kernels_operand *o, long at, long n) {
+	const uint8_t *codes = o->data;
+	while (n > 0) {
+		long block = at / o->block, run = (block + 1) * o->block - at, i = 0;
+		float scale = scale_of(o, block), values[16];
+		if (run > n) run = n;
+		for (int c = 0; c < 16; c++) values[c] = o->values[c] * scale;
+		if (at % 2 != 0) dst[i++] = values[codes[at / 2] & 15];
+		for (; i + 1 < run; i += 2) {
+			uint8_t pair = codes[(at + i) / 2];
+			dst[i] = values[pair >> 4];
+			dst[i + 1] = values[pair & 15];
+		}
+		if (i < run) dst[i] = values[codes[(at + i) / 2] >> 4];
+		dst += run, at += run, n -= run;
 	}
-	int code = ((const uint8_t *)o->data)[at / 2] >> (at % 2 ? 0 : 4) & 15;
-	return o->values[code] * scale_of(o, at / o->block);
+}
+
+// Writes n elements that lie one after the other in memory from element at on.
+static void expand(float *dst, const struct kernels_operand *o, long at, long n) {
+	const uint16_t *half = (const uint16_t *)o->data + at;
+	switch (o->type) {
+	case kernels_f32: memcpy(dst, (const float *)o->data + at, (size_t)n * sizeof *dst); break;
+	case kernels_bf16:
+		for (long i = 0; i < n; i++) dst[i] = from_bf16(half[i]);
+		break;
+	case kernels_f16:
+		for (long i = 0; i < n; i++) dst[i] = from_f16(half[i]);
+		break;
+	default: decode(dst, o, o->first + at, n);
+	}
 }
 
 void kernels_expand(float *dst, const struct kernels_operand *o, long line, long from, long n) {
-	for (long i = 0; i < n; i++) dst[i] = element(o, line, from + i);
+	if (!o->transposed)
+		expand(dst, o, line * o->stride + from, n);
+	else
+		for (long i = 0; i < n; i++) expand(dst + i, o, (from + i) * o->stride + line, 1);
+}
+
+static inline void put(void *dst, long at, float x, int bf16) {
+	if (bf16)
+		((uint16_t *)dst)[at] = to_bf16(x);
+	else
+		((float *)dst)[at] = x;
+}
+
+static inline __attribute__((always_inline)) void pack(void *dst, const struct kernels_operand *o, long lines, long depth, float scale, int width, int unit, int bf16) {
+	enum { most = 256 }; // elements that are expanded at once
+	float x[most];
+	long padded = (depth + unit - 1) / unit * unit, bytes = bf16 ? 2 : 4;
+	for (long first = 0; first < lines; first += width) {
+		char *panel = (char *)dst + first * padded * bytes;
+		long n = lines - first < width ? lines - first : width;
+		if (n < width || depth < padded) memset(panel, 0, (size_t)(padded * width * bytes));
+		if (o->transposed) {
+			for (long k = 0; k < depth; k++)
+				for (long from = 0; from < n; from += most) {
+					long part = n - from < most ? n - from : most, at = k / unit * unit * width + from * unit + k % unit;
+					expand(x, o, k * o->stride + first + from, part);
+					for (long i = 0; i < part; i++) put(panel, at + i * unit, x[i] * scale, bf16);
+				}
+			continue;
+		}
+		for (long i = 0; i < n; i++)
+			for (long from = 0; from < depth; from += most) {
+				long part = depth - from < most ? depth - from : most;
+				expand(x, o, (first + i) * o->stride + from, part);
+				for (long k = 0; k < part; k++) put(panel, (from + k) / unit * unit * width + i * unit + (from + k) % unit, x[k] * scale, bf16);
+			}
+	}
 }
 
 void kernels_pack(void *dst, const struct kernels_operand *o, long lines, long depth, float scale, int width, int unit, int bf16) {
-	long padded = (depth + unit - 1) / unit * unit;
-	for (long first = 0; first < lines; first += width) {
-		for (long k = 0; k < padded; k += unit)
-			for (int i = 0; i < width; i++)
-				for (int u = 0; u < unit; u++) {
-					float x = first + i < lines && k + u < depth ? element(o, first + i, k + u) * scale : 0;
-					long at = first * padded + k * width + i * unit + u;
-					if (bf16)
-						((uint16_t *)dst)[at] = to_bf16(x);
-					else
-						((float *)dst)[at] = x;
-				}
-	}
+	// The compiler makes a loop of its own for each.
+	if (unit == 1 && !bf16)
+		pack(dst, o, lines, depth, scale, width, 1, 0);
+	else if (unit == 2 && bf16)
+		pack(dst, o, lines, depth, scale, width, 2, 1);
+	else
+		pack(dst, o, lines, depth, scale, width, unit, bf16);
 }

@@ -33,6 +33,7 @@ type form struct {
 	name       string
 	dtype      bindings.DType
 	block      int // of 4-bit codes; 0: dense
+	kind       nf4.Kind
 	double     bool
 	transposed bool
 }
@@ -122,7 +123,7 @@ func (f form) coded(t testing.TB, rng *rand.Rand, stored []float64) *kernels.Cod
 	for i := range codes {
 		codes[i] = uint8(rng.Uint32())
 	}
-	c := &kernels.Coded{Codes: unsafe.Pointer(unsafe.SliceData(codes)), Values: *nf4.NF4.Codebook(), BlockSize: f.block}
+	c := &kernels.Coded{Codes: unsafe.Pointer(unsafe.SliceData(codes)), Values: *f.kind.Codebook(), BlockSize: f.block}
 	scales := make([]float32, blocks)
 	if f.double {
 		const nestedBlock = 4

@@ -5,12 +5,15 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
 	"qlora/bindings/cpu/kernels"
+	"qlora/internal/halffloat"
+	"qlora/nf4"
 )
 
 // families returns all that run here, on whatever instructions.
@@ -100,6 +103,49 @@ func (p *product) check(t *testing.T, name string) {
 	}
 }
 
+// TestRandomProducts holds every family to float64 for random parts of random matrices: of
+// any size, in any form, from any element on.
+func TestRandomProducts(t *testing.T) {
+	for _, family := range kernels.Families() {
+		t.Run(family.Info().Name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(11, 1))
+			for range 60 {
+				f := form{transposed: rng.IntN(2) == 0, double: rng.IntN(2) == 0}
+				if coded := rng.IntN(3); coded > 0 {
+					f.block = 16 << rng.IntN(9) // to 4096
+					f.kind = []nf4.Kind{nf4.NF4, nf4.FP4}[rng.IntN(2)]
+				} else {
+					f.dtype = []bindings.DType{bindings.F32, bindings.BF16, bindings.F16}[rng.IntN(3)]
+				}
+				// Lines of a multiple of 32 elements, from such an element on, have paths of their own.
+				unit := []int{1, 32}[rng.IntN(2)]
+				rows, cols, depth := 1+rng.IntN(60), 1+rng.IntN(70), 1+rng.IntN(400)
+				line, from, extra := unit*rng.IntN(3), unit*rng.IntN(3), rng.IntN(40)
+				if inner := map[bool]int{false: depth + from, true: cols + line}[f.transposed]; unit > 1 {
+					extra = (inner+unit-1)/unit*unit - inner
+				}
+				p := newProduct(t, rng, family, f, rows, cols+line, depth+from, extra)
+				p.from(line, from)
+				p.check(t, fmt.Sprintf("%+v [%d, %d, %d] from line %d and element %d with %d between rows", f, rows, cols, depth, line, from, extra))
+			}
+		})
+	}
+}
+
+// from begins the product at a line of the right operand and an element of the depth.
+func (p *product) from(line, k int) {
+	cut := func(x []float64, line, k int) []float64 {
+		var part []float64
+		for at := line * p.depth; at < len(x); at += p.depth {
+			part = append(part, x[at+k:at+p.depth]...)
+		}
+		return part
+	}
+	p.a, p.b = cut(p.a, 0, k), cut(p.b, line, k)
+	p.left, p.right = p.left.At(0, k), p.right.At(line, k)
+	p.cols, p.depth = p.cols-line, p.depth-k
+}
+
 // TestCutsKeepBits checks that rows and columns can be cut without a change of bits.
 func TestCutsKeepBits(t *testing.T) {
 	for _, family := range families() {
@@ -154,4 +200,43 @@ func TestFind(t *testing.T) {
 	_, err = kernels.Find("abacus")
 	assert.ErrorContains(t, err, "portable")
 	assert.False(t, kernels.Best(bindings.F32).Info().BF16)
+}
+
+// TestRounding checks how families that multiply bfloat16 round operands: to nearest even. A
+// NaN stays one; a subnormal may become zero.
+func TestRounding(t *testing.T) {
+	values := []float32{
+		1, 1 + 1.0/256, 1 + 3.0/256, 1 + 1.0/256 + 1.0/65536, -1 - 3.0/256, 3.3895314e38, math.MaxFloat32,
+		float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), math.Float32frombits(0x7f800001), 0, 1e-40,
+	}
+	for _, family := range kernels.Families() {
+		if !family.Info().BF16 {
+			continue
+		}
+		for _, transposed := range []bool{false, true} {
+			x, one := memory[float32](t, len(values)), memory[float32](t, 1)
+			copy(x, values)
+			one[0] = 1
+			p := &product{family: family, rows: 1, cols: len(values), depth: 1}
+			p.left = kernels.Operand{Data: unsafe.Pointer(unsafe.SliceData(one)), Stride: 1}
+			p.right = kernels.Operand{Data: unsafe.Pointer(unsafe.SliceData(x)), Stride: 1}
+			if transposed {
+				p.right.Transposed, p.right.Stride = true, len(values)
+			}
+			for i, got := range p.run(t, 1) {
+				rounded, want := []uint16{0}, []float32{0}
+				halffloat.Float32ToBF16(rounded, values[i:i+1])
+				halffloat.BF16ToFloat32(want, rounded)
+				want[0] *= scale
+				switch {
+				case want[0] != want[0]:
+					assert.True(t, got != got, "%s: %g of NaN", family.Info().Name, got)
+				case math.Abs(float64(want[0])) < 0x1p-126:
+					assert.InDelta(t, 0, got, 0x1p-126)
+				default:
+					assert.InDelta(t, want[0], got, 0, "%s: %g", family.Info().Name, values[i])
+				}
+			}
+		}
+	}
 }

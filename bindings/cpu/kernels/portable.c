@@ -1,7 +1,7 @@
 // Products for any processor: float32 in the compiler's vector types.
 #include "kernels.h"
 
-enum { height = 4, width = 16 };
+enum { height = 6, width = 8 };
 
 typedef float f4 __attribute__((vector_size(16), aligned(4)));
 
@@ -21,7 +21,7 @@ static void multiply(float *sums, long stride, const void *left, const void *rig
 			const float *a = (const float *)left + i * depth, *b = (const float *)right + j * depth;
 			f4 tile[height][width / 4] = {{{0}}};
 			for (long k = 0; k < depth; k++, a += height, b += width)
-				for (int r = 0; r < height; r++)
+				_Pragma("GCC unroll 6") for (int r = 0; r < height; r++)
 					for (int c = 0; c < width / 4; c++) tile[r][c] += a[r] * ((const f4 *)b)[c];
 			for (int r = 0; r < height && i + r < rows; r++)
 				for (int c = 0; c < width && j + c < cols; c++) {
