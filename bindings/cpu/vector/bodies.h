@@ -15,6 +15,9 @@
 #include "activate.h"
 #include "dequantize.h"
 #include "dropout.h"
+#include "folds.h"
+#include "attention.h"
+#include "attention_cached.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)
