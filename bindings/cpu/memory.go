@@ -115,3 +115,11 @@ func (s *scratch) doubles(n int) []float64 {
 
 // padded returns n rounded up to whole cache lines of floats, the amount take uses.
 func padded(n int) int { return (n + 15) &^ 15 }
+
+// parallelLanes runs do for every piece, each with the n floats of its lane.
+func (d *Device) parallelLanes(pieces, n int, do func(s scratch, piece int)) {
+	all := scratchOf(d.workspace).free
+	d.parallel(pieces, func(lane, piece int) {
+		do(scratch{free: all[lane*padded(n) : (lane+1)*padded(n)]}, piece)
+	})
+}

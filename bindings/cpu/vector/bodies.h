@@ -21,6 +21,9 @@
 #include "clamp.h"
 #include "products.h"
 #include "optimize.h"
+#include "folds.h"
+#include "attention.h"
+#include "attention_cached.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)
