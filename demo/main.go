@@ -65,7 +65,9 @@ func run(out string, compared, validation bool) error {
 }
 
 // computeType returns torch's name of the type that the device computes in.
-func computeType(dev *cpu.Device) string { return checkpoint.DType(dev.Info().Activation.String()).Torch() }
+func computeType(dev *cpu.Device) string {
+	return checkpoint.DType(dev.Info().Activation.String()).Torch()
+}
 
 // shown is the number of questions printed with their answers.
 const shown = 10
