@@ -9,12 +9,21 @@ import (
 	"qlora/bindings"
 )
 
-// Allocate maps zeroed pages outside Go's heap. A page becomes resident when it
-// is first touched, so resident memory never exceeds the plan.
+// hugePage is the size of a large page of x86-64 and of arm64 with 4 KiB pages.
+const hugePage = 2 << 20
+
+// Allocate maps zeroed pages outside Go's heap, large ones where the kernel has them: a
+// product reads whole weights, and one entry of the translation buffer then covers 512
+// times as much. A page becomes resident when it is first touched. Large pages lie inside
+// the mapping, so resident memory never exceeds the plan.
 func (d *Device) Allocate(block *bindings.Block) error {
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(block.Bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return fmt.Errorf("map %d bytes: %w", block.Bytes, err)
+	}
+	if block.Bytes >= hugePage {
+		// Without large pages everything works, only slower.
+		_ = unix.Madvise(unsafe.Slice((*byte)(p), block.Bytes), unix.MADV_HUGEPAGE)
 	}
 	block.Base = p
 	return nil
@@ -31,7 +40,9 @@ func (d *Device) Free(block *bindings.Block) {
 // UseScratch sets the scratch memory.
 func (d *Device) UseScratch(workspace, loss bindings.Tensor) { d.workspace, d.loss = workspace, loss }
 
-// Write copies src into t.
+// Write copies src into t. The threads copy large pages in turn: on a machine with several
+// memory nodes a page lies on the node of the thread that first touches it, so a weight that
+// one thread wrote would be read from one node by all.
 func (d *Device) Write(t bindings.Tensor, src []byte) error {
 	if !t.Contiguous() {
 		return fmt.Errorf("write to %v, a view of columns; it must be contiguous", t)
@@ -39,8 +50,25 @@ func (d *Device) Write(t bindings.Tensor, src []byte) error {
 	if int64(len(src)) != t.Bytes() {
 		return fmt.Errorf("write %d bytes to %v, which has %d", len(src), t, t.Bytes())
 	}
-	copy(bytesOf(t), src)
+	dst := bytesOf(t)
+	if len(dst) == 0 {
+		return nil
+	}
+	first := uintptr(t.Address())
+	d.parallel(largePages(first, len(dst)), func(_, page int) {
+		from, to := largePage(first, len(dst), page)
+		copy(dst[from:to], src[from:to])
+	})
 	return nil
+}
+
+// largePages returns the number of large pages that n bytes at an address lie in.
+func largePages(address uintptr, n int) int { return tiles(int(address%hugePage)+n, hugePage) }
+
+// largePage returns the range of n bytes at an address that lies in the i-th large page.
+func largePage(address uintptr, n, i int) (from, to int) {
+	start := i*hugePage - int(address%hugePage)
+	return max(0, start), min(n, start+hugePage)
 }
 
 // Read copies t into dst.

@@ -2,8 +2,11 @@ package cpu
 
 import (
 	"os"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -93,4 +96,62 @@ func TestRefusals(t *testing.T) {
 	d.Run(&bindings.Clamp{X: wide})
 	require.ErrorContains(t, d.Close(), "clamp: Limit is 0", "an error that no Sync has returned")
 	require.NoError(t, d.Close())
+}
+
+// TestResidentMemoryIsPlanned checks that large pages do not make more memory resident than
+// was planned, whether a block is used as a whole or in places.
+func TestResidentMemoryIsPlanned(t *testing.T) {
+	d, err := New(Options{BLAS: "gonum"})
+	require.NoError(t, err)
+	for _, bytes := range []int64{hugePage - 4096, 3*hugePage - 1, 64<<20 + 12345} {
+		for _, step := range []int{1, 3 << 20} {
+			debug.FreeOSMemory()
+			before := resident(t)
+			block := &bindings.Block{Bytes: bytes}
+			require.NoError(t, d.Allocate(block))
+			all := unsafe.Slice((*byte)(block.Base), bytes)
+			for i := 0; i < len(all); i += step {
+				all[i] = 1
+			}
+			grown := resident(t) - before
+			d.Free(block)
+			const other = 1 << 20 // the test's own
+			require.LessOrEqual(t, grown, bytes+other, "a block of %d bytes, written every %d", bytes, step)
+			if step == 1 {
+				require.Greater(t, grown, bytes-other, "a block of %d bytes", bytes)
+			}
+		}
+	}
+	require.NoError(t, d.Close())
+}
+
+func TestLargePages(t *testing.T) {
+	for _, c := range []struct {
+		address uintptr
+		n       int
+		want    [][2]int
+	}{
+		{0, 0, nil},
+		{0, 1, [][2]int{{0, 1}}},
+		{hugePage, hugePage, [][2]int{{0, hugePage}}},
+		{5 * hugePage, hugePage + 1, [][2]int{{0, hugePage}, {hugePage, hugePage + 1}}},
+		{hugePage - 64, 64, [][2]int{{0, 64}}},
+		{hugePage - 64, 2 * hugePage, [][2]int{{0, 64}, {64, hugePage + 64}, {hugePage + 64, 2 * hugePage}}},
+	} {
+		var got [][2]int
+		for i := range largePages(c.address, c.n) {
+			from, to := largePage(c.address, c.n, i)
+			got = append(got, [2]int{from, to})
+		}
+		require.Equal(t, c.want, got, "%d bytes at %d", c.n, c.address)
+	}
+}
+
+// resident returns the process's resident memory in bytes.
+func resident(t *testing.T) int64 {
+	statm, err := os.ReadFile("/proc/self/statm")
+	require.NoError(t, err)
+	pages, err := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
+	require.NoError(t, err)
+	return pages * int64(os.Getpagesize())
 }
