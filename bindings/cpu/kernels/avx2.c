@@ -229,8 +229,9 @@ TARGET static void pack_right(void *dst, const struct kernels_operand *o, long l
 	}
 }
 
-// Computes sums [rows, cols] (rows a constant) from a left and a right panel.
-INLINE void tile(int rows, float *sums, long stride, const float *left, const float *right, long depth, long cols, int accumulate) {
+// Computes sums of rows lines of a left panel (a constant) and a right panel, and stores those
+// of the first live lines and cols columns.
+INLINE void tile(int rows, long live, float *sums, long stride, const float *left, const float *right, long depth, long cols, int accumulate) {
 	__m256 sum[height][2];
 	_Pragma("GCC unroll 6") for (int r = 0; r < rows; r++) {
 		sum[r][0] = sum[r][1] = _mm256_setzero_ps();
@@ -246,6 +247,7 @@ INLINE void tile(int rows, float *sums, long stride, const float *left, const fl
 		}
 	}
 	_Pragma("GCC unroll 6") for (int r = 0; r < rows; r++) {
+		if (r >= live) break;
 		float *d = sums + r * stride;
 		if (cols < width) {
 			float part[width];
@@ -269,14 +271,10 @@ TARGET static void multiply(float *sums, long stride, const void *left, const vo
 		for (long i = 0; i < rows; i += height) {
 			const float *a = (const float *)left + i * depth, *b = (const float *)right + j * depth;
 			float *d = sums + i * stride + j;
-			switch (rows - i) {
-			case 1: tile(1, d, stride, a, b, depth, cols - j, accumulate); break;
-			case 2: tile(2, d, stride, a, b, depth, cols - j, accumulate); break;
-			case 3: tile(3, d, stride, a, b, depth, cols - j, accumulate); break;
-			case 4: tile(4, d, stride, a, b, depth, cols - j, accumulate); break;
-			case 5: tile(5, d, stride, a, b, depth, cols - j, accumulate); break;
-			default: tile(6, d, stride, a, b, depth, cols - j, accumulate);
-			}
+			if (rows - i > 2)
+				tile(height, rows - i, d, stride, a, b, depth, cols - j, accumulate);
+			else
+				tile(2, rows - i, d, stride, a, b, depth, cols - j, accumulate);
 		}
 }
 

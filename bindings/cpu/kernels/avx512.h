@@ -277,9 +277,10 @@ INLINE void multiply_add(__m512 *sum, __m512 x, __m512 y) {
 #endif
 }
 
-// Computes rows rows (a constant) of sums from a left panel and vectors vectors (a constant)
-// of a right panel; columns selects the lanes of the last vector.
-INLINE void tile(int rows, int vectors, float *sums, long stride, const float *left, const float *right, long steps, __mmask16 columns, int accumulate) {
+// Computes sums of rows lines of a left panel (a constant) and vectors vectors of a right one
+// (a constant), and stores those of the first live lines. columns selects the lanes of the
+// last vector.
+INLINE void tile(int rows, int vectors, long live, float *sums, long stride, const float *left, const float *right, long steps, __mmask16 columns, int accumulate) {
 	__m512 sum[height][2];
 	_Pragma("GCC unroll 14") for (int r = 0; r < rows; r++) {
 		sum[r][0] = sum[r][1] = _mm512_setzero_ps();
@@ -296,6 +297,7 @@ INLINE void tile(int rows, int vectors, float *sums, long stride, const float *l
 		}
 	}
 	_Pragma("GCC unroll 14") for (int r = 0; r < rows; r++) {
+		if (r >= live) break;
 		float *d = sums + r * stride;
 		__mmask16 m = vectors == 2 ? 0xffff : columns;
 		if (accumulate) sum[r][0] = _mm512_add_ps(sum[r][0], _mm512_maskz_loadu_ps(m, d));
@@ -306,23 +308,15 @@ INLINE void tile(int rows, int vectors, float *sums, long stride, const float *l
 	}
 }
 
-INLINE void tiles(int vectors, long rows, float *sums, long stride, const float *left, const float *right, long steps, __mmask16 columns, int accumulate) {
-	switch (rows) {
-	case 1: tile(1, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 2: tile(2, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 3: tile(3, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 4: tile(4, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 5: tile(5, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 6: tile(6, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 7: tile(7, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 8: tile(8, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 9: tile(9, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 10: tile(10, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 11: tile(11, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 12: tile(12, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	case 13: tile(13, vectors, sums, stride, left, right, steps, columns, accumulate); break;
-	default: tile(14, vectors, sums, stride, left, right, steps, columns, accumulate);
-	}
+INLINE void tiles(int vectors, long live, float *sums, long stride, const float *left, const float *right, long steps, __mmask16 columns, int accumulate) {
+	if (live > 8)
+		tile(height, vectors, live, sums, stride, left, right, steps, columns, accumulate);
+	else if (live > 4)
+		tile(8, vectors, live, sums, stride, left, right, steps, columns, accumulate);
+	else if (live > 1)
+		tile(4, vectors, live, sums, stride, left, right, steps, columns, accumulate);
+	else
+		tile(1, vectors, live, sums, stride, left, right, steps, columns, accumulate);
 }
 
 // A right panel of a slice stays in the first cache while the left panels pass.
