@@ -136,6 +136,10 @@ fuzz: ## fuzz every target for FUZZTIME (20s) each
 		done; \
 	done
 
+.PHONY: arm-check
+arm-check: ## build for arm64 and run the tests of the CPU's kernels under qemu (fetches zig and qemu, 160 MB)
+	@tools/arm.py $(TOOLCHAIN)
+
 .PHONY: cover
 cover: ## write test coverage by function to build/coverage.html
 	@mkdir -p $(BUILD)

@@ -222,7 +222,7 @@ func attendRow(f *fixture, c attendCase) {
 	if c.inference {
 		return
 	}
-	lse.sums(depth, wantLSE)
+	lse.products(depth, wantLSE)
 	dq.nearEach(2*depth, of(roundQ), wantDQ)
 	dk.nearEach(2*depth+tokens, of(roundK), wantDK)
 	dv.nearEach(depth+tokens, of(roundV), wantDV)

@@ -212,6 +212,12 @@ func (o *operand) sums(k int, want []float64) {
 	o.near(k, 0, 0, want)
 }
 
+// products compares like sums, for sums of products of matrices.
+func (o *operand) products(k int, want []float64) {
+	o.f.t.Helper()
+	o.near(k, o.f.tol.Split/o.f.tol.Stored, 0, want)
+}
+
 // near compares differences of larger numbers: terms is the root-mean-square of the
 // subtracted numbers, whose rounding errors remain.
 func (o *operand) near(k int, stored, terms float64, want []float64) {

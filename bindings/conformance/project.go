@@ -190,7 +190,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 			p.magnitude.near(c.tokens+c.in+c.rank, 1, size(c.tokens), plus(mat.NewDense(1, out, g.Magnitude), p.magnitude))
 		}
 		if p.w != nil {
-			p.w.sums(c.tokens, plus(g.W, p.w))
+			p.w.products(c.tokens, plus(g.W, p.w))
 			p.b.sums(c.tokens, plus(mat.NewDense(1, out, g.Bias), p.b))
 		}
 	}

@@ -27,7 +27,7 @@ func runRowNorms(t *testing.T, s *suite) {
 				}}
 				f.run([]bindings.Operation{op})
 				ref := linear{W: values, A: mat.NewDense(c.rank, c.in, a.values), B: mat.NewDense(c.out, c.rank, b.values), Scale: 0.5}
-				norms.sums(c.in+c.rank, ref.rowNorms())
+				norms.products(c.in+c.rank, ref.rowNorms())
 			})
 		}
 	}

@@ -29,7 +29,7 @@ func devices(t *testing.T, opts Options, run func(t *testing.T, d *Device)) {
 }
 
 func TestConformance(t *testing.T) {
-	devices(t, Options{}, func(t *testing.T, d *Device) { conformance.Run(t, d, conformance.Float32) })
+	devices(t, Options{}, func(t *testing.T, d *Device) { conformance.Run(t, d, inFloat32(d)) })
 }
 
 // inBFloat16 are the groups of operations that compute in bfloat16.

@@ -3,6 +3,8 @@
 #ifdef __x86_64__
 #include "amx_multiply.h"
 
+#include "x86.h"
+
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,10 +12,10 @@
 // Reports whether the processor has tiles of bfloat16 and the system saves them. Linux has
 // the right to use them granted to the process on request.
 static int available(void) {
-	enum { amx_bf16 = 1 << 22, amx_tile = 1 << 24, osxsave = 1 << 27 };
+	enum { amx_bf16 = 1 << 22, amx_tile = 1 << 24 };
 	enum { tile_state = 3 << 17, tile_data = 18, request = 0x1023 }; // ARCH_REQ_XCOMP_PERM
 	unsigned a, b, c, d, low, high;
-	if (!kernels_amx_packs() || !__get_cpuid(1, &a, &b, &c, &d) || !(c & osxsave)) return 0;
+	if (!kernels_amx_packs()) return 0;
 	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & amx_bf16) || !(d & amx_tile)) return 0;
 	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 	if ((low & tile_state) != tile_state) return 0;
@@ -24,6 +26,17 @@ static int available(void) {
 #endif
 }
 
+// Multiplies tiles of zeros for rounds rounds, of which each adds to all sums.
+TILES_TARGET static double spin_amx(long rounds) {
+	configure();
+	for (long i = 0; i < rounds; i++) add_planes(1, 1);
+	tile_release();
+	return 2.0 * panel_lines * panel_lines * tile_depth * (double)rounds;
+}
+
+// A product of float32 is three of bfloat16.
+static double spin_amx3(long rounds) { return spin_amx(rounds) / 3; }
+
 const struct kernels_family kernels_amx = {
 	.name = "amx",
 	.bf16 = 1,
@@ -32,14 +45,15 @@ const struct kernels_family kernels_amx = {
 	.unit = tile_depth,
 	.bytes = 2,
 	.slice = amx_slice,
-	.left_piece = 512,
-	.right_piece = 256,
-	.detail = "bfloat16 tiles",
-	.rounding = amx_rounding,
+	.left_piece = left_piece,
+	.right_piece = right_piece,
+	.detail = amx_detail,
+	.rounding = kernels_bf16_rounding,
 	.available = available,
 	.pack_left = kernels_amx_left,
 	.pack_right = kernels_amx_right,
 	.multiply = multiply_amx,
+	.spin = spin_amx,
 };
 
 const struct kernels_family kernels_amx3 = {
@@ -49,13 +63,14 @@ const struct kernels_family kernels_amx3 = {
 	.unit = tile_depth,
 	.bytes = 4,
 	.slice = amx3_slice,
-	.left_piece = 512,
-	.right_piece = 256,
-	.detail = "float32 as three products of bfloat16 tiles",
+	.left_piece = left_piece,
+	.right_piece = right_piece,
+	.detail = amx3_detail,
 	.rounding = amx3_rounding,
 	.available = available,
 	.pack_left = kernels_amx3_left,
 	.pack_right = kernels_amx3_right,
 	.multiply = multiply_amx3,
+	.spin = spin_amx3,
 };
 #endif

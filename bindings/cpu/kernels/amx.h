@@ -18,13 +18,16 @@ enum {
 	plane_size = 2 * tile_size,
 	amx_slice = 512, // a right panel of 32 KiB stays in the first cache
 	amx3_slice = 256,
+	left_piece = 512, // with it and its sums 1.3 MB, of 2 in the second cache
+	right_piece = 256,
 };
 
-// The relative error of a product of two numbers: for amx of both roundings, (1 + u)² - 1
-// with u = 2^-8. For amx3 of what x·y - (hi·hi + hi·lo + lo·hi) leaves: lo·lo, and what each
-// pair of hi and lo lacks of its number; each is below u².
-#define amx_rounding (0x1p-7f + 0x1p-16f)
+// The rounding of amx3: what x·y - (hi·hi + hi·lo + lo·hi) leaves is lo·lo and what each pair
+// of hi and lo lacks of its number, each at most u² with u = 2^-8.
 #define amx3_rounding (3 * 0x1p-16f)
+
+#define amx_detail "bfloat16, tiles"
+#define amx3_detail "float32 by three products of bfloat16, tiles"
 
 // Reports whether this processor runs the packing: AVX-512 with BW, VL and BF16.
 int kernels_amx_packs(void);

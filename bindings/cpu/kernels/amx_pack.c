@@ -1,6 +1,7 @@
 // Packs operands in tiles of bfloat16, in AVX-512.
 #ifdef __x86_64__
 #include "amx.h"
+#include "x86.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -293,7 +294,5 @@ TARGET void kernels_amx3_right(void *dst, const struct kernels_operand *o, long 
 	pack(dst, o, lines, depth, scale, 2, right);
 }
 
-int kernels_amx_packs(void) {
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
-}
+int kernels_amx_packs(void) { return (kernels_x86() & x86_avx512bf16) != 0; }
 #endif

@@ -25,8 +25,8 @@ const struct kernels_family kernels_avx512bf16 = {
 	.slice = 512,
 	.left_piece = 504,
 	.right_piece = 128,
-	.rounding = 0x1p-7f + 0x1p-16f, // of both operands: (1 + u)² - 1 with u = 2^-8
 	.detail = "bfloat16, 512 bits",
+	.rounding = kernels_bf16_rounding,
 	.available = available,
 	.preferred = preferred,
 	.pack_left = pack_left,

@@ -8,15 +8,16 @@ const struct kernels_family *kernels_family(int i) {
 #ifdef __x86_64__
 		&kernels_amx,
 		&kernels_amx3,
+		&kernels_amx_emulated,
+		&kernels_amx3_emulated,
 		&kernels_avx512bf16,
 		&kernels_avx512,
 		&kernels_avx2,
+#elif defined(__aarch64__)
+		&kernels_neonbf16,
+		&kernels_neon,
 #endif
 		&kernels_portable,
-#ifdef __x86_64__
-		&kernels_amx_emulated,
-		&kernels_amx3_emulated,
-#endif
 	};
 	return i < (int)(sizeof all / sizeof *all) ? all[i] : NULL;
 }

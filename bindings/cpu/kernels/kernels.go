@@ -81,6 +81,7 @@ type Info struct {
 
 	Detail    string // "float32, 512 bits", for people
 	Preferred bool   // false if this processor multiplies float32 at least as fast
+
 	// Rounding is how far packing moves a product of two elements at most, relative to it:
 	// 2^-7 for operands rounded to bfloat16, 3·2^-16 for pairs of bfloat16, 0 for float32.
 	Rounding float64

@@ -32,6 +32,9 @@ struct kernels_operand {
 	float offset;
 };
 
+// The rounding of a family whose panels hold bfloat16: both operands' at u = 2^-8, (1 + u)² - 1.
+#define kernels_bf16_rounding (0x1p-7f + 0x1p-16f)
+
 // A family packs lines in panels of rows (left) or cols (right) lines. A partial panel is
 // filled up with zeros, as is the depth up to a multiple of unit. Panels lie one after the
 // other, so the panel of line l begins at its number times the panel's bytes.
@@ -48,6 +51,7 @@ struct kernels_family {
 	// together with their sums: multiples of rows and cols.
 	int left_piece, right_piece;
 	const char *detail; // "float32, 512 bits"
+
 	float rounding; // how far packing moves a product of two elements, relative to it; 0: float32
 	int emulated;   // runs on instructions written in C, for tests
 
@@ -75,9 +79,8 @@ void kernels_expand(float *dst, const struct kernels_operand *o, long line, long
 // rounded to bfloat16. It takes any operand; families use it where they have nothing faster.
 void kernels_pack(void *dst, const struct kernels_operand *o, long lines, long depth, float scale, int width, int unit, int bf16);
 
-extern const struct kernels_family kernels_avx512bf16, kernels_avx512, kernels_avx2, kernels_portable;
-extern const struct kernels_family kernels_amx, kernels_amx3;
-extern const struct kernels_family kernels_amx_emulated, kernels_amx3_emulated;
-extern const struct kernels_family kernels_portable;
+extern const struct kernels_family kernels_amx, kernels_amx3, kernels_amx_emulated, kernels_amx3_emulated;
+extern const struct kernels_family kernels_avx512bf16, kernels_avx512, kernels_avx2;
+extern const struct kernels_family kernels_neonbf16, kernels_neon, kernels_portable;
 
 #endif
