@@ -9,14 +9,14 @@ import (
 // operations holds the CPU's implementations. Their workspace:
 //
 //	Norm       its weight and bias, unless float32 is used directly
-//	Project    a slab of one weight (16 MiB, or one row), 512 tokens of XA, and of X with dropout;
-//	           with a magnitude also 512 tokens of a slab's outputs and all tokens of XA
-//	RowNorms   a slab of one weight
+//	Project    a chunk of up to 1024 tokens' packed X (backward: DY of all parts), adapters' A
+//	           packed; a piece's sums and lines of the weight per thread
+//	RowNorms   32 rows of the weight per thread, A packed
 //	Attend     per thread, whatever the length of a sequence, panels of 256 rows of Q and O, 256
 //	           of K and V and 64·256 scores, and backward their gradients, for one head; backward
 //	           also DK and DV of a head and sequence, if they fit in 2 MiB; with single queries
 //	           the partial sums of each 512 keys
-//	HeadLoss   a slab of the head; with LogitCap and a gradient, a row of logits per thread
+//	HeadLoss   256 tokens of X packed and of DX in float32; like Project per thread
 //	others     nothing
 var operations = bindings.NewTable(
 	row((*Device).embed, nothing),

@@ -46,26 +46,26 @@ func Thin(sums []float32, stride int, u []float32, rank int, x Rows) {
 // Drop computes dst = dropout(x) for a block of rows from row and column on; column must
 // be a multiple of 8. The rows of dst are stride elements apart.
 func (d *Dropout) Drop(dst []float32, stride int, x Rows, row, column int) {
-	d.drop(dst, stride, x, row, column, 0, 0)
+	d.drop(C.drop_set, dst, stride, x, row, column)
 }
 
 // DropAdd computes dst += dropout(x).
 func (d *Dropout) DropAdd(dst []float32, stride int, x Rows, row, column int) {
-	d.drop(dst, stride, x, row, column, 1, 0)
+	d.drop(C.drop_add, dst, stride, x, row, column)
 }
 
 // Lost computes dst = x - dropout(x).
 func (d *Dropout) Lost(dst []float32, stride int, x Rows, row, column int) {
-	d.drop(dst, stride, x, row, column, 0, 1)
+	d.drop(C.drop_lost, dst, stride, x, row, column)
 }
 
-func (d *Dropout) drop(dst []float32, stride int, x Rows, row, column int, add, complement C.int) {
+func (d *Dropout) drop(mode C.int, dst []float32, stride int, x Rows, row, column int) {
 	if x.count == 0 {
 		return
 	}
 	same(column, column/8*8)
 	enough(len(dst), (x.count-1)*stride+x.cols)
-	C.vector_drop(floats(dst), C.long(stride), x.kind(), x.rows(), &d.c, C.uint32_t(column/8), C.uint32_t(row), C.long(x.count), C.long(x.cols), add, complement)
+	C.vector_drop(floats(dst), C.long(stride), x.kind(), x.rows(), &d.c, C.uint32_t(column/8), C.uint32_t(row), C.long(x.count), C.long(x.cols), mode)
 }
 
 // Floats returns count rows of cols float32 elements, stride elements apart.

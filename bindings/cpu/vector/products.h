@@ -51,23 +51,22 @@ static void thin(float *sums, long stride, int type, struct rows x, const float 
 		}
 }
 
-// The columns whose factors are drawn together.
-enum { factors_at_once = 256 };
-
-// dst = x·factors of dropout, or += with add, or x - x·factors with complement. The rows
-// begin at row and block, a block being 8 columns.
-static void drop(float *dst, long stride, int type, struct rows x, const struct dropout *d, uint32_t block, uint32_t first, long rows, long cols, int add, int complement) {
-	for (long t = 0; t < rows; t++)
-		for (long from = 0; from < cols; from += factors_at_once) {
-			long n = cols - from < factors_at_once ? cols - from : factors_at_once;
-			float factors[factors_at_once], *out = dst + t * stride + from;
-			dropout_factors(factors, n, d, block + (uint32_t)(from / 8), first + (uint32_t)t);
-			for (long i = 0; i < n; i += LANES) {
-				floats v = type == F32 ? get(F32, row(F32, x, t), from + i, from + n) : get(BF16, row(BF16, x, t), from + i, from + n);
-				floats dropped = v * load(factors + i, n - i, 0);
-				if (complement) dropped = v - dropped;
-				if (add) dropped += load(out + i, n - i, 0);
-				store(out + i, dropped, n - i);
-			}
+// dropout(x) by columns, in one of drop's modes.
+INLINE void dropped(int mode, float *dst, int type, const void *x, const struct dropout *d, uint32_t block, uint32_t row, long cols) {
+	for (long col = 0; col < cols; col += masked) {
+		float factors[masked];
+		long n = cols - col < masked ? cols : col + masked;
+		draw(factors, d, block + (uint32_t)(col / 8), row, d->scale);
+		for (long i = col; i < n; i += LANES) {
+			floats v = get(type, x, i, n), kept = v * load(factors + i - col, masked, 0);
+			if (mode == drop_add) kept += load(dst + i, n - i, 0);
+			store(dst + i, mode == drop_lost ? v - kept : kept, n - i);
 		}
+	}
+}
+
+// The rows and columns of dst and x begin at first and 8·block of the mask.
+static void drop(float *dst, long stride, int type, struct rows x, const struct dropout *d, uint32_t block, uint32_t first, long rows, long cols, int mode) {
+	for (long t = 0; t < rows; t++)
+		FOR_ACTIVATION(type, dropped(mode, dst + t * stride, T, row(T, x, t), d, block, first + (uint32_t)t, cols));
 }

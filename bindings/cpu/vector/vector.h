@@ -63,6 +63,8 @@ enum { score_columns = 512 };
 
 // The maximum number of query heads that read a cache together.
 enum { cached_heads = 4 };
+// What drop makes of its result: dropout(x), itself plus dropout(x), or x - dropout(x).
+enum { drop_set, drop_add, drop_lost };
 
 // All functions: result, name, parameters, arguments. The elements of rows have the type
 // that precedes them.
@@ -128,8 +130,8 @@ enum { cached_heads = 4 };
 	X(void, thin, (float *sums, long stride, int type, struct rows x, const float *u, long rank, long tokens, long cols), \
 	  (sums, stride, type, x, u, rank, tokens, cols)) \
 	X(void, drop, \
-	  (float *dst, long stride, int type, struct rows x, const struct dropout *d, uint32_t block, uint32_t first, long rows, long cols, int add, int complement), \
-	  (dst, stride, type, x, d, block, first, rows, cols, add, complement)) \
+	  (float *dst, long stride, int type, struct rows x, const struct dropout *d, uint32_t block, uint32_t first, long rows, long cols, int mode), \
+	  (dst, stride, type, x, d, block, first, rows, cols, mode)) \
 	X(void, adamw, (const struct adamw *s, float *w, const float *g, float *m, float *v, long n), (s, w, g, m, v, n)) \
 	X(void, lion, (const struct lion *s, float *w, const float *g, float *m, long n), (s, w, g, m, n)) \
 	X(void, sgd, (const struct sgd *s, float *w, const float *g, float *m, long n), (s, w, g, m, n)) \
