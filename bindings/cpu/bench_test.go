@@ -120,31 +120,6 @@ func BenchmarkProject(b *testing.B) {
 	}
 }
 
-func benchAttend(a *bindings.Arena) *bindings.Attend {
-	width, kv := 9*64, 3*64
-	f := func(cols int) bindings.Tensor { return a.New(bindings.F32, benchTokens, cols) }
-	s := bindings.Sequences{Starts: []int32{0, benchTokens}}
-	return &bindings.Attend{
-		Q: f(width), K: f(kv), V: f(kv), O: f(width), LSE: f(9), Queries: s, Keys: s, Heads: 9, KVHeads: 3, HeadDim: 64,
-		Scale: 0.125,
-	}
-}
-
-// BenchmarkAttend counts the products of the scores that are not masked: half.
-func BenchmarkAttend(b *testing.B) {
-	const product = 2.0 * 9 * 64 * benchTokens * benchTokens / 2
-	b.Run("forward", func(b *testing.B) {
-		benchmark(b, 2*product, func(a *bindings.Arena) bindings.Operation { return benchAttend(a) })
-	})
-	b.Run("backward", func(b *testing.B) {
-		benchmark(b, 5*product, func(a *bindings.Arena) bindings.Operation {
-			op := benchAttend(a)
-			like := func(t bindings.Tensor) bindings.Tensor { return a.New(bindings.F32, t.Rows, t.Cols) }
-			return &bindings.AttendBackward{Attend: *op, DO: like(op.O), DQ: like(op.Q), DK: like(op.K), DV: like(op.V)}
-		})
-	})
-}
-
 func BenchmarkHeadLoss(b *testing.B) {
 	const tokens = 256
 	benchmark(b, 2*2.0*tokens*benchHidden*benchVocabulary, func(a *bindings.Arena) bindings.Operation {

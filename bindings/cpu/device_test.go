@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 }
 
 // inBFloat16 are the groups of operations that compute in bfloat16.
-var inBFloat16 = []string{"Embed", "Norm", "RoPE", "Activate", "Add", "Clamp", "GradNorm", "Optimize", "Copy", "Quantize", "Errors"}
+var inBFloat16 = []string{"Embed", "Norm", "RoPE", "Attend", "Activate", "Add", "Clamp", "GradNorm", "Optimize", "Copy", "Quantize", "Errors"}
 
 // TestConformanceBFloat16 holds bfloat16 to the bounds of a GPU, with the 4-bit codes of
 // bitsandbytes on a CPU.

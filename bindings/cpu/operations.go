@@ -12,7 +12,10 @@ import (
 //	Project    a slab of one weight (16 MiB, or one row), 512 tokens of XA, and of X with dropout;
 //	           with a magnitude also 512 tokens of a slab's outputs and all tokens of XA
 //	RowNorms   a slab of one weight
-//	Attend     128·256 scores per thread; backward twice that, and 128 rows of a head
+//	Attend     per thread, whatever the length of a sequence, panels of 256 rows of Q and O, 256
+//	           of K and V and 64·256 scores, and backward their gradients, for one head; backward
+//	           also DK and DV of a head and sequence, if they fit in 2 MiB; with single queries
+//	           the partial sums of each 512 keys
 //	HeadLoss   a slab of the head; with LogitCap and a gradient, a row of logits per thread
 //	others     nothing
 var operations = bindings.NewTable(

@@ -95,6 +95,14 @@ func (i *Info) LeftBytes(lines, depth int) int { return i.panels(lines, i.Rows, 
 // Cols it is also where the panel of that line begins.
 func (i *Info) RightBytes(lines, depth int) int { return i.panels(lines, i.Cols, depth) }
 
+// RightPart returns where the panel of a line, a multiple of Cols, begins in a right operand
+// packed with a depth, from a part of the depth on that is a multiple of Unit. Elements of a
+// panel are in order of depth: what begins there is a packed operand of Cols lines and any
+// depth that remains.
+func (i *Info) RightPart(line, depth, from int) int {
+	return i.RightBytes(line, depth) + from*i.Cols*i.Bytes
+}
+
 func (i *Info) panels(lines, width, depth int) int {
 	return roundUp(lines, width) * roundUp(depth, i.Unit) * i.Bytes
 }

@@ -19,6 +19,9 @@
 #include "norm.h"
 #include "rope.h"
 #include "clamp.h"
+#include "folds.h"
+#include "attention.h"
+#include "attention_cached.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)

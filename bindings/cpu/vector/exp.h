@@ -1,15 +1,10 @@
 // Exponentials and what is made of them, in float32.
-// e^x within 2 ulp, subnormal results included: x = n·ln2 + r, Cephes'
-// polynomial in r, and 2^n in two factors, as neither end of n's range fits
-// one. At the limits to which x is clamped, the result is infinity and 0; a NaN
-// passes through.
-INLINE floats exponential(floats x) {
+
+// e^x = p·2^n: x = n·ln2 + r, and Cephes' polynomial in r.
+INLINE floats exponential_parts(floats x, ints *n) {
 	const float shift = 12582912.0f; // 3·2^22: adding it rounds to an integer, in the low bits
-	floats top = all(88.8f), bottom = (floats){0} - 104.0f;
-	x = choose(x, top, x > top);
-	x = choose(x, bottom, x < bottom);
 	floats z = x * 1.44269504088896341f + shift;
-	ints n = (ints)z - 0x4b400000; // the bits of shift
+	*n = (ints)z - 0x4b400000; // the bits of shift
 	floats f = z - shift;
 	floats r = x - f * 0.693359375f;
 	r = r - f * -2.12194440e-4f;
@@ -19,9 +14,27 @@ INLINE floats exponential(floats x) {
 	p = p * r + 4.1665795894e-2f;
 	p = p * r + 1.6666665459e-1f;
 	p = p * r + 5.0000001201e-1f;
-	p = (p * r) * r + r + 1.0f;
+	return (p * r) * r + r + 1.0f;
+}
+
+// e^x within 2 ulp, subnormal results included: 2^n in two factors, as neither end of n's
+// range fits one. At the limits to which x is clamped, the result is infinity and 0; a NaN
+// passes through.
+INLINE floats exponential(floats x) {
+	floats top = all(88.8f), bottom = (floats){0} - 104.0f;
+	x = choose(x, top, x > top);
+	x = choose(x, bottom, x < bottom);
+	ints n;
+	floats p = exponential_parts(x, &n);
 	ints half = n >> 1;
 	return p * (floats)((half + 127) << 23) * (floats)((n - half + 127) << 23);
+}
+
+// e^x within 2 ulp for x up to 88, 0 below -87. A NaN passes through.
+INLINE floats exponential_below(floats x) {
+	ints n;
+	floats p = exponential_parts(x, &n);
+	return choose(p * (floats)((n + 127) << 23), (floats){0}, x < -87.0f);
 }
 
 INLINE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }

@@ -29,6 +29,29 @@ struct noise {
 	float bound;
 };
 
+// How attention's scores are made of products: scale, cap and add the bias. The columns of
+// a tile are keys, its rows queries; position is the first column's.
+struct scores {
+	float scale;
+	float limit;       // of the cap; 0: none
+	const float *bias; // of the columns; null: none
+	long biases;       // number of them
+
+	// Row i sees the window columns up to end + i, without it.
+	long end, window;
+
+	// Dropout in rows row + i·heads of its masks.
+	int drops;
+	struct dropout dropout;
+	uint32_t row, heads, position;
+};
+
+// The maximum number of columns of a tile of scores.
+enum { score_columns = 512 };
+
+// The maximum number of query heads that read a cache together.
+enum { cached_heads = 4 };
+
 // All functions: result, name, parameters, arguments. The elements of rows have the type
 // that precedes them.
 #define VECTOR_FUNCTIONS(X) \
@@ -42,6 +65,15 @@ struct noise {
 	X(void, cap, (float *x, long n, float limit), (x, n, limit)) \
 	X(void, scale, (float *x, long n, float factor), (x, n, factor)) \
 	X(void, add, (float *x, long n, float term), (x, n, term)) \
+	X(void, softmax, (int type, float *s, long stride, long rows, long cols, const struct scores *how, float *most, double *sums, float *o, long dim), \
+	  (type, s, stride, rows, cols, how, most, sums, o, dim)) \
+	X(void, score_gradients, (int type, float *s, float *d, long stride, long rows, long cols, const struct scores *how, const float *lse, long lse_stride, const double *delta), \
+	  (type, s, d, stride, rows, cols, how, lse, lse_stride, delta)) \
+	X(void, row_dots, (double *dots, int type, struct rows x, struct rows y, long rows, long cols), (dots, type, x, y, rows, cols)) \
+	X(void, scale_rows, (int type, struct rows dst, const float *src, long rows, long cols, const float *factors, long step), \
+	  (type, dst, src, rows, cols, factors, step)) \
+	X(void, attend_cached, (float *o, float *most, double *sum, const float *q, int heads, long dim, int type, struct rows k, struct rows v, long n, const struct scores *how, long bias_stride), \
+	  (o, most, sum, q, heads, dim, type, k, v, n, how, bias_stride)) \
 	X(void, activate, (int kind, int type, struct rows y, struct rows g, struct rows u, long rows, long cols), (kind, type, y, g, u, rows, cols)) \
 	X(void, activate_backward, (int kind, int type, struct rows dg, struct rows du, struct rows g, struct rows u, struct rows dy, long rows, long cols), \
 	  (kind, type, dg, du, g, u, dy, rows, cols)) \
