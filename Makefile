@@ -7,7 +7,6 @@ MAKEFLAGS += --no-print-directory
 
 BUILD := build
 TOOLCHAIN := $(BUILD)/toolchain
-OPENBLAS := $(TOOLCHAIN)/lib/libscipy_openblas.so
 CMAKE := $(TOOLCHAIN)/bin/cmake
 NVCC := $(TOOLCHAIN)/bin/nvcc
 CLANG_FORMAT := $(TOOLCHAIN)/bin/clang-format
@@ -30,7 +29,7 @@ help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: openblas ## tune a small 4-bit model and compare its answers before and after (under 2 minutes)
+demo: ## tune a small 4-bit model and compare its answers before and after (under 2 minutes)
 	go run ./demo
 
 .PHONY: picture
@@ -39,7 +38,7 @@ picture: demo build ## record docs/run.svg, a run in a terminal, and with a Chro
 	tools/picture.py docs/run.svg \
 	  "$(ASK)" "$(BUILD)/qlora train --config configs/demo.yaml" "$(ASK) --adapter out/tuned"
 
-	QLORA_BLAS="$$(ls $(OPENBLAS) 2>/dev/null || true)" go run tools/livepicture/*.go -wide docs/live.png -narrow docs/live-narrow.png docs/live.gif $(WATCHED)
+	go run tools/livepicture/*.go -wide docs/live.png -narrow docs/live-narrow.png docs/live.gif $(WATCHED)
 	@[ ! -e out/watched/loss.png ] || cp out/watched/loss.png docs/
 
 # The run of docs/watching.md.
@@ -50,15 +49,15 @@ WATCHED = $(BUILD)/qlora train --model out/demo/base --dataset out/demo/train.js
 ASK = $(BUILD)/qlora generate --model out/demo/base --max_new_tokens 12 --prompt \$$'Q: What is the work of Bruno?\nA:'
 
 .PHONY: compare
-compare: openblas ## run the demo's task with full fine-tuning, LoRA and QLoRA, and print one table
+compare: ## run the demo's task with full fine-tuning, LoRA and QLoRA, and print one table
 	go run ./demo -compare
 
 .PHONY: retention
-retention: openblas build ## measure what 4 bits cost in held-out loss, with MODEL=folder DATA=folder (over an hour; resumes)
+retention: build ## measure what 4 bits cost in held-out loss, with MODEL=folder DATA=folder (over an hour; resumes)
 	go run ./bench/retention -model '$(MODEL)' -model-f32 '$(MODEL_F32)' -data '$(DATA)' -qlora $(BUILD)/qlora -out $(BUILD)/retention -commit "$$(git describe --always --dirty)"
 
 .PHONY: base
-base: openblas ## train the demo's base model from scratch, into build/demo-base (10 minutes)
+base: ## train the demo's base model from scratch, into build/demo-base (10 minutes)
 	demo/make_base.sh
 
 .PHONY: build
@@ -86,7 +85,7 @@ BUNDLE := $(BUILD)/gpu-bundle
 STATIC := -trimpath -ldflags '-s -w'
 
 .PHONY: gpu-bundle
-gpu-bundle: openblas cuda emu ## pack build/gpu-bundle; its run.sh tests and measures on a GPU machine without Go (4 minutes)
+gpu-bundle: cuda emu ## pack build/gpu-bundle; its run.sh tests and measures on a GPU machine without Go (4 minutes)
 	@rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/bin $(BUNDLE)/lib $(BUNDLE)/peers/plan
 	go test -c $(STATIC) -o $(BUNDLE)/bin/cuda.test ./bindings/cuda
 	go test -c $(STATIC) -o $(BUNDLE)/bin/bench.test ./bench
@@ -105,7 +104,7 @@ $(BUILD)/cmake/cuda/Makefile: | $(CMAKE) $(NVCC)
 	@$(SETUP) -B $(@D) -DQLORA_CUDA=ON -DCMAKE_CUDA_COMPILER=$(abspath $(NVCC))
 
 .PHONY: test
-test: openblas emu ## vet, all tests, and the concurrent packages under the race detector
+test: emu ## vet, all tests, and the concurrent packages under the race detector
 	go vet ./...
 	QLORA_REQUIRE_EMU=1 go run tools/testcount/main.go "./..." "-race -short $(RACE:%=./%)"
 
@@ -125,7 +124,7 @@ options: ## write docs/options.md, the settings of other programs
 	go run ./cmd/internal/foreign/page >$(BUILD)/options.md && mv $(BUILD)/options.md docs/options.md
 
 .PHONY: bench
-bench: openblas ## run the Go benchmarks (BENCH=pattern selects)
+bench: ## run the Go benchmarks (BENCH=pattern selects)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: fuzz
@@ -148,19 +147,10 @@ cover: ## write test coverage by function to build/coverage.html
 	go tool cover -func=$(BUILD)/coverage.out | tail -n 1
 
 .PHONY: toolchain
-toolchain: $(OPENBLAS) $(CMAKE) $(NVCC) $(CLANG_FORMAT) ## fetch the tools that the machine lacks into build/toolchain: OpenBLAS, CMake, nvcc (110 MB), clang-format
-
-$(OPENBLAS): tools/toolchain.py tools/wheel.py
-	@python3 tools/toolchain.py $(TOOLCHAIN) openblas
-	@touch $@
+toolchain: $(CMAKE) $(NVCC) $(CLANG_FORMAT) ## fetch the tools that the machine lacks into build/toolchain: CMake, nvcc (110 MB), clang-format
 
 $(CMAKE) $(NVCC) $(CLANG_FORMAT): tools/toolchain.py tools/wheel.py
 	@python3 tools/toolchain.py $(TOOLCHAIN) $(@F)
-
-# OpenBLAS is optional: without a network or Python, the CPU device uses gonum.
-.PHONY: openblas
-openblas:
-	@$(MAKE) $(OPENBLAS) >/dev/null 2>&1 || echo 'Cannot fetch OpenBLAS (make toolchain says why). The CPU device uses gonum, which is slower.'
 
 .PHONY: clean
 clean: ## remove build/ and out/

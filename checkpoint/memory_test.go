@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/gonum"
 
 	"qlora/bindings"
@@ -135,7 +136,7 @@ func trained(t *testing.T, base checkpoint.Checkpoint, method string) string {
 	if method == "qlora" {
 		model.LoadIn4Bit()
 	}
-	dev, err := cpu.New(cpu.Options{BLAS: "gonum", Threads: 1})
+	dev, err := cpu.New(cpu.Options{Kernels: "gonum", Threads: 1})
 	require.NoError(t, err)
 	args := trainer.DefaultArgs()
 	args.OutputDir, args.BatchSize, args.MaxSteps, args.LearningRate = filepath.Join(t.TempDir(), "out"), 1, 2, 1e-2
@@ -149,7 +150,7 @@ func trained(t *testing.T, base checkpoint.Checkpoint, method string) string {
 func mergedInto(t *testing.T, base checkpoint.Checkpoint, adapter string, in4Bit bool) string {
 	t.Helper()
 	opts := merge.Options{Model: base.Source(), Adapters: []string{adapter}, OutputDir: filepath.Join(t.TempDir(), "merged"), In4Bit: &in4Bit}
-	job, err := merge.NewJobOn(base, opts, quantize.DefaultOptions(), gonum.Implementation{})
+	job, err := merge.NewJobOn(base, opts, quantize.DefaultOptions(), reference)
 	require.NoError(t, err)
 	require.NoError(t, job.Write(t.Context(), nil))
 	require.NoError(t, job.Close())
@@ -245,4 +246,10 @@ func TestRefusedByName(t *testing.T) {
 		_, err = nn.New(cfg, base, nn.Options{}, bindings.NewMemory(), bindings.Info{})
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// reference is gonum's product.
+func reference(dst, b, a []float32, rank int, scale float32) {
+	rows, cols := len(b)/rank, len(a)/rank
+	gonum.Implementation{}.Sgemm(blas.NoTrans, blas.NoTrans, rows, cols, rank, scale, b, rank, a, cols, 0, dst, cols)
 }

@@ -31,9 +31,9 @@ func compare(ctx context.Context, dev *cpu.Device, out string, train, asked []to
 		}
 		table.WriteString(row)
 	}
-	s, blas := settingsOf(methodQLoRA), dev.Describe()
-	fmt.Fprintf(&table, "\n%d steps of %d questions each, in the same order; rank %d on all linear layers; learning rate %g, with full fine-tuning %g; %d questions held out.\nSizes are bytes. Computed in %s. Matrix products: %s.\n",
-		s.steps, s.batch, s.rank, s.rate, settingsOf(methodFull).rate, len(asked), computeType(dev), strings.TrimSpace(blas.Name+" "+blas.Core))
+	s := settingsOf(methodQLoRA)
+	fmt.Fprintf(&table, "\n%d steps of %d questions each, in the same order; rank %d on all linear layers; learning rate %g, with full fine-tuning %g; %d questions held out.\nSizes are bytes. Computed in %s. On: %s.\n",
+		s.steps, s.batch, s.rank, s.rate, settingsOf(methodFull).rate, len(asked), computeType(dev), dev.Info().Detail)
 	fmt.Printf("\n%s", table.Bytes())
 	path := filepath.Join(out, "compare.md")
 	err := atomicfile.Write(path, 0o644, func(w io.Writer) error {

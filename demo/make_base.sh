@@ -1,6 +1,6 @@
 #!/bin/sh
-# Rebuilds the demonstration's base from scratch: texts, tokenizer, initial weights, and 2000 steps of full training. The same seeds, machine and BLAS
-# give the same bits. It takes ten minutes on one processor with OpenBLAS (make toolchain).
+# Rebuilds the demonstration's base from scratch: texts, tokenizer, initial weights, and 2000 steps of full training. The same seeds and
+# machine give the same bits. It takes ten minutes on one processor.
 #
 #   demo/make_base.sh          writes everything to build/demo-base
 #   demo/make_base.sh -commit  also copies the base and its training log to demo/base

@@ -28,7 +28,7 @@ func attachedTo(t *testing.T, model string, cfg Config) (*Adapters, *nn.Model, b
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { base.Close() })
-	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	tuned, err := Assemble(config, base, nn.Options{}, &cfg, dev.Info())
 	require.NoError(t, err)

@@ -38,7 +38,7 @@ func TestTunedIsAssembledInOrder(t *testing.T) {
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
-	onCPU, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	onCPU, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	dev := &counting{Device: onCPU}
 	adapter := filepath.Join(recorded, "llama-modules", "final")

@@ -90,7 +90,7 @@ func loadTinyWith(t testing.TB, dir string, options nn.Options, shapes nn.Shapes
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
-	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	mem := bindings.NewMemory()
 	m, err := nn.New(cfg, base, options, mem, dev.Info())

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Installs a tool that the build needs into the toolchain folder. Needs only Python's standard library.
 
-    tools/toolchain.py DIRECTORY TOOL        TOOL is one of: openblas, cmake, nvcc, clang-format, zig
+    tools/toolchain.py DIRECTORY TOOL        TOOL is one of: cmake, nvcc, clang-format, zig
 
-OpenBLAS is installed in DIRECTORY/lib. For the others DIRECTORY/bin/TOOL is a script that runs the tool on the PATH, if that is new enough, or else the one
+DIRECTORY/bin/TOOL is a script that runs the tool on the PATH, if that is new enough, or else the one
 fetched into DIRECTORY/TOOL; nvcc has cuobjdump next to it. clang-format and zig are always the fetched ones, since every version differs a little.
 """
 
@@ -20,9 +20,6 @@ from wheel import Refused, fetch
 # The wheels of each tool: project, version, and the SHA-256 of the wheel for x86-64 Linux and of the one for arm64 Linux.
 # There is no 13.0 of cuobjdump and nvdisasm; these read what 13.0 writes.
 WHEELS = {
-    "openblas": [
-        ("scipy-openblas32", "0.3.34.481.3", "0595f94cd58c1f8a0d90c975621f4587337a003916b1979e834ebdf2cb5d9504", "e085dddbc5b9aa130f83def515d31c440e69f387a90c7e63b154a5575b4466bc"),
-    ],
     "cmake": [
         ("cmake", "4.3.4", "61a34a746853b3740c6ad494e51faf4d457b9ef82099e19974148808c31cc2eb", "189a38a194b669e2d2c8419240abb28c68293bb4779cb4505106fe97b06b77f5"),
     ],
@@ -72,15 +69,15 @@ def on_path(tool):
     return found if version and tuple(map(int, version.groups())) >= oldest else []
 
 
-def unpack(wheel, directory, wanted=lambda name: True, flat=False):
-    """Writes the wanted files of a wheel, with their paths or flat; every file is complete or absent."""
+def unpack(wheel, directory):
+    """Writes the files of a wheel; every file is complete or absent."""
     written = 0
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         for member in archive.infolist():
             name = PurePosixPath(member.filename)
-            if member.is_dir() or not wanted(name.name):
+            if member.is_dir():
                 continue
-            target = directory / (name.name if flat else name)
+            target = directory / name
             if directory.resolve() not in target.resolve().parents:
                 raise Refused(f"the wheel has a file outside itself: {name}")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,11 +88,6 @@ def unpack(wheel, directory, wanted=lambda name: True, flat=False):
             written += 1
     if not written:
         raise Refused("the wheel holds nothing of use")
-
-
-def fetch_openblas(directory):
-    for project, version, *accepted in WHEELS["openblas"]:
-        unpack(fetch(project, version, accepted), directory / "lib", lambda name: re.search(r"\.so(\.\d+)*$", name), flat=True)
 
 
 def fetch_tool(tool, directory):
@@ -119,9 +111,6 @@ def main():
         sys.exit(__doc__)
     directory, tool = Path(sys.argv[1]), sys.argv[2]
     try:
-        if tool == "openblas":
-            fetch_openblas(directory)
-            return
         programs = on_path(tool) or fetch_tool(tool, directory)
         (directory / "bin").mkdir(parents=True, exist_ok=True)
         for program in reversed(programs):  # last, because make waits for it

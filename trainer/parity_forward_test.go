@@ -24,7 +24,7 @@ func TestParityForward(t *testing.T) {
 	readJSON(t, filepath.Join(parityFolder, "index.json"), &index)
 	require.NotEmpty(t, index.Forward)
 	for _, dev := range parityDevices(t) {
-		t.Run(dev.Describe().Name, func(t *testing.T) {
+		t.Run(dev.Info().Detail, func(t *testing.T) {
 			var rows [][]string
 			for _, name := range index.Forward {
 				row := []string{name, "-"}

@@ -28,7 +28,7 @@ func TestParityWeights(t *testing.T) {
 	}
 	readJSON(t, filepath.Join(parityFolder, "dequantized.json"), &cases)
 	require.NotEmpty(t, cases)
-	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%s %s double %v", c.Model, c.Kind, c.Double), func(t *testing.T) {

@@ -104,7 +104,7 @@ func TestStudy(t *testing.T) {
 	binary := filepath.Join(dir, "qlora")
 	said, err := exec.Command("go", "build", "-o", binary, "qlora/cmd/qlora").CombinedOutput()
 	require.NoError(t, err, "%s", said)
-	t.Setenv("QLORA_BLAS", "gonum")
+	t.Setenv("QLORA_CPU_KERNELS", "gonum")
 	model := filepath.Join("..", "..", "demo", "base")
 	data, err := writeSplits(dir, model, writeData(t))
 	require.NoError(t, err)

@@ -1,21 +1,15 @@
-// Package cpu runs the operations on the CPU: float32 activations, matrix products
-// through gonum's BLAS interface (with OpenBLAS if one is found), everything else in
-// plain loops. It is the reference for other devices, and trains without a GPU.
+// Package cpu runs the operations on the CPU, in float32 or in bfloat16 with float32 sums:
+// matrix products by package kernels, everything else by package vector. It is the
+// reference for other devices, and trains without a GPU.
 //
-// An operation is complete when its call returns. Work is divided into pieces whose
-// sizes depend only on the operation, each piece runs on one goroutine, and sums over
-// pieces have a fixed order: results are bit-identical for any number of threads.
-//
-// The only memory outside the plan is the BLAS's own: packed panels of a few MiB for
-// gonum, and about 32 MiB of address space per thread for OpenBLAS, which touches only
-// what its panels need.
+// An operation is complete when its call returns. Work is divided into pieces, each piece
+// runs on one goroutine, and an element of a result is summed in an order that depends only
+// on the operation: results are bit-identical for any number of threads.
 package cpu
 
 import (
 	"fmt"
 	"unsafe"
-
-	"gonum.org/v1/gonum/blas"
 
 	"qlora/bindings"
 	"qlora/bindings/cpu/kernels"
@@ -25,7 +19,6 @@ import (
 // Options configure the CPU device. The zero value selects the best kernels, all
 // processors and float32.
 type Options struct {
-	BLAS    string         // "": the best available; "gonum"; or the path of an OpenBLAS
 	Kernels string         // "": the best for this processor; or the name of a family
 	Threads int            // 0: what the affinity mask, the control group's quota and GOMAXPROCS allow
 	Compute bindings.DType // of activations and the operands of products: F32 or BF16
@@ -34,46 +27,32 @@ type Options struct {
 // Device is the CPU as a bindings.Device.
 type Device struct {
 	profile
-	blas        blas.Float32
-	description Description
-	pool        *pool.Pool
-	err         error // the first error since the last Sync
-	workspace   bindings.Tensor
-	loss        bindings.Tensor
-	partial     []float64      // GradNorm's sums of pieces
-	moments     [][2]wideBlock // Optimize's, of each lane
-	few         few
+	pool      *pool.Pool
+	err       error // the first error since the last Sync
+	workspace bindings.Tensor
+	loss      bindings.Tensor
+	partial   []float64      // GradNorm's sums of pieces
+	moments   [][2]wideBlock // Optimize's, of each lane
+	few       few
 }
 
 var _ bindings.Device = (*Device)(nil)
 
-// New opens the CPU. It returns an error only if a BLAS selected by name cannot be used,
+// New opens the CPU. It returns an error only if this processor lacks the selected kernels,
 // or if the CPU does not compute in opts.Compute.
 func New(opts Options) (*Device, error) {
 	if c := opts.Compute; c != bindings.F32 && c != bindings.BF16 {
 		return nil, fmt.Errorf("the CPU computes in F32 or BF16, not in %v", c)
 	}
-	b, description, err := find(opts.BLAS)
-	if err != nil {
-		return nil, err
-	}
 	chosen, err := opts.families()
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{profile: newProfile(opts, chosen), blas: b, description: description}
+	d := &Device{profile: newProfile(opts, chosen)}
 	d.pool = pool.New(d.threads)
 	d.moments = make([][2]wideBlock, d.threads)
-	d.info.Detail = fmt.Sprintf("%d threads, %v", d.threads, description)
 	return d, nil
 }
-
-// Describe returns the BLAS in use and the paths tried.
-func (d *Device) Describe() Description { return d.description }
-
-// BLAS returns the operations' BLAS for other work. It runs on the calling goroutine and
-// is safe for concurrent use.
-func (d *Device) BLAS() blas.Float32 { return d.blas }
 
 // profile is the CPU's bindings.Profile.
 type profile struct {
@@ -98,7 +77,7 @@ func newProfile(opts Options, chosen families) profile {
 		threads = defaultThreads()
 	}
 	return profile{
-		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads", threads), Activation: opts.Compute},
+		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute},
 		threads:  threads,
 		families: chosen,
 	}
@@ -142,6 +121,3 @@ func elements[T float32 | uint16 | uint8 | int32](t bindings.Tensor) []T {
 	}
 	return unsafe.Slice((*T)(t.Address()), (t.Rows-1)*t.Stride()+t.Column(t.Cols-1)+1)
 }
-
-// matrixOf returns t's elements for products.
-func matrixOf(t bindings.Tensor) matrix { return dense(f32(t), t.Stride()) }

@@ -7,25 +7,29 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/conformance"
+	"qlora/bindings/cpu/kernels"
 )
 
-// devices runs a test with every available BLAS.
+// devices runs a test with every family of kernels that the options' type can use: in
+// float32 those that multiply it, in bfloat16 all, which are then also the emulated ones.
 func devices(t *testing.T, opts Options, run func(t *testing.T, d *Device)) {
-	t.Run("gonum", func(t *testing.T) {
-		own := opts
-		own.BLAS = "gonum"
-		d, err := New(own)
-		require.NoError(t, err)
-		run(t, d)
-	})
-	t.Run("OpenBLAS", func(t *testing.T) {
-		d, err := New(opts)
-		require.NoError(t, err)
-		if d.Describe().Path == "" {
-			t.Skipf("no OpenBLAS was found: %q", d.Describe().Looked)
+	all := kernels.Families()
+	if opts.Compute == bindings.BF16 {
+		all = append(all, kernels.Emulated()...)
+	}
+	for _, f := range all {
+		if f.Info().BF16 && opts.Compute != bindings.BF16 {
+			continue
 		}
-		run(t, d)
-	})
+		t.Run(f.Info().Name, func(t *testing.T) {
+			own := opts
+			own.Kernels = f.Info().Name
+			d, err := New(own)
+			require.NoError(t, err)
+			run(t, d)
+			require.NoError(t, d.Close())
+		})
+	}
 }
 
 func TestConformance(t *testing.T) {

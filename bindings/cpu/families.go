@@ -57,12 +57,8 @@ func (o *Options) kernels() (name, by string) {
 	switch {
 	case o.Kernels != "":
 		return o.Kernels, "the option"
-	case o.BLAS == gonumName:
-		return gonumName, "the option"
 	case os.Getenv(KernelsVariable) != "":
 		return os.Getenv(KernelsVariable), KernelsVariable
-	case o.BLAS == "" && os.Getenv(Variable) == gonumName:
-		return gonumName, Variable
 	}
 	return "", ""
 }

@@ -11,7 +11,7 @@ import (
 
 // BenchmarkLayer measures forward and backward of one layer of SmolLM2-135M with adapters
 // of rank 16 on all projections, for 1024 tokens in sequences of 256. Profile it to see
-// the costs besides Sgemm.
+// the costs besides products.
 func BenchmarkLayer(b *testing.B) {
 	for _, dropout := range []float32{0, 0.1} {
 		b.Run(fmt.Sprintf("dropout %g", dropout), func(b *testing.B) { benchLayer(b, dropout) })

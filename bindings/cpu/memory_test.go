@@ -14,7 +14,7 @@ import (
 )
 
 func TestMemoryIsZeroedAndChecked(t *testing.T) {
-	d, err := New(Options{BLAS: "gonum"})
+	d, err := New(Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	m := bindings.NewMemory()
 	x := m.Arena(bindings.Activations).New(bindings.F32, 1000, 1000)
@@ -30,7 +30,7 @@ func TestMemoryIsZeroedAndChecked(t *testing.T) {
 }
 
 func TestMemoryThatIsNotThere(t *testing.T) {
-	d, err := New(Options{BLAS: "gonum"})
+	d, err := New(Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	m := bindings.NewMemory()
 	m.Arena(bindings.Activations).New(bindings.F32, 1<<30, 1<<26)
@@ -39,7 +39,7 @@ func TestMemoryThatIsNotThere(t *testing.T) {
 
 // TestScratchIsPlanned checks that an operation fails without its scratch.
 func TestScratchIsPlanned(t *testing.T) {
-	d, err := New(Options{BLAS: "gonum"})
+	d, err := New(Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	m := bindings.NewMemory()
 	a := m.Arena(bindings.Activations)
@@ -52,35 +52,28 @@ func TestScratchIsPlanned(t *testing.T) {
 	d.Run(op)
 	require.ErrorContains(t, d.Sync(), "bytes of scratch, but the plan has 0")
 	require.NoError(t, d.Sync(), "an error is returned once")
-	require.Equal(t, Profile(Options{BLAS: "gonum"}).Needs(op), d.Needs(op), "planning and running need the same")
+	require.Equal(t, Profile(Options{Kernels: "gonum"}).Needs(op), d.Needs(op), "planning and running need the same")
 }
 
-func TestChoiceOfBLAS(t *testing.T) {
-	_, err := New(Options{BLAS: "/nowhere/libopenblas.so"})
-	require.ErrorContains(t, err, "/nowhere/libopenblas.so")
+func TestChoiceOfKernels(t *testing.T) {
+	_, err := New(Options{Kernels: "abacus"})
+	require.ErrorContains(t, err, `choose the CPU's kernels by the option: "abacus"`)
 
-	file := t.TempDir() + "/libopenblas.so"
-	require.NoError(t, os.WriteFile(file, []byte("no library"), 0o600))
-	_, err = New(Options{BLAS: file})
-	require.ErrorContains(t, err, file)
-
-	t.Setenv(Variable, "gonum")
+	t.Setenv(KernelsVariable, "gonum")
 	d, err := New(Options{})
 	require.NoError(t, err)
-	require.Equal(t, "gonum", d.Describe().String())
+	require.Contains(t, d.Info().Detail, "gonum")
 
-	t.Setenv(Variable, "")
-	d, err = New(Options{})
+	d, err = New(Options{Kernels: "portable"})
 	require.NoError(t, err)
-	looked := strings.Join(d.Describe().Looked, "\n")
-	require.Contains(t, looked, "build/toolchain/lib/libopenblas.so", "the paths tried are reported in any case")
+	require.Contains(t, d.Info().Detail, "portable", "the option wins")
 }
 
 // TestRefusals runs operations that pass their check but that this device rejects.
 func TestRefusals(t *testing.T) {
 	_, err := New(Options{Compute: bindings.F16})
 	require.ErrorContains(t, err, "the CPU computes in F32 or BF16, not in F16")
-	d, err := New(Options{BLAS: "gonum"})
+	d, err := New(Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	m := bindings.NewMemory()
 	a := m.Arena(bindings.Activations)
@@ -101,7 +94,7 @@ func TestRefusals(t *testing.T) {
 // TestResidentMemoryIsPlanned checks that large pages do not make more memory resident than
 // was planned, whether a block is used as a whole or in places.
 func TestResidentMemoryIsPlanned(t *testing.T) {
-	d, err := New(Options{BLAS: "gonum"})
+	d, err := New(Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	for _, bytes := range []int64{hugePage - 4096, 3*hugePage - 1, 64<<20 + 12345} {
 		for _, step := range []int{1, 3 << 20} {

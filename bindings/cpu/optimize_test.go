@@ -53,7 +53,7 @@ func TestOptimizeMatchesTorchAndBitsandbytes(t *testing.T) {
 	var golden struct{ Cases []optimizerCase }
 	require.NoError(t, json.Unmarshal(raw, &golden))
 	require.NotEmpty(t, golden.Cases)
-	d, err := New(Options{BLAS: "gonum"})
+	d, err := New(Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	for i, c := range golden.Cases {
 		t.Run(fmt.Sprintf("%d %T%+v", i, c.rule(), c.rule()), func(t *testing.T) { c.replay(t, d) })

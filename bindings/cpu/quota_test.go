@@ -29,10 +29,16 @@ func TestQuota(t *testing.T) {
 		{"version 2, the lower limit", "0::/a/b\n", version2, map[string]string{"a/b/cpu.max": "100000 100000\n", "a/cpu.max": "400000 100000\n"}, 1},
 		{"version 1", "4:cpu,cpuacct:/a\n3:cpuset:/\n0::/\n", version1, map[string]string{"cpu,cpuacct/a/cpu.cfs_quota_us": "100000\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"}, 1},
 		{"version 1, no limit", "4:cpu,cpuacct:/a\n", version1, map[string]string{"cpu,cpuacct/a/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"}, 0},
-		{"version 1, mounted from a group", "4:cpu,cpuacct:/docker/x\n", strings.Replace(version1, "0:26 /", "0:26 /docker/x", 1),
-			map[string]string{"cpu,cpuacct/cpu.cfs_quota_us": "200000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000\n"}, 2},
-		{"both mounted", "4:cpu,cpuacct:/a\n0::/b\n", version1 + strings.Replace(version2, "/sys/fs/cgroup", "/sys/fs/cgroup/unified", 1),
-			map[string]string{"cpu,cpuacct/a/cpu.cfs_quota_us": "300000\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"}, 3},
+		{
+			"version 1, mounted from a group", "4:cpu,cpuacct:/docker/x\n", strings.Replace(version1, "0:26 /", "0:26 /docker/x", 1),
+			map[string]string{"cpu,cpuacct/cpu.cfs_quota_us": "200000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000\n"},
+			2,
+		},
+		{
+			"both mounted", "4:cpu,cpuacct:/a\n0::/b\n", version1 + strings.Replace(version2, "/sys/fs/cgroup", "/sys/fs/cgroup/unified", 1),
+			map[string]string{"cpu,cpuacct/a/cpu.cfs_quota_us": "300000\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"},
+			3,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -58,7 +64,7 @@ func TestQuota(t *testing.T) {
 func TestThreads(t *testing.T) {
 	const variable = "QLORA_TEST_THREADS"
 	if want := os.Getenv(variable); want != "" {
-		d, err := New(Options{BLAS: "gonum"})
+		d, err := New(Options{Kernels: "gonum"})
 		require.NoError(t, err)
 		require.Equal(t, want, strconv.Itoa(d.threads))
 		require.NoError(t, d.Close())

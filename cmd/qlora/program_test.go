@@ -54,7 +54,7 @@ func peak(t *testing.T, path string) int64 {
 // which float32 is the type of computation by default.
 func program(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1", "QLORA_BLAS=gonum", "QLORA_CPU_KERNELS=gonum")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "QLORA_CPU_KERNELS=gonum")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ func BenchmarkMatrix(b *testing.B) {
 	require.NoError(b, err)
 	weight := checkpoint.NewDense("w", checkpoint.BF16, []int{side, side}, make([]byte, 2*side*side))
 	m := matrix{
-		name: "w", rows: side, cols: side, from: stored{weight, side}, product: dev.BLAS(),
+		name: "w", rows: side, cols: side, from: stored{weight, side}, product: dev.LowRank,
 		changes: []change{{rank: rank, a: make([]float32, rank*side), b: make([]float32, side*rank), scale: 2}},
 	}
 	b.SetBytes(weight.Bytes())

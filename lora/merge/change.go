@@ -1,10 +1,10 @@
 package merge
 
-import (
-	"math"
+import "math"
 
-	"gonum.org/v1/gonum/blas"
-)
+// A Product computes dst [rows, cols] = scale·b·a for b [rows, rank] and a [rank, cols]. It
+// is safe for concurrent use.
+type Product func(dst, b, a []float32, rank int, scale float32)
 
 // A change is the change of one adapter to the weight [out, in] of a linear layer. Its
 // rows are independent.
@@ -20,8 +20,8 @@ type change struct {
 
 // apply changes w, rows [from, to) of the weight. base has the same rows of the base
 // weight; delta is scratch memory of the same size.
-func (c *change) apply(product blas.Float32, w, base, delta []float32, from, to, in int) {
-	product.Sgemm(blas.NoTrans, blas.NoTrans, to-from, in, c.rank, c.scale, c.b[from*c.rank:], c.rank, c.a, in, 0, delta, in)
+func (c *change) apply(product Product, w, base, delta []float32, from, to, in int) {
+	product(delta, c.b[from*c.rank:to*c.rank], c.a, c.rank, c.scale)
 	for i := range to - from {
 		w, base, delta := w[i*in:(i+1)*in], base[i*in:(i+1)*in], delta[i*in:(i+1)*in]
 		for j, d := range delta {

@@ -82,7 +82,7 @@ func recordedLogits(t *testing.T, dir string) (ids []int32, logits []float32) {
 // adapter saved again.
 func ended(t *testing.T, dir, adapter string, ids []int32) (logits []float32, saved string) {
 	t.Helper()
-	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	config, err := family.ReadConfig(dir)
 	require.NoError(t, err)

@@ -139,7 +139,7 @@ func TestTransposedModule(t *testing.T) {
 // weights.
 func saveAdapter(t *testing.T, base, dir string, c lora.Config) {
 	t.Helper()
-	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	config, err := family.ReadConfig(base)
 	require.NoError(t, err)

@@ -15,8 +15,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"gonum.org/v1/gonum/blas"
-
 	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/internal/generationconfig"
@@ -34,7 +32,7 @@ type Job struct {
 	how      *bindings.QuantizeOptions // how to quantize weights that were not in 4 bits
 	dtype    checkpoint.DType          // of the output; "": each weight's own
 	in4Bit   bool
-	product  blas.Float32
+	product  Product
 	config   *nn.Config
 	base     checkpoint.Checkpoint
 	adapters []*adapter
@@ -49,17 +47,17 @@ type Job struct {
 // NewJob checks the base, the adapters and that the output folder is absent or empty.
 // It writes nothing. product computes B·A; how quantizes weights that become 4-bit.
 // The caller must call Close.
-func NewJob(opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
+func NewJob(opts Options, how quantize.Options, product Product) (*Job, error) {
 	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return checkpoint.Open(opts.Model) })
 }
 
 // NewJobOn does what NewJob does for an open base of any checkpoint kind; opts.Model
 // names it in messages. The job closes it.
-func NewJobOn(base checkpoint.Checkpoint, opts Options, how quantize.Options, product blas.Float32) (*Job, error) {
+func NewJobOn(base checkpoint.Checkpoint, opts Options, how quantize.Options, product Product) (*Job, error) {
 	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return base, nil })
 }
 
-func newJob(opts Options, how quantize.Options, product blas.Float32, open func() (checkpoint.Checkpoint, error)) (*Job, error) {
+func newJob(opts Options, how quantize.Options, product Product, open func() (checkpoint.Checkpoint, error)) (*Job, error) {
 	j := &Job{opts: opts, product: product, names: map[string]string{}, linear: map[string]*nn.Projection{}}
 	if err := j.open(how, open); err != nil {
 		j.Close()

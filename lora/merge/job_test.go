@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"gonum.org/v1/gonum/blas/gonum"
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
@@ -26,7 +25,7 @@ import (
 func merged(t *testing.T, opts Options) string {
 	t.Helper()
 	opts.OutputDir = filepath.Join(t.TempDir(), "new", "model")
-	job, err := NewJob(opts, quantize.DefaultOptions(), gonum.Implementation{})
+	job, err := NewJob(opts, quantize.DefaultOptions(), reference)
 	require.NoError(t, err)
 	defer job.Close()
 	var done, total int64
@@ -45,7 +44,7 @@ func inAdapters(name string) string { return filepath.Join(adapters, name) }
 // in 4 bits.
 func logits(t *testing.T, dir, adapter string) []float32 {
 	t.Helper()
-	dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+	dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
 	config, err := family.ReadConfig(dir)
 	require.NoError(t, err)
@@ -243,7 +242,7 @@ func TestChangesBase(t *testing.T) {
 		}
 		require.Greater(t, moved, 1e-3, "%s changes almost nothing", name)
 		_, err := NewJob(Options{Model: inModels("llama"), Adapters: []string{filepath.Join(dir, "plain"), filepath.Join(dir, "final")}, OutputDir: filepath.Join(t.TempDir(), "out")},
-			quantize.DefaultOptions(), gonum.Implementation{})
+			quantize.DefaultOptions(), reference)
 		require.ErrorContains(t, err, "merge it alone")
 	}
 }
@@ -284,7 +283,7 @@ func TestNewJobRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opts := good
 			c.change(&opts)
-			_, err := NewJob(opts, quantize.DefaultOptions(), gonum.Implementation{})
+			_, err := NewJob(opts, quantize.DefaultOptions(), reference)
 			require.ErrorContains(t, err, c.want)
 			left, err := os.ReadDir(parent)
 			require.NoError(t, err)
@@ -300,7 +299,7 @@ func TestDamaged(t *testing.T) {
 		Model: inModels("llama-wide"), Adapters: []string{inAdapters("qv")}, OutputDir: filepath.Join(parent, "out"),
 		Weights: []string{"1e6"}, DType: "float16",
 	}
-	job, err := NewJob(opts, quantize.DefaultOptions(), gonum.Implementation{})
+	job, err := NewJob(opts, quantize.DefaultOptions(), reference)
 	require.NoError(t, err)
 	defer job.Close()
 	require.ErrorContains(t, job.Write(t.Context(), nil), "which F16 cannot hold")
@@ -315,7 +314,7 @@ func TestWriteStopsWhole(t *testing.T) {
 		for _, after := range []int{1, 7, 15} {
 			ctx, cancel := context.WithCancel(t.Context())
 			opts := Options{Model: inModels("llama-wide"), Adapters: []string{inAdapters("rslora")}, OutputDir: filepath.Join(parent, "out"), In4Bit: &in4Bit}
-			job, err := NewJob(opts, quantize.DefaultOptions(), gonum.Implementation{})
+			job, err := NewJob(opts, quantize.DefaultOptions(), reference)
 			require.NoError(t, err)
 			calls := 0
 			err = job.Write(ctx, func(_, _ int64) {

@@ -7,8 +7,6 @@ import (
 	"runtime"
 	"sync"
 
-	"gonum.org/v1/gonum/blas"
-
 	"qlora/checkpoint"
 )
 
@@ -22,7 +20,7 @@ type matrix struct {
 	rows, cols int
 	from       source
 	changes    []change
-	product    blas.Float32
+	product    Product
 }
 
 // write writes the rows as elements of dtype, each rounded once.

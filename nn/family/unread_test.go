@@ -177,7 +177,7 @@ func TestTied(t *testing.T) {
 func TestSaveBeside(t *testing.T) {
 	for _, name := range []string{"gemma3", "qwen2_vl"} {
 		base := readFolder(t, name).write(t)
-		dev, err := cpu.New(cpu.Options{BLAS: "gonum"})
+		dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 		require.NoError(t, err)
 		c, err := ParseConfig(base.Config())
 		require.NoError(t, err)

@@ -3,19 +3,13 @@ package kernels_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 	"unsafe"
 
-	"gonum.org/v1/gonum/blas"
-
 	"qlora/bindings"
 	"qlora/bindings/cpu/kernels"
-	"qlora/bindings/cpu/openblas"
 	"qlora/bindings/cpu/vector"
-	"qlora/internal/sharedlib"
 	"qlora/nf4"
 )
 
@@ -51,42 +45,6 @@ func BenchmarkProducts(b *testing.B) {
 			}
 		}
 	}
-}
-
-// BenchmarkOpenBLAS measures the same products of a weight that is expanded to float32
-// already, where an OpenBLAS is found.
-func BenchmarkOpenBLAS(b *testing.B) {
-	lib := findOpenBLAS(b)
-	for _, w := range append(small, large...) {
-		for _, backward := range []bool{false, true} {
-			direction := "forward"
-			if backward {
-				direction = "backward"
-			}
-			b.Run(fmt.Sprintf("%s/%dx%d/%s/1024", lib.Core(), w.out, w.in, direction), func(b *testing.B) {
-				p := newTimed(b, kernels.Best(bindings.F32), w, backward, 1024)
-				dense := memory[float32](b, w.out*w.in)
-				trans := blas.Trans
-				if backward {
-					trans = blas.NoTrans
-				}
-				p.measure(b, kernels.Peak(p.family), func() {
-					lib.Sgemm(blas.NoTrans, trans, p.tokens, p.lines, p.depth, 1, p.x, p.depth, dense, w.in, 0, p.y, p.lines)
-				})
-			})
-		}
-	}
-}
-
-func findOpenBLAS(b *testing.B) *openblas.Library {
-	root, _ := sharedlib.Module()
-	for _, path := range []string{os.Getenv("QLORA_BLAS"), filepath.Join(root, "build/toolchain/lib/libscipy_openblas.so"), "libopenblas.so.0"} {
-		if lib, err := openblas.Open(path); path != "" && err == nil {
-			return lib
-		}
-	}
-	b.Skip("no OpenBLAS")
-	return nil
 }
 
 // A timed product: Y [tokens, lines] = X [tokens, depth] · right [lines, depth]ᵀ.

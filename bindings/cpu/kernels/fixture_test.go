@@ -47,8 +47,12 @@ func forms() []form {
 			suffix = " transposed"
 		}
 		for _, f := range []form{
-			{name: "F32"}, {name: "BF16", dtype: bindings.BF16}, {name: "F16", dtype: bindings.F16},
-			{name: "nf4 of 64", block: 64}, {name: "nf4 of 64 double", block: 64, double: true}, {name: "nf4 of 32", block: 32},
+			{name: "F32"},
+			{name: "BF16", dtype: bindings.BF16},
+			{name: "F16", dtype: bindings.F16},
+			{name: "nf4 of 64", block: 64},
+			{name: "nf4 of 64 double", block: 64, double: true},
+			{name: "nf4 of 32", block: 32},
 			{name: "nf4 of 6", block: 6},
 		} {
 			f.name += suffix

@@ -88,6 +88,9 @@ type Info struct {
 	Emulated bool // runs on instructions written in C: slow, for tests
 }
 
+// Describe returns the name and what the family multiplies with.
+func (i *Info) Describe() string { return fmt.Sprintf("%s (%s)", i.Name, i.Detail) }
+
 // LeftBytes returns the size of a packed left operand. For lines that are a multiple of Rows
 // it is also where the panel of that line begins.
 func (i *Info) LeftBytes(lines, depth int) int { return i.panels(lines, i.Rows, depth) }
@@ -145,6 +148,16 @@ func Find(name string) (Family, error) {
 		}
 	}
 	return nil, fmt.Errorf("%q is no family of kernels that this processor runs; it runs %v", name, names)
+}
+
+// Exact returns the preferred family that rounds no operand.
+func Exact() Family {
+	for _, f := range Families() {
+		if !f.Info().BF16 && f.Info().Rounding == 0 {
+			return f
+		}
+	}
+	return Gonum
 }
 
 // Best returns the preferred family for operands of a type: for BF16 one that multiplies

@@ -30,16 +30,8 @@ func Doctor() *cobra.Command {
 			return w.Flush()
 		}
 		defer closeDevice(dev)
-		blas := dev.Describe()
 		fmt.Fprintf(w, "device cpu\t%s\n", dev.Info().Detail)
 		describeFamilies(w)
-		fmt.Fprintf(w, "matrix products\t%s\n", blas)
-		for _, place := range blas.Looked {
-			fmt.Fprintf(w, "\tsearched for OpenBLAS: %s\n", place)
-		}
-		if faster := blas.Faster(); faster != "" {
-			fmt.Fprintf(w, "missing\t%s\n", strings.TrimPrefix(faster, "; "))
-		}
 		describeGPUs(w, gpu.Open)
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})
 		describeKernels(w, "emu", "libqlora_emu.so", cuda.Options{Emulated: true})

@@ -63,8 +63,7 @@ func (c *call) device(m machine, t compute) (bindings.Device, error) {
 		return nil, err
 	}
 	if d, ok := dev.(*cpu.Device); ok {
-		library := d.Describe()
-		c.note(fmt.Sprintf("cpu: %s; %s%s", d.Info().Detail, t.note(), library.Faster()))
+		c.note(fmt.Sprintf("cpu: %s; %s", d.Info().Detail, t.note()))
 	}
 	return dev, nil
 }

@@ -38,7 +38,7 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 		return exit.AsWrong(err)
 	}
 	defer closeDevice(dev)
-	job, err := merge.NewJob(o, how, dev.BLAS())
+	job, err := merge.NewJob(o, how, dev.LowRank)
 	if err != nil {
 		return exit.AsWrong(err)
 	}
