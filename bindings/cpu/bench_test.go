@@ -61,26 +61,6 @@ func processorTime(b *testing.B) float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
-// BenchmarkSgemm measures the upper bound for Project: the same product with one call
-// per thread.
-func BenchmarkSgemm(b *testing.B) {
-	d, err := New(Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	x, w, y := make([]float32, benchTokens*benchHidden), make([]float32, benchWide*benchHidden), make([]float32, benchTokens*benchWide)
-	share := tiles(benchTokens, d.threads)
-	before := processorTime(b)
-	for b.Loop() {
-		d.rows(benchTokens, share, func(from, to int) {
-			d.product(to-from, benchWide, benchHidden, 1, dense(x, benchHidden).row(from), dense(w, benchHidden).t(), 0, dense(y, benchWide).row(from))
-		})
-	}
-	flops := 2.0 * benchTokens * benchHidden * benchWide * float64(b.N)
-	b.ReportMetric(flops/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-	b.ReportMetric(flops/(processorTime(b)-before)/1e9, "GFLOP/cpu-s")
-}
-
 func benchLinear(a *bindings.Arena, compute bindings.DType, rank int, dropout float32) *bindings.Linear {
 	l := &bindings.Linear{Name: "up_proj", Weight: bindings.Weight{
 		Out: benchWide, In: benchHidden,

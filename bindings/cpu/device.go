@@ -142,6 +142,3 @@ func elements[T float32 | uint16 | uint8 | int32](t bindings.Tensor) []T {
 	}
 	return unsafe.Slice((*T)(t.Address()), (t.Rows-1)*t.Stride()+t.Column(t.Cols-1)+1)
 }
-
-// matrixOf returns t's elements for products.
-func matrixOf(t bindings.Tensor) matrix { return dense(f32(t), t.Stride()) }
