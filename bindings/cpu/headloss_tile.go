@@ -94,7 +94,7 @@ func (c *crossEntropy) backward(lane, tile int) {
 		c.gradient(row, c.spare[lane][:cols], tile, i, int(c.labels[t])-col)
 	}
 	if !c.op.DBias.Absent() {
-		addColumns(f32(c.op.DBias)[col:col+cols], x)
+		vector.AddRows(f32(c.op.DBias)[col:col+cols], vector.Floats(x, n, cols, cols))
 	}
 	w, logits := &c.workers[lane], floatOperand(x, cols)
 	if !c.op.DWeight.Absent() {
@@ -142,18 +142,5 @@ func (c *crossEntropy) weightRows(lane int, logits *kernels.Operand, col, cols i
 		w.packed(w.sums, width, &left, 0, cols, &across, from, width, false)
 		to := dw.Columns(from, from+width)
 		vector.Store(to, w.sums, width, &vector.Epilogue{Residual: to})
-	}
-}
-
-// addColumns adds the sums of x's columns to dst. It sums in float64.
-func addColumns(dst, x []float32) {
-	sums := make([]float64, len(dst))
-	for i := 0; i < len(x); i += len(dst) {
-		for j, v := range x[i : i+len(dst)] {
-			sums[j] += float64(v)
-		}
-	}
-	for j, v := range sums {
-		dst[j] += float32(v)
 	}
 }

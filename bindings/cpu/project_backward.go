@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"unsafe"
-
 	"qlora/bindings"
 	"qlora/bindings/cpu/kernels"
 	"qlora/bindings/cpu/vector"
@@ -24,7 +22,7 @@ func (d *Device) projectBackward(op *bindings.ProjectBackward) {
 			newWeightGradient(&d.profile, op, p, &s).run(d)
 		}
 		if !p.DBias.Absent() {
-			d.sumColumns(f32(p.DBias), p.DY)
+			d.addRows(f32(p.DBias), rowsOf(p.DY))
 		}
 	}
 }
@@ -333,32 +331,4 @@ func (c *backprop) eachThin(rows int, do func(from, n int)) {
 	for from := 0; from < rows; from += thinTokens {
 		do(from, min(thinTokens, rows-from))
 	}
-}
-
-// sumColumns adds the sum of t's rows to dst. It sums in float64.
-func (d *Device) sumColumns(dst []float32, t bindings.Tensor) {
-	const width = 64
-	d.rows(len(dst), width, func(from, to int) {
-		var sum [width]float64
-		var row [width]float32
-		for i := range t.Rows {
-			widen(row[:to-from], t, i*t.Cols+from)
-			for j, v := range row[:to-from] {
-				sum[j] += float64(v)
-			}
-		}
-		for j := range dst[from:to] {
-			dst[from+j] += float32(sum[j])
-		}
-	})
-}
-
-// sumRows adds the sum of the rows of y, stride elements apart and each as long as dst,
-// to dst.
-func (d *Device) sumRows(dst, y []float32, stride int) {
-	if len(y) == 0 {
-		return
-	}
-	count := (len(y)-len(dst))/stride + 1
-	d.addRows(dst, vector.RowsAt(unsafe.Pointer(unsafe.SliceData(y)), vector.F32, count, len(dst), stride))
 }
