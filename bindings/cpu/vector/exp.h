@@ -1,18 +1,25 @@
 // Exponentials and what is made of them, in float32.
-// e^x within 2 ulp, subnormal results included: x = n·ln2 + r, Cephes'
-// polynomial in r, and 2^n in two factors, as neither end of n's range fits
-// one. At the limits to which x is clamped, the result is infinity and 0; a NaN
-// passes through.
+
+// p·2^n for the exponents n that exponential needs, rounded once: neither end of n's range
+// fits one factor.
+INLINE floats times_power(floats p, floats n) {
+#if LANES == 16
+	return (floats)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+	ints whole = __builtin_convertvector(n, ints), half = whole >> 1;
+	return p * (floats)((half + 127) << 23) * (floats)((whole - half + 127) << 23);
+#endif
+}
+
+// e^x within 2 ulp, subnormal results included: x = n·ln2 + r, Cephes' polynomial in r, and
+// 2^n. At the limits to which x is clamped, the result is infinity and 0; a NaN passes
+// through.
 INLINE floats exponential(floats x) {
-	const float shift = 12582912.0f; // 3·2^22: adding it rounds to an integer, in the low bits
-	floats top = all(88.8f), bottom = (floats){0} - 104.0f;
-	x = choose(x, top, x > top);
-	x = choose(x, bottom, x < bottom);
-	floats z = x * 1.44269504088896341f + shift;
-	ints n = (ints)z - 0x4b400000; // the bits of shift
-	floats f = z - shift;
-	floats r = x - f * 0.693359375f;
-	r = r - f * -2.12194440e-4f;
+	const float shift = 12582912.0f; // 3·2^22: adding it rounds to an integer
+	x = most(all(-104.0f), least(all(88.8f), x));
+	floats n = x * 1.44269504088896341f + shift - shift;
+	floats r = x - n * 0.693359375f;
+	r = r - n * -2.12194440e-4f;
 	floats p = all(1.9875691500e-4f);
 	p = p * r + 1.3981999507e-3f;
 	p = p * r + 8.3334519073e-3f;
@@ -20,17 +27,18 @@ INLINE floats exponential(floats x) {
 	p = p * r + 1.6666665459e-1f;
 	p = p * r + 5.0000001201e-1f;
 	p = (p * r) * r + r + 1.0f;
-	ints half = n >> 1;
-	return p * (floats)((half + 127) << 23) * (floats)((n - half + 127) << 23);
+	return times_power(p, n);
 }
 
 INLINE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }
+
 // Polynomials, coefficients from the highest power down.
 INLINE floats polynomial(floats x, const float *coefficients, int n) {
 	floats p = (floats){0} + coefficients[0];
 	for (int i = 1; i < n; i++) p = p * x + coefficients[i];
 	return p;
 }
+
 // Cephes' tanhf: a polynomial near 0, and exp elsewhere.
 INLINE floats hyperbolic_tangent(floats x) {
 	static const float p[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
