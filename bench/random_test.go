@@ -19,13 +19,15 @@ import (
 	"qlora/nn/family"
 )
 
-// Measured architectures, with random weights: Llamas of 135 million, of 1 and of 8
-// billion parameters, and a small one that every device runs quickly.
+// Measured architectures, with random weights: Llamas of 135 million, of 1.1 (TinyLlama's
+// shape), of 1.2 and of 8 billion parameters, and a small one that every device runs quickly.
 var architectures = map[string]string{
 	"tiny": `{"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
 		"num_key_value_heads": 1, "vocab_size": 96, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
 	"135m": `{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
 		"num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": true, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
+	"tinyllama": `{"model_type": "llama", "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
+		"num_key_value_heads": 4, "vocab_size": 32000, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
 	"1b": `{"model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
 		"num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": true, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
 	"8b": `{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -52,6 +54,9 @@ func newRandomWeights(tb testing.TB, architecture string) *randomWeights {
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.json"), []byte(architectures[architecture]), 0o644))
 	c, err := family.ReadConfig(dir)
 	require.NoError(tb, err)
+	if *layers > 0 {
+		c.Layers = *layers
+	}
 	w := &randomWeights{config: c, shapes: map[string][]int{}}
 	largest := 0
 	add := func(name string, shape ...int) {

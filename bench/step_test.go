@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
@@ -27,6 +28,10 @@ var (
 	tiny   = flag.Bool("tiny", false, "of a tiny model, to see that everything runs")
 
 	compute = flag.String("compute", "float32", "the type that the cpu computes in: float32 or bfloat16")
+
+	models = flag.String("models", "", "the models of the steps, separated by commas: tiny, 135m, tinyllama, 1b or 8b; with -batch")
+	batch  = flag.String("batch", "4x256", "sequences x tokens of each, of the steps of -models")
+	layers = flag.Int("layers", 0, "layers of the models, to measure a part of a large one; 0: all")
 )
 
 // open opens the device of -device, or else otherwise.
@@ -79,17 +84,25 @@ type shape struct {
 // BenchmarkStep measures a whole QLoRA step of a Llama with random weights, forward,
 // backward and update: NF4 with double quantization, rank 16 on all linear layers, by
 // recompute policy. It steps as trainer does, on the device of -device: the CPU, with
-// 135 million parameters, or a GPU, also with 8 billion.
+// 135 million parameters, or a GPU, also with 8 billion. -models and -batch select others.
 //
-// taken-MiB is the decrease of the device's free memory; nvml-MiB is the maximum that
-// the driver saw in use by all processes, minus the use at the start.
+// resident-MiB is the most that the process had resident so far; taken-MiB is the decrease
+// of the device's free memory; nvml-MiB is the maximum that the driver saw in use by all
+// processes, minus the use at the start.
 func BenchmarkStep(b *testing.B) {
 	dev := open(b, "cpu")
 	var shapes []shape
 	switch {
 	case *tiny:
 		shapes = []shape{{"tiny", 2, 24}}
-	case dev.Info().Activation == bindings.F32:
+	case *models != "":
+		var s shape
+		_, err := fmt.Sscanf(*batch, "%dx%d", &s.sequences, &s.tokens)
+		require.NoError(b, err, "-batch is %q, not sequences x tokens", *batch)
+		for s.architecture = range strings.SplitSeq(*models, ",") {
+			shapes = append(shapes, s)
+		}
+	case nameOf(dev) == "cpu":
 		shapes = []shape{{"135m", 4, 256}}
 	default:
 		for _, architecture := range []string{"135m", "8b", "1b"} {
@@ -142,6 +155,9 @@ func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, po
 	b.ReportMetric(float64(middle.Nanoseconds()), "ns/op")
 	b.ReportMetric(float64(r.batch.Tokens())/middle.Seconds(), "tokens/s")
 	b.ReportMetric(mebibytes(plan), "plan-MiB")
+	var usage unix.Rusage
+	require.NoError(b, unix.Getrusage(unix.RUSAGE_SELF, &usage))
+	b.ReportMetric(mebibytes(usage.Maxrss<<10), "resident-MiB")
 	if taken := watch.taken(); taken > 0 {
 		b.ReportMetric(mebibytes(taken), "taken-MiB")
 		b.ReportMetric(100*float64(taken)/float64(plan), "%plan")

@@ -1,9 +1,10 @@
 """The step that BenchmarkStep measures, by transformers + peft + bitsandbytes on the CPU.
 
-usage: step.py MODEL_FOLDER [nf4-bf16|nf4-fp32] [batch] [sequence] [steps] [threads]
+usage: step.py MODEL_FOLDER [nf4-bf16|nf4-fp32|bf16|fp32] [batch] [sequence] [steps] [threads]
 
-QLoRA, rank 8 on all linear layers, double quantization, no dropout, AdamW, clipped at 1.
-Prints the median tokens/s without the first step, and the peak resident memory.
+QLoRA (bf16 and fp32: LoRA on the base in that type), rank 8 on all linear layers, double
+quantization, no dropout, AdamW, clipped at 1. Prints the mode, the median tokens/s without
+the first step, and the peak resident memory in GiB.
 """
 import resource
 import statistics
@@ -17,12 +18,13 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 folder = sys.argv[1]
 mode = sys.argv[2] if len(sys.argv) > 2 else "nf4-bf16"
 batch, sequence, steps, threads = [int(a) for a in sys.argv[3:7]] + [4, 256, 4, 2][len(sys.argv[3:7]):]
-dtype = {"nf4-bf16": torch.bfloat16, "nf4-fp32": torch.float32}[mode]
+base, _, compute = mode.rpartition("-")
+dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[compute]
 torch.manual_seed(0)
 torch.set_num_threads(threads)
 
 quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                                  bnb_4bit_compute_dtype=dtype)
+                                  bnb_4bit_compute_dtype=dtype) if base == "nf4" else None
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map="cpu", quantization_config=quantization)
 model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", lora_dropout=0.0))
 model.train()
@@ -42,4 +44,4 @@ for step in range(steps):
     print(f"step {step + 1}: loss {loss.item():.4f}, {seconds[-1]:.1f} s", file=sys.stderr)
 rate = batch * sequence / statistics.median(seconds[1:])
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(f"{mode}: {rate:.1f} tokens/s, peak {peak:.2f} GiB resident")
+print(f"{mode} {rate:.1f} {peak:.2f}")
