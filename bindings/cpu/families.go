@@ -23,12 +23,9 @@ func (f *families) of(activations bindings.DType) kernels.Family {
 	return f.f32
 }
 
-// allInBFloat16 says that every operation computes in bfloat16.
-const allInBFloat16 = false
-
 // auto returns BF16 if the processor multiplies it in hardware, else F32.
 func (f *families) auto() bindings.DType {
-	if allInBFloat16 && f.bf16.Info().BF16 {
+	if f.bf16.Info().BF16 {
 		return bindings.BF16
 	}
 	return bindings.F32
