@@ -136,6 +136,21 @@ func TestInterruptedRunEndsWithTheSameBits(t *testing.T) {
 		{"sgd with momentum", func(r *Run) {
 			r.Args.Optimizer, r.Args.OptimArgs, r.Args.LearningRate = sgd, "momentum=0.9,nesterov=true", 0.1
 		}},
+		{"bfloat16", func(r *Run) { r.Device = openBFloat16(t) }},
+		{"bfloat16, neftune and dora", func(r *Run) {
+			r.Device, r.Args.NoiseAlpha, r.Base.Lora.DoRA = openBFloat16(t), 5, true
+		}},
+		{"bfloat16, modules to save", func(r *Run) {
+			r.Device, r.Base.Lora.ModulesToSave = openBFloat16(t), []string{"embed_tokens", "lm_head", "norm"}
+		}},
+		{"bfloat16, loftq twice", func(r *Run) {
+			r.Device = openBFloat16(t)
+			starts["loftq twice"](r)
+		}},
+		{"bfloat16, full", func(r *Run) {
+			r.Device, r.Base.Quantize, r.Base.Lora = openBFloat16(t), nil, nil
+			r.Args.LearningRate, r.Args.WeightDecay = 1e-3, 0.1
+		}},
 	}) {
 		t.Run(c.name, func(t *testing.T) {
 			whole := tinyRun(t)

@@ -42,7 +42,7 @@ func TestParity(t *testing.T) {
 			var rows [][]string
 			for _, c := range parityCases(t) {
 				var far distance
-				t.Run(c.Name, func(t *testing.T) { far = c.replay(t, dev, limit) })
+				t.Run(c.Name, func(t *testing.T) { far, _ = c.replay(t, dev, limit) })
 				rows = append(rows, append([]string{c.Name}, far.columns()...))
 			}
 			logTable(t, append([]string{"case"}, distanceColumns...), rows)
@@ -56,8 +56,9 @@ type parityCase struct {
 	OnlyLosses bool `json:"only_losses"` // only the log was recorded
 }
 
-// replay repeats a case and compares everything that was recorded of it.
-func (c parityCase) replay(t *testing.T, dev bindings.Device, limit parityLimit) distance {
+// replay repeats a case, compares everything that was recorded of it, and returns the
+// run's output folder, too.
+func (c parityCase) replay(t *testing.T, dev bindings.Device, limit parityLimit) (distance, string) {
 	folder := filepath.Join(parityFolder, c.Name)
 	s := readParitySettings(t, filepath.Join(folder, "settings.json"))
 	recorder := &recorder{Device: dev}
@@ -67,7 +68,7 @@ func (c parityCase) replay(t *testing.T, dev bindings.Device, limit parityLimit)
 	far := distance{}
 	far.log(t, limit, filepath.Join(folder, "log_history.json"), history(t, run.Args.OutputDir))
 	if c.OnlyLosses {
-		return far
+		return far, run.Args.OutputDir
 	}
 	far.gradients(t, limit, readTensors(t, filepath.Join(folder, "gradients.safetensors")), recorder.gradients)
 	if len(recorder.codes) > 0 {
@@ -81,14 +82,14 @@ func (c parityCase) replay(t *testing.T, dev bindings.Device, limit parityLimit)
 		// Adam moves by the gradient relative to its own size: with a small epsilon,
 		// the sign of a gradient of pure rounding error is a whole step. Such a run is
 		// compared by its losses.
-		return far
+		return far, run.Args.OutputDir
 	}
 	want, got := "final/adapter_model.safetensors", "adapter_model.safetensors"
 	if s.Method == "full" {
 		want, got = "final.safetensors", "model.safetensors"
 	}
 	far.weights(t, limit, readTensors(t, filepath.Join(folder, want)), readTensors(t, filepath.Join(run.Args.OutputDir, got)))
-	return far
+	return far, run.Args.OutputDir
 }
 
 // parityDevices returns the CPU with gonum's products and, unless -short is set, with the

@@ -24,8 +24,8 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-// computeTypes are the types that all operations compute in.
-var computeTypes = []bindings.DType{bindings.F32}
+// computeTypes are the types that the CPU computes in.
+var computeTypes = []bindings.DType{bindings.F32, bindings.BF16}
 
 func sameBits(t *testing.T, opts Options) {
 	var want []byte

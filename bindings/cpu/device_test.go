@@ -10,44 +10,56 @@ import (
 	"qlora/bindings/cpu/kernels"
 )
 
-// devices runs a test with every family of kernels that the options' type can use: in
-// float32 those that multiply it, in bfloat16 all, which are then also the emulated ones.
-func devices(t *testing.T, opts Options, run func(t *testing.T, d *Device)) {
-	all := kernels.Families()
-	if opts.Compute == bindings.BF16 {
-		all = append(all, kernels.Emulated()...)
-	}
-	for _, f := range all {
-		if f.Info().BF16 && opts.Compute != bindings.BF16 {
-			continue
-		}
-		t.Run(f.Info().Name, func(t *testing.T) {
-			own := opts
-			own.Kernels = f.Info().Name
-			d, err := New(own)
-			require.NoError(t, err)
-			run(t, d)
-			require.NoError(t, d.Close())
-		})
-	}
-}
+// products are the groups of operations that multiply by a family of kernels.
+var products = []string{"Project", "RowNorms", "Attend", "HeadLoss"}
 
-func TestConformance(t *testing.T) {
-	devices(t, Options{}, func(t *testing.T, d *Device) { conformance.Run(t, d, inFloat32(d)) })
-}
+// small is the maximum number of elements of rows that run on emulated instructions.
+const small = 1 << 13
 
-// inBFloat16 are the groups of operations that compute in bfloat16.
-var inBFloat16 = []string{
-	"Embed", "Norm", "Project", "RowNorms", "RoPE", "Attend", "Activate", "Add", "Clamp", "HeadLoss", "GradNorm", "Optimize",
-	"Copy", "Quantize", "Errors",
-}
+// TestConformance computes in float32.
+func TestConformance(t *testing.T) { conform(t, bindings.F32, conformance.Float32) }
 
 // TestConformanceBFloat16 holds bfloat16 to the bounds of a GPU, with the 4-bit codes of
 // bitsandbytes on a CPU.
 func TestConformanceBFloat16(t *testing.T) {
 	tol := conformance.BFloat16
 	tol.Codes = conformance.CPU
-	devices(t, Options{Compute: bindings.BF16}, func(t *testing.T, d *Device) {
-		conformance.RunSome(t, d, tol, conformance.Choice{Operations: inBFloat16})
-	})
+	conform(t, bindings.BF16, tol)
+}
+
+// conform runs every operation with gonum's kernels, and those that multiply with every
+// other family that multiplies activations of the type.
+func conform(t *testing.T, compute bindings.DType, tol conformance.Tolerances) {
+	for _, f := range append(kernels.Families(), kernels.Emulated()...) {
+		info := f.Info()
+		if compute == bindings.F32 && info.BF16 {
+			continue
+		}
+		t.Run(info.Name, func(t *testing.T) {
+			d, err := New(Options{Kernels: info.Name, Compute: compute})
+			require.NoError(t, err)
+			defer d.Close()
+			if f == kernels.Gonum {
+				conformance.Run(t, d, tol)
+				return
+			}
+			tol, choice := tol, conformance.Choice{Operations: products}
+			if compute == bindings.F32 {
+				tol = inFloat32(d)
+			}
+			if info.Emulated {
+				choice.Elements = small
+			}
+			conformance.RunSome(t, d, tol, choice)
+		})
+	}
+}
+
+// inFloat32 returns the tolerances of a device in float32: wider where its kernels split
+// the factors of products.
+func inFloat32(d *Device) conformance.Tolerances {
+	if d.families.f32.Info().Rounding > 0 {
+		return conformance.SplitFloat32
+	}
+	return conformance.Float32
 }

@@ -23,19 +23,16 @@ func (f *families) of(activations bindings.DType) kernels.Family {
 	return f.f32
 }
 
-// allInBFloat16 says that every operation computes in bfloat16.
-const allInBFloat16 = false
-
 // auto returns BF16 if the processor multiplies it in hardware, else F32.
 func (f *families) auto() bindings.DType {
-	if allInBFloat16 && f.bf16.Info().BF16 {
+	if f.bf16.Info().BF16 {
 		return bindings.BF16
 	}
 	return bindings.F32
 }
 
-// families returns the families that the options select: a named one, gonum's with its
-// BLAS, else the best of this processor. A family of bfloat16 leaves float32 to the best.
+// families returns the families that the options select: a named one, else the best of
+// this processor. A family of bfloat16 leaves float32 to the best.
 func (o *Options) families() (families, error) {
 	best := families{kernels.Best(bindings.F32), kernels.Best(bindings.BF16)}
 	name, by := o.kernels()
