@@ -22,32 +22,28 @@ func families() []kernels.Family { return append(kernels.Emulated(), kernels.Fam
 // TestFamilies holds every family that the machine runs to float64, for every way to store
 // an operand and for sizes that leave remainders of panels, blocks and slices.
 func TestFamilies(t *testing.T) {
-	for _, family := range families() {
-		for _, f := range forms() {
-			t.Run(family.Info().Name+"/"+f.name, func(t *testing.T) {
-				for seed, size := range [][3]int{{1, 1, 1}, {3, 5, 2}, {16, 32, 64}, {35, 66, 130}, {64, 96, 192}, {65, 33, 515}, {65, 34, 514}} {
-					rng := rand.New(rand.NewPCG(uint64(seed), 1))
-					for _, extra := range []int{0, 3, 62, 64} {
-						p := newProduct(t, rng, family, f, size[0], size[1], size[2], extra)
-						p.check(t, fmt.Sprintf("%v with %d between rows", size, extra))
-					}
+	for _, f := range forms() {
+		t.Run(f.name, func(t *testing.T) {
+			for seed, size := range [][3]int{{1, 1, 1}, {3, 5, 2}, {16, 32, 64}, {35, 66, 130}, {64, 96, 192}, {65, 33, 515}, {65, 34, 514}} {
+				rng := rand.New(rand.NewPCG(uint64(seed), 1))
+				for _, extra := range []int{0, 3, 62, 64} {
+					p := newProduct(t, rng, f, size[0], size[1], size[2], extra)
+					p.check(t, families(), fmt.Sprintf("%v with %d between rows", size, extra))
 				}
-			})
-		}
+			}
+		})
 	}
 }
 
-// A product is a random product of a family with what float64 makes of it.
+// A product is a random product with its operands' values.
 type product struct {
-	family      kernels.Family
-	left, right kernels.Operand
-	a, b        []float64
-	rows, cols  int
-	depth       int
+	left, right       kernels.Operand
+	a, b              []float64
+	rows, cols, depth int
 }
 
-func newProduct(t testing.TB, rng *rand.Rand, family kernels.Family, f form, rows, cols, depth, extra int) *product {
-	p := &product{family: family, rows: rows, cols: cols, depth: depth}
+func newProduct(t testing.TB, rng *rand.Rand, f form, rows, cols, depth, extra int) *product {
+	p := &product{rows: rows, cols: cols, depth: depth}
 	dense := f
 	if f.block > 0 {
 		dense = form{transposed: f.transposed}
@@ -60,9 +56,9 @@ func newProduct(t testing.TB, rng *rand.Rand, family kernels.Family, f form, row
 // scale multiplies the left operand: a power of two, which rounds nothing.
 const scale = 0.25
 
-// run returns the sums [rows, cols] of the depth cut at cut.
-func (p *product) run(t testing.TB, cut int) []float32 {
-	info := p.family.Info()
+// run returns a family's sums [rows, cols] of the depth cut at cut.
+func (p *product) run(t testing.TB, family kernels.Family, cut int) []float32 {
+	info := family.Info()
 	sums := memory[float32](t, p.rows*p.cols)
 	for i := range sums {
 		sums[i] = float32(math.NaN()) // not read
@@ -71,32 +67,33 @@ func (p *product) run(t testing.TB, cut int) []float32 {
 		depth := min(cut, p.depth-from)
 		left, right := memory[byte](t, info.LeftBytes(p.rows, depth)), memory[byte](t, info.RightBytes(p.cols, depth))
 		a, b := p.left.At(0, from), p.right.At(0, from)
-		p.family.PackLeft(left, &a, p.rows, depth, scale)
-		p.family.PackRight(right, &b, p.cols, depth, 1)
-		p.family.Multiply(sums, p.cols, left, right, p.rows, p.cols, depth, from > 0)
+		family.PackLeft(left, &a, p.rows, depth, scale)
+		family.PackRight(right, &b, p.cols, depth, 1)
+		family.Multiply(sums, p.cols, left, right, p.rows, p.cols, depth, from > 0)
 	}
 	return sums
 }
 
-// check compares the whole product, and the product in slices, with float64.
-func (p *product) check(t *testing.T, name string) {
-	// Packing moves each product, and each sum of depth terms and of its slices is rounded
-	// to float32: relative to the sum of the terms' magnitudes.
-	unit := math.Ldexp(1, -24)
-	bound := float64(p.depth+p.depth/2+2) * unit
-	bound += p.family.Info().Rounding
-	for _, cut := range []int{p.depth, 64} {
-		sums := p.run(t, cut)
-		for i := range p.rows {
-			for j := range p.cols {
-				var want, size float64
-				for k := range p.depth {
-					term := scale * p.a[i*p.depth+k] * p.b[j*p.depth+k]
-					want += term
-					size += math.Abs(term)
-				}
-				if got := float64(sums[i*p.cols+j]); !(math.Abs(got-want) <= bound*size) {
-					require.Failf(t, "sum", "%s, cut at %d: [%d, %d] is %g, float64 has %g: off by %.2g of the terms, at most %.2g", name, cut, i, j, got, want, math.Abs(got-want)/size, bound)
+// check compares each family's whole product, and its product in slices, with float64.
+func (p *product) check(t *testing.T, families []kernels.Family, name string) {
+	want, size := make([]float64, p.rows*p.cols), make([]float64, p.rows*p.cols) // size: the sum of the terms' magnitudes
+	for i := range want {
+		row, col := p.a[i/p.cols*p.depth:][:p.depth], p.b[i%p.cols*p.depth:][:p.depth]
+		for k, x := range row {
+			term := scale * x * col[k]
+			want[i] += term
+			size[i] += math.Abs(term)
+		}
+	}
+	for _, family := range families {
+		// Packing moves each product, and each sum of depth terms and of its slices is rounded
+		// to float32: relative to the terms.
+		bound := float64(p.depth+p.depth/2+2)*math.Ldexp(1, -24) + family.Info().Rounding
+		for _, cut := range []int{p.depth, 64} {
+			for i, got := range p.run(t, family, cut) {
+				if off := math.Abs(float64(got) - want[i]); !(off <= bound*size[i]) {
+					require.Failf(t, "sum", "%s: %s, cut at %d: [%d, %d] is %g, float64 has %g: off by %.2g of the terms, at most %.2g",
+						family.Info().Name, name, cut, i/p.cols, i%p.cols, got, want[i], off/size[i], bound)
 				}
 			}
 		}
@@ -106,29 +103,29 @@ func (p *product) check(t *testing.T, name string) {
 // TestRandomProducts holds every family to float64 for random parts of random matrices: of
 // any size, in any form, from any element on.
 func TestRandomProducts(t *testing.T) {
-	for _, family := range kernels.Families() {
-		t.Run(family.Info().Name, func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(11, 1))
-			for range 60 {
-				f := form{transposed: rng.IntN(2) == 0, double: rng.IntN(2) == 0}
-				if coded := rng.IntN(3); coded > 0 {
-					f.block = 16 << rng.IntN(9) // to 4096
-					f.kind = []nf4.Kind{nf4.NF4, nf4.FP4}[rng.IntN(2)]
-				} else {
-					f.dtype = []bindings.DType{bindings.F32, bindings.BF16, bindings.F16}[rng.IntN(3)]
-				}
-				// Lines of a multiple of 32 elements, from such an element on, have paths of their own.
-				unit := []int{1, 32}[rng.IntN(2)]
-				rows, cols, depth := 1+rng.IntN(60), 1+rng.IntN(70), 1+rng.IntN(400)
-				line, from, extra := unit*rng.IntN(3), unit*rng.IntN(3), rng.IntN(40)
-				if inner := map[bool]int{false: depth + from, true: cols + line}[f.transposed]; unit > 1 {
-					extra = (inner+unit-1)/unit*unit - inner
-				}
-				p := newProduct(t, rng, family, f, rows, cols+line, depth+from, extra)
-				p.from(line, from)
-				p.check(t, fmt.Sprintf("%+v [%d, %d, %d] from line %d and element %d with %d between rows", f, rows, cols, depth, line, from, extra))
+	rng := rand.New(rand.NewPCG(11, 1))
+	for range 60 {
+		f := form{transposed: rng.IntN(2) == 0, double: rng.IntN(2) == 0}
+		if coded := rng.IntN(3); coded > 0 {
+			f.block = 16 << rng.IntN(9) // to 4096
+			f.kind = []nf4.Kind{nf4.NF4, nf4.FP4}[rng.IntN(2)]
+		} else {
+			f.dtype = []bindings.DType{bindings.F32, bindings.BF16, bindings.F16}[rng.IntN(3)]
+		}
+		// Lines of a multiple of 32 elements, from such an element on, have paths of their own.
+		unit := []int{1, 32}[rng.IntN(2)]
+		rows, cols, depth := 1+rng.IntN(60), 1+rng.IntN(70), 1+rng.IntN(400)
+		line, from, extra := unit*rng.IntN(3), unit*rng.IntN(3), rng.IntN(40)
+		if unit > 1 {
+			inner := depth + from
+			if f.transposed {
+				inner = cols + line
 			}
-		})
+			extra = (unit - inner%unit) % unit
+		}
+		p := newProduct(t, rng, f, rows, cols+line, depth+from, extra)
+		p.from(line, from)
+		p.check(t, families(), fmt.Sprintf("%+v [%d, %d, %d] from line %d and element %d with %d between rows", f, rows, cols, depth, line, from, extra))
 	}
 }
 
@@ -155,8 +152,8 @@ func TestCutsKeepBits(t *testing.T) {
 		for _, f := range []form{{name: "lines", block: 64}, {name: "columns", block: 64, transposed: true}} {
 			t.Run(family.Info().Name+"/"+f.name, func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(5, 1))
-				p := newProduct(t, rng, family, f, 70, 128, 192, 0)
-				whole := p.run(t, p.depth)
+				p := newProduct(t, rng, f, 70, 128, 192, 0)
+				whole := p.run(t, family, p.depth)
 				for n := range 60 {
 					part := *p
 					row, col := rng.IntN(p.rows), rng.IntN(p.cols)
@@ -165,11 +162,11 @@ func TestCutsKeepBits(t *testing.T) {
 					}
 					part.rows, part.cols = 1+rng.IntN(p.rows-row), 1+rng.IntN(p.cols-col)
 					part.left, part.right = p.left.At(row, 0), p.right.At(col, 0)
-					sums := part.run(t, p.depth)
-					for i := range part.rows {
-						for j := range part.cols {
-							require.Equal(t, math.Float32bits(whole[(row+i)*p.cols+col+j]), math.Float32bits(sums[i*part.cols+j]),
-								"[%d, %d] of the part of %d x %d from [%d, %d]", i, j, part.rows, part.cols, row, col)
+					for i, got := range part.run(t, family, p.depth) {
+						want := whole[(row+i/part.cols)*p.cols+col+i%part.cols]
+						if math.Float32bits(got) != math.Float32bits(want) {
+							require.Failf(t, "bits", "[%d, %d] of the part of %d x %d from [%d, %d] is %g, %g in the whole",
+								i/part.cols, i%part.cols, part.rows, part.cols, row, col, got, want)
 						}
 					}
 				}
@@ -202,8 +199,8 @@ func TestFind(t *testing.T) {
 	assert.False(t, kernels.Best(bindings.F32).Info().BF16)
 }
 
-// TestRounding checks how families that multiply bfloat16 round operands: to nearest even. A
-// NaN stays one; a subnormal may become zero.
+// TestRounding checks that families of bfloat16 round operands to nearest even. A NaN stays
+// one; a subnormal may become zero.
 func TestRounding(t *testing.T) {
 	values := []float32{
 		1, 1 + 1.0/256, 1 + 3.0/256, 1 + 1.0/256 + 1.0/65536, -1 - 3.0/256, 3.3895314e38, math.MaxFloat32,
@@ -217,13 +214,13 @@ func TestRounding(t *testing.T) {
 			x, one := memory[float32](t, len(values)), memory[float32](t, 1)
 			copy(x, values)
 			one[0] = 1
-			p := &product{family: family, rows: 1, cols: len(values), depth: 1}
+			p := &product{rows: 1, cols: len(values), depth: 1}
 			p.left = kernels.Operand{Data: unsafe.Pointer(unsafe.SliceData(one)), Stride: 1}
 			p.right = kernels.Operand{Data: unsafe.Pointer(unsafe.SliceData(x)), Stride: 1}
 			if transposed {
 				p.right.Transposed, p.right.Stride = true, len(values)
 			}
-			for i, got := range p.run(t, 1) {
+			for i, got := range p.run(t, family, 1) {
 				rounded, want := []uint16{0}, []float32{0}
 				halffloat.Float32ToBF16(rounded, values[i:i+1])
 				halffloat.BF16ToFloat32(want, rounded)
