@@ -83,7 +83,8 @@ func newCrossEntropy(p *profile, op *bindings.HeadLoss, s, loss *scratch) *cross
 	if backward {
 		c.partial = s.take(c.segments * n * w.In)
 		c.size = p.cutOf(f, n, repeated(w.In, c.segments)...)
-		size = cut{max(c.size.rows, n), max(c.size.cols, c.cols)}
+		most := mostOf(f, n)
+		size = cut{max(most.rows, n), max(most.cols, c.cols)}
 		for range p.threads {
 			c.packed = append(c.packed, s.bytes(max(i.LeftBytes(n, c.cols), i.LeftBytes(c.cols, n))))
 		}

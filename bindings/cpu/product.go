@@ -92,6 +92,13 @@ func (p *profile) cutOf(f kernels.Family, rows int, cols ...int) cut {
 	return cut{multipleOf(c.rows, i.Rows), multipleOf(c.cols, columnsOf(i))}
 }
 
+// mostOf returns a piece that holds those that cutOf makes of up to rows rows. Fewer rows may
+// be cut in larger pieces, and a plan for the most tokens must serve them, too.
+func mostOf(f kernels.Family, rows int) cut {
+	i := f.Info()
+	return cut{multipleOf(min(rows, i.LeftPiece+i.LeftPiece/2), i.Rows), multipleOf(i.RightPiece, columnsOf(i))}
+}
+
 // share returns the size of nearly equal shares of n that are about as large as size.
 func share(n, size int) int { return tiles(n, max(1, (n+size/2)/size)) }
 

@@ -99,7 +99,7 @@ func newProjection(p *profile, op *bindings.Project, parts []*bindings.Part, s *
 		drawn = drawn || part.Linear.Adapter != nil && drops(op.Random, part.Linear.Adapter)
 	}
 	c.size = p.cutOf(f, c.chunk, outs...)
-	c.workers = p.workers(f, s, c.size, drawn)
+	c.workers = p.workers(f, s, mostOf(f, c.chunk), drawn)
 	c.x = leftPanels(f, s, c.chunk, op.X.Cols)
 	if split {
 		c.lost = leftPanels(f, s, c.chunk, op.X.Cols)
@@ -133,7 +133,8 @@ func (t *projected) lay(p *profile, c *projection, part *bindings.Part, s *scrat
 		t.gain = s.take(l.Weight.Out)
 	}
 	if split {
-		t.more = lanes(p, s, c.size.rows*c.size.cols)
+		most := mostOf(c.family, c.chunk)
+		t.more = lanes(p, s, most.rows*most.cols)
 	}
 	if a := l.Adapter; a != nil {
 		t.packed = leftPanels(c.family, s, c.chunk, a.Rank())

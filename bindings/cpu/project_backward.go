@@ -95,10 +95,11 @@ func newBackprop(p *profile, op *bindings.ProjectBackward, s *scratch) *backprop
 		}
 		computed = computed || t.gain != nil || isDecomposed(t.Linear)
 	}
-	c.workers = p.workers(f, s, c.size, computed)
+	c.workers = p.workers(f, s, mostOf(f, c.chunk), computed)
 	c.thin = lanes(p, s, rank*max(blockMost(f), thinCols))
 	if dropout {
-		c.masked = lanes(p, s, c.size.rows*c.size.cols)
+		most := mostOf(f, c.chunk)
+		c.masked = lanes(p, s, most.rows*most.cols)
 		c.inputs = lanes(p, s, thinTokens*thinCols)
 	}
 	return c
