@@ -57,16 +57,24 @@ static void decode(float *dst, const struct kernels_operand *o, long at, long n)
 	}
 }
 
-// Writes n elements that lie one after the other in memory from element at on.
+// Returns the i-th number of 16 bits at any address.
+static uint16_t half(const char *p, long i) {
+	uint16_t h;
+	memcpy(&h, p + i * (long)sizeof h, sizeof h);
+	return h;
+}
+
+// Writes n elements that lie one after the other in memory from element at on. Dense ones
+// may lie at any address.
 static void expand(float *dst, const struct kernels_operand *o, long at, long n) {
-	const uint16_t *half = (const uint16_t *)o->data + at;
+	const char *data = o->data;
 	switch (o->type) {
-	case kernels_f32: memcpy(dst, (const float *)o->data + at, (size_t)n * sizeof *dst); break;
+	case kernels_f32: memcpy(dst, data + at * (long)sizeof *dst, (size_t)n * sizeof *dst); break;
 	case kernels_bf16:
-		for (long i = 0; i < n; i++) dst[i] = from_bf16(half[i]);
+		for (long i = 0; i < n; i++) dst[i] = from_bf16(half(data, at + i));
 		break;
 	case kernels_f16:
-		for (long i = 0; i < n; i++) dst[i] = from_f16(half[i]);
+		for (long i = 0; i < n; i++) dst[i] = from_f16(half(data, at + i));
 		break;
 	default: decode(dst, o, o->first + at, n);
 	}

@@ -98,9 +98,9 @@ func (f form) operand(t testing.TB, rng *rand.Rand, lines, depth, extra int) (ke
 				halffloat.Float32ToF16(h, x)
 				halffloat.F16ToFloat32(x, h)
 			}
-			o.Data = unsafe.Pointer(unsafe.SliceData(h))
+			o.Data = placed(t, h, extra)
 		default:
-			o.Data = unsafe.Pointer(unsafe.SliceData(x))
+			o.Data = placed(t, x, extra)
 		}
 		for i, v := range x {
 			stored[i] = float64(v)
@@ -117,6 +117,19 @@ func (f form) operand(t testing.TB, rng *rand.Rand, lines, depth, extra int) (ke
 		}
 	}
 	return o, values
+}
+
+// placed returns where x lies: with an odd number of extra elements between rows, a copy at
+// an odd address.
+func placed[T any](t testing.TB, x []T, extra int) unsafe.Pointer {
+	p := unsafe.Pointer(unsafe.SliceData(x))
+	if extra%2 == 0 {
+		return p
+	}
+	bytes := unsafe.Slice((*byte)(p), len(x)*int(unsafe.Sizeof(x[0])))
+	odd := memory[byte](t, len(bytes)+1)
+	copy(odd, bytes)
+	return unsafe.Pointer(unsafe.SliceData(odd))
 }
 
 // coded returns random codes and scales for the elements of stored, and writes their values.
