@@ -45,6 +45,8 @@ func benchmarkOptimizer(b *testing.B, state bindings.OptimizerState) {
 	}
 	f32(clip)[1] = 0.5
 	op := &bindings.Optimize{Params: []bindings.Param{p}, Rule: state.Rule, LR: 1e-4, WeightDecay: 0.01, Clip: clip}
+	// The weight and the moments are read and written, the gradient is read.
+	b.SetBytes(3*4*rows*cols + 2*mem.Plan()[bindings.Optimizer])
 	b.ReportAllocs()
 	before := processorTime(b)
 	for b.Loop() {

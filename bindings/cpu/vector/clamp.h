@@ -1,14 +1,10 @@
 // Clamped elements and their gradients. In bfloat16 the limit is rounded first, so that
 // backward recognizes clamped elements.
-INLINE floats limit_of(int type, float limit) { return type == F32 ? all(limit) : (floats)(narrow_bf16((ints)all(limit)) << 16); }
+INLINE floats limit_of(int type, float limit) { return type == F32 ? all(limit) : from_bf16(to_bf16(all(limit))); }
 
 INLINE void clamped(int type, void *x, long n, float limit) {
 	floats top = limit_of(type, limit);
-	for (long i = 0; i < n; i += LANES) {
-		floats v = get(type, x, i, n);
-		v = choose(v, top, v > top);
-		put(type, x, i, n, choose(v, -top, v < -top));
-	}
+	for (long i = 0; i < n; i += LANES) put(type, x, i, n, most(-top, least(top, get(type, x, i, n))));
 }
 
 static void clamp(int type, struct rows x, long n, float limit) { FOR_ACTIVATION(type, clamped(T, x.first, n, limit)); }

@@ -11,6 +11,10 @@ INLINE void draw_noise(float *noise, const struct noise *d, long col, uint32_t r
 // y (+)= scale·(x + noise)
 INLINE void embedded(int type, void *y, int table, const void *x, long n, int accumulate, float scale, const struct noise *d, uint32_t row) {
 	float noise[4 * counters];
+	if (type == table && !accumulate && scale == 1 && !d) {
+		memcpy(y, x, n * (type == F32 ? sizeof(float) : sizeof(uint16_t)));
+		return;
+	}
 	for (long from = 0; from < n; from += 4 * counters) {
 		long to = n - from < 4 * counters ? n : from + 4 * counters;
 		if (d) draw_noise(noise, d, from, row);

@@ -1,13 +1,11 @@
 // Exponentials and what is made of them, in float32.
 
 // e^x = p·2^n: x = n·ln2 + r, and Cephes' polynomial in r.
-INLINE floats exponential_parts(floats x, ints *n) {
-	const float shift = 12582912.0f; // 3·2^22: adding it rounds to an integer, in the low bits
-	floats z = x * 1.44269504088896341f + shift;
-	*n = (ints)z - 0x4b400000; // the bits of shift
-	floats f = z - shift;
-	floats r = x - f * 0.693359375f;
-	r = r - f * -2.12194440e-4f;
+INLINE floats exponential_parts(floats x, floats *n) {
+	const float shift = 12582912.0f; // 3·2^22: adding it rounds to an integer
+	*n = x * 1.44269504088896341f + shift - shift;
+	floats r = x - *n * 0.693359375f;
+	r = r - *n * -2.12194440e-4f;
 	floats p = all(1.9875691500e-4f);
 	p = p * r + 1.3981999507e-3f;
 	p = p * r + 8.3334519073e-3f;
@@ -18,32 +16,34 @@ INLINE floats exponential_parts(floats x, ints *n) {
 }
 
 // e^x within 2 ulp, subnormal results included: 2^n in two factors, as neither end of n's
-// range fits one. At the limits to which x is clamped, the result is infinity and 0; a NaN
-// passes through.
+// range fits one, or by the processor. At the limits to which x is clamped, the result is
+// infinity and 0; a NaN passes through.
 INLINE floats exponential(floats x) {
-	floats top = all(88.8f), bottom = (floats){0} - 104.0f;
-	x = choose(x, top, x > top);
-	x = choose(x, bottom, x < bottom);
-	ints n;
-	floats p = exponential_parts(x, &n);
-	ints half = n >> 1;
-	return p * (floats)((half + 127) << 23) * (floats)((n - half + 127) << 23);
+	floats n, p = exponential_parts(most(all(-104.0f), least(all(88.8f), x)), &n);
+#if LANES == 16
+	return (floats)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+	ints whole = __builtin_convertvector(n, ints), half = whole >> 1;
+	return p * (floats)((half + 127) << 23) * (floats)((whole - half + 127) << 23);
+#endif
 }
 
 // e^x within 2 ulp for x up to 88, 0 below -87. A NaN passes through.
 INLINE floats exponential_below(floats x) {
-	ints n;
-	floats p = exponential_parts(x, &n);
-	return choose(p * (floats)((n + 127) << 23), (floats){0}, x < -87.0f);
+	floats n, p = exponential_parts(x, &n);
+	ints bits = (__builtin_convertvector(n, ints) + 127) << 23;
+	return choose(p * (floats)bits, all(0), x < -87.0f);
 }
 
 INLINE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }
+
 // Polynomials, coefficients from the highest power down.
 INLINE floats polynomial(floats x, const float *coefficients, int n) {
 	floats p = (floats){0} + coefficients[0];
 	for (int i = 1; i < n; i++) p = p * x + coefficients[i];
 	return p;
 }
+
 // Cephes' tanhf: a polynomial near 0, and exp elsewhere.
 INLINE floats hyperbolic_tangent(floats x) {
 	static const float p[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};

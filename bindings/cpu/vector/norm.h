@@ -1,21 +1,40 @@
 // RMSNorm and LayerNorm of rows, and their gradients. Sums over a row or a column are in
-// double.
+// double, those of bfloat16 without a mean in strands.
+
+// The sum of x·y·weight; weight null: of x·y.
+INLINE double weighted(int type, const void *x, const void *y, const float *weight, long n) {
+	double sum = 0;
+	if (type == F32) {
+		sums s = {0};
+		EACH_GROUP(i, k, 0, n) {
+			floats v = get(type, y, i, n);
+			add_products(&s, k, weight ? v * load(weight + i, n - i, 0) : v, get(type, x, i, n));
+		}
+		return total(&s, NULL);
+	}
+	EACH_STRAND(from, to, n) {
+		strands s = {0};
+		EACH_GROUP(i, k, from, to) {
+			floats v = get(type, y, i, to);
+			s.lanes[k] += (weight ? v * load(weight + i, to - i, 0) : v) * get(type, x, i, to);
+		}
+		sum += total_strand(&s);
+	}
+	return sum;
+}
+
 INLINE void mean_square(int type, const void *x, long n, int centered, double *mean, double *square) {
 	sums s = {0};
 	double rest[wide] = {0};
 	*mean = 0;
 	if (!centered) {
-		EACH_GROUP(i, k, n) {
-			floats v = get(type, x, i, n);
-			add_products(&s, k, v, v);
-		}
-		*square = total(&s, rest) / n;
+		*square = weighted(type, x, x, NULL, n) / n;
 		return;
 	}
-	EACH_GROUP(i, k, n) add_group(&s, k, get(type, x, i, n));
+	EACH_GROUP(i, k, 0, n) add_group(&s, k, get(type, x, i, n));
 	*mean = total(&s, rest) / n;
 	s = (sums){0};
-	EACH_GROUP(i, k, n) {
+	EACH_GROUP(i, k, 0, n) {
 		floats v = get(type, x, i, n);
 		if (n - i >= LANES)
 			add_squares(&s, k, v, *mean);
@@ -59,9 +78,7 @@ static void norm(int type, int centered, struct rows y, struct rows x, const flo
 
 // dx (+)= r·(g - x·c) with g = dy·weight and c = mean(g·x)·r²
 INLINE void rms_backward(int type, void *dx, const void *x, const void *dy, const float *weight, long n, float r, int accumulate) {
-	sums s = {0};
-	EACH_GROUP(i, k, n) add_products(&s, k, get(type, dy, i, n) * load(weight + i, n - i, 0), get(type, x, i, n));
-	float c = (float)(total(&s, NULL) / n * (double)r * (double)r);
+	float c = (float)(weighted(type, x, dy, weight, n) / n * (double)r * (double)r);
 	for (long i = 0; i < n; i += LANES) {
 		floats v = r * (get(type, dy, i, n) * load(weight + i, n - i, 0) - get(type, x, i, n) * c);
 		if (accumulate) v += get(type, dx, i, n);
@@ -72,7 +89,7 @@ INLINE void rms_backward(int type, void *dx, const void *x, const void *dy, cons
 // dx (+)= r·(g - mean(g) - (x - mean)·c) with g = dy·weight and c = mean(g·(x - mean))·r²
 INLINE void centered_backward(int type, void *dx, const void *x, const void *dy, const float *weight, long n, float mean, float r, int accumulate) {
 	sums s = {0}, moment = {0};
-	EACH_GROUP(i, k, n) {
+	EACH_GROUP(i, k, 0, n) {
 		floats g = get(type, dy, i, n) * load(weight + i, n - i, 0);
 		add_group(&s, k, g);
 		add_products(&moment, k, g, get(type, x, i, n) - mean);

@@ -53,10 +53,7 @@ static void expand8(float *x, const uint8_t *codes, const float *values, float a
 static float quantize8(uint8_t *codes, const float *x, const uint8_t *steps, long n) {
 	const double last_step = 65535;
 	floats top = {0};
-	for (long i = 0; i < n; i += LANES) {
-		floats size = magnitude(load(x + i, n - i, 0));
-		top = choose(top, size, size > top);
-	}
+	for (long i = 0; i < n; i += LANES) top = most(magnitude(load(x + i, n - i, 0)), top);
 	float absmax = 0;
 	for (int j = 0; j < LANES; j++)
 		if (top[j] > absmax) absmax = top[j];
@@ -67,8 +64,7 @@ static float quantize8(uint8_t *codes, const float *x, const uint8_t *steps, lon
 	float inverse = 1 / absmax;
 	for (long i = 0; i < n; i += LANES) {
 		floats v = load(x + i, n - i, 0) * inverse;
-		v = choose(v, all(1), v > 1);
-		v = choose(all(-1), v, v >= -1);
+		v = least(most(v, all(-1)), all(1));
 		floats half = (v + 1) * 0.5f;
 		ints step = __builtin_convertvector(joined(lower(half) * last_step + 0.5, upper(half) * last_step + 0.5), ints);
 		for (long j = 0; j < LANES && j < n - i; j++) codes[i + j] = steps[step[j]];

@@ -6,8 +6,8 @@ static float max(const float *x, long n) {
 	ints nan = {0};
 	for (long i = 0; i < n; i += LANES) {
 		floats v = load(x + i, n - i, -INFINITY);
-		top = choose(top, v, v > top);
 		nan |= v != v;
+		top = most(v, top);
 	}
 	float best = top[0];
 	for (int j = 0; j < LANES; j++) {
@@ -19,12 +19,12 @@ static float max(const float *x, long n) {
 
 static double exp_sum(float *x, long n, float shift) {
 	double sum = 0;
-	for (long i = 0; i < n;) {
+	EACH_STRAND(from, to, n) {
 		strands s = {0};
-		for (int k = 0; k < strand * wide / LANES && i < n; k++, i += LANES) {
-			floats e = exponential(load(x + i, n - i, -INFINITY) - shift);
-			store(x + i, e, n - i);
-			s.lanes[k % (wide / LANES)] += e;
+		EACH_GROUP(i, k, from, to) {
+			floats e = exponential(load(x + i, to - i, -INFINITY) - shift);
+			store(x + i, e, to - i);
+			s.lanes[k] += e;
 		}
 		sum += total_strand(&s);
 	}
@@ -53,9 +53,9 @@ static void add(float *x, long n, float term) {
 
 static double sum(const float *x, long n) {
 	double sum = 0;
-	for (long i = 0; i < n;) {
+	EACH_STRAND(from, to, n) {
 		strands s = {0};
-		for (int k = 0; k < strand * wide / LANES && i < n; k++, i += LANES) s.lanes[k % (wide / LANES)] += load(x + i, n - i, 0);
+		EACH_GROUP(i, k, from, to) s.lanes[k] += load(x + i, to - i, 0);
 		sum += total_strand(&s);
 	}
 	return sum;
