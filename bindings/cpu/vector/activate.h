@@ -73,8 +73,9 @@ INLINE void activated_backward(int kind, int type, void *dg, void *du, const voi
 			put(type, du, i, n, d * v * s);
 			continue;
 		}
-		put(type, dg, i, n, d * up * slope(kind, v));
-		put(type, du, i, n, d * value(kind, v));
+		floats of_gate = d * up * slope(kind, v), of_up = d * value(kind, v);
+		put(type, dg, i, n, of_gate);
+		put(type, du, i, n, of_up);
 	}
 }
 
