@@ -92,10 +92,8 @@ func (g *gradient) work(s *scratch) *gradientWork {
 	w.kt = s.bytes(g.info.RightBytes(dim, g.tile))
 	w.p, w.ds = s.take(g.strip*g.stride), s.take(g.strip*g.stride)
 	w.left = s.bytes(max(g.info.LeftBytes(g.tile, g.strip), g.info.LeftBytes(g.strip, g.tile)))
-	keys := g.tile
-	if g.atOnce {
-		keys = g.Keys.Longest()
-	}
+	// As if at once, in any case: a plan serves operations with fewer sequences.
+	keys := max(g.tile, min(g.Keys.Longest(), atOnceFloats/2/dim))
 	w.dk, w.dv = s.take(keys*dim), s.take(keys*dim)
 	return w
 }
