@@ -14,7 +14,7 @@ import (
 var products = []string{"Project", "RowNorms", "Attend", "HeadLoss"}
 
 // small is the maximum number of elements of rows that run on emulated instructions.
-const small = 1 << 13
+const small = 1 << 16
 
 // TestConformance computes in float32.
 func TestConformance(t *testing.T) { conform(t, bindings.F32, conformance.Float32) }

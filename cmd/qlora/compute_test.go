@@ -22,7 +22,7 @@ func TestComputeType(t *testing.T) {
 	}
 	code, stderr := train("--max_steps", "2", "--bnb_4bit_compute_dtype", "torch.bfloat16")
 	require.Zero(t, code, stderr)
-	assert.Contains(t, stderr, "; computes in bfloat16; ")
+	assert.Contains(t, stderr, "; computes in bfloat16\n")
 	for file, want := range map[string]string{
 		"run.yaml":          "\nbnb_4bit_compute_dtype: \"bfloat16\"\n",
 		"README.md":         "| computed in | bfloat16 |",
@@ -34,7 +34,7 @@ func TestComputeType(t *testing.T) {
 
 	code, stderr = train("--max_steps", "4", "--resume_from_checkpoint")
 	require.Zero(t, code, stderr)
-	assert.Contains(t, stderr, "; computes in bfloat16 (as the run that it continues); ")
+	assert.Contains(t, stderr, "; computes in bfloat16 (as the run that it continues)\n")
 	code, stderr = train("--max_steps", "6", "--resume_from_checkpoint", "--bf16", "false")
 	assert.Equal(t, 2, code)
 	assert.Contains(t, stderr, "it was made with --bnb_4bit_compute_dtype bfloat16 and this run has float32")
@@ -48,16 +48,16 @@ func TestComputeType(t *testing.T) {
 		return result.Loss, stderr
 	}
 	rounded, stderr := evaluated()
-	assert.Contains(t, stderr, "; computes in bfloat16; ", "as the adapter was trained")
+	assert.Contains(t, stderr, "; computes in bfloat16\n", "as the adapter was trained")
 	exact, stderr := evaluated("--bnb_4bit_compute_dtype", "float32")
-	assert.Contains(t, stderr, "; computes in float32; ")
+	assert.Contains(t, stderr, "; computes in float32\n")
 	assert.NotEqual(t, exact, rounded)
 	assert.InEpsilon(t, exact, rounded, 0.01)
 
 	code, stdout, stderr := run(t, "generate", "--model", model, "--adapter", out, "--prompt", "ab", "--max_new_tokens", "3", "--device", "cpu")
 	require.Zero(t, code, stderr)
 	assert.NotEmpty(t, stdout)
-	assert.Contains(t, stderr, "; computes in bfloat16; ")
+	assert.Contains(t, stderr, "; computes in bfloat16\n")
 }
 
 // TestKernelsByName selects the CPU's kernels by the environment.
