@@ -1,46 +1,75 @@
 // Dropout: the numbers are package philox's.
-enum { counters = 8, masked = 8 * counters }; // counters drawn at a time, and the columns that they mask
+enum { counters = LANES, masked = 8 * counters }; // counters drawn at a time, and the columns that they mask
+
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 
 typedef struct {
-	uint32_t words[4][counters];
+	words words[4];
 } numbers;
+
+// The halves of the products of c with m.
+INLINE void multiply_wide(words c, uint32_t m, words *low, words *high) {
+#if LANES == 16
+	const __m512i factor = _mm512_set1_epi64(m);
+	__m512i even = _mm512_mul_epu32((__m512i)c, factor), odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)c, 32), factor);
+	*low = (words)_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+	*high = (words)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+#elif LANES == 8
+	const __m256i factor = _mm256_set1_epi64x(m);
+	__m256i even = _mm256_mul_epu32((__m256i)c, factor), odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)c, 32), factor);
+	*low = (words)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+	*high = (words)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+#else
+	for (int j = 0; j < counters; j++) {
+		uint64_t product = (uint64_t)m * c[j];
+		(*low)[j] = (uint32_t)product;
+		(*high)[j] = (uint32_t)(product >> 32);
+	}
+#endif
+}
 
 // Philox4x32-10 of counters {first + j, row, stream, step}.
 INLINE numbers philox(const uint32_t *key, uint32_t first, uint32_t row, uint32_t stream, uint32_t step) {
-	uint32_t c0[counters], c1[counters], c2[counters], c3[counters], k0 = key[0], k1 = key[1];
-	for (int j = 0; j < counters; j++) {
-		c0[j] = first + (uint32_t)j;
-		c1[j] = row;
-		c2[j] = stream;
-		c3[j] = step;
-	}
+	words c0 = {0}, c1 = (words){0} + row, c2 = (words){0} + stream, c3 = (words){0} + step;
+	uint32_t k0 = key[0], k1 = key[1];
+	for (int j = 0; j < counters; j++) c0[j] = first + (uint32_t)j;
 	for (int round = 0; round < 10; round++) {
-		for (int j = 0; j < counters; j++) {
-			uint64_t p0 = (uint64_t)0xD2511F53u * c0[j], p1 = (uint64_t)0xCD9E8D57u * c2[j];
-			c0[j] = (uint32_t)(p1 >> 32) ^ c1[j] ^ k0;
-			c1[j] = (uint32_t)p1;
-			c2[j] = (uint32_t)(p0 >> 32) ^ c3[j] ^ k1;
-			c3[j] = (uint32_t)p0;
-		}
+		words low0, high0, low2, high2;
+		multiply_wide(c0, 0xD2511F53u, &low0, &high0);
+		multiply_wide(c2, 0xCD9E8D57u, &low2, &high2);
+		c0 = high2 ^ c1 ^ k0;
+		c1 = low2;
+		c2 = high0 ^ c3 ^ k1;
+		c3 = low0;
 		k0 += 0x9E3779B9u;
 		k1 += 0xBB67AE85u;
 	}
-	numbers n;
-	memcpy(n.words[0], c0, sizeof c0);
-	memcpy(n.words[1], c1, sizeof c1);
-	memcpy(n.words[2], c2, sizeof c2);
-	memcpy(n.words[3], c3, sizeof c3);
-	return n;
+	return (numbers){{c0, c1, c2, c3}};
 }
 
-// The factors of the masked columns from block·8 on: 0 or scale.
+// The factors of the masked columns from block·8 on: 0 or scale. A counter's words are the
+// 16 bits of 8 columns in order.
 INLINE void draw(float *factors, const struct dropout *d, uint32_t block, uint32_t row, float scale) {
 	numbers n = philox(d->key, block, row, d->stream, d->step);
-	for (int w = 0; w < 4; w++)
-		for (int j = 0; j < counters; j++) {
+	if (d->threshold > 0xffff) scale = 0;
+#if LANES == 16
+	// Counters k, k + 4, k + 8 and k + 12 in each quarter of a vector.
+	const __m512i threshold = _mm512_set1_epi16((short)d->threshold);
+	__m512i low0 = _mm512_unpacklo_epi32((__m512i)n.words[0], (__m512i)n.words[1]), high0 = _mm512_unpackhi_epi32((__m512i)n.words[0], (__m512i)n.words[1]);
+	__m512i low1 = _mm512_unpacklo_epi32((__m512i)n.words[2], (__m512i)n.words[3]), high1 = _mm512_unpackhi_epi32((__m512i)n.words[2], (__m512i)n.words[3]);
+	uint32_t kept[4] = {
+		_mm512_cmpge_epu16_mask(_mm512_unpacklo_epi64(low0, low1), threshold), _mm512_cmpge_epu16_mask(_mm512_unpackhi_epi64(low0, low1), threshold),
+		_mm512_cmpge_epu16_mask(_mm512_unpacklo_epi64(high0, high1), threshold), _mm512_cmpge_epu16_mask(_mm512_unpackhi_epi64(high0, high1), threshold),
+	};
+	for (int j = 0; j < counters; j++)
+		_mm256_storeu_ps(factors + 8 * j, _mm256_maskz_mov_ps((__mmask8)(kept[j % 4] >> 8 * (j / 4)), _mm256_set1_ps(scale)));
+#else
+	for (int j = 0; j < counters; j++)
+		for (int w = 0; w < 4; w++) {
 			factors[8 * j + 2 * w] = (n.words[w][j] & 0xffff) >= d->threshold ? scale : 0;
 			factors[8 * j + 2 * w + 1] = n.words[w][j] >> 16 >= d->threshold ? scale : 0;
 		}
+#endif
 }
 
 static void dropout_factors(float *dst, long n, const struct dropout *d, uint32_t block, uint32_t row) {
