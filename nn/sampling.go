@@ -11,8 +11,9 @@ import (
 // A sampler draws tokens. The n-th draw depends only on the seed, n and the logits.
 type sampler struct {
 	Sampling
-	order []int32 // candidate token ids, most likely first
-	probs []float64
+	order  []int32 // candidate token ids, most likely first if they are restricted
+	probs  []float64
+	nearby int // candidates of the last nucleus
 }
 
 func newSampler(s Sampling, vocabulary int) *sampler {
@@ -21,44 +22,20 @@ func newSampler(s Sampling, vocabulary int) *sampler {
 
 // next returns the n-th token, given its logits, or an error if a logit is NaN.
 func (s *sampler) next(logits []float32, n int) (int32, error) {
-	best := 0
+	best, top := 0, float32(math.Inf(-1))
 	for i, x := range logits {
-		if math.IsNaN(float64(x)) {
-			return 0, fmt.Errorf("the logit of token %d is not a number: the weights or the adapter are damaged", i)
-		}
-		if x > logits[best] {
-			best = i
+		if !(x <= top) {
+			if math.IsNaN(float64(x)) {
+				return 0, fmt.Errorf("the logit of token %d is not a number: the weights or the adapter are damaged", i)
+			}
+			best, top = i, x
 		}
 	}
 	if s.Temperature <= 0 {
 		return int32(best), nil
 	}
-	order, probs := s.order[:len(logits)], s.probs[:len(logits)]
-	for i := range order {
-		order[i] = int32(i)
-	}
-	if s.TopK > 0 || s.TopP < 1 {
-		slices.SortStableFunc(order, func(a, b int32) int {
-			switch {
-			case logits[a] > logits[b]:
-				return -1
-			case logits[a] < logits[b]:
-				return 1
-			}
-			return 0
-		})
-	}
-	if s.TopK > 0 {
-		order = order[:min(s.TopK, len(order))]
-	}
-	sum := 0.0
-	for i, id := range order {
-		probs[i] = math.Exp((float64(logits[id]) - float64(logits[best])) / s.Temperature)
-		sum += probs[i]
-	}
-	if s.TopP < 1 {
-		order, sum = s.nucleus(order, probs, sum)
-	}
+	order, sum := s.candidates(logits, top)
+	probs := s.probs
 	r := philox.Block([2]uint32{uint32(s.Seed), uint32(s.Seed >> 32)}, [4]uint32{uint32(n)})
 	at := (float64(r[0])*(1<<21) + float64(r[1]>>11)) / (1 << 53) * sum
 	for i, id := range order {
@@ -69,15 +46,104 @@ func (s *sampler) next(logits []float32, n int) (int32, error) {
 	return order[len(order)-1], nil
 }
 
-// nucleus returns the smallest prefix of order whose probabilities reach TopP
-// (Holtzman et al. 2020), and their sum.
-func (s *sampler) nucleus(order []int32, probs []float64, sum float64) ([]int32, float64) {
-	kept := 0.0
+// candidates returns the tokens to draw from and the sum of their probabilities, relative to
+// that of a logit of top.
+func (s *sampler) candidates(logits []float32, top float32) ([]int32, float64) {
+	if s.TopK > 0 {
+		order := s.likeliest(logits, s.TopK)
+		sum := s.weigh(logits, order, top)
+		if s.TopP < 1 {
+			order, sum, _ = s.nucleus(order, sum)
+		}
+		return order, sum
+	}
+	order := s.order[:len(logits)]
 	for i := range order {
-		kept += probs[i]
-		if kept >= s.TopP*sum {
-			return order[:i+1], kept
+		order[i] = int32(i)
+	}
+	sum := s.weigh(logits, order, top)
+	if s.TopP >= 1 {
+		return order, sum
+	}
+	// A nucleus is nearly always a small part of the vocabulary.
+	for n := max(64, 2*s.nearby); ; n *= 8 {
+		order := s.likeliest(logits, n)
+		s.weigh(logits, order, top)
+		if kept, p, whole := s.nucleus(order, sum); whole || len(order) == len(logits) {
+			s.nearby = len(kept)
+			return kept, p
 		}
 	}
-	return order, sum
+}
+
+// weigh writes the relative probabilities of tokens and returns their sum.
+func (s *sampler) weigh(logits []float32, order []int32, top float32) float64 {
+	sum := 0.0
+	for i, id := range order {
+		s.probs[i] = math.Exp((float64(logits[id]) - float64(top)) / s.Temperature)
+		sum += s.probs[i]
+	}
+	return sum
+}
+
+// likeliest returns the n tokens with the largest logits, largest first; of equals the
+// smaller id is first. It keeps the best so far in a heap, the last of them at its root.
+func (s *sampler) likeliest(logits []float32, n int) []int32 {
+	before := func(a, b int32) bool {
+		return logits[a] > logits[b] || logits[a] == logits[b] && a < b
+	}
+	n = min(n, len(logits))
+	heap := s.order[:n]
+	for i := range heap {
+		heap[i] = int32(i)
+	}
+	sink := func(i int) {
+		for {
+			child := 2*i + 1
+			if child >= n {
+				return
+			}
+			if child+1 < n && before(heap[child], heap[child+1]) {
+				child++
+			}
+			if !before(heap[i], heap[child]) {
+				return
+			}
+			heap[i], heap[child] = heap[child], heap[i]
+			i = child
+		}
+	}
+	for i := n/2 - 1; i >= 0; i-- {
+		sink(i)
+	}
+	if n < len(logits) {
+		last := logits[heap[0]]
+		for i, x := range logits[n:] {
+			if x > last {
+				heap[0] = int32(n + i)
+				sink(0)
+				last = logits[heap[0]]
+			}
+		}
+	}
+	slices.SortFunc(heap, func(a, b int32) int {
+		if before(a, b) {
+			return -1
+		}
+		return 1
+	})
+	return heap
+}
+
+// nucleus returns the smallest prefix of order whose probabilities reach TopP of sum
+// (Holtzman et al. 2020), their sum, and whether order reaches it.
+func (s *sampler) nucleus(order []int32, sum float64) ([]int32, float64, bool) {
+	kept := 0.0
+	for i := range order {
+		kept += s.probs[i]
+		if kept >= s.TopP*sum {
+			return order[:i+1], kept, true
+		}
+	}
+	return order, kept, false
 }

@@ -1,10 +1,13 @@
 package nn
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -45,6 +48,38 @@ func TestSamplingIsTransformers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLikeliest compares with a sort of the whole vocabulary, with equal logits.
+func TestLikeliest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	logits := make([]float32, 1000)
+	for i := range logits {
+		logits[i] = float32(rng.IntN(200))
+	}
+	want := make([]int32, len(logits))
+	for i := range want {
+		want[i] = int32(i)
+	}
+	slices.SortStableFunc(want, func(a, b int32) int { return cmp.Compare(logits[b], logits[a]) })
+	s := newSampler(Sampling{}, len(logits))
+	for _, n := range []int{1, 2, 7, 64, 999, 1000, 2000} {
+		assert.Equal(t, want[:min(n, len(want))], s.likeliest(logits, n), "the first %d", n)
+	}
+}
+
+// TestNucleusOfMany draws from a nucleus that is nearly the whole vocabulary.
+func TestNucleusOfMany(t *testing.T) {
+	logits := make([]float32, 5000)
+	s := newSampler(Sampling{Temperature: 1, TopP: 0.9, Seed: 3}, len(logits))
+	seen := int32(0)
+	for n := range 200 {
+		id, err := s.next(logits, n)
+		require.NoError(t, err)
+		seen = max(seen, id)
+	}
+	assert.LessOrEqual(t, seen, int32(4500))
+	assert.Greater(t, seen, int32(4000))
 }
 
 func TestGreedyTakesTheFirstOfTheLikeliest(t *testing.T) {

@@ -64,14 +64,14 @@ func decode(dst []float32, src []byte, dtype bindings.DType) {
 		}
 		return
 	}
-	halves := make([]uint16, len(dst))
-	for i := range halves {
-		halves[i] = binary.LittleEndian.Uint16(src[2*i:])
-	}
 	if dtype == bindings.BF16 {
-		halffloat.BF16ToFloat32(dst, halves)
-	} else {
-		halffloat.F16ToFloat32(dst, halves)
+		for i := range dst {
+			dst[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(src[2*i:]))
+		}
+		return
+	}
+	for i := range dst {
+		dst[i] = halffloat.FromF16(binary.LittleEndian.Uint16(src[2*i:]))
 	}
 }
 

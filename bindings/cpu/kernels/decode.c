@@ -7,6 +7,7 @@
 const struct decode_kernels *decode_kernels(int i) {
 	static const struct decode_kernels *const all[] = {
 #ifdef __x86_64__
+		&decode_avx512bf16,
 		&decode_avx512,
 		&decode_avx2,
 #endif
@@ -36,72 +37,110 @@ static void read(float *dst, const struct kernels_operand *x, int row, long k, l
 		kernels_expand(dst, x, row, k, n);
 }
 
-void decode_arrange(float *dst, const struct kernels_operand *x, int rows, long depth, int order, float scale) {
-	long padded = decode_padded(depth);
-	for (int r = 0; r < rows; r++, dst += padded)
-		for (long k = 0; k < padded; k += decode_unit) {
-			float in[decode_unit] = {0}, *out = dst + k;
-			read(in, x, r, k, depth - k < decode_unit ? depth - k : decode_unit);
-			if (scale != 1)
-				for (int i = 0; i < decode_unit; i++) in[i] *= scale;
-			switch (order) {
-			case decode_halves:
-				for (int h = 0; h < decode_unit; h += 32)
-					for (int i = 0; i < 16; i++) {
-						out[h + i] = in[h + 2 * i];
-						out[h + 16 + i] = in[h + 2 * i + 1];
-					}
-				break;
-			case decode_nibbles:
-				for (int i = 0; i < 8; i++)
-					for (int j = 0; j < 4; j++) {
-						out[16 * j + i] = in[8 * i + 2 * j + 1];
-						out[16 * j + 8 + i] = in[8 * i + 2 * j];
-					}
-				break;
-			default: memcpy(out, in, sizeof in);
-			}
-		}
-}
-
-// Returns map[code]·nested + offset. The product is rounded before the sum.
-static inline float scale_of(const struct kernels_operand *w, long block) {
-	volatile float product = w->map[w->absmax_codes[block]] * w->nested[block / w->nested_block];
-	return product + w->offset;
-}
-
-void decode_scales(float *dst, const struct kernels_operand *w, long first, long length, long n) {
-	if (w->absmax) {
-		for (long i = 0; i < n; i++) dst[i] = w->absmax[(first + i * length) / w->block];
-		return;
-	}
-	if (length != w->block) {
-		for (long i = 0; i < n; i++) dst[i] = scale_of(w, (first + i * length) / w->block);
-		return;
-	}
-	// A run of blocks that share a nested scale: look-ups first, as no instruction gathers
-	// faster, then arithmetic.
-	for (long block = first / w->block, end = block + n; block < end;) {
-		long stop = (block / w->nested_block + 1) * w->nested_block;
-		if (stop > end) stop = end;
-		long run = stop - block;
-		const uint8_t *codes = w->absmax_codes + block;
-		float nested = w->nested[block / w->nested_block];
-		for (long i = 0; i < run; i++) dst[i] = w->map[codes[i]];
-		for (long i = 0; i < run; i++) dst[i] *= nested;
-		__asm__ volatile("" ::: "memory"); // no fused multiply and add
-		for (long i = 0; i < run; i++) dst[i] += w->offset;
-		dst += run;
-		block = stop;
-	}
-}
-
 // Rounds to nearest even; a NaN stays one.
 static inline uint16_t narrow(float x) {
 	uint32_t bits;
 	memcpy(&bits, &x, 4);
 	uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
 	return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
+}
+
+// Writes 64 elements in an order of float32.
+static void order_floats(float *out, const float *in, int order) {
+	switch (order) {
+	case decode_halves:
+		for (int h = 0; h < decode_unit; h += 32)
+			for (int i = 0; i < 16; i++) {
+				out[h + i] = in[h + 2 * i];
+				out[h + 16 + i] = in[h + 2 * i + 1];
+			}
+		break;
+	case decode_nibbles:
+		for (int i = 0; i < 8; i++)
+			for (int j = 0; j < 4; j++) {
+				out[16 * j + i] = in[8 * i + 2 * j + 1];
+				out[16 * j + 8 + i] = in[8 * i + 2 * j];
+			}
+		break;
+	default: memcpy(out, in, decode_unit * sizeof *in);
+	}
+}
+
+// Writes 64 elements in an order of bfloat16.
+static void order_halves(uint16_t *out, const float *in, int order) {
+	uint16_t half[decode_unit];
+	for (int i = 0; i < decode_unit; i++) half[i] = narrow(in[i]);
+	if (order == decode_bf16) {
+		memcpy(out, half, sizeof half);
+		return;
+	}
+	for (int i = 0; i < 16; i++)
+		for (int j = 0; j < 2; j++) {
+			out[32 * j + i] = half[4 * i + 2 * j + 1];
+			out[32 * j + 16 + i] = half[4 * i + 2 * j];
+		}
+}
+
+void decode_arrange(void *dst, const struct kernels_operand *x, int rows, long depth, int order, float scale) {
+	long padded = decode_padded(depth);
+	for (int r = 0; r < rows; r++)
+		for (long k = 0; k < padded; k += decode_unit) {
+			float in[decode_unit] = {0};
+			read(in, x, r, k, depth - k < decode_unit ? depth - k : decode_unit);
+			if (scale != 1)
+				for (int i = 0; i < decode_unit; i++) in[i] *= scale;
+			if (order < decode_bf16)
+				order_floats((float *)dst + r * padded + k, in, order);
+			else
+				order_halves((uint16_t *)dst + r * padded + k, in, order);
+		}
+}
+
+// Returns a / b; b is nearly always a power of two.
+static inline long quotient(long a, long b) { return b & (b - 1) ? a / b : a >> __builtin_ctzl((unsigned long)b); }
+
+// Writes the scales of n blocks from block on: map[code]·nested + offset, the product rounded
+// before the sum. Looking up first leaves arithmetic that the compiler vectorizes.
+static void nested_scales(float *restrict dst, const struct kernels_operand *w, long block, long n) {
+	const float *restrict map = w->map;
+	const float offset = w->offset;
+	while (n > 0) {
+		long number = quotient(block, w->nested_block), run = (number + 1) * w->nested_block - block;
+		if (run > n) run = n;
+		const uint8_t *restrict codes = w->absmax_codes + block;
+		const float nested = w->nested[number];
+		for (long i = 0; i < run; i++) dst[i] = map[codes[i]];
+		__asm__ volatile("" ::: "memory"); // neither a gather
+		for (long i = 0; i < run; i++) dst[i] *= nested;
+		__asm__ volatile("" ::: "memory"); // nor a fused multiply and add
+		for (long i = 0; i < run; i++) dst[i] += offset;
+		dst += run, block += run, n -= run;
+	}
+}
+
+void decode_scales(float *restrict dst, const struct kernels_operand *w, long first, long length, long n) {
+	if (!w->absmax && length == w->block) {
+		nested_scales(dst, w, quotient(first, length), n);
+		return;
+	}
+	for (long i = 0; i < n; i++) {
+		long block = quotient(first + i * length, w->block);
+		if (w->absmax)
+			dst[i] = w->absmax[block];
+		else if (i && block == quotient(first + (i - 1) * length, w->block))
+			dst[i] = dst[i - 1];
+		else
+			nested_scales(dst + i, w, block, 1);
+	}
+}
+
+void decode_slab_scales(float *scales, const struct kernels_operand *w, long depth, long line, long lines, long from, long to, int small) {
+	long length = small ? 32 : decode_unit, n = (to - from) / length, first = w->first + line * w->stride + from;
+	if (n == depth / length && w->stride == depth) { // the lines' blocks are consecutive
+		decode_scales(scales, w, first, length, lines * n);
+		return;
+	}
+	for (long l = 0; l < lines; l++) decode_scales(scales + l * n, w, first + l * w->stride, length, n);
 }
 
 static void add(float *sums, const void *p, int type, long at, long n) {

@@ -28,6 +28,7 @@ const FewRows = C.decode_rows
 type Decoder struct {
 	c    *C.struct_decode_kernels
 	Name string // of the family with the same instructions
+	BF16 bool   // X, the weight and Low are rounded to bfloat16, 4-bit codes' values before they are scaled
 }
 
 // Decoders returns the decoders that this processor runs, in order of preference.
@@ -39,31 +40,37 @@ var Decoders = sync.OnceValue(func() []*Decoder {
 			return all
 		}
 		if C.decode_call_available(c) != 0 {
-			all = append(all, &Decoder{c, C.GoString(c.name)})
+			all = append(all, &Decoder{c, C.GoString(c.name), c.bf16 != 0})
 		}
 	}
 })
 
 // DecoderOf returns the decoder for a family: the one with its instructions, or the best of
-// this processor if there is none. Gonum's is the portable one.
+// this processor that rounds no operand which the family does not. Gonum's is the portable
+// one.
 func DecoderOf(f Family) *Decoder {
 	all := Decoders()
 	if f == Gonum {
 		return all[len(all)-1]
 	}
+	info := f.Info()
+	var best *Decoder
 	for _, d := range all {
-		if d.Name == f.Info().Name {
+		if d.Name == info.Name {
 			return d
 		}
+		if best == nil && (info.BF16 || !d.BF16) {
+			best = d
+		}
 	}
-	return all[0]
+	return best
 }
 
 // An Order is the order in which a decoder reads the elements of X for some weights.
 type Order int
 
 // Orders is the number of orders there are.
-const Orders = C.decode_nibbles + 1
+const Orders = C.decode_words + 1
 
 // Order returns the order of X for products with lines of w.
 func (d *Decoder) Order(w *Operand, depth int) Order {
@@ -71,7 +78,7 @@ func (d *Decoder) Order(w *Operand, depth int) Order {
 	return Order(C.decode_call_order(d.c, &c, C.long(depth)))
 }
 
-// ArrangedFloats returns the size of a row that Arrange writes.
+// ArrangedFloats returns the size of a row that Arrange writes, at most.
 func ArrangedFloats(depth int) int {
 	return int(C.decode_unit) * ((depth + C.decode_unit - 1) / C.decode_unit)
 }
@@ -80,7 +87,7 @@ func ArrangedFloats(depth int) int {
 func Arrange(dst []float32, x *Operand, rows, depth int, order Order, scale float32) {
 	enough("arranged rows", len(dst), rows*ArrangedFloats(depth))
 	c := operand(x)
-	C.decode_arrange((*C.float)(unsafe.SliceData(dst)), &c, C.int(rows), C.long(depth), C.int(order), C.float(scale))
+	C.decode_arrange(unsafe.Pointer(unsafe.SliceData(dst)), &c, C.int(rows), C.long(depth), C.int(order), C.float(scale))
 }
 
 // A FewProduct is a projection of at most FewRows rows:
@@ -112,9 +119,9 @@ type FewRowsProduct struct {
 func (d *Decoder) Ready(p *FewProduct) FewRowsProduct {
 	enough("arranged X", len(p.X), p.Rows*ArrangedFloats(p.In))
 	enough("arranged Low", len(p.Low), p.Rows*ArrangedFloats(p.Rank))
-	c := C.struct_decode_part{rows: C.int(p.Rows), in: C.long(p.In), x: (*C.float)(unsafe.SliceData(p.X)), w: operand(&p.W)}
+	c := C.struct_decode_part{rows: C.int(p.Rows), in: C.long(p.In), x: unsafe.Pointer(unsafe.SliceData(p.X)), w: operand(&p.W)}
 	if p.Rank > 0 {
-		c.rank, c.low, c.up = C.long(p.Rank), (*C.float)(unsafe.SliceData(p.Low)), operand(&p.Up)
+		c.rank, c.low, c.up = C.long(p.Rank), unsafe.Pointer(unsafe.SliceData(p.Low)), operand(&p.Up)
 	}
 	c.bias_type, c.bias = types[p.Bias.Type], p.Bias.Data
 	c._type, c.y, c.y_stride = types[p.Y.Type], p.Y.Data, C.long(p.Y.Stride)

@@ -13,6 +13,8 @@ enum decode_order {
 	decode_plain,   // as they are
 	decode_halves,  // of each 32 the 16 even ones, then the 16 odd ones
 	decode_nibbles, // of each 64, seen as [8][4][2]: the odd and the even ones of each pair, pair by pair
+	decode_bf16,    // as they are, rounded to bfloat16 as are the next
+	decode_words,   // of each 64, seen as [16][2][2]: the odd and the even ones of each pair, pair by pair
 };
 
 // The elements of X are padded with zeros to a multiple of this.
@@ -20,12 +22,13 @@ enum { decode_unit = 64 };
 
 struct decode_kernels {
 	const char *name;
+	int bf16; // X and the weight are rounded to bfloat16
 	int (*available)(void);
 	// Returns the order of X for lines of w.
 	int (*order)(const struct kernels_operand *w, long depth);
 	// Computes sums [rows, to - from], rows stride elements apart, of rows of X in w's order,
-	// padded floats apart. A sum's bits depend on its row, its line and the depth alone.
-	void (*dot)(float *sums, long stride, const float *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to);
+	// padded elements apart. A sum's bits depend on its row, its line and the depth alone.
+	void (*dot)(float *sums, long stride, const void *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to);
 };
 
 // Returns the kernels with number i in order of preference, NULL after the last.
@@ -34,20 +37,26 @@ const struct decode_kernels *decode_kernels(int i);
 // Returns depth padded to decode_unit.
 long decode_padded(long depth);
 
-// Writes rows of X to dst in an order, each element times scale, decode_padded(depth) floats
-// apart.
-void decode_arrange(float *dst, const struct kernels_operand *x, int rows, long depth, int order, float scale);
+// Writes rows of X to dst in an order, each element times scale, decode_padded(depth)
+// elements apart.
+void decode_arrange(void *dst, const struct kernels_operand *x, int rows, long depth, int order, float scale);
 
 // Writes the scales of n consecutive stretches of length elements, from element first of
 // the flattened weight on. No stretch crosses a block.
 void decode_scales(float *dst, const struct kernels_operand *w, long first, long length, long n);
+
+enum { decode_slab = 4096 }; // elements of a line whose scales are computed ahead
+
+// Writes the scales of lines from a depth on, a slab's width apart: one for each 64
+// elements, or two in small blocks.
+void decode_slab_scales(float *scales, const struct kernels_operand *w, long depth, long line, long lines, long from, long to, int small);
 
 // A projection y = residual + bias + x·wᵀ + low·upᵀ of a few rows. The elements of Y and
 // what is added to them are float32 or bfloat16; absent operands are NULL.
 struct decode_part {
 	int rows;
 	long in, rank;
-	const float *x, *low; // in the orders of w and up
+	const void *x, *low; // in the orders of w and up
 	struct kernels_operand w, up;
 	int bias_type, type; // of the bias; of Y and the residual
 	const void *bias;
@@ -59,6 +68,6 @@ struct decode_part {
 // Computes the columns [from, to) of Y.
 void decode_project(const struct decode_kernels *k, const struct decode_part *p, long from, long to);
 
-extern const struct decode_kernels decode_avx512, decode_avx2, decode_portable;
+extern const struct decode_kernels decode_avx512bf16, decode_avx512, decode_avx2, decode_portable;
 
 #endif

@@ -1,5 +1,5 @@
 // Products of few rows in AVX-512: a permute looks up sixteen codes.
-#include "decode.h"
+#include "decode_rows.h"
 
 #ifdef __x86_64__
 
@@ -13,43 +13,36 @@ static int available(void) {
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-// in_place reports whether 64 elements of any line are half a register of codes that
-// crosses no block, or two blocks.
-static int in_place(const struct kernels_operand *w, long depth) {
-	return depth % decode_unit == 0 && w->stride % decode_unit == 0 && w->first % decode_unit == 0 && (w->block == 32 || w->block % decode_unit == 0);
-}
-
 static int order(const struct kernels_operand *w, long depth) {
-	if (w->type == kernels_coded) return in_place(w, depth) ? decode_nibbles : decode_plain;
+	if (w->type == kernels_coded) return decode_in_place(w, depth) ? decode_nibbles : decode_plain;
 	return w->type == kernels_bf16 ? decode_halves : decode_plain;
 }
 
-enum {
-	slab = 4096,  // elements of a line whose scales are computed ahead
-	ahead = 8192, // bytes between a read of dense elements and its prefetch
-};
+enum { ahead = 4096 }; // bytes between a read of a weight and its prefetch
 
-// Multiplies lines by rows of X, from codes. With halves the scale changes within 64.
-INLINE void codes(float *sums, long stride, const float *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int halves) {
+// Multiplies lines by rows of X, from codes. In small blocks the scale changes within 64.
+INLINE void codes(float *sums, long stride, const void *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int small) {
 	const __m512 values = _mm512_loadu_ps(w->values);
 	const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(4), 1); // odd elements are low nibbles
 	const __mmask16 second = 0xf0f0;
 	__m512 sum[8];
 	for (int i = 0; i < rows * lines; i++) sum[i] = _mm512_setzero_ps();
-	float scales[4][slab / 32];
-	for (long from = 0; from < depth; from += slab) {
-		long to = depth - from < slab ? depth : from + slab, first = w->first + line * w->stride + from;
+	float scales[4 * decode_slab / 32];
+	for (long from = 0; from < depth; from += decode_slab) {
+		long to = depth - from < decode_slab ? depth : from + decode_slab, first = w->first + line * w->stride + from;
 		const uint8_t *code = (const uint8_t *)w->data + first / 2;
-		for (int l = 0; l < lines; l++) decode_scales(scales[l], w, first + l * w->stride, halves ? 32 : decode_unit, (to - from) / (halves ? 32 : decode_unit));
+		const long apart = (to - from) / (small ? 32 : decode_unit);
+		decode_slab_scales(scales, w, depth, line, lines, from, to, small);
 		for (long k = from, c = 0; k < to; k += decode_unit, c++, code += decode_unit / 2)
 			for (int l = 0; l < lines; l++) {
 				const uint8_t *at = code + l * w->stride / 2;
+				_mm_prefetch((const char *)at + ahead, _MM_HINT_T0);
 				__m512i v = _mm512_srlv_epi32(_mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)at)), shift);
 				__m512 w0 = _mm512_permutexvar_ps(v, values), w1 = _mm512_permutexvar_ps(_mm512_srli_epi32(v, 8), values);
 				__m512 w2 = _mm512_permutexvar_ps(_mm512_srli_epi32(v, 16), values), w3 = _mm512_permutexvar_ps(_mm512_srli_epi32(v, 24), values);
-				__m512 scale = halves ? _mm512_mask_blend_ps(second, _mm512_set1_ps(scales[l][2 * c]), _mm512_set1_ps(scales[l][2 * c + 1])) : _mm512_set1_ps(scales[l][c]);
+				__m512 scale = small ? _mm512_mask_blend_ps(second, _mm512_set1_ps(scales[l * apart + 2 * c]), _mm512_set1_ps(scales[l * apart + 2 * c + 1])) : _mm512_set1_ps(scales[l * apart + c]);
 				for (int r = 0; r < rows; r++) {
-					const float *in = x + r * padded + k;
+					const float *in = (const float *)x + r * padded + k;
 					__m512 part = _mm512_mul_ps(w0, _mm512_loadu_ps(in));
 					part = _mm512_fmadd_ps(w1, _mm512_loadu_ps(in + 16), part);
 					part = _mm512_fmadd_ps(w2, _mm512_loadu_ps(in + 32), part);
@@ -70,7 +63,7 @@ INLINE __m512 floats(const struct kernels_operand *w, long at, long left, const 
 }
 
 // Multiplies lines by rows of X, from elements of a type.
-INLINE void dense(float *sums, long stride, const float *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int type) {
+INLINE void dense(float *sums, long stride, const void *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int type) {
 	const long size = type == kernels_f32 ? 4 : 2;
 	__m512 sum[8];
 	for (int i = 0; i < rows * lines; i++) sum[i] = _mm512_setzero_ps();
@@ -89,7 +82,7 @@ INLINE void dense(float *sums, long stride, const float *x, long padded, const s
 				w1 = left > 16 ? floats(w, at + 16, left - 16, type) : _mm512_setzero_ps();
 			}
 			for (int r = 0; r < rows; r++) {
-				const float *in = x + r * padded + k;
+				const float *in = (const float *)x + r * padded + k;
 				__m512 *s = &sum[r * lines + l];
 				*s = _mm512_fmadd_ps(w0, _mm512_loadu_ps(in), *s);
 				*s = _mm512_fmadd_ps(w1, _mm512_loadu_ps(in + 16), *s);
@@ -99,53 +92,22 @@ INLINE void dense(float *sums, long stride, const float *x, long padded, const s
 		for (int l = 0; l < lines; l++) sums[r * stride + l] = _mm512_reduce_add_ps(sum[r * lines + l]);
 }
 
-// Multiplies groups of lines, which share X in registers.
-#define GROUPS(rows, lines, multiply, how) \
-	for (; from + lines <= to; from += lines, sums += lines) multiply(sums, stride, x, padded, w, depth, from, rows, lines, how); \
-	for (; from < to; from++, sums++) multiply(sums, stride, x, padded, w, depth, from, rows, 1, how);
+DECODE_DOT(dot_codes, codes, 0, 4, 2)
+DECODE_DOT(dot_small_blocks, codes, 1, 4, 2)
+DECODE_DOT(dot_f32, dense, kernels_f32, 1, 1)
+DECODE_DOT(dot_bf16, dense, kernels_bf16, 1, 1)
+DECODE_DOT(dot_f16, dense, kernels_f16, 1, 1)
 
-// Short lines one after the other are read the fastest; for long ones X leaves the first
-// cache.
-enum { long_depth = 4096 };
-
-#define PRODUCT(name, multiply, how, one, few) \
-	TARGET static void name(float *sums, long stride, const float *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) { \
-		switch (rows) { \
-		case 1: \
-			if (depth < long_depth) { \
-				GROUPS(1, one, multiply, how) \
-			} else { \
-				GROUPS(1, 4, multiply, how) \
-			} \
-			break; \
-		case 2: GROUPS(2, few, multiply, how) break; \
-		case 3: GROUPS(3, few, multiply, how) break; \
-		case 4: GROUPS(4, few, multiply, how) break; \
-		case 5: GROUPS(5, 1, multiply, how) break; \
-		case 6: GROUPS(6, 1, multiply, how) break; \
-		case 7: GROUPS(7, 1, multiply, how) break; \
-		case 8: GROUPS(8, 1, multiply, how) break; \
-		} \
-	}
-
-PRODUCT(dot_codes, codes, 0, 4, 2)
-PRODUCT(dot_small_blocks, codes, 1, 4, 2)
-PRODUCT(dot_f32, dense, kernels_f32, 1, 1)
-PRODUCT(dot_bf16, dense, kernels_bf16, 1, 1)
-PRODUCT(dot_f16, dense, kernels_f16, 1, 1)
-
-static void dot(float *sums, long stride, const float *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) {
+static void dot(float *sums, long stride, const void *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) {
 	switch (w->type) {
 	case kernels_f32: dot_f32(sums, stride, x, padded, rows, w, depth, from, to); return;
 	case kernels_bf16: dot_bf16(sums, stride, x, padded, rows, w, depth, from, to); return;
 	case kernels_f16: dot_f16(sums, stride, x, padded, rows, w, depth, from, to); return;
 	}
-	if (!in_place(w, depth))
+	if (!decode_in_place(w, depth))
 		decode_portable.dot(sums, stride, x, padded, rows, w, depth, from, to);
-	else if (w->block == 32)
-		dot_small_blocks(sums, stride, x, padded, rows, w, depth, from, to);
 	else
-		dot_codes(sums, stride, x, padded, rows, w, depth, from, to);
+		(w->block == 32 ? dot_small_blocks : dot_codes)(sums, stride, x, padded, rows, w, depth, from, to);
 }
 
 const struct decode_kernels decode_avx512 = {.name = "avx512", .available = available, .order = order, .dot = dot};

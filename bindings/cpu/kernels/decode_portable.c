@@ -32,7 +32,7 @@ static void decode(float *dst, const struct kernels_operand *w, const float (*pa
 	}
 }
 
-static void dot(float *sums, long stride, const float *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) {
+static void dot(float *sums, long stride, const void *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) {
 	float pairs[256][2];
 	if (w->type == kernels_coded)
 		for (int i = 0; i < 256; i++) {
@@ -46,7 +46,7 @@ static void dot(float *sums, long stride, const float *x, long padded, int rows,
 			long n = depth - k < decode_unit ? depth - k : decode_unit;
 			decode(decoded, w, w->type == kernels_coded ? pairs : 0, line, k, n);
 			for (int r = 0; r < rows; r++) {
-				const float *in = x + r * padded + k;
+				const float *in = (const float *)x + r * padded + k;
 				for (int i = 0; i < decode_unit; i += 4) sum[r][i / 4 % (lanes / 4)] += *(const f4 *)(decoded + i) * *(const f4 *)(in + i);
 			}
 		}

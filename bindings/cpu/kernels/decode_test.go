@@ -119,11 +119,15 @@ func TestFewRows(t *testing.T) {
 	}
 }
 
-// check compares with float64: sums of float32 products, and Y rounded once.
+// check compares with float64: both operands rounded if the decoder does so, sums of float32
+// products, and Y rounded once.
 func (c *fewCase) check(t *testing.T, d *kernels.Decoder, rows int, size [3]int) {
 	unit := math.Ldexp(1, -24)
 	for i, got := range c.run(t, d, 0, rows, 1000) {
 		bound := float64(c.In+c.Rank+4) * unit * c.size[i]
+		if d.BF16 {
+			bound += 2 * math.Ldexp(1, -8) * c.size[i]
+		}
 		if c.x.Type == bindings.BF16 {
 			bound += math.Ldexp(1, -8) * math.Abs(c.want[i])
 		}
