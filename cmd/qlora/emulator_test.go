@@ -66,7 +66,8 @@ func TestDevicesThatAreNotThere(t *testing.T) {
 	}
 	code, stdout, stderr := run(t, "doctor")
 	require.Zero(t, code, stderr)
-	for _, w := range []string{"device cuda", "absent.so", "device emu", "--device auto    uses cpu"} {
+	for _, w := range []string{"device cuda", "absent.so", "device emu"} {
 		assert.Contains(t, stdout, w)
 	}
+	assert.Regexp(t, "--device auto +uses cpu", stdout)
 }

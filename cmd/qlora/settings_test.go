@@ -49,7 +49,7 @@ func TestScriptSettings(t *testing.T) {
 		{`--gradient_checkpointing_kwargs {"use_reentrant":false}`, "--gradient_checkpointing_kwargs has no effect here: --recompute", 0},
 		{"--use_cpu", "", 0},
 		{"--device cpu", "; computes in float32 (gonum does not multiply bfloat16)", 0},
-		{"--bf16 false --device cpu", "; computes in float32; ", 0},
+		{"--bf16 false --device cpu", "; computes in float32\n", 0},
 		{"--bnb_4bit_compute_dtype torch.float32 --tf32", "--tf32 has no effect here: ", 0},
 		{"--early_stopping_patience 2 --val_size 0.5 --eval_strategy steps --metric_for_best_model loss", "", 0},
 		{"--max_train_samples 4 --validation_split_percentage 50", "", 0},
