@@ -3,6 +3,7 @@ package bindings
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A contract collects an operation's operands and keeps the first error. Its methods
@@ -59,13 +60,13 @@ func (s typeSet) has(t DType) bool { return s>>t&1 != 0 }
 
 // String lists the types as "[F32 BF16]".
 func (s typeSet) String() string {
-	var all []DType
+	var all []string
 	for t := range DType(len(dtypes)) {
 		if s.has(t) {
-			all = append(all, t)
+			all = append(all, t.String())
 		}
 	}
-	return fmt.Sprint(all)
+	return "[" + strings.Join(all, " ") + "]"
 }
 
 // floats are the element types of weights.

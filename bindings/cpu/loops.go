@@ -46,17 +46,5 @@ func elementsOf(t bindings.Tensor, i, n int) vector.Rows {
 // add computes dst += x.
 func add(dst, x []float32) { vector.AddF32(dst, 1, x[:len(dst)]) }
 
-// addWidened adds t's elements from first on to dst.
-func addWidened(dst []float32, t bindings.Tensor, first int) {
-	switch t.DType {
-	case bindings.F32:
-		add(dst, f32(t)[first:])
-	case bindings.BF16:
-		vector.AddBF16(dst, 1, elements[uint16](t)[first:first+len(dst)])
-	case bindings.F16:
-		vector.AddF16(dst, 1, elements[uint16](t)[first:first+len(dst)])
-	}
-}
-
 // dot returns the sum of a·b in float64.
 func dot(a, b []float32) float64 { return vector.Dot(a, b[:len(a)]) }

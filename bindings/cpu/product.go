@@ -81,9 +81,7 @@ func (p *profile) cutOf(f kernels.Family, rows int, cols ...int) cut {
 	i := f.Info()
 	c := cut{share(rows, i.LeftPiece), i.RightPiece}
 	for c.count(rows, cols) < lanePieces*p.threads && (c.rows > leastRows || c.cols > leastCols) {
-		if c.cols > leastCols && c.cols*4 > c.rows {
-			c.cols /= 2
-		} else if c.rows > leastRows {
+		if wide := c.cols > leastCols && c.cols*4 > c.rows; !wide && c.rows > leastRows {
 			c.rows = share(rows, c.rows/2)
 		} else {
 			c.cols /= 2
