@@ -25,34 +25,37 @@ func (d *Device) copy(op *bindings.Copy) {
 		from, to := bytesOf(src), bytesOf(dst)
 		d.rows(len(to), 4*copyPiece, func(i, j int) { copy(to[i:j], from[i:j]) })
 	default:
-		d.rows(dst.Len(), copyPiece, func(from, to int) { convert(dst, from, src, from, to-from) })
+		d.rows(dst.Len(), copyPiece, func(from, to int) { convert(dst, from, src, from, 1, to-from) })
 	}
 }
 
-// copyView copies runs of columns that are adjacent in both tensors.
+// copyView copies runs of columns that are adjacent in both tensors, of all rows of a piece
+// at a time.
 func (d *Device) copyView(dst, src bindings.Tensor) {
 	to, _ := dst.Groups()
 	from, _ := src.Groups()
 	d.rows(dst.Rows, max(1, copyPiece/max(1, dst.Cols)), func(first, last int) {
-		for t := first; t < last; t++ {
-			for j := 0; j < dst.Cols; {
-				n := min(to-j%to, from-j%from)
-				convert(dst, t*dst.Stride()+dst.Column(j), src, t*src.Stride()+src.Column(j), n)
-				j += n
-			}
+		for j := 0; j < dst.Cols; {
+			n := min(to-j%to, from-j%from)
+			convert(dst, first*dst.Stride()+dst.Column(j), src, first*src.Stride()+src.Column(j), last-first, n)
+			j += n
 		}
 	})
 }
 
-// convert copies n elements of src, from element j of its memory on, to dst, from
-// element i on.
-func convert(dst bindings.Tensor, i int, src bindings.Tensor, j, n int) {
-	if dst.DType == src.DType {
-		size := int(dst.DType.Size())
-		copy(unsafe.Slice((*byte)(unsafe.Add(dst.Address(), i*size)), n*size), unsafe.Slice((*byte)(unsafe.Add(src.Address(), j*size)), n*size))
+// convert copies n elements of each of several rows of src, from element j of its memory
+// on, to dst, from element i on.
+func convert(dst bindings.Tensor, i int, src bindings.Tensor, j, rows, n int) {
+	size := dst.DType.Size()
+	to, from := unsafe.Add(dst.Address(), int64(i)*size), unsafe.Add(src.Address(), int64(j)*src.DType.Size())
+	if dst.DType != src.DType {
+		vector.Convert(vector.RowsAt(to, types[dst.DType], rows, n, dst.Stride()), vector.RowsAt(from, types[src.DType], rows, n, src.Stride()))
 		return
 	}
-	vector.Convert(elementsOf(dst, i, n), elementsOf(src, j, n))
+	for range rows {
+		copy(unsafe.Slice((*byte)(to), int64(n)*size), unsafe.Slice((*byte)(from), int64(n)*size))
+		to, from = unsafe.Add(to, int64(dst.Stride())*size), unsafe.Add(from, int64(src.Stride())*size)
+	}
 }
 
 // narrow converts x to t's type and writes it to t's elements from first on.

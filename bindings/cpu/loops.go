@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"unsafe"
-
 	"qlora/bindings"
 	"qlora/bindings/cpu/vector"
 )
@@ -36,11 +34,6 @@ func rowsOf(t bindings.Tensor) vector.Rows {
 		return vector.Rows{}
 	}
 	return vector.RowsAt(t.Address(), types[t.DType], t.Rows, t.Cols, t.Stride())
-}
-
-// elementsOf returns n elements of t's memory, from element i on, as a row.
-func elementsOf(t bindings.Tensor, i, n int) vector.Rows {
-	return vector.RowsAt(unsafe.Add(t.Address(), int64(i)*t.DType.Size()), types[t.DType], 1, n, n)
 }
 
 // add computes dst += x.
