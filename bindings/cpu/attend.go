@@ -13,14 +13,12 @@ import (
 // head; it packs each tile of keys once for all of them. A sequence with one query reads
 // its keys in place.
 func (d *Device) attend(op *bindings.Attend) {
-	a := attentionOf(&d.families, op)
 	if single(op) {
-		d.attendCached(&a)
+		d.attendCached(op)
 		return
 	}
-	d.parallelLanes(a.queryPieces(), a.forwardFloats(), func(s scratch, piece int) {
-		a.forward(piece, s)
-	})
+	a := attentionOf(&d.families, op)
+	d.parallelLanes(a.queryPieces(), a.forwardFloats(), func(s scratch, piece int) { a.forward(piece, s) })
 }
 
 // attendFloats returns the scratch in floats.
@@ -137,9 +135,13 @@ func (a *attention) finish(s *strip, r *running, o []float32) {
 	var factors [stripRows]float32
 	for i := range s.rows {
 		factors[i] = float32(1 / r.sums[i])
-		if !a.LSE.Absent() {
-			f32(a.LSE)[(s.row+i)*a.Heads+s.head] = float32(float64(r.most[i]) + math.Log(r.sums[i]))
-		}
 	}
 	vector.ScaleRows(a.rows(a.O, s.row, s.rows, s.head), o, factors[:s.rows])
+	if a.LSE.Absent() {
+		return
+	}
+	lse := f32(a.LSE)[s.row*a.Heads+s.head:]
+	for i := range s.rows {
+		lse[i*a.Heads] = float32(float64(r.most[i]) + math.Log(r.sums[i]))
+	}
 }

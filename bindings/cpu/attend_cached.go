@@ -17,7 +17,7 @@ const cachedElements = 1 << 16
 // A cachedAttention is the attention of single queries to cached keys, which are read in
 // place. A piece is some keys of one sequence and some heads of one key head.
 type cachedAttention struct {
-	*attention
+	attention
 	pieces int       // of the keys of the longest sequence
 	groups int       // pieces of a key head's heads
 	parts  []float32 // a cachedPart of each piece
@@ -65,12 +65,12 @@ func (c *cachedAttention) part(piece, heads int) cachedPart {
 	}
 }
 
-func (d *Device) attendCached(a *attention) {
-	c := cachedAttention{attention: a}
+func (d *Device) attendCached(op *bindings.Attend) {
+	c := cachedAttention{attention: attention{Attend: op}}
 	var all int
-	c.pieces, c.groups, all = cachedPieces(a.Attend)
+	c.pieces, c.groups, all = cachedPieces(op)
 	c.parts = scratchOf(d.workspace).free
-	if a.K.Rows*a.KVHeads*a.HeadDim <= cachedElements {
+	if op.K.Rows*op.KVHeads*op.HeadDim <= cachedElements {
 		for i := range all {
 			c.run(i)
 		}
@@ -78,11 +78,11 @@ func (d *Device) attendCached(a *attention) {
 		shared := c
 		d.parallel(all, func(_, piece int) { shared.run(piece) })
 	}
-	for i := range a.Queries.Count() {
-		if a.Queries.Starts[i+1] == a.Queries.Starts[i] {
+	for i := range op.Queries.Count() {
+		if op.Queries.Starts[i+1] == op.Queries.Starts[i] {
 			continue
 		}
-		for head := range a.Heads {
+		for head := range op.Heads {
 			c.merge(i, head)
 		}
 	}

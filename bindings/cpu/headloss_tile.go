@@ -144,3 +144,12 @@ func (c *crossEntropy) weightRows(lane int, logits *kernels.Operand, col, cols i
 		vector.Store(to, w.sums, width, &vector.Epilogue{Residual: to})
 	}
 }
+
+// capSlopes computes slope = 1 - (y/limit)², the derivative of y = limit·tanh(x/limit).
+func capSlopes(slope, y []float32, limit float32) {
+	slope = slope[:len(y)]
+	for i, v := range y {
+		t := v / limit
+		slope[i] = (1 - t) * (1 + t)
+	}
+}
