@@ -16,7 +16,11 @@ import (
 // other numbers of threads, in either type and with every family of kernels.
 func TestSameBits(t *testing.T) {
 	for _, compute := range computeTypes {
-		for _, f := range kernels.Families() {
+		all := kernels.Families()
+		if testing.Short() {
+			all = []kernels.Family{kernels.Best(compute)}
+		}
+		for _, f := range all {
 			t.Run(fmt.Sprintf("%v/%s", compute, f.Info().Name), func(t *testing.T) {
 				sameBits(t, Options{Kernels: f.Info().Name, Compute: compute})
 			})

@@ -86,6 +86,7 @@ type Info struct {
 	// 2^-7 for operands rounded to bfloat16, 3·2^-16 for pairs of bfloat16, 0 for float32.
 	Rounding float64
 	Emulated bool // runs on instructions written in C: slow, for tests
+	Trial    bool // has not run on such a processor yet: taken only by name
 }
 
 // Describe returns the name and what the family multiplies with.
@@ -126,13 +127,15 @@ type Family interface {
 }
 
 // Families returns the families that this processor runs, in order of preference, with
-// gonum's last. Emulated ones are not among them.
-func Families() []Family { return append(native(false), Gonum) }
+// gonum's last. Emulated ones and those on trial are not among them.
+func Families() []Family {
+	return append(native(func(i *Info) bool { return !i.Emulated && !i.Trial }), Gonum)
+}
 
 // Emulated returns the families that run on emulated instructions.
-func Emulated() []Family { return native(true) }
+func Emulated() []Family { return native(func(i *Info) bool { return i.Emulated }) }
 
-// Find returns the family with that name, also an emulated one, or an error that lists the
+// Find returns the family with that name, also one that is emulated or on trial, or an error that lists the
 // names of the others.
 func Find(name string) (Family, error) {
 	var names []string
@@ -142,7 +145,7 @@ func Find(name string) (Family, error) {
 		}
 		names = append(names, f.Info().Name)
 	}
-	for _, f := range Emulated() {
+	for _, f := range native(func(i *Info) bool { return i.Emulated || i.Trial }) {
 		if f.Info().Name == name {
 			return f, nil
 		}

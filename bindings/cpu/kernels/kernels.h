@@ -54,6 +54,7 @@ struct kernels_family {
 
 	float rounding; // how far packing moves a product of two elements, relative to it; 0: float32
 	int emulated;   // runs on instructions written in C, for tests
+	int trial;      // has not run on such a processor yet: only by name
 
 	int (*available)(void); // whether this processor and system run it
 	int (*preferred)(void); // whether no other type multiplies faster here; NULL: yes

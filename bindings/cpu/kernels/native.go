@@ -46,12 +46,11 @@ type family struct {
 	info Info
 }
 
-// native returns the families in C that this processor runs: by its instructions or by
-// emulated ones.
-func native(emulated bool) []Family {
+// native returns the families in C that this processor runs and that are chosen.
+func native(chosen func(*Info) bool) []Family {
 	var some []Family
 	for _, f := range available() {
-		if f.Info().Emulated == emulated {
+		if chosen(f.Info()) {
 			some = append(some, f)
 		}
 	}
@@ -73,7 +72,7 @@ var available = sync.OnceValue(func() []Family {
 			Unit: int(c.unit), Bytes: int(c.bytes), Slice: int(c.slice),
 			LeftPiece: int(c.left_piece), RightPiece: int(c.right_piece),
 			Detail: C.GoString(c.detail), Preferred: C.kernels_call_preferred(c) != 0,
-			Rounding: float64(c.rounding), Emulated: c.emulated != 0,
+			Rounding: float64(c.rounding), Emulated: c.emulated != 0, Trial: c.trial != 0,
 		}})
 	}
 })
