@@ -94,7 +94,7 @@ func TestCloseEndsTheWorkers(t *testing.T) {
 	p.Close()
 	p.Close()
 	// A goroutine is in the profile for a moment after its function has returned.
-	for end := time.Now().Add(time.Second); serving() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); serving() > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	if n := serving(); n > 0 {
@@ -117,7 +117,7 @@ func TestWorkersSleepWithoutWork(t *testing.T) {
 	p := New(3)
 	defer p.Close()
 	p.Run(3, func(_, _ int) {})
-	end := time.Now().Add(time.Second)
+	end := time.Now().Add(time.Minute)
 	for i := range p.workers {
 		for !p.workers[i].asleep.Load() {
 			if time.Now().After(end) {
