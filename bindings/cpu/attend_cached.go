@@ -160,7 +160,7 @@ func (c *cachedAttention) merge(sequence, head int) {
 			continue
 		}
 		vector.Scale(o, float32(old))
-		vector.AddF32(o, float32(scale), x)
+		vector.AddScaled(o, float32(scale), x)
 	}
 	factor := [1]float32{float32(1 / sum)}
 	vector.ScaleRows(c.rows(c.O, s.query, 1, head), o, factor[:])

@@ -37,7 +37,7 @@ func rowsOf(t bindings.Tensor) vector.Rows {
 }
 
 // add computes dst += x.
-func add(dst, x []float32) { vector.AddF32(dst, 1, x[:len(dst)]) }
+func add(dst, x []float32) { vector.AddScaled(dst, 1, x[:len(dst)]) }
 
 // dot returns the sum of a·b in float64.
 func dot(a, b []float32) float64 { return vector.Dot(a, b[:len(a)]) }

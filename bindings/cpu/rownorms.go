@@ -39,7 +39,7 @@ func (d *Device) rowNorms(op *bindings.RowNorms) {
 	s := scratchOf(d.workspace)
 	c := newRowNorm(&d.profile, op, &s)
 	w, a := &op.Linear.Weight, op.Linear.Adapter
-	down, up, norms := operandOf(a.A).T(), operandOf(a.B), f32(a.Norms)
+	weight, down, up, norms := operandOfWeight(w), operandOf(a.A).T(), operandOf(a.B), f32(a.Norms)
 	width := c.family.Info().Cols
 	d.parallel(tiles(w.In, width), func(lane, i int) {
 		c.workers[lane].pack(&c.down, &down, i*width, min(width, w.In-i*width), 1)
@@ -48,7 +48,9 @@ func (d *Device) rowNorms(op *bindings.RowNorms) {
 		first := i * normedLines
 		n := min(normedLines, w.Out-first)
 		rows, worker := c.rows[lane], &c.workers[lane]
-		expand(w, rows[:n*w.In], first*w.In)
+		for j := range n {
+			kernels.Expand(rows[j*w.In:(j+1)*w.In], &weight, first+j, 0)
+		}
 		lines := up.At(first, 0)
 		worker.pack(&c.up[lane], &lines, 0, n, a.Scale)
 		worker.packed(rows, w.In, &c.up[lane], 0, n, &c.down, 0, w.In, true)

@@ -44,11 +44,8 @@ const cacheLine = 64
 // the first Run that needs them.
 func New(lanes int) *Pool { return &Pool{lanes: max(1, lanes), finished: make(chan struct{}, 1)} }
 
-// Lanes returns the number of lanes.
-func (p *Pool) Lanes() int { return p.lanes }
-
 // Run calls do for every piece in [0, pieces) and returns when all calls have returned.
-// lane is below Lanes, and no two calls at a time have the same. The assignment of pieces
+// lane is below the number of lanes, and no two calls at a time have the same. The assignment of pieces
 // to lanes is arbitrary.
 //
 // It waits for pieces, not for workers: beside other load the caller can have done all

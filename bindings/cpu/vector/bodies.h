@@ -13,7 +13,6 @@
 #include "sums.h"
 #include "softmax.h"
 #include "activate.h"
-#include "dequantize.h"
 #include "dropout.h"
 #include "embed.h"
 #include "norm.h"

@@ -15,4 +15,4 @@ INLINE void added(float *dst, float factor, int type, const void *x, long n) {
 	for (long i = 0; i < n; i += LANES) store(dst + i, load(dst + i, n - i, 0) + factor * get(type, x, i, n), n - i);
 }
 
-static void add_scaled(float *dst, float factor, int type, struct rows x, long n) { FOR_FLOAT(type, added(dst, factor, T, x.first, n)); }
+static void add_scaled(float *dst, float factor, const float *x, long n) { added(dst, factor, F32, x, n); }

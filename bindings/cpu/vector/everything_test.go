@@ -49,7 +49,6 @@ func (r *record) keep(results ...[]byte) {
 func everything(n int) []byte {
 	r := &record{random: rand.New(rand.NewPCG(7, uint64(n))), n: n}
 	r.loops()
-	r.dequantize()
 	for _, dtype := range []Type{F32, BF16} {
 		r.activations(dtype)
 		r.norms(dtype)
@@ -69,28 +68,16 @@ func (r *record) loops() {
 	number(Dot(x, y))
 	number(ExpSum(r.floats(r.n, 3), 1.5))
 	p, dp := r.floats(r.n, 3), r.floats(r.n, 1)
-	Probabilities(p, dp, 2, 0.25)
 	Cap(p, 2)
 	Scale(dp, 0.3)
 	Add(dp, 0.1)
-	AddF32(dp, 0.7, x)
+	AddScaled(dp, 0.7, x)
 	r.keep(asBytes(p), asBytes(dp))
 	dropout := NewDropout(3, 4, 5, 0.3)
 	dropout.Factors(p, 9)
 	Mask(dp, x, p)
 	AddMask(dp, y, p)
 	r.keep(asBytes(p), asBytes(dp))
-}
-
-func (r *record) dequantize() {
-	n := r.n / 8 * 8
-	codes, values := make([]byte, n/2), [16]float32(r.floats(16, 1))
-	for i := range codes {
-		codes[i] = byte(r.random.Uint32())
-	}
-	weights := make([]float32, n)
-	Dequantize(weights, codes, &values, r.floats(n/8, 1), 8)
-	r.keep(asBytes(weights))
 }
 
 func (r *record) activations(dtype Type) {

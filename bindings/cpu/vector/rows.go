@@ -133,18 +133,10 @@ func WidenF16(dst []float32, src []uint16) { Convert(rowOf(dst, F32), rowOf(src,
 // NarrowF16 converts src to binary16, rounded to nearest even; a NaN stays one.
 func NarrowF16(dst []uint16, src []float32) { Convert(rowOf(dst, F16), rowOf(src, F32)) }
 
-// AddBF16 computes dst += factor·x for x in bfloat16.
-func AddBF16(dst []float32, factor float32, x []uint16) { addScaled(dst, factor, rowOf(x, BF16)) }
-
-// AddF16 computes dst += factor·x for x in binary16.
-func AddF16(dst []float32, factor float32, x []uint16) { addScaled(dst, factor, rowOf(x, F16)) }
-
-// AddF32 computes dst += factor·x.
-func AddF32(dst []float32, factor float32, x []float32) { addScaled(dst, factor, rowOf(x, F32)) }
-
-func addScaled(dst []float32, factor float32, x Rows) {
-	same(len(dst), x.cols)
-	C.vector_add_scaled(floats(dst), C.float(factor), x.kind(), x.rows(), C.long(len(dst)))
+// AddScaled computes dst += factor·x.
+func AddScaled(dst []float32, factor float32, x []float32) {
+	same(len(dst), len(x))
+	C.vector_add_scaled(floats(dst), C.float(factor), floats(x), C.long(len(dst)))
 }
 
 func rowOf[T float32 | uint16](x []T, dtype Type) Rows {

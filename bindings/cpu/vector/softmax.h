@@ -31,14 +31,6 @@ static double exp_sum(float *x, long n, float shift) {
 	return sum;
 }
 
-static void probabilities(float *p, float *dp, long n, float lse, float delta) {
-	for (long i = 0; i < n; i += LANES) {
-		floats e = exponential(load(p + i, n - i, 0) - lse);
-		store(dp + i, e * (load(dp + i, n - i, 0) - delta), n - i);
-		store(p + i, e, n - i);
-	}
-}
-
 static void cap(float *x, long n, float limit) {
 	for (long i = 0; i < n; i += LANES) store(x + i, limit * hyperbolic_tangent(load(x + i, n - i, 0) / limit), n - i);
 }

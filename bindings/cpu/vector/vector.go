@@ -23,8 +23,6 @@ package vector
 #cgo nocallback vector_dot
 #cgo noescape vector_exp_sum
 #cgo nocallback vector_exp_sum
-#cgo noescape vector_probabilities
-#cgo nocallback vector_probabilities
 #cgo noescape vector_cap
 #cgo nocallback vector_cap
 #cgo noescape vector_scale
@@ -35,8 +33,6 @@ package vector
 #cgo nocallback vector_activate
 #cgo noescape vector_activate_backward
 #cgo nocallback vector_activate_backward
-#cgo noescape vector_dequantize
-#cgo nocallback vector_dequantize
 #cgo noescape vector_dropout_factors
 #cgo nocallback vector_dropout_factors
 #cgo noescape vector_add_branch
@@ -95,13 +91,6 @@ func ExpSum(x []float32, shift float32) float64 {
 	return float64(C.vector_exp_sum(floats(x), C.long(len(x)), C.float(shift)))
 }
 
-// Probabilities computes attention's backward: p becomes e^(p - lse) and dp becomes
-// p·(dp - delta), element by element.
-func Probabilities(p, dp []float32, lse, delta float32) {
-	same(len(p), len(dp))
-	C.vector_probabilities(floats(p), floats(dp), C.long(len(p)), C.float(lse), C.float(delta))
-}
-
 // Cap replaces each x by limit·tanh(x/limit).
 func Cap(x []float32, limit float32) { C.vector_cap(floats(x), C.long(len(x)), C.float(limit)) }
 
@@ -118,13 +107,6 @@ func Sum(x []float32) float64 { return float64(C.vector_sum(floats(x), C.long(le
 func Dot(x, y []float32) float64 {
 	same(len(x), len(y))
 	return float64(C.vector_dot(floats(x), floats(y), C.long(len(x))))
-}
-
-// Dequantize expands whole blocks of 4-bit codes, two per byte, the first in the high
-// nibble: dst[i] = values[code i]·scales[i/block]. block is a multiple of 8.
-func Dequantize(dst []float32, codes []byte, values *[16]float32, scales []float32, block int) {
-	same(len(dst), 2*len(codes), len(scales)*block, len(dst)/8*8)
-	C.vector_dequantize(floats(dst), (*C.uint8_t)(unsafe.SliceData(codes)), C.long(len(dst)), floats(values[:]), floats(scales), C.long(block))
 }
 
 func floats(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }

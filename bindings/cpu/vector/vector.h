@@ -70,12 +70,11 @@ enum { drop_set, drop_add, drop_lost };
 // that precedes them.
 #define VECTOR_FUNCTIONS(X) \
 	X(void, convert, (int to, struct rows dst, int from, struct rows src, long rows, long cols), (to, dst, from, src, rows, cols)) \
-	X(void, add_scaled, (float *dst, float factor, int type, struct rows x, long n), (dst, factor, type, x, n)) \
+	X(void, add_scaled, (float *dst, float factor, const float *x, long n), (dst, factor, x, n)) \
 	X(float, max, (const float *x, long n), (x, n)) \
 	X(double, sum, (const float *x, long n), (x, n)) \
 	X(double, dot, (const float *x, const float *y, long n), (x, y, n)) \
 	X(double, exp_sum, (float *x, long n, float shift), (x, n, shift)) \
-	X(void, probabilities, (float *p, float *dp, long n, float lse, float delta), (p, dp, n, lse, delta)) \
 	X(void, cap, (float *x, long n, float limit), (x, n, limit)) \
 	X(void, scale, (float *x, long n, float factor), (x, n, factor)) \
 	X(void, add, (float *x, long n, float term), (x, n, term)) \
@@ -91,8 +90,6 @@ enum { drop_set, drop_add, drop_lost };
 	X(void, activate, (int kind, int type, struct rows y, struct rows g, struct rows u, long rows, long cols), (kind, type, y, g, u, rows, cols)) \
 	X(void, activate_backward, (int kind, int type, struct rows dg, struct rows du, struct rows g, struct rows u, struct rows dy, long rows, long cols), \
 	  (kind, type, dg, du, g, u, dy, rows, cols)) \
-	X(void, dequantize, (float *dst, const uint8_t *codes, long n, const float *values, const float *scales, long block), \
-	  (dst, codes, n, values, scales, block)) \
 	X(void, dropout_factors, (float *dst, long n, const struct dropout *d, uint32_t block, uint32_t row), (dst, n, d, block, row)) \
 	X(void, mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n)) \
 	X(void, add_mask, (float *dst, const float *x, const float *factors, long n), (dst, x, factors, n)) \
