@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,9 @@ func TestConformanceBFloat16(t *testing.T) {
 // other family that multiplies activations of the type.
 func conform(t *testing.T, compute bindings.DType, tol conformance.Tolerances) {
 	all := append(kernels.Families(), kernels.Emulated()...)
+	if os.Getenv("QLORA_TEST_TRIAL") != "" { // see package kernels' tests
+		all = append(all, kernels.Trial()...)
+	}
 	if testing.Short() {
 		all = []kernels.Family{kernels.Best(compute)}
 	}

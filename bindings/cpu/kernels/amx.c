@@ -37,42 +37,6 @@ TILES_TARGET static double spin_amx(long rounds) {
 // A product of float32 is three of bfloat16.
 static double spin_amx3(long rounds) { return spin_amx(rounds) / 3; }
 
-const struct kernels_family kernels_amx = {
-	.name = "amx",
-	.bf16 = 1,
-	.rows = panel_lines,
-	.cols = panel_lines,
-	.unit = tile_depth,
-	.bytes = 2,
-	.slice = amx_slice,
-	.left_piece = left_piece,
-	.right_piece = right_piece,
-	.detail = amx_detail,
-	.trial = 1,
-	.rounding = kernels_bf16_rounding,
-	.available = available,
-	.pack_left = kernels_amx_left,
-	.pack_right = kernels_amx_right,
-	.multiply = multiply_amx,
-	.spin = spin_amx,
-};
-
-const struct kernels_family kernels_amx3 = {
-	.name = "amx3",
-	.rows = panel_lines,
-	.cols = panel_lines,
-	.unit = tile_depth,
-	.bytes = 4,
-	.slice = amx3_slice,
-	.left_piece = left_piece,
-	.right_piece = right_piece,
-	.detail = amx3_detail,
-	.trial = 1,
-	.rounding = amx3_rounding,
-	.available = available,
-	.pack_left = kernels_amx3_left,
-	.pack_right = kernels_amx3_right,
-	.multiply = multiply_amx3,
-	.spin = spin_amx3,
-};
+const struct kernels_family kernels_amx = {.name = "amx", AMX, .trial = 1, .available = available, .spin = spin_amx};
+const struct kernels_family kernels_amx3 = {.name = "amx3", AMX3, .trial = 1, .available = available, .spin = spin_amx3};
 #endif

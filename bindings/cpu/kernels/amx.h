@@ -26,9 +26,6 @@ enum {
 // of hi and lo lacks of its number, each at most u² with u = 2^-8.
 #define amx3_rounding (3 * 0x1p-16f)
 
-#define amx_detail "bfloat16, tiles"
-#define amx3_detail "float32 by three products of bfloat16, tiles"
-
 // Reports whether this processor runs the packing: AVX-512 with BW, VL and BF16.
 int kernels_amx_packs(void);
 

@@ -130,3 +130,12 @@ TILES_TARGET static void multiply_amx(float *sums, long stride, const void *left
 TILES_TARGET static void multiply_amx3(float *sums, long stride, const void *left, const void *right, long rows, long cols, long depth, int accumulate) {
 	multiply(sums, stride, left, right, rows, cols, depth, accumulate, 2);
 }
+
+// What the families on real and on emulated tiles share.
+#define AMX_PANELS .rows = panel_lines, .cols = panel_lines, .unit = tile_depth, .left_piece = left_piece, .right_piece = right_piece
+#define AMX \
+	AMX_PANELS, .bf16 = 1, .bytes = 2, .slice = amx_slice, .rounding = kernels_bf16_rounding, .detail = "bfloat16, tiles", \
+	.pack_left = kernels_amx_left, .pack_right = kernels_amx_right, .multiply = multiply_amx
+#define AMX3 \
+	AMX_PANELS, .bytes = 4, .slice = amx3_slice, .rounding = amx3_rounding, .detail = "float32 by three products of bfloat16, tiles", \
+	.pack_left = kernels_amx3_left, .pack_right = kernels_amx3_right, .multiply = multiply_amx3

@@ -3,28 +3,15 @@
 #include "amx.h"
 #include "x86.h"
 
-#include <immintrin.h>
 #include <string.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#define INLINE static inline __attribute__((always_inline)) TARGET
+#include "vectors512.h"
 
 enum side { left, right };
 
 // A tile of each plane.
 typedef __m512i tile[2][tile_lines];
-
-INLINE __mmask16 first16(long n) { return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1); }
-
-// Returns 16 elements of a dense operand from element at on; zeros where live is unset.
-INLINE __m512 load(int type, const void *data, long at, __mmask16 live) {
-	if (type == kernels_f32) return _mm512_maskz_loadu_ps(live, (const char *)data + 4 * at);
-	__m256i half = _mm256_maskz_loadu_epi16(live, (const char *)data + 2 * at);
-	if (type == kernels_f16) return _mm512_cvtph_ps(half);
-	return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
-}
-
-INLINE __m512 from_bf16(__m256i half) { return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16); }
 
 // Rounds a and b to row i of the planes: a to its first half, b to its second.
 INLINE void round32(tile t, int i, __m512 a, __m512 b, int planes) {
@@ -39,37 +26,14 @@ INLINE void round32(tile t, int i, __m512 a, __m512 b, int planes) {
 
 // Rounds a and b to row i of the planes: in pairs of an a and a b.
 INLINE void round_pairs(tile t, int i, __m512 a, __m512 b, int planes) {
-	__m512i words = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-	__m512i paired = _mm512_or_si512(words, _mm512_slli_epi32(_mm512_add_epi32(words, _mm512_set1_epi32(16)), 16));
 	round32(t, i, a, b, planes);
-	for (int p = 0; p < planes; p++) t[p][i] = _mm512_permutexvar_epi16(paired, t[p][i]);
-}
-
-// Transposes 16 x 16 pairs: rows of lines become rows of pairs of depth, and the reverse.
-INLINE void transpose_pairs(__m512i *r) {
-	__m512i t[16];
-	for (int i = 0; i < 16; i += 4) {
-		__m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]), b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-		__m512i c = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]), d = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
-		t[i] = _mm512_unpacklo_epi64(a, c);
-		t[i + 1] = _mm512_unpackhi_epi64(a, c);
-		t[i + 2] = _mm512_unpacklo_epi64(b, d);
-		t[i + 3] = _mm512_unpackhi_epi64(b, d);
-	}
-	for (int j = 0; j < 4; j++) {
-		__m512i a = _mm512_shuffle_i32x4(t[j], t[j + 4], 0x88), b = _mm512_shuffle_i32x4(t[j], t[j + 4], 0xdd);
-		__m512i c = _mm512_shuffle_i32x4(t[j + 8], t[j + 12], 0x88), d = _mm512_shuffle_i32x4(t[j + 8], t[j + 12], 0xdd);
-		r[j] = _mm512_shuffle_i32x4(a, c, 0x88);
-		r[j + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
-		r[j + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
-		r[j + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
-	}
+	for (int p = 0; p < planes; p++) t[p][i] = interleaved(t[p][i]);
 }
 
 // Writes the tile of each plane; natural is the side whose order of rows t has.
 INLINE void store(uint16_t *dst, tile t, int planes, enum side side, enum side natural) {
 	for (int p = 0; p < planes; p++) {
-		if (side != natural) transpose_pairs(t[p]);
+		if (side != natural) transpose_words(t[p]); // rows of lines become rows of pairs of depth, and the reverse
 		for (int i = 0; i < tile_lines; i++) _mm512_storeu_si512(dst + p * plane_size + i * tile_depth, t[p][i]);
 	}
 }
@@ -78,7 +42,7 @@ INLINE void store(uint16_t *dst, tile t, int planes, enum side side, enum side n
 // there are not are zeros.
 INLINE void dense_lines(uint16_t *dst, int type, const void *data, long at, long stride, long lines, long depth, __m512 scale, int planes, enum side side) {
 	tile t;
-	__mmask16 a = first16(depth), b = first16(depth - 16);
+	__mmask16 a = first_lanes(depth), b = first_lanes(depth - 16);
 	for (int i = 0; i < tile_lines; i++, at += stride) {
 		__mmask16 live = i < lines ? 0xffff : 0;
 		round32(t, i, _mm512_mul_ps(load(type, data, at, live & a), scale), _mm512_mul_ps(load(type, data, at + 16, live & b), scale), planes);
@@ -89,7 +53,7 @@ INLINE void dense_lines(uint16_t *dst, int type, const void *data, long at, long
 // Packs a tile of a transposed dense operand.
 INLINE void dense_columns(uint16_t *dst, int type, const void *data, long at, long stride, long lines, long depth, __m512 scale, int planes, enum side side) {
 	tile t;
-	__mmask16 live = first16(lines);
+	__mmask16 live = first_lanes(lines);
 	for (int i = 0; i < tile_lines; i++, at += 2 * stride) {
 		__m512 a = load(type, data, at, 2 * i < depth ? live : 0), b = load(type, data, at + stride, 2 * i + 1 < depth ? live : 0);
 		round_pairs(t, i, _mm512_mul_ps(a, scale), _mm512_mul_ps(b, scale), planes);

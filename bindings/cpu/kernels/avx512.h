@@ -4,40 +4,19 @@
 //	UNIT    1: panels of float32; 2: panels of pairs of bfloat16
 //
 // Both have panels of 32-bit words, [depth/UNIT][lines]: a float or a pair along the depth.
-#include "kernels.h"
-
-#include <immintrin.h>
-
 #include "codes.h"
-
-#define INLINE static inline __attribute__((always_inline)) TARGET
+#include "vectors512.h"
 
 enum {
-	lanes = 16,      // words of a vector
 	height = 14,     // words of a left panel: 28 sums, 2 vectors of the right panel and 1 factor fill the 32 registers
 	width = 2 * lanes, // words of a right panel
 	word = 4,        // bytes
 };
 
-INLINE __mmask16 first_lanes(long n) { return n >= lanes ? 0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0; }
-
 #if UNIT == 2
 // Returns pairs of bfloat16, rounded to nearest even; a NaN stays one, a subnormal becomes zero.
-INLINE __m512i pairs(__m512 low, __m512 high) {
-	const __m512i interleave = _mm512_set_epi32(0x1f000f, 0x1e000e, 0x1d000d, 0x1c000c, 0x1b000b, 0x1a000a, 0x190009, 0x180008,
-	                                            0x170007, 0x160006, 0x150005, 0x140004, 0x130003, 0x120002, 0x110001, 0x100000);
-	return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-}
+INLINE __m512i pairs(__m512 low, __m512 high) { return interleaved((__m512i)_mm512_cvtne2ps_pbh(high, low)); }
 #endif
-
-// Returns the elements at[0..16) that m selects, the rest zero.
-INLINE __m512 load(int type, const void *data, long at, __mmask16 m) {
-	switch (type) {
-	case kernels_f32: return _mm512_maskz_loadu_ps(m, (const float *)data + at);
-	case kernels_bf16: return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, (const uint16_t *)data + at)), 16));
-	default: return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, (const uint16_t *)data + at));
-	}
-}
 
 // Returns n elements (up to 16·UNIT) of a stored row from at on, times scale, as 16 words.
 INLINE __m512i row(int type, const void *data, long at, long n, __m512 scale) {
@@ -47,26 +26,6 @@ INLINE __m512i row(int type, const void *data, long at, long n, __m512 scale) {
 #else
 	return _mm512_castps_si512(_mm512_mul_ps(load(type, data, at, first_lanes(n)), scale));
 #endif
-}
-
-INLINE void transpose_words(__m512i r[lanes]) {
-	__m512i t[lanes];
-	for (int i = 0; i < lanes; i += 4) {
-		__m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]), b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-		__m512i c = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]), d = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
-		t[i] = _mm512_unpacklo_epi64(a, c);
-		t[i + 1] = _mm512_unpackhi_epi64(a, c);
-		t[i + 2] = _mm512_unpacklo_epi64(b, d);
-		t[i + 3] = _mm512_unpackhi_epi64(b, d);
-	}
-	for (int i = 0; i < 4; i++) {
-		__m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88), b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xdd);
-		__m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88), d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xdd);
-		r[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-		r[i + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
-		r[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
-		r[i + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
-	}
 }
 
 // Returns the address of words of a panel's step.

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "bf16.h"
+
 const struct decode_kernels *decode_kernels(int i) {
 	static const struct decode_kernels *const all[] = {
 #ifdef __x86_64__
@@ -18,31 +20,15 @@ const struct decode_kernels *decode_kernels(int i) {
 
 long decode_padded(long depth) { return (depth + decode_unit - 1) / decode_unit * decode_unit; }
 
-static inline float wide(const void *p, int type, long i) {
-	if (type == kernels_f32) return ((const float *)p)[i];
-	uint32_t bits = (uint32_t)((const uint16_t *)p)[i] << 16;
-	float x;
-	memcpy(&x, &bits, 4);
-	return x;
-}
-
 // Reads n elements of a row from k on.
 static void read(float *dst, const struct kernels_operand *x, int row, long k, long n) {
 	long at = row * x->stride + k;
 	if (x->type == kernels_f32)
 		memcpy(dst, (const float *)x->data + at, n * sizeof(float));
 	else if (x->type == kernels_bf16)
-		for (long i = 0; i < n; i++) dst[i] = wide(x->data, kernels_bf16, at + i);
+		for (long i = 0; i < n; i++) dst[i] = from_bf16_bits(((const uint16_t *)x->data)[at + i]);
 	else
 		kernels_expand(dst, x, row, k, n);
-}
-
-// Rounds to nearest even; a NaN stays one.
-static inline uint16_t narrow(float x) {
-	uint32_t bits;
-	memcpy(&bits, &x, 4);
-	uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
-	return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
 }
 
 // Writes 64 elements in an order of float32.
@@ -69,7 +55,7 @@ static void order_floats(float *out, const float *in, int order) {
 // Writes 64 elements in an order of bfloat16.
 static void order_halves(uint16_t *out, const float *in, int order) {
 	uint16_t half[decode_unit];
-	for (int i = 0; i < decode_unit; i++) half[i] = narrow(in[i]);
+	for (int i = 0; i < decode_unit; i++) half[i] = to_bf16_bits(in[i]);
 	if (order == decode_bf16) {
 		memcpy(out, half, sizeof half);
 		return;
@@ -147,7 +133,7 @@ static void add(float *sums, const void *p, int type, long at, long n) {
 	if (type == kernels_f32)
 		for (long i = 0; i < n; i++) sums[i] += ((const float *)p)[at + i];
 	else
-		for (long i = 0; i < n; i++) sums[i] += wide(p, kernels_bf16, at + i);
+		for (long i = 0; i < n; i++) sums[i] += from_bf16_bits(((const uint16_t *)p)[at + i]);
 }
 
 enum { strip = 64 }; // lines whose sums are held at a time
@@ -170,7 +156,7 @@ void decode_project(const struct decode_kernels *k, const struct decode_part *p,
 			if (p->type == kernels_f32)
 				memcpy((float *)p->y + at, sums[r], n * sizeof(float));
 			else
-				for (long i = 0; i < n; i++) ((uint16_t *)p->y)[at + i] = narrow(sums[r][i]);
+				for (long i = 0; i < n; i++) ((uint16_t *)p->y)[at + i] = to_bf16_bits(sums[r][i]);
 		}
 	}
 }

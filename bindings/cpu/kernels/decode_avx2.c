@@ -13,13 +13,6 @@ static int available(void) {
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 
-static int order(const struct kernels_operand *w, long depth) {
-	if (w->type == kernels_coded) return decode_in_place(w, depth) ? decode_nibbles : decode_plain;
-	return w->type == kernels_bf16 ? decode_halves : decode_plain;
-}
-
-enum { ahead = 4096 }; // bytes between a read of a weight and its prefetch
-
 // Returns the values of the codes in the low bits of v.
 INLINE __m256 look_up(__m256i v, __m256 low, __m256 high) {
 	__m256 below = _mm256_permutevar8x32_ps(low, v), above = _mm256_permutevar8x32_ps(high, v);
@@ -107,17 +100,7 @@ DECODE_DOT(dot_f32, dense, kernels_f32, 1, 1)
 DECODE_DOT(dot_bf16, dense, kernels_bf16, 1, 1)
 DECODE_DOT(dot_f16, dense, kernels_f16, 1, 1)
 
-static void dot(float *sums, long stride, const void *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) {
-	switch (w->type) {
-	case kernels_f32: dot_f32(sums, stride, x, padded, rows, w, depth, from, to); return;
-	case kernels_bf16: dot_bf16(sums, stride, x, padded, rows, w, depth, from, to); return;
-	case kernels_f16: dot_f16(sums, stride, x, padded, rows, w, depth, from, to); return;
-	}
-	if (!decode_in_place(w, depth))
-		decode_portable.dot(sums, stride, x, padded, rows, w, depth, from, to);
-	else
-		(w->block == 32 ? dot_small_blocks : dot_codes)(sums, stride, x, padded, rows, w, depth, from, to);
-}
+#include "decode_choice.h"
 
 const struct decode_kernels decode_avx2 = {.name = "avx2", .available = available, .order = order, .dot = dot};
 

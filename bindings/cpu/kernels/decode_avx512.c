@@ -13,13 +13,6 @@ static int available(void) {
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-static int order(const struct kernels_operand *w, long depth) {
-	if (w->type == kernels_coded) return decode_in_place(w, depth) ? decode_nibbles : decode_plain;
-	return w->type == kernels_bf16 ? decode_halves : decode_plain;
-}
-
-enum { ahead = 4096 }; // bytes between a read of a weight and its prefetch
-
 // Multiplies lines by rows of X, from codes. In small blocks the scale changes within 64.
 INLINE void codes(float *sums, long stride, const void *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int small) {
 	const __m512 values = _mm512_loadu_ps(w->values);
@@ -98,17 +91,7 @@ DECODE_DOT(dot_f32, dense, kernels_f32, 1, 1)
 DECODE_DOT(dot_bf16, dense, kernels_bf16, 1, 1)
 DECODE_DOT(dot_f16, dense, kernels_f16, 1, 1)
 
-static void dot(float *sums, long stride, const void *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) {
-	switch (w->type) {
-	case kernels_f32: dot_f32(sums, stride, x, padded, rows, w, depth, from, to); return;
-	case kernels_bf16: dot_bf16(sums, stride, x, padded, rows, w, depth, from, to); return;
-	case kernels_f16: dot_f16(sums, stride, x, padded, rows, w, depth, from, to); return;
-	}
-	if (!decode_in_place(w, depth))
-		decode_portable.dot(sums, stride, x, padded, rows, w, depth, from, to);
-	else
-		(w->block == 32 ? dot_small_blocks : dot_codes)(sums, stride, x, padded, rows, w, depth, from, to);
-}
+#include "decode_choice.h"
 
 const struct decode_kernels decode_avx512 = {.name = "avx512", .available = available, .order = order, .dot = dot};
 

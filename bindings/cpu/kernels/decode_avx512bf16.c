@@ -17,8 +17,6 @@ static int order(const struct kernels_operand *w, long depth) {
 	return w->type == kernels_bf16 ? decode_bf16 : decode_avx512.order(w, depth);
 }
 
-enum { ahead = 4096 }; // bytes between a read of a weight and its prefetch
-
 INLINE __m512bh halves(const void *p) { return (__m512bh)_mm512_loadu_si512(p); }
 
 // Multiplies lines by rows of X, from codes. In small blocks the scale changes within 64.

@@ -3,14 +3,8 @@
 
 #include <string.h>
 
+#include "bf16.h"
 #include "codes.h"
-
-static float from_bf16(uint16_t h) {
-	uint32_t bits = (uint32_t)h << 16;
-	float x;
-	memcpy(&x, &bits, 4);
-	return x;
-}
 
 static float from_f16(uint16_t h) {
 	uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
@@ -22,14 +16,6 @@ static float from_f16(uint16_t h) {
 	bits = sign | fraction << 13 | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23);
 	memcpy(&x, &bits, 4);
 	return x;
-}
-
-// Rounds to nearest even; a NaN stays one.
-static uint16_t to_bf16(float x) {
-	uint32_t bits;
-	memcpy(&bits, &x, 4);
-	if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
-	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 // Returns the scale of a block. The product is rounded before the sum.
@@ -71,7 +57,7 @@ static void expand(float *dst, const struct kernels_operand *o, long at, long n)
 	switch (o->type) {
 	case kernels_f32: memcpy(dst, data + at * (long)sizeof *dst, (size_t)n * sizeof *dst); break;
 	case kernels_bf16:
-		for (long i = 0; i < n; i++) dst[i] = from_bf16(half(data, at + i));
+		for (long i = 0; i < n; i++) dst[i] = from_bf16_bits(half(data, at + i));
 		break;
 	case kernels_f16:
 		for (long i = 0; i < n; i++) dst[i] = from_f16(half(data, at + i));
@@ -89,7 +75,7 @@ void kernels_expand(float *dst, const struct kernels_operand *o, long line, long
 
 static inline void put(void *dst, long at, float x, int bf16) {
 	if (bf16)
-		((uint16_t *)dst)[at] = to_bf16(x);
+		((uint16_t *)dst)[at] = to_bf16_bits(x);
 	else
 		((float *)dst)[at] = x;
 }

@@ -135,6 +135,9 @@ func Families() []Family {
 // Emulated returns the families that run on emulated instructions.
 func Emulated() []Family { return native(func(i *Info) bool { return i.Emulated }) }
 
+// Trial returns the families on trial that this processor runs.
+func Trial() []Family { return native(func(i *Info) bool { return i.Trial }) }
+
 // Find returns the family with that name, also one that is emulated or on trial, or an error that lists the
 // names of the others.
 func Find(name string) (Family, error) {
@@ -145,7 +148,7 @@ func Find(name string) (Family, error) {
 		}
 		names = append(names, f.Info().Name)
 	}
-	for _, f := range native(func(i *Info) bool { return i.Emulated || i.Trial }) {
+	for _, f := range append(Emulated(), Trial()...) {
 		if f.Info().Name == name {
 			return f, nil
 		}

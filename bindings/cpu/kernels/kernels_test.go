@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"unsafe"
 
@@ -16,8 +17,33 @@ import (
 	"qlora/nf4"
 )
 
+// trialVariable makes the tests also run the families on trial.
+const trialVariable = "QLORA_TEST_TRIAL"
+
 // families returns all that run here, on whatever instructions.
-func families() []kernels.Family { return append(kernels.Emulated(), kernels.Families()...) }
+func families() []kernels.Family {
+	all := append(kernels.Emulated(), kernels.Families()...)
+	if os.Getenv(trialVariable) != "" {
+		all = append(all, kernels.Trial()...)
+	}
+	return all
+}
+
+// TestNames says which families of this architecture the other tests do not run.
+func TestNames(t *testing.T) {
+	for _, name := range kernels.Names() {
+		t.Run(name, func(t *testing.T) {
+			f, err := kernels.Find(name)
+			switch {
+			case err != nil:
+				t.Skip("this processor does not run the family of kernels " + name)
+			case f.Info().Trial && os.Getenv(trialVariable) == "":
+				t.Skipf("the family of kernels %s is on trial; %s=1 tests it", name, trialVariable)
+			}
+			require.Contains(t, families(), f)
+		})
+	}
+}
 
 // TestFamilies holds every family that the machine runs to float64, for every way to store
 // an operand and for sizes that leave remainders of panels, blocks and slices.

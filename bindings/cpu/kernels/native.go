@@ -57,6 +57,19 @@ func native(chosen func(*Info) bool) []Family {
 	return some
 }
 
+// Names returns the families in C that there are for this architecture, also those that
+// this processor does not run.
+func Names() []string {
+	var names []string
+	for i := 0; ; i++ {
+		c := C.kernels_family(C.int(i))
+		if c == nil {
+			return names
+		}
+		names = append(names, C.GoString(c.name))
+	}
+}
+
 var available = sync.OnceValue(func() []Family {
 	var all []Family
 	for i := 0; ; i++ {
