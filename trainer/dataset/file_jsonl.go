@@ -34,7 +34,13 @@ func linesUpTo(from io.Reader, most int) iter.Seq2[record, error] {
 				yield(record{line: number}, errNUL)
 				return
 			}
-			if len(line) > 0 && !yield(record{line: number, json: slices.Clone(line)}, nil) {
+			own := line
+			if len(line) > longLine {
+				buffer = nil
+			} else {
+				own = slices.Clone(line)
+			}
+			if len(line) > 0 && !yield(record{line: number, json: own}, nil) {
 				return
 			}
 			if errors.Is(err, io.EOF) {
@@ -43,6 +49,10 @@ func linesUpTo(from io.Reader, most int) iter.Seq2[record, error] {
 		}
 	}
 }
+
+// longLine is the length in bytes from which a record takes the buffer of its line, not a
+// copy.
+const longLine = 1 << 20
 
 var errNUL = errors.New("the file has a NUL byte, so it is not UTF-8 text; convert it")
 

@@ -86,7 +86,7 @@ func notJSON(text []byte, err error) error {
 	if !errors.As(err, &fault) || fault.Offset < 1 || fault.Offset > int64(len(text)) {
 		return errors.New("the record is not JSON")
 	}
-	if errors.As(json.Unmarshal(append(slices.Clip(text), ' '), new(any)), &fault) && fault.Offset > int64(len(text)) {
+	if fault.Error() == "unexpected end of JSON input" {
 		return errors.New("the record is not JSON: it ends too early")
 	}
 	before, rest := text[:fault.Offset-1], text[fault.Offset-1:]
