@@ -39,7 +39,9 @@ func startReference(t *testing.T) *reference {
 	}
 	t.Cleanup(func() {
 		in.Close()
-		cmd.Wait()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
 	})
 	return &reference{in, out}
 }

@@ -63,8 +63,10 @@ func TestRefusals(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"a codebook of vectors", Dequantize(IQ2_XS, make([]float32, 256), make([]byte, 74)),
-			"tensors of IQ2_XS cannot be read; use a file in F16, BF16, Q8_0, a K type or IQ4"},
+		{
+			"a codebook of vectors", Dequantize(IQ2_XS, make([]float32, 256), make([]byte, 74)),
+			"tensors of IQ2_XS cannot be read; use a file in F16, BF16, Q8_0, a K type or IQ4",
+		},
 		{"an unknown type", Dequantize(99, nil, nil), "tensors of type 99 cannot be read; use a file in F16, BF16, Q8_0, a K type or IQ4"},
 		{"a short block", Dequantize(Q8_0, make([]float32, 32), make([]byte, 33)), "32 elements of Q8_0 are 34 bytes, not 33"},
 		{"part of a block", Dequantize(Q8_0, make([]float32, 31), make([]byte, 34)), "31 elements are not whole blocks of Q8_0, which have 32"},
