@@ -25,26 +25,33 @@ func decodeIQ4_XS(dst []float32, block []byte) {
 	}
 }
 
+// iq4Codes has the code of the value nearest to x, the larger of two, at 2·x rounded down, plus
+// 254: the limits between the codes are multiples of 1/2.
+var iq4Codes = func() (codes [2 * (127 + 113)]uint8) {
+	code := 0
+	for i := range codes {
+		for twice := float32(i - 254); code < 15 && twice >= iq4[code]+iq4[code+1]; {
+			code++
+		}
+		codes[i] = uint8(code)
+	}
+	return codes
+}()
+
 // nearestIQ4 returns the code whose value is nearest to x, the larger of two.
 func nearestIQ4(x float32) uint8 {
+	if x > iq4[0] && x < iq4[15] {
+		twice := 2 * x
+		n := int32(twice)
+		if float32(n) > twice {
+			n--
+		}
+		return iq4Codes[n+254]
+	}
 	if x <= iq4[0] {
 		return 0
 	}
-	if x >= iq4[15] {
-		return 15
-	}
-	low, high := 0, 15
-	for high-low > 1 {
-		if middle := (low + high) / 2; x < iq4[middle] {
-			high = middle
-		} else {
-			low = middle
-		}
-	}
-	if x-iq4[high-1] < iq4[high]-x {
-		return uint8(high - 1)
-	}
-	return uint8(high)
+	return 15 // a NaN, too
 }
 
 // fitIQ4 returns the scale d of least squared error of x ≈ d·iq4[q], weighted by the squares of x.

@@ -1,5 +1,7 @@
 package ggml
 
+import "math"
+
 // The searches of the K types for a group's scale. Each tries scales around the one that the
 // extreme elements suggest and takes, for the codes that result, the scale of least squared or
 // absolute error. The order of the sums decides bits, so it is llama.cpp's.
@@ -48,22 +50,15 @@ func (s *search) fit(x, weights []float32, codes []uint8) (scale, low float32) {
 	inverse := top / (most - least)
 	scale = 1 / inverse
 	low = least
-	s.round(codes, x, inverse, low)
-	best := s.loss(codes, x, weights, scale, low)
+	s.round(codes, x, weights, inverse, low)
+	best, _ := s.loss(codes, x, weights, scale, low, float32(math.Inf(1)))
 
 	var tried [32]uint8
 	for step := 0; step <= s.steps; step++ {
 		// low is that of the best scale so far, not the group's least element.
 		inverse = (s.from + float32(s.by*float32(step)) + top) / (most - low)
 		try := tried[:len(x)]
-		s.round(try, x, inverse, low)
-		var sumL, sumL2, sumXL float32
-		for i, q := range try {
-			wl := weights[i] * float32(q)
-			sumL += wl
-			sumL2 += float32(wl * float32(q))
-			sumXL += float32(wl * x[i])
-		}
+		sumL, sumL2, sumXL := s.round(try, x, weights, inverse, low)
 		det := float32(sumW*sumL2) - float32(sumL*sumL)
 		if !(det > 0) {
 			continue
@@ -74,7 +69,7 @@ func (s *search) fit(x, weights []float32, codes []uint8) (scale, low float32) {
 			thisLow = 0
 			thisScale = sumXL / sumL2
 		}
-		if loss := s.loss(try, x, weights, thisScale, thisLow); loss < best {
+		if loss, less := s.loss(try, x, weights, thisScale, thisLow, best); less {
 			copy(codes, try)
 			best, scale, low = loss, thisScale, thisLow
 		}
@@ -82,15 +77,25 @@ func (s *search) fit(x, weights []float32, codes []uint8) (scale, low float32) {
 	return scale, -low
 }
 
-// round writes the codes at a scale of 1/inverse.
-func (s *search) round(codes []uint8, x []float32, inverse, low float32) {
+// round writes the codes at a scale of 1/inverse, and returns their weighted sum, that of their
+// squares, and that of their products with x.
+func (s *search) round(codes []uint8, x, weights []float32, inverse, low float32) (sum, squares, products float32) {
+	codes, weights = codes[:len(x)], weights[:len(x)]
 	for i, v := range x {
-		codes[i] = uint8(max(0, min(s.most, nearest(inverse*(v-low)))))
+		q := max(0, min(s.most, nearest(inverse*(v-low))))
+		codes[i] = uint8(q)
+		weighted := weights[i] * float32(q)
+		sum += weighted
+		squares += float32(weighted * float32(q))
+		products += float32(weighted * v)
 	}
+	return sum, squares, products
 }
 
-// loss returns the weighted sum of the errors' squares or magnitudes.
-func (s *search) loss(codes []uint8, x, weights []float32, scale, low float32) float32 {
+// loss returns the weighted sum of the errors' squares or magnitudes, and whether it is less than
+// a limit. If not, the sum can be part of the loss.
+func (s *search) loss(codes []uint8, x, weights []float32, scale, low, limit float32) (float32, bool) {
+	codes, weights = codes[:len(x)], weights[:len(x)]
 	var sum float32
 	for i, q := range codes {
 		diff := float32(scale*float32(q)) + low - x[i]
@@ -100,8 +105,11 @@ func (s *search) loss(codes []uint8, x, weights []float32, scale, low float32) f
 			diff *= diff
 		}
 		sum += float32(weights[i] * diff)
+		if i&7 == 7 && !(sum < limit) { // no term is negative
+			return sum, false
+		}
 	}
-	return sum
+	return sum, true
 }
 
 // fitSixes fits x ≈ scale·(q - 32), weighted by the squares of x, and writes q from 0 to 63.
@@ -111,29 +119,19 @@ func fitSixes(x *[16]float32, codes *[16]uint8) float32 {
 		*codes = [16]uint8{}
 		return 0
 	}
-	moments := func(inverse float32) (xl, l2 float32) {
-		for _, v := range x {
-			l := float32(max(-32, min(31, nearest(inverse*v))))
-			w := float32(v * v)
-			xl += float32(float32(w*v) * l)
-			l2 += float32(float32(w*l) * l)
-		}
-		return xl, l2
-	}
-	inverse := -32 / widest
-	xl, l2 := moments(inverse)
+	chosen := -32 / widest
+	xl, l2 := moments(x, chosen)
 	var scale float32
 	if l2 != 0 {
 		scale = xl / l2
 	}
 	best := float32(scale * xl)
-	chosen := inverse
 	for step := -9; step <= 9; step++ {
 		if step == 0 {
 			continue
 		}
-		inverse = -(32 + float32(0.1*float32(step))) / widest
-		xl, l2 := moments(inverse)
+		inverse := -(32 + float32(0.1*float32(step))) / widest
+		xl, l2 := moments(x, inverse)
 		if l2 > 0 && float32(xl*xl) > float32(best*l2) {
 			chosen = inverse
 			scale = xl / l2
@@ -144,6 +142,18 @@ func fitSixes(x *[16]float32, codes *[16]uint8) float32 {
 		codes[i] = uint8(max(-32, min(31, nearest(chosen*v))) + 32)
 	}
 	return scale
+}
+
+// moments returns the sums of x·q and q² over codes q from -32 to 31 at a scale of 1/inverse,
+// weighted by the squares of x.
+func moments(x *[16]float32, inverse float32) (products, squares float32) {
+	for _, v := range x {
+		q := float32(max(-32, min(31, nearest(inverse*v))))
+		w := float32(v * v)
+		products += float32(float32(w*v) * q)
+		squares += float32(float32(w*q) * q)
+	}
+	return products, squares
 }
 
 // fitThrees fits x ≈ scale·(q - 4), weighted by the squares of x, and writes q from 0 to 7. It
