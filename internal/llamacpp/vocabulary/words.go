@@ -52,12 +52,14 @@ const (
 		"\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-" +
 		"\ua78e\uab70-\uabbf\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\U00010400-\U0001044f\U000104b0-\U000104d3" +
 		"\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943]+"
-	deepseekMain  = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
-	deepseekPunct = "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+"
-	deepseekHan   = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
-	cjk           = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
-	bloomPattern  = ` ?[^(\s|.,!?…。，、।۔،)]+`
-	threeDigits   = `\d{1,3}(?=(?:\d{3})*\b)`
+	deepseekMain   = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+	deepseekPunct  = "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+"
+	deepseekHan    = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
+	cjk            = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+	bloomPattern   = ` ?[^(\s|.,!?…。，、।۔،)]+`
+	bailingPattern = `'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`
+	superDigits    = `\d{1,3}(?=(?:\d{3})*(?!\d))`
+	threeDigits    = `\d{1,3}(?=(?:\d{3})*\b)`
 )
 
 // ruleSets lists the names of llama.cpp (llama_vocab::impl::load and llm_tokenizer_bpe).
@@ -74,7 +76,7 @@ var ruleSets = []ruleSet{
 	{names: []string{"dbrx", "smaug-bpe", "chatglm-bpe"}, steps: []step{split(llama3Pattern), bytesAfter}},
 	{names: []string{"qwen2", "deepseek-r1-qwen"}, steps: []step{split(qwen2Pattern), bytesAfter}, nfc: true},
 	{names: []string{"stablelm2", "kormo", "f2llmv2", "megrez", "hunyuan", "solar-open", "grok-2"}, steps: []step{split(qwen2Pattern), bytesAfter}},
-	{names: []string{"qwen35"}, steps: []step{split(qwen35Pattern), bytesAfter}, nfc: true},
+	{names: []string{"qwen35"}, steps: []step{split(qwen35Pattern), bytesAfter}},
 	{names: []string{"seed-coder"}, steps: []step{split(seedPattern), bytesAfter}},
 	{names: []string{"tekken"}, steps: []step{split(tekkenPattern), bytesAfter}, ignoreMerges: true, addBOS: true},
 	{names: []string{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, steps: []step{split(o200kPattern), bytesAfter}},
@@ -87,8 +89,8 @@ var ruleSets = []ruleSet{
 	{names: []string{"bloom", "poro-chat", "gpt3-finnish"}, steps: []step{split(bloomPattern), bytesAfter}},
 	{names: []string{"viking"}, steps: []step{split(bloomPattern), eachDigit, bytesAfter}},
 	{names: []string{"bailingmoe", "bailingmoe2", "llada-moe"}, steps: []step{
-		split(`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`), bytesAfter}},
-	{names: []string{"superbpe"}, steps: []step{split(`\p{N}+`), split(`\d{1,3}(?=(?:\d{3})*(?!\d))`), bytesAfter}},
+		split(bailingPattern), bytesAfter}},
+	{names: []string{"superbpe"}, steps: []step{split(`\p{N}+`), split(superDigits), bytesAfter}},
 	{names: []string{"default"}, steps: []step{split(`[\p{P}\$\+<=>\^~\|]+`), split(gpt2Pattern), split(`\p{N}+`), split(`[0-9][0-9][0-9]`), bytesAfter}},
 }
 
