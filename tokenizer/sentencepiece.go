@@ -16,11 +16,12 @@ const maxMerges = 1 << 23
 // and unknown symbols are special tokens, found in the text as added tokens are; user-defined
 // symbols are pieces that are always whole.
 func newSPM(m *spmModel, settings *folderSettings) (*Tokenizer, error) {
-	t := &Tokenizer{bos: -1, eos: -1, pad: -1}
+	t := &Tokenizer{bos: -1, eos: -1, pad: -1, pieces: m}
 	n, err := newSPMNormalizer(m, settings)
 	if err != nil {
 		return nil, err
 	}
+	t.spacePrefix = n.prefix
 	switch m.modelType {
 	case spmUnigram:
 		t.model = newSPMUnigram(m)

@@ -42,7 +42,10 @@ type Tokenizer struct {
 	added []addedToken // those by Add
 	// withAdded, of a SentencePiece model, returns the tokenizer with more added tokens.
 	withAdded func([]addedToken) (*Tokenizer, error)
-	names     map[string]string // special tokens by key; "": null
+	// pieces is the SentencePiece model, and spacePrefix whether a text begins with a space.
+	pieces      *spmModel
+	spacePrefix bool
+	names       map[string]string // special tokens by key; "": null
 }
 
 // A model spells one word in tokens and appends them to dst. The ends of the tokens are byte
