@@ -2,13 +2,18 @@ package checkpoint
 
 import (
 	"io"
+	"maps"
+	"slices"
 
 	"qlora/internal/safetensors"
 )
 
-// A File is an open safetensors file of dense tensors other than a model: an adapter or an
-// optimizer's state.
-type File struct{ file *safetensors.File }
+// A File holds dense tensors other than a model's: an adapter or an optimizer's state.
+type File struct {
+	file    *safetensors.File // nil: tensors has them
+	tensors map[string]Tensor
+	names   []string // sorted
+}
 
 // OpenFile maps the safetensors file at path and checks its header. An error names the file.
 func OpenFile(path string) (*File, error) {
@@ -16,11 +21,26 @@ func OpenFile(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{file}, nil
+	return &File{file: file, names: file.Names()}, nil
+}
+
+// NewFile returns a File of tensors in memory, without metadata. Of two tensors with one
+// name, the last counts.
+func NewFile(tensors []Tensor) *File {
+	f := &File{tensors: map[string]Tensor{}}
+	for _, t := range tensors {
+		f.tensors[t.Name] = t
+	}
+	f.names = slices.Sorted(maps.Keys(f.tensors))
+	return f
 }
 
 // Tensor returns the tensor called name, and reports whether there is one.
 func (f *File) Tensor(name string) (Tensor, bool) {
+	if f.file == nil {
+		t, ok := f.tensors[name]
+		return t, ok
+	}
 	t, ok := f.file.Tensor(name)
 	if !ok {
 		return Tensor{}, false
@@ -29,13 +49,23 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 }
 
 // Names returns the tensors' names, sorted. Callers must not modify the slice.
-func (f *File) Names() []string { return f.file.Names() }
+func (f *File) Names() []string { return f.names }
 
 // Metadata returns the header's free text by key, or nil if there is none.
-func (f *File) Metadata() map[string]string { return f.file.Metadata() }
+func (f *File) Metadata() map[string]string {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Metadata()
+}
 
 // Close unmaps the file. Its tensors' Data must not be read afterwards.
-func (f *File) Close() error { return f.file.Close() }
+func (f *File) Close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}
 
 // An Entry is a dense tensor to write. Write must write its elements, little-endian and
 // row-major: exactly as many bytes as DType and Shape require.

@@ -114,8 +114,8 @@ func knownBias(b nn.Biases) bool {
 	return b == "" || b == nn.BiasesNone || b == nn.BiasesAll || b == nn.BiasesAdapted
 }
 
-// ReadConfig reads adapter_config.json from a folder written by Save or any version of
-// PEFT. An unsupported setting that changes what the adapter computes is an error that
+// ReadConfig reads adapter_config.json from a folder written by Save, any version of
+// PEFT or a program of formats. An unsupported setting that changes what the adapter computes is an error that
 // names it.
 func ReadConfig(dir string) (Config, error) {
 	path := filepath.Join(dir, ConfigFile)
@@ -133,6 +133,9 @@ func ReadConfig(dir string) (Config, error) {
 	}
 	if len(data) > maxConfigBytes {
 		return Config{}, fmt.Errorf("%s is larger than %d bytes; it is not an adapter's configuration", path, maxConfigBytes)
+	}
+	if data, err = inPEFT(dir, data); err != nil {
+		return Config{}, inFile(path, err)
 	}
 	c, err := parseConfig(data)
 	c.read = true

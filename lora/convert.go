@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -58,13 +57,12 @@ func ReadTrained(dir string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	path := filepath.Join(dir, WeightsFile)
-	file, err := checkpoint.OpenFile(path)
+	file, err := openWeights(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil // Load reports what is missing
 	}
 	if err != nil {
-		return Config{}, fmt.Errorf("the adapter's tensors: %w", err)
+		return Config{}, err
 	}
 	defer file.Close()
 	text, ok := file.Metadata()[trainedAs]
@@ -73,13 +71,13 @@ func ReadTrained(dir string) (Config, error) {
 	}
 	trained, err := parseConfig([]byte(text))
 	if err != nil {
-		return Config{}, fmt.Errorf("%s: %q in its metadata: %w", path, trainedAs, err)
+		return Config{}, fmt.Errorf("%s: %q in its metadata: %w", file.path, trainedAs, err)
 	}
 	return trained, nil
 }
 
 // isPlain reports whether file stores [A; A0] and [B, -B0].
-func isPlain(file *checkpoint.File) bool {
+func isPlain(file *source) bool {
 	_, ok := file.Metadata()[trainedAs]
 	return ok
 }

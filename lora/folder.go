@@ -1,11 +1,8 @@
 package lora
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -20,45 +17,32 @@ const WeightsFile = "adapter_model.safetensors"
 // keyPrefix is PEFT's prefix of module names.
 const keyPrefix = "base_model.model."
 
-// Load reads the adapters and the modules that are trained whole from a PEFT folder.
+// Load reads the adapters and the modules that are trained whole from a PEFT folder, or
+// one of another program that openWeights knows.
 // The file must store exactly their tensors, in their shapes, in F32, BF16 or F16.
 // Load the model first: if the adapters are initialized from the base, Load subtracts
 // their start from it.
 func (a *Adapters) Load(dev bindings.Device, dir string) error {
-	return a.withFile(dir, func(file *checkpoint.File) error { return a.load(dev, file) })
+	return a.withFile(dir, func(file *source) error { return a.load(dev, file) })
 }
 
 // Check returns the error that Load would return for the folder's contents. It needs
 // no memory and no device.
 func (a *Adapters) Check(dir string) error { return a.withFile(dir, a.check) }
 
-func (a *Adapters) withFile(dir string, use func(*checkpoint.File) error) error {
+func (a *Adapters) withFile(dir string, use func(*source) error) error {
 	file, err := openWeights(dir)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	if err := use(file); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(dir, WeightsFile), err)
+		return fmt.Errorf("%s: %w", file.path, err)
 	}
 	return nil
 }
 
-// openWeights maps the tensors of a folder.
-func openWeights(dir string) (*checkpoint.File, error) {
-	file, err := checkpoint.OpenFile(filepath.Join(dir, WeightsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, other := os.Stat(filepath.Join(dir, "adapter_model.bin")); other == nil {
-			return nil, fmt.Errorf("%s holds adapter_model.bin, a pickle file, which can run any program and is not read; save the adapter with safetensors", dir)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the adapter's tensors: %w", err)
-	}
-	return file, nil
-}
-
-func (a *Adapters) check(file *checkpoint.File) error {
+func (a *Adapters) check(file *source) error {
 	if _, randomized := a.Config.Init.iterations(); randomized && !isPlain(file) {
 		return fmt.Errorf("init_lora_weights is %q: its start is random and not stored in the file; save the adapter in PEFT with path_initial_model_for_weight_conversion", a.Config.Init)
 	}
@@ -94,7 +78,7 @@ func (a *Adapters) check(file *checkpoint.File) error {
 }
 
 // load checks everything before it writes the first value.
-func (a *Adapters) load(dev bindings.Device, file *checkpoint.File) error {
+func (a *Adapters) load(dev bindings.Device, file *source) error {
 	if err := a.check(file); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,18 +42,17 @@ func baseWeights(saved bool) []string {
 // another number of rows, that is the model's vocabulary. It sets c.SaveEmbeddings if it
 // replaces anything. base may be nil for a plan.
 func Rebase(dir string, c *Config, config *nn.Config, base checkpoint.Checkpoint) (*nn.Config, checkpoint.Checkpoint, error) {
-	path := filepath.Join(dir, WeightsFile)
-	file, err := checkpoint.OpenFile(path)
+	file, err := openWeights(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return config, base, nil // Load reports what is missing
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("the adapter's tensors: %w", err)
+		return nil, nil, err
 	}
 	defer file.Close()
 	r := rebasing{file: file, config: config, base: base, saved: c.Modules()}
 	if err := r.find(); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", file.path, err)
 	}
 	if len(r.stored) == 0 && r.rows == 0 {
 		return config, base, nil
@@ -62,14 +60,14 @@ func Rebase(dir string, c *Config, config *nn.Config, base checkpoint.Checkpoint
 	c.SaveEmbeddings, c.Resized = true, r.rows != 0
 	resized, replaced, err := r.rebase()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", file.path, err)
 	}
 	return resized, replaced, nil
 }
 
 // A rebasing looks for the base's embedding and head in an adapter's file.
 type rebasing struct {
-	file   *checkpoint.File
+	file   *source
 	config *nn.Config
 	base   checkpoint.Checkpoint
 	saved  nn.Modules

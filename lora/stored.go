@@ -2,16 +2,15 @@ package lora
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"qlora/checkpoint"
 )
 
 // Stored are the tensors of an adapter's folder, for computations on the weights
 // themselves. It needs no device.
-type Stored struct{ file *checkpoint.File }
+type Stored struct{ file *source }
 
-// Open maps the tensors of a PEFT folder after Check has passed it. Close unmaps them.
+// Open opens the tensors of an adapter's folder after Check has passed it. Close closes them.
 // If ChangesBase is true, the tensors are relative to the Residual of the base.
 func (a *Adapters) Open(dir string) (*Stored, error) {
 	file, err := openWeights(dir)
@@ -20,7 +19,7 @@ func (a *Adapters) Open(dir string) (*Stored, error) {
 	}
 	if err := a.check(file); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, WeightsFile), err)
+		return nil, fmt.Errorf("%s: %w", file.path, err)
 	}
 	return &Stored{file}, nil
 }
@@ -47,5 +46,5 @@ func (s *Stored) Floats(name string) []float32 {
 	return x
 }
 
-// Close unmaps the file.
+// Close closes the file.
 func (s *Stored) Close() error { return s.file.Close() }

@@ -170,10 +170,11 @@ func adapter(path string) (base string, ok bool) {
 		return "", len(found) > 0
 	}
 	var file struct {
-		Base string `json:"base_model_name_or_path"`
+		Base  string `json:"base_model_name_or_path"`
+		Model string `json:"model"` // mlx-lm's name for it
 	}
 	_ = json.Unmarshal(text, &file) // an unreadable one has no base
-	return file.Base, true
+	return cmp.Or(file.Base, file.Model), true
 }
 
 // newest returns the match of the pattern with the greatest number at its end, else the
