@@ -67,9 +67,10 @@ type Model struct {
 	rows         []*Rows // trained rows of the embedding and the head
 	tables       []positionTable
 	biases       adapterBiases
-	cached       []int           // per attention: columns of the cached keys, and of the values
-	others       []string        // modules other than Projections
-	generate     int             // longest planned sequence of generation, in tokens
+	cached       []int    // per attention: columns of the cached keys, and of the values
+	others       []string // modules other than Projections
+	decoding     decoding // what generation is planned for
+	overlays     []*Overlay
 	workspace    bindings.Tensor // operations' scratch
 	lossSpace    bindings.Tensor
 }
