@@ -146,5 +146,8 @@ func (m *Model) Tensors() []TensorInfo {
 // Stored returns the name in the base of a tensor of the model.
 func (m *Model) Stored(name string) string { return storedName(m.base, m.Config.Prefixes, name) }
 
+// Base returns the checkpoint that the model was laid out for; nil: none.
+func (m *Model) Base() checkpoint.Checkpoint { return m.base }
+
 // Info returns the description of the device the model is laid out for.
 func (m *Model) Info() bindings.Info { return m.info }
