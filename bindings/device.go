@@ -7,6 +7,9 @@ type Info struct {
 	Name       string // "cpu", "cuda:0", "emu"
 	Detail     string // processor and libraries, for messages
 	Activation DType  // type of activations and of the adapters the operations read
+	// FewRows is the largest number of rows that a product multiplies by a weight where it
+	// lies, so that the weight is read once and the bits of a row do not depend on the others.
+	FewRows int
 }
 
 // A Profile describes a device for planning, without opening it.

@@ -2,6 +2,8 @@
 package chat
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,20 +91,76 @@ func (t *Template) Warning(stop []string) string {
 // Prompt returns the tokens of a conversation up to the start of the model's turn.
 func (t *Template) Prompt(conversation []Message) ([]int32, error) {
 	var v chattemplate.Conversation
-	_, texts := t.template.TakesParts(&v)
 	for _, said := range conversation {
 		m := chattemplate.NewDict()
 		m.Set("role", said.Role)
 		m.Set("content", said.Content)
-		if !texts { // the template reads nothing but lists of parts
-			part := chattemplate.NewDict()
-			part.Set("type", "text")
-			part.Set("text", said.Content)
-			m.Set("content", chattemplate.NewList(part))
+		v.Messages = append(v.Messages, m)
+	}
+	return t.prompt(&v)
+}
+
+// A Request is a conversation as clients of OpenAI's API give it, in JSON. Null and absent
+// are the same.
+type Request struct {
+	Messages  []json.RawMessage // objects with a role, content, and maybe tool calls
+	Tools     json.RawMessage   // a list of the functions that the model may call
+	Variables json.RawMessage   // an object with more variables of the template, such as enable_thinking
+}
+
+// PromptOf returns the tokens of a conversation up to the start of the model's turn. The
+// error is about the request.
+func (t *Template) PromptOf(r *Request) ([]int32, error) {
+	var v chattemplate.Conversation
+	for i, raw := range r.Messages {
+		m, err := decoded[*chattemplate.Dict](raw)
+		if err != nil || m == nil {
+			return nil, fmt.Errorf("messages[%d] is not an object", i)
 		}
 		v.Messages = append(v.Messages, m)
 	}
-	made, err := t.template.Render(&v, true)
+	var err error
+	if v.Tools, err = decoded[*chattemplate.List](r.Tools); err != nil {
+		return nil, errors.New("tools is not a list")
+	}
+	if v.Tools != nil && len(v.Tools.Items()) == 0 {
+		v.Tools = nil
+	}
+	more, err := decoded[*chattemplate.Dict](r.Variables)
+	if err != nil {
+		return nil, errors.New("chat_template_kwargs is not an object")
+	}
+	if more != nil {
+		v.More = map[string]any{}
+		for name, value := range more.All() {
+			v.More[name.(string)] = value
+		}
+	}
+	return t.prompt(&v)
+}
+
+// decoded returns a JSON value as a template's; the zero value for null and for no text.
+func decoded[T any](raw json.RawMessage) (T, error) {
+	var none T
+	if len(raw) == 0 {
+		return none, nil
+	}
+	v, err := chattemplate.Decode(raw)
+	if err != nil || v == nil {
+		return none, err
+	}
+	x, ok := v.(T)
+	if !ok {
+		return none, errors.New("of another type")
+	}
+	return x, nil
+}
+
+func (t *Template) prompt(v *chattemplate.Conversation) ([]int32, error) {
+	if _, err := t.template.Fit(v); err != nil {
+		return nil, err
+	}
+	made, err := t.template.Render(v, true)
 	if err != nil {
 		return nil, err
 	}

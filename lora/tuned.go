@@ -21,7 +21,8 @@ type Tuned struct {
 	Adapters *Adapters // nil: the base alone
 	Memory   *bindings.Memory
 
-	params []bindings.Param
+	params   []bindings.Param
+	overlays []overlay
 }
 
 // Assemble lays out a model for a device of the kind info, with the adapters of
@@ -99,6 +100,9 @@ func (t *Tuned) Load(dev bindings.Device, v Values) error {
 
 func (t *Tuned) load(dev bindings.Device, v Values) error {
 	if err := t.Model.Load(dev, v.Base, v.BaseLoaded); err != nil {
+		return err
+	}
+	if err := t.loadOverlays(dev); err != nil {
 		return err
 	}
 	if t.Adapters == nil || v.Later {

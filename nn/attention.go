@@ -187,7 +187,7 @@ func (a *Attention) operation(p *pass, s *attentionState) bindings.Attend {
 		Dropout: a.Dropout, Stream: a.stream, Random: p.random,
 	}
 	if p.cache != nil {
-		op.Keys = p.cache.sequences
+		op.Queries, op.Keys = p.cache.pass.queries, p.cache.pass.keys
 	}
 	return op
 }

@@ -1,85 +1,116 @@
 package nn
 
-import "qlora/bindings"
+import (
+	"slices"
 
-// A cache holds the keys and values of one sequence during generation.
+	"qlora/bindings"
+)
+
+// A cache holds the keys and values of generated sequences, one row for each token. A
+// sequence has rows that follow each other.
 type cache struct {
-	m         *Model
-	mark      int64
-	keys      []bindings.Tensor // per attention: [longest, kv heads·head_dim]
-	values    []bindings.Tensor
-	logits    bindings.Tensor // [1, vocabulary], of the next token
-	past      int             // tokens so far
-	longest   int
-	ids       []int32 // so far
-	sequences bindings.Sequences
+	m      *Model
+	mark   int64
+	keys   []bindings.Tensor // per attention: [rows, kv heads·head_dim]
+	values []bindings.Tensor
+	rows   int
+	all    []*Sequence // in the order of their rows
+
+	pass cachedPass
 }
 
-// newCache allocates a cache for up to longest tokens.
-func (m *Model) newCache(longest int) *cache {
+// newCache allocates a cache of the planned size.
+func (m *Model) newCache() *cache {
 	a := m.memory.Arena(bindings.Activations)
-	c := &cache{m: m, mark: a.Mark(), longest: longest}
+	c := &cache{m: m, mark: a.Mark(), rows: m.decoding.rows}
 	for _, width := range m.cached {
-		c.keys = append(c.keys, a.New(m.info.Activation, longest, width))
-		c.values = append(c.values, a.New(m.info.Activation, longest, width))
+		c.keys = append(c.keys, a.New(m.info.Activation, c.rows, width))
+		c.values = append(c.values, a.New(m.info.Activation, c.rows, width))
 	}
-	c.logits = a.New(m.info.Activation, 1, m.Config.Vocabulary)
 	return c
 }
 
 func (c *cache) close() { c.m.memory.Arena(bindings.Activations).Release(c.mark) }
 
-// start copies the boundaries of the keys to the device.
-func (c *cache) start(p *pass) error {
-	c.sequences = bindings.Sequences{Starts: []int32{0, int32(c.past + p.tokens)}, Device: c.m.inputs.keyStarts}
-	return p.dev.Write(c.sequences.Device, int32Bytes(c.sequences.Starts))
-}
-
-// extend appends the keys and values of an attention and returns all cached ones.
-func (c *cache) extend(p *pass, attention int, k, v bindings.Tensor) (keys, values bindings.Tensor) {
-	to := c.past + p.tokens
-	p.run(&bindings.Copy{Dst: c.keys[attention].Slice(c.past, to), Src: k})
-	p.run(&bindings.Copy{Dst: c.values[attention].Slice(c.past, to), Src: v})
-	return c.keys[attention].Head(to), c.values[attention].Head(to)
-}
-
-// extend appends ids to the cache's sequence and writes the logits of the next
-// token to c.logits.
-func (m *Model) extend(dev bindings.Device, c *cache, ids []int32) error {
-	c.ids = append(c.ids[:c.past], ids...)
-	if m.switches(c.past, c.past+len(ids)) {
-		ids, c.past = c.ids, 0
-	}
-	p, err := m.start(dev, &Batch{IDs: ids, Labels: make([]int32, len(ids)), Starts: []int32{0, int32(len(ids))}}, c)
-	if err != nil {
-		return err
-	}
-	mark := p.work.Mark()
-	x := m.forward(p).x
-	m.Head.logits(p, x.Slice(len(ids)-1, len(ids)), c.logits)
-	p.work.Release(mark)
-	c.past += len(ids)
-	return nil
-}
-
-// switches reports whether growing from past to n tokens changes the RoPE table,
-// which requires the keys to be recomputed.
-func (m *Model) switches(past, n int) bool {
-	for _, t := range m.tables {
-		if r, ok := t.(*Rotary); ok && past > 0 && r.at(past) != r.at(n) {
+// reserve finds rows for a sequence, the first that are free, and reports whether there
+// are enough.
+func (c *cache) reserve(s *Sequence) bool {
+	from := 0
+	for i, other := range c.all {
+		if other.first-from >= s.room {
+			s.first = from
+			c.all = slices.Insert(c.all, i, s)
 			return true
 		}
+		from = other.first + other.room
 	}
-	return false
+	if c.rows-from < s.room {
+		return false
+	}
+	s.first = from
+	c.all = append(c.all, s)
+	return true
 }
 
-// read copies the logits of the next token to logits as float32; raw is a buffer
-// for them in the device's element type.
-func (c *cache) read(dev bindings.Device, raw []byte, logits []float32) error {
-	if err := dev.Read(raw, c.logits); err != nil {
+// release frees the rows of a sequence.
+func (c *cache) release(s *Sequence) {
+	if i := slices.Index(c.all, s); i >= 0 {
+		c.all = slices.Delete(c.all, i, i+1)
+	}
+}
+
+// A cachedPass is what a pass reads and writes in the cache. Its sequences are in the order
+// of their rows. Rows between those of two sequences are sequences of their own, without
+// queries, so that one operation reads the keys of all.
+type cachedPass struct {
+	of      []*Sequence
+	fresh   []int // tokens of each in the pass
+	first   int   // rows [first, end) hold the keys of all
+	end     int
+	queries bindings.Sequences
+	keys    bindings.Sequences
+}
+
+// layOut lays out a pass of fresh tokens of each sequence.
+func (c *cache) layOut(of []*Sequence, fresh []int) {
+	p := &c.pass
+	p.of, p.fresh, p.first = of, fresh, of[0].first
+	queries, keys := []int32{0}, []int32{0}
+	at := p.first
+	for i, s := range of {
+		for gap := s.first - at; gap > 0; gap = s.first - at {
+			at += min(gap, c.m.decoding.longest) // no longer than a sequence can be
+			queries, keys = append(queries, queries[len(queries)-1]), append(keys, int32(at-p.first))
+		}
+		at = s.first + s.past + fresh[i]
+		queries, keys = append(queries, queries[len(queries)-1]+int32(fresh[i])), append(keys, int32(at-p.first))
+	}
+	p.end = at
+	// Empty sequences fill the plan, so that every pass of several needs the same scratch.
+	for len(of) > 1 && len(keys) < c.m.decoding.boundaries() {
+		queries, keys = append(queries, queries[len(queries)-1]), append(keys, keys[len(keys)-1])
+	}
+	p.queries = bindings.Sequences{Starts: queries, Device: column(c.m.inputs.starts, len(queries))}
+	p.keys = bindings.Sequences{Starts: keys, Device: column(c.m.inputs.keyStarts, len(keys))}
+}
+
+// write copies the boundaries to the device.
+func (p *cachedPass) write(dev bindings.Device) error {
+	if err := dev.Write(p.queries.Device, int32Bytes(p.queries.Starts)); err != nil {
 		return err
 	}
-	decode(logits, raw, c.logits.DType)
-	c.m.Head.finish(logits)
-	return nil
+	return dev.Write(p.keys.Device, int32Bytes(p.keys.Starts))
+}
+
+// extend appends the keys and values of an attention and returns those of all sequences
+// of the pass.
+func (c *cache) extend(p *pass, attention int, k, v bindings.Tensor) (keys, values bindings.Tensor) {
+	row := 0
+	for i, s := range c.pass.of {
+		from, n := s.first+s.past, c.pass.fresh[i]
+		p.run(&bindings.Copy{Dst: c.keys[attention].Slice(from, from+n), Src: k.Slice(row, row+n)})
+		p.run(&bindings.Copy{Dst: c.values[attention].Slice(from, from+n), Src: v.Slice(row, row+n)})
+		row += n
+	}
+	return c.keys[attention].Slice(c.pass.first, c.pass.end), c.values[attention].Slice(c.pass.first, c.pass.end)
 }

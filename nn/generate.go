@@ -2,7 +2,6 @@ package nn
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"qlora/bindings"
@@ -21,30 +20,23 @@ type Sampling struct {
 // emit returns false, at a stop token (which is not emitted), at the planned length,
 // or when ctx is done. It returns the number of tokens emitted.
 func (m *Model) Generate(ctx context.Context, dev bindings.Device, prompt []int32, most int, s Sampling, stop []int32, emit func(int32) bool) (int, error) {
-	longest := m.generate
-	if len(prompt) == 0 {
-		return 0, fmt.Errorf("the prompt has no tokens; it needs at least one")
+	d := m.NewDecoder(dev)
+	defer d.Close()
+	seq, err := d.Begin(prompt, most, nil)
+	if err != nil {
+		return 0, err
 	}
-	if len(prompt)+most > longest {
-		return 0, fmt.Errorf("%d prompt tokens and %d new tokens exceed the planned length of %d", len(prompt), most, longest)
-	}
-	c := m.newCache(longest)
-	defer c.close()
-	sampler := newSampler(s, m.Config.Vocabulary)
-	raw := make([]byte, c.logits.Bytes())
-	logits := make([]float32, m.Config.Vocabulary)
-	next := prompt
+	sampler := NewSampler(s)
 	for n := range most {
-		if err := ctx.Err(); err != nil {
-			return n, err
+		for seq.Pending() > 0 {
+			if err := ctx.Err(); err != nil {
+				return n, err
+			}
+			if err := d.Extend(seq); err != nil {
+				return n, err
+			}
 		}
-		if err := m.extend(dev, c, next); err != nil {
-			return n, err
-		}
-		if err := c.read(dev, raw, logits); err != nil {
-			return n, err
-		}
-		id, err := sampler.next(logits, n)
+		id, err := sampler.Next(seq.Logits(), n)
 		if err != nil {
 			return n, err
 		}
@@ -54,7 +46,7 @@ func (m *Model) Generate(ctx context.Context, dev bindings.Device, prompt []int3
 		if !emit(id) {
 			return n + 1, nil
 		}
-		next = []int32{id}
+		seq.Append(id)
 	}
 	return most, nil
 }

@@ -86,7 +86,7 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses binding
 	p.work.Release(mark)
 }
 
-// logits computes the logits of the row x [1, hidden] into y, before scale and cap.
+// logits computes the logits of the rows x [n, hidden] into y, before scale and cap.
 func (h *Head) logits(p *pass, x, y bindings.Tensor) {
 	last, _, _, _ := h.output(p, p.work, x)
 	out := h.out.Linear

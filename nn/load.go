@@ -46,7 +46,7 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 			return err
 		}
 	}
-	if err := m.biases.load(dev); err != nil {
+	if err := m.eachOverlay(func() error { return m.biases.load(dev) }); err != nil {
 		return err
 	}
 	dev.Run(&bindings.Zero{T: m.inputs.stats})

@@ -67,9 +67,10 @@ type Model struct {
 	rows         []*Rows // trained rows of the embedding and the head
 	tables       []positionTable
 	biases       adapterBiases
-	cached       []int           // per attention: columns of the cached keys, and of the values
-	others       []string        // modules other than Projections
-	generate     int             // longest planned sequence of generation, in tokens
+	cached       []int    // per attention: columns of the cached keys, and of the values
+	others       []string // modules other than Projections
+	decoding     decoding // what generation is planned for
+	overlays     []*Overlay
 	workspace    bindings.Tensor // operations' scratch
 	lossSpace    bindings.Tensor
 }
@@ -144,6 +145,9 @@ func (m *Model) Tensors() []TensorInfo {
 
 // Stored returns the name in the base of a tensor of the model.
 func (m *Model) Stored(name string) string { return storedName(m.base, m.Config.Prefixes, name) }
+
+// Base returns the checkpoint that the model was laid out for; nil: none.
+func (m *Model) Base() checkpoint.Checkpoint { return m.base }
 
 // Info returns the description of the device the model is laid out for.
 func (m *Model) Info() bindings.Info { return m.info }

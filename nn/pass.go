@@ -14,7 +14,7 @@ type pass struct {
 	keep      *bindings.Arena // tensors kept until backward
 	work      *bindings.Arena // tensors used within one layer
 	backward  bool            // a backward follows
-	cache     *cache          // keys and values of earlier passes; nil: none
+	cache     *cache          // keys and values of generated sequences; nil: none
 }
 
 func (p *pass) run(op bindings.Operation) { p.dev.Run(op) }

@@ -14,7 +14,8 @@ type Shapes struct {
 	Train    []*Batch
 	Evaluate []*Batch
 	Score    []*Batch
-	Generate int // longest prompt plus answer in tokens; 0: no generation
+	Generate int      // longest prompt plus answer in tokens; 0: no generation
+	Together Together // sequences that are generated together; zero: one
 }
 
 // CheckShapes returns an error if a sequence is longer than the model's table of
@@ -38,14 +39,14 @@ func (m *Model) checkLength(longest int) error {
 // finds by a dry run on a device of the given profile. Call it after Parameters and
 // before the plan is read or allocated.
 func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
-	m.generate = shapes.Generate
+	m.decoding = newDecoding(shapes.Generate, shapes.Together, m.info)
 	m.declareInputs(shapes)
 	if l := m.Head.adapter; l != nil && len(shapes.Train)+len(shapes.Evaluate)+len(shapes.Score) > 0 {
 		l.plan(m)
 	}
 	dry := bindings.NewDry(profile)
 	walk := func() {
-		m.Derive(dry)
+		must(m.eachOverlay(func() error { m.Derive(dry); return nil }))
 		for _, b := range shapes.Train {
 			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
 		}
@@ -61,12 +62,7 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			must(m.evaluate(dry, blank(b), column(m.inputs.losses, b.Tokens())))
 		}
 		if shapes.Generate > 0 {
-			c := m.newCache(shapes.Generate)
-			must(m.extend(dry, c, make([]int32, shapes.Generate)))
-			// A device may use other kernels for one token than for a prompt.
-			c.past = shapes.Generate - 1
-			must(m.extend(dry, c, make([]int32, 1)))
-			c.close()
+			must(m.eachOverlay(func() error { return m.walkDecoding(dry) }))
 		}
 	}
 	// Scratch precedes the step's own part of the workspace. Its size is known only
@@ -91,7 +87,7 @@ func must(err error) {
 }
 
 func (m *Model) declareInputs(shapes Shapes) {
-	tokens, sequences, longest := shapes.Generate, 1, shapes.Generate
+	tokens, sequences, longest := m.decoding.tokens(), m.decoding.boundaries(), shapes.Generate
 	for _, b := range slices.Concat(shapes.Train, shapes.Evaluate, shapes.Score) {
 		tokens, sequences, longest = max(tokens, b.Tokens()), max(sequences, b.Sequences()), max(longest, b.Longest())
 	}
@@ -101,7 +97,7 @@ func (m *Model) declareInputs(shapes Shapes) {
 		labels:    a.New(bindings.I32, 1, tokens),
 		positions: a.New(bindings.I32, 1, tokens),
 		starts:    a.New(bindings.I32, 1, sequences+1),
-		keyStarts: a.New(bindings.I32, 1, 2),
+		keyStarts: a.New(bindings.I32, 1, m.decoding.boundaries()),
 	}
 	for _, r := range m.rows {
 		if !r.grad.Absent() && r.whole.Absent() {
@@ -111,7 +107,7 @@ func (m *Model) declareInputs(shapes Shapes) {
 	for _, t := range m.tables {
 		t.plan(a, longest)
 	}
-	m.biases.plan(m, tokens)
+	must(m.eachOverlay(func() error { m.biases.plan(m, tokens); return nil }))
 	m.inputs.stats = a.New(bindings.F32, 1, 3)
 	if len(shapes.Score) > 0 {
 		m.inputs.losses = a.New(bindings.F32, 1, tokens)

@@ -89,3 +89,14 @@ func (b *KeyBias) table() bindings.Tensor {
 	}
 	return b.bias
 }
+
+// switches reports whether growing from past to n tokens changes the RoPE table,
+// which requires the keys to be recomputed.
+func (m *Model) switches(past, n int) bool {
+	for _, t := range m.tables {
+		if r, ok := t.(*Rotary); ok && r.at(past) != r.at(n) {
+			return true
+		}
+	}
+	return false
+}

@@ -8,20 +8,19 @@ import (
 	"qlora/internal/philox"
 )
 
-// A sampler draws tokens. The n-th draw depends only on the seed, n and the logits.
-type sampler struct {
+// A Sampler draws tokens. The n-th draw depends only on the seed, n and the logits.
+type Sampler struct {
 	Sampling
 	order  []int32 // candidate token ids, most likely first if they are restricted
 	probs  []float64
 	nearby int // candidates of the last nucleus
 }
 
-func newSampler(s Sampling, vocabulary int) *sampler {
-	return &sampler{Sampling: s, order: make([]int32, vocabulary), probs: make([]float64, vocabulary)}
-}
+// NewSampler returns a sampler that draws as s says.
+func NewSampler(s Sampling) *Sampler { return &Sampler{Sampling: s} }
 
-// next returns the n-th token, given its logits, or an error if a logit is NaN.
-func (s *sampler) next(logits []float32, n int) (int32, error) {
+// Next returns the n-th token, given its logits, or an error if a logit is NaN.
+func (s *Sampler) Next(logits []float32, n int) (int32, error) {
 	best, top := 0, float32(math.Inf(-1))
 	for i, x := range logits {
 		if !(x <= top) {
@@ -48,7 +47,8 @@ func (s *sampler) next(logits []float32, n int) (int32, error) {
 
 // candidates returns the tokens to draw from and the sum of their probabilities, relative to
 // that of a logit of top.
-func (s *sampler) candidates(logits []float32, top float32) ([]int32, float64) {
+func (s *Sampler) candidates(logits []float32, top float32) ([]int32, float64) {
+	s.grow(len(logits))
 	if s.TopK > 0 {
 		order := s.likeliest(logits, s.TopK)
 		sum := s.weigh(logits, order, top)
@@ -76,8 +76,15 @@ func (s *sampler) candidates(logits []float32, top float32) ([]int32, float64) {
 	}
 }
 
+// grow allocates the scratch for a vocabulary.
+func (s *Sampler) grow(vocabulary int) {
+	if len(s.order) < vocabulary {
+		s.order, s.probs = make([]int32, vocabulary), make([]float64, vocabulary)
+	}
+}
+
 // weigh writes the relative probabilities of tokens and returns their sum.
-func (s *sampler) weigh(logits []float32, order []int32, top float32) float64 {
+func (s *Sampler) weigh(logits []float32, order []int32, top float32) float64 {
 	sum := 0.0
 	for i, id := range order {
 		s.probs[i] = math.Exp((float64(logits[id]) - float64(top)) / s.Temperature)
@@ -88,10 +95,11 @@ func (s *sampler) weigh(logits []float32, order []int32, top float32) float64 {
 
 // likeliest returns the n tokens with the largest logits, largest first; of equals the
 // smaller id is first. It keeps the best so far in a heap, the last of them at its root.
-func (s *sampler) likeliest(logits []float32, n int) []int32 {
+func (s *Sampler) likeliest(logits []float32, n int) []int32 {
 	before := func(a, b int32) bool {
 		return logits[a] > logits[b] || logits[a] == logits[b] && a < b
 	}
+	s.grow(len(logits))
 	n = min(n, len(logits))
 	heap := s.order[:n]
 	for i := range heap {
@@ -137,7 +145,7 @@ func (s *sampler) likeliest(logits []float32, n int) []int32 {
 
 // nucleus returns the smallest prefix of order whose probabilities reach TopP of sum
 // (Holtzman et al. 2020), their sum, and whether order reaches it.
-func (s *sampler) nucleus(order []int32, sum float64) ([]int32, float64, bool) {
+func (s *Sampler) nucleus(order []int32, sum float64) ([]int32, float64, bool) {
 	kept := 0.0
 	for i := range order {
 		kept += s.probs[i]

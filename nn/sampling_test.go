@@ -31,10 +31,10 @@ func TestSamplingIsTransformers(t *testing.T) {
 	const draws = 20000
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("temperature %v top_k %d top_p %v", c.Temperature, c.TopK, c.TopP), func(t *testing.T) {
-			s := newSampler(Sampling{Temperature: c.Temperature, TopK: c.TopK, TopP: c.TopP, Seed: 7}, len(c.Logits))
+			s := NewSampler(Sampling{Temperature: c.Temperature, TopK: c.TopK, TopP: c.TopP, Seed: 7})
 			counts := make([]float64, len(c.Logits))
 			for n := range draws {
-				id, err := s.next(c.Logits, n)
+				id, err := s.Next(c.Logits, n)
 				require.NoError(t, err)
 				counts[id]++
 			}
@@ -62,7 +62,7 @@ func TestLikeliest(t *testing.T) {
 		want[i] = int32(i)
 	}
 	slices.SortStableFunc(want, func(a, b int32) int { return cmp.Compare(logits[b], logits[a]) })
-	s := newSampler(Sampling{}, len(logits))
+	s := NewSampler(Sampling{})
 	for _, n := range []int{1, 2, 7, 64, 999, 1000, 2000} {
 		assert.Equal(t, want[:min(n, len(want))], s.likeliest(logits, n), "the first %d", n)
 	}
@@ -71,10 +71,10 @@ func TestLikeliest(t *testing.T) {
 // TestNucleusOfMany draws from a nucleus that is nearly the whole vocabulary.
 func TestNucleusOfMany(t *testing.T) {
 	logits := make([]float32, 5000)
-	s := newSampler(Sampling{Temperature: 1, TopP: 0.9, Seed: 3}, len(logits))
+	s := NewSampler(Sampling{Temperature: 1, TopP: 0.9, Seed: 3})
 	seen := int32(0)
 	for n := range 200 {
-		id, err := s.next(logits, n)
+		id, err := s.Next(logits, n)
 		require.NoError(t, err)
 		seen = max(seen, id)
 	}
@@ -83,20 +83,20 @@ func TestNucleusOfMany(t *testing.T) {
 }
 
 func TestGreedyTakesTheFirstOfTheLikeliest(t *testing.T) {
-	s := newSampler(Sampling{}, 4)
-	id, err := s.next([]float32{1, 3, 3, -1}, 0)
+	s := NewSampler(Sampling{})
+	id, err := s.Next([]float32{1, 3, 3, -1}, 0)
 	require.NoError(t, err)
 	assert.Equal(t, int32(1), id)
-	_, err = s.next([]float32{1, float32(math.NaN()), 3, -1}, 0)
+	_, err = s.Next([]float32{1, float32(math.NaN()), 3, -1}, 0)
 	assert.ErrorContains(t, err, "token 1 is not a number")
 }
 
 func TestSameSeedSameDraws(t *testing.T) {
 	logits := make([]float32, 50)
 	draw := func(seed uint64) (ids []int32) {
-		s := newSampler(Sampling{Temperature: 1, TopP: 0.9, Seed: seed}, len(logits))
+		s := NewSampler(Sampling{Temperature: 1, TopP: 0.9, Seed: seed})
 		for n := range 20 {
-			id, err := s.next(logits, n)
+			id, err := s.Next(logits, n)
 			require.NoError(t, err)
 			ids = append(ids, id)
 		}

@@ -13,7 +13,7 @@ import (
 type inputs struct {
 	ids, labels, positions bindings.Tensor // I32 [1, most tokens]
 	starts                 bindings.Tensor // I32 [1, most sequences + 1]
-	keyStarts              bindings.Tensor // I32 [1, 2], of the generated sequence
+	keyStarts              bindings.Tensor // I32, of a pass's keys in generation
 	stats                  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
 	losses                 bindings.Tensor // F32 [1, most tokens]; absent without scoring
 }
@@ -29,7 +29,7 @@ type Stats struct {
 // stats. scale multiplies the loss of each predicted token. Train does not wait for
 // the device; Stats returns errors of the operations.
 func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindings.Random) error {
-	p, err := m.start(dev, b, nil)
+	p, err := m.start(dev, b)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
 
 // evaluate also stores each token's loss in losses, if that is present.
 func (m *Model) evaluate(dev bindings.Device, b *Batch, losses bindings.Tensor) error {
-	p, err := m.start(dev, b, nil)
+	p, err := m.start(dev, b)
 	if err != nil {
 		return err
 	}
@@ -97,24 +97,22 @@ func (m *Model) forward(p *pass) forwardState {
 	return f
 }
 
-// start copies a micro-batch to the device; with a cache it continues the cached
-// sequence.
-func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
+// start copies a micro-batch to the device.
+func (m *Model) start(dev bindings.Device, b *Batch) (*pass, error) {
+	return m.startAt(dev, b, b.positions(), b.Longest(), nil)
+}
+
+// startAt copies a micro-batch to the device, with the positions of its tokens and the
+// length of the longest sequence, and with a cache the boundaries of the cached keys.
+func (m *Model) startAt(dev bindings.Device, b *Batch, positions []int32, longest int, c *cache) (*pass, error) {
 	if err := b.check(m.Config.Vocabulary); err != nil {
 		return nil, err
 	}
 	p := &pass{
-		m: m, dev: dev, tokens: b.Tokens(), longest: b.Longest(), keep: m.memory.Arena(bindings.Activations), work: m.memory.Arena(bindings.Workspace),
+		m: m, dev: dev, tokens: b.Tokens(), longest: longest, keep: m.memory.Arena(bindings.Activations), work: m.memory.Arena(bindings.Workspace),
 		positions: column(m.inputs.positions, b.Tokens()),
 		sequences: bindings.Sequences{Starts: b.Starts, Device: column(m.inputs.starts, len(b.Starts))},
 		cache:     c,
-	}
-	positions := b.positions()
-	if c != nil {
-		p.longest += c.past
-		for i := range positions {
-			positions[i] += int32(c.past)
-		}
 	}
 	if err := m.checkLength(p.longest); err != nil {
 		return nil, err
@@ -127,7 +125,9 @@ func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 		{column(m.inputs.ids, p.tokens), b.IDs},
 		{column(m.inputs.labels, p.tokens), b.shifted()},
 		{p.positions, positions},
-		{p.sequences.Device, b.Starts},
+	}
+	if c == nil {
+		writes = append(writes, write{p.sequences.Device, b.Starts})
 	}
 	for _, r := range m.rows {
 		if !r.places.Absent() {
@@ -140,7 +140,7 @@ func (m *Model) start(dev bindings.Device, b *Batch, c *cache) (*pass, error) {
 		}
 	}
 	if c != nil {
-		return p, c.start(p)
+		return p, c.pass.write(dev)
 	}
 	return p, nil
 }

@@ -39,6 +39,7 @@ func runAttend(t *testing.T, s *suite) {
 		{queries: []int{9}, keys: []int{700}, heads: 2, kvHeads: 1, dim: 24, window: 40, size: 1},
 		{queries: []int{80}, heads: 2, kvHeads: 1, dim: 64, size: 6},
 		{queries: []int{0, 5, 0}, heads: 1, kvHeads: 1, dim: 4, size: 1},
+		{queries: []int{1, 0, 1, 0}, keys: []int{40, 70, 33, 0}, heads: 4, kvHeads: 2, dim: 32, size: 1, inference: true},
 		{queries: []int{70, 9}, heads: 2, kvHeads: 1, dim: 96, size: 1},
 		{queries: []int{67, 1}, heads: 2, kvHeads: 1, dim: 128, size: 1, alias: true},
 		{queries: []int{40}, keys: []int{130}, heads: 2, kvHeads: 2, dim: 256, size: 1},

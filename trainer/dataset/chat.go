@@ -139,7 +139,7 @@ func calls(v *chattemplate.Conversation, text string, spans []chattemplate.Span)
 			continue
 		}
 		for _, item := range all.Items() {
-			name := calledName(item)
+			name := chattemplate.CalledName(item)
 			if !slices.ContainsFunc(spans, func(s chattemplate.Span) bool { return strings.Contains(text[s.Start:s.End], name) }) {
 				return callDropped(i, name)
 			}
@@ -158,25 +158,10 @@ func (c *chats) explained(v *chattemplate.Conversation, err error) error {
 	for i, m := range v.Messages {
 		list, _ := m.Get("tool_calls")
 		if all, ok := list.(*chattemplate.List); ok && len(all.Items()) > 0 && !c.template.Mentions(v, "tool_calls") {
-			return callDropped(i, calledName(all.Items()[0]))
+			return callDropped(i, chattemplate.CalledName(all.Items()[0]))
 		}
 	}
 	return explained(v, err)
-}
-
-// calledName returns the name of a call's function, or "".
-func calledName(call any) string {
-	for _, key := range []string{"function", "name"} {
-		object, ok := call.(*chattemplate.Dict)
-		if !ok {
-			break
-		}
-		if inner, ok := object.Get(key); ok {
-			call = inner
-		}
-	}
-	name, _ := call.(string)
-	return name
 }
 
 // end returns where a turn ends, including what closes it: the consecutive special

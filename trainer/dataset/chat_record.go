@@ -212,7 +212,7 @@ func wholeTools(tools *chattemplate.List) (*chattemplate.List, error) {
 
 // withParameters returns a tool whose parameters are an object, if they are its JSON text.
 func withParameters(tool *chattemplate.Dict) *chattemplate.Dict {
-	_, f := calledFunction(tool)
+	_, f := chattemplate.CalledFunction(tool)
 	if f == nil {
 		return tool
 	}

@@ -166,8 +166,8 @@ func spans(text, content string, parts []part, t chattemplate.Turn, end int, pla
 // contentOf returns a message's content if it is a text or parts of one.
 func contentOf(m *chattemplate.Dict) string {
 	content, _ := m.Get("content")
-	if list, ok := content.(*chattemplate.List); ok && areParts(list) {
-		return joinedText(list)
+	if list, ok := content.(*chattemplate.List); ok && chattemplate.AreTexts(list) {
+		return chattemplate.JoinTexts(list)
 	}
 	text, _ := content.(string)
 	return text

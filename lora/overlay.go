@@ -1,0 +1,74 @@
+package lora
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"qlora/bindings"
+	"qlora/nn"
+)
+
+// overlay is a set of adapters next to others on one base.
+type overlay struct {
+	adapters *Adapters
+	dir      string
+	on       *nn.Overlay
+}
+
+// Overlay puts the adapter in dir on the model next to others and returns what selects it
+// in an nn.Decoder. The model must have been assembled without adapters. Call it before
+// Plan; Load fills the adapter. An adapter that has weights of the base in place of its own,
+// or that changes the base, is an error: it has to be merged first.
+func (t *Tuned) Overlay(dir string) (*nn.Overlay, error) {
+	config, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := config.checkOverlay(t.Model, dir); err != nil {
+		return nil, err
+	}
+	a, err := attach(t.Model, t.Memory, config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
+	}
+	o := overlay{adapters: a, dir: dir, on: t.Model.TakeOff()}
+	t.overlays = append(t.overlays, o)
+	return o.on, a.Check(dir)
+}
+
+// checkOverlay returns an error if the adapter in dir cannot share its base with others.
+func (c *Config) checkOverlay(m *nn.Model, dir string) error {
+	what := ""
+	rebased := *c
+	model, _, err := Rebase(dir, &rebased, m.Config, m.Base())
+	switch {
+	case err != nil:
+		return err
+	case len(c.ModulesToSave) > 0:
+		what = fmt.Sprintf("modules that are trained whole (modules_to_save %q)", c.ModulesToSave)
+	case c.Bias != "":
+		what = fmt.Sprintf("biases of the base (bias %q)", c.Bias)
+	case !c.Tokens.Empty():
+		what = "trained tokens (trainable_token_indices)"
+	case model != m.Config || rebased.SaveEmbeddings:
+		what = "an embedding or a head of its own"
+	case c.Init.ChangesBase():
+		what = fmt.Sprintf("a start that is taken from the base (init_lora_weights %q)", c.Init)
+	default:
+		return nil
+	}
+	return fmt.Errorf("the adapter %s has %s, so it cannot share a base with others: merge it with `qlora merge`, and use the merged folder as the model", dir, what)
+}
+
+// loadOverlays fills the sets of adapters that share the base.
+func (t *Tuned) loadOverlays(dev bindings.Device) error {
+	for _, o := range t.overlays {
+		before := t.Model.PutOn(o.on)
+		err := o.adapters.Load(dev, o.dir)
+		t.Model.PutOn(before)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

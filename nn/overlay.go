@@ -1,0 +1,47 @@
+package nn
+
+import "qlora/bindings"
+
+// An Overlay is a set of adapters of a model. A model may have several, of which one is in
+// use at a time: see TakeOff.
+type Overlay struct {
+	adapters  []*bindings.Adapter // of Projections
+	biases    adapterBiases
+	head      *HeadAdapter
+	embedding *EmbeddingAdapter
+}
+
+// TakeOff takes the adapters off the model, which is then the base alone, and returns them.
+// Prepare plans for them, too, and Load completes them.
+func (m *Model) TakeOff() *Overlay {
+	o := m.PutOn(&Overlay{adapters: make([]*bindings.Adapter, len(m.Projections()))})
+	m.overlays = append(m.overlays, o)
+	return o
+}
+
+// PutOn replaces the model's adapters by those of o and returns the former ones.
+func (m *Model) PutOn(o *Overlay) *Overlay {
+	before := &Overlay{biases: m.biases, head: m.Head.adapter, embedding: m.Embedding.adapter}
+	for i, p := range m.Projections() {
+		before.adapters = append(before.adapters, p.Adapter)
+		p.Adapter = o.adapters[i]
+	}
+	m.biases, m.Head.adapter, m.Embedding.adapter = o.biases, o.head, o.embedding
+	return before
+}
+
+// eachOverlay calls do without overlays and with each, and returns the first error.
+func (m *Model) eachOverlay(do func() error) error {
+	if err := do(); err != nil {
+		return err
+	}
+	for _, o := range m.overlays {
+		before := m.PutOn(o)
+		err := do()
+		*o = *m.PutOn(before) // do may have changed it
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
