@@ -19,15 +19,15 @@ type Options struct {
 	LayersPattern   []string        `option:"layers_pattern" help:"names of the layer lists that layers_to_transform indexes, like layers in model.layers.0; empty: any"`
 	RankPattern     Pattern         `option:"rank_pattern" help:"ranks of single adapters, like {\"down_proj\": 32, \"layers.0.self_attn.q_proj\": 4}: a key is a regular expression for a module's name or its end after a dot; the first match wins"`
 	AlphaPattern    Pattern         `option:"alpha_pattern" help:"lora_alpha of single adapters, written like rank_pattern"`
-	Bias            string          `option:"bias" help:"biases of linear layers to train: none, all or lora_only (of the adapted layers)"`
+	Bias            string          `option:"bias" values:"none,all,lora_only" help:"biases of linear layers to train: none, all or lora_only (of the adapted layers)"`
 	RSLoRA          bool            `option:"use_rslora" help:"rsLoRA: scale by lora_alpha / sqrt(lora_r) instead"`
 	DoRA            bool            `option:"use_dora" help:"DoRA: train the magnitude of each output's weights apart from their direction"`
 	LoraBias        bool            `option:"lora_bias" help:"give every adapter's B a bias, trained with it; such an adapter merges only into layers that have a bias"`
 	ModulesToSave   []string        `option:"modules_to_save" help:"modules to train in full and store with the adapter, by the ends of their names: lm_head, embed_tokens, norm, …"`
 	TieWeights      bool            `option:"ensure_weight_tying" help:"keep a tied head and embedding tied if modules_to_save has either; otherwise each is trained separately"`
 	Tokens          TrainableTokens `option:"trainable_token_indices" help:"token ids whose rows of the embedding (and of a tied head) are trained alone: 5,7, or {\"embed_tokens\": [5, 7], \"lm_head\": [5, 7]}"`
-	SaveEmbeddings  string          `option:"save_embedding_layers" help:"store the base's embedding and head with the adapter: auto (if either has an adapter or another number of rows than the base's), true or false"`
-	Init            string          `option:"init_lora_weights" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
+	SaveEmbeddings  string          `option:"save_embedding_layers" values:"auto,true,false" help:"store the base's embedding and head with the adapter: auto (if either has an adapter or another number of rows than the base's), true or false"`
+	Init            string          `option:"init_lora_weights" values:"true,gaussian,orthogonal,false,pissa,pissa_niter_4,olora,loftq" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
 	LoftQBits       int             `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
 	LoftQIterations int             `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
 	Adapter         string          `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`

@@ -18,7 +18,7 @@ type Args struct {
 	EvalBatchSize    int          `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch of evaluation"`
 	Accumulation     int          `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches per optimizer step"`
 	LearningRate     float64      `option:"learning_rate" help:"peak learning rate"`
-	Schedule         string       `option:"lr_scheduler_type" help:"linear, cosine, cosine_with_restarts, cosine_with_min_lr, cosine_warmup_with_min_lr, polynomial, inverse_sqrt, warmup_stable_decay, reduce_lr_on_plateau, constant or constant_with_warmup"`
+	Schedule         string       `option:"lr_scheduler_type" values:"linear,cosine,cosine_with_restarts,cosine_with_min_lr,cosine_warmup_with_min_lr,polynomial,inverse_sqrt,warmup_stable_decay,reduce_lr_on_plateau,constant,constant_with_warmup" help:"linear, cosine, cosine_with_restarts, cosine_with_min_lr, cosine_warmup_with_min_lr, polynomial, inverse_sqrt, warmup_stable_decay, reduce_lr_on_plateau, constant or constant_with_warmup"`
 	ScheduleArgs     ScheduleArgs `option:"lr_scheduler_kwargs" help:"settings of the schedule, like {\"num_cycles\": 2}: num_cycles of the cosines; min_lr or min_lr_rate of those with min_lr; warmup_lr_rate of cosine_warmup_with_min_lr; lr_end and power of polynomial; timescale of inverse_sqrt; num_decay_steps, num_stable_steps, warmup_type, decay_type, min_lr_ratio and num_cycles of warmup_stable_decay; factor, patience, threshold, threshold_mode, mode, cooldown, min_lr and eps of reduce_lr_on_plateau"`
 	WarmupSteps      float64      `option:"warmup_steps" unit:"steps" help:"steps in which the learning rate rises from 0; below 1: a share of all steps"`
 	WarmupRatio      float64      `option:"warmup_ratio" help:"share of all steps in which the learning rate rises from 0; warmup_steps overrides it"`
@@ -27,7 +27,7 @@ type Args struct {
 	AdamBeta2        float64      `option:"adam_beta2" help:"AdamW's decay of the second moment; Lion's decay of the momentum"`
 	AdamEpsilon      float64      `option:"adam_epsilon" help:"AdamW's epsilon"`
 	MaxGradNorm      float64      `option:"max_grad_norm" help:"clip the norm of all gradients to this; 0: no clipping"`
-	Optimizer        string       `option:"optim" help:"adamw_torch, adamw_8bit, lion_32bit, lion_8bit or sgd; also under the names adamw_torch_fused, adamw_hf, adamw_bnb_8bit, lion and paged_*"`
+	Optimizer        string       `option:"optim" values:"adamw_torch,adamw_8bit,lion_32bit,lion_8bit,sgd" help:"adamw_torch, adamw_8bit, lion_32bit, lion_8bit or sgd; also under the names adamw_torch_fused, adamw_hf, adamw_bnb_8bit, lion and paged_*"`
 	OptimArgs        string       `option:"optim_args" help:"optimizer settings, like momentum=0.9,nesterov=true: momentum, dampening and nesterov for sgd; min_8bit_size for 8-bit optimizers (smaller tensors keep 32 bits; 4096 elements)"`
 	LoraPlusRatio    float64      `option:"loraplus_lr_ratio" help:"LoRA+: ratio of the learning rate of B and of vectors to that of A; 0: off"`
 	LoraPlusEmbed    float64      `option:"loraplus_lr_embedding" help:"LoRA+: learning rate of adapters on embeddings; accepted, without effect"`
@@ -36,27 +36,27 @@ type Args struct {
 	Seed             uint64       `option:"seed" help:"seed of initialization, dropout and the order of the records"`
 	DataSeed         *uint64      `option:"data_seed" help:"seed of the order of the records; default: seed"`
 	GroupByLength    bool         `option:"group_by_length" help:"batch records of similar length"`
-	SamplingStrategy string       `option:"train_sampling_strategy" help:"random, sequential or group_by_length"`
+	SamplingStrategy string       `option:"train_sampling_strategy" values:"random,sequential,group_by_length" help:"random, sequential or group_by_length"`
 
-	LoggingStrategy  string  `option:"logging_strategy" help:"when to write a log row: steps, epoch or no (only the last row, of the whole run)"`
+	LoggingStrategy  string  `option:"logging_strategy" values:"steps,epoch,no" help:"when to write a log row: steps, epoch or no (only the last row, of the whole run)"`
 	LoggingSteps     float64 `option:"logging_steps" unit:"steps" help:"steps between log rows; below 1: a share of all steps"`
 	LoggingFirstStep bool    `option:"logging_first_step" help:"also write a log row after the first step"`
-	SaveStrategy     string  `option:"save_strategy" help:"when to save a checkpoint: steps, epoch, best (after an evaluation that is the best so far) or no"`
+	SaveStrategy     string  `option:"save_strategy" values:"steps,epoch,best,no" help:"when to save a checkpoint: steps, epoch, best (after an evaluation that is the best so far) or no"`
 	SaveSteps        float64 `option:"save_steps" unit:"steps" help:"steps between checkpoints; below 1: a share of all steps"`
 	SaveTotalLimit   int     `option:"save_total_limit" unit:"checkpoints" help:"checkpoints to keep; the oldest are deleted; 0: all"`
 	SaveOnlyModel    bool    `option:"save_only_model" help:"save checkpoints without the optimizer's state; no run can resume from them"`
-	EvalStrategy     string  `option:"eval_strategy" alias:"evaluation_strategy" help:"when to evaluate: steps, epoch or no"`
+	EvalStrategy     string  `option:"eval_strategy" alias:"evaluation_strategy" values:"steps,epoch,no" help:"when to evaluate: steps, epoch or no"`
 	EvalSteps        float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1: a share of all steps; 0: logging_steps"`
 	EvalDelay        float64 `option:"eval_delay" help:"do not evaluate before this many steps, or epochs with eval_strategy epoch"`
 	LoadBest         bool    `option:"load_best_model_at_end" help:"write the results of the checkpoint with the best evaluation, not those of the last step; save_total_limit keeps it"`
-	BestMetric       string  `option:"metric_for_best_model" help:"what makes a checkpoint the best: loss (the default) or mean_token_accuracy of the evaluations; set without load_best_model_at_end it only keeps and names the best checkpoint"`
+	BestMetric       string  `option:"metric_for_best_model" values:"loss,mean_token_accuracy" help:"what makes a checkpoint the best: loss (the default) or mean_token_accuracy of the evaluations; set without load_best_model_at_end it only keeps and names the best checkpoint"`
 	GreaterIsBetter  *bool   `option:"greater_is_better" help:"a greater metric_for_best_model is better; default: not for loss"`
 	EarlyStopping
 	Resume string `option:"resume_from_checkpoint" path:"true" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`
 
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
-	Recompute             string   `option:"recompute" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
-	ReportTo              []string `option:"report_to" nothing:"none" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
+	Recompute             string   `option:"recompute" values:"auto,none,mlp,layer" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
+	ReportTo              []string `option:"report_to" nothing:"none" values:"tensorboard,live,all,none" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 
 // DefaultArgs returns Hugging Face's defaults, except where the QLoRA recipe differs:

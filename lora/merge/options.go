@@ -16,7 +16,7 @@ type Options struct {
 	Adapters  []string `option:"adapter" path:"true" help:"folders of PEFT adapters; several are added in order"`
 	Weights   []string `option:"adapter_weights" help:"one factor per adapter; empty: 1 for all"`
 	OutputDir string   `option:"output_dir" path:"true" help:"folder to create"`
-	DType     string   `option:"dtype" help:"type of the merged weights: bfloat16, float16 or float32; empty: the base's"`
+	DType     string   `option:"dtype" values:"bfloat16,float16,float32" help:"type of the merged weights: bfloat16, float16 or float32; empty: the base's"`
 	Shard     string   `option:"max_shard_size" help:"largest file, as 5GB or 500MiB; empty: the base's files"`
 	In4Bit    *bool    `option:"load_in_4bit" help:"write the merged linear layers in 4 bits; default: as in the base"`
 }

@@ -17,10 +17,10 @@ import (
 // Options is the 4-bit format, under the names of transformers' BitsAndBytesConfig.
 // The command line reads the tags.
 type Options struct {
-	Type         string `option:"bnb_4bit_quant_type" help:"the 4-bit code: nf4 or fp4"`
+	Type         string `option:"bnb_4bit_quant_type" values:"nf4,fp4" help:"the 4-bit code: nf4 or fp4"`
 	Double       bool   `option:"bnb_4bit_use_double_quant" help:"double quantization: store the blocks' scales in 8 bits"`
 	BlockSize    int    `option:"bnb_4bit_blocksize" unit:"weights" help:"weights per scale: a power of two from 32 to 4096"`
-	ComputeDType string `option:"bnb_4bit_compute_dtype" help:"type of activations and of the operands of products, whose sums are float32: bfloat16, float32 (on the cpu device) or auto: bfloat16, but float32 on a CPU that does not multiply bfloat16 in hardware"`
+	ComputeDType string `option:"bnb_4bit_compute_dtype" values:"auto,bfloat16,float32" help:"type of activations and of the operands of products, whose sums are float32: bfloat16, float32 (on the cpu device) or auto: bfloat16, but float32 on a CPU that does not multiply bfloat16 in hardware"`
 }
 
 // auto is the value of Options.ComputeDType that leaves the type to the device.

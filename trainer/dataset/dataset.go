@@ -14,12 +14,12 @@ import (
 // Options configure how records become examples. The zero value detects the format and
 // has no limit of length; DefaultOptions returns the command line's defaults.
 type Options struct {
-	Format        string   `option:"dataset_format" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
+	Format        string   `option:"dataset_format" values:"auto,text,pretokenized,alpaca,prompt-completion,messages,sharegpt" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; auto detects it from the fields"`
 	MaxLength     int      `option:"max_length" null:"0" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
 	TrainOnInputs bool     `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
 	ChatTemplate  string   `option:"chat_template" path:"true" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`
 	ApplyChat     bool     `option:"apply_chat_template" help:"turn alpaca, prompt-completion and question-answer records into chats"`
-	Reasoning     string   `option:"reasoning" help:"reasoning of the assistant's messages (reasoning_content, thinking): template, as the chat template shows it; keep, before the answer in <think> marks where the template leaves it out; drop"`
+	Reasoning     string   `option:"reasoning" values:"template,keep,drop" help:"reasoning of the assistant's messages (reasoning_content, thinking): template, as the chat template shows it; keep, before the answer in <think> marks where the template leaves it out; drop"`
 	Columns       []string `option:"columns" help:"names of a file's columns, such as prompt=question,completion=answer; dots name nested fields, as in prompt=data.question; images= leaves a column out"`
 	SkipBad       bool     `option:"skip_bad_records" help:"skip and count records that cannot be read, such as a damaged line, instead of refusing the file"`
 	Loss

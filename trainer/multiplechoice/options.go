@@ -8,10 +8,10 @@ import (
 
 // Options configure how questions are asked. The command line reads the tags.
 type Options struct {
-	Choices     string   `option:"score_choices" help:"text: score the text of each choice; letters: list the choices and score A, B, …, as in MMLU; auto: as the benchmark does"`
+	Choices     string   `option:"score_choices" values:"auto,text,letters" help:"text: score the text of each choice; letters: list the choices and score A, B, …, as in MMLU; auto: as the benchmark does"`
 	Fewshot     int      `option:"fewshot" alias:"num_fewshot" unit:"examples" help:"answered examples before each question, of the same subject if there are subjects"`
 	Examples    []string `option:"fewshot_dataset" path:"true" help:"files with the examples; empty: the dataset itself, without the question asked"`
-	Sampler     string   `option:"fewshot_sampler" help:"choice of examples: random, or first_n, the same for each question"`
+	Sampler     string   `option:"fewshot_sampler" values:"random,first_n" help:"choice of examples: random, or first_n, the same for each question"`
 	Seed        uint64   `option:"fewshot_seed" help:"seed of the random examples"`
 	Description string   `option:"description" help:"text before everything; {subject} is replaced by the question's subject"`
 }

@@ -2,7 +2,8 @@
 //
 // A field with the tag `option:"learning_rate"` is an option; its value when it is
 // added is the default. Further tags: `help:"…"` is one line of help, `unit:"…"` is
-// what a number counts, `alias:"a,b"` are other names of the option, `bare:"…"` is
+// what a number counts, `values:"a,b"` are values that a shell completes (others may be
+// allowed), `alias:"a,b"` are other names of the option, `bare:"…"` is
 // the value of the option when it is given without one, `null:"…"` when it is null in a
 // YAML file, `nothing:"…"` when it is an empty list there, and `many:"true"` lets several values follow a text, which commas join.
 // `path:"true"` says that the text is a path: ~ and environment variables in it are

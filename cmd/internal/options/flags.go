@@ -27,9 +27,12 @@ func (s *Set) Bind(cmd *cobra.Command) {
 				flag := flags.VarPF(&flagValue{set: s, name: name, kind: kindOf(o.value.Type())}, name, "", o.help)
 				flag.DefValue = o.fallback
 				flag.NoOptDefVal = o.bare
+				flag.Hidden = o.hidden || name != o.name
+				s.completed(cmd, name, o.complete)
 			}
 		}
 	}
+	s.completed(cmd, "config", completeConfig)
 	for _, name := range s.renamed {
 		o := s.byName[name]
 		flag := flags.VarPF(&flagValue{set: s, name: name, kind: kindOf(o.value.Type())}, name, "", "")

@@ -1,6 +1,7 @@
 package options
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -18,39 +19,50 @@ func (s *Set) help(cmd *cobra.Command) string {
 	if about == "" {
 		about = cmd.Short
 	}
-	fmt.Fprintf(&b, "%s\n\nUsage: %s [--option value]...\n", about, cmd.CommandPath())
-	for _, sec := range s.sections {
-		if sec.title == "" {
-			continue
-		}
-		fmt.Fprintf(&b, "\n%s:\n", sec.title)
-		for _, o := range sec.options {
-			helpLine(&b, "--"+o.name+" "+kindOf(o.value.Type()), o.explained())
+	fmt.Fprintf(&b, "%s\n\nUsage: %s\n", about, Usage(cmd))
+	for _, sec := range s.Sections() {
+		fmt.Fprintf(&b, "\n%s:\n", sec.Title)
+		for _, o := range sec.Options {
+			helpLine(&b, "--"+o.Name+" "+o.Kind, fmt.Sprintf("%s [%s]", o.Help, o.Extra()))
 		}
 	}
 	b.WriteString("\nAlso:\n")
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || s.byName[f.Name] != nil {
-			return
-		}
-		helpLine(&b, "--"+f.Name+" "+strings.Replace(f.Value.Type(), "string", "text", 1), f.Usage)
-	})
+	for _, o := range s.Also(cmd) {
+		helpLine(&b, "--"+o.Name+" "+o.Kind, o.Help)
+	}
 	return b.String()
 }
 
-func (o *option) explained() string {
-	fallback := o.fallback
-	if fallback == "" {
-		fallback = "none"
+// Usage returns the line that shows how a command is called.
+func Usage(cmd *cobra.Command) string {
+	_, arguments, _ := strings.Cut(cmd.Use, " ")
+	return strings.Join(strings.Fields(cmd.CommandPath()+" "+arguments+" [--option value]..."), " ")
+}
+
+// Also returns what the command's help lists after the options: --config, --help and
+// settings of other programs with a line of their own.
+func (s *Set) Also(cmd *cobra.Command) []Info {
+	var all []Info
+	cmd.InitDefaultHelpFlag()
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden && s.byName[f.Name] == nil {
+			all = append(all, Info{Name: f.Name, Kind: strings.Replace(f.Value.Type(), "string", "text", 1), Help: f.Usage})
+		}
+	})
+	return all
+}
+
+// Extra returns the unit, the default and the other names of an option, for the brackets
+// after its help.
+func (o Info) Extra() string {
+	extra := "default " + cmp.Or(o.Default, "none")
+	if o.Unit != "" {
+		extra = o.Unit + "; " + extra
 	}
-	extra := "default " + fallback
-	if o.unit != "" {
-		extra = o.unit + "; " + extra
+	if len(o.Aliases) > 0 {
+		extra += "; also --" + strings.Join(o.Aliases, ", --")
 	}
-	if len(o.aliases) > 0 {
-		extra += "; also --" + strings.Join(o.aliases, ", --")
-	}
-	return fmt.Sprintf("%s [%s]", o.help, extra)
+	return extra
 }
 
 func helpLine(b *strings.Builder, name, text string) {

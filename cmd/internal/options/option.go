@@ -31,6 +31,7 @@ type option struct {
 	fallback string     // the default, as text
 	hidden   bool       // accepted and ignored
 	within   *opt.Range // of a number; nil: any
+	values   []string   // that completion offers; nil: it offers none
 	path     bool       // its text is a path, or a list of them
 	literal  bool       // a list's elements may be texts in brackets, such as [PAD]
 

@@ -94,6 +94,9 @@ func (s *Set) walk(v reflect.Value, ranges opt.Ranges, found func(*option)) {
 			if aliases := field.Tag.Get("alias"); aliases != "" {
 				o.aliases = strings.Split(aliases, ",")
 			}
+			if values := field.Tag.Get("values"); values != "" {
+				o.values = strings.Split(values, ",")
+			}
 			if kind == "bool" {
 				o.bare = "true"
 			}

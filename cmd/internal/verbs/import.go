@@ -32,6 +32,7 @@ func Import() *cobra.Command {
 	set := options.New()
 	set.Add("Import", &own)
 	cmd := verb("import", "translate a file of Axolotl or LLaMA-Factory, or a script's arguments", set, own.run)
+	cmd.Use = "import FILE"
 	cmd.Long = "import FILE reads a configuration of Axolotl or LLaMA-Factory, or the arguments of a script of\n" +
 		"TRL or transformers in a shell script, a text or JSON. It writes the options of train that do the\n" +
 		"same, and reports on standard error what each key became. It exits with 2 if a key that changes\n" +

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,11 +28,11 @@ func Main(root *cobra.Command, args []string) exit.Code {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
-	root.Version = version.String()
+	root.Version = version.Describe()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	args, err := verbFirst(root, args)
+	args, err := commandLine(root, args)
 	if err == nil {
-		root.SetArgs(options.JoinValues(root, args))
+		root.SetArgs(args)
 		err = root.ExecuteContext(ctx)
 	}
 	if damaged := (*checkpoint.DamagedError)(nil); errors.As(err, &damaged) {
@@ -56,8 +57,21 @@ func Root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(err) })
-	root.AddCommand(Train(), Plan(), Preview(), Generate(), Eval(), Merge(), Quantize(), Import(), Doctor())
+	root.AddCommand(Train(), Plan(), Preview(), Generate(), Eval(), Merge(), Quantize(), Import(), Doctor(), Completion())
 	return root
+}
+
+// commandLine returns root's arguments as cobra reads them.
+func commandLine(root *cobra.Command, args []string) ([]string, error) {
+	if request, typed, ok := completing(args); ok {
+		before := typed[:len(typed)-1]
+		return slices.Concat([]string{request}, options.JoinValues(root, before), typed[len(before):]), nil
+	}
+	args, err := verbFirst(root, args)
+	if err != nil {
+		return nil, err
+	}
+	return options.JoinValues(root, args), nil
 }
 
 // verb returns the command that resolves the options of set and runs do.

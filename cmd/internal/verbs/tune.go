@@ -41,7 +41,7 @@ type dataOptions struct {
 }
 
 type methodOptions struct {
-	Method string `option:"method" help:"qlora: adapters on a 4-bit base; lora: adapters on the base as stored; full: all weights"`
+	Method string `option:"method" values:"qlora,lora,full" help:"qlora: adapters on a 4-bit base; lora: adapters on the base as stored; full: all weights"`
 }
 
 func newTuneOptions() *tuneOptions {
