@@ -40,6 +40,7 @@ func CheckQuantize(dst *Weight, n int, dtype DType) error {
 		return c.err
 	}
 	c.quantized(dst, Writes)
+	c.that(dst.Quantized.Kind.Quantizes(), "to %v; that code is supported for reading only", dst.Quantized.Kind)
 	c.that(slices.Contains(floats, dtype), "from %v; it must be F32, BF16 or F16", dtype)
 	if dst.Quantized.Double() {
 		c.that(dst.Quantized.NestedBlockSize == NestedBlockSize,

@@ -12,7 +12,8 @@ type Weight struct {
 
 // Quantized is a matrix in bitsandbytes' 4-bit format: the flattened [out, in] in blocks
 // of BlockSize consecutive elements with one scale each, two codes per byte, the first
-// in the high nibble. With double quantization the scales are 8-bit codes themselves:
+// in the high nibble. GGML's 4-bit codes are held the same, in blocks of 32. With double
+// quantization the scales are 8-bit codes themselves:
 //
 //	absmax[i] = Map[AbsmaxCodes[i]] * NestedAbsmax[i/NestedBlockSize] + Offset
 //

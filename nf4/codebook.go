@@ -8,7 +8,7 @@ import (
 // The 16 values of each code as bitsandbytes stores them (quant_map). NF4's are the
 // quantiles of a normal distribution with 0 and both ends among them; FP4's are
 // 0, 1/16, 8, 12, 4, 6, 2, 3 twelfths and the same negative, in the order of their
-// bits. FP4's code 8 is zero again, with a positive sign.
+// bits. FP4's code 8 is zero again, with a positive sign. GGML's are integers.
 var codebooks = [...][16]float32{
 	NF4: {
 		-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
@@ -20,9 +20,11 @@ var codebooks = [...][16]float32{
 		0, 0.0625 / 12, 8. / 12, 1, 4. / 12, 6. / 12, 2. / 12, 3. / 12,
 		0, -0.0625 / 12, -8. / 12, -1, -4. / 12, -6. / 12, -2. / 12, -3. / 12,
 	},
+	Q4_0: {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7},
+	IQ4:  {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
 }
 
-// Codebook returns the value of each code for an absmax of 1. Callers must not modify it.
+// Codebook returns the value of each code for an absmax or a scale of 1. Callers must not modify it.
 func (k Kind) Codebook() *[16]float32 { return &codebooks[k] }
 
 // A decision maps a scaled weight to a code: the code of the rank-th smallest value, where rank

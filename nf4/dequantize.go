@@ -3,7 +3,7 @@ package nf4
 // A pair holds the two values of one byte of codes for an absmax of 1.
 type pair [2]float32
 
-var pairs = [...]*[256]pair{NF4: makePairs(NF4), FP4: makePairs(FP4)}
+var pairs = [...]*[256]pair{NF4: makePairs(NF4), FP4: makePairs(FP4), Q4_0: makePairs(Q4_0), IQ4: makePairs(IQ4)}
 
 func makePairs(kind Kind) *[256]pair {
 	book := kind.Codebook()

@@ -1,6 +1,9 @@
 package nf4
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // smallest is the lower bound of an absmax, so that its reciprocal is finite.
 const smallest = 1e-38
@@ -22,8 +25,13 @@ const (
 // such a block code 0 and never divides, so that there the codes of zero blocks, and of weights
 // within a rounding of a threshold, differ; the codes of zero blocks decode to the same
 // weights. A block with a NaN or an infinity decodes to NaN.
+//
+// kind.Quantizes must hold.
 func Quantize(codes []byte, absmax []float32, x []float32, kind Kind, blockSize int) {
 	checkBlockSize(blockSize)
+	if !kind.Quantizes() {
+		panic(fmt.Sprintf("nf4: Quantize does not write %v", kind))
+	}
 	for b := 0; len(x) > 0; b++ {
 		block := x[:min(blockSize, len(x))]
 		x = x[len(block):]

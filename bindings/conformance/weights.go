@@ -24,6 +24,8 @@ var holdings = []holding{
 	{name: "nf4", kind: nf4.NF4, block: 64},
 	{name: "nf4 double", kind: nf4.NF4, block: 64, double: true},
 	{name: "fp4 of 32", kind: nf4.FP4, block: 32},
+	{name: "q4_0", kind: nf4.Q4_0, block: 32},
+	{name: "iq4", kind: nf4.IQ4, block: 32},
 }
 
 // weight declares a random [out, in] on the device and returns its values. A 4-bit weight
@@ -66,7 +68,13 @@ func (f *fixture) weight(name string, h holding, out, in int) (bindings.Weight, 
 			absmax[i] = float64(float32(float32(values[scales[i]])*float32(nested.values[i/256])) + float32(offset.values[0]))
 		}
 	} else {
-		o := f.given(name+" absmax", bindings.F32, 1, blocks, positive(blocks))
+		scales := positive(blocks)
+		if !h.kind.Quantizes() { // GGML's, of integers, with a sign
+			for i := range scales {
+				scales[i] *= float64(1-i%2*2) / float64(h.kind.Codebook()[0])
+			}
+		}
+		o := f.given(name+" absmax", bindings.F32, 1, blocks, scales)
 		q.Absmax, absmax = o.Tensor, o.values
 	}
 	values := h.kind.Codebook()

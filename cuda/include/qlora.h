@@ -42,7 +42,7 @@ typedef struct {
   int32_t width, period;
 } qlora_tensor;
 
-enum { QLORA_NF4 = 0, QLORA_FP4 = 1 };  // numbered as nf4.Kind
+enum { QLORA_NF4 = 0, QLORA_FP4 = 1, QLORA_Q4_0 = 2, QLORA_IQ4 = 3 };  // numbered as nf4.Kind
 
 // A base weight [out, in]: dense, or bitsandbytes' 4-bit blocks (see bindings.Quantized): element
 // e = row*in + col has its code in byte e/2 (even e: the high nibble) and the scale absmax[e/block].
