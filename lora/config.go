@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -119,27 +120,44 @@ func knownBias(b nn.Biases) bool {
 // names it.
 func ReadConfig(dir string) (Config, error) {
 	path := filepath.Join(dir, ConfigFile)
-	f, err := os.Open(path)
-	if err != nil {
+	data, err := readConfigFile(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Config{}, err
+	}
+	f, _ := formatOf(dir, data)
+	switch {
+	case f != nil:
+		if data, err = f.config(dir, data); err != nil {
+			return Config{}, err
+		}
+	case err != nil:
 		return Config{}, mistaken.Adapter(dir)
-	}
-	defer f.Close()
-	if err := gitlfs.Check(path); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(data) > maxConfigBytes {
-		return Config{}, fmt.Errorf("%s is larger than %d bytes; it is not an adapter's configuration", path, maxConfigBytes)
-	}
-	if data, err = inPEFT(dir, data); err != nil {
-		return Config{}, inFile(path, err)
 	}
 	c, err := parseConfig(data)
 	c.read = true
 	return c, inFile(path, err)
+}
+
+// readConfigFile returns the text of adapter_config.json. The error is fs.ErrNotExist if
+// there is none.
+func readConfigFile(dir string) ([]byte, error) {
+	path := filepath.Join(dir, ConfigFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fs.ErrNotExist // mistaken.Adapter says what dir is instead
+	}
+	defer f.Close()
+	if err := gitlfs.Check(path); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(data) > maxConfigBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes; it is not an adapter's configuration", path, maxConfigBytes)
+	}
+	return data, nil
 }
 
 // fields are the keys of a JSON object; get records the first error.

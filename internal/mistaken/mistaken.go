@@ -153,6 +153,9 @@ func Adapter(path string) error {
 	if within := newest(filepath.Join(path, "checkpoint-*")); within != "" {
 		return refuse("that folder holds checkpoints of a run: give one of them, such as %s", short(filepath.Join(path, filepath.Base(within))))
 	}
+	if found, _ := filepath.Glob(filepath.Join(escape(path), "adapter_*.pt")); len(found) > 0 {
+		return refuse("%s is torchtune's, which is read with its recipe's torchtune_config.yaml: put that next to it", filepath.Base(found[0]))
+	}
 	for _, e := range entries {
 		if e.IsDir() && has(filepath.Join(path, e.Name()), adapterConfig) {
 			return refuse("it has no adapter_config.json, and its folder %s has one: give that", short(e.Name()))

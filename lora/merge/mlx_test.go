@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,11 +14,11 @@ import (
 	"qlora/nn/quantize"
 )
 
-// mergedWith returns the weights of llama-wide in float32 merged with the adapter in dir.
-func mergedWith(t *testing.T, dir string) checkpoint.Checkpoint {
+// mergedWith returns the weights of a model in float32 merged with the adapter in dir.
+func mergedWith(t *testing.T, model, dir string) checkpoint.Checkpoint {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out")
-	o := Options{Model: filepath.Join(models, "llama-wide"), DType: "float32", Adapters: []string{dir}, OutputDir: out}
+	o := Options{Model: filepath.Join(models, model), DType: "float32", Adapters: []string{dir}, OutputDir: out}
 	job, err := NewJob(o, quantize.DefaultOptions(), reference)
 	require.NoError(t, err)
 	defer job.Close()
@@ -30,33 +31,40 @@ func mergedWith(t *testing.T, dir string) checkpoint.Checkpoint {
 func TestMergeAsMLX(t *testing.T) {
 	for _, name := range []string{"lora", "dora", "head"} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join("testdata", "mlx", name)
-			merged := mergedWith(t, dir)
-			want, err := checkpoint.OpenFile(filepath.Join(dir, "fused.safetensors"))
-			require.NoError(t, err)
-			defer want.Close()
-			require.NotEmpty(t, want.Names())
-			changed := map[string]bool{}
-			for _, tensor := range want.Names() {
-				x, _ := want.Tensor(tensor)
-				values := make([]float32, x.Elements())
-				x.Floats(values, 0)
-				changed[tensor] = true
-				if name == "dora" {
-					for i, got := range floatsOf(t, merged, tensor) {
-						require.InDelta(t, values[i], got, 1e-6, "%s element %d", tensor, i)
-					}
-					continue
-				}
-				require.Equal(t, values, floatsOf(t, merged, tensor), tensor)
-			}
-			base := open(t, filepath.Join(models, "llama-wide"))
-			for _, tensor := range base.Names() {
-				if !changed[tensor] {
-					assert.Equal(t, floatsOf(t, base, tensor), floatsOf(t, merged, tensor), "%s has no adapter", tensor)
-				}
-			}
+			requireFused(t, "llama-wide", filepath.Join("testdata", "mlx", name), "", name == "dora")
 		})
+	}
+}
+
+// requireFused merges the adapter in dir, or a copy of it, into a model and compares with
+// fused.safetensors in dir, the weights that differ from the model's. They are equal, or
+// close where norms are not exact.
+func requireFused(t *testing.T, model, dir, copied string, close bool) {
+	t.Helper()
+	merged := mergedWith(t, model, cmp.Or(copied, dir))
+	want, err := checkpoint.OpenFile(filepath.Join(dir, "fused.safetensors"))
+	require.NoError(t, err)
+	defer want.Close()
+	require.NotEmpty(t, want.Names())
+	changed := map[string]bool{}
+	for _, tensor := range want.Names() {
+		x, _ := want.Tensor(tensor)
+		values := make([]float32, x.Elements())
+		x.Floats(values, 0)
+		changed[tensor] = true
+		if !close {
+			require.Equal(t, values, floatsOf(t, merged, tensor), tensor)
+			continue
+		}
+		for i, got := range floatsOf(t, merged, tensor) {
+			require.InDelta(t, values[i], got, 1e-6, "%s element %d", tensor, i)
+		}
+	}
+	base := open(t, filepath.Join(models, model))
+	for _, tensor := range base.Names() {
+		if !changed[tensor] {
+			assert.Equal(t, floatsOf(t, base, tensor), floatsOf(t, merged, tensor), "%s has no adapter", tensor)
+		}
 	}
 }
 
@@ -67,7 +75,7 @@ func TestMLXOfPEFT(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(adapters, name)
 			out := writeMLX(t, "llama-wide", dir)
-			want, got := mergedWith(t, dir), mergedWith(t, out)
+			want, got := mergedWith(t, "llama-wide", dir), mergedWith(t, "llama-wide", out)
 			for _, tensor := range want.Names() {
 				require.Equal(t, floatsOf(t, want, tensor), floatsOf(t, got, tensor), tensor)
 			}

@@ -86,7 +86,7 @@ func parse(text []byte) (settings, error) {
 func PEFTConfig(dir string, text []byte) ([]byte, error) {
 	s, err := parse(text)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, configFile), err)
 	}
 	file, err := checkpoint.OpenFile(filepath.Join(dir, WeightsFile))
 	if err != nil {
