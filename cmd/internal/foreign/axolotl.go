@@ -28,7 +28,7 @@ var axolotl = []options.Setting{
 	ignoredFlag("shuffle_merged_datasets", allShuffled, "true"),
 	refused("pretraining_dataset", theDataset),
 	refused("push_dataset_to_hub", noHub),
-	ignoredFlag("hf_use_auth_token", localModel, "false"),
+	ignoredFlag("hf_use_auth_token", ownToken, "true", "false"),
 	ignored("dataset_keep_in_memory", noWorkers),
 	refused("dataset_shard_num", "name the files of the shard with `dataset`"),
 	refused("default_system_message", "put the system message into the records"),

@@ -37,7 +37,7 @@ func (o *tuneOptions) set() *options.Set {
 }
 
 func (o *tuneOptions) train(c *call) error {
-	if err := o.data.describe(); err != nil {
+	if err := o.describe(c); err != nil {
 		return err
 	}
 	if err := o.evaluation(c); err != nil {
@@ -59,7 +59,7 @@ func (o *tuneOptions) train(c *call) error {
 		defer page.Close()
 		outputs = append(outputs, page)
 	}
-	model, err := o.model(false)
+	model, err := o.model(c, false)
 	if err != nil {
 		return err
 	}
