@@ -108,6 +108,20 @@ func cleanToken(text string) string {
 	return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(text))
 }
 
+// User returns the name of the account that the token is of.
+func (c *Client) User(ctx context.Context) (string, error) {
+	var answer struct {
+		Name string `json:"name"`
+	}
+	if _, err := c.call(ctx, "the Hub's account", request{method: http.MethodGet, url: "/api/whoami-v2"}, &answer); err != nil {
+		return "", err
+	}
+	if !validID(answer.Name + "/x") {
+		return "", errors.New("the Hub names no account of the token")
+	}
+	return answer.Name, nil
+}
+
 // check completes the client and returns an error for settings that cannot be used.
 func (c *Client) check() (*url.URL, error) {
 	if c.http == nil {

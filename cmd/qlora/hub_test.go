@@ -124,3 +124,55 @@ func TestFetch(t *testing.T) {
 		require.Contains(t, stdout+stderr, c.want, c.args)
 	}
 }
+
+func TestPush(t *testing.T) {
+	s := hubserver.New()
+	defer s.Close()
+	s.RequireToken(hubToken)
+	home, dir := t.TempDir(), writeModel(t)
+	code, stdout, stderr := runOnHub(t, s, home, "push", dir, "me/model", "--private")
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, s.Hub.URL+"/me/model\n", stdout)
+	require.Contains(t, stderr, "the folder has no README.md: a short one is pushed")
+	files, _ := s.Files("model", "me/model", "main")
+	require.Contains(t, files["README.md"], "library_name: transformers\npipeline_tag: text-generation\n---\n\n# model\n")
+	require.Contains(t, files, "model.safetensors")
+	require.True(t, s.IsPrivate("model", "me/model"))
+
+	head := s.Add("model", "me/model", map[string]string{"README.md": "# Another's"})
+	code, _, stderr = runOnHub(t, s, home, "push", dir, "me/model")
+	require.Equal(t, 2, code, stderr)
+	require.Contains(t, stderr, "me/model: the branch main is at commit "+head[:12]+", which this folder was not pushed as: push to another branch by --revision NAME")
+	code, stdout, stderr = runOnHub(t, s, home, "push", dir, "me/model", "--revision", "mine", "--commit_message", "On a branch")
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, s.Hub.URL+"/me/model/tree/mine\n", stdout)
+	code, _, stderr = runOnHub(t, s, home, "push", dir)
+	require.Equal(t, 2, code, stderr)
+	require.Contains(t, stderr, "write qlora push FOLDER ORG/NAME")
+}
+
+func TestTrainAndPush(t *testing.T) {
+	s := hubserver.New()
+	defer s.Close()
+	s.RequireToken(hubToken)
+	out := filepath.Join(t.TempDir(), "tuned")
+	args := []string{
+		"train", "--model", writeModel(t), "--dataset", writeRecords(t, 4, 12), "--output_dir", out, "--max_steps", "1", "--report_to", "none",
+		"--push_to_hub", "--hub_private_repo", "--hub_strategy", "end", "--hub_token", "<HUB_TOKEN>",
+	}
+	code, _, stderr := runOnHub(t, s, t.TempDir(), append(args, "--local_files_only")...)
+	require.Equal(t, 2, code, stderr)
+	require.Contains(t, stderr, "--push_to_hub needs the Hub")
+	require.NoDirExists(t, out)
+	code, stdout, stderr := runOnHub(t, s, t.TempDir(), args...)
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, s.Hub.URL+"/me/tuned\n")
+	files, _ := s.Files("model", "me/tuned", "main")
+	for _, name := range []string{"README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} {
+		require.Contains(t, files, name)
+	}
+	for _, name := range []string{"run.yaml", "trainer_state.json", "metrics.jsonl"} {
+		require.NotContains(t, files, name)
+	}
+	require.True(t, s.IsPrivate("model", "me/tuned"))
+}

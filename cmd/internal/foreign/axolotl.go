@@ -27,7 +27,7 @@ var axolotl = []options.Setting{
 	ignoredFlag("lora_on_cpu", oneProcess, "false"),
 	ignoredFlag("shuffle_merged_datasets", allShuffled, "true"),
 	refused("pretraining_dataset", theDataset),
-	refused("push_dataset_to_hub", noHub),
+	refused("push_dataset_to_hub", "datasets are not uploaded; `hf upload` does it"),
 	ignoredFlag("hf_use_auth_token", ownToken, "true", "false"),
 	ignored("dataset_keep_in_memory", noWorkers),
 	refused("dataset_shard_num", "name the files of the shard with `dataset`"),

@@ -21,6 +21,7 @@ type tuneOptions struct {
 	quantize quantize.Options
 	adapters lora.Options
 	watch    watchOptions
+	publish  publishOptions
 
 	fresh []int32 // ids of added tokens that the tokenizer did not have
 }
@@ -65,7 +66,7 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 		title  string
 		target any
 	}{
-		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Watching", &o.watch}, {"Machine", &o.machine},
+		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Watching", &o.watch}, {"Publishing", &o.publish}, {"Machine", &o.machine},
 	}
 	for _, r := range rest {
 		if onlyData {
