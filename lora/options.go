@@ -30,7 +30,7 @@ type Options struct {
 	Init            string          `option:"init_lora_weights" values:"true,gaussian,orthogonal,false,pissa,pissa_niter_4,olora,loftq" help:"initialization of A and B: true (A uniform, B zero), gaussian (A normal, B zero), orthogonal, false (both uniform); or from the base: pissa, pissa_niter_N (faster, approximate), olora, loftq"`
 	LoftQBits       int             `option:"loftq_bits" unit:"bits" help:"bits of the quantization that loftq compensates: 4"`
 	LoftQIterations int             `option:"loftq_iter" unit:"iterations" help:"loftq's rounds of quantizing and correcting"`
-	Adapter         string          `option:"adapter" path:"true" help:"folder of a PEFT adapter to continue training; its own settings apply"`
+	Adapter         string          `option:"adapter" path:"true" hub:"adapter" help:"folder of a PEFT adapter to continue training, or ORG/NAME on the Hub; its own settings apply"`
 }
 
 // Ranges returns the intervals of the numeric options.

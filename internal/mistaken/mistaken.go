@@ -26,11 +26,10 @@ const (
 var hubName = regexp.MustCompile(`^(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?:datasets/)?|hf\.co/|hf://(?:datasets/)?)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?(?:tree/\S*)?$`)
 
 // Missing returns the error of a path that does not exist, the value of an option. It
-// says how to download what looks like a name on the Hub.
+// says how to fetch what looks like a name on the Hub.
 func Missing(name, path string) error {
 	if m := hubName.FindStringSubmatch(path); m != nil {
-		_, short, _ := strings.Cut(m[1], "/")
-		return option.Errorf(name, path, "there is no such folder here; if it is on the Hugging Face Hub, download it with `hf download %s --local-dir %s` and give that folder", m[1], short)
+		return option.Errorf(name, path, "there is no such folder here; if it is on the Hugging Face Hub, `qlora fetch %s` downloads it and prints its folder", m[1])
 	}
 	return option.Errorf(name, path, "it does not exist: give a folder on this machine")
 }
@@ -39,8 +38,7 @@ func Missing(name, path string) error {
 // value of an option.
 func MissingData(name, path string) error {
 	if m := hubName.FindStringSubmatch(path); m != nil && filepath.Ext(path) == "" {
-		_, short, _ := strings.Cut(m[1], "/")
-		return option.Errorf(name, path, "there is no such file here; if it is on the Hugging Face Hub, download it with `hf download %s --repo-type dataset --local-dir %s` and give that folder", m[1], short)
+		return option.Errorf(name, path, "there is no such file here; if it is on the Hugging Face Hub, `qlora fetch --dataset %s` downloads it and prints its folder", m[1])
 	}
 	return option.Errorf(name, path, "it does not exist: give a file or folder of records")
 }

@@ -18,9 +18,9 @@ func TestMistaken(t *testing.T) {
 		model, adapter string // parts of the messages
 	}{
 		{"nothing there", "x", "none", "it does not exist: give a folder on this machine", "it does not exist"},
-		{"Hub's name", "x", "@org/Name-1.5B", "download it with `hf download org/Name-1.5B --local-dir Name-1.5B`", "`hf download org/Name-1.5B"},
-		{"Hub's address", "x", "@https://huggingface.co/org/name/", "`hf download org/name --local-dir name`", "`hf download org/name"},
-		{"address of a branch", "x", "@https://huggingface.co/org/name/tree/main", "`hf download org/name --local-dir name`", "`hf download org/name"},
+		{"Hub's name", "x", "@org/Name-1.5B", "`qlora fetch org/Name-1.5B` downloads it", "`qlora fetch org/Name-1.5B"},
+		{"Hub's address", "x", "@https://huggingface.co/org/name/", "`qlora fetch org/name` downloads it", "`qlora fetch org/name"},
+		{"address of a branch", "x", "@https://huggingface.co/org/name/tree/main", "`qlora fetch org/name` downloads it", "`qlora fetch org/name"},
 		{"empty", "", "", "that folder is empty", "that folder is empty"},
 		{"adapter", `adapter_config.json={"base_model_name_or_path":"org/base"} adapter_model.safetensors`, "", "that is an adapter: give it as `adapter`, and its base, org/base, as `model`", ""},
 		{"adapter without its base", `adapter_config.json={`, "", "that is an adapter: give it as `adapter`, and its base as `model`", ""},

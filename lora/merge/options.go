@@ -12,8 +12,8 @@ import (
 // Options say what to merge and how to write the result. The command line reads the
 // tags.
 type Options struct {
-	Model     string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
-	Adapters  []string `option:"adapter" path:"true" help:"folders of PEFT adapters; several are added in order"`
+	Model     string   `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder of the base, or ORG/NAME on the Hugging Face Hub: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
+	Adapters  []string `option:"adapter" path:"true" hub:"adapter" help:"folders of PEFT adapters, or ORG/NAME on the Hub; several are added in order"`
 	Weights   []string `option:"adapter_weights" help:"one factor per adapter; empty: 1 for all"`
 	OutputDir string   `option:"output_dir" path:"true" help:"folder to create"`
 	DType     string   `option:"dtype" values:"bfloat16,float16,float32" help:"type of the merged weights: bfloat16, float16 or float32; empty: the base's"`

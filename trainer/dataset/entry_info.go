@@ -90,6 +90,7 @@ func (o info) described(dir, path, name string) (string, error) {
 	switch {
 	case o.Script != "" || o.Cloud != "":
 		return "", fmt.Errorf("%s: %q is read by a script or from a bucket; save its records in a file and name it as file_name", path, name)
+	case file == "" && o.Hub != "":
 	case file == "":
 		return "", fmt.Errorf("%s: %q is %s on a hub; download it to %s, which is read without a change here", path, name, o.hub(), filepath.Join(dir, filepath.Base(o.hub())))
 	case o.Samples > 0:
@@ -99,7 +100,10 @@ func (o info) described(dir, path, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !filepath.IsAbs(file) {
+	switch {
+	case file == "":
+		file = o.Hub // not fetched yet
+	case !filepath.IsAbs(file):
 		file = filepath.Join(dir, file)
 	}
 	d := map[string]any{"path": file, "columns": columns, "tags": o.Tags, "formatting": o.Formatting, "ranking": o.Ranking}

@@ -121,7 +121,8 @@ func TestDatasetInfo(t *testing.T) {
 			"plain": {"file_name": "plain.json"},
 			"named": {"file_name": "named.json", "columns": {"prompt": "q", "response": "a"}},
 			"downloaded": {"hf_hub_url": "org/copy"},
-			"remote": {"hf_hub_url": "org/far"},
+			"remote": {"hf_hub_url": "org/far", "subset": "big"},
+			"elsewhere": {"ms_hub_url": "org/far"},
 			"ranked": {"file_name": "plain.json", "ranking": true},
 			"drawn": {"file_name": "plain.json", "num_samples": 5},
 			"scripted": {"script_url": "read.py"}
@@ -147,16 +148,27 @@ func TestDatasetInfo(t *testing.T) {
 	assert.Contains(t, set.Report.Files[0].String(), "system", "a column that dataset_info.json leaves out is named")
 
 	for name, want := range map[string]string{
-		"nobody":   `data/dataset_info.json: there is no dataset "nobody"; it has downloaded, drawn, named`,
-		"remote":   `data/dataset_info.json: "remote" is org/far on a hub; download it to data/far`,
-		"drawn":    "num_samples, a random choice; choose a part by `dataset_weights`",
-		"scripted": "is read by a script or from a bucket",
+		"nobody":    `data/dataset_info.json: there is no dataset "nobody"; it has downloaded, drawn, elsewhere, named`,
+		"elsewhere": `data/dataset_info.json: "elsewhere" is org/far on a hub; download it to data/far`,
+		"drawn":     "num_samples, a random choice; choose a part by `dataset_weights`",
+		"scripted":  "is read by a script or from a bucket",
 	} {
 		_, err := Described("data", []string{name})
 		if assert.Error(t, err, name) {
 			assert.Contains(t, err.Error(), want)
 		}
 	}
+	remote, err := Described("data", []string{"remote", "plain"})
+	require.NoError(t, err)
+	var asked []Reference
+	located, err := Located(append(remote, "file"), func(r Reference) (string, error) {
+		asked = append(asked, r)
+		return strings.Replace(r.Path, "org/far", "/cache/far", 1), nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []Reference{{Path: "org/far", Config: "big"}, {Path: "data/plain.json"}, {Path: "file"}}, asked)
+	assert.Contains(t, located[0], `"path":"/cache/far"`)
+	assert.Equal(t, []string{remote[1], "file"}, located[1:])
 	ranked, err := Described("data", []string{"ranked"})
 	require.NoError(t, err)
 	_, err = Load(ranked, tok, DefaultOptions(), nil)

@@ -4,6 +4,8 @@ import "qlora/cmd/internal/options"
 
 const noSampling = "`qlora generate` has options of its own"
 
+const oneHub = "the Hugging Face Hub is the only one that models are fetched from"
+
 // llamaFactory are names of LLaMA-Factory's files that other tools lack.
 var llamaFactory = []options.Setting{
 	ignoredFlag("split_special_tokens", "tokenizer.json says what the special tokens are", "false"),
@@ -14,8 +16,8 @@ var llamaFactory = []options.Setting{
 	ignored("infer_backend", noSampling, "huggingface"),
 	ignored("offload_folder", oneProcess),
 	ignoredFlag("use_kv_cache", "training keeps no keys and values", "true", "false"),
-	ignored("ms_hub_token", localModel),
-	ignored("om_hub_token", localModel),
+	ignored("ms_hub_token", oneHub),
+	ignored("om_hub_token", oneHub),
 	ignoredFlag("print_param_status", "a run says how many parameters it trains", "false"),
 	ignored("buffer_size", "records are read whole"),
 	refused("mix_strategy", "records of all datasets are joined; `dataset_weights` says how often each is used", "concat"),

@@ -19,7 +19,6 @@ var loraConfig = []options.Setting{
 	refused("peft_type", "the adapters are LoRA", "LORA"),
 	ignored("auto_mapping", fewModels),
 	ignored("peft_version", "PEFT's fields mean the same in all its versions", "*"),
-	ignored("revision", localModel, "main"),
 	ignoredFlag("inference_mode", "adapters that are trained are not frozen", "false"),
 	ignoredFlag("fan_in_fan_out", "the model decides how its weights lie", "false"),
 	refused("megatron_config", oneDevice),

@@ -15,7 +15,7 @@ const (
 	asStored     = "the base is computed on as it is stored; `bnb_4bit_compute_dtype` is the type of computation"
 	ownAttention = "there is one kernel for attention, as fast as memory allows"
 	noForeign    = "no code of a model's folder is ever run"
-	localModel   = "`model` is a folder on this machine; download that revision into it"
+	ownToken     = "the token of HF_TOKEN, or of `hf auth login`, is sent wherever the Hub needs one"
 )
 
 // sftConfig are the fields that TRL's SFTConfig adds to TrainingArguments, and those of
@@ -55,7 +55,6 @@ var sftConfig = []options.Setting{
 	ignoredFlag("skip_prepare_dataset", "records of token ids are recognized by their column input_ids", "false", "true"),
 
 	// ModelConfig and ScriptArguments
-	ignored("model_revision", localModel, "main"),
 	sets("dtype", "float16 is refused; other types have no effect, because a base is computed on as it is stored", baseType),
 	sets("torch_dtype", "float16 is refused; other types have no effect, because a base is computed on as it is stored", baseType),
 	ignored("attn_implementation", ownAttention),

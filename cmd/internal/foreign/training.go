@@ -8,7 +8,8 @@ const (
 	oneProcess   = "a run is one process on one device"
 	oneDevice    = "a run is one process on one device; leave it out, and see with `qlora plan` what fits"
 	compiled     = "the kernels are compiled and fused already"
-	noHub        = "nothing is uploaded; copy the output folder to the Hub with `hf upload`"
+	pushedOnce   = "`push_to_hub` pushes once, at the end of the run"
+	noTracker    = "no tracking service is told of the run"
 	noPadding    = "micro-batches have no padding"
 	lossOnly     = "an evaluation computes loss and token accuracy, and keeps no predictions"
 	runsLog      = "errors and notes are always printed; redirect standard error to hide the rest"
@@ -54,10 +55,10 @@ var trainingArguments = []options.Setting{
 	ignored("log_level", runsLog, "passive"),
 	ignored("log_level_replica", oneProcess, "warning"),
 	ignoredFlag("disable_tqdm", "the progress bar is drawn on terminals only, and elsewhere a line for each logged step", "false"),
-	ignored("project", "no tracking service is told of the run", "huggingface"),
-	refused("trackio_space_id", noHub),
-	refused("trackio_bucket_id", noHub),
-	refused("trackio_static_space_id", noHub, "false"),
+	ignored("project", noTracker, "huggingface"),
+	refused("trackio_space_id", noTracker),
+	refused("trackio_bucket_id", noTracker),
+	refused("trackio_static_space_id", noTracker, "false"),
 
 	ignoredFlag("prediction_loss_only", lossOnly, "false", "true"),
 	refusedFlag("eval_on_start", "`qlora eval` measures the model before training"),
@@ -70,13 +71,8 @@ var trainingArguments = []options.Setting{
 	ignoredFlag("save_on_each_node", oneProcess, "false"),
 	ignoredFlag("enable_jit_checkpoint", "a run always saves a checkpoint when it gets SIGTERM", "false", "true"),
 
-	refusedFlag("push_to_hub", noHub),
-	ignored("hub_token", noHub, "<HUB_TOKEN>"),
-	ignoredFlag("hub_private_repo", noHub),
-	ignored("hub_model_id", noHub),
-	ignored("hub_strategy", noHub, "every_save"),
-	ignoredFlag("hub_always_push", noHub, "false"),
-	ignored("hub_revision", noHub),
+	ignored("hub_strategy", pushedOnce, "every_save", "end"),
+	ignoredFlag("hub_always_push", pushedOnce, "false"),
 
 	refusedFlag("ignore_data_skip", exactResume),
 	ignoredFlag("restore_callback_states_from_checkpoint", exactResume, "false", "true"),
@@ -143,9 +139,7 @@ var retiredArguments = []options.Setting{
 	ignored("tpu_num_cores", oneProcess),
 	ignoredFlag("tpu_metrics_debug", oneProcess, "false"),
 	ignored("xpu_backend", oneProcess),
-	ignored("push_to_hub_model_id", noHub),
-	ignored("push_to_hub_organization", noHub),
-	ignored("push_to_hub_token", noHub, "<PUSH_TO_HUB_TOKEN>"),
+	ignored("push_to_hub_organization", "`hub_model_id` has the organization in it, as ORG/NAME"),
 	refusedFlag("predict_with_generate", "`qlora generate` answers prompts with the trained adapter"),
 	ignored("generation_max_length", lossOnly),
 	ignored("generation_num_beams", lossOnly),

@@ -34,6 +34,9 @@ type option struct {
 	values   []string   // that completion offers; nil: it offers none
 	path     bool       // its text is a path, or a list of them
 	literal  bool       // a list's elements may be texts in brackets, such as [PAD]
+	hub      string     // what its text names on the Hub, if that is no path; "": it is always a path
+	secret   bool       // YAML leaves it out
+	given    []string   // what Locate replaced; nil: nothing
 
 	source  source
 	givenAs string // the name under which source gave it

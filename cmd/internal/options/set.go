@@ -85,6 +85,8 @@ func (s *Set) walk(v reflect.Value, ranges opt.Ranges, found func(*option)) {
 				many:     field.Type == listType || field.Tag.Get("many") != "",
 				path:     field.Tag.Get("path") != "",
 				literal:  field.Tag.Get("literal") != "",
+				hub:      field.Tag.Get("hub"),
+				secret:   field.Tag.Get("secret") != "",
 				value:    value,
 				fallback: textOf(value),
 			}

@@ -30,16 +30,27 @@ func (s *Set) yaml(comments []string, which func(*option) (bool, string)) []byte
 	for _, sec := range s.sections {
 		for _, o := range sec.options {
 			written, remark := which(o)
-			if o.hidden || !written {
+			if o.hidden || o.secret || !written {
 				continue
 			}
 			if remark != "" {
 				remark = " # " + remark
 			}
-			fmt.Fprintf(&b, "%s: %s%s\n", o.name, yamlOf(o.value), remark)
+			fmt.Fprintf(&b, "%s: %s%s\n", o.name, o.yaml(), remark)
 		}
 	}
 	return b.Bytes()
+}
+
+// yaml returns the option's value as YAML, as it was given.
+func (o *option) yaml() string {
+	switch {
+	case o.given == nil:
+		return yamlOf(o.value)
+	case o.value.Type() == listType:
+		return yamlOf(reflect.ValueOf(o.given))
+	}
+	return quote(o.given[0])
 }
 
 // yamlOf returns v as YAML. Text is quoted as in JSON.

@@ -119,7 +119,6 @@ func axolotlDatasets(option string) rule {
 			return refuse("not a list of datasets")
 		}
 		var step options.Step
-		var remarks []string
 		var first axolotlEntry
 		var weights []string
 		mixed, shared := false, false
@@ -135,9 +134,6 @@ func axolotlDatasets(option string) rule {
 			shared = shared || a.percent != ""
 			mixed = mixed || a.template != first.template || a.source != first.source
 			step.Sets = append(step.Sets, options.Given{Name: option, Text: a.text()})
-			if remark := hubDataset(a.path); remark != "" {
-				remarks = append(remarks, remark)
-			}
 		}
 		lifted := r.lift(first)
 		switch {
@@ -152,9 +148,8 @@ func axolotlDatasets(option string) rule {
 		}
 		if shared {
 			step.Sets = append(step.Sets, options.Given{Name: "dataset_weights", Text: strings.Join(weights, ",")})
-			remarks = append(remarks, "a share of the records is drawn by `data_seed`, and is not the first; max_samples takes the first")
+			step.Note = "a share of the records is drawn by `data_seed`, and is not the first; max_samples takes the first"
 		}
-		step.Note = strings.Join(remarks, "; ")
 		return step
 	}
 }

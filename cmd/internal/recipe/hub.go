@@ -18,17 +18,5 @@ func onHub(path string) bool {
 
 // model is the rule of the base's name.
 func model(_ *reader, e options.Entry) options.Step {
-	step := give("model=" + e.Text)
-	if onHub(e.Text) {
-		step.Note = "a name on the Hub; first download it to the folder of that name: hf download " + e.Text + " --local-dir " + e.Text
-	}
-	return step
-}
-
-// hubDataset returns a remark on a dataset that must be downloaded, "" if it need not be.
-func hubDataset(path string) string {
-	if !onHub(path) {
-		return ""
-	}
-	return "a name on the Hub; first download it to the folder of that name: hf download --repo-type dataset " + path + " --local-dir " + path
+	return give("model=" + e.Text)
 }

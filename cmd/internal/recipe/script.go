@@ -1,8 +1,6 @@
 package recipe
 
 import (
-	"strings"
-
 	"qlora/cmd/internal/options"
 )
 
@@ -86,15 +84,9 @@ func (r *reader) script(program Program) {
 	}
 }
 
-// scriptDataset is the rule of a file of records or a name on the Hub.
+// scriptDataset is the rule of files of records or names on the Hub.
 func scriptDataset(_ *reader, e options.Entry) options.Step {
-	var remarks []string
-	for name := range strings.SplitSeq(e.Text, ",") {
-		if remark := hubDataset(name); remark != "" {
-			remarks = append(remarks, remark)
-		}
-	}
-	return remarked(give("dataset="+e.Text), strings.Join(remarks, "; "))
+	return give("dataset=" + e.Text)
 }
 
 func scriptHoldOut(r *reader, e options.Entry) options.Step {

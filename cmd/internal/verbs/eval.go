@@ -48,6 +48,13 @@ func Eval() *cobra.Command {
 		if err := place.CheckOutput("output", own.Output, own.Output, inputs...); err != nil {
 			return exit.AsWrong(err)
 		}
+		var err error
+		if own.Dataset, err = model.Hub.datasets(c, "dataset", own.Dataset); err != nil {
+			return err
+		}
+		if own.choices.Examples, err = model.Hub.datasets(c, "fewshot_dataset", own.choices.Examples); err != nil {
+			return err
+		}
 		if err := own.check(c); err != nil {
 			return err
 		}

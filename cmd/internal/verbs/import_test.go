@@ -31,7 +31,7 @@ func TestImport(t *testing.T) {
 	assert.Contains(t, stdout, "per_device_train_batch_size: 2\n")
 	assert.Contains(t, stdout, "save_total_limit: 4 # Axolotl's default\n")
 	lines := strings.Split(stderr, "\n")
-	assert.Equal(t, "base_model: org/name → model: org/name (a name on the Hub; first download it to the folder of that name: hf download org/name --local-dir org/name)", lines[0])
+	assert.Equal(t, "base_model: org/name → model: org/name", lines[0])
 	assert.Equal(t, "adapter: qlora → method: qlora", lines[1])
 	assert.Equal(t, "micro_batch_size: 2 → per_device_train_batch_size: 2", lines[4])
 	assert.Contains(t, lines[6], "wandb_project: x → no effect: no tracking service")

@@ -14,9 +14,10 @@ import (
 
 // inferOptions are the options of the model in generate and eval.
 type inferOptions struct {
-	Model   string `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer"`
-	Adapter string `option:"adapter" path:"true" help:"folder of a PEFT adapter to apply"`
+	Model   string `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer"`
+	Adapter string `option:"adapter" path:"true" hub:"adapter" help:"folder of a PEFT adapter to apply, or ORG/NAME on the Hub"`
 	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
+	Hub     hubOptions
 }
 
 // inference is an open model.
@@ -32,6 +33,9 @@ type inference struct {
 
 // open reads the folders. load plans and allocates the memory.
 func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inference, err error) {
+	if err := o.Hub.models(c); err != nil {
+		return nil, err
+	}
 	r := &inference{folder: o.Model}
 	defer func() {
 		if err != nil {

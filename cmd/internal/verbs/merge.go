@@ -14,16 +14,17 @@ import (
 
 // Merge returns the verb that merges adapters into their base.
 func Merge() *cobra.Command {
-	own, how := merge.Options{}, quantize.DefaultOptions()
+	own, how, from := merge.Options{}, quantize.DefaultOptions(), hubOptions{}
 	set := options.New()
 	set.Add("Merge", &own)
+	set.Add("Hugging Face Hub", &from)
 	set.Add("4-bit result", &how)
 	return verb("merge", "merge adapters into their base and write a model folder", set, func(c *call) error {
-		return mergeFolder(c, own, how)
+		return mergeFolder(c, &own, how, &from)
 	})
 }
 
-func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
+func mergeFolder(c *call, o *merge.Options, how quantize.Options, from *hubOptions) error {
 	for _, needed := range []struct{ name, value string }{{"model", o.Model}, {"output_dir", o.OutputDir}} {
 		if err := required(needed.name, needed.value); err != nil {
 			return err
@@ -32,13 +33,16 @@ func mergeFolder(c *call, o merge.Options, how quantize.Options) error {
 	if len(o.Adapters) == 0 {
 		return exit.Wrongf("--adapter is missing: name the folder of a PEFT adapter")
 	}
+	if err := from.models(c); err != nil {
+		return err
+	}
 	// The products of the adapters are small: the CPU always computes them.
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
 		return exit.AsWrong(err)
 	}
 	defer closeDevice(dev)
-	job, err := merge.NewJob(o, how, dev.LowRank)
+	job, err := merge.NewJob(*o, how, dev.LowRank)
 	if err != nil {
 		return exit.AsWrong(err)
 	}

@@ -33,7 +33,7 @@ func Plan() *cobra.Command {
 }
 
 func (o *tuneOptions) plan(c *call, asJSON bool) error {
-	if err := o.data.describe(); err != nil {
+	if err := o.describe(c); err != nil {
 		return err
 	}
 	if err := o.evaluation(c); err != nil {
@@ -42,7 +42,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 	if err := o.check(c); err != nil {
 		return err
 	}
-	model, err := o.model(true)
+	model, err := o.model(c, true)
 	if err != nil {
 		return err
 	}

@@ -41,13 +41,16 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
 	}
-	if err := o.data.describe(); err != nil {
+	if err := o.describe(c); err != nil {
 		return err
 	}
 	if err := o.data.check(); err != nil {
 		return err
 	}
 	var tok *tokenizer.Tokenizer
+	if err := o.hub.models(c); err != nil {
+		return err
+	}
 	if o.data.Model != "" {
 		if err := readable(o.data.Model); err != nil {
 			return err

@@ -57,7 +57,7 @@ func Root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(err) })
-	root.AddCommand(Train(), Plan(), Preview(), Generate(), Eval(), Merge(), Quantize(), Import(), Doctor(), Completion())
+	root.AddCommand(Train(), Plan(), Preview(), Generate(), Eval(), Merge(), Quantize(), Fetch(), Push(), Import(), Doctor(), Completion())
 	return root
 }
 
@@ -79,11 +79,11 @@ func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.C
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := set.Resolve(); err != nil {
 				return err
 			}
-			c := &call{Context: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set}
+			c := &call{Context: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), set: set, args: args}
 			for _, note := range set.Notes {
 				c.note(note)
 			}
@@ -98,10 +98,11 @@ func verb(name, short string, set *options.Set, do func(v *call) error) *cobra.C
 // A call is one run of a verb.
 type call struct {
 	context.Context
-	in  io.Reader
-	out io.Writer // results
-	err io.Writer // progress and notes
-	set *options.Set
+	in   io.Reader
+	out  io.Writer // results
+	err  io.Writer // progress and notes
+	set  *options.Set
+	args []string // what is no option, of a verb that takes such
 }
 
 // note prints a line to standard error.

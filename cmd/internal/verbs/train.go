@@ -37,7 +37,7 @@ func (o *tuneOptions) set() *options.Set {
 }
 
 func (o *tuneOptions) train(c *call) error {
-	if err := o.data.describe(); err != nil {
+	if err := o.describe(c); err != nil {
 		return err
 	}
 	if err := o.evaluation(c); err != nil {
@@ -49,6 +49,10 @@ func (o *tuneOptions) train(c *call) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
+	uploader, repo, err := o.target(c)
+	if err != nil {
+		return err
+	}
 	cache := o.cache()
 	outputs := append(report.Files(&o.run), report.NewConsole(c.err), &cacheOutput{cache: cache, note: c.note})
 	page, err := o.page(c)
@@ -59,7 +63,7 @@ func (o *tuneOptions) train(c *call) error {
 		defer page.Close()
 		outputs = append(outputs, page)
 	}
-	model, err := o.model(false)
+	model, err := o.model(c, false)
 	if err != nil {
 		return err
 	}
@@ -131,7 +135,7 @@ func (o *tuneOptions) train(c *call) error {
 	for _, warning := range slices.Concat(train.Report.Warnings(), eval.Report.Warnings()) {
 		c.note(warning) // said before training, too
 	}
-	return nil
+	return o.push(c, uploader, repo)
 }
 
 // withTemplate replaces the model's chat template in the adapter's files by the one of

@@ -14,19 +14,21 @@ import (
 // tuneOptions are the options of train and plan. preview uses those of the data.
 type tuneOptions struct {
 	data     dataOptions
+	hub      hubOptions
 	machine  machine
 	run      trainer.Args
 	method   methodOptions
 	quantize quantize.Options
 	adapters lora.Options
 	watch    watchOptions
+	publish  publishOptions
 
 	fresh []int32 // ids of added tokens that the tokenizer did not have
 }
 
 type dataOptions struct {
-	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
-	Dataset  []string `option:"dataset" path:"true" help:"training records: files, folders or quoted patterns; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
+	Model    string   `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
+	Dataset  []string `option:"dataset" path:"true" help:"training records: files, folders, quoted patterns or ORG/NAME[:CONFIGURATION/SPLIT] on the Hugging Face Hub; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
 	Dir      string   `option:"dataset_dir" path:"true" help:"folder with LLaMA-Factory's dataset_info.json; dataset and eval_dataset may then name datasets of that file"`
 	Weights  []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
 	Eval     []string `option:"eval_dataset" path:"true" help:"evaluation records, as for dataset"`
@@ -59,11 +61,12 @@ func newTuneOptions() *tuneOptions {
 // register adds the options to set. With onlyData, all others are accepted and ignored.
 func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 	set.Add("Model and data", &o.data)
+	set.Add("Hugging Face Hub", &o.hub)
 	rest := []struct {
 		title  string
 		target any
 	}{
-		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Watching", &o.watch}, {"Machine", &o.machine},
+		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Watching", &o.watch}, {"Publishing", &o.publish}, {"Machine", &o.machine},
 	}
 	for _, r := range rest {
 		if onlyData {
@@ -76,17 +79,29 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 	set.Recipes = recipe.Read
 }
 
-// describe replaces the names of datasets in dataset_dir by what is said of them there.
-func (o *dataOptions) describe() (err error) {
-	if o.Dataset, err = dataset.Described(o.Dir, o.Dataset); err != nil {
-		return exit.AsWrong(err)
+// describe replaces the names of datasets in dataset_dir by what is said of them there, and
+// those on the Hub by their folders, which it fetches.
+func (o *tuneOptions) describe(c *call) error {
+	for _, d := range []struct {
+		option string
+		names  *[]string
+	}{{"dataset", &o.data.Dataset}, {"eval_dataset", &o.data.Eval}} {
+		names, err := dataset.Described(o.data.Dir, *d.names)
+		if err != nil {
+			return exit.AsWrong(err)
+		}
+		if *d.names, err = o.hub.datasets(c, d.option, names); err != nil {
+			return err
+		}
 	}
-	o.Eval, err = dataset.Described(o.Dir, o.Eval)
-	return exit.AsWrong(err)
+	return nil
 }
 
 // model opens the base and configures it for the method.
-func (o *tuneOptions) model(planning bool) (*trainer.Base, error) {
+func (o *tuneOptions) model(c *call, planning bool) (*trainer.Base, error) {
+	if err := o.hub.models(c); err != nil {
+		return nil, err
+	}
 	m, err := openModel(o.data.Model, planning)
 	if err != nil {
 		return nil, err
