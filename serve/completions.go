@@ -133,11 +133,11 @@ func (s *Server) choose(name string) (*Model, error) {
 	for _, m := range s.Models {
 		names = append(names, m.Name)
 	}
-	what := "is missing"
+	what := "it is missing"
 	if name != "" {
-		what = "has no " + excerpt([]byte(name))
+		what = "there is no " + excerpt([]byte(name))
 	}
-	return nil, wrong("model", "this server %s; it has %s", what, strings.Join(names, ", ")).coded(http.StatusNotFound, "model_not_found")
+	return nil, wrong("model", "%s; this server has %s", what, strings.Join(names, ", ")).coded(http.StatusNotFound, "model_not_found")
 }
 
 // pieces calls emit with the parts of the answer, and returns why it ended.

@@ -70,7 +70,9 @@ func parseChat(body []byte) (*request, error) {
 		}
 	}
 	r.tools(f)
-	f.get("chat_template_kwargs", &r.chat.Variables, "an object")
+	if f.get("chat_template_kwargs", new(map[string]json.RawMessage), "an object") {
+		r.chat.Variables = f.raw["chat_template_kwargs"]
+	}
 	f.only("modalities", `["text"]`)
 	f.only("functions")
 	f.only("function_call")
