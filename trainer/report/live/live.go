@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"qlora/bindings"
+	"qlora/internal/webguard"
 	"qlora/trainer"
 	"qlora/trainer/report"
 )
@@ -32,7 +33,7 @@ type Page struct {
 	trainer.NoOutput
 	url    string
 	server *http.Server
-	gate   gate
+	hosts  webguard.Hosts
 
 	mu      sync.Mutex
 	run     run
@@ -53,7 +54,7 @@ func Listen(address string) (*Page, error) {
 	}
 	at := listener.Addr().(*net.TCPAddr)
 	p := &Page{
-		gate: newGate(host, at.IP.IsLoopback()), clients: map[*client]struct{}{}, ended: make(chan struct{}),
+		hosts: webguard.NewHosts(host, at.IP.IsLoopback()), clients: map[*client]struct{}{}, ended: make(chan struct{}),
 		run: run{Status: preparing, Log: []entry{}, Samples: []trainer.Sample{}},
 	}
 	name := at.IP.String()
@@ -64,7 +65,7 @@ func Listen(address string) (*Page, error) {
 	}
 	p.url = "http://" + net.JoinHostPort(name, fmt.Sprint(at.Port)) + "/"
 	p.server = newServer(p.handler())
-	go func() { _ = p.server.Serve(&bounded{Listener: listener, most: maxConnections}) }() // Close ends it
+	go func() { _ = p.server.Serve(webguard.Bound(listener, maxConnections)) }() // Close ends it
 	return p, nil
 }
 
@@ -72,7 +73,7 @@ func Listen(address string) (*Page, error) {
 func (p *Page) URL() string { return p.url }
 
 // Loopback reports whether only this machine reaches the page.
-func (p *Page) Loopback() bool { return p.gate.loopback }
+func (p *Page) Loopback() bool { return p.hosts.Loopback() }
 
 // farewell is how long Close waits for clients to receive the end.
 const farewell = 500 * time.Millisecond

@@ -49,7 +49,7 @@ func (p *Page) handler() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		switch {
-		case !p.gate.allows(r.Host):
+		case !p.hosts.Allows(r.Host):
 			http.Error(w, "this page is not served under that name: use the machine's IP address, or give the name with --live NAME:PORT", http.StatusForbidden)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			h.Set("Allow", "GET, HEAD")
