@@ -30,7 +30,7 @@ help:
 
 .PHONY: demo
 demo: ## tune a small 4-bit model and compare its answers before and after (under 2 minutes)
-	go run ./demo
+	go run ./cmd/qlora demo
 
 .PHONY: picture
 picture: demo build ## record docs/run.svg, a run in a terminal, and with a Chromium docs/live.gif, the page of a run
@@ -50,7 +50,7 @@ ASK = $(BUILD)/qlora generate --model out/demo/base --max_new_tokens 12 --prompt
 
 .PHONY: compare
 compare: ## run the demo's task with full fine-tuning, LoRA and QLoRA, and print one table
-	go run ./demo -compare
+	go run ./cmd/qlora demo --compare --output_dir out/compare
 
 .PHONY: retention
 retention: build ## measure what 4 bits cost in held-out loss, with MODEL=folder DATA=folder (over an hour; resumes)
