@@ -103,6 +103,19 @@ $(BUILD)/cmake/emu/Makefile: | $(CMAKE)
 $(BUILD)/cmake/cuda/Makefile: | $(CMAKE) $(NVCC)
 	@$(SETUP) -B $(@D) -DQLORA_CUDA=ON -DCMAKE_CUDA_COMPILER=$(abspath $(NVCC))
 
+# Processors that packages are made for; one that is not this machine's is built by the C compiler that tools/arm.py fetches.
+ARCHES ?= $(shell go env GOARCH)
+CROSS := $(TOOLCHAIN)/bin/aarch64-linux-gnu-gcc
+
+.PHONY: dist
+dist: ## pack build/dist: a tar.gz and a .deb, with ARCHES='amd64 arm64' of both processors; with the kernels for GPUs after make cuda
+	$(if $(filter arm64,$(filter-out $(shell go env GOARCH),$(ARCHES))),@tools/arm.py $(TOOLCHAIN) compiler)
+	go run ./cmd/internal/release -out $(BUILD)/dist $(foreach arch,$(ARCHES),$(if $(filter $(arch),$(shell go env GOARCH)),$(arch),$(arch)=$(CROSS)))
+
+.PHONY: dist-check
+dist-check: dist ## install the .deb in a bare Debian and run the demo there (root and debootstrap; 100 MB)
+	@tools/bare.sh $(BUILD)/dist
+
 .PHONY: test
 test: emu ## vet, all tests, and the concurrent packages under the race detector
 	go vet ./...
