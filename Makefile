@@ -30,7 +30,7 @@ help:
 
 .PHONY: demo
 demo: ## tune a small 4-bit model and compare its answers before and after (under 2 minutes)
-	go run ./demo
+	go run ./cmd/qlora demo
 
 .PHONY: picture
 picture: demo build ## record docs/run.svg, a run in a terminal, and with a Chromium docs/live.gif, the page of a run
@@ -50,7 +50,7 @@ ASK = $(BUILD)/qlora generate --model out/demo/base --max_new_tokens 12 --prompt
 
 .PHONY: compare
 compare: ## run the demo's task with full fine-tuning, LoRA and QLoRA, and print one table
-	go run ./demo -compare
+	go run ./cmd/qlora demo --compare --output_dir out/compare
 
 .PHONY: retention
 retention: build ## measure what 4 bits cost in held-out loss, with MODEL=folder DATA=folder (over an hour; resumes)
@@ -102,6 +102,19 @@ $(BUILD)/cmake/emu/Makefile: | $(CMAKE)
 
 $(BUILD)/cmake/cuda/Makefile: | $(CMAKE) $(NVCC)
 	@$(SETUP) -B $(@D) -DQLORA_CUDA=ON -DCMAKE_CUDA_COMPILER=$(abspath $(NVCC))
+
+# Processors that packages are made for; one that is not this machine's is built by the C compiler that tools/arm.py fetches.
+ARCHES ?= $(shell go env GOARCH)
+CROSS := $(TOOLCHAIN)/bin/aarch64-linux-gnu-gcc
+
+.PHONY: dist
+dist: ## pack build/dist: a tar.gz and a .deb, with ARCHES='amd64 arm64' of both processors; with the kernels for GPUs after make cuda
+	$(if $(filter arm64,$(filter-out $(shell go env GOARCH),$(ARCHES))),@tools/arm.py $(TOOLCHAIN) compiler)
+	go run ./cmd/internal/release -out $(BUILD)/dist $(foreach arch,$(ARCHES),$(if $(filter $(arch),$(shell go env GOARCH)),$(arch),$(arch)=$(CROSS)))
+
+.PHONY: dist-check
+dist-check: dist ## install the .deb in a bare Debian and run the demo there (root and debootstrap; 100 MB)
+	@tools/bare.sh $(BUILD)/dist
 
 .PHONY: test
 test: emu ## vet, all tests, and the concurrent packages under the race detector

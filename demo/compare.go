@@ -1,11 +1,10 @@
-package main
+package demo
 
 import (
 	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -20,12 +19,12 @@ import (
 const compareHead = "| method | trainable parameters | weights | gradients and optimizer | peak | held-out accuracy | tokens/s |\n|---|--:|--:|--:|--:|--:|--:|\n"
 
 // compare tunes by each method on the same questions for the same number of steps, and prints a table, which it also writes to compare.md in the folder.
-func compare(ctx context.Context, dev *cpu.Device, out string, train, asked []town.Record) error {
-	fmt.Println("device ", dev.Info().Detail)
+func compare(ctx context.Context, w io.Writer, dev *cpu.Device, out string, train, asked []town.Record) error {
+	fmt.Fprintln(w, "device ", dev.Info().Detail)
 	var table bytes.Buffer
 	table.WriteString(compareHead)
 	for _, method := range []string{methodFull, methodLoRA, methodQLoRA} {
-		row, err := compareMethod(ctx, dev, filepath.Join(out, method), method, train, asked)
+		row, err := compareMethod(ctx, w, dev, filepath.Join(out, method), method, train, asked)
 		if err != nil {
 			return fmt.Errorf("%s: %w", method, err)
 		}
@@ -34,18 +33,17 @@ func compare(ctx context.Context, dev *cpu.Device, out string, train, asked []to
 	s := settingsOf(methodQLoRA)
 	fmt.Fprintf(&table, "\n%d steps of %d questions each, in the same order; rank %d on all linear layers; learning rate %g, with full fine-tuning %g; %d questions held out.\nSizes are bytes. Computed in %s. On: %s.\n",
 		s.steps, s.batch, s.rank, s.rate, settingsOf(methodFull).rate, len(asked), computeType(dev), dev.Info().Detail)
-	fmt.Printf("\n%s", table.Bytes())
+	fmt.Fprintf(w, "\n%s", table.Bytes())
 	path := filepath.Join(out, "compare.md")
-	err := atomicfile.Write(path, 0o644, func(w io.Writer) error {
-		_, err := w.Write(table.Bytes())
+	if err := atomicfile.WriteFile(path, table.Bytes(), 0o644); err != nil {
 		return err
-	})
-	fmt.Println("\nwritten to", path)
-	return err
+	}
+	fmt.Fprintln(w, "\nwritten to", path)
+	return nil
 }
 
 // compareMethod tunes by one method and returns its line of the table.
-func compareMethod(ctx context.Context, dev *cpu.Device, out, method string, train, asked []town.Record) (string, error) {
+func compareMethod(ctx context.Context, w io.Writer, dev *cpu.Device, out, method string, train, asked []town.Record) (string, error) {
 	if err := clearLast(out); err != nil {
 		return "", err
 	}
@@ -53,8 +51,8 @@ func compareMethod(ctx context.Context, dev *cpu.Device, out, method string, tra
 	if err := writeBase(base); err != nil {
 		return "", err
 	}
-	fmt.Printf("\n%s:\n", method)
-	r, err := tune(ctx, dev, out, method, settingsOf(method), train, report.NewConsole(os.Stdout))
+	fmt.Fprintf(w, "\n%s:\n", method)
+	r, err := tune(ctx, dev, out, method, settingsOf(method), train, report.NewConsole(w))
 	if err != nil {
 		return "", err
 	}

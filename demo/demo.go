@@ -1,19 +1,17 @@
-// Command demo shows the effect of tuning with QLoRA, in two minutes on two processors.
+// Package demo shows the effect of tuning with QLoRA, in two minutes on two processors.
 //
 // Its embedded base model was trained on demo/town's texts about the people of a town, and has never seen a question. The demo stores the base in 4 bits,
 // tunes it on questions about some of the people, and asks about the others before and after. The base already knew the answers; the adapter taught it how
 // to answer.
 //
 // It is also an example of the packages nn, lora and trainer: tune.go trains, exam.go loads an adapter and generates.
-package main
+package demo
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -26,27 +24,21 @@ import (
 	"qlora/trainer/report"
 )
 
-func main() {
-	out := flag.String("out", "out", "`folder` for what the demonstration leaves behind")
-	compared := flag.Bool("compare", false, "tune by full fine-tuning, LoRA and QLoRA instead, and print one table")
-	validation := flag.Bool("validation", false, "ask the validation questions, by which the settings were chosen, instead of the held-out ones")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	if err := run(*out, *compared, *validation); err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
-	}
+// Options are the settings of a demonstration. The command line reads the tags.
+type Options struct {
+	OutputDir  string `option:"output_dir" path:"true" help:"folder for the base, the questions, the adapter and the loss curve"`
+	Compare    bool   `option:"compare" help:"tune by full fine-tuning, LoRA and QLoRA instead, and print one table"`
+	Validation bool   `option:"validation" help:"ask the validation questions, by which the settings were chosen, instead of the held-out ones"`
 }
 
-func run(out string, compared, validation bool) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+// DefaultOptions returns the options of the demonstration in the README.
+func DefaultOptions() Options { return Options{OutputDir: filepath.Join("out", "demo")} }
+
+// Run gives the demonstration, and prints it to w.
+func Run(ctx context.Context, w io.Writer, o Options) error {
 	questions := town.New(townSeed).Questions()
 	asked := questions.HeldOut
-	if validation {
+	if o.Validation {
 		asked = questions.Validation
 	}
 	best, err := cpu.Options{}.Choose()
@@ -58,10 +50,10 @@ func run(out string, compared, validation bool) error {
 		return err
 	}
 	defer device.Close()
-	if compared {
-		return compare(ctx, device, filepath.Join(out, "compare"), questions.Train, asked)
+	if o.Compare {
+		return compare(ctx, w, device, o.OutputDir, questions.Train, asked)
 	}
-	return demonstrate(ctx, os.Stdout, device, filepath.Join(out, "demo"), questions.Train, asked)
+	return demonstrate(ctx, w, device, o.OutputDir, questions.Train, asked)
 }
 
 // computeType returns torch's name of the type that the device computes in.
