@@ -52,8 +52,8 @@ static void order_floats(float *out, const float *in, int order) {
 	}
 }
 
-// Writes 64 elements in an order of bfloat16.
-static void order_halves(uint16_t *out, const float *in, int order) {
+// Writes 64 elements in an order of bfloat16, apart between each 16 of decode_words.
+static void order_halves(uint16_t *out, const float *in, int order, int apart) {
 	uint16_t half[decode_unit];
 	for (int i = 0; i < decode_unit; i++) half[i] = to_bf16_bits(in[i]);
 	if (order == decode_bf16) {
@@ -62,9 +62,18 @@ static void order_halves(uint16_t *out, const float *in, int order) {
 	}
 	for (int i = 0; i < 16; i++)
 		for (int j = 0; j < 2; j++) {
-			out[32 * j + i] = half[4 * i + 2 * j + 1];
-			out[32 * j + 16 + i] = half[4 * i + 2 * j];
+			out[2 * j * apart + i] = half[4 * i + 2 * j + 1];
+			out[(2 * j + 1) * apart + i] = half[4 * i + 2 * j];
 		}
+}
+
+// Writes the elements of a row from k on in an order of bfloat16.
+static void order_bf16(uint16_t *row, const float *in, int order, long k, long padded) {
+	int second = k / decode_unit % 2; // of two units
+	if (order == decode_words && (second || k + decode_unit < padded))
+		order_halves(row + k - second * (decode_unit - 16), in, order, 32);
+	else
+		order_halves(row + k, in, order, 16);
 }
 
 void decode_arrange(void *dst, const struct kernels_operand *x, int rows, long depth, int order, float scale) {
@@ -78,7 +87,7 @@ void decode_arrange(void *dst, const struct kernels_operand *x, int rows, long d
 			if (order < decode_bf16)
 				order_floats((float *)dst + r * padded + k, in, order);
 			else
-				order_halves((uint16_t *)dst + r * padded + k, in, order);
+				order_bf16((uint16_t *)dst + r * padded, in, order, k, padded);
 		}
 }
 

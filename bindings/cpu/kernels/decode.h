@@ -14,7 +14,7 @@ enum decode_order {
 	decode_halves,  // of each 32 the 16 even ones, then the 16 odd ones
 	decode_nibbles, // of each 64, seen as [8][4][2]: the odd and the even ones of each pair, pair by pair
 	decode_bf16,    // as they are, rounded to bfloat16 as are the next
-	decode_words,   // of each 64, seen as [16][2][2]: the odd and the even ones of each pair, pair by pair
+	decode_words,   // of each 128, or the last 64, seen as [32][2][2]: the odd and the even ones of each pair, pair by pair
 };
 
 // The elements of X are padded with zeros to a multiple of this.
