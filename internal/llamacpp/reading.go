@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"fmt"
 
+	"qlora/internal/ggml"
 	"qlora/internal/gguf"
 )
 
@@ -154,9 +155,9 @@ func (r *reading) dtype() string {
 		}
 		name := "bfloat16"
 		switch t.Type {
-		case gguf.F32:
+		case ggml.F32:
 			name = "float32"
-		case gguf.F16:
+		case ggml.F16:
 			name = "float16"
 		}
 		elements[name] += t.Elements()

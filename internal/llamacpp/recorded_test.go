@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/internal/formulaweights"
+	"qlora/internal/ggml"
 	"qlora/internal/gguf"
 	"qlora/internal/halffloat"
 )
@@ -288,7 +289,7 @@ func (r recorded) write(t *testing.T, m *Model, f folder) string {
 	}
 	var entries []gguf.Entry
 	for _, w := range r.Tensors {
-		entries = append(entries, gguf.Entry{Name: w.Name, Type: gguf.F32, Shape: w.Shape, Write: func(out io.Writer) error {
+		entries = append(entries, gguf.Entry{Name: w.Name, Type: ggml.F32, Shape: w.Shape, Write: func(out io.Writer) error {
 			_, err := out.Write(data[w.Name])
 			return err
 		}})
