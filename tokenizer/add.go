@@ -110,7 +110,7 @@ func (t *Tokenizer) inherit(old *Tokenizer, added []addedToken, text []byte) {
 	for id, special := range old.special {
 		t.special[id] = t.special[id] || special
 	}
-	t.files, t.sum, t.path = old.Files(), old.sum, old.path
+	t.files, t.sum, t.path, t.dir = old.Files(), old.sum, old.path, old.dir
 	t.added = slices.Concat(old.added, added)
 	t.digest("added tokens", text)
 }

@@ -17,7 +17,7 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 	if t.text != nil {
 		return slices.Clone(t.text), nil
 	}
-	return readFile(t.path)
+	return t.dir.read(t.path)
 }
 
 // Definition returns the files that define the tokenizer in a folder, by name, with the tokens
@@ -28,7 +28,7 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 func (t *Tokenizer) Definition() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, path := range t.files {
-		data, err := readFile(path)
+		data, err := t.dir.read(path)
 		if err != nil {
 			return nil, err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 )
@@ -22,7 +21,13 @@ var tokenizerFiles = []string{
 // special_tokens_map.json, which wins, and added_tokens.json. Where none names an EOS token,
 // the first eos_token_id of generation_config.json or config.json is used. The named tokens are
 // special whatever tokenizer.json says.
-func LoadFolder(dir string) (*Tokenizer, error) {
+func LoadFolder(dir string) (*Tokenizer, error) { return loadFolder(placeOf(dir)) }
+
+// LoadFiles reads the tokenizer of a model whose files are files, as [LoadFolder] does. Name
+// stands for their folder in messages.
+func LoadFiles(files fs.FS, name string) (*Tokenizer, error) { return loadFolder(place{files, name}) }
+
+func loadFolder(dir place) (*Tokenizer, error) {
 	t, settings, err := loadSource(dir)
 	if err != nil {
 		return nil, err
@@ -30,16 +35,15 @@ func LoadFolder(dir string) (*Tokenizer, error) {
 	settings.name(t)
 	for _, name := range []string{"generation_config.json", "config.json"} {
 		if t.eos < 0 {
-			if err := t.readEOS(filepath.Join(dir, name)); err != nil {
+			if err := t.readEOS(dir, dir.path(name)); err != nil {
 				return nil, err
 			}
 		}
 	}
 	t.files = nil
 	for _, name := range tokenizerFiles {
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			t.files = append(t.files, path)
+		if info, err := fs.Stat(dir.files, name); err == nil && info.Mode().IsRegular() {
+			t.files = append(t.files, dir.path(name))
 		}
 	}
 	if !slices.Contains(t.files, t.path) {
@@ -49,8 +53,8 @@ func LoadFolder(dir string) (*Tokenizer, error) {
 }
 
 // readJSON reads a file into a value; a missing file is no error.
-func (t *Tokenizer) readJSON(path string, into any) error {
-	data, err := readFile(path)
+func (t *Tokenizer) readJSON(dir place, path string, into any) error {
+	data, err := dir.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -80,11 +84,11 @@ func (n *namedToken) UnmarshalJSON(data []byte) error {
 }
 
 // readEOS sets the EOS token from its id, a number or a list of numbers.
-func (t *Tokenizer) readEOS(path string) error {
+func (t *Tokenizer) readEOS(dir place, path string) error {
 	var config struct {
 		EOS json.RawMessage `json:"eos_token_id"`
 	}
-	if err := t.readJSON(path, &config); err != nil {
+	if err := t.readJSON(dir, path, &config); err != nil {
 		return err
 	}
 	if len(config.EOS) == 0 || string(config.EOS) == "null" {

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-
-	"qlora/internal/gitlfs"
 )
 
 // Limits on what a file may request; real files stay far below them.
@@ -21,7 +18,12 @@ const (
 // Load reads one tokenizer.json. BOS, EOS and PAD stay unset: that file does not name them; see
 // LoadFolder.
 func Load(path string) (*Tokenizer, error) {
-	data, err := readFile(path)
+	return placeOf(filepath.Dir(path)).load(path)
+}
+
+// load reads the tokenizer.json at path.
+func (p place) load(path string) (*Tokenizer, error) {
+	data, err := p.read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +31,7 @@ func Load(path string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.files, t.path = []string{path}, path
+	t.files, t.path, t.dir = []string{path}, path, p
 	t.digest(path, data)
 	return t, nil
 }
@@ -41,20 +43,6 @@ func (t *Tokenizer) digest(path string, data []byte) {
 	fmt.Fprintf(h, "%q %d\n", filepath.Base(path), len(data))
 	h.Write(data)
 	h.Sum(t.sum[:0])
-}
-
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxFileBytes {
-		return nil, fmt.Errorf("%s: %d bytes exceed the limit of a tokenizer file, %d", path, info.Size(), maxFileBytes)
-	}
-	if err := gitlfs.Check(path); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return os.ReadFile(path)
 }
 
 func parse(data []byte) (*Tokenizer, error) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +30,7 @@ var namedKeys = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pa
 
 // readSettings reads the files next to a vocabulary. Where tokenizer_config.json lists the added
 // tokens, special_tokens_map.json and added_tokens.json are not read.
-func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
+func (t *Tokenizer) readSettings(dir place) (*folderSettings, error) {
 	var config struct {
 		Class       string                 `json:"tokenizer_class"`
 		AddBOS      *bool                  `json:"add_bos_token"`
@@ -41,11 +40,11 @@ func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 		Decoder     map[string]*addedToken `json:"added_tokens_decoder"`
 	}
 	var raw, more map[string]json.RawMessage
-	path := filepath.Join(dir, "tokenizer_config.json")
-	if err := t.readJSON(path, &raw); err != nil {
+	path := dir.path("tokenizer_config.json")
+	if err := t.readJSON(dir, path, &raw); err != nil {
 		return nil, err
 	}
-	if err := t.readJSON(path, &config); err != nil {
+	if err := t.readJSON(dir, path, &config); err != nil {
 		return nil, err
 	}
 	s := &folderSettings{
@@ -67,19 +66,19 @@ func (t *Tokenizer) readSettings(dir string) (*folderSettings, error) {
 		s.sortAdded()
 		return s, nil
 	}
-	path = filepath.Join(dir, "special_tokens_map.json")
-	if err := t.readJSON(path, &more); err != nil {
+	path = dir.path("special_tokens_map.json")
+	if err := t.readJSON(dir, path, &more); err != nil {
 		return nil, err
 	}
 	if err := s.readNames(more); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return s, s.readTable(t, filepath.Join(dir, "added_tokens.json"))
+	return s, s.readTable(t, dir, dir.path("added_tokens.json"))
 }
 
 // readModelSettings also reads the model's type from config.json, and its class if
 // tokenizer_config.json has none.
-func (t *Tokenizer) readModelSettings(dir string) (*folderSettings, error) {
+func (t *Tokenizer) readModelSettings(dir place) (*folderSettings, error) {
 	s, err := t.readSettings(dir)
 	if err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (t *Tokenizer) readModelSettings(dir string) (*folderSettings, error) {
 		Class     string `json:"tokenizer_class"`
 		ModelType string `json:"model_type"`
 	}
-	if err := t.readJSON(filepath.Join(dir, "config.json"), &model); err != nil {
+	if err := t.readJSON(dir, dir.path("config.json"), &model); err != nil {
 		return nil, err
 	}
 	s.class, s.modelType = cmp.Or(s.class, strings.TrimSuffix(model.Class, "Fast")), model.ModelType
@@ -96,9 +95,9 @@ func (t *Tokenizer) readModelSettings(dir string) (*folderSettings, error) {
 }
 
 // readTable reads an added_tokens.json: the ids by token.
-func (s *folderSettings) readTable(t *Tokenizer, path string) error {
+func (s *folderSettings) readTable(t *Tokenizer, dir place, path string) error {
 	var table map[string]int32
-	if err := t.readJSON(path, &table); err != nil {
+	if err := t.readJSON(dir, path, &table); err != nil {
 		return err
 	}
 	for content, id := range table {

@@ -13,7 +13,7 @@ import (
 // A source is a kind of file that defines the tokenizer of a folder.
 type source struct {
 	pattern string // of its name; of several files the first by name is read
-	load    func(dir, path string, data []byte) (*Tokenizer, *folderSettings, error)
+	load    func(dir place, path string, data []byte) (*Tokenizer, *folderSettings, error)
 }
 
 // sources lists the kinds of files in the order in which they are looked for.
@@ -32,8 +32,8 @@ var convertedFiles = []string{"spiece.model", "sentencepiece.bpe.model", "spm.mo
 
 // findSource returns the file that defines a folder's tokenizer, and its kind; "" and nil for
 // tokenizer.json. An error that is [fs.ErrNotExist] says that there is none.
-func findSource(dir string) (string, *source, error) {
-	entries, err := os.ReadDir(dir)
+func findSource(dir place) (string, *source, error) {
+	entries, err := dir.entries()
 	if err != nil {
 		return "", nil, err
 	}
@@ -42,24 +42,24 @@ func findSource(dir string) (string, *source, error) {
 		names = append(names, e.Name())
 	}
 	if slices.Contains(names, "tokenizer.json") {
-		return filepath.Join(dir, "tokenizer.json"), nil, nil
+		return dir.path("tokenizer.json"), nil, nil
 	}
 	for i := range sources {
 		for _, name := range names {
 			if ok, _ := filepath.Match(sources[i].pattern, name); ok {
-				return filepath.Join(dir, name), &sources[i], nil
+				return dir.path(name), &sources[i], nil
 			}
 		}
 	}
 	for _, name := range convertedFiles {
 		if slices.Contains(names, name) {
-			return "", nil, unsupported(filepath.Join(dir, name), "a tokenizer is not read from this file")
+			return "", nil, unsupported(dir.path(name), "a tokenizer is not read from this file")
 		}
 	}
 	if slices.Contains(names, "vocab.txt") {
-		return "", nil, fmt.Errorf("%s: a WordPiece tokenizer is not supported; take a model with BPE or Unigram", filepath.Join(dir, "vocab.txt"))
+		return "", nil, fmt.Errorf("%s: a WordPiece tokenizer is not supported; take a model with BPE or Unigram", dir.path("vocab.txt"))
 	}
-	return "", nil, missing{dir}
+	return "", nil, missing{dir.name}
 }
 
 // missing is the error for a folder without a tokenizer.
@@ -72,8 +72,11 @@ func (m missing) Error() string {
 func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Exists reports whether a folder has a file that defines a tokenizer.
-func Exists(dir string) bool {
-	_, _, err := findSource(dir)
+func Exists(dir string) bool { return ExistsIn(os.DirFS(dir)) }
+
+// ExistsIn reports whether one of files defines a tokenizer.
+func ExistsIn(files fs.FS) bool {
+	_, _, err := findSource(place{files, ""})
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
@@ -83,19 +86,19 @@ func unsupported(path, why string) error {
 }
 
 // loadSource reads the file that defines a folder's tokenizer.
-func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
+func loadSource(dir place) (*Tokenizer, *folderSettings, error) {
 	path, s, err := findSource(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	if s == nil {
-		t, err := Load(path)
+		t, err := dir.load(path)
 		if err != nil {
 			return nil, nil, err
 		}
 		return t.withFolder(dir)
 	}
-	data, err := readFile(path)
+	data, err := dir.read(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,14 +106,14 @@ func loadSource(dir string) (*Tokenizer, *folderSettings, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	t.path = path
+	t.path, t.dir = path, dir
 	t.digest(path, data)
 	return t, settings, nil
 }
 
 // withFolder returns the tokenizer of a tokenizer.json with the tokens that only the files next
 // to it list or name, or list with other flags, as transformers adds them.
-func (t *Tokenizer) withFolder(dir string) (*Tokenizer, *folderSettings, error) {
+func (t *Tokenizer) withFolder(dir place) (*Tokenizer, *folderSettings, error) {
 	s, err := t.readSettings(dir)
 	if err != nil {
 		return nil, nil, err
@@ -156,7 +159,7 @@ var plainClasses = []string{
 }
 
 // loadTokenizerModel reads a tokenizer.model: a SentencePiece model, or a file of tiktoken.
-func loadTokenizerModel(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
+func loadTokenizerModel(dir place, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
 		return nil, nil, fmt.Errorf("%s is a Git LFS pointer, not the file; fetch it with: git lfs pull", path)
 	}

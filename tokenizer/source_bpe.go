@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -67,7 +66,7 @@ func (s *folderSettings) bpeClassOf() *bpeClass {
 }
 
 // loadBPE reads a vocab.json and the merges.txt next to it.
-func loadBPE(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
+func loadBPE(dir place, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	var reader Tokenizer
 	s, err := reader.readModelSettings(dir)
 	if err != nil {
@@ -81,8 +80,8 @@ func loadBPE(dir, path string, data []byte) (*Tokenizer, *folderSettings, error)
 	if f.vocab, err = readBPEVocab(data); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	merges := filepath.Join(dir, "merges.txt")
-	text, err := readFile(merges)
+	merges := dir.path("merges.txt")
+	text, err := dir.read(merges)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -37,7 +37,7 @@ var oldTekkenSpecials = []string{
 }
 
 // loadTekken reads a tekken.json.
-func loadTekken(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
+func loadTekken(dir place, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	var reader Tokenizer
 	s, err := reader.readModelSettings(dir)
 	if err != nil {

@@ -94,7 +94,7 @@ func tiktokenKindOf(name, class string) *tiktokenKind {
 }
 
 // loadTiktoken reads a file of tiktoken: a line for each token, in base64, with its rank.
-func loadTiktoken(dir, path string, data []byte) (*Tokenizer, *folderSettings, error) {
+func loadTiktoken(dir place, path string, data []byte) (*Tokenizer, *folderSettings, error) {
 	var reader Tokenizer
 	s, err := reader.readModelSettings(dir)
 	if err != nil {

@@ -36,6 +36,7 @@ type Tokenizer struct {
 	files         []string
 	sum           [32]byte
 
+	dir   place        // that the files are in
 	path  string       // of the file that defines the vocabulary
 	text  []byte       // the tokenizer.json where it is not the file at path
 	list  []addedToken // all added tokens

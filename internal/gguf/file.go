@@ -16,13 +16,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"qlora/internal/ggml"
 	"qlora/internal/gitlfs"
 )
 
 // A Tensor is a tensor in a mapped file.
 type Tensor struct {
 	Name  string
-	Type  Type
+	Type  ggml.Type
 	Shape []int  // outermost first, [rows, cols]: the reverse of the file's order; empty for a scalar
 	Data  []byte // blocks along the rows, row-major: a read-only view of the file, valid until Close
 }

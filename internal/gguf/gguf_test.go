@@ -12,9 +12,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"qlora/internal/ggml"
 )
 
-func entry(name string, kind Type, data []byte, shape ...int) Entry {
+func entry(name string, kind ggml.Type, data []byte, shape ...int) Entry {
 	return Entry{name, kind, shape, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
@@ -44,16 +46,16 @@ func someTensors() []Entry {
 		return b
 	}
 	return []Entry{
-		entry("matrix", F32, values(24), 2, 3),
-		entry("vector", F16, values(10), 5),
-		entry("blocks", Q8_0, values(4*34), 2, 64),
-		entry("cube", BF16, values(48), 2, 3, 4),
+		entry("matrix", ggml.F32, values(24), 2, 3),
+		entry("vector", ggml.F16, values(10), 5),
+		entry("blocks", ggml.Q8_0, values(4*34), 2, 64),
+		entry("cube", ggml.BF16, values(48), 2, 3, 4),
 	}
 }
 
 func TestWriteThenOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.gguf")
-	require.NoError(t, Write(path, all, append(someTensors(), entry("scalar", F32, make([]byte, 4)), entry("zero", F32, nil, 0, 7))))
+	require.NoError(t, Write(path, all, append(someTensors(), entry("scalar", ggml.F32, make([]byte, 4)), entry("zero", ggml.F32, nil, 0, 7))))
 	f, err := Open(path)
 	require.NoError(t, err)
 	defer f.Close()
@@ -139,14 +141,14 @@ func TestWriteRefuses(t *testing.T) {
 		"a int among arrays":     {Metadata{{"a", []any{1}}}, nil},
 		"occurs twice":           {Metadata{{"a", true}, {"a", true}}, nil},
 		"power of two":           {Metadata{{"general.alignment", uint32(3)}}, nil},
-		"tensor \"a\" of 1 dim":  {nil, []Entry{entry("a", F32, nil, 0), entry("a", F32, nil, 0)}},
-		"whole number":           {nil, []Entry{entry("a", Q4_K, nil, 128)}},
-		"is unknown":             {nil, []Entry{entry("a", Type(5), nil, 32)}},
-		"too large":              {nil, []Entry{entry("a", F32, nil, 1<<40, 1<<40)}},
-		"of 5 dimensions":        {nil, []Entry{entry("a", F32, nil, 1, 1, 1, 1, 1)}},
-		"4 of its 8 bytes":       {nil, []Entry{entry("a", F32, make([]byte, 4), 2)}},
-		"4 bytes more than":      {nil, []Entry{entry("a", F32, make([]byte, 12), 2)}},
-		"negative":               {nil, []Entry{entry("a", F32, nil, -1)}},
+		"tensor \"a\" of 1 dim":  {nil, []Entry{entry("a", ggml.F32, nil, 0), entry("a", ggml.F32, nil, 0)}},
+		"whole number":           {nil, []Entry{entry("a", ggml.Q4_K, nil, 128)}},
+		"is unknown":             {nil, []Entry{entry("a", ggml.Type(5), nil, 32)}},
+		"too large":              {nil, []Entry{entry("a", ggml.F32, nil, 1<<40, 1<<40)}},
+		"of 5 dimensions":        {nil, []Entry{entry("a", ggml.F32, nil, 1, 1, 1, 1, 1)}},
+		"4 of its 8 bytes":       {nil, []Entry{entry("a", ggml.F32, make([]byte, 4), 2)}},
+		"4 bytes more than":      {nil, []Entry{entry("a", ggml.F32, make([]byte, 12), 2)}},
+		"negative":               {nil, []Entry{entry("a", ggml.F32, nil, -1)}},
 		"key \"\" is empty, too": {Metadata{{"", true}}, nil},
 	} {
 		require.ErrorContains(t, Write(path, c.metadata, c.tensors), want)
@@ -167,7 +169,7 @@ func u64(n uint64) []byte  { return binary.LittleEndian.AppendUint64(nil, n) }
 func text(s string) []byte { return appendText(nil, s) }
 
 // described returns the description of a tensor.
-func described(name string, kind Type, offset uint64, shape ...uint64) []byte {
+func described(name string, kind ggml.Type, offset uint64, shape ...uint64) []byte {
 	b := append(text(name), u32(uint32(len(shape)))...)
 	for _, n := range shape {
 		b = append(b, u64(n)...)
@@ -207,19 +209,19 @@ func TestOpenRefuses(t *testing.T) {
 		"alignment 0":           {raw(0, 1, text("general.alignment"), u32(valueUint32), u32(0)), "general.alignment is 0"},
 		"alignment 2^31":        {raw(0, 1, text("general.alignment"), u32(valueUint32), u32(1<<31)), "general.alignment is 2147483648"},
 		"alignment of text":     {raw(0, 1, text("general.alignment"), u32(valueString), text("x")), "general.alignment is x"},
-		"5 dimensions":          {raw(1, 0, described("t", F32, 0, 1, 1, 1, 1, 1)), "5 dimensions"},
+		"5 dimensions":          {raw(1, 0, described("t", ggml.F32, 0, 1, 1, 1, 1, 1)), "5 dimensions"},
 		"unknown type":          {raw(1, 0, described("t", 4, 0, 32)), "type 4 is unknown"},
-		"partial blocks":        {raw(1, 0, described("t", Q4_K, 0, 128)), "rows of 128 elements are no whole number of Q4_K's blocks"},
-		"overflow":              {raw(1, 0, described("t", F32, 0, 1<<40, 1<<40)), "too large"},
-		"overflow beside zero":  {raw(1, 0, described("t", F32, 0, 0, 1<<40, 1<<40)), "too large"},
-		"dimension of 2^63":     {raw(1, 0, described("t", F32, 0, 1<<63)), "a dimension of 9223372036854775808"},
-		"unaligned":             {raw(1, 0, described("t", F32, 8, 1), make([]byte, 100)), "begins at byte 8"},
-		"offset of 2^63":        {raw(1, 0, described("t", F32, 1<<63, 1)), "begins at byte 9223372036854775808"},
-		"truncated data":        {raw(1, 0, described("t", F32, 0, 64), make([]byte, 60)), "it is truncated"},
-		"overlap":               {raw(2, 0, described("t", F32, 0, 64), described("u", F32, 32, 4), make([]byte, 500)), `tensor "u" begins at byte 32 of the data, and the one before it ends at 256`},
-		"tensor twice":          {raw(2, 0, described("t", F32, 0, 1), described("t", F32, 32, 1), make([]byte, 500)), "two tensors"},
-		"nameless":              {raw(1, 0, described("", F32, 0, 1)), "the file is damaged"},
-		"long name":             {raw(1, 0, described(strings.Repeat("n", 2000), F32, 0, 1)), "a string of 2000 bytes"},
+		"partial blocks":        {raw(1, 0, described("t", ggml.Q4_K, 0, 128)), "rows of 128 elements are no whole number of Q4_K's blocks"},
+		"overflow":              {raw(1, 0, described("t", ggml.F32, 0, 1<<40, 1<<40)), "too large"},
+		"overflow beside zero":  {raw(1, 0, described("t", ggml.F32, 0, 0, 1<<40, 1<<40)), "too large"},
+		"dimension of 2^63":     {raw(1, 0, described("t", ggml.F32, 0, 1<<63)), "a dimension of 9223372036854775808"},
+		"unaligned":             {raw(1, 0, described("t", ggml.F32, 8, 1), make([]byte, 100)), "begins at byte 8"},
+		"offset of 2^63":        {raw(1, 0, described("t", ggml.F32, 1<<63, 1)), "begins at byte 9223372036854775808"},
+		"truncated data":        {raw(1, 0, described("t", ggml.F32, 0, 64), make([]byte, 60)), "it is truncated"},
+		"overlap":               {raw(2, 0, described("t", ggml.F32, 0, 64), described("u", ggml.F32, 32, 4), make([]byte, 500)), `tensor "u" begins at byte 32 of the data, and the one before it ends at 256`},
+		"tensor twice":          {raw(2, 0, described("t", ggml.F32, 0, 1), described("t", ggml.F32, 32, 1), make([]byte, 500)), "two tensors"},
+		"nameless":              {raw(1, 0, described("", ggml.F32, 0, 1)), "the file is damaged"},
+		"long name":             {raw(1, 0, described(strings.Repeat("n", 2000), ggml.F32, 0, 1)), "a string of 2000 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "m.gguf")
@@ -241,7 +243,7 @@ func writeSplit(t *testing.T, no func(i int) uint16, tensors int32) string {
 	path := func(i int) string { return filepath.Join(dir, fmt.Sprintf("m-%05d-of-00003.gguf", i+1)) }
 	for i := range 3 {
 		m := Metadata{{"split.no", no(i)}, {"split.count", uint16(3)}, {"split.tensors.count", tensors}}
-		require.NoError(t, Write(path(i), m, []Entry{entry(fmt.Sprint("t", i), F32, []byte{byte(i), 0, 0, 0}, 1)}))
+		require.NoError(t, Write(path(i), m, []Entry{entry(fmt.Sprint("t", i), ggml.F32, []byte{byte(i), 0, 0, 0}, 1)}))
 	}
 	return path(0)
 }
@@ -290,7 +292,7 @@ func FuzzOpen(f *testing.F) {
 	golden, err := os.ReadFile("testdata/python.gguf")
 	require.NoError(f, err)
 	f.Add(golden)
-	f.Add(raw(1, 0, described("t", Q8_0, 0, 32), make([]byte, 100)))
+	f.Add(raw(1, 0, described("t", ggml.Q8_0, 0, 32), make([]byte, 100)))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		h, err := parseHeader(file)
 		if err != nil {

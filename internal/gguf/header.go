@@ -8,6 +8,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"qlora/internal/ggml"
 )
 
 const magic = "GGUF"
@@ -22,7 +24,7 @@ type header struct {
 // An extent is a tensor's place in the data.
 type extent struct {
 	name       string
-	kind       Type
+	kind       ggml.Type
 	shape      []int
 	begin, end int
 }
@@ -125,7 +127,7 @@ func (d *decoder) extent(alignment int) (extent, error) {
 		e.shape[len(e.shape)-1-i] = int(n)
 	}
 	b = b[8*dimensions:]
-	e.kind = Type(binary.LittleEndian.Uint32(b))
+	e.kind = ggml.Type(binary.LittleEndian.Uint32(b))
 	size, err := byteSize(e.kind, e.shape)
 	if err != nil {
 		return e, fmt.Errorf("%q: %w", excerpt(e.name), err)
@@ -140,7 +142,7 @@ func (d *decoder) extent(alignment int) (extent, error) {
 
 // byteSize returns the bytes of a tensor, or an error if the type is unknown, a row is no
 // whole number of blocks, or the size overflows.
-func byteSize(kind Type, shape []int) (int, error) {
+func byteSize(kind ggml.Type, shape []int) (int, error) {
 	elements, size := kind.Block()
 	if elements == 0 {
 		return 0, fmt.Errorf("%v is unknown; take the model in another quantization, such as Q8_0 or Q4_K_M", kind)

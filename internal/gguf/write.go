@@ -7,13 +7,14 @@ import (
 	"math"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/ggml"
 )
 
 // An Entry is a tensor to write. Write must write its data: exactly as many bytes as Type and
 // Shape require.
 type Entry struct {
 	Name  string
-	Type  Type
+	Type  ggml.Type
 	Shape []int // outermost first
 	Write func(io.Writer) error
 }
