@@ -41,20 +41,49 @@ func Open(opts Options, product Product) (*View, error) {
 // Notes returns messages about what is not read of the configurations.
 func (v *View) Notes() []string { return v.job.Notes() }
 
+// part returns the weight called name.
+func (v *View) part(name string) (part, error) {
+	source, own := name, v.job.names[name]
+	if name == v.twin {
+		source, own = v.source, v.job.model.Head.Name+".weight"
+	}
+	return v.job.part(name, source, own)
+}
+
+// Shape returns the shape of a tensor without computing it.
+func (v *View) Shape(name string) ([]int, error) {
+	p, err := v.part(name)
+	if err == nil && p.transposed {
+		return []int{p.shape[1], p.shape[0]}, nil
+	}
+	return p.shape, err
+}
+
+// DType returns the type of most elements of the base, or of those that its quantized
+// weights were made from.
+func (v *View) DType() checkpoint.DType {
+	elements := map[checkpoint.DType]int{}
+	best := checkpoint.F32
+	for _, name := range v.names {
+		if p, err := v.part(name); err == nil {
+			if elements[p.dtype] += p.tensor.Elements(); elements[p.dtype] > elements[best] {
+				best = p.dtype
+			}
+		}
+	}
+	return best
+}
+
 // Tensor returns a tensor of the base, or the merged one. A matrix that the folder has
 // transposed, and a base that the adapter changes, are computed at once; others by rows
 // as they are read.
 func (v *View) Tensor(name string) (checkpoint.Tensor, error) {
-	j, source, own := v.job, name, v.job.names[name]
-	if name == v.twin {
-		source, own = v.source, j.model.Head.Name+".weight"
-	}
-	p, err := j.part(name, source, own)
+	p, err := v.part(name)
 	if err != nil {
 		return checkpoint.Tensor{}, err
 	}
-	t := p.tensor
-	if t.Name = name; !j.touched(p) {
+	j, t := v.job, p.tensor
+	if t.Name = name; !j.touched(p) && (t.IsDense() || !p.transposed) {
 		return t, nil
 	}
 	m := j.matrix(p)

@@ -57,7 +57,7 @@ func Root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(err) })
-	root.AddCommand(Train(), Plan(), Preview(), Generate(), Eval(), Merge(), Quantize(), Import(), Doctor(), Completion())
+	root.AddCommand(Train(), Plan(), Preview(), Generate(), Eval(), Merge(), Export(), Quantize(), Import(), Doctor(), Completion())
 	return root
 }
 
