@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,6 +148,13 @@ func (f *Folder) readConfig(raw json.RawMessage) error {
 		return fmt.Errorf("%s: chat_template is neither a template nor a list of named ones", filepath.Join(f.Dir, ConfigFile))
 	}
 	return nil
+}
+
+// Sources returns the folder's template, "" if it has none, and those with other names.
+func (f *Folder) Sources() (template string, named map[string]string) {
+	named = maps.Clone(f.sources)
+	delete(named, defaultName)
+	return f.sources[defaultName], named
 }
 
 // Has reports whether the folder has a template.

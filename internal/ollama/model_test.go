@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"qlora/internal/ggml"
 	"qlora/internal/gguf"
 )
 
@@ -95,7 +96,7 @@ func TestParseName(t *testing.T) {
 func writeGGUF(t *testing.T, path string) {
 	t.Helper()
 	metadata := gguf.Metadata{}.Set("general.architecture", "llama").Set("general.file_type", uint32(0))
-	require.NoError(t, gguf.Write(path, metadata, []gguf.Entry{{Name: "x", Type: gguf.F32, Shape: []int{3, 500}, Write: func(out io.Writer) error {
+	require.NoError(t, gguf.Write(path, metadata, []gguf.Entry{{Name: "x", Type: ggml.F32, Shape: []int{3, 500}, Write: func(out io.Writer) error {
 		_, err := out.Write(make([]byte, 6000))
 		return err
 	}}}))

@@ -42,23 +42,24 @@ type Job struct {
 	tied     bool                      // the head stays tied to the embedding
 	writer   checkpoint.Writer
 	notes    []string
+	view     bool // nothing is written
 }
 
 // NewJob checks the base, the adapters and that the output folder is absent or empty.
 // It writes nothing. product computes B·A; how quantizes weights that become 4-bit.
 // The caller must call Close.
 func NewJob(opts Options, how quantize.Options, product Product) (*Job, error) {
-	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return checkpoint.Open(opts.Model) })
+	return newJob(&Job{opts: opts}, how, product, func() (checkpoint.Checkpoint, error) { return checkpoint.Open(opts.Model) })
 }
 
 // NewJobOn does what NewJob does for an open base of any checkpoint kind; opts.Model
 // names it in messages. The job closes it.
 func NewJobOn(base checkpoint.Checkpoint, opts Options, how quantize.Options, product Product) (*Job, error) {
-	return newJob(opts, how, product, func() (checkpoint.Checkpoint, error) { return base, nil })
+	return newJob(&Job{opts: opts}, how, product, func() (checkpoint.Checkpoint, error) { return base, nil })
 }
 
-func newJob(opts Options, how quantize.Options, product Product, open func() (checkpoint.Checkpoint, error)) (*Job, error) {
-	j := &Job{opts: opts, product: product, names: map[string]string{}, linear: map[string]*nn.Projection{}}
+func newJob(j *Job, how quantize.Options, product Product, open func() (checkpoint.Checkpoint, error)) (*Job, error) {
+	j.product, j.names, j.linear = product, map[string]string{}, map[string]*nn.Projection{}
 	if err := j.open(how, open); err != nil {
 		j.Close()
 		return nil, err
@@ -81,11 +82,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 	if j.how, err = how.Device(); err != nil {
 		return err
 	}
-	inputs := append(place.Inputs("an adapter", j.opts.Adapters...), place.Input{What: "the model", Path: j.opts.Model})
-	if err := place.CheckOutput("output_dir", j.opts.OutputDir, j.opts.OutputDir, inputs...); err != nil {
-		return err
-	}
-	if err := checkpoint.CheckOutput(j.opts.OutputDir); err != nil {
+	if err := j.checkOutput(); err != nil {
 		return err
 	}
 	if j.base, err = open(); err != nil {
@@ -156,6 +153,19 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		}
 	}
 	return nil
+}
+
+// checkOutput returns an error if the output folder is not empty, or the input lies in
+// it. A view has none.
+func (j *Job) checkOutput() error {
+	if j.view {
+		return nil
+	}
+	inputs := append(place.Inputs("an adapter", j.opts.Adapters...), place.Input{What: "the model", Path: j.opts.Model})
+	if err := place.CheckOutput("output_dir", j.opts.OutputDir, j.opts.OutputDir, inputs...); err != nil {
+		return err
+	}
+	return checkpoint.CheckOutput(j.opts.OutputDir)
 }
 
 // generationConfig returns the base's generation_config.json that stops at the ends of
@@ -249,13 +259,20 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 // tokenizerFiles returns the tokenizer of the merged model: that of the last adapter
 // that has one, because it was trained with it, else the base's.
 func (j *Job) tokenizerFiles() fs.FS {
-	files := j.base.Files()
+	if dir := j.tokenizerFolder(); dir != j.opts.Model {
+		return os.DirFS(dir)
+	}
+	return j.base.Files()
+}
+
+func (j *Job) tokenizerFolder() string {
+	dir := j.opts.Model
 	for _, a := range j.adapters {
 		if tokenizer.Exists(a.dir) {
-			files = os.DirFS(a.dir)
+			dir = a.dir
 		}
 	}
-	return files
+	return dir
 }
 
 // shards groups the weights by file: by the base's files, or by size if limit is above

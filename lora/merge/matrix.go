@@ -58,11 +58,18 @@ type lane struct {
 }
 
 func (l *lane) make(m *matrix, from, to int, dtype checkpoint.DType) {
-	n := (to - from) * m.cols
-	if n == 0 {
+	if from == to {
 		l.data = nil
 		return
 	}
+	w := l.values(m, from, to)
+	l.data, l.err = dtype.AppendFloats(l.data[:0], w), m.check(w, from, dtype)
+}
+
+// values returns rows [from, to), valid until the next call. The first call must be
+// for as many rows as any later one.
+func (l *lane) values(m *matrix, from, to int) []float32 {
+	n := (to - from) * m.cols
 	if l.w == nil {
 		l.w, l.base, l.delta = make([]float32, n), make([]float32, n), make([]float32, n)
 	}
@@ -72,7 +79,7 @@ func (l *lane) make(m *matrix, from, to int, dtype checkpoint.DType) {
 	for i := range m.changes {
 		m.changes[i].apply(m.product, w, base, l.delta[:n], from, to, m.cols)
 	}
-	l.data, l.err = dtype.AppendFloats(l.data[:0], w), m.check(w, from, dtype)
+	return w
 }
 
 // largest are the types' largest finite values.

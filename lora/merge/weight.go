@@ -65,10 +65,7 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 	if err != nil {
 		return checkpoint.Weight{}, err
 	}
-	touched := p.saved || p.rows != nil || name != source
-	for _, a := range j.adapters {
-		touched = touched || p.adapted != "" && a.changes(p.adapted)
-	}
+	touched := j.touched(p) || name != source
 	dtype := j.dtype
 	if dtype == "" || !p.dtype.IsFloat() {
 		dtype = p.dtype
@@ -86,6 +83,15 @@ func (j *Job) weight(name, source, own string) (checkpoint.Weight, error) {
 		return checkpoint.CopyFinite(j.base, p.name)
 	}
 	return checkpoint.Copy(j.base, p.name)
+}
+
+// touched reports whether an adapter changes the weight.
+func (j *Job) touched(p part) bool {
+	touched := p.saved || p.rows != nil
+	for _, a := range j.adapters {
+		touched = touched || p.adapted != "" && a.changes(p.adapted)
+	}
+	return touched
 }
 
 // floats returns a weight that is written as elements of dtype.
@@ -137,7 +143,14 @@ func (j *Job) fourBit(p part, dtype checkpoint.DType) checkpoint.Weight {
 // write writes the weight with the adapters' changes as elements of dtype; a linear
 // layer's weight is [out, in].
 func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype checkpoint.DType) error {
-	m := matrix{name: p.name, rows: 1, cols: 1, product: j.product}
+	err := j.matrix(p).write(ctx, out, dtype)
+	j.base.Release(p.tensor.Name)
+	return err
+}
+
+// matrix returns the weight with the adapters' changes; a linear layer's is [out, in].
+func (j *Job) matrix(p part) *matrix {
+	m := &matrix{name: p.name, rows: 1, cols: 1, product: j.product}
 	if last := len(p.shape) - 1; last >= 0 {
 		m.rows, m.cols = elements(p.shape[:last]), p.shape[last]
 	}
@@ -162,9 +175,7 @@ func (j *Job) write(ctx context.Context, p part, out io.Writer, dtype checkpoint
 			m.from = values{whole, m.cols}
 		}
 	}
-	err := m.write(ctx, out, dtype)
-	j.base.Release(p.tensor.Name)
-	return err
+	return m
 }
 
 func elements(shape []int) int {

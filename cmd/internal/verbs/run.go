@@ -57,7 +57,7 @@ func Root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.AsWrong(err) })
-	root.AddCommand(Train(), Plan(), Preview(), Generate(), Serve(), Eval(), Merge(), Quantize(), Fetch(), Push(), Import(), Demo(), Doctor(), Completion())
+	root.AddCommand(Train(), Plan(), Preview(), Generate(), Serve(), Eval(), Merge(), Export(), Quantize(), Fetch(), Push(), Import(), Demo(), Doctor(), Completion())
 	return root
 }
 

@@ -15,7 +15,7 @@ var synonyms = map[string]string{
 	"finetune": "train", "fine-tune": "train", "sft": "train", "tune": "train", "fit": "train", "lora": "train",
 	"chat": "generate --chat", "infer": "generate", "inference": "generate", "predict": "generate", "complete": "generate",
 	"evaluate": "eval", "test": "eval", "benchmark": "eval",
-	"export": "merge", "memory": "plan", "estimate": "plan", "show": "preview", "convert": "quantize", "info": "doctor", "env": "doctor",
+	"memory": "plan", "estimate": "plan", "show": "preview", "convert": "quantize", "gguf": "export", "info": "doctor", "env": "doctor",
 }
 
 // verbFirst returns the command line args of root with the verb as the first one. It

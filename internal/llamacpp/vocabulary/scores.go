@@ -96,8 +96,9 @@ func (w *writer) scoresOfMerges(pairs [][2]string) error {
 	for _, p := range pairs {
 		made := p[0] + p[1]
 		id, ok := ids[made]
-		if !ok {
-			continue // an added token, which is cut out of the text before
+		_, left := ids[p[0]]
+		if _, right := ids[p[1]]; !ok || !left || !right {
+			continue // of an added token, which is cut out of the text before
 		}
 		if made != last {
 			if ways[made] > 0 {
