@@ -54,4 +54,5 @@ type QuantizeOptions struct {
 	Kind      nf4.Kind
 	BlockSize int
 	Double    bool
+	Keep      bool // not for weights that the base has as other 4-bit codes; these are held as they are
 }

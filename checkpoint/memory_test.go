@@ -133,8 +133,9 @@ func trained(t *testing.T, base checkpoint.Checkpoint, method string) string {
 	if method != "full" {
 		model.ApplyLora(lora.Config{R: 2, Alpha: 4, Init: lora.InitDefault, Targets: lora.ParseTargets("q_proj,v_proj")})
 	}
-	if method == "qlora" {
+	if method == "qlora" || method == "keep" {
 		model.LoadIn4Bit()
+		model.Quantize.Keep = method == "keep"
 	}
 	dev, err := cpu.New(cpu.Options{Kernels: "gonum", Threads: 1})
 	require.NoError(t, err)

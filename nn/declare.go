@@ -260,7 +260,11 @@ func (d *declarer) projection(p *Projection) {
 			return
 		}
 		q := d.m.Options.Quantize
-		d.fourBit(p, key, shape, q.Kind, q.BlockSize, q.Double)
+		if kind, blockSize, ok := d.kept(p, key); ok {
+			d.fourBit(p, key, shape, kind, blockSize, false)
+		} else {
+			d.fourBit(p, key, shape, q.Kind, q.BlockSize, q.Double)
+		}
 	default:
 		// This includes layers that a mixed bitsandbytes folder stores in 16 bits.
 		w := weightSource{name: p.Name + ".weight", module: p.Name, transposed: p.transposed, grad: &p.DWeight}
@@ -281,6 +285,18 @@ func (d *declarer) storedIn4Bit(key string) (*checkpoint.FourBit, error) {
 		return nil, nil // stored reports the error
 	}
 	return t.FourBit(), err
+}
+
+// kept returns the code and the block size of a weight that is held as the base has it.
+func (d *declarer) kept(p *Projection, key string) (kind nf4.Kind, blockSize int, ok bool) {
+	if d.base == nil || !d.m.Options.Quantize.Keep || p.transposed {
+		return 0, 0, false
+	}
+	t, err := d.base.Tensor(key)
+	if err != nil {
+		return 0, 0, false // stored has reported it
+	}
+	return t.Keeps()
 }
 
 // packed allocates a weight that the base stores in 4 bits, as [out, in] in every

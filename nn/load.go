@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"qlora/bindings"
@@ -54,7 +55,11 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 }
 
 func (m *Model) loadOne(dev bindings.Device, w weightSource, t checkpoint.Tensor) error {
-	if packed := t.FourBit(); packed != nil {
+	packed := t.FourBit()
+	if w.linear != nil && m.Options.Quantize.Keep && !w.transposed {
+		packed = cmp.Or(packed, t.Kept())
+	}
+	if packed != nil {
 		return writePacked(dev, w.linear.Weight.Quantized, packed)
 	}
 	if w.transposed {

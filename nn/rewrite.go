@@ -9,12 +9,15 @@ import (
 // Rewrite replaces the weight of a loaded projection. change receives the original
 // values [out, in] and modifies them in place; the result is stored like the weight,
 // in 4 bits or in its own type. It returns an error for a weight that the folder
-// stores in 4 bits, which has no original.
+// stores in 4 bits or whose codes are kept, which has no original.
 func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original []float32) error) error {
 	name := m.Stored(p.Name + ".weight")
 	t, err := m.base.Tensor(name)
 	if p.transposed {
 		t = t.Transposed()
+	}
+	if q := p.Weight.Quantized; q != nil && !q.Kind.Quantizes() {
+		return fmt.Errorf("%s: the weights of %s are kept as they are", m.base.Source(), p.Name)
 	}
 	if err != nil || !t.IsDense() || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
 		return fmt.Errorf("%s has no unquantized weights for %s", m.base.Source(), p.Name)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
@@ -138,7 +139,19 @@ func (b *Base) Notes() []string {
 			notes = append(notes, note)
 		}
 	}
+	if b.Quantize != nil && b.Quantize.Keep && b.Weights != nil && !b.keepsAny() {
+		notes = append(notes, "`keep_quantization` has no effect on this base: none of its weights is Q4_0, IQ4_NL or IQ4_XS of a GGUF file")
+	}
 	return notes
+}
+
+// keepsAny reports whether a weight can be held in the codes that the base has.
+func (b *Base) keepsAny() bool {
+	return slices.ContainsFunc(b.Weights.Names(), func(name string) bool {
+		t, err := b.Weights.Tensor(name)
+		_, _, ok := t.Keeps()
+		return err == nil && ok
+	})
 }
 
 // Close unmaps the weights. Closing a base without weights does nothing.
@@ -179,6 +192,9 @@ func (b *Base) Validate() error {
 	var quantized error
 	if b.Quantize != nil {
 		quantized = quantize.Check(b.Quantize)
+		if b.Quantize.Keep && b.Lora.Init.ChangesBase() {
+			quantized = errors.Join(quantized, option.Errorf("keep_quantization", true, "init_lora_weights %s changes the base, whose codes can only be kept as they are", b.Lora.Init))
+		}
 	}
 	if b.Adapter == "" {
 		return errors.Join(quantized, b.Lora.ValidateNew())

@@ -40,6 +40,9 @@ func newIdentity(a *Args, m *Base, examples []dataset.Example, device bindings.I
 	}
 	if q := m.Quantize; q != nil {
 		id.Quantize = fmt.Sprintf("%v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
+		if q.Keep {
+			id.Quantize += ", codes of the base kept"
+		}
 	}
 	if c := m.Lora; c != nil && c.Init.ChangesBase() {
 		id.Taken = string(c.Init)

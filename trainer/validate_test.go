@@ -60,13 +60,17 @@ func TestNewRefusesWhatTrainCouldNotDo(t *testing.T) {
 		"4-bit weights cannot":                   func(r *Run) { r.Base.Lora = nil },
 		"`adapter` is \"x\"":                     func(r *Run) { r.Base.Quantize, r.Base.Lora, r.Base.Adapter = nil, nil, "x" },
 		"`bnb_4bit_blocksize` is 0":              func(r *Run) { r.Base.Quantize = new(bindings.QuantizeOptions) },
-		"`r` is 0":                               func(r *Run) { r.Base.ApplyLora(lora.Config{Alpha: 8}) },
-		"`lora_alpha` is 0":                      func(r *Run) { r.Base.ApplyLora(lora.Config{R: 8}) },
-		"`bias` is \"some\"":                     func(r *Run) { r.Base.Lora.Bias = "some" },
-		"`init_lora_weights` is \"eva\"":         func(r *Run) { r.Base.Lora.Init = "eva" },
-		"its documents start at []":              func(r *Run) { r.TrainSet[0].Starts = []int32{} },
-		"its documents start at [0 0]":           func(r *Run) { r.TrainSet[0].Starts = []int32{0, 0} },
-		"Prompts.Decode is nil":                  func(r *Run) { r.Prompts = tinyPrompts(); r.Prompts.Decode = nil },
+		"`keep_quantization` is true": func(r *Run) {
+			r.Base.LoadIn4Bit()
+			r.Base.Quantize.Keep, r.Base.Lora.Init = true, lora.InitPiSSA
+		},
+		"`r` is 0":                       func(r *Run) { r.Base.ApplyLora(lora.Config{Alpha: 8}) },
+		"`lora_alpha` is 0":              func(r *Run) { r.Base.ApplyLora(lora.Config{R: 8}) },
+		"`bias` is \"some\"":             func(r *Run) { r.Base.Lora.Bias = "some" },
+		"`init_lora_weights` is \"eva\"": func(r *Run) { r.Base.Lora.Init = "eva" },
+		"its documents start at []":      func(r *Run) { r.TrainSet[0].Starts = []int32{} },
+		"its documents start at [0 0]":   func(r *Run) { r.TrainSet[0].Starts = []int32{0, 0} },
+		"Prompts.Decode is nil":          func(r *Run) { r.Prompts = tinyPrompts(); r.Prompts.Decode = nil },
 	} {
 		r := tinyRun(t)
 		change(&r)

@@ -17,12 +17,19 @@ func decodeIQ4_NL(dst []float32, block []byte) {
 //	d [2]byte, high uint16, low [4]byte, codes [8][16]byte as in Q4_0: scale i has the
 //	4 bits i of low and the 2 bits i of high
 func decodeIQ4_XS(dst []float32, block []byte) {
-	d, high := half(block), binary.LittleEndian.Uint16(block[2:])
-	for i := range 8 {
-		s := int(block[4+i/2]>>(4*(i%2))&15) | int(high>>(2*i)&3)<<4
-		values := scaled(&iq4, d*float32(s-32))
-		decodeNibbles((*[32]float32)(dst[32*i:]), (*[16]byte)(block[8+16*i:]), values)
+	for i, s := range IQ4XSScales(block) {
+		decodeNibbles((*[32]float32)(dst[32*i:]), (*[16]byte)(block[8+16*i:]), scaled(&iq4, s))
 	}
+}
+
+// IQ4XSScales returns the eight scales d·(s - 32) of a block of IQ4_XS.
+func IQ4XSScales(block []byte) (scales [8]float32) {
+	d, high := half(block), binary.LittleEndian.Uint16(block[2:])
+	for i := range scales {
+		s := int(block[4+i/2]>>(4*(i%2))&15) | int(high>>(2*i)&3)<<4
+		scales[i] = d * float32(s-32)
+	}
+	return scales
 }
 
 // iq4Codes has the code of the value nearest to x, the larger of two, at 2·x rounded down, plus

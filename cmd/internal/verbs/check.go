@@ -31,7 +31,7 @@ func (o *tuneOptions) check(c *call) error {
 		wrong = append(wrong, err)
 	}
 	if o.method.Method != methodQLoRA {
-		c.noEffect("with --method "+o.method.Method, c.given("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "bnb_4bit_blocksize"))
+		c.noEffect("with --method "+o.method.Method, c.given("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "bnb_4bit_blocksize", "keep_quantization"))
 	}
 	if o.run.Schedule == "constant" && (o.run.WarmupSteps > 0 || o.run.WarmupRatio > 0) {
 		c.noEffect("with --lr_scheduler_type constant; constant_with_warmup warms up", c.given("warmup_steps", "warmup_ratio"))

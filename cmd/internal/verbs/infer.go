@@ -17,6 +17,7 @@ type inferOptions struct {
 	Model   string `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer"`
 	Adapter string `option:"adapter" path:"true" hub:"adapter" help:"folder of a PEFT adapter to apply, or ORG/NAME on the Hub"`
 	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
+	Keep    *bool  `option:"keep_quantization" help:"hold the 4-bit weights of a GGUF file as they are; default: as the adapter was trained; false without an adapter"`
 	Hub     hubOptions
 }
 
@@ -45,26 +46,28 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.base, err = openModel(o.Model, false); err != nil {
 		return nil, err
 	}
-	name := methodQLoRA
+	trained := methodOptions{Method: methodQLoRA}
 	if o.Adapter != "" {
 		if _, err := lora.ReadConfig(o.Adapter); err != nil { // what is no adapter has no run.yaml either
 			return nil, exit.AsWrong(err)
 		}
 		// Options from the adapter's run.yaml apply unless overridden here.
-		trained := methodOptions{Method: methodQLoRA}
 		if err := c.set.Inherit(filepath.Join(o.Adapter, "run.yaml"), &q, &trained); err != nil {
 			return nil, exit.AsWrong(err)
 		}
-		name = trained.Method
 	}
 	if o.In4Bit != nil {
-		name = map[bool]string{true: methodQLoRA, false: methodLoRA}[*o.In4Bit]
+		trained.Method = map[bool]string{true: methodQLoRA, false: methodLoRA}[*o.In4Bit]
+	}
+	if o.Keep != nil {
+		trained.Keep = *o.Keep
 	}
 	quantized, err := q.Device()
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	if name == methodQLoRA {
+	if trained.Method == methodQLoRA {
+		quantized.Keep = trained.Keep
 		r.base.Quantize = quantized
 	}
 	if r.tok, err = openTokenizer(trainer.TokenizerFolder(o.Model, o.Adapter)); err != nil {

@@ -20,20 +20,21 @@ const (
 )
 
 // method configures a model for a --method.
-func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Options) error {
+func method(m *trainer.Base, how methodOptions, q quantize.Options, adapters lora.Options) error {
 	m.Quantize, m.Lora, m.Adapter = nil, nil, ""
 	quantized, err := q.Device()
 	if err != nil {
 		return exit.AsWrong(err)
 	}
-	switch name {
+	quantized.Keep = how.Keep
+	switch how.Method {
 	case methodQLoRA:
 		m.Quantize = quantized
 	case methodLoRA:
 	case methodFull:
 		return nil
 	default:
-		return exit.Wrongf("--method is %q, but it can be qlora, lora or full", name)
+		return exit.Wrongf("--method is %q, but it can be qlora, lora or full", how.Method)
 	}
 	if adapters.Adapter != "" {
 		if err := m.UseAdapter(adapters.Adapter); err != nil {

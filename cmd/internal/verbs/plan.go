@@ -101,7 +101,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		if name == methodLoRA && adapters.Init == string(lora.InitLoftQ) {
 			adapters.Init = string(lora.InitDefault) // LoftQ needs a 4-bit base
 		}
-		if err := method(model, name, o.quantize, adapters); err != nil {
+		if err := method(model, methodOptions{name, o.method.Keep}, o.quantize, adapters); err != nil {
 			return err
 		}
 		model.TrainTokens(o.fresh)

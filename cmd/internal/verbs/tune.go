@@ -44,6 +44,7 @@ type dataOptions struct {
 
 type methodOptions struct {
 	Method string `option:"method" values:"qlora,lora,full" help:"qlora: adapters on a 4-bit base; lora: adapters on the base as stored; full: all weights"`
+	Keep   bool   `option:"keep_quantization" help:"with method qlora: hold the weights of a GGUF file that are Q4_0, IQ4_NL or IQ4_XS as they are, instead of quantizing them again"`
 }
 
 func newTuneOptions() *tuneOptions {
@@ -106,5 +107,5 @@ func (o *tuneOptions) model(c *call, planning bool) (*trainer.Base, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, method(m, o.method.Method, o.quantize, o.adapters)
+	return m, method(m, o.method, o.quantize, o.adapters)
 }

@@ -1,0 +1,55 @@
+package checkpoint
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"qlora/internal/ggml"
+	"qlora/internal/golden"
+)
+
+// TestFourBitOf: the codes and scales give the elements that Dequantize gives, also from the
+// middle of a row on and where rows change places.
+func TestFourBitOf(t *testing.T) {
+	for _, typ := range []ggml.Type{ggml.Q4_0, ggml.IQ4_NL, ggml.IQ4_XS} {
+		t.Run(typ.String(), func(t *testing.T) {
+			const out, in = 6, 512
+			r := rand.New(rand.NewPCG(1, uint64(typ)))
+			x := make([]float32, out*in)
+			for i := range x {
+				x[i] = float32(r.NormFloat64())
+			}
+			size, err := typ.Bytes(out * in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			blocks := make([]byte, size)
+			if err := ggml.Quantize(typ, blocks, x); err != nil {
+				t.Fatal(err)
+			}
+			row := len(blocks) / out
+			reversed := func(i int) []byte { return blocks[(out-1-i)*row:][:row] }
+			w := fourBitOf(typ, [2]int{out, in}, reversed)
+
+			want := make([]float32, out*in)
+			for i := range out {
+				if err := ggml.Dequantize(typ, want[i*in:][:in], reversed(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := make([]float32, out*in)
+			w.Floats(got, 0)
+			golden.SameBits(t, want, got, "element")
+			w.Floats(got[:700], 300)
+			golden.SameBits(t, want[300:1000], got[:700], "element from 300 on,")
+		})
+	}
+}
+
+func TestKeptKind(t *testing.T) {
+	for _, typ := range []ggml.Type{ggml.F16, ggml.Q4_1, ggml.Q4_K, ggml.Q8_0, ggml.MXFP4} {
+		if kind, _, ok := keptKind(typ); ok {
+			t.Errorf("%v is kept as %v", typ, kind)
+		}
+	}
+}
