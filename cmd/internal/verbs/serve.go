@@ -37,6 +37,7 @@ type servedOptions struct {
 	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer"`
 	Adapters []string `option:"adapter" many:"true" path:"true" help:"folders of PEFT adapters, as NAME=FOLDER or FOLDER: requests choose one as their model"`
 	In4Bit   *bool    `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapters were trained; true without one"`
+	Keep     *bool    `option:"keep_quantization" help:"hold the 4-bit weights of a GGUF file as they are; default: as the adapters were trained; false without one"`
 }
 
 // serveOptions are the options of the server.
@@ -164,7 +165,7 @@ func (o *servedOptions) named() ([]serve.Adapter, error) {
 
 // quantize sets how the base is stored: as given, or as all adapters were trained.
 func (o *servedOptions) quantize(c *call, base *trainer.Base, adapters []serve.Adapter, q *quantize.Options) error {
-	name := methodQLoRA
+	method := methodOptions{Method: methodQLoRA}
 	given := *q
 	for i, a := range adapters {
 		if _, err := lora.ReadConfig(a.Dir); err != nil { // what is no adapter has no run.yaml either
@@ -174,21 +175,28 @@ func (o *servedOptions) quantize(c *call, base *trainer.Base, adapters []serve.A
 		if err := c.set.Inherit(filepath.Join(a.Dir, "run.yaml"), &own, &trained); err != nil {
 			return exit.AsWrong(err)
 		}
+		if o.Keep != nil {
+			trained.Keep = *o.Keep
+		}
 		switch {
 		case i == 0:
-			*q, name = own, trained.Method
-		case o.In4Bit == nil && (trained.Method != name || own != *q):
-			return exit.Wrongf("--adapter %s was trained on a base that is stored in another way than that of %s: say with --load_in_4bit, and --bnb_4bit_quant_type if it is 4 bits, how to store it", a.Dir, adapters[0].Dir)
+			*q, method = own, trained
+		case o.In4Bit == nil && (trained != method || own != *q):
+			return exit.Wrongf("--adapter %s was trained on a base that is stored in another way than that of %s: say with --load_in_4bit, and --bnb_4bit_quant_type or --keep_quantization if it is 4 bits, how to store it", a.Dir, adapters[0].Dir)
 		}
 	}
 	if o.In4Bit != nil {
-		name = map[bool]string{true: methodQLoRA, false: methodLoRA}[*o.In4Bit]
+		method.Method = map[bool]string{true: methodQLoRA, false: methodLoRA}[*o.In4Bit]
+	}
+	if o.Keep != nil {
+		method.Keep = *o.Keep
 	}
 	quantized, err := q.Device()
 	if err != nil {
 		return exit.AsWrong(err)
 	}
-	if name == methodQLoRA {
+	if method.Method == methodQLoRA {
+		quantized.Keep = method.Keep
 		base.Quantize = quantized
 	}
 	return nil
