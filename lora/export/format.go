@@ -2,6 +2,8 @@ package export
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"qlora/lora/merge"
@@ -38,22 +40,22 @@ var formats = []struct {
 func Open(o Options, product merge.Product) (Work, error) {
 	var names []string
 	for _, f := range formats {
+		names = append(names, f.name)
 		if f.name != o.Format {
-			names = append(names, f.name)
 			continue
 		}
-		given := map[string]string{"outfile": o.OutFile, "output_dir": o.OutputDir, "ollama_name": o.OllamaName}
 		missing := true
-		for _, name := range f.output {
-			missing = missing && given[name] == ""
+		for _, given := range []struct{ name, value string }{{"outfile", o.OutFile}, {"output_dir", o.OutputDir}, {"ollama_name", o.OllamaName}} {
+			switch fits := slices.Contains(f.output, given.name); {
+			case given.value == "":
+			case fits:
+				missing = false
+			default:
+				return nil, option.Errorf(given.name, given.value, "it is not for format %s, which needs `%s`", f.name, strings.Join(f.output, "` or `"))
+			}
 		}
 		if missing {
-			return nil, option.Errorf("format", o.Format, "name the result: `%s`", strings.Join(f.output, "` or `"))
-		}
-		for name, value := range given {
-			if value != "" && !strings.Contains(strings.Join(f.output, " "), name) {
-				return nil, option.Errorf(name, value, "it is not for format %s, which needs `%s`", f.name, strings.Join(f.output, "` or `"))
-			}
+			return nil, fmt.Errorf("`%s` is missing: it names the result of format %s", strings.Join(f.output, "` or `"), f.name)
 		}
 		return f.open(o, product)
 	}
