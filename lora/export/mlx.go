@@ -7,8 +7,6 @@ import (
 
 	"qlora/bindings"
 	"qlora/checkpoint"
-	"qlora/internal/atomicfile"
-	"qlora/internal/place"
 	"qlora/lora"
 	"qlora/lora/mlx"
 	"qlora/nn"
@@ -28,7 +26,7 @@ func newMLX(o Options) (*mlxWork, error) {
 	if len(o.Adapters) != 1 {
 		return nil, option.Errorf("format", o.Format, "it is an adapter's alone, and there are %d in `adapter`; a merged folder (qlora merge) is read by mlx_lm.convert", len(o.Adapters))
 	}
-	if err := checkFolder(o); err != nil {
+	if err := o.checkFolder(); err != nil {
 		return nil, err
 	}
 	w := &mlxWork{opts: o}
@@ -37,16 +35,6 @@ func newMLX(o Options) (*mlxWork, error) {
 		return nil, err
 	}
 	return w, nil
-}
-
-// checkFolder returns an error if output_dir cannot be created, is not empty, or lies in
-// one of the inputs.
-func checkFolder(o Options) error {
-	inputs := append(place.Inputs("an adapter", o.Adapters...), place.Input{What: "the model", Path: o.Model})
-	if err := place.CheckOutput("output_dir", o.OutputDir, o.OutputDir, inputs...); err != nil {
-		return err
-	}
-	return checkpoint.CheckOutput(o.OutputDir)
 }
 
 func (w *mlxWork) open(dir string) error {
@@ -83,7 +71,7 @@ func (w *mlxWork) open(dir string) error {
 func (w *mlxWork) Notes() []string { return nil }
 
 func (w *mlxWork) Write(context.Context, func(done, total int64)) error {
-	return atomicfile.ReplaceDir(w.opts.OutputDir, func(tmp string) error { return mlx.Write(tmp, w.mlx) })
+	return replaceDir(w.opts.OutputDir, func(tmp string) error { return mlx.Write(tmp, w.mlx) })
 }
 
 func (w *mlxWork) Result() string { return w.opts.OutputDir }

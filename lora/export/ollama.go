@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"qlora/internal/atomicfile"
 	"qlora/internal/chattemplate"
 	"qlora/internal/generationconfig"
 	"qlora/internal/gguf"
@@ -36,7 +35,7 @@ type ollamaWork struct {
 func newOllama(o Options, product merge.Product) (*ollamaWork, error) {
 	w := &ollamaWork{opts: o}
 	if o.OutputDir != "" {
-		if err := checkFolder(o); err != nil {
+		if err := o.checkFolder(); err != nil {
 			return nil, err
 		}
 	}
@@ -66,7 +65,7 @@ func (w *ollamaWork) open(product merge.Product) error {
 	if w.opts.AdapterOnly {
 		base.Adapters, base.Weights = nil, nil
 		alone := w.opts
-		alone.Format, alone.OutFile = "gguf", filepath.Join(w.place(), "adapter.gguf")
+		alone.Format, alone.OutFile, alone.OutType = "gguf", filepath.Join(w.place(), "adapter.gguf"), "auto"
 		var err error
 		if w.adapter, err = NewJob(alone, product); err != nil {
 			return err
@@ -195,7 +194,7 @@ func (w *ollamaWork) Notes() []string {
 // Write writes the folder, or the store through a folder that it removes.
 func (w *ollamaWork) Write(ctx context.Context, progress func(done, total int64)) error {
 	if w.opts.OutputDir != "" {
-		return atomicfile.ReplaceDir(w.opts.OutputDir, func(tmp string) error { return w.write(ctx, tmp, tmp, progress) })
+		return replaceDir(w.opts.OutputDir, func(tmp string) error { return w.write(ctx, tmp, tmp, progress) })
 	}
 	if err := os.MkdirAll(w.store, 0o755); err != nil {
 		return err
