@@ -57,6 +57,9 @@ func NewJob(opts Options, product merge.Product) (*Job, error) {
 // Notes returns messages about what the result lacks and what llama.cpp does otherwise.
 func (j *Job) Notes() []string { return j.notes }
 
+// Result returns the path of the file.
+func (j *Job) Result() string { return j.opts.OutFile }
+
 // Close closes the base and the adapters.
 func (j *Job) Close() error {
 	if j.view == nil {

@@ -12,9 +12,11 @@ type Options struct {
 	Model       string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
 	Adapters    []string `option:"adapter" path:"true" help:"folders of PEFT adapters, merged in order; none: the base alone"`
 	Weights     []string `option:"adapter_weights" help:"one factor per adapter; empty: 1 for all"`
-	Format      string   `option:"format" help:"format of the result: gguf, which llama.cpp, Ollama and LM Studio read"`
+	Format      string   `option:"format" help:"format of the result: gguf, which llama.cpp, Ollama and LM Studio read; ollama, a Modelfile with its GGUF file, or a model in Ollama's store; or mlx, an adapter for mlx-lm"`
 	OutFile     string   `option:"outfile" path:"true" help:"file to create, such as model-Q4_K_M.gguf"`
 	OutType     string   `option:"outtype" help:"type of the weights: auto (bf16 or f16, as the base is), f32, bf16, f16, q8_0, q6_k, q5_k_m, q5_k_s, q5_1, q5_0, q4_k_m, q4_k_s, q4_1, q4_0, iq4_nl, iq4_xs, q3_k_l, q3_k_m, q3_k_s or q2_k"`
+	OutputDir   string   `option:"output_dir" path:"true" help:"folder to create, with format ollama or mlx"`
+	OllamaName  string   `option:"ollama_name" help:"name of the model in Ollama, such as walter or me/walter:q4: without output_dir it goes into this machine's Ollama (OLLAMA_MODELS or ~/.ollama/models), else the folder becomes such a store"`
 	AdapterOnly bool     `option:"adapter_only" help:"write the adapter alone, for llama.cpp's --lora, instead of merging it"`
 }
 
@@ -34,9 +36,6 @@ func (o *Options) fileType() (f mixture.File, ok bool, err error) {
 
 // check returns an error for options that are missing or of an unknown value.
 func (o *Options) check() error {
-	if o.Format != "gguf" {
-		return option.Errorf("format", o.Format, "it can be gguf; for a folder of safetensors use qlora merge")
-	}
 	if _, _, err := o.fileType(); err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"qlora/checkpoint"
+	"qlora/internal/atomicfile"
 	"qlora/internal/place"
 	"qlora/option"
 )
@@ -22,6 +24,24 @@ func (o *Options) checkOutput() error {
 		return option.Errorf("outfile", o.OutFile, "it exists: name a new file")
 	}
 	return place.CheckCreate("outfile", filepath.Dir(filepath.Clean(o.OutFile)))
+}
+
+// checkFolder returns an error if output_dir cannot be created, is not empty, or lies in
+// one of the inputs.
+func (o *Options) checkFolder() error {
+	inputs := append(place.Inputs("an adapter", o.Adapters...), place.Input{What: "the model", Path: o.Model})
+	if err := place.CheckOutput("output_dir", o.OutputDir, o.OutputDir, inputs...); err != nil {
+		return err
+	}
+	return checkpoint.CheckOutput(o.OutputDir)
+}
+
+// replaceDir creates output_dir, with what fill writes, as a whole or not at all.
+func replaceDir(dir string, fill func(tmp string) error) error {
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
+		return place.NotCreated("output_dir", dir, err)
+	}
+	return atomicfile.ReplaceDir(dir, fill)
 }
 
 // makeFolder creates the folder of the output.

@@ -155,7 +155,7 @@ func (j *Job) rebase(factors []float64) ([]lora.Config, error) {
 		case from != "":
 			return nil, fmt.Errorf("%s and %s both have their own embedding or head; only one can replace the base's", from, dir)
 		default:
-			from = dir
+			from, j.replaced = dir, true
 		}
 	}
 	return configs, nil

@@ -43,6 +43,7 @@ type Job struct {
 	writer   checkpoint.Writer
 	notes    []string
 	view     bool // nothing is written
+	replaced bool // an adapter's embedding or head replaces the base's
 }
 
 // NewJob checks the base, the adapters and that the output folder is absent or empty.

@@ -16,16 +16,14 @@ func Export() *cobra.Command {
 	own := export.DefaultOptions()
 	set := options.New()
 	set.Add("Export", &own)
-	return verb("export", "write a base with adapters, or an adapter alone, as a GGUF file", set, func(c *call) error {
+	return verb("export", "write a base with adapters, or an adapter alone, for llama.cpp, Ollama or MLX", set, func(c *call) error {
 		return exportFile(c, own)
 	})
 }
 
 func exportFile(c *call, o export.Options) error {
-	for _, needed := range []struct{ name, value string }{{"model", o.Model}, {"outfile", o.OutFile}} {
-		if err := required(needed.name, needed.value); err != nil {
-			return err
-		}
+	if err := required("model", o.Model); err != nil {
+		return err
 	}
 	if o.AdapterOnly && len(o.Adapters) != 1 {
 		return exit.Wrongf("--adapter_only needs one --adapter, and there are %d", len(o.Adapters))
@@ -36,7 +34,7 @@ func exportFile(c *call, o export.Options) error {
 		return exit.AsWrong(err)
 	}
 	defer closeDevice(dev)
-	job, err := export.NewJob(o, dev.LowRank)
+	job, err := export.Open(o, dev.LowRank)
 	if err != nil {
 		return exit.AsWrong(err)
 	}
@@ -50,6 +48,6 @@ func exportFile(c *call, o export.Options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out, o.OutFile)
+	fmt.Fprintln(c.out, job.Result())
 	return nil
 }
