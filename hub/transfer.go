@@ -35,8 +35,8 @@ type transfer struct {
 
 var (
 	errWhole  = errors.New("the server ignores ranges")
-	errHash   = errors.New("the bytes that arrived are not the file's")
-	errLength = errors.New("the server sends another number of bytes than it announced")
+	errHash   = &answerError{"the bytes that arrived are not the file's", ErrDamaged}
+	errLength = &answerError{"the server sends another number of bytes than it announced", ErrDamaged}
 )
 
 // into downloads the file to path. The caller has locked it.
