@@ -35,8 +35,8 @@ func (c *cutter) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
-// content answers with bytes as the CDN does, with changes.
-func content(w http.ResponseWriter, r *http.Request, text string) {
+// answer answers with bytes as the CDN does, with changes.
+func answer(w http.ResponseWriter, r *http.Request, text string) {
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text))
 }
 
@@ -51,7 +51,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"connections that are cut", func(w http.ResponseWriter, r *http.Request, onCDN bool) bool {
 			if onCDN && requests.Add(1)%2 == 0 {
-				content(&cutter{w, 1500}, r, large)
+				answer(&cutter{w, 1500}, r, large)
 				return true
 			}
 			return false
@@ -64,27 +64,27 @@ func TestFaults(t *testing.T) {
 		}, "the Hub cannot be reached"},
 		{"a wrong byte, once", func(w http.ResponseWriter, r *http.Request, onCDN bool) bool {
 			if onCDN && strings.HasPrefix(r.Header.Get("Range"), "bytes=4096-") && requests.Add(1) == 1 {
-				content(w, r, strings.Repeat("x", len(large)))
+				answer(w, r, strings.Repeat("x", len(large)))
 				return true
 			}
 			return false
 		}, ""},
 		{"wrong bytes", func(w http.ResponseWriter, r *http.Request, onCDN bool) bool {
 			if onCDN {
-				content(w, r, strings.Repeat("x", len(large)))
+				answer(w, r, strings.Repeat("x", len(large)))
 			}
 			return onCDN
 		}, "the bytes that arrived are not the file's"},
 		{"a wrong length", func(w http.ResponseWriter, r *http.Request, onCDN bool) bool {
 			if onCDN {
-				content(w, r, large+"more")
+				answer(w, r, large+"more")
 			}
 			return onCDN
 		}, "the server sends another number of bytes than it announced"},
 		{"no ranges", func(w http.ResponseWriter, r *http.Request, onCDN bool) bool {
 			if onCDN && len(r.Header.Get("Range")) > 0 {
 				r.Header.Del("Range")
-				content(w, r, large)
+				answer(w, r, large)
 				return true
 			}
 			return false
@@ -179,7 +179,7 @@ func TestFaults(t *testing.T) {
 // TestNames lists files under names that lead elsewhere.
 func TestNames(t *testing.T) {
 	for name, want := range map[string]string{
-		"../x.json": "leads out", "/etc/x.json": "no plain path", "a/../../x.json": "no plain path", "./x.json": "no plain path", "a//x.json": "no plain path",
+		"../x.json": "leads out", "/etc/x.json": "no plain path", "a/../../x.json": "no plain path", "./x.json": "no plain path", "a//x.json": "no plain path", ".": "leads out",
 		"con.json": "Windows takes it for a device", "NUL.json": "Windows takes it for a device", `..\x.json`: "a character that paths cannot have", "C:x.json": "a character",
 		"x\n.json": "a character", ".git/x": "leads out", strings.Repeat("x", 300) + ".json": "too long", strings.Repeat("x/", 600) + "y": "too long", "": "empty", "x\xff.json": "no text",
 	} {
@@ -288,10 +288,10 @@ func TestAnswers(t *testing.T) {
 		{418, "", "a\x1b[31mb", "", `x: the server answers 418 I'm a teapot: "a [31mb"`, nil},
 	} {
 		client := &Client{Endpoint: "https://h", Token: c.token}
-		answer := &http.Response{StatusCode: c.status, Status: strconv.Itoa(c.status) + " " + http.StatusText(c.status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
-		answer.Header.Set("X-Error-Code", c.code)
-		answer.Header.Set("X-Error-Message", c.said)
-		err := client.failure("x", answer)
+		reply := &http.Response{StatusCode: c.status, Status: strconv.Itoa(c.status) + " " + http.StatusText(c.status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
+		reply.Header.Set("X-Error-Code", c.code)
+		reply.Header.Set("X-Error-Message", c.said)
+		err := client.failure("x", reply)
 		require.EqualError(t, err, c.want)
 		if c.kind != nil {
 			require.ErrorIs(t, err, c.kind)

@@ -62,7 +62,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzFileName(f *testing.F) {
-	for _, name := range []string{"config.json", "../x", "/x", "a//b", "con", `a\b`, "a/./b", "a\x00"} {
+	for _, name := range []string{"config.json", "../x", "/x", "a//b", "con", `a\b`, "a/./b", "a\x00", "."} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {

@@ -1,13 +1,12 @@
 package hub
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-
-	"net/http"
 
 	"github.com/stretchr/testify/require"
 )

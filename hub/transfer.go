@@ -76,7 +76,11 @@ func (t *transfer) into(ctx context.Context, path string) error {
 	if err := out.Sync(); err != nil {
 		return err
 	}
-	return os.Rename(part, path)
+	err = os.Rename(part, path)
+	if _, there := os.Stat(path); errors.Is(err, os.ErrNotExist) && there == nil {
+		return nil // by another process, on a file system without locks
+	}
+	return err
 }
 
 // resume reads what an earlier download left.

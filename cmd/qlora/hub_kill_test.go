@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func TestFetchKilled(t *testing.T) {
 			require.NoError(t, err)
 			switch {
 			case strings.HasSuffix(blob, ".incomplete"):
-				require.True(t, bytes.HasPrefix(weights, text) || strings.HasPrefix("{}", string(text)), "%s is no beginning of its file", blob)
+				require.True(t, bytes.HasPrefix(weights, text) || slices.Contains([]string{"", "{", "{}"}, string(text)), "%s is no beginning of its file", blob)
 				grown = max(grown, int64(len(text)))
 			default:
 				require.True(t, string(text) == "{}" || bytes.Equal(text, weights), "%s has %d bytes", blob, len(text))

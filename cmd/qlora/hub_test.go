@@ -137,8 +137,10 @@ func TestFetchDataset(t *testing.T) {
 		readme      string
 		want        string // the files, or part of the message
 	}{
-		{"names of splits", "data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet data/test-00000-of-00001.parquet x.py logo.png", "", "",
-			"data/test-00000-of-00001.parquet data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet"},
+		{
+			"names of splits", "data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet data/test-00000-of-00001.parquet x.py logo.png", "", "",
+			"data/test-00000-of-00001.parquet data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet",
+		},
 		{"plain files", "a.jsonl b.csv notes.docx dataset_infos.json", "", "", "a.jsonl b.csv dataset_infos.json"},
 		{"below folders", "en/x/1.jsonl.gz en/x/2.jsonl.gz", "", "", "en/x/1.jsonl.gz en/x/2.jsonl.gz"},
 		{"the default configuration", "a/1.parquet a/2.parquet b/train.jsonl b/test.jsonl", "", readme, "README.md a/1.parquet a/2.parquet"},
