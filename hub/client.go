@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type Client struct {
 	// connection that failed, the cache in place of the Hub.
 	Note func(string)
 
+	ready       sync.Once
 	http        *http.Client
 	chunk       int64                                      // bytes of one ranged request
 	connections int                                        // at once
@@ -60,6 +62,9 @@ func FromEnvironment() (*Client, error) {
 		return nil, err
 	}
 	c.Cache = expand(cmp.Or(os.Getenv("HF_HUB_CACHE"), os.Getenv("HUGGINGFACE_HUB_CACHE"), filepath.Join(home, "hub")))
+	if isTrue(os.Getenv("HF_HUB_DISABLE_SYMLINKS")) {
+		c.symlink = func(string, string) error { return errors.ErrUnsupported }
+	}
 	if isTrue(os.Getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
 		return c, nil
 	}
@@ -122,8 +127,8 @@ func (c *Client) User(ctx context.Context) (string, error) {
 	return answer.Name, nil
 }
 
-// check completes the client and returns an error for settings that cannot be used.
-func (c *Client) check() (*url.URL, error) {
+// complete sets what is not set.
+func (c *Client) complete() {
 	if c.http == nil {
 		c.http = &http.Client{
 			Transport:     transport(),
@@ -139,6 +144,11 @@ func (c *Client) check() (*url.URL, error) {
 	if c.symlink == nil {
 		c.symlink = os.Symlink
 	}
+}
+
+// check completes the client and returns an error for settings that cannot be used.
+func (c *Client) check() (*url.URL, error) {
+	c.ready.Do(c.complete)
 	end, err := url.Parse(c.Endpoint)
 	if err != nil || end.Scheme != "https" && end.Scheme != "http" || end.Host == "" || end.User != nil || end.RawQuery != "" {
 		return nil, fmt.Errorf("HF_ENDPOINT is not the address of a server, like %s", DefaultEndpoint)

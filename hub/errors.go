@@ -13,7 +13,8 @@ import (
 var (
 	ErrNotFound    = errors.New("not found")            // no such repository, revision or file, or no right to see it
 	ErrGated       = errors.New("access not granted")   // its terms must be accepted
-	ErrUnreachable = errors.New("no connection")        // the server does not answer
+	ErrUnreachable = errors.New("no connection")        // the server does not answer, or not now
+	ErrDamaged     = errors.New("damaged on the way")   // other bytes, or another number of them, than the server announced
 	ErrNotCached   = errors.New("not in the cache")     // offline, and not or only in part in the cache
 	ErrConflict    = errors.New("the branch has moved") // a push over commits of others
 )
@@ -76,9 +77,13 @@ func (c *Client) failure(what string, answer *http.Response) error {
 		if wait, ok := wished(answer.Header); ok {
 			when = fmt.Sprintf("in %d s", int(wait.Seconds()+0.5))
 		}
-		return fail(nil, "the Hub limits how many requests it answers; try again %s, with a token in HF_TOKEN the limit is higher", when)
+		return fail(ErrUnreachable, "the Hub limits how many requests it answers; try again %s, with a token in HF_TOKEN the limit is higher", when)
 	}
-	return fail(nil, "the server answers %s%s", answer.Status, quoted(said))
+	kind := error(nil)
+	if answer.StatusCode >= 500 {
+		kind = ErrUnreachable
+	}
+	return fail(kind, "the server answers %s%s", answer.Status, quoted(said))
 }
 
 // said returns the server's own words about an error.

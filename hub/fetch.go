@@ -267,7 +267,7 @@ func room(s store, files []File) error {
 	if err := unix.Statfs(s.path("blobs"), &disk); err != nil {
 		return nil // the disk reports when it is full
 	}
-	if free := int64(disk.Bavail) * int64(disk.Bsize); free < needed {
+	if free := int64(disk.Bavail * uint64(disk.Bsize)); free < needed {
 		return fmt.Errorf("%s needs %s more, and the disk of %s has %s free: free some, or set HF_HOME to a folder on another disk",
 			strings.Replace(strings.TrimPrefix(s.folder, "models--"), "--", "/", 1), bytesOf(needed), s.cache, bytesOf(free))
 	}

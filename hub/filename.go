@@ -35,7 +35,7 @@ func checkFileName(name string) error {
 	for part := range strings.SplitSeq(name, "/") {
 		base, _, _ := strings.Cut(strings.ToLower(part), ".")
 		switch {
-		case part == "..", part == ".git":
+		case part == ".", part == "..", part == ".git":
 			return refuse("it leads out of the repository's files")
 		case len(part) > maxPart:
 			return refuse("it is too long")

@@ -39,7 +39,8 @@ func ModelFolder(dir string) (names, left []string, err error) {
 	has := func(ending string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ending) })
 	}
-	if !has(".gguf") && !(has(".safetensors") && (has("adapter_config.json") || has("config.json"))) {
+	configured := has("adapter_config.json") || has("config.json")
+	if !has(".gguf") && (!configured || !has(".safetensors")) {
 		return nil, nil, fmt.Errorf("%s: it has no adapter and no model to push: adapter_config.json or config.json with *.safetensors", dir)
 	}
 	return names, left, nil

@@ -19,11 +19,22 @@ const indexFile = "model.safetensors.index.json"
 // repository with nothing but GGUF files it fetches the one that r.Part names, by its name
 // or by its quantization, and returns the file.
 func (c *Client) FetchModel(ctx context.Context, r Repo) (string, error) {
+	return c.model(ctx, r, func(File) bool { return false })
+}
+
+// FetchDescription fetches what FetchModel does but the weights: enough for the tokenizer
+// and for a plan. A GGUF file has all in one.
+func (c *Client) FetchDescription(ctx context.Context, r Repo) (string, error) {
+	return c.model(ctx, r, func(f File) bool { return path.Ext(f.Path) == ".safetensors" || f.Path == indexFile })
+}
+
+// model fetches the files of a model except some.
+func (c *Client) model(ctx context.Context, r Repo, except func(File) bool) (string, error) {
 	file := ""
 	folder, err := c.Fetch(ctx, r, func(l *Listing, folder string) ([]File, error) {
 		chosen, gguf, err := modelFiles(l, folder)
 		file = gguf
-		return chosen, err
+		return slices.DeleteFunc(chosen, except), err
 	})
 	if err != nil || file == "" {
 		return folder, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -152,6 +153,8 @@ func (c *Client) follow(ctx context.Context, end *url.URL, r request, stop bool)
 		switch {
 		case err != nil || next.Host == "" || next.Scheme != "https" && next.Scheme != "http":
 			return nil, refuse("%s redirects to an address that is none", at.Host)
+		case r.method == http.MethodPost && !sameOrigin(next, end):
+			return nil, refuse("%s redirects what is sent to it to %s, which is refused", at.Host, next.Host)
 		case at.Scheme == "https" && next.Scheme == "http":
 			return nil, refuse("%s redirects to %s without encryption, which is refused", at.Host, next.Host)
 		}
@@ -185,9 +188,7 @@ func (c *Client) once(ctx context.Context, end *url.URL, r request, at *url.URL)
 		return nil, refuse("%s is no address", at.Host)
 	}
 	req.ContentLength = size
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("User-Agent", "qlora/"+version.String())
 	if c.Token != "" && sameOrigin(at, end) {
 		req.Header.Set("Authorization", "Bearer "+c.Token)

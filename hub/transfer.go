@@ -35,8 +35,8 @@ type transfer struct {
 
 var (
 	errWhole  = errors.New("the server ignores ranges")
-	errHash   = errors.New("the bytes that arrived are not the file's")
-	errLength = errors.New("the server sends another number of bytes than it announced")
+	errHash   = &answerError{"the bytes that arrived are not the file's", ErrDamaged}
+	errLength = &answerError{"the server sends another number of bytes than it announced", ErrDamaged}
 )
 
 // into downloads the file to path. The caller has locked it.
@@ -76,7 +76,11 @@ func (t *transfer) into(ctx context.Context, path string) error {
 	if err := out.Sync(); err != nil {
 		return err
 	}
-	return os.Rename(part, path)
+	err = os.Rename(part, path)
+	if _, there := os.Stat(path); errors.Is(err, os.ErrNotExist) && there == nil {
+		return nil // by another process, on a file system without locks
+	}
+	return err
 }
 
 // resume reads what an earlier download left.

@@ -28,7 +28,7 @@ type upload struct {
 	blob   string // git's hash
 	sha256 string
 	large  bool // comes by Git LFS
-	same   bool // is in the repository already
+	same   bool // is in the repository already, or ignored by its .gitignore
 }
 
 // Sizes of what is sent.
@@ -66,18 +66,22 @@ func uploadsOf(dir string, names []string, extra map[string][]byte) ([]*upload, 
 }
 
 // open returns the file's content, which the caller closes.
-func (u *upload) open() (interface {
-	io.ReaderAt
-	io.Closer
-}, error) {
+func (u *upload) open() (content, error) {
 	if u.path == "" {
-		return struct {
-			io.ReaderAt
-			io.Closer
-		}{bytes.NewReader(u.text), io.NopCloser(nil)}, nil
+		return inMemory{bytes.NewReader(u.text)}, nil
 	}
 	return os.Open(u.path)
 }
+
+// content is what a file holds.
+type content interface {
+	io.ReaderAt
+	io.Closer
+}
+
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
 
 // hash reads the file once.
 func (u *upload) hash(ctx context.Context) error {
@@ -143,7 +147,7 @@ func (c *Client) modes(ctx context.Context, r Repo, uploads []*upload) error {
 			}
 			seen++
 			u.large = f.Mode == "lfs" && u.size > 0 // an empty file cannot be large
-			u.same = f.OID != "" && (f.OID == u.blob || f.OID == u.sha256)
+			u.same = f.Ignore || f.OID != "" && (f.OID == u.blob || f.OID == u.sha256)
 			if !u.large && u.size > maxRegular {
 				return fmt.Errorf("%s: the server wants %s in the commit itself, and it is longer than %d MiB; have *%s tracked by Git LFS there", r, u.name, maxRegular>>20, filepath.Ext(u.name))
 			}
@@ -168,14 +172,14 @@ func (c *Client) commit(ctx context.Context, r Repo, head, message string, uploa
 			lines = append(lines, line{"lfsFile", map[string]any{"path": u.name, "algo": "sha256", "oid": u.sha256, "size": u.size}})
 			continue
 		}
-		content := u.text
+		text := u.text
 		if u.path != "" {
 			var err error
-			if content, err = readSome(u.path, maxRegular); err != nil {
+			if text, err = readSome(u.path, maxRegular); err != nil {
 				return nil, err
 			}
 		}
-		lines = append(lines, line{"file", map[string]string{"path": u.name, "encoding": "base64", "content": base64.StdEncoding.EncodeToString(content)}})
+		lines = append(lines, line{"file", map[string]string{"path": u.name, "encoding": "base64", "content": base64.StdEncoding.EncodeToString(text)}})
 	}
 	if len(done.Files) == 0 {
 		done.OID, done.URL = head, c.Endpoint+r.web()

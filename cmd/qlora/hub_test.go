@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -123,6 +124,94 @@ func TestFetch(t *testing.T) {
 		require.Equal(t, c.code, code, "%s: %s", c.args, stderr)
 		require.Contains(t, stdout+stderr, c.want, c.args)
 	}
+}
+
+// TestFetchDataset fetches what the rules for a dataset's folder choose of its files.
+func TestFetchDataset(t *testing.T) {
+	s := hubserver.New()
+	defer s.Close()
+	const readme = "---\nconfigs:\n- config_name: a\n  default: true\n  data_files:\n  - split: train\n    path: a/*.parquet\n- config_name: b\n  data_dir: b\n---\n"
+	for _, c := range []struct {
+		name, files string
+		part        string
+		readme      string
+		want        string // the files, or part of the message
+	}{
+		{
+			"names of splits", "data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet data/test-00000-of-00001.parquet x.py logo.png", "", "",
+			"data/test-00000-of-00001.parquet data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet",
+		},
+		{"plain files", "a.jsonl b.csv notes.docx dataset_infos.json", "", "", "a.jsonl b.csv dataset_infos.json"},
+		{"below folders", "en/x/1.jsonl.gz en/x/2.jsonl.gz", "", "", "en/x/1.jsonl.gz en/x/2.jsonl.gz"},
+		{"the default configuration", "a/1.parquet a/2.parquet b/train.jsonl b/test.jsonl", "", readme, "README.md a/1.parquet a/2.parquet"},
+		{"another configuration", "a/1.parquet b/train.jsonl b/test.jsonl", ":b", readme, "README.md b/test.jsonl b/train.jsonl"},
+		{"a split of it", "a/1.parquet b/train.jsonl b/test.jsonl", ":b/test", readme, "README.md b/test.jsonl b/train.jsonl"},
+		{"no such configuration", "a/1.parquet b/train.jsonl b/test.jsonl", ":c", readme, `it has no configuration or split "c"`},
+		{"a script", "load.py data.zip", "", "", "it has a script, which is not run: the Hub often has its records as org/d8@refs/convert/parquet"},
+		{"names that lead out", "train.jsonl ../../x.jsonl", "", "", "train.jsonl"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := "org/d" + strconv.Itoa(len(s.Requests())) // another in each case
+			if c.name == "a script" {
+				id = "org/d8"
+			}
+			files := map[string]string{}
+			for name := range strings.FieldsSeq(c.files) {
+				files[name] = "{}"
+			}
+			if c.readme != "" {
+				files["README.md"] = c.readme
+			}
+			s.Add("dataset", id, files)
+			code, stdout, stderr := runOnHub(t, s, t.TempDir(), "fetch", "--dataset", id+c.part)
+			if code != 0 {
+				require.Equal(t, 2, code, stderr)
+				require.Contains(t, stderr, c.want)
+				return
+			}
+			var got []string
+			dir := strings.TrimSuffix(strings.TrimSpace(stdout), strings.ReplaceAll(c.part, "/", ":"))
+			require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+				if err == nil && !e.IsDir() {
+					name, _ := filepath.Rel(dir, path)
+					got = append(got, name)
+				}
+				return err
+			}))
+			require.Equal(t, c.want, strings.Join(got, " "))
+		})
+	}
+}
+
+// TestPlanFromHub plans without the weights.
+func TestPlanFromHub(t *testing.T) {
+	s := hubserver.New()
+	defer s.Close()
+	addFolder(t, s, "org/base", writeModel(t))
+	home := t.TempDir()
+	code, stdout, stderr := runOnHub(t, s, home, "plan", "--model", "org/base", "--device", "cpu", "--json")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "peak_bytes")
+	for _, request := range s.Requests() {
+		require.NotContains(t, request, ".safetensors")
+	}
+	code, _, stderr = runOnHub(t, s, home, "quantize", "--model", "org/base", "--output_dir", filepath.Join(t.TempDir(), "4bit"))
+	require.Equal(t, 0, code, stderr)
+}
+
+// TestFetchOnFullDisk fetches to a disk without room, and then goes on.
+func TestFetchOnFullDisk(t *testing.T) {
+	s := hubserver.New()
+	defer s.Close()
+	s.Add("model", "org/base", map[string]string{"config.json": "{}", "model.safetensors": strings.Repeat("x", 1<<20)})
+	home := t.TempDir()
+	cmd := limited(1<<18, "fetch", "org/base")
+	cmd.Env = append(cmd.Env, onHub(s, home).Env...)
+	output, _ := cmd.CombinedOutput() // the exit code is checked
+	require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", output)
+	require.Contains(t, string(output), "qlora: org/base: the disk of "+filepath.Join(home, "hub")+" is full; free some space and run the command again: it goes on where it stopped\n")
+	code, _, stderr := runOnHub(t, s, home, "fetch", "org/base")
+	require.Equal(t, 0, code, stderr)
 }
 
 func TestPush(t *testing.T) {

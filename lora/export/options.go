@@ -9,8 +9,8 @@ import (
 
 // Options say what to export. The command line reads the tags.
 type Options struct {
-	Model       string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder of the base: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
-	Adapters    []string `option:"adapter" path:"true" help:"folders of PEFT adapters, merged in order; none: the base alone"`
+	Model       string   `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder of the base, or ORG/NAME on the Hugging Face Hub: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
+	Adapters    []string `option:"adapter" path:"true" hub:"adapter" help:"folders of PEFT adapters, or ORG/NAME on the Hub, merged in order; none: the base alone"`
 	Weights     []string `option:"adapter_weights" help:"one factor per adapter; empty: 1 for all"`
 	Format      string   `option:"format" help:"format of the result: gguf, which llama.cpp, Ollama and LM Studio read; ollama, a Modelfile with its GGUF file, or a model in Ollama's store; or mlx, an adapter for mlx-lm"`
 	OutFile     string   `option:"outfile" path:"true" help:"file to create, such as model-Q4_K_M.gguf"`

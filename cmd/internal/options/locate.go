@@ -1,6 +1,9 @@
 package options
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // Locate replaces the text of each option whose tag `hub` is kind by what find returns for
 // it. An option of a list has each element replaced. YAML keeps what was given.
@@ -11,7 +14,7 @@ func (s *Set) Locate(kind string, find func(option, text string) (string, error)
 				continue
 			}
 			texts := []string{textOf(o.value)}
-			list, isList := o.value.Interface().([]string)
+			list, isList := reflect.TypeAssert[[]string](o.value)
 			if isList {
 				texts = list
 			}

@@ -84,6 +84,9 @@ func axolotlRules() map[string]rule {
 			}
 			return remarked(pass(), "of all steps, rounded up; Axolotl rounds down")
 		},
+		"hub_model_id": func(_ *reader, e options.Entry) options.Step {
+			return remarked(give("hub_model_id="+e.Text, "push_to_hub=true"), "pushed once, at the end of the run")
+		},
 		"saves_per_epoch": axolotlSaves,
 		"evals_per_epoch": axolotlEvaluations,
 		"eval_steps":      axolotlEvalSteps,

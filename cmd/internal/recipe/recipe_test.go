@@ -66,6 +66,7 @@ func TestAxolotl(t *testing.T) {
 		{"PEFT", "adapter: lora\npeft_layers_to_transform: [0, 1]\npeft_use_rslora: true\npeft: {loftq_config: {loftq_bits: 4}}\n", []string{`layers_to_transform: ["0", "1"]`, "use_rslora: true", `init_lora_weights: "loftq"`}, nil},
 		{"quantization", "adapter: qlora\nbnb_config_kwargs: {bnb_4bit_quant_type: fp4}\n", []string{`bnb_4bit_quant_type: "fp4"`}, nil},
 		{"tokens", "special_tokens: {pad_token: <p>, additional_special_tokens: [<a>, <b>]}\ntokens: [<c>]\n", []string{`add_special_tokens: ["<a>", "<b>"]`, `add_tokens: ["<c>"]`}, nil},
+		{"the Hub", "hub_model_id: me/tuned\nhub_strategy: end\n", []string{`hub_model_id: "me/tuned"`, "push_to_hub: true\n"}, []string{"hub_strategy"}},
 		{"offload", "gradient_checkpointing: offload\n", []string{"gradient_checkpointing: true"}, nil},
 		{"in order", "curriculum_sampling: true\n", []string{`train_sampling_strategy: "sequential"`}, nil},
 	} {

@@ -8,25 +8,30 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/hub"
 	"qlora/lora/export"
 )
 
 // Export returns the verb that writes a model or an adapter for other programs.
 func Export() *cobra.Command {
-	own := export.DefaultOptions()
+	own, from := export.DefaultOptions(), hubOptions{}
 	set := options.New()
 	set.Add("Export", &own)
+	set.Add("Hugging Face Hub", &from)
 	return verb("export", "write a base with adapters, or an adapter alone, for llama.cpp, Ollama or MLX", set, func(c *call) error {
-		return exportFile(c, own)
+		return exportFile(c, &own, &from)
 	})
 }
 
-func exportFile(c *call, o export.Options) error {
+func exportFile(c *call, o *export.Options, from *hubOptions) error {
 	if err := required("model", o.Model); err != nil {
 		return err
 	}
 	if o.AdapterOnly && len(o.Adapters) != 1 {
 		return exit.Wrongf("--adapter_only needs one --adapter, and there are %d", len(o.Adapters))
+	}
+	if err := from.models(c, (*hub.Client).FetchModel); err != nil {
+		return err
 	}
 	// The products of the adapters are small: the CPU always computes them.
 	dev, err := cpu.New(cpu.Options{})
@@ -34,7 +39,7 @@ func exportFile(c *call, o export.Options) error {
 		return exit.AsWrong(err)
 	}
 	defer closeDevice(dev)
-	job, err := export.Open(o, dev.LowRank)
+	job, err := export.Open(*o, dev.LowRank)
 	if err != nil {
 		return exit.AsWrong(err)
 	}

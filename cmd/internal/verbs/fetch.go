@@ -55,7 +55,7 @@ func (o *fetchOptions) fetch(c *call, from *hubOptions) error {
 		if err != nil {
 			return exit.AsWrong(err)
 		}
-		path, err := from.model(c, "", "hf://"+r.String(), from.Revision)
+		path, err := from.model(c, "", "hf://"+r.String(), from.Revision, (*hub.Client).FetchModel)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/hub"
+	"qlora/internal/diskfull"
 	"qlora/trainer/dataset"
 )
 
@@ -39,23 +40,29 @@ func (o *hubOptions) client(c *call) (*hub.Client, error) {
 	return h, nil
 }
 
+// A fetcher fetches what is needed of a repository, and returns where it is.
+type fetcher func(*hub.Client, context.Context, hub.Repo) (string, error)
+
 // models replaces the options that name models and adapters on the Hub by their folders in
-// its cache, and fetches them.
-func (o *hubOptions) models(c *call) error {
+// its cache, and fetches them: of the base what how fetches.
+func (o *hubOptions) models(c *call, how fetcher) error {
 	if err := c.set.Locate("model", func(option, text string) (string, error) {
-		return o.model(c, option, text, o.Revision)
+		return o.model(c, option, text, o.Revision, how)
 	}); err != nil {
 		return err
 	}
 	return c.set.Locate("adapter", func(option, text string) (string, error) {
-		return o.model(c, option, text, "")
+		return o.model(c, option, text, "", (*hub.Client).FetchModel)
 	})
 }
 
 // model returns the folder, or the GGUF file, of a model or an adapter.
-func (o *hubOptions) model(c *call, option, text, revision string) (string, error) {
+func (o *hubOptions) model(c *call, option, text, revision string, how fetcher) (string, error) {
 	r, ok := o.onHub(c, hub.Model, option, text)
 	if !ok {
+		if revision != "" && revision != hub.DefaultRevision {
+			c.note(fmt.Sprintf("--revision %s has no effect on the folder %s", revision, text))
+		}
 		return text, nil
 	}
 	if revision != "" {
@@ -64,11 +71,11 @@ func (o *hubOptions) model(c *call, option, text, revision string) (string, erro
 		}
 		r.Revision = revision
 	}
-	return o.fetch(c, option, r, (*hub.Client).FetchModel)
+	return o.fetch(c, option, r, how)
 }
 
 // fetch fetches a repository, shows the progress, and says where it is.
-func (o *hubOptions) fetch(c *call, option string, r hub.Repo, how func(*hub.Client, context.Context, hub.Repo) (string, error)) (string, error) {
+func (o *hubOptions) fetch(c *call, option string, r hub.Repo, how fetcher) (string, error) {
 	h, err := o.client(c)
 	if err != nil {
 		return "", err
@@ -82,8 +89,10 @@ func (o *hubOptions) fetch(c *call, option string, r hub.Repo, how func(*hub.Cli
 		return "", context.Cause(c)
 	case errors.Is(err, hub.ErrNotFound) && option != "":
 		return "", exit.Wrongf("--%s: no such folder is here, and on the Hub: %w", option, err)
-	case errors.Is(err, hub.ErrUnreachable):
+	case errors.Is(err, hub.ErrUnreachable) && option != "":
 		return "", fmt.Errorf("--%s %s: no such folder is here, and %w", option, r, err)
+	case errors.Is(err, hub.ErrUnreachable), errors.Is(err, hub.ErrDamaged), diskfull.Is(err):
+		return "", err
 	}
 	return path, exit.AsWrong(err)
 }

@@ -5,6 +5,7 @@ import (
 
 	"qlora/bindings"
 	"qlora/cmd/internal/exit"
+	"qlora/hub"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/quantize"
@@ -34,7 +35,7 @@ type inference struct {
 
 // open reads the folders. load plans and allocates the memory.
 func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inference, err error) {
-	if err := o.Hub.models(c); err != nil {
+	if err := o.Hub.models(c, (*hub.Client).FetchModel); err != nil {
 		return nil, err
 	}
 	r := &inference{folder: o.Model}

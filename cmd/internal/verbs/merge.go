@@ -8,6 +8,7 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/hub"
 	"qlora/lora/merge"
 	"qlora/nn/quantize"
 )
@@ -33,7 +34,7 @@ func mergeFolder(c *call, o *merge.Options, how quantize.Options, from *hubOptio
 	if len(o.Adapters) == 0 {
 		return exit.Wrongf("--adapter is missing: name the folder of a PEFT adapter")
 	}
-	if err := from.models(c); err != nil {
+	if err := from.models(c, (*hub.Client).FetchModel); err != nil {
 		return err
 	}
 	// The products of the adapters are small: the CPU always computes them.

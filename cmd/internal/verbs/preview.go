@@ -10,6 +10,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/hub"
 	"qlora/internal/mistaken"
 	"qlora/nn/family"
 	"qlora/tokenizer"
@@ -48,7 +49,7 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 		return err
 	}
 	var tok *tokenizer.Tokenizer
-	if err := o.hub.models(c); err != nil {
+	if err := o.hub.models(c, (*hub.Client).FetchDescription); err != nil {
 		return err
 	}
 	if o.data.Model != "" {

@@ -3,6 +3,7 @@ package verbs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,6 +89,8 @@ func (o *pushOptions) pushBy(c *call, h *hub.Client, dir string, r hub.Repo) err
 	switch {
 	case c.Err() != nil:
 		return context.Cause(c)
+	case errors.Is(err, hub.ErrUnreachable):
+		return err
 	case err != nil:
 		return exit.AsWrong(err)
 	case len(commit.Files) == 0:

@@ -7,6 +7,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/hub"
 	"qlora/nn/quantize"
 )
 
@@ -35,7 +36,7 @@ func (o *quantizeOptions) quantize(c *call, how quantize.Options, from *hubOptio
 	if err := required("output_dir", o.OutputDir); err != nil {
 		return err
 	}
-	if err := from.models(c); err != nil {
+	if err := from.models(c, (*hub.Client).FetchModel); err != nil {
 		return err
 	}
 	job, err := quantize.NewJob(o.Model, o.OutputDir, how)

@@ -13,6 +13,7 @@ import (
 
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
+	"qlora/hub"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/quantize"
@@ -34,8 +35,8 @@ const promptChunk = 128
 
 // servedOptions are the options of the models of serve.
 type servedOptions struct {
-	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder with config.json, *.safetensors and a tokenizer"`
-	Adapters []string `option:"adapter" many:"true" path:"true" help:"folders of PEFT adapters, as NAME=FOLDER or FOLDER: requests choose one as their model"`
+	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer"`
+	Adapters []string `option:"adapter" many:"true" path:"true" help:"folders of PEFT adapters, or ORG/NAME on the Hub, as NAME=FOLDER or FOLDER: requests choose one as their model"`
 	In4Bit   *bool    `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapters were trained; true without one"`
 	Keep     *bool    `option:"keep_quantization" help:"hold the 4-bit weights of a GGUF file as they are; default: as the adapters were trained; false without one"`
 }
@@ -63,21 +64,22 @@ func (*serveOptions) Ranges() option.Ranges {
 // Serve returns the verb that serves a model.
 func Serve() *cobra.Command {
 	limits := serve.DefaultOptions()
-	model, how, machine := servedOptions{}, quantize.DefaultOptions(), machine{Device: "auto"}
+	model, how, from, machine := servedOptions{}, quantize.DefaultOptions(), hubOptions{}, machine{Device: "auto"}
 	own := serveOptions{
 		Host: "127.0.0.1", Port: 8000, Longest: 4096, Queue: limits.Queue, Timeout: int(limits.Timeout.Seconds()), MaxBody: int(limits.MaxBody),
 	}
 	set := options.New()
 	set.Add("Model", &model)
+	set.Add("Hugging Face Hub", &from)
 	set.Add("Server", &own)
 	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
 	return verb("serve", "answer OpenAI's API with a model and adapters on it, and serve a chat page", set, func(c *call) error {
-		return own.run(c, &model, how, machine)
+		return own.run(c, &model, &from, how, machine)
 	})
 }
 
-func (o *serveOptions) run(c *call, model *servedOptions, q quantize.Options, m machine) error {
+func (o *serveOptions) run(c *call, model *servedOptions, from *hubOptions, q quantize.Options, m machine) error {
 	if o.Key == "" {
 		o.Key = os.Getenv(keyVariable)
 	}
@@ -88,6 +90,10 @@ func (o *serveOptions) run(c *call, model *servedOptions, q quantize.Options, m 
 	defer l.Close()
 	adapters, err := model.named()
 	if err != nil {
+		return err
+	}
+	name := serve.NameOf(model.Model)
+	if err := model.fetch(c, from, adapters); err != nil {
 		return err
 	}
 	base, err := openModel(model.Model, false)
@@ -106,7 +112,7 @@ func (o *serveOptions) run(c *call, model *servedOptions, q quantize.Options, m 
 	c.noteCompute(q, dev.Info())
 	c.noteOf(base)
 	progress, done := c.progress("loading base model", true)
-	loaded, err := serve.Load(base, serve.NameOf(model.Model), adapters, dev, o.shapes(base), progress)
+	loaded, err := serve.Load(base, name, adapters, dev, o.shapes(base), progress)
 	done()
 	if err != nil {
 		return exit.AsWrong(err)
@@ -161,6 +167,19 @@ func (o *servedOptions) named() ([]serve.Adapter, error) {
 		all = append(all, serve.Adapter{Name: name, Dir: dir})
 	}
 	return all, nil
+}
+
+// fetch replaces the base and the adapters that are on the Hub by their folders.
+func (o *servedOptions) fetch(c *call, from *hubOptions, adapters []serve.Adapter) (err error) {
+	if o.Model, err = from.model(c, "model", o.Model, from.Revision, (*hub.Client).FetchModel); err != nil {
+		return err
+	}
+	for i := range adapters {
+		if adapters[i].Dir, err = from.model(c, "adapter", adapters[i].Dir, "", (*hub.Client).FetchModel); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // quantize sets how the base is stored: as given, or as all adapters were trained.

@@ -5,6 +5,7 @@ import (
 	"qlora/cmd/internal/foreign"
 	"qlora/cmd/internal/options"
 	"qlora/cmd/internal/recipe"
+	"qlora/hub"
 	"qlora/lora"
 	"qlora/nn/quantize"
 	"qlora/trainer"
@@ -100,7 +101,11 @@ func (o *tuneOptions) describe(c *call) error {
 
 // model opens the base and configures it for the method.
 func (o *tuneOptions) model(c *call, planning bool) (*trainer.Base, error) {
-	if err := o.hub.models(c); err != nil {
+	how := (*hub.Client).FetchModel
+	if planning {
+		how = (*hub.Client).FetchDescription
+	}
+	if err := o.hub.models(c, how); err != nil {
 		return nil, err
 	}
 	m, err := openModel(o.data.Model, planning)
