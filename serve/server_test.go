@@ -62,6 +62,11 @@ func TestSampledLikeGenerate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got, "%+v", s)
 	}
+	endless, err := v.complete("tiny", "once", 200, object{"temperature": 2, "seed": 1, "ignore_eos": true})
+	require.NoError(t, err)
+	ended, err := v.complete("tiny", "once", 200, object{"temperature": 2, "seed": 1})
+	require.NoError(t, err)
+	require.Less(t, len(ended), len(endless), "the model ends one answer")
 	first, err := v.complete("second", "once", 30, object{"temperature": 1})
 	require.NoError(t, err)
 	second, err := v.complete("second", "once", 30, object{"temperature": 1})
@@ -122,7 +127,8 @@ func TestWhole(t *testing.T) {
 		"model": "tiny", "max_tokens": 5, "temperature": 0, "chat_template_kwargs": object{"more": 7},
 		"tools": []object{{"type": "function", "function": object{"name": "f"}}}, "tool_choice": "auto",
 		"messages": []object{
-			{"role": "developer", "content": "be"}, {"role": "user", "content": []object{{"type": "text", "text": "one "}, {"type": "text", "text": "two"}}},
+			{"role": "developer", "content": "be"},
+			{"role": "user", "content": []object{{"type": "text", "text": "one "}, {"type": "text", "text": "two"}}},
 			{"role": "assistant", "content": "", "tool_calls": []object{{"id": "1", "type": "function", "function": object{"name": "go", "arguments": `{"x": 3}`}}}},
 			{"role": "tool", "tool_call_id": "1", "content": "4"},
 		},
@@ -312,7 +318,9 @@ func TestTimeout(t *testing.T) {
 // long ones.
 func TestShutdown(t *testing.T) {
 	w := newWorld(t)
-	v := w.serve(t, func(s *setup) { s.pass, s.cache, s.longest, s.grace = 5*time.Millisecond, 800, 560, 500*time.Millisecond })
+	v := w.serve(t, func(s *setup) {
+		s.pass, s.cache, s.longest, s.grace = 5*time.Millisecond, 800, 560, 500*time.Millisecond
+	})
 	type result struct {
 		status int
 		last   string
