@@ -199,6 +199,6 @@ func (x *exchange) whole(w http.ResponseWriter) {
 // send writes an object as the whole response.
 func (s *Server) send(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
+	inTime(w)
 	_, _ = w.Write(append(encode(v), '\n')) // the client may be gone
 }
