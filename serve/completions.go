@@ -92,6 +92,9 @@ func (s *Server) begin(ctx context.Context, w http.ResponseWriter, r *http.Reque
 			coded(http.StatusBadRequest, "context_length_exceeded")
 	}
 	x.job = &job{ctx: ctx, prompt: prompt, most: x.most, ends: x.model.Ends, adapters: x.model.Adapters, sampling: x.sampling, logprobs: x.logprobs}
+	if x.endless {
+		x.job.ends = nil
+	}
 	x.reader = newReader(x.model.Tok, prompt, x.stops)
 	x.head = envelope{ID: "cmpl-" + rand.Text(), Object: "text_completion", Created: time.Now().Unix(), Model: x.model.Name}
 	if x.chat != nil {
@@ -196,6 +199,6 @@ func (x *exchange) whole(w http.ResponseWriter) {
 // send writes an object as the whole response.
 func (s *Server) send(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
+	inTime(w)
 	_, _ = w.Write(append(encode(v), '\n')) // the client may be gone
 }

@@ -8,6 +8,11 @@ import (
 // patience bounds the time of one write to a client before it is disconnected.
 const patience = 10 * time.Second
 
+// inTime bounds the time of the next write, and replaces the bound of an earlier one.
+func inTime(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)) // a writer without deadlines is a test's
+}
+
 // A stream writes an answer as server-sent events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 type stream struct {
@@ -24,7 +29,7 @@ func (s *stream) send(data []byte) error {
 		h.Set("Content-Type", "text/event-stream")
 		h.Set("X-Accel-Buffering", "no") // for proxies that would buffer events
 	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(patience)) // a writer without deadlines is a test's
+	inTime(s.w)
 	event := append(append([]byte("data: "), data...), "\n\n"...)
 	if _, err := s.w.Write(event); err != nil {
 		return err

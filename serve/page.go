@@ -33,5 +33,6 @@ func servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", f.kind)
+	inTime(w)
 	_, _ = w.Write(data) // the client may be gone
 }

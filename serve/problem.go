@@ -64,6 +64,7 @@ func (p *problem) answer(w http.ResponseWriter) {
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1")
 	}
+	inTime(w)
 	w.WriteHeader(p.status)
 	_, _ = w.Write(append(p.body(), '\n')) // the client may be gone
 }

@@ -22,6 +22,7 @@ type request struct {
 	logprobs int // likeliest tokens to report with each token; -1: no probabilities
 	stream   bool
 	usage    bool // report the usage at the end of a stream
+	endless  bool // go on where the model ends the answer, to measure
 }
 
 // Limits of OpenAI's API.
@@ -199,6 +200,7 @@ func (r *request) common(f *fields) {
 		r.sampling.Seed = uint64(n)
 	}
 	r.readStops(f)
+	r.endless = f.bool("ignore_eos")
 	f.only("n", "1")
 	f.only("response_format", `{"type":"text"}`)
 	f.only("frequency_penalty", "0", "0.0")

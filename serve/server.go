@@ -26,7 +26,7 @@ type Options struct {
 
 // DefaultOptions returns the limits of the command line.
 func DefaultOptions() Options {
-	return Options{Queue: 128, MaxBody: 4 << 20, Timeout: 10 * time.Minute}
+	return Options{Queue: 128, MaxBody: 1 << 20, Timeout: 10 * time.Minute}
 }
 
 // A Server answers requests to models. It is an http.Handler.

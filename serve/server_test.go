@@ -62,6 +62,12 @@ func TestSampledLikeGenerate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got, "%+v", s)
 	}
+	tokens := func(endless bool) float64 {
+		_, o := v.ask("/v1/completions", object{"model": "second", "prompt": "once", "max_tokens": 40, "temperature": 0, "ignore_eos": endless})
+		return o["usage"].(object)["completion_tokens"].(float64)
+	}
+	require.Less(t, tokens(false), 40.0, "the model ends this answer")
+	require.InDelta(t, 40, tokens(true), 0)
 	first, err := v.complete("second", "once", 30, object{"temperature": 1})
 	require.NoError(t, err)
 	second, err := v.complete("second", "once", 30, object{"temperature": 1})
@@ -122,7 +128,8 @@ func TestWhole(t *testing.T) {
 		"model": "tiny", "max_tokens": 5, "temperature": 0, "chat_template_kwargs": object{"more": 7},
 		"tools": []object{{"type": "function", "function": object{"name": "f"}}}, "tool_choice": "auto",
 		"messages": []object{
-			{"role": "developer", "content": "be"}, {"role": "user", "content": []object{{"type": "text", "text": "one "}, {"type": "text", "text": "two"}}},
+			{"role": "developer", "content": "be"},
+			{"role": "user", "content": []object{{"type": "text", "text": "one "}, {"type": "text", "text": "two"}}},
 			{"role": "assistant", "content": "", "tool_calls": []object{{"id": "1", "type": "function", "function": object{"name": "go", "arguments": `{"x": 3}`}}}},
 			{"role": "tool", "tool_call_id": "1", "content": "4"},
 		},
@@ -312,7 +319,9 @@ func TestTimeout(t *testing.T) {
 // long ones.
 func TestShutdown(t *testing.T) {
 	w := newWorld(t)
-	v := w.serve(t, func(s *setup) { s.pass, s.cache, s.longest, s.grace = 5*time.Millisecond, 800, 560, 500*time.Millisecond })
+	v := w.serve(t, func(s *setup) {
+		s.pass, s.cache, s.longest, s.grace = 5*time.Millisecond, 800, 560, 500*time.Millisecond
+	})
 	type result struct {
 		status int
 		last   string

@@ -1,6 +1,11 @@
-// Command livepicture records the page of a training run as an animated GIF.
+// Command livepicture records the page of a training run as an animated GIF, or the chat
+// page of a server as a picture.
 //
 //	go run tools/livepicture/*.go [options] docs/live.gif COMMAND...
+//	go run tools/livepicture/*.go -chat ADDRESS -message TEXT docs/chat.png
+//
+// With -chat it asks both models of a running `qlora serve` and fails if one does not
+// answer.
 //
 // COMMAND is a `qlora train` with --live :0, which prints the page's address. A headless
 // Chromium opens the page and takes a screenshot whenever the run has done another share
@@ -34,14 +39,23 @@ func main() {
 	wide := flag.String("wide", "", "also write the whole page at half of the run into this PNG `file`, 1180 pixels wide")
 	narrow := flag.String("narrow", "", "also write the finished page into this PNG `file`, as a phone with a dark theme shows it")
 	stills := flag.String("stills", "", "also write each screenshot into this `folder`, to look at")
+	chat := flag.String("chat", "", "take a picture of the chat page at this `address`, after both models have answered")
+	message := flag.String("message", "", "the `text` that -chat sends")
 	flag.Parse()
-	if flag.NArg() < 2 || *frames < 2 {
+	if flag.NArg() < 1 || *chat == "" && flag.NArg() < 2 || *frames < 2 {
 		flag.Usage()
 		os.Exit(2)
 	}
 	chromium := find()
 	if chromium == "" {
 		fmt.Printf("%s is not recorded: no Chromium on this machine (Debian's package chromium has one).\n", flag.Arg(0))
+		return
+	}
+	if *chat != "" {
+		if err := ask(chromium, *chat, *message, flag.Arg(0)); err != nil {
+			fmt.Fprintln(os.Stderr, "livepicture:", err)
+			os.Exit(1)
+		}
 		return
 	}
 	r := recorder{width: *width, last: *last, wide: *wide, narrow: *narrow}

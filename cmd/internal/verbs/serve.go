@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qlora/bindings"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/hub"
@@ -121,6 +122,8 @@ func (o *serveOptions) run(c *call, model *servedOptions, from *hubOptions, q qu
 	for _, note := range loaded.Notes {
 		c.note(note)
 	}
+	plan := loaded.Plan()
+	c.note(fmt.Sprintf("memory: %s, of which %s are for the keys and values of requests", trainer.Bytes(plan.Total()), trainer.Bytes(plan[bindings.Activations])))
 	decoder := loaded.Decoder()
 	defer decoder.Close()
 	server := serve.New(decoder, loaded.Models, loaded.Vocabulary(), o.Host, loopback, serve.Options{
