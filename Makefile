@@ -149,7 +149,7 @@ fuzz: ## fuzz every target for FUZZTIME (20s) each
 	done
 
 .PHONY: arm-check
-arm-check: ## build for arm64 and run the tests of the CPU's kernels under qemu (fetches zig and qemu, 160 MB)
+arm-check: ## build for arm64, run the tests of the CPU's kernels and train under qemu (fetches gcc and qemu, 70 MB)
 	@tools/arm.py $(TOOLCHAIN)
 
 .PHONY: cover
