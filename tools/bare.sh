@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the program's Debian package in a Debian that has nothing else, without a network, and runs the demo there.
+# Installs the program's Debian packages in a Debian that has nothing else, without a network, and runs the demo there.
 #
 #   tools/bare.sh build/dist
 #
@@ -17,7 +17,9 @@ dist=${1:?usage: tools/bare.sh build/dist}
 for tool in dpkg-deb dpkg unshare chroot; do
 	type -p $tool >/dev/null || skip "there is no $tool"
 done
-package=$(ls "$dist"/qlora_*_"$(dpkg --print-architecture)".deb 2>/dev/null) || skip "$dist has no package for this processor"
+shopt -s nullglob
+packages=("$dist"/qlora{,-cuda}_*_"$(dpkg --print-architecture)".deb)
+[ ${#packages[@]} -gt 0 ] || skip "$dist has no package for this processor"
 unshare --mount --pid --net --fork true 2>/dev/null || skip "this machine does not let root make namespaces"
 
 suite=${DEBIAN_SUITE:-bookworm}
@@ -42,7 +44,8 @@ fi
 root=$(mktemp -d "$home/root.XXXXXX")
 trap 'rm -rf --one-file-system "$root"' EXIT
 cp -a "$base/." "$root"
-cp "$package" "$root/tmp/qlora.deb"
+mkdir "$root/packages"
+cp "${packages[@]}" "$root/packages"
 
 # inside runs a command in the bare Debian, without a network; its mounts end with it.
 inside() {
@@ -54,7 +57,7 @@ inside() {
 seconds() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to - from }'; }
 
 start=$EPOCHREALTIME
-inside dpkg --install /tmp/qlora.deb >/dev/null
+inside sh -c 'dpkg --install /packages/*' >/dev/null
 installed=$(seconds "$start")
 inside qlora version
 start=$EPOCHREALTIME
@@ -75,11 +78,14 @@ for file in bin/qlora share/man/man1/qlora-train.1.gz share/bash-completion/comp
 		exit 1
 	}
 done
-size=$(inside dpkg-query --show --showformat '${Installed-Size}' qlora)
-inside dpkg --purge qlora >/dev/null
-left=$(inside find / -xdev -path /root -prune -o -path /tmp -prune -o -name '*qlora*' -print)
+names=("${packages[@]##*/}")
+names=("${names[@]%%_*}")
+size=$(inside dpkg-query --show --showformat '${Installed-Size}\n' "${names[@]}" | awk '{ n += $1 } END { printf "%.1f", n * 1024 / 1e6 }')
+inside dpkg --purge "${names[@]}" >/dev/null
+left=$(inside find / -xdev \( -path /root -o -path /packages \) -prune -o -name '*qlora*' -print)
 [ -z "$left" ] || {
-	echo "dist-check: purging the package leaves $left"
+	echo "dist-check: purging the packages leaves $left"
 	exit 1
 }
-echo "dist-check: $suite, minbase: $(stat -c %s "$package" | numfmt --to=si)B package, $((size / 1024)) MiB installed in $installed s; the demo in $tuned s"
+packed=$(stat -c %s "${packages[@]}" | awk '{ n += $1 } END { printf "%.1f", n / 1e6 }')
+echo "dist-check: ${names[*]} in $suite, minbase: $packed MB of packages, $size MB installed in $installed s; the demo in $tuned s"
