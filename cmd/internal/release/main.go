@@ -94,7 +94,7 @@ func releaseFor(out, work string, v version, arch, compiler string) error {
 		fmt.Printf("  %s is not packed: %s\n", kernelsPackage.name, missing)
 		return nil
 	}
-	files, err = kernelsTree(library)
+	files, err = kernelsTree(work, library)
 	if err != nil {
 		return err
 	}
