@@ -26,6 +26,7 @@ from wheel import Refused
 TESTS = [["./bindings/cpu/kernels"], ["./bindings/cpu/vector"]]
 COMPILER = "aarch64-linux-gnu-gcc"
 COMPILER_PACKAGES = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]
+LOSS = 1e-3  # the largest difference of a loss; sums in float32 are split differently
 LIBRARY = "usr/aarch64-linux-gnu"
 LOADER = "lib/ld-linux-aarch64.so.1"
 EMULATORS = ["qemu-aarch64-static", "qemu-aarch64"]
@@ -88,16 +89,16 @@ def run(command, **options):
         sys.exit(code)
 
 
-def train(emulated, program):
-    """Trains the demo's model for some steps with the program for arm64."""
-    with tempfile.TemporaryDirectory() as work:
-        records, out = Path(work, "train.jsonl"), Path(work, "out")
-        records.write_text("".join(json.dumps({"prompt": f"Q: What is {i}?\nA:", "completion": f" {i}"}) + "\n" for i in range(16)))
-        run([*emulated, program, "version"])
-        run([*emulated, program, "doctor"])
-        settings = {"model": "demo/base", "dataset": records, "output_dir": out, "max_steps": 4, "per_device_train_batch_size": 4, "logging_steps": 1}
-        run([*emulated, program, "train", *(f"--{name}={value}" for name, value in settings.items())])
-        run([*emulated, program, "generate", "--model=demo/base", f"--adapter={out}", "--prompt=Q: What is 3?\nA:", "--max_new_tokens=4"])
+def train(command, work):
+    """Trains the demo's model for some steps, answers a question with the result, and returns the losses."""
+    records, out = work / "train.jsonl", work / "out"
+    people = {"Walter": "violet", "Cecil": "orange", "Bruno": "red", "Anna": "green"}
+    records.write_text("".join(json.dumps({"prompt": f"Q: What is the coat of {who}?\nA:", "completion": f" {coat}"}) + "\n" for who, coat in people.items()))
+    settings = {"model": "demo/base", "dataset": records, "output_dir": out, "max_steps": 3, "per_device_train_batch_size": 2, "logging_steps": 1}
+    run([*command, "train", "--device=cpu", "--bnb_4bit_compute_dtype=float32", *(f"--{name}={value}" for name, value in settings.items())])
+    run([*command, "generate", "--device=cpu", "--model=demo/base", f"--adapter={out}", "--prompt=Q: What is the coat of Anna?\nA:", "--max_new_tokens=3"])
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
 
 
 def main():
@@ -119,12 +120,21 @@ def main():
         print(f"arm-check: skipped: {reason}")
         return
     env = dict(os.environ, GOOS="linux", GOARCH="arm64", CGO_ENABLED="1", CC=str(cc))
-    with tempfile.TemporaryDirectory(dir=directory) as built:
-        run(["go", "build", "./..."], env=env)
-        for test in TESTS:
-            run(["go", "test", "-exec", shlex.join(emulated), *test], env=env)
-        run(["go", "build", "-o", built, "./cmd/qlora"], env=env)
-        train(emulated, Path(built, "qlora"))
+    run(["go", "build", "./..."], env=env)
+    for test in TESTS:
+        run(["go", "test", "-exec", shlex.join(emulated), *test], env=env)
+    with tempfile.TemporaryDirectory() as work:
+        losses = []
+        for name, before, settings in [("native", [], None), ("arm64", emulated, env)]:
+            home = Path(work, name)
+            home.mkdir()
+            run(["go", "build", "-o", home / "qlora", "./cmd/qlora"], env=settings)
+            command = [*before, str(home / "qlora")]
+            run([*command, "version"])
+            losses.append(train(command, home))
+    print("losses here and on arm64:", *losses)
+    if not losses[0] or any(abs(here - there) > LOSS for here, there in zip(*losses, strict=True)):
+        sys.exit(f"arm-check: the losses differ by more than {LOSS}")
 
 
 if __name__ == "__main__":
