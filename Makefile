@@ -113,7 +113,8 @@ dist: ## pack build/dist: a tar.gz and a .deb, with ARCHES='amd64 arm64' of both
 	go run ./cmd/internal/release -out $(BUILD)/dist $(foreach arch,$(ARCHES),$(if $(filter $(arch),$(shell go env GOARCH)),$(arch),$(arch)=$(CROSS)))
 
 .PHONY: dist-check
-dist-check: dist ## install the .deb in a bare Debian and run the demo there (root and debootstrap; 100 MB)
+dist-check: dist ## pack, and install the .deb in a bare Debian and run the demo there (skipped without root; fetches 100 MB)
+	@cd $(BUILD)/dist && sha256sum --check --quiet SHA256SUMS
 	@tools/bare.sh $(BUILD)/dist
 
 .PHONY: test
@@ -149,7 +150,7 @@ fuzz: ## fuzz every target for FUZZTIME (20s) each
 	done
 
 .PHONY: arm-check
-arm-check: ## build for arm64 and run the tests of the CPU's kernels under qemu (fetches zig and qemu, 160 MB)
+arm-check: ## build for arm64, run the tests of the CPU's kernels and train under qemu (fetches gcc and qemu, 70 MB)
 	@tools/arm.py $(TOOLCHAIN)
 
 .PHONY: cover

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Installs a tool that the build needs into the toolchain folder. Needs only Python's standard library.
 
-    tools/toolchain.py DIRECTORY TOOL        TOOL is one of: cmake, nvcc, clang-format, zig
+    tools/toolchain.py DIRECTORY TOOL        TOOL is one of: cmake, nvcc, clang-format
 
 DIRECTORY/bin/TOOL is a script that runs the tool on the PATH, if that is new enough, or else the one
-fetched into DIRECTORY/TOOL; nvcc has cuobjdump next to it. clang-format and zig are always the fetched ones, since every version differs a little.
+fetched into DIRECTORY/TOOL; nvcc has cuobjdump next to it. clang-format is always the fetched one, since every version differs a little.
 """
 
 import io
@@ -26,9 +26,6 @@ WHEELS = {
     "clang-format": [
         ("clang-format", "21.1.8", "d12b864b596b80810cdd7f97556c485dc09cfe2952503958535f01359e025fbb", "c2a044953efab5f7d0261f3a76aabc01358592faac1b73af38d8c83db6e91a69"),
     ],
-    "zig": [
-        ("ziglang", "0.17.1", "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54", "b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e"),
-    ],
     "nvcc": [
         ("nvidia-cuda-nvcc", "13.0.88", "56fe502eb77625a12f25172caa3cdddb4e4c8ba2c8c17dba44b164761b380f03", "c7ff28f86a24effdc6c034fa15230c549a273e4771b10a7fec14996f8cf3307f"),
         ("nvidia-cuda-runtime", "13.0.96", "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548", "ef9bcbe90493a2b9d810e43d249adb3d02e98dd30200d86607d8d02687c43f55"),
@@ -44,7 +41,6 @@ WHEELS = {
 PROGRAMS = {
     "cmake": ["cmake/data/bin/cmake"],
     "clang-format": ["clang_format/data/bin/clang-format"],
-    "zig": ["ziglang/zig"],
     "nvcc": ["nvidia/cu13/bin/nvcc", "nvidia/cu13/bin/cuobjdump"],
 }
 

@@ -15,10 +15,11 @@ type kind struct {
 	file     string // file name
 	variable string // environment variable with its path
 	make     string // command that builds it
+	packed   string // how else to get it, for a list of ways
 }
 
 var (
-	graphics = kind{file: "libqlora_cuda.so", variable: "QLORA_CUDA_LIBRARY", make: "make cuda"}
+	graphics = kind{file: "libqlora_cuda.so", variable: "QLORA_CUDA_LIBRARY", make: "make cuda", packed: "install the package qlora-cuda, "}
 	emulator = kind{file: "libqlora_emu.so", variable: "QLORA_EMU_LIBRARY", make: "make emu"}
 )
 
@@ -78,7 +79,7 @@ func find(k kind, choice string) (*library, Description, error) {
 	if broken != nil {
 		return nil, d, fmt.Errorf("%w that can be used: %w; run `%s` to rebuild it", ErrNoLibrary, broken, k.make)
 	}
-	return nil, d, fmt.Errorf("%w: %s was not found; run `%s` to build it, or set %s to its path", ErrNoLibrary, k.file, k.make, k.variable)
+	return nil, d, fmt.Errorf("%w: %s was not found; %srun `%s` to build it, or set %s to its path", ErrNoLibrary, k.file, k.packed, k.make, k.variable)
 }
 
 // candidates returns the paths to try: next to the executable, in the lib folder next to

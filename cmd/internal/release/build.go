@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -52,6 +53,9 @@ func kernels(arch string) (path, missing string, err error) {
 	}
 	newer := ""
 	err = filepath.WalkDir("cuda", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && slices.Contains([]string{"check", "emu", "test"}, entry.Name()) {
+			return fs.SkipDir // not of this library
+		}
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}

@@ -35,6 +35,15 @@ func main() {
 // release packs the program for each target, and writes the packages to the folder out
 // once all are complete.
 func release(out string, targets []string) error {
+	for _, target := range targets {
+		arch, compiler, _ := strings.Cut(target, "=")
+		if !slices.Contains([]string{"amd64", "arm64"}, arch) {
+			return fmt.Errorf("%s: packages are made for amd64 and arm64", arch)
+		}
+		if arch != runtime.GOARCH && compiler == "" {
+			return fmt.Errorf("%s is not this machine's processor: name the C compiler for it, as %s=PATH", arch, arch)
+		}
+	}
 	v, err := versionOf(".")
 	if err != nil {
 		return err
@@ -54,12 +63,6 @@ func release(out string, targets []string) error {
 	fmt.Println("qlora", v.name, "of", v.time.Format("2006-01-02"))
 	for _, target := range targets {
 		arch, compiler, _ := strings.Cut(target, "=")
-		if !slices.Contains([]string{"amd64", "arm64"}, arch) {
-			return fmt.Errorf("%s: packages are made for amd64 and arm64", arch)
-		}
-		if arch != runtime.GOARCH && compiler == "" {
-			return fmt.Errorf("%s is not this machine's processor: name the C compiler for it, as %s=PATH", arch, arch)
-		}
 		if err := releaseFor(packages, work, v, arch, compiler); err != nil {
 			return fmt.Errorf("%s: %w", arch, err)
 		}
@@ -94,7 +97,7 @@ func releaseFor(out, work string, v version, arch, compiler string) error {
 		fmt.Printf("  %s is not packed: %s\n", kernelsPackage.name, missing)
 		return nil
 	}
-	files, err = kernelsTree(library)
+	files, err = kernelsTree(work, library)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,7 +29,7 @@ func depends(data []byte) ([]string, error) {
 		return nil, err
 	}
 	symbols, err := file.ImportedSymbols()
-	if err != nil {
+	if err != nil && !errors.Is(err, elf.ErrNoSymbols) { // a static program has none
 		return nil, err
 	}
 	var packages []string

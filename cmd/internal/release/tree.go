@@ -75,10 +75,14 @@ func programTree(v version, arch, program string) (tree, error) {
 }
 
 // kernelsTree returns the files of the package with the kernels for GPUs.
-func kernelsTree(library string) (tree, error) {
-	stripped, err := exec.Command("strip", "-o", "/dev/stdout", library).Output()
+func kernelsTree(work, library string) (tree, error) {
+	stripped := filepath.Join(work, filepath.Base(library))
+	if answer, err := exec.Command("strip", "-o", stripped, library).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("strip %s: %w: %s", library, err, bytes.TrimSpace(answer))
+	}
+	data, err := os.ReadFile(stripped)
 	if err != nil {
-		return nil, fmt.Errorf("strip %s: %w", library, err)
+		return nil, err
 	}
 	components, err := licences.Of("./cmd/qlora", nil)
 	if err != nil {
@@ -86,7 +90,7 @@ func kernelsTree(library string) (tree, error) {
 	}
 	notice := copyright("The library contains NVIDIA's CUDA run time, cudart, which attachment A of the CUDA Toolkit's\n"+
 		"End User License Agreement, https://docs.nvidia.com/cuda/eula, permits to distribute with an\napplication. The rest is:", components[:1])
-	return tree{"lib/libqlora_cuda.so": stripped, "share/doc/qlora-cuda/copyright": notice}, nil
+	return tree{"lib/libqlora_cuda.so": data, "share/doc/qlora-cuda/copyright": notice}, nil
 }
 
 // copyright returns a file of licences.
