@@ -35,7 +35,7 @@ INLINE void multiply_line(__m512 *sums, const uint8_t *code, const float *scales
 	for (int r = 0; r < rows; r++) sum[r] = sums[r * group];
 	long k = 0, c = 0;
 	for (; k + wide <= depth; k += wide, c += small ? 4 : 2) {
-		_mm_prefetch((const char *)code + k / 2 + ahead, _MM_HINT_T0);
+		_mm_prefetch((const char *)code + k / 2 + ahead_codes, _MM_HINT_T0);
 		const __m512i v = _mm512_loadu_si512(code + k / 2);
 		__m512bh w[4];
 		for (int i = 0; i < 4; i++) w[i] = (__m512bh)_mm512_permutexvar_epi16(_mm512_srli_epi16(v, 4 * i), table);
