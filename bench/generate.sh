@@ -1,24 +1,35 @@
 #!/bin/bash
-# Measures generation beside transformers: generate.sh MODEL PYTHON [ROUNDS] [NAME COMMAND...]
+# Measures generation beside transformers: generate.sh MODEL PYTHON [ROUNDS] [NAME COMMAND...] [-- NAME COMMAND...]...
 #
 # MODEL is a Hugging Face folder, PYTHON a Python with transformers and bitsandbytes. COMMAND
-# is another program, for example llama.cpp's llama-cli with the same model, that writes 128
-# tokens to standard output as it generates them. All take turns, in one scheduling group of
-# their own (root; elsewhere the machine must be idle). Prints the tokens/s of one sequence,
-# greedy, and the peak resident memory.
+# is another program, for example bench/peers/llamacpp.mjs with a GGUF file of the same model,
+# that writes 128 tokens to standard output as it generates them. All take turns, in one
+# scheduling group of their own (root; elsewhere the machine must be idle). Prints the tokens/s
+# of one sequence, greedy, and the peak resident memory.
 set -euo pipefail
-model=$1 python=$2 rounds=${3:-3} name=${4:-}
-shift $(($# < 4 ? $# : 4))
-prompt="The capital of France is" tokens=128
+model=$1 python=$2 rounds=${3:-3}
+shift $(($# < 3 ? $# : 3))
+prompt="Once upon a time" tokens=128
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-go build -o "$out/qlora" ./cmd/qlora
+go build -trimpath -o "$out/qlora" ./cmd/qlora
 (echo -19 > /proc/self/autogroup) 2>/dev/null || echo "no scheduling group of its own: other processes count as load" >&2
 
 streamed() { # NAME COMMAND...
   local name=$1
   shift
   "$python" bench/peers/streamed.py "$name" $tokens "$@"
+}
+others() { # NAME COMMAND... -- NAME COMMAND...
+  local command=()
+  for word in "$@" --; do
+    if [ "$word" != -- ]; then
+      command+=("$word")
+    elif [ ${#command[@]} -gt 0 ]; then
+      streamed "${command[@]}"
+      command=()
+    fi
+  done
 }
 ours() { # NAME OPTION...
   local name=$1
@@ -34,5 +45,5 @@ for _ in $(seq "$rounds"); do
   for mode in nf4-bf16 bf16; do
     streamed "transformers $mode" "$python" bench/peers/generate.py "$model" "$prompt" $tokens $mode "$(nproc)"
   done
-  [ -z "$name" ] || streamed "$name" "$@"
+  others "$@"
 done

@@ -77,11 +77,32 @@ var contracts = sync.Pool{New: func() any { return new(contract) }}
 // checkPlaces rejects a written operand that shares bytes with another one, unless the
 // operation allows them to be the same tensor.
 func (c *contract) checkPlaces() {
+	if len(c.operands) <= fewOperands {
+		c.checkPairs()
+		return
+	}
 	slices.SortFunc(c.operands, func(a, b Operand) int { return cmp.Compare(a.Tensor.offset, b.Tensor.offset) })
 	for i := range c.operands {
 		a := &c.operands[i]
 		for j := i + 1; j < len(c.operands) && c.operands[j].Tensor.offset < a.Tensor.end(); j++ {
 			c.checkPair(a, &c.operands[j])
+		}
+	}
+}
+
+// fewOperands is the number of operands up to which comparing all pairs takes less time than
+// sorting: all operations of a generated token have fewer.
+const fewOperands = 32
+
+// checkPairs does the same without sorting.
+func (c *contract) checkPairs() {
+	for i := range c.operands {
+		b := &c.operands[i]
+		from, to := b.Tensor.offset, b.Tensor.end()
+		for j := range c.operands[:i] {
+			if a := &c.operands[j]; a.Tensor.offset < to && (a.Access != Reads || b.Access != Reads) && from < a.Tensor.end() {
+				c.checkPair(a, b)
+			}
 		}
 	}
 }

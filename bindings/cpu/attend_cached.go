@@ -12,7 +12,7 @@ import (
 const cachedKeys = vector.ScoreColumns
 
 // cachedElements is the number of elements of K that the calling goroutine reads alone.
-const cachedElements = 1 << 16
+const cachedElements = 1 << 13
 
 // A cachedAttention is the attention of single queries to cached keys, which are read in
 // place. A piece is some keys of one sequence and some heads of one key head.

@@ -5,8 +5,12 @@ import (
 	"qlora/bindings/cpu/kernels"
 )
 
-// fewPiece is the number of elements of a weight per goroutine and turn.
-const fewPiece = 1 << 16
+// fewPiece is about the number of elements of a weight per goroutine and turn: a core reads
+// long stretches of memory faster than short ones.
+const fewPiece = 1 << 17
+
+// fewGroup is the number of columns that a product computes together.
+const fewGroup = 16
 
 // fewAlone is the largest number of multiplications that one goroutine does alone, sooner
 // than others would start.
@@ -59,11 +63,12 @@ func (d *Device) projectFew(op *bindings.Project) {
 		f.add(k.Ready(&kernels.FewProduct{Rows: rows, In: in, X: f.arrange(k, &s, &down, rows, in), W: down, Y: y}), a.Rank())
 		ranks += a.Rank()
 	}
-	piece := max(1, fewPiece/in)
+	pieces := d.fewPieces(in * ranks)
 	if rows*in*ranks <= fewAlone {
-		piece = ranks
+		pieces = 1
 	}
-	d.runFew(piece)
+	d.runFew(pieces)
+	outs := 0
 	for i := range op.Parts {
 		p := &op.Parts[i]
 		w := operandOfWeight(&p.Linear.Weight)
@@ -77,8 +82,15 @@ func (d *Device) projectFew(op *bindings.Project) {
 			kernels.Arrange(product.Low, &f.low[i], rows, a.Rank(), k.Order(&product.Up, a.Rank()), a.Scale)
 		}
 		f.add(k.Ready(&product), p.Linear.Weight.Out)
+		outs += p.Linear.Weight.Out
 	}
-	d.runFew(max(1, fewPiece/in))
+	d.runFew(d.fewPieces(in * outs))
+}
+
+// fewPieces returns the number of pieces of weights: a multiple of the threads, which so
+// finish together.
+func (d *Device) fewPieces(elements int) int {
+	return d.threads * max(1, (elements+d.threads*fewPiece/2)/(d.threads*fewPiece))
 }
 
 func (f *few) add(p kernels.FewRowsProduct, cols int) {
@@ -95,21 +107,21 @@ func (f *few) arrange(k *kernels.Decoder, s *scratch, w *kernels.Operand, rows, 
 	return *x
 }
 
-// runFew runs the products, some columns of one for each piece, and forgets them.
-func (d *Device) runFew(piece int) {
+// runFew runs the products, which it forgets, in pieces of about as many columns.
+func (d *Device) runFew(pieces int) {
 	f := &d.few
-	pieces := 0
-	for _, cols := range f.cols {
-		pieces += tiles(cols, piece)
+	cols := 0
+	for _, n := range f.cols {
+		cols += n
 	}
-	d.parallel(pieces, func(_, i int) {
-		for p, cols := range f.cols {
-			n := tiles(cols, piece)
-			if i < n {
-				f.products[p].Columns(i*piece, min(cols, (i+1)*piece))
-				return
+	size := max(1, tiles(tiles(cols, pieces), fewGroup)) * fewGroup
+	d.parallel(tiles(cols, size), func(_, i int) {
+		from, to := i*size, (i+1)*size // of all products' columns
+		for p, n := range f.cols {
+			if first, last := max(0, from), min(n, to); first < last {
+				f.products[p].Columns(first, last)
 			}
-			i -= n
+			from, to = from-n, to-n
 		}
 	})
 	f.products, f.cols = f.products[:0], f.cols[:0]

@@ -52,42 +52,50 @@ static void order_floats(float *out, const float *in, int order) {
 	}
 }
 
-// Writes 64 elements in an order of bfloat16, apart between each 16 of decode_words.
-static void order_halves(uint16_t *out, const float *in, int order, int apart) {
-	uint16_t half[decode_unit];
-	for (int i = 0; i < decode_unit; i++) half[i] = to_bf16_bits(in[i]);
-	if (order == decode_bf16) {
-		memcpy(out, half, sizeof half);
-		return;
+// Writes 64 elements in the order of decode_words, apart between each 16.
+static void order_words(uint16_t *restrict out, const uint16_t *restrict in, int apart) {
+	for (int i = 0; i < 16; i++) {
+		uint64_t four;
+		memcpy(&four, in + 4 * i, sizeof four);
+		out[i] = (uint16_t)(four >> 16);
+		out[apart + i] = (uint16_t)four;
+		out[2 * apart + i] = (uint16_t)(four >> 48);
+		out[3 * apart + i] = (uint16_t)(four >> 32);
 	}
-	for (int i = 0; i < 16; i++)
-		for (int j = 0; j < 2; j++) {
-			out[2 * j * apart + i] = half[4 * i + 2 * j + 1];
-			out[(2 * j + 1) * apart + i] = half[4 * i + 2 * j];
-		}
 }
 
 // Writes the elements of a row from k on in an order of bfloat16.
-static void order_bf16(uint16_t *row, const float *in, int order, long k, long padded) {
+static void order_halves(uint16_t *row, const uint16_t *in, int order, long k, long padded) {
 	int second = k / decode_unit % 2; // of two units
-	if (order == decode_words && (second || k + decode_unit < padded))
-		order_halves(row + k - second * (decode_unit - 16), in, order, 32);
+	if (order == decode_bf16)
+		memcpy(row + k, in, decode_unit * sizeof *in);
+	else if (second || k + decode_unit < padded)
+		order_words(row + k - second * (decode_unit - 16), in, 32);
 	else
-		order_halves(row + k, in, order, 16);
+		order_words(row + k, in, 16);
 }
 
 void decode_arrange(void *dst, const struct kernels_operand *x, int rows, long depth, int order, float scale) {
 	long padded = decode_padded(depth);
 	for (int r = 0; r < rows; r++)
 		for (long k = 0; k < padded; k += decode_unit) {
+			long n = depth - k < decode_unit ? depth - k : decode_unit;
+			uint16_t half[decode_unit] = {0};
+			if (order >= decode_bf16 && x->type == kernels_bf16 && scale == 1) {
+				memcpy(half, (const uint16_t *)x->data + r * x->stride + k, n * sizeof *half);
+				order_halves((uint16_t *)dst + r * padded, half, order, k, padded);
+				continue;
+			}
 			float in[decode_unit] = {0};
-			read(in, x, r, k, depth - k < decode_unit ? depth - k : decode_unit);
+			read(in, x, r, k, n);
 			if (scale != 1)
 				for (int i = 0; i < decode_unit; i++) in[i] *= scale;
-			if (order < decode_bf16)
+			if (order < decode_bf16) {
 				order_floats((float *)dst + r * padded + k, in, order);
-			else
-				order_bf16((uint16_t *)dst + r * padded, in, order, k, padded);
+				continue;
+			}
+			for (int i = 0; i < decode_unit; i++) half[i] = to_bf16_bits(in[i]);
+			order_halves((uint16_t *)dst + r * padded, half, order, k, padded);
 		}
 }
 

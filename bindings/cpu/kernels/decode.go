@@ -5,16 +5,23 @@ package kernels
 #cgo nocallback decode_call_order
 #cgo noescape decode_arrange
 #cgo nocallback decode_arrange
-#cgo noescape decode_project
-#cgo nocallback decode_project
+#cgo noescape decode_call_project
+#cgo nocallback decode_call_project
 #include "decode.h"
 
 static int decode_call_available(const struct decode_kernels *k) { return k->available(); }
 static int decode_call_order(const struct decode_kernels *k, const struct kernels_operand *w, long depth) { return k->order(w, depth); }
+
+// The part's address is a number, so that cgo does not look for Go's pointers in it at each
+// call: its tensors lie outside of Go's heap, and FewProduct's arranged rows in scratch do.
+static void decode_call_project(const struct decode_kernels *k, uintptr_t part, long from, long to) {
+	decode_project(k, (const struct decode_part *)part, from, to);
+}
 */
 import "C"
 
 import (
+	"runtime"
 	"sync"
 	"unsafe"
 )
@@ -132,5 +139,6 @@ func (d *Decoder) Ready(p *FewProduct) FewRowsProduct {
 // Columns computes the columns [from, to) of Y. Their bits do not depend on how the columns
 // are cut, nor on the other rows.
 func (p *FewRowsProduct) Columns(from, to int) {
-	C.decode_project(p.d.c, &p.c, C.long(from), C.long(to))
+	C.decode_call_project(p.d.c, C.uintptr_t(uintptr(unsafe.Pointer(&p.c))), C.long(from), C.long(to))
+	runtime.KeepAlive(p)
 }

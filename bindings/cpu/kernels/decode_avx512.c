@@ -8,45 +8,38 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
+typedef float element; // of X, for codes
+
+enum { group = 16 }; // lines
+
 static int available(void) {
 	__builtin_cpu_init();
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-// Multiplies lines by rows of X, from codes. In small blocks the scale changes within 64.
-INLINE void codes(float *sums, long stride, const void *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int small) {
-	const __m512 values = _mm512_loadu_ps(w->values);
+// Adds to the sums of the rows what a line's codes are times X.
+INLINE void multiply_line(__m512 *sums, const uint8_t *code, const float *scales, const element *x, long padded, long depth, const float *values, const int rows, const int small) {
+	const __m512 table = _mm512_loadu_ps(values);
 	const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(4), 1); // odd elements are low nibbles
-	const __mmask16 second = 0xf0f0;
-	__m512 sum[8];
-	for (int i = 0; i < rows * lines; i++) sum[i] = _mm512_setzero_ps();
-	float scales[4 * decode_slab / 32];
-	for (long from = 0; from < depth; from += decode_slab) {
-		long to = depth - from < decode_slab ? depth : from + decode_slab, first = w->first + line * w->stride + from;
-		const uint8_t *code = (const uint8_t *)w->data + first / 2;
-		const long apart = (to - from) / (small ? 32 : decode_unit);
-		decode_slab_scales(scales, w, depth, line, lines, from, to, small);
-		for (long k = from, c = 0; k < to; k += decode_unit, c++, code += decode_unit / 2)
-			for (int l = 0; l < lines; l++) {
-				const uint8_t *at = code + l * w->stride / 2;
-				_mm_prefetch((const char *)at + ahead, _MM_HINT_T0);
-				__m512i v = _mm512_srlv_epi32(_mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)at)), shift);
-				__m512 w0 = _mm512_permutexvar_ps(v, values), w1 = _mm512_permutexvar_ps(_mm512_srli_epi32(v, 8), values);
-				__m512 w2 = _mm512_permutexvar_ps(_mm512_srli_epi32(v, 16), values), w3 = _mm512_permutexvar_ps(_mm512_srli_epi32(v, 24), values);
-				__m512 scale = small ? _mm512_mask_blend_ps(second, _mm512_set1_ps(scales[l * apart + 2 * c]), _mm512_set1_ps(scales[l * apart + 2 * c + 1])) : _mm512_set1_ps(scales[l * apart + c]);
-				for (int r = 0; r < rows; r++) {
-					const float *in = (const float *)x + r * padded + k;
-					__m512 part = _mm512_mul_ps(w0, _mm512_loadu_ps(in));
-					part = _mm512_fmadd_ps(w1, _mm512_loadu_ps(in + 16), part);
-					part = _mm512_fmadd_ps(w2, _mm512_loadu_ps(in + 32), part);
-					part = _mm512_fmadd_ps(w3, _mm512_loadu_ps(in + 48), part);
-					sum[r * lines + l] = _mm512_fmadd_ps(part, scale, sum[r * lines + l]);
-				}
-			}
+	__m512 sum[decode_rows];
+	for (int r = 0; r < rows; r++) sum[r] = sums[r * group];
+	for (long k = 0, c = 0; k < depth; k += decode_unit, c++, code += decode_unit / 2) {
+		_mm_prefetch((const char *)code + ahead_codes, _MM_HINT_T0);
+		const __m512i v = _mm512_srlv_epi32(_mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)code)), shift);
+		__m512 w[4];
+		for (int i = 0; i < 4; i++) w[i] = _mm512_permutexvar_ps(_mm512_srli_epi32(v, 8 * i), table);
+		const __m512 scale = small ? _mm512_mask_broadcastss_ps(_mm512_set1_ps(scales[2 * c]), 0xf0f0, _mm_load_ss(scales + 2 * c + 1)) : _mm512_set1_ps(scales[c]);
+		for (int r = 0; r < rows; r++) {
+			const element *in = x + r * padded + k;
+			__m512 part = _mm512_mul_ps(w[0], _mm512_loadu_ps(in));
+			for (int i = 1; i < 4; i++) part = _mm512_fmadd_ps(w[i], _mm512_loadu_ps(in + 16 * i), part);
+			sum[r] = _mm512_fmadd_ps(part, scale, sum[r]);
+		}
 	}
-	for (int r = 0; r < rows; r++)
-		for (int l = 0; l < lines; l++) sums[r * stride + l] = _mm512_reduce_add_ps(sum[r * lines + l]);
+	for (int r = 0; r < rows; r++) sums[r * group] = sum[r];
 }
+
+#include "decode_groups.h"
 
 // Returns 16 elements of a line from k on; beyond the depth they are 0.
 INLINE __m512 floats(const struct kernels_operand *w, long at, long left, const int type) {
@@ -85,8 +78,6 @@ INLINE void dense(float *sums, long stride, const void *x, long padded, const st
 		for (int l = 0; l < lines; l++) sums[r * stride + l] = _mm512_reduce_add_ps(sum[r * lines + l]);
 }
 
-DECODE_DOT(dot_codes, codes, 0, 4, 2)
-DECODE_DOT(dot_small_blocks, codes, 1, 4, 2)
 DECODE_DOT(dot_f32, dense, kernels_f32, 1, 1)
 DECODE_DOT(dot_bf16, dense, kernels_bf16, 1, 1)
 DECODE_DOT(dot_f16, dense, kernels_f16, 1, 1)

@@ -12,9 +12,13 @@
 
 typedef uint16_t element; // of X, for codes
 
+// A vector of codes takes less time than the first cache needs to fetch it from memory: it has
+// too few lines under way. The second one fetches them before.
+enum { far_ahead = 8192 };
+
 enum {
 	wide = 2 * decode_unit, // elements of a line that are decoded together
-	group = 16,
+	group = 16,             // lines
 };
 
 static int available(void) { return decode_avx512.available() && __builtin_cpu_supports("avx512bf16"); }
@@ -35,7 +39,8 @@ INLINE void multiply_line(__m512 *sums, const uint8_t *code, const float *scales
 	for (int r = 0; r < rows; r++) sum[r] = sums[r * group];
 	long k = 0, c = 0;
 	for (; k + wide <= depth; k += wide, c += small ? 4 : 2) {
-		_mm_prefetch((const char *)code + k / 2 + ahead, _MM_HINT_T0);
+		_mm_prefetch((const char *)code + k / 2 + ahead_codes, _MM_HINT_T0);
+		_mm_prefetch((const char *)code + k / 2 + far_ahead, _MM_HINT_T1);
 		const __m512i v = _mm512_loadu_si512(code + k / 2);
 		__m512bh w[4];
 		for (int i = 0; i < 4; i++) w[i] = (__m512bh)_mm512_permutexvar_epi16(_mm512_srli_epi16(v, 4 * i), table);

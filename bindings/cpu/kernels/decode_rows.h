@@ -10,7 +10,7 @@ static inline int decode_in_place(const struct kernels_operand *w, long depth) {
 	return depth % decode_unit == 0 && w->stride % decode_unit == 0 && w->first % decode_unit == 0 && (w->block == 32 || w->block % decode_unit == 0);
 }
 
-enum { ahead = 4096 }; // bytes between a read of a weight and its prefetch
+enum { ahead = 4096, ahead_codes = 1024 }; // bytes between a read of a weight and its prefetch
 
 // Short lines one after the other are read the fastest. Beside long ones X leaves the first
 // cache, unless several lines share it.
