@@ -19,7 +19,7 @@ func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original
 	if q := p.Weight.Quantized; q != nil && !q.Kind.Quantizes() {
 		return fmt.Errorf("%s: the weights of %s are kept as they are", m.base.Source(), p.Name)
 	}
-	if err != nil || !t.IsDense() || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
+	if err != nil || t.FourBit() != nil || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
 		return fmt.Errorf("%s has no unquantized weights for %s", m.base.Source(), p.Name)
 	}
 	values := make([]float32, t.Elements())

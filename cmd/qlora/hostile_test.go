@@ -57,6 +57,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 	yaml := func(in inputs) string { return in.config }
 	adapterConfig := func(in inputs) string { return filepath.Join(in.adapter, "adapter_config.json") }
 	adapterWeights := func(in inputs) string { return filepath.Join(in.adapter, "adapter_model.safetensors") }
+	model := func(in inputs) string { return filepath.Join(in.model, "model.gguf") }
 	const goodAdapter = `{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}`
 
 	for _, kind := range []struct {
@@ -76,6 +77,34 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			"overflowing shape":     header(98, `{"model.norm.weight":{"dtype":"F32","shape":[4294967296,4294967296,16],"data_offsets":[0,0]}}     `),
 			"pickle":                "PK\x03\x04" + strings.Repeat("\x00", 100),
 			"300,000 empty tensors": manyTensors(300_000),
+		}},
+		{model, "train plan generate quantize merge preview", map[string]string{
+			"empty":              "",
+			"magic alone":        "GGUF",
+			"version 1":          ggufFile(1, 0, 0),
+			"big-endian":         ggufFile(3<<24, 0, 0),
+			"2^60 tensors":       ggufFile(3, 1<<60, 0),
+			"2^60 keys":          ggufFile(3, 0, 1<<60),
+			"no architecture":    ggufFile(3, 0, 0),
+			"other architecture": ggufFile(3, 0, 1, ggufText("general.architecture"), le32(8), ggufText("mamba")),
+			"adapter":            ggufFile(3, 0, 1, ggufText("general.type"), le32(8), ggufText("adapter")),
+			"long key":           ggufFile(3, 0, 1, le64(1<<62)),
+			"array of 2^60":      ggufFile(3, 0, 1, ggufText("a"), le32(9), le32(8), le64(1<<60)),
+			"95 MB of strings":   ggufFile(3, 0, 1, ggufText("a"), le32(9), le32(8), le64(1<<22)) + sparse,
+			"95 MB of arrays":    ggufFile(3, 0, 1, ggufText("a"), le32(9), le32(9), le64(1<<22)) + sparse,
+			"deep arrays":        ggufFile(3, 0, 1, ggufText("a"), le32(9), strings.Repeat(le32(9)+le64(1), 100_000)),
+			"alignment 0":        ggufFile(3, 0, 1, ggufText("general.alignment"), le32(4), le32(0)),
+			"unknown type":       ggufFile(3, 1, 0, ggufTensor("t", 99, 0, 32)),
+			"overflowing shape":  ggufFile(3, 1, 0, ggufTensor("t", 0, 0, 1<<40, 1<<40)),
+			"offset of 2^63":     ggufFile(3, 1, 0, ggufTensor("t", 0, 1<<63, 1)),
+			"truncated":          ggufFile(3, 1, 0, ggufTensor("t", 0, 0, 1<<20)),
+			"overlap":            ggufFile(3, 2, 0, ggufTensor("t", 0, 0, 64), ggufTensor("u", 0, 32, 4)) + sparse,
+			"a llama of nothing": ggufFile(3, 0, 1, ggufText("general.architecture"), le32(8), ggufText("llama")),
+			"no heads": ggufFile(3, 1, 2, ggufText("general.architecture"), le32(8), ggufText("llama"), ggufText("llama.attention.head_count"), le32(4), le32(0),
+				ggufTensor("token_embd.weight", 0, 0, 8, 8)) + sparse,
+			"2^32 layers": ggufFile(3, 1, 3, ggufText("general.architecture"), le32(8), ggufText("gemma3"), ggufText("gemma3.block_count"), le32(4), le32(1<<32-1),
+				ggufText("gemma3.attention.sliding_window"), le32(4), le32(5), ggufTensor("token_embd.weight", 0, 0, 8, 8)) + sparse,
+			"first of a million": ggufFile(3, 0, 1, ggufText("split.count"), le32(4), le32(1_000_000)),
 		}},
 		{config, "train plan quantize merge", map[string]string{
 			"empty":            "",
@@ -191,6 +220,9 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			for verb := range strings.FieldsSeq(kind.verbs) {
 				in := newInputs(t)
 				file := kind.file(in)
+				if filepath.Ext(file) == ".gguf" {
+					require.NoError(t, os.Remove(filepath.Join(in.model, "model.safetensors")))
+				}
 				if filepath.Dir(file) == in.adapter {
 					write(t, filepath.Join(in.adapter, "adapter_config.json"), goodAdapter)
 				}
@@ -210,6 +242,25 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// ggufFile returns a GGUF file with those counts and that content.
+func ggufFile(version uint32, tensors, keys uint64, rest ...string) string {
+	return "GGUF" + le32(version) + le64(tensors) + le64(keys) + strings.Join(rest, "")
+}
+
+func le32(n uint32) string { return string(binary.LittleEndian.AppendUint32(nil, n)) }
+func le64(n uint64) string { return string(binary.LittleEndian.AppendUint64(nil, n)) }
+
+func ggufText(s string) string { return le64(uint64(len(s))) + s }
+
+// ggufTensor returns the description of a tensor.
+func ggufTensor(name string, kind uint32, offset uint64, shape ...uint64) string {
+	text := ggufText(name) + le32(uint32(len(shape)))
+	for _, n := range shape {
+		text += le64(n)
+	}
+	return text + le32(kind) + le64(offset)
 }
 
 func requireRefused(t *testing.T, in inputs, verb, file string) {

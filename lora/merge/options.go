@@ -12,7 +12,7 @@ import (
 // Options say what to merge and how to write the result. The command line reads the
 // tags.
 type Options struct {
-	Model     string   `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder of the base, or ORG/NAME on the Hugging Face Hub: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits"`
+	Model     string   `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder of the base, or ORG/NAME on the Hugging Face Hub: config.json and *.safetensors, in 16, 32 or (bitsandbytes) 4 bits; or a GGUF file"`
 	Adapters  []string `option:"adapter" path:"true" hub:"adapter" help:"folders of PEFT adapters, or ORG/NAME on the Hub; several are added in order"`
 	Weights   []string `option:"adapter_weights" help:"one factor per adapter; empty: 1 for all"`
 	OutputDir string   `option:"output_dir" path:"true" help:"folder to create"`

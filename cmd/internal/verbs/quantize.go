@@ -13,7 +13,7 @@ import (
 
 // quantizeOptions are the options of quantize, without those of the 4-bit code.
 type quantizeOptions struct {
-	Model     string `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json and *.safetensors in 16 or 32 bits"`
+	Model     string `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json and *.safetensors in 16 or 32 bits; or a GGUF file"`
 	OutputDir string `option:"output_dir" path:"true" help:"folder to create"`
 }
 
