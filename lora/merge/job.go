@@ -92,7 +92,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		return err
 	}
 	if j.config, err = family.ParseConfig(j.base.Config()); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
+		return fmt.Errorf("%s: %w", checkpoint.ConfigSource(j.opts.Model), err)
 	}
 	j.in4Bit = j.config.Quantization != nil && j.dtype == ""
 	if j.opts.In4Bit != nil {
@@ -140,7 +140,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		j.tied = j.tied && a.tied
 	}
 	if j.writer.Config, err = j.editedConfig(how); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
+		return fmt.Errorf("%s: %w", checkpoint.ConfigSource(j.opts.Model), err)
 	}
 	if j.writer.Shards, err = j.shards(limit); err != nil {
 		return err
@@ -251,7 +251,7 @@ func (j *Job) editedConfig(how quantize.Options) ([]byte, error) {
 func (j *Job) tokenizerFiles() fs.FS {
 	files := j.base.Files()
 	for _, a := range j.adapters {
-		if tokenizer.Exists(a.dir) {
+		if tokenizer.Exists(a.dir) { // an adapter is a folder
 			files = os.DirFS(a.dir)
 		}
 	}
