@@ -35,13 +35,6 @@ func isGGUF(path string) bool {
 	return err == nil && string(head) == "GGUF"
 }
 
-func dirOf(path string) fs.FS { return os.DirFS(path) }
-
-func has(dir, name string) bool {
-	_, err := os.Stat(filepath.Join(dir, name))
-	return err == nil
-}
-
 // HasWeights reports whether path, a folder or a file, has weights: one file of safetensors,
 // shards with their index, or GGUF files.
 func HasWeights(path string) bool {

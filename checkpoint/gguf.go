@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -174,16 +175,16 @@ func BlockTypes(c Checkpoint) []string {
 var errSeveral = errors.New("several GGUF files")
 
 // findGGUF returns the GGUF file that path names: path itself, the first file of the split model
-// that it is a part of, or the only model of a folder without config.json; "" if there is none.
+// that it is a part of, or the only model of a folder without safetensors; "" if there is none.
 func findGGUF(path string) (string, error) {
 	if isGGUF(path) {
 		first, _ := gguf.FirstPart(path)
 		return first, nil
 	}
-	if has(path, configFile) {
+	if hasSafetensors(path) {
 		return "", nil
 	}
-	found, _ := fs.Glob(dirOf(path), "*.gguf")
+	found, _ := fs.Glob(os.DirFS(path), "*.gguf")
 	var models []string
 	for _, name := range found {
 		first, _ := gguf.FirstPart(name)
