@@ -1,6 +1,6 @@
 // Package checkpoint reads and writes models on disk behind one interface: the text of
 // config.json, the tensors by name with their encoding, and the side files. No other package
-// knows safetensors or bitsandbytes' names of the parts of a 4-bit weight.
+// knows safetensors, GGUF or bitsandbytes' names of the parts of a 4-bit weight.
 //
 // Tensor names are those of the files. The model family maps them to layers and knows whether a
 // matrix is stored transposed.
@@ -9,6 +9,8 @@ package checkpoint
 import (
 	"errors"
 	"io/fs"
+
+	"qlora/internal/mistaken"
 )
 
 // Tensors reads a model's tensors by name.
@@ -47,7 +49,20 @@ type Checkpoint interface {
 	Close() error
 }
 
-// Open opens the model in dir, a Hugging Face folder: config.json, and weights in
-// model.safetensors or in shards, in 16 or 32 bits or in bitsandbytes' 4 bits. It maps the
-// files and reads only their headers.
-func Open(dir string) (Checkpoint, error) { return openFolder(dir) }
+// Open opens the model at path: a Hugging Face folder, with config.json, and weights in
+// model.safetensors or in shards, in 16 or 32 bits or in bitsandbytes' 4 bits; a GGUF file, or
+// the first of a split one; or a folder with one such model. It maps the files and reads only
+// their headers. A GGUF file has the tensors, config.json and side files that the folder it was
+// converted from had, as far as it says them.
+func Open(path string) (Checkpoint, error) {
+	found, err := findGGUF(path)
+	switch {
+	case errors.Is(err, errSeveral):
+		return nil, mistaken.Model(path)
+	case err != nil:
+		return nil, err
+	case found != "":
+		return openGGUF(found)
+	}
+	return openFolder(path)
+}

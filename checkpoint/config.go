@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,10 +18,38 @@ const maxConfigBytes = 16 << 20
 
 const configFile = "config.json"
 
-// ReadConfig returns the text of the config.json of a model folder, which may have no weights
-// yet.
-func ReadConfig(dir string) ([]byte, error) {
-	return ReadConfigFile(filepath.Join(dir, configFile))
+// ReadConfig returns the text of the config.json of the model at path: of a folder, which may
+// have no weights yet, or of a GGUF file. path may also be that of a config.json itself.
+func ReadConfig(path string) ([]byte, error) {
+	if filepath.Ext(path) == ".json" {
+		return ReadConfigFile(path)
+	}
+	found, err := findGGUF(path)
+	switch {
+	case errors.Is(err, errSeveral):
+		return nil, mistaken.Model(path)
+	case err != nil:
+		return nil, err
+	case found == "":
+		return ReadConfigFile(filepath.Join(path, configFile))
+	}
+	m, err := newGGUF(found)
+	if err != nil {
+		return nil, err
+	}
+	return m.config, m.Close()
+}
+
+// ConfigSource returns the file that the config.json of the model at path is in or made from, for
+// messages.
+func ConfigSource(path string) string {
+	if filepath.Ext(path) == ".json" {
+		return path
+	}
+	if found, _ := findGGUF(path); found != "" {
+		return found
+	}
+	return filepath.Join(path, configFile)
 }
 
 // ReadConfigFile returns the text of the config.json at path.

@@ -36,6 +36,9 @@ func (t Tensor) CheckFinite(where string) error {
 		}
 		return nil
 	}
+	if b := t.Blocks(); b != nil {
+		at = b.checkFinite(t.Elements())
+	}
 	switch d, _ := t.Encoding.(Dense); d.DType {
 	case F32:
 		at = notFinite(d.Data, 4, 0x7f800000_7f800000, 0x00800000_00800000)

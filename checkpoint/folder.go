@@ -27,7 +27,7 @@ func openFolder(dir string) (Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !HasWeights(dir) {
+	if !hasSafetensors(dir) {
 		return nil, mistaken.Model(dir)
 	}
 	files, err := safetensors.OpenFolder(dir)
@@ -53,8 +53,8 @@ func openFolder(dir string) (Checkpoint, error) {
 	return f, nil
 }
 
-// HasWeights reports whether dir has weights: one file, or shards with their index.
-func HasWeights(dir string) bool {
+// hasSafetensors reports whether dir has weights: one file, or shards with their index.
+func hasSafetensors(dir string) bool {
 	for _, name := range []string{safetensors.SingleFile, safetensors.IndexFile} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return true

@@ -2,11 +2,12 @@ package checkpoint
 
 import "slices"
 
-// WithRows returns a copy of a dense matrix, or of a vector, with that many rows. It drops rows at the
+// WithRows returns a dense copy of a matrix, or of a vector, with that many rows. It drops rows at the
 // end, or appends rows that are the mean of all of t's, as transformers'
 // resize_token_embeddings does but for the noise that it adds, a normal distribution
 // with 1e-9 of the rows' covariance.
 func (t Tensor) WithRows(rows int) Tensor {
+	t = t.As(t.Name, t.Plain())
 	have, cols := t.Shape[0], product(t.Shape[1:])
 	data := slices.Clone(t.Data()[:min(rows, have)*cols*t.DType.Size()])
 	if rows > have {

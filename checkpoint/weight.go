@@ -33,7 +33,7 @@ func Copy(base Tensors, name string) (Weight, error) {
 	if err != nil {
 		return Weight{}, err
 	}
-	w := Weight{Name: name, DType: t.DType, Shape: t.Shape, Source: t.Bytes()}
+	w := Weight{Name: name, DType: t.Plain(), Shape: t.Shape, Source: t.Bytes()}
 	release := func() { base.Release(name) }
 	if t.IsDense() || t.FourBit() != nil {
 		w.copied, w.release = t, release
@@ -42,7 +42,10 @@ func Copy(base Tensors, name string) (Weight, error) {
 	// safetensors has no such encoding: write the values.
 	w.Write = func(ctx context.Context, out io.Writer) error {
 		defer release()
-		return writeFloats(ctx, out, t)
+		if err := t.CheckFinite(base.Where(name)); err != nil {
+			return err
+		}
+		return writeFloats(ctx, out, t, w.DType)
 	}
 	return w, nil
 }
@@ -55,8 +58,8 @@ func CopyFinite(base Tensors, name string) (Weight, error) {
 	return w, err
 }
 
-// writeFloats writes the elements of t in its type, a piece at a time.
-func writeFloats(ctx context.Context, out io.Writer, t Tensor) error {
+// writeFloats writes the elements of t in dtype, a piece at a time.
+func writeFloats(ctx context.Context, out io.Writer, t Tensor, dtype DType) error {
 	const piece = 1 << 18 // elements
 	values, n := make([]float32, min(piece, t.Elements())), t.Elements()
 	var data []byte
@@ -66,7 +69,7 @@ func writeFloats(ctx context.Context, out io.Writer, t Tensor) error {
 		}
 		part := values[:min(piece, n-from)]
 		t.Floats(part, from)
-		data = t.DType.AppendFloats(data[:0], part)
+		data = dtype.AppendFloats(data[:0], part)
 		if _, err := out.Write(data); err != nil {
 			return err
 		}
@@ -129,8 +132,8 @@ func (w *Weight) entries(ctx context.Context, read func()) ([]safetensors.Entry,
 	return entries, nil
 }
 
-// asStored returns the tensors that a safetensors file holds, or would hold, for t. For an
-// encoding unknown to safetensors it returns the first values.
+// asStored returns the tensors that a safetensors file holds, or would hold, for t. For blocks
+// of a GGUF file it returns these, and for any other encoding the first values.
 func (t Tensor) asStored() ([]safetensors.Tensor, error) {
 	if t.stored != nil {
 		return t.stored, nil
@@ -138,6 +141,8 @@ func (t Tensor) asStored() ([]safetensors.Tensor, error) {
 	switch e := t.Encoding.(type) {
 	case Dense:
 		return []safetensors.Tensor{{Name: t.Name, DType: safetensors.DType(e.DType), Shape: t.Shape, Data: e.Data}}, nil
+	case *Blocks:
+		return []safetensors.Tensor{{Name: t.Name, DType: safetensors.DType(e.Type()), Shape: t.Shape, Data: e.data}}, nil
 	case *FourBit:
 		var all []safetensors.Tensor
 		for _, entry := range fourBitEntries(t.Name, e) {

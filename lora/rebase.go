@@ -141,8 +141,8 @@ func (r *rebasing) rebase() (*nn.Config, checkpoint.Checkpoint, error) {
 		}
 		switch {
 		case ok:
-			t = t.As(name, own.DType)
-			tensors = append(tensors, checkpoint.NewDense(name, own.DType, t.Shape, slices.Clone(t.Data())))
+			t = t.As(name, own.Plain())
+			tensors = append(tensors, checkpoint.NewDense(name, own.Plain(), t.Shape, slices.Clone(t.Data())))
 		case r.rows == 0: // the base's own
 		case !r.whole(module):
 			return nil, nil, fmt.Errorf("its vocabulary has %d tokens and the base's %d, but it has no %s for them: save it with save_embedding_layers", rows, r.config.Vocabulary, module)
@@ -158,8 +158,8 @@ func (r *rebasing) rebase() (*nn.Config, checkpoint.Checkpoint, error) {
 		t, ok := r.file.Tensor(keyPrefix + r.ends.Head + biasSuffix)
 		switch {
 		case ok && slices.Equal(t.Shape, []int{rows}) && t.DType.IsFloat():
-			t = t.As(r.ends.Bias, own.DType)
-			tensors = append(tensors, checkpoint.NewDense(r.ends.Bias, own.DType, t.Shape, slices.Clone(t.Data())))
+			t = t.As(r.ends.Bias, own.Plain())
+			tensors = append(tensors, checkpoint.NewDense(r.ends.Bias, own.Plain(), t.Shape, slices.Clone(t.Data())))
 		case r.rows != 0:
 			tensors = append(tensors, own.WithRows(rows))
 		}

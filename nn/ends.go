@@ -59,12 +59,12 @@ func (m *Model) baseEntry(name string) (checkpoint.Entry, error) {
 	if err != nil {
 		return checkpoint.Entry{}, err
 	}
-	if !t.IsDense() {
+	if t.FourBit() != nil {
 		return checkpoint.Entry{}, fmt.Errorf("%s: tensor %q is quantized and cannot be saved with an adapter", m.base.Where(name), name)
 	}
-	return checkpoint.Entry{Name: name, DType: t.DType, Shape: t.Shape, Write: func(out io.Writer) error {
+	return checkpoint.Entry{Name: name, DType: t.Plain(), Shape: t.Shape, Write: func(out io.Writer) error {
 		defer m.base.Release(name)
-		_, err := io.Copy(out, bytes.NewReader(t.Data()))
+		_, err := io.Copy(out, bytes.NewReader(t.As(name, t.Plain()).Data()))
 		return err
 	}}, nil
 }

@@ -16,7 +16,7 @@ func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original
 	if p.transposed {
 		t = t.Transposed()
 	}
-	if err != nil || !t.IsDense() || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
+	if err != nil || t.FourBit() != nil || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {
 		return fmt.Errorf("%s has no unquantized weights for %s", m.base.Source(), p.Name)
 	}
 	values := make([]float32, t.Elements())

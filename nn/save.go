@@ -53,9 +53,9 @@ func (m *Model) rest() ([]checkpoint.Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, checkpoint.Entry{Name: name, DType: t.DType, Shape: t.Shape, Write: func(out io.Writer) error {
+		entries = append(entries, checkpoint.Entry{Name: name, DType: t.Plain(), Shape: t.Shape, Write: func(out io.Writer) error {
 			defer m.base.Release(name)
-			_, err := out.Write(t.Data())
+			_, err := out.Write(t.As(name, t.Plain()).Data())
 			return err
 		}})
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/checkpoint"
@@ -19,7 +20,7 @@ import (
 // adapters on it. Weights are read when a [Trainer] trains or Load is called.
 type Base struct {
 	Name     string                    // for the adapter's configuration and the model card
-	Folder   string                    // of the tokenizer and the chat template; "": none
+	Folder   string                    // of the tokenizer and the chat template, or the GGUF file with them; "": none
 	Config   *nn.Config                // of config.json
 	Weights  checkpoint.Checkpoint     // nil is enough for a plan
 	Quantize *bindings.QuantizeOptions // of the linear layers, to 4 bits; nil: as the checkpoint stores them
@@ -27,19 +28,20 @@ type Base struct {
 	Adapter  string                    // folder of the adapter to start from; "": a new one
 }
 
-// OpenBase reads config.json of a Hugging Face folder and maps its weights. Close
-// unmaps them.
-func OpenBase(dir string) (*Base, error) {
-	config, err := family.ReadConfig(dir)
+// OpenBase opens the model at path, a Hugging Face folder or a GGUF file: it reads its
+// configuration and maps its weights. Close unmaps them.
+func OpenBase(path string) (*Base, error) {
+	weights, err := checkpoint.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	weights, err := checkpoint.Open(dir)
+	config, err := family.ParseConfig(weights.Config())
 	if err != nil {
-		return nil, err
+		weights.Close()
+		return nil, fmt.Errorf("%s: %w", checkpoint.ConfigSource(path), err)
 	}
-	dir = filepath.Clean(dir)
-	return &Base{Name: dir, Folder: dir, Config: config, Weights: weights}, nil
+	path = filepath.Clean(path)
+	return &Base{Name: path, Folder: path, Config: config, Weights: weights}, nil
 }
 
 // LoadIn4Bit stores the linear layers in 4-bit NF4 with double quantization, as in the
@@ -133,12 +135,31 @@ func (b *Base) Notes() []string {
 	if b.Config.Note != "" {
 		notes = append(notes, b.Config.Note)
 	}
+	if note := b.blockNote(); note != "" {
+		notes = append(notes, note)
+	}
 	if b.Lora != nil && b.Adapter != "" {
 		if note := b.Lora.Note(b.Adapter); note != "" {
 			notes = append(notes, note)
 		}
 	}
 	return notes
+}
+
+// blockNote says how weights in blocks of GGML are used; "" without any.
+func (b *Base) blockNote() string {
+	if b.Weights == nil {
+		return ""
+	}
+	types := checkpoint.BlockTypes(b.Weights)
+	if len(types) == 0 {
+		return ""
+	}
+	note := "the base's weights are dequantized from " + strings.Join(types, ", ")
+	if b.Quantize != nil {
+		note += fmt.Sprintf(", and its linear layers then quantized to %s", strings.ToUpper(b.Quantize.Kind.String()))
+	}
+	return note
 }
 
 // Close unmaps the weights. Closing a base without weights does nothing.

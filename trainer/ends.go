@@ -2,12 +2,12 @@ package trainer
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"qlora/chat"
+	"qlora/checkpoint"
 	"qlora/internal/generationconfig"
 	"qlora/tokenizer"
 	"qlora/trainer/dataset"
@@ -47,16 +47,17 @@ func (b *Base) Ends(tok *tokenizer.Tokenizer, template *chat.Template) ([]int32,
 
 // generation returns the text of the base's generation_config.json, or nil.
 func (b *Base) generation() ([]byte, error) {
-	var in fs.FS
 	switch {
 	case b.Weights != nil:
-		in = b.Weights.Files()
+		return generationconfig.Read(b.Weights.Files())
 	case b.Folder != "":
-		in = os.DirFS(b.Folder)
-	default:
-		return nil, nil
+		in, err := checkpoint.Files(b.Folder)
+		if err != nil {
+			return nil, err
+		}
+		return generationconfig.Read(in)
 	}
-	return generationconfig.Read(in)
+	return nil, nil
 }
 
 // adapterEnds returns the tokens of the generation_config.json of the adapter's folder.

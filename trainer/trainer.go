@@ -8,9 +8,9 @@ import (
 	"slices"
 
 	"qlora/bindings"
+	"qlora/checkpoint"
 	"qlora/nn"
 	"qlora/option"
-	"qlora/tokenizer"
 	"qlora/trainer/dataset"
 )
 
@@ -129,7 +129,7 @@ func New(r Run) (*Trainer, error) {
 // sideFiles returns the files of a run that names none.
 func (r *Run) sideFiles() ([]File, error) {
 	files, err := r.Base.SideFiles()
-	if err != nil || len(files) == 0 || r.Base.Folder == "" || !tokenizer.Exists(r.Base.Folder) {
+	if err != nil || len(files) == 0 || r.Base.Folder == "" || !checkpoint.HasTokenizer(r.Base.Folder) {
 		return files, err
 	}
 	tok, err := r.Base.tokenizer(r.Base.Adapter)

@@ -45,8 +45,8 @@ func (b *Base) TrainTokens(ids []int32) bool {
 	return true
 }
 
-// TokenizerFolder returns the folder of the tokenizer that an adapter was trained with:
-// its own, if it has one, else the model's. adapter may be "".
+// TokenizerFolder returns the path of the tokenizer that an adapter was trained with: the
+// adapter's folder, if it has one, else the model. adapter may be "".
 func TokenizerFolder(model, adapter string) string {
 	if adapter == "" || !tokenizer.Exists(adapter) {
 		return model

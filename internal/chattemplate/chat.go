@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +44,7 @@ func NewChat(f *Folder, choice string) (*Chat, error) {
 	source, named := f.sources[choice]
 	if !named {
 		if source, named = Family(choice); !named {
-			source, err = readSource(choice)
+			data, err := readFile(os.DirFS(filepath.Dir(choice)), filepath.Base(choice), choice, maxSource)
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("chat template %q does not exist: it can be a file%s, or one of %s",
 					choice, f.offered(), strings.Join(Families(), ", "))
@@ -50,6 +52,7 @@ func NewChat(f *Folder, choice string) (*Chat, error) {
 			if err != nil {
 				return nil, err
 			}
+			source = string(data)
 		}
 	}
 	c.Name = choice

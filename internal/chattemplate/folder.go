@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
+	"qlora/checkpoint"
 	"qlora/internal/generationconfig"
 )
 
@@ -27,6 +28,7 @@ const (
 // A Folder holds the chat settings of a model's folder.
 type Folder struct {
 	Dir     string
+	files   fs.FS
 	sources map[string]string // templates by name
 	// Tokens holds the special tokens that a template reads by name, such as bos_token,
 	// as far as the folder names them.
@@ -36,20 +38,23 @@ type Folder struct {
 	Ends []int32
 }
 
-// OpenFolder reads the templates and special tokens of a folder. Templates are
-// chat_template.jinja and chat_templates/NAME.jinja, or else chat_template in
+// OpenFolder reads the templates and special tokens of the folder, or of the GGUF file, at dir.
+// Templates are chat_template.jinja and chat_templates/NAME.jinja, or else chat_template in
 // tokenizer_config.json, a text or a list of named ones.
 func OpenFolder(dir string) (*Folder, error) {
-	f := &Folder{Dir: dir, sources: map[string]string{}, Tokens: map[string]string{}}
+	files, err := checkpoint.Files(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{Dir: dir, files: files, sources: map[string]string{}, Tokens: map[string]string{}}
 	var config, tokens map[string]json.RawMessage
-	if err := readJSON(filepath.Join(dir, ConfigFile), &config); err != nil {
+	if err := f.readJSON(ConfigFile, &config); err != nil {
 		return nil, err
 	}
-	if err := readJSON(filepath.Join(dir, tokensFile), &tokens); err != nil {
+	if err := f.readJSON(tokensFile, &tokens); err != nil {
 		return nil, err
 	}
-	var err error
-	if f.Ends, err = generationconfig.Stops(os.DirFS(dir)); err != nil {
+	if f.Ends, err = generationconfig.Stops(files); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	if config["added_tokens_decoder"] == nil { // then the other file wins, as in transformers
@@ -102,29 +107,25 @@ func (f *Folder) Name(tokens map[string]string) {
 
 // readFiles reads the templates stored as separate files.
 func (f *Folder) readFiles() error {
-	source, err := readSource(filepath.Join(f.Dir, TemplateFile))
+	source, err := f.readSource(TemplateFile)
 	switch {
 	case err == nil:
 		f.sources[defaultName] = source
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	more, err := filepath.Glob(filepath.Join(escapeGlob(f.Dir), templatesDir, "*.jinja"))
+	more, err := fs.Glob(f.files, templatesDir+"/*.jinja")
 	if err != nil {
 		return err
 	}
-	for _, path := range more {
-		source, err := readSource(path)
+	for _, name := range more {
+		source, err := f.readSource(name)
 		if err != nil {
 			return err
 		}
-		f.sources[strings.TrimSuffix(filepath.Base(path), ".jinja")] = source
+		f.sources[strings.TrimSuffix(path.Base(name), ".jinja")] = source
 	}
 	return nil
-}
-
-func escapeGlob(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
 // readConfig reads chat_template of tokenizer_config.json.
@@ -161,8 +162,8 @@ func (f *Folder) Sources() (template string, named map[string]string) {
 func (f *Folder) Has() bool { return len(f.sources) > 0 }
 
 // readJSON reads a file into a value; a missing file is no error.
-func readJSON(path string, into any) error {
-	data, err := readFile(path, maxConfig)
+func (f *Folder) readJSON(name string, into any) error {
+	data, err := f.readFile(name, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -170,23 +171,28 @@ func readJSON(path string, into any) error {
 		return err
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", filepath.Join(f.Dir, name), err)
 	}
 	return nil
 }
 
-func readSource(path string) (string, error) {
-	data, err := readFile(path, maxSource)
+func (f *Folder) readSource(name string) (string, error) {
+	data, err := f.readFile(name, maxSource)
 	return string(data), err
 }
 
-func readFile(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
+func (f *Folder) readFile(name string, most int64) ([]byte, error) {
+	return readFile(f.files, name, filepath.Join(f.Dir, name), most)
+}
+
+// readFile reads a file of at most so many bytes; path names it in messages.
+func readFile(in fs.FS, name, path string, most int64) ([]byte, error) {
+	info, err := fs.Stat(in, name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > most {
 		return nil, fmt.Errorf("%s must be a regular file of at most %d bytes", path, most)
 	}
-	return os.ReadFile(path)
+	return fs.ReadFile(in, name)
 }

@@ -44,7 +44,7 @@ func MissingData(name, path string) error {
 }
 
 // Model returns the error of path, the value of option model, which is no folder with
-// config.json and weights.
+// config.json and weights, no GGUF file, and no folder with one such file.
 func Model(path string) error {
 	refuse := func(format string, args ...any) error { return option.Errorf("model", path, format, args...) }
 	info, err := os.Stat(path)
@@ -68,7 +68,7 @@ func Model(path string) error {
 	case err != nil:
 		return refuse("it cannot be read: %v", plain(err))
 	case len(entries) == 0:
-		return refuse("that folder is empty: give a Hugging Face model folder, with config.json, *.safetensors and tokenizer.json")
+		return refuse("that folder is empty: give a Hugging Face model folder, with config.json, *.safetensors and tokenizer.json, or a GGUF file")
 	}
 	config := has(path, modelConfig)
 	if within := newest(filepath.Join(path, "snapshots", "*")); !config && within != "" {
@@ -77,8 +77,10 @@ func Model(path string) error {
 	if within := newest(filepath.Join(path, "checkpoint-*")); !config && within != "" {
 		return refuse("that folder holds checkpoints of a run: give one of them, such as %s", short(filepath.Join(path, filepath.Base(within))))
 	}
+	if found, _ := filepath.Glob(filepath.Join(escape(path), "*.gguf")); len(found) > 0 {
+		return refuse("it has several GGUF files: give one of them, such as %s", short(found[0]))
+	}
 	for _, kind := range []struct{ pattern, what string }{
-		{"*.gguf", "a GGUF file, which is not read: give the Hugging Face folder that it was converted from, with config.json and *.safetensors"},
 		{"pytorch_model*.bin*", pickle},
 		{"*.pth", pickle},
 		{"*.pt", pickle},
@@ -101,7 +103,7 @@ func Model(path string) error {
 			return refuse("it has no config.json, and its folder %s has one: give that", short(e.Name()))
 		}
 	}
-	return refuse("it has no config.json: give a Hugging Face model folder, with config.json, *.safetensors and tokenizer.json")
+	return refuse("it has no config.json: give a Hugging Face model folder, with config.json, *.safetensors and tokenizer.json, or a GGUF file")
 }
 
 // pickle says what is wrong with weights that torch.save wrote.
@@ -111,14 +113,12 @@ const pickle = "a Python pickle, which may run any program and is not read: conv
 func file(path string, refuse func(string, ...any) error) error {
 	folder := filepath.Dir(path)
 	switch ext := strings.ToLower(filepath.Ext(path)); {
-	case ext == ".gguf" || begins(path, "GGUF"):
-		return refuse("that is a GGUF file, which is not read: give the Hugging Face folder that it was converted from, with config.json and *.safetensors")
 	case has(folder, modelConfig):
 		return refuse("that is a file: give its folder, %s", short(folder))
 	case slices.Contains([]string{".bin", ".pt", ".pth", ".ckpt"}, ext):
 		return refuse("that is %s", pickle)
 	}
-	return refuse("that is a file: give a Hugging Face model folder, with config.json, *.safetensors and tokenizer.json")
+	return refuse("that is a file: give a Hugging Face model folder, with config.json, *.safetensors and tokenizer.json, or a GGUF file")
 }
 
 // Adapter returns the error of path, the value of option adapter, which is no folder with
@@ -195,18 +195,6 @@ func newest(pattern string) string {
 func has(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))
 	return err == nil
-}
-
-// begins reports whether a file has the text at its start.
-func begins(path, text string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	head := make([]byte, len(text))
-	_, err = io.ReadFull(f, head)
-	return err == nil && string(head) == text
 }
 
 func bounded(path string) ([]byte, error) {

@@ -109,7 +109,8 @@ func (j *Job) openModel(product merge.Product) error {
 	file := j.chooseTypes(model, header)
 	words, err := j.vocabulary(model)
 	if err != nil {
-		return fmt.Errorf("%s: %w", j.view.Tokenizer(), err)
+		_, dir := j.view.Tokenizer()
+		return fmt.Errorf("%s: %w", dir, err)
 	}
 	j.setMetadata(header.Metadata, file)
 	words.Each(func(key string, value any) { j.metadata = append(j.metadata, gguf.KV{Key: key, Value: value}) })
@@ -198,8 +199,8 @@ func (j *Job) chooseTypes(model *llamacpp.Model, header llamacpp.Header) mixture
 
 // vocabulary returns the tokenizer with its chat templates.
 func (j *Job) vocabulary(model *llamacpp.Model) (*vocabulary.Vocabulary, error) {
-	dir := j.view.Tokenizer()
-	tok, err := tokenizer.LoadFolder(dir)
+	files, dir := j.view.Tokenizer()
+	tok, err := tokenizer.LoadFiles(files, dir)
 	if err != nil {
 		return nil, err
 	}

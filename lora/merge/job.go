@@ -90,7 +90,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		return err
 	}
 	if j.config, err = family.ParseConfig(j.base.Config()); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
+		return fmt.Errorf("%s: %w", checkpoint.ConfigSource(j.opts.Model), err)
 	}
 	j.in4Bit = j.config.Quantization != nil && j.dtype == ""
 	if j.opts.In4Bit != nil {
@@ -138,7 +138,7 @@ func (j *Job) open(how quantize.Options, open func() (checkpoint.Checkpoint, err
 		j.tied = j.tied && a.tied
 	}
 	if j.writer.Config, err = j.editedConfig(how); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(j.opts.Model, "config.json"), err)
+		return fmt.Errorf("%s: %w", checkpoint.ConfigSource(j.opts.Model), err)
 	}
 	if j.writer.Shards, err = j.shards(limit); err != nil {
 		return err
@@ -269,7 +269,7 @@ func (j *Job) tokenizerFiles() fs.FS {
 func (j *Job) tokenizerFolder() string {
 	dir := j.opts.Model
 	for _, a := range j.adapters {
-		if tokenizer.Exists(a.dir) {
+		if tokenizer.Exists(a.dir) { // an adapter is a folder
 			dir = a.dir
 		}
 	}

@@ -31,7 +31,7 @@ func (j *Job) part(name, source, own string) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	p := part{name: name, tensor: t, shape: t.Shape, dtype: t.DType}
+	p := part{name: name, tensor: t, shape: t.Shape, dtype: t.Plain()}
 	if l := j.linear[source]; l != nil && own == l.Name+".weight" {
 		p.layer, p.transposed, p.shape = l.Name, l.Transposed(), []int{l.Weight.Out, l.Weight.In}
 	}

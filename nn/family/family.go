@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -56,20 +55,16 @@ func DefaultTargets(modelType string) []string {
 	return nil
 }
 
-// ReadConfig reads the config.json of a model folder. dir may also be the path of such
-// a file, which is enough for a plan.
-func ReadConfig(dir string) (*nn.Config, error) {
-	path := filepath.Join(dir, "config.json")
-	if filepath.Ext(dir) == ".json" {
-		path = dir
-	}
-	data, err := checkpoint.ReadConfigFile(path)
+// ReadConfig reads the config.json of the model at path, a folder or a GGUF file. path may
+// also be that of a config.json, which is enough for a plan.
+func ReadConfig(path string) (*nn.Config, error) {
+	data, err := checkpoint.ReadConfig(path)
 	if err != nil {
 		return nil, err
 	}
 	c, err := ParseConfig(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", checkpoint.ConfigSource(path), err)
 	}
 	return c, nil
 }

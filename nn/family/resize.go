@@ -58,7 +58,7 @@ func Resize(c *nn.Config, base checkpoint.Checkpoint, rows int) (*nn.Config, che
 		if err != nil {
 			return nil, nil, err
 		}
-		if !t.IsDense() {
+		if t.FourBit() != nil {
 			return nil, nil, fmt.Errorf("%s: tensor %q is quantized and cannot be resized", base.Where(t.Name), t.Name)
 		}
 		tensors = append(tensors, t.WithRows(rows))

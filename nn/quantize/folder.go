@@ -3,7 +3,6 @@ package quantize
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"qlora/bindings"
@@ -45,7 +44,7 @@ func NewJob(modelDir, outDir string, opts Options) (*Job, error) {
 	}
 	config, err := checkpoint.EditConfig(cfg.Raw, map[string]any{"quantization_config": quantization})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(modelDir, "config.json"), err)
+		return nil, fmt.Errorf("%s: %w", checkpoint.ConfigSource(modelDir), err)
 	}
 	if err := place.CheckOutput("output_dir", outDir, outDir, place.Input{What: "the model", Path: modelDir}); err != nil {
 		return nil, err
@@ -134,16 +133,18 @@ func packed(base checkpoint.Checkpoint, name string, transposed bool, device *bi
 		shape = []int{shape[1], shape[0]}
 	}
 	return checkpoint.Weight{
-		Name: name, DType: t.DType, Shape: shape, Source: t.Bytes(),
+		Name: name, DType: t.Plain(), Shape: shape, Source: t.Bytes(),
 		Pack: func(context.Context) (*checkpoint.FourBit, error) {
 			defer base.Release(name)
 			if err := t.CheckFinite(base.Where(name)); err != nil {
 				return nil, err
 			}
 			if transposed {
-				return Pack(t.Transposed(), device), nil
+				t = t.Transposed()
 			}
-			return Pack(t, device), nil
+			w := Pack(t, device)
+			w.DType = t.Plain()
+			return w, nil
 		},
 	}, err
 }

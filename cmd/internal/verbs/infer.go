@@ -14,7 +14,7 @@ import (
 
 // inferOptions are the options of the model in generate and eval.
 type inferOptions struct {
-	Model   string `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer"`
+	Model   string `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer, or a GGUF file"`
 	Adapter string `option:"adapter" path:"true" hub:"adapter" help:"folder of a PEFT adapter to apply, or ORG/NAME on the Hub"`
 	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
 	Hub     hubOptions

@@ -49,8 +49,8 @@ func method(m *trainer.Base, name string, q quantize.Options, adapters lora.Opti
 	return nil
 }
 
-// openModel opens a model folder. With planning, a folder without weights is allowed;
-// its base is nil.
+// openModel opens a model. With planning, a folder without weights is allowed; its base
+// is nil.
 func openModel(dir string, planning bool) (*trainer.Base, error) {
 	if err := required("model", dir); err != nil {
 		return nil, err
@@ -68,14 +68,14 @@ func openModel(dir string, planning bool) (*trainer.Base, error) {
 }
 
 func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
-	tok, err := tokenizer.LoadFolder(dir)
+	tok, err := checkpoint.Tokenizer(dir)
 	return tok, exit.AsWrong(err)
 }
 
-// openTokenizerIfAny returns nil for a folder without a tokenizer. Records of token
+// openTokenizerIfAny returns nil for a model without a tokenizer. Records of token
 // ids need none, and package dataset refuses all others.
 func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
-	if !tokenizer.Exists(dir) {
+	if !checkpoint.HasTokenizer(dir) {
 		return nil, nil
 	}
 	return openTokenizer(dir)

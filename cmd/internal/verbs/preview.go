@@ -3,11 +3,11 @@ package verbs
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
+	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/internal/mistaken"
@@ -96,11 +96,12 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 // readable returns an error if the value of --model has neither a tokenizer nor a
 // config.json, and so is no model folder.
 func readable(model string) error {
-	info, err := os.Stat(model)
-	if err == nil && info.IsDir() {
-		if _, err := os.Stat(filepath.Join(model, "config.json")); err == nil || tokenizer.Exists(model) {
-			return nil
-		}
+	files, err := checkpoint.Files(model)
+	if err != nil {
+		return exit.AsWrong(err)
+	}
+	if _, err := fs.Stat(files, "config.json"); err == nil || tokenizer.ExistsIn(files) {
+		return nil
 	}
 	return exit.AsWrong(mistaken.Model(model))
 }

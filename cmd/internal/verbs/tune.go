@@ -27,7 +27,7 @@ type tuneOptions struct {
 }
 
 type dataOptions struct {
-	Model    string   `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits"`
+	Model    string   `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer; weights in 16, 32 or (bitsandbytes) 4 bits; or a GGUF file"`
 	Dataset  []string `option:"dataset" path:"true" help:"training records: files, folders, quoted patterns or ORG/NAME[:CONFIGURATION/SPLIT] on the Hugging Face Hub; .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also as .gz; repeatable"`
 	Dir      string   `option:"dataset_dir" path:"true" help:"folder with LLaMA-Factory's dataset_info.json; dataset and eval_dataset may then name datasets of that file"`
 	Weights  []string `option:"dataset_weights" help:"how often each dataset is used per epoch: 2,0.5 uses the first twice and half of the second, chosen once by data_seed; default: each once"`
