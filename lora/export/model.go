@@ -95,6 +95,9 @@ func (j *Job) openModel(product merge.Product) error {
 	}
 	j.notes = append(j.notes, j.view.Notes()...)
 	model, err := llamacpp.FromConfig(j.view.Config())
+	if err == nil {
+		err = model.Loads()
+	}
 	if err != nil {
 		return j.refused(err)
 	}
@@ -112,12 +115,12 @@ func (j *Job) openModel(product merge.Product) error {
 		_, dir := j.view.Tokenizer()
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	j.setMetadata(header.Metadata, file)
+	j.setMetadata(header.Metadata, file, words)
 	words.Each(func(key string, value any) { j.metadata = append(j.metadata, gguf.KV{Key: key, Value: value}) })
 	return nil
 }
 
-// refused returns an error about a model that llama.cpp does not know.
+// refused returns an error about a model that llama.cpp does not compute.
 func (j *Job) refused(err error) error {
 	if option := (*option.Error)(nil); errors.As(err, &option) {
 		return err
