@@ -169,7 +169,10 @@ func (b *Base) blockNote() string {
 		return ""
 	}
 	note := "the base's weights are dequantized from " + strings.Join(types, ", ")
-	if b.Quantize != nil {
+	switch {
+	case b.Quantize != nil && b.Quantize.Keep && b.keepsAny():
+		note = "the base's weights are " + strings.Join(types, ", ") + "; `keep_quantization` holds those of 4 bits as they are and dequantizes the others"
+	case b.Quantize != nil:
 		note += fmt.Sprintf(", and its linear layers then quantized to %s", strings.ToUpper(b.Quantize.Kind.String()))
 	}
 	return note

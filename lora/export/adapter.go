@@ -35,6 +35,9 @@ func (j *Job) openAdapter(product merge.Product) error {
 	}
 	j.notes = append(j.notes, j.view.Notes()...)
 	model, err := llamacpp.FromConfig(j.view.Config())
+	if err == nil {
+		err = model.Loads()
+	}
 	if err != nil {
 		return j.refused(err)
 	}

@@ -27,11 +27,14 @@ func TestLlamaCpp(t *testing.T) {
 	if judge == "" {
 		t.Skip("QLORA_LLAMACPP_JUDGE does not name the judge")
 	}
-	ids := []int32{3, 17, 99, 4, 65, 2, 120, 31, 8, 77}
 	for _, name := range cases(t) {
+		if unknown[name] || name == "phi3-longrope" { // its factors go by the size of the cache
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			base, adapter := folders(t, name)
-			plain, alone := logits(t, base, "", ids), run(t, Options{Model: base, OutType: "f32"})
+			alone, ids := run(t, Options{Model: base, OutType: "f32"})
+			plain := logits(t, base, "", ids)
 			compare := func(what string, want []float32, files ...string) {
 				got := judged(t, judge, ids, files...)
 				require.Len(t, got, len(want), what)
@@ -47,7 +50,8 @@ func TestLlamaCpp(t *testing.T) {
 			}
 			want := logits(t, base, adapter, ids)
 			t.Logf("%s: the adapter moves the logits by %.2g", name, distance(plain, want))
-			compare("merged", want, run(t, Options{Model: base, Adapters: []string{adapter}, OutType: "f32"}))
+			merged, _ := run(t, Options{Model: base, Adapters: []string{adapter}, OutType: "f32"})
+			compare("merged", want, merged)
 			if file := adapterFile(t, base, adapter); file != "" {
 				compare("base and adapter", want, alone, file)
 			}
@@ -93,11 +97,11 @@ func logits(t *testing.T, dir, adapter string, ids []int32) []float32 {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{Kernels: "gonum"})
 	require.NoError(t, err)
-	config, err := family.ReadConfig(dir)
-	require.NoError(t, err)
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
+	config, err := family.ParseConfig(base.Config())
+	require.NoError(t, err)
 	var adapted *lora.Config
 	if adapter != "" {
 		c, err := lora.ReadConfig(adapter)

@@ -7,6 +7,7 @@ import (
 
 	"qlora/internal/ggml/mixture"
 	"qlora/internal/gguf"
+	"qlora/internal/llamacpp/vocabulary"
 )
 
 // quantizationVersion is GGML's (GGML_QNT_VERSION).
@@ -14,7 +15,7 @@ const quantizationVersion = 2
 
 // setMetadata sets the keys of the file that are not the tokenizer's. header begins with
 // general.architecture.
-func (j *Job) setMetadata(header gguf.Metadata, file mixture.File) {
+func (j *Job) setMetadata(header gguf.Metadata, file mixture.File, words *vocabulary.Vocabulary) {
 	elements := 0
 	for _, t := range j.tensors {
 		n := 1
@@ -25,7 +26,7 @@ func (j *Job) setMetadata(header gguf.Metadata, file mixture.File) {
 	}
 	j.metadata = append(j.metadata, header[0],
 		gguf.KV{Key: "general.type", Value: "model"},
-		gguf.KV{Key: "general.name", Value: nameOf(j.opts)},
+		gguf.KV{Key: "general.name", Value: words.NameFor(nameOf(j.opts))},
 		gguf.KV{Key: "general.size_label", Value: sizeLabel(elements)},
 		gguf.KV{Key: "general.file_type", Value: uint32(file)},
 		gguf.KV{Key: "general.quantization_version", Value: uint32(quantizationVersion)})

@@ -98,6 +98,9 @@ func (j *Job) openModel(product merge.Product) error {
 	}
 	j.notes = append(j.notes, j.view.Notes()...)
 	model, err := llamacpp.FromConfig(j.view.Config())
+	if err == nil {
+		err = model.Loads()
+	}
 	if err != nil {
 		return j.refused(err)
 	}
@@ -112,14 +115,15 @@ func (j *Job) openModel(product merge.Product) error {
 	file := j.chooseTypes(model, header)
 	words, err := j.vocabulary(model)
 	if err != nil {
-		return fmt.Errorf("%s: %w", j.view.Tokenizer(), err)
+		_, dir := j.view.Tokenizer()
+		return fmt.Errorf("%s: %w", dir, err)
 	}
-	j.setMetadata(header.Metadata, file)
+	j.setMetadata(header.Metadata, file, words)
 	words.Each(func(key string, value any) { j.metadata = append(j.metadata, gguf.KV{Key: key, Value: value}) })
 	return nil
 }
 
-// refused returns an error about a model that llama.cpp does not know.
+// refused returns an error about a model that llama.cpp does not compute.
 func (j *Job) refused(err error) error {
 	if option := (*option.Error)(nil); errors.As(err, &option) {
 		return err
@@ -201,8 +205,8 @@ func (j *Job) chooseTypes(model *llamacpp.Model, header llamacpp.Header) mixture
 
 // vocabulary returns the tokenizer with its chat templates.
 func (j *Job) vocabulary(model *llamacpp.Model) (*vocabulary.Vocabulary, error) {
-	dir := j.view.Tokenizer()
-	tok, err := tokenizer.LoadFolder(dir)
+	files, dir := j.view.Tokenizer()
+	tok, err := tokenizer.LoadFiles(files, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,8 @@ func (w *ollamaWork) describe() error {
 
 // template translates the chat template of the merged model.
 func (w *ollamaWork) template() (ollama.Template, error) {
-	folder, err := chattemplate.OpenFolder(w.base.view.Tokenizer())
+	_, dir := w.base.view.Tokenizer()
+	folder, err := chattemplate.OpenFolder(dir)
 	if err == nil && !folder.Has() {
 		folder, err = chattemplate.OpenFolder(w.opts.Model)
 	}

@@ -269,7 +269,7 @@ func (j *Job) tokenizerFiles() fs.FS {
 func (j *Job) tokenizerFolder() string {
 	dir := j.opts.Model
 	for _, a := range j.adapters {
-		if tokenizer.Exists(a.dir) {
+		if tokenizer.Exists(a.dir) { // an adapter is a folder
 			dir = a.dir
 		}
 	}

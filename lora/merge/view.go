@@ -150,9 +150,11 @@ func (v *View) Shards() [][]string { return [][]string{v.names} }
 // Files returns the files next to the base's weights.
 func (v *View) Files() fs.FS { return v.job.base.Files() }
 
-// Tokenizer returns the folder of the merged model's tokenizer: the last adapter's that
-// has one, or else the base's.
-func (v *View) Tokenizer() string { return v.job.tokenizerFolder() }
+// Tokenizer returns the files of the merged model's tokenizer, the last adapter's that has
+// one or else the base's, and the folder's name or that of the base's GGUF file.
+func (v *View) Tokenizer() (files fs.FS, name string) {
+	return v.job.tokenizerFiles(), v.job.tokenizerFolder()
+}
 
 // Close closes the base and the adapters.
 func (v *View) Close() error { return v.job.Close() }

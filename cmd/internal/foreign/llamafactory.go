@@ -6,6 +6,9 @@ const noSampling = "`qlora generate` has options of its own"
 
 const oneHub = "the Hugging Face Hub is the only one that models are fetched from"
 
+// merged says what writes a merged model.
+const merged = "`qlora merge` writes the merged model, `qlora export` a GGUF file of it"
+
 // llamaFactory are names of LLaMA-Factory's files that other tools lack.
 var llamaFactory = []options.Setting{
 	ignoredFlag("split_special_tokens", "tokenizer.json says what the special tokens are", "false"),
@@ -51,8 +54,8 @@ var llamaFactory = []options.Setting{
 	ignored("swanlab_run_name", noTracking),
 	ignored("ray_run_name", oneProcess),
 	ignored("ray_num_workers", oneProcess),
-	ignored("export_dir", "`qlora merge` writes the merged model"),
-	ignored("export_size", "`qlora merge` writes the merged model"),
-	ignored("export_device", "`qlora merge` writes the merged model"),
-	ignoredFlag("export_legacy_format", "`qlora merge` writes the merged model"),
+	ignored("export_dir", merged),
+	ignored("export_size", merged),
+	ignored("export_device", merged),
+	ignoredFlag("export_legacy_format", merged),
 }

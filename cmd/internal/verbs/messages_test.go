@@ -80,10 +80,10 @@ func TestMessages(t *testing.T) {
 	}
 	var all []wrong
 	add := func(names string, args ...string) { all = append(all, wrong{args, names}) }
-	onModel := []string{"train", "plan", "generate", "eval", "merge", "quantize"}
+	onModel := []string{"train", "plan", "generate", "eval", "merge", "export", "quantize"}
 	base := map[string][]string{
 		"train": {"--dataset", good, "--output_dir", "out", "--device", "cpu"}, "plan": {"--device", "cpu"}, "generate": {"--prompt", "ab", "--device", "cpu"},
-		"eval": {"--dataset", good, "--device", "cpu"}, "merge": {"--adapter", "adapter", "--output_dir", "out"}, "quantize": {"--output_dir", "out"},
+		"eval": {"--dataset", good, "--device", "cpu"}, "merge": {"--adapter", "adapter", "--output_dir", "out"}, "export": {"--outfile", "out.gguf"}, "quantize": {"--output_dir", "out"},
 		"preview": {"--dataset", good},
 	}
 	try := func(verb, names string, more ...string) {
@@ -186,6 +186,14 @@ func TestMessages(t *testing.T) {
 	add("--adapter_weights", "merge", "--model", model, "--adapter", "adapter", "--output_dir", "out", "--adapter_weights", "1,2")
 	add("--output_dir", "merge", "--model", model, "--adapter", "adapter", "--output_dir", "folder")
 	add("--output_dir", "quantize", "--model", model, "--output_dir", good)
+	add("--outfile is missing", "export", "--model", model)
+	add("--outfile", "export", "--model", model, "--outfile", "folder")
+	add("--outfile", "export", "--model", model, "--outfile", good)
+	add("--outfile", "export", "--model", model, "--outfile", filepath.Join(model, "x.gguf"))
+	add("--outtype", "export", "--model", model, "--outfile", "out.gguf", "--outtype", "q9_0")
+	add("--format", "export", "--model", model, "--outfile", "out.gguf", "--format", "onnx")
+	add("--adapter_only", "export", "--model", model, "--outfile", "out.gguf", "--adapter_only", "true")
+	add("--outtype", "export", "--model", model, "--adapter", "adapter", "--outfile", "out.gguf", "--adapter_only", "true", "--outtype", "q4_0")
 	add("--fewshot", "eval", "--model", model, "--dataset", good, "--fewshot", "2")
 	add("learning_rat", "train", "--learning_rat", "1")
 	add("-x", "train", "-x")

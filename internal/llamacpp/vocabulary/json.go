@@ -202,15 +202,6 @@ func (v *Vocabulary) addedTokens() []added {
 	return list
 }
 
-// stripsRight reports whether the spaces after a token belong to it: llama.cpp has that for
-// Phi-3 by the model's name, and transformers in the model's files.
-func (v *Vocabulary) stripsRight(name string, id int) bool {
-	if lower := strings.ToLower(v.Name); !strings.Contains(lower, "phi-3") && !strings.Contains(lower, "phi3") {
-		return false
-	}
-	return name == "</s>" || v.kind(id) == Control && name != "<unk>" && name != "<s>" && name != "<|endoftext|>"
-}
-
 // around returns the post-processor that adds BOS and EOS.
 func (v *Vocabulary) around(bosDefault, eosDefault bool) any {
 	single := []object{{"Sequence": object{"id": "A", "type_id": 0}}}

@@ -37,6 +37,8 @@ type Vocabulary struct {
 	// Name and Architecture are general.name and general.architecture. llama.cpp derives flags
 	// of Phi-3's tokens from the name.
 	Name, Architecture string
+
+	phi3 bool // the tokens take the spaces after them, as Phi-3's
 }
 
 // Values of Vocabulary.Model.

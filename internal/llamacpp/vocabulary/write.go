@@ -56,6 +56,7 @@ func (w *writer) fromJSON() error {
 	}
 	w.listTokens()
 	w.listSpecials()
+	w.setPhi3()
 	steps := w.file.PreTokenizer.flat()
 	isBytes := slices.ContainsFunc(steps, func(c component) bool { return c.Type == "ByteLevel" })
 	switch {
