@@ -98,8 +98,11 @@ func TestFetchKilled(t *testing.T) {
 		}
 	}
 	t.Logf("%d of 20 ended before they were killed; the longest beginning had %d bytes", whole, grown)
+	other := onHub(s, home, "fetch", "org/base")
+	require.NoError(t, other.Start())
 	code, stdout, stderr := runOnHub(t, s, home, "fetch", "org/base")
 	require.Equal(t, 0, code, stderr)
+	require.NoError(t, other.Wait(), "another process that fetches the same to its end")
 	f, err := os.Open(filepath.Join(strings.TrimSpace(stdout), "model.safetensors"))
 	require.NoError(t, err)
 	defer f.Close()
