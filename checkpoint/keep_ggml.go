@@ -9,6 +9,21 @@ import (
 	"qlora/nf4"
 )
 
+// Keeps returns the code in which a device can hold the blocks as they are, if it can.
+func (b *Blocks) Keeps() (kind nf4.Kind, blockSize int, ok bool) {
+	kind, blockSize, ok = keptKind(b.kind)
+	return kind, blockSize, ok && b.shift == 0
+}
+
+// Kept returns the blocks' codes and scales.
+func (b *Blocks) Kept() *FourBit {
+	size := b.rowBytes()
+	if b.rows == nil {
+		return fourBitOf(b.kind, [2]int{len(b.data) / size, b.cols}, func(i int) []byte { return b.data[i*size:][:size] })
+	}
+	return fourBitOf(b.kind, [2]int{len(b.rows), b.cols}, func(i int) []byte { return b.data[b.rows[i]*size:][:size] })
+}
+
 // keptBlock is the number of elements with one scale in GGML's 4-bit types without minima.
 const keptBlock = 32
 

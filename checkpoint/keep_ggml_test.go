@@ -6,6 +6,7 @@ import (
 
 	"qlora/internal/ggml"
 	"qlora/internal/golden"
+	"qlora/nf4"
 )
 
 // TestFourBitOf: the codes and scales give the elements that Dequantize gives, also from the
@@ -50,6 +51,40 @@ func TestKeptKind(t *testing.T) {
 	for _, typ := range []ggml.Type{ggml.F16, ggml.Q4_1, ggml.Q4_K, ggml.Q8_0, ggml.MXFP4} {
 		if kind, _, ok := keptKind(typ); ok {
 			t.Errorf("%v is kept as %v", typ, kind)
+		}
+	}
+}
+
+// TestKeptBlocks: what a device holds has the elements of the file's tensor, its rows in another
+// order, too.
+func TestKeptBlocks(t *testing.T) {
+	const cols = 256
+	for _, rows := range [][]int{nil, {2, 0, 3, 1}, {1, 2}} {
+		r := rand.New(rand.NewPCG(5, 6))
+		x := make([]float32, 4*cols)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		data := make([]byte, len(x)/32*18)
+		if err := ggml.Quantize(ggml.Q4_0, data, x); err != nil {
+			t.Fatal(err)
+		}
+		out := len(rows)
+		if rows == nil {
+			out = 4
+		}
+		stored := Tensor{Name: "w", Shape: []int{out, cols}, DType: F32, Encoding: &Blocks{kind: ggml.Q4_0, data: data, cols: cols, rows: rows}}
+		if kind, size, ok := stored.Keeps(); !ok || kind != nf4.Q4_0 || size != 32 {
+			t.Fatalf("Keeps is %v, %d, %t; want q4_0 in blocks of 32", kind, size, ok)
+		}
+		want, got := make([]float32, out*cols), make([]float32, out*cols)
+		stored.Floats(want, 0)
+		stored.Kept().Floats(got, 0)
+		golden.SameBits(t, want, got, "element")
+
+		stored.Encoding.(*Blocks).shift = 1
+		if stored.Kept() != nil {
+			t.Error("shifted elements are no codes, but are kept")
 		}
 	}
 }

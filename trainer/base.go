@@ -174,6 +174,9 @@ func (b *Base) blockNote() string {
 		note = "the base's weights are " + strings.Join(types, ", ") + "; `keep_quantization` holds those of 4 bits as they are and dequantizes the others"
 	case b.Quantize != nil:
 		note += fmt.Sprintf(", and its linear layers then quantized to %s", strings.ToUpper(b.Quantize.Kind.String()))
+		if b.Quantize.Keep && b.keepsAny() {
+			note += ", but those in Q4_0, IQ4_NL and IQ4_XS are held as they are"
+		}
 	}
 	return note
 }

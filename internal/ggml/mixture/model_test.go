@@ -43,12 +43,12 @@ func TestModels(t *testing.T) {
 			count := map[string]int{}
 			for i, x := range source.Tensors() {
 				w, ok := want.Tensor(x.Name)
-				if !ok || ggml.Type(w.Type) != types[i] {
+				if !ok || w.Type != types[i] {
 					t.Errorf("%s: got %v, want %v", x.Name, types[i], w.Type)
 					continue
 				}
 				values := make([]float32, x.Elements())
-				if err := ggml.Dequantize(ggml.Type(x.Type), values, x.Data); err != nil {
+				if err := ggml.Dequantize(x.Type, values, x.Data); err != nil {
 					t.Fatal(err)
 				}
 				got := make([]byte, len(w.Data))
