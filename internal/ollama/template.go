@@ -128,7 +128,8 @@ func (s *shape) openTurn() string {
 // writeUser writes what comes before a user's content.
 func (s *shape) writeUser(w *writer) {
 	inside, ok := s.inFirst()
-	if s.place == firstUser && !ok {
+	switch {
+	case s.place == firstUser && !ok:
 		w.action("if and $first $.System")
 		w.text(s.beforeSystem)
 		w.action("$.System")
@@ -138,13 +139,13 @@ func (s *shape) writeUser(w *writer) {
 		w.action("else")
 		w.text(s.beforeUser)
 		w.action("end")
-	} else if s.first != "" {
+	case s.first != "":
 		w.action("if $first")
 		w.text(s.first)
 		w.action("else")
 		w.text(s.beforeUser)
 		w.action("end")
-	} else {
+	default:
 		w.text(s.beforeUser)
 	}
 	switch {
