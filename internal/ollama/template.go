@@ -217,18 +217,25 @@ func (w *writer) text(s string) {
 	}
 	runes := []rune(s)
 	for i, r := range runes {
-		next := rune(0)
-		if i+1 < len(runes) {
-			next = runes[i+1]
-		}
-		switch {
-		case r == '{' && (next == '{' || next == 0),
-			r == '"' && next == '"',
-			r != '\n' && r != '\t' && !strconv.IsPrint(r):
+		if escaped(runes[i:]) {
 			w.WriteString("{{ " + strconv.Quote(string(r)) + " }}")
-		default:
+		} else {
 			w.WriteRune(r)
 		}
 	}
 	w.afterAction = false
+}
+
+// escaped reports whether the first character of a text must be an action.
+func escaped(s []rune) bool {
+	switch r := s[0]; {
+	case r == '{':
+		return len(s) == 1 || s[1] == '{' || escaped(s[1:])
+	case r == '"':
+		return len(s) == 1 || s[1] == '"'
+	case r == '\n', r == '\t':
+		return false
+	default:
+		return !strconv.IsPrint(r)
+	}
 }
