@@ -128,7 +128,8 @@ func (s *shape) openTurn() string {
 // writeUser writes what comes before a user's content.
 func (s *shape) writeUser(w *writer) {
 	inside, ok := s.inFirst()
-	if s.place == firstUser && !ok {
+	switch {
+	case s.place == firstUser && !ok:
 		w.action("if and $first $.System")
 		w.text(s.beforeSystem)
 		w.action("$.System")
@@ -138,13 +139,13 @@ func (s *shape) writeUser(w *writer) {
 		w.action("else")
 		w.text(s.beforeUser)
 		w.action("end")
-	} else if s.first != "" {
+	case s.first != "":
 		w.action("if $first")
 		w.text(s.first)
 		w.action("else")
 		w.text(s.beforeUser)
 		w.action("end")
-	} else {
+	default:
 		w.text(s.beforeUser)
 	}
 	switch {
@@ -216,18 +217,25 @@ func (w *writer) text(s string) {
 	}
 	runes := []rune(s)
 	for i, r := range runes {
-		next := rune(0)
-		if i+1 < len(runes) {
-			next = runes[i+1]
-		}
-		switch {
-		case r == '{' && (next == '{' || next == 0),
-			r == '"' && next == '"',
-			r != '\n' && r != '\t' && !strconv.IsPrint(r):
+		if escaped(runes[i:]) {
 			w.WriteString("{{ " + strconv.Quote(string(r)) + " }}")
-		default:
+		} else {
 			w.WriteRune(r)
 		}
 	}
 	w.afterAction = false
+}
+
+// escaped reports whether the first character of a text must be an action.
+func escaped(s []rune) bool {
+	switch r := s[0]; {
+	case r == '{':
+		return len(s) == 1 || s[1] == '{' || escaped(s[1:])
+	case r == '"':
+		return len(s) == 1 || s[1] == '"'
+	case r == '\n', r == '\t':
+		return false
+	default:
+		return !strconv.IsPrint(r)
+	}
 }

@@ -3,6 +3,7 @@ package ollama
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -39,4 +40,26 @@ func TestFamilies(t *testing.T) {
 			assert.False(t, strings.HasPrefix(made.Text, "<s>"))
 		})
 	}
+}
+
+// FuzzText writes literal text into a template, between actions, and renders it.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"<|im_start|>user\n", "{{ x }}{", "\"\"\"\"", "\u00a0\x00{", "{{{{-", "-}}", "{"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !utf8.ValidString(s) {
+			t.Skip()
+		}
+		var w writer
+		w.text(s)
+		w.action(".System")
+		w.text(s)
+		w.action("if .System")
+		w.action("end")
+		got, err := Execute(w.String(), []Message{{system, "…"}})
+		require.NoError(t, err, w.String())
+		require.Equal(t, s+"…"+s, got)
+		require.NotContains(t, w.String(), `"""`)
+	})
 }

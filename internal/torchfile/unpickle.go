@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -205,8 +206,8 @@ func (m *machine) last(n int) (tuple, error) {
 
 // marked takes the values after the last mark, and the mark.
 func (m *machine) marked() (tuple, error) {
-	for i := len(m.stack) - 1; i >= 0; i-- {
-		if _, ok := m.stack[i].(mark); ok {
+	for i, v := range slices.Backward(m.stack) {
+		if _, ok := v.(mark); ok {
 			values := append(tuple(nil), m.stack[i+1:]...)
 			m.stack = m.stack[:i]
 			return values, nil
