@@ -24,7 +24,6 @@ import (
 	"qlora/internal/llamacpp/vocabulary"
 	"qlora/lora/merge"
 	"qlora/option"
-	"qlora/tokenizer"
 )
 
 // A Job is an export whose input has been checked.
@@ -199,7 +198,7 @@ func (j *Job) chooseTypes(model *llamacpp.Model, header llamacpp.Header) mixture
 // vocabulary returns the tokenizer with its chat templates.
 func (j *Job) vocabulary(model *llamacpp.Model) (*vocabulary.Vocabulary, error) {
 	dir := j.view.Tokenizer()
-	tok, err := tokenizer.LoadFolder(dir)
+	tok, err := checkpoint.Tokenizer(dir)
 	if err != nil {
 		return nil, err
 	}
