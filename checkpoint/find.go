@@ -46,7 +46,7 @@ func HasWeights(path string) bool {
 }
 
 // Files returns the files next to the weights of the model at path, as Checkpoint.Files does,
-// without opening a folder's weights. A path that is no model has the files of the folder.
+// without opening a folder's weights. A folder that is no model has its files, too.
 func Files(path string) (fs.FS, error) {
 	found, err := findGGUF(path)
 	switch {
@@ -55,6 +55,9 @@ func Files(path string) (fs.FS, error) {
 	case err != nil:
 		return nil, err
 	case found == "":
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return nil, mistaken.Model(path)
+		}
 		return os.DirFS(path), nil
 	}
 	m, err := newGGUF(found)

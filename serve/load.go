@@ -6,9 +6,9 @@ import (
 
 	"qlora/bindings"
 	"qlora/chat"
+	"qlora/checkpoint"
 	"qlora/lora"
 	"qlora/nn"
-	"qlora/tokenizer"
 	"qlora/trainer"
 )
 
@@ -66,7 +66,7 @@ func newModel(base *trainer.Base, name, adapter string) (*Model, error) {
 	m := &Model{Name: name}
 	dir := trainer.TokenizerFolder(base.Folder, adapter)
 	var err error
-	if m.Tok, err = tokenizer.LoadFolder(dir); err != nil {
+	if m.Tok, err = checkpoint.Tokenizer(dir); err != nil {
 		return nil, err
 	}
 	folder, err := chat.Folder(base.Folder, adapter)
