@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -227,9 +228,7 @@ func (v *service) read(response *http.Response) (int, object) {
 // complete returns the text of a completion.
 func (v *service) complete(model, prompt string, most int, more object) (string, error) {
 	body := object{"model": model, "prompt": prompt, "max_tokens": most, "temperature": 0}
-	for key, value := range more {
-		body[key] = value
-	}
+	maps.Copy(body, more)
 	response, err := v.post(context.Background(), "/v1/completions", body)
 	if err != nil {
 		return "", err
