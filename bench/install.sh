@@ -20,7 +20,7 @@ seconds() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to -
 megabytes() { du -c -B 1 --apparent-size "$@" | awk 'END { printf "%.0f", $1 / 1e6 }'; }
 
 ours() { # prints MB of the packages, MB installed, seconds
-	tools/bare.sh "$dist" | tee /dev/stderr | sed -nE 's/^dist-check: .*: ([0-9.]+) MB of packages, ([0-9.]+) MB installed in ([0-9.]+) s;.*/\1 \2 \3/p'
+	tools/bare.sh "$dist" | tee "$work/log" /dev/stderr | sed -nE 's/^dist-check: .*: ([0-9.]+) MB of packages, ([0-9.]+) MB installed in ([0-9.]+) s;.*/\1 \2 \3/p'
 }
 
 python3 -m venv "$work/venv"
@@ -53,6 +53,7 @@ read -r _ _ second < <(ours)
 
 fetched=$(megabytes "$wheels/files")
 unpacked=$(($(megabytes "$work/venv") - empty))
+version=$(sed -n 's/^qlora \(v[^,]*\),.*/\1/p' "$work/log")
 versions=$(grep -E "^($(IFS='|' && echo "${peer[*]}"))==" "$wheels/cpu.txt" | sed 's/==/ /' | paste -sd, | sed 's/,/, /g')
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.0f", b / a }'; }
 cat <<END
@@ -70,5 +71,5 @@ The Debian packages \`qlora\` and \`qlora-cuda\`, by \`dpkg --install\` in a bar
 Peer: $versions, and what they need: $few packages. What \`pip install\` would fetch for them by itself is $all packages and
 $((bytes / 1000000)) MB: those for GPUs, NVIDIA's and Triton, are left out here. PyTorch's own index has a smaller wheel for CPUs. Python and the bare Debian are not counted.
 
-$(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(. /etc/os-release && echo "$PRETTY_NAME"), $(python3 --version), other work on the machine; commit $(git rev-parse --short HEAD), $(date -u +%F).
+$(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(. /etc/os-release && echo "$PRETTY_NAME"), $(python3 --version), $(date -u +%F); the packages are of $version.
 END
