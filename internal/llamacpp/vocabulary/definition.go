@@ -106,7 +106,8 @@ func (s *source) steps() ([]step, bool) {
 	for _, c := range s.PreTokenizer.flat() {
 		switch c.Type {
 		case "Split":
-			if c.Pattern.Regex == nil || !(c.Behavior == "Isolated" && !c.Invert || c.Behavior == "Removed" && c.Invert) {
+			isolates := c.Behavior == "Isolated" && !c.Invert || c.Behavior == "Removed" && c.Invert
+			if c.Pattern.Regex == nil || !isolates {
 				return nil, false
 			}
 			switch pattern := plainPattern(*c.Pattern.Regex); pattern {

@@ -130,8 +130,12 @@ func TestNameFor(t *testing.T) {
 		phi3 bool
 		want string
 	}{
-		{"qwen", false, "qwen"}, {"Phi-3-mini", true, "Phi-3-mini"}, {"tuned", true, "tuned Phi-3"},
-		{"phi3", false, "phi 3"}, {"a-Phi-3.5-b-phi3", false, "a-Phi 3.5-b-phi 3"}, {"phi-4", false, "phi-4"},
+		{"qwen", false, "qwen"},
+		{"Phi-3-mini", true, "Phi-3-mini"},
+		{"tuned", true, "tuned Phi-3"},
+		{"phi3", false, "phi 3"},
+		{"a-Phi-3.5-b-phi3", false, "a-Phi 3.5-b-phi 3"},
+		{"phi-4", false, "phi-4"},
 	} {
 		v := &Vocabulary{phi3: c.phi3}
 		if got := v.NameFor(c.name); got != c.want || isPhi3(got) != c.phi3 {

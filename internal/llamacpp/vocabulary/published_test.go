@@ -37,7 +37,7 @@ func TestPublishedVocabularies(t *testing.T) {
 			all := strings.Split(string(texts), "\n__ggml_vocab_test__\n")
 			for i, text := range all {
 				var ids []int32
-				for _, word := range strings.Fields(lines[i]) {
+				for word := range strings.FieldsSeq(lines[i]) {
 					id, err := strconv.Atoi(word)
 					if err != nil {
 						t.Fatal(err)

@@ -23,7 +23,7 @@ func TestRealTokenizers(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := strings.Split(string(data), "\n__ggml_vocab_test__\n")
-	for _, dir := range strings.Split(dirs, ":") {
+	for dir := range strings.SplitSeq(dirs, ":") {
 		t.Run(filepath.Base(filepath.Dir(dir)), func(t *testing.T) {
 			tok, err := tokenizer.LoadFolder(dir)
 			if err != nil {

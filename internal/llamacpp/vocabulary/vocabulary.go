@@ -74,7 +74,7 @@ var specials = []special{
 	{"bos", "bos_token_id", "bos_token"},
 	{"eos", "eos_token_id", "eos_token"},
 	{"unk", "unknown_token_id", "unk_token"},
-	{"sep", "seperator_token_id", "sep_token"}, // spelled so in the format
+	{"sep", "sep" + "erator_token_id", "sep_token"}, // an old misspelling
 	{"pad", "padding_token_id", "pad_token"},
 	{"cls", "cls_token_id", "cls_token"},
 	{"mask", "mask_token_id", "mask_token"},

@@ -64,14 +64,18 @@ const (
 
 // ruleSets lists the names of llama.cpp (llama_vocab::impl::load and llm_tokenizer_bpe).
 var ruleSets = []ruleSet{
-	{names: []string{"gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "modern-bert", "jais", "trillion", "granite-docling", "exaone4", "roberta-bpe"},
-		steps: []step{gpt2Words}},
+	{
+		names: []string{"gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "modern-bert", "jais", "trillion", "granite-docling", "exaone4", "roberta-bpe"},
+		steps: []step{gpt2Words},
+	},
 	{names: []string{"olmo", "mpt"}, steps: []step{gpt2Words}, nfc: true},
 	{names: []string{"smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"}, steps: []step{eachDigit, gpt2Words}},
 	{names: []string{"command-r"}, steps: []step{eachDigit, gpt2Words}, nfc: true},
 	{names: []string{"falcon"}, steps: []step{{kind: "Punctuation"}, gpt2Words, digits, split(`[0-9][0-9][0-9]`)}},
-	{names: []string{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
-		steps: []step{split(llama3Pattern), bytesAfter}, ignoreMerges: true, addBOS: true},
+	{
+		names: []string{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
+		steps: []step{split(llama3Pattern), bytesAfter}, ignoreMerges: true, addBOS: true,
+	},
 	{names: []string{"glm4", "glm5"}, steps: []step{split(llama3Pattern), bytesAfter}, ignoreMerges: true},
 	{names: []string{"dbrx", "smaug-bpe", "chatglm-bpe"}, steps: []step{split(llama3Pattern), bytesAfter}},
 	{names: []string{"qwen2", "deepseek-r1-qwen"}, steps: []step{split(qwen2Pattern), bytesAfter}, nfc: true},
@@ -82,14 +86,17 @@ var ruleSets = []ruleSet{
 	{names: []string{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, steps: []step{split(o200kPattern), bytesAfter}},
 	{names: []string{"tiny_aya", "cohere2moe"}, steps: []step{split(threeDigits), split(o200kPattern), bytesAfter}},
 	{names: []string{"deepseek-llm"}, steps: []step{
-		split("[\r\n]"), split(deepseekLatin), split(deepseekPunct), split(`\s+$`), split(deepseekHan), eachDigit, bytesAfter}},
+		split("[\r\n]"), split(deepseekLatin), split(deepseekPunct), split(`\s+$`), split(deepseekHan), eachDigit, bytesAfter,
+	}},
 	{names: []string{"deepseek-coder"}, steps: []step{
-		split("[\r\n]"), split(`\s?\p{L}+`), split(`\s?\p{P}+`), split(deepseekHan), eachDigit, bytesAfter}},
+		split("[\r\n]"), split(`\s?\p{L}+`), split(`\s?\p{P}+`), split(deepseekHan), eachDigit, bytesAfter,
+	}},
 	{names: []string{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"}, steps: []step{split(`\p{N}{1,3}`), split(cjk), split(deepseekMain), bytesAfter}},
 	{names: []string{"bloom", "poro-chat", "gpt3-finnish"}, steps: []step{split(bloomPattern), bytesAfter}},
 	{names: []string{"viking"}, steps: []step{split(bloomPattern), eachDigit, bytesAfter}},
 	{names: []string{"bailingmoe", "bailingmoe2", "llada-moe"}, steps: []step{
-		split(bailingPattern), bytesAfter}},
+		split(bailingPattern), bytesAfter,
+	}},
 	{names: []string{"superbpe"}, steps: []step{split(`\p{N}+`), split(superDigits), bytesAfter}},
 	{names: []string{"default"}, steps: []step{split(`[\p{P}\$\+<=>\^~\|]+`), split(gpt2Pattern), split(`\p{N}+`), split(`[0-9][0-9][0-9]`), bytesAfter}},
 }
