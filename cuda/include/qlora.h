@@ -264,15 +264,16 @@ typedef struct {
   qlora_tensor logits;  // BF16 [tokens, vocabulary]
   float logit_scale, logit_cap, smoothing;
   qlora_tensor labels;  // I32 [1, tokens]; -100 is ignored
+  qlora_tensor weights; // F32 [1, tokens], of the losses in the gradient; optional: 1
   float scale;
   qlora_tensor losses;  // F32 [1, tokens]
   qlora_tensor hits;    // F32 [1, tokens]: 1 where the label is the argmax
   int32_t backward;
 } qlora_cross_entropy;
 
-// stats += [scale·sum(losses), labels that are not -100, sum(hits)]
+// stats += [scale·sum(weights·losses), labels that are not -100, sum(hits)]; weights are optional.
 typedef struct {
-  qlora_tensor losses, hits, labels, stats;
+  qlora_tensor losses, hits, labels, weights, stats;
   float scale;
 } qlora_loss_stats;
 
