@@ -24,7 +24,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 		c.do(&crossEntropy{
 			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: float(op.Scale),
 			weights: columns(weights, from, to),
-			losses: columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
+			losses:  columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
 		})
 		if !op.DWeight.Absent() { // before DX, which may be X
 			c.multiply(product{layout: layoutTN, a: z, b: columns(x, op.From, op.From+op.DWeight.Cols), c: matrix(op.DWeight), scale: 1, accumulate: 1})
