@@ -101,6 +101,8 @@ const (
 	StatBatches         // 1
 	StatChosen          // 1 if a completion is chosen or desirable
 	StatRejected        //
+	StatMargin          // the difference of both rewards, if there are both
+	StatBoth            // 1 if there are both
 	PreferenceStats
 )
 

@@ -48,9 +48,10 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 // planned memory that is not yet allocated.
 type layout struct {
 	*lora.Tuned
-	params []bindings.Param
-	state  bindings.OptimizerState // of the optimizer
-	clip   bindings.Tensor         // GradNorm's Out
+	comparer *comparer // nil: tokens are predicted
+	params   []bindings.Param
+	state    bindings.OptimizerState // of the optimizer
+	clip     bindings.Tensor         // GradNorm's Out
 }
 
 // layOut plans with the recompute policy of the settings. With auto it uses the
@@ -92,7 +93,10 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if err := tuned.Model.CheckShapes(shapes); err != nil {
 		return nil, err
 	}
-	l := &layout{Tuned: tuned, state: state}
+	l := &layout{Tuned: tuned, comparer: a.comparer(), state: state}
+	if shapes.Compare = l.comparer.comparing(); shapes.Compare != nil && a.objective().reference {
+		shapes.Compare.Reference = tuned.Model.Bare()
+	}
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err
 	}

@@ -325,6 +325,11 @@ func (r *reference) stats(logProbs []float64, fit float64) []float64 {
 		want[at[0]] += float64(r.rule.Beta) * v / count[kind]
 		want[at[1]] += p[i] / count[kind]
 		want[at[2]] = 1
+		if count[0] > 0 && count[1] > 0 {
+			sign := float64(1 - 2*kind)
+			want[bindings.StatMargin] += sign * float64(r.rule.Beta) * v / count[kind]
+			want[bindings.StatBoth] = 1
+		}
 		if r.desirable != nil || kind == 0 {
 			continue
 		}

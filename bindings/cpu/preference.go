@@ -177,6 +177,10 @@ func (s *preferred) rewards(stats []float32) {
 			stats[at[2]]++
 		}
 	}
+	if count[0] > 0 && count[1] > 0 {
+		stats[bindings.StatMargin] += float32(reward[0]/count[0] - reward[1]/count[1])
+		stats[bindings.StatBoth]++
+	}
 	if pairs := count[1]; s.op.Desirable.Absent() && pairs > 0 {
 		stats[bindings.StatAccuracy] += float32(right / pairs)
 		stats[bindings.StatLogOdds] += float32(odds / pairs)
