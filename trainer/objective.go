@@ -1,6 +1,8 @@
 package trainer
 
 import (
+	"fmt"
+
 	"qlora/nn"
 	"qlora/trainer/dataset"
 )
@@ -45,6 +47,21 @@ func (a *Args) objective() *objective { return objectiveOf(a.Objective) }
 
 // compares reports whether the objective compares or judges completions.
 func (o *objective) compares() bool { return o.losses != nil }
+
+// checkDocuments returns an error for an example that is not of the objective's kind.
+func (o *objective) checkDocuments(e dataset.Example) error {
+	switch {
+	case !o.compares() && e.Judgement != 0:
+		return fmt.Errorf("it is a judged completion, which `objective` %s does not train on", o.name)
+	case !o.compares():
+		return nil
+	case o.judged && e.Judgement == 0:
+		return fmt.Errorf("it has no judgement, which `objective` %s needs", o.name)
+	case !o.judged && (len(e.Starts) != 2 || e.Judgement != 0):
+		return fmt.Errorf("it is not a pair of completions, which `objective` %s needs", o.name)
+	}
+	return nil
+}
 
 // objectiveSFT is supervised fine-tuning: the cross-entropy of the next token, as the mean
 // over the predicted tokens of an accumulation window.

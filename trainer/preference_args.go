@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"qlora/option"
+	"qlora/trainer/dataset"
 )
 
 // PreferenceArgs are the objective and its settings, named as in TRL's DPOConfig, KTOConfig
@@ -166,6 +167,46 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	if o.check != nil {
 		o.check(a, refuse)
 	}
+}
+
+// checkReference returns an error if the base's trained parts are not those that can be
+// taken off it to give the reference model.
+func (a *Args) checkReference(m *Base) error {
+	o := a.objective()
+	if o == nil || !o.reference {
+		return nil
+	}
+	refuse := func(name string, value any, what string) error {
+		return option.Errorf(name, value, "the reference of `objective` %s is the model as the run begins, and %s", o.name, what)
+	}
+	c := m.Lora
+	switch {
+	case c == nil:
+		return refuse("method", "full", "training all weights leaves none: train adapters (qlora, lora)")
+	case c.Init.ChangesBase():
+		return refuse("init_lora_weights", c.Init, "this start takes a part of it away: use true")
+	case len(c.ModulesToSave) > 0:
+		return refuse("modules_to_save", strings.Join(c.ModulesToSave, ","), "modules that are trained whole cannot be taken off: leave them out")
+	case !c.Tokens.Empty():
+		return refuse("trainable_token_indices", c.Tokens, "trained rows cannot be taken off: leave them out")
+	case c.Bias != "":
+		return refuse("bias", c.Bias, "trained biases cannot be taken off: use none")
+	}
+	return nil
+}
+
+// Compare returns how records are read for the objective: dataset.Options.Compare and
+// Block.
+func (a *Args) Compare() (compare string, block int) {
+	switch o := a.objective(); {
+	case o == nil || !o.compares():
+		return "", 0
+	case !o.judged:
+		return dataset.ComparePairs, 0
+	case a.losses()[0] == "kto":
+		return dataset.CompareJudged, a.BatchSize
+	}
+	return dataset.CompareJudged, 0
 }
 
 // ofLosses names losses that a user chose, for messages.
