@@ -15,8 +15,9 @@ constexpr int kShared = 3 * kWarps * sizeof(float);
 constexpr int kIgnored = -100;
 
 __global__ void __launch_bounds__(kThreads)
-    add_loss_stats(const float* losses, const float* hits, const int32_t* labels, const float* weights, float* stats,
-                   int tokens, float scale, const Failure* failure) {
+    add_loss_stats(const float* losses, const float* hits, const int32_t* labels,
+                   const float* weights, float* stats, int tokens, float scale,
+                   const Failure* failure) {
   if (failure->check != 0) return;
   float loss = 0, hit = 0, count = 0;
   for (int t = threadIdx.x; t < tokens; t += kThreads) {
@@ -41,10 +42,9 @@ REGISTER_KERNEL(add_loss_stats, kThreads, kShared);
 int loss_stats(qlora_context* c, const qlora_loss_stats* op) {
   int64_t tokens = op->labels.rows * op->labels.cols;
   if (tokens == 0) return QLORA_OK;
-  return launch(c, "add_loss_stats", add_loss_stats, dim3(1), dim3(kThreads), kShared,
-                static_cast<const float*>(op->losses.data),
-                static_cast<const float*>(op->hits.data),
-                static_cast<const int32_t*>(op->labels.data),
-                static_cast<const float*>(op->weights.data), static_cast<float*>(op->stats.data),
-                tokens, op->scale, failure(c));
+  return launch(
+      c, "add_loss_stats", add_loss_stats, dim3(1), dim3(kThreads), kShared,
+      static_cast<const float*>(op->losses.data), static_cast<const float*>(op->hits.data),
+      static_cast<const int32_t*>(op->labels.data), static_cast<const float*>(op->weights.data),
+      static_cast<float*>(op->stats.data), tokens, op->scale, failure(c));
 }
