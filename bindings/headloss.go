@@ -5,10 +5,10 @@ package bindings
 //
 //	logits = cap(LogitScale·(X·Wᵀ + bias))    cap(x) = LogitCap·tanh(x/LogitCap), or x without one
 //	loss[t] = logsumexp(logits[t]) - (1 - Smoothing)·logits[t][Labels[t]] - Smoothing·mean(logits[t])
-//	Stats += [Scale·sum(loss), labels, labels that are the argmax]
+//	Stats += [Scale·sum(Weights·loss), labels, labels that are the argmax]
 //
 // over the rows whose label is not IgnoreLabel. If DX is present, the same pass
-// computes the gradient of Scale·sum(loss), D = LogitScale·cap'·dlogits:
+// computes the gradient of Scale·sum(Weights·loss), D = LogitScale·cap'·dlogits:
 // DX = D·W (zero on ignored rows), DWeight += Dᵀ·X, DBias += sum of D.
 type HeadLoss struct {
 	X          Tensor  // [tokens, hidden]
@@ -17,6 +17,7 @@ type HeadLoss struct {
 	LogitCap   float32 // 0: none
 	Smoothing  float32 // of the labels, in [0, 1]
 	Labels     Tensor  // I32 [1, tokens], shifted: Labels[t] is the token after t
+	Weights    Tensor  // F32 [1, tokens]; absent: 1
 	Scale      float32 // 1 / labels of the whole accumulation window
 	Stats      Tensor  // F32 [1, 3]
 
@@ -42,6 +43,7 @@ func (op *HeadLoss) declare(c *contract) {
 	c.weight(w)
 	c.that(op.X.Cols == w.In, "X is %v; it must be [%d, %d]", op.X, op.X.Rows, w.In)
 	c.reads("Labels", op.Labels, vector(op.X.Rows, I32))
+	c.reads("Weights", op.Weights, vector(op.X.Rows, F32).orAbsent())
 	c.reads("Bias", l.Bias, vector(w.Out, floats...).orAbsent())
 	c.that(op.LogitCap >= 0, "LogitCap is %g", op.LogitCap)
 	c.that(op.Smoothing >= 0 && op.Smoothing <= 1, "Smoothing is %g", op.Smoothing)

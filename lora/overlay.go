@@ -36,6 +36,14 @@ func (t *Tuned) Overlay(dir string) (*nn.Overlay, error) {
 	return o.on, a.Check(dir)
 }
 
+// Reference puts the adapter in dir on the model as what it was before training: a frozen
+// copy next to the model's own adapters. Call it before Plan.
+func (t *Tuned) Reference(dir string) (*nn.Overlay, error) {
+	own := t.Model.PutOn(t.Model.Bare())
+	defer t.Model.PutOn(own)
+	return t.Overlay(dir)
+}
+
 // checkOverlay returns an error if the adapter in dir cannot share its base with others.
 func (c *Config) checkOverlay(m *nn.Model, dir string) error {
 	what := ""

@@ -42,14 +42,22 @@ func (h *Head) output(p *pass, a *bindings.Arena, x bindings.Tensor) (y bindings
 	return y, stats, normed, xa
 }
 
+// A lossOf says how a head's loss counts its tokens and where results go.
+type lossOf struct {
+	scale   float32
+	weights bindings.Tensor // of the tokens; absent: 1
+	losses  bindings.Tensor // receives the loss of each token; absent: not stored
+	stats   bindings.Tensor
+}
+
 // loss computes the cross-entropy for x, the last layer's output. If d is present, it
-// receives the gradient of x; if losses is present, it receives the loss of each token.
-func (h *Head) loss(p *pass, x, d bindings.Tensor, scale float32, losses bindings.Tensor) {
+// receives the gradient of x.
+func (h *Head) loss(p *pass, x, d bindings.Tensor, of lossOf) {
 	mark := p.work.Mark()
 	y, stats, normed, xa := h.output(p, p.work, x)
 	op := &bindings.HeadLoss{
-		X: y, Linear: &h.out.Linear, LogitScale: h.Scale, LogitCap: h.Cap, Labels: column(p.m.inputs.labels, p.tokens), Scale: scale,
-		Smoothing: float32(p.m.Options.LabelSmoothing), Stats: p.m.inputs.stats, Losses: losses,
+		X: y, Linear: &h.out.Linear, LogitScale: h.Scale, LogitCap: h.Cap, Labels: column(p.m.inputs.labels, p.tokens), Scale: of.scale,
+		Smoothing: float32(p.m.Options.LabelSmoothing), Weights: of.weights, Stats: of.stats, Losses: of.losses,
 	}
 	dy := y
 	if !d.Absent() {

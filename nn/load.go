@@ -51,6 +51,10 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 		return err
 	}
 	dev.Run(&bindings.Zero{T: m.inputs.stats})
+	if m.comparing != nil {
+		dev.Run(&bindings.Zero{T: m.comparing.stats})
+		dev.Run(&bindings.Zero{T: m.comparing.unread})
+	}
 	return dev.Sync()
 }
 

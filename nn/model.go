@@ -71,6 +71,7 @@ type Model struct {
 	others       []string // modules other than Projections
 	decoding     decoding // what generation is planned for
 	overlays     []*Overlay
+	comparing    *comparing      // nil: tokens are predicted
 	workspace    bindings.Tensor // operations' scratch
 	lossSpace    bindings.Tensor
 }

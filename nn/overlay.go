@@ -14,9 +14,14 @@ type Overlay struct {
 // TakeOff takes the adapters off the model, which is then the base alone, and returns them.
 // Prepare plans for them, too, and Load completes them.
 func (m *Model) TakeOff() *Overlay {
-	o := m.PutOn(&Overlay{adapters: make([]*bindings.Adapter, len(m.Projections()))})
+	o := m.PutOn(m.Bare())
 	m.overlays = append(m.overlays, o)
 	return o
+}
+
+// Bare returns an overlay without adapters: with it on, the model is the base alone.
+func (m *Model) Bare() *Overlay {
+	return &Overlay{adapters: make([]*bindings.Adapter, len(m.Projections()))}
 }
 
 // PutOn replaces the model's adapters by those of o and returns the former ones.

@@ -14,8 +14,9 @@ type Shapes struct {
 	Train    []*Batch
 	Evaluate []*Batch
 	Score    []*Batch
-	Generate int      // longest prompt plus answer in tokens; 0: no generation
-	Together Together // sequences that are generated together; zero: one
+	Compare  *Comparing // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
+	Generate int        // longest prompt plus answer in tokens; 0: no generation
+	Together Together   // sequences that are generated together; zero: one
 }
 
 // CheckShapes returns an error if a sequence is longer than the model's table of
@@ -48,6 +49,10 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	walk := func() {
 		must(m.eachOverlay(func() error { m.Derive(dry); return nil }))
 		for _, b := range shapes.Train {
+			if shapes.Compare != nil {
+				must(m.TrainCompared(dry, m.comparing.blank(b), 1, bindings.Random{Train: true}))
+				continue
+			}
 			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
 		}
 		if len(shapes.Train) > 0 {
@@ -56,10 +61,14 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			dry.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
 		}
 		for _, b := range shapes.Evaluate {
+			if shapes.Compare != nil {
+				must(m.EvaluateCompared(dry, m.comparing.blank(b)))
+				continue
+			}
 			must(m.Evaluate(dry, blank(b)))
 		}
 		for _, b := range shapes.Score {
-			must(m.evaluate(dry, blank(b), column(m.inputs.losses, b.Tokens())))
+			must(m.evaluate(dry, blank(b), lossOf{scale: 1, losses: column(m.inputs.losses, b.Tokens()), stats: m.inputs.stats}))
 		}
 		if shapes.Generate > 0 {
 			must(m.eachOverlay(func() error { return m.walkDecoding(dry) }))
@@ -111,5 +120,8 @@ func (m *Model) declareInputs(shapes Shapes) {
 	m.inputs.stats = a.New(bindings.F32, 1, 3)
 	if len(shapes.Score) > 0 {
 		m.inputs.losses = a.New(bindings.F32, 1, tokens)
+	}
+	if shapes.Compare != nil {
+		m.comparing = newComparing(a, shapes.Compare, tokens, sequences)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // and adds to the stats as Evaluate does.
 func (m *Model) Score(dev bindings.Device, b *Batch) ([]float64, error) {
 	losses := column(m.inputs.losses, b.Tokens())
-	if err := m.evaluate(dev, b, losses); err != nil {
+	if err := m.evaluate(dev, b, lossOf{scale: 1, losses: losses, stats: m.inputs.stats}); err != nil {
 		return nil, err
 	}
 	raw := make([]byte, losses.Bytes())

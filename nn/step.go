@@ -36,8 +36,16 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 	p.random, p.backward = random, true
 	keepMark, workMark := p.keep.Mark(), p.work.Mark()
 	f := m.forward(p)
+	m.backward(p, f, lossOf{scale: scale, stats: m.inputs.stats})
+	p.keep.Release(keepMark)
+	p.work.Release(workMark)
+	return nil
+}
+
+// backward adds to the gradients of a loss of forward's output.
+func (m *Model) backward(p *pass, f forwardState, of lossOf) {
 	d := p.hidden(p.work)
-	m.Head.loss(p, f.x, d, scale, bindings.Tensor{})
+	m.Head.loss(p, f.x, d, of)
 	wantFirst := m.Embedding.trained()
 	for i, l := range slices.Backward(m.Layers) {
 		l.backward(p, f.layers[i], d, i > 0 || wantFirst || m.Layers[0].trainedNorm())
@@ -45,24 +53,21 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 	if wantFirst {
 		m.Embedding.backward(p, f.embedding, d)
 	}
-	p.keep.Release(keepMark)
-	p.work.Release(workMark)
-	return nil
 }
 
 // Evaluate runs forward only and adds to the stats with a scale of 1.
 func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
-	return m.evaluate(dev, b, bindings.Tensor{})
+	return m.evaluate(dev, b, lossOf{scale: 1, stats: m.inputs.stats})
 }
 
-// evaluate also stores each token's loss in losses, if that is present.
-func (m *Model) evaluate(dev bindings.Device, b *Batch, losses bindings.Tensor) error {
+// evaluate runs forward only.
+func (m *Model) evaluate(dev bindings.Device, b *Batch, of lossOf) error {
 	p, err := m.start(dev, b)
 	if err != nil {
 		return err
 	}
 	mark := p.work.Mark()
-	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, 1, losses)
+	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, of)
 	p.work.Release(mark)
 	return nil
 }

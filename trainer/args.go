@@ -12,31 +12,32 @@ type Args struct {
 	RunName    string `option:"run_name" help:"name of the run, kept in run.yaml and shown on the live page"`
 	LoggingDir string `option:"logging_dir" path:"true" help:"folder for TensorBoard events; default: runs in the output folder"`
 
-	Epochs           float64      `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
-	MaxSteps         int          `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it overrides num_train_epochs"`
-	BatchSize        int          `option:"per_device_train_batch_size" unit:"sequences" help:"sequences per micro-batch"`
-	EvalBatchSize    int          `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch of evaluation"`
-	Accumulation     int          `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches per optimizer step"`
-	LearningRate     float64      `option:"learning_rate" help:"peak learning rate"`
-	Schedule         string       `option:"lr_scheduler_type" values:"linear,cosine,cosine_with_restarts,cosine_with_min_lr,cosine_warmup_with_min_lr,polynomial,inverse_sqrt,warmup_stable_decay,reduce_lr_on_plateau,constant,constant_with_warmup" help:"linear, cosine, cosine_with_restarts, cosine_with_min_lr, cosine_warmup_with_min_lr, polynomial, inverse_sqrt, warmup_stable_decay, reduce_lr_on_plateau, constant or constant_with_warmup"`
-	ScheduleArgs     ScheduleArgs `option:"lr_scheduler_kwargs" help:"settings of the schedule, like {\"num_cycles\": 2}: num_cycles of the cosines; min_lr or min_lr_rate of those with min_lr; warmup_lr_rate of cosine_warmup_with_min_lr; lr_end and power of polynomial; timescale of inverse_sqrt; num_decay_steps, num_stable_steps, warmup_type, decay_type, min_lr_ratio and num_cycles of warmup_stable_decay; factor, patience, threshold, threshold_mode, mode, cooldown, min_lr and eps of reduce_lr_on_plateau"`
-	WarmupSteps      float64      `option:"warmup_steps" unit:"steps" help:"steps in which the learning rate rises from 0; below 1: a share of all steps"`
-	WarmupRatio      float64      `option:"warmup_ratio" help:"share of all steps in which the learning rate rises from 0; warmup_steps overrides it"`
-	WeightDecay      float64      `option:"weight_decay" help:"weight decay of all trained tensors except norms and biases; decoupled, except for sgd"`
-	AdamBeta1        float64      `option:"adam_beta1" help:"AdamW's decay of the first moment; Lion's weight of the momentum"`
-	AdamBeta2        float64      `option:"adam_beta2" help:"AdamW's decay of the second moment; Lion's decay of the momentum"`
-	AdamEpsilon      float64      `option:"adam_epsilon" help:"AdamW's epsilon"`
-	MaxGradNorm      float64      `option:"max_grad_norm" help:"clip the norm of all gradients to this; 0: no clipping"`
-	Optimizer        string       `option:"optim" values:"adamw_torch,adamw_8bit,lion_32bit,lion_8bit,sgd" help:"adamw_torch, adamw_8bit, lion_32bit, lion_8bit or sgd; also under the names adamw_torch_fused, adamw_hf, adamw_bnb_8bit, lion and paged_*"`
-	OptimArgs        string       `option:"optim_args" help:"optimizer settings, like momentum=0.9,nesterov=true: momentum, dampening and nesterov for sgd; min_8bit_size for 8-bit optimizers (smaller tensors keep 32 bits; 4096 elements)"`
-	LoraPlusRatio    float64      `option:"loraplus_lr_ratio" help:"LoRA+: ratio of the learning rate of B and of vectors to that of A; 0: off"`
-	LoraPlusEmbed    float64      `option:"loraplus_lr_embedding" help:"LoRA+: learning rate of adapters on embeddings; accepted, without effect"`
-	NoiseAlpha       float64      `option:"neftune_noise_alpha" help:"NEFTune: add uniform noise in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) to the embeddings in training; 0: off"`
-	LabelSmoothing   float64      `option:"label_smoothing_factor" help:"share of each label's target that is spread evenly over the vocabulary, also in evaluations; 0: off"`
-	Seed             uint64       `option:"seed" help:"seed of initialization, dropout and the order of the records"`
-	DataSeed         *uint64      `option:"data_seed" help:"seed of the order of the records; default: seed"`
-	GroupByLength    bool         `option:"group_by_length" help:"batch records of similar length"`
-	SamplingStrategy string       `option:"train_sampling_strategy" values:"random,sequential,group_by_length" help:"random, sequential or group_by_length"`
+	Epochs         float64      `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
+	MaxSteps       int          `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it overrides num_train_epochs"`
+	BatchSize      int          `option:"per_device_train_batch_size" unit:"sequences" help:"sequences per micro-batch"`
+	EvalBatchSize  int          `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch of evaluation"`
+	Accumulation   int          `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches per optimizer step"`
+	LearningRate   float64      `option:"learning_rate" help:"peak learning rate"`
+	Schedule       string       `option:"lr_scheduler_type" values:"linear,cosine,cosine_with_restarts,cosine_with_min_lr,cosine_warmup_with_min_lr,polynomial,inverse_sqrt,warmup_stable_decay,reduce_lr_on_plateau,constant,constant_with_warmup" help:"linear, cosine, cosine_with_restarts, cosine_with_min_lr, cosine_warmup_with_min_lr, polynomial, inverse_sqrt, warmup_stable_decay, reduce_lr_on_plateau, constant or constant_with_warmup"`
+	ScheduleArgs   ScheduleArgs `option:"lr_scheduler_kwargs" help:"settings of the schedule, like {\"num_cycles\": 2}: num_cycles of the cosines; min_lr or min_lr_rate of those with min_lr; warmup_lr_rate of cosine_warmup_with_min_lr; lr_end and power of polynomial; timescale of inverse_sqrt; num_decay_steps, num_stable_steps, warmup_type, decay_type, min_lr_ratio and num_cycles of warmup_stable_decay; factor, patience, threshold, threshold_mode, mode, cooldown, min_lr and eps of reduce_lr_on_plateau"`
+	WarmupSteps    float64      `option:"warmup_steps" unit:"steps" help:"steps in which the learning rate rises from 0; below 1: a share of all steps"`
+	WarmupRatio    float64      `option:"warmup_ratio" help:"share of all steps in which the learning rate rises from 0; warmup_steps overrides it"`
+	WeightDecay    float64      `option:"weight_decay" help:"weight decay of all trained tensors except norms and biases; decoupled, except for sgd"`
+	AdamBeta1      float64      `option:"adam_beta1" help:"AdamW's decay of the first moment; Lion's weight of the momentum"`
+	AdamBeta2      float64      `option:"adam_beta2" help:"AdamW's decay of the second moment; Lion's decay of the momentum"`
+	AdamEpsilon    float64      `option:"adam_epsilon" help:"AdamW's epsilon"`
+	MaxGradNorm    float64      `option:"max_grad_norm" help:"clip the norm of all gradients to this; 0: no clipping"`
+	Optimizer      string       `option:"optim" values:"adamw_torch,adamw_8bit,lion_32bit,lion_8bit,sgd" help:"adamw_torch, adamw_8bit, lion_32bit, lion_8bit or sgd; also under the names adamw_torch_fused, adamw_hf, adamw_bnb_8bit, lion and paged_*"`
+	OptimArgs      string       `option:"optim_args" help:"optimizer settings, like momentum=0.9,nesterov=true: momentum, dampening and nesterov for sgd; min_8bit_size for 8-bit optimizers (smaller tensors keep 32 bits; 4096 elements)"`
+	LoraPlusRatio  float64      `option:"loraplus_lr_ratio" help:"LoRA+: ratio of the learning rate of B and of vectors to that of A; 0: off"`
+	LoraPlusEmbed  float64      `option:"loraplus_lr_embedding" help:"LoRA+: learning rate of adapters on embeddings; accepted, without effect"`
+	NoiseAlpha     float64      `option:"neftune_noise_alpha" help:"NEFTune: add uniform noise in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) to the embeddings in training; 0: off"`
+	LabelSmoothing float64      `option:"label_smoothing_factor" help:"share of each label's target that is spread evenly over the vocabulary, also in evaluations; 0: off"`
+	PreferenceArgs
+	Seed             uint64  `option:"seed" help:"seed of initialization, dropout and the order of the records"`
+	DataSeed         *uint64 `option:"data_seed" help:"seed of the order of the records; default: seed"`
+	GroupByLength    bool    `option:"group_by_length" help:"batch records of similar length"`
+	SamplingStrategy string  `option:"train_sampling_strategy" values:"random,sequential,group_by_length" help:"random, sequential or group_by_length"`
 
 	LoggingStrategy  string  `option:"logging_strategy" values:"steps,epoch,no" help:"when to write a log row: steps, epoch or no (only the last row, of the whole run)"`
 	LoggingSteps     float64 `option:"logging_steps" unit:"steps" help:"steps between log rows; below 1: a share of all steps"`
@@ -77,6 +78,7 @@ func DefaultArgs() Args {
 		MaxGradNorm:      1,
 		Optimizer:        adamw,
 		LoraPlusEmbed:    1e-6,
+		PreferenceArgs:   defaultPreferenceArgs(),
 		Seed:             42,
 		SamplingStrategy: OrderRandom,
 		LoggingStrategy:  StrategySteps,

@@ -15,31 +15,33 @@ func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 	start := time.Now()
 	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
 	sum, records, accuracy, batches := 0.0, 0, 0.0, 0
+	var compared sums
 	for i := 0; i < len(order); i += size {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
 		r.outputs.Work(Work{What: "evaluating", Done: int64(i), Total: int64(len(order))})
 		indices := order[i:min(i+size, len(order))]
-		b := batchOf(r.EvalSet, indices)
-		if b.Predicted() == 0 {
+		b := r.layout.comparer.batch(r.EvalSet, indices)
+		if b.weight == 0 {
 			continue
 		}
-		if err := r.layout.Model.Evaluate(r.Device, b); err != nil {
+		if err := b.evaluate(r.layout.Model, r.Device); err != nil {
 			return false, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
 		}
-		stats, err := r.layout.Model.Stats(r.Device)
+		stats, err := r.read()
 		if err != nil {
 			return false, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
 		}
 		// The reference also drops batches that are not finite, and so shows a
 		// diverged model as sound; we stop.
-		if !finite(stats.Loss) {
-			return false, notFinite("evaluation loss", stats.Loss, r.at.Step, r.checkpoint)
+		if !finite(stats.loss) {
+			return false, notFinite("evaluation loss", stats.loss, r.at.Step, r.checkpoint)
 		}
-		sum += stats.Loss / float64(b.Predicted()) * float64(len(indices))
+		sum += stats.loss / float64(b.weight) * float64(len(indices))
 		records += len(indices)
-		accuracy += float64(stats.Hits) / float64(b.Predicted())
+		accuracy += float64(stats.hits) / float64(b.weight)
+		compared.add(stats.compared)
 		batches++
 	}
 	took := time.Since(start).Seconds()
@@ -52,6 +54,7 @@ func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 		EvalRuntime:          rounded(took, 4),
 		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
 		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),
+		Compared:             r.layout.comparer.row(compared, "eval_"),
 	}
 	if r.Args.metric() == metricAccuracy {
 		row.EvalAccuracy = number(accuracy / float64(batches)) // as TRL computes it

@@ -28,6 +28,7 @@ type identity struct {
 	BatchSize    int    `json:"per_device_train_batch_size"`
 	Accumulation int    `json:"gradient_accumulation_steps"`
 	Optimizer    string `json:"optim"`                  // "": adamw_torch, written before other optimizers existed
+	Objective    string `json:"objective"`              // "": sft, written before there were others
 	Compute      string `json:"bnb_4bit_compute_dtype"` // the device's; "": unknown, written before the CPU had two
 }
 
@@ -35,7 +36,8 @@ func newIdentity(a *Args, m *Base, examples []dataset.Example, device bindings.I
 	base, err := hashBase(m)
 	id := identity{
 		Method: m.Method(), Base: base, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
-		Order: a.orderStrategy(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples),
+		Order: a.orderStrategy(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples) && !a.objective().compares(),
+		Objective: a.objective().name,
 		Optimizer: a.describeOptimizer(), Compute: computeType(device),
 	}
 	if q := m.Quantize; q != nil {
@@ -59,12 +61,14 @@ func (want identity) differs(made identity) error {
 	if made.Optimizer == "" {
 		made.Optimizer = adamw
 	}
+	made.Objective = cmp.Or(made.Objective, objectiveSFT.name)
 	made.Compute = cmp.Or(made.Compute, want.Compute)
 	for _, o := range []struct {
 		name       string
 		here, made any
 	}{
 		{"method", want.Method, made.Method},
+		{"objective", want.Objective, made.Objective},
 		{"packing", want.Packing, made.Packing},
 		{"seed", want.Seed, made.Seed},
 		{"data_seed", want.DataSeed, made.DataSeed},
@@ -116,6 +120,9 @@ func hashExamples(examples []dataset.Example) string {
 			for _, x := range v {
 				buf = binary.LittleEndian.AppendUint32(buf, uint32(x))
 			}
+		}
+		if e.Judgement != 0 {
+			buf = append(buf, byte(e.Judgement))
 		}
 		h.Write(buf)
 	}

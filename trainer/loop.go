@@ -132,7 +132,7 @@ func (r *loop) step() (*Record, error) {
 		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
 	}
 	rate := r.schedule.Rate(r.at.Step)
-	w := newWindow(r.TrainSet, r.epochOrder, r.Args.BatchSize, &r.length, inEpoch)
+	w := newWindow(r.layout.comparer, r.TrainSet, r.epochOrder, r.Args.BatchSize, &r.length, inEpoch)
 	loss, norm, err := r.optimize(&w, rate)
 	if err != nil {
 		return nil, err
@@ -164,9 +164,9 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 	for _, b := range w.batches {
 		// A micro-batch without predicted tokens has no gradient, but still uses its
 		// random numbers.
-		if b.Predicted() > 0 {
-			random := bindings.Random{Train: true, Seed: r.Args.Seed, Step: r.at.MicroBatch}
-			if err := m.Train(dev, b, w.scale(), random); err != nil {
+		if b.weight > 0 {
+			random := bindings.Random{Train: !r.Args.withoutDropout(), Seed: r.Args.Seed, Step: r.at.MicroBatch}
+			if err := b.train(m, dev, w.scale(), random); err != nil {
 				return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
 			}
 		}
@@ -174,7 +174,7 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 	}
 	m.Gather(dev)
 	dev.Run(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
-	stats, err := m.Stats(dev)
+	stats, err := r.read()
 	if err != nil {
 		return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
 	}
@@ -184,8 +184,8 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 	}
 	norm = float64(math.Float32frombits(binary.LittleEndian.Uint32(clip[:])))
 	switch {
-	case !finite(stats.Loss):
-		return 0, 0, notFinite("loss", stats.Loss, r.at.Step+1, r.checkpoint)
+	case !finite(stats.loss):
+		return 0, 0, notFinite("loss", stats.loss, r.at.Step+1, r.checkpoint)
 	case !finite(norm):
 		return 0, 0, notFinite("gradient norm", norm, r.at.Step+1, r.checkpoint)
 	}
@@ -194,7 +194,8 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 		Step: r.at.Step + 1, Clip: r.layout.clip,
 	})
 	m.Derive(dev)
-	return stats.Loss, norm, nil
+	r.at.Compared.add(stats.compared)
+	return stats.loss, norm, nil
 }
 
 // follow does what is due after a step, in this order: log row, evaluation,
@@ -246,7 +247,8 @@ func (r *loop) interrupted() error {
 func (r *loop) logStep(row *Record) error {
 	row.Loss = number(r.at.PendingLoss / float64(r.at.PendingSteps))
 	r.at.TotalLoss += r.at.PendingLoss
-	r.at.PendingLoss, r.at.PendingSteps = 0, 0
+	row.Compared = r.layout.comparer.row(r.at.Compared, "")
+	r.at.PendingLoss, r.at.PendingSteps, r.at.Compared = 0, 0, nil
 	speed := Number(float64(r.tokens) / max(r.busy.Seconds(), 1e-9))
 	r.tokens, r.busy = 0, 0
 	return r.log(Row{Record: *row, TokensPerSecond: &speed, Telemetry: r.telemetry.take()})

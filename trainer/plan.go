@@ -29,7 +29,7 @@ type RunPlan struct {
 // nil, every sequence is assumed to have maxLength tokens. prompts may be nil. The
 // error is about the model or the settings; a run that does not fit is not an error.
 func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {
-	if err := errors.Join(a.Validate(), model.Validate()); err != nil {
+	if err := errors.Join(a.Validate(), model.Validate(), a.checkReference(model)); err != nil {
 		return nil, err
 	}
 	shapes := fullBatches(&a, maxLength)
@@ -48,9 +48,10 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 // planned memory that is not yet allocated.
 type layout struct {
 	*lora.Tuned
-	params []bindings.Param
-	state  bindings.OptimizerState // of the optimizer
-	clip   bindings.Tensor         // GradNorm's Out
+	comparer *comparer // nil: tokens are predicted
+	params   []bindings.Param
+	state    bindings.OptimizerState // of the optimizer
+	clip     bindings.Tensor         // GradNorm's Out
 }
 
 // layOut plans with the recompute policy of the settings. With auto it uses the
@@ -92,13 +93,28 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if err := tuned.Model.CheckShapes(shapes); err != nil {
 		return nil, err
 	}
-	l := &layout{Tuned: tuned, state: state}
+	l := &layout{Tuned: tuned, comparer: a.comparer(), state: state}
+	shapes.Compare = l.comparer.comparing()
+	if a.objective().reference {
+		if shapes.Compare.Reference, err = reference(tuned, model); err != nil {
+			return nil, err
+		}
+	}
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err
 	}
 	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
 	tuned.Plan(profile, shapes)
 	return l, nil
+}
+
+// reference returns the adapters of the reference model, which is the model as the run
+// begins: none if its adapters are new.
+func reference(t *lora.Tuned, m *Base) (*nn.Overlay, error) {
+	if m.Adapter == "" {
+		return t.Model.Bare(), nil
+	}
+	return t.Reference(m.Adapter)
 }
 
 func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {

@@ -43,9 +43,13 @@ func fullBatches(a *Args, maxLength int) nn.Shapes {
 		f.add(slices.Repeat([]dataset.Example{{IDs: make([]int32, maxLength)}}, sequences), sequential(sequences))
 		return f.batches()
 	}
-	s := nn.Shapes{Train: full(a.BatchSize)}
+	each := 1
+	if how, _ := a.Compare(); how == dataset.ComparePairs {
+		each = 2
+	}
+	s := nn.Shapes{Train: full(each * a.BatchSize)}
 	if a.EvalStrategy != StrategyNo {
-		s.Evaluate = full(a.EvalBatchSize)
+		s.Evaluate = full(each * a.EvalBatchSize)
 	}
 	return s
 }
@@ -63,9 +67,21 @@ func (e extent) within(o extent) bool {
 }
 
 func (f *front) add(examples []dataset.Example, indices []int) {
+	f.addOnly(0, examples, indices)
+	if len(indices) > 0 && examples[indices[0]].Judgement != 0 && examples[indices[0]].Starts != nil {
+		f.addOnly(1, examples, indices)
+	}
+}
+
+// addOnly adds a micro-batch of examples; of judged ones, of a document of each.
+func (f *front) addOnly(which int, examples []dataset.Example, indices []int) {
 	e := extent{starts: []int32{0}}
 	for _, i := range indices {
+		at := 0
 		for d := range examples[i].Documents() {
+			if at++; examples[i].Judgement != 0 && at != which+1 {
+				continue
+			}
 			e.tokens += len(d.IDs)
 			e.longest = max(e.longest, len(d.IDs))
 			e.starts = append(e.starts, int32(e.tokens))

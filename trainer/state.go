@@ -52,6 +52,55 @@ type Record struct {
 	TrainRuntime          *Number `json:"train_runtime,omitempty"` // seconds
 	TrainSamplesPerSecond *Number `json:"train_samples_per_second,omitempty"`
 	TrainStepsPerSecond   *Number `json:"train_steps_per_second,omitempty"`
+
+	// Compared is what a row has of comparisons, by TRL's names: rewards/chosen and so on,
+	// of an evaluation eval_rewards/chosen.
+	Compared map[string]Number `json:"-"`
+}
+
+// MarshalJSON writes the keys in alphabetical order.
+func (r Record) MarshalJSON() ([]byte, error) {
+	type fields Record
+	b, err := json.Marshal(fields(r))
+	if err != nil || len(r.Compared) == 0 {
+		return b, err
+	}
+	all := map[string]json.RawMessage{} // whose keys are written in order
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, err
+	}
+	for name, v := range r.Compared {
+		if all[name], err = json.Marshal(v); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Record) UnmarshalJSON(b []byte) error {
+	type fields Record
+	if err := json.Unmarshal(b, (*fields)(r)); err != nil {
+		return err
+	}
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	for name, raw := range all {
+		if !comparedName(name) {
+			continue
+		}
+		var v Number
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return err
+		}
+		if r.Compared == nil {
+			r.Compared = map[string]Number{}
+		}
+		r.Compared[name] = v
+	}
+	return nil
 }
 
 func newState(a *Args, l Length, c *cadence) *State {

@@ -178,7 +178,7 @@ func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 func (r *Run) Validate() error {
 	wrong := []error{r.checkParts(), r.Args.Validate()}
 	if r.Base != nil {
-		wrong = append(wrong, r.Base.Validate(), r.Args.checkLoraPlus(r.Base))
+		wrong = append(wrong, r.Base.Validate(), r.Args.checkLoraPlus(r.Base), r.Args.checkReference(r.Base))
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return err
@@ -222,7 +222,11 @@ func (r *Run) checkRecords() error {
 	}{{"dataset", r.TrainSet}, {"eval_dataset", r.EvalSet}} {
 		trained := 0
 		for i, e := range set.examples {
-			if err := checkExample(e, r.Base.Config.Vocabulary); err != nil {
+			err := checkExample(e, r.Base.Config.Vocabulary)
+			if err == nil {
+				err = r.Args.objective().checkDocuments(e)
+			}
+			if err != nil {
 				return fmt.Errorf("%s: record %d: %w", set.name, i, err)
 			}
 			trained += e.Trained()

@@ -69,6 +69,7 @@ func (a *Args) Validate() error {
 	if a.MaxSteps <= 0 && a.Epochs == 0 {
 		refuse("num_train_epochs", a.Epochs, "it must be above 0 unless `max_steps` is set")
 	}
+	a.checkObjective(refuse)
 	a.checkBest(refuse)
 	a.checkStopping(refuse)
 	if a.Overwrite && a.resumes() {

@@ -102,6 +102,7 @@ var groups = []struct {
 	{"Add", []bindings.Operation{&bindings.Add{}, &bindings.AddBackward{}}, runAdd},
 	{"Clamp", []bindings.Operation{&bindings.Clamp{}, &bindings.ClampBackward{}}, runClamp},
 	{"HeadLoss", []bindings.Operation{&bindings.HeadLoss{}}, runHeadLoss},
+	{"Preference", []bindings.Operation{&bindings.LogProbs{}, &bindings.Preference{}}, runPreference},
 	{"GradNorm", []bindings.Operation{&bindings.GradNorm{}}, runGradNorm},
 	{"Optimize", []bindings.Operation{&bindings.Optimize{}}, runOptimize},
 	{"Copy", []bindings.Operation{&bindings.Copy{}, &bindings.Zero{}}, runCopy},

@@ -52,12 +52,23 @@ func runHeadLoss(t *testing.T, s *suite) {
 			if c.tokens > 1000 && h.dtype != bindings.BF16 {
 				continue
 			}
-			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { lossRow(f, c, h) })
+			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { lossRow(f, c, h, false) })
+		}
+	}
+	for _, c := range []lossCase{
+		{7, 67, 33, 0.4, true, "DX on X", 0, 0, 0},
+		{300, 259, 64, 0.2, false, "full", 0, 3, 0},
+		{530, 131, 40, 0, true, "losses", 2, 10, 0.1},
+		{523, 131, 40, 0.5, false, "part", 0.5, 0, 0.1},
+	} {
+		for _, h := range holdings {
+			s.row(t, fmt.Sprintf("weighed %s %+v", h.name, c), func(f *fixture) { lossRow(f, c, h, true) })
 		}
 	}
 }
 
-func lossRow(f *fixture, c lossCase, h holding) {
+// lossRow weighs the losses if asked, some by 0 and some by negative numbers.
+func lossRow(f *fixture, c lossCase, h holding, weighed bool) {
 	x := f.input("X", f.act, c.tokens, c.hidden, 1)
 	weight, w := f.weight("Weight", h, c.vocabulary, c.hidden)
 	l := &bindings.Linear{Name: "head", Weight: weight}
@@ -79,6 +90,14 @@ func lossRow(f *fixture, c lossCase, h holding) {
 	overwritten := []*operand{stats}
 	op.LogitScale, op.LogitCap = float32(c.scale), float32(c.cap)
 	op.Smoothing = float32(c.smoothing)
+	weights := make([]float64, c.tokens)
+	for t := range weights {
+		weights[t] = 1
+	}
+	if weighed {
+		o := f.input("Weights", bindings.F32, 1, c.tokens, 1)
+		op.Weights, weights = o.Tensor, o.values
+	}
 	var losses, dx, dw, db *operand
 	switch c.mode {
 	case "losses":
@@ -131,10 +150,10 @@ func lossRow(f *fixture, c lossCase, h holding) {
 			doubtful++
 		}
 		for j := range g {
-			grad.Set(t, j, g[j]*scale*factor*slope[j])
+			grad.Set(t, j, g[j]*scale*weights[t]*factor*slope[j])
 		}
 		wantLosses[t] = loss
-		want[0] += scale * loss
+		want[0] += scale * weights[t] * loss
 		want[1]++
 		if hit {
 			want[2]++

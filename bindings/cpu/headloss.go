@@ -171,7 +171,7 @@ func (c *crossEntropy) run(d *Device) (loss float64, hits int) {
 		if !c.op.Losses.Absent() {
 			f32(c.op.Losses)[c.rows[i]] = float32(c.loss[i])
 		}
-		loss += c.loss[i]
+		loss += c.weightOf(i) * c.loss[i]
 		if c.hit[i] {
 			hits++
 		}
@@ -182,6 +182,14 @@ func (c *crossEntropy) run(d *Device) (loss float64, hits int) {
 	d.parallel(c.tiles, func(lane, i int) { c.backward(lane, i) })
 	c.input(d)
 	return loss, hits
+}
+
+// weightOf returns the weight of row i's loss.
+func (c *crossEntropy) weightOf(i int) float64 {
+	if c.op.Weights.Absent() {
+		return 1
+	}
+	return float64(f32(c.op.Weights)[c.rows[i]])
 }
 
 // gather copies and packs the rows.

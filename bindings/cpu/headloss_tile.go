@@ -74,7 +74,7 @@ func (c *crossEntropy) total(i int) {
 	smoothing, share := float64(c.op.Smoothing), float64(c.op.Smoothing)/float64(c.op.Linear.Weight.Out)
 	c.loss[i] = loss + smoothing*target - share*all
 	c.hit[i] = c.first[i] && label/c.cols == best
-	scale := float64(c.op.Scale) * float64(orOne(c.op.LogitScale))
+	scale := c.scaleOf(i)
 	// p - 1 is computed from the loss: for p near 1 the subtraction would cancel.
 	c.slope[i] = float32(scale * (math.Expm1(-loss) + smoothing - share))
 	c.peak[i], c.factor[i] = top, float32(scale/sum)
@@ -116,8 +116,7 @@ func (c *crossEntropy) gradient(row, slopes []float32, tile, i, label int) {
 	}
 	vector.Scale(row, factor)
 	if c.op.Smoothing > 0 {
-		scale := float64(c.op.Scale) * float64(orOne(c.op.LogitScale))
-		vector.Add(row, float32(-scale*float64(c.op.Smoothing)/float64(c.op.Linear.Weight.Out)))
+		vector.Add(row, float32(-c.scaleOf(i)*float64(c.op.Smoothing)/float64(c.op.Linear.Weight.Out)))
 	}
 	if label >= 0 && label < len(row) {
 		row[label] = c.slope[i]
@@ -125,6 +124,11 @@ func (c *crossEntropy) gradient(row, slopes []float32, tile, i, label int) {
 	if c.capped() {
 		vector.Mask(row, row, slopes)
 	}
+}
+
+// scaleOf returns the factor of the gradient of row i's logits.
+func (c *crossEntropy) scaleOf(i int) float64 {
+	return float64(c.op.Scale) * c.weightOf(i) * float64(orOne(c.op.LogitScale))
 }
 
 // weightRows adds the products of a tile's gradient with X to its rows of DWeight, from

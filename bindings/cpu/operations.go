@@ -36,6 +36,8 @@ var operations = bindings.NewTable(
 	row((*Device).clamp, nothing),
 	row((*Device).clampBackward, nothing),
 	bindings.Implement((*Device).headLoss, headLossNeeds),
+	row((*Device).logProbs, nothing),
+	row((*Device).preference, nothing),
 	row((*Device).gradNorm, nothing),
 	row((*Device).optimize, nothing),
 	row((*Device).zero, nothing),

@@ -9,7 +9,7 @@ package cuda
 #include "qlora.h"
 
 // Go's build cache does not see the header: a new version must change this file.
-_Static_assert(QLORA_ABI == 3, "write the version of qlora.h here");
+_Static_assert(QLORA_ABI == 4, "write the version of qlora.h here");
 
 // Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
@@ -53,6 +53,8 @@ KERNEL(attend_decode, attend)
 KERNEL(attend_backward, attend_backward)
 KERNEL(cross_entropy, cross_entropy)
 KERNEL(loss_stats, loss_stats)
+KERNEL(log_probs, log_probs)
+KERNEL(preference, preference)
 KERNEL(scale_columns, scale_columns)
 KERNEL(sum_rows, sum_rows)
 KERNEL(copy, copy)
@@ -105,6 +107,8 @@ type (
 	attendBackward   = C.qlora_attend_backward
 	crossEntropy     = C.qlora_cross_entropy
 	lossStats        = C.qlora_loss_stats
+	logProbs         = C.qlora_log_probs
+	preference       = C.qlora_preference
 	scaleColumns     = C.qlora_scale_columns
 	sumRows          = C.qlora_sum_rows
 	convert          = C.qlora_copy
@@ -115,6 +119,10 @@ type (
 // The constants of qlora.h.
 const (
 	abiVersion = C.QLORA_ABI
+
+	lastLoss = C.QLORA_LOSS_APO_ZERO_UNPAIRED
+	stats    = C.QLORA_STATS
+	maxTerms = C.QLORA_MAX_TERMS
 
 	layoutNT = C.QLORA_NT
 	layoutNN = C.QLORA_NN
@@ -319,6 +327,10 @@ func (c context) launch(name string, op any) error {
 		code = C.call_cross_entropy(t, h, op)
 	case *lossStats:
 		code = C.call_loss_stats(t, h, op)
+	case *logProbs:
+		code = C.call_log_probs(t, h, op)
+	case *preference:
+		code = C.call_preference(t, h, op)
 	case *scaleColumns:
 		code = C.call_scale_columns(t, h, op)
 	case *sumRows:

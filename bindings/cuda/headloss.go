@@ -10,7 +10,7 @@ const lossChunk = 1024
 // losses, the logits' gradient in place of the logits, and the other gradients.
 func (c *composer) headLoss(op *bindings.HeadLoss) {
 	w, tokens := &op.Linear.Weight, op.X.Rows
-	labels, losses := vector(op.Labels), vector(op.Losses)
+	labels, losses, weights := vector(op.Labels), vector(op.Losses), vector(op.Weights)
 	if op.Losses.Absent() {
 		losses = c.scratch.take(bindings.F32, 1, tokens)
 	}
@@ -23,7 +23,8 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 		c.forward(w, product{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1})
 		c.do(&crossEntropy{
 			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: float(op.Scale),
-			losses: columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
+			weights: columns(weights, from, to),
+			losses:  columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
 		})
 		if !op.DWeight.Absent() { // before DX, which may be X
 			c.multiply(product{layout: layoutTN, a: z, b: columns(x, op.From, op.From+op.DWeight.Cols), c: matrix(op.DWeight), scale: 1, accumulate: 1})
@@ -35,5 +36,5 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 			c.inputGradient(w, product{a: z, c: rows(matrix(op.DX), from, to), scale: 1})
 		}
 	}
-	c.do(&lossStats{losses: losses, hits: hits, labels: labels, stats: vector(op.Stats), scale: float(op.Scale)})
+	c.do(&lossStats{losses: losses, hits: hits, labels: labels, weights: weights, stats: vector(op.Stats), scale: float(op.Scale)})
 }

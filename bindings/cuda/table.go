@@ -21,6 +21,8 @@ var table = bindings.NewTable(
 	composed((*composer).clamp),
 	composed((*composer).clampBackward),
 	composed((*composer).headLoss),
+	composed((*composer).logProbs),
+	composed((*composer).preference),
 	composed((*composer).gradNorm),
 	composed((*composer).optimize),
 	composed((*composer).zero),

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 3
+#define QLORA_ABI 4
 
 enum {
   QLORA_OK = 0,
@@ -263,18 +263,79 @@ typedef struct {
 typedef struct {
   qlora_tensor logits;  // BF16 [tokens, vocabulary]
   float logit_scale, logit_cap, smoothing;
-  qlora_tensor labels;  // I32 [1, tokens]; -100 is ignored
+  qlora_tensor labels;   // I32 [1, tokens]; -100 is ignored
+  qlora_tensor weights;  // F32 [1, tokens], of the losses in the gradient; optional: 1
   float scale;
   qlora_tensor losses;  // F32 [1, tokens]
   qlora_tensor hits;    // F32 [1, tokens]: 1 where the label is the argmax
   int32_t backward;
 } qlora_cross_entropy;
 
-// stats += [scale·sum(losses), labels that are not -100, sum(hits)]
+// stats += [scale·sum(weights·losses), labels that are not -100, sum(hits)]; weights are optional.
 typedef struct {
-  qlora_tensor losses, hits, labels, stats;
+  qlora_tensor losses, hits, labels, weights, stats;
   float scale;
 } qlora_loss_stats;
+
+// out[s] = -sum(share·losses) over the tokens of sequence s: see bindings.LogProbs.
+typedef struct {
+  qlora_tensor losses, share;  // F32 [1, tokens]
+  qlora_tensor starts;         // I32 [1, sequences + 1]
+  qlora_tensor out;            // F32 [1, sequences]
+} qlora_log_probs;
+
+// The losses of preferences, numbered as bindings.PreferenceLoss, and the elements of the stats.
+enum {
+  QLORA_LOSS_SIGMOID,
+  QLORA_LOSS_HINGE,
+  QLORA_LOSS_IPO,
+  QLORA_LOSS_NORM,
+  QLORA_LOSS_ROBUST,
+  QLORA_LOSS_EXO,
+  QLORA_LOSS_NCA,
+  QLORA_LOSS_BCO,
+  QLORA_LOSS_SPPO,
+  QLORA_LOSS_APO_ZERO,
+  QLORA_LOSS_APO_DOWN,
+  QLORA_LOSS_DISCOPOP,
+  QLORA_LOSS_AOT,
+  QLORA_LOSS_AOT_UNPAIRED,
+  QLORA_LOSS_ODDS,
+  QLORA_LOSS_KTO,
+  QLORA_LOSS_APO_ZERO_UNPAIRED
+};
+enum {
+  QLORA_STAT_LOSS,
+  QLORA_STAT_CHOSEN_REWARD,
+  QLORA_STAT_REJECTED_REWARD,
+  QLORA_STAT_ACCURACY,
+  QLORA_STAT_CHOSEN_LOG_PROB,
+  QLORA_STAT_REJECTED_LOG_PROB,
+  QLORA_STAT_FIT,
+  QLORA_STAT_LOG_ODDS,
+  QLORA_STAT_LOG_ODDS_RATIO,
+  QLORA_STAT_KL,
+  QLORA_STAT_BATCHES,
+  QLORA_STAT_CHOSEN,
+  QLORA_STAT_REJECTED,
+  QLORA_STAT_MARGIN,
+  QLORA_STAT_BOTH,
+  QLORA_STATS
+};
+enum { QLORA_MAX_TERMS = 8 };
+
+// bindings.Preference: vectors in F32 of the sequences (log_probs to slopes) and of their tokens.
+typedef struct {
+  int32_t losses_of[QLORA_MAX_TERMS];  // the terms' losses
+  float weights_of[QLORA_MAX_TERMS];   // and weights
+  int32_t terms;
+  float beta, smoothing, margin, temperature, alpha, desirable_weight, undesirable_weight, scale;
+  qlora_tensor log_probs, reference, lengths, desirable, slopes;  // reference, desirable: optional
+  qlora_tensor kl, kl_reference;                                  // optional
+  qlora_tensor losses, share, fit, weights;                       // fit, weights: optional
+  qlora_tensor starts;                                            // I32 [1, sequences + 1]
+  qlora_tensor stats;                                             // F32 [1, QLORA_STATS]
+} qlora_preference;
 
 // y = x·gain[col]/divisor[col] - less, each optional; y may be x or less.
 typedef struct {
@@ -420,6 +481,8 @@ typedef struct {
   int (*attend_backward)(qlora_context*, const qlora_attend_backward*);
   int (*cross_entropy)(qlora_context*, const qlora_cross_entropy*);
   int (*loss_stats)(qlora_context*, const qlora_loss_stats*);
+  int (*log_probs)(qlora_context*, const qlora_log_probs*);
+  int (*preference)(qlora_context*, const qlora_preference*);
   int (*scale_columns)(qlora_context*, const qlora_scale_columns*);
   int (*sum_rows)(qlora_context*, const qlora_sum_rows*);
   int (*copy)(qlora_context*, const qlora_copy*);

@@ -2,7 +2,7 @@
 // label l:
 //
 //   loss = logsumexp(z) - z[l]     hit = l is the first of the largest
-//   z[j] = scale·(exp(z[j] - logsumexp(z)) - (j == l))      (with backward)
+//   z[j] = scale·weight·(exp(z[j] - logsumexp(z)) - (j == l))      (with backward)
 //
 // A row whose label is -100 has loss 0, no hit and, with backward, a gradient of zeros. Logits are
 // BF16 [tokens, vocabulary]; the kernel does nothing once a check of the labels has failed. With a
@@ -41,6 +41,7 @@ constexpr float kLog2E = 1.4426950408889634f;
 struct CrossEntropy {
   bf16* logits;
   const int32_t* labels;
+  const float* weights;  // or null
   float *losses, *hits;
   const Failure* failure;
   int64_t stride;
@@ -222,14 +223,15 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
   }
   if (!e.backward) return;
 
-  const float factor = e.scale / (1 + p.rest);
+  const float scale = e.weights ? e.scale * e.weights[blockIdx.x] : e.scale;
+  const float factor = scale / (1 + p.rest);
   float less = expm1f(-loss);  // of the label
   if constexpr (kSmoothed) less += e.smoothing - uniform;
-  const bf16 at_label = ptx::from_float<bf16>(e.scale * less * target.slope);
+  const bf16 at_label = ptx::from_float<bf16>(scale * less * target.slope);
   auto gradient = [&](float logit) {
     Capped z = z_of<kCapped>(e, logit);
     float g = factor * exp_of(z.value, p.most);
-    if constexpr (kSmoothed) g -= e.scale * uniform;
+    if constexpr (kSmoothed) g -= scale * uniform;
     return g * z.slope;
   };
   if (thread < head) {
@@ -258,6 +260,7 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
   if (op->logits.rows * op->logits.cols == 0) return QLORA_OK;
   CrossEntropy e{static_cast<bf16*>(op->logits.data),
                  static_cast<const int32_t*>(op->labels.data),
+                 static_cast<const float*>(op->weights.data),
                  static_cast<float*>(op->losses.data),
                  static_cast<float*>(op->hits.data),
                  failure(c),

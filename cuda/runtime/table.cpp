@@ -45,6 +45,8 @@ const qlora_api& table() {
       attend_backward,
       cross_entropy,
       loss_stats,
+      log_probs,
+      preference,
       scale_columns,
       sum_rows,
       copy,

@@ -13,11 +13,11 @@ import (
 
 // A cached set is a line of text, followed by binary data with little-endian numbers:
 // the length of the report (64 bits) and the report as JSON; the number of examples (64
-// bits) and for each the numbers of tokens and of documents (0 if not packed), the starts
+// bits) and for each the numbers of tokens and of documents (0 if one), its judgement, the starts
 // of the documents, the ids and the labels (32 bits each); the number of origins (64 bits)
 // and for each the file, the record and the line (32 bits each); the SHA-256 of everything
 // before it.
-const cacheMagic = "qlora tokens 2\n"
+const cacheMagic = "qlora tokens 3\n"
 
 func writeSet(to io.Writer, s *Set) error {
 	sum := sha256.New()
@@ -30,7 +30,7 @@ func writeSet(to io.Writer, s *Set) error {
 	buf = append(buf, report...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(s.Examples)))
 	for _, e := range s.Examples {
-		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts))})
+		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts)), int32(e.Judgement)})
 		for _, list := range [][]int32{e.Starts, e.IDs, e.Labels} {
 			buf = appendInts(buf, list)
 		}
@@ -96,7 +96,7 @@ func decodeSet(data []byte) (*Set, error) {
 	}
 	s.Examples = make([]Example, r.count(8))
 	for i := range s.Examples {
-		head := r.ints(2)
+		head := r.ints(3)
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -104,6 +104,7 @@ func decodeSet(data []byte) (*Set, error) {
 		if head[1] != 0 {
 			e.Starts = r.ints(int(head[1]))
 		}
+		e.Judgement = int8(head[2])
 		e.IDs = r.ints(int(head[0]))
 		e.Labels = r.ints(int(head[0]))
 	}

@@ -238,7 +238,7 @@ func FuzzChat(f *testing.F) {
 		if r.parse() != nil {
 			return
 		}
-		format, err := formatOf(r, Auto, nil)
+		format, err := (&Options{}).formatOf(r, Auto, nil)
 		if err != nil || format != &messages && format != &sharegpt {
 			return
 		}

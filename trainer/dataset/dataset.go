@@ -36,6 +36,12 @@ type Options struct {
 	MaxRecords int
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
+	// Compare says that records have completions to compare or to judge, ComparePairs or
+	// CompareJudged. "": they are trained on as they are.
+	Compare string
+	// Block is, with CompareJudged, the number of examples whose completions are combined
+	// with each other's prompts, those of a micro-batch. 0: they are not.
+	Block int
 	// Weights are the number of times that each path's records occur in an epoch; see
 	// mix. None means once each.
 	Weights []float64
@@ -75,7 +81,13 @@ func (o Options) Validate() error {
 		return err
 	}
 	_, columns := columnsOf(o.Columns)
-	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), checkFormat(cmp.Or(o.Format, Auto)))
+	if o.Compare != "" && o.Packing {
+		return option.Errorf("packing", o.Packing, "completions that are compared are not packed")
+	}
+	if err := checkCompare(o.Compare); err != nil {
+		return err
+	}
+	return errors.Join(length, columns, o.checkLoss(), checkReasoning(o.Reasoning), o.checkFormat())
 }
 
 func (o Options) purpose() Purpose {

@@ -291,7 +291,7 @@ func FuzzJSONL(f *testing.F) {
 				return
 			}
 			parsed = append(parsed, string(r.json))
-			f, err := formatOf(r, Auto, nil)
+			f, err := (&Options{}).formatOf(r, Auto, nil)
 			if err != nil || f != &pretokenized {
 				continue
 			}

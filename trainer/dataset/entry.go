@@ -162,7 +162,7 @@ func (d description) entry() (entry, error) {
 	if err := d.mapped(&e); err != nil {
 		return e, err
 	}
-	return e, checkFormat(cmp.Or(e.format, Auto))
+	return e, checkFormatOf(e.format)
 }
 
 // trained returns an error if the description trains on other text than the assistant's

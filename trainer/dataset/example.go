@@ -19,6 +19,8 @@ type Example struct {
 	// packed. Documents do not see each other: attention, positions and the first label
 	// are separate for each document.
 	Starts []int32
+	// Judgement is 1 of a desirable completion, -1 of an undesirable one, and else 0.
+	Judgement int8
 }
 
 // Documents yields the documents of the sequence, in order. They share its ids and

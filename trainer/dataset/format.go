@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,11 +74,27 @@ func Formats() []string {
 	return names
 }
 
-func checkFormat(name string) error {
-	if slices.Contains(Formats(), name) {
+// checkFormatOf returns an error for a format that no objective has.
+func checkFormatOf(name string) error {
+	alone, judged := Options{Format: name}, Options{Format: name, Compare: CompareJudged}
+	if judged.checkFormat() == nil {
 		return nil
 	}
-	known := strings.Join(Formats(), ", ")
+	return alone.checkFormat()
+}
+
+func (o *Options) checkFormat() error {
+	name, names := cmp.Or(o.Format, Auto), Formats()
+	if o.Compare != "" {
+		names = []string{Auto, preferencePair.name}
+		if o.Compare == CompareJudged {
+			names = append(names, judgedCompletion.name)
+		}
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	known := strings.Join(names, ", ")
 	return option.Errorf("dataset_format", name, "it must be %s", known)
 }
 
@@ -86,16 +103,17 @@ var fieldNames = sync.OnceValue(func() []string {
 	names := []string{"input", "labels", "system", "tools", "functions", "history", "documents", "chat_template_kwargs", "attention_mask", "position_ids", "seq_lengths"}
 	names = append(names, recordWeights...)
 	names = append(names, tokenMasks...)
-	for _, f := range formats {
+	for _, f := range slices.Concat(formats, comparedFormats) {
 		names = append(names, f.fields...)
 	}
+	names = append(names, feedback...)
 	slices.Sort(names)
 	return slices.Compact(names)
 })
 
 // formatOf returns the format of a file from its first record. Of several formats, one
 // that reads a mapped column is taken.
-func formatOf(first record, name string, columns []column) (*format, error) {
+func (o *Options) formatOf(first record, name string, columns []column) (*format, error) {
 	if err := first.parse(); err != nil {
 		return nil, err
 	}
@@ -104,13 +122,19 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	}
 	has := first.fieldsNamed()
 	first.rename(columns)
-	if err := first.preference(columns); err != nil {
+	of := formats
+	if o.Compare != "" {
+		of = comparedFormats
+	} else if err := first.preference(columns); err != nil {
 		return nil, err
 	}
 	var found *format
 	var wanted []string
 	null := "" // the field that keeps the record from being of a format
-	for _, f := range formats {
+	for _, f := range of {
+		if o.Compare == ComparePairs && f.name == judgedCompletion.name {
+			continue
+		}
 		if name != Auto && name != f.name {
 			continue
 		}
@@ -133,6 +157,9 @@ func formatOf(first record, name string, columns []column) (*format, error) {
 	}
 	if null != "" {
 		return nil, fmt.Errorf("%q is null; remove the record, or skip such records by `skip_bad_records`", null)
+	}
+	if o.Compare != "" {
+		return nil, refuseAlone(o, has)
 	}
 	if name == Auto {
 		return nil, fmt.Errorf("the record has %s, which are no format's; map them by `columns`, such as prompt=question,completion=answer or text=content", has)

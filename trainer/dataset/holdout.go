@@ -73,6 +73,9 @@ func (s *Set) Arrange(opt Options) error {
 			return err
 		}
 	}
+	if opt.Compare == CompareJudged {
+		return s.judge(opt)
+	}
 	if opt.Packing {
 		s.pack(opt.MaxLength)
 	}

@@ -112,7 +112,7 @@ func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*f
 		return &promptCompletion, nil
 	}
 	for _, r := range batch {
-		found, err := formatOf(r, l.source.format, l.source.columns)
+		found, err := l.opt.formatOf(r, l.source.format, l.source.columns)
 		switch {
 		case err == nil:
 			report.Format = found.String()
@@ -149,7 +149,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 					return
 				}
 				if format == nil {
-					_, results[i].err = formatOf(batch[i], l.source.format, l.source.columns)
+					_, results[i].err = l.opt.formatOf(batch[i], l.source.format, l.source.columns)
 					continue
 				}
 				w.report = ChatReport{}
@@ -166,7 +166,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		report.Records++
 		l.records++
 		if r.err != nil {
-			err := fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), batch[i].explained(r.err, format, l.source.columns))
+			err := fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), batch[i].explained(r.err, format, &l.opt, l.source.columns))
 			switch {
 			case l.opt.SkipBad && !isSetup(r.err):
 				if report.Bad++; report.Bad == 1 {
@@ -181,7 +181,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 					return err
 				}
 				r, i = rest[at], i+at
-				err = fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), batch[i].explained(r.err, format, l.source.columns))
+				err = fmt.Errorf("%s: %w", kind.at(report.Path, batch[i].line), batch[i].explained(r.err, format, &l.opt, l.source.columns))
 			}
 			if isRefusal(r.err) {
 				return err
@@ -193,14 +193,20 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		if r.made.truncated {
 			report.Truncated++
 		}
+		if r.made.long {
+			report.Long++
+		}
+		if r.made.equal {
+			report.Equal++
+		}
 		if len(r.made.examples) == 0 {
 			report.Dropped++
 		}
-		if !l.opt.TrainOnInputs && r.made.whole {
+		if !l.opt.TrainOnInputs && l.opt.Compare == "" && r.made.whole {
 			report.Unmasked++
 		}
 		for _, e := range r.made.examples {
-			if e.Starts != nil {
+			if e.Starts != nil && l.opt.Compare == "" {
 				report.Packed++
 			}
 			report.Tokens += int64(len(e.IDs))

@@ -39,7 +39,7 @@ func (m missingField) Error() string {
 
 // explained returns a clearer error about a record that has not the fields of the file's
 // format: a column that is missing, or another format.
-func (r *record) explained(err error, f *format, columns []column) error {
+func (r *record) explained(err error, f *format, opt *Options, columns []column) error {
 	missing := missingField{}
 	if !errors.As(err, &missing) || r.parse() != nil {
 		return err
@@ -52,7 +52,7 @@ func (r *record) explained(err error, f *format, columns []column) error {
 			return absent
 		}
 	}
-	if other, err := formatOf(*r, Auto, columns); err == nil && other != f {
+	if other, err := opt.formatOf(*r, Auto, columns); err == nil && other != f {
 		return advise("the record is one of %s, but the file is read as %s; put records of each format in files of their own", other, f)
 	}
 	return err
@@ -69,9 +69,11 @@ var heededNames = sync.OnceValue(func() []string {
 
 // refused returns an error if the record cannot be trained on as what it is: a preference
 // pair, or one with images or sound.
-func (r *record) refused(columns []column) error {
-	if err := r.preference(columns); err != nil {
-		return err
+func (r *record) refused(opt *Options, columns []column) error {
+	if opt.Compare == "" {
+		if err := r.preference(columns); err != nil {
+			return err
+		}
 	}
 	for _, name := range media {
 		if r.present(name) && !r.isBlank(name) {

@@ -19,6 +19,7 @@ type Report struct {
 	HeldOut string         // what HoldOut did, in a line
 	Mix     []MixReport    // of each dataset; nil if all are used once
 	Packing *PackingReport // nil if not packed
+	Notes   []string       // what was decided about comparisons
 }
 
 // A SourceReport names a dataset and its files.
@@ -35,6 +36,8 @@ type FileReport struct {
 	Examples  int    // sequences; a long text becomes several
 	Truncated int    // records longer than the longest sequence
 	Dropped   int    // records with nothing left to train on
+	Long      int    // of those dropped, records whose prompt leaves no room for a completion
+	Equal     int    // pairs whose sides are equal
 	Unmasked  int    // records with a prompt of which nothing is masked
 	Stopped   string // the option that ended the file before its last record; "": none
 	Bad       int    // records skipped because they cannot be read
@@ -68,8 +71,14 @@ func (f FileReport) String() string {
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)
 	}
-	if f.Dropped > 0 {
-		fmt.Fprintf(&b, "; %d dropped with nothing to train on", f.Dropped)
+	if f.Long > 0 {
+		fmt.Fprintf(&b, "; %d dropped whose prompt fills max_length", f.Long)
+	}
+	if dropped := f.Dropped - f.Long; dropped > 0 {
+		fmt.Fprintf(&b, "; %d dropped with nothing to train on", dropped)
+	}
+	if f.Equal > 0 {
+		fmt.Fprintf(&b, "; %d pairs have two equal sides, which say nothing", f.Equal)
 	}
 	if f.Bad > 0 {
 		fmt.Fprintf(&b, "; %d bad ones were skipped, the first: %s", f.Bad, f.FirstBad)
@@ -146,7 +155,7 @@ func (r Report) Arranged() []string {
 	if r.Packing != nil {
 		lines = append(lines, r.Packing.String())
 	}
-	return lines
+	return append(lines, r.Notes...)
 }
 
 // A PackingReport says how full the packed sequences are.

@@ -39,8 +39,9 @@ type worker struct {
 	vocabulary *vocabulary
 	encoder    *tokenizer.Encoder
 	// chats returns the template of conversations, which is read on first use.
-	chats  func() (*chats, error)
-	report ChatReport // of the record
+	chats    func() (*chats, error)
+	report   ChatReport // of the record
+	cutShort bool       // a sequence of the record was cut
 }
 
 func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
@@ -55,6 +56,8 @@ func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
 type made struct {
 	examples  []Example
 	truncated bool
+	long      bool // the prompt leaves no room
+	equal     bool // both sides of the pair are equal
 	whole     bool // with a prompt of which nothing is masked
 }
 
@@ -67,7 +70,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	r.names = w.entry.names
 	r.rename(w.entry.columns)
 	r.see()
-	if err := r.refused(w.entry.columns); err != nil {
+	if err := r.refused(&w.opt, w.entry.columns); err != nil {
 		return made{}, err
 	}
 	if dropped, err := r.weighsNothing(); dropped || err != nil {
@@ -102,15 +105,21 @@ func (w *worker) make(f *format, r record) (made, error) {
 
 // makeOne tokenizes a single record of its format, as make does.
 func (w *worker) makeOne(f *format, r record) (made, error) {
+	w.cutShort = false
 	e, err := f.example(w, r)
-	if errors.Is(err, errNothing) {
-		return made{}, nil
+	if long := errors.Is(err, errLongPrompt); long || errors.Is(err, errNothing) {
+		return made{long: long}, nil
 	}
 	if err != nil {
 		return made{}, err
 	}
 	if err := w.known(e); err != nil {
 		return made{}, err
+	}
+	if w.opt.Compare != "" { // cut already
+		one := trainable(w.cutShort, e)
+		one.equal = len(e.Starts) == 2 && slices.Equal(e.IDs[:e.Starts[1]], e.IDs[e.Starts[1]:])
+		return one, nil
 	}
 	limit := w.opt.MaxLength
 	if limit == 0 || len(e.IDs) <= limit {

@@ -33,6 +33,7 @@ func Plan() *cobra.Command {
 }
 
 func (o *tuneOptions) plan(c *call, asJSON bool) error {
+	o.objective(c)
 	if err := o.describe(c); err != nil {
 		return err
 	}

@@ -111,6 +111,7 @@ func (d *dataOptions) check() error {
 func (o *tuneOptions) reading() dataset.Options {
 	opt := o.data.Records
 	opt.ModelFolder = o.data.Model
+	opt.Compare, opt.Block = o.run.Compare()
 	return opt
 }
 

@@ -37,6 +37,7 @@ func (o *tuneOptions) set() *options.Set {
 }
 
 func (o *tuneOptions) train(c *call) error {
+	o.objective(c)
 	if err := o.describe(c); err != nil {
 		return err
 	}

@@ -99,6 +99,23 @@ func (o *tuneOptions) describe(c *call) error {
 	return nil
 }
 
+// objective sets what other objectives than sft have other defaults of.
+func (o *tuneOptions) objective(c *call) {
+	how, block := o.run.Compare()
+	if how == "" {
+		return
+	}
+	if !c.set.Given("learning_rate") {
+		o.run.LearningRate = 1e-5
+		if o.method.Method == methodFull {
+			o.run.LearningRate = 1e-6
+		}
+	}
+	if block > 0 && !c.set.Given("train_sampling_strategy") {
+		o.run.SamplingStrategy = trainer.OrderSequential
+	}
+}
+
 // model opens the base and configures it for the method.
 func (o *tuneOptions) model(c *call, planning bool) (*trainer.Base, error) {
 	how := (*hub.Client).FetchModel

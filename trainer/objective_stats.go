@@ -1,0 +1,122 @@
+package trainer
+
+import (
+	"strings"
+
+	"qlora/bindings"
+	"qlora/nn"
+)
+
+// stats are the sums since the last read.
+type stats struct {
+	loss     float64
+	hits     int  // predicted tokens that are the label
+	compared sums // of comparisons; nil: tokens were predicted
+}
+
+// sums are those of bindings.Preference's stats, by bindings.StatLoss and so on.
+type sums []float64
+
+func (s *sums) add(more sums) {
+	if len(*s) < len(more) {
+		*s = append(*s, make(sums, len(more)-len(*s))...)
+	}
+	for i, v := range more {
+		(*s)[i] += v
+	}
+}
+
+// train adds the micro-batch's gradients.
+func (b *microBatch) train(m *nn.Model, dev bindings.Device, scale float32, random bindings.Random) error {
+	if b.compared != nil {
+		return m.TrainCompared(dev, b.compared, scale, random)
+	}
+	return m.Train(dev, b.Batch, scale, random)
+}
+
+// evaluate computes the micro-batch's loss.
+func (b *microBatch) evaluate(m *nn.Model, dev bindings.Device) error {
+	if b.compared != nil {
+		return m.EvaluateCompared(dev, b.compared)
+	}
+	return m.Evaluate(dev, b.Batch)
+}
+
+// read waits for the device and returns the stats since the last read.
+func (r *loop) read() (stats, error) {
+	m := r.layout.Model
+	if r.layout.comparer == nil {
+		s, err := m.Stats(r.Device)
+		return stats{loss: s.Loss, hits: s.Hits}, err
+	}
+	raw, err := m.Compared(r.Device)
+	if err != nil {
+		return stats{}, err
+	}
+	s := stats{loss: float64(raw[bindings.StatLoss])}
+	for _, v := range raw {
+		s.compared = append(s.compared, float64(v))
+	}
+	return s, nil
+}
+
+// A column is a number that rows have of comparisons.
+type column struct {
+	name  string
+	value int                    // the sum
+	count int                    // of the micro-batches with the number
+	has   func(c *comparer) bool // nil: always
+}
+
+// columns are TRL's.
+var columns = []column{
+	{"rewards/chosen", bindings.StatChosenReward, bindings.StatChosen, nil},
+	{"rewards/rejected", bindings.StatRejectedReward, bindings.StatRejected, nil},
+	{"rewards/accuracies", bindings.StatAccuracy, bindings.StatBatches, func(c *comparer) bool { return !c.judged }},
+	{"logps/chosen", bindings.StatChosenLogProb, bindings.StatChosen, nil},
+	{"logps/rejected", bindings.StatRejectedLogProb, bindings.StatRejected, nil},
+	{"kl", bindings.StatKL, bindings.StatBatches, func(c *comparer) bool { return c.others }},
+	{"nll_loss", bindings.StatFit, bindings.StatBatches, func(c *comparer) bool { return c.logsFit }},
+	{"log_odds_ratio", bindings.StatLogOddsRatio, bindings.StatBatches, (*comparer).hasOdds},
+	{"log_odds_chosen", bindings.StatLogOdds, bindings.StatBatches, (*comparer).hasOdds},
+}
+
+// margins is the difference of the rewards of micro-batches that have both.
+const margins = "rewards/margins"
+
+// comparedName reports whether a row's key is one of columns.
+func comparedName(name string) bool {
+	name = strings.TrimPrefix(name, "eval_")
+	for _, c := range columns {
+		if c.name == name {
+			return true
+		}
+	}
+	return name == margins
+}
+
+func (c *comparer) hasOdds() bool {
+	return len(c.rule.Terms) > 0 && c.rule.Terms[0].Loss == bindings.LossOdds
+}
+
+// row returns the means over the micro-batches of s, with a prefix before their names; nil
+// for SFT.
+func (c *comparer) row(s sums, prefix string) map[string]Number {
+	if c == nil || len(s) == 0 {
+		return nil
+	}
+	row := map[string]Number{}
+	for _, k := range columns {
+		if count := s[k.count]; count > 0 && (k.has == nil || k.has(c)) {
+			v := s[k.value] / count
+			if k.value == bindings.StatFit && c.fit != 0 {
+				v /= c.fit
+			}
+			row[prefix+k.name] = Number(v)
+		}
+	}
+	if both := s[bindings.StatBoth]; both > 0 {
+		row[prefix+margins] = Number(s[bindings.StatMargin] / both)
+	}
+	return row
+}

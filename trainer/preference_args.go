@@ -1,0 +1,218 @@
+package trainer
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"qlora/option"
+	"qlora/trainer/dataset"
+)
+
+// PreferenceArgs are the objective and its settings, named as in TRL's DPOConfig, KTOConfig
+// and CPOConfig.
+type PreferenceArgs struct {
+	Objective         string   `option:"objective" values:"sft,dpo,kto,orpo,cpo,simpo" help:"what to minimize: sft (predict the completions), or with preference pairs dpo, orpo, cpo or simpo, or with judged completions kto"`
+	LossType          []string `option:"loss_type" help:"loss of the objective; dpo: sigmoid, hinge, ipo, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm or sft, or several; kto: kto or apo_zero_unpaired; cpo: sigmoid, hinge, ipo or simpo; default: the first"`
+	LossWeights       []string `option:"loss_weights" help:"weights of the losses of loss_type, like 1,0.2; default: 1 each"`
+	Beta              float64  `option:"beta" help:"how much a preference weighs against staying near the reference; orpo: the weight of the odds ratio"`
+	Smoothing         float64  `option:"label_smoothing" help:"share of the preferences that are taken to be the wrong way round: for dpo's robust, exo_pair, aot and aot_unpaired and cpo's sigmoid and simpo"`
+	DiscoPOPTau       float64  `option:"discopop_tau" help:"temperature of the loss discopop"`
+	LDAlpha           *float64 `option:"ld_alpha" help:"dpo: weight of the tokens of the longer completion of a pair beyond the length of the shorter one; default: 1"`
+	CPOAlpha          float64  `option:"cpo_alpha" help:"cpo: weight of the chosen completions' own loss"`
+	SimPOGamma        float64  `option:"simpo_gamma" help:"simpo: margin between the rewards"`
+	AlphaPO           float64  `option:"alpha" help:"cpo and simpo: AlphaPO's alpha, the shape of the reward; 0: log-probabilities as they are"`
+	DesirableWeight   float64  `option:"desirable_weight" help:"kto: weight of desirable completions"`
+	UndesirableWeight float64  `option:"undesirable_weight" help:"kto: weight of undesirable completions"`
+	DisableDropout    bool     `option:"disable_dropout" help:"with preferences: train without dropout, whatever lora_dropout says"`
+}
+
+// defaultPreferenceArgs returns TRL's defaults.
+func defaultPreferenceArgs() PreferenceArgs {
+	return PreferenceArgs{
+		Objective: objectiveSFT.name, Beta: 0.1, DiscoPOPTau: 0.05, CPOAlpha: 1, SimPOGamma: 0.5,
+		DesirableWeight: 1, UndesirableWeight: 1, DisableDropout: true,
+	}
+}
+
+// losses returns the names of the losses.
+func (a *PreferenceArgs) losses() []string {
+	if len(a.LossType) == 0 {
+		if o := objectiveOf(a.Objective); o != nil && o.compares() {
+			return o.losses[:1]
+		}
+	}
+	return a.LossType
+}
+
+// lossWeights returns the weight of each loss.
+func (a *PreferenceArgs) lossWeights() ([]float64, error) {
+	losses := a.losses()
+	weights := slices.Repeat([]float64{1}, len(losses))
+	if len(a.LossWeights) == 0 {
+		return weights, nil
+	}
+	given := strings.Join(a.LossWeights, ",")
+	if len(a.LossWeights) != len(losses) {
+		return nil, option.Errorf("loss_weights", given, "there must be as many as losses: `loss_type` is %s", strings.Join(losses, ","))
+	}
+	for i, text := range a.LossWeights {
+		w, err := strconv.ParseFloat(text, 64)
+		if err != nil || !finite(w) {
+			return nil, option.Errorf("loss_weights", given, "%q is not a number", text)
+		}
+		weights[i] = w
+	}
+	return weights, nil
+}
+
+// withoutDropout reports whether the run trains without dropout.
+func (a *Args) withoutDropout() bool { return a.objective().compares() && a.DisableDropout }
+
+// An effect is a setting that acts only with some objectives or losses.
+type effect struct {
+	name      string
+	given     bool
+	objective []string // with which it acts
+	losses    []string // of them; nil: all
+}
+
+// effects are the settings that differ from their default.
+func (a *PreferenceArgs) effects() []effect {
+	d := defaultPreferenceArgs()
+	compared := []string{"dpo", "kto", "orpo", "cpo", "simpo"}
+	return []effect{
+		{"loss_type", len(a.LossType) > 0, compared, nil},
+		{"loss_weights", len(a.LossWeights) > 0, []string{"dpo"}, nil},
+		{"beta", a.Beta != d.Beta, compared, nil},
+		{"label_smoothing", a.Smoothing != d.Smoothing, []string{"dpo", "cpo", "simpo"}, []string{"robust", "exo_pair", "aot", "aot_unpaired", "cpo sigmoid", "simpo"}},
+		{"discopop_tau", a.DiscoPOPTau != d.DiscoPOPTau, []string{"dpo"}, []string{"discopop"}},
+		{"ld_alpha", a.LDAlpha != nil, []string{"dpo"}, nil},
+		{"cpo_alpha", a.CPOAlpha != d.CPOAlpha, []string{"cpo"}, nil},
+		{"simpo_gamma", a.SimPOGamma != d.SimPOGamma, []string{"cpo", "simpo"}, []string{"simpo"}},
+		{"alpha", a.AlphaPO != 0, []string{"cpo", "simpo"}, nil},
+		{"desirable_weight", a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
+		{"undesirable_weight", a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
+		{"disable_dropout", !a.DisableDropout, compared, nil},
+	}
+}
+
+// acts reports whether the effect has one in the settings.
+func (e *effect) acts(a *PreferenceArgs) bool {
+	if !slices.Contains(e.objective, a.Objective) {
+		return false
+	}
+	return e.losses == nil || slices.ContainsFunc(a.losses(), func(loss string) bool {
+		return slices.Contains(e.losses, loss) || slices.Contains(e.losses, a.Objective+" "+loss)
+	})
+}
+
+// checkObjective refuses settings of the objective.
+func (a *Args) checkObjective(refuse func(name string, value any, format string, args ...any)) {
+	o := a.objective()
+	if o == nil {
+		var names []string
+		for _, o := range objectives {
+			names = append(names, o.name)
+		}
+		refuse("objective", a.Objective, "it can be %s", either(names))
+		return
+	}
+	losses := a.losses()
+	for i, loss := range a.LossType {
+		switch {
+		case o.compares() && !slices.Contains(o.losses, loss):
+			refuse("loss_type", loss, "with `objective` %s it can be %s", o.name, either(o.losses))
+			return
+		case slices.Contains(a.LossType[:i], loss):
+			refuse("loss_type", strings.Join(losses, ","), "it names %s twice", loss)
+		}
+	}
+	if len(losses) > 1 && o != &objectiveDPO && o.compares() {
+		refuse("loss_type", strings.Join(losses, ","), "`objective` %s has one loss at a time", o.name)
+		return
+	}
+	for _, e := range a.effects() {
+		if e.given && !e.acts(&a.PreferenceArgs) {
+			refuse(e.name, "given", "it has no effect with `objective` %s%s", o.name, ofLosses(o, losses))
+		}
+	}
+	if !o.compares() {
+		return
+	}
+	if _, err := a.lossWeights(); err != nil {
+		refuse("loss_weights", strings.Join(a.LossWeights, ","), "%v", err)
+	}
+	has := func(loss string) bool { return slices.Contains(losses, loss) }
+	switch {
+	case a.Beta <= 0:
+		refuse("beta", a.Beta, "it must be above 0: without it nothing is learned")
+	case has("exo_pair") && a.Smoothing <= 0:
+		refuse("loss_type", "exo_pair", "it needs `label_smoothing` above 0, such as 1e-3")
+	case has("robust") && a.Smoothing >= 0.5:
+		refuse("label_smoothing", a.Smoothing, "the loss robust needs less than 0.5")
+	case a.Smoothing < 0 || a.Smoothing >= 1:
+		refuse("label_smoothing", a.Smoothing, "it must be from 0 to below 1")
+	}
+	switch {
+	case a.NoiseAlpha != 0 && o.reference:
+		refuse("neftune_noise_alpha", a.NoiseAlpha, "the reference of `objective` %s has no noise: leave it out", o.name)
+	case a.NoiseAlpha != 0 && a.DisableDropout:
+		refuse("neftune_noise_alpha", a.NoiseAlpha, "`disable_dropout` turns it off, too: set that to false, or leave it out")
+	}
+	if a.LabelSmoothing != 0 {
+		refuse("label_smoothing_factor", a.LabelSmoothing, "it is of predicted tokens; `objective` %s has `label_smoothing`", o.name)
+	}
+	if o.check != nil {
+		o.check(a, refuse)
+	}
+}
+
+// checkReference returns an error if the base's trained parts are not those that can be
+// taken off it to give the reference model.
+func (a *Args) checkReference(m *Base) error {
+	o := a.objective()
+	if o == nil || !o.reference {
+		return nil
+	}
+	refuse := func(name string, value any, what string) error {
+		return option.Errorf(name, value, "the reference of `objective` %s is the model as the run begins, and %s", o.name, what)
+	}
+	c := m.Lora
+	switch {
+	case c == nil:
+		return refuse("method", "full", "training all weights leaves none: train adapters (qlora, lora)")
+	case c.Init.ChangesBase():
+		return refuse("init_lora_weights", c.Init, "this start takes a part of it away: use true")
+	case len(c.ModulesToSave) > 0:
+		return refuse("modules_to_save", strings.Join(c.ModulesToSave, ","), "modules that are trained whole cannot be taken off: leave them out")
+	case !c.Tokens.Empty():
+		return refuse("trainable_token_indices", c.Tokens, "trained rows cannot be taken off: leave them out")
+	case c.Bias != "":
+		return refuse("bias", c.Bias, "trained biases cannot be taken off: use none")
+	}
+	return nil
+}
+
+// Compare returns how records are read for the objective: dataset.Options.Compare and
+// Block.
+func (a *Args) Compare() (compare string, block int) {
+	switch o := a.objective(); {
+	case o == nil || !o.compares():
+		return "", 0
+	case !o.judged:
+		return dataset.ComparePairs, 0
+	case a.losses()[0] == "kto":
+		return dataset.CompareJudged, a.BatchSize
+	}
+	return dataset.CompareJudged, 0
+}
+
+// ofLosses names losses that a user chose, for messages.
+func ofLosses(o *objective, losses []string) string {
+	if len(o.losses) < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" and `loss_type` %s", strings.Join(losses, ","))
+}
