@@ -25,10 +25,14 @@ import (
 // ggufLlama is the metadata of a Llama with two layers, 4 heads, 2 key heads and 256 features.
 func ggufLlama() gguf.Metadata {
 	return gguf.Metadata{
-		{Key: "general.architecture", Value: "llama"}, {Key: "llama.block_count", Value: uint32(1)},
-		{Key: "llama.context_length", Value: uint32(128)}, {Key: "llama.embedding_length", Value: uint32(256)},
-		{Key: "llama.feed_forward_length", Value: uint32(256)}, {Key: "llama.attention.head_count", Value: uint32(4)},
-		{Key: "llama.attention.head_count_kv", Value: uint32(2)}, {Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
+		{Key: "general.architecture", Value: "llama"},
+		{Key: "llama.block_count", Value: uint32(1)},
+		{Key: "llama.context_length", Value: uint32(128)},
+		{Key: "llama.embedding_length", Value: uint32(256)},
+		{Key: "llama.feed_forward_length", Value: uint32(256)},
+		{Key: "llama.attention.head_count", Value: uint32(4)},
+		{Key: "llama.attention.head_count_kv", Value: uint32(2)},
+		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
 		{Key: "llama.rope.freq_base", Value: float32(5e5)},
 	}
 }
@@ -332,9 +336,14 @@ func FuzzOpenGGUF(f *testing.F) {
 	for _, arch := range []string{"llama", "gemma3", "falcon", "gpt2", "bloom", "phi3", "stablelm", "olmo2"} {
 		path := filepath.Join(dir, "seed.gguf")
 		require.NoError(f, gguf.Write(path, gguf.Metadata{
-			{Key: "general.architecture", Value: arch}, {Key: arch + ".block_count", Value: uint32(1)}, {Key: arch + ".context_length", Value: uint32(64)},
-			{Key: arch + ".embedding_length", Value: uint32(32)}, {Key: arch + ".attention.head_count", Value: uint32(4)},
-			{Key: arch + ".attention.head_count_kv", Value: uint32(2)}, {Key: arch + ".rope.scaling.type", Value: "linear"}, {Key: arch + ".rope.scaling.factor", Value: float32(2)},
+			{Key: "general.architecture", Value: arch},
+			{Key: arch + ".block_count", Value: uint32(1)},
+			{Key: arch + ".context_length", Value: uint32(64)},
+			{Key: arch + ".embedding_length", Value: uint32(32)},
+			{Key: arch + ".attention.head_count", Value: uint32(4)},
+			{Key: arch + ".attention.head_count_kv", Value: uint32(2)},
+			{Key: arch + ".rope.scaling.type", Value: "linear"},
+			{Key: arch + ".rope.scaling.factor", Value: float32(2)},
 			{Key: arch + ".attention.sliding_window", Value: uint32(8)},
 		}, []gguf.Entry{embedding}))
 		data, err := os.ReadFile(path)

@@ -208,9 +208,13 @@ func (c *comparing) write(dev bindings.Device, k *Comparison) error {
 		to   bindings.Tensor
 		from []float32
 	}{
-		{c.share, k.shiftedFloats(k.Share)}, {c.fit, k.shiftedFloats(k.Fit)},
-		{c.lengths, k.Lengths}, {c.desirable, k.Desirable}, {c.reference, k.Reference},
-		{c.otherShare, k.Others.shiftedFloats(k.OtherShare)}, {c.otherReferences, k.OtherReferences},
+		{c.share, k.shiftedFloats(k.Share)},
+		{c.fit, k.shiftedFloats(k.Fit)},
+		{c.lengths, k.Lengths},
+		{c.desirable, k.Desirable},
+		{c.reference, k.Reference},
+		{c.otherShare, k.Others.shiftedFloats(k.OtherShare)},
+		{c.otherReferences, k.OtherReferences},
 	}
 	for _, w := range writes {
 		if len(w.from) == 0 {

@@ -49,8 +49,7 @@ func (p place) read(path string) ([]byte, error) {
 
 // named puts the whole path into an error of the file system.
 func (p place) named(err error, name string) error {
-	var of *fs.PathError
-	if errors.As(err, &of) {
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
 		return &fs.PathError{Op: of.Op, Path: p.path(name), Err: of.Err}
 	}
 	return err

@@ -8,6 +8,7 @@ fetched into DIRECTORY/TOOL; nvcc has cuobjdump next to it. clang-format is alwa
 """
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -51,13 +52,15 @@ ON_PATH = {
 }
 
 
-def on_path(tool):
-    """Returns the programs of a tool that is on the PATH and new enough, or none."""
+def on_path(tool, directory):
+    """Returns the programs of a tool that is on the PATH, but for directory/bin, and new enough, or none."""
     if tool not in ON_PATH:
         return []
     oldest, pattern = ON_PATH[tool]
     names = [PurePosixPath(program).name for program in PROGRAMS[tool]]
-    found = [shutil.which(name) for name in names]
+    ours = (directory / "bin").resolve()
+    others = [folder for folder in os.get_exec_path() if Path(folder).resolve() != ours]
+    found = [shutil.which(name, path=os.pathsep.join(others)) for name in names]
     if None in found:
         return []
     answer = subprocess.run([found[0], "--version"], capture_output=True, text=True, check=False).stdout
@@ -107,7 +110,7 @@ def main():
         sys.exit(__doc__)
     directory, tool = Path(sys.argv[1]), sys.argv[2]
     try:
-        programs = on_path(tool) or fetch_tool(tool, directory)
+        programs = on_path(tool, directory) or fetch_tool(tool, directory)
         (directory / "bin").mkdir(parents=True, exist_ok=True)
         for program in reversed(programs):  # last, because make waits for it
             script = directory / "bin" / PurePosixPath(program).name

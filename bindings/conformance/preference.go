@@ -264,7 +264,7 @@ func (r *reference) mean(loss bindings.PreferenceLoss, p, l []float64) float64 {
 		case bindings.LossHinge:
 			sum += max(0, 1-beta*d)
 		case bindings.LossIPO:
-			sum += math.Pow(perToken-1/(2*beta), 2)
+			sum += square(perToken - 1/(2*beta))
 		case bindings.LossNorm:
 			sum += smoothed(beta*perToken - float64(r.rule.Margin))
 		case bindings.LossRobust:
@@ -277,7 +277,7 @@ func (r *reference) mean(loss bindings.PreferenceLoss, p, l []float64) float64 {
 		case bindings.LossBCO:
 			sum += -logistic(beta*c) - logistic(-beta*rej)
 		case bindings.LossSPPO:
-			sum += math.Pow(c-1/(2*beta), 2) + math.Pow(rej+1/(2*beta), 2)
+			sum += square(c-1/(2*beta)) + square(rej+1/(2*beta))
 		case bindings.LossAPOZero:
 			sum += 1 - sigma(beta*c) + sigma(beta*rej)
 		case bindings.LossAPODown:
@@ -352,3 +352,5 @@ func (r *reference) rejects(i int) bool {
 	}
 	return r.desirable[i] == 0
 }
+
+func square(x float64) float64 { return x * x }

@@ -18,8 +18,11 @@ func init() {
 		Architecture{
 			Name: "bloom", Type: "bloom", Class: "BloomForCausalLM", Types: []string{"bloom"}, tied: true, rope: ropeKind{none: true},
 			keys: []key{
-				{"block_count", "n_layer", count, 2}, {"context_length", "seq_length", count, 2048}, {"embedding_length", "hidden_size", count, 64},
-				{"attention.head_count", "n_head", count, 8}, normEps("layer_norm_epsilon", 1e-5),
+				{"block_count", "n_layer", count, 2},
+				{"context_length", "seq_length", count, 2048},
+				{"embedding_length", "hidden_size", count, 64},
+				{"attention.head_count", "n_head", count, 8},
+				normEps("layer_norm_epsilon", 1e-5),
 			},
 			fixed: []fixed{{key: "apply_residual_connection_post_layernorm", values: []any{false}}},
 			rows: bloomRows(headsToParts,
@@ -31,7 +34,9 @@ func init() {
 		Architecture{
 			Name: "mpt", Type: "mpt", Class: "MptForCausalLM", Types: []string{"mpt"}, tied: true, rope: ropeKind{none: true},
 			keys: []key{
-				{"block_count", "n_layers", count, 24}, {"context_length", "max_seq_len", count, 2048}, {"embedding_length", "d_model", count, 2048},
+				{"block_count", "n_layers", count, 24},
+				{"context_length", "max_seq_len", count, 2048},
+				{"embedding_length", "d_model", count, 2048},
 				{"attention.head_count", "n_heads", count, 16},
 			},
 			fixed: []fixed{{key: "no_bias", values: []any{true}}},

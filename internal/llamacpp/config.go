@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 )
@@ -22,9 +23,7 @@ func parseConfig(text []byte) (c config, types []string, err error) {
 	}
 	types = append(types, c.text("model_type", ""))
 	if part, ok := c[textPart].(map[string]any); ok {
-		for k, v := range part {
-			c[k] = v
-		}
+		maps.Copy(c, part)
 		types = append(types, c.text("model_type", ""))
 	}
 	return c, types, nil

@@ -4,8 +4,11 @@ func init() {
 	register(Architecture{
 		Name: "falcon", Type: "falcon", Class: "FalconForCausalLM", Types: []string{"falcon", "RefinedWeb", "RefinedWebModel"}, tied: true,
 		keys: []key{
-			layers, positions, width, {"feed_forward_length", "ffn_hidden_size", count, nil}, heads,
-			{"attention.head_count_kv", "num_kv_heads", count, nil}, normEps("layer_norm_epsilon", 1e-5),
+			layers, positions, width,
+			{"feed_forward_length", "ffn_hidden_size", count, nil},
+			heads,
+			{"attention.head_count_kv", "num_kv_heads", count, nil},
+			normEps("layer_norm_epsilon", 1e-5),
 		},
 		fixed: []fixed{{key: "alibi", values: []any{false}}, {key: "parallel_attn", values: []any{true}}, activation("activation", "gelu")},
 		rows: bloomRows(groupsToParts,

@@ -1,6 +1,10 @@
 package llamacpp
 
-import "qlora/internal/gguf"
+import (
+	"slices"
+
+	"qlora/internal/gguf"
+)
 
 // gemmaRows are Gemma's tensors. llama.cpp's norms have weights 1 + w.
 func gemmaRows(fourNorms bool, more ...row) []row {
@@ -28,7 +32,8 @@ func onePlus(rows []row) []row {
 func init() {
 	keys := plainKeys(rmsEps(1e-6), key{"attention.key_length", "head_dim", count, 256}, key{"attention.value_length", "head_dim", count, 256})
 	caps := []key{
-		{"attention.sliding_window", "sliding_window", count, 4096}, {"attn_logit_softcapping", "attn_logit_softcapping", number, 50.0},
+		{"attention.sliding_window", "sliding_window", count, 4096},
+		{"attn_logit_softcapping", "attn_logit_softcapping", number, 50.0},
 		{"final_logit_softcapping", "final_logit_softcapping", number, 30.0},
 	}
 	register(
@@ -37,13 +42,13 @@ func init() {
 			fixed: []fixed{activation("hidden_act", "gelu_pytorch_tanh", "gelu", "gelu_new")}, rows: gemmaRows(false),
 		},
 		Architecture{
-			Name: "gemma2", Type: "gemma2", Class: "Gemma2ForCausalLM", Types: []string{"gemma2"}, tied: true, keys: append(keys[:len(keys):len(keys)], caps...),
+			Name: "gemma2", Type: "gemma2", Class: "Gemma2ForCausalLM", Types: []string{"gemma2"}, tied: true, keys: append(slices.Clip(keys), caps...),
 			fixed: []fixed{activation("hidden_activation", "gelu_pytorch_tanh")}, rows: gemmaRows(true),
 			read: func(r *reading) { r.gemmaLayers(2, 46) }, write: func(w *writing) { w.gemmaLayers(2, 46) },
 		},
 		Architecture{
 			Name: "gemma3", Type: "gemma3_text", Class: "Gemma3ForCausalLM", Types: []string{"gemma3_text", "gemma3"}, tied: true,
-			keys: append(keys[:len(keys):len(keys)], key{"attention.sliding_window", "sliding_window", count, 4096},
+			keys: append(slices.Clip(keys), key{"attention.sliding_window", "sliding_window", count, 4096},
 				key{"final_logit_softcapping", "final_logit_softcapping", number, nil}),
 			fixed: []fixed{activation("hidden_activation", "gelu_pytorch_tanh"), {key: "attn_logit_softcapping", values: []any{nil}}},
 			rows:  gemmaRows(true, headNorms("q_norm", "k_norm")...), rope: ropeKind{theta: 1e6}, read: readGemma3, write: writeGemma3,

@@ -8,8 +8,12 @@ func isNorm(base string) bool { return strings.HasSuffix(base, "_norm") }
 // gptKeys have GPT-2's names in config.json.
 func gptKeys(positionsKey string) []key {
 	return []key{
-		{"block_count", "n_layer", count, 12}, {"context_length", positionsKey, count, 1024}, {"embedding_length", "n_embd", count, 768},
-		{"feed_forward_length", "n_inner", count, nil}, {"attention.head_count", "n_head", count, 12}, normEps("layer_norm_epsilon", 1e-5),
+		{"block_count", "n_layer", count, 12},
+		{"context_length", positionsKey, count, 1024},
+		{"embedding_length", "n_embd", count, 768},
+		{"feed_forward_length", "n_inner", count, nil},
+		{"attention.head_count", "n_head", count, 12},
+		normEps("layer_norm_epsilon", 1e-5),
 	}
 }
 

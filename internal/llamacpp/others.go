@@ -1,10 +1,13 @@
 package llamacpp
 
+import "slices"
+
 func init() {
 	window := key{"attention.sliding_window", "sliding_window", count, nil}
 	plain := plainKeys(rmsEps(1e-5), keySize, valueSize)
 	postNorms := []row{
-		{gguf: "blk.N.attn_norm"}, {gguf: "blk.N.ffn_norm"},
+		{gguf: "blk.N.attn_norm"},
+		{gguf: "blk.N.ffn_norm"},
 		{gguf: "blk.N.post_attention_norm", hf: "model.layers.N.post_attention_layernorm"},
 		{gguf: "blk.N.post_ffw_norm", hf: "model.layers.N.post_feedforward_layernorm"},
 	}
@@ -44,12 +47,12 @@ func init() {
 		},
 		Architecture{
 			Name: "olmo2", Type: "olmo2", Class: "Olmo2ForCausalLM", Types: []string{"olmo2", "olmo3"},
-			keys: append(plain[:len(plain):len(plain)], window), fixed: []fixed{silu}, read: readOLMo2, write: writeOLMo2,
+			keys: append(slices.Clip(plain), window), fixed: []fixed{silu}, read: readOLMo2, write: writeOLMo2,
 			rows: append(with(llamaRows(false), postNorms...), headNorms("q_norm", "k_norm")...),
 		},
 		Architecture{
 			Name: "exaone4", Type: "exaone4", Class: "Exaone4ForCausalLM", Types: []string{"exaone4"},
-			keys: append(plain[:len(plain):len(plain)], window, vocabSize), fixed: []fixed{silu}, read: readEXAONE4, write: writeEXAONE4,
+			keys: append(slices.Clip(plain), window, vocabSize), fixed: []fixed{silu}, read: readEXAONE4, write: writeEXAONE4,
 			rows: append(with(llamaRows(false), postNorms...), headNorms("q_norm", "k_norm")...),
 		},
 		Architecture{

@@ -13,7 +13,6 @@ type ropeKind struct {
 	partial float64 // a class's default of partial_rotary_factor; 0: whole heads
 	share   string  // the class's own key for that share; "": partial_rotary_factor
 	base    string  // the class's own key for theta; "": rope_theta
-	fixed   bool    // llama.cpp's converter writes no theta: 10000
 }
 
 // Theta's default in llama.cpp and in transformers.

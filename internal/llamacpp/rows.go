@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -118,10 +119,8 @@ func (m *Model) byGGUF(base string) (row, bool) {
 // the given number of rows; none if config.json has its content. It returns an error for a name
 // that the architecture does not have.
 func (m *Model) Places(name string, rows int) (map[string]Place, error) {
-	for _, n := range ignored {
-		if n == name {
-			return nil, nil
-		}
+	if slices.Contains(ignored, name) {
+		return nil, nil
 	}
 	base, layer, suffix := split(name)
 	if base == "blk.N.attn_qkv" {

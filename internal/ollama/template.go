@@ -228,12 +228,12 @@ func (w *writer) text(s string) {
 
 // escaped reports whether the first character of a text must be an action.
 func escaped(s []rune) bool {
-	switch r := s[0]; {
-	case r == '{':
+	switch r := s[0]; r {
+	case '{':
 		return len(s) == 1 || s[1] == '{' || escaped(s[1:])
-	case r == '"':
+	case '"':
 		return len(s) == 1 || s[1] == '"'
-	case r == '\n', r == '\t':
+	case '\n', '\t':
 		return false
 	default:
 		return !strconv.IsPrint(r)

@@ -34,14 +34,26 @@ func TestPairs(t *testing.T) {
 		{"one begins the other", `{"chosen": "ask", "rejected": "ask me"}`, Options{}, []string{"ask|</s>", "ask| me</s>"}},
 		{"alpaca", `{"instruction": "ask", "input": "this", "chosen": "yes", "rejected": "no"}`, Options{}, []string{"ask\nthis|yes</s>", "ask\nthis|no</s>"}},
 		{"other names", `{"question": "ask ", "chosen_response": "yes", "rejected_response": "no"}`, Options{}, []string{"ask |yes</s>", "ask |no</s>"}},
-		{"messages", `{"prompt": [{"role": "user", "content": "hi"}], "chosen": [{"role": "assistant", "content": "yes"}], "rejected": [{"role": "assistant", "content": "no"}]}`, Options{},
-			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"}},
-		{"whole chats", `{"prompt": "hi", "chosen": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}], "rejected": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "no"}]}`, Options{},
-			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"}},
-		{"answers alone", `{"prompt": "hi", "chosen": [{"role": "assistant", "content": "yes"}], "rejected": [{"role": "assistant", "content": "no"}]}`, Options{},
-			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"}},
-		{"LLaMA-Factory", `{"conversations": [{"from": "human", "value": "hi"}], "chosen": {"from": "gpt", "value": "yes"}, "rejected": {"from": "gpt", "value": "no"}}`, Options{},
-			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"}},
+		{
+			"messages", `{"prompt": [{"role": "user", "content": "hi"}], "chosen": [{"role": "assistant", "content": "yes"}], "rejected": [{"role": "assistant", "content": "no"}]}`,
+			Options{},
+			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"},
+		},
+		{
+			"whole chats", `{"prompt": "hi", "chosen": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}], "rejected": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "no"}]}`,
+			Options{},
+			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"},
+		},
+		{
+			"answers alone", `{"prompt": "hi", "chosen": [{"role": "assistant", "content": "yes"}], "rejected": [{"role": "assistant", "content": "no"}]}`,
+			Options{},
+			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"},
+		},
+		{
+			"LLaMA-Factory", `{"conversations": [{"from": "human", "value": "hi"}], "chosen": {"from": "gpt", "value": "yes"}, "rejected": {"from": "gpt", "value": "no"}}`,
+			Options{},
+			[]string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"},
+		},
 		{"texts as a chat", `{"prompt": "hi", "chosen": "yes", "rejected": "no"}`, Options{ApplyChat: true}, []string{asked + "yes<|im_end|>\n", asked + "no<|im_end|>\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
