@@ -1,7 +1,9 @@
 package trainer
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"qlora/bindings"
@@ -67,9 +69,39 @@ type Work struct {
 // machine.
 type Row struct {
 	Record
-	TokensPerSecond     *Number `json:"tokens_per_second,omitempty"` // since the last row, prompts included
-	MemoryBytes         int64   `json:"memory_bytes"`                // that the run allocated on its device
+	TokensPerSecond     *Number // since the last row, prompts included
+	MemoryBytes         int64   // that the run allocated on its device
 	*bindings.Telemetry         // nil: the device measures nothing
+}
+
+// measured has the measurements of a Row.
+type measured struct {
+	TokensPerSecond *Number `json:"tokens_per_second,omitempty"`
+	MemoryBytes     int64   `json:"memory_bytes"`
+	*bindings.Telemetry
+}
+
+// MarshalJSON writes the record's keys, then those of the measurements.
+func (r Row) MarshalJSON() ([]byte, error) {
+	record, err := json.Marshal(r.Record)
+	if err != nil {
+		return nil, err
+	}
+	more, err := json.Marshal(measured{r.TokensPerSecond, r.MemoryBytes, r.Telemetry})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(record[:len(record)-1], []byte{','}, more[1:]), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Row) UnmarshalJSON(b []byte) error {
+	var more measured
+	if err := errors.Join(json.Unmarshal(b, &r.Record), json.Unmarshal(b, &more)); err != nil {
+		return err
+	}
+	r.TokensPerSecond, r.MemoryBytes, r.Telemetry = more.TokensPerSecond, more.MemoryBytes, more.Telemetry
+	return nil
 }
 
 // NoOutput ignores everything.

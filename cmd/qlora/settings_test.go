@@ -61,7 +61,7 @@ func TestScriptSettings(t *testing.T) {
 		{"--loftq_iter 3", "--loftq_iter has no effect without --init_lora_weights loftq", 0},
 		{"--target_modules [q_proj,v_proj]", "", 0},
 		{"--use_cpu --device cuda", "the same option", 2},
-		{"--push_to_hub", "--push_to_hub: nothing is uploaded", 2},
+		{"--push_to_hub", "--push_to_hub needs a token that may write", 2},
 		{"--push_to_hub false --hub_strategy every_save", "", 0},
 		{"--fp16", "use --bf16", 2},
 		{"--deepspeed ds.json", "--deepspeed: a run is one process on one device", 2},
