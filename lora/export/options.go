@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"qlora/internal/ggml/mixture"
+	"qlora/lora/merge"
 	"qlora/option"
 )
 
@@ -22,6 +23,11 @@ type Options struct {
 
 // DefaultOptions returns the options of an export whose type is the base's.
 func DefaultOptions() Options { return Options{Format: "gguf", OutType: "auto"} }
+
+// Ranges returns the intervals of the numeric options.
+func (o *Options) Ranges() option.Ranges {
+	return (&merge.Options{}).Ranges()
+}
 
 // fileType returns the type of the weights; ok is false for auto.
 func (o *Options) fileType() (f mixture.File, ok bool, err error) {

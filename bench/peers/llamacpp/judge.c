@@ -1,4 +1,4 @@
-// judge runs llama.cpp on a GGUF file, for gguf.py.
+// judge runs llama.cpp on a GGUF file, for exported.py.
 //
 //   judge logits MODEL IDS OUT [ADAPTER]   IDS has a line of token ids per text; OUT gets
 //                                          the logits of every position, as float32

@@ -1,12 +1,17 @@
 """Compares llama.cpp on exported GGUF files with this program on the Hugging Face folder.
 
-usage: gguf.py QLORA LOGITS JUDGE MODEL [ADAPTER] [--types f32,q8_0,…] [--out DIR]
+usage: exported.py QLORA LOGITS JUDGE MODEL [ADAPTER] [--types f32,q8_0,…] [--out DIR]
 
 QLORA is the program, LOGITS bench/peers/logits built, JUDGE judge.c built. For each type the
 base with the adapter is exported and its logits are compared with the program's for base and
 adapter in float32: the largest and the mean difference, the mean Kullback-Leibler divergence,
 and the share of positions with the same first token. Then the adapter is exported alone
 (--adapter_only) and put on the exported base.
+
+--back also reads each file back with this program. Python's gguf dequantizes every tensor of
+it, and the values must be those of the file exported again in f32, bit by bit. llama.cpp
+multiplies quantized weights with activations that it rounds to 8 bits; on the f32 file it
+does not, and has the logits that the program computes from the quantized one.
 """
 
 import argparse
@@ -16,6 +21,7 @@ import struct
 import subprocess
 import tempfile
 
+import gguf
 import numpy as np
 
 TEXTS = [
@@ -57,23 +63,32 @@ def compare(name, want, got):
     print(f"| {name} | {d.max():.2g} | {d.mean():.2g} | {kl:.2g} | {100 * same:.0f} % |", flush=True)
 
 
+def same_values(path, plain):
+    read = [{t.name: t for t in gguf.GGUFReader(p).tensors} for p in (path, plain)]
+    assert read[0].keys() == read[1].keys(), path
+    for name, t in read[0].items():
+        values = gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32)
+        assert np.array_equal(values, read[1][name].data), f"{path}: {name}"
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("qlora"), p.add_argument("logits"), p.add_argument("judge"), p.add_argument("model")
     p.add_argument("adapter", nargs="?")
     p.add_argument("--types", default="f32,f16,bf16,q8_0,q6_k,q5_k_m,q4_k_m,q4_0")
     p.add_argument("--out")
+    p.add_argument("--back", action="store_true", help="read each file back")
     p.add_argument("--ids", help="texts as token ids, for a model without a tokenizer for text")
     a = p.parse_args()
     out = a.out or tempfile.mkdtemp()
     os.makedirs(out, exist_ok=True)
     ids = os.path.join(out, "ids.txt")
 
-    def export(name, *more):
+    def export(name, *more, model=a.model):
         path = os.path.join(out, name + ".gguf")
         if os.path.exists(path):
             os.remove(path)
-        run(a.qlora, "export", "--model", a.model, "--outfile", path, *more)
+        run(a.qlora, "export", "--model", model, "--outfile", path, *more)
         return path
 
     def theirs(gguf, *adapter):
@@ -94,9 +109,9 @@ def main():
     with open(jsonl, "w") as f:
         f.writelines(json.dumps(line) + "\n" for line in lines)
 
-    def ours(*adapter):
+    def ours(*adapter, model=a.model):
         path = os.path.join(out, "ours.safetensors")
-        run(a.logits, "-model", a.model, *adapter, "-ids", jsonl, "-out", path)
+        run(a.logits, "-model", model, *adapter, "-ids", jsonl, "-out", path)
         t = tensors(path)
         return np.concatenate([t[str(i)] for i in range(len(lines))])
 
@@ -110,7 +125,14 @@ def main():
         compare("(base instead of base and adapter)", want, base)
     for kind in a.types.split(","):
         path = export(kind, *merged, "--outtype", kind)
-        compare(f"merged, {kind}" if a.adapter else kind, want, theirs(path))
+        got = theirs(path)
+        compare(f"merged, {kind}" if a.adapter else kind, want, got)
+        if a.back:
+            back = ours(model=path)
+            compare("its own logits", back, got)
+            plain = export("plain", "--outtype", "f32", model=path)
+            same_values(path, plain)
+            compare("dequantized", back, theirs(plain))
     if a.adapter:
         for kind in ("f32", "f16"):
             alone = export("adapter-" + kind, *merged, "--adapter_only", "--outtype", kind)
