@@ -83,7 +83,7 @@ func (a *PreferenceArgs) effects() []effect {
 	d := defaultPreferenceArgs()
 	compared := []string{"dpo", "kto", "orpo", "cpo", "simpo"}
 	return []effect{
-		{"loss_type", len(a.LossType) > 0, compared, nil},
+		{"loss_type", len(a.LossType) > 0 && !a.predicts(), compared, nil},
 		{"loss_weights", len(a.LossWeights) > 0, []string{"dpo"}, nil},
 		{"beta", a.Beta != d.Beta, compared, nil},
 		{"label_smoothing", a.Smoothing != d.Smoothing, []string{"dpo", "cpo", "simpo"}, []string{"robust", "exo_pair", "aot", "aot_unpaired", "cpo sigmoid", "simpo"}},
@@ -96,6 +96,11 @@ func (a *PreferenceArgs) effects() []effect {
 		{"undesirable_weight", a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
 		{"disable_dropout", !a.DisableDropout, compared, nil},
 	}
+}
+
+// predicts reports whether loss_type is TRL's name of the loss of sft.
+func (a *PreferenceArgs) predicts() bool {
+	return a.Objective == objectiveSFT.name && len(a.LossType) == 1 && (a.LossType[0] == "nll" || a.LossType[0] == "chunked_nll")
 }
 
 // acts reports whether the effect has one in the settings.
