@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,6 +36,16 @@ func defaultPreferenceArgs() PreferenceArgs {
 		DesirableWeight: 1, UndesirableWeight: 1, DisableDropout: true,
 	}
 }
+
+// Compares reports whether the objective compares or judges completions, and does not
+// predict tokens.
+func (a *PreferenceArgs) Compares() bool {
+	o := objectiveOf(a.Objective)
+	return o != nil && o.compares()
+}
+
+// Losses returns the losses of a comparing objective as loss_type names them.
+func (a *PreferenceArgs) Losses() []string { return a.losses() }
 
 // losses returns the names of the losses.
 func (a *PreferenceArgs) losses() []string {
@@ -111,6 +122,15 @@ func (e *effect) acts(a *PreferenceArgs) bool {
 	return e.losses == nil || slices.ContainsFunc(a.losses(), func(loss string) bool {
 		return slices.Contains(e.losses, loss) || slices.Contains(e.losses, a.Objective+" "+loss)
 	})
+}
+
+// ValidateObjective returns an error for settings of the objective that contradict each other.
+func (a *Args) ValidateObjective() error {
+	var wrong []error
+	a.checkObjective(func(name string, value any, format string, args ...any) {
+		wrong = append(wrong, option.Errorf(name, value, format, args...))
+	})
+	return errors.Join(wrong...)
 }
 
 // checkObjective refuses settings of the objective.
