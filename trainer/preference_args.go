@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"qlora/internal/nearest"
 	"qlora/option"
 	"qlora/trainer/dataset"
 )
@@ -84,6 +85,7 @@ func (a *Args) withoutDropout() bool { return a.objective().compares() && a.Disa
 // An effect is a setting that acts only with some objectives or losses.
 type effect struct {
 	name      string
+	value     any
 	given     bool
 	objective []string // with which it acts
 	losses    []string // of them; nil: all
@@ -93,19 +95,23 @@ type effect struct {
 func (a *PreferenceArgs) effects() []effect {
 	d := defaultPreferenceArgs()
 	compared := []string{"dpo", "kto", "orpo", "cpo", "simpo"}
+	ldAlpha := 1.0
+	if a.LDAlpha != nil {
+		ldAlpha = *a.LDAlpha
+	}
 	return []effect{
-		{"loss_type", len(a.LossType) > 0 && !a.predicts(), compared, nil},
-		{"loss_weights", len(a.LossWeights) > 0, []string{"dpo"}, nil},
-		{"beta", a.Beta != d.Beta, compared, nil},
-		{"label_smoothing", a.Smoothing != d.Smoothing, []string{"dpo", "cpo", "simpo"}, []string{"robust", "exo_pair", "aot", "aot_unpaired", "cpo sigmoid", "simpo"}},
-		{"discopop_tau", a.DiscoPOPTau != d.DiscoPOPTau, []string{"dpo"}, []string{"discopop"}},
-		{"ld_alpha", a.LDAlpha != nil, []string{"dpo"}, nil},
-		{"cpo_alpha", a.CPOAlpha != d.CPOAlpha, []string{"cpo"}, nil},
-		{"simpo_gamma", a.SimPOGamma != d.SimPOGamma, []string{"cpo", "simpo"}, []string{"simpo"}},
-		{"alpha", a.AlphaPO != 0, []string{"cpo", "simpo"}, nil},
-		{"desirable_weight", a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
-		{"undesirable_weight", a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
-		{"disable_dropout", !a.DisableDropout, compared, nil},
+		{"loss_type", strings.Join(a.LossType, ","), len(a.LossType) > 0 && !a.predicts(), compared, nil},
+		{"loss_weights", strings.Join(a.LossWeights, ","), len(a.LossWeights) > 0, []string{"dpo"}, nil},
+		{"beta", a.Beta, a.Beta != d.Beta, compared, nil},
+		{"label_smoothing", a.Smoothing, a.Smoothing != d.Smoothing, []string{"dpo", "cpo", "simpo"}, []string{"robust", "exo_pair", "aot", "aot_unpaired", "cpo sigmoid", "simpo"}},
+		{"discopop_tau", a.DiscoPOPTau, a.DiscoPOPTau != d.DiscoPOPTau, []string{"dpo"}, []string{"discopop"}},
+		{"ld_alpha", ldAlpha, a.LDAlpha != nil, []string{"dpo"}, nil},
+		{"cpo_alpha", a.CPOAlpha, a.CPOAlpha != d.CPOAlpha, []string{"cpo"}, nil},
+		{"simpo_gamma", a.SimPOGamma, a.SimPOGamma != d.SimPOGamma, []string{"cpo", "simpo"}, []string{"simpo"}},
+		{"alpha", a.AlphaPO, a.AlphaPO != 0, []string{"cpo", "simpo"}, nil},
+		{"desirable_weight", a.DesirableWeight, a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
+		{"undesirable_weight", a.UndesirableWeight, a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
+		{"disable_dropout", a.DisableDropout, !a.DisableDropout, compared, nil},
 	}
 }
 
@@ -148,7 +154,11 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	for i, loss := range a.LossType {
 		switch {
 		case o.compares() && !slices.Contains(o.losses, loss):
-			refuse("loss_type", loss, "with `objective` %s it can be %s", o.name, either(o.losses))
+			if meant := nearest.Name(loss, o.losses); meant != "" {
+				refuse("loss_type", loss, "`objective` %s has no such loss; did you mean %s?", o.name, meant)
+			} else {
+				refuse("loss_type", loss, "with `objective` %s it can be %s", o.name, either(o.losses))
+			}
 			return
 		case slices.Contains(a.LossType[:i], loss):
 			refuse("loss_type", strings.Join(losses, ","), "it names %s twice", loss)
@@ -160,7 +170,7 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	}
 	for _, e := range a.effects() {
 		if e.given && !e.acts(&a.PreferenceArgs) {
-			refuse(e.name, "given", "it has no effect with `objective` %s%s", o.name, ofLosses(o, losses))
+			refuse(e.name, e.value, "it has no effect with `objective` %s%s", o.name, ofLosses(o, losses))
 		}
 	}
 	if !o.compares() {
