@@ -1,11 +1,13 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"qlora/internal/nearest"
 	"qlora/option"
 	"qlora/trainer/dataset"
 )
@@ -35,6 +37,16 @@ func defaultPreferenceArgs() PreferenceArgs {
 		DesirableWeight: 1, UndesirableWeight: 1, DisableDropout: true,
 	}
 }
+
+// Compares reports whether the objective compares or judges completions, and does not
+// predict tokens.
+func (a *PreferenceArgs) Compares() bool {
+	o := objectiveOf(a.Objective)
+	return o != nil && o.compares()
+}
+
+// Losses returns the losses of a comparing objective as loss_type names them.
+func (a *PreferenceArgs) Losses() []string { return a.losses() }
 
 // losses returns the names of the losses.
 func (a *PreferenceArgs) losses() []string {
@@ -73,6 +85,7 @@ func (a *Args) withoutDropout() bool { return a.objective().compares() && a.Disa
 // An effect is a setting that acts only with some objectives or losses.
 type effect struct {
 	name      string
+	value     any
 	given     bool
 	objective []string // with which it acts
 	losses    []string // of them; nil: all
@@ -82,20 +95,29 @@ type effect struct {
 func (a *PreferenceArgs) effects() []effect {
 	d := defaultPreferenceArgs()
 	compared := []string{"dpo", "kto", "orpo", "cpo", "simpo"}
-	return []effect{
-		{"loss_type", len(a.LossType) > 0, compared, nil},
-		{"loss_weights", len(a.LossWeights) > 0, []string{"dpo"}, nil},
-		{"beta", a.Beta != d.Beta, compared, nil},
-		{"label_smoothing", a.Smoothing != d.Smoothing, []string{"dpo", "cpo", "simpo"}, []string{"robust", "exo_pair", "aot", "aot_unpaired", "cpo sigmoid", "simpo"}},
-		{"discopop_tau", a.DiscoPOPTau != d.DiscoPOPTau, []string{"dpo"}, []string{"discopop"}},
-		{"ld_alpha", a.LDAlpha != nil, []string{"dpo"}, nil},
-		{"cpo_alpha", a.CPOAlpha != d.CPOAlpha, []string{"cpo"}, nil},
-		{"simpo_gamma", a.SimPOGamma != d.SimPOGamma, []string{"cpo", "simpo"}, []string{"simpo"}},
-		{"alpha", a.AlphaPO != 0, []string{"cpo", "simpo"}, nil},
-		{"desirable_weight", a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
-		{"undesirable_weight", a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
-		{"disable_dropout", !a.DisableDropout, compared, nil},
+	ldAlpha := 1.0
+	if a.LDAlpha != nil {
+		ldAlpha = *a.LDAlpha
 	}
+	return []effect{
+		{"loss_type", strings.Join(a.LossType, ","), len(a.LossType) > 0 && !a.predicts(), compared, nil},
+		{"loss_weights", strings.Join(a.LossWeights, ","), len(a.LossWeights) > 0, []string{"dpo"}, nil},
+		{"beta", a.Beta, a.Beta != d.Beta, compared, nil},
+		{"label_smoothing", a.Smoothing, a.Smoothing != d.Smoothing, []string{"dpo", "cpo", "simpo"}, []string{"robust", "exo_pair", "aot", "aot_unpaired", "cpo sigmoid", "simpo"}},
+		{"discopop_tau", a.DiscoPOPTau, a.DiscoPOPTau != d.DiscoPOPTau, []string{"dpo"}, []string{"discopop"}},
+		{"ld_alpha", ldAlpha, a.LDAlpha != nil, []string{"dpo"}, nil},
+		{"cpo_alpha", a.CPOAlpha, a.CPOAlpha != d.CPOAlpha, []string{"cpo"}, nil},
+		{"simpo_gamma", a.SimPOGamma, a.SimPOGamma != d.SimPOGamma, []string{"cpo", "simpo"}, []string{"simpo"}},
+		{"alpha", a.AlphaPO, a.AlphaPO != 0, []string{"cpo", "simpo"}, nil},
+		{"desirable_weight", a.DesirableWeight, a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
+		{"undesirable_weight", a.UndesirableWeight, a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
+		{"disable_dropout", a.DisableDropout, !a.DisableDropout, compared, nil},
+	}
+}
+
+// predicts reports whether loss_type is TRL's name of the loss of sft.
+func (a *PreferenceArgs) predicts() bool {
+	return a.Objective == objectiveSFT.name && len(a.LossType) == 1 && (a.LossType[0] == "nll" || a.LossType[0] == "chunked_nll")
 }
 
 // acts reports whether the effect has one in the settings.
@@ -106,6 +128,15 @@ func (e *effect) acts(a *PreferenceArgs) bool {
 	return e.losses == nil || slices.ContainsFunc(a.losses(), func(loss string) bool {
 		return slices.Contains(e.losses, loss) || slices.Contains(e.losses, a.Objective+" "+loss)
 	})
+}
+
+// ValidateObjective returns an error for settings of the objective that contradict each other.
+func (a *Args) ValidateObjective() error {
+	var wrong []error
+	a.checkObjective(func(name string, value any, format string, args ...any) {
+		wrong = append(wrong, option.Errorf(name, value, format, args...))
+	})
+	return errors.Join(wrong...)
 }
 
 // checkObjective refuses settings of the objective.
@@ -123,7 +154,11 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	for i, loss := range a.LossType {
 		switch {
 		case o.compares() && !slices.Contains(o.losses, loss):
-			refuse("loss_type", loss, "with `objective` %s it can be %s", o.name, either(o.losses))
+			if meant := nearest.Name(loss, o.losses); meant != "" {
+				refuse("loss_type", loss, "`objective` %s has no such loss; did you mean %s?", o.name, meant)
+			} else {
+				refuse("loss_type", loss, "with `objective` %s it can be %s", o.name, either(o.losses))
+			}
 			return
 		case slices.Contains(a.LossType[:i], loss):
 			refuse("loss_type", strings.Join(losses, ","), "it names %s twice", loss)
@@ -135,7 +170,7 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	}
 	for _, e := range a.effects() {
 		if e.given && !e.acts(&a.PreferenceArgs) {
-			refuse(e.name, "given", "it has no effect with `objective` %s%s", o.name, ofLosses(o, losses))
+			refuse(e.name, e.value, "it has no effect with `objective` %s%s", o.name, ofLosses(o, losses))
 		}
 	}
 	if !o.compares() {

@@ -41,17 +41,17 @@ func (r *record) preference(columns []column) error {
 	}
 	for _, p := range pairsOfAnswers {
 		if r.present(p[0]) && r.present(p[1]) && !r.isBlank(p[0]) && !r.isBlank(p[1]) {
-			return refuse("the record is a preference pair (%s, %s), which SFT does not train on; to train on one side, map it by `columns` %s", p[0], p[1], r.oneSide(p[0]))
+			return refuse("the record is a preference pair (%s, %s), which SFT does not train on; `objective` dpo does; to train on one side, map it by `columns` %s", p[0], p[1], r.oneSide(p[0]))
 		}
 	}
 	for _, name := range worse {
 		if i := slices.IndexFunc(answers, r.present); i >= 0 && r.present(name) && !r.isBlank(name) {
-			return refuse("the record is a preference pair (%s, %s), which SFT does not train on; to train on %s, leave the other out by `columns` %s=", answers[i], name, answers[i], name)
+			return refuse("the record is a preference pair (%s, %s), which SFT does not train on; `objective` dpo does, with `columns` chosen=%s,rejected=%s; to train on %s, leave the other out by `columns` %s=", answers[i], name, answers[i], name, answers[i], name)
 		}
 	}
 	for _, name := range feedback {
 		if r.judges(name) && slices.ContainsFunc(answers, r.present) && (name == "kto_tag" || !r.present("text")) {
-			return refuse("the record has KTO's feedback (%s, true or false), which SFT does not train on; train on the desired ones by `columns` weight=%s, or on all by `columns` %s=", name, name, name)
+			return refuse("the record has KTO's feedback (%s, true or false), which SFT does not train on; `objective` kto does; train on the desired ones by `columns` weight=%s, or on all by `columns` %s=", name, name, name)
 		}
 	}
 	for _, many := range []string{"completions", "responses", "answers", "outputs"} {

@@ -114,12 +114,25 @@ func (c *console) Log(r trainer.Row) error {
 	case r.TrainLoss != nil:
 		c.line("trained in %s, mean loss %.4f", seconds(*r.TrainRuntime), *r.TrainLoss)
 	case r.EvalLoss != nil:
-		c.line("step %d/%d  epoch %.2f  eval_loss %.4f  (%s)", r.Step, c.steps, r.Epoch, *r.EvalLoss, seconds(*r.EvalRuntime))
+		c.line("step %d/%d  epoch %.2f  eval_loss %.4f%s  (%s)", r.Step, c.steps, r.Epoch, *r.EvalLoss, preferred(r.Compared, "eval_"), seconds(*r.EvalRuntime))
 	case r.Loss != nil && c.bar == nil:
-		c.line("step %d/%d  epoch %.2f  loss %.4f  grad_norm %.4f  learning_rate %.3g  %.0f tokens/s",
-			r.Step, c.steps, r.Epoch, *r.Loss, *r.GradNorm, *r.LearningRate, *r.TokensPerSecond)
+		c.line("step %d/%d  epoch %.2f  loss %.4f  grad_norm %.4f  learning_rate %.3g  %.0f tokens/s%s",
+			r.Step, c.steps, r.Epoch, *r.Loss, *r.GradNorm, *r.LearningRate, *r.TokensPerSecond, preferred(r.Compared, ""))
 	}
 	return nil
+}
+
+// preferred formats a row's margin of the rewards and its share of pairs with a margin above
+// 0, as far as it has them.
+func preferred(compared map[string]trainer.Number, prefix string) string {
+	text := ""
+	if v, ok := compared[prefix+"rewards/margins"]; ok {
+		text += fmt.Sprintf("  margin %.4f", float64(v))
+	}
+	if v, ok := compared[prefix+"rewards/accuracies"]; ok {
+		text += fmt.Sprintf("  accuracy %.2f", float64(v))
+	}
+	return text
 }
 
 // Sampled prints every sample on one line.

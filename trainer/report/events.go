@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"qlora/bindings"
@@ -93,6 +95,13 @@ func (e *events) Log(r trainer.Row) error {
 		if s.value != nil {
 			scalars = append(scalars, tensorboard.Scalar{Tag: s.tag, Value: float64(*s.value)})
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Compared)) {
+		tag := "train/" + name
+		if of, ok := strings.CutPrefix(name, "eval_"); ok {
+			tag = "eval/" + of
+		}
+		scalars = append(scalars, tensorboard.Scalar{Tag: tag, Value: float64(r.Compared[name])})
 	}
 	return e.writer.Scalars(int64(r.Step), append(scalars, gpuScalars(r.Telemetry)...)...)
 }

@@ -35,8 +35,8 @@ var (
 
 // drawLoss draws the losses of training thin, their exponential mean thick, and
 // evaluations as a line with points, the best one marked.
-func drawLoss(path string, raw, eval plotter.XYs) error {
-	p := figure.New("Loss", "optimizer step", "loss per predicted token (nats)")
+func drawLoss(path, unit string, raw, eval plotter.XYs) error {
+	p := figure.New("Loss", "optimizer step", unit)
 	low, high, beyond := yRange(slices.Concat(raw, eval))
 	var smoothed plotter.XYs
 	if len(raw) >= leastSmoothed {

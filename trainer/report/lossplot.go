@@ -12,20 +12,22 @@ import (
 // lossFile is the plot of a run's losses.
 const lossFile = "loss.png"
 
-// lossPlot draws loss.png: at evaluations and checkpoints, if that takes at most a
+// lossPlot draws loss.png, and rewards.png beside it where completions are compared: at evaluations and checkpoints, if that takes at most a
 // twentieth of the run's time, and at the end of the run. If fewer than two rows were
 // logged, it draws every step's loss instead.
 type lossPlot struct {
 	trainer.NoOutput
-	path  string // "" before the run begins
-	state *trainer.State
-	steps plotter.XYs
-	drawn int       // rows of the log in the picture
-	after time.Time // earliest time of the next drawing
+	path     string // "" before the run begins
+	state    *trainer.State
+	compares bool // the objective has rewards, which rewards.png shows
+	steps    plotter.XYs
+	drawn    int       // rows of the log in the picture
+	after    time.Time // earliest time of the next drawing
 }
 
 func (l *lossPlot) Start(b *trainer.Begin) error {
 	l.path, l.state, l.drawn = filepath.Join(b.OutputDir, lossFile), b.State, -1
+	l.compares = b.Args != nil && b.Args.Compares()
 	return nil
 }
 
@@ -89,5 +91,12 @@ func (l *lossPlot) draw() error {
 		return nil
 	}
 	l.drawn = len(l.state.LogHistory)
-	return drawLoss(l.path, raw, eval)
+	unit := "loss per predicted token (nats)"
+	if l.compares {
+		unit = "loss"
+		if err := drawRewards(filepath.Join(filepath.Dir(l.path), rewardsFile), l.state.LogHistory); err != nil {
+			return err
+		}
+	}
+	return drawLoss(l.path, unit, raw, eval)
 }

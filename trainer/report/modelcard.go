@@ -73,9 +73,16 @@ func (c *modelCard) text(s *trainer.State) []byte {
 		if eval.EvalAccuracy != nil {
 			line("- Mean token accuracy: %s", cell(eval.EvalAccuracy))
 		}
+		for _, r := range []struct{ name, key string }{{"Rewards of the chosen", "eval_rewards/chosen"}, {"Rewards of the rejected", "eval_rewards/rejected"}, {"Margin of the rewards", "eval_rewards/margins"}, {"Accuracy of the rewards", "eval_rewards/accuracies"}} {
+			if v, ok := eval.Compared[r.key]; ok {
+				line("- %s: %.4f", r.name, float64(v))
+			}
+		}
 	}
-	if _, err := os.Stat(filepath.Join(c.begin.OutputDir, lossFile)); err == nil {
-		line("\n![The loss of training and evaluation by optimizer step](%s)", lossFile)
+	for _, picture := range [][2]string{{lossFile, "The loss of training and evaluation by optimizer step"}, {rewardsFile, "The rewards of chosen and rejected completions by optimizer step"}} {
+		if _, err := os.Stat(filepath.Join(c.begin.OutputDir, picture[0])); err == nil {
+			line("\n![%s](%s)", picture[1], picture[0])
+		}
 	}
 	line("\n## How to use it\n")
 	if adapter {
@@ -86,7 +93,11 @@ func (c *modelCard) text(s *trainer.State) []byte {
 	} else {
 		line("```python\n%s```", transformersSnippet)
 	}
-	line("\n## Training procedure\n\n### Training hyperparameters\n")
+	line("\n## Training procedure\n")
+	if text := sources[c.begin.Args.Objective]; text != "" {
+		line("The objective is %s.\n", text)
+	}
+	line("### Training hyperparameters\n")
 	b.WriteString(settingsTable(Summary(c.begin)))
 	line("\n### Training results\n")
 	line("| Training Loss | Epoch | Step | Validation Loss |\n|---|---|---|---|")

@@ -22,6 +22,16 @@ func Summary(b *trainer.Begin) []Setting {
 		all = append(all, Setting{name, fmt.Sprintf(format, args...)})
 	}
 	add("method", "%s", b.Base.Method())
+	if a.Compares() {
+		add("objective", "%s", a.Objective)
+		if losses := strings.Join(a.Losses(), ", "); losses != a.Objective {
+			add("loss_type", "%s", losses)
+		}
+		if len(a.LossWeights) > 0 {
+			add("loss_weights", "%s", strings.Join(a.LossWeights, ", "))
+		}
+		add("beta", "%v", a.Beta)
+	}
 	if q := b.Base.Quantize; q != nil {
 		add("base", "4-bit %v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
 	}

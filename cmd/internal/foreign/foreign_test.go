@@ -59,6 +59,15 @@ func TestTranslations(t *testing.T) {
 		{"disable_shuffling", "true", nil, "train_sampling_strategy=sequential"},
 		{"load_in_4bit", "true", map[string]string{"load_in_4bit": "true", "method": "qlora"}, ""},
 		{"load_in_4bit", "false", map[string]string{"load_in_4bit": "false"}, "method=lora"},
+		{"rl", "dpo", nil, "objective=dpo"},
+		{"rl", "ipo", nil, "objective=dpo loss_type=ipo"},
+		{"rl", "grpo", nil, `!"grpo" is not an objective of this release`},
+		{"stage", "sft", nil, ""},
+		{"stage", "kto", nil, "objective=kto"},
+		{"stage", "dpo", nil, "objective=dpo"},
+		{"stage", "dpo", map[string]string{"pref_loss": "simpo"}, "objective=simpo"},
+		{"stage", "rm", nil, "!reward models are not trained"},
+		{"rlhf_type", "CPO", nil, "objective=cpo"},
 		{"bits", "3", map[string]string{"bits": "3"}, "!it can be 4"},
 	} {
 		sets, err := rows[c.name].Sets(c.value, func(name string) string { return c.given[name] })

@@ -8,13 +8,12 @@ import (
 )
 
 const (
-	theTemplate   = "`chat_template` names a template; without it the model's own is used"
-	noTracking    = "no tracking service is told of the run; `report_to` tensorboard writes files"
-	ownCache      = "`dataset_cache` keeps the token ids in the output folder"
-	ownWeights    = "the base is read as it is stored"
-	theDataset    = "name the files with `dataset`; `columns` maps their columns"
-	noPreferences = "preferences are not trained on; the stage is supervised fine-tuning"
-	noMultiple    = "texts and chats only: images, video and sound are not read"
+	theTemplate = "`chat_template` names a template; without it the model's own is used"
+	noTracking  = "no tracking service is told of the run; `report_to` tensorboard writes files"
+	ownCache    = "`dataset_cache` keeps the token ids in the output folder"
+	ownWeights  = "the base is read as it is stored"
+	theDataset  = "name the files with `dataset`; `columns` maps their columns"
+	noMultiple  = "texts and chats only: images, video and sound are not read"
 )
 
 // tools are names of Axolotl, LLaMA-Factory, Unsloth, torchtune, qlora.py and of common
@@ -152,9 +151,6 @@ var tools = []options.Setting{
 	ignored("infer_dtype", "`bnb_4bit_compute_dtype` is the type of computation", "auto"),
 	ignoredFlag("strict", "an unknown name is always refused", "false", "true"),
 
-	refused("stage", "supervised fine-tuning only, sft", "sft"),
-	refused("rl", noPreferences),
-	refusedFlag("reward_model", noPreferences),
 	ignoredFlag("plot_loss", "loss.png is always written", "false", "true"),
 	ignoredFlag("overwrite_output", "`overwrite_output_dir` starts afresh in a used folder", "false"),
 	same("early_stopping_steps", "early_stopping_patience"),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,7 +59,7 @@ func Arguments(script string) ([]options.Entry, Program, error) {
 // skipped.
 func arguments(words []word) ([]word, Program, error) {
 	program := Transformers
-	from := -1
+	from, objective := -1, ""
 	for i, w := range words {
 		name := filepath.Base(w.text)
 		switch {
@@ -69,8 +70,10 @@ func arguments(words []word) ([]word, Program, error) {
 				verb = words[i+1].text
 			}
 			switch {
+			case name == "trl" && (verb == "dpo" || verb == "kto"):
+				program, objective = TRL, verb
 			case name == "trl" && verb != "sft":
-				return nil, "", fmt.Errorf("line %d: trl %s does not train on answers as sft does; %s", w.line, verb, preferences)
+				return nil, "", fmt.Errorf("line %d: trl %s is not done by this release; it can be sft, dpo or kto", w.line, verb)
 			case name == "trl":
 				program = TRL
 			case i+2 < len(words) && !strings.HasPrefix(words[i+2].text, "-"):
@@ -101,7 +104,12 @@ func arguments(words []word) ([]word, Program, error) {
 		}
 		from++
 	}
-	return words[min(from, len(words)):], program, nil
+	rest := words[min(from, len(words)):]
+	if objective != "" {
+		line := words[0].line
+		rest = slices.Concat(rest, []word{{"--objective", line}, {objective, line}})
+	}
+	return rest, program, nil
 }
 
 // programOf returns the program of a script or module.

@@ -147,6 +147,7 @@ func axolotlRules() map[string]rule {
 		rules[name] = renamed(option)
 	}
 	axolotlWords(rules)
+	axolotlPreferences(rules)
 	return rules
 }
 

@@ -1,15 +1,15 @@
 package recipe
 
 const (
-	fused       = "the kernels are compiled and fused already"
-	ownData     = "records are tokenized once and kept in memory"
-	oneDevice   = "a run is one process on one device; with more, a step has as many times the records"
-	noTracking  = "no tracking service is told of the run"
-	preferences = "preferences are not trained on; the stage is supervised fine-tuning"
-	textOnly    = "only text is read; the text part of the model is trained"
-	noExperts   = "mixtures of experts are not supported"
-	otherLoss   = "the loss is the cross-entropy of the next token"
-	measuring   = "it measures, and changes no result"
+	fused      = "the kernels are compiled and fused already"
+	ownData    = "records are tokenized once and kept in memory"
+	oneDevice  = "a run is one process on one device; with more, a step has as many times the records"
+	noTracking = "no tracking service is told of the run"
+	noRewards  = "reward models, and what they need, are not trained in this release"
+	textOnly   = "only text is read; the text part of the model is trained"
+	noExperts  = "mixtures of experts are not supported"
+	otherLoss  = "the loss is the cross-entropy of the next token"
+	measuring  = "it measures, and changes no result"
 )
 
 // axolotlWords adds the rules of keys that have no effect or are refused.
@@ -38,7 +38,6 @@ func axolotlWords(rules map[string]rule) {
 	each(rules, noted("`model` is a folder on this machine; download that revision into it"), "revision_of_model hf_use_auth_token")
 	each(rules, noted("adapters are kept in float32"), "peft_autocast_adapter_dtype embeddings_skip_upcast")
 	each(rules, noted("only `qlora merge` reads it"), "merge_lora merge_method nvfp4_merge_aware")
-	each(rules, noted("only preferences read it"), "max_prompt_len")
 	each(rules, noted("rows without a token change no result"), "shrink_embeddings mean_resizing_embeddings")
 	each(rules, noted("the token that ends each turn of the assistant is trained on, as the template writes it"), "eot_tokens")
 	each(rules, noted(textOnly), "freeze_mm_modules image_size image_resize_algorithm")
@@ -46,9 +45,7 @@ func axolotlWords(rules map[string]rule) {
 	each(rules, noted("nothing reads it"), "torchdistx_path test_value debug axolotl_config_path is_preprocess preprocess_iterable added_special_tokens")
 	each(rules, noted(noExperts), "llama4_linearized_experts expert_parallel_token_capacity expert_parallel_num_nvl_bytes use_glm_dsa_kernels use_dsv4_kernels dsv4_fp4_grouped_mode")
 
-	each(rules, unlessOff(preferences), `rl trl rl_beta dpo_beta dpo_use_weighting dpo_label_smoothing dpo_loss_type dpo_loss_weights dpo_padding_free
-		dpo_use_liger_kernel precompute_ref_log_probs orpo_alpha simpo_gamma cpo_alpha kto_desirable_weight kto_undesirable_weight reward_model
-		process_reward_model center_rewards_coefficient num_labels vllm ebft`)
+	each(rules, unlessOff(noRewards), "reward_model process_reward_model center_rewards_coefficient num_labels vllm ebft trl")
 	each(rules, unlessOff(noExperts+"; the base must be a dense model"), "quantize_moe_experts expert_parallel_size")
 	each(rules, unlessOff("ReLoRA's restarts are not supported; leave it out"), `relora relora_steps relora_warmup_steps relora_anneal_steps relora_prune_ratio
 		relora_prune_method relora_cpu_offload jagged_restart_steps jagged_restart_warmup_steps jagged_restart_anneal_steps`)

@@ -107,9 +107,7 @@ func factoryRules() map[string]rule {
 		"create_new_adapter": unlessOff("merge the adapter with `qlora merge`, and train a new one on the result"),
 		"lora_alpha":         renamed("lora_alpha"),
 	}
-	each(rules, unlessOff(preferences), `pref_beta pref_loss pref_ftx pref_bco_weight dpo_label_smoothing kto_chosen_weight kto_rejected_weight simpo_gamma
-		ppo_buffer_size ppo_epochs ppo_score_norm ppo_target ppo_whiten_rewards ref_model ref_model_adapters ref_model_quantization_bit reward_model
-		reward_model_adapters reward_model_quantization_bit reward_model_type ld_alpha`)
+	factoryPreferences(rules)
 	each(rules, unlessOff("a mixture of experts, or weights in main memory beside a GPU, cannot be trained"), "use_kt mixture_of_depths moe_aux_loss_coef")
 	each(rules, noted("only use_kt reads it"), `kt_cpu_activation kt_weight_path kt_non_expert_weight_path kt_expert_checkpoint_path kt_use_lora_experts
 		kt_lora_expert_num kt_lora_expert_intermediate_size kt_config kt_optimize_rule cpu_infer chunk_size mode`)
@@ -147,7 +145,10 @@ func factoryStage(r *reader, e options.Entry) options.Step {
 		}
 		return remarked(give("dataset_format=text", "packing=true"), "texts are packed whole, and never see each other")
 	}
-	return refuse(preferences)
+	if e.Text == "dpo" || e.Text == "kto" {
+		return factoryObjective(r, e.Text)
+	}
+	return refuse("the stages are sft, pt, dpo and kto; " + noRewards)
 }
 
 func factoryPacking(r *reader, e options.Entry) options.Step {

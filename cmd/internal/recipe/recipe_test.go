@@ -68,6 +68,8 @@ func TestAxolotl(t *testing.T) {
 		{"tokens", "special_tokens: {pad_token: <p>, additional_special_tokens: [<a>, <b>]}\ntokens: [<c>]\n", []string{`add_special_tokens: ["<a>", "<b>"]`, `add_tokens: ["<c>"]`}, nil},
 		{"the Hub", "hub_model_id: me/tuned\nhub_strategy: end\n", []string{`hub_model_id: "me/tuned"`, "push_to_hub: true\n"}, []string{"hub_strategy"}},
 		{"offload", "gradient_checkpointing: offload\n", []string{"gradient_checkpointing: true"}, nil},
+		{"pairs", "rl: dpo\nrl_beta: 0.2\ndpo_loss_type: [sigmoid, sft]\ndpo_loss_weights: [1, 0.5]\n", []string{`objective: "dpo"`, "beta: 0.2", `loss_type: ["sigmoid", "sft"]`, `loss_weights: ["1", "0.5"]`}, nil},
+		{"SimPO", "rl: simpo\nsimpo_gamma: 1\n", []string{`objective: "cpo"`, `loss_type: ["simpo"]`, "simpo_gamma: 1"}, nil},
 		{"in order", "curriculum_sampling: true\n", []string{`train_sampling_strategy: "sequential"`}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,7 +89,7 @@ func TestAxolotl(t *testing.T) {
 
 func TestAxolotlRefusesWhatChangesTheResult(t *testing.T) {
 	for _, c := range []struct{ yaml, key, want string }{
-		{"rl: dpo", "rl", "preferences are not trained on"},
+		{"rl: grpo", "rl", "the objectives are dpo, ipo, kto, orpo and simpo"},
 		{"adapter: lora\nload_in_8bit: true", "load_in_8bit", "8 bits"},
 		{"adapter: llama-adapter", "adapter", "lora or qlora"},
 		{"load_in_4bit: true", "load_in_4bit", "set adapter: qlora"},
@@ -164,6 +166,10 @@ func TestFactory(t *testing.T) {
 		{"datasets", "dataset: one,two\nmax_samples: 7\n", []string{`\"path\":\"data/one.json\",\"max_samples\":7}`, `\"path\":\"data/two.json\",\"max_samples\":7}`, `instruction=body`}},
 		{"texts", "stage: pt\ndataset: two\n", []string{`dataset_format: "text"`, "packing: true", `\"columns\":[\"text=body\"]`}},
 		{"packing", "packing: false\nneat_packing: true\n", []string{"packing: true"}},
+		{"pairs", "stage: dpo\npref_loss: hinge\npref_beta: 0.2\n", []string{`objective: "dpo"`, `loss_type: ["hinge"]`, "beta: 0.2"}},
+		{"pairs and their fit", "stage: dpo\npref_ftx: 0.5\n", []string{`loss_type: ["sigmoid", "sft"]`, `loss_weights: ["1", "0.5"]`}},
+		{"odds", "stage: dpo\npref_loss: orpo\n", []string{`objective: "orpo"`}},
+		{"judged", "stage: kto\nkto_chosen_weight: 2\n", []string{`objective: "kto"`, "desirable_weight: 2"}},
 		{"in order", "disable_shuffling: true\n", []string{`train_sampling_strategy: "sequential"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -177,7 +183,7 @@ func TestFactory(t *testing.T) {
 		})
 	}
 	for _, c := range []struct{ yaml, key, want string }{
-		{"stage: dpo", "stage", "preferences"},
+		{"stage: ppo", "stage", "the stages are sft, pt, dpo and kto"},
 		{"quantization_bit: 8", "quantization_bit", "4 bits"},
 		{"quantization_method: hqq\nquantization_bit: 4", "quantization_method", "bitsandbytes"},
 		{"template: nothing_like_it", "template", "no built-in one renders as this"},

@@ -49,7 +49,11 @@ func (r *reader) script(program Program) {
 	r.fallback("eval_strategy", "no", "evaluation_strategy", "do_eval", "eval_steps")
 	switch program {
 	case TRL:
-		r.fallback("learning_rate", "2e-05", "lr")
+		rate := "2e-05"
+		if r.has("objective") {
+			rate = "1e-06"
+		}
+		r.fallback("learning_rate", rate, "lr")
 		r.fallback("max_length", "1024", "max_seq_length", "max_seq_len")
 		r.fallback("gradient_checkpointing", "true")
 		r.fallback("logging_steps", "10")

@@ -15,6 +15,9 @@ func (o *tuneOptions) check(c *call) error {
 	wrong := []error{o.run.Validate(), o.data.Records.Validate()}
 	_, quantized := o.quantize.Device()
 	wrong = append(wrong, quantized)
+	if o.run.Compares() && o.data.Packing {
+		wrong = append(wrong, errPackedComparison(o.run.Objective))
+	}
 	adapters := c.given("lora_r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
 		"rank_pattern", "alpha_pattern", "bias", "use_rslora", "use_dora", "lora_bias", "modules_to_save", "ensure_weight_tying", "init_lora_weights", "loftq_bits", "loftq_iter")
 	switch {

@@ -11,6 +11,7 @@ import (
 // A painter prints sequences as text and marks the tokens that are trained on.
 type painter struct {
 	trained, ignored mark
+	rejected         mark // a completion that is not preferred
 	special          mark // a special token, inside one of the above
 	head             mark
 }
@@ -22,13 +23,14 @@ type mark struct{ begin, end string }
 func painterFor(terminal bool) painter {
 	if terminal {
 		return painter{
-			trained: mark{"\x1b[32m", "\x1b[0m"},
-			ignored: mark{"\x1b[90m", "\x1b[0m"},
-			special: mark{"\x1b[7m", "\x1b[27m"},
-			head:    mark{"\x1b[1m", "\x1b[0m"},
+			trained:  mark{"\x1b[32m", "\x1b[0m"},
+			ignored:  mark{"\x1b[90m", "\x1b[0m"},
+			rejected: mark{"\x1b[31m", "\x1b[0m"},
+			special:  mark{"\x1b[7m", "\x1b[27m"},
+			head:     mark{"\x1b[1m", "\x1b[0m"},
 		}
 	}
-	return painter{trained: mark{"⟦", "⟧"}}
+	return painter{trained: mark{"⟦", "⟧"}, rejected: mark{"⟨", "⟩"}}
 }
 
 // example formats a sequence. heads says where each of its documents comes from.

@@ -39,6 +39,10 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	if err := o.data.Records.Validate(); err != nil {
 		return exit.AsWrong(err)
 	}
+	o.objective(c)
+	if err := o.checkObjective(); err != nil {
+		return err
+	}
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to show")
 	}
@@ -72,6 +76,9 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 		return err
 	}
 	shown := firstExamples(set, own.Limit)
+	if o.run.Compares() {
+		return o.previewCompared(c, own, set, shown, tok)
+	}
 	if own.JSON {
 		return printJSON(c, shown)
 	}

@@ -13,6 +13,8 @@ import (
 // synonyms are other programs' names of verbs.
 var synonyms = map[string]string{
 	"finetune": "train", "fine-tune": "train", "sft": "train", "tune": "train", "fit": "train", "lora": "train",
+	"dpo": "train --objective dpo", "rlhf": "train --objective dpo", "kto": "train --objective kto", "orpo": "train --objective orpo",
+	"cpo": "train --objective cpo", "simpo": "train --objective simpo",
 	"chat": "generate --chat", "infer": "generate", "inference": "generate", "predict": "generate", "complete": "generate",
 	"evaluate": "eval", "test": "eval", "benchmark": "eval",
 	"memory": "plan", "estimate": "plan", "show": "preview", "convert": "quantize", "gguf": "export", "info": "doctor", "env": "doctor",

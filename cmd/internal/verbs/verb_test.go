@@ -16,6 +16,8 @@ func TestUnknownVerbs(t *testing.T) {
 		{[]string{"trian", "--model", "x", "--dataset", "y", "--learning_rat", "1"}, `there is no verb "trian"; did you mean train?`},
 		{[]string{"Train", "-x"}, "did you mean train?"},
 		{[]string{"finetune", "--model", "x"}, "did you mean train?"},
+		{[]string{"dpo", "--model", "x"}, "did you mean train --objective dpo?"},
+		{[]string{"rlhf"}, "did you mean train --objective dpo?"},
 		{[]string{"chat"}, "did you mean generate --chat?"},
 		{[]string{"merg", "--output_dir=x"}, "did you mean merge?"},
 		{[]string{"xyzzyxyzzy", "--model", "x"}, "it can be completion, demo, doctor, eval, "},

@@ -180,7 +180,7 @@ func TestDefaultsThatDiffer(t *testing.T) {
 		"TrainingArguments.output_dir=trainer_output", "TrainingArguments.learning_rate=0.0002", "TrainingArguments.optim=adamw_torch",
 		"TrainingArguments.logging_steps=10", "TrainingArguments.report_to=tensorboard",
 		"SFTConfig.output_dir=trainer_output", "SFTConfig.learning_rate=0.0002", "SFTConfig.optim=adamw_torch",
-		"SFTConfig.gradient_checkpointing=false", "SFTConfig.report_to=tensorboard",
+		"SFTConfig.gradient_checkpointing=false", "SFTConfig.report_to=tensorboard", "SFTConfig.loss_type=none",
 		"LoraConfig.r=16", "LoraConfig.target_modules=all-linear", "LoraConfig.lora_alpha=32", "LoraConfig.lora_dropout=0.05",
 		"BitsAndBytesConfig.bnb_4bit_compute_dtype=auto", "BitsAndBytesConfig.bnb_4bit_quant_type=nf4", "BitsAndBytesConfig.bnb_4bit_use_double_quant=true",
 	}, got)
