@@ -62,10 +62,10 @@ type PreferenceLoss uint8
 
 // The losses.
 const (
-	LossSigmoid         PreferenceLoss = iota // -(1-ε)S(βd-γ) - ε·S(γ-βd)      DPO, arXiv:2305.18290; CPO, arXiv:2401.08417
+	LossSigmoid         PreferenceLoss = iota // -S(βd-γ)                       DPO, arXiv:2305.18290
 	LossHinge                                 // max(0, 1 - βd)                 SLiC, arXiv:2305.10425
 	LossIPO                                   // (c/|c| - r/|r| - 1/(2β))²      arXiv:2310.12036
-	LossNorm                                  // sigmoid of c/|c| and r/|r|     SimPO, arXiv:2405.14734
+	LossNorm                                  // sigmoid of c/|c| and r/|r|
 	LossRobust                                // (-(1-ε)S(βd) + ε·S(-βd))/(1-2ε)    arXiv:2403.00409
 	LossEXO                                   // q·(S(βd) - ln(1-ε)) + (1-q)(S(-βd) - ln ε), q = σ(βd)    arXiv:2402.00856
 	LossNCA                                   // -S(βc) - S(-βc)/2 - S(-βr)/2   arXiv:2402.05369
@@ -74,11 +74,12 @@ const (
 	LossAPOZero                               // 1 - σ(βc) + σ(βr)              arXiv:2408.06266
 	LossAPODown                               // σ(βc) + 1 - σ(βd)
 	LossDiscoPOP                              // -S(βd)(1-m) + exp(-βd)·m, m = σ(βd/τ)    arXiv:2406.08414
-	LossAOT                                   // sigmoid of sort(p[chosen] - p[rejected]) - sort(Reference, likewise)    arXiv:2406.05882
-	LossAOTUnpaired                           // sigmoid of sort(c) - sort(r)
+	LossAOT                                   // smoothed sigmoid of sort(p[chosen] - p[rejected]) - sort(Reference, likewise)    arXiv:2406.05882
+	LossAOTUnpaired                           // smoothed sigmoid of sort(c) - sort(r)
 	LossOdds                                  // -β·S(o(c) - o(r)), o(a) = a - ln(1 - exp(a))    ORPO, arXiv:2403.07691
 	LossKTO                                   // w·(1 - σ(β(l-z))), undesirable w·(1 - σ(β(z-l)))    arXiv:2402.01306
 	LossAPOZeroUnpaired                       // w·(1 - σ(βl)), undesirable w·σ(βl)
+	LossSmoothed                              // -(1-ε)S(βd-γ) - ε·S(γ-βd)      CPO, arXiv:2401.08417; SimPO, arXiv:2405.14734
 	preferenceLosses
 )
 
@@ -92,7 +93,7 @@ const (
 	StatChosenReward    // β·l of chosen or desirable completions
 	StatRejectedReward  //
 	StatAccuracy        // share of the pairs whose chosen reward is larger
-	StatChosenLogProb   // p
+	StatChosenLogProb   // LogProbs
 	StatRejectedLogProb //
 	StatFit             // sum(Fit·Losses)
 	StatLogOdds         // o(c) - o(r), LossOdds

@@ -22,7 +22,7 @@ func cpo(a *PreferenceArgs, name string, fit float64) comparer {
 	c := comparer{fit: fit, logsFit: fit != 0, mean: name == "ipo" || name == "simpo"}
 	c.rule.Smoothing, c.rule.Alpha = float32(a.Smoothing), float32(a.AlphaPO)
 	loss := map[string]bindings.PreferenceLoss{
-		"sigmoid": bindings.LossSigmoid, "hinge": bindings.LossHinge, "ipo": bindings.LossIPO, "simpo": bindings.LossSigmoid,
+		"sigmoid": bindings.LossSmoothed, "hinge": bindings.LossHinge, "ipo": bindings.LossIPO, "simpo": bindings.LossSmoothed,
 	}[name]
 	if name == "simpo" {
 		c.rule.Margin = float32(a.SimPOGamma)

@@ -75,7 +75,7 @@ var columns = []column{
 	{"rewards/accuracies", bindings.StatAccuracy, bindings.StatBatches, func(c *comparer) bool { return !c.judged }},
 	{"logps/chosen", bindings.StatChosenLogProb, bindings.StatChosen, nil},
 	{"logps/rejected", bindings.StatRejectedLogProb, bindings.StatRejected, nil},
-	{"kl", bindings.StatKL, bindings.StatBatches, func(c *comparer) bool { return c.others }},
+	{"kl", bindings.StatKL, bindings.StatBatches, func(c *comparer) bool { return c.judged }},
 	{"nll_loss", bindings.StatFit, bindings.StatBatches, func(c *comparer) bool { return c.logsFit }},
 	{"log_odds_ratio", bindings.StatLogOddsRatio, bindings.StatBatches, (*comparer).hasOdds},
 	{"log_odds_chosen", bindings.StatLogOdds, bindings.StatBatches, (*comparer).hasOdds},

@@ -23,13 +23,16 @@ var distanceColumns = []string{"loss", "eval_loss", "grad_norm", "gradient", "we
 func (d distance) columns() []string {
 	var all []string
 	for _, kind := range distanceColumns {
-		text := "-"
-		if far, ok := d[kind]; ok {
-			text = fmt.Sprintf("%.1e", far)
-		}
-		all = append(all, text)
+		all = append(all, d.column(kind))
 	}
 	return all
+}
+
+func (d distance) column(kind string) string {
+	if far, ok := d[kind]; ok {
+		return fmt.Sprintf("%.1e", far)
+	}
+	return "-"
 }
 
 // hold records a difference and fails if it exceeds the limit.

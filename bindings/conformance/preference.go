@@ -29,7 +29,7 @@ func runPreference(t *testing.T, s *suite) {
 	for _, c := range []preferenceCase{
 		{name: "sigmoid", completions: 2, terms: one(bindings.LossSigmoid)},
 		{name: "sigmoid", completions: 16, terms: one(bindings.LossSigmoid), fit: true},
-		{name: "smoothed with a margin", completions: 8, terms: one(bindings.LossSigmoid), free: true, rule: bindings.PreferenceRule{Smoothing: 0.1, Margin: 0.5}},
+		{name: "smoothed with a margin", completions: 8, terms: one(bindings.LossSmoothed), free: true, rule: bindings.PreferenceRule{Smoothing: 0.1, Margin: 0.5}},
 		{name: "hinge", completions: 12, terms: one(bindings.LossHinge)},
 		{name: "ipo", completions: 6, terms: one(bindings.LossIPO)},
 		{name: "norm", completions: 6, terms: one(bindings.LossNorm)},
@@ -50,6 +50,7 @@ func runPreference(t *testing.T, s *suite) {
 		{name: "kto without others", completions: 4, terms: one(bindings.LossKTO), judged: true},
 		{name: "apo zero unpaired", completions: 5, terms: one(bindings.LossAPOZeroUnpaired), judged: true},
 		{name: "two terms", completions: 66, terms: []bindings.PreferenceTerm{{Loss: bindings.LossSigmoid, Weight: 0.75}, {Loss: bindings.LossBCO, Weight: 0.5}}, fit: true},
+		{name: "smoothed and not", completions: 8, terms: []bindings.PreferenceTerm{{Loss: bindings.LossSigmoid, Weight: 1}, {Loss: bindings.LossNorm, Weight: 1}, {Loss: bindings.LossRobust, Weight: 1}}, rule: bindings.PreferenceRule{Smoothing: 0.2}},
 		{name: "no term", completions: 2, fit: true},
 		{name: "evaluation", completions: 6, terms: one(bindings.LossSigmoid), evaluate: true, fit: true},
 	} {
@@ -260,13 +261,15 @@ func (r *reference) mean(loss bindings.PreferenceLoss, p, l []float64) float64 {
 		perToken := c/r.lengths[i] - rej/r.lengths[i+1]
 		switch loss {
 		case bindings.LossSigmoid:
+			sum += -logistic(beta*d - float64(r.rule.Margin))
+		case bindings.LossSmoothed:
 			sum += smoothed(beta*d - float64(r.rule.Margin))
 		case bindings.LossHinge:
 			sum += max(0, 1-beta*d)
 		case bindings.LossIPO:
 			sum += square(perToken - 1/(2*beta))
 		case bindings.LossNorm:
-			sum += smoothed(beta*perToken - float64(r.rule.Margin))
+			sum += -logistic(beta*perToken - float64(r.rule.Margin))
 		case bindings.LossRobust:
 			sum += (-(1-e)*logistic(beta*d) + e*logistic(-beta*d)) / (1 - 2*e)
 		case bindings.LossEXO:
@@ -323,7 +326,7 @@ func (r *reference) stats(logProbs []float64, fit float64) []float64 {
 			kind, at = 1, [3]int{bindings.StatRejectedReward, bindings.StatRejectedLogProb, bindings.StatRejected}
 		}
 		want[at[0]] += float64(r.rule.Beta) * v / count[kind]
-		want[at[1]] += p[i] / count[kind]
+		want[at[1]] += logProbs[i] / count[kind]
 		want[at[2]] = 1
 		if count[0] > 0 && count[1] > 0 {
 			sign := float64(1 - 2*kind)

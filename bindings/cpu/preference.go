@@ -165,7 +165,7 @@ func (s *preferred) rewards(stats []float32) {
 		}
 		count[kind]++
 		reward[kind] += s.beta * s.l(i)
-		p[kind] += s.p[i]
+		p[kind] += float64(f32(s.op.LogProbs)[i])
 	}
 	for kind, at := range [][3]int{
 		{bindings.StatChosenReward, bindings.StatChosenLogProb, bindings.StatChosen},

@@ -12,11 +12,14 @@ func (s *preferred) pair(loss bindings.PreferenceLoss, c, r, nc, nr float64) (va
 	beta, x := s.beta, s.beta*(c-r)
 	switch loss {
 	case bindings.LossSigmoid:
+		x -= float64(s.op.Margin)
+		return -logSigmoid(x), -beta * sigmoid(-x), beta * sigmoid(-x)
+	case bindings.LossSmoothed:
 		v, dx := s.logistic(x - float64(s.op.Margin))
 		return v, beta * dx, -beta * dx
 	case bindings.LossNorm:
-		v, dx := s.logistic(beta*(c/nc-r/nr) - float64(s.op.Margin))
-		return v, beta * dx / nc, -beta * dx / nr
+		x = beta*(c/nc-r/nr) - float64(s.op.Margin)
+		return -logSigmoid(x), -beta * sigmoid(-x) / nc, beta * sigmoid(-x) / nr
 	case bindings.LossHinge:
 		if x >= 1 {
 			return 0, 0, 0

@@ -120,7 +120,7 @@ type (
 const (
 	abiVersion = C.QLORA_ABI
 
-	lastLoss = C.QLORA_LOSS_APO_ZERO_UNPAIRED
+	lastLoss = C.QLORA_LOSS_SMOOTHED
 	stats    = C.QLORA_STATS
 	maxTerms = C.QLORA_MAX_TERMS
 

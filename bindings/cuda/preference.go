@@ -4,8 +4,8 @@ import "qlora/bindings"
 
 // The numbers of losses and stats are the same on both sides.
 var (
-	_ [lastLoss - bindings.LossAPOZeroUnpaired]struct{}
-	_ [bindings.LossAPOZeroUnpaired - lastLoss]struct{}
+	_ [lastLoss - bindings.LossSmoothed]struct{}
+	_ [bindings.LossSmoothed - lastLoss]struct{}
 	_ [stats - bindings.PreferenceStats]struct{}
 	_ [bindings.PreferenceStats - stats]struct{}
 	_ [maxTerms - bindings.MaxPreferenceTerms]struct{}

@@ -68,6 +68,9 @@ __device__ __forceinline__ Slope logistic(const Compared& e, float x) {
           0};
 }
 
+// The same without smoothing.
+__device__ __forceinline__ Slope sharp(float x) { return {-log_sigmoid(x), -sigmoid(-x), 0}; }
+
 // A slope by x = scale·(c/nc - r/nr).
 __device__ __forceinline__ Slope by(Slope v, float scale, float nc, float nr) {
   return {v.loss, v.c * scale / nc, -v.c * scale / nr};
@@ -77,9 +80,11 @@ __device__ Slope pair(const Compared& e, int loss, float c, float r, float nc, f
   const float beta = e.beta, s = e.smoothing, x = beta * (c - r);
   switch (loss) {
     case QLORA_LOSS_SIGMOID:
+      return by(sharp(x - e.margin), beta, 1, 1);
+    case QLORA_LOSS_SMOOTHED:
       return by(logistic(e, x - e.margin), beta, 1, 1);
     case QLORA_LOSS_NORM:
-      return by(logistic(e, beta * (c / nc - r / nr) - e.margin), beta, nc, nr);
+      return by(sharp(beta * (c / nc - r / nr) - e.margin), beta, nc, nr);
     case QLORA_LOSS_HINGE:
       return x >= 1 ? Slope{0, 0, 0} : Slope{1 - x, -beta, beta};
     case QLORA_LOSS_IPO: {
@@ -190,7 +195,7 @@ __global__ void __launch_bounds__(kThreads) compare_completions(Compared e) {
   auto add = [&](int kind, int s) {
     count[kind] += 1;
     reward[kind] += e.beta * ratio(e, s);
-    p[kind] += value(e, s);
+    p[kind] += e.log_probs[s];
   };
   if (e.desirable) {
     for (int s = thread; s < e.sequences; s += kThreads) {

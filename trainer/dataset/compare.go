@@ -96,7 +96,8 @@ func (w *worker) wholeChat(chats *chats, v *chattemplate.Conversation) ([]int32,
 var errLongPrompt = errors.New("the prompt has max_length tokens or more")
 
 // cut returns an example of sequences whose first border tokens are the prompt, each cut to
-// the longest sequence.
+// the longest sequence. Those whose completions are to be combined with other prompts are cut
+// after that.
 func (w *worker) cut(all [][]int32, border int) (Example, error) {
 	limit := w.opt.MaxLength
 	if limit > 0 && border >= limit {
@@ -105,8 +106,10 @@ func (w *worker) cut(all [][]int32, border int) (Example, error) {
 	var e Example
 	for _, ids := range all {
 		if limit > 0 && len(ids) > limit {
-			ids = ids[:limit]
 			w.cutShort = true
+			if w.opt.Block == 0 {
+				ids = ids[:limit]
+			}
 		}
 		e.Starts = append(e.Starts, int32(len(e.IDs)))
 		for i, id := range ids {

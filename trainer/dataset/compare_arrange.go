@@ -68,7 +68,9 @@ func (s *Set) unpair() {
 }
 
 // combine gives each example a second document: its prompt with the completion of the
-// example before it in its block; the first has the last one's. A document is cut to limit tokens.
+// example before it in its block; the first has the last one's. Each document is cut to limit
+// tokens, after it was put together: as much of a completion is left as the prompt before it
+// gives room.
 func (s *Set) combine(block, limit int) {
 	combined := make([]Example, len(s.Examples))
 	for i, e := range s.Examples {
@@ -80,13 +82,13 @@ func (s *Set) combine(block, limit int) {
 		}
 		prompt, other := promptTokens(e), s.Examples[before]
 		skip := promptTokens(other)
-		ids, labels := append([]int32(nil), e.IDs...), append([]int32(nil), e.Labels...)
+		own, rest := len(e.IDs), len(other.IDs)-skip
+		if limit > 0 {
+			own, rest = min(own, limit), min(rest, limit-prompt)
+		}
+		ids, labels := append([]int32(nil), e.IDs[:own]...), append([]int32(nil), e.Labels[:own]...)
 		start := int32(len(ids))
 		ids, labels = append(ids, e.IDs[:prompt]...), append(labels, e.Labels[:prompt]...)
-		rest := len(other.IDs) - skip
-		if limit > 0 {
-			rest = min(rest, limit-prompt)
-		}
 		ids, labels = append(ids, other.IDs[skip:skip+rest]...), append(labels, other.IDs[skip:skip+rest]...)
 		combined[i] = Example{IDs: ids, Labels: labels, Starts: []int32{0, start}, Judgement: e.Judgement}
 	}

@@ -101,7 +101,7 @@ func (o *tuneOptions) describe(c *call) error {
 
 // objective sets what other objectives than sft have other defaults of.
 func (o *tuneOptions) objective(c *call) {
-	how, block := o.run.Compare()
+	how, _ := o.run.Compare()
 	if how == "" {
 		return
 	}
@@ -111,7 +111,7 @@ func (o *tuneOptions) objective(c *call) {
 			o.run.LearningRate = 1e-6
 		}
 	}
-	if block > 0 && !c.set.Given("train_sampling_strategy") {
+	if how == dataset.CompareJudged && !c.set.Given("train_sampling_strategy") {
 		o.run.SamplingStrategy = trainer.OrderSequential
 	}
 }
