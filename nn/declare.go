@@ -303,7 +303,7 @@ func (d *declarer) kept(p *Projection, key string) (kind nf4.Kind, blockSize int
 
 // kept8 returns the block size of a weight that is held in the base's 8 bits.
 func (d *declarer) kept8(p *Projection, key string) (blockSize int, ok bool) {
-	if !d.m.keeps8(p.transposed) || d.base == nil {
+	if d.base == nil || !d.m.Options.Quantize.Keep || !d.m.info.EightBit || p.transposed {
 		return 0, false
 	}
 	t, err := d.base.Tensor(key)
@@ -311,11 +311,6 @@ func (d *declarer) kept8(p *Projection, key string) (blockSize int, ok bool) {
 		return 0, false // stored has reported it
 	}
 	return t.Keeps8()
-}
-
-// keeps8 reports whether 8-bit codes of the base are held as they are.
-func (m *Model) keeps8(transposed bool) bool {
-	return m.Options.Quantize.Keep && m.info.EightBit && !transposed
 }
 
 // packed allocates a weight that the base stores in 4 bits, as [out, in] in every
