@@ -143,6 +143,10 @@ func TestCheck(t *testing.T) {
 		{project(func(_ *Project, l *Linear) {
 			l.Weight.Dense, l.Weight.Quantized = Tensor{}, NewQuantized(a, 8, 9, nf4.NF4, 64, true)
 		}), "project: some.layer: Weight.Codes is U8[1, 36]"},
+		{project(func(_ *Project, l *Linear) {
+			l.Weight.Dense, l.Weight.EightBit = Tensor{}, NewEightBit(a, 8, 9, 32)
+		}), "project: some.layer: Weight.Codes is U8[1, 72]"},
+		{project(func(_ *Project, l *Linear) { l.Weight.EightBit = NewEightBit(a, 8, 8, 32) }), "project: some.layer: Weight is in 8 bits, and dense or in 4 bits too"},
 		{attend(func(op *Attend) { op.KVHeads = 3 }), "attend: 2 heads of 4 cannot share 3 key heads"},
 		{attend(func(op *Attend) { op.Keys.Starts = []int32{0, 3} }), "attend: Keys goes from row 0 to 3; it must go from 0 to 4"},
 		{attend(func(op *Attend) { op.Cap = -1 }), "attend: Cap is -1"},

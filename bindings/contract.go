@@ -147,11 +147,27 @@ func (c *contract) operand(field string, t Tensor, access Access, f form) *Opera
 
 // weight declares one [out, in] matrix as read.
 func (c *contract) weight(w *Weight) {
-	if w.Quantized == nil {
+	switch {
+	case w.EightBit != nil:
+		c.eightBit(w)
+	case w.Quantized != nil:
+		c.quantized(w, Reads)
+	default:
 		c.reads("Weight", w.Dense, matrix(w.Out, w.In, floats...))
+	}
+}
+
+func (c *contract) eightBit(w *Weight) {
+	if !w.Dense.Absent() || w.Quantized != nil {
+		c.wrong("Weight", "is in 8 bits, and dense or in 4 bits too")
+	}
+	q, n := w.EightBit, w.Out*w.In
+	if q.BlockSize <= 0 {
+		c.wrong("Weight", "has a block size of %d", q.BlockSize)
 		return
 	}
-	c.quantized(w, Reads)
+	c.reads("Weight.Codes", q.Codes, vector(n, U8))
+	c.reads("Weight.Scales", q.Scales, vector((n+q.BlockSize-1)/q.BlockSize, F16))
 }
 
 func (c *contract) quantized(w *Weight, access Access) {

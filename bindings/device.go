@@ -10,6 +10,8 @@ type Info struct {
 	// FewRows is the largest number of rows that a product multiplies by a weight where it
 	// lies, so that the weight is read once and the bits of a row do not depend on the others.
 	FewRows int
+	// EightBit says that the device multiplies weights in 8 bits.
+	EightBit bool
 }
 
 // A Profile describes a device for planning, without opening it.
@@ -54,5 +56,5 @@ type QuantizeOptions struct {
 	Kind      nf4.Kind
 	BlockSize int
 	Double    bool
-	Keep      bool // not for weights that the base has as other 4-bit codes; these are held as they are
+	Keep      bool // not for weights that the base has as codes which the device multiplies; these are held as they are
 }

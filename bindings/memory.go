@@ -10,7 +10,7 @@ type Category string
 
 // The categories of a training run's memory, in the order they are printed.
 const (
-	Weights4Bit  Category = "weights_4bit"  // quantized base weights with their scales
+	Weights4Bit  Category = "weights_4bit"  // quantized base weights with their scales, those of 8 bits too
 	Weights16Bit Category = "weights_dense" // the base's other weights: embeddings, norms, head
 	Adapters     Category = "adapters"      // A and B, as the forward pass reads them
 	Gradients    Category = "gradients"     // float32, of everything trained

@@ -3,11 +3,12 @@ package bindings
 import "qlora/nf4"
 
 // A Weight is a frozen or trained matrix [out, in] on a device: dense in 32 or 16 bits,
-// or in 4-bit blocks. Exactly one of Dense and Quantized is present.
+// or in 4-bit or 8-bit blocks. Exactly one of Dense, Quantized and EightBit is present.
 type Weight struct {
 	Out, In   int
 	Dense     Tensor // F32, BF16 or F16, [out, in]
 	Quantized *Quantized
+	EightBit  *EightBit // on a device whose Info says that it multiplies it
 }
 
 // Quantized is a matrix in bitsandbytes' 4-bit format: the flattened [out, in] in blocks
@@ -54,6 +55,21 @@ func NewQuantized(a *Arena, out, in int, kind nf4.Kind, blockSize int, double bo
 	q.Map = a.New(F32, 1, 256)
 	q.Offset = a.New(F32, 1, 1)
 	return q
+}
+
+// EightBit is a matrix in GGML's Q8_0: the flattened [out, in] in blocks of BlockSize
+// consecutive elements with one scale each. An element is its code times the scale, rounded
+// to float32.
+type EightBit struct {
+	BlockSize int
+	Codes     Tensor // U8 [1, out*in], signed bytes
+	Scales    Tensor // F16 [1, blocks]
+}
+
+// NewEightBit allocates an [out, in] matrix in 8 bits.
+func NewEightBit(a *Arena, out, in, blockSize int) *EightBit {
+	n := out * in
+	return &EightBit{BlockSize: blockSize, Codes: a.New(U8, 1, n), Scales: a.New(F16, 1, (n+blockSize-1)/blockSize)}
 }
 
 // A Linear is a projection y = x·Wᵀ + bias + Scale·(dropout(x)·Aᵀ)·Bᵀ: the base

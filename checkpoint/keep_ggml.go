@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"qlora/internal/ggml"
 	"qlora/internal/halffloat"
@@ -24,7 +25,35 @@ func (b *Blocks) Kept() *FourBit {
 	return fourBitOf(b.kind, [2]int{len(b.rows), b.cols}, func(i int) []byte { return b.data[b.rows[i]*size:][:size] })
 }
 
-// keptBlock is the number of elements with one scale in GGML's 4-bit types without minima.
+// Keeps8 returns the block size of blocks that a device can hold as they are in 8 bits.
+func (b *Blocks) Keeps8() (blockSize int, ok bool) {
+	return keptBlock, b.kind == ggml.Q8_0 && b.shift == 0
+}
+
+// Kept8 returns the blocks' codes and scales: a block is its scale, then its codes.
+func (b *Blocks) Kept8() *EightBit {
+	_, size := b.kind.Block()
+	row := b.rowBytes()
+	rows := len(b.rows)
+	if b.rows == nil {
+		rows = len(b.data) / row
+	}
+	n := rows * b.cols
+	w := &EightBit{BlockSize: keptBlock, Codes: make([]byte, 0, n), Scales: make([]byte, 0, n/keptBlock*2)}
+	for i := range rows {
+		from := i
+		if b.rows != nil {
+			from = b.rows[i]
+		}
+		for block := range slices.Chunk(b.data[from*row:][:row], size) {
+			w.Scales, w.Codes = append(w.Scales, block[:2]...), append(w.Codes, block[2:]...)
+		}
+	}
+	return w
+}
+
+// keptBlock is the number of elements with one scale in Q8_0 and GGML's 4-bit types without
+// minima.
 const keptBlock = 32
 
 // keptKind returns the code in which blocks of a GGML type can be held without a rounding.

@@ -1,11 +1,13 @@
 package checkpoint
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
 	"qlora/internal/ggml"
 	"qlora/internal/golden"
+	"qlora/internal/halffloat"
 	"qlora/nf4"
 )
 
@@ -85,6 +87,46 @@ func TestKeptBlocks(t *testing.T) {
 		stored.Encoding.(*Blocks).shift = 1
 		if stored.Kept() != nil {
 			t.Error("shifted elements are no codes, but are kept")
+		}
+	}
+}
+
+// TestKept8: what a device holds of Q8_0 in 8 bits has the elements of the file's tensor, its
+// rows in another order, too.
+func TestKept8(t *testing.T) {
+	const cols = 96
+	for _, rows := range [][]int{nil, {2, 0, 3, 1}, {1, 2}} {
+		r := rand.New(rand.NewPCG(5, 8))
+		x := make([]float32, 4*cols)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		data := make([]byte, len(x)/32*34)
+		if err := ggml.Quantize(ggml.Q8_0, data, x); err != nil {
+			t.Fatal(err)
+		}
+		out := len(rows)
+		if rows == nil {
+			out = 4
+		}
+		stored := Tensor{Name: "w", Shape: []int{out, cols}, DType: F32, Encoding: &Blocks{kind: ggml.Q8_0, data: data, cols: cols, rows: rows}}
+		if size, ok := stored.Keeps8(); !ok || size != 32 {
+			t.Fatalf("Keeps8 is %d, %t; want blocks of 32", size, ok)
+		}
+		want, got := make([]float32, out*cols), make([]float32, out*cols)
+		stored.Floats(want, 0)
+		w := stored.Kept8()
+		for i := range got {
+			got[i] = float32(int8(w.Codes[i])) * halffloat.FromF16(binary.LittleEndian.Uint16(w.Scales[i/32*2:]))
+		}
+		golden.SameBits(t, want, got, "element")
+
+		stored.Encoding.(*Blocks).shift = 1
+		if stored.Kept8() != nil {
+			t.Error("shifted elements are no codes, but are kept")
+		}
+		if other := (Tensor{Shape: stored.Shape, Encoding: &Blocks{kind: ggml.Q4_0}}); other.Kept8() != nil {
+			t.Error("Q4_0 is kept in 8 bits")
 		}
 	}
 }

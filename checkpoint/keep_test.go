@@ -70,7 +70,7 @@ func TestKeepIsAskedFor(t *testing.T) {
 		m, err := nn.New(cfg, base, nn.Options{Quantize: how}, bindings.NewMemory(), bindings.Info{Activation: bindings.F32})
 		require.NoError(t, err)
 		want := map[bool]nf4.Kind{false: nf4.NF4, true: nf4.Q4_0}[keep]
-		require.Empty(t, (&trainer.Base{Config: cfg, Weights: base, Quantize: how}).Notes())
+		require.Empty(t, (&trainer.Base{Config: cfg, Weights: base, Quantize: how}).Notes(bindings.Info{}))
 		for _, p := range m.Projections() {
 			require.Equal(t, want, p.Weight.Quantized.Kind, "%s with Keep %t", p.Name, keep)
 		}
@@ -79,5 +79,5 @@ func TestKeepIsAskedFor(t *testing.T) {
 	cfg, err := family.ParseConfig(dense.Config())
 	require.NoError(t, err)
 	model := &trainer.Base{Config: cfg, Weights: dense, Quantize: &bindings.QuantizeOptions{Keep: true}}
-	require.Equal(t, []string{"`keep_quantization` has no effect on this base: none of its weights is Q4_0, IQ4_NL or IQ4_XS of a GGUF file"}, model.Notes())
+	require.Equal(t, []string{"`keep_quantization` has no effect on this base: of a GGUF file's weights this device holds Q4_0, IQ4_NL and IQ4_XS as they are"}, model.Notes(bindings.Info{}))
 }

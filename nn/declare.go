@@ -65,7 +65,7 @@ type weightSource struct {
 	shape      []int  // there
 	transposed bool   // the checkpoint stores [out, in] as [in, out]
 	dense      bindings.Tensor
-	linear     *bindings.Linear // a 4-bit weight; nil: dense
+	linear     *bindings.Linear // a weight in codes; nil: dense
 
 	trained   bool
 	layerNorm bool        // with weight and bias
@@ -262,6 +262,8 @@ func (d *declarer) projection(p *Projection) {
 		q := d.m.Options.Quantize
 		if kind, blockSize, ok := d.kept(p, key); ok {
 			d.fourBit(p, key, shape, kind, blockSize, false)
+		} else if blockSize, ok := d.kept8(p, key); ok {
+			d.eightBit(p, key, shape, blockSize)
 		} else {
 			d.fourBit(p, key, shape, q.Kind, q.BlockSize, q.Double)
 		}
@@ -299,6 +301,18 @@ func (d *declarer) kept(p *Projection, key string) (kind nf4.Kind, blockSize int
 	return t.Keeps()
 }
 
+// kept8 returns the block size of a weight that is held in the base's 8 bits.
+func (d *declarer) kept8(p *Projection, key string) (blockSize int, ok bool) {
+	if d.base == nil || !d.m.Options.Quantize.Keep || !d.m.info.EightBit || p.transposed {
+		return 0, false
+	}
+	t, err := d.base.Tensor(key)
+	if err != nil {
+		return 0, false // stored has reported it
+	}
+	return t.Keeps8()
+}
+
 // packed allocates a weight that the base stores in 4 bits, as [out, in] in every
 // family.
 func (d *declarer) packed(p *Projection, key string, w *checkpoint.FourBit) {
@@ -318,6 +332,19 @@ func (d *declarer) fourBit(p *Projection, key string, shape []int, kind nf4.Kind
 		d.fail("modules_to_save picks %s, which is stored in 4 bits and cannot be trained", p.Name)
 	}
 	p.Weight.Quantized = bindings.NewQuantized(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, kind, blockSize, double)
+	d.inCodes(p, key, shape)
+}
+
+func (d *declarer) eightBit(p *Projection, key string, shape []int, blockSize int) {
+	if d.declares(p.Name) {
+		d.fail("modules_to_save picks %s, which is held in 8 bits and cannot be trained", p.Name)
+	}
+	p.Weight.EightBit = bindings.NewEightBit(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, blockSize)
+	d.inCodes(p, key, shape)
+}
+
+// inCodes records the source of a weight in codes.
+func (d *declarer) inCodes(p *Projection, key string, shape []int) {
 	d.m.weights = append(d.m.weights, weightSource{
 		name: p.Name + ".weight", stored: key, shape: shape, transposed: p.transposed, linear: &p.Linear,
 	})

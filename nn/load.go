@@ -59,6 +59,10 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 }
 
 func (m *Model) loadOne(dev bindings.Device, w weightSource, t checkpoint.Tensor) error {
+	if w.linear != nil && w.linear.Weight.EightBit != nil {
+		to, kept := w.linear.Weight.EightBit, t.Kept8()
+		return cmp.Or(dev.Write(to.Codes, kept.Codes), dev.Write(to.Scales, kept.Scales))
+	}
 	packed := t.FourBit()
 	if w.linear != nil && m.Options.Quantize.Keep && !w.transposed {
 		packed = cmp.Or(packed, t.Kept())

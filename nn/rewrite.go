@@ -16,7 +16,7 @@ func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original
 	if p.transposed {
 		t = t.Transposed()
 	}
-	if q := p.Weight.Quantized; q != nil && !q.Kind.Quantizes() {
+	if q := p.Weight.Quantized; p.Weight.EightBit != nil || q != nil && !q.Kind.Quantizes() {
 		return fmt.Errorf("%s: the weights of %s are kept as they are", m.base.Source(), p.Name)
 	}
 	if err != nil || t.FourBit() != nil || len(t.Shape) != 2 || t.Shape[0] != p.Weight.Out || t.Shape[1] != p.Weight.In {

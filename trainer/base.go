@@ -130,13 +130,13 @@ func (b *Base) Load(dev bindings.Device, shapes nn.Shapes) (*lora.Tuned, error) 
 }
 
 // Notes returns messages about what the model's and the adapter's configuration set and
-// what is not read of it.
-func (b *Base) Notes() []string {
+// what is not read of it, on a device.
+func (b *Base) Notes(device bindings.Info) []string {
 	var notes []string
 	if b.Config.Note != "" {
 		notes = append(notes, b.Config.Note)
 	}
-	if note := b.blockNote(); note != "" {
+	if note := b.blockNote(device); note != "" {
 		notes = append(notes, note)
 	}
 	if b.Lora != nil && b.Adapter != "" {
@@ -144,23 +144,32 @@ func (b *Base) Notes() []string {
 			notes = append(notes, note)
 		}
 	}
-	if b.Quantize != nil && b.Quantize.Keep && b.Weights != nil && !b.keepsAny() {
-		notes = append(notes, "`keep_quantization` has no effect on this base: none of its weights is Q4_0, IQ4_NL or IQ4_XS of a GGUF file")
+	if b.Quantize != nil && b.Quantize.Keep && b.Weights != nil && !b.keepsAny(device) {
+		notes = append(notes, fmt.Sprintf("`keep_quantization` has no effect on this base: of a GGUF file's weights this device holds %s as they are", keptTypes(device)))
 	}
 	return notes
 }
 
-// keepsAny reports whether a weight can be held in the codes that the base has.
-func (b *Base) keepsAny() bool {
+// keptTypes names GGML's types that a device holds as they are.
+func keptTypes(device bindings.Info) string {
+	if device.EightBit {
+		return "Q8_0, Q4_0, IQ4_NL and IQ4_XS"
+	}
+	return "Q4_0, IQ4_NL and IQ4_XS"
+}
+
+// keepsAny reports whether a device can hold a weight in the codes that the base has.
+func (b *Base) keepsAny(device bindings.Info) bool {
 	return slices.ContainsFunc(b.Weights.Names(), func(name string) bool {
 		t, err := b.Weights.Tensor(name)
-		_, _, ok := t.Keeps()
-		return err == nil && ok
+		_, _, four := t.Keeps()
+		_, eight := t.Keeps8()
+		return err == nil && (four || eight && device.EightBit)
 	})
 }
 
 // blockNote says how weights in blocks of GGML are used; "" without any.
-func (b *Base) blockNote() string {
+func (b *Base) blockNote(device bindings.Info) string {
 	if b.Weights == nil {
 		return ""
 	}
@@ -168,17 +177,15 @@ func (b *Base) blockNote() string {
 	if len(types) == 0 {
 		return ""
 	}
-	note := "the base's weights are dequantized from " + strings.Join(types, ", ")
-	switch {
-	case b.Quantize != nil && b.Quantize.Keep && b.keepsAny():
-		note = "the base's weights are " + strings.Join(types, ", ") + "; `keep_quantization` holds those of 4 bits as they are and dequantizes the others"
-	case b.Quantize != nil:
-		note += fmt.Sprintf(", and its linear layers then quantized to %s", strings.ToUpper(b.Quantize.Kind.String()))
-		if b.Quantize.Keep && b.keepsAny() {
-			note += ", but those in Q4_0, IQ4_NL and IQ4_XS are held as they are"
-		}
+	names := strings.Join(types, ", ")
+	if b.Quantize == nil {
+		return "the base's weights are dequantized from " + names
 	}
-	return note
+	code := strings.ToUpper(b.Quantize.Kind.String())
+	if !b.Quantize.Keep || !b.keepsAny(device) {
+		return fmt.Sprintf("the base's weights are dequantized from %s, and its linear layers then quantized to %s", names, code)
+	}
+	return fmt.Sprintf("the base's weights are %s; `keep_quantization` holds linear layers in %s as they are, and the others are dequantized and quantized to %s", names, keptTypes(device), code)
 }
 
 // Close unmaps the weights. Closing a base without weights does nothing.

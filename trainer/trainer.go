@@ -111,7 +111,7 @@ func New(r Run) (*Trainer, error) {
 	if a.SaveOnlyModel && a.SaveStrategy != StrategyNo {
 		t.Note("`save_only_model`: no run can resume from the checkpoints of this one")
 	}
-	for _, note := range append(r.Base.Notes(), t.layout.Model.Notes()...) {
+	for _, note := range append(r.Base.Notes(r.Device.Info()), t.layout.Model.Notes()...) {
 		t.Note(note)
 	}
 	if a := t.layout.Adapters; a != nil && a.BiasNote() != "" {

@@ -48,7 +48,7 @@ func runHeadLoss(t *testing.T, s *suite) {
 		{300, 67, 33, 0.5, true, "part", 0.5, 2, 0.1},
 		{1100, 67, 24, 0.5, true, "full", 0, 0, 0}, // more tokens than logits lie in memory of
 	} {
-		for _, h := range holdings {
+		for _, h := range s.holdings() {
 			if c.tokens > 1000 && h.dtype != bindings.BF16 {
 				continue
 			}
@@ -61,7 +61,7 @@ func runHeadLoss(t *testing.T, s *suite) {
 		{530, 131, 40, 0, true, "losses", 2, 10, 0.1},
 		{523, 131, 40, 0.5, false, "part", 0.5, 0, 0.1},
 	} {
-		for _, h := range holdings {
+		for _, h := range s.holdings() {
 			s.row(t, fmt.Sprintf("weighed %s %+v", h.name, c), func(f *fixture) { lossRow(f, c, h, true) })
 		}
 	}

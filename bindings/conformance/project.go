@@ -57,7 +57,7 @@ func runProject(t *testing.T, s *suite) {
 		{tokens: 8, in: 128, outs: []int{70}, rank: 4, inference: true, bias: true, residual: "in place"},
 		{tokens: 5, in: 128, outs: []int{70}, rank: 4, inference: true, bias: true, decomposed: true},
 	} {
-		for _, h := range holdings {
+		for _, h := range s.holdings() {
 			s.row(t, fmt.Sprintf("%s %+v", h.name, c), func(f *fixture) { projectRow(f, c, h) })
 		}
 	}

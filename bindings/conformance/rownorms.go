@@ -13,7 +13,7 @@ func runRowNorms(t *testing.T, s *suite) {
 	for _, c := range []struct{ out, in, rank int }{
 		{1, 1, 1}, {13, 67, 3}, {257, 64, 16}, {65, 300, 8}, {2090, 2051, 2},
 	} {
-		for _, h := range holdings {
+		for _, h := range s.holdings() {
 			if c.out > 2000 && !h.double {
 				continue // large: one encoding is enough
 			}

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"slices"
+
 	"gonum.org/v1/gonum/mat"
 
 	"qlora/bindings"
@@ -15,6 +17,7 @@ type holding struct {
 	kind   nf4.Kind
 	block  int // 0: dense
 	double bool
+	eight  bool // 8 bits
 }
 
 var holdings = []holding{
@@ -28,12 +31,23 @@ var holdings = []holding{
 	{name: "iq4", kind: nf4.IQ4, block: 32},
 }
 
-// weight declares a random [out, in] on the device and returns its values. A 4-bit weight
-// consists of random codes and scales, decoded here independently.
+// holdings returns the encodings that the device multiplies.
+func (s *suite) holdings() []holding {
+	if s.dev.Info().EightBit {
+		return append(slices.Clip(holdings), holding{name: "q8_0", block: 32, eight: true})
+	}
+	return holdings
+}
+
+// weight declares a random [out, in] on the device and returns its values. One in
+// 4 or 8 bits consists of random codes and scales, decoded here independently.
 func (f *fixture) weight(name string, h holding, out, in int) (bindings.Weight, *mat.Dense) {
 	if h.block == 0 {
 		o := f.input(name, h.dtype, out, in, 0.5)
 		return bindings.Weight{Out: out, In: in, Dense: o.Tensor}, mat.NewDense(out, in, o.values)
+	}
+	if h.eight {
+		return f.eightBit(name, h, out, in)
 	}
 	n := out * in
 	blocks := (n + h.block - 1) / h.block
@@ -87,4 +101,22 @@ func (f *fixture) weight(name string, h holding, out, in int) (bindings.Weight, 
 		w[i] = float64(values[code] * float32(absmax[i/h.block]))
 	}
 	return bindings.Weight{Out: out, In: in, Quantized: q}, mat.NewDense(out, in, w)
+}
+
+// eightBit does the same in 8 bits.
+func (f *fixture) eightBit(name string, h holding, out, in int) (bindings.Weight, *mat.Dense) {
+	codes, scales := make([]byte, out*in), make([]float64, (out*in+h.block-1)/h.block)
+	for i := range codes {
+		codes[i] = byte(f.rng.Uint32())
+	}
+	for i := range scales {
+		scales[i] = (f.rng.Float64() + 0.1) / 128 * float64(1-i%2*2)
+	}
+	o := f.given(name+" scales", bindings.F16, 1, len(scales), scales)
+	q := &bindings.EightBit{BlockSize: h.block, Codes: f.bytes(name+" codes", codes).Tensor, Scales: o.Tensor}
+	w := make([]float64, len(codes))
+	for i, c := range codes {
+		w[i] = float64(float32(int8(c)) * float32(o.values[i/h.block]))
+	}
+	return bindings.Weight{Out: out, In: in, EightBit: q}, mat.NewDense(out, in, w)
 }

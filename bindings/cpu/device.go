@@ -77,7 +77,7 @@ func newProfile(opts Options, chosen families) profile {
 		threads = defaultThreads()
 	}
 	return profile{
-		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute, FewRows: kernels.FewRows},
+		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute, FewRows: kernels.FewRows, EightBit: true},
 		threads:  threads,
 		families: chosen,
 	}

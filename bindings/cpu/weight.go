@@ -10,6 +10,11 @@ import (
 
 // operandOfWeight returns w as an operand of kernels, [out, in].
 func operandOfWeight(w *bindings.Weight) kernels.Operand {
+	if e := w.EightBit; e != nil {
+		return kernels.Operand{Stride: w.In, EightBit: &kernels.EightBit{
+			Codes: e.Codes.Address(), Scales: &elements[uint16](e.Scales)[0], BlockSize: e.BlockSize,
+		}}
+	}
 	q := w.Quantized
 	if q == nil {
 		return operandOf(w.Dense)

@@ -19,6 +19,9 @@ const (
 
 // weightOf returns w as a kernel's weight.
 func weightOf(w *bindings.Weight) weight {
+	if w.EightBit != nil {
+		panic("cuda: a weight in 8 bits, which the device's Info excludes")
+	}
 	k := weight{out: i32(w.Out), in: i32(w.In), dense: matrix(w.Dense)}
 	q := w.Quantized
 	if q == nil {

@@ -5,9 +5,9 @@
 #include "decode.h"
 
 // Reports whether any 64 elements of a line, from a multiple of 64 on, are whole bytes of
-// one block or of two of 32.
+// 4-bit codes of one block or of two of 32.
 static inline int decode_in_place(const struct kernels_operand *w, long depth) {
-	return depth % decode_unit == 0 && w->stride % decode_unit == 0 && w->first % decode_unit == 0 && (w->block == 32 || w->block % decode_unit == 0);
+	return w->type == kernels_coded && depth % decode_unit == 0 && w->stride % decode_unit == 0 && w->first % decode_unit == 0 && (w->block == 32 || w->block % decode_unit == 0);
 }
 
 enum { ahead = 4096, ahead_codes = 1024 }; // bytes between a read of a weight and its prefetch

@@ -70,7 +70,7 @@ func newFew(t testing.TB, rng *rand.Rand, f form, activations bindings.DType, ro
 
 // vector returns a random dense vector of f's type.
 func (f form) vector(t testing.TB, rng *rand.Rand, n int) (kernels.Operand, []float64) {
-	f.block = 0
+	f.block, f.eight = 0, false
 	return f.operand(t, rng, 1, n, 0)
 }
 

@@ -43,6 +43,17 @@ static void decode(float *dst, const struct kernels_operand *o, long at, long n)
 	}
 }
 
+// Writes n elements of the flattened weight of 8-bit codes from element at on.
+static void decode_int8(float *restrict dst, const struct kernels_operand *o, long at, long n) {
+	const int8_t *restrict codes = (const int8_t *)o->data + at;
+	for (long i = 0; i < n;) {
+		long block = (at + i) / o->block, end = (block + 1) * o->block - at;
+		float scale = from_f16(o->halves[block]);
+		if (end > n) end = n;
+		for (; i < end; i++) dst[i] = (float)codes[i] * scale;
+	}
+}
+
 // Returns the i-th number of 16 bits at any address.
 static uint16_t half(const char *p, long i) {
 	uint16_t h;
@@ -62,6 +73,7 @@ static void expand(float *dst, const struct kernels_operand *o, long at, long n)
 	case kernels_f16:
 		for (long i = 0; i < n; i++) dst[i] = from_f16(half(data, at + i));
 		break;
+	case kernels_int8: decode_int8(dst, o, o->first + at, n); break;
 	default: decode(dst, o, o->first + at, n);
 	}
 }
@@ -71,6 +83,11 @@ void kernels_expand(float *dst, const struct kernels_operand *o, long line, long
 		expand(dst, o, line * o->stride + from, n);
 	else
 		for (long i = 0; i < n; i++) expand(dst + i, o, (from + i) * o->stride + line, 1);
+}
+
+void kernels_expand_rows(float *dst, const struct kernels_operand *o, long line, long lines, long from, long depth) {
+	long rows = o->transposed ? depth : lines, n = o->transposed ? lines : depth, at = o->transposed ? from * o->stride + line : line * o->stride + from;
+	for (long r = 0; r < rows; r++) expand(dst + r * n, o, at + r * o->stride, n);
 }
 
 static inline void put(void *dst, long at, float x, int bf16) {

@@ -32,7 +32,8 @@ func memory[T any](t testing.TB, n int) []T {
 type form struct {
 	name       string
 	dtype      bindings.DType
-	block      int // of 4-bit codes; 0: dense
+	block      int  // of codes; 0: dense
+	eight      bool // of 8 bits
 	kind       nf4.Kind
 	double     bool
 	transposed bool
@@ -54,6 +55,7 @@ func forms() []form {
 			{name: "nf4 of 64 double", block: 64, double: true},
 			{name: "nf4 of 32", block: 32},
 			{name: "nf4 of 6", block: 6},
+			{name: "8 bits of 32", block: 32, eight: true},
 		} {
 			f.name += suffix
 			f.transposed = transposed
@@ -73,7 +75,9 @@ func (f form) operand(t testing.TB, rng *rand.Rand, lines, depth, extra int) (ke
 	stride := cols + extra
 	o := kernels.Operand{Type: f.dtype, Stride: stride, Transposed: f.transposed}
 	stored := make([]float64, rows*stride)
-	if f.block > 0 {
+	if f.eight {
+		o.EightBit = f.eightBit(t, rng, stored)
+	} else if f.block > 0 {
 		o.Coded = f.coded(t, rng, stored)
 	} else {
 		after := 0
@@ -170,4 +174,17 @@ func (f form) coded(t testing.TB, rng *rand.Rand, stored []float64) *kernels.Cod
 		stored[i] = float64(c.Values[codes[i/2]>>(4*(1-i%2))&15] * scales[i/f.block])
 	}
 	return c
+}
+
+// eightBit does the same for codes of 8 bits.
+func (f form) eightBit(t testing.TB, rng *rand.Rand, stored []float64) *kernels.EightBit {
+	codes, scales := memory[int8](t, len(stored)), memory[uint16](t, (len(stored)+f.block-1)/f.block)
+	for i := range scales {
+		scales[i] = halffloat.F16((rng.Float32() - 0.5) / 64)
+	}
+	for i := range codes {
+		codes[i] = int8(rng.Uint32())
+		stored[i] = float64(float32(codes[i]) * halffloat.FromF16(scales[i/f.block]))
+	}
+	return &kernels.EightBit{Codes: unsafe.Pointer(unsafe.SliceData(codes)), Scales: unsafe.SliceData(scales), BlockSize: f.block}
 }

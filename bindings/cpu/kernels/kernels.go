@@ -2,7 +2,7 @@
 //
 // A product is Sums[i, j] = sum over k of Left[i, k]·Right[j, k]: both operands are lines of
 // the same depth. They are packed into panels first, in the type and order that the family
-// multiplies; 4-bit weights are decoded while they are packed, never as a whole. A packed
+// multiplies; weights in codes are decoded while they are packed, never as a whole. A packed
 // operand serves several products.
 //
 // An element of the sums is added up in order of depth, whatever the other sizes are: a
@@ -26,8 +26,9 @@ type Operand struct {
 	Stride     int
 	Transposed bool
 
-	Coded *Coded // the 4-bit weight instead of Data
-	First int    // the flattened element of the weight at which the operand begins
+	Coded    *Coded    // the 4-bit weight instead of Data
+	EightBit *EightBit // the 8-bit weight instead of Data
+	First    int       // the flattened element of the weight in codes at which the operand begins
 }
 
 // Coded is a weight in bitsandbytes' 4-bit format; see bindings.Quantized for the fields.
@@ -45,13 +46,20 @@ type Coded struct {
 	Offset          float32
 }
 
+// EightBit is a weight in bindings.EightBit's format.
+type EightBit struct {
+	Codes     unsafe.Pointer // int8
+	Scales    *uint16        // float16
+	BlockSize int
+}
+
 // At returns o from a line and depth on.
 func (o Operand) At(line, depth int) Operand {
 	at := line*o.Stride + depth
 	if o.Transposed {
 		at = depth*o.Stride + line
 	}
-	if o.Coded != nil {
+	if o.Coded != nil || o.EightBit != nil {
 		o.First += at
 	} else {
 		o.Data = unsafe.Add(o.Data, int64(at)*o.Type.Size())

@@ -130,9 +130,10 @@ func (p *product) check(t *testing.T, families []kernels.Family, name string) {
 // any size, in any form, from any element on.
 func TestRandomProducts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 1))
-	for range 60 {
+	for range 80 {
 		f := form{transposed: rng.IntN(2) == 0, double: rng.IntN(2) == 0}
-		if coded := rng.IntN(3); coded > 0 {
+		if coded := rng.IntN(4); coded > 0 {
+			f.eight = coded == 3
 			f.block = 16 << rng.IntN(9) // to 4096
 			f.kind = []nf4.Kind{nf4.NF4, nf4.FP4}[rng.IntN(2)]
 		} else {

@@ -17,10 +17,10 @@ package kernels
 #include <stddef.h>
 
 static void kernels_call_left(const struct kernels_family *f, void *dst, const struct kernels_operand *o, long lines, long depth, float scale) {
-	f->pack_left(dst, o, lines, depth, scale);
+	kernels_pack_left(f, dst, o, lines, depth, scale);
 }
 static void kernels_call_right(const struct kernels_family *f, void *dst, const struct kernels_operand *o, long lines, long depth, float scale) {
-	f->pack_right(dst, o, lines, depth, scale);
+	kernels_pack_right(f, dst, o, lines, depth, scale);
 }
 static void kernels_call_multiply(const struct kernels_family *f, float *sums, long stride, const void *left, const void *right, long rows, long cols, long depth, int accumulate) {
 	f->multiply(sums, stride, left, right, rows, cols, depth, accumulate);
@@ -154,6 +154,11 @@ func operand(o *Operand) C.struct_kernels_operand {
 	c := C.struct_kernels_operand{stride: C.long(o.Stride)}
 	if o.Transposed {
 		c.transposed = 1
+	}
+	if w := o.EightBit; w != nil {
+		c._type, c.data, c.first = C.kernels_int8, w.Codes, C.long(o.First)
+		c.halves, c.block = (*C.uint16_t)(w.Scales), C.long(w.BlockSize)
+		return c
 	}
 	w := o.Coded
 	if w == nil {

@@ -18,7 +18,7 @@ type inferOptions struct {
 	Model   string `option:"model" path:"true" hub:"model" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer; or a GGUF file"`
 	Adapter string `option:"adapter" path:"true" hub:"adapter" help:"folder of a PEFT adapter to apply, or ORG/NAME on the Hub"`
 	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
-	Keep    *bool  `option:"keep_quantization" help:"hold the 4-bit weights of a GGUF file as they are; default: as the adapter was trained; false without an adapter"`
+	Keep    *bool  `option:"keep_quantization" help:"hold the Q4_0, IQ4_NL, IQ4_XS and (CPU) Q8_0 weights of a GGUF file as they are; default: as the adapter was trained; false without an adapter"`
 	Hub     hubOptions
 }
 
@@ -83,7 +83,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 			return nil, exit.AsWrong(err)
 		}
 	}
-	c.noteOf(r.base)
+	c.noteOf(r.base, r.dev.Info())
 	if r.Tuned, err = r.base.Assemble(r.dev.Info()); err != nil {
 		return nil, exit.AsWrong(err)
 	}

@@ -48,11 +48,11 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		return err
 	}
 	defer model.Close()
-	c.noteOf(model)
 	profile, err := o.machine.profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype)
 	if err != nil {
 		return err
 	}
+	c.noteOf(model, profile.Info())
 	var train, eval []dataset.Example
 	var prompts *trainer.Prompts
 	var tok *tokenizer.Tokenizer

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"qlora/bindings"
 	"qlora/checkpoint"
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/foreign"
@@ -108,10 +109,10 @@ type call struct {
 // note prints a line to standard error.
 func (c *call) note(text string) { fmt.Fprintln(c.err, dashed(text)) }
 
-// noteOf prints the notes on how the configuration of a model and its adapter was read.
-// Training reports them itself.
-func (c *call) noteOf(m *trainer.Base) {
-	for _, note := range m.Notes() {
+// noteOf prints the notes on how the configuration of a model and its adapter was read, for
+// a device. Training reports them itself.
+func (c *call) noteOf(m *trainer.Base, device bindings.Info) {
+	for _, note := range m.Notes(device) {
 		c.note(note)
 	}
 }

@@ -39,7 +39,7 @@ type servedOptions struct {
 	Model    string   `option:"model" path:"true" alias:"model_name_or_path" help:"folder, or ORG/NAME on the Hugging Face Hub, with config.json, *.safetensors and a tokenizer"`
 	Adapters []string `option:"adapter" many:"true" path:"true" help:"folders of PEFT adapters, or ORG/NAME on the Hub, as NAME=FOLDER or FOLDER: requests choose one as their model"`
 	In4Bit   *bool    `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapters were trained; true without one"`
-	Keep     *bool    `option:"keep_quantization" help:"hold the 4-bit weights of a GGUF file as they are; default: as the adapters were trained; false without one"`
+	Keep     *bool    `option:"keep_quantization" help:"hold the Q4_0, IQ4_NL, IQ4_XS and (CPU) Q8_0 weights of a GGUF file as they are; default: as the adapters were trained; false without one"`
 }
 
 // serveOptions are the options of the server.
@@ -111,7 +111,7 @@ func (o *serveOptions) run(c *call, model *servedOptions, from *hubOptions, q qu
 	}
 	defer closeDevice(dev)
 	c.noteCompute(q, dev.Info())
-	c.noteOf(base)
+	c.noteOf(base, dev.Info())
 	progress, done := c.progress("loading base model", true)
 	loaded, err := serve.Load(base, name, adapters, dev, o.shapes(base), progress)
 	done()

@@ -45,7 +45,7 @@ type dataOptions struct {
 
 type methodOptions struct {
 	Method string `option:"method" values:"qlora,lora,full" help:"qlora: adapters on a 4-bit base; lora: adapters on the base as stored; full: all weights"`
-	Keep   bool   `option:"keep_quantization" help:"with method qlora: hold the weights of a GGUF file that are Q4_0, IQ4_NL or IQ4_XS as they are, instead of quantizing them again"`
+	Keep   bool   `option:"keep_quantization" help:"with method qlora: hold the weights of a GGUF file that are Q4_0, IQ4_NL, IQ4_XS or, on the CPU, Q8_0 as they are, instead of quantizing them again"`
 }
 
 func newTuneOptions() *tuneOptions {
