@@ -106,7 +106,7 @@ func (s *preferenceSettings) read(t *testing.T, path string) []dataset.Example {
 	tok, err := tokenizer.LoadFolder(filepath.Join(preferenceFolder, "tokenizer"))
 	require.NoError(t, err)
 	opt := dataset.DefaultOptions()
-	opt.MaxLength = s.MaxLength
+	opt.MaxLength, opt.ModelFolder = s.MaxLength, filepath.Join(preferenceFolder, "tokenizer")
 	opt.Compare, opt.Block = s.Run.Compare()
 	set, err := dataset.Load([]string{filepath.Join(preferenceFolder, path)}, tok, opt, nil)
 	require.NoError(t, err)

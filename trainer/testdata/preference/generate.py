@@ -6,7 +6,7 @@ needs: trl 1.16.0 and the packages of ../parity/generate.py, whose models it tra
 
   index.json               versions and the list of cases, with a line on each
   tokenizer/               a byte-level BPE of single ASCII characters, without BOS
-  data/NAME.jsonl          pairs and judged completions, as texts of ragged lengths
+  data/NAME.jsonl          pairs and judged completions, as texts of ragged lengths; chats
   adapter/, adapter-nf4/   what the runs continue from (B is not 0, so that the reference is not the base); their dropout of 0.1 must not act
   adapter-new/             B is 0, as in a new adapter, where TRL's reference is the base
   CASE/settings.json       the run under qlora's option names; model and adapter relative to ../parity and this folder
@@ -63,6 +63,7 @@ CASES = {
     "dpo-cut": ("sequences cut by max_length, long prompts dropped", dict(max_length=22)),
     "dpo-eval": ("evaluation, the last batch short", dict(eval_dataset="data/more.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=2)),
     "dpo-nf4": ("NF4 + double quantization", dict(NF4)),
+    "dpo-chats": ("chats, later turns included: nothing is added to what the template renders", dict(dataset="data/chats.jsonl", max_length=128)),
     "dpo-hinge": ("", dpo("hinge", learning_rate=1e-2)),
     "dpo-ipo": ("", dpo("ipo")),
     "dpo-sigmoid-norm": ("", dpo("sigmoid_norm", beta=5.0)),
@@ -101,6 +102,8 @@ CASES = {
     "cpo-alpha": ("AlphaPO of means, with the chosen completions' loss", dict(CPO, loss_type=["ipo"], alpha=-0.4)),
 }
 
+CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+
 TRAINERS = {"dpo": (DPOTrainer, DPOConfig), "kto": (KTOTrainer, KTOConfig), "orpo": (ORPOTrainer, ORPOConfig),
             "cpo": (CPOTrainer, CPOConfig), "simpo": (CPOTrainer, CPOConfig)}
 # qlora's alone, or what is given to TRL otherwise.
@@ -121,6 +124,7 @@ def write_tokenizer(folder):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", pad_token="</s>")
+    fast.chat_template = CHAT
     fast.save_pretrained(folder)
 
 
@@ -139,6 +143,9 @@ def write_data(folder):
     sets = {"pairs": [pair() for _ in range(13)], "more": [pair() for _ in range(5)]}
     sets["judged"] = [{"prompt": p["prompt"], "completion": p["chosen" if good else "rejected"], "label": good}
                       for p in (pair() for _ in range(13)) for good in [rng.random() < 0.5]]
+    says = lambda role, text: {"role": role, "content": text}
+    sets["chats"] = [{"prompt": [says("user", p["prompt"])], "chosen": [says("assistant", p["chosen"]), says("user", "so?"), says("assistant", "yes")],
+                      "rejected": [says("assistant", p["rejected"])]} for p in sets["pairs"]]
     for name, records in sets.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
 
