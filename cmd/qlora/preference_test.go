@@ -180,3 +180,43 @@ func TestPreferencePreview(t *testing.T) {
 	require.Zero(t, code, stderr)
 	assert.Regexp(t, `^\{"prompt_ids":\[[\d,]+\],"completion_ids":\[[\d,]+\],"label":true,"KL_completion_ids":\[[\d,]+\]\}\n`, stdout)
 }
+
+// TestPreferenceEvaluation evaluates a tuned adapter against the base and against itself.
+func TestPreferenceEvaluation(t *testing.T) {
+	model, pairs := writeModel(t), writePairs(t, 6)
+	write(t, filepath.Join(model, "tokenizer_config.json"), `{"eos_token": "ab"}`) // which the adapter's folder has, too
+	out := filepath.Join(t.TempDir(), "out")
+	code, _, stderr := run(t, "train", "--objective", "dpo", "--model", model, "--dataset", pairs, "--eval_dataset", pairs, "--output_dir", out, "--max_steps", "3",
+		"--learning_rate", "1e-2", "--logging_steps", "1", "--per_device_train_batch_size", "2", "--eval_strategy", "steps", "--eval_steps", "3", "--device", "cpu")
+	require.Zero(t, code, stderr)
+	var state struct {
+		History []map[string]float64 `json:"log_history"`
+	}
+	require.NoError(t, json.Unmarshal(read(t, out, "trainer_state.json"), &state))
+	var logged map[string]float64
+	for _, row := range state.History {
+		if _, ok := row["eval_loss"]; ok {
+			logged = row
+		}
+	}
+	for _, c := range []struct {
+		name string
+		more []string
+		want map[string]float64
+	}{
+		{"the base", nil, map[string]float64{"loss": logged["eval_loss"], "rewards/margins": logged["eval_rewards/margins"], "logps/chosen": logged["eval_logps/chosen"], "records": 6}},
+		{"itself", []string{"--ref_adapter", out}, map[string]float64{"rewards/margins": 0, "logps/rejected": logged["eval_logps/rejected"], "records": 6}},
+	} {
+		args := append([]string{"eval", "--objective", "dpo", "--model", model, "--adapter", out, "--dataset", pairs, "--json", "--device", "cpu"}, c.more...)
+		code, stdout, stderr := run(t, args...)
+		require.Zero(t, code, stderr)
+		var got map[string]float64
+		require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+		for name, want := range c.want {
+			assert.InDelta(t, want, got[name], 1e-4, "%s: %s", c.name, name)
+		}
+	}
+	code, _, stderr = run(t, "eval", "--objective", "orpo", "--model", model, "--ref_adapter", out, "--dataset", pairs)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "--ref_adapter is given, but --objective orpo has no reference")
+}

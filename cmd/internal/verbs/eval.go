@@ -9,6 +9,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/internal/place"
 	"qlora/nn/quantize"
+	"qlora/trainer"
 	"qlora/trainer/dataset"
 	"qlora/trainer/multiplechoice"
 )
@@ -26,6 +27,8 @@ type evalOptions struct {
 type evaluation struct {
 	evalOptions
 	choices multiplechoice.Options
+	run     trainer.Args // its objective
+	ref     referenceOptions
 }
 
 // multipleChoice is the format of multiple-choice questions, which only eval reads.
@@ -34,15 +37,17 @@ const multipleChoice = "multiple-choice"
 // Eval returns the verb that evaluates a model on a dataset.
 func Eval() *cobra.Command {
 	model := inferOptions{}
-	own := evaluation{evalOptions{Records: dataset.DefaultOptions(), Batch: 8}, multiplechoice.DefaultOptions()}
+	own := evaluation{evalOptions: evalOptions{Records: dataset.DefaultOptions(), Batch: 8}, choices: multiplechoice.DefaultOptions(), run: trainer.DefaultArgs()}
 	how, machine := quantize.DefaultOptions(), machine{Device: "auto"}
 	set := options.New()
 	set.Add("Model", &model)
 	set.Add("Evaluation", &own.evalOptions)
 	set.Add("Multiple choice (--dataset_format "+multipleChoice+", or detected from the fields)", &own.choices)
+	set.Add("Preferences", &own.run.PreferenceArgs)
+	set.Add("Reference", &own.ref)
 	set.Add("4-bit base", &how)
 	set.Add("Machine", &machine)
-	return verb("eval", "evaluate a model on a dataset: loss, perplexity and token accuracy, or multiple-choice accuracy", set, func(c *call) error {
+	return verb("eval", "evaluate a model on a dataset: loss, perplexity and token accuracy, rewards of preferences, or multiple-choice accuracy", set, func(c *call) error {
 		inputs := append(place.Inputs("a dataset", slices.Concat(own.Dataset, own.choices.Examples)...),
 			place.Input{What: "the model", Path: model.Model}, place.Input{What: "the adapter", Path: model.Adapter})
 		if err := place.CheckOutput("output", own.Output, own.Output, inputs...); err != nil {
@@ -66,6 +71,9 @@ func Eval() *cobra.Command {
 		if own.Records.Format == multipleChoice {
 			return own.ask(c, r)
 		}
+		if own.run.Compares() {
+			return own.compare(c, r)
+		}
 		return own.measure(c, r)
 	})
 }
@@ -78,7 +86,10 @@ func (o *evaluation) check(c *call) error {
 	if err := o.choices.Check(); err != nil {
 		return exit.AsWrong(err)
 	}
-	if o.Records.Format == dataset.Auto {
+	if err := o.objective(); err != nil {
+		return err
+	}
+	if o.Records.Format == dataset.Auto && !o.run.Compares() {
 		questions, err := multiplechoice.Recognize(o.Dataset, o.Records)
 		if err != nil {
 			return asMissing("dataset", err)
