@@ -75,11 +75,12 @@ func (f form) operand(t testing.TB, rng *rand.Rand, lines, depth, extra int) (ke
 	stride := cols + extra
 	o := kernels.Operand{Type: f.dtype, Stride: stride, Transposed: f.transposed}
 	stored := make([]float64, rows*stride)
-	if f.eight {
+	switch {
+	case f.eight:
 		o.EightBit = f.eightBit(t, rng, stored)
-	} else if f.block > 0 {
+	case f.block > 0:
 		o.Coded = f.coded(t, rng, stored)
-	} else {
+	default:
 		after := 0
 		if extra > 0 {
 			after = stride
