@@ -94,6 +94,7 @@ printf '%s\n' "${COMPREPLY[@]}"`)
 // TestValuesAreAccepted gives each value that a shell offers for an option of train, and
 // one that is none. The option refuses the one and not the others.
 func TestValuesAreAccepted(t *testing.T) {
+	needs := map[string]string{"preference": "dpo", "unpaired": "kto"} // formats of an objective
 	checked := 0
 	for _, section := range TrainOptions().Sections() {
 		for _, o := range section.Options {
@@ -101,7 +102,11 @@ func TestValuesAreAccepted(t *testing.T) {
 				continue
 			}
 			message := func(value string) string {
-				_, _, stderr := runHere("train", "--"+o.Name, value, "--model", "../../../demo/base", "--dataset", "missing.jsonl", "--output_dir", filepath.Join(t.TempDir(), "out"))
+				args := []string{"train", "--" + o.Name, value, "--model", "../../../demo/base", "--dataset", "missing.jsonl", "--output_dir", filepath.Join(t.TempDir(), "out")}
+				if objective := needs[value]; objective != "" {
+					args = append(args, "--objective", objective)
+				}
+				_, _, stderr := runHere(args...)
 				return stderr
 			}
 			refusal := message("xyzzy")
