@@ -36,7 +36,7 @@ func Preview() *cobra.Command {
 }
 
 func (o *tuneOptions) preview(c *call, own previewOptions) error {
-	if err := o.data.Records.Validate(); err != nil {
+	if err := o.reading().Validate(); err != nil {
 		return exit.AsWrong(err)
 	}
 	o.objective(c)
