@@ -22,11 +22,6 @@ var objectiveDPO = objective{
 		}
 		return c
 	},
-	check: func(a *Args, refuse func(name string, value any, format string, args ...any)) {
-		if a.LDAlpha != nil && (*a.LDAlpha < 0 || *a.LDAlpha > 1) {
-			refuse("ld_alpha", *a.LDAlpha, "it must be between 0 and 1")
-		}
-	},
 }
 
 var dpoLosses = map[string]bindings.PreferenceLoss{

@@ -181,14 +181,10 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	}
 	has := func(loss string) bool { return slices.Contains(losses, loss) }
 	switch {
-	case a.Beta <= 0:
-		refuse("beta", a.Beta, "it must be above 0: without it nothing is learned")
 	case has("exo_pair") && a.Smoothing <= 0:
 		refuse("loss_type", "exo_pair", "it needs `label_smoothing` above 0, such as 1e-3")
 	case has("robust") && a.Smoothing >= 0.5:
 		refuse("label_smoothing", a.Smoothing, "the loss robust needs less than 0.5")
-	case a.Smoothing < 0 || a.Smoothing >= 1:
-		refuse("label_smoothing", a.Smoothing, "it must be from 0 to below 1")
 	}
 	switch {
 	case a.NoiseAlpha != 0 && o.reference:

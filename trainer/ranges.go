@@ -1,12 +1,16 @@
 package trainer
 
-import "qlora/option"
+import (
+	"maps"
+
+	"qlora/option"
+)
 
 // Ranges returns the intervals of the numeric settings. The upper ends are far above any
 // use: what is larger is a slip, and would be allocated or counted to.
 func (a *Args) Ranges() option.Ranges {
 	steps, rate := option.From(0, 1e9), option.From(0, 1e3)
-	return option.Ranges{
+	ranges := option.Ranges{
 		"num_train_epochs":            option.From(0, 1e6),
 		"max_steps":                   option.From(-1, 1e9),
 		"per_device_train_batch_size": option.From(1, 1<<20),
@@ -31,5 +35,23 @@ func (a *Args) Ranges() option.Ranges {
 		"save_total_limit":            option.From(0, 1e6),
 		"eval_steps":                  steps,
 		"eval_delay":                  steps,
+	}
+	maps.Copy(ranges, a.PreferenceArgs.Ranges())
+	return ranges
+}
+
+// Ranges returns the intervals of the numeric settings.
+func (*PreferenceArgs) Ranges() option.Ranges {
+	weight := option.From(0, 1e6)
+	return option.Ranges{
+		"beta":               option.Above(0, 1e6),
+		"label_smoothing":    option.Share(),
+		"discopop_tau":       option.Above(0, 1e6),
+		"ld_alpha":           option.From(0, 1),
+		"cpo_alpha":          weight,
+		"simpo_gamma":        weight,
+		"alpha":              option.From(-1e3, 1e3),
+		"desirable_weight":   weight,
+		"undesirable_weight": weight,
 	}
 }

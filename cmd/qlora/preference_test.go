@@ -140,7 +140,7 @@ func TestPreferenceRefusals(t *testing.T) {
 		{pairs, dpo + "--beta -1", "--beta"},
 		{pairs, dpo + "--loss_type exo_pair", "--label_smoothing above 0"},
 		{pairs, dpo + "--loss_type robust --label_smoothing 0.5", "less than 0.5"},
-		{pairs, dpo + "--ld_alpha 1.5", "between 0 and 1"},
+		{pairs, dpo + "--ld_alpha 1.5", "from 0 to 1"},
 		{pairs, dpo + "--packing --max_length 16", "--packing"},
 		{pairs, dpo + "--neftune_noise_alpha 5", "--neftune_noise_alpha"},
 		{pairs, dpo + "--bias all", "--bias"},

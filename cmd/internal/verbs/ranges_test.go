@@ -39,7 +39,7 @@ func verbsOf(root *cobra.Command) []*cobra.Command {
 func TestNumbersOutOfRange(t *testing.T) {
 	anyNumber := []string{"seed", "data_seed", "fewshot_seed"}
 	lists := []string{"dataset_weights", "adapter_weights", "layers_to_transform"}
-	allowed := map[string][]string{"adapter_weights": {"-2", "0"}, "max_steps": {"0"}}
+	allowed := map[string][]string{"adapter_weights": {"-2", "0"}, "max_steps": {"0"}, "alpha": {"-2"}}
 	needed := []string{
 		"num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "logging_steps", "save_steps",
 		"lora_r", "lora_alpha", "loftq_bits", "loftq_iter", "bnb_4bit_blocksize", "sample_tokens", "max_new_tokens", "top_p", "dataset_weights",
