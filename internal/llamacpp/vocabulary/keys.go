@@ -48,8 +48,11 @@ func Parse(get func(key string) (any, bool)) (*Vocabulary, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
+	if err := v.check(); err != nil {
+		return nil, err
+	}
 	v.setDefaults()
-	return v, v.check()
+	return v, nil
 }
 
 // maxTemplates bounds the named chat templates.
