@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/exactwriter"
 	"qlora/internal/ggml"
 )
 
@@ -36,12 +37,12 @@ func Write(path string, metadata Metadata, tensors []Entry) error {
 			return err
 		}
 		for i, e := range tensors {
-			exact := &exactWriter{w: w, left: sizes[i]}
+			exact := &exactwriter.Writer{W: w, Left: sizes[i]}
 			if err := e.Write(exact); err != nil {
 				return fmt.Errorf("tensor %q: %w", e.Name, err)
 			}
-			if exact.left != 0 {
-				return fmt.Errorf("tensor %q: %d of its %d bytes are missing", e.Name, exact.left, sizes[i])
+			if exact.Left != 0 {
+				return fmt.Errorf("tensor %q: %d of its %d bytes are missing", e.Name, exact.Left, sizes[i])
 			}
 			if _, err := w.Write(make([]byte, padding(sizes[i], alignment))); err != nil {
 				return err
@@ -105,18 +106,3 @@ func layOut(metadata Metadata, tensors []Entry) ([]byte, []int, error) {
 
 // padding returns the bytes from size up to the next multiple of alignment.
 func padding(size, alignment int) int { return (alignment - size%alignment) % alignment }
-
-// An exactWriter refuses more bytes than announced.
-type exactWriter struct {
-	w    io.Writer
-	left int
-}
-
-func (e *exactWriter) Write(p []byte) (int, error) {
-	if len(p) > e.left {
-		return 0, fmt.Errorf("%d bytes more than its type and shape require", len(p)-e.left)
-	}
-	n, err := e.w.Write(p)
-	e.left -= n
-	return n, err
-}

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"qlora/internal/atomicfile"
+	"qlora/internal/exactwriter"
 )
 
 // An Entry is a tensor to write. Write must write its bytes, little-endian and
@@ -38,12 +39,12 @@ func Write(path string, tensors []Entry, metadata map[string]string) error {
 		}
 		for _, e := range order {
 			size, _ := byteSize(e.DType, e.Shape) // layOut has checked the size
-			exact := &exactWriter{w: w, left: size}
+			exact := &exactwriter.Writer{W: w, Left: size}
 			if err := e.Write(exact); err != nil {
 				return fmt.Errorf("tensor %q: %w", e.Name, err)
 			}
-			if exact.left != 0 {
-				return fmt.Errorf("tensor %q: %d of its %d bytes are missing", e.Name, exact.left, size)
+			if exact.Left != 0 {
+				return fmt.Errorf("tensor %q: %d of its %d bytes are missing", e.Name, exact.Left, size)
 			}
 		}
 		return nil
@@ -110,19 +111,4 @@ func writeJSON(text *bytes.Buffer, v any) {
 		panic(err) // strings and integers
 	}
 	text.Truncate(text.Len() - 1) // the line's end
-}
-
-// An exactWriter refuses more bytes than announced.
-type exactWriter struct {
-	w    io.Writer
-	left int
-}
-
-func (e *exactWriter) Write(p []byte) (int, error) {
-	if len(p) > e.left {
-		return 0, fmt.Errorf("%d bytes more than its type and shape require", len(p)-e.left)
-	}
-	n, err := e.w.Write(p)
-	e.left -= n
-	return n, err
 }

@@ -29,17 +29,9 @@ func (j *Job) openAdapter(product merge.Product) error {
 			return option.Errorf("outtype", j.opts.OutType, "an adapter can be f32, f16 or bf16")
 		}
 	}
-	var err error
-	if j.view, err = merge.Open(merge.Options{Model: j.opts.Model, Adapters: j.opts.Adapters, Weights: j.opts.Weights}, product); err != nil {
-		return err
-	}
-	j.notes = append(j.notes, j.view.Notes()...)
-	model, err := llamacpp.FromConfig(j.view.Config())
-	if err == nil {
-		err = model.Loads()
-	}
+	model, err := j.open(product)
 	if err != nil {
-		return j.refused(err)
+		return err
 	}
 	lows, err := j.view.Lows()
 	if err != nil {

@@ -91,10 +91,11 @@ func (j *Job) Write(ctx context.Context, progress func(done, total int64)) error
 	return err
 }
 
-func (j *Job) openModel(product merge.Product) error {
+// open opens the merged model and returns what llama.cpp calls it.
+func (j *Job) open(product merge.Product) (*llamacpp.Model, error) {
 	var err error
 	if j.view, err = merge.Open(merge.Options{Model: j.opts.Model, Adapters: j.opts.Adapters, Weights: j.opts.Weights}, product); err != nil {
-		return err
+		return nil, err
 	}
 	j.notes = append(j.notes, j.view.Notes()...)
 	model, err := llamacpp.FromConfig(j.view.Config())
@@ -102,7 +103,15 @@ func (j *Job) openModel(product merge.Product) error {
 		err = model.Loads()
 	}
 	if err != nil {
-		return j.refused(err)
+		return nil, j.refused(err)
+	}
+	return model, nil
+}
+
+func (j *Job) openModel(product merge.Product) error {
+	model, err := j.open(product)
+	if err != nil {
+		return err
 	}
 	header, err := model.Header()
 	if err != nil {
