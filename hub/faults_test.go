@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -296,5 +297,31 @@ func TestAnswers(t *testing.T) {
 		if c.kind != nil {
 			require.ErrorIs(t, err, c.kind)
 		}
+	}
+}
+
+// A lookup is a transport that fails to find the server's address.
+type lookup struct {
+	asked   int
+	isFinal bool // there is no such name
+}
+
+func (l *lookup) RoundTrip(*http.Request) (*http.Response, error) {
+	l.asked++
+	return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "h", IsNotFound: l.isFinal, IsTemporary: !l.isFinal}}
+}
+
+// TestNoSuchHost checks that a name without an address is an error at once: without a
+// network nobody waits for attempts. A name server that fails is asked again.
+func TestNoSuchHost(t *testing.T) {
+	for final, want := range map[bool]int{true: 1, false: attempts} {
+		transport := &lookup{isFinal: final}
+		client := &Client{
+			Endpoint: "https://h", Cache: t.TempDir(), http: &http.Client{Transport: transport},
+			pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		}
+		_, err := client.User(t.Context())
+		require.Error(t, err)
+		require.Equal(t, want, transport.asked, "attempts, where the name server's answer is final: %v", final)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -52,7 +53,7 @@ func (c *Client) send(ctx context.Context, r request, stop bool) (*http.Response
 		}
 		wait, again := time.Duration(0), false
 		if err != nil {
-			again = !r.once && !errors.As(err, new(*refusal))
+			again = !r.once && !errors.As(err, new(*refusal)) && !noSuchHost(err)
 			wait = backoff(attempt)
 		} else {
 			wait, again = retryAfter(answer, attempt)
@@ -81,6 +82,13 @@ type refusal struct{ text string }
 func (r *refusal) Error() string { return r.text }
 
 func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
+
+// noSuchHost reports whether an error is the answer of a name server that has no such name:
+// the network is not there, or the name is wrong.
+func noSuchHost(err error) bool {
+	var lookup *net.DNSError
+	return errors.As(err, &lookup) && lookup.IsNotFound
+}
 
 // backoff returns how long to wait after a failed attempt.
 func backoff(attempt int) time.Duration {
