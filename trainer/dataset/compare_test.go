@@ -83,7 +83,7 @@ func TestPairsAreCut(t *testing.T) {
 	}
 	r := set.Report.Files[0]
 	assert.Equal(t, []int{3, 2, 1, 1, 1}, []int{r.Records, r.Examples, r.Truncated, r.Long, r.Equal}, "records, examples, cut, too long, equal")
-	assert.Contains(t, r.String(), "1 dropped whose prompt fills max_length; 1 pairs have two equal sides")
+	assert.Contains(t, r.String(), "1 dropped whose prompt fills max_length; of 1 pairs both sides are equal")
 }
 
 func TestJudged(t *testing.T) {

@@ -78,7 +78,7 @@ func (f FileReport) String() string {
 		fmt.Fprintf(&b, "; %d dropped with nothing to train on", dropped)
 	}
 	if f.Equal > 0 {
-		fmt.Fprintf(&b, "; %d pairs have two equal sides, which say nothing", f.Equal)
+		fmt.Fprintf(&b, "; of %d pairs both sides are equal, which says nothing", f.Equal)
 	}
 	if f.Bad > 0 {
 		fmt.Fprintf(&b, "; %d bad ones were skipped, the first: %s", f.Bad, f.FirstBad)

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -62,7 +63,7 @@ func (c *modelCard) text(s *trainer.State) []byte {
 	line("- transformers")
 	line("---\n")
 	line("# %s of %s\n", map[string]string{"qlora": "QLoRA adapter", "lora": "LoRA adapter", "full": "Full fine-tuning"}[model.Method()], base)
-	line("Trained for %d steps (%s epochs) on %d records, %d tokens in all.", s.GlobalStep, s.Epoch, c.begin.Length.Records, c.tokens)
+	line("Trained for %d steps (%s epochs) on %d records, %d tokens in all.", s.GlobalStep, trainer.Number(math.Round(float64(s.Epoch)*100)/100), c.begin.Length.Records, c.tokens)
 	eval := lastEvaluation(s.LogHistory)
 	if best := c.bestEvaluation(s); best != nil {
 		eval = best
