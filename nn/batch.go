@@ -8,6 +8,9 @@ type Batch struct {
 	IDs    []int32
 	Labels []int32 // Hugging Face's convention: position i holds token i's own id, or -100
 	Starts []int32
+	// Weights, with an element for each label, are the factors of the tokens' losses in
+	// training; nil: 1 each. They need Shapes.Weighted.
+	Weights []float32
 }
 
 // NewBatch returns the sequences of ids and labels as one flat batch.

@@ -14,6 +14,7 @@ type Shapes struct {
 	Train    []*Batch
 	Evaluate []*Batch
 	Score    []*Batch
+	Weighted bool       // batches of Train may have weights
 	Compare  *Comparing // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
 	Generate int        // longest prompt plus answer in tokens; 0: no generation
 	Together Together   // sequences that are generated together; zero: one
@@ -53,7 +54,11 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 				must(m.TrainCompared(dry, m.comparing.blank(b), 1, bindings.Random{Train: true}))
 				continue
 			}
-			must(m.Train(dry, blank(b), 1, bindings.Random{Train: true}))
+			of := blank(b)
+			if shapes.Weighted {
+				of.Weights = make([]float32, b.Tokens())
+			}
+			must(m.Train(dry, of, 1, bindings.Random{Train: true}))
 		}
 		if len(shapes.Train) > 0 {
 			m.Gather(dry)
@@ -120,6 +125,9 @@ func (m *Model) declareInputs(shapes Shapes) {
 	m.inputs.stats = a.New(bindings.F32, 1, 3)
 	if len(shapes.Score) > 0 {
 		m.inputs.losses = a.New(bindings.F32, 1, tokens)
+	}
+	if shapes.Weighted {
+		m.inputs.weights = a.New(bindings.F32, 1, tokens)
 	}
 	if shapes.Compare != nil {
 		m.comparing = newComparing(a, shapes.Compare, tokens, sequences)

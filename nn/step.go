@@ -16,6 +16,7 @@ type inputs struct {
 	keyStarts              bindings.Tensor // I32, of a pass's keys in generation
 	stats                  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
 	losses                 bindings.Tensor // F32 [1, most tokens]; absent without scoring
+	weights                bindings.Tensor // F32 [1, most tokens]; absent if no token is weighed
 }
 
 // Stats are sums over the steps since the last call of Model.Stats.
@@ -26,7 +27,8 @@ type Stats struct {
 }
 
 // Train runs forward and backward of one micro-batch and adds to gradients and
-// stats. scale multiplies the loss of each predicted token. Train does not wait for
+// stats. scale multiplies the loss of each predicted token, and so do
+// b.Weights. Train does not wait for
 // the device; Stats returns errors of the operations.
 func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindings.Random) error {
 	p, err := m.start(dev, b)
@@ -34,9 +36,16 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 		return err
 	}
 	p.random, p.backward = random, true
+	of := lossOf{scale: scale, stats: m.inputs.stats}
+	if b.Weights != nil {
+		of.weights = column(m.inputs.weights, p.tokens)
+		if err := dev.Write(of.weights, float32Bytes(b.shiftedFloats(b.Weights))); err != nil {
+			return fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", p.tokens, err)
+		}
+	}
 	keepMark, workMark := p.keep.Mark(), p.work.Mark()
 	f := m.forward(p)
-	m.backward(p, f, lossOf{scale: scale, stats: m.inputs.stats})
+	m.backward(p, f, of)
 	p.keep.Release(keepMark)
 	p.work.Release(workMark)
 	return nil

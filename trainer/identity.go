@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 
 	"qlora/bindings"
@@ -120,6 +121,9 @@ func hashExamples(examples []dataset.Example) string {
 			for _, x := range v {
 				buf = binary.LittleEndian.AppendUint32(buf, uint32(x))
 			}
+		}
+		for _, x := range e.Weights {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
 		}
 		if e.Judgement != 0 {
 			buf = append(buf, byte(e.Judgement))

@@ -3,6 +3,7 @@ package trainer
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,10 @@ func packTiny(records []dataset.Example) []dataset.Example {
 			e.Starts = append(e.Starts, int32(len(e.IDs)))
 			e.IDs = append(e.IDs, d.IDs...)
 			e.Labels = append(e.Labels, d.Labels...)
+			if d.Weights != nil || e.Weights != nil {
+				ones := slices.Repeat([]float32{1}, len(e.IDs))
+				e.Weights = append(append(e.Weights, ones[:len(ones)-len(e.Weights)-len(d.Weights)]...), d.Weights...)
+			}
 		}
 		all = append(all, e)
 	}

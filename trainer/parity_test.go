@@ -143,8 +143,8 @@ func (s *paritySettings) run(t *testing.T, dev bindings.Device) Run {
 	return Run{Base: m, Args: s.Run, TrainSet: readRecords(t, s.Dataset), EvalSet: readRecords(t, s.Eval), Device: dev}
 }
 
-// readRecords reads pretokenized records unchanged. Package dataset drops records
-// without trained tokens, which Trainer trains on too.
+// readRecords reads pretokenized records unchanged. Package dataset, which reads those with
+// weights, drops records without trained tokens, which Trainer trains on too.
 func readRecords(t *testing.T, path string) []dataset.Example {
 	t.Helper()
 	if path == "" {
@@ -152,6 +152,11 @@ func readRecords(t *testing.T, path string) []dataset.Example {
 	}
 	text, err := os.ReadFile(filepath.Join(parityFolder, path))
 	require.NoError(t, err)
+	if strings.Contains(string(text), `"weight"`) {
+		set, err := dataset.Load([]string{filepath.Join(parityFolder, path)}, nil, dataset.Options{}, nil)
+		require.NoError(t, err)
+		return set.Examples
+	}
 	var all []dataset.Example
 	for line := range strings.Lines(string(text)) {
 		var record struct {

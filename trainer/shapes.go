@@ -32,7 +32,7 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 			evaluated.add(eval, order[i:min(i+a.EvalBatchSize, len(order))])
 		}
 	}
-	return nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches()}
+	return nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches(), Weighted: slices.ContainsFunc(train, isWeighed)}
 }
 
 // fullBatches replaces the dataset if there is none: every sequence has the maximum

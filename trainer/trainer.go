@@ -242,6 +242,9 @@ func checkExample(e dataset.Example, vocabulary int) error {
 	if len(e.IDs) == 0 || len(e.IDs) != len(e.Labels) {
 		return fmt.Errorf("it has %d tokens and %d labels", len(e.IDs), len(e.Labels))
 	}
+	if e.Weights != nil && len(e.Weights) != len(e.IDs) {
+		return fmt.Errorf("it has %d tokens and %d weights", len(e.IDs), len(e.Weights))
+	}
 	if e.Starts != nil && !startDocuments(e.Starts, len(e.IDs)) {
 		return fmt.Errorf("its documents start at %v of %d tokens", e.Starts, len(e.IDs))
 	}

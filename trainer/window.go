@@ -1,6 +1,8 @@
 package trainer
 
 import (
+	"slices"
+
 	"qlora/nn"
 	"qlora/trainer/dataset"
 )
@@ -26,8 +28,8 @@ func newWindow(c *comparer, examples []dataset.Example, order []int, batchSize i
 }
 
 // scale returns the factor of every token's, or every comparison's, loss. The loss of a window is the
-// mean over all its predicted tokens, whichever micro-batch they are in, or the mean of
-// its comparisons. It is 0 for a window without predicted tokens.
+// sum of its tokens' losses, each times its weight, over the number of its predicted tokens, whichever
+// micro-batch they are in; or the mean of its comparisons. It is 0 for a window without predicted tokens.
 func (w *window) scale() float32 {
 	if w.weight == 0 {
 		return 0
@@ -39,10 +41,25 @@ func (w *window) scale() float32 {
 // separate sequence.
 func batchOf(examples []dataset.Example, indices []int) *nn.Batch {
 	var ids, labels [][]int32
+	weighed := false
 	for _, index := range indices {
+		weighed = weighed || examples[index].Weights != nil
 		for d := range examples[index].Documents() {
 			ids, labels = append(ids, d.IDs), append(labels, d.Labels)
 		}
 	}
-	return nn.NewBatch(ids, labels)
+	b := nn.NewBatch(ids, labels)
+	if weighed {
+		for _, index := range indices {
+			e := &examples[index]
+			if e.Weights == nil {
+				b.Weights = append(b.Weights, slices.Repeat([]float32{1}, len(e.IDs))...)
+			}
+			b.Weights = append(b.Weights, e.Weights...)
+		}
+	}
+	return b
 }
+
+// isWeighed reports whether an example has weights.
+func isWeighed(e dataset.Example) bool { return e.Weights != nil }

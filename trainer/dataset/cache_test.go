@@ -114,7 +114,7 @@ func FuzzCachedSet(f *testing.F) {
 	var b bytes.Buffer
 	set := Set{Examples: []Example{
 		{IDs: []int32{1, 2, 3}, Labels: []int32{-100, 2, 3}},
-		{IDs: []int32{1, 2, 3}, Labels: []int32{1, 2, 3}, Starts: []int32{0, 2}},
+		{IDs: []int32{1, 2, 3}, Labels: []int32{1, 2, 3}, Starts: []int32{0, 2}, Weights: []float32{1, 0.5, 2}},
 	}, Origins: []Origin{{0, 1, 2}}}
 	require.NoError(f, writeSet(&b, &set))
 	f.Add(b.Bytes()[:b.Len()-sha256.Size])

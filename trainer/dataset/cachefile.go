@@ -8,16 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 )
 
 // A cached set is a line of text, followed by binary data with little-endian numbers:
 // the length of the report (64 bits) and the report as JSON; the number of examples (64
-// bits) and for each the numbers of tokens and of documents (0 if one), its judgement, the starts
-// of the documents, the ids and the labels (32 bits each); the number of origins (64 bits)
+// bits) and for each the numbers of tokens and of documents (0 if one), its judgement, the number of
+// weights (0 or one for each token), the starts of the documents, the ids, the labels and the weights (32 bits each); the number of origins (64 bits)
 // and for each the file, the record and the line (32 bits each); the SHA-256 of everything
 // before it.
-const cacheMagic = "qlora tokens 3\n"
+const cacheMagic = "qlora tokens 4\n"
 
 func writeSet(to io.Writer, s *Set) error {
 	sum := sha256.New()
@@ -30,9 +31,12 @@ func writeSet(to io.Writer, s *Set) error {
 	buf = append(buf, report...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(s.Examples)))
 	for _, e := range s.Examples {
-		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts)), int32(e.Judgement)})
+		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts)), int32(e.Judgement), int32(len(e.Weights))})
 		for _, list := range [][]int32{e.Starts, e.IDs, e.Labels} {
 			buf = appendInts(buf, list)
+		}
+		for _, x := range e.Weights {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
 		}
 		if _, err := w.Write(buf); err != nil {
 			return err
@@ -96,7 +100,7 @@ func decodeSet(data []byte) (*Set, error) {
 	}
 	s.Examples = make([]Example, r.count(8))
 	for i := range s.Examples {
-		head := r.ints(3)
+		head := r.ints(4)
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -107,6 +111,9 @@ func decodeSet(data []byte) (*Set, error) {
 		e.Judgement = int8(head[2])
 		e.IDs = r.ints(int(head[0]))
 		e.Labels = r.ints(int(head[0]))
+		if head[3] != 0 {
+			e.Weights = r.weights(int(head[3]), len(e.IDs))
+		}
 	}
 	s.Origins = make([]Origin, r.count(12))
 	for i := range s.Origins {
@@ -161,6 +168,21 @@ func (r *setReader) ints(n int) []int32 {
 	list := make([]int32, n)
 	for i := range list {
 		list[i] = int32(binary.LittleEndian.Uint32(part[4*i:]))
+	}
+	return list
+}
+
+// weights returns the weights of an example of that many tokens.
+func (r *setReader) weights(n, tokens int) []float32 {
+	bits := r.ints(n)
+	if n != tokens {
+		r.err = errDamaged
+	}
+	list := make([]float32, len(bits))
+	for i, b := range bits {
+		if list[i] = math.Float32frombits(uint32(b)); !(list[i] >= 0 && list[i] <= math.MaxFloat32) {
+			r.err = errDamaged
+		}
 	}
 	return list
 }

@@ -19,6 +19,9 @@ type Example struct {
 	// packed. Documents do not see each other: attention, positions and the first label
 	// are separate for each document.
 	Starts []int32
+	// Weights, with an element for each label, are the factors of the tokens' losses in
+	// training; nil: 1 each.
+	Weights []float32
 	// Judgement is 1 of a desirable completion, -1 of an undesirable one, and else 0.
 	Judgement int8
 }
@@ -34,11 +37,20 @@ func (e Example) Documents() iter.Seq[Example] {
 		for i, n := range e.Lengths() {
 			from := int(e.Starts[i])
 			to := from + n
-			if !yield(Example{IDs: e.IDs[from:to:to], Labels: e.Labels[from:to:to]}) {
+			if !yield(e.part(from, to)) {
 				return
 			}
 		}
 	}
+}
+
+// part returns the tokens [from, to) as one document.
+func (e Example) part(from, to int) Example {
+	p := Example{IDs: e.IDs[from:to:to], Labels: e.Labels[from:to:to]}
+	if e.Weights != nil {
+		p.Weights = e.Weights[from:to:to]
+	}
+	return p
 }
 
 // first returns the example's beginning of limit tokens.
@@ -47,7 +59,9 @@ func (e Example) first(limit int) Example {
 	for len(starts) > 0 && int(starts[len(starts)-1]) >= limit {
 		starts = starts[:len(starts)-1]
 	}
-	return Example{IDs: e.IDs[:limit:limit], Labels: e.Labels[:limit:limit], Starts: starts}
+	first := e.part(0, limit)
+	first.Starts = starts
+	return first
 }
 
 // Lengths returns the lengths of the documents of a packed sequence, else nil.

@@ -10,7 +10,8 @@ import (
 )
 
 // A pretokenized record is used unchanged, including its labels. Without labels, all of
-// it is trained on but what its masks exclude, as in trl.
+// it is trained on but what its masks exclude, as in trl. A list of weights multiplies the loss
+// of each token.
 var pretokenized = format{
 	name:   "pretokenized",
 	fields: []string{"input_ids"},
@@ -33,7 +34,13 @@ var pretokenized = format{
 				return Example{}, err
 			}
 		}
-		return r.divide(Example{IDs: ids, Labels: labels})
+		e := Example{IDs: ids, Labels: labels}
+		if !w.opt.wholeChats() {
+			if e.Weights, err = r.tokenWeights(labels); err != nil {
+				return Example{}, err
+			}
+		}
+		return r.divide(e)
 	},
 }
 

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 )
@@ -13,11 +12,8 @@ var tokenMasks = []string{"assistant_masks", "assistant_mask", "completion_mask"
 // mask ignores the labels of tokens that a mask excludes. Options that train on prompts
 // or whole chats turn their masks off.
 func (r *record) mask(labels []int32, opt *Options) error {
-	for _, name := range slices.Concat(tokenMasks, recordWeights) {
+	for _, name := range tokenMasks {
 		if name == "completion_mask" && opt.wholePairs() || name != "completion_mask" && opt.wholeChats() {
-			continue
-		}
-		if slices.Contains(recordWeights, name) && !r.isList(name) {
 			continue
 		}
 		flags, err := r.flags(name, len(labels))
@@ -53,23 +49,15 @@ func (r *record) flags(name string, n int) ([]int32, error) {
 
 // numbers returns a field that is a list of n whole numbers or truth values.
 func (r *record) numbers(name string, n int) ([]int32, error) {
-	raw := bytes.TrimSpace(r.fields[name])
-	if len(raw) < 2 || raw[0] != '[' {
-		return nil, fmt.Errorf("%q is %s, not a list of numbers", name, shown(r.raw(name)))
+	all, err := r.floats(name, n)
+	if err != nil {
+		return nil, err
 	}
-	var list []int32
-	if body := bytes.TrimSpace(raw[1 : len(raw)-1]); len(body) > 0 {
-		for item := range bytes.SplitSeq(body, []byte{','}) {
-			item = bytes.TrimSpace(item)
-			x, ok := number(string(item))
-			if !ok || x != float64(int32(x)) {
-				return nil, fmt.Errorf("element %d of %q is %s; it must be a whole number", len(list), name, shown(item))
-			}
-			list = append(list, int32(x))
+	list := make([]int32, n)
+	for i, x := range all {
+		if list[i] = int32(x); x != float64(list[i]) {
+			return nil, fmt.Errorf("element %d of %q is %g; it must be a whole number", i, name, x)
 		}
-	}
-	if len(list) != n {
-		return nil, fmt.Errorf("%q has %d elements, but must have %d", name, len(list), n)
 	}
 	return list, nil
 }
@@ -142,7 +130,9 @@ func (r *record) divide(e Example) (Example, error) {
 	if len(starts) < 2 {
 		starts = nil
 	}
-	return Example{IDs: e.IDs[from:to:to], Labels: e.Labels[from:to:to], Starts: starts}, nil
+	part := e.part(from, to)
+	part.Starts = starts
+	return part, nil
 }
 
 func (r *record) removed(tokens int) {

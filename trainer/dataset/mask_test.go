@@ -25,6 +25,7 @@ func TestMasks(t *testing.T) {
 		{name: "completion_mask", text: `{"input_ids": [1, 30, 31, 32], "completion_mask": [0, 0, 1, 1]}`, ids: whole, labels: half},
 		{name: "two masks", text: `{"input_ids": [1, 30, 31, 32], "completion_mask": [0, 0, 1, 1], "assistant_masks": [0, 1, 0, 1]}`, ids: whole, labels: ids{-100, -100, -100, 32}},
 		{name: "weights of tokens", text: `{"input_ids": [1, 30, 31, 32], "weight": [0, 0, 1, 1]}`, ids: whole, labels: half},
+		{name: "weights of tokens and labels", text: `{"input_ids": [1, 30, 31, 32], "labels": [1, 30, 31, 32], "weight": [0, 0, 1, 1]}`, ids: whole, labels: half},
 		{name: "labels win", text: `{"input_ids": [1, 30, 31, 32], "labels": [-100, 30, 31, 32], "assistant_masks": [0, 0, 1, 1]}`, ids: whole, labels: ids{-100, 30, 31, 32}, line: "; not used: assistant_masks"},
 		{name: "of another length", text: `{"input_ids": [1, 30], "assistant_masks": [0]}`, failed: `a.jsonl:1: "assistant_masks" has 1 elements, but must have 2`},
 		{name: "of fractions", text: `{"input_ids": [1, 30], "loss_mask": [0, 0.5]}`, failed: `element 1 of "loss_mask" is 0.5; it must be a whole number`},
@@ -48,7 +49,7 @@ func TestMasks(t *testing.T) {
 		{name: "packed in two ways", text: `{"input_ids": [1, 30, 31, 32], "position_ids": [0, 1, 0, 1], "seq_lengths": [1, 3]}`, failed: `"seq_lengths" and "position_ids" divide the record into different documents`},
 		{name: "lengths of another record", text: `{"input_ids": [1, 30, 31, 32], "seq_lengths": [1, 2]}`, failed: "seq_lengths add up to 3, but the record has 4 input_ids"},
 		{name: "positions of another kind", text: `{"input_ids": [1, 30, 31], "position_ids": [0, 2, 4]}`, failed: "position_ids are 2 at token 1; they must be 0, 1, 2"},
-		{name: "positions in planes", text: `{"input_ids": [1, 30], "position_ids": [[0, 1], [0, 1]]}`, failed: `element 0 of "position_ids" is [0; it must be a whole number`},
+		{name: "positions in planes", text: `{"input_ids": [1, 30], "position_ids": [[0, 1], [0, 1]]}`, failed: `element 0 of "position_ids" is [0; it must be a number`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opt := DefaultOptions()

@@ -131,6 +131,7 @@ func (s *Set) pack(length int) {
 			}
 			e.IDs = append(e.IDs, s.Examples[d].IDs...)
 			e.Labels = append(e.Labels, s.Examples[d].Labels...)
+			e.addWeights(s.Examples[d].Weights)
 			s.Examples[d] = Example{} // free its memory
 		}
 		report.Documents += len(e.Starts)

@@ -123,32 +123,6 @@ func isBlank(v any) bool {
 	return false
 }
 
-// recordWeights are the names of a record's weight in the loss.
-var recordWeights = []string{"weight", "loss_weight", "sample_weight"}
-
-// weighsNothing reports whether the record's weight is 0, so that it is dropped. It
-// returns an error for a weight other than 0 and 1. A text that is no number, and a list,
-// are not weights of records.
-func (r *record) weighsNothing() (bool, error) {
-	for _, name := range recordWeights {
-		if !r.present(name) {
-			continue
-		}
-		weight, ok := number(string(r.raw(name)))
-		switch {
-		case !ok:
-			continue
-		case weight != 0 && weight != 1:
-			return false, refuse("%q is %s, but a record's weight can only be 0 or 1; weigh whole files by `dataset_weights`, or leave the column out by `columns` %s=",
-				name, shown(r.raw(name)), name)
-		}
-		if r.use(name); weight == 0 {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // number parses a JSON number or truth value, also quoted.
 func number(text string) (float64, bool) {
 	text = strings.ToLower(strings.Trim(text, "\" \t"))

@@ -48,8 +48,9 @@ func TestRefused(t *testing.T) {
 		{"images", `{"messages": [` + user + `, ` + good + `], "images": [{"bytes": null, "path": "a.png"}]}`, `"images" is [{"bytes": null`, "images="},
 		{"videos", `{"prompt": "a", "completion": "b", "Videos": ["a.mp4"]}`, `"videos" is ["a.mp4"]`, "Videos="},
 		{"audio", `{"text": "a", "audio": {"array": [0.5]}}`, "leave the column out by `columns` audio=", "audio="},
-		{"a fraction", `{"text": "a b", "weight": 0.5}`, `"weight" is 0.5, but a record's weight can only be 0 or 1; weigh whole files by ` + "`dataset_weights`", "weight="},
-		{"a large weight", `{"text": "a b", "loss_weight": 3}`, `"loss_weight" is 3`, "loss_weight="},
+		{"a negative weight", `{"text": "a b", "weight": -0.5}`, `"weight" is -0.5, but a record's weight in the loss must be from 0 to 1000`, "weight="},
+		{"a large weight", `{"text": "a b", "loss_weight": 3e3}`, `"loss_weight" is 3e3`, "loss_weight="},
+		{"a weight that is no number", `{"text": "a b", "sample_weight": "nan"}`, `"sample_weight" is "nan"`, "sample_weight="},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opt := DefaultOptions()

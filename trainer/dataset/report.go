@@ -48,6 +48,7 @@ type FileReport struct {
 	Packed    int   // sequences of several documents, as the file has them
 	Padding   int64 // tokens removed because attention_mask is 0
 	Blank     int   // answers without text
+	Weighed   int   // records whose weight in the loss is neither 0 nor 1
 
 	Roles      map[string]int // messages of roles that are not usual
 	Unused     []string       // fields that a record has but nothing reads
@@ -67,6 +68,9 @@ func (f FileReport) String() string {
 	}
 	if f.Blank > 0 {
 		fmt.Fprintf(&b, "; %d answers are empty: of them only the end is trained on", f.Blank)
+	}
+	if f.Weighed > 0 {
+		fmt.Fprintf(&b, "; %d with a weight in the loss other than 1", f.Weighed)
 	}
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)

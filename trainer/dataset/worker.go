@@ -73,7 +73,8 @@ func (w *worker) make(f *format, r record) (made, error) {
 	if err := r.refused(&w.opt, w.entry.columns); err != nil {
 		return made{}, err
 	}
-	if dropped, err := r.weighsNothing(); dropped || err != nil {
+	weight, err := r.weight(&w.opt)
+	if weight == 0 || err != nil {
 		return made{}, err
 	}
 	if w.entry.prompt != nil {
@@ -82,7 +83,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 		}
 	}
 	if f.split == nil {
-		one, err := w.makeOne(f, r)
+		one, err := w.makeOne(f, r, weight)
 		one.whole = f.masks(r) && one.unmasked()
 		return one, err
 	}
@@ -93,7 +94,7 @@ func (w *worker) make(f *format, r record) (made, error) {
 	var all made
 	for _, part := range parts {
 		part.see()
-		one, err := w.makeOne(f, part)
+		one, err := w.makeOne(f, part, weight)
 		if err != nil {
 			return made{}, err
 		}
@@ -103,8 +104,8 @@ func (w *worker) make(f *format, r record) (made, error) {
 	return all, nil
 }
 
-// makeOne tokenizes a single record of its format, as make does.
-func (w *worker) makeOne(f *format, r record) (made, error) {
+// makeOne tokenizes a single record of its format, as make does, and weighs it.
+func (w *worker) makeOne(f *format, r record, weight float64) (made, error) {
 	w.cutShort = false
 	e, err := f.example(w, r)
 	if long := errors.Is(err, errLongPrompt); long || errors.Is(err, errNothing) {
@@ -121,6 +122,7 @@ func (w *worker) makeOne(f *format, r record) (made, error) {
 		one.equal = len(e.Starts) == 2 && slices.Equal(e.IDs[:e.Starts[1]], e.IDs[e.Starts[1]:])
 		return one, nil
 	}
+	e.weigh(weight)
 	limit := w.opt.MaxLength
 	if limit == 0 || len(e.IDs) <= limit {
 		return trainable(false, e), nil
@@ -128,11 +130,9 @@ func (w *worker) makeOne(f *format, r record) (made, error) {
 	if !f.pieces {
 		return trainable(true, e.first(limit)), nil
 	}
-	ids := slices.Collect(slices.Chunk(e.IDs, limit))
-	labels := slices.Collect(slices.Chunk(e.Labels, limit))
-	pieces := make([]Example, len(ids))
-	for i := range ids {
-		pieces[i] = Example{IDs: ids[i], Labels: labels[i]}
+	var pieces []Example
+	for from := 0; from < len(e.IDs); from += limit {
+		pieces = append(pieces, e.part(from, min(from+limit, len(e.IDs))))
 	}
 	return trainable(true, pieces...), nil
 }

@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"qlora/tokenizer"
@@ -45,14 +46,26 @@ func (p painter) example(number int, e dataset.Example, heads []string, tok *tok
 	i := 0
 	for d := range e.Documents() {
 		if e.Starts != nil {
-			head("─ %d.%d: %s: %d tokens, %d trained on", number, i+1, heads[i], len(d.IDs), d.Trained())
+			head("─ %d.%d: %s: %d tokens, %d trained on%s", number, i+1, heads[i], len(d.IDs), d.Trained(), weightOf(d))
 		} else {
-			head("── %d: %s: %d tokens, %d trained on", number, heads[i], len(d.IDs), d.Trained())
+			head("── %d: %s: %d tokens, %d trained on%s", number, heads[i], len(d.IDs), d.Trained(), weightOf(d))
 		}
 		b.WriteString(p.document(d, tok) + "\n")
 		i++
 	}
 	return b.String()
+}
+
+// weightOf says how much a document counts in the loss, or "" if all of it counts once.
+func weightOf(e dataset.Example) string {
+	if e.Weights == nil {
+		return ""
+	}
+	least, most := slices.Min(e.Weights), slices.Max(e.Weights)
+	if least == most {
+		return fmt.Sprintf(", weight %g", most)
+	}
+	return fmt.Sprintf(", weights %g to %g", least, most)
 }
 
 // document formats a document. Its first token counts as not trained on, whatever its

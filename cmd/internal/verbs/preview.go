@@ -139,10 +139,11 @@ func printJSON(c *call, examples []dataset.Example) error {
 	lines := json.NewEncoder(c.out)
 	for _, e := range examples {
 		err := lines.Encode(struct {
-			IDs     []int32 `json:"input_ids"`
-			Labels  []int32 `json:"labels"`
-			Lengths []int   `json:"seq_lengths,omitempty"` // of the documents of a packed one, under trl's name
-		}{e.IDs, e.Labels, e.Lengths()})
+			IDs     []int32   `json:"input_ids"`
+			Labels  []int32   `json:"labels"`
+			Lengths []int     `json:"seq_lengths,omitempty"` // of the documents of a packed one, under trl's name
+			Weights []float32 `json:"weights,omitempty"`     // of the tokens in the loss; none: 1 each
+		}{e.IDs, e.Labels, e.Lengths(), e.Weights})
 		if err != nil {
 			return err
 		}

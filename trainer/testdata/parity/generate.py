@@ -158,6 +158,9 @@ CASES = {
                              max_grad_norm=0.5, gradient_accumulation_steps=2)),
     "qwen2-lora-bias-nf4-dq": ("lora_bias on NF4 + double quantization; LoRA+: the biases learn as B does", "qwen2-nf4",
                                dict(QLORA | TOKENS, lora_bias=True, target_modules="v_proj,gate_proj", loraplus_lr_ratio=8, learning_rate=1e-3, weight_decay=0.1)),
+    "llama-weights": ("a weight column: records of 0.25 to 3, a list with one for each token, and none; label smoothing; accumulation with a partial window; unweighted in evaluation", "narrow",
+                      dict(EPOCHS, dataset="data/weights.jsonl", gradient_accumulation_steps=3, num_train_epochs=2, label_smoothing_factor=0.1, target_modules="q_proj,down_proj",
+                           lora_r=2, eval_dataset="data/weights.jsonl", eval_strategy="epoch", per_device_eval_batch_size=3)),
 }
 # Only the log of these is kept, to save space.
 ONLY_LOSSES = ["llama-full-8bit"]
@@ -180,6 +183,13 @@ def record(rng, length, unlabelled=False):
     return {"input_ids": ids, "labels": [-100] * length if unlabelled else labels}
 
 
+def weighed(rng, record, i):
+    """Adds a weight: of the whole record, of each token, or none."""
+    if i % 4 == 1:
+        return record | {"weight": [rng.choice((0.5, 1.0, 2.5)) for _ in record["labels"]]}
+    return record if i % 4 == 3 else record | {"weight": rng.choice((0.25, 0.75, 1.5, 3.0))}
+
+
 def write_data(folder):
     rng = random.Random(1)
     folder.mkdir(parents=True)
@@ -188,6 +198,7 @@ def write_data(folder):
         "eval": [record(rng, rng.randrange(3, 33)) for _ in range(7)],
         "long": [record(rng, rng.randrange(3, 49)) for _ in range(45)],
         "holes": [record(rng, rng.randrange(4, 25), unlabelled=i % 4 == 1) for i in range(14)],
+        "weights": [weighed(rng, record(rng, rng.randrange(4, 25)), i) for i in range(23)],
     }
     for name, records in sets.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
@@ -198,11 +209,25 @@ def collate(batch):
     pad = lambda row, value: row + [value] * (longest - len(row))
     return {"input_ids": torch.tensor([pad(r["input_ids"], 0) for r in batch]),
             "attention_mask": torch.tensor([pad([1] * len(r["input_ids"]), 0) for r in batch]),
-            "labels": torch.tensor([pad(r["labels"], -100) for r in batch])}
+            "labels": torch.tensor([pad(r["labels"], -100) for r in batch])} | weights(batch, longest)
+
+
+def weights(batch, longest):
+    """Returns the tokens' weights of records that have a column of them."""
+    if not any("weight" in r for r in batch):
+        return {}
+    rows = []
+    for r in batch:
+        w = r.get("weight", 1.0)
+        row = w if isinstance(w, list) else [w] * len(r["labels"])
+        rows.append(row + [0.0] * (longest - len(row)))
+    return {"weights": torch.tensor(rows)}
 
 
 def read_data(path):
-    return datasets.Dataset.from_list([json.loads(line) for line in path.read_text().splitlines()])
+    """Returns a Dataset or, of records with weights, whose column has no one type, a list."""
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return records if any("weight" in r for r in records) else datasets.Dataset.from_list(records)
 
 
 def targets(value):
@@ -234,6 +259,17 @@ class RecordingTrainer(Trainer):
 
     first_gradients = None
     settings = None  # of the case
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Weighs the tokens' losses in training, over the number of the window's labels, which is Trainer's divisor."""
+        weights = inputs.pop("weights", None)
+        if weights is None or not model.training:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
+        labels = inputs["labels"][:, 1:]
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits[:, :-1]
+        losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=-100,
+                                                   label_smoothing=self.args.label_smoothing_factor)
+        return (losses * weights[:, 1:]).sum() / num_items_in_batch
 
     def keep(self, model):
         if self.first_gradients is None:
@@ -282,7 +318,7 @@ def arguments(settings, scratch, **more):
     same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
             "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_steps", "num_train_epochs", "seed",
             "data_seed", "label_smoothing_factor", "logging_steps", "save_strategy", "eval_strategy", "eval_steps")
-    return TrainingArguments(output_dir=str(scratch), use_cpu=True, report_to="none", disable_tqdm=True, **optimizers.arguments(settings),
+    return TrainingArguments(output_dir=str(scratch), use_cpu=True, remove_unused_columns=False, report_to="none", disable_tqdm=True, **optimizers.arguments(settings),
                              train_sampling_strategy="group_by_length" if settings.get("group_by_length") else "random",
                              **{k: settings[k] for k in same if k in settings}, **more)
 
