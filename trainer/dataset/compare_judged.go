@@ -9,26 +9,36 @@ import (
 )
 
 // judgedCompletion is a prompt and a completion with a judgement, label: true or false.
-var judgedCompletion = format{
-	name: "unpaired", fields: []string{"prompt", "completion"}, choice: true,
-	is: (*record).isJudged,
-	example: func(w *worker, r record) (Example, error) {
-		c, err := w.judgedOf(r)
-		if err != nil {
-			return Example{}, err
-		}
-		return w.judge(r, c)
-	},
+var judgedCompletion = judgedPair("prompt", "completion")
+
+// judgedPairs are the same under the names of alpaca, of LLaMA-Factory's kto_tag, and of Axolotl's
+// types.
+var judgedPairs = []format{
+	judgedPair("instruction", "output"), judgedPair("instruction", "completion"), judgedPair("question", "completion"), judgedPair("prompt", "response"),
 }
 
-// judgedMessages and judgedConversations are conversations whose last message is judged, by
-// label or LLaMA-Factory's kto_tag.
-var judgedMessages, judgedConversations = judgedChat("messages"), judgedChat("conversations")
+func judgedPair(prompt, completion string) format {
+	return format{
+		name: "unpaired", fields: []string{prompt, completion}, choice: true,
+		is: (*record).isJudged,
+		example: func(w *worker, r record) (Example, error) {
+			c, err := w.judgedOf(r, completion)
+			if err != nil {
+				return Example{}, err
+			}
+			return w.judge(r, c)
+		},
+	}
+}
+
+// judgedChats are conversations whose last message is judged, by label or LLaMA-Factory's
+// kto_tag.
+var judgedChats = []format{judgedChat("messages"), judgedChat("conversations"), judgedChat("completion")}
 
 func judgedChat(field string) format {
 	return format{
 		name: "unpaired", fields: []string{field}, choice: true,
-		is: (*record).isJudged,
+		is: func(r *record) bool { return r.isJudged() && (field != "completion" || r.isList(field)) },
 		example: func(w *worker, r record) (Example, error) {
 			v, _, err := r.conversation(field)
 			if err != nil {
@@ -49,9 +59,9 @@ func judgedChat(field string) format {
 }
 
 // judgedOf reads the prompt and the completion.
-func (w *worker) judgedOf(r record) (compared, error) {
-	if r.isList("completion") || r.isObject("completion") {
-		answer, err := r.messagesOf("completion")
+func (w *worker) judgedOf(r record, field string) (compared, error) {
+	if r.isList(field) || r.isObject(field) {
+		answer, err := r.messagesOf(field)
 		if err != nil {
 			return compared{}, err
 		}
@@ -61,7 +71,7 @@ func (w *worker) judgedOf(r record) (compared, error) {
 				return compared{}, err
 			}
 		} else {
-			prompt, err := r.text("prompt")
+			prompt, _, err := w.promptOf(r)
 			if err != nil {
 				return compared{}, err
 			}
@@ -72,22 +82,18 @@ func (w *worker) judgedOf(r record) (compared, error) {
 		}
 		return continued(v, answer.Messages), nil
 	}
-	prompt, err := r.text("prompt")
+	prompt, found, err := w.promptOf(r)
 	if err != nil {
 		return compared{}, err
 	}
-	completion, err := r.text("completion")
+	if !found {
+		return compared{}, missingField{"prompt", r.fieldsNamed()}
+	}
+	completion, err := r.text(field)
 	if err != nil {
 		return compared{}, err
 	}
-	if w.opt.ApplyChat {
-		v := &chattemplate.Conversation{Messages: []*chattemplate.Dict{said("user", prompt)}}
-		if err := r.addSystem(v, nil); err != nil {
-			return compared{}, err
-		}
-		return continued(v, []*chattemplate.Dict{said("assistant", completion)}), nil
-	}
-	return compared{prompt: prompt, sides: []side{{text: completion}}}, nil
+	return w.answered(r, prompt, completion)
 }
 
 // judge returns the example of a completion with the record's judgement.

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,14 @@ var comparedFormats = func() []*format {
 			all = append(all, &f)
 		}
 	}
-	return append(all, &judgedCompletion, &judgedMessages, &judgedConversations)
+	all = append(all, &judgedCompletion)
+	for i := range judgedPairs {
+		all = append(all, &judgedPairs[i])
+	}
+	for i := range judgedChats {
+		all = append(all, &judgedChats[i])
+	}
+	return all
 }()
 
 func comparedFormat(name, chosen, rejected string) format {
@@ -88,15 +96,31 @@ func (w *worker) textPair(r record, chosen, rejected string) (compared, error) {
 	case !found:
 		n := commonText(good, bad)
 		return compared{prompt: good[:n], sides: []side{{text: good[n:]}, {text: bad[n:]}}}, nil
-	case w.opt.ApplyChat:
-		v := &chattemplate.Conversation{Messages: []*chattemplate.Dict{said("user", prompt)}}
-		if err := r.addSystem(v, nil); err != nil {
+	}
+	return w.answered(r, prompt, good, bad)
+}
+
+// answered returns texts as the answers to a prompt, in a chat if that is asked for, with the
+// record's system text and earlier turns.
+func (w *worker) answered(r record, prompt string, answers ...string) (compared, error) {
+	if w.asChat() {
+		v := &chattemplate.Conversation{}
+		history, err := r.history()
+		if err != nil {
 			return compared{}, err
 		}
-		if err := r.surroundings(v); err != nil {
+		for _, turn := range history {
+			v.Messages = append(v.Messages, said("user", turn[0]), said("assistant", turn[1]))
+		}
+		v.Messages = append(v.Messages, said("user", prompt))
+		if err := errors.Join(r.addSystem(v, nil), r.surroundings(v)); err != nil {
 			return compared{}, err
 		}
-		return continued(v, []*chattemplate.Dict{said("assistant", good)}, []*chattemplate.Dict{said("assistant", bad)}), nil
+		var turns [][]*chattemplate.Dict
+		for _, a := range answers {
+			turns = append(turns, []*chattemplate.Dict{said("assistant", a)})
+		}
+		return continued(v, turns...), nil
 	}
 	system, err := r.system()
 	if err != nil {
@@ -105,7 +129,11 @@ func (w *worker) textPair(r record, chosen, rejected string) (compared, error) {
 	if system != "" {
 		prompt = system + "\n" + prompt
 	}
-	return compared{prompt: prompt, sides: []side{{text: good}, {text: bad}}}, nil
+	c := compared{prompt: prompt}
+	for _, a := range answers {
+		c.sides = append(c.sides, side{text: a})
+	}
+	return c, nil
 }
 
 // turned reads a conversation whose next turn is one of two texts.
@@ -165,7 +193,7 @@ func (w *worker) chatSides(r record, chosen, rejected string) (compared, error) 
 		if err := r.addSystem(v, nil); err != nil {
 			return compared{}, err
 		}
-		return continued(v, good.Messages, bad.Messages), nil
+		return continued(v, after(v, good), after(v, bad)), nil
 	}
 	v := *good
 	n := 0
@@ -189,14 +217,26 @@ func (w *worker) chatSides(r record, chosen, rejected string) (compared, error) 
 	return continued(&v, good.Messages[n:], bad.Messages[n:]), nil
 }
 
+// after returns the messages of a completion, which may begin with those of the prompt.
+func after(prompt, completion *chattemplate.Conversation) []*chattemplate.Dict {
+	n := len(prompt.Messages)
+	if len(completion.Messages) > n && slices.EqualFunc(prompt.Messages, completion.Messages[:n], sameMessage) {
+		return completion.Messages[n:]
+	}
+	return completion.Messages
+}
+
 // messagesOf reads a field of messages, or of one message. Tables have a list of messages as an
 // object of lists, which is left as it is.
 func (r *record) messagesOf(field string) (*chattemplate.Conversation, error) {
-	var one struct {
-		Role, From string
-	}
-	if raw := r.fields[field]; json.Unmarshal(raw, &one) == nil && one.Role+one.From != "" {
-		r.fields[field] = slices.Concat([]byte{'['}, raw, []byte{']'})
+	var one map[string]json.RawMessage
+	if raw := r.fields[field]; json.Unmarshal(raw, &one) == nil {
+		for key, value := range one {
+			own := cmp.Or(r.names.keys[key], key)
+			if (own == "role" || own == "from") && value[0] == '"' {
+				r.fields[field] = slices.Concat([]byte{'['}, raw, []byte{']'})
+			}
+		}
 	}
 	v, _, err := r.conversation(field)
 	return v, err

@@ -21,7 +21,9 @@ type entry struct {
 	columns []column // before those of the options
 	names   messageNames
 	prompt  *promptForm
-	most    int // read only this many records, the first; 0: all
+	ranked  bool // its records are preferences
+	chat    bool // texts become the turns of a chat
+	most    int  // read only this many records, the first; 0: all
 }
 
 // described matches the beginning of a JSON object; a path may begin with a brace.
@@ -95,6 +97,8 @@ type description struct {
 	FieldSystem   string              `json:"field_system"`
 	FieldHuman    string              `json:"field_human"`
 	FieldModel    string              `json:"field_model"`
+	FieldChosen   string              `json:"field_chosen"`
+	FieldRejected string              `json:"field_rejected"`
 	FieldRole     string              `json:"message_field_role"`
 	FieldContent  string              `json:"message_field_content"`
 	FieldTraining string              `json:"message_field_training"`
@@ -129,14 +133,12 @@ func (d description) wrong(err error) error {
 
 // entry returns what the description means.
 func (d description) entry() (entry, error) {
-	e := entry{split: d.Split, format: d.Format, most: d.Most}
+	e := entry{split: d.Split, format: d.Format, ranked: d.Ranking, most: d.Most}
 	switch {
 	case d.Most < 0:
 		return e, fmt.Errorf("max_samples is %d, but it must be above 0; 0 reads all", d.Most)
 	case d.Path == "":
 		return e, fmt.Errorf("the description has no path")
-	case d.Ranking:
-		return e, fmt.Errorf("ranking says that it holds preferences, which SFT does not train on; name one side by columns")
 	case d.Shards > 1:
 		return e, fmt.Errorf("shards is not supported; `dataset_weights` takes a part of a dataset")
 	}
@@ -186,19 +188,34 @@ func (d description) trained() error {
 	return nil
 }
 
-// types are Axolotl's types of records that need no form of their own.
-var types = map[string]struct{ format, columns string }{
-	"":                          {},
-	"alpaca":                    {format: "alpaca"},
-	"gpteacher":                 {"alpaca", "output=response"},
-	"completion":                {format: "text"},
-	"pretrain":                  {format: "text"},
-	"sharegpt":                  {},
-	"chat_template":             {},
-	"chat_template.default":     {},
-	"chat_template.argilla":     {},
-	"chat_template.load_legacy": {},
+// types are Axolotl's types of records that need no form of their own. Those of preferences
+// with a chat in them write texts as its turns.
+var types = map[string]struct {
+	format, columns string
+	chat            bool
+}{
+	"":                           {},
+	"alpaca":                     {format: "alpaca"},
+	"gpteacher":                  {format: "alpaca", columns: "output=response"},
+	"completion":                 {format: "text"},
+	"pretrain":                   {format: "text"},
+	"sharegpt":                   {},
+	"chat_template":              {},
+	"chat_template.default":      {chat: true},
+	"chat_template.argilla":      {chat: true},
+	"chat_template.argilla_chat": {chat: true},
+	"chat_template.icr":          {columns: "prompt=input", chat: true},
+	"chat_template.intel":        {columns: "prompt=question", chat: true},
+	"chat_template.prompt_pairs": {chat: true},
+	"chat_template.ultra":        {chat: true},
+	"chat_template.load_legacy":  {},
+	"passthrough":                {},
+	"passthrough.default":        {},
 }
+
+// ownTemplates are the templates that Axolotl's types of preferences name before a dot, and
+// the kind behind it.
+var ownTemplates = regexp.MustCompile(`^(chatml|llama3)(\.\w+)?$`)
 
 // typed reads Axolotl's type.
 func (d description) typed(e *entry) error {
@@ -221,12 +238,15 @@ func (d description) typed(e *entry) error {
 	if len(d.Type) > 0 && json.Unmarshal(d.Type, &name) != nil {
 		return fmt.Errorf("type is neither a name nor an object of the prompt's form")
 	}
+	if own := ownTemplates.FindStringSubmatch(name); own != nil {
+		return fmt.Errorf("type %s names a chat template of its own; write chat_template%s, and give one template to all datasets by `chat_template`", name, cmp.Or(own[2], ".argilla"))
+	}
 	t, ok := types[name]
 	if !ok {
 		names := slices.DeleteFunc(slices.Sorted(maps.Keys(types)), func(name string) bool { return name == "" || strings.Contains(name, ".") })
 		return fmt.Errorf("type is %q, but it can be %s or the form of a prompt; or map its columns by `columns`", name, strings.Join(names, ", "))
 	}
-	e.format = cmp.Or(e.format, t.format)
+	e.format, e.chat = cmp.Or(e.format, t.format), t.chat
 	if t.columns != "" {
 		columns, err := columnsOf([]string{t.columns})
 		e.columns = append(e.columns, columns...)
@@ -241,7 +261,7 @@ func (d description) mapped(e *entry) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range [][2]string{{"text", d.Field}, {"messages", d.FieldMessages}, {"tools", d.FieldTools}, {"system", d.FieldSystem}, {"prompt", d.FieldHuman}, {"completion", d.FieldModel}} {
+	for _, f := range [][2]string{{"text", d.Field}, {"messages", d.FieldMessages}, {"tools", d.FieldTools}, {"system", d.FieldSystem}, {"prompt", d.FieldHuman}, {"completion", d.FieldModel}, {"chosen", d.FieldChosen}, {"rejected", d.FieldRejected}} {
 		if f[1] != "" && f[0] != f[1] {
 			texts = append(texts, f[0]+"="+f[1])
 		}
@@ -258,7 +278,7 @@ func (d description) mapped(e *entry) error {
 // infoColumns are LLaMA-Factory's names of columns and ours.
 var infoColumns = map[string]string{
 	"prompt": "instruction", "query": "input", "response": "output", "history": "history", "system": "system",
-	"messages": "messages", "tools": "tools",
+	"messages": "messages", "tools": "tools", "chosen": "chosen", "rejected": "rejected", "kto_tag": "kto_tag",
 }
 
 // columnTexts returns columns as Options.Columns has them: a list as it is, and
@@ -280,8 +300,6 @@ func columnTexts(raw json.RawMessage) ([]string, error) {
 		switch {
 		case slices.Contains([]string{"images", "videos", "audios"}, name):
 			return nil, fmt.Errorf("columns names %s, but only text is trained on", name)
-		case slices.Contains([]string{"chosen", "rejected", "kto_tag"}, name):
-			return nil, fmt.Errorf("columns names %s: the dataset holds preferences, which SFT does not train on", name)
 		case !ok && slices.Contains(fieldNames(), name):
 			own = name
 		case !ok:

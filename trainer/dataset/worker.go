@@ -52,6 +52,9 @@ func newWorker(opt Options, v *vocabulary, c func() (*chats, error)) *worker {
 	return w
 }
 
+// asChat reports whether texts of preferences become the turns of a chat.
+func (w *worker) asChat() bool { return w.opt.ApplyChat || w.entry.chat }
+
 // made is the result of a record: no examples if nothing is left to train on.
 type made struct {
 	examples  []Example

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"regexp"
@@ -20,6 +21,9 @@ var firstRecords = regexp.MustCompile(`^(\w+)\[:([0-9]+)\]$`)
 
 // firstShare matches the first part of a split, as in train[:5%].
 var firstShare = regexp.MustCompile(`^(\w+)\[:([0-9]{1,2})%\]$`)
+
+// ownTemplate matches types of preferences with the chat template that their records get.
+var ownTemplate = regexp.MustCompile(`^(chatml|llama3)(\.\w+)?$`)
 
 // An axolotlEntry is one of Axolotl's datasets.
 type axolotlEntry struct {
@@ -57,6 +61,10 @@ func axolotlEntryOf(raw json.RawMessage) axolotlEntry {
 			a.source = text
 		case m.name == "conversation" && conversations[text] != "":
 			a.template = conversations[text]
+		case m.name == "type" && ownTemplate.MatchString(text):
+			own := ownTemplate.FindStringSubmatch(text)
+			a.template = own[1]
+			a.members = append(a.members, member{"type", json.RawMessage(`"chat_template` + cmp.Or(own[2], ".argilla") + `"`)})
 		case m.name == "split":
 			split = text
 		default:

@@ -144,6 +144,10 @@ func TestAxolotlsDatasets(t *testing.T) {
 		assert.Contains(t, yaml, c.want)
 		assert.Empty(t, outcomes["datasets"].Refused, c.entry)
 	}
+	yaml, _ := read(t, "base_model: ./m\nadapter: lora\nrl: dpo\ndatasets:\n- {path: a.jsonl, type: chatml.intel}\n- {path: b.jsonl, type: chatml}\n", "")
+	for _, want := range []string{`objective: "dpo"`, `\"type\":\"chat_template.intel\"`, `\"type\":\"chat_template.argilla\"`, `chat_template: "chatml"`} {
+		assert.Contains(t, yaml, want)
+	}
 	_, outcomes := read(t, "base_model: ./m\nadapter: lora\ndatasets:\n- {path: a.jsonl, split: 'train[5%:]'}\n", "")
 	assert.Contains(t, outcomes["datasets"].Refused[0], "max_samples takes the first records")
 }
@@ -152,7 +156,8 @@ func TestFactory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.Mkdir("data", 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join("data", "dataset_info.json"),
-		[]byte(`{"one": {"file_name": "one.json"}, "two": {"file_name": "two.json", "columns": {"prompt": "body"}}}`), 0o644))
+		[]byte(`{"one": {"file_name": "one.json"}, "two": {"file_name": "two.json", "columns": {"prompt": "body"}},
+			"better": {"file_name": "one.json", "ranking": true, "columns": {"prompt": "instruction", "chosen": "good", "rejected": "bad"}}}`), 0o644))
 	const head = "model_name_or_path: ./m\nfinetuning_type: lora\ncutoff_len: 64\n"
 	for _, c := range []struct {
 		name, yaml string
@@ -169,6 +174,7 @@ func TestFactory(t *testing.T) {
 		{"pairs", "stage: dpo\npref_loss: hinge\npref_beta: 0.2\n", []string{`objective: "dpo"`, `loss_type: ["hinge"]`, "beta: 0.2"}},
 		{"pairs and their fit", "stage: dpo\npref_ftx: 0.5\n", []string{`loss_type: ["sigmoid", "sft"]`, `loss_weights: ["1", "0.5"]`}},
 		{"odds", "stage: dpo\npref_loss: orpo\n", []string{`objective: "orpo"`}},
+		{"ranked", "stage: dpo\ndataset: better\n", []string{`\"ranking\":true`, `\"chosen=good\",`, `\"rejected=bad\"`}},
 		{"judged", "stage: kto\nkto_chosen_weight: 2\n", []string{`objective: "kto"`, "desirable_weight: 2"}},
 		{"in order", "disable_shuffling: true\n", []string{`train_sampling_strategy: "sequential"`}},
 	} {
