@@ -1,4 +1,4 @@
-// Package live serves a page that shows a run in progress: its losses, learning rate,
+// Package live serves a page that shows a run in progress: its losses, rewards, learning rate,
 // gradient norm, speed, memory, samples and events.
 //
 // The page is embedded in the program and loads nothing from other sites. Its data comes
@@ -115,12 +115,15 @@ func (p *Page) Work(w trainer.Work) {
 	p.update("work", &m, func(r *run) { r.Work = &m })
 }
 
-// Log shows evaluations and the device's measurements. Other training rows are means of
+// Log shows evaluations, rewards and the device's measurements. Other training rows are means of
 // steps that are already shown.
 func (p *Page) Log(row trainer.Row) error {
 	if row.Telemetry != nil {
 		m := reading{row.Step, row.Telemetry}
 		p.update("reading", &m, func(r *run) { r.read(m) })
+	}
+	if m, any := rewardsOf(row); any {
+		p.update("rewards", &m, func(r *run) { r.rewarded(row) })
 	}
 	if row.EvalLoss == nil {
 		return nil

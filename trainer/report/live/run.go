@@ -51,6 +51,7 @@ type run struct {
 
 	Points      columns          `json:"points"`
 	Evaluations []evaluation     `json:"evaluations"`
+	Rewards     []rewards        `json:"rewards"`  // empty if nothing is compared
 	Readings    []reading        `json:"readings"` // empty if the device measures nothing
 	Samples     []trainer.Sample `json:"samples"`
 	Log         []entry          `json:"log"`
@@ -131,6 +132,7 @@ func (r *run) begin(b *trainer.Begin, rows []trainer.Row, samples []trainer.Samp
 	r.Began = time.Now().Add(-b.Took).Unix()
 	r.Work = nil
 	for _, row := range rows {
+		r.rewarded(row)
 		if row.Telemetry != nil {
 			r.read(reading{row.Step, row.Telemetry})
 		}

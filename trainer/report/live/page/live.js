@@ -85,6 +85,8 @@ function chart(id, height, series, label) {
   charts[id] = new uPlot(options, options.series.map(() => []), at);
 }
 
+const rewardColors = { chosen: "good", rejected: "evaluation", margin: "accent" };
+
 function drawCharts() {
   const line = (label, value, more) => ({ label, value: (u, v) => value(v), stroke: color("accent"), width: 1.5, spanGaps: true, points: { show: false }, ...more });
   const narrow = innerWidth <= 520;
@@ -93,6 +95,11 @@ function drawCharts() {
     line("smoothed", loss, { width: 2.5 }),
     line("evaluation", loss, { stroke: color("evaluation"), width: 1.5, points: { show: true, size: 6, fill: color("evaluation") } }),
   ], small);
+  const points = (name) => ({ show: true, size: 6, fill: color(name) });
+  chart("rewards", narrow ? 230 : 290, ["chosen", "rejected", "margin"].flatMap((name) => [
+    line(name, small, { stroke: color(rewardColors[name]), width: 2 }),
+    line(name + ", evaluation", small, { stroke: color(rewardColors[name]), width: 0, points: points(rewardColors[name]) }),
+  ]), small);
   chart("rate", 150, [line("learning rate", small)], small);
   chart("norm", 150, [line("gradient norm", small)], small);
   chart("speed", 150, [line("tokens/s", whole)], whole);
@@ -110,6 +117,7 @@ function fillCharts() {
   const smoothed = smooth(p.loss);
   const pick = (values) => steps.map((s) => own.has(s) ? values[own.get(s)] : null);
   charts.loss.setData([steps, pick(p.loss), pick(smoothed), steps.map((s) => at.has(s) ? at.get(s) : null)]);
+  fillRewards();
   charts.rate.setData([p.step, p.rate]);
   charts.norm.setData([p.step, p.norm]);
   charts.speed.setData([p.step, p.speed.map((v) => v || null)]);
@@ -126,6 +134,25 @@ function fillCharts() {
   if (newest && newest.gpu_memory_total) {
     text("memory-note", `GPU: ${bytes(newest.gpu_memory_used)} of ${bytes(newest.gpu_memory_total)} in use`);
   }
+}
+
+// Rewards stand beside the loss where completions are compared.
+function fillRewards() {
+  const all = run.rewards, card = $("chart-rewards").parentElement;
+  if (all.length === 0) return;
+  if (card.hidden) {
+    card.hidden = false;
+    $("margin").parentElement.hidden = false;
+    $("chart-loss").parentElement.className = "card half";
+    document.querySelector(".numbers").classList.add("seven");
+    fitCharts();
+  }
+  const steps = [...new Set(all.map((r) => r.step))].sort((a, b) => a - b);
+  const pick = (name, evaluated) => {
+    const at = new Map(all.filter((r) => r.evaluated === evaluated).map((r) => [r.step, r[name]]));
+    return steps.map((s) => at.get(s) ?? null);
+  };
+  charts.rewards.setData([steps, ...Object.keys(rewardColors).flatMap((name) => [pick(name, false), pick(name, true)])]);
 }
 
 function fitCharts() {
@@ -161,6 +188,11 @@ function draw() {
     const best = run.evaluations.reduce((a, b) => b.loss < a.loss ? b : a);
     text("eval", loss(run.evaluations[run.evaluations.length - 1].loss));
     text("eval-note", `best ${loss(best.loss)} at step ${whole(best.step)}`);
+  }
+  const judged = run.rewards.findLast((r) => r.margin != null);
+  if (judged) {
+    text("margin", small(judged.margin));
+    text("margin-note", judged.accuracy == null ? "" : `above 0 in ${fixed(100 * judged.accuracy, 0)} % of pairs`);
   }
   fillCharts();
   const ends = run.status !== "training" && run.status !== "preparing";
@@ -265,7 +297,7 @@ const on = {
     run = m;
     clockAhead = Date.now() / 1000 - m.now;
     for (const name of ["step", "loss", "norm", "rate", "speed"]) run.points[name] ||= [];
-    run.evaluations ||= []; run.readings ||= []; run.samples ||= []; run.log ||= [];
+    run.evaluations ||= []; run.rewards ||= []; run.readings ||= []; run.samples ||= []; run.log ||= [];
     drawAll();
     if (m.ended) source.close();
   },
@@ -275,6 +307,7 @@ const on = {
   },
   work(m) { run.work = m; },
   evaluation(m) { run.evaluations.push(m); },
+  rewards(m) { run.rewards.push(m); },
   reading(m) { run.readings.push(m); },
   samples(m) { run.samples.push(...m); drawSamples(); },
   log(m) { run.log.push(m); drawLog(); },
