@@ -21,7 +21,7 @@ BENCH ?= .
 TOOL := go tool -modfile=tools/go.mod
 
 # The files of C++ and CUDA.
-CPP = $(wildcard $(foreach type,h cpp cu cuh,cuda/*/*.$(type) cuda/*/testdata/*.$(type)))
+CPP = $(wildcard $(foreach type,h cpp cu cuh,cuda/*/*.$(type) cuda/*/*/*.$(type)))
 
 .PHONY: help
 help:
@@ -116,6 +116,11 @@ dist: ## pack build/dist: a tar.gz and a .deb, with ARCHES='amd64 arm64' of both
 dist-check: dist ## pack, and install the .deb in a bare Debian and run the demo there (skipped without root; fetches 100 MB)
 	@cd $(BUILD)/dist && sha256sum --check --quiet SHA256SUMS
 	@tools/bare.sh $(BUILD)/dist
+
+.PHONY: container
+container: dist ## pack, and write build/dist/Containerfile, which installs the packages and fetches nothing else
+	go run ./cmd/internal/release -container $(BUILD)/dist
+	@echo 'podman build --tag qlora $(BUILD)/dist'
 
 .PHONY: test
 test: emu ## vet, all tests, and the concurrent packages under the race detector

@@ -94,8 +94,13 @@ func (d *Device) Close() error {
 // Describe returns the library in use and the paths tried.
 func (d *Device) Describe() Description { return d.description }
 
-// FreeMemory returns the device's free memory in bytes; 0 if it is unknown. The emulator
-// returns the machine's.
+// reserve is the memory of a GPU that no plan may use: allocations are rounded up to 2 MiB,
+// loading a model stages weights, and a desktop takes some meanwhile. The kernels are loaded
+// when the device is opened, so free memory excludes them.
+const reserve = 128 << 20
+
+// FreeMemory returns the bytes of the device's memory that a plan may use; 0 if it is
+// unknown. The emulator returns the machine's.
 func (d *Device) FreeMemory() int64 {
 	if d.emulated {
 		return 0
@@ -104,8 +109,12 @@ func (d *Device) FreeMemory() int64 {
 	if err != nil {
 		return 0
 	}
-	return p.free
+	return usable(p.free)
 }
+
+// usable returns how much of so many free bytes a plan may use: at least 1, since 0 is
+// unknown.
+func usable(free int64) int64 { return max(1, free-reserve) }
 
 // Schedule sets the order in which the emulator runs blocks and threads: 0 ascending, 1
 // descending, other values are seeds of random orders. On a GPU it does nothing.

@@ -435,7 +435,7 @@ typedef struct {
 
 typedef struct {
   uint32_t abi;
-  const char* build;  // "cuda 13.0: sm_80 …" or "emulator"
+  const char* build;  // "cuda 13.0, driver 580 or newer" or "emulator"
 
   int (*open)(int device, qlora_context** context);
   void (*close)(qlora_context*);

@@ -96,6 +96,9 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+// True of NULL as well: a generic address is global unless it lies in the window of another space.
+// A compiler can therefore not drop a test for NULL, and nvcc does not (an assumption that excepts
+// NULL would leave the loads generic).
 template <class T>
 __device__ __forceinline__ T* global(T* p) {
   __builtin_assume(__isGlobal(p));

@@ -1,9 +1,10 @@
-// The table's device functions, defined by nvidia.cu and emulated.cpp.
+// The table's device functions, defined by nvidia.cpp and emulated.cpp.
 #pragma once
 
 #include "include/qlora.h"
 
-extern const char* const kBuild;
+// What the library was built with, as qlora_api.build.
+const char* kernels_build();
 
 int device_open(int device, qlora_context** context);
 void device_close(qlora_context*);

@@ -11,7 +11,7 @@
 #include "runtime/launch.h"
 #include "runtime/status.h"
 
-const char* const kBuild = "emulator";
+const char* kernels_build() { return "emulator"; }
 
 struct qlora_context {
   emu::Machine machine{static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};

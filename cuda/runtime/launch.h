@@ -1,32 +1,26 @@
 // Launching a kernel, and its shared memory.
 #pragma once
 
+#include <tuple>
+
 #include "ptx/ptx.cuh"
 #include "runtime/context.h"
 
 #ifdef __CUDACC__
-
-// Makes the context's GPU current: Go moves between OS threads, and CUDA's current device is per
-// thread.
-int enter(qlora_context*);
-// Returns the status of a launch from CUDA's last error.
-int launched(qlora_context*, const char* kernel);
-// Allows a kernel more dynamic shared memory than the default 48 KiB.
-int allow_shared(qlora_context*, const char* kernel, const void* function, size_t bytes);
-cudaStream_t stream(qlora_context*);
+#include "runtime/enqueue.h"
 
 // Enqueues kernel(args...).
 template <class... P, class... A>
 int launch(qlora_context* c, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
            size_t shared_bytes, A... args) {
-  int status = enter(c);
-  if (status != QLORA_OK) return status;
-  if (shared_bytes > (48u << 10)) {
-    status = allow_shared(c, name, reinterpret_cast<const void*>(kernel), shared_bytes);
-    if (status != QLORA_OK) return status;
-  }
-  kernel<<<grid, block, shared_bytes, stream(c)>>>(static_cast<P>(args)...);
-  return launched(c, name);
+  std::tuple<P...> parameters(static_cast<P>(args)...);
+  return std::apply(
+      [&](P&... parameter) {
+        void* addresses[] = {&parameter...};
+        return enqueue(c, name, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes,
+                       addresses);
+      },
+      parameters);
 }
 
 // The block's dynamic shared memory, aligned to 1024 bytes.
@@ -37,8 +31,6 @@ __device__ __forceinline__ T* shared_memory() {
 }
 
 #else
-
-#include <tuple>
 
 int run_emulated(qlora_context*, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                  void (*body)(const void*), const void* arguments, size_t argument_bytes);

@@ -7,7 +7,7 @@ namespace {
 const qlora_api& table() {
   static const qlora_api api = {
       QLORA_ABI,
-      kBuild,
+      kernels_build(),
       device_open,
       device_close,
       device_error,

@@ -1,5 +1,5 @@
 // Runs the planted kernels under several schedules, with copies that complete late and early, and
-// prints "ok name" or "FAIL name: why" for each; emulator_test.go reads that.
+// prints "ok name" or "FAIL name: why" for each; programs_test.go reads that.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/NVIDIA/go-nvml/pkg/dl"
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"qlora/bindings"
@@ -99,6 +100,18 @@ type Description struct {
 	Name       string
 	BusID      string // "0000:1b:00.0"
 	Capability string // "9.0"
+	Prohibited bool   // its compute mode allows no program
+	Exclusive  bool   // its compute mode allows one program at a time
+}
+
+// Loadable reports whether the library of that name can be loaded.
+func Loadable(name string) bool {
+	library := dl.New(name, dl.RTLD_LAZY|dl.RTLD_LOCAL)
+	if library.Open() != nil {
+		return false
+	}
+	_ = library.Close()
+	return true
 }
 
 // All returns every GPU that this process may use, in NVML's order.
@@ -133,6 +146,10 @@ func describe(device nvml.Device, index int) Description {
 	}
 	if major, minor, status := device.GetCudaComputeCapability(); status == nvml.SUCCESS {
 		d.Capability = fmt.Sprintf("%d.%d", major, minor)
+	}
+	if mode, status := device.GetComputeMode(); status == nvml.SUCCESS {
+		d.Prohibited = mode == nvml.COMPUTEMODE_PROHIBITED
+		d.Exclusive = mode == nvml.COMPUTEMODE_EXCLUSIVE_THREAD || mode == nvml.COMPUTEMODE_EXCLUSIVE_PROCESS
 	}
 	return d
 }

@@ -7,6 +7,10 @@
 // A processor that is not this machine's is followed by the C compiler for it. Where
 // build/lib has the kernels for GPUs, newer than their sources, these are packed apart,
 // as qlora-cuda.
+//
+//	go run ./cmd/internal/release -container build/dist
+//
+// writes a Containerfile into a folder of packages instead. `make container` calls it.
 package main
 
 import (
@@ -21,7 +25,15 @@ import (
 
 func main() {
 	out := flag.String("out", "build/dist", "`folder` to write, which is replaced")
+	container := flag.String("container", "", "`folder` of packages to write a Containerfile into")
 	flag.Parse()
+	if *container != "" {
+		if err := writeContainerfile(*container, runtime.GOARCH); err != nil {
+			fmt.Fprintln(os.Stderr, "release:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	targets := flag.Args()
 	if len(targets) == 0 {
 		targets = []string{runtime.GOARCH}

@@ -32,15 +32,16 @@ func Doctor() *cobra.Command {
 		defer closeDevice(dev)
 		fmt.Fprintf(w, "device cpu\t%s\n", dev.Info().Detail)
 		describeFamilies(w)
-		describeGPUs(w, gpu.Open)
+		describeGPUs(w, gpu.Open, cuda.Describe(false), gpu.Loadable)
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})
 		describeKernels(w, "emu", "libqlora_emu.so", cuda.Options{Emulated: true})
-		auto, err := machine{Device: "auto"}.open(bindings.F32)
+		idle := ""
+		auto, err := machine{Device: "auto"}.open(bindings.F32, func(string) { idle = ", and leaves the GPU idle" })
 		if err != nil {
 			return err
 		}
 		defer closeDevice(auto)
-		fmt.Fprintf(w, "--device auto\tuses %s\n", auto.Info().Name)
+		fmt.Fprintf(w, "--device auto\tuses %s%s\n", auto.Info().Name, idle)
 		return w.Flush()
 	})
 }

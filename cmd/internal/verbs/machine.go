@@ -10,6 +10,7 @@ import (
 	"qlora/bindings/cpu"
 	"qlora/bindings/cuda"
 	"qlora/cmd/internal/exit"
+	"qlora/internal/gpu"
 	"qlora/option"
 )
 
@@ -29,17 +30,17 @@ func (m machine) cpu(compute bindings.DType) cpu.Options {
 func (*machine) Ranges() option.Ranges { return option.Ranges{"threads": option.From(0, 1024)} }
 
 // open opens the device. auto is the first usable GPU, else the CPU, which computes in the
-// given type.
-func (m machine) open(compute bindings.DType) (bindings.Device, error) {
+// given type; warn receives a warning if it leaves a GPU idle.
+func (m machine) open(compute bindings.DType, warn func(string)) (bindings.Device, error) {
 	switch m.Device {
 	case "cpu":
 		dev, err := cpu.New(m.cpu(compute))
 		return dev, exit.AsWrong(err)
 	case "auto":
-		if dev, err := cuda.New(cuda.Options{}); err == nil {
+		if dev := firstGPU(warn); dev != nil {
 			return dev, nil
 		}
-		return machine{Device: "cpu", Threads: m.Threads}.open(compute)
+		return machine{Device: "cpu", Threads: m.Threads}.open(compute, warn)
 	}
 	options, err := m.kernels()
 	if err != nil {
@@ -55,10 +56,22 @@ func (m machine) open(compute bindings.DType) (bindings.Device, error) {
 	return dev, nil
 }
 
+// firstGPU opens the first GPU; nil if there is none that can be used.
+func firstGPU(warn func(string)) *cuda.Device {
+	dev, err := cuda.New(cuda.Options{})
+	if err == nil {
+		return dev
+	}
+	if warning := idleGPU(err, gpu.Open); warning != "" {
+		warn(warning)
+	}
+	return nil
+}
+
 // device opens the machine's device. In a line it notes what a CPU multiplies with and the
 // type that it computes in.
 func (c *call) device(m machine, t compute) (bindings.Device, error) {
-	dev, err := m.open(t.dtype)
+	dev, err := m.open(t.dtype, c.note)
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +97,15 @@ func (m machine) kernels() (cuda.Options, error) {
 }
 
 // profile returns what planning needs of the device, a CPU's for the given type. The
-// device need not exist.
-func (m machine) profile(compute bindings.DType) (bindings.Profile, error) {
+// device need not exist; warn receives a warning if auto leaves a GPU idle.
+func (m machine) profile(compute bindings.DType, warn func(string)) (bindings.Profile, error) {
 	onCPU := cpu.Profile(m.cpu(compute))
 	switch m.Device {
 	case "cpu":
 		return onCPU, nil
 	case "auto":
-		if dev, err := cuda.New(cuda.Options{}); err == nil {
-			dev.Close()
+		if dev := firstGPU(warn); dev != nil {
+			closeDevice(dev)
 			return cuda.Profile(), nil
 		}
 		return onCPU, nil

@@ -48,7 +48,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		return err
 	}
 	defer model.Close()
-	profile, err := o.machine.profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype)
+	profile, err := o.machine.profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
 	if err != nil {
 		return err
 	}

@@ -1,22 +1,56 @@
-// The GPU device, through the CUDA runtime.
+// The GPU device, through the CUDA runtime. Everything that it enqueues goes to the context's stream:
+// the legacy stream does not wait for that one, nor that one for it.
+#include <cuda_runtime_api.h>
+
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <new>
 
 #include "runtime/device.h"
-#include "runtime/launch.h"
+#include "runtime/enqueue.h"
 #include "runtime/status.h"
 
-#define TEXT_OF(x) #x
-#define VALUE_OF(x) TEXT_OF(x)
-const char* const kBuild =
-    "cuda " VALUE_OF(__CUDACC_VER_MAJOR__) "." VALUE_OF(__CUDACC_VER_MINOR__);
+// The driver that the runtime of this toolkit needs at least. Within a major version of CUDA older
+// drivers run newer runtimes.
+#if CUDART_VERSION >= 13000
+#define OLDEST_DRIVER "580"
+#elif CUDART_VERSION >= 12000
+#define OLDEST_DRIVER "525"
+#else
+#error "a toolkit older than CUDA 12"
+#endif
+
+namespace {
+
+constexpr int kOldestCompute = 80;  // of bf16 tensor cores and cp.async
+
+constexpr int major_of(int version) { return version / 1000; }
+constexpr int minor_of(int version) { return version % 1000 / 10; }
+
+std::string build() {
+  char text[64];
+  std::snprintf(text, sizeof text, "cuda %d.%d, driver %s or newer", major_of(CUDART_VERSION),
+                minor_of(CUDART_VERSION), OLDEST_DRIVER);
+  return text;
+}
+
+}  // namespace
+
+const char* kernels_build() {
+  static const std::string text = build();
+  return text.c_str();
+}
 
 namespace {
 
 // Host memory is copied to the device through pinned buffers, two of them in flight at a time.
 constexpr int64_t kStagingBytes = 8 << 20;
+
+// Dynamic shared memory that every kernel may use, and from which on a kernel's blocks want more of
+// it than the driver might set aside.
+constexpr int kDefaultShared = 48 << 10;
+constexpr int kLargeShared = 16 << 10;
 
 struct Staging {
   void* data = nullptr;
@@ -69,10 +103,74 @@ int failed(qlora_context* c, cudaError_t e, const char* doing) {
     if (status_ != QLORA_OK) return status_; \
   } while (0)
 
-int enter(qlora_context* c) { return failed(c, cudaSetDevice(c->device), "choosing the GPU"); }
+namespace {
+
+// Makes the context's GPU current: Go moves between OS threads, and CUDA's current device is per
+// thread.
+int enter(qlora_context* c) {
+  static thread_local int current = -1;
+  if (current == c->device) return QLORA_OK;
+  TRY("choosing the GPU", cudaSetDevice(c->device));
+  current = c->device;
+  return QLORA_OK;
+}
+
+// Returns the sentence on a runtime that finds no GPU.
+int no_gpu(cudaError_t e) {
+  int driver = 0;
+  if (e == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess) {
+    if (driver == 0) return fail(nullptr, QLORA_NO_DEVICE, "no NVIDIA driver is installed");
+    return fail(
+        nullptr, QLORA_NO_DEVICE,
+        "the NVIDIA driver is too old: it runs CUDA up to %d.%d, and these kernels need CUDA "
+        "%d; install driver " OLDEST_DRIVER " or newer",
+        major_of(driver), minor_of(driver), major_of(CUDART_VERSION));
+  }
+  return fail(nullptr, QLORA_NO_DEVICE, "no GPU can be used: %s", cudaGetErrorString(e));
+}
+
+// Refuses a GPU that the kernels have no code for.
+int check_compute(qlora_context* c) {
+  if (c->compute >= kOldestCompute) return QLORA_OK;
+  cudaDeviceProp p;
+  TRY("asking the GPU", cudaGetDeviceProperties(&p, c->device));
+  return fail(
+      c, QLORA_NO_DEVICE,
+      "GPU %d, %s, is of compute capability %d.%d; the kernels need %d.%d or newer (Ampere, "
+      "Ada, Hopper, Blackwell)",
+      c->device, p.name, c->compute / 10, c->compute % 10, kOldestCompute / 10,
+      kOldestCompute % 10);
+}
+
+// Loads every kernel and sets its attributes. The runtime would load a kernel at its first launch,
+// into memory that a plan has by then given away, and a launch would report that this GPU has no
+// code.
+int load_kernels(qlora_context* c) {
+  for (int number = 0; const qlora_kernel* k = kernel_number(number); number++) {
+    cudaFuncAttributes loaded;
+    cudaError_t e = cudaFuncGetAttributes(&loaded, k->function);
+    if (e != cudaSuccess) {
+      cudaGetLastError();
+      return fail(c, QLORA_NO_DEVICE,
+                  "%s cannot be loaded on a GPU of compute capability %d.%d: %s", k->name,
+                  c->compute / 10, c->compute % 10, cudaGetErrorString(e));
+    }
+    if (k->shared_bytes > kDefaultShared) {
+      TRY(k->name, cudaFuncSetAttribute(k->function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        k->shared_bytes));
+    }
+    // Shared memory for as many blocks as registers allow, at the expense of L1.
+    if (k->shared_bytes >= kLargeShared) {
+      TRY(k->name, cudaFuncSetAttribute(k->function, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                        cudaSharedmemCarveoutMaxShared));
+    }
+  }
+  return QLORA_OK;
+}
+
+}  // namespace
 
 Failure* failure(qlora_context* c) { return c->failure; }
-cudaStream_t stream(qlora_context* c) { return c->stream; }
 int processors(qlora_context* c) { return c->processors; }
 int compute(qlora_context* c) { return c->compute; }
 
@@ -81,12 +179,13 @@ int32_t new_check(qlora_context* c, const char* text) {
   return static_cast<int32_t>(c->status.checks.size());
 }
 
-int launched(qlora_context* c, const char* kernel) { return failed(c, cudaGetLastError(), kernel); }
-
-int allow_shared(qlora_context* c, const char* kernel, const void* function, size_t bytes) {
-  TRY(kernel, cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                   static_cast<int>(bytes)));
-  return QLORA_OK;
+int enqueue(qlora_context* c, const char* kernel, const void* function, dim3 grid, dim3 block,
+            size_t shared_bytes, void** arguments) {
+  ENTER();
+  cudaError_t e = cudaLaunchKernel(function, grid, block, arguments, shared_bytes, c->stream);
+  if (e == cudaSuccess) return QLORA_OK;
+  cudaGetLastError();
+  return fail(c, QLORA_ERROR, "at or before %s: %s", kernel, cudaGetErrorString(e));
 }
 
 int upload(qlora_context* c, void* dst, const void* src, int64_t bytes) {
@@ -99,7 +198,7 @@ int device_open(int device, qlora_context** context) {
   cudaError_t e = cudaGetDeviceCount(&count);
   if (e != cudaSuccess) {
     cudaGetLastError();
-    return fail(nullptr, QLORA_NO_DEVICE, "no GPU can be used: %s", cudaGetErrorString(e));
+    return no_gpu(e);
   }
   if (device < 0 || device >= count) {
     return fail(nullptr, QLORA_NO_DEVICE, "there is no GPU %d: this machine has %d", device, count);
@@ -109,24 +208,26 @@ int device_open(int device, qlora_context** context) {
   c->device = device;
   auto open = [&]() -> int {
     ENTER();
-    TRY("making a stream", cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
-    for (cudaEvent_t& m : c->marks) TRY("making an event", cudaEventCreate(&m));
-    for (Staging& s : c->staging) {
-      TRY("pinning memory", cudaMallocHost(&s.data, kStagingBytes));
-      TRY("making an event", cudaEventCreateWithFlags(&s.sent, cudaEventDisableTiming));
-    }
-    TRY("pinning memory", cudaMallocHost(&c->received, sizeof(Failure)));
-    TRY("taking memory", cudaMalloc(&c->failure, sizeof(Failure)));
-    TRY("zeroing memory", cudaMemset(c->failure, 0, sizeof(Failure)));
-    TRY("asking the GPU",
-        cudaDeviceGetAttribute(&c->processors, cudaDevAttrMultiProcessorCount, device));
     int major = 0, minor = 0;
     TRY("asking the GPU",
         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
     TRY("asking the GPU",
         cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
     c->compute = major * 10 + minor;
-    return QLORA_OK;
+    TRY("asking the GPU",
+        cudaDeviceGetAttribute(&c->processors, cudaDevAttrMultiProcessorCount, device));
+    int status = check_compute(c);
+    if (status != QLORA_OK) return status;
+    TRY("making a stream", cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
+    for (cudaEvent_t& m : c->marks) TRY("making an event", cudaEventCreate(&m));
+    for (Staging& s : c->staging) {
+      TRY("pinning memory", cudaMallocHost(&s.data, kStagingBytes));
+      TRY("making an event", cudaEventCreateWithFlags(&s.sent, cudaEventDisableTiming));
+    }
+    TRY("pinning memory", cudaMallocHost(reinterpret_cast<void**>(&c->received), sizeof(Failure)));
+    TRY("taking memory", cudaMalloc(reinterpret_cast<void**>(&c->failure), sizeof(Failure)));
+    TRY("zeroing memory", cudaMemsetAsync(c->failure, 0, sizeof(Failure), c->stream));
+    return load_kernels(c);
   };
   int status = open();
   if (status != QLORA_OK) {
@@ -140,7 +241,7 @@ int device_open(int device, qlora_context** context) {
 
 void device_close(qlora_context* c) {
   if (c == nullptr) return;
-  cudaSetDevice(c->device);
+  enter(c);
   if (c->stream != nullptr) {
     cudaStreamSynchronize(c->stream);
     cudaStreamDestroy(c->stream);
@@ -172,7 +273,7 @@ int device_info(qlora_context* c, qlora_info* info) {
   int driver = 0, runtime = 0;
   TRY("asking for the driver", cudaDriverGetVersion(&driver));
   TRY("asking for the runtime", cudaRuntimeGetVersion(&runtime));
-  std::snprintf(info->name, sizeof info->name, "%s", p.name);
+  std::snprintf(info->name, sizeof info->name, "%.127s", p.name);
   TRY("asking the GPU", cudaDeviceGetPCIBusId(info->bus_id, sizeof info->bus_id, c->device));
   std::snprintf(info->version, sizeof info->version, "driver for CUDA %d.%d, runtime %d.%d",
                 driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
@@ -241,9 +342,13 @@ int device_move(qlora_context* c, void* dst, const void* src, int64_t bytes) {
 
 int device_sync(qlora_context* c) {
   ENTER();
-  TRY("reading the GPU's checks",
-      cudaMemcpyAsync(c->received, c->failure, sizeof(Failure), cudaMemcpyDeviceToHost, c->stream));
-  TRY("waiting for the GPU", cudaStreamSynchronize(c->stream));
+  cudaError_t e =
+      cudaMemcpyAsync(c->received, c->failure, sizeof(Failure), cudaMemcpyDeviceToHost, c->stream);
+  if (e == cudaSuccess) e = cudaStreamSynchronize(c->stream);
+  if (e != cudaSuccess) {
+    c->status.checks.clear();  // no device will report them
+    return failed(c, e, "waiting for the GPU");
+  }
   if (c->received->check != 0) {
     TRY("zeroing memory", cudaMemsetAsync(c->failure, 0, sizeof(Failure), c->stream));
   }

@@ -1,0 +1,141 @@
+// Opens and uses the GPU device on machines that fake/cuda_runtime_api.h describes, and prints "ok
+// name" or "FAIL name: why" for each; programs_test.go reads that.
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "runtime/context.h"
+#include "runtime/device.h"
+#include "runtime/enqueue.h"
+
+namespace {
+
+char stub[3];  // stands for the kernels' host stubs
+const RegisteredKernel small("small", 256, 1 << 10, &stub[0]);
+const RegisteredKernel two_a_processor("two_a_processor", 256, 48 << 10, &stub[1]);
+const RegisteredKernel large("large", 256, 96 << 10, &stub[2]);
+
+fake::Machine& machine() { return fake::machine(); }
+
+void check(const char* name, const std::string& wrong) {
+  std::printf("%s %s%s%s\n", wrong.empty() ? "ok" : "FAIL", name, wrong.empty() ? "" : ": ",
+              wrong.c_str());
+}
+
+std::string expect(bool ok, const std::string& what) { return ok ? "" : what; }
+
+// Opens GPU 0 of the machine, and returns what is wrong with the outcome.
+std::string refused(const std::string& words) {
+  qlora_context* c = nullptr;
+  int status = device_open(0, &c);
+  std::string said = device_error(nullptr);
+  device_close(c);
+  if (status != QLORA_NO_DEVICE) return "status " + std::to_string(status);
+  return expect(said.find(words) != std::string::npos, "said \"" + said + "\", want " + words);
+}
+
+struct Opened {
+  qlora_context* c = nullptr;
+  int status = device_open(0, &c);
+  ~Opened() { device_close(c); }
+};
+
+std::string loads_before_memory_is_asked_for() {
+  Opened o;
+  if (o.status != QLORA_OK) return device_error(nullptr);
+  qlora_info info;
+  if (device_info(o.c, &info) != QLORA_OK) return device_error(o.c);
+  const std::vector<std::string>& log = machine().log;
+  auto asked = std::find(log.begin(), log.end(), "cudaMemGetInfo");
+  auto loaded = std::count(log.begin(), asked, "cudaFuncGetAttributes");
+  return expect(asked != log.end() && loaded == 3, std::to_string(loaded) + " kernels, want 3");
+}
+
+std::string sets_attributes_once() {
+  Opened o;
+  int shared = machine().count("shared"), carveout = machine().count("carveout");
+  if (shared != 1 || carveout != 2) {
+    return std::to_string(shared) + " kernels with much shared memory, want 1; " +
+           std::to_string(carveout) + " carve-outs, want 2";
+  }
+  size_t before = machine().log.size();
+  void* arguments[] = {nullptr};
+  for (int i = 0; i < 5; i++)
+    enqueue(o.c, "large", &stub[2], {1, 1, 1}, {256, 1, 1}, 96 << 10, arguments);
+  return expect(machine().log.size() == before + 5 && machine().count("cudaLaunchKernel") == 5,
+                std::to_string(machine().log.size() - before) + " calls for 5 launches");
+}
+
+std::string drops_checks_of_a_lost_gpu() {
+  Opened o;
+  new_check(o.c, "%d %d %d");
+  machine().errors["cudaStreamSynchronize"] = cudaErrorIllegalAddress;
+  int status = device_sync(o.c);
+  if (status != QLORA_ERROR) return "status " + std::to_string(status);
+  machine().errors.clear();
+  failure(o.c)->check = 1;  // a check that is gone
+  return expect(device_sync(o.c) == QLORA_OK, std::string("said ") + device_error(o.c));
+}
+
+std::string blames_no_single_kernel() {
+  Opened o;
+  machine().errors["cudaLaunchKernel"] = cudaErrorIllegalAddress;
+  void* arguments[] = {nullptr};
+  enqueue(o.c, "small", &stub[0], {1, 1, 1}, {256, 1, 1}, 0, arguments);
+  std::string said = device_error(o.c), want = "at or before small: an illegal memory access";
+  return expect(said.rfind(want, 0) == 0, "said \"" + said + "\"");
+}
+
+std::string tells_full_memory() {
+  Opened o;
+  machine().errors["cudaMalloc"] = cudaErrorMemoryAllocation;
+  void* p;
+  int status = device_allocate(o.c, 1, &p);
+  return expect(status == QLORA_OUT_OF_MEMORY, "status " + std::to_string(status));
+}
+
+}  // namespace
+
+int main() {
+  auto on = [](fake::Machine m) { machine() = std::move(m); };
+  fake::Machine m;
+  m.errors["cudaGetDeviceCount"] = cudaErrorInsufficientDriver;
+  m.driver = 12040;
+  on(m);
+  check("an old driver",
+        refused("runs CUDA up to 12.4, and these kernels need CUDA 13; install driver 580"));
+  m.driver = 0;
+  on(m);
+  check("no driver", refused("no NVIDIA driver is installed"));
+  m.errors["cudaGetDeviceCount"] = cudaErrorNoDevice;
+  on(m);
+  check("no GPU", refused("no GPU can be used"));
+
+  m = {};
+  m.name = "Tesla T4";
+  m.compute = 75;
+  on(m);
+  check("compute capability 7.5",
+        refused("GPU 0, Tesla T4, is of compute capability 7.5; the kernels need 8.0"));
+  m = {};
+  m.errors["cudaFuncGetAttributes"] = cudaErrorNoKernelImageForDevice;
+  on(m);
+  check("a GPU without code", refused("cannot be loaded on a GPU of compute capability 8.0"));
+
+  struct {
+    const char* name;
+    std::string (*run)();
+  } uses[] = {
+      {"loads kernels before memory is asked for", loads_before_memory_is_asked_for},
+      {"sets attributes once", sets_attributes_once},
+      {"drops checks of a lost GPU", drops_checks_of_a_lost_gpu},
+      {"blames no single kernel", blames_no_single_kernel},
+      {"tells full memory", tells_full_memory},
+  };
+  for (auto& use : uses) {
+    on({});
+    check(use.name, use.run());
+  }
+}
