@@ -24,7 +24,7 @@ func (op *Zero) declare(c *contract) {
 func (*Copy) Name() string { return "copy" }
 
 func (op *Copy) declare(c *contract) {
-	all := []DType{F32, BF16, F16, I32, I64, U8}
+	all := []DType{F32, BF16, F16, I32, U8}
 	c.reads("Src", op.Src, form{any: true, view: true, types: typesOf(all...)})
 	c.writes("Dst", op.Dst, matrix(op.Src.Rows, op.Src.Cols, all...).asView())
 	isFloat := func(t Tensor) bool { return slices.Contains(floats, t.DType) }
