@@ -9,7 +9,6 @@ import "C"
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"time"
 	"unsafe"
 
@@ -28,8 +27,8 @@ const (
 // A message is what a rank says while others wait.
 type message struct {
 	Kind     kind
-	Sequence uint64   // the number of the sender's call
-	Error    *failure `json:",omitempty"`
+	Sequence uint64          // the number of the sender's call
+	Error    *groups.Failure `json:",omitempty"`
 }
 
 type kind int
@@ -39,60 +38,6 @@ const (
 	answer
 	farewell // the group has ended
 )
-
-// A failure is an error as it travels.
-type failure struct {
-	Rank, Other int
-	Call, Their string
-	Ranks       []int
-	After       time.Duration
-	Text        string
-	Kind        int
-}
-
-const (
-	failed = iota
-	absent
-	mixed
-)
-
-// maxNamed bounds the ranks that a message names.
-const maxNamed = 64
-
-// pack returns an error of this rank as it travels.
-func (g *Group) pack(err error) *failure {
-	var gone *groups.AbsentError
-	var other *groups.MixedError
-	var ended *groups.AbortedError
-	switch {
-	case errors.As(err, &ended):
-		return &failure{Kind: failed, Rank: ended.Rank, Text: clip(ended.Cause.Error())}
-	case errors.As(err, &gone):
-		return &failure{Kind: absent, Call: gone.Call, Ranks: gone.Ranks[:min(len(gone.Ranks), maxNamed)], After: gone.After}
-	case errors.As(err, &other):
-		return &failure{Kind: mixed, Rank: other.Rank, Other: other.Other, Call: other.Call, Their: other.Their}
-	}
-	return &failure{Kind: failed, Rank: g.Rank(), Text: clip(err.Error())}
-}
-
-func (f *failure) unpack() error {
-	switch f.Kind {
-	case absent:
-		return &groups.AbsentError{Call: f.Call, Ranks: f.Ranks, After: f.After}
-	case mixed:
-		return &groups.MixedError{Rank: f.Rank, Other: f.Other, Call: f.Call, Their: f.Their}
-	}
-	return &groups.AbortedError{Rank: f.Rank, Cause: errors.New(f.Text)}
-}
-
-// clip shortens a text so that its JSON fits in a message.
-func clip(text string) string {
-	const most = messageBytes / 8
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return text
-}
 
 // listen receives what other ranks have said. It returns the error that has ended the
 // group.
@@ -113,7 +58,7 @@ func (g *Group) listen() error {
 				g.heard[from] = m
 			case farewell:
 				if m.Error != nil {
-					return g.endBy(m.Error.unpack())
+					return g.endBy(m.Error.Unpack())
 				}
 			}
 		}
@@ -229,7 +174,7 @@ func (g *Group) end(err error) error {
 	}
 	for to := range g.Size() {
 		if to != g.Rank() {
-			g.say(to, message{Kind: farewell, Sequence: g.sequence, Error: g.pack(err)})
+			g.say(to, message{Kind: farewell, Sequence: g.sequence, Error: groups.Pack(err, g.Rank())})
 		}
 	}
 	g.flush()
@@ -261,9 +206,4 @@ func (g *Group) ended() error {
 }
 
 // Abort tells the other ranks that this one has failed.
-func (g *Group) Abort(err error) {
-	if _, ok := errors.AsType[*groups.AbortedError](err); !ok {
-		err = &groups.AbortedError{Rank: g.Rank(), Cause: err}
-	}
-	_ = g.end(err)
-}
+func (g *Group) Abort(err error) { _ = g.end(groups.Aborted(err, g.Rank())) }
