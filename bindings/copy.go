@@ -17,7 +17,7 @@ type Copy struct {
 func (*Zero) Name() string { return "zero" }
 
 func (op *Zero) declare(c *contract) {
-	c.writes("T", op.T, form{any: true, types: typesOf(F32, BF16, F16, I32, U8)})
+	c.writes("T", op.T, form{any: true, types: typesOf(F32, BF16, F16, I32, I64, U8)})
 }
 
 // Name returns "copy".

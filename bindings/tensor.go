@@ -15,12 +15,13 @@ const (
 	F16
 	U8
 	I32
+	I64
 )
 
 var dtypes = [...]struct {
 	name string
 	size int64
-}{F32: {"F32", 4}, BF16: {"BF16", 2}, F16: {"F16", 2}, U8: {"U8", 1}, I32: {"I32", 4}}
+}{F32: {"F32", 4}, BF16: {"BF16", 2}, F16: {"F16", 2}, U8: {"U8", 1}, I32: {"I32", 4}, I64: {"I64", 8}}
 
 // String returns safetensors' name of the type.
 func (d DType) String() string { return dtypes[d].name }

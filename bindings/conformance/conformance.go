@@ -103,6 +103,7 @@ var groups = []struct {
 	{"Clamp", []bindings.Operation{&bindings.Clamp{}, &bindings.ClampBackward{}}, runClamp},
 	{"HeadLoss", []bindings.Operation{&bindings.HeadLoss{}}, runHeadLoss},
 	{"Preference", []bindings.Operation{&bindings.LogProbs{}, &bindings.Preference{}}, runPreference},
+	{"Fold", []bindings.Operation{&bindings.Fold{}, &bindings.Unfold{}, &bindings.Round{}}, runFold},
 	{"GradNorm", []bindings.Operation{&bindings.GradNorm{}}, runGradNorm},
 	{"Optimize", []bindings.Operation{&bindings.Optimize{}}, runOptimize},
 	{"Copy", []bindings.Operation{&bindings.Copy{}, &bindings.Zero{}}, runCopy},

@@ -81,6 +81,16 @@ func (f *fixture) ints(name string, x []int32) *operand {
 	return o
 }
 
+// longs declares a vector of 64-bit integers.
+func (f *fixture) longs(name string, x []int64) *operand {
+	o := f.declare(name, bindings.I64, 1, len(x))
+	o.initial = make([]byte, 8*len(x))
+	for i, v := range x {
+		binary.LittleEndian.PutUint64(o.initial[8*i:], uint64(v))
+	}
+	return o
+}
+
 // bytes declares a vector of bytes.
 func (f *fixture) bytes(name string, x []byte) *operand {
 	o := f.declare(name, bindings.U8, 1, len(x))

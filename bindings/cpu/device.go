@@ -115,7 +115,7 @@ func f32(t bindings.Tensor) []float32 {
 	return elements[float32](t)
 }
 
-func elements[T float32 | uint16 | uint8 | int32](t bindings.Tensor) []T {
+func elements[T float32 | uint16 | uint8 | int32 | int64](t bindings.Tensor) []T {
 	if t.Len() == 0 {
 		return nil
 	}

@@ -9,7 +9,7 @@ package cuda
 #include "qlora.h"
 
 // Go's build cache does not see the header: a new version must change this file.
-_Static_assert(QLORA_ABI == 5, "write the version of qlora.h here");
+_Static_assert(QLORA_ABI == 6, "write the version of qlora.h here");
 
 // Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
@@ -58,6 +58,7 @@ KERNEL(preference, preference)
 KERNEL(scale_columns, scale_columns)
 KERNEL(sum_rows, sum_rows)
 KERNEL(copy, copy)
+KERNEL(fixed_point, fixed_point)
 KERNEL(grad_norm, grad_norm)
 KERNEL(optimize, optimize)
 */
@@ -112,6 +113,7 @@ type (
 	scaleColumns     = C.qlora_scale_columns
 	sumRows          = C.qlora_sum_rows
 	convert          = C.qlora_copy
+	fixedPoint       = C.qlora_fixed_point
 	gradNorm         = C.qlora_grad_norm
 	optimize         = C.qlora_optimize
 )
@@ -136,6 +138,10 @@ const (
 	ruleAdamW = C.QLORA_ADAMW
 	ruleLion  = C.QLORA_LION
 	ruleSGD   = C.QLORA_SGD
+
+	stepFold   = C.QLORA_FOLD
+	stepUnfold = C.QLORA_UNFOLD
+	stepRound  = C.QLORA_ROUND
 
 	// paramPiece is the number of elements of a parameter per block.
 	paramPiece = C.QLORA_PIECE
@@ -337,6 +343,8 @@ func (c context) launch(name string, op any) error {
 		code = C.call_sum_rows(t, h, op)
 	case *convert:
 		code = C.call_copy(t, h, op)
+	case *fixedPoint:
+		code = C.call_fixed_point(t, h, op)
 	case *gradNorm:
 		code = C.call_grad_norm(t, h, op)
 	case *optimize:

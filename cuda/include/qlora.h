@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 5
+#define QLORA_ABI 6
 
 enum {
   QLORA_OK = 0,
@@ -392,6 +392,19 @@ typedef struct {
   qlora_tensor table;
 } qlora_optimize;
 
+enum { QLORA_FOLD, QLORA_UNFOLD, QLORA_ROUND };
+
+// A step of gradients in fixed point, see bindings.Fold. Of a parameter it reads n, grad, which
+// fold, unfold and round all write, and m, its int64 sums (not for round).
+typedef struct {
+  const qlora_param* params;
+  int32_t count;
+  int32_t step;
+  float limit;
+  int64_t* mark;       // NULL for round
+  qlora_tensor table;  // as qlora_optimize's
+} qlora_fixed_point;
+
 // out = [norm, factor] of all gradients as one vector, see bindings.GradNorm.
 typedef struct {
   const qlora_param* params;
@@ -487,6 +500,7 @@ typedef struct {
   int (*scale_columns)(qlora_context*, const qlora_scale_columns*);
   int (*sum_rows)(qlora_context*, const qlora_sum_rows*);
   int (*copy)(qlora_context*, const qlora_copy*);
+  int (*fixed_point)(qlora_context*, const qlora_fixed_point*);
   int (*grad_norm)(qlora_context*, const qlora_grad_norm*);
   int (*optimize)(qlora_context*, const qlora_optimize*);
 } qlora_api;

@@ -29,5 +29,6 @@ int preference(qlora_context*, const qlora_preference*);
 int scale_columns(qlora_context*, const qlora_scale_columns*);
 int sum_rows(qlora_context*, const qlora_sum_rows*);
 int copy(qlora_context*, const qlora_copy*);
+int fixed_point(qlora_context*, const qlora_fixed_point*);
 int grad_norm(qlora_context*, const qlora_grad_norm*);
 int optimize(qlora_context*, const qlora_optimize*);

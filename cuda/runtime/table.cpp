@@ -50,6 +50,7 @@ const qlora_api& table() {
       scale_columns,
       sum_rows,
       copy,
+      fixed_point,
       grad_norm,
       optimize,
   };
