@@ -114,8 +114,9 @@ var groups = []struct {
 // multiplying are the groups of operations that multiply matrices.
 var multiplying = []string{"Project", "RowNorms", "Attend", "HeadLoss"}
 
-// RunSome runs the chosen rows.
-func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
+// RunSome runs the chosen rows. It reports whether the test's -run pattern skipped none.
+func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) (whole bool) {
+	whole = true
 	s := &suite{dev: dev, most: choice.Elements, ran: map[string]bool{}, missing: map[string]bool{}}
 	held := map[string]bool{}
 	for _, g := range groups {
@@ -131,9 +132,15 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 			s.tol.Stored = max(tol.Stored, tol.Split)
 		}
 		s.asked, s.begun = 0, 0
-		t.Run(g.name, func(t *testing.T) { g.run(t, s) })
+		begun := false
+		t.Run(g.name, func(t *testing.T) {
+			begun = true
+			g.run(t, s)
+		})
+		whole = whole && begun
 		t.Logf("%s: %d rows", g.name, s.rows-before)
 		if s.begun < s.asked {
+			whole = false
 			continue // the test's -run pattern skipped some
 		}
 		for _, op := range g.operations {
@@ -153,6 +160,7 @@ func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) {
 			t.Errorf("the suite has no rows for %q", name)
 		}
 	}
+	return whole
 }
 
 type suite struct {
@@ -160,6 +168,7 @@ type suite struct {
 	tol  Tolerances
 	most int // maximum elements of a row; 0: any number
 	rows int // completed rows
+	bits Bits
 
 	asked, begun int             // rows of a group, and those not skipped
 	ran, missing map[string]bool // names of operations
@@ -183,7 +192,7 @@ func (s *suite) row(t *testing.T, name string, run func(*fixture)) {
 		})
 		f := &fixture{
 			t: t, suite: s, dev: s.dev, tol: s.tol, act: s.dev.Info().Activation,
-			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1)), most: s.most,
+			mem: bindings.NewMemory(), rng: rand.New(rand.NewPCG(seed, 1)), most: s.most, row: name,
 		}
 		run(f)
 	})

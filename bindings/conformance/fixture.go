@@ -22,6 +22,7 @@ type fixture struct {
 	mem      *bindings.Memory
 	rng      *rand.Rand
 	most     int // maximum elements of all operands; 0: any number
+	row      string
 	operands []*operand
 }
 
@@ -157,7 +158,7 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 	for _, o := range overwritten {
 		writes[o] = true
 	}
-	for _, o := range f.operands {
+	for number, o := range f.operands {
 		got := make([]byte, o.guarded.Bytes())
 		f.need(f.dev.Read(got, o.guarded))
 		for i, b := range got[o.Bytes():] {
@@ -171,6 +172,9 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 				f.t.Errorf("%s: byte %d changed, but is not an output", o.name, i)
 				break
 			}
+		}
+		if o.output || writes[o] {
+			f.suite.bits.same(f.t, f.row, number, o, got[:o.Bytes()])
 		}
 	}
 }

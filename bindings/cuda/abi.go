@@ -14,7 +14,7 @@ _Static_assert(QLORA_ABI == 6, "write the version of qlora.h here");
 // Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
 
-static int call_open(const qlora_api *t, int device, qlora_context **c) { return t->open(device, c); }
+static int call_open(const qlora_api *t, int device, const qlora_options *o, qlora_context **c) { return t->open(device, o, c); }
 static void call_close(const qlora_api *t, qlora_context *c) { t->close(c); }
 static const char *call_error(const qlora_api *t, qlora_context *c) { return t->error(c); }
 static int call_info(const qlora_api *t, qlora_context *c, qlora_info *i) { return t->info(c, i); }
@@ -29,6 +29,9 @@ static int call_mark(const qlora_api *t, qlora_context *c, int which) { return t
 static int call_elapsed(const qlora_api *t, qlora_context *c, float *ms) { return t->elapsed(c, ms); }
 static int call_extents(const qlora_api *t, qlora_context *c, const qlora_extent *list, int32_t n) { return t->extents(c, list, n); }
 static int call_schedule(const qlora_api *t, qlora_context *c, uint64_t seed) { return t->schedule(c, seed); }
+
+static const qlora_kernel *call_kernel(const qlora_api *t, int n) { return t->kernel(n); }
+static int call_counts(const qlora_api *t, qlora_context *c, int n, qlora_counts *to) { return t->counts(c, n, to); }
 
 #define KERNEL(name, type) \
 	static int call_##name(const qlora_api *t, qlora_context *c, const qlora_##type *op) { return t->name(c, op); }
@@ -188,11 +191,15 @@ type context struct {
 	handle *C.qlora_context
 }
 
-// open opens device number n. The caller must lock the thread, because the text of an
-// error is per thread.
-func (l *library) open(n int) (context, error) {
+// open opens a device. The caller must lock the thread, because the text of an error is
+// per thread.
+func (l *library) open(o Options) (context, error) {
 	handle := new(*C.qlora_context)
-	code := C.call_open(l.table, C.int(n), handle)
+	variant := C.CString(o.Variant)
+	defer C.free(unsafe.Pointer(variant))
+	code := C.call_open(l.table, C.int(o.Number), &C.qlora_options{
+		variant: variant, processors: i32(o.Processors), compute: i32(o.Compute), counting: flag(o.Counting),
+	}, handle)
 	c := context{library: l, handle: *handle}
 	return c, c.failed("open", code)
 }
@@ -284,6 +291,26 @@ func (c context) allow(list []extent) error {
 		defer C.free(unsafe.Pointer(all[i].name))
 	}
 	return c.failed("extents", C.call_extents(c.table, c.handle, &all[0], C.int32_t(len(all))))
+}
+
+// counts returns the counts of all kernels.
+func (c context) counts() ([]Counts, error) {
+	var all []Counts
+	for n := C.int(0); ; n++ {
+		k := C.call_kernel(c.table, n)
+		if k == nil {
+			return all, nil
+		}
+		var of C.qlora_counts
+		if err := c.failed("counts", C.call_counts(c.table, c.handle, n, &of)); err != nil {
+			return nil, err
+		}
+		all = append(all, Counts{
+			Kernel: C.GoString(k.name), Launches: int64(of.launches),
+			SharedAccesses: int64(of.shared_accesses), Wavefronts: int64(of.wavefronts), LeastWavefronts: int64(of.least_wavefronts),
+			GlobalAccesses: int64(of.global_accesses), SectorsRead: int64(of.sectors_read), SectorsWritten: int64(of.sectors_written), LeastSectors: int64(of.least_sectors),
+		})
+	}
 }
 
 // launch enqueues a kernel: op is a pointer to its struct.

@@ -15,6 +15,17 @@ type Options struct {
 	Emulated bool   // run the kernels on the CPU, sequentially and with checks
 	Number   int    // number of the GPU
 	Library  string // path of the library of kernels; "": the one that is found
+
+	// Variant, for tests, is a part of kernels' names: among kernels that compute the same,
+	// the one with it in its name runs for every shape. "128x256" is a tile of products,
+	// "elements" are the kernels for operands that are not aligned, "general" the instances
+	// with every feature. "": the fastest for the shape.
+	Variant string
+	// Processors and Compute are the multiprocessors and the compute capability (90 for
+	// sm_90) that the emulator takes itself for. 0: 16, and 80. A GPU has its own.
+	Processors, Compute int
+	// Counting makes the emulator count accesses to memory: see Counts.
+	Counting bool
 }
 
 // Device is a GPU, or its emulator, as a bindings.Device.
@@ -48,7 +59,7 @@ func New(opts Options) (*Device, error) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if d.context, err = lib.open(opts.Number); err != nil {
+	if d.context, err = lib.open(opts); err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	if err := d.prepare(); err != nil {

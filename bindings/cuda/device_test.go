@@ -1,52 +1,14 @@
 package cuda_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
-	"qlora/bindings/conformance"
 	"qlora/bindings/cuda"
 	"qlora/bindings/cuda/cudatest"
 )
-
-// small is the maximum number of elements of rows that run in every order of blocks and
-// threads.
-const small = 1 << 17
-
-// TestConformance runs the suite on the emulator, which reports accesses that a GPU would
-// silently get wrong: all rows in ascending order of blocks and threads, small rows also
-// in other orders.
-func TestConformance(t *testing.T) {
-	for _, c := range []struct {
-		schedule uint64
-		choice   conformance.Choice
-	}{
-		{0, conformance.Choice{}},
-		{1, conformance.Choice{Elements: small}},
-		{20240229, conformance.Choice{Elements: small}},
-	} {
-		t.Run(fmt.Sprintf("schedule %d", c.schedule), func(t *testing.T) {
-			d := cudatest.Emulator(t)
-			require.NoError(t, d.Schedule(c.schedule))
-			conformance.RunSome(t, d, conformance.BFloat16, c.choice)
-		})
-	}
-}
-
-// TestConformanceOnGPU runs the suite on a GPU.
-func TestConformanceOnGPU(t *testing.T) {
-	conformance.Run(t, cudatest.GPU(t), conformance.BFloat16)
-}
-
-// TestWeightsInChunks decodes weights 128 rows or columns at a time.
-func TestWeightsInChunks(t *testing.T) {
-	d := cudatest.Emulator(t)
-	d.SetDecoded(1)
-	conformance.RunSome(t, d, conformance.BFloat16, conformance.Choice{Operations: []string{"Project", "HeadLoss"}, Elements: small})
-}
 
 // TestDeviceErrors checks the errors that callers distinguish, and the messages of others.
 func TestDeviceErrors(t *testing.T) {

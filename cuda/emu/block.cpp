@@ -27,6 +27,7 @@ bool Block::run(const Launch& launch, Index index) {
   running = this;
   schedule_loop();
   running = nullptr;
+  if (launch.counting) counts_ = traffic_.finish();
   return !failed_;
 }
 
@@ -68,6 +69,7 @@ void Block::start(const Launch& launch, Index index) {
   shared_ = arena_.data() + (kSharedAlignment - base % kSharedAlignment) % kSharedAlignment;
   std::memset(shared_, kPoison, launch.shared_bytes);
   clocks_.start(static_cast<int>((n + 31) / 32));
+  if (launch.counting) traffic_.start(static_cast<int>((n + 31) / 32));
   shadow_.start(launch.shared_bytes);
 }
 
@@ -157,13 +159,42 @@ void Block::fault(const char* format, ...) {
 
 // ---- barriers -------------------------------------------------------------------------------
 
-void Block::barrier(int id, int threads, bool wait) {
+namespace {
+// Returns the place as "file.cu:12".
+std::string text_of(Place at) {
+  std::string file = at.file == nullptr ? "" : at.file;
+  return file.substr(file.rfind('/') + 1) + ":" + std::to_string(at.line);
+}
+}  // namespace
+
+// Barriers are of whole warps: lanes of one that come to different barriers, or at different places
+// to one, are a fault. A lane may be ahead of others by barriers that it does not wait at.
+void Block::come_together(int id, int threads, Place at) {
+  uint32_t lane = 1u << thread_->number % 32;
+  Warp& warp = warps_[thread_->number / 32];
+  auto a = warp.arrivals.begin();
+  while (a != warp.arrivals.end() && (a->come & lane) != 0) ++a;
+  if (a == warp.arrivals.end()) {
+    warp.arrivals.push_back({at, id, threads, lane});
+    a = warp.arrivals.end() - 1;
+  } else if (a->id != id || a->threads != threads || !(a->at == at)) {
+    fault("comes to barrier %d at %s, while other lanes of its warp have come to barrier %d at %s",
+          id, text_of(at).c_str(), a->id, text_of(a->at).c_str());
+  }
+  a->come |= lane;
+  if ((a->come | warp.returned) != warp.lanes) return;
+  warp.arrivals.erase(a);
+  if (launch_->counting) traffic_.meet(static_cast<int>(thread_->number / 32));
+}
+
+void Block::barrier(int id, int threads, bool wait, Place at) {
   if (id < 0 || id > 15) fault("there is no barrier %d", id);
   if (threads % 32 != 0) fault("barrier %d of %d threads, which are no whole warps", id, threads);
   Barrier& b = barriers_[id];
   if (b.arrived > 0 && b.expected != threads) {
     fault("barrier %d of %d threads, while others came for %d", id, threads, b.expected);
   }
+  come_together(id, threads, at);
   b.expected = threads;
   b.arrived++;
   clocks_.arrive(static_cast<int>(thread_->number / 32), &b.gathered);
@@ -198,20 +229,24 @@ void Block::release_whole() {
   if (b.arrived > 0 && b.expected == 0 && b.arrived >= static_cast<int>(alive_)) open(&b);
 }
 
-Block::Meeting* Block::meeting(Warp* warp, uint32_t mask, const char* doing) {
+Block::Meeting* Block::meeting(Warp* warp, uint32_t mask, const char* doing, Place at) {
   for (Meeting& m : warp->meetings) {
     if ((m.mask & mask) == 0) continue;
     if (m.mask != mask || m.doing != doing) {
       fault("%s by the lanes %#x, while others wait in %s by %#x", doing, mask, m.doing, m.mask);
     }
+    if (!(m.at == at)) {
+      fault("%s at %s, while other lanes of its warp are at %s", doing, text_of(at).c_str(),
+            text_of(m.at).c_str());
+    }
     return &m;
   }
-  warp->meetings.push_back({doing, mask});
+  warp->meetings.push_back({doing, at, mask});
   return &warp->meetings.back();
 }
 
 void Block::meet(uint32_t mask, const char* doing, void* operands, WarpOperation operation,
-                 bool orders_memory) {
+                 bool orders_memory, Place at) {
   uint32_t lane = thread_->number % 32, first = thread_->number - lane;
   Warp& warp = warps_[thread_->number / 32];
   mask &= warp.lanes;
@@ -219,7 +254,7 @@ void Block::meet(uint32_t mask, const char* doing, void* operands, WarpOperation
   if ((mask & warp.returned) != 0) {
     fault("%s: lanes %#x of the mask have returned", doing, mask & warp.returned);
   }
-  Meeting* m = meeting(&warp, mask, doing);
+  Meeting* m = meeting(&warp, mask, doing, at);
   m->operands[lane] = operands;
   m->come |= 1u << lane;
   if (m->come != mask) {
@@ -228,6 +263,9 @@ void Block::meet(uint32_t mask, const char* doing, void* operands, WarpOperation
     thread_->doing = doing;
     yield();
     return;
+  }
+  if (launch_->counting && (mask | warp.returned) == warp.lanes) {
+    traffic_.meet(static_cast<int>(thread_->number / 32));
   }
   if (operation != nullptr) operation(m->operands, mask);
   if (orders_memory) clocks_.meet(static_cast<int>(thread_->number / 32));
@@ -312,17 +350,24 @@ void Block::touch(uintptr_t a, size_t size, Access kind) {
         other % g.x, other / g.x % g.y, other / (g.x * g.y));
 }
 
-void Block::check(const void* address, size_t size, Access kind) {
+void Block::count_shared(const uintptr_t (&addresses)[32], uint32_t mask, size_t size) {
+  if (launch_->counting) traffic_.shared(addresses, mask, size);
+}
+
+void Block::check(const void* address, size_t size, Access kind, const void* code) {
   auto a = reinterpret_cast<uintptr_t>(address);
   if (thread_->stack_begin <= a && a < thread_->stack_end) return;
   const char* verb = kind == Access::write ? "writes" : "reads";
+  Actor me = actor();
   if (is_shared(a)) {
     check_shared(address, size, kind, verb);
+    if (launch_->counting) traffic_.shared(me.warp, me.lane, code, a, size);
     return;
   }
   if (launch_->memory->find(a, size, &thread_->extent_hint) != nullptr) {
     if (a % size != 0) fault("%s %zu bytes at an address that is no multiple of it", verb, size);
     touch(a, size, kind);
+    if (launch_->counting) traffic_.global(me.warp, me.lane, code, a, size, kind);
     return;
   }
   // Besides device memory, a kernel reads the library's constants and its arguments.
@@ -338,7 +383,7 @@ void Block::check(const void* address, size_t size, Access kind) {
 
 // ---- asynchronous copies --------------------------------------------------------------------
 
-void Block::copy_async(void* shared, const void* from, int size, int bytes) {
+void Block::copy_async(void* shared, const void* from, int size, int bytes, const void* code) {
   auto a = reinterpret_cast<uintptr_t>(shared), begin = reinterpret_cast<uintptr_t>(shared_);
   if (bytes < 0 || bytes > size) fault("copies %d of %d bytes", bytes, size);
   if (a < begin || a + size > begin + launch_->shared_bytes) {
@@ -351,12 +396,20 @@ void Block::copy_async(void* shared, const void* from, int size, int bytes) {
     if (s % size != 0) fault("copies %d bytes from an address that is no multiple of it", size);
     size_t* hint = &thread_->extent_hint;
     if (launch_->memory->find(s, static_cast<size_t>(bytes), hint) == nullptr) {
-      check(from, static_cast<size_t>(bytes), Access::read);  // reports the nearest allocation
+      // Reports the nearest allocation.
+      check(from, static_cast<size_t>(bytes), Access::read, code);
     }
     touch(s, static_cast<size_t>(bytes), Access::read);
   }
-  Actor other{};
-  explain(shadow_.depart(a - begin, size, actor(), clocks_, &other), other, a, size, "copies to");
+  Actor me = actor(), other{};
+  explain(shadow_.depart(a - begin, size, me, clocks_, &other), other, a, size, "copies to");
+  if (launch_->counting) {
+    traffic_.shared(me.warp, me.lane, code, a, size);
+    if (bytes > 0) {
+      traffic_.global(me.warp, me.lane, code, reinterpret_cast<uintptr_t>(from), size,
+                      Access::read);
+    }
+  }
   Copy c{static_cast<char*>(shared), static_cast<const char*>(from), size, bytes};
   std::memset(c.to, kPoison, size);
   if (launch_->eager) {

@@ -10,6 +10,7 @@
 #include "emu/fiber.h"
 #include "emu/memory.h"
 #include "emu/races.h"
+#include "emu/traffic.h"
 
 namespace emu {
 
@@ -28,7 +29,8 @@ struct Launch {
   Memory* memory;
   uint32_t number;  // of the launch
   Schedule schedule;
-  bool eager;  // cp.async copies at once; a missing wait is still detected
+  bool eager;     // cp.async copies at once; a missing wait is still detected
+  bool counting;  // of memory accesses
 };
 
 enum class State : uint8_t { ready, at_barrier, in_warp, returned };
@@ -62,16 +64,22 @@ class Block {
   // Runs one block. Returns false if it failed; error() has the message.
   bool run(const Launch& launch, Index index);
   const std::string& error() const { return error_; }
+  // Of the last run, if the launch counts.
+  const Counts& counts() const { return counts_; }
 
   // Below, called by the block's threads (see current()).
   [[noreturn]] void fault(const char* format, ...) __attribute__((format(printf, 2, 3)));
-  void barrier(int id, int threads, bool wait);
+  // `at`: all lanes of a warp execute the barrier, or an operation that has a place, there.
+  void barrier(int id, int threads, bool wait, Place at);
   void meet(uint32_t mask, const char* doing, void* operands, WarpOperation operation,
-            bool orders_memory);
-  void check(const void* address, size_t size, Access kind);
+            bool orders_memory, Place at = {});
+  // An access by the instruction at `code`.
+  void check(const void* address, size_t size, Access kind, const void* code);
   // Like check, for operands that the hardware reads only from shared memory.
   void check_shared(const void* address, size_t size, Access kind, const char* what);
-  void copy_async(void* shared, const void* from, int size, int bytes);
+  void copy_async(void* shared, const void* from, int size, int bytes, const void* code);
+  // Counts an access to shared memory by lanes of the current warp at once.
+  void count_shared(const uintptr_t (&addresses)[32], uint32_t mask, size_t size);
   void async_commit();
   void async_wait(int pending);
 
@@ -89,15 +97,24 @@ class Block {
   // Lanes of a warp that wait for each other; disjoint masks meet separately.
   struct Meeting {
     const char* doing;
+    Place at;
     uint32_t mask, come = 0;
     void* operands[32] = {};
+  };
+  // A barrier that some lanes of a warp have come to: the others must come to the same.
+  struct Arrival {
+    Place at;
+    int id, threads;
+    uint32_t come;
   };
   struct Warp {
     uint32_t lanes = 0, returned = 0;
     std::vector<Meeting> meetings;
+    std::vector<Arrival> arrivals;
   };
   void start(const Launch& launch, Index index);
-  Meeting* meeting(Warp* warp, uint32_t mask, const char* doing);
+  Meeting* meeting(Warp* warp, uint32_t mask, const char* doing, Place at);
+  void come_together(int id, int threads, Place at);
   void schedule_loop();
   bool run_thread(uint32_t number);
   bool run_warp(uint32_t warp, bool descending);
@@ -130,6 +147,8 @@ class Block {
   char* shared_ = nullptr;
   Clocks clocks_;
   Shadow shadow_;
+  Traffic traffic_;
+  Counts counts_;
   std::mt19937_64 random_;
   std::string error_;
   bool failed_ = false;

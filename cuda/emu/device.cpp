@@ -17,7 +17,9 @@ Index grid_size() {
   return {d.x, d.y, d.z};
 }
 void* shared() { return current()->shared(); }
-void barrier(int id, int threads, bool wait) { current()->barrier(id, threads, wait); }
+void barrier(int id, int threads, bool wait, Place at) {
+  current()->barrier(id, threads, wait, at);
+}
 
 void warp_barrier(uint32_t mask) { current()->meet(mask, "__syncwarp", nullptr, nullptr, true); }
 
@@ -73,30 +75,32 @@ uint32_t ballot(uint32_t mask, bool predicate) {
 namespace {
 
 template <class T>
-T load(const void* from) {
-  current()->check(from, sizeof(T), Access::read);
+T load(const void* from, const void* code) {
+  current()->check(from, sizeof(T), Access::read, code);
   T x;
   std::memcpy(&x, from, sizeof x);
   return x;
 }
 
 template <class T>
-void store(void* to, const T& x) {
-  current()->check(to, sizeof(T), Access::write);
+void store(void* to, const T& x, const void* code) {
+  current()->check(to, sizeof(T), Access::write, code);
   std::memcpy(to, &x, sizeof x);
 }
 
 }  // namespace
 
-uint4 load128(const void* from) { return load<uint4>(from); }
-uint2 load64(const void* from) { return load<uint2>(from); }
-uint32_t load32(const void* from) { return load<uint32_t>(from); }
-void store128(void* to, uint4 x) { store(to, x); }
-void store64(void* to, uint2 x) { store(to, x); }
-void store32(void* to, uint32_t x) { store(to, x); }
+// The instruction is the kernel's call.
+#define CODE __builtin_return_address(0)
+uint4 load128(const void* from) { return load<uint4>(from, CODE); }
+uint2 load64(const void* from) { return load<uint2>(from, CODE); }
+uint32_t load32(const void* from) { return load<uint32_t>(from, CODE); }
+void store128(void* to, uint4 x) { store(to, x, CODE); }
+void store64(void* to, uint2 x) { store(to, x, CODE); }
+void store32(void* to, uint32_t x) { store(to, x, CODE); }
 
 void copy_async(void* shared, const void* from, int size, int bytes) {
-  current()->copy_async(shared, from, size, bytes);
+  current()->copy_async(shared, from, size, bytes, CODE);
 }
 void async_commit() { current()->async_commit(); }
 void async_wait(int pending) { current()->async_wait(pending); }

@@ -43,6 +43,18 @@ struct Index {
   uint32_t x, y, z;
 };
 
+// A place in a kernel's source. As the default of a parameter, here() is the caller's.
+struct Place {
+  const char* file = nullptr;
+  int line = 0;
+  static constexpr Place here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+  bool operator==(const Place& other) const {
+    return line == other.line && (file == other.file || std::strcmp(file, other.file) == 0);
+  }
+};
+
 // Constant during a thread's lifetime: the compiler may cache them.
 Index thread_index() __attribute__((const));
 Index block_index() __attribute__((const));
@@ -53,8 +65,8 @@ Index grid_size() __attribute__((const));
 void* shared() __attribute__((const));
 
 // A barrier of `threads` threads of the block (0: all that have not returned). With wait false the
-// thread arrives without waiting.
-void barrier(int id, int threads, bool wait);
+// thread arrives without waiting. All lanes of a warp execute it at one place.
+void barrier(int id, int threads, bool wait, Place at);
 // A barrier of the lanes in mask that orders their memory accesses.
 void warp_barrier(uint32_t mask);
 // Returns the value of lane `from`; that of a lane outside the mask is poison.
@@ -72,7 +84,7 @@ uint16_t float_to_half(float f);
 #define blockDim (emu::block_size())
 #define gridDim (emu::grid_size())
 
-inline void __syncthreads() { emu::barrier(0, 0, true); }
+inline void __syncthreads(emu::Place at = emu::Place::here()) { emu::barrier(0, 0, true, at); }
 inline void __syncwarp(uint32_t mask = 0xffffffffu) { emu::warp_barrier(mask); }
 
 namespace emu {

@@ -29,8 +29,8 @@ Machine::~Machine() {
 std::string Machine::run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                          void (*body)(const void*), const void* arguments, size_t argument_bytes) {
   std::unique_lock<std::mutex> lock(mutex_);
-  Launch launch{kernel,         grid,    block,       shared_bytes, body, arguments,
-                argument_bytes, &memory, ++launches_, schedule,     eager};
+  Launch launch{kernel,         grid,    block,       shared_bytes, body,  arguments,
+                argument_bytes, &memory, ++launches_, schedule,     eager, counting};
   order_.resize(uint64_t{grid.x} * grid.y * grid.z);
   std::iota(order_.begin(), order_.end(), uint64_t{0});
   if (schedule == 1) std::reverse(order_.begin(), order_.end());
@@ -40,6 +40,7 @@ std::string Machine::run(const char* kernel, dim3 grid, dim3 block, size_t share
   launch_ = &launch;
   next_ = 0;
   error_.clear();
+  counts_ = {};
   begin_.notify_all();
   end_.wait(lock, [this] { return running_ == 0 && next_ == order_.size(); });
   launch_ = nullptr;
@@ -63,6 +64,7 @@ void Machine::work() {
     bool done = block.run(launch, index);
     lock.lock();
     running_--;
+    if (launch.counting) counts_.add(block.counts());
     if (!done) {
       if (error_.empty() || number < failed_block_) {
         error_ = block.error();

@@ -20,10 +20,13 @@ class Machine {
   Memory memory;
   Schedule schedule = 0;
   bool eager = false;
+  bool counting = false;  // of memory accesses
 
-  // Runs every block of a launch. Returns the first fault in block order, or "".
+  // Runs every block of a launch. Returns the first fault in block order, or "". counts() are then
+  // the launch's, if the machine counts.
   std::string run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                   void (*body)(const void*), const void* arguments, size_t argument_bytes);
+  const Counts& counts() const { return counts_; }
 
  private:
   void work();
@@ -39,6 +42,7 @@ class Machine {
   size_t next_ = 0, running_ = 0;
   uint64_t failed_block_ = 0;
   std::string error_;
+  Counts counts_;
   bool stop_ = false;
 };
 

@@ -97,9 +97,17 @@ Wrong Shadow::access(size_t offset, size_t size, Access kind, Actor actor, const
       if (known) c.reader[r] = me;
     }
     if (known) continue;
-    c.reader[c.next] = me;
+    if (c.readers < kReaders) {
+      c.reader[c.readers++] = me;
+      continue;
+    }
+    // A reader of the same warp is the least loss, since warps are what barriers order.
+    int last = c.next;
+    for (int r = 0; r < kReaders; r++) {
+      if (c.reader[r].actor.warp == actor.warp) last = r;
+    }
+    c.reader[last] = me;
     c.next = (c.next + 1) % kReaders;
-    c.readers = std::min<int>(c.readers + 1, kReaders);
   }
   return Wrong::nothing;
 }

@@ -57,7 +57,7 @@ class Shadow {
   void land(size_t offset, size_t size, Actor actor, const Clocks& clocks);
 
  private:
-  static constexpr int kReaders = 4;  // most recent ones, compared with each write
+  static constexpr int kReaders = 8;  // compared with each write: of many, the last of each warp
   struct Reader {
     uint32_t time;
     Actor actor;

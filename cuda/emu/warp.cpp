@@ -18,9 +18,13 @@ struct Ldmatrix {
 void run_ldmatrix(void* const* lanes, uint32_t) {
   uint16_t m[4][8][8];
   int matrices = static_cast<Ldmatrix*>(lanes[0])->matrices;
+  uintptr_t rows[32];
   for (int l = 0; l < 8 * matrices; l++) {
-    std::memcpy(m[l / 8][l % 8], static_cast<Ldmatrix*>(lanes[l])->row, 16);
+    const void* row = static_cast<Ldmatrix*>(lanes[l])->row;
+    rows[l] = reinterpret_cast<uintptr_t>(row);
+    std::memcpy(m[l / 8][l % 8], row, 16);
   }
+  current()->count_shared(rows, matrices == 4 ? 0xffffffff : (1u << 8 * matrices) - 1, 16);
   for (int l = 0; l < 32; l++) {
     auto* op = static_cast<Ldmatrix*>(lanes[l]);
     int row = l / 4, col = 2 * (l % 4);
@@ -32,12 +36,12 @@ void run_ldmatrix(void* const* lanes, uint32_t) {
   }
 }
 
-void ldmatrix(Ldmatrix* op) {
+void ldmatrix(Ldmatrix* op, Place at) {
   // Each address is read by the lane that passes it; lanes beyond the matrices pass none.
   if (static_cast<int>(current()->thread().number % 32) < 8 * op->matrices) {
     current()->check_shared(op->row, 16, Access::read, "ldmatrix reads");
   }
-  current()->meet(0xffffffff, "ldmatrix", op, run_ldmatrix, false);
+  current()->meet(0xffffffff, "ldmatrix", op, run_ldmatrix, false, at);
 }
 
 struct Mma {
@@ -77,22 +81,22 @@ void run_mma(void* const* lanes, uint32_t) {
 
 }  // namespace
 
-Words4 ldmatrix4(const void* row, bool transposed) {
+Words4 ldmatrix4(const void* row, bool transposed, Place at) {
   Ldmatrix op{row, 4, transposed, {}};
-  ldmatrix(&op);
+  ldmatrix(&op, at);
   return {{op.result[0], op.result[1], op.result[2], op.result[3]}};
 }
 
-Words2 ldmatrix2(const void* row, bool transposed) {
+Words2 ldmatrix2(const void* row, bool transposed, Place at) {
   Ldmatrix op{row, 2, transposed, {}};
-  ldmatrix(&op);
+  ldmatrix(&op, at);
   return {{op.result[0], op.result[1]}};
 }
 
 Floats4 mma(float d0, float d1, float d2, float d3, uint32_t a0, uint32_t a1, uint32_t a2,
-            uint32_t a3, uint32_t b0, uint32_t b1) {
+            uint32_t a3, uint32_t b0, uint32_t b1, Place at) {
   Mma op{{d0, d1, d2, d3}, {a0, a1, a2, a3}, {b0, b1}};
-  current()->meet(0xffffffff, "mma", &op, run_mma, false);
+  current()->meet(0xffffffff, "mma", &op, run_mma, false, at);
   return {{op.d[0], op.d[1], op.d[2], op.d[3]}};
 }
 

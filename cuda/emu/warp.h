@@ -18,9 +18,9 @@ struct Floats4 {
   float x[4];
 };
 
-Words4 ldmatrix4(const void* row, bool transposed);
-Words2 ldmatrix2(const void* row, bool transposed);
+Words4 ldmatrix4(const void* row, bool transposed, Place at);
+Words2 ldmatrix2(const void* row, bool transposed, Place at);
 Floats4 mma(float d0, float d1, float d2, float d3, uint32_t a0, uint32_t a1, uint32_t a2,
-            uint32_t a3, uint32_t b0, uint32_t b1);
+            uint32_t a3, uint32_t b0, uint32_t b1, Place at);
 
 }  // namespace emu

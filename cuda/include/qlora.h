@@ -428,6 +428,30 @@ typedef struct {
   int64_t memory_bytes, free_bytes, l2_bytes;
 } qlora_info;
 
+// What a context is opened with. Zeros are the defaults.
+typedef struct {
+  // A part of kernels' names, for tests. Among kernels that compute the same, the one with this part
+  // in its name runs whatever the shape, where there is one: "128x256" is a tile of products,
+  // "elements" the kernels for operands that are not aligned, "general" the instances with every
+  // feature. Products, and the kernels for elements, have the same bits with any of them. NULL: the
+  // fastest for the shape. A part that no kernel has is refused.
+  const char* variant;
+  // Emulator only: the device that it takes itself for. 0: 16 multiprocessors of capability 80.
+  int32_t processors, compute;
+  // Emulator only: count accesses to memory, too.
+  int32_t counting;
+} qlora_options;
+
+// What the launches of a kernel have come to since the context was opened: how many there were, and
+// on an emulator that counts, the accesses to memory by warps and what a GPU would need for them.
+// Shared memory serves a word of 4 bytes of each of 32 banks in a wavefront; device memory is moved
+// in sectors of 32 bytes. The least is what the same bytes would take if they lay side by side.
+typedef struct {
+  int64_t launches;
+  int64_t shared_accesses, wavefronts, least_wavefronts;
+  int64_t global_accesses, sectors_read, sectors_written, least_sectors;
+} qlora_counts;
+
 // An extent of device memory that kernels may access until the next call of extents: the first
 // `span` bytes of every `stride`, and of those the first `width` of every `period`. Stride 0: all
 // of it; period 0: all of the span.
@@ -450,7 +474,7 @@ typedef struct {
   uint32_t abi;
   const char* build;  // "cuda 13.0, driver 580 or newer" or "emulator"
 
-  int (*open)(int device, qlora_context** context);
+  int (*open)(int device, const qlora_options*, qlora_context** context);  // NULL: the defaults
   void (*close)(qlora_context*);
   const char* (*error)(qlora_context*);  // NULL context: of this thread's last open
   int (*info)(qlora_context*, qlora_info*);
@@ -471,8 +495,9 @@ typedef struct {
   int (*extents)(qlora_context*, const qlora_extent* list, int32_t count);
   int (*schedule)(qlora_context*, uint64_t seed);
 
-  // Kernels by number, from 0 until NULL.
+  // Kernels by number, from 0 until NULL, and a context's counts of one.
   const qlora_kernel* (*kernel)(int number);
+  int (*counts)(qlora_context*, int number, qlora_counts*);
 
   int (*gemm)(qlora_context*, const qlora_gemm*);
   int (*gemv)(qlora_context*, const qlora_gemv*);

@@ -151,7 +151,7 @@ int attend(qlora_context* c, const qlora_attend* op) {
   using namespace attention;
   int status = check(c, "attend", *op);
   if (status != QLORA_OK || op->sequences == 0 || op->longest_q == 0) return status;
-  return with_instance(op->head_dim, is_general(*op), [&](auto width, auto general) {
+  return with_instance(op->head_dim, is_general(c, *op), [&](auto width, auto general) {
     constexpr int kWidth = width;
     constexpr bool kGeneral = general;
     using Shape = Forward<kWidth, kGeneral>;

@@ -324,10 +324,11 @@ inline Problem problem_of(const qlora_attend& op) {
           op.mask};
 }
 
-// Reports whether the operation needs the general instances.
-inline bool is_general(const qlora_attend& op) {
-  return op.cap > 0 || op.key_bias.data != nullptr || op.sinks.data != nullptr ||
-         op.mask.threshold > 0 || op.q.width > 0 || op.k.width > 0 || op.v.width > 0;
+// Reports whether the general instances are for the operation.
+inline bool is_general(qlora_context* c, const qlora_attend& op) {
+  return prefers(c, "general") || op.cap > 0 || op.key_bias.data != nullptr ||
+         op.sinks.data != nullptr || op.mask.threshold > 0 || op.q.width > 0 || op.k.width > 0 ||
+         op.v.width > 0;
 }
 
 // Refuses operations that no kernel here supports.

@@ -349,7 +349,7 @@ int attend_backward(qlora_context* c, const qlora_attend_backward* op) {
   }
   if (status != QLORA_OK) return status;
   const bool grouped = op->dq.width > 0 || op->dk.width > 0 || op->dv.width > 0;
-  return with_instance(f.head_dim, is_general(f) || grouped, [&](auto width, auto general) {
+  return with_instance(f.head_dim, is_general(c, f) || grouped, [&](auto width, auto general) {
     constexpr int kWidth = width;
     constexpr bool kGeneral = general;
     using Shape = Backward<kWidth, kGeneral>;

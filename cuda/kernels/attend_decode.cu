@@ -244,7 +244,7 @@ int attend_decode(qlora_context* c, const qlora_attend* op) {
   const Pieces pieces = {cut ? static_cast<float*>(op->workspace.data) : nullptr,
                          op->workspace.stride};
   auto rows_in = [&](const qlora_tensor& t) { return rows_of(t, op->head_dim); };
-  status = with_instance(op->head_dim, is_general(*op), [&](auto width, auto general) {
+  status = with_instance(op->head_dim, is_general(c, *op), [&](auto width, auto general) {
     constexpr int kWidth = width;
     constexpr bool kGeneral = general;
     using Shape = Decode<kWidth, kGeneral>;

@@ -140,8 +140,8 @@ int copy(qlora_context* c, const qlora_copy* op) {
       return move_as<uint16_t>(c, "copy_words_2", op->dst.data, op->src.data, r, bytes);
     return move_as<uint8_t>(c, "copy_words_1", op->dst.data, op->src.data, r, bytes);
   }
-  bool wide = address % 16 == 0 && r.cols % kEight == 0 && groups % kEight == 0 &&
-              (r.rows == 1 || (r.dst.stride | r.src.stride) % kEight == 0);
+  bool wide = !prefers(c, "elements") && address % 16 == 0 && r.cols % kEight == 0 &&
+              groups % kEight == 0 && (r.rows == 1 || (r.dst.stride | r.src.stride) % kEight == 0);
   switch (op->dst.dtype * 8 + op->src.dtype) {
     case QLORA_F32 * 8 + QLORA_BF16:
       return convert_as<float, bf16>(c, "copy_f32_bf16", "copy_f32_bf16_elements", op, r, wide);

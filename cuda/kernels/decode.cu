@@ -137,7 +137,8 @@ int decode(qlora_context* c, const qlora_decode* op) {
     d.cols *= d.rows;
     d.rows = 1;
   }
-  bool wide = d.block_shift >= 3 && d.in % kEight == 0 && op->col % kEight == 0 && eights(op->y) &&
+  bool wide = !prefers(c, "elements") && d.block_shift >= 3 && d.in % kEight == 0 &&
+              op->col % kEight == 0 && eights(op->y) &&
               reinterpret_cast<uintptr_t>(w.codes) % 4 == 0;
   if (op->y.dtype == QLORA_BF16) {
     return decode_as(c, {"decode_bf16", "decode_bf16_columns", "decode_bf16_elements"}, d,

@@ -163,7 +163,7 @@ int embed(qlora_context* c, const qlora_embed* op) {
           op->seed,
           op->stream,
           op->step};
-  bool wide = eights(op->y) && eights(op->table);
+  bool wide = !prefers(c, "elements") && eights(op->y) && eights(op->table);
   return launch(c, wide ? "embed_eights" : "embed_elements", wide ? embed_eights : embed_elements,
                 grid_of(op->y.rows, op->y.cols, wide), dim3(kThreads), 0, e);
 }
@@ -180,7 +180,7 @@ int embed_backward(qlora_context* c, const qlora_embed_backward* op) {
                   static_cast<int>(op->dy.cols),
                   op->pad,
                   op->scale};
-  bool wide = eights(op->dy) && eights(op->dtable);
+  bool wide = !prefers(c, "elements") && eights(op->dy) && eights(op->dtable);
   return launch(c, wide ? "embed_gradient_eights" : "embed_gradient_elements",
                 wide ? embed_gradient<kEight> : embed_gradient<1>,
                 grid_of(op->dy.rows, op->dy.cols, wide), dim3(kThreads), kShared, e);

@@ -111,7 +111,8 @@ int gemm(qlora_context* c, const qlora_gemm* op) {
   const GemmVariants& from = op->layout == QLORA_NT   ? (coded ? gemm_nt_coded : gemm_nt)
                              : op->layout == QLORA_NN ? (coded ? gemm_nn_coded : gemm_nn)
                                                       : gemm_tn;
-  const GemmVariant& v = gemm_choose(from, m, n, p.k + p.k2, pieces, processors(c), compute(c));
+  const GemmVariant& v =
+      gemm_choose(from, m, n, p.k + p.k2, pieces, {processors(c), compute(c), variant(c)});
   int64_t blocks = (m + v.m - 1) / v.m * ((n + v.n - 1) / v.n);
   dim3 grid(static_cast<uint32_t>(blocks), 1, static_cast<uint32_t>(pieces));
   int status = launch(c, v.name, v.kernel, grid, dim3(v.threads), v.shared_bytes, p);

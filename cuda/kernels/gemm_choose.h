@@ -1,8 +1,9 @@
-// Chooses the gemm variant for a shape: the one with the least modelled time.
+// Chooses the gemm variant for a shape: the one with the least modelled time, or the preferred one.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/gemm_variants.h"
 
@@ -34,14 +35,22 @@ inline double gemm_clocks(const GemmVariant& v, int64_t m, int64_t n, int64_t k,
          (blocks + processors - 1) / processors * slices * gemm_slice_clocks(v, m, n);
 }
 
+// What chooses: the number of processors, their compute capability, and a part of a variant's name,
+// which is taken whatever the shape; "": none.
+struct GemmChooser {
+  int processors, compute;
+  const char* preferred;
+};
+
 inline const GemmVariant& gemm_choose(const GemmVariants& from, int64_t m, int64_t n, int64_t k,
-                                      int64_t pieces, int processors, int compute) {
+                                      int64_t pieces, const GemmChooser& by) {
   const GemmVariant* best = nullptr;
   double least = 0;
   for (int i = 0; i < from.count; i++) {
     const GemmVariant& v = from.list[i];
-    if (compute < v.compute_from || compute > v.compute_to) continue;
-    double clocks = gemm_clocks(v, m, n, k, pieces, processors);
+    if (by.compute < v.compute_from || by.compute > v.compute_to) continue;
+    if (*by.preferred != 0 && std::strstr(v.name, by.preferred) != nullptr) return v;
+    double clocks = gemm_clocks(v, m, n, k, pieces, by.processors);
     if (best == nullptr || clocks < least) best = &v, least = clocks;
   }
   return *best;

@@ -295,7 +295,7 @@ int gemv(qlora_context* c, const qlora_gemv* op) {
   v.end = epilogue(*op);
 
   int tiles = (v.end.n + kRows - 1) / kRows;
-  bool steps = v.k % kStep == 0 && v.a.wide;
+  bool steps = v.k % kStep == 0 && v.a.wide && !prefers(c, "elements");
   if (!dense && steps && w.block % kStep == 0 && v.coded.block_shift >= 0 &&
       reinterpret_cast<uintptr_t>(w.codes) % 8 == 0) {
     return launch(c, "gemv_coded", gemv_coded, dim3(std::min(tiles, processors(c) * kCodedBlocks)),

@@ -323,9 +323,10 @@ int norm(qlora_context* c, const qlora_norm* op) {
          static_cast<int>(op->x.cols),
          op->eps};
   const General g = general_of(op->weight, op->bias, op->mean, op->offset, op->centered != 0);
-  const Instance* i = instance(op->x.cols);
+  const Instance* i = prefers(c, "elements") ? nullptr : instance(op->x.cols);
   if (i != nullptr && eights(op->x) && eights(op->y) && aligned(op->weight) && aligned(op->bias)) {
-    const int general = g.centered || op->bias.data != nullptr || !is_plain(op->weight, op->offset);
+    const int general = prefers(c, "general") || g.centered || op->bias.data != nullptr ||
+                        !is_plain(op->weight, op->offset);
     return launch(c, i->forward_name[general], i->forward[general], grid_of(*i, n.rows),
                   dim3(kThreads), (1 + general) * kShared, n, g);
   }
@@ -361,9 +362,10 @@ int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
                  static_cast<int>(op->x.cols),
                  op->accumulate != 0};
   const General g = general_of(op->weight, {}, op->mean, op->offset, mean != nullptr);
-  const Instance* i = instance(op->x.cols);
+  const Instance* i = prefers(c, "elements") ? nullptr : instance(op->x.cols);
   if (i != nullptr && eights(op->x) && eights(op->dy) && eights(op->dx) && aligned(op->weight)) {
-    const int general = mean != nullptr || !is_plain(op->weight, op->offset);
+    const int general =
+        prefers(c, "general") || mean != nullptr || !is_plain(op->weight, op->offset);
     return launch(c, i->backward_name[general], i->backward[general], grid_of(*i, n.rows),
                   dim3(kThreads), (1 + general) * kShared, n, g);
   }

@@ -61,7 +61,8 @@ REGISTER_INSTANCE(scale_columns_f32_elements, kThreads, 0, scale_columns_of<floa
 template <class T>
 int scale_as(qlora_context* c, const char* name, const char* elements_name,
              const qlora_scale_columns* op) {
-  bool wide = eights(op->x) && eights(op->y) && (op->less.data == nullptr || eights(op->less));
+  bool wide = !prefers(c, "elements") && eights(op->x) && eights(op->y) &&
+              (op->less.data == nullptr || eights(op->less));
   ScaleColumns<T> s{static_cast<const T*>(op->x.data),
                     static_cast<const T*>(op->less.data),
                     static_cast<T*>(op->y.data),

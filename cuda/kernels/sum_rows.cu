@@ -114,7 +114,7 @@ int sum_as(qlora_context* c, const char* name, const char* general_name, const C
             wide};
   dim3 grid(static_cast<uint32_t>(ceil_div(s.cols, kColumns)), static_cast<uint32_t>(s.pieces),
             static_cast<uint32_t>(op.turns));
-  const bool general = op.less != nullptr || op.turns > 1;
+  const bool general = prefers(c, "general") || op.less != nullptr || op.turns > 1;
   return launch(c, general ? general_name : name,
                 general ? sum_pieces<T, true> : sum_pieces<T, false>, grid, dim3(kThreads), kShared,
                 s, General{op.less, op.turns});

@@ -86,32 +86,36 @@ inline void async_wait() {
   emu::async_wait(Pending);
 }
 
-inline void ldmatrix(uint32_t (&r)[4], const void* row) {
-  emu::Words4 m = emu::ldmatrix4(row, false);
+inline void ldmatrix(uint32_t (&r)[4], const void* row, emu::Place at) {
+  emu::Words4 m = emu::ldmatrix4(row, false, at);
   for (int i = 0; i < 4; i++) r[i] = m.x[i];
 }
 
-inline void ldmatrix(uint32_t (&r)[2], const void* row) {
-  emu::Words2 m = emu::ldmatrix2(row, false);
+inline void ldmatrix(uint32_t (&r)[2], const void* row, emu::Place at) {
+  emu::Words2 m = emu::ldmatrix2(row, false, at);
   for (int i = 0; i < 2; i++) r[i] = m.x[i];
 }
 
-inline void ldmatrix_transposed(uint32_t (&r)[4], const void* row) {
-  emu::Words4 m = emu::ldmatrix4(row, true);
+inline void ldmatrix_transposed(uint32_t (&r)[4], const void* row, emu::Place at) {
+  emu::Words4 m = emu::ldmatrix4(row, true, at);
   for (int i = 0; i < 4; i++) r[i] = m.x[i];
 }
 
-inline void ldmatrix_transposed(uint32_t (&r)[2], const void* row) {
-  emu::Words2 m = emu::ldmatrix2(row, true);
+inline void ldmatrix_transposed(uint32_t (&r)[2], const void* row, emu::Place at) {
+  emu::Words2 m = emu::ldmatrix2(row, true, at);
   for (int i = 0; i < 2; i++) r[i] = m.x[i];
 }
 
-inline void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  emu::Floats4 sum = emu::mma(d[0], d[1], d[2], d[3], a[0], a[1], a[2], a[3], b[0], b[1]);
+inline void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], emu::Place at) {
+  emu::Floats4 sum = emu::mma(d[0], d[1], d[2], d[3], a[0], a[1], a[2], a[3], b[0], b[1], at);
   for (int i = 0; i < 4; i++) d[i] = sum.x[i];
 }
 
-inline void barrier_sync(int id, int threads) { emu::barrier(id, threads, true); }
-inline void barrier_arrive(int id, int threads) { emu::barrier(id, threads, false); }
+inline void barrier_sync(int id, int threads, emu::Place at) {
+  emu::barrier(id, threads, true, at);
+}
+inline void barrier_arrive(int id, int threads, emu::Place at) {
+  emu::barrier(id, threads, false, at);
+}
 
 }  // namespace ptx

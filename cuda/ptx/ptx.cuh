@@ -5,10 +5,14 @@
 
 #include <cstdint>
 
+// PTX_PLACE is a last parameter of instructions that all lanes of a warp execute together (.aligned):
+// the emulator checks that they do so at one place in the source.
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
+#define PTX_PLACE
 #else
 #include "emu/device.h"
+#define PTX_PLACE , emu::Place at = emu::Place::here()
 #endif
 
 // bfloat16 and IEEE half as stored in memory.
@@ -78,23 +82,23 @@ __device__ __forceinline__ void async_wait();
 // Loads 8x8 matrices of 16-bit elements from shared memory, by all 32 lanes: lane 8m+i passes the
 // address of row i (16 bytes, aligned) of matrix m. Register m of lane l then holds elements
 // 2·(l%4) and 2·(l%4)+1 of row l/4; transposed: rows 2·(l%4) and +1 of column l/4.
-__device__ void ldmatrix(uint32_t (&r)[4], const void* row);
-__device__ void ldmatrix(uint32_t (&r)[2], const void* row);
-__device__ void ldmatrix_transposed(uint32_t (&r)[4], const void* row);
-__device__ void ldmatrix_transposed(uint32_t (&r)[2], const void* row);
+__device__ void ldmatrix(uint32_t (&r)[4], const void* row PTX_PLACE);
+__device__ void ldmatrix(uint32_t (&r)[2], const void* row PTX_PLACE);
+__device__ void ldmatrix_transposed(uint32_t (&r)[4], const void* row PTX_PLACE);
+__device__ void ldmatrix_transposed(uint32_t (&r)[2], const void* row PTX_PLACE);
 
 // ---- tensor cores ---------------------------------------------------------------------------
 
 // d += a·b of a [16, 16] and b [16, 8] in bfloat16, sums in float32, by all 32 lanes. With
 // g = lane/4 and t = lane%4, a[i] holds row g + 8·(i%2), columns 2t + 8·(i/2) and +1; b[i] rows
 // 2t + 8·i and +1 of column g; d[i] row g + 8·(i/2), column 2t + i%2.
-__device__ void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+__device__ void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2] PTX_PLACE);
 
 // ---- barriers -------------------------------------------------------------------------------
 
 // A barrier of `threads` threads (whole warps) of the block; id is 1 to 15.
-__device__ void barrier_sync(int id, int threads);
-__device__ void barrier_arrive(int id, int threads);
+__device__ void barrier_sync(int id, int threads PTX_PLACE);
+__device__ void barrier_arrive(int id, int threads PTX_PLACE);
 
 }  // namespace ptx
 

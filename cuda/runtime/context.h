@@ -27,6 +27,12 @@ int processors(qlora_context*);
 // The compute capability: 90 for sm_90.
 int compute(qlora_context*);
 
+// The part of kernels' names that the context prefers (qlora_options.variant), or "".
+const char* variant(qlora_context*);
+
+// Reports whether the context prefers that kind of kernels, as "elements".
+bool prefers(qlora_context*, const char* kind);
+
 // Enqueues a copy of host memory, which may be reused at return.
 int upload(qlora_context*, void* dst, const void* src, int64_t bytes);
 
@@ -34,6 +40,7 @@ int upload(qlora_context*, void* dst, const void* src, int64_t bytes);
 struct RegisteredKernel {
   RegisteredKernel(const char* name, int threads, int shared_bytes, const void* function);
   qlora_kernel kernel;
+  int number;
   const RegisteredKernel* next;
 };
 

@@ -6,7 +6,7 @@
 // What the library was built with, as qlora_api.build.
 const char* kernels_build();
 
-int device_open(int device, qlora_context** context);
+int device_open(int device, const qlora_options*, qlora_context** context);
 void device_close(qlora_context*);
 const char* device_error(qlora_context*);
 int device_info(qlora_context*, qlora_info*);
@@ -22,4 +22,4 @@ int device_elapsed(qlora_context*, float* milliseconds);
 int device_extents(qlora_context*, const qlora_extent* list, int32_t count);
 int device_schedule(qlora_context*, uint64_t seed);
 const qlora_kernel* kernel_number(int number);
-const qlora_kernel* kernel_named(const char* name);
+int device_counts(qlora_context*, int number, qlora_counts*);

@@ -8,6 +8,7 @@
 
 #include "emu/machine.h"
 #include "runtime/device.h"
+#include "runtime/kernels.h"
 #include "runtime/launch.h"
 #include "runtime/status.h"
 
@@ -16,6 +17,10 @@ const char* kernels_build() { return "emulator"; }
 struct qlora_context {
   emu::Machine machine{static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
   Status status;
+  Kernels kernels;
+  // As many as a small GPU has: enough to split work as on one, few enough to run.
+  int processors = 16;
+  int compute = 80;
   Failure* failure = nullptr;
   std::string fault;  // a kernel's first fault since the last sync
   std::chrono::steady_clock::time_point marks[2];
@@ -36,14 +41,26 @@ int32_t new_check(qlora_context* c, const char* text) {
   return static_cast<int32_t>(c->status.checks.size());
 }
 
-// As many as a small GPU has: enough to split work as on one, few enough to run.
-int processors(qlora_context*) { return 16; }
-
-int compute(qlora_context*) { return 80; }
+int processors(qlora_context* c) { return c->processors; }
+int compute(qlora_context* c) { return c->compute; }
+const char* variant(qlora_context* c) { return c->kernels.variant(); }
+bool prefers(qlora_context* c, const char* kind) { return c->kernels.prefers(kind); }
 
 int upload(qlora_context* c, void* dst, const void* src, int64_t bytes) {
   return device_write(c, dst, src, bytes);
 }
+
+namespace {
+void add(qlora_counts* to, const emu::Counts& more) {
+  to->shared_accesses += more.shared_accesses;
+  to->wavefronts += more.wavefronts;
+  to->least_wavefronts += more.least_wavefronts;
+  to->global_accesses += more.global_accesses;
+  to->sectors_read += more.sectors_read;
+  to->sectors_written += more.sectors_written;
+  to->least_sectors += more.least_sectors;
+}
+}  // namespace
 
 int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                  void (*body)(const void*), const void* arguments, size_t argument_bytes) {
@@ -58,26 +75,37 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
                 threads, shared_bytes);
   }
   // The registered properties must match the launch.
-  const qlora_kernel* known = kernel_named(kernel);
+  const RegisteredKernel* known = kernel_named(kernel);
   if (known == nullptr) {
     return fail(c, QLORA_ERROR, "%s is not registered (see REGISTER_KERNEL)", kernel);
   }
-  if (threads > static_cast<uint32_t>(known->threads) ||
-      shared_bytes > static_cast<size_t>(known->shared_bytes)) {
+  if (threads > static_cast<uint32_t>(known->kernel.threads) ||
+      shared_bytes > static_cast<size_t>(known->kernel.shared_bytes)) {
     return fail(c, QLORA_ERROR,
                 "%s: %u threads and %zu bytes of shared memory in a block, more than the %d and %d "
                 "that are registered",
-                kernel, threads, shared_bytes, known->threads, known->shared_bytes);
+                kernel, threads, shared_bytes, known->kernel.threads, known->kernel.shared_bytes);
   }
+  qlora_counts* counts = c->kernels.launched(*known);
   c->fault = c->machine.run(kernel, grid, block, shared_bytes, body, arguments, argument_bytes);
+  add(counts, c->machine.counts());
   return QLORA_OK;
 }
 
-int device_open(int device, qlora_context** context) {
+int device_open(int device, const qlora_options* options, qlora_context** context) {
   *context = nullptr;
   if (device != 0) return fail(nullptr, QLORA_NO_DEVICE, "the emulator is one device, number 0");
   auto* c = new (std::nothrow) qlora_context;
   if (c == nullptr) return fail(nullptr, QLORA_OUT_OF_MEMORY, "no memory for the emulator");
+  if (options != nullptr) {
+    if (!c->kernels.prefer(options->variant)) {
+      delete c;
+      return fail(nullptr, QLORA_UNSUPPORTED, "no kernel's name contains \"%s\"", options->variant);
+    }
+    if (options->processors > 0) c->processors = options->processors;
+    if (options->compute > 0) c->compute = options->compute;
+    c->machine.counting = options->counting != 0;
+  }
   c->failure = static_cast<Failure*>(c->machine.memory.allocate_shared_by_all(sizeof(Failure)));
   const char* eager = std::getenv("QLORA_EMU_EAGER");
   c->machine.eager = eager != nullptr && *eager != 0;
@@ -158,6 +186,11 @@ int device_elapsed(qlora_context* c, float* milliseconds) {
   std::chrono::duration<float, std::milli> d = c->marks[1] - c->marks[0];
   *milliseconds = d.count();
   return QLORA_OK;
+}
+
+int device_counts(qlora_context* c, int number, qlora_counts* counts) {
+  if (c->kernels.counts(number, counts)) return QLORA_OK;
+  return fail(c, QLORA_ERROR, "there is no kernel %d", number);
 }
 
 int device_extents(qlora_context* c, const qlora_extent* list, int32_t count) {

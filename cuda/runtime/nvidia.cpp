@@ -9,6 +9,7 @@
 
 #include "runtime/device.h"
 #include "runtime/enqueue.h"
+#include "runtime/kernels.h"
 #include "runtime/status.h"
 
 // The driver that the runtime of this toolkit needs at least. Within a major version of CUDA older
@@ -70,6 +71,7 @@ struct qlora_context {
   int processors = 0;
   int compute = 0;
   Status status;
+  Kernels kernels;
 };
 
 int fail(qlora_context* c, int status, const char* format, ...) {
@@ -173,6 +175,8 @@ int load_kernels(qlora_context* c) {
 Failure* failure(qlora_context* c) { return c->failure; }
 int processors(qlora_context* c) { return c->processors; }
 int compute(qlora_context* c) { return c->compute; }
+const char* variant(qlora_context* c) { return c->kernels.variant(); }
+bool prefers(qlora_context* c, const char* kind) { return c->kernels.prefers(kind); }
 
 int32_t new_check(qlora_context* c, const char* text) {
   c->status.checks.push_back(text);
@@ -183,7 +187,10 @@ int enqueue(qlora_context* c, const char* kernel, const void* function, dim3 gri
             size_t shared_bytes, void** arguments) {
   ENTER();
   cudaError_t e = cudaLaunchKernel(function, grid, block, arguments, shared_bytes, c->stream);
-  if (e == cudaSuccess) return QLORA_OK;
+  if (e == cudaSuccess) {
+    if (const RegisteredKernel* known = kernel_at(function)) c->kernels.launched(*known);
+    return QLORA_OK;
+  }
   cudaGetLastError();
   return fail(c, QLORA_ERROR, "at or before %s: %s", kernel, cudaGetErrorString(e));
 }
@@ -192,7 +199,7 @@ int upload(qlora_context* c, void* dst, const void* src, int64_t bytes) {
   return device_write(c, dst, src, bytes);
 }
 
-int device_open(int device, qlora_context** context) {
+int device_open(int device, const qlora_options* options, qlora_context** context) {
   *context = nullptr;
   int count = 0;
   cudaError_t e = cudaGetDeviceCount(&count);
@@ -206,6 +213,10 @@ int device_open(int device, qlora_context** context) {
   auto* c = new (std::nothrow) qlora_context;
   if (c == nullptr) return fail(nullptr, QLORA_OUT_OF_MEMORY, "no memory for a context");
   c->device = device;
+  if (options != nullptr && !c->kernels.prefer(options->variant)) {
+    delete c;
+    return fail(nullptr, QLORA_UNSUPPORTED, "no kernel's name contains \"%s\"", options->variant);
+  }
   auto open = [&]() -> int {
     ENTER();
     int major = 0, minor = 0;
@@ -366,6 +377,11 @@ int device_elapsed(qlora_context* c, float* milliseconds) {
   TRY("waiting for an event", cudaEventSynchronize(c->marks[1]));
   TRY("reading events", cudaEventElapsedTime(milliseconds, c->marks[0], c->marks[1]));
   return QLORA_OK;
+}
+
+int device_counts(qlora_context* c, int number, qlora_counts* counts) {
+  if (c->kernels.counts(number, counts)) return QLORA_OK;
+  return fail(c, QLORA_ERROR, "there is no kernel %d", number);
 }
 
 int device_extents(qlora_context*, const qlora_extent*, int32_t) { return QLORA_OK; }

@@ -59,7 +59,7 @@ int main() {
     for (const char* eager : {"", "1"}) {
       setenv("QLORA_EMU_EAGER", eager, 1);
       qlora_context* c;
-      if (device_open(0, &c) != QLORA_OK) {
+      if (device_open(0, nullptr, &c) != QLORA_OK) {
         std::printf("FAIL open: %s\n", device_error(nullptr));
         return 1;
       }

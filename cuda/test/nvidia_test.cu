@@ -29,7 +29,7 @@ std::string expect(bool ok, const std::string& what) { return ok ? "" : what; }
 // Opens GPU 0 of the machine, and returns what is wrong with the outcome.
 std::string refused(const std::string& words) {
   qlora_context* c = nullptr;
-  int status = device_open(0, &c);
+  int status = device_open(0, nullptr, &c);
   std::string said = device_error(nullptr);
   device_close(c);
   if (status != QLORA_NO_DEVICE) return "status " + std::to_string(status);
@@ -38,7 +38,7 @@ std::string refused(const std::string& words) {
 
 struct Opened {
   qlora_context* c = nullptr;
-  int status = device_open(0, &c);
+  int status = device_open(0, nullptr, &c);
   ~Opened() { device_close(c); }
 };
 

@@ -202,6 +202,80 @@ __global__ void different_operations(const float* x, float* y) {
   y[i] = v;
 }
 
+// All lanes of a warp must be at one ldmatrix: half of each is at another here.
+__global__ void divergent_ldmatrix(const float* x, float* y) {
+  float* s = shared_memory<float>();
+  int i = static_cast<int>(threadIdx.x);
+  for (int j = i; j < 4 * kThreads; j += kThreads) s[j] = x[j % kThreads];
+  __syncthreads();
+  uint32_t r[4];
+  if (i % 32 < 16) {
+    ptx::ldmatrix(r, &s[4 * (i % 32)]);
+  } else {
+    ptx::ldmatrix(r, &s[4 * (i % 32)]);
+  }
+  y[i] = ptx::low(r[0]);
+}
+
+__global__ void divergent_mma(const float* x, float* y) {
+  int i = static_cast<int>(threadIdx.x);
+  float d[4] = {x[i]};
+  if (i % 2 == 0) {
+    ptx::mma(d, {0, 0, 0, 0}, {0, 0});
+  } else {
+    ptx::mma(d, {0, 0, 0, 0}, {0, 0});
+  }
+  y[i] = d[0];
+}
+
+__global__ void divergent_barrier(const float* x, float* y) {
+  float* s = shared_memory<float>();
+  int i = static_cast<int>(threadIdx.x);
+  s[i] = x[i];
+  if (i % 32 < 16) {
+    __syncthreads();
+  } else {
+    __syncthreads();
+  }
+  y[i] = s[rotated(i)];
+}
+
+// The halves of each warp are at barriers of 32 threads each, which would open.
+__global__ void barriers_of_half_warps(const float* x, float* y) {
+  float* s = shared_memory<float>();
+  int i = static_cast<int>(threadIdx.x);
+  s[i] = x[i];
+  ptx::barrier_sync(1 + i % 32 / 16, 32);
+  __syncthreads();
+  y[i] = s[rotated(i)];
+}
+
+// Warps may be at different places of one barrier; only lanes of one may not.
+__global__ void right_by_warps(const float* x, float* y) {
+  float* s = shared_memory<float>();
+  int i = static_cast<int>(threadIdx.x);
+  s[i] = x[i];
+  if (i < 32) {
+    __syncthreads();
+  } else {
+    __syncthreads();
+  }
+  y[i] = s[rotated(i)];
+}
+
+// One lane's reads are followed by those of a whole other warp, one of which then writes.
+__global__ void forgotten_reader(const float* x, float* y) {
+  float* s = shared_memory<float>();
+  int i = static_cast<int>(threadIdx.x);
+  s[i] = x[i];
+  __syncthreads();
+  y[i] = s[rotated(i)];
+  if (i >= 32) y[i] += s[0] - s[0];
+  if (i == 0) y[i] += s[0] - s[0];
+  __syncwarp();
+  if (i == 63) s[0] = x[1];
+}
+
 // All blocks write one element: whichever comes last wins.
 __global__ void blocks_race(const float* x, float* y) {
   int i = static_cast<int>(threadIdx.x);
@@ -245,6 +319,12 @@ REGISTER_KERNEL(barrier_of_some, kThreads, kSharedBytes);
 REGISTER_KERNEL(barrier_of_other_counts, kThreads, kSharedBytes);
 REGISTER_KERNEL(shuffle_in_a_branch, kThreads, kSharedBytes);
 REGISTER_KERNEL(different_operations, kThreads, kSharedBytes);
+REGISTER_KERNEL(divergent_ldmatrix, kThreads, kSharedBytes);
+REGISTER_KERNEL(divergent_mma, kThreads, kSharedBytes);
+REGISTER_KERNEL(divergent_barrier, kThreads, kSharedBytes);
+REGISTER_KERNEL(barriers_of_half_warps, kThreads, kSharedBytes);
+REGISTER_KERNEL(right_by_warps, kThreads, kSharedBytes);
+REGISTER_KERNEL(forgotten_reader, kThreads, kSharedBytes);
 REGISTER_KERNEL(blocks_race, kThreads, kSharedBytes);
 REGISTER_KERNEL(writes_an_input_of_others, kThreads, kSharedBytes);
 REGISTER_KERNEL(wild_pointer, kThreads, kSharedBytes);
@@ -274,6 +354,12 @@ const Planted* planted(int number) {
       {"barrier_of_other_counts", barrier_of_other_counts, 1, "barrier 1"},
       {"shuffle_in_a_branch", shuffle_in_a_branch, 1, "a shuffle"},
       {"different_operations", different_operations, 1, "wait in"},
+      {"divergent_ldmatrix", divergent_ldmatrix, 1, "ldmatrix at planted.cu:"},
+      {"divergent_mma", divergent_mma, 1, "mma at planted.cu:"},
+      {"divergent_barrier", divergent_barrier, 1, "comes to barrier 0 at planted.cu:"},
+      {"barriers_of_half_warps", barriers_of_half_warps, 1, "other lanes of its warp"},
+      {"right_by_warps", right_by_warps, 1, ""},
+      {"forgotten_reader", forgotten_reader, 1, "no barrier between"},
       {"blocks_race", blocks_race, 3, "of the same launch"},
       {"writes_an_input_of_others", writes_an_input_of_others, 2, "of the same launch"},
       {"wild_pointer", wild_pointer, 1, "writes 4 bytes"},

@@ -6,8 +6,8 @@
 // Each argument holds the arguments of one pass. The output of go test for a package,
 // and for a failed or skipped test, is printed unchanged. A test is a leaf: subtests
 // count instead of their parent. A pass ends with the number of rows of the conformance
-// table that ran on each device, once for each run of the table. It exits 1 if a pass
-// failed.
+// table that ran on each device, once for each run of the table, and with the table of how
+// often each kernel was launched. It exits 1 if a pass failed.
 package main
 
 import (
@@ -38,10 +38,18 @@ type pass struct {
 	failed          []testID
 	reasons         map[string]int      // why tests were skipped -> how many
 	rows            map[string][]string // device -> rows of the conformance table, of each run of it
+	launches        []string            // the table of launches, line by line
+	tabling         map[testID]bool     // tests that are printing it
 }
 
 // rowsRan matches the last line of a run of package conformance: device and rows.
 var rowsRan = regexp.MustCompile(`(\S+): (\d+) rows in all`)
+
+// The table of launches: its head, and a kernel's line of numbers.
+var (
+	launchesHead = regexp.MustCompile(`launches on .*:$`)
+	launchesLine = regexp.MustCompile(`^\s+(\w+(?: +\d+)+)$`)
+)
 
 func main() {
 	if len(os.Args) < 2 {
@@ -57,6 +65,9 @@ func main() {
 		if err != nil {
 			fmt.Printf("go test %s: %v\n", arguments, err)
 			broken = true
+		}
+		for _, line := range p.launches {
+			fmt.Println(line)
 		}
 		for _, device := range slices.Sorted(maps.Keys(p.rows)) {
 			fmt.Printf("conformance on %s: %s rows\n", device, strings.Join(p.rows[device], ", "))
@@ -78,7 +89,7 @@ func main() {
 
 // run runs one pass; it returns an error if go test failed.
 func run(arguments []string) (*pass, error) {
-	p := &pass{output: make(map[testID][]string), parents: make(map[testID]bool), reasons: make(map[string]int), rows: make(map[string][]string)}
+	p := &pass{output: make(map[testID][]string), parents: make(map[testID]bool), reasons: make(map[string]int), rows: make(map[string][]string), tabling: make(map[testID]bool)}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, arguments...)...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -122,6 +133,7 @@ func (p *pass) line(line []byte) {
 		if m := rowsRan.FindStringSubmatch(e.Output); m != nil {
 			p.rows[m[1]] = append(p.rows[m[1]], m[2])
 		}
+		p.table(id, strings.TrimSuffix(e.Output, "\n"))
 		p.print(id, e.Output)
 	case "pass":
 		p.passed = append(p.passed, id)
@@ -135,6 +147,16 @@ func (p *pass) line(line []byte) {
 			p.reasons[reason(p.output[id])]++
 		}
 		p.show(id)
+	}
+}
+
+// table keeps a line of the table of launches.
+func (p *pass) table(id testID, line string) {
+	if head := launchesHead.FindString(line); head != "" {
+		p.tabling[id] = true
+		p.launches = append(p.launches, head)
+	} else if m := launchesLine.FindStringSubmatch(line); m != nil && p.tabling[id] {
+		p.launches = append(p.launches, "  "+m[1])
 	}
 }
 

@@ -19,27 +19,25 @@ const (
 // Emulator opens the emulator for a test. It skips the test if no emulator is built.
 func Emulator(t testing.TB) *cuda.Device {
 	t.Helper()
-	d, err := cuda.New(cuda.Options{Emulated: true})
-	if errors.Is(err, cuda.ErrNoLibrary) && os.Getenv(requireEmulator) == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
+	return Open(t, cuda.Options{Emulated: true})
 }
 
 // GPU opens the first GPU for a test. It skips the test without a GPU or its library of
 // kernels.
 func GPU(t testing.TB) *cuda.Device {
 	t.Helper()
-	d, err := cuda.New(cuda.Options{})
-	if missing := errors.Is(err, cuda.ErrNoLibrary) || errors.Is(err, cuda.ErrNoDevice); missing && os.Getenv(requireGPU) == "" {
+	return Open(t, cuda.Options{})
+}
+
+// Open opens the device of the options for a test, as Emulator and GPU do.
+func Open(t testing.TB, options cuda.Options) *cuda.Device {
+	t.Helper()
+	d, err := cuda.New(options)
+	required, missing := requireGPU, errors.Is(err, cuda.ErrNoLibrary) || errors.Is(err, cuda.ErrNoDevice)
+	if options.Emulated {
+		required, missing = requireEmulator, errors.Is(err, cuda.ErrNoLibrary)
+	}
+	if missing && os.Getenv(required) == "" {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -1,0 +1,215 @@
+package cuda
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings"
+)
+
+// counting opens an emulator that counts accesses to memory.
+func counting(t testing.TB, variant string) *Device {
+	openEmulator(t) // skips the test without one
+	d, err := New(Options{Emulated: true, Counting: true, Variant: variant})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	return d
+}
+
+// added returns what run adds to the counts of the kernel of that name, or of all kernels.
+func added(t testing.TB, d *Device, kernel string, run func()) (sum Counts) {
+	before, err := d.Counts()
+	require.NoError(t, err)
+	run()
+	after, err := d.Counts()
+	require.NoError(t, err)
+	for i, a := range after {
+		if b := before[i]; kernel == "" || a.Kernel == kernel {
+			sum.Launches += a.Launches - b.Launches
+			sum.Wavefronts += a.Wavefronts - b.Wavefronts
+			sum.LeastWavefronts += a.LeastWavefronts - b.LeastWavefronts
+			sum.SectorsRead += a.SectorsRead - b.SectorsRead
+			sum.SectorsWritten += a.SectorsWritten - b.SectorsWritten
+			sum.LeastSectors += a.LeastSectors - b.LeastSectors
+		}
+	}
+	return sum
+}
+
+// What the comments of the kernels claim of their accesses at aligned shapes.
+var (
+	// Each operand's bytes are moved once, in whole sectors.
+	once = []string{
+		"swiglu-forward", "geglu-forward", "gelu-forward", "relu2-forward", "swiglu-backward", "geglu-backward", "gelu-backward", "relu2-backward",
+		"add", "add-dropped", "clamp", "clamp-backward", "lora-down", "lora-pull",
+	}
+	// Every access is of whole sectors.
+	whole = []string{
+		"decode", "quantize", "rmsnorm-forward", "rmsnorm-backward", "layernorm-forward", "layernorm-backward", "rope-interleaved",
+		"embed", "embed-accumulate", "copy-heads", "gemm-forward", "gemm-input-gradient", "nf4-forward-decoded", "nf4-input-gradient-decoded",
+	}
+	// No two lanes meet in a bank of shared memory.
+	apart = []string{
+		"decode", "decode-nested", "quantize", "cross-entropy", "cross-entropy-capped", "rope", "embed", "gradient-norm",
+		"attention-forward", "attention-backward", "attention-forward-capped", "attention-forward-biased", "attention-forward-dropped",
+		"attention-backward-capped", "attention-backward-biased", "attention-backward-dropped",
+	}
+)
+
+// TestAccessesAreAsClaimed counts what a call of each kernel moves, at the small shapes of the
+// benchmarks, which are aligned.
+func TestAccessesAreAsClaimed(t *testing.T) {
+	d := counting(t, "")
+	bed, err := newBed(d)
+	require.NoError(t, err)
+	t.Cleanup(bed.close)
+	seen := map[string]bool{}
+	for _, m := range small(measurements()) {
+		of := []bool{slices.Contains(once, m.What), slices.Contains(whole, m.What), slices.Contains(apart, m.What)}
+		if !slices.Contains(of, true) {
+			continue
+		}
+		seen[m.What] = true
+		t.Run(m.Name(), func(t *testing.T) {
+			s, err := bed.subject(m)
+			require.NoError(t, err)
+			defer s.close()
+			c := added(t, d, "", func() {
+				_, err := s.block(1)
+				require.NoError(t, err)
+			})
+			sectors := c.SectorsRead + c.SectorsWritten
+			if _, bytes := costOf(m); of[0] {
+				assert.Equal(t, int64(bytes), 32*sectors, "bytes moved")
+			}
+			if of[0] || of[1] {
+				assert.Equal(t, c.LeastSectors, sectors, "sectors of 32 bytes")
+			}
+			if of[2] {
+				assert.Equal(t, c.LeastWavefronts, c.Wavefronts, "wavefronts of shared memory")
+			}
+		})
+	}
+	for _, what := range slices.Concat(once, whole, apart) {
+		assert.True(t, seen[what], "no measurement of %s", what)
+	}
+}
+
+// tile matches the kernels of products: the layout, whether B is a 4-bit weight, the tile.
+var tile = regexp.MustCompile(`^gemm_(nt|nn|tn)(_coded)?_(\d+)x(\d+)$`)
+
+// TestMainLoopsMeetInNoBank checks that a longer contraction adds no conflict, to a product
+// by any variant or of a few rows: neither copies nor ldmatrix, nor the lookups of codes.
+// Conflicts of the epilogue, once a block, are not counted.
+func TestMainLoopsMeetInNoBank(t *testing.T) {
+	d := counting(t, "")
+	all, err := d.Counts()
+	require.NoError(t, err)
+	tiles := 0
+	for _, c := range all {
+		m := tile.FindStringSubmatch(c.Kernel)
+		if m == nil {
+			continue
+		}
+		tiles++
+		t.Run(c.Kernel, func(t *testing.T) {
+			layout := slices.Index([]string{"nt", "nn", "tn"}, m[1])
+			rows, _ := strconv.Atoi(m[3])
+			cols, _ := strconv.Atoi(m[4])
+			loopsMeetInNoBank(t, kernels{t, counting(t, m[3]+"x"+m[4])}, c.Kernel, func(k kernels, depth int) any {
+				p := k.product(layout, rows, cols, depth, m[2] != "")
+				return (*gemm)(&p)
+			})
+		})
+	}
+	require.GreaterOrEqual(t, tiles, 23)
+	t.Run("gemv_coded", func(t *testing.T) {
+		loopsMeetInNoBank(t, kernels{t, d}, "gemv_coded", func(k kernels, depth int) any {
+			p := k.product(layoutNT, 8, 64, depth, true)
+			return (*gemv)(&p)
+		})
+	})
+}
+
+func loopsMeetInNoBank(t *testing.T, k kernels, kernel string, of func(k kernels, depth int) any) {
+	var counts [2]Counts
+	for i := range counts {
+		op := of(k, 256<<i)
+		counts[i] = added(t, k.d, kernel, func() { k.run(kernel, op) })
+		require.EqualValues(t, 1, counts[i].Launches, "launches of %s", kernel)
+	}
+	more, least := counts[1].Wavefronts-counts[0].Wavefronts, counts[1].LeastWavefronts-counts[0].LeastWavefronts
+	require.Positive(t, least)
+	require.Equal(t, least, more, "wavefronts of 256 more terms of each sum")
+}
+
+// product returns a product [rows, cols] of zeros over depth, of aligned operands or a 4-bit
+// weight of random codes.
+func (k kernels) product(layout, rows, cols, depth int, coded bool) product {
+	zeros := func(rows, cols int) tensor { return k.matrix(bindings.BF16, rows, cols, cols, 0, nil) }
+	p := product{layout: i32(layout), c: zeros(rows, cols), scale: 1, splits: 1}
+	p.a = zeros(rows, depth)
+	if layout == layoutTN {
+		p.a = zeros(depth, rows)
+	}
+	out, in := cols, depth // of B, or of the weight
+	if layout != layoutNT {
+		out, in = depth, cols
+	}
+	if !coded {
+		p.b = zeros(out, in)
+		return p
+	}
+	codes := make([]byte, out*in/2)
+	for i := range codes {
+		codes[i] = byte(i * 37)
+	}
+	p.weight = weight{out: i32(out), in: i32(in), block: 64, codes: (*u8)(k.bytes(codes)), absmax: (*float)(k.bytes(make([]byte, out*in/64*4)))}
+	return p
+}
+
+// TestTilesOfProcessors checks that the tile of a product follows the number of processors,
+// and its bits do not.
+func TestTilesOfProcessors(t *testing.T) {
+	openEmulator(t)
+	var bits [][]float32
+	for _, c := range []struct {
+		processors int
+		kernel     string
+	}{{1, "gemm_nt_128x256"}, {132, "gemm_nt_64x16"}} {
+		t.Run(fmt.Sprintf("%d processors", c.processors), func(t *testing.T) {
+			d, err := New(Options{Emulated: true, Processors: c.processors, Compute: 90})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, d.Close()) })
+			p, err := d.context.properties()
+			require.NoError(t, err)
+			require.Equal(t, []int{c.processors, 90}, []int{p.processors, p.compute})
+			k := kernels{t, d}
+			x := make([]float32, 256*64)
+			for i := range x {
+				x[i] = float32(i%23-11) / 7
+			}
+			op := product{layout: layoutNT, scale: 1, splits: 1, c: k.matrix(bindings.BF16, 256, 256, 256, 0, nil)}
+			op.a, op.b = k.matrix(bindings.BF16, 256, 64, 64, 0, x), k.matrix(bindings.BF16, 256, 64, 64, 0, x)
+			counts := added(t, d, c.kernel, func() { k.run("gemm", (*gemm)(&op)) })
+			require.EqualValues(t, 1, counts.Launches, "launches of %s", c.kernel)
+			bits = append(bits, k.numbers(op.c))
+		})
+	}
+	require.Len(t, bits, 2)
+	require.Equal(t, bits[0], bits[1])
+}
+
+// TestVariantsAreKnown checks that a variant that no kernel has is refused.
+func TestVariantsAreKnown(t *testing.T) {
+	openEmulator(t)
+	_, err := New(Options{Emulated: true, Variant: "256x512"})
+	require.ErrorIs(t, err, ErrUnsupported)
+	require.ErrorContains(t, err, `no kernel's name contains "256x512"`)
+}
