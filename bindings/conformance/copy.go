@@ -27,6 +27,14 @@ func runCopy(t *testing.T, s *suite) {
 			}
 		}
 	}
+	// Columns that start at no multiple of 16 bytes: words of 4, 2 and 1.
+	for _, dtype := range []bindings.DType{bindings.F32, bindings.BF16, bindings.U8} {
+		s.row(t, fmt.Sprintf("odd columns of %v", dtype), func(f *fixture) {
+			src := f.every("source", f.input("source", dtype, 5, 71, 40), 71, 5, 48)
+			dst := f.every("copy", f.output("copy", dtype, 5, 83), 83, 3, 48)
+			copyRow(f, src, dst)
+		})
+	}
 }
 
 // placed returns an operand of 48 columns: a whole tensor, or a range or groups of

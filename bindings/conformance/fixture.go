@@ -289,6 +289,8 @@ func encode(dtype bindings.DType, x []float64) []byte {
 			binary.LittleEndian.PutUint16(b[2*i:], halffloat.BF16(float32(v)))
 		case bindings.F16:
 			binary.LittleEndian.PutUint16(b[2*i:], halffloat.F16(float32(v)))
+		case bindings.U8:
+			b[i] = byte(int(v))
 		}
 	}
 	return b

@@ -22,7 +22,7 @@ type normCase struct {
 
 func runNorm(t *testing.T, s *suite) {
 	for _, c := range []struct{ rows, cols int }{
-		{1, 1}, {1, 64}, {3, 67}, {9, 128}, {5, 256}, {131, 576}, {3, 2048}, {17, 2049}, {2, 4096}, {1, 8192}, {1, 16384}, {1, 16392},
+		{1, 1}, {1, 64}, {3, 67}, {9, 128}, {5, 256}, {131, 576}, {9, 776}, {3, 2048}, {17, 2049}, {2, 4096}, {1, 8192}, {1, 16384}, {1, 16392},
 	} {
 		for _, dtype := range denseTypes {
 			for _, accumulate := range []bool{false, true} {
@@ -44,7 +44,10 @@ func runNorm(t *testing.T, s *suite) {
 		{rows: 7, cols: 67, centered: true, bias: true},     // LayerNorm
 		{rows: 131, cols: 768, centered: true, bias: true},  //
 		{rows: 17, cols: 2049, centered: true, bias: true},  //
+		{rows: 3, cols: 2048, centered: true, bias: true},   //
+		{rows: 2, cols: 4096, centered: true, bias: true},   //
 		{rows: 1, cols: 8192, centered: true, bias: true},   //
+		{rows: 1, cols: 8200, centered: true, bias: true},   //
 		{rows: 1, cols: 16392, centered: true, bias: true},  //
 		{rows: 2, cols: 2, centered: true, bias: true},      //
 		{rows: 33, cols: 576, centered: true},               // Cohere

@@ -54,6 +54,7 @@ func runProject(t *testing.T, s *suite) {
 		{tokens: 1, in: 1, outs: []int{70}, rank: 1, inference: true, residual: "in place"},
 		{tokens: 133, in: 1, outs: []int{67}, rank: 1, noDX: true, residual: "in place"},
 		{tokens: 70, in: 192, outs: []int{130, 64}, rank: 8, dropout: 0.1, bias: true, residual: "apart"},
+		{tokens: 9, in: 192, outs: []int{40}, rank: 2},
 		{tokens: 8, in: 128, outs: []int{70}, rank: 4, inference: true, bias: true, residual: "in place"},
 		{tokens: 5, in: 128, outs: []int{70}, rank: 4, inference: true, bias: true, decomposed: true},
 	} {

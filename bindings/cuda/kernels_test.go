@@ -83,7 +83,7 @@ func (k kernels) numbers(t tensor) []float32 {
 }
 
 // TestDecodeHasBitsandbytesBits decodes rectangles, aligned and not, and compares bits with
-// codebook times scale, rounded once to float32 and once to the stored type.
+// codebook times scale, rounded once to float32 and once to bfloat16.
 func TestDecodeHasBitsandbytesBits(t *testing.T) {
 	k := newKernels(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -93,18 +93,16 @@ func TestDecodeHasBitsandbytesBits(t *testing.T) {
 		double               bool
 		row, col, rows, cols int
 		stride, skip         int
-		dtype                bindings.DType
 	}{
-		{nf4.NF4, 70, 128, 64, false, 0, 0, 70, 128, 128, 0, bindings.BF16},
-		{nf4.NF4, 300, 192, 64, true, 0, 0, 300, 192, 192, 0, bindings.BF16},
-		{nf4.NF4, 300, 192, 64, true, 0, 0, 300, 192, 192, 0, bindings.F32},
-		{nf4.FP4, 40, 512, 128, true, 3, 256, 30, 128, 136, 8, bindings.BF16},
-		{nf4.NF4, 40, 512, 4096, false, 3, 64, 30, 448, 448, 4, bindings.F32},
-		{nf4.FP4, 33, 120, 32, false, 1, 8, 7, 96, 96, 0, bindings.BF16}, // a block in two rows
-		{nf4.NF4, 33, 67, 64, true, 5, 3, 20, 41, 43, 1, bindings.BF16},
-		{nf4.NF4, 33, 67, 64, false, 5, 3, 20, 41, 41, 0, bindings.F32},
-		{nf4.NF4, 9, 96, 96, false, 0, 0, 9, 96, 96, 0, bindings.BF16}, // no power of two
-		{nf4.NF4, 1, 1, 64, true, 0, 0, 1, 1, 1, 0, bindings.BF16},
+		{nf4.NF4, 70, 128, 64, false, 0, 0, 70, 128, 128, 0},
+		{nf4.NF4, 300, 192, 64, true, 0, 0, 300, 192, 192, 0},
+		{nf4.FP4, 40, 512, 128, true, 3, 256, 30, 128, 136, 8},
+		{nf4.NF4, 40, 512, 4096, false, 3, 64, 30, 448, 448, 4},
+		{nf4.FP4, 33, 120, 32, false, 1, 8, 7, 96, 96, 0}, // a block in two rows
+		{nf4.NF4, 33, 67, 64, true, 5, 3, 20, 41, 43, 1},
+		{nf4.NF4, 33, 67, 64, false, 5, 3, 20, 41, 41, 0},
+		{nf4.NF4, 9, 96, 96, false, 0, 0, 9, 96, 96, 0}, // no power of two
+		{nf4.NF4, 1, 1, 64, true, 0, 0, 1, 1, 1, 0},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			n := c.out * c.in
@@ -134,16 +132,13 @@ func TestDecodeHasBitsandbytesBits(t *testing.T) {
 				}
 				w.absmax = (*float)(k.bytes(floats(absmax)))
 			}
-			y := k.matrix(c.dtype, c.rows, c.cols, c.stride, c.skip, nil)
+			y := k.matrix(bindings.BF16, c.rows, c.cols, c.stride, c.skip, nil)
 			k.run("decode", &decode{weight: w, row: i64(c.row), col: i64(c.col), y: y})
 
 			book := c.kind.Codebook()
 			for i, got := range k.numbers(y) {
 				e := (c.row+i/c.cols)*c.in + c.col + i%c.cols
-				want := book[codes[e/2]>>(4*(1-e%2))&15] * absmax[e/c.block]
-				if c.dtype == bindings.BF16 {
-					want = halffloat.FromBF16(halffloat.BF16(want))
-				}
+				want := halffloat.FromBF16(halffloat.BF16(book[codes[e/2]>>(4*(1-e%2))&15] * absmax[e/c.block]))
 				require.Equal(t, math.Float32bits(want), math.Float32bits(got), "element %d: %g, want %g", i, got, want)
 			}
 		})

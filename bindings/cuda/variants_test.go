@@ -3,6 +3,7 @@ package cuda_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -166,13 +167,15 @@ func (r *coverage) finish(t *testing.T) {
 		return
 	}
 	var never []string
+	least := int64(math.MaxInt64)
 	for kernel, counts := range r.table {
-		if counts[r.column] == 0 {
+		if least = min(least, counts[r.column]); counts[r.column] == 0 {
 			never = append(never, kernel)
 		}
 	}
 	slices.Sort(never)
 	assert.Empty(t, never, "kernels that no row launched")
+	t.Logf("%d kernels, each launched %d times or more", len(r.table), least)
 }
 
 // String returns a line for each kernel.

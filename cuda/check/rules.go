@@ -59,7 +59,7 @@ var rules = []rule{
 	{kernels: []string{"cross_entropy_*", "copy_words_16", "scale_columns_bf16", "scale_columns_f32", "optimize_*"}, needs: wide},
 	{kernels: []string{"copy_f32_bf16", "copy_f32_f16", "copy_bf16_f32", "copy_f16_f32", "copy_bf16_f16", "copy_f16_bf16"}, needs: wide},
 	// 4 bytes of codes a lane, so that a warp writes whole lines: decode.cu.
-	{kernels: []string{"decode_bf16", "decode_bf16_columns", "decode_f32", "decode_f32_columns"}, needs: []string{"STG.128"}},
+	{kernels: []string{"decode_bf16", "decode_bf16_columns"}, needs: []string{"STG.128"}},
 	{kernels: []string{"sum_pieces_*", "square_pieces", "quantize_[0-9]*"}, needs: []string{"LDG.128"}},
 
 	// Matrices whose rows do not start at multiples of 16 bytes, or whose elements do

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 6
+#define QLORA_ABI 7
 
 enum {
   QLORA_OK = 0,
@@ -116,7 +116,7 @@ typedef qlora_gemm qlora_gemv;
 
 // ---- weights --------------------------------------------------------------------------------
 
-// y = the elements [row, row+y.rows) x [col, col+y.cols) of the weight, in BF16 or F32: each is
+// y = the elements [row, row+y.rows) x [col, col+y.cols) of the weight, in BF16: each is
 // value·absmax in float32, rounded once.
 typedef struct {
   qlora_weight weight;
@@ -345,7 +345,8 @@ typedef struct {
   qlora_tensor less;           // as x
 } qlora_scale_columns;
 
-// sum[j] += sum over i of x[i][j]·with[i][j]/divisor[j]; with and divisor are optional.
+// sum[j] += sum over i of x[i][j]·with[i][j]/divisor[j]; x and with are BF16, with and divisor
+// optional.
 typedef struct {
   qlora_tensor x, with, divisor, sum;
   qlora_tensor workspace;  // F32 [pieces, cols], one partial sum per piece of the rows

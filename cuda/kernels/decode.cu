@@ -1,4 +1,4 @@
-// A rectangle of a base weight in BF16 or F32: value·absmax in float32, rounded once, with the
+// A rectangle of a base weight in BF16: value·absmax in float32, rounded once, with the
 // bits of bitsandbytes' dequantize (dense weights are copied: see copy.cu).
 //
 //   y[i][j] = codebook[code of e]·scale[e/block]    e = (row + i)·in + col + j
@@ -39,8 +39,8 @@ __device__ void share_codebook(float* shared, int kind) {
 
 // Indices count units of 8 and fit 32 bits for any weight. Without kColumns the rectangle is whole
 // rows, one run of units.
-template <class T, bool kColumns>
-__global__ void __launch_bounds__(kThreads) decode_eights(Decode d, T* y) {
+template <bool kColumns>
+__global__ void __launch_bounds__(kThreads) decode_eights(Decode d, bf16* y) {
   float* values = shared_memory<float>();
   share_codebook(values, d.kind);
   const auto row_units = static_cast<uint32_t>(d.cols / kEight);
@@ -77,36 +77,22 @@ __global__ void __launch_bounds__(kThreads) decode_eights(Decode d, T* y) {
   }
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads) decode_elements(Decode d, T* y) {
+__global__ void __launch_bounds__(kThreads) decode_elements(Decode d, bf16* y) {
   float* values = shared_memory<float>();
   share_codebook(values, d.kind);
   for (int64_t j = int64_t{blockIdx.x} * kThreads + threadIdx.x; j < d.rows * d.cols;
        j += int64_t{gridDim.x} * kThreads) {
     int64_t row = j / d.cols, col = j - row * d.cols, e = d.first + row * d.in + col;
     uint32_t code = d.codes[e / 2] >> (e % 2 == 0 ? 4 : 0) & 15;
-    y[row * d.stride + col] = ptx::from_float<T>(__fmul_rn(values[code], d.scales.at(e / d.block)));
+    y[row * d.stride + col] =
+        ptx::from_float<bf16>(__fmul_rn(values[code], d.scales.at(e / d.block)));
   }
 }
 
 constexpr int kShared = 16 * sizeof(float);
-REGISTER_INSTANCE(decode_bf16, kThreads, kShared, decode_eights<bf16, false>);
-REGISTER_INSTANCE(decode_f32, kThreads, kShared, decode_eights<float, false>);
-REGISTER_INSTANCE(decode_bf16_columns, kThreads, kShared, decode_eights<bf16, true>);
-REGISTER_INSTANCE(decode_f32_columns, kThreads, kShared, decode_eights<float, true>);
-REGISTER_INSTANCE(decode_bf16_elements, kThreads, kShared, decode_elements<bf16>);
-REGISTER_INSTANCE(decode_f32_elements, kThreads, kShared, decode_elements<float>);
-
-template <class T>
-int decode_as(qlora_context* c, const char* const (&names)[3], const Decode& d, T* y, bool wide) {
-  const char* name = names[wide ? d.rows > 1 : 2];
-  auto* kernel = !wide         ? decode_elements<T>
-                 : d.rows == 1 ? decode_eights<T, false>
-                               : decode_eights<T, true>;
-  int64_t each = wide ? kThreads * kSteps * kEight : kThreads;
-  dim3 grid(static_cast<uint32_t>(ceil_div(d.rows * d.cols, each)));
-  return launch(c, name, kernel, grid, dim3(kThreads), kShared, d, y);
-}
+REGISTER_INSTANCE(decode_bf16, kThreads, kShared, decode_eights<false>);
+REGISTER_INSTANCE(decode_bf16_columns, kThreads, kShared, decode_eights<true>);
+REGISTER_INSTANCE(decode_bf16_elements, kThreads, kShared, decode_elements);
 
 int decode_dense(qlora_context* c, const qlora_decode* op) {
   qlora_tensor part = op->weight.dense;
@@ -122,7 +108,7 @@ int decode_dense(qlora_context* c, const qlora_decode* op) {
 
 int decode(qlora_context* c, const qlora_decode* op) {
   const qlora_weight& w = op->weight;
-  if (op->y.dtype != QLORA_BF16 && op->y.dtype != QLORA_F32) {
+  if (op->y.dtype != QLORA_BF16) {
     return fail(c, QLORA_UNSUPPORTED, "decode: to element type %d", op->y.dtype);
   }
   if (op->y.rows * op->y.cols == 0) return QLORA_OK;
@@ -140,10 +126,11 @@ int decode(qlora_context* c, const qlora_decode* op) {
   bool wide = !prefers(c, "elements") && d.block_shift >= 3 && d.in % kEight == 0 &&
               op->col % kEight == 0 && eights(op->y) &&
               reinterpret_cast<uintptr_t>(w.codes) % 4 == 0;
-  if (op->y.dtype == QLORA_BF16) {
-    return decode_as(c, {"decode_bf16", "decode_bf16_columns", "decode_bf16_elements"}, d,
-                     static_cast<bf16*>(op->y.data), wide);
-  }
-  return decode_as(c, {"decode_f32", "decode_f32_columns", "decode_f32_elements"}, d,
-                   static_cast<float*>(op->y.data), wide);
+  const char* name = !wide         ? "decode_bf16_elements"
+                     : d.rows == 1 ? "decode_bf16"
+                                   : "decode_bf16_columns";
+  auto* kernel = !wide ? decode_elements : d.rows == 1 ? decode_eights<false> : decode_eights<true>;
+  dim3 grid(static_cast<uint32_t>(
+      ceil_div(d.rows * d.cols, wide ? kThreads * kSteps * kEight : kThreads)));
+  return launch(c, name, kernel, grid, dim3(kThreads), kShared, d, static_cast<bf16*>(op->y.data));
 }

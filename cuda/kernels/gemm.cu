@@ -16,7 +16,8 @@
 // Files: gemm_mma.cuh is the kernel, gemm_tile.cuh the tiles of operands in shared memory,
 // gemm_epilogue.cuh the epilogue, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h the choice of one.
 // Bits do not depend on the variant: `splits` cuts the contraction in units of 64, every sum runs
-// over its piece in ascending steps of 16, and pieces are added in order.
+// over its piece in ascending steps of 16, and pieces are added in order. Tests force each variant
+// (qlora_options) and compare.
 #include <algorithm>
 
 #include "kernels/entries.h"

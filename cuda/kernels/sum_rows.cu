@@ -1,7 +1,7 @@
 // Sums over the rows of a matrix, column by column (columns.h has the formula): gradients of
 // biases, of norms' weights and of magnitudes.
 //
-// x and with are BF16 or F32 [rows, cols], of the same type. The rows (of a turn) are split into as
+// x and with are BF16 [rows, cols]. The rows (of a turn) are split into as
 // many pieces as the caller's workspace [turns·pieces, cols] has; a block of 8 warps sums one piece
 // of 256 columns, each warp every 8th row, then adds the warps' sums in order; a second kernel adds
 // the pieces in order. So the bits depend only on rows and pieces.
@@ -20,9 +20,8 @@ constexpr int kThreads = 32 * kWarps;
 constexpr int kColumns = 32 * kEight;  // per block
 constexpr int kShared = kWarps * kColumns * sizeof(float);
 
-template <class T>
 struct Sums {
-  const T *x, *with;
+  const bf16 *x, *with;
   const float* factor;
   float* partial;
   int64_t rows, x_stride, with_stride;  // rows of a turn
@@ -37,8 +36,7 @@ struct General {
 };
 
 // Returns eight elements; zeros beyond the last column.
-template <class T>
-__device__ __forceinline__ Eight load_within(const T* row, int col, int cols, bool wide) {
+__device__ __forceinline__ Eight load_within(const bf16* row, int col, int cols, bool wide) {
   if (wide) return load8(row + col);
   Eight e = {};
 #pragma unroll
@@ -48,8 +46,8 @@ __device__ __forceinline__ Eight load_within(const T* row, int col, int cols, bo
   return e;
 }
 
-template <class T, bool kGeneral>
-__global__ void __launch_bounds__(kThreads) sum_pieces(Sums<T> s, General general) {
+template <bool kGeneral>
+__global__ void __launch_bounds__(kThreads) sum_pieces(Sums s, General general) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, piece = blockIdx.y;
   const int col = blockIdx.x * kColumns + lane * kEight;
   const int64_t begin = s.rows * piece / s.pieces, end = s.rows * (piece + 1) / s.pieces;
@@ -93,31 +91,28 @@ __global__ void __launch_bounds__(kThreads)
   sum[j] += divisor == nullptr ? total : total / divisor[j];
 }
 
-REGISTER_INSTANCE(sum_pieces_bf16, kThreads, kShared, sum_pieces<bf16, false>);
-REGISTER_INSTANCE(sum_pieces_f32, kThreads, kShared, sum_pieces<float, false>);
-REGISTER_INSTANCE(sum_pieces_general_bf16, kThreads, kShared, sum_pieces<bf16, true>);
-REGISTER_INSTANCE(sum_pieces_general_f32, kThreads, kShared, sum_pieces<float, true>);
+REGISTER_INSTANCE(sum_pieces_bf16, kThreads, kShared, sum_pieces<false>);
+REGISTER_INSTANCE(sum_pieces_general_bf16, kThreads, kShared, sum_pieces<true>);
 REGISTER_KERNEL(sum_join, kThreads, 0);
 
-template <class T>
-int sum_as(qlora_context* c, const char* name, const char* general_name, const ColumnSums& op) {
+int sum_in_pieces(qlora_context* c, const ColumnSums& op) {
   bool wide = eights(op.x) && (op.with.data == nullptr || eights(op.with));
-  Sums<T> s{static_cast<const T*>(op.x.data),
-            static_cast<const T*>(op.with.data),
-            op.factor,
-            static_cast<float*>(op.workspace.data),
-            op.x.rows / op.turns,
-            op.x.stride,
-            op.with.stride,
-            static_cast<int>(op.x.cols),
-            static_cast<int>(op.workspace.rows / op.turns),
-            wide};
+  Sums s{static_cast<const bf16*>(op.x.data),
+         static_cast<const bf16*>(op.with.data),
+         op.factor,
+         static_cast<float*>(op.workspace.data),
+         op.x.rows / op.turns,
+         op.x.stride,
+         op.with.stride,
+         static_cast<int>(op.x.cols),
+         static_cast<int>(op.workspace.rows / op.turns),
+         wide};
   dim3 grid(static_cast<uint32_t>(ceil_div(s.cols, kColumns)), static_cast<uint32_t>(s.pieces),
             static_cast<uint32_t>(op.turns));
   const bool general = prefers(c, "general") || op.less != nullptr || op.turns > 1;
-  return launch(c, general ? general_name : name,
-                general ? sum_pieces<T, true> : sum_pieces<T, false>, grid, dim3(kThreads), kShared,
-                s, General{op.less, op.turns});
+  return launch(c, general ? "sum_pieces_general_bf16" : "sum_pieces_bf16",
+                general ? sum_pieces<true> : sum_pieces<false>, grid, dim3(kThreads), kShared, s,
+                General{op.less, op.turns});
 }
 
 }  // namespace
@@ -129,14 +124,10 @@ int column_sums(qlora_context* c, const ColumnSums& op) {
     return fail(c, QLORA_UNSUPPORTED, "sum_rows: no workspace of pieces of %lld columns",
                 static_cast<long long>(op.x.cols));
   }
-  int status;
-  if (op.x.dtype == QLORA_BF16) {
-    status = sum_as<bf16>(c, "sum_pieces_bf16", "sum_pieces_general_bf16", op);
-  } else if (op.x.dtype == QLORA_F32) {
-    status = sum_as<float>(c, "sum_pieces_f32", "sum_pieces_general_f32", op);
-  } else {
+  if (op.x.dtype != QLORA_BF16) {
     return fail(c, QLORA_UNSUPPORTED, "sum_rows: of element type %d", op.x.dtype);
   }
+  int status = sum_in_pieces(c, op);
   if (status != QLORA_OK) return status;
   dim3 grid(static_cast<uint32_t>(ceil_div(op.x.cols, kThreads)), static_cast<uint32_t>(op.turns));
   return launch(c, "sum_join", sum_join, grid, dim3(kThreads), 0,

@@ -1,9 +1,9 @@
 // Runs the planted kernels under several schedules, with copies that complete late and early, and
-// prints "ok name" or "FAIL name: why" for each; programs_test.go reads that.
+// those of known traffic; prints "ok name" or "FAIL name: why" for each; programs_test.go reads
+// that.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <string>
 
 #include "runtime/device.h"
@@ -16,60 +16,102 @@ constexpr int kNumbers = 64;
 constexpr int64_t kBytes = kNumbers * sizeof(float);
 constexpr size_t kSharedBytes = 1024;
 
-// Returns the fault, or "".
+// A context's numbers, x[i] = i·i and y.
+struct Numbers {
+  explicit Numbers(qlora_context* c) : c(c) {
+    device_allocate(c, kBytes, &x);
+    device_allocate(c, kBytes, &y);
+    for (int i = 0; i < kNumbers; i++) in[i] = static_cast<float>(i * i);
+    device_write(c, x, in, kBytes);
+    qlora_extent extents[] = {{x, kBytes, "x", 0, 0, 0, 0}, {y, kBytes, "y", 0, 0, 0, 0}};
+    device_extents(c, extents, 2);
+  }
+  ~Numbers() {
+    device_extents(c, nullptr, 0);
+    device_release(c, x);
+    device_release(c, y);
+  }
+  // Returns the fault, or "".
+  std::string run(const char* name, void (*kernel)(const float*, float*), unsigned blocks) {
+    launch(c, name, kernel, dim3(blocks), dim3(kNumbers), kSharedBytes,
+           static_cast<const float*>(x), static_cast<float*>(y));
+    return device_sync(c) == QLORA_OK ? "" : device_error(c);
+  }
+
+  qlora_context* c;
+  void *x = nullptr, *y = nullptr;
+  float in[kNumbers];
+};
+
+// Returns what is wrong, or "".
 std::string run(qlora_context* c, const Planted& p) {
-  void *x, *y;
-  if (device_allocate(c, kBytes, &x) != QLORA_OK || device_allocate(c, kBytes, &y) != QLORA_OK) {
-    return device_error(c);
+  Numbers numbers(c);
+  std::string said = numbers.run(p.name, p.kernel, p.blocks);
+  if (*p.fault != 0) {
+    if (said.find(p.fault) != std::string::npos) return "";
+    return "said \"" + said + "\", want \"" + p.fault + "\"";
   }
-  float in[kNumbers], out[kNumbers];
-  for (int i = 0; i < kNumbers; i++) in[i] = static_cast<float>(i * i);
-  device_write(c, x, in, kBytes);
-  qlora_extent extents[] = {{x, kBytes, "x", 0, 0, 0, 0}, {y, kBytes, "y", 0, 0, 0, 0}};
-  device_extents(c, extents, 2);
-  launch(c, p.name, p.kernel, dim3(p.blocks), dim3(kNumbers), kSharedBytes,
-         static_cast<const float*>(x), static_cast<float*>(y));
-  std::string said = device_sync(c) == QLORA_OK ? "" : device_error(c);
-  std::string wrong;
-  if (*p.fault == 0) {
-    wrong = said;
-    device_read(c, out, y, kBytes);
-    for (int i = 0; i < kNumbers && wrong.empty(); i++) {
-      if (out[i] != in[(i + 33) % kNumbers]) {
-        wrong = "y[" + std::to_string(i) + "] is " + std::to_string(out[i]) + ", want " +
-                std::to_string(in[(i + 33) % kNumbers]);
-      }
+  float out[kNumbers];
+  device_read(c, out, numbers.y, kBytes);
+  for (int i = 0; i < kNumbers && said.empty(); i++) {
+    float want = numbers.in[(i + 33) % kNumbers];
+    if (out[i] != want) {
+      said = "y[" + std::to_string(i) + "] is " + std::to_string(out[i]) + ", want " +
+             std::to_string(want);
     }
-  } else if (said.find(p.fault) == std::string::npos) {
-    wrong = "said \"" + said + "\", want \"" + p.fault + "\"";
   }
-  device_extents(c, nullptr, 0);
-  device_release(c, x);
-  device_release(c, y);
+  return said;
+}
+
+std::string run(qlora_context* c, const Counted& k) {
+  int number = 0;
+  while (std::strcmp(kernel_number(number)->name, k.name) != 0) number++;
+  qlora_counts before, after;
+  device_counts(c, number, &before);
+  std::string wrong = Numbers(c).run(k.name, k.kernel, 1);
+  device_counts(c, number, &after);
+  auto compare = [&](const char* what, int64_t got, int64_t want) {
+    if (wrong.empty() && got != want) {
+      wrong = std::to_string(got) + " " + what + ", want " + std::to_string(want);
+    }
+  };
+  compare("launches", after.launches - before.launches, 1);
+  compare("wavefronts", after.wavefronts - before.wavefronts, k.wavefronts);
+  compare("wavefronts at least", after.least_wavefronts - before.least_wavefronts,
+          k.least_wavefronts);
+  compare("sectors",
+          after.sectors_read + after.sectors_written - before.sectors_read - before.sectors_written,
+          k.sectors);
+  compare("sectors at least", after.least_sectors - before.least_sectors, k.least_sectors);
   return wrong;
+}
+
+// Runs a kernel under several schedules, with copies that complete late and early.
+template <class Kernel>
+void check(const Kernel& k, const qlora_options& options) {
+  std::string wrong;
+  for (const char* eager : {"", "1"}) {
+    setenv("QLORA_EMU_EAGER", eager, 1);
+    qlora_context* c;
+    if (device_open(0, &options, &c) != QLORA_OK) {
+      wrong = device_error(nullptr);
+      break;
+    }
+    for (uint64_t schedule = 0; schedule < 12 && wrong.empty(); schedule++) {
+      device_schedule(c, schedule);
+      wrong = run(c, k);
+      if (!wrong.empty()) wrong = "schedule " + std::to_string(schedule) + ": " + wrong;
+    }
+    device_close(c);
+  }
+  std::printf(wrong.empty() ? "ok %s\n" : "FAIL %s: %s\n", k.name, wrong.c_str());
 }
 
 }  // namespace
 
 int main() {
-  std::deque<RegisteredKernel> known;  // every launched kernel is registered
-  for (int n = 0; const Planted* p = planted(n); n++) {
-    known.emplace_back(p->name, kNumbers, static_cast<int>(kSharedBytes), nullptr);
-    std::string wrong;
-    for (const char* eager : {"", "1"}) {
-      setenv("QLORA_EMU_EAGER", eager, 1);
-      qlora_context* c;
-      if (device_open(0, nullptr, &c) != QLORA_OK) {
-        std::printf("FAIL open: %s\n", device_error(nullptr));
-        return 1;
-      }
-      for (uint64_t schedule = 0; schedule < 12 && wrong.empty(); schedule++) {
-        device_schedule(c, schedule);
-        wrong = run(c, *p);
-        if (!wrong.empty()) wrong = "schedule " + std::to_string(schedule) + ": " + wrong;
-      }
-      device_close(c);
-    }
-    std::printf(wrong.empty() ? "ok %s\n" : "FAIL %s: %s\n", p->name, wrong.c_str());
-  }
+  qlora_options options{};
+  for (int n = 0; const Planted* p = planted(n); n++) check(*p, options);
+  options.counting = 1;
+  for (int n = 0; const Counted* k = counted(n); n++) check(*k, options);
 }

@@ -10,3 +10,12 @@ struct Planted {
 
 // The kernels by number from 0, then nullptr.
 const Planted* planted(int number);
+
+// A kernel of the same threads, and what its accesses to memory must be counted as.
+struct Counted {
+  const char* name;
+  void (*kernel)(const float* x, float* y);
+  int wavefronts, least_wavefronts, sectors, least_sectors;
+};
+
+const Counted* counted(int number);

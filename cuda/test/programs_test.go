@@ -1,5 +1,6 @@
-// Package test checks that the emulator catches every planted bug (planted.cu) under
-// every schedule, and what the GPU device does on machines that are not what it needs.
+// Package test checks that the emulator catches every planted bug (planted.cu) and counts
+// known traffic (counted.cu), under every schedule, and what the GPU device does on machines
+// that are not what it needs.
 package test
 
 import (
@@ -13,7 +14,7 @@ import (
 	"testing"
 )
 
-func TestPlantedBugs(t *testing.T) { run(t, "emulator_test", 20) }
+func TestPlantedBugs(t *testing.T) { run(t, "emulator_test", 38) }
 
 // TestGPUDevice runs the GPU device on fake/cuda_runtime_api.h.
 func TestGPUDevice(t *testing.T) { run(t, "nvidia_test", 10) }
