@@ -13,6 +13,7 @@ const (
 	Weights4Bit  Category = "weights_4bit"  // quantized base weights with their scales, those of 8 bits too
 	Weights16Bit Category = "weights_dense" // the base's other weights: embeddings, norms, head
 	Adapters     Category = "adapters"      // A and B, as the forward pass reads them
+	Reference    Category = "reference"     // the adapters of the reference model of preferences
 	Gradients    Category = "gradients"     // float32, of everything trained
 	Optimizer    Category = "optimizer"     // moments and master weights
 	Activations  Category = "activations"   // kept from forward for backward
@@ -22,7 +23,7 @@ const (
 )
 
 // Categories holds every category in printing order.
-var Categories = []Category{Weights4Bit, Weights16Bit, Adapters, Gradients, Optimizer, Activations, Workspace, Loss, Inputs}
+var Categories = []Category{Weights4Bit, Weights16Bit, Adapters, Reference, Gradients, Optimizer, Activations, Workspace, Loss, Inputs}
 
 // alignment of every tensor in bytes: whole cache lines on the CPU, and enough for
 // 128-bit loads, ldmatrix and TMA on a GPU.

@@ -43,9 +43,9 @@ type magnitude struct {
 }
 
 // attach puts an adapter on every projection of m that cfg's targets pick. A and B are
-// laid out in mem in the device's activation type; Init or Load fills them once mem is
-// allocated.
-func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
+// laid out in arena in the device's activation type; Init or Load fills them once its memory
+// is allocated.
+func attach(m *nn.Model, arena *bindings.Arena, cfg Config) (*Adapters, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -84,11 +84,11 @@ func attach(m *nn.Model, mem *bindings.Memory, cfg Config) (*Adapters, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := layOut(all, sizes, mem.Arena(bindings.Adapters), m.Info().Activation, cfg)
+	a := layOut(all, sizes, arena, m.Info().Activation, cfg)
 	if cfg.LoraBias {
-		a.layOutBiases(m, all, mem.Arena(bindings.Adapters))
+		a.layOutBiases(m, all, arena)
 	}
-	a.layOutEnds(m, embedding, head, mem.Arena(bindings.Adapters), len(all))
+	a.layOutEnds(m, embedding, head, arena, len(all))
 	for _, t := range m.Saved() {
 		name := t.Name
 		if slices.ContainsFunc(sizes, func(s Size) bool { return s.Module+biasSuffix == name }) {

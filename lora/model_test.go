@@ -119,7 +119,7 @@ func TestModulesGetNoAdapter(t *testing.T) {
 func TestAttachNeedsTheModules(t *testing.T) {
 	_, m, _ := attachedTo(t, "narrow", Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}})
 	cfg := Config{R: 2, Alpha: 4, Targets: Targets{Names: []string{"q_proj"}}, ModulesToSave: []string{"lm_head"}}
-	_, err := attach(m, bindings.NewMemory(), cfg)
+	_, err := attach(m, bindings.NewMemory().Arena(bindings.Adapters), cfg)
 	require.ErrorContains(t, err, `laid out with modules_to_save [] and bias "", the adapter has ["lm_head"] and ""`)
 }
 

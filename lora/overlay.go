@@ -19,7 +19,9 @@ type overlay struct {
 // in an nn.Decoder. The model must have been assembled without adapters. Call it before
 // Plan; Load fills the adapter. An adapter that has weights of the base in place of its own,
 // or that changes the base, is an error: it has to be merged first.
-func (t *Tuned) Overlay(dir string) (*nn.Overlay, error) {
+func (t *Tuned) Overlay(dir string) (*nn.Overlay, error) { return t.overlay(dir, bindings.Adapters) }
+
+func (t *Tuned) overlay(dir string, c bindings.Category) (*nn.Overlay, error) {
 	config, err := ReadConfig(dir)
 	if err != nil {
 		return nil, err
@@ -27,7 +29,7 @@ func (t *Tuned) Overlay(dir string) (*nn.Overlay, error) {
 	if err := config.checkOverlay(t.Model, dir); err != nil {
 		return nil, err
 	}
-	a, err := attach(t.Model, t.Memory, config)
+	a, err := attach(t.Model, t.Memory.Arena(c), config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
 	}
@@ -41,7 +43,41 @@ func (t *Tuned) Overlay(dir string) (*nn.Overlay, error) {
 func (t *Tuned) Reference(dir string) (*nn.Overlay, error) {
 	own := t.Model.PutOn(t.Model.Bare())
 	defer t.Model.PutOn(own)
-	return t.Overlay(dir)
+	return t.overlay(dir, bindings.Reference)
+}
+
+// Frozen puts a copy of the model's new adapters, of the configuration c, next to them:
+// what they are initialized as. With adapters that are initialized from the base, the copy
+// shares what they leave of it. Call it before Plan; Load fills the copy.
+func (t *Tuned) Frozen(c Config) (*nn.Overlay, error) {
+	if c.Init.ChangesBase() {
+		c.Init = InitDefault // to subtract nothing more
+	}
+	own := t.Model.PutOn(t.Model.Bare())
+	defer t.Model.PutOn(own)
+	a, err := attach(t.Model, t.Memory.Arena(bindings.Reference), c)
+	if err != nil {
+		return nil, err
+	}
+	t.frozen = &overlay{adapters: a, on: t.Model.TakeOff()}
+	return t.frozen.on, nil
+}
+
+// freeze fills the copy of the adapters as they were initialized.
+func (t *Tuned) freeze(dev bindings.Device, seed uint64) error {
+	if t.frozen == nil {
+		return nil
+	}
+	a := t.frozen.adapters
+	defer t.Model.PutOn(t.Model.PutOn(t.frozen.on))
+	if !t.Adapters.ChangesBase() {
+		return a.Init(dev, seed)
+	}
+	for i := range a.factors {
+		dev.Run(&bindings.Copy{Dst: a.factors[i].value, Src: t.Adapters.factors[i].start})
+	}
+	a.derive(dev)
+	return nil
 }
 
 // checkOverlay returns an error if the adapter in dir cannot share its base with others.

@@ -23,6 +23,7 @@ type Tuned struct {
 
 	params   []bindings.Param
 	overlays []overlay
+	frozen   *overlay // the adapters as they were initialized; nil: none
 }
 
 // Assemble lays out a model for a device of the kind info, with the adapters of
@@ -44,7 +45,7 @@ func Assemble(model *nn.Config, base checkpoint.Checkpoint, options nn.Options, 
 		return nil, err
 	}
 	if config != nil {
-		t.Adapters, err = attach(t.Model, t.Memory, *config)
+		t.Adapters, err = attach(t.Model, t.Memory.Arena(bindings.Adapters), *config)
 	}
 	return t, err
 }
@@ -105,9 +106,18 @@ func (t *Tuned) load(dev bindings.Device, v Values) error {
 	if err := t.loadOverlays(dev); err != nil {
 		return err
 	}
-	if t.Adapters == nil || v.Later {
+	if t.Adapters == nil {
 		return nil
 	}
+	if !v.Later {
+		if err := t.loadAdapters(dev, v); err != nil {
+			return err
+		}
+	}
+	return t.freeze(dev, v.Seed)
+}
+
+func (t *Tuned) loadAdapters(dev bindings.Device, v Values) error {
 	t.Adapters.progress = v.Initialized
 	if v.Adapter != "" {
 		return t.Adapters.Load(dev, v.Adapter)

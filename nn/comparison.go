@@ -134,11 +134,13 @@ func (m *Model) compare(dev bindings.Device, k *Comparison, scale float32, rando
 	}
 	if c.Reference != nil {
 		before := m.PutOn(c.Reference)
+		m.Head.adapter.derive(dev)
 		err := m.logProbs(dev, k.Batch, c.share, c.reference)
 		if err == nil && c.Others {
 			err = m.logProbs(dev, k.Others, c.otherShare, c.otherReferences)
 		}
 		m.PutOn(before)
+		m.Head.adapter.derive(dev)
 		if err != nil {
 			return err
 		}
@@ -181,7 +183,7 @@ func (m *Model) logProbs(dev bindings.Device, b *Batch, share, out bindings.Tens
 }
 
 // LogProbs returns the log-probability of each sequence of b, the sum of its tokens' with
-// their shares, with the adapters that are on. It needs Shapes.Compare, and waits for the
+// their shares, with the adapters that are on. It needs Shapes.LogProbs, and waits for the
 // device.
 func (m *Model) LogProbs(dev bindings.Device, b *Batch, share []float32) ([]float32, error) {
 	c := m.comparing

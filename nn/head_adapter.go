@@ -36,10 +36,27 @@ func (l *HeadAdapter) parameters(m *Model, state bindings.OptimizerState) []bind
 	return []bindings.Param{first, second}
 }
 
-// plan lays out the weight for the loss.
-func (l *HeadAdapter) plan(m *Model) {
+// planWideHeads lays out the weights for the loss. The adapters of a reference model have the
+// one of the model's own if it is as wide, and B is copied into it in turns.
+func (m *Model) planWideHeads() {
+	own := m.Head.adapter
+	if own != nil {
+		own.plan(m, bindings.Weights16Bit)
+	}
+	for _, o := range m.overlays {
+		switch l := o.head; {
+		case l == nil:
+		case own != nil && own.wide.Weight.In == l.wide.Weight.In:
+			l.wide.Weight.Dense = own.wide.Weight.Dense
+		default:
+			l.plan(m, bindings.Reference)
+		}
+	}
+}
+
+func (l *HeadAdapter) plan(m *Model, c bindings.Category) {
 	w := &l.wide.Weight
-	w.Dense = m.memory.Arena(bindings.Weights16Bit).New(m.info.Activation, w.Out, w.In)
+	w.Dense = m.memory.Arena(c).New(m.info.Activation, w.Out, w.In)
 }
 
 // load fills the weight for the loss, but for B.

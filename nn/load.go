@@ -38,7 +38,7 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 			progress(done, total)
 		}
 	}
-	m.Head.adapter.load(dev, m.Head.out.Weight.Dense)
+	must(m.eachOverlay(func() error { m.Head.adapter.load(dev, m.Head.out.Weight.Dense); return nil }))
 	if err := m.loadRows(dev, base); err != nil {
 		return err
 	}

@@ -16,15 +16,18 @@ type Shapes struct {
 	Score    []*Batch
 	Weighted bool       // batches of Train may have weights
 	Compare  *Comparing // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
+	LogProbs []*Batch   // of which LogProbs is called, with Compare
 	Generate int        // longest prompt plus answer in tokens; 0: no generation
 	Together Together   // sequences that are generated together; zero: one
 }
+
+func (s *Shapes) batches() []*Batch { return slices.Concat(s.Train, s.Evaluate, s.Score, s.LogProbs) }
 
 // CheckShapes returns an error if a sequence is longer than the model's table of
 // positions. Models without learned positions take any length.
 func (m *Model) CheckShapes(s Shapes) error {
 	longest := s.Generate
-	for _, b := range slices.Concat(s.Train, s.Evaluate, s.Score) {
+	for _, b := range s.batches() {
 		longest = max(longest, b.Longest())
 	}
 	return m.checkLength(longest)
@@ -43,8 +46,8 @@ func (m *Model) checkLength(longest int) error {
 func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	m.decoding = newDecoding(shapes.Generate, shapes.Together, m.info)
 	m.declareInputs(shapes)
-	if l := m.Head.adapter; l != nil && len(shapes.Train)+len(shapes.Evaluate)+len(shapes.Score) > 0 {
-		l.plan(m)
+	if len(shapes.batches()) > 0 {
+		m.planWideHeads()
 	}
 	dry := bindings.NewDry(profile)
 	walk := func() {
@@ -75,6 +78,9 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		for _, b := range shapes.Score {
 			must(m.evaluate(dry, blank(b), lossOf{scale: 1, losses: column(m.inputs.losses, b.Tokens()), stats: m.inputs.stats}))
 		}
+		for _, b := range shapes.LogProbs {
+			must(m.logProbs(dry, blank(b), m.comparing.share, m.comparing.logProbs))
+		}
 		if shapes.Generate > 0 {
 			must(m.eachOverlay(func() error { return m.walkDecoding(dry) }))
 		}
@@ -102,7 +108,7 @@ func must(err error) {
 
 func (m *Model) declareInputs(shapes Shapes) {
 	tokens, sequences, longest := m.decoding.tokens(), m.decoding.boundaries(), shapes.Generate
-	for _, b := range slices.Concat(shapes.Train, shapes.Evaluate, shapes.Score) {
+	for _, b := range shapes.batches() {
 		tokens, sequences, longest = max(tokens, b.Tokens()), max(sequences, b.Sequences()), max(longest, b.Longest())
 	}
 	a := m.memory.Arena(bindings.Inputs)

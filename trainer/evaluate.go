@@ -22,7 +22,7 @@ func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 		}
 		r.outputs.Work(Work{What: "evaluating", Done: int64(i), Total: int64(len(order))})
 		indices := order[i:min(i+size, len(order))]
-		b := r.layout.comparer.batch(r.EvalSet, indices)
+		b := r.layout.comparer.batch(recordSet{r.EvalSet, r.reference.eval}, indices)
 		if b.weight == 0 {
 			continue
 		}

@@ -92,10 +92,10 @@ func TestWindowsOfAnEpoch(t *testing.T) {
 	records[8].Labels = []int32{7, -100, 3, 3} // the first label has nothing before it
 	order := sequential(9)
 
-	first := newWindow(nil, records, order, a.BatchSize, &l, 0)
+	first := newWindow(nil, recordSet{examples: records}, order, a.BatchSize, &l, 0)
 	require.Len(t, first.batches, 3)
 	require.Equal(t, 6*3, first.weight)
-	last := newWindow(nil, records, order, a.BatchSize, &l, 1)
+	last := newWindow(nil, recordSet{examples: records}, order, a.BatchSize, &l, 1)
 	require.Len(t, last.batches, 2)
 	require.Equal(t, 1, last.batches[1].Sequences())
 	require.Equal(t, 2*3+2, last.weight)

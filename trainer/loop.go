@@ -71,6 +71,9 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	if err := r.outputs.Start(begin); err != nil {
 		return err
 	}
+	if err := r.precompute(ctx); err != nil {
+		return err
+	}
 	if err := r.steps(ctx); err != nil {
 		return err
 	}
@@ -132,7 +135,7 @@ func (r *loop) step() (*Record, error) {
 		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
 	}
 	rate := r.schedule.Rate(r.at.Step)
-	w := newWindow(r.layout.comparer, r.TrainSet, r.epochOrder, r.Args.BatchSize, &r.length, inEpoch)
+	w := newWindow(r.layout.comparer, recordSet{r.TrainSet, r.reference.train}, r.epochOrder, r.Args.BatchSize, &r.length, inEpoch)
 	loss, norm, err := r.optimize(&w, rate)
 	if err != nil {
 		return nil, err

@@ -74,12 +74,21 @@ type microBatch struct {
 	weight   int            // of its mean loss in a window: the predicted tokens, or 1 for completions
 }
 
+// A recordSet is the records of training or of evaluation.
+type recordSet struct {
+	examples  []dataset.Example
+	reference [][]float32 // each record's log-probabilities by the reference model; nil: not computed before
+}
+
 // batch makes a micro-batch of records.
-func (c *comparer) batch(examples []dataset.Example, indices []int) microBatch {
+func (c *comparer) batch(of recordSet, indices []int) microBatch {
 	if c == nil {
-		b := batchOf(examples, indices)
+		b := batchOf(of.examples, indices)
 		return microBatch{Batch: b, weight: b.Predicted()}
 	}
-	k := c.comparison(examples, indices)
+	k := c.comparison(of.examples, indices)
+	if of.reference != nil {
+		c.give(k, of.reference, indices)
+	}
 	return microBatch{Batch: k.Batch, compared: k, weight: 1}
 }

@@ -11,11 +11,14 @@ import (
 )
 
 // pairsOf returns pairs of completions of 5 and 3 tokens after a prompt of 3.
-func pairsOf(n, vocabulary int) []dataset.Example {
+func pairsOf(n, vocabulary int) []dataset.Example { return comparedOf(n, vocabulary, 5, 3) }
+
+// comparedOf returns records of completions of the given lengths after a prompt of 3.
+func comparedOf(n, vocabulary int, lengths ...int) []dataset.Example {
 	var all []dataset.Example
 	for i := range n {
 		var e dataset.Example
-		for side, length := range []int{5, 3} {
+		for side, length := range lengths {
 			e.Starts = append(e.Starts, int32(len(e.IDs)))
 			for t := range 3 + length {
 				id := int32((7*i + 11*t*(side*min(t, 3)/3+1) + 3) % vocabulary)

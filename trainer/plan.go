@@ -95,10 +95,8 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	}
 	l := &layout{Tuned: tuned, comparer: a.comparer(), state: state}
 	shapes.Compare = l.comparer.comparing()
-	if a.objective().reference {
-		if shapes.Compare.Reference, err = reference(tuned, model); err != nil {
-			return nil, err
-		}
+	if err := l.useReference(shapes.Compare, a, model); err != nil {
+		return nil, err
 	}
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err
@@ -106,15 +104,6 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
 	tuned.Plan(profile, shapes)
 	return l, nil
-}
-
-// reference returns the adapters of the reference model, which is the model as the run
-// begins: none if its adapters are new.
-func reference(t *lora.Tuned, m *Base) (*nn.Overlay, error) {
-	if m.Adapter == "" {
-		return t.Model.Bare(), nil
-	}
-	return t.Reference(m.Adapter)
 }
 
 func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {

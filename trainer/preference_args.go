@@ -27,6 +27,7 @@ type PreferenceArgs struct {
 	AlphaPO           float64  `option:"alpha" help:"cpo and simpo: AlphaPO's alpha, the shape of the reward; 0: log-probabilities as they are"`
 	DesirableWeight   float64  `option:"desirable_weight" help:"kto: weight of desirable completions"`
 	UndesirableWeight float64  `option:"undesirable_weight" help:"kto: weight of undesirable completions"`
+	Precompute        bool     `option:"precompute_ref_log_probs" help:"dpo and kto: compute the reference's log-probabilities once, before training, and keep them in output_dir; with method full and whatever else cannot be taken off the base it is needed"`
 	DisableDropout    bool     `option:"disable_dropout" help:"with preferences: train without dropout, whatever lora_dropout says"`
 }
 
@@ -111,6 +112,7 @@ func (a *PreferenceArgs) effects() []effect {
 		{"alpha", a.AlphaPO, a.AlphaPO != 0, []string{"cpo", "simpo"}, nil},
 		{"desirable_weight", a.DesirableWeight, a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
 		{"undesirable_weight", a.UndesirableWeight, a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
+		{"precompute_ref_log_probs", a.Precompute, a.Precompute, []string{"dpo", "kto"}, nil},
 		{"disable_dropout", a.DisableDropout, !a.DisableDropout, compared, nil},
 	}
 }
@@ -200,28 +202,28 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	}
 }
 
-// checkReference returns an error if the base's trained parts are not those that can be
-// taken off it to give the reference model.
+// checkReference returns an error if what is trained cannot be taken off the base to give the
+// reference model, and its log-probabilities are not computed before.
 func (a *Args) checkReference(m *Base) error {
 	o := a.objective()
-	if o == nil || !o.reference {
+	if o == nil || !o.reference || a.Precompute {
 		return nil
 	}
 	refuse := func(name string, value any, what string) error {
-		return option.Errorf(name, value, "the reference of `objective` %s is the model as the run begins, and %s", o.name, what)
+		return option.Errorf(name, value, "the reference of `objective` %s is the model as the run begins, and %s: add `precompute_ref_log_probs`", o.name, what)
 	}
 	c := m.Lora
 	switch {
 	case c == nil:
-		return refuse("method", "full", "training all weights leaves none: train adapters (qlora, lora)")
-	case c.Init.ChangesBase():
-		return refuse("init_lora_weights", c.Init, "this start takes a part of it away: use true")
+		return refuse("method", "full", "training all weights leaves none")
+	case m.Adapter != "" && c.Init.ChangesBase():
+		return refuse("init_lora_weights", c.Init, "the start of this adapter has changed the base")
 	case len(c.ModulesToSave) > 0:
-		return refuse("modules_to_save", strings.Join(c.ModulesToSave, ","), "modules that are trained whole cannot be taken off: leave them out")
+		return refuse("modules_to_save", strings.Join(c.ModulesToSave, ","), "modules that are trained whole cannot be taken off")
 	case !c.Tokens.Empty():
-		return refuse("trainable_token_indices", c.Tokens, "trained rows cannot be taken off: leave them out")
+		return refuse("trainable_token_indices", c.Tokens, "trained rows cannot be taken off")
 	case c.Bias != "":
-		return refuse("bias", c.Bias, "trained biases cannot be taken off: use none")
+		return refuse("bias", c.Bias, "trained biases cannot be taken off")
 	}
 	return nil
 }

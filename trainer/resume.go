@@ -11,7 +11,11 @@ import (
 func (r *loop) load() error {
 	values := r.Base.Values()
 	values.Seed, values.BaseLoaded, values.Initialized = r.Args.Seed, r.loading, r.initializing
-	if r.resume != nil {
+	if err := r.readReference(); err != nil {
+		return err
+	}
+	// A reference that is not complete needs the model as the run begins.
+	if r.resume != nil && r.reference.complete() {
 		values.Adapter = r.from // for the starts subtracted from the base; the optimizer's state has the rest
 		values.Later = r.Base.Lora != nil && !r.Base.Lora.Init.ChangesBase()
 	}
@@ -22,11 +26,15 @@ func (r *loop) load() error {
 		r.at = progress{Version: progressVersion, Run: r.run, Identity: r.identity, Settings: r.settings()}
 		return r.Device.Sync()
 	}
-	return r.restore()
+	r.restorePosition()
+	if r.reference.complete() {
+		return r.restoreTensors()
+	}
+	return r.Device.Sync()
 }
 
-// restore sets the run to the position of its checkpoint.
-func (r *loop) restore() error {
+// restorePosition sets the run to the position of its checkpoint.
+func (r *loop) restorePosition() {
 	r.at = *r.resume
 	r.at.Settings = r.settings()
 	r.state.LogHistory = r.past.LogHistory
@@ -39,16 +47,20 @@ func (r *loop) restore() error {
 	r.restorePatience()
 	r.state.GlobalStep, r.state.Epoch = r.at.Step, Number(r.length.Epoch(r.at.Step))
 	r.state.TotalFLOs = Number(r.flopsPerToken() * float64(r.at.Tokens))
-	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
-		return err
-	}
 	if r.at.Step%r.length.StepsInEpoch != 0 {
 		r.order.restore(r.at.EpochDraws)
 		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
 	}
 	r.order.restore(r.at.Draws)
-	r.layout.Model.Derive(r.Device)
 	r.checkpoint = r.from
+}
+
+// restoreTensors sets what is trained to what the checkpoint has.
+func (r *loop) restoreTensors() error {
+	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
+		return err
+	}
+	r.layout.Model.Derive(r.Device)
 	return r.Device.Sync()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // settings returns, by option and as text, the settings that may change when a run is
@@ -16,6 +17,14 @@ func (t *Trainer) settings() map[string]string {
 		"neftune_noise_alpha": fmt.Sprint(a.NoiseAlpha), "label_smoothing_factor": fmt.Sprint(a.LabelSmoothing),
 		"adam_beta1": fmt.Sprint(a.AdamBeta1), "adam_beta2": fmt.Sprint(a.AdamBeta2), "adam_epsilon": fmt.Sprint(a.AdamEpsilon),
 		"optim_args": a.OptimArgs, "loraplus_lr_ratio": fmt.Sprint(a.LoraPlusRatio),
+	}
+	if a.objective().compares() {
+		for _, e := range a.effects() {
+			if e.acts(&a.PreferenceArgs) && e.name != "precompute_ref_log_probs" {
+				s[e.name] = fmt.Sprint(e.value)
+			}
+		}
+		s["loss_type"] = strings.Join(a.losses(), ",")
 	}
 	if c := t.Base.Lora; c != nil {
 		s["lora_alpha"], s["lora_dropout"], s["use_rslora"] = fmt.Sprint(c.Alpha), fmt.Sprint(c.Dropout), fmt.Sprint(c.RSLoRA)

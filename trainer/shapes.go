@@ -32,7 +32,9 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 			evaluated.add(eval, order[i:min(i+a.EvalBatchSize, len(order))])
 		}
 	}
-	return nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches(), Weighted: slices.ContainsFunc(train, isWeighed)}
+	s := nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches(), Weighted: slices.ContainsFunc(train, isWeighed)}
+	s.LogProbs = logProbShapes(referencePasses(a, mostTokens(s.Train), train, eval), train, eval)
+	return s
 }
 
 // fullBatches replaces the dataset if there is none: every sequence has the maximum
@@ -50,6 +52,9 @@ func fullBatches(a *Args, maxLength int) nn.Shapes {
 	s := nn.Shapes{Train: full(each * a.BatchSize)}
 	if a.EvalStrategy != StrategyNo {
 		s.Evaluate = full(each * a.EvalBatchSize)
+	}
+	if a.precomputes() {
+		s.LogProbs = s.Train
 	}
 	return s
 }

@@ -51,15 +51,16 @@ type File struct {
 // A Trainer is a run whose input has been checked.
 type Trainer struct {
 	Run
-	length   Length
-	cadence  cadence
-	schedule *Schedule
-	layout   *layout
-	limit    int64
-	identity identity
-	resume   *progress // nil: a fresh start
-	past     *State    // of the checkpoint
-	from     string    // folder of the checkpoint
+	length    Length
+	cadence   cadence
+	schedule  *Schedule
+	layout    *layout
+	limit     int64
+	identity  identity
+	resume    *progress // nil: a fresh start
+	reference reference
+	past      *State // of the checkpoint
+	from      string // folder of the checkpoint
 
 	run   string   // the run's name in the record of its folder
 	seen  []byte   // the record that New found in the output folder
@@ -101,6 +102,7 @@ func New(r Run) (*Trainer, error) {
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
 	shapes.Generate = r.Prompts.longest()
+	t.reference.passes = referencePasses(a, mostTokens(shapes.Train), r.TrainSet, r.EvalSet)
 	if t.layout, err = layOut(r.Base, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}

@@ -15,11 +15,11 @@ type window struct {
 }
 
 // newWindow cuts step (counted from 0 in the epoch) out of the epoch's order.
-func newWindow(c *comparer, examples []dataset.Example, order []int, batchSize int, l *Length, step int) window {
+func newWindow(c *comparer, records recordSet, order []int, batchSize int, l *Length, step int) window {
 	var w window
 	from, to := l.Window(step)
 	for i := from; i < to; i++ {
-		b := c.batch(examples, order[i*batchSize:min((i+1)*batchSize, len(order))])
+		b := c.batch(records, order[i*batchSize:min((i+1)*batchSize, len(order))])
 		w.batches = append(w.batches, b)
 		w.tokens += b.Tokens()
 		w.weight += b.weight

@@ -78,6 +78,9 @@ for driver and kernels (an estimate).
 		}
 		fmt.Fprintf(w, "| %s | %.1f B", s.name, float64(parameters)/1e9)
 		for _, c := range bindings.Categories {
+			if c == bindings.Reference { // of preferences only
+				continue
+			}
 			fmt.Fprintf(w, " | %d", atShort[c])
 		}
 		fmt.Fprintln(w, " |")

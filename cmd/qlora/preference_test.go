@@ -55,6 +55,8 @@ func TestPreferenceRuns(t *testing.T) {
 		{"orpo", pairs, []string{"nll_loss", "log_odds_ratio", "log_odds_chosen"}, nil},
 		{"cpo", pairs, []string{"nll_loss", "rewards/margins"}, nil},
 		{"simpo", pairs, []string{"rewards/margins"}, []string{"--simpo_gamma", "1"}},
+		{"dpo", pairs, []string{"rewards/margins"}, []string{"--precompute_ref_log_probs", "--modules_to_save", "norm"}},
+		{"kto", pairs, []string{"kl"}, []string{"--precompute_ref_log_probs", "--init_lora_weights", "pissa"}},
 	} {
 		t.Run(strings.Join(append([]string{c.objective}, c.more...), " "), func(t *testing.T) {
 			train := func(out string, more ...string) string {
@@ -143,16 +145,16 @@ func TestPreferenceRefusals(t *testing.T) {
 		{pairs, dpo + "--ld_alpha 1.5", "from 0 to 1"},
 		{pairs, dpo + "--packing --max_length 16", "--packing"},
 		{pairs, dpo + "--neftune_noise_alpha 5", "--neftune_noise_alpha"},
-		{pairs, dpo + "--bias all", "--bias"},
-		{pairs, dpo + "--method full", "--method"},
-		{pairs, dpo + "--init_lora_weights pissa", "--init_lora_weights"},
+		{pairs, dpo + "--bias all", "--bias is all, but the reference of --objective dpo is the model as the run begins, and trained biases cannot be taken off: add --precompute_ref_log_probs"},
+		{pairs, dpo + "--method full", "add --precompute_ref_log_probs"},
+		{pairs, dpo + "--modules_to_save lm_head", "add --precompute_ref_log_probs"},
+		{pairs, "--objective orpo --precompute_ref_log_probs", ", but it has no effect"},
 		{judged, "--objective kto --per_device_train_batch_size 1", "--per_device_train_batch_size"},
 		{judged, "--objective kto --train_sampling_strategy random", "--train_sampling_strategy"},
 		{pairs, dpo + "--f_divergence_type js_divergence", "only reverse_kl is in this release"},
 		{pairs, dpo + "--use_weighting", "not in this release"},
 		{pairs, dpo + "--sync_ref_model", "not in this release"},
 		{pairs, dpo + "--truncation_mode keep_end", "only keep_start is in this release"},
-		{pairs, dpo + "--precompute_ref_log_probs", "not in this release"},
 		{pairs, dpo + "--reward_model x", "reward models are not trained in this release"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

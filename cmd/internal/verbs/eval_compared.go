@@ -27,6 +27,9 @@ func (o *evaluation) objective() error {
 	if err := o.run.Validate(); err != nil {
 		return exit.AsWrong(err)
 	}
+	if o.run.Precompute {
+		return exit.Wrongf("--precompute_ref_log_probs is of train: an evaluation uses each of them once")
+	}
 	if o.ref.Adapter != "" && !o.run.HasReference() {
 		return exit.Wrongf("--ref_adapter is given, but --objective %s has no reference: leave it out, or use dpo or kto", o.run.Objective)
 	}
