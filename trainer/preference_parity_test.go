@@ -70,8 +70,11 @@ func replayPreference(t *testing.T, far distance, name string, dev bindings.Devi
 	run := s.run(t, dev)
 	require.NoError(t, train(t, t.Context(), run))
 	far.rows(t, s, limit, filepath.Join(folder, "log_history.json"), history(t, run.Args.OutputDir))
-	far.weights(t, limit.parityLimit, readTensors(t, filepath.Join(folder, "final.safetensors")),
-		readTensors(t, filepath.Join(run.Args.OutputDir, "adapter_model.safetensors")))
+	trained := lora.WeightsFile
+	if s.Method == "full" {
+		trained = "model.safetensors"
+	}
+	far.weights(t, limit.parityLimit, readTensors(t, filepath.Join(folder, "final.safetensors")), readTensors(t, filepath.Join(run.Args.OutputDir, trained)))
 }
 
 func readPreferenceSettings(t *testing.T, path string) *preferenceSettings {
@@ -92,7 +95,9 @@ func (s *preferenceSettings) run(t *testing.T, dev bindings.Device) Run {
 	if s.Method == "qlora" {
 		m.Quantize = &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: s.Double}
 	}
-	require.NoError(t, m.UseAdapter(filepath.Join(preferenceFolder, s.Adapters.Adapter)))
+	if s.Method != "full" {
+		require.NoError(t, m.UseAdapter(filepath.Join(preferenceFolder, s.Adapters.Adapter)))
+	}
 	s.Run.OutputDir = t.TempDir()
 	return Run{Base: m, Args: s.Run, TrainSet: s.read(t, s.Dataset), EvalSet: s.read(t, s.Eval), Device: dev}
 }

@@ -8,10 +8,11 @@ needs: trl 1.16.0 and the packages of ../parity/generate.py, whose models it tra
   tokenizer/               a byte-level BPE of single ASCII characters, without BOS
   data/NAME.jsonl          pairs and judged completions, as texts of ragged lengths; chats
   adapter/, adapter-nf4/   what the runs continue from (B is not 0, so that the reference is not the base); their dropout of 0.1 must not act
+  adapter-modules/         the same, with an embedding that is trained whole
   adapter-new/             B is 0, as in a new adapter, where TRL's reference is the base
   CASE/settings.json       the run under qlora's option names; model and adapter relative to ../parity and this folder
   CASE/log_history.json    TRL's log, logging_steps 1, without times and what the head costs
-  CASE/final.safetensors   the adapter after the last step
+  CASE/final.safetensors   the adapter, or the model, after the last step
 
 TRL casts the adapters of a quantized model to bfloat16; that is undone, as qlora's are float32.
 """
@@ -49,6 +50,8 @@ KTO = dict(objective="kto", train_sampling_strategy="sequential", dataset="data/
 ORPO = dict(objective="orpo")
 CPO = dict(objective="cpo", beta=0.3)
 SIMPO = dict(objective="simpo", beta=2.0)
+FULL = dict(method="full", adapter="", learning_rate=1e-3, precompute_ref_log_probs=True)
+EVAL = dict(eval_dataset="data/more.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=2)
 
 
 def dpo(*losses, **more):
@@ -61,9 +64,12 @@ CASES = {
     "dpo-new": ("a new adapter: the base is the reference", dict(adapter="adapter-new")),
     "dpo-windows": ("accumulation with a short last window and a short last micro-batch; clipping that bites", dict(WINDOWS, max_grad_norm=0.3)),
     "dpo-cut": ("sequences cut by max_length, long prompts dropped", dict(max_length=22)),
-    "dpo-eval": ("evaluation, the last batch short", dict(eval_dataset="data/more.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=2)),
+    "dpo-eval": ("evaluation, the last batch short", dict(EVAL)),
     "dpo-nf4": ("NF4 + double quantization", dict(NF4)),
     "dpo-chats": ("chats, later turns included: nothing is added to what the template renders", dict(dataset="data/chats.jsonl", max_length=128)),
+    "dpo-before": ("the reference's log-probabilities computed before; evaluation; ld_alpha", dict(EVAL, precompute_ref_log_probs=True, ld_alpha=0.4, **WINDOWS)),
+    "dpo-full": ("all weights, with the reference computed before; evaluation", dict(FULL, **EVAL)),
+    "dpo-modules": ("an embedding trained whole, with the reference computed before", dict(adapter="adapter-modules", precompute_ref_log_probs=True)),
     "dpo-hinge": ("", dpo("hinge", learning_rate=1e-2)),
     "dpo-ipo": ("", dpo("ipo")),
     "dpo-sigmoid-norm": ("", dpo("sigmoid_norm", beta=5.0)),
@@ -88,6 +94,8 @@ CASES = {
     "kto-pairs": ("pairs, taken apart; evaluation", dict(KTO, dataset="data/pairs.jsonl", eval_dataset="data/judged.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=4)),
     "kto-new": ("a new adapter: the base is the reference", dict(KTO, adapter="adapter-new")),
     "kto-nf4": ("NF4 + double quantization", dict(KTO, **NF4)),
+    "kto-before": ("the reference's log-probabilities computed before; evaluation", dict(KTO, eval_dataset="data/judged.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=4, precompute_ref_log_probs=True)),
+    "kto-full": ("all weights, with the reference computed before", dict(KTO, **FULL)),
     "kto-apo-zero": ("no estimate of the KL; both weights", dict(KTO, loss_type=["apo_zero_unpaired"], desirable_weight=0.8, undesirable_weight=1.3)),
     "orpo": ("", dict(ORPO)),
     "orpo-windows": ("accumulation with a short last window; cut by max_length", dict(ORPO, max_length=30, **WINDOWS)),
@@ -157,10 +165,10 @@ def base(settings):
     return model
 
 
-def write_adapter(folder, settings, new=False):
+def write_adapter(folder, settings, new=False, **more):
     set_seed(11)
     model = get_peft_model(base(settings), LoraConfig(
-        task_type="CAUSAL_LM", r=2, lora_alpha=4, lora_dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"]))
+        task_type="CAUSAL_LM", r=2, lora_alpha=4, lora_dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"], **more))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name and not new:
@@ -197,7 +205,9 @@ def run_case(name, changes, scratch):
     settings = BASE | changes
     tokenizer = PreTrainedTokenizerFast.from_pretrained(HERE / "tokenizer")
     set_seed(5)
-    model = PeftModel.from_pretrained(base(settings), HERE / settings["adapter"], is_trainable=True)
+    model = base(settings)
+    if settings["adapter"]:
+        model = PeftModel.from_pretrained(model, HERE / settings["adapter"], is_trainable=True)
     model.warnings_issued = {}  # CPO and ORPO look for it
     before = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
     trainer = TRAINERS[settings["objective"]][0](
@@ -212,8 +222,11 @@ def run_case(name, changes, scratch):
     folder = HERE / name
     write_json(folder / "settings.json", settings)
     write_json(folder / "log_history.json", [{k: v for k, v in row.items() if not k.endswith(UNREAD)} for row in trainer.state.log_history])
-    model.save_pretrained(scratch / "final", selected_adapters=["default"])
-    shutil.copyfile(scratch / "final" / "adapter_model.safetensors", folder / "final.safetensors")
+    if settings["adapter"]:
+        model.save_pretrained(scratch / "final", selected_adapters=["default"])
+    else:
+        model.save_pretrained(scratch / "final")
+    shutil.copyfile(scratch / "final" / ("adapter_model.safetensors" if settings["adapter"] else "model.safetensors"), folder / "final.safetensors")
     rows = [row for row in trainer.state.log_history if "loss" in row]
     print(f"{name}: {len(rows)} steps, loss {rows[0]['loss']:.4f} -> {rows[-1]['loss']:.4f}, norm {min(r['grad_norm'] for r in rows):.3f} to "
           f"{max(r['grad_norm'] for r in rows):.3f}", flush=True)
@@ -230,6 +243,7 @@ def main(only):
         write_adapter(HERE / "adapter", BASE)
         write_adapter(HERE / "adapter-new", BASE, new=True)
         write_adapter(HERE / "adapter-nf4", BASE | NF4)
+        write_adapter(HERE / "adapter-modules", BASE, modules_to_save=["embed_tokens"])
     write_json(HERE / "index.json", {
         "versions": {m.__name__: m.__version__ for m in (torch, transformers, peft, trl)},
         "cases": [{"name": n, "purpose": p} for n, (p, _) in CASES.items()]})
