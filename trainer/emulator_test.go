@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -50,6 +51,12 @@ var sixteenBitCases = []sixteenBitCase{
 		r.Base.Lora.Tokens = lora.TrainableTokens{Modules: map[string][]int32{e.Embedding: {3, 4, 5, 9}, e.Head: {4, 9, 10}}}
 	}},
 	{"all weights", 4, func(r *Run) { r.Base.Quantize, r.Base.Lora = nil, nil }},
+	{"dpo", 4, func(r *Run) { prefer(r, "dpo", 8, 2) }},
+	{"kto, the reference computed before", 4, func(r *Run) {
+		prefer(r, "kto", 8, 2)
+		r.Args.Precompute = true
+	}},
+	{"simpo", 4, func(r *Run) { prefer(r, "simpo", 8, 2) }},
 }
 
 // run trains the case on a device, nil for the CPU in float32, and returns the losses of
@@ -182,22 +189,37 @@ func alignment(a, b []float32) float64 {
 	return ab / math.Sqrt(aa*bb)
 }
 
-// TestEmulatorGoesOn resumes an interrupted run with the same bits. The second half
+// TestEmulatorGoesOn resumes interrupted runs with the same bits. The second half
 // runs the GPU's blocks and threads in another order, which changes no bit.
 func TestEmulatorGoesOn(t *testing.T) {
-	dev := cudatest.Emulator(t)
-	whole := emulatedRun(t, 8)
-	whole.Device = dev
-	require.NoError(t, train(t, t.Context(), whole))
-	want := outcome(t, whole.Args.OutputDir)
+	for name, change := range map[string]func(*Run){
+		"sft": func(*Run) {},
+		"dpo, the reference computed before": func(r *Run) {
+			prefer(r, "dpo", 5, 1)
+			r.Args.Precompute = true
+		},
+		"kto": func(r *Run) { prefer(r, "kto", 5, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dev := cudatest.Emulator(t)
+			whole := emulatedRun(t, 8)
+			change(&whole)
+			whole.Device = dev
+			require.NoError(t, train(t, t.Context(), whole))
+			want := outcome(t, whole.Args.OutputDir)
 
-	r := whole
-	r.Args.OutputDir = filepath.Join(t.TempDir(), "out")
-	r = interrupted(t, r, 5)
-	require.NoError(t, dev.Schedule(7))
-	require.NoError(t, train(t, t.Context(), r))
-	got := outcome(t, r.Args.OutputDir)
-	for name := range want {
-		require.True(t, want[name] == got[name], "%s differs from the uninterrupted run's", name)
+			r := whole
+			r.Args.OutputDir = filepath.Join(t.TempDir(), "out")
+			r = interrupted(t, r, 5)
+			if r.Args.Precompute { // it is computed again, from the model as it began
+				require.NoError(t, os.Remove(filepath.Join(r.Args.OutputDir, referenceFile)))
+			}
+			require.NoError(t, dev.Schedule(7))
+			require.NoError(t, train(t, t.Context(), r))
+			got := outcome(t, r.Args.OutputDir)
+			for name := range want {
+				require.True(t, want[name] == got[name], "%s differs from the uninterrupted run's", name)
+			}
+		})
 	}
 }

@@ -27,16 +27,21 @@ func judgedOf(n, vocabulary int) []dataset.Example {
 	return all
 }
 
-// preferenceRun returns a short run of an objective with an evaluation.
-func preferenceRun(t testing.TB, objective string) Run {
-	t.Helper()
-	r := tinyRun(t)
+// prefer makes the run one of preferences, with records for training and for evaluation.
+func prefer(r *Run, objective string, train, eval int) {
 	r.Args.Objective = objective
 	records := pairsOf
 	if objective == objectiveKTO.name {
 		records, r.Args.SamplingStrategy = judgedOf, OrderSequential
 	}
-	r.TrainSet, r.EvalSet = records(9, r.Base.Config.Vocabulary), records(3, r.Base.Config.Vocabulary)
+	r.TrainSet, r.EvalSet = records(train, r.Base.Config.Vocabulary), records(eval, r.Base.Config.Vocabulary)
+}
+
+// preferenceRun returns a short run of an objective with an evaluation.
+func preferenceRun(t testing.TB, objective string) Run {
+	t.Helper()
+	r := tinyRun(t)
+	prefer(&r, objective, 9, 3)
 	r.Args.MaxSteps, r.Args.LoggingSteps, r.Args.SaveSteps, r.Args.EvalSteps = 8, 1, 8, 4
 	return r
 }

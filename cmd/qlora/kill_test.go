@@ -17,21 +17,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// kills is how often a run is killed.
-const kills = 20
-
 // TestKilledRunEndsWithTheSameBits kills a run repeatedly, at random moments, and
 // resumes it each time. It ends with the bits of an uninterrupted one. Every folder
 // with a checkpoint's name is complete, and no temporary files remain.
 func TestKilledRunEndsWithTheSameBits(t *testing.T) {
-	model, records, eval := writeModel(t), writeRecords(t, 41, 8), writeRecords(t, 6, 8)
+	killRun(t, 20, writeRecords(t, 41, 8), writeRecords(t, 6, 8), "--lora_dropout", "0.1", "--num_train_epochs", "2")
+}
+
+// TestKilledPreferencesEndWithTheSameBits does so with a reference that is computed before the
+// first step, and a module that is trained whole.
+func TestKilledPreferencesEndWithTheSameBits(t *testing.T) {
+	killRun(t, 5, writePairs(t, 82), writePairs(t, 24), "--objective", "dpo", "--precompute_ref_log_probs", "--modules_to_save", "lm_head", "--num_train_epochs", "1")
+}
+
+// killRun kills a run of the records and options that often.
+func killRun(t *testing.T, kills int, records, eval string, more ...string) {
+	model := writeModel(t)
 	args := func(out string) []string {
-		return []string{
+		return append([]string{
 			"train", "--model", model, "--dataset", records, "--eval_dataset", eval, "--output_dir", out, "--resume_from_checkpoint",
-			"--lora_r", "4", "--lora_dropout", "0.1", "--learning_rate", "1e-2", "--num_train_epochs", "2",
+			"--lora_r", "4", "--learning_rate", "1e-2",
 			"--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "2", "--logging_steps", "1",
 			"--save_steps", "2", "--save_total_limit", "3", "--eval_strategy", "steps", "--eval_steps", "3",
-		}
+		}, more...)
 	}
 	whole := filepath.Join(t.TempDir(), "whole")
 	began := time.Now()
@@ -39,12 +47,13 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 	length := time.Since(began)
 	require.Zero(t, code, stderr)
 	want := outcome(t, whole)
-	require.Greater(t, want.steps, 20)
+	require.Greater(t, want.steps, 20, "steps")
 
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d, an uninterrupted run takes %v", seed, length)
 	out, killed, finished, resumed := filepath.Join(t.TempDir(), "out"), 0, 0, 0
+	within := 0
 	compare := func() {
 		finished++
 		got := outcome(t, out)
@@ -70,6 +79,9 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 			status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 			require.Equal(t, syscall.SIGKILL, status.Signal(), "seed %d, after %d kills: %v: %s", seed, killed, err, &stderr)
 			killed++
+			if _, err := os.Stat(filepath.Join(out, "reference_log_probs.bin")); err == nil && !strings.Contains(stderr.String(), "step ") {
+				within++
+			}
 			requireCheckpointsWhole(t, out)
 		}
 		if strings.Contains(stderr.String(), "resuming from") {
@@ -79,7 +91,7 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 	code, _, stderr = run(t, args(out)...)
 	require.Zero(t, code, stderr)
 	compare()
-	t.Logf("killed %d times, resumed from a checkpoint %d times, ended %d times", killed, resumed, finished)
+	t.Logf("killed %d times, %d times while the reference was computed, resumed from a checkpoint %d times, ended %d times", killed, within, resumed, finished)
 	require.Positive(t, resumed, "no run was resumed: the kills came too early")
 }
 
