@@ -32,6 +32,10 @@ help:
 demo: ## tune a small 4-bit model and compare its answers before and after (under 2 minutes)
 	go run ./cmd/qlora demo
 
+.PHONY: dpo-demo
+dpo-demo: ## tune a small 4-bit model by DPO on its own answers, the shorter preferred, and compare them before and after (under a minute)
+	go run ./demo/prefer
+
 .PHONY: picture
 picture: demo build ## record docs/run.svg, a run in a terminal, and with a Chromium docs/live.gif, the page of a run
 	@rm -rf out/tuned out/watched

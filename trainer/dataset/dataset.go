@@ -170,7 +170,7 @@ func Load(paths []string, tok *tokenizer.Tokenizer, opt Options, progress func(P
 	}
 	for _, s := range sources {
 		if s.ranked && opt.Compare == "" {
-			return nil, refuse("dataset %s: ranking says that it holds preferences, which SFT does not train on; `objective` dpo does, or name one side by columns", s.paths[0])
+			return nil, refuse("dataset %s: its description says that it holds preferences, which SFT does not train on; `objective` dpo does, or name one side by columns", s.paths[0])
 		}
 		s.format = cmp.Or(s.format, opt.Format)
 		s.columns = slices.Concat(s.columns, columns)

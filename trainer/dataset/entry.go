@@ -21,6 +21,7 @@ type entry struct {
 	columns []column // before those of the options
 	names   messageNames
 	prompt  *promptForm
+	pairs   *pairForm
 	ranked  bool // its records are preferences
 	chat    bool // texts become the turns of a chat
 	most    int  // read only this many records, the first; 0: all
@@ -225,6 +226,11 @@ func (d description) typed(e *entry) error {
 		return fmt.Errorf("formatting is %q, but it can be alpaca, sharegpt or openai", d.Formatting)
 	}
 	if raw := bytes.TrimSpace(d.Type); len(raw) > 0 && raw[0] == '{' {
+		pairs, err := pairFormOf(raw)
+		if pairs != nil || err != nil {
+			e.pairs, e.ranked = pairs, true
+			return err
+		}
 		e.prompt = newPromptForm()
 		in := json.NewDecoder(bytes.NewReader(raw))
 		in.DisallowUnknownFields()

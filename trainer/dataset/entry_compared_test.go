@@ -74,7 +74,18 @@ func TestAxolotlTypes(t *testing.T) {
 	got, _ = loadCompared(t, ComparePairs, `{"path": "x", "type": "passthrough"}`, `{"prompt": "hi", "chosen": " yes", "rejected": " no"}`)
 	assert.Equal(t, []string{"hi| yes</s>", "hi| no</s>"}, got)
 
-	_, err := entryOf(`{"path": "x", "type": "chatml.intel"}`)
+	form := `{"path": "x", "type": {"field_prompt": "q", "field_chosen": "good", "field_rejected": "bad", "prompt_format": "{system}Q: {prompt}\nA:", "chosen_format": " {chosen}.", "rejected_format": " {rejected}"}}`
+	got, _ = loadCompared(t, ComparePairs, form, `{"q": "hi", "good": "yes", "bad": "no"}`)
+	assert.Equal(t, []string{"Q: hi\nA:| yes.</s>", "Q: hi\nA:| no</s>"}, got)
+	got, judgement := loadCompared(t, CompareJudged, `{"path": "x", "type": {"field_completion": "said", "field_label": "good"}}`, `{"prompt": "hi", "said": " yes", "good": false}`)
+	assert.Equal(t, []string{"hi| yes</s>"}, got)
+	assert.Equal(t, int8(-1), judgement)
+	_, err := entryOf(`{"path": "x", "type": {"prompt_format": "{question}"}}`)
+	require.ErrorContains(t, err, "type: prompt_format has {question}, but it can have {system} {prompt}")
+	_, err = entryOf(`{"path": "x", "type": {"field_chosen": "a", "field_best": "b"}}`)
+	require.ErrorContains(t, err, "type is not an object of prompt_format, chosen_format")
+
+	_, err = entryOf(`{"path": "x", "type": "chatml.intel"}`)
 	require.ErrorContains(t, err, "type chatml.intel names a chat template of its own; write chat_template.intel, and give one template to all datasets by `chat_template`")
 	_, err = entryOf(`{"path": "x", "type": "zephyr.nectar"}`)
 	require.ErrorContains(t, err, `type is "zephyr.nectar", but it can be`)
@@ -130,5 +141,5 @@ func TestDatasetInfoOfPreferences(t *testing.T) {
 	names, err := Described(".", []string{"chat_pairs"})
 	require.NoError(t, err)
 	_, err = Load(names, tok, Options{ModelFolder: model}, nil)
-	require.ErrorContains(t, err, filepath.Join(".", "c.json")+": ranking says that it holds preferences, which SFT does not train on; `objective` dpo does")
+	require.ErrorContains(t, err, filepath.Join(".", "c.json")+": its description says that it holds preferences, which SFT does not train on; `objective` dpo does")
 }

@@ -170,7 +170,7 @@ func TestDatasetInfo(t *testing.T) {
 	ranked, err := Described("data", []string{"ranked"})
 	require.NoError(t, err)
 	_, err = Load(ranked, tok, DefaultOptions(), nil)
-	assert.ErrorContains(t, err, "ranking says that it holds preferences")
+	assert.ErrorContains(t, err, "says that it holds preferences")
 	_, err = Described("nowhere", []string{"plain"})
 	assert.ErrorContains(t, err, "nowhere: there is no dataset_info.json")
 	kept, err := Described("data", []string{"data/plain.json"})

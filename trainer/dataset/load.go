@@ -111,6 +111,11 @@ func (l *loader) formatOf(kind fileType, batch []record, report *FileReport) (*f
 		report.Format = promptCompletion.name
 		return &promptCompletion, nil
 	}
+	if form := l.source.pairs; form != nil && len(batch) > 0 && batch[0].parse() == nil {
+		found := form.format(&batch[0])
+		report.Format = found.String()
+		return found, nil
+	}
 	for _, r := range batch {
 		found, err := l.opt.formatOf(r, l.source.format, l.source.columns)
 		switch {

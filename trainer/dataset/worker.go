@@ -85,6 +85,11 @@ func (w *worker) make(f *format, r record) (made, error) {
 			return made{}, err
 		}
 	}
+	if w.entry.pairs != nil {
+		if err := w.entry.pairs.write(&r); err != nil {
+			return made{}, err
+		}
+	}
 	if f.split == nil {
 		one, err := w.makeOne(f, r, weight)
 		one.whole = f.masks(r) && one.unmasked()
