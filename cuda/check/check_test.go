@@ -185,37 +185,6 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// looped is a kernel with a nested loop, a loop with fewer products, and a branch back
-// from behind the end.
-const looped = `arch = sm_80
-Function : looped
-	/*0000*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
-	/*0010*/ STL [R1], R2 ;
-	/*0020*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
-	/*0030*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
-	/*0040*/ LDL R2, [R1] ;
-	/*0050*/ @P0 BRA 0x20 ;
-	/*0060*/ @!P0 BRA 0x10 ;
-	/*0070*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
-	/*0080*/ BRA.U !UP0, 0x70 ;
-	/*0090*/ BRA 0xb0 ;
-	/*00a0*/ EXIT ;
-	/*00b0*/ HMMA.16816.F32.BF16 R4, R132, R136, R4 ;
-	/*00c0*/ BRA 0x0 ;
-`
-
-func TestMainLoop(t *testing.T) {
-	code := make(machineCode)
-	if err := code.read(strings.NewReader(looped)); err != nil {
-		t.Fatal(err)
-	}
-	k := code.kernel("sm_80", "looped")
-	loop := k.mainLoop()
-	if len(loop) != 4 || loop[0].address != 0x20 {
-		t.Errorf("main loop %v, want the 4 instructions from 0x20", loop)
-	}
-}
-
 // TestCanonical compares the names that nvcc gives an instance of a template on the
 // host and on the device.
 func TestCanonical(t *testing.T) {
@@ -244,7 +213,7 @@ func TestTable(t *testing.T) {
 	code := planted(t)
 	kernels := []kernel{{name: "good", symbol: "good", threads: 256}, {name: "shared", symbol: "shared", threads: 256, shared: 4096}}
 	made := format("V13.0.88", kernels, code)
-	const row = "shared\tsm_90a\t256\t26\t0\t53248\t4\t50%\t0\t0\t0\t2\t2\t0\t0\n"
+	const row = "shared\tsm_90a\t256\t26\t0\t53248\t4\t50%\t0\t0\t0\t2\t2\t0\t0\t0.00\n"
 	if !strings.Contains(made, row) {
 		t.Fatalf("no row %q in\n%s", row, made)
 	}

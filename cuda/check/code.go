@@ -34,40 +34,12 @@ func count(instructions []instruction, pattern string) int {
 	return n
 }
 
-// mainLoop returns the loop with most of a kernel's tensor-core products: of the
-// innermost loops with such products, the one with the most. A loop is the code
-// between a branch and its earlier target; if the kernel's end lies in between, the
-// branch comes back from rarely executed code placed behind it.
-func (k *kernelCode) mainLoop() []instruction {
-	var loops [][]instruction // by their ends, so an inner loop comes before its outer one
-	for end, branch := range k.instructions {
-		if branch.operation != "BRA" && !strings.HasPrefix(branch.operation, "BRA.U") || branch.target > branch.address {
-			continue
-		}
-		start, _ := slices.BinarySearchFunc(k.instructions, branch.target, func(i instruction, address int) int { return i.address - address })
-		body := k.instructions[start : end+1]
-		if count(body, "EXIT") == 0 && count(body, product) > 0 {
-			loops = append(loops, body)
-		}
-	}
-	var main []instruction
-	for i, loop := range loops {
-		inner := slices.ContainsFunc(loops[:i], func(other []instruction) bool { return other[0].address >= loop[0].address && len(other) < len(loop) })
-		if !inner && count(loop, product) > count(main, product) {
-			main = loop
-		}
-	}
-	return main
-}
-
-// product is the tensor-core instruction for a product of matrices.
-const product = "HMMA"
-
 // An instruction is one machine instruction.
 type instruction struct {
-	address   int
-	operation string // with its modifiers: LDG.E.128
-	target    int    // of a branch
+	address     int
+	operation   string // with its modifiers: LDG.E.128
+	target      int    // of a branch
+	conditional bool   // it may do nothing
 }
 
 // matches reports whether i is the operation wanted[0] with at least the modifiers
@@ -207,19 +179,21 @@ func readInstruction(line string) (instruction, bool) {
 	}
 	text, _, _ = strings.Cut(text, ";")
 	fields := strings.Fields(text)
-	if len(fields) > 0 && strings.HasPrefix(fields[0], "@") {
+	guarded := len(fields) > 0 && strings.HasPrefix(fields[0], "@")
+	if guarded {
 		fields = fields[1:]
 	}
 	if len(fields) == 0 {
 		return instruction{}, false
 	}
-	i := instruction{address: int(address), operation: fields[0]}
+	i := instruction{address: int(address), operation: fields[0], conditional: guarded}
 	if strings.HasPrefix(i.operation, "BRA") {
 		target, err := strconv.ParseInt(fields[len(fields)-1], 0, 64)
 		if err != nil {
 			return instruction{}, false
 		}
 		i.target = int(target)
+		i.conditional = guarded || len(fields) > 2 // a predicate before the target
 	}
 	return i, true
 }

@@ -21,6 +21,7 @@
 // of Q and O and each row of K and V. At training lengths it is bound by the tensor cores: half of
 // 4·D·n² for a sequence of n. Blocks with the most keys start first.
 #include "kernels/attend_scores.cuh"
+#include "kernels/attend_stream.cuh"
 
 namespace attention {
 namespace {
@@ -47,22 +48,28 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
   if (begin >= s.queries) return;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const int head = blockIdx.x, kv_head = head * p.kv_heads / p.heads;
-  const int k_column = column_of<kGeneral>(k, kv_head, p);
-  const int v_column = column_of<kGeneral>(v, kv_head, p);
   bf16* q_tile = shared_memory<bf16>();
   bf16* kv_tiles = q_tile + Shape::kQueries * D;  // [stage][K, V]
 
-  auto load_keys = [&](int key, int stage) {
-    bf16* to = kv_tiles + stage * 2 * kTile;
-    load<D, kKeys, Shape::kThreads>(to, k, s.k_row + key, s.keys - key, k_column, p, thread);
-    load<D, kKeys, Shape::kThreads>(to + kTile, v, s.k_row + key, s.keys - key, v_column, p,
-                                    thread);
-  };
   const int last = min(begin + Shape::kQueries, s.queries) - 1;
   const int from = s.first(begin) / kKeys * kKeys, end = s.end(last);
   load<D, Shape::kQueries, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin,
                                             column_of<kGeneral>(q, head, p), p, thread);
   ptx::async_commit();
+  Stream<D, kKeys, Shape::kThreads> keys;
+  const int k_column = column_of<kGeneral>(k, kv_head, p);
+  const int v_column = column_of<kGeneral>(v, kv_head, p);
+  keys.start(k, k_column, v, v_column, s.k_row + from);
+  auto load_keys = [&](int key, int stage) {
+    bf16* to = kv_tiles + stage * 2 * kTile;
+    const int count = s.keys - key;
+    if (p.by16) {
+      keys.next(to, count, p);
+    } else {
+      gather<D, kKeys, Shape::kThreads>(to, k, s.k_row + key, count, k_column, p);
+      gather<D, kKeys, Shape::kThreads>(to + kTile, v, s.k_row + key, count, v_column, p);
+    }
+  };
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 

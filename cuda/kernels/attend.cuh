@@ -82,40 +82,49 @@ __device__ __forceinline__ int32_t column_of(const Rows& x, int32_t head, const 
 // lies in 8 different groups of banks. If chunk is a constant, the compiler keeps one address for
 // each position within the group, at any row width.
 template <int D>
-__device__ __forceinline__ bf16* at(bf16* tile, int row, int chunk, int odd = 0) {
-  constexpr int kGroup = D % 64 == 0 ? 8 : 4;
-  int swizzle = (kGroup == 8 ? row & 7 : row >> 1 & 3) ^ odd;
-  return tile + row * D + (chunk & ~(kGroup - 1)) * 8 + (((chunk & (kGroup - 1)) ^ swizzle) * 8);
+__device__ __forceinline__ bf16* at(bf16* tile, uint32_t row, uint32_t chunk, uint32_t odd = 0) {
+  constexpr uint32_t kGroup = D % 64 == 0 ? 8 : 4;
+  uint32_t swizzle = (kGroup == 8 ? row & 7 : row >> 1 & 3) ^ odd;
+  uint32_t place =
+      row * D + swizzle * 8;  // XOR, because one instruction then adds a constant chunk
+  return tile + (chunk & ~(kGroup - 1)) * 8 + (place ^ (chunk & (kGroup - 1)) * 8);
 }
 
-// Copies rows of head_dim elements into a tile of Count rows with Threads threads, asynchronously
-// if the rows are aligned: row i starts at from(i). Elements beyond `count` rows and head_dim
-// become zero.
+// Copies rows that are not aligned into a tile of Count rows with Threads threads, element by
+// element: row i starts at from(i). Elements beyond `count` rows and head_dim become zero.
+template <int D, int Count, int Threads, class From>
+__device__ __forceinline__ void gather(bf16* tile, int count, From from, const Problem& p,
+                                       int thread) {
+  constexpr int kChunks = D / 8;
+#pragma unroll 1
+  for (int i = thread; i < Count * kChunks; i += Threads) {
+    int row = i / kChunks, chunk = i % kChunks;
+    const bf16* x = from(row) + 8 * chunk;
+    int left = row < count ? p.head_dim - 8 * chunk : 0;
+    uint32_t pair[4] = {};
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+      if (j < left) pair[j / 2] |= static_cast<uint32_t>(x[j].bits) << 16 * (j % 2);
+    }
+    ptx::store128(at<D>(tile, row, chunk), make_uint4(pair[0], pair[1], pair[2], pair[3]));
+  }
+}
+
+// The same for rows that may be aligned, and are then copied asynchronously.
 template <int D, int Count, int Threads, class From>
 __device__ __forceinline__ void load(bf16* tile, int count, From from, const Problem& p,
                                      int thread) {
   constexpr int kChunks = D / 8, kAll = Count * kChunks;
-  if (p.by16) {
-#pragma unroll
-    for (int begin = 0; begin < kAll; begin += Threads) {
-      int i = begin + thread, row = i / kChunks, chunk = i % kChunks;
-      if (kAll % Threads != 0 && i >= kAll) break;
-      bool in = row < count && 8 * chunk < p.head_dim;
-      ptx::copy_async<16>(at<D>(tile, row, chunk), from(row) + 8 * chunk, in ? 16 : 0);
-    }
+  if (!p.by16) {
+    gather<D, Count, Threads>(tile, count, from, p, thread);
     return;
   }
-#pragma unroll 1
-  for (int i = thread; i < kAll; i += Threads) {
-    int row = i / kChunks, chunk = i % kChunks;
-    const bf16* x = from(row) + 8 * chunk;
-    uint32_t pair[4] = {};
 #pragma unroll
-    for (int j = 0; j < 8; j++) {
-      bool in = row < count && 8 * chunk + j < p.head_dim;
-      if (in) pair[j / 2] |= static_cast<uint32_t>(x[j].bits) << 16 * (j % 2);
-    }
-    ptx::store128(at<D>(tile, row, chunk), make_uint4(pair[0], pair[1], pair[2], pair[3]));
+  for (int begin = 0; begin < kAll; begin += Threads) {
+    int i = begin + thread, row = i / kChunks, chunk = i % kChunks;
+    if (kAll % Threads != 0 && i >= kAll) break;
+    bool in = row < count && 8 * chunk < p.head_dim;
+    ptx::copy_async<16>(at<D>(tile, row, chunk), from(row) + 8 * chunk, in ? 16 : 0);
   }
 }
 
@@ -125,6 +134,14 @@ __device__ __forceinline__ void load(bf16* tile, const Rows& x, int first, int c
                                      const Problem& p, int thread) {
   load<D, Count, Threads>(
       tile, count, [&](int row) { return x.at(first + row, column); }, p, thread);
+}
+
+template <int D, int Count, int Threads>
+__device__ __forceinline__ void gather(bf16* tile, const Rows& x, int first, int count, int column,
+                                       const Problem& p) {
+  gather<D, Count, Threads>(
+      tile, count, [&](int row) { return x.at(first + row, column); }, p,
+      static_cast<int>(threadIdx.x));
 }
 
 // Writes the columns [8·chunk, 8·(chunk + Chunks)) of a tile's 16 rows from `row` to the `count`
@@ -151,11 +168,18 @@ __device__ __forceinline__ void store(const Rows& y, int first, int count, int c
 // element [n][i] is at row g + 8·(i/2), column 8n + 2t + i%2.
 
 // Returns the row that this lane passes to ldmatrix for the 16x16 square at `row`, a multiple of 8,
-// and column 8·chunk: matrices 0 and 1 are its left half, 2 and 3 its right half. All products load
-// their operands in such squares, so that they share the lane's part of the address.
+// and column 8·chunk: matrices 0 and 1 are its left half, 2 and 3 its right half.
 template <int D>
-__device__ __forceinline__ const bf16* square(bf16* tile, int row, int chunk, int lane) {
+__device__ __forceinline__ const bf16* square(bf16* tile, int row, int chunk, uint32_t lane) {
   return at<D>(tile + row * D, lane % 16, chunk, lane / 16);
+}
+
+// The same with 0 and 1 as the upper half, 2 and 3 as the lower half: pairs of registers are the
+// right operands of a·bᵀ, as they are of a·b in a transposed square. An mma reads such a pair from
+// adjacent registers, so another order would cost two moves for each.
+template <int D>
+__device__ __forceinline__ const bf16* square_nt(bf16* tile, int row, int chunk, uint32_t lane) {
+  return at<D>(tile + row * D, lane % 8 + lane / 16 * 8, chunk, lane / 8 % 2);
 }
 
 // Rows [row, row+16), columns [16·step, 16·step+16) of a tile as the left operand.
@@ -180,9 +204,9 @@ __device__ __forceinline__ void add_nt(float (&c)[N][4], const uint32_t (&a)[4],
 #pragma unroll
   for (int n = 0; n < N; n += 2) {
     uint32_t b[4];
-    ptx::ldmatrix(b, square<D>(tile, 8 * n, 2 * step, lane));
-    ptx::mma(c[n], a, {b[0], b[2]});
-    ptx::mma(c[n + 1], a, {b[1], b[3]});
+    ptx::ldmatrix(b, square_nt<D>(tile, 8 * n, 2 * step, lane));
+    ptx::mma(c[n], a, {b[0], b[1]});
+    ptx::mma(c[n + 1], a, {b[2], b[3]});
   }
 }
 

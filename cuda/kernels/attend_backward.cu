@@ -27,6 +27,7 @@
 //   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
 //     of the general instance  20.25  40.25  60.25  80.25  96.25
 #include "kernels/attend_scores.cuh"
+#include "kernels/attend_stream.cuh"
 #include "kernels/attend_sums.h"
 
 namespace attention {
@@ -67,20 +68,6 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   bf16* tiles = v_tile + Shape::kRowTile;                     // [stage][Q, dO]
   float* sums = reinterpret_cast<float*>(tiles + 4 * kTile);  // [stage][LSE, delta][kOther]
 
-  auto load_queries = [&](int head, int query, int stage) {
-    bf16* to = tiles + stage * 2 * kTile;
-    int row = s.q_row + query, count = s.queries - query;
-    load<D, kOther, Shape::kThreads>(to, q, row, count, column_of<kGeneral>(q, head, p), p, thread);
-    load<D, kOther, Shape::kThreads>(to + kTile, d_o, row, count, head * p.head_dim, p, thread);
-    if (thread < 2 * kOther) {
-      // Rows beyond the last are zero everywhere: their P is 1 (0 in the general instance) and adds
-      // 1·0.
-      int i = thread % kOther;
-      const float* x = thread < kOther ? lse + int64_t{row + i} * lse_stride + head
-                                       : delta + int64_t{row + i} * p.heads + head;
-      ptx::copy_async<4>(sums + stage * 2 * kOther + thread, x, i < count ? 4 : 0);
-    }
-  };
   const int last = min(begin + Shape::kOwn, s.keys) - 1;
   // The queries that see one of these keys: [from, end).
   const int from = max(0, -s.ahead(0, begin));
@@ -88,11 +75,34 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   int head = p.first_head(kv_head), query = from;
   const int head_end = from < end ? p.first_head(kv_head + 1) : head;
 
+  // Copies the queries of `head` from `query` on. They come in order, for each head from `from` on.
+  Stream<D, kOther, Shape::kThreads> queries;
+  auto load_queries = [&](int stage) {
+    bf16* to = tiles + stage * 2 * kTile;
+    const int q_column = column_of<kGeneral>(q, head, p), do_column = head * p.head_dim;
+    const int count = s.queries - query;
+    if (p.by16) {
+      if (D == 64 || query == from) queries.start(q, q_column, d_o, do_column, s.q_row + query);
+      queries.next(to, count, p);
+    } else {
+      gather<D, kOther, Shape::kThreads>(to, q, s.q_row + query, count, q_column, p);
+      gather<D, kOther, Shape::kThreads>(to + kTile, d_o, s.q_row + query, count, do_column, p);
+    }
+    if (thread < 2 * kOther) {
+      // Rows beyond the last are zero everywhere: their P is 1 (0 in the general instance) and adds
+      // 1·0.
+      int i = thread % kOther, row = s.q_row + query + i;
+      const float* x = thread < kOther ? lse + int64_t{row} * lse_stride + head
+                                       : delta + int64_t{row} * p.heads + head;
+      ptx::copy_async<4>(sums + stage * 2 * kOther + thread, x, query + i < s.queries ? 4 : 0);
+    }
+  };
+
   load<D, Shape::kOwn, Shape::kThreads>(k_tile, k, s.k_row + begin, s.keys - begin,
                                         column_of<kGeneral>(k, kv_head, p), p, thread);
   load<D, Shape::kOwn, Shape::kThreads>(v_tile, v, s.k_row + begin, s.keys - begin,
                                         column_of<kGeneral>(v, kv_head, p), p, thread);
-  if (head < head_end) load_queries(head, query, 0);
+  if (head < head_end) load_queries(0);
   ptx::async_commit();
 
   const int row = 16 * warp, key = begin + row, t = lane % 4;
@@ -107,7 +117,7 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
       query = from;
       head++;
     }
-    if (head < head_end) load_queries(head, query, stage ^ 1);
+    if (head < head_end) load_queries(stage ^ 1);
     ptx::async_commit();
     if (key >= s.end(now_last) || key + 16 <= s.first(now)) continue;
 
@@ -196,10 +206,12 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   put<D>(k_tile, row, part * kSums, sum_k, lane);
   put<D>(v_tile, row, part * kSums, sum_v, lane);
   __syncwarp();
-  store<D, kSums>(dk, s.k_row + key, s.keys - key, column_of<kGeneral>(dk, kv_head, p), k_tile, row,
-                  part * kSums, p, lane);
-  store<D, kSums>(dv, s.k_row + key, s.keys - key, column_of<kGeneral>(dv, kv_head, p), v_tile, row,
-                  part * kSums, p, lane);
+  const Sequence again = p.sequence(blockIdx.y);  // read again rather than kept in registers
+  const int first = again.k_row + key, count = again.keys - key;
+  store<D, kSums>(dk, first, count, column_of<kGeneral>(dk, kv_head, p), k_tile, row, part * kSums,
+                  p, lane);
+  store<D, kSums>(dv, first, count, column_of<kGeneral>(dv, kv_head, p), v_tile, row, part * kSums,
+                  p, lane);
 }
 REGISTER_WIDTHS(attend_backward_keys, Backward);
 
@@ -214,18 +226,10 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   if (begin >= s.queries) return;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const int head = blockIdx.x, kv_head = head * p.kv_heads / p.heads;
-  const int k_column = column_of<kGeneral>(k, kv_head, p);
-  const int v_column = column_of<kGeneral>(v, kv_head, p);
   bf16* q_tile = shared_memory<bf16>();
   bf16* do_tile = q_tile + Shape::kRowTile;
   bf16* tiles = do_tile + Shape::kRowTile;  // [stage][K, V]
 
-  auto load_keys = [&](int key, int stage) {
-    bf16* to = tiles + stage * 2 * kTile;
-    int row = s.k_row + key, count = s.keys - key;
-    load<D, kOther, Shape::kThreads>(to, k, row, count, k_column, p, thread);
-    load<D, kOther, Shape::kThreads>(to + kTile, v, row, count, v_column, p, thread);
-  };
   const int last = min(begin + Shape::kOwn, s.queries) - 1;
   const int from = s.first(begin) / kOther * kOther, end = s.end(last);
   load<D, Shape::kOwn, Shape::kThreads>(q_tile, q, s.q_row + begin, s.queries - begin,
@@ -233,6 +237,20 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   load<D, Shape::kOwn, Shape::kThreads>(do_tile, d_o, s.q_row + begin, s.queries - begin,
                                         head * p.head_dim, p, thread);
   ptx::async_commit();
+  Stream<D, kOther, Shape::kThreads> keys;
+  const int k_column = column_of<kGeneral>(k, kv_head, p);
+  const int v_column = column_of<kGeneral>(v, kv_head, p);
+  keys.start(k, k_column, v, v_column, s.k_row + from);
+  auto load_keys = [&](int key, int stage) {
+    bf16* to = tiles + stage * 2 * kTile;
+    const int count = s.keys - key;
+    if (p.by16) {
+      keys.next(to, count, p);
+    } else {
+      gather<D, kOther, Shape::kThreads>(to, k, s.k_row + key, count, k_column, p);
+      gather<D, kOther, Shape::kThreads>(to + kTile, v, s.k_row + key, count, v_column, p);
+    }
+  };
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 

@@ -107,6 +107,8 @@ int gemm(qlora_context* c, const qlora_gemm* op) {
   p.partial = pieces > 1 ? static_cast<float*>(op->workspace.data) : nullptr;
   p.scale2 = op->scale2;
   p.mask_on = op->mask_on;
+  p.plain = p.a.whole && (coded || p.b.whole) && (p.k2 == 0 || (p.a2.whole && p.b2.whole)) &&
+            p.mask_on != QLORA_MASK_A && p.mask_on != QLORA_MASK_B;
   p.end = epilogue(*op);
 
   const GemmVariants& from = op->layout == QLORA_NT   ? (coded ? gemm_nt_coded : gemm_nt)

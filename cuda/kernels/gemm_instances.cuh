@@ -15,7 +15,11 @@ using Tile16x128 = GemmTile<16, 128, 64, 3, 16, 32, 4>;    // 4 warps, 54 KiB: M
 
 template <class Tile, int Layout, bool Coded>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksOnProcessor) gemm_mma(Product p) {
-  multiply<Tile, Layout, Coded>(p);
+  if (p.plain) {
+    multiply<Tile, Layout, Coded, true>(p);
+  } else {
+    multiply<Tile, Layout, Coded, false>(p);
+  }
 }
 
 #define GEMM_KERNEL(name, tile, layout, coded)                                             \

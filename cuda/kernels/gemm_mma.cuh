@@ -151,7 +151,8 @@ __device__ void write(const Product& p, float* out, int row0, int col0,
   }
 }
 
-template <class Tile, int Layout, bool Coded>
+// Plain: operands are whole (gemm_product.h) and nothing is masked on the way in.
+template <class Tile, int Layout, bool Coded, bool Plain>
 __device__ void multiply(const Product& p) {
   using Memory = GemmMemory<Tile, Layout, Coded>;
   using A = typename Memory::A;
@@ -175,16 +176,26 @@ __device__ void multiply(const Product& p) {
   auto b_row = [&](int slice) { return kBInner ? col0 : depth(slice); };
   auto b_col = [&](int slice) { return kBInner ? depth(slice) : col0; };
 
+  typename A::Cursor a_at = A::cursor(p.a2, row0, 0, p.k2);
+  typename B::Cursor b_at = B::cursor(p.b2, col0, 0, p.k2);
   auto fetch = [&](int slice) {
-    if (slice < slices) {
-      bool extends = slice < extension;
-      Operand a = extends ? p.a2 : p.a;
-      A::copy(Memory::a(slice), a, a_row(slice), a_col(slice));
-      if constexpr (Coded) {
-        if (!extends) Codes::copy(Memory::codes(slice), p.weight, b_row(slice), b_col(slice));
-      } else {
-        Operand b = extends ? p.b2 : p.b;
-        B::copy(Memory::b(slice), b, b_row(slice), b_col(slice));
+    if constexpr (Plain) {
+      if (slice == extension) {
+        a_at = A::cursor(p.a, row0, k0, k1);
+        if (!Coded) b_at = B::cursor(p.b, col0, k0, k1);
+      }
+      A::copy(Memory::a(slice), &a_at);
+      if constexpr (!Coded) B::copy(Memory::b(slice), &b_at);
+    } else if (slice < slices) {
+      const bool extends = slice < extension;
+      A::copy(Memory::a(slice), extends ? p.a2 : p.a, a_row(slice), a_col(slice));
+      if constexpr (!Coded) {
+        B::copy(Memory::b(slice), extends ? p.b2 : p.b, b_row(slice), b_col(slice));
+      }
+    }
+    if constexpr (Coded) {
+      if (extension <= slice && slice < slices) {
+        Codes::copy(Memory::codes(slice), p.weight, b_row(slice), b_col(slice));
       }
     }
     ptx::async_commit();  // an empty group at the end, so that waiting counts slices
@@ -212,7 +223,7 @@ __device__ void multiply(const Product& p) {
     } else {
       ptx::async_wait<kStages - 2>();
     }
-    if (slice >= extension && slice < slices) {
+    if (!Plain && slice >= extension && slice < slices) {
       int row = p.end.mask_row, col = p.end.mask_group * kEight;
       if (p.mask_on == QLORA_MASK_A) {
         A::apply(Memory::a(slice), p.end.mask, row + a_row(slice), col + a_col(slice));
@@ -223,22 +234,23 @@ __device__ void multiply(const Product& p) {
     __syncthreads();
   };
 
-  int warp = threadIdx.x / 32;
-  int warp_row = warp % (Tile::kM / Tile::kWarpM) * Tile::kWarpM;
-  int warp_col = warp / (Tile::kM / Tile::kWarpM) * Tile::kWarpN;
+  uint32_t warp = threadIdx.x / 32;
+  uint32_t warp_row = warp % (Tile::kM / Tile::kWarpM) * Tile::kWarpM;
+  uint32_t warp_col = warp / (Tile::kM / Tile::kWarpM) * Tile::kWarpN;
+  const uint32_t a_place = A::place_a(warp_row), b_place = B::place_b(warp_col);
   uint32_t a[2][Tile::kRowTiles][4], b[2][Tile::kColTiles / 2][4];
   auto load = [&](int slice, int step) {
 #pragma unroll
     for (int i = 0; i < Tile::kRowTiles; i++) {
-      A::load_a(a[step % 2][i], Memory::a(slice), warp_row + 16 * i, 16 * step);
+      A::load(a[step % 2][i], Memory::a(slice), a_place, i, step);
     }
 #pragma unroll
     for (int j = 0; j < Tile::kColTiles / 2; j++) {
-      B::load_b(b[step % 2][j], Memory::b(slice), warp_col + 16 * j, 16 * step);
+      B::load(b[step % 2][j], Memory::b(slice), b_place, j, step);
     }
   };
 
-#pragma unroll
+#pragma unroll 1
   for (int slice = 0; slice < kStages - 1; slice++) fetch(slice);
   if constexpr (Coded) {
     share_codebook(Memory::codebook(), p.weight.kind);
@@ -259,7 +271,8 @@ __device__ void multiply(const Product& p) {
         load(slice, step + 1);
       } else {
         arrive(slice + 1);
-        if (slice + 1 < slices) load(slice + 1, 0);
+        // Behind the last slice a plain product has zeros in the ring.
+        if ((Plain && !Coded) || slice + 1 < slices) load(slice + 1, 0);
       }
       if (step == 0) decode(slice + 1);
 #pragma unroll
@@ -274,6 +287,7 @@ __device__ void multiply(const Product& p) {
     if (slice + 1 == extension) scale_extension<Tile>(p, row0 + warp_row, col0 + warp_col, sums);
   }
   ptx::async_wait<0>();
+  __syncthreads();  // the stages are free
 
   auto* out = shared_memory<float>() + warp * 16 * Tile::kOutStride;
   write<Tile>(p, out, row0 + warp_row, col0 + warp_col, sums);

@@ -12,7 +12,8 @@ struct Operand {
   const bf16* data;
   int64_t stride;
   int32_t rows, cols;
-  bool wide;  // 16-byte copies: the address and the stride are multiples of 16 bytes
+  bool wide;   // 16-byte copies: the address and the stride are multiples of 16 bytes
+  bool whole;  // wide, and rows are whole chunks of 16 bytes
 };
 
 // A weight in 4 bits, [rows, cols]: cols and the blocks of its scales are multiples of 64.
@@ -47,6 +48,7 @@ struct Product {
   int32_t piece;       // of the contraction, summed by a block of blockIdx.z: a multiple of 64
   float* partial;      // [pieces, m, n] if there is more than one piece, else NULL
   float scale2;
+  bool plain;  // operands are whole, and none is masked: the fast main loop
   int32_t mask_on;
   Epilogue end;
 };
@@ -58,8 +60,8 @@ inline bool wide(const qlora_tensor& t, int64_t element) {
 }
 
 inline Operand operand(const qlora_tensor& t) {
-  return {static_cast<const bf16*>(t.data), t.stride, static_cast<int32_t>(t.rows),
-          static_cast<int32_t>(t.cols), wide(t, 2)};
+  return {static_cast<const bf16*>(t.data), t.stride,   static_cast<int32_t>(t.rows),
+          static_cast<int32_t>(t.cols),     wide(t, 2), wide(t, 2) && t.cols % kEight == 0};
 }
 
 inline Epilogue epilogue(const qlora_gemm& op) {

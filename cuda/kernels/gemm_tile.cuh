@@ -17,14 +17,54 @@ struct SharedTile {
   static_assert(Rows * kChunks % Threads == 0, "every thread copies as many chunks");
   static_assert((kChunks & (kChunks - 1)) == 0, "chunks are permuted by XOR");
 
-  static __device__ int offset(int row, int chunk) {
+  // Unsigned, like all positions in a tile: division by a power of two is then one shift.
+  static __device__ uint32_t offset(uint32_t row, uint32_t chunk) {
     // Rows of 128 bytes or more start at bank 0; shorter ones fill 128 bytes together.
-    int twist = kChunks >= 8 ? row % 8 : row / (8 / kChunks) % kChunks;
+    uint32_t twist = kChunks >= 8 ? row % 8 : row / (8 / kChunks) % kChunks;
     return row * Cols + (chunk ^ twist) * 8;
   }
 
-  // Starts copying the part of the matrix at (row0, col0); elements outside the matrix become
-  // zeros.
+  // The position of a thread in an operand of whole chunks. Slices of the contraction follow each
+  // other, so the next one costs an addition.
+  struct Cursor {
+    const bf16* at;       // this thread's first chunk of the next slice
+    int64_t pass, slice;  // elements to its next chunk, and to its first of the next slice
+    int left, rows;       // of the contraction from `at` on, and Inner: rows of the operand
+    uint32_t to;          // position in the tile
+  };
+  static constexpr int kPassRows = Threads / kChunks;
+  static_assert(kPasses == 1 || kPassRows % 8 == 0, "all passes permute chunks alike");
+
+  // Returns the cursor at element mn0 of the rows (Inner) or columns of the operand, and at k0 of
+  // the contraction, which ends at k1.
+  static __device__ Cursor cursor(const Operand& from, int mn0, int k0, int k1) {
+    int r = threadIdx.x / kChunks, chunk = threadIdx.x % kChunks;
+    int row = (Inner ? mn0 : k0) + r, col = (Inner ? k0 : mn0) + 8 * chunk;
+    Cursor c;
+    c.at = from.data + row * from.stride + col;
+    c.pass = kPassRows * from.stride;
+    c.slice = Inner ? Cols : Rows * from.stride;
+    c.left = Inner ? k1 - col : col < from.cols ? k1 - row : 0;
+    c.rows = from.rows - row;
+    c.to = offset(r, chunk);
+    return c;
+  }
+
+  // Starts copying the next slice. Chunks outside the matrix and behind the end of the contraction
+  // become zeros.
+  static __device__ __forceinline__ void copy(bf16* tile, Cursor* c) {
+    const bf16* from = c->at;
+#pragma unroll
+    for (int pass = 0; pass < kPasses; pass++, from += c->pass) {
+      bool in = Inner ? c->left > 0 && c->rows > pass * kPassRows : c->left > pass * kPassRows;
+      ptx::copy_async<16>(tile + c->to + pass * kPassRows * Cols, from, in ? 16 : 0);
+    }
+    c->at += c->slice;
+    c->left -= Inner ? Cols : Rows;
+  }
+
+  // Copies the part of any matrix at (row0, col0), asynchronously if it is wide. Elements outside
+  // the matrix become zeros.
   static __device__ void copy(bf16* tile, const Operand& from, int row0, int col0) {
 #pragma unroll
     for (int pass = 0; pass < kPasses; pass++) {
@@ -55,27 +95,29 @@ struct SharedTile {
     }
   }
 
-  // The 16x16 elements at (mn, k) as an mma's A: registers of rows (0-7, 8-15) by k (0-7, 8-15).
-  static __device__ void load_a(uint32_t (&r)[4], const bf16* tile, int mn, int k) {
-    load(r, tile, mn, k, lane_bit(3), lane_bit(4));
-  }
+  // The position that this lane passes to ldmatrix for the 16x16 elements at mn of the rows (Inner)
+  // or columns and 0 of the contraction. As an mma's A: registers of rows (0-7, 8-15) by k (0-7,
+  // 8-15). As two mma's B, columns (0-7, 8-15) of the product: registers of k (0-7, 8-15) each.
+  static __device__ uint32_t place_a(uint32_t mn) { return place(mn, lane_bit(3), lane_bit(4)); }
+  static __device__ uint32_t place_b(uint32_t mn) { return place(mn, lane_bit(4), lane_bit(3)); }
 
-  // The same as two mma's B, columns (0-7, 8-15) of the product: registers of k (0-7, 8-15) each.
-  static __device__ void load_b(uint32_t (&r)[4], const bf16* tile, int mn, int k) {
-    load(r, tile, mn, k, lane_bit(4), lane_bit(3));
+  // Loads the elements 16·block rows (columns) and 16·step of the contraction behind that place: a
+  // constant away, by XOR along the permuted chunks. mn is a multiple of a warp's part of the tile.
+  static __device__ __forceinline__ void load(uint32_t (&r)[4], const bf16* tile, uint32_t place,
+                                              int block, int step) {
+    if constexpr (Inner) {
+      ptx::ldmatrix(r, tile + (place ^ 16 * step) + 16 * block * Cols);
+    } else {
+      ptx::ldmatrix_transposed(r, tile + (place ^ 16 * block) + 16 * step * Cols);
+    }
   }
 
  private:
-  static __device__ int lane_bit(int bit) { return threadIdx.x >> bit & 1; }
+  static __device__ uint32_t lane_bit(int bit) { return threadIdx.x >> bit & 1; }
 
-  static __device__ void load(uint32_t (&r)[4], const bf16* tile, int mn, int k, int mn_half,
-                              int k_half) {
-    int i = threadIdx.x % 8;
-    if constexpr (Inner) {
-      ptx::ldmatrix(r, tile + offset(mn + 8 * mn_half + i, k / 8 + k_half));
-    } else {
-      ptx::ldmatrix_transposed(r, tile + offset(k + 8 * k_half + i, mn / 8 + mn_half));
-    }
+  static __device__ uint32_t place(uint32_t mn, uint32_t mn_half, uint32_t k_half) {
+    uint32_t i = threadIdx.x % 8;
+    return Inner ? offset(mn + 8 * mn_half + i, k_half) : offset(8 * k_half + i, mn / 8 + mn_half);
   }
 
   static __device__ uint32_t masked(const qlora_mask& mask, uint32_t pair, uint32_t kept) {
