@@ -24,8 +24,9 @@ type Options struct {
 	// Processors and Compute are the multiprocessors and the compute capability (90 for
 	// sm_90) that the emulator takes itself for. 0: 16, and 80. A GPU has its own.
 	Processors, Compute int
-	// Counting makes the emulator count accesses to memory: see Counts.
-	Counting bool
+	// Counting makes the emulator count accesses to memory, too: see Counts. Dry makes it
+	// check and count launches, and run nothing.
+	Counting, Dry bool
 }
 
 // Device is a GPU, or its emulator, as a bindings.Device.

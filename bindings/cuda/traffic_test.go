@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/nf4"
 )
 
 // counting opens an emulator that counts accesses to memory.
@@ -204,6 +205,46 @@ func TestTilesOfProcessors(t *testing.T) {
 	}
 	require.Len(t, bits, 2)
 	require.Equal(t, bits[0], bits[1])
+}
+
+// TestTilesOfARealLayer counts the launches of a projection of Llama 3.1 8B at 8,192 tokens
+// on an H100's processors, without running them: products with the weight take the largest
+// two tiles, those by the rank smaller ones.
+func TestTilesOfARealLayer(t *testing.T) {
+	openEmulator(t)
+	d, err := New(Options{Emulated: true, Processors: 132, Compute: 90, Dry: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	m := bindings.NewMemory()
+	a := m.Arena(bindings.Activations)
+	const tokens, in, out, rank = 8192, 4096, 14336, 16
+	l := &bindings.Linear{
+		Weight:  bindings.Weight{Out: out, In: in, Quantized: bindings.NewQuantized(a, out, in, nf4.NF4, 64, true)},
+		Adapter: &bindings.Adapter{A: a.New(bindings.BF16, rank, in), B: a.New(bindings.BF16, out, rank), Scale: 2},
+	}
+	forward, backward := bothPasses(a, l, tokens)
+	needs := d.Needs(forward).Most(d.Needs(backward))
+	w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace))
+	require.NoError(t, m.Commit(d))
+	t.Cleanup(m.Close)
+	d.UseScratch(w, bindings.Tensor{})
+	d.Run(forward)
+	d.Run(backward)
+	require.NoError(t, d.Sync())
+	all, err := d.Counts()
+	require.NoError(t, err)
+	small, large, products := 0, 0, regexp.MustCompile(`^gemm_.*_(\d+x\d+)$`)
+	for _, c := range all {
+		if m := products.FindStringSubmatch(c.Kernel); m != nil && c.Launches > 0 {
+			if m[1] == "128x256" || m[1] == "128x128" {
+				large += int(c.Launches)
+			} else {
+				small += int(c.Launches)
+			}
+		}
+	}
+	require.Equal(t, 4, small, "products by the rank: XA, U, DA and DB")
+	require.Positive(t, large)
 }
 
 // TestVariantsAreKnown checks that a variant that no kernel has is refused.

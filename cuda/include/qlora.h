@@ -439,8 +439,8 @@ typedef struct {
   const char* variant;
   // Emulator only: the device that it takes itself for. 0: 16 multiprocessors of capability 80.
   int32_t processors, compute;
-  // Emulator only: count accesses to memory, too.
-  int32_t counting;
+  // Emulator only: count accesses to memory, too; or check and count launches, and run nothing.
+  int32_t counting, dry;
 } qlora_options;
 
 // What the launches of a kernel have come to since the context was opened: how many there were, and

@@ -21,6 +21,7 @@ struct qlora_context {
   // As many as a small GPU has: enough to split work as on one, few enough to run.
   int processors = 16;
   int compute = 80;
+  bool dry = false;  // launches are only counted
   Failure* failure = nullptr;
   std::string fault;  // a kernel's first fault since the last sync
   std::chrono::steady_clock::time_point marks[2];
@@ -87,6 +88,7 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
                 kernel, threads, shared_bytes, known->kernel.threads, known->kernel.shared_bytes);
   }
   qlora_counts* counts = c->kernels.launched(*known);
+  if (c->dry) return QLORA_OK;
   c->fault = c->machine.run(kernel, grid, block, shared_bytes, body, arguments, argument_bytes);
   add(counts, c->machine.counts());
   return QLORA_OK;
@@ -105,6 +107,7 @@ int device_open(int device, const qlora_options* options, qlora_context** contex
     if (options->processors > 0) c->processors = options->processors;
     if (options->compute > 0) c->compute = options->compute;
     c->machine.counting = options->counting != 0;
+    c->dry = options->dry != 0;
   }
   c->failure = static_cast<Failure*>(c->machine.memory.allocate_shared_by_all(sizeof(Failure)));
   const char* eager = std::getenv("QLORA_EMU_EAGER");

@@ -88,6 +88,43 @@ std::string blames_no_single_kernel() {
   return expect(said.rfind(want, 0) == 0, "said \"" + said + "\"");
 }
 
+// Returns a context's launches of the kernel of that name.
+int64_t launches(qlora_context* c, const std::string& name) {
+  for (int number = 0; const qlora_kernel* k = kernel_number(number); number++) {
+    qlora_counts counts;
+    if (k->name == name)
+      return device_counts(c, number, &counts) == QLORA_OK ? counts.launches : -1;
+  }
+  return -1;
+}
+
+std::string counts_launches() {
+  Opened o;
+  void* arguments[] = {nullptr};
+  for (int i = 0; i < 3; i++) enqueue(o.c, "large", &stub[2], {1, 1, 1}, {256, 1, 1}, 0, arguments);
+  machine().errors["cudaLaunchKernel"] = cudaErrorIllegalAddress;
+  enqueue(o.c, "large", &stub[2], {1, 1, 1}, {256, 1, 1}, 0, arguments);
+  int64_t n = launches(o.c, "large"), others = launches(o.c, "small");
+  return expect(n == 3 && others == 0,
+                std::to_string(n) + " and " + std::to_string(others) + " launches, want 3 and 0");
+}
+
+std::string prefers_a_known_variant() {
+  qlora_context* c = nullptr;
+  qlora_options options{};
+  options.variant = "enormous";
+  int status = device_open(0, &options, &c);
+  std::string said = device_error(nullptr);
+  if (status != QLORA_UNSUPPORTED || said != "no kernel's name contains \"enormous\"") {
+    return "status " + std::to_string(status) + ", said \"" + said + "\"";
+  }
+  options.variant = "large";
+  if (device_open(0, &options, &c) != QLORA_OK) return device_error(nullptr);
+  std::string is = variant(c);
+  device_close(c);
+  return expect(is == "large", "prefers \"" + is + "\"");
+}
+
 std::string tells_full_memory() {
   Opened o;
   machine().errors["cudaMalloc"] = cudaErrorMemoryAllocation;
@@ -133,6 +170,8 @@ int main() {
       {"drops checks of a lost GPU", drops_checks_of_a_lost_gpu},
       {"blames no single kernel", blames_no_single_kernel},
       {"tells full memory", tells_full_memory},
+      {"counts launches", counts_launches},
+      {"prefers a known variant", prefers_a_known_variant},
   };
   for (auto& use : uses) {
     on({});
