@@ -14,6 +14,7 @@ type Shapes struct {
 	Train    []*Batch
 	Evaluate []*Batch
 	Score    []*Batch
+	Policy   *Policy    // what the batches of Train and Evaluate are sampled for; nil: they are not
 	Compare  *Comparing // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
 	Generate int        // longest prompt plus answer in tokens; 0: no generation
 	Together Together   // sequences that are generated together; zero: one
@@ -48,7 +49,13 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	dry := bindings.NewDry(profile)
 	walk := func() {
 		must(m.eachOverlay(func() error { m.Derive(dry); return nil }))
+		if shapes.Policy != nil {
+			must(m.walkPolicy(dry, shapes))
+		}
 		for _, b := range shapes.Train {
+			if shapes.Policy != nil {
+				break
+			}
 			if shapes.Compare != nil {
 				must(m.TrainCompared(dry, m.comparing.blank(b), 1, bindings.Random{Train: true}))
 				continue
@@ -61,6 +68,9 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			dry.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
 		}
 		for _, b := range shapes.Evaluate {
+			if shapes.Policy != nil {
+				break
+			}
 			if shapes.Compare != nil {
 				must(m.EvaluateCompared(dry, m.comparing.blank(b)))
 				continue
@@ -123,5 +133,8 @@ func (m *Model) declareInputs(shapes Shapes) {
 	}
 	if shapes.Compare != nil {
 		m.comparing = newComparing(a, shapes.Compare, tokens, sequences)
+	}
+	if shapes.Policy != nil {
+		m.policy = newPolicyState(a, shapes.Policy, tokens, sequences)
 	}
 }

@@ -47,6 +47,9 @@ func (r *loop) restore() error {
 		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
 	}
 	r.order.restore(r.at.Draws)
+	if err := r.restoreRollout(); err != nil {
+		return err
+	}
 	r.layout.Model.Derive(r.Device)
 	r.checkpoint = r.from
 	return r.Device.Sync()
@@ -80,6 +83,11 @@ func (r *loop) save() error {
 		}
 		if err := os.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
 			return err
+		}
+		if r.holdsRollout() {
+			if err := writeRollout(dir, r.rollout); err != nil {
+				return err
+			}
 		}
 		if r.Args.SaveOnlyModel {
 			return nil

@@ -103,6 +103,7 @@ var groups = []struct {
 	{"Clamp", []bindings.Operation{&bindings.Clamp{}, &bindings.ClampBackward{}}, runClamp},
 	{"HeadLoss", []bindings.Operation{&bindings.HeadLoss{}}, runHeadLoss},
 	{"Preference", []bindings.Operation{&bindings.LogProbs{}, &bindings.Preference{}}, runPreference},
+	{"Policy", []bindings.Operation{&bindings.Policy{}}, runPolicy},
 	{"GradNorm", []bindings.Operation{&bindings.GradNorm{}}, runGradNorm},
 	{"Optimize", []bindings.Operation{&bindings.Optimize{}}, runOptimize},
 	{"Copy", []bindings.Operation{&bindings.Copy{}, &bindings.Zero{}}, runCopy},

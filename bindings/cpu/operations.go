@@ -38,6 +38,7 @@ var operations = bindings.NewTable(
 	bindings.Implement((*Device).headLoss, headLossNeeds),
 	row((*Device).logProbs, nothing),
 	row((*Device).preference, nothing),
+	row((*Device).policy, nothing),
 	row((*Device).gradNorm, nothing),
 	row((*Device).optimize, nothing),
 	row((*Device).zero, nothing),

@@ -23,6 +23,7 @@ var table = bindings.NewTable(
 	composed((*composer).headLoss),
 	composed((*composer).logProbs),
 	composed((*composer).preference),
+	composed((*composer).policy),
 	composed((*composer).gradNorm),
 	composed((*composer).optimize),
 	composed((*composer).zero),

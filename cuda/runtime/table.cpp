@@ -47,6 +47,7 @@ const qlora_api& table() {
       loss_stats,
       log_probs,
       preference,
+      policy,
       scale_columns,
       sum_rows,
       copy,

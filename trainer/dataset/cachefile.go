@@ -13,11 +13,11 @@ import (
 
 // A cached set is a line of text, followed by binary data with little-endian numbers:
 // the length of the report (64 bits) and the report as JSON; the number of examples (64
-// bits) and for each the numbers of tokens and of documents (0 if one), its judgement, the starts
-// of the documents, the ids and the labels (32 bits each); the number of origins (64 bits)
+// bits) and for each the numbers of tokens and of documents (0 if one), its judgement, the length of
+// its record, the starts of the documents, the ids and the labels (32 bits each) and the record; the number of origins (64 bits)
 // and for each the file, the record and the line (32 bits each); the SHA-256 of everything
 // before it.
-const cacheMagic = "qlora tokens 3\n"
+const cacheMagic = "qlora tokens 4\n"
 
 func writeSet(to io.Writer, s *Set) error {
 	sum := sha256.New()
@@ -30,10 +30,11 @@ func writeSet(to io.Writer, s *Set) error {
 	buf = append(buf, report...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(s.Examples)))
 	for _, e := range s.Examples {
-		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts)), int32(e.Judgement)})
+		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts)), int32(e.Judgement), int32(len(e.Record))})
 		for _, list := range [][]int32{e.Starts, e.IDs, e.Labels} {
 			buf = appendInts(buf, list)
 		}
+		buf = append(buf, e.Record...)
 		if _, err := w.Write(buf); err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func decodeSet(data []byte) (*Set, error) {
 	}
 	s.Examples = make([]Example, r.count(8))
 	for i := range s.Examples {
-		head := r.ints(3)
+		head := r.ints(4)
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -107,6 +108,9 @@ func decodeSet(data []byte) (*Set, error) {
 		e.Judgement = int8(head[2])
 		e.IDs = r.ints(int(head[0]))
 		e.Labels = r.ints(int(head[0]))
+		if head[3] != 0 {
+			e.Record = r.bytes(int(head[3]))
+		}
 	}
 	s.Origins = make([]Origin, r.count(12))
 	for i := range s.Origins {

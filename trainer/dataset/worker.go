@@ -116,6 +116,9 @@ func (w *worker) makeOne(f *format, r record) (made, error) {
 	if err := w.known(e); err != nil {
 		return made{}, err
 	}
+	if w.opt.Compare == ComparePrompt {
+		return made{examples: []Example{e}}, nil
+	}
 	if w.opt.Compare != "" { // cut already
 		one := trainable(w.cutShort, e)
 		one.equal = len(e.Starts) == 2 && slices.Equal(e.IDs[:e.Starts[1]], e.IDs[e.Starts[1]:])
