@@ -13,6 +13,7 @@ type Sampling struct {
 	Temperature float64 // 0: the most likely token (greedy)
 	TopK        int     // the k most likely tokens; 0: all
 	TopP        float64 // the most likely tokens whose probabilities sum to p; 1: all
+	MinP        float64 // tokens at least this share as likely as the most likely one; 0: all
 	Seed        uint64
 }
 

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"math"
 
 	"qlora/bindings"
@@ -46,8 +47,10 @@ func (h *Head) output(p *pass, a *bindings.Arena, x bindings.Tensor) (y bindings
 type lossOf struct {
 	scale   float32
 	weights bindings.Tensor // of the tokens; absent: 1
-	losses  bindings.Tensor // receives the loss of each token; absent: not stored
-	stats   bindings.Tensor
+	// temperature divides the logits; 0: 1.
+	temperature float32
+	losses      bindings.Tensor // receives the loss of each token; absent: not stored
+	stats       bindings.Tensor
 }
 
 // loss computes the cross-entropy for x, the last layer's output. If d is present, it
@@ -60,6 +63,9 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, of lossOf) {
 		Smoothing: float32(p.m.Options.LabelSmoothing), Weights: of.weights, Stats: of.stats, Losses: of.losses,
 	}
 	dy := y
+	if t := of.temperature; t != 0 && t != 1 {
+		op.LogitScale, op.LogitCap = cmp.Or(h.Scale, 1)/t, h.Cap/t
+	}
 	if !d.Absent() {
 		if h.Norm == nil && h.Project == nil {
 			dy = d

@@ -72,6 +72,7 @@ type Model struct {
 	decoding     decoding // what generation is planned for
 	overlays     []*Overlay
 	comparing    *comparing      // nil: tokens are predicted
+	policy       *policyState    // nil: completions are not sampled
 	workspace    bindings.Tensor // operations' scratch
 	lossSpace    bindings.Tensor
 }

@@ -15,6 +15,7 @@ type Shapes struct {
 	Evaluate []*Batch
 	Score    []*Batch
 	Weighted bool       // batches of Train may have weights
+	Policy   *Policy    // what the batches of Train and Evaluate are sampled for; nil: they are not
 	Compare  *Comparing // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
 	LogProbs []*Batch   // of which LogProbs is called, with Compare
 	Generate int        // longest prompt plus answer in tokens; 0: no generation
@@ -52,7 +53,13 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	dry := bindings.NewDry(profile)
 	walk := func() {
 		must(m.eachOverlay(func() error { m.Derive(dry); return nil }))
+		if shapes.Policy != nil {
+			must(m.walkPolicy(dry, shapes))
+		}
 		for _, b := range shapes.Train {
+			if shapes.Policy != nil {
+				break
+			}
 			if shapes.Compare != nil {
 				must(m.TrainCompared(dry, m.comparing.blank(b), 1, bindings.Random{Train: true}))
 				continue
@@ -69,6 +76,9 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			dry.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
 		}
 		for _, b := range shapes.Evaluate {
+			if shapes.Policy != nil {
+				break
+			}
 			if shapes.Compare != nil {
 				must(m.EvaluateCompared(dry, m.comparing.blank(b)))
 				continue
@@ -137,5 +147,8 @@ func (m *Model) declareInputs(shapes Shapes) {
 	}
 	if shapes.Compare != nil {
 		m.comparing = newComparing(a, shapes.Compare, tokens, sequences)
+	}
+	if shapes.Policy != nil {
+		m.policy = newPolicyState(a, shapes.Policy, tokens, sequences)
 	}
 }

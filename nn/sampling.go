@@ -34,6 +34,9 @@ func (s *Sampler) Next(logits []float32, n int) (int32, error) {
 		return int32(best), nil
 	}
 	order, sum := s.candidates(logits, top)
+	if s.MinP > 0 {
+		order, sum = s.likely(order)
+	}
 	probs := s.probs
 	r := philox.Block([2]uint32{uint32(s.Seed), uint32(s.Seed >> 32)}, [4]uint32{uint32(n)})
 	at := (float64(r[0])*(1<<21) + float64(r[1]>>11)) / (1 << 53) * sum
@@ -74,6 +77,19 @@ func (s *Sampler) candidates(logits []float32, top float32) ([]int32, float64) {
 			return kept, p
 		}
 	}
+}
+
+// likely keeps the candidates at least MinP as likely as the most likely token, whose weight is 1.
+func (s *Sampler) likely(order []int32) ([]int32, float64) {
+	kept, sum := 0, 0.0
+	for i, id := range order {
+		if p := s.probs[i]; p >= s.MinP {
+			order[kept], s.probs[kept] = id, p
+			sum += p
+			kept++
+		}
+	}
+	return order[:kept], sum
 }
 
 // grow allocates the scratch for a vocabulary.

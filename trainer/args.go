@@ -34,6 +34,7 @@ type Args struct {
 	NoiseAlpha     float64      `option:"neftune_noise_alpha" help:"NEFTune: add uniform noise in ±alpha/sqrt(longest sequence of the micro-batch · hidden size) to the embeddings in training; 0: off"`
 	LabelSmoothing float64      `option:"label_smoothing_factor" help:"share of each label's target that is spread evenly over the vocabulary, also in evaluations; 0: off"`
 	PreferenceArgs
+	GRPOArgs
 	Seed             uint64  `option:"seed" help:"seed of initialization, dropout and the order of the records"`
 	DataSeed         *uint64 `option:"data_seed" help:"seed of the order of the records; default: seed"`
 	GroupByLength    bool    `option:"group_by_length" help:"batch records of similar length"`
@@ -79,6 +80,7 @@ func DefaultArgs() Args {
 		Optimizer:        adamw,
 		LoraPlusEmbed:    1e-6,
 		PreferenceArgs:   defaultPreferenceArgs(),
+		GRPOArgs:         defaultGRPOArgs(),
 		Seed:             42,
 		SamplingStrategy: OrderRandom,
 		LoggingStrategy:  StrategySteps,

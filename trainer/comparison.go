@@ -22,7 +22,7 @@ type comparer struct {
 func (a *Args) comparer() *comparer {
 	o := a.objective()
 	if !o.compares() {
-		return nil
+		return nil // predicted or sampled
 	}
 	c := o.terms(&a.PreferenceArgs)
 	c.rule.Beta = float32(a.Beta)

@@ -33,7 +33,10 @@ func NewComparisons(a *Args, examples []dataset.Example) *Comparisons {
 }
 
 // HasReference reports whether the settings' objective compares with a reference model.
-func (a *Args) HasReference() bool { o := a.objective(); return o != nil && o.reference }
+func (a *Args) HasReference() bool {
+	o := a.objective()
+	return o != nil && (o.reference || o.samples && a.Beta != 0)
+}
 
 // Shapes returns what a model must plan for. reference is nil without a reference model.
 func (c *Comparisons) Shapes(reference *nn.Overlay) nn.Shapes {

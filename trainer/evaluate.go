@@ -13,6 +13,19 @@ import (
 // stops when ctx is canceled.
 func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 	start := time.Now()
+	if r.layout.policy != nil {
+		loss, compared, shown, err := r.evaluateSampled(ctx)
+		if err != nil {
+			return false, err
+		}
+		took := time.Since(start).Seconds()
+		samples, err := r.sample(ctx)
+		if err != nil {
+			return false, err
+		}
+		row := Record{EvalLoss: number(loss), Compared: compared}
+		return r.evaluated(row, took, ceilDiv(len(r.EvalSet)*r.Args.generationsEval(), r.Args.EvalBatchSize), append(shown, samples...))
+	}
 	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
 	sum, records, accuracy, batches := 0.0, 0, 0.0, 0
 	var compared sums
@@ -50,15 +63,21 @@ func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 		return false, err
 	}
 	row := Record{
-		EvalLoss:             number(sum / float64(records)),
-		EvalRuntime:          rounded(took, 4),
-		EvalSamplesPerSecond: rounded(float64(len(order))/took, 3),
-		EvalStepsPerSecond:   rounded(float64(ceilDiv(len(order), size))/took, 3),
-		Compared:             r.layout.comparer.row(compared, "eval_"),
+		EvalLoss: number(sum / float64(records)),
+		Compared: r.layout.comparer.row(compared, "eval_"),
 	}
 	if r.Args.metric() == metricAccuracy {
 		row.EvalAccuracy = number(accuracy / float64(batches)) // as TRL computes it
 	}
+	return r.evaluated(row, took, ceilDiv(len(order), size), samples)
+}
+
+// evaluated logs the row of an evaluation that took so many seconds and batches, and reports
+// whether it is the best so far.
+func (r *loop) evaluated(row Record, took float64, batches int, samples []Sample) (best bool, err error) {
+	row.EvalRuntime = rounded(took, 4)
+	row.EvalSamplesPerSecond = rounded(float64(len(r.EvalSet))/took, 3)
+	row.EvalStepsPerSecond = rounded(float64(batches)/took, 3)
 	err = r.log(Row{Record: row})
 	value := float64(*row.metric(r.Args.metric()))
 	r.schedule.evaluated(value)

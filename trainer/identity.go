@@ -30,6 +30,7 @@ type identity struct {
 	Accumulation int    `json:"gradient_accumulation_steps"`
 	Optimizer    string `json:"optim"`                  // "": adamw_torch, written before other optimizers existed
 	Objective    string `json:"objective"`              // "": sft, written before there were others
+	Sampling     string `json:"sampling"`               // of completions; "": none are sampled
 	Compute      string `json:"bnb_4bit_compute_dtype"` // the device's; "": unknown, written before the CPU had two
 }
 
@@ -37,8 +38,8 @@ func newIdentity(a *Args, m *Base, examples []dataset.Example, device bindings.I
 	base, err := hashBase(m)
 	id := identity{
 		Method: m.Method(), Base: base, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
-		Order: a.orderStrategy(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples) && !a.objective().compares(),
-		Objective: a.objective().name,
+		Order: a.orderStrategy(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples) && a.objective().losses == nil,
+		Objective: a.objective().name, Sampling: a.describeSampling(),
 		Optimizer: a.describeOptimizer(), Compute: computeType(device),
 	}
 	if q := m.Quantize; q != nil {
@@ -82,6 +83,9 @@ func (want identity) differs(made identity) error {
 		if o.here != o.made {
 			return fmt.Errorf("it was made with `%s` %v and this run has %v", o.name, o.made, o.here)
 		}
+	}
+	if want.Sampling != made.Sampling {
+		return fmt.Errorf("it sampled completions (`num_generations`, `steps_per_generation`, `num_iterations`) as %s, and this run %s", made.Sampling, want.Sampling)
 	}
 	switch {
 	case want.Quantize != made.Quantize:
@@ -128,6 +132,7 @@ func hashExamples(examples []dataset.Example) string {
 		if e.Judgement != 0 {
 			buf = append(buf, byte(e.Judgement))
 		}
+		buf = append(buf, e.Record...)
 		h.Write(buf)
 	}
 	return hex.EncodeToString(h.Sum(nil))

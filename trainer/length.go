@@ -18,6 +18,9 @@ type Length struct {
 func NewLength(a *Args, records int) Length {
 	l := Length{Records: records, Accumulation: a.Accumulation}
 	l.Batches = ceilDiv(records, a.BatchSize)
+	if a.objective().samples {
+		l.Batches = records / max(1, a.generationPrompts()) * a.generateEvery()
+	}
 	l.StepsInEpoch = max(1, ceilDiv(l.Batches, a.Accumulation))
 	if a.MaxSteps > 0 {
 		l.Steps = a.MaxSteps

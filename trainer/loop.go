@@ -25,6 +25,9 @@ type loop struct {
 	checkpoint string // the newest one known to be complete
 	stopped    bool   // early, by the evaluations
 
+	rollout     *rollout // of the last micro-batch; nil: none
+	completions []Sample // of it, for people
+
 	began  time.Time // minus the seconds of the run before it was resumed
 	tokens int64     // trained since the last log row
 	busy   time.Duration
@@ -112,9 +115,9 @@ func (r *loop) steps(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return r.interrupted()
 		}
-		row, err := r.step()
+		row, err := r.step(ctx)
 		if err != nil {
-			return err
+			return r.failed(ctx, err)
 		}
 		if err := r.follow(ctx, r.cadence.after(r.at.Step), row); err != nil {
 			return err
@@ -124,7 +127,7 @@ func (r *loop) steps(ctx context.Context) error {
 }
 
 // step runs one optimizer step and returns its log row.
-func (r *loop) step() (*Record, error) {
+func (r *loop) step(ctx context.Context) (*Record, error) {
 	start := time.Now()
 	if r.cadence.after(r.at.Step + 1).log {
 		r.telemetry.ask() // read during the step, not between steps
@@ -135,7 +138,10 @@ func (r *loop) step() (*Record, error) {
 		r.epochOrder = r.order.begin(r.at.Step / r.length.StepsInEpoch)
 	}
 	rate := r.schedule.Rate(r.at.Step)
-	w := newWindow(r.layout.comparer, recordSet{r.TrainSet, r.reference.train}, r.epochOrder, r.Args.BatchSize, &r.length, inEpoch)
+	w, err := r.window(ctx, inEpoch)
+	if err != nil {
+		return nil, err
+	}
 	loss, norm, err := r.optimize(&w, rate)
 	if err != nil {
 		return nil, err
@@ -219,7 +225,7 @@ func (r *loop) follow(ctx context.Context, after due, row *Record) error {
 			if ctx.Err() != nil {
 				return r.interrupted()
 			}
-			return err
+			return r.failed(ctx, err)
 		}
 		r.at.EvaluationDue = false
 		after.save = after.save || best && r.Args.SaveStrategy == StrategyBest ||
@@ -250,8 +256,8 @@ func (r *loop) interrupted() error {
 func (r *loop) logStep(row *Record) error {
 	row.Loss = number(r.at.PendingLoss / float64(r.at.PendingSteps))
 	r.at.TotalLoss += r.at.PendingLoss
-	row.Compared = r.layout.comparer.row(r.at.Compared, "")
-	r.at.PendingLoss, r.at.PendingSteps, r.at.Compared = 0, 0, nil
+	row.Compared = r.row(r.at.Compared, r.at.Sampled, "")
+	r.at.PendingLoss, r.at.PendingSteps, r.at.Compared, r.at.Sampled = 0, 0, nil, nil
 	speed := Number(float64(r.tokens) / max(r.busy.Seconds(), 1e-9))
 	r.tokens, r.busy = 0, 0
 	return r.log(Row{Record: *row, TokensPerSecond: &speed, Telemetry: r.telemetry.take()})

@@ -19,6 +19,8 @@ type objective struct {
 	// judged reports whether records are completions with a judgement; else, with losses, they
 	// are pairs.
 	judged bool
+	// samples reports whether completions are sampled from the model.
+	samples bool
 	// terms returns the losses' rule and what micro-batches need for it.
 	terms func(a *PreferenceArgs) comparer
 	// check refuses settings; nil: none.
@@ -29,7 +31,7 @@ type objective struct {
 var objectives []*objective
 
 func init() {
-	objectives = []*objective{&objectiveSFT, &objectiveDPO, &objectiveKTO, &objectiveORPO, &objectiveCPO, &objectiveSimPO}
+	objectives = []*objective{&objectiveSFT, &objectiveDPO, &objectiveKTO, &objectiveORPO, &objectiveCPO, &objectiveSimPO, &objectiveGRPO}
 }
 
 // objectiveOf returns the objective of the settings; nil for an unknown name.
@@ -46,11 +48,15 @@ func objectiveOf(name string) *objective {
 func (a *Args) objective() *objective { return objectiveOf(a.Objective) }
 
 // compares reports whether the objective compares or judges completions.
-func (o *objective) compares() bool { return o.losses != nil }
+func (o *objective) compares() bool { return o.losses != nil && !o.samples }
 
 // checkDocuments returns an error for an example that is not of the objective's kind.
 func (o *objective) checkDocuments(e dataset.Example) error {
 	switch {
+	case o.samples && e.Record == nil:
+		return fmt.Errorf("it is not a prompt with its record, which `objective` %s needs", o.name)
+	case o.samples:
+		return nil
 	case !o.compares() && e.Judgement != 0:
 		return fmt.Errorf("it is a judged completion, which `objective` %s does not train on", o.name)
 	case !o.compares():
@@ -70,7 +76,8 @@ var objectiveSFT = objective{name: "sft"}
 // A microBatch is what a forward and a backward run over.
 type microBatch struct {
 	*nn.Batch
-	compared *nn.Comparison // nil: tokens are predicted
+	compared *nn.Comparison // nil: completions are not compared
+	sampled  *nn.Sampled    // nil: they are not sampled, either: tokens are predicted
 	weight   int            // of its mean loss in a window: the predicted tokens, or 1 for completions
 }
 

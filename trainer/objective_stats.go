@@ -11,7 +11,7 @@ import (
 type stats struct {
 	loss     float64
 	hits     int  // predicted tokens that are the label
-	compared sums // of comparisons; nil: tokens were predicted
+	compared sums // of comparisons or sampled completions; nil: tokens were predicted
 }
 
 // sums are those of bindings.Preference's stats, by bindings.StatLoss and so on.
@@ -28,16 +28,22 @@ func (s *sums) add(more sums) {
 
 // train adds the micro-batch's gradients.
 func (b *microBatch) train(m *nn.Model, dev bindings.Device, scale float32, random bindings.Random) error {
-	if b.compared != nil {
+	switch {
+	case b.compared != nil:
 		return m.TrainCompared(dev, b.compared, scale, random)
+	case b.sampled != nil:
+		return m.TrainPolicy(dev, b.sampled, scale, random)
 	}
 	return m.Train(dev, b.Batch, scale, random)
 }
 
 // evaluate computes the micro-batch's loss.
 func (b *microBatch) evaluate(m *nn.Model, dev bindings.Device) error {
-	if b.compared != nil {
+	switch {
+	case b.compared != nil:
 		return m.EvaluateCompared(dev, b.compared)
+	case b.sampled != nil:
+		return m.EvaluatePolicy(dev, b.sampled)
 	}
 	return m.Evaluate(dev, b.Batch)
 }
@@ -45,15 +51,19 @@ func (b *microBatch) evaluate(m *nn.Model, dev bindings.Device) error {
 // read waits for the device and returns the stats since the last read.
 func (r *loop) read() (stats, error) {
 	m := r.layout.Model
-	if r.layout.comparer == nil {
+	sums := m.Compared
+	switch {
+	case r.layout.policy != nil:
+		sums = m.Improved
+	case r.layout.comparer == nil:
 		s, err := m.Stats(r.Device)
 		return stats{loss: s.Loss, hits: s.Hits}, err
 	}
-	raw, err := m.Compared(r.Device)
+	raw, err := sums(r.Device)
 	if err != nil {
 		return stats{}, err
 	}
-	s := stats{loss: float64(raw[bindings.StatLoss])}
+	s := stats{loss: float64(raw[bindings.StatLoss])} // PolicyStatLoss is the same
 	for _, v := range raw {
 		s.compared = append(s.compared, float64(v))
 	}
@@ -92,7 +102,7 @@ func comparedName(name string) bool {
 			return true
 		}
 	}
-	return name == margins
+	return name == margins || sampledName(name)
 }
 
 func (c *comparer) hasOdds() bool {

@@ -24,10 +24,12 @@ type order struct {
 
 	global *torchrand.Generator // grouped only
 	draws  uint64               // 32-bit numbers drawn from global
+
+	once bool // one generator for all epochs (TRL's RepeatSampler)
 }
 
 func newOrder(a *Args, examples []dataset.Example) *order {
-	o := &order{strategy: a.orderStrategy(), seed: a.orderSeed(), lengths: lengthsOf(examples), group: a.BatchSize * a.Accumulation}
+	o := &order{strategy: a.orderStrategy(), seed: a.orderSeed(), lengths: lengthsOf(examples), group: a.BatchSize * a.Accumulation, once: a.objective().samples}
 	if o.strategy == OrderGroupByLength {
 		o.seed = a.Seed // data_seed does not reach the global generator
 		o.global = torchrand.New(o.seed)
@@ -47,6 +49,13 @@ func lengthsOf(examples []dataset.Example) []int {
 func (o *order) begin(epoch int) []int {
 	switch o.strategy {
 	case OrderRandom:
+		if o.once {
+			g := torchrand.New(o.seed)
+			for range epoch {
+				g.RandPerm(len(o.lengths))
+			}
+			return g.RandPerm(len(o.lengths))
+		}
 		return torchrand.New(o.seed + uint64(epoch)).RandPerm(len(o.lengths))
 	case OrderGroupByLength:
 		o.loader()

@@ -36,7 +36,7 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 	if train != nil {
 		shapes = largestBatches(&a, NewLength(&a, len(train)), train, eval)
 	}
-	shapes.Generate = prompts.longest()
+	shapes.Generate = max(shapes.Generate, prompts.longest())
 	l, err := layOut(model, &a, shapes, profile, limit)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,8 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 // planned memory that is not yet allocated.
 type layout struct {
 	*lora.Tuned
-	comparer *comparer // nil: tokens are predicted
+	comparer *comparer  // nil: completions are not compared
+	policy   *nn.Policy // nil: they are not sampled
 	params   []bindings.Param
 	state    bindings.OptimizerState // of the optimizer
 	clip     bindings.Tensor         // GradNorm's Out
@@ -93,10 +94,13 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if err := tuned.Model.CheckShapes(shapes); err != nil {
 		return nil, err
 	}
-	l := &layout{Tuned: tuned, comparer: a.comparer(), state: state}
-	shapes.Compare = l.comparer.comparing()
+	l := &layout{Tuned: tuned, comparer: a.comparer(), policy: a.policy(), state: state}
+	shapes.Compare, shapes.Policy = l.comparer.comparing(), l.policy
 	if err := l.useReference(shapes.Compare, a, model); err != nil {
 		return nil, err
+	}
+	if l.policy != nil {
+		shapes.Together.Sequences = a.together(profile.Info())
 	}
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err

@@ -15,10 +15,10 @@ import (
 // PreferenceArgs are the objective and its settings, named as in TRL's DPOConfig, KTOConfig
 // and CPOConfig.
 type PreferenceArgs struct {
-	Objective         string   `option:"objective" values:"sft,dpo,kto,orpo,cpo,simpo" help:"what to minimize: sft (predict the completions), or with preference pairs dpo, orpo, cpo or simpo, or with judged completions kto"`
-	LossType          []string `option:"loss_type" help:"loss of the objective; dpo: sigmoid, hinge, ipo, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm or sft, or several; kto: kto or apo_zero_unpaired; cpo: sigmoid, hinge, ipo or simpo; default: the first"`
+	Objective         string   `option:"objective" values:"sft,dpo,kto,orpo,cpo,simpo,grpo" help:"what to minimize: sft (predict the completions), or with preference pairs dpo, orpo, cpo or simpo, or with judged completions kto, or with prompts, whose completions are sampled and rewarded, grpo"`
+	LossType          []string `option:"loss_type" help:"loss of the objective; dpo: sigmoid, hinge, ipo, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm or sft, or several; kto: kto or apo_zero_unpaired; cpo: sigmoid, hinge, ipo or simpo; grpo: dapo, grpo, bnpo, dr_grpo, cispo, sapo, luspo or vespo; default: the first"`
 	LossWeights       []string `option:"loss_weights" help:"weights of the losses of loss_type, like 1,0.2; default: 1 each"`
-	Beta              float64  `option:"beta" help:"how much a preference weighs against staying near the reference; orpo: the weight of the odds ratio"`
+	Beta              float64  `option:"beta" help:"how much a preference weighs against staying near the reference; orpo: the weight of the odds ratio; grpo: the weight of the divergence from the reference, 0 unless given"`
 	Smoothing         float64  `option:"label_smoothing" help:"share of the preferences that are taken to be the wrong way round: for dpo's robust, exo_pair, aot and aot_unpaired and cpo's sigmoid and simpo"`
 	DiscoPOPTau       float64  `option:"discopop_tau" help:"temperature of the loss discopop"`
 	LDAlpha           *float64 `option:"ld_alpha" help:"dpo: weight of the tokens of the longer completion of a pair beyond the length of the shorter one; default: 1"`
@@ -28,7 +28,7 @@ type PreferenceArgs struct {
 	DesirableWeight   float64  `option:"desirable_weight" help:"kto: weight of desirable completions"`
 	UndesirableWeight float64  `option:"undesirable_weight" help:"kto: weight of undesirable completions"`
 	Precompute        bool     `option:"precompute_ref_log_probs" help:"dpo and kto: compute the reference's log-probabilities once, before training, and keep them in output_dir; with method full and whatever else cannot be taken off the base it is needed"`
-	DisableDropout    bool     `option:"disable_dropout" help:"with preferences: train without dropout, whatever lora_dropout says"`
+	DisableDropout    bool     `option:"disable_dropout" help:"with preferences and grpo: train without dropout, whatever lora_dropout says"`
 }
 
 // defaultPreferenceArgs returns TRL's defaults.
@@ -46,13 +46,19 @@ func (a *PreferenceArgs) Compares() bool {
 	return o != nil && o.compares()
 }
 
-// Losses returns the losses of a comparing objective as loss_type names them.
+// Samples reports whether the objective samples completions.
+func (a *PreferenceArgs) Samples() bool {
+	o := objectiveOf(a.Objective)
+	return o != nil && o.samples
+}
+
+// Losses returns the losses of an objective other than sft as loss_type names them.
 func (a *PreferenceArgs) Losses() []string { return a.losses() }
 
 // losses returns the names of the losses.
 func (a *PreferenceArgs) losses() []string {
 	if len(a.LossType) == 0 {
-		if o := objectiveOf(a.Objective); o != nil && o.compares() {
+		if o := objectiveOf(a.Objective); o != nil && o.losses != nil {
 			return o.losses[:1]
 		}
 	}
@@ -81,7 +87,7 @@ func (a *PreferenceArgs) lossWeights() ([]float64, error) {
 }
 
 // withoutDropout reports whether the run trains without dropout.
-func (a *Args) withoutDropout() bool { return a.objective().compares() && a.DisableDropout }
+func (a *Args) withoutDropout() bool { return a.objective().losses != nil && a.DisableDropout }
 
 // An effect is a setting that acts only with some objectives or losses.
 type effect struct {
@@ -96,14 +102,15 @@ type effect struct {
 func (a *PreferenceArgs) effects() []effect {
 	d := defaultPreferenceArgs()
 	compared := []string{"dpo", "kto", "orpo", "cpo", "simpo"}
+	rewarded := append(slices.Clone(compared), objectiveGRPO.name)
 	ldAlpha := 1.0
 	if a.LDAlpha != nil {
 		ldAlpha = *a.LDAlpha
 	}
 	return []effect{
-		{"loss_type", strings.Join(a.LossType, ","), len(a.LossType) > 0 && !a.predicts(), compared, nil},
+		{"loss_type", strings.Join(a.LossType, ","), len(a.LossType) > 0 && !a.predicts(), rewarded, nil},
 		{"loss_weights", strings.Join(a.LossWeights, ","), len(a.LossWeights) > 0, []string{"dpo"}, nil},
-		{"beta", a.Beta, a.Beta != d.Beta, compared, nil},
+		{"beta", a.Beta, a.Beta != d.Beta, rewarded, nil},
 		{"label_smoothing", a.Smoothing, a.Smoothing != d.Smoothing, []string{"dpo", "cpo", "simpo"}, []string{"robust", "exo_pair", "aot", "aot_unpaired", "cpo sigmoid", "simpo"}},
 		{"discopop_tau", a.DiscoPOPTau, a.DiscoPOPTau != d.DiscoPOPTau, []string{"dpo"}, []string{"discopop"}},
 		{"ld_alpha", ldAlpha, a.LDAlpha != nil, []string{"dpo"}, nil},
@@ -113,7 +120,7 @@ func (a *PreferenceArgs) effects() []effect {
 		{"desirable_weight", a.DesirableWeight, a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
 		{"undesirable_weight", a.UndesirableWeight, a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
 		{"precompute_ref_log_probs", a.Precompute, a.Precompute, []string{"dpo", "kto"}, nil},
-		{"disable_dropout", a.DisableDropout, !a.DisableDropout, compared, nil},
+		{"disable_dropout", a.DisableDropout, !a.DisableDropout, rewarded, nil},
 	}
 }
 
@@ -155,7 +162,7 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 	losses := a.losses()
 	for i, loss := range a.LossType {
 		switch {
-		case o.compares() && !slices.Contains(o.losses, loss):
+		case o.losses != nil && !slices.Contains(o.losses, loss):
 			if meant := nearest.Name(loss, o.losses); meant != "" {
 				refuse("loss_type", loss, "`objective` %s has no such loss; did you mean %s?", o.name, meant)
 			} else {
@@ -166,17 +173,20 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 			refuse("loss_type", strings.Join(losses, ","), "it names %s twice", loss)
 		}
 	}
-	if len(losses) > 1 && o != &objectiveDPO && o.compares() {
+	if len(losses) > 1 && o != &objectiveDPO && o.losses != nil {
 		refuse("loss_type", strings.Join(losses, ","), "`objective` %s has one loss at a time", o.name)
 		return
 	}
-	for _, e := range a.effects() {
+	for _, e := range append(a.PreferenceArgs.effects(), a.GRPOArgs.effects()...) {
 		if e.given && !e.acts(&a.PreferenceArgs) {
 			refuse(e.name, e.value, "it has no effect with `objective` %s%s", o.name, ofLosses(o, losses))
 		}
 	}
-	if !o.compares() {
+	if o.losses == nil {
 		return
+	}
+	if a.Beta == 0 && !o.samples {
+		refuse("beta", a.Beta, "it must be above 0")
 	}
 	if _, err := a.lossWeights(); err != nil {
 		refuse("loss_weights", strings.Join(a.LossWeights, ","), "%v", err)
@@ -189,7 +199,7 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 		refuse("label_smoothing", a.Smoothing, "the loss robust needs less than 0.5")
 	}
 	switch {
-	case a.NoiseAlpha != 0 && o.reference:
+	case a.NoiseAlpha != 0 && a.HasReference():
 		refuse("neftune_noise_alpha", a.NoiseAlpha, "the reference of `objective` %s has no noise: leave it out", o.name)
 	case a.NoiseAlpha != 0 && a.DisableDropout:
 		refuse("neftune_noise_alpha", a.NoiseAlpha, "`disable_dropout` turns it off, too: set that to false, or leave it out")
@@ -205,12 +215,15 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 // checkReference returns an error if what is trained cannot be taken off the base to give the
 // reference model, and its log-probabilities are not computed before.
 func (a *Args) checkReference(m *Base) error {
-	o := a.objective()
-	if o == nil || !o.reference || a.Precompute {
+	if !a.HasReference() || a.Precompute {
 		return nil
 	}
+	o, way := a.objective(), "add `precompute_ref_log_probs`"
+	if o.samples {
+		way = "use `beta` 0, which needs no reference"
+	}
 	refuse := func(name string, value any, what string) error {
-		return option.Errorf(name, value, "the reference of `objective` %s is the model as the run begins, and %s: add `precompute_ref_log_probs`", o.name, what)
+		return option.Errorf(name, value, "the reference of `objective` %s is the model as the run begins, and %s: %s", o.name, what, way)
 	}
 	c := m.Lora
 	switch {
@@ -232,6 +245,8 @@ func (a *Args) checkReference(m *Base) error {
 // Block.
 func (a *Args) Compare() (compare string, block int) {
 	switch o := a.objective(); {
+	case o != nil && o.samples:
+		return dataset.ComparePrompt, 0
 	case o == nil || !o.compares():
 		return "", 0
 	case !o.judged:

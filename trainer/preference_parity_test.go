@@ -89,6 +89,14 @@ func readPreferenceSettings(t *testing.T, path string) *preferenceSettings {
 
 func (s *preferenceSettings) run(t *testing.T, dev bindings.Device) Run {
 	t.Helper()
+	run := s.runOf(t, dev)
+	run.TrainSet, run.EvalSet = s.read(t, s.Dataset), s.read(t, s.Eval)
+	return run
+}
+
+// runOf returns the run without records.
+func (s *preferenceSettings) runOf(t *testing.T, dev bindings.Device) Run {
+	t.Helper()
 	m, err := OpenBase(filepath.Join(parityFolder, s.Model))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
@@ -99,7 +107,7 @@ func (s *preferenceSettings) run(t *testing.T, dev bindings.Device) Run {
 		require.NoError(t, m.UseAdapter(filepath.Join(preferenceFolder, s.Adapters.Adapter)))
 	}
 	s.Run.OutputDir = t.TempDir()
-	return Run{Base: m, Args: s.Run, TrainSet: s.read(t, s.Dataset), EvalSet: s.read(t, s.Eval), Device: dev}
+	return Run{Base: m, Args: s.Run, Device: dev}
 }
 
 // read reads records as the command line does.

@@ -17,17 +17,19 @@ const progressVersion = 1
 // counters are the whole random state.
 type progress struct {
 	Version       int     `json:"version"`
-	Step          int     `json:"step"`               // optimizer steps done
-	MicroBatch    uint32  `json:"micro_batch"`        // micro-batches done; the Step of bindings.Random
-	EpochDraws    uint64  `json:"epoch_draws"`        // numbers drawn for the order before the current epoch
-	Draws         uint64  `json:"draws"`              // numbers drawn so far
-	PendingLoss   float64 `json:"pending_loss"`       // sum of the steps' losses since the last log row
-	PendingSteps  int     `json:"pending_steps"`      // steps in it
-	Compared      sums    `json:"compared,omitempty"` // of the comparisons' stats since the last log row
-	TotalLoss     float64 `json:"total_loss"`         // sum of all steps' losses up to the last log row
-	Tokens        int64   `json:"tokens"`             // trained so far, prompts included
-	Seconds       float64 `json:"seconds"`            // of training so far
-	EvaluationDue bool    `json:"evaluation_due"`     // interrupted in the evaluation after Step
+	Step          int     `json:"step"`                     // optimizer steps done
+	MicroBatch    uint32  `json:"micro_batch"`              // micro-batches done; the Step of bindings.Random
+	EpochDraws    uint64  `json:"epoch_draws"`              // numbers drawn for the order before the current epoch
+	Draws         uint64  `json:"draws"`                    // numbers drawn so far
+	PendingLoss   float64 `json:"pending_loss"`             // sum of the steps' losses since the last log row
+	PendingSteps  int     `json:"pending_steps"`            // steps in it
+	Compared      sums    `json:"compared,omitempty"`       // of the comparisons' stats since the last log row
+	Sampled       means   `json:"sampled,omitempty"`        // of the rollouts since the last log row
+	SampledTokens int64   `json:"sampled_tokens,omitempty"` // in all rollouts, prompts included
+	TotalLoss     float64 `json:"total_loss"`               // sum of all steps' losses up to the last log row
+	Tokens        int64   `json:"tokens"`                   // trained so far, prompts included
+	Seconds       float64 `json:"seconds"`                  // of training so far
+	EvaluationDue bool    `json:"evaluation_due"`           // interrupted in the evaluation after Step
 
 	Run   string `json:"run"`   // the run's name in its folder's record; "": of a program without records
 	Saved int    `json:"saved"` // counts the checkpoints in the order of saving; 0: unknown

@@ -37,6 +37,7 @@ func (a *Args) Ranges() option.Ranges {
 		"eval_delay":                  steps,
 	}
 	maps.Copy(ranges, a.PreferenceArgs.Ranges())
+	maps.Copy(ranges, a.GRPOArgs.Ranges())
 	return ranges
 }
 
@@ -44,7 +45,7 @@ func (a *Args) Ranges() option.Ranges {
 func (*PreferenceArgs) Ranges() option.Ranges {
 	weight := option.From(0, 1e6)
 	return option.Ranges{
-		"beta":               option.Above(0, 1e6),
+		"beta":               option.From(0, 1e6),
 		"label_smoothing":    option.Share(),
 		"discopop_tau":       option.Above(0, 1e6),
 		"ld_alpha":           option.From(0, 1),

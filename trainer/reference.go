@@ -21,22 +21,39 @@ import (
 //
 // Whatever else is trained is part of the base and cannot be taken off; it needs the last.
 
-// useReference completes what comparisons are planned for with the reference model.
-func (l *layout) useReference(c *nn.Comparing, a *Args, m *Base) (err error) {
+// useReference completes what comparisons, or samples, are planned for with the reference
+// model.
+func (l *layout) useReference(c *nn.Comparing, a *Args, m *Base) error {
 	switch {
-	case !a.objective().reference:
+	case !a.HasReference():
+		return nil
 	case a.Precompute:
 		c.Given = true
-	case m.Adapter != "":
-		if c.Reference, err = l.Reference(m.Adapter); err != nil {
-			err = fmt.Errorf("%w, or train with `precompute_ref_log_probs`", err)
-		}
-	case m.Lora.Init == lora.InitRandom || m.Lora.Init.ChangesBase():
-		c.Reference, err = l.Frozen(*m.Lora)
-	default:
-		c.Reference = l.Model.Bare()
+		return nil
 	}
-	return err
+	overlay, err := l.referenceModel(m)
+	switch {
+	case err != nil && l.policy == nil:
+		return fmt.Errorf("%w, or train with `precompute_ref_log_probs`", err)
+	case err != nil:
+		return err
+	case l.policy != nil:
+		l.policy.Reference = overlay
+	default:
+		c.Reference = overlay
+	}
+	return nil
+}
+
+// referenceModel returns what makes the reference model of the one that is trained.
+func (l *layout) referenceModel(m *Base) (*nn.Overlay, error) {
+	switch {
+	case m.Adapter != "":
+		return l.Reference(m.Adapter)
+	case m.Lora.Init == lora.InitRandom || m.Lora.Init.ChangesBase():
+		return l.Frozen(*m.Lora)
+	}
+	return l.Model.Bare(), nil
 }
 
 // A referencePass is one forward of the reference model before the first step, over

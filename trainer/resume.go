@@ -27,6 +27,9 @@ func (r *loop) load() error {
 		return r.Device.Sync()
 	}
 	r.restorePosition()
+	if err := r.restoreRollout(); err != nil {
+		return err
+	}
 	if r.reference.complete() {
 		return r.restoreTensors()
 	}
@@ -92,6 +95,11 @@ func (r *loop) save() error {
 		}
 		if err := os.WriteFile(filepath.Join(dir, stateFile), r.state.Encode(), 0o644); err != nil {
 			return err
+		}
+		if r.holdsRollout() {
+			if err := writeRollout(dir, r.rollout); err != nil {
+				return err
+			}
 		}
 		if r.Args.SaveOnlyModel {
 			return nil

@@ -34,6 +34,8 @@ type Sample struct {
 	Prompt     string `json:"prompt"`
 	Completion string `json:"completion"`
 	Expected   string `json:"expected,omitempty"`
+	// Reward is the weighed sum of a sampled completion's rewards; nil: it was not judged.
+	Reward *Number `json:"reward,omitempty"`
 }
 
 // longest returns the maximum length of a prompt and its completion, in tokens.

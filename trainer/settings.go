@@ -19,7 +19,7 @@ func (t *Trainer) settings() map[string]string {
 		"optim_args": a.OptimArgs, "loraplus_lr_ratio": fmt.Sprint(a.LoraPlusRatio),
 	}
 	if a.objective().compares() {
-		for _, e := range a.effects() {
+		for _, e := range a.PreferenceArgs.effects() {
 			if e.acts(&a.PreferenceArgs) && e.name != "precompute_ref_log_probs" {
 				s[e.name] = fmt.Sprint(e.value)
 			}

@@ -11,6 +11,9 @@ import (
 // no other exceeds in tokens, longest sequence and number of sequences. It walks every
 // epoch in training order.
 func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes {
+	if a.objective().samples {
+		return policyShapes(a, train, eval)
+	}
 	var trained, evaluated front
 	o, c := newOrder(a, train), newCadence(a, l)
 	for step := 0; step < l.Steps; {
@@ -44,6 +47,10 @@ func fullBatches(a *Args, maxLength int) nn.Shapes {
 		var f front
 		f.add(slices.Repeat([]dataset.Example{{IDs: make([]int32, maxLength)}}, sequences), sequential(sequences))
 		return f.batches()
+	}
+	if a.objective().samples {
+		prompts := []dataset.Example{{IDs: make([]int32, max(1, maxLength-a.MaxCompletionLength))}}
+		return policyShapes(a, prompts, prompts)
 	}
 	each := 1
 	if how, _ := a.Compare(); how == dataset.ComparePairs {

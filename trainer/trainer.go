@@ -34,6 +34,8 @@ type Run struct {
 	Inputs []string
 	// Prompts are completed at every evaluation. nil: none.
 	Prompts *Prompts
+	// Rollouts say how completions are sampled and judged, for the objective grpo; else nil.
+	Rollouts *Rollouts
 	// Outputs receive what the run reports. Without any, the run writes only its
 	// results, checkpoints and trainer_state.json. Package report has outputs that
 	// show a run and that write metrics, a plot and the model card.
@@ -101,8 +103,8 @@ func New(r Run) (*Trainer, error) {
 		return nil, err
 	}
 	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
-	shapes.Generate = r.Prompts.longest()
 	t.reference.passes = referencePasses(a, mostTokens(shapes.Train), r.TrainSet, r.EvalSet)
+	shapes.Generate = max(shapes.Generate, r.Prompts.longest())
 	if t.layout, err = layOut(r.Base, a, shapes, r.Device, t.limit); err != nil {
 		return nil, err
 	}
@@ -185,7 +187,7 @@ func (r *Run) Validate() error {
 	if err := errors.Join(wrong...); err != nil {
 		return err
 	}
-	return errors.Join(r.checkRecords(), r.Args.CheckOutputs(r.Base, r.Inputs), r.Prompts.check(&r.Args, r.Base.Config))
+	return errors.Join(r.checkRecords(), r.Args.CheckOutputs(r.Base, r.Inputs), r.Prompts.check(&r.Args, r.Base.Config), r.Rollouts.check(&r.Args))
 }
 
 // checkParts returns errors for parts that are missing or unusable.
@@ -215,6 +217,9 @@ func (r *Run) checkRecords() error {
 	if len(r.TrainSet) == 0 {
 		return fmt.Errorf("the dataset has no records")
 	}
+	if n := r.Args.generationPrompts(); r.Args.objective().samples && len(r.TrainSet) < n {
+		return fmt.Errorf("the dataset has %d prompts, but completions of %d are sampled together: give more, or a smaller `steps_per_generation` or `gradient_accumulation_steps`", len(r.TrainSet), n)
+	}
 	if r.Args.EvalStrategy != StrategyNo && len(r.EvalSet) == 0 {
 		return option.Errorf("eval_strategy", r.Args.EvalStrategy, "there is no `eval_dataset`")
 	}
@@ -232,6 +237,9 @@ func (r *Run) checkRecords() error {
 				return fmt.Errorf("%s: record %d: %w", set.name, i, err)
 			}
 			trained += e.Trained()
+		}
+		if r.Args.objective().samples {
+			continue
 		}
 		if len(set.examples) > 0 && trained == 0 {
 			return fmt.Errorf("%s: none of its %d records has a token to predict", set.name, len(set.examples))

@@ -104,6 +104,7 @@ var groups = []struct {
 	{"HeadLoss", []bindings.Operation{&bindings.HeadLoss{}}, runHeadLoss},
 	{"Preference", []bindings.Operation{&bindings.LogProbs{}, &bindings.Preference{}}, runPreference},
 	{"Fold", []bindings.Operation{&bindings.Fold{}, &bindings.Unfold{}, &bindings.Round{}}, runFold},
+	{"Policy", []bindings.Operation{&bindings.Policy{}}, runPolicy},
 	{"GradNorm", []bindings.Operation{&bindings.GradNorm{}}, runGradNorm},
 	{"Optimize", []bindings.Operation{&bindings.Optimize{}}, runOptimize},
 	{"Copy", []bindings.Operation{&bindings.Copy{}, &bindings.Zero{}}, runCopy},

@@ -41,6 +41,7 @@ var operations = bindings.NewTable(
 	row((*Device).fold, nothing),
 	row((*Device).unfold, nothing),
 	row((*Device).round, nothing),
+	row((*Device).policy, nothing),
 	row((*Device).gradNorm, nothing),
 	row((*Device).optimize, nothing),
 	row((*Device).zero, nothing),

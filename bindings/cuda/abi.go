@@ -9,7 +9,7 @@ package cuda
 #include "qlora.h"
 
 // Go's build cache does not see the header: a new version must change this file.
-_Static_assert(QLORA_ABI == 7, "write the version of qlora.h here");
+_Static_assert(QLORA_ABI == 8, "write the version of qlora.h here");
 
 // Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
@@ -58,6 +58,7 @@ KERNEL(cross_entropy, cross_entropy)
 KERNEL(loss_stats, loss_stats)
 KERNEL(log_probs, log_probs)
 KERNEL(preference, preference)
+KERNEL(policy, policy)
 KERNEL(scale_columns, scale_columns)
 KERNEL(sum_rows, sum_rows)
 KERNEL(copy, copy)
@@ -113,6 +114,7 @@ type (
 	lossStats        = C.qlora_loss_stats
 	logProbs         = C.qlora_log_probs
 	preference       = C.qlora_preference
+	policy           = C.qlora_policy
 	scaleColumns     = C.qlora_scale_columns
 	sumRows          = C.qlora_sum_rows
 	convert          = C.qlora_copy
@@ -128,6 +130,9 @@ const (
 	lastLoss = C.QLORA_LOSS_SMOOTHED
 	stats    = C.QLORA_STATS
 	maxTerms = C.QLORA_MAX_TERMS
+
+	lastPolicyLoss = C.QLORA_POLICY_VESPO
+	policyStats    = C.QLORA_POLICY_STATS
 
 	layoutNT = C.QLORA_NT
 	layoutNN = C.QLORA_NN
@@ -364,6 +369,8 @@ func (c context) launch(name string, op any) error {
 		code = C.call_log_probs(t, h, op)
 	case *preference:
 		code = C.call_preference(t, h, op)
+	case *policy:
+		code = C.call_policy(t, h, op)
 	case *scaleColumns:
 		code = C.call_scale_columns(t, h, op)
 	case *sumRows:

@@ -26,6 +26,7 @@ var table = bindings.NewTable(
 	composed((*composer).fold),
 	composed((*composer).unfold),
 	composed((*composer).round),
+	composed((*composer).policy),
 	composed((*composer).gradNorm),
 	composed((*composer).optimize),
 	composed((*composer).zero),

@@ -67,5 +67,5 @@ var rules = []rule{
 	{kernels: []string{"*_elements", "copy_words_[124]", "rope_pairs", "quantize_bytes"}},
 	// One number per row or column, or for all of them: too little data for the width
 	// of accesses to matter.
-	{kernels: []string{"add_loss_stats", "sum_log_probs", "compare_completions", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join", "attend_backward_sinks"}},
+	{kernels: []string{"add_loss_stats", "sum_log_probs", "compare_completions", "policy_gradient", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join", "attend_backward_sinks"}},
 }

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 7
+#define QLORA_ABI 8
 
 enum {
   QLORA_OK = 0,
@@ -338,6 +338,33 @@ typedef struct {
   qlora_tensor stats;                                             // F32 [1, QLORA_STATS]
 } qlora_preference;
 
+// The losses of sampled completions, numbered as bindings.PolicyLoss, and the elements of the stats.
+enum { QLORA_POLICY_CLIP, QLORA_POLICY_CISPO, QLORA_POLICY_SAPO, QLORA_POLICY_VESPO };
+enum {
+  QLORA_POLICY_STAT_LOSS,
+  QLORA_POLICY_STAT_KL,
+  QLORA_POLICY_STAT_LOW,
+  QLORA_POLICY_STAT_HIGH,
+  QLORA_POLICY_STAT_REGION,
+  QLORA_POLICY_STAT_LEAST_LOW,
+  QLORA_POLICY_STAT_MOST_HIGH,
+  QLORA_POLICY_STAT_PHI,
+  QLORA_POLICY_STAT_BATCHES,
+  QLORA_POLICY_STAT_SCORED,
+  QLORA_POLICY_STATS
+};
+
+// bindings.Policy: vectors in F32 of the tokens, and the sequences' advantages.
+typedef struct {
+  int32_t loss, of_sequences, kl_by_ratio;
+  float beta, low, high, delta, scale;
+  float temperature[2], power[2], decay[2];             // of positive and of other advantages
+  qlora_tensor losses, old, reference, share, weights;  // old, reference, weights: optional
+  qlora_tensor advantages;
+  qlora_tensor starts;  // I32 [1, sequences + 1]
+  qlora_tensor stats;   // F32 [1, QLORA_POLICY_STATS]
+} qlora_policy;
+
 // y = x·gain[col]/divisor[col] - less, each optional; y may be x or less.
 typedef struct {
   qlora_tensor x, y;           // F32 or BF16 [rows, cols], the same type
@@ -523,6 +550,7 @@ typedef struct {
   int (*loss_stats)(qlora_context*, const qlora_loss_stats*);
   int (*log_probs)(qlora_context*, const qlora_log_probs*);
   int (*preference)(qlora_context*, const qlora_preference*);
+  int (*policy)(qlora_context*, const qlora_policy*);
   int (*scale_columns)(qlora_context*, const qlora_scale_columns*);
   int (*sum_rows)(qlora_context*, const qlora_sum_rows*);
   int (*copy)(qlora_context*, const qlora_copy*);

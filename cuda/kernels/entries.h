@@ -26,6 +26,7 @@ int cross_entropy(qlora_context*, const qlora_cross_entropy*);
 int loss_stats(qlora_context*, const qlora_loss_stats*);
 int log_probs(qlora_context*, const qlora_log_probs*);
 int preference(qlora_context*, const qlora_preference*);
+int policy(qlora_context*, const qlora_policy*);
 int scale_columns(qlora_context*, const qlora_scale_columns*);
 int sum_rows(qlora_context*, const qlora_sum_rows*);
 int copy(qlora_context*, const qlora_copy*);

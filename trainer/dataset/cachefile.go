@@ -14,11 +14,12 @@ import (
 
 // A cached set is a line of text, followed by binary data with little-endian numbers:
 // the length of the report (64 bits) and the report as JSON; the number of examples (64
-// bits) and for each the numbers of tokens and of documents (0 if one), its judgement, the number of
-// weights (0 or one for each token), the starts of the documents, the ids, the labels and the weights (32 bits each); the number of origins (64 bits)
+// bits) and for each the numbers of tokens and of documents (0 if one), its judgement, the
+// number of weights (0 or one for each token), the length of its record, the starts of the
+// documents, the ids, the labels and the weights (32 bits each) and the record; the number of origins (64 bits)
 // and for each the file, the record and the line (32 bits each); the SHA-256 of everything
 // before it.
-const cacheMagic = "qlora tokens 4\n"
+const cacheMagic = "qlora tokens 5\n"
 
 func writeSet(to io.Writer, s *Set) error {
 	sum := sha256.New()
@@ -31,13 +32,14 @@ func writeSet(to io.Writer, s *Set) error {
 	buf = append(buf, report...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(s.Examples)))
 	for _, e := range s.Examples {
-		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts)), int32(e.Judgement), int32(len(e.Weights))})
+		buf = appendInts(buf, []int32{int32(len(e.IDs)), int32(len(e.Starts)), int32(e.Judgement), int32(len(e.Weights)), int32(len(e.Record))})
 		for _, list := range [][]int32{e.Starts, e.IDs, e.Labels} {
 			buf = appendInts(buf, list)
 		}
 		for _, x := range e.Weights {
 			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
 		}
+		buf = append(buf, e.Record...)
 		if _, err := w.Write(buf); err != nil {
 			return err
 		}
@@ -100,7 +102,7 @@ func decodeSet(data []byte) (*Set, error) {
 	}
 	s.Examples = make([]Example, r.count(8))
 	for i := range s.Examples {
-		head := r.ints(4)
+		head := r.ints(5)
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -113,6 +115,9 @@ func decodeSet(data []byte) (*Set, error) {
 		e.Labels = r.ints(int(head[0]))
 		if head[3] != 0 {
 			e.Weights = r.weights(int(head[3]), len(e.IDs))
+		}
+		if head[4] != 0 {
+			e.Record = r.bytes(int(head[4]))
 		}
 	}
 	s.Origins = make([]Origin, r.count(12))

@@ -13,6 +13,7 @@ import (
 const (
 	ComparePairs  = "pairs"  // an example is a chosen and a rejected completion
 	CompareJudged = "judged" // an example is a completion with a judgement; pairs are taken apart
+	ComparePrompt = "prompt" // an example is a prompt, whose completions are sampled
 )
 
 // A side is a completion of a prompt: the rest of a text, or of a conversation.
@@ -138,7 +139,7 @@ func common(a, b []int32) int {
 }
 
 func checkCompare(name string) error {
-	if name == "" || name == ComparePairs || name == CompareJudged {
+	if name == "" || name == ComparePairs || name == CompareJudged || name == ComparePrompt {
 		return nil
 	}
 	return option.Errorf("objective", name, "there are no such records")
@@ -146,7 +147,10 @@ func checkCompare(name string) error {
 
 // refuseAlone returns the error of a record that is neither a pair nor judged.
 func refuseAlone(opt *Options, has string) error {
-	if opt.Compare == CompareJudged {
+	switch opt.Compare {
+	case ComparePrompt:
+		return refuse("the record has %s: this objective needs prompts (prompt, as a text or messages); map another name by `columns`, such as prompt=question", has)
+	case CompareJudged:
 		return refuse("the record has %s: this objective needs a judged completion (prompt, completion, label) or a pair (prompt, chosen, rejected); map other names by `columns`", has)
 	}
 	return refuse("the record has %s: this objective needs preference pairs (prompt, chosen, rejected, or chosen, rejected); map other names by `columns`, such as chosen=better", has)

@@ -37,8 +37,10 @@ type Options struct {
 	// Packing fills sequences of MaxLength tokens with whole documents.
 	Packing bool
 	// Compare says that records have completions to compare or to judge, ComparePairs or
-	// CompareJudged. "": they are trained on as they are.
+	// CompareJudged, or none, ComparePrompt. "": they are trained on as they are.
 	Compare string
+	// Room is, with ComparePrompt, the number of tokens that MaxLength leaves for a completion.
+	Room int
 	// Block is, with CompareJudged, the number of examples whose completions are combined
 	// with each other's prompts, those of a micro-batch. 0: they are not.
 	Block int

@@ -24,6 +24,9 @@ type Example struct {
 	Weights []float32
 	// Judgement is 1 of a desirable completion, -1 of an undesirable one, and else 0.
 	Judgement int8
+	// Record has, of a prompt whose completions are sampled, the record's fields as a JSON
+	// object; else nil.
+	Record []byte
 }
 
 // Documents yields the documents of the sequence, in order. They share its ids and

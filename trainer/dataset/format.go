@@ -76,9 +76,11 @@ func Formats() []string {
 
 // checkFormatOf returns an error for a format that no objective has.
 func checkFormatOf(name string) error {
-	alone, judged := Options{Format: name}, Options{Format: name, Compare: CompareJudged}
-	if judged.checkFormat() == nil {
-		return nil
+	alone := Options{Format: name}
+	for _, compare := range []string{CompareJudged, ComparePrompt} {
+		if o := (Options{Format: name, Compare: compare}); o.checkFormat() == nil {
+			return nil
+		}
 	}
 	return alone.checkFormat()
 }
@@ -87,8 +89,11 @@ func (o *Options) checkFormat() error {
 	name, names := cmp.Or(o.Format, Auto), Formats()
 	if o.Compare != "" {
 		names = []string{Auto, preferencePair.name}
-		if o.Compare == CompareJudged {
+		switch o.Compare {
+		case CompareJudged:
 			names = append(names, judgedCompletion.name)
+		case ComparePrompt:
+			names = []string{Auto, promptAlone.name}
 		}
 	}
 	if slices.Contains(names, name) {
@@ -123,7 +128,9 @@ func (o *Options) formatOf(first record, name string, columns []column) (*format
 	has := first.fieldsNamed()
 	first.rename(columns)
 	of := formats
-	if o.Compare != "" {
+	if o.Compare == ComparePrompt {
+		of = []*format{&promptAlone}
+	} else if o.Compare != "" {
 		of = comparedFormats
 	} else if err := first.preference(columns); err != nil {
 		return nil, err

@@ -58,8 +58,12 @@ type FileReport struct {
 // String returns the report in one line.
 func (f FileReport) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: read as %s: %d records, %d sequences, %d tokens, %d of them trained on",
-		f.name(), cmp.Or(f.Format, "nothing"), f.Records, f.Examples, f.Tokens, f.Trained)
+	if f.Format == promptAlone.name {
+		fmt.Fprintf(&b, "%s: read as prompts: %d records, %d prompts, %d tokens", f.name(), f.Records, f.Examples, f.Tokens)
+	} else {
+		fmt.Fprintf(&b, "%s: read as %s: %d records, %d sequences, %d tokens, %d of them trained on",
+			f.name(), cmp.Or(f.Format, "nothing"), f.Records, f.Examples, f.Tokens, f.Trained)
+	}
 	if f.Packed > 0 {
 		fmt.Fprintf(&b, "; %d of several documents, which do not see each other", f.Packed)
 	}

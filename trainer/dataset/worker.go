@@ -125,6 +125,9 @@ func (w *worker) makeOne(f *format, r record, weight float64) (made, error) {
 	if err := w.known(e); err != nil {
 		return made{}, err
 	}
+	if w.opt.Compare == ComparePrompt {
+		return made{examples: []Example{e}}, nil
+	}
 	if w.opt.Compare != "" { // cut already
 		one := trainable(w.cutShort, e)
 		one.equal = len(e.Starts) == 2 && slices.Equal(e.IDs[:e.Starts[1]], e.IDs[e.Starts[1]:])

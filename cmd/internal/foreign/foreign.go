@@ -20,7 +20,7 @@ import (
 // Settings returns all rows.
 func Settings() []options.Setting {
 	return slices.Concat(
-		trainingArguments, retiredArguments, sftConfig, loraConfig, quantizationConfig, methods, scripts, tools, axolotl, llamaFactory, preferences,
+		trainingArguments, retiredArguments, sftConfig, loraConfig, quantizationConfig, methods, scripts, tools, axolotl, llamaFactory, preferences, sampledCompletions,
 	)
 }
 

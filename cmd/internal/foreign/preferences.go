@@ -9,7 +9,7 @@ import (
 
 const (
 	noReference = "the reference is the model as the run begins, with the new adapter off: it needs no second model"
-	noRewards   = "reward models are not trained in this release; `objective` dpo learns from pairs without one"
+	noRewards   = "reward models are not in this release; `objective` dpo learns from pairs without one, and grpo from `reward_funcs`, which may be a command"
 	whole       = "`max_length` limits prompt and completion together, and keeps their beginning"
 	withSFT     = "write `loss_type` sigmoid,sft and `loss_weights` 1,WEIGHT"
 )
@@ -51,7 +51,6 @@ var preferences = []options.Setting{
 	refusedFlag("force_use_ref_model", noReference),
 	refusedFlag("reference_free", "`objective` cpo, orpo and simpo have no reference"),
 	refused("max_prompt_length", whole),
-	refused("max_completion_length", whole),
 	refusedFlag("generate_during_eval", "`sample_prompts` shows answers at each evaluation"),
 	ignoredFlag("use_logits_to_keep", "only completions meet the vocabulary", "false"),
 	ignoredFlag("use_liger_loss", compiled, "false"),
@@ -72,10 +71,10 @@ func objective(value string, given func(string) string) ([]options.Given, error)
 		return nil, nil
 	case name == "ipo":
 		return pairs("objective=dpo loss_type=ipo"), nil
-	case name == "dpo" || name == "kto" || name == "orpo" || name == "cpo" || name == "simpo":
+	case name == "dpo" || name == "kto" || name == "orpo" || name == "cpo" || name == "simpo" || name == "grpo":
 		return []options.Given{{Name: "objective", Text: name}}, nil
 	}
-	return nil, fmt.Errorf("%q is not an objective of this release: `objective` can be sft, dpo, kto, orpo, cpo or simpo", value)
+	return nil, fmt.Errorf("%q is not an objective of this release: `objective` can be sft, dpo, kto, orpo, cpo, simpo or grpo", value)
 }
 
 // stage translates LLaMA-Factory's stages.

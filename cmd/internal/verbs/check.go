@@ -15,8 +15,12 @@ func (o *tuneOptions) check(c *call) error {
 	wrong := []error{o.run.Validate(), o.reading().Validate()}
 	_, quantized := o.quantize.Device()
 	wrong = append(wrong, quantized)
-	if o.run.Compares() && o.data.Packing {
+	if (o.run.Compares() || o.run.Samples()) && o.data.Packing {
 		wrong = append(wrong, errPackedComparison(o.run.Objective))
+	}
+	if o.run.Samples() {
+		_, err := o.rewards(nil)
+		wrong = append(wrong, err, o.run.CheckRoom(o.data.Records.MaxLength))
 	}
 	adapters := c.given("lora_r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
 		"rank_pattern", "alpha_pattern", "bias", "use_rslora", "use_dora", "lora_bias", "modules_to_save", "ensure_weight_tying", "init_lora_weights", "loftq_bits", "loftq_iter")

@@ -27,7 +27,7 @@ func (o *tuneOptions) ends(c *call, tok *tokenizer.Tokenizer, model *trainer.Bas
 	if err != nil {
 		return nil, exit.AsWrong(err)
 	}
-	if template != nil && set.Report.Chats() && !c.noteEnd(template, tok, ends) && !trainsOn(set.Examples, ends) {
+	if template != nil && set.Report.Chats() && !c.noteEnd(template, tok, ends) && !o.run.Samples() && !trainsOn(set.Examples, ends) {
 		c.note(fmt.Sprintf("warning: no record trains on a token that ends generation (%s): the tuned model will not stop by itself; use a chat template that ends each turn with one, or a larger `max_length`",
 			strings.Join(names(tok, ends), ", ")))
 	}

@@ -20,6 +20,9 @@ type referenceOptions struct {
 
 // objective validates the settings of the objective.
 func (o *evaluation) objective() error {
+	if o.run.Samples() {
+		return exit.Wrongf("--objective grpo samples completions, which eval does not judge: `qlora train` with --eval_dataset does")
+	}
 	o.run.BatchSize, o.run.EvalBatchSize, o.run.OutputDir = o.Batch, o.Batch, "-"
 	if _, block := o.run.Compare(); block > 0 {
 		o.run.SamplingStrategy = trainer.OrderSequential

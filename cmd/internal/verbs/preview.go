@@ -79,6 +79,9 @@ func (o *tuneOptions) preview(c *call, own previewOptions) error {
 	if o.run.Compares() {
 		return o.previewCompared(c, own, set, shown, tok)
 	}
+	if own.JSON && o.run.Samples() {
+		return printPrompts(c, shown)
+	}
 	if own.JSON {
 		return printJSON(c, shown)
 	}
@@ -133,6 +136,20 @@ func firstExamples(set *dataset.Set, limit int) []dataset.Example {
 		}
 	}
 	return set.Examples
+}
+
+// printPrompts prints prompts whose completions are sampled.
+func printPrompts(c *call, examples []dataset.Example) error {
+	lines := json.NewEncoder(c.out)
+	for _, e := range examples {
+		err := lines.Encode(struct {
+			IDs []int32 `json:"prompt_ids"`
+		}{e.IDs})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func printJSON(c *call, examples []dataset.Example) error {

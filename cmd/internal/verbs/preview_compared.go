@@ -17,7 +17,7 @@ import (
 // the data's.
 func (o *tuneOptions) checkObjective() error {
 	wrong := []error{o.run.ValidateObjective()}
-	if o.run.Compares() && o.data.Packing {
+	if (o.run.Compares() || o.run.Samples()) && o.data.Packing {
 		wrong = append(wrong, errPackedComparison(o.run.Objective))
 	}
 	return exit.AsWrong(errors.Join(wrong...))

@@ -112,6 +112,9 @@ func (o *tuneOptions) reading() dataset.Options {
 	opt := o.data.Records
 	opt.ModelFolder = o.data.Model
 	opt.Compare, opt.Block = o.run.Compare()
+	if o.run.Samples() {
+		opt.Room = o.run.MaxCompletionLength
+	}
 	return opt
 }
 

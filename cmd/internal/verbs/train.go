@@ -89,6 +89,10 @@ func (o *tuneOptions) train(c *call) error {
 	if err != nil {
 		return err
 	}
+	rollouts, err := o.rollouts(c, tok, ends)
+	if err != nil {
+		return err
+	}
 	files, err := model.SideFiles()
 	if err != nil {
 		return exit.AsWrong(err)
@@ -117,7 +121,7 @@ func (o *tuneOptions) train(c *call) error {
 	)})
 	t, err := trainer.New(trainer.Run{
 		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
-		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Files: files, Outputs: outputs, Note: c.note,
+		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Rollouts: rollouts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {
 		return exit.AsWrong(err)

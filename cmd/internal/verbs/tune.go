@@ -101,6 +101,7 @@ func (o *tuneOptions) describe(c *call) error {
 
 // objective sets what other objectives than sft have other defaults of.
 func (o *tuneOptions) objective(c *call) {
+	o.sampling(c)
 	how, _ := o.run.Compare()
 	if how == "" {
 		return

@@ -1,0 +1,50 @@
+package foreign
+
+import "qlora/cmd/internal/options"
+
+const (
+	ownSampling = "completions are sampled by the run itself, from the base in memory and its adapters"
+	noAgents    = "completions are one turn in this release: no tools are called"
+)
+
+// sampledCompletions are the fields of TRL's GRPOConfig that are no options.
+var sampledCompletions = []options.Setting{
+	ignoredFlag("use_vllm", ownSampling, "false"),
+	ignored("vllm_mode", ownSampling),
+	ignored("vllm_model_impl", ownSampling),
+	ignoredFlag("vllm_enable_sleep_mode", ownSampling),
+	ignored("vllm_server_base_url", ownSampling),
+	ignored("vllm_server_host", ownSampling),
+	ignored("vllm_server_port", ownSampling),
+	ignored("vllm_server_timeout", ownSampling),
+	ignored("vllm_group_port", ownSampling),
+	ignored("vllm_gpu_memory_utilization", ownSampling),
+	ignored("vllm_max_model_length", ownSampling),
+	ignored("vllm_tensor_parallel_size", ownSampling),
+	ignoredFlag("vllm_importance_sampling_correction", ownSampling),
+	ignored("vllm_importance_sampling_mode", ownSampling),
+	ignored("vllm_importance_sampling_cap", ownSampling),
+	ignored("vllm_importance_sampling_clip_max", ownSampling),
+	ignored("vllm_importance_sampling_clip_min", ownSampling),
+	refused("vllm_structured_outputs_regex", "sampling follows no pattern in this release; the reward regex judges by one"),
+	ignoredFlag("use_transformers_paged", ownSampling),
+	ignoredFlag("use_transformers_continuous_batching", ownSampling),
+	ignored("transformers_continuous_batching_config", ownSampling),
+	ignoredFlag("ds3_gather_for_generation", ownSampling),
+	ignored("cache_implementation", ownSampling),
+	refused("generation_kwargs", "sampling has `temperature`, `top_p`, `top_k`, `min_p` and `repetition_penalty`"),
+	refusedFlag("cast_lm_head_to_fp32", "losses are summed in 32 bits or more anyway"),
+	refused("top_entropy_quantile", "entropies of tokens are not in the loss in this release", "1", "1.0"),
+	refused("entropy_coef", "entropies of tokens are not in the loss in this release", "0", "0.0"),
+	refusedFlag("use_adaptive_entropy", "entropies of tokens are not in the loss in this release"),
+	ignored("entropy_coef_min", "only use_adaptive_entropy reads it"),
+	ignored("entropy_coef_max", "only use_adaptive_entropy reads it"),
+	ignored("entropy_coef_delta", "only use_adaptive_entropy reads it"),
+	ignored("entropy_target", "only use_adaptive_entropy reads it"),
+	refused("off_policy_mask_threshold", "whole sequences are not left out by their divergence in this release; `delta` and `epsilon` bound ratios"),
+	refused("max_tool_calling_iterations", noAgents),
+	refused("reward_model_name_or_path", noRewards),
+	ignoredFlag("log_multimodal", "only texts are sampled"),
+	ignoredFlag("log_unique_prompts", "`log_completions` shows the first completions of a batch", "false"),
+	refused("log_completions_hub_repo", "`log_completions` shows completions on the console and on the live page, and samples.jsonl keeps them"),
+}

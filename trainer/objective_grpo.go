@@ -1,0 +1,112 @@
+package trainer
+
+import (
+	"cmp"
+	"slices"
+
+	"qlora/bindings"
+	"qlora/nn"
+)
+
+// objectiveGRPO is group-relative policy optimisation (arXiv:2402.03300): completions are
+// sampled from the model, and those that are rewarded more than others of their prompt become
+// more likely. The losses differ in how they clip ratios and divide by lengths.
+var objectiveGRPO = objective{
+	name: "grpo", samples: true,
+	losses: []string{"dapo", "grpo", "bnpo", "dr_grpo", "cispo", "sapo", "luspo", "vespo"},
+	check:  checkGRPO,
+}
+
+// checkGRPO refuses settings.
+func checkGRPO(a *Args, refuse func(name string, value any, format string, args ...any)) {
+	if a.NumGenerations < 2 {
+		refuse("num_generations", a.NumGenerations, "advantages compare completions of a prompt: it must be at least 2")
+	}
+	if a.GenerationBatchSize > 0 && a.StepsPerGeneration > 0 {
+		refuse("generation_batch_size", a.GenerationBatchSize, "`steps_per_generation` sets the same: give one of them")
+	}
+	each, batch := max(1, a.BatchSize), a.generationBatch()
+	switch {
+	case a.GenerationBatchSize%each != 0:
+		refuse("generation_batch_size", a.GenerationBatchSize, "it must be a multiple of `per_device_train_batch_size`, %d", a.BatchSize)
+	case a.NumGenerations > 0 && batch%a.NumGenerations != 0:
+		refuse("num_generations", a.NumGenerations, "it must divide the %d completions that are sampled together: `per_device_train_batch_size` %d times `steps_per_generation` %d",
+			batch, a.BatchSize, a.stepsPerGeneration())
+	}
+	if n := a.generationsEval(); a.EvalStrategy != StrategyNo && n > 0 && a.EvalBatchSize%n != 0 {
+		refuse("per_device_eval_batch_size", a.EvalBatchSize, "it must be a multiple of the %d completions of a prompt (`num_generations_eval`)", n)
+	}
+	if a.orderStrategy() == OrderGroupByLength {
+		refuse("train_sampling_strategy", OrderGroupByLength, "lengths of completions are not known before they are sampled")
+	}
+	if a.Loss() == "luspo" && a.ImportanceLevel != levelSequence {
+		refuse("loss_type", "luspo", "it is of sequences: set `importance_sampling_level` to sequence")
+	}
+	for _, o := range []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"scale_rewards", a.ScaleRewards, []string{scaleGroup, scaleBatch, scaleNone}},
+		{"multi_objective_aggregation", a.Aggregation, []string{sumThenNormalize, normalizeThenSum}},
+		{"importance_sampling_level", a.ImportanceLevel, []string{levelToken, levelSequence}},
+	} {
+		if !slices.Contains(o.allowed, o.value) {
+			refuse(o.name, o.value, "it can be %s", either(o.allowed))
+		}
+	}
+	if a.Aggregation == normalizeThenSum && a.ScaleRewards != scaleGroup {
+		refuse("scale_rewards", a.ScaleRewards, "it has no effect with `multi_objective_aggregation` %s", normalizeThenSum)
+	}
+	if !a.BiasCorrectionKL && a.Beta == 0 {
+		refuse("use_bias_correction_kl", false, "there is no divergence: `beta` is 0")
+	}
+}
+
+// Loss returns the first loss of the objective.
+func (a *PreferenceArgs) Loss() string { return a.losses()[0] }
+
+// policy returns what a model must plan for, without the reference; nil if completions are not
+// sampled.
+func (a *Args) policy() *nn.Policy {
+	if !a.objective().samples {
+		return nil
+	}
+	rule := bindings.PolicyRule{
+		Sequence: a.ImportanceLevel == levelSequence, Beta: float32(a.Beta), KLByRatio: a.BiasCorrectionKL,
+		Low: float32(a.Epsilon), High: float32(a.Epsilon),
+	}
+	if a.EpsilonHigh != nil {
+		rule.High = float32(*a.EpsilonHigh)
+	}
+	if a.Delta != nil {
+		rule.Delta = float32(*a.Delta)
+	}
+	switch a.Loss() {
+	case "cispo":
+		rule.Loss = bindings.PolicyCISPO
+	case "sapo":
+		rule.Loss = bindings.PolicySAPO
+		rule.Temperature = [2]float32{float32(a.SAPOPositive), float32(a.SAPONegative)}
+	case "vespo":
+		rule.Loss = bindings.PolicyVESPO
+		rule.Power = [2]float32{float32(a.VESPOPowerPositive), float32(a.VESPOPowerNegative)}
+		rule.Decay = [2]float32{float32(a.VESPODecayPositive), float32(a.VESPODecayNegative)}
+	}
+	return &nn.Policy{Rule: rule, Temperature: float32(a.Temperature), Old: a.Accumulation%a.generateEvery() != 0}
+}
+
+// share returns the factor of the loss of each of a completion's n tokens in a micro-batch of
+// sequences with so many tokens in all, and so many in each micro-batch of a generation on average.
+func (a *Args) share(n, sequences, tokens int, average float64) float64 {
+	switch a.Loss() {
+	case "grpo", "sapo":
+		return 1 / float64(sequences*max(1, n))
+	case "bnpo":
+		return 1 / float64(max(1, tokens))
+	case "dr_grpo":
+		return 1 / float64(sequences*a.MaxCompletionLength)
+	case "luspo":
+		return 1 / float64(sequences)
+	}
+	return 1 / cmp.Or(average, 1)
+}

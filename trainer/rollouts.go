@@ -1,0 +1,305 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"qlora/internal/torchrand"
+	"qlora/nn"
+	"qlora/trainer/dataset"
+	"qlora/trainer/reward"
+)
+
+// Rollouts say how sampled completions end, read and are judged.
+type Rollouts struct {
+	Stop    []int32                   // tokens that end a completion
+	Decode  func(ids []int32) string  // text without special tokens
+	Rewards []reward.Function         //
+	given   func(p prompted) []drawn  // instead of sampling, in tests
+	order   func(number, n int) []int // instead of a permutation, in tests
+	rolled  func(*rollout)            // sees rollouts, in tests
+}
+
+// check returns an error if completions cannot be sampled or judged.
+func (s *Rollouts) check(a *Args) error {
+	if !a.objective().samples {
+		return nil
+	}
+	switch {
+	case s == nil || len(s.Rewards) == 0:
+		return errors.New("`reward_funcs` is missing: name what judges completions, such as exact, or command:./judge.py")
+	case s.Decode == nil:
+		return errors.New("Rollouts.Decode is nil, so completions cannot be judged")
+	case len(s.Stop) == 0 && s.given == nil:
+		return errors.New("Rollouts.Stop is empty, so completions do not end")
+	}
+	_, err := a.rewardWeights(len(s.Rewards))
+	return err
+}
+
+// A prompted is a batch of prompts, each repeated for its completions.
+type prompted struct {
+	evaluation bool
+	number     int // of the batch: the rollout's, or the evaluation's place
+	examples   []dataset.Example
+	group      int
+}
+
+// A rewarded is the completions of a batch with their rewards.
+type rewarded struct {
+	sequences []completed // in the order of the prompts
+	row       map[string]float64
+	texts     []string
+	rewards   []float64 // weighed sums
+	tokens    int64     // of prompts and completions
+}
+
+// sampleAndJudge samples completions of prompts, judges them and computes their advantages.
+func (r *loop) sampleAndJudge(ctx context.Context, p prompted) (*rewarded, error) {
+	prompts := make([][]int32, len(p.examples))
+	for i, e := range p.examples {
+		prompts[i] = e.IDs
+	}
+	step := r.at.Step
+	tell := func(done int) {
+		r.outputs.Work(Work{What: "sampling completions", Done: int64(done), Total: int64(len(prompts))})
+	}
+	var all []drawn
+	var err error
+	if r.Rollouts.given != nil {
+		all = r.Rollouts.given(p)
+	} else {
+		number := p.number
+		seed := func(i int) uint64 { return completionSeed(r.Args.Seed, p.evaluation, number, i) }
+		if p.evaluation {
+			seed = func(i int) uint64 { return completionSeed(r.Args.Seed, true, step, number+i) }
+		}
+		all, err = r.complete(ctx, prompts, seed, tell)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &rewarded{}
+	judged := make([]reward.Completion, len(all))
+	for i, c := range all {
+		text := r.Rollouts.Decode(c.ids)
+		s.texts = append(s.texts, text)
+		judged[i] = reward.Completion{Record: p.examples[i].Record, Text: text, Tokens: len(c.ids)}
+		s.tokens += int64(len(prompts[i]) + len(c.ids))
+	}
+	j := &judgement{group: p.group}
+	if j.weights, err = r.Args.rewardWeights(len(r.Rollouts.Rewards)); err != nil {
+		return nil, err
+	}
+	for _, f := range r.Rollouts.Rewards {
+		scores, err := f.Score(ctx, judged)
+		if err == nil && len(scores) != len(judged) {
+			err = fmt.Errorf("the reward %s judged %d of %d completions", f.Name(), len(scores), len(judged))
+		}
+		if err != nil {
+			return nil, judging{err}
+		}
+		j.names, j.rewards = append(j.names, f.Name()), append(j.rewards, scores)
+	}
+	advantages, alike := j.advantages(r.Args.ScaleRewards, r.Args.Aggregation)
+	s.row, s.rewards = j.row(alike), j.totals(j.rewards)
+	lengths(s.row, all)
+	for i, c := range all {
+		s.sequences = append(s.sequences, completed{
+			IDs: slices.Concat(prompts[i], c.ids), Prompt: len(prompts[i]), Advantage: float32(advantages[i]), Masked: r.Args.MaskTruncated && !c.ended,
+		})
+	}
+	return s, nil
+}
+
+// lengths adds to a row what it has of completions' lengths and entropies.
+func lengths(row map[string]float64, all []drawn) {
+	of := func(prefix string, keep func(c drawn) bool) {
+		mean, least, most, n := 0.0, math.Inf(1), 0.0, 0.0
+		for _, c := range all {
+			if keep(c) {
+				length := float64(len(c.ids))
+				mean, least, most, n = mean+length, min(least, length), max(most, length), n+1
+			}
+		}
+		if n == 0 { // as TRL has it
+			least, n = 0, 1
+		}
+		row["completions/mean_"+prefix+"length"], row["completions/min_"+prefix+"length"], row["completions/max_"+prefix+"length"] = mean/n, least, most
+	}
+	of("", func(drawn) bool { return true })
+	of("terminated_", func(c drawn) bool { return c.ended })
+	cut, entropies, tokens := 0.0, 0.0, 0
+	for _, c := range all {
+		if !c.ended {
+			cut++
+		}
+		for _, e := range c.entropy {
+			entropies += e
+			tokens++
+		}
+	}
+	row["completions/clipped_ratio"] = cut / float64(len(all))
+	if tokens > 0 {
+		row["entropy"] = entropies / float64(tokens)
+	}
+}
+
+// roll makes the rollout of a number, of prompts in the order of the epoch.
+func (r *loop) roll(ctx context.Context, number int, indices []int) (*rollout, *rewarded, error) {
+	p := prompted{number: number, group: r.Args.NumGenerations}
+	for _, i := range indices {
+		p.examples = append(p.examples, slices.Repeat([]dataset.Example{r.TrainSet[i]}, p.group)...)
+	}
+	s, err := r.sampleAndJudge(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	policy := r.layout.policy
+	if err := r.measure(s.sequences, policy.Old, policy.Reference != nil, r.Args.BatchSize); err != nil {
+		return nil, nil, err
+	}
+	order := r.Rollouts.order
+	if order == nil {
+		order = func(number, n int) []int {
+			return torchrand.New(completionSeed(r.Args.Seed, false, number, -1)).RandPerm(n)
+		}
+	}
+	out := &rollout{Number: number}
+	for _, i := range order(number, len(s.sequences)) {
+		out.Sequences = append(out.Sequences, s.sequences[i])
+	}
+	if r.Rollouts.rolled != nil {
+		r.Rollouts.rolled(out)
+	}
+	return out, s, nil
+}
+
+// measure adds the losses of the completions' tokens for the policy as it is, and for the
+// reference model, in batches of size.
+func (r *loop) measure(of []completed, old, reference bool, size int) error {
+	for from := 0; from < len(of); from += size {
+		part := of[from:min(from+size, len(of))]
+		b := batchOfSequences(part)
+		for _, which := range []bool{false, true} {
+			if which && !reference || !which && !old {
+				continue
+			}
+			losses, err := r.layout.Model.TokenLosses(r.Device, b, which)
+			if err != nil {
+				return err
+			}
+			for i := range part {
+				s := &part[i]
+				own := slices.Clone(losses[int(b.Starts[i])+s.Prompt : b.Starts[i+1]])
+				if which {
+					s.Reference = own
+				} else {
+					s.Old = own
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// A pending is what a window's rollouts add to the run's progress once it is whole.
+type pending struct {
+	current *rollout
+	row     means
+	tokens  int64
+	shown   []Sample
+}
+
+// sampledWindow returns the micro-batches of a step (counted from 0 in the epoch). It samples the
+// completions that they need, which depend on nothing that a step in between changes.
+func (r *loop) sampledWindow(ctx context.Context, step int) (window, error) {
+	var w window
+	a := &r.Args
+	every, each := a.generateEvery(), a.stepsPerGeneration()
+	perEpoch := r.length.Batches / every
+	p := pending{current: r.rollout}
+	from, to := r.length.Window(step)
+	for i := from; i < to; i++ {
+		at := i / every
+		number := r.at.Step/r.length.StepsInEpoch*perEpoch + at
+		if p.current == nil || p.current.Number != number {
+			prompts := a.generationPrompts()
+			rolled, s, err := r.roll(ctx, number, r.epochOrder[at*prompts:(at+1)*prompts])
+			if err != nil {
+				return w, err
+			}
+			p.current, p.tokens = rolled, p.tokens+s.tokens
+			p.row.add(s.row)
+			p.shown = r.shown(s)
+		}
+		k := i % each
+		b := p.current.microBatch(a, k*a.BatchSize, (k+1)*a.BatchSize, p.current.average(each))
+		w.batches = append(w.batches, b)
+		w.tokens += b.Tokens()
+		w.weight += b.weight
+	}
+	r.rollout = p.current
+	r.at.Sampled.join(p.row)
+	r.at.SampledTokens += p.tokens
+	if p.shown != nil {
+		r.completions = p.shown
+	}
+	return w, nil
+}
+
+// window returns the micro-batches of a step (counted from 0 in the epoch).
+func (r *loop) window(ctx context.Context, step int) (window, error) {
+	if r.layout.policy != nil {
+		return r.sampledWindow(ctx, step)
+	}
+	return newWindow(r.layout.comparer, recordSet{r.TrainSet, r.reference.train}, r.epochOrder, r.Args.BatchSize, &r.length, step), nil
+}
+
+// holdsRollout reports whether the next micro-batch is of the rollout of the last one, so that a
+// checkpoint must have it.
+func (r *loop) holdsRollout() bool {
+	if r.layout.policy == nil || r.rollout == nil || r.done() {
+		return false
+	}
+	from, _ := r.length.Window(r.at.Step % r.length.StepsInEpoch)
+	return from%r.Args.generateEvery() != 0
+}
+
+// shown returns the first completions of a batch, for people.
+func (r *loop) shown(s *rewarded) []Sample {
+	var all []Sample
+	for i := range min(r.Args.CompletionsShown, len(s.texts)) {
+		q := &s.sequences[i]
+		all = append(all, Sample{
+			Step: r.at.Step + 1, Epoch: r.state.Epoch, Prompt: r.Rollouts.Decode(q.IDs[:q.Prompt]), Completion: s.texts[i], Reward: numberOrNil(s.rewards[i]),
+		})
+	}
+	return all
+}
+
+// policyShapes returns the largest micro-batches of completions of the longest prompts.
+func policyShapes(a *Args, train, eval []dataset.Example) nn.Shapes {
+	largest := func(examples []dataset.Example, sequences, group int) []*nn.Batch {
+		prompts := lengthsOf(examples)
+		slices.Sort(prompts)
+		slices.Reverse(prompts)
+		b := &nn.Batch{Starts: []int32{0}}
+		for i := range sequences {
+			longest := prompts[min(i/group, len(prompts)-1)]
+			b.Starts = append(b.Starts, b.Starts[i]+int32(longest+a.MaxCompletionLength))
+		}
+		return []*nn.Batch{b}
+	}
+	s := nn.Shapes{Train: largest(train, a.BatchSize, a.NumGenerations)}
+	longest := slices.Max(lengthsOf(train))
+	if a.EvalStrategy != StrategyNo && len(eval) > 0 {
+		s.Evaluate = largest(eval, a.EvalBatchSize, a.generationsEval())
+		longest = max(longest, slices.Max(lengthsOf(eval)))
+	}
+	s.Generate = longest + a.MaxCompletionLength
+	return s
+}
