@@ -51,7 +51,7 @@ func TestWeightsMultiply(t *testing.T) {
 
 			var w window
 			for i := range examples { // a micro-batch each
-				b := (*comparer)(nil).batch(examples, []int{i})
+				b := (*comparer)(nil).batch(recordSet{examples: examples}, []int{i})
 				w.batches, w.weight = append(w.batches, b), w.weight+b.weight
 			}
 			require.Equal(t, all.Predicted(), w.weight)
