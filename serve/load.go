@@ -6,7 +6,6 @@ import (
 
 	"qlora/bindings"
 	"qlora/chat"
-	"qlora/checkpoint"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/trainer"
@@ -64,9 +63,8 @@ func Load(base *trainer.Base, name string, adapters []Adapter, dev bindings.Devi
 // newModel reads the tokenizer, the chat template and the ends of a model.
 func newModel(base *trainer.Base, name, adapter string) (*Model, error) {
 	m := &Model{Name: name}
-	dir := trainer.TokenizerFolder(base.Folder, adapter)
 	var err error
-	if m.Tok, err = checkpoint.Tokenizer(dir); err != nil {
+	if m.Tok, err = trainer.OpenTokenizer(base.Folder, adapter); err != nil {
 		return nil, err
 	}
 	folder, err := chat.Folder(base.Folder, adapter)

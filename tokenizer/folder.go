@@ -33,12 +33,8 @@ func loadFolder(dir place) (*Tokenizer, error) {
 		return nil, err
 	}
 	settings.name(t)
-	for _, name := range []string{"generation_config.json", "config.json"} {
-		if t.eos < 0 {
-			if err := t.readEOS(dir, dir.path(name)); err != nil {
-				return nil, err
-			}
-		}
+	if err := t.findEOS(dir); err != nil {
+		return nil, err
 	}
 	t.files = nil
 	for _, name := range tokenizerFiles {
@@ -50,6 +46,21 @@ func loadFolder(dir place) (*Tokenizer, error) {
 		t.files = append(t.files, t.path)
 	}
 	return t, nil
+}
+
+// FindEOS sets the end-of-sequence token of a tokenizer that has none to that of the
+// configuration of a model, whose files are files. Name stands for their folder in messages.
+func (t *Tokenizer) FindEOS(files fs.FS, name string) error { return t.findEOS(place{files, name}) }
+
+func (t *Tokenizer) findEOS(dir place) error {
+	for _, name := range []string{"generation_config.json", "config.json"} {
+		if t.eos < 0 {
+			if err := t.readEOS(dir, dir.path(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // readJSON reads a file into a value; a missing file is no error.

@@ -76,5 +76,5 @@ func (b *Base) tokenizer(adapter string) (*tokenizer.Tokenizer, error) {
 	if b.Folder == "" {
 		return nil, option.Errorf("model", b.Name, "it has no folder, so no tokenizer: OpenBase opens one")
 	}
-	return checkpoint.Tokenizer(TokenizerFolder(b.Folder, adapter))
+	return OpenTokenizer(b.Folder, adapter)
 }

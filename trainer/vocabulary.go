@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"qlora/checkpoint"
 	"qlora/lora"
 	"qlora/nn"
 	"qlora/nn/family"
@@ -52,6 +53,21 @@ func TokenizerFolder(model, adapter string) string {
 		return model
 	}
 	return adapter
+}
+
+// OpenTokenizer reads the tokenizer of TokenizerFolder. If no file of an adapter's folder says
+// which token ends a sequence, it is the model's.
+func OpenTokenizer(model, adapter string) (*tokenizer.Tokenizer, error) {
+	dir := TokenizerFolder(model, adapter)
+	tok, err := checkpoint.Tokenizer(dir)
+	if err != nil || dir == model || model == "" {
+		return tok, err
+	}
+	files, err := checkpoint.Files(model)
+	if err != nil {
+		return nil, err
+	}
+	return tok, tok.FindEOS(files, model)
 }
 
 // UntrainedTokens returns the modules, of the embedding and the head, in which the rows

@@ -186,7 +186,6 @@ func TestPreferencePreview(t *testing.T) {
 // TestPreferenceEvaluation evaluates a tuned adapter against the base and against itself.
 func TestPreferenceEvaluation(t *testing.T) {
 	model, pairs := writeModel(t), writePairs(t, 6)
-	write(t, filepath.Join(model, "tokenizer_config.json"), `{"eos_token": "ab"}`) // which the adapter's folder has, too
 	out := filepath.Join(t.TempDir(), "out")
 	code, _, stderr := run(t, "train", "--objective", "dpo", "--model", model, "--dataset", pairs, "--eval_dataset", pairs, "--output_dir", out, "--max_steps", "3",
 		"--learning_rate", "1e-2", "--logging_steps", "1", "--per_device_train_batch_size", "2", "--eval_strategy", "steps", "--eval_steps", "3", "--device", "cpu")

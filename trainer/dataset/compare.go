@@ -49,6 +49,7 @@ func (w *worker) sequences(c compared) (Example, error) {
 		}
 		before = w.encoder.Encode(nil, prompt.Text, false)
 		for i := range c.sides {
+			w.count(saidIn(c.sides[i].chat, len(c.chat.Messages)))
 			ids, err := w.wholeChat(chats, c.sides[i].chat)
 			if err != nil {
 				return Example{}, err
@@ -61,6 +62,7 @@ func (w *worker) sequences(c compared) (Example, error) {
 		}
 		before = w.encoder.EncodePrompt(c.prompt)
 		for i := range c.sides {
+			w.count(c.sides[i].text)
 			ids, err := w.closed(c.prompt+c.sides[i].text, c.sides[i].text)
 			if err != nil {
 				return Example{}, err
@@ -73,6 +75,21 @@ func (w *worker) sequences(c compared) (Example, error) {
 		border = min(border, common(ids, before))
 	}
 	return w.cut(all, border)
+}
+
+// saidIn returns what the messages of a conversation from the first on say, or "a call" for one
+// that says nothing but calls tools.
+func saidIn(v *chattemplate.Conversation, first int) string {
+	all := ""
+	for _, m := range v.Messages[min(first, len(v.Messages)):] {
+		if _, calls := m.Get("tool_calls"); calls {
+			return "a call"
+		}
+		if content, _ := m.Get("content"); !isBlank(content) {
+			all += fmt.Sprint(content)
+		}
+	}
+	return all
 }
 
 // wholeChat returns the tokens of a conversation. Nothing is added to what the template renders.

@@ -117,6 +117,9 @@ func (r *record) isJudged() bool { return slices.ContainsFunc(feedback, r.presen
 func (r *record) judgement() (bool, error) {
 	for _, name := range feedback {
 		if !r.present(name) {
+			if _, null := r.fields[name]; null {
+				return false, fmt.Errorf("%q is null; it must be true (desirable) or false", name)
+			}
 			continue
 		}
 		r.use(name)

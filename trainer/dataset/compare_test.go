@@ -136,12 +136,56 @@ func TestWrongComparisons(t *testing.T) {
 		{"judged for pairs", ComparePairs, `{"prompt": "a", "completion": "b", "label": true}`, "needs preference pairs"},
 		{"no judgement", CompareJudged, `{"prompt": "a", "completion": "b"}`, "needs a judged completion"},
 		{"a wrong judgement", CompareJudged, `{"prompt": "a", "completion": "b", "label": "good"}`, `"label" is "good"; it must be true`},
+		{"no completion", CompareJudged, `{"prompt": "a", "label": true}`, "needs a judged completion"},
+		{"a null judgement", CompareJudged, `{"prompt": "a", "completion": "b", "label": true}` + "\n" + `{"prompt": "a", "completion": "b", "label": null}`, `"label" is null; it must be true`},
+		{"a missing side of a later record", ComparePairs, `{"prompt": "a", "chosen": "b", "rejected": "c"}` + "\n" + `{"prompt": "a", "chosen": "b"}`, `a.jsonl:2: the record has the fields chosen, prompt but no "rejected"`},
+		{"a missing completion of a later record", CompareJudged, `{"prompt": "a", "completion": "b", "label": true}` + "\n" + `{"prompt": "a", "label": false}`, `a.jsonl:2: the record has the fields label, prompt but no "completion"`},
+		{"a number for a side", ComparePairs, `{"prompt": "a", "chosen": 3, "rejected": "c"}`, `"chosen" is 3, not a text`},
+		{"long prompts alone", ComparePairs, `{"prompt": "aaaaaaaaaaaaaaaaaaaa", "chosen": "b", "rejected": "c"}`, "none of the 1 records has anything to train on (of 1 the prompt alone has max_length tokens: raise it)"},
+		{"a long prompt leaves one kind", CompareJudged, `{"prompt": "a", "completion": "b", "label": true}` + "\n" + `{"prompt": "aaaaaaaaaaaaaaaaaaaa", "completion": "b", "label": false}`, "all 1 completions are desirable"},
+		{"all undesirable", CompareJudged, strings.Repeat(`{"prompt": "a", "completion": "b", "label": 0}`+"\n", 3), "all 3 completions are undesirable"},
 		{"all of one kind", CompareJudged, `{"prompt": "a", "completion": "b", "label": true}`, "all 1 completions are desirable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, tok := chatFolder(t, "")
-			_, err := Load([]string{write(t, "a.jsonl", c.record)}, tok, Options{ModelFolder: dir, Compare: c.compare}, nil)
+			_, err := Load([]string{write(t, "a.jsonl", c.record)}, tok, Options{ModelFolder: dir, Compare: c.compare, MaxLength: 12}, nil)
 			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// TestPoorComparisons reads a good record before each poor one, which is counted.
+func TestPoorComparisons(t *testing.T) {
+	const (
+		pair   = `{"prompt": "p", "chosen": "b", "rejected": "c"}`
+		judged = `{"prompt": "p", "completion": "b", "label": true}` + "\n" + `{"prompt": "p", "completion": "c", "label": false}`
+		asked  = `[{"role": "user", "content": "hi"}]`
+		empty  = `[{"role": "assistant", "content": ""}]`
+	)
+	chatml, _ := chattemplate.Family("chatml")
+	for _, c := range []struct {
+		name, compare, record, want string
+		left                        int
+	}{
+		{"equal sides", ComparePairs, `{"prompt": "a", "chosen": "x", "rejected": "x"}`, "of 1 pairs both sides are equal", 2},
+		{"an empty side", ComparePairs, `{"prompt": "a", "chosen": "", "rejected": "x"}`, "1 answers are empty: of them only the end is trained on", 2},
+		{"empty sides", ComparePairs, `{"prompt": "a", "chosen": "", "rejected": ""}`, "2 answers are empty: of them only the end is trained on; of 1 pairs both sides are equal", 2},
+		{"nothing at all", ComparePairs, `{"prompt": "", "chosen": "", "rejected": ""}`, "1 dropped with nothing to train on", 1},
+		{"an empty answer of a chat", ComparePairs, `{"prompt": ` + asked + `, "chosen": ` + empty + `, "rejected": [{"role": "assistant", "content": "no"}]}`, "1 answers are empty", 2},
+		{"a long prompt", ComparePairs, `{"prompt": "` + strings.Repeat("a", 100) + `", "chosen": "x", "rejected": "y"}`, "1 dropped whose prompt fills max_length", 1},
+		{"an empty completion", CompareJudged, `{"prompt": "a", "completion": "", "label": true}`, "1 answers are empty", 3},
+		{"a long prompt of a judged one", CompareJudged, `{"prompt": "` + strings.Repeat("a", 100) + `", "completion": "x", "label": true}`, "1 dropped whose prompt fills max_length", 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, tok := chatFolder(t, chatml)
+			good, block := pair, 0
+			if c.compare == CompareJudged {
+				good, block = judged, 2
+			}
+			set, err := Load([]string{write(t, "a.jsonl", good+"\n"+c.record)}, tok, Options{ModelFolder: dir, Compare: c.compare, Block: block, MaxLength: 64}, nil)
+			require.NoError(t, err)
+			assert.Len(t, set.Examples, c.left, "examples")
+			assert.Contains(t, set.Report.Files[0].String(), c.want)
 		})
 	}
 }

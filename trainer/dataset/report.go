@@ -200,6 +200,7 @@ func (r Report) Total() FileReport {
 		sum.Records += f.Records
 		sum.Examples += f.Examples
 		sum.Truncated += f.Truncated
+		sum.Long += f.Long
 		sum.Dropped += f.Dropped
 		sum.Unmasked += f.Unmasked
 		sum.Bad += f.Bad
@@ -232,6 +233,9 @@ func (r Report) usable() error {
 	if sum.Truncated > 0 {
 		what += fmt.Sprintf(" (%d were cut; a larger max_length may help)", sum.Truncated)
 	}
+	if sum.Long > 0 {
+		what += fmt.Sprintf(" (of %d the prompt alone has max_length tokens: raise it)", sum.Long)
+	}
 	plain := what
 	for _, f := range r.Files {
 		if strange := f.strange(); strange != "" {
@@ -239,7 +243,7 @@ func (r Report) usable() error {
 			break
 		}
 	}
-	if what == plain && sum.Records > 0 && sum.Truncated == 0 {
+	if what == plain && sum.Records > 0 && sum.Truncated == 0 && sum.Long == 0 {
 		what += "; one needs a text, a completion or an assistant's turn"
 	}
 	return fmt.Errorf("%s: %s", strings.Join(names, ", "), what)

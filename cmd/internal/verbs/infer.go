@@ -71,7 +71,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 		quantized.Keep = trained.Keep
 		r.base.Quantize = quantized
 	}
-	if r.tok, err = openTokenizer(trainer.TokenizerFolder(o.Model, o.Adapter)); err != nil {
+	if r.tok, err = openTokenizer(o.Model, o.Adapter); err != nil {
 		return nil, err
 	}
 	if r.dev, err = c.device(m, computeOf(q, "")); err != nil {

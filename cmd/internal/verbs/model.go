@@ -68,16 +68,16 @@ func openModel(dir string, planning bool) (*trainer.Base, error) {
 	return &trainer.Base{Name: dir, Folder: dir, Config: config}, nil
 }
 
-func openTokenizer(dir string) (*tokenizer.Tokenizer, error) {
-	tok, err := checkpoint.Tokenizer(dir)
+func openTokenizer(model, adapter string) (*tokenizer.Tokenizer, error) {
+	tok, err := trainer.OpenTokenizer(model, adapter)
 	return tok, exit.AsWrong(err)
 }
 
 // openTokenizerIfAny returns nil for a model without a tokenizer. Records of token
 // ids need none, and package dataset refuses all others.
-func openTokenizerIfAny(dir string) (*tokenizer.Tokenizer, error) {
-	if !checkpoint.HasTokenizer(dir) {
+func openTokenizerIfAny(model, adapter string) (*tokenizer.Tokenizer, error) {
+	if !checkpoint.HasTokenizer(trainer.TokenizerFolder(model, adapter)) {
 		return nil, nil
 	}
-	return openTokenizer(dir)
+	return openTokenizer(model, adapter)
 }

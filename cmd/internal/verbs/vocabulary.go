@@ -46,7 +46,7 @@ func (o *vocabularyOptions) multiple() (int, error) {
 // added tokens, and the ids of the new ones. It is nil for a folder without one.
 func (o *tuneOptions) tokenizer() (tok *tokenizer.Tokenizer, fresh []int32, err error) {
 	add := &o.data.Vocabulary
-	if tok, err = openTokenizerIfAny(trainer.TokenizerFolder(o.data.Model, o.adapters.Adapter)); err != nil || !add.adding() {
+	if tok, err = openTokenizerIfAny(o.data.Model, o.adapters.Adapter); err != nil || !add.adding() {
 		return tok, nil, err
 	}
 	if tok == nil {
