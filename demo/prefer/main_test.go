@@ -57,6 +57,23 @@ func TestSamplesDoNotDependOnEachOther(t *testing.T) {
 	assert.NotEqual(t, together[0][0], together[0][1], "the answers to a prompt differ")
 }
 
+// TestRoomInPieces checks that answers to prompts of different lengths, which leave room in pieces, are all sampled.
+func TestRoomInPieces(t *testing.T) {
+	o := options{model: filepath.Join("..", "base"), samples: 1, tokens: 64, temperature: 1, seed: 5}
+	m, err := open(device(t), o, "")
+	require.NoError(t, err)
+	defer m.close()
+	var asked []string
+	for i := range 24 {
+		asked = append(asked, strings.Repeat("Ada ", longestPrompt-28+i*7%20)+"Here comes Anna.")
+	}
+	all, err := answers(context.Background(), m, asked, o)
+	require.NoError(t, err)
+	for i := range all {
+		assert.Positive(t, all[i][0].tokens, "prompt %d", i)
+	}
+}
+
 func TestPromptsShareNoTopic(t *testing.T) {
 	for _, chats := range []bool{false, true} {
 		q := prompts(chats)

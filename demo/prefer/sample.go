@@ -119,6 +119,9 @@ func answers(ctx context.Context, m *model, prompts []string, o options) ([][]an
 			if err != nil {
 				return nil, err
 			}
+			if s == nil { // the room that ended answers left is in pieces
+				break
+			}
 			sampler := nn.NewSampler(nn.Sampling{Temperature: o.temperature, TopP: 1, Seed: o.seed<<32 + uint64(i)})
 			active = append(active, &drawing{Sequence: s, sampler: sampler, into: &all[i/o.samples][i%o.samples]})
 			i++

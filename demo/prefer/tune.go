@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -73,7 +74,7 @@ func tune(ctx context.Context, w io.Writer, dev bindings.Device, o options, trai
 			return err
 		}
 		defer page.Close()
-		io.WriteString(w, "live at "+page.URL()+"\n")
+		fmt.Fprintln(w, "live at", page.URL())
 		outputs = append(outputs, page)
 	}
 	_, err = trainer.Tune(ctx, trainer.Run{Base: m, Args: a, TrainSet: set.Examples, EvalSet: others.Examples, Device: dev, Outputs: outputs})

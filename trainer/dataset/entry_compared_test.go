@@ -91,6 +91,33 @@ func TestAxolotlTypes(t *testing.T) {
 	require.ErrorContains(t, err, `type is "zephyr.nectar", but it can be`)
 }
 
+// FuzzDescription checks that a description is refused or means a dataset that can be checked again,
+// and that a record of its form is refused or written.
+func FuzzDescription(f *testing.F) {
+	for _, text := range []string{
+		`{"path": "x", "type": "chat_template.intel"}`, `{"path": "x", "type": {"format": "{instruction}", "field_input": "a"}}`,
+		`{"path": "x", "type": {"prompt_format": "{system}{prompt}", "field_chosen": "a", "field_label": "b"}}`,
+		`{"path": "x", "ranking": true, "columns": {"chosen": "a", "rejected": "b"}, "tags": {"role_tag": "who"}}`,
+	} {
+		f.Add(text, `{"prompt": "a", "a": "b", "b": true}`)
+	}
+	f.Fuzz(func(t *testing.T, text, object string) {
+		e, err := entryOf(text)
+		if err != nil {
+			return
+		}
+		require.NoError(t, Check(text))
+		r := record{json: []byte(object), names: e.names}
+		if r.parse() != nil {
+			return
+		}
+		r.rename(e.columns)
+		if e.pairs != nil && e.pairs.write(&r) == nil {
+			require.Contains(t, r.texts, "prompt")
+		}
+	})
+}
+
 // TestDatasetInfoOfPreferences checks the four forms of preferences in LLaMA-Factory's
 // dataset_info.json.
 func TestDatasetInfoOfPreferences(t *testing.T) {

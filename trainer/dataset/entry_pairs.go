@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,11 @@ type pairForm struct {
 	CompletionFormat string `json:"completion_format"`
 }
 
+// pairKeys are those that a promptForm has not.
+var pairKeys = []string{
+	"field_prompt", "field_chosen", "field_rejected", "field_completion", "field_label", "prompt_format", "chosen_format", "rejected_format", "completion_format",
+}
+
 // pairFormOf returns the form of a type that is an object, or nil if that is a promptForm's.
 func pairFormOf(raw []byte) (*pairForm, error) {
 	var keys map[string]json.RawMessage
@@ -31,8 +37,7 @@ func pairFormOf(raw []byte) (*pairForm, error) {
 	}
 	own := false
 	for key := range keys {
-		own = own || strings.HasSuffix(key, "_format") && key != "system_format" && key != "no_input_format" ||
-			strings.HasPrefix(key, "field_") && !strings.Contains("field_system field_instruction field_input field_output", key)
+		own = own || slices.Contains(pairKeys, key)
 	}
 	if !own {
 		return nil, nil
@@ -47,8 +52,10 @@ func pairFormOf(raw []byte) (*pairForm, error) {
 		return nil, fmt.Errorf("type is not an object of prompt_format, chosen_format, rejected_format, completion_format and the names field_prompt, field_system, field_chosen, field_rejected, field_completion and field_label")
 	}
 	for _, format := range []struct{ name, text, allowed string }{
-		{"prompt_format", f.PromptFormat, "{system} {prompt}"}, {"chosen_format", f.ChosenFormat, "{chosen}"},
-		{"rejected_format", f.RejectedFormat, "{rejected}"}, {"completion_format", f.CompletionFormat, "{completion}"},
+		{"prompt_format", f.PromptFormat, "{system} {prompt}"},
+		{"chosen_format", f.ChosenFormat, "{chosen}"},
+		{"rejected_format", f.RejectedFormat, "{rejected}"},
+		{"completion_format", f.CompletionFormat, "{completion}"},
 	} {
 		for _, name := range bracedName.FindAllString(format.text, -1) {
 			if name != "{{" && name != "}}" && !strings.Contains(format.allowed, name) {
@@ -71,7 +78,9 @@ func (f *pairForm) write(r *record) error {
 	texts := map[string]string{}
 	fields := map[string]json.RawMessage{}
 	for _, c := range []struct{ field, own, format string }{
-		{f.Prompt, "prompt", f.PromptFormat}, {f.Chosen, "chosen", f.ChosenFormat}, {f.Rejected, "rejected", f.RejectedFormat},
+		{f.Prompt, "prompt", f.PromptFormat},
+		{f.Chosen, "chosen", f.ChosenFormat},
+		{f.Rejected, "rejected", f.RejectedFormat},
 		{f.Completion, "completion", f.CompletionFormat},
 	} {
 		if c.own != "prompt" && !r.has(c.field) {
