@@ -31,6 +31,7 @@ var (
 
 	models = flag.String("models", "", "the models of the steps, separated by commas: tiny, 135m, tinyllama, 1b or 8b; with -batch")
 	batch  = flag.String("batch", "4x256", "sequences x tokens of each, of the steps of -models")
+	counts = flag.String("counts", "", "what the emulator counts in steps: launches, of a GPU of 132 processors and without running them, or traffic")
 	layers = flag.Int("layers", 0, "layers of the models, to measure a part of a large one; 0: all")
 )
 
@@ -49,7 +50,17 @@ func open(tb testing.TB, otherwise string) bindings.Device {
 		require.NoError(tb, err)
 		return openCPU(tb, own)
 	case "emu":
-		return cudatest.Emulator(tb)
+		options := cuda.Options{Emulated: true}
+		switch *counts {
+		case "":
+		case "launches":
+			options.Dry, options.Processors, options.Compute = true, 132, 90
+		case "traffic":
+			options.Counting = true
+		default:
+			require.Failf(tb, "no such count", "-counts is %q, but it can be launches or traffic", *counts)
+		}
+		return cudatest.Open(tb, options)
 	case "cuda":
 		return cudatest.GPU(tb)
 	}
@@ -88,7 +99,8 @@ type shape struct {
 //
 // resident-MiB is the most that the process had resident so far; taken-MiB is the decrease
 // of the device's free memory; nvml-MiB is the maximum that the driver saw in use by all
-// processes, minus the use at the start.
+// processes, minus the use at the start. launches are those of a step; with -counts traffic,
+// moved-MiB is what they move between device memory and the processors.
 func BenchmarkStep(b *testing.B) {
 	dev := open(b, "cpu")
 	var shapes []shape
@@ -144,10 +156,17 @@ func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, po
 	defer r.Close()
 	require.NoError(b, r.step()) // the first step loads the kernels
 	var took []time.Duration
+	launches, sectors := countsOf(b, dev)
 	for b.Loop() {
 		start := time.Now()
 		require.NoError(b, r.step())
 		took = append(took, time.Since(start))
+	}
+	if n, moved := countsOf(b, dev); n > 0 {
+		b.ReportMetric(float64(n-launches)/float64(len(took)), "launches")
+		if moved > 0 {
+			b.ReportMetric(mebibytes(32*(moved-sectors))/float64(len(took)), "moved-MiB")
+		}
 	}
 	slices.Sort(took)
 	middle := took[len(took)/2]
@@ -165,6 +184,22 @@ func step(b *testing.B, dev bindings.Device, weights *randomWeights, s shape, po
 	if most := watch.stop(); most > 0 {
 		b.ReportMetric(mebibytes(most), "nvml-MiB")
 	}
+}
+
+// countsOf returns a GPU's launches so far, and the sectors of 32 bytes that they moved; 0 on
+// the CPU.
+func countsOf(b *testing.B, dev bindings.Device) (launches, sectors int64) {
+	d, ok := dev.(*cuda.Device)
+	if !ok {
+		return 0, 0
+	}
+	counts, err := d.Counts()
+	require.NoError(b, err)
+	for _, c := range counts {
+		launches += c.Launches
+		sectors += c.LeastSectors
+	}
+	return launches, sectors
 }
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }

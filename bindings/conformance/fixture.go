@@ -174,7 +174,9 @@ func (f *fixture) call(call func(), ops []bindings.Operation, overwritten ...*op
 			}
 		}
 		if o.output || writes[o] {
-			f.suite.bits.same(f.t, f.row, number, o, got[:o.Bytes()])
+			if text := f.suite.bits.differ(f.row, number, o.Tensor, got[:o.Bytes()]); text != "" {
+				f.t.Errorf("%s%v: %s", o.name, o.Tensor, text)
+			}
 		}
 	}
 }

@@ -41,29 +41,28 @@ func RunTiles(t *testing.T, dev bindings.Device, tol Tolerances, held Bits, brie
 	}
 }
 
-// same compares an output's bits with those that were held, or holds them.
-func (b Bits) same(t *testing.T, row string, number int, o *operand, got []byte) {
+// differ compares an output with the one that is held for the row, or holds it. It returns
+// what differs, or "".
+func (b Bits) differ(row string, number int, x bindings.Tensor, got []byte) string {
 	if b == nil {
-		return
+		return ""
 	}
 	key := fmt.Sprintf("%s, operand %d", row, number)
 	want, ok := b[key]
 	if !ok {
 		b[key] = bytes.Clone(got)
-		return
+		return ""
 	}
-	size, different, first := int(o.DType.Size()), 0, -1
-	for i := 0; i < len(got); i += size {
-		if bytes.Equal(got[i:i+size], want[i:i+size]) {
-			continue
-		}
-		if different++; first < 0 {
-			first = i / size
+	size, different, first := int(x.DType.Size()), 0, 0
+	for i := len(got) - size; i >= 0; i -= size {
+		if !bytes.Equal(got[i:i+size], want[i:i+size]) {
+			different, first = different+1, i
 		}
 	}
-	if different > 0 {
-		x, y := decode(o.DType, got[first*size:][:size])[0], decode(o.DType, want[first*size:][:size])[0]
-		t.Errorf("%s%v: %d of %d elements have other bits than another variant's, the first at row %d, column %d: %.9g, not %.9g",
-			o.name, o.Tensor, different, o.Len(), first/o.Cols, first%o.Cols, x, y)
+	if different == 0 {
+		return ""
 	}
+	at := first / size
+	return fmt.Sprintf("%d of %d elements have other bits than another variant's, the first at row %d, column %d: %.9g, not %.9g",
+		different, len(got)/size, at/x.Cols, at%x.Cols, decode(x.DType, got[first:])[0], decode(x.DType, want[first:])[0])
 }

@@ -336,6 +336,10 @@ void Block::check_shared(const void* address, size_t size, Access kind, const ch
           launch_->shared_bytes);
   }
   if (a % size != 0) fault("%s %zu bytes at shared + %zu, misaligned", what, size, a - begin);
+  if (size == 1) {
+    fault("%s a single byte at shared + %zu, where races cannot be detected; use 2 or more", what,
+          a - begin);
+  }
   Actor other{};
   explain(shadow_.access(a - begin, size, kind, actor(), clocks_, &other), other, a, size, what);
 }

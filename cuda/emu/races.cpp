@@ -71,24 +71,15 @@ Wrong Shadow::write(Cell& c, Actor actor, const Clocks& clocks, Actor* other) {
 
 Wrong Shadow::access(size_t offset, size_t size, Access kind, Actor actor, const Clocks& clocks,
                      Actor* other) {
-  // Neighboring bytes share a cell: for single bytes only uninitialized reads are detected.
-  bool single = size == 1;
   for (size_t i = offset / 2; i <= (offset + size - 1) / 2; i++) {
     Cell& c = cell(i);
     if (kind == Access::write) {
-      if (single) {
-        c.written = true;
-        c.writer = actor;
-        c.write_time = clocks.now();
-        continue;
-      }
       if (Wrong w = write(c, actor, clocks, other); w != Wrong::nothing) return w;
       continue;
     }
     *other = c.writer;
     if (c.pending) return Wrong::pending;
     if (!c.written) return Wrong::uninitialized;
-    if (single) continue;
     if (!clocks.ordered(c.writer, c.write_time, actor)) return Wrong::race_with_write;
     Reader me{clocks.now(), actor};
     bool known = false;

@@ -49,7 +49,7 @@ class Shadow {
  public:
   // Resets for a new block with this many bytes.
   void start(size_t bytes);
-  // Records an access and returns its fault; *other is then the thread it conflicts with.
+  // Records an access of whole cells and returns its fault; *other is then the thread it conflicts with.
   Wrong access(size_t offset, size_t size, Access kind, Actor actor, const Clocks& clocks,
                Actor* other);
   // cp.async: the bytes are in flight until arrive, which counts as the thread's write.

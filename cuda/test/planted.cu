@@ -263,6 +263,14 @@ __global__ void right_by_warps(const float* x, float* y) {
   y[i] = s[rotated(i)];
 }
 
+__global__ void single_bytes(const float* x, float* y) {
+  auto* s = shared_memory<unsigned char>();
+  int i = static_cast<int>(threadIdx.x);
+  s[i] = static_cast<unsigned char>(x[i]);
+  __syncthreads();
+  y[i] = s[rotated(i)];
+}
+
 // One lane's reads are followed by those of a whole other warp, one of which then writes.
 __global__ void forgotten_reader(const float* x, float* y) {
   float* s = shared_memory<float>();
@@ -324,6 +332,7 @@ REGISTER_KERNEL(divergent_mma, kThreads, kSharedBytes);
 REGISTER_KERNEL(divergent_barrier, kThreads, kSharedBytes);
 REGISTER_KERNEL(barriers_of_half_warps, kThreads, kSharedBytes);
 REGISTER_KERNEL(right_by_warps, kThreads, kSharedBytes);
+REGISTER_KERNEL(single_bytes, kThreads, kSharedBytes);
 REGISTER_KERNEL(forgotten_reader, kThreads, kSharedBytes);
 REGISTER_KERNEL(blocks_race, kThreads, kSharedBytes);
 REGISTER_KERNEL(writes_an_input_of_others, kThreads, kSharedBytes);
@@ -359,6 +368,7 @@ const Planted* planted(int number) {
       {"divergent_barrier", divergent_barrier, 1, "comes to barrier 0 at planted.cu:"},
       {"barriers_of_half_warps", barriers_of_half_warps, 1, "other lanes of its warp"},
       {"right_by_warps", right_by_warps, 1, ""},
+      {"single_bytes", single_bytes, 1, "a single byte at shared"},
       {"forgotten_reader", forgotten_reader, 1, "no barrier between"},
       {"blocks_race", blocks_race, 3, "of the same launch"},
       {"writes_an_input_of_others", writes_an_input_of_others, 2, "of the same launch"},
