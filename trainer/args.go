@@ -51,7 +51,7 @@ type Args struct {
 	EvalSteps        float64 `option:"eval_steps" unit:"steps" help:"steps between evaluations; below 1: a share of all steps; 0: logging_steps"`
 	EvalDelay        float64 `option:"eval_delay" help:"do not evaluate before this many steps, or epochs with eval_strategy epoch"`
 	LoadBest         bool    `option:"load_best_model_at_end" help:"write the results of the checkpoint with the best evaluation, not those of the last step; save_total_limit keeps it"`
-	BestMetric       string  `option:"metric_for_best_model" values:"loss,mean_token_accuracy" help:"what makes a checkpoint the best: loss (the default) or mean_token_accuracy of the evaluations; set without load_best_model_at_end it only keeps and names the best checkpoint"`
+	BestMetric       string  `option:"metric_for_best_model" values:"loss,mean_token_accuracy,reward" help:"what makes a checkpoint the best: loss (the default) or mean_token_accuracy of the evaluations, or with objective grpo reward; set without load_best_model_at_end it only keeps and names the best checkpoint"`
 	GreaterIsBetter  *bool   `option:"greater_is_better" help:"a greater metric_for_best_model is better; default: not for loss"`
 	EarlyStopping
 	Resume string `option:"resume_from_checkpoint" path:"true" bare:"true" help:"checkpoint folder to resume from; without a value: the newest complete one in output_dir"`

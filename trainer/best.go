@@ -19,6 +19,7 @@ import (
 const (
 	metricLoss     = "eval_loss"
 	metricAccuracy = "eval_mean_token_accuracy"
+	metricReward   = "eval_reward" // of sampled completions
 )
 
 // neverEvaluates says what settings lack that need evaluations.
@@ -52,8 +53,14 @@ func (a *Args) better(value, other float64) bool {
 
 // metric returns the metric of that name; nil: the row does not have it.
 func (r *Record) metric(name string) *Number {
-	if name == metricAccuracy {
+	switch name {
+	case metricAccuracy:
 		return r.EvalAccuracy
+	case metricReward:
+		if v, ok := r.Compared[metricReward]; ok {
+			return &v
+		}
+		return nil
 	}
 	return r.EvalLoss
 }
@@ -61,8 +68,13 @@ func (r *Record) metric(name string) *Number {
 // checkBest refuses settings of the best checkpoint as TrainingArguments does: a run
 // can load only a checkpoint that it evaluated.
 func (a *Args) checkBest(refuse func(name string, value any, format string, args ...any)) {
-	if m := a.metric(); m != metricLoss && m != metricAccuracy {
-		refuse("metric_for_best_model", a.BestMetric, "evaluations measure only loss and mean_token_accuracy")
+	o := a.objective()
+	measured := []string{metricLoss, metricAccuracy}
+	if o != nil && o.samples {
+		measured = []string{metricLoss, metricReward}
+	}
+	if m := a.metric(); !slices.Contains(measured, m) {
+		refuse("metric_for_best_model", a.BestMetric, "evaluations measure only %s and %s", strings.TrimPrefix(measured[0], "eval_"), strings.TrimPrefix(measured[1], "eval_"))
 	}
 	if a.SaveStrategy == StrategyBest && a.EvalStrategy == StrategyNo {
 		refuse("save_strategy", a.SaveStrategy, neverEvaluates)

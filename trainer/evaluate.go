@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -79,7 +80,11 @@ func (r *loop) evaluated(row Record, took float64, batches int, samples []Sample
 	row.EvalSamplesPerSecond = rounded(float64(len(r.EvalSet))/took, 3)
 	row.EvalStepsPerSecond = rounded(float64(batches)/took, 3)
 	err = r.log(Row{Record: row})
-	value := float64(*row.metric(r.Args.metric()))
+	metric := row.metric(r.Args.metric())
+	if metric == nil {
+		return false, errors.Join(err, fmt.Errorf("evaluating after step %d: no completion was judged, so there is no %s to compare; see the reward functions", r.at.Step, r.Args.metric()))
+	}
+	value := float64(*metric)
 	r.schedule.evaluated(value)
 	r.countPatience(value)
 	best = r.compareBest(value)

@@ -260,7 +260,12 @@ func (r *loop) logStep(row *Record) error {
 	r.at.PendingLoss, r.at.PendingSteps, r.at.Compared, r.at.Sampled = 0, 0, nil, nil
 	speed := Number(float64(r.tokens) / max(r.busy.Seconds(), 1e-9))
 	r.tokens, r.busy = 0, 0
-	return r.log(Row{Record: *row, TokensPerSecond: &speed, Telemetry: r.telemetry.take()})
+	err := r.log(Row{Record: *row, TokensPerSecond: &speed, Telemetry: r.telemetry.take()})
+	if shown := r.completions; err == nil && r.Args.LogCompletions && shown != nil {
+		r.completions = nil
+		return r.outputs.Sampled(shown)
+	}
+	return err
 }
 
 // log fills in the row's step, epoch and memory, and reports it.

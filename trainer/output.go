@@ -19,7 +19,7 @@ type Output interface {
 	Step(StepDone)
 	Work(Work)
 	Log(Row) error
-	Sampled([]Sample) error // of one evaluation, after its row was logged
+	Sampled([]Sample) error // of one evaluation, or with log_completions of training, after the row was logged
 	Saved(dir string, step int) error
 	Stop(*State, error) error
 }

@@ -138,7 +138,8 @@ func parseRollout(b []byte, sequences, vocabulary int) (*rollout, error) {
 	for i := range r.Sequences {
 		s := &r.Sequences[i]
 		n := len(s.IDs) - s.Prompt
-		if s.Prompt < 1 || n < 1 || s.Old != nil && len(s.Old) != n || s.Reference != nil && len(s.Reference) != n {
+		if s.Prompt < 1 || n < 1 || s.Old != nil && len(s.Old) != n || s.Reference != nil && len(s.Reference) != n ||
+			(s.Old == nil) != (r.Sequences[0].Old == nil) || (s.Reference == nil) != (r.Sequences[0].Reference == nil) {
 			return nil, errors.New("its sequences have numbers that no run writes")
 		}
 		if err := nn.CheckIDs(s.IDs, vocabulary); err != nil {

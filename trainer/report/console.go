@@ -122,10 +122,13 @@ func (c *console) Log(r trainer.Row) error {
 	return nil
 }
 
-// preferred formats a row's margin of the rewards and its share of pairs with a margin above
-// 0, as far as it has them.
+// preferred formats a row's mean reward, its margin of the rewards and its share of pairs with a
+// margin above 0, as far as it has them.
 func preferred(compared map[string]trainer.Number, prefix string) string {
 	text := ""
+	if v, ok := compared[prefix+"reward"]; ok {
+		text += fmt.Sprintf("  reward %.4f", float64(v))
+	}
 	if v, ok := compared[prefix+"rewards/margins"]; ok {
 		text += fmt.Sprintf("  margin %.4f", float64(v))
 	}
@@ -138,7 +141,11 @@ func preferred(compared map[string]trainer.Number, prefix string) string {
 // Sampled prints every sample on one line.
 func (c *console) Sampled(samples []trainer.Sample) error {
 	for _, s := range samples {
-		c.line("step %d/%d  sample  %q → %q", s.Step, c.steps, ending(s.Prompt, 60), beginning(s.Completion, 160))
+		reward := ""
+		if s.Reward != nil {
+			reward = fmt.Sprintf("  reward %.4g", float64(*s.Reward))
+		}
+		c.line("step %d/%d  sample  %q → %q%s", s.Step, c.steps, ending(s.Prompt, 60), beginning(s.Completion, 160), reward)
 	}
 	return nil
 }

@@ -139,6 +139,9 @@ func (e *events) Sampled(samples []trainer.Sample) error {
 func sampleText(s trainer.Sample) string {
 	block := func(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }
 	text := "prompt\n\n" + block(s.Prompt) + "\n\ncompletion\n\n" + block(s.Completion)
+	if s.Reward != nil {
+		text += fmt.Sprintf("\n\nreward %v", *s.Reward)
+	}
 	if s.Expected != "" {
 		text += "\n\nin the record\n\n" + block(s.Expected)
 	}

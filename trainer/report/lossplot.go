@@ -12,7 +12,7 @@ import (
 // lossFile is the plot of a run's losses.
 const lossFile = "loss.png"
 
-// lossPlot draws loss.png, and rewards.png beside it where completions are compared: at evaluations and checkpoints, if that takes at most a
+// lossPlot draws loss.png, and rewards.png beside it where completions are compared or judged: at evaluations and checkpoints, if that takes at most a
 // twentieth of the run's time, and at the end of the run. If fewer than two rows were
 // logged, it draws every step's loss instead.
 type lossPlot struct {
@@ -27,7 +27,7 @@ type lossPlot struct {
 
 func (l *lossPlot) Start(b *trainer.Begin) error {
 	l.path, l.state, l.drawn = filepath.Join(b.OutputDir, lossFile), b.State, -1
-	l.compares = b.Args != nil && b.Args.Compares()
+	l.compares = b.Args != nil && (b.Args.Compares() || b.Args.Samples())
 	return nil
 }
 

@@ -74,13 +74,13 @@ func (c *modelCard) text(s *trainer.State) []byte {
 		if eval.EvalAccuracy != nil {
 			line("- Mean token accuracy: %s", cell(eval.EvalAccuracy))
 		}
-		for _, r := range []struct{ name, key string }{{"Rewards of the chosen", "eval_rewards/chosen"}, {"Rewards of the rejected", "eval_rewards/rejected"}, {"Margin of the rewards", "eval_rewards/margins"}, {"Accuracy of the rewards", "eval_rewards/accuracies"}} {
+		for _, r := range []struct{ name, key string }{{"Rewards of the chosen", "eval_rewards/chosen"}, {"Rewards of the rejected", "eval_rewards/rejected"}, {"Margin of the rewards", "eval_rewards/margins"}, {"Accuracy of the rewards", "eval_rewards/accuracies"}, {"Reward", "eval_reward"}} {
 			if v, ok := eval.Compared[r.key]; ok {
 				line("- %s: %.4f", r.name, float64(v))
 			}
 		}
 	}
-	for _, picture := range [][2]string{{lossFile, "The loss of training and evaluation by optimizer step"}, {rewardsFile, "The rewards of chosen and rejected completions by optimizer step"}} {
+	for _, picture := range [][2]string{{lossFile, "The loss of training and evaluation by optimizer step"}, {rewardsFile, "The rewards of completions by optimizer step"}} {
 		if _, err := os.Stat(filepath.Join(c.begin.OutputDir, picture[0])); err == nil {
 			line("\n![%s](%s)", picture[1], picture[0])
 		}

@@ -2,6 +2,9 @@ package report
 
 import (
 	"image/color"
+	"maps"
+	"slices"
+	"strings"
 
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -20,22 +23,51 @@ var sources = map[string]string{
 	"kto":   "KTO: [Model Alignment as Prospect Theoretic Optimization](https://arxiv.org/abs/2402.01306)",
 	"orpo":  "ORPO: [Monolithic Preference Optimization without Reference Model](https://arxiv.org/abs/2403.07691)",
 	"cpo":   "CPO: [Contrastive Preference Optimization](https://arxiv.org/abs/2401.08417)",
+	"grpo":  "GRPO: [DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models](https://arxiv.org/abs/2402.03300)",
 	"simpo": "SimPO: [Simple Preference Optimization with a Reference-Free Reward](https://arxiv.org/abs/2405.14734)",
 }
 
-// drawRewards draws the rewards of chosen and rejected completions and their margins, and
-// those of evaluations as points. It draws nothing of rows without rewards.
+// A rewardLine is a line of rewards.png.
+type rewardLine struct {
+	name, key string
+	color     color.NRGBA
+}
+
+// rewardLines are those that a history can have: of chosen and rejected completions and their
+// margins, or of sampled completions, in all and, if there are several, by reward.
+func rewardLines(history []trainer.Record) []rewardLine {
+	green := color.NRGBA{R: 44, G: 160, B: 44, A: 255}
+	lines := []rewardLine{
+		{"chosen", "rewards/chosen", green},
+		{"rejected", "rewards/rejected", evaluationColor},
+		{"margin", "rewards/margins", trainingColor},
+		{"reward", "reward", trainingColor},
+	}
+	names := map[string]bool{}
+	for _, r := range history {
+		for key := range r.Compared {
+			name, single := strings.CutPrefix(key, "rewards/")
+			if name, mean := strings.CutSuffix(name, "/mean"); single && mean {
+				names[name] = true
+			}
+		}
+	}
+	if len(names) < 2 {
+		return lines
+	}
+	others := []color.NRGBA{green, evaluationColor, {R: 148, G: 103, B: 189, A: 255}, {R: 140, G: 86, B: 75, A: 255}, {R: 127, G: 127, B: 127, A: 255}}
+	for i, name := range slices.Sorted(maps.Keys(names)) {
+		lines = append(lines, rewardLine{name, "rewards/" + name + "/mean", others[i%len(others)]})
+	}
+	return lines
+}
+
+// drawRewards draws the rewards of training as lines, and those of evaluations as points. It
+// draws nothing of rows without rewards.
 func drawRewards(path string, history []trainer.Record) error {
 	p := figure.New("Rewards", "optimizer step", "mean reward")
 	drawn := false
-	for _, l := range []struct {
-		name, key string
-		color     color.NRGBA
-	}{
-		{"chosen", "rewards/chosen", color.NRGBA{R: 44, G: 160, B: 44, A: 255}},
-		{"rejected", "rewards/rejected", evaluationColor},
-		{"margin", "rewards/margins", trainingColor},
-	} {
+	for _, l := range rewardLines(history) {
 		var training, evaluated plotter.XYs
 		for _, r := range history {
 			if v, ok := r.Compared[l.key]; ok {

@@ -22,7 +22,7 @@ func Summary(b *trainer.Begin) []Setting {
 		all = append(all, Setting{name, fmt.Sprintf(format, args...)})
 	}
 	add("method", "%s", b.Base.Method())
-	if a.Compares() {
+	if a.Compares() || a.Samples() {
 		add("objective", "%s", a.Objective)
 		if losses := strings.Join(a.Losses(), ", "); losses != a.Objective {
 			add("loss_type", "%s", losses)
@@ -31,6 +31,13 @@ func Summary(b *trainer.Begin) []Setting {
 			add("loss_weights", "%s", strings.Join(a.LossWeights, ", "))
 		}
 		add("beta", "%v", a.Beta)
+	}
+	if a.Samples() {
+		add("rewards", "%s", strings.Join(a.RewardFuncs, ", "))
+		if len(a.RewardWeights) > 0 {
+			add("reward_weights", "%s", strings.Join(a.RewardWeights, ", "))
+		}
+		add("completions", "%d of a prompt, up to %d tokens, temperature %v", a.NumGenerations, a.MaxCompletionLength, a.Temperature)
 	}
 	if q := b.Base.Quantize; q != nil {
 		add("base", "4-bit %v, blocks of %d, double quantization %t", q.Kind, q.BlockSize, q.Double)
