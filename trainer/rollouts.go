@@ -262,7 +262,7 @@ func (r *loop) window(ctx context.Context, step int) (window, error) {
 // holdsRollout reports whether the next micro-batch is of the rollout of the last one, so that a
 // checkpoint must have it.
 func (r *loop) holdsRollout() bool {
-	if r.layout.policy == nil || r.rollout == nil || r.done() {
+	if r.layout.policy == nil || r.rollout == nil {
 		return false
 	}
 	from, _ := r.length.Window(r.at.Step % r.length.StepsInEpoch)

@@ -155,7 +155,7 @@ func TestPreferenceRefusals(t *testing.T) {
 		{pairs, dpo + "--use_weighting", "not in this release"},
 		{pairs, dpo + "--sync_ref_model", "not in this release"},
 		{pairs, dpo + "--truncation_mode keep_end", "only keep_start is in this release"},
-		{pairs, dpo + "--reward_model x", "reward models are not trained in this release"},
+		{pairs, dpo + "--reward_model x", "reward models are not in this release"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
