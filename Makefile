@@ -36,6 +36,10 @@ demo: ## tune a small 4-bit model and compare its answers before and after (unde
 dpo-demo: ## tune a small 4-bit model by DPO on its own answers, the shorter preferred, and compare them before and after (under a minute)
 	go run ./demo/prefer
 
+.PHONY: grpo-demo
+grpo-demo: ## teach a small 4-bit model to add by rewards alone (GRPO), and compare its answers before and after (some minutes)
+	go run ./demo/sums
+
 .PHONY: picture
 picture: demo build ## record docs/run.svg, a run in a terminal, and with a Chromium docs/live.gif, the page of a run
 	@rm -rf out/tuned out/watched
