@@ -22,7 +22,7 @@ type GRPOArgs struct {
 	GenerationBatchSize int      `option:"generation_batch_size" unit:"completions" help:"grpo: completions sampled together; 0: those of steps_per_generation micro-batches"`
 	StepsPerGeneration  int      `option:"steps_per_generation" unit:"micro-batches" help:"grpo: micro-batches whose completions are sampled together; 0: gradient_accumulation_steps"`
 	NumIterations       int      `option:"num_iterations" help:"grpo: how often a batch of completions is trained on"`
-	RewardFuncs         []string `option:"reward_funcs" literal:"true" help:"grpo: what judges completions, a list: exact, number, regex, length, json, json_schema, format or command, each with its argument behind a colon; see docs/preference.md"`
+	RewardFuncs         []string `option:"reward_funcs" literal:"true" help:"grpo: what judges completions, a list: exact, number, regex, length, json, json_schema, format or command, each with its argument behind a colon; see docs/grpo.md"`
 	RewardWeights       []string `option:"reward_weights" help:"grpo: weights of the rewards, like 1,0.2; default: 1 each"`
 	RewardTimeout       float64  `option:"reward_timeout" unit:"seconds" help:"grpo: most time of a reward's command for a batch of completions"`
 	ScaleRewards        string   `option:"scale_rewards" values:"group,batch,none" help:"grpo: standard deviation that rewards are divided by: group, batch or none"`
