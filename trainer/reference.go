@@ -21,35 +21,34 @@ import (
 //
 // Whatever else is trained is part of the base and cannot be taken off; it needs the last.
 
-// useReference completes what comparisons, or samples, are planned for with the reference
-// model.
+// useReference completes what comparisons or sampled completions are planned for with the
+// reference model.
 func (l *layout) useReference(c *nn.Comparing, a *Args, m *Base) error {
-	switch {
-	case !a.HasReference():
+	if !a.HasReference() {
 		return nil
-	case a.Precompute:
+	}
+	if a.Precompute {
 		c.Given = true
 		return nil
 	}
-	overlay, err := l.referenceModel(m)
-	switch {
-	case err != nil && l.policy == nil:
-		return fmt.Errorf("%w, or train with `precompute_ref_log_probs`", err)
-	case err != nil:
-		return err
-	case l.policy != nil:
+	overlay, err := l.referenceOverlay(a, m)
+	if l.policy != nil {
 		l.policy.Reference = overlay
-	default:
+	} else {
 		c.Reference = overlay
 	}
-	return nil
+	return err
 }
 
-// referenceModel returns what makes the reference model of the one that is trained.
-func (l *layout) referenceModel(m *Base) (*nn.Overlay, error) {
+// referenceOverlay returns the adapters of the reference model.
+func (l *layout) referenceOverlay(a *Args, m *Base) (*nn.Overlay, error) {
 	switch {
 	case m.Adapter != "":
-		return l.Reference(m.Adapter)
+		overlay, err := l.Reference(m.Adapter)
+		if err != nil && !a.Samples() {
+			err = fmt.Errorf("%w, or train with `precompute_ref_log_probs`", err)
+		}
+		return overlay, err
 	case m.Lora.Init == lora.InitRandom || m.Lora.Init.ChangesBase():
 		return l.Frozen(*m.Lora)
 	}

@@ -18,9 +18,9 @@ func (t *Trainer) settings() map[string]string {
 		"adam_beta1": fmt.Sprint(a.AdamBeta1), "adam_beta2": fmt.Sprint(a.AdamBeta2), "adam_epsilon": fmt.Sprint(a.AdamEpsilon),
 		"optim_args": a.OptimArgs, "loraplus_lr_ratio": fmt.Sprint(a.LoraPlusRatio),
 	}
-	if a.objective().compares() {
-		for _, e := range a.PreferenceArgs.effects() {
-			if e.acts(&a.PreferenceArgs) && e.name != "precompute_ref_log_probs" {
+	if a.objective().losses != nil {
+		for _, e := range append(a.PreferenceArgs.effects(), a.GRPOArgs.effects()...) {
+			if e.acts(&a.PreferenceArgs) && !slices.Contains(withoutResult, e.name) {
 				s[e.name] = fmt.Sprint(e.value)
 			}
 		}
@@ -32,6 +32,9 @@ func (t *Trainer) settings() map[string]string {
 	}
 	return s
 }
+
+// withoutResult are settings of objectives on which the result does not depend.
+var withoutResult = []string{"precompute_ref_log_probs", "reward_timeout", "log_completions", "num_completions_to_print"}
 
 // noteChanges notes each setting that differs from the checkpoint's.
 func (t *Trainer) noteChanges(made map[string]string) {
