@@ -48,7 +48,7 @@ func (c *composer) reserve(m, n, k int) {
 // withDropout returns p with the adapter's mask, if it has dropout.
 func withDropout(p product, r bindings.Random, a *bindings.Adapter, of i32) product {
 	if drops(r, a) {
-		p.mask_on, p.mask = of, maskOf(r, a.Stream, a.Dropout)
+		p.mask_on, p.mask, p.mask_row = of, maskOf(r, a.Stream, a.Dropout), i32(r.Row)
 	}
 	return p
 }
