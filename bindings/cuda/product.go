@@ -37,6 +37,9 @@ func (c *composer) multiply(p product) {
 // reserve also plans the partial sums of products of fewer rows, which may have more
 // pieces: a plan for the largest micro-batch must suffice for all.
 func (c *composer) reserve(m, n, k int) {
+	if !c.planned() {
+		return
+	}
 	for rows := min(m, productTile); ; rows = min(m, rows+productTile) {
 		c.inside(func() { c.scratch.partials(splits(rows, n, k), rows*n) })
 		if rows == m {
