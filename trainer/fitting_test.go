@@ -87,7 +87,7 @@ func TestPartsDropAsTheWhole(t *testing.T) {
 	r := tinyRun(t)
 	r.Base.Lora.Dropout = 0.3
 	examples := tiny.Records(7)
-	b := (*comparer)(nil).batch(examples, sequential(len(examples)))
+	b := (*comparer)(nil).batch(recordSet{examples: examples}, sequential(len(examples)))
 	shapes := nn.Shapes{Train: []*nn.Batch{b.Batch}}
 	l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, 0, nil)
 	require.NoError(t, err)
@@ -141,6 +141,11 @@ func TestWhatIsNotDivided(t *testing.T) {
 			require.Zero(t, plan.Part)
 			require.False(t, plan.Fits)
 		})
+	}
+	for _, o := range objectives {
+		a := DefaultArgs()
+		a.Objective = o.name
+		require.Equal(t, o.name == objectiveSFT.name, a.divides(), "objective %s", o.name)
 	}
 	r, _ := divided(t)
 	plan, err := PlanRun(r.Base, r.Args, r.TrainSet, nil, nil, 0, r.Device, 1)
