@@ -32,6 +32,7 @@ func (op *Add) declare(c *contract) {
 	c.reads("Residual", op.Residual, same.orAbsent())
 	c.writes("Y", op.Y, same).mayBe("X", "Residual")
 	c.probability("Dropout", op.Dropout)
+	op.Random.whole(c, op.Dropout)
 }
 
 // Name returns "add backward".
@@ -42,4 +43,5 @@ func (op *AddBackward) declare(c *contract) {
 	c.dense("DY", op.DY)
 	c.writes("DX", op.DX, like(op.DY.Rows, op.DY.Cols)).mayBe("DY")
 	c.probability("Dropout", op.Dropout)
+	op.Random.whole(c, op.Dropout)
 }

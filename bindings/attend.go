@@ -59,6 +59,7 @@ func (op *Attend) inputs(c *contract) (like func(rows, cols int) form) {
 	c.that(op.Window >= 0, "Window is %d", op.Window)
 	c.that(op.Cap >= 0, "Cap is %g", op.Cap)
 	c.probability("Dropout", op.Dropout)
+	op.Random.whole(c, op.Dropout)
 	c.reads("K", op.K, like(op.K.Rows, op.KVHeads*op.HeadDim).asView())
 	c.reads("V", op.V, like(op.K.Rows, op.KVHeads*op.HeadDim).asView())
 	c.heads("K", op.K, op.KVHeads, op.HeadDim)

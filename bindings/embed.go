@@ -40,6 +40,7 @@ func (op *Embed) declare(c *contract) {
 	c.operand("Y", op.Y, access, form{any: true, types: typesOf(F32, BF16)}).Activation = true
 	c.reads("Table", op.Table, matrix(op.Table.Rows, op.Y.Cols, floats...))
 	c.reads("IDs", op.IDs, vector(op.Y.Rows, I32))
+	op.Random.whole(c, op.Noise)
 	c.that(op.Noise >= 0 && !math.IsInf(float64(op.Noise), 1), "Noise is %g", op.Noise)
 }
 

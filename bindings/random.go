@@ -7,6 +7,14 @@ type Random struct {
 	Train bool // false: no dropout and no noise
 	Seed  uint64
 	Step  uint32 // micro-batches since the start of the run
+	// Row is the place of the first token, of a part of a micro-batch: adapters draw the
+	// masks that the whole would have. Operations with other random numbers refuse it.
+	Row uint32
+}
+
+// whole checks that an operation that draws numbers by the micro-batch has no part of one.
+func (r Random) whole(c *contract, probability float32) {
+	c.that(r.Row == 0 || !r.Train || probability == 0, "draws its random numbers for whole micro-batches, and this is a part from row %d on", r.Row)
 }
 
 // The random streams. Adapters count from 0; the model's own streams are above.

@@ -96,7 +96,7 @@ func (r *loop) begin() *Begin {
 	plan := r.Plan()
 	return &Begin{
 		OutputDir: r.Args.OutputDir, Args: &r.Args, Base: r.Base,
-		Device: plan.Device, Plan: plan.Bytes, Compute: computeType(plan.Device), Recompute: plan.Recompute.String(), Length: r.length, Trainable: plan.Trainable,
+		Device: plan.Device, Plan: plan.Bytes, Compute: computeType(plan.Device), Recompute: plan.Recompute.String(), Part: plan.Part, Length: r.length, Trainable: plan.Trainable,
 		Step: r.at.Step, Took: time.Duration(r.at.Seconds * float64(time.Second)), Tokens: r.at.Tokens, Resumed: r.from, State: r.state,
 		EvalRecords: len(r.EvalSet),
 	}
@@ -175,7 +175,7 @@ func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error)
 		// random numbers.
 		if b.weight > 0 {
 			random := bindings.Random{Train: !r.Args.withoutDropout(), Seed: r.Args.Seed, Step: r.at.MicroBatch}
-			if err := b.train(m, dev, w.scale(), random); err != nil {
+			if err := b.train(m, dev, w.scale(), random, r.layout.part); err != nil {
 				return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
 			}
 		}

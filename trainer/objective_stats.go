@@ -26,15 +26,26 @@ func (s *sums) add(more sums) {
 	}
 }
 
-// train adds the micro-batch's gradients.
-func (b *microBatch) train(m *nn.Model, dev bindings.Device, scale float32, random bindings.Random) error {
+// train adds the micro-batch's gradients, those of parts of so many tokens if part is above 0.
+func (b *microBatch) train(m *nn.Model, dev bindings.Device, scale float32, random bindings.Random, part int) error {
 	switch {
 	case b.compared != nil:
 		return m.TrainCompared(dev, b.compared, scale, random)
 	case b.sampled != nil:
 		return m.TrainPolicy(dev, b.sampled, scale, random)
 	}
-	return m.Train(dev, b.Batch, scale, random)
+	if part == 0 {
+		return m.Train(dev, b.Batch, scale, random)
+	}
+	for _, p := range b.Cut(part) {
+		if p.Predicted() > 0 { // others have no gradient
+			if err := m.Train(dev, p, scale, random); err != nil {
+				return err
+			}
+		}
+		random.Row += uint32(p.Tokens())
+	}
+	return nil
 }
 
 // evaluate computes the micro-batch's loss.

@@ -48,7 +48,8 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 			examples := packTiny(documents)
 			packed := batchOf(examples, []int{0, 1, 2})
 			require.Equal(t, len(documents), packed.Sequences())
-			l, err := layOut(r.Base, &r.Args, nn.Shapes{Train: []*nn.Batch{packed}, Evaluate: []*nn.Batch{packed}}, r.Device, 0)
+			shapes := nn.Shapes{Train: []*nn.Batch{packed}, Evaluate: []*nn.Batch{packed}}
+			l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, 0, nil)
 			require.NoError(t, err)
 			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Base.Weights, Seed: 1}))
 			defer l.Close()

@@ -17,8 +17,10 @@ type RunPlan struct {
 	Device    bindings.Info
 	Bytes     bindings.MemoryPlan
 	Recompute nn.Recompute
-	Trainable int64 // trained parameters
-	Fits      bool  // within the given limit
+	Part      int       // of micro-batches; see Fitting
+	Tried     []Fitting // before, that do not fit
+	Trainable int64     // trained parameters
+	Fits      bool      // within the given limit
 
 	// InitBytes estimates the extra host memory in bytes that PiSSA, OLoRA and LoftQ
 	// need during initialization, before the first step.
@@ -32,12 +34,15 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 	if err := errors.Join(a.Validate(), model.Validate(), a.checkReference(model)); err != nil {
 		return nil, err
 	}
-	shapes := fullBatches(&a, maxLength)
-	if train != nil {
-		shapes = largestBatches(&a, NewLength(&a, len(train)), train, eval)
+	shapes := func(part int) nn.Shapes {
+		s := fullBatches(&a, maxLength, part)
+		if train != nil {
+			s = largestBatches(&a, NewLength(&a, len(train)), train, eval, part)
+		}
+		s.Generate = max(s.Generate, prompts.longest())
+		return s
 	}
-	shapes.Generate = max(shapes.Generate, prompts.longest())
-	l, err := layOut(model, &a, shapes, profile, limit)
+	l, err := layOut(model, &a, shapes, profile, limit, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -53,36 +58,8 @@ type layout struct {
 	params   []bindings.Param
 	state    bindings.OptimizerState // of the optimizer
 	clip     bindings.Tensor         // GradNorm's Out
-}
-
-// layOut plans with the recompute policy of the settings. With auto it uses the
-// fastest policy that fits the limit, or the smallest if none does.
-func layOut(model *Base, a *Args, shapes nn.Shapes, profile bindings.Profile, limit int64) (*layout, error) {
-	policies := []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer}
-	switch {
-	case a.GradientCheckpointing:
-		policies = policies[2:]
-	case a.Recompute != RecomputeAuto:
-		policy, err := nn.ParseRecompute(a.Recompute)
-		if err != nil {
-			return nil, err
-		}
-		policies = []nn.Recompute{policy}
-	}
-	state, err := a.optimizer()
-	if err != nil {
-		return nil, err
-	}
-	var l *layout
-	for _, policy := range policies {
-		if l, err = layOutWith(model, a, policy, state, shapes, profile); err != nil {
-			return nil, err
-		}
-		if limit <= 0 || l.Memory.Plan().Total() <= limit {
-			break
-		}
-	}
-	return l, nil
+	part     int                     // of micro-batches; see Fitting
+	tried    []Fitting               // before, that do not fit
 }
 
 func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
@@ -111,7 +88,7 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 }
 
 func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
-	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute}
+	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute, Part: l.part, Tried: l.tried}
 	for _, param := range l.params {
 		p.Trainable += int64(param.Value.Len())
 	}
@@ -126,7 +103,7 @@ func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
 // is free, and what would fit.
 func refusal(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, took int64, profile bindings.Profile, limit int64) error {
 	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
-	a.GradientCheckpointing, a.Recompute = false, "layer"
+	a.GradientCheckpointing, a.Recompute, a.AutoSplit = false, "layer", false
 	for {
 		plan, err := PlanRun(model, a, train, eval, prompts, 0, profile, limit)
 		if err != nil {

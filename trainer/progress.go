@@ -29,6 +29,7 @@ type progress struct {
 	TotalLoss     float64 `json:"total_loss"`               // sum of all steps' losses up to the last log row
 	Tokens        int64   `json:"tokens"`                   // trained so far, prompts included
 	Seconds       float64 `json:"seconds"`                  // of training so far
+	Part          int     `json:"part,omitempty"`           // of micro-batches, in tokens; see Fitting
 	EvaluationDue bool    `json:"evaluation_due"`           // interrupted in the evaluation after Step
 
 	Run   string `json:"run"`   // the run's name in its folder's record; "": of a program without records

@@ -23,7 +23,7 @@ func (r *loop) load() error {
 		return err
 	}
 	if r.resume == nil {
-		r.at = progress{Version: progressVersion, Run: r.run, Identity: r.identity, Settings: r.settings()}
+		r.at = progress{Version: progressVersion, Run: r.run, Identity: r.identity, Settings: r.settings(), Part: r.layout.part}
 		return r.Device.Sync()
 	}
 	r.restorePosition()
@@ -39,7 +39,7 @@ func (r *loop) load() error {
 // restorePosition sets the run to the position of its checkpoint.
 func (r *loop) restorePosition() {
 	r.at = *r.resume
-	r.at.Settings = r.settings()
+	r.at.Settings, r.at.Part = r.settings(), r.layout.part
 	r.state.LogHistory = r.past.LogHistory
 	r.restoreBest()
 	for _, row := range r.past.LogHistory { // reduce_lr_on_plateau depends on them

@@ -9,12 +9,12 @@ import (
 
 // largestBatches returns the micro-batches that determine the run's memory: those that
 // no other exceeds in tokens, longest sequence and number of sequences. It walks every
-// epoch in training order.
-func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes {
+// epoch in training order. With a part above 0, those of training are cut into parts of so many tokens.
+func largestBatches(a *Args, l Length, train, eval []dataset.Example, part int) nn.Shapes {
 	if a.objective().samples {
 		return policyShapes(a, train, eval)
 	}
-	var trained, evaluated front
+	trained, evaluated := front{part: part}, front{}
 	o, c := newOrder(a, train), newCadence(a, l)
 	for step := 0; step < l.Steps; {
 		order := o.begin(step / l.StepsInEpoch)
@@ -42,9 +42,9 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example) nn.Shapes 
 
 // fullBatches replaces the dataset if there is none: every sequence has the maximum
 // length.
-func fullBatches(a *Args, maxLength int) nn.Shapes {
-	full := func(sequences int) []*nn.Batch {
-		var f front
+func fullBatches(a *Args, maxLength, part int) nn.Shapes {
+	full := func(sequences, part int) []*nn.Batch {
+		f := front{part: part}
 		f.add(slices.Repeat([]dataset.Example{{IDs: make([]int32, maxLength)}}, sequences), sequential(sequences))
 		return f.batches()
 	}
@@ -56,9 +56,9 @@ func fullBatches(a *Args, maxLength int) nn.Shapes {
 	if how, _ := a.Compare(); how == dataset.ComparePairs {
 		each = 2
 	}
-	s := nn.Shapes{Train: full(each * a.BatchSize)}
+	s := nn.Shapes{Train: full(each*a.BatchSize, part)}
 	if a.EvalStrategy != StrategyNo {
-		s.Evaluate = full(each * a.EvalBatchSize)
+		s.Evaluate = full(each*a.EvalBatchSize, 0)
 	}
 	if a.precomputes() {
 		s.LogProbs = s.Train
@@ -67,7 +67,10 @@ func fullBatches(a *Args, maxLength int) nn.Shapes {
 }
 
 // A front keeps the micro-batches that no other exceeds.
-type front []extent
+type front struct {
+	kept []extent
+	part int // most tokens of a part that a micro-batch is cut into; 0: it is whole
+}
 
 type extent struct {
 	tokens, longest, sequences int
@@ -87,29 +90,40 @@ func (f *front) add(examples []dataset.Example, indices []int) {
 
 // addOnly adds a micro-batch of examples; of judged ones, of a document of each.
 func (f *front) addOnly(which int, examples []dataset.Example, indices []int) {
-	e := extent{starts: []int32{0}}
+	tokens, starts := 0, []int32{0}
 	for _, i := range indices {
 		at := 0
 		for d := range examples[i].Documents() {
 			if at++; examples[i].Judgement != 0 && at != which+1 {
 				continue
 			}
-			e.tokens += len(d.IDs)
-			e.longest = max(e.longest, len(d.IDs))
-			e.starts = append(e.starts, int32(e.tokens))
+			tokens += len(d.IDs)
+			starts = append(starts, int32(tokens))
 		}
 	}
-	e.sequences = len(e.starts) - 1
-	if slices.ContainsFunc(*f, e.within) {
+	b := &nn.Batch{Starts: starts}
+	if f.part == 0 {
+		f.keep(b)
 		return
 	}
-	*f = slices.DeleteFunc(*f, func(o extent) bool { return o.within(e) })
-	*f = append(*f, e)
+	for _, part := range b.Cut(f.part) {
+		f.keep(part)
+	}
 }
 
-func (f front) batches() []*nn.Batch {
+// keep adds a batch and drops those that it exceeds, unless another exceeds it.
+func (f *front) keep(b *nn.Batch) {
+	e := extent{b.Tokens(), b.Longest(), b.Sequences(), b.Starts}
+	if slices.ContainsFunc(f.kept, e.within) {
+		return
+	}
+	f.kept = slices.DeleteFunc(f.kept, func(o extent) bool { return o.within(e) })
+	f.kept = append(f.kept, e)
+}
+
+func (f *front) batches() []*nn.Batch {
 	var all []*nn.Batch
-	for _, e := range f {
+	for _, e := range f.kept {
 		all = append(all, &nn.Batch{Starts: e.starts})
 	}
 	return all

@@ -102,12 +102,11 @@ func New(r Run) (*Trainer, error) {
 	if err := t.checkFolder(); err != nil {
 		return nil, err
 	}
-	shapes := largestBatches(a, t.length, r.TrainSet, r.EvalSet)
-	t.reference.passes = referencePasses(a, mostTokens(shapes.Train), r.TrainSet, r.EvalSet)
-	shapes.Generate = max(shapes.Generate, r.Prompts.longest())
-	if t.layout, err = layOut(r.Base, a, shapes, r.Device, t.limit); err != nil {
+	t.reference.passes = referencePasses(a, mostTokens(t.shapes(0).Train), r.TrainSet, r.EvalSet)
+	if t.layout, err = layOut(r.Base, a, t.shapes, r.Device, t.limit, t.resume.fitting()); err != nil {
 		return nil, err
 	}
+	t.noteParts()
 	a.loraPlus(t.layout.params)
 	t.noteOptimizer()
 	t.noteTied()
@@ -172,6 +171,13 @@ func (t *Trainer) checkTensors() error {
 		return t.layout.Adapters.Check(t.Base.Adapter)
 	}
 	return nil
+}
+
+// shapes returns the largest micro-batches, those of training in parts of so many tokens; 0: whole.
+func (t *Trainer) shapes(part int) nn.Shapes {
+	s := largestBatches(&t.Args, t.length, t.TrainSet, t.EvalSet, part)
+	s.Generate = max(s.Generate, t.Prompts.longest())
+	return s
 }
 
 // Plan returns the memory that Train will allocate on the device.

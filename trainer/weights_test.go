@@ -44,7 +44,7 @@ func TestWeightsMultiply(t *testing.T) {
 			all := batchOf(examples, sequential(len(examples)))
 			require.Len(t, all.Weights, all.Tokens())
 			shapes := nn.Shapes{Train: []*nn.Batch{all}, Weighted: true}
-			l, err := layOut(r.Base, &r.Args, shapes, r.Device, 0)
+			l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, 0, nil)
 			require.NoError(t, err)
 			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Base.Weights, Seed: 1}))
 			defer l.Close()
@@ -79,7 +79,7 @@ func TestWeightsMultiply(t *testing.T) {
 			}
 			got := gradients(func() {
 				for _, b := range w.batches {
-					require.NoError(t, b.train(l.Model, r.Device, w.scale(), bindings.Random{}))
+					require.NoError(t, b.train(l.Model, r.Device, w.scale(), bindings.Random{}, 0))
 				}
 			})
 			gotLoss := loss()

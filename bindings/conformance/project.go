@@ -75,7 +75,7 @@ func runProject(t *testing.T, s *suite) {
 func projectRow(f *fixture, c projectCase, h holding) {
 	x := f.input("X", f.act, c.tokens, c.in, 1)
 	xs := mat.NewDense(c.tokens, c.in, x.values)
-	op := &bindings.Project{X: x.Tensor, Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3}}
+	op := &bindings.Project{X: x.Tensor, Random: bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3, Row: 11}}
 	backward := &bindings.ProjectBackward{X: op.X, Random: op.Random, Accumulate: c.accumulate}
 	type part struct {
 		ref                               linear
@@ -236,7 +236,7 @@ func dropoutFactors(r bindings.Random, stream uint32, p float32, rows, cols int)
 	for t := range rows {
 		copy(row, ones)
 		if r.Train {
-			d.Apply(row, ones, t)
+			d.Apply(row, ones, t+int(r.Row))
 		}
 		factors = append(factors, widened(row)...)
 	}

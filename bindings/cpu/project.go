@@ -54,7 +54,7 @@ func drops(r bindings.Random, a *bindings.Adapter) bool { return r.Train && a.Dr
 
 // maskOf returns the dropout of an adapter's input.
 func maskOf(r bindings.Random, a *bindings.Adapter) vector.Dropout {
-	return vector.NewDropout(r.Seed, a.Stream, r.Step, a.Dropout)
+	return vector.NewDropout(r.Seed, a.Stream, r.Step, a.Dropout).From(r.Row)
 }
 
 // A projection is the state of a Project of some parts. It packs a chunk of X and computes

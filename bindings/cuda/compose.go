@@ -15,20 +15,80 @@ type composer struct {
 	decoded int     // bytes of a weight's copy in bf16
 	maps    maps
 	launch  func(op any) // nil: planning
+	known   *known       // nil: nothing
 }
+
+// planned reports whether the composer only plans.
+func (c *composer) planned() bool { return c.launch == nil }
+
+// short reports whether the scratch is too small for what was taken so far.
+func (c *composer) short() bool { return c.scratch.short() || c.logits.short() }
 
 // do launches a kernel: op is a pointer to its struct.
 func (c *composer) do(op any) {
-	if c.launch != nil {
+	if !c.planned() && !c.short() {
 		c.launch(op)
 	}
 }
+
+// check launches the check of indices unless the device knows that they are valid.
+func (c *composer) check(k *checkRange) {
+	if c.planned() || c.known.add(k) {
+		c.do(k)
+	}
+}
+
+// known holds the vectors of indices that a kernel has checked since they were written: a step
+// checks the positions of its tokens once and not in every layer.
+type known struct{ checks map[checkedIndices]bool }
+
+type checkedIndices struct {
+	data          unsafe.Pointer
+	n             i64
+	limit, ignore i32
+}
+
+// add reports whether the indices have to be checked, and holds them.
+func (s *known) add(k *checkRange) bool {
+	if s == nil {
+		return true
+	}
+	key := checkedIndices{k.values.data, k.values.rows * k.values.cols, k.limit, k.ignore}
+	if s.checks[key] {
+		return false
+	}
+	if s.checks == nil {
+		s.checks = map[checkedIndices]bool{}
+	}
+	s.checks[key] = true
+	return true
+}
+
+// overwritten forgets what is known if t can be indices.
+func (s *known) overwritten(t bindings.Tensor) {
+	if s != nil && t.DType == bindings.I32 {
+		s.forget()
+	}
+}
+
+// forget makes later operations check their indices again.
+func (s *known) forget() { clear(s.checks) }
 
 // A scratch allocates parts of the workspace for one operation.
 type scratch struct {
 	base       unsafe.Pointer // nil: planning
 	used, peak int64
+	bounded    bool
+	room       int64 // bytes at base, if bounded
 }
+
+// scratchIn returns the scratch in a planned tensor, which may be absent.
+func scratchIn(t bindings.Tensor) scratch {
+	return scratch{base: address(t), bounded: true, room: t.Bytes()}
+}
+
+// short reports whether more was taken than there is.
+func (s *scratch) short() bool { return s.bounded && s.peak > s.room }
 
 // scratchAlignment is the alignment of the memory in bytes.
 const scratchAlignment = 256
@@ -49,7 +109,7 @@ func (s *scratch) bytes(n int64) unsafe.Pointer {
 	at := s.used
 	s.used += (n + scratchAlignment - 1) &^ (scratchAlignment - 1)
 	s.peak = max(s.peak, s.used)
-	if s.base == nil {
+	if s.base == nil || s.short() {
 		return nil
 	}
 	return unsafe.Add(s.base, at)

@@ -10,12 +10,14 @@ type (
 
 func (c *composer) zero(op *bindings.Zero) {
 	if op.T.Bytes() > 0 {
+		c.known.overwritten(op.T)
 		c.do(&clearing{op.T})
 	}
 }
 
 // copy copies bytes between equal types, and rounds to nearest even between float types.
 func (c *composer) copy(op *bindings.Copy) {
+	c.known.overwritten(op.Dst)
 	if op.Dst.DType == op.Src.DType && op.Dst.Contiguous() && op.Src.Contiguous() {
 		c.do(&moving{op.Dst, op.Src})
 		return

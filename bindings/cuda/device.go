@@ -25,7 +25,8 @@ type Options struct {
 	// sm_90) that the emulator takes itself for. 0: 16, and 80. A GPU has its own.
 	Processors, Compute int
 	// Counting makes the emulator count accesses to memory, too: see Counts. Dry makes it
-	// check and count launches, and run nothing.
+	// check and count launches, and run nothing: its memory is zeros that take no room, and
+	// what is left of a step's time is the host's share.
 	Counting, Dry bool
 }
 
@@ -34,12 +35,14 @@ type Device struct {
 	profile
 	context     context
 	emulated    bool
+	dry         bool
 	description Description
 	err         error // the first error since the last Sync
 	workspace   bindings.Tensor
 	loss        bindings.Tensor
 	maps        maps
 	staging     staging
+	known       known
 	monitor     monitor
 }
 
@@ -56,7 +59,7 @@ func New(opts Options) (*Device, error) {
 		name = fmt.Sprintf("cuda:%d", opts.Number)
 	}
 	d := &Device{
-		profile: profileOf(name), emulated: opts.Emulated, description: description,
+		profile: profileOf(name), emulated: opts.Emulated, dry: opts.Dry, description: description,
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -160,6 +163,7 @@ func (d *Device) Write(t bindings.Tensor, src []byte) error {
 	if len(src) == 0 {
 		return nil
 	}
+	d.known.forget()
 	return d.context.write(t.Address(), src)
 }
 
@@ -179,6 +183,7 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 
 // Sync waits for all enqueued work and returns the first error since the last Sync.
 func (d *Device) Sync() error {
+	d.known.forget() // what failed is forgotten by the device, too
 	d.fail(d.context.sync())
 	err := d.err
 	d.err = nil
@@ -204,26 +209,23 @@ func (d *Device) Run(op bindings.Operation) {
 }
 
 // compose launches the kernels of an operation. It stops at the first error and keeps it.
-func (d *Device) compose(op bindings.Operation, needs bindings.Needs, compose func(*composer)) {
+func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, compose func(*composer)) {
 	name := op.Name()
-	if needs.Workspace > d.workspace.Bytes() {
-		d.fail(fmt.Errorf("%s needs %d bytes of scratch, but the plan has %d", name, needs.Workspace, d.workspace.Bytes()))
-		return
-	}
-	if needs.Loss > d.loss.Bytes() {
-		d.fail(fmt.Errorf("%s needs %d bytes for logits, but the plan has %d", name, needs.Loss, d.loss.Bytes()))
-		return
-	}
 	d.fail(d.staging.release(d.context))
-	if d.emulated {
+	if d.emulated && !d.dry {
+		needs := needs()
+		if !d.holds(name, needs) {
+			return
+		}
 		d.fail(d.context.allow(d.allowed(op, needs)))
 	}
 	broken := false
 	c := composer{
-		scratch: scratch{base: address(d.workspace)},
-		logits:  scratch{base: address(d.loss)},
+		scratch: scratchIn(d.workspace),
+		logits:  scratchIn(d.loss),
 		decoded: d.decoded,
 		maps:    d.maps,
+		known:   &d.known,
 		launch: func(work any) {
 			if broken {
 				return
@@ -235,6 +237,23 @@ func (d *Device) compose(op bindings.Operation, needs bindings.Needs, compose fu
 		},
 	}
 	compose(&c)
+	if c.short() {
+		d.holds(name, needs())
+	}
+}
+
+// holds reports whether the planned scratch is enough for an operation, and keeps an error
+// otherwise.
+func (d *Device) holds(name string, needs bindings.Needs) bool {
+	if needs.Workspace > d.workspace.Bytes() {
+		d.fail(fmt.Errorf("%s needs %d bytes of scratch, but the plan has %d", name, needs.Workspace, d.workspace.Bytes()))
+		return false
+	}
+	if needs.Loss > d.loss.Bytes() {
+		d.fail(fmt.Errorf("%s needs %d bytes for logits, but the plan has %d", name, needs.Loss, d.loss.Bytes()))
+		return false
+	}
+	return true
 }
 
 // launch enqueues one kernel or memory operation.

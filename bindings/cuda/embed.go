@@ -17,7 +17,7 @@ const none = 0
 // embed copies rows of the table and adds their noise.
 func (c *composer) embed(op *bindings.Embed) {
 	ids := vector(op.IDs)
-	c.do(&checkRange{values: ids, limit: i32(op.Table.Rows), ignore: none, text: unknownID})
+	c.check(&checkRange{values: ids, limit: i32(op.Table.Rows), ignore: none, text: unknownID})
 	k := embed{
 		ids: ids, table: matrix(op.Table), y: matrix(op.Y), accumulate: flag(op.Accumulate), scale: orOne(op.Scale),
 	}
@@ -31,6 +31,6 @@ func (c *composer) embed(op *bindings.Embed) {
 // embedBackward adds rows of the same id in token order.
 func (c *composer) embedBackward(op *bindings.EmbedBackward) {
 	ids := vector(op.IDs)
-	c.do(&checkRange{values: ids, limit: i32(op.DTable.Rows), ignore: none, text: unknownIDBack})
+	c.check(&checkRange{values: ids, limit: i32(op.DTable.Rows), ignore: none, text: unknownIDBack})
 	c.do(&embedBackward{ids: ids, dy: matrix(op.DY), dtable: matrix(op.DTable), scale: orOne(op.Scale), pad: i32(op.Pad)})
 }

@@ -12,11 +12,18 @@ import (
 // import cudatest.
 func openEmulator(t testing.TB) *Device {
 	t.Helper()
-	d, err := New(Options{Emulated: true})
+	d := openEmulatorWith(t, Options{Emulated: true})
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	return d
+}
+
+// openEmulatorWith opens it with other options; the test closes it.
+func openEmulatorWith(t testing.TB, o Options) *Device {
+	t.Helper()
+	d, err := New(o)
 	if errors.Is(err, ErrNoLibrary) && os.Getenv("QLORA_REQUIRE_EMU") == "" {
 		t.Skip(err)
 	}
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, d.Close()) })
 	return d
 }

@@ -16,7 +16,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 	}
 	hits := c.scratch.take(bindings.F32, 1, tokens)
 	all := c.logits.take(bindings.BF16, min(tokens, lossChunk), w.Out)
-	c.do(&checkRange{values: labels, limit: i32(w.Out), ignore: bindings.IgnoreLabel, text: unknownLabel})
+	c.check(&checkRange{values: labels, limit: i32(w.Out), ignore: bindings.IgnoreLabel, text: unknownLabel})
 	for from := 0; from < tokens; from += lossChunk {
 		to := min(tokens, from+lossChunk)
 		x, z := matrix(op.X.Slice(from, to)), rows(all, 0, to-from)

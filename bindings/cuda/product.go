@@ -37,6 +37,9 @@ func (c *composer) multiply(p product) {
 // reserve also plans the partial sums of products of fewer rows, which may have more
 // pieces: a plan for the largest micro-batch must suffice for all.
 func (c *composer) reserve(m, n, k int) {
+	if !c.planned() {
+		return
+	}
 	for rows := min(m, productTile); ; rows = min(m, rows+productTile) {
 		c.inside(func() { c.scratch.partials(splits(rows, n, k), rows*n) })
 		if rows == m {
@@ -48,7 +51,7 @@ func (c *composer) reserve(m, n, k int) {
 // withDropout returns p with the adapter's mask, if it has dropout.
 func withDropout(p product, r bindings.Random, a *bindings.Adapter, of i32) product {
 	if drops(r, a) {
-		p.mask_on, p.mask = of, maskOf(r, a.Stream, a.Dropout)
+		p.mask_on, p.mask, p.mask_row = of, maskOf(r, a.Stream, a.Dropout), i32(r.Row)
 	}
 	return p
 }

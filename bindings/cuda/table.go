@@ -34,7 +34,8 @@ var table = bindings.NewTable(
 )
 
 // composed returns an implementation that composes an operation to run it, and composes
-// it without launches to determine its needs.
+// it without launches to determine its needs. A GPU's run takes scratch as it goes; the emulator's
+// plans first, since kernels may touch no more than their operation needs.
 func composed[O bindings.Operation](compose func(*composer, O)) bindings.Implementation[*Device, profile] {
 	needs := func(p profile, op O) bindings.Needs {
 		c := composer{decoded: p.decoded}
@@ -42,6 +43,6 @@ func composed[O bindings.Operation](compose func(*composer, O)) bindings.Impleme
 		return bindings.Needs{Workspace: c.scratch.peak, Loss: c.logits.peak}
 	}
 	return bindings.Implement(func(d *Device, op O) {
-		d.compose(op, needs(d.profile, op), func(c *composer) { compose(c, op) })
+		d.compose(op, func() bindings.Needs { return needs(d.profile, op) }, func(c *composer) { compose(c, op) })
 	}, needs)
 }

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 8
+#define QLORA_ABI 9
 
 enum {
   QLORA_OK = 0,
@@ -466,7 +466,8 @@ typedef struct {
   const char* variant;
   // Emulator only: the device that it takes itself for. 0: 16 multiprocessors of capability 80.
   int32_t processors, compute;
-  // Emulator only: count accesses to memory, too; or check and count launches, and run nothing.
+  // Emulator only: count accesses to memory, too; or check and count launches, and run nothing, with
+  // memory of zeros that take no room.
   int32_t counting, dry;
 } qlora_options;
 

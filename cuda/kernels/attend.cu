@@ -161,12 +161,13 @@ int attend(qlora_context* c, const qlora_attend* op) {
   return with_instance(op->head_dim, is_general(c, *op), [&](auto width, auto general) {
     constexpr int kWidth = width;
     constexpr bool kGeneral = general;
+    static constexpr Name name("attend_forward", kGeneral, kWidth);
     using Shape = Forward<kWidth, kGeneral>;
     auto tiles = static_cast<uint32_t>((op->longest_q + Shape::kQueries - 1) / Shape::kQueries);
     auto rows = [&](const qlora_tensor& t) { return rows_of(t, op->head_dim); };
-    return launch(c, Name("attend_forward", kGeneral, kWidth).text,
-                  attend_forward<kWidth, kGeneral>, dim3(op->heads, op->sequences, tiles),
-                  dim3(Shape::kThreads), Shape::kShared, problem_of(*op), rows(op->q), rows(op->k),
-                  rows(op->v), rows(op->o), static_cast<float*>(op->lse.data), op->lse.stride);
+    return launch(c, name.text, attend_forward<kWidth, kGeneral>,
+                  dim3(op->heads, op->sequences, tiles), dim3(Shape::kThreads), Shape::kShared,
+                  problem_of(*op), rows(op->q), rows(op->k), rows(op->v), rows(op->o),
+                  static_cast<float*>(op->lse.data), op->lse.stride);
   });
 }

@@ -10,7 +10,6 @@
 // The general instance uses smaller tiles, which frees registers for these.
 #pragma once
 
-#include <cstdio>
 #include <type_traits>
 
 #include "kernels/entries.h"
@@ -314,9 +313,14 @@ int with_instance(int head_dim, bool general, F f) {
 
 // A kernel's name for one width.
 struct Name {
-  char text[48];
-  Name(const char* kernel, bool general, int width) {
-    std::snprintf(text, sizeof text, "%s%s_%d", kernel, general ? "_general" : "", width);
+  char text[48] = {};
+  constexpr Name(const char* kernel, bool general, int width) {
+    int n = 0;
+    while (*kernel != 0) text[n++] = *kernel++;
+    for (const char* kind = general ? "_general_" : "_"; *kind != 0;) text[n++] = *kind++;
+    for (int unit = 100; unit > 0; unit /= 10) {
+      if (width >= unit) text[n++] = static_cast<char>('0' + width / unit % 10);
+    }
   }
 };
 

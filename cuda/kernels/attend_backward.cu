@@ -370,18 +370,18 @@ int attend_backward(qlora_context* c, const qlora_attend_backward* op) {
   return with_instance(f.head_dim, is_general(c, f) || grouped, [&](auto width, auto general) {
     constexpr int kWidth = width;
     constexpr bool kGeneral = general;
+    static constexpr Name keys("attend_backward_keys", kGeneral, kWidth);
+    static constexpr Name queries("attend_backward_queries", kGeneral, kWidth);
     using Shape = Backward<kWidth, kGeneral>;
     auto tiles = [](int longest) {
       return static_cast<uint32_t>((longest + Shape::kOwn - 1) / Shape::kOwn);
     };
-    int s = launch(c, Name("attend_backward_keys", kGeneral, kWidth).text,
-                   attend_backward_keys<kWidth, kGeneral>,
+    int s = launch(c, keys.text, attend_backward_keys<kWidth, kGeneral>,
                    dim3(f.kv_heads, f.sequences, tiles(f.longest_k) * Shape::kParts),
                    dim3(Shape::kThreads), Shape::kShared, p, q, k, v, d_o, dk, dv, lse,
                    f.lse.stride, delta);
     if (s != QLORA_OK || rows == 0) return s;
-    return launch(c, Name("attend_backward_queries", kGeneral, kWidth).text,
-                  attend_backward_queries<kWidth, kGeneral>,
+    return launch(c, queries.text, attend_backward_queries<kWidth, kGeneral>,
                   dim3(f.heads, f.sequences, tiles(f.longest_q)), dim3(Shape::kThreads),
                   Shape::kShared, p, q, k, v, d_o, dq, lse, f.lse.stride, delta);
   });

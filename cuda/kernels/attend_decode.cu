@@ -247,11 +247,12 @@ int attend_decode(qlora_context* c, const qlora_attend* op) {
   status = with_instance(op->head_dim, is_general(c, *op), [&](auto width, auto general) {
     constexpr int kWidth = width;
     constexpr bool kGeneral = general;
+    static constexpr Name name("attend_decode", kGeneral, kWidth);
     using Shape = Decode<kWidth, kGeneral>;
-    return launch(
-        c, Name("attend_decode", kGeneral, kWidth).text, attention::attend_decode<kWidth, kGeneral>,
-        dim3(count, static_cast<uint32_t>(blocks), op->sequences), dim3(Shape::kThreads),
-        Shape::kShared, p, rows_in(op->q), rows_in(op->k), rows_in(op->v), rows_in(op->o), pieces);
+    return launch(c, name.text, attention::attend_decode<kWidth, kGeneral>,
+                  dim3(count, static_cast<uint32_t>(blocks), op->sequences), dim3(Shape::kThreads),
+                  Shape::kShared, p, rows_in(op->q), rows_in(op->k), rows_in(op->v), rows_in(op->o),
+                  pieces);
   });
   if (status != QLORA_OK || !cut) return status;
   auto join_blocks = static_cast<uint32_t>((rows * 32 + kJoinThreads - 1) / kJoinThreads);

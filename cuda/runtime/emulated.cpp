@@ -1,10 +1,13 @@
 // The device on the emulator. Calls are synchronous, but a kernel's fault is reported by sync, as
 // on a GPU.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <unordered_map>
 
 #include "emu/machine.h"
 #include "runtime/device.h"
@@ -21,7 +24,8 @@ struct qlora_context {
   // As many as a small GPU has: enough to split work as on one, few enough to run.
   int processors = 16;
   int compute = 80;
-  bool dry = false;  // launches are only counted
+  bool dry = false;                            // launches are only counted
+  std::unordered_map<void*, size_t> reserved;  // dry: memory by address, in bytes
   Failure* failure = nullptr;
   std::string fault;  // a kernel's first fault since the last sync
   std::chrono::steady_clock::time_point marks[2];
@@ -76,7 +80,9 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
                 threads, shared_bytes);
   }
   // The registered properties must match the launch.
-  const RegisteredKernel* known = kernel_named(kernel);
+  // A call begins with its kernel, which is found faster than a name: as on a GPU.
+  const RegisteredKernel* known =
+      c->dry ? kernel_at(*static_cast<void* const*>(arguments)) : kernel_named(kernel);
   if (known == nullptr) {
     return fail(c, QLORA_ERROR, "%s is not registered (see REGISTER_KERNEL)", kernel);
   }
@@ -116,7 +122,11 @@ int device_open(int device, const qlora_options* options, qlora_context** contex
   return QLORA_OK;
 }
 
-void device_close(qlora_context* c) { delete c; }
+void device_close(qlora_context* c) {
+  if (c == nullptr) return;
+  for (auto& r : c->reserved) munmap(r.first, r.second);
+  delete c;
+}
 
 const char* device_error(qlora_context* c) {
   return (c == nullptr ? opening() : c->status).sentence.c_str();
@@ -135,6 +145,14 @@ int device_info(qlora_context* c, qlora_info* info) {
 }
 
 int device_allocate(qlora_context* c, int64_t bytes, void** data) {
+  if (c->dry) {
+    auto size = static_cast<size_t>(bytes);
+    *data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+    if (*data == MAP_FAILED) return fail(c, QLORA_OUT_OF_MEMORY, "no %zu bytes of addresses", size);
+    c->reserved[*data] = size;
+    return QLORA_OK;
+  }
   *data = c->machine.memory.allocate(static_cast<size_t>(bytes));
   if (*data == nullptr) {
     return fail(c, QLORA_OUT_OF_MEMORY, "no %lld bytes of memory", static_cast<long long>(bytes));
@@ -143,6 +161,11 @@ int device_allocate(qlora_context* c, int64_t bytes, void** data) {
 }
 
 int device_release(qlora_context* c, void* data) {
+  if (auto r = c->reserved.find(data); r != c->reserved.end()) {
+    munmap(r->first, r->second);
+    c->reserved.erase(r);
+    return QLORA_OK;
+  }
   if (c->machine.memory.release(data)) return QLORA_OK;
   return fail(c, QLORA_ERROR, "releasing what was not allocated");
 }
@@ -158,13 +181,13 @@ int device_read(qlora_context* c, void* dst, const void* src, int64_t bytes) {
   return status;
 }
 
-int device_zero(qlora_context*, void* dst, int64_t bytes) {
-  std::memset(dst, 0, static_cast<size_t>(bytes));
+int device_zero(qlora_context* c, void* dst, int64_t bytes) {
+  if (!c->dry) std::memset(dst, 0, static_cast<size_t>(bytes));
   return QLORA_OK;
 }
 
-int device_move(qlora_context*, void* dst, const void* src, int64_t bytes) {
-  std::memmove(dst, src, static_cast<size_t>(bytes));
+int device_move(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  if (!c->dry) std::memmove(dst, src, static_cast<size_t>(bytes));
   return QLORA_OK;
 }
 

@@ -2,6 +2,7 @@
 // the legacy stream does not wait for that one, nor that one for it.
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -45,7 +46,8 @@ const char* kernels_build() {
 
 namespace {
 
-// Host memory is copied to the device through pinned buffers, two of them in flight at a time.
+// Host memory is copied to the device through two pinned buffers. Writes follow each other in one until
+// it is full: a micro-batch's inputs wait for no earlier copy, which is behind the kernels before it.
 constexpr int64_t kStagingBytes = 8 << 20;
 
 // Dynamic shared memory that every kernel may use, and from which on a kernel's blocks want more of
@@ -55,7 +57,8 @@ constexpr int kLargeShared = 16 << 10;
 
 struct Staging {
   void* data = nullptr;
-  cudaEvent_t sent = nullptr;
+  int64_t used = 0;
+  cudaEvent_t sent = nullptr;  // after the last copy
 };
 
 }  // namespace
@@ -314,14 +317,21 @@ int device_release(qlora_context* c, void* data) {
 int device_write(qlora_context* c, void* dst, const void* src, int64_t bytes) {
   ENTER();
   while (bytes > 0) {
-    Staging& s = c->staging[c->next_staging];
-    c->next_staging ^= 1;
-    int64_t n = bytes < kStagingBytes ? bytes : kStagingBytes;
-    TRY("waiting for a copy", cudaEventSynchronize(s.sent));
-    std::memcpy(s.data, src, static_cast<size_t>(n));
+    Staging* s = &c->staging[c->next_staging];
+    if (s->used == kStagingBytes) {  // the other, from its start, once its copies are done
+      c->next_staging ^= 1;
+      s = &c->staging[c->next_staging];
+      TRY("waiting for a copy", cudaEventSynchronize(s->sent));
+      s->used = 0;
+    }
+    int64_t n = std::min(bytes, kStagingBytes - s->used);
+    char* from = static_cast<char*>(s->data) + s->used;
+    std::memcpy(from, src, static_cast<size_t>(n));
     TRY("copying to the GPU",
-        cudaMemcpyAsync(dst, s.data, static_cast<size_t>(n), cudaMemcpyHostToDevice, c->stream));
-    TRY("recording an event", cudaEventRecord(s.sent, c->stream));
+        cudaMemcpyAsync(dst, from, static_cast<size_t>(n), cudaMemcpyHostToDevice, c->stream));
+    TRY("recording an event", cudaEventRecord(s->sent, c->stream));
+    // Copies begin at multiples of 16 bytes.
+    s->used = std::min(kStagingBytes, (s->used + n + 15) / 16 * 16);
     dst = static_cast<char*>(dst) + n;
     src = static_cast<const char*>(src) + n;
     bytes -= n;

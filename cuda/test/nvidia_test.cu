@@ -125,6 +125,24 @@ std::string prefers_a_known_variant() {
   return expect(is == "large", "prefers \"" + is + "\"");
 }
 
+std::string writes_without_waiting() {
+  Opened o;
+  constexpr int64_t kBytes = 20 << 20;
+  void* p;
+  device_allocate(o.c, kBytes, &p);
+  std::string text(kBytes, ' ');
+  for (size_t i = 0; i < text.size(); i++) text[i] = static_cast<char>(i * 2654435761u >> 24);
+  for (int64_t i = 0; i < 100; i++)
+    device_write(o.c, static_cast<char*>(p) + i * 1001, &text[i * 1001], 1001);
+  if (machine().count("cudaEventSynchronize") != 0) return "a small write waits";
+  device_write(o.c, static_cast<char*>(p) + 100100, &text[100100], kBytes - 100100);
+  int waits = machine().count("cudaEventSynchronize");
+  bool same = std::memcmp(p, text.data(), text.size()) == 0;
+  device_release(o.c, p);
+  return expect(same && waits == 2,
+                same ? std::to_string(waits) + " waits, want 2" : "other bytes");
+}
+
 std::string tells_full_memory() {
   Opened o;
   machine().errors["cudaMalloc"] = cudaErrorMemoryAllocation;
@@ -169,6 +187,7 @@ int main() {
       {"sets attributes once", sets_attributes_once},
       {"drops checks of a lost GPU", drops_checks_of_a_lost_gpu},
       {"blames no single kernel", blames_no_single_kernel},
+      {"writes without waiting", writes_without_waiting},
       {"tells full memory", tells_full_memory},
       {"counts launches", counts_launches},
       {"prefers a known variant", prefers_a_known_variant},

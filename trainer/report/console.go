@@ -55,7 +55,11 @@ func (c *console) Start(b *trainer.Begin) error {
 		c.bar.clear()
 	}
 	c.steps = b.Length.Steps
-	c.line("%s: training %s with %s of memory, recompute %s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute)
+	parts := ""
+	if b.Part > 0 {
+		parts = fmt.Sprintf(", micro-batches in parts of up to %d tokens", b.Part)
+	}
+	c.line("%s: training %s with %s of memory, recompute %s%s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute, parts)
 	for _, category := range bindings.Categories {
 		if n := b.Plan[category]; n > 0 {
 			c.line("  %-14s %10s", category, trainer.Bytes(n))

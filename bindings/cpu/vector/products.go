@@ -65,7 +65,7 @@ func (d *Dropout) drop(mode C.int, dst []float32, stride int, x Rows, row, colum
 	}
 	same(column, column/8*8)
 	enough(len(dst), (x.count-1)*stride+x.cols)
-	C.vector_drop(floats(dst), C.long(stride), x.kind(), x.rows(), &d.c, C.uint32_t(column/8), C.uint32_t(row), C.long(x.count), C.long(x.cols), mode)
+	C.vector_drop(floats(dst), C.long(stride), x.kind(), x.rows(), &d.c, C.uint32_t(column/8), C.uint32_t(row)+C.uint32_t(d.first), C.long(x.count), C.long(x.cols), mode)
 }
 
 // Floats returns count rows of cols float32 elements, stride elements apart.

@@ -47,7 +47,7 @@ var trainingArguments = []options.Setting{
 	ignored("liger_kernel_config", compiled),
 	ignoredFlag("use_cache", "training keeps no keys and values", "false"),
 	ignored("torch_empty_cache_steps", keptInMemory),
-	ignoredFlag("auto_find_batch_size", "memory is planned before the first step, and a batch that does not fit is refused with what would", "false"),
+	ignoredFlag("auto_find_batch_size", "memory is planned before the first step, and `auto_split` divides a micro-batch that does not fit", "false"),
 
 	ignoredFlag("log_on_each_node", oneProcess, "true"),
 	ignoredFlag("logging_nan_inf_filter", "training stops at a loss that is not finite", "true"),

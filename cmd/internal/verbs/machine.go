@@ -12,6 +12,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/internal/gpu"
 	"qlora/option"
+	"qlora/trainer"
 )
 
 // machine has the options of the device of every verb that computes.
@@ -96,22 +97,30 @@ func (m machine) kernels() (cuda.Options, error) {
 	return cuda.Options{}, exit.Wrongf("--device is %q, but it can be auto, cpu, cuda, cuda:N or emu", m.Device)
 }
 
-// profile returns what planning needs of the device, a CPU's for the given type. The
-// device need not exist; warn receives a warning if auto leaves a GPU idle.
-func (m machine) profile(compute bindings.DType, warn func(string)) (bindings.Profile, error) {
+// profile returns what planning needs of the device, a CPU's for the given type, and its free
+// memory; 0 if it is unknown. The device need not exist; warn receives a warning if auto
+// leaves a GPU idle.
+func (m machine) profile(compute bindings.DType, warn func(string)) (profile bindings.Profile, free int64, err error) {
 	onCPU := cpu.Profile(m.cpu(compute))
 	switch m.Device {
 	case "cpu":
-		return onCPU, nil
+		return onCPU, trainer.AvailableMemory(), nil
 	case "auto":
 		if dev := firstGPU(warn); dev != nil {
-			closeDevice(dev)
-			return cuda.Profile(), nil
+			defer closeDevice(dev)
+			return cuda.Profile(), dev.FreeMemory(), nil
 		}
-		return onCPU, nil
+		return onCPU, trainer.AvailableMemory(), nil
 	}
-	_, err := m.kernels()
-	return cuda.Profile(), err
+	options, err := m.kernels()
+	if err != nil || options.Emulated {
+		return cuda.Profile(), 0, err
+	}
+	if dev, err := cuda.New(options); err == nil {
+		defer closeDevice(dev)
+		free = dev.FreeMemory()
+	}
+	return cuda.Profile(), free, nil
 }
 
 // closeDevice closes dev if it is not nil.

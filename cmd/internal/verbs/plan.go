@@ -13,6 +13,7 @@ import (
 	"qlora/cmd/internal/exit"
 	"qlora/cmd/internal/options"
 	"qlora/lora"
+	"qlora/option"
 	"qlora/tokenizer"
 	"qlora/trainer"
 	"qlora/trainer/dataset"
@@ -21,18 +22,33 @@ import (
 // Plan returns the verb that prints the memory of a run.
 func Plan() *cobra.Command {
 	o := newTuneOptions()
-	var own struct {
-		JSON bool `option:"json" help:"print one JSON object"`
-	}
+	var own planOptions
 	set := options.New()
 	set.Add("Plan", &own)
 	o.register(set, false)
 	return verb("plan", "print the memory that a train command needs, without loading the weights", set, func(c *call) error {
-		return o.plan(c, own.JSON)
+		return o.plan(c, own)
 	})
 }
 
-func (o *tuneOptions) plan(c *call, asJSON bool) error {
+// planOptions are the options of plan alone.
+type planOptions struct {
+	JSON   bool    `option:"json" help:"print one JSON object"`
+	Memory float64 `option:"memory" unit:"GiB" help:"memory of the device to plan for, which recompute auto keeps to; 0: what is free on this machine's device"`
+}
+
+// Ranges returns the intervals of the options.
+func (*planOptions) Ranges() option.Ranges { return option.Ranges{"memory": option.From(0, 1<<20)} }
+
+// limit returns the bytes that a plan for the verb's device keeps to; 0: unknown.
+func (p *planOptions) limit(free int64) int64 {
+	if p.Memory > 0 {
+		return int64(p.Memory * (1 << 30))
+	}
+	return free
+}
+
+func (o *tuneOptions) plan(c *call, own planOptions) error {
 	o.objective(c)
 	if err := o.describe(c); err != nil {
 		return err
@@ -48,7 +64,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		return err
 	}
 	defer model.Close()
-	profile, err := o.machine.profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
+	profile, free, err := o.machine.profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
 	if err != nil {
 		return err
 	}
@@ -66,33 +82,39 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 			return err
 		}
 	}
-	make := func(profile bindings.Profile, args trainer.Args) (*trainer.RunPlan, error) {
-		limit := int64(0) // unknown for a device that is not in this machine
-		if profile.Info().Name == "cpu" {
-			limit = trainer.AvailableMemory()
-		}
+	make := func(profile bindings.Profile, args trainer.Args, limit int64) (*trainer.RunPlan, error) {
 		p, err := trainer.PlanRun(model, args, train, eval, prompts, o.data.Records.MaxLength, profile, limit)
 		return p, exit.AsWrong(err)
 	}
-	plan, err := make(profile, o.run)
+	limit := own.limit(free)
+	plan, err := make(profile, o.run, limit)
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	if own.JSON {
 		return json.NewEncoder(c.out).Encode(struct {
 			Device     string              `json:"device"`
 			Compute    string              `json:"compute"`
 			Recompute  string              `json:"recompute"`
 			Categories bindings.MemoryPlan `json:"categories"`
 			Peak       int64               `json:"peak_bytes"`
-		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total()})
+			Part       int                 `json:"part_tokens,omitempty"`
+			Tried      []triedFitting      `json:"tried,omitempty"`
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), plan.Part, triedOf(plan)})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%s on %s in %s, recompute %s:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute)
+	for _, f := range plan.Tried {
+		fmt.Fprintf(c.out, "%v: needs %s and %s has %s\n", f, trainer.Bytes(f.Bytes), plan.Device.Name, trainer.Bytes(limit))
+	}
+	chosen := trainer.Fitting{Recompute: plan.Recompute, Part: plan.Part}
+	fmt.Fprintf(w, "%s on %s in %s, %v:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), chosen)
 	for _, category := range bindings.Categories {
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
+	if !plan.Fits {
+		fmt.Fprintf(w, "does not fit:\t%d\tbytes\t%s\t\n", limit, trainer.Bytes(limit))
+	}
 	if plan.InitBytes > 0 {
 		fmt.Fprintf(w, "before the first step, next to the base, about\t%d\tbytes\t%s\t\n", plan.InitBytes, trainer.Bytes(plan.InitBytes))
 	}
@@ -111,7 +133,7 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 			for _, policy := range []string{"none", "mlp", "layer"} {
 				args := o.run
 				args.GradientCheckpointing, args.Recompute = false, policy
-				p, err := make(profile, args)
+				p, err := make(profile, args, 0)
 				if err != nil {
 					return err
 				}
@@ -121,6 +143,21 @@ func (o *tuneOptions) plan(c *call, asJSON bool) error {
 		}
 	}
 	return w.Flush()
+}
+
+// A triedFitting is a trainer.Fitting in JSON.
+type triedFitting struct {
+	Recompute string `json:"recompute"`
+	Part      int    `json:"part_tokens,omitempty"`
+	Bytes     int64  `json:"bytes"`
+}
+
+// triedOf returns what a plan tried and what did not fit.
+func triedOf(p *trainer.RunPlan) (all []triedFitting) {
+	for _, f := range p.Tried {
+		all = append(all, triedFitting{f.Recompute.String(), f.Part, f.Bytes})
+	}
+	return all
 }
 
 // records reads the datasets and the sample prompts.
