@@ -64,7 +64,9 @@ func partsOf(batches []*nn.Batch) []int {
 
 // divides reports whether the settings let micro-batches be divided. Comparisons and samples are whole: their
 // losses are means over a micro-batch, and some of them compare its records with each other.
-func (a *Args) divides() bool { return a.AutoSplit && !a.objective().compares() && !a.objective().samples }
+func (a *Args) divides() bool {
+	return a.AutoSplit && !a.objective().compares() && !a.objective().samples
+}
 
 // layOut plans with the first fitting that is within the limit, or the last. earlier is that of the
 // run that is resumed, which is tried first with its parts, so that the sums are the same; nil: none.

@@ -186,9 +186,16 @@ func TestFittings(t *testing.T) {
 
 	none, mlp, layer := nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer
 	require.Equal(t, []Fitting{
-		{Recompute: none}, {Recompute: none, Part: 2048}, {Recompute: none, Part: 1024},
-		{Recompute: mlp}, {Recompute: mlp, Part: 2048}, {Recompute: mlp, Part: 1024},
-		{Recompute: layer}, {Recompute: layer, Part: 2048}, {Recompute: layer, Part: 1024}, {Recompute: layer, Part: 512},
+		{Recompute: none},
+		{Recompute: none, Part: 2048},
+		{Recompute: none, Part: 1024},
+		{Recompute: mlp},
+		{Recompute: mlp, Part: 2048},
+		{Recompute: mlp, Part: 1024},
+		{Recompute: layer},
+		{Recompute: layer, Part: 2048},
+		{Recompute: layer, Part: 1024},
+		{Recompute: layer, Part: 512},
 	}, fittings([]nn.Recompute{none, mlp, layer}, []int{2048, 1024, 512}))
 
 	cut := func(b *nn.Batch, tokens int) (all [][]int32) {
