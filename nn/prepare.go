@@ -18,6 +18,7 @@ type Shapes struct {
 	Policy   *Policy    // what the batches of Train and Evaluate are sampled for; nil: they are not
 	Compare  *Comparing // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
 	LogProbs []*Batch   // of which LogProbs is called, with Compare
+	Window   int        // micro-batches of a step, for KeepStats; 0: it is not used
 	Generate int        // longest prompt plus answer in tokens; 0: no generation
 	Together Together   // sequences that are generated together; zero: one
 }
@@ -72,6 +73,7 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		}
 		if len(shapes.Train) > 0 {
 			m.Gather(dry)
+			dry.Run(&bindings.Round{Params: m.params}) // which needs what Fold and Unfold need
 			dry.Run(&bindings.GradNorm{Params: m.params})
 			dry.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
 		}
@@ -150,5 +152,8 @@ func (m *Model) declareInputs(shapes Shapes) {
 	}
 	if shapes.Policy != nil {
 		m.policy = newPolicyState(a, shapes.Policy, tokens, sequences)
+	}
+	if shapes.Window > 0 {
+		m.inputs.kept = a.New(bindings.F32, shapes.Window, m.stats().Len())
 	}
 }

@@ -17,6 +17,7 @@ type inputs struct {
 	stats                  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
 	losses                 bindings.Tensor // F32 [1, most tokens]; absent without scoring
 	weights                bindings.Tensor // F32 [1, most tokens]; absent if no token is weighed
+	kept                   bindings.Tensor // F32 [Shapes.Window, …]: stats of micro-batches
 }
 
 // Stats are sums over the steps since the last call of Model.Stats.
@@ -171,23 +172,32 @@ func (m *Model) Stats(dev bindings.Device) (Stats, error) {
 	return Stats{Loss: at(0), Predicted: int(at(1)), Hits: int(at(2))}, nil
 }
 
-// StatsLen returns the number of elements that KeepStats writes.
-func (m *Model) StatsLen() int { return m.stats().Len() }
-
 // stats returns the sums that training and evaluation add to.
 func (m *Model) stats() bindings.Tensor {
-	if m.comparing != nil {
+	switch {
+	case m.policy != nil:
+		return m.policy.stats
+	case m.comparing != nil:
 		return m.comparing.stats
 	}
 	return m.inputs.stats
 }
 
-// KeepStats moves the sums since the last call of Stats, Compared or KeepStats to a vector
-// of StatsLen elements, F32, without waiting for the device: those of Stats or, for a model
-// that compares, those of Compared.
-func (m *Model) KeepStats(dev bindings.Device, to bindings.Tensor) {
-	dev.Run(&bindings.Copy{Dst: to, Src: m.stats()})
+// KeepStats moves the sums since they were last moved or read to row i, below Shapes.Window,
+// of those that Kept returns. It does not wait for the device.
+func (m *Model) KeepStats(dev bindings.Device, i int) {
+	dev.Run(&bindings.Copy{Dst: m.inputs.kept.Slice(i, i+1), Src: m.stats()})
 	dev.Run(&bindings.Zero{T: m.stats()})
+}
+
+// Kept waits for the device and returns the first n rows of kept sums, each as
+// bindings.HeadLoss's stats or, of a model that compares, as Compared's.
+func (m *Model) Kept(dev bindings.Device, n int) ([][]float32, error) {
+	all, err := readFloats(dev, m.inputs.kept.Head(n))
+	if err != nil {
+		return nil, err
+	}
+	return slices.Collect(slices.Chunk(all, m.inputs.kept.Cols)), nil
 }
 
 // column returns a view of the first n elements of a vector.

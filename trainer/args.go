@@ -1,6 +1,10 @@
 package trainer
 
-import "slices"
+import (
+	"slices"
+
+	"qlora/bindings/groups"
+)
 
 // Args are the settings of a run, named as in Hugging Face's TrainingArguments. Start
 // from [DefaultArgs]: 0 is a meaningful value of many of them (no clipping, no decay),
@@ -12,11 +16,12 @@ type Args struct {
 	RunName    string `option:"run_name" help:"name of the run, kept in run.yaml and shown on the live page"`
 	LoggingDir string `option:"logging_dir" path:"true" help:"folder for TensorBoard events; default: runs in the output folder"`
 
-	Epochs         float64      `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
-	MaxSteps       int          `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it overrides num_train_epochs"`
-	BatchSize      int          `option:"per_device_train_batch_size" unit:"sequences" help:"sequences per micro-batch"`
-	EvalBatchSize  int          `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch of evaluation"`
-	Accumulation   int          `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches per optimizer step"`
+	Epochs        float64 `option:"num_train_epochs" unit:"epochs" help:"passes over the dataset; may be fractional"`
+	MaxSteps      int     `option:"max_steps" unit:"steps" help:"optimizer steps; above 0 it overrides num_train_epochs"`
+	BatchSize     int     `option:"per_device_train_batch_size" unit:"sequences" help:"sequences per micro-batch"`
+	EvalBatchSize int     `option:"per_device_eval_batch_size" unit:"sequences" help:"sequences per micro-batch of evaluation"`
+	Accumulation  int     `option:"gradient_accumulation_steps" unit:"micro-batches" help:"micro-batches per optimizer step"`
+	RankArgs
 	LearningRate   float64      `option:"learning_rate" help:"peak learning rate"`
 	Schedule       string       `option:"lr_scheduler_type" values:"linear,cosine,cosine_with_restarts,cosine_with_min_lr,cosine_warmup_with_min_lr,polynomial,inverse_sqrt,warmup_stable_decay,reduce_lr_on_plateau,constant,constant_with_warmup" help:"linear, cosine, cosine_with_restarts, cosine_with_min_lr, cosine_warmup_with_min_lr, polynomial, inverse_sqrt, warmup_stable_decay, reduce_lr_on_plateau, constant or constant_with_warmup"`
 	ScheduleArgs   ScheduleArgs `option:"lr_scheduler_kwargs" help:"settings of the schedule, like {\"num_cycles\": 2}: num_cycles of the cosines; min_lr or min_lr_rate of those with min_lr; warmup_lr_rate of cosine_warmup_with_min_lr; lr_end and power of polynomial; timescale of inverse_sqrt; num_decay_steps, num_stable_steps, warmup_type, decay_type, min_lr_ratio and num_cycles of warmup_stable_decay; factor, patience, threshold, threshold_mode, mode, cooldown, min_lr and eps of reduce_lr_on_plateau"`
@@ -72,6 +77,7 @@ func DefaultArgs() Args {
 		BatchSize:        8,
 		EvalBatchSize:    8,
 		Accumulation:     1,
+		RankArgs:         RankArgs{AverageTokens: true, Timeout: groups.DefaultDeadline.Seconds()},
 		LearningRate:     2e-4,
 		Schedule:         "linear",
 		AdamBeta1:        0.9,

@@ -12,6 +12,9 @@ import (
 // over the tokens of the record's batch. It skips batches without predicted tokens. It
 // also generates the samples. It reports whether the evaluation is the best so far, and
 // stops when ctx is canceled.
+//
+// The ranks share the batches, and their results add up in the order of the batches: an
+// evaluation does not depend on how many ranks there are.
 func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 	start := time.Now()
 	if r.layout.policy != nil {
@@ -27,50 +30,35 @@ func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 		row := Record{EvalLoss: number(loss), Compared: compared}
 		return r.evaluated(row, took, ceilDiv(len(r.EvalSet)*r.Args.generationsEval(), r.Args.EvalBatchSize), append(shown, samples...))
 	}
-	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
-	sum, records, accuracy, batches := 0.0, 0, 0.0, 0
-	var compared sums
-	for i := 0; i < len(order); i += size {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		r.outputs.Work(Work{What: "evaluating", Done: int64(i), Total: int64(len(order))})
-		indices := order[i:min(i+size, len(order))]
-		b := r.layout.comparer.batch(recordSet{r.EvalSet, r.reference.eval}, indices)
-		if b.weight == 0 {
-			continue
-		}
-		if err := b.evaluate(r.layout.Model, r.Device); err != nil {
-			return false, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
-		}
-		stats, err := r.read()
-		if err != nil {
-			return false, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
-		}
-		// The reference also drops batches that are not finite, and so shows a
-		// diverged model as sound; we stop.
-		if !finite(stats.loss) {
-			return false, notFinite("evaluation loss", stats.loss, r.at.Step, r.checkpoint)
-		}
-		sum += stats.loss / float64(b.weight) * float64(len(indices))
-		records += len(indices)
-		accuracy += float64(stats.hits) / float64(b.weight)
-		compared.add(stats.compared)
-		batches++
-	}
+	mine, err := r.scores(ctx)
 	took := time.Since(start).Seconds()
-	samples, err := r.sample(ctx) // before the row: an interrupted evaluation is repeated as a whole
+	var samples []Sample
+	if err == nil {
+		samples, err = r.sample(ctx) // before the row: an interrupted evaluation is repeated as a whole
+	}
+	if err != nil && ctx.Err() == nil {
+		return false, err
+	}
+	scores, samples, err := r.shareEvaluation(err != nil, mine, samples)
 	if err != nil {
 		return false, err
+	}
+	sum, records, accuracy := 0.0, 0, 0.0
+	var compared sums
+	for _, s := range scores {
+		sum += s.Loss * float64(s.Records)
+		records += s.Records
+		accuracy += s.Accuracy
+		compared.add(s.Compared)
 	}
 	row := Record{
 		EvalLoss: number(sum / float64(records)),
 		Compared: r.layout.comparer.row(compared, "eval_"),
 	}
 	if r.Args.metric() == metricAccuracy {
-		row.EvalAccuracy = number(accuracy / float64(batches)) // as TRL computes it
+		row.EvalAccuracy = number(accuracy / float64(len(scores))) // as TRL computes it
 	}
-	return r.evaluated(row, took, ceilDiv(len(order), size), samples)
+	return r.evaluated(row, took, ceilDiv(len(r.EvalSet), r.Args.EvalBatchSize), samples)
 }
 
 // evaluated logs the row of an evaluation that took so many seconds and batches, and reports
@@ -92,6 +80,52 @@ func (r *loop) evaluated(row Record, took float64, batches int, samples []Sample
 		return best, err
 	}
 	return best, r.outputs.Sampled(samples)
+}
+
+// A score is what an evaluation has of a batch.
+type score struct {
+	Batch    int     // its number
+	Records  int     //
+	Loss     float64 // mean over its tokens, or of its comparisons
+	Accuracy float64 // mean
+	Compared sums    `json:",omitempty"`
+}
+
+// scores evaluates the rank's batches.
+func (r *loop) scores(ctx context.Context) ([]score, error) {
+	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
+	var all []score
+	for i := 0; i*size < len(order); i++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !r.mine(i) {
+			continue
+		}
+		r.outputs.Work(Work{What: "evaluating", Done: int64(i * size), Total: int64(len(order))})
+		indices := order[i*size : min((i+1)*size, len(order))]
+		b := r.layout.comparer.batch(recordSet{r.EvalSet, r.reference.eval}, indices)
+		if b.weight == 0 {
+			continue
+		}
+		if err := b.evaluate(r.layout.Model, r.Device); err != nil {
+			return nil, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+		}
+		stats, err := r.read()
+		if err != nil {
+			return nil, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+		}
+		// The reference also drops batches that are not finite, and so shows a
+		// diverged model as sound; we stop.
+		if !finite(stats.loss) {
+			return nil, notFinite("evaluation loss", stats.loss, r.at.Step, r.checkpoint)
+		}
+		all = append(all, score{
+			Batch: i, Records: len(indices), Loss: stats.loss / float64(b.weight),
+			Accuracy: float64(stats.hits) / float64(b.weight), Compared: stats.compared,
+		})
+	}
+	return all, nil
 }
 
 // rounded returns x with that many decimals, as Hugging Face logs its measurements.

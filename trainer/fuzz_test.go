@@ -59,7 +59,7 @@ func FuzzProgress(f *testing.F) {
 		order := o.begin(p.Step / l.StepsInEpoch)
 		o.restore(p.Draws)
 		if p.Step < l.Steps {
-			require.NotEmpty(t, newWindow(nil, recordSet{examples: records}, order, a.BatchSize, &l, p.Step%l.StepsInEpoch).batches)
+			require.NotEmpty(t, newWindow(nil, &a, recordSet{examples: records}, order, &l, p.Step%l.StepsInEpoch).batches)
 		}
 		again, err := p.encode()
 		require.NoError(t, err)

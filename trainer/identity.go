@@ -28,6 +28,8 @@ type identity struct {
 	Order        string `json:"train_sampling_strategy"`
 	BatchSize    int    `json:"per_device_train_batch_size"`
 	Accumulation int    `json:"gradient_accumulation_steps"`
+	World        int    `json:"world_size,omitempty"` // 0: 1, written before there were others
+	DropLast     bool   `json:"dataloader_drop_last,omitempty"`
 	Optimizer    string `json:"optim"`                  // "": adamw_torch, written before other optimizers existed
 	Objective    string `json:"objective"`              // "": sft, written before there were others
 	Sampling     string `json:"sampling"`               // of completions; "": none are sampled
@@ -39,7 +41,7 @@ func newIdentity(a *Args, m *Base, examples []dataset.Example, device bindings.I
 	id := identity{
 		Method: m.Method(), Base: base, Data: hashExamples(examples), Seed: a.Seed, DataSeed: a.orderSeed(),
 		Order: a.orderStrategy(), BatchSize: a.BatchSize, Accumulation: a.Accumulation, Packing: isPacked(examples) && a.objective().losses == nil,
-		Objective: a.objective().name, Sampling: a.describeSampling(),
+		Objective: a.objective().name, Sampling: a.describeSampling(), World: a.World(), DropLast: a.DropLast,
 		Optimizer: a.describeOptimizer(), Compute: computeType(device),
 	}
 	if q := m.Quantize; q != nil {
@@ -63,6 +65,7 @@ func (want identity) differs(made identity) error {
 	if made.Optimizer == "" {
 		made.Optimizer = adamw
 	}
+	made.World = max(1, made.World)
 	made.Objective = cmp.Or(made.Objective, objectiveSFT.name)
 	made.Compute = cmp.Or(made.Compute, want.Compute)
 	for _, o := range []struct {
@@ -77,6 +80,8 @@ func (want identity) differs(made identity) error {
 		{"train_sampling_strategy", want.Order, made.Order},
 		{"per_device_train_batch_size", want.BatchSize, made.BatchSize},
 		{"gradient_accumulation_steps", want.Accumulation, made.Accumulation},
+		{"world_size", want.World, made.World},
+		{"dataloader_drop_last", want.DropLast, made.DropLast},
 		{"optim", want.Optimizer, made.Optimizer},
 		{"bnb_4bit_compute_dtype", want.Compute, made.Compute},
 	} {

@@ -5,8 +5,8 @@ import "math"
 // Length is the length of a run in the units of the training loop.
 type Length struct {
 	Records      int // in the dataset
-	Batches      int // micro-batches in an epoch
-	Accumulation int // micro-batches in a window; the last of an epoch may have fewer
+	Batches      int // micro-batches in an epoch, of all ranks of the settings' world
+	Accumulation int // micro-batches in a window, likewise; the last of an epoch may have fewer
 	StepsInEpoch int // optimizer steps in an epoch
 	Steps        int // optimizer steps in the run
 	Epochs       int // epochs that the run starts
@@ -14,14 +14,20 @@ type Length struct {
 
 // NewLength computes the length of a run as Trainer's set_initial_training_values
 // does: the last batch and the last window of an epoch may be partial, and a fraction
-// of an epoch is rounded up to whole steps.
+// of an epoch is rounded up to whole steps. A world of several ranks has as many
+// micro-batches for each, see indicesOf.
 func NewLength(a *Args, records int) Length {
-	l := Length{Records: records, Accumulation: a.Accumulation}
-	l.Batches = ceilDiv(records, a.BatchSize)
-	if a.objective().samples {
+	world := a.World()
+	l := Length{Records: records, Accumulation: a.Accumulation * world}
+	switch {
+	case a.objective().samples:
 		l.Batches = records / max(1, a.generationPrompts()) * a.generateEvery()
+	case a.DropLast:
+		l.Batches = records / a.BatchSize / world * world
+	default:
+		l.Batches = ceilDiv(ceilDiv(records, a.BatchSize), world) * world
 	}
-	l.StepsInEpoch = max(1, ceilDiv(l.Batches, a.Accumulation))
+	l.StepsInEpoch = max(1, ceilDiv(l.Batches, l.Accumulation))
 	if a.MaxSteps > 0 {
 		l.Steps = a.MaxSteps
 		l.Epochs = ceilDiv(l.Steps, l.StepsInEpoch)

@@ -92,16 +92,16 @@ func TestWindowsOfAnEpoch(t *testing.T) {
 	records[8].Labels = []int32{7, -100, 3, 3} // the first label has nothing before it
 	order := sequential(9)
 
-	first := newWindow(nil, recordSet{examples: records}, order, a.BatchSize, &l, 0)
+	first := newWindow(nil, &a, recordSet{examples: records}, order, &l, 0)
 	require.Len(t, first.batches, 3)
-	require.Equal(t, 6*3, first.weight)
-	last := newWindow(nil, recordSet{examples: records}, order, a.BatchSize, &l, 1)
+	require.Equal(t, 6*3, first.weights[0])
+	last := newWindow(nil, &a, recordSet{examples: records}, order, &l, 1)
 	require.Len(t, last.batches, 2)
 	require.Equal(t, 1, last.batches[1].Sequences())
-	require.Equal(t, 2*3+2, last.weight)
+	require.Equal(t, 2*3+2, last.weights[0])
 	require.Equal(t, 12, last.tokens)
-	require.Equal(t, float32(1)/8, last.scale())
+	require.Equal(t, float32(1)/8, last.scale(1))
 
-	none := window{}
-	require.Zero(t, none.scale())
+	none := window{weights: []int{0}}
+	require.Zero(t, none.scale(0))
 }

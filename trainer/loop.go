@@ -24,6 +24,7 @@ type loop struct {
 	outputs    outputs
 	checkpoint string // the newest one known to be complete
 	stopped    bool   // early, by the evaluations
+	asked      bool   // a rank was asked to stop
 
 	rollout     *rollout // of the last micro-batch; nil: none
 	completions []Sample // of it, for people
@@ -38,7 +39,19 @@ type loop struct {
 // Train loads the base, allocates the planned memory, trains, and writes the results
 // to the output folder. Call it at most once. When ctx is canceled it finishes the
 // current step, saves a checkpoint and returns [ErrInterrupted].
-func (t *Trainer) Train(ctx context.Context) (err error) {
+func (t *Trainer) Train(ctx context.Context) error {
+	if len(t.peers) > 0 {
+		return t.trainTogether(ctx)
+	}
+	return t.train(ctx)
+}
+
+// train trains as one rank. Only rank 0 writes.
+func (t *Trainer) train(ctx context.Context) (err error) {
+	defer func() { t.leave(err) }()
+	if t.rank() > 0 {
+		return t.trainAlong(ctx)
+	}
 	created, err := place.Create("output_dir", t.Args.OutputDir)
 	if err != nil {
 		return err
@@ -49,7 +62,7 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	defer func() { _ = t.lock.Close() }() // unlocks; it may be another file by then
 	atomicfile.Clean(t.Args.OutputDir)
 	defer t.layout.Close()
-	r := &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
+	r := t.newLoop()
 	defer r.telemetry.end()
 	defer func() { err = t.full(err, r.at.Step) }()
 	defer func() {
@@ -83,6 +96,10 @@ func (t *Trainer) Train(ctx context.Context) (err error) {
 	return r.finish()
 }
 
+func (t *Trainer) newLoop() *loop {
+	return &loop{Trainer: t, order: newOrder(&t.Args, t.TrainSet), state: newState(&t.Args, t.length, &t.cadence), outputs: t.Outputs, telemetry: newTelemetry(t.Device)}
+}
+
 func (r *loop) loading(done, total int64) {
 	r.outputs.Work(Work{What: "loading base model", Done: done, Total: total, Bytes: true})
 }
@@ -96,7 +113,7 @@ func (r *loop) begin() *Begin {
 	plan := r.Plan()
 	return &Begin{
 		OutputDir: r.Args.OutputDir, Args: &r.Args, Base: r.Base,
-		Device: plan.Device, Plan: plan.Bytes, Compute: computeType(plan.Device), Recompute: plan.Recompute.String(), Part: plan.Part, Length: r.length, Trainable: plan.Trainable,
+		Device: plan.Device, Plan: plan.Bytes, Compute: computeType(plan.Device), Recompute: plan.Recompute.String(), Ranks: r.ranks(), Part: plan.Part, Length: r.length, Trainable: plan.Trainable,
 		Step: r.at.Step, Took: time.Duration(r.at.Seconds * float64(time.Second)), Tokens: r.at.Tokens, Resumed: r.from, State: r.state,
 		EvalRecords: len(r.EvalSet),
 	}
@@ -112,7 +129,7 @@ func (r *loop) steps(ctx context.Context) error {
 		}
 	}
 	for !r.done() {
-		if ctx.Err() != nil {
+		if r.canceled(ctx) {
 			return r.interrupted()
 		}
 		row, err := r.step(ctx)
@@ -142,7 +159,7 @@ func (r *loop) step(ctx context.Context) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	loss, norm, err := r.optimize(&w, rate)
+	loss, norm, err := r.optimize(ctx, &w, rate)
 	if err != nil {
 		return nil, err
 	}
@@ -165,31 +182,37 @@ func (r *loop) step(ctx context.Context) (*Record, error) {
 
 // optimize accumulates the gradients of a window and updates the parameters. If the
 // loss or the gradient norm is not finite, it does not update them.
-func (r *loop) optimize(w *window, rate float64) (loss, norm float64, err error) {
+func (r *loop) optimize(ctx context.Context, w *window, rate float64) (loss, norm float64, err error) {
 	m, dev := r.layout.Model, r.Device
-	for _, p := range r.layout.params {
-		dev.Run(&bindings.Zero{T: p.Grad})
+	failed := func(err error) (loss, norm float64, _ error) {
+		return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
 	}
-	for _, b := range w.batches {
+	r.layout.begin(dev)
+	for i, b := range w.batches {
 		// A micro-batch without predicted tokens has no gradient, but still uses its
 		// random numbers.
-		if b.weight > 0 {
+		if b.weight > 0 && r.mine(i) {
 			random := bindings.Random{Train: !r.Args.withoutDropout(), Seed: r.Args.Seed, Step: r.at.MicroBatch}
-			if err := b.train(m, dev, w.scale(), random, r.layout.part); err != nil {
-				return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
+			if err := b.train(m, dev, w.scale(i), random, r.layout.part); err != nil {
+				return failed(err)
 			}
+			m.Gather(dev)
+			m.KeepStats(dev, i)
+			r.layout.add(dev)
 		}
 		r.at.MicroBatch++
 	}
-	m.Gather(dev)
+	if err := r.layout.end(dev, r.Group); err != nil {
+		return failed(r.named(err))
+	}
 	dev.Run(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
-	stats, err := r.read()
+	stats, err := r.stepStats(ctx, w)
 	if err != nil {
-		return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
+		return failed(err)
 	}
 	var clip [8]byte
 	if err := dev.Read(clip[:], r.layout.clip); err != nil {
-		return 0, 0, fmt.Errorf("step %d: %w", r.at.Step+1, err)
+		return failed(err)
 	}
 	norm = float64(math.Float32frombits(binary.LittleEndian.Uint32(clip[:])))
 	switch {
@@ -222,7 +245,7 @@ func (r *loop) follow(ctx context.Context, after due, row *Record) error {
 		r.at.EvaluationDue = true
 		best, err := r.evaluate(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
+			if r.canceled(ctx) {
 				return r.interrupted()
 			}
 			return r.failed(ctx, err)
@@ -236,7 +259,7 @@ func (r *loop) follow(ctx context.Context, after due, row *Record) error {
 			return err
 		}
 	}
-	if ctx.Err() != nil && !r.done() {
+	if r.canceled(ctx) && !r.done() {
 		return r.interrupted()
 	}
 	return nil

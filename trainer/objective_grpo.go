@@ -22,6 +22,9 @@ func checkGRPO(a *Args, refuse func(name string, value any, format string, args 
 	if a.NumGenerations < 2 {
 		refuse("num_generations", a.NumGenerations, "advantages compare completions of a prompt: it must be at least 2")
 	}
+	if a.World() > 1 {
+		refuse("world_size", a.WorldSize, "completions are sampled on one device: leave it out, and the `ranks`")
+	}
 	if a.GenerationBatchSize > 0 && a.StepsPerGeneration > 0 {
 		refuse("generation_batch_size", a.GenerationBatchSize, "`steps_per_generation` sets the same: give one of them")
 	}

@@ -81,6 +81,20 @@ func (r *loop) read() (stats, error) {
 	return s, nil
 }
 
+// addRow adds a row of nn.Model.Kept.
+func (s *stats) addRow(row []float32, compares bool) {
+	if !compares {
+		s.loss += float64(row[0])
+		return
+	}
+	s.loss += float64(row[bindings.StatLoss])
+	var more sums
+	for _, v := range row {
+		more = append(more, float64(v))
+	}
+	s.compared.add(more)
+}
+
 // A column is a number that rows have of comparisons.
 type column struct {
 	name  string

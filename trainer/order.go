@@ -20,7 +20,7 @@ type order struct {
 	strategy string
 	seed     uint64
 	lengths  []int // tokens of every record
-	group    int   // records in a window; megabatches are multiples of it
+	group    int   // records of one rank in a window; megabatches are multiples of it
 
 	global *torchrand.Generator // grouped only
 	draws  uint64               // 32-bit numbers drawn from global

@@ -34,6 +34,7 @@ type Begin struct {
 	Compute   string // the device's type of activations and operands, as torch names it
 	Recompute string
 	Part      int // of micro-batches, in tokens; 0: they are whole
+	Ranks     int // that train
 	Length    Length
 	Trainable int64         // trained parameters
 	Step      int           // steps done before; above 0 in a resumed run

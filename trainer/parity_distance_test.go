@@ -59,6 +59,12 @@ func apart(want, got float64) float64 {
 func (d distance) log(t *testing.T, limit parityLimit, path string, state *State) {
 	var want []Record
 	readJSON(t, path, &want)
+	d.records(t, limit, want, state)
+}
+
+// records compares rows.
+func (d distance) records(t *testing.T, limit parityLimit, want []Record, state *State) {
+	t.Helper()
 	require.Len(t, state.LogHistory, len(want), "rows of the log")
 	for i, w := range want {
 		g := state.LogHistory[i]

@@ -55,11 +55,11 @@ type layout struct {
 	*lora.Tuned
 	comparer *comparer  // nil: completions are not compared
 	policy   *nn.Policy // nil: they are not sampled
-	params   []bindings.Param
-	state    bindings.OptimizerState // of the optimizer
-	clip     bindings.Tensor         // GradNorm's Out
-	part     int                     // of micro-batches; see Fitting
-	tried    []Fitting               // before, that do not fit
+	gradients
+	state bindings.OptimizerState // of the optimizer
+	clip  bindings.Tensor         // GradNorm's Out
+	part  int                     // of micro-batches; see Fitting
+	tried []Fitting               // before, that do not fit
 }
 
 func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
@@ -68,6 +68,7 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if err != nil {
 		return nil, err
 	}
+	shapes.Window = a.window()
 	if err := tuned.Model.CheckShapes(shapes); err != nil {
 		return nil, err
 	}
@@ -82,6 +83,7 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err
 	}
+	l.gradients.layOut(tuned.Memory.Arena(bindings.Gradients), a.window())
 	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
 	tuned.Plan(profile, shapes)
 	return l, nil

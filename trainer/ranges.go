@@ -38,6 +38,7 @@ func (a *Args) Ranges() option.Ranges {
 	}
 	maps.Copy(ranges, a.PreferenceArgs.Ranges())
 	maps.Copy(ranges, a.GRPOArgs.Ranges())
+	maps.Copy(ranges, a.RankArgs.Ranges())
 	return ranges
 }
 

@@ -191,12 +191,18 @@ func (r *loop) precompute(ctx context.Context) error {
 	if r.reference.complete() {
 		return nil
 	}
-	file, err := r.openReference()
-	if err != nil {
-		return err
+	var file *referenceLog
+	if r.rank() == 0 {
+		var err error
+		if file, err = r.openReference(); err != nil {
+			return err
+		}
 	}
-	err = r.runPasses(ctx, file)
-	if err = errors.Join(err, file.close()); err != nil || r.resume == nil {
+	err := r.runPasses(ctx, file)
+	if file != nil {
+		err = errors.Join(err, file.close())
+	}
+	if err != nil || r.resume == nil {
 		return err
 	}
 	return r.restoreTensors()
@@ -211,20 +217,70 @@ func (r *loop) runPasses(ctx context.Context, file *referenceLog) error {
 		total += len(r.EvalSet)
 	}
 	for !r.reference.complete() {
-		if ctx.Err() != nil {
-			return errInterruptedEarly
+		stop := ctx.Err() != nil
+		if !stop {
+			r.outputs.Work(Work{What: computingReference, Done: int64(len(r.reference.train) + len(r.reference.eval)), Total: int64(total)})
 		}
-		p := r.reference.passes[r.reference.done]
-		r.outputs.Work(Work{What: computingReference, Done: int64(len(r.reference.train) + len(r.reference.eval)), Total: int64(total)})
-		values, err := r.referenceOf(p)
+		all, err := r.nextPasses(stop)
 		if err != nil {
 			return err
 		}
-		if err := file.add(values); err != nil {
+		for _, m := range all {
+			if m.Stop {
+				return errInterruptedEarly
+			}
+			if r.reference.complete() {
+				break
+			}
+			if file != nil {
+				if err := file.add(m.Values); err != nil {
+					return err
+				}
+			}
+			r.reference.put(r.Trainer, m.Values)
+		}
+	}
+	return nil
+}
+
+// A passMessage is what ranks tell each other of a pass.
+type passMessage struct {
+	Stop   bool      `json:"stop,omitempty"` // the rank was asked to stop, and computed nothing
+	Values []float32 `json:"values,omitempty"`
+}
+
+// nextPasses returns the log-probabilities of the next passes, of which each rank computes
+// one.
+func (r *loop) nextPasses(stop bool) ([]passMessage, error) {
+	mine := passMessage{Stop: stop}
+	if next := r.reference.done + r.rank(); !stop && next < len(r.reference.passes) {
+		var err error
+		if mine.Values, err = r.referenceOf(r.reference.passes[next]); err != nil {
+			return nil, err
+		}
+	}
+	return exchange(r.Trainer, mine)
+}
+
+// takeReference takes over the passes that the output folder's file has, which rank 0 reads.
+func (t *Trainer) takeReference() error {
+	if len(t.reference.passes) == 0 {
+		return nil
+	}
+	if t.rank() == 0 {
+		if err := t.readReference(); err != nil {
 			return err
 		}
-		r.reference.put(r.Trainer, values)
 	}
+	type message struct {
+		Done        int         `json:"done"`
+		Train, Eval [][]float32 `json:",omitempty"`
+	}
+	all, err := exchange(t, message{t.reference.done, t.reference.train, t.reference.eval})
+	if err != nil {
+		return err
+	}
+	t.reference.done, t.reference.train, t.reference.eval = all[0].Done, all[0].Train, all[0].Eval
 	return nil
 }
 

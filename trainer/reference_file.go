@@ -32,7 +32,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // adapter, the records, how they are computed, and the passes.
 func (t *Trainer) referenceKey() ([]byte, error) {
 	id := t.identity
-	id.DataSeed, id.Order, id.BatchSize, id.Accumulation, id.Optimizer = 0, "", 0, 0, ""
+	id.DataSeed, id.Order, id.BatchSize, id.Accumulation, id.World, id.DropLast, id.Optimizer = 0, "", 0, 0, 0, false, ""
 	h := sha256.New()
 	to := json.NewEncoder(h)
 	for _, v := range []any{id, hashExamples(t.EvalSet), t.Args.LDAlpha} {

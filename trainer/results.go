@@ -14,7 +14,7 @@ func (r *loop) finish() error {
 	took := r.seconds()
 	samples := float64(r.length.Records) * r.Args.Epochs
 	if r.Args.MaxSteps > 0 {
-		samples = float64(r.length.Steps * r.Args.BatchSize * r.Args.Accumulation)
+		samples = float64(r.length.Steps * r.Args.BatchSize * r.Args.window())
 	}
 	steps := float64(r.at.Step)
 	samples *= steps / float64(r.length.Steps) // fewer if stopped early

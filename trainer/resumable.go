@@ -12,7 +12,7 @@ import (
 	"qlora/option"
 )
 
-// findCheckpoint finds and verifies the checkpoint to resume from.
+// findCheckpoint finds, verifies and reads the checkpoint to resume from.
 func (t *Trainer) findCheckpoint() error {
 	if !t.Args.resumes() {
 		return nil
@@ -52,17 +52,26 @@ func (t *Trainer) findCheckpoint() error {
 	if err != nil {
 		return err
 	}
-	if err := t.identity.differs(p.Identity); err != nil {
-		return fmt.Errorf("the run cannot resume from %s: %w", dir, err)
-	}
-	if err := p.check(&t.length); err != nil {
-		return fmt.Errorf("the run cannot resume from %s: %w", dir, err)
-	}
 	if t.past, err = readState(filepath.Join(dir, stateFile)); err != nil {
 		return err
 	}
-	t.noteChanges(p.Settings)
 	t.resume, t.from = p, dir
+	return nil
+}
+
+// checkCheckpoint returns an error if the run cannot resume from the checkpoint found.
+func (t *Trainer) checkCheckpoint() error {
+	p := t.resume
+	if p == nil {
+		return nil
+	}
+	if err := t.identity.differs(p.Identity); err != nil {
+		return fmt.Errorf("the run cannot resume from %s: %w", t.from, err)
+	}
+	if err := p.check(&t.length); err != nil {
+		return fmt.Errorf("the run cannot resume from %s: %w", t.from, err)
+	}
+	t.noteChanges(p.Settings)
 	return nil
 }
 

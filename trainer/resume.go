@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // load allocates the memory and fills it: the base, the adapters and, in a resumed
@@ -11,7 +12,7 @@ import (
 func (r *loop) load() error {
 	values := r.Base.Values()
 	values.Seed, values.BaseLoaded, values.Initialized = r.Args.Seed, r.loading, r.initializing
-	if err := r.readReference(); err != nil {
+	if err := r.takeReference(); err != nil {
 		return err
 	}
 	// A reference that is not complete needs the model as the run begins.
@@ -24,7 +25,7 @@ func (r *loop) load() error {
 	}
 	if r.resume == nil {
 		r.at = progress{Version: progressVersion, Run: r.run, Identity: r.identity, Settings: r.settings(), Part: r.layout.part}
-		return r.Device.Sync()
+		return r.spread()
 	}
 	r.restorePosition()
 	if err := r.restoreRollout(); err != nil {
@@ -33,14 +34,15 @@ func (r *loop) load() error {
 	if r.reference.complete() {
 		return r.restoreTensors()
 	}
-	return r.Device.Sync()
+	return r.spread()
 }
 
 // restorePosition sets the run to the position of its checkpoint.
 func (r *loop) restorePosition() {
 	r.at = *r.resume
+	r.at.Compared = slices.Clone(r.at.Compared) // ranks of one process share the checkpoint
 	r.at.Settings, r.at.Part = r.settings(), r.layout.part
-	r.state.LogHistory = r.past.LogHistory
+	r.state.LogHistory = slices.Clip(r.past.LogHistory)
 	r.restoreBest()
 	for _, row := range r.past.LogHistory { // reduce_lr_on_plateau depends on them
 		if value := row.metric(r.Args.metric()); value != nil {
@@ -58,17 +60,28 @@ func (r *loop) restorePosition() {
 	r.checkpoint = r.from
 }
 
-// restoreTensors sets what is trained to what the checkpoint has.
+// restoreTensors sets what is trained to what the checkpoint has, which rank 0 reads.
 func (r *loop) restoreTensors() error {
-	if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
+	if r.rank() == 0 {
+		if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
+			return err
+		}
+	}
+	if err := r.spread(); err != nil {
 		return err
 	}
 	r.layout.Model.Derive(r.Device)
 	return r.Device.Sync()
 }
 
-// save writes a checkpoint of the current position, and deletes the oldest ones.
+// save writes a checkpoint of the current position, and deletes the oldest ones. Only rank
+// 0 writes.
 func (r *loop) save() error {
+	if r.rank() > 0 {
+		r.checkpoint = CheckpointDir(r.Args.OutputDir, r.at.Step)
+		r.nameBest()
+		return nil
+	}
 	own, err := ownCheckpoints(r.Args.OutputDir, r.run)
 	if err != nil {
 		return err

@@ -217,7 +217,7 @@ type pending struct {
 // sampledWindow returns the micro-batches of a step (counted from 0 in the epoch). It samples the
 // completions that they need, which depend on nothing that a step in between changes.
 func (r *loop) sampledWindow(ctx context.Context, step int) (window, error) {
-	var w window
+	w := window{weights: make([]int, 1)}
 	a := &r.Args
 	every, each := a.generateEvery(), a.stepsPerGeneration()
 	perEpoch := r.length.Batches / every
@@ -240,7 +240,7 @@ func (r *loop) sampledWindow(ctx context.Context, step int) (window, error) {
 		b := p.current.microBatch(a, k*a.BatchSize, (k+1)*a.BatchSize, p.current.average(each))
 		w.batches = append(w.batches, b)
 		w.tokens += b.Tokens()
-		w.weight += b.weight
+		w.weights[0] += b.weight
 	}
 	r.rollout = p.current
 	r.at.Sampled.join(p.row)
@@ -256,7 +256,7 @@ func (r *loop) window(ctx context.Context, step int) (window, error) {
 	if r.layout.policy != nil {
 		return r.sampledWindow(ctx, step)
 	}
-	return newWindow(r.layout.comparer, recordSet{r.TrainSet, r.reference.train}, r.epochOrder, r.Args.BatchSize, &r.length, step), nil
+	return newWindow(r.layout.comparer, &r.Args, recordSet{r.TrainSet, r.reference.train}, r.epochOrder, &r.length, step), nil
 }
 
 // holdsRollout reports whether the next micro-batch is of the rollout of the last one, so that a

@@ -78,13 +78,16 @@ func (s *Prompts) check(a *Args, c *nn.Config) error {
 	return nil
 }
 
-// sample completes every prompt. Decoding is greedy, so it consumes no random numbers.
+// sample completes the rank's prompts. Decoding is greedy, so it consumes no random numbers.
 func (r *loop) sample(ctx context.Context) ([]Sample, error) {
 	if r.Prompts == nil {
 		return nil, nil
 	}
 	var all []Sample
 	for i, p := range r.Prompts.List {
+		if !r.mine(i) {
+			continue
+		}
 		r.outputs.Work(Work{What: "generating samples", Done: int64(i), Total: int64(len(r.Prompts.List))})
 		var ids []int32
 		_, err := r.layout.Model.Generate(ctx, r.Device, p.IDs, r.Prompts.Tokens, nn.Sampling{}, r.Prompts.Stop, func(id int32) bool {

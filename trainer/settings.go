@@ -16,7 +16,8 @@ func (t *Trainer) settings() map[string]string {
 		"max_steps": fmt.Sprint(t.length.Steps), "weight_decay": fmt.Sprint(a.WeightDecay), "max_grad_norm": fmt.Sprint(a.MaxGradNorm),
 		"neftune_noise_alpha": fmt.Sprint(a.NoiseAlpha), "label_smoothing_factor": fmt.Sprint(a.LabelSmoothing),
 		"adam_beta1": fmt.Sprint(a.AdamBeta1), "adam_beta2": fmt.Sprint(a.AdamBeta2), "adam_epsilon": fmt.Sprint(a.AdamEpsilon),
-		"optim_args": a.OptimArgs, "loraplus_lr_ratio": fmt.Sprint(a.LoraPlusRatio),
+		"average_tokens_across_devices": fmt.Sprint(a.AverageTokens),
+		"optim_args":                    a.OptimArgs, "loraplus_lr_ratio": fmt.Sprint(a.LoraPlusRatio),
 	}
 	if a.objective().losses != nil {
 		for _, e := range append(a.PreferenceArgs.effects(), a.GRPOArgs.effects()...) {

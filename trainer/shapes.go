@@ -21,7 +21,7 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example, part int) 
 		for inEpoch := range min(l.StepsInEpoch, l.Steps-step) {
 			from, to := l.Window(inEpoch)
 			for i := from; i < to; i++ {
-				trained.add(train, order[i*a.BatchSize:min((i+1)*a.BatchSize, len(order))])
+				trained.add(train, indicesOf(order, i, a))
 			}
 			step++
 			if c.after(step).eval {

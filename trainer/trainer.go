@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"qlora/bindings"
+	"qlora/bindings/groups"
 	"qlora/checkpoint"
 	"qlora/nn"
 	"qlora/option"
@@ -23,7 +24,15 @@ type Run struct {
 	EvalSet  []dataset.Example
 	Device   bindings.Device
 
-	// MemoryLimit is the most bytes that the run may allocate on the device. 0: the
+	// Others are further devices of this process, of Device's kind, that share the run's
+	// work: each is a rank with a copy of the model. nil: Device trains alone.
+	Others []bindings.Device
+	// Group is this process among others that run the same program, which each have one
+	// Device: calls of New and Train are then made by all. nil: there are none. Rank 0 alone
+	// reads checkpoints and writes. Train leaves the group.
+	Group groups.Group
+
+	// MemoryLimit is the most bytes that the run may allocate on a device. 0: the
 	// machine's free memory if the device is the CPU, otherwise no limit.
 	MemoryLimit int64
 	// Files are written next to the results and into every checkpoint. nil: the base's
@@ -64,6 +73,9 @@ type Trainer struct {
 	past      *State // of the checkpoint
 	from      string // folder of the checkpoint
 
+	peers   []*Trainer // of Others
+	members []member   // the ranks of the group; nil: alone
+
 	run   string   // the run's name in the record of its folder
 	seen  []byte   // the record that New found in the output folder
 	aside bool     // move the output folder aside before the first step
@@ -73,34 +85,46 @@ type Trainer struct {
 // New plans a run and checks all of its input: the settings, the records, the
 // checkpoint to resume from, and that it fits the device. It writes nothing, and every
 // error is about the input.
-func New(r Run) (*Trainer, error) {
+func New(r Run) (_ *Trainer, err error) {
+	if r.Group != nil {
+		defer func() {
+			if err != nil { // the others wait
+				r.Group.Abort(err)
+			}
+		}()
+	}
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	a := &r.Args
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
 	if r.Files == nil {
-		var err error
 		if r.Files, err = r.sideFiles(); err != nil {
 			return nil, err
 		}
 	}
-	t := &Trainer{Run: r, limit: r.MemoryLimit, length: NewLength(a, len(r.TrainSet))}
-	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
-	if t.limit == 0 {
-		t.limit = deviceMemory(r.Device)
+	t := &Trainer{Run: r}
+	if err := t.start(); err != nil {
+		return nil, err
 	}
-	var err error
+	a := &t.Args
+	t.length = NewLength(a, len(r.TrainSet))
+	if t.length.Batches == 0 {
+		return nil, option.Errorf("dataloader_drop_last", true, "the %d records do not fill a micro-batch of every rank", len(r.TrainSet))
+	}
+	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
+	t.limit = t.memoryLimit()
 	if t.identity, err = newIdentity(a, r.Base, r.TrainSet, r.Device.Info()); err != nil {
 		return nil, err
 	}
-	if err := t.findCheckpoint(); err != nil {
+	if err := t.checkCheckpoint(); err != nil {
 		return nil, err
 	}
-	if err := t.checkFolder(); err != nil {
-		return nil, err
+	if t.rank() == 0 {
+		if err := t.checkFolder(); err != nil {
+			return nil, err
+		}
 	}
 	t.reference.passes = referencePasses(a, mostTokens(t.shapes(0).Train), r.TrainSet, r.EvalSet)
 	if t.layout, err = layOut(r.Base, a, t.shapes, r.Device, t.limit, t.resume.fitting()); err != nil {
@@ -108,25 +132,35 @@ func New(r Run) (*Trainer, error) {
 	}
 	t.noteParts()
 	a.loraPlus(t.layout.params)
+	t.noteAll()
+	if t.rank() == 0 {
+		if err := t.checkTensors(); err != nil {
+			return nil, err
+		}
+	}
+	if p := t.Plan(); !p.Fits {
+		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
+	}
+	if err := t.newPeers(); err != nil {
+		return nil, err
+	}
+	return t, t.agree()
+}
+
+// noteAll notes what a user may not expect of the settings.
+func (t *Trainer) noteAll() {
 	t.noteOptimizer()
 	t.noteTied()
 	t.noteStopping()
-	if a.SaveOnlyModel && a.SaveStrategy != StrategyNo {
+	if t.Args.SaveOnlyModel && t.Args.SaveStrategy != StrategyNo {
 		t.Note("`save_only_model`: no run can resume from the checkpoints of this one")
 	}
-	for _, note := range append(r.Base.Notes(r.Device.Info()), t.layout.Model.Notes()...) {
+	for _, note := range append(t.Base.Notes(t.Device.Info()), t.layout.Model.Notes()...) {
 		t.Note(note)
 	}
 	if a := t.layout.Adapters; a != nil && a.BiasNote() != "" {
 		t.Note(a.BiasNote())
 	}
-	if err := t.checkTensors(); err != nil {
-		return nil, err
-	}
-	if p := t.Plan(); !p.Fits {
-		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
-	}
-	return t, nil
 }
 
 // sideFiles returns the files of a run that names none.
@@ -207,6 +241,9 @@ func (r *Run) checkParts() error {
 	}
 	if r.Device == nil {
 		wrong = append(wrong, errors.New("the run has no device: cpu.New opens one"))
+	}
+	if slices.Contains(r.Others, nil) || len(r.Others) > 0 && r.Group != nil {
+		wrong = append(wrong, errors.New("one of the run's other devices is nil, or there are other processes besides"))
 	}
 	if slices.Contains(r.Outputs, nil) {
 		wrong = append(wrong, errors.New("one of the run's outputs is nil"))

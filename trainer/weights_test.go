@@ -49,12 +49,12 @@ func TestWeightsMultiply(t *testing.T) {
 			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Base.Weights, Seed: 1}))
 			defer l.Close()
 
-			var w window
+			w := window{weights: make([]int, 1)}
 			for i := range examples { // a micro-batch each
-				b := (*comparer)(nil).batch(recordSet{examples, nil}, []int{i})
-				w.batches, w.weight = append(w.batches, b), w.weight+b.weight
+				b := (*comparer)(nil).batch(recordSet{examples: examples}, []int{i})
+				w.batches, w.weights[0] = append(w.batches, b), w.weights[0]+b.weight
 			}
-			require.Equal(t, all.Predicted(), w.weight)
+			require.Equal(t, all.Predicted(), w.weights[0])
 			gradients := func(train func()) [][]float64 {
 				for _, p := range l.params {
 					r.Device.Run(&bindings.Zero{T: p.Grad})
@@ -79,7 +79,7 @@ func TestWeightsMultiply(t *testing.T) {
 			}
 			got := gradients(func() {
 				for _, b := range w.batches {
-					require.NoError(t, b.train(l.Model, r.Device, w.scale(), bindings.Random{}, 0))
+					require.NoError(t, b.train(l.Model, r.Device, w.scale(0), bindings.Random{}, 0))
 				}
 			})
 			gotLoss := loss()
@@ -99,7 +99,7 @@ func TestWeightsMultiply(t *testing.T) {
 				one := *all
 				one.Weights, one.Labels = nil, slices.Repeat([]int32{dataset.Ignored}, all.Tokens())
 				one.Labels[at] = label
-				factor := float64(all.Weights[at]) / float64(w.weight)
+				factor := float64(all.Weights[at]) / float64(w.weights[0])
 				own := gradients(func() { require.NoError(t, l.Model.Train(r.Device, &one, 1, bindings.Random{})) })
 				wantLoss += factor * loss()
 				for i := range want {

@@ -74,7 +74,7 @@ func Profile(opts Options) bindings.Profile {
 func newProfile(opts Options, chosen families) profile {
 	threads := opts.Threads
 	if threads <= 0 {
-		threads = defaultThreads()
+		threads = DefaultThreads()
 	}
 	return profile{
 		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute, FewRows: kernels.FewRows, EightBit: true},

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// defaultThreads returns how many threads a device of zero Options has: GOMAXPROCS, which
+// DefaultThreads returns how many threads a device of zero Options has: GOMAXPROCS, which
 // Go sets from the affinity mask and the control group's quota, but one if the quota is at
 // most one core. Go rounds that up to two, and two threads that share one core's time stand
 // still for half of it. A GOMAXPROCS of the environment is taken as it is.
-func defaultThreads() int {
+func DefaultThreads() int {
 	n := runtime.GOMAXPROCS(0)
 	if n > 1 && os.Getenv("GOMAXPROCS") == "" {
 		if cores := quota("/"); cores > 0 && cores <= 1 {

@@ -97,10 +97,13 @@ func Summary(b *trainer.Begin) []Setting {
 		add("label smoothing", "%v", a.LabelSmoothing)
 	}
 	batch := fmt.Sprintf("%d sequences", a.BatchSize)
-	if a.Accumulation > 1 {
-		batch += fmt.Sprintf(", %d micro-batches per step", a.Accumulation)
+	if n := a.Accumulation * a.World(); n > 1 {
+		batch += fmt.Sprintf(", %d micro-batches per step", n)
 	}
 	add("batch", "%s", batch)
+	if b.Ranks > 1 || a.World() > 1 {
+		add("ranks", "%d, of a world of %d", b.Ranks, a.World())
+	}
 	add("records", "%d", l.Records)
 	if a.EvalStrategy != trainer.StrategyNo {
 		add("evaluated", "%d records", b.EvalRecords)

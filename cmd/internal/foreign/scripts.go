@@ -55,7 +55,6 @@ var scripts = []options.Setting{
 	ignored("num_gpus", oneProcess, "1"),
 	ignored("num_processes", oneProcess, "1"),
 	ignored("num_machines", oneProcess, "1"),
-	ignored("world_size", oneProcess, "1"),
 	ignored("local_world_size", oneProcess, "1"),
 	ignored("nproc_per_node", oneProcess, "1"),
 }

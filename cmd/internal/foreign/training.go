@@ -5,8 +5,8 @@ import "qlora/cmd/internal/options"
 // Reasons that several rows share.
 const (
 	noWorkers    = "records are tokenized once, by all processors, and kept in memory"
-	oneProcess   = "a run is one process on one device"
-	oneDevice    = "a run is one process on one device; leave it out, and see with `qlora plan` what fits"
+	oneProcess   = "`device` cuda:0,1 and `ranks` say which devices share a run"
+	oneDevice    = "each device has a copy of the model; leave it out, and see with `qlora plan` what fits"
 	compiled     = "the kernels are compiled and fused already"
 	pushedOnce   = "`push_to_hub` pushes once, at the end of the run"
 	noTracker    = "no tracking service is told of the run"
@@ -34,7 +34,6 @@ var trainingArguments = []options.Setting{
 	setsFlag("use_cpu", "computes on the CPU", "device=cpu", ""),
 
 	refused("optim_target_modules", "GaLore and APOLLO are not supported; `target_modules` names the layers that get adapters"),
-	ignoredFlag("average_tokens_across_devices", oneProcess, "true"),
 	ignoredFlag("bf16_full_eval", sameForward, "false"),
 	ignoredFlag("fp16_full_eval", sameForward, "false"),
 	ignoredFlag("tf32", "products are computed in `bnb_4bit_compute_dtype`, float32 without rounding to TF32"),
@@ -80,7 +79,6 @@ var trainingArguments = []options.Setting{
 	ignored("accelerator_config", oneProcess),
 	refused("parallelism_config", oneDevice),
 
-	refusedFlag("dataloader_drop_last", "the last, smaller batch of an epoch is trained on too; leave it out"),
 	ignored("dataloader_num_workers", noWorkers, "0"),
 	ignoredFlag("dataloader_pin_memory", noWorkers, "true"),
 	ignoredFlag("dataloader_persistent_workers", noWorkers, "false"),
@@ -96,7 +94,6 @@ var trainingArguments = []options.Setting{
 	ignoredFlag("ddp_broadcast_buffers", oneProcess),
 	ignoredFlag("ddp_static_graph", oneProcess),
 	ignored("ddp_backend", oneProcess),
-	ignored("ddp_timeout", oneProcess, "1800"),
 	refused("fsdp", oneDevice, "false"),
 	ignored("fsdp_config", oneProcess),
 	refused("deepspeed", oneDevice),

@@ -3,7 +3,7 @@ package recipe
 const (
 	fused      = "the kernels are compiled and fused already"
 	ownData    = "records are tokenized once and kept in memory"
-	oneDevice  = "a run is one process on one device; with more, a step has as many times the records"
+	oneDevice  = "`device` cuda:0,1 and `ranks` say which devices share a run; with more, a step has as many times the records"
 	noTracking = "no tracking service is told of the run"
 	noRewards  = "reward models, and what they need, are not trained in this release"
 	textOnly   = "only text is read; the text part of the model is trained"

@@ -17,7 +17,7 @@ import (
 
 // machine has the options of the device of every verb that computes.
 type machine struct {
-	Device  string `option:"device" values:"auto,cpu,cuda,emu" help:"device to compute on: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or emu (the CUDA kernels on an emulator)"`
+	Device  string `option:"device" values:"auto,cpu,cuda,emu" help:"device to compute on: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or emu (the CUDA kernels on an emulator); train and plan also take several GPUs, cuda:0,1,…"`
 	Threads int    `option:"threads" help:"threads of the CPU; 0: what GOMAXPROCS, the affinity mask and the control group's quota allow"`
 }
 

@@ -64,7 +64,15 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 		return err
 	}
 	defer model.Close()
-	profile, free, err := o.machine.profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
+	machines, err := o.sharing.ranks(o.machine)
+	if err != nil {
+		return err
+	}
+	ranks := len(machines)
+	if o.run.WorldSize == 0 {
+		o.run.WorldSize = ranks
+	}
+	profile, free, err := machines[0].profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
 	if err != nil {
 		return err
 	}
@@ -86,6 +94,9 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 		p, err := trainer.PlanRun(model, args, train, eval, prompts, o.data.Records.MaxLength, profile, limit)
 		return p, exit.AsWrong(err)
 	}
+	if profile.Info().Name == "cpu" {
+		free /= int64(ranks) // which share the machine's memory
+	}
 	limit := own.limit(free)
 	plan, err := make(profile, o.run, limit)
 	if err != nil {
@@ -97,17 +108,23 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			Compute    string              `json:"compute"`
 			Recompute  string              `json:"recompute"`
 			Categories bindings.MemoryPlan `json:"categories"`
-			Peak       int64               `json:"peak_bytes"`
+			Peak       int64               `json:"peak_bytes"` // of each rank
+			Ranks      int                 `json:"ranks"`
+			World      int                 `json:"world_size"`
 			Part       int                 `json:"part_tokens,omitempty"`
 			Tried      []triedFitting      `json:"tried,omitempty"`
-		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), plan.Part, triedOf(plan)})
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.WorldSize, plan.Part, triedOf(plan)})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range plan.Tried {
 		fmt.Fprintf(c.out, "%v: needs %s and %s has %s\n", f, trainer.Bytes(f.Bytes), plan.Device.Name, trainer.Bytes(limit))
 	}
 	chosen := trainer.Fitting{Recompute: plan.Recompute, Part: plan.Part}
-	fmt.Fprintf(w, "%s on %s in %s, %v:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), chosen)
+	each := ""
+	if ranks > 1 {
+		each = fmt.Sprintf(", each of %d ranks", ranks)
+	}
+	fmt.Fprintf(w, "%s on %s in %s, %v%s:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), chosen, each)
 	for _, category := range bindings.Categories {
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
@@ -128,7 +145,7 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			return err
 		}
 		model.TrainTokens(o.fresh)
-		for _, profile := range []bindings.Profile{cpu.Profile(o.machine.cpu(bindings.F32)), cpu.Profile(o.machine.cpu(bindings.BF16)), cuda.Profile()} {
+		for _, profile := range []bindings.Profile{cpu.Profile(machines[0].cpu(bindings.F32)), cpu.Profile(machines[0].cpu(bindings.BF16)), cuda.Profile()} {
 			fmt.Fprintf(w, "%s\t%s\t%s", name, profile.Info().Name, torchName(profile.Info().Activation))
 			for _, policy := range []string{"none", "mlp", "layer"} {
 				args := o.run

@@ -106,21 +106,26 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
-	dev, err := c.device(o.machine, computeOf(o.quantize, o.run.ContinuedCompute()))
+	devices, err := c.devices(o.sharing, o.machine, computeOf(o.quantize, o.run.ContinuedCompute()))
 	if err != nil {
 		return err
 	}
-	defer closeDevice(dev)
-	info := dev.Info()
+	defer closeDevices(devices)
+	info := devices[0].Info()
 	c.noteCompute(o.quantize, info)
-	o.machine.Device = info.Name
+	if len(devices) == 1 {
+		o.machine.Device = info.Name
+	}
+	if o.run.WorldSize == 0 && o.run.Resume == "" { // a run that is resumed has the checkpoint's
+		o.run.WorldSize = len(devices)
+	}
 	o.quantize.SetCompute(info.Activation)
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
 		fmt.Sprintf("all options of this run, resolved; qlora %s, %s, %s/%s", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
-		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: dev,
+		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: devices[0], Others: devices[1:],
 		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Rollouts: rollouts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {

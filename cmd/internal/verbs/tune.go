@@ -17,6 +17,7 @@ type tuneOptions struct {
 	data     dataOptions
 	hub      hubOptions
 	machine  machine
+	sharing  sharing
 	run      trainer.Args
 	method   methodOptions
 	quantize quantize.Options
@@ -68,7 +69,7 @@ func (o *tuneOptions) register(set *options.Set, onlyData bool) {
 		title  string
 		target any
 	}{
-		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Watching", &o.watch}, {"Publishing", &o.publish}, {"Machine", &o.machine},
+		{"Run", &o.run}, {"Method", &o.method}, {"4-bit base", &o.quantize}, {"Adapters", &o.adapters}, {"Watching", &o.watch}, {"Publishing", &o.publish}, {"Machine", &o.machine}, {"Several devices", &o.sharing},
 	}
 	for _, r := range rest {
 		if onlyData {

@@ -1,0 +1,30 @@
+package trainer
+
+import (
+	"time"
+
+	"qlora/option"
+)
+
+// RankArgs are the settings of runs on several ranks. A rank is a device with a copy of the
+// model; see docs/distributed.md.
+type RankArgs struct {
+	WorldSize     int     `option:"world_size" unit:"ranks" help:"ranks that the run is divided into, whose micro-batches of a step are added up; 0: as many as there are, or of the run that is resumed. The result depends on this number and not on how many ranks there are, so one device can rehearse a run of many"`
+	AverageTokens bool    `option:"average_tokens_across_devices" help:"divide the losses of a step by the number of all its tokens; false: take the mean of the mean losses of the ranks"`
+	DropLast      bool    `option:"dataloader_drop_last" help:"leave out the records at the end of an epoch that do not fill a micro-batch of every rank"`
+	Timeout       float64 `option:"ddp_timeout" unit:"seconds" help:"how long a rank waits for the others before the run ends"`
+}
+
+// World returns the number of ranks that the run is divided into, 1 unless it is set.
+func (a *RankArgs) World() int { return max(1, a.WorldSize) }
+
+// window returns the number of micro-batches of a step.
+func (a *Args) window() int { return a.Accumulation * a.World() }
+
+// deadline returns ddp_timeout.
+func (a *RankArgs) deadline() time.Duration { return time.Duration(a.Timeout * float64(time.Second)) }
+
+// Ranges returns the intervals of the numeric settings.
+func (*RankArgs) Ranges() option.Ranges {
+	return option.Ranges{"world_size": option.From(0, 1<<20), "ddp_timeout": option.Above(0, 1e7)}
+}

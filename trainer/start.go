@@ -1,0 +1,135 @@
+package trainer
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"qlora/internal/version"
+	"qlora/option"
+)
+
+// A startMessage is what ranks tell each other first. Rank 0 alone reads the checkpoint, so
+// that the ranks need not share a disk.
+type startMessage struct {
+	Member member    `json:"member"`
+	World  int       `json:"world,omitempty"`
+	From   string    `json:"from,omitempty"`
+	Resume *progress `json:"resume,omitempty"`
+	Past   *State    `json:"past,omitempty"`
+}
+
+// ranks returns the number of ranks that train.
+func (t *Trainer) ranks() int {
+	if t.Group != nil {
+		return t.Group.Size()
+	}
+	return 1 + len(t.Others)
+}
+
+// start finds the checkpoint to resume from and the world of the run.
+func (t *Trainer) start() error {
+	mine := startMessage{Member: member{Device: t.Device.Info().Name}}
+	if t.Group != nil {
+		mine.Member.Host, _ = os.Hostname()
+	}
+	if t.rank() == 0 {
+		if err := t.findCheckpoint(); err != nil {
+			return err
+		}
+		mine.World, mine.From, mine.Resume, mine.Past = t.world(), t.from, t.resume, t.past
+	}
+	all, err := exchange(t, mine)
+	if err != nil {
+		return err
+	}
+	if t.Group != nil {
+		for _, m := range all {
+			t.members = append(t.members, m.Member)
+		}
+	}
+	first := all[0]
+	t.Args.WorldSize, t.from, t.resume, t.past = first.World, first.From, first.Resume, first.Past
+	if t.Args.objective().samples && t.ranks() > 1 {
+		return option.Errorf("ranks", t.ranks(), "with `objective` %s completions are sampled on one device: leave it out", t.Args.Objective)
+	}
+	if ranks, window := t.ranks(), t.Args.window(); ranks > window {
+		return option.Errorf("world_size", t.Args.WorldSize, "a step has %d micro-batches, too few for %d ranks: raise it or `gradient_accumulation_steps`", window, ranks)
+	}
+	return nil
+}
+
+// world returns the number of ranks that the run is divided into.
+func (t *Trainer) world() int {
+	switch {
+	case t.Args.WorldSize > 0:
+		return t.Args.WorldSize
+	case t.resume != nil:
+		return max(1, t.resume.Identity.World)
+	}
+	return t.ranks()
+}
+
+// memoryLimit returns the most bytes of the device that the run may allocate. Ranks on
+// one machine share its memory.
+func (t *Trainer) memoryLimit() int64 {
+	if t.MemoryLimit != 0 {
+		return t.MemoryLimit
+	}
+	limit, sharing := deviceMemory(t.Device), int64(1+len(t.Others))
+	if _, own := t.Device.(interface{ FreeMemory() int64 }); own {
+		return limit
+	}
+	for rank, m := range t.members {
+		if rank != t.rank() && m.Host == t.members[t.rank()].Host {
+			sharing++
+		}
+	}
+	return limit / sharing
+}
+
+// An agreement is what the ranks of a run must have in common.
+type agreement struct {
+	Build    string            `json:"build"`
+	Identity identity          `json:"identity"`
+	Settings map[string]string `json:"settings"`
+	Part     int               `json:"part,omitempty"` // of micro-batches; see Fitting
+}
+
+// agree returns an error that names the first rank with another build, other settings,
+// another base or other records.
+func (t *Trainer) agree() error {
+	if t.Group == nil {
+		return nil
+	}
+	all, err := exchange(t, agreement{version.String(), t.identity, t.runSettings(), t.layout.part})
+	if err != nil {
+		return err
+	}
+	for rank, other := range all {
+		if err := all[0].differs(other); err != nil {
+			return fmt.Errorf("rank %d (%s of %s) does not run what rank 0 runs: %w", rank, t.members[rank].Device, t.members[rank].Host, err)
+		}
+	}
+	return nil
+}
+
+func (want agreement) differs(made agreement) error {
+	if want.Build != made.Build {
+		return fmt.Errorf("it is build %s, rank 0 is build %s", made.Build, want.Build)
+	}
+	if err := want.Identity.differs(made.Identity); err != nil {
+		return err
+	}
+	if want.Part != made.Part {
+		return fmt.Errorf("it has room for parts of micro-batches of %d tokens, rank 0 for parts of %d (0: whole ones): leave out `auto_split`", made.Part, want.Part)
+	}
+	for _, name := range slices.Sorted(maps.Keys(want.Settings)) {
+		value := want.Settings[name]
+		if made.Settings[name] != value {
+			return fmt.Errorf("its `%s` is %s, rank 0's is %s", name, excerpt(made.Settings[name]), excerpt(value))
+		}
+	}
+	return nil
+}
