@@ -27,6 +27,7 @@ static int call_move(const qlora_api *t, qlora_context *c, void *to, const void 
 static int call_sync(const qlora_api *t, qlora_context *c) { return t->sync(c); }
 static int call_mark(const qlora_api *t, qlora_context *c, int which) { return t->mark(c, which); }
 static int call_elapsed(const qlora_api *t, qlora_context *c, float *ms) { return t->elapsed(c, ms); }
+static int call_stream(const qlora_api *t, qlora_context *c, void **s) { return t->stream(c, s); }
 static int call_extents(const qlora_api *t, qlora_context *c, const qlora_extent *list, int32_t n) { return t->extents(c, list, n); }
 static int call_schedule(const qlora_api *t, qlora_context *c, uint64_t seed) { return t->schedule(c, seed); }
 
@@ -276,6 +277,13 @@ func (c context) elapsed() (float64, error) {
 	ms := new(float)
 	err := c.failed("elapsed", C.call_elapsed(c.table, c.handle, ms))
 	return float64(*ms), err
+}
+
+// stream returns the stream and makes the device the calling thread's.
+func (c context) stream() (unsafe.Pointer, error) {
+	s := new(unsafe.Pointer)
+	err := c.failed("stream", C.call_stream(c.table, c.handle, s))
+	return *s, err
 }
 
 func (c context) schedule(seed uint64) error {

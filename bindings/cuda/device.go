@@ -44,6 +44,7 @@ type Device struct {
 	staging     staging
 	known       known
 	monitor     monitor
+	synced      func() error // see AfterSync
 }
 
 var _ bindings.Device = (*Device)(nil)
@@ -181,10 +182,22 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 	return d.context.read(dst, t.Address())
 }
 
+// Stream returns the stream of the device's work, a cudaStream_t, for a library that
+// enqueues work of its own, and makes the GPU the calling thread's: lock the thread before.
+// The emulator, which enqueues nothing, has none.
+func (d *Device) Stream() (unsafe.Pointer, error) { return d.context.stream() }
+
+// AfterSync sets what Sync asks after all enqueued work is done: whether the work of the
+// library that Stream was given to has failed.
+func (d *Device) AfterSync(failed func() error) { d.synced = failed }
+
 // Sync waits for all enqueued work and returns the first error since the last Sync.
 func (d *Device) Sync() error {
 	d.known.forget() // what failed is forgotten by the device, too
 	d.fail(d.context.sync())
+	if d.synced != nil {
+		d.fail(d.synced())
+	}
 	err := d.err
 	d.err = nil
 	return err

@@ -517,6 +517,9 @@ typedef struct {
   int (*sync)(qlora_context*);  // the first error since the last sync, kernels' errors included
   int (*mark)(qlora_context*, int which);               // records event 0 or 1
   int (*elapsed)(qlora_context*, float* milliseconds);  // from mark 0 to mark 1; waits
+  // The stream, a cudaStream_t, for libraries that enqueue work of their own, and makes the GPU the
+  // calling thread's. NULL on the emulator, where nothing is enqueued.
+  int (*stream)(qlora_context*, void** stream);
 
   // Emulator only (no effect on a GPU): the memory that kernels may access (count 0: all
   // allocations), and the order of blocks and threads: 0 ascending, 1 descending, others seed

@@ -19,6 +19,7 @@ int device_move(qlora_context*, void* dst, const void* src, int64_t bytes);
 int device_sync(qlora_context*);
 int device_mark(qlora_context*, int which);
 int device_elapsed(qlora_context*, float* milliseconds);
+int device_stream(qlora_context*, void** stream);
 int device_extents(qlora_context*, const qlora_extent* list, int32_t count);
 int device_schedule(qlora_context*, uint64_t seed);
 const qlora_kernel* kernel_number(int number);

@@ -219,6 +219,11 @@ int device_counts(qlora_context* c, int number, qlora_counts* counts) {
   return fail(c, QLORA_ERROR, "there is no kernel %d", number);
 }
 
+int device_stream(qlora_context*, void** stream) {
+  *stream = nullptr;
+  return QLORA_OK;
+}
+
 int device_extents(qlora_context* c, const qlora_extent* list, int32_t count) {
   std::vector<emu::Extent> extents;
   for (int32_t i = 0; i < count; i++) {

@@ -394,5 +394,11 @@ int device_counts(qlora_context* c, int number, qlora_counts* counts) {
   return fail(c, QLORA_ERROR, "there is no kernel %d", number);
 }
 
+int device_stream(qlora_context* c, void** stream) {
+  ENTER();
+  *stream = c->stream;
+  return QLORA_OK;
+}
+
 int device_extents(qlora_context*, const qlora_extent*, int32_t) { return QLORA_OK; }
 int device_schedule(qlora_context*, uint64_t) { return QLORA_OK; }

@@ -21,6 +21,7 @@ const qlora_api& table() {
       device_sync,
       device_mark,
       device_elapsed,
+      device_stream,
       device_extents,
       device_schedule,
       kernel_number,
