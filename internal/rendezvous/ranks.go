@@ -275,6 +275,8 @@ func (r *Ranks) end(err error) error {
 	r.mu.Lock()
 	sequence := r.sequence
 	r.mu.Unlock()
+	over, _ := json.Marshal(failure)
+	_ = r.asking.Set(ctx, r.overKey(), over)
 	for _, s := range []uint64{sequence, sequence + 1} {
 		// An error is no matter: the store has gone, and the others see that.
 		_ = r.asking.Set(ctx, r.key(s, -1), all)

@@ -27,7 +27,8 @@ const (
 // A message is what a rank says while others wait.
 type message struct {
 	Kind     kind
-	Sequence uint64          // the number of the sender's call
+	Sequence uint64          `json:",omitempty"` // the number of the sender's call; 0: it is in none
+	Waiting  uint64          `json:",omitempty"` // see Listen
 	Error    *groups.Failure `json:",omitempty"`
 }
 
@@ -42,6 +43,8 @@ const (
 // listen receives what other ranks have said. It returns the error that has ended the
 // group.
 func (g *Group) listen() error {
+	g.talking.Lock()
+	defer g.talking.Unlock()
 	for from := range g.Size() {
 		for from != g.Rank() {
 			m, there, err := g.receive(from)
@@ -53,7 +56,7 @@ func (g *Group) listen() error {
 			}
 			switch m.Kind {
 			case question:
-				g.say(from, message{Kind: answer, Sequence: g.sequence})
+				g.say(from, message{Kind: answer, Sequence: g.present.Load(), Waiting: g.waiting.Load()})
 			case answer:
 				g.heard[from] = m
 			case farewell:
@@ -144,26 +147,49 @@ func (g *Group) flush() {
 	}
 }
 
-// absent asks who is there and returns the error that names the others.
-func (g *Group) absent() error {
+// absent asks who is there and returns the error that names those whose answer is not that
+// they have come to the call, too.
+func (g *Group) absent(call string, has func(m message) bool) error {
 	for to := range g.Size() {
 		if to != g.Rank() {
-			g.say(to, message{Kind: question, Sequence: g.sequence})
+			g.say(to, message{Kind: question})
 		}
 	}
-	clear(g.heard)
-	for end := time.Now().Add(grace); time.Now().Before(end) && len(g.heard) < g.Size()-1; time.Sleep(listenEvery) {
+	for end := time.Now().Add(grace); time.Now().Before(end) && g.answers() < g.Size()-1; time.Sleep(listenEvery) {
 		if err := g.listen(); err != nil {
 			return err
 		}
 	}
-	e := &groups.AbsentError{Call: g.call, After: g.deadline}
+	g.talking.Lock()
+	defer g.talking.Unlock()
+	e := &groups.AbsentError{Call: call, After: g.deadline}
 	for rank := range g.Size() {
-		if m, ok := g.heard[rank]; rank != g.Rank() && (!ok || m.Sequence != g.sequence) {
+		if m, ok := g.heard[rank]; rank != g.Rank() && (!ok || !has(m)) {
 			e.Ranks = append(e.Ranks, rank)
 		}
 	}
 	return e
+}
+
+func (g *Group) answers() int {
+	g.talking.Lock()
+	defer g.talking.Unlock()
+	return len(g.heard)
+}
+
+// Listen returns the error that has ended the group, if another rank has told of one. An
+// engine that waits by other means calls it from time to time, with the number of the call
+// that it waits in, 0 if in none, which other ranks may ask for. It may be called from any
+// goroutine.
+func (g *Group) Listen(waiting uint64) error {
+	g.waiting.Store(waiting)
+	return g.listen()
+}
+
+// Absent ends the group because other ranks have not come to the call with a number, as
+// Listen has it, and returns the error that names them.
+func (g *Group) Absent(call string, number uint64) error {
+	return g.end(g.absent(call, func(m message) bool { return m.Waiting >= number }))
 }
 
 // end ends the group by an error of this rank, tells the others, and returns the error
@@ -174,7 +200,7 @@ func (g *Group) end(err error) error {
 	}
 	for to := range g.Size() {
 		if to != g.Rank() {
-			g.say(to, message{Kind: farewell, Sequence: g.sequence, Error: groups.Pack(err, g.Rank())})
+			g.say(to, message{Kind: farewell, Error: groups.Pack(err, g.Rank())})
 		}
 	}
 	g.flush()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -29,9 +30,13 @@ type Group struct {
 	world          *World
 	calls, control C.mpi_handle // communicators
 	deadline       time.Duration
-	sequence       uint64 // of calls
-	call           string // the present one
-	heard          map[int]message
+	sequence       uint64        // of calls
+	call           string        // the present one
+	present        atomic.Uint64 // sequence, while in a call
+	waiting        atomic.Uint64 // see Listen
+
+	talking sync.Mutex // for what other ranks say
+	heard   map[int]message
 
 	// MPI libraries remember memory that they have sent from, and watch what the program
 	// returns to the system; Go's heap is moved about behind their back.
@@ -64,6 +69,7 @@ func (g *Group) come(ctx context.Context, call string, number int) ([]int, error
 	}
 	g.sequence++
 	g.call = call
+	g.present.Store(g.sequence)
 	mine := g.buffer(0, headerBytes)
 	clear(mine)
 	binary.LittleEndian.PutUint64(mine, uint64(number))
@@ -115,6 +121,7 @@ func (g *Group) Sum(dev bindings.Device, t bindings.Tensor) error {
 	if err := groups.CheckSum(t); err != nil {
 		return err
 	}
+	defer g.present.Store(0)
 	if _, err := g.come(context.Background(), fmt.Sprintf("sum of %d numbers", t.Len()), 0); err != nil || g.Size() == 1 {
 		return err
 	}
@@ -138,6 +145,7 @@ func (g *Group) Gather(dev bindings.Device, all, part bindings.Tensor) error {
 	if err := groups.CheckGather(all, part, g.Size()); err != nil {
 		return err
 	}
+	defer g.present.Store(0)
 	if _, err := g.come(context.Background(), fmt.Sprintf("gather of %d bytes", part.Len()), 0); err != nil {
 		return err
 	}
@@ -168,6 +176,7 @@ func (g *Group) Broadcast(dev bindings.Device, t bindings.Tensor, from int) erro
 	if err := groups.CheckBroadcast(t, from, g.Size()); err != nil {
 		return err
 	}
+	defer g.present.Store(0)
 	if _, err := g.come(context.Background(), fmt.Sprintf("broadcast of %d bytes", t.Bytes()), 0); err != nil || g.Size() == 1 {
 		return err
 	}
@@ -213,6 +222,7 @@ const maxExchange = 1 << 30
 
 // Exchange pads what ranks give to the longest.
 func (g *Group) Exchange(ctx context.Context, mine []byte) ([][]byte, error) {
+	defer g.present.Store(0)
 	lengths, err := g.come(ctx, "exchange", len(mine))
 	if err != nil {
 		return nil, err
