@@ -44,6 +44,7 @@ type Device struct {
 	staging     staging
 	known       known
 	monitor     monitor
+	busID       string
 	synced      func() error // see AfterSync
 }
 
@@ -80,6 +81,7 @@ func (d *Device) prepare() error {
 		return err
 	}
 	d.info.Detail = p.String()
+	d.busID = p.busID
 	if !d.emulated {
 		d.monitor = watch(p.busID)
 	} else {
@@ -131,6 +133,10 @@ func (d *Device) FreeMemory() int64 {
 // usable returns how much of so many free bytes a plan may use: at least 1, since 0 is
 // unknown.
 func usable(free int64) int64 { return max(1, free-reserve) }
+
+// BusID returns the GPU's PCI bus id, which is the same for all processes; "" for the
+// emulator.
+func (d *Device) BusID() string { return d.busID }
 
 // Schedule sets the order in which the emulator runs blocks and threads: 0 ascending, 1
 // descending, other values are seeds of random orders. On a GPU it does nothing.

@@ -28,6 +28,8 @@ type Ranks struct {
 	waiting    *Store  // for what may take long
 	asking     *Store  // for the rest
 
+	closing  sync.Once
+
 	mu       sync.Mutex
 	sequence uint64
 	err      error // why the ranks have ended
@@ -310,13 +312,15 @@ func (r *Ranks) ended() error {
 func (r *Ranks) Abort(err error) { _ = r.end(groups.Aborted(err, r.rank)) }
 
 // Close waits for the other ranks and leaves them. After an error it leaves at once.
-func (r *Ranks) Close() error {
-	var err error
-	if r.ended() == nil {
-		_, err = r.exchange(context.Background(), closing, nil)
-		_ = r.endBy(errLeft)
-	}
-	return errors.Join(err, r.leave())
+func (r *Ranks) Close() (err error) {
+	r.closing.Do(func() {
+		if r.ended() == nil {
+			_, err = r.exchange(context.Background(), closing, nil)
+			_ = r.endBy(errLeft)
+		}
+		err = errors.Join(err, r.leave())
+	})
+	return err
 }
 
 var errLeft = errors.New("this rank has left the others")

@@ -20,6 +20,7 @@ const (
 	Failed      Code = 1   // an error while running
 	Wrong       Code = 2   // the command, the configuration or the input was wrong; nothing was written
 	Interrupted Code = 130 // SIGINT
+	Asked       Code = 138 // SIGUSR1
 	Terminated  Code = 143 // SIGTERM
 )
 
@@ -42,14 +43,51 @@ func Wrongf(format string, args ...any) error {
 	return AsWrong(fmt.Errorf(format, args...))
 }
 
+// An ending is an error with what has to happen at the end of the process.
+type ending struct {
+	error
+	quiet bool
+	then  func(Code)
+}
+
+func (e ending) Unwrap() error { return e.error }
+
+// Quiet marks an error that has been reported elsewhere: its message is not printed.
+func Quiet(err error) error { return ending{error: err, quiet: true} }
+
+// Then returns err with what ends the process after its message is printed.
+func Then(err error, end func(Code)) error { return ending{error: err, then: end} }
+
+// IsQuiet reports whether the message of err is not to be printed.
+func IsQuiet(err error) bool {
+	for e, ok := errors.AsType[ending](err); ok; e, ok = errors.AsType[ending](e.error) {
+		if e.quiet {
+			return true
+		}
+	}
+	return false
+}
+
+// End does what err says has to happen at the end of the process.
+func End(err error, code Code) {
+	for e, ok := errors.AsType[ending](err); ok; e, ok = errors.AsType[ending](e.error) {
+		if e.then != nil {
+			e.then(code)
+		}
+	}
+}
+
 // A Signal is the cause of a context that was canceled by a signal.
 type Signal struct{ os.Signal }
 
 func (s Signal) Error() string { return fmt.Sprintf("stopped by a signal: %v", s.Signal) }
 
 func (s Signal) code() Code {
-	if s.Signal == syscall.SIGTERM {
+	switch s.Signal {
+	case syscall.SIGTERM:
 		return Terminated
+	case syscall.SIGUSR1:
+		return Asked
 	}
 	return Interrupted
 }
@@ -74,19 +112,20 @@ func CodeOf(ctx context.Context, err error) Code {
 	return Failed
 }
 
-// OnSignal returns a context that SIGINT or SIGTERM cancels, with a Signal as its
-// cause, so that the command can save its state. A second signal ends the process at
+// OnSignal returns a context that SIGINT, SIGTERM or SIGUSR1 cancels, with a Signal as its
+// cause, so that the command can save its state. SIGUSR1 is what launchers of several
+// processes pass on; it may come again. A second one of the others ends the process at
 // once. stop restores the default handling of the signals.
 func OnSignal(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
 	ended := make(chan struct{})
 	go func() {
 		for first := true; ; first = false {
 			select {
 			case s := <-signals:
-				if !first {
+				if !first && s != syscall.SIGUSR1 {
 					os.Exit(int(Signal{s}.code()))
 				}
 				cancel(Signal{s})

@@ -40,11 +40,12 @@ func Main(root *cobra.Command, args []string) exit.Code {
 		err = exit.AsWrong(damaged)
 	}
 	code := exit.CodeOf(ctx, err)
-	if err != nil {
+	if err != nil && !exit.IsQuiet(err) {
 		for line := range strings.SplitSeq(dashed(sentence(err)), "\n") { // one for each of several errors
 			fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), line)
 		}
 	}
+	exit.End(err, code)
 	return code
 }
 

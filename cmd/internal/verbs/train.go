@@ -37,6 +37,18 @@ func (o *tuneOptions) set() *options.Set {
 }
 
 func (o *tuneOptions) train(c *call) error {
+	ranks, err := o.join(c)
+	if err == nil {
+		err = o.trainAs(c, ranks)
+	}
+	if ranks == nil {
+		return err
+	}
+	return ranks.end(err)
+}
+
+// trainAs trains as one of the ranks. Rank 0 writes and shows the run.
+func (o *tuneOptions) trainAs(c *call, ranks *launched) error {
 	o.objective(c)
 	if err := o.describe(c); err != nil {
 		return err
@@ -50,19 +62,27 @@ func (o *tuneOptions) train(c *call) error {
 	if len(o.data.Dataset) == 0 {
 		return exit.Wrongf("--dataset is missing: name the files to train on")
 	}
+	if !ranks.first() { // rank 0 does
+		o.publish = publishOptions{}
+	}
 	uploader, repo, err := o.target(c)
 	if err != nil {
 		return err
 	}
 	cache := o.cache()
-	outputs := append(report.Files(&o.run), report.NewConsole(c.err), &cacheOutput{cache: cache, note: c.note})
-	page, err := o.page(c)
-	if err != nil {
-		return err
+	var outputs []trainer.Output
+	if ranks.first() {
+		outputs = append(report.Files(&o.run), report.NewConsole(c.err), &cacheOutput{cache: cache, note: c.note})
 	}
-	if page != nil {
-		defer page.Close()
-		outputs = append(outputs, page)
+	if ranks.first() {
+		page, err := o.page(c)
+		if err != nil {
+			return err
+		}
+		if page != nil {
+			defer page.Close()
+			outputs = append(outputs, page)
+		}
 	}
 	model, err := o.model(c, false)
 	if err != nil {
@@ -106,7 +126,7 @@ func (o *tuneOptions) train(c *call) error {
 	if files, err = model.WithEnds(files, ends, train.Examples); err != nil {
 		return exit.AsWrong(err)
 	}
-	devices, err := c.devices(o.sharing, o.machine, computeOf(o.quantize, o.run.ContinuedCompute()))
+	devices, err := ranks.devices(c, o, computeOf(o.quantize, o.run.ContinuedCompute()))
 	if err != nil {
 		return err
 	}
@@ -117,7 +137,7 @@ func (o *tuneOptions) train(c *call) error {
 		o.machine.Device = info.Name
 	}
 	if o.run.WorldSize == 0 && o.run.Resume == "" { // a run that is resumed has the checkpoint's
-		o.run.WorldSize = len(devices)
+		o.run.WorldSize = max(len(devices), ranks.size())
 	}
 	o.quantize.SetCompute(info.Activation)
 	files = append(files, trainer.File{Name: "run.yaml", Data: c.set.YAML(
@@ -125,7 +145,7 @@ func (o *tuneOptions) train(c *call) error {
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
-		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: devices[0], Others: devices[1:],
+		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: devices[0], Others: devices[1:], Group: ranks.group,
 		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Rollouts: rollouts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {

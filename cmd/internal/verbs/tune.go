@@ -6,6 +6,7 @@ import (
 	"qlora/cmd/internal/options"
 	"qlora/cmd/internal/recipe"
 	"qlora/hub"
+	"qlora/internal/launch"
 	"qlora/lora"
 	"qlora/nn/quantize"
 	"qlora/trainer"
@@ -53,6 +54,7 @@ func newTuneOptions() *tuneOptions {
 	return &tuneOptions{
 		data:     dataOptions{Cache: true, Records: dataset.DefaultOptions()},
 		machine:  machine{Device: "auto"},
+		sharing:  sharing{Distributed: string(launch.Auto)},
 		run:      trainer.DefaultArgs(),
 		method:   methodOptions{Method: methodQLoRA},
 		quantize: quantize.DefaultOptions(),
