@@ -92,10 +92,7 @@ func (l Launch) Choose(asked Engine) (Engine, error) {
 		if l.Engine == None {
 			return "", fmt.Errorf("--distributed nccl: nothing says how many ranks there are; start the program with torchrun, srun or mpirun, or name the GPUs of one machine: --device cuda:0,1")
 		}
-	case None:
-		if l.Size > 1 && l.Rank > 0 {
-			return "", fmt.Errorf("--distributed none: %s started %d processes, which would all write the same output folder; start one", l.By, l.Size)
-		}
+	case None: // each process is a run of its own
 	default:
 		return "", fmt.Errorf("--distributed %s: it is auto, mpi, nccl or none", asked)
 	}

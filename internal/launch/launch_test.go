@@ -131,7 +131,7 @@ func TestChoose(t *testing.T) {
 		{"MPI without a launcher", environment{}, launch.MPI, launch.MPI, ""},
 		{"MPI under torchrun", torchrun, launch.MPI, "", "torchrun starts no MPI"},
 		{"NCCL alone", environment{}, launch.NCCL, "", "nothing says how many ranks"},
-		{"none under mpirun", openMPI, launch.None, "", "mpirun of Open MPI started 4 processes"},
+		{"none under mpirun", openMPI, launch.None, launch.None, ""},
 		{"another", environment{}, "gloo", "", "it is auto, mpi, nccl or none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

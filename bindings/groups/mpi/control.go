@@ -45,6 +45,9 @@ const (
 func (g *Group) listen() error {
 	g.talking.Lock()
 	defer g.talking.Unlock()
+	if err := g.ended(); err != nil {
+		return err
+	}
 	for from := range g.Size() {
 		for from != g.Rank() {
 			m, there, err := g.receive(from)

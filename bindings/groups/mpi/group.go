@@ -265,6 +265,8 @@ func (g *Group) Close() error {
 	if _, err := g.come(context.Background(), closing, 0); err != nil {
 		return err
 	}
+	g.talking.Lock()
+	defer g.talking.Unlock()
 	_ = g.endBy(errClosed)
 	w := g.world
 	w.mu.Lock()

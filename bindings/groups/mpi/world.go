@@ -106,7 +106,7 @@ func (w *World) version() string {
 	}
 	first, _, _ := strings.Cut(string(text[:*n]), "\n")
 	first, _, _ = strings.Cut(first, ",")
-	return strings.Join(strings.Fields(strings.Trim(first, "\x00")), " ")
+	return strings.Join(strings.Fields(strings.Replace(strings.Trim(first, "\x00"), "Version:", "", 1)), " ")
 }
 
 // maxText holds MPI_MAX_LIBRARY_VERSION_STRING and MPI_MAX_ERROR_STRING of every library.

@@ -299,7 +299,12 @@ func (l *launched) end(err error) error {
 	if l.world == nil {
 		return err
 	}
-	return exit.Then(err, func(code exit.Code) { l.world.Abort(int(code)) })
+	return exit.Then(err, func(code exit.Code) {
+		if told { // the one that tells ends this process, too
+			time.Sleep(4 * patience)
+		}
+		l.world.Abort(int(code))
+	})
 }
 
 // told reports whether another rank says what has happened.

@@ -14,7 +14,7 @@ import (
 // sharing has the options of a run on several devices.
 type sharing struct {
 	Ranks       int    `option:"ranks" help:"devices that share the run's micro-batches, each with a copy of the model: with device cuda the first so many GPUs, with cpu or emu so many of these, which share the threads; 0: those that device names"`
-	Distributed string `option:"distributed" values:"auto,mpi,nccl,none" help:"what connects the processes that mpirun, srun or torchrun starts: auto (what the launcher can start: MPI, or NCCL for GPUs), mpi, nccl, or none for one process that ignores its launcher"`
+	Distributed string `option:"distributed" values:"auto,mpi,nccl,none" help:"what connects the processes that mpirun, srun or torchrun starts: auto (what the launcher can start: MPI, or NCCL for GPUs), mpi, nccl, or none: each process is a run of its own"`
 }
 
 // Ranges returns the intervals of the options.

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings/cuda/cudatest"
+	"qlora/bindings/groups/mpi/mpitest"
+	"qlora/bindings/groups/nccl/nccltest"
+)
+
+// A rankRun is a run whose micro-batches are shared out among six ranks or fewer.
+type rankRun struct{ model, records string }
+
+func newRankRun(t *testing.T) rankRun { return rankRun{writeModel(t), writeRecords(t, 41, 8)} }
+
+func (r rankRun) args(out string, more ...string) []string {
+	return append([]string{
+		"train", "--model", r.model, "--dataset", r.records, "--output_dir", out, "--lora_r", "4", "--lora_dropout", "0.1", "--learning_rate", "1e-2",
+		"--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1", "--world_size", "6", "--max_steps", "40", "--logging_steps", "1",
+		"--save_steps", "4", "--dataset_cache=false", "--report_to", "none", "--resume_from_checkpoint",
+	}, more...)
+}
+
+// whole runs alone and returns the tensors of the result.
+func (r rankRun) whole(t *testing.T, more ...string) map[string][]byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "whole")
+	code, _, stderr := run(t, r.args(out, more...)...)
+	require.Zero(t, code, stderr)
+	return outcome(t, out).files
+}
+
+// under returns the command that starts this program as ranks of an MPI.
+func under(stack mpitest.Stack, ranks int, args ...string) *exec.Cmd {
+	cmd := stack.Command(ranks, os.Args[0], args...)
+	cmd.Env = append(cmd.Env, asProgram+"=1", "QLORA_CPU_KERNELS=gonum")
+	return cmd
+}
+
+// TestRanksOfMPI trains on ranks of each MPI and compares the bytes with those of a run
+// alone. It also stops runs, and goes on with another number of ranks.
+func TestRanksOfMPI(t *testing.T) {
+	stacks := mpitest.Stacks(t)
+	r := newRankRun(t)
+	want := r.whole(t)
+	same := func(t *testing.T, out string) {
+		t.Helper()
+		got := outcome(t, out).files
+		for name, content := range want {
+			assert.True(t, bytes.Equal(content, got[name]), "%s differs from that of a run on one rank", name)
+		}
+	}
+	for i, stack := range stacks[:2] {
+		t.Run(stack.Name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			output, err := mpitest.Run(t, under(stack, 2+i, r.args(out)...))
+			require.NoError(t, err, output)
+			require.Contains(t, output, strconv.Itoa(2+i)+" ranks on ")
+			require.Equal(t, 1, strings.Count(output, "step 40/40"), "one rank shows the run:\n%s", output)
+			same(t, out)
+		})
+	}
+	t.Run("killed", func(t *testing.T) {
+		out := filepath.Join(t.TempDir(), "out")
+		for i, stack := range []mpitest.Stack{stacks[0], stacks[1]} {
+			cmd := under(stack, 3-i, r.args(out)...)
+			output, err := stoppedAt(t, cmd, filepath.Join(out, "checkpoint-"+strconv.Itoa(4+4*i)), func() { killRank(t, cmd) })
+			require.Error(t, err, output)
+			requireCheckpointsWhole(t, out)
+			removeAfter(t, out, 4+4*i)
+		}
+		code, _, stderr := run(t, r.args(out)...)
+		require.Zero(t, code, stderr)
+		require.Contains(t, stderr, "resuming from "+filepath.Join(out, "checkpoint-8"))
+		same(t, out)
+	})
+	t.Run("asked to stop", func(t *testing.T) {
+		out := filepath.Join(t.TempDir(), "out")
+		cmd := under(stacks[1], 2, r.args(out)...)
+		output, err := stoppedAt(t, cmd, filepath.Join(out, "checkpoint-4"), func() { require.NoError(t, cmd.Process.Signal(syscall.SIGUSR1)) })
+		require.Error(t, err)
+		require.Contains(t, output, "was interrupted after a checkpoint was saved: --resume_from_checkpoint continues it")
+		requireCheckpointsWhole(t, out)
+	})
+}
+
+// stoppedAt runs a command and stops it as soon as a file is there.
+func stoppedAt(t *testing.T, cmd *exec.Cmd, path string, stop func()) (output string, err error) {
+	t.Helper()
+	ended := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(2 * time.Millisecond):
+				if _, err := os.Stat(path); err == nil {
+					stop()
+					return
+				}
+			}
+		}
+	}()
+	output, err = mpitest.Run(t, cmd)
+	close(ended)
+	<-stopped
+	return output, err
+}
+
+// killRank kills a rank of a command: a process below mpirun that runs this program.
+func killRank(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	self, err := os.Readlink("/proc/self/exe")
+	require.NoError(t, err)
+	stats, err := filepath.Glob("/proc/[0-9]*/exe")
+	require.NoError(t, err)
+	for _, path := range stats {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		exe, linkErr := os.Readlink(path)
+		if err != nil || linkErr != nil || exe != self || pid == os.Getpid() {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		if err == nil && strings.Contains(string(line), cmd.Args[len(cmd.Args)-1]) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			return
+		}
+	}
+	t.Error("no rank was found")
+}
+
+// removeAfter removes the checkpoints after a step, which a run that is killed a little
+// later has.
+func removeAfter(t *testing.T, out string, step int) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(out, "checkpoint-*"))
+	require.NoError(t, err)
+	for _, path := range all {
+		_, number, _ := strings.Cut(filepath.Base(path), "-")
+		if n, err := strconv.Atoi(number); err == nil && n > step {
+			require.NoError(t, os.RemoveAll(path))
+		}
+	}
+}
+
+// TestRanksThatDiffer starts ranks that do not run the same, and ranks that do not come.
+func TestRanksThatDiffer(t *testing.T) {
+	stacks := mpitest.Stacks(t)
+	r := newRankRun(t)
+	out := filepath.Join(t.TempDir(), "out")
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	mixed := stacks[1]
+	mixed.Library = stacks[0].Library
+	other := r
+	other.records = writeRecords(t, 40, 8)
+	for _, c := range []struct {
+		name string
+		cmd  *exec.Cmd
+		want string
+	}{
+		{"other records", colon(under(stacks[1], 1, r.args(out)...), other.args(out)), "rank 1 (cpu of " + host + ") does not run what rank 0 runs: it was made from other records"},
+		{"other settings", colon(under(stacks[1], 1, r.args(out)...), r.args(out, "--learning_rate", "1e-3")), "rank 1 (cpu of " + host + ") does not run what rank 0 runs"},
+		{"mixed stacks", under(mixed, 2, r.args(out)...), "qlora: mpirun of MPICH started 2 ranks, but Open MPI"},
+		{"a list of devices", under(stacks[1], 2, r.args(out, "--device", "cuda:0,1")...), "mpirun of MPICH starts the ranks, one device each"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			output, err := mpitest.Run(t, c.cmd)
+			require.Error(t, err, output)
+			require.Contains(t, output, c.want)
+			require.NoDirExists(t, out)
+		})
+	}
+}
+
+// colon adds a further rank with other arguments.
+func colon(cmd *exec.Cmd, args []string) *exec.Cmd {
+	cmd.Args = append(cmd.Args, ":", "-n", "1", os.Args[0])
+	cmd.Args = append(cmd.Args, args...)
+	return cmd
+}
+
+// TestRanksOfNCCL trains on emulators that are connected by NCCL's emulation, started as
+// torchrun starts them.
+func TestRanksOfNCCL(t *testing.T) {
+	cudatest.Emulator(t)
+	library, err := nccltest.Build(t.TempDir())
+	require.NoError(t, err)
+	r := newRankRun(t)
+	few := []string{"--device", "emu", "--max_steps", "2", "--world_size", "2", "--save_steps", "2"}
+	want := r.whole(t, few...)
+	out, address := filepath.Join(t.TempDir(), "out"), freePort(t)
+	codes, outputs := make(chan int, 2), make(chan string, 2)
+	for rank := range 2 {
+		cmd := program(r.args(out, few...)...)
+		cmd.Env = append(cmd.Env, "QLORA_NCCL_LIBRARY="+library, "RANK="+strconv.Itoa(rank), "WORLD_SIZE=2", "LOCAL_RANK="+strconv.Itoa(rank), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+address)
+		go func() {
+			output, _ := cmd.CombinedOutput()
+			outputs <- string(output)
+			codes <- cmd.ProcessState.ExitCode()
+		}()
+	}
+	text := <-outputs + <-outputs
+	require.Zero(t, <-codes+<-codes, text)
+	require.Contains(t, text, "GPUs are connected by NCCL 2.27.7 ("+library+")")
+	got := outcome(t, out).files
+	for name, content := range want {
+		assert.True(t, bytes.Equal(content, got[name]), "%s differs from that of a run on one rank", name)
+	}
+}
+
+// freePort returns a port that nobody listens at.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	return port
+}
