@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // LibraryVariable names the variable of the environment with the path of the library.
@@ -99,7 +98,7 @@ func find(openMPI bool) (*library, Description, error) {
 			d.Looked = append(d.Looked, path+": in use")
 			return lib, d, nil
 		}
-		d.Looked = append(d.Looked, strings.TrimPrefix(err.Error(), path+": "))
+		d.Looked = append(d.Looked, path+": "+err.Error())
 	}
 	return nil, d, ErrNoLibrary
 }

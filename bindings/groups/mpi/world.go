@@ -46,9 +46,9 @@ func load(path string) (*library, error) {
 		return l, nil
 	}
 	if l.table.library == nil {
-		return nil, errors.New(C.GoString(wrong))
+		return nil, errors.New(strings.TrimPrefix(C.GoString(wrong), path+": "))
 	}
-	return nil, fmt.Errorf("%s: it lacks %s", path, C.GoString(wrong))
+	return nil, fmt.Errorf("it lacks %s", C.GoString(wrong))
 }
 
 // abi names the library's ABI.

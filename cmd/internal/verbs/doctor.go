@@ -3,6 +3,7 @@ package verbs
 import (
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -42,6 +43,8 @@ func Doctor() *cobra.Command {
 		}
 		defer closeDevice(auto)
 		fmt.Fprintf(w, "--device auto\tuses %s%s\n", auto.Info().Name, idle)
+		describeLaunch(w, os.Getenv)
+		describeShared(w, "/dev/shm")
 		return w.Flush()
 	})
 }

@@ -300,7 +300,10 @@ func (l *launched) end(err error) error {
 		return err
 	}
 	return exit.Then(err, func(code exit.Code) {
-		if told { // the one that tells ends this process, too
+		// Launchers lose what they have not read yet when they end the ranks. A rank that has
+		// nothing to tell leaves that to the one that tells.
+		time.Sleep(patience / 2)
+		if told {
 			time.Sleep(4 * patience)
 		}
 		l.world.Abort(int(code))

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -73,6 +74,8 @@ func Run(t testing.TB, cmd *exec.Cmd) (output string, err error) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	before := shared()
+	defer sweep(before)
 	// A rank that outlives mpirun keeps the pipe open.
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -86,4 +89,33 @@ func Run(t testing.TB, cmd *exec.Cmd) (output string, err error) {
 		t.Errorf("%v did not end within %v", cmd.Args, limit)
 	}
 	return out.String(), err
+}
+
+// shared returns the files of MPI in shared memory.
+func shared() map[string]bool {
+	files := map[string]bool{}
+	for _, pattern := range []string{"/dev/shm/mpich_shm_*", "/dev/shm/sm_segment.*"} {
+		found, _ := filepath.Glob(pattern) // the patterns are well formed
+		for _, path := range found {
+			files[path] = true
+		}
+	}
+	return files
+}
+
+// sweep removes the files of MPI that were not there before and that no process uses:
+// killed ranks leave them.
+func sweep(before map[string]bool) {
+	var used strings.Builder
+	maps, _ := filepath.Glob("/proc/[0-9]*/maps")
+	for _, path := range maps {
+		if text, err := os.ReadFile(path); err == nil && bytes.Contains(text, []byte("/dev/shm/")) {
+			used.Write(text)
+		}
+	}
+	for path := range shared() {
+		if !before[path] && !strings.Contains(used.String(), path) {
+			_ = os.Remove(path)
+		}
+	}
 }
