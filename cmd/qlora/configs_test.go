@@ -1,7 +1,11 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,6 +39,27 @@ func TestConfigShapes(t *testing.T) {
 			require.Equal(t, 0, code, stderr)
 			require.Contains(t, stdout, "weights_4bit")
 		})
+	}
+}
+
+// TestLaunchers checks that the options in the files for launchers exist.
+func TestLaunchers(t *testing.T) {
+	files, err := filepath.Glob("../../configs/launchers/*")
+	require.NoError(t, err)
+	require.Len(t, files, 6)
+	_, help, _ := run(t, "train", "--help")
+	option := regexp.MustCompile(`--[a-z]+_[a-z_]+`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Contains(t, string(text), "qlora", file)
+		for _, name := range option.FindAllString(string(text), -1) {
+			require.Contains(t, help, name, file)
+		}
+		if strings.HasSuffix(file, ".sh") {
+			output, err := exec.Command("bash", "-n", file).CombinedOutput()
+			require.NoError(t, err, "%s: %s", file, output)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -194,8 +195,8 @@ func colon(cmd *exec.Cmd, args []string) *exec.Cmd {
 	return cmd
 }
 
-// TestRanksOfNCCL trains on emulators that are connected by NCCL's emulation, started as
-// torchrun starts them.
+// TestRanksOfNCCL trains on emulators that are connected by NCCL's emulation, started by
+// the script for hosts without a launcher.
 func TestRanksOfNCCL(t *testing.T) {
 	cudatest.Emulator(t)
 	library, err := nccltest.Build(t.TempDir())
@@ -203,20 +204,13 @@ func TestRanksOfNCCL(t *testing.T) {
 	r := newRankRun(t)
 	few := []string{"--device", "emu", "--max_steps", "2", "--world_size", "2", "--save_steps", "2"}
 	want := r.whole(t, few...)
-	out, address := filepath.Join(t.TempDir(), "out"), freePort(t)
-	codes, outputs := make(chan int, 2), make(chan string, 2)
-	for rank := range 2 {
-		cmd := program(r.args(out, few...)...)
-		cmd.Env = append(cmd.Env, "QLORA_NCCL_LIBRARY="+library, "RANK="+strconv.Itoa(rank), "WORLD_SIZE=2", "LOCAL_RANK="+strconv.Itoa(rank), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+address)
-		go func() {
-			output, _ := cmd.CombinedOutput()
-			outputs <- string(output)
-			codes <- cmd.ProcessState.ExitCode()
-		}()
-	}
-	text := <-outputs + <-outputs
-	require.Zero(t, <-codes+<-codes, text)
-	require.Contains(t, text, "GPUs are connected by NCCL 2.27.7 ("+library+")")
+	out := filepath.Join(t.TempDir(), "out")
+	started := program(r.args(out, few...)...)
+	cmd := exec.Command("../../configs/launchers/ranks.sh", slices.Concat([]string{"1", "0", "2", "127.0.0.1"}, started.Args)...)
+	cmd.Env = append(started.Env, "QLORA_NCCL_LIBRARY="+library, "MASTER_PORT="+freePort(t))
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
+	require.Contains(t, string(output), "GPUs are connected by NCCL 2.27.7 ("+library+")")
 	got := outcome(t, out).files
 	for name, content := range want {
 		assert.True(t, bytes.Equal(content, got[name]), "%s differs from that of a run on one rank", name)
