@@ -85,7 +85,7 @@ func TestEveryGPU(t *testing.T) {
 		for m := range shapes {
 			for _, recompute := range []string{"none", "mlp", "layer"} {
 				var out strings.Builder
-				err := run([]string{"-gpu", g, "-model", m, "-recompute", recompute, "-resources", "../../cuda/resources.tsv"}, &out)
+				err := run([]string{"-gpu", g, "-model", m, "-recompute", recompute, "-resources", "before.tsv"}, &out)
 				if err != nil || !strings.HasPrefix(out.String(), "modelled, not measured") {
 					t.Errorf("%s, %s, %s: %v\n%s", g, m, recompute, err, out.String())
 				}
@@ -131,4 +131,23 @@ func FuzzParseCounts(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTileBefore compares with what the recorded commit chose on 132 processors.
+func TestTileBefore(t *testing.T) {
+	for _, c := range []struct {
+		m, n, k, pieces int
+		want            string
+	}{
+		{8192, 4096, 4096, 1, "128x256"},
+		{8192, 768, 14336, 1, "128x128"},
+		{1024, 128256, 4096, 1, "128x128"},
+		{8192, 16, 4096, 1, "64x16"},
+		{16, 4096, 8192, 2, "64x64"},
+		{16, 14336, 8192, 1, "16x128"},
+	} {
+		if got := tileBefore(gpus["h100"], c.m, c.n, c.k, c.pieces).name; got != c.want {
+			t.Errorf("[%d, %d] over %d: %s, want %s", c.m, c.n, c.k, got, c.want)
+		}
+	}
 }

@@ -24,14 +24,35 @@ type tile struct {
 	name         string
 	m, n, k      int
 	warpM, warpN int
+	blocks       int // that the recorded commit took to fit a processor
 }
 
 var tiles = []tile{
-	{"128x256", 128, 256, 32, 64, 64},
-	{"128x128", 128, 128, 32, 64, 64},
-	{"64x64", 64, 64, 64, 32, 32},
-	{"64x16", 64, 16, 64, 16, 16},
-	{"16x128", 16, 128, 64, 16, 32},
+	{"128x256", 128, 256, 32, 64, 64, 1},
+	{"128x128", 128, 128, 32, 64, 64, 2},
+	{"64x64", 64, 64, 64, 32, 32, 3},
+	{"64x16", 64, 16, 64, 16, 16, 4},
+	{"16x128", 16, 128, 64, 16, 32, 4},
+}
+
+// tileBefore chooses as the recorded commit did: by 1,024 products a clock on every GPU,
+// and as if each block had a processor's full rate.
+func tileBefore(g gpu, m, n, k, pieces int) tile {
+	var best tile
+	least := math.Inf(1)
+	for _, t := range tiles {
+		warps := t.m / t.warpM * (t.n / t.warpN)
+		products := float64(t.m*t.n*t.k) / 1024
+		shared := float64(2*(t.m+t.n)*t.k+2*(t.warpM+t.warpN)*t.k*warps) / 128
+		l2 := float64(2*(min(t.m, m)+min(t.n, n))*t.k) / 32
+		blocks := ceil(m, t.m) * ceil(n, t.n) * pieces
+		clocks := float64(ceil(blocks, g.processors*t.blocks))*2000 +
+			float64(ceil(blocks, g.processors)*ceil(k, pieces*t.k))*math.Max(products, math.Max(shared, l2))
+		if clocks < least {
+			best, least = t, clocks
+		}
+	}
+	return best
 }
 
 // A pass is one pass of a kernel's main loop: what a block needs of a processor, in clocks.
@@ -93,7 +114,11 @@ type cost struct {
 func (s setup) product(layout string, m, n, k, pieces int, bytes float64) (cost, error) {
 	g := s.gpu
 	var best cost
-	for _, t := range tiles {
+	choice := tiles
+	if s.tile != nil {
+		choice = []tile{s.tile(g, m, n, k, pieces)}
+	}
+	for _, t := range choice {
 		c, err := s.counts.of("gemm_"+layout+"_"+t.name, g.target)
 		if err != nil {
 			return cost{}, err

@@ -13,6 +13,9 @@ type setup struct {
 	// part returns how many of n rows or columns of width elements of a weight are
 	// decoded at a time for so many tokens.
 	part func(g gpu, n, width, tokens int) int
+	// tile returns the tile of a product; nil: that of the least modelled time, which is
+	// what gemm_choose.h looks for.
+	tile func(g gpu, m, n, k, pieces int) tile
 }
 
 // decodedBytes are bindings/cuda's.
