@@ -27,8 +27,13 @@ type linear struct {
 func (s shape) linears() []linear {
 	q, kv := s.heads*s.headDim, s.kvHeads*s.headDim
 	return []linear{
-		{"q", q, s.hidden}, {"k", kv, s.hidden}, {"v", kv, s.hidden}, {"o", s.hidden, q},
-		{"gate", s.intermediate, s.hidden}, {"up", s.intermediate, s.hidden}, {"down", s.hidden, s.intermediate},
+		{"q", q, s.hidden},
+		{"k", kv, s.hidden},
+		{"v", kv, s.hidden},
+		{"o", s.hidden, q},
+		{"gate", s.intermediate, s.hidden},
+		{"up", s.intermediate, s.hidden},
+		{"down", s.hidden, s.intermediate},
 	}
 }
 
