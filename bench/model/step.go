@@ -19,7 +19,7 @@ type setup struct {
 }
 
 // decodedBytes are bindings/cuda's.
-const decodedBytes = 128 << 20
+const decodedBytes = 64 << 20
 
 func partOf(g gpu, n, width, tokens int) int {
 	return waves.Part(n, width, tokens, waves.Most(n, width, decodedBytes), g.processors)

@@ -5,7 +5,7 @@ import "testing"
 // TestPartFillsWaves checks how full the waves of the largest tile are for the weights of
 // Llama 3.1 8B, as rows forward and as columns backward, and the parts' sizes.
 func TestPartFillsWaves(t *testing.T) {
-	const bytes = 128 << 20
+	const bytes = 64 << 20
 	for _, c := range []struct {
 		processors, tokens int
 		full               float64 // at least
@@ -32,7 +32,7 @@ func TestPartFillsWaves(t *testing.T) {
 
 func TestMost(t *testing.T) {
 	for _, c := range []struct{ n, width, bytes, want int }{
-		{4096, 4096, 128 << 20, 4096},
+		{4096, 4096, 64 << 20, 4096},
 		{4096, 14336, 24 << 20, 768},
 		{300, 1000, 1, Unit},
 		{100, 1000, 1, 100},
