@@ -54,7 +54,7 @@ func layNF4Forward(by way) func(*operands, plan.Measurement) func(*composer) {
 				p.weight = weightOf(&w)
 				c.multiply(p)
 			case decodedWay:
-				c.byRows(&w, c.chunkOf(w.Out, w.In), func(from, to int, b tensor) { c.multiply(outputs(p, from, to, b)) })
+				c.byRows(&w, c.chunkOf(w.Out, w.In, int(p.a.rows)), func(from, to int, b tensor) { c.multiply(outputs(p, from, to, b)) })
 			}
 		}
 	}
@@ -73,7 +73,7 @@ func layNF4InputGradient(by way) func(*operands, plan.Measurement) func(*compose
 				p.weight = weightOf(&w)
 				c.multiply(p)
 			case decodedWay:
-				c.byColumns(&w, c.chunkOf(w.In, w.Out), func(from, to int, b tensor) {
+				c.byColumns(&w, c.chunkOf(w.In, w.Out, int(p.a.rows)), func(from, to int, b tensor) {
 					p := p
 					p.b, p.c = b, columns(p.c, from, to)
 					c.multiply(p)

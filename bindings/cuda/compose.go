@@ -10,12 +10,13 @@ import (
 // between them. Without launch it only plans: the same code then determines how much
 // scratch an operation needs.
 type composer struct {
-	scratch scratch
-	logits  scratch // the memory for logits
-	decoded int     // bytes of a weight's copy in bf16
-	maps    maps
-	launch  func(op any) // nil: planning
-	known   *known       // nil: nothing
+	scratch    scratch
+	logits     scratch // the memory for logits
+	decoded    int     // maximum bytes of a weight's copy in bf16
+	processors int     // of the GPU; 0: unknown
+	maps       maps
+	launch     func(op any) // nil: planning
+	known      *known       // nil: nothing
 }
 
 // planned reports whether the composer only plans.

@@ -1,6 +1,9 @@
 package cuda
 
-import "qlora/bindings"
+import (
+	"qlora/bindings"
+	"qlora/bindings/cuda/waves"
+)
 
 func isDecomposed(l *bindings.Linear) bool { return l.Adapter != nil && !l.Adapter.Magnitude.Absent() }
 
@@ -63,7 +66,7 @@ func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.
 // magnitudeGradient recomputes V = D·Wᵀ + Scale·XA·Bᵀ, a chunk of V's columns at a time.
 func (c *composer) magnitudeGradient(op *bindings.ProjectBackward, p *bindings.PartBackward) {
 	w, a := &p.Linear.Weight, p.Linear.Adapter
-	step := c.chunkOf(w.Out, max(w.In, op.X.Rows))
+	step := waves.Most(w.Out, max(w.In, op.X.Rows), min(c.decoded, waves.Cached))
 	c.byRows(w, step, func(from, to int, b tensor) {
 		v := c.scratch.take(bindings.BF16, op.X.Rows, to-from)
 		c.multiply(withDropout(product{

@@ -80,8 +80,7 @@ func (d *Device) prepare() error {
 	if err != nil {
 		return err
 	}
-	d.info.Detail = p.String()
-	d.busID = p.busID
+	d.info.Detail, d.processors, d.busID = p.String(), p.processors, p.busID
 	if !d.emulated {
 		d.monitor = watch(p.busID)
 	} else {
@@ -240,11 +239,12 @@ func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, com
 	}
 	broken := false
 	c := composer{
-		scratch: scratchIn(d.workspace),
-		logits:  scratchIn(d.loss),
-		decoded: d.decoded,
-		maps:    d.maps,
-		known:   &d.known,
+		scratch:    scratchIn(d.workspace),
+		logits:     scratchIn(d.loss),
+		decoded:    d.decoded,
+		processors: d.processors,
+		maps:       d.maps,
+		known:      &d.known,
 		launch: func(work any) {
 			if broken {
 				return

@@ -18,30 +18,34 @@ func splits(m, n, k int) int {
 }
 
 // multiply launches a product. It splits the contraction if the result is small.
-func (c *composer) multiply(p product) {
-	m, n, k := int(p.c.rows), int(p.c.cols), int(p.a.cols)
+func (c *composer) multiply(p product) { c.multiplyPart(p, int(p.c.cols)) }
+
+// multiplyPart launches columns of a product of n columns. The contraction is cut as the
+// whole product's, so that no bit depends on the parts.
+func (c *composer) multiplyPart(p product, n int) {
+	m, cols, k := int(p.c.rows), int(p.c.cols), int(p.a.cols)
 	if p.layout == layoutTN {
 		k = int(p.a.rows)
 	}
 	p.splits = 1
 	if p.a2.rows == 0 {
 		p.splits = i32(splits(m, n, k))
-		c.reserve(m, n, k)
+		c.reserve(m, n, cols, k)
 	}
 	c.inside(func() {
-		p.workspace = c.scratch.partials(int(p.splits), m*n)
+		p.workspace = c.scratch.partials(int(p.splits), m*cols)
 		c.do((*gemm)(&p))
 	})
 }
 
 // reserve also plans the partial sums of products of fewer rows, which may have more
 // pieces: a plan for the largest micro-batch must suffice for all.
-func (c *composer) reserve(m, n, k int) {
+func (c *composer) reserve(m, n, cols, k int) {
 	if !c.planned() {
 		return
 	}
 	for rows := min(m, productTile); ; rows = min(m, rows+productTile) {
-		c.inside(func() { c.scratch.partials(splits(rows, n, k), rows*n) })
+		c.inside(func() { c.scratch.partials(splits(rows, n, k), rows*cols) })
 		if rows == m {
 			return
 		}

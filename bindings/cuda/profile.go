@@ -4,8 +4,9 @@ import "qlora/bindings"
 
 // profile is the bindings.Profile of a device.
 type profile struct {
-	info    bindings.Info
-	decoded int // bytes of a weight's copy in bf16
+	info       bindings.Info
+	decoded    int // maximum bytes of a weight's copy in bf16
+	processors int // of the GPU; 0: unknown
 }
 
 func profileOf(name string) profile {

@@ -60,7 +60,7 @@ func (c *composer) forward(w *bindings.Weight, y product) {
 		y.weight = weightOf(w)
 		c.multiply(y)
 	default:
-		c.byRows(w, c.chunkOf(w.Out, w.In), func(from, to int, b tensor) { c.multiply(outputs(y, from, to, b)) })
+		c.byRows(w, c.chunkOf(w.Out, w.In, tokens), func(from, to int, b tensor) { c.multiplyPart(outputs(y, from, to, b), w.Out) })
 	}
 }
 

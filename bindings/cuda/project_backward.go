@@ -69,11 +69,11 @@ func (c *composer) inputGradient(w *bindings.Weight, dx product) {
 		dx.weight = weightOf(w)
 		c.multiply(dx)
 	default:
-		c.byColumns(w, c.chunkOf(w.In, w.Out), func(from, to int, b tensor) {
+		c.byColumns(w, c.chunkOf(w.In, w.Out, int(dx.a.rows)), func(from, to int, b tensor) {
 			part := dx
 			part.b, part.b2 = b, columns(dx.b2, from, to)
 			part.c, part.mask_col = columns(dx.c, from, to), i32(from)
-			c.multiply(part)
+			c.multiplyPart(part, w.In)
 		})
 	}
 }

@@ -204,7 +204,7 @@ func TestSampledProjectOnGPU(t *testing.T) {
 func TestSampledProject(t *testing.T) {
 	d := cudatest.Open(t, cuda.Options{Emulated: true, Processors: 1})
 	d.SetDecoded(2 * 576 * 256)
-	conformance.RunSampled(t, d, conformance.BFloat16, conformance.Projection{Tokens: 264, In: 384, Out: 576, Rank: 16})
+	conformance.RunSampled(t, d, conformance.BFloat16, conformance.Projection{Tokens: 264, In: 512, Out: 576, Rank: 16})
 	requireLaunched(t, d, "decode_bf16", "decode_bf16_columns", "gemm_nt_128x256", "gemm_nn_128x256")
 }
 

@@ -82,6 +82,9 @@ func checkKernel(k kernel, t target, c *kernelCode, r *rule) []string {
 			found("%d %s", n, pattern)
 		}
 	}
+	if trouble := checkLoop(k.name, c.mainLoop(movesOf(k.name)), ceilings); trouble != "" {
+		found("%s", trouble)
+	}
 	return findings
 }
 

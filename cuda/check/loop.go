@@ -6,12 +6,17 @@ import (
 	"strings"
 )
 
-// product is the tensor-core instruction for a product of matrices, and moves lists the
-// instructions that bring tiles of its operands: loads of matrices from shared memory,
-// copies and stores to it.
+// product is the tensor-core instruction for a product of matrices.
 const product = "HMMA"
 
-var moves = []string{"LDSM", "LDGSTS", "STS"}
+// movesOf returns the instructions that bring tiles of a kernel's operands: loads of
+// matrices from shared memory, and copies to it, or stores of what is decoded.
+func movesOf(kernel string) []string {
+	if strings.Contains(kernel, "_coded_") {
+		return []string{"LDSM", "STS"}
+	}
+	return []string{"LDSM", "LDGSTS"}
+}
 
 // A loop is a kernel's main loop as a warp executes it.
 type loop struct {
@@ -31,23 +36,15 @@ func (l loop) perProduct() float64 {
 // such products, the one with the most on its common path, and of several such the one
 // that executes least: operands that are not aligned or that are masked have a loop of
 // their own.
-func (k *kernelCode) mainLoop() loop {
-	type span struct{ start, end int }
-	var spans []span // by their ends, so an inner loop comes before its outer one
-	for end, branch := range k.instructions {
-		if branch.isBranch() && branch.target <= branch.address {
-			if start, ok := k.at(branch.target); ok {
-				spans = append(spans, span{start, end})
-			}
-		}
-	}
+func (k *kernelCode) mainLoop(moves []string) loop {
 	var main loop
 	var inner []span // with products
+	spans := k.loops()
 	for _, s := range spans {
-		if slices.ContainsFunc(inner, func(i span) bool { return s.start < i.start && i.end < s.end }) {
+		if slices.ContainsFunc(inner, func(i span) bool { return i.inside(s) }) {
 			continue
 		}
-		l := k.commonPath(s.start, s.end)
+		l := k.commonPath(s, spans, moves)
 		if l.products == 0 {
 			continue
 		}
@@ -59,12 +56,40 @@ func (k *kernelCode) mainLoop() loop {
 	return main
 }
 
-// commonPath returns the path through the instructions from start that ends with the
-// branch back to it, at or before end: the one with the most products, of these with the
-// most moves of tiles, and of these with the fewest instructions. That is the path of
-// whole tiles: it skips what only masks, edges and rare events need. Code in branches
-// back (an inner loop) counts once.
-func (k *kernelCode) commonPath(start, end int) loop {
+// A span is the code between a branch and its earlier target, both included.
+type span struct{ start, end int }
+
+// inside reports whether s is an inner loop of outer.
+func (s span) inside(outer span) bool { return outer.start < s.start && s.end < outer.end }
+
+// loops returns the loops of a kernel by their ends, so that an inner loop comes before
+// its outer one.
+func (k *kernelCode) loops() []span {
+	var spans []span
+	for end, branch := range k.instructions {
+		if branch.isBranch() && branch.target <= branch.address {
+			if start, ok := k.at(branch.target); ok {
+				spans = append(spans, span{start, end})
+			}
+		}
+	}
+	return spans
+}
+
+// commonPath returns the path through a loop, from its start to a branch back to it, with
+// the most products, of these with the most moves of tiles, and of these with the fewest
+// instructions. That is the path of whole tiles: it skips what only masks, edges and rare
+// events need. An inner loop is such an event: its moves do not count.
+func (k *kernelCode) commonPath(outer span, all []span, moves []string) loop {
+	start, end := outer.start, outer.end
+	rare := make([]bool, end-start+1)
+	for _, s := range all {
+		if s.inside(outer) {
+			for at := s.start; at <= s.end; at++ {
+				rare[at-start] = true
+			}
+		}
+	}
 	// what executes from an instruction to the end of the path
 	type rest struct {
 		products, moves, executed int
@@ -101,7 +126,9 @@ func (k *kernelCode) commonPath(start, end int) loop {
 			best.executed++
 			best.products += count([]instruction{i}, product)
 			for _, move := range moves {
-				best.moves += count([]instruction{i}, move)
+				if !rare[at-start] {
+					best.moves += count([]instruction{i}, move)
+				}
 			}
 		}
 		rests[at-start] = best

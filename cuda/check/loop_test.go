@@ -1,11 +1,84 @@
 package main
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 )
+
+var record = flag.String("record", "", "the library whose kernels to write to testdata/loops.sass, with cuobjdump in build/toolchain/bin")
+
+// excerpts are kernels of ours of whose main loops testdata/loops.sass has the operations,
+// and what a person counts on the common path: a product's fast loop, with a rare block for
+// the adapter's end, and a loop of attention, which may skip a tile, mask it or gather it.
+var excerpts = []struct {
+	target, kernel     string
+	executed, products int
+}{
+	{"sm_90a", "gemm_nt_64x16", 83, 8},
+	{"sm_90a", "attend_backward_queries_32", 193, 24},
+}
+
+func TestMainLoopsOfOurKernels(t *testing.T) {
+	const path = "testdata/loops.sass"
+	if *record != "" {
+		writeExcerpts(t, path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	code := make(machineCode)
+	if err := code.read(file); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range excerpts {
+		loop := code.kernel(e.target, e.kernel).mainLoop(movesOf(e.kernel))
+		if len(loop.executed) != e.executed || loop.products != e.products {
+			t.Errorf("%s on %s executes %d instructions for %d products, want %d for %d", e.kernel, e.target, len(loop.executed), loop.products, e.executed, e.products)
+		}
+	}
+}
+
+// writeExcerpts writes the operations of main loops, without operands.
+func writeExcerpts(t *testing.T, path string) {
+	t.Helper()
+	kernels, err := registered(*record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := disassemble("../../build/toolchain/bin/cuobjdump", *record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, e := range excerpts {
+		at := slices.IndexFunc(kernels, func(k kernel) bool { return k.name == e.kernel })
+		fmt.Fprintf(&b, "arch = %s\nFunction : %s\n", e.target, e.kernel)
+		whole := code.kernel(e.target, kernels[at].symbol)
+		path := whole.mainLoop(movesOf(e.kernel)).executed
+		for _, i := range whole.instructions {
+			if i.address < path[0].address || i.address > path[len(path)-1].address {
+				continue
+			}
+			guard, target := "", ""
+			if i.conditional {
+				guard = "@P0 "
+			}
+			if i.isBranch() {
+				target = fmt.Sprintf(" %#x", i.target)
+			}
+			fmt.Fprintf(&b, "/*%04x*/ %s%s%s;\n", i.address, guard, i.operation, target)
+		}
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // body numbers lines of SASS from address 0, 16 bytes apart.
 func body(lines string) string {
@@ -63,6 +136,20 @@ func TestMainLoop(t *testing.T) {
 			LDGSTS.E.BYPASS.128 [R1], [R2]
 			HMMA R4, R8, R12, R4
 			@P1 BRA 0x0`},
+		{name: "stores of decoded tiles, k_coded_64x64", want: []int{0, 1, 2, 4, 5}, products: 1, code: `
+			@!P0 BRA 0x20
+			STS.128 [R4], R1
+			@P0 BRA 0x40
+			LDGSTS.E.BYPASS.128 [R1], [R2]
+			HMMA R4, R8, R12, R4
+			@P1 BRA 0x0`},
+		{name: "stores of an inner loop, k_coded_64x64", want: []int{0, 4, 5}, products: 1, code: `
+			@!P0 BRA 0x40
+			STS.128 [R4], R1
+			@P1 BRA 0x10
+			FMUL R1, R1, R2
+			HMMA R4, R8, R12, R4
+			@P1 BRA 0x0`},
 		{name: "a tile that is skipped", want: []int{0, 1, 2, 3, 4, 5}, products: 2, code: `
 			BAR.SYNC 0x0
 			@P0 BRA 0x50
@@ -98,7 +185,7 @@ func TestMainLoop(t *testing.T) {
 			if err := code.read(strings.NewReader(body(test.code))); err != nil {
 				t.Fatal(err)
 			}
-			loop := code.kernel("sm_80", "k").mainLoop()
+			loop := code.kernel("sm_80", "k").mainLoop(movesOf(test.name))
 			var got []int
 			for _, i := range loop.executed {
 				got = append(got, i.address/16)
@@ -107,5 +194,29 @@ func TestMainLoop(t *testing.T) {
 				t.Errorf("executes %v with %d products, want %v with %d", got, loop.products, test.want, test.products)
 			}
 		})
+	}
+}
+
+func TestCheckLoop(t *testing.T) {
+	limits := []ceiling{{[]string{"gemm_nt_*"}, 3}, {[]string{"gemm_*"}, 4}}
+	body := func(executed, products int) loop {
+		return loop{executed: make([]instruction, executed), products: products}
+	}
+	tests := []struct {
+		kernel string
+		loop   loop
+		want   string // a part of the finding
+	}{
+		{"gemm_nt_64x64", body(96, 32), ""},
+		{"gemm_nt_64x64", body(97, 32), "executes 3.03 instructions for each product (97 for 32), more than 3.00"},
+		{"gemm_tn_64x64", body(128, 32), ""},
+		{"attend_forward_128", body(128, 32), "no ceiling"},
+		{"norm_128", loop{}, ""},
+	}
+	for _, test := range tests {
+		got := checkLoop(test.kernel, test.loop, limits)
+		if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+			t.Errorf("%s with %d instructions for %d products: %q, want %q", test.kernel, len(test.loop.executed), test.loop.products, got, test.want)
+		}
 	}
 }

@@ -4,9 +4,10 @@
 // For every kernel and target it reads registers, stack, shared memory and
 // instructions from cuobjdump, and the block size of its launches from the library's
 // own list. It fails where a kernel spills or has a stack, does not fit a
-// multiprocessor, lacks the instructions that its speed depends on (rules.go) or is
-// missing for a target; where the library exports or needs more than it should; and
-// where anything differs from the committed table, which -update writes.
+// multiprocessor, lacks the instructions that its speed depends on (rules.go), executes
+// more in its main loop than it may (ceilings.go) or is missing for a target; where the
+// library exports or needs more than it should; and where anything differs from the
+// committed table, which -update writes.
 package main
 
 import (

@@ -30,7 +30,7 @@ func format(compiler string, kernels []kernel, code machineCode) string {
 			for _, pattern := range counted {
 				fmt.Fprintf(&b, "\t%d", c.count(pattern))
 			}
-			loop := c.mainLoop()
+			loop := c.mainLoop(movesOf(k.name))
 			fmt.Fprintf(&b, "\t%d\t%d\t%.2f\n", len(loop.executed), loop.products, loop.perProduct())
 		}
 	}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// print writes the kernels of two versions of a step next to each other.
+func print(out io.Writer, g gpu, b batch, before, now *table) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "kernels\tlaunches\tTFLOP\tGB\tbound by\twaves full: before\tnow\tms: before\tnow\tTFLOP/s\t")
+	line := func(r, was *row) {
+		rate := ""
+		if r.flops > 0 {
+			rate = fmt.Sprintf("%.0f", r.flops/r.seconds/1e12)
+		}
+		full := func(r *row) string {
+			if r.waved == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%.0f %%", 100*r.full/r.waved)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%s\t%s\t%s\t%.1f\t%.1f\t%s\t\n", r.name, r.launches, r.flops/1e12, r.bytes/1e9, r.limit, full(was), full(r), 1e3*was.seconds, 1e3*r.seconds, rate)
+	}
+	var all, allBefore row
+	for i, r := range now.rows {
+		line(r, before.rows[i])
+		all.launches += r.launches
+		all.flops += r.flops
+		all.bytes += r.bytes
+	}
+	all.name, all.seconds, allBefore.seconds = "step", now.seconds(), before.seconds()
+	line(&all, &allBefore)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nmodelled: %.0f tokens/s, before %.0f. mma.sync's rate on this GPU: %.0f TFLOP/s\n", float64(b.tokens)/all.seconds, float64(b.tokens)/allBefore.seconds, g.peak()/1e12)
+	return err
+}

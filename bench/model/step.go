@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+
+	"qlora/bindings/cuda/waves"
+)
+
+// A setup is a GPU with a version of the kernels.
+type setup struct {
+	gpu    gpu
+	counts counts
+	// part returns how many of n rows or columns of width elements of a weight are
+	// decoded at a time for so many tokens.
+	part func(g gpu, n, width, tokens int) int
+	// tile returns the tile of a product; nil: that of the least modelled time, which is
+	// what gemm_choose.h looks for.
+	tile func(g gpu, m, n, k, pieces int) tile
+}
+
+// decodedBytes are bindings/cuda's.
+const decodedBytes = 64 << 20
+
+func partOf(g gpu, n, width, tokens int) int {
+	return waves.Part(n, width, tokens, waves.Most(n, width, decodedBytes), g.processors)
+}
+
+// partBefore is what the recorded commit decoded at a time.
+func partBefore(_ gpu, n, width, _ int) int { return waves.Most(n, width, 24<<20) }
+
+// A row is a kind of kernel in a step.
+type row struct {
+	name     string
+	launches int
+	flops    float64
+	bytes    float64 // at least
+	seconds  float64
+	limit    string  // of most of its time
+	most     float64 // the seconds that the limit is from
+	full     float64 // FLOPs times the share of full waves, of what such FLOPs bound
+	waved    float64 // those FLOPs
+}
+
+// A table sums rows by name, in order of their first appearance.
+type table struct {
+	rows []*row
+	err  error
+}
+
+func (t *table) add(name string, times int, flops, bytes float64, c cost) {
+	var r *row
+	for _, have := range t.rows {
+		if have.name == name {
+			r = have
+		}
+	}
+	if r == nil {
+		r = &row{name: name}
+		t.rows = append(t.rows, r)
+	}
+	n := float64(times)
+	r.launches += times
+	r.flops += n * flops
+	r.bytes += n * bytes
+	r.seconds += n * (c.seconds + launched)
+	if n*c.seconds > r.most {
+		r.most, r.limit = n*c.seconds, c.limit
+	}
+	if c.full > 0 {
+		r.full += n * flops * c.full
+		r.waved += n * flops
+	}
+}
+
+// seconds returns the time of a whole step.
+func (t *table) seconds() float64 {
+	var all float64
+	for _, r := range t.rows {
+		all += r.seconds
+	}
+	return all
+}
+
+// step returns the kernels of a step of one micro-batch, all projections adapted.
+func step(s setup, m shape, b batch) (*table, error) {
+	t := &table{}
+	for _, l := range m.linears() {
+		s.decodedProduct(t, "products forward", "nt", m.layers, b, l.out, l.in)
+		s.thin(t, "adapters: XA", "nt", m.layers, b.tokens, b.rank, l.in, l.in, b)
+		again := b.recompute == "layer" && l.name != "down" || b.recompute == "mlp" && (l.name == "gate" || l.name == "up")
+		if again {
+			s.decodedProduct(t, "products recomputed", "nt", m.layers, b, l.out, l.in)
+		}
+		s.decodedProduct(t, "products backward", "nn", m.layers, b, l.in, l.out)
+		s.thin(t, "adapters: U", "nn", m.layers, b.tokens, b.rank, l.out, l.out, b)
+		s.thin(t, "adapters: dA", "tn", m.layers, b.rank, l.in, b.tokens, l.in, b)
+		s.thin(t, "adapters: dB", "tn", m.layers, l.out, b.rank, b.tokens, l.out, b)
+	}
+	s.attention(t, m, b)
+	s.elementwise(t, m, b)
+	s.head(t, m, b)
+	adapters := 0.
+	for _, l := range m.linears() {
+		adapters += float64(m.layers * b.rank * (l.in + l.out))
+	}
+	s.moving(t, "optimizer and norm", 2, adapters*34/2)
+	return t, t.err
+}
+
+func (s setup) multiplied(t *table, name, layout string, times, m, n, k, pieces int, bytes float64) {
+	c, err := s.product(layout, m, n, k, pieces, bytes)
+	if err != nil {
+		t.err = err
+	}
+	t.add(name, times, 2*float64(m)*float64(n)*float64(k), bytes, c)
+}
+
+// decodedProduct adds the product of a batch with a weight's n rows (nt) or columns (nn) of
+// width elements, part by part, and their decoding.
+func (s setup) decodedProduct(t *table, name, layout string, layers int, b batch, n, width int) {
+	part := s.part(s.gpu, n, width, b.tokens)
+	for from := 0; from < n; from += part {
+		cols := min(part, n-from)
+		weights := float64(cols) * float64(width)
+		s.moving(t, "decode", layers, 2.52*weights)
+		k := width + ceil(b.rank, 32)*32 // the adapter's slices
+		s.multiplied(t, name, layout, layers, b.tokens, cols, k, 1, 2*(weights+float64(b.tokens)*float64(width+cols)))
+	}
+}
+
+// thin adds a product with the rank for a side, which reads an operand of that width.
+func (s setup) thin(t *table, name, layout string, layers, m, n, k, width int, b batch) {
+	tiles := ceil(m, 64) * ceil(n, 64)
+	pieces := max(1, min(132/tiles, k/256)) // bindings/cuda/product.go
+	s.multiplied(t, name, layout, layers, m, n, k, pieces, 2*float64(b.tokens)*float64(width))
+	if pieces > 1 {
+		s.moving(t, name, layers, 4*float64(pieces)*float64(m)*float64(n))
+	}
+}
+
+// moving adds kernels that only move bytes.
+func (s setup) moving(t *table, name string, times int, bytes float64) {
+	t.add(name, times, 0, bytes, cost{seconds: s.gpu.bytes(bytes, 0.85), limit: "memory"})
+}
+
+// attention adds forward and backward. A sequence's pairs are half of its square, and half
+// a tile of keys more for each query.
+func (s setup) attention(t *table, m shape, b batch) {
+	width, keys := 128, 64
+	if m.headDim <= 64 {
+		width, keys = 64, 32
+	}
+	n := float64(b.sequence)
+	pairs := float64(m.heads) * float64(b.tokens) / n * (n*n/2 + n*float64(keys)/2)
+	times := m.layers
+	if b.recompute == "layer" {
+		times *= 2
+	}
+	heads := float64(2 * b.tokens * m.headDim * m.heads)
+	s.attend(t, "attention forward", "attend_forward", width, times, 4*pairs, 2.5*heads)
+	s.attend(t, "attention backward", "attend_backward_keys", width, m.layers, 8*pairs, 3*heads)
+	s.attend(t, "attention backward", "attend_backward_queries", width, m.layers, 6*pairs, 3*heads)
+	s.moving(t, "attention backward", m.layers, 2*heads) // delta
+}
+
+// attend adds a kernel that does flops for each dimension of a head.
+func (s setup) attend(t *table, name, kernel string, width, times int, flops, bytes float64) {
+	c, err := s.counts.of(fmt.Sprintf("%s_%d", kernel, width), s.gpu.target)
+	if err != nil {
+		t.err = err
+		return
+	}
+	const warps = 8
+	p := passOf(s.gpu, warps, c, 0)
+	flops *= float64(width)
+	passes := flops / (2 * 2048) / c.products / warps // of blocks
+	clocks := passes / float64(s.gpu.processors) * p.of(float64(c.blocks)) / float64(c.blocks) / attentionReached
+	took := cost{seconds: clocks / (s.gpu.clock * gig), limit: p.limit(float64(c.blocks))}
+	if moving := s.gpu.bytes(bytes, 0.85); moving > took.seconds {
+		took = cost{seconds: moving, limit: "memory"}
+	}
+	t.add(name, times, flops, bytes, took)
+}
+
+// elementwise adds norms, RoPE and activations; what backward recomputes of them, too.
+func (s setup) elementwise(t *table, m shape, b batch) {
+	hidden := float64(b.tokens * m.hidden)
+	rotated := float64(b.tokens * (m.heads + m.kvHeads) * m.headDim)
+	inner := float64(b.tokens * m.intermediate)
+	s.moving(t, "norms", 2*m.layers, 4*hidden)
+	s.moving(t, "norms", 2*m.layers, 4*hidden) // again in backward
+	s.moving(t, "norms", 2*m.layers, 8*hidden)
+	s.moving(t, "RoPE", 4*m.layers, 4*rotated/2)
+	s.moving(t, "activations", 2*m.layers, 6*inner)
+	s.moving(t, "activations", m.layers, 10*inner)
+	s.moving(t, "norms", 3, 6*hidden) // of the end, and the embedding
+	t.add("checks of positions", 4*m.layers, 0, 0, cost{limit: "launch"})
+	if b.recompute == "layer" {
+		s.moving(t, "RoPE", 2*m.layers, 4*rotated/2)
+	}
+}
+
+// head adds the loss, 1,024 tokens at a time.
+func (s setup) head(t *table, m shape, b batch) {
+	const rows = 1024
+	for from := 0; from < b.tokens; from += rows {
+		n := min(rows, b.tokens-from)
+		weights, logits := float64(m.vocabulary*m.hidden), float64(n*m.vocabulary)
+		s.multiplied(t, "head", "nt", 1, n, m.vocabulary, m.hidden, 1, 2*(weights+logits))
+		s.multiplied(t, "head", "nn", 1, n, m.hidden, m.vocabulary, 1, 2*(weights+logits))
+		s.moving(t, "cross-entropy", 1, 4*logits)
+	}
+}
