@@ -29,10 +29,10 @@ var (
 
 	compute = flag.String("compute", "float32", "the type that the cpu computes in: float32 or bfloat16")
 
-	models = flag.String("models", "", "the models of the steps, separated by commas: tiny, 135m, tinyllama, 1b or 8b; with -batch")
-	batch  = flag.String("batch", "4x256", "sequences x tokens of each, of the steps of -models")
-	counts = flag.String("counts", "", "what the emulator counts in steps: launches, of a GPU of 132 processors and without running them, or traffic")
-	layers = flag.Int("layers", 0, "layers of the models, to measure a part of a large one; 0: all")
+	models  = flag.String("models", "", "the models of the steps, separated by commas: tiny, 135m, tinyllama, 1b or 8b; with -batch")
+	batch   = flag.String("batch", "4x256", "sequences x tokens of each, of the steps of -models")
+	traffic = flag.Bool("traffic", false, "count the bytes that steps move, on the emulator")
+	layers  = flag.Int("layers", 0, "layers of the models, to measure a part of a large one; 0: all")
 )
 
 // open opens the device of -device, or else otherwise.
@@ -50,17 +50,7 @@ func open(tb testing.TB, otherwise string) bindings.Device {
 		require.NoError(tb, err)
 		return openCPU(tb, own)
 	case "emu":
-		options := cuda.Options{Emulated: true}
-		switch *counts {
-		case "":
-		case "launches":
-			options.Dry, options.Processors, options.Compute = true, 132, 90
-		case "traffic":
-			options.Counting = true
-		default:
-			require.Failf(tb, "no such count", "-counts is %q, but it can be launches or traffic", *counts)
-		}
-		return cudatest.Open(tb, options)
+		return cudatest.Open(tb, cuda.Options{Emulated: true, Counting: *traffic})
 	case "cuda":
 		return cudatest.GPU(tb)
 	}
@@ -99,7 +89,7 @@ type shape struct {
 //
 // resident-MiB is the most that the process had resident so far; taken-MiB is the decrease
 // of the device's free memory; nvml-MiB is the maximum that the driver saw in use by all
-// processes, minus the use at the start. launches are those of a step; with -counts traffic,
+// processes, minus the use at the start. launches are those of a step; with -traffic,
 // moved-MiB is what they move between device memory and the processors.
 func BenchmarkStep(b *testing.B) {
 	dev := open(b, "cpu")
