@@ -133,14 +133,13 @@ func (m *Model) compare(dev bindings.Device, k *Comparison, scale float32, rando
 		}
 	}
 	if c.Reference != nil {
-		before := m.PutOn(c.Reference)
-		m.Head.adapter.derive(dev)
-		err := m.logProbs(dev, k.Batch, c.share, c.reference)
-		if err == nil && c.Others {
-			err = m.logProbs(dev, k.Others, c.otherShare, c.otherReferences)
-		}
-		m.PutOn(before)
-		m.Head.adapter.derive(dev)
+		err := m.with(dev, c.Reference, func() error {
+			err := m.logProbs(dev, k.Batch, c.share, c.reference)
+			if err == nil && c.Others {
+				err = m.logProbs(dev, k.Others, c.otherShare, c.otherReferences)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}

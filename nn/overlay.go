@@ -35,6 +35,17 @@ func (m *Model) PutOn(o *Overlay) *Overlay {
 	return before
 }
 
+// with calls do with the adapters of o on. Two adapters on the head may have one weight for
+// the loss: it has the B of those that are on.
+func (m *Model) with(dev bindings.Device, o *Overlay, do func() error) error {
+	before := m.PutOn(o)
+	m.Head.adapter.derive(dev)
+	err := do()
+	m.PutOn(before)
+	m.Head.adapter.derive(dev)
+	return err
+}
+
 // eachOverlay calls do without overlays and with each, and returns the first error.
 func (m *Model) eachOverlay(do func() error) error {
 	if err := do(); err != nil {

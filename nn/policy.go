@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"fmt"
 
 	"qlora/bindings"
@@ -121,10 +123,14 @@ func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *
 // adapters that are on, or with those of the reference model. It needs Shapes.Policy, and waits for
 // the device.
 func (m *Model) TokenLosses(dev bindings.Device, b *Batch, reference bool) ([]float32, error) {
+	losses := func() error { return m.tokenLosses(dev, b) }
+	var err error
 	if reference {
-		defer m.PutOn(m.PutOn(m.policy.Reference))
+		err = m.with(dev, m.policy.Reference, losses)
+	} else {
+		err = losses()
 	}
-	if err := m.tokenLosses(dev, b); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	rows, err := readFloats(dev, column(m.policy.losses, b.Tokens()))
@@ -180,11 +186,12 @@ func (m *Model) walkPolicy(dry bindings.Device, shapes Shapes) error {
 	if m.policy.Reference == nil {
 		return nil
 	}
-	defer m.PutOn(m.PutOn(m.policy.Reference))
-	for _, b := range append(shapes.Train[:len(shapes.Train):len(shapes.Train)], shapes.Evaluate...) {
-		if err := m.tokenLosses(dry, blank(b)); err != nil {
-			return err
+	return m.with(dry, m.policy.Reference, func() error {
+		for _, b := range slices.Concat(shapes.Train, shapes.Evaluate) {
+			if err := m.tokenLosses(dry, blank(b)); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
