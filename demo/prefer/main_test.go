@@ -96,21 +96,23 @@ func TestPairs(t *testing.T) {
 	all := [][]answer{
 		{ended("two", 3), ended("one", 2), ended("three", 4)},
 		{ended("same", 3), ended("size", 3)},
-		{ended("alone", 3), {"cut", 9, false}},
+		{{"cut", 9, false}, ended("alone", 9)},
+		{{"cut", 9, false}, {"too", 9, false}},
 	}
 	path := filepath.Join(t.TempDir(), "pairs.jsonl")
 	for _, c := range []struct {
 		chats bool
 		want  string
 	}{
-		{false, `{"prompt":"p","chosen":"one","rejected":"three"}`},
-		{true, `{"prompt":[{"role":"user","content":"p"}],"chosen":[{"role":"assistant","content":"one"}],"rejected":[{"role":"assistant","content":"three"}]}`},
+		{false, `{"prompt":"p","chosen":"one","rejected":"three"}` + "\n" + `{"prompt":"r","chosen":"alone","rejected":"cut"}`},
+		{true, `{"prompt":[{"role":"user","content":"p"}],"chosen":[{"role":"assistant","content":"one"}],"rejected":[{"role":"assistant","content":"three"}]}` + "\n" +
+			`{"prompt":[{"role":"user","content":"r"}],"chosen":[{"role":"assistant","content":"alone"}],"rejected":[{"role":"assistant","content":"cut"}]}`},
 	} {
-		n, err := writePairs(path, []string{"p", "q", "r"}, all, c.chats)
+		n, err := writePairs(path, []string{"p", "q", "r", "s"}, all, c.chats)
 		require.NoError(t, err)
 		written, err := os.ReadFile(path)
 		require.NoError(t, err)
-		assert.Equal(t, []any{1, c.want + "\n"}, []any{n, string(written)})
+		assert.Equal(t, []any{2, c.want + "\n"}, []any{n, string(written)})
 	}
 }
 
