@@ -31,6 +31,9 @@ func TestRun(t *testing.T) {
 		for _, file := range []string{"lengths.png", "train.jsonl", "heldout.jsonl", "adapter/adapter_model.safetensors", "adapter/rewards.png"} {
 			assert.FileExists(t, filepath.Join(o.out, file))
 		}
+		card, err := os.ReadFile(filepath.Join(o.out, "adapter", "README.md"))
+		require.NoError(t, err)
+		assert.Contains(t, string(card), "| batch | 2 pairs |\n")
 		written, err := os.ReadFile(filepath.Join(o.out, "figures.json"))
 		require.NoError(t, err)
 		var f figures
