@@ -31,6 +31,9 @@ func TestRun(t *testing.T) {
 		for _, file := range []string{"lengths.png", "train.jsonl", "heldout.jsonl", "adapter/adapter_model.safetensors", "adapter/rewards.png"} {
 			assert.FileExists(t, filepath.Join(o.out, file))
 		}
+		card, err := os.ReadFile(filepath.Join(o.out, "adapter", "README.md"))
+		require.NoError(t, err)
+		assert.Contains(t, string(card), "| batch | 2 pairs |\n")
 		written, err := os.ReadFile(filepath.Join(o.out, "figures.json"))
 		require.NoError(t, err)
 		var f figures
@@ -96,21 +99,23 @@ func TestPairs(t *testing.T) {
 	all := [][]answer{
 		{ended("two", 3), ended("one", 2), ended("three", 4)},
 		{ended("same", 3), ended("size", 3)},
-		{ended("alone", 3), {"cut", 9, false}},
+		{{"cut", 9, false}, ended("alone", 9)},
+		{{"cut", 9, false}, {"too", 9, false}},
 	}
 	path := filepath.Join(t.TempDir(), "pairs.jsonl")
 	for _, c := range []struct {
 		chats bool
 		want  string
 	}{
-		{false, `{"prompt":"p","chosen":"one","rejected":"three"}`},
-		{true, `{"prompt":[{"role":"user","content":"p"}],"chosen":[{"role":"assistant","content":"one"}],"rejected":[{"role":"assistant","content":"three"}]}`},
+		{false, `{"prompt":"p","chosen":"one","rejected":"three"}` + "\n" + `{"prompt":"r","chosen":"alone","rejected":"cut"}`},
+		{true, `{"prompt":[{"role":"user","content":"p"}],"chosen":[{"role":"assistant","content":"one"}],"rejected":[{"role":"assistant","content":"three"}]}` + "\n" +
+			`{"prompt":[{"role":"user","content":"r"}],"chosen":[{"role":"assistant","content":"alone"}],"rejected":[{"role":"assistant","content":"cut"}]}`},
 	} {
-		n, err := writePairs(path, []string{"p", "q", "r"}, all, c.chats)
+		n, err := writePairs(path, []string{"p", "q", "r", "s"}, all, c.chats)
 		require.NoError(t, err)
 		written, err := os.ReadFile(path)
 		require.NoError(t, err)
-		assert.Equal(t, []any{1, c.want + "\n"}, []any{n, string(written)})
+		assert.Equal(t, []any{2, c.want + "\n"}, []any{n, string(written)})
 	}
 }
 

@@ -21,18 +21,14 @@ type message struct {
 	Content string `json:"content"`
 }
 
-// writePairs writes, for each prompt, the shortest of its answers as preferred to the longest, and returns the number of pairs. Answers that were cut are left
-// out: where they end is not the model's choice. So are prompts whose answers are equally long.
+// writePairs writes, for each prompt, the shortest of its answers as preferred to the longest, and returns the number of pairs. An answer that was cut is the
+// longest, and never the shortest. Prompts whose answers are equally long are left out.
 func writePairs(path string, prompts []string, all [][]answer, chats bool) (int, error) {
 	var pairs []pair
 	for i, answers := range all {
-		ended := slices.DeleteFunc(slices.Clone(answers), func(a answer) bool { return !a.ended })
-		if len(ended) < 2 {
-			continue
-		}
-		slices.SortStableFunc(ended, func(a, b answer) int { return cmp.Compare(a.tokens, b.tokens) })
-		shortest, longest := ended[0], ended[len(ended)-1]
-		if shortest.tokens == longest.tokens {
+		byLength := slices.SortedStableFunc(slices.Values(answers), func(a, b answer) int { return cmp.Compare(a.length(), b.length()) })
+		shortest, longest := byLength[0], byLength[len(byLength)-1]
+		if !shortest.ended || shortest.length() == longest.length() {
 			continue
 		}
 		p := pair{prompts[i], shortest.text, longest.text}

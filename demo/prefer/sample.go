@@ -70,6 +70,14 @@ type answer struct {
 	ended  bool // else it was cut at the longest
 }
 
+// length returns the number of tokens; one that was cut has one more.
+func (a answer) length() int {
+	if a.ended {
+		return a.tokens
+	}
+	return a.tokens + 1
+}
+
 // encode returns the tokens of a prompt.
 func (m *model) encode(prompt string) ([]int32, error) {
 	if m.template == nil {

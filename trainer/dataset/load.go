@@ -207,9 +207,7 @@ func (l *loader) batch(kind fileType, format *format, batch []record, used *usag
 		if len(r.made.examples) == 0 {
 			report.Dropped++
 		}
-		if slices.ContainsFunc(r.made.examples, func(e Example) bool { return e.Weights != nil }) {
-			report.Weighed++
-		}
+		report.weigh(r.made.examples)
 		if !l.opt.TrainOnInputs && l.opt.Compare == "" && r.made.whole {
 			report.Unmasked++
 		}

@@ -45,10 +45,12 @@ type FileReport struct {
 	Tokens    int64  // in the examples
 	Trained   int64  // tokens that are predicted and trained on
 	Chats     ChatReport
-	Packed    int   // sequences of several documents, as the file has them
-	Padding   int64 // tokens removed because attention_mask is 0
-	Blank     int   // answers without text
-	Weighed   int   // records whose weight in the loss is neither 0 nor 1
+	Packed    int     // sequences of several documents, as the file has them
+	Padding   int64   // tokens removed because attention_mask is 0
+	Blank     int     // answers without text
+	Weighed   int     // records whose weight in the loss is neither 0 nor 1
+	Lightest  float32 // of their tokens' weights above 0
+	Heaviest  float32
 
 	Roles      map[string]int // messages of roles that are not usual
 	Unused     []string       // fields that a record has but nothing reads
@@ -74,7 +76,7 @@ func (f FileReport) String() string {
 		fmt.Fprintf(&b, "; %d answers are empty: of them only the end is trained on", f.Blank)
 	}
 	if f.Weighed > 0 {
-		fmt.Fprintf(&b, "; %d with a weight in the loss other than 1", f.Weighed)
+		fmt.Fprintf(&b, "; %d with weights in the loss, from %g to %g", f.Weighed, f.Lightest, f.Heaviest)
 	}
 	if f.Truncated > 0 {
 		fmt.Fprintf(&b, "; %d longer than max_length were cut", f.Truncated)

@@ -58,6 +58,26 @@ func (e *Example) addWeights(of []float32) {
 	e.Weights = append(e.Weights, of...)
 }
 
+// weigh counts a record of these examples if it has weights.
+func (f *FileReport) weigh(examples []Example) {
+	has := false
+	for _, e := range examples {
+		for _, w := range e.Weights {
+			if w == 0 {
+				continue
+			}
+			if f.Weighed == 0 && !has {
+				f.Lightest, f.Heaviest = w, w
+			}
+			has = true
+			f.Lightest, f.Heaviest = min(f.Lightest, w), max(f.Heaviest, w)
+		}
+	}
+	if has {
+		f.Weighed++
+	}
+}
+
 // tokenWeights returns the product of the lists of weights beside n input_ids; nil if all are
 // 0 or 1. It ignores the labels of tokens of weight 0.
 func (r *record) tokenWeights(labels []int32) ([]float32, error) {

@@ -52,6 +52,15 @@ func TestWeights(t *testing.T) {
 			weighed := len(slices.DeleteFunc(slices.Clone(c.want), func(w []float32) bool { return w == nil }))
 			assert.Equal(t, weighed, set.Report.Files[0].Weighed)
 
+			lightest, heaviest := float32(0), float32(0)
+			for _, w := range slices.Concat(c.want...) {
+				if w > 0 && (lightest == 0 || w < lightest) {
+					lightest = w
+				}
+				heaviest = max(heaviest, w)
+			}
+			assert.Equal(t, []float32{lightest, heaviest}, []float32{set.Report.Files[0].Lightest, set.Report.Files[0].Heaviest})
+
 			opt.Packing = true
 			set, err = Load([]string{path}, nil, opt, nil)
 			require.NoError(t, err)
@@ -77,7 +86,7 @@ func TestWeightsOfText(t *testing.T) {
 	for i, e := range set.Examples {
 		assert.Equal(t, slices.Repeat([]float32{0.5}, len(e.IDs)), e.Weights, "piece %d", i)
 	}
-	assert.Contains(t, set.Report.Files[0].String(), "; 1 with a weight in the loss other than 1")
+	assert.Contains(t, set.Report.Files[0].String(), "; 1 with weights in the loss, from 0.5 to 0.5")
 }
 
 // TestOnlySFTWeighs checks that pairs with a weight other than 0 and 1 are refused.

@@ -6,6 +6,7 @@ import (
 
 	"qlora/lora"
 	"qlora/trainer"
+	"qlora/trainer/dataset"
 )
 
 // A Setting is one line of the summary of a run.
@@ -96,7 +97,11 @@ func Summary(b *trainer.Begin) []Setting {
 	if a.LabelSmoothing > 0 {
 		add("label smoothing", "%v", a.LabelSmoothing)
 	}
-	batch := fmt.Sprintf("%d sequences", a.BatchSize)
+	of := "sequences"
+	if compare, _ := a.Compare(); compare == dataset.ComparePairs {
+		of = "pairs"
+	}
+	batch := fmt.Sprintf("%d %s", a.BatchSize, of)
 	if n := a.Accumulation * a.World(); n > 1 {
 		batch += fmt.Sprintf(", %d micro-batches per step", n)
 	}

@@ -5,8 +5,8 @@ import "qlora/trainer"
 // maxRewards limits the stored rewards of a run.
 const maxRewards = 2000
 
-// rewards are the mean rewards of completions that were compared or judged, since the last
-// row or in an evaluation. nil: the row has none.
+// rewards are the mean rewards of completions that were compared, judged or sampled, since the
+// last row or in an evaluation. nil: the row has none.
 type rewards struct {
 	Step      int      `json:"step"`
 	Evaluated bool     `json:"evaluated"`
@@ -14,6 +14,7 @@ type rewards struct {
 	Rejected  *float32 `json:"rejected"`
 	Margin    *float32 `json:"margin"`
 	Accuracy  *float32 `json:"accuracy"` // share of pairs with a margin above 0
+	Reward    *float32 `json:"reward"`   // of completions that were sampled
 }
 
 // rewardsOf returns the rewards of a row, and whether it has any.
@@ -23,8 +24,10 @@ func rewardsOf(row trainer.Row) (r rewards, any bool) {
 	if r.Evaluated {
 		prefix = "eval_"
 	}
-	for name, to := range map[string]**float32{"chosen": &r.Chosen, "rejected": &r.Rejected, "margins": &r.Margin, "accuracies": &r.Accuracy} {
-		if v, ok := row.Compared[prefix+"rewards/"+name]; ok {
+	for name, to := range map[string]**float32{
+		"rewards/chosen": &r.Chosen, "rewards/rejected": &r.Rejected, "rewards/margins": &r.Margin, "rewards/accuracies": &r.Accuracy, "reward": &r.Reward,
+	} {
+		if v, ok := row.Compared[prefix+name]; ok {
 			x := float32(v)
 			*to, any = &x, true
 		}

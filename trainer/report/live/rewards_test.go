@@ -47,17 +47,20 @@ func TestRewards(t *testing.T) {
 	}, values(r.run().Rewards))
 
 	require.NoError(t, p.Log(row(4, "", 2, -1)))
-	require.Equal(t, event{"rewards", `{"step":4,"evaluated":false,"chosen":2,"rejected":-1,"margin":3,"accuracy":0.75}`}, r.next())
+	require.Equal(t, event{"rewards", `{"step":4,"evaluated":false,"chosen":2,"rejected":-1,"margin":3,"accuracy":0.75,"reward":null}`}, r.next())
 	require.NoError(t, p.Log(row(4, "eval_", 2, -2)))
-	require.Equal(t, event{"rewards", `{"step":4,"evaluated":true,"chosen":2,"rejected":-2,"margin":4,"accuracy":0.75}`}, r.next())
+	require.Equal(t, event{"rewards", `{"step":4,"evaluated":true,"chosen":2,"rejected":-2,"margin":4,"accuracy":0.75,"reward":null}`}, r.next())
 	require.Equal(t, "evaluation", r.next().name)
 	require.Equal(t, "log", r.next().name)
 
 	one := trainer.Row{Record: trainer.Record{Step: 6, Loss: number(1), Compared: map[string]trainer.Number{"rewards/chosen": 1, "kl": 0}}}
 	require.NoError(t, p.Log(one)) // kto's, of one kind
-	require.Equal(t, event{"rewards", `{"step":6,"evaluated":false,"chosen":1,"rejected":null,"margin":null,"accuracy":null}`}, r.next())
+	require.Equal(t, event{"rewards", `{"step":6,"evaluated":false,"chosen":1,"rejected":null,"margin":null,"accuracy":null,"reward":null}`}, r.next())
+	sampled := trainer.Row{Record: trainer.Record{Step: 7, Loss: number(1), Compared: map[string]trainer.Number{"reward": 0.5, "rewards/exact/mean": 0.5}}}
+	require.NoError(t, p.Log(sampled)) // grpo's
+	require.Equal(t, event{"rewards", `{"step":7,"evaluated":false,"chosen":null,"rejected":null,"margin":null,"accuracy":null,"reward":0.5}`}, r.next())
 	require.NoError(t, p.Log(trainer.Row{Record: trainer.Record{Step: 7, Loss: number(1)}}))
-	require.Len(t, follow(t, p).run().Rewards, 5)
+	require.Len(t, follow(t, p).run().Rewards, 6)
 
 	for n := range maxRewards {
 		require.NoError(t, p.Log(row(8+n, "", 1, 0)))

@@ -85,21 +85,19 @@ function chart(id, height, series, label) {
   charts[id] = new uPlot(options, options.series.map(() => []), at);
 }
 
-const rewardColors = { chosen: "good", rejected: "evaluation", margin: "accent" };
+const line = (label, value, more) => ({ label, value: (u, v) => value(v), stroke: color("accent"), width: 1.5, spanGaps: true, points: { show: false }, ...more });
+
+const rewardColors = { chosen: "good", rejected: "evaluation", margin: "accent", reward: "accent" };
+let shownRewards = []; // names of the lines
 
 function drawCharts() {
-  const line = (label, value, more) => ({ label, value: (u, v) => value(v), stroke: color("accent"), width: 1.5, spanGaps: true, points: { show: false }, ...more });
   const narrow = innerWidth <= 520;
   chart("loss", narrow ? 230 : 290, [
     line("each step", loss, { stroke: color("soft"), width: 1 }),
     line("smoothed", loss, { width: 2.5 }),
     line("evaluation", loss, { stroke: color("evaluation"), width: 1.5, points: { show: true, size: 6, fill: color("evaluation") } }),
   ], small);
-  const points = (name) => ({ show: true, size: 6, fill: color(name) });
-  chart("rewards", narrow ? 230 : 290, ["chosen", "rejected", "margin"].flatMap((name) => [
-    line(name, small, { stroke: color(rewardColors[name]), width: 2 }),
-    line(name + ", evaluation", small, { stroke: color(rewardColors[name]), width: 0, points: points(rewardColors[name]) }),
-  ]), small);
+  shownRewards = [];
   chart("rate", 150, [line("learning rate", small)], small);
   chart("norm", 150, [line("gradient norm", small)], small);
   chart("speed", 150, [line("tokens/s", whole)], whole);
@@ -136,7 +134,7 @@ function fillCharts() {
   }
 }
 
-// Rewards stand beside the loss where completions are compared.
+// Rewards stand beside the loss: of compared completions, or of sampled ones.
 function fillRewards() {
   const all = run.rewards, card = $("chart-rewards").parentElement;
   if (all.length === 0) return;
@@ -147,12 +145,20 @@ function fillRewards() {
     document.querySelector(".numbers").classList.add("seven");
     fitCharts();
   }
+  const names = Object.keys(rewardColors).filter((name) => all.some((r) => r[name] != null));
+  if (names.join() !== shownRewards.join()) {
+    shownRewards = names;
+    chart("rewards", innerWidth <= 520 ? 230 : 290, names.flatMap((name) => {
+      const stroke = color(rewardColors[name]);
+      return [line(name, small, { stroke, width: 2 }), line(name + ", evaluation", small, { stroke, width: 0, points: { show: true, size: 6, fill: stroke } })];
+    }), small);
+  }
   const steps = [...new Set(all.map((r) => r.step))].sort((a, b) => a - b);
   const pick = (name, evaluated) => {
     const at = new Map(all.filter((r) => r.evaluated === evaluated).map((r) => [r.step, r[name]]));
     return steps.map((s) => at.get(s) ?? null);
   };
-  charts.rewards.setData([steps, ...Object.keys(rewardColors).flatMap((name) => [pick(name, false), pick(name, true)])]);
+  charts.rewards.setData([steps, ...names.flatMap((name) => [pick(name, false), pick(name, true)])]);
 }
 
 function fitCharts() {
@@ -189,9 +195,10 @@ function draw() {
     text("eval", loss(run.evaluations[run.evaluations.length - 1].loss));
     text("eval-note", `best ${loss(best.loss)} at step ${whole(best.step)}`);
   }
-  const judged = run.rewards.findLast((r) => r.margin != null);
+  const judged = run.rewards.findLast((r) => r.margin != null || r.reward != null);
   if (judged) {
-    text("margin", small(judged.margin));
+    text("margin-name", judged.reward == null ? "reward margin" : "reward");
+    text("margin", small(judged.reward ?? judged.margin));
     text("margin-note", judged.accuracy == null ? "" : `above 0 in ${fixed(100 * judged.accuracy, 0)} % of pairs`);
   }
   fillCharts();
