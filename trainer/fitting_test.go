@@ -3,7 +3,6 @@ package trainer
 import (
 	"encoding/binary"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 
