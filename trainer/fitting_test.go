@@ -67,10 +67,10 @@ func TestPartsAreMicroBatches(t *testing.T) {
 		return readTensors(t, filepath.Join(dir, "adapter_model.safetensors"))
 	}
 	distance{}.weights(t, parityLimit{weights: 1e-4}, adapter(small.Args.OutputDir), adapter(r.Args.OutputDir))
-	losses := func(dir string) (all []Number) {
+	losses := func(dir string) (all []float64) {
 		for _, row := range history(t, dir).LogHistory {
 			if row.Loss != nil {
-				all = append(all, *row.Loss)
+				all = append(all, float64(*row.Loss))
 			}
 		}
 		return all
