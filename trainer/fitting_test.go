@@ -3,7 +3,6 @@ package trainer
 import (
 	"encoding/binary"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -42,8 +41,9 @@ func divided(t *testing.T) (r Run, limit int64) {
 	return r, plan.Bytes.Total()
 }
 
-// TestPartsAreMicroBatches divides micro-batches of four records: the adapter, the losses and the memory are
-// those of micro-batches of two, to the bit.
+// TestPartsAreMicroBatches divides micro-batches of four records: the memory is that of
+// micro-batches of two, and so are the adapter and the losses: their gradients are rounded to fixed point once for
+// every micro-batch and not for every part.
 func TestPartsAreMicroBatches(t *testing.T) {
 	r, limit := divided(t)
 	r.Base.Lora.Dropout = 0 // the micro-batches of two draw other masks
@@ -63,22 +63,20 @@ func TestPartsAreMicroBatches(t *testing.T) {
 	small := r
 	small.Args.BatchSize, small.Args.Accumulation, small.Args.OutputDir = 2, 4, filepath.Join(t.TempDir(), "small")
 	require.NoError(t, train(t, t.Context(), small))
-	adapter := func(dir string) []byte {
-		b, err := os.ReadFile(filepath.Join(dir, "adapter_model.safetensors"))
-		require.NoError(t, err)
-		return b
+	adapter := func(dir string) map[string][]float32 {
+		return readTensors(t, filepath.Join(dir, "adapter_model.safetensors"))
 	}
-	require.Equal(t, adapter(small.Args.OutputDir), adapter(r.Args.OutputDir))
-	losses := func(dir string) (all []Number) {
+	distance{}.weights(t, parityLimit{weights: 1e-4}, adapter(small.Args.OutputDir), adapter(r.Args.OutputDir))
+	losses := func(dir string) (all []float64) {
 		for _, row := range history(t, dir).LogHistory {
 			if row.Loss != nil {
-				all = append(all, *row.Loss)
+				all = append(all, float64(*row.Loss))
 			}
 		}
 		return all
 	}
 	require.NotEmpty(t, losses(r.Args.OutputDir))
-	require.Equal(t, losses(small.Args.OutputDir), losses(r.Args.OutputDir))
+	require.InEpsilonSlice(t, losses(small.Args.OutputDir), losses(r.Args.OutputDir), 1e-5)
 }
 
 // TestPartsDropAsTheWhole compares gradients of a micro-batch with dropout and their sums over its parts: the
