@@ -37,7 +37,7 @@ dpo-demo: ## tune a small 4-bit model by DPO on its own answers, the shorter pre
 	go run ./demo/prefer
 
 .PHONY: grpo-demo
-grpo-demo: ## teach a small 4-bit model to add by rewards alone (GRPO), and compare its answers before and after (some minutes)
+grpo-demo: ## teach a small 4-bit model to add by rewards alone (GRPO), and compare its answers before and after (some two minutes)
 	go run ./demo/sums
 
 .PHONY: picture

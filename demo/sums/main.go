@@ -42,7 +42,7 @@ func main() {
 	flag.IntVar(&o.shown, "shown", 300, "sums whose answers the model is shown first")
 	flag.IntVar(&o.firstSteps, "first-steps", 600, "steps of full fine-tuning on them")
 	flag.Float64Var(&o.firstRate, "first-rate", 2e-3, "its learning rate")
-	flag.IntVar(&o.steps, "steps", 200, "steps of GRPO")
+	flag.IntVar(&o.steps, "steps", 500, "steps of GRPO")
 	flag.Float64Var(&o.rate, "rate", 1e-3, "its learning rate")
 	flag.IntVar(&o.prompts, "prompts", 8, "sums in a step")
 	flag.IntVar(&o.samples, "samples", 8, "answers to each")

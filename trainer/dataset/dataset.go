@@ -14,7 +14,7 @@ import (
 // Options configure how records become examples. The zero value detects the format and
 // has no limit of length; DefaultOptions returns the command line's defaults.
 type Options struct {
-	Format        string   `option:"dataset_format" values:"auto,text,pretokenized,alpaca,prompt-completion,messages,sharegpt,preference,unpaired" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; with objective preference or, for kto, unpaired; auto detects it from the fields"`
+	Format        string   `option:"dataset_format" values:"auto,text,pretokenized,alpaca,prompt-completion,messages,sharegpt,preference,unpaired,prompt" help:"format of the records: auto, text, pretokenized, alpaca, prompt-completion, messages or sharegpt; with objective preference or, for kto, unpaired, or for grpo prompt; auto detects it from the fields"`
 	MaxLength     int      `option:"max_length" null:"0" unit:"tokens" help:"maximum sequence length; longer text is split, other records are truncated at the end; 0: no limit"`
 	TrainOnInputs bool     `option:"train_on_inputs" help:"train on prompts too, not only on completions and the assistant's turns"`
 	ChatTemplate  string   `option:"chat_template" path:"true" help:"chat template: a file, one of the model's named templates, or a built-in one such as chatml or llama-3; default: the model's own"`

@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,7 +95,10 @@ printf '%s\n' "${COMPREPLY[@]}"`)
 // TestValuesAreAccepted gives each value that a shell offers for an option of train, and
 // one that is none. The option refuses the one and not the others.
 func TestValuesAreAccepted(t *testing.T) {
-	needs := map[string]string{"preference": "dpo", "unpaired": "kto"} // formats of an objective
+	needs := map[string]string{
+		"preference": "dpo", "unpaired": "kto", "prompt": "grpo", "reward": "grpo", // values that only an objective has,
+		"scale_rewards": "grpo", "multi_objective_aggregation": "grpo", "importance_sampling_level": "grpo", // and options
+	}
 	checked := 0
 	for _, section := range TrainOptions().Sections() {
 		for _, o := range section.Options {
@@ -103,7 +107,7 @@ func TestValuesAreAccepted(t *testing.T) {
 			}
 			message := func(value string) string {
 				args := []string{"train", "--" + o.Name, value, "--model", "../../../demo/base", "--dataset", "missing.jsonl", "--output_dir", filepath.Join(t.TempDir(), "out")}
-				if objective := needs[value]; objective != "" {
+				if objective := cmp.Or(needs[value], needs[o.Name]); objective != "" {
 					args = append(args, "--objective", objective)
 				}
 				_, _, stderr := runHere(args...)

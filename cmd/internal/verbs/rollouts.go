@@ -11,10 +11,6 @@ import (
 	"qlora/trainer/reward"
 )
 
-// samplingNames are options of sampling that recipes of other programs also have for another
-// purpose than training.
-var samplingNames = []string{"temperature", "top_p", "top_k", "repetition_penalty"}
-
 // sampling sets the defaults of the objective grpo. Without it, settings of sampling have no
 // effect, which it notes.
 func (o *tuneOptions) sampling(c *call) {
@@ -24,7 +20,8 @@ func (o *tuneOptions) sampling(c *call) {
 		}
 		return
 	}
-	if given := c.given(samplingNames...); len(given) > 0 {
+	// Recipes of other programs have these for another purpose than training, too.
+	if given := c.given("temperature", "top_p", "top_k", "repetition_penalty"); len(given) > 0 {
 		c.noEffect("without --objective grpo: no completions are sampled", given)
 		d := trainer.DefaultArgs()
 		o.run.Temperature, o.run.TopP, o.run.TopK, o.run.RepetitionPenalty = d.Temperature, d.TopP, d.TopK, d.RepetitionPenalty
