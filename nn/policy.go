@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"qlora/bindings"
 )
@@ -185,7 +186,7 @@ func (m *Model) walkPolicy(dry bindings.Device, shapes Shapes) error {
 		return nil
 	}
 	return m.with(dry, m.policy.Reference, func() error {
-		for _, b := range append(shapes.Train[:len(shapes.Train):len(shapes.Train)], shapes.Evaluate...) {
+		for _, b := range slices.Concat(shapes.Train, shapes.Evaluate) {
 			if err := m.tokenLosses(dry, blank(b)); err != nil {
 				return err
 			}

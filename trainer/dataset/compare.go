@@ -77,19 +77,18 @@ func (w *worker) sequences(c compared) (Example, error) {
 	return w.cut(all, border)
 }
 
-// saidIn returns what the messages of a conversation from the first on say, or "a call" for one
-// that says nothing but calls tools.
+// saidIn returns what the first message that says something says, of the messages of a
+// conversation from the given one on, or "a call" if one before it calls tools; else "".
 func saidIn(v *chattemplate.Conversation, first int) string {
-	all := ""
 	for _, m := range v.Messages[min(first, len(v.Messages)):] {
 		if _, calls := m.Get("tool_calls"); calls {
 			return "a call"
 		}
 		if content, _ := m.Get("content"); !isBlank(content) {
-			all += fmt.Sprint(content)
+			return fmt.Sprint(content)
 		}
 	}
-	return all
+	return ""
 }
 
 // wholeChat returns the tokens of a conversation. Nothing is added to what the template renders.
