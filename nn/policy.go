@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"fmt"
+	"slices"
 
 	"qlora/bindings"
 )
