@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"fmt"
-	"slices"
 
 	"qlora/bindings"
 )
