@@ -51,7 +51,7 @@ func (o *tuneOptions) check(c *call) error {
 
 // given returns those of the names that the command line or the YAML file set.
 func (c *call) given(names ...string) []string {
-	return slices.DeleteFunc(names, func(name string) bool { return !c.set.Given(name) })
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !c.set.Given(name) })
 }
 
 // noEffect notes options that were given for nothing.
