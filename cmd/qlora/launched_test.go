@@ -207,7 +207,7 @@ func TestRanksOfNCCL(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	started := program(r.args(out, few...)...)
 	cmd := exec.Command("../../configs/launchers/ranks.sh", slices.Concat([]string{"1", "0", "2", "127.0.0.1"}, started.Args)...)
-	cmd.Env = append(started.Env, "QLORA_NCCL_LIBRARY="+library, "MASTER_PORT="+freePort(t))
+	cmd.Env = slices.Concat(started.Env, []string{"QLORA_NCCL_LIBRARY=" + library, "MASTER_PORT=" + freePort(t)})
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(output))
 	require.Contains(t, string(output), "GPUs are connected by NCCL 2.27.7 ("+library+")")

@@ -28,7 +28,7 @@ type Ranks struct {
 	waiting    *Store  // for what may take long
 	asking     *Store  // for the rest
 
-	closing  sync.Once
+	closing sync.Once
 
 	mu       sync.Mutex
 	sequence uint64
