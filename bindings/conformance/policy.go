@@ -56,7 +56,7 @@ func policyRow(f *fixture, c policyCase) {
 		prompt := 1 + f.rng.IntN(length-1)
 		for t := range length {
 			of := 0.0
-			if t >= prompt && !(c.masked && s%3 == 0) {
+			if t >= prompt && (!c.masked || s%3 != 0) {
 				of = 1 / float64(n*(length-prompt))
 			}
 			share = append(share, float64(float32(of)))
@@ -265,7 +265,7 @@ func (r *policyReference) stats(losses []float64) []float64 {
 		clipped := [2]float64{}
 		n := counts[s]
 		for t := r.starts[s]; t < r.starts[s+1]; t++ {
-			if r.share[t] == 0 && !(rule.Sequence && t == r.starts[s]) {
+			if r.share[t] == 0 && (!rule.Sequence || t > r.starts[s]) {
 				continue
 			}
 			low, high := r.clips(ratio[t], a)

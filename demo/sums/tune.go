@@ -61,7 +61,7 @@ func reinforce(ctx context.Context, w io.Writer, dev bindings.Device, o options,
 	a := trainer.DefaultArgs()
 	a.Objective, a.Beta, a.NumGenerations, a.MaxCompletionLength = "grpo", 0, o.samples, longestAnswer
 	a.OutputDir, a.MaxSteps, a.BatchSize, a.Seed, a.LearningRate = out, o.steps, o.prompts*o.samples, o.seed, o.rate
-	a.LoggingSteps, a.SaveStrategy, a.ReportTo = 5, "no", []string{"none"}
+	a.LoggingSteps, a.SaveStrategy, a.ReportTo = float64(min(5, o.steps)), "no", []string{"none"}
 	a.RewardFuncs = []string{"exact:completion"}
 	opt := dataset.DefaultOptions()
 	opt.Compare, _ = a.Compare()
