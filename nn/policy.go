@@ -1,9 +1,8 @@
 package nn
 
 import (
-	"slices"
-
 	"fmt"
+	"slices"
 
 	"qlora/bindings"
 )

@@ -83,7 +83,7 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err
 	}
-	l.gradients.layOut(tuned.Memory.Arena(bindings.Gradients), a.window())
+	l.layOut(tuned.Memory.Arena(bindings.Gradients), a.window())
 	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
 	tuned.Plan(profile, shapes)
 	return l, nil

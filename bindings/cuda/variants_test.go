@@ -84,7 +84,10 @@ func (r *coverage) on(t *testing.T, variant string, run func(*cuda.Device)) []cu
 	counts, err := d.Counts()
 	require.NoError(t, err)
 	for _, c := range counts {
-		row := append(r.table[c.Kernel], make([]int64, max(0, r.column+1-len(r.table[c.Kernel])))...)
+		row := slices.Clone(r.table[c.Kernel])
+		for len(row) <= r.column {
+			row = append(row, 0)
+		}
 		row[r.column] += c.Launches
 		r.table[c.Kernel] = row
 	}

@@ -3,6 +3,7 @@ package groupstest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"qlora/bindings"
 )
@@ -49,7 +50,7 @@ func (b *bed) holds(what string, want []byte) error {
 	if err := equal(what, inside, want); err != nil {
 		return err
 	}
-	around := append(got[:b.guarded:b.guarded], got[len(got)-b.guarded:]...)
+	around := slices.Concat(got[:b.guarded], got[len(got)-b.guarded:])
 	if err := equal("guard", around, bytes.Repeat([]byte{untouched}, len(around))); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

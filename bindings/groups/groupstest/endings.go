@@ -70,10 +70,10 @@ func absentSum(g groups.Group, dev bindings.Device) error {
 func named(err error) error {
 	var absent *groups.AbsentError
 	if !errors.As(err, &absent) {
-		return fmt.Errorf("the error is %v; want an AbsentError", err)
+		return fmt.Errorf("the error is not an AbsentError: %s", fmt.Sprint(err))
 	}
 	if len(absent.Ranks) > 0 && !slices.Contains(absent.Ranks, absentee) {
-		return fmt.Errorf("the error is %q; want rank %d in it", err, absentee)
+		return fmt.Errorf("the error does not name rank %d: %w", absentee, err)
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func canceled(g groups.Group, _ bindings.Device) error {
 		time.AfterFunc(Deadline/100, cancel)
 	}
 	if _, err := g.Exchange(ctx, nil); g.Rank() == 0 && !errors.Is(err, context.Canceled) || err == nil {
-		return fmt.Errorf("the error of a canceled exchange is %v", err)
+		return fmt.Errorf("the error of a canceled exchange: %s", fmt.Sprint(err))
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func aborts(g groups.Group, _ bindings.Device) error {
 		_, err := g.Exchange(context.Background(), nil)
 		var aborted *groups.AbortedError
 		if !errors.As(err, &aborted) || aborted.Rank != absentee || !strings.Contains(err.Error(), cause.Error()) {
-			return fmt.Errorf("the error is %v; want rank %d's: %v", err, absentee, cause)
+			return fmt.Errorf("the error is not rank %d's (%w): %s", absentee, cause, fmt.Sprint(err))
 		}
 	}
 	return nil
