@@ -203,8 +203,8 @@ func (l *library) open(o Options) (context, error) {
 	handle := new(*C.qlora_context)
 	variant := C.CString(o.Variant)
 	defer C.free(unsafe.Pointer(variant))
-	options := C.qlora_options{variant: variant, processors: i32(o.Processors), compute: i32(o.Compute), counting: flag(o.Counting), dry: flag(o.Dry)}
-	code := C.call_open(l.table, C.int(o.Number), &options, handle)
+	options := &C.qlora_options{variant: variant, processors: i32(o.Processors), compute: i32(o.Compute), counting: flag(o.Counting), dry: flag(o.Dry)}
+	code := C.call_open(l.table, C.int(o.Number), options, handle)
 	c := context{library: l, handle: *handle}
 	return c, c.failed("open", code)
 }
