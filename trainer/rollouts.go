@@ -32,9 +32,9 @@ func (s *Rollouts) check(a *Args) error {
 	case s == nil || len(s.Rewards) == 0:
 		return errors.New("`reward_funcs` is missing: name what judges completions, such as exact, or command:./judge.py")
 	case s.Decode == nil:
-		return errors.New("Rollouts.Decode is nil, so completions cannot be judged")
+		return errors.New("without Rollouts.Decode completions cannot be judged")
 	case len(s.Stop) == 0 && s.given == nil:
-		return errors.New("Rollouts.Stop is empty, so completions do not end")
+		return errors.New("without Rollouts.Stop completions do not end")
 	}
 	_, err := a.rewardWeights(len(s.Rewards))
 	return err
