@@ -65,6 +65,8 @@ var rules = []rule{
 	// Matrices whose rows do not start at multiples of 16 bytes, or whose elements do
 	// not fill them: correct, not fast.
 	{kernels: []string{"*_elements", "copy_words_[124]", "rope_pairs", "quantize_bytes"}},
+	// 8-byte sums and 4-byte gradients of lists of tensors, once in a micro-batch.
+	{kernels: []string{"fold_pieces", "unfold_pieces", "round_pieces"}},
 	// One number per row or column, or for all of them: too little data for the width
 	// of accesses to matter.
 	{kernels: []string{"add_loss_stats", "sum_log_probs", "compare_completions", "policy_gradient", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join", "attend_backward_sinks"}},

@@ -13,13 +13,14 @@ using Tile64x64 = GemmTile<64, 64, 64, 3, 32, 32, 3>;      // 4 warps, 48 KiB: s
 using Tile64x16 = GemmTile<64, 16, 64, 4, 16, 16, 4>;      // 4 warps, 40 KiB: N is a rank
 using Tile16x128 = GemmTile<16, 128, 64, 3, 16, 32, 4>;    // 4 warps, 54 KiB: M is a rank
 
+// Codes are decoded in the general loop alone: with the cursors of the other one beside the scales
+// the compiler runs out of registers.
 template <class Tile, int Layout, bool Coded>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksOnProcessor) gemm_mma(Product p) {
-  if (p.plain) {
-    multiply<Tile, Layout, Coded, true>(p);
-  } else {
-    multiply<Tile, Layout, Coded, false>(p);
+  if constexpr (!Coded) {
+    if (p.plain) return multiply<Tile, Layout, Coded, true>(p);
   }
+  multiply<Tile, Layout, Coded, false>(p);
 }
 
 #define GEMM_KERNEL(name, tile, layout, coded)                                             \

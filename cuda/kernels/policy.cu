@@ -47,7 +47,7 @@ __device__ Terms terms(const Sampled& e, float ratio, float p, float advantage, 
       return {-weight * p, 0, -weight};
     }
     case QLORA_POLICY_SAPO: {
-      const float tau = e.temperature[advantage > 0 ? 0 : 1], x = tau * (ratio - 1);
+      const float tau = advantage > 0 ? e.temperature[0] : e.temperature[1], x = tau * (ratio - 1);
       return {-4 / tau * logistic(x) * advantage, -4 * logistic(x) * logistic(-x) * advantage, 0};
     }
     case QLORA_POLICY_VESPO:
@@ -96,10 +96,10 @@ __global__ void __launch_bounds__(kThreads) policy_gradient(Sampled e) {
     mean = lanes_sum<32>(mean) / fmaxf(1, n);
     float phi = 0;
     if (e.loss == QLORA_POLICY_VESPO) {
-      const int which = advantage >= 0 ? 0 : 1;
-      const float d = fmaxf(1e-4f, e.decay[which]);
+      const bool positive = advantage >= 0;
+      const float d = fmaxf(1e-4f, positive ? e.decay[0] : e.decay[1]);
       const float w = fminf(fmaxf(lanes_sum<32>(product), -18.420680744f), 20);  // ln 1e-8
-      phi = expf(d + e.power[which] * w - d * expf(w));
+      phi = expf(d + (positive ? e.power[0] : e.power[1]) * w - d * expf(w));
     }
     float low = 0, high = 0, slope = 0;
     for (int t = from + lane; t < to; t += 32) {
@@ -154,6 +154,7 @@ __global__ void __launch_bounds__(kThreads) policy_gradient(Sampled e) {
       sum[kPhi] += phi;
     }
   }
+#pragma unroll
   for (int i = 0; i < kLeast; i++) sum[i] = block_sum<kWarps>(sum[i], shared + i * kWarps);
   if (lane == 0) {
     shared[kLeast * kWarps + warp] = least;
