@@ -12,7 +12,7 @@ NVCC := $(TOOLCHAIN)/bin/nvcc
 CLANG_FORMAT := $(TOOLCHAIN)/bin/clang-format
 
 # Packages with concurrency. They are also tested under the race detector, parity on one device only (-short).
-RACE := bindings/cpu bindings/cpu/pool trainer trainer/dataset trainer/report/live serve internal/atomicfile nf4 internal/safetensors tokenizer lora/merge trainer/multiplechoice
+RACE := bindings/cpu bindings/cpu/pool bindings/groups/local trainer trainer/dataset trainer/report/live serve internal/atomicfile nf4 internal/safetensors tokenizer lora/merge trainer/multiplechoice
 
 # Seconds of fuzzing for each target, and go test's pattern of benchmarks.
 FUZZTIME ?= 20s
