@@ -42,8 +42,8 @@ func divided(t *testing.T) (r Run, limit int64) {
 }
 
 // TestPartsAreMicroBatches divides micro-batches of four records: the memory is that of
-// micro-batches of two, and so are the adapter and the losses: their gradients are rounded to fixed point once for
-// every micro-batch and not for every part.
+// micro-batches of two. The adapter and the losses are theirs but for rounding: gradients are rounded to fixed point
+// once for every micro-batch and not for every part.
 func TestPartsAreMicroBatches(t *testing.T) {
 	r, limit := divided(t)
 	r.Base.Lora.Dropout = 0 // the micro-batches of two draw other masks

@@ -23,10 +23,10 @@ type options struct {
 	model, out string
 	seed       uint64
 
-	shown      int     // sums whose answers the model is shown first
-	firstSteps int     // of full fine-tuning on them
-	firstRate  float64 //
-	steps      int     // of GRPO
+	shown      int // sums whose answers the model is shown first
+	firstSteps int // of full fine-tuning on them
+	firstRate  float64
+	steps      int // of GRPO
 	rate       float64
 	prompts    int // in a step
 	samples    int // of each
