@@ -63,7 +63,7 @@ type Args struct {
 
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
 	Recompute             string   `option:"recompute" values:"auto,none,mlp,layer" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
-	AutoSplit             bool     `option:"auto_split" help:"divide a micro-batch that does not fit into parts of whole sequences before more is recomputed, and add their gradients: the loss is the same sum"`
+	AutoSplit             bool     `option:"auto_split" help:"divide a micro-batch that does not fit into parts of whole sequences before more is recomputed: it trains, to the bit, as smaller micro-batches with more accumulation do"`
 	ReportTo              []string `option:"report_to" nothing:"none" values:"tensorboard,live,all,none" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 

@@ -68,7 +68,7 @@ func (a *Args) divides() bool {
 	return a.AutoSplit && !a.objective().compares() && !a.objective().samples
 }
 
-// layOut plans with the first fitting that is within the limit, or the last. earlier is that of the
+// layOut plans with the first fitting that is within the limit, or the one that needs the least. earlier is that of the
 // run that is resumed, which is tried first with its parts, so that the sums are the same; nil: none.
 func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindings.Profile, limit int64, earlier *Fitting) (*layout, error) {
 	policies := []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer}
@@ -87,33 +87,49 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 		return nil, err
 	}
 	whole := shapes(0)
-	l, err := layOutWith(model, a, policies[0], state, whole, profile)
+	first := Fitting{Recompute: policies[0]}
+	unlimited, err := layOutWith(model, a, first, state, whole, profile)
 	if err != nil || limit <= 0 {
-		return l, err
+		return unlimited, err
 	}
 	var parts []int
-	if a.divides() && l.Model.Divisible() {
+	if a.divides() && unlimited.Model.Divisible() {
 		parts = partsOf(whole.Train)
 	}
+	var least *layout
 	var tried []Fitting
-	for _, f := range slices.Concat(earlier.again(policies, parts), fittings(policies, parts)) {
-		if f.Part > 0 || f.Recompute != policies[0] {
+	for _, f := range withoutRepeats(slices.Concat(earlier.again(policies, parts), fittings(policies, parts))) {
+		l := unlimited
+		if f != first {
 			of := whole
 			if f.Part > 0 {
 				of = shapes(f.Part)
 			}
-			if l, err = layOutWith(model, a, f.Recompute, state, of, profile); err != nil {
+			if l, err = layOutWith(model, a, f, state, of, profile); err != nil {
 				return nil, err
 			}
 		}
-		f.Bytes = l.Memory.Plan().Total()
-		l.part, l.tried = f.Part, tried
-		if f.Bytes <= limit {
-			break
+		l.tried = tried
+		if f.Bytes = l.bytes(); f.Bytes <= limit {
+			return l, nil
 		}
-		tried = append(tried, f)
+		if tried = append(tried, f); least == nil || f.Bytes <= least.bytes() {
+			least = l
+		}
 	}
-	return l, nil
+	least.tried = slices.DeleteFunc(tried, func(f Fitting) bool { f.Bytes = 0; return f == least.fitting() })
+	return least, nil
+}
+
+// withoutRepeats drops what is in the list before.
+func withoutRepeats(all []Fitting) []Fitting {
+	var once []Fitting
+	for _, f := range all {
+		if !slices.Contains(once, f) {
+			once = append(once, f)
+		}
+	}
+	return once
 }
 
 // noteParts notes that micro-batches are divided, and that a resumed run's are not as they were.

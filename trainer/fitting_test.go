@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math"
 	"path/filepath"
 	"testing"
@@ -28,7 +29,7 @@ func alike(n int) []dataset.Example {
 func divided(t *testing.T) (r Run, limit int64) {
 	t.Helper()
 	r = tinyRun(t)
-	r.TrainSet, r.EvalSet, r.Args.EvalStrategy, r.Args.Recompute = alike(13), nil, StrategyNo, "none"
+	r.TrainSet, r.EvalSet, r.Args.EvalStrategy, r.Args.Recompute = alike(32), nil, StrategyNo, "none"
 	halves := r.Args
 	r.Args.BatchSize, r.Args.Accumulation = 4, 2
 	halves.BatchSize, halves.Accumulation = 2, 4
@@ -42,8 +43,7 @@ func divided(t *testing.T) (r Run, limit int64) {
 }
 
 // TestPartsAreMicroBatches divides micro-batches of four records: the memory is that of
-// micro-batches of two. The adapter and the losses are theirs but for rounding: gradients are rounded to fixed point
-// once for every micro-batch and not for every part.
+// micro-batches of two, and so is every byte that the run leaves. Gradients are added in fixed point, piece by piece.
 func TestPartsAreMicroBatches(t *testing.T) {
 	r, limit := divided(t)
 	r.Base.Lora.Dropout = 0 // the micro-batches of two draw other masks
@@ -63,20 +63,85 @@ func TestPartsAreMicroBatches(t *testing.T) {
 	small := r
 	small.Args.BatchSize, small.Args.Accumulation, small.Args.OutputDir = 2, 4, filepath.Join(t.TempDir(), "small")
 	require.NoError(t, train(t, t.Context(), small))
-	adapter := func(dir string) map[string][]float32 {
-		return readTensors(t, filepath.Join(dir, "adapter_model.safetensors"))
-	}
-	distance{}.weights(t, parityLimit{weights: 1e-4}, adapter(small.Args.OutputDir), adapter(r.Args.OutputDir))
-	losses := func(dir string) (all []float64) {
-		for _, row := range history(t, dir).LogHistory {
-			if row.Loss != nil {
-				all = append(all, float64(*row.Loss))
+	requireSame(t, trained(t, small.Args.OutputDir), trained(t, r.Args.OutputDir), "in parts")
+}
+
+// trained returns what a run left that does not name its settings: the adapter, the moments and the log.
+func trained(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := outcome(t, dir)
+	var s State
+	require.NoError(t, json.Unmarshal([]byte(all[stateFile]), &s))
+	log, err := json.Marshal(s.LogHistory)
+	require.NoError(t, err)
+	all[stateFile] = string(log)
+	return all
+}
+
+// pieceCases are runs whose micro-batches, divided into parts of so many tokens, have the bits of micro-batches of
+// fewer records.
+var pieceCases = []struct {
+	name   string
+	change func(*Run)
+	part   int // of a micro-batch of four records; single records in the other run
+}{
+	{"a window of one micro-batch", func(*Run) {}, 6},
+	{"two ranks", func(r *Run) { r.Args.WorldSize, r.Args.Epochs = 2, 4 }, 6},
+	{"parts without a predicted token", func(r *Run) {
+		for _, i := range []int{1, 2, 6} {
+			for k := range r.TrainSet[i].Labels {
+				r.TrainSet[i].Labels[k] = dataset.Ignored
 			}
 		}
-		return all
+	}, 6},
+	{"full fine-tuning", func(r *Run) {
+		r.Base.Lora, r.Base.Quantize = nil, nil
+		r.Args.Accumulation, r.Args.Epochs = 2, 4
+	}, 6},
+	{"trained rows", func(r *Run) { r.Base.Lora.Tokens = lora.TrainableTokens{IDs: []int32{3, 4, 5, 9}} }, 6},
+}
+
+// TestPiecesHaveTheBitsOfMicroBatches compares divided micro-batches with accumulated ones.
+func TestPiecesHaveTheBitsOfMicroBatches(t *testing.T) {
+	for _, c := range fewer(pieceCases) {
+		t.Run(c.name, func(t *testing.T) {
+			run := func(single bool) map[string]string {
+				r := tinyRun(t)
+				r.TrainSet, r.EvalSet, r.Args.EvalStrategy, r.Args.Recompute = alike(16), nil, StrategyNo, "none"
+				r.Base.Lora.Dropout = 0
+				r.Args.BatchSize, r.Args.Accumulation, r.Args.Epochs = 4, 1, 2
+				c.change(&r)
+				if single {
+					r.Args.Accumulation, r.Args.BatchSize = r.Args.Accumulation*r.Args.BatchSize, 1
+				} else {
+					r.MemoryLimit = 1 // which nothing fits: the last fitting
+				}
+				if ranks := r.Args.WorldSize; ranks > 1 {
+					r = onRanks(t, r, ranks)
+				}
+				tr := untilItFits(t, r)
+				if !single {
+					require.Equal(t, c.part, tr.Plan().Part)
+				}
+				require.NoError(t, tr.Train(t.Context()))
+				return trained(t, r.Args.OutputDir)
+			}
+			requireSame(t, run(true), run(false), "in parts")
+		})
 	}
-	require.NotEmpty(t, losses(r.Args.OutputDir))
-	require.InEpsilonSlice(t, losses(small.Args.OutputDir), losses(r.Args.OutputDir), 1e-5)
+}
+
+// untilItFits returns a trainer with the least memory that a run with a limit of 1 byte needs.
+func untilItFits(t *testing.T, r Run) *Trainer {
+	t.Helper()
+	if r.MemoryLimit > 0 {
+		plan, err := PlanRun(r.Base, r.Args, r.TrainSet, nil, nil, 0, r.Device, 1)
+		require.NoError(t, err)
+		r.MemoryLimit = plan.Bytes.Total()
+	}
+	tr, err := New(r)
+	require.NoError(t, err)
+	return tr
 }
 
 // TestPartsDropAsTheWhole compares gradients of a micro-batch with dropout and their sums over its parts: the
@@ -95,7 +160,9 @@ func TestPartsDropAsTheWhole(t *testing.T) {
 		for _, p := range l.params {
 			r.Device.Run(&bindings.Zero{T: p.Grad})
 		}
-		require.NoError(t, b.train(l.Model, r.Device, 0.1, bindings.Random{Train: true, Seed: 5, Step: 9}, part))
+		for _, p := range b.pieces(part) {
+			require.NoError(t, p.train(l.Model, r.Device, 0.1, bindings.Random{Train: true, Seed: 5, Step: 9, Row: p.row}))
+		}
 		l.Model.Gather(r.Device)
 		for _, p := range l.params {
 			raw := make([]byte, p.Grad.Bytes())

@@ -6,17 +6,17 @@ import (
 )
 
 // gradients are those of a window. They add up in fixed point, so they have the same bits
-// whichever rank computed which micro-batch.
+// whichever rank computed which micro-batch, and whether it was a micro-batch or a part of one.
 type gradients struct {
 	params []bindings.Param
-	sums   bindings.Tensor // absent: a window is one micro-batch, rounded in its place
+	sums   bindings.Tensor // absent: a window is one piece, rounded in its place
 	limit  float32
 }
 
-// layOut places what a window of that many micro-batches needs.
-func (g *gradients) layOut(a *bindings.Arena, window int) {
-	g.limit = bindings.FoldLimit(window)
-	if window > 1 {
+// layOut places what a window of up to that many pieces needs.
+func (g *gradients) layOut(a *bindings.Arena, pieces int) {
+	g.limit = bindings.FoldLimit(pieces)
+	if pieces > 1 {
 		g.sums = a.New(bindings.I64, 1, bindings.SumsLen(g.params))
 	}
 }
@@ -31,7 +31,7 @@ func (g *gradients) begin(dev bindings.Device) {
 	}
 }
 
-// add adds the gradients of a micro-batch.
+// add adds the gradients of a piece.
 func (g *gradients) add(dev bindings.Device) {
 	if !g.sums.Absent() {
 		dev.Run(&bindings.Fold{Params: g.params, Sums: g.sums, Limit: g.limit})

@@ -189,18 +189,20 @@ func (r *loop) optimize(ctx context.Context, w *window, rate float64) (loss, nor
 	}
 	r.layout.begin(dev)
 	for i, b := range w.batches {
-		// A micro-batch without predicted tokens has no gradient, but still uses its
-		// random numbers.
-		if b.weight > 0 && r.mine(i) {
-			random := bindings.Random{Train: !r.Args.withoutDropout(), Seed: r.Args.Seed, Step: r.at.MicroBatch}
-			if err := b.train(m, dev, w.scale(i), random, r.layout.part); err != nil {
+		random := bindings.Random{Train: !r.Args.withoutDropout(), Seed: r.Args.Seed, Step: r.at.MicroBatch}
+		r.at.MicroBatch++ // also without a predicted token
+		if !r.mine(i) {
+			continue
+		}
+		for j, p := range b.pieces(r.layout.part) {
+			random.Row = p.row
+			if err := p.train(m, dev, w.scale(i), random); err != nil {
 				return failed(err)
 			}
 			m.Gather(dev)
-			m.KeepStats(dev, i)
+			m.KeepStats(dev, i*r.layout.parts+j)
 			r.layout.add(dev)
 		}
-		r.at.MicroBatch++
 	}
 	if err := r.layout.end(dev, r.Group); err != nil {
 		return failed(r.named(err))

@@ -26,26 +26,41 @@ func (s *sums) add(more sums) {
 	}
 }
 
-// train adds the micro-batch's gradients, those of parts of so many tokens if part is above 0.
-func (b *microBatch) train(m *nn.Model, dev bindings.Device, scale float32, random bindings.Random, part int) error {
+// train adds the micro-batch's gradients.
+func (b *microBatch) train(m *nn.Model, dev bindings.Device, scale float32, random bindings.Random) error {
 	switch {
 	case b.compared != nil:
 		return m.TrainCompared(dev, b.compared, scale, random)
 	case b.sampled != nil:
 		return m.TrainPolicy(dev, b.sampled, scale, random)
 	}
-	if part == 0 {
-		return m.Train(dev, b.Batch, scale, random)
+	return m.Train(dev, b.Batch, scale, random)
+}
+
+// A piece is a micro-batch, or the part of one that begins at token row.
+type piece struct {
+	microBatch
+	row uint32
+}
+
+// pieces returns what is trained one after the other: the micro-batch, or if part is above 0 its
+// parts of so many tokens that predict any. A piece without a predicted token has no gradient.
+func (b microBatch) pieces(part int) []piece {
+	switch {
+	case b.weight == 0:
+		return nil
+	case part == 0:
+		return []piece{{microBatch: b}}
 	}
+	var all []piece
+	row := uint32(0)
 	for _, p := range b.Cut(part) {
-		if p.Predicted() > 0 { // others have no gradient
-			if err := m.Train(dev, p, scale, random); err != nil {
-				return err
-			}
+		if n := p.Predicted(); n > 0 {
+			all = append(all, piece{microBatch{Batch: p, weight: n}, row})
 		}
-		random.Row += uint32(p.Tokens())
+		row += uint32(p.Tokens())
 	}
-	return nil
+	return all
 }
 
 // evaluate computes the micro-batch's loss.

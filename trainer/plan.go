@@ -59,20 +59,22 @@ type layout struct {
 	state bindings.OptimizerState // of the optimizer
 	clip  bindings.Tensor         // GradNorm's Out
 	part  int                     // of micro-batches; see Fitting
+	parts int                     // the most of a micro-batch
 	tried []Fitting               // before, that do not fit
 }
 
-func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	options := nn.Options{Train: model.Lora == nil, Recompute: policy, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing}
+// layOutWith plans with a fitting, whose parts shapes has.
+func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
+	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing}
 	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err
 	}
-	shapes.Window = a.window()
+	shapes.Window = max(shapes.Window, a.window())
 	if err := tuned.Model.CheckShapes(shapes); err != nil {
 		return nil, err
 	}
-	l := &layout{Tuned: tuned, comparer: a.comparer(), policy: a.policy(), state: state}
+	l := &layout{Tuned: tuned, comparer: a.comparer(), policy: a.policy(), state: state, part: f.Part, parts: shapes.Window / a.window()}
 	shapes.Compare, shapes.Policy = l.comparer.comparing(), l.policy
 	if err := l.useReference(shapes.Compare, a, model); err != nil {
 		return nil, err
@@ -83,11 +85,19 @@ func layOutWith(model *Base, a *Args, policy nn.Recompute, state bindings.Optimi
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err
 	}
-	l.layOut(tuned.Memory.Arena(bindings.Gradients), a.window())
+	l.layOut(tuned.Memory.Arena(bindings.Gradients), shapes.Window)
 	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
 	tuned.Plan(profile, shapes)
 	return l, nil
 }
+
+// fitting returns what the layout is planned with.
+func (l *layout) fitting() Fitting {
+	return Fitting{Recompute: l.Model.Options.Recompute, Part: l.part}
+}
+
+// bytes returns the memory that the layout needs.
+func (l *layout) bytes() int64 { return l.Memory.Plan().Total() }
 
 func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
 	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute, Part: l.part, Tried: l.tried}

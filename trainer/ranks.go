@@ -70,10 +70,9 @@ func (t *Trainer) newPeers() error {
 		p.Device, p.Others, p.Outputs, p.Note = dev, nil, nil, func(string) {}
 		p.schedule = NewSchedule(&p.Args, p.length.Steps)
 		var err error
-		if p.layout, err = layOutWith(p.Base, &p.Args, t.layout.Model.Options.Recompute, t.layout.state, t.shapes(t.layout.part), dev); err != nil {
+		if p.layout, err = layOutWith(p.Base, &p.Args, t.layout.fitting(), t.layout.state, t.shapes(t.layout.part), dev); err != nil {
 			return err
 		}
-		p.layout.part = t.layout.part
 		p.Args.loraPlus(p.layout.params)
 		t.peers = append(t.peers, p)
 	}

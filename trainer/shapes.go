@@ -10,11 +10,12 @@ import (
 // largestBatches returns the micro-batches that determine the run's memory: those that
 // no other exceeds in tokens, longest sequence and number of sequences. It walks every
 // epoch in training order. With a part above 0, those of training are cut into parts of so many tokens.
+// Window has room for the parts of all micro-batches of a step.
 func largestBatches(a *Args, l Length, train, eval []dataset.Example, part int) nn.Shapes {
 	if a.objective().samples {
 		return policyShapes(a, train, eval)
 	}
-	trained, evaluated := front{part: part}, front{}
+	trained, evaluated := front{part: part, most: 1}, front{}
 	o, c := newOrder(a, train), newCadence(a, l)
 	for step := 0; step < l.Steps; {
 		order := o.begin(step / l.StepsInEpoch)
@@ -35,7 +36,7 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example, part int) 
 			evaluated.add(eval, order[i:min(i+a.EvalBatchSize, len(order))])
 		}
 	}
-	s := nn.Shapes{Train: trained.batches(), Evaluate: evaluated.batches(), Weighted: slices.ContainsFunc(train, isWeighed)}
+	s := nn.Shapes{Train: trained.batches(), Window: a.window() * trained.most, Evaluate: evaluated.batches(), Weighted: slices.ContainsFunc(train, isWeighed)}
 	s.LogProbs = logProbShapes(referencePasses(a, mostTokens(s.Train), train, eval), train, eval)
 	return s
 }
@@ -43,10 +44,10 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example, part int) 
 // fullBatches replaces the dataset if there is none: every sequence has the maximum
 // length.
 func fullBatches(a *Args, maxLength, part int) nn.Shapes {
-	full := func(sequences, part int) []*nn.Batch {
-		f := front{part: part}
+	full := func(sequences, part int) front {
+		f := front{part: part, most: 1}
 		f.add(slices.Repeat([]dataset.Example{{IDs: make([]int32, maxLength)}}, sequences), sequential(sequences))
-		return f.batches()
+		return f
 	}
 	if a.objective().samples {
 		prompts := []dataset.Example{{IDs: make([]int32, max(1, maxLength-a.MaxCompletionLength))}}
@@ -56,9 +57,11 @@ func fullBatches(a *Args, maxLength, part int) nn.Shapes {
 	if how, _ := a.Compare(); how == dataset.ComparePairs {
 		each = 2
 	}
-	s := nn.Shapes{Train: full(each*a.BatchSize, part)}
+	trained := full(each*a.BatchSize, part)
+	s := nn.Shapes{Train: trained.batches(), Window: a.window() * trained.most}
 	if a.EvalStrategy != StrategyNo {
-		s.Evaluate = full(each*a.EvalBatchSize, 0)
+		evaluated := full(each*a.EvalBatchSize, 0)
+		s.Evaluate = evaluated.batches()
 	}
 	if a.precomputes() {
 		s.LogProbs = s.Train
@@ -70,6 +73,7 @@ func fullBatches(a *Args, maxLength, part int) nn.Shapes {
 type front struct {
 	kept []extent
 	part int // most tokens of a part that a micro-batch is cut into; 0: it is whole
+	most int // parts of a micro-batch
 }
 
 type extent struct {
@@ -106,7 +110,9 @@ func (f *front) addOnly(which int, examples []dataset.Example, indices []int) {
 		f.keep(b)
 		return
 	}
-	for _, part := range b.Cut(f.part) {
+	parts := b.Cut(f.part)
+	f.most = max(f.most, len(parts))
+	for _, part := range parts {
 		f.keep(part)
 	}
 }

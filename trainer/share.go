@@ -19,7 +19,7 @@ import (
 type stepMessage struct {
 	Stop   bool   `json:"stop,omitempty"`   // the rank was asked to stop
 	Digest []byte `json:"digest,omitempty"` // of its trained tensors before the step
-	Stats  []byte `json:"stats"`            // of its micro-batches, in order, little-endian float32
+	Stats  []byte `json:"stats"`            // of its micro-batches' pieces, in order, little-endian float32
 }
 
 // digestEvery is the number of steps between comparisons of the replicas. A device that
@@ -27,16 +27,20 @@ type stepMessage struct {
 const digestEvery = 100
 
 // stepStats waits for the step and returns the sums over its window, added in the order of
-// the micro-batches.
+// the micro-batches and of their pieces.
 func (r *loop) stepStats(ctx context.Context, w *window) (stats, error) {
-	rows, err := r.layout.Model.Kept(r.Device, len(w.batches))
+	parts := r.layout.parts
+	rows, err := r.layout.Model.Kept(r.Device, len(w.batches)*parts)
 	if err != nil {
 		return stats{}, err
 	}
 	mine := stepMessage{Stop: ctx.Err() != nil}
 	for i, b := range w.batches {
-		if b.weight > 0 && r.mine(i) {
-			for _, v := range rows[i] {
+		if !r.mine(i) {
+			continue
+		}
+		for j := range b.pieces(r.layout.part) {
+			for _, v := range rows[i*parts+j] {
 				mine.Stats = binary.LittleEndian.AppendUint32(mine.Stats, math.Float32bits(v))
 			}
 		}
@@ -55,19 +59,18 @@ func (r *loop) stepStats(ctx context.Context, w *window) (stats, error) {
 	}
 	var total stats
 	for i, b := range w.batches {
-		if b.weight == 0 {
-			continue
-		}
 		from := &all[i%len(all)]
-		if len(from.Stats) < 4*len(rows[i]) {
-			return stats{}, fmt.Errorf("rank %d computed fewer micro-batches than its share", i%len(all))
+		for range b.pieces(r.layout.part) {
+			row := make([]float32, len(rows[0]))
+			if len(from.Stats) < 4*len(row) {
+				return stats{}, fmt.Errorf("rank %d computed fewer micro-batches than its share", i%len(all))
+			}
+			for j := range row {
+				row[j] = math.Float32frombits(binary.LittleEndian.Uint32(from.Stats[4*j:]))
+			}
+			from.Stats = from.Stats[4*len(row):]
+			total.addRow(row, r.layout.comparer != nil || r.layout.policy != nil)
 		}
-		row := make([]float32, len(rows[i]))
-		for j := range row {
-			row[j] = math.Float32frombits(binary.LittleEndian.Uint32(from.Stats[4*j:]))
-		}
-		from.Stats = from.Stats[4*len(row):]
-		total.addRow(row, r.layout.comparer != nil || r.layout.policy != nil)
 	}
 	r.asked = r.asked || r.Group != nil && slices.ContainsFunc(all, func(m stepMessage) bool { return m.Stop })
 	return total, nil

@@ -79,7 +79,7 @@ func TestWeightsMultiply(t *testing.T) {
 			}
 			got := gradients(func() {
 				for _, b := range w.batches {
-					require.NoError(t, b.train(l.Model, r.Device, w.scale(0), bindings.Random{}, 0))
+					require.NoError(t, b.train(l.Model, r.Device, w.scale(0), bindings.Random{}))
 				}
 			})
 			gotLoss := loss()
