@@ -199,6 +199,11 @@ func TestEmulatorGoesOn(t *testing.T) {
 			r.Args.Precompute = true
 		},
 		"kto": func(r *Run) { prefer(r, "kto", 5, 1) },
+		"grpo": func(r *Run) {
+			sample(r) // before steps 1, 4 and 7
+			r.Args.BatchSize, r.Args.Accumulation, r.Args.NumGenerations, r.Args.StepsPerGeneration, r.Args.NumIterations = 2, 1, 2, 3, 1
+			r.Args.MaxCompletionLength, r.EvalSet = 4, r.EvalSet[:1]
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dev := cudatest.Emulator(t)

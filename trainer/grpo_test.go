@@ -23,7 +23,8 @@ import (
 // when it is told to.
 type wanted struct {
 	calls int
-	fail  int // call that fails; 0: none
+	fail  int      // call that fails; 0: none
+	good  []string // tokens
 }
 
 func (w *wanted) Name() string { return "wanted" }
@@ -38,7 +39,7 @@ func (w *wanted) Score(_ context.Context, of []reward.Completion) ([]float64, er
 	for _, c := range of {
 		n, words := 0.0, strings.Fields(c.Text)
 		for _, word := range words {
-			if slices.Contains([]string{"3", "4", "5", "6"}, word) {
+			if slices.Contains(w.good, word) {
 				n++
 			}
 		}
@@ -61,15 +62,22 @@ func promptsOf(n, vocabulary int) []dataset.Example {
 	return all
 }
 
-// sampledRun returns a run that samples every other step, for two steps.
+// sampledRun returns a run that samples completions twice.
 func sampledRun(t *testing.T) (Run, *wanted) {
 	t.Helper()
 	r := tinyRun(t)
-	judge := new(wanted)
+	r.Args.MaxSteps, r.Args.LearningRate, r.Args.LoggingSteps = 8, 1e-2, 1
+	r.Args.EvalSteps, r.Args.SaveSteps = 4, 100
+	judge := sample(&r)
+	return r, judge
+}
+
+// sample makes a run one of grpo that samples for four steps at a time, and returns its judge.
+func sample(r *Run) *wanted {
+	judge := &wanted{good: []string{"3", "4", "5", "6"}}
 	r.Args.Objective, r.Args.Beta = "grpo", 0.01
 	r.Args.NumGenerations, r.Args.MaxCompletionLength, r.Args.NumIterations, r.Args.StepsPerGeneration = 4, 6, 2, 4
-	r.Args.BatchSize, r.Args.Accumulation, r.Args.MaxSteps, r.Args.LearningRate, r.Args.LoggingSteps = 4, 2, 8, 1e-2, 1
-	r.Args.EvalBatchSize, r.Args.NumGenerationsEval, r.Args.EvalSteps, r.Args.SaveSteps = 4, 2, 4, 100
+	r.Args.BatchSize, r.Args.Accumulation, r.Args.EvalBatchSize, r.Args.NumGenerationsEval = 4, 2, 4, 2
 	r.TrainSet, r.EvalSet = promptsOf(9, r.Base.Config.Vocabulary), promptsOf(3, r.Base.Config.Vocabulary)
 	r.Rollouts = &Rollouts{
 		Stop: []int32{1}, Rewards: []reward.Function{judge},
@@ -81,7 +89,7 @@ func sampledRun(t *testing.T) (Run, *wanted) {
 			return strings.Join(words, " ")
 		},
 	}
-	return r, judge
+	return judge
 }
 
 // adapterOf returns the bytes of a run's adapter.
