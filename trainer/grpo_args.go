@@ -25,7 +25,7 @@ type GRPOArgs struct {
 	RewardFuncs         []string `option:"reward_funcs" literal:"true" help:"grpo: what judges completions, a list: exact, number, regex, length, json, json_schema, format or command, each with its argument behind a colon; see docs/grpo.md"`
 	RewardWeights       []string `option:"reward_weights" help:"grpo: weights of the rewards, like 1,0.2; default: 1 each"`
 	RewardTimeout       float64  `option:"reward_timeout" unit:"seconds" help:"grpo: most time of a reward's command for a batch of completions"`
-	ScaleRewards        string   `option:"scale_rewards" values:"group,batch,none" help:"grpo: standard deviation that rewards are divided by: group, batch or none"`
+	ScaleRewards        string   `option:"scale_rewards" values:"group,batch,none" help:"grpo: standard deviation that rewards are divided by: group (or true), batch, or none (or false)"`
 	Aggregation         string   `option:"multi_objective_aggregation" values:"sum_then_normalize,normalize_then_sum" help:"grpo: with several rewards, add them before or after they are scaled: sum_then_normalize or normalize_then_sum"`
 	Epsilon             float64  `option:"epsilon" help:"grpo: how far below 1 a ratio of probabilities has an effect"`
 	EpsilonHigh         *float64 `option:"epsilon_high" help:"grpo: the same above 1, and cispo's largest ratio; default: epsilon"`
@@ -112,7 +112,7 @@ func (a *GRPOArgs) effects() []effect {
 		{"reward_funcs", strings.Join(a.RewardFuncs, ","), len(a.RewardFuncs) > 0, of, nil},
 		{"reward_weights", strings.Join(a.RewardWeights, ","), len(a.RewardWeights) > 0, of, nil},
 		{"reward_timeout", a.RewardTimeout, a.RewardTimeout != d.RewardTimeout, of, nil},
-		{"scale_rewards", a.ScaleRewards, a.ScaleRewards != d.ScaleRewards, of, nil},
+		{"scale_rewards", a.ScaleRewards, a.scaling() != d.ScaleRewards, of, nil},
 		{"multi_objective_aggregation", a.Aggregation, a.Aggregation != d.Aggregation, of, nil},
 		{"epsilon", a.Epsilon, a.Epsilon != d.Epsilon, of, clippedLosses},
 		{"importance_sampling_level", a.ImportanceLevel, a.ImportanceLevel != d.ImportanceLevel, of, nil},

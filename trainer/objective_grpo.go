@@ -3,6 +3,7 @@ package trainer
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/nn"
@@ -49,7 +50,7 @@ func checkGRPO(a *Args, refuse func(name string, value any, format string, args 
 		name, value string
 		allowed     []string
 	}{
-		{"scale_rewards", a.ScaleRewards, []string{scaleGroup, scaleBatch, scaleNone}},
+		{"scale_rewards", a.scaling(), []string{scaleGroup, scaleBatch, scaleNone}},
 		{"multi_objective_aggregation", a.Aggregation, []string{sumThenNormalize, normalizeThenSum}},
 		{"importance_sampling_level", a.ImportanceLevel, []string{levelToken, levelSequence}},
 	} {
@@ -57,12 +58,23 @@ func checkGRPO(a *Args, refuse func(name string, value any, format string, args 
 			refuse(o.name, o.value, "it can be %s", either(o.allowed))
 		}
 	}
-	if a.Aggregation == normalizeThenSum && a.ScaleRewards != scaleGroup {
+	if a.Aggregation == normalizeThenSum && a.scaling() != scaleGroup {
 		refuse("scale_rewards", a.ScaleRewards, "it has no effect with `multi_objective_aggregation` %s", normalizeThenSum)
 	}
 	if !a.BiasCorrectionKL && a.Beta == 0 {
 		refuse("use_bias_correction_kl", false, "there is no divergence: `beta` is 0")
 	}
+}
+
+// scaling returns scale_rewards, whose true and false of TRL's first versions are group and none.
+func (a *GRPOArgs) scaling() string {
+	switch strings.ToLower(a.ScaleRewards) {
+	case "true":
+		return scaleGroup
+	case "false":
+		return scaleNone
+	}
+	return a.ScaleRewards
 }
 
 // Loss returns the first loss of the objective.

@@ -87,7 +87,7 @@ func (r *loop) sampleAndJudge(ctx context.Context, p prompted) (*rewarded, error
 	for i, c := range all {
 		text := r.Rollouts.Decode(c.ids)
 		s.texts = append(s.texts, text)
-		judged[i] = reward.Completion{Record: p.examples[i].Record, Text: text, Tokens: len(c.ids)}
+		judged[i] = reward.Completion{Record: p.examples[i].Record, Text: text, IDs: c.ids}
 		s.tokens += int64(len(prompts[i]) + len(c.ids))
 	}
 	j := &judgement{group: p.group}
@@ -104,7 +104,7 @@ func (r *loop) sampleAndJudge(ctx context.Context, p prompted) (*rewarded, error
 		}
 		j.names, j.rewards = append(j.names, f.Name()), append(j.rewards, scores)
 	}
-	advantages, alike := j.advantages(r.Args.ScaleRewards, r.Args.Aggregation)
+	advantages, alike := j.advantages(r.Args.scaling(), r.Args.Aggregation)
 	s.row, s.rewards = j.row(alike), j.totals(j.rewards)
 	lengths(s.row, all)
 	for i, c := range all {

@@ -123,18 +123,6 @@ func matches(pattern string, _ Settings) (score, error) {
 	return func(c *Completion) (float64, error) { return oneIf(re.MatchString(c.Text)), nil }, nil
 }
 
-// length gives 1 to completions of up to a number of tokens, and less to longer ones, 0 from
-// twice as many on.
-func length(argument string, _ Settings) (score, error) {
-	most, err := strconv.Atoi(argument)
-	if err != nil || most < 1 {
-		return nil, errors.New("it needs a number of tokens, as in length:64")
-	}
-	return func(c *Completion) (float64, error) {
-		return math.Max(0, math.Min(1, 2-float64(c.Tokens)/float64(most))), nil
-	}, nil
-}
-
 // isJSON gives 1 to completions that are a value in JSON.
 func isJSON(argument string, _ Settings) (score, error) {
 	if argument != "" {

@@ -82,7 +82,7 @@ func (c *Completion) line() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields["completion"], fields["completion_tokens"] = text, json.RawMessage(fmt.Sprint(c.Tokens))
+	fields["completion"], fields["completion_tokens"] = text, json.RawMessage(fmt.Sprint(len(c.IDs)))
 	b, err := json.Marshal(fields)
 	return append(b, '\n'), err
 }

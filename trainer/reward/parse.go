@@ -1,7 +1,9 @@
 package reward
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -37,7 +39,35 @@ var kinds = []kind{
 	{"json", isJSON},
 	{"json_schema", followsSchema},
 	{"format", tagged},
+	{"overlong", overlong},
+	{"repetition", repetition},
 }
+
+// aliases are names that TRL's scripts give functions which mean the same, with the names of
+// their logs.
+var aliases = map[string]string{
+	"think_format_reward":           "think_format_reward=format",
+	"get_soft_overlong_punishment":  "soft_overlong_punishment_reward=overlong:1280:256", // what its scripts use
+	"get_repetition_penalty_reward": "repetition_penalty_reward=repetition",
+}
+
+// byMathVerify says what TRL's rewards of mathematical answers need.
+const byMathVerify = "it decides with Python's math_verify, also of formulas; the reward math compares numbers in \\boxed{}, and a command can do anything: docs/grpo.md has one of six lines"
+
+// Foreign returns why a function that TRL's scripts or a Python module have is none here, and
+// what to do instead; "" of others.
+func Foreign(name string) string {
+	switch {
+	case name == "accuracy_reward" || name == "reasoning_accuracy_reward" || name == "get_cosine_scaled_reward":
+		return byMathVerify
+	case dotted.MatchString(name):
+		return "it is a function in Python; write a reward command of it: docs/grpo.md has one of six lines"
+	}
+	return ""
+}
+
+// dotted matches the name of a function with its module.
+var dotted = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$`)
 
 const commandName = "command"
 
@@ -64,6 +94,12 @@ func Parse(texts []string, s Settings) ([]Function, error) {
 }
 
 func parse(text string, s Settings) (Function, error) {
+	if why := Foreign(text); why != "" {
+		return nil, errors.New(why)
+	}
+	if same, ok := aliases[text]; ok {
+		text = same
+	}
 	name := ""
 	rest := text
 	if m := label.FindStringSubmatch(text); m != nil {
@@ -73,7 +109,7 @@ func parse(text string, s Settings) (Function, error) {
 	if which == commandName {
 		return newCommand(name, argument, s)
 	}
-	known := []string{commandName}
+	known := append(slices.Collect(maps.Keys(aliases)), commandName)
 	for _, k := range kinds {
 		if k.name != which {
 			known = append(known, k.name)
@@ -91,6 +127,7 @@ func parse(text string, s Settings) (Function, error) {
 	if meant := nearest.Name(which, known); meant != "" {
 		return nil, fmt.Errorf("there is no such reward; did you mean %s?", meant)
 	}
+	known = slices.DeleteFunc(known, func(name string) bool { return aliases[name] != "" })
 	slices.Sort(known)
 	return nil, fmt.Errorf("there is no such reward; it can be %s, with an argument behind a colon", strings.Join(known, ", "))
 }

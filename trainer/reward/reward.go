@@ -8,8 +8,8 @@ import "context"
 type Completion struct {
 	// Record has the fields of the prompt's record as a JSON object.
 	Record []byte
-	Text   string // without special tokens
-	Tokens int    // with the end of the sequence
+	Text   string  // without special tokens
+	IDs    []int32 // its tokens, with the end of the sequence
 }
 
 // A Function gives each completion a number: the larger the better, NaN for those that it

@@ -47,6 +47,15 @@ func TestBuiltins(t *testing.T) {
 		{"length:10", `{}`, "", 10, 1},
 		{"length:10", `{}`, "", 15, 0.5},
 		{"length:10", `{}`, "", 30, 0},
+		{"overlong:10:4", `{}`, "", 6, 0},
+		{"overlong:10:4", `{}`, "", 9, -0.75},
+		{"overlong:10:4", `{}`, "", 10, -1},
+		{"overlong:10:4", `{}`, "", 11, -1},
+		{"overlong:10:0", `{}`, "", 10, 0},
+		{"get_soft_overlong_punishment", `{}`, "", 1088, -0.25},
+		{"repetition", `{}`, "", 2, 0},
+		{"repetition", `{}`, "", 6, -0.75},
+		{"repetition:2", `{}`, "", 6, -0.8},
 		{"json", `{}`, ` {"a": [1, 2]} `, 2, 1},
 		{"json", `{}`, `{"a": 1} and more`, 2, 0},
 		{"json_schema:" + schema, `{}`, `{"n": 4}`, 2, 1},
@@ -55,11 +64,12 @@ func TestBuiltins(t *testing.T) {
 		{"format", `{}`, "<think>a</think>b", 2, 1},
 		{"format", `{}`, "<think>a<think></think>b", 2, 0},
 		{"format", `{}`, "b<think>a</think>", 2, 0},
+		{"think_format_reward", `{}`, "<think>a</think>b", 2, 1},
 		{"format:think+answer", `{}`, "<think>a</think>\n<answer>b</answer>\n", 2, 1},
 		{"format:think+answer", `{}`, "<think>a</think> so <answer>b</answer>", 2, 0},
 		{"format:think+answer", `{}`, "<answer>b</answer><think>a</think>", 2, 0},
 	} {
-		got, err := one(t, c.reward, Settings{}).Score(t.Context(), []Completion{{Record: []byte(c.record), Text: c.text, Tokens: c.tokens}})
+		got, err := one(t, c.reward, Settings{}).Score(t.Context(), []Completion{{Record: []byte(c.record), Text: c.text, IDs: make([]int32, c.tokens)}})
 		require.NoError(t, err, "%s of %q", c.reward, c.text)
 		if math.IsNaN(c.want) {
 			assert.True(t, math.IsNaN(got[0]), "%s of %q with %s: got %v, want none", c.reward, c.text, c.record, got[0])
@@ -72,19 +82,25 @@ func TestBuiltins(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	all, err := Parse([]string{"right=exact", "exact", "command:python3 tools/my judge.py --fast", "command:./check"}, Settings{})
+	all, err := Parse([]string{"right=exact", "exact", "command:python3 tools/my judge.py --fast", "command:./check", "get_soft_overlong_punishment"}, Settings{})
 	require.NoError(t, err)
 	var names []string
 	for _, f := range all {
 		names = append(names, f.Name())
 	}
-	assert.Equal(t, []string{"right", "exact", "judge", "check"}, names)
+	assert.Equal(t, []string{"right", "exact", "judge", "check", "soft_overlong_punishment_reward"}, names)
 	for _, c := range []struct{ text, want string }{
 		{"exakt", "did you mean exact?"},
 		{"score", "it can be command, exact, format"},
 		{"regex", "it needs a pattern"},
 		{"regex:(", "not a regular expression"},
 		{"length:short", "it needs a number of tokens"},
+		{"overlong:10", "as in overlong:1280:256"},
+		{"overlong:10:-1", "as in overlong:1280:256"},
+		{"repetition:0", "as in repetition:3"},
+		{"accuracy_reward", "it decides with Python's math_verify"},
+		{"my_lib.rewards.close", "write a reward command of it"},
+		{"think_format_rewards", "did you mean think_format_reward?"},
 		{"json:x", "it has no argument"},
 		{"json_schema:missing.json", "no such file"},
 		{"format:a,b", "is not the name of a tag"},
@@ -102,7 +118,7 @@ func TestParse(t *testing.T) {
 func batch(n int) []Completion {
 	var all []Completion
 	for i := range n {
-		all = append(all, Completion{Record: []byte(`{"prompt": "p", "k": 3}`), Text: fmt.Sprint(i), Tokens: 2})
+		all = append(all, Completion{Record: []byte(`{"prompt": "p", "k": 3}`), Text: fmt.Sprint(i), IDs: make([]int32, 2)})
 	}
 	return all
 }

@@ -32,7 +32,15 @@ var sampledCompletions = []options.Setting{
 	ignored("transformers_continuous_batching_config", ownSampling),
 	ignoredFlag("ds3_gather_for_generation", ownSampling),
 	ignored("cache_implementation", ownSampling),
-	refused("generation_kwargs", "sampling has `temperature`, `top_p`, `top_k`, `min_p` and `repetition_penalty`"),
+	sets("generation_kwargs", "its `temperature`, `top_p`, `top_k`, `min_p` and `repetition_penalty`", func(value string, _ func(string) string) ([]options.Given, error) {
+		members, err := object(value)
+		if err != nil {
+			return nil, err
+		}
+		known := []string{"temperature", "top_p", "top_k", "min_p", "repetition_penalty"}
+		return members, only(members, known, "sampling has no such setting")
+	}),
+	refused("chat_template_kwargs", "put a column chat_template_kwargs into the records"),
 	refusedFlag("cast_lm_head_to_fp32", "losses are summed in 32 bits or more anyway"),
 	refused("top_entropy_quantile", "entropies of tokens are not in the loss in this release", "1", "1.0"),
 	refused("entropy_coef", "entropies of tokens are not in the loss in this release", "0", "0.0"),

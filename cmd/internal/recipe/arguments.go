@@ -70,10 +70,10 @@ func arguments(words []word) ([]word, Program, error) {
 				verb = words[i+1].text
 			}
 			switch {
-			case name == "trl" && (verb == "dpo" || verb == "kto"):
+			case name == "trl" && (verb == "dpo" || verb == "kto" || verb == "grpo"):
 				program, objective = TRL, verb
 			case name == "trl" && verb != "sft":
-				return nil, "", fmt.Errorf("line %d: trl %s is not done by this release; it can be sft, dpo or kto", w.line, verb)
+				return nil, "", fmt.Errorf("line %d: trl %s is not done by this release; it can be sft, dpo, kto or grpo", w.line, verb)
 			case name == "trl":
 				program = TRL
 			case i+2 < len(words) && !strings.HasPrefix(words[i+2].text, "-"):

@@ -24,6 +24,7 @@ func TestArguments(t *testing.T) {
 		{"module", "python -m torch.distributed.run --x 1 -m llamafactory.train --a 1", recipe.Program("LLaMA-Factory"), []string{"a=1"}},
 		{"trl", "trl sft --a 1", recipe.TRL, []string{"a=1"}},
 		{"trl dpo", "trl dpo --a 1", recipe.TRL, []string{"a=1", "objective=dpo"}},
+		{"trl grpo", "trl grpo --reward_funcs a b", recipe.TRL, []string{"reward_funcs=a,b", "objective=grpo"}},
 		{"quotes", `trl sft --a 'x y' --b "it's \"q\"" --c x\ y --d ''`, recipe.TRL, []string{"a=x y", `b=it's "q"`, "c=x y", "d="}},
 		{"variables", "M=m/x\nexport N=\"n n\"\ntrl sft --a $M --b ${N} --c ${RECIPE_HOME}/x --d ${RECIPE_NONE:-other} --e '$M'", recipe.TRL, []string{"a=m/x", "b=n n", "c=/h/x", "d=other", "e=$M"}},
 		{"comments", "#!/bin/sh\n# --x 1\ntrl sft --a 1 # --b 2\n", recipe.TRL, []string{"a=1"}},
@@ -59,7 +60,7 @@ func TestArgumentsThatCannotBeRead(t *testing.T) {
 		"trl sft --a $(date)":                    "--a: line 1 has a command inside",
 		"trl sft --a 'x":                         "line 1: the quote ' has no end",
 		"trl sft \\\n --a \"x":                   "line 2: the quote \" has no end",
-		"trl grpo --a 1":                         "line 1: trl grpo is not done by this release; it can be sft, dpo or kto",
+		"trl rloo --a 1":                         "line 1: trl rloo is not done by this release; it can be sft, dpo, kto or grpo",
 		"llamafactory-cli train a.yaml":          "reads the options from a.yaml; import that file",
 		"echo hello":                             "there is no command with --options",
 		"trl sft --a 1\ntrl sft --b 1":           "line 2: a second command",
@@ -83,6 +84,16 @@ func TestScriptDefaults(t *testing.T) {
 	}
 	yaml, _ = read(t, "trl sft --model_name_or_path ./m --dataset_name a.jsonl", recipe.TRL)
 	assert.Contains(t, yaml, `method: "full"`)
+	yaml, outcomes := read(t, "trl grpo --model_name_or_path ./m --dataset_name a.jsonl --reward_funcs think_format_reward get_soft_overlong_punishment --use_vllm --loss_type dr_grpo --scale_rewards False", recipe.TRL)
+	for _, want := range []string{
+		`objective: "grpo"`, `reward_funcs: ["think_format_reward", "get_soft_overlong_punishment"]`, "learning_rate: 1e-06", `loss_type: ["dr_grpo"]`, `scale_rewards: "False"`, `method: "full"`,
+	} {
+		assert.Contains(t, yaml, want)
+	}
+	assert.NotContains(t, yaml, "max_length")
+	assert.Contains(t, outcomes["use_vllm"].Notes[0], "sampled by the run itself")
+	_, outcomes = read(t, "trl grpo --model_name_or_path ./m --dataset_name a.jsonl --reward_funcs think_format_reward accuracy_reward", recipe.TRL)
+	assert.Contains(t, outcomes["reward_funcs"].Refused[0], "accuracy_reward: it decides with Python's math_verify")
 	yaml, _ = read(t, "python run_clm.py --model_name_or_path ./m --train_file a.txt --block_size 64", recipe.Transformers)
 	for _, want := range []string{`method: "full"`, `dataset_format: "text"`, "packing: true", "max_length: 64", "learning_rate: 5e-05", "val_size: 0.05"} {
 		assert.Contains(t, yaml, want)

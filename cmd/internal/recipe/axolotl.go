@@ -37,7 +37,11 @@ func (r *reader) axolotl() {
 		r.fallback("per_device_eval_batch_size", decimal(batch), "eval_batch_size")
 	}
 	r.fallback("gradient_accumulation_steps", "1", "batch_size")
-	r.fallback("max_length", "512", "sequence_len")
+	length := 512.0
+	if r.samples() {
+		length += r.completion()
+	}
+	r.fallback("max_length", decimal(length), "sequence_len")
 	r.fallback("lr_scheduler_type", "cosine", "lr_scheduler", "cosine_min_lr_ratio")
 	r.fallback("optim", "adamw_torch_fused", "optimizer")
 	r.fallback("warmup_steps", "0.03", "warmup_ratio")

@@ -5,7 +5,7 @@ const (
 	ownData    = "records are tokenized once and kept in memory"
 	oneDevice  = "`device` cuda:0,1 and `ranks` say which devices share a run; with more, a step has as many times the records"
 	noTracking = "no tracking service is told of the run"
-	noRewards  = "reward models, and what they need, are not trained in this release"
+	noRewards  = "reward models, and what they need, are not in this release; `objective` grpo learns from `reward_funcs`, which may be a command"
 	textOnly   = "only text is read; the text part of the model is trained"
 	noExperts  = "mixtures of experts are not supported"
 	otherLoss  = "the loss is the cross-entropy of the next token"
@@ -45,7 +45,8 @@ func axolotlWords(rules map[string]rule) {
 	each(rules, noted("nothing reads it"), "torchdistx_path test_value debug axolotl_config_path is_preprocess preprocess_iterable added_special_tokens")
 	each(rules, noted(noExperts), "llama4_linearized_experts expert_parallel_token_capacity expert_parallel_num_nvl_bytes use_glm_dsa_kernels use_dsv4_kernels dsv4_fp4_grouped_mode")
 
-	each(rules, unlessOff(noRewards), "reward_model process_reward_model center_rewards_coefficient num_labels vllm ebft trl")
+	each(rules, unlessOff(noRewards), "reward_model process_reward_model center_rewards_coefficient num_labels ebft")
+	each(rules, noted("completions are sampled by the run itself"), "vllm")
 	each(rules, unlessOff(noExperts+"; the base must be a dense model"), "quantize_moe_experts expert_parallel_size")
 	each(rules, unlessOff("ReLoRA's restarts are not supported; leave it out"), `relora relora_steps relora_warmup_steps relora_anneal_steps relora_prune_ratio
 		relora_prune_method relora_cpu_offload jagged_restart_steps jagged_restart_warmup_steps jagged_restart_anneal_steps`)

@@ -19,7 +19,7 @@ func axolotlPreferences(rules map[string]rule) {
 	} {
 		rules[name] = renamed(option)
 	}
-	rules["rl"] = axolotlObjective
+	rules["rl"], rules["trl"], rules["sequence_len"] = axolotlObjective, axolotlTRL, axolotlLength
 	rules["rpo_alpha"] = weighedFit
 	each(rules, noted(promptLength), "max_prompt_len")
 	each(rules, noted(ownData), "dpo_padding_free")
@@ -35,14 +35,16 @@ func axolotlPreferences(rules map[string]rule) {
 // axolotlObjective returns the objective of rl.
 func axolotlObjective(r *reader, e options.Entry) options.Step {
 	switch e.Text {
-	case "dpo", "kto", "orpo":
+	case "dpo", "kto", "orpo", "grpo":
 		return give("objective=" + e.Text)
+	case "gdpo":
+		return give("objective=grpo", "multi_objective_aggregation=normalize_then_sum")
 	case "ipo":
 		return give("objective=dpo", "loss_type=ipo")
 	case "simpo": // cpo_alpha is 1 there unless it is given
 		return give("objective=cpo", "loss_type=simpo")
 	}
-	return refuse("the objectives are dpo, ipo, kto, orpo and simpo; " + noRewards)
+	return refuse("the objectives are dpo, ipo, kto, orpo, simpo, grpo and gdpo; " + noRewards)
 }
 
 // factoryPreferences adds the rules of LLaMA-Factory's keys of preferences.

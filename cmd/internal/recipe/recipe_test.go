@@ -70,6 +70,10 @@ func TestAxolotl(t *testing.T) {
 		{"offload", "gradient_checkpointing: offload\n", []string{"gradient_checkpointing: true"}, nil},
 		{"pairs", "rl: dpo\nrl_beta: 0.2\ndpo_loss_type: [sigmoid, sft]\ndpo_loss_weights: [1, 0.5]\n", []string{`objective: "dpo"`, "beta: 0.2", `loss_type: ["sigmoid", "sft"]`, `loss_weights: ["1", "0.5"]`}, nil},
 		{"SimPO", "rl: simpo\nsimpo_gamma: 1\n", []string{`objective: "cpo"`, `loss_type: ["simpo"]`, "simpo_gamma: 1"}, nil},
+		{"rewards", "rl: grpo\ntrl: {use_vllm: true, vllm_device: auto, beta: 0.01, num_generations: 4, reward_funcs: [think_format_reward], scale_rewards: false, sync_ref_model: false, max_completion_length: 100}\nsequence_len: 200\nvllm: {host: x}\n", []string{"max_length: 300",
+			`objective: "grpo"`, "beta: 0.01", "num_generations: 4", `reward_funcs: ["think_format_reward"]`, `scale_rewards: "false"`,
+		}, nil},
+		{"rewards apart", "rl: gdpo\n", []string{"max_length: 1024", `objective: "grpo"`, `multi_objective_aggregation: "normalize_then_sum"`}, nil},
 		{"in order", "curriculum_sampling: true\n", []string{`train_sampling_strategy: "sequential"`}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,7 +93,9 @@ func TestAxolotl(t *testing.T) {
 
 func TestAxolotlRefusesWhatChangesTheResult(t *testing.T) {
 	for _, c := range []struct{ yaml, key, want string }{
-		{"rl: grpo", "rl", "the objectives are dpo, ipo, kto, orpo and simpo"},
+		{"rl: ebft", "rl", "the objectives are dpo, ipo, kto, orpo, simpo, grpo and gdpo"},
+		{"rl: grpo\ntrl: {reward_funcs: [rewards.close, think_format_reward]}", "trl", "rewards.close: it is a function in Python; write a reward command of it"},
+		{"rl: grpo\ntrl: {nothing_like_it: 1}", "trl", "there is no option nothing_like_it"},
 		{"adapter: lora\nload_in_8bit: true", "load_in_8bit", "8 bits"},
 		{"adapter: llama-adapter", "adapter", "lora or qlora"},
 		{"load_in_4bit: true", "load_in_4bit", "set adapter: qlora"},

@@ -19,12 +19,16 @@ func Script(program Program) func([]options.Entry) (options.Recipe, bool) {
 
 // ProgramOf returns the program that reads a file of arguments without a command.
 func ProgramOf(entries []options.Entry) Program {
-	if newReader(entries).has("use_peft", "dataset_name", "dataset_text_field", "max_length", "max_seq_length", "packing", "assistant_only_loss",
-		"completion_only_loss", "lora_target_modules", "use_bnb_nested_quant", "eos_token") {
+	r := newReader(entries)
+	if r.has("use_peft", "dataset_name", "dataset_text_field", "max_length", "max_seq_length", "packing", "assistant_only_loss",
+		"completion_only_loss", "lora_target_modules", "use_bnb_nested_quant", "eos_token") || r.has(ofGRPO...) {
 		return TRL
 	}
 	return Transformers
 }
+
+// ofGRPO are names that only trl grpo reads.
+var ofGRPO = []string{"reward_funcs", "num_generations", "max_completion_length", "num_iterations", "scale_rewards"}
 
 // script translates the arguments of a script.
 func (r *reader) script(program Program) {
@@ -43,18 +47,28 @@ func (r *reader) script(program Program) {
 		"deepspeed":                   noted(oneDevice),
 		"fsdp":                        noted(oneDevice),
 		"fsdp_config":                 noted(oneDevice),
+		"reward_funcs":                rewards,
 	}
 	r.translate(rules)
 	adapters := r.has("use_peft", "lora_r", "lora_rank", "lora_alpha", "lora_target_modules", "target_modules", "load_in_4bit", "bits", "method")
 	r.fallback("eval_strategy", "no", "evaluation_strategy", "do_eval", "eval_steps")
 	switch program {
 	case TRL:
+		grpo := r.text("objective") == "grpo"
+		if !r.has("objective") && r.has(ofGRPO...) {
+			grpo = true
+			r.presume("objective", "grpo")
+		}
 		rate := "2e-05"
-		if r.has("objective") {
+		if grpo || r.has("objective") {
 			rate = "1e-06"
 		}
 		r.fallback("learning_rate", rate, "lr")
-		r.fallback("max_length", "1024", "max_seq_length", "max_seq_len")
+		if grpo {
+			r.remark("TRL does not limit the prompts of grpo; here prompts longer than `max_length` less `max_completion_length` are left out, and counted")
+		} else {
+			r.fallback("max_length", "1024", "max_seq_length", "max_seq_len")
+		}
 		r.fallback("gradient_checkpointing", "true")
 		r.fallback("logging_steps", "10")
 		if !r.isTrue("use_peft") {

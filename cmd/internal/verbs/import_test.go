@@ -16,7 +16,7 @@ func TestImport(t *testing.T) {
 	for name, text := range map[string]string{
 		"axolotl.yml": "base_model: org/name\nadapter: qlora\nload_in_4bit: true\ndatasets:\n  - path: a.jsonl\n    type: alpaca\nmicro_batch_size: 2\n" +
 			"learning_rate: 1e-4\nwandb_project: x\nlora_model_dir:\n",
-		"rl.yml":     "base_model: ./m\nadapter: lora\nmicro_batch_size: 0\nlearning_rate: 1e-4\nrl: grpo\noptimizer: muon\nlora_r: 8\n",
+		"rl.yml":     "base_model: ./m\nadapter: lora\nmicro_batch_size: 0\nlearning_rate: 1e-4\nrl: ebft\noptimizer: muon\nlora_r: 8\n",
 		"run.sh":     "# train\nOUT=out\ntrl sft --model_name_or_path ./m --dataset_name a.jsonl --use_peft \\\n  --output_dir $OUT\n",
 		"args.json":  `{"model_name_or_path": "./m", "train_file": "a.jsonl", "do_train": true, "learning_rate": 1e-4}`,
 		"own.yaml":   "model: ./m\n",
@@ -42,13 +42,13 @@ func TestImport(t *testing.T) {
 	code, stdout, stderr = runHere("import", "rl.yml", "--output", "run.yaml")
 	require.Equal(t, exit.Wrong, code)
 	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, "rl: grpo → cannot: the objectives are dpo, ipo")
+	assert.Contains(t, stderr, "rl: ebft → cannot: the objectives are dpo, ipo")
 	assert.Contains(t, stderr, "optimizer: muon → cannot: ")
 	assert.Contains(t, stderr, "micro_batch_size: 0 → cannot: ")
 	assert.Contains(t, stderr, "\nqlora: rl.yml: micro_batch_size, rl, optimizer cannot be done as it is there; all else is written\n")
 	written, err := os.ReadFile("run.yaml")
 	require.NoError(t, err)
-	assert.Contains(t, string(written), "# cannot be done: rl: grpo: the objectives")
+	assert.Contains(t, string(written), "# cannot be done: rl: ebft: the objectives")
 	assert.Contains(t, string(written), "lora_r: 8\n")
 	assert.NotContains(t, string(written), "\noptim:")
 
@@ -90,7 +90,7 @@ func TestImportedFilesAreAccepted(t *testing.T) {
 	}
 	assert.Equal(t, resolved["a.yml"], resolved["run.yaml"])
 
-	require.NoError(t, os.WriteFile("b.yml", []byte("base_model: ./m\nadapter: lora\nmicro_batch_size: 1\nrl: grpo\nload_in_8bit: true\n"), 0o644))
+	require.NoError(t, os.WriteFile("b.yml", []byte("base_model: ./m\nadapter: lora\nmicro_batch_size: 1\nrl: ebft\nload_in_8bit: true\n"), 0o644))
 	code, _, stderr = runHere("train", "--config", "b.yml")
 	require.Equal(t, exit.Wrong, code)
 	assert.Contains(t, stderr, "b.yml:4: rl: the objectives are dpo, ipo")
