@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,7 +50,7 @@ func under(stack mpitest.Stack, ranks int, args ...string) *exec.Cmd {
 }
 
 // TestRanksOfMPI trains on ranks of each MPI and compares the bytes with those of a run
-// alone. It also stops runs, and goes on with another number of ranks.
+// alone. It also stops one.
 func TestRanksOfMPI(t *testing.T) {
 	stacks := mpitest.Stacks(t)
 	r := newRankRun(t)
@@ -73,89 +72,18 @@ func TestRanksOfMPI(t *testing.T) {
 			same(t, out)
 		})
 	}
-	t.Run("killed", func(t *testing.T) {
-		out := filepath.Join(t.TempDir(), "out")
-		for i, stack := range []mpitest.Stack{stacks[0], stacks[1]} {
-			cmd := under(stack, 3-i, r.args(out)...)
-			output, err := stoppedAt(t, cmd, filepath.Join(out, "checkpoint-"+strconv.Itoa(4+4*i)), func() { killRank(t, cmd) })
-			require.Error(t, err, output)
-			requireCheckpointsWhole(t, out)
-			removeAfter(t, out, 4+4*i)
-		}
-		code, _, stderr := run(t, r.args(out)...)
-		require.Zero(t, code, stderr)
-		require.Contains(t, stderr, "resuming from "+filepath.Join(out, "checkpoint-8"))
-		same(t, out)
-	})
 	t.Run("asked to stop", func(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "out")
 		cmd := under(stacks[1], 2, r.args(out)...)
-		output, err := stoppedAt(t, cmd, filepath.Join(out, "checkpoint-4"), func() { require.NoError(t, cmd.Process.Signal(syscall.SIGUSR1)) })
+		output, err := during(t, cmd, func(ended <-chan struct{}) {
+			if until(ended, func() bool { return checkpoints(out) > 0 }) {
+				assert.NoError(t, cmd.Process.Signal(syscall.SIGUSR1))
+			}
+		})
 		require.Error(t, err)
 		require.Contains(t, output, "was interrupted after a checkpoint was saved: --resume_from_checkpoint continues it")
 		requireCheckpointsWhole(t, out)
 	})
-}
-
-// stoppedAt runs a command and stops it as soon as a file is there.
-func stoppedAt(t *testing.T, cmd *exec.Cmd, path string, stop func()) (output string, err error) {
-	t.Helper()
-	ended := make(chan struct{})
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-ended:
-				return
-			case <-time.After(2 * time.Millisecond):
-				if _, err := os.Stat(path); err == nil {
-					stop()
-					return
-				}
-			}
-		}
-	}()
-	output, err = mpitest.Run(t, cmd)
-	close(ended)
-	<-stopped
-	return output, err
-}
-
-// killRank kills a rank of a command: a process below mpirun that runs this program.
-func killRank(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	self, err := os.Readlink("/proc/self/exe")
-	require.NoError(t, err)
-	stats, err := filepath.Glob("/proc/[0-9]*/exe")
-	require.NoError(t, err)
-	for _, path := range stats {
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		exe, linkErr := os.Readlink(path)
-		if err != nil || linkErr != nil || exe != self || pid == os.Getpid() {
-			continue
-		}
-		line, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
-		if err == nil && strings.Contains(string(line), cmd.Args[len(cmd.Args)-1]) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-			return
-		}
-	}
-	t.Error("no rank was found")
-}
-
-// removeAfter removes the checkpoints after a step, which a run that is killed a little
-// later has.
-func removeAfter(t *testing.T, out string, step int) {
-	t.Helper()
-	all, err := filepath.Glob(filepath.Join(out, "checkpoint-*"))
-	require.NoError(t, err)
-	for _, path := range all {
-		_, number, _ := strings.Cut(filepath.Base(path), "-")
-		if n, err := strconv.Atoi(number); err == nil && n > step {
-			require.NoError(t, os.RemoveAll(path))
-		}
-	}
 }
 
 // TestRanksThatDiffer starts ranks that do not run the same, and ranks that do not come.
