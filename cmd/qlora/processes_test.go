@@ -34,7 +34,7 @@ func until(ended <-chan struct{}, ready func() bool) bool {
 		select {
 		case <-ended:
 			return false
-		case <-time.After(2 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 			if ready() {
 				return true
 			}
