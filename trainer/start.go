@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -94,6 +95,7 @@ type agreement struct {
 	Build    string            `json:"build"`
 	Identity identity          `json:"identity"`
 	Settings map[string]string `json:"settings"`
+	Eval     string            `json:"eval"`           // hash of the records for evaluation
 	Part     int               `json:"part,omitempty"` // of micro-batches; see Fitting
 }
 
@@ -103,7 +105,7 @@ func (t *Trainer) agree() error {
 	if t.Group == nil {
 		return nil
 	}
-	all, err := exchange(t, agreement{version.String(), t.identity, t.runSettings(), t.layout.part})
+	all, err := exchange(t, agreement{version.String(), t.identity, t.runSettings(), hashExamples(t.EvalSet), t.layout.part})
 	if err != nil {
 		return err
 	}
@@ -121,6 +123,9 @@ func (want agreement) differs(made agreement) error {
 	}
 	if err := want.Identity.differs(made.Identity); err != nil {
 		return err
+	}
+	if want.Eval != made.Eval {
+		return errors.New("it evaluates other records")
 	}
 	if want.Part != made.Part {
 		return fmt.Errorf("it has room for parts of micro-batches of %d tokens, rank 0 for parts of %d (0: whole ones): leave out `auto_split`", made.Part, want.Part)

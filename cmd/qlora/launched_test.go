@@ -97,12 +97,19 @@ func TestRanksThatDiffer(t *testing.T) {
 	mixed.Library = stacks[0].Library
 	other := r
 	other.records = writeRecords(t, 40, 8)
+	alone := program(r.args(out, "--ddp_timeout", "1", "--device", "cpu")...)
+	alone.Env = append(alone.Env, "RANK=0", "WORLD_SIZE=2", "LOCAL_RANK=0", "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+freePort(t))
 	for _, c := range []struct {
 		name string
 		cmd  *exec.Cmd
 		want string
 	}{
 		{"other records", colon(under(stacks[1], 1, r.args(out)...), other.args(out)), "rank 1 (cpu of " + host + ") does not run what rank 0 runs: it was made from other records"},
+		{"other records to evaluate", colon(under(stacks[1], 1, r.args(out, "--eval_dataset", r.records)...), r.args(out, "--eval_dataset", other.records)), "rank 1 (cpu of " + host + ") does not run what rank 0 runs: it evaluates other records"},
+		{"another build", colon(under(stacks[1], 1, r.args(out)...), r.args(out), "-env", otherRelease, "v0.1.0"), "rank 1 (cpu of " + host + ") does not run what rank 0 runs: it is build v0.1.0, rank 0 is build "},
+		{"a missing rank under MPICH", absent(under(stacks[1], 1, r.args(out, "--ddp_timeout", "1")...)), "qlora: the 2 ranks of mpirun of MPICH do not meet: other ranks did not come to the start of MPI within 1s"},
+		{"a missing rank under Open MPI", absent(under(stacks[0], 1, r.args(out, "--ddp_timeout", "1")...)), "qlora: the 2 ranks of mpirun of Open MPI do not meet: other ranks did not come to the start of MPI within 1s"},
+		{"a missing rank without MPI", alone, "do not meet: rank 1 did not come"},
 		{"other settings", colon(under(stacks[1], 1, r.args(out)...), r.args(out, "--learning_rate", "1e-3")), "rank 1 (cpu of " + host + ") does not run what rank 0 runs"},
 		{"mixed stacks", under(mixed, 2, r.args(out)...), "qlora: mpirun of MPICH started 2 ranks, but Open MPI"},
 		{"a list of devices", under(stacks[1], 2, r.args(out, "--device", "cuda:0,1")...), "mpirun of MPICH starts the ranks, one device each"},
@@ -116,10 +123,15 @@ func TestRanksThatDiffer(t *testing.T) {
 	}
 }
 
-// colon adds a further rank with other arguments.
-func colon(cmd *exec.Cmd, args []string) *exec.Cmd {
-	cmd.Args = append(cmd.Args, ":", "-n", "1", os.Args[0])
-	cmd.Args = append(cmd.Args, args...)
+// colon adds a further rank with other arguments, and flags of mpirun for it.
+func colon(cmd *exec.Cmd, args []string, flags ...string) *exec.Cmd {
+	cmd.Args = slices.Concat(cmd.Args, []string{":", "-n", "1"}, flags, []string{os.Args[0]}, args)
+	return cmd
+}
+
+// absent adds a rank that does not come.
+func absent(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Args = append(cmd.Args, ":", "-n", "1", "sleep", "60")
 	return cmd
 }
 

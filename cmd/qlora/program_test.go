@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	_ "unsafe" // for linkname
 
 	"github.com/stretchr/testify/require"
 
@@ -20,6 +21,12 @@ import (
 // asProgram makes the test binary run as qlora itself, so that tests can kill it.
 const asProgram = "QLORA_TEST_AS_PROGRAM"
 
+// otherRelease is a variable that makes the program another release.
+const otherRelease = "QLORA_TEST_RELEASE"
+
+//go:linkname release qlora/internal/version.release
+var release string
+
 // peakFile is the path to which the program writes its peak memory before it exits.
 const peakFile = "QLORA_TEST_PEAK_FILE"
 
@@ -27,6 +34,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) == "" {
 		os.Exit(m.Run())
 	}
+	release = os.Getenv(otherRelease)
 	code := verbs.Main(verbs.Root(), os.Args[1:])
 	if path := os.Getenv(peakFile); path != "" {
 		status, _ := os.ReadFile("/proc/self/status") // none: the file is empty

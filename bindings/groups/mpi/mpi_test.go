@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		os.Exit(2)
 	}
-	w, err := mpi.Start(promised.OpenMPI)
+	w, err := mpi.Start(context.Background(), promised.OpenMPI, 0)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(2)

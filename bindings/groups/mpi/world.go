@@ -14,6 +14,7 @@ package mpi
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -70,8 +71,33 @@ type World struct {
 }
 
 // Start initializes MPI with the library that the launcher's ranks use: Open MPI's first
-// if openMPI is set. It may be called once per process.
-func Start(openMPI bool) (*World, error) {
+// if openMPI is set. It may be called once per process. It waits for all ranks, which MPI
+// alone does forever, but no longer than the deadline (0: groups.DefaultDeadline); after
+// an error the process has to end.
+func Start(ctx context.Context, openMPI bool, deadline time.Duration) (*World, error) {
+	if deadline <= 0 {
+		deadline = groups.DefaultDeadline
+	}
+	var w *World
+	var err error
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		w, err = start(openMPI)
+	}()
+	late := time.NewTimer(deadline)
+	defer late.Stop()
+	select {
+	case <-started:
+		return w, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-late.C:
+		return nil, &groups.AbsentError{Call: "start of MPI", After: deadline}
+	}
+}
+
+func start(openMPI bool) (*World, error) {
 	lib, found, err := find(openMPI)
 	if err != nil {
 		return nil, fmt.Errorf("%w was found: install Open MPI or MPICH, or set %s to the path of one; searched:\n  %s", err, LibraryVariable, strings.Join(found.Looked, "\n  "))

@@ -58,7 +58,7 @@ func describeLooked(w io.Writer, path string, looked []string) {
 
 // leftovers are the files that MPIs and NCCL make in /dev/shm and leave there when they are
 // killed.
-var leftovers = []string{"mpich_*", "vader_segment.*", "sm_segment.*", "openmpi-sessions-*", "psm2_shm.*", "nccl-*", "cma_*", "Intel_MPI_*", "ompi.*"}
+var leftovers = []string{"mpich_*", "ucx_shm_posix_*", "vader_segment.*", "sm_segment.*", "openmpi-sessions-*", "psm2_shm.*", "nccl-*", "cma_*", "Intel_MPI_*", "ompi.*"}
 
 // describeShared prints what of a folder of shared memory is in use: a container's is 64 MB
 // unless it is told otherwise, and killed ranks leave files in it.

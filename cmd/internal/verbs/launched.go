@@ -81,12 +81,15 @@ func (l *launched) connect(c *call) error {
 	if l.Engine == launch.NCCL {
 		ranks, err := rendezvous.Join(c, l.Launch, l.deadline)
 		if err != nil {
-			return fmt.Errorf("the %d ranks of %s do not meet: %w", l.Size, l.By, err)
+			return l.apart(err)
 		}
 		l.control = ranks
 		return nil
 	}
-	world, err := mpi.Start(l.OpenMPI)
+	world, err := mpi.Start(c, l.OpenMPI, l.deadline)
+	if errors.As(err, new(*groups.AbsentError)) {
+		return l.apart(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -100,6 +103,11 @@ func (l *launched) connect(c *call) error {
 	l.world, l.control, l.group = world, group, group
 	l.Rank, l.Size = world.Rank, world.Size
 	return nil
+}
+
+// apart is the error of ranks that do not find each other.
+func (l *launched) apart(err error) error {
+	return fmt.Errorf("the %d ranks of %s do not meet: %w", l.Size, l.By, err)
 }
 
 // introduce tells the ranks of each other and finds this one's place on its host.
@@ -184,7 +192,11 @@ func (l *launched) devices(c *call, o *tuneOptions, t compute) ([]bindings.Devic
 	if err != nil {
 		return nil, err
 	}
-	if err := l.own(c, dev); err != nil {
+	id := ""
+	if gpu, ok := dev.(*cuda.Device); ok {
+		id = gpu.BusID()
+	}
+	if err := l.own(c, id); err != nil {
 		closeDevice(dev)
 		return nil, err
 	}
@@ -217,13 +229,9 @@ func (l *launched) device(c *call, m machine, t compute) (bindings.Device, error
 	return c.device(m, t)
 }
 
-// own refuses two ranks on one GPU.
-func (l *launched) own(c *call, dev bindings.Device) error {
-	id := ""
-	if d, ok := dev.(*cuda.Device); ok {
-		id = d.BusID()
-	}
-	ids, err := tell(c, l.control, id)
+// own refuses two ranks on one GPU, by its PCI bus id; "": the device is none.
+func (l *launched) own(ctx context.Context, id string) error {
+	ids, err := tell(ctx, l.control, id)
 	if err != nil {
 		return err
 	}

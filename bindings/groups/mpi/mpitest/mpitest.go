@@ -94,7 +94,7 @@ func Run(t testing.TB, cmd *exec.Cmd) (output string, err error) {
 // shared returns the files of MPI in shared memory.
 func shared() map[string]bool {
 	files := map[string]bool{}
-	for _, pattern := range []string{"/dev/shm/mpich_shm_*", "/dev/shm/sm_segment.*"} {
+	for _, pattern := range []string{"/dev/shm/mpich_shm_*", "/dev/shm/ucx_shm_posix_*", "/dev/shm/sm_segment.*"} {
 		found, _ := filepath.Glob(pattern) // the patterns are well formed
 		for _, path := range found {
 			files[path] = true
