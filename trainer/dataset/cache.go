@@ -26,11 +26,16 @@ const cacheEnding = ".tokens"
 // Load writes nothing; Save writes once the run is known to be valid.
 type Cache struct {
 	dir  string
+	open func(path string) (*Set, error)
 	sets map[string]*Set // sets of this run by key; nil if the file exists
 }
 
 // NewCache returns the cache in a folder, which need not exist.
-func NewCache(dir string) *Cache { return &Cache{dir: dir, sets: map[string]*Set{}} }
+func NewCache(dir string) *Cache { return &Cache{dir: dir, open: readSet, sets: map[string]*Set{}} }
+
+// SharedCache returns the cache in a folder that another process of this machine has
+// filled with Share. What Load returns of it is memory that the processes share.
+func SharedCache(dir string) *Cache { return &Cache{dir: dir, open: mapSet, sets: map[string]*Set{}} }
 
 // Load returns the same set as the function Load, from the cache if it has one: then
 // path is the cached file. damaged says why an existing cached file cannot be used.
@@ -41,7 +46,7 @@ func (c *Cache) Load(paths []string, tok *tokenizer.Tokenizer, opt Options, prog
 		return set, "", nil, err
 	}
 	path = filepath.Join(c.dir, key+cacheEnding)
-	set, damaged = readSet(path)
+	set, damaged = c.open(path)
 	if damaged == nil {
 		c.sets[key] = nil
 		return set, path, nil, nil
@@ -89,6 +94,27 @@ func (c *Cache) Save() error {
 			if err := os.Remove(filepath.Join(c.dir, e.Name())); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// Share puts the sets of this run into a folder, for a SharedCache.
+func (c *Cache) Share(dir string) error {
+	for key, set := range c.sets {
+		to := filepath.Join(dir, key+cacheEnding)
+		if set == nil {
+			from, err := filepath.Abs(filepath.Join(c.dir, key+cacheEnding))
+			if err != nil {
+				return err
+			}
+			if err := os.Symlink(from, to); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := atomicfile.Write(to, 0o600, func(w io.Writer) error { return writeSet(w, set) }); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -73,6 +73,35 @@ func TestCache(t *testing.T) {
 	assert.Len(t, entries, 1)
 }
 
+// TestSharedCache checks that another process gets the sets of a run, made or cached,
+// in memory that a change of one does not reach.
+func TestSharedCache(t *testing.T) {
+	own := t.TempDir()
+	file := write(t, "a.jsonl", "{\"input_ids\": [1, 2, 3]}\n{\"input_ids\": [4, 5]}\n")
+	for _, cached := range []bool{false, true} {
+		shared := t.TempDir()
+		c := NewCache(own)
+		want, path, _, err := c.Load([]string{file}, nil, DefaultOptions(), nil)
+		require.NoError(t, err)
+		require.Equal(t, cached, path != "")
+		require.NoError(t, c.Share(shared))
+		require.NoError(t, c.Save())
+		for range 2 {
+			got, path, damaged, err := SharedCache(shared).Load([]string{file}, nil, DefaultOptions(), nil)
+			require.NoError(t, err)
+			require.NoError(t, damaged)
+			require.Equal(t, shared, filepath.Dir(path))
+			require.Equal(t, want, got)
+			got.Examples[0].IDs[0], got.Examples[1].Labels[1] = 77, 77
+		}
+		other := DefaultOptions()
+		other.MaxLength = 2
+		_, path, _, err = SharedCache(shared).Load([]string{file}, nil, other, nil)
+		require.NoError(t, err)
+		require.Empty(t, path, "other options")
+	}
+}
+
 func TestDamagedCacheIsMadeAgain(t *testing.T) {
 	dir := t.TempDir()
 	file := write(t, "a.jsonl", `{"input_ids": [1, 2, 3]}`)
@@ -119,14 +148,20 @@ func FuzzCachedSet(f *testing.F) {
 	require.NoError(f, writeSet(&b, &set))
 	f.Add(b.Bytes()[:b.Len()-sha256.Size])
 	f.Add([]byte(cacheMagic))
+	set.Examples[0].Record, b = []byte("{}\n"), bytes.Buffer{}
+	require.NoError(f, writeSet(&b, &set))
+	f.Add(b.Bytes()[:b.Len()-sha256.Size])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		set, err := decodeSet(data)
+		set, err := decodeSet(data, false)
+		mapped, mappedErr := decodeSet(data, true)
+		require.Equal(t, err, mappedErr)
 		if err != nil {
 			return
 		}
+		require.Equal(t, set, mapped)
 		var b bytes.Buffer
 		require.NoError(t, writeSet(&b, set))
-		again, err := parseSet(b.Bytes())
+		again, err := parseSet(b.Bytes(), false)
 		require.NoError(t, err)
 		require.Equal(t, set, again)
 	})

@@ -69,7 +69,7 @@ func TestWeights(t *testing.T) {
 
 			var cached bytes.Buffer
 			require.NoError(t, writeSet(&cached, set))
-			again, err := parseSet(cached.Bytes())
+			again, err := parseSet(cached.Bytes(), false)
 			require.NoError(t, err)
 			assert.Equal(t, set.Examples, again.Examples)
 		})

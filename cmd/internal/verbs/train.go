@@ -97,7 +97,7 @@ func (o *tuneOptions) trainAs(c *call, ranks *launched) error {
 		return err
 	}
 	o.data.Records.VocabularySize = model.Config.Vocabulary
-	train, eval, err := o.sets(c, tok, cache)
+	train, eval, err := ranks.sets(c, cache, func(cache *dataset.Cache) (train, eval *dataset.Set, err error) { return o.sets(c, tok, cache) })
 	if err != nil {
 		return err
 	}
