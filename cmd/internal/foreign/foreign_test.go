@@ -87,3 +87,31 @@ func TestTranslations(t *testing.T) {
 		assert.Equal(t, c.want, got, "%s %s", c.name, c.value)
 	}
 }
+
+// TestBackendOfLaunchedRanks checks ddp_backend with and without a launcher.
+func TestBackendOfLaunchedRanks(t *testing.T) {
+	for _, c := range []struct{ value, alone, launched, wrong string }{
+		{"nccl", "", "distributed=nccl", ""},
+		{"mpi", "", "distributed=mpi", ""},
+		{"gloo", "", "distributed=mpi", ""},
+		{"None", "", "", ""},
+		{"xccl", "", "", `"xccl" is no engine of this program: it can be nccl, mpi or gloo`},
+	} {
+		for _, size := range []string{"", "2"} {
+			t.Setenv("PMI_SIZE", size)
+			t.Setenv("PMI_RANK", size)
+			want := c.alone
+			if size != "" {
+				t.Setenv("PMI_RANK", "0")
+				want = c.launched
+			}
+			got, err := backend(c.value, nil)
+			if c.wrong != "" {
+				assert.EqualError(t, err, c.wrong)
+				continue
+			}
+			assert.NoError(t, err)
+			assert.Equal(t, pairs(want), got, "ddp_backend %s, PMI_SIZE=%q", c.value, size)
+		}
+	}
+}

@@ -1,6 +1,12 @@
 package foreign
 
-import "qlora/cmd/internal/options"
+import (
+	"fmt"
+	"os"
+
+	"qlora/cmd/internal/options"
+	"qlora/internal/launch"
+)
 
 // Reasons that several rows share.
 const (
@@ -93,7 +99,7 @@ var trainingArguments = []options.Setting{
 	ignored("ddp_bucket_cap_mb", oneProcess),
 	ignoredFlag("ddp_broadcast_buffers", oneProcess),
 	ignoredFlag("ddp_static_graph", oneProcess),
-	ignored("ddp_backend", oneProcess),
+	sets("ddp_backend", "which engine connects the ranks of a launcher, as `distributed` says it: nccl is nccl, mpi is mpi, and gloo, PyTorch's for CPUs, is mpi; no effect without a launcher", backend),
 	refused("fsdp", oneDevice, "false"),
 	ignored("fsdp_config", oneProcess),
 	refused("deepspeed", oneDevice),
@@ -155,4 +161,19 @@ func precision(value string, _ func(string) string) ([]options.Given, error) {
 		return pairs("bnb_4bit_compute_dtype=bfloat16"), nil
 	}
 	return pairs("bnb_4bit_compute_dtype=float32"), nil
+}
+
+// backend translates ddp_backend. PyTorch starts no engine for a process alone either.
+func backend(value string, _ func(string) string) ([]options.Given, error) {
+	engine, known := map[string]launch.Engine{"nccl": launch.NCCL, "mpi": launch.MPI, "gloo": launch.MPI}[value]
+	switch {
+	case empty(value):
+		return nil, nil
+	case !known:
+		return nil, fmt.Errorf("%q is no engine of this program: it can be nccl, mpi or gloo", value)
+	}
+	if found, err := launch.Read(os.Getenv); err == nil && found.By == "" {
+		return nil, nil
+	}
+	return pairs("distributed=" + string(engine)), nil
 }

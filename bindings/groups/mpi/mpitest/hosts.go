@@ -47,14 +47,15 @@ func TwoHosts(t *testing.T) *Hosts {
 	h := &Hosts{agent: filepath.Join(dir, "agent")}
 	t.Cleanup(h.close)
 	list := place(t, dir, "hosts", "127.0.0.1 localhost\n10.77.0.1 host1\n10.77.0.2 host2\n")
-	agent := "#!/bin/sh\nwhile [ \"${1#-}\" != \"$1\" ]; do shift; done\ncase $1 in\n"
+	var agent strings.Builder
+	agent.WriteString("#!/bin/sh\nwhile [ \"${1#-}\" != \"$1\" ]; do shift; done\ncase $1 in\n")
 	for i := range 2 {
 		name := fmt.Sprintf("host%d", i+1)
 		boot := place(t, dir, name, fmt.Sprintf("00000000-0000-0000-0000-00000000000%d\n", i+1))
 		h.hold(t, name, list, boot)
-		agent += fmt.Sprintf("%s) pid=%d;;\n", name, h.holders[i].Process.Pid)
+		fmt.Fprintf(&agent, "%s) pid=%d;;\n", name, h.holders[i].Process.Pid)
 	}
-	place(t, dir, "agent", agent+"esac\nshift\nexec nsenter --target $pid --net --uts --mount sh -c \"$*\"\n")
+	place(t, dir, "agent", agent.String()+"esac\nshift\nexec nsenter --target $pid --net --uts --mount sh -c \"$*\"\n")
 	h.must(t, 0, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", strconv.Itoa(h.holders[1].Process.Pid))
 	for i := range 2 {
 		h.must(t, i, "ip", "address", "add", fmt.Sprintf("10.77.0.%d/24", i+1), "dev", "eth0")
