@@ -156,12 +156,11 @@ func (m *Model) compare(dev bindings.Device, k *Comparison, scale float32, rando
 	}
 	keepMark, workMark := p.keep.Mark(), p.work.Mark()
 	f := m.forward(p)
-	m.Head.loss(p, f.x, bindings.Tensor{}, lossOf{scale: 1, losses: op.Losses, stats: c.unread})
-	p.run(&bindings.LogProbs{Losses: op.Losses, Share: op.Share, Sequences: p.sequences, Out: op.LogProbs})
-	p.run(op)
-	if random != nil {
-		m.backward(p, f, lossOf{scale: 1, weights: op.Weights, stats: c.unread})
-	}
+	m.lossBy(p, f, lossOf{scale: 1, losses: op.Losses, stats: c.unread}, func() bindings.Tensor {
+		p.run(&bindings.LogProbs{Losses: op.Losses, Share: op.Share, Sequences: p.sequences, Out: op.LogProbs})
+		p.run(op)
+		return op.Weights
+	})
 	p.keep.Release(keepMark)
 	p.work.Release(workMark)
 	return nil

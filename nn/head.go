@@ -51,6 +51,9 @@ type lossOf struct {
 	temperature float32
 	losses      bindings.Tensor // receives the loss of each token; absent: not stored
 	stats       bindings.Tensor
+	// weigh returns the weights of the tokens' gradients, which follow from losses; it is called
+	// when these are stored. nil: weights has them.
+	weigh func() bindings.Tensor
 }
 
 // loss computes the cross-entropy for x, the last layer's output. If d is present, it
@@ -80,7 +83,11 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, of lossOf) {
 			op.DX, op.DWeight, op.From = wide.x, l.db, y.Cols
 		}
 	}
-	p.run(op)
+	if of.weigh == nil {
+		p.run(op)
+	} else {
+		p.runWeighed(op, of.weigh)
+	}
 	if !d.Absent() {
 		if h.adapter != nil {
 			h.adapter.narrow(p, wide, dy)
@@ -98,6 +105,23 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, of lossOf) {
 		}
 	}
 	p.work.Release(mark)
+}
+
+// runWeighed computes a loss whose weights follow from the tokens' losses. The gradient of a row
+// is linear in its weight, so it is computed with the losses, for a weight of 1, and then
+// multiplied. A trained head sums rows and needs the weights within its product: it
+// multiplies twice.
+func (p *pass) runWeighed(op *bindings.HeadLoss, weigh func() bindings.Tensor) {
+	if op.DWeight.Absent() && op.DBias.Absent() {
+		p.run(op)
+		p.run(&bindings.ScaleRows{X: op.DX, Factors: weigh()})
+		return
+	}
+	losses := *op
+	losses.DX, losses.DWeight, losses.DBias = bindings.Tensor{}, bindings.Tensor{}, bindings.Tensor{}
+	p.run(&losses)
+	op.Losses, op.Weights = bindings.Tensor{}, weigh()
+	p.run(op)
 }
 
 // logits computes the logits of the rows x [n, hidden] into y, before scale and cap.

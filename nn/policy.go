@@ -108,11 +108,10 @@ func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *
 	}
 	keepMark, workMark := p.keep.Mark(), p.work.Mark()
 	f := m.forward(p)
-	m.Head.loss(p, f.x, bindings.Tensor{}, lossOf{scale: 1, losses: op.Losses, stats: s.unread, temperature: s.Temperature})
-	p.run(op)
-	if random != nil {
-		m.backward(p, f, lossOf{scale: 1, weights: op.Weights, stats: s.unread, temperature: s.Temperature})
-	}
+	m.lossBy(p, f, lossOf{scale: 1, losses: op.Losses, stats: s.unread, temperature: s.Temperature}, func() bindings.Tensor {
+		p.run(op)
+		return op.Weights
+	})
 	p.keep.Release(keepMark)
 	p.work.Release(workMark)
 	return nil

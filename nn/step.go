@@ -65,6 +65,18 @@ func (m *Model) backward(p *pass, f forwardState, of lossOf) {
 	}
 }
 
+// lossBy computes the losses of tokens for forward's output, calls weigh, and in a pass with
+// a backward adds to the gradients with the weights that weigh returns.
+func (m *Model) lossBy(p *pass, f forwardState, of lossOf, weigh func() bindings.Tensor) {
+	if p.backward {
+		of.weigh = weigh
+		m.backward(p, f, of)
+		return
+	}
+	m.Head.loss(p, f.x, bindings.Tensor{}, of)
+	weigh()
+}
+
 // Evaluate runs forward only and adds to the stats with a scale of 1.
 func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
 	return m.evaluate(dev, b, lossOf{scale: 1, stats: m.inputs.stats})

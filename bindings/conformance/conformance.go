@@ -107,6 +107,7 @@ var groups = []struct {
 	{"Policy", []bindings.Operation{&bindings.Policy{}}, runPolicy},
 	{"GradNorm", []bindings.Operation{&bindings.GradNorm{}}, runGradNorm},
 	{"Optimize", []bindings.Operation{&bindings.Optimize{}}, runOptimize},
+	{"Rows", []bindings.Operation{&bindings.ScaleRows{}, &bindings.Gather{}}, runRows},
 	{"Copy", []bindings.Operation{&bindings.Copy{}, &bindings.Zero{}}, runCopy},
 	{"Quantize", nil, runQuantize},
 	{"Errors", nil, runErrors},

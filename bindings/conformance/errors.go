@@ -50,6 +50,13 @@ func runErrors(t *testing.T, s *suite) {
 				Stats: f.input("Stats", bindings.F32, 1, 3, 1).Tensor,
 			}
 		}},
+		{"gather of a row beyond", []string{"gather", "row 2", "4"}, func(f *fixture, x, y *operand) bindings.Operation {
+			return &bindings.Gather{X: x.Tensor, Y: y.Tensor, Rows: f.ints("Rows", []int32{0, 3, 4, 1}).Tensor}
+		}},
+		{"gather of sums beyond the list", []string{"gather", "sum 4", "7"}, func(f *fixture, x, y *operand) bindings.Operation {
+			rows, starts := f.ints("Rows", []int32{0, 3, 1, 1}), f.ints("Starts", []int32{0, 1, 2, 3, 7})
+			return &bindings.Gather{X: x.Tensor, Y: y.Tensor, Rows: rows.Tensor, Starts: starts.Tensor}
+		}},
 		{"attention of uneven heads", []string{"attend", "heads"}, func(f *fixture, x, y *operand) bindings.Operation {
 			seq := bindings.Sequences{Starts: []int32{0, 4}, Device: f.ints("Starts", []int32{0, 4}).Tensor}
 			return &bindings.Attend{

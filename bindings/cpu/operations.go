@@ -44,6 +44,8 @@ var operations = bindings.NewTable(
 	row((*Device).policy, nothing),
 	row((*Device).gradNorm, nothing),
 	row((*Device).optimize, nothing),
+	row((*Device).scaleRows, nothing),
+	row((*Device).gather, nothing),
 	row((*Device).zero, nothing),
 	row((*Device).copy, nothing),
 )

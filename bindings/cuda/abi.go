@@ -9,7 +9,7 @@ package cuda
 #include "qlora.h"
 
 // Go's build cache does not see the header: a new version must change this file.
-_Static_assert(QLORA_ABI == 10, "write the version of qlora.h here");
+_Static_assert(QLORA_ABI == 11, "write the version of qlora.h here");
 
 // Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
@@ -62,6 +62,8 @@ KERNEL(preference, preference)
 KERNEL(policy, policy)
 KERNEL(scale_columns, scale_columns)
 KERNEL(sum_rows, sum_rows)
+KERNEL(scale_rows, scale_rows)
+KERNEL(gather, gather)
 KERNEL(copy, copy)
 KERNEL(fixed_point, fixed_point)
 KERNEL(grad_norm, grad_norm)
@@ -118,6 +120,8 @@ type (
 	policy           = C.qlora_policy
 	scaleColumns     = C.qlora_scale_columns
 	sumRows          = C.qlora_sum_rows
+	scaleRows        = C.qlora_scale_rows
+	gather           = C.qlora_gather
 	convert          = C.qlora_copy
 	fixedPoint       = C.qlora_fixed_point
 	gradNorm         = C.qlora_grad_norm
@@ -382,6 +386,10 @@ func (c context) launch(name string, op any) error {
 		code = C.call_scale_columns(t, h, op)
 	case *sumRows:
 		code = C.call_sum_rows(t, h, op)
+	case *scaleRows:
+		code = C.call_scale_rows(t, h, op)
+	case *gather:
+		code = C.call_gather(t, h, op)
 	case *convert:
 		code = C.call_copy(t, h, op)
 	case *fixedPoint:

@@ -29,6 +29,8 @@ var table = bindings.NewTable(
 	composed((*composer).policy),
 	composed((*composer).gradNorm),
 	composed((*composer).optimize),
+	composed((*composer).scaleRows),
+	composed((*composer).gather),
 	composed((*composer).zero),
 	composed((*composer).copy),
 )

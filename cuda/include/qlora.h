@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 10
+#define QLORA_ABI 11
 
 enum {
   QLORA_OK = 0,
@@ -379,6 +379,20 @@ typedef struct {
   qlora_tensor workspace;  // F32 [pieces, cols], one partial sum per piece of the rows
 } qlora_sum_rows;
 
+// x[t] *= factors[t]; x is BF16.
+typedef struct {
+  qlora_tensor x;
+  qlora_tensor factors;  // F32 [1, rows]
+} qlora_scale_rows;
+
+// y[t] = sum of x[rows[j]] for starts[t] <= j < starts[t+1], see bindings.Gather; x and y are BF16
+// and may be views of columns in groups.
+typedef struct {
+  qlora_tensor x, y;
+  qlora_tensor rows;    // I32
+  qlora_tensor starts;  // I32 [1, rows of y + 1]; absent: y[t] = x[rows[t]]
+} qlora_gather;
+
 // Both may be views of columns in groups.
 typedef struct {
   qlora_tensor dst, src;
@@ -557,6 +571,8 @@ typedef struct {
   int (*policy)(qlora_context*, const qlora_policy*);
   int (*scale_columns)(qlora_context*, const qlora_scale_columns*);
   int (*sum_rows)(qlora_context*, const qlora_sum_rows*);
+  int (*scale_rows)(qlora_context*, const qlora_scale_rows*);
+  int (*gather)(qlora_context*, const qlora_gather*);
   int (*copy)(qlora_context*, const qlora_copy*);
   int (*fixed_point)(qlora_context*, const qlora_fixed_point*);
   int (*grad_norm)(qlora_context*, const qlora_grad_norm*);

@@ -29,6 +29,8 @@ int preference(qlora_context*, const qlora_preference*);
 int policy(qlora_context*, const qlora_policy*);
 int scale_columns(qlora_context*, const qlora_scale_columns*);
 int sum_rows(qlora_context*, const qlora_sum_rows*);
+int scale_rows(qlora_context*, const qlora_scale_rows*);
+int gather(qlora_context*, const qlora_gather*);
 int copy(qlora_context*, const qlora_copy*);
 int fixed_point(qlora_context*, const qlora_fixed_point*);
 int grad_norm(qlora_context*, const qlora_grad_norm*);

@@ -52,6 +52,8 @@ const qlora_api& table() {
       policy,
       scale_columns,
       sum_rows,
+      scale_rows,
+      gather,
       copy,
       fixed_point,
       grad_norm,
