@@ -57,6 +57,21 @@ func (a *Arena) New(dtype DType, rows, cols int) Tensor {
 	return t
 }
 
+// Stack allocates matrices of so many rows each that follow each other without a gap, as
+// [Stacked] needs them.
+func (a *Arena) Stack(dtype DType, rows []int, cols int) []Tensor {
+	n := 0
+	for _, r := range rows {
+		n += r
+	}
+	all, parts, from := a.New(dtype, n, cols), make([]Tensor, len(rows)), 0
+	for i, r := range rows {
+		parts[i] = all.Slice(from, from+r)
+		from += r
+	}
+	return parts
+}
+
 // Mark returns the arena's current end in bytes, for Release.
 func (a *Arena) Mark() int64 { return a.used }
 

@@ -23,7 +23,9 @@ type Part struct {
 	Linear   *Linear
 	Y        Tensor // [tokens, out]
 	Residual Tensor // [tokens, out], added; may be Y; absent: 0
-	XA       Tensor // [tokens, r], kept for backward; absent without an adapter or outside training
+	// XA is [tokens, r], kept for backward; absent without an adapter or outside training. If
+	// the parts' A are [Stacked] and their XA [Abreast], a device may read X once for all.
+	XA Tensor
 }
 
 // ProjectBackward is the backward of Project. With U = Scale·DY·B:
@@ -105,7 +107,7 @@ func (op *Project) declare(c *contract) {
 		c.reads("Residual", p.Residual, out.orAbsent())
 		c.writes("Y", p.Y, out).mayBe("Residual")
 		if l.Adapter != nil {
-			c.writes("XA", p.XA, like(op.X.Rows, l.Adapter.Rank()).orAbsent())
+			c.writes("XA", p.XA, like(op.X.Rows, l.Adapter.Rank()).asView().orAbsent())
 		}
 	}
 }
@@ -137,7 +139,7 @@ func (op *ProjectBackward) declare(c *contract) {
 			}
 			c.updates("DA", p.DA, matrix(l.Adapter.Rank(), in, F32))
 			c.updates("DB", p.DB, matrix(out, l.Adapter.Rank(), F32))
-			c.reads("XA", p.XA, like(op.X.Rows, l.Adapter.Rank()))
+			c.reads("XA", p.XA, like(op.X.Rows, l.Adapter.Rank()).asView())
 		}
 		decomposed := l.Adapter != nil && !l.Adapter.Magnitude.Absent()
 		if p.DMagnitude.Absent() != (p.DA.Absent() || !decomposed) {

@@ -55,6 +55,43 @@ type Tensor struct {
 	stride, width, period int
 }
 
+// Stacked returns the matrix of all rows of tensors that follow each other in memory: the
+// first's, then the next one's. It reports false if they do not.
+func Stacked(parts ...Tensor) (Tensor, bool) {
+	all := parts[0]
+	for _, t := range parts[1:] {
+		if t.block == nil || t.block != all.block || t.DType != all.DType || t.Cols != all.Cols ||
+			!t.Contiguous() || !all.Contiguous() || t.offset != all.offset+all.Bytes() {
+			return Tensor{}, false
+		}
+		all = all.over(t.Rows)
+	}
+	return all, true
+}
+
+// over returns t with more rows after its own.
+func (t Tensor) over(rows int) Tensor {
+	t.Rows += rows
+	t.stride = t.Cols
+	return t
+}
+
+// Abreast returns the matrix of all columns of tensors that are ranges of columns of one
+// matrix, next to each other. It reports false if they are not.
+func Abreast(parts ...Tensor) (Tensor, bool) {
+	all := parts[0]
+	for _, t := range parts[1:] {
+		if t.block == nil || t.block != all.block || t.DType != all.DType || t.Rows != all.Rows || t.stride != all.stride ||
+			t.width != t.Cols || all.width != all.Cols || all.Cols+t.Cols > all.stride ||
+			t.offset != all.offset+int64(all.Cols)*all.DType.Size() {
+			return Tensor{}, false
+		}
+		all.Cols += t.Cols
+		all.width, all.period = all.Cols, all.Cols
+	}
+	return all, true
+}
+
 // Absent reports whether t is the zero Tensor.
 func (t Tensor) Absent() bool { return t.block == nil }
 

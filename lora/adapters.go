@@ -84,7 +84,12 @@ func attach(m *nn.Model, arena *bindings.Arena, cfg Config) (*Adapters, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := layOut(all, sizes, arena, m.Info().Activation, cfg)
+	ranks := map[string]int{}
+	for _, s := range sizes {
+		ranks[s.Module] = s.R
+	}
+	stacked := m.StackA(arena, m.Info().Activation, func(p *nn.Projection) int { return ranks[p.Name] })
+	a := layOut(all, sizes, stacked, arena, m.Info().Activation, cfg)
 	if cfg.LoraBias {
 		a.layOutBiases(m, all, arena)
 	}
@@ -103,8 +108,9 @@ func attach(m *nn.Model, arena *bindings.Arena, cfg Config) (*Adapters, error) {
 	return a, a.checkStarts()
 }
 
-// layOut lays out one adapter for each size; sizes follow the order of all.
-func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bindings.DType, cfg Config) *Adapters {
+// layOut lays out one adapter for each size; sizes follow the order of all. The A of some are
+// laid out already.
+func layOut(all []*nn.Projection, sizes []Size, stacked map[*nn.Projection]bindings.Tensor, arena *bindings.Arena, dtype bindings.DType, cfg Config) *Adapters {
 	a := &Adapters{Config: cfg}
 	for i, p := range all {
 		if len(sizes) == 0 || p.Name != sizes[0].Module {
@@ -114,8 +120,12 @@ func layOut(all []*nn.Projection, sizes []Size, arena *bindings.Arena, dtype bin
 		sizes = sizes[1:]
 		// PEFT sets it for a Conv1D layer, which bitsandbytes replaces in 4 bits.
 		a.Config.fanInFanOut = p.Transposed() && p.Weight.Quantized == nil
+		down, is := stacked[p]
+		if !is {
+			down = arena.New(dtype, size.R, p.Weight.In)
+		}
 		p.Adapter = &bindings.Adapter{
-			A:       arena.New(dtype, size.R, p.Weight.In),
+			A:       down,
 			B:       arena.New(dtype, p.Weight.Out, size.R),
 			Scale:   size.Scale,
 			Dropout: float32(cfg.Dropout),

@@ -70,7 +70,7 @@ func newAdapters(t *testing.T, dtype bindings.DType, cfg Config) (*Adapters, *bi
 	sizes, err := cfg.Sizes(ModuleNames{Linear: names})
 	require.NoError(t, err)
 	mem := bindings.NewMemory()
-	a := layOut(all, sizes, mem.Arena(bindings.Adapters), dtype, cfg)
+	a := layOut(all, sizes, nil, mem.Arena(bindings.Adapters), dtype, cfg)
 	return a, mem, hostMemory{bindings.NewDry(nil)}
 }
 

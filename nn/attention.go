@@ -121,9 +121,7 @@ func (a *Attention) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena)
 func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.Tensor, to *bindings.Arena) {
 	s.q, s.k, s.v, s.fused = a.room(p, to)
 	inputs := a.inputs()
-	for i, l := range inputs {
-		s.xa[i] = p.xa(to, l)
-	}
+	copy(s.xa[:], p.xas(to, inputs))
 	s.raw = [3]bindings.Tensor{s.q, s.k, s.v}
 	mark := p.work.Mark()
 	in := x()

@@ -7,6 +7,7 @@ import "qlora/bindings"
 // residual.
 type Part interface {
 	declare(d *declarer)
+	inputs() []*Projection // those of the part's input
 	projections() []*Projection
 	// begin computes all but the last projection of x() into arena to and returns
 	// the state for backward. It calls x at most once; the result is valid in the

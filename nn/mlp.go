@@ -44,9 +44,7 @@ func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any {
 	for i, l := range inputs {
 		s.outs[i] = p.features(to, l.Weight.Out)
 	}
-	for i, l := range inputs {
-		s.xa[i] = p.xa(to, l)
-	}
+	copy(s.xa[:], p.xas(to, inputs))
 	switch {
 	case m.GateUp != nil:
 		s.g, s.u = s.outs[0].Columns(0, m.Size), s.outs[0].Columns(m.Size, 2*m.Size)

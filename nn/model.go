@@ -123,6 +123,50 @@ func (m *Model) Projections() []*Projection {
 	return all
 }
 
+// Together returns the model's projections, those of one input in one list.
+func (m *Model) Together() [][]*Projection {
+	var all [][]*Projection
+	if p := m.Embedding.Project; p != nil {
+		all = append(all, []*Projection{p})
+	}
+	for _, l := range m.Layers {
+		for _, b := range l.Branches {
+			inputs := b.Part.inputs()
+			all = append(all, inputs)
+			for _, p := range b.Part.projections()[len(inputs):] {
+				all = append(all, []*Projection{p})
+			}
+		}
+	}
+	if p := m.Head.Project; p != nil {
+		all = append(all, []*Projection{p})
+	}
+	return all
+}
+
+// StackA allocates a matrix like the A of each adapter of the given ranks, those of
+// projections of one input behind each other, so that a device multiplies the input by all
+// at once.
+func (m *Model) StackA(a *bindings.Arena, dtype bindings.DType, rank func(*Projection) int) map[*Projection]bindings.Tensor {
+	stacked := map[*Projection]bindings.Tensor{}
+	for _, inputs := range m.Together() {
+		var of []*Projection
+		var rows []int
+		for _, p := range inputs {
+			if r := rank(p); r > 0 {
+				of, rows = append(of, p), append(rows, r)
+			}
+		}
+		if len(of) < 2 || of[0].Weight.In%stackedColumns != 0 {
+			continue
+		}
+		for i, t := range a.Stack(dtype, rows, of[0].Weight.In) {
+			stacked[of[i]] = t
+		}
+	}
+	return stacked
+}
+
 // A positionTable depends only on the length of the longest sequence.
 type positionTable interface {
 	plan(a *bindings.Arena, positions int)

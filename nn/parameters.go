@@ -36,9 +36,21 @@ func (m *Model) Parameters(state bindings.OptimizerState) []bindings.Param {
 	if l := m.Head.adapter; l != nil {
 		params = append(params, l.parameters(m, state)...)
 	}
+	stacked := m.StackA(m.memory.Arena(bindings.Gradients), bindings.F32, func(p *Projection) int {
+		if p.Adapter == nil {
+			return 0
+		}
+		return p.Adapter.Rank()
+	})
 	for _, p := range m.Projections() {
 		if a := p.Adapter; a != nil {
-			p.DA = add(p.Name+".lora_A.weight", a.A, bindings.RoleLoraA)
+			name := p.Name + ".lora_A.weight"
+			if grad, is := stacked[p]; is {
+				p.DA = grad
+				params = append(params, m.parameterWith(grad, name, a.A, bindings.RoleLoraA, state))
+			} else {
+				p.DA = add(name, a.A, bindings.RoleLoraA)
+			}
 			p.DB = add(p.Name+".lora_B.weight", a.B, bindings.RoleLoraB)
 			if b := m.biases.of[&p.Linear]; b != nil {
 				b.db = add(p.Name+".lora_B.bias", b.b, bindings.RoleBias)

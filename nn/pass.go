@@ -35,6 +35,38 @@ func (p *pass) xa(a *bindings.Arena, l *Projection) bindings.Tensor {
 	return p.features(a, l.Adapter.Rank())
 }
 
+// xas allocates what xa does for projections of one input, as columns of one matrix.
+func (p *pass) xas(a *bindings.Arena, of []*Projection) []bindings.Tensor {
+	all, ranks := make([]bindings.Tensor, len(of)), 0
+	for _, l := range of {
+		if l.Adapter == nil {
+			continue
+		}
+		if l.Adapter.Rank()%stackedColumns != 0 {
+			for i, l := range of {
+				all[i] = p.xa(a, l)
+			}
+			return all
+		}
+		ranks += l.Adapter.Rank()
+	}
+	if ranks == 0 || !p.backward {
+		return all
+	}
+	row, from := p.features(a, ranks), 0
+	for i, l := range of {
+		if l.Adapter != nil {
+			all[i] = row.Columns(from, from+l.Adapter.Rank())
+			from += l.Adapter.Rank()
+		}
+	}
+	return all
+}
+
+// stackedColumns divides the columns of matrices that are put next to or behind each other: their
+// rows then start at whole vectors of 16 bytes, as devices read them.
+const stackedColumns = 8
+
 // project computes y = residual + l(x).
 func (p *pass) project(l *Projection, x, y, residual, xa bindings.Tensor) {
 	part := l.part(y, xa)

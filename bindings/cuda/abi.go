@@ -37,8 +37,10 @@ static int call_counts(const qlora_api *t, qlora_context *c, int n, qlora_counts
 #define KERNEL(name, type) \
 	static int call_##name(const qlora_api *t, qlora_context *c, const qlora_##type *op) { return t->name(c, op); }
 KERNEL(gemm, gemm)
+KERNEL(gemm_parts, gemm_parts)
 KERNEL(gemv, gemv)
 KERNEL(decode, decode)
+KERNEL(decode_parts, decode_parts)
 KERNEL(quantize, quantize)
 KERNEL(nest, nest)
 KERNEL(row_norms, row_norms)
@@ -94,8 +96,10 @@ type (
 	product = C.qlora_gemm // for gemm and gemv
 
 	gemm             product
+	products         = C.qlora_gemm_parts
 	gemv             product
 	decode           = C.qlora_decode
+	decodes          = C.qlora_decode_parts
 	quantize         = C.qlora_quantize
 	nest             = C.qlora_nest
 	rowNorms         = C.qlora_row_norms
@@ -138,6 +142,8 @@ const (
 
 	lastPolicyLoss = C.QLORA_POLICY_VESPO
 	policyStats    = C.QLORA_POLICY_STATS
+
+	mostParts = C.QLORA_PARTS
 
 	layoutNT = C.QLORA_NT
 	layoutNN = C.QLORA_NN
@@ -336,10 +342,14 @@ func (c context) launch(name string, op any) error {
 	switch op := op.(type) {
 	case *gemm:
 		code = C.call_gemm(t, h, (*product)(op))
+	case *products:
+		code = C.call_gemm_parts(t, h, op)
 	case *gemv:
 		code = C.call_gemv(t, h, (*product)(op))
 	case *decode:
 		code = C.call_decode(t, h, op)
+	case *decodes:
+		code = C.call_decode_parts(t, h, op)
 	case *quantize:
 		code = C.call_quantize(t, h, op)
 	case *nest:

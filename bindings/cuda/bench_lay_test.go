@@ -45,16 +45,17 @@ func layNF4Forward(by way) func(*operands, plan.Measurement) func(*composer) {
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
 		x, w, y := o.random(bindings.BF16, tokens, in), o.packed(out, in), o.empty(bindings.BF16, tokens, out)
+		ws := []*bindings.Weight{&w}
 		return func(c *composer) {
 			p := product{layout: layoutNT, a: matrix(x), c: matrix(y), scale: 1}
 			switch by {
 			case anyWay:
-				c.forward(&w, p)
+				c.forward(ws, []product{p})
 			case fusedWay:
 				p.weight = weightOf(&w)
 				c.multiply(p)
 			case decodedWay:
-				c.byRows(&w, c.chunkOf(w.Out, w.In, int(p.a.rows)), func(from, to int, b tensor) { c.multiply(outputs(p, from, to, b)) })
+				c.byRows(ws, c.chunkOf(w.Out, w.In, int(p.a.rows)), func(parts []strip) { c.multiply(within(p, parts[0])) })
 			}
 		}
 	}
@@ -64,18 +65,19 @@ func layNF4InputGradient(by way) func(*operands, plan.Measurement) func(*compose
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		in, out, tokens := m.Get("in"), m.Get("out"), m.Get("tokens")
 		dy, w, dx := o.random(bindings.BF16, tokens, out), o.packed(out, in), o.empty(bindings.BF16, tokens, in)
+		ws := []*bindings.Weight{&w}
 		return func(c *composer) {
 			p := product{layout: layoutNN, a: matrix(dy), c: matrix(dx), scale: 1}
 			switch by {
 			case anyWay:
-				c.inputGradient(&w, p)
+				c.summedGradient(ws, []product{p})
 			case fusedWay:
 				p.weight = weightOf(&w)
 				c.multiply(p)
 			case decodedWay:
-				c.byColumns(&w, c.chunkOf(w.In, w.Out, int(p.a.rows)), func(from, to int, b tensor) {
-					p := p
-					p.b, p.c = b, columns(p.c, from, to)
+				c.byColumns(ws, c.chunkOf(w.In, w.Out, int(p.a.rows)), func(parts []strip) {
+					p, s := p, parts[0]
+					p.b, p.c = s.b, columns(p.c, s.from, s.to)
 					c.multiply(p)
 				})
 			}

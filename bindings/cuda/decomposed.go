@@ -20,17 +20,17 @@ func (c *composer) gain(a *bindings.Adapter) tensor {
 //
 // in two products, or in one without dropout, where D is X.
 func (c *composer) decomposed(op *bindings.Project, p *bindings.Part) {
-	a := p.Linear.Adapter
-	xa, gain := c.xa(op, p), c.gain(a)
+	a, w := p.Linear.Adapter, []*bindings.Weight{&p.Linear.Weight}
+	xa, gain := c.xas(op, []bindings.Part{*p})[0], c.gain(a)
 	y := product{a: matrix(op.X), c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1}
 	if drops(op.Random, a) {
 		lost := withDropout(y, op.Random, a, maskA)
 		lost.mask.lost = 1
-		c.forward(&p.Linear.Weight, lost)
+		c.forward(w, []product{lost})
 		y = withDropout(product{a: y.a, c: y.c, scale: 1, accumulate: 1}, op.Random, a, maskA)
 	}
 	y.gain, y.a2, y.b2, y.scale2 = gain, xa, matrix(a.B), float(a.Scale)
-	c.forward(&p.Linear.Weight, y)
+	c.forward(w, []product{y})
 }
 
 // decomposedBackward computes that part's gradients, with H = gain·DY and U = Scale·H·B:
@@ -38,7 +38,7 @@ func (c *composer) decomposed(op *bindings.Project, p *bindings.Part) {
 //	DX (+)= DY·W + dropout'((H - DY)·W + U·A)
 //	DA += Uᵀ·D    DB += Scale·Hᵀ·XA    DMagnitude += sum of DY·V/Norms
 func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.PartBackward, accumulate bool) {
-	a := p.Linear.Adapter
+	a, w := p.Linear.Adapter, []*bindings.Weight{&p.Linear.Weight}
 	if !p.DMagnitude.Absent() {
 		c.magnitudeGradient(op, p)
 	}
@@ -49,28 +49,30 @@ func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.
 	h := c.scratch.take(bindings.BF16, p.DY.Rows, p.DY.Cols)
 	c.inside(func() { c.do(&scaleColumns{x: dy, gain: c.gain(a), y: h}) })
 	u := c.pulled(h, a)
-	c.adapterGradients(op, p, h, u)
+	c.downGradient(op, p, u)
+	c.upGradient(p, h)
 	if op.DX.Absent() {
 		return
 	}
 	dx := product{a: h, a2: u, b2: matrix(a.A), c: matrix(op.DX), scale: 1, scale2: 1, accumulate: flag(accumulate)}
 	if drops(op.Random, a) {
-		c.inputGradient(&p.Linear.Weight, product{a: dy, c: dx.c, scale: 1, accumulate: dx.accumulate})
+		c.summedGradient(w, []product{{a: dy, c: dx.c, scale: 1, accumulate: dx.accumulate}})
 		c.do(&scaleColumns{x: h, less: dy, y: h})
 		dx.accumulate = 1
 		dx = withDropout(dx, op.Random, a, maskResult)
 	}
-	c.inputGradient(&p.Linear.Weight, dx)
+	c.summedGradient(w, []product{dx})
 }
 
 // magnitudeGradient recomputes V = D·Wᵀ + Scale·XA·Bᵀ, a chunk of V's columns at a time.
 func (c *composer) magnitudeGradient(op *bindings.ProjectBackward, p *bindings.PartBackward) {
 	w, a := &p.Linear.Weight, p.Linear.Adapter
 	step := waves.Most(w.Out, max(w.In, op.X.Rows), min(c.decoded, waves.Cached))
-	c.byRows(w, step, func(from, to int, b tensor) {
+	c.byRows([]*bindings.Weight{w}, step, func(strips []strip) {
+		from, to := strips[0].from, strips[0].to
 		v := c.scratch.take(bindings.BF16, op.X.Rows, to-from)
 		c.multiply(withDropout(product{
-			layout: layoutNT, a: matrix(op.X), b: b, c: v, scale: 1,
+			layout: layoutNT, a: matrix(op.X), b: strips[0].b, c: v, scale: 1,
 			a2: matrix(p.XA), b2: rows(matrix(a.B), from, to), scale2: float(a.Scale),
 		}, op.Random, a, maskA))
 		c.sumRows(sumRows{

@@ -10,6 +10,7 @@ const lossChunk = 1024
 // losses, the logits' gradient in place of the logits, and the other gradients.
 func (c *composer) headLoss(op *bindings.HeadLoss) {
 	w, tokens := &op.Linear.Weight, op.X.Rows
+	ws := []*bindings.Weight{w}
 	labels, losses, weights := vector(op.Labels), vector(op.Losses), vector(op.Weights)
 	if op.Losses.Absent() {
 		losses = c.scratch.take(bindings.F32, 1, tokens)
@@ -20,7 +21,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 	for from := 0; from < tokens; from += lossChunk {
 		to := min(tokens, from+lossChunk)
 		x, z := matrix(op.X.Slice(from, to)), rows(all, 0, to-from)
-		c.forward(w, product{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1})
+		c.forward(ws, []product{{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1}})
 		c.do(&crossEntropy{
 			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: float(op.Scale),
 			weights: columns(weights, from, to),
@@ -33,7 +34,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 			c.sumRows(sumRows{x: z, sum: vector(op.DBias)})
 		}
 		if !op.DX.Absent() {
-			c.inputGradient(w, product{a: z, c: rows(matrix(op.DX), from, to), scale: 1})
+			c.summedGradient(ws, []product{{a: z, c: rows(matrix(op.DX), from, to), scale: 1}})
 		}
 	}
 	c.do(&lossStats{losses: losses, hits: hits, labels: labels, weights: weights, stats: vector(op.Stats), scale: float(op.Scale)})

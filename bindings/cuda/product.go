@@ -1,6 +1,10 @@
 package cuda
 
-import "qlora/bindings"
+import (
+	"slices"
+
+	"qlora/bindings"
+)
 
 const (
 	// productTile is the side of a product's tile, and depthTile the smallest part of
@@ -18,34 +22,66 @@ func splits(m, n, k int) int {
 }
 
 // multiply launches a product. It splits the contraction if the result is small.
-func (c *composer) multiply(p product) { c.multiplyPart(p, int(p.c.cols)) }
+func (c *composer) multiply(p product) { c.multiplyParts([]product{p}, int(p.c.cols)) }
 
-// multiplyPart launches columns of a product of n columns. The contraction is cut as the
-// whole product's, so that no bit depends on the parts.
-func (c *composer) multiplyPart(p product, n int) {
-	m, cols, k := int(p.c.rows), int(p.c.cols), int(p.a.cols)
-	if p.layout == layoutTN {
-		k = int(p.a.rows)
+// multiplyParts launches products of one shape but for the columns of their results, which are
+// columns of results of n columns in all. The contractions are cut as a product's of all n, so
+// that no bit depends on the parts.
+func (c *composer) multiplyParts(ps []product, n int) {
+	m, k := int(ps[0].c.rows), int(ps[0].a.cols)
+	if ps[0].layout == layoutTN {
+		k = int(ps[0].a.rows)
 	}
-	p.splits = 1
-	if p.a2.rows == 0 {
-		p.splits = i32(splits(m, n, k))
-		c.reserve(m, n, cols, k)
+	cut := 1
+	if !slices.ContainsFunc(ps, func(p product) bool { return p.a2.rows > 0 }) {
+		cut = splits(m, n, k)
+		c.reserve(ps, m, n, k)
 	}
 	c.inside(func() {
-		p.workspace = c.scratch.partials(int(p.splits), m*cols)
-		c.do((*gemm)(&p))
+		for i := range ps {
+			ps[i].splits = i32(cut)
+			ps[i].workspace = c.scratch.partials(cut, m*int(ps[i].c.cols))
+		}
+		c.doParts(ps, false)
 	})
+}
+
+// sum launches the sum of products in columns of a result of n columns, the first one's C, which
+// alone has an extension.
+func (c *composer) sum(ps []product, n int) {
+	if len(ps) == 1 {
+		c.multiplyParts(ps, n)
+		return
+	}
+	for i := range ps {
+		ps[i].splits = 1
+	}
+	c.doParts(ps, true)
+}
+
+// doParts launches products in one launch.
+func (c *composer) doParts(ps []product, summed bool) {
+	if len(ps) == 1 {
+		c.do((*gemm)(&ps[0]))
+		return
+	}
+	all := products{count: i32(len(ps)), summed: flag(summed)}
+	copy(all.of[:], ps)
+	c.do(&all)
 }
 
 // reserve also plans the partial sums of products of fewer rows, which may have more
 // pieces: a plan for the largest micro-batch must suffice for all.
-func (c *composer) reserve(m, n, cols, k int) {
+func (c *composer) reserve(ps []product, m, n, k int) {
 	if !c.planned() {
 		return
 	}
 	for rows := min(m, productTile); ; rows = min(m, rows+productTile) {
-		c.inside(func() { c.scratch.partials(splits(rows, n, k), rows*cols) })
+		c.inside(func() {
+			for i := range ps {
+				c.scratch.partials(splits(rows, n, k), rows*int(ps[i].c.cols))
+			}
+		})
 		if rows == m {
 			return
 		}

@@ -5,70 +5,150 @@ import (
 	"qlora/internal/philox"
 )
 
-// project runs part by part: the adapter's product with A, then the base's product with
-// the adapter's product with B in the same accumulators.
+// project computes XA of all parts, then their outputs: the base's products with those of the
+// adapters' B in the same accumulators, all in one launch where their weights are read alike.
 func (c *composer) project(op *bindings.Project) {
+	layers := make([]*bindings.Linear, len(op.Parts))
 	for i := range op.Parts {
-		p := &op.Parts[i]
+		layers[i] = op.Parts[i].Linear
+	}
+	for parts := op.Parts; len(parts) > 0; {
+		n := together(layers[len(op.Parts)-len(parts):], op.X.Rows, false)
 		c.inside(func() {
-			switch a := p.Linear.Adapter; {
-			case a == nil:
-				c.forward(&p.Linear.Weight, product{a: matrix(op.X), c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1})
-			case a.Magnitude.Absent():
-				c.forward(&p.Linear.Weight, product{
-					a: matrix(op.X), c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1,
-					a2: c.xa(op, p), b2: matrix(a.B), scale2: float(a.Scale),
-				})
-			default:
-				c.decomposed(op, p)
+			if isDecomposed(parts[0].Linear) {
+				c.decomposed(op, &parts[0])
+			} else {
+				c.alike(op, parts[:n])
 			}
+		})
+		parts = parts[n:]
+	}
+}
+
+// alike computes parts whose weights are read alike.
+func (c *composer) alike(op *bindings.Project, parts []bindings.Part) {
+	xas := c.xas(op, parts)
+	ws, ys := make([]*bindings.Weight, len(parts)), make([]product, len(parts))
+	for i := range parts {
+		p := &parts[i]
+		ws[i] = &p.Linear.Weight
+		ys[i] = product{a: matrix(op.X), c: matrix(p.Y), residual: matrix(p.Residual), bias: vector(p.Linear.Bias), scale: 1}
+		if a := p.Linear.Adapter; a != nil {
+			ys[i].a2, ys[i].b2, ys[i].scale2 = xas[i], matrix(a.B), float(a.Scale)
+		}
+	}
+	c.forward(ws, ys)
+}
+
+// xas returns each part's XA = dropout(X)·Aᵀ, in scratch unless backward reads it. Without
+// dropout, stacked A are one operand.
+func (c *composer) xas(op *bindings.Project, parts []bindings.Part) []tensor {
+	all := make([]tensor, len(parts))
+	var as, kept []bindings.Tensor
+	ranks, apart := 0, false
+	for i := range parts {
+		if a := parts[i].Linear.Adapter; a != nil {
+			as, kept = append(as, a.A), append(kept, parts[i].XA)
+			ranks += a.Rank()
+			apart = apart || drops(op.Random, a) || parts[i].XA.Absent() != kept[0].Absent()
+		}
+	}
+	if len(as) == 0 {
+		return all
+	}
+	xa, a := matrix(kept[0]), as[0]
+	if len(as) > 1 && !apart {
+		stacked, isStacked := bindings.Stacked(as...)
+		abreast, isAbreast := bindings.Abreast(kept...)
+		if apart = !isStacked || !isAbreast && !kept[0].Absent(); !apart {
+			xa, a = matrix(abreast), stacked
+		}
+	}
+	if xa.rows == 0 {
+		xa = c.scratch.take(bindings.BF16, op.X.Rows, ranks)
+	}
+	var thin []product
+	from := 0
+	for i := range parts {
+		p := &parts[i]
+		if p.Linear.Adapter == nil {
+			continue
+		}
+		r := p.Linear.Adapter.Rank()
+		if all[i] = matrix(p.XA); p.XA.Absent() {
+			all[i] = columns(xa, from, from+r)
+		}
+		from += r
+		if apart || len(as) == 1 {
+			thin = append(thin, withDropout(product{a: matrix(op.X), b: matrix(p.Linear.Adapter.A), c: all[i]}, op.Random, p.Linear.Adapter, maskA))
+		}
+	}
+	if len(thin) == 0 {
+		thin = append(thin, product{a: matrix(op.X), b: matrix(a), c: xa})
+	}
+	c.thin(thin, ranks)
+	return all
+}
+
+// thin launches products with the ranks for their outputs, n in all.
+func (c *composer) thin(ps []product, n int) {
+	few := true
+	for i := range ps {
+		ps[i].layout, ps[i].scale = layoutNT, 1
+		few = few && ps[i].a.rows <= fewTokens && ps[i].mask_on == 0
+	}
+	if !few {
+		c.multiplyParts(ps, n)
+		return
+	}
+	for i := range ps {
+		p := &ps[i]
+		p.weight = weight{out: i32(p.c.cols), in: i32(p.a.cols), dense: p.b}
+		p.b = tensor{}
+		c.do((*gemv)(p))
+	}
+}
+
+// forward launches products y with weights as their operand B, which are read alike: as GEMVs
+// for few tokens, else with the weights decoded inside the products or before them.
+func (c *composer) forward(ws []*bindings.Weight, ys []product) {
+	tokens := int(ys[0].a.rows)
+	for i := range ys {
+		ys[i].layout = layoutNT
+	}
+	switch readingOf(ws[0], tokens, ys[0].mask_on == maskA, false) {
+	case byRow:
+		for i := range ys {
+			ys[i].weight = weightOf(ws[i])
+			c.do((*gemv)(&ys[i]))
+		}
+	case dense:
+		for i := range ys {
+			ys[i].b = matrix(ws[i].Dense)
+		}
+		c.multiplyParts(ys, outputs(ws))
+	case coded:
+		for i := range ys {
+			ys[i].weight = weightOf(ws[i])
+		}
+		c.multiplyParts(ys, outputs(ws))
+	default:
+		n := outputs(ws)
+		c.byRows(ws, c.chunkOf(n, ws[0].In, tokens), func(strips []strip) {
+			parts := make([]product, len(strips))
+			for i, s := range strips {
+				parts[i] = within(ys[s.of], s)
+			}
+			c.multiplyParts(parts, n)
 		})
 	}
 }
 
-// xa returns XA = dropout(X)·Aᵀ, in scratch unless backward reads it.
-func (c *composer) xa(op *bindings.Project, p *bindings.Part) tensor {
-	a := p.Linear.Adapter
-	xa := matrix(p.XA)
-	if p.XA.Absent() {
-		xa = c.scratch.take(bindings.BF16, op.X.Rows, a.Rank())
-	}
-	thin := product{layout: layoutNT, a: matrix(op.X), c: xa, scale: 1}
-	if op.X.Rows <= fewTokens && !drops(op.Random, a) {
-		thin.weight = weight{out: i32(a.Rank()), in: i32(op.X.Cols), dense: matrix(a.A)}
-		c.do((*gemv)(&thin))
-		return xa
-	}
-	thin.b = matrix(a.A)
-	c.multiply(withDropout(thin, op.Random, a, maskA))
-	return xa
-}
-
-// forward launches the product y with a weight as its operand B: as a GEMV for few
-// tokens, else with the weight decoded inside the product or before it.
-func (c *composer) forward(w *bindings.Weight, y product) {
-	tokens := int(y.a.rows)
-	y.layout = layoutNT
-	switch masked := y.mask_on == maskA; {
-	case tokens <= fewTokens && !masked:
-		y.weight = weightOf(w)
-		c.do((*gemv)(&y))
-	case isBF16(w):
-		y.b = matrix(w.Dense)
-		c.multiply(y)
-	case fused(w, tokens) && !masked:
-		y.weight = weightOf(w)
-		c.multiply(y)
-	default:
-		c.byRows(w, c.chunkOf(w.Out, w.In, tokens), func(from, to int, b tensor) { c.multiplyPart(outputs(y, from, to, b), w.Out) })
-	}
-}
-
-// outputs returns y restricted to columns [from, to) of its result, with weight rows b.
-func outputs(y product, from, to int, b tensor) product {
-	y.b, y.b2 = b, rows(y.b2, from, to)
-	y.c, y.residual = columns(y.c, from, to), columns(y.residual, from, to)
-	y.bias, y.gain = columns(y.bias, from, to), columns(y.gain, from, to)
+// within returns y restricted to the columns of its result that are a strip's rows.
+func within(y product, s strip) product {
+	y.b, y.b2 = s.b, rows(y.b2, s.from, s.to)
+	y.c, y.residual = columns(y.c, s.from, s.to), columns(y.residual, s.from, s.to)
+	y.bias, y.gain = columns(y.bias, s.from, s.to), columns(y.gain, s.from, s.to)
 	return y
 }
 

@@ -2,78 +2,189 @@ package cuda
 
 import "qlora/bindings"
 
-// projectBackward sums DX over the parts in order, in bf16 with one rounding per part.
+// projectBackward computes the parts' gradients. DX is one sum over the parts whose weights are
+// read alike and whose adapters have no dropout, rounded once.
 func (c *composer) projectBackward(op *bindings.ProjectBackward) {
-	accumulate := op.Accumulate
+	layers := make([]*bindings.Linear, len(op.Parts))
 	for i := range op.Parts {
-		p := &op.Parts[i]
+		layers[i] = op.Parts[i].Linear
+	}
+	accumulate := op.Accumulate
+	for parts := op.Parts; len(parts) > 0; accumulate = true {
+		n := together(layers[len(op.Parts)-len(parts):], op.X.Rows, true)
 		c.inside(func() {
-			if isDecomposed(p.Linear) {
-				c.decomposedBackward(op, p, accumulate)
-				return
+			if isDecomposed(parts[0].Linear) {
+				c.decomposedBackward(op, &parts[0], accumulate)
+			} else {
+				c.alikeBackward(op, parts[:n], accumulate)
 			}
-			c.partBackward(op, p, accumulate)
 		})
-		accumulate = true
+		parts = parts[n:]
 	}
 }
 
-func (c *composer) partBackward(op *bindings.ProjectBackward, p *bindings.PartBackward, accumulate bool) {
-	a := p.Linear.Adapter
-	dx := product{a: matrix(p.DY), c: matrix(op.DX), scale: 1, accumulate: flag(accumulate)}
-	if a != nil && (!op.DX.Absent() || !p.DA.Absent()) {
-		u := c.pulled(matrix(p.DY), a)
-		c.adapterGradients(op, p, matrix(p.DY), u)
-		dx.a2, dx.b2, dx.scale2 = u, matrix(a.A), 1
-		dx = withDropout(dx, op.Random, a, maskExtension)
+// alikeBackward computes the gradients of parts whose weights are read alike.
+func (c *composer) alikeBackward(op *bindings.ProjectBackward, parts []bindings.PartBackward, accumulate bool) {
+	us, u := c.pulledAll(op, parts)
+	if u.rows > 0 {
+		c.adapters(op, parts, us, u)
 	}
 	if !op.DX.Absent() {
-		c.inputGradient(&p.Linear.Weight, dx)
+		c.inputGradient(op, parts, us, u, accumulate)
 	}
-	if !p.DWeight.Absent() {
-		c.multiply(product{layout: layoutTN, a: matrix(p.DY), b: matrix(op.X), c: matrix(p.DWeight), scale: 1, accumulate: 1})
+	for i := range parts {
+		p := &parts[i]
+		if !p.DWeight.Absent() {
+			c.multiply(product{layout: layoutTN, a: matrix(p.DY), b: matrix(op.X), c: matrix(p.DWeight), scale: 1, accumulate: 1})
+		}
+		if !p.DBias.Absent() {
+			c.sumRows(sumRows{x: matrix(p.DY), sum: vector(p.DBias)})
+		}
 	}
-	if !p.DBias.Absent() {
-		c.sumRows(sumRows{x: matrix(p.DY), sum: vector(p.DBias)})
+}
+
+// pulledAll returns U = Scale·DY·B of each part, next to each other in scratch, and all of them;
+// absent ones if nothing reads them.
+func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.PartBackward) ([]tensor, tensor) {
+	us, ranks := make([]tensor, len(parts)), 0
+	read := func(p *bindings.PartBackward) bool {
+		return p.Linear.Adapter != nil && !(op.DX.Absent() && p.DA.Absent())
+	}
+	for i := range parts {
+		if read(&parts[i]) {
+			ranks += parts[i].Linear.Adapter.Rank()
+		}
+	}
+	if ranks == 0 {
+		return us, tensor{}
+	}
+	u, from := c.scratch.take(bindings.BF16, op.X.Rows, ranks), 0
+	for i := range parts {
+		if p := &parts[i]; read(p) {
+			us[i] = columns(u, from, from+p.Linear.Adapter.Rank())
+			from += p.Linear.Adapter.Rank()
+		}
+	}
+	return us, u
+}
+
+// adapters computes U, DA += Uᵀ·dropout(X) and DB += Scale·DYᵀ·XA. Without dropout, stacked DA
+// are one result.
+func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor) {
+	var das []bindings.Tensor
+	one := true
+	for i := range parts {
+		p := &parts[i]
+		if us[i].rows == 0 {
+			continue
+		}
+		c.pull(matrix(p.DY), us[i], p.Linear.Adapter)
+		one = one && !p.DA.Absent() && !drops(op.Random, p.Linear.Adapter)
+		das = append(das, p.DA)
+	}
+	if one {
+		var all bindings.Tensor
+		if all, one = bindings.Stacked(das...); one {
+			c.multiply(product{layout: layoutTN, a: u, b: matrix(op.X), c: matrix(all), scale: 1, accumulate: 1})
+		}
+	}
+	for i := range parts {
+		if p := &parts[i]; us[i].rows > 0 {
+			if !one {
+				c.downGradient(op, p, us[i])
+			}
+			c.upGradient(p, matrix(p.DY))
+		}
 	}
 }
 
 // pulled returns U = Scale·dy·B, in scratch.
 func (c *composer) pulled(dy tensor, a *bindings.Adapter) tensor {
 	u := c.scratch.take(bindings.BF16, int(dy.rows), a.Rank())
-	c.multiply(product{layout: layoutNN, a: dy, b: matrix(a.B), c: u, scale: float(a.Scale)})
+	c.pull(dy, u, a)
 	return u
 }
 
-// adapterGradients computes DA += Uᵀ·dropout(X) and DB += Scale·dyᵀ·XA.
-func (c *composer) adapterGradients(op *bindings.ProjectBackward, p *bindings.PartBackward, dy, u tensor) {
-	if p.DA.Absent() {
-		return
-	}
-	a := p.Linear.Adapter
-	c.multiply(withDropout(product{
-		layout: layoutTN, a: u, b: matrix(op.X), c: matrix(p.DA), scale: 1, accumulate: 1,
-	}, op.Random, a, maskB))
-	c.multiply(product{layout: layoutTN, a: dy, b: matrix(p.XA), c: matrix(p.DB), scale: float(a.Scale), accumulate: 1})
+// pull computes U = Scale·dy·B.
+func (c *composer) pull(dy, u tensor, a *bindings.Adapter) {
+	c.multiply(product{layout: layoutNN, a: dy, b: matrix(a.B), c: u, scale: float(a.Scale)})
 }
 
-// inputGradient launches the product dx with a weight as its operand B. A weight decoded
-// before is processed by columns, so that each element of DX is rounded once.
-func (c *composer) inputGradient(w *bindings.Weight, dx product) {
-	dx.layout = layoutNN
-	switch {
-	case isBF16(w):
-		dx.b = matrix(w.Dense)
-		c.multiply(dx)
-	case fused(w, int(dx.a.rows)):
-		dx.weight = weightOf(w)
-		c.multiply(dx)
+// downGradient computes DA += Uᵀ·dropout(X), and upGradient DB += Scale·dyᵀ·XA.
+func (c *composer) downGradient(op *bindings.ProjectBackward, p *bindings.PartBackward, u tensor) {
+	if !p.DA.Absent() {
+		c.multiply(withDropout(product{
+			layout: layoutTN, a: u, b: matrix(op.X), c: matrix(p.DA), scale: 1, accumulate: 1,
+		}, op.Random, p.Linear.Adapter, maskB))
+	}
+}
+
+func (c *composer) upGradient(p *bindings.PartBackward, dy tensor) {
+	if !p.DB.Absent() {
+		c.multiply(product{layout: layoutTN, a: dy, b: matrix(p.XA), c: matrix(p.DB), scale: float(p.Linear.Adapter.Scale), accumulate: 1})
+	}
+}
+
+// inputGradient computes DX (+)= the parts' DY·W + dropout'(U·A): as one sum if the A are stacked
+// and there is no dropout, whose masks differ.
+func (c *composer) inputGradient(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor, accumulate bool) {
+	ws, dxs := make([]*bindings.Weight, len(parts)), make([]product, len(parts))
+	var as []bindings.Tensor
+	one := true
+	for i := range parts {
+		p := &parts[i]
+		ws[i] = &p.Linear.Weight
+		dxs[i] = product{a: matrix(p.DY), c: matrix(op.DX), scale: 1, accumulate: flag(accumulate || i > 0)}
+		if a := p.Linear.Adapter; a != nil {
+			as, one = append(as, a.A), one && !drops(op.Random, a)
+			dxs[i].a2, dxs[i].b2, dxs[i].scale2 = us[i], matrix(a.A), 1
+			dxs[i] = withDropout(dxs[i], op.Random, a, maskExtension)
+		}
+	}
+	if one && len(as) > 0 {
+		var all bindings.Tensor
+		if all, one = bindings.Stacked(as...); one {
+			for i := range dxs {
+				dxs[i].a2, dxs[i].b2 = tensor{}, tensor{}
+			}
+			dxs[0].a2, dxs[0].b2, dxs[0].scale2 = u, matrix(all), 1
+		}
+	}
+	if one && readingOf(ws[0], op.X.Rows, false, true) != coded {
+		c.summedGradient(ws, dxs)
+		return
+	}
+	for i := range dxs {
+		c.summedGradient(ws[i:i+1], dxs[i:i+1])
+	}
+}
+
+// summedGradient launches the sum of products dx with weights as their operands B. Weights
+// decoded before are processed by columns, so that each element of DX is rounded once.
+func (c *composer) summedGradient(ws []*bindings.Weight, dxs []product) {
+	tokens := int(dxs[0].a.rows)
+	for i := range dxs {
+		dxs[i].layout = layoutNN
+	}
+	switch readingOf(ws[0], tokens, false, true) {
+	case dense:
+		for i := range dxs {
+			dxs[i].b = matrix(ws[i].Dense)
+		}
+		c.sum(dxs, int(dxs[0].c.cols))
+	case coded:
+		dxs[0].weight = weightOf(ws[0])
+		c.multiply(dxs[0])
 	default:
-		c.byColumns(w, c.chunkOf(w.In, w.Out, int(dx.a.rows)), func(from, to int, b tensor) {
-			part := dx
-			part.b, part.b2 = b, columns(dx.b2, from, to)
-			part.c, part.mask_col = columns(dx.c, from, to), i32(from)
-			c.multiplyPart(part, w.In)
+		in := ws[0].In
+		c.byColumns(ws, c.chunkOf(in, outputs(ws), tokens), func(strips []strip) {
+			parts := make([]product, len(strips))
+			for i, s := range strips {
+				parts[i] = dxs[i]
+				parts[i].b, parts[i].b2 = s.b, columns(parts[i].b2, s.from, s.to)
+				parts[i].c, parts[i].mask_col = columns(parts[i].c, s.from, s.to), i32(s.from)
+			}
+			c.sum(parts, in)
 		})
 	}
 }

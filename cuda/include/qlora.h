@@ -110,6 +110,16 @@ typedef struct {
   qlora_tensor workspace;      // F32, splits·M·N elements where splits > 1
 } qlora_gemm;
 
+// Products in one launch. NT: of one A, or of several of the same shape, each with its own C of as
+// many rows, in as many splits. Summed, NN: the parts' A·B are added up in the first one's C by its
+// epilogue, without splits; only the first has an extension, and none a 4-bit weight.
+enum { QLORA_PARTS = 4 };
+typedef struct {
+  qlora_gemm of[QLORA_PARTS];
+  int32_t count;  // of parts, at least 1
+  int32_t summed;
+} qlora_gemm_parts;
+
 // C of at most 8 rows and a 4-bit or dense weight, NT, without mask: generation. Uses the fields of
 // qlora_gemm with b absent.
 typedef qlora_gemm qlora_gemv;
@@ -123,6 +133,12 @@ typedef struct {
   int64_t row, col;
   qlora_tensor y;
 } qlora_decode;
+
+// Decodes parts of several weights in one launch.
+typedef struct {
+  qlora_decode of[QLORA_PARTS];
+  int32_t count;
+} qlora_decode_parts;
 
 // Codes and scales of x's elements as bitsandbytes' CUDA kernels compute them (no nesting).
 typedef struct {
@@ -546,8 +562,10 @@ typedef struct {
   int (*counts)(qlora_context*, int number, qlora_counts*);
 
   int (*gemm)(qlora_context*, const qlora_gemm*);
+  int (*gemm_parts)(qlora_context*, const qlora_gemm_parts*);
   int (*gemv)(qlora_context*, const qlora_gemv*);
   int (*decode)(qlora_context*, const qlora_decode*);
+  int (*decode_parts)(qlora_context*, const qlora_decode_parts*);
   int (*quantize)(qlora_context*, const qlora_quantize*);
   int (*nest)(qlora_context*, const qlora_nest*);
   int (*row_norms)(qlora_context*, const qlora_row_norms*);

@@ -4,8 +4,10 @@
 #include "include/qlora.h"
 
 int gemm(qlora_context*, const qlora_gemm*);
+int gemm_parts(qlora_context*, const qlora_gemm_parts*);
 int gemv(qlora_context*, const qlora_gemv*);
 int decode(qlora_context*, const qlora_decode*);
+int decode_parts(qlora_context*, const qlora_decode_parts*);
 int quantize(qlora_context*, const qlora_quantize*);
 int nest(qlora_context*, const qlora_nest*);
 int row_norms(qlora_context*, const qlora_row_norms*);

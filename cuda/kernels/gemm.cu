@@ -13,6 +13,10 @@
 // of two and at least 64, and it is decoded to the same bits as by decode.cu. Every tile of A's
 // rows decodes the weight again, so this is for few rows: for many, one decoded copy costs less.
 //
+// A launch has up to QLORA_PARTS products: in NT of one A, each with a C of its own, as query, key
+// and value, whose tiles are one row of tiles; in NN summed in one C, as the gradient of their input,
+// by a contraction that goes through the parts. A C has the bits of a launch of its own.
+//
 // Files: gemm_mma.cuh is the kernel, gemm_tile.cuh the tiles of operands in shared memory,
 // gemm_epilogue.cuh the epilogue, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h the choice of one.
 // Bits do not depend on the variant: `splits` cuts the contraction in units of 64, every sum runs
@@ -80,48 +84,103 @@ const char* unsupported(const qlora_gemm& op) {
   return nullptr;
 }
 
-}  // namespace
-
-int gemm(qlora_context* c, const qlora_gemm* op) {
-  if (const char* sentence = unsupported(*op)) return fail(c, QLORA_UNSUPPORTED, "%s", sentence);
-  int64_t m = op->c.rows, n = op->c.cols;
-  if (m == 0 || n == 0) return QLORA_OK;
+// Fills a part of a launch: its operands and its epilogue.
+Product product(const qlora_gemm& op) {
   Product p{};
-  p.a = operand(op->a);
-  bool coded = op->b.data == nullptr;
+  p.a = operand(op.a);
+  bool coded = op.b.data == nullptr;
   if (coded) {
-    const qlora_weight& w = op->weight;
+    const qlora_weight& w = op.weight;
     p.weight = {w.codes, scales_of(w), w.out, w.in, w.kind, shift_of(w.block)};
   } else {
-    p.b = operand(op->b);
+    p.b = operand(op.b);
   }
-  p.k = op->layout == QLORA_TN ? p.a.rows : p.a.cols;
-  if (op->a2.data != nullptr) {
-    p.a2 = operand(op->a2);
-    p.b2 = operand(op->b2);
-    p.k2 = op->layout == QLORA_TN ? p.a2.rows : p.a2.cols;
+  p.k = op.layout == QLORA_TN ? p.a.rows : p.a.cols;
+  if (op.a2.data != nullptr) {
+    p.a2 = operand(op.a2);
+    p.b2 = operand(op.b2);
+    p.k2 = op.layout == QLORA_TN ? p.a2.rows : p.a2.cols;
   }
   int units = (p.k + kUnit - 1) / kUnit;
-  p.piece = (units + op->splits - 1) / op->splits * kUnit;
-  int pieces = std::max(1, (p.k + p.piece - 1) / p.piece);
-  p.partial = pieces > 1 ? static_cast<float*>(op->workspace.data) : nullptr;
-  p.scale2 = op->scale2;
-  p.mask_on = op->mask_on;
+  p.piece = (units + op.splits - 1) / op.splits * kUnit;
+  p.partial = p.k > p.piece ? static_cast<float*>(op.workspace.data) : nullptr;
+  p.scale2 = op.scale2;
+  p.mask_on = op.mask_on;
   p.plain = p.a.whole && (coded || p.b.whole) && (p.k2 == 0 || (p.a2.whole && p.b2.whole)) &&
             p.mask_on != QLORA_MASK_A && p.mask_on != QLORA_MASK_B;
-  p.end = epilogue(*op);
+  p.end = epilogue(op);
+  return p;
+}
 
-  const GemmVariants& from = op->layout == QLORA_NT   ? (coded ? gemm_nt_coded : gemm_nt)
-                             : op->layout == QLORA_NN ? (coded ? gemm_nn_coded : gemm_nn)
-                                                      : gemm_tn;
-  const GemmVariant& v =
-      gemm_choose(from, m, n, p.k + p.k2, pieces, {processors(c), compute(c), variant(c)});
-  int64_t blocks = (m + v.m - 1) / v.m * ((n + v.n - 1) / v.n);
-  dim3 grid(static_cast<uint32_t>(blocks), 1, static_cast<uint32_t>(pieces));
-  int status = launch(c, v.name, v.kernel, grid, dim3(v.threads), v.shared_bytes, p);
-  if (status != QLORA_OK || pieces == 1) return status;
-  int64_t threads = m * ((n + kEight - 1) / kEight);
-  return launch(c, "gemm_add_pieces", gemm_add_pieces,
-                dim3(static_cast<uint32_t>((threads + kThreads - 1) / kThreads)), dim3(kThreads), 0,
-                static_cast<const float*>(p.partial), pieces, p.end);
+// Returns a message if the parts cannot share a launch, else NULL.
+const char* apart(const qlora_gemm* parts, int count, bool summed) {
+  if (count < 1 || count > QLORA_PARTS) return "gemm: not 1 to 4 parts";
+  const qlora_gemm& first = parts[0];
+  for (int i = 0; i < count; i++) {
+    const qlora_gemm& op = parts[i];
+    if (const char* sentence = unsupported(op)) return sentence;
+    if (op.layout != first.layout || (op.b.data == nullptr) != (first.b.data == nullptr)) {
+      return "gemm: parts of several layouts";
+    }
+    if (i == 0) continue;
+    if (op.layout != (summed ? QLORA_NN : QLORA_NT)) return "gemm: parts in this layout";
+    if (summed ? op.b.data == nullptr || op.a2.data != nullptr || first.splits > 1
+               : op.c.rows != first.c.rows || op.a.cols != first.a.cols || op.c.cols == 0 ||
+                     op.splits != first.splits) {
+      return "gemm: parts of several shapes";
+    }
+  }
+  return nullptr;
+}
+
+int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) {
+  if (const char* sentence = apart(parts, count, summed)) {
+    return fail(c, QLORA_UNSUPPORTED, "%s", sentence);
+  }
+  const qlora_gemm& first = parts[0];
+  if (first.c.rows == 0 || first.c.cols == 0) return QLORA_OK;
+  Products all{};
+  GemmShape shape{};
+  bool plain = true;
+  for (int i = 0; i < count; i++) {
+    all.of[i] = product(parts[i]);
+    plain = plain && all.of[i].plain;
+    if (i == 0 || summed) shape.k += all.of[i].k + all.of[i].k2;
+    if (i == 0 || !summed) shape.n[shape.parts++] = parts[i].c.cols;
+  }
+  if (summed) all.of[0].plain = plain;
+  all.legs = summed ? count : 1;
+  const Product& p = all.of[0];
+  shape.m = first.c.rows;
+  shape.pieces = std::max(1, (p.k + p.piece - 1) / p.piece);
+
+  bool coded = first.b.data == nullptr;
+  const GemmVariants& from = first.layout == QLORA_NT   ? (coded ? gemm_nt_coded : gemm_nt)
+                             : first.layout == QLORA_NN ? (coded ? gemm_nn_coded : gemm_nn)
+                                                        : gemm_tn;
+  const GemmVariant& v = gemm_choose(from, shape, {processors(c), compute(c), variant(c)});
+  for (int i = 0; i < QLORA_PARTS; i++) {
+    all.first[i] = i < shape.parts ? all.tile_columns : INT32_MAX;
+    if (i < shape.parts) all.tile_columns += static_cast<int32_t>((shape.n[i] + v.n - 1) / v.n);
+  }
+  int64_t blocks = (shape.m + v.m - 1) / v.m * all.tile_columns;
+  dim3 grid(static_cast<uint32_t>(blocks), 1, static_cast<uint32_t>(shape.pieces));
+  int status = launch(c, v.name, v.kernel, grid, dim3(v.threads), v.shared_bytes, all);
+  for (int i = 0; i < shape.parts && shape.pieces > 1 && status == QLORA_OK; i++) {
+    int64_t threads = shape.m * ((shape.n[i] + kEight - 1) / kEight);
+    status =
+        launch(c, "gemm_add_pieces", gemm_add_pieces,
+               dim3(static_cast<uint32_t>((threads + kThreads - 1) / kThreads)), dim3(kThreads), 0,
+               static_cast<const float*>(all.of[i].partial), static_cast<int>(shape.pieces),
+               all.of[i].end);
+  }
+  return status;
+}
+
+}  // namespace
+
+int gemm(qlora_context* c, const qlora_gemm* op) { return multiply(c, op, 1, false); }
+
+int gemm_parts(qlora_context* c, const qlora_gemm_parts* op) {
+  return multiply(c, op->of, op->count, op->summed != 0);
 }

@@ -34,16 +34,30 @@ inline double gemm_slice_clocks(const GemmVariant& v, int64_t m, int64_t n, int6
   return std::max(warp, together * std::max(std::max(products + decoding, shared), l2));
 }
 
+// The shape of what a launch computes.
+struct GemmShape {
+  int64_t m, k, pieces;  // k is the sum of all contractions
+  int64_t n[QLORA_PARTS];
+  int parts;  // with a C of their own
+
+  int64_t widest() const { return *std::max_element(n, n + parts); }
+
+  int64_t tile_columns(const GemmVariant& v) const {
+    int64_t all = 0;
+    for (int i = 0; i < parts; i++) all += (n[i] + v.n - 1) / v.n;
+    return all;
+  }
+};
+
 // Clocks until all blocks are done, in rounds of as many as fit the SMs; the last round may have
 // fewer on each. kEnds are a block's clocks that nothing overlaps: filling the ring, and writing C.
-inline double gemm_clocks(const GemmVariant& v, int64_t m, int64_t n, int64_t k, int64_t pieces,
-                          int processors, int compute) {
+inline double gemm_clocks(const GemmVariant& v, const GemmShape& s, int processors, int compute) {
   constexpr double kEnds = 2000;
-  int64_t blocks = (m + v.m - 1) / v.m * ((n + v.n - 1) / v.n) * pieces;
+  int64_t blocks = (s.m + v.m - 1) / v.m * s.tile_columns(v) * s.pieces;
   int64_t resident = int64_t{processors} * v.blocks;
-  int64_t slices = (k + pieces * v.k - 1) / (pieces * v.k);
+  int64_t slices = (s.k + s.pieces * v.k - 1) / (s.pieces * v.k);
   auto round = [&](int64_t together) {
-    return slices * gemm_slice_clocks(v, m, n, together, compute) + kEnds;
+    return slices * gemm_slice_clocks(v, s.m, s.widest(), together, compute) + kEnds;
   };
   int64_t rest = blocks % resident;
   return blocks / resident * round(v.blocks) +
@@ -57,15 +71,15 @@ struct GemmChooser {
   const char* preferred;
 };
 
-inline const GemmVariant& gemm_choose(const GemmVariants& from, int64_t m, int64_t n, int64_t k,
-                                      int64_t pieces, const GemmChooser& by) {
+inline const GemmVariant& gemm_choose(const GemmVariants& from, const GemmShape& shape,
+                                      const GemmChooser& by) {
   const GemmVariant* best = nullptr;
   double least = 0;
   for (int i = 0; i < from.count; i++) {
     const GemmVariant& v = from.list[i];
     if (by.compute < v.compute_from || by.compute > v.compute_to) continue;
     if (*by.preferred != 0 && std::strstr(v.name, by.preferred) != nullptr) return v;
-    double clocks = gemm_clocks(v, m, n, k, pieces, by.processors, by.compute);
+    double clocks = gemm_clocks(v, shape, by.processors, by.compute);
     if (best == nullptr || clocks < least) best = &v, least = clocks;
   }
   return *best;

@@ -16,11 +16,14 @@ using Tile16x128 = GemmTile<16, 128, 64, 3, 16, 32, 4>;    // 4 warps, 54 KiB: M
 // Codes are decoded in the general loop alone: with the cursors of the other one beside the scales
 // the compiler runs out of registers.
 template <class Tile, int Layout, bool Coded>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksOnProcessor) gemm_mma(Product p) {
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksOnProcessor)
+    gemm_mma(const __grid_constant__ Products all) {
+  int row, col;
+  const Product& p = place<Tile, Layout>(all, &row, &col);
   if constexpr (!Coded) {
-    if (p.plain) return multiply<Tile, Layout, Coded, true>(p);
+    if (p.plain) return multiply<Tile, Layout, Coded, true>(all, p, row, col);
   }
-  multiply<Tile, Layout, Coded, false>(p);
+  multiply<Tile, Layout, Coded, false>(all, p, row, col);
 }
 
 #define GEMM_KERNEL(name, tile, layout, coded)                                             \

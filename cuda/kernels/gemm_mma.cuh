@@ -64,16 +64,23 @@ struct GemmMemory {
   }
 };
 
-// The tile of C of a block. Eight rows of tiles are traversed together, so that the parts of A and
-// B read by concurrent blocks stay in the L2 cache.
-template <class Tile>
-__device__ void place(const Epilogue& end, int* row, int* col) {
+// The part of a block, and the tile of its C. Eight rows of tiles are traversed together, so that
+// what concurrent blocks read of A and B stays in the L2 cache.
+template <class Tile, int Layout>
+__device__ const Product& place(const Products& all, int* row, int* col) {
   constexpr int kGroup = 8;
-  int rows = (end.m + Tile::kM - 1) / Tile::kM, cols = (end.n + Tile::kN - 1) / Tile::kN;
+  int rows = (all.of[0].end.m + Tile::kM - 1) / Tile::kM, cols = all.tile_columns;
   int group = blockIdx.x / (kGroup * cols), first = group * kGroup;
   int height = min(kGroup, rows - first), within = blockIdx.x - first * cols;
   *row = (first + within % height) * Tile::kM;
-  *col = within / height * Tile::kN;
+  int column = within / height, part = 0;
+  if constexpr (Layout == QLORA_NT) {
+#pragma unroll
+    for (int i = 1; i < Products::kMost; i++) part += column >= all.first[i];
+    column -= all.first[part];
+  }
+  *col = column * Tile::kN;
+  return all.of[part];
 }
 
 // Multiplies a warp's sums of the extension by mask·scale2, before the base's products are added. A
@@ -153,19 +160,21 @@ __device__ void write(const Product& p, float* out, int row0, int col0,
 
 // Plain: operands are whole (gemm_product.h) and nothing is masked on the way in.
 template <class Tile, int Layout, bool Coded, bool Plain>
-__device__ void multiply(const Product& p) {
+__device__ void multiply(const Products& all, const Product& p, int row0, int col0) {
   using Memory = GemmMemory<Tile, Layout, Coded>;
   using A = typename Memory::A;
   using B = typename Memory::B;
   using Codes = typename Memory::Codes;
   constexpr bool kAInner = Memory::kAInner, kBInner = Memory::kBInner;
   constexpr int kK = Tile::kK, kStages = Tile::kStages, kSteps = kK / 16;
+  constexpr bool kSums = Layout == QLORA_NN && !Coded;
 
-  int row0, col0;
-  place<Tile>(p.end, &row0, &col0);
   int k0 = blockIdx.z * p.piece, k1 = min(p.k, k0 + p.piece);
   int extension = blockIdx.z == 0 ? (p.k2 + kK - 1) / kK : 0;
   int slices = extension + (k1 - k0 + kK - 1) / kK;
+  if constexpr (kSums) {
+    for (int leg = 1; leg < all.legs; leg++) slices += (all.of[leg].k + kK - 1) / kK;
+  }
 
   // The start of a slice in the rows and columns of A and of B.
   auto depth = [&](int slice) {
@@ -178,19 +187,42 @@ __device__ void multiply(const Product& p) {
 
   typename A::Cursor a_at = A::cursor(p.a2, row0, 0, p.k2);
   typename B::Cursor b_at = B::cursor(p.b2, col0, 0, p.k2);
+  // A sum's leg that is copied, and the slice where the next one begins.
+  int leg = -1, turn = extension;
   auto fetch = [&](int slice) {
-    if constexpr (Plain) {
+    if constexpr (kSums && Plain) {
+      if (slice == turn && leg + 1 < all.legs) {
+        const Product& q = all.of[++leg];
+        const int from = leg == 0 ? k0 : 0, to = leg == 0 ? k1 : q.k;
+        turn += (to - from + kK - 1) / kK;
+        a_at = A::cursor(q.a, row0, from, to);
+        b_at = B::cursor(q.b, col0, from, to);
+      }
+    } else if constexpr (kSums) {
+      if (slice == turn && leg + 1 < all.legs) {
+        turn += ((++leg == 0 ? k1 - k0 : all.of[leg].k) + kK - 1) / kK;
+      }
+    } else if constexpr (Plain) {
       if (slice == extension) {
         a_at = A::cursor(p.a, row0, k0, k1);
         if (!Coded) b_at = B::cursor(p.b, col0, k0, k1);
       }
+    }
+    if constexpr (Plain) {
       A::copy(Memory::a(slice), &a_at);
       if constexpr (!Coded) B::copy(Memory::b(slice), &b_at);
     } else if (slice < slices) {
       const bool extends = slice < extension;
-      A::copy(Memory::a(slice), extends ? p.a2 : p.a, a_row(slice), a_col(slice));
-      if constexpr (!Coded) {
-        B::copy(Memory::b(slice), extends ? p.b2 : p.b, b_row(slice), b_col(slice));
+      if (kSums && leg > 0) {
+        const Product& q = all.of[leg];
+        const int k = (slice - turn) * kK + (q.k + kK - 1) / kK * kK;
+        A::copy(Memory::a(slice), q.a, row0, k);
+        B::copy(Memory::b(slice), q.b, k, col0);
+      } else {
+        A::copy(Memory::a(slice), extends ? p.a2 : p.a, a_row(slice), a_col(slice));
+        if constexpr (!Coded) {
+          B::copy(Memory::b(slice), extends ? p.b2 : p.b, b_row(slice), b_col(slice));
+        }
       }
     }
     if constexpr (Coded) {

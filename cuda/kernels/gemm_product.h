@@ -53,6 +53,16 @@ struct Product {
   Epilogue end;
 };
 
+// What a launch computes: products of one A, each with a C of its own (NT), or the sum of products
+// in the first one's C (NN). A sum's contraction goes through the parts, one after the other.
+struct Products {
+  static constexpr int kMost = QLORA_PARTS;
+  Product of[kMost];
+  int32_t legs;          // parts of the contraction: 1 unless they are summed
+  int32_t first[kMost];  // column of tiles where a part's C begins; no part begins at INT32_MAX
+  int32_t tile_columns;  // of all parts
+};
+
 // ---- of the operation's structs -------------------------------------------------------------
 
 inline bool wide(const qlora_tensor& t, int64_t element) {

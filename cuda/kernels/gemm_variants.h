@@ -7,7 +7,7 @@
 
 struct GemmVariant {
   const char* name;
-  void (*kernel)(Product);
+  void (*kernel)(Products);
   int m, n, k;         // the tile of C, and a slice of the contraction
   int warp_m, warp_n;  // the part of C per warp
   int threads, shared_bytes;
