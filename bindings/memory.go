@@ -11,6 +11,8 @@ type Category string
 // The categories of a training run's memory, in the order they are printed.
 const (
 	Weights4Bit  Category = "weights_4bit"  // quantized base weights with their scales, those of 8 bits too
+	Gathered0    Category = "gathered_0"    // of a sharded base: whole layers, by turns here
+	Gathered1    Category = "gathered_1"    // and here
 	Weights16Bit Category = "weights_dense" // the base's other weights: embeddings, norms, head
 	Adapters     Category = "adapters"      // A and B, as the forward pass reads them
 	Reference    Category = "reference"     // the adapters of the reference model of preferences
@@ -23,11 +25,11 @@ const (
 )
 
 // Categories holds every category in printing order.
-var Categories = []Category{Weights4Bit, Weights16Bit, Adapters, Reference, Gradients, Optimizer, Activations, Workspace, Loss, Inputs}
+var Categories = []Category{Weights4Bit, Gathered0, Gathered1, Weights16Bit, Adapters, Reference, Gradients, Optimizer, Activations, Workspace, Loss, Inputs}
 
-// alignment of every tensor in bytes: whole cache lines on the CPU, and enough for
+// Alignment of every tensor in bytes: whole cache lines on the CPU, and enough for
 // 128-bit loads, ldmatrix and TMA on a GPU.
-const alignment = 256
+const Alignment = 256
 
 // A Block is one allocation of device memory. Base is nil until it is allocated.
 type Block struct {
@@ -49,7 +51,7 @@ type Arena struct {
 // exceeds the plan: running and planning execute the same code.
 func (a *Arena) New(dtype DType, rows, cols int) Tensor {
 	t := Tensor{block: &a.block, offset: a.used, DType: dtype, Rows: rows, Cols: cols, stride: cols, width: cols, period: cols}
-	a.used += (t.Bytes() + alignment - 1) / alignment * alignment
+	a.used += (t.Bytes() + Alignment - 1) / Alignment * Alignment
 	a.peak = max(a.peak, a.used)
 	if a.committed && a.used > a.block.Bytes {
 		panic(fmt.Sprintf("bindings: %v of %s exceeds the plan by %d bytes", t, a.block.Category, a.used-a.block.Bytes))

@@ -163,7 +163,7 @@ func (m *Model) compare(dev bindings.Device, k *Comparison, scale float32, rando
 	})
 	p.keep.Release(keepMark)
 	p.work.Release(workMark)
-	return nil
+	return m.shards.err
 }
 
 // logProbs computes the log-probability of each sequence of b.
@@ -177,7 +177,7 @@ func (m *Model) logProbs(dev bindings.Device, b *Batch, share, out bindings.Tens
 	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, lossOf{scale: 1, losses: losses, stats: c.unread})
 	p.run(&bindings.LogProbs{Losses: losses, Share: column(share, p.tokens), Sequences: p.sequences, Out: column(out, b.Sequences())})
 	p.work.Release(mark)
-	return nil
+	return m.shards.err
 }
 
 // LogProbs returns the log-probability of each sequence of b, the sum of its tokens' with

@@ -20,6 +20,7 @@ type declarer struct {
 	err     error
 
 	streams uint32 // of the model's own dropout, so far
+	shard   *shard // of the layer that is declared; nil: it is whole on every rank
 }
 
 // stream returns the next random stream for the model's own dropout.
@@ -66,8 +67,10 @@ type weightSource struct {
 	transposed bool   // the checkpoint stores [out, in] as [in, out]
 	dense      bindings.Tensor
 	linear     *bindings.Linear // a weight in codes; nil: dense
+	span       span             // in a shard
 
 	trained   bool
+	frozen    bool        // of a linear layer that is not trained itself
 	layerNorm bool        // with weight and bias
 	bias      bool        // a bias of any module
 	biasOf    *Projection // the layer whose adapter may make this bias trainable
@@ -197,6 +200,10 @@ func (d *declarer) placeAs(dtype bindings.DType, w weightSource, rows, cols int,
 	}
 	w.trained, w.shape = d.declares(w.module), shape
 	arena := d.m.memory.Arena(bindings.Weights16Bit)
+	if w.frozen {
+		arena = d.codes(bindings.Weights16Bit)
+	}
+	mark := arena.Mark()
 	if w.whole != nil {
 		if w.whole.Absent() {
 			*w.whole = arena.New(dtype, w.turns, cols)
@@ -204,6 +211,9 @@ func (d *declarer) placeAs(dtype bindings.DType, w weightSource, rows, cols int,
 		w.dense = w.whole.Slice(w.turn, w.turn+1)
 	} else {
 		w.dense = arena.New(dtype, rows, cols)
+	}
+	if w.frozen {
+		w.span = d.since(arena, mark)
 	}
 	d.m.weights = append(d.m.weights, w)
 	return w.dense
@@ -269,7 +279,7 @@ func (d *declarer) projection(p *Projection) {
 		}
 	default:
 		// This includes layers that a mixed bitsandbytes folder stores in 16 bits.
-		w := weightSource{name: p.Name + ".weight", module: p.Name, transposed: p.transposed, grad: &p.DWeight}
+		w := weightSource{name: p.Name + ".weight", module: p.Name, transposed: p.transposed, grad: &p.DWeight, frozen: !d.trains(p.Name)}
 		p.Weight.Dense = d.place(w, out, in, shape...)
 	}
 	if p.hasBias {
@@ -331,21 +341,25 @@ func (d *declarer) fourBit(p *Projection, key string, shape []int, kind nf4.Kind
 	if d.declares(p.Name) {
 		d.fail("modules_to_save picks %s, which is stored in 4 bits and cannot be trained", p.Name)
 	}
-	p.Weight.Quantized = bindings.NewQuantized(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, kind, blockSize, double)
-	d.inCodes(p, key, shape)
+	arena := d.codes(bindings.Weights4Bit)
+	mark := arena.Mark()
+	p.Weight.Quantized = bindings.NewQuantized(arena, p.Weight.Out, p.Weight.In, kind, blockSize, double)
+	d.inCodes(p, key, shape, d.since(arena, mark))
 }
 
 func (d *declarer) eightBit(p *Projection, key string, shape []int, blockSize int) {
 	if d.declares(p.Name) {
 		d.fail("modules_to_save picks %s, which is held in 8 bits and cannot be trained", p.Name)
 	}
-	p.Weight.EightBit = bindings.NewEightBit(d.m.memory.Arena(bindings.Weights4Bit), p.Weight.Out, p.Weight.In, blockSize)
-	d.inCodes(p, key, shape)
+	arena := d.codes(bindings.Weights4Bit)
+	mark := arena.Mark()
+	p.Weight.EightBit = bindings.NewEightBit(arena, p.Weight.Out, p.Weight.In, blockSize)
+	d.inCodes(p, key, shape, d.since(arena, mark))
 }
 
 // inCodes records the source of a weight in codes.
-func (d *declarer) inCodes(p *Projection, key string, shape []int) {
+func (d *declarer) inCodes(p *Projection, key string, shape []int, in span) {
 	d.m.weights = append(d.m.weights, weightSource{
-		name: p.Name + ".weight", stored: key, shape: shape, transposed: p.transposed, linear: &p.Linear,
+		name: p.Name + ".weight", stored: key, shape: shape, transposed: p.transposed, linear: &p.Linear, span: in,
 	})
 }

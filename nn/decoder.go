@@ -210,6 +210,9 @@ func (d *Decoder) run(of []*Sequence, fresh []int) error {
 		m.Head.logits(p, x.Slice(p.tokens-len(of), p.tokens), d.logits.Head(len(of)))
 	}
 	p.work.Release(mark)
+	if err := m.shards.err; err != nil {
+		return err
+	}
 	for i, s := range of {
 		s.past += fresh[i]
 	}

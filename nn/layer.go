@@ -53,6 +53,8 @@ type Layer struct {
 	Branches []*Branch
 	Parallel bool
 	SumDrops bool // parallel: one dropout mask on the sum of the branches
+
+	shard *shard // nil: the weights are all here
 }
 
 // Sequential returns a layer that runs its branches one after the other.

@@ -12,16 +12,25 @@ import (
 type Weights = checkpoint.Tensors
 
 // Load reads the weights of the model from base, tensor by tensor, so the 16-bit
-// model is never in memory as a whole. Call it after the plan's memory is
+// model is never in memory as a whole. A sharded model reads what its part lies in. Call it after the plan's memory is
 // allocated. progress, if not nil, receives bytes of the folder.
 func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, total int64)) error {
 	dev.UseScratch(m.workspace, m.lossSpace)
 	var done, total int64
 	for _, w := range m.weights {
-		t, _ := base.Tensor(w.stored)
-		total += t.Bytes()
+		if t, _ := base.Tensor(w.stored); w.span.ours() {
+			total += t.Bytes()
+		}
 	}
+	var open *shard // that weights are loaded of
 	for _, w := range m.weights {
+		if !w.span.ours() {
+			continue
+		}
+		if s := w.span.shard; s != nil && s != open {
+			open.keep(dev)
+			open = s
+		}
 		t, err := base.Tensor(w.stored)
 		if err != nil {
 			return fmt.Errorf("a tensor of the plan can no longer be read: %w", err)
@@ -38,6 +47,7 @@ func (m *Model) Load(dev bindings.Device, base Weights, progress func(done, tota
 			progress(done, total)
 		}
 	}
+	open.keep(dev)
 	must(m.eachOverlay(func() error { m.Head.adapter.load(dev, m.Head.out.Weight.Dense); return nil }))
 	if err := m.loadRows(dev, base); err != nil {
 		return err

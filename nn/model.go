@@ -21,6 +21,9 @@ type Options struct {
 	// LabelSmoothing is the share of the target that is spread over the vocabulary, in
 	// training and evaluation. 0: none.
 	LabelSmoothing float64
+	// Shards is the number of ranks that each hold a part of every layer's frozen linear
+	// layers, by the bytes of their codes and scales; see Model.ShareOut. 0: none do.
+	Shards int
 }
 
 // Recompute selects which activations backward recomputes.
@@ -73,6 +76,7 @@ type Model struct {
 	overlays     []*Overlay
 	comparing    *comparing      // nil: tokens are predicted
 	policy       *policyState    // nil: completions are not sampled
+	shards       shards
 	workspace    bindings.Tensor // operations' scratch
 	lossSpace    bindings.Tensor
 }
@@ -84,10 +88,13 @@ type Model struct {
 func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
 	t := cfg.Compose()
 	m := &Model{Config: tied(cfg, t, base), Options: opts, Transformer: t, base: base, declaredTied: cfg.Tied, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
+	m.shards.parts = opts.Shards
 	d := declarer{m: m, base: base}
 	m.Embedding.declare(&d)
 	for _, l := range m.Layers {
+		d.beginShard()
 		l.declare(&d)
+		d.endShard(l)
 	}
 	d.head(&m.Head, &m.Embedding)
 	if base != nil && d.err == nil {

@@ -114,7 +114,7 @@ func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *
 	})
 	p.keep.Release(keepMark)
 	p.work.Release(workMark)
-	return nil
+	return m.shards.err
 }
 
 // TokenLosses returns the loss of each token of b with a label, and 0 of the others, with the
@@ -152,7 +152,7 @@ func (m *Model) tokenLosses(dev bindings.Device, b *Batch) error {
 	s, mark := m.policy, p.work.Mark()
 	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, lossOf{scale: 1, losses: column(s.losses, p.tokens), stats: s.unread, temperature: s.Temperature})
 	p.work.Release(mark)
-	return nil
+	return m.shards.err
 }
 
 // Improved waits for the device, returns the sums of the sampled completions since the last

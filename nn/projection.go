@@ -9,6 +9,7 @@ type Projection struct {
 
 	hasBias    bool
 	transposed bool // the checkpoint stores [in, out]
+	shard      *shard
 
 	DA, DB         bindings.Tensor // gradients of the adapter
 	DMagnitude     bindings.Tensor // gradient of its magnitude, if it has one
@@ -51,6 +52,7 @@ func (p *Projection) back(dy, xa bindings.Tensor) bindings.PartBackward {
 // adapter with a magnitude.
 func (p *Projection) Derive(dev bindings.Device) {
 	if a := p.Adapter; a != nil && !a.Magnitude.Absent() {
+		p.shard.need(dev)
 		dev.Run(&bindings.RowNorms{Linear: &p.Linear})
 	}
 }

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"qlora/bindings"
@@ -29,8 +30,15 @@ func (m *Model) Rewrite(dev bindings.Device, p *Projection, change func(original
 		return fmt.Errorf("%s: tensor %q: %w", m.base.Where(name), name, err)
 	}
 	data := float32Bytes(values)
+	p.shard.need(dev)
 	if p.Weight.Quantized != nil {
-		return dev.Quantize(&p.Weight, data, bindings.F32)
+		err = dev.Quantize(&p.Weight, data, bindings.F32)
+	} else {
+		err = WriteTensor(dev, p.Weight.Dense, data, bindings.F32)
 	}
-	return WriteTensor(dev, p.Weight.Dense, data, bindings.F32)
+	if p.shard != nil {
+		p.shard.keep(dev)
+		err = cmp.Or(err, p.shard.of.err)
+	}
+	return err
 }

@@ -49,7 +49,7 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 	m.backward(p, f, of)
 	p.keep.Release(keepMark)
 	p.work.Release(workMark)
-	return nil
+	return m.shards.err
 }
 
 // backward adds to the gradients of a loss of forward's output.
@@ -58,6 +58,7 @@ func (m *Model) backward(p *pass, f forwardState, of lossOf) {
 	m.Head.loss(p, f.x, d, of)
 	wantFirst := m.Embedding.trained()
 	for i, l := range slices.Backward(m.Layers) {
+		m.use(p.dev, i, i-1)
 		l.backward(p, f.layers[i], d, i > 0 || wantFirst || m.Layers[0].trainedNorm())
 	}
 	if wantFirst {
@@ -91,7 +92,7 @@ func (m *Model) evaluate(dev bindings.Device, b *Batch, of lossOf) error {
 	mark := p.work.Mark()
 	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, of)
 	p.work.Release(mark)
-	return nil
+	return m.shards.err
 }
 
 // A forwardState holds forward's output and the states for backward.
@@ -108,7 +109,8 @@ func (m *Model) forward(p *pass) forwardState {
 	f := forwardState{}
 	if p.backward {
 		f.x, f.embedding = m.Embedding.forward(p, p.keep)
-		for _, l := range m.Layers {
+		for i, l := range m.Layers {
+			m.use(p.dev, i, i+1)
 			out := p.hidden(p.keep)
 			f.layers = append(f.layers, l.forward(p, f.x, out))
 			f.x = out
@@ -117,7 +119,8 @@ func (m *Model) forward(p *pass) forwardState {
 	}
 	f.x, _ = m.Embedding.forward(p, p.work)
 	other := p.hidden(p.work)
-	for _, l := range m.Layers {
+	for i, l := range m.Layers {
+		m.use(p.dev, i, i+1)
 		l.forward(p, f.x, other)
 		f.x, other = other, f.x
 	}

@@ -77,7 +77,7 @@ func DefaultArgs() Args {
 		BatchSize:        8,
 		EvalBatchSize:    8,
 		Accumulation:     1,
-		RankArgs:         RankArgs{AverageTokens: true, Timeout: groups.DefaultDeadline.Seconds()},
+		RankArgs:         RankArgs{AverageTokens: true, FSDP: ShardNo, Timeout: groups.DefaultDeadline.Seconds()},
 		LearningRate:     2e-4,
 		Schedule:         "linear",
 		AdamBeta1:        0.9,

@@ -36,7 +36,7 @@ func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 	if err == nil {
 		samples, err = r.sample(ctx) // before the row: an interrupted evaluation is repeated as a whole
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !r.stoppedBy(ctx, err) {
 		return false, err
 	}
 	scores, samples, err := r.shareEvaluation(err != nil, mine, samples)
@@ -94,38 +94,48 @@ type score struct {
 // scores evaluates the rank's batches.
 func (r *loop) scores(ctx context.Context) ([]score, error) {
 	size, order := r.Args.EvalBatchSize, evaluationOrder(&r.Args, r.EvalSet)
+	indices := func(i int) []int { return order[i*size : min((i+1)*size, len(order))] }
+	batch := func(i int) microBatch {
+		return r.layout.comparer.batch(recordSet{r.EvalSet, r.reference.eval}, indices(i))
+	}
 	var all []score
-	for i := 0; i*size < len(order); i++ {
-		if err := ctx.Err(); err != nil {
+	for i := range ceilDiv(len(order), size) {
+		if err := r.halted(ctx, i); err != nil {
 			return nil, err
 		}
-		if !r.mine(i) {
-			continue
+		if b := batch(i); r.mine(i) && b.weight > 0 {
+			r.outputs.Work(Work{What: "evaluating", Done: int64(i * size), Total: int64(len(order))})
+			stats, err := r.score(&b)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, score{
+				Batch: i, Records: len(indices(i)), Loss: stats.loss / float64(b.weight),
+				Accuracy: float64(stats.hits) / float64(b.weight), Compared: stats.compared,
+			})
 		}
-		r.outputs.Work(Work{What: "evaluating", Done: int64(i * size), Total: int64(len(order))})
-		indices := order[i*size : min((i+1)*size, len(order))]
-		b := r.layout.comparer.batch(recordSet{r.EvalSet, r.reference.eval}, indices)
-		if b.weight == 0 {
-			continue
+		if err := r.accompany(i, ceilDiv(len(order), size), func(i int) int { b := batch(i); return b.walks(0) }, false); err != nil {
+			return nil, err
 		}
-		if err := b.evaluate(r.layout.Model, r.Device); err != nil {
-			return nil, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
-		}
-		stats, err := r.read()
-		if err != nil {
-			return nil, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
-		}
-		// The reference also drops batches that are not finite, and so shows a
-		// diverged model as sound; we stop.
-		if !finite(stats.loss) {
-			return nil, notFinite("evaluation loss", stats.loss, r.at.Step, r.checkpoint)
-		}
-		all = append(all, score{
-			Batch: i, Records: len(indices), Loss: stats.loss / float64(b.weight),
-			Accuracy: float64(stats.hits) / float64(b.weight), Compared: stats.compared,
-		})
 	}
 	return all, nil
+}
+
+// score evaluates a batch.
+func (r *loop) score(b *microBatch) (stats, error) {
+	if err := b.evaluate(r.layout.Model, r.Device); err != nil {
+		return stats{}, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+	}
+	s, err := r.read()
+	if err != nil {
+		return stats{}, fmt.Errorf("evaluating after step %d: %w", r.at.Step, err)
+	}
+	// The reference also drops batches that are not finite, and so shows a diverged model as
+	// sound; we stop.
+	if !finite(s.loss) {
+		return stats{}, notFinite("evaluation loss", s.loss, r.at.Step, r.checkpoint)
+	}
+	return s, nil
 }
 
 // rounded returns x with that many decimals, as Hugging Face logs its measurements.

@@ -49,6 +49,7 @@ func (t *Trainer) Train(ctx context.Context) error {
 // train trains as one rank. Only rank 0 writes.
 func (t *Trainer) train(ctx context.Context) (err error) {
 	defer func() { t.leave(err) }()
+	t.shareOut()
 	if t.rank() > 0 {
 		return t.trainAlong(ctx)
 	}
@@ -191,17 +192,19 @@ func (r *loop) optimize(ctx context.Context, w *window, rate float64) (loss, nor
 	for i, b := range w.batches {
 		random := bindings.Random{Train: !r.Args.withoutDropout(), Seed: r.Args.Seed, Step: r.at.MicroBatch}
 		r.at.MicroBatch++ // also without a predicted token
-		if !r.mine(i) {
-			continue
-		}
-		for j, p := range b.pieces(r.layout.part) {
-			random.Row = p.row
-			if err := p.train(m, dev, w.scale(i), random); err != nil {
-				return failed(err)
+		if r.mine(i) {
+			for j, p := range b.pieces(r.layout.part) {
+				random.Row = p.row
+				if err := p.train(m, dev, w.scale(i), random); err != nil {
+					return failed(err)
+				}
+				m.Gather(dev)
+				m.KeepStats(dev, i*r.layout.parts+j)
+				r.layout.add(dev)
 			}
-			m.Gather(dev)
-			m.KeepStats(dev, i*r.layout.parts+j)
-			r.layout.add(dev)
+		}
+		if err := r.accompany(i, len(w.batches), func(i int) int { return w.batches[i].walks(r.layout.part) }, true); err != nil {
+			return failed(err)
 		}
 	}
 	if err := r.layout.end(dev, r.Group); err != nil {

@@ -31,8 +31,11 @@ type RunPlan struct {
 // nil, every sequence is assumed to have maxLength tokens. prompts may be nil. The
 // error is about the model or the settings; a run that does not fit is not an error.
 func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, maxLength int, profile bindings.Profile, limit int64) (*RunPlan, error) {
-	if err := errors.Join(a.Validate(), model.Validate(), a.checkReference(model)); err != nil {
+	if err := errors.Join(a.Validate(), model.Validate(), a.checkReference(model), a.checkShards(model)); err != nil {
 		return nil, err
+	}
+	if a.parts == 0 {
+		a.ShareAmong(a.World())
 	}
 	shapes := func(part int) nn.Shapes {
 		s := fullBatches(&a, maxLength, part)
@@ -65,7 +68,7 @@ type layout struct {
 
 // layOutWith plans with a fitting, whose parts shapes has.
 func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing}
+	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing, Shards: a.shards()}
 	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err

@@ -217,7 +217,11 @@ func (r *loop) runPasses(ctx context.Context, file *referenceLog) error {
 		total += len(r.EvalSet)
 	}
 	for !r.reference.complete() {
-		stop := ctx.Err() != nil
+		err := r.halted(ctx, 0)
+		if err != nil && !r.stoppedBy(ctx, err) {
+			return err
+		}
+		stop := err != nil
 		if !stop {
 			r.outputs.Work(Work{What: computingReference, Done: int64(len(r.reference.train) + len(r.reference.eval)), Total: int64(total)})
 		}
@@ -253,11 +257,16 @@ type passMessage struct {
 // one.
 func (r *loop) nextPasses(stop bool) ([]passMessage, error) {
 	mine := passMessage{Stop: stop}
-	if next := r.reference.done + r.rank(); !stop && next < len(r.reference.passes) {
-		var err error
-		if mine.Values, err = r.referenceOf(r.reference.passes[next]); err != nil {
-			return nil, err
-		}
+	var err error
+	switch next := r.reference.done + r.rank(); {
+	case stop:
+	case next < len(r.reference.passes):
+		mine.Values, err = r.referenceOf(r.reference.passes[next])
+	case r.sharded():
+		err = r.accompanyReference()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return exchange(r.Trainer, mine)
 }

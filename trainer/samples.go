@@ -78,28 +78,36 @@ func (s *Prompts) check(a *Args, c *nn.Config) error {
 	return nil
 }
 
-// sample completes the rank's prompts. Decoding is greedy, so it consumes no random numbers.
+// sample returns the completions of the rank's prompts. Decoding is greedy, so it consumes no random numbers.
 func (r *loop) sample(ctx context.Context) ([]Sample, error) {
 	if r.Prompts == nil {
 		return nil, nil
 	}
 	var all []Sample
 	for i, p := range r.Prompts.List {
-		if !r.mine(i) {
+		of := ctx
+		if r.sharded() { // all ranks complete each prompt, because each needs the parts of all
+			if err := r.halted(ctx, 0); err != nil {
+				return nil, err
+			}
+			of = context.WithoutCancel(ctx)
+		} else if !r.mine(i) {
 			continue
 		}
 		r.outputs.Work(Work{What: "generating samples", Done: int64(i), Total: int64(len(r.Prompts.List))})
 		var ids []int32
-		_, err := r.layout.Model.Generate(ctx, r.Device, p.IDs, r.Prompts.Tokens, nn.Sampling{}, r.Prompts.Stop, func(id int32) bool {
+		_, err := r.layout.Model.Generate(of, r.Device, p.IDs, r.Prompts.Tokens, nn.Sampling{}, r.Prompts.Stop, func(id int32) bool {
 			ids = append(ids, id)
 			return true
 		})
 		if err != nil {
 			return nil, fmt.Errorf("generating samples after step %d: %w", r.at.Step, err)
 		}
-		all = append(all, Sample{
-			Step: r.at.Step, Epoch: r.state.Epoch, Prompt: p.Text, Completion: r.Prompts.completion(p.IDs, ids), Expected: p.Expected,
-		})
+		if r.mine(i) {
+			all = append(all, Sample{
+				Step: r.at.Step, Epoch: r.state.Epoch, Prompt: p.Text, Completion: r.Prompts.completion(p.IDs, ids), Expected: p.Expected,
+			})
+		}
 	}
 	return all, nil
 }

@@ -50,6 +50,7 @@ func (t *Trainer) start() error {
 			t.members = append(t.members, m.Member)
 		}
 	}
+	t.share()
 	first := all[0]
 	t.Args.WorldSize, t.from, t.resume, t.past = first.World, first.From, first.Resume, first.Past
 	if t.Args.objective().samples && t.ranks() > 1 {
@@ -97,6 +98,7 @@ type agreement struct {
 	Settings map[string]string `json:"settings"`
 	Eval     string            `json:"eval"`           // hash of the records for evaluation
 	Part     int               `json:"part,omitempty"` // of micro-batches; see Fitting
+	FSDP     string            `json:"fsdp"`
 }
 
 // agree returns an error that names the first rank with another build, other settings,
@@ -105,7 +107,11 @@ func (t *Trainer) agree() error {
 	if t.Group == nil {
 		return nil
 	}
-	all, err := exchange(t, agreement{version.String(), t.identity, t.runSettings(), hashExamples(t.EvalSet), t.layout.part})
+	sharding, err := t.Args.sharding()
+	if err != nil {
+		return err
+	}
+	all, err := exchange(t, agreement{version.String(), t.identity, t.runSettings(), hashExamples(t.EvalSet), t.layout.part, sharding})
 	if err != nil {
 		return err
 	}
@@ -129,6 +135,9 @@ func (want agreement) differs(made agreement) error {
 	}
 	if want.Part != made.Part {
 		return fmt.Errorf("it has room for parts of micro-batches of %d tokens, rank 0 for parts of %d (0: whole ones): leave out `auto_split`", made.Part, want.Part)
+	}
+	if want.FSDP != made.FSDP {
+		return fmt.Errorf("its `fsdp` is %s, rank 0's is %s", made.FSDP, want.FSDP)
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.Settings)) {
 		value := want.Settings[name]

@@ -222,7 +222,7 @@ func (t *Trainer) Plan() *RunPlan { return t.layout.plan(t.Device, t.limit) }
 func (r *Run) Validate() error {
 	wrong := []error{r.checkParts(), r.Args.Validate()}
 	if r.Base != nil {
-		wrong = append(wrong, r.Base.Validate(), r.Args.checkLoraPlus(r.Base), r.Args.checkReference(r.Base))
+		wrong = append(wrong, r.Base.Validate(), r.Args.checkLoraPlus(r.Base), r.Args.checkReference(r.Base), r.Args.checkShards(r.Base))
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return err

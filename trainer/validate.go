@@ -50,6 +50,9 @@ func (a *Args) Validate() error {
 			refuse("report_to", strings.Join(a.ReportTo, ","), "none cannot be combined with others")
 		}
 	}
+	if _, err := a.sharding(); err != nil {
+		wrong = append(wrong, err)
+	}
 	wrong = append(wrong, option.CheckRanges(a))
 	for _, o := range []struct {
 		name  string
