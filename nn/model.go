@@ -74,8 +74,8 @@ type Model struct {
 	others       []string // modules other than Projections
 	decoding     decoding // what generation is planned for
 	overlays     []*Overlay
-	comparing    *comparing      // nil: tokens are predicted
-	policy       *policyState    // nil: completions are not sampled
+	comparing    *comparing   // nil: tokens are predicted
+	policy       *policyState // nil: completions are not sampled
 	shards       shards
 	workspace    bindings.Tensor // operations' scratch
 	lossSpace    bindings.Tensor

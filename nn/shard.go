@@ -20,8 +20,8 @@ type shards struct {
 	rank   int // which part is here
 	gather Gatherer
 	held   [len(gatherBuffers)]*shard // which layer each buffer has; nil: none
-	next   int                  // buffer of the next layer that is laid out
-	err    error                // the first of a gather
+	next   int                        // buffer of the next layer that is laid out
+	err    error                      // the first of a gather
 }
 
 // A shard is one layer's.
