@@ -42,6 +42,7 @@ type form struct {
 	vector     bool // cols elements, as a row or a column
 	optional   bool // may be absent
 	view       bool // may be a view of columns
+	host       bool // may be in the host's memory
 	types      typeSet
 }
 
@@ -140,6 +141,9 @@ func (c *contract) operand(field string, t Tensor, access Access, f form) *Opera
 	}
 	if !f.view {
 		c.dense(field, t)
+	}
+	if t.OnHost() && !f.host {
+		c.wrong(field, "is in the host's memory")
 	}
 	c.operands = append(c.operands, Operand{Layer: c.layer, Field: field, Tensor: t, Access: access})
 	return &c.operands[len(c.operands)-1]

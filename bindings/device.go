@@ -12,6 +12,9 @@ type Info struct {
 	FewRows int
 	// EightBit says that the device multiplies weights in 8 bits.
 	EightBit bool
+	// Apart says that the device has memory apart from the host's, and exchanges bytes with it
+	// while it computes (Transfer). Another device's Transfer is a copy within its memory.
+	Apart bool
 }
 
 // A Profile describes a device for planning, without opening it.
@@ -25,7 +28,8 @@ type Profile interface {
 type Device interface {
 	Profile
 
-	// Allocate allocates block.Bytes of zeroed memory and sets block.Base.
+	// Allocate allocates block.Bytes of zeroed memory, the host's by the block's category, and
+	// sets block.Base.
 	Allocate(block *Block) error
 	Free(block *Block)
 	// UseScratch sets the scratch memory; it must be as large as Needs says.

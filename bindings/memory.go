@@ -2,6 +2,7 @@ package bindings
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -24,14 +25,25 @@ const (
 	Inputs       Category = "inputs"        // token ids, labels, positions, rotary tables
 )
 
-// Categories holds every category in printing order.
+// HostActivations is pinned memory of the host: activations that are kept there from forward for
+// backward.
+const HostActivations Category = "host_activations"
+
+// OnHost reports whether the memory is the host's, which only [Transfer] reads and writes.
+func (c Category) OnHost() bool { return c == HostActivations }
+
+// Categories holds every category of a device's memory in printing order.
 var Categories = []Category{Weights4Bit, Gathered0, Gathered1, Weights16Bit, Adapters, Reference, Gradients, Optimizer, Activations, Workspace, Loss, Inputs}
+
+// everywhere holds the host's categories, too.
+var everywhere = append(slices.Clone(Categories), HostActivations)
 
 // Alignment of every tensor in bytes: whole cache lines on the CPU, and enough for
 // 128-bit loads, ldmatrix and TMA on a GPU.
 const Alignment = 256
 
-// A Block is one allocation of device memory. Base is nil until it is allocated.
+// A Block is one allocation of device memory, or of the host's by its category. Base is nil until
+// it is allocated.
 type Block struct {
 	Category Category
 	Bytes    int64
@@ -41,20 +53,30 @@ type Block struct {
 // An Arena allocates tensors one after the other in one Block. Before Memory.Commit it
 // only counts bytes; afterwards the same calls return the same places.
 type Arena struct {
-	block     Block
-	used      int64
-	peak      int64
-	committed bool
+	block   *Block
+	first   int64 // offset in the block
+	used    int64
+	peak    int64
+	room    int64 // bytes that the plan has, if bounded
+	bounded bool
+}
+
+// NewArena returns an arena without memory, to count the bytes of what is allocated in it.
+func NewArena() *Arena { return &Arena{block: new(Block)} }
+
+// Arena returns an empty arena over t's bytes.
+func (t Tensor) Arena() *Arena {
+	return &Arena{block: t.block, first: t.offset, room: t.Bytes(), bounded: true}
 }
 
 // New allocates the next tensor of the arena. After Commit it panics if the tensor
 // exceeds the plan: running and planning execute the same code.
 func (a *Arena) New(dtype DType, rows, cols int) Tensor {
-	t := Tensor{block: &a.block, offset: a.used, DType: dtype, Rows: rows, Cols: cols, stride: cols, width: cols, period: cols}
+	t := Tensor{block: a.block, offset: a.first + a.used, DType: dtype, Rows: rows, Cols: cols, stride: cols, width: cols, period: cols}
 	a.used += (t.Bytes() + Alignment - 1) / Alignment * Alignment
 	a.peak = max(a.peak, a.used)
-	if a.committed && a.used > a.block.Bytes {
-		panic(fmt.Sprintf("bindings: %v of %s exceeds the plan by %d bytes", t, a.block.Category, a.used-a.block.Bytes))
+	if a.bounded && a.used > a.room {
+		panic(fmt.Sprintf("bindings: %v of %s exceeds the plan by %d bytes", t, a.block.Category, a.used-a.room))
 	}
 	return t
 }
@@ -77,10 +99,20 @@ func (a *Arena) Stack(dtype DType, rows []int, cols int) []Tensor {
 // Mark returns the arena's current end in bytes, for Release.
 func (a *Arena) Mark() int64 { return a.used }
 
+// Peak returns the arena's largest end so far in bytes.
+func (a *Arena) Peak() int64 { return a.peak }
+
+// Since returns the bytes of all tensors allocated since mark, U8 [1, n].
+func (a *Arena) Since(mark int64) Tensor {
+	n := int(a.used - mark)
+	return Tensor{block: a.block, offset: a.first + mark, DType: U8, Rows: 1, Cols: n, stride: n, width: n, period: n}
+}
+
 // Release frees all tensors allocated since mark.
 func (a *Arena) Release(mark int64) { a.used = mark }
 
-// Memory is all device memory of a run, with one arena per category. Plan it by
+// Memory is all device memory of a run, and the host's that it exchanges with, with one arena per
+// category. Plan it by
 // declaring weights and running one step on a [Dry] device, then allocate it with
 // Commit. It never grows.
 type Memory struct {
@@ -91,8 +123,8 @@ type Memory struct {
 // NewMemory returns an empty plan.
 func NewMemory() *Memory {
 	m := &Memory{arenas: map[Category]*Arena{}}
-	for _, c := range Categories {
-		m.arenas[c] = &Arena{block: Block{Category: c}}
+	for _, c := range everywhere {
+		m.arenas[c] = &Arena{block: &Block{Category: c}}
 	}
 	return m
 }
@@ -113,13 +145,13 @@ func (m *Memory) Plan() MemoryPlan {
 // error says how many bytes were requested.
 func (m *Memory) Commit(dev Device) error {
 	m.dev = dev
-	for _, c := range Categories {
+	for _, c := range everywhere {
 		a := m.arenas[c]
-		a.block.Bytes, a.committed = a.peak, true
+		a.block.Bytes, a.room, a.bounded = a.peak, a.peak, true
 		if a.peak == 0 {
 			continue
 		}
-		if err := dev.Allocate(&a.block); err != nil {
+		if err := dev.Allocate(a.block); err != nil {
 			m.Close()
 			return fmt.Errorf("allocate %d bytes for %s of a plan of %d bytes: %w", a.peak, c, m.Plan().Total(), err)
 		}
@@ -131,7 +163,7 @@ func (m *Memory) Commit(dev Device) error {
 func (m *Memory) Close() {
 	for _, a := range m.arenas {
 		if a.block.Base != nil {
-			m.dev.Free(&a.block)
+			m.dev.Free(a.block)
 			a.block.Base = nil
 		}
 	}
@@ -140,11 +172,16 @@ func (m *Memory) Close() {
 // A MemoryPlan holds bytes by category.
 type MemoryPlan map[Category]int64
 
-// Total returns the sum of all categories' peaks in bytes.
+// Total returns the sum of the peaks of a device's categories in bytes.
 func (p MemoryPlan) Total() int64 {
 	var n int64
-	for _, b := range p {
-		n += b
+	for c, b := range p {
+		if !c.OnHost() {
+			n += b
+		}
 	}
 	return n
 }
+
+// Host returns the bytes of pinned memory of the host.
+func (p MemoryPlan) Host() int64 { return p[HostActivations] }

@@ -95,6 +95,9 @@ func Abreast(parts ...Tensor) (Tensor, bool) {
 // Absent reports whether t is the zero Tensor.
 func (t Tensor) Absent() bool { return t.block == nil }
 
+// OnHost reports whether t is in the host's memory, for a Transfer.
+func (t Tensor) OnHost() bool { return t.block != nil && t.block.Category.OnHost() }
+
 // Len returns the number of elements.
 func (t Tensor) Len() int { return t.Rows * t.Cols }
 

@@ -90,14 +90,18 @@ func (e *Embedding) look(p *pass, a *bindings.Arena) bindings.Tensor {
 	return x
 }
 
-// forward returns x [tokens, hidden] in arena to.
-func (e *Embedding) forward(p *pass, to *bindings.Arena) (bindings.Tensor, embeddingState) {
+// forward returns x [tokens, hidden] in arena out, as the first tensor there, and what backward reads in arena to.
+func (e *Embedding) forward(p *pass, to, out *bindings.Arena) (bindings.Tensor, embeddingState) {
 	s := embeddingState{}
 	var x bindings.Tensor
+	first := out
+	if e.Norm != nil {
+		first = to
+	}
 	if e.Project == nil {
-		x = e.look(p, to)
+		x = e.look(p, first)
 	} else {
-		x, s.xa = p.hidden(to), p.xa(to, e.Project)
+		x, s.xa = p.hidden(first), p.xa(to, e.Project)
 		mark := p.work.Mark()
 		p.project(e.Project, e.look(p, p.work), x, bindings.Tensor{}, s.xa)
 		p.work.Release(mark)
@@ -107,7 +111,7 @@ func (e *Embedding) forward(p *pass, to *bindings.Arena) (bindings.Tensor, embed
 	}
 	if e.Norm != nil {
 		s.sum = x
-		x, _ = p.normalize(to, e.Norm, x)
+		x, _ = p.normalize(out, e.Norm, x)
 	}
 	if e.Dropout > 0 {
 		p.run(&bindings.Add{X: x, Y: x, Dropout: e.Dropout, Stream: e.stream, Random: p.random})

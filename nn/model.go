@@ -14,6 +14,9 @@ type Options struct {
 	Train     bool                      // train the weights themselves, in float32 (full fine-tuning)
 	Modules   Modules                   // trained fully, next to adapters
 	Recompute Recompute
+	// Offload keeps what backward reads of the layers in the host's memory (keeper), where a
+	// device has memory apart from it (bindings.Info.Apart).
+	Offload bool
 	// NoiseAlpha is NEFTune's alpha: training adds noise uniform in
 	// ±alpha/sqrt(L·hidden) to the embeddings. L is the longest sequence of the
 	// micro-batch, the length transformers pads a batch to. 0: no noise.
@@ -78,6 +81,7 @@ type Model struct {
 	policy       *policyState // nil: completions are not sampled
 	shards       shards
 	workspace    bindings.Tensor // operations' scratch
+	slots        slots           // of Options.Offload
 	lossSpace    bindings.Tensor
 }
 

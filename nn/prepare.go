@@ -97,11 +97,12 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			must(m.eachOverlay(func() error { return m.walkDecoding(dry) }))
 		}
 	}
-	// Scratch precedes the step's own part of the workspace. Its size is known only
-	// after a dry run; the second run counts on top of it.
+	// Scratch precedes the step's own part of the workspace, and slots the rest of what a pass
+	// keeps. Their sizes are known only after a dry run; the second run counts on top of them.
 	walk()
 	needs := dry.Needed()
 	m.workspace = m.memory.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace))
+	m.slots.fix()
 	m.lossSpace = m.memory.Arena(bindings.Loss).New(bindings.U8, 1, int(needs.Loss))
 	walk()
 }

@@ -59,6 +59,7 @@ func (m *Model) backward(p *pass, f forwardState, of lossOf) {
 	wantFirst := m.Embedding.trained()
 	for i, l := range slices.Backward(m.Layers) {
 		m.use(p.dev, i, i-1)
+		f.keeper.backward(i)
 		l.backward(p, f.layers[i], d, i > 0 || wantFirst || m.Layers[0].trainedNorm())
 	}
 	if wantFirst {
@@ -100,24 +101,26 @@ type forwardState struct {
 	x         bindings.Tensor // [tokens, hidden]: the last layer's output
 	embedding embeddingState
 	layers    [][]branchState
+	keeper    *keeper // of a pass with a backward
 }
 
 // forward runs the embedding and the layers, in training, evaluation and generation.
-// Tensors for backward are in p.keep; without a backward the layers alternate between
+// A keeper has the layers' tensors for backward, p.keep those of the embedding; without a backward the layers alternate between
 // two buffers of the workspace.
 func (m *Model) forward(p *pass) forwardState {
 	f := forwardState{}
 	if p.backward {
-		f.x, f.embedding = m.Embedding.forward(p, p.keep)
-		for i, l := range m.Layers {
+		f.keeper = newKeeper(p)
+		f.x, f.embedding = m.Embedding.forward(p, p.keep, f.keeper.input())
+		for i := range m.Layers {
 			m.use(p.dev, i, i+1)
-			out := p.hidden(p.keep)
-			f.layers = append(f.layers, l.forward(p, f.x, out))
+			out, states := f.keeper.forward(i, f.x)
+			f.layers = append(f.layers, states)
 			f.x = out
 		}
 		return f
 	}
-	f.x, _ = m.Embedding.forward(p, p.work)
+	f.x, _ = m.Embedding.forward(p, p.work, p.work)
 	other := p.hidden(p.work)
 	for i, l := range m.Layers {
 		m.use(p.dev, i, i+1)

@@ -109,6 +109,7 @@ var groups = []struct {
 	{"Optimize", []bindings.Operation{&bindings.Optimize{}}, runOptimize},
 	{"Rows", []bindings.Operation{&bindings.ScaleRows{}, &bindings.Gather{}}, runRows},
 	{"Copy", []bindings.Operation{&bindings.Copy{}, &bindings.Zero{}}, runCopy},
+	{"Transfer", []bindings.Operation{&bindings.Transfer{}, &bindings.Await{}}, runTransfer},
 	{"Quantize", nil, runQuantize},
 	{"Errors", nil, runErrors},
 }

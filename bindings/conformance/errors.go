@@ -67,6 +67,15 @@ func runErrors(t *testing.T, s *suite) {
 		{"copy of another shape", []string{"copy"}, func(_ *fixture, x, y *operand) bindings.Operation {
 			return &bindings.Copy{Dst: y.Tensor, Src: x.Head(2)}
 		}},
+		{"arithmetic in the host's memory", []string{"copy", "Src", "host"}, func(f *fixture, _, _ *operand) bindings.Operation {
+			return &bindings.Copy{Dst: f.random("Dst", 8).Tensor, Src: f.host(8)}
+		}},
+		{"transfer within the device", []string{"transfer", "device"}, func(f *fixture, _, _ *operand) bindings.Operation {
+			return &bindings.Transfer{Dst: f.random("Dst", 8).Tensor, Src: f.random("Src", 8).Tensor, Event: 1}
+		}},
+		{"transfer of another length", []string{"transfer", "Dst"}, func(f *fixture, _, _ *operand) bindings.Operation {
+			return &bindings.Transfer{Dst: f.host(9), Src: f.random("Src", 8).Tensor, Event: 1}
+		}},
 	} {
 		s.row(t, c.name, func(f *fixture) {
 			x, y := f.input("X", f.act, 4, 8, 1), f.input("Y", f.act, 4, 8, 1)

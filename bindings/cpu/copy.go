@@ -29,6 +29,14 @@ func (d *Device) copy(op *bindings.Copy) {
 	}
 }
 
+// transfer copies at once: all memory is the host's.
+func (d *Device) transfer(op *bindings.Transfer) {
+	from, to := bytesOf(op.Src), bytesOf(op.Dst)
+	d.rows(len(to), 4*copyPiece, func(i, j int) { copy(to[i:j], from[i:j]) })
+}
+
+func (*Device) await(*bindings.Await) {}
+
 // copyView copies runs of columns that are adjacent in both tensors, of all rows of a piece
 // at a time.
 func (d *Device) copyView(dst, src bindings.Tensor) {

@@ -48,6 +48,8 @@ var operations = bindings.NewTable(
 	row((*Device).gather, nothing),
 	row((*Device).zero, nothing),
 	row((*Device).copy, nothing),
+	row((*Device).transfer, nothing),
+	row((*Device).await, nothing),
 )
 
 // row returns the implementation of an operation with its workspace in floats.

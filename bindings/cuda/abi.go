@@ -28,6 +28,10 @@ static int call_sync(const qlora_api *t, qlora_context *c) { return t->sync(c); 
 static int call_mark(const qlora_api *t, qlora_context *c, int which) { return t->mark(c, which); }
 static int call_elapsed(const qlora_api *t, qlora_context *c, float *ms) { return t->elapsed(c, ms); }
 static int call_stream(const qlora_api *t, qlora_context *c, void **s) { return t->stream(c, s); }
+static int call_allocate_host(const qlora_api *t, qlora_context *c, int64_t n, void **p) { return t->allocate_host(c, n, p); }
+static int call_release_host(const qlora_api *t, qlora_context *c, void *p) { return t->release_host(c, p); }
+static int call_transfer(const qlora_api *t, qlora_context *c, const qlora_transfer *op) { return t->transfer(c, op); }
+static int call_await(const qlora_api *t, qlora_context *c, int32_t event) { return t->await(c, event); }
 static int call_extents(const qlora_api *t, qlora_context *c, const qlora_extent *list, int32_t n) { return t->extents(c, list, n); }
 static int call_schedule(const qlora_api *t, qlora_context *c, uint64_t seed) { return t->schedule(c, seed); }
 
@@ -130,6 +134,7 @@ type (
 	fixedPoint       = C.qlora_fixed_point
 	gradNorm         = C.qlora_grad_norm
 	optimize         = C.qlora_optimize
+	transfer         = C.qlora_transfer
 )
 
 // The constants of qlora.h.
@@ -157,6 +162,8 @@ const (
 	ruleAdamW = C.QLORA_ADAMW
 	ruleLion  = C.QLORA_LION
 	ruleSGD   = C.QLORA_SGD
+
+	events = C.QLORA_EVENTS
 
 	stepFold   = C.QLORA_FOLD
 	stepUnfold = C.QLORA_UNFOLD
@@ -293,6 +300,27 @@ func (c context) stream() (unsafe.Pointer, error) {
 	s := new(unsafe.Pointer)
 	err := c.failed("stream", C.call_stream(c.table, c.handle, s))
 	return *s, err
+}
+
+// allocateHost returns zeroed pinned memory of the host.
+func (c context) allocateHost(bytes int64) (unsafe.Pointer, error) {
+	p := new(unsafe.Pointer)
+	err := c.failed("allocate", C.call_allocate_host(c.table, c.handle, C.int64_t(bytes), p))
+	return *p, err
+}
+
+func (c context) releaseHost(p unsafe.Pointer) error {
+	return c.failed("release", C.call_release_host(c.table, c.handle, p))
+}
+
+// transfer enqueues a copy between the host and the device on the second stream.
+func (c context) transfer(op *transfer) error {
+	return c.failed("transfer", C.call_transfer(c.table, c.handle, op))
+}
+
+// await makes later work wait for the transfers of an event.
+func (c context) await(event int) error {
+	return c.failed("await", C.call_await(c.table, c.handle, C.int32_t(event)))
 }
 
 func (c context) schedule(seed uint64) error {

@@ -141,9 +141,13 @@ func (d *Device) BusID() string { return d.busID }
 // descending, other values are seeds of random orders. On a GPU it does nothing.
 func (d *Device) Schedule(seed uint64) error { return d.context.schedule(seed) }
 
-// Allocate allocates zeroed device memory.
+// Allocate allocates zeroed memory of the device, or pinned memory of the host.
 func (d *Device) Allocate(block *bindings.Block) error {
-	p, err := d.context.allocate(block.Bytes)
+	allocate := d.context.allocate
+	if block.Category.OnHost() {
+		allocate = d.context.allocateHost
+	}
+	p, err := allocate(block.Bytes)
 	if err == nil {
 		block.Base = p
 	}
@@ -153,7 +157,11 @@ func (d *Device) Allocate(block *bindings.Block) error {
 // Free frees a block.
 func (d *Device) Free(block *bindings.Block) {
 	if block.Base != nil {
-		d.fail(d.context.release(block.Base))
+		release := d.context.release
+		if block.Category.OnHost() {
+			release = d.context.releaseHost
+		}
+		d.fail(release(block.Base))
 		block.Base = nil
 	}
 }
@@ -282,6 +290,10 @@ func (d *Device) launch(name string, work any) error {
 		return d.context.zero(w.t.Address(), w.t.Bytes())
 	case *moving:
 		return d.context.move(w.to.Address(), w.from.Address(), w.to.Bytes())
+	case *transfer:
+		return d.context.transfer(w)
+	case *waiting:
+		return d.context.await(w.event)
 	}
 	return d.context.launch(name, work)
 }

@@ -10,7 +10,7 @@ type profile struct {
 }
 
 func profileOf(name string) profile {
-	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16, FewRows: fewTokens}, decoded: decodedBytes}
+	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16, FewRows: fewTokens, Apart: true}, decoded: decodedBytes}
 }
 
 // Profile returns the profile of a CUDA device, real or emulated.

@@ -33,6 +33,8 @@ var table = bindings.NewTable(
 	composed((*composer).gather),
 	composed((*composer).zero),
 	composed((*composer).copy),
+	composed((*composer).transfer),
+	composed((*composer).await),
 )
 
 // composed returns an implementation that composes an operation to run it, and composes

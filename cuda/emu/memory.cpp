@@ -63,6 +63,13 @@ void Memory::restrict_to(std::vector<Extent> extents) {
   if (!extents_.empty()) extents_.insert(extents_.end(), always_.begin(), always_.end());
 }
 
+const Extent* Memory::restricted(uintptr_t address, size_t size) const {
+  for (const Extent& e : extents_) {
+    if (e.begin < address + size && address < e.end) return &e;
+  }
+  return nullptr;
+}
+
 bool Memory::release(void* data) {
   for (size_t i = 0; i < allocated_.size(); i++) {
     const Extent& e = allocated_[i];

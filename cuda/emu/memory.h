@@ -33,6 +33,10 @@ class Memory {
   // Sets the extents that kernels may access; none: all allocations.
   void restrict_to(std::vector<Extent> extents);
 
+  // Returns an extent that kernels are restricted to and that meets [address, address + size), or
+  // nullptr.
+  const Extent* restricted(uintptr_t address, size_t size) const;
+
   // Returns the extent that contains [address, address + size), or nullptr. `hint` caches the index
   // of the last one.
   const Extent* find(uintptr_t address, size_t size, size_t* hint) const;

@@ -6,8 +6,8 @@
 // aliasing (package bindings). Arguments that a kernel does not support (an unknown layout, a
 // scratch that is too small) return QLORA_UNSUPPORTED with a message.
 //
-// Work is enqueued on the context's stream and runs in order. The caller owns all memory: a step
-// allocates nothing. Shapes are [rows, cols], row-major.
+// Work is enqueued on the context's stream and runs in order; transfers are enqueued on a second one.
+// The caller owns all memory: a step allocates nothing. Shapes are [rows, cols], row-major.
 #ifndef QLORA_H
 #define QLORA_H
 
@@ -521,6 +521,18 @@ typedef struct {
   int64_t stride, span, period, width;
 } qlora_extent;
 
+// Bytes to copy between the device's memory and allocate_host's, next to the work of the stream. The
+// copy begins when the work enqueued so far is done; copies run in order. Its event, 1 to
+// QLORA_EVENTS or 0 for none, then stands for this copy and those before it: see await.
+enum { QLORA_EVENTS = 8 };
+typedef struct {
+  void* dst;
+  const void* src;
+  int64_t bytes;
+  int32_t to_host;  // dst is the host's
+  int32_t event;
+} qlora_transfer;
+
 // A kernel's static properties.
 typedef struct {
   const char* name;      // as launched
@@ -550,6 +562,12 @@ typedef struct {
   // The stream, a cudaStream_t, for libraries that enqueue work of their own, and makes the GPU the
   // calling thread's. NULL on the emulator, where nothing is enqueued.
   int (*stream)(qlora_context*, void** stream);
+
+  int (*allocate_host)(qlora_context*, int64_t bytes, void** data);  // pinned and zeroed
+  int (*release_host)(qlora_context*, void* data);
+  int (*transfer)(qlora_context*, const qlora_transfer*);
+  // Work enqueued later waits for the last transfer with the event, and those before it.
+  int (*await)(qlora_context*, int32_t event);
 
   // Emulator only (no effect on a GPU): the memory that kernels may access (count 0: all
   // allocations), and the order of blocks and threads: 0 ascending, 1 descending, others seed

@@ -10,10 +10,12 @@
 #include <unordered_map>
 
 #include "emu/machine.h"
+#include "emu/transfers.h"
 #include "runtime/device.h"
 #include "runtime/kernels.h"
 #include "runtime/launch.h"
 #include "runtime/status.h"
+#include "runtime/transfer.h"
 
 const char* kernels_build() { return "emulator"; }
 
@@ -25,7 +27,8 @@ struct qlora_context {
   int processors = 16;
   int compute = 80;
   bool dry = false;                            // launches are only counted
-  std::unordered_map<void*, size_t> reserved;  // dry: memory by address, in bytes
+  std::unordered_map<void*, size_t> reserved;  // of the host, and when dry all memory: bytes
+  emu::Transfers transfers;
   Failure* failure = nullptr;
   std::string fault;  // a kernel's first fault since the last sync
   std::chrono::steady_clock::time_point marks[2];
@@ -95,6 +98,11 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
   }
   qlora_counts* counts = c->kernels.launched(*known);
   if (c->dry) return QLORA_OK;
+  std::string early = c->transfers.conflict(c->machine.memory);
+  if (!early.empty()) {
+    c->fault = std::string(kernel) + ": " + early;
+    return QLORA_OK;
+  }
   c->fault = c->machine.run(kernel, grid, block, shared_bytes, body, arguments, argument_bytes);
   add(counts, c->machine.counts());
   return QLORA_OK;
@@ -170,23 +178,36 @@ int device_release(qlora_context* c, void* data) {
   return fail(c, QLORA_ERROR, "releasing what was not allocated");
 }
 
-int device_write(qlora_context*, void* dst, const void* src, int64_t bytes) {
+namespace {
+// Keeps the fault of work on bytes that a transfer has not left, or not reached.
+void touch(qlora_context* c, const char* work, const void* data, int64_t bytes, bool writes) {
+  std::string early = c->transfers.conflict(data, static_cast<size_t>(bytes), writes);
+  if (!early.empty() && c->fault.empty()) c->fault = std::string(work) + " " + early;
+}
+}  // namespace
+
+int device_write(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  touch(c, "a write", dst, bytes, true);
   std::memcpy(dst, src, static_cast<size_t>(bytes));
   return QLORA_OK;
 }
 
 int device_read(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  touch(c, "a read", src, bytes, false);
   int status = device_sync(c);
   if (status == QLORA_OK) std::memcpy(dst, src, static_cast<size_t>(bytes));
   return status;
 }
 
 int device_zero(qlora_context* c, void* dst, int64_t bytes) {
+  touch(c, "zeroing", dst, bytes, true);
   if (!c->dry) std::memset(dst, 0, static_cast<size_t>(bytes));
   return QLORA_OK;
 }
 
 int device_move(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  touch(c, "a copy", src, bytes, false);
+  touch(c, "a copy", dst, bytes, true);
   if (!c->dry) std::memmove(dst, src, static_cast<size_t>(bytes));
   return QLORA_OK;
 }
@@ -221,6 +242,38 @@ int device_counts(qlora_context* c, int number, qlora_counts* counts) {
 
 int device_stream(qlora_context*, void** stream) {
   *stream = nullptr;
+  return QLORA_OK;
+}
+
+int device_allocate_host(qlora_context* c, int64_t bytes, void** data) {
+  *data = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (*data == MAP_FAILED) {
+    return fail(c, QLORA_OUT_OF_MEMORY, "no %lld bytes of the host's memory",
+                static_cast<long long>(bytes));
+  }
+  c->reserved[*data] = static_cast<size_t>(bytes);
+  return QLORA_OK;
+}
+
+int device_release_host(qlora_context* c, void* data) {
+  c->transfers.finish();
+  return device_release(c, data);
+}
+
+int device_transfer(qlora_context* c, const qlora_transfer* op) {
+  int status = check_event(c, op->event, 0);
+  if (status != QLORA_OK || c->dry) return status;
+  c->transfers.enqueue(op->dst, op->src, static_cast<size_t>(op->bytes), op->to_host != 0,
+                       op->event);
+  return QLORA_OK;
+}
+
+int device_await(qlora_context* c, int32_t event) {
+  int status = check_event(c, event, 1);
+  if (status != QLORA_OK) return status;
+  std::string wrong = c->transfers.await(event);
+  if (c->fault.empty()) c->fault = wrong;
   return QLORA_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/device.h"
 #include "runtime/enqueue.h"
 #include "runtime/kernels.h"
+#include "runtime/nvidia_transfer.h"
 #include "runtime/status.h"
 
 // The driver that the runtime of this toolkit needs at least. Within a major version of CUDA older
@@ -67,6 +68,7 @@ struct qlora_context {
   int device = 0;
   cudaStream_t stream = nullptr;
   cudaEvent_t marks[2] = {};
+  Transfers transfers;
   Staging staging[2];
   int next_staging = 0;
   Failure* failure = nullptr;   // on the device
@@ -256,6 +258,7 @@ int device_open(int device, const qlora_options* options, qlora_context** contex
 void device_close(qlora_context* c) {
   if (c == nullptr) return;
   enter(c);
+  c->transfers.close();
   if (c->stream != nullptr) {
     cudaStreamSynchronize(c->stream);
     cudaStreamDestroy(c->stream);
@@ -397,6 +400,13 @@ int device_counts(qlora_context* c, int number, qlora_counts* counts) {
 int device_stream(qlora_context* c, void** stream) {
   ENTER();
   *stream = c->stream;
+  return QLORA_OK;
+}
+
+int transfers(qlora_context* c, Transfers** of, cudaStream_t* kernels) {
+  ENTER();
+  *of = &c->transfers;
+  *kernels = c->stream;
   return QLORA_OK;
 }
 

@@ -86,6 +86,100 @@ std::string run(qlora_context* c, const Counted& k) {
   return wrong;
 }
 
+// Programs that move x to the host and back into y, with one bug each but the first.
+struct Moving {
+  const char* name;
+  const char* fault;  // words of the message; "": none, and y is x
+  void (*run)(Numbers& n, void* host);
+};
+
+void there(Numbers& n, void* host) {
+  qlora_transfer t{host, n.x, kBytes, 1, 1};
+  device_transfer(n.c, &t);
+}
+
+void back(Numbers& n, void* host) {
+  qlora_transfer t{n.y, host, kBytes, 0, 2};
+  device_transfer(n.c, &t);
+}
+
+// Kernels that read x and write y, or the other way.
+void kernel(Numbers& n, bool over_x) {
+  const Planted& right = *planted(0);
+  void *from = over_x ? n.y : n.x, *to = over_x ? n.x : n.y;
+  launch(n.c, right.name, right.kernel, dim3(1), dim3(kNumbers), kSharedBytes,
+         static_cast<const float*>(from), static_cast<float*>(to));
+}
+
+const Moving moving[] = {
+    {"moves there and back", "",
+     [](Numbers& n, void* host) {
+       there(n, host);
+       back(n, host);
+       device_await(n.c, 2);
+       device_zero(n.c, n.x, kBytes);
+     }},
+    {"overwrites what leaves, by a kernel", "was written before the transfer was awaited",
+     [](Numbers& n, void* host) {
+       there(n, host);
+       kernel(n, true);
+       device_await(n.c, 1);
+     }},
+    {"overwrites what leaves, by zeros", "zeroing over the source of a transfer",
+     [](Numbers& n, void* host) {
+       there(n, host);
+       device_zero(n.c, n.x, kBytes);
+     }},
+    {"awaits another event", "was written before the transfer was awaited",
+     [](Numbers& n, void* host) {
+       there(n, host);
+       device_await(n.c, 3);
+       kernel(n, true);
+       device_await(n.c, 1);
+     }},
+    {"uses what has not come, by a kernel", "y is where a transfer from the host was not awaited",
+     [](Numbers& n, void* host) {
+       there(n, host);
+       back(n, host);
+       device_await(n.c, 1);
+       kernel(n, true);
+     }},
+    {"uses what has not come, by a copy", "a copy where a transfer from the host",
+     [](Numbers& n, void* host) {
+       there(n, host);
+       back(n, host);
+       device_move(n.c, n.x, n.y, kBytes);
+     }},
+    {"reads what has not come", "a read where a transfer from the host",
+     [](Numbers& n, void* host) {
+       there(n, host);
+       back(n, host);
+     }},
+};
+
+void check(const Moving& m) {
+  qlora_context* c;
+  std::string said;
+  if (device_open(0, nullptr, &c) != QLORA_OK) {
+    said = device_error(nullptr);
+  } else {
+    Numbers n(c);
+    void* host = nullptr;
+    device_allocate_host(c, kBytes, &host);
+    m.run(n, host);
+    float out[kNumbers];
+    if (device_read(c, out, n.y, kBytes) != QLORA_OK) {
+      said = device_error(c);
+    } else if (*m.fault == 0 && std::memcmp(out, n.in, kBytes) != 0) {
+      said = "y is not x";
+    }
+    device_release_host(c, host);
+  }
+  device_close(c);
+  bool right = *m.fault == 0 ? said.empty() : said.find(m.fault) != std::string::npos;
+  std::printf(right ? "ok %s\n" : "FAIL %s: said \"%s\"\n", m.name, said.c_str());
+}
+
 // Runs a kernel under several schedules, with copies that complete late and early.
 template <class Kernel>
 void check(const Kernel& k, const qlora_options& options) {
@@ -112,6 +206,7 @@ void check(const Kernel& k, const qlora_options& options) {
 int main() {
   qlora_options options{};
   for (int n = 0; const Planted* p = planted(n); n++) check(*p, options);
+  for (const Moving& m : moving) check(m);
   options.counting = 1;
   for (int n = 0; const Counted* k = counted(n); n++) check(*k, options);
 }

@@ -143,6 +143,41 @@ std::string writes_without_waiting() {
                 same ? std::to_string(waits) + " waits, want 2" : "other bytes");
 }
 
+std::string moves_on_a_second_stream() {
+  Opened o;
+  int64_t numbers[4] = {1, 2, 3, 4};
+  void *host = nullptr, *p = nullptr;
+  device_allocate(o.c, sizeof numbers, &p);
+  if (device_allocate_host(o.c, sizeof numbers, &host) != QLORA_OK) return device_error(o.c);
+  device_await(o.c, 1);  // nothing was moved
+  machine().log.clear();
+  qlora_transfer down{host, numbers, sizeof numbers, 1, 1}, up{p, host, sizeof numbers, 0, 2};
+  qlora_transfer unnamed{host, numbers, sizeof numbers, 1, 0}, wrong{host, numbers, 1, 1, 9};
+  if (device_transfer(o.c, &down) != QLORA_OK || device_transfer(o.c, &unnamed) != QLORA_OK ||
+      device_transfer(o.c, &up) != QLORA_OK || device_await(o.c, 2) != QLORA_OK) {
+    return device_error(o.c);
+  }
+  if (device_transfer(o.c, &wrong) != QLORA_UNSUPPORTED ||
+      device_await(o.c, 0) != QLORA_UNSUPPORTED)
+    return "an event that there is not";
+  bool same = std::memcmp(p, numbers, sizeof numbers) == 0;
+  // A wait for the kernels before each copy, and one for the copies.
+  int waits = machine().count("cudaStreamWaitEvent"),
+      host_waits = machine().count("cudaEventSynchronize");
+  device_release_host(o.c, host);
+  device_release(o.c, p);
+  return expect(same && waits == 4 && host_waits == 0,
+                same ? std::to_string(waits) + " waits, want 4" : "other bytes");
+}
+
+std::string tells_what_cannot_be_pinned() {
+  Opened o;
+  machine().errors["cudaMallocHost"] = cudaErrorMemoryAllocation;
+  void* p;
+  int status = device_allocate_host(o.c, 1, &p);
+  return expect(status == QLORA_OUT_OF_MEMORY, "status " + std::to_string(status));
+}
+
 std::string tells_full_memory() {
   Opened o;
   machine().errors["cudaMalloc"] = cudaErrorMemoryAllocation;
@@ -189,6 +224,8 @@ int main() {
       {"blames no single kernel", blames_no_single_kernel},
       {"writes without waiting", writes_without_waiting},
       {"tells full memory", tells_full_memory},
+      {"moves on a second stream", moves_on_a_second_stream},
+      {"tells what cannot be pinned", tells_what_cannot_be_pinned},
       {"counts launches", counts_launches},
       {"prefers a known variant", prefers_a_known_variant},
   };

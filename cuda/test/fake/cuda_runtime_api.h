@@ -1,4 +1,4 @@
-// What runtime/nvidia.cpp uses of the CUDA runtime, as a machine that the test describes. Calls are
+// What runtime/nvidia*.cpp use of the CUDA runtime, as a machine that the test describes. Calls are
 // written to a log and every error can be planned. There is no function of the legacy stream here:
 // code that calls one does not compile.
 #pragma once
@@ -141,6 +141,10 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
 }
 inline cudaError_t cudaEventCreate(cudaEvent_t* e) { return cudaEventCreateWithFlags(e, 0); }
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
+  FAKE_CALL;
+  return cudaSuccess;
+}
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) {
   FAKE_CALL;
   return cudaSuccess;
@@ -164,6 +168,7 @@ inline cudaError_t cudaFree(void* p) {
   return cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void** p, size_t bytes) {
+  FAKE_CALL;
   *p = std::calloc(1, bytes);
   return cudaSuccess;
 }

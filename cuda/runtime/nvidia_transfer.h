@@ -1,0 +1,20 @@
+// A context's second stream, of copies between its GPU and pinned memory of the host.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "include/qlora.h"
+
+struct Transfers {
+  cudaStream_t stream = nullptr;  // made for the first copy
+  cudaEvent_t ready = nullptr;    // the work that a copy begins after
+  cudaEvent_t done[QLORA_EVENTS] = {};
+
+  // Makes the stream and the events.
+  cudaError_t open();
+  // Waits for all copies and frees them.
+  void close();
+};
+
+// The context's, and its stream of kernels; the GPU becomes the calling thread's.
+int transfers(qlora_context*, Transfers** of, cudaStream_t* kernels);
