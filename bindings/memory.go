@@ -25,6 +25,9 @@ const (
 	Inputs       Category = "inputs"        // token ids, labels, positions, rotary tables
 )
 
+// Gathered reports whether only a sharded base has the category.
+func (c Category) Gathered() bool { return c == Gathered0 || c == Gathered1 }
+
 // HostActivations is pinned memory of the host: activations that are kept there from forward for
 // backward.
 const HostActivations Category = "host_activations"

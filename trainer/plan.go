@@ -68,7 +68,7 @@ type layout struct {
 
 // layOutWith plans with a fitting, whose parts shapes has.
 func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing, Shards: a.shards()}
+	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing, Shards: a.Shards()}
 	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 
 // The values of RankArgs.FSDP.
 const (
-	ShardNo     = "no"
+	ShardNo     = "false"
 	ShardFull   = "full_shard"
 	ShardHybrid = "hybrid_shard"
 )
@@ -27,7 +27,7 @@ func (a *RankArgs) sharding() (string, error) {
 			kind = word
 		case "true":
 			kind = ShardFull
-		case "auto_wrap", ShardNo, "false", "none", "no_shard": // a layer is what is gathered
+		case "auto_wrap", ShardNo, "no", "none", "no_shard": // a layer is what is gathered
 		case "offload":
 			return "", option.Errorf("fsdp", a.FSDP, "what a rank holds of the base stays on its device: leave out offload")
 		case "shard_grad_op", "hybrid_shard_zero2":
@@ -43,8 +43,8 @@ func (a *RankArgs) sharding() (string, error) {
 // hybrid_shard, of a host. A plan takes World unless it is set.
 func (a *RankArgs) ShareAmong(ranks int) { a.parts = ranks }
 
-// shards returns the number of parts of the base; 0: it is whole on every rank.
-func (a *RankArgs) shards() int {
+// Shards returns the number of parts of the base; 0: it is whole on every rank.
+func (a *RankArgs) Shards() int {
 	if kind, err := a.sharding(); err != nil || kind == ShardNo || a.parts < 2 {
 		return 0
 	}

@@ -78,7 +78,7 @@ for driver and kernels (an estimate).
 		}
 		fmt.Fprintf(w, "| %s | %.1f B", s.name, float64(parameters)/1e9)
 		for _, c := range bindings.Categories {
-			if c == bindings.Reference { // of preferences only
+			if c == bindings.Reference || c.Gathered() { // of preferences, and of several GPUs
 				continue
 			}
 			fmt.Fprintf(w, " | %d", atShort[c])

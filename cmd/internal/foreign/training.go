@@ -12,7 +12,8 @@ import (
 const (
 	noWorkers    = "records are tokenized once, by all processors, and kept in memory"
 	oneProcess   = "`device` cuda:0,1 and `ranks` say which devices share a run"
-	oneDevice    = "each device has a copy of the model; leave it out, and see with `qlora plan` what fits"
+	oneDevice    = "a layer is computed by one device; leave it out, and see with `qlora plan` what fits, with `fsdp` full_shard too"
+	wholeLayers  = "what `fsdp` gathers at once is a decoder layer"
 	compiled     = "the kernels are compiled and fused already"
 	pushedOnce   = "`push_to_hub` pushes once, at the end of the run"
 	noTracker    = "no tracking service is told of the run"
@@ -100,9 +101,8 @@ var trainingArguments = []options.Setting{
 	ignoredFlag("ddp_broadcast_buffers", oneProcess),
 	ignoredFlag("ddp_static_graph", oneProcess),
 	sets("ddp_backend", "which engine connects the ranks of a launcher, as `distributed` says it: nccl is nccl, mpi is mpi, and gloo, PyTorch's for CPUs, is mpi; no effect without a launcher", backend),
-	refused("fsdp", oneDevice, "false"),
-	ignored("fsdp_config", oneProcess),
-	refused("deepspeed", oneDevice),
+	sets("fsdp_config", "its activation_checkpointing is `gradient_checkpointing`; what would move or change weights is refused, and the rest has no effect", fsdpConfig),
+	refused("deepspeed", "leave it out: `fsdp` full_shard shares the base out as ZeRO-3 does, and gradients and moments are those of the adapters alone"),
 
 	ignored("debug", "training stops at a loss that is not finite, and names the step"),
 	ignoredFlag("skip_memory_metrics", "every row of metrics.jsonl has the memory", "true"),
@@ -132,8 +132,8 @@ var retiredArguments = []options.Setting{
 	ignoredFlag("include_tokens_per_second", "every row has the tokens per second", "false", "true"),
 	ignored("dispatch_batches", oneProcess),
 	ignoredFlag("split_batches", oneProcess, "false"),
-	ignored("fsdp_min_num_params", oneProcess, "0"),
-	ignored("fsdp_transformer_layer_cls_to_wrap", oneProcess),
+	ignored("fsdp_min_num_params", wholeLayers, "0"),
+	ignored("fsdp_transformer_layer_cls_to_wrap", wholeLayers),
 	ignored("sharded_ddp", oneProcess),
 	ignored("mp_parameters", oneProcess),
 	ignoredFlag("use_legacy_prediction_loop", lossOnly, "false"),

@@ -44,8 +44,8 @@ func (r *reader) script(program Program) {
 		"config_overrides":            unlessOff("config.json in the model's folder is the model's; edit it there"),
 		"preprocessing_num_workers":   noted(ownData),
 		"overwrite_cache":             noted(ownData),
-		"deepspeed":                   noted(oneDevice),
-		"fsdp":                        noted(oneDevice),
+		"deepspeed":                   noted(sharedOut),
+		"fsdp":                        noted(sharedOut),
 		"fsdp_config":                 noted(oneDevice),
 		"reward_funcs":                rewards,
 	}

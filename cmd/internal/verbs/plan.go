@@ -72,6 +72,11 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 	if o.run.WorldSize == 0 {
 		o.run.WorldSize = ranks
 	}
+	if ranks == 1 { // those of the launcher that the run is planned for
+		o.run.ShareAmong(o.run.World())
+	} else {
+		o.run.ShareAmong(ranks)
+	}
 	profile, free, err := machines[0].profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
 	if err != nil {
 		return err
@@ -110,10 +115,11 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			Categories bindings.MemoryPlan `json:"categories"`
 			Peak       int64               `json:"peak_bytes"` // of each rank
 			Ranks      int                 `json:"ranks"`
+			Shards     int                 `json:"shards,omitempty"` // of the base
 			World      int                 `json:"world_size"`
 			Part       int                 `json:"part_tokens,omitempty"`
 			Tried      []triedFitting      `json:"tried,omitempty"`
-		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.WorldSize, plan.Part, triedOf(plan)})
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, triedOf(plan)})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range plan.Tried {
@@ -121,11 +127,16 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 	}
 	chosen := trainer.Fitting{Recompute: plan.Recompute, Part: plan.Part}
 	each := ""
-	if ranks > 1 {
+	if shards := o.run.Shards(); shards > 1 {
+		each = fmt.Sprintf(", each of %d ranks that share the base", shards)
+	} else if ranks > 1 {
 		each = fmt.Sprintf(", each of %d ranks", ranks)
 	}
 	fmt.Fprintf(w, "%s on %s in %s, %v%s:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), chosen, each)
 	for _, category := range bindings.Categories {
+		if plan.Bytes[category] == 0 && category.Gathered() {
+			continue
+		}
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
@@ -150,6 +161,9 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			for _, policy := range []string{"none", "mlp", "layer"} {
 				args := o.run
 				args.GradientCheckpointing, args.Recompute = false, policy
+				if name == methodFull { // which shares nothing out
+					args.FSDP = trainer.ShardNo
+				}
 				p, err := make(profile, args, 0)
 				if err != nil {
 					return err
