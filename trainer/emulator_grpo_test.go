@@ -94,7 +94,7 @@ func (r *rollout) drawn(stop []int32) []drawn {
 	var all []drawn
 	for _, s := range r.Sequences {
 		ids := s.IDs[s.Prompt:]
-		all = append(all, drawn{ids: ids, ended: slices.Contains(stop, ids[len(ids)-1])})
+		all = append(all, drawn{IDs: ids, Ended: slices.Contains(stop, ids[len(ids)-1])})
 	}
 	return all
 }

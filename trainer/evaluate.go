@@ -24,7 +24,10 @@ func (r *loop) evaluate(ctx context.Context) (best bool, err error) {
 		}
 		took := time.Since(start).Seconds()
 		samples, err := r.sample(ctx)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
+			return false, err
+		}
+		if _, samples, err = r.shareEvaluation(err != nil, nil, samples); err != nil {
 			return false, err
 		}
 		row := Record{EvalLoss: number(loss), Compared: compared}

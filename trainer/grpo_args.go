@@ -156,23 +156,24 @@ func (a *Args) generationBatch() int {
 	if a.GenerationBatchSize > 0 {
 		return a.GenerationBatchSize
 	}
-	return a.BatchSize * a.stepsPerGeneration()
+	return a.BatchSize * a.stepsPerGeneration() * a.World()
 }
 
-// stepsPerGeneration returns the number of micro-batches whose completions are sampled
-// together.
+// stepsPerGeneration returns the number of micro-batches of a rank whose completions are
+// sampled together.
 func (a *Args) stepsPerGeneration() int {
 	switch {
 	case a.GenerationBatchSize > 0:
-		return a.GenerationBatchSize / a.BatchSize
+		return a.GenerationBatchSize / (a.BatchSize * a.World())
 	case a.StepsPerGeneration > 0:
 		return a.StepsPerGeneration
 	}
 	return a.Accumulation
 }
 
-// generateEvery returns the number of micro-batches after which completions are sampled.
-func (a *Args) generateEvery() int { return a.stepsPerGeneration() * a.NumIterations }
+// generateEvery returns the number of micro-batches, of all ranks, after which completions
+// are sampled.
+func (a *Args) generateEvery() int { return a.stepsPerGeneration() * a.World() * a.NumIterations }
 
 // generationPrompts returns the number of prompts whose completions are sampled together.
 func (a *Args) generationPrompts() int { return a.generationBatch() / a.NumGenerations }

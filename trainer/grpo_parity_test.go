@@ -72,7 +72,7 @@ func (g *given) next(p prompted) []drawn {
 	g.now, *from, g.asked = (*from)[0], (*from)[1:], 0
 	var all []drawn
 	for _, ids := range g.now.Completions {
-		all = append(all, drawn{ids: ids, ended: ids[len(ids)-1] == 0})
+		all = append(all, drawn{IDs: ids, Ended: ids[len(ids)-1] == 0})
 	}
 	return all
 }

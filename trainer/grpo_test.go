@@ -176,13 +176,41 @@ func TestGRPOSavesBeforeAFailure(t *testing.T) {
 	}
 }
 
+// TestGRPOJudgesOnEachRank lets the judge fail in turn for each rank's completions: rank 0
+// saves the run, all end with the judge's error, and the resumed run has the same bits.
+func TestGRPOJudgesOnEachRank(t *testing.T) {
+	run := func() (Run, *wanted) {
+		r, judge := sampledRun(t)
+		r.Args.WorldSize, r.Args.Accumulation, r.Args.StepsPerGeneration = 2, 1, 2
+		return r, judge
+	}
+	whole, judge := run()
+	require.NoError(t, train(t, t.Context(), whole))
+	calls := judge.calls
+	require.Equal(t, 2*2+2*2, calls, "two rollouts of two ranks, two evaluations of two batches")
+	for fail := 1; fail <= calls; fail++ {
+		r, judge := run()
+		judge.fail = fail
+		err := train(t, t.Context(), onRanks(t, r, 2))
+		require.ErrorContains(t, err, "the judge has died; start it again; the run is saved in ")
+		require.ErrorAs(t, err, new(*JudgeError))
+		r.Args.Resume = ResumeNewest
+		require.NoError(t, train(t, t.Context(), onRanks(t, r, 1+fail%2)), "resumed after the %d-th judgement failed", fail)
+		assert.True(t, bytes.Equal(adapterOf(t, whole), adapterOf(t, r)), "resumed after the %d-th judgement failed: another adapter", fail)
+		assert.LessOrEqual(t, judge.calls, calls+3, "judgements, of which those of the failed batch are repeated")
+	}
+}
+
 func TestGRPORefusals(t *testing.T) {
 	for want, change := range map[string]func(*Run){
-		"`reward_funcs` is missing":                                             func(r *Run) { r.Rollouts.Rewards = nil },
-		"`num_generations` is 1, but advantages compare":                        func(r *Run) { r.Args.NumGenerations = 1 },
-		"`num_generations` is 5, but it must divide the 16 completions":         func(r *Run) { r.Args.NumGenerations = 5 },
-		"`steps_per_generation` sets the same":                                  func(r *Run) { r.Args.GenerationBatchSize = 16 },
-		"it must be a multiple of `per_device_train_batch_size`":                func(r *Run) { r.Args.GenerationBatchSize, r.Args.StepsPerGeneration = 18, 0 },
+		"`reward_funcs` is missing":                                     func(r *Run) { r.Rollouts.Rewards = nil },
+		"`num_generations` is 1, but advantages compare":                func(r *Run) { r.Args.NumGenerations = 1 },
+		"`num_generations` is 5, but it must divide the 16 completions": func(r *Run) { r.Args.NumGenerations = 5 },
+		"`steps_per_generation` sets the same":                          func(r *Run) { r.Args.GenerationBatchSize = 16 },
+		"it must be a multiple of `per_device_train_batch_size`":        func(r *Run) { r.Args.GenerationBatchSize, r.Args.StepsPerGeneration = 18, 0 },
+		"16 times `steps_per_generation` 4 times the ranks, 3": func(r *Run) {
+			r.Args.WorldSize, r.Args.BatchSize, r.Args.NumGenerations = 3, 16, 5
+		},
 		"`per_device_eval_batch_size` is 5, but it must be a multiple of the 2": func(r *Run) { r.Args.EvalBatchSize = 5 },
 		"`reward_weights` is \"1,2\", but there must be as many as rewards":     func(r *Run) { r.Args.RewardWeights = []string{"1", "2"} },
 		"the dataset has 3 prompts, but completions of 4":                       func(r *Run) { r.TrainSet = r.TrainSet[:3] },

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,19 +24,20 @@ func checkGRPO(a *Args, refuse func(name string, value any, format string, args 
 	if a.NumGenerations < 2 {
 		refuse("num_generations", a.NumGenerations, "advantages compare completions of a prompt: it must be at least 2")
 	}
-	if a.World() > 1 {
-		refuse("world_size", a.WorldSize, "completions are sampled on one device: leave it out, and the `ranks`")
-	}
 	if a.GenerationBatchSize > 0 && a.StepsPerGeneration > 0 {
 		refuse("generation_batch_size", a.GenerationBatchSize, "`steps_per_generation` sets the same: give one of them")
 	}
-	each, batch := max(1, a.BatchSize), a.generationBatch()
+	each, batch, ranks := max(1, a.BatchSize)*a.World(), a.generationBatch(), ""
+	if a.World() > 1 {
+		ranks = fmt.Sprintf(" times the ranks, %d", a.World())
+	}
 	switch {
+	case !a.knowsWorld():
 	case a.GenerationBatchSize%each != 0:
-		refuse("generation_batch_size", a.GenerationBatchSize, "it must be a multiple of `per_device_train_batch_size`, %d", a.BatchSize)
+		refuse("generation_batch_size", a.GenerationBatchSize, "it must be a multiple of `per_device_train_batch_size`, %d%s", a.BatchSize, ranks)
 	case a.NumGenerations > 0 && batch%a.NumGenerations != 0:
-		refuse("num_generations", a.NumGenerations, "it must divide the %d completions that are sampled together: `per_device_train_batch_size` %d times `steps_per_generation` %d",
-			batch, a.BatchSize, a.stepsPerGeneration())
+		refuse("num_generations", a.NumGenerations, "it must divide the %d completions that are sampled together: `per_device_train_batch_size` %d times `steps_per_generation` %d%s",
+			batch, a.BatchSize, a.stepsPerGeneration(), ranks)
 	}
 	if n := a.generationsEval(); a.EvalStrategy != StrategyNo && n > 0 && a.EvalBatchSize%n != 0 {
 		refuse("per_device_eval_batch_size", a.EvalBatchSize, "it must be a multiple of the %d completions of a prompt (`num_generations_eval`)", n)
@@ -107,7 +109,7 @@ func (a *Args) policy() *nn.Policy {
 		rule.Power = [2]float32{float32(a.VESPOPowerPositive), float32(a.VESPOPowerNegative)}
 		rule.Decay = [2]float32{float32(a.VESPODecayPositive), float32(a.VESPODecayNegative)}
 	}
-	return &nn.Policy{Rule: rule, Temperature: float32(a.Temperature), Old: a.Accumulation%a.generateEvery() != 0}
+	return &nn.Policy{Rule: rule, Temperature: float32(a.Temperature), Old: a.window()%a.generateEvery() != 0}
 }
 
 // share returns the factor of the loss of each of a completion's n tokens in a micro-batch of

@@ -21,6 +21,10 @@ type RankArgs struct {
 // World returns the number of ranks that the run is divided into, 1 unless it is set.
 func (a *RankArgs) World() int { return max(1, a.WorldSize) }
 
+// knowsWorld reports whether World is that of the run: one that is resumed has it of its
+// checkpoint, unless it is set.
+func (a *Args) knowsWorld() bool { return a.WorldSize > 0 || !a.resumes() }
+
 // window returns the number of micro-batches of a step.
 func (a *Args) window() int { return a.Accumulation * a.World() }
 

@@ -63,6 +63,11 @@ var worldCases = []struct {
 		r.Args.Objective = "dpo"
 		r.TrainSet, r.EvalSet = pairsOf(13, r.Base.Config.Vocabulary), pairsOf(5, r.Base.Config.Vocabulary)
 	}},
+	{"grpo", func(r *Run) {
+		sample(r)
+		r.Args.MaxSteps, r.Args.WorldSize, r.Args.BatchSize, r.Args.Accumulation = 8, 4, 2, 1
+		r.Args.StepsPerGeneration, r.Args.NumGenerations = 2, 8 // a group is of two ranks of the world
+	}},
 	{"dpo, reference before the first step", func(r *Run) {
 		r.Args.Objective, r.Args.Precompute = "dpo", true
 		r.TrainSet, r.EvalSet = pairsOf(13, r.Base.Config.Vocabulary), pairsOf(5, r.Base.Config.Vocabulary)

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,7 @@ func (r *loop) load() error {
 // restorePosition sets the run to the position of its checkpoint.
 func (r *loop) restorePosition() {
 	r.at = *r.resume
-	r.at.Compared = slices.Clone(r.at.Compared) // ranks of one process share the checkpoint
+	r.at.Compared, r.at.Sampled = slices.Clone(r.at.Compared), maps.Clone(r.at.Sampled) // ranks of one process share the checkpoint
 	r.at.Settings, r.at.Part = r.settings(), r.layout.part
 	r.state.LogHistory = slices.Clip(r.past.LogHistory)
 	r.restoreBest()

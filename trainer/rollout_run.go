@@ -30,7 +30,7 @@ func (r *loop) failed(ctx context.Context, err error) error {
 	if r.layout.policy == nil {
 		return err
 	}
-	if ctx.Err() != nil {
+	if r.canceled(ctx) {
 		return r.interrupted()
 	}
 	if !errors.As(err, new(judging)) {
@@ -38,6 +38,9 @@ func (r *loop) failed(ctx context.Context, err error) error {
 	}
 	if saved := r.interrupted(); !errors.Is(saved, ErrInterrupted) {
 		return errors.Join(err, saved)
+	}
+	if _, waiting := exchange(r.Trainer, true); waiting != nil { // rank 0 saves; who leaves now may end it
+		return errors.Join(err, waiting)
 	}
 	return &JudgeError{r.checkpoint, err}
 }
@@ -55,56 +58,90 @@ func (r *loop) restoreRollout() (err error) {
 	if from, _ := r.length.Window(r.at.Step % r.length.StepsInEpoch); from%r.Args.generateEvery() == 0 {
 		return nil
 	}
-	r.rollout, err = readRollout(r.from, &r.Args, r.Base.Config.Vocabulary)
+	own := new(rollout)
+	if r.rank() == 0 {
+		if own, err = readRollout(r.from, &r.Args, r.Base.Config.Vocabulary); err != nil {
+			return err
+		}
+	}
+	all, err := exchangeBinary(r.Trainer, own)
+	if err == nil {
+		r.rollout = all[0]
+	}
 	return err
 }
 
+// A judgedBatch is what an evaluation has of a batch of completions.
+type judgedBatch struct {
+	Loss        float64 // mean of the completions
+	Completions int
+	Compared    sums
+	Row         map[string]float64
+	Shown       []Sample
+}
+
 // evaluateSampled samples and judges completions of the evaluation's prompts. It returns the mean
-// loss over completions and what a row has of them.
+// loss over completions and what a row has of them. The ranks share the batches.
 func (r *loop) evaluateSampled(ctx context.Context) (loss float64, row map[string]Number, shown []Sample, err error) {
-	a, group := &r.Args, r.Args.generationsEval()
-	each := a.EvalBatchSize / group                                // prompts
-	order := torchrand.New(a.orderSeed()).RandPerm(len(r.EvalSet)) // TRL's RepeatSampler
+	each := r.Args.EvalBatchSize / r.Args.generationsEval()             // prompts
+	order := torchrand.New(r.Args.orderSeed()).RandPerm(len(r.EvalSet)) // TRL's RepeatSampler
+	batches, err := shared(ctx, r, ceilDiv(len(order), each), func(i int) (judgedBatch, error) {
+		return r.judgeBatch(ctx, i*each, order[i*each:min((i+1)*each, len(order))])
+	})
+	if err != nil {
+		return 0, nil, nil, err
+	}
 	var all sums
 	var sampled means
 	completions := 0
-	for from := 0; from < len(r.EvalSet); from += each {
-		r.outputs.Work(Work{What: "evaluating", Done: int64(from), Total: int64(len(r.EvalSet))})
-		p := prompted{evaluation: true, number: from * group, group: group}
-		for _, i := range order[from:min(from+each, len(order))] {
-			p.examples = append(p.examples, slices.Repeat([]dataset.Example{r.EvalSet[i]}, group)...)
-		}
-		s, err := r.sampleAndJudge(ctx, p)
-		if err != nil {
-			return 0, nil, nil, err
-		}
-		if err := r.measure(s.sequences, false, r.layout.policy.Reference != nil, len(s.sequences)); err != nil {
-			return 0, nil, nil, err
-		}
-		done := rollout{Sequences: s.sequences}
-		b := done.microBatch(a, 0, len(s.sequences), done.average(1))
-		if err := b.evaluate(r.layout.Model, r.Device); err != nil {
-			return 0, nil, nil, err
-		}
-		stats, err := r.read()
-		if err != nil {
-			return 0, nil, nil, err
-		}
-		if !finite(stats.loss) {
-			return 0, nil, nil, notFinite("evaluation loss", stats.loss, r.at.Step, r.checkpoint)
-		}
-		loss += stats.loss * float64(len(s.sequences))
-		completions += len(s.sequences)
-		all.add(stats.compared)
-		sampled.add(s.row)
-		for i, sample := range r.shown(s) {
-			if i%group == 0 && len(shown) < a.CompletionsShown {
-				sample.Step = r.at.Step
-				shown = append(shown, sample)
-			}
-		}
+	for _, b := range batches {
+		loss += b.Loss * float64(b.Completions)
+		completions += b.Completions
+		all.add(b.Compared)
+		sampled.add(b.Row)
+		shown = append(shown, b.Shown[:min(len(b.Shown), r.Args.CompletionsShown-len(shown))]...)
 	}
 	return loss / float64(completions), r.row(all, sampled, "eval_"), shown, nil
+}
+
+// judgeBatch evaluates completions of some prompts, the first of which is at a place in the
+// order.
+func (r *loop) judgeBatch(ctx context.Context, at int, indices []int) (done judgedBatch, err error) {
+	a, group := &r.Args, r.Args.generationsEval()
+	r.outputs.Work(Work{What: "evaluating", Done: int64(at), Total: int64(len(r.EvalSet))})
+	p := prompted{evaluation: true, number: at * group, group: group}
+	for _, i := range indices {
+		p.examples = append(p.examples, slices.Repeat([]dataset.Example{r.EvalSet[i]}, group)...)
+	}
+	n := len(p.examples)
+	part, err := r.portion(ctx, p, 0, n, false, n)
+	if err != nil {
+		return done, err
+	}
+	s, err := r.compare(p, []portion{part})
+	if err != nil {
+		return done, err
+	}
+	whole := rollout{Sequences: s.sequences}
+	b := whole.microBatch(a, 0, n, whole.average(1))
+	if err := b.evaluate(r.layout.Model, r.Device); err != nil {
+		return done, err
+	}
+	stats, err := r.read()
+	if err != nil {
+		return done, err
+	}
+	if !finite(stats.loss) {
+		return done, notFinite("evaluation loss", stats.loss, r.at.Step, r.checkpoint)
+	}
+	done = judgedBatch{Loss: stats.loss, Completions: n, Compared: stats.compared, Row: s.row}
+	for i, sample := range r.shown(s) {
+		if i%group == 0 {
+			sample.Step = r.at.Step
+			done.Shown = append(done.Shown, sample)
+		}
+	}
+	return done, nil
 }
 
 func numberOrNil(x float64) *Number {

@@ -14,9 +14,9 @@ import (
 
 // A drawn is a sampled completion.
 type drawn struct {
-	ids     []int32
-	ended   bool      // by a stop token, its last; else cut
-	entropy []float64 // of the distribution of each token, in nats
+	IDs     []int32
+	Ended   bool      // by a stop token, its last; else cut
+	Entropy []float64 // of the distribution of each token, in nats
 }
 
 // streamCompletions tells the random numbers of completions from those of dropout and adapters.
@@ -76,7 +76,7 @@ func (r *loop) complete(ctx context.Context, prompts [][]int32, seed func(i int)
 			switch {
 			case c.err != nil:
 				return nil, c.err
-			case c.to.ended || len(c.to.ids) == r.Args.MaxCompletionLength:
+			case c.to.Ended || len(c.to.IDs) == r.Args.MaxCompletionLength:
 				d.End(c.seq)
 				done++
 				tell(done)
@@ -91,7 +91,7 @@ func (r *loop) complete(ctx context.Context, prompts [][]int32, seed func(i int)
 
 // together returns how many completions are computed together.
 func (a *Args) together(info bindings.Info) int {
-	return min(max(1, info.FewRows), max(a.generationBatch(), a.EvalBatchSize))
+	return min(max(1, info.FewRows), max(a.generationBatch()/a.World(), a.EvalBatchSize))
 }
 
 // sampling returns how tokens are drawn.
@@ -116,15 +116,15 @@ type completing struct {
 func (c *completing) draw(a *Args, stop []int32) {
 	logits := c.seq.Logits()
 	if a.RepetitionPenalty != 1 {
-		penalize(logits, float32(a.RepetitionPenalty), c.prompt, c.to.ids)
+		penalize(logits, float32(a.RepetitionPenalty), c.prompt, c.to.IDs)
 	}
 	var id int32
-	if id, c.err = c.sampler.Next(logits, len(c.to.ids)); c.err != nil {
+	if id, c.err = c.sampler.Next(logits, len(c.to.IDs)); c.err != nil {
 		c.err = fmt.Errorf("sampling completions: %w", c.err)
 		return
 	}
-	c.to.entropy = append(c.to.entropy, entropy(logits, a.Temperature))
-	c.to.ids, c.to.ended = append(c.to.ids, id), slices.Contains(stop, id)
+	c.to.Entropy = append(c.to.Entropy, entropy(logits, a.Temperature))
+	c.to.IDs, c.to.Ended = append(c.to.IDs, id), slices.Contains(stop, id)
 	c.seq.Append(id)
 }
 

@@ -57,42 +57,65 @@ type rewarded struct {
 	tokens    int64     // of prompts and completions
 }
 
-// sampleAndJudge samples completions of prompts, judges them and computes their advantages.
-func (r *loop) sampleAndJudge(ctx context.Context, p prompted) (*rewarded, error) {
-	prompts := make([][]int32, len(p.examples))
-	for i, e := range p.examples {
+// A portion is the completions of a part of a batch of prompts, and what they were found to
+// be. A rank makes it; all ranks of a run see it.
+type portion struct {
+	Completions    []drawn
+	Rewards        [][]float64 // by reward, then by completion; NaN: not judged
+	Old, Reference [][]float32 // losses of each completion's tokens; nil: none are measured
+}
+
+// portion samples the completions [from, to) of a batch, judges them and measures them in
+// micro-batches of size: for the policy that samples them, if old, and for the reference
+// model, if there is one. A completion's random numbers are those of its place in the batch.
+func (r *loop) portion(ctx context.Context, p prompted, from, to int, old bool, size int) (part portion, err error) {
+	examples := p.examples[from:to]
+	prompts := make([][]int32, len(examples))
+	for i, e := range examples {
 		prompts[i] = e.IDs
 	}
-	step := r.at.Step
-	tell := func(done int) {
-		r.outputs.Work(Work{What: "sampling completions", Done: int64(done), Total: int64(len(prompts))})
-	}
-	var all []drawn
-	var err error
 	if r.Rollouts.given != nil {
-		all = r.Rollouts.given(p)
+		part.Completions = r.Rollouts.given(p)[from:to]
 	} else {
-		number := p.number
-		seed := func(i int) uint64 { return completionSeed(r.Args.Seed, p.evaluation, number, i) }
+		seed := func(i int) uint64 { return completionSeed(r.Args.Seed, false, p.number, from+i) }
 		if p.evaluation {
-			seed = func(i int) uint64 { return completionSeed(r.Args.Seed, true, step, number+i) }
+			seed = func(i int) uint64 { return completionSeed(r.Args.Seed, true, r.at.Step, p.number+from+i) }
 		}
-		all, err = r.complete(ctx, prompts, seed, tell)
+		tell := func(done int) {
+			r.outputs.Work(Work{What: "sampling completions", Done: int64(from + done), Total: int64(len(p.examples))})
+		}
+		if part.Completions, err = r.complete(ctx, prompts, seed, tell); err != nil {
+			return part, err
+		}
 	}
-	if err != nil {
-		return nil, err
+	if part.Rewards, err = r.judge(ctx, examples, part.Completions); err != nil {
+		return part, err
 	}
-	s := &rewarded{}
+	sequences := make([]completed, len(examples))
+	for i, c := range part.Completions {
+		sequences[i] = completed{IDs: slices.Concat(prompts[i], c.IDs), Prompt: len(prompts[i])}
+	}
+	if err := r.measure(sequences, old, r.layout.policy.Reference != nil, size); err != nil {
+		return part, err
+	}
+	for _, s := range sequences {
+		if s.Old != nil {
+			part.Old = append(part.Old, s.Old)
+		}
+		if s.Reference != nil {
+			part.Reference = append(part.Reference, s.Reference)
+		}
+	}
+	return part, nil
+}
+
+// judge returns the rewards of completions. Ranks of one process take turns.
+func (r *loop) judge(ctx context.Context, examples []dataset.Example, all []drawn) (rewards [][]float64, err error) {
+	r.judging.Lock()
+	defer r.judging.Unlock()
 	judged := make([]reward.Completion, len(all))
 	for i, c := range all {
-		text := r.Rollouts.Decode(c.ids)
-		s.texts = append(s.texts, text)
-		judged[i] = reward.Completion{Record: p.examples[i].Record, Text: text, IDs: c.ids}
-		s.tokens += int64(len(prompts[i]) + len(c.ids))
-	}
-	j := &judgement{group: p.group}
-	if j.weights, err = r.Args.rewardWeights(len(r.Rollouts.Rewards)); err != nil {
-		return nil, err
+		judged[i] = reward.Completion{Record: examples[i].Record, Text: r.Rollouts.Decode(c.IDs), IDs: c.IDs}
 	}
 	for _, f := range r.Rollouts.Rewards {
 		scores, err := f.Score(ctx, judged)
@@ -102,15 +125,48 @@ func (r *loop) sampleAndJudge(ctx context.Context, p prompted) (*rewarded, error
 		if err != nil {
 			return nil, judging{err}
 		}
-		j.names, j.rewards = append(j.names, f.Name()), append(j.rewards, scores)
+		rewards = append(rewards, scores)
+	}
+	return rewards, nil
+}
+
+// compare joins the portions of a batch and computes the advantages of its completions:
+// groups may lie across portions.
+func (r *loop) compare(p prompted, portions []portion) (*rewarded, error) {
+	var all portion
+	j := &judgement{group: p.group, rewards: make([][]float64, len(r.Rollouts.Rewards))}
+	for _, part := range portions {
+		if len(part.Rewards) != len(j.rewards) {
+			return nil, fmt.Errorf("completions were judged by %d rewards, not %d", len(part.Rewards), len(j.rewards))
+		}
+		all.Completions = append(all.Completions, part.Completions...)
+		all.Old, all.Reference = append(all.Old, part.Old...), append(all.Reference, part.Reference...)
+		for k, of := range part.Rewards {
+			j.rewards[k] = append(j.rewards[k], of...)
+		}
+	}
+	var err error
+	if j.weights, err = r.Args.rewardWeights(len(r.Rollouts.Rewards)); err != nil {
+		return nil, err
+	}
+	for _, f := range r.Rollouts.Rewards {
+		j.names = append(j.names, f.Name())
 	}
 	advantages, alike := j.advantages(r.Args.scaling(), r.Args.Aggregation)
-	s.row, s.rewards = j.row(alike), j.totals(j.rewards)
-	lengths(s.row, all)
-	for i, c := range all {
-		s.sequences = append(s.sequences, completed{
-			IDs: slices.Concat(prompts[i], c.ids), Prompt: len(prompts[i]), Advantage: float32(advantages[i]), Masked: r.Args.MaskTruncated && !c.ended,
-		})
+	s := &rewarded{row: j.row(alike), rewards: j.totals(j.rewards)}
+	lengths(s.row, all.Completions)
+	for i, c := range all.Completions {
+		prompt := p.examples[i].IDs
+		s.texts = append(s.texts, r.Rollouts.Decode(c.IDs))
+		s.tokens += int64(len(prompt) + len(c.IDs))
+		q := completed{IDs: slices.Concat(prompt, c.IDs), Prompt: len(prompt), Advantage: float32(advantages[i]), Masked: r.Args.MaskTruncated && !c.Ended}
+		if all.Old != nil {
+			q.Old = all.Old[i]
+		}
+		if all.Reference != nil {
+			q.Reference = all.Reference[i]
+		}
+		s.sequences = append(s.sequences, q)
 	}
 	return s, nil
 }
@@ -121,7 +177,7 @@ func lengths(row map[string]float64, all []drawn) {
 		mean, least, most, n := 0.0, math.Inf(1), 0.0, 0.0
 		for _, c := range all {
 			if keep(c) {
-				length := float64(len(c.ids))
+				length := float64(len(c.IDs))
 				mean, least, most, n = mean+length, min(least, length), max(most, length), n+1
 			}
 		}
@@ -131,13 +187,13 @@ func lengths(row map[string]float64, all []drawn) {
 		row["completions/mean_"+prefix+"length"], row["completions/min_"+prefix+"length"], row["completions/max_"+prefix+"length"] = mean/n, least, most
 	}
 	of("", func(drawn) bool { return true })
-	of("terminated_", func(c drawn) bool { return c.ended })
+	of("terminated_", func(c drawn) bool { return c.Ended })
 	cut, entropies, tokens := 0.0, 0.0, 0
 	for _, c := range all {
-		if !c.ended {
+		if !c.Ended {
 			cut++
 		}
-		for _, e := range c.entropy {
+		for _, e := range c.Entropy {
 			entropies += e
 			tokens++
 		}
@@ -154,19 +210,22 @@ func (r *loop) roll(ctx context.Context, number int, indices []int) (*rollout, *
 	for _, i := range indices {
 		p.examples = append(p.examples, slices.Repeat([]dataset.Example{r.TrainSet[i]}, p.group)...)
 	}
-	s, err := r.sampleAndJudge(ctx, p)
+	// What is computed together is the share of one rank of the world, whoever computes it.
+	world := r.Args.World()
+	each := len(p.examples) / world
+	portions, err := shared(ctx, r, world, func(i int) (portion, error) {
+		return r.portion(ctx, p, i*each, (i+1)*each, r.layout.policy.Old, r.Args.BatchSize)
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	policy := r.layout.policy
-	if err := r.measure(s.sequences, policy.Old, policy.Reference != nil, r.Args.BatchSize); err != nil {
+	s, err := r.compare(p, portions)
+	if err != nil {
 		return nil, nil, err
 	}
 	order := r.Rollouts.order
 	if order == nil {
-		order = func(number, n int) []int {
-			return torchrand.New(completionSeed(r.Args.Seed, false, number, -1)).RandPerm(n)
-		}
+		order = func(number, n int) []int { return mixed(r.Args.Seed, number, n, world, r.Args.BatchSize) }
 	}
 	out := &rollout{Number: number}
 	for _, i := range order(number, len(s.sequences)) {
@@ -176,6 +235,25 @@ func (r *loop) roll(ctx context.Context, number int, indices []int) (*rollout, *
 		r.Rollouts.rolled(out)
 	}
 	return out, s, nil
+}
+
+// mixed returns the order in which n completions are trained on, in micro-batches of size.
+// Each rank of the world mixes its own share, and the micro-batches of the ranks alternate.
+func mixed(seed uint64, number, n, world, size int) []int {
+	own := make([][]int, world)
+	for rank := range own {
+		own[rank] = torchrand.New(completionSeed(seed, false, number, -1-rank)).RandPerm(n / world)
+		for i := range own[rank] {
+			own[rank][i] += rank * (n / world)
+		}
+	}
+	var all []int
+	for from := 0; from < n/world; from += size {
+		for _, of := range own {
+			all = append(all, of[from:from+size]...)
+		}
+	}
+	return all
 }
 
 // measure adds the losses of the completions' tokens for the policy as it is, and for the
@@ -219,7 +297,7 @@ type pending struct {
 func (r *loop) sampledWindow(ctx context.Context, step int) (window, error) {
 	w := window{weights: make([]int, 1)}
 	a := &r.Args
-	every, each := a.generateEvery(), a.stepsPerGeneration()
+	every, each := a.generateEvery(), a.stepsPerGeneration()*a.World()
 	perEpoch := r.length.Batches / every
 	p := pending{current: r.rollout}
 	from, to := r.length.Window(step)

@@ -22,11 +22,11 @@ type startMessage struct {
 }
 
 // ranks returns the number of ranks that train.
-func (t *Trainer) ranks() int {
-	if t.Group != nil {
-		return t.Group.Size()
+func (r *Run) ranks() int {
+	if r.Group != nil {
+		return r.Group.Size()
 	}
-	return 1 + len(t.Others)
+	return 1 + len(r.Others)
 }
 
 // start finds the checkpoint to resume from and the world of the run.
@@ -53,8 +53,13 @@ func (t *Trainer) start() error {
 	t.share()
 	first := all[0]
 	t.Args.WorldSize, t.from, t.resume, t.past = first.World, first.From, first.Resume, first.Past
-	if t.Args.objective().samples && t.ranks() > 1 {
-		return option.Errorf("ranks", t.ranks(), "with `objective` %s completions are sampled on one device: leave it out", t.Args.Objective)
+	if t.Args.objective().samples {
+		if t.Args.shards() > 0 {
+			return option.Errorf("fsdp", t.Args.FSDP, "with `objective` %s each rank samples with the whole base: leave it out", t.Args.Objective)
+		}
+		if err := t.Validate(); err != nil { // again: how many completions are sampled together depends on the world
+			return err
+		}
 	}
 	if ranks, window := t.ranks(), t.Args.window(); ranks > window {
 		return option.Errorf("world_size", t.Args.WorldSize, "a step has %d micro-batches, too few for %d ranks: raise it or `gradient_accumulation_steps`", window, ranks)

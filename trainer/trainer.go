@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"qlora/bindings"
 	"qlora/bindings/groups"
@@ -73,8 +74,9 @@ type Trainer struct {
 	past      *State // of the checkpoint
 	from      string // folder of the checkpoint
 
-	peers   []*Trainer // of Others
-	members []member   // the ranks of the group; nil: alone
+	peers   []*Trainer  // of Others
+	judging *sync.Mutex // of the ranks of this process, of which one at a time judges completions
+	members []member    // the ranks of the group; nil: alone
 
 	run   string   // the run's name in the record of its folder
 	seen  []byte   // the record that New found in the output folder
@@ -93,6 +95,9 @@ func New(r Run) (_ *Trainer, err error) {
 			}
 		}()
 	}
+	if ranks := r.ranks(); r.Args.WorldSize == 0 && !r.Args.resumes() && ranks > 1 {
+		r.Args.WorldSize = ranks
+	}
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
@@ -104,7 +109,7 @@ func New(r Run) (_ *Trainer, err error) {
 			return nil, err
 		}
 	}
-	t := &Trainer{Run: r}
+	t := &Trainer{Run: r, judging: new(sync.Mutex)}
 	if err := t.start(); err != nil {
 		return nil, err
 	}
@@ -260,7 +265,7 @@ func (r *Run) checkRecords() error {
 	if len(r.TrainSet) == 0 {
 		return fmt.Errorf("the dataset has no records")
 	}
-	if n := r.Args.generationPrompts(); r.Args.objective().samples && len(r.TrainSet) < n {
+	if n := r.Args.generationPrompts(); r.Args.objective().samples && r.Args.knowsWorld() && len(r.TrainSet) < n {
 		return fmt.Errorf("the dataset has %d prompts, but completions of %d are sampled together: give more, or a smaller `steps_per_generation` or `gradient_accumulation_steps`", len(r.TrainSet), n)
 	}
 	if r.Args.EvalStrategy != StrategyNo && len(r.EvalSet) == 0 {

@@ -1,0 +1,91 @@
+package trainer
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+)
+
+// A sharedMessage is what a rank tells the others of work that they share.
+type sharedMessage[T any] struct {
+	Stopped bool   // it was asked to stop and has not finished
+	Failed  string // why completions could not be judged
+	Done    []T    // its pieces, in order
+}
+
+// shared returns what do returns for each piece in [0, n), which the ranks share. If
+// completions cannot be judged, or a rank is asked to stop, it returns that error on all of
+// them.
+func shared[T any](ctx context.Context, r *loop, n int, do func(i int) (T, error)) ([]T, error) {
+	var mine sharedMessage[T]
+	var own error
+	for i := 0; i < n && own == nil; i++ {
+		if !r.mine(i) {
+			continue
+		}
+		var piece T
+		if piece, own = do(i); own == nil {
+			mine.Done = append(mine.Done, piece)
+		}
+	}
+	if r.Group == nil {
+		return mine.Done, own
+	}
+	if own != nil {
+		mine.Done = nil
+		switch {
+		case ctx.Err() != nil:
+			mine.Stopped = true
+		case errors.As(own, new(judging)):
+			mine.Failed = own.Error()
+		default:
+			return nil, own // which ends the others
+		}
+	}
+	all, err := exchangeBinary(r.Trainer, mine)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range all {
+		if m.Stopped {
+			r.asked = true
+			return nil, context.Canceled
+		}
+	}
+	for rank, m := range all {
+		if m.Failed != "" {
+			return nil, judging{fmt.Errorf("rank %d: %s", rank, m.Failed)}
+		}
+	}
+	pieces := make([]T, n)
+	for i := range pieces {
+		from := &all[i%len(all)]
+		if len(from.Done) == 0 {
+			return nil, fmt.Errorf("rank %d computed less than its share", i%len(all))
+		}
+		pieces[i], from.Done = from.Done[0], from.Done[1:]
+	}
+	return pieces, nil
+}
+
+// exchangeBinary returns what every rank gives, in their order. Unlike exchange it passes
+// numbers that are not finite.
+func exchangeBinary[T any](t *Trainer, mine T) ([]T, error) {
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(mine); err != nil {
+		return nil, err
+	}
+	texts, err := exchange(t, b.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	all := make([]T, len(texts))
+	for rank, text := range texts {
+		if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&all[rank]); err != nil {
+			return nil, fmt.Errorf("the message of rank %d: %w", rank, err)
+		}
+	}
+	return all, nil
+}
