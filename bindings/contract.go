@@ -209,6 +209,8 @@ func (c *contract) sequences(field string, s *Sequences, rows int) {
 		c.wrong(field, "goes from row %d to %d; it must go from 0 to %d", s.Starts[0], s.Starts[n-1], rows)
 	case !slices.IsSorted(s.Starts):
 		c.wrong(field, "is not in ascending order")
+	case s.Within > 0 && s.Longest() > s.Within:
+		c.wrong(field, "has a sequence of %d tokens, and none is to exceed %d", s.Longest(), s.Within)
 	case !s.Device.Absent():
 		if s.Device.Len() < n {
 			c.wrong(field+".Device", "has %d elements; it must have %d", s.Device.Len(), n)

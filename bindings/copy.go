@@ -8,9 +8,11 @@ type Zero struct {
 }
 
 // Copy copies Src to Dst of the same shape and converts between float types. Both may
-// be views.
+// be views. With Rows it copies row i to row Rows[i] of a Dst of any number of rows, and no two to
+// one.
 type Copy struct {
 	Dst, Src Tensor
+	Rows     Tensor // I32 [1, rows of Src]; absent: in order
 }
 
 // Name returns "zero".
@@ -26,7 +28,12 @@ func (*Copy) Name() string { return "copy" }
 func (op *Copy) declare(c *contract) {
 	all := []DType{F32, BF16, F16, I32, U8}
 	c.reads("Src", op.Src, form{any: true, view: true, types: typesOf(all...)})
-	c.writes("Dst", op.Dst, matrix(op.Src.Rows, op.Src.Cols, all...).asView())
+	if op.Rows.Absent() {
+		c.writes("Dst", op.Dst, matrix(op.Src.Rows, op.Src.Cols, all...).asView())
+	} else {
+		c.reads("Rows", op.Rows, vector(op.Src.Rows, I32))
+		c.updates("Dst", op.Dst, matrix(op.Dst.Rows, op.Src.Cols, all...).asView())
+	}
 	isFloat := func(t Tensor) bool { return slices.Contains(floats, t.DType) }
 	c.that(op.Dst.DType == op.Src.DType || isFloat(op.Dst) && isFloat(op.Src), "%v cannot become %v", op.Src, op.Dst)
 }

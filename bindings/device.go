@@ -10,6 +10,10 @@ type Info struct {
 	// FewRows is the largest number of rows that a product multiplies by a weight where it
 	// lies, so that the weight is read once and the bits of a row do not depend on the others.
 	FewRows int
+	// TokenMultiple is the number of tokens to a multiple of which a large micro-batch is filled
+	// up, a smaller one to a part of it, so that work of a shape comes again. The device repeats
+	// work then (Repeater). 0: neither.
+	TokenMultiple int
 	// EightBit says that the device multiplies weights in 8 bits.
 	EightBit bool
 	// Apart says that the device has memory apart from the host's, and exchanges bytes with it

@@ -20,6 +20,9 @@ type HeadLoss struct {
 	Weights    Tensor  // F32 [1, tokens]; absent: 1
 	Scale      float32 // 1 / labels of the whole accumulation window
 	Stats      Tensor  // F32 [1, 3]
+	// DeviceScale has Scale in the device's memory, F32 [1, 1], for work that is run again
+	// with another scale (Repeater). Absent: kernels are given the number.
+	DeviceScale Tensor
 
 	Losses  Tensor // F32 [1, tokens]: loss[t], 0 on ignored rows; absent: not computed
 	DX      Tensor // [tokens, hidden]; may be X; absent: loss only
@@ -47,6 +50,7 @@ func (op *HeadLoss) declare(c *contract) {
 	c.reads("Bias", l.Bias, vector(w.Out, floats...).orAbsent())
 	c.that(op.LogitCap >= 0, "LogitCap is %g", op.LogitCap)
 	c.that(op.Smoothing >= 0 && op.Smoothing <= 1, "Smoothing is %g", op.Smoothing)
+	c.reads("DeviceScale", op.DeviceScale, vector(1, F32).orAbsent())
 	c.updates("Stats", op.Stats, vector(3, F32))
 	c.writes("Losses", op.Losses, vector(op.X.Rows, F32).orAbsent())
 	c.writes("DX", op.DX, like(op.X.Rows, w.In).orAbsent()).mayBe("X")

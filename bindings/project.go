@@ -94,6 +94,7 @@ func (*Project) Name() string { return "project" }
 func (op *Project) declare(c *contract) {
 	like := c.leads("X", op.X)
 	c.dense("X", op.X)
+	op.Random.declare(c)
 	c.that(len(op.Parts) > 0, "there are no parts")
 	for i := range op.Parts {
 		p := &op.Parts[i]
@@ -118,6 +119,7 @@ func (*ProjectBackward) Name() string { return "project backward" }
 func (op *ProjectBackward) declare(c *contract) {
 	like := c.leads("X", op.X)
 	c.dense("X", op.X)
+	op.Random.declare(c)
 	c.that(len(op.Parts) > 0, "there are no parts")
 	for i := range op.Parts {
 		p := &op.Parts[i]

@@ -10,10 +10,18 @@ type Random struct {
 	// Row is the place of the first token, of a part of a micro-batch: adapters draw the
 	// masks that the whole would have. Operations with other random numbers refuse it.
 	Row uint32
+	// Device has Step and Row in the device's memory, I32 [1, 2], for work that is run
+	// again with other numbers (Repeater). Absent: kernels are given the numbers.
+	Device Tensor
+}
+
+func (r Random) declare(c *contract) {
+	c.reads("Random.Device", r.Device, vector(2, I32).orAbsent())
 }
 
 // whole checks that an operation that draws numbers by the micro-batch has no part of one.
 func (r Random) whole(c *contract, probability float32) {
+	r.declare(c)
 	c.that(r.Row == 0 || !r.Train || probability == 0, "draws its random numbers for whole micro-batches, and this is a part from row %d on", r.Row)
 }
 

@@ -173,6 +173,16 @@ func (t Tensor) Reshape(rows, cols int) Tensor {
 	return t
 }
 
+// As returns t's bytes as elements of another type of the same size. It panics if the size
+// differs.
+func (t Tensor) As(dtype DType) Tensor {
+	if t.DType.Size() != dtype.Size() {
+		panic(fmt.Sprintf("bindings: %v as %v", t, dtype))
+	}
+	t.DType = dtype
+	return t
+}
+
 // Address returns the address of t's first element. It panics before the tensor's
 // memory is allocated.
 func (t Tensor) Address() unsafe.Pointer {

@@ -69,42 +69,57 @@ type cachedPass struct {
 	end     int
 	queries bindings.Sequences
 	keys    bindings.Sequences
+
+	// whole says that the pass has the whole cache and one token of each sequence: its
+	// operations depend on nothing else than the number of sequences, so it can be repeated.
+	whole  bool
+	rows   []int32         // of the tokens in the cache
+	places bindings.Tensor // I32 [1, tokens]: rows
 }
 
 // layOut lays out a pass of fresh tokens of each sequence.
-func (c *cache) layOut(of []*Sequence, fresh []int) {
+func (c *cache) layOut(of []*Sequence, fresh []int, whole bool) {
 	p := &c.pass
-	p.of, p.fresh, p.first = of, fresh, of[0].first
+	p.of, p.fresh, p.first, p.whole, p.rows = of, fresh, of[0].first, whole, p.rows[:0]
+	if whole {
+		p.first = 0
+	}
 	queries, keys := []int32{0}, []int32{0}
 	at := p.first
-	for i, s := range of {
-		for gap := s.first - at; gap > 0; gap = s.first - at {
-			at += min(gap, c.m.decoding.longest) // no longer than a sequence can be
+	skip := func(to int) {
+		for at < to {
+			at = min(to, at+c.m.decoding.longest) // no longer than a sequence can be
 			queries, keys = append(queries, queries[len(queries)-1]), append(keys, int32(at-p.first))
 		}
+	}
+	for i, s := range of {
+		skip(s.first)
 		at = s.first + s.past + fresh[i]
+		p.rows = append(p.rows, int32(at-1))
 		queries, keys = append(queries, queries[len(queries)-1]+int32(fresh[i])), append(keys, int32(at-p.first))
+	}
+	if whole {
+		skip(c.rows)
 	}
 	p.end = at
 	// Empty sequences fill the plan, so that every pass of several needs the same scratch.
-	for len(of) > 1 && len(keys) < c.m.decoding.boundaries() {
+	for (whole || len(of) > 1) && len(keys) < c.m.decoding.boundaries() {
 		queries, keys = append(queries, queries[len(queries)-1]), append(keys, keys[len(keys)-1])
 	}
-	p.queries = bindings.Sequences{Starts: queries, Device: column(c.m.inputs.starts, len(queries))}
-	p.keys = bindings.Sequences{Starts: keys, Device: column(c.m.inputs.keyStarts, len(keys))}
-}
-
-// write copies the boundaries to the device.
-func (p *cachedPass) write(dev bindings.Device) error {
-	if err := dev.Write(p.queries.Device, int32Bytes(p.queries.Starts)); err != nil {
-		return err
+	p.queries, p.keys = bindings.Sequences{Starts: queries}, bindings.Sequences{Starts: keys}
+	if whole {
+		p.queries.Within, p.keys.Within = 1, c.m.decoding.longest
 	}
-	return dev.Write(p.keys.Device, int32Bytes(p.keys.Starts))
 }
 
 // extend appends the keys and values of an attention and returns those of all sequences
 // of the pass.
 func (c *cache) extend(p *pass, attention int, k, v bindings.Tensor) (keys, values bindings.Tensor) {
+	if c.pass.whole {
+		p.run(&bindings.Copy{Dst: c.keys[attention], Src: k, Rows: c.pass.places})
+		p.run(&bindings.Copy{Dst: c.values[attention], Src: v, Rows: c.pass.places})
+		return c.keys[attention], c.values[attention]
+	}
 	row := 0
 	for i, s := range c.pass.of {
 		from, n := s.first+s.past, c.pass.fresh[i]

@@ -38,8 +38,8 @@ func newDecoding(longest int, t Together, info bindings.Info) decoding {
 func (d *decoding) tokens() int { return max(d.chunk, d.sequences) }
 
 // boundaries returns the largest number of boundaries of a pass: of its sequences, and of
-// the rows between them.
-func (d *decoding) boundaries() int { return 2*d.sequences + d.rows/max(d.longest, 1) + 1 }
+// the rows between, before and behind them.
+func (d *decoding) boundaries() int { return 2*d.sequences + d.rows/max(d.longest, 1) + 3 }
 
 // A Decoder generates sequences together. They begin and end independently of each other,
 // and each may have its own adapters. A pass computes the next token of some sequences or
@@ -198,18 +198,26 @@ func (d *Decoder) run(of []*Sequence, fresh []int) error {
 		before := m.PutOn(o)
 		defer m.PutOn(before)
 	}
-	d.cache.layOut(of, fresh)
-	p, err := m.startAt(d.dev, b, positions, longest, d.cache)
+	done := fresh[0] == len(of[0].ids)-of[0].past
+	whole := done && m.repeats() && !slices.ContainsFunc(fresh, func(n int) bool { return n != 1 })
+	d.cache.layOut(of, fresh, whole)
+	p, err := m.begin(d.dev, feed{Batch: b, positions: positions, longest: longest, cache: d.cache})
 	if err != nil {
 		return err
 	}
-	mark := p.work.Mark()
-	x := m.forward(p).x
-	done := fresh[0] == len(of[0].ids)-of[0].past
-	if done {
-		m.Head.logits(p, x.Slice(p.tokens-len(of), p.tokens), d.logits.Head(len(of)))
+	compute := func() {
+		mark := p.work.Mark()
+		x := m.forward(p).x
+		if done {
+			m.Head.logits(p, x.Slice(p.tokens-len(of), p.tokens), d.logits.Head(len(of)))
+		}
+		p.work.Release(mark)
 	}
-	p.work.Release(mark)
+	if whole {
+		p.repeat(passDecode, lossOf{}, compute)
+	} else {
+		compute()
+	}
 	if err := m.shards.err; err != nil {
 		return err
 	}

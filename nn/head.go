@@ -45,8 +45,10 @@ func (h *Head) output(p *pass, a *bindings.Arena, x bindings.Tensor) (y bindings
 
 // A lossOf says how a head's loss counts its tokens and where results go.
 type lossOf struct {
-	scale   float32
-	weights bindings.Tensor // of the tokens; absent: 1
+	scale float32
+	// deviceScale has scale in the device's memory; absent: kernels are given the number.
+	deviceScale bindings.Tensor
+	weights     bindings.Tensor // of the tokens; absent: 1
 	// temperature divides the logits; 0: 1.
 	temperature float32
 	losses      bindings.Tensor // receives the loss of each token; absent: not stored
@@ -62,7 +64,7 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, of lossOf) {
 	mark := p.work.Mark()
 	y, stats, normed, xa := h.output(p, p.work, x)
 	op := &bindings.HeadLoss{
-		X: y, Linear: &h.out.Linear, LogitScale: h.Scale, LogitCap: h.Cap, Labels: column(p.m.inputs.labels, p.tokens), Scale: of.scale,
+		X: y, Linear: &h.out.Linear, LogitScale: h.Scale, LogitCap: h.Cap, Labels: column(p.m.inputs.labels, p.tokens), Scale: of.scale, DeviceScale: of.deviceScale,
 		Smoothing: float32(p.m.Options.LabelSmoothing), Weights: of.weights, Stats: of.stats, Losses: of.losses,
 	}
 	dy := y

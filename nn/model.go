@@ -77,6 +77,7 @@ type Model struct {
 	others       []string // modules other than Projections
 	decoding     decoding // what generation is planned for
 	overlays     []*Overlay
+	on           *overlayID   // of the adapters that are on
 	comparing    *comparing   // nil: tokens are predicted
 	policy       *policyState // nil: completions are not sampled
 	shards       shards

@@ -5,11 +5,15 @@ import "qlora/bindings"
 // An Overlay is a set of adapters of a model. A model may have several, of which one is in
 // use at a time: see TakeOff.
 type Overlay struct {
+	id        *overlayID
 	adapters  []*bindings.Adapter // of Projections
 	biases    adapterBiases
 	head      *HeadAdapter
 	embedding *EmbeddingAdapter
 }
+
+// An overlayID tells which adapters a model has on.
+type overlayID struct{ _ byte }
 
 // TakeOff takes the adapters off the model, which is then the base alone, and returns them.
 // Prepare plans for them, too, and Load completes them.
@@ -26,12 +30,16 @@ func (m *Model) Bare() *Overlay {
 
 // PutOn replaces the model's adapters by those of o and returns the former ones.
 func (m *Model) PutOn(o *Overlay) *Overlay {
-	before := &Overlay{biases: m.biases, head: m.Head.adapter, embedding: m.Embedding.adapter}
+	before := &Overlay{id: m.on, biases: m.biases, head: m.Head.adapter, embedding: m.Embedding.adapter}
 	for i, p := range m.Projections() {
 		before.adapters = append(before.adapters, p.Adapter)
 		p.Adapter = o.adapters[i]
 	}
 	m.biases, m.Head.adapter, m.Embedding.adapter = o.biases, o.head, o.embedding
+	if o.id == nil {
+		o.id = new(overlayID)
+	}
+	m.on = o.id
 	return before
 }
 

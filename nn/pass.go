@@ -11,6 +11,7 @@ type pass struct {
 	positions bindings.Tensor
 	sequences bindings.Sequences
 	random    bindings.Random
+	scale     bindings.Tensor // the loss's, in the device's memory; absent: only the number
 	keep      *bindings.Arena // tensors kept until backward
 	work      *bindings.Arena // tensors used within one layer
 	backward  bool            // a backward follows

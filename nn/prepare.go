@@ -88,7 +88,7 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 			must(m.Evaluate(dry, blank(b)))
 		}
 		for _, b := range shapes.Score {
-			must(m.evaluate(dry, blank(b), lossOf{scale: 1, losses: column(m.inputs.losses, b.Tokens()), stats: m.inputs.stats}))
+			must(m.evaluate(dry, blank(b), lossOf{scale: 1, losses: m.inputs.losses, stats: m.inputs.stats}))
 		}
 		for _, b := range shapes.LogProbs {
 			must(m.logProbs(dry, blank(b), m.comparing.share, m.comparing.logProbs))
@@ -125,18 +125,9 @@ func (m *Model) declareInputs(shapes Shapes) {
 		tokens, sequences, longest = max(tokens, b.Tokens()), max(sequences, b.Sequences()), max(longest, b.Longest())
 	}
 	a := m.memory.Arena(bindings.Inputs)
-	m.inputs = inputs{
-		ids:       a.New(bindings.I32, 1, tokens),
-		labels:    a.New(bindings.I32, 1, tokens),
-		positions: a.New(bindings.I32, 1, tokens),
-		starts:    a.New(bindings.I32, 1, sequences+1),
-		keyStarts: a.New(bindings.I32, 1, m.decoding.boundaries()),
-	}
-	for _, r := range m.rows {
-		if !r.grad.Absent() && r.whole.Absent() {
-			r.places = a.New(bindings.I32, 1, tokens)
-		}
-	}
+	m.inputs = inputs{}
+	tokens, sequences = m.filledTokens(tokens), m.filledSequences(sequences)
+	m.planInputs(a, tokens, sequences, shapes.Weighted)
 	for _, t := range m.tables {
 		t.plan(a, longest)
 	}
@@ -144,9 +135,6 @@ func (m *Model) declareInputs(shapes Shapes) {
 	m.inputs.stats = a.New(bindings.F32, 1, 3)
 	if len(shapes.Score) > 0 {
 		m.inputs.losses = a.New(bindings.F32, 1, tokens)
-	}
-	if shapes.Weighted {
-		m.inputs.weights = a.New(bindings.F32, 1, tokens)
 	}
 	if shapes.Compare != nil {
 		m.comparing = newComparing(a, shapes.Compare, tokens, sequences)

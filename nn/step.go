@@ -2,23 +2,11 @@ package nn
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 
 	"qlora/bindings"
 )
-
-// inputs holds the device tensors of a micro-batch and of the steps' results.
-type inputs struct {
-	ids, labels, positions bindings.Tensor // I32 [1, most tokens]
-	starts                 bindings.Tensor // I32 [1, most sequences + 1]
-	keyStarts              bindings.Tensor // I32, of a pass's keys in generation
-	stats                  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
-	losses                 bindings.Tensor // F32 [1, most tokens]; absent without scoring
-	weights                bindings.Tensor // F32 [1, most tokens]; absent if no token is weighed
-	kept                   bindings.Tensor // F32 [Shapes.Window, …]: stats of micro-batches
-}
 
 // Stats are sums over the steps since the last call of Model.Stats.
 type Stats struct {
@@ -32,23 +20,19 @@ type Stats struct {
 // b.Weights. Train does not wait for
 // the device; Stats returns errors of the operations.
 func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindings.Random) error {
-	p, err := m.start(dev, b)
+	longest := b.Longest()
+	b = m.filled(b)
+	p, err := m.begin(dev, feed{Batch: b, positions: b.positions(), longest: longest, random: &random, scale: scale})
 	if err != nil {
 		return err
 	}
-	p.random, p.backward = random, true
-	of := lossOf{scale: scale, stats: m.inputs.stats}
-	if b.Weights != nil {
-		of.weights = column(m.inputs.weights, p.tokens)
-		if err := dev.Write(of.weights, float32Bytes(b.shiftedFloats(b.Weights))); err != nil {
-			return fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", p.tokens, err)
-		}
-	}
-	keepMark, workMark := p.keep.Mark(), p.work.Mark()
-	f := m.forward(p)
-	m.backward(p, f, of)
-	p.keep.Release(keepMark)
-	p.work.Release(workMark)
+	of := lossOf{scale: scale, deviceScale: p.scale, weights: m.inputs.weights, stats: m.inputs.stats}
+	p.repeat(passTrain, of, func() {
+		keepMark, workMark := p.keep.Mark(), p.work.Mark()
+		m.backward(p, m.forward(p), of)
+		p.keep.Release(keepMark)
+		p.work.Release(workMark)
+	})
 	return m.shards.err
 }
 
@@ -86,13 +70,20 @@ func (m *Model) Evaluate(dev bindings.Device, b *Batch) error {
 
 // evaluate runs forward only.
 func (m *Model) evaluate(dev bindings.Device, b *Batch, of lossOf) error {
-	p, err := m.start(dev, b)
+	longest := b.Longest()
+	b = m.filled(b)
+	p, err := m.begin(dev, feed{Batch: b, positions: b.positions(), longest: longest})
 	if err != nil {
 		return err
 	}
-	mark := p.work.Mark()
-	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, of)
-	p.work.Release(mark)
+	if !of.losses.Absent() {
+		of.losses = column(m.inputs.losses, p.tokens)
+	}
+	p.repeat(passEvaluate, of, func() {
+		mark := p.work.Mark()
+		m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, of)
+		p.work.Release(mark)
+	})
 	return m.shards.err
 }
 
@@ -128,54 +119,6 @@ func (m *Model) forward(p *pass) forwardState {
 		f.x, other = other, f.x
 	}
 	return f
-}
-
-// start copies a micro-batch to the device.
-func (m *Model) start(dev bindings.Device, b *Batch) (*pass, error) {
-	return m.startAt(dev, b, b.positions(), b.Longest(), nil)
-}
-
-// startAt copies a micro-batch to the device, with the positions of its tokens and the
-// length of the longest sequence, and with a cache the boundaries of the cached keys.
-func (m *Model) startAt(dev bindings.Device, b *Batch, positions []int32, longest int, c *cache) (*pass, error) {
-	if err := b.check(m.Config.Vocabulary); err != nil {
-		return nil, err
-	}
-	p := &pass{
-		m: m, dev: dev, tokens: b.Tokens(), longest: longest, keep: m.memory.Arena(bindings.Activations), work: m.memory.Arena(bindings.Workspace),
-		positions: column(m.inputs.positions, b.Tokens()),
-		sequences: bindings.Sequences{Starts: b.Starts, Device: column(m.inputs.starts, len(b.Starts))},
-		cache:     c,
-	}
-	if err := m.checkLength(p.longest); err != nil {
-		return nil, err
-	}
-	type write struct {
-		to   bindings.Tensor
-		from []int32
-	}
-	writes := []write{
-		{column(m.inputs.ids, p.tokens), b.IDs},
-		{column(m.inputs.labels, p.tokens), b.shifted()},
-		{p.positions, positions},
-	}
-	if c == nil {
-		writes = append(writes, write{p.sequences.Device, b.Starts})
-	}
-	for _, r := range m.rows {
-		if !r.places.Absent() {
-			writes = append(writes, write{column(r.places, p.tokens), r.placesOf(b.IDs, m.Config.Pad)})
-		}
-	}
-	for _, w := range writes {
-		if err := dev.Write(w.to, int32Bytes(w.from)); err != nil {
-			return nil, fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", p.tokens, err)
-		}
-	}
-	if c != nil {
-		return p, c.pass.write(dev)
-	}
-	return p, nil
 }
 
 // Stats waits for the device, returns the sums and resets them. The error is the

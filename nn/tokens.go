@@ -26,7 +26,8 @@ type Rows struct {
 	stored string          // the table's name in the base
 	table  bindings.Tensor // [vocabulary, features]
 	grad   bindings.Tensor // F32 [ids + 1, features]; the last row is none's
-	places bindings.Tensor // I32 [1, most tokens]: each token's row of grad
+	placed bool            // a micro-batch has places
+	places bindings.Tensor // I32 [1, tokens]: each token's row of grad
 	whole  bindings.Tensor // F32, gradient of the table, if a head adds to it; then grad is gathered from it
 }
 

@@ -27,6 +27,14 @@ func runCopy(t *testing.T, s *suite) {
 			}
 		}
 	}
+	// Rows that go to places of their own, as keys do in a cache.
+	for _, c := range []struct{ src, dst string }{{"whole", "whole"}, {"columns", "whole"}, {"groups", "whole"}, {"whole", "columns"}} {
+		for _, to := range []bindings.DType{bindings.F32, bindings.BF16} {
+			for _, rows := range [][]int32{{4}, {6, 0, 3}} {
+				s.row(t, fmt.Sprintf("rows %v of %v, %+v", rows, to, c), func(f *fixture) { rowsRow(f, c.src, c.dst, to, rows) })
+			}
+		}
+	}
 	// Columns that start at no multiple of 16 bytes: words of 4, 2 and 1.
 	for _, dtype := range []bindings.DType{bindings.F32, bindings.BF16, bindings.U8} {
 		s.row(t, fmt.Sprintf("odd columns of %v", dtype), func(f *fixture) {
@@ -59,5 +67,19 @@ func copyRow(f *fixture, src, dst *operand) {
 		if b != 0 {
 			f.t.Fatalf("byte %d of a cleared tensor is %#x", i, b)
 		}
+	}
+}
+
+// rowsRow copies rows to places among 7, and leaves the others alone.
+func rowsRow(f *fixture, from, to string, dtype bindings.DType, rows []int32) {
+	src := f.placed("source", from, func(cols int) *operand { return f.input("source", bindings.BF16, len(rows), cols, 1) })
+	dst := f.placed("copy", to, func(cols int) *operand { return f.input("copy", dtype, 7, cols, 1) })
+	want := append([]float64(nil), dst.values...)
+	for i, row := range rows {
+		copy(want[int(row)*dst.Cols:], src.values[i*src.Cols:(i+1)*src.Cols])
+	}
+	f.run([]bindings.Operation{&bindings.Copy{Dst: dst.Tensor, Src: src.Tensor, Rows: f.ints("Rows", rows).Tensor}}, dst)
+	if string(encode(dtype, dst.numbers())) != string(encode(dtype, want)) {
+		f.t.Errorf("rows are not at %v, or others changed", rows)
 	}
 }

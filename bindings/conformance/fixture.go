@@ -82,6 +82,14 @@ func (f *fixture) ints(name string, x []int32) *operand {
 	return o
 }
 
+// random returns r, for an odd size with its numbers in the device's memory.
+func (f *fixture) random(size int, r bindings.Random) bindings.Random {
+	if size%2 == 1 {
+		r.Device = f.ints("Random.Device", []int32{int32(r.Step), int32(r.Row)}).Tensor
+	}
+	return r
+}
+
 // longs declares a vector of 64-bit integers.
 func (f *fixture) longs(name string, x []int64) *operand {
 	o := f.declare(name, bindings.I64, 1, len(x))

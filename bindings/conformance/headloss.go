@@ -87,6 +87,9 @@ func lossRow(f *fixture, c lossCase, h holding, weighed bool) {
 	scale := float64(float32(0.37))
 	stats := f.input("Stats", bindings.F32, 1, 3, 1)
 	op := &bindings.HeadLoss{X: x.Tensor, Linear: l, Labels: f.ints("Labels", label).Tensor, Scale: float32(scale), Stats: stats.Tensor}
+	if c.tokens%2 == 1 {
+		op.DeviceScale = f.given("DeviceScale", bindings.F32, 1, 1, []float64{scale}).Tensor
+	}
 	overwritten := []*operand{stats}
 	op.LogitScale, op.LogitCap = float32(c.scale), float32(c.cap)
 	op.Smoothing = float32(c.smoothing)

@@ -19,6 +19,8 @@ func (d *Device) zero(op *bindings.Zero) {
 func (d *Device) copy(op *bindings.Copy) {
 	dst, src := op.Dst, op.Src
 	switch {
+	case !op.Rows.Absent():
+		d.copyRows(op)
 	case !dst.Contiguous() || !src.Contiguous():
 		d.copyView(dst, src)
 	case dst.DType == src.DType:
@@ -36,6 +38,17 @@ func (d *Device) transfer(op *bindings.Transfer) {
 }
 
 func (*Device) await(*bindings.Await) {}
+
+// copyRows copies each row to its place.
+func (d *Device) copyRows(op *bindings.Copy) {
+	rows := elements[int32](op.Rows)
+	if !d.known("copy", rows, op.Dst.Rows) {
+		return
+	}
+	for i, row := range rows {
+		d.copyView(op.Dst.Slice(int(row), int(row)+1), op.Src.Slice(i, i+1))
+	}
+}
 
 // copyView copies runs of columns that are adjacent in both tensors, of all rows of a piece
 // at a time.

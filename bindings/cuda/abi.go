@@ -9,7 +9,7 @@ package cuda
 #include "qlora.h"
 
 // Go's build cache does not see the header: a new version must change this file.
-_Static_assert(QLORA_ABI == 12, "write the version of qlora.h here");
+_Static_assert(QLORA_ABI == 13, "write the version of qlora.h here");
 
 // Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }
@@ -32,6 +32,10 @@ static int call_allocate_host(const qlora_api *t, qlora_context *c, int64_t n, v
 static int call_release_host(const qlora_api *t, qlora_context *c, void *p) { return t->release_host(c, p); }
 static int call_transfer(const qlora_api *t, qlora_context *c, const qlora_transfer *op) { return t->transfer(c, op); }
 static int call_await(const qlora_api *t, qlora_context *c, int32_t event) { return t->await(c, event); }
+static int call_capture(const qlora_api *t, qlora_context *c) { return t->capture(c); }
+static int call_captured(const qlora_api *t, qlora_context *c, void **g, int64_t *n) { return t->captured(c, g, n); }
+static int call_replay(const qlora_api *t, qlora_context *c, void *g) { return t->replay(c, g); }
+static int call_drop(const qlora_api *t, qlora_context *c, void *g) { return t->drop(c, g); }
 static int call_extents(const qlora_api *t, qlora_context *c, const qlora_extent *list, int32_t n) { return t->extents(c, list, n); }
 static int call_schedule(const qlora_api *t, qlora_context *c, uint64_t seed) { return t->schedule(c, seed); }
 
@@ -321,6 +325,26 @@ func (c context) transfer(op *transfer) error {
 // await makes later work wait for the transfers of an event.
 func (c context) await(event int) error {
 	return c.failed("await", C.call_await(c.table, c.handle, C.int32_t(event)))
+}
+
+// capture makes the context record what it is given to launch, until captured.
+func (c context) capture() error { return c.failed("graph", C.call_capture(c.table, c.handle)) }
+
+// captured returns what was recorded as a graph, and its bytes of device memory.
+func (c context) captured() (graph unsafe.Pointer, bytes int64, err error) {
+	g, n := new(unsafe.Pointer), new(i64)
+	err = c.failed("graph", C.call_captured(c.table, c.handle, g, n))
+	return *g, int64(*n), err
+}
+
+// replay enqueues a graph's work.
+func (c context) replay(graph unsafe.Pointer) error {
+	return c.failed("graph", C.call_replay(c.table, c.handle, graph))
+}
+
+// drop frees a graph.
+func (c context) drop(graph unsafe.Pointer) error {
+	return c.failed("graph", C.call_drop(c.table, c.handle, graph))
 }
 
 func (c context) schedule(seed uint64) error {

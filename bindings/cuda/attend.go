@@ -6,15 +6,15 @@ import "qlora/bindings"
 // maximum number of pieces.
 const decodeKeys, decodePieces = 256, 32
 
-// attend processes the keys of each tile of queries. If every sequence has one query, as
-// in generation, it processes pieces of the keys in parallel.
+// attend processes the keys of each tile of queries. If no sequence has more than one query,
+// as in generation, it processes pieces of the keys in parallel.
 func (c *composer) attend(op *bindings.Attend) {
 	k := attentionOf(op)
-	if k.mask.threshold > 0 || !op.LSE.Absent() || op.Q.Rows != op.Queries.Count() || op.Queries.Longest() != 1 {
+	if k.mask.threshold > 0 || !op.LSE.Absent() || op.Queries.Longest() > 1 {
 		c.do((*attend)(&k))
 		return
 	}
-	n := min(ceil(op.Keys.Longest(), decodeKeys), decodePieces)
+	n := min(ceil(op.Keys.Bound(), decodeKeys), decodePieces)
 	k.workspace = c.scratch.partials(n, op.Q.Rows*op.Heads*(op.HeadDim+2))
 	c.do((*attendDecode)(&k))
 }
@@ -31,7 +31,7 @@ func attentionOf(op *bindings.Attend) attention {
 	return attention{
 		q: matrix(op.Q), k: matrix(op.K), v: matrix(op.V), o: matrix(op.O), lse: matrix(op.LSE),
 		q_starts: pointer[i32](op.Queries.Device), k_starts: pointer[i32](op.Keys.Device),
-		sequences: i32(op.Queries.Count()), longest_q: i32(op.Queries.Longest()), longest_k: i32(op.Keys.Longest()),
+		sequences: i32(op.Queries.Count()), longest_q: i32(op.Queries.Bound()), longest_k: i32(op.Keys.Bound()),
 		heads: i32(op.Heads), kv_heads: i32(op.KVHeads), head_dim: i32(op.HeadDim),
 		scale: float(op.Scale), window: i32(op.Window), cap: float(op.Cap),
 		key_bias: matrix(op.KeyBias), sinks: vector(op.Sinks), mask: maskOf(op.Random, op.Stream, op.Dropout),

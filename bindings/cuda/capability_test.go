@@ -49,7 +49,7 @@ func TestTargetFor(t *testing.T) {
 
 // TestPlansLeaveAReserve checks that a full GPU has no unknown memory.
 func TestPlansLeaveAReserve(t *testing.T) {
-	for free, want := range map[int64]int64{24 << 30: 24<<30 - 128<<20, 128<<20 + 2: 2, 128 << 20: 1, 5 << 20: 1, 0: 1} {
+	for free, want := range map[int64]int64{24 << 30: 24<<30 - 192<<20, 192<<20 + 2: 2, 192 << 20: 1, 5 << 20: 1, 0: 1} {
 		require.Equal(t, want, usable(free), "%d bytes free", free)
 	}
 }

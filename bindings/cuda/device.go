@@ -1,8 +1,10 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"unsafe"
 
@@ -28,6 +30,11 @@ type Options struct {
 	// check and count launches, and run nothing: its memory is zeros that take no room, and
 	// what is left of a step's time is the host's share.
 	Counting, Dry bool
+
+	// Graphs says when work that is repeated is replayed as a graph. Note receives a message
+	// if that fails; nil: nobody.
+	Graphs GraphMode
+	Note   func(string)
 }
 
 // Device is a GPU, or its emulator, as a bindings.Device.
@@ -43,6 +50,7 @@ type Device struct {
 	maps        maps
 	staging     staging
 	known       known
+	graphs      graphs
 	monitor     monitor
 	busID       string
 	synced      func() error // see AfterSync
@@ -62,6 +70,7 @@ func New(opts Options) (*Device, error) {
 	}
 	d := &Device{
 		profile: profileOf(name), emulated: opts.Emulated, dry: opts.Dry, description: description,
+		graphs: graphs{mode: opts.Graphs, note: opts.Note},
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -81,6 +90,7 @@ func (d *Device) prepare() error {
 		return err
 	}
 	d.info.Detail, d.processors, d.busID = p.String(), p.processors, p.busID
+	d.graphs.rate = productRate(p.compute, p.processors)
 	if !d.emulated {
 		d.monitor = watch(p.busID)
 	} else {
@@ -104,6 +114,7 @@ func (p properties) String() string {
 // Close releases the device and all memory allocated on it.
 func (d *Device) Close() error {
 	d.monitor.close()
+	d.dropGraphs()
 	d.context.close()
 	return nil
 }
@@ -112,9 +123,9 @@ func (d *Device) Close() error {
 func (d *Device) Describe() Description { return d.description }
 
 // reserve is the memory of a GPU that no plan may use: allocations are rounded up to 2 MiB,
-// loading a model stages weights, and a desktop takes some meanwhile. The kernels are loaded
-// when the device is opened, so free memory excludes them.
-const reserve = 128 << 20
+// loading a model stages weights, a desktop takes some meanwhile, and graphs take theirs. The
+// kernels are loaded when the device is opened, so free memory excludes them.
+const reserve = 128<<20 + graphBytes
 
 // FreeMemory returns the bytes of the device's memory that a plan may use; 0 if it is
 // unknown. The emulator returns the machine's.
@@ -157,6 +168,7 @@ func (d *Device) Allocate(block *bindings.Block) error {
 // Free frees a block.
 func (d *Device) Free(block *bindings.Block) {
 	if block.Base != nil {
+		d.dropGraphs()
 		release := d.context.release
 		if block.Category.OnHost() {
 			release = d.context.releaseHost
@@ -167,7 +179,10 @@ func (d *Device) Free(block *bindings.Block) {
 }
 
 // UseScratch sets the scratch memory.
-func (d *Device) UseScratch(workspace, loss bindings.Tensor) { d.workspace, d.loss = workspace, loss }
+func (d *Device) UseScratch(workspace, loss bindings.Tensor) {
+	d.dropGraphs()
+	d.workspace, d.loss = workspace, loss
+}
 
 // Write copies src into t after all enqueued work.
 func (d *Device) Write(t bindings.Tensor, src []byte) error {
@@ -217,6 +232,10 @@ func (d *Device) Sync() error {
 }
 
 func (d *Device) fail(err error) {
+	if d.graphs.capturing {
+		d.graphs.err = cmp.Or(d.graphs.err, err)
+		return
+	}
 	if d.err == nil {
 		d.err = err
 	}
@@ -237,8 +256,10 @@ func (d *Device) Run(op bindings.Operation) {
 // compose launches the kernels of an operation. It stops at the first error and keeps it.
 func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, compose func(*composer)) {
 	name := op.Name()
-	d.fail(d.staging.release(d.context))
-	if d.emulated && !d.dry {
+	if d.staging.base != nil {
+		d.fail(d.staging.release(d.context))
+	}
+	if d.emulated && !d.dry && !d.graphs.checking {
 		needs := needs()
 		if !d.holds(name, needs) {
 			return
@@ -285,6 +306,14 @@ func (d *Device) holds(name string, needs bindings.Needs) bool {
 
 // launch enqueues one kernel or memory operation.
 func (d *Device) launch(name string, work any) error {
+	switch s := &d.graphs; {
+	case s.checking:
+		return s.compare(name, work)
+	case s.capturing && d.emulated && !d.dry:
+		s.record = append(s.record, reflect.ValueOf(work).Elem().Interface())
+	default:
+		s.count(work)
+	}
 	switch w := work.(type) {
 	case *clearing:
 		return d.context.zero(w.t.Address(), w.t.Bytes())

@@ -8,6 +8,7 @@ var (
 	unknownID       = text("embed: the id of row %d is %d, the table has %d rows")
 	unknownIDBack   = text("embed backward: the id of row %d is %d, the table has %d rows")
 	unknownPosition = text("rope: row %d is at position %d, the tables have %d")
+	unknownRow      = text("copy: row %d goes to row %d, and there are %d")
 	unknownLabel    = text("head loss: the label of row %d is %d, the vocabulary has %d")
 )
 
@@ -21,7 +22,7 @@ func (c *composer) embed(op *bindings.Embed) {
 	k := embed{
 		ids: ids, table: matrix(op.Table), y: matrix(op.Y), accumulate: flag(op.Accumulate), scale: orOne(op.Scale),
 	}
-	if op.Random.Train {
+	if op.Random.Train && op.Noise > 0 {
 		k.noise = float(op.Noise)
 		k.seed, k.stream, k.step = u64(op.Random.Seed), bindings.NoiseStream, u32(op.Random.Step)
 	}

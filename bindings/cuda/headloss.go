@@ -16,6 +16,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 		losses = c.scratch.take(bindings.F32, 1, tokens)
 	}
 	hits := c.scratch.take(bindings.F32, 1, tokens)
+	scale, factor := scaleOf(op.Scale, op.DeviceScale)
 	all := c.logits.take(bindings.BF16, min(tokens, lossChunk), w.Out)
 	c.check(&checkRange{values: labels, limit: i32(w.Out), ignore: bindings.IgnoreLabel, text: unknownLabel})
 	for from := 0; from < tokens; from += lossChunk {
@@ -23,7 +24,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 		x, z := matrix(op.X.Slice(from, to)), rows(all, 0, to-from)
 		c.forward(ws, []product{{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1}})
 		c.do(&crossEntropy{
-			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: float(op.Scale),
+			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: scale, factor: factor,
 			weights: columns(weights, from, to),
 			losses:  columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
 		})
@@ -37,5 +38,14 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 			c.summedGradient(ws, []product{{a: z, c: rows(matrix(op.DX), from, to), scale: 1}})
 		}
 	}
-	c.do(&lossStats{losses: losses, hits: hits, labels: labels, weights: weights, stats: vector(op.Stats), scale: float(op.Scale)})
+	c.do(&lossStats{losses: losses, hits: hits, labels: labels, weights: weights, stats: vector(op.Stats), scale: scale, factor: factor})
+}
+
+// scaleOf returns the scale of a loss as kernels take it: a number, or a factor in the
+// device's memory.
+func scaleOf(scale float32, device bindings.Tensor) (number float, factor tensor) {
+	if device.Absent() {
+		return float(scale), tensor{}
+	}
+	return 1, vector(device)
 }

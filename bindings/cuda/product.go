@@ -92,6 +92,9 @@ func (c *composer) reserve(ps []product, m, n, k int) {
 func withDropout(p product, r bindings.Random, a *bindings.Adapter, of i32) product {
 	if drops(r, a) {
 		p.mask_on, p.mask, p.mask_row = of, maskOf(r, a.Stream, a.Dropout), i32(r.Row)
+		if !r.Device.Absent() {
+			p.mask_row = 0 // the mask has it
+		}
 	}
 	return p
 }

@@ -9,8 +9,11 @@ type profile struct {
 	processors int // of the GPU; 0: unknown
 }
 
+// tokenMultiple is the smaller side of a large product's tile: rows up to it cost little more.
+const tokenMultiple = 64
+
 func profileOf(name string) profile {
-	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16, FewRows: fewTokens, Apart: true}, decoded: decodedBytes}
+	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16, FewRows: fewTokens, Apart: true, TokenMultiple: tokenMultiple}, decoded: decodedBytes}
 }
 
 // Profile returns the profile of a CUDA device, real or emulated.

@@ -155,14 +155,18 @@ func within(y product, s strip) product {
 // drops reports whether dropout applies to the adapter's input.
 func drops(r bindings.Random, a *bindings.Adapter) bool { return r.Train && a.Dropout > 0 }
 
-// maskOf returns the mask of a stream; in evaluation one without dropout.
+// maskOf returns the mask of a stream; zero without dropout.
 func maskOf(r bindings.Random, stream uint32, probability float32) mask {
-	if !r.Train {
-		probability = 0
+	if !r.Train || probability == 0 {
+		return mask{}
 	}
 	d := philox.NewDropout(r.Seed, stream, r.Step, probability)
-	return mask{
+	k := mask{
 		seed: u64(r.Seed), stream: u32(stream), step: u32(r.Step),
 		threshold: u32(d.Threshold()), scale: float(d.Scale),
 	}
+	if !r.Device.Absent() {
+		k.step, k.place = 0, pointer[u32](r.Device)
+	}
+	return k
 }

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 12
+#define QLORA_ABI 13
 
 enum {
   QLORA_OK = 0,
@@ -63,12 +63,15 @@ typedef struct {
 
 // The dropout mask of a [tokens, features] matrix: element (row, col) is kept and multiplied by
 // scale if its 16 bits of Philox4x32-10 (package philox) reach the threshold; others become 0. With
-// lost the factor is the complement, 1 - that factor. Threshold 0 keeps all.
+// lost the factor is the complement, 1 - that factor. Threshold 0 keeps all. What changes from one
+// replay of a graph to the next lies in device memory: place, if not NULL, has numbers that are added
+// to the step and to every row.
 typedef struct {
   uint64_t seed;
   uint32_t stream, step, threshold;
   float scale;
   int32_t lost;
+  const uint32_t* place;  // [2] on the device, or NULL
 } qlora_mask;
 
 // ---- products -------------------------------------------------------------------------------
@@ -282,6 +285,7 @@ typedef struct {
   qlora_tensor labels;   // I32 [1, tokens]; -100 is ignored
   qlora_tensor weights;  // F32 [1, tokens], of the losses in the gradient; optional: 1
   float scale;
+  qlora_tensor factor;  // F32 [1, 1], of scale; optional: 1
   qlora_tensor losses;  // F32 [1, tokens]
   qlora_tensor hits;    // F32 [1, tokens]: 1 where the label is the argmax
   int32_t backward;
@@ -291,6 +295,7 @@ typedef struct {
 typedef struct {
   qlora_tensor losses, hits, labels, weights, stats;
   float scale;
+  qlora_tensor factor;  // F32 [1, 1], of scale; optional: 1
 } qlora_loss_stats;
 
 // out[s] = -sum(share·losses) over the tokens of sequence s: see bindings.LogProbs.
@@ -409,9 +414,11 @@ typedef struct {
   qlora_tensor starts;  // I32 [1, rows of y + 1]; absent: y[t] = x[rows[t]]
 } qlora_gather;
 
-// Both may be views of columns in groups.
+// Row i of src goes to row i of dst or, with rows, to row rows[i]. Both may be views of columns in
+// groups.
 typedef struct {
   qlora_tensor dst, src;
+  qlora_tensor rows;  // I32 [1, rows of src]; optional
 } qlora_copy;
 
 // ---- optimizer ------------------------------------------------------------------------------
@@ -568,6 +575,15 @@ typedef struct {
   int (*transfer)(qlora_context*, const qlora_transfer*);
   // Work enqueued later waits for the last transfer with the event, and those before it.
   int (*await)(qlora_context*, int32_t event);
+  // From capture to captured the kernels, zero and move are recorded instead of run, and nothing may
+  // be written, read or waited for. captured returns the record as a graph, with the bytes of device
+  // memory that it takes; after an error there is no graph, and the context captures no more. replay
+  // enqueues a graph's work with the addresses and numbers that it was recorded with: the results
+  // change with what lies there. drop frees a graph after its work.
+  int (*capture)(qlora_context*);
+  int (*captured)(qlora_context*, void** graph, int64_t* bytes);
+  int (*replay)(qlora_context*, void* graph);
+  int (*drop)(qlora_context*, void* graph);
 
   // Emulator only (no effect on a GPU): the memory that kernels may access (count 0: all
   // allocations), and the order of blocks and threads: 0 ascending, 1 descending, others seed

@@ -50,5 +50,5 @@ int check_range(qlora_context* c, const qlora_check_range* op) {
   if (n == 0) return QLORA_OK;
   return launch(c, "check_values", check_values, dim3(1), dim3(kThreads), kShared,
                 static_cast<const int32_t*>(op->values.data), n, op->limit, op->ignore,
-                new_check(c, op->text), failure(c));
+                check_number(c, op->text), failure(c));
 }

@@ -3,7 +3,8 @@
 // It moves the bytes of both elements and computes nothing: memory-bound. Each thread handles 8
 // elements, 16 or 32 bytes on each side; one element at a time if rows are not aligned. Elements of
 // the same type are copied unchanged. Columns may form groups on either side, as one head's queries
-// do in a fused projection.
+// do in a fused projection. Rows may go to places that a vector holds, as keys do in a cache; after a
+// failed check of them the kernel does nothing.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"
@@ -26,18 +27,20 @@ struct Side {
 struct Rectangle {
   int64_t rows, cols;
   Side dst, src;
+  const int32_t* places;   // of the rows in dst, or null: in order
+  const Failure* failure;  // with places
 };
 
 // Finds the offsets of this thread's element or unit on both sides; false if it has none.
 __device__ __forceinline__ bool place(const Rectangle& r, int width, int64_t* dst, int64_t* src) {
   int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x, row = 0;
   int64_t per_row = r.cols / width;
-  if (i >= r.rows * per_row) return false;
+  if (i >= r.rows * per_row || (r.places != nullptr && r.failure->check != 0)) return false;
   if (r.rows > 1) {
     row = i / per_row;
     i -= row * per_row;
   }
-  *dst = r.dst.at(row, i * width);
+  *dst = r.dst.at(r.places == nullptr ? row : int64_t{ptx::global(r.places)[row]}, i * width);
   *src = r.src.at(row, i * width);
   return true;
 }
@@ -74,7 +77,7 @@ int move_as(qlora_context* c, const char* name, void* dst, const void* src, Rect
   auto side = [&](const Side& s) {
     return Side{in_words(s.stride), in_words(s.width), in_words(s.period)};
   };
-  r = {r.rows, in_words(r.cols), side(r.dst), side(r.src)};
+  r = {r.rows, in_words(r.cols), side(r.dst), side(r.src), r.places, r.failure};
   dim3 grid(static_cast<uint32_t>(ceil_div(r.rows * r.cols, kThreads)));
   return launch(c, name, move_words<Word>, grid, dim3(kThreads), 0, static_cast<Word*>(dst),
                 static_cast<const Word*>(src), r);
@@ -114,13 +117,16 @@ int64_t size_of(int dtype) {
 }  // namespace
 
 int copy(qlora_context* c, const qlora_copy* op) {
-  Rectangle r{op->dst.rows,
-              op->dst.cols,
+  Rectangle r{op->src.rows,
+              op->src.cols,
               {op->dst.stride, op->dst.width, op->dst.period},
-              {op->src.stride, op->src.width, op->src.period}};
+              {op->src.stride, op->src.width, op->src.period},
+              static_cast<const int32_t*>(op->rows.data),
+              failure(c)};
   if (r.rows * r.cols == 0) return QLORA_OK;
   const int32_t groups = r.dst.width | r.dst.period | r.src.width | r.src.period;
-  if (r.rows > 1 && r.dst.stride == r.cols && r.src.stride == r.cols && groups == 0) {
+  if (r.places == nullptr && r.rows > 1 && r.dst.stride == r.cols && r.src.stride == r.cols &&
+      groups == 0) {
     // one long row
     r.cols *= r.rows;
     r.rows = 1;
@@ -131,7 +137,7 @@ int copy(qlora_context* c, const qlora_copy* op) {
     int64_t bytes = size_of(op->dst.dtype);
     uint64_t all = address | static_cast<uint64_t>(r.cols * bytes);
     all |= static_cast<uint64_t>(groups * bytes);
-    if (r.rows > 1) all |= static_cast<uint64_t>((r.dst.stride | r.src.stride) * bytes);
+    if (r.rows > 1 || r.places != nullptr) all |= static_cast<uint64_t>((r.dst.stride | r.src.stride) * bytes);
     if (all % 16 == 0)
       return move_as<uint4>(c, "copy_words_16", op->dst.data, op->src.data, r, bytes);
     if (all % 4 == 0)
@@ -141,7 +147,7 @@ int copy(qlora_context* c, const qlora_copy* op) {
     return move_as<uint8_t>(c, "copy_words_1", op->dst.data, op->src.data, r, bytes);
   }
   bool wide = !prefers(c, "elements") && address % 16 == 0 && r.cols % kEight == 0 &&
-              groups % kEight == 0 && (r.rows == 1 || (r.dst.stride | r.src.stride) % kEight == 0);
+              groups % kEight == 0 && ((r.rows == 1 && r.places == nullptr) || (r.dst.stride | r.src.stride) % kEight == 0);
   switch (op->dst.dtype * 8 + op->src.dtype) {
     case QLORA_F32 * 8 + QLORA_BF16:
       return convert_as<float, bf16>(c, "copy_f32_bf16", "copy_f32_bf16_elements", op, r, wide);

@@ -41,7 +41,7 @@ constexpr float kLog2E = 1.4426950408889634f;
 struct CrossEntropy {
   bf16* logits;
   const int32_t* labels;
-  const float* weights;  // or null
+  const float *weights, *factor;  // or null
   float *losses, *hits;
   const Failure* failure;
   int64_t stride;
@@ -223,7 +223,8 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
   }
   if (!e.backward) return;
 
-  const float scale = e.weights ? e.scale * e.weights[blockIdx.x] : e.scale;
+  const float of_all = e.factor ? e.scale * *e.factor : e.scale;
+  const float scale = e.weights ? of_all * e.weights[blockIdx.x] : of_all;
   const float factor = scale / (1 + p.rest);
   float less = expm1f(-loss);  // of the label
   if constexpr (kSmoothed) less += e.smoothing - uniform;
@@ -261,6 +262,7 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
   CrossEntropy e{static_cast<bf16*>(op->logits.data),
                  static_cast<const int32_t*>(op->labels.data),
                  static_cast<const float*>(op->weights.data),
+                 static_cast<const float*>(op->factor.data),
                  static_cast<float*>(op->losses.data),
                  static_cast<float*>(op->hits.data),
                  failure(c),

@@ -26,7 +26,12 @@ __device__ inline uint4 philox(uint64_t seed, uint4 counter) {
 // Bit i says whether dropout keeps column 8·group + i of the row: a Philox block has 16 bits for
 // each of 8 columns.
 __device__ inline uint32_t dropout_kept(const qlora_mask& mask, uint32_t row, uint32_t group) {
-  uint4 b = philox(mask.seed, make_uint4(group, row, mask.stream, mask.step));
+  uint32_t step = mask.step;
+  if (mask.place != nullptr) {
+    step += ptx::global(mask.place)[0];
+    row += ptx::global(mask.place)[1];
+  }
+  uint4 b = philox(mask.seed, make_uint4(group, row, mask.stream, step));
   uint32_t words[4] = {b.x, b.y, b.z, b.w}, kept = 0;
 #pragma unroll
   for (int i = 0; i < 4; i++) {

@@ -18,8 +18,8 @@ int fail(qlora_context*, int status, const char* format, ...) __attribute__((for
 // check is set.
 Failure* failure(qlora_context*);
 
-// Returns the number of a new check with the static text as its message.
-int32_t new_check(qlora_context*, const char* text);
+// Returns the number of the checks whose message is the static text.
+int32_t check_number(qlora_context*, const char* text);
 
 // Streaming multiprocessors, for grids of persistent blocks; never to split a sum.
 int processors(qlora_context*);

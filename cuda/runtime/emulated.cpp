@@ -6,8 +6,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <new>
 #include <unordered_map>
+#include <vector>
 
 #include "emu/machine.h"
 #include "emu/transfers.h"
@@ -18,6 +21,12 @@
 #include "runtime/transfer.h"
 
 const char* kernels_build() { return "emulator"; }
+
+namespace {
+// A graph: what was recorded, in order.
+using Graph = std::vector<std::function<int()>>;
+constexpr int64_t kNodeBytes = 1 << 10;  // a node's on a GPU, about
+}  // namespace
 
 struct qlora_context {
   emu::Machine machine{static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
@@ -31,6 +40,8 @@ struct qlora_context {
   emu::Transfers transfers;
   Failure* failure = nullptr;
   std::string fault;  // a kernel's first fault since the last sync
+  Graph* recording = nullptr;  // while a graph is captured
+  std::unordered_map<void*, std::unique_ptr<Graph>> graphs;
   std::chrono::steady_clock::time_point marks[2];
 };
 
@@ -44,10 +55,7 @@ int fail(qlora_context* c, int status, const char* format, ...) {
 
 Failure* failure(qlora_context* c) { return c->failure; }
 
-int32_t new_check(qlora_context* c, const char* text) {
-  c->status.checks.push_back(text);
-  return static_cast<int32_t>(c->status.checks.size());
-}
+int32_t check_number(qlora_context* c, const char* text) { return c->status.number(text); }
 
 int processors(qlora_context* c) { return c->processors; }
 int compute(qlora_context* c) { return c->compute; }
@@ -95,6 +103,14 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
                 "%s: %u threads and %zu bytes of shared memory in a block, more than the %d and %d "
                 "that are registered",
                 kernel, threads, shared_bytes, known->kernel.threads, known->kernel.shared_bytes);
+  }
+  if (c->recording != nullptr) {
+    auto* call = static_cast<const unsigned char*>(arguments);
+    std::vector<unsigned char> copy(call, call + argument_bytes);
+    c->recording->push_back([=] {
+      return run_emulated(c, kernel, grid, block, shared_bytes, body, copy.data(), argument_bytes);
+    });
+    return QLORA_OK;
   }
   qlora_counts* counts = c->kernels.launched(*known);
   if (c->dry) return QLORA_OK;
@@ -187,6 +203,7 @@ void touch(qlora_context* c, const char* work, const void* data, int64_t bytes, 
 }  // namespace
 
 int device_write(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  if (c->recording != nullptr) return fail(c, QLORA_ERROR, "a write while a graph is captured");
   touch(c, "a write", dst, bytes, true);
   std::memcpy(dst, src, static_cast<size_t>(bytes));
   return QLORA_OK;
@@ -200,12 +217,20 @@ int device_read(qlora_context* c, void* dst, const void* src, int64_t bytes) {
 }
 
 int device_zero(qlora_context* c, void* dst, int64_t bytes) {
+  if (c->recording != nullptr) {
+    c->recording->push_back([=] { return device_zero(c, dst, bytes); });
+    return QLORA_OK;
+  }
   touch(c, "zeroing", dst, bytes, true);
   if (!c->dry) std::memset(dst, 0, static_cast<size_t>(bytes));
   return QLORA_OK;
 }
 
 int device_move(qlora_context* c, void* dst, const void* src, int64_t bytes) {
+  if (c->recording != nullptr) {
+    c->recording->push_back([=] { return device_move(c, dst, src, bytes); });
+    return QLORA_OK;
+  }
   touch(c, "a copy", src, bytes, false);
   touch(c, "a copy", dst, bytes, true);
   if (!c->dry) std::memmove(dst, src, static_cast<size_t>(bytes));
@@ -213,6 +238,7 @@ int device_move(qlora_context* c, void* dst, const void* src, int64_t bytes) {
 }
 
 int device_sync(qlora_context* c) {
+  if (c->recording != nullptr) return fail(c, QLORA_ERROR, "a wait while a graph is captured");
   Failure f = *c->failure;
   *c->failure = Failure{};
   int status = c->status.report(f);
@@ -291,8 +317,46 @@ int device_extents(qlora_context* c, const qlora_extent* list, int32_t count) {
     e.width = static_cast<size_t>(list[i].width);
     extents.push_back(std::move(e));
   }
+  if (c->recording != nullptr) {
+    c->recording->push_back([c, extents = std::move(extents)] {
+      c->machine.memory.restrict_to(extents);
+      return QLORA_OK;
+    });
+    return QLORA_OK;
+  }
   c->machine.memory.restrict_to(std::move(extents));
   return QLORA_OK;
+}
+
+int device_capture(qlora_context* c) {
+  if (c->recording != nullptr) return fail(c, QLORA_ERROR, "a graph in a graph");
+  c->recording = new Graph;
+  return QLORA_OK;
+}
+
+int device_captured(qlora_context* c, void** graph, int64_t* bytes) {
+  if (c->recording == nullptr) return fail(c, QLORA_ERROR, "no graph is captured");
+  std::unique_ptr<Graph> made(c->recording);
+  c->recording = nullptr;
+  *graph = made.get();
+  *bytes = static_cast<int64_t>(made->size()) * kNodeBytes;
+  c->graphs[*graph] = std::move(made);
+  return QLORA_OK;
+}
+
+int device_replay(qlora_context* c, void* graph) {
+  auto found = c->graphs.find(graph);
+  if (found == c->graphs.end()) return fail(c, QLORA_ERROR, "replaying what was not captured");
+  for (const auto& work : *found->second) {
+    int status = work();
+    if (status != QLORA_OK) return status;
+  }
+  return QLORA_OK;
+}
+
+int device_drop(qlora_context* c, void* graph) {
+  if (c->graphs.erase(graph) > 0) return QLORA_OK;
+  return fail(c, QLORA_ERROR, "dropping what was not captured");
 }
 
 int device_schedule(qlora_context* c, uint64_t seed) {

@@ -183,10 +183,7 @@ int compute(qlora_context* c) { return c->compute; }
 const char* variant(qlora_context* c) { return c->kernels.variant(); }
 bool prefers(qlora_context* c, const char* kind) { return c->kernels.prefers(kind); }
 
-int32_t new_check(qlora_context* c, const char* text) {
-  c->status.checks.push_back(text);
-  return static_cast<int32_t>(c->status.checks.size());
-}
+int32_t check_number(qlora_context* c, const char* text) { return c->status.number(text); }
 
 int enqueue(qlora_context* c, const char* kernel, const void* function, dim3 grid, dim3 block,
             size_t shared_bytes, void** arguments) {
@@ -319,6 +316,12 @@ int device_release(qlora_context* c, void* data) {
 
 int device_write(qlora_context* c, void* dst, const void* src, int64_t bytes) {
   ENTER();
+  // A graph would copy what lies in the pinned buffer when it is replayed.
+  cudaStreamCaptureStatus capturing;
+  TRY("asking the stream", cudaStreamIsCapturing(c->stream, &capturing));
+  if (capturing != cudaStreamCaptureStatusNone) {
+    return fail(c, QLORA_ERROR, "a write while a graph is captured");
+  }
   while (bytes > 0) {
     Staging* s = &c->staging[c->next_staging];
     if (s->used == kStagingBytes) {  // the other, from its start, once its copies are done
@@ -369,10 +372,7 @@ int device_sync(qlora_context* c) {
   cudaError_t e =
       cudaMemcpyAsync(c->received, c->failure, sizeof(Failure), cudaMemcpyDeviceToHost, c->stream);
   if (e == cudaSuccess) e = cudaStreamSynchronize(c->stream);
-  if (e != cudaSuccess) {
-    c->status.checks.clear();  // no device will report them
-    return failed(c, e, "waiting for the GPU");
-  }
+  if (e != cudaSuccess) return failed(c, e, "waiting for the GPU");
   if (c->received->check != 0) {
     TRY("zeroing memory", cudaMemsetAsync(c->failure, 0, sizeof(Failure), c->stream));
   }

@@ -1,5 +1,6 @@
 #include "runtime/status.h"
 
+#include <algorithm>
 #include <cstdio>
 
 int Status::fail(int status, const char* format, va_list arguments) {
@@ -7,6 +8,12 @@ int Status::fail(int status, const char* format, va_list arguments) {
   std::vsnprintf(text, sizeof text, format, arguments);
   sentence = text;
   return status;
+}
+
+int32_t Status::number(const char* text) {
+  auto found = std::find(checks.begin(), checks.end(), text);
+  if (found == checks.end()) found = checks.insert(found, text);
+  return static_cast<int32_t>(found - checks.begin()) + 1;
 }
 
 int Status::report(const Failure& f) {
@@ -17,7 +24,6 @@ int Status::report(const Failure& f) {
     sentence = text;
     status = QLORA_ERROR;
   }
-  checks.clear();
   return status;
 }
 

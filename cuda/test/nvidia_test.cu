@@ -68,15 +68,54 @@ std::string sets_attributes_once() {
                 std::to_string(machine().log.size() - before) + " calls for 5 launches");
 }
 
-std::string drops_checks_of_a_lost_gpu() {
+std::string numbers_checks_by_their_texts() {
   Opened o;
-  new_check(o.c, "%d %d %d");
+  static const char ids[] = "id %d %d %d", labels[] = "label %d %d %d";
+  int first = check_number(o.c, ids), other = check_number(o.c, labels);
   machine().errors["cudaStreamSynchronize"] = cudaErrorIllegalAddress;
   int status = device_sync(o.c);
   if (status != QLORA_ERROR) return "status " + std::to_string(status);
   machine().errors.clear();
-  failure(o.c)->check = 1;  // a check that is gone
-  return expect(device_sync(o.c) == QLORA_OK, std::string("said ") + device_error(o.c));
+  if (first != 1 || other != 2 || check_number(o.c, ids) != 1 || check_number(o.c, labels) != 2) {
+    return "numbers " + std::to_string(first) + " and " + std::to_string(other) + ", or later others";
+  }
+  *failure(o.c) = {2, 3, 4, 5};
+  status = device_sync(o.c);
+  std::string said = device_error(o.c);
+  return expect(status == QLORA_ERROR && said == "label 3 4 5", "said \"" + said + "\"");
+}
+
+std::string captures_a_graph() {
+  Opened o;
+  if (device_capture(o.c) != QLORA_OK) return device_error(o.c);
+  void* p = o.c;
+  if (device_write(o.c, p, p, 1) != QLORA_ERROR) return "a write is captured";
+  void* graph = nullptr;
+  int64_t bytes = -1;
+  if (device_captured(o.c, &graph, &bytes) != QLORA_OK) return device_error(o.c);
+  for (int i = 0; i < 3; i++) device_replay(o.c, graph);
+  int launches = machine().count("cudaGraphLaunch");
+  device_drop(o.c, graph);
+  return expect(launches == 3 && bytes == 0 && machine().graphs == 0,
+                std::to_string(launches) + " launches, " + std::to_string(bytes) + " bytes, " +
+                    std::to_string(machine().graphs) + " graphs left");
+}
+
+std::string gives_up_a_graph() {
+  for (const char* function : {"cudaStreamEndCapture", "cudaGraphInstantiate", "cudaGraphUpload"}) {
+    Opened o;
+    machine().errors[function] = cudaErrorStreamCaptureInvalidated;
+    device_capture(o.c);
+    void* graph = o.c;
+    int64_t bytes = 0;
+    int status = device_captured(o.c, &graph, &bytes);
+    if (status != QLORA_ERROR || graph != nullptr || machine().graphs != 0 || machine().capturing) {
+      return std::string(function) + ": status " + std::to_string(status) + ", " +
+             std::to_string(machine().graphs) + " graphs left";
+    }
+    machine().errors.clear();
+  }
+  return "";
 }
 
 std::string blames_no_single_kernel() {
@@ -220,7 +259,9 @@ int main() {
   } uses[] = {
       {"loads kernels before memory is asked for", loads_before_memory_is_asked_for},
       {"sets attributes once", sets_attributes_once},
-      {"drops checks of a lost GPU", drops_checks_of_a_lost_gpu},
+      {"numbers checks by their texts", numbers_checks_by_their_texts},
+      {"captures a graph", captures_a_graph},
+      {"gives up a graph", gives_up_a_graph},
       {"blames no single kernel", blames_no_single_kernel},
       {"writes without waiting", writes_without_waiting},
       {"tells full memory", tells_full_memory},

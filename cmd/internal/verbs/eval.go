@@ -38,7 +38,7 @@ const multipleChoice = "multiple-choice"
 func Eval() *cobra.Command {
 	model := inferOptions{}
 	own := evaluation{evalOptions: evalOptions{Records: dataset.DefaultOptions(), Batch: 8}, choices: multiplechoice.DefaultOptions(), run: trainer.DefaultArgs()}
-	how, machine := quantize.DefaultOptions(), machine{Device: "auto"}
+	how, machine := quantize.DefaultOptions(), defaultMachine()
 	set := options.New()
 	set.Add("Model", &model)
 	set.Add("Evaluation", &own.evalOptions)

@@ -31,7 +31,7 @@ type generateOptions struct {
 func Generate() *cobra.Command {
 	model := inferOptions{}
 	own := generateOptions{MaxNew: 128, TopP: 1, Seed: 42}
-	how, machine := quantize.DefaultOptions(), machine{Device: "auto"}
+	how, machine := quantize.DefaultOptions(), defaultMachine()
 	set := options.New()
 	set.Add("Model", &model)
 	set.Add("Generation", &own)

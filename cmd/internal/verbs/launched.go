@@ -211,9 +211,9 @@ func (l *launched) devices(c *call, o *tuneOptions, t compute) ([]bindings.Devic
 // the host, and of the CPU its share.
 func (l *launched) device(c *call, m machine, t compute) (bindings.Device, error) {
 	if m.Device == "auto" || m.Device == "cuda" {
-		dev, err := cuda.New(cuda.Options{Number: l.LocalRank})
+		dev, err := cuda.New(m.gpu(l.LocalRank, c.note))
 		if errors.Is(err, cuda.ErrNoDevice) && l.LocalRank > 0 { // launchers may show each rank its own GPU only
-			dev, err = cuda.New(cuda.Options{})
+			dev, err = cuda.New(m.gpu(0, c.note))
 		}
 		if err == nil {
 			return dev, nil

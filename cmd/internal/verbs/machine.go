@@ -19,7 +19,11 @@ import (
 type machine struct {
 	Device  string `option:"device" values:"auto,cpu,cuda,emu" help:"device to compute on: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or emu (the CUDA kernels on an emulator); train and plan also take several GPUs, cuda:0,1,…"`
 	Threads int    `option:"threads" help:"threads of the CPU; 0: what GOMAXPROCS, the affinity mask and the control group's quota allow"`
+	Graphs  string `option:"cuda_graphs" values:"auto,true,false" help:"replay micro-batches and generated tokens of a shape that comes again as one CUDA graph: auto (where the host takes longer to launch the kernels than the GPU to multiply), true or false; no bit depends on it"`
 }
+
+// defaultMachine returns the options' defaults.
+func defaultMachine() machine { return machine{Device: "auto", Graphs: "auto"} }
 
 // cpu returns the options of a CPU that computes in the given type.
 func (m machine) cpu(compute bindings.DType) cpu.Options {
@@ -38,12 +42,12 @@ func (m machine) open(compute bindings.DType, warn func(string)) (bindings.Devic
 		dev, err := cpu.New(m.cpu(compute))
 		return dev, exit.AsWrong(err)
 	case "auto":
-		if dev := firstGPU(warn); dev != nil {
+		if dev := m.firstGPU(warn); dev != nil {
 			return dev, nil
 		}
 		return machine{Device: "cpu", Threads: m.Threads}.open(compute, warn)
 	}
-	options, err := m.kernels()
+	options, err := m.kernels(warn)
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +62,8 @@ func (m machine) open(compute bindings.DType, warn func(string)) (bindings.Devic
 }
 
 // firstGPU opens the first GPU; nil if there is none that can be used.
-func firstGPU(warn func(string)) *cuda.Device {
-	dev, err := cuda.New(cuda.Options{})
+func (m machine) firstGPU(warn func(string)) *cuda.Device {
+	dev, err := cuda.New(m.gpu(0, warn))
 	if err == nil {
 		return dev
 	}
@@ -82,16 +86,26 @@ func (c *call) device(m machine, t compute) (bindings.Device, error) {
 	return dev, nil
 }
 
+// gpu returns the options of the GPU of that number.
+func (m machine) gpu(number int, note func(string)) cuda.Options {
+	return cuda.Options{Number: number, Graphs: graphModes[m.Graphs], Note: note}
+}
+
+// graphModes are the modes of graphs by the values of their option.
+var graphModes = map[string]cuda.GraphMode{"auto": cuda.GraphsAuto, "true": cuda.GraphsOn, "false": cuda.GraphsOff}
+
 // kernels returns the options of a device that runs the CUDA kernels.
-func (m machine) kernels() (cuda.Options, error) {
+func (m machine) kernels(note func(string)) (cuda.Options, error) {
 	switch number, ok := strings.CutPrefix(m.Device, "cuda:"); {
 	case m.Device == "emu":
-		return cuda.Options{Emulated: true}, nil
+		options := m.gpu(0, note)
+		options.Emulated = true
+		return options, nil
 	case m.Device == "cuda":
-		return cuda.Options{}, nil
+		return m.gpu(0, note), nil
 	case ok:
 		if n, err := strconv.ParseUint(number, 10, 16); err == nil && strconv.FormatUint(n, 10) == number {
-			return cuda.Options{Number: int(n)}, nil
+			return m.gpu(int(n), note), nil
 		}
 	}
 	return cuda.Options{}, exit.Wrongf("--device is %q, but it can be auto, cpu, cuda, cuda:N or emu", m.Device)
@@ -106,13 +120,13 @@ func (m machine) profile(compute bindings.DType, warn func(string)) (profile bin
 	case "cpu":
 		return onCPU, trainer.AvailableMemory(), nil
 	case "auto":
-		if dev := firstGPU(warn); dev != nil {
+		if dev := m.firstGPU(warn); dev != nil {
 			defer closeDevice(dev)
 			return cuda.Profile(), dev.FreeMemory(), nil
 		}
 		return onCPU, trainer.AvailableMemory(), nil
 	}
-	options, err := m.kernels()
+	options, err := m.kernels(warn)
 	if err != nil || options.Emulated {
 		return cuda.Profile(), 0, err
 	}

@@ -34,7 +34,7 @@ func (s sharing) ranks(m machine) ([]machine, error) {
 	}
 	if m.Device == "auto" {
 		m.Device = "cpu"
-		if dev := firstGPU(func(string) {}); dev != nil {
+		if dev := m.firstGPU(func(string) {}); dev != nil {
 			closeDevice(dev)
 			m.Device = "cuda"
 		}
@@ -70,7 +70,7 @@ func (s sharing) listed(m machine, numbers []string) ([]machine, error) {
 			return nil, exit.Wrongf("--device %s names GPU %s twice; a GPU can be one rank", m.Device, n)
 		}
 		seen[n] = true
-		all = append(all, machine{Device: "cuda:" + n, Threads: m.Threads})
+		all = append(all, machine{Device: "cuda:" + n, Threads: m.Threads, Graphs: m.Graphs})
 	}
 	return all, nil
 }

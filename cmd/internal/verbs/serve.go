@@ -65,7 +65,7 @@ func (*serveOptions) Ranges() option.Ranges {
 // Serve returns the verb that serves a model.
 func Serve() *cobra.Command {
 	limits := serve.DefaultOptions()
-	model, how, from, machine := servedOptions{}, quantize.DefaultOptions(), hubOptions{}, machine{Device: "auto"}
+	model, how, from, machine := servedOptions{}, quantize.DefaultOptions(), hubOptions{}, defaultMachine()
 	own := serveOptions{
 		Host: "127.0.0.1", Port: 8000, Longest: 4096, Queue: limits.Queue, Timeout: int(limits.Timeout.Seconds()), MaxBody: int(limits.MaxBody),
 	}

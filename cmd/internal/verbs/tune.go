@@ -53,7 +53,7 @@ type methodOptions struct {
 func newTuneOptions() *tuneOptions {
 	return &tuneOptions{
 		data:     dataOptions{Cache: true, Records: dataset.DefaultOptions()},
-		machine:  machine{Device: "auto"},
+		machine:  defaultMachine(),
 		sharing:  sharing{Distributed: string(launch.Auto)},
 		run:      trainer.DefaultArgs(),
 		method:   methodOptions{Method: methodQLoRA},

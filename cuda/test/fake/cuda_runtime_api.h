@@ -18,6 +18,8 @@ struct dim3 {
 
 using cudaStream_t = struct FakeStream*;
 using cudaEvent_t = struct FakeEvent*;
+using cudaGraph_t = struct FakeGraph*;
+using cudaGraphExec_t = struct FakeGraphExec*;
 
 enum cudaError_t {
   cudaSuccess,
@@ -26,6 +28,7 @@ enum cudaError_t {
   cudaErrorNoDevice,
   cudaErrorNoKernelImageForDevice,
   cudaErrorIllegalAddress,
+  cudaErrorStreamCaptureInvalidated,
 };
 
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
@@ -40,6 +43,9 @@ enum cudaFuncAttribute {
   cudaFuncAttributePreferredSharedMemoryCarveout
 };
 enum { cudaSharedmemCarveoutMaxShared = 100 };
+
+enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
+enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone, cudaStreamCaptureStatusActive };
 
 struct cudaFuncAttributes {
   int numRegs;
@@ -57,6 +63,8 @@ struct Machine {
   int gpus = 1, driver = 13000, compute = 80;
   const char* name = "a GPU";
   std::map<std::string, cudaError_t> errors;  // by function
+  bool capturing = false;
+  int graphs = 0;  // not yet destroyed
   std::vector<std::string> log;               // "cudaMalloc", "cudaLaunchKernel", …
 
   cudaError_t call(const char* function) {
@@ -205,5 +213,46 @@ inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute which, in
 }
 inline cudaError_t cudaLaunchKernel(const void*, dim3, dim3, void**, size_t, cudaStream_t) {
   FAKE_CALL;
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
+  *status = fake::machine().capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  FAKE_CALL;
+  fake::machine().capturing = true;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  fake::machine().capturing = false;
+  FAKE_CALL;
+  *graph = reinterpret_cast<cudaGraph_t>(std::malloc(1));
+  fake::machine().graphs++;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  std::free(graph);
+  fake::machine().graphs--;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t, unsigned long long) {
+  FAKE_CALL;
+  *made = reinterpret_cast<cudaGraphExec_t>(std::malloc(1));
+  fake::machine().graphs++;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
+  FAKE_CALL;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
+  FAKE_CALL;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t made) {
+  std::free(made);
+  fake::machine().graphs--;
   return cudaSuccess;
 }

@@ -1,0 +1,145 @@
+package nn
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"qlora/bindings"
+)
+
+// inputs holds the device tensors of a micro-batch and of the steps' results. Those of a
+// micro-batch follow each other in packed, so that one write copies them all; where one lies
+// depends on the micro-batch's shape.
+type inputs struct {
+	packed bindings.Tensor // I32 [1, …]
+
+	ids, labels, positions bindings.Tensor // I32 [1, tokens]
+	starts                 bindings.Tensor // I32 [1, sequences + 1]
+	keyStarts              bindings.Tensor // I32, of a pass's keys in generation
+	weights                bindings.Tensor // F32 [1, tokens]; absent if no token is weighed
+	place                  bindings.Tensor // I32 [1, 2]: of bindings.Random
+	scale                  bindings.Tensor // F32 [1, 1], of the loss
+
+	stats  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
+	losses bindings.Tensor // F32 [1, most tokens]; absent without scoring
+	kept   bindings.Tensor // F32 [Shapes.Window, …]: stats of micro-batches
+}
+
+// packedAlignment is that of each array in packed, in elements.
+const packedAlignment = 4
+
+// packedLen returns how much of packed n elements take.
+func packedLen(n int) int { return (n + packedAlignment - 1) / packedAlignment * packedAlignment }
+
+// A packing collects the arrays of a micro-batch.
+type packing struct {
+	to    bindings.Tensor
+	bytes []byte
+}
+
+// ints appends v and returns its tensor, [1, len(v)].
+func (k *packing) ints(v []int32) bindings.Tensor {
+	t := k.next(len(v))
+	for _, x := range v {
+		k.bytes = binary.LittleEndian.AppendUint32(k.bytes, uint32(x))
+	}
+	return t
+}
+
+func (k *packing) floats(v []float32) bindings.Tensor {
+	t := k.next(len(v))
+	for _, x := range v {
+		k.bytes = binary.LittleEndian.AppendUint32(k.bytes, math.Float32bits(x))
+	}
+	return t.As(bindings.F32)
+}
+
+func (k *packing) next(n int) bindings.Tensor {
+	at := packedLen(len(k.bytes) / 4)
+	k.bytes = append(k.bytes, make([]byte, 4*at-len(k.bytes))...)
+	return k.to.Columns(at, at+n)
+}
+
+// write copies what was collected to the device.
+func (k *packing) write(dev bindings.Device) error {
+	return dev.Write(k.to.Columns(0, len(k.bytes)/4), k.bytes)
+}
+
+// A feed is what a micro-batch copies to the device next to its tokens.
+type feed struct {
+	*Batch
+	positions []int32
+	longest   int // tokens of the longest sequence, including cached ones
+	cache     *cache
+	random    *bindings.Random // of a micro-batch that trains; nil: another
+	scale     float32          // of the loss
+}
+
+// start copies a micro-batch that does not train to the device.
+func (m *Model) start(dev bindings.Device, b *Batch) (*pass, error) {
+	return m.begin(dev, feed{Batch: b, positions: b.positions(), longest: b.Longest()})
+}
+
+// begin copies a micro-batch to the device.
+func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
+	if err := f.check(m.Config.Vocabulary); err != nil {
+		return nil, err
+	}
+	if err := m.checkLength(f.longest); err != nil {
+		return nil, err
+	}
+	p := &pass{
+		m: m, dev: dev, tokens: f.Tokens(), longest: f.longest,
+		keep: m.memory.Arena(bindings.Activations), work: m.memory.Arena(bindings.Workspace), cache: f.cache,
+	}
+	k, in := packing{to: m.inputs.packed, bytes: make([]byte, 0, m.inputs.packed.Bytes())}, &m.inputs
+	in.ids, in.labels, in.positions = k.ints(f.IDs), k.ints(f.shifted()), k.ints(f.positions)
+	p.positions = in.positions
+	if c := f.cache; c != nil {
+		c.pass.queries.Device, c.pass.keys.Device = k.ints(c.pass.queries.Starts), k.ints(c.pass.keys.Starts)
+		if c.pass.whole {
+			c.pass.places = k.ints(c.pass.rows)
+		}
+	} else {
+		in.starts = k.ints(f.Starts)
+		p.sequences = bindings.Sequences{Starts: f.Starts, Device: in.starts}
+	}
+	for _, r := range m.rows {
+		if r.placed {
+			r.places = k.ints(r.placesOf(f.IDs, m.Config.Pad))
+		}
+	}
+	in.weights = bindings.Tensor{}
+	if f.random != nil {
+		p.random, p.backward = *f.random, true
+		if f.Weights != nil {
+			in.weights = k.floats(f.shiftedFloats(f.Weights))
+		}
+	}
+	if m.repeats() {
+		in.place, in.scale = k.ints([]int32{int32(p.random.Step), int32(p.random.Row)}), k.floats([]float32{f.scale})
+		p.random.Device, p.scale = in.place, in.scale
+		if f.cache == nil {
+			p.sequences.Within = within(&p.sequences)
+		}
+	}
+	if err := k.write(dev); err != nil {
+		return nil, fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", p.tokens, err)
+	}
+	return p, nil
+}
+
+// planInputs allocates what micro-batches of up to so many tokens and sequences copy to the device.
+func (m *Model) planInputs(a *bindings.Arena, tokens, sequences int, weighted bool) {
+	arrays := 3 // of tokens
+	for _, r := range m.rows {
+		if r.placed = !r.grad.Absent() && r.whole.Absent(); r.placed {
+			arrays++
+		}
+	}
+	if weighted {
+		arrays++
+	}
+	m.inputs.packed = a.New(bindings.I32, 1, arrays*packedLen(tokens)+packedLen(sequences+1)+packedLen(m.decoding.boundaries())+packedLen(m.decoding.sequences)+2*packedAlignment)
+}

@@ -1,0 +1,114 @@
+package nn
+
+import (
+	"math/bits"
+	"slices"
+
+	"qlora/bindings"
+)
+
+// A pass is repeated by its shape: devices that replay work (bindings.Repeater) do so for
+// passes of the same launches. So that few shapes do for micro-batches of any lengths, a
+// micro-batch is filled up to a multiple of tokens with sequences that have no labels, their
+// number to a multiple of sequences, and the bound of their lengths to a power of two.
+
+// sequenceMultiple is the multiple of sequences in a filled micro-batch.
+const sequenceMultiple = 4
+
+// leastWithin is the least bound of lengths: a tile of attention.
+const leastWithin = 64
+
+// leastMultiple is the multiple of tokens of small micro-batches, and filledShare bounds what a
+// micro-batch is filled up with: less than a 32nd of its tokens, from the least on.
+const leastMultiple, filledShare = 16, 32
+
+// filledTokens returns the tokens of a filled micro-batch of n.
+func (m *Model) filledTokens(n int) int {
+	k := m.info.TokenMultiple
+	if k == 0 {
+		return n
+	}
+	for k > leastMultiple && n < filledShare*k {
+		k /= 2
+	}
+	return (n + k - 1) / k * k
+}
+
+// repeats reports whether the device repeats work.
+func (m *Model) repeats() bool { return m.info.TokenMultiple > 0 }
+
+// filledSequences returns the most sequences of a filled micro-batch of up to n.
+func (m *Model) filledSequences(n int) int {
+	if m.repeats() {
+		return n + m.info.TokenMultiple + sequenceMultiple
+	}
+	return n
+}
+
+// filled returns b with sequences that count for nothing behind its own: their tokens have no
+// labels, so they have no loss and their gradients are zeros. None is longer than b's longest.
+func (m *Model) filled(b *Batch) *Batch {
+	tokens, longest := b.Tokens(), b.Longest()
+	all := m.filledTokens(tokens)
+	if !m.repeats() || longest == 0 {
+		return b
+	}
+	f := &Batch{
+		IDs: slices.Grow(slices.Clone(b.IDs), all-tokens)[:all], Labels: slices.Grow(slices.Clone(b.Labels), all-tokens)[:all],
+		Starts: slices.Clone(b.Starts),
+	}
+	for i := tokens; i < all; i++ {
+		f.IDs[i], f.Labels[i] = 0, bindings.IgnoreLabel
+	}
+	if b.Weights != nil {
+		f.Weights = append(slices.Clone(b.Weights), make([]float32, all-tokens)...)
+	}
+	for at := tokens; at < all; {
+		at = min(all, at+longest)
+		f.Starts = append(f.Starts, int32(at))
+	}
+	for f.Sequences() == b.Sequences() || f.Sequences()%sequenceMultiple != 0 {
+		f.Starts = append(f.Starts, int32(all))
+	}
+	return f
+}
+
+// within returns the bound of lengths for sequences.
+func within(s *bindings.Sequences) int {
+	return max(leastWithin, 1<<bits.Len(uint(max(s.Longest(), 1)-1)))
+}
+
+// A passKind is what is computed in a pass.
+type passKind int
+
+const (
+	passTrain passKind = iota
+	passEvaluate
+	passDecode
+)
+
+// A passKey has what determines the operations of a pass of a model, but for what its inputs
+// on the device hold.
+type passKey struct {
+	kind              passKind
+	tokens, sequences int
+	within            int
+	long              bool // with the tables of long sequences
+	weighted, losses  bool
+	train             bool // draws random numbers
+	seed              uint64
+	adapters          *overlayID
+}
+
+// repeat runs work, the operations of a pass.
+func (p *pass) repeat(kind passKind, of lossOf, work func()) {
+	noisy := p.m.Options.NoiseAlpha != 0 && p.random.Train // a number by the longest sequence
+	if noisy || p.m.Sharded() {                            // whose layers ranks send each other
+		work()
+		return
+	}
+	bindings.Repeat(p.dev, passKey{
+		kind: kind, tokens: p.tokens, sequences: p.sequences.Count(), within: p.sequences.Within, long: p.m.switches(0, p.longest),
+		weighted: !of.weights.Absent(), losses: !of.losses.Absent(), train: p.random.Train, seed: p.random.Seed, adapters: p.m.on,
+	}, work)
+}
