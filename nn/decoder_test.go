@@ -26,14 +26,19 @@ type decoded struct {
 // loadDecoded loads the model in dir with two sets of adapters.
 func loadDecoded(t testing.TB, dir string, options cpu.Options, how nn.Options, shapes nn.Shapes) *decoded {
 	t.Helper()
+	dev, err := cpu.New(options)
+	require.NoError(t, err)
+	t.Cleanup(func() { dev.Close() })
+	return loadDecodedOn(t, dir, dev, how, shapes)
+}
+
+func loadDecodedOn(t testing.TB, dir string, dev bindings.Device, how nn.Options, shapes nn.Shapes) *decoded {
+	t.Helper()
 	cfg, err := family.ReadConfig(dir)
 	require.NoError(t, err)
 	base, err := checkpoint.Open(dir)
 	require.NoError(t, err)
 	defer base.Close()
-	dev, err := cpu.New(options)
-	require.NoError(t, err)
-	t.Cleanup(func() { dev.Close() })
 	mem := bindings.NewMemory()
 	m, err := nn.New(cfg, base, how, mem, dev.Info())
 	require.NoError(t, err)
