@@ -103,7 +103,8 @@ type passKey struct {
 // repeat runs work, the operations of a pass.
 func (p *pass) repeat(kind passKind, of lossOf, work func()) {
 	noisy := p.m.Options.NoiseAlpha != 0 && p.random.Train // a number by the longest sequence
-	if noisy || p.m.Sharded() {                            // whose layers ranks send each other
+	moves := p.m.Options.Offload || p.m.Sharded()          // transfers, and layers that ranks send each other
+	if noisy || moves {
 		work()
 		return
 	}

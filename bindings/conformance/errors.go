@@ -68,13 +68,13 @@ func runErrors(t *testing.T, s *suite) {
 			return &bindings.Copy{Dst: y.Tensor, Src: x.Head(2)}
 		}},
 		{"arithmetic in the host's memory", []string{"copy", "Src", "host"}, func(f *fixture, _, _ *operand) bindings.Operation {
-			return &bindings.Copy{Dst: f.random("Dst", 8).Tensor, Src: f.host(8)}
+			return &bindings.Copy{Dst: f.randomBytes("Dst", 8).Tensor, Src: f.host(8)}
 		}},
 		{"transfer within the device", []string{"transfer", "device"}, func(f *fixture, _, _ *operand) bindings.Operation {
-			return &bindings.Transfer{Dst: f.random("Dst", 8).Tensor, Src: f.random("Src", 8).Tensor, Event: 1}
+			return &bindings.Transfer{Dst: f.randomBytes("Dst", 8).Tensor, Src: f.randomBytes("Src", 8).Tensor, Event: 1}
 		}},
 		{"transfer of another length", []string{"transfer", "Dst"}, func(f *fixture, _, _ *operand) bindings.Operation {
-			return &bindings.Transfer{Dst: f.host(9), Src: f.random("Src", 8).Tensor, Event: 1}
+			return &bindings.Transfer{Dst: f.host(9), Src: f.randomBytes("Src", 8).Tensor, Event: 1}
 		}},
 	} {
 		s.row(t, c.name, func(f *fixture) {

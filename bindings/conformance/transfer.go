@@ -13,7 +13,7 @@ import (
 func runTransfer(t *testing.T, s *suite) {
 	for _, n := range []int{1, 255, 4096, 100_003} {
 		s.row(t, fmt.Sprintf("there and back, %d", n), func(f *fixture) {
-			src, dst, host := f.random("source", n), f.output("copy", bindings.U8, 1, n), f.host(n)
+			src, dst, host := f.randomBytes("source", n), f.output("copy", bindings.U8, 1, n), f.host(n)
 			f.run([]bindings.Operation{
 				&bindings.Transfer{Dst: host, Src: src.Tensor, Event: 2},
 				&bindings.Await{Event: 2},
@@ -26,7 +26,7 @@ func runTransfer(t *testing.T, s *suite) {
 	}
 	s.row(t, "transfers run in their order", func(f *fixture) {
 		const n = 1000
-		a, b, there := f.random("a", n), f.random("b", n), f.host(n)
+		a, b, there := f.randomBytes("a", n), f.randomBytes("b", n), f.host(n)
 		back := []*operand{f.output("a again", bindings.U8, 1, n), f.output("b again", bindings.U8, 1, n)}
 		f.run([]bindings.Operation{
 			&bindings.Transfer{Dst: there, Src: a.Tensor},
@@ -42,7 +42,7 @@ func runTransfer(t *testing.T, s *suite) {
 	})
 	s.row(t, "a transfer begins after the work before it", func(f *fixture) {
 		const n = 70_000
-		src, staged, dst, host := f.random("source", n), f.output("staged", bindings.U8, 1, n), f.output("copy", bindings.U8, 1, n), f.host(n)
+		src, staged, dst, host := f.randomBytes("source", n), f.output("staged", bindings.U8, 1, n), f.output("copy", bindings.U8, 1, n), f.host(n)
 		f.run([]bindings.Operation{
 			&bindings.Copy{Dst: staged.Tensor, Src: src.Tensor},
 			&bindings.Transfer{Dst: host, Src: staged.Tensor, Event: 1},
@@ -55,8 +55,8 @@ func runTransfer(t *testing.T, s *suite) {
 	})
 }
 
-// random declares random bytes.
-func (f *fixture) random(name string, n int) *operand {
+// randomBytes declares random bytes.
+func (f *fixture) randomBytes(name string, n int) *operand {
 	x := make([]byte, n)
 	for i := range x {
 		x[i] = byte(f.rng.Uint32())
