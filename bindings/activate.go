@@ -37,9 +37,10 @@ type Activate struct {
 type ActivateBackward struct {
 	Activate // Y is not read
 
-	DY Tensor // [tokens, intermediate]
-	DG Tensor // like G; may be G or DY
-	DU Tensor // like G; may be U; absent if U is
+	DY    Tensor // [tokens, intermediate]
+	DG    Tensor // like G; may be G or DY
+	DU    Tensor // like G; may be U; absent if U is
+	Again Tensor // like DY: what Activate wrote to Y; may be DY; absent: not wanted
 }
 
 func (op *Activate) inputs(c *contract) (same form) {
@@ -77,4 +78,5 @@ func (op *ActivateBackward) declare(c *contract) {
 	c.oneGroup("DU", op.DU)
 	c.that(op.DU.Absent() == op.U.Absent(), "only one of U and DU is present")
 	c.writes("DU", op.DU, same.asView().orAbsent()).mayBe("U")
+	c.writes("Again", op.Again, same.orAbsent()).mayBe("DY")
 }

@@ -46,6 +46,10 @@ type AttendBackward struct {
 	DQ     Tensor // [tokens, Heads·HeadDim]; may be DO; may be a view
 	DK, DV Tensor // [keys, KVHeads·HeadDim]; may be views
 	DSinks Tensor // F32 [1, Heads]; absent: frozen
+
+	// AfterQ and AfterK, if not nil, rotate DQ and DK, their X, by the inverse of forward's
+	// RoPE.
+	AfterQ, AfterK *RoPE
 }
 
 // inputs declares the operands shared by forward and backward.
@@ -110,6 +114,17 @@ func (op *AttendBackward) declare(c *contract) {
 		c.heads("DK", op.DK, op.KVHeads, op.HeadDim)
 		c.heads("DV", op.DV, op.KVHeads, op.HeadDim)
 	}
+	op.after(c, "AfterQ", op.AfterQ, op.DQ, op.Heads)
+	op.after(c, "AfterK", op.AfterK, op.DK, op.KVHeads)
 	c.that(op.DSinks.Absent() || !op.Sinks.Absent(), "DSinks is present, but Sinks is absent")
 	c.updates("DSinks", op.DSinks, vector(op.Heads, F32).orAbsent())
+}
+
+// after declares the operands of a RoPE that follows, other than the gradient d.
+func (op *AttendBackward) after(c *contract, name string, r *RoPE, d Tensor, heads int) {
+	if r == nil {
+		return
+	}
+	c.that(r.X == d && r.K.Absent() && r.Inverse && r.Heads == heads && r.HeadDim == op.HeadDim, "%s does not rotate the gradient", name)
+	r.angles(c)
 }

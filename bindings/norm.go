@@ -18,8 +18,13 @@ type Norm struct {
 	Centered bool
 	Eps      float32
 	Y        Tensor // [rows, cols]; may be X without a backward
+	Residual Tensor // [rows, cols], added to Y; may be Y; absent: 0
 	Mean     Tensor // F32 [1, rows], kept for backward; with Centered
 	RStd     Tensor // F32 [1, rows], kept for backward
+
+	// After, if not nil, rotates Y: the rows are the heads of tokens, and X of After is Y as
+	// [tokens, heads·cols]. Not with a Residual.
+	After *RoPE
 }
 
 // NormBackward is the backward of Norm. With g = DY·(Weight + Offset) and
@@ -27,12 +32,15 @@ type Norm struct {
 //
 //	DX (+)= RStd·(g - n·mean(g·n) - mean(g) where Centered)
 //	DWeight += sum over the rows of a turn of DY·n    DBias += sum of DY
+//
+// Without RStd it computes the statistics from X again.
 type NormBackward struct {
-	Norm // Y is not read
+	Norm // Y, Residual and After are not used; RStd and Mean are optional without DWeight
 
 	DY         Tensor // [rows, cols]
 	DX         Tensor // [rows, cols]; may be DY without Accumulate
 	Accumulate bool   // DX += instead of DX =
+	Again      Tensor // [rows, cols]: what Norm wrote to Y; may be DY; absent: not wanted
 	DWeight    Tensor // F32, shaped like Weight; absent: frozen
 	DBias      Tensor // F32, shaped like Bias; absent: frozen
 }
@@ -71,7 +79,14 @@ func (op *Norm) inputs(c *contract) (like func(rows, cols int) form, parameters 
 
 func (op *Norm) declare(c *contract) {
 	like, _ := op.inputs(c)
-	c.writes("Y", op.Y, like(op.X.Rows, op.X.Cols)).mayBe("X")
+	c.writes("Y", op.Y, like(op.X.Rows, op.X.Cols)).mayBe("X", "Residual")
+	c.reads("Residual", op.Residual, like(op.X.Rows, op.X.Cols).orAbsent())
+	if r := op.After; r != nil {
+		c.that(r.X.samePlace(op.Y) && r.X.Len() == op.Y.Len() && r.HeadDim == op.X.Cols && r.K.Absent(), "After does not rotate Y")
+		c.that(op.Residual.Absent(), "Residual is present with After")
+		c.that(r.Heads > 0 && op.X.Rows == r.X.Rows*r.Heads, "%d rows are not %d heads of %d tokens", op.X.Rows, r.Heads, r.X.Rows)
+		r.angles(c)
+	}
 	c.writes("RStd", op.RStd, vector(op.X.Rows, F32).orAbsent())
 	if op.Centered {
 		c.writes("Mean", op.Mean, vector(op.X.Rows, F32).orAbsent())
@@ -87,9 +102,11 @@ func (*NormBackward) Name() string { return "norm backward" }
 func (op *NormBackward) declare(c *contract) {
 	like, parameters := op.inputs(c)
 	rows, cols := op.X.Rows, op.X.Cols
-	c.reads("RStd", op.RStd, vector(rows, F32))
+	c.reads("RStd", op.RStd, vector(rows, F32).orAbsent())
+	c.that(!op.RStd.Absent() || op.DWeight.Absent(), "DWeight is present, but RStd is absent")
 	if op.Centered {
-		c.reads("Mean", op.Mean, vector(rows, F32))
+		c.reads("Mean", op.Mean, vector(rows, F32).orAbsent())
+		c.that(op.Mean.Absent() == op.RStd.Absent(), "only one of Mean and RStd is present")
 	}
 	c.reads("DY", op.DY, like(rows, cols))
 	if op.Accumulate {
@@ -97,6 +114,7 @@ func (op *NormBackward) declare(c *contract) {
 	} else {
 		c.writes("DX", op.DX, like(rows, cols)).mayBe("DY")
 	}
+	c.writes("Again", op.Again, like(rows, cols).orAbsent()).mayBe("DY")
 	c.that(op.DWeight.Absent() || !op.Weight.Absent(), "DWeight is present, but Weight is absent")
 	c.that(op.DBias.Absent() || !op.Bias.Absent(), "DBias is present, but Bias is absent")
 	c.updates("DWeight", op.DWeight, parameters(F32))

@@ -47,7 +47,23 @@ type ProjectBackward struct {
 
 	DX         Tensor // [tokens, in]; absent: not computed (the first layer's input)
 	Accumulate bool   // DX += instead of DX =
+
+	// After, if not nil, is the backward of the operation that computed X: an
+	// ActivateBackward or a NormBackward with DX as its DY. It runs once DX is complete, and
+	// its Again, which is DX too, is the X of DA and DWeight. So X need not be computed
+	// before, X and DX are the same tensor, and both are lost. Not with a Magnitude.
+	After Operation
 }
+
+// A follower is an operation that ProjectBackward can run after its own work.
+type follower interface {
+	Operation
+	// replaces returns the gradient that it reads and the output it computes again.
+	replaces() (dy, again Tensor)
+}
+
+func (op *NormBackward) replaces() (dy, again Tensor)     { return op.DY, op.Again }
+func (op *ActivateBackward) replaces() (dy, again Tensor) { return op.DY, op.Again }
 
 // PartBackward is one projection of a ProjectBackward.
 type PartBackward struct {
@@ -117,7 +133,7 @@ func (op *Project) declare(c *contract) {
 func (*ProjectBackward) Name() string { return "project backward" }
 
 func (op *ProjectBackward) declare(c *contract) {
-	like := c.leads("X", op.X)
+	like := op.input(c)
 	c.dense("X", op.X)
 	op.Random.declare(c)
 	c.that(len(op.Parts) > 0, "there are no parts")
@@ -155,11 +171,42 @@ func (op *ProjectBackward) declare(c *contract) {
 		c.updates("DBias", p.DBias, vector(out, F32).orAbsent())
 	}
 	c.layer = ""
+	if op.After != nil {
+		return
+	}
 	access := Writes
 	if op.Accumulate {
 		access = Updates
 	}
 	c.operand("DX", op.DX, access, like(op.X.Rows, op.X.Cols).orAbsent())
+}
+
+// input declares X, or After with it.
+func (op *ProjectBackward) input(c *contract) (like func(rows, cols int) form) {
+	if op.After == nil {
+		return c.leads("X", op.X)
+	}
+	next, ok := op.After.(follower)
+	if !ok {
+		c.fail("After is a %s", op.After.Name())
+		return c.leads("X", op.X)
+	}
+	dy, again := next.replaces()
+	wanted := !again.Absent()
+	c.that(op.DX.samePlace(op.X) && dy.samePlace(op.X) && (!wanted || again.samePlace(op.X)), "X, DX and After's operands are not one tensor")
+	c.that(!op.Accumulate, "Accumulate is set with After")
+	if n, ok := op.After.(*NormBackward); ok {
+		c.that(n.DWeight.Absent() && n.DBias.Absent(), "After is of a trained norm")
+	}
+	for i := range op.Parts {
+		p := &op.Parts[i]
+		c.that(wanted || p.DA.Absent() && p.DWeight.Absent(), "part %d needs X, but After does not compute it", i)
+		c.that(p.Linear == nil || p.Linear.Adapter == nil || p.Linear.Adapter.Magnitude.Absent(), "part %d has a Magnitude", i)
+	}
+	next.declare(c)
+	dtype := op.X.DType
+	c.operand("X", op.X, Writes, form{any: true, types: typesOf(F32, BF16)}).mayBe("DY", "Again")
+	return func(rows, cols int) form { return matrix(rows, cols, dtype) }
 }
 
 // Name returns "row norms".

@@ -11,6 +11,8 @@ package bindings
 type RoPE struct {
 	X           Tensor // [tokens, Heads·HeadDim]; may be a view
 	Heads       int
+	K           Tensor // [tokens, KVHeads·HeadDim], rotated by the same angles; absent: X alone
+	KVHeads     int
 	HeadDim     int
 	Positions   Tensor // I32 [1, tokens]
 	Cos, Sin    Tensor // F32 [positions, n/2]
@@ -24,6 +26,15 @@ func (*RoPE) Name() string { return "rope" }
 func (op *RoPE) declare(c *contract) {
 	c.operand("X", op.X, Updates, form{any: true, view: true, types: typesOf(F32, BF16)}).Activation = true
 	c.heads("X", op.X, op.Heads, op.HeadDim)
+	if !op.K.Absent() {
+		c.updates("K", op.K, matrix(op.X.Rows, op.KVHeads*op.HeadDim, op.X.DType).asView())
+		c.heads("K", op.K, op.KVHeads, op.HeadDim)
+	}
+	op.angles(c)
+}
+
+// angles declares the operands other than the rotated ones.
+func (op *RoPE) angles(c *contract) {
 	c.that(op.Cos.Cols > 0 && 2*op.Cos.Cols <= op.HeadDim, "%d angles do not fit a head of %d", op.Cos.Cols, op.HeadDim)
 	c.reads("Positions", op.Positions, vector(op.X.Rows, I32))
 	c.reads("Cos", op.Cos, matrix(op.Cos.Rows, op.Cos.Cols, F32))

@@ -138,24 +138,38 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 	if a.Clip > 0 {
 		a.clip(p, s, to)
 	}
+	if a.QNorm == nil && a.KNorm == nil {
+		a.rotate(p, s.q, s.k, false)
+		return
+	}
+	var q, k *bindings.RoPE // what follows the norms
 	if a.NormRotated {
 		a.rotate(p, s.q, s.k, false)
+	} else {
+		q, k = a.rotations(p, s.q, s.k, false)
 	}
-	if a.QNorm != nil {
-		s.q, s.qInv = p.normalizeHeads(to, a.QNorm, s.raw[0])
-	}
-	if a.KNorm != nil {
-		s.k, s.kInv = p.normalizeHeads(to, a.KNorm, s.raw[1])
-	}
-	if !a.NormRotated {
-		a.rotate(p, s.q, s.k, false)
-	}
+	s.q, s.qInv = p.normalizeHeads(to, a.QNorm, s.raw[0], s.q, q)
+	s.k, s.kInv = p.normalizeHeads(to, a.KNorm, s.raw[1], s.k, k)
 }
 
-// rotate applies RoPE to queries and keys, or its inverse.
+// rotations returns RoPE of queries and of keys, or its inverse; nil without positions.
+func (a *Attention) rotations(p *pass, q, k bindings.Tensor, inverse bool) (ofQ, ofK *bindings.RoPE) {
+	return p.rotation(a.Positions.queries(), q, a.Heads, a.HeadDim, inverse), p.rotation(a.Positions, k, a.KVHeads, a.HeadDim, inverse)
+}
+
+// rotate applies RoPE to queries and keys, or its inverse: as one operation if the angles are
+// those of both.
 func (a *Attention) rotate(p *pass, q, k bindings.Tensor, inverse bool) {
-	p.rotate(a.Positions.queries(), q, a.Heads, a.HeadDim, inverse)
-	p.rotate(a.Positions, k, a.KVHeads, a.HeadDim, inverse)
+	ofQ, ofK := a.rotations(p, q, k, inverse)
+	switch {
+	case ofQ == nil:
+	case ofQ.Cos == ofK.Cos:
+		ofQ.K, ofQ.KVHeads = k, a.KVHeads
+		p.run(ofQ)
+	default:
+		p.run(ofQ)
+		p.run(ofK)
+	}
 }
 
 // clip clamps q, k and v. If backward needs the clamped values, it copies q and k,
@@ -209,10 +223,10 @@ func (a *Attention) backward(p *pass, state any, xa, dy bindings.Tensor, x func(
 		n := a.KVHeads * a.HeadDim
 		op.DQ, op.DK, op.DV = op.DO, p.features(p.work, n), p.features(p.work, n)
 	}
-	p.run(op)
 	if !a.NormRotated {
-		a.rotate(p, op.DQ, op.DK, true)
+		op.AfterQ, op.AfterK = a.rotations(p, op.DQ, op.DK, true)
 	}
+	p.run(op)
 	if a.QNorm != nil {
 		p.normalizeHeadsBackward(a.QNorm, s.raw[0], s.qInv, op.DQ)
 	}
@@ -224,13 +238,13 @@ func (a *Attention) backward(p *pass, state any, xa, dy bindings.Tensor, x func(
 	}
 	if a.QKV != nil {
 		a.clipBackward(p, s.fused, dFused)
-		p.projectBackward(x(), dx, a.QKV.back(dFused, s.xa[0]))
+		p.projectBackwardOf(x, dx, a.QKV.back(dFused, s.xa[0]))
 		return
 	}
 	for i, d := range []bindings.Tensor{op.DQ, op.DK, op.DV} {
 		a.clipBackward(p, s.raw[i], d)
 	}
-	p.projectBackward(x(), dx, a.Q.back(op.DQ, s.xa[0]), a.K.back(op.DK, s.xa[1]), a.V.back(op.DV, s.xa[2]))
+	p.projectBackwardOf(x, dx, a.Q.back(op.DQ, s.xa[0]), a.K.back(op.DK, s.xa[1]), a.V.back(op.DV, s.xa[2]))
 }
 
 func (a *Attention) clipBackward(p *pass, limited, d bindings.Tensor) {

@@ -102,9 +102,10 @@ func (l *Layer) trainedNorm() bool {
 }
 
 // plain reports whether the part's last projection can add the residual itself.
-func (b *Branch) plain() bool {
-	return b.PostNorm == nil && b.Dropout == 0 && (b.Scale == 0 || b.Scale == 1) && b.Residual != SumNorm
-}
+func (b *Branch) plain() bool { return b.PostNorm == nil && b.bare() && b.Residual != SumNorm }
+
+// bare reports whether the branch is added without dropout and a factor.
+func (b *Branch) bare() bool { return b.Dropout == 0 && (b.Scale == 0 || b.Scale == 1) }
 
 // A branchState holds what a branch computes. The Recompute policy decides which
 // of it is kept until backward.
@@ -226,6 +227,12 @@ func (b *Branch) join(p *pass, s *branchState, residual bindings.Tensor, to, xaT
 	y := raw
 	if b.PostNorm != nil {
 		s.raw = raw
+		if b.bare() && b.Residual != SumNorm {
+			op := b.PostNorm.operation(raw, normStats{})
+			op.Residual, op.Y = residual, s.out
+			p.run(op)
+			return
+		}
 		y, _ = p.normalize(p.work, b.PostNorm, raw)
 	}
 	add := &bindings.Add{X: y, Residual: residual, Y: s.out, Scale: b.Scale, Dropout: b.Dropout, Stream: b.stream, Random: p.random}

@@ -51,11 +51,21 @@ func (b *Branch) backward(p *pass, s *branchState, d bindings.Tensor, wantInput 
 		return
 	}
 	var dx bindings.Tensor
-	b.Part.backward(p, s.part, s.xa, dy, x, &target{room: func() bindings.Tensor {
+	to := &target{room: func() bindings.Tensor {
 		dx = p.hidden(p.work)
 		return dx
-	}})
-	p.normalizeBackward(b.Norm, s.in, stats, dx, d, true)
+	}}
+	if !b.Norm.trained() {
+		to.after = func(dx, again bindings.Tensor) bindings.Operation {
+			return &bindings.NormBackward{
+				Norm: *b.Norm.operation(s.in, normStats{}), DY: dx, DX: d, Accumulate: true, Again: again,
+			}
+		}
+	}
+	b.Part.backward(p, s.part, s.xa, dy, x, to)
+	if !to.followed {
+		p.normalizeBackward(b.Norm, s.in, stats, dx, d, true)
+	}
 }
 
 // again recomputes what was not kept.
@@ -78,14 +88,18 @@ func (b *Branch) backwardJoin(p *pass, s *branchState, d bindings.Tensor) bindin
 		return d
 	}
 	if b.Residual == SumNorm {
-		_, stats := p.normalize(p.work, b.Norm, s.sum)
-		p.normalizeBackward(b.Norm, s.sum, stats, d, d, false)
+		p.normalizeBackward(b.Norm, s.sum, p.statsIfTrained(b.Norm, s.sum), d, d, false)
 	}
-	dy := p.hidden(p.work)
-	p.run(&bindings.AddBackward{DY: d, DX: dy, Scale: b.Scale, Dropout: b.Dropout, Stream: b.stream, Random: p.random})
+	if b.PostNorm == nil && b.bare() {
+		return d
+	}
+	dy, of := p.hidden(p.work), d
+	if !b.bare() {
+		p.run(&bindings.AddBackward{DY: d, DX: dy, Scale: b.Scale, Dropout: b.Dropout, Stream: b.stream, Random: p.random})
+		of = dy
+	}
 	if b.PostNorm != nil {
-		_, stats := p.normalize(p.work, b.PostNorm, s.raw)
-		p.normalizeBackward(b.PostNorm, s.raw, stats, dy, dy, false)
+		p.normalizeBackward(b.PostNorm, s.raw, p.statsIfTrained(b.PostNorm, s.raw), of, dy, false)
 	}
 	return dy
 }
@@ -97,6 +111,7 @@ func (l *Layer) backwardParallel(p *pass, states []branchState, d bindings.Tenso
 		norm  *Norm
 		stats normStats
 		dx    bindings.Tensor
+		x     bindings.Tensor // the norm's output, for the other branches that share it
 	}
 	var open []pending
 	for i := len(l.Branches) - 1; i >= 0; i-- {
@@ -110,16 +125,25 @@ func (l *Layer) backwardParallel(p *pass, states []branchState, d bindings.Tenso
 				dx := p.hidden(p.work)
 				open = append(open, pending{norm: b.Norm, dx: dx, stats: newStats(p.work, b.Norm, p.tokens)})
 				to = &target{room: func() bindings.Tensor { return dx }}
+				if i > 0 && l.Branches[i-1].Norm == b.Norm {
+					open[len(open)-1].x = p.normalizeInto(b.Norm, s.in, open[len(open)-1].stats)
+				}
 			}
 		}
 		mark := p.work.Mark()
 		b.again(p, s)
 		dy := b.backwardJoin(p, s, d)
-		var stats normStats
+		var at pending
 		if wantInput {
-			stats = open[len(open)-1].stats
+			at = open[len(open)-1]
 		}
-		b.Part.backward(p, s.part, s.xa, dy, func() bindings.Tensor { return p.normalizeInto(b.Norm, s.in, stats) }, to)
+		x := func() bindings.Tensor {
+			if !at.x.Absent() {
+				return at.x
+			}
+			return p.normalizeInto(b.Norm, s.in, at.stats)
+		}
+		b.Part.backward(p, s.part, s.xa, dy, x, to)
 		p.work.Release(mark)
 	}
 	for _, o := range open {

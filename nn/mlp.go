@@ -80,16 +80,21 @@ func (m *MLP) backward(p *pass, state any, xa, dy bindings.Tensor, x func() bind
 	s := state.(*mlpState)
 	mark := p.work.Mark()
 	dh := p.features(p.work, m.Size)
-	y := m.activated(p, s)
-	p.projectBackward(y, &target{room: func() bindings.Tensor { return dh }}, m.Down.back(dy, xa))
+	to := &target{room: func() bindings.Tensor { return dh }}
 	// The gradients overwrite g and u: nothing reads them after this.
-	p.run(&bindings.ActivateBackward{
-		Activate: bindings.Activate{Kind: m.Activation, G: s.g, U: s.u}, DY: dh, DG: s.g, DU: s.u,
-	})
+	to.after = func(dh, again bindings.Tensor) bindings.Operation {
+		return &bindings.ActivateBackward{
+			Activate: bindings.Activate{Kind: m.Activation, G: s.g, U: s.u}, DY: dh, DG: s.g, DU: s.u, Again: again,
+		}
+	}
+	p.projectBackwardOf(func() bindings.Tensor { return m.activated(p, s) }, to, m.Down.back(dy, xa))
+	if !to.followed {
+		p.run(to.after(dh, bindings.Tensor{}))
+	}
 	p.work.Release(mark)
 	var parts []bindings.PartBackward
 	for i, l := range m.inputs() {
 		parts = append(parts, l.back(s.outs[i], s.xa[i]))
 	}
-	p.projectBackward(x(), dx, parts...)
+	p.projectBackwardOf(x, dx, parts...)
 }

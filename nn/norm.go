@@ -68,6 +68,15 @@ func (p *pass) normalize(a *bindings.Arena, n *Norm, x bindings.Tensor) (y bindi
 	return y, s
 }
 
+// statsIfTrained returns the statistics of n(x) if n's gradients need them: the gradient of x does
+// not.
+func (p *pass) statsIfTrained(n *Norm, x bindings.Tensor) (s normStats) {
+	if n.trained() {
+		_, s = p.normalize(p.work, n, x)
+	}
+	return s
+}
+
 func newStats(a *bindings.Arena, n *Norm, rows int) normStats {
 	s := normStats{rstd: a.New(bindings.F32, 1, rows)}
 	if n.Centered {
@@ -112,9 +121,27 @@ func (n *HeadNorm) shape(x bindings.Tensor) bindings.Tensor {
 	return x.Reshape(x.Len()/n.Size, n.Size)
 }
 
-func (p *pass) normalizeHeads(a *bindings.Arena, n *HeadNorm, x bindings.Tensor) (bindings.Tensor, normStats) {
-	y, s := p.normalize(a, &n.Norm, n.shape(x))
-	return y.Reshape(x.Rows, x.Cols), s
+// normalizeHeads returns n(x), rotated by r unless that is nil: the norm of each head does so in
+// the same pass. Without n it rotates y.
+func (p *pass) normalizeHeads(a *bindings.Arena, n *HeadNorm, x, y bindings.Tensor, r *bindings.RoPE) (bindings.Tensor, normStats) {
+	var s normStats
+	if n != nil {
+		y = a.New(p.m.info.Activation, x.Rows, x.Cols)
+		rows := n.shape(x)
+		s = newStats(a, &n.Norm, rows.Rows)
+		op := n.operation(rows, s)
+		op.Y = y.Reshape(rows.Rows, rows.Cols)
+		if r != nil && !n.WholeRow {
+			r.X = y
+			op.After, r = r, nil
+		}
+		p.run(op)
+	}
+	if r != nil {
+		r.X = y
+		p.run(r)
+	}
+	return y, s
 }
 
 // normalizeHeadsBackward replaces d, the gradient of the normalized heads, by the

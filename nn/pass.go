@@ -1,6 +1,10 @@
 package nn
 
-import "qlora/bindings"
+import (
+	"slices"
+
+	"qlora/bindings"
+)
 
 // A pass is one micro-batch in training, evaluation or generation.
 type pass struct {
@@ -85,6 +89,11 @@ func (p *pass) projectAll(x bindings.Tensor, parts ...bindings.Part) {
 type target struct {
 	room       func() bindings.Tensor
 	accumulate bool
+
+	// after, if not nil, returns the backward of the operation that computed the input. It
+	// reads the input's gradient dx, and writes the input again if again is present.
+	after    func(dx, again bindings.Tensor) bindings.Operation
+	followed bool // after has run
 }
 
 // tensor returns the target's tensor; absent for a nil target.
@@ -94,6 +103,30 @@ func (t *target) tensor() (dx bindings.Tensor, accumulate bool) {
 	}
 	return t.room(), t.accumulate
 }
+
+// projectBackwardOf runs the backward of all projections of one input. It lets after compute the
+// input from its gradient's place if it can, else x does.
+func (p *pass) projectBackwardOf(x func() bindings.Tensor, to *target, parts ...bindings.PartBackward) {
+	if to == nil || to.after == nil || slices.ContainsFunc(parts, isDecomposed) {
+		p.projectBackward(x(), to, parts...)
+		return
+	}
+	dx := to.room()
+	var again bindings.Tensor
+	if slices.ContainsFunc(parts, readsInput) {
+		again = dx
+	}
+	p.run(&bindings.ProjectBackward{X: dx, DX: dx, Random: p.random, Parts: parts, After: to.after(dx, again)})
+	p.m.biases.backward(p, parts)
+	to.followed = true
+}
+
+func isDecomposed(p bindings.PartBackward) bool {
+	return p.Linear.Adapter != nil && !p.Linear.Adapter.Magnitude.Absent()
+}
+
+// readsInput reports whether a gradient of p is a product with its input.
+func readsInput(p bindings.PartBackward) bool { return !p.DA.Absent() || !p.DWeight.Absent() }
 
 // projectBackward runs the backward of all projections of one input x.
 func (p *pass) projectBackward(x bindings.Tensor, to *target, parts ...bindings.PartBackward) {

@@ -14,6 +14,7 @@ type activateCase struct {
 	plain      bool   // without U
 	fused      bool   // G and U, and DG and DU, are columns of one tensor
 	alias      string // operands that are one tensor; "ends": extreme inputs
+	again      string // the tensor that gets Y again
 }
 
 func runActivate(t *testing.T, s *suite) {
@@ -34,6 +35,10 @@ func runActivate(t *testing.T, s *suite) {
 			{rows: 33, cols: 1536, fused: true, alias: "DG on G, DU on U"},
 			{rows: 3, cols: 9000, fused: true},
 			{rows: 19, cols: 72, plain: true, fused: true},
+			{rows: 7, cols: 67, again: "Again"},
+			{rows: 33, cols: 1536, alias: "DG on G, DU on U", again: "DY"},
+			{rows: 5, cols: 67, fused: true, alias: "DG on G, DU on U", again: "DY"},
+			{rows: 19, cols: 72, plain: true, fused: true, again: "DY"},
 		} {
 			s.row(t, fmt.Sprintf("%v %+v", kind, c), func(f *fixture) { activateRow(f, kind, c) })
 		}
@@ -72,6 +77,16 @@ func activateRow(f *fixture, kind bindings.Activation, c activateCase) {
 	if !c.plain {
 		op.U, backward.DU = u.Tensor, du.Tensor
 	}
+	var again *operand
+	switch c.again {
+	case "Again":
+		again = f.output("Again", f.act, c.rows, c.cols)
+	case "DY":
+		again, overwritten = dy, append(overwritten, dy)
+	}
+	if again != nil {
+		backward.Again = again.Tensor
+	}
 	backward.Activate = *op
 	f.run([]bindings.Operation{op, backward}, overwritten...)
 
@@ -86,6 +101,9 @@ func activateRow(f *fixture, kind bindings.Activation, c activateCase) {
 		wantY[i], wantDG[i], wantDU[i] = value*up, dy.values[i]*up*slope, dy.values[i]*value
 	}
 	y.equals(4, wantY)
+	if again != nil {
+		again.equals(4, wantY)
+	}
 	dg.equals(8, wantDG)
 	if !c.plain {
 		du.equals(4, wantDU)

@@ -23,6 +23,14 @@ type attendCase struct {
 	dropout             float32
 }
 
+// A turnCase rotates the gradients of an attendCase back. The names of other rows, and so their
+// numbers, do not have it.
+type turnCase struct {
+	attendCase
+	rotary      int // dimensions of a head; 0: none
+	interleaved bool
+}
+
 func runAttend(t *testing.T, s *suite) {
 	for _, c := range []attendCase{
 		{queries: []int{1}, heads: 1, kvHeads: 1, dim: 1, size: 1},
@@ -115,11 +123,22 @@ func runAttend(t *testing.T, s *suite) {
 		// A bias whose exponential overflows float32, in a partly filled tile.
 		{queries: []int{41}, heads: 2, kvHeads: 1, dim: 32, size: 1, bias: 8},
 	} {
-		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { attendRow(f, c) })
+		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { attendRow(f, turnCase{attendCase: c}) })
+	}
+	for _, c := range []turnCase{
+		{attendCase: attendCase{queries: []int{70, 9}, heads: 4, kvHeads: 2, dim: 64, size: 1, alias: true}, rotary: 64},
+		{attendCase: attendCase{queries: []int{33}, heads: 2, kvHeads: 1, dim: 32, size: 1}, rotary: 32, interleaved: true},
+		{attendCase: attendCase{queries: []int{131}, heads: 2, kvHeads: 1, dim: 128, size: 1, alias: true}, rotary: 128},
+		{attendCase: attendCase{queries: []int{40}, heads: 2, kvHeads: 1, dim: 80, size: 1}, rotary: 32},
+		{attendCase: attendCase{queries: []int{40}, heads: 2, kvHeads: 1, dim: 20, size: 1}, rotary: 8},
+		{attendCase: attendCase{queries: []int{40}, heads: 2, kvHeads: 1, dim: 256, size: 1}, rotary: 256},
+		{attendCase: attendCase{queries: []int{33, 9}, heads: 4, kvHeads: 2, dim: 96, size: 1, layout: byKey}, rotary: 48, interleaved: true},
+	} {
+		s.row(t, fmt.Sprintf("rotated back %+v", c), func(f *fixture) { attendRow(f, c) })
 	}
 }
 
-func attendRow(f *fixture, c attendCase) {
+func attendRow(f *fixture, c turnCase) {
 	if c.keys == nil {
 		c.keys = c.queries
 	}
@@ -176,6 +195,7 @@ func attendRow(f *fixture, c attendCase) {
 			backward.DSinks = dsinks.Tensor
 			overwritten = append(overwritten, dsinks)
 		}
+		c.turn(f, backward)
 		ops = append(ops, backward)
 	}
 	f.run(ops, overwritten...)
@@ -251,13 +271,52 @@ func attendRow(f *fixture, c attendCase) {
 		return
 	}
 	lse.products(depth, wantLSE)
-	dq.nearEach(2*depth, of(roundQ), wantDQ)
-	dk.nearEach(2*depth+tokens, of(roundK), wantDK)
+	dq.compare(2*depth, c.stored(), c.turned(f, of(roundQ), wantDQ), dq.numbers(), wantDQ)
+	dk.compare(2*depth+tokens, c.stored(), c.turned(f, of(roundK), wantDK), dk.numbers(), wantDK)
 	dv.nearEach(depth+tokens, of(roundV), wantDV)
 	if dsinks != nil {
 		axpy(wantDSinks, 1, dsinks.values)
 		dsinks.nearEach(depth+tokens, func(h int) float64 { return math.Sqrt(roundSinks[h]) }, wantDSinks)
 	}
+}
+
+// The angles of rows that are rotated: those of positions 0 to rotaryPositions.
+const rotaryPositions = 50
+
+// turn gives backward rotations of its gradients.
+func (c *turnCase) turn(f *fixture, backward *bindings.AttendBackward) {
+	if c.rotary == 0 {
+		return
+	}
+	half := c.rotary / 2
+	f.angles(rotaryPositions, half)
+	rows := backward.Q.Rows
+	positions := f.ints("Positions", f.places(rows)).Tensor
+	of := func(x bindings.Tensor, heads int) *bindings.RoPE {
+		return &bindings.RoPE{
+			X: x, Heads: heads, HeadDim: c.dim, Positions: positions, Cos: f.cos.Tensor, Sin: f.sin.Tensor,
+			Interleaved: c.interleaved, Inverse: true,
+		}
+	}
+	backward.AfterQ, backward.AfterK = of(backward.DQ, c.heads), of(backward.DK, c.kvHeads)
+}
+
+// stored returns how often a gradient is rounded.
+func (c *turnCase) stored() float64 {
+	if c.rotary > 0 {
+		return 2
+	}
+	return 1
+}
+
+// turned rotates want, and returns the terms of its elements: of both of a pair.
+func (c *turnCase) turned(f *fixture, terms func(int) float64, want []float64) func(int) float64 {
+	if c.rotary == 0 {
+		return terms
+	}
+	ropeRows(want, c.dim, f.at, f.cos.values, f.sin.values, c.rotary/2, true, c.interleaved)
+	pairs := pairSizes(want, c.dim, c.rotary/2, c.interleaved)
+	return func(i int) float64 { return max(terms(i), pairs[i]) }
 }
 
 // keyBias returns a bias that grows with the key's position, as ALiBi's does, with half

@@ -23,6 +23,8 @@ type fixture struct {
 	rng      *rand.Rand
 	most     int // maximum elements of all operands; 0: any number
 	row      string
+	cos, sin *operand // the tables of angles, if there are any
+	at       []int32  // the rows' positions in them
 	operands []*operand
 }
 

@@ -18,6 +18,8 @@ type normCase struct {
 	plain      bool // no weight
 	bias       bool
 	offset     float64
+	again      bool // backward computes Y and the statistics again
+	residual   bool
 }
 
 func runNorm(t *testing.T, s *suite) {
@@ -35,6 +37,7 @@ func runNorm(t *testing.T, s *suite) {
 			}
 		}
 	}
+	runHeadNorm(t, s)
 	for _, c := range []normCase{
 		{rows: 7, cols: 67, offset: 1},                      // Gemma
 		{rows: 131, cols: 576, offset: 1, accumulate: true}, //
@@ -56,6 +59,17 @@ func runNorm(t *testing.T, s *suite) {
 		{rows: 12, cols: 67, centered: true, turns: 4, bias: true},
 		{rows: 9, cols: 130, centered: true, bias: true, offset: 1},
 		{rows: 9, cols: 64, centered: true, plain: true, bias: true},
+		{rows: 131, cols: 576, again: true},
+		{rows: 9, cols: 64, again: true, offset: 1},
+		{rows: 7, cols: 67, again: true},
+		{rows: 2, cols: 4096, again: true},
+		{rows: 17, cols: 2049, again: true, centered: true, bias: true},
+		{rows: 5, cols: 1024, again: true, centered: true, bias: true},
+		{rows: 24, cols: 64, again: true, turns: 3},
+		{rows: 33, cols: 256, again: true, centered: true, plain: true},
+		{rows: 131, cols: 576, residual: true},
+		{rows: 7, cols: 67, residual: true, centered: true, bias: true},
+		{rows: 3, cols: 2048, residual: true, offset: 1},
 	} {
 		c.turns = max(1, c.turns)
 		for _, c.dtype = range denseTypes {
@@ -66,6 +80,67 @@ func runNorm(t *testing.T, s *suite) {
 			}
 		}
 	}
+}
+
+// A headNormCase is a norm of heads that are then rotated.
+type headNormCase struct {
+	tokens, heads, dim, rotary  int
+	interleaved, centered, bias bool
+	turns                       int
+}
+
+func runHeadNorm(t *testing.T, s *suite) {
+	for _, c := range []headNormCase{
+		{tokens: 7, heads: 3, dim: 64, rotary: 64},
+		{tokens: 33, heads: 5, dim: 128, rotary: 128},
+		{tokens: 9, heads: 2, dim: 256, rotary: 256},
+		{tokens: 5, heads: 4, dim: 96, rotary: 48, centered: true},
+		{tokens: 9, heads: 4, dim: 128, rotary: 128, interleaved: true, centered: true, turns: 4},
+		{tokens: 9, heads: 2, dim: 16, rotary: 8, interleaved: true, bias: true},
+		{tokens: 5, heads: 3, dim: 20, rotary: 20},
+		{tokens: 3, heads: 2, dim: 272, rotary: 32},
+	} {
+		c.turns = max(1, c.turns)
+		s.row(t, fmt.Sprintf("rotated %+v", c), func(f *fixture) { headNormRow(f, c) })
+	}
+}
+
+func headNormRow(f *fixture, c headNormCase) {
+	const eps = 1e-5
+	rows, half := c.tokens*c.heads, c.rotary/2
+	x, w := f.input("X", f.act, rows, c.dim, 2), f.input("Weight", bindings.BF16, c.turns, c.dim, 1)
+	y, rstd := f.output("Y", f.act, c.tokens, c.heads*c.dim), f.output("RStd", bindings.F32, 1, rows)
+	f.angles(50, half)
+	at := f.places(c.tokens)
+	op := &bindings.Norm{X: x.Tensor, Weight: w.Tensor, Centered: c.centered, Eps: eps, Y: y.Reshape(rows, c.dim), RStd: rstd.Tensor}
+	var b *operand
+	if c.bias {
+		b = f.input("Bias", bindings.F32, c.turns, c.dim, 1)
+		op.Bias = b.Tensor
+	}
+	if c.centered {
+		op.Mean = f.output("Mean", bindings.F32, 1, rows).Tensor
+	}
+	op.After = &bindings.RoPE{
+		X: y.Tensor, Heads: c.heads, HeadDim: c.dim, Positions: f.ints("Positions", at).Tensor,
+		Cos: f.cos.Tensor, Sin: f.sin.Tensor, Interleaved: c.interleaved,
+	}
+	f.run([]bindings.Operation{op})
+
+	want, wantRStd := make([]float64, 0, x.Len()), make([]float64, rows)
+	for i := range rows {
+		n := normalizer{Weight: w.values[i%c.turns*c.dim:][:c.dim], Eps: eps, Centered: c.centered}
+		if b != nil {
+			n.Bias = b.values
+		}
+		row := x.values[i*c.dim:][:c.dim]
+		want = append(want, n.forward(row)...)
+		_, wantRStd[i] = n.moments(row)
+	}
+	ropeRows(want, c.dim, at, f.cos.values, f.sin.values, half, false, c.interleaved)
+	pairs := pairSizes(want, c.dim, half, c.interleaved)
+	y.compare(c.dim, 2, func(i int) float64 { return pairs[i] }, y.numbers(), want)
+	rstd.sums(c.dim, wantRStd)
 }
 
 func normRow(f *fixture, c normCase) {
@@ -85,11 +160,18 @@ func normRow(f *fixture, c normCase) {
 		dx = f.input("DX accumulated", f.act, rows, cols, 1)
 	}
 	inPlace := f.given("X and Y", f.act, rows, cols, x.values)
+	var residual, again *operand
+	if c.residual {
+		residual = f.input("Residual", f.act, rows, cols, 1)
+	}
 	op := &bindings.Norm{X: x.Tensor, Offset: float32(c.offset), Centered: c.centered, Eps: eps, Y: y.Tensor, RStd: rstd.Tensor}
 	var mean, w, b, dw, db *operand
 	if c.centered {
 		mean = f.output("Mean", bindings.F32, 1, rows)
 		op.Mean = mean.Tensor
+	}
+	if c.residual {
+		op.Residual = residual.Tensor
 	}
 	overwritten := []*operand{dx, inPlace}
 	gradient := func(name string) *operand {
@@ -106,7 +188,7 @@ func normRow(f *fixture, c normCase) {
 		b = f.input("Bias", c.dtype, c.turns, cols, 1)
 		op.Bias = b.Tensor
 	}
-	if !c.alias {
+	if !c.alias && !c.again {
 		if w != nil {
 			dw = gradient("DWeight")
 			backward.DWeight = dw.Tensor
@@ -119,12 +201,21 @@ func normRow(f *fixture, c normCase) {
 	base := append([]float64(nil), dx.values...)
 	if !c.accumulate {
 		base = make([]float64, rows*cols)
-		if c.alias {
+		if c.alias && !c.again {
 			backward.DX, dx = dy.Tensor, dy
 			overwritten = append(overwritten, dy)
 		}
 	}
 	backward.Norm = *op
+	if c.again {
+		backward.Mean, backward.RStd = bindings.Tensor{}, bindings.Tensor{}
+		again = dy
+		if !c.alias {
+			again = f.output("Again", f.act, rows, cols)
+		}
+		backward.Again = again.Tensor
+		overwritten = append(overwritten, again)
+	}
 	alone := *op
 	alone.X, alone.Y, alone.Mean, alone.RStd = inPlace.Tensor, inPlace.Tensor, bindings.Tensor{}, bindings.Tensor{}
 	f.run([]bindings.Operation{op, backward, &alone}, overwritten...)
@@ -162,6 +253,12 @@ func normRow(f *fixture, c normCase) {
 			size += row[j] * row[j]
 		}
 		terms += wantRStd[i] * math.Sqrt(square/float64(cols))
+	}
+	if c.again {
+		again.equals(cols, wantY)
+	}
+	if c.residual {
+		axpy(wantY, 1, residual.values)
 	}
 	y.equals(cols, wantY)
 	inPlace.equals(cols, wantY)

@@ -12,6 +12,7 @@ type ropeCase struct {
 	tokens, heads, dim, rotary int
 	inverse, interleaved       bool
 	layout                     layout // X is the queries of a fused projection with one key head
+	keys                       int    // heads of K
 }
 
 func runRoPE(t *testing.T, s *suite) {
@@ -31,23 +32,20 @@ func runRoPE(t *testing.T, s *suite) {
 		{tokens: 33, heads: 1, dim: 20, rotary: 10, interleaved: true, inverse: true, layout: blocks},
 		{tokens: 33, heads: 6, dim: 16, rotary: 8, layout: "pairs"},
 		{tokens: 33, heads: 6, dim: 16, rotary: 16, interleaved: true, layout: "pairs"},
+		{tokens: 7, heads: 9, dim: 64, rotary: 64, keys: 3},
+		{tokens: 131, heads: 6, dim: 80, rotary: 32, inverse: true, keys: 2},
+		{tokens: 33, heads: 5, dim: 16, rotary: 8, interleaved: true, keys: 1},
+		{tokens: 5, heads: 2, dim: 6, rotary: 4, keys: 3},
+		{tokens: 9, heads: 4, dim: 64, rotary: 64, layout: blocks, keys: 2},
 	} {
 		s.row(t, fmt.Sprintf("%+v", c), func(f *fixture) { ropeRow(f, c) })
 	}
 }
 
 func ropeRow(f *fixture, c ropeCase) {
-	const positions = 50
 	half := c.rotary / 2
-	cos, sin := make([]float64, positions*half), make([]float64, positions*half)
-	for i := range cos {
-		angle := f.rng.Float64() * 7
-		cos[i], sin[i] = math.Cos(angle), math.Sin(angle)
-	}
-	at := make([]int32, c.tokens)
-	for i := range at {
-		at[i] = int32(f.rng.IntN(positions))
-	}
+	f.angles(50, half)
+	at := f.places(c.tokens)
 	width := c.heads * c.dim
 	var x *operand
 	switch c.layout {
@@ -58,23 +56,75 @@ func ropeRow(f *fixture, c ropeCase) {
 	default:
 		x = c.layout.fuse(f, f.input("QKV", f.act, c.tokens, width+2*c.dim, 1), c.heads, 1, c.dim).q
 	}
-	co, si := f.given("Cos", bindings.F32, positions, half, cos), f.given("Sin", bindings.F32, positions, half, sin)
-	f.run([]bindings.Operation{&bindings.RoPE{
+	op := &bindings.RoPE{
 		X: x.Tensor, Heads: c.heads, HeadDim: c.dim, Positions: f.ints("Positions", at).Tensor,
-		Cos: co.Tensor, Sin: si.Tensor, Inverse: c.inverse, Interleaved: c.interleaved,
-	}}, x)
+		Cos: f.cos.Tensor, Sin: f.sin.Tensor, Inverse: c.inverse, Interleaved: c.interleaved,
+	}
+	rotated := []*operand{x}
+	if c.keys > 0 {
+		k := f.input("K", f.act, c.tokens, c.keys*c.dim, 1)
+		op.K, op.KVHeads = k.Tensor, c.keys
+		rotated = append(rotated, k)
+	}
+	f.run([]bindings.Operation{op}, rotated...)
+	for _, o := range rotated {
+		want := append([]float64(nil), o.values...)
+		ropeRows(want, c.dim, at, f.cos.values, f.sin.values, half, c.inverse, c.interleaved)
+		o.equals(2, want)
+	}
+}
 
-	want := append([]float64(nil), x.values...)
+// angles declares the tables of random angles, [positions, half].
+func (f *fixture) angles(positions, half int) {
+	cos, sin := make([]float64, positions*half), make([]float64, positions*half)
+	for i := range cos {
+		angle := f.rng.Float64() * 7
+		cos[i], sin[i] = math.Cos(angle), math.Sin(angle)
+	}
+	f.cos, f.sin = f.given("Cos", bindings.F32, positions, half, cos), f.given("Sin", bindings.F32, positions, half, sin)
+}
+
+// places draws the rows' positions.
+func (f *fixture) places(rows int) []int32 {
+	f.at = make([]int32, rows)
+	for i := range f.at {
+		f.at[i] = int32(f.rng.IntN(f.cos.Rows))
+	}
+	return f.at
+}
+
+// pairSizes returns for each element of x, the norm of it and the element it is
+// rotated with.
+func pairSizes(x []float64, dim, half int, interleaved bool) []float64 {
+	sizes := make([]float64, len(x))
+	for i, v := range x {
+		col, other := i%dim, i
+		switch {
+		case col >= 2*half:
+		case interleaved:
+			other = i - col + (col ^ 1)
+		case col < half:
+			other = i + half
+		default:
+			other = i - half
+		}
+		sizes[i] = math.Hypot(v, x[other])
+	}
+	return sizes
+}
+
+// ropeRows rotates x, the heads of tokens at positions, by angles [positions, half].
+func ropeRows(x []float64, dim int, at []int32, cos, sin []float64, half int, inverse, interleaved bool) {
+	width := len(x) / len(at)
 	for i, p := range at {
-		angles := append([]float64(nil), si.values[int(p)*half:int(p+1)*half]...)
-		if c.inverse {
+		angles := append([]float64(nil), sin[int(p)*half:int(p+1)*half]...)
+		if inverse {
 			for j := range angles {
 				angles[j] = -angles[j]
 			}
 		}
-		for h := range c.heads {
-			rope(want[(i*c.heads+h)*c.dim:], co.values[int(p)*half:int(p+1)*half], angles, c.interleaved)
+		for from := i * width; from < (i+1)*width; from += dim {
+			rope(x[from:], cos[int(p)*half:int(p+1)*half], angles, interleaved)
 		}
 	}
-	x.equals(2, want)
 }

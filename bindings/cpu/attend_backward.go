@@ -8,14 +8,24 @@ import (
 	"qlora/bindings/cpu/vector"
 )
 
-// attendBackward recomputes P from the scores and LSE. The order of each sum is fixed: DK
+// attendBackward computes the gradients and rotates them back.
+func (d *Device) attendBackward(op *bindings.AttendBackward) {
+	d.attendGradients(op)
+	for _, after := range []*bindings.RoPE{op.AfterQ, op.AfterK} {
+		if after != nil {
+			d.rotate(after)
+		}
+	}
+}
+
+// attendGradients recomputes P from the scores and LSE. The order of each sum is fixed: DK
 // and DV over tiles of queries, heads and strips, DQ over blocks of keys. So these give the
 // same bits, and the number of threads chooses:
 //
 //	at once   a piece is one key head of one sequence: five products
 //	in turn   pieces of keys for DK and DV, then pieces of queries for DQ: seven products,
 //	          but all cores work on one sequence with few key heads
-func (d *Device) attendBackward(op *bindings.AttendBackward) {
+func (d *Device) attendGradients(op *bindings.AttendBackward) {
 	g := gradientOf(&d.profile, op)
 	if !op.DSinks.Absent() {
 		d.sinksBackward(op)

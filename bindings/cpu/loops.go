@@ -16,13 +16,25 @@ const splitElements = 1 << 14
 // split runs a job on rows of cols elements each: on the calling goroutine, without
 // allocations, if they are few.
 func split[J job](d *Device, rows, cols int, j J) {
-	size := max(1, splitElements/max(1, cols))
+	size := rowsAtOnce(cols)
 	if rows <= size {
 		j.run(0, rows)
 		return
 	}
 	shared := j // only this copy escapes to the heap
 	d.rows(rows, size, func(from, to int) { shared.run(from, to) })
+}
+
+// rowsAtOnce returns the number of rows of cols elements that a goroutine computes at a time.
+func rowsAtOnce(cols int) int { return max(1, splitElements/max(1, cols)) }
+
+// between runs do on the rows [from, to), rowsAtOnce of them at a time.
+func (d *Device) between(from, to, cols int, do func(lane, from, to int)) {
+	size := rowsAtOnce(cols)
+	d.parallel(tiles(to-from, size), func(lane, i int) {
+		first := from + i*size
+		do(lane, first, min(to, first+size))
+	})
 }
 
 // types maps package bindings' types of floats to package vector's.

@@ -7,6 +7,8 @@ import (
 
 type normJob struct {
 	y, x        vector.Rows
+	residual    vector.Rows // absent: none
+	lanes       [][]float32 // each lane's rows, with a residual
 	gain        vector.Gain
 	centered    bool
 	eps         float32
@@ -15,6 +17,15 @@ type normJob struct {
 
 func (j normJob) run(from, to int) {
 	vector.Norm(j.y.Slice(from, to), j.x.Slice(from, to), j.gain, from, j.centered, j.eps, part(j.means, from, to), part(j.rstd, from, to))
+}
+
+// runIn runs on a lane: it adds the residual to the rows in the lane's scratch.
+func (j normJob) runIn(lane, from, to int) {
+	n, cols := to-from, j.x.Cols()
+	rows := vector.Floats(j.lanes[lane], n, cols, cols)
+	vector.Convert(rows, j.x.Slice(from, to))
+	vector.Norm(rows, rows, j.gain, from, j.centered, j.eps, part(j.means, from, to), part(j.rstd, from, to))
+	vector.Store(j.y.Slice(from, to), j.lanes[lane], cols, &vector.Epilogue{Residual: j.residual.Slice(from, to)})
 }
 
 // part returns x[from:to], nil if x is.
@@ -28,10 +39,19 @@ func part(x []float32, from, to int) []float32 {
 // norm computes mean and mean square in float64.
 func (d *Device) norm(op *bindings.Norm) {
 	s := scratchOf(d.workspace)
-	split(d, op.X.Rows, op.X.Cols, normJob{
-		y: rowsOf(op.Y), x: rowsOf(op.X), gain: vector.Gain{Weight: normWeights(op, &s), Bias: normBiases(op, &s)},
+	j := normJob{
+		y: rowsOf(op.Y), x: rowsOf(op.X), residual: rowsOf(op.Residual), gain: vector.Gain{Weight: normWeights(op, &s), Bias: normBiases(op, &s)},
 		centered: op.Centered, eps: op.Eps, means: orNil(op.Mean), rstd: orNil(op.RStd),
-	})
+	}
+	if op.Residual.Absent() {
+		split(d, op.X.Rows, op.X.Cols, j)
+	} else {
+		j.lanes = lanes(&d.profile, &s, rowsAtOnce(op.X.Cols)*op.X.Cols)
+		d.between(0, op.X.Rows, op.X.Cols, j.runIn)
+	}
+	if op.After != nil {
+		d.rotate(op.After)
+	}
 }
 
 // orNil returns a tensor's float32 elements, or nil if it is absent.
@@ -88,10 +108,19 @@ func normWeightFloats(op *bindings.Norm) int {
 	return padded(op.Weight.Len())
 }
 
-func normFloats(_ *profile, op *bindings.Norm) int {
+// parameterFloats returns the scratch for weight and bias in floats.
+func parameterFloats(op *bindings.Norm) int {
 	n := normWeightFloats(op)
 	if !op.Bias.Absent() && op.Bias.DType != bindings.F32 {
 		n += padded(op.Bias.Len())
+	}
+	return n
+}
+
+func normFloats(p *profile, op *bindings.Norm) int {
+	n := parameterFloats(op)
+	if !op.Residual.Absent() {
+		n += planned(func(s *scratch) { lanes(p, s, rowsAtOnce(op.X.Cols)*op.X.Cols) })
 	}
 	return n
 }

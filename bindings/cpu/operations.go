@@ -17,6 +17,7 @@ import (
 //	           also DK and DV of a head and sequence, if they fit in 2 MiB; with single queries
 //	           the partial sums of each 512 keys
 //	HeadLoss   256 tokens of X packed and of DX in float32; like Project per thread
+//	*Backward  that computes an output again: some rows of it per thread
 //	others     nothing
 var operations = bindings.NewTable(
 	row((*Device).embed, nothing),
@@ -30,7 +31,7 @@ var operations = bindings.NewTable(
 	row((*Device).attend, attendFloats),
 	row((*Device).attendBackward, attendBackwardFloats),
 	row((*Device).activate, nothing),
-	row((*Device).activateBackward, nothing),
+	row((*Device).activateBackward, activateBackwardFloats),
 	row((*Device).add, nothing),
 	row((*Device).addBackward, nothing),
 	row((*Device).clamp, nothing),

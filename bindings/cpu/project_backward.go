@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"qlora/bindings"
 	"qlora/bindings/cpu/kernels"
 	"qlora/bindings/cpu/vector"
@@ -55,9 +57,10 @@ type backprop struct {
 	parts   []returned
 	size    cut
 	workers []worker
-	thin    [][]float32 // each lane's U of a block, or gradient of thinCols columns
-	masked  [][]float32 // each lane's sums that pass a mask
-	inputs  [][]float32 // each lane's dropout(X) [thinTokens, thinCols]
+	thin    [][]float32              // each lane's U of a block, or gradient of thinCols columns
+	masked  [][]float32              // each lane's sums that pass a mask
+	inputs  [][]float32              // each lane's dropout(X) [thinTokens, thinCols]
+	after   func(lane, from, to int) // After on some rows; nil: none
 }
 
 // returned is a part of a backprop.
@@ -101,6 +104,12 @@ func newBackprop(p *profile, op *bindings.ProjectBackward, s *scratch) *backprop
 		most := mostOf(f, c.chunk)
 		c.masked = lanes(p, s, most.rows*most.cols)
 		c.inputs = lanes(p, s, thinTokens*thinCols)
+	}
+	switch after := op.After.(type) {
+	case *bindings.ActivateBackward:
+		c.after = newActivateBackward(p, after, s).runIn
+	case *bindings.NormBackward:
+		c.after = newNormBackward(p, after, s).runIn
 	}
 	return c
 }
@@ -163,17 +172,46 @@ func (c *backprop) run(d *Device) {
 			}
 		})
 		pieces = c.pieces(pieces[:0], n)
-		d.parallel(len(pieces), func(lane, i int) {
-			at := &pieces[i]
-			switch {
-			case at.part < 0:
-				c.input(lane, first, at)
-			case at.part < len(c.parts):
-				c.down(lane, first, at)
-			default:
-				c.up(lane, first, at)
-			}
-		})
+		late := pieces[len(pieces):]
+		if c.after != nil {
+			pieces, late = c.untilAfter(pieces)
+		}
+		d.parallel(len(pieces), func(lane, i int) { c.compute(lane, first, &pieces[i]) })
+		if c.after != nil {
+			d.between(first, first+n, c.op.X.Cols, c.after)
+			d.parallel(len(late), func(lane, i int) { c.compute(lane, first, &late[i]) })
+		}
+	}
+}
+
+// untilAfter divides pieces into those that are computed before After and those that read
+// what it leaves in X, the gradients of A.
+func (c *backprop) untilAfter(all []piece) (before, late []piece) {
+	downs := func(p piece) bool { return p.part >= 0 && p.part < len(c.parts) }
+	slices.SortStableFunc(all, func(a, b piece) int {
+		switch {
+		case downs(a) == downs(b):
+			return 0
+		case downs(a):
+			return 1
+		}
+		return -1
+	})
+	n := slices.IndexFunc(all, downs)
+	if n < 0 {
+		n = len(all)
+	}
+	return all[:n], all[n:]
+}
+
+func (c *backprop) compute(lane, first int, at *piece) {
+	switch {
+	case at.part < 0:
+		c.input(lane, first, at)
+	case at.part < len(c.parts):
+		c.down(lane, first, at)
+	default:
+		c.up(lane, first, at)
 	}
 }
 

@@ -15,8 +15,17 @@ type ropeJob struct {
 
 func (j ropeJob) run(from, to int) { j.Rotate(j.x.Slice(from, to), j.positions[from:to]) }
 
-// rope rotates pairs of each head.
+// rope rotates pairs of each head, of X and then of K.
 func (d *Device) rope(op *bindings.RoPE) {
+	d.rotate(op)
+	if !op.K.Absent() {
+		keys := *op
+		keys.X, keys.Heads = op.K, op.KVHeads
+		d.rotate(&keys)
+	}
+}
+
+func (d *Device) rotate(op *bindings.RoPE) {
 	positions := elements[int32](op.Positions)
 	for t, p := range positions {
 		if p < 0 || int(p) >= op.Cos.Rows {

@@ -10,6 +10,6 @@ func (c *composer) activate(op *bindings.Activate) {
 // activateBackward launches one kernel.
 func (c *composer) activateBackward(op *bindings.ActivateBackward) {
 	c.do(&activateBackward{
-		kind: i32(op.Kind), g: matrix(op.G), u: matrix(op.U), dy: matrix(op.DY), dg: matrix(op.DG), du: matrix(op.DU),
+		kind: i32(op.Kind), g: matrix(op.G), u: matrix(op.U), dy: matrix(op.DY), dg: matrix(op.DG), du: matrix(op.DU), y: matrix(op.Again),
 	})
 }

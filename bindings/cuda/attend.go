@@ -21,10 +21,17 @@ func (c *composer) attend(op *bindings.Attend) {
 
 // attendBackward recomputes P from LSE.
 func (c *composer) attendBackward(op *bindings.AttendBackward) {
-	c.do(&attendBackward{
+	k := attendBackward{
 		forward: attentionOf(&op.Attend), d_o: matrix(op.DO), dq: matrix(op.DQ), dk: matrix(op.DK), dv: matrix(op.DV), dsinks: vector(op.DSinks),
 		workspace: c.scratch.take(bindings.F32, op.Heads, op.Q.Rows), // rowsum(DO·O)
-	})
+	}
+	if op.AfterQ != nil {
+		k.q_angles = c.angles(op.AfterQ)
+	}
+	if op.AfterK != nil {
+		k.k_angles = c.angles(op.AfterK)
+	}
+	c.do(&k)
 }
 
 func attentionOf(op *bindings.Attend) attention {

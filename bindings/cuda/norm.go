@@ -4,10 +4,15 @@ import "qlora/bindings"
 
 // norm launches one kernel.
 func (c *composer) norm(op *bindings.Norm) {
-	c.do(&norm{
+	k := norm{
 		x: matrix(op.X), weight: turnRows(op.Weight, op.X.Cols), bias: turnRows(op.Bias, op.X.Cols), y: matrix(op.Y),
-		mean: vector(op.Mean), rstd: vector(op.RStd), eps: float(op.Eps), offset: float(op.Offset), centered: flag(op.Centered),
-	})
+		residual: matrix(op.Residual),
+		mean:     vector(op.Mean), rstd: vector(op.RStd), eps: float(op.Eps), offset: float(op.Offset), centered: flag(op.Centered),
+	}
+	if op.After != nil {
+		k.angles, k.heads = c.angles(op.After), i32(op.After.Heads)
+	}
+	c.do(&k)
 }
 
 // turnRows returns a norm's weight or bias, or its gradient, with one row per turn.
@@ -23,8 +28,9 @@ func turnRows(t bindings.Tensor, cols int) tensor {
 func (c *composer) normBackward(op *bindings.NormBackward) {
 	cols := op.X.Cols
 	k := normBackward{
-		x: matrix(op.X), weight: turnRows(op.Weight, cols), mean: vector(op.Mean), rstd: vector(op.RStd),
-		dy: matrix(op.DY), dx: matrix(op.DX), offset: float(op.Offset), accumulate: flag(op.Accumulate),
+		x: matrix(op.X), weight: turnRows(op.Weight, cols), bias: turnRows(op.Bias, cols), mean: vector(op.Mean), rstd: vector(op.RStd),
+		dy: matrix(op.DY), dx: matrix(op.DX), y: matrix(op.Again),
+		eps: float(op.Eps), offset: float(op.Offset), centered: flag(op.Centered), accumulate: flag(op.Accumulate),
 		dweight: turnRows(op.DWeight, cols), dbias: turnRows(op.DBias, cols),
 	}
 	if turns := int(max(k.dweight.rows, k.dbias.rows)); turns > 0 {

@@ -3,34 +3,52 @@ package cuda
 import "qlora/bindings"
 
 // projectBackward computes the parts' gradients. DX is one sum over the parts whose weights are
-// read alike and whose adapters have no dropout, rounded once.
+// read alike and whose adapters have no dropout, rounded once. With After it puts X in the place of
+// DX before the gradients that X is a factor of.
 func (c *composer) projectBackward(op *bindings.ProjectBackward) {
 	layers := make([]*bindings.Linear, len(op.Parts))
 	for i := range op.Parts {
 		layers[i] = op.Parts[i].Linear
 	}
 	accumulate := op.Accumulate
+	var late []func() // the gradients of parameters, after After
 	for parts := op.Parts; len(parts) > 0; accumulate = true {
 		n := together(layers[len(op.Parts)-len(parts):], op.X.Rows, true)
-		c.inside(func() {
-			if isDecomposed(parts[0].Linear) {
-				c.decomposedBackward(op, &parts[0], accumulate)
-			} else {
-				c.alikeBackward(op, parts[:n], accumulate)
-			}
-		})
+		some := parts[:n]
+		switch {
+		case op.After != nil:
+			us, u := c.pulledAll(op, some)
+			c.inside(func() { c.inputGradient(op, some, us, u, accumulate) })
+			late = append(late, func() { c.parameters(op, some, us, u) })
+		case isDecomposed(some[0].Linear):
+			c.inside(func() { c.decomposedBackward(op, &some[0], accumulate) })
+		default:
+			c.inside(func() {
+				us, u := c.pulledAll(op, some)
+				c.parameters(op, some, us, u)
+				if !op.DX.Absent() {
+					c.inputGradient(op, some, us, u, accumulate)
+				}
+			})
+		}
 		parts = parts[n:]
+	}
+	switch after := op.After.(type) {
+	case *bindings.ActivateBackward:
+		c.activateBackward(after)
+	case *bindings.NormBackward:
+		c.normBackward(after)
+	}
+	for _, gradients := range late {
+		c.inside(gradients)
 	}
 }
 
-// alikeBackward computes the gradients of parts whose weights are read alike.
-func (c *composer) alikeBackward(op *bindings.ProjectBackward, parts []bindings.PartBackward, accumulate bool) {
-	us, u := c.pulledAll(op, parts)
+// parameters computes the gradients of the adapters, weights and biases of parts whose weights are
+// read alike.
+func (c *composer) parameters(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor) {
 	if u.rows > 0 {
 		c.adapters(op, parts, us, u)
-	}
-	if !op.DX.Absent() {
-		c.inputGradient(op, parts, us, u, accumulate)
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -43,8 +61,8 @@ func (c *composer) alikeBackward(op *bindings.ProjectBackward, parts []bindings.
 	}
 }
 
-// pulledAll returns U = Scale·DY·B of each part, next to each other in scratch, and all of them;
-// absent ones if nothing reads them.
+// pulledAll computes U = Scale·DY·B of each part, next to each other in scratch, and returns them
+// and all together; absent ones if nothing reads them.
 func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.PartBackward) ([]tensor, tensor) {
 	us, ranks := make([]tensor, len(parts)), 0
 	read := func(p *bindings.PartBackward) bool {
@@ -63,12 +81,13 @@ func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.Part
 		if p := &parts[i]; read(p) {
 			us[i] = columns(u, from, from+p.Linear.Adapter.Rank())
 			from += p.Linear.Adapter.Rank()
+			c.pull(matrix(p.DY), us[i], p.Linear.Adapter)
 		}
 	}
 	return us, u
 }
 
-// adapters computes U, DA += Uᵀ·dropout(X) and DB += Scale·DYᵀ·XA. Without dropout, stacked DA
+// adapters computes DA += Uᵀ·dropout(X) and DB += Scale·DYᵀ·XA. Without dropout, stacked DA
 // are one result.
 func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor) {
 	var das []bindings.Tensor
@@ -78,7 +97,6 @@ func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartB
 		if us[i].rows == 0 {
 			continue
 		}
-		c.pull(matrix(p.DY), us[i], p.Linear.Adapter)
 		one = one && !p.DA.Absent() && !drops(op.Random, p.Linear.Adapter)
 		das = append(das, p.DA)
 	}

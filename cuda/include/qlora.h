@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 13
+#define QLORA_ABI 14
 
 enum {
   QLORA_OK = 0,
@@ -195,37 +195,48 @@ typedef struct {
   int32_t pad;
 } qlora_embed_backward;
 
+// The angles of rotary positions: the first 2·cos.cols dimensions of each head are rotated, in pairs
+// (2i, 2i+1) if interleaved, else (i, i + cos.cols).
+typedef struct {
+  qlora_tensor positions, cos, sin;  // I32 [1, tokens], F32 [positions, half]; absent: no rotation
+  int32_t interleaved;
+} qlora_angles;
+
 // RMSNorm, or LayerNorm if centered; see bindings.Norm. Row t uses row t % turns of weight and bias
-// [turns, cols]. weight, bias, mean and rstd are optional.
+// [turns, cols]. weight, bias, residual, mean and rstd are optional. With angles, the rows are heads,
+// as many of each token follow each other, and y is rotated.
 typedef struct {
   qlora_tensor x, weight, bias, y;
+  qlora_tensor residual;    // added to y; may be y
   qlora_tensor mean, rstd;  // F32 [1, rows]
   float eps, offset;        // offset is added to the weight
-  int32_t centered;
+  int32_t centered, heads;
+  qlora_angles angles;
 } qlora_norm;
 
+// Without rstd (and mean, if centered), the statistics are computed from x again. y, optional, is
+// what norm writes, and may be dy; it alone needs the bias.
 typedef struct {
-  qlora_tensor x, weight, mean, rstd, dy, dx;  // mean if the norm is centered
-  float offset;
-  int32_t accumulate;
+  qlora_tensor x, weight, bias, mean, rstd, dy, dx, y;
+  float eps, offset;
+  int32_t centered, accumulate;
   qlora_tensor dweight, dbias;  // F32 [turns, cols], optional
   qlora_tensor workspace;  // F32 [pieces·turns, cols], one partial sum per piece of a turn's rows
 } qlora_norm_backward;
 
-// x may be a view of columns in groups of whole heads. The first 2·cos.cols dimensions of each head
-// are rotated.
+// x, and k if it is present, may be views of columns in groups of whole heads.
 typedef struct {
-  qlora_tensor x;
-  int32_t heads, head_dim;
-  qlora_tensor positions, cos, sin;
-  int32_t interleaved;  // pairs (2i, 2i+1), else (i, i + cos.cols)
+  qlora_tensor x, k;
+  int32_t heads, kv_heads, head_dim;
+  qlora_angles angles;
   int32_t inverse;
 } qlora_rope;
 
 // Numbered as bindings.Activation.
 enum { QLORA_SILU, QLORA_GELU, QLORA_GELU_TANH, QLORA_RELU, QLORA_RELU2, QLORA_ACTIVATIONS };
 
-// y = f(g), or f(g)·u if u is present. g, u, dg and du may be strided.
+// y = f(g), or f(g)·u if u is present. g, u, dg and du may be strided. Backward writes y again if it
+// is present; it may be dy.
 typedef struct {
   int32_t kind;
   qlora_tensor g, u, y;
@@ -233,7 +244,7 @@ typedef struct {
 
 typedef struct {
   int32_t kind;
-  qlora_tensor g, u, dy, dg, du;
+  qlora_tensor g, u, dy, dg, du, y;
 } qlora_activate_backward;
 
 // y = residual + scale·mask(x); residual is optional, y may be x or residual.
@@ -273,6 +284,7 @@ typedef struct {
   qlora_attend forward;
   qlora_tensor d_o, dq, dk, dv;  // dq may be d_o; all but d_o may be views, as q, k and v
   qlora_tensor dsinks;           // F32 [1, heads], added to; optional
+  qlora_angles q_angles, k_angles;  // dq and dk are rotated back
   qlora_tensor workspace;        // F32, tokens·heads elements
 } qlora_attend_backward;
 

@@ -6,10 +6,11 @@
 // where f is SiLU, GELU by erf or by tanh (Hendrycks & Gimpel 2016), ReLU or its square. All are
 // BF16 [tokens, intermediate]; g, u, dg and du may be views of columns, such as the halves of one
 // fused projection. dg may be g or dy, du may be u: each element is read before it is written.
+// Backward can write y again, over dy if wanted: g and u are then read once for both.
 //
 // Each thread handles 8 elements, 16 bytes of each operand; for rows that are not aligned to 16
 // bytes, 8 one by one. Contiguous rows are processed as one. Forward moves 4 bytes per element, or
-// 6 gated, backward 6 or 10. The most computation is erf and two exponentials, some 40 operations,
+// 6 gated, backward 6 or 10, and 2 more for y. The most computation is erf and two exponentials, some 40 operations,
 // of the 100 that an H100 SM does in that time: memory-bound.
 #include "kernels/elements.cuh"
 #include "kernels/entries.h"
@@ -95,16 +96,21 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Returns the gradients dg and du of an element; u is 1 if absent.
+struct Gradients {
+  float dg, du, y;
+};
+
+// Returns the gradients of an element and y; u is 1 if absent.
 template <int kKind>
-__device__ __forceinline__ float2 gradients(float g, float u, float dy) {
+__device__ __forceinline__ Gradients gradients(float g, float u, float dy) {
   Value v = activation<kKind>(g);
-  return make_float2(dy * u * v.slope, dy * v.f);
+  return {dy * u * v.slope, dy * v.f, v.f * u};
 }
 
 template <int kKind, bool kGated>
 __global__ void __launch_bounds__(kThreads)
-    activate_gradients(const bf16* g, const bf16* u, const bf16* dy, bf16* dg, bf16* du, Shape s) {
+    activate_gradients(const bf16* g, const bf16* u, const bf16* dy, bf16* dg, bf16* du, bf16* y,
+                       Shape s) {
   const int64_t row = s.row();
   const int col = s.col(), end = s.end(row);
   g += row * s.g_stride;
@@ -112,15 +118,19 @@ __global__ void __launch_bounds__(kThreads)
   dy += row * s.dense_stride;
   dg += row * s.dg_stride;
   du += row * s.du_stride;
+  const bool again = y != nullptr;
+  if (again) y += row * s.dense_stride;
   if (s.wide && col + kEight <= end) {
     Eight a = load8(g + col), d = load8(dy + col), b = {{1, 1, 1, 1, 1, 1, 1, 1}};
     if constexpr (kGated) b = load8(u + col);
 #pragma unroll
     for (int i = 0; i < kEight; i++) {
-      float2 both = gradients<kKind>(a.x[i], b.x[i], d.x[i]);
-      a.x[i] = both.x;
-      b.x[i] = both.y;
+      const Gradients all = gradients<kKind>(a.x[i], b.x[i], d.x[i]);
+      a.x[i] = all.dg;
+      b.x[i] = all.du;
+      d.x[i] = all.y;
     }
+    if (again) store8(y + col, d);
     store8(dg + col, a);
     if constexpr (kGated) store8(du + col, b);
     return;
@@ -129,16 +139,17 @@ __global__ void __launch_bounds__(kThreads)
   for (int j = col; j < min(col + kEight, end); j++) {
     float b = 1;
     if constexpr (kGated) b = ptx::to_float(u[j]);
-    float2 both = gradients<kKind>(ptx::to_float(g[j]), b, ptx::to_float(dy[j]));
-    dg[j] = ptx::from_float<bf16>(both.x);
-    if constexpr (kGated) du[j] = ptx::from_float<bf16>(both.y);
+    const Gradients all = gradients<kKind>(ptx::to_float(g[j]), b, ptx::to_float(dy[j]));
+    if (again) y[j] = ptx::from_float<bf16>(all.y);
+    dg[j] = ptx::from_float<bf16>(all.dg);
+    if constexpr (kGated) du[j] = ptx::from_float<bf16>(all.du);
   }
 }
 
 struct Instance {
   const char *forward_name, *backward_name;
   void (*forward)(const bf16*, const bf16*, bf16*, Shape);
-  void (*backward)(const bf16*, const bf16*, const bf16*, bf16*, bf16*, Shape);
+  void (*backward)(const bf16*, const bf16*, const bf16*, bf16*, bf16*, bf16*, Shape);
 };
 
 #define ACTIVATION(kind, suffix, gated)                                              \
@@ -176,9 +187,9 @@ int check(qlora_context* c, const char* name, int32_t kind) {
 // Returns the layout of all operands' rows. If all operands are contiguous, they are split again
 // into rows of one block. Absent operands are ignored.
 Shape shape_of(const qlora_tensor& dense, const qlora_tensor& g, const qlora_tensor& u,
-               const qlora_tensor& dg, const qlora_tensor& du) {
+               const qlora_tensor& dg, const qlora_tensor& du, const qlora_tensor& again) {
   constexpr int kBlock = kThreads * kEight;
-  const qlora_tensor* operands[] = {&dense, &g, &u, &dg, &du};
+  const qlora_tensor* operands[] = {&dense, &g, &u, &dg, &du, &again};
   bool flat = true, wide = true;
   for (const qlora_tensor* t : operands) {
     flat = flat && (t->data == nullptr || t->stride == t->cols);
@@ -206,7 +217,7 @@ dim3 grid_of(const Shape& s) { return dim3(static_cast<uint32_t>(s.rows * s.bloc
 int activate(qlora_context* c, const qlora_activate* op) {
   int status = check(c, "activate", op->kind);
   if (status != QLORA_OK || op->y.rows * op->y.cols == 0) return status;
-  Shape s = shape_of(op->y, op->g, op->u, {}, {});
+  Shape s = shape_of(op->y, op->g, op->u, {}, {}, {});
   const Instance& i = kInstances[op->kind][op->u.data != nullptr];
   return launch(c, i.forward_name, i.forward, grid_of(s), dim3(kThreads), 0,
                 static_cast<const bf16*>(op->g.data), static_cast<const bf16*>(op->u.data),
@@ -216,10 +227,10 @@ int activate(qlora_context* c, const qlora_activate* op) {
 int activate_backward(qlora_context* c, const qlora_activate_backward* op) {
   int status = check(c, "activate_backward", op->kind);
   if (status != QLORA_OK || op->dy.rows * op->dy.cols == 0) return status;
-  Shape s = shape_of(op->dy, op->g, op->u, op->dg, op->du);
+  Shape s = shape_of(op->dy, op->g, op->u, op->dg, op->du, op->y);
   const Instance& i = kInstances[op->kind][op->u.data != nullptr];
   return launch(c, i.backward_name, i.backward, grid_of(s), dim3(kThreads), 0,
                 static_cast<const bf16*>(op->g.data), static_cast<const bf16*>(op->u.data),
                 static_cast<const bf16*>(op->dy.data), static_cast<bf16*>(op->dg.data),
-                static_cast<bf16*>(op->du.data), s);
+                static_cast<bf16*>(op->du.data), static_cast<bf16*>(op->y.data), s);
 }

@@ -23,12 +23,16 @@
 // in registers if they fit. It reads only its own tile's rows of dO, before it writes them: dQ may
 // be dO.
 //
+// dQ and dK can be rotated back by RoPE's angles on their way to memory, from the rounded rows in
+// shared memory. Heads wider than 128 and angles that are not aligned take a launch of rope.
+//
 //   width                         32     64     96    128    256
 //   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
 //     of the general instance  20.25  40.25  60.25  80.25  96.25
 #include "kernels/attend_scores.cuh"
 #include "kernels/attend_stream.cuh"
 #include "kernels/attend_sums.h"
+#include "kernels/rope.cuh"
 
 namespace attention {
 namespace {
@@ -51,10 +55,32 @@ struct Backward {
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
 
+// Does what store does with all columns of a tile, and rotates them.
+template <int D>
+__device__ __forceinline__ void store_turned(const Rows& y, int first, int count, int column,
+                                             bf16* tile, int row, const Problem& p,
+                                             const Angles& angles, int lane) {
+  constexpr int kChunks = D / 8;
+  const int half = angles.half;
+#pragma unroll
+  for (int begin = 0; begin < 16 * kChunks; begin += 32) {
+    const int i = begin + lane, r = i / kChunks, col = i % kChunks * 8;
+    if (r >= count || col >= p.head_dim) continue;
+    uint4 x = ptx::load128(at<D>(tile, row + r, col / 8));
+    if (col < 2 * half) {
+      const int other = angles.interleaved ? col : col < half ? col + half : col - half;
+      const Eight pair = widen(ptx::load128(at<D>(tile, row + r, other / 8)));
+      x = narrow(angles.turned(first + r, col, widen(x), pair));
+    }
+    ptx::store128(y.at(first + r, column + col), x);
+  }
+}
+
 template <int D, bool kGeneral>
 __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, kGeneral>::kBlocks)
     attend_backward_keys(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dk, Rows dv,
-                         const float* lse, int32_t lse_stride, const float* delta) {
+                         const float* lse, int32_t lse_stride, const float* delta,
+                         Angles angles) {
   using Shape = Backward<D, kGeneral>;
   constexpr int kOther = Shape::kOther, kTile = Shape::kTile, kSums = Shape::kColumns / 8;
   const Sequence s = p.sequence(blockIdx.y);
@@ -208,8 +234,12 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   __syncwarp();
   const Sequence again = p.sequence(blockIdx.y);  // read again rather than kept in registers
   const int first = again.k_row + key, count = again.keys - key;
-  store<D, kSums>(dk, first, count, column_of<kGeneral>(dk, kv_head, p), k_tile, row, part * kSums,
-                  p, lane);
+  const int dk_column = column_of<kGeneral>(dk, kv_head, p);
+  if (Shape::kParts == 1 && angles.valid()) {
+    store_turned<D>(dk, first, count, dk_column, k_tile, row, p, angles, lane);
+  } else {
+    store<D, kSums>(dk, first, count, dk_column, k_tile, row, part * kSums, p, lane);
+  }
   store<D, kSums>(dv, first, count, column_of<kGeneral>(dv, kv_head, p), v_tile, row, part * kSums,
                   p, lane);
 }
@@ -218,7 +248,7 @@ REGISTER_WIDTHS(attend_backward_keys, Backward);
 template <int D, bool kGeneral>
 __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, kGeneral>::kBlocks)
     attend_backward_queries(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dq, const float* lse,
-                            int32_t lse_stride, const float* delta) {
+                            int32_t lse_stride, const float* delta, Angles angles) {
   using Shape = Backward<D, kGeneral>;
   constexpr int kOther = Shape::kOther, kTile = Shape::kTile;
   const Sequence s = p.sequence(blockIdx.y);
@@ -336,10 +366,22 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
   __syncwarp();
   put<D>(q_tile, row, 0, sum, lane);  // no other warp reads these rows
   __syncwarp();
-  store<D, D / 8>(dq, s.q_row + query, s.queries - query, column_of<kGeneral>(dq, head, p), q_tile,
-                  row, 0, p, lane);
+  const int column = column_of<kGeneral>(dq, head, p);
+  if (Shape::kParts == 1 && angles.valid()) {
+    store_turned<D>(dq, s.q_row + query, s.queries - query, column, q_tile, row, p, angles, lane);
+  } else {
+    store<D, D / 8>(dq, s.q_row + query, s.queries - query, column, q_tile, row, 0, p, lane);
+  }
 }
 REGISTER_WIDTHS(attend_backward_queries, Backward);
+
+// Rotates the queries' or the keys' gradient, unless the kernel has.
+int turn_back(qlora_context* c, const qlora_tensor& x, int heads, int head_dim,
+              const qlora_angles& angles, bool turned) {
+  if (turned || angles.positions.data == nullptr) return QLORA_OK;
+  const qlora_rope op{x, {}, heads, 0, head_dim, angles, 1};
+  return rope(c, &op);
+}
 
 }  // namespace
 }  // namespace attention
@@ -366,8 +408,14 @@ int attend_backward(qlora_context* c, const qlora_attend_backward* op) {
     status = sink_gradients(c, p, f, delta, static_cast<float*>(op->dsinks.data));
   }
   if (status != QLORA_OK) return status;
+  auto turns = [&](const qlora_angles& a) {
+    return a.positions.data != nullptr && p.by16 && f.head_dim <= 128 && in_eights(a);
+  };
+  const bool turns_q = turns(op->q_angles), turns_k = turns(op->k_angles);
+  const Angles q_angles = turns_q ? angles_of(c, op->q_angles, true) : Angles{};
+  const Angles k_angles = turns_k ? angles_of(c, op->k_angles, true) : Angles{};
   const bool grouped = op->dq.width > 0 || op->dk.width > 0 || op->dv.width > 0;
-  return with_instance(f.head_dim, is_general(c, f) || grouped, [&](auto width, auto general) {
+  status = with_instance(f.head_dim, is_general(c, f) || grouped, [&](auto width, auto general) {
     constexpr int kWidth = width;
     constexpr bool kGeneral = general;
     static constexpr Name keys("attend_backward_keys", kGeneral, kWidth);
@@ -379,10 +427,13 @@ int attend_backward(qlora_context* c, const qlora_attend_backward* op) {
     int s = launch(c, keys.text, attend_backward_keys<kWidth, kGeneral>,
                    dim3(f.kv_heads, f.sequences, tiles(f.longest_k) * Shape::kParts),
                    dim3(Shape::kThreads), Shape::kShared, p, q, k, v, d_o, dk, dv, lse,
-                   f.lse.stride, delta);
+                   f.lse.stride, delta, k_angles);
     if (s != QLORA_OK || rows == 0) return s;
     return launch(c, queries.text, attend_backward_queries<kWidth, kGeneral>,
                   dim3(f.heads, f.sequences, tiles(f.longest_q)), dim3(Shape::kThreads),
-                  Shape::kShared, p, q, k, v, d_o, dq, lse, f.lse.stride, delta);
+                  Shape::kShared, p, q, k, v, d_o, dq, lse, f.lse.stride, delta, q_angles);
   });
+  if (status == QLORA_OK) status = turn_back(c, op->dq, f.heads, f.head_dim, op->q_angles, turns_q);
+  if (status != QLORA_OK) return status;
+  return turn_back(c, op->dk, f.kv_heads, f.head_dim, op->k_angles, turns_k);
 }

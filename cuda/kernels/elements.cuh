@@ -35,10 +35,13 @@ __device__ __forceinline__ Eight load8(const float* p) {
            __uint_as_float(b.x), __uint_as_float(b.y), __uint_as_float(b.z), __uint_as_float(b.w)}};
 }
 
-__device__ __forceinline__ void store8(bf16* p, const Eight& v) {
-  ptx::store128(p, make_uint4(ptx::pack(v.x[0], v.x[1]), ptx::pack(v.x[2], v.x[3]),
-                              ptx::pack(v.x[4], v.x[5]), ptx::pack(v.x[6], v.x[7])));
+// Eight elements rounded to BF16.
+__device__ __forceinline__ uint4 narrow(const Eight& v) {
+  return make_uint4(ptx::pack(v.x[0], v.x[1]), ptx::pack(v.x[2], v.x[3]),
+                    ptx::pack(v.x[4], v.x[5]), ptx::pack(v.x[6], v.x[7]));
 }
+
+__device__ __forceinline__ void store8(bf16* p, const Eight& v) { ptx::store128(p, narrow(v)); }
 
 __device__ __forceinline__ uint32_t pack_halves(float low, float high) {
   return ptx::from_float<f16>(low).bits | static_cast<uint32_t>(ptx::from_float<f16>(high).bits)

@@ -5,6 +5,9 @@
 //   dx (+)= rstd·(g - n·mean(g·n) - mean(g))   with g = dy·w, n = (x-mean)·rstd; the last if centered
 //   dweight += sum over rows of dy·n     dbias += sum over rows of dy     (sum_rows.cu)
 //
+// Without rstd, backward computes the statistics from x again, and it can write y again, over dy if
+// wanted: an x that was not kept is then read once for both.
+//
 // x, y, dy, dx are BF16 [rows, cols], the weight and the bias F32, BF16 or F16 [turns, cols], used
 // by rows in turn; absent ones are 1 and 0. A group of kLanes lanes handles a row, kVectors times 8
 // elements each, and keeps it in registers between the sum and the output: a norm of heads of 128
@@ -13,79 +16,28 @@
 // for each sum. The plain instances are RMSNorm with one row of weights and no offset; the general
 // ones add a mean, a bias, an offset, turns, or have no weight.
 //
-// Forward moves 4 bytes per element, backward 6 (8 accumulating, 4 more for dweight, 2 for dbias),
+// Forward adds a residual if there is one, and norm_heads.cu rotates what it writes.
+//
+// Forward moves 4 bytes per element, backward 6 (8 accumulating, 2 more for y or a residual, 4 for dweight, 2 for dbias),
 // for 4 to 11 operations: memory-bound.
 #include "kernels/columns.h"
-#include "kernels/elements.cuh"
 #include "kernels/entries.h"
-#include "kernels/reduce.cuh"
-#include "runtime/launch.h"
+#include "kernels/norm.cuh"
+
+using namespace norms;
 
 namespace {
-
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / 32;
-constexpr int kShared = kWarps * sizeof(float);  // per sum over a block
-
-struct Norm {
-  const bf16* x;
-  AnyVector weight;
-  bf16* y;
-  float* rstd;
-  int64_t rows, x_stride, y_stride;
-  int cols;
-  float eps;
-};
 
 struct NormBackward {
   const bf16 *x, *dy;
   AnyVector weight;
-  const float* rstd;
-  bf16* dx;
-  int64_t rows, x_stride, dy_stride, dx_stride;
+  const float* rstd;  // NULL: computed again
+  bf16 *dx, *y;       // y is NULL unless it is computed again
+  int64_t rows, x_stride, dy_stride, dx_stride, y_stride;
   int cols;
+  float eps;
   bool accumulate;
 };
-
-// Parameters of the general instances only, passed separately: with a larger struct the compiler
-// loads each field where it is used, in more registers.
-struct General {
-  AnyVector bias;
-  int64_t weight_stride, bias_stride;  // between turns
-  float* mean;
-  int turns;
-  float offset;
-  bool centered;
-
-  __device__ __forceinline__ int turn(int64_t row) const {
-    return static_cast<int>(static_cast<uint32_t>(row) % turns);
-  }
-  __device__ __forceinline__ float weight(const AnyVector& w, int turn, int col) const {
-    return (w.data != nullptr ? w.one(turn * weight_stride + col) : 1) + offset;
-  }
-};
-
-// Returns eight of a row's weights, without an offset in the plain instances.
-template <bool kGeneral>
-__device__ __forceinline__ Eight weights(const AnyVector& w, const General& g, int turn, int col) {
-  if constexpr (!kGeneral) return w.eight(col);
-  Eight e = {{1, 1, 1, 1, 1, 1, 1, 1}};
-  if (w.data != nullptr) e = w.eight(turn * g.weight_stride + col);
-#pragma unroll
-  for (int i = 0; i < kEight; i++) e.x[i] += g.offset;
-  return e;
-}
-
-// Returns the sum over the lanes that share a row; a block's n-th sum uses the n-th part of shared
-// memory.
-template <int kLanes>
-__device__ __forceinline__ float row_sum(float x, int n) {
-  if constexpr (kLanes <= 32) {
-    return lanes_sum<kLanes>(x);
-  } else {
-    return block_sum<kWarps>(x, shared_memory<float>() + n * kWarps);
-  }
-}
 
 template <int kLanes, int kVectors, bool kGeneral>
 __global__ void __launch_bounds__(kThreads) norm_rows(Norm n, General general) {
@@ -94,30 +46,14 @@ __global__ void __launch_bounds__(kThreads) norm_rows(Norm n, General general) {
   const bool mine = row < n.rows;  // lanes without a row still take part in the sum
   const bf16* x = n.x + row * n.x_stride;
   uint4 kept[kVectors] = {};
-  float sum = 0, mean = 0;
+  float mean = 0;
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     kept[v] = mine && col < n.cols ? ptx::load128(x + col) : make_uint4(0, 0, 0, 0);
   }
-  if (kGeneral && general.centered) {
-#pragma unroll
-    for (int v = 0; v < kVectors; v++) {
-      Eight e = widen(kept[v]);
-#pragma unroll
-      for (int i = 0; i < kEight; i++) sum += e.x[i];
-    }
-    mean = row_sum<kLanes>(sum, 1) / static_cast<float>(n.cols);
-    sum = 0;
-  }
-#pragma unroll
-  for (int v = 0; v < kVectors; v++) {
-    if (kGeneral && (v * kLanes + lane) * kEight >= n.cols) break;  // 0 less the mean is not 0
-    Eight e = widen(kept[v]);
-#pragma unroll
-    for (int i = 0; i < kEight; i++) sum += (e.x[i] - mean) * (e.x[i] - mean);
-  }
-  float r = ptx::rsqrt(row_sum<kLanes>(sum, 0) / static_cast<float>(n.cols) + n.eps);
+  if (kGeneral && general.centered) mean = row_mean<kLanes, kVectors>(kept, n.cols, kMeans);
+  const float r = row_rstd<kLanes, kVectors, kGeneral>(kept, n.cols, mean, n.eps, kSquares);
   if (!mine) return;
   if (lane == 0 && n.rstd != nullptr) n.rstd[row] = r;
   if (kGeneral && lane == 0 && general.mean != nullptr) general.mean[row] = mean;
@@ -127,40 +63,46 @@ __global__ void __launch_bounds__(kThreads) norm_rows(Norm n, General general) {
   for (int v = 0; v < kVectors; v++) {
     int col = (v * kLanes + lane) * kEight;
     if (col >= n.cols) break;
-    Eight e = widen(kept[v]), w = weights<kGeneral>(n.weight, general, turn, col);
-    if constexpr (kGeneral) {
-      Eight b = {};
-      if (general.bias.data != nullptr) b = general.bias.eight(turn * general.bias_stride + col);
+    const Eight w = weights<kGeneral>(n.weight, general, turn, col);
+    Eight e = normalized<kGeneral>(widen(kept[v]), w, general, turn, col, mean, r);
+    if (kGeneral && general.residual != nullptr) {
+      const Eight added = load8(general.residual + row * general.residual_stride + col);
 #pragma unroll
-      for (int i = 0; i < kEight; i++) e.x[i] = (e.x[i] - mean) * (r * w.x[i]) + b.x[i];
-    } else {
-#pragma unroll
-      for (int i = 0; i < kEight; i++) e.x[i] *= r * w.x[i];
+      for (int i = 0; i < kEight; i++) e.x[i] += added.x[i];
     }
     store8(y + col, e);
   }
+}
+
+// Returns mean and rstd of a row that a block reads element by element.
+__device__ __forceinline__ float2 element_stats(const bf16* x, int cols, float eps, bool centered) {
+  float sum = 0, mean = 0;
+  if (centered) {
+    for (int j = threadIdx.x; j < cols; j += kThreads) sum += ptx::to_float(x[j]);
+    mean = row_sum<kThreads>(sum, kMeans) / static_cast<float>(cols);
+    sum = 0;
+  }
+  for (int j = threadIdx.x; j < cols; j += kThreads) {
+    float v = ptx::to_float(x[j]) - mean;
+    sum += v * v;
+  }
+  float square = row_sum<kThreads>(sum, kSquares) / static_cast<float>(cols);
+  return make_float2(mean, ptx::rsqrt(square + eps));
 }
 
 __global__ void __launch_bounds__(kThreads) norm_elements(Norm n, General general) {
   const bf16* x = n.x + int64_t{blockIdx.x} * n.x_stride;
   bf16* y = n.y + int64_t{blockIdx.x} * n.y_stride;
   const int turn = general.turn(blockIdx.x);
-  float sum = 0, mean = 0;
-  if (general.centered) {
-    for (int j = threadIdx.x; j < n.cols; j += kThreads) sum += ptx::to_float(x[j]);
-    mean = row_sum<kThreads>(sum, 1) / static_cast<float>(n.cols);
-    sum = 0;
-  }
-  for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    float v = ptx::to_float(x[j]) - mean;
-    sum += v * v;
-  }
-  float r = ptx::rsqrt(row_sum<kThreads>(sum, 0) / static_cast<float>(n.cols) + n.eps);
+  const float2 stats = element_stats(x, n.cols, n.eps, general.centered);
+  const float mean = stats.x, r = stats.y;
   if (threadIdx.x == 0 && n.rstd != nullptr) n.rstd[blockIdx.x] = r;
   if (threadIdx.x == 0 && general.mean != nullptr) general.mean[blockIdx.x] = mean;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
-    float v = (ptx::to_float(x[j]) - mean) * (r * general.weight(n.weight, turn, j));
-    if (general.bias.data != nullptr) v += general.bias.one(turn * general.bias_stride + j);
+    float v = general.normalized(ptx::to_float(x[j]), n.weight, turn, j, mean, r);
+    if (general.residual != nullptr) {
+      v += ptx::to_float(general.residual[int64_t{blockIdx.x} * general.residual_stride + j]);
+    }
     y[j] = ptx::from_float<bf16>(v);
   }
 }
@@ -171,7 +113,8 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n, G
   const int64_t row = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
   const bool mine = row < n.rows, centered = kGeneral && general.centered;
   const int turn = kGeneral ? general.turn(row) : 0;
-  const float mean = centered && mine ? general.mean[row] : 0;
+  const bool again = n.rstd == nullptr;
+  float mean = centered && mine && !again ? general.mean[row] : 0;
   uint4 x[kVectors] = {}, dy[kVectors] = {};
   float sum = 0, sum_g = 0;
 #pragma unroll
@@ -180,6 +123,13 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n, G
     bool there = mine && col < n.cols;
     x[v] = there ? ptx::load128(n.x + row * n.x_stride + col) : make_uint4(0, 0, 0, 0);
     dy[v] = there ? ptx::load128(n.dy + row * n.dy_stride + col) : make_uint4(0, 0, 0, 0);
+  }
+  float r = 0;
+  if (again) {
+    if (centered) mean = row_mean<kLanes, kVectors>(x, n.cols, kMeans);
+    r = row_rstd<kLanes, kVectors, kGeneral>(x, n.cols, mean, n.eps, kSquares);
+  } else if (mine) {
+    r = n.rstd[row];
   }
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
@@ -192,10 +142,10 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n, G
       if (kGeneral) sum_g += g.x[i] * w.x[i];
     }
   }
-  sum = row_sum<kLanes>(sum, 0);
-  if (centered) sum_g = row_sum<kLanes>(sum_g, 1);
+  sum = row_sum<kLanes>(sum, kProducts);
+  if (centered) sum_g = row_sum<kLanes>(sum_g, kGradients);
   if (!mine) return;
-  float r = n.rstd[row], c = sum / static_cast<float>(n.cols) * r * r;
+  const float c = sum / static_cast<float>(n.cols) * r * r;
   float mean_g = centered ? sum_g / static_cast<float>(n.cols) : 0;
   bf16* dx = n.dx + row * n.dx_stride;
 #pragma unroll
@@ -210,6 +160,9 @@ __global__ void __launch_bounds__(kThreads) norm_backward_rows(NormBackward n, G
       to.x[i] += r * (g.x[i] * w.x[i] - (e.x[i] - mean) * c - mean_g);
     }
     store8(dx + col, to);
+    if (n.y != nullptr) {
+      store8(n.y + row * n.y_stride + col, normalized<kGeneral>(e, w, general, turn, col, mean, r));
+    }
   }
 }
 
@@ -218,23 +171,31 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t row = blockIdx.x;
   const bf16 *x = n.x + row * n.x_stride, *dy = n.dy + row * n.dy_stride;
   const int turn = general.turn(row);
-  const float mean = general.centered ? general.mean[row] : 0;
-  bf16* dx = n.dx + row * n.dx_stride;
+  float2 stats = make_float2(0, 0);
+  if (n.rstd == nullptr) {
+    stats = element_stats(x, n.cols, n.eps, general.centered);
+  } else {
+    stats = make_float2(general.centered ? general.mean[row] : 0, n.rstd[row]);
+  }
+  const float mean = stats.x, r = stats.y;
+  bf16 *dx = n.dx + row * n.dx_stride, *y = n.y + row * n.y_stride;
   float sum = 0, sum_g = 0;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
     float g = ptx::to_float(dy[j]) * general.weight(n.weight, turn, j);
     sum += g * (ptx::to_float(x[j]) - mean);
     sum_g += g;
   }
-  sum = row_sum<kThreads>(sum, 0);
-  if (general.centered) sum_g = row_sum<kThreads>(sum_g, 1);
-  float r = n.rstd[row], c = sum / static_cast<float>(n.cols) * r * r;
+  sum = row_sum<kThreads>(sum, kProducts);
+  if (general.centered) sum_g = row_sum<kThreads>(sum_g, kGradients);
+  const float c = sum / static_cast<float>(n.cols) * r * r;
   float mean_g = general.centered ? sum_g / static_cast<float>(n.cols) : 0;
   for (int j = threadIdx.x; j < n.cols; j += kThreads) {
     float g = ptx::to_float(dy[j]) * general.weight(n.weight, turn, j);
     float to = r * (g - (ptx::to_float(x[j]) - mean) * c - mean_g);
     if (n.accumulate) to += ptx::to_float(dx[j]);
+    const float again = general.normalized(ptx::to_float(x[j]), n.weight, turn, j, mean, r);
     dx[j] = ptx::from_float<bf16>(to);
+    if (n.y != nullptr) y[j] = ptx::from_float<bf16>(again);
   }
 }
 
@@ -256,13 +217,13 @@ struct Instance {
     }                                                                                         \
   }
 #define REGISTER_NORM(lanes, vectors)                                                 \
-  REGISTER_INSTANCE(norm_##lanes##x##vectors, kThreads, kShared,                      \
+  REGISTER_INSTANCE(norm_##lanes##x##vectors, kThreads, kForward,                     \
                     norm_rows<lanes, vectors, false>);                                \
-  REGISTER_INSTANCE(norm_general_##lanes##x##vectors, kThreads, 2 * kShared,          \
+  REGISTER_INSTANCE(norm_general_##lanes##x##vectors, kThreads, kForward,             \
                     norm_rows<lanes, vectors, true>);                                 \
-  REGISTER_INSTANCE(norm_backward_##lanes##x##vectors, kThreads, kShared,             \
+  REGISTER_INSTANCE(norm_backward_##lanes##x##vectors, kThreads, kBackward,           \
                     norm_backward_rows<lanes, vectors, false>);                       \
-  REGISTER_INSTANCE(norm_backward_general_##lanes##x##vectors, kThreads, 2 * kShared, \
+  REGISTER_INSTANCE(norm_backward_general_##lanes##x##vectors, kThreads, kBackward,   \
                     norm_backward_rows<lanes, vectors, true>)
 
 const Instance kInstances[] = {
@@ -277,8 +238,8 @@ REGISTER_NORM(256, 1);
 REGISTER_NORM(256, 2);
 REGISTER_NORM(256, 4);
 REGISTER_NORM(256, 8);
-REGISTER_KERNEL(norm_elements, kThreads, 2 * kShared);
-REGISTER_KERNEL(norm_backward_elements, kThreads, 2 * kShared);
+REGISTER_KERNEL(norm_elements, kThreads, kForward);
+REGISTER_KERNEL(norm_backward_elements, kThreads, kBackward);
 
 // Returns the narrowest instance for rows of so many columns, or nullptr.
 const Instance* instance(int64_t cols) {
@@ -291,23 +252,6 @@ const Instance* instance(int64_t cols) {
 dim3 grid_of(const Instance& i, int64_t rows) {
   return dim3(static_cast<uint32_t>(ceil_div(rows, kThreads / i.lanes)));
 }
-
-General general_of(const qlora_tensor& weight, const qlora_tensor& bias, const qlora_tensor& mean,
-                   float offset, bool centered) {
-  return {any(bias),
-          weight.stride,
-          bias.stride,
-          static_cast<float*>(mean.data),
-          static_cast<int>(max(int64_t{1}, max(weight.rows, bias.rows))),
-          offset,
-          centered};
-}
-
-bool is_plain(const qlora_tensor& weight, float offset) {
-  return weight.data != nullptr && weight.rows == 1 && offset == 0;
-}
-
-bool aligned(const qlora_tensor& t) { return t.data == nullptr || eights(t); }
 
 }  // namespace
 
@@ -322,16 +266,20 @@ int norm(qlora_context* c, const qlora_norm* op) {
          op->y.stride,
          static_cast<int>(op->x.cols),
          op->eps};
-  const General g = general_of(op->weight, op->bias, op->mean, op->offset, op->centered != 0);
+  General g = general_of(op->weight, op->bias, op->mean, op->offset, op->centered != 0);
+  g.residual = static_cast<const bf16*>(op->residual.data);
+  g.residual_stride = op->residual.stride;
+  if (op->angles.positions.data != nullptr) return norm_heads(c, op, n, g);
   const Instance* i = prefers(c, "elements") ? nullptr : instance(op->x.cols);
-  if (i != nullptr && eights(op->x) && eights(op->y) && aligned(op->weight) && aligned(op->bias)) {
+  if (i != nullptr && eights(op->x) && eights(op->y) && aligned(op->weight) && aligned(op->bias) &&
+      aligned(op->residual)) {
     const int general = prefers(c, "general") || g.centered || op->bias.data != nullptr ||
-                        !is_plain(op->weight, op->offset);
+                        g.residual != nullptr || !is_plain(op->weight, op->offset);
     return launch(c, i->forward_name[general], i->forward[general], grid_of(*i, n.rows),
-                  dim3(kThreads), (1 + general) * kShared, n, g);
+                  dim3(kThreads), kForward, n, g);
   }
   return launch(c, "norm_elements", norm_elements, dim3(static_cast<uint32_t>(n.rows)),
-                dim3(kThreads), 2 * kShared, n, g);
+                dim3(kThreads), kForward, n, g);
 }
 
 int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
@@ -355,20 +303,24 @@ int norm_backward(qlora_context* c, const qlora_norm_backward* op) {
                  any(op->weight),
                  rstd,
                  static_cast<bf16*>(op->dx.data),
+                 static_cast<bf16*>(op->y.data),
                  op->x.rows,
                  op->x.stride,
                  op->dy.stride,
                  op->dx.stride,
+                 op->y.stride,
                  static_cast<int>(op->x.cols),
+                 op->eps,
                  op->accumulate != 0};
-  const General g = general_of(op->weight, {}, op->mean, op->offset, mean != nullptr);
+  const General g = general_of(op->weight, op->bias, op->mean, op->offset, op->centered != 0);
   const Instance* i = prefers(c, "elements") ? nullptr : instance(op->x.cols);
-  if (i != nullptr && eights(op->x) && eights(op->dy) && eights(op->dx) && aligned(op->weight)) {
-    const int general =
-        prefers(c, "general") || mean != nullptr || !is_plain(op->weight, op->offset);
+  if (i != nullptr && eights(op->x) && eights(op->dy) && eights(op->dx) && aligned(op->y) &&
+      aligned(op->weight) && aligned(op->bias)) {
+    const int general = prefers(c, "general") || g.centered || op->bias.data != nullptr ||
+                        !is_plain(op->weight, op->offset);
     return launch(c, i->backward_name[general], i->backward[general], grid_of(*i, n.rows),
-                  dim3(kThreads), (1 + general) * kShared, n, g);
+                  dim3(kThreads), kBackward, n, g);
   }
   return launch(c, "norm_backward_elements", norm_backward_elements,
-                dim3(static_cast<uint32_t>(n.rows)), dim3(kThreads), 2 * kShared, n, g);
+                dim3(static_cast<uint32_t>(n.rows)), dim3(kThreads), kBackward, n, g);
 }
