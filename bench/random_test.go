@@ -24,6 +24,8 @@ import (
 var architectures = map[string]string{
 	"tiny": `{"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
 		"num_key_value_heads": 1, "vocab_size": 96, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
+	"8b/32": `{"model_type": "llama", "hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 2, "num_attention_heads": 4,
+		"num_key_value_heads": 1, "vocab_size": 96, "tie_word_embeddings": false, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
 	"135m": `{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
 		"num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": true, "dtype": "bfloat16", "rms_norm_eps": 1e-5}`,
 	"tinyllama": `{"model_type": "llama", "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,

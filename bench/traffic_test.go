@@ -1,0 +1,57 @@
+package bench
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"qlora/bindings/cuda"
+	"qlora/bindings/cuda/cudatest"
+	"qlora/nn"
+)
+
+// elementwise are the beginnings of the names of kernels that compute no product.
+var elementwise = []string{"norm_", "rope_", "activate_", "add_", "clamp_"}
+
+// TestTrafficOfALayer counts the bytes that the elementwise kernels of a layer's step move on the
+// emulator, as the difference of models of two layers and of one. The layer has the proportions of
+// Llama 3.1 8B; docs/kernels.md has the table. go test -v prints it.
+func TestTrafficOfALayer(t *testing.T) {
+	const tokens = 48
+	defer func(n int) { *layers = n }(*layers)
+	moved := func(n int) map[string]int64 {
+		dev := cudatest.Open(t, cuda.Options{Emulated: true, Counting: true})
+		*layers = n
+		weights := newRandomWeights(t, "8b/32")
+		r, err := newRun(dev, weights, randomBatch(weights.config.Vocabulary, 2, tokens/2), nn.RecomputeNone)
+		require.NoError(t, err)
+		defer r.Close()
+		require.NoError(t, r.step())
+		counts, err := dev.Counts()
+		require.NoError(t, err)
+		of := map[string]int64{}
+		for _, c := range counts {
+			if slices.ContainsFunc(elementwise, func(name string) bool { return strings.HasPrefix(c.Kernel, name) }) {
+				of[c.Kernel] = 32 * c.LeastSectors
+			}
+		}
+		return of
+	}
+	one, two := moved(1), moved(2)
+	var bytes float64
+	for kernel, n := range two {
+		if more := float64(n-one[kernel]) / tokens; more > 0 {
+			t.Logf("%6.0f bytes a token: %s", more, kernel)
+			bytes += more
+		}
+	}
+	t.Logf("%6.0f bytes a token and layer, %.0f %% of %d", bytes, 100*bytes/separate, separate)
+	require.LessOrEqual(t, bytes, separate*mostOfTraffic)
+}
+
+// separate is what the kernels of a layer moved when each operation read its inputs and wrote its
+// result, and backward computed what it did not keep by the operations of forward. mostOfTraffic is
+// the ceiling of the share of it that is left.
+const separate, mostOfTraffic = 16888, 0.79
