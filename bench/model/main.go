@@ -62,7 +62,7 @@ func run(arguments []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	first, err := step(setup{gpu: g, counts: before, part: partBefore, tile: tileBefore}, s, b)
+	first, err := step(setup{gpu: g, counts: before, part: partBefore, tile: tileBefore, apart: true}, s, b)
 	if err != nil {
 		return err
 	}

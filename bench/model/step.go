@@ -16,6 +16,8 @@ type setup struct {
 	// tile returns the tile of a product; nil: that of the least modelled time, which is
 	// what gemm_choose.h looks for.
 	tile func(g gpu, m, n, k, pieces int) tile
+	// apart: each operation between products is a pass, and backward repeats those of forward.
+	apart bool
 }
 
 // decodedBytes are bindings/cuda's.
@@ -182,22 +184,35 @@ func (s setup) attend(t *table, name, kernel string, width, times int, flops, by
 	t.add(name, times, flops, bytes, took)
 }
 
-// elementwise adds norms, RoPE and activations; what backward recomputes of them, too.
+// elementwise adds norms, RoPE and activations. Backward computes the normalized inputs again in the
+// pass of their gradients, and the activation in the epilogue of the product that its gradient is of;
+// attention rotates its gradients back.
 func (s setup) elementwise(t *table, m shape, b batch) {
 	hidden := float64(b.tokens * m.hidden)
 	rotated := float64(b.tokens * (m.heads + m.kvHeads) * m.headDim)
 	inner := float64(b.tokens * m.intermediate)
-	s.moving(t, "norms", 2*m.layers, 4*hidden)
-	s.moving(t, "norms", 2*m.layers, 4*hidden) // again in backward
-	s.moving(t, "norms", 2*m.layers, 8*hidden)
-	s.moving(t, "RoPE", 4*m.layers, 4*rotated/2)
-	s.moving(t, "activations", 2*m.layers, 6*inner)
-	s.moving(t, "activations", m.layers, 10*inner)
-	s.moving(t, "norms", 3, 6*hidden) // of the end, and the embedding
-	t.add("checks of positions", 4*m.layers, 0, 0, cost{limit: "launch"})
+	again := 0 // passes of a layer's forward in backward
 	if b.recompute == "layer" {
-		s.moving(t, "RoPE", 2*m.layers, 4*rotated/2)
+		again = 1
 	}
+	s.moving(t, "norms", 2*m.layers*(1+again), 4*hidden)
+	s.moving(t, "activations", m.layers, 6*inner)
+	s.moving(t, "norms", 3, 6*hidden) // of the end, and the embedding
+	if s.apart {
+		s.moving(t, "norms", 2*m.layers, 4*hidden) // again in backward
+		s.moving(t, "norms", 2*m.layers, 8*hidden)
+		s.moving(t, "RoPE", (4+2*again)*m.layers, 4*rotated/2)
+		s.moving(t, "activations", m.layers, 6*inner) // again in backward
+		s.moving(t, "activations", m.layers, 10*inner)
+		t.add("checks of positions", 4*m.layers, 0, 0, cost{limit: "launch"})
+		return
+	}
+	s.moving(t, "norms", 2*m.layers, 10*hidden)
+	s.moving(t, "RoPE", (1+again)*m.layers, 4*rotated)
+	// Two operands more to read and three results in place of one, without a launch.
+	bytes := 8 * float64(m.layers) * inner
+	t.add("activations", 1, 0, bytes, cost{seconds: s.gpu.bytes(bytes, 0.85), limit: "memory"})
+	t.add("checks of positions", 3, 0, 0, cost{limit: "launch"})
 }
 
 // head adds the loss, 1,024 tokens at a time.

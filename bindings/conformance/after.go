@@ -21,6 +21,7 @@ type afterCase struct {
 	norm       bool // After is of a norm, else of an activation
 	centered   bool // the norm is, and has a bias
 	plain      bool // the activation is not gated
+	kind       bindings.Activation
 }
 
 func runProjectAfter(t *testing.T, s *suite) {
@@ -29,6 +30,9 @@ func runProjectAfter(t *testing.T, s *suite) {
 		{tokens: 33, in: 131, outs: []int{65}, rank: 8, dropout: 0.1},
 		{tokens: 530, in: 72, outs: []int{259}, rank: 16},
 		{tokens: 1030, in: 64, outs: []int{40}, rank: 4},
+		{tokens: 300, in: 264, outs: []int{200}, rank: 8, kind: bindings.GELUTanh},
+		{tokens: 300, in: 264, outs: []int{200}, kind: bindings.GELU},
+		{tokens: 300, in: 131, outs: []int{40}, rank: 8, kind: bindings.ReLU, dropout: 0.2},
 		{tokens: 19, in: 64, outs: []int{70}, plain: true, full: true},
 		{tokens: 9, in: 192, outs: []int{40}, plain: true},
 		{tokens: 33, in: 131, outs: []int{65, 17, 17}, rank: 8, dropout: 0.1, norm: true},
@@ -66,7 +70,7 @@ func projectAfterRow(f *fixture, c afterCase, h holding) {
 		op.After = &bindings.NormBackward{Norm: n, DY: x.Tensor, DX: res.Tensor, Accumulate: true, Again: again}
 	} else {
 		g = f.input("G", f.act, c.tokens, c.in, 2)
-		after := &bindings.ActivateBackward{Activate: bindings.Activate{G: g.Tensor}, DY: x.Tensor, DG: g.Tensor, Again: again}
+		after := &bindings.ActivateBackward{Activate: bindings.Activate{Kind: c.kind, G: g.Tensor}, DY: x.Tensor, DG: g.Tensor, Again: again}
 		if !c.plain {
 			u = f.input("U", f.act, c.tokens, c.in, 1)
 			after.U, after.DU = u.Tensor, u.Tensor
@@ -89,7 +93,7 @@ func projectAfterRow(f *fixture, c afterCase, h holding) {
 				copy(values[i:], row(i).forward(g.values[i:i+c.in]))
 			}
 		default:
-			values[i], _ = activation(bindings.SiLU, g.values[i])
+			values[i], _ = activation(c.kind, g.values[i])
 			if u != nil {
 				values[i] *= u.values[i]
 			}
@@ -162,7 +166,7 @@ func projectAfterRow(f *fixture, c afterCase, h holding) {
 			want[i] += res.values[i]
 			continue
 		}
-		value, slope := activation(bindings.SiLU, g.values[i])
+		value, slope := activation(c.kind, g.values[i])
 		if u != nil {
 			slope *= u.values[i]
 		}

@@ -27,6 +27,12 @@ var tiles = []struct {
 	{projectCase{tokens: 521, in: 512, outs: []int{19}, rank: 16, dropout: 0.25, accumulate: true}, 1, false}, // contractions in pieces
 }
 
+// gatedTiles are rows of products with the gradients of an activation in their epilogue.
+var gatedTiles = []afterCase{
+	{tokens: 131, in: 320, outs: []int{272}, rank: 16, dropout: 0.25},
+	{tokens: 131, in: 264, outs: []int{65}, kind: bindings.GELUTanh},
+}
+
 // RunTiles runs the rows for tiles of products, or a few that are enough to launch every
 // kernel. Their results must be right and have the bits in held; a row's first results are
 // added to it.
@@ -38,6 +44,11 @@ func RunTiles(t *testing.T, dev bindings.Device, tol Tolerances, held Bits, brie
 		}
 		h := holdings[c.holding]
 		s.row(t, fmt.Sprintf("%s %+v", h.name, c.projectCase), func(f *fixture) { projectRow(f, c.projectCase, h) })
+	}
+	for _, c := range gatedTiles {
+		if !brief {
+			s.row(t, fmt.Sprintf("after %+v", c), func(f *fixture) { projectAfterRow(f, c, holdings[1]) })
+		}
 	}
 }
 

@@ -118,6 +118,7 @@ type (
 	normBackward     = C.qlora_norm_backward
 	rope             = C.qlora_rope
 	angles           = C.qlora_angles
+	gate             = C.qlora_gate
 	activate         = C.qlora_activate
 	activateBackward = C.qlora_activate_backward
 	add              = C.qlora_add

@@ -35,13 +35,34 @@ func (c *composer) projectBackward(op *bindings.ProjectBackward) {
 	}
 	switch after := op.After.(type) {
 	case *bindings.ActivateBackward:
-		c.activateBackward(after)
+		if gateOf(op).g.rows == 0 {
+			c.activateBackward(after)
+		}
 	case *bindings.NormBackward:
 		c.normBackward(after)
 	}
 	for _, gradients := range late {
 		c.inside(gradients)
 	}
+}
+
+// gateOf returns After, if it is the gradient of a gated activation that the product of the only
+// part can compute; else no gate.
+func gateOf(op *bindings.ProjectBackward) gate {
+	after, ok := op.After.(*bindings.ActivateBackward)
+	if !ok || len(op.Parts) > 1 || after.U.Absent() {
+		return gate{}
+	}
+	return gate{
+		kind: i32(after.Kind), again: flag(!after.Again.Absent()),
+		g: matrix(after.G), u: matrix(after.U), dg: matrix(after.DG), du: matrix(after.DU),
+	}
+}
+
+// columnsOf returns a gate's columns [from, to).
+func columnsOf(g gate, from, to int) gate {
+	g.g, g.u, g.dg, g.du = columns(g.g, from, to), columns(g.u, from, to), columns(g.dg, from, to), columns(g.du, from, to)
+	return g
 }
 
 // parameters computes the gradients of the adapters, weights and biases of parts whose weights are
@@ -152,7 +173,7 @@ func (c *composer) inputGradient(op *bindings.ProjectBackward, parts []bindings.
 	for i := range parts {
 		p := &parts[i]
 		ws[i] = &p.Linear.Weight
-		dxs[i] = product{a: matrix(p.DY), c: matrix(op.DX), scale: 1, accumulate: flag(accumulate || i > 0)}
+		dxs[i] = product{a: matrix(p.DY), c: matrix(op.DX), scale: 1, accumulate: flag(accumulate || i > 0), gate: gateOf(op)}
 		if a := p.Linear.Adapter; a != nil {
 			as, one = append(as, a.A), one && !drops(op.Random, a)
 			dxs[i].a2, dxs[i].b2, dxs[i].scale2 = us[i], matrix(a.A), 1
@@ -201,6 +222,7 @@ func (c *composer) summedGradient(ws []*bindings.Weight, dxs []product) {
 				parts[i] = dxs[i]
 				parts[i].b, parts[i].b2 = s.b, columns(parts[i].b2, s.from, s.to)
 				parts[i].c, parts[i].mask_col = columns(parts[i].c, s.from, s.to), i32(s.from)
+				parts[i].gate = columnsOf(parts[i].gate, s.from, s.to)
 			}
 			c.sum(parts, in)
 		})

@@ -91,6 +91,13 @@ enum {
   QLORA_MASK_RESULT      // all products, in C's rows and columns
 };
 
+// The gradient of a gated activation, computed where a product computes the gradient of its output:
+// see qlora_activate_backward.
+typedef struct {
+  int32_t kind, again;  // again: C is what activate wrote to y, else it is lost
+  qlora_tensor g, u, dg, du;
+} qlora_gate;
+
 // C = [C +] residual + bias + gain·scale·(mask(scale2·A2·op(B2)) + op(A)·op(B))
 //
 // A, B, A2, B2 are BF16; A2·op(B2) is a low-rank update in the layout of A·op(B): it is summed in
@@ -111,6 +118,7 @@ typedef struct {
   int32_t mask_row, mask_col;  // position of the masked matrix's (0, 0) in the mask
   int32_t splits;              // pieces of the contraction, added in order through workspace
   qlora_tensor workspace;      // F32, splits·M·N elements where splits > 1
+  qlora_gate gate;             // optional: C is its dy
 } qlora_gemm;
 
 // Products in one launch. NT: of one A, or of several of the same shape, each with its own C of as

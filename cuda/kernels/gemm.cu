@@ -17,6 +17,10 @@
 // and value, whose tiles are one row of tiles; in NN summed in one C, as the gradient of their input,
 // by a contraction that goes through the parts. A C has the bits of a launch of its own.
 //
+// A product that computes the gradient of a gated activation's output can compute those of its inputs
+// and the output again in its epilogue (qlora_gate), which reads g and u and writes three results in
+// place of one. What no epilogue does takes a launch of activate_backward.
+//
 // Files: gemm_mma.cuh is the kernel, gemm_tile.cuh the tiles of operands in shared memory,
 // gemm_epilogue.cuh the epilogue, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h the choice of one.
 // Bits do not depend on the variant: `splits` cuts the contraction in units of 64, every sum runs
@@ -82,6 +86,29 @@ const char* unsupported(const qlora_gemm& op) {
     return "gemm: a workspace of less than splits·M·N elements";
   }
   return nullptr;
+}
+
+// Returns the gate of a launch, whose kernel computes it if the operands have whole vectors and the
+// product needs nothing else.
+Gate gate_of(const qlora_gemm& op, const Product& p) {
+  const qlora_gate& g = op.gate;
+  const Epilogue& e = p.end;
+  bool whole = g.g.data != nullptr && g.u.data != nullptr && e.n % kEight == 0 && e.wide;
+  for (const qlora_tensor* t : {&g.g, &g.u, &g.dg, &g.du}) whole = whole && wide(*t, 2);
+  const bool alone = op.layout == QLORA_NN && op.b.data != nullptr && p.partial == nullptr &&
+                     !e.f32 && !e.accumulate && !e.masked && e.scale == 1 &&
+                     e.residual == nullptr && e.gain == nullptr && e.bias.data == nullptr;
+  if (!whole || !alone || (g.kind != QLORA_SILU && g.kind != QLORA_GELU_TANH)) return {};
+  return {static_cast<const bf16*>(g.g.data),
+          static_cast<const bf16*>(g.u.data),
+          static_cast<bf16*>(g.dg.data),
+          static_cast<bf16*>(g.du.data),
+          g.g.stride,
+          g.u.stride,
+          g.dg.stride,
+          g.du.stride,
+          g.kind,
+          g.again != 0};
 }
 
 // Fills a part of a launch: its operands and its epilogue.
@@ -150,6 +177,7 @@ int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) 
   }
   if (summed) all.of[0].plain = plain;
   all.legs = summed ? count : 1;
+  all.gate = gate_of(first, all.of[0]);
   const Product& p = all.of[0];
   shape.m = first.c.rows;
   shape.pieces = std::max(1, (p.k + p.piece - 1) / p.piece);
@@ -174,7 +202,11 @@ int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) 
                static_cast<const float*>(all.of[i].partial), static_cast<int>(shape.pieces),
                all.of[i].end);
   }
-  return status;
+  if (status != QLORA_OK || first.gate.g.data == nullptr || all.gate.g != nullptr) return status;
+  const qlora_gate& g = first.gate;
+  const qlora_activate_backward after{g.kind, g.g,  g.u, first.c,
+                                      g.dg,   g.du, g.again != 0 ? first.c : qlora_tensor{}};
+  return activate_backward(c, &after);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // The epilogue of a product, for 8 adjacent sums of one row of C.
 #pragma once
 
-#include "kernels/elements.cuh"
+#include "kernels/activate.cuh"
 #include "kernels/gemm_product.h"
 #include "kernels/philox.cuh"
 
@@ -66,4 +66,32 @@ __device__ inline void finish(const Epilogue& e, int row, int col, Eight x) {
     if (e.accumulate) add(&x, load8(c));
     store8(c, x);
   }
+}
+
+template <int kKind>
+__device__ __forceinline__ void gate_gradients(Eight* g, Eight* u, Eight* y) {
+#pragma unroll
+  for (int i = 0; i < kEight; i++) {
+    const activations::Gradients all = activations::gradients<kKind>(g->x[i], u->x[i], y->x[i]);
+    g->x[i] = all.dg;
+    u->x[i] = all.du;
+    y->x[i] = all.y;
+  }
+}
+
+// Computes a gate's gradients from 8 sums, which are rounded as C would be, and writes C. All
+// operands have whole vectors of 16 bytes.
+__device__ inline void finish_gate(const Epilogue& e, const Gate& gate, int row, int col,
+                                   const Eight& x) {
+  Eight y = widen(narrow(x));
+  Eight g = load8(gate.g + row * gate.g_stride + col);
+  Eight u = load8(gate.u + row * gate.u_stride + col);
+  if (gate.kind == QLORA_SILU) {
+    gate_gradients<QLORA_SILU>(&g, &u, &y);
+  } else {
+    gate_gradients<QLORA_GELU_TANH>(&g, &u, &y);
+  }
+  store8(gate.dg + row * gate.dg_stride + col, g);
+  store8(gate.du + row * gate.du_stride + col, u);
+  if (gate.again) store8(static_cast<bf16*>(e.c) + row * e.stride + col, y);
 }

@@ -118,8 +118,8 @@ __device__ void scale_extension(const Product& p, int row0, int col0,
 
 // Writes a warp's sums: 16 rows at a time through shared memory, so that a lane has 8 adjacent
 // columns. No other warp touches `out`.
-template <class Tile>
-__device__ void write(const Product& p, float* out, int row0, int col0,
+template <class Tile, bool Gated>
+__device__ void write(const Product& p, const Gate& gate, float* out, int row0, int col0,
                       const float (&sums)[Tile::kRowTiles][Tile::kColTiles][4]) {
   constexpr int kStride = Tile::kOutStride, kChunks = Tile::kWarpN / kEight;
   int lane = threadIdx.x % 32;
@@ -140,6 +140,10 @@ __device__ void write(const Product& p, float* out, int row0, int col0,
       int r = chunk / kChunks, row = row0 + 16 * i + r, col = col0 + chunk % kChunks * kEight;
       if (row >= p.end.m || col >= p.end.n) continue;
       Eight x = load8(out + r * kStride + chunk % kChunks * kEight);
+      if (Gated && gate.g != nullptr) {
+        finish_gate(p.end, gate, row, col, x);
+        continue;
+      }
       if (p.partial == nullptr) {
         finish(p.end, row, col, x);
         continue;
@@ -322,5 +326,5 @@ __device__ void multiply(const Products& all, const Product& p, int row0, int co
   __syncthreads();  // the stages are free
 
   auto* out = shared_memory<float>() + warp * 16 * Tile::kOutStride;
-  write<Tile>(p, out, row0 + warp_row, col0 + warp_col, sums);
+  write<Tile, kSums>(p, all.gate, out, row0 + warp_row, col0 + warp_col, sums);
 }

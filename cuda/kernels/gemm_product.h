@@ -41,6 +41,15 @@ struct Epilogue {
   int32_t mask_row, mask_group;  // a group is 8 columns
 };
 
+// The gradient of a gated activation by its output's, C; g is NULL if there is none.
+struct Gate {
+  const bf16 *g, *u;
+  bf16 *dg, *du;
+  int64_t g_stride, u_stride, dg_stride, du_stride;
+  int32_t kind;
+  bool again;  // C becomes the activation's output
+};
+
 struct Product {
   Operand a, b, a2, b2;
   CodedWeight weight;  // instead of b
@@ -59,6 +68,7 @@ struct Products {
   static constexpr int kMost = QLORA_PARTS;
   Product of[kMost];
   int32_t legs;          // parts of the contraction: 1 unless they are summed
+  Gate gate;             // of a sum
   int32_t first[kMost];  // column of tiles where a part's C begins; no part begins at INT32_MAX
   int32_t tile_columns;  // of all parts
 };

@@ -197,6 +197,13 @@ __device__ void finish_one(const Vectors& v, int token, int row, float sum) {
   finish_element(v.end, token, row, finish_column(v.end, row, sum));
 }
 
+// Returns where a warp's sum is in shared memory. A warp writes 8 rows of every other token at once
+// and reads 16 rows of two adjacent tokens: neither meets in a bank.
+__device__ __forceinline__ int place_of(int token, int row) {
+  const int pair = token / 2;
+  return pair * 32 + ((token ^ pair) & 1) * 16 + (row ^ (pair / 2 * 8));
+}
+
 // Iterates a block over tiles of 16 rows.
 template <class Weight>
 __device__ __forceinline__ void walk(const Vectors& v, float* shared, const uint32_t* table) {
@@ -213,14 +220,15 @@ __device__ __forceinline__ void walk(const Vectors& v, float* shared, const uint
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       int row = lane / 4 + 8 * (i / 2), token = lane % 4 * 2 + i % 2;
-      place[warp * kSums + token * kRows + row] = sums[i];
+      place[warp * kSums + place_of(token, row)] = sums[i];
     }
     __syncthreads();
     int token = threadIdx.x / kRows, row = tile * kRows + threadIdx.x % kRows;
     if (token < v.end.m && row < v.end.n) {
-      float sum = place[threadIdx.x];
+      const float* from = place + place_of(token, threadIdx.x % kRows);
+      float sum = from[0];
 #pragma unroll
-      for (int w = 1; w < kWarps; w++) sum += place[w * kSums + threadIdx.x];
+      for (int w = 1; w < kWarps; w++) sum += from[w * kSums];
       finish_one(v, token, row, sum);
     }
   }

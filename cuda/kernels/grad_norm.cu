@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads) square_pieces(Params params, double*
   double sum = 0;
 #pragma unroll 4
   for (int i = 0; i < QLORA_PIECE; i += kThreads * kEight) {
-    Eight g = load8_of(grad, begin + i + threadIdx.x * kEight, n, wide);
+    Eight g = load_share(grad, begin + i + threadIdx.x / 32 * kWarpElements, n, wide);
 #pragma unroll
     for (int j = 0; j < kEight; j++) sum += static_cast<double>(g.x[j]) * g.x[j];
   }

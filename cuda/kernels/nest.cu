@@ -20,7 +20,7 @@ constexpr int kMeanThreads = 1024;
 constexpr int kMeanShared = kMeanThreads * sizeof(double);
 constexpr int kBlock = 256;  // scales that share one, and threads
 constexpr int kWarps = kBlock / 32;
-constexpr int kShared = (256 + kWarps) * sizeof(float);
+constexpr int kShared = (kDynamicWords + kWarps) * sizeof(float);
 
 __global__ void __launch_bounds__(kMeanThreads)
     mean_scale(const float* absmax, int64_t blocks, float* offset) {
@@ -41,8 +41,8 @@ __global__ void __launch_bounds__(kBlock)
     nest_scales(const float* absmax, int64_t blocks, const float* map, const float* offset,
                 uint8_t* codes, float* nested) {
   float* values = shared_memory<float>();
-  float* largest = values + 256;
-  values[threadIdx.x] = map[threadIdx.x];
+  float* largest = values + kDynamicWords;
+  values[dynamic_place(threadIdx.x)] = map[threadIdx.x];
   const int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x;
   const float x = i < blocks ? __fadd_rn(absmax[i], -*offset) : 0;
   float most = lanes_max<32>(fabsf(x));

@@ -3,8 +3,8 @@
 // is read on the device, is not finite.
 //
 // A block updates a piece of 16,384 elements of one parameter, found by bisecting the list of
-// pieces. A lane has 8 adjacent elements, so a warp has one block of an 8-bit moment, whose absmax
-// is a maximum over the warp. Every operation is rounded as on the CPU device: both follow torch's
+// pieces. A warp has 256 adjacent elements, one block of an 8-bit moment, whose absmax is a maximum
+// over the warp; a lane has twice 4 of them, so that every access is of whole sectors (params.cuh). Every operation is rounded as on the CPU device: both follow torch's
 // and bitsandbytes' arithmetic.
 //
 // AdamW moves 28 bytes per element (master, m, v both ways, the gradient once), 18 with 8-bit
@@ -20,8 +20,8 @@
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBlock = 32 * kEight;  // of an 8-bit moment: a warp's elements
-constexpr int kShared = 2 * 256 * sizeof(float);
+constexpr int kBlock = kWarpElements;  // of an 8-bit moment
+constexpr int kShared = 2 * kDynamicWords * sizeof(float);
 
 // The parameters of a rule; scalars are rounded to float32 once.
 struct Step {
@@ -80,28 +80,30 @@ struct Moment {
   const float* map;
   int64_t begin, n;
 
-  __device__ __forceinline__ int64_t mine() const { return begin + threadIdx.x % 32 * kEight; }
-
   __device__ __forceinline__ Eight load() const {
     Eight e = {};
     if (values == nullptr) return e;
     if (absmax == nullptr) {
-      return load8_of(static_cast<const float*>(values), mine(), n, aligned(values));
+      return load_share(static_cast<const float*>(values), begin, n, aligned(values));
     }
     const auto* codes = static_cast<const uint8_t*>(values);
     const float scale = absmax[begin / kBlock];
-    if (mine() + kEight <= n) {
-      uint2 words = ptx::load64(codes + mine());
+    if (begin + kBlock <= n) {
 #pragma unroll
-      for (int i = 0; i < kEight; i++) {
-        uint32_t word = i < 4 ? words.x : words.y;
-        e.x[i] = __fmul_rn(map[word >> (8 * (i % 4)) & 255], scale);
+      for (int half = 0; half < 2; half++) {
+        const uint32_t word = ptx::load32(codes + share(begin, 4 * half));
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          const int code = static_cast<int>(word >> (8 * i) & 255);
+          e.x[4 * half + i] = __fmul_rn(map[dynamic_place(code)], scale);
+        }
       }
       return e;
     }
 #pragma unroll
     for (int i = 0; i < kEight; i++) {
-      if (mine() + i < n) e.x[i] = __fmul_rn(map[codes[mine() + i]], scale);
+      const int64_t at = share(begin, i);
+      if (at < n) e.x[i] = __fmul_rn(map[dynamic_place(codes[at])], scale);
     }
     return e;
   }
@@ -110,7 +112,7 @@ struct Moment {
   __device__ __forceinline__ void store(const Eight& e) const {
     if (values == nullptr) return;
     if (absmax == nullptr) {
-      store8_of(static_cast<float*>(values), mine(), n, aligned(values), e);
+      store_share(static_cast<float*>(values), begin, n, aligned(values), e);
       return;
     }
     float most = 0;
@@ -125,15 +127,18 @@ struct Moment {
       codes[i] = most == 0 ? 0 : dynamic_code(map, __fmul_rn(e.x[i], inverse));
     }
     auto* to = static_cast<uint8_t*>(values);
-    if (mine() + kEight <= n) {
-      ptx::store64(to + mine(),
-                   make_uint2(codes[0] | codes[1] << 8 | codes[2] << 16 | codes[3] << 24,
-                              codes[4] | codes[5] << 8 | codes[6] << 16 | codes[7] << 24));
+    if (begin + kBlock <= n) {
+#pragma unroll
+      for (int i = 0; i < kEight; i += 4) {
+        ptx::store32(to + share(begin, i), codes[i] | codes[i + 1] << 8 | codes[i + 2] << 16 |
+                                               codes[i + 3] << 24);
+      }
       return;
     }
 #pragma unroll
     for (int i = 0; i < kEight; i++) {
-      if (mine() + i < n) to[mine() + i] = static_cast<uint8_t>(codes[i]);
+      const int64_t at = share(begin, i);
+      if (at < n) to[at] = static_cast<uint8_t>(codes[i]);
     }
   }
 };
@@ -148,30 +153,30 @@ __global__ void __launch_bounds__(kThreads) optimize_pieces(Params params, Step 
   const int64_t first = (piece - params.begins[which]) * QLORA_PIECE;
   float* maps = shared_memory<float>();
   if (p.m_absmax != nullptr || p.v_absmax != nullptr) {
-    maps[threadIdx.x] = s.map_signed[threadIdx.x];
-    maps[kThreads + threadIdx.x] = s.map_unsigned[threadIdx.x];
+    maps[dynamic_place(threadIdx.x)] = s.map_signed[threadIdx.x];
+    maps[kDynamicWords + dynamic_place(threadIdx.x)] = s.map_unsigned[threadIdx.x];
     __syncthreads();
   }
   const bool wide = aligned(p.master) && aligned(p.grad);
   for (int block = threadIdx.x / 32; block < QLORA_PIECE / kBlock; block += kThreads / 32) {
-    const int64_t begin = first + block * kBlock, mine = begin + threadIdx.x % 32 * kEight;
+    const int64_t begin = first + block * kBlock;
     if (begin >= p.n) break;
     const Moment first_moment{p.m, p.m_absmax, maps, begin, p.n};
-    const Moment second_moment{p.v, p.v_absmax, maps + kThreads, begin, p.n};
-    Eight w = load8_of(p.master, mine, p.n, wide), g = load8_of(p.grad, mine, p.n, wide);
+    const Moment second_moment{p.v, p.v_absmax, maps + kDynamicWords, begin, p.n};
+    Eight w = load_share(p.master, begin, p.n, wide), g = load_share(p.grad, begin, p.n, wide);
     Eight m = first_moment.load(), v = second_moment.load();
 #pragma unroll
     for (int i = 0; i < kEight; i++) {
       Rule::move(s, p, __fmul_rn(g.x[i], clip), p.m_absmax != nullptr, &w.x[i], &m.x[i], &v.x[i]);
     }
-    store8_of(p.master, mine, p.n, wide, w);
+    store_share(p.master, begin, p.n, wide, w);
     first_moment.store(m);
     second_moment.store(v);
     if (p.value == nullptr) continue;
     if (p.value_dtype == QLORA_BF16) {
-      store8_of(static_cast<bf16*>(p.value), mine, p.n, aligned(p.value), w);
+      store_share(static_cast<bf16*>(p.value), begin, p.n, aligned(p.value), w);
     } else {
-      store8_of(static_cast<f16*>(p.value), mine, p.n, aligned(p.value), w);
+      store_share(static_cast<f16*>(p.value), begin, p.n, aligned(p.value), w);
     }
   }
 }

@@ -61,26 +61,60 @@ inline int upload_params(qlora_context* c, const qlora_param* params, int count,
   return upload(c, table, bytes.data(), static_cast<int64_t>(bytes.size()));
 }
 
-// Returns eight elements of a vector of n, from i on; zeros beyond its end.
-__device__ __forceinline__ Eight load8_of(const float* x, int64_t i, int64_t n, bool wide) {
-  if (wide && i + kEight <= n) return load8(x + i);
+// A warp handles 256 adjacent elements of a vector, and a lane eight of them: four from 4·lane on
+// and four from 128 + 4·lane on, so that an access of the warp, whatever the type, has no gaps.
+constexpr int kWarpElements = 32 * kEight;
+
+// Returns the lane's i-th element of those from `begin` on.
+__device__ __forceinline__ int64_t share(int64_t begin, int i) {
+  return begin + threadIdx.x % 32 * 4 + i / 4 * (kWarpElements / 2) + i % 4;
+}
+
+// Returns the lane's elements of a vector of n; zeros beyond its end.
+__device__ __forceinline__ Eight load_share(const float* x, int64_t begin, int64_t n, bool wide) {
   Eight e = {};
+  if (wide && begin + kWarpElements <= n) {
 #pragma unroll
-  for (int j = 0; j < kEight; j++) {
-    if (i + j < n) e.x[j] = x[i + j];
+    for (int i = 0; i < kEight; i += 4) {
+      const uint4 four = ptx::load128(x + share(begin, i));
+      e.x[i] = __uint_as_float(four.x);
+      e.x[i + 1] = __uint_as_float(four.y);
+      e.x[i + 2] = __uint_as_float(four.z);
+      e.x[i + 3] = __uint_as_float(four.w);
+    }
+    return e;
+  }
+#pragma unroll
+  for (int i = 0; i < kEight; i++) {
+    if (share(begin, i) < n) e.x[i] = x[share(begin, i)];
   }
   return e;
 }
 
+__device__ __forceinline__ void store_four(float* x, const float* e) {
+  ptx::store128(x, make_uint4(__float_as_uint(e[0]), __float_as_uint(e[1]), __float_as_uint(e[2]),
+                              __float_as_uint(e[3])));
+}
+
+__device__ __forceinline__ void store_four(bf16* x, const float* e) {
+  ptx::store64(x, make_uint2(ptx::pack(e[0], e[1]), ptx::pack(e[2], e[3])));
+}
+
+__device__ __forceinline__ void store_four(f16* x, const float* e) {
+  ptx::store64(x, make_uint2(pack_halves(e[0], e[1]), pack_halves(e[2], e[3])));
+}
+
 template <class T>
-__device__ __forceinline__ void store8_of(T* x, int64_t i, int64_t n, bool wide, const Eight& e) {
-  if (wide && i + kEight <= n) {
-    store8(x + i, e);
+__device__ __forceinline__ void store_share(T* x, int64_t begin, int64_t n, bool wide,
+                                            const Eight& e) {
+  if (wide && begin + kWarpElements <= n) {
+#pragma unroll
+    for (int i = 0; i < kEight; i += 4) store_four(x + share(begin, i), e.x + i);
     return;
   }
 #pragma unroll
-  for (int j = 0; j < kEight; j++) {
-    if (i + j < n) x[i + j] = ptx::from_float<T>(e.x[j]);
+  for (int i = 0; i < kEight; i++) {
+    if (share(begin, i) < n) x[share(begin, i)] = ptx::from_float<T>(e.x[i]);
   }
 }
 
