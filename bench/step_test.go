@@ -195,8 +195,12 @@ func countsOf(b *testing.B, dev bindings.Device) (launches, sectors int64) {
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func newRun(dev bindings.Device, weights *randomWeights, batch *nn.Batch, policy nn.Recompute) (*run, error) {
-	r := &run{dev: dev, batch: batch, rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}}
 	options := nn.Options{Recompute: policy, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
+	return newRunOf(dev, weights, batch, options)
+}
+
+func newRunOf(dev bindings.Device, weights *randomWeights, batch *nn.Batch, options nn.Options) (*run, error) {
+	r := &run{dev: dev, batch: batch, rule: bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}}
 	config := lora.Config{R: 16, Alpha: 32, Targets: lora.ParseTargets(lora.AllLinear)}
 	var err error
 	if r.Tuned, err = lora.Assemble(weights.config, nil, options, &config, dev.Info()); err != nil {

@@ -17,7 +17,8 @@ var elementwise = []string{"norm_", "rope_", "activate_", "add_", "clamp_"}
 
 // TestTrafficOfALayer counts the bytes that the elementwise kernels of a layer's step move on the
 // emulator, as the difference of models of two layers and of one. The layer has the proportions of
-// Llama 3.1 8B; docs/kernels.md has the table. go test -v prints it.
+// Llama 3.1 8B, and its weights are in bfloat16: products of few tokens are then those of many.
+// docs/kernels.md has the table, which go test -v prints.
 func TestTrafficOfALayer(t *testing.T) {
 	const tokens = 48
 	defer func(n int) { *layers = n }(*layers)
@@ -25,7 +26,7 @@ func TestTrafficOfALayer(t *testing.T) {
 		dev := cudatest.Open(t, cuda.Options{Emulated: true, Counting: true})
 		*layers = n
 		weights := newRandomWeights(t, "8b/32")
-		r, err := newRun(dev, weights, randomBatch(weights.config.Vocabulary, 2, tokens/2), nn.RecomputeNone)
+		r, err := newRunOf(dev, weights, randomBatch(weights.config.Vocabulary, 2, tokens/2), nn.Options{})
 		require.NoError(t, err)
 		defer r.Close()
 		require.NoError(t, r.step())
@@ -40,7 +41,8 @@ func TestTrafficOfALayer(t *testing.T) {
 		return of
 	}
 	one, two := moved(1), moved(2)
-	var bytes float64
+	const inner = 448
+	bytes := 8. * inner // gate and up are read, and three results written in place of one, by a product
 	for kernel, n := range two {
 		if more := float64(n-one[kernel]) / tokens; more > 0 {
 			t.Logf("%6.0f bytes a token: %s", more, kernel)
@@ -54,4 +56,4 @@ func TestTrafficOfALayer(t *testing.T) {
 // separate is what the kernels of a layer moved when each operation read its inputs and wrote its
 // result, and backward computed what it did not keep by the operations of forward. mostOfTraffic is
 // the ceiling of the share of it that is left.
-const separate, mostOfTraffic = 16888, 0.79
+const separate, mostOfTraffic = 16888, 0.68
