@@ -25,6 +25,8 @@ type projectCase struct {
 	noDX       bool
 	full       bool // DWeight and DBias
 	decomposed bool // with a Magnitude
+	stacked    bool // A and DA behind each other, XA next to each other
+	bare       int  // a part without an adapter, from 1
 }
 
 func runProject(t *testing.T, s *suite) {
@@ -50,6 +52,13 @@ func runProject(t *testing.T, s *suite) {
 		{tokens: 521, in: 40, outs: []int{300}, rank: 4, inference: true, bias: true, residual: "in place", decomposed: true},
 		{tokens: 1, in: 300, outs: []int{65, 31}, rank: 4, inference: true, decomposed: true},
 		{tokens: 19, in: 64, outs: []int{257}, rank: 7, dropout: 0.2, frozen: true, accumulate: true, decomposed: true},
+		{tokens: 33, in: 72, outs: []int{65, 17, 24}, rank: 8, bias: true, residual: "apart", stacked: true},
+		{tokens: 131, in: 136, outs: []int{67, 129, 24, 16, 9}, rank: 16, accumulate: true, stacked: true, bare: 2},
+		{tokens: 33, in: 72, outs: []int{65, 17}, rank: 8, dropout: 0.1, stacked: true},
+		{tokens: 67, in: 67, outs: []int{33, 70}, rank: 3, stacked: true, bare: 1},
+		{tokens: 5, in: 128, outs: []int{70, 17}, rank: 8, inference: true, stacked: true},
+		{tokens: 270, in: 128, outs: []int{64, 72}, rank: 8, frozen: true, stacked: true},
+		{tokens: 19, in: 64, outs: []int{31, 64, 7}, accumulate: true},
 		// The shapes of an adapter's bias.
 		{tokens: 1, in: 1, outs: []int{70}, rank: 1, inference: true, residual: "in place"},
 		{tokens: 133, in: 1, outs: []int{67}, rank: 1, noDX: true, residual: "in place"},
@@ -85,6 +94,7 @@ func projectRow(f *fixture, c projectCase, h holding) {
 	}
 	parts := make([]part, len(c.outs))
 	var overwritten []*operand
+	adapters := c.adapters(f)
 	for i, out := range c.outs {
 		p := &parts[i]
 		weight, values := f.weight("Weight", h, out, c.in)
@@ -107,8 +117,8 @@ func projectRow(f *fixture, c projectCase, h holding) {
 		bp.Y = p.y.Tensor
 		p.dy = f.input("DY", f.act, c.tokens, out, 1)
 		back.DY = p.dy.Tensor
-		if c.rank > 0 {
-			a, b := f.input("A", f.act, c.rank, c.in, 1), f.input("B", f.act, out, c.rank, 1)
+		if c.rank > 0 && i+1 != c.bare {
+			a, b := adapters.a(), f.input("B", f.act, out, c.rank, 1)
 			l.Adapter = &bindings.Adapter{A: a.Tensor, B: b.Tensor, Scale: 0.5, Dropout: c.dropout, Stream: uint32(7 + i)}
 			p.ref.A, p.ref.B, p.ref.Scale = mat.NewDense(c.rank, c.in, a.values), mat.NewDense(out, c.rank, b.values), 0.5
 			if c.decomposed {
@@ -126,11 +136,11 @@ func projectRow(f *fixture, c projectCase, h holding) {
 				p.ref.Mask = dropoutMask(op.Random, l.Adapter, c.tokens, c.in)
 			}
 			if !c.inference {
-				p.xa = f.output("XA", f.act, c.tokens, c.rank)
+				p.xa = adapters.xa()
 				bp.XA, back.XA = p.xa.Tensor, p.xa.Tensor
 			}
 			if !c.inference && !c.frozen {
-				p.da, p.db = f.input("DA", bindings.F32, c.rank, c.in, 1), f.input("DB", bindings.F32, out, c.rank, 1)
+				p.da, p.db = adapters.da(), f.input("DB", bindings.F32, out, c.rank, 1)
 				back.DA, back.DB = p.da.Tensor, p.db.Tensor
 				overwritten = append(overwritten, p.da, p.db)
 				if c.decomposed {
@@ -199,6 +209,43 @@ func projectRow(f *fixture, c projectCase, h holding) {
 	if dx != nil {
 		dx.near(terms, 1, 0.5*size(terms), wantDX.RawMatrix().Data)
 	}
+}
+
+// declared are functions that declare the next part's operands.
+type declared struct{ a, da, xa func() *operand }
+
+// adapters returns the functions for a row: they declare tensors, or views of a stack.
+func (c *projectCase) adapters(f *fixture) declared {
+	a := func() *operand { return f.input("A", f.act, c.rank, c.in, 1) }
+	da := func() *operand { return f.input("DA", bindings.F32, c.rank, c.in, 1) }
+	xa := func() *operand { return f.output("XA", f.act, c.tokens, c.rank) }
+	if !c.stacked {
+		return declared{a, da, xa}
+	}
+	n := len(c.outs)
+	if c.bare > 0 {
+		n--
+	}
+	rows := func(name string, base *operand) func() *operand {
+		from := 0
+		return func() *operand {
+			from += c.rank
+			return f.slice(name, base, from-c.rank, from)
+		}
+	}
+	all := declared{a: rows("A", f.input("all A", f.act, n*c.rank, c.in, 1))}
+	if c.inference {
+		return all
+	}
+	if !c.frozen {
+		all.da = rows("DA", f.input("all DA", bindings.F32, n*c.rank, c.in, 1))
+	}
+	row, from := f.output("all XA", f.act, c.tokens, n*c.rank), 0
+	all.xa = func() *operand {
+		from += c.rank
+		return f.every("XA", row, row.Cols, from-c.rank, c.rank)
+	}
+	return all
 }
 
 // gain returns the magnitude's factor on output o, at least 1: on a part of the output,

@@ -21,6 +21,8 @@ var tiles = []struct {
 }{
 	{projectCase{tokens: 131, in: 320, outs: []int{272}, rank: 16, dropout: 0.25, bias: true, residual: "apart", full: true}, 1, true},
 	{projectCase{tokens: 131, in: 320, outs: []int{265}, rank: 8, dropout: 0.1, bias: true}, 4, true},
+	{projectCase{tokens: 131, in: 136, outs: []int{272, 130, 24}, rank: 8, bias: true, stacked: true}, 1, false},
+	{projectCase{tokens: 67, in: 192, outs: []int{136, 272}, rank: 16, residual: "apart", stacked: true}, 4, false},
 	{projectCase{tokens: 128, in: 256, outs: []int{256}, rank: 16}, 1, false},
 	{projectCase{tokens: 133, in: 259, outs: []int{261}, rank: 5, dropout: 0.1, residual: "in place", full: true, accumulate: true}, 1, false},
 	{projectCase{tokens: 67, in: 192, outs: []int{136}, rank: 16, dropout: 0.1, decomposed: true}, 3, false},

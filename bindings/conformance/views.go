@@ -23,6 +23,19 @@ func (f *fixture) every(name string, base *operand, period, from, width int) *op
 	return o
 }
 
+// slice declares a view of the rows [from, to) of base.
+func (f *fixture) slice(name string, base *operand, from, to int) *operand {
+	o := &operand{f: f, name: name + " of " + base.name, base: base, output: base.output, Tensor: base.Slice(from, to)}
+	for i := from * base.Cols; i < to*base.Cols; i++ {
+		o.places = append(o.places, i)
+	}
+	base.views = append(base.views, o)
+	if base.values != nil {
+		o.values = picked(base.values, o.places)
+	}
+	return o
+}
+
 // picked returns the elements of x at the given positions.
 func picked(x []float64, places []int) []float64 {
 	y := make([]float64, len(places))
