@@ -37,6 +37,12 @@ func (s shape) linears() []linear {
 	}
 }
 
+// stacks returns the layer's projections, those of one input together.
+func (s shape) stacks() [][]linear {
+	all := s.linears()
+	return [][]linear{all[:3], all[3:4], all[4:6], all[6:]}
+}
+
 // A batch is what a step computes.
 type batch struct {
 	tokens, sequence, rank int

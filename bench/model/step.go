@@ -16,7 +16,8 @@ type setup struct {
 	// tile returns the tile of a product; nil: that of the least modelled time, which is
 	// what gemm_choose.h looks for.
 	tile func(g gpu, m, n, k, pieces int) tile
-	// apart: each operation between products is a pass, and backward repeats those of forward.
+	// apart: each operation between products is a pass, and backward repeats those of forward; the
+	// projections of one input have products of their own, and U and dB read dY twice.
 	apart bool
 }
 
@@ -86,17 +87,14 @@ func (t *table) seconds() float64 {
 // step returns the kernels of a step of one micro-batch, all projections adapted.
 func step(s setup, m shape, b batch) (*table, error) {
 	t := &table{}
-	for _, l := range m.linears() {
-		s.decodedProduct(t, "products forward", "nt", m.layers, b, l.out, l.in)
-		s.thin(t, "adapters: XA", "nt", m.layers, b.tokens, b.rank, l.in, l.in, b)
-		again := b.recompute == "layer" && l.name != "down" || b.recompute == "mlp" && (l.name == "gate" || l.name == "up")
-		if again {
-			s.decodedProduct(t, "products recomputed", "nt", m.layers, b, l.out, l.in)
+	for _, stack := range m.stacks() {
+		if !s.apart {
+			s.projections(t, m, b, stack)
+			continue
 		}
-		s.decodedProduct(t, "products backward", "nn", m.layers, b, l.in, l.out)
-		s.thin(t, "adapters: U", "nn", m.layers, b.tokens, b.rank, l.out, l.out, b)
-		s.thin(t, "adapters: dA", "tn", m.layers, b.rank, l.in, b.tokens, l.in, b)
-		s.thin(t, "adapters: dB", "tn", m.layers, l.out, b.rank, b.tokens, l.out, b)
+		for i := range stack {
+			s.projections(t, m, b, stack[i:i+1])
+		}
 	}
 	s.attention(t, m, b)
 	s.elementwise(t, m, b)
@@ -109,6 +107,40 @@ func step(s setup, m shape, b batch) (*table, error) {
 	return t, t.err
 }
 
+// projections adds forward and backward of projections of one input, with their adapters.
+func (s setup) projections(t *table, m shape, b batch, stack []linear) {
+	in, outs, ranks := stack[0].in, 0, len(stack)*b.rank
+	for _, l := range stack {
+		outs += l.out
+	}
+	again := b.recompute == "layer" && stack[0].name != "down" || b.recompute == "mlp" && (stack[0].name == "gate" || stack[0].name == "up")
+	s.decodedProduct(t, "products forward", "nt", m.layers, b, outs, in, b.rank)
+	s.thin(t, "adapters: XA", "nt", m.layers, b.tokens, ranks, in, in, b)
+	if again {
+		s.decodedProduct(t, "products recomputed", "nt", m.layers, b, outs, in, b.rank)
+	}
+	s.decodedProduct(t, "products backward", "nn", m.layers, b, in, outs, ranks)
+	s.thin(t, "adapters: dA", "tn", m.layers, ranks, in, b.tokens, in, b)
+	if s.apart || b.rank > pulledRank {
+		for _, l := range stack {
+			s.thin(t, "adapters: U, dB", "nn", m.layers, b.tokens, b.rank, l.out, l.out, b)
+			s.thin(t, "adapters: U, dB", "tn", m.layers, l.out, b.rank, b.tokens, l.out, b)
+		}
+		return
+	}
+	columns := 0
+	for _, l := range stack {
+		columns += ceil(l.out, pulledOuts)
+	}
+	pieces := max(1, min(pulledBlocks/columns, ceil(b.tokens, pulledTokens)))
+	sums := 4 * float64(b.rank) * float64(columns*b.tokens+pieces*outs)
+	s.moving(t, "adapters: U, dB", m.layers, 2*float64(b.tokens*outs)+sums)
+	s.moving(t, "adapters: U, dB", m.layers, sums)
+}
+
+// These are bindings/cuda's.
+const pulledRank, pulledOuts, pulledBlocks, pulledTokens = 32, 512, 128, 128
+
 func (s setup) multiplied(t *table, name, layout string, times, m, n, k, pieces int, bytes float64) {
 	c, err := s.product(layout, m, n, k, pieces, bytes)
 	if err != nil {
@@ -118,14 +150,14 @@ func (s setup) multiplied(t *table, name, layout string, times, m, n, k, pieces 
 }
 
 // decodedProduct adds the product of a batch with a weight's n rows (nt) or columns (nn) of
-// width elements, part by part, and their decoding.
-func (s setup) decodedProduct(t *table, name, layout string, layers int, b batch, n, width int) {
+// width elements, part by part, and their decoding. So many columns of the adapters' extend it.
+func (s setup) decodedProduct(t *table, name, layout string, layers int, b batch, n, width, rank int) {
 	part := s.part(s.gpu, n, width, b.tokens)
 	for from := 0; from < n; from += part {
 		cols := min(part, n-from)
 		weights := float64(cols) * float64(width)
 		s.moving(t, "decode", layers, 2.52*weights)
-		k := width + ceil(b.rank, 32)*32 // the adapter's slices
+		k := width + ceil(rank, 32)*32 // the adapters' slices
 		s.multiplied(t, name, layout, layers, b.tokens, cols, k, 1, 2*(weights+float64(b.tokens)*float64(width+cols)))
 	}
 }

@@ -59,6 +59,8 @@ func runProject(t *testing.T, s *suite) {
 		{tokens: 5, in: 128, outs: []int{70, 17}, rank: 8, inference: true, stacked: true},
 		{tokens: 270, in: 128, outs: []int{64, 72}, rank: 8, frozen: true, stacked: true},
 		{tokens: 19, in: 64, outs: []int{31, 64, 7}, accumulate: true},
+		{tokens: 150, in: 72, outs: []int{520, 17}, rank: 24, stacked: true},
+		{tokens: 19, in: 64, outs: []int{40}, rank: 33},
 		// The shapes of an adapter's bias.
 		{tokens: 1, in: 1, outs: []int{70}, rank: 1, inference: true, residual: "in place"},
 		{tokens: 133, in: 1, outs: []int{67}, rank: 1, noDX: true, residual: "in place"},

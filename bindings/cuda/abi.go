@@ -47,6 +47,7 @@ static int call_counts(const qlora_api *t, qlora_context *c, int n, qlora_counts
 KERNEL(gemm, gemm)
 KERNEL(gemm_parts, gemm_parts)
 KERNEL(gemv, gemv)
+KERNEL(pull_parts, pull_parts)
 KERNEL(decode, decode)
 KERNEL(decode_parts, decode_parts)
 KERNEL(quantize, quantize)
@@ -106,6 +107,8 @@ type (
 	gemm             product
 	products         = C.qlora_gemm_parts
 	gemv             product
+	pull             = C.qlora_pull
+	pulls            = C.qlora_pull_parts
 	decode           = C.qlora_decode
 	decodes          = C.qlora_decode_parts
 	quantize         = C.qlora_quantize
@@ -400,6 +403,8 @@ func (c context) launch(name string, op any) error {
 		code = C.call_gemm_parts(t, h, op)
 	case *gemv:
 		code = C.call_gemv(t, h, (*product)(op))
+	case *pulls:
+		code = C.call_pull_parts(t, h, op)
 	case *decode:
 		code = C.call_decode(t, h, op)
 	case *decodes:

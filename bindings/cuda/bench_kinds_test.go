@@ -41,7 +41,7 @@ var kinds = map[string]timed{
 	"gemv": {lay: layGemv, cost: productCost},
 
 	"lora-down":       {lay: layLoraDown, cost: thinCost("in")},
-	"lora-pull":       {lay: layLoraPull, cost: thinCost("out")},
+	"lora-pull":       {lay: layLoraPull, cost: pullCost},
 	"lora-gradient-a": {lay: layLoraGradient("in"), cost: thinCost("in")},
 	"lora-gradient-b": {lay: layLoraGradient("out"), cost: thinCost("out")},
 	"lora-forward":    {lay: layLoraForward, cost: loraCost(1, 1)},
@@ -99,6 +99,16 @@ func thinCost(side string) func(func(string) float64) (float64, float64) {
 		width, rank, tokens := get(side), get("rank"), get("tokens")
 		return 2 * width * rank * tokens, 2*tokens*(width+rank) + 2*width*rank
 	}
+}
+
+// pullCost returns the cost of U and dB: dY once, and the partial sums written and read.
+func pullCost(get func(string) float64) (operations, bytes float64) {
+	out, rank, tokens := get("out"), get("rank"), get("tokens")
+	columns := ceil(int(out), pulledOuts)
+	pieces := pulledPieces(int(tokens), columns)
+	sums := 8 * rank * (float64(columns)*tokens + float64(pieces)*out)
+	operands := 2*rank*(float64(pieces)*out+float64(columns)*tokens) + 2*rank*tokens + 8*rank*out // B, XA, U, dB
+	return 4 * out * rank * tokens, 2*tokens*out + sums + operands
 }
 
 // loraCost returns the cost of a linear layer with its adapter: base products with the

@@ -119,12 +119,13 @@ func layLoraDown(o *operands, m plan.Measurement) func(*composer) {
 	}
 }
 
+// layLoraPull computes U and dB.
 func layLoraPull(o *operands, m plan.Measurement) func(*composer) {
 	out, rank, tokens := m.Get("out"), m.Get("rank"), m.Get("tokens")
-	dy, b, u := o.random(bindings.BF16, tokens, out), o.random(bindings.BF16, out, rank), o.empty(bindings.BF16, tokens, rank)
-	return func(c *composer) {
-		c.multiply(product{layout: layoutNN, a: matrix(dy), b: matrix(b), c: matrix(u), scale: 1})
-	}
+	l := &bindings.Linear{Adapter: &bindings.Adapter{A: o.empty(bindings.BF16, rank, 1), B: o.random(bindings.BF16, out, rank), Scale: 1}}
+	part := &bindings.PartBackward{Linear: l, XA: o.random(bindings.BF16, tokens, rank), DB: o.empty(bindings.F32, out, rank)}
+	dy, u := o.random(bindings.BF16, tokens, out), o.empty(bindings.BF16, tokens, rank)
+	return func(c *composer) { c.pull([]pulling{{part, matrix(dy), matrix(u)}}) }
 }
 
 // layLoraGradient computes dA += Uᵀ·X, of width in, or dB += dYᵀ·XA, of width out.

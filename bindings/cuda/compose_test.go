@@ -3,6 +3,7 @@ package cuda
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -24,13 +25,32 @@ func launched(compose func(c *composer)) []string {
 			name = "gemv " + shape(product(*op))
 		case *scaleColumns:
 			name = "scale_columns"
+		case *products:
+			var all []string
+			for _, p := range op.of[:op.count] {
+				all = append(all, shape(p))
+			}
+			name = map[bool]string{false: "gemms ", true: "sum "}[op.summed != 0] + strings.Join(all, " | ")
 		case *decode:
-			name = fmt.Sprintf("decode [%d, %d]", op.y.rows, op.y.cols)
+			name = "decode " + decodedShape(*op)
+		case *decodes:
+			var all []string
+			for _, d := range op.of[:op.count] {
+				all = append(all, decodedShape(d))
+			}
+			name = "decode " + strings.Join(all, " | ")
+		case *pulls:
+			name = "pull"
+			for _, p := range op.of[:op.count] {
+				name += fmt.Sprintf(" [%d, %d]", p.dy.cols, p.b.cols)
+			}
 		}
 		names = append(names, name)
 	}})
 	return names
 }
+
+func decodedShape(d decode) string { return fmt.Sprintf("[%d, %d]", d.y.rows, d.y.cols) }
 
 func shape(p product) string {
 	text := fmt.Sprintf("%s [%d, %d]", []string{"NT", "NN", "TN"}[p.layout], p.c.rows, p.c.cols)
@@ -79,12 +99,12 @@ func TestProjectsAreComposed(t *testing.T) {
 		{
 			"dense", 512, false, false,
 			[]string{"gemm NT [512, 16]", "gemm NT [512, 4096], low rank"},
-			[]string{"gemm NN [512, 16]", "gemm TN [16, 8192], added", "gemm TN [4096, 16], added", "gemm NN [512, 8192], low rank"},
+			[]string{"pull [4096, 16]", "gemm TN [16, 8192], added", "gemm NN [512, 8192], low rank"},
 		},
 		{
 			"4 bits, few tokens", fusedTokens, true, false,
 			[]string{"gemm NT [256, 16]", "gemm NT [256, 4096], 4-bit or dense, low rank"},
-			[]string{"gemm NN [256, 16]", "gemm TN [16, 8192], added", "gemm TN [4096, 16], added", "gemm NN [256, 8192], 4-bit or dense, low rank"},
+			[]string{"pull [4096, 16]", "gemm TN [16, 8192], added", "gemm NN [256, 8192], 4-bit or dense, low rank"},
 		},
 		{
 			"4 bits, many tokens, dropout", 512, true, true,
@@ -95,7 +115,7 @@ func TestProjectsAreComposed(t *testing.T) {
 				"decode [1024, 8192]", "gemm NT [512, 1024], low rank",
 			},
 			[]string{
-				"gemm NN [512, 16]", "gemm TN [16, 8192], masked, added", "gemm TN [4096, 16], added",
+				"pull [4096, 16]", "gemm TN [16, 8192], masked, added",
 				"decode [4096, 3072]", "gemm NN [512, 3072], low rank, masked",
 				"decode [4096, 3072]", "gemm NN [512, 3072], low rank, masked",
 				"decode [4096, 2048]", "gemm NN [512, 2048], low rank, masked",
@@ -123,6 +143,53 @@ func TestProjectsAreComposed(t *testing.T) {
 		"gemm NT [512, 16], masked", "scale_columns",
 		"gemm NT [512, 4096], masked", "gemm NT [512, 4096], low rank, masked, gain, added",
 	}, launched(func(k *composer) { k.project(magnitude) }))
+}
+
+// TestProjectionsOfOneInput checks that query, key and value share their launches, and what
+// dropout separates.
+func TestProjectionsOfOneInput(t *testing.T) {
+	const tokens, in, rank = 512, 4096, 16
+	outs := []int{4096, 1024, 1024}
+	all := func(drop float32) (*bindings.Project, *bindings.ProjectBackward) {
+		a := bindings.NewMemory().Arena(bindings.Activations)
+		as, das := a.Stack(bindings.BF16, []int{rank, rank, rank}, in), a.Stack(bindings.F32, []int{rank, rank, rank}, in)
+		xa := a.New(bindings.BF16, tokens, 3*rank)
+		var forward *bindings.Project
+		var backward *bindings.ProjectBackward
+		for i, out := range outs {
+			l := &bindings.Linear{
+				Weight:  bindings.Weight{Out: out, In: in, Quantized: bindings.NewQuantized(a, out, in, nf4.NF4, 64, true)},
+				Adapter: &bindings.Adapter{A: as[i], B: a.New(bindings.BF16, out, rank), Dropout: drop},
+			}
+			f, b := bothPasses(a, l, tokens)
+			f.Parts[0].XA, b.Parts[0].XA = xa.Columns(i*rank, (i+1)*rank), xa.Columns(i*rank, (i+1)*rank)
+			b.Parts[0].DA = das[i]
+			if i == 0 {
+				forward, backward = f, b
+				continue
+			}
+			forward.Parts, backward.Parts = append(forward.Parts, f.Parts...), append(backward.Parts, b.Parts...)
+		}
+		return forward, backward
+	}
+	forward, backward := all(0)
+	require.Equal(t, []string{
+		"gemm NT [512, 48]",
+		"decode [3072, 4096]", "gemm NT [512, 3072], low rank",
+		"decode [1024, 4096] | [1024, 4096] | [1024, 4096]", "gemms NT [512, 1024], low rank | NT [512, 1024], low rank | NT [512, 1024], low rank",
+	}, launched(func(k *composer) { k.project(forward) }))
+	require.Equal(t, []string{
+		"pull [4096, 16] [1024, 16] [1024, 16]", "gemm TN [48, 4096], added",
+		"decode [4096, 2048] | [1024, 2048] | [1024, 2048]", "sum NN [512, 2048], low rank | NN [512, 2048], added | NN [512, 2048], added",
+		"decode [4096, 2048] | [1024, 2048] | [1024, 2048]", "sum NN [512, 2048], low rank | NN [512, 2048], added | NN [512, 2048], added",
+	}, launched(func(k *composer) { k.projectBackward(backward) }))
+
+	forward, backward = all(0.1)
+	require.Equal(t, "gemms NT [512, 16], masked | NT [512, 16], masked | NT [512, 16], masked", launched(func(k *composer) { k.project(forward) })[0])
+	require.Equal(t, []string{
+		"pull [4096, 16] [1024, 16] [1024, 16]",
+		"gemm TN [16, 4096], masked, added", "gemm TN [16, 4096], masked, added", "gemm TN [16, 4096], masked, added",
+	}, launched(func(k *composer) { k.projectBackward(backward) })[:4])
 }
 
 // bothPasses returns forward and backward of a layer with a trained adapter.

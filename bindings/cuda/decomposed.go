@@ -48,9 +48,9 @@ func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.
 	dy := matrix(p.DY)
 	h := c.scratch.take(bindings.BF16, p.DY.Rows, p.DY.Cols)
 	c.inside(func() { c.do(&scaleColumns{x: dy, gain: c.gain(a), y: h}) })
-	u := c.pulled(h, a)
+	u := c.scratch.take(bindings.BF16, p.DY.Rows, a.Rank())
+	c.pull([]pulling{{p, h, u}})
 	c.downGradient(op, p, u)
-	c.upGradient(p, h)
 	if op.DX.Absent() {
 		return
 	}

@@ -82,12 +82,12 @@ func (c *composer) parameters(op *bindings.ProjectBackward, parts []bindings.Par
 	}
 }
 
-// pulledAll computes U = Scale·DY·B of each part, next to each other in scratch, and returns them
+// pulledAll computes U = Scale·DY·B and DB of each part, U next to each other in scratch, and returns them
 // and all together; absent ones if nothing reads them.
 func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.PartBackward) ([]tensor, tensor) {
 	us, ranks := make([]tensor, len(parts)), 0
 	read := func(p *bindings.PartBackward) bool {
-		return p.Linear.Adapter != nil && !(op.DX.Absent() && p.DA.Absent())
+		return p.Linear.Adapter != nil && !(op.DX.Absent() && p.DA.Absent() && p.DB.Absent())
 	}
 	for i := range parts {
 		if read(&parts[i]) {
@@ -98,17 +98,19 @@ func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.Part
 		return us, tensor{}
 	}
 	u, from := c.scratch.take(bindings.BF16, op.X.Rows, ranks), 0
+	var todo []pulling
 	for i := range parts {
 		if p := &parts[i]; read(p) {
 			us[i] = columns(u, from, from+p.Linear.Adapter.Rank())
 			from += p.Linear.Adapter.Rank()
-			c.pull(matrix(p.DY), us[i], p.Linear.Adapter)
+			todo = append(todo, pulling{p, matrix(p.DY), us[i]})
 		}
 	}
+	c.pull(todo)
 	return us, u
 }
 
-// adapters computes DA += Uᵀ·dropout(X) and DB += Scale·DYᵀ·XA. Without dropout, stacked DA
+// adapters computes DA += Uᵀ·dropout(X). Without dropout, stacked DA
 // are one result.
 func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor) {
 	var das []bindings.Tensor
@@ -125,42 +127,22 @@ func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartB
 		var all bindings.Tensor
 		if all, one = bindings.Stacked(das...); one {
 			c.multiply(product{layout: layoutTN, a: u, b: matrix(op.X), c: matrix(all), scale: 1, accumulate: 1})
+			return
 		}
 	}
 	for i := range parts {
-		if p := &parts[i]; us[i].rows > 0 {
-			if !one {
-				c.downGradient(op, p, us[i])
-			}
-			c.upGradient(p, matrix(p.DY))
+		if us[i].rows > 0 {
+			c.downGradient(op, &parts[i], us[i])
 		}
 	}
 }
 
-// pulled returns U = Scale·dy·B, in scratch.
-func (c *composer) pulled(dy tensor, a *bindings.Adapter) tensor {
-	u := c.scratch.take(bindings.BF16, int(dy.rows), a.Rank())
-	c.pull(dy, u, a)
-	return u
-}
-
-// pull computes U = Scale·dy·B.
-func (c *composer) pull(dy, u tensor, a *bindings.Adapter) {
-	c.multiply(product{layout: layoutNN, a: dy, b: matrix(a.B), c: u, scale: float(a.Scale)})
-}
-
-// downGradient computes DA += Uᵀ·dropout(X), and upGradient DB += Scale·dyᵀ·XA.
+// downGradient computes DA += Uᵀ·dropout(X).
 func (c *composer) downGradient(op *bindings.ProjectBackward, p *bindings.PartBackward, u tensor) {
 	if !p.DA.Absent() {
 		c.multiply(withDropout(product{
 			layout: layoutTN, a: u, b: matrix(op.X), c: matrix(p.DA), scale: 1, accumulate: 1,
 		}, op.Random, p.Linear.Adapter, maskB))
-	}
-}
-
-func (c *composer) upGradient(p *bindings.PartBackward, dy tensor) {
-	if !p.DB.Absent() {
-		c.multiply(product{layout: layoutTN, a: dy, b: matrix(p.XA), c: matrix(p.DB), scale: float(p.Linear.Adapter.Scale), accumulate: 1})
 	}
 }
 

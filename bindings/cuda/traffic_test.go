@@ -243,8 +243,9 @@ func TestTilesOfARealLayer(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 4, small, "products by the rank: XA, U, DA and DB")
+	require.Equal(t, 2, small, "products by the rank: XA and DA")
 	require.Positive(t, large)
+	require.EqualValues(t, 1, added(t, d, "pull_16", func() { d.Run(backward) }).Launches, "U and DB")
 }
 
 // TestVariantsAreKnown checks that a variant that no kernel has is refused.

@@ -38,6 +38,10 @@ var ceilings = []ceiling{
 	{kernels: []string{"gemm_nt_16x128", "gemm_nn_16x128", "gemm_tn_16x128"}, most: 8.2},
 	{kernels: []string{"gemm_nt_64x16", "gemm_nn_64x16", "gemm_tn_64x16"}, most: 11.5},
 
+	// Gradients of adapters: bound by the bytes of one gradient of an output.
+	{kernels: []string{"pull_16"}, most: 14},
+	{kernels: []string{"pull_32"}, most: 9},
+
 	// With codes that are decoded in the loop, and addresses computed in it
 	// (gemm_instances.cuh): few tokens, bound by the weight's bytes.
 	{kernels: []string{"gemm_*_coded_128x256"}, most: 8.9},

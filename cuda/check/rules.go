@@ -50,6 +50,7 @@ var rules = []rule{
 	{kernels: []string{"gemm_nt_*"}, needs: []string{tensorCores, matrices, copies, "STG.128"}},
 	{kernels: []string{"gemm_nn_*"}, needs: []string{tensorCores, matrices, transposed, copies, "STG.128"}},
 	{kernels: []string{"gemm_tn_*"}, needs: []string{tensorCores, transposed, copies, "STG.128"}, never: []string{matrices}},
+	{kernels: []string{"pull_[0-9]*"}, needs: []string{tensorCores, matrices, transposed, copies}},
 	{kernels: []string{"gemv_coded"}, needs: []string{tensorCores, "LDG.64"}},
 	{kernels: []string{"gemv_dense"}, needs: []string{tensorCores, "LDG.128"}},
 	{kernels: []string{"row_norms_rows"}, needs: []string{"LDG.128", "LDS.128"}},
@@ -67,6 +68,8 @@ var rules = []rule{
 	{kernels: []string{"*_elements", "copy_words_[124]", "rope_pairs", "quantize_bytes"}},
 	// 8-byte sums and 4-byte gradients of lists of tensors, once in a micro-batch.
 	{kernels: []string{"fold_pieces", "unfold_pieces", "round_pieces"}},
+	// Partial sums of adapters, which stay in the L2 cache.
+	{kernels: []string{"pull_join"}},
 	// One number per row or column, or for all of them: too little data for the width
 	// of accesses to matter.
 	{kernels: []string{"add_loss_stats", "sum_log_probs", "compare_completions", "policy_gradient", "check_values", "sum_join", "join_squares", "mean_scale", "nest_scales", "attend_decode_join", "attend_backward_sinks"}},

@@ -135,6 +135,22 @@ typedef struct {
 // qlora_gemm with b absent.
 typedef qlora_gemm qlora_gemv;
 
+// U = scale·DY·B and DB += scale·DYᵀ·XA of up to QLORA_PARTS adapters of ranks of up to 32, in one
+// pass over each DY. DB's partial sums are of so many pieces of the tokens; U's of 512 columns of DY.
+typedef struct {
+  qlora_tensor dy;            // BF16 [tokens, out]
+  qlora_tensor b;             // BF16 [out, r]
+  qlora_tensor xa, u;         // BF16 [tokens, r]
+  qlora_tensor db;            // F32 [out, r]
+  qlora_tensor u_workspace;   // F32, ceil(out/512)·tokens·r elements
+  qlora_tensor db_workspace;  // F32, pieces·out·r elements
+  float scale;
+} qlora_pull;
+typedef struct {
+  qlora_pull of[QLORA_PARTS];
+  int32_t count, pieces;
+} qlora_pull_parts;
+
 // ---- weights --------------------------------------------------------------------------------
 
 // y = the elements [row, row+y.rows) x [col, col+y.cols) of the weight, in BF16: each is
@@ -618,6 +634,7 @@ typedef struct {
   int (*gemm)(qlora_context*, const qlora_gemm*);
   int (*gemm_parts)(qlora_context*, const qlora_gemm_parts*);
   int (*gemv)(qlora_context*, const qlora_gemv*);
+  int (*pull_parts)(qlora_context*, const qlora_pull_parts*);
   int (*decode)(qlora_context*, const qlora_decode*);
   int (*decode_parts)(qlora_context*, const qlora_decode_parts*);
   int (*quantize)(qlora_context*, const qlora_quantize*);

@@ -6,6 +6,7 @@
 int gemm(qlora_context*, const qlora_gemm*);
 int gemm_parts(qlora_context*, const qlora_gemm_parts*);
 int gemv(qlora_context*, const qlora_gemv*);
+int pull_parts(qlora_context*, const qlora_pull_parts*);
 int decode(qlora_context*, const qlora_decode*);
 int decode_parts(qlora_context*, const qlora_decode_parts*);
 int quantize(qlora_context*, const qlora_quantize*);

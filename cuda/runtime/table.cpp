@@ -37,6 +37,7 @@ const qlora_api& table() {
       gemm,
       gemm_parts,
       gemv,
+      pull_parts,
       decode,
       decode_parts,
       quantize,
