@@ -14,8 +14,8 @@
 // A weight moves 0.5 bytes of codes, at most 4/64 of scales, and 2 written (BF16): 2.56 bytes, or
 // 2.52 with nested scales. Floor: 0.85 ms per billion weights at 3 TB/s, where an H100 SM decodes 5
 // weights per cycle: with some 10 instructions each (a lookup, a product, half a conversion, the
-// rest addressing), 40 % of its issue slots, and 1 in 6 of its shared-memory lookups. 32 registers:
-// full occupancy, 2048 threads per SM.
+// rest addressing), 40 % of its issue slots, and 1 in 6 of its shared-memory lookups. 32 registers
+// for whole rows (full occupancy, 2048 threads per SM), 38 for columns.
 #include "kernels/entries.h"
 #include "kernels/quantized.cuh"
 #include "runtime/launch.h"
