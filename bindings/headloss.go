@@ -24,11 +24,12 @@ type HeadLoss struct {
 	// with another scale (Repeater). Absent: kernels are given the number.
 	DeviceScale Tensor
 
-	Losses  Tensor // F32 [1, tokens]: loss[t], 0 on ignored rows; absent: not computed
-	DX      Tensor // [tokens, hidden]; may be X; absent: loss only
-	DWeight Tensor // F32 [vocabulary, hidden], or of the columns of the weight from From on; absent: frozen
-	From    int    // first column of DWeight
-	DBias   Tensor // F32 [1, vocabulary]; absent: frozen
+	Losses    Tensor // F32 [1, tokens]: loss[t], 0 on ignored rows; absent: not computed
+	Entropies Tensor // F32 [1, tokens]: that of softmax(logits[t]) in nats, 0 on ignored rows; absent: not computed
+	DX        Tensor // [tokens, hidden]; may be X; absent: loss only
+	DWeight   Tensor // F32 [vocabulary, hidden], or of the columns of the weight from From on; absent: frozen
+	From      int    // first column of DWeight
+	DBias     Tensor // F32 [1, vocabulary]; absent: frozen
 }
 
 // Name returns "head loss".
@@ -53,6 +54,8 @@ func (op *HeadLoss) declare(c *contract) {
 	c.reads("DeviceScale", op.DeviceScale, vector(1, F32).orAbsent())
 	c.updates("Stats", op.Stats, vector(3, F32))
 	c.writes("Losses", op.Losses, vector(op.X.Rows, F32).orAbsent())
+	c.writes("Entropies", op.Entropies, vector(op.X.Rows, F32).orAbsent())
+	c.that(op.Entropies.Absent() || op.Smoothing == 0, "Entropies are of labels that are not smoothed")
 	c.writes("DX", op.DX, like(op.X.Rows, w.In).orAbsent()).mayBe("X")
 	c.that(!op.DX.Absent() || op.DWeight.Absent() && op.DBias.Absent(), "DWeight or DBias is present without DX")
 	c.that(op.From >= 0 && op.From+op.DWeight.Cols <= w.In, "DWeight has the columns from %d to %d of %d", op.From, op.From+op.DWeight.Cols, w.In)

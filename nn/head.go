@@ -52,6 +52,7 @@ type lossOf struct {
 	// temperature divides the logits; 0: 1.
 	temperature float32
 	losses      bindings.Tensor // receives the loss of each token; absent: not stored
+	entropies   bindings.Tensor // receives the entropy of each token's distribution; absent: not computed
 	stats       bindings.Tensor
 	// weigh returns the weights of the tokens' gradients, which follow from losses; it is called
 	// when these are stored. nil: weights has them.
@@ -65,7 +66,7 @@ func (h *Head) loss(p *pass, x, d bindings.Tensor, of lossOf) {
 	y, stats, normed, xa := h.output(p, p.work, x)
 	op := &bindings.HeadLoss{
 		X: y, Linear: &h.out.Linear, LogitScale: h.Scale, LogitCap: h.Cap, Labels: column(p.m.inputs.labels, p.tokens), Scale: of.scale, DeviceScale: of.deviceScale,
-		Smoothing: float32(p.m.Options.LabelSmoothing), Weights: of.weights, Stats: of.stats, Losses: of.losses,
+		Smoothing: float32(p.m.Options.LabelSmoothing), Weights: of.weights, Stats: of.stats, Losses: of.losses, Entropies: of.entropies,
 	}
 	dy := y
 	if t := of.temperature; t != 0 && t != 1 {

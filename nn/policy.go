@@ -29,16 +29,17 @@ type Policy struct {
 // policyState holds the device tensors of sampled completions.
 type policyState struct {
 	Policy
-	share, losses, weights, old, reference bindings.Tensor // F32 [1, most tokens]; the last two absent if not needed
-	advantages                             bindings.Tensor // F32 [1, most sequences]
-	stats                                  bindings.Tensor // F32 [1, PolicyStats]
-	unread                                 bindings.Tensor // F32 [1, 3]: HeadLoss's stats
+	share, losses, entropies, weights bindings.Tensor // F32 [1, most tokens]
+	old, reference                    bindings.Tensor // the same; absent if not needed
+	advantages                        bindings.Tensor // F32 [1, most sequences]
+	stats                             bindings.Tensor // F32 [1, PolicyStats]
+	unread                            bindings.Tensor // F32 [1, 3]: HeadLoss's stats
 }
 
 func newPolicyState(a *bindings.Arena, of *Policy, tokens, sequences int) *policyState {
 	s := &policyState{Policy: *of}
 	ofTokens := func() bindings.Tensor { return a.New(bindings.F32, 1, tokens) }
-	s.share, s.losses, s.weights = ofTokens(), ofTokens(), ofTokens()
+	s.share, s.losses, s.entropies, s.weights = ofTokens(), ofTokens(), ofTokens(), ofTokens()
 	if of.Old {
 		s.old = ofTokens()
 	}
@@ -93,7 +94,7 @@ func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *
 		return err
 	}
 	op := &bindings.Policy{
-		PolicyRule: s.Rule, Losses: column(s.losses, tokens), Share: column(s.share, tokens), Advantages: column(s.advantages, n),
+		PolicyRule: s.Rule, Losses: column(s.losses, tokens), Entropies: column(s.entropies, tokens), Share: column(s.share, tokens), Advantages: column(s.advantages, n),
 		Sequences: p.sequences, Scale: scale, Stats: s.stats,
 	}
 	if k.Old != nil {
@@ -108,7 +109,7 @@ func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *
 	}
 	keepMark, workMark := p.keep.Mark(), p.work.Mark()
 	f := m.forward(p)
-	m.lossBy(p, f, lossOf{scale: 1, losses: op.Losses, stats: s.unread, temperature: s.Temperature}, func() bindings.Tensor {
+	m.lossBy(p, f, lossOf{scale: 1, losses: op.Losses, entropies: op.Entropies, stats: s.unread, temperature: s.Temperature}, func() bindings.Tensor {
 		p.run(op)
 		return op.Weights
 	})

@@ -32,6 +32,8 @@ type GRPOArgs struct {
 	Delta               *float64 `option:"delta" help:"grpo: largest ratio that has an effect where the advantage is negative; default: none"`
 	ImportanceLevel     string   `option:"importance_sampling_level" values:"token,sequence" help:"grpo: ratios of tokens or of whole sequences (GSPO): token or sequence"`
 	MaskTruncated       bool     `option:"mask_truncated_completions" help:"grpo: leave completions that were cut at max_completion_length out of the loss"`
+	TopEntropy          float64  `option:"top_entropy_quantile" help:"grpo: share of the tokens, those of the highest entropies in a micro-batch, that are in the loss, but for its divergence"`
+	OffPolicy           *float64 `option:"off_policy_mask_threshold" unit:"nats" help:"grpo: leave sequences with a negative advantage out of the loss, but for its divergence, whose tokens have become less likely than this on average; default: none"`
 	BiasCorrectionKL    bool     `option:"use_bias_correction_kl" help:"grpo: multiply the divergence from the reference by the ratio"`
 	SAPOPositive        float64  `option:"sapo_temperature_pos" help:"sapo: temperature where the advantage is positive"`
 	SAPONegative        float64  `option:"sapo_temperature_neg" help:"sapo: temperature elsewhere"`
@@ -47,7 +49,7 @@ type GRPOArgs struct {
 func defaultGRPOArgs() GRPOArgs {
 	return GRPOArgs{
 		NumGenerations: 8, MaxCompletionLength: 512, Temperature: 1, TopP: 1, RepetitionPenalty: 1, NumIterations: 1, RewardTimeout: 300,
-		ScaleRewards: scaleGroup, Aggregation: sumThenNormalize, Epsilon: 0.2, ImportanceLevel: levelToken, BiasCorrectionKL: true,
+		ScaleRewards: scaleGroup, Aggregation: sumThenNormalize, Epsilon: 0.2, ImportanceLevel: levelToken, TopEntropy: 1, BiasCorrectionKL: true,
 		SAPOPositive: 1, SAPONegative: 1.05, VESPOPowerPositive: 2, VESPODecayPositive: 3, VESPOPowerNegative: 3, VESPODecayNegative: 2, CompletionsShown: 4,
 	}
 }
@@ -69,28 +71,30 @@ const (
 func (*GRPOArgs) Ranges() option.Ranges {
 	count, weight := option.From(1, 1<<20), option.From(0, 1e6)
 	return option.Ranges{
-		"num_generations":          option.From(1, 1<<16),
-		"num_generations_eval":     option.From(0, 1<<16),
-		"max_completion_length":    option.From(1, 1<<20),
-		"temperature":              option.Above(0, 1e3),
-		"top_p":                    option.Above(0, 1),
-		"top_k":                    option.From(0, 1<<24),
-		"min_p":                    option.Share(),
-		"repetition_penalty":       option.Above(0, 1e3),
-		"generation_batch_size":    option.From(0, 1<<20),
-		"steps_per_generation":     option.From(0, 1<<20),
-		"num_iterations":           count,
-		"reward_timeout":           option.Above(0, 1e6),
-		"epsilon":                  weight,
-		"epsilon_high":             weight,
-		"delta":                    option.Above(0, 1e6),
-		"sapo_temperature_pos":     option.Above(0, 1e6),
-		"sapo_temperature_neg":     option.Above(0, 1e6),
-		"vespo_k_pos":              weight,
-		"vespo_lambda_pos":         weight,
-		"vespo_k_neg":              weight,
-		"vespo_lambda_neg":         weight,
-		"num_completions_to_print": option.From(0, 1000),
+		"num_generations":           option.From(1, 1<<16),
+		"num_generations_eval":      option.From(0, 1<<16),
+		"max_completion_length":     option.From(1, 1<<20),
+		"temperature":               option.Above(0, 1e3),
+		"top_p":                     option.Above(0, 1),
+		"top_k":                     option.From(0, 1<<24),
+		"min_p":                     option.Share(),
+		"repetition_penalty":        option.Above(0, 1e3),
+		"generation_batch_size":     option.From(0, 1<<20),
+		"steps_per_generation":      option.From(0, 1<<20),
+		"num_iterations":            count,
+		"reward_timeout":            option.Above(0, 1e6),
+		"epsilon":                   weight,
+		"epsilon_high":              weight,
+		"delta":                     option.Above(0, 1e6),
+		"top_entropy_quantile":      option.From(0, 1),
+		"off_policy_mask_threshold": option.Above(0, 1e6),
+		"sapo_temperature_pos":      option.Above(0, 1e6),
+		"sapo_temperature_neg":      option.Above(0, 1e6),
+		"vespo_k_pos":               weight,
+		"vespo_lambda_pos":          weight,
+		"vespo_k_neg":               weight,
+		"vespo_lambda_neg":          weight,
+		"num_completions_to_print":  option.From(0, 1000),
 	}
 }
 
@@ -117,6 +121,7 @@ func (a *GRPOArgs) effects() []effect {
 		{"epsilon", a.Epsilon, a.Epsilon != d.Epsilon, of, clippedLosses},
 		{"importance_sampling_level", a.ImportanceLevel, a.ImportanceLevel != d.ImportanceLevel, of, nil},
 		{"mask_truncated_completions", a.MaskTruncated, a.MaskTruncated, of, nil},
+		{"top_entropy_quantile", a.TopEntropy, a.TopEntropy != d.TopEntropy, of, nil},
 		{"use_bias_correction_kl", a.BiasCorrectionKL, !a.BiasCorrectionKL, of, nil},
 		{"sapo_temperature_pos", a.SAPOPositive, a.SAPOPositive != d.SAPOPositive, of, []string{"sapo"}},
 		{"sapo_temperature_neg", a.SAPONegative, a.SAPONegative != d.SAPONegative, of, []string{"sapo"}},
@@ -131,7 +136,7 @@ func (a *GRPOArgs) effects() []effect {
 		name   string
 		value  *float64
 		losses []string
-	}{{"min_p", a.MinP, nil}, {"epsilon_high", a.EpsilonHigh, append(slices.Clone(clippedLosses), "cispo")}, {"delta", a.Delta, clippedLosses}} {
+	}{{"min_p", a.MinP, nil}, {"epsilon_high", a.EpsilonHigh, append(slices.Clone(clippedLosses), "cispo")}, {"delta", a.Delta, clippedLosses}, {"off_policy_mask_threshold", a.OffPolicy, nil}} {
 		if o.value != nil {
 			all = append(all, effect{o.name, *o.value, true, of, o.losses})
 		}

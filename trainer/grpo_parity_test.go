@@ -22,7 +22,7 @@ import (
 const grpoFolder = "testdata/grpo"
 
 // grpoColumns are what is compared, by distance's keys.
-var grpoColumns = []string{"loss", "eval_loss", "grad_norm", "advantages", "kl", "clip", "reward", "completions", "weights"}
+var grpoColumns = []string{"loss", "eval_loss", "grad_norm", "advantages", "kl", "entropy", "clip", "reward", "completions", "weights"}
 
 func TestGRPOParity(t *testing.T) {
 	var index struct{ Cases []parityCase }
@@ -177,7 +177,7 @@ func (d distance) sampledRows(t *testing.T, limit preferenceLimit, path string, 
 				most = limit.loss
 				scale = max(math.Abs(*v), 0.05)
 			case "grad_norm":
-				most, scale = limit.norm, math.Abs(*v)
+				most, scale = limit.norm, max(math.Abs(*v), 1e-6)
 			case "":
 				assert.InDelta(t, *v, g, 1e-12, "step %v, %s", *row["step"], name)
 				continue
@@ -198,8 +198,8 @@ func sampledKind(name string) string {
 		return "loss"
 	case name == "eval_loss", name == "grad_norm":
 		return name
-	case short == "kl":
-		return "kl"
+	case short == "kl", short == "entropy":
+		return short
 	case strings.Contains(short, "clip_ratio") && !strings.HasPrefix(short, "completions"), strings.HasPrefix(short, "vespo"):
 		return "clip"
 	case strings.HasPrefix(short, "reward"), short == "frac_reward_zero_std":

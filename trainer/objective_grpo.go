@@ -15,9 +15,12 @@ import (
 // more likely. The losses differ in how they clip ratios and divide by lengths.
 var objectiveGRPO = objective{
 	name: "grpo", samples: true,
-	losses: []string{"dapo", "grpo", "bnpo", "dr_grpo", "cispo", "sapo", "luspo", "vespo"},
+	losses: policyLosses,
 	check:  checkGRPO,
 }
+
+// policyLosses are those of grpo.
+var policyLosses = []string{"dapo", "grpo", "bnpo", "dr_grpo", "cispo", "sapo", "luspo", "vespo"}
 
 // checkGRPO refuses settings.
 func checkGRPO(a *Args, refuse func(name string, value any, format string, args ...any)) {
@@ -63,6 +66,9 @@ func checkGRPO(a *Args, refuse func(name string, value any, format string, args 
 	if a.Aggregation == normalizeThenSum && a.scaling() != scaleGroup {
 		refuse("scale_rewards", a.ScaleRewards, "it has no effect with `multi_objective_aggregation` %s", normalizeThenSum)
 	}
+	if a.OffPolicy != nil && !a.policy().Old {
+		refuse("off_policy_mask_threshold", *a.OffPolicy, "every completion is trained on once, by the model that sampled it: set `num_iterations` or `steps_per_generation`, or leave it out")
+	}
 	if !a.BiasCorrectionKL && a.Beta == 0 {
 		refuse("use_bias_correction_kl", false, "there is no divergence: `beta` is 0")
 	}
@@ -90,10 +96,13 @@ func (a *Args) policy() *nn.Policy {
 	}
 	rule := bindings.PolicyRule{
 		Sequence: a.ImportanceLevel == levelSequence, Beta: float32(a.Beta), KLByRatio: a.BiasCorrectionKL,
-		Low: float32(a.Epsilon), High: float32(a.Epsilon),
+		Low: float32(a.Epsilon), High: float32(a.Epsilon), Least: float32(1 - a.TopEntropy),
 	}
 	if a.EpsilonHigh != nil {
 		rule.High = float32(*a.EpsilonHigh)
+	}
+	if a.OffPolicy != nil {
+		rule.Far = float32(*a.OffPolicy)
 	}
 	if a.Delta != nil {
 		rule.Delta = float32(*a.Delta)

@@ -46,6 +46,7 @@ type policyColumn struct {
 
 // policyColumns are TRL's.
 var policyColumns = []policyColumn{
+	{"entropy", bindings.PolicyStatEntropy, bindings.PolicyStatBatches, policyLosses},
 	{"kl", bindings.PolicyStatKL, bindings.PolicyStatBatches, nil},
 	{"clip_ratio/low_mean", bindings.PolicyStatLow, bindings.PolicyStatBatches, clippedLosses},
 	{"clip_ratio/high_mean", bindings.PolicyStatHigh, bindings.PolicyStatBatches, clippedLosses},
@@ -66,7 +67,7 @@ func sampledName(name string) bool {
 	if of, ok := strings.CutPrefix(name, "rewards/"); ok {
 		return strings.HasSuffix(of, "/mean") || strings.HasSuffix(of, "/std")
 	}
-	return strings.HasPrefix(name, "completions/") || slices.Contains([]string{"reward", "reward_std", "frac_reward_zero_std", "entropy", "num_tokens"}, name)
+	return strings.HasPrefix(name, "completions/") || slices.Contains([]string{"reward", "reward_std", "frac_reward_zero_std", "num_tokens"}, name)
 }
 
 // row returns what a row has of comparisons, or of sampled completions: the means over the

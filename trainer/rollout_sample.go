@@ -3,7 +3,6 @@ package trainer
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 
@@ -14,9 +13,8 @@ import (
 
 // A drawn is a sampled completion.
 type drawn struct {
-	IDs     []int32
-	Ended   bool      // by a stop token, its last; else cut
-	Entropy []float64 // of the distribution of each token, in nats
+	IDs   []int32
+	Ended bool // by a stop token, its last; else cut
 }
 
 // streamCompletions tells the random numbers of completions from those of dropout and adapters.
@@ -123,7 +121,6 @@ func (c *completing) draw(a *Args, stop []int32) {
 		c.err = fmt.Errorf("sampling completions: %w", c.err)
 		return
 	}
-	c.to.Entropy = append(c.to.Entropy, entropy(logits, a.Temperature))
 	c.to.IDs, c.to.Ended = append(c.to.IDs, id), slices.Contains(stop, id)
 	c.seq.Append(id)
 }
@@ -145,18 +142,4 @@ func penalize(logits []float32, penalty float32, texts ...[]int32) {
 			}
 		}
 	}
-}
-
-// entropy returns that of the distribution of logits at a temperature, in nats.
-func entropy(logits []float32, temperature float64) float64 {
-	top := slices.Max(logits)
-	var sum, product float64
-	for _, z := range logits {
-		x := (float64(z) - float64(top)) / temperature
-		if e := math.Exp(x); e > 0 {
-			sum += e
-			product += e * x
-		}
-	}
-	return math.Log(sum) - product/sum
 }

@@ -171,7 +171,7 @@ func (r *loop) compare(p prompted, portions []portion) (*rewarded, error) {
 	return s, nil
 }
 
-// lengths adds to a row what it has of completions' lengths and entropies.
+// lengths adds to a row what it has of completions' lengths.
 func lengths(row map[string]float64, all []drawn) {
 	of := func(prefix string, keep func(c drawn) bool) {
 		mean, least, most, n := 0.0, math.Inf(1), 0.0, 0.0
@@ -188,20 +188,13 @@ func lengths(row map[string]float64, all []drawn) {
 	}
 	of("", func(drawn) bool { return true })
 	of("terminated_", func(c drawn) bool { return c.Ended })
-	cut, entropies, tokens := 0.0, 0.0, 0
+	cut := 0.0
 	for _, c := range all {
 		if !c.Ended {
 			cut++
 		}
-		for _, e := range c.Entropy {
-			entropies += e
-			tokens++
-		}
 	}
 	row["completions/clipped_ratio"] = cut / float64(len(all))
-	if tokens > 0 {
-		row["entropy"] = entropies / float64(tokens)
-	}
 }
 
 // roll makes the rollout of a number, of prompts in the order of the epoch.

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -14,7 +15,7 @@ type lossCase struct {
 	tokens, vocabulary, hidden int
 	ignored                    float64 // share of ignored labels
 	bias                       bool
-	mode                       string  // "loss", "losses", "DX", "DX on X", "full", "part" of DWeight
+	mode                       string  // "loss", "losses", "DX", "DX on X", "full", "part" of DWeight, "entropies", "entropies, DX on X"
 	scale, cap                 float64 // on the logits; 0: none
 	smoothing                  float64
 }
@@ -46,6 +47,11 @@ func runHeadLoss(t *testing.T, s *suite) {
 		{530, 131, 40, 0.5, true, "losses", 2, 10, 1},
 		{33, 131, 48, 0.2, false, "part", 0, 0, 0},
 		{300, 67, 33, 0.5, true, "part", 0.5, 2, 0.1},
+		{1, 31, 8, 0, false, "entropies", 0, 0, 0},
+		{530, 131, 40, 0.5, true, "entropies", 0, 0, 0},
+		{65, 1031, 64, 0.9, false, "entropies", 0.25, 5, 0},
+		{65, 1031, 64, 0.2, false, "entropies, DX on X", 0, 0, 0},
+		{33, 131, 40, 0.2, true, "entropies, DX on X", 1.5, 30, 0},
 		{1100, 67, 24, 0.5, true, "full", 0, 0, 0}, // more tokens than logits lie in memory of
 	} {
 		for _, h := range s.holdings() {
@@ -101,15 +107,19 @@ func lossRow(f *fixture, c lossCase, h holding, weighed bool) {
 		o := f.input("Weights", bindings.F32, 1, c.tokens, 1)
 		op.Weights, weights = o.Tensor, o.values
 	}
-	var losses, dx, dw, db *operand
+	var losses, entropies, dx, dw, db *operand
+	if strings.HasPrefix(c.mode, "entropies") {
+		entropies = f.output("Entropies", bindings.F32, 1, c.tokens)
+		op.Entropies = entropies.Tensor
+	}
 	switch c.mode {
-	case "losses":
+	case "losses", "entropies":
 		losses = f.output("Losses", bindings.F32, 1, c.tokens)
 		op.Losses = losses.Tensor
 	case "DX", "full", "part":
 		dx = f.output("DX", f.act, c.tokens, c.hidden)
 		op.DX = dx.Tensor
-	case "DX on X":
+	case "DX on X", "entropies, DX on X":
 		dx = x
 		op.DX = x.Tensor
 		overwritten = append(overwritten, x)
@@ -134,7 +144,7 @@ func lossRow(f *fixture, c lossCase, h holding, weighed bool) {
 	logits, _ := ref.forward(xs)
 	grad := mat.NewDense(c.tokens, c.vocabulary, nil)
 	want := append([]float64(nil), stats.values...)
-	wantLosses := make([]float64, c.tokens)
+	wantLosses, wantEntropies := make([]float64, c.tokens), make([]float64, c.tokens)
 	factor := c.scale
 	if factor == 0 {
 		factor = 1
@@ -155,7 +165,7 @@ func lossRow(f *fixture, c lossCase, h holding, weighed bool) {
 		for j := range g {
 			grad.Set(t, j, g[j]*scale*weights[t]*factor*slope[j])
 		}
-		wantLosses[t] = loss
+		wantLosses[t], wantEntropies[t] = loss, entropy(row)
 		want[0] += scale * weights[t] * loss
 		want[1]++
 		if hit {
@@ -172,6 +182,9 @@ func lossRow(f *fixture, c lossCase, h holding, weighed bool) {
 	if losses != nil {
 		losses.near(depth, sigma, 0, wantLosses)
 	}
+	if entropies != nil { // a logit's error counts as often as it is away from the mean, some sigmas
+		entropies.near(depth, 4*sigma, 0, wantEntropies)
+	}
 	if dx != nil {
 		dx.near(depth, sigma, 0, g.X.RawMatrix().Data)
 	}
@@ -182,6 +195,18 @@ func lossRow(f *fixture, c lossCase, h holding, weighed bool) {
 	if db != nil {
 		db.near(depth+c.tokens, sigma, 0, plus(mat.NewDense(1, c.vocabulary, g.Bias), db))
 	}
+}
+
+// entropy returns that of softmax(logits).
+func entropy(logits []float64) (h float64) {
+	_, p, _ := crossEntropy(logits, 0, 0)
+	p[0]++
+	for _, x := range p {
+		if x > 0 {
+			h -= x * math.Log(x)
+		}
+	}
+	return h
 }
 
 // contested reports whether the label's logit and the largest other one, sums of k terms,

@@ -17,6 +17,7 @@ type policyCase struct {
 	reference   bool
 	masked      bool // every third completion is left out
 	evaluate    bool // no gradient
+	measured    bool // entropies are known
 }
 
 func runPolicy(t *testing.T, s *suite) {
@@ -41,6 +42,12 @@ func runPolicy(t *testing.T, s *suite) {
 		{name: "cispo", completions: 9, rule: bindings.PolicyRule{Loss: bindings.PolicyCISPO, High: 1.25}, old: true, masked: true},
 		{name: "sapo", completions: 9, rule: bindings.PolicyRule{Loss: bindings.PolicySAPO, Temperature: [2]float32{1, 1.05}}, old: true},
 		{name: "vespo", completions: 9, rule: bindings.PolicyRule{Loss: bindings.PolicyVESPO, Power: [2]float32{2, 3}, Decay: [2]float32{3, 2}}, old: true, masked: true},
+		{name: "entropies", completions: 12, rule: kl, old: true, reference: true, masked: true, measured: true},
+		{name: "the highest entropies", completions: 12, rule: with(func(r *bindings.PolicyRule) { r.Beta, r.Least = 0.125, 0.8 }), old: true, reference: true, masked: true, measured: true},
+		{name: "the highest entropy", completions: 2, rule: with(func(r *bindings.PolicyRule) { r.Least = 1 }), measured: true},
+		{name: "entropies of nothing", completions: 1, rule: with(func(r *bindings.PolicyRule) { r.Least = 0.5 }), old: true, masked: true, measured: true},
+		{name: "the highest entropies of sequences", completions: 40, rule: with(func(r *bindings.PolicyRule) { r.Sequence, r.Beta, r.KLByRatio, r.Least = true, 0.125, true, 0.25 }), old: true, reference: true, measured: true},
+		{name: "far from the policy", completions: 40, rule: with(func(r *bindings.PolicyRule) { r.Beta, r.KLByRatio, r.Far = 0.125, true, 0.03125 }), old: true, reference: true, masked: true},
 		{name: "evaluation", completions: 6, rule: kl, reference: true, evaluate: true},
 	} {
 		s.row(t, fmt.Sprintf("%s of %d", c.name, c.completions), func(f *fixture) { policyRow(f, c) })
@@ -92,6 +99,13 @@ func policyRow(f *fixture, c policyCase) {
 		r.reference = near(losses)
 		op.Reference = f.given("Reference", bindings.F32, 1, tokens, r.reference).Tensor
 	}
+	if c.measured {
+		r.entropies = make([]float64, tokens)
+		for t := range r.entropies {
+			r.entropies[t] = float64(float32(3 * f.rng.Float64() * f.rng.Float64()))
+		}
+		op.Entropies = f.given("Entropies", bindings.F32, 1, tokens, r.entropies).Tensor
+	}
 	var weights *operand
 	if !c.evaluate {
 		weights = f.output("Weights", bindings.F32, 1, tokens)
@@ -126,6 +140,7 @@ type policyReference struct {
 	advantages []float64
 	old        []float64
 	reference  []float64 // nil: none
+	entropies  []float64 // nil: none
 }
 
 // slopes returns the central differences of the loss. What has no gradient is held at the
@@ -178,6 +193,7 @@ func (r *policyReference) ratios(losses []float64) (ratio, w, counts []float64) 
 func (r *policyReference) loss(losses, fixed []float64) (sum, kl float64) {
 	ratio, _, _ := r.ratios(losses)
 	held, w, counts := r.ratios(fixed)
+	kept := r.kept(fixed)
 	rule, tokens := &r.rule, 0.0
 	for s, a := range r.advantages {
 		tokens += counts[s]
@@ -204,6 +220,9 @@ func (r *policyReference) loss(losses, fixed []float64) (sum, kl float64) {
 			case bindings.PolicyVESPO:
 				loss = -r.phi(w[s], a) * a * p
 			}
+			if !kept[t] {
+				loss = 0
+			}
 			if r.reference != nil {
 				d := -r.reference[t] - p
 				k := math.Exp(d) - d - 1
@@ -217,6 +236,40 @@ func (r *policyReference) loss(losses, fixed []float64) (sum, kl float64) {
 		}
 	}
 	return sum, kl / max(1, tokens)
+}
+
+// kept reports whether a token's loss counts, without that of the divergence.
+func (r *policyReference) kept(losses []float64) []bool {
+	least := math.Inf(-1)
+	if r.rule.Least > 0 {
+		var all []float64
+		for t, h := range r.entropies {
+			if r.share[t] != 0 {
+				all = append(all, h)
+			}
+		}
+		slices.Sort(all)
+		if n := len(all); n > 0 {
+			place := float64(r.rule.Least * float32(n-1))
+			below := int(place)
+			least = all[below] + (place-float64(below))*(all[min(below+1, n-1)]-all[below])
+		}
+	}
+	kept := make([]bool, len(losses))
+	for s, a := range r.advantages {
+		var moved, n float64
+		for t := r.starts[s]; t < r.starts[s+1]; t++ {
+			if r.share[t] != 0 {
+				moved += losses[t] - r.old[t]
+				n++
+			}
+		}
+		far := r.rule.Far > 0 && a < 0 && moved/max(1, n) > float64(r.rule.Far)
+		for t := r.starts[s]; t < r.starts[s+1]; t++ {
+			kept[t] = !far && (r.entropies == nil || r.entropies[t] >= least)
+		}
+	}
+	return kept
 }
 
 // phi returns VESPO's factor.
@@ -258,6 +311,15 @@ func (r *policyReference) stats(losses []float64) []float64 {
 	loss, kl := r.loss(losses, losses)
 	ratio, w, counts := r.ratios(losses)
 	want[bindings.PolicyStatLoss], want[bindings.PolicyStatKL], want[bindings.PolicyStatBatches] = 0.5*loss, kl, 1
+	if scored := 0.0; r.entropies != nil {
+		for t, h := range r.entropies {
+			if r.share[t] != 0 {
+				want[bindings.PolicyStatEntropy] += h
+				scored++
+			}
+		}
+		want[bindings.PolicyStatEntropy] /= max(1, scored)
+	}
 	rule, all := &r.rule, 0.0
 	least, most := math.Inf(1), math.Inf(-1)
 	var sums [2]float64

@@ -40,11 +40,13 @@ type crossEntropy struct {
 	top      []float32           // each tile's largest logits, then the factors of its exponentials
 	sum      []float64           // each tile's sums of exponentials
 	all      []float64           // each tile's sums of logits, with smoothing
+	fall     []float64           // each tile's sums of exponentials times their exponents, with entropies
 	target   [lossTokens]float32 // the labels' logits,
 	slope    [lossTokens]float32 // and their gradients
 	peak     [lossTokens]float32 // the largest logit
 	factor   [lossTokens]float32 // of the gradient's exponentials
 	loss     [lossTokens]float64
+	entropy  [lossTokens]float64
 	first    [lossTokens]bool // the label is the first maximum of its tile
 	hit      [lossTokens]bool
 	bias     []float32
@@ -75,6 +77,9 @@ func newCrossEntropy(p *profile, op *bindings.HeadLoss, s, loss *scratch) *cross
 	c.top, c.sum = s.take(n*c.tiles), s.doubles(n*c.tiles)
 	if op.Smoothing > 0 {
 		c.all = s.doubles(n * c.tiles)
+	}
+	if !op.Entropies.Absent() {
+		c.fall = s.doubles(n * c.tiles)
 	}
 	if !op.Linear.Bias.Absent() {
 		c.bias = s.take(w.Out)
@@ -127,6 +132,9 @@ func (d *Device) headLoss(op *bindings.HeadLoss) {
 	if !op.Losses.Absent() {
 		clear(f32(op.Losses))
 	}
+	if !op.Entropies.Absent() {
+		clear(f32(op.Entropies))
+	}
 	s, own := scratchOf(d.workspace), scratchOf(d.loss)
 	c := newCrossEntropy(&d.profile, op, &s, &own)
 	c.labels, c.weight = labels, operandOfWeight(&op.Linear.Weight)
@@ -170,6 +178,9 @@ func (c *crossEntropy) run(d *Device) (loss float64, hits int) {
 	for i := range n {
 		if !c.op.Losses.Absent() {
 			f32(c.op.Losses)[c.rows[i]] = float32(c.loss[i])
+		}
+		if c.fall != nil {
+			f32(c.op.Entropies)[c.rows[i]] = float32(c.entropy[i])
 		}
 		loss += c.weightOf(i) * c.loss[i]
 		if c.hit[i] {

@@ -44,10 +44,17 @@ func (c *crossEntropy) forward(lane, tile int) {
 		if c.all != nil {
 			c.all[at] = vector.Sum(row)
 		}
+		other := row // the logits beside their exponentials
+		if c.capped() || c.fall != nil {
+			other = c.spare[lane][:copy(c.spare[lane], row)]
+		}
 		if c.capped() {
-			row = c.spare[lane][:copy(c.spare[lane], row)]
+			row, other = other, row
 		}
 		c.top[at], c.sum[at] = top, vector.ExpSum(row, top)
+		if c.fall != nil {
+			c.fall[at] = vector.Dot(row, other) - float64(top)*c.sum[at]
+		}
 	}
 }
 
@@ -61,10 +68,14 @@ func (c *crossEntropy) total(i int) {
 			top, best = t, tile
 		}
 	}
-	var sum, all float64
+	var sum, all, fall float64
 	for tile := range c.tiles {
 		at := tile*n + i
-		sum += c.sum[at] * math.Exp(float64(c.top[at])-float64(top))
+		below := float64(c.top[at]) - float64(top)
+		sum += c.sum[at] * math.Exp(below)
+		if c.fall != nil {
+			fall += (c.fall[at] + below*c.sum[at]) * math.Exp(below)
+		}
 		if c.all != nil {
 			all += c.all[at]
 		}
@@ -73,6 +84,7 @@ func (c *crossEntropy) total(i int) {
 	loss := math.Log(sum) + float64(top) - target
 	smoothing, share := float64(c.op.Smoothing), float64(c.op.Smoothing)/float64(c.op.Linear.Weight.Out)
 	c.loss[i] = loss + smoothing*target - share*all
+	c.entropy[i] = max(0, math.Log(sum)-fall/sum)
 	c.hit[i] = c.first[i] && label/c.cols == best
 	scale := c.scaleOf(i)
 	// p - 1 is computed from the loss: for p near 1 the subtraction would cancel.

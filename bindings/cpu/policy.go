@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"qlora/bindings"
 )
@@ -11,25 +12,31 @@ type policyGradient struct {
 	op                     *bindings.Policy
 	losses, share          []float32
 	old, reference         []float32 // nil: absent
+	entropies              []float32 // nil: absent
+	least                  float32   // entropy of tokens in the loss
 	weights                []float32 // nil: absent
 	loss, kl               float64
 	low, high, region, phi float64
-	least, most            float64 // of sequences; NaN: none
+	entropy                float64
+	rarest, most           float64 // shares of clipped ratios of sequences; NaN: none
 	scored, counted        float64 // tokens with a share; ratios
 }
 
 // policy computes in float64.
 func (d *Device) policy(op *bindings.Policy) {
-	s := &policyGradient{op: op, losses: f32(op.Losses), share: f32(op.Share), least: math.NaN(), most: math.NaN()}
+	s := &policyGradient{op: op, losses: f32(op.Losses), share: f32(op.Share), rarest: math.NaN(), most: math.NaN()}
 	for _, o := range []struct {
 		to *[]float32
 		of bindings.Tensor
-	}{{&s.old, op.Old}, {&s.reference, op.Reference}, {&s.weights, op.Weights}} {
+	}{{&s.old, op.Old}, {&s.reference, op.Reference}, {&s.entropies, op.Entropies}, {&s.weights, op.Weights}} {
 		if !o.of.Absent() {
 			*o.to = f32(o.of)
 		}
 	}
 	clear(s.weights)
+	if op.Least > 0 {
+		s.least = s.quantile()
+	}
 	for i, advantage := range f32(op.Advantages) {
 		s.sequence(int(op.Sequences.Starts[i]), int(op.Sequences.Starts[i+1]), float64(advantage))
 	}
@@ -37,14 +44,15 @@ func (d *Device) policy(op *bindings.Policy) {
 	add := func(to int, x float64) { stats[to] += float32(x) }
 	add(bindings.PolicyStatLoss, float64(op.Scale)*s.loss)
 	add(bindings.PolicyStatKL, s.kl/max(1, s.scored))
+	add(bindings.PolicyStatEntropy, s.entropy/max(1, s.scored))
 	counted := max(1, s.counted)
 	add(bindings.PolicyStatLow, s.low/counted)
 	add(bindings.PolicyStatHigh, s.high/counted)
 	add(bindings.PolicyStatRegion, s.region/counted)
 	add(bindings.PolicyStatPhi, s.phi/float64(max(1, op.Sequences.Count())))
 	add(bindings.PolicyStatBatches, 1)
-	if !math.IsNaN(s.least) {
-		add(bindings.PolicyStatLeastLow, s.least)
+	if !math.IsNaN(s.rarest) {
+		add(bindings.PolicyStatLeastLow, s.rarest)
 		add(bindings.PolicyStatMostHigh, s.most)
 		add(bindings.PolicyStatScored, 1)
 	}
@@ -58,6 +66,28 @@ func (s *policyGradient) moved(t int) float64 {
 	return float64(s.old[t]) - float64(s.losses[t])
 }
 
+// quantile returns the Least quantile of the entropies of tokens with a share, between two of them
+// in float32 as PyTorch has it.
+func (s *policyGradient) quantile() float32 {
+	var all []float32
+	for t, h := range s.entropies {
+		if s.share[t] != 0 {
+			all = append(all, h)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	place := s.op.Least * float32(len(all)-1)
+	below := int(place)
+	a, b, w := all[below], all[min(below+1, len(all)-1)], place-float32(below)
+	if w < 0.5 {
+		return a + w*(b-a)
+	}
+	return b - (b-a)*(1-w)
+}
+
 // sequence adds the tokens [from, to).
 func (s *policyGradient) sequence(from, to int, advantage float64) {
 	var n, mean, product float64
@@ -69,6 +99,7 @@ func (s *policyGradient) sequence(from, to int, advantage float64) {
 		}
 	}
 	mean /= max(1, n)
+	far := s.op.Far > 0 && advantage < 0 && -mean > float64(s.op.Far)
 	phi := s.gamma(product, advantage)
 	var low, high, region float64
 	count := func(ratio float64) {
@@ -98,6 +129,12 @@ func (s *policyGradient) sequence(from, to int, advantage float64) {
 			count(ratio)
 		}
 		loss, byRatio, direct := s.of(ratio, -float64(s.losses[t]), advantage, phi)
+		if far || s.op.Least > 0 && s.entropies[t] < s.least {
+			loss, byRatio, direct = 0, 0, 0
+		}
+		if s.entropies != nil {
+			s.entropy += float64(s.entropies[t])
+		}
 		if s.reference != nil {
 			d := float64(s.losses[t]) - float64(s.reference[t])
 			kl, factor := math.Expm1(d)-d, 1.0
@@ -136,8 +173,8 @@ func (s *policyGradient) sequence(from, to int, advantage float64) {
 	s.counted += ratios
 	s.low, s.high, s.region, s.phi = s.low+low, s.high+high, s.region+region, s.phi+phi
 	if ratios > 0 {
-		if least := low / ratios; !(s.least <= least) {
-			s.least = least
+		if share := low / ratios; !(s.rarest <= share) {
+			s.rarest = share
 		}
 		if most := high / ratios; !(s.most >= most) {
 			s.most = most

@@ -11,7 +11,7 @@ const lossChunk = 1024
 func (c *composer) headLoss(op *bindings.HeadLoss) {
 	w, tokens := &op.Linear.Weight, op.X.Rows
 	ws := []*bindings.Weight{w}
-	labels, losses, weights := vector(op.Labels), vector(op.Losses), vector(op.Weights)
+	labels, losses, weights, entropies := vector(op.Labels), vector(op.Losses), vector(op.Weights), vector(op.Entropies)
 	if op.Losses.Absent() {
 		losses = c.scratch.take(bindings.F32, 1, tokens)
 	}
@@ -26,7 +26,7 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 		c.do(&crossEntropy{
 			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: scale, factor: factor,
 			weights: columns(weights, from, to),
-			losses:  columns(losses, from, to), hits: columns(hits, from, to), backward: flag(!op.DX.Absent()),
+			losses:  columns(losses, from, to), hits: columns(hits, from, to), entropies: columns(entropies, from, to), backward: flag(!op.DX.Absent()),
 		})
 		if !op.DWeight.Absent() { // before DX, which may be X
 			c.multiply(product{layout: layoutTN, a: z, b: columns(x, op.From, op.From+op.DWeight.Cols), c: matrix(op.DWeight), scale: 1, accumulate: 1})

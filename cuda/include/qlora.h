@@ -314,16 +314,17 @@ typedef struct {
 
 // Losses of one chunk of tokens' logits and, in place, their gradient: of z =
 // cap·tanh(logit_scale·logits/cap), or of z = logit_scale·logits without a cap. The target has 1 -
-// smoothing on the label plus smoothing/vocabulary on each logit.
+// smoothing on the label plus smoothing/vocabulary on each logit. Entropies are of softmax(z).
 typedef struct {
   qlora_tensor logits;  // BF16 [tokens, vocabulary]
   float logit_scale, logit_cap, smoothing;
   qlora_tensor labels;   // I32 [1, tokens]; -100 is ignored
   qlora_tensor weights;  // F32 [1, tokens], of the losses in the gradient; optional: 1
   float scale;
-  qlora_tensor factor;  // F32 [1, 1], of scale; optional: 1
-  qlora_tensor losses;  // F32 [1, tokens]
-  qlora_tensor hits;    // F32 [1, tokens]: 1 where the label is the argmax
+  qlora_tensor factor;     // F32 [1, 1], of scale; optional: 1
+  qlora_tensor losses;     // F32 [1, tokens]
+  qlora_tensor hits;       // F32 [1, tokens]: 1 where the label is the argmax
+  qlora_tensor entropies;  // F32 [1, tokens]; optional, and without smoothing
   int32_t backward;
 } qlora_cross_entropy;
 
@@ -331,7 +332,7 @@ typedef struct {
 typedef struct {
   qlora_tensor losses, hits, labels, weights, stats;
   float scale;
-  qlora_tensor factor;  // F32 [1, 1], of scale; optional: 1
+  qlora_tensor factor;     // F32 [1, 1], of scale; optional: 1
 } qlora_loss_stats;
 
 // out[s] = -sum(share·losses) over the tokens of sequence s: see bindings.LogProbs.
@@ -406,6 +407,7 @@ enum {
   QLORA_POLICY_STAT_LEAST_LOW,
   QLORA_POLICY_STAT_MOST_HIGH,
   QLORA_POLICY_STAT_PHI,
+  QLORA_POLICY_STAT_ENTROPY,
   QLORA_POLICY_STAT_BATCHES,
   QLORA_POLICY_STAT_SCORED,
   QLORA_POLICY_STATS
@@ -414,9 +416,10 @@ enum {
 // bindings.Policy: vectors in F32 of the tokens, and the sequences' advantages.
 typedef struct {
   int32_t loss, of_sequences, kl_by_ratio;
-  float beta, low, high, delta, scale;
-  float temperature[2], power[2], decay[2];             // of positive and of other advantages
-  qlora_tensor losses, old, reference, share, weights;  // old, reference, weights: optional
+  float beta, low, high, delta, least, far, scale;
+  float temperature[2], power[2], decay[2];  // of positive and of other advantages
+  qlora_tensor losses, share;
+  qlora_tensor old, reference, entropies, weights;  // optional
   qlora_tensor advantages;
   qlora_tensor starts;  // I32 [1, sequences + 1]
   qlora_tensor stats;   // F32 [1, QLORA_POLICY_STATS]

@@ -12,6 +12,11 @@
 //   loss = logsumexp(z) - z[l] + s·(z[l] - mean(z))
 //   z[j] = scale·(exp(z[j] - logsumexp(z)) - (1 - s)·(j == l) - s/V)
 //
+// Where it is wanted, the entropy of softmax(z) comes from a third sum, of d·exp(d) over the
+// differences d = z - most:
+//
+//   entropy = logsumexp(d) - sum(d·exp(d)) / sum(exp(d))
+//
 // One block per row, of 1024 threads unless the vocabulary is small. One pass computes maximum and
 // sum together: a thread's sum is rescaled only when 8 logits bring a larger maximum, which is rare
 // after a few dozen. A second pass writes the gradient. Rows of a 128K vocabulary are 256 KB, more
@@ -34,15 +39,16 @@ namespace {
 constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / 32;  // of the widest block
 constexpr int kShared = 2 * kWarps * sizeof(float) + kWarps * sizeof(int);
-constexpr int kSmoothedShared = kShared + kWarps * sizeof(float);
+constexpr int kWiderShared = kShared + kWarps * sizeof(float);
 constexpr int kIgnored = -100;
 constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kFarthest = 3e38f;  // below the largest: 0·-kFarthest is 0, and 0·-inf is not
 
 struct CrossEntropy {
   bf16* logits;
   const int32_t* labels;
   const float *weights, *factor;  // or null
-  float *losses, *hits;
+  float *losses, *hits, *entropies;
   const Failure* failure;
   int64_t stride;
   int vocabulary;
@@ -50,9 +56,10 @@ struct CrossEntropy {
   bool backward;
 };
 
-// The largest of some logits, its first index, and the sum of exp(z - most) over the others.
+// The largest of some logits, its first index, and over the others the sum of exp(z - most) and, if
+// measured, that of (z - most)·exp(z - most).
 struct Partial {
-  float most, rest;
+  float most, rest, fall;
   int first;
 };
 
@@ -61,21 +68,37 @@ __device__ __forceinline__ float exp_of(float z, float shift) {
 }
 
 // Makes a larger logit the largest; the previous one joins the others.
+template <bool kMeasured>
 __device__ __forceinline__ void raise(Partial* p, float most, int first) {
-  p->rest = (p->rest + 1) * exp_of(p->most, most);  // 0 if there was none
+  const float factor = exp_of(p->most, most);  // 0 if there was none
+  if constexpr (kMeasured) {
+    const float below = fmaxf(p->most - most, -kFarthest);
+    p->fall = (p->fall + below * (p->rest + 1)) * factor;
+  }
+  p->rest = (p->rest + 1) * factor;
   p->most = most;
   p->first = first;
 }
 
+// Adds a logit that is not the largest.
+template <bool kMeasured>
+__device__ __forceinline__ void join_others(const Partial& p, float z, float* rest, float* fall) {
+  const float x = exp_of(z, p.most);
+  *rest += x;
+  if constexpr (kMeasured) *fall += fmaxf(z - p.most, -kFarthest) * x;
+}
+
 // Adds logits of the row; each thread adds its own in order.
+template <bool kMeasured>
 __device__ __forceinline__ void take(Partial* p, float z, int at) {
   if (z > p->most) {
-    raise(p, z, at);
+    raise<kMeasured>(p, z, at);
   } else {
-    p->rest += exp_of(z, p->most);
+    join_others<kMeasured>(*p, z, &p->rest, &p->fall);
   }
 }
 
+template <bool kMeasured>
 __device__ __forceinline__ void take(Partial* p, Eight v, int at) {
   float most = v.x[0];
 #pragma unroll
@@ -84,14 +107,15 @@ __device__ __forceinline__ void take(Partial* p, Eight v, int at) {
     int which = 0;
 #pragma unroll
     for (int i = kEight - 1; i >= 0; i--) which = v.x[i] == most ? i : which;
-    raise(p, most, at + which);
+    raise<kMeasured>(p, most, at + which);
 #pragma unroll
     for (int i = 0; i < kEight; i++) v.x[i] = i == which ? -INFINITY : v.x[i];
   }
-  float rest = 0;
+  float rest = 0, fall = 0;
 #pragma unroll
-  for (int i = 0; i < kEight; i++) rest += exp_of(v.x[i], p->most);
+  for (int i = 0; i < kEight; i++) join_others<kMeasured>(*p, v.x[i], &rest, &fall);
   p->rest += rest;
+  if constexpr (kMeasured) p->fall += fall;
 }
 
 // z of a logit, and its derivative.
@@ -114,10 +138,12 @@ __device__ __forceinline__ int unaligned(const bf16* row, int vocabulary) {
 }
 
 // Joins the partials of the block's threads.
+template <bool kMeasured>
 __device__ __forceinline__ Partial join(const Partial& p) {
   float* most = shared_memory<float>();
   float* rests = most + kWarps;
   int* places = reinterpret_cast<int*>(rests + kWarps);
+  float* falls = rests + 2 * kWarps;
   const int warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const float warp_most = lanes_max<32>(p.most);
   int first = p.most == warp_most ? p.first : INT_MAX;
@@ -128,7 +154,7 @@ __device__ __forceinline__ Partial join(const Partial& p) {
     places[warp] = first;
   }
   __syncthreads();
-  Partial all{most[0], 0, places[0]};
+  Partial all{most[0], 0, 0, places[0]};
   for (int w = 1; w < warps; w++) {
     if (most[w] > all.most) {
       all.most = most[w];
@@ -138,11 +164,19 @@ __device__ __forceinline__ Partial join(const Partial& p) {
     }
   }
   // Each thread's largest joins the others, except for the first of the largest.
-  float rest = p.first == all.first ? p.rest : (p.rest + 1) * exp_of(p.most, all.most);
-  rest = lanes_sum<32>(rest);
+  Partial own = p;
+  if (p.first != all.first) raise<kMeasured>(&own, all.most, all.first);
+  const float rest = lanes_sum<32>(own.rest);
   if (threadIdx.x % 32 == 0) rests[warp] = rest;
+  if constexpr (kMeasured) {
+    const float fall = lanes_sum<32>(own.fall);
+    if (threadIdx.x % 32 == 0) falls[warp] = fall;
+  }
   __syncthreads();
   for (int w = 0; w < warps; w++) all.rest += rests[w];
+  if constexpr (kMeasured) {
+    for (int w = 0; w < warps; w++) all.fall += falls[w];
+  }
   return all;
 }
 
@@ -157,7 +191,7 @@ __device__ __forceinline__ float total(float x) {
   return all;
 }
 
-template <bool kCapped, bool kSmoothed>
+template <bool kCapped, bool kSmoothed, bool kMeasured>
 __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) {
   if (e.failure->check != 0) return;
   bf16* row = e.logits + blockIdx.x * e.stride;
@@ -169,6 +203,7 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
     if (thread == 0) {
       e.losses[blockIdx.x] = 0;
       e.hits[blockIdx.x] = 0;
+      if constexpr (kMeasured) e.entropies[blockIdx.x] = 0;
     }
     if (!e.backward) return;
     if (thread < head) row[thread] = bf16{0};
@@ -179,12 +214,12 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
     return;
   }
 
-  Partial p{-INFINITY, 0, INT_MAX};
+  Partial p{-INFINITY, 0, 0, INT_MAX};
   float sum = 0;  // of the thread's z, if smoothed
   if (thread < head) {
     const float z = z_at<kCapped>(e, row + thread);
     if constexpr (kSmoothed) sum += z;
-    take(&p, z, thread);
+    take<kMeasured>(&p, z, thread);
   }
   uint4 next = {};
   int j = head + thread * kEight;
@@ -202,15 +237,15 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
       for (int i = 0; i < kEight; i++) part += v.x[i];
       sum += part;
     }
-    take(&p, v, j);
+    take<kMeasured>(&p, v, j);
   }
   if (tail + thread < e.vocabulary) {
     const float z = z_at<kCapped>(e, row + tail + thread);
     if constexpr (kSmoothed) sum += z;
-    take(&p, z, tail + thread);
+    take<kMeasured>(&p, z, tail + thread);
   }
   const Capped target = z_of<kCapped>(e, ptx::to_float(row[label]));
-  p = join(p);  // after its barriers no thread reads others' logits in `row`
+  p = join<kMeasured>(p);  // after its barriers no thread reads others' logits in `row`
   const float loss = log1pf(p.rest) + (p.most - target.value);
   float uniform = 0, smooth = 0;  // the share of each logit in the target, and its loss
   if constexpr (kSmoothed) {
@@ -220,6 +255,9 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
   if (thread == 0) {
     e.losses[blockIdx.x] = loss + smooth;
     e.hits[blockIdx.x] = p.first == label ? 1 : 0;
+    if constexpr (kMeasured) {
+      e.entropies[blockIdx.x] = fmaxf(log1pf(p.rest) - p.fall / (1 + p.rest), 0);
+    }
   }
   if (!e.backward) return;
 
@@ -251,9 +289,10 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
     row[j] = j == label ? at_label : g;
   }
 }
-REGISTER_INSTANCE(cross_entropy_rows, kThreads, kShared, cross_entropy_of<false, false>);
-REGISTER_INSTANCE(cross_entropy_capped, kThreads, kShared, cross_entropy_of<true, false>);
-REGISTER_INSTANCE(cross_entropy_smoothed, kThreads, kSmoothedShared, cross_entropy_of<true, true>);
+REGISTER_INSTANCE(cross_entropy_rows, kThreads, kShared, cross_entropy_of<false, false, false>);
+REGISTER_INSTANCE(cross_entropy_capped, kThreads, kShared, cross_entropy_of<true, false, false>);
+REGISTER_INSTANCE(cross_entropy_smoothed, kThreads, kWiderShared, cross_entropy_of<true, true, false>);
+REGISTER_INSTANCE(cross_entropy_measured, kThreads, kWiderShared, cross_entropy_of<true, false, true>);
 
 }  // namespace
 
@@ -265,6 +304,7 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
                  static_cast<const float*>(op->factor.data),
                  static_cast<float*>(op->losses.data),
                  static_cast<float*>(op->hits.data),
+                 static_cast<float*>(op->entropies.data),
                  failure(c),
                  op->logits.stride,
                  static_cast<int>(op->logits.cols),
@@ -277,11 +317,12 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
   int64_t threads = min(int64_t{kThreads}, ceil_div(op->logits.cols, 32 * kEight) * 32);
   const dim3 grid(static_cast<uint32_t>(op->logits.rows)), block(static_cast<uint32_t>(threads));
   if (op->smoothing > 0) {
-    return launch(c, "cross_entropy_smoothed", cross_entropy_of<true, true>, grid, block,
-                  kSmoothedShared, e);
+    return launch(c, "cross_entropy_smoothed", cross_entropy_of<true, true, false>, grid, block, kWiderShared, e);
+  }
+  if (e.entropies) {
+    return launch(c, "cross_entropy_measured", cross_entropy_of<true, false, true>, grid, block, kWiderShared, e);
   }
   const bool capped = op->logit_scale != 1 || op->logit_cap > 0;
   return launch(c, capped ? "cross_entropy_capped" : "cross_entropy_rows",
-                capped ? cross_entropy_of<true, false> : cross_entropy_of<false, false>, grid,
-                block, kShared, e);
+                capped ? cross_entropy_of<true, false, false> : cross_entropy_of<false, false, false>, grid, block, kShared, e);
 }

@@ -3,7 +3,8 @@
 //
 // One block: a micro-batch has a few dozen completions and a few thousand tokens, 20 bytes each. A
 // warp takes sequences in order, its lanes the sequence's tokens, and sums are joined as a tree,
-// so the bits depend only on the numbers of sequences and tokens.
+// so the bits depend only on the numbers of sequences and tokens. A quantile of entropies is found
+// bit by bit: 31 passes over the tokens for each of the two entropies that it lies between.
 #include "kernels/entries.h"
 #include "kernels/reduce.cuh"
 #include "runtime/launch.h"
@@ -13,15 +14,15 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 // What is joined over warps: the sums, then the least and the most.
-enum { kLoss, kKL, kScored, kCounted, kLow, kHigh, kPhi, kLeast, kMost, kJoined };
+enum { kLoss, kKL, kEntropy, kScored, kCounted, kLow, kHigh, kPhi, kLeast, kMost, kJoined };
 constexpr int kShared = kJoined * kWarps * sizeof(float);
 constexpr float kNone = 2;  // more than any share of clipped ratios
 
 struct Sampled {
   int loss;
   bool of_sequences, kl_by_ratio;
-  float beta, low, high, delta, scale, temperature[2], power[2], decay[2];
-  const float *losses, *old, *reference, *share, *advantages;
+  float beta, low, high, delta, least, far, scale, temperature[2], power[2], decay[2];
+  const float *losses, *old, *reference, *entropies, *share, *advantages;
   float *weights, *stats;
   const int32_t* starts;
   int sequences;
@@ -76,11 +77,44 @@ __device__ __forceinline__ void add_clipped(const Sampled& e, float ratio, float
   }
 }
 
+// Returns how many tokens with a share have an entropy whose bits are below a number.
+__device__ float count_below(const Sampled& e, uint32_t bits, float* shared) {
+  float n = 0;
+  for (int t = threadIdx.x; t < e.starts[e.sequences]; t += kThreads) {
+    n += e.share[t] != 0 && __float_as_uint(e.entropies[t]) < bits ? 1.0f : 0.0f;
+  }
+  n = block_sum<kWarps>(n, shared);
+  __syncthreads();
+  return n;
+}
+
+// Returns the k-th entropy of tokens with a share, from 0: the largest number below which there are
+// up to k. None is negative, so their bits have their order.
+__device__ float entropy_at(const Sampled& e, float k, float* shared) {
+  uint32_t bits = 0;
+  for (int i = 30; i >= 0; i--) {
+    const uint32_t next = bits | 1u << i;
+    if (count_below(e, next, shared) <= k) bits = next;
+  }
+  return __uint_as_float(bits);
+}
+
+// Returns the `least` quantile of the entropies of tokens with a share.
+__device__ float entropy_quantile(const Sampled& e, float* shared) {
+  const float n = count_below(e, UINT32_MAX, shared);
+  if (n == 0) return 0;
+  const float place = __fmul_rn(e.least, n - 1), below = floorf(place), w = place - below;
+  const float a = entropy_at(e, below, shared);
+  const float b = entropy_at(e, fminf(below + 1, n - 1), shared);
+  return w < 0.5f ? a + w * (b - a) : b - (b - a) * (1 - w);
+}
+
 __global__ void __launch_bounds__(kThreads) policy_gradient(Sampled e) {
   float* shared = shared_memory<float>();
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
   float sum[kLeast] = {};
   float least = kNone, most = -kNone;
+  const float least_entropy = e.least > 0 ? entropy_quantile(e, shared) : 0;
   for (int s = warp; s < e.sequences; s += kWarps) {
     const int from = e.starts[s], to = e.starts[s + 1];
     const float advantage = e.advantages[s];
@@ -94,6 +128,7 @@ __global__ void __launch_bounds__(kThreads) policy_gradient(Sampled e) {
     }
     n = lanes_sum<32>(n);
     mean = lanes_sum<32>(mean) / fmaxf(1, n);
+    const bool far = e.far > 0 && advantage < 0 && -mean > e.far;
     float phi = 0;
     if (e.loss == QLORA_POLICY_VESPO) {
       const bool positive = advantage >= 0;
@@ -111,6 +146,8 @@ __global__ void __launch_bounds__(kThreads) policy_gradient(Sampled e) {
       const float ratio = expf(e.of_sequences ? mean : moved(e, t));
       if (!e.of_sequences) add_clipped(e, ratio, advantage, &low, &high);
       Terms v = terms(e, ratio, -e.losses[t], advantage, phi);
+      if (far || (e.least > 0 && e.entropies[t] < least_entropy)) v = {0, 0, 0};
+      if (e.entropies) sum[kEntropy] += e.entropies[t];
       if (e.reference) {
         const float d = e.losses[t] - e.reference[t], kl = expm1f(d) - d;
         const float factor = e.kl_by_ratio ? ratio : 1;
@@ -166,6 +203,7 @@ __global__ void __launch_bounds__(kThreads) policy_gradient(Sampled e) {
     least = fminf(least, shared[kLeast * kWarps + w]);
     most = fmaxf(most, shared[kMost * kWarps + w]);
   }
+  e.stats[QLORA_POLICY_STAT_ENTROPY] += sum[kEntropy] / fmaxf(1, sum[kScored]);
   const float counted = fmaxf(1, sum[kCounted]);
   e.stats[QLORA_POLICY_STAT_LOSS] += e.scale * sum[kLoss];
   e.stats[QLORA_POLICY_STAT_KL] += sum[kKL] / fmaxf(1, sum[kScored]);
@@ -195,6 +233,8 @@ int policy(qlora_context* c, const qlora_policy* op) {
   e.low = op->low;
   e.high = op->high;
   e.delta = op->delta;
+  e.least = op->least;
+  e.far = op->far;
   e.scale = op->scale;
   for (int i = 0; i < 2; i++) {
     e.temperature[i] = op->temperature[i];
@@ -204,6 +244,7 @@ int policy(qlora_context* c, const qlora_policy* op) {
   e.losses = floats(op->losses);
   e.old = floats(op->old);
   e.reference = floats(op->reference);
+  e.entropies = floats(op->entropies);
   e.share = floats(op->share);
   e.advantages = floats(op->advantages);
   e.weights = static_cast<float*>(op->weights.data);

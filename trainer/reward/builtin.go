@@ -143,6 +143,9 @@ func followsSchema(path string, _ Settings) (score, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
 	if info.Size() > maxSchemaBytes {
 		return nil, fmt.Errorf("%s has %d bytes, but the limit of a schema is %d", path, info.Size(), maxSchemaBytes)
 	}

@@ -4,6 +4,7 @@ import "qlora/cmd/internal/options"
 
 const (
 	ownSampling = "completions are sampled by the run itself, from the base in memory and its adapters"
+	noBonus     = "the entropy is no part of the loss in this release; `temperature`, `epsilon_high` and `top_entropy_quantile` keep completions different"
 	noAgents    = "completions are one turn in this release: no tools are called"
 )
 
@@ -42,14 +43,12 @@ var sampledCompletions = []options.Setting{
 	}),
 	refused("chat_template_kwargs", "put a column chat_template_kwargs into the records"),
 	refusedFlag("cast_lm_head_to_fp32", "losses are summed in 32 bits or more anyway"),
-	refused("top_entropy_quantile", "entropies of tokens are not in the loss in this release", "1", "1.0"),
-	refused("entropy_coef", "entropies of tokens are not in the loss in this release", "0", "0.0"),
-	refusedFlag("use_adaptive_entropy", "entropies of tokens are not in the loss in this release"),
+	refused("entropy_coef", noBonus, "0", "0.0"),
+	refusedFlag("use_adaptive_entropy", noBonus),
 	ignored("entropy_coef_min", "only use_adaptive_entropy reads it"),
 	ignored("entropy_coef_max", "only use_adaptive_entropy reads it"),
 	ignored("entropy_coef_delta", "only use_adaptive_entropy reads it"),
 	ignored("entropy_target", "only use_adaptive_entropy reads it"),
-	refused("off_policy_mask_threshold", "whole sequences are not left out by their divergence in this release; `delta` and `epsilon` bound ratios"),
 	refused("max_tool_calling_iterations", noAgents),
 	refused("reward_model_name_or_path", noRewards),
 	ignoredFlag("log_multimodal", "only texts are sampled"),

@@ -10,7 +10,7 @@ needs: what ../preference/generate.py needs, whose tokenizer and adapters the ru
   CASE/rollouts.json       what took the place of generation and of reward functions, in the order of use: of each batch of completions the
                            token ids, the rewards of each function (null: none), whether it is an evaluation's, and in training the order
                            into which TRL shuffled them and the advantages that it computed, in that order
-  CASE/log_history.json    TRL's log, logging_steps 1, without times and entropies
+  CASE/log_history.json    TRL's log, logging_steps 1, without times
   CASE/final.safetensors   the adapter after the last step
 
 Completions are random texts, so that a run depends on no sampler. TRL computes everything else from them.
@@ -81,12 +81,15 @@ CASES = {
     "rewards": ("two rewards with weights, one of which judges only some completions", dict(reward_weights=["1", "0.5"])),
     "rewards-apart": ("each scaled before they are added", dict(reward_weights=["1", "0.5"], multi_objective_aggregation="normalize_then_sum")),
     "chats": ("prompts that are messages", dict(dataset="data/chats.jsonl")),
+    "dapo-entropy": ("only tokens of high entropy, in the loss but not in the divergence", loss("dapo", top_entropy_quantile=0.2, beta=0.1, mask_truncated_completions=True)),
+    "gspo-entropy": ("the same with ratios of sequences", loss("grpo", importance_sampling_level="sequence", epsilon=0.02, top_entropy_quantile=0.55)),
+    "dapo-far": ("sequences that have become unlikely left out", loss("dapo", num_iterations=4, off_policy_mask_threshold=0.02, beta=0.1)),
     "eval": ("evaluations with fewer completions; of whole batches, since accelerate weighs a short last one as if prompts were completions", loss("grpo", eval_dataset="data/more.jsonl", eval_strategy="steps", eval_steps=4, per_device_eval_batch_size=4,
                                                         num_generations_eval=2, beta=0.1)),
 }
 
 OURS = preference.OURS + ("reward_weights",)
-UNREAD = ("runtime", "per_second", "total_flos", "entropy", "step_time")
+UNREAD = ("runtime", "per_second", "total_flos", "step_time")
 
 
 def write_data(folder):
