@@ -206,7 +206,7 @@ func TestGRPORefusals(t *testing.T) {
 		"`reward_funcs` is missing":                                     func(r *Run) { r.Rollouts.Rewards = nil },
 		"`num_generations` is 1, but advantages compare":                func(r *Run) { r.Args.NumGenerations = 1 },
 		"`num_generations` is 5, but it must divide the 16 completions": func(r *Run) { r.Args.NumGenerations = 5 },
-		"`steps_per_generation` sets the same":                          func(r *Run) { r.Args.GenerationBatchSize = 16 },
+		"`steps_per_generation` says otherwise":                         func(r *Run) { r.Args.GenerationBatchSize = 32 },
 		"it must be a multiple of `per_device_train_batch_size`":        func(r *Run) { r.Args.GenerationBatchSize, r.Args.StepsPerGeneration = 18, 0 },
 		"16 times `steps_per_generation` 4 times the ranks, 3": func(r *Run) {
 			r.Args.WorldSize, r.Args.BatchSize, r.Args.NumGenerations = 3, 16, 5

@@ -27,8 +27,8 @@ func checkGRPO(a *Args, refuse func(name string, value any, format string, args 
 	if a.NumGenerations < 2 {
 		refuse("num_generations", a.NumGenerations, "advantages compare completions of a prompt: it must be at least 2")
 	}
-	if a.GenerationBatchSize > 0 && a.StepsPerGeneration > 0 {
-		refuse("generation_batch_size", a.GenerationBatchSize, "`steps_per_generation` sets the same: give one of them")
+	if a.knowsWorld() && a.GenerationBatchSize > 0 && a.StepsPerGeneration > 0 && a.GenerationBatchSize != a.BatchSize*a.World()*a.StepsPerGeneration {
+		refuse("generation_batch_size", a.GenerationBatchSize, "`steps_per_generation` says otherwise: give one of them")
 	}
 	each, batch, ranks := max(1, a.BatchSize)*a.World(), a.generationBatch(), ""
 	if a.World() > 1 {

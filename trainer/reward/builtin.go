@@ -1,18 +1,14 @@
 package reward
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // A builtin is a function of this package.
@@ -121,62 +117,6 @@ func matches(pattern string, _ Settings) (score, error) {
 		return nil, fmt.Errorf("the pattern is not a regular expression of Go: %w", err)
 	}
 	return func(c *Completion) (float64, error) { return oneIf(re.MatchString(c.Text)), nil }, nil
-}
-
-// isJSON gives 1 to completions that are a value in JSON.
-func isJSON(argument string, _ Settings) (score, error) {
-	if argument != "" {
-		return nil, errors.New("it has no argument; json_schema:FILE checks a schema")
-	}
-	return func(c *Completion) (float64, error) { return oneIf(json.Valid([]byte(c.Text))), nil }, nil
-}
-
-// maxSchemaBytes bounds the size of a schema.
-const maxSchemaBytes = 1 << 20
-
-// followsSchema gives 1 to completions in JSON that follow the JSON Schema in a file.
-func followsSchema(path string, _ Settings) (score, error) {
-	if path == "" {
-		return nil, errors.New("it needs a file, as in json_schema:schema.json")
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	if info.Size() > maxSchemaBytes {
-		return nil, fmt.Errorf("%s has %d bytes, but the limit of a schema is %d", path, info.Size(), maxSchemaBytes)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s is not JSON: %w", path, err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.UseLoader(noOther{})
-	if err := compiler.AddResource("schema.json", doc); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	schema, err := compiler.Compile("schema.json")
-	if err != nil {
-		return nil, fmt.Errorf("%s is not a JSON Schema: %w", path, err)
-	}
-	return func(c *Completion) (float64, error) {
-		value, err := jsonschema.UnmarshalJSON(strings.NewReader(c.Text))
-		return oneIf(err == nil && schema.Validate(value) == nil), nil
-	}, nil
-}
-
-// noOther loads no schema that another one refers to.
-type noOther struct{}
-
-func (noOther) Load(url string) (any, error) {
-	return nil, fmt.Errorf("it refers to %s; put everything into one file", url)
 }
 
 // tagged gives 1 to completions that are the given tags in order, each once, with only white

@@ -59,6 +59,7 @@ func FuzzSchema(f *testing.F) {
 		f.Add(schema, `{"n": 4}`)
 		f.Add(schema, `"aaaaaaaaaaaaaaaa"`)
 		f.Add(schema, `1e400`)
+		f.Add(schema, `[1e9999999]`)
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, schema, completion string) {
