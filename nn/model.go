@@ -93,7 +93,7 @@ type Model struct {
 func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Memory, info bindings.Info) (*Model, error) {
 	t := cfg.Compose()
 	m := &Model{Config: tied(cfg, t, base), Options: opts, Transformer: t, base: base, declaredTied: cfg.Tied, memory: mem, info: info, masters: map[bindings.Tensor]bindings.Tensor{}}
-	m.shards.parts = opts.Shards
+	m.shards.parts, m.shards.walks = opts.Shards, map[Walk][]*shard{}
 	d := declarer{m: m, base: base}
 	m.Embedding.declare(&d)
 	for _, l := range m.Layers {

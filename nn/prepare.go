@@ -62,14 +62,14 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 				break
 			}
 			if shapes.Compare != nil {
-				must(m.TrainCompared(dry, m.comparing.blank(b), 1, bindings.Random{Train: true}))
+				must(m.walking(WalkTrain, func() error { return m.TrainCompared(dry, m.comparing.blank(b), 1, bindings.Random{Train: true}) }))
 				continue
 			}
 			of := blank(b)
 			if shapes.Weighted {
 				of.Weights = make([]float32, b.Tokens())
 			}
-			must(m.Train(dry, of, 1, bindings.Random{Train: true}))
+			must(m.walking(WalkTrain, func() error { return m.Train(dry, of, 1, bindings.Random{Train: true}) }))
 		}
 		if len(shapes.Train) > 0 {
 			m.Gather(dry)
@@ -82,16 +82,16 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 				break
 			}
 			if shapes.Compare != nil {
-				must(m.EvaluateCompared(dry, m.comparing.blank(b)))
+				must(m.walking(WalkEvaluate, func() error { return m.EvaluateCompared(dry, m.comparing.blank(b)) }))
 				continue
 			}
-			must(m.Evaluate(dry, blank(b)))
+			must(m.walking(WalkEvaluate, func() error { return m.Evaluate(dry, blank(b)) }))
 		}
 		for _, b := range shapes.Score {
 			must(m.evaluate(dry, blank(b), lossOf{scale: 1, losses: m.inputs.losses, stats: m.inputs.stats}))
 		}
 		for _, b := range shapes.LogProbs {
-			must(m.logProbs(dry, blank(b), m.comparing.share, m.comparing.logProbs))
+			must(m.walking(WalkLogProbs, func() error { return m.logProbs(dry, blank(b), m.comparing.share, m.comparing.logProbs) }))
 		}
 		if shapes.Generate > 0 {
 			must(m.eachOverlay(func() error { return m.walkDecoding(dry) }))

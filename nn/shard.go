@@ -22,6 +22,9 @@ type shards struct {
 	held   [len(gatherBuffers)]*shard // which layer each buffer has; nil: none
 	next   int                        // buffer of the next layer that is laid out
 	err    error                      // the first of a gather
+
+	walks   map[Walk][]*shard
+	planned []*shard // what the walk on a dry device has needed
 }
 
 // A shard is one layer's.
@@ -41,7 +44,14 @@ func (m *Model) Sharded() bool { return m.shards.parts > 1 }
 
 // need brings a layer into its buffer, if it is not there.
 func (s *shard) need(dev bindings.Device) {
-	if _, dry := dev.(*bindings.Dry); dry || s == nil || s.of.held[s.buffer] == s {
+	if s == nil {
+		return
+	}
+	if _, dry := dev.(*bindings.Dry); dry {
+		s.of.planned = append(s.of.planned, s)
+		return
+	}
+	if s.of.held[s.buffer] == s {
 		return
 	}
 	s.of.held[s.buffer] = s
@@ -73,41 +83,31 @@ func (m *Model) use(dev bindings.Device, i, next int) {
 	}
 }
 
-// useAll brings the layers together as a forward does.
-func (m *Model) useAll(dev bindings.Device) {
-	for i := range m.Layers {
-		m.use(dev, i, i+1)
-	}
-}
+// A Walk is a way through the layers.
+type Walk uint8
 
-// Accompany gathers the layers as Train does, or Evaluate: for a rank that has no micro-batch
-// while others, which need its parts, have one.
-func (m *Model) Accompany(dev bindings.Device, train bool) error {
-	m.useAll(dev)
-	if train {
-		for i := len(m.Layers) - 1; i >= 0; i-- {
-			m.use(dev, i, i-1)
-		}
+// The walks of what ranks share.
+const (
+	WalkTrain    Walk = iota // of Train and TrainCompared
+	WalkEvaluate             // of Evaluate and EvaluateCompared
+	WalkLogProbs             // of LogProbs
+)
+
+// Accompany gathers the layers as a walk does: for a rank that has nothing to compute while
+// others, which need its parts, do.
+func (m *Model) Accompany(dev bindings.Device, w Walk) error {
+	for _, s := range m.shards.walks[w] {
+		s.need(dev)
 	}
 	return m.shards.err
 }
 
-// AccompanyCompared gathers the layers as TrainCompared does, or EvaluateCompared.
-func (m *Model) AccompanyCompared(dev bindings.Device, train bool) error {
-	forwards, c := 0, m.comparing
-	if c.Others {
-		forwards++
-	}
-	if c.Reference != nil {
-		forwards++
-		if c.Others {
-			forwards++
-		}
-	}
-	for range forwards {
-		m.useAll(dev)
-	}
-	return m.Accompany(dev, train)
+// walking plans a walk: it runs do, which is one on a dry device.
+func (m *Model) walking(w Walk, do func() error) error {
+	m.shards.planned = nil
+	err := do()
+	m.shards.walks[w] = m.shards.planned
+	return err
 }
 
 // beginShard makes the linear layers that are declared next parts of a layer in a buffer.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"qlora/nn"
 )
 
 // evaluate logs eval_loss as Trainer computes it: the mean over records of the mean
@@ -117,7 +119,7 @@ func (r *loop) scores(ctx context.Context) ([]score, error) {
 				Accuracy: float64(stats.hits) / float64(b.weight), Compared: stats.compared,
 			})
 		}
-		if err := r.accompany(i, ceilDiv(len(order), size), func(i int) int { b := batch(i); return b.walks(0) }, false); err != nil {
+		if err := r.accompany(i, ceilDiv(len(order), size), func(i int) int { b := batch(i); return b.walks(0) }, nn.WalkEvaluate); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"qlora/bindings"
 	"qlora/internal/atomicfile"
 	"qlora/internal/place"
+	"qlora/nn"
 )
 
 // loop is a run in progress.
@@ -203,7 +204,7 @@ func (r *loop) optimize(ctx context.Context, w *window, rate float64) (loss, nor
 				r.layout.add(dev)
 			}
 		}
-		if err := r.accompany(i, len(w.batches), func(i int) int { return w.batches[i].walks(r.layout.part) }, true); err != nil {
+		if err := r.accompany(i, len(w.batches), func(i int) int { return w.batches[i].walks(r.layout.part) }, nn.WalkTrain); err != nil {
 			return failed(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"qlora/nn"
 	"qlora/option"
 )
 
@@ -82,10 +83,9 @@ func (t *Trainer) shareOut() {
 func (t *Trainer) sharded() bool { return t.layout.Model.Sharded() }
 
 // accompany is called after piece i of n that the ranks share, in their order. Whoever has
-// computed fewer forwards than others in a round of the ranks, one piece each, gathers the
-// layers as often as they did. walks returns the forwards of a piece, with their backwards
-// if train.
-func (t *Trainer) accompany(i, n int, walks func(i int) int, train bool) error {
+// walked through the layers less often than others in a round of the ranks, one piece each,
+// gathers them as often. walks returns the walks of a piece.
+func (t *Trainer) accompany(i, n int, walks func(i int) int, walk nn.Walk) error {
 	if !t.sharded() {
 		return nil
 	}
@@ -102,13 +102,8 @@ func (t *Trainer) accompany(i, n int, walks func(i int) int, train bool) error {
 			own = w
 		}
 	}
-	m := t.layout.Model
 	for ; own < most; own++ {
-		walk := m.Accompany
-		if t.layout.comparer != nil {
-			walk = m.AccompanyCompared
-		}
-		if err := walk(t.Device, train); err != nil {
+		if err := t.layout.Model.Accompany(t.Device, walk); err != nil {
 			return t.named(err)
 		}
 	}
@@ -118,9 +113,9 @@ func (t *Trainer) accompany(i, n int, walks func(i int) int, train bool) error {
 // accompanyReference gathers the layers as a pass of the reference model does.
 func (r *loop) accompanyReference() error {
 	m := r.layout.Model
-	err := m.Accompany(r.Device, false)
+	err := m.Accompany(r.Device, nn.WalkLogProbs)
 	if err == nil && r.layout.comparer.others {
-		err = m.Accompany(r.Device, false)
+		err = m.Accompany(r.Device, nn.WalkLogProbs)
 	}
 	return r.named(err)
 }

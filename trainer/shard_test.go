@@ -57,7 +57,7 @@ var shardCases = []struct {
 // TestShardedBaseGivesTheSameBits trains the same run on one rank and on 2 to 4 that share
 // the base, and resumes it with the base shared and whole by turns.
 func TestShardedBaseGivesTheSameBits(t *testing.T) {
-	for _, c := range fewer(shardCases) {
+	for i, c := range fewer(shardCases) {
 		t.Run(c.name, func(t *testing.T) {
 			made := func() Run {
 				r := deepRun(t)
@@ -67,7 +67,11 @@ func TestShardedBaseGivesTheSameBits(t *testing.T) {
 			alone := made()
 			require.NoError(t, train(t, t.Context(), alone))
 			want := outcome(t, alone.Args.OutputDir)
-			for _, ranks := range []int{2, 3, 4} {
+			numbers := []int{2, 3, 4}
+			if i > 0 {
+				numbers = numbers[1:2]
+			}
+			for _, ranks := range numbers {
 				r := made()
 				r.Args.FSDP = ShardFull
 				require.NoError(t, train(t, t.Context(), onRanks(t, r, ranks)))
@@ -75,7 +79,7 @@ func TestShardedBaseGivesTheSameBits(t *testing.T) {
 			}
 			r := made()
 			r.Args.Resume = ResumeNewest
-			for i, ranks := range []int{2, 3, 1, 4} {
+			for i, ranks := range []int{2, 3, 1} {
 				ctx, cancel := context.WithCancel(t.Context())
 				r.Args.FSDP = []string{ShardFull, ShardNo}[i%2]
 				r.Outputs = []Output{&stopper{after: 2*i + 1, cancel: cancel}}
@@ -86,7 +90,7 @@ func TestShardedBaseGivesTheSameBits(t *testing.T) {
 			}
 			r.Outputs, r.Args.FSDP = nil, ShardFull
 			require.NoError(t, train(t, t.Context(), onRanks(t, r, 2)))
-			requireSame(t, want, outcome(t, r.Args.OutputDir), "resumed on 3, 1, 4 and 2 ranks, shared and whole by turns")
+			requireSame(t, want, outcome(t, r.Args.OutputDir), "resumed on 3, 1 and 2 ranks, shared and whole by turns")
 		})
 	}
 }

@@ -55,13 +55,6 @@ func TestRanksOfMPI(t *testing.T) {
 	stacks := mpitest.Stacks(t)
 	r := newRankRun(t)
 	want := r.whole(t)
-	same := func(t *testing.T, out string) {
-		t.Helper()
-		got := outcome(t, out).files
-		for name, content := range want {
-			assert.True(t, bytes.Equal(content, got[name]), "%s differs from that of a run on one rank", name)
-		}
-	}
 	for i, stack := range stacks[:2] {
 		t.Run(stack.Name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
@@ -69,7 +62,7 @@ func TestRanksOfMPI(t *testing.T) {
 			require.NoError(t, err, output)
 			require.Contains(t, output, strconv.Itoa(2+i)+" ranks on ")
 			require.Equal(t, 1, strings.Count(output, "step 40/40"), "one rank shows the run:\n%s", output)
-			same(t, out)
+			requireSame(t, want, out)
 		})
 	}
 	t.Run("asked to stop", func(t *testing.T) {
@@ -84,6 +77,41 @@ func TestRanksOfMPI(t *testing.T) {
 		require.Contains(t, output, "was interrupted after a checkpoint was saved: --resume_from_checkpoint continues it")
 		requireCheckpointsWhole(t, out)
 	})
+}
+
+// deeper replaces the model by one of three layers: more than the two that a rank holds whole.
+func (r rankRun) deeper(t *testing.T) rankRun {
+	t.Helper()
+	r.model = writeModelWith(t, strings.Replace(modelConfig, `"num_hidden_layers": 2`, `"num_hidden_layers": 3`, 1))
+	write(t, filepath.Join(r.model, "tokenizer.json"), modelTokenizer)
+	return r
+}
+
+// requireSame compares the tensors of a run with those of another.
+func requireSame(t *testing.T, want map[string][]byte, out string) {
+	t.Helper()
+	got := outcome(t, out).files
+	for name, content := range want {
+		require.True(t, bytes.Equal(content, got[name]), "%s differs from that of a run on one rank", name)
+	}
+}
+
+// TestRanksOfMPIShareTheBase trains on ranks that each hold a part of the base.
+func TestRanksOfMPIShareTheBase(t *testing.T) {
+	stacks := mpitest.Stacks(t)
+	r := newRankRun(t).deeper(t)
+	few := []string{"--max_steps", "4"}
+	want := r.whole(t, few...)
+	few = append(few, "--fsdp", "full_shard")
+	for i, stack := range stacks[:2] {
+		t.Run(stack.Name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			output, err := mpitest.Run(t, under(stack, 2+i, r.args(out, few...)...))
+			require.NoError(t, err, output)
+			require.Contains(t, output, "gathered_0")
+			requireSame(t, want, out)
+		})
+	}
 }
 
 // TestRanksThatDiffer starts ranks that do not run the same, and ranks that do not come.
@@ -141,19 +169,20 @@ func TestRanksOfNCCL(t *testing.T) {
 	cudatest.Emulator(t)
 	library, err := nccltest.Build(t.TempDir())
 	require.NoError(t, err)
-	r := newRankRun(t)
+	r := newRankRun(t).deeper(t)
 	few := []string{"--device", "emu", "--max_steps", "2", "--world_size", "2", "--save_steps", "2"}
 	want := r.whole(t, few...)
-	out := filepath.Join(t.TempDir(), "out")
-	started := program(r.args(out, few...)...)
-	cmd := exec.Command("../../configs/launchers/ranks.sh", slices.Concat([]string{"1", "0", "2", "127.0.0.1"}, started.Args)...)
-	cmd.Env = slices.Concat(started.Env, []string{"QLORA_NCCL_LIBRARY=" + library, "MASTER_PORT=" + freePort(t)})
-	output, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(output))
-	require.Contains(t, string(output), "GPUs are connected by NCCL 2.27.7 ("+library+")")
-	got := outcome(t, out).files
-	for name, content := range want {
-		assert.True(t, bytes.Equal(content, got[name]), "%s differs from that of a run on one rank", name)
+	for _, sharding := range []string{"false", "full_shard"} {
+		t.Run("fsdp "+sharding, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			started := program(r.args(out, append(few, "--fsdp", sharding)...)...)
+			cmd := exec.Command("../../configs/launchers/ranks.sh", slices.Concat([]string{"1", "0", "2", "127.0.0.1"}, started.Args)...)
+			cmd.Env = slices.Concat(started.Env, []string{"QLORA_NCCL_LIBRARY=" + library, "MASTER_PORT=" + freePort(t)})
+			output, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(output))
+			require.Contains(t, string(output), "GPUs are connected by NCCL 2.27.7 ("+library+")")
+			requireSame(t, want, out)
+		})
 	}
 }
 

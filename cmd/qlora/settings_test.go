@@ -69,7 +69,6 @@ func TestScriptSettings(t *testing.T) {
 		{"--fsdp hybrid_shard --fsdp_config {\"backward_prefetch\":\"backward_pre\",\"activation_checkpointing\":true}", "--fsdp has no effect on one rank", 0},
 		{"--fsdp full_shard,offload", "stays on its device: leave out offload", 2},
 		{"--fsdp shard_grad_op", "only the base is shared out, by full_shard or hybrid_shard", 2},
-		{"--fsdp full_shard --method full", "only frozen weights are shared out", 2},
 		{"--fsdp_config {\"reshard_after_forward\":false}", "reshard_after_forward is false in it, but", 2},
 		{"--fsdp_config {\"reshard\":false}", "reshard is not a key of it", 2},
 		{"--packing_strategy wrapped", "--packing_strategy: packing is best fit decreasing", 2},
