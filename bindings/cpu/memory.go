@@ -86,6 +86,9 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 	return nil
 }
 
+// Bytes returns the memory of a contiguous tensor, which lives as long as its block.
+func (d *Device) Bytes(t bindings.Tensor) []byte { return bytesOf(t) }
+
 // bytesOf returns the bytes of a contiguous tensor.
 func bytesOf(t bindings.Tensor) []byte {
 	if t.Bytes() == 0 {

@@ -84,6 +84,20 @@ func (r *rank) Gather(dev bindings.Device, all, part bindings.Tensor) error {
 	call := fmt.Sprintf("gather of %d bytes", part.Len())
 	n, at := part.Len(), 0
 	all = all.Reshape(1, all.Len())
+	if mine := groups.Bytes(dev, part); mine != nil {
+		parts, err := r.meet(context.Background(), r.number, call, mine)
+		if err != nil {
+			return err
+		}
+		for rank, p := range parts {
+			if to := all.Columns(rank*n, (rank+1)*n); rank != r.number || to.Address() != part.Address() {
+				if err := r.failed(dev.Write(to, p)); err != nil {
+					return err
+				}
+			}
+		}
+		return r.barrier(call)
+	}
 	return r.pieces(part, func(part bindings.Tensor) error {
 		parts, err := r.show(call, dev, part, true)
 		if err != nil {

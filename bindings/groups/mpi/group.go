@@ -151,6 +151,9 @@ func (g *Group) Gather(dev bindings.Device, all, part bindings.Tensor) error {
 	}
 	n, at := part.Len(), 0
 	all = all.Reshape(1, all.Len())
+	if mine := groups.Bytes(dev, part); mine != nil && n <= maxDirect {
+		return g.direct(groups.Bytes(dev, all), mine)
+	}
 	return g.pieces(part, max(1, piece/g.Size()), func(part bindings.Tensor) error {
 		mine := g.buffer(0, part.Len())
 		if err := g.failed(dev.Read(mine, part)); err != nil {
@@ -169,6 +172,20 @@ func (g *Group) Gather(dev bindings.Device, all, part bindings.Tensor) error {
 		at += part.Len()
 		return nil
 	})
+}
+
+// maxDirect is the most bytes of a part that one call of MPI gathers: it counts in int.
+const maxDirect = 1 << 30
+
+// direct gathers in the memory of devices, which lives until the end of the run.
+func (g *Group) direct(all, part []byte) error {
+	own := all[g.Rank()*len(part):]
+	if unsafe.SliceData(own) == unsafe.SliceData(part) { // MPI's operands must not overlap
+		mine := g.buffer(0, len(part))
+		copy(mine, part)
+		part = mine
+	}
+	return g.gather(context.Background(), all, part)
 }
 
 // Broadcast is in pieces.
