@@ -40,8 +40,8 @@ func (a *RankArgs) sharding() (string, error) {
 	return kind, nil
 }
 
-// ShareAmong sets among how many ranks `fsdp` shares the base out: of the run or, with
-// hybrid_shard, of a host. A plan takes World unless it is set.
+// ShareAmong sets among how many ranks `fsdp` shares the base out. A plan takes World unless
+// it is set.
 func (a *RankArgs) ShareAmong(ranks int) { a.parts = ranks }
 
 // Shards returns the number of parts of the base; 0: it is whole on every rank.
@@ -61,15 +61,23 @@ func (a *RankArgs) checkShards(m *Base) error {
 }
 
 // share finds the ranks that hold a base together.
-func (t *Trainer) share() {
+func (t *Trainer) share() error {
 	kind, err := t.Args.sharding()
 	if err != nil || kind == ShardNo {
-		return // Validate has reported it
+		return err
+	}
+	hosts := map[string]bool{}
+	for _, m := range t.members {
+		hosts[m.Host] = true
+	}
+	if len(hosts) > 1 && kind == ShardHybrid {
+		return option.Errorf("fsdp", t.Args.FSDP, "the ranks are on %d hosts, and a base is shared out among all ranks: use %s, or the ranks of one host", len(hosts), ShardFull)
 	}
 	t.Args.ShareAmong(t.ranks())
 	if t.ranks() == 1 {
 		t.Note("`fsdp` has no effect on one rank, which holds the whole base")
 	}
+	return nil
 }
 
 // shareOut gives the model its part, and what gathers it with the others'.

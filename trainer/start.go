@@ -50,7 +50,9 @@ func (t *Trainer) start() error {
 			t.members = append(t.members, m.Member)
 		}
 	}
-	t.share()
+	if err := t.share(); err != nil {
+		return err
+	}
 	first := all[0]
 	t.Args.WorldSize, t.from, t.resume, t.past = first.World, first.From, first.Resume, first.Past
 	if t.Args.objective().samples {

@@ -126,17 +126,11 @@ func (g *Group) Sum(dev bindings.Device, t bindings.Tensor) error {
 		return err
 	}
 	return g.pieces(t, piece, func(part bindings.Tensor) error {
-		b := g.buffer(0, int(part.Bytes()))
-		if err := g.failed(dev.Read(b, part)); err != nil {
-			return err
-		}
-		err := g.await(context.Background(), "MPI_Iallreduce", func(request *C.mpi_handle) C.int {
-			return C.mpi_sum(g.world.library.table, pointer(b), C.int(part.Len()), g.calls, request)
+		return g.onHost(dev, part, true, true, func(b []byte) error {
+			return g.await(context.Background(), "MPI_Iallreduce", func(request *C.mpi_handle) C.int {
+				return C.mpi_sum(g.world.library.table, pointer(b), C.int(part.Len()), g.calls, request)
+			})
 		})
-		if err != nil {
-			return err
-		}
-		return g.failed(dev.Write(part, b))
 	})
 }
 
@@ -198,20 +192,30 @@ func (g *Group) Broadcast(dev bindings.Device, t bindings.Tensor, from int) erro
 		return err
 	}
 	return g.pieces(t, piece, func(part bindings.Tensor) error {
-		b := g.buffer(0, int(part.Bytes()))
-		if g.Rank() == from {
-			if err := g.failed(dev.Read(b, part)); err != nil {
-				return err
-			}
-		}
-		err := g.await(context.Background(), "MPI_Ibcast", func(request *C.mpi_handle) C.int {
-			return C.mpi_broadcast(g.world.library.table, pointer(b), C.int(len(b)), C.int(from), g.calls, request)
+		return g.onHost(dev, part, g.Rank() == from, g.Rank() != from, func(b []byte) error {
+			return g.await(context.Background(), "MPI_Ibcast", func(request *C.mpi_handle) C.int {
+				return C.mpi_broadcast(g.world.library.table, pointer(b), C.int(len(b)), C.int(from), g.calls, request)
+			})
 		})
-		if err != nil || g.Rank() == from {
+	})
+}
+
+// onHost calls do with the bytes of a part: the device's memory, if it is the host's, or else
+// a copy, which is read before and written back after, as asked.
+func (g *Group) onHost(dev bindings.Device, part bindings.Tensor, read, write bool, do func(b []byte) error) error {
+	if b := groups.Bytes(dev, part); b != nil {
+		return do(b)
+	}
+	b := g.buffer(0, int(part.Bytes()))
+	if read {
+		if err := g.failed(dev.Read(b, part)); err != nil {
 			return err
 		}
-		return g.failed(dev.Write(part, b))
-	})
+	}
+	if err := do(b); err != nil || !write {
+		return err
+	}
+	return g.failed(dev.Write(part, b))
 }
 
 // pieces calls do with each part of at most n bytes of a contiguous tensor.
