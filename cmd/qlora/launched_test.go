@@ -65,6 +65,28 @@ func TestRanksOfMPI(t *testing.T) {
 			requireSame(t, want, out)
 		})
 	}
+	t.Run("sampled completions", func(t *testing.T) {
+		model, prompts := writeModel(t), writePrompts(t, 6)
+		judge := filepath.Join(t.TempDir(), "judge.sh")
+		args := func(out string) []string {
+			return append(grpoArgs(model, prompts, out), "--world_size", "2", "--gradient_accumulation_steps", "1", "--num_generations", "8", "--max_steps", "4", "--report_to", "none", "--resume_from_checkpoint",
+				"--reward_funcs", "regex:b", "--reward_funcs", "command:sh "+judge)
+		}
+		write(t, judge, "while read -r line; do case \"$line\" in *a*) echo 0.5;; *) echo 0;; esac; done\n")
+		whole, out := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "out")
+		code, _, stderr := run(t, args(whole)...)
+		require.Zero(t, code, stderr)
+		write(t, judge, "[ \"$PMI_RANK\" = 0 ] || exit 3\nwhile read -r line; do echo 0; done\n")
+		output, err := mpitest.Run(t, under(stacks[1], 2, args(out)...))
+		require.Error(t, err)
+		require.Contains(t, output, "rank 1: ")
+		require.Contains(t, output, "the run is saved in "+filepath.Join(out, "checkpoint-0"))
+		requireCheckpointsWhole(t, out)
+		write(t, judge, "while read -r line; do case \"$line\" in *a*) echo 0.5;; *) echo 0;; esac; done\n")
+		output, err = mpitest.Run(t, under(stacks[1], 2, args(out)...))
+		require.NoError(t, err, output)
+		require.True(t, bytes.Equal(read(t, whole, "adapter_model.safetensors"), read(t, out, "adapter_model.safetensors")), "the adapter differs from that of a run on one rank")
+	})
 	t.Run("asked to stop", func(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "out")
 		cmd := under(stacks[1], 2, r.args(out)...)
