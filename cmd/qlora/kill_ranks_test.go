@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,24 +50,27 @@ func startersOfMPI(t *testing.T) []starter {
 // another number of ranks, again and again. The run ends with the bytes of one that ran
 // undisturbed on one rank: adapter, moments and log.
 func TestKilledRanksEndWithTheSameBits(t *testing.T) {
+	all := func(t *testing.T) []starter { return append(startersOfMPI(t), inProcess) }
 	for _, c := range []struct {
 		name  string
 		long  bool // with -kills only
 		which func(t *testing.T) []starter
+		more  []string // of the runs that are killed
 	}{
-		{"one process", false, func(*testing.T) []starter { return []starter{inProcess} }},
-		{"each engine in turn", false, func(t *testing.T) []starter { return append(startersOfMPI(t), inProcess) }},
-		{"Open MPI", true, func(t *testing.T) []starter { return startersOfMPI(t)[:1] }},
-		{"MPICH", true, func(t *testing.T) []starter { return startersOfMPI(t)[1:] }},
+		{"one process", false, func(*testing.T) []starter { return []starter{inProcess} }, nil},
+		{"each engine in turn", false, all, nil},
+		{"Open MPI", true, func(t *testing.T) []starter { return startersOfMPI(t)[:1] }, nil},
+		{"MPICH", true, func(t *testing.T) []starter { return startersOfMPI(t)[1:] }, nil},
+		{"the base shared out", true, all, []string{"--fsdp", "full_shard"}},
 	} {
 		if c.long && *kills == 0 {
 			continue
 		}
-		t.Run(c.name, func(t *testing.T) { killRanks(t, max(*kills, 3), c.which(t)) })
+		t.Run(c.name, func(t *testing.T) { killRanks(t, max(*kills, 3), c.which(t), c.more) })
 	}
 }
 
-func killRanks(t *testing.T, kills int, starters []starter) {
+func killRanks(t *testing.T, kills int, starters []starter, shared []string) {
 	r := newRankRun(t)
 	more := []string{"--save_steps", "2", "--threads", "1"} // the log has the memory of a rank, which depends on its threads
 	whole := filepath.Join(t.TempDir(), "whole")
@@ -91,7 +95,7 @@ func killRanks(t *testing.T, kills int, starters []starter) {
 	for killed < kills && !t.Failed() {
 		ranks = (ranks+random.IntN(3))%4 + 1 // 1 to 4, another number than before
 		with := starters[killed%len(starters)]
-		cmd := with.start(ranks, r.args(out, more...)...)
+		cmd := with.start(ranks, r.args(out, slices.Concat(more, shared)...)...)
 		// The kills come while a run starts and, in turn, after some of its checkpoints.
 		from := checkpoints(out) + (1-killed%2)*(1+random.IntN(3))
 		after, victim := time.Duration(random.Int64N(int64(300*time.Millisecond))), random.IntN(ranks)
