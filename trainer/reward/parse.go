@@ -34,6 +34,7 @@ type score func(c *Completion) (float64, error)
 var kinds = []kind{
 	{"exact", exact},
 	{"number", lastNumber},
+	{"math", mathematical},
 	{"regex", matches},
 	{"length", length},
 	{"json", isJSON},
@@ -52,7 +53,7 @@ var aliases = map[string]string{
 }
 
 // byMathVerify says what TRL's rewards of mathematical answers need.
-const byMathVerify = "it decides with Python's math_verify, also of formulas; the reward math compares numbers in \\boxed{}, and a command can do anything: docs/grpo.md has one of six lines"
+const byMathVerify = "it decides with Python's math_verify, also of formulas; the reward math compares numbers and texts in \\boxed{}, and a command can do anything: docs/grpo.md has one of six lines"
 
 // Foreign returns why a function that TRL's scripts or a Python module have is none here, and
 // what to do instead; "" of others.
