@@ -332,7 +332,7 @@ typedef struct {
 typedef struct {
   qlora_tensor losses, hits, labels, weights, stats;
   float scale;
-  qlora_tensor factor;     // F32 [1, 1], of scale; optional: 1
+  qlora_tensor factor;  // F32 [1, 1], of scale; optional: 1
 } qlora_loss_stats;
 
 // out[s] = -sum(share·losses) over the tokens of sequence s: see bindings.LogProbs.

@@ -291,8 +291,10 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_of(CrossEntropy e) 
 }
 REGISTER_INSTANCE(cross_entropy_rows, kThreads, kShared, cross_entropy_of<false, false, false>);
 REGISTER_INSTANCE(cross_entropy_capped, kThreads, kShared, cross_entropy_of<true, false, false>);
-REGISTER_INSTANCE(cross_entropy_smoothed, kThreads, kWiderShared, cross_entropy_of<true, true, false>);
-REGISTER_INSTANCE(cross_entropy_measured, kThreads, kWiderShared, cross_entropy_of<true, false, true>);
+REGISTER_INSTANCE(cross_entropy_smoothed, kThreads, kWiderShared,
+                  cross_entropy_of<true, true, false>);
+REGISTER_INSTANCE(cross_entropy_measured, kThreads, kWiderShared,
+                  cross_entropy_of<true, false, true>);
 
 }  // namespace
 
@@ -317,12 +319,16 @@ int cross_entropy(qlora_context* c, const qlora_cross_entropy* op) {
   int64_t threads = min(int64_t{kThreads}, ceil_div(op->logits.cols, 32 * kEight) * 32);
   const dim3 grid(static_cast<uint32_t>(op->logits.rows)), block(static_cast<uint32_t>(threads));
   if (op->smoothing > 0) {
-    return launch(c, "cross_entropy_smoothed", cross_entropy_of<true, true, false>, grid, block, kWiderShared, e);
+    return launch(c, "cross_entropy_smoothed", cross_entropy_of<true, true, false>, grid, block,
+                  kWiderShared, e);
   }
   if (e.entropies) {
-    return launch(c, "cross_entropy_measured", cross_entropy_of<true, false, true>, grid, block, kWiderShared, e);
+    return launch(c, "cross_entropy_measured", cross_entropy_of<true, false, true>, grid, block,
+                  kWiderShared, e);
   }
   const bool capped = op->logit_scale != 1 || op->logit_cap > 0;
-  return launch(c, capped ? "cross_entropy_capped" : "cross_entropy_rows",
-                capped ? cross_entropy_of<true, false, false> : cross_entropy_of<false, false, false>, grid, block, kShared, e);
+  return launch(
+      c, capped ? "cross_entropy_capped" : "cross_entropy_rows",
+      capped ? cross_entropy_of<true, false, false> : cross_entropy_of<false, false, false>, grid,
+      block, kShared, e);
 }

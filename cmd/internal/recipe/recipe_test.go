@@ -70,7 +70,8 @@ func TestAxolotl(t *testing.T) {
 		{"offload", "gradient_checkpointing: offload\n", []string{"gradient_checkpointing: true"}, nil},
 		{"pairs", "rl: dpo\nrl_beta: 0.2\ndpo_loss_type: [sigmoid, sft]\ndpo_loss_weights: [1, 0.5]\n", []string{`objective: "dpo"`, "beta: 0.2", `loss_type: ["sigmoid", "sft"]`, `loss_weights: ["1", "0.5"]`}, nil},
 		{"SimPO", "rl: simpo\nsimpo_gamma: 1\n", []string{`objective: "cpo"`, `loss_type: ["simpo"]`, "simpo_gamma: 1"}, nil},
-		{"rewards", "rl: grpo\ntrl: {use_vllm: true, vllm_device: auto, beta: 0.01, num_generations: 4, reward_funcs: [think_format_reward], scale_rewards: false, sync_ref_model: false, max_completion_length: 100}\nsequence_len: 200\nvllm: {host: x}\n", []string{"max_length: 300",
+		{"rewards", "rl: grpo\ntrl: {use_vllm: true, vllm_device: auto, beta: 0.01, num_generations: 4, reward_funcs: [think_format_reward], scale_rewards: false, sync_ref_model: false, max_completion_length: 100}\nsequence_len: 200\nvllm: {host: x}\n", []string{
+			"max_length: 300",
 			`objective: "grpo"`, "beta: 0.01", "num_generations: 4", `reward_funcs: ["think_format_reward"]`, `scale_rewards: "false"`,
 		}, nil},
 		{"rewards apart", "rl: gdpo\n", []string{"max_length: 1024", `objective: "grpo"`, `multi_objective_aggregation: "normalize_then_sum"`}, nil},
