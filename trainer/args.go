@@ -64,6 +64,7 @@ type Args struct {
 	GradientCheckpointing bool     `option:"gradient_checkpointing" alias:"activation_checkpointing" help:"the same as --recompute layer"`
 	Recompute             string   `option:"recompute" values:"auto,none,mlp,layer" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
 	AutoSplit             bool     `option:"auto_split" help:"divide a micro-batch that does not fit into parts of whole sequences before more is recomputed: it trains, to the bit, as smaller micro-batches with more accumulation do"`
+	OffloadActivations    string   `option:"offload_activations" values:"auto,true,false" help:"keep what backward reads of the layers in the host's memory, from where it comes back in time: auto (if a GPU's memory is too small for all else), true or false"`
 	ReportTo              []string `option:"report_to" nothing:"none" values:"tensorboard,live,all,none" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 
@@ -96,8 +97,11 @@ func DefaultArgs() Args {
 		SaveSteps:        500,
 		EvalStrategy:     StrategyNo,
 		Recompute:        RecomputeAuto,
-		AutoSplit:        true,
-		ReportTo:         []string{ReportTensorBoard},
+
+		OffloadActivations: OffloadAuto,
+
+		AutoSplit: true,
+		ReportTo:  []string{ReportTensorBoard},
 	}
 }
 
@@ -118,6 +122,13 @@ const (
 
 // RecomputeAuto is the value of Args.Recompute that stores as many activations as fit.
 const RecomputeAuto = "auto"
+
+// The values of Args.OffloadActivations.
+const (
+	OffloadAuto  = "auto"
+	OffloadTrue  = "true"
+	OffloadFalse = "false"
+)
 
 // ResumeNewest is the value of Args.Resume that means the newest complete checkpoint
 // in the output folder, or a fresh start if there is none.

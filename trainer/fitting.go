@@ -13,15 +13,28 @@ type Fitting struct {
 	Recompute nn.Recompute
 	// Part is the most tokens of a part of a micro-batch: the parts' gradients are added. 0:
 	// micro-batches are whole. A sequence that is longer is a part.
-	Part  int
-	Bytes int64 // of memory that it needs
+	Part    int
+	Offload bool  // what backward reads of the layers is in the host's memory
+	Bytes   int64 // of the device's memory that it needs
 }
 
 func (f Fitting) String() string {
-	if f.Part == 0 {
-		return "recompute " + f.Recompute.String()
+	s := "recompute " + f.Recompute.String()
+	if f.Part > 0 {
+		s += fmt.Sprintf(", micro-batches in parts of up to %d tokens", f.Part)
 	}
-	return fmt.Sprintf("recompute %v, micro-batches in parts of up to %d tokens", f.Recompute, f.Part)
+	if f.Offload {
+		s += ", activations in the host's memory"
+	}
+	return s
+}
+
+// limits are the most bytes that a run may allocate; 0: unknown.
+type limits struct{ device, host int64 }
+
+// hold reports whether a plan is within the limits.
+func (l limits) hold(p bindings.MemoryPlan) bool {
+	return (l.device <= 0 || p.Total() <= l.device) && (l.host <= 0 || p.Host() <= l.host)
 }
 
 // efficientPart is the size of a part in tokens below which auto rather recomputes: every part
@@ -30,18 +43,38 @@ const efficientPart = 1024
 
 // fittings returns the ways that are tried for a policy of the settings, in that order. With
 // auto, the fastest are first: a second part costs a step 1 to 2 %, recomputing the middle of the
-// MLP 27 % and a layer 36 %. The last needs the least memory.
-func fittings(policies []nn.Recompute, parts []int) []Fitting {
+// MLP 27 % and a layer 36 %. Offloading is tried last: what it costs depends on the machine.
+func fittings(policies []nn.Recompute, parts []int, offload string) []Fitting {
 	var all []Fitting
-	for i, policy := range policies {
-		all = append(all, Fitting{Recompute: policy})
-		for _, part := range parts {
-			if part >= efficientPart || i == len(policies)-1 {
-				all = append(all, Fitting{Recompute: policy, Part: part})
+	with := func(offload bool, policies []nn.Recompute) {
+		for i, policy := range policies {
+			all = append(all, Fitting{Recompute: policy, Offload: offload})
+			for _, part := range parts {
+				if part >= efficientPart || i == len(policies)-1 {
+					all = append(all, Fitting{Recompute: policy, Part: part, Offload: offload})
+				}
 			}
 		}
 	}
+	if offload != OffloadTrue {
+		with(false, policies)
+	}
+	switch offload {
+	case OffloadTrue:
+		with(true, policies)
+	case OffloadAuto:
+		with(true, policies[len(policies)-1:])
+	}
 	return all
+}
+
+// offload returns OffloadActivations for a device: one that computes in the host's memory has
+// nothing to offload.
+func (a *Args) offload(info bindings.Info) string {
+	if !info.Apart {
+		return OffloadFalse
+	}
+	return a.OffloadActivations
 }
 
 // partsOf returns the sizes of parts for the largest micro-batches of a run: halves, quarters and
@@ -68,9 +101,9 @@ func (a *Args) divides() bool {
 	return a.AutoSplit && !a.objective().compares() && !a.objective().samples
 }
 
-// layOut plans with the first fitting that is within the limit, or the one that needs the least. earlier is that of the
+// layOut plans with the first fitting that is within the limits, or the one that needs the least. earlier is that of the
 // run that is resumed, which is tried first with its parts, so that the sums are the same; nil: none.
-func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindings.Profile, limit int64, earlier *Fitting) (*layout, error) {
+func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindings.Profile, limit limits, earlier *Fitting) (*layout, error) {
 	policies := []nn.Recompute{nn.RecomputeNone, nn.RecomputeMLP, nn.RecomputeLayer}
 	switch {
 	case a.GradientCheckpointing:
@@ -87,9 +120,10 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 		return nil, err
 	}
 	whole := shapes(0)
-	first := Fitting{Recompute: policies[0]}
+	offload := a.offload(profile.Info())
+	first := Fitting{Recompute: policies[0], Offload: offload == OffloadTrue}
 	unlimited, err := layOutWith(model, a, first, state, whole, profile)
-	if err != nil || limit <= 0 {
+	if err != nil || limit.device <= 0 {
 		return unlimited, err
 	}
 	var parts []int
@@ -98,7 +132,7 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 	}
 	var least *layout
 	var tried []Fitting
-	for _, f := range withoutRepeats(slices.Concat(earlier.again(policies, parts), fittings(policies, parts))) {
+	for _, f := range withoutRepeats(slices.Concat(earlier.again(fittings(policies, nil, offload), parts), fittings(policies, parts, offload))) {
 		l := unlimited
 		if f != first {
 			of := whole
@@ -110,9 +144,10 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 			}
 		}
 		l.tried = tried
-		if f.Bytes = l.bytes(); f.Bytes <= limit {
+		if limit.hold(l.Memory.Plan()) {
 			return l, nil
 		}
+		f.Bytes = l.bytes()
 		if tried = append(tried, f); least == nil || f.Bytes <= least.bytes() {
 			least = l
 		}
@@ -143,6 +178,16 @@ func (t *Trainer) noteParts() {
 	}
 }
 
+// noteOffload notes that activations are in the host's memory, or that they are in no other.
+func (t *Trainer) noteOffload() {
+	switch plan := t.Plan(); {
+	case plan.Offload && t.Args.OffloadActivations == OffloadAuto:
+		t.Note(fmt.Sprintf("`offload_activations`: what backward reads of the layers is kept in %s of the host's memory, because it does not fit", Bytes(plan.Bytes.Host())))
+	case !plan.Offload && t.Args.OffloadActivations == OffloadTrue:
+		t.Note(fmt.Sprintf("`offload_activations` has no effect: %s computes in the host's memory", plan.Device.Name))
+	}
+}
+
 // fitting returns what of a checkpoint's fitting changes sums; nil without a checkpoint.
 func (p *progress) fitting() *Fitting {
 	if p == nil {
@@ -151,15 +196,15 @@ func (p *progress) fitting() *Fitting {
 	return &Fitting{Part: p.Part}
 }
 
-// again returns the ways that have the same parts as f, of a run to resume; none if f is nil or the
-// settings have no parts.
-func (f *Fitting) again(policies []nn.Recompute, parts []int) []Fitting {
+// again returns ways of whole micro-batches with the parts of f, of a run to resume; none if f is nil
+// or the settings have no parts.
+func (f *Fitting) again(whole []Fitting, parts []int) []Fitting {
 	if f == nil || f.Part > 0 && parts == nil {
 		return nil
 	}
-	var all []Fitting
-	for _, policy := range policies {
-		all = append(all, Fitting{Recompute: policy, Part: f.Part})
+	all := slices.Clone(whole)
+	for i := range all {
+		all[i].Part = f.Part
 	}
 	return all
 }

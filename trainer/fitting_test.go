@@ -152,7 +152,7 @@ func TestPartsDropAsTheWhole(t *testing.T) {
 	examples := tiny.Records(7)
 	b := (*comparer)(nil).batch(recordSet{examples: examples}, sequential(len(examples)))
 	shapes := nn.Shapes{Train: []*nn.Batch{b.Batch}}
-	l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, 0, nil)
+	l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, limits{}, nil)
 	require.NoError(t, err)
 	require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Base.Weights, Seed: 1}))
 	defer l.Close()
@@ -261,7 +261,19 @@ func TestFittings(t *testing.T) {
 		{Recompute: layer, Part: 2048},
 		{Recompute: layer, Part: 1024},
 		{Recompute: layer, Part: 512},
-	}, fittings([]nn.Recompute{none, mlp, layer}, []int{2048, 1024, 512}))
+	}, fittings([]nn.Recompute{none, mlp, layer}, []int{2048, 1024, 512}, OffloadFalse))
+	require.Equal(t, []Fitting{
+		{Recompute: mlp},
+		{Recompute: layer},
+		{Recompute: layer, Part: 512},
+		{Recompute: layer, Offload: true},
+		{Recompute: layer, Part: 512, Offload: true},
+	}, fittings([]nn.Recompute{mlp, layer}, []int{512}, OffloadAuto))
+	require.Equal(t, []Fitting{
+		{Recompute: none, Offload: true},
+		{Recompute: layer, Offload: true},
+		{Recompute: layer, Part: 512, Offload: true},
+	}, fittings([]nn.Recompute{none, layer}, []int{512}, OffloadTrue))
 
 	cut := func(b *nn.Batch, tokens int) (all [][]int32) {
 		for _, part := range b.Cut(tokens) {

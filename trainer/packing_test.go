@@ -49,7 +49,7 @@ func TestPackedDocumentIsAsIfAlone(t *testing.T) {
 			packed := batchOf(examples, []int{0, 1, 2})
 			require.Equal(t, len(documents), packed.Sequences())
 			shapes := nn.Shapes{Train: []*nn.Batch{packed}, Evaluate: []*nn.Batch{packed}}
-			l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, 0, nil)
+			l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, limits{}, nil)
 			require.NoError(t, err)
 			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Base.Weights, Seed: 1}))
 			defer l.Close()

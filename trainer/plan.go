@@ -18,6 +18,7 @@ type RunPlan struct {
 	Bytes     bindings.MemoryPlan
 	Recompute nn.Recompute
 	Part      int       // of micro-batches; see Fitting
+	Offload   bool      // of activations; see Fitting
 	Tried     []Fitting // before, that do not fit
 	Trainable int64     // trained parameters
 	Fits      bool      // within the given limit
@@ -45,11 +46,12 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 		s.Generate = max(s.Generate, prompts.longest())
 		return s
 	}
-	l, err := layOut(model, &a, shapes, profile, limit, nil)
+	room := limits{device: limit}
+	l, err := layOut(model, &a, shapes, profile, room, nil)
 	if err != nil {
 		return nil, err
 	}
-	return l.plan(profile, limit), nil
+	return l.plan(profile, room), nil
 }
 
 // A layout is a model with its adapters and everything that training needs, placed in
@@ -68,7 +70,7 @@ type layout struct {
 
 // layOutWith plans with a fitting, whose parts shapes has.
 func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing, Shards: a.Shards()}
+	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, Offload: f.Offload, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing, Shards: a.Shards()}
 	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err
@@ -96,18 +98,18 @@ func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, 
 
 // fitting returns what the layout is planned with.
 func (l *layout) fitting() Fitting {
-	return Fitting{Recompute: l.Model.Options.Recompute, Part: l.part}
+	return Fitting{Recompute: l.Model.Options.Recompute, Part: l.part, Offload: l.Model.Options.Offload}
 }
 
 // bytes returns the memory that the layout needs.
 func (l *layout) bytes() int64 { return l.Memory.Plan().Total() }
 
-func (l *layout) plan(profile bindings.Profile, limit int64) *RunPlan {
-	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute, Part: l.part, Tried: l.tried}
+func (l *layout) plan(profile bindings.Profile, limit limits) *RunPlan {
+	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute, Part: l.part, Offload: l.Model.Options.Offload, Tried: l.tried}
 	for _, param := range l.params {
 		p.Trainable += int64(param.Value.Len())
 	}
-	p.Fits = limit <= 0 || p.Bytes.Total() <= limit
+	p.Fits = limit.hold(p.Bytes)
 	if l.Adapters != nil {
 		p.InitBytes = l.Adapters.InitBytes()
 	}

@@ -86,16 +86,32 @@ func (t *Trainer) memoryLimit() int64 {
 	if t.MemoryLimit != 0 {
 		return t.MemoryLimit
 	}
-	limit, sharing := deviceMemory(t.Device), int64(1+len(t.Others))
+	limit := deviceMemory(t.Device)
 	if _, own := t.Device.(interface{ FreeMemory() int64 }); own {
 		return limit
 	}
+	return limit / t.sharing()
+}
+
+// sharing returns the number of ranks on this machine.
+func (t *Trainer) sharing() int64 {
+	sharing := int64(1 + len(t.Others))
 	for rank, m := range t.members {
 		if rank != t.rank() && m.Host == t.members[t.rank()].Host {
 			sharing++
 		}
 	}
-	return limit / sharing
+	return sharing
+}
+
+// limits returns the most bytes that the run may allocate, of the device and, for activations of a
+// device with memory of its own, of the host.
+func (t *Trainer) limits() limits {
+	l := limits{device: t.memoryLimit()}
+	if t.Device.Info().Apart {
+		l.host = AvailableMemory() / t.sharing()
+	}
+	return l
 }
 
 // An agreement is what the ranks of a run must have in common.

@@ -67,7 +67,7 @@ type Trainer struct {
 	cadence   cadence
 	schedule  *Schedule
 	layout    *layout
-	limit     int64
+	limit     limits
 	identity  identity
 	resume    *progress // nil: a fresh start
 	reference reference
@@ -119,7 +119,7 @@ func New(r Run) (_ *Trainer, err error) {
 		return nil, option.Errorf("dataloader_drop_last", true, "the %d records do not fill a micro-batch of every rank", len(r.TrainSet))
 	}
 	t.cadence, t.schedule = newCadence(a, t.length), NewSchedule(a, t.length.Steps)
-	t.limit = t.memoryLimit()
+	t.limit = t.limits()
 	if t.identity, err = newIdentity(a, r.Base, r.TrainSet, r.Device.Info()); err != nil {
 		return nil, err
 	}
@@ -136,6 +136,7 @@ func New(r Run) (_ *Trainer, err error) {
 		return nil, err
 	}
 	t.noteParts()
+	t.noteOffload()
 	a.loraPlus(t.layout.params)
 	t.noteAll()
 	if t.rank() == 0 {
@@ -144,7 +145,10 @@ func New(r Run) (_ *Trainer, err error) {
 		}
 	}
 	if p := t.Plan(); !p.Fits {
-		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit)
+		if host := t.limit.host; host > 0 && p.Bytes.Host() > host {
+			return nil, option.Errorf("offload_activations", a.OffloadActivations, "the run needs %s of the host's memory, which has %s free: use a shorter `max_length` or a smaller `per_device_train_batch_size`", Bytes(p.Bytes.Host()), Bytes(host))
+		}
+		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit.device)
 	}
 	if err := t.newPeers(); err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func TestWeightsMultiply(t *testing.T) {
 			all := batchOf(examples, sequential(len(examples)))
 			require.Len(t, all.Weights, all.Tokens())
 			shapes := nn.Shapes{Train: []*nn.Batch{all}, Weighted: true}
-			l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, 0, nil)
+			l, err := layOut(r.Base, &r.Args, func(int) nn.Shapes { return shapes }, r.Device, limits{}, nil)
 			require.NoError(t, err)
 			require.NoError(t, l.Load(r.Device, lora.Values{Base: r.Base.Weights, Seed: 1}))
 			defer l.Close()

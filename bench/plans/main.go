@@ -12,8 +12,6 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cuda"
-	"qlora/lora"
-	"qlora/nn/family"
 	"qlora/trainer"
 )
 
@@ -90,7 +88,7 @@ for driver and kernels (an estimate).
 	for _, p := range peaks {
 		fmt.Fprintf(w, "| %s | %.2f GiB | %s | %s | %s |\n", p.name, gib(p.short), smallest(p.short), size(p.long), smallest(p.long))
 	}
-	return nil
+	return writeContexts(w)
 }
 
 func gib(p bindings.MemoryPlan) float64 { return float64(p.Total()) / (1 << 30) }
@@ -118,25 +116,13 @@ func smallest(p bindings.MemoryPlan) string {
 // plan returns the bytes of a run and the model's parameters; nil bytes where the
 // model's context is shorter than a sequence.
 func plan(s shape, tokens int) (bindings.MemoryPlan, int64, error) {
-	config, err := family.ParseConfig([]byte(s.config))
+	model, args, err := run(s.name)
 	if err != nil {
 		return nil, 0, err
 	}
-	if config.MaxPositions < tokens {
+	if model.Config.MaxPositions < tokens {
 		return nil, 0, nil
 	}
-	model := &trainer.Base{Name: s.name, Config: config}
-	model.LoadIn4Bit()
-	options := lora.DefaultOptions()
-	options.R, options.Alpha, options.TargetModules = rank, 2*rank, lora.AllLinear
-	adapters, err := options.Config()
-	if err != nil {
-		return nil, 0, err
-	}
-	model.ApplyLora(adapters)
-	args := trainer.DefaultArgs()
-	args.BatchSize, args.EvalBatchSize, args.Recompute, args.GradientCheckpointing = 1, 1, "layer", false
-	args.OutputDir = "unused"
 	p, err := trainer.PlanRun(model, args, nil, nil, nil, tokens, cuda.Profile(), 0)
 	if err != nil {
 		return nil, 0, err

@@ -59,11 +59,17 @@ func (c *console) Start(b *trainer.Begin) error {
 	if b.Part > 0 {
 		parts = fmt.Sprintf(", micro-batches in parts of up to %d tokens", b.Part)
 	}
+	if b.Offload {
+		parts += ", activations in the host's memory"
+	}
 	c.line("%s: training %s with %s of memory, recompute %s%s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute, parts)
 	for _, category := range bindings.Categories {
 		if n := b.Plan[category]; n > 0 {
 			c.line("  %-14s %10s", category, trainer.Bytes(n))
 		}
+	}
+	if n := b.Plan.Host(); n > 0 {
+		c.line("  %-14s %10s of the host", bindings.HostActivations, trainer.Bytes(n))
 	}
 	c.line("%d records, %d steps per epoch, %d steps", b.Length.Records, b.Length.StepsInEpoch, b.Length.Steps)
 	if b.Resumed != "" {

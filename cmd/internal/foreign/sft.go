@@ -45,7 +45,7 @@ var sftConfig = []options.Setting{
 	ignoredFlag("padding_free", noPadding, "false", "true"),
 	ignored("pad_to_multiple_of", noPadding, "auto"),
 	ignoredFlag("eval_packing", "records of `eval_dataset` are not packed, because eval_loss is a mean over records", "false"),
-	ignoredFlag("activation_offloading", "activations stay on the device; `recompute` layer needs the fewest", "false"),
+	setsFlag("activation_offloading", "true is `offload_activations` true; else activations stay on the device if they fit", "offload_activations=true", ""),
 	same("max_seq_length", "max_length"),
 	same("max_seq_len", "max_length"),
 	ignoredFlag("use_liger", compiled, "false"),

@@ -132,6 +132,7 @@ var tools = []options.Setting{
 		}
 		return nil, nil
 	}),
+	setsFlag("enable_activation_offloading", "true is `offload_activations` true; else activations stay on the device if they fit", "offload_activations=true", ""),
 	setsFlag("disable_gradient_checkpointing", "nothing is recomputed unless memory needs it", "", "gradient_checkpointing=true"),
 	ignoredFlag("use_unsloth", compiled, "false"),
 	ignoredFlag("use_unsloth_gc", "`recompute` says what is recomputed", "false"),

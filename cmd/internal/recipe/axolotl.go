@@ -121,6 +121,7 @@ func axolotlRules() map[string]rule {
 		"excess_length_strategy": axolotlExcess,
 		"special_tokens":         axolotlSpecial,
 		"gradient_checkpointing": axolotlCheckpointing,
+		"activation_offloading":  axolotlOffloading,
 		"bf16": func(_ *reader, e options.Entry) options.Step {
 			if e.Text == "full" {
 				return remarked(give("bf16=true"), "adapters are kept in float32")
@@ -265,9 +266,17 @@ func axolotlSpecial(r *reader, e options.Entry) options.Step {
 func axolotlCheckpointing(_ *reader, e options.Entry) options.Step {
 	switch e.Text {
 	case "unsloth", "offload", "offload_disk":
-		return remarked(give("gradient_checkpointing=true"), "activations are recomputed, and not moved to other memory")
+		return remarked(give("gradient_checkpointing=true"), "activations are recomputed; `offload_activations` moves what does not fit to the host's memory")
 	}
 	return pass()
+}
+
+// axolotlOffloading gives the option for the ways that Axolotl has: true, legacy, disk.
+func axolotlOffloading(_ *reader, e options.Entry) options.Step {
+	if on, err := options.Boolean(e.Text); err == nil && !on {
+		return note("activations stay on the device if they fit")
+	}
+	return give("offload_activations=true")
 }
 
 // axolotlPlugins refuses plugins that change what is trained.

@@ -29,7 +29,7 @@ func axolotlWords(rules map[string]rule) {
 		deepcompile qlora_sharded_model_loading dp_shard_size dp_replicate_size context_parallel_size context_parapllel_size sequence_parallel_degree
 		tensor_parallel_size heads_k_stride ring_attn_func gpu_memory_limit lora_on_cpu experimental_skip_move_to_device fsdp_config`)
 	each(rules, noted(sharedOut), "fsdp deepspeed")
-	each(rules, noted("memory is planned before the first step"), "gc_steps gc_collect_steps activation_offloading layer_offloading selective_checkpointing")
+	each(rules, noted("memory is planned before the first step"), "gc_steps gc_collect_steps layer_offloading selective_checkpointing")
 	each(rules, noted(noTracking), `use_mlflow mlflow_tracking_uri hf_mlflow_log_artifacts use_comet comet_api_key comet_workspace comet_mode comet_online
 		comet_experiment_key comet_experiment_config use_trackio trackio_project_name trackio_space_id swanlab_project swanlab_mode swanlab_description
 		swanlab_log_completions swanlab_workspace use_otel_metrics otel_metrics_host otel_metrics_port wandb_run_id`)

@@ -118,14 +118,15 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			Shards     int                 `json:"shards,omitempty"` // of the base
 			World      int                 `json:"world_size"`
 			Part       int                 `json:"part_tokens,omitempty"`
+			Offload    bool                `json:"offload_activations,omitempty"` // to host_activations
 			Tried      []triedFitting      `json:"tried,omitempty"`
-		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, triedOf(plan)})
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, plan.Offload, triedOf(plan)})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range plan.Tried {
 		fmt.Fprintf(c.out, "%v: needs %s and %s has %s\n", f, trainer.Bytes(f.Bytes), plan.Device.Name, trainer.Bytes(limit))
 	}
-	chosen := trainer.Fitting{Recompute: plan.Recompute, Part: plan.Part}
+	chosen := trainer.Fitting{Recompute: plan.Recompute, Part: plan.Part, Offload: plan.Offload}
 	each := ""
 	if shards := o.run.Shards(); shards > 1 {
 		each = fmt.Sprintf(", each of %d ranks that share the base", shards)
@@ -140,6 +141,9 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
+	if host := plan.Bytes.Host(); host > 0 {
+		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\tof the host\n", bindings.HostActivations, host, trainer.Bytes(host))
+	}
 	if !plan.Fits {
 		fmt.Fprintf(w, "does not fit:\t%d\tbytes\t%s\t\n", limit, trainer.Bytes(limit))
 	}
@@ -180,13 +184,14 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 type triedFitting struct {
 	Recompute string `json:"recompute"`
 	Part      int    `json:"part_tokens,omitempty"`
+	Offload   bool   `json:"offload_activations,omitempty"`
 	Bytes     int64  `json:"bytes"`
 }
 
 // triedOf returns what a plan tried and what did not fit.
 func triedOf(p *trainer.RunPlan) (all []triedFitting) {
 	for _, f := range p.Tried {
-		all = append(all, triedFitting{f.Recompute.String(), f.Part, f.Bytes})
+		all = append(all, triedFitting{f.Recompute.String(), f.Part, f.Offload, f.Bytes})
 	}
 	return all
 }
