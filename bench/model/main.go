@@ -71,7 +71,10 @@ func run(arguments []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "modelled, not measured: a step of %s with %d tokens in sequences of %d on %s, rank %d, recompute %s\n\n", *modelName, b.tokens, b.sequence, g.name, b.rank, b.recompute)
-	return print(out, g, b, first, last)
+	if err := print(out, g, b, first, last); err != nil {
+		return err
+	}
+	return last.offload(s, b).print(out, last.seconds())
 }
 
 func names[V any](m map[string]V) string {

@@ -151,3 +151,29 @@ func TestTileBefore(t *testing.T) {
 		}
 	}
 }
+
+// TestOffload checks that a link that is slower than the layers is the step's limit, and a faster one is hidden.
+func TestOffload(t *testing.T) {
+	m := shapes["llama-3.1-8b"]
+	for name, kept := range map[string]float64{"layer": 4096 + 16, "none": 4096 + 16 + 2*4096 + 2*1024 + 2*32 + 4096 + 4*16 + 2*(14336+16)} {
+		b := batch{tokens: 4096, sequence: 2048, rank: 16, recompute: name}
+		if got, want := m.kept(b), 2*4096*kept; got != want {
+			t.Errorf("%s: %g bytes of a layer, want %g", name, got, want)
+		}
+	}
+	b := batch{tokens: 4096, sequence: 2048, rank: 16, recompute: "layer"}
+	of := func(forward, backward float64) offload {
+		slow := &table{rows: []*row{{name: "products forward", seconds: 32 * forward}, {name: "products backward", seconds: 32 * backward}}}
+		return slow.offload(m, b)
+	}
+	took := m.kept(b) / pcie
+	for _, c := range []struct{ forward, backward, want float64 }{
+		{2 * took, 2 * took, 0},
+		{took / 2, 2 * took, 31 * took / 2},
+		{0, 0, 2 * 31 * took},
+	} {
+		if got := of(c.forward, c.backward).exposed; math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("layers of %g and %g s next to transfers of %g: %g s more, want %g", c.forward, c.backward, took, got, c.want)
+		}
+	}
+}
