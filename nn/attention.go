@@ -114,7 +114,12 @@ func (a *Attention) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena)
 		s.lse = to.New(bindings.F32, p.tokens, a.Heads)
 	}
 	op := a.operation(p, s)
+	mark := p.work.Mark()
+	if p.gathered.shares() {
+		op.K, op.V = p.gather(s.k), p.gather(s.v)
+	}
 	p.run(&op)
+	p.work.Release(mark)
 	return s
 }
 
@@ -193,7 +198,7 @@ func (a *Attention) clip(p *pass, s *attentionState, to *bindings.Arena) {
 
 func (a *Attention) operation(p *pass, s *attentionState) bindings.Attend {
 	op := bindings.Attend{
-		Q: s.q, K: s.keys, V: s.values, O: s.attended, LSE: s.lse, Queries: p.sequences, Keys: p.sequences,
+		Q: s.q, K: s.keys, V: s.values, O: s.attended, LSE: s.lse, Queries: p.sequences, Keys: p.keys,
 		Heads: a.Heads, KVHeads: a.KVHeads, HeadDim: a.HeadDim,
 		Scale: a.Scale, Window: a.Window, Cap: a.Cap, KeyBias: a.KeyBias.table(), Sinks: a.sinks,
 		Dropout: a.Dropout, Stream: a.stream, Random: p.random,
@@ -226,7 +231,7 @@ func (a *Attention) backward(p *pass, state any, xa, dy bindings.Tensor, x func(
 	if !a.NormRotated {
 		op.AfterQ, op.AfterK = a.rotations(p, op.DQ, op.DK, true)
 	}
-	p.run(op)
+	a.attendBackward(p, op)
 	if a.QNorm != nil {
 		p.normalizeHeadsBackward(a.QNorm, s.raw[0], s.qInv, op.DQ)
 	}
@@ -245,6 +250,26 @@ func (a *Attention) backward(p *pass, state any, xa, dy bindings.Tensor, x func(
 		a.clipBackward(p, s.raw[i], d)
 	}
 	p.projectBackwardOf(x, dx, a.Q.back(op.DQ, s.xa[0]), a.K.back(op.DK, s.xa[1]), a.V.back(op.DV, s.xa[2]))
+}
+
+// attendBackward runs op, with gathered keys if beginnings are shared.
+func (a *Attention) attendBackward(p *pass, op *bindings.AttendBackward) {
+	if !p.gathered.shares() {
+		p.run(op)
+		return
+	}
+	mark := p.work.Mark()
+	all := *op
+	all.K, all.V = p.gather(op.K), p.gather(op.V)
+	all.DK, all.DV = p.work.New(op.DK.DType, all.K.Rows, op.DK.Cols), p.work.New(op.DV.DType, all.V.Rows, op.DV.Cols)
+	all.AfterK = nil // of the rows, not of all copies
+	p.run(&all)
+	p.gatherBackward(all.DK, op.DK)
+	p.gatherBackward(all.DV, op.DV)
+	if op.AfterK != nil {
+		p.run(op.AfterK)
+	}
+	p.work.Release(mark)
 }
 
 func (a *Attention) clipBackward(p *pass, limited, d bindings.Tensor) {

@@ -11,6 +11,8 @@ type Batch struct {
 	// Weights, with an element for each label, are the factors of the tokens' losses in
 	// training; nil: 1 each. They need Shapes.Weighted.
 	Weights []float32
+	// Beginnings, with an element for each sequence, are what a pass computes once. nil: nothing.
+	Beginnings []Beginning
 }
 
 // NewBatch returns the sequences of ids and labels as one flat batch.
@@ -59,8 +61,8 @@ func (b *Batch) PredictedBySequence() []int {
 	return counts
 }
 
-// shifted returns the labels shifted by one position: row t holds the target of
-// token t. The last row of each sequence has no target.
+// shifted returns the rows' labels, shifted by one position: the row of token t holds the
+// target of token t. The last row of each sequence has no target.
 func (b *Batch) shifted() []int32 {
 	out := make([]int32, b.Tokens())
 	for s := range b.Sequences() {
@@ -71,10 +73,10 @@ func (b *Batch) shifted() []int32 {
 		copy(out[from:to-1], b.Labels[from+1:to])
 		out[to-1] = bindings.IgnoreLabel
 	}
-	return out
+	return ofRows(b, out)
 }
 
-// positions returns the position of each token; every sequence starts at 0.
+// positions returns the position of each row's token; every sequence starts at 0.
 func (b *Batch) positions() []int32 {
 	out := make([]int32, b.Tokens())
 	for s := range b.Sequences() {
@@ -82,11 +84,15 @@ func (b *Batch) positions() []int32 {
 			out[i] = i - b.Starts[s]
 		}
 	}
-	return out
+	return ofRows(b, out)
 }
 
-// check returns an error for an id or a label outside the vocabulary.
+// check returns an error for an id or a label outside the vocabulary, and for a beginning
+// that is not shared.
 func (b *Batch) check(vocabulary int) error {
+	if err := b.checkBeginnings(); err != nil {
+		return err
+	}
 	if err := CheckIDs(b.IDs, vocabulary); err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (m *Model) EvaluateCompared(dev bindings.Device, k *Comparison) error {
 // compare trains if random is not nil.
 func (m *Model) compare(dev bindings.Device, k *Comparison, scale float32, random *bindings.Random) error {
 	c := m.comparing
-	n, tokens := k.Sequences(), k.Tokens()
+	n, tokens := k.Sequences(), k.Rows()
 	if err := c.write(dev, k); err != nil {
 		return fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", tokens, err)
 	}
@@ -185,7 +185,7 @@ func (m *Model) logProbs(dev bindings.Device, b *Batch, share, out bindings.Tens
 // device.
 func (m *Model) LogProbs(dev bindings.Device, b *Batch, share []float32) ([]float32, error) {
 	c := m.comparing
-	if err := dev.Write(column(c.share, b.Tokens()), float32Bytes(b.shiftedFloats(share))); err != nil {
+	if err := dev.Write(column(c.share, b.Rows()), float32Bytes(b.shiftedFloats(share))); err != nil {
 		return nil, err
 	}
 	if err := m.logProbs(dev, b, c.share, c.logProbs); err != nil {
@@ -227,8 +227,8 @@ func (c *comparing) write(dev bindings.Device, k *Comparison) error {
 	return nil
 }
 
-// shiftedFloats shifts what each token has by one position, as shifted does labels. The
-// last row of a sequence has 0.
+// shiftedFloats returns what each row has of what each token has, shifted by one position, as
+// shifted does labels. The last row of a sequence has 0.
 func (b *Batch) shiftedFloats(x []float32) []float32 {
 	if len(x) == 0 {
 		return nil
@@ -239,7 +239,7 @@ func (b *Batch) shiftedFloats(x []float32) []float32 {
 			copy(out[from:to-1], x[from+1:to])
 		}
 	}
-	return out
+	return ofRows(b, out)
 }
 
 func readFloats(dev bindings.Device, t bindings.Tensor) ([]float32, error) {

@@ -90,11 +90,11 @@ func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
 		return nil, err
 	}
 	p := &pass{
-		m: m, dev: dev, tokens: f.Tokens(), longest: f.longest,
+		m: m, dev: dev, tokens: f.Rows(), longest: f.longest,
 		keep: m.memory.Arena(bindings.Activations), work: m.memory.Arena(bindings.Workspace), cache: f.cache,
 	}
 	k, in := packing{to: m.inputs.packed, bytes: make([]byte, 0, m.inputs.packed.Bytes())}, &m.inputs
-	in.ids, in.labels, in.positions = k.ints(f.IDs), k.ints(f.shifted()), k.ints(f.positions)
+	in.ids, in.labels, in.positions = k.ints(ofRows(f.Batch, f.IDs)), k.ints(f.shifted()), k.ints(f.positions)
 	p.positions = in.positions
 	if c := f.cache; c != nil {
 		c.pass.queries.Device, c.pass.keys.Device = k.ints(c.pass.queries.Starts), k.ints(c.pass.keys.Starts)
@@ -102,12 +102,13 @@ func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
 			c.pass.places = k.ints(c.pass.rows)
 		}
 	} else {
-		in.starts = k.ints(f.Starts)
-		p.sequences = bindings.Sequences{Starts: f.Starts, Device: in.starts}
+		starts := f.rowStarts()
+		in.starts = k.ints(starts)
+		p.sequences = bindings.Sequences{Starts: starts, Device: in.starts}
 	}
 	for _, r := range m.rows {
 		if r.placed {
-			r.places = k.ints(r.placesOf(f.IDs, m.Config.Pad))
+			r.places = k.ints(r.placesOf(ofRows(f.Batch, f.IDs), m.Config.Pad))
 		}
 	}
 	in.weights = bindings.Tensor{}
@@ -124,14 +125,20 @@ func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
 			p.sequences.Within = within(&p.sequences)
 		}
 	}
+	p.keys = p.sequences
+	if f.Beginnings != nil {
+		p.keys = bindings.Sequences{Starts: f.Starts, Device: k.ints(f.Starts)}
+		p.gathered = k.gather(f.Batch)
+	}
 	if err := k.write(dev); err != nil {
 		return nil, fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", p.tokens, err)
 	}
 	return p, nil
 }
 
-// planInputs allocates what micro-batches of up to so many tokens and sequences copy to the device.
-func (m *Model) planInputs(a *bindings.Arena, tokens, sequences int, weighted bool) {
+// planInputs allocates what micro-batches of up to so many tokens and sequences copy to the device,
+// and so many keys that are gathered.
+func (m *Model) planInputs(a *bindings.Arena, tokens, sequences, keys int, weighted bool) {
 	arrays := 3 // of tokens
 	for _, r := range m.rows {
 		if r.placed = !r.grad.Absent() && r.whole.Absent(); r.placed {
@@ -141,5 +148,9 @@ func (m *Model) planInputs(a *bindings.Arena, tokens, sequences int, weighted bo
 	if weighted {
 		arrays++
 	}
-	m.inputs.packed = a.New(bindings.I32, 1, arrays*packedLen(tokens)+packedLen(sequences+1)+packedLen(m.decoding.boundaries())+packedLen(m.decoding.sequences)+2*packedAlignment)
+	gathered := 0
+	if keys > 0 {
+		gathered = 2*packedLen(keys) + packedLen(tokens+1) + packedLen(sequences+1)
+	}
+	m.inputs.packed = a.New(bindings.I32, 1, arrays*packedLen(tokens)+packedLen(sequences+1)+packedLen(m.decoding.boundaries())+packedLen(m.decoding.sequences)+gathered+2*packedAlignment)
 }

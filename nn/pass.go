@@ -10,10 +10,12 @@ import (
 type pass struct {
 	m         *Model
 	dev       bindings.Device
-	tokens    int
+	tokens    int // rows
 	longest   int // tokens of the longest sequence, including cached ones
 	positions bindings.Tensor
-	sequences bindings.Sequences
+	sequences bindings.Sequences // of rows
+	keys      bindings.Sequences // of keys; those of rows, unless beginnings are shared
+	gathered  keyGather
 	random    bindings.Random
 	scale     bindings.Tensor // the loss's, in the device's memory; absent: only the number
 	keep      *bindings.Arena // tensors kept until backward

@@ -77,7 +77,7 @@ func (m *Model) EvaluatePolicy(dev bindings.Device, k *Sampled) error {
 
 // improve trains if random is not nil.
 func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *bindings.Random) error {
-	s, n, tokens := m.policy, k.Sequences(), k.Tokens()
+	s, n, tokens := m.policy, k.Sequences(), k.Rows()
 	for _, w := range []struct {
 		to   bindings.Tensor
 		from []float32
@@ -132,14 +132,14 @@ func (m *Model) TokenLosses(dev bindings.Device, b *Batch, reference bool) ([]fl
 	if err != nil {
 		return nil, err
 	}
-	rows, err := readFloats(dev, column(m.policy.losses, b.Tokens()))
+	rows, err := readFloats(dev, column(m.policy.losses, b.Rows()))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]float32, len(rows))
+	out, starts := make([]float32, b.Tokens()), b.rowStarts()
 	for s := range b.Sequences() {
-		if from, to := b.Starts[s], b.Starts[s+1]; from < to {
-			copy(out[from+1:to], rows[from:to-1])
+		if own := rows[starts[s]:starts[s+1]]; len(own) > 0 {
+			copy(out[int(b.Starts[s])+b.beginning(s)+1:b.Starts[s+1]], own)
 		}
 	}
 	return out, nil

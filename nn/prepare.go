@@ -107,9 +107,9 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	walk()
 }
 
-// blank returns a batch with b's boundaries and arbitrary ids.
+// blank returns a batch with b's boundaries and shared beginnings, and arbitrary ids.
 func blank(b *Batch) *Batch {
-	return &Batch{IDs: make([]int32, b.Tokens()), Labels: make([]int32, b.Tokens()), Starts: b.Starts}
+	return &Batch{IDs: make([]int32, b.Tokens()), Labels: make([]int32, b.Tokens()), Starts: b.Starts, Beginnings: b.Beginnings}
 }
 
 // must panics on err: a dry run over blank batches cannot fail.
@@ -121,13 +121,15 @@ func must(err error) {
 
 func (m *Model) declareInputs(shapes Shapes) {
 	tokens, sequences, longest := m.decoding.tokens(), m.decoding.boundaries(), shapes.Generate
+	keys := 0 // that are gathered
 	for _, b := range shapes.batches() {
-		tokens, sequences, longest = max(tokens, b.Tokens()), max(sequences, b.Sequences()), max(longest, b.Longest())
+		tokens, sequences, longest = max(tokens, b.Rows()), max(sequences, b.Sequences()), max(longest, b.Longest())
+		keys = max(keys, b.Gathered())
 	}
 	a := m.memory.Arena(bindings.Inputs)
 	m.inputs = inputs{}
 	tokens, sequences = m.filledTokens(tokens), m.filledSequences(sequences)
-	m.planInputs(a, tokens, sequences, shapes.Weighted)
+	m.planInputs(a, tokens, sequences, keys, shapes.Weighted)
 	for _, t := range m.tables {
 		t.plan(a, longest)
 	}

@@ -28,6 +28,7 @@ type PreferenceArgs struct {
 	DesirableWeight   float64  `option:"desirable_weight" help:"kto: weight of desirable completions"`
 	UndesirableWeight float64  `option:"undesirable_weight" help:"kto: weight of undesirable completions"`
 	Precompute        bool     `option:"precompute_ref_log_probs" help:"dpo and kto: compute the reference's log-probabilities once, before training, and keep them in output_dir; with method full and whatever else cannot be taken off the base it is needed"`
+	SharePrompts      string   `option:"share_prompts" values:"auto,true,false" help:"with preferences and grpo: compute once what sequences of a micro-batch begin with; auto: unless dropout or noise is drawn, which would be the same for them"`
 	DisableDropout    bool     `option:"disable_dropout" help:"with preferences and grpo: train without dropout, whatever lora_dropout says"`
 }
 
@@ -35,7 +36,7 @@ type PreferenceArgs struct {
 func defaultPreferenceArgs() PreferenceArgs {
 	return PreferenceArgs{
 		Objective: objectiveSFT.name, Beta: 0.1, DiscoPOPTau: 0.05, CPOAlpha: 1, SimPOGamma: 0.5,
-		DesirableWeight: 1, UndesirableWeight: 1, DisableDropout: true,
+		DesirableWeight: 1, UndesirableWeight: 1, SharePrompts: shareAuto, DisableDropout: true,
 	}
 }
 
@@ -89,6 +90,18 @@ func (a *PreferenceArgs) lossWeights() ([]float64, error) {
 // withoutDropout reports whether the run trains without dropout.
 func (a *Args) withoutDropout() bool { return a.objective().losses != nil && a.DisableDropout }
 
+// The values of share_prompts.
+const (
+	shareAuto  = "auto"
+	shareTrue  = "true"
+	shareFalse = "false"
+)
+
+// sharesPrompts reports whether what sequences of a micro-batch begin with is computed once.
+func (a *Args) sharesPrompts() bool {
+	return a.SharePrompts == shareTrue || a.SharePrompts == shareAuto && a.withoutDropout()
+}
+
 // An effect is a setting that acts only with some objectives or losses.
 type effect struct {
 	name      string
@@ -120,6 +133,7 @@ func (a *PreferenceArgs) effects() []effect {
 		{"desirable_weight", a.DesirableWeight, a.DesirableWeight != d.DesirableWeight, []string{"kto"}, nil},
 		{"undesirable_weight", a.UndesirableWeight, a.UndesirableWeight != d.UndesirableWeight, []string{"kto"}, nil},
 		{"precompute_ref_log_probs", a.Precompute, a.Precompute, []string{"dpo", "kto"}, nil},
+		{"share_prompts", a.SharePrompts, a.SharePrompts != d.SharePrompts, rewarded, nil},
 		{"disable_dropout", a.DisableDropout, !a.DisableDropout, rewarded, nil},
 	}
 }

@@ -324,8 +324,8 @@ func (r *loop) logProbs(b *nn.Batch, share []float32) ([]float32, error) {
 }
 
 // logProbShapes returns the passes that determine the reference's memory.
-func logProbShapes(passes []referencePass, train, eval []dataset.Example) []*nn.Batch {
-	var f front
+func logProbShapes(c *comparer, passes []referencePass, train, eval []dataset.Example) []*nn.Batch {
+	f := front{comparer: c}
 	for _, p := range passes {
 		if p.evaluation {
 			f.add(eval, p.indices())

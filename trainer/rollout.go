@@ -36,8 +36,9 @@ func (s *completed) scored() int {
 	return len(s.IDs) - s.Prompt
 }
 
-// batchOfSequences returns sequences as a batch, in which completions have labels.
-func batchOfSequences(of []completed) *nn.Batch {
+// batchOfSequences returns sequences as a batch, in which completions have labels. With share,
+// what they begin with is computed once.
+func batchOfSequences(of []completed, share bool) *nn.Batch {
 	var ids, labels [][]int32
 	for _, s := range of {
 		l := make([]int32, len(s.IDs))
@@ -48,14 +49,18 @@ func batchOfSequences(of []completed) *nn.Batch {
 		}
 		ids, labels = append(ids, s.IDs), append(labels, l)
 	}
-	return nn.NewBatch(ids, labels)
+	b := nn.NewBatch(ids, labels)
+	if share {
+		b.Beginnings = nn.ShareBeginnings(ids, labels)
+	}
+	return b
 }
 
 // microBatch returns the sequences [from, to) as a micro-batch. average is the number of tokens
 // that are trained on in each micro-batch of the rollout, on average.
 func (r *rollout) microBatch(a *Args, from, to int, average float64) microBatch {
 	of := r.Sequences[from:to]
-	k := &nn.Sampled{Batch: batchOfSequences(of)}
+	k := &nn.Sampled{Batch: batchOfSequences(of, a.sharesPrompts())}
 	tokens := 0
 	for i := range of {
 		tokens += of[i].scored()

@@ -254,7 +254,7 @@ func mixed(seed uint64, number, n, world, size int) []int {
 func (r *loop) measure(of []completed, old, reference bool, size int) error {
 	for from := 0; from < len(of); from += size {
 		part := of[from:min(from+size, len(of))]
-		b := batchOfSequences(part)
+		b := batchOfSequences(part, r.Args.sharesPrompts())
 		for _, which := range []bool{false, true} {
 			if which && !reference || !which && !old {
 				continue
@@ -363,6 +363,9 @@ func policyShapes(a *Args, train, eval []dataset.Example) nn.Shapes {
 			longest := prompts[min(i/group, len(prompts)-1)]
 			b.Starts = append(b.Starts, b.Starts[i]+int32(longest+a.MaxCompletionLength))
 		}
+		if least := sharedLeast(b); least != nil && a.sharesPrompts() {
+			return []*nn.Batch{b, least}
+		}
 		return []*nn.Batch{b}
 	}
 	s := nn.Shapes{Train: largest(train, a.BatchSize, a.NumGenerations)}
@@ -373,4 +376,15 @@ func policyShapes(a *Args, train, eval []dataset.Example) nn.Shapes {
 	}
 	s.Generate = longest + a.MaxCompletionLength
 	return s
+}
+
+// sharedLeast returns b with as little shared as sequences share at all: completions that are
+// sampled share at least as much, or nothing. It returns nil for one sequence.
+func sharedLeast(b *nn.Batch) *nn.Batch {
+	shared := *b
+	shared.Beginnings = nn.LeastBeginnings(b.Starts)
+	if shared.Beginnings == nil {
+		return nil
+	}
+	return &shared
 }

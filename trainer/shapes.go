@@ -15,7 +15,8 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example, part int) 
 	if a.objective().samples {
 		return policyShapes(a, train, eval)
 	}
-	trained, evaluated := front{part: part, most: 1}, front{}
+	compare := a.comparer()
+	trained, evaluated := front{part: part, most: 1, comparer: compare}, front{comparer: compare}
 	o, c := newOrder(a, train), newCadence(a, l)
 	for step := 0; step < l.Steps; {
 		order := o.begin(step / l.StepsInEpoch)
@@ -37,7 +38,7 @@ func largestBatches(a *Args, l Length, train, eval []dataset.Example, part int) 
 		}
 	}
 	s := nn.Shapes{Train: trained.batches(), Window: a.window() * trained.most, Evaluate: evaluated.batches(), Weighted: slices.ContainsFunc(train, isWeighed)}
-	s.LogProbs = logProbShapes(referencePasses(a, mostTokens(s.Train), train, eval), train, eval)
+	s.LogProbs = logProbShapes(compare, referencePasses(a, mostTokens(s.Train), train, eval), train, eval)
 	return s
 }
 
@@ -71,41 +72,51 @@ func fullBatches(a *Args, maxLength, part int) nn.Shapes {
 
 // A front keeps the micro-batches that no other exceeds.
 type front struct {
-	kept []extent
-	part int // most tokens of a part that a micro-batch is cut into; 0: it is whole
-	most int // parts of a micro-batch
+	kept     []extent
+	part     int       // most tokens of a part that a micro-batch is cut into; 0: it is whole
+	most     int       // parts of a micro-batch
+	comparer *comparer // of completions; nil: tokens are predicted
 }
 
+// An extent is what the memory of a micro-batch grows with.
 type extent struct {
-	tokens, longest, sequences int
-	starts                     []int32
+	rows, longest, sequences int
+	gathered                 int // keys of shared beginnings and of what follows them; 0: nothing is shared
+	batch                    *nn.Batch
 }
 
 func (e extent) within(o extent) bool {
-	return e.tokens <= o.tokens && e.longest <= o.longest && e.sequences <= o.sequences
+	return e.rows <= o.rows && e.longest <= o.longest && e.sequences <= o.sequences && e.gathered <= o.gathered
 }
 
+// add adds the micro-batch of records, and that of the completions of other prompts.
 func (f *front) add(examples []dataset.Example, indices []int) {
-	f.addOnly(0, examples, indices)
-	if len(indices) > 0 && examples[indices[0]].Judgement != 0 && examples[indices[0]].Starts != nil {
-		f.addOnly(1, examples, indices)
+	if c := f.comparer; c != nil {
+		own, others := c.sequences(examples, indices)
+		c.labelPrompts(own)
+		f.addSequences(own)
+		if len(others.ids) > 0 {
+			f.addSequences(others)
+		}
+		return
 	}
-}
-
-// addOnly adds a micro-batch of examples; of judged ones, of a document of each.
-func (f *front) addOnly(which int, examples []dataset.Example, indices []int) {
-	tokens, starts := 0, []int32{0}
+	var all sequenceList
 	for _, i := range indices {
-		at := 0
 		for d := range examples[i].Documents() {
-			if at++; examples[i].Judgement != 0 && at != which+1 {
-				continue
-			}
-			tokens += len(d.IDs)
-			starts = append(starts, int32(tokens))
+			all.add(d)
 		}
 	}
-	b := &nn.Batch{Starts: starts}
+	f.addSequences(all)
+}
+
+func (f *front) addSequences(l sequenceList) {
+	b := &nn.Batch{Starts: []int32{0}}
+	for i, ids := range l.ids {
+		b.Starts = append(b.Starts, b.Starts[i]+int32(len(ids)))
+	}
+	if f.comparer != nil {
+		b.Beginnings = f.comparer.beginnings(l)
+	}
 	if f.part == 0 {
 		f.keep(b)
 		return
@@ -119,7 +130,7 @@ func (f *front) addOnly(which int, examples []dataset.Example, indices []int) {
 
 // keep adds a batch and drops those that it exceeds, unless another exceeds it.
 func (f *front) keep(b *nn.Batch) {
-	e := extent{b.Tokens(), b.Longest(), b.Sequences(), b.Starts}
+	e := extent{b.Rows(), b.Longest(), b.Sequences(), b.Gathered(), b}
 	if slices.ContainsFunc(f.kept, e.within) {
 		return
 	}
@@ -130,7 +141,7 @@ func (f *front) keep(b *nn.Batch) {
 func (f *front) batches() []*nn.Batch {
 	var all []*nn.Batch
 	for _, e := range f.kept {
-		all = append(all, &nn.Batch{Starts: e.starts})
+		all = append(all, e.batch)
 	}
 	return all
 }

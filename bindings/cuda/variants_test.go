@@ -127,7 +127,7 @@ func (r *coverage) variants(t *testing.T) {
 		})
 	})
 	for variant, operations := range map[string][]string{
-		"elements": {"Embed", "Norm", "Copy"},
+		"elements": {"Embed", "Norm", "Rows", "Copy"},
 		"general":  {"Norm", "Attend"},
 	} {
 		r.step(t, variant, func(t *testing.T) {
