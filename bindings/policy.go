@@ -15,7 +15,8 @@ package bindings
 //
 // and loss[t] is a PolicyLoss of ratio and of the sequence's advantage A, but 0 where Entropies[t] is
 // below the Least quantile of the tokens with a share, and in sequences with A < 0 whose mean of
-// o - p is above Far. A share of 0 says that a token is not the completion's, or is left out. HeadLoss multiplies Weights into its gradient.
+// o - p is above Far. A share of 0 says that a token is not the completion's, or is left out. Weights
+// are the factors of the rows of HeadLoss's gradient.
 type Policy struct {
 	PolicyRule
 	Losses     Tensor // F32 [1, tokens], as HeadLoss writes them

@@ -10,7 +10,7 @@ package bindings
 // where p[s] is LogProbs[s] or, with Alpha, (1 - exp(-Alpha·p))/Alpha (AlphaPO, arXiv:2501.03884),
 // and l[s] = p[s] - Reference[s]. The sequences 2i and 2i+1 are the chosen and the rejected
 // completion of pair i, unless Desirable is present, which judges each sequence by itself.
-// HeadLoss multiplies Weights into its gradient.
+// Weights are the factors of the rows of HeadLoss's gradient.
 type Preference struct {
 	PreferenceRule
 	LogProbs    Tensor // F32 [1, sequences]
