@@ -12,6 +12,7 @@ type gatherCase struct {
 	most    int    // rows of a sum; 0: a copy of one row each
 	x, y    string // where the columns lie: see placed
 	cols    int    // of whole tensors; 0: placed's
+	runs    bool   // rows follow each other
 }
 
 func runRows(t *testing.T, s *suite) {
@@ -24,6 +25,9 @@ func runRows(t *testing.T, s *suite) {
 		{rows: 131, n: 33, cols: 576},
 		{rows: 131, n: 40, most: 5, cols: 576},
 		{rows: 70, n: 9, most: 30, cols: 1030},
+		{rows: 200, n: 180, cols: 192, runs: true},
+		{rows: 60, n: 55, most: 2, cols: 48, runs: true},
+		{rows: 60, n: 55, x: "groups", y: "whole", runs: true},
 		{rows: 40, n: 50, x: "columns", y: "whole"},
 		{rows: 40, n: 50, x: "groups", y: "columns"},
 		{rows: 50, n: 40, most: 3, x: "whole", y: "groups"},
@@ -59,7 +63,11 @@ func gatherRow(f *fixture, c gatherCase) {
 			terms = f.rng.IntN(c.most + 1) // also none
 		}
 		for range terms {
-			list = append(list, int32(f.rng.IntN(c.rows)))
+			row := f.rng.IntN(c.rows)
+			if c.runs && len(list) > 0 && f.rng.IntN(9) > 0 {
+				row = (int(list[len(list)-1]) + 1) % c.rows
+			}
+			list = append(list, int32(row))
 		}
 		starts = append(starts, int32(len(list)))
 	}

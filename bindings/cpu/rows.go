@@ -39,7 +39,7 @@ type gatherJob struct {
 	starts []int32 // nil: one row each
 }
 
-// gather copies a row alone and sums several in pieces of the columns.
+// gather copies rows that follow each other at once, and sums several in pieces of the columns.
 func (d *Device) gather(op *bindings.Gather) {
 	j := gatherJob{x: op.X, y: op.Y, rows: elements[int32](op.Rows)}
 	for i, row := range j.rows {
@@ -61,34 +61,64 @@ func (d *Device) gather(op *bindings.Gather) {
 }
 
 func (j gatherJob) run(from, to int) {
-	for t := from; t < to; t++ {
-		rows := j.rows[t : t+1]
-		if j.starts != nil {
-			rows = j.rows[j.starts[t]:max(j.starts[t], j.starts[t+1])]
-		}
-		toWidth, _ := j.y.Groups()
-		fromWidth, _ := j.x.Groups()
-		for col := 0; col < j.y.Cols; {
-			n := min(toWidth-col%toWidth, fromWidth-col%fromWidth)
-			if len(rows) == 1 {
-				convert(j.y, t*j.y.Stride()+j.y.Column(col), j.x, int(rows[0])*j.x.Stride()+j.x.Column(col), 1, n)
-			} else {
-				n = min(n, rowPiece)
-				j.sum(t, col, n, rows)
+	for t := from; t < to; {
+		rows := j.of(t)
+		n := 1
+		if len(rows) == 1 {
+			for t+n < to && j.follows(t+n, rows[0]+int32(n)) {
+				n++
 			}
-			col += n
+			j.copy(t, int(rows[0]), n)
+		} else {
+			j.sum(t, rows)
 		}
+		t += n
 	}
 }
 
-// sum adds up n adjacent columns of the rows.
-func (j gatherJob) sum(t, col, n int, rows []int32) {
-	var sums, wide [rowPiece]float32
-	for _, row := range rows {
-		vector.Convert(vector.Floats(wide[:], 1, n, n), partOf(j.x, int(row), col, n))
-		add(sums[:n], wide[:n])
+// of returns the rows whose sum is row t.
+func (j gatherJob) of(t int) []int32 {
+	if j.starts == nil {
+		return j.rows[t : t+1]
 	}
-	vector.Convert(partOf(j.y, t, col, n), vector.Floats(sums[:], 1, n, n))
+	return j.rows[j.starts[t]:max(j.starts[t], j.starts[t+1])]
+}
+
+// follows reports whether row t is a copy of row x.
+func (j gatherJob) follows(t int, x int32) bool {
+	rows := j.of(t)
+	return len(rows) == 1 && rows[0] == x
+}
+
+// copy copies n rows, from row x on to row t on.
+func (j gatherJob) copy(t, x, n int) {
+	if j.x.Contiguous() && j.y.Contiguous() {
+		convert(j.y, t*j.y.Cols, j.x, x*j.x.Cols, 1, n*j.x.Cols)
+		return
+	}
+	toWidth, _ := j.y.Groups()
+	fromWidth, _ := j.x.Groups()
+	for col := 0; col < j.y.Cols; {
+		width := min(toWidth-col%toWidth, fromWidth-col%fromWidth)
+		convert(j.y, t*j.y.Stride()+j.y.Column(col), j.x, x*j.x.Stride()+j.x.Column(col), n, width)
+		col += width
+	}
+}
+
+// sum adds up rows, some adjacent columns at a time.
+func (j gatherJob) sum(t int, rows []int32) {
+	toWidth, _ := j.y.Groups()
+	fromWidth, _ := j.x.Groups()
+	for col := 0; col < j.y.Cols; {
+		n := min(toWidth-col%toWidth, fromWidth-col%fromWidth, rowPiece)
+		var sums, wide [rowPiece]float32
+		for _, row := range rows {
+			vector.Convert(vector.Floats(wide[:], 1, n, n), partOf(j.x, int(row), col, n))
+			add(sums[:n], wide[:n])
+		}
+		vector.Convert(partOf(j.y, t, col, n), vector.Floats(sums[:], 1, n, n))
+		col += n
+	}
 }
 
 // partOf returns n adjacent columns of one row.
