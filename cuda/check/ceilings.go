@@ -39,8 +39,8 @@ var ceilings = []ceiling{
 	{kernels: []string{"gemm_nt_64x16", "gemm_nn_64x16", "gemm_tn_64x16"}, most: 11.5},
 
 	// Gradients of adapters: bound by the bytes of one gradient of an output.
-	{kernels: []string{"pull_16"}, most: 14},
-	{kernels: []string{"pull_32"}, most: 9},
+	{kernels: []string{"pull_16"}, most: 17},
+	{kernels: []string{"pull_32"}, most: 8.5},
 
 	// With codes that are decoded in the loop, and addresses computed in it
 	// (gemm_instances.cuh): few tokens, bound by the weight's bytes.

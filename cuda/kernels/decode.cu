@@ -113,7 +113,7 @@ int decode_dense(qlora_context* c, const qlora_decode* op) {
   part.data = static_cast<char*>(part.data) + (op->row * part.stride + op->col) * size;
   part.rows = op->y.rows;
   part.cols = op->y.cols;
-  qlora_copy rectangle{op->y, part};
+  qlora_copy rectangle{op->y, part, {}};
   return copy(c, &rectangle);
 }
 
