@@ -306,10 +306,10 @@ typedef struct {
 
 typedef struct {
   qlora_attend forward;
-  qlora_tensor d_o, dq, dk, dv;  // dq may be d_o; all but d_o may be views, as q, k and v
-  qlora_tensor dsinks;           // F32 [1, heads], added to; optional
+  qlora_tensor d_o, dq, dk, dv;     // dq may be d_o; all but d_o may be views, as q, k and v
+  qlora_tensor dsinks;              // F32 [1, heads], added to; optional
   qlora_angles q_angles, k_angles;  // dq and dk are rotated back
-  qlora_tensor workspace;        // F32, tokens·heads elements
+  qlora_tensor workspace;           // F32, tokens·heads elements
 } qlora_attend_backward;
 
 // Losses of one chunk of tokens' logits and, in place, their gradient: of z =

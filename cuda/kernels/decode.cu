@@ -160,7 +160,8 @@ int decode_alone(qlora_context* c, const qlora_decode& op) {
 }
 
 int decode_all(qlora_context* c, const qlora_decode* parts, int count) {
-  if (count < 1 || count > QLORA_PARTS) return fail(c, QLORA_UNSUPPORTED, "decode: %d parts", count);
+  if (count < 1 || count > QLORA_PARTS)
+    return fail(c, QLORA_UNSUPPORTED, "decode: %d parts", count);
   Decodes all{};
   uint32_t blocks = 0;
   int n = 0;

@@ -196,16 +196,15 @@ int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) 
   int status = launch(c, v.name, v.kernel, grid, dim3(v.threads), v.shared_bytes, all);
   for (int i = 0; i < shape.parts && shape.pieces > 1 && status == QLORA_OK; i++) {
     int64_t threads = shape.m * ((shape.n[i] + kEight - 1) / kEight);
-    status =
-        launch(c, "gemm_add_pieces", gemm_add_pieces,
-               dim3(static_cast<uint32_t>((threads + kThreads - 1) / kThreads)), dim3(kThreads), 0,
-               static_cast<const float*>(all.of[i].partial), static_cast<int>(shape.pieces),
-               all.of[i].end);
+    status = launch(c, "gemm_add_pieces", gemm_add_pieces,
+                    dim3(static_cast<uint32_t>((threads + kThreads - 1) / kThreads)),
+                    dim3(kThreads), 0, static_cast<const float*>(all.of[i].partial),
+                    static_cast<int>(shape.pieces), all.of[i].end);
   }
   if (status != QLORA_OK || first.gate.g.data == nullptr || all.gate.g != nullptr) return status;
   const qlora_gate& g = first.gate;
-  const qlora_activate_backward after{g.kind, g.g,  g.u, first.c,
-                                      g.dg,   g.du, g.again != 0 ? first.c : qlora_tensor{}};
+  const qlora_activate_backward after{
+      g.kind, g.g, g.u, first.c, g.dg, g.du, g.again != 0 ? first.c : qlora_tensor{}};
   return activate_backward(c, &after);
 }
 
