@@ -82,12 +82,12 @@ func (c *composer) parameters(op *bindings.ProjectBackward, parts []bindings.Par
 	}
 }
 
-// pulledAll computes U = Scale·DY·B and DB of each part, U next to each other in scratch, and returns them
-// and all together; absent ones if nothing reads them.
+// pulledAll computes U = Scale·DY·B of each part, next to each other in scratch, and DB +=
+// Scale·DYᵀ·XA. It returns each U and all together; absent ones if nothing reads them.
 func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.PartBackward) ([]tensor, tensor) {
 	us, ranks := make([]tensor, len(parts)), 0
 	read := func(p *bindings.PartBackward) bool {
-		return p.Linear.Adapter != nil && !(op.DX.Absent() && p.DA.Absent() && p.DB.Absent())
+		return p.Linear.Adapter != nil && (!op.DX.Absent() || !p.DA.Absent())
 	}
 	for i := range parts {
 		if read(&parts[i]) {
@@ -110,8 +110,7 @@ func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.Part
 	return us, u
 }
 
-// adapters computes DA += Uᵀ·dropout(X). Without dropout, stacked DA
-// are one result.
+// adapters computes DA += Uᵀ·dropout(X). Without dropout, stacked DA are one result.
 func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor) {
 	var das []bindings.Tensor
 	one := true
