@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/internal/dynamic8"
 	"qlora/nf4"
 )
 
@@ -254,4 +255,79 @@ func TestVariantsAreKnown(t *testing.T) {
 	_, err := New(Options{Emulated: true, Variant: "256x512"})
 	require.ErrorIs(t, err, ErrUnsupported)
 	require.ErrorContains(t, err, `no kernel's name contains "256x512"`)
+}
+
+// TestOptimizerMovesWholeSectors checks that float32 vectors of all parameters move in whole
+// sectors, and that the search for a moment's codes meets in a bank in few accesses.
+func TestOptimizerMovesWholeSectors(t *testing.T) {
+	for _, c := range []struct {
+		eightBit  bool
+		kernel    string
+		conflicts float64 // wavefronts for each that would do
+	}{{false, "optimize_adamw", 1}, {true, "optimize_adamw", 2.2}, {false, "square_pieces", 1}} {
+		t.Run(fmt.Sprintf("%s of 8 bits %t", c.kernel, c.eightBit), func(t *testing.T) {
+			d := counting(t, "")
+			m := bindings.NewMemory()
+			a := m.Arena(bindings.Optimizer)
+			float := func(rows, cols int) bindings.Tensor { return a.New(bindings.F32, rows, cols) }
+			p := bindings.Param{Value: a.New(bindings.BF16, 64, 512), Master: float(64, 512), Grad: float(64, 512)}
+			rule := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
+			p.M, p.V = bindings.OptimizerState{Rule: rule, EightBit: c.eightBit}.Moments(a, 64, 512, false)
+			clip := float(1, 2)
+			norm := &bindings.GradNorm{Params: []bindings.Param{p}, Max: 1, Out: clip}
+			step := &bindings.Optimize{Params: norm.Params, Rule: rule, LR: 1e-3, Step: 1, Clip: clip}
+			needs := d.Needs(norm).Most(d.Needs(step))
+			w := m.Arena(bindings.Workspace).New(bindings.U8, 1, int(needs.Workspace))
+			require.NoError(t, m.Commit(d))
+			t.Cleanup(m.Close)
+			d.UseScratch(w, bindings.Tensor{})
+			grad := make([]float32, p.Grad.Len())
+			for i := range grad {
+				grad[i] = float32(i*i%977-488) / 991
+			}
+			require.NoError(t, d.Write(p.Grad, floats(grad)))
+			counts := added(t, d, c.kernel, func() {
+				d.Run(norm)
+				d.Run(step)
+				require.NoError(t, d.Sync())
+			})
+			require.EqualValues(t, 1, counts.Launches)
+			sectors := counts.SectorsRead + counts.SectorsWritten
+			t.Logf("%d sectors, at least %d; %d wavefronts, at least %d", sectors, counts.LeastSectors, counts.Wavefronts, counts.LeastWavefronts)
+			assert.LessOrEqual(t, float64(sectors), 1.01*float64(counts.LeastSectors), "sectors: what is not of a vector is a block's")
+			assert.LessOrEqual(t, float64(counts.Wavefronts), c.conflicts*float64(counts.LeastWavefronts), "wavefronts")
+		})
+	}
+}
+
+// TestSumsOfGemvMeetInNoBank checks the sums that the warps of a product of few rows exchange, and
+// the search among the values of nested scales.
+func TestSumsOfGemvMeetInNoBank(t *testing.T) {
+	d := counting(t, "")
+	k := kernels{t, d}
+	t.Run("gemv_dense", func(t *testing.T) {
+		p := k.product(layoutNT, 8, 64, 512, false)
+		p.weight = weight{out: 64, in: 512, dense: p.b}
+		p.b = tensor{}
+		c := added(t, d, "gemv_dense", func() { k.run("gemv_dense", (*gemv)(&p)) })
+		require.EqualValues(t, 1, c.Launches)
+		t.Logf("%d wavefronts, at least %d", c.Wavefronts, c.LeastWavefronts)
+		require.Equal(t, c.LeastWavefronts, c.Wavefronts)
+	})
+	t.Run("nest_scales", func(t *testing.T) {
+		const blocks = 1024
+		absmax := make([]float32, blocks)
+		for i := range absmax {
+			absmax[i] = 0.01 + float32(i*i%1009)/1e5
+		}
+		f32 := func(x []float32) *float { return (*float)(k.bytes(floats(x))) }
+		op := &nest{
+			absmax: f32(absmax), blocks: blocks, _map: f32(dynamic8.Signed().Values()[:]),
+			codes: (*u8)(k.bytes(make([]byte, blocks))), nested: f32(make([]float32, blocks/256)), offset: f32(make([]float32, 1)),
+		}
+		c := added(t, d, "nest_scales", func() { k.run("nest", op) })
+		require.EqualValues(t, 1, c.Launches)
+		t.Logf("%d wavefronts, at least %d", c.Wavefronts, c.LeastWavefronts)
+		require.LessOrEqual(t, float64(c.Wavefronts), 1.6*float64(c.LeastWavefronts))
+	})
 }

@@ -52,10 +52,10 @@ var ceilings = []ceiling{
 	// Attention. A score costs an exponential and some more, whatever the head's width, so
 	// that narrow heads have fewer products for as many.
 	{kernels: []string{"attend_forward_256"}, most: 5},
-	{kernels: []string{"attend_forward_128"}, most: 4.7},
+	{kernels: []string{"attend_forward_128"}, most: 4.2},
 	{kernels: []string{"attend_forward_96"}, most: 5.2},
-	{kernels: []string{"attend_forward_64"}, most: 8.8},
-	{kernels: []string{"attend_forward_32"}, most: 10.4},
+	{kernels: []string{"attend_forward_64"}, most: 6.6},
+	{kernels: []string{"attend_forward_32"}, most: 9.9},
 	{kernels: []string{"attend_backward_keys_256"}, most: 4.6},
 	{kernels: []string{"attend_backward_keys_128"}, most: 4},
 	{kernels: []string{"attend_backward_keys_96"}, most: 4.6},
@@ -64,7 +64,7 @@ var ceilings = []ceiling{
 	{kernels: []string{"attend_backward_queries_256"}, most: 4},
 	{kernels: []string{"attend_backward_queries_128"}, most: 3.7},
 	{kernels: []string{"attend_backward_queries_96"}, most: 4.1},
-	{kernels: []string{"attend_backward_queries_64"}, most: 7},
+	{kernels: []string{"attend_backward_queries_64"}, most: 6.2},
 	{kernels: []string{"attend_backward_queries_32"}, most: 8.6},
 
 	// Its general instances, and generation, which read more than they multiply.

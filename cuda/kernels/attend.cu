@@ -5,13 +5,14 @@
 //   O = dropout(exp(S - LSE))·V
 //
 // A block computes 128 queries (64 for heads wider than 128) of one head, 16 per warp, and iterates
-// over the keys that they see, 32 or 64 at a time. K and V have two stages: one barrier per key
-// tile, after which the next tile's copies overlap this one's arithmetic. Q stays in registers (for
-// heads wider than 128 in shared memory). Scores, sums and O are float32; P is rounded to bfloat16
+// over the keys that they see, 64 at a time (32 for heads wider than 128). K and V have two stages:
+// one barrier per key tile, after which the next tile's copies overlap this one's arithmetic. Q
+// stays in registers (for heads of 64, where two blocks share a processor's, and wider than 128 in
+// shared memory). Scores, sums and O are float32; P is rounded to bfloat16
 // for P·V, but its sum is not. A warp skips key tiles that none of its queries sees.
 //
 //   width                         32     64     96    128    256
-//   shared memory, KiB            24     32     72     96     96
+//   shared memory, KiB            24     48     72     96     96
 //     of the general instance     16     32     48     64     64
 //
 // The general instance computes a cap in some 10 operations per score, and for dropout one Philox
@@ -31,9 +32,9 @@ struct Forward {
   static constexpr int kWarps = D <= 128 ? 8 : 4;
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kQueries = 16 * kWarps;
-  static constexpr int kKeys = kGeneral ? (D <= 128 ? 32 : 16) : D == 64 || D > 128 ? 32 : 64;
-  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // minimum blocks per SM
-  static constexpr bool kKeepQ = D <= 128;                      // in registers
+  static constexpr int kKeys = kGeneral ? (D <= 128 ? 32 : 16) : D > 128 ? 32 : 64;
+  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;       // minimum blocks per SM
+  static constexpr bool kKeepQ = D <= 128 && (kGeneral || D != 64);  // in registers
   static constexpr int kShared = (kQueries + 4 * kKeys) * D * 2;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };

@@ -238,8 +238,10 @@ __device__ __forceinline__ void put(bf16* tile, int row, int chunk, const float 
 
 // The online softmax of a thread's two rows, g and g + 8 of its warp's 16.
 struct Softmax {
-  float top[2] = {-INFINITY, -INFINITY};  // the largest score so far
-  float sum[2] = {};                      // this thread's share of the sum of exp
+  // A score that is not much less than the largest so far: exp(scale·(score - top)) is at most
+  // 2^kSlack.
+  float top[2] = {-INFINITY, -INFINITY};
+  float sum[2] = {};  // this thread's share of the sum of exp
 
   // Returns the complete sum of row g + 8·r.
   __device__ __forceinline__ float total(int r) const {
@@ -247,32 +249,56 @@ struct Softmax {
     return all + __shfl_xor_sync(0xffffffff, all, 2);
   }
 
-  // Replaces scores by exp(scale·(score - top)) and rescales the sums so far to the new top.
+  // A sum of exponentials of up to 2^kSlack, and products with them, are as exact as of up to 1, and
+  // most tiles of keys then leave top as it is.
+  static constexpr float kSlack = 8;
+
+  // Returns the product that top stands for: 0 for a row that has seen no key yet.
+  __device__ __forceinline__ float shift(int r, float scale2) const {
+    return top[r] == -INFINITY ? 0 : top[r] * scale2;
+  }
+
+  // Replaces scores by exp(scale·(score - top)). If a score of the warp exceeds its row's top by
+  // kSlack, the tops become the largest scores and the sums so far are rescaled.
   template <int N, int M>
   __device__ __forceinline__ void take(float (&score)[N][4], float (&out)[M][4], float scale2) {
+    float now[2];
+    bool beyond = false;
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-      float now = top[r];
+      now[r] = top[r];
 #pragma unroll
-      for (int n = 0; n < N; n++) now = fmaxf(now, fmaxf(score[n][2 * r], score[n][2 * r + 1]));
-      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 1));
-      now = fmaxf(now, __shfl_xor_sync(0xffffffff, now, 2));
-      float shift = now == -INFINITY ? 0 : now * scale2;  // a row that has seen no key yet
-      float factor = ptx::exp2(top[r] * scale2 - shift);
-      top[r] = now;
-      sum[r] *= factor;
+      for (int n = 0; n < N; n++) {
+        now[r] = fmaxf(now[r], fmaxf(score[n][2 * r], score[n][2 * r + 1]));
+      }
+      now[r] = fmaxf(now[r], __shfl_xor_sync(0xffffffff, now[r], 1));
+      now[r] = fmaxf(now[r], __shfl_xor_sync(0xffffffff, now[r], 2));
+      beyond = beyond || (now[r] - top[r]) * scale2 > kSlack;  // not if both are -inf
+    }
+    if (__any_sync(0xffffffff, beyond)) {
+#pragma unroll
+      for (int r = 0; r < 2; r++) {
+        const float before = top[r] * scale2;
+        top[r] = now[r];
+        const float factor = ptx::exp2(before - shift(r, scale2));
+        sum[r] *= factor;
+#pragma unroll
+        for (int n = 0; n < M; n++) {
+          out[n][2 * r] *= factor;
+          out[n][2 * r + 1] *= factor;
+        }
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      const float less = shift(r, scale2);
 #pragma unroll
       for (int n = 0; n < N; n++) {
 #pragma unroll
         for (int i = 2 * r; i < 2 * r + 2; i++) {
-          score[n][i] = ptx::exp2(score[n][i] * scale2 - shift);
+          score[n][i] = ptx::exp2(score[n][i] * scale2 - less);
           sum[r] += score[n][i];
         }
-      }
-#pragma unroll
-      for (int n = 0; n < M; n++) {
-        out[n][2 * r] *= factor;
-        out[n][2 * r + 1] *= factor;
       }
     }
   }

@@ -27,7 +27,7 @@
 // shared memory. Heads wider than 128 and angles that are not aligned take a launch of rope.
 //
 //   width                         32     64     96    128    256
-//   shared memory, KiB          24.5  40.25   72.5   96.5  96.25
+//   shared memory, KiB          24.5  48.25   72.5   96.5  96.25
 //     of the general instance  20.25  40.25  60.25  80.25  96.25
 #include "kernels/attend_scores.cuh"
 #include "kernels/attend_stream.cuh"
@@ -43,15 +43,16 @@ struct Backward {
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kOwn = 16 * kWarps;  // rows of the block
   static constexpr int kOther =
-      kGeneral || D == 64 || D > 128 ? 16 : 32;        // rows of a tile of the others
-  static constexpr int kColumns = D <= 128 ? D : 128;  // of dK and dV
+      kGeneral || D == 64 || D > 128 ? 16 : 32;                // rows of a tile of queries
+  static constexpr int kKeys = kGeneral || D > 128 ? 16 : 32;  // and of a tile of keys
+  static constexpr int kColumns = D <= 128 ? D : 128;          // of dK and dV
   static constexpr int kParts = D / kColumns;
   static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // minimum blocks per SM
   static constexpr bool kKeep = D != 64 && D <= 128;  // Q and dO, in the registers of their pass
-  static constexpr int kTile = kOther * D;
   static constexpr int kRowTile = kOwn * D;
   // Two tiles of own rows, two stages of two tiles of the others, and their LSE and delta.
-  static constexpr int kShared = (2 * kRowTile + 4 * kTile) * 2 + 4 * kOther * 4;
+  static constexpr int kMost = kKeys > kOther ? kKeys : kOther;
+  static constexpr int kShared = (2 * kRowTile + 4 * kMost * D) * 2 + 4 * kOther * 4;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
 
@@ -79,10 +80,9 @@ __device__ __forceinline__ void store_turned(const Rows& y, int first, int count
 template <int D, bool kGeneral>
 __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, kGeneral>::kBlocks)
     attend_backward_keys(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dk, Rows dv,
-                         const float* lse, int32_t lse_stride, const float* delta,
-                         Angles angles) {
+                         const float* lse, int32_t lse_stride, const float* delta, Angles angles) {
   using Shape = Backward<D, kGeneral>;
-  constexpr int kOther = Shape::kOther, kTile = Shape::kTile, kSums = Shape::kColumns / 8;
+  constexpr int kOther = Shape::kOther, kTile = kOther * D, kSums = Shape::kColumns / 8;
   const Sequence s = p.sequence(blockIdx.y);
   const int part = static_cast<int>(blockIdx.z) % Shape::kParts;
   const int begin = static_cast<int>(blockIdx.z) / Shape::kParts * Shape::kOwn;
@@ -250,7 +250,7 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
     attend_backward_queries(Problem p, Rows q, Rows k, Rows v, Rows d_o, Rows dq, const float* lse,
                             int32_t lse_stride, const float* delta, Angles angles) {
   using Shape = Backward<D, kGeneral>;
-  constexpr int kOther = Shape::kOther, kTile = Shape::kTile;
+  constexpr int kOther = Shape::kKeys, kTile = kOther * D;
   const Sequence s = p.sequence(blockIdx.y);
   const int begin = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Shape::kOwn;
   if (begin >= s.queries) return;

@@ -37,8 +37,8 @@ __device__ __forceinline__ Eight load8(const float* p) {
 
 // Eight elements rounded to BF16.
 __device__ __forceinline__ uint4 narrow(const Eight& v) {
-  return make_uint4(ptx::pack(v.x[0], v.x[1]), ptx::pack(v.x[2], v.x[3]),
-                    ptx::pack(v.x[4], v.x[5]), ptx::pack(v.x[6], v.x[7]));
+  return make_uint4(ptx::pack(v.x[0], v.x[1]), ptx::pack(v.x[2], v.x[3]), ptx::pack(v.x[4], v.x[5]),
+                    ptx::pack(v.x[6], v.x[7]));
 }
 
 __device__ __forceinline__ void store8(bf16* p, const Eight& v) { ptx::store128(p, narrow(v)); }

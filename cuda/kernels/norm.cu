@@ -216,14 +216,14 @@ struct Instance {
       norm_backward_rows<lanes, vectors, false>, norm_backward_rows<lanes, vectors, true>     \
     }                                                                                         \
   }
-#define REGISTER_NORM(lanes, vectors)                                                 \
-  REGISTER_INSTANCE(norm_##lanes##x##vectors, kThreads, kForward,                     \
-                    norm_rows<lanes, vectors, false>);                                \
-  REGISTER_INSTANCE(norm_general_##lanes##x##vectors, kThreads, kForward,             \
-                    norm_rows<lanes, vectors, true>);                                 \
-  REGISTER_INSTANCE(norm_backward_##lanes##x##vectors, kThreads, kBackward,           \
-                    norm_backward_rows<lanes, vectors, false>);                       \
-  REGISTER_INSTANCE(norm_backward_general_##lanes##x##vectors, kThreads, kBackward,   \
+#define REGISTER_NORM(lanes, vectors)                                               \
+  REGISTER_INSTANCE(norm_##lanes##x##vectors, kThreads, kForward,                   \
+                    norm_rows<lanes, vectors, false>);                              \
+  REGISTER_INSTANCE(norm_general_##lanes##x##vectors, kThreads, kForward,           \
+                    norm_rows<lanes, vectors, true>);                               \
+  REGISTER_INSTANCE(norm_backward_##lanes##x##vectors, kThreads, kBackward,         \
+                    norm_backward_rows<lanes, vectors, false>);                     \
+  REGISTER_INSTANCE(norm_backward_general_##lanes##x##vectors, kThreads, kBackward, \
                     norm_backward_rows<lanes, vectors, true>)
 
 const Instance kInstances[] = {

@@ -122,8 +122,8 @@ __device__ __forceinline__ Eight normalized(Eight x, const Eight& w, const Gener
 // Normalizes heads and rotates them: norm_heads.cu.
 int norm_heads(qlora_context*, const qlora_norm*, const Norm&, const General&);
 
-inline General general_of(const qlora_tensor& weight, const qlora_tensor& bias, const qlora_tensor& mean,
-                   float offset, bool centered) {
+inline General general_of(const qlora_tensor& weight, const qlora_tensor& bias,
+                          const qlora_tensor& mean, float offset, bool centered) {
   return {any(bias),
           weight.stride,
           bias.stride,

@@ -130,8 +130,8 @@ struct Moment {
     if (begin + kBlock <= n) {
 #pragma unroll
       for (int i = 0; i < kEight; i += 4) {
-        ptx::store32(to + share(begin, i), codes[i] | codes[i + 1] << 8 | codes[i + 2] << 16 |
-                                               codes[i + 3] << 24);
+        ptx::store32(to + share(begin, i),
+                     codes[i] | codes[i + 1] << 8 | codes[i + 2] << 16 | codes[i + 3] << 24);
       }
       return;
     }

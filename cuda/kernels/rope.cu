@@ -172,8 +172,7 @@ int rope(qlora_context* c, const qlora_rope* op) {
   auto whole = [&](const qlora_tensor& t, const Side& s) {
     return t.data == nullptr || (eights(t) && s.period % kEight == 0);
   };
-  if (whole(op->x, r.q) && whole(op->k, r.k) && r.head_dim % kEight == 0 &&
-      in_eights(op->angles)) {
+  if (whole(op->x, r.q) && whole(op->k, r.k) && r.head_dim % kEight == 0 && in_eights(op->angles)) {
     if (!r.angles.interleaved) {
       return launch(c, "rope_halves", rope_halves, blocks(r.rows * (half / kEight) * r.groups),
                     dim3(kThreads), 0, r);
