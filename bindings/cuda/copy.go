@@ -20,7 +20,7 @@ func (c *composer) copy(op *bindings.Copy) {
 	c.known.overwritten(op.Dst)
 	if !op.Rows.Absent() {
 		at := vector(op.Rows)
-		c.check(&checkRange{values: at, limit: i32(op.Dst.Rows), ignore: none, text: unknownRow})
+		c.check(&checkRange{values: at, limit: i32(op.Dst.Rows), ignore: none, text: unknownPlace})
 		c.do(&convert{dst: matrix(op.Dst), src: matrix(op.Src), rows: at})
 		return
 	}

@@ -8,7 +8,7 @@ var (
 	unknownID       = text("embed: the id of row %d is %d, the table has %d rows")
 	unknownIDBack   = text("embed backward: the id of row %d is %d, the table has %d rows")
 	unknownPosition = text("rope: row %d is at position %d, the tables have %d")
-	unknownRow      = text("copy: row %d goes to row %d, and there are %d")
+	unknownPlace    = text("copy: row %d goes to row %d, and there are %d")
 	unknownLabel    = text("head loss: the label of row %d is %d, the vocabulary has %d")
 )
 
