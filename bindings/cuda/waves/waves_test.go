@@ -5,12 +5,12 @@ import "testing"
 // TestPartFillsWaves checks how full the waves of the largest tile are for the weights of
 // Llama 3.1 8B, as rows forward and as columns backward, and the parts' sizes.
 func TestPartFillsWaves(t *testing.T) {
-	const bytes = 64 << 20
+	const bytes = 128 << 20
 	for _, c := range []struct {
 		processors, tokens int
 		full               float64 // at least
 	}{
-		{132, 8192, 0.96}, {132, 4096, 0.96}, {132, 2048, 0.96}, {128, 8192, 1}, {128, 2048, 1}, {108, 8192, 0.94}, {82, 8192, 0.96},
+		{132, 8192, 0.96}, {132, 4096, 0.96}, {132, 2048, 0.96}, {132, 1024, 0.84}, {128, 8192, 1}, {128, 2048, 1}, {108, 8192, 0.94}, {82, 8192, 0.96},
 	} {
 		for _, w := range []struct{ n, width int }{{4096, 4096}, {14336, 4096}, {4096, 14336}} {
 			part := Part(w.n, w.width, c.tokens, Most(w.n, w.width, bytes), c.processors)
