@@ -102,9 +102,11 @@ type passKey struct {
 
 // repeat runs work, the operations of a pass.
 func (p *pass) repeat(kind passKind, of lossOf, work func()) {
-	noisy := p.m.Options.NoiseAlpha != 0 && p.random.Train // a number by the longest sequence
-	moves := p.m.Options.Offload || p.m.Sharded()          // transfers, and layers that ranks send each other
-	if noisy || moves {
+	o := &p.m.Options
+	switch {
+	case o.NoiseAlpha != 0 && p.random.Train, // whose bound is a number
+		o.Offload && p.backward, // to the host, on another stream
+		p.m.Sharded():           // ranks send each other layers
 		work()
 		return
 	}

@@ -33,7 +33,7 @@ func runAdd(t *testing.T, s *suite) {
 }
 
 func addRow(f *fixture, c addCase) {
-	random := f.random(c.cols, bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 5})
+	random := f.draws(c.cols, bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 5})
 	const stream = bindings.ModelStream + 3
 	x, dy := f.input("X", f.act, c.rows, c.cols, 1), f.input("DY", f.act, c.rows, c.cols, 1)
 	y, dx := f.output("Y", f.act, c.rows, c.cols), f.output("DX", f.act, c.rows, c.cols)

@@ -166,7 +166,7 @@ func attendRow(f *fixture, c turnCase) {
 		Keys:    bindings.Sequences{Starts: k0, Device: f.ints("Keys", k0).Tensor},
 		Heads:   c.heads, KVHeads: c.kvHeads, HeadDim: c.dim, Scale: float32(scale), Window: c.window,
 		Cap: float32(c.cap), Dropout: c.dropout, Stream: bindings.ModelStream + 5,
-		Random: f.random(tokens, bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3}),
+		Random: f.draws(tokens, bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3}),
 	}
 	var overwritten []*operand
 	if c.alias {

@@ -84,8 +84,8 @@ func (f *fixture) ints(name string, x []int32) *operand {
 	return o
 }
 
-// random returns r, for an odd size with its numbers in the device's memory.
-func (f *fixture) random(size int, r bindings.Random) bindings.Random {
+// draws returns r, for an odd size with its numbers in the device's memory.
+func (f *fixture) draws(size int, r bindings.Random) bindings.Random {
 	if size%2 == 1 {
 		r.Device = f.ints("Random.Device", []int32{int32(r.Step), int32(r.Row)}).Tensor
 	}

@@ -87,7 +87,7 @@ func runProject(t *testing.T, s *suite) {
 func projectRow(f *fixture, c projectCase, h holding) {
 	x := f.input("X", f.act, c.tokens, c.in, 1)
 	xs := mat.NewDense(c.tokens, c.in, x.values)
-	op := &bindings.Project{X: x.Tensor, Random: f.random(c.tokens, bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3, Row: 11})}
+	op := &bindings.Project{X: x.Tensor, Random: f.draws(c.tokens, bindings.Random{Train: !c.inference, Seed: f.rng.Uint64(), Step: 3, Row: 11})}
 	backward := &bindings.ProjectBackward{X: op.X, Random: op.Random, Accumulate: c.accumulate}
 	type part struct {
 		ref                               linear

@@ -92,6 +92,7 @@ func (d *Device) Repeat(key any, work func()) {
 		d.replay(g, work)
 	default:
 		s.stats.Eager++
+		d.evict(g)
 		g.launches, g.flops = 0, 0
 		s.watched = g
 		work()
@@ -127,13 +128,22 @@ func (s *graphs) count(work any) {
 		return
 	}
 	g.launches++
-	if p, ok := work.(*gemm); ok {
-		depth := p.a.cols + p.a2.cols
-		if p.layout == layoutTN {
-			depth = p.a.rows
+	switch w := work.(type) {
+	case *gemm:
+		g.flops += flops((*product)(w))
+	case *products:
+		for i := range int(w.count) {
+			g.flops += flops(&w.of[i])
 		}
-		g.flops += 2 * float64(p.c.rows) * float64(p.c.cols) * float64(depth)
 	}
+}
+
+func flops(p *product) float64 {
+	depth := p.a.cols + p.a2.cols
+	if p.layout == layoutTN {
+		depth = p.a.rows
+	}
+	return 2 * float64(p.c.rows) * float64(p.c.cols) * float64(depth)
 }
 
 // productRate returns about the FLOP/s of mma.sync on a GPU: the data sheets' rate of bf16
