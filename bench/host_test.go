@@ -23,9 +23,9 @@ import (
 )
 
 // dryRun prepares steps on an emulator that runs no kernel and takes itself for an H100. The weights are zeros.
-func dryRun(tb testing.TB, s shape) (*run, *cuda.Device) {
+func dryRun(tb testing.TB, s shape, graphs cuda.GraphMode) (*run, *cuda.Device) {
 	tb.Helper()
-	dev := cudatest.Open(tb, cuda.Options{Emulated: true, Dry: true, Processors: 132, Compute: 90})
+	dev := cudatest.Open(tb, cuda.Options{Emulated: true, Dry: true, Processors: 132, Compute: 90, Graphs: graphs})
 	dir := tb.TempDir()
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.json"), []byte(architectures[s.architecture]), 0o644))
 	model, err := family.ReadConfig(dir)
@@ -73,7 +73,7 @@ func launchesOf(tb testing.TB, dev *cuda.Device) (of map[string]int64, all int64
 // TestLaunchesOfAStep counts the kernels that a step of 8 billion parameters launches on an H100: one micro-batch
 // of 4 sequences of 2,048 tokens. go test -v prints how often each is launched.
 func TestLaunchesOfAStep(t *testing.T) {
-	r, dev := dryRun(t, shape{"8b", 4, 2048})
+	r, dev := dryRun(t, shape{"8b", 4, 2048}, cuda.GraphsAuto)
 	require.NoError(t, r.step())
 	of, all := launchesOf(t, dev)
 	names := make([]string, 0, len(of))
@@ -93,13 +93,23 @@ func TestLaunchesOfAStep(t *testing.T) {
 const mostLaunches = 2900
 
 // BenchmarkHost measures the host's share of a step, everything but the kernels and the driver's launch: processor
-// time per launch, of composing, checking and choosing. It is that of the process, with the garbage collector's, so
+// time per launch, of composing, checking and choosing; with graphs, of the emulator's replay. It is that of the process, with the garbage collector's, so
 // that other programs do not count.
 func BenchmarkHost(b *testing.B) {
-	for _, s := range []shape{{"135m", 1, 1024}, {"8b", 4, 2048}} {
-		b.Run(fmt.Sprintf("model=%s/tokens=%d", s.architecture, s.sequences*s.tokens), func(b *testing.B) {
-			r, dev := dryRun(b, s)
-			require.NoError(b, r.step())
+	for _, c := range []struct {
+		shape
+		graphs string
+	}{{shape{"135m", 1, 1024}, "false"}, {shape{"135m", 1, 1024}, "true"}, {shape{"8b", 4, 2048}, "false"}, {shape{"8b", 4, 2048}, "true"}} {
+		s := c.shape
+		b.Run(fmt.Sprintf("model=%s/tokens=%d/graphs=%s", s.architecture, s.sequences*s.tokens, c.graphs), func(b *testing.B) {
+			mode := cuda.GraphsOff
+			if c.graphs == "true" {
+				mode = cuda.GraphsOn
+			}
+			r, dev := dryRun(b, s, mode)
+			for range 2 { // a graph is captured at the second
+				require.NoError(b, r.step())
+			}
 			_, before := launchesOf(b, dev)
 			start := processorTime(b)
 			steps := 0

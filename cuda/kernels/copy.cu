@@ -137,7 +137,8 @@ int copy(qlora_context* c, const qlora_copy* op) {
     int64_t bytes = size_of(op->dst.dtype);
     uint64_t all = address | static_cast<uint64_t>(r.cols * bytes);
     all |= static_cast<uint64_t>(groups * bytes);
-    if (r.rows > 1 || r.places != nullptr) all |= static_cast<uint64_t>((r.dst.stride | r.src.stride) * bytes);
+    if (r.rows > 1 || r.places != nullptr)
+      all |= static_cast<uint64_t>((r.dst.stride | r.src.stride) * bytes);
     if (all % 16 == 0)
       return move_as<uint4>(c, "copy_words_16", op->dst.data, op->src.data, r, bytes);
     if (all % 4 == 0)
@@ -147,7 +148,8 @@ int copy(qlora_context* c, const qlora_copy* op) {
     return move_as<uint8_t>(c, "copy_words_1", op->dst.data, op->src.data, r, bytes);
   }
   bool wide = !prefers(c, "elements") && address % 16 == 0 && r.cols % kEight == 0 &&
-              groups % kEight == 0 && ((r.rows == 1 && r.places == nullptr) || (r.dst.stride | r.src.stride) % kEight == 0);
+              groups % kEight == 0 &&
+              ((r.rows == 1 && r.places == nullptr) || (r.dst.stride | r.src.stride) % kEight == 0);
   switch (op->dst.dtype * 8 + op->src.dtype) {
     case QLORA_F32 * 8 + QLORA_BF16:
       return convert_as<float, bf16>(c, "copy_f32_bf16", "copy_f32_bf16_elements", op, r, wide);

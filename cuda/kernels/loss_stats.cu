@@ -16,8 +16,8 @@ constexpr int kIgnored = -100;
 
 __global__ void __launch_bounds__(kThreads)
     add_loss_stats(const float* losses, const float* hits, const int32_t* labels,
-                   const float* weights, const float* factor, float* stats, int tokens,
-                   float scale, const Failure* failure) {
+                   const float* weights, const float* factor, float* stats, int tokens, float scale,
+                   const Failure* failure) {
   if (failure->check != 0) return;
   float loss = 0, hit = 0, count = 0;
   for (int t = threadIdx.x; t < tokens; t += kThreads) {
@@ -46,5 +46,6 @@ int loss_stats(qlora_context* c, const qlora_loss_stats* op) {
       c, "add_loss_stats", add_loss_stats, dim3(1), dim3(kThreads), kShared,
       static_cast<const float*>(op->losses.data), static_cast<const float*>(op->hits.data),
       static_cast<const int32_t*>(op->labels.data), static_cast<const float*>(op->weights.data),
-      static_cast<const float*>(op->factor.data), static_cast<float*>(op->stats.data), tokens, op->scale, failure(c));
+      static_cast<const float*>(op->factor.data), static_cast<float*>(op->stats.data), tokens,
+      op->scale, failure(c));
 }

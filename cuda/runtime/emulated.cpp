@@ -39,7 +39,7 @@ struct qlora_context {
   std::unordered_map<void*, size_t> reserved;  // of the host, and when dry all memory: bytes
   emu::Transfers transfers;
   Failure* failure = nullptr;
-  std::string fault;  // a kernel's first fault since the last sync
+  std::string fault;           // a kernel's first fault since the last sync
   Graph* recording = nullptr;  // while a graph is captured
   std::unordered_map<void*, std::unique_ptr<Graph>> graphs;
   std::chrono::steady_clock::time_point marks[2];

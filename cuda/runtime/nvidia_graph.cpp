@@ -12,8 +12,8 @@ namespace {
 int failed(qlora_context* c, cudaError_t e, const char* doing) {
   if (e == cudaSuccess) return QLORA_OK;
   cudaGetLastError();
-  return fail(c, e == cudaErrorMemoryAllocation ? QLORA_OUT_OF_MEMORY : QLORA_ERROR, "%s: %s", doing,
-              cudaGetErrorString(e));
+  return fail(c, e == cudaErrorMemoryAllocation ? QLORA_OUT_OF_MEMORY : QLORA_ERROR, "%s: %s",
+              doing, cudaGetErrorString(e));
 }
 
 // Makes the context's GPU current, and returns its stream.

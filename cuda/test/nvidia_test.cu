@@ -77,7 +77,8 @@ std::string numbers_checks_by_their_texts() {
   if (status != QLORA_ERROR) return "status " + std::to_string(status);
   machine().errors.clear();
   if (first != 1 || other != 2 || check_number(o.c, ids) != 1 || check_number(o.c, labels) != 2) {
-    return "numbers " + std::to_string(first) + " and " + std::to_string(other) + ", or later others";
+    return "numbers " + std::to_string(first) + " and " + std::to_string(other) +
+           ", or later others";
   }
   *failure(o.c) = {2, 3, 4, 5};
   status = device_sync(o.c);

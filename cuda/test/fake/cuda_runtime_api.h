@@ -64,8 +64,8 @@ struct Machine {
   const char* name = "a GPU";
   std::map<std::string, cudaError_t> errors;  // by function
   bool capturing = false;
-  int graphs = 0;  // not yet destroyed
-  std::vector<std::string> log;               // "cudaMalloc", "cudaLaunchKernel", …
+  int graphs = 0;                // not yet destroyed
+  std::vector<std::string> log;  // "cudaMalloc", "cudaLaunchKernel", …
 
   cudaError_t call(const char* function) {
     log.push_back(function);
