@@ -98,6 +98,8 @@ type passKey struct {
 	train             bool // draws random numbers
 	seed              uint64
 	adapters          *overlayID
+	keep, work        int64           // where the pass's memory begins
+	cache             bindings.Tensor // the first keys; absent without a cache
 }
 
 // repeat runs work, the operations of a pass.
@@ -110,8 +112,13 @@ func (p *pass) repeat(kind passKind, of lossOf, work func()) {
 		work()
 		return
 	}
-	bindings.Repeat(p.dev, passKey{
+	key := passKey{
 		kind: kind, tokens: p.tokens, sequences: p.sequences.Count(), within: p.sequences.Within, long: p.m.switches(0, p.longest),
 		weighted: !of.weights.Absent(), losses: !of.losses.Absent(), train: p.random.Train, seed: p.random.Seed, adapters: p.m.on,
-	}, work)
+		keep: p.keep.Mark(), work: p.work.Mark(),
+	}
+	if p.cache != nil && len(p.cache.keys) > 0 {
+		key.cache = p.cache.keys[0]
+	}
+	bindings.Repeat(p.dev, key, work)
 }
