@@ -208,6 +208,10 @@ func TestGRPORefusals(t *testing.T) {
 		"`num_generations` is 5, but it must divide the 16 completions": func(r *Run) { r.Args.NumGenerations = 5 },
 		"`steps_per_generation` says otherwise":                         func(r *Run) { r.Args.GenerationBatchSize = 32 },
 		"it must be a multiple of `per_device_train_batch_size`":        func(r *Run) { r.Args.GenerationBatchSize, r.Args.StepsPerGeneration = 18, 0 },
+		"with `objective` grpo each rank samples with the whole base": func(r *Run) {
+			r.Args.FSDP = ShardFull
+			*r = onRanks(t, *r, 2)
+		},
 		"16 times `steps_per_generation` 4 times the ranks, 3": func(r *Run) {
 			r.Args.WorldSize, r.Args.BatchSize, r.Args.NumGenerations = 3, 16, 5
 		},
