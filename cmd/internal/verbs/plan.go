@@ -142,7 +142,7 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
 	if host := plan.Bytes.Host(); host > 0 {
-		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\tof the host\n", bindings.HostActivations, host, trainer.Bytes(host))
+		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t of the host\n", bindings.HostActivations, host, trainer.Bytes(host))
 	}
 	if !plan.Fits {
 		fmt.Fprintf(w, "does not fit:\t%d\tbytes\t%s\t\n", limit, trainer.Bytes(limit))
