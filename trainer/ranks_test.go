@@ -243,11 +243,12 @@ func TestTooManyRanks(t *testing.T) {
 }
 
 // TestEmulatorOnTwoRanks trains a step of three micro-batches on one and on two devices that
-// run the GPU's kernels.
+// run the GPU's kernels, each with the whole base and with a part of it.
 func TestEmulatorOnTwoRanks(t *testing.T) {
 	var want []byte
-	for _, ranks := range []int{1, 2} {
+	for i, ranks := range []int{1, 2, 2} {
 		r := tinyRun(t)
+		r.Args.FSDP = []string{ShardNo, ShardNo, ShardFull}[i]
 		r.Device = cudatest.Emulator(t)
 		for range ranks - 1 {
 			r.Others = append(r.Others, cudatest.Emulator(t))
@@ -260,6 +261,6 @@ func TestEmulatorOnTwoRanks(t *testing.T) {
 		if want == nil {
 			want = got
 		}
-		require.Equal(t, want, got, "the parameters and moments on %d ranks", ranks)
+		require.Equal(t, want, got, "the parameters and moments on %d ranks, `fsdp` %s", ranks, r.Args.FSDP)
 	}
 }

@@ -41,12 +41,22 @@ var (
 	byteLengths = []int{1, 2, 7, 256, 65_539, 2_500_003}
 )
 
-// each runs a case for every length.
+// apart hides that the memory of a device is the host's.
+type apart struct{ bindings.Device }
+
+// each runs a case for every length and, on a device with the host's memory, as on one with
+// its own.
 func each(lengths []int, run func(g groups.Group, dev bindings.Device, n int) error) func(groups.Group, bindings.Device) error {
 	return func(g groups.Group, dev bindings.Device) error {
+		devices := []bindings.Device{dev}
+		if _, host := dev.(groups.HostDevice); host {
+			devices = append(devices, apart{dev})
+		}
 		for _, n := range lengths {
-			if err := run(g, dev, n); err != nil {
-				return fmt.Errorf("%d elements: %w", n, err)
+			for _, dev := range devices {
+				if err := run(g, dev, n); err != nil {
+					return fmt.Errorf("%d elements: %w", n, err)
+				}
 			}
 		}
 		return nil
