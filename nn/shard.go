@@ -74,8 +74,8 @@ func (s *shard) keep(dev bindings.Device) {
 	dev.Run(&bindings.Copy{Dst: s.part, Src: s.own()})
 }
 
-// use brings layer i together before it is computed with, and asks for the one that is
-// computed with next, whose parts travel meanwhile.
+// use brings layer i together before it is computed with, and then the one that is computed
+// with next: its buffer is free from here on.
 func (m *Model) use(dev bindings.Device, i, next int) {
 	m.Layers[i].shard.need(dev)
 	if next >= 0 && next < len(m.Layers) {

@@ -131,8 +131,12 @@ func refusal(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 				short, Bytes(plan.Bytes.Total()), a.BatchSize, a.Accumulation)
 		}
 		if a.BatchSize == 1 {
-			return fmt.Errorf("%s; even one sequence at a time with `recompute` layer needs %s: use a shorter `max_length`, a smaller `lora_r`, `optim` adamw_8bit or a smaller model",
-				short, Bytes(plan.Bytes.Total()))
+			shared := ""
+			if a.World() > 1 && a.Shards() == 0 {
+				shared = "`fsdp` full_shard, "
+			}
+			return fmt.Errorf("%s; even one sequence at a time with `recompute` layer needs %s: use %sa shorter `max_length`, a smaller `lora_r`, `optim` adamw_8bit or a smaller model",
+				short, Bytes(plan.Bytes.Total()), shared)
 		}
 		// The same number of sequences per step, in smaller micro-batches.
 		smaller := a.BatchSize / 2
