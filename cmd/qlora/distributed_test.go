@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,9 +34,8 @@ func TestPlansOfSharedBases(t *testing.T) {
 			Shards int   `json:"shards"`
 		}
 		require.NoError(t, json.Unmarshal([]byte(stdout), &plan))
-		require.Equal(t, cells[2], fmt.Sprint(plan.Peak), "bytes of %s", options)
-		require.Equal(t, fmt.Sprintf("%.1f |\n", float64(plan.Peak)/(1<<30)), cells[3])
-		require.True(t, strings.HasPrefix(cells[0], fmt.Sprintf("| %d x ", plan.Shards)), "%s has %d shards", options, plan.Shards)
+		assert.Equal(t, fmt.Sprintf("%d | %.1f |\n", plan.Peak, float64(plan.Peak)/(1<<30)), cells[2]+" | "+cells[3], "bytes and GiB of %s", options)
+		assert.True(t, strings.HasPrefix(cells[0], fmt.Sprintf("| %d x ", plan.Shards)), "%s has %d shards", options, plan.Shards)
 	}
 	require.Positive(t, rows, "the page has no rows")
 }
