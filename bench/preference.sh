@@ -5,6 +5,7 @@
 # layers, 2 pairs whose sides have 256 tokens each, AdamW, all cores. The sides take turns for ROUNDS rounds; prints the medians as a table. The tokens
 # of both sides count once, though the reference reads them, too. Two rounds of four steps take about 5 minutes on two idle cores.
 #
+# PROMPT (default 60) is how many words, of a token or more, both sides of a pair begin with.
 # PEERS (default "nf4-bf16") lists the peer's modes; one that ends in -checkpointed recomputes activations, which is TRL's default and slower.
 set -euo pipefail
 model=$1 python=$2 rounds=${3:-2} steps=${4:-4}
@@ -33,13 +34,13 @@ peer() { # MODE: "tokens/s GiB"
 }
 
 # Texts of words that are a token or more: each side fills 256 tokens.
-awk -v out="$out" 'BEGIN {
+awk -v out="$out" -v prompt="${PROMPT:-60}" 'BEGIN {
   srand(1)
   n = split("the a of and river stone light house green under moves slowly every morning paper wind over small table quiet road", word, " ")
   for (r = 0; r < 32; r++) {
     for (part = 0; part < 3; part++) {
       s[part] = ""
-      for (i = 0; i < (part ? 300 : 60); i++) s[part] = s[part] word[int(rand() * n) + 1] " "
+      for (i = 0; i < (part ? 300 : prompt); i++) s[part] = s[part] word[int(rand() * n) + 1] " "
     }
     print "{\"prompt\":\"" s[0] "\",\"chosen\":\"" s[1] "\",\"rejected\":\"" s[2] "\"}" > out "/pairs.jsonl"
     print "{\"prompt\":\"" s[0] "\",\"completion\":\"" s[1] "\"}" > out "/records.jsonl"
