@@ -17,6 +17,21 @@ type composer struct {
 	maps       maps
 	launch     func(op any) // nil: planning
 	known      *known       // nil: nothing
+	calls      *calls       // nil: none yet
+}
+
+// calls are the largest structs of launches. A launch has read its own when it returns, so the
+// next one uses it again. They lie apart from what has pointers to Go's memory, which C may not see.
+type calls struct {
+	products products
+	decodes  decodes
+}
+
+func (c *composer) reused() *calls {
+	if c.calls == nil {
+		c.calls = new(calls)
+	}
+	return c.calls
 }
 
 // planned reports whether the composer only plans.

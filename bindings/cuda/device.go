@@ -50,6 +50,7 @@ type Device struct {
 	maps        maps
 	staging     staging
 	known       known
+	calls       *calls
 	graphs      graphs
 	monitor     monitor
 	busID       string
@@ -70,7 +71,7 @@ func New(opts Options) (*Device, error) {
 	}
 	d := &Device{
 		profile: profileOf(name), emulated: opts.Emulated, dry: opts.Dry, description: description,
-		graphs: graphs{mode: opts.Graphs, note: opts.Note},
+		graphs: graphs{mode: opts.Graphs, note: opts.Note}, calls: new(calls),
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -274,6 +275,7 @@ func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, com
 		processors: d.processors,
 		maps:       d.maps,
 		known:      &d.known,
+		calls:      d.calls,
 		launch: func(work any) {
 			if broken {
 				return

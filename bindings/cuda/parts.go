@@ -94,7 +94,8 @@ type rectangle struct{ row, rowEnd, col, colEnd int }
 
 // expand sets the strips' tensors: in scratch, decoded in one launch, unless a weight is in bf16.
 func (c *composer) expand(ws []*bindings.Weight, strips []strip, of func(*strip) rectangle) {
-	var all decodes
+	all := &c.reused().decodes
+	all.count = 0
 	for i := range strips {
 		s := &strips[i]
 		w, r := ws[s.of], of(s)
@@ -111,6 +112,7 @@ func (c *composer) expand(ws []*bindings.Weight, strips []strip, of func(*strip)
 	case 1:
 		c.do(&all.of[0])
 	default:
-		c.do(&all)
+		clear(all.of[all.count:])
+		c.do(all)
 	}
 }

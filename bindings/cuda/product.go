@@ -65,9 +65,10 @@ func (c *composer) doParts(ps []product, summed bool) {
 		c.do((*gemm)(&ps[0]))
 		return
 	}
-	all := products{count: i32(len(ps)), summed: flag(summed)}
-	copy(all.of[:], ps)
-	c.do(&all)
+	all := &c.reused().products
+	all.count, all.summed = i32(len(ps)), flag(summed)
+	clear(all.of[copy(all.of[:], ps):])
+	c.do(all)
 }
 
 // reserve also plans the partial sums of products of fewer rows, which may have more
