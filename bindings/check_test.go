@@ -74,6 +74,15 @@ func TestCheck(t *testing.T) {
 		// Operands that may share their place.
 		&Norm{X: x, Y: x},
 		&NormBackward{Norm: Norm{X: x, RStd: f(1, 4)}, DY: y, DX: y},
+		&NormBackward{Norm: Norm{X: x}, DY: y, DX: f(4, 8), Accumulate: true, Again: y},
+		&Norm{X: x, Y: y, Residual: y},
+		&Norm{X: x.Reshape(8, 4), Y: y.Reshape(8, 4), After: &RoPE{X: y, Heads: 2, HeadDim: 4, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)}},
+		projectBackward(func(op *ProjectBackward, _ *Linear) {
+			follow(op, y, &NormBackward{Norm: Norm{X: f(4, 8)}, DY: y, DX: f(4, 8), Accumulate: true, Again: y})
+		}),
+		projectBackward(func(op *ProjectBackward, _ *Linear) {
+			follow(op, y, &ActivateBackward{Activate: Activate{G: wide.Columns(0, 8)}, DY: y, DG: wide.Columns(0, 8), Again: y})
+		}),
 		&Activate{G: wide.Columns(0, 8), U: wide.Columns(8, 16), Y: y},
 		&ActivateBackward{Activate: Activate{G: wide.Columns(0, 8), U: wide.Columns(8, 16)}, DY: y, DG: wide.Columns(0, 8), DU: wide.Columns(8, 16)},
 		&ActivateBackward{Activate: Activate{G: x}, DY: y, DG: y},
@@ -110,6 +119,17 @@ func TestCheck(t *testing.T) {
 		{&Norm{X: x, Y: y, Centered: true, Mean: f(1, 4)}, "norm: only one of Mean and RStd is present"},
 		{&NormBackward{Norm: Norm{X: x, Weight: v, RStd: f(1, 4)}, DY: y, DX: y, Accumulate: true}, "norm backward: DX overlaps DY"},
 		{&NormBackward{Norm: Norm{X: x, RStd: f(1, 4)}, DY: y, DX: f(4, 8), DWeight: v}, "norm backward: DWeight is present, but Weight is absent"},
+		{&NormBackward{Norm: Norm{X: x, Weight: v}, DY: y, DX: f(4, 8), DWeight: f(1, 8)}, "norm backward: DWeight is present, but RStd is absent"},
+		{&NormBackward{Norm: Norm{X: x}, DY: y, DX: y, Again: y}, "norm backward: DX overlaps Again"},
+		{&Norm{X: x.Reshape(8, 4), Y: y.Reshape(8, 4), After: &RoPE{X: x, Heads: 2, HeadDim: 4, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)}}, "norm: After does not rotate Y"},
+		{projectBackward(func(op *ProjectBackward, _ *Linear) {
+			follow(op, y, &NormBackward{Norm: Norm{X: x}, DY: y, DX: f(4, 8)})
+		}), "project backward: part 0 needs X, but After does not compute it"},
+		{projectBackward(func(op *ProjectBackward, _ *Linear) {
+			follow(op, f(4, 8), &NormBackward{Norm: Norm{X: x}, DY: y, DX: f(4, 8), Again: y})
+		}), "project backward: X, DX and After's operands are not one tensor"},
+		{projectBackward(func(op *ProjectBackward, _ *Linear) { follow(op, y, &Add{X: x, Y: y}) }), `project backward: After is "add", which is not the backward of a norm or an activation`},
+		{&RoPE{X: x, Heads: 2, HeadDim: 4, K: f(4, 8), KVHeads: 1, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)}, "rope: K is F32[4, 8]; it must be [4, 4]"},
 		{&RoPE{X: x, Heads: 3, HeadDim: 4, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)}, "rope: X has 8 columns, not 3 heads of 4"},
 		{&RoPE{X: x, Heads: 2, HeadDim: 4, Positions: ids, Cos: f(9, 3), Sin: f(9, 3)}, "rope: 3 angles do not fit a head of 4"},
 		{&RoPE{X: grouped, Heads: 1, HeadDim: 8, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)}, "rope: X has groups of 4 columns, which is not a multiple of the head size 8"},
@@ -192,3 +212,6 @@ func TestZeroValues(t *testing.T) {
 type otherRule struct{}
 
 func (otherRule) Moments() (m, v bool) { return false, false }
+
+// follow makes next run after op, whose X and DX are x.
+func follow(op *ProjectBackward, x Tensor, next Operation) { op.X, op.DX, op.After = x, x, next }

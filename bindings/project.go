@@ -188,7 +188,7 @@ func (op *ProjectBackward) input(c *contract) (like func(rows, cols int) form) {
 	}
 	next, ok := op.After.(follower)
 	if !ok {
-		c.fail("After is a %s", op.After.Name())
+		c.fail("After is %q, which is not the backward of a norm or an activation", op.After.Name())
 		return c.leads("X", op.X)
 	}
 	dy, again := next.replaces()

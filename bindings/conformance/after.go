@@ -79,24 +79,23 @@ func projectAfterRow(f *fixture, c afterCase, h holding) {
 		overwritten = append(overwritten, g)
 		op.After = after
 	}
-	row := func(t int) *normalizer {
-		n := &normalizer{Weight: w.values, Eps: eps, Centered: c.centered}
-		if b != nil {
-			n.Bias = b.values
-		}
-		return n
+	row := normalizer{Eps: eps, Centered: c.centered}
+	if c.norm {
+		row.Weight = w.values
+	}
+	if b != nil {
+		row.Bias = b.values
 	}
 	for i := range values {
-		switch {
-		case c.norm:
+		if c.norm {
 			if i%c.in == 0 {
-				copy(values[i:], row(i).forward(g.values[i:i+c.in]))
+				copy(values[i:], row.forward(g.values[i:i+c.in]))
 			}
-		default:
-			values[i], _ = activation(c.kind, g.values[i])
-			if u != nil {
-				values[i] *= u.values[i]
-			}
+			continue
+		}
+		values[i], _ = activation(c.kind, g.values[i])
+		if u != nil {
+			values[i] *= u.values[i]
 		}
 	}
 	xs := mat.NewDense(c.tokens, c.in, values)
@@ -157,10 +156,10 @@ func projectAfterRow(f *fixture, c afterCase, h holding) {
 	for i, d := range dx.RawMatrix().Data {
 		if c.norm {
 			if i%c.in == 0 {
-				n, h := row(i), g.values[i:i+c.in]
-				_, r := n.moments(h)
+				h := g.values[i : i+c.in]
+				_, r := row.moments(h)
 				most = max(most, 2*r)
-				back, _ := n.backward(h, dx.RawMatrix().Data[i:i+c.in])
+				back, _ := row.backward(h, dx.RawMatrix().Data[i:i+c.in])
 				copy(want[i:], back)
 			}
 			want[i] += res.values[i]
