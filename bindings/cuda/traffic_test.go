@@ -264,13 +264,13 @@ func TestOptimizerMovesWholeSectors(t *testing.T) {
 		eightBit  bool
 		kernel    string
 		conflicts float64 // wavefronts for each that would do
-	}{{false, "optimize_adamw", 1}, {true, "optimize_adamw", 2.2}, {false, "square_pieces", 1}} {
+	}{{false, "optimize_adamw", 1}, {true, "optimize_adamw", 1.5}, {false, "square_pieces", 1}} {
 		t.Run(fmt.Sprintf("%s of 8 bits %t", c.kernel, c.eightBit), func(t *testing.T) {
 			d := counting(t, "")
 			m := bindings.NewMemory()
 			a := m.Arena(bindings.Optimizer)
 			float := func(rows, cols int) bindings.Tensor { return a.New(bindings.F32, rows, cols) }
-			p := bindings.Param{Value: a.New(bindings.BF16, 64, 512), Master: float(64, 512), Grad: float(64, 512)}
+			p := bindings.Param{Value: a.New(bindings.BF16, 64, 512), Master: float(64, 512), Grad: float(64, 512), Rate: 1}
 			rule := bindings.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
 			p.M, p.V = bindings.OptimizerState{Rule: rule, EightBit: c.eightBit}.Moments(a, 64, 512, false)
 			clip := float(1, 2)
@@ -328,6 +328,6 @@ func TestSumsOfGemvMeetInNoBank(t *testing.T) {
 		c := added(t, d, "nest_scales", func() { k.run("nest", op) })
 		require.EqualValues(t, 1, c.Launches)
 		t.Logf("%d wavefronts, at least %d", c.Wavefronts, c.LeastWavefronts)
-		require.LessOrEqual(t, float64(c.Wavefronts), 1.6*float64(c.LeastWavefronts))
+		require.LessOrEqual(t, float64(c.Wavefronts), 1.3*float64(c.LeastWavefronts))
 	})
 }
