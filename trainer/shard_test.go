@@ -38,7 +38,7 @@ var shardCases = []struct {
 	change func(*Run)
 }{
 	{"dropout", func(*Run) {}},
-	{"recomputed, in parts", func(r *Run) {
+	{"recomputed, one rank's world", func(r *Run) {
 		r.Args.Recompute, r.Args.BatchSize, r.Args.WorldSize, r.Args.Accumulation = "layer", 3, 1, 4
 		r.Args.SaveStrategy, r.Args.LoadBest = StrategySteps, true
 	}},

@@ -61,8 +61,10 @@ func measure() error {
 	if err := os.WriteFile(records, []byte(strings.Repeat(`{"input_ids": [5,6,7,8,9,10,11,12], "labels": [-100,6,7,8,9,10,11,12]}`+"\n", 64)), 0o644); err != nil {
 		return err
 	}
-	options := []string{"--model", model, "--dataset", records, "--fsdp", "full_shard", "--world_size", strconv.Itoa(*ranks), "--device", "cpu",
-		"--per_device_train_batch_size", "1", "--lora_r", "4", "--max_steps", strconv.Itoa(*steps), "--dataset_cache", "false"}
+	options := []string{
+		"--model", model, "--dataset", records, "--fsdp", "full_shard", "--world_size", strconv.Itoa(*ranks), "--device", "cpu",
+		"--per_device_train_batch_size", "1", "--lora_r", "4", "--max_steps", strconv.Itoa(*steps), "--dataset_cache", "false",
+	}
 	planned, err := plan(append(options, "--ranks", strconv.Itoa(*ranks)))
 	if err != nil {
 		return err
@@ -189,7 +191,7 @@ func look(program string, all []memory) error {
 		if err != nil {
 			return err
 		}
-		for _, v := range strings.Split(string(environment), "\x00") {
+		for v := range strings.SplitSeq(string(environment), "\x00") {
 			text, ok := strings.CutPrefix(v, "PMI_RANK=")
 			if !ok {
 				continue
