@@ -16,7 +16,6 @@ type inputs struct {
 
 	ids, labels, positions bindings.Tensor // I32 [1, tokens]
 	starts                 bindings.Tensor // I32 [1, sequences + 1]
-	keyStarts              bindings.Tensor // I32, of a pass's keys in generation
 	weights                bindings.Tensor // F32 [1, tokens]; absent if no token is weighed
 	place                  bindings.Tensor // I32 [1, 2]: of bindings.Random
 	scale                  bindings.Tensor // F32 [1, 1], of the loss

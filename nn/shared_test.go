@@ -29,8 +29,13 @@ func TestShareBeginnings(t *testing.T) {
 		{"other prompts", [][]int32{{1, 2, 3}, {4, 2, 3}}, [][]int32{{no, no, 3}, {no, no, 3}}, nil, nil},
 		{"the earlier sequence may predict what a later one is given", [][]int32{{1, 2, 3, 4}, {1, 2, 3, 5, 6}}, [][]int32{{no, 2, 3, 4}, {no, no, no, no, 6}}, []int{0, 3}, []int{0, 0}},
 		{"but a label of the later one ends it", [][]int32{{1, 2, 3, 4}, {1, 2, 3, 5}}, [][]int32{{no, no, no, 4}, {no, 2, 3, 5}}, nil, nil},
-		{"two pairs share their system's prompt, and each its own", [][]int32{{1, 2, 3, 4, 9}, {1, 2, 3, 4, 8}, {1, 2, 7, 7, 9}, {1, 2, 7, 7, 8}},
-			[][]int32{{no, no, no, no, 9}, {no, no, no, no, 8}, {no, no, no, no, 9}, {no, no, no, no, 8}}, []int{0, 3, 2, 3}, []int{0, 0, 0, 2}},
+		{
+			"two pairs share their system's prompt, and each its own",
+			[][]int32{{1, 2, 3, 4, 9}, {1, 2, 3, 4, 8}, {1, 2, 7, 7, 9}, {1, 2, 7, 7, 8}},
+			[][]int32{{no, no, no, no, 9}, {no, no, no, no, 8}, {no, no, no, no, 9}, {no, no, no, no, 8}},
+			[]int{0, 3, 2, 3},
+			[]int{0, 0, 0, 2},
+		},
 		{"a sequence may end where a later one goes on", [][]int32{{1, 2}, {1, 2, 3, 4}}, [][]int32{{no, 2}, {no, no, no, 4}}, []int{0, 2}, []int{0, 0}},
 		{"empty and short sequences", [][]int32{{}, {1}, {1}}, [][]int32{{}, {no}, {no}}, nil, nil},
 	} {

@@ -165,11 +165,3 @@ func (m *Model) Kept(dev bindings.Device, n int) ([][]float32, error) {
 func column(t bindings.Tensor, n int) bindings.Tensor {
 	return t.Reshape(t.Len(), 1).Head(n).Reshape(1, n)
 }
-
-func int32Bytes(v []int32) []byte {
-	out := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		out = binary.LittleEndian.AppendUint32(out, uint32(x))
-	}
-	return out
-}
