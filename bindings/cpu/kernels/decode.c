@@ -13,6 +13,9 @@ const struct decode_kernels *decode_kernels(int i) {
 		&decode_avx512,
 		&decode_avx2,
 #endif
+#ifdef __aarch64__
+		&decode_neon,
+#endif
 		&decode_portable,
 	};
 	return i < (int)(sizeof all / sizeof *all) ? all[i] : NULL;

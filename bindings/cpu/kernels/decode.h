@@ -68,6 +68,6 @@ struct decode_part {
 // Computes the columns [from, to) of Y.
 void decode_project(const struct decode_kernels *k, const struct decode_part *p, long from, long to);
 
-extern const struct decode_kernels decode_avx512bf16, decode_avx512, decode_avx2, decode_portable;
+extern const struct decode_kernels decode_avx512bf16, decode_avx512, decode_avx2, decode_neon, decode_portable;
 
 #endif

@@ -94,11 +94,41 @@ INLINE void dense(float *sums, long stride, const void *x, long padded, const st
 		for (int l = 0; l < lines; l++) sums[r * stride + l] = total(sum[r * lines + l]);
 }
 
+// Multiplies lines by rows of X, from 8-bit codes. unused is there for DECODE_DOT.
+INLINE void bytes(float *sums, long stride, const void *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int unused) {
+	(void)unused;
+	__m256 sum[decode_rows];
+	for (int i = 0; i < rows * lines; i++) sum[i] = _mm256_setzero_ps();
+	for (long k = 0; k < depth; k += 32)
+		for (int l = 0; l < lines; l++) {
+			const long first = w->first + (line + l) * w->stride + k;
+			const int8_t *at = (const int8_t *)w->data + first;
+			const __m256 scale = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(w->halves[first / w->block])));
+			__m256 in[4];
+			_mm_prefetch((const char *)at + ahead, _MM_HINT_T0);
+			for (int i = 0; i < 4; i++) in[i] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(at + 8 * i))));
+			for (int r = 0; r < rows; r++) {
+				const float *row = (const float *)x + r * padded + k;
+				__m256 part = _mm256_mul_ps(in[0], _mm256_loadu_ps(row));
+				for (int i = 1; i < 4; i++) part = _mm256_fmadd_ps(in[i], _mm256_loadu_ps(row + 8 * i), part);
+				sum[r * lines + l] = _mm256_fmadd_ps(part, scale, sum[r * lines + l]);
+			}
+		}
+	for (int r = 0; r < rows; r++)
+		for (int l = 0; l < lines; l++) sums[r * stride + l] = total(sum[r * lines + l]);
+}
+
 DECODE_DOT(dot_codes, codes, 0, 2, 1)
 DECODE_DOT(dot_small_blocks, codes, 1, 2, 1)
+DECODE_DOT(dot_bytes, bytes, 0, 1, 1)
 DECODE_DOT(dot_f32, dense, kernels_f32, 1, 1)
 DECODE_DOT(dot_bf16, dense, kernels_bf16, 1, 1)
 DECODE_DOT(dot_f16, dense, kernels_f16, 1, 1)
+
+static int order(const struct kernels_operand *w, long depth) {
+	if (w->type == kernels_coded) return decode_in_place(w, depth) ? decode_nibbles : decode_plain;
+	return w->type == kernels_bf16 ? decode_halves : decode_plain;
+}
 
 #include "decode_choice.h"
 

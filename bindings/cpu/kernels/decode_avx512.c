@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
 typedef float element; // of X, for codes
@@ -78,9 +78,38 @@ INLINE void dense(float *sums, long stride, const void *x, long padded, const st
 		for (int l = 0; l < lines; l++) sums[r * stride + l] = _mm512_reduce_add_ps(sum[r * lines + l]);
 }
 
+// Multiplies lines by rows of X, from 8-bit codes. unused is there for DECODE_DOT.
+INLINE void bytes(float *sums, long stride, const void *x, long padded, const struct kernels_operand *w, long depth, long line, const int rows, const int lines, const int unused) {
+	(void)unused;
+	__m512 sum[8];
+	for (int i = 0; i < rows * lines; i++) sum[i] = _mm512_setzero_ps();
+	for (long k = 0; k < depth; k += 32)
+		for (int l = 0; l < lines; l++) {
+			const long first = w->first + (line + l) * w->stride + k;
+			const int8_t *at = (const int8_t *)w->data + first;
+			_mm_prefetch((const char *)at + ahead, _MM_HINT_T0);
+			const __m512 scale = _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(w->halves[first / w->block])));
+			const __m512 w0 = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at)));
+			const __m512 w1 = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at + 1)));
+			for (int r = 0; r < rows; r++) {
+				const float *in = (const float *)x + r * padded + k;
+				const __m512 part = _mm512_fmadd_ps(w1, _mm512_loadu_ps(in + 16), _mm512_mul_ps(w0, _mm512_loadu_ps(in)));
+				sum[r * lines + l] = _mm512_fmadd_ps(part, scale, sum[r * lines + l]);
+			}
+		}
+	for (int r = 0; r < rows; r++)
+		for (int l = 0; l < lines; l++) sums[r * stride + l] = _mm512_reduce_add_ps(sum[r * lines + l]);
+}
+
+DECODE_DOT(dot_bytes, bytes, 0, 1, 1)
 DECODE_DOT(dot_f32, dense, kernels_f32, 1, 1)
 DECODE_DOT(dot_bf16, dense, kernels_bf16, 1, 1)
 DECODE_DOT(dot_f16, dense, kernels_f16, 1, 1)
+
+static int order(const struct kernels_operand *w, long depth) {
+	if (w->type == kernels_coded) return decode_in_place(w, depth) ? decode_nibbles : decode_plain;
+	return w->type == kernels_bf16 ? decode_halves : decode_plain;
+}
 
 #include "decode_choice.h"
 

@@ -10,6 +10,11 @@ static inline int decode_in_place(const struct kernels_operand *w, long depth) {
 	return w->type == kernels_coded && depth % decode_unit == 0 && w->stride % decode_unit == 0 && w->first % decode_unit == 0 && (w->block == 32 || w->block % decode_unit == 0);
 }
 
+// Reports whether any 32 elements of a line, from a multiple of 32 on, are 8-bit codes of one block.
+static inline int decode_bytes_in_place(const struct kernels_operand *w, long depth) {
+	return w->type == kernels_int8 && depth % 32 == 0 && w->stride % 32 == 0 && w->first % 32 == 0 && w->block % 32 == 0;
+}
+
 enum { ahead = 4096, ahead_codes = 1024 }; // bytes between a read of a weight and its prefetch
 
 // Short lines one after the other are read the fastest. Beside long ones X leaves the first

@@ -10,10 +10,11 @@
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
+#include "neon_codes.h"
+
 enum { lanes = 4, chunk = 16 }; // elements of a vector; the depth that is packed at a time
 
-// A stored row of up to 16 elements.
-typedef float32x4_t row[chunk / lanes];
+typedef row_of_codes row; // a stored row of up to 16 elements
 
 // Returns 4 elements of a dense operand from element at on; 2 and zeros if half.
 INLINE float32x4_t load(int type, const void *data, long at, int half) {
@@ -121,34 +122,15 @@ INLINE void pack_dense(void *panel, const struct kernels_operand *o, int type, l
 	put_lines(panel, rows, k, scale, panel_width);
 }
 
-// The 16 values of a code: a table for each byte of the floats.
-struct codebook {
-	uint8x16_t bytes[4];
-};
-
-INLINE struct codebook codebook(const float *values) {
-	uint8x16x4_t split = vld4q_u8((const uint8_t *)values);
-	return (struct codebook){{split.val[0], split.val[1], split.val[2], split.val[3]}};
-}
-
-// Decodes 16 elements from 8 bytes, the first of each in the high nibble.
-INLINE void decode(row to, const uint8_t *codes, const struct codebook *b, float absmax) {
-	uint8x8_t pairs = vld1_u8(codes), high = vshr_n_u8(pairs, 4), low = vand_u8(pairs, vdup_n_u8(15));
-	uint8x16_t index = vcombine_u8(vzip1_u8(high, low), vzip2_u8(high, low));
-	uint8x16x4_t split = {{vqtbl1q_u8(b->bytes[0], index), vqtbl1q_u8(b->bytes[1], index), vqtbl1q_u8(b->bytes[2], index), vqtbl1q_u8(b->bytes[3], index)}};
-	uint16x8_t first[2] = {vreinterpretq_u16_u8(vzip1q_u8(split.val[0], split.val[1])), vreinterpretq_u16_u8(vzip2q_u8(split.val[0], split.val[1]))};
-	uint16x8_t second[2] = {vreinterpretq_u16_u8(vzip1q_u8(split.val[2], split.val[3])), vreinterpretq_u16_u8(vzip2q_u8(split.val[2], split.val[3]))};
-	for (int h = 0; h < 2; h++) {
-		to[2 * h] = vmulq_n_f32(vreinterpretq_f32_u16(vzip1q_u16(first[h], second[h])), absmax);
-		to[2 * h + 1] = vmulq_n_f32(vreinterpretq_f32_u16(vzip2q_u16(first[h], second[h])), absmax);
-	}
-}
-
 INLINE void pack_coded(void *panel, const struct kernels_scales *s, const struct codebook *b, long line, long k, float scale, int panel_width) {
 	const struct kernels_operand *o = s->o;
 	row rows[chunk];
 	long at = o->first + (o->transposed ? k * o->stride + line : line * o->stride + k);
-	for (int i = 0; i < chunk; i++, at += o->stride) decode(rows[i], (const uint8_t *)o->data + at / 2, b, kernels_scale(s, at));
+	for (int i = 0; i < chunk; i++, at += o->stride) {
+		float absmax = kernels_scale(s, at);
+		look_up(rows[i], (const uint8_t *)o->data + at / 2, b);
+		for (int c = 0; c < chunk / lanes; c++) rows[i][c] = vmulq_n_f32(rows[i][c], absmax);
+	}
 	if (o->transposed)
 		put_columns(panel, rows, k, scale, panel_width);
 	else
