@@ -28,7 +28,7 @@ type PreferenceArgs struct {
 	DesirableWeight   float64  `option:"desirable_weight" help:"kto: weight of desirable completions"`
 	UndesirableWeight float64  `option:"undesirable_weight" help:"kto: weight of undesirable completions"`
 	Precompute        bool     `option:"precompute_ref_log_probs" help:"dpo and kto: compute the reference's log-probabilities once, before training, and keep them in output_dir; with method full and whatever else cannot be taken off the base it is needed"`
-	SharePrompts      string   `option:"share_prompts" values:"auto,true,false" help:"with preferences and grpo: compute once what sequences of a micro-batch begin with; auto: unless dropout or noise is drawn, which would be the same for them"`
+	SharePrompts      string   `option:"share_prompts" values:"auto,true,false" help:"with preferences and grpo: compute once what sequences of a micro-batch begin with: true, false, or auto (unless dropout or noise is drawn, which would be the same for them)"`
 	DisableDropout    bool     `option:"disable_dropout" help:"with preferences and grpo: train without dropout, whatever lora_dropout says"`
 }
 
@@ -195,6 +195,9 @@ func (a *Args) checkObjective(refuse func(name string, value any, format string,
 		if e.given && !e.acts(&a.PreferenceArgs) {
 			refuse(e.name, e.value, "it has no effect with `objective` %s%s", o.name, ofLosses(o, losses))
 		}
+	}
+	if kinds := []string{shareAuto, shareTrue, shareFalse}; !slices.Contains(kinds, a.SharePrompts) {
+		refuse("share_prompts", a.SharePrompts, "it can be %s", either(kinds))
 	}
 	if o.losses == nil {
 		return

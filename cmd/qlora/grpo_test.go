@@ -125,7 +125,6 @@ func TestSampledRefusals(t *testing.T) {
 		{prompts, exact + "--loss_type gspo", "can be dapo, grpo"},
 		{prompts, exact + "--packing", "--packing"},
 		{prompts, exact + "--temperature 0", "--temperature"},
-		{prompts, exact + "--top_entropy_quantile 0.2", "not in the loss in this release"},
 		{prompts, exact + "--generation_kwargs {\"seed\":1}", "--generation_kwargs"},
 		{prompts, exact + "--beta 0.1 --method full", "--method"},
 		{prompts, exact + "--scale_rewards always", "--scale_rewards"},

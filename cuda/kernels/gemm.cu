@@ -15,7 +15,8 @@
 //
 // A launch has up to QLORA_PARTS products: in NT of one A, each with a C of its own, as query, key
 // and value, whose tiles are one row of tiles; in NN summed in one C, as the gradient of their input,
-// by a contraction that goes through the parts. A C has the bits of a launch of its own.
+// by a contraction that goes through the parts. A C has the bits of a launch of its own. Weights that
+// are decoded inline have a launch for each part.
 //
 // A product that computes the gradient of a gated activation's output can compute those of its inputs
 // and the output again in its epilogue (qlora_gate), which reads g and u and writes three results in
@@ -213,5 +214,14 @@ int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) 
 int gemm(qlora_context* c, const qlora_gemm* op) { return multiply(c, op, 1, false); }
 
 int gemm_parts(qlora_context* c, const qlora_gemm_parts* op) {
-  return multiply(c, op->of, op->count, op->summed != 0);
+  const bool summed = op->summed != 0;
+  const char* sentence = apart(op->of, op->count, summed);
+  if (sentence != nullptr || op->of[0].b.data != nullptr) {
+    return multiply(c, op->of, op->count, summed);  // which reports it
+  }
+  int status = QLORA_OK;
+  for (int i = 0; i < op->count && status == QLORA_OK; i++) {
+    status = multiply(c, op->of + i, 1, false);
+  }
+  return status;
 }

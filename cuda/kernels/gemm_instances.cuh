@@ -19,7 +19,7 @@ template <class Tile, int Layout, bool Coded>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksOnProcessor)
     gemm_mma(const __grid_constant__ Products all) {
   int row, col;
-  const Product& p = place<Tile, Layout>(all, &row, &col);
+  const Product& p = place<Tile, Layout, Coded>(all, &row, &col);
   if constexpr (!Coded) {
     if (p.plain) return multiply<Tile, Layout, Coded, true>(all, p, row, col);
   }

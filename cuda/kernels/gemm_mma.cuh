@@ -65,8 +65,9 @@ struct GemmMemory {
 };
 
 // The part of a block, and the tile of its C. Eight rows of tiles are traversed together, so that
-// what concurrent blocks read of A and B stays in the L2 cache.
-template <class Tile, int Layout>
+// what concurrent blocks read of A and B stays in the L2 cache. A coded weight is of the first part,
+// known to the compiler: its scales and those of several parts do not fit the registers.
+template <class Tile, int Layout, bool Coded>
 __device__ const Product& place(const Products& all, int* row, int* col) {
   constexpr int kGroup = 8;
   int rows = (all.of[0].end.m + Tile::kM - 1) / Tile::kM, cols = all.tile_columns;
@@ -74,13 +75,13 @@ __device__ const Product& place(const Products& all, int* row, int* col) {
   int height = min(kGroup, rows - first), within = blockIdx.x - first * cols;
   *row = (first + within % height) * Tile::kM;
   int column = within / height, part = 0;
-  if constexpr (Layout == QLORA_NT) {
+  if constexpr (Layout == QLORA_NT && !Coded) {
 #pragma unroll
     for (int i = 1; i < Products::kMost; i++) part += column >= all.first[i];
     column -= all.first[part];
   }
   *col = column * Tile::kN;
-  return all.of[part];
+  return all.of[Coded ? 0 : part];
 }
 
 // Multiplies a warp's sums of the extension by mask·scale2, before the base's products are added. A

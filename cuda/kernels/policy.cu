@@ -78,7 +78,7 @@ __device__ __forceinline__ void add_clipped(const Sampled& e, float ratio, float
 }
 
 // Returns how many tokens with a share have an entropy whose bits are below a number.
-__device__ float count_below(const Sampled& e, uint32_t bits, float* shared) {
+__device__ __forceinline__ float count_below(const Sampled& e, uint32_t bits, float* shared) {
   float n = 0;
   for (int t = threadIdx.x; t < e.starts[e.sequences]; t += kThreads) {
     n += e.share[t] != 0 && __float_as_uint(e.entropies[t]) < bits ? 1.0f : 0.0f;
@@ -90,7 +90,7 @@ __device__ float count_below(const Sampled& e, uint32_t bits, float* shared) {
 
 // Returns the k-th entropy of tokens with a share, from 0: the largest number below which there are
 // up to k. None is negative, so their bits have their order.
-__device__ float entropy_at(const Sampled& e, float k, float* shared) {
+__device__ __forceinline__ float entropy_at(const Sampled& e, float k, float* shared) {
   uint32_t bits = 0;
   for (int i = 30; i >= 0; i--) {
     const uint32_t next = bits | 1u << i;
@@ -100,7 +100,7 @@ __device__ float entropy_at(const Sampled& e, float k, float* shared) {
 }
 
 // Returns the `least` quantile of the entropies of tokens with a share.
-__device__ float entropy_quantile(const Sampled& e, float* shared) {
+__device__ __forceinline__ float entropy_quantile(const Sampled& e, float* shared) {
   const float n = count_below(e, UINT32_MAX, shared);
   if (n == 0) return 0;
   const float place = __fmul_rn(e.least, n - 1), below = floorf(place), w = place - below;

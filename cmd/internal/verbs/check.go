@@ -12,7 +12,7 @@ import (
 // check returns everything that is wrong with the options, before a file is opened, and
 // notes those that have no effect.
 func (o *tuneOptions) check(c *call) error {
-	wrong := []error{o.run.Validate(), o.reading().Validate()}
+	wrong := []error{o.run.Validate(), o.reading().Validate(), o.machine.Validate()}
 	_, quantized := o.quantize.Device()
 	wrong = append(wrong, quantized)
 	if (o.run.Compares() || o.run.Samples()) && o.data.Packing {

@@ -97,7 +97,7 @@ printf '%s\n' "${COMPREPLY[@]}"`)
 func TestValuesAreAccepted(t *testing.T) {
 	needs := map[string]string{
 		"preference": "dpo", "unpaired": "kto", "prompt": "grpo", "reward": "grpo", // values that only an objective has,
-		"scale_rewards": "grpo", "multi_objective_aggregation": "grpo", "importance_sampling_level": "grpo", // and options
+		"share_prompts": "dpo", "scale_rewards": "grpo", "multi_objective_aggregation": "grpo", "importance_sampling_level": "grpo", // and options
 	}
 	checked := 0
 	for _, section := range TrainOptions().Sections() {

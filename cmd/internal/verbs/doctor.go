@@ -37,7 +37,7 @@ func Doctor() *cobra.Command {
 		describeKernels(w, "cuda", "libqlora_cuda.so", cuda.Options{})
 		describeKernels(w, "emu", "libqlora_emu.so", cuda.Options{Emulated: true})
 		idle := ""
-		auto, err := machine{Device: "auto"}.open(bindings.F32, func(string) { idle = ", and leaves the GPU idle" })
+		auto, err := defaultMachine().open(bindings.F32, func(string) { idle = ", and leaves the GPU idle" })
 		if err != nil {
 			return err
 		}

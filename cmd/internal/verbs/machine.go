@@ -34,9 +34,20 @@ func (m machine) cpu(compute bindings.DType) cpu.Options {
 // only need more scratch memory.
 func (*machine) Ranges() option.Ranges { return option.Ranges{"threads": option.From(0, 1024)} }
 
+// Validate returns an error for a value that no option of the machine can have.
+func (m machine) Validate() error {
+	if _, known := graphModes[m.Graphs]; !known {
+		return option.Errorf("cuda_graphs", m.Graphs, "it can be auto, true or false")
+	}
+	return nil
+}
+
 // open opens the device. auto is the first usable GPU, else the CPU, which computes in the
 // given type; warn receives a warning if it leaves a GPU idle.
 func (m machine) open(compute bindings.DType, warn func(string)) (bindings.Device, error) {
+	if err := m.Validate(); err != nil {
+		return nil, exit.AsWrong(err)
+	}
 	switch m.Device {
 	case "cpu":
 		dev, err := cpu.New(m.cpu(compute))
@@ -45,7 +56,8 @@ func (m machine) open(compute bindings.DType, warn func(string)) (bindings.Devic
 		if dev := m.firstGPU(warn); dev != nil {
 			return dev, nil
 		}
-		return machine{Device: "cpu", Threads: m.Threads}.open(compute, warn)
+		m.Device = "cpu"
+		return m.open(compute, warn)
 	}
 	options, err := m.kernels(warn)
 	if err != nil {
