@@ -109,7 +109,7 @@ __device__ __forceinline__ float entropy_quantile(const Sampled& e, float* share
   return w < 0.5f ? a + w * (b - a) : b - (b - a) * (1 - w);
 }
 
-__global__ void __launch_bounds__(kThreads) policy_gradient(Sampled e) {
+__global__ void __launch_bounds__(kThreads, 1) policy_gradient(Sampled e) {
   float* shared = shared_memory<float>();
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
   float sum[kLeast] = {};
