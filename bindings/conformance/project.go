@@ -60,6 +60,7 @@ func runProject(t *testing.T, s *suite) {
 		{tokens: 270, in: 128, outs: []int{64, 72}, rank: 8, frozen: true, stacked: true},
 		{tokens: 19, in: 64, outs: []int{31, 64, 7}, accumulate: true},
 		{tokens: 150, in: 72, outs: []int{520, 17}, rank: 24, stacked: true},
+		{tokens: 19, in: 64, outs: []int{40}, rank: 24},
 		{tokens: 19, in: 64, outs: []int{40}, rank: 33},
 		// The shapes of an adapter's bias.
 		{tokens: 1, in: 1, outs: []int{70}, rank: 1, inference: true, residual: "in place"},
