@@ -215,9 +215,11 @@ int gemm(qlora_context* c, const qlora_gemm* op) { return multiply(c, op, 1, fal
 
 int gemm_parts(qlora_context* c, const qlora_gemm_parts* op) {
   const bool summed = op->summed != 0;
-  const char* sentence = apart(op->of, op->count, summed);
-  if (sentence != nullptr || op->of[0].b.data != nullptr) {
-    return multiply(c, op->of, op->count, summed);  // which reports it
+  if (summed || op->count < 1 || op->of[0].b.data != nullptr) {
+    return multiply(c, op->of, op->count, summed);
+  }
+  if (const char* sentence = apart(op->of, op->count, summed)) {
+    return fail(c, QLORA_UNSUPPORTED, "%s", sentence);
   }
   int status = QLORA_OK;
   for (int i = 0; i < op->count && status == QLORA_OK; i++) {
