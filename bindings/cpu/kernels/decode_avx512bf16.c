@@ -13,8 +13,9 @@
 typedef uint16_t element; // of X, for codes
 
 // A vector of codes takes less time than the first cache needs to fetch it from memory: it has
-// too few lines under way. The second one fetches them before.
-enum { far_ahead = 8192 };
+// too few lines under way. The second one fetches them before. (With 1024 and 8192 bytes in place
+// of 4096 and 8192, the products of a token of 135M take 2.8 ms, not 2.4.)
+enum { near_ahead = 4096, far_ahead = 8192 };
 
 enum {
 	wide = 2 * decode_unit, // elements of a line that are decoded together
@@ -39,7 +40,7 @@ INLINE void multiply_line(__m512 *sums, const uint8_t *code, const float *scales
 	for (int r = 0; r < rows; r++) sum[r] = sums[r * group];
 	long k = 0, c = 0;
 	for (; k + wide <= depth; k += wide, c += small ? 4 : 2) {
-		_mm_prefetch((const char *)code + k / 2 + ahead_codes, _MM_HINT_T0);
+		_mm_prefetch((const char *)code + k / 2 + near_ahead, _MM_HINT_T0);
 		_mm_prefetch((const char *)code + k / 2 + far_ahead, _MM_HINT_T1);
 		const __m512i v = _mm512_loadu_si512(code + k / 2);
 		__m512bh w[4];
