@@ -16,6 +16,7 @@ type Project struct {
 	X      Tensor // [tokens, in]
 	Parts  []Part
 	Random Random
+	Whole  bool // a device that decodes 4-bit weights first may do so for all of them at once, else for a bounded part
 }
 
 // Part is one projection of a Project.
@@ -44,6 +45,7 @@ type ProjectBackward struct {
 	X      Tensor // [tokens, in]
 	Parts  []PartBackward
 	Random Random
+	Whole  bool // see Project
 
 	DX         Tensor // [tokens, in]; absent: not computed (the first layer's input)
 	Accumulate bool   // DX += instead of DX =

@@ -17,6 +17,9 @@ type Options struct {
 	// Offload keeps what backward reads of the layers in the host's memory (keeper), where a
 	// device has memory apart from it (bindings.Info.Apart).
 	Offload bool
+	// Whole lets a device that decodes 4-bit weights before their products decode all of one at a
+	// time (bindings.Project). It takes memory, and no bit depends on it.
+	Whole bool
 	// NoiseAlpha is NEFTune's alpha: training adds noise uniform in
 	// ±alpha/sqrt(L·hidden) to the embeddings. L is the longest sequence of the
 	// micro-batch, the length transformers pads a batch to. 0: no noise.

@@ -83,7 +83,7 @@ func (p *pass) project(l *Projection, x, y, residual, xa bindings.Tensor) {
 
 // projectAll runs the projections of one input x.
 func (p *pass) projectAll(x bindings.Tensor, parts ...bindings.Part) {
-	p.run(&bindings.Project{X: x, Random: p.random, Parts: parts})
+	p.run(&bindings.Project{X: x, Random: p.random, Whole: p.m.Options.Whole, Parts: parts})
 	p.m.biases.forward(p, parts)
 }
 
@@ -118,7 +118,7 @@ func (p *pass) projectBackwardOf(x func() bindings.Tensor, to *target, parts ...
 	if slices.ContainsFunc(parts, readsInput) {
 		again = dx
 	}
-	p.run(&bindings.ProjectBackward{X: dx, DX: dx, Random: p.random, Parts: parts, After: to.after(dx, again)})
+	p.run(&bindings.ProjectBackward{X: dx, DX: dx, Random: p.random, Whole: p.m.Options.Whole, Parts: parts, After: to.after(dx, again)})
 	p.m.biases.backward(p, parts)
 	to.followed = true
 }
@@ -133,6 +133,6 @@ func readsInput(p bindings.PartBackward) bool { return !p.DA.Absent() || !p.DWei
 // projectBackward runs the backward of all projections of one input x.
 func (p *pass) projectBackward(x bindings.Tensor, to *target, parts ...bindings.PartBackward) {
 	dx, accumulate := to.tensor()
-	p.run(&bindings.ProjectBackward{X: x, Random: p.random, DX: dx, Accumulate: accumulate, Parts: parts})
+	p.run(&bindings.ProjectBackward{X: x, Random: p.random, Whole: p.m.Options.Whole, DX: dx, Accumulate: accumulate, Parts: parts})
 	p.m.biases.backward(p, parts)
 }

@@ -15,6 +15,7 @@ type Fitting struct {
 	// micro-batches are whole. A sequence that is longer is a part.
 	Part    int
 	Offload bool  // what backward reads of the layers is in the host's memory
+	Whole   bool  // a GPU may decode whole 4-bit weights for their products, else bounded parts
 	Bytes   int64 // of the device's memory that it needs
 }
 
@@ -25,6 +26,9 @@ func (f Fitting) String() string {
 	}
 	if f.Offload {
 		s += ", activations in the host's memory"
+	}
+	if f.Whole {
+		s += ", weights decoded whole"
 	}
 	return s
 }
@@ -145,7 +149,12 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 		}
 		l.tried = tried
 		if limit.hold(l.Memory.Plan()) {
-			return l, nil
+			return l.whole(f, limit, func(f Fitting) (*layout, error) {
+				if f.Part > 0 {
+					return layOutWith(model, a, f, state, shapes(f.Part), profile)
+				}
+				return layOutWith(model, a, f, state, whole, profile)
+			})
 		}
 		f.Bytes = l.bytes()
 		if tried = append(tried, f); least == nil || f.Bytes <= least.bytes() {
@@ -154,6 +163,25 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 	}
 	least.tried = slices.DeleteFunc(tried, func(f Fitting) bool { f.Bytes = 0; return f == least.fitting() })
 	return least, nil
+}
+
+// whole returns the layout of fitting f with room for copies of whole weights, if a GPU multiplies weights in 4 bits
+// and there is memory left, else l. Whole copies take fewer launches, but no recomputing and no smaller part.
+func (l *layout) whole(f Fitting, limit limits, layOut func(Fitting) (*layout, error)) (*layout, error) {
+	if !l.Model.Info().Apart || l.Memory.Plan()[bindings.Weights4Bit] == 0 {
+		return l, nil
+	}
+	f.Whole = true
+	roomy, err := layOut(f)
+	if err != nil {
+		return nil, err
+	}
+	if roomy.tried = l.tried; limit.hold(roomy.Memory.Plan()) {
+		return roomy, nil
+	}
+	f.Bytes = roomy.bytes()
+	l.tried = append(l.tried, f)
+	return l, nil
 }
 
 // withoutRepeats drops what is in the list before.

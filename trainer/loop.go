@@ -115,7 +115,7 @@ func (r *loop) begin() *Begin {
 	plan := r.Plan()
 	return &Begin{
 		OutputDir: r.Args.OutputDir, Args: &r.Args, Base: r.Base,
-		Device: plan.Device, Plan: plan.Bytes, Compute: computeType(plan.Device), Recompute: plan.Recompute.String(), Ranks: r.ranks(), Part: plan.Part, Offload: plan.Offload, Length: r.length, Trainable: plan.Trainable,
+		Device: plan.Device, Plan: plan.Bytes, Compute: computeType(plan.Device), Recompute: plan.Recompute.String(), Ranks: r.ranks(), Fitting: plan.Fitting(), Length: r.length, Trainable: plan.Trainable,
 		Step: r.at.Step, Took: time.Duration(r.at.Seconds * float64(time.Second)), Tokens: r.at.Tokens, Resumed: r.from, State: r.state,
 		EvalRecords: len(r.EvalSet),
 	}

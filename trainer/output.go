@@ -33,9 +33,8 @@ type Begin struct {
 	Plan      bindings.MemoryPlan
 	Compute   string // the device's type of activations and operands, as torch names it
 	Recompute string
-	Part      int  // of micro-batches, in tokens; 0: they are whole
-	Offload   bool // of activations, to the host's memory
-	Ranks     int  // that train
+	Fitting   Fitting
+	Ranks     int // that train
 	Length    Length
 	Trainable int64         // trained parameters
 	Step      int           // steps done before; above 0 in a resumed run

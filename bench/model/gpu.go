@@ -1,5 +1,7 @@
 package main
 
+import "qlora/bindings/cuda/waves"
+
 // A gpu is what the model knows of one. Data sheets give processors, memory and dense
 // rates; what they do not give has its reason here.
 type gpu struct {
@@ -31,6 +33,16 @@ var gpus = map[string]gpu{
 	"rtx4090": {"an RTX 4090", "sm_89", 128, 2.52, 32, 900 * gig, 72 * mb},
 	"l40s":    {"an L40S", "sm_89", 142, 2.52, 16, 770 * gig, 96 * mb},
 	"rtx5090": {"an RTX 5090", "sm_120", 170, 2.41, 32, 1600 * gig, 96 * mb},
+}
+
+// compute returns the compute capability that bindings/cuda/waves chooses parts by.
+func (g gpu) compute() int {
+	return map[string]int{"sm_80": 80, "sm_86": 86, "sm_89": 89, "sm_90a": 90, "sm_120": 120}[g.target]
+}
+
+// decoding returns the GPU as package waves sees it, with its own numbers.
+func (g gpu) decoding() waves.GPU {
+	return waves.GPU{Processors: g.processors, Clock: g.clock * gig, Products: 2048 * 4 / g.hmma, Memory: g.copyB, L2: g.l2}
 }
 
 // peak returns the FLOP/s of mma.sync.

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -62,16 +63,19 @@ func run(arguments []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	first, err := step(setup{gpu: g, counts: before, part: partBefore, tile: tileBefore, apart: true}, s, b)
+	first, err := step(setup{gpu: g, counts: before, part: partBefore, group: groupBefore, tile: tileBefore, apart: true}, s, b)
 	if err != nil {
 		return err
 	}
-	last, err := step(setup{gpu: g, counts: now, part: partOf}, s, b)
+	last, err := step(setup{gpu: g, counts: now, part: partWithin(math.MaxInt), group: group}, s, b)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "modelled, not measured: a step of %s with %d tokens in sequences of %d on %s, rank %d, recompute %s\n\n", *modelName, b.tokens, b.sequence, g.name, b.rank, b.recompute)
 	if err := print(out, g, b, first, last); err != nil {
+		return err
+	}
+	if err := printCopies(out, setup{gpu: g, counts: now, group: group}, s, b); err != nil {
 		return err
 	}
 	return last.offload(s, b).print(out, last.seconds())

@@ -54,8 +54,8 @@ func TestStepCountsFLOPs(t *testing.T) {
 	}
 	m := shapes["llama-3.1-8b"]
 	b := batch{tokens: 8192, sequence: 2048, rank: 16, recompute: "none"}
-	for _, part := range []func(gpu, int, int, int) int{partBefore, partOf} {
-		s, err := step(setup{gpu: gpus["h100"], counts: recordedCounts, part: part}, m, b)
+	for _, part := range []func(gpu, int, int, int) int{partBefore, partWithin(math.MaxInt)} {
+		s, err := step(setup{gpu: gpus["h100"], counts: recordedCounts, part: part, group: group}, m, b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
+	"strings"
 	"text/tabwriter"
+
+	"qlora/bindings/cuda/waves"
 )
 
 // print writes the kernels of two versions of a step next to each other.
@@ -37,4 +41,34 @@ func print(out io.Writer, g gpu, b batch, before, now *table) error {
 	}
 	_, err := fmt.Fprintf(out, "\nmodelled: %.0f tokens/s, before %.0f. mma.sync's rate on this GPU: %.0f TFLOP/s\n", float64(b.tokens)/all.seconds, float64(b.tokens)/allBefore.seconds, g.peak()/1e12)
 	return err
+}
+
+// printCopies writes what a step takes with copies of weights of several sizes.
+func printCopies(out io.Writer, s setup, m shape, b batch) error {
+	for _, way := range []struct {
+		name string
+		part func(g gpu, n, width, tokens int) int
+	}{
+		{"chosen, up to whole weights", partWithin(math.MaxInt)},
+		{fmt.Sprintf("chosen, up to %d MB", decodedBytes>>20), partWithin(decodedBytes)},
+		{"whole weights", func(_ gpu, n, _, _ int) int { return n }},
+		{fmt.Sprintf("up to %d MB", waves.Cached>>20), cached},
+	} {
+		s.part = way.part
+		t, err := step(s, m, b)
+		if err != nil {
+			return err
+		}
+		launches, seconds := 0, 0.
+		for _, r := range t.rows {
+			launches += r.launches
+			if r.name == "decode" || strings.HasPrefix(r.name, "products ") {
+				seconds += r.seconds
+			}
+		}
+		if _, err := fmt.Fprintf(out, "modelled: copies of %s: %d launches, decoding and products %.1f ms, step %.1f ms\n", way.name, launches, 1e3*seconds, 1e3*t.seconds()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

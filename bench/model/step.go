@@ -13,6 +13,8 @@ type setup struct {
 	// part returns how many of n rows or columns of width elements of a weight are
 	// decoded at a time for so many tokens.
 	part func(g gpu, n, width, tokens int) int
+	// group is the rows of tiles that blocks traverse together.
+	group int
 	// tile returns the tile of a product; nil: that of the least modelled time, which is
 	// what gemm_choose.h looks for.
 	tile func(g gpu, m, n, k, pieces int) tile
@@ -21,12 +23,21 @@ type setup struct {
 	apart bool
 }
 
-// decodedBytes are bindings/cuda's.
-const decodedBytes = 64 << 20
+// decodedBytes are bindings/cuda's, where memory does not allow copies of whole weights.
+const decodedBytes = 128 << 20
 
-func partOf(g gpu, n, width, tokens int) int {
-	return waves.Part(n, width, tokens, waves.Most(n, width, decodedBytes), g.processors)
+// group and groupBefore are the rows of tiles of gemm_mma.cuh.
+const group, groupBefore = 16, 8
+
+// partWithin returns the choice of bindings/cuda, with copies of at most so many bytes.
+func partWithin(bytes int) func(g gpu, n, width, tokens int) int {
+	return func(g gpu, n, width, tokens int) int {
+		return waves.Of(g.processors, g.compute()).Part(n, width, tokens, waves.Most(n, width, bytes))
+	}
 }
+
+// cached returns parts that stay in the L2 cache, whatever their waves.
+func cached(_ gpu, n, width, _ int) int { return waves.Most(n, width, waves.Cached) }
 
 // partBefore is what the recorded commit decoded at a time.
 func partBefore(_ gpu, n, width, _ int) int { return waves.Most(n, width, 24<<20) }
@@ -153,13 +164,39 @@ func (s setup) multiplied(t *table, name, layout string, times, m, n, k, pieces 
 // width elements, part by part, and their decoding. So many columns of the adapters' extend it.
 func (s setup) decodedProduct(t *table, name, layout string, layers int, b batch, n, width, rank int) {
 	part := s.part(s.gpu, n, width, b.tokens)
+	g := s.gpu.decoding()
 	for from := 0; from < n; from += part {
 		cols := min(part, n-from)
 		weights := float64(cols) * float64(width)
-		s.moving(t, "decode", layers, 2.52*weights)
+		bytes := g.DecodedBytes(weights)
+		t.add("decode", layers, 0, bytes, cost{seconds: g.Decode(weights), limit: "memory"})
 		k := width + ceil(rank, 32)*32 // the adapters' slices
-		s.multiplied(t, name, layout, layers, b.tokens, cols, k, 1, 2*(weights+float64(b.tokens)*float64(width+cols)))
+		s.multiplied(t, name, layout, layers, b.tokens, cols, k, 1, s.traffic(b.tokens, cols, width))
 	}
+}
+
+// traffic returns the bytes that a product with a decoded copy, C [m, n] over k, moves from and to memory: C, what is left
+// of the copy in the L2 cache, which goes to memory meanwhile, and the operands. Blocks compute the tiles of a group of rows
+// column by column, as many at a time as there are processors. A group's rows of A are read once if half of the cache
+// holds them, else once for each of its waves; the copy is read once if half of the cache holds it, else once for each group.
+func (s setup) traffic(m, n, k int) float64 {
+	const rows, cols = 128, 256
+	held := float64(s.gpu.l2) / 2
+	copied, groups := 2*float64(n)*float64(k), ceil(m, s.group*rows)
+	bytes := 2*float64(m)*float64(n) + min(copied, held)
+	if copied <= held {
+		groups = 0 // it is in the cache from its decoding on
+	}
+	bytes += float64(groups) * copied
+	for from := 0; from < m; from += s.group * rows {
+		height := min(m-from, s.group*rows)
+		a := 2 * float64(height) * float64(k)
+		if a > held {
+			a *= float64(ceil(ceil(height, rows)*ceil(n, cols), s.gpu.processors))
+		}
+		bytes += a
+	}
+	return bytes
 }
 
 // thin adds a product with the rank for a side, which reads an operand of that width.

@@ -1,19 +1,27 @@
 package cuda
 
-import "qlora/bindings/cuda/waves"
+import (
+	"math"
 
-// decodedBytes is the maximum size of the bf16 copy of a weight that a product reads. It is in
-// the plan, as much of it as the largest weight takes. With 128 MB each weight of a model of 8
-// billion can be whole, which pays where the tokens are few: by the model in waves, products of
-// 1,024 tokens take a quarter less on 132 processors than in parts of 64 MB, of 8,192 the same.
+	"qlora/bindings/cuda/waves"
+)
+
+// decodedBytes is the maximum size of the bf16 copy of a weight that a product reads, unless
+// the operation allows copies of whole weights. It is in the plan, as much of it as the largest
+// weight takes. With 128 MB each weight of a model of 8 billion can be whole, but not gate and up
+// together.
 const decodedBytes = 128 << 20
 
 // chunkOf returns how many of n rows or columns of width elements, of one weight or several, a product of that many
 // tokens decodes at a time. A plan, for a GPU that is not known, has the most.
 func (c *composer) chunkOf(n, width, tokens int) int {
-	most := waves.Most(n, width, c.decoded)
-	if c.planned() || c.processors == 0 {
+	bytes := c.decoded
+	if c.whole {
+		bytes = math.MaxInt
+	}
+	most := waves.Most(n, width, bytes)
+	if c.planned() || c.gpu.Processors == 0 {
 		return most
 	}
-	return waves.Part(n, width, tokens, most, c.processors)
+	return c.gpu.Part(n, width, tokens, most)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"qlora/bindings"
+	"qlora/bindings/cuda/waves"
 	"qlora/nf4"
 )
 
@@ -31,14 +32,14 @@ func TestChunksFollowTheGPU(t *testing.T) {
 			if c.launch == nil {
 				most = c.scratch.peak
 			}
-			require.LessOrEqual(t, c.scratch.peak, most, "scratch for %d tokens on %d processors", tokens, c.processors)
+			require.LessOrEqual(t, c.scratch.peak, most, "scratch for %d tokens on %d processors", tokens, c.gpu.Processors)
 		}
 		run(composer{decoded: decodedBytes})
 		for _, processors := range []int{1, 16, 108, 132} {
 			for _, bytes := range []int{1, 24 << 20, decodedBytes} {
 				var cut []i32
 				var sizes []int64
-				run(composer{decoded: bytes, processors: processors, launch: func(op any) {
+				run(composer{decoded: bytes, gpu: waves.Of(processors, 90), launch: func(op any) {
 					if p, is := op.(*gemm); is {
 						if sizes = append(sizes, int64(p.c.cols)); len(cut) == 0 || cut[len(cut)-1] != p.splits {
 							cut = append(cut, p.splits)

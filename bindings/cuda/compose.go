@@ -4,20 +4,22 @@ import (
 	"unsafe"
 
 	"qlora/bindings"
+	"qlora/bindings/cuda/waves"
 )
 
 // A composer translates operations to launches of kernels and allocates the scratch
 // between them. Without launch it only plans: the same code then determines how much
 // scratch an operation needs.
 type composer struct {
-	scratch    scratch
-	logits     scratch // the memory for logits
-	decoded    int     // maximum bytes of a weight's copy in bf16
-	processors int     // of the GPU; 0: unknown
-	maps       maps
-	launch     func(op any) // nil: planning
-	known      *known       // nil: nothing
-	calls      *calls       // nil: none yet
+	scratch scratch
+	logits  scratch   // the memory for logits
+	decoded int       // maximum bytes of a weight's copy in bf16
+	whole   bool      // copies of whole weights are allowed
+	gpu     waves.GPU // no processors: unknown
+	maps    maps
+	launch  func(op any) // nil: planning
+	known   *known       // nil: nothing
+	calls   *calls       // nil: none yet
 }
 
 // calls are the largest structs of launches. A launch has read its own when it returns, so the

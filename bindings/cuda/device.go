@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"qlora/bindings"
+	"qlora/bindings/cuda/waves"
 	"qlora/internal/dynamic8"
 )
 
@@ -90,7 +91,7 @@ func (d *Device) prepare() error {
 	if err != nil {
 		return err
 	}
-	d.info.Detail, d.processors, d.busID = p.String(), p.processors, p.busID
+	d.info.Detail, d.gpu, d.busID = p.String(), waves.Of(p.processors, p.compute), p.busID
 	d.graphs.rate = productRate(p.compute, p.processors)
 	if !d.emulated {
 		d.monitor = watch(p.busID)
@@ -269,13 +270,13 @@ func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, com
 	}
 	broken := false
 	c := composer{
-		scratch:    scratchIn(d.workspace),
-		logits:     scratchIn(d.loss),
-		decoded:    d.decoded,
-		processors: d.processors,
-		maps:       d.maps,
-		known:      &d.known,
-		calls:      d.calls,
+		scratch: scratchIn(d.workspace),
+		logits:  scratchIn(d.loss),
+		decoded: d.decoded,
+		gpu:     d.gpu,
+		maps:    d.maps,
+		known:   &d.known,
+		calls:   d.calls,
 		launch: func(work any) {
 			if broken {
 				return

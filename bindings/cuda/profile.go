@@ -1,12 +1,15 @@
 package cuda
 
-import "qlora/bindings"
+import (
+	"qlora/bindings"
+	"qlora/bindings/cuda/waves"
+)
 
 // profile is the bindings.Profile of a device.
 type profile struct {
-	info       bindings.Info
-	decoded    int // maximum bytes of a weight's copy in bf16
-	processors int // of the GPU; 0: unknown
+	info    bindings.Info
+	decoded int       // maximum bytes of a weight's copy in bf16
+	gpu     waves.GPU // no processors: unknown
 }
 
 // tokenMultiple is the smaller side of a large product's tile: rows up to it cost little more.

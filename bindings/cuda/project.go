@@ -8,6 +8,7 @@ import (
 // project computes XA of all parts, then their outputs: the base's products with those of the
 // adapters' B in the same accumulators, all in one launch where their weights are read alike.
 func (c *composer) project(op *bindings.Project) {
+	c.whole = op.Whole
 	layers := make([]*bindings.Linear, len(op.Parts))
 	for i := range op.Parts {
 		layers[i] = op.Parts[i].Linear

@@ -6,6 +6,7 @@ import "qlora/bindings"
 // read alike and whose adapters have no dropout, rounded once. With After it puts X in the place of
 // DX before the gradients that X is a factor of.
 func (c *composer) projectBackward(op *bindings.ProjectBackward) {
+	c.whole = op.Whole
 	layers := make([]*bindings.Linear, len(op.Parts))
 	for i := range op.Parts {
 		layers[i] = op.Parts[i].Linear

@@ -64,12 +64,13 @@ struct GemmMemory {
   }
 };
 
-// The part of a block, and the tile of its C. Eight rows of tiles are traversed together, so that
-// what concurrent blocks read of A and B stays in the L2 cache. A coded weight is of the first part,
+// The part of a block, and the tile of its C. Sixteen rows of tiles are traversed together: as many
+// blocks as there are processors then cover about a square of C, and what they read of A and B stays
+// in the L2 cache. B is read from memory once for each sixteen rows. A coded weight is of the first part,
 // known to the compiler: its scales and those of several parts do not fit the registers.
 template <class Tile, int Layout, bool Coded>
 __device__ const Product& place(const Products& all, int* row, int* col) {
-  constexpr int kGroup = 8;
+  constexpr int kGroup = 16;
   int rows = (all.of[0].end.m + Tile::kM - 1) / Tile::kM, cols = all.tile_columns;
   int group = blockIdx.x / (kGroup * cols), first = group * kGroup;
   int height = min(kGroup, rows - first), within = blockIdx.x - first * cols;

@@ -55,14 +55,7 @@ func (c *console) Start(b *trainer.Begin) error {
 		c.bar.clear()
 	}
 	c.steps = b.Length.Steps
-	parts := ""
-	if b.Part > 0 {
-		parts = fmt.Sprintf(", micro-batches in parts of up to %d tokens", b.Part)
-	}
-	if b.Offload {
-		parts += ", activations in the host's memory"
-	}
-	c.line("%s: training %s with %s of memory, recompute %s%s", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Recompute, parts)
+	c.line("%s: training %s with %s of memory, %v", b.Device.Name, parameters(b.Trainable), trainer.Bytes(b.Plan.Total()), b.Fitting)
 	for _, category := range bindings.Categories {
 		if n := b.Plan[category]; n > 0 {
 			c.line("  %-14s %10s", category, trainer.Bytes(n))

@@ -119,21 +119,21 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			World      int                 `json:"world_size"`
 			Part       int                 `json:"part_tokens,omitempty"`
 			Offload    bool                `json:"offload_activations,omitempty"` // to host_activations
+			Whole      bool                `json:"whole_weights,omitempty"`       // decoded at a time
 			Tried      []triedFitting      `json:"tried,omitempty"`
-		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, plan.Offload, triedOf(plan)})
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, plan.Offload, plan.Whole, triedOf(plan)})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range plan.Tried {
 		fmt.Fprintf(c.out, "%v: needs %s and %s has %s\n", f, trainer.Bytes(f.Bytes), plan.Device.Name, trainer.Bytes(limit))
 	}
-	chosen := trainer.Fitting{Recompute: plan.Recompute, Part: plan.Part, Offload: plan.Offload}
 	each := ""
 	if shards := o.run.Shards(); shards > 1 {
 		each = fmt.Sprintf(", each of %d ranks that share the base", shards)
 	} else if ranks > 1 {
 		each = fmt.Sprintf(", each of %d ranks", ranks)
 	}
-	fmt.Fprintf(w, "%s on %s in %s, %v%s:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), chosen, each)
+	fmt.Fprintf(w, "%s on %s in %s, %v%s:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), plan.Fitting(), each)
 	for _, category := range bindings.Categories {
 		if plan.Bytes[category] == 0 && category.Gathered() {
 			continue
@@ -185,13 +185,14 @@ type triedFitting struct {
 	Recompute string `json:"recompute"`
 	Part      int    `json:"part_tokens,omitempty"`
 	Offload   bool   `json:"offload_activations,omitempty"`
+	Whole     bool   `json:"whole_weights,omitempty"`
 	Bytes     int64  `json:"bytes"`
 }
 
 // triedOf returns what a plan tried and what did not fit.
 func triedOf(p *trainer.RunPlan) (all []triedFitting) {
 	for _, f := range p.Tried {
-		all = append(all, triedFitting{f.Recompute.String(), f.Part, f.Offload, f.Bytes})
+		all = append(all, triedFitting{f.Recompute.String(), f.Part, f.Offload, f.Whole, f.Bytes})
 	}
 	return all
 }
