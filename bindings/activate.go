@@ -46,11 +46,15 @@ type ActivateBackward struct {
 func (op *Activate) inputs(c *contract) (same form) {
 	like := c.leads("G", op.G)
 	same = like(op.G.Rows, op.G.Cols)
-	c.that(int(op.Kind) < len(activationNames), "%v is unknown", op.Kind)
+	op.known(c)
 	c.reads("U", op.U, same.asView().orAbsent())
 	c.oneGroup("G", op.G)
 	c.oneGroup("U", op.U)
 	return same
+}
+
+func (op *Activate) known(c *contract) {
+	c.that(int(op.Kind) < len(activationNames), "%v is unknown", op.Kind)
 }
 
 // oneGroup rejects a view whose columns are in several groups.

@@ -17,6 +17,10 @@ type Project struct {
 	Parts  []Part
 	Random Random
 	Whole  bool // a device that decodes 4-bit weights first may do so for all of them at once, else for a bounded part
+
+	// After, if not nil, runs on the results: a gated activation whose G and U are the Y of two
+	// parts, or the halves of the Y of one.
+	After *Activate
 }
 
 // Part is one projection of a Project.
@@ -129,6 +133,25 @@ func (op *Project) declare(c *contract) {
 			c.writes("XA", p.XA, like(op.X.Rows, l.Adapter.Rank()).asView().orAbsent())
 		}
 	}
+	c.layer = ""
+	if op.After != nil && len(op.Parts) > 0 {
+		g, u := op.gates()
+		c.that(op.After.G.same(g) && op.After.U.same(u) && !g.Absent(), "After's G and U are not the Y of two parts or the halves of one")
+		op.After.known(c)
+		c.writes("After.Y", op.After.Y, like(op.X.Rows, g.Cols))
+	}
+}
+
+// gates returns what After may have as its G and U; absent tensors if it may have nothing.
+func (op *Project) gates() (g, u Tensor) {
+	y := op.Parts[0].Y
+	switch {
+	case len(op.Parts) == 2:
+		return y, op.Parts[1].Y
+	case len(op.Parts) == 1 && y.Cols%2 == 0 && y.Contiguous():
+		return y.Columns(0, y.Cols/2), y.Columns(y.Cols/2, y.Cols)
+	}
+	return Tensor{}, Tensor{}
 }
 
 // Name returns "project backward".

@@ -242,6 +242,11 @@ func (t Tensor) samePlace(u Tensor) bool {
 		(t.Contiguous() && u.Contiguous() || t.stride == u.stride && t.width == u.width && t.period == u.period)
 }
 
+// same reports whether t and u are the same matrix.
+func (t Tensor) same(u Tensor) bool {
+	return t.samePlace(u) && t.Rows == u.Rows && t.Cols == u.Cols && t.DType == u.DType
+}
+
 // String returns the type and shape, as "F32[4, 8]".
 func (t Tensor) String() string {
 	if t.Absent() {

@@ -75,6 +75,7 @@ func runProject(t *testing.T, s *suite) {
 		}
 	}
 	runProjectAfter(t, s)
+	runGated(t, s)
 	// A weight too large for a device to expand at once.
 	for _, c := range []projectCase{
 		{tokens: 3, in: 2051, outs: []int{2090}, rank: 2, dropout: 0.1, bias: true},

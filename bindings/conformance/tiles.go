@@ -29,8 +29,14 @@ var tiles = []struct {
 	{projectCase{tokens: 521, in: 512, outs: []int{19}, rank: 16, dropout: 0.25, accumulate: true}, 1, false}, // contractions in pieces
 }
 
-// gatedTiles are rows of products with the gradients of an activation in their epilogue.
-var gatedTiles = []afterCase{
+// gatedTiles are rows of products with an activation in their epilogue, and backwardTiles with the
+// gradients of one.
+var gatedTiles = []gatedCase{
+	{tokens: 131, in: 136, out: 136, ranks: [2]int{16, 16}},
+	{tokens: 67, in: 72, out: 264, ranks: [2]int{8, 24}, bias: true, kind: bindings.GELUTanh},
+}
+
+var backwardTiles = []afterCase{
 	{tokens: 131, in: 320, outs: []int{272}, rank: 16, dropout: 0.25},
 	{tokens: 131, in: 264, outs: []int{65}, kind: bindings.GELUTanh},
 }
@@ -48,6 +54,11 @@ func RunTiles(t *testing.T, dev bindings.Device, tol Tolerances, held Bits, brie
 		s.row(t, fmt.Sprintf("%s %+v", h.name, c.projectCase), func(f *fixture) { projectRow(f, c.projectCase, h) })
 	}
 	for _, c := range gatedTiles {
+		if !brief {
+			s.row(t, fmt.Sprintf("gated %+v", c), func(f *fixture) { gatedRow(f, c, holdings[1]) })
+		}
+	}
+	for _, c := range backwardTiles {
 		if !brief {
 			s.row(t, fmt.Sprintf("after %+v", c), func(f *fixture) { projectAfterRow(f, c, holdings[1]) })
 		}

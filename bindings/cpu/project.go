@@ -11,11 +11,14 @@ import (
 func (d *Device) project(op *bindings.Project) {
 	if isFew(op) {
 		d.projectFew(op)
-		return
+	} else {
+		for _, parts := range batches(op) {
+			s := scratchOf(d.workspace)
+			newProjection(&d.profile, op, parts, &s, false).run(d)
+		}
 	}
-	for _, parts := range batches(op) {
-		s := scratchOf(d.workspace)
-		newProjection(&d.profile, op, parts, &s, false).run(d)
+	if op.After != nil {
+		d.activate(op.After)
 	}
 }
 

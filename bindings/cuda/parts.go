@@ -65,6 +65,19 @@ func (c *composer) byRows(ws []*bindings.Weight, step int, do func([]strip)) {
 	}
 }
 
+// byPairs calls do with the same rows of two weights, in bf16, step of n rows at a time; those of
+// the second weight begin at row second.
+func (c *composer) byPairs(ws []*bindings.Weight, n, second, step int, do func([]strip)) {
+	for from := 0; from < n; from += step {
+		to := min(n, from+step)
+		strips := []strip{{of: 0, from: from, to: to}, {of: 1, from: second + from, to: second + to}}
+		c.inside(func() {
+			c.expand(ws, strips, func(s *strip) rectangle { return rectangle{s.from, s.to, 0, ws[s.of].In} })
+			do(strips)
+		})
+	}
+}
+
 // byColumns calls do with all weights, which have one input, in bf16, step columns at a time.
 func (c *composer) byColumns(ws []*bindings.Weight, step int, do func([]strip)) {
 	for from, n := 0, ws[0].In; from < n; from += step {

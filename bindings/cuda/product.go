@@ -27,7 +27,10 @@ func (c *composer) multiply(p product) { c.multiplyParts([]product{p}, int(p.c.c
 // multiplyParts launches products of one shape but for the columns of their results, which are
 // columns of results of n columns in all. The contractions are cut as a product's of all n, so
 // that no bit depends on the parts.
-func (c *composer) multiplyParts(ps []product, n int) {
+func (c *composer) multiplyParts(ps []product, n int) { c.multiplyGated(ps, n, gated{}) }
+
+// multiplyGated also computes the activation of two products' results, if y is present.
+func (c *composer) multiplyGated(ps []product, n int, y gated) {
 	m, k := int(ps[0].c.rows), int(ps[0].a.cols)
 	if ps[0].layout == layoutTN {
 		k = int(ps[0].a.rows)
@@ -42,7 +45,7 @@ func (c *composer) multiplyParts(ps []product, n int) {
 			ps[i].splits = i32(cut)
 			ps[i].workspace = c.scratch.partials(cut, m*int(ps[i].c.cols))
 		}
-		c.doParts(ps, false)
+		c.doParts(ps, false, y)
 	})
 }
 
@@ -56,17 +59,17 @@ func (c *composer) sum(ps []product, n int) {
 	for i := range ps {
 		ps[i].splits = 1
 	}
-	c.doParts(ps, true)
+	c.doParts(ps, true, gated{})
 }
 
 // doParts launches products in one launch.
-func (c *composer) doParts(ps []product, summed bool) {
+func (c *composer) doParts(ps []product, summed bool, y gated) {
 	if len(ps) == 1 {
 		c.do((*gemm)(&ps[0]))
 		return
 	}
 	all := &c.reused().products
-	all.count, all.summed = i32(len(ps)), flag(summed)
+	all.count, all.summed, all.gated = i32(len(ps)), flag(summed), y
 	clear(all.of[copy(all.of[:], ps):])
 	c.do(all)
 }

@@ -6,9 +6,11 @@ import (
 )
 
 // project computes XA of all parts, then their outputs: the base's products with those of the
-// adapters' B in the same accumulators, all in one launch where their weights are read alike.
+// adapters' B in the same accumulators, all in one launch where their weights are read alike. After
+// is part of that launch, or the last.
 func (c *composer) project(op *bindings.Project) {
 	c.whole = op.Whole
+	after := op.After
 	layers := make([]*bindings.Linear, len(op.Parts))
 	for i := range op.Parts {
 		layers[i] = op.Parts[i].Linear
@@ -19,15 +21,18 @@ func (c *composer) project(op *bindings.Project) {
 			if isDecomposed(parts[0].Linear) {
 				c.decomposed(op, &parts[0])
 			} else {
-				c.alike(op, parts[:n])
+				after = c.alike(op, parts[:n], after)
 			}
 		})
 		parts = parts[n:]
 	}
+	if after != nil {
+		c.activate(after)
+	}
 }
 
-// alike computes parts whose weights are read alike.
-func (c *composer) alike(op *bindings.Project, parts []bindings.Part) {
+// alike computes parts whose weights are read alike. It returns after, unless it has computed it.
+func (c *composer) alike(op *bindings.Project, parts []bindings.Part, after *bindings.Activate) *bindings.Activate {
 	xas := c.xas(op, parts)
 	ws, ys := make([]*bindings.Weight, len(parts)), make([]product, len(parts))
 	for i := range parts {
@@ -38,7 +43,37 @@ func (c *composer) alike(op *bindings.Project, parts []bindings.Part) {
 			ys[i].a2, ys[i].b2, ys[i].scale2 = xas[i], matrix(a.B), float(a.Scale)
 		}
 	}
+	if after != nil && len(parts) == len(op.Parts) && c.gated(ws, ys, after) {
+		return nil
+	}
 	c.forward(ws, ys)
+	return after
+}
+
+// gated launches the products of gate and up, two or the halves of one, with the activation of
+// their results. It reports whether it did: not for products of few tokens.
+func (c *composer) gated(ws []*bindings.Weight, ys []product, after *bindings.Activate) bool {
+	n, tokens := after.Y.Cols, int(ys[0].a.rows)
+	step, up := n, 0 // up: where its rows begin
+	switch readingOf(ws[0], tokens, false, false) {
+	case decoded:
+		step = c.chunkOf(2*n, ws[0].In, tokens) / 2
+	case dense:
+	default:
+		return false
+	}
+	for i := range ys {
+		ys[i].layout = layoutNT
+	}
+	if len(ws) == 1 {
+		ws, ys, up = []*bindings.Weight{ws[0], ws[0]}, []product{ys[0], ys[0]}, n
+	}
+	c.byPairs(ws, n, up, step, func(strips []strip) {
+		s := strips[0]
+		y := gated{kind: i32(after.Kind), y: columns(matrix(after.Y), s.from, s.to)}
+		c.multiplyGated([]product{within(ys[0], s), within(ys[1], strips[1])}, 2*n, y)
+	})
+	return true
 }
 
 // xas returns each part's XA = dropout(X)·Aᵀ, in scratch unless backward reads it. Without

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 15
+#define QLORA_ABI 16
 
 enum {
   QLORA_OK = 0,
@@ -121,6 +121,13 @@ typedef struct {
   qlora_gate gate;             // optional: C is its dy
 } qlora_gemm;
 
+// The output of a gated activation, computed where two products compute its inputs, g and u: see
+// qlora_activate.
+typedef struct {
+  int32_t kind;
+  qlora_tensor y;
+} qlora_gated;
+
 // Products in one launch. NT: of one A, or of several of the same shape, each with its own C of as
 // many rows, in as many splits. Summed, NN: the parts' A·B are added up in the first one's C by its
 // epilogue, without splits; only the first has an extension, and none a 4-bit weight.
@@ -129,6 +136,7 @@ typedef struct {
   qlora_gemm of[QLORA_PARTS];
   int32_t count;  // of parts, at least 1
   int32_t summed;
+  qlora_gated gated;  // optional, of two parts in NT: their C are its g and u
 } qlora_gemm_parts;
 
 // C of at most 8 rows and a 4-bit or dense weight, NT, without mask: generation. Uses the fields of

@@ -20,7 +20,8 @@
 //
 // A product that computes the gradient of a gated activation's output can compute those of its inputs
 // and the output again in its epilogue (qlora_gate), which reads g and u and writes three results in
-// place of one. What no epilogue does takes a launch of activate_backward.
+// place of one. What no epilogue does takes a launch of activate_backward. Likewise two products of
+// one A, gate and up, compute the activation of their results (gemm_gated.cuh), or activate does.
 //
 // Files: gemm_mma.cuh is the kernel, gemm_tile.cuh the tiles of operands in shared memory,
 // gemm_epilogue.cuh the epilogue, gemm_{nt,nn,tn}.cu the variants, gemm_choose.h the choice of one.
@@ -112,6 +113,32 @@ Gate gate_of(const qlora_gemm& op, const Product& p) {
           g.again != 0};
 }
 
+// Reports whether an epilogue with nothing but a bias writes bf16 in whole vectors.
+bool bare(const Product& p) {
+  const Epilogue& e = p.end;
+  return p.plain && p.mask_on == QLORA_MASK_NONE && p.partial == nullptr && !e.f32 &&
+         !e.accumulate && e.residual == nullptr && e.wide && e.n % kEight == 0;
+}
+
+// Returns the activation of a launch, whose kernel computes it if the two parts' operands have whole
+// vectors and their products need nothing else.
+Gated gated_of(const qlora_gated& op, const qlora_gemm* parts, const Products& all) {
+  const qlora_gemm &a = parts[0], &b = parts[1];
+  const Product &g = all.of[0], &u = all.of[1];
+  const bool one = a.layout == QLORA_NT && a.b.data != nullptr && a.a.data == b.a.data &&
+                   a.a.stride == b.a.stride && a.c.cols == b.c.cols;
+  if (!one || !bare(g) || !bare(u) || !wide(op.y, 2)) return {};
+  if (op.kind != QLORA_SILU && op.kind != QLORA_GELU_TANH) return {};
+  return {static_cast<bf16*>(op.y.data), op.y.stride, op.kind, std::max(g.k2, u.k2)};
+}
+
+// Launches the activation of the parts' results, if they have one that no kernel has computed.
+int activate_apart(qlora_context* c, const qlora_gemm* parts, const qlora_gated& gated) {
+  if (gated.y.data == nullptr) return QLORA_OK;
+  const qlora_activate after{gated.kind, parts[0].c, parts[1].c, gated.y};
+  return activate(c, &after);
+}
+
 // Fills a part of a launch: its operands and its epilogue.
 Product product(const qlora_gemm& op) {
   Product p{};
@@ -161,11 +188,15 @@ const char* apart(const qlora_gemm* parts, int count, bool summed) {
   return nullptr;
 }
 
-int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) {
+int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed,
+             const qlora_gated& gated) {
   if (const char* sentence = apart(parts, count, summed)) {
     return fail(c, QLORA_UNSUPPORTED, "%s", sentence);
   }
   const qlora_gemm& first = parts[0];
+  if (gated.y.data != nullptr && (count != 2 || summed)) {
+    return fail(c, QLORA_UNSUPPORTED, "gemm: an activation of other than two parts");
+  }
   if (first.c.rows == 0 || first.c.cols == 0) return QLORA_OK;
   Products all{};
   GemmShape shape{};
@@ -179,6 +210,8 @@ int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) 
   if (summed) all.of[0].plain = plain;
   all.legs = summed ? count : 1;
   all.gate = gate_of(first, all.of[0]);
+  if (gated.y.data != nullptr) all.gated = gated_of(gated, parts, all);
+  if (all.gated.y != nullptr) shape.n[0] += shape.n[1], shape.parts = 1;
   const Product& p = all.of[0];
   shape.m = first.c.rows;
   shape.pieces = std::max(1, (p.k + p.piece - 1) / p.piece);
@@ -202,6 +235,7 @@ int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) 
                     dim3(kThreads), 0, static_cast<const float*>(all.of[i].partial),
                     static_cast<int>(shape.pieces), all.of[i].end);
   }
+  if (status == QLORA_OK && all.gated.y == nullptr) status = activate_apart(c, parts, gated);
   if (status != QLORA_OK || first.gate.g.data == nullptr || all.gate.g != nullptr) return status;
   const qlora_gate& g = first.gate;
   const qlora_activate_backward after{
@@ -211,19 +245,19 @@ int multiply(qlora_context* c, const qlora_gemm* parts, int count, bool summed) 
 
 }  // namespace
 
-int gemm(qlora_context* c, const qlora_gemm* op) { return multiply(c, op, 1, false); }
+int gemm(qlora_context* c, const qlora_gemm* op) { return multiply(c, op, 1, false, {}); }
 
 int gemm_parts(qlora_context* c, const qlora_gemm_parts* op) {
   const bool summed = op->summed != 0;
   if (summed || op->count < 1 || op->of[0].b.data != nullptr) {
-    return multiply(c, op->of, op->count, summed);
+    return multiply(c, op->of, op->count, summed, op->gated);
   }
   if (const char* sentence = apart(op->of, op->count, summed)) {
     return fail(c, QLORA_UNSUPPORTED, "%s", sentence);
   }
   int status = QLORA_OK;
   for (int i = 0; i < op->count && status == QLORA_OK; i++) {
-    status = multiply(c, op->of + i, 1, false);
+    status = multiply(c, op->of + i, 1, false, {});
   }
-  return status;
+  return status == QLORA_OK ? activate_apart(c, op->of, op->gated) : status;
 }

@@ -14,6 +14,7 @@
 
 #include "kernels/gemm_codes.cuh"
 #include "kernels/gemm_epilogue.cuh"
+#include "kernels/gemm_gated.cuh"
 #include "kernels/gemm_tile.cuh"
 #include "runtime/launch.h"
 
@@ -85,10 +86,11 @@ __device__ const Product& place(const Products& all, int* row, int* col) {
   return all.of[Coded ? 0 : part];
 }
 
-// Multiplies a warp's sums of the extension by mask·scale2, before the base's products are added. A
-// lane holds 2 columns of 8; the 4 lanes of a row each draw one of 4 groups of 8.
+// Multiplies a warp's sums of the extension by mask·scale2, before the base's products are added;
+// every second group of 8 columns by `odd`. A lane holds 2 columns of 8; the 4 lanes of a row each
+// draw one of 4 groups of 8.
 template <class Tile>
-__device__ void scale_extension(const Product& p, int row0, int col0,
+__device__ void scale_extension(const Product& p, float odd, int row0, int col0,
                                 float (&sums)[Tile::kRowTiles][Tile::kColTiles][4]) {
   int lane = threadIdx.x % 32, quad = lane & ~3;
 #pragma unroll
@@ -96,7 +98,7 @@ __device__ void scale_extension(const Product& p, int row0, int col0,
 #pragma unroll
     for (int j = 0; j < Tile::kColTiles; j++) {
 #pragma unroll
-      for (int x = 0; x < 4; x++) sums[i][j][x] *= p.scale2;
+      for (int x = 0; x < 4; x++) sums[i][j][x] *= j % 2 == 0 ? p.scale2 : odd;
     }
     if (p.mask_on != QLORA_MASK_EXTENSION) continue;
     int row = row0 + 16 * i + lane / 4 + p.end.mask_row;
@@ -118,8 +120,23 @@ __device__ void scale_extension(const Product& p, int row0, int col0,
   }
 }
 
-// Writes a warp's sums: 16 rows at a time through shared memory, so that a lane has 8 adjacent
-// columns. No other warp touches `out`.
+// Puts a warp's sums of 16 rows into shared memory, in which a lane finds 8 adjacent columns. No other
+// warp touches `out`.
+template <class Tile>
+__device__ __forceinline__ void lay_out(float* out, const float (&sums)[Tile::kColTiles][4]) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int j = 0; j < Tile::kColTiles; j++) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      ptx::store64(out + (lane / 4 + 8 * half) * Tile::kOutStride + 8 * j + lane % 4 * 2,
+                   make_uint2(__float_as_uint(sums[j][2 * half]),
+                              __float_as_uint(sums[j][2 * half + 1])));
+    }
+  }
+}
+
+// Writes a warp's sums.
 template <class Tile, bool Gated>
 __device__ void write(const Product& p, const Gate& gate, float* out, int row0, int col0,
                       const float (&sums)[Tile::kRowTiles][Tile::kColTiles][4]) {
@@ -127,15 +144,7 @@ __device__ void write(const Product& p, const Gate& gate, float* out, int row0, 
   int lane = threadIdx.x % 32;
 #pragma unroll
   for (int i = 0; i < Tile::kRowTiles; i++) {
-#pragma unroll
-    for (int j = 0; j < Tile::kColTiles; j++) {
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        ptx::store64(out + (lane / 4 + 8 * half) * kStride + 8 * j + lane % 4 * 2,
-                     make_uint2(__float_as_uint(sums[i][j][2 * half]),
-                                __float_as_uint(sums[i][j][2 * half + 1])));
-      }
-    }
+    lay_out<Tile>(out, sums[i]);
     __syncwarp();
 #pragma unroll 1
     for (int chunk = lane; chunk < 16 * kChunks; chunk += 32) {
@@ -164,6 +173,28 @@ __device__ void write(const Product& p, const Gate& gate, float* out, int row0, 
   }
 }
 
+// Writes a warp's sums of gate and up, and the activation's output.
+template <class Tile>
+__device__ void write_gated(const Products& all, float* out, int row0, int col0,
+                            const float (&sums)[Tile::kRowTiles][Tile::kColTiles][4]) {
+  constexpr int kStride = Tile::kOutStride, kPairs = Tile::kWarpN / 16;
+  const Epilogue& e = all.of[0].end;
+#pragma unroll
+  for (int i = 0; i < Tile::kRowTiles; i++) {
+    lay_out<Tile>(out, sums[i]);
+    __syncwarp();
+#pragma unroll 1
+    for (int pair = threadIdx.x % 32; pair < 16 * kPairs; pair += 32) {
+      const int r = pair / kPairs, row = row0 + 16 * i + r;
+      const int col = col0 / 2 + pair % kPairs * kEight;
+      if (row >= e.m || col >= e.n) continue;
+      const float* from = out + r * kStride + pair % kPairs * 16;
+      finish_gated(all, row, col, load8(from), load8(from + kEight));
+    }
+    __syncwarp();
+  }
+}
+
 // Plain: operands are whole (gemm_product.h) and nothing is masked on the way in.
 template <class Tile, int Layout, bool Coded, bool Plain>
 __device__ void multiply(const Products& all, const Product& p, int row0, int col0) {
@@ -174,9 +205,11 @@ __device__ void multiply(const Products& all, const Product& p, int row0, int co
   constexpr bool kAInner = Memory::kAInner, kBInner = Memory::kBInner;
   constexpr int kK = Tile::kK, kStages = Tile::kStages, kSteps = kK / 16;
   constexpr bool kSums = Layout == QLORA_NN && !Coded;
+  constexpr bool kPairs = Layout == QLORA_NT && !Coded && Plain;
 
   int k0 = blockIdx.z * p.piece, k1 = min(p.k, k0 + p.piece);
   int extension = blockIdx.z == 0 ? (p.k2 + kK - 1) / kK : 0;
+  if (kPairs && all.gated.y != nullptr) extension = (all.gated.k2 + kK / 2 - 1) / (kK / 2);
   int slices = extension + (k1 - k0 + kK - 1) / kK;
   if constexpr (kSums) {
     for (int leg = 1; leg < all.legs; leg++) slices += (all.of[leg].k + kK - 1) / kK;
@@ -193,6 +226,12 @@ __device__ void multiply(const Products& all, const Product& p, int row0, int co
 
   typename A::Cursor a_at = A::cursor(p.a2, row0, 0, p.k2);
   typename B::Cursor b_at = B::cursor(p.b2, col0, 0, p.k2);
+  if constexpr (kPairs) {
+    if (all.gated.y != nullptr) {
+      a_at = gated_low<A>(all.of[0], all.of[1], row0);
+      b_at = gated_up<B>(all.of[0], all.of[1], col0);
+    }
+  }
   // A sum's leg that is copied, and the slice where the next one begins.
   int leg = -1, turn = extension;
   auto fetch = [&](int slice) {
@@ -211,7 +250,12 @@ __device__ void multiply(const Products& all, const Product& p, int row0, int co
     } else if constexpr (Plain) {
       if (slice == extension) {
         a_at = A::cursor(p.a, row0, k0, k1);
-        if (!Coded) b_at = B::cursor(p.b, col0, k0, k1);
+        if constexpr (kPairs) {
+          b_at = all.gated.y != nullptr ? gated_rows<B>(all.of[0].b, all.of[1].b, col0, k0, k1)
+                                        : B::cursor(p.b, col0, k0, k1);
+        } else if (!Coded) {
+          b_at = B::cursor(p.b, col0, k0, k1);
+        }
       }
     }
     if constexpr (Plain) {
@@ -322,11 +366,17 @@ __device__ void multiply(const Products& all, const Product& p, int row0, int co
         }
       }
     }
-    if (slice + 1 == extension) scale_extension<Tile>(p, row0 + warp_row, col0 + warp_col, sums);
+    if (slice + 1 == extension) {
+      const float odd = kPairs && all.gated.y != nullptr ? all.of[1].scale2 : p.scale2;
+      scale_extension<Tile>(p, odd, row0 + warp_row, col0 + warp_col, sums);
+    }
   }
   ptx::async_wait<0>();
   __syncthreads();  // the stages are free
 
   auto* out = shared_memory<float>() + warp * 16 * Tile::kOutStride;
+  if (kPairs && all.gated.y != nullptr) {
+    return write_gated<Tile>(all, out, row0 + warp_row, col0 + warp_col, sums);
+  }
   write<Tile, kSums>(p, all.gate, out, row0 + warp_row, col0 + warp_col, sums);
 }

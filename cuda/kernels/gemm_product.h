@@ -50,6 +50,15 @@ struct Gate {
   bool again;  // C becomes the activation's output
 };
 
+// The output of a gated activation, of the C of two parts whose columns take turns in a tile
+// (gemm_gated.cuh); y is NULL if there is none.
+struct Gated {
+  bf16* y;
+  int64_t stride;
+  int32_t kind;
+  int32_t k2;  // of the parts, the most
+};
+
 struct Product {
   Operand a, b, a2, b2;
   CodedWeight weight;  // instead of b
@@ -69,6 +78,7 @@ struct Products {
   Product of[kMost];
   int32_t legs;          // parts of the contraction: 1 unless they are summed
   Gate gate;             // of a sum
+  Gated gated;           // of the first two parts, which are then one row of tiles
   int32_t first[kMost];  // column of tiles where a part's C begins; no part begins at INT32_MAX
   int32_t tile_columns;  // of all parts
 };
