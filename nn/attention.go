@@ -102,7 +102,7 @@ func (a *Attention) room(p *pass, to *bindings.Arena) (q, k, v, fused bindings.T
 	return q, k, v, fused
 }
 
-func (a *Attention) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any {
+func (a *Attention) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena, _ bool) any {
 	s := &attentionState{}
 	a.queryKeyValue(p, s, x, to)
 	s.keys, s.values = s.k, s.v

@@ -10,9 +10,10 @@ type Part interface {
 	inputs() []*Projection // those of the part's input
 	projections() []*Projection
 	// begin computes all but the last projection of x() into arena to and returns
-	// the state for backward. It calls x at most once; the result is valid in the
-	// workspace only.
-	begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any
+	// the state for backward. It calls x at most once; the result is valid until
+	// begin returns. finishes reports that finish follows, and not backward: begin may
+	// leave what it needs in the workspace.
+	begin(p *pass, x func() bindings.Tensor, to *bindings.Arena, finishes bool) any
 	// finish runs the last projection: out = residual + part(x). It returns the
 	// adapter's XA in arena to.
 	finish(p *pass, state any, out, residual bindings.Tensor, to *bindings.Arena) bindings.Tensor
@@ -173,6 +174,20 @@ func (p *pass) shared(l *Layer, in bindings.Tensor) func() bindings.Tensor {
 	return func() bindings.Tensor { return x }
 }
 
+// inputIn returns a function that normalizes the part's input where its output will lie, unless the
+// residual does.
+func (b *Branch) inputIn(p *pass, s *branchState, residual bindings.Tensor) func() bindings.Tensor {
+	if b.Norm == nil || b.Residual != PreNorm || residual == s.out {
+		return b.input(p, s.in, nil)
+	}
+	return func() bindings.Tensor {
+		op := b.Norm.operation(s.in, normStats{})
+		op.Y = s.out
+		p.run(op)
+		return s.out
+	}
+}
+
 // input returns a function that normalizes the part's input into the workspace.
 func (b *Branch) input(p *pass, in bindings.Tensor, stats *normStats) func() bindings.Tensor {
 	return func() bindings.Tensor {
@@ -190,8 +205,11 @@ func (b *Branch) input(p *pass, in bindings.Tensor, stats *normStats) func() bin
 // forward computes s.out = residual + branch(s.in). It allocates s.out in arena to if
 // it is absent. x, if not nil, returns the normalized input.
 func (b *Branch) forward(p *pass, s *branchState, residual bindings.Tensor, x func() bindings.Tensor, to, xaTo *bindings.Arena) {
+	if s.out.Absent() {
+		s.out = p.hidden(to)
+	}
 	if x == nil {
-		x = b.input(p, s.in, nil)
+		x = b.inputIn(p, s, residual)
 	}
 	mark := p.work.Mark()
 	if b.Residual == NormedBase {
@@ -199,10 +217,7 @@ func (b *Branch) forward(p *pass, s *branchState, residual bindings.Tensor, x fu
 		normed := residual
 		x = func() bindings.Tensor { return normed }
 	}
-	s.part = b.Part.begin(p, x, to)
-	if s.out.Absent() {
-		s.out = p.hidden(to)
-	}
+	s.part = b.Part.begin(p, x, to, true)
 	b.join(p, s, residual, to, xaTo)
 	if to != p.work {
 		p.work.Release(mark)

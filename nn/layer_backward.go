@@ -76,7 +76,7 @@ func (b *Branch) again(p *pass, s *branchState) {
 		s.out = bindings.Tensor{}
 		b.forward(p, s, s.in, nil, p.work, p.work)
 	default:
-		s.part = b.Part.begin(p, b.input(p, s.in, nil), p.work)
+		s.part = b.Part.begin(p, b.input(p, s.in, nil), p.work, false)
 	}
 	s.dropped = false
 }

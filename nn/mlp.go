@@ -34,11 +34,12 @@ func (m *MLP) declare(d *declarer) {
 // mlpState holds what backward reads: the outputs of the first projections.
 type mlpState struct {
 	g, u bindings.Tensor    // [tokens, Size]; u is absent if not gated
+	y    bindings.Tensor    // f(g)·u, if begin has computed it
 	outs [2]bindings.Tensor // of inputs, [tokens, rows]
 	xa   [2]bindings.Tensor
 }
 
-func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any {
+func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena, finishes bool) any {
 	s := &mlpState{}
 	inputs := m.inputs()
 	for i, l := range inputs {
@@ -51,27 +52,41 @@ func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena) any {
 	default:
 		s.g, s.u = s.outs[0], s.outs[1]
 	}
+	var after *bindings.Activate
+	if finishes && !s.u.Absent() {
+		after = m.activation(p, s)
+		s.y = after.Y
+	}
 	mark := p.work.Mark()
 	in := x()
 	var parts []bindings.Part
 	for i, l := range inputs {
 		parts = append(parts, l.part(s.outs[i], s.xa[i]))
 	}
-	p.projectAll(in, parts...)
+	p.projectActivated(in, after, parts...)
 	p.work.Release(mark)
 	return s
 }
 
+// activation returns the operation that computes f(g)·u in the workspace.
+func (m *MLP) activation(p *pass, s *mlpState) *bindings.Activate {
+	return &bindings.Activate{Kind: m.Activation, G: s.g, U: s.u, Y: p.features(p.work, m.Size)}
+}
+
 // activated returns f(g)·u in the workspace.
 func (m *MLP) activated(p *pass, s *mlpState) bindings.Tensor {
-	y := p.features(p.work, m.Size)
-	p.run(&bindings.Activate{Kind: m.Activation, G: s.g, U: s.u, Y: y})
-	return y
+	op := m.activation(p, s)
+	p.run(op)
+	return op.Y
 }
 
 func (m *MLP) finish(p *pass, state any, out, residual bindings.Tensor, to *bindings.Arena) bindings.Tensor {
 	xa := p.xa(to, m.Down)
-	y := m.activated(p, state.(*mlpState))
+	s := state.(*mlpState)
+	y := s.y
+	if y.Absent() {
+		y = m.activated(p, s)
+	}
 	p.project(m.Down, y, out, residual, xa)
 	return xa
 }

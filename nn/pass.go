@@ -83,8 +83,20 @@ func (p *pass) project(l *Projection, x, y, residual, xa bindings.Tensor) {
 
 // projectAll runs the projections of one input x.
 func (p *pass) projectAll(x bindings.Tensor, parts ...bindings.Part) {
-	p.run(&bindings.Project{X: x, Random: p.random, Whole: p.m.Options.Whole, Parts: parts})
+	p.projectActivated(x, nil, parts...)
+}
+
+// projectActivated also runs an activation of their results, if it is not nil.
+func (p *pass) projectActivated(x bindings.Tensor, after *bindings.Activate, parts ...bindings.Part) {
+	op := &bindings.Project{X: x, Random: p.random, Whole: p.m.Options.Whole, Parts: parts}
+	if p.m.biases.of == nil {
+		op.After, after = after, nil
+	}
+	p.run(op)
 	p.m.biases.forward(p, parts)
+	if after != nil {
+		p.run(after)
+	}
 }
 
 // A target receives the gradient of an input. A nil target discards it.

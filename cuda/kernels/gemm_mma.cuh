@@ -129,9 +129,9 @@ __device__ __forceinline__ void lay_out(float* out, const float (&sums)[Tile::kC
   for (int j = 0; j < Tile::kColTiles; j++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      ptx::store64(out + (lane / 4 + 8 * half) * Tile::kOutStride + 8 * j + lane % 4 * 2,
-                   make_uint2(__float_as_uint(sums[j][2 * half]),
-                              __float_as_uint(sums[j][2 * half + 1])));
+      ptx::store64(
+          out + (lane / 4 + 8 * half) * Tile::kOutStride + 8 * j + lane % 4 * 2,
+          make_uint2(__float_as_uint(sums[j][2 * half]), __float_as_uint(sums[j][2 * half + 1])));
     }
   }
 }
