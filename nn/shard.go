@@ -6,9 +6,10 @@ import (
 	"qlora/bindings"
 )
 
-// A Gatherer fills all with the parts of all ranks in their order. It is a collective call:
-// every rank makes the same ones in the same order.
-type Gatherer func(dev bindings.Device, all, part bindings.Tensor) error
+// A Gatherer begins to fill all with the parts of all ranks in their order, next to what the device
+// computes; arrive makes later work wait for it. It is a collective call: every rank makes the same
+// ones in the same order, and one is under way at a time.
+type Gatherer func(dev bindings.Device, all, part bindings.Tensor) (arrive func() error, err error)
 
 // gatherBuffers are where whole layers are, by turns.
 var gatherBuffers = [2]bindings.Category{bindings.Gathered0, bindings.Gathered1}
@@ -19,7 +20,8 @@ type shards struct {
 	parts  int // of each layer; 0, 1: it is whole on every rank
 	rank   int // which part is here
 	gather Gatherer
-	held   [len(gatherBuffers)]*shard // which layer each buffer has; nil: none
+	held   [len(gatherBuffers)]*shard // which layer each buffer has, or gets; nil: none
+	coming func() error               // waits for the gather that is under way; nil: there is none
 	next   int                        // buffer of the next layer that is laid out
 	err    error                      // the first of a gather
 
@@ -42,8 +44,9 @@ func (m *Model) ShareOut(rank int, gather Gatherer) { m.shards.rank, m.shards.ga
 // Sharded reports whether the model holds only a part of every layer.
 func (m *Model) Sharded() bool { return m.shards.parts > 1 }
 
-// need brings a layer into its buffer, if it is not there.
-func (s *shard) need(dev bindings.Device) {
+// begin starts to bring a layer into its buffer, if it is not there. What is computed until need may
+// not use the buffer.
+func (s *shard) begin(dev bindings.Device) {
 	if s == nil {
 		return
 	}
@@ -54,9 +57,32 @@ func (s *shard) need(dev bindings.Device) {
 	if s.of.held[s.buffer] == s {
 		return
 	}
+	s.of.arrive()
 	s.of.held[s.buffer] = s
-	if err := s.of.gather(dev, s.whole, s.part); err != nil && s.of.err == nil {
-		s.of.err = fmt.Errorf("gather a layer of the base: %w", err)
+	var err error
+	s.of.coming, err = s.of.gather(dev, s.whole, s.part)
+	s.of.failed(err)
+}
+
+// need makes what is computed next wait until a layer is in its buffer.
+func (s *shard) need(dev bindings.Device) {
+	if s != nil {
+		s.begin(dev)
+		s.of.arrive()
+	}
+}
+
+// arrive waits for the gather that is under way.
+func (s *shards) arrive() {
+	if arrive := s.coming; arrive != nil {
+		s.coming = nil
+		s.failed(arrive())
+	}
+}
+
+func (s *shards) failed(err error) {
+	if err != nil && s.err == nil {
+		s.err = fmt.Errorf("gather a layer of the base: %w", err)
 	}
 }
 
@@ -74,12 +100,12 @@ func (s *shard) keep(dev bindings.Device) {
 	dev.Run(&bindings.Copy{Dst: s.part, Src: s.own()})
 }
 
-// use brings layer i together before it is computed with, and then the one that is computed
+// use brings layer i together before it is computed with, and begins to with the one that is computed
 // with next: its buffer is free from here on.
 func (m *Model) use(dev bindings.Device, i, next int) {
 	m.Layers[i].shard.need(dev)
 	if next >= 0 && next < len(m.Layers) {
-		m.Layers[next].shard.need(dev)
+		m.Layers[next].shard.begin(dev)
 	}
 }
 

@@ -50,7 +50,10 @@ func TestGathersOfAStep(t *testing.T) {
 	m, err := nn.New(c, nil, nn.Options{Train: false, Shards: 2, Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64}}, mem, dev.Info())
 	require.NoError(t, err)
 	gathers := 0
-	m.ShareOut(0, func(bindings.Device, bindings.Tensor, bindings.Tensor) error { gathers++; return nil })
+	m.ShareOut(0, func(bindings.Device, bindings.Tensor, bindings.Tensor) (func() error, error) {
+		gathers++
+		return func() error { return nil }, nil
+	})
 	b := nn.NewBatch([][]int32{{3, 4, 5}}, [][]int32{{3, 4, 5}})
 	m.Parameters(bindings.OptimizerState{})
 	m.Prepare(dev, nn.Shapes{Train: []*nn.Batch{b}, Evaluate: []*nn.Batch{b}})

@@ -83,7 +83,7 @@ func (t *Trainer) share() error {
 // shareOut gives the model its part, and what gathers it with the others'.
 func (t *Trainer) shareOut() {
 	if t.sharded() {
-		t.layout.Model.ShareOut(t.Group.Rank(), t.Group.Gather)
+		t.layout.Model.ShareOut(t.Group.Rank(), t.Group.GatherAhead)
 	}
 }
 

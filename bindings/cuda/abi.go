@@ -32,6 +32,9 @@ static int call_allocate_host(const qlora_api *t, qlora_context *c, int64_t n, v
 static int call_release_host(const qlora_api *t, qlora_context *c, void *p) { return t->release_host(c, p); }
 static int call_transfer(const qlora_api *t, qlora_context *c, const qlora_transfer *op) { return t->transfer(c, op); }
 static int call_await(const qlora_api *t, qlora_context *c, int32_t event) { return t->await(c, event); }
+static int call_aside(const qlora_api *t, qlora_context *c, void *dst, int64_t n, void **s, void **to) { return t->aside(c, dst, n, s, to); }
+static int call_fetch(const qlora_api *t, qlora_context *c, qlora_context *from, void *to, const void *src, int64_t n) { return t->fetch(c, from, to, src, n); }
+static int call_arriving(const qlora_api *t, qlora_context *c, int32_t event) { return t->arriving(c, event); }
 static int call_capture(const qlora_api *t, qlora_context *c) { return t->capture(c); }
 static int call_captured(const qlora_api *t, qlora_context *c, void **g, int64_t *n) { return t->captured(c, g, n); }
 static int call_replay(const qlora_api *t, qlora_context *c, void *g) { return t->replay(c, g); }
@@ -331,6 +334,23 @@ func (c context) transfer(op *transfer) error {
 // await makes later work wait for the transfers of an event.
 func (c context) await(event int) error {
 	return c.failed("await", C.call_await(c.table, c.handle, C.int32_t(event)))
+}
+
+// aside returns where n bytes for dst are to be written, by work in another stream.
+func (c context) aside(dst unsafe.Pointer, n int64) (stream, to unsafe.Pointer, err error) {
+	s, at := new(unsafe.Pointer), new(unsafe.Pointer)
+	err = c.failed("aside", C.call_aside(c.table, c.handle, dst, C.int64_t(n), s, at))
+	return *s, *at, err
+}
+
+// fetch enqueues a copy from another context there.
+func (c context) fetch(from context, to, src unsafe.Pointer, n int64) error {
+	return c.failed("fetch", C.call_fetch(c.table, c.handle, from.handle, to, src, C.int64_t(n)))
+}
+
+// arriving lets an event stand for what was enqueued there.
+func (c context) arriving(event int) error {
+	return c.failed("arriving", C.call_arriving(c.table, c.handle, C.int32_t(event)))
 }
 
 // capture makes the context record what it is given to launch, until captured.

@@ -1,6 +1,15 @@
 package cuda
 
-import "qlora/bindings"
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"qlora/bindings"
+	"qlora/bindings/groups"
+)
+
+var _ groups.ApartDevice = (*Device)(nil)
 
 // Each event of a device has its place in the context.
 var _ [events]struct{} = [bindings.Events]struct{}{}
@@ -15,3 +24,30 @@ func (c *composer) transfer(op *bindings.Transfer) {
 }
 
 func (c *composer) await(op *bindings.Await) { c.do(&waiting{op.Event}) }
+
+// Aside lets fill enqueue work next to the device's, which writes t's bytes: on a GPU in a stream
+// that waits for all work so far, on the emulator into memory of its own that comes to t when the
+// event is awaited.
+func (d *Device) Aside(t bindings.Tensor, event int, fill func(stream, to unsafe.Pointer) error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	d.known.overwritten(t)
+	stream, to, err := d.context.aside(t.Address(), t.Bytes())
+	if err == nil {
+		err = fill(stream, to)
+	}
+	if err != nil {
+		return err
+	}
+	return d.context.arriving(event)
+}
+
+// Fetch enqueues, in fill of Aside, a copy of part of another GPU's memory. The work that it follows
+// there is what was enqueued before that GPU's Aside.
+func (d *Device) Fetch(to unsafe.Pointer, from groups.ApartDevice, part bindings.Tensor) error {
+	other, ok := from.(*Device)
+	if !ok {
+		return fmt.Errorf("%s cannot copy from %s", d.info.Name, from.Info().Name)
+	}
+	return d.context.fetch(other.context, to, part.Address(), part.Bytes())
+}

@@ -24,6 +24,17 @@ func CheckGather(all, part bindings.Tensor, size int) error {
 	return nil
 }
 
+// CheckGatherAhead returns an error if CheckGather does, or if part lies in all.
+func CheckGatherAhead(all, part bindings.Tensor, size int) error {
+	if err := CheckGather(all, part, size); err != nil {
+		return err
+	}
+	if all.Overlaps(part) {
+		return fmt.Errorf("gather: %v lies in %v, which is written while others may still read it", part, all)
+	}
+	return nil
+}
+
 // CheckBroadcast returns an error if t cannot be broadcast from a rank of size.
 func CheckBroadcast(t bindings.Tensor, from, size int) error {
 	if from < 0 || from >= size {

@@ -16,7 +16,7 @@ import (
 // the same order, from one goroutine each; only Abort may be called from any goroutine at
 // any time.
 //
-// A collective call (Sum, Gather, Broadcast) works on tensors of dev, the rank's device,
+// A collective call (Sum, Gather, GatherAhead, Broadcast) works on tensors of dev, the rank's device,
 // always the same one. It comes after the work that dev has enqueued, and before what dev
 // runs next; like an operation of dev, it may be complete only later. Its operands are
 // contiguous.
@@ -26,17 +26,16 @@ import (
 // (CheckSum and so on) was made by no rank; after any other error the group has ended: all
 // calls fail, and the ranks that wait fail soon, with the error that was the first.
 type Group interface {
-	// Rank returns this rank's number, from 0.
-	Rank() int
-	// Size returns the number of ranks.
-	Size() int
+	Gatherer
+
+	// Split returns this rank's among the ranks that give the same color, in the order of their
+	// numbers. Its calls take their turn among the group's, but only its ranks make them. It
+	// ends with the group, and an error of it ends the group.
+	Split(color int) (Gatherer, error)
 
 	// Sum replaces t, I64, with the sum of all ranks' t. It wraps around on overflow, so the
 	// result does not depend on the order of summation.
 	Sum(dev bindings.Device, t bindings.Tensor) error
-	// Gather fills all with the parts of all ranks in their order, Size times the bytes
-	// of part. Both are U8. part may be its own place in all.
-	Gather(dev bindings.Device, all, part bindings.Tensor) error
 	// Broadcast replaces t, of any type, with rank from's t.
 	Broadcast(dev bindings.Device, t bindings.Tensor, from int) error
 
@@ -51,6 +50,23 @@ type Group interface {
 	// Close leaves the group and frees what it holds. Every rank calls it after its last
 	// call; Close may wait for the other ranks, within the deadline.
 	Close() error
+}
+
+// A Gatherer is ranks that send each other parts of a whole.
+type Gatherer interface {
+	// Rank returns this rank's number, from 0.
+	Rank() int
+	// Size returns the number of ranks.
+	Size() int
+	// Gather fills all with the parts of all ranks in their order, Size times the bytes
+	// of part. Both are U8. part may be its own place in all.
+	Gather(dev bindings.Device, all, part bindings.Tensor) error
+	// GatherAhead begins what Gather does: the parts travel while dev computes, as far as the
+	// engine and the device can. arrive makes later work of dev wait for them, and returns the
+	// error. Until then dev does not touch all, and part, which lies elsewhere, stays as it is
+	// until every rank has waited (Sync) for what arrived. Only one is under way: any next call
+	// completes it.
+	GatherAhead(dev bindings.Device, all, part bindings.Tensor) (arrive func() error, err error)
 }
 
 // DefaultDeadline is how long a call waits for the other ranks unless the user says

@@ -53,7 +53,7 @@ void Transfers::carry_out(size_t copies) {
 std::string Transfers::conflict(const void* data, size_t bytes, bool writes) const {
   for (const Copy& c : queue_) {
     if (!c.to_host && meet(data, bytes, c.dst, c.bytes)) {
-      return "where a transfer from the host was not awaited";
+      return "where " + what_ + " was not awaited";
     }
     if (c.to_host && writes && meet(data, bytes, c.src, c.bytes)) {
       return "over the source of a transfer to the host that was not awaited";
@@ -66,7 +66,7 @@ std::string Transfers::conflict(const Memory& memory) const {
   for (const Copy& c : queue_) {
     if (c.to_host) continue;  // await sees what was written
     if (const Extent* e = memory.restricted(reinterpret_cast<uintptr_t>(c.dst), c.bytes)) {
-      return e->name + " is where a transfer from the host was not awaited";
+      return e->name + " is where " + what_ + " was not awaited";
     }
   }
   return "";

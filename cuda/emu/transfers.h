@@ -12,6 +12,9 @@ namespace emu {
 
 class Transfers {
  public:
+  // what names a copy to the device in messages: "a transfer from the host".
+  explicit Transfers(std::string what) : what_(std::move(what)) {}
+
   void enqueue(void* dst, const void* src, size_t bytes, bool to_host, int event);
   // Carries out the last copy with the event and those before it. Returns what a program did to the
   // copies carried out so far before it awaited them, or "".
@@ -35,6 +38,7 @@ class Transfers {
   };
   void carry_out(size_t copies);
 
+  std::string what_;
   std::vector<Copy> queue_;
   std::string wrong_;
 };

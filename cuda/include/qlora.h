@@ -622,6 +622,14 @@ typedef struct {
   int (*transfer)(qlora_context*, const qlora_transfer*);
   // Work enqueued later waits for the last transfer with the event, and those before it.
   int (*await)(qlora_context*, int32_t event);
+  // Bytes that come to dst from elsewhere, next to the work of the stream. aside returns where they are to
+  // be written, by work on another stream, a cudaStream_t, that begins when the work enqueued so far is
+  // done. fetch enqueues a copy there of what another context, which has called aside too, had at src then.
+  // arriving ends what began with aside: await of the event, 1 to QLORA_EVENTS, waits for all of it. On the
+  // emulator the stream is NULL, nothing is enqueued, and the bytes come to dst when they are awaited.
+  int (*aside)(qlora_context*, void* dst, int64_t bytes, void** stream, void** to);
+  int (*fetch)(qlora_context*, qlora_context* from, void* to, const void* src, int64_t bytes);
+  int (*arriving)(qlora_context*, int32_t event);
   // From capture to captured the kernels, zero and move are recorded instead of run, and nothing may
   // be written, read or waited for. captured returns the record as a graph, with the bytes of device
   // memory that it takes; after an error there is no graph, and the context captures no more. replay

@@ -37,7 +37,11 @@ struct qlora_context {
   int compute = 80;
   bool dry = false;                            // launches are only counted
   std::unordered_map<void*, size_t> reserved;  // of the host, and when dry all memory: bytes
-  emu::Transfers transfers;
+  emu::Transfers transfers{"a transfer from the host"};
+  emu::Transfers gathers{"what other ranks send"};
+  std::vector<char> coming;  // written aside
+  void* coming_to = nullptr;
+  std::vector<char> came[QLORA_EVENTS];  // what the gathers copy
   Failure* failure = nullptr;
   std::string fault;           // a kernel's first fault since the last sync
   Graph* recording = nullptr;  // while a graph is captured
@@ -114,8 +118,9 @@ int run_emulated(qlora_context* c, const char* kernel, dim3 grid, dim3 block, si
   }
   qlora_counts* counts = c->kernels.launched(*known);
   if (c->dry) return QLORA_OK;
-  std::string early = c->transfers.conflict(c->machine.memory);
-  if (!early.empty()) {
+  for (const emu::Transfers* t : {&c->transfers, &c->gathers}) {
+    std::string early = t->conflict(c->machine.memory);
+    if (early.empty()) continue;
     c->fault = std::string(kernel) + ": " + early;
     return QLORA_OK;
   }
@@ -185,6 +190,7 @@ int device_allocate(qlora_context* c, int64_t bytes, void** data) {
 }
 
 int device_release(qlora_context* c, void* data) {
+  c->gathers.finish();  // of memory that is given back at the end
   if (auto r = c->reserved.find(data); r != c->reserved.end()) {
     munmap(r->first, r->second);
     c->reserved.erase(r);
@@ -197,8 +203,10 @@ int device_release(qlora_context* c, void* data) {
 namespace {
 // Keeps the fault of work on bytes that a transfer has not left, or not reached.
 void touch(qlora_context* c, const char* work, const void* data, int64_t bytes, bool writes) {
-  std::string early = c->transfers.conflict(data, static_cast<size_t>(bytes), writes);
-  if (!early.empty() && c->fault.empty()) c->fault = std::string(work) + " " + early;
+  for (const emu::Transfers* t : {&c->transfers, &c->gathers}) {
+    std::string early = t->conflict(data, static_cast<size_t>(bytes), writes);
+    if (!early.empty() && c->fault.empty()) c->fault = std::string(work) + " " + early;
+  }
 }
 }  // namespace
 
@@ -300,6 +308,30 @@ int device_await(qlora_context* c, int32_t event) {
   if (status != QLORA_OK) return status;
   std::string wrong = c->transfers.await(event);
   if (c->fault.empty()) c->fault = wrong;
+  c->gathers.await(event);
+  return QLORA_OK;
+}
+
+int device_aside(qlora_context* c, void* dst, int64_t bytes, void** stream, void** to) {
+  c->coming.resize(static_cast<size_t>(bytes));
+  c->coming_to = dst;
+  *stream = nullptr;
+  *to = c->coming.data();
+  return QLORA_OK;
+}
+
+int device_fetch(qlora_context*, qlora_context*, void* to, const void* src, int64_t bytes) {
+  std::memcpy(to, src, static_cast<size_t>(bytes));
+  return QLORA_OK;
+}
+
+int device_arriving(qlora_context* c, int32_t event) {
+  int status = check_event(c, event, 1);
+  if (status != QLORA_OK || c->dry) return status;
+  c->gathers.await(event);  // what came with the event before is there before this comes
+  std::vector<char>& came = c->came[event - 1];
+  came.swap(c->coming);
+  c->gathers.enqueue(c->coming_to, came.data(), came.size(), false, event);
   return QLORA_OK;
 }
 

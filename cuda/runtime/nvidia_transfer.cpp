@@ -22,6 +22,11 @@ int failed(qlora_context* c, cudaError_t e, const char* doing) {
 
 cudaError_t Transfers::open() {
   cudaError_t e = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  // A library's kernels get processors as soon as blocks of others end there: they are few, and their
+  // waiting is that of all GPUs.
+  int lowest = 0, highest = 0;
+  if (e == cudaSuccess) e = cudaDeviceGetStreamPriorityRange(&lowest, &highest);
+  if (e == cudaSuccess) e = cudaStreamCreateWithPriority(&aside, cudaStreamNonBlocking, highest);
   if (e == cudaSuccess) e = cudaEventCreateWithFlags(&ready, cudaEventDisableTiming);
   for (cudaEvent_t& d : done) {
     if (e == cudaSuccess) e = cudaEventCreateWithFlags(&d, cudaEventDisableTiming);
@@ -29,10 +34,18 @@ cudaError_t Transfers::open() {
   return e;
 }
 
+cudaError_t Transfers::follow(cudaStream_t kernels, cudaStream_t Transfers::* which) {
+  cudaError_t e = stream == nullptr ? open() : cudaSuccess;
+  if (e == cudaSuccess) e = cudaEventRecord(ready, kernels);
+  if (e == cudaSuccess) e = cudaStreamWaitEvent(this->*which, ready, 0);
+  return e;
+}
+
 void Transfers::close() {
-  if (stream != nullptr) {
-    cudaStreamSynchronize(stream);
-    cudaStreamDestroy(stream);
+  for (cudaStream_t s : {stream, aside}) {
+    if (s == nullptr) continue;
+    cudaStreamSynchronize(s);
+    cudaStreamDestroy(s);
   }
   if (ready != nullptr) cudaEventDestroy(ready);
   for (cudaEvent_t d : done) {
@@ -71,9 +84,7 @@ int device_transfer(qlora_context* c, const qlora_transfer* op) {
   cudaStream_t kernels;
   status = transfers(c, &t, &kernels);
   if (status != QLORA_OK) return status;
-  cudaError_t e = t->stream == nullptr ? t->open() : cudaSuccess;
-  if (e == cudaSuccess) e = cudaEventRecord(t->ready, kernels);
-  if (e == cudaSuccess) e = cudaStreamWaitEvent(t->stream, t->ready, 0);
+  cudaError_t e = t->follow(kernels, &Transfers::stream);
   if (e == cudaSuccess) {
     e = cudaMemcpyAsync(op->dst, op->src, static_cast<size_t>(op->bytes),
                         op->to_host != 0 ? cudaMemcpyDeviceToHost : cudaMemcpyHostToDevice,
@@ -91,4 +102,40 @@ int device_await(qlora_context* c, int32_t event) {
   status = transfers(c, &t, &kernels);
   if (status != QLORA_OK || t->stream == nullptr) return status;  // there was no transfer
   return failed(c, cudaStreamWaitEvent(kernels, t->done[event - 1], 0), "waiting for a transfer");
+}
+
+int device_aside(qlora_context* c, void* dst, int64_t, void** stream, void** to) {
+  Transfers* t;
+  cudaStream_t kernels;
+  int status = transfers(c, &t, &kernels);
+  if (status != QLORA_OK) return status;
+  status = failed(c, t->follow(kernels, &Transfers::aside), "following the kernels");
+  *stream = t->aside;
+  *to = dst;
+  return status;
+}
+
+// The copy goes from GPU to GPU where they reach each other, else the driver takes it through the
+// host's memory.
+int device_fetch(qlora_context* c, qlora_context* from, void* to, const void* src, int64_t bytes) {
+  Transfers *theirs, *t;
+  cudaStream_t kernels;
+  int status = transfers(from, &theirs, &kernels);
+  if (status == QLORA_OK) status = transfers(c, &t, &kernels);
+  if (status != QLORA_OK) return status;
+  cudaError_t e = cudaStreamWaitEvent(t->aside, theirs->ready, 0);
+  if (e == cudaSuccess) {
+    e = cudaMemcpyAsync(to, src, static_cast<size_t>(bytes), cudaMemcpyDefault, t->aside);
+  }
+  return failed(c, e, "a copy from another GPU");
+}
+
+int device_arriving(qlora_context* c, int32_t event) {
+  int status = check_event(c, event, 1);
+  if (status != QLORA_OK) return status;
+  Transfers* t;
+  cudaStream_t kernels;
+  status = transfers(c, &t, &kernels);
+  if (status != QLORA_OK || t->stream == nullptr) return status;  // nothing was begun
+  return failed(c, cudaEventRecord(t->done[event - 1], t->aside), "recording an event");
 }

@@ -1,4 +1,5 @@
-// A context's second stream, of copies between its GPU and pinned memory of the host.
+// A context's other streams: of copies between its GPU and pinned memory of the host, and of what comes
+// from other GPUs.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,11 +8,14 @@
 
 struct Transfers {
   cudaStream_t stream = nullptr;  // made for the first copy
+  cudaStream_t aside = nullptr;   // of what other GPUs send, made with it
   cudaEvent_t ready = nullptr;    // the work that a copy begins after
   cudaEvent_t done[QLORA_EVENTS] = {};
 
   // Makes the stream and the events.
   cudaError_t open();
+  // Lets one of the streams wait for the kernels enqueued so far.
+  cudaError_t follow(cudaStream_t kernels, cudaStream_t Transfers::* which);
   // Waits for all copies and frees them.
   void close();
 };

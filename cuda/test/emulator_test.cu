@@ -103,6 +103,14 @@ void back(Numbers& n, void* host) {
   device_transfer(n.c, &t);
 }
 
+// What another rank, at x, sends to y.
+void come(Numbers& n, int event) {
+  void *stream, *to;
+  device_aside(n.c, n.y, kBytes, &stream, &to);
+  device_fetch(n.c, n.c, to, n.x, kBytes);
+  device_arriving(n.c, event);
+}
+
 // Kernels that read x and write y, or the other way.
 void kernel(Numbers& n, bool over_x) {
   const Planted& right = *planted(0);
@@ -148,6 +156,25 @@ const Moving moving[] = {
      [](Numbers& n, void* host) {
        there(n, host);
        back(n, host);
+       device_move(n.c, n.x, n.y, kBytes);
+     }},
+    {"fetches from another rank", "",
+     [](Numbers& n, void*) {
+       come(n, 1);
+       device_zero(n.c, n.x, kBytes);
+       device_await(n.c, 1);
+     }},
+    {"uses what another rank has not sent, by a kernel", "y is where what other ranks send was not awaited",
+     [](Numbers& n, void*) {
+       come(n, 1);
+       device_await(n.c, 2);
+       kernel(n, true);
+     }},
+    {"uses what another rank has not sent, by a copy", "a copy where what other ranks send",
+     [](Numbers& n, void* host) {
+       come(n, 1);
+       there(n, host);
+       device_await(n.c, 2);
        device_move(n.c, n.x, n.y, kBytes);
      }},
     {"reads what has not come", "a read where a transfer from the host",

@@ -210,6 +210,33 @@ std::string moves_on_a_second_stream() {
                 same ? std::to_string(waits) + " waits, want 4" : "other bytes");
 }
 
+std::string fetches_aside() {
+  Opened a, b;
+  int64_t numbers[4] = {1, 2, 3, 4};
+  void *p = nullptr, *q = nullptr, *to = nullptr, *stream = nullptr, *copies = nullptr;
+  device_allocate(a.c, sizeof numbers, &p);
+  device_allocate(b.c, sizeof numbers, &q);
+  device_write(b.c, q, numbers, sizeof numbers);
+  if (device_arriving(a.c, 1) != QLORA_OK) return "nothing was begun, and arriving fails";
+  machine().log.clear();
+  if (device_aside(b.c, q, sizeof numbers, &copies, &to) != QLORA_OK ||
+      device_aside(a.c, p, sizeof numbers, &stream, &to) != QLORA_OK ||
+      device_fetch(a.c, b.c, to, q, sizeof numbers) != QLORA_OK ||
+      device_arriving(a.c, 1) != QLORA_OK || device_await(a.c, 1) != QLORA_OK) {
+    return device_error(a.c);
+  }
+  if (device_arriving(a.c, 0) != QLORA_UNSUPPORTED) return "an event that there is not";
+  device_stream(a.c, &copies);
+  bool same = to == p && std::memcmp(p, numbers, sizeof numbers) == 0 && stream != copies;
+  // Each stream for its kernels, the copy for the other GPU's, and the kernels for what came.
+  int waits = machine().count("cudaStreamWaitEvent"),
+      host_waits = machine().count("cudaEventSynchronize");
+  device_release(a.c, p);
+  device_release(b.c, q);
+  return expect(same && waits == 4 && host_waits == 0,
+                same ? std::to_string(waits) + " waits, want 4" : "other bytes or streams");
+}
+
 std::string tells_what_cannot_be_pinned() {
   Opened o;
   machine().errors["cudaMallocHost"] = cudaErrorMemoryAllocation;
@@ -267,6 +294,7 @@ int main() {
       {"writes without waiting", writes_without_waiting},
       {"tells full memory", tells_full_memory},
       {"moves on a second stream", moves_on_a_second_stream},
+      {"fetches aside", fetches_aside},
       {"tells what cannot be pinned", tells_what_cannot_be_pinned},
       {"counts launches", counts_launches},
       {"prefers a known variant", prefers_a_known_variant},

@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-func TestPlantedBugs(t *testing.T) { run(t, "emulator_test", 46) }
+func TestPlantedBugs(t *testing.T) { run(t, "emulator_test", 49) }
 
 // TestGPUDevice runs the GPU device on fake/cuda_runtime_api.h.
-func TestGPUDevice(t *testing.T) { run(t, "nvidia_test", 14) }
+func TestGPUDevice(t *testing.T) { run(t, "nvidia_test", 15) }
 
 // run runs a program that `make emu` builds and reports its lines, at least so many, as
 // subtests.

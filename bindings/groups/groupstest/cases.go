@@ -28,6 +28,10 @@ func Cases() []Case {
 		{"sums in turn", sumsInTurn},
 		{"gather", each(byteLengths, gather)},
 		{"gather in place", each(byteLengths, gatherInPlace)},
+		{"gather ahead", each(byteLengths, gatherAhead)},
+		{"gathers ahead by turns", gathersInTurn},
+		{"a call after a gather ahead", nextCall},
+		{"split", split},
 		{"broadcast", each(byteLengths, broadcast)},
 		{"broadcast of every type", broadcastTypes},
 		{"after the device's work", afterWork},
@@ -292,7 +296,9 @@ func wrongOperands(g groups.Group, dev bindings.Device) error {
 		return err
 	}
 	defer bed.close()
+	_, inside := g.GatherAhead(dev, bed.t.Columns(0, 16*g.Size()), bed.t.Columns(0, 16))
 	for what, err := range map[string]error{
+		"gather ahead in place":   inside,
 		"sum of bytes":            g.Sum(dev, bed.t),
 		"sum of nothing":          g.Sum(dev, bindings.Tensor{}),
 		"gather of other lengths": g.Gather(dev, bed.t, bed.t.Columns(0, 16)),

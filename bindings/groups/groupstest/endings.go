@@ -30,6 +30,7 @@ func Endings() []Ending {
 	return []Ending{
 		{Case: Case{"a rank does not come", absent}},
 		{Case: Case{"a rank does not come to a sum", absentSum}},
+		{Case: Case{"a rank does not come to a gather of a part", absentGather}},
 		{Case: Case{"a rank leaves", leaves}},
 		{Case: Case{"canceled", canceled}},
 		{Case: Case{"a rank aborts", aborts}, Aborts: true},

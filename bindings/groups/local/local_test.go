@@ -6,10 +6,25 @@ import (
 
 	"qlora/bindings"
 	"qlora/bindings/cpu"
+	"qlora/bindings/cuda"
+	"qlora/bindings/cuda/cudatest"
 	"qlora/bindings/groups"
 	"qlora/bindings/groups/groupstest"
 	"qlora/bindings/groups/local"
 )
+
+// TestConformanceOfEmulators lets devices with memory of their own copy from each other.
+func TestConformanceOfEmulators(t *testing.T) {
+	cudatest.Emulator(t) // or skip
+	open := func(_ *testing.T, size int, deadline time.Duration) []groups.Group { return local.New(size, deadline) }
+	groupstest.Goroutines(t, []int{2}, open, func(t *testing.T) bindings.Device {
+		dev, err := cuda.New(cuda.Options{Emulated: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dev
+	})
+}
 
 func TestConformance(t *testing.T) {
 	open := func(_ *testing.T, size int, deadline time.Duration) []groups.Group { return local.New(size, deadline) }

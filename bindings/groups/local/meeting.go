@@ -2,144 +2,171 @@ package local
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"qlora/bindings"
 	"qlora/bindings/groups"
 )
 
-// shared is what the ranks of a group have in common.
-type shared struct {
-	size     int
+// house is what the ranks of a group and of its parts have in common.
+type house struct {
 	deadline time.Duration
 
-	mu      sync.Mutex
-	meeting *meeting // that ranks wait in; nil: none
-	left    []bool   // by rank
-	err     error    // why the group has ended
-	over    chan struct{}
+	mu    sync.Mutex
+	rooms []*room // the first is the group's, the others are of its parts
+	left  []bool  // by rank of the group
+	err   error   // why the group has ended
+	over  chan struct{}
 }
 
-// A meeting is one wait of all ranks for each other.
+// A room is where the ranks of a group, or of a part of it, meet.
+type room struct {
+	*house
+	split, color int   // of a part
+	members      []int // the ranks of the group
+	meeting      *meeting
+}
+
+// A meeting is one wait of all ranks of a room for each other.
 type meeting struct {
 	call   string
-	first  int // rank
+	first  int // place of the first to come
 	came   []bool
 	number int // of came
-	shown  [][]byte
+	shown  []view
 	full   chan struct{}
 }
 
+// A view is what a rank shows the others: bytes, or a tensor of its device.
+type view struct {
+	bytes []byte
+	dev   groups.ApartDevice
+	part  bindings.Tensor
+}
+
 // meet waits until all ranks have come to the same call and returns what they show.
-func (s *shared) meet(ctx context.Context, rank int, call string, shown []byte) ([][]byte, error) {
-	m, err := s.come(rank, call, shown)
+func (r *room) meet(ctx context.Context, place int, call string, shown view) ([]view, error) {
+	m, err := r.come(place, call, shown)
 	if err != nil {
 		return nil, err
 	}
-	timer := time.NewTimer(s.deadline)
+	timer := time.NewTimer(r.deadline)
 	defer timer.Stop()
 	select {
 	case <-m.full:
 		return m.shown, nil
-	case <-s.over:
+	case <-r.over:
 	case <-ctx.Done():
-		s.endWaiting(m, func() error { return &groups.AbortedError{Rank: rank, Cause: ctx.Err()} })
+		r.endWaiting(m, func() error { return &groups.AbortedError{Rank: r.members[place], Cause: ctx.Err()} })
 	case <-timer.C:
-		s.endWaiting(m, func() error { return &groups.AbsentError{Call: call, Ranks: m.absent(), After: s.deadline} })
+		r.endWaiting(m, func() error {
+			return &groups.AbsentError{Call: call, Ranks: r.absentLocked(m, func(int) bool { return true }), After: r.deadline}
+		})
 	}
 	select {
 	case <-m.full: // at the last moment
 		return m.shown, nil
 	default:
-		return nil, s.ended()
+		return nil, r.ended()
 	}
 }
 
 // come adds a rank to the meeting, which ends if it was the last one.
-func (s *shared) come(rank int, call string, shown []byte) (*meeting, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		return nil, s.err
+func (r *room) come(place int, call string, shown view) (*meeting, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return nil, r.err
 	}
-	m := s.meeting
+	size := len(r.members)
+	m := r.meeting
 	if m == nil {
-		m = &meeting{call: call, first: rank, came: make([]bool, s.size), shown: make([][]byte, s.size), full: make(chan struct{})}
-		s.meeting = m
+		m = &meeting{call: call, first: place, came: make([]bool, size), shown: make([]view, size), full: make(chan struct{})}
+		r.meeting = m
 	}
 	if m.call != call {
-		s.endLocked(&groups.MixedError{Rank: rank, Other: m.first, Call: call, Their: m.call})
-		return nil, s.err
+		r.endLocked(&groups.MixedError{Rank: r.members[place], Other: r.members[m.first], Call: call, Their: m.call})
+		return nil, r.err
 	}
-	m.came[rank], m.shown[rank] = true, shown
+	m.came[place], m.shown[place] = true, shown
 	m.number++
-	if m.number == s.size {
-		s.meeting = nil
+	if m.number == size {
+		r.meeting = nil
 		close(m.full)
 		return m, nil
 	}
-	s.checkLeftLocked()
-	return m, s.err
+	r.checkLeftLocked()
+	return m, r.err
+}
+
+// absentLocked returns the ranks that have not come to a meeting, of those that count.
+func (r *room) absentLocked(m *meeting, counts func(rank int) bool) (absent []int) {
+	for place, came := range m.came {
+		if rank := r.members[place]; !came && counts(rank) {
+			absent = append(absent, rank)
+		}
+	}
+	return absent
 }
 
 // checkLeftLocked ends the group if ranks wait for one that has left.
-func (s *shared) checkLeftLocked() {
-	if s.meeting == nil {
+func (r *room) checkLeftLocked() {
+	if r.meeting == nil {
 		return
 	}
-	var gone []int
-	for rank, left := range s.left {
-		if left && !s.meeting.came[rank] {
-			gone = append(gone, rank)
-		}
+	if gone := r.absentLocked(r.meeting, func(rank int) bool { return r.left[rank] }); gone != nil {
+		r.endLocked(&groups.AbsentError{Call: r.meeting.call, Ranks: gone})
 	}
-	if gone != nil {
-		s.endLocked(&groups.AbsentError{Call: s.meeting.call, Ranks: gone})
-	}
-}
-
-func (s *shared) leave(rank int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.left[rank] = true
-	s.checkLeftLocked()
-}
-
-// absent returns the ranks that have not come.
-func (m *meeting) absent() []int {
-	var ranks []int
-	for rank, came := range m.came {
-		if !came {
-			ranks = append(ranks, rank)
-		}
-	}
-	return ranks
 }
 
 // endWaiting ends the group, unless m has come to its end meanwhile.
-func (s *shared) endWaiting(m *meeting, why func() error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.meeting == m {
-		s.endLocked(why())
+func (r *room) endWaiting(m *meeting, why func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.meeting == m {
+		r.endLocked(why())
 	}
 }
 
-func (s *shared) end(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.endLocked(err)
+// part returns the room of a color of the group's split with a number.
+func (h *house) part(split, color int, members []int) *room {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := slices.IndexFunc(h.rooms[1:], func(r *room) bool { return r.split == split && r.color == color })
+	if at >= 0 {
+		return h.rooms[1+at]
+	}
+	r := &room{house: h, split: split, color: color, members: members}
+	h.rooms = append(h.rooms, r)
+	return r
 }
 
-func (s *shared) endLocked(err error) {
-	if s.err == nil {
-		s.err = err
-		close(s.over)
+func (h *house) leave(rank int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left[rank] = true
+	for _, r := range h.rooms {
+		r.checkLeftLocked()
 	}
 }
 
-func (s *shared) ended() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
+func (h *house) end(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.endLocked(err)
+}
+
+func (h *house) endLocked(err error) {
+	if h.err == nil {
+		h.err = err
+		close(h.over)
+	}
+}
+
+func (h *house) ended() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
 }

@@ -9,14 +9,32 @@ import "C"
 import (
 	"encoding/binary"
 	"encoding/json"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"qlora/bindings/groups"
 )
 
-// While ranks wait in a call they hear messages of other ranks on a communicator of its
-// own: the error that has ended the group, or the question who is there.
+// A line is how the ranks of a group and of its parts talk. While they wait in a call they hear
+// messages of other ranks on a communicator of its own: the error that has ended the group, or the
+// question who is there.
+type line struct {
+	world    *World
+	control  C.mpi_handle // communicator
+	deadline time.Duration
+	present  atomic.Uint64 // number of this rank's call, while in one
+	waiting  atomic.Uint64 // see Listen
+
+	talking sync.Mutex // for what other ranks say
+	heard   map[int]message
+
+	mu       sync.Mutex
+	err      error // why the group has ended
+	sendings []sending
+}
+
 const (
 	controlTag   = 1
 	messageBytes = 2048
@@ -42,42 +60,42 @@ const (
 
 // listen receives what other ranks have said. It returns the error that has ended the
 // group.
-func (g *Group) listen() error {
-	g.talking.Lock()
-	defer g.talking.Unlock()
-	if err := g.ended(); err != nil {
+func (l *line) listen() error {
+	l.talking.Lock()
+	defer l.talking.Unlock()
+	if err := l.ended(); err != nil {
 		return err
 	}
-	for from := range g.Size() {
-		for from != g.Rank() {
-			m, there, err := g.receive(from)
+	for from := range l.world.Size {
+		for from != l.world.Rank {
+			m, there, err := l.receive(from)
 			if err != nil {
-				return g.end(&groups.AbortedError{Rank: g.Rank(), Cause: err})
+				return l.end(&groups.AbortedError{Rank: l.world.Rank, Cause: err})
 			}
 			if !there {
 				break
 			}
 			switch m.Kind {
 			case question:
-				g.say(from, message{Kind: answer, Sequence: g.present.Load(), Waiting: g.waiting.Load()})
+				l.say(from, message{Kind: answer, Sequence: l.present.Load(), Waiting: l.waiting.Load()})
 			case answer:
-				g.heard[from] = m
+				l.heard[from] = m
 			case farewell:
 				if m.Error != nil {
-					return g.endBy(m.Error.Unpack())
+					return l.endBy(m.Error.Unpack())
 				}
 			}
 		}
 	}
-	return g.ended()
+	return l.ended()
 }
 
 // receive returns a message of rank from, if there is one.
-func (g *Group) receive(from int) (m message, there bool, err error) {
-	w := g.world
+func (l *line) receive(from int) (m message, there bool, err error) {
+	w := l.world
 	found := new(C.int)
 	err = w.call("MPI_Iprobe", func() C.int {
-		return C.mpi_probe(w.library.table, C.int(from), controlTag, g.control, found)
+		return C.mpi_probe(w.library.table, C.int(from), controlTag, l.control, found)
 	})
 	if err != nil || *found == 0 {
 		return message{}, false, err
@@ -85,7 +103,7 @@ func (g *Group) receive(from int) (m message, there bool, err error) {
 	buffer := C.calloc(1, messageBytes)
 	request := new(C.mpi_handle)
 	err = w.call("MPI_Irecv", func() C.int {
-		return C.mpi_receive(w.library.table, buffer, messageBytes, C.int(from), controlTag, g.control, request)
+		return C.mpi_receive(w.library.table, buffer, messageBytes, C.int(from), controlTag, l.control, request)
 	})
 	for done := false; err == nil && !done; {
 		done, err = w.test("MPI_Irecv", request) // it is here
@@ -110,7 +128,7 @@ type sending struct {
 
 // say starts to send a message. A failure is no matter: the sender has an error already,
 // or the receiver asks again.
-func (g *Group) say(to int, m message) {
+func (l *line) say(to int, m message) {
 	text, err := json.Marshal(m)
 	if err != nil || len(text) > messageBytes-4 {
 		return
@@ -119,25 +137,25 @@ func (g *Group) say(to int, m message) {
 	raw := unsafe.Slice((*byte)(s.buffer), messageBytes)
 	binary.LittleEndian.PutUint32(raw, uint32(len(text)))
 	copy(raw[4:], text)
-	w := g.world
+	w := l.world
 	err = w.call("MPI_Isend", func() C.int {
-		return C.mpi_send(w.library.table, s.buffer, messageBytes, C.int(to), controlTag, g.control, s.request)
+		return C.mpi_send(w.library.table, s.buffer, messageBytes, C.int(to), controlTag, l.control, s.request)
 	})
 	if err == nil {
-		g.mu.Lock()
-		g.sendings = append(g.sendings, s)
-		g.mu.Unlock()
+		l.mu.Lock()
+		l.sendings = append(l.sendings, s)
+		l.mu.Unlock()
 	}
 }
 
 // flush waits until what this rank has said has been sent, for the grace at most.
-func (g *Group) flush() {
-	g.mu.Lock()
-	sendings := g.sendings
-	g.sendings = nil
-	g.mu.Unlock()
+func (l *line) flush() {
+	l.mu.Lock()
+	sendings := l.sendings
+	l.sendings = nil
+	l.mu.Unlock()
 	for end := time.Now().Add(grace); len(sendings) > 0; {
-		done, err := g.world.test("MPI_Isend", sendings[0].request)
+		done, err := l.world.test("MPI_Isend", sendings[0].request)
 		switch {
 		case err == nil && done:
 			C.free(sendings[0].buffer)
@@ -150,89 +168,95 @@ func (g *Group) flush() {
 	}
 }
 
-// absent asks who is there and returns the error that names those whose answer is not that
-// they have come to the call, too.
-func (g *Group) absent(call string, has func(m message) bool) error {
-	for to := range g.Size() {
-		if to != g.Rank() {
-			g.say(to, message{Kind: question})
+// absent asks who is there and returns the error that names those of some ranks whose answer is
+// not that they have come to the call, too.
+func (l *line) absent(call string, ranks []int, has func(m message) bool) error {
+	for _, to := range ranks {
+		if to != l.world.Rank {
+			l.say(to, message{Kind: question})
 		}
 	}
-	for end := time.Now().Add(grace); time.Now().Before(end) && g.answers() < g.Size()-1; time.Sleep(listenEvery) {
-		if err := g.listen(); err != nil {
+	for end := time.Now().Add(grace); time.Now().Before(end) && l.answers(ranks) < len(ranks)-1; time.Sleep(listenEvery) {
+		if err := l.listen(); err != nil {
 			return err
 		}
 	}
-	g.talking.Lock()
-	defer g.talking.Unlock()
-	e := &groups.AbsentError{Call: call, After: g.deadline}
-	for rank := range g.Size() {
-		if m, ok := g.heard[rank]; rank != g.Rank() && (!ok || !has(m)) {
+	l.talking.Lock()
+	defer l.talking.Unlock()
+	e := &groups.AbsentError{Call: call, After: l.deadline}
+	for _, rank := range ranks {
+		if m, ok := l.heard[rank]; rank != l.world.Rank && (!ok || !has(m)) {
 			e.Ranks = append(e.Ranks, rank)
 		}
 	}
 	return e
 }
 
-func (g *Group) answers() int {
-	g.talking.Lock()
-	defer g.talking.Unlock()
-	return len(g.heard)
+// answers returns how many of the ranks have answered.
+func (l *line) answers(ranks []int) (n int) {
+	l.talking.Lock()
+	defer l.talking.Unlock()
+	for _, rank := range ranks {
+		if _, ok := l.heard[rank]; ok {
+			n++
+		}
+	}
+	return n
 }
 
 // Listen returns the error that has ended the group, if another rank has told of one. An
 // engine that waits by other means calls it from time to time, with the number of the call
 // that it waits in, 0 if in none, which other ranks may ask for. It may be called from any
 // goroutine.
-func (g *Group) Listen(waiting uint64) error {
-	g.waiting.Store(waiting)
-	return g.listen()
+func (l *line) Listen(waiting uint64) error {
+	l.waiting.Store(waiting)
+	return l.listen()
 }
 
 // Absent ends the group because other ranks have not come to the call with a number, as
 // Listen has it, and returns the error that names them.
 func (g *Group) Absent(call string, number uint64) error {
-	return g.end(g.absent(call, func(m message) bool { return m.Waiting >= number }))
+	return g.end(g.absent(call, g.members, func(m message) bool { return m.Waiting >= number }))
 }
 
 // end ends the group by an error of this rank, tells the others, and returns the error
 // that was the first.
-func (g *Group) end(err error) error {
-	if !g.endOnce(err) {
-		return g.ended()
+func (l *line) end(err error) error {
+	if !l.endOnce(err) {
+		return l.ended()
 	}
-	for to := range g.Size() {
-		if to != g.Rank() {
-			g.say(to, message{Kind: farewell, Error: groups.Pack(err, g.Rank())})
+	for to := range l.world.Size {
+		if to != l.world.Rank {
+			l.say(to, message{Kind: farewell, Error: groups.Pack(err, l.world.Rank)})
 		}
 	}
-	g.flush()
+	l.flush()
 	return err
 }
 
 // endBy ends the group by an error that the others know, and returns the error that was
 // the first.
-func (g *Group) endBy(err error) error {
-	g.endOnce(err)
-	return g.ended()
+func (l *line) endBy(err error) error {
+	l.endOnce(err)
+	return l.ended()
 }
 
 // endOnce ends the group and reports whether this was the first end.
-func (g *Group) endOnce(err error) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err != nil {
+func (l *line) endOnce(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
 		return false
 	}
-	g.err = err
+	l.err = err
 	return true
 }
 
-func (g *Group) ended() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.err
+func (l *line) ended() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
 }
 
 // Abort tells the other ranks that this one has failed.
-func (g *Group) Abort(err error) { _ = g.end(groups.Aborted(err, g.Rank())) }
+func (l *line) Abort(err error) { _ = l.end(groups.Aborted(err, l.world.Rank)) }

@@ -10,10 +10,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,40 +23,64 @@ import (
 // piece is the number of bytes that pass through the host's memory at once.
 const piece = 32 << 20
 
-// A Group is the ranks of a world, with messages of its own.
+// A Group is the ranks of a world, or of a part of it, with messages of its own.
 type Group struct {
-	world          *World
-	calls, control C.mpi_handle // communicators
-	deadline       time.Duration
-	sequence       uint64        // of calls
-	call           string        // the present one
-	present        atomic.Uint64 // sequence, while in a call
-	waiting        atomic.Uint64 // see Listen
-
-	talking sync.Mutex // for what other ranks say
-	heard   map[int]message
+	*line
+	calls    C.mpi_handle // communicator
+	members  []int        // ranks of the world
+	place    int          // this rank's among them
+	number   uint64       // of the part; 0: it is the group
+	sequence uint64       // of calls
+	call     string       // the present one
+	parts    []*Group
+	ahead    *groups.Ahead // of the group and its parts
 
 	// MPI libraries remember memory that they have sent from, and watch what the program
 	// returns to the system; Go's heap is moved about behind their back.
 	buffers [2][]byte
-
-	mu       sync.Mutex
-	err      error // why the group has ended
-	sendings []sending
 }
 
 var _ groups.Group = (*Group)(nil)
 
 // Rank returns this rank's number.
-func (g *Group) Rank() int { return g.world.Rank }
+func (g *Group) Rank() int { return g.place }
 
 // Size returns the number of ranks.
-func (g *Group) Size() int { return g.world.Size }
+func (g *Group) Size() int { return len(g.members) }
+
+// Split gives each color a communicator.
+func (g *Group) Split(color int) (groups.Gatherer, error) {
+	g.ahead.End()
+	defer g.present.Store(0)
+	colors, err := g.come(context.Background(), "split", color)
+	if err != nil {
+		return nil, err
+	}
+	part := &Group{line: g.line, number: uint64(len(g.parts) + 1), ahead: g.ahead}
+	for place, c := range colors {
+		if c != color {
+			continue
+		}
+		if place == g.place {
+			part.place = len(part.members)
+		}
+		part.members = append(part.members, g.members[place])
+	}
+	table := g.world.library.table
+	first := C.int(slices.Index(colors, color)) // colors of MPI are small and not negative
+	err = g.world.call("MPI_Comm_split", func() C.int { return C.mpi_split(table, g.calls, first, C.int(g.place), &part.calls) })
+	if err == nil {
+		err = g.world.call("MPI_Comm_set_errhandler", func() C.int { return C.mpi_return_errors(table, part.calls) })
+	}
+	g.parts = append(g.parts, part)
+	return part, g.failed(err)
+}
 
 // A header is what ranks show each other as they come to a call.
 const (
 	headerBytes = 64
 	closing     = "end of the run"
+	partShift   = 48 // of the part's number, above its calls'
 )
 
 // come waits until all ranks have come to the same call. It returns the number that each
@@ -69,7 +91,7 @@ func (g *Group) come(ctx context.Context, call string, number int) ([]int, error
 	}
 	g.sequence++
 	g.call = call
-	g.present.Store(g.sequence)
+	g.present.Store(g.number<<partShift | g.sequence)
 	mine := g.buffer(0, headerBytes)
 	clear(mine)
 	binary.LittleEndian.PutUint64(mine, uint64(number))
@@ -86,9 +108,9 @@ func (g *Group) come(ctx context.Context, call string, number int) ([]int, error
 		switch their {
 		case call:
 		case closing:
-			return nil, g.endBy(&groups.AbsentError{Call: call, Ranks: []int{rank}})
+			return nil, g.endBy(&groups.AbsentError{Call: call, Ranks: []int{g.members[rank]}})
 		default:
-			return nil, g.endBy(&groups.MixedError{Rank: g.Rank(), Other: rank, Call: call, Their: their})
+			return nil, g.endBy(&groups.MixedError{Rank: g.world.Rank, Other: g.members[rank], Call: call, Their: their})
 		}
 	}
 	return numbers, nil
@@ -121,6 +143,7 @@ func (g *Group) Sum(dev bindings.Device, t bindings.Tensor) error {
 	if err := groups.CheckSum(t); err != nil {
 		return err
 	}
+	g.ahead.End()
 	defer g.present.Store(0)
 	if _, err := g.come(context.Background(), fmt.Sprintf("sum of %d numbers", t.Len()), 0); err != nil || g.Size() == 1 {
 		return err
@@ -134,11 +157,28 @@ func (g *Group) Sum(dev bindings.Device, t bindings.Tensor) error {
 	})
 }
 
-// Gather is in pieces of all ranks.
+// Gather waits for all parts.
 func (g *Group) Gather(dev bindings.Device, all, part bindings.Tensor) error {
 	if err := groups.CheckGather(all, part, g.Size()); err != nil {
 		return err
 	}
+	g.ahead.End()
+	return g.gatherAll(dev, all, part)
+}
+
+// GatherAhead waits in a goroutine, if the memory is the host's.
+func (g *Group) GatherAhead(dev bindings.Device, all, part bindings.Tensor) (arrive func() error, err error) {
+	if err := groups.CheckGatherAhead(all, part, g.Size()); err != nil {
+		return nil, err
+	}
+	if groups.Bytes(dev, part) != nil && part.Len() <= maxDirect {
+		return g.ahead.Begin(func() error { return g.gatherAll(dev, all, part) }), nil
+	}
+	return func() error { return nil }, g.Gather(dev, all, part)
+}
+
+// gatherAll is in pieces of all ranks, or direct.
+func (g *Group) gatherAll(dev bindings.Device, all, part bindings.Tensor) error {
 	defer g.present.Store(0)
 	if _, err := g.come(context.Background(), fmt.Sprintf("gather of %d bytes", part.Len()), 0); err != nil {
 		return err
@@ -187,6 +227,7 @@ func (g *Group) Broadcast(dev bindings.Device, t bindings.Tensor, from int) erro
 	if err := groups.CheckBroadcast(t, from, g.Size()); err != nil {
 		return err
 	}
+	g.ahead.End()
 	defer g.present.Store(0)
 	if _, err := g.come(context.Background(), fmt.Sprintf("broadcast of %d bytes", t.Bytes()), 0); err != nil || g.Size() == 1 {
 		return err
@@ -243,6 +284,7 @@ const maxExchange = 1 << 30
 
 // Exchange pads what ranks give to the longest.
 func (g *Group) Exchange(ctx context.Context, mine []byte) ([][]byte, error) {
+	g.ahead.End()
 	defer g.present.Store(0)
 	lengths, err := g.come(ctx, "exchange", len(mine))
 	if err != nil {
@@ -252,7 +294,7 @@ func (g *Group) Exchange(ctx context.Context, mine []byte) ([][]byte, error) {
 	all := make([][]byte, g.Size())
 	for rank, n := range lengths {
 		if n < 0 || n > maxExchange {
-			return nil, g.endBy(&groups.AbortedError{Rank: rank, Cause: fmt.Errorf("it gave %d bytes to an exchange; at most %d are allowed", n, maxExchange)})
+			return nil, g.endBy(&groups.AbortedError{Rank: g.members[rank], Cause: fmt.Errorf("it gave %d bytes to an exchange; at most %d are allowed", n, maxExchange)})
 		}
 		longest = max(longest, n)
 		all[rank] = make([]byte, 0, n)
@@ -279,6 +321,7 @@ func (g *Group) Exchange(ctx context.Context, mine []byte) ([][]byte, error) {
 // Close waits for the other ranks. After an error it leaves at once; the world must then
 // be aborted.
 func (g *Group) Close() error {
+	g.ahead.End()
 	defer g.flush()
 	if g.listen() != nil {
 		return nil
@@ -293,7 +336,11 @@ func (g *Group) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open--
-	for _, comm := range []*C.mpi_handle{&g.calls, &g.control} {
+	comms := []*C.mpi_handle{&g.calls, &g.control}
+	for _, part := range g.parts {
+		comms = append(comms, &part.calls)
+	}
+	for _, comm := range comms {
 		if err := w.failed("MPI_Comm_free", C.mpi_free(w.library.table, comm)); err != nil {
 			return err
 		}

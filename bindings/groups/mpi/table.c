@@ -8,7 +8,7 @@ static const char *const names[MPI_FUNCTIONS] = {
     "MPI_Init_thread", "MPI_Finalize",   "MPI_Abort",               "MPI_Comm_rank",    "MPI_Comm_size",
     "MPI_Comm_dup",    "MPI_Comm_free",  "MPI_Get_library_version", "MPI_Error_string", "MPI_Comm_set_errhandler",
     "MPI_Ibarrier",    "MPI_Ibcast",     "MPI_Iallreduce",          "MPI_Iallgather",   "MPI_Isend",
-    "MPI_Irecv",       "MPI_Iprobe",     "MPI_Test",
+    "MPI_Irecv",       "MPI_Iprobe",     "MPI_Test",                "MPI_Comm_split",
 };
 
 // The ABI of a library. MPICH's own has MPI_Abi_get_version, too, and says -1. The function may be
@@ -90,6 +90,12 @@ int mpi_dup(const mpi_table *t, mpi_handle comm, mpi_handle *copy) {
   *copy = 0;
   if (t->narrow) return F(MPI_F_DUP, int, H *)(N(comm), copy);
   return F(MPI_F_DUP, H, H *)(comm, copy);
+}
+
+int mpi_split(const mpi_table *t, mpi_handle comm, int color, int key, mpi_handle *part) {
+  *part = 0;
+  if (t->narrow) return F(MPI_F_SPLIT, int, int, int, H *)(N(comm), color, key, part);
+  return F(MPI_F_SPLIT, H, int, int, H *)(comm, color, key, part);
 }
 
 int mpi_free(const mpi_table *t, mpi_handle *comm) { return F(MPI_F_FREE, H *)(comm); }

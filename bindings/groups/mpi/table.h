@@ -28,6 +28,7 @@ enum {
   MPI_F_IRECV,
   MPI_F_IPROBE,
   MPI_F_TEST,
+  MPI_F_SPLIT,
   MPI_FUNCTIONS
 };
 
@@ -49,6 +50,7 @@ int mpi_finalize(const mpi_table *t);
 int mpi_abort(const mpi_table *t, int code);
 int mpi_number(const mpi_table *t, int function, mpi_handle comm, int *value);
 int mpi_dup(const mpi_table *t, mpi_handle comm, mpi_handle *copy);
+int mpi_split(const mpi_table *t, mpi_handle comm, int color, int key, mpi_handle *part);
 int mpi_free(const mpi_table *t, mpi_handle *comm);
 int mpi_version(const mpi_table *t, char *text, int *length);
 int mpi_error_string(const mpi_table *t, int status, char *text, int *length);

@@ -47,7 +47,7 @@ func (g *Group) await(ctx context.Context, name string, start func(request *C.mp
 				return err
 			}
 			if now.Sub(begun) >= g.deadline {
-				return g.end(g.absent(g.call, func(m message) bool { return m.Sequence == g.sequence }))
+				return g.end(g.absent(g.call, g.members, func(m message) bool { return m.Sequence == g.present.Load() }))
 			}
 		}
 		select {

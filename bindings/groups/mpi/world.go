@@ -184,7 +184,10 @@ func (w *World) Group(deadline time.Duration) (*Group, error) {
 	if deadline <= 0 {
 		deadline = groups.DefaultDeadline
 	}
-	g := &Group{world: w, deadline: deadline, heard: map[int]message{}}
+	g := &Group{line: &line{world: w, deadline: deadline, heard: map[int]message{}}, place: w.Rank, ahead: new(groups.Ahead)}
+	for rank := range w.Size {
+		g.members = append(g.members, rank)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, comm := range []*C.mpi_handle{&g.calls, &g.control} {

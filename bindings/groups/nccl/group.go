@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,21 @@ type Device interface {
 
 // A Group is the ranks of a communicator, one GPU each.
 type Group struct {
+	*engine
+	communicator
+}
+
+var _ groups.Group = (*Group)(nil)
+
+// A communicator is ranks that are known to each other's NCCL: all, or a part of them.
+type communicator struct {
+	*engine
+	place, size int
+	handle      unsafe.Pointer // nil: it has ended
+}
+
+// engine is what a group and its parts have in common.
+type engine struct {
 	control  Control
 	dev      Device
 	stream   unsafe.Pointer
@@ -59,8 +75,9 @@ type Group struct {
 	deadline time.Duration
 	found    Description
 
-	calls sync.Mutex // a call of NCCL, or the end of the communicator
-	comm  unsafe.Pointer
+	calls sync.Mutex // a call of NCCL, or the end of the communicators
+	comms []*communicator
+	ahead groups.Ahead
 
 	mu     sync.Mutex
 	number uint64    // of calls made
@@ -71,8 +88,6 @@ type Group struct {
 	over     chan struct{}
 	watching sync.WaitGroup
 }
-
-var _ groups.Group = (*Group)(nil)
 
 // A hello is what ranks must agree on before the communicator is made.
 type hello struct {
@@ -90,71 +105,85 @@ func Open(ctx context.Context, control Control, dev Device, deadline time.Durati
 	if err != nil {
 		return nil, fmt.Errorf("%w was found: install it or PyTorch, or set %s to the path of %s; searched:\n  %s", err, LibraryVariable, file, strings.Join(found.Looked, "\n  "))
 	}
-	g := &Group{control: control, dev: dev, library: lib, found: found, deadline: deadline, over: make(chan struct{})}
-	id, err := g.meet(ctx)
+	e := &engine{control: control, dev: dev, library: lib, found: found, deadline: deadline, over: make(chan struct{})}
+	g := &Group{engine: e, communicator: communicator{engine: e, place: control.Rank(), size: control.Size()}}
+	all := make([]int, control.Size())
+	id, err := e.meet(ctx, 0, all)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.join(ctx, id); err != nil {
+	if err := g.communicator.join(ctx, id); err != nil {
 		return nil, fmt.Errorf("NCCL %s (%s) does not connect the %d ranks: %w", found.Version, found.Path, control.Size(), err)
 	}
-	dev.AfterSync(g.synced)
-	g.watching.Go(g.watch)
+	dev.AfterSync(e.synced)
+	e.watching.Go(e.watch)
 	return g, nil
 }
 
-// meet gives rank 0's id to all and compares the versions.
-func (g *Group) meet(ctx context.Context) ([]byte, error) {
+// meet gives the id of the first rank of each color to the others of it, and compares the versions.
+func (g *engine) meet(ctx context.Context, color int, colors []int) ([]byte, error) {
 	mine := hello{Version: g.found.Version}
-	if g.control.Rank() == 0 {
+	leader := slices.Index(colors, color)
+	if g.control.Rank() == leader {
 		mine.ID = make([]byte, C.NCCL_ID_BYTES)
 		if err := g.library.failed("ncclGetUniqueId", nil, C.nccl_unique(g.library.table, unsafe.Pointer(&mine.ID[0]))); err != nil {
 			return nil, err
 		}
 	}
+	all, err := tell(ctx, g.control, mine)
+	if err != nil {
+		return nil, err
+	}
+	for rank, h := range all {
+		if h.Version != all[0].Version {
+			return nil, fmt.Errorf("rank %d has NCCL %s and rank 0 has %s: set %s to the same version on all hosts", rank, h.Version, all[0].Version, LibraryVariable)
+		}
+	}
+	id := all[leader].ID
+	if len(id) != C.NCCL_ID_BYTES {
+		return nil, fmt.Errorf("rank %d gave an id of %d bytes; want %d", leader, len(id), C.NCCL_ID_BYTES)
+	}
+	return id, nil
+}
+
+// tell gives a value to all ranks and returns those of all.
+func tell[T any](ctx context.Context, control Control, mine T) ([]T, error) {
 	text, err := json.Marshal(mine)
 	if err != nil {
 		return nil, err
 	}
-	texts, err := g.control.Exchange(ctx, text)
+	texts, err := control.Exchange(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	var first hello
+	all := make([]T, len(texts))
 	for rank, text := range texts {
-		var h hello
-		if err := json.Unmarshal(text, &h); err != nil {
-			return nil, fmt.Errorf("rank %d does not run what rank %d runs: %w", rank, g.control.Rank(), err)
-		}
-		if rank == 0 {
-			first = h
-		}
-		if h.Version != first.Version {
-			return nil, fmt.Errorf("rank %d has NCCL %s and rank 0 has %s: set %s to the same version on all hosts", rank, h.Version, first.Version, LibraryVariable)
+		if err := json.Unmarshal(text, &all[rank]); err != nil {
+			return nil, fmt.Errorf("rank %d does not run what rank %d runs: %w", rank, control.Rank(), err)
 		}
 	}
-	if len(first.ID) != C.NCCL_ID_BYTES {
-		return nil, fmt.Errorf("rank 0 gave an id of %d bytes; want %d", len(first.ID), C.NCCL_ID_BYTES)
-	}
-	return first.ID, nil
+	return all, nil
 }
 
 // join makes the communicator.
-func (g *Group) join(ctx context.Context, id []byte) error {
+func (c *communicator) join(ctx context.Context, id []byte) error {
 	runtime.LockOSThread() // whose GPU NCCL uses
 	defer runtime.UnlockOSThread()
 	var err error
-	if g.stream, err = g.dev.Stream(); err != nil {
+	if c.stream, err = c.dev.Stream(); err != nil {
 		return err
 	}
-	g.begin("start of NCCL")
-	comm := new(unsafe.Pointer)
-	status := C.nccl_init(g.library.table, comm, C.int(g.Size()), unsafe.Pointer(&id[0]), C.int(g.Rank()))
-	g.comm = *comm
-	if err := g.settle(ctx, "ncclCommInitRank", status); err != nil {
+	c.begin("start of NCCL")
+	handle := new(unsafe.Pointer)
+	status := C.nccl_init(c.library.table, handle, C.int(c.size), unsafe.Pointer(&id[0]), C.int(c.place))
+	c.calls.Lock()
+	c.handle = *handle
+	c.comms = append(c.comms, c)
+	c.calls.Unlock()
+	if err := c.settle(ctx, "ncclCommInitRank", status); err != nil {
 		return err
 	}
-	g.complete()
+	c.complete()
 	return nil
 }
 
@@ -166,46 +195,46 @@ const (
 
 // settle waits until NCCL has taken a call: on a GPU it then is in the stream. It ends the
 // group if it returns an error.
-func (g *Group) settle(ctx context.Context, name string, status C.int) error {
+func (c *communicator) settle(ctx context.Context, name string, status C.int) error {
 	heard := time.Now()
 	for pause := time.Microsecond; status == C.NCCL_IN_PROGRESS; pause = min(2*pause, longestPause) {
 		if err := ctx.Err(); err != nil {
-			return g.end(err)
+			return c.end(err)
 		}
 		if time.Since(heard) >= listenEvery {
-			if err := g.look(); err != nil {
+			if err := c.look(); err != nil {
 				return err
 			}
 			heard = time.Now()
 		}
 		time.Sleep(pause)
 		var err error
-		if status, err = g.state(); err != nil {
+		if status, err = c.state(); err != nil {
 			return err
 		}
 	}
-	if err := g.library.failed(name, g.comm, status); err != nil {
-		return g.lost(err)
+	if err := c.library.failed(name, c.handle, status); err != nil {
+		return c.lost(err)
 	}
 	return nil
 }
 
 // state asks for the communicator's state.
-func (g *Group) state() (C.int, error) {
-	g.calls.Lock()
-	defer g.calls.Unlock()
-	if g.comm == nil {
-		return 0, g.ended()
+func (c *communicator) state() (C.int, error) {
+	c.calls.Lock()
+	defer c.calls.Unlock()
+	if c.handle == nil {
+		return 0, c.ended()
 	}
 	status := new(C.int)
-	if err := g.library.failed("ncclCommGetAsyncError", g.comm, C.nccl_state(g.library.table, g.comm, status)); err != nil {
+	if err := c.library.failed("ncclCommGetAsyncError", c.handle, C.nccl_state(c.library.table, c.handle, status)); err != nil {
 		return 0, err
 	}
 	return *status, nil
 }
 
 // watch looks after the calls that the GPU has not completed.
-func (g *Group) watch() {
+func (g *engine) watch() {
 	tick := time.NewTicker(listenEvery)
 	defer tick.Stop()
 	for {
@@ -216,11 +245,7 @@ func (g *Group) watch() {
 			if g.look() != nil {
 				return
 			}
-			status, err := g.state()
-			if err == nil && status != C.NCCL_IN_PROGRESS {
-				err = g.library.failed("NCCL", nil, status)
-			}
-			if err != nil {
+			if err := g.wrong(); err != nil {
 				_ = g.lost(err)
 				return
 			}
@@ -228,8 +253,25 @@ func (g *Group) watch() {
 	}
 }
 
+// wrong returns the error of a communicator.
+func (g *engine) wrong() error {
+	g.calls.Lock()
+	comms := slices.Clone(g.comms)
+	g.calls.Unlock()
+	for _, c := range comms {
+		status, err := c.state()
+		if err == nil && status != C.NCCL_IN_PROGRESS {
+			err = g.library.failed("NCCL", nil, status)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // look ends the group if another rank has ended it, or a call has waited too long.
-func (g *Group) look() error {
+func (g *engine) look() error {
 	g.mu.Lock()
 	number, call, since := g.number, g.call, g.since
 	g.mu.Unlock()
@@ -247,7 +289,7 @@ func (g *Group) look() error {
 }
 
 // lost ends the group after an error of NCCL's: often another rank has ended, and says why.
-func (g *Group) lost(err error) error {
+func (g *engine) lost(err error) error {
 	for range 10 {
 		if cause := g.control.Listen(0); cause != nil {
 			return g.endBy(cause)
@@ -258,7 +300,7 @@ func (g *Group) lost(err error) error {
 }
 
 // begin counts a call.
-func (g *Group) begin(call string) {
+func (g *engine) begin(call string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.number++
@@ -268,14 +310,14 @@ func (g *Group) begin(call string) {
 }
 
 // complete notes that all calls made so far are complete.
-func (g *Group) complete() {
+func (g *engine) complete() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.call = ""
 }
 
 // synced is asked by the device when all its work is done.
-func (g *Group) synced() error {
+func (g *engine) synced() error {
 	g.complete()
 	if err := g.ended(); !errors.Is(err, errClosed) {
 		return err
