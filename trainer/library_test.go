@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -60,8 +61,9 @@ func TestAnotherModuleTunesAChatModel(t *testing.T) {
 	}
 }
 
-// writeModule writes a module of one program that replaces this module by its folder
-// and has the same versions of all others.
+// writeModule writes a module of one program that has the same versions of other modules, and a workspace
+// of it and this module. There this one's packages have the version that they have in tests, so that the
+// C kernels, whose compilation takes minutes, come from the build cache.
 func writeModule(t *testing.T, dir, program string) {
 	t.Helper()
 	root, err := filepath.Abs("..")
@@ -70,10 +72,16 @@ func writeModule(t *testing.T, dir, program string) {
 	require.NoError(t, err)
 	text, found := strings.CutPrefix(string(module), "module qlora\n")
 	require.True(t, found)
-	text = fmt.Sprintf("module example.com/tune\n%s\nrequire qlora v0.0.0\n\nreplace qlora => %q\n", text, root)
+	text = "module example.com/tune\n" + text
+	line := regexp.MustCompile(`(?m)^go \S+$`).FindString(text)
+	require.NotEmpty(t, line, "go.mod's version of Go")
+	// A workspace looks for .../regexp2/v2 in module .../regexp2, too, which some module once required.
+	const other = "github.com/dlclark/regexp2"
+	work := fmt.Sprintf("%s\n\nuse (\n\t.\n\t%q\n)\n\nreplace %s => ./none\n", line, root, other)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "none"), 0o700))
 	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
 	require.NoError(t, err)
-	for name, data := range map[string]string{"go.mod": text, "go.sum": string(sums), "main.go": program} {
+	for name, data := range map[string]string{"go.mod": text, "go.sum": string(sums), "go.work": work, "main.go": program, "none/go.mod": "module " + other + "\n"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600))
 	}
 }
@@ -83,7 +91,7 @@ func goTool(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK="+filepath.Join(dir, "go.work"))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
