@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,13 +122,21 @@ func (w *world) alone(t testing.TB, name, prompt string, most int, s nn.Sampling
 	return m.Tok.Decode(out, true)
 }
 
-// slow is a device whose passes take a while.
+// slow is a device whose passes take a while. Each one first receives from hold.
 type slow struct {
 	*cpu.Device
-	pass time.Duration
+	pass   time.Duration
+	hold   <-chan struct{} // nil: none is held
+	passes *atomic.Int64   // nil: not counted
 }
 
 func (d *slow) Read(dst []byte, t bindings.Tensor) error {
+	if d.hold != nil {
+		<-d.hold
+	}
+	if d.passes != nil {
+		d.passes.Add(1)
+	}
 	time.Sleep(d.pass)
 	return d.Device.Read(dst, t)
 }
@@ -146,6 +155,8 @@ type setup struct {
 	Options
 	longest, cache int
 	pass, grace    time.Duration
+	hold           <-chan struct{}
+	passes         *atomic.Int64
 	host           string
 }
 
@@ -157,7 +168,7 @@ func (w *world) serve(t testing.TB, change func(*setup)) *service {
 	}
 	var dev bindings.Device = device(t)
 	if s.pass > 0 {
-		dev = &slow{dev.(*cpu.Device), s.pass}
+		dev = &slow{dev.(*cpu.Device), s.pass, s.hold, s.passes}
 	}
 	loaded, err := Load(w.open(t), NameOf(w.base), w.adapters, dev, nn.Shapes{Generate: s.longest, Together: nn.Together{Sequences: 8, Rows: s.cache, Chunk: 64}}, nil)
 	require.NoError(t, err)
@@ -175,7 +186,7 @@ func (w *world) serve(t testing.TB, change func(*setup)) *service {
 		select {
 		case err := <-v.done:
 			require.NoError(t, err)
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the server does not end")
 		}
 		v.done <- nil
@@ -286,5 +297,5 @@ func (v *service) await(running, waiting int) {
 	require.Eventually(v.t, func() bool {
 		r, w := v.busy()
 		return r == running && w == waiting
-	}, 10*time.Second, 5*time.Millisecond, "%d running, %d waiting", running, waiting)
+	}, time.Minute, 5*time.Millisecond, "%d running, %d waiting", running, waiting)
 }

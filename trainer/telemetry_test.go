@@ -37,13 +37,13 @@ func TestTelemetryThatHangs(t *testing.T) {
 		m.ask()
 		require.Nil(t, m.take())
 	}
-	require.Less(t, time.Since(start), rows*telemetryPatience+5*time.Second)
+	require.Less(t, time.Since(start), rows*telemetryPatience+time.Minute)
 	require.LessOrEqual(t, dev.read.Load(), int64(1))
 
 	// A reading that comes too late for its row is discarded; the next row has its
 	// own.
 	close(dev.hanging)
-	require.Eventually(t, func() bool { return len(m.readings) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(m.readings) == 1 }, time.Minute, time.Millisecond)
 	var reading *bindings.Telemetry
 	for range 1000 {
 		m.ask()

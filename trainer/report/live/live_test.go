@@ -206,7 +206,7 @@ func TestResumedRun(t *testing.T) {
 	require.Equal(t, []evaluation{{4, 9}}, r.Evaluations)
 	require.Equal(t, []reading{{2, &bindings.Telemetry{Temperature: new(61)}}}, r.Readings)
 	require.Equal(t, samples, r.Samples)
-	require.InDelta(t, time.Now().Add(-time.Hour).Unix(), r.Began, 5)
+	require.InDelta(t, time.Now().Add(-time.Hour).Unix(), r.Began, 60)
 	require.Equal(t, "step 4: resumed from checkpoint-4", r.Log[1].Text)
 }
 
@@ -240,7 +240,7 @@ func TestSlowClient(t *testing.T) {
 		}
 	})
 
-	const steps = 1000
+	const steps = 400
 	text := strings.Repeat("x", 32<<10) // more in total than the sockets' buffers
 	longest := time.Duration(0)
 	for n := 1; n <= steps; n++ {
@@ -249,11 +249,11 @@ func TestSlowClient(t *testing.T) {
 		require.NoError(t, p.Sampled([]trainer.Sample{{Step: n, Completion: text}}))
 		longest = max(longest, time.Since(start))
 	}
-	require.Less(t, longest, time.Second, "a step waited for a client")
+	require.Less(t, longest, patience, "a step waited for a client")
 	require.NoError(t, p.Stop(new(trainer.State), nil))
 	others.Wait()
 
-	require.NoError(t, slow.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, slow.SetReadDeadline(time.Now().Add(2*time.Minute)))
 	response, err := http.ReadResponse(bufio.NewReader(slow), nil)
 	require.NoError(t, err)
 	r := &reader{t, bufio.NewReader(response.Body)}
