@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"qlora/bindings"
 	"qlora/lora"
@@ -127,14 +128,14 @@ func (l *layout) plan(profile bindings.Profile, limit limits) *RunPlan {
 func refusal(model *Base, a Args, train, eval []dataset.Example, prompts *Prompts, took int64, profile bindings.Profile, limit int64) error {
 	short := fmt.Sprintf("the run needs %s and %s has %s free", Bytes(took), profile.Info().Name, Bytes(limit))
 	a.GradientCheckpointing, a.Recompute, a.AutoSplit = false, "layer", false
+	given := a
 	for {
 		plan, err := PlanRun(model, a, train, eval, prompts, 0, profile, limit)
 		if err != nil {
 			return err
 		}
 		if plan.Fits {
-			return fmt.Errorf("%s; it would fit (%s) with `recompute` layer `per_device_train_batch_size` %d `gradient_accumulation_steps` %d",
-				short, Bytes(plan.Bytes.Total()), a.BatchSize, a.Accumulation)
+			return fmt.Errorf("%s; it would fit (%s) with `recompute` layer%s", short, Bytes(plan.Bytes.Total()), a.batchesUnlike(&given))
 		}
 		if a.BatchSize == 1 {
 			shared := ""
@@ -144,9 +145,42 @@ func refusal(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 			return fmt.Errorf("%s; even one sequence at a time with `recompute` layer needs %s: use %sa shorter `max_length`, a smaller `lora_r`, `optim` adamw_8bit or a smaller model",
 				short, Bytes(plan.Bytes.Total()), shared)
 		}
-		// The same number of sequences per step, in smaller micro-batches.
-		smaller := a.BatchSize / 2
-		a.Accumulation, a.BatchSize = ceilDiv(a.BatchSize*a.Accumulation, smaller), smaller
-		a.EvalBatchSize = min(a.EvalBatchSize, smaller)
+		a.divideBatches()
 	}
+}
+
+// divideBatches divides micro-batches into the fewest equal ones. A step has the same sequences, and
+// as many completions are sampled together.
+func (a *Args) divideBatches() {
+	n := 2
+	for a.BatchSize%n != 0 {
+		n++
+	}
+	a.BatchSize, a.Accumulation = a.BatchSize/n, a.Accumulation*n
+	a.StepsPerGeneration *= n
+	most := a.BatchSize
+	if a.objective().samples { // an evaluation's batch has whole groups
+		group := a.generationsEval()
+		most = max(group, most/group*group)
+	}
+	a.EvalBatchSize = min(a.EvalBatchSize, most)
+}
+
+// batchesUnlike returns the options of batches by which a differs from given.
+func (a *Args) batchesUnlike(given *Args) string {
+	var text strings.Builder
+	for _, o := range []struct {
+		name          string
+		value, before int
+	}{
+		{"per_device_train_batch_size", a.BatchSize, given.BatchSize},
+		{"gradient_accumulation_steps", a.Accumulation, given.Accumulation},
+		{"steps_per_generation", a.StepsPerGeneration, given.StepsPerGeneration},
+		{"per_device_eval_batch_size", a.EvalBatchSize, given.EvalBatchSize},
+	} {
+		if o.value != o.before {
+			fmt.Fprintf(&text, " `%s` %d", o.name, o.value)
+		}
+	}
+	return text.String()
 }

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -87,19 +88,51 @@ func TestPlanOfTheOptimizer(t *testing.T) {
 	}
 }
 
+// TestRunThatDoesNotFitSaysWhatWould names options with which a run fits and that it accepts: a step has
+// the same sequences, and groups of completions stay whole.
 func TestRunThatDoesNotFitSaysWhatWould(t *testing.T) {
-	r := tinyRun(t)
-	r.Args.BatchSize, r.Args.Accumulation = 8, 1
-	small := r.Args
-	small.BatchSize, small.Accumulation, small.EvalBatchSize, small.Recompute = 2, 4, 2, "layer"
-	fits, err := PlanRun(r.Base, small, r.TrainSet, r.EvalSet, nil, 0, r.Device, 0)
-	require.NoError(t, err)
+	sft := func(size int) func(*Run) {
+		return func(r *Run) {
+			r.Args.BatchSize, r.Args.Accumulation, r.Args.EvalBatchSize, r.Args.AutoSplit = size, 1, 8, false
+		}
+	}
+	grpo := func(size, group, steps, eval int) func(*Run) {
+		return func(r *Run) {
+			sample(r)
+			r.Args.BatchSize, r.Args.Accumulation, r.Args.NumGenerations, r.Args.StepsPerGeneration = size, 1, group, steps
+			r.Args.EvalBatchSize, r.Args.NumGenerationsEval = eval, 0
+		}
+	}
+	for _, c := range []struct {
+		name        string
+		change      func(*Run)
+		size, eval  int // of the largest batches that fit
+		accumulated int
+		want        string
+	}{
+		{"sft", sft(8), 2, 2, 4, "`recompute` layer `per_device_train_batch_size` 2 `gradient_accumulation_steps` 4 `per_device_eval_batch_size` 2"},
+		{"an odd batch", sft(9), 3, 3, 3, "`recompute` layer `per_device_train_batch_size` 3 `gradient_accumulation_steps` 3 `per_device_eval_batch_size` 3"},
+		{"grpo", grpo(8, 4, 0, 8), 2, 4, 4, "`recompute` layer `per_device_train_batch_size` 2 `gradient_accumulation_steps` 4 `per_device_eval_batch_size` 4"},
+		{"grpo, a group of an odd batch", grpo(5, 5, 0, 5), 1, 5, 5, "`recompute` layer `per_device_train_batch_size` 1 `gradient_accumulation_steps` 5"},
+		{"grpo, sampled ahead", grpo(6, 4, 2, 8), 3, 4, 2, "`recompute` layer `per_device_train_batch_size` 3 `gradient_accumulation_steps` 2 `steps_per_generation` 4 `per_device_eval_batch_size` 4"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := tinyRun(t)
+			c.change(&r)
+			small := r.Args
+			small.BatchSize, small.Accumulation, small.EvalBatchSize, small.Recompute = c.size, c.accumulated, c.eval, "layer"
+			small.StepsPerGeneration *= c.accumulated
+			fits, err := PlanRun(r.Base, small, r.TrainSet, r.EvalSet, nil, 0, r.Device, 0)
+			require.NoError(t, err)
 
-	r.MemoryLimit = fits.Bytes.Total()
-	_, err = New(r)
-	require.ErrorContains(t, err, "`recompute` layer `per_device_train_batch_size` 2 `gradient_accumulation_steps` 4")
-	r.MemoryLimit = 1000
-	_, err = New(r)
-	require.ErrorContains(t, err, "even one sequence at a time")
-	require.NoDirExists(t, r.Args.OutputDir)
+			r.MemoryLimit = fits.Bytes.Total()
+			_, err = New(r)
+			require.ErrorContains(t, err, "it would fit")
+			require.True(t, strings.HasSuffix(err.Error(), c.want), "%v; want %s", err, c.want)
+			r.MemoryLimit = 1000
+			_, err = New(r)
+			require.ErrorContains(t, err, "even one sequence at a time")
+			require.NoDirExists(t, r.Args.OutputDir)
+		})
+	}
 }
