@@ -80,6 +80,7 @@ func (tol Tolerances) relative(k int, stored float64) float64 {
 type Choice struct {
 	Operations []string // rows of these operations; empty: of all
 	Elements   int      // rows with at most this many elements; 0: all
+	Encodings  int      // of the weight of each case, that many in turn; 0: all
 }
 
 // Run compares dev with the references for all operations and cases, and logs the number
@@ -120,7 +121,7 @@ var multiplying = []string{"Project", "RowNorms", "Attend", "HeadLoss"}
 // RunSome runs the chosen rows. It reports whether the test's -run pattern skipped none.
 func RunSome(t *testing.T, dev bindings.Device, tol Tolerances, choice Choice) (whole bool) {
 	whole = true
-	s := &suite{dev: dev, most: choice.Elements, ran: map[string]bool{}, missing: map[string]bool{}}
+	s := &suite{dev: dev, most: choice.Elements, encodings: choice.Encodings, ran: map[string]bool{}, missing: map[string]bool{}}
 	held := map[string]bool{}
 	for _, g := range groups {
 		for _, op := range g.operations {
@@ -171,7 +172,10 @@ type suite struct {
 	tol  Tolerances
 	most int // maximum elements of a row; 0: any number
 	rows int // completed rows
-	bits Bits
+
+	encodings int // of each case's weight; 0: all
+	turn      int // the encoding that the next case begins with
+	bits      Bits
 
 	asked, begun int             // rows of a group, and those not skipped
 	ran, missing map[string]bool // names of operations

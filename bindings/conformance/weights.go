@@ -31,12 +31,22 @@ var holdings = []holding{
 	{name: "iq4", kind: nf4.IQ4, block: 32},
 }
 
-// holdings returns the encodings that the device multiplies.
+// holdings returns the encodings that the device multiplies, for the weight of a case. Where each
+// case runs with some, cases take turns.
 func (s *suite) holdings() []holding {
+	all := holdings
 	if s.dev.Info().EightBit {
-		return append(slices.Clip(holdings), holding{name: "q8_0", block: 32, eight: true})
+		all = append(slices.Clip(holdings), holding{name: "q8_0", block: 32, eight: true})
 	}
-	return holdings
+	if s.encodings == 0 {
+		return all
+	}
+	some := make([]holding, s.encodings)
+	for i := range some {
+		some[i] = all[(s.turn+i*len(all)/s.encodings)%len(all)]
+	}
+	s.turn++
+	return some
 }
 
 // weight declares a random [out, in] on the device and returns its values. One in

@@ -11,8 +11,6 @@
 namespace emu {
 
 namespace {
-// The library is loaded at run time but needs few bytes, so the fast TLS model works.
-thread_local Block* running __attribute__((tls_model("initial-exec"))) = nullptr;
 constexpr size_t kSharedAlignment = 1024;
 // More than any launch may request, so that an address past the block's memory is detected.
 constexpr size_t kArenaBytes = 512 << 10;
@@ -20,7 +18,7 @@ constexpr size_t kArenaBytes = 512 << 10;
 constexpr int kPoison = 0xff;
 }  // namespace
 
-Block* current() { return running; }
+__thread Block* running = nullptr;
 
 bool Block::run(const Launch& launch, Index index) {
   start(launch, index);
@@ -57,10 +55,12 @@ void Block::start(const Launch& launch, Index index) {
     t.context = new_fiber(stack, kStackBytes - 64 * (i % 64), entry);
     t.stack_begin = reinterpret_cast<uintptr_t>(stack);
     t.stack_end = t.stack_begin + kStackBytes;
-    t.copies.assign(1, {});
+    t.copies.clear();
+    t.groups.clear();
   }
   order_.resize(n);
   std::iota(order_.begin(), order_.end(), 0u);
+  if (launch.schedule == 1) std::reverse(order_.begin(), order_.end());
   number_ = index.x + (index.y + index.z * launch.grid.y) * launch.grid.x;
   random_.seed(launch.schedule * 0x9e3779b97f4a7c15 + number_);
   for (Barrier& b : barriers_) b = Barrier{};
@@ -76,56 +76,47 @@ void Block::start(const Launch& launch, Index index) {
 // Runs a warp until none of its lanes can continue, so that its data stays in the cache. A random
 // order steps through all threads of the block instead.
 void Block::schedule_loop() {
-  uint32_t warps = static_cast<uint32_t>(threads_.size() + 31) / 32;
+  const uint32_t *first = order_.data(), *last = first + order_.size();
   while (alive_ > 0 && !failed_) {
     bool progress = false;
-    switch (launch_->schedule) {
-      case 0:
-        for (uint32_t w = 0; w < warps; w++) progress |= run_warp(w, false);
-        break;
-      case 1:
-        for (uint32_t w = warps; w-- > 0;) progress |= run_warp(w, true);
-        break;
-      default:
-        std::shuffle(order_.begin(), order_.end(), random_);
-        for (uint32_t number : order_) progress |= run_thread(number);
+    if (launch_->schedule > 1) {
+      std::shuffle(order_.begin(), order_.end(), random_);
+      progress = run_turn(first, last);
+    } else {
+      for (const uint32_t* at = first; at < last;) {
+        const uint32_t* end =
+            std::find_if(at, last, [&](uint32_t n) { return n / 32 != *at / 32; });
+        while (run_turn(at, end)) progress = true;
+        at = end;
+      }
     }
     if (!progress && !failed_ && alive_ > 0) report_deadlock();
   }
 }
 
-bool Block::run_warp(uint32_t warp, bool descending) {
-  uint32_t from = warp * 32, to = std::min<uint32_t>(from + 32, threads_.size());
-  bool any = false, again = true;
-  while (again) {
-    again = false;
-    for (uint32_t i = from; i < to; i++) again |= run_thread(descending ? from + to - 1 - i : i);
-    any |= again;
-  }
-  return any;
-}
-
-bool Block::run_thread(uint32_t number) {
-  Thread& t = threads_[number];
-  if (t.state != State::ready || failed_) return false;
-  thread_ = &t;
-  switch_to(&scheduler_, t.context);
-  if (t.state == State::returned) {
+// Runs threads, one after the other, each until it waits. One that waits switches to the next; this
+// function goes on where none is left, or where one returned. Reports whether any could run.
+bool Block::run_turn(const uint32_t* begin, const uint32_t* end) {
+  bool any = false;
+  end_ = end;
+  for (turn_ = begin; turn_ < end && !failed_; turn_++) {
+    if (threads_[*turn_].state != State::ready) continue;
+    any = true;
+    thread_ = &threads_[*turn_];
+    switch_to(&scheduler_, thread_->context);
+    if (thread_->state != State::returned) break;
     alive_--;
-    warps_[number / 32].returned |= 1u << number % 32;
+    warps_[thread_->number / 32].returned |= 1u << thread_->number % 32;
     release_whole();
   }
-  return true;
+  return any;
 }
 
 void Block::entry() {
   Block* b = running;
   b->launch_->body(b->launch_->arguments);
   if (!b->thread_->copies.empty()) {
-    for (const auto& group : b->thread_->copies) {
-      if (!group.empty())
-        b->fault("returned before all of its asynchronous copies were waited for");
-    }
+    b->fault("returned before all of its asynchronous copies were waited for");
   }
   b->thread_->state = State::returned;
   b->yield();
@@ -134,6 +125,14 @@ void Block::entry() {
 
 void Block::yield() {
   Thread* t = thread_;
+  if (t->state != State::returned && !failed_) {
+    while (++turn_ < end_) {
+      if (threads_[*turn_].state != State::ready) continue;
+      thread_ = &threads_[*turn_];
+      switch_to(&t->context, thread_->context);
+      return;
+    }
+  }
   switch_to(&t->context, scheduler_);
 }
 
@@ -420,23 +419,26 @@ void Block::copy_async(void* shared, const void* from, int size, int bytes, cons
     std::memcpy(c.to, c.from, bytes);
     std::memset(c.to + bytes, 0, size - bytes);
   }
-  thread_->copies.back().push_back(c);
+  thread_->copies.push_back(c);
 }
 
-void Block::async_commit() { thread_->copies.emplace_back(); }
+void Block::async_commit() { thread_->groups.push_back(thread_->copies.size()); }
 
 void Block::async_wait(int pending) {
-  auto& groups = thread_->copies;
-  size_t closed = groups.size() - 1;
-  size_t landing = closed > static_cast<size_t>(pending) ? closed - pending : 0;
-  for (size_t g = 0; g < landing; g++) {
-    for (const Copy& c : groups[g]) {
-      std::memcpy(c.to, c.from, c.bytes);
-      std::memset(c.to + c.bytes, 0, c.size - c.bytes);
-      shadow_.land(c.to - shared_, c.size, actor(), clocks_);
-    }
+  auto& groups = thread_->groups;
+  auto& copies = thread_->copies;
+  if (groups.size() <= static_cast<size_t>(pending)) return;
+  auto landing = static_cast<ptrdiff_t>(groups.size()) - pending;
+  size_t landed = groups[landing - 1];
+  for (size_t i = 0; i < landed; i++) {
+    const Copy& c = copies[i];
+    std::memcpy(c.to, c.from, c.bytes);
+    std::memset(c.to + c.bytes, 0, c.size - c.bytes);
+    shadow_.land(c.to - shared_, c.size, actor(), clocks_);
   }
-  groups.erase(groups.begin(), groups.begin() + static_cast<ptrdiff_t>(landing));
+  copies.erase(copies.begin(), copies.begin() + static_cast<ptrdiff_t>(landed));
+  groups.erase(groups.begin(), groups.begin() + landing);
+  for (size_t& end : groups) end -= landed;
 }
 
 }  // namespace emu

@@ -52,7 +52,8 @@ struct Thread {
   uint32_t mask = 0;            // lanes that meet there
   const char* doing = nullptr;  // the warp operation it waits in
   size_t extent_hint = 0;
-  std::vector<std::vector<Copy>> copies;  // groups in flight, the last one open
+  std::vector<Copy> copies;    // in flight, the oldest first
+  std::vector<size_t> groups;  // of copies: where each one that is committed ends
 };
 
 // Carries out a warp operation once all of its lanes have arrived; lanes outside the mask are
@@ -116,8 +117,7 @@ class Block {
   Meeting* meeting(Warp* warp, uint32_t mask, const char* doing, Place at);
   void come_together(int id, int threads, Place at);
   void schedule_loop();
-  bool run_thread(uint32_t number);
-  bool run_warp(uint32_t warp, bool descending);
+  bool run_turn(const uint32_t* begin, const uint32_t* end);
   void yield();
   void release_whole();
   void open(Barrier* b);
@@ -136,7 +136,8 @@ class Block {
   uint32_t number_ = 0;  // of the block
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
-  std::vector<uint32_t> order_;
+  std::vector<uint32_t> order_;                      // of threads
+  const uint32_t *turn_ = nullptr, *end_ = nullptr;  // in order_: the thread that runs, the end
   uint32_t alive_ = 0;
   Barrier barriers_[16];
   Thread* thread_ = nullptr;
@@ -154,7 +155,11 @@ class Block {
   bool failed_ = false;
 };
 
-// The block whose thread is running, or nullptr outside kernels.
-Block* current();
+// The library is loaded at run time but needs few bytes, so the fast TLS model works; __thread needs
+// no test of whether it is initialized.
+extern __thread Block* running __attribute__((tls_model("initial-exec")));
+
+// Returns the block whose thread is running, or nullptr outside kernels.
+inline Block* current() { return running; }
 
 }  // namespace emu

@@ -11,11 +11,6 @@ void Clocks::start(int warps) {
   met_.assign(warps, 0);
 }
 
-bool Clocks::ordered(Actor then, uint32_t time, Actor actor) const {
-  if (then.warp != actor.warp) return time <= seen_[actor.warp * warps_ + then.warp];
-  return then.lane == actor.lane || time <= met_[actor.warp];
-}
-
 void Clocks::arrive(int warp, Gathered* into) {
   into->seen.resize(warps_, 0);
   for (int w = 0; w < warps_; w++) {
@@ -33,18 +28,60 @@ void Clocks::leave(int warp, const Gathered& from) {
 }
 
 void Shadow::start(size_t bytes) {
-  if (cells_.size() < (bytes + 1) / 2) cells_.resize((bytes + 1) / 2);
+  size_t groups = (bytes + kGroup - 1) / kGroup;
+  if (groups_.size() < groups) {
+    groups_.resize(groups);
+    cells_.resize(groups * (kGroup / kLeast));
+  }
   block_++;
 }
 
-Shadow::Cell& Shadow::cell(size_t i) {
-  Cell& c = cells_[i];
-  if (c.block != block_) {
-    c.block = block_;
-    c.written = c.pending = false;
-    c.readers = c.next = 0;
+template <class Of>
+Wrong Shadow::each(size_t offset, size_t size, bool over, Of of) {
+  size_t both = offset | size;
+  size_t unit =
+      std::clamp(both & (~both + 1), kLeast, kGroup);  // the power of two that divides both
+  for (size_t begin = offset / kGroup * kGroup; begin < offset + size; begin += kGroup) {
+    Group& g = groups_[begin / kGroup];
+    Cell* cells = &cells_[begin / kLeast];
+    if (g.block != block_) {
+      g = {block_, kGroup};
+      cells->written = cells->pending = false;
+      cells->readers = cells->next = 0;
+    }
+    for (; g.unit > unit; g.unit /= 2) {
+      for (size_t b = 0; b < kGroup; b += g.unit)
+        cells[(b + g.unit / 2) / kLeast] = cells[b / kLeast];
+    }
+    size_t from = std::max(offset, begin) - begin, to = std::min(offset + size - begin, kGroup);
+    for (size_t b = from / g.unit * g.unit; b < to; b += g.unit) {
+      if (Wrong w = of(cells[b / kLeast]); w != Wrong::nothing) return w;
+    }
+    if (over && to - from == kGroup) g.unit = kGroup;
   }
-  return c;
+  return Wrong::nothing;
+}
+
+Wrong Shadow::read(Cell& c, Actor actor, const Clocks& clocks, Actor* other) {
+  *other = c.writer;
+  if (c.pending) return Wrong::pending;
+  if (!c.written) return Wrong::uninitialized;
+  if (!clocks.ordered(c.writer, c.write_time, actor)) return Wrong::race_with_write;
+  int r = 0;
+  while (r < c.readers && !(c.reader[r] == actor)) r++;
+  if (r == kReaders) {
+    // A reader of the same warp is the least loss, since warps are what barriers order.
+    r = c.next;
+    for (int i = 0; i < kReaders; i++) {
+      if (c.reader[i].warp == actor.warp) r = i;
+    }
+    c.next = (c.next + 1) % kReaders;
+  } else if (r == c.readers) {
+    c.readers++;
+  }
+  c.reader[r] = actor;
+  c.read_time[r] = clocks.now();
+  return Wrong::nothing;
 }
 
 Wrong Shadow::write(Cell& c, Actor actor, const Clocks& clocks, Actor* other) {
@@ -57,8 +94,8 @@ Wrong Shadow::write(Cell& c, Actor actor, const Clocks& clocks, Actor* other) {
     return Wrong::race_with_write;
   }
   for (int r = 0; r < c.readers; r++) {
-    if (!clocks.ordered(c.reader[r].actor, c.reader[r].time, actor)) {
-      *other = c.reader[r].actor;
+    if (!clocks.ordered(c.reader[r], c.read_time[r], actor)) {
+      *other = c.reader[r];
       return Wrong::race_with_read;
     }
   }
@@ -71,54 +108,27 @@ Wrong Shadow::write(Cell& c, Actor actor, const Clocks& clocks, Actor* other) {
 
 Wrong Shadow::access(size_t offset, size_t size, Access kind, Actor actor, const Clocks& clocks,
                      Actor* other) {
-  for (size_t i = offset / 2; i <= (offset + size - 1) / 2; i++) {
-    Cell& c = cell(i);
-    if (kind == Access::write) {
-      if (Wrong w = write(c, actor, clocks, other); w != Wrong::nothing) return w;
-      continue;
-    }
-    *other = c.writer;
-    if (c.pending) return Wrong::pending;
-    if (!c.written) return Wrong::uninitialized;
-    if (!clocks.ordered(c.writer, c.write_time, actor)) return Wrong::race_with_write;
-    Reader me{clocks.now(), actor};
-    bool known = false;
-    for (int r = 0; r < c.readers && !known; r++) {
-      known = c.reader[r].actor.warp == actor.warp && c.reader[r].actor.lane == actor.lane;
-      if (known) c.reader[r] = me;
-    }
-    if (known) continue;
-    if (c.readers < kReaders) {
-      c.reader[c.readers++] = me;
-      continue;
-    }
-    // A reader of the same warp is the least loss, since warps are what barriers order.
-    int last = c.next;
-    for (int r = 0; r < kReaders; r++) {
-      if (c.reader[r].actor.warp == actor.warp) last = r;
-    }
-    c.reader[last] = me;
-    c.next = (c.next + 1) % kReaders;
+  if (kind == Access::read) {
+    return each(offset, size, false, [&](Cell& c) { return read(c, actor, clocks, other); });
   }
-  return Wrong::nothing;
+  return each(offset, size, true, [&](Cell& c) { return write(c, actor, clocks, other); });
 }
 
 Wrong Shadow::depart(size_t offset, size_t size, Actor actor, const Clocks& clocks, Actor* other) {
-  for (size_t i = offset / 2; i < (offset + size) / 2; i++) {
-    Cell& c = cell(i);
-    if (Wrong w = write(c, actor, clocks, other); w != Wrong::nothing) return w;
-    c.pending = true;
-  }
-  return Wrong::nothing;
+  return each(offset, size, true, [&](Cell& c) {
+    Wrong w = write(c, actor, clocks, other);
+    if (w == Wrong::nothing) c.pending = true;
+    return w;
+  });
 }
 
 void Shadow::land(size_t offset, size_t size, Actor actor, const Clocks& clocks) {
-  for (size_t i = offset / 2; i < (offset + size) / 2; i++) {
-    Cell& c = cell(i);
+  each(offset, size, false, [&](Cell& c) {
     c.pending = false;
     c.writer = actor;
     c.write_time = clocks.now();
-  }
+    return Wrong::nothing;
+  });
 }
 
 }  // namespace emu
