@@ -140,6 +140,7 @@ lint: $(CLANG_FORMAT) ## run gofumpt, golangci-lint and clang-format, at the ver
 	@echo $(CPP) | xargs -r $(CLANG_FORMAT) --dry-run -Werror || { echo 'not formatted by clang-format (make format)'; exit 1; }
 	@unformatted="$$($(TOOL) gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "not formatted by gofumpt (make format):"; echo "$$unformatted"; exit 1; fi
 	$(TOOL) golangci-lint run ./...
+	cd tools && go tool golangci-lint run ./... # a module of its own
 
 .PHONY: format
 format: $(CLANG_FORMAT) ## format Go files with gofumpt and cuda/ with clang-format
