@@ -38,6 +38,7 @@ type few struct {
 	low      []kernels.Operand
 	x        kernels.Operand
 	arranged [kernels.Orders][]float32
+	claims   claims
 }
 
 // projectFew computes the adapters' XA, then the parts.
@@ -115,7 +116,13 @@ func (d *Device) runFew(pieces int) {
 		cols += n
 	}
 	size := max(1, tiles(tiles(cols, pieces), fewGroup)) * fewGroup
-	d.parallel(tiles(cols, size), func(_, i int) {
+	pieces = tiles(cols, size)
+	if f.claims == nil {
+		f.claims = make(claims, d.threads)
+	}
+	f.claims.share(pieces)
+	d.parallel(pieces, func(lane, _ int) {
+		i := f.claims.take(lane)
 		from, to := i*size, (i+1)*size // of all products' columns
 		for p, n := range f.cols {
 			if first, last := max(0, from), min(n, to); first < last {
