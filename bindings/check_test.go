@@ -71,6 +71,9 @@ func TestCheck(t *testing.T) {
 		attend(func(*Attend) {}),
 		attendBackward(func(*AttendBackward) {}),
 		headLoss(func(*HeadLoss) {}),
+		project(func(op *Project, _ *Linear) {
+			op.After = &Activate{G: y.Columns(0, 4), U: y.Columns(4, 8), Y: f(4, 4)}
+		}),
 		// Operands that may share their place.
 		&Norm{X: x, Y: x},
 		&NormBackward{Norm: Norm{X: x, RStd: f(1, 4)}, DY: y, DX: y},
@@ -122,6 +125,10 @@ func TestCheck(t *testing.T) {
 		{&NormBackward{Norm: Norm{X: x, Weight: v}, DY: y, DX: f(4, 8), DWeight: f(1, 8)}, "norm backward: DWeight is present, but RStd is absent"},
 		{&NormBackward{Norm: Norm{X: x}, DY: y, DX: y, Again: y}, "norm backward: DX overlaps Again"},
 		{&Norm{X: x.Reshape(8, 4), Y: y.Reshape(8, 4), After: &RoPE{X: x, Heads: 2, HeadDim: 4, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)}}, "norm: After does not rotate Y"},
+		{project(func(op *Project, _ *Linear) { op.After = &Activate{G: y, Y: f(4, 8)} }), "project: After's G and U are not the Y of two parts or the halves of one"},
+		{project(func(op *Project, _ *Linear) {
+			op.After = &Activate{G: y.Columns(0, 4), U: y.Columns(4, 8), Y: y.Head(2).Reshape(4, 4)}
+		}), "project: some.layer: Y overlaps After.Y"},
 		{projectBackward(func(op *ProjectBackward, _ *Linear) {
 			follow(op, y, &NormBackward{Norm: Norm{X: x}, DY: y, DX: f(4, 8)})
 		}), "project backward: part 0 needs X, but After does not compute it"},

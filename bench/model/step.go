@@ -124,8 +124,12 @@ func (s setup) projections(t *table, m shape, b batch, stack []linear) {
 	for _, l := range stack {
 		outs += l.out
 	}
+	extension := b.rank
+	if stack[0].name == "gate" && len(stack) == 2 {
+		extension = 2 * 16 * ceil(b.rank, 16) // gate's and up's take turns in a slice
+	}
 	again := b.recompute == "layer" && stack[0].name != "down" || b.recompute == "mlp" && (stack[0].name == "gate" || stack[0].name == "up")
-	s.decodedProduct(t, "products forward", "nt", m.layers, b, outs, in, b.rank)
+	s.decodedProduct(t, "products forward", "nt", m.layers, b, outs, in, extension)
 	s.thin(t, "adapters: XA", "nt", m.layers, b.tokens, ranks, in, in, b)
 	if again {
 		s.decodedProduct(t, "products recomputed", "nt", m.layers, b, outs, in, b.rank)
@@ -254,8 +258,8 @@ func (s setup) attend(t *table, name, kernel string, width, times int, flops, by
 }
 
 // elementwise adds norms, RoPE and activations. Backward computes the normalized inputs again in the
-// pass of their gradients, and the activation in the epilogue of the product that its gradient is of;
-// attention rotates its gradients back.
+// pass of their gradients. The activation is in the epilogue of the products of its inputs, and of the
+// product that its gradient is of; attention rotates its gradients back.
 func (s setup) elementwise(t *table, m shape, b batch) {
 	hidden := float64(b.tokens * m.hidden)
 	rotated := float64(b.tokens * (m.heads + m.kvHeads) * m.headDim)
@@ -265,21 +269,20 @@ func (s setup) elementwise(t *table, m shape, b batch) {
 		again = 1
 	}
 	s.moving(t, "norms", 2*m.layers*(1+again), 4*hidden)
-	s.moving(t, "activations", m.layers, 6*inner)
 	s.moving(t, "norms", 3, 6*hidden) // of the end, and the embedding
 	if s.apart {
 		s.moving(t, "norms", 2*m.layers, 4*hidden) // again in backward
 		s.moving(t, "norms", 2*m.layers, 8*hidden)
 		s.moving(t, "RoPE", (4+2*again)*m.layers, 4*rotated/2)
-		s.moving(t, "activations", m.layers, 6*inner) // again in backward
+		s.moving(t, "activations", 2*m.layers, 6*inner) // again in backward
 		s.moving(t, "activations", m.layers, 10*inner)
 		t.add("checks of positions", 4*m.layers, 0, 0, cost{limit: "launch"})
 		return
 	}
 	s.moving(t, "norms", 2*m.layers, 10*hidden)
 	s.moving(t, "RoPE", (1+again)*m.layers, 4*rotated)
-	// Two operands more to read and three results in place of one, without a launch.
-	bytes := 8 * float64(m.layers) * inner
+	// Without a launch: forward a result more, backward two operands to read and three results in place of one.
+	bytes := (2 + 8) * float64(m.layers) * inner
 	t.add("activations", 1, 0, bytes, cost{seconds: s.gpu.bytes(bytes, 0.85), limit: "memory"})
 	t.add("checks of positions", 3, 0, 0, cost{limit: "launch"})
 }

@@ -151,6 +151,30 @@ func loopsMeetInNoBank(t *testing.T, k kernels, kernel string, of func(k kernels
 	require.Equal(t, least, more, "wavefronts of 256 more terms of each sum")
 }
 
+// TestGatedProductsReadNothingAgain checks that products of gate and up with their activation move
+// what they move without, and the activation's output: its inputs are not read again.
+func TestGatedProductsReadNothingAgain(t *testing.T) {
+	const rows, cols = 256, 256
+	for _, variant := range []string{"128x256", "128x128", "64x64"} {
+		t.Run(variant, func(t *testing.T) {
+			d := counting(t, variant)
+			k := kernels{t, d}
+			all := &products{count: 2}
+			all.of[0], all.of[1] = k.product(layoutNT, rows, cols, 64, false), k.product(layoutNT, rows, cols, 64, false)
+			all.of[1].a = all.of[0].a
+			moved := func(y tensor) Counts {
+				all.gated = gated{y: y}
+				return added(t, d, "", func() { k.run("gemm_parts", all) })
+			}
+			apart, fused := moved(tensor{}), moved(k.matrix(bindings.BF16, rows, cols, cols, 0, nil))
+			require.EqualValues(t, 1, fused.Launches)
+			assert.Equal(t, apart.SectorsRead, fused.SectorsRead, "sectors read")
+			assert.Equal(t, apart.SectorsWritten+rows*cols*2/32, fused.SectorsWritten, "sectors written")
+			assert.Equal(t, fused.LeastSectors, fused.SectorsRead+fused.SectorsWritten, "sectors of 32 bytes")
+		})
+	}
+}
+
 // product returns a product [rows, cols] of zeros over depth, of aligned operands or a 4-bit
 // weight of random codes.
 func (k kernels) product(layout, rows, cols, depth int, coded bool) product {

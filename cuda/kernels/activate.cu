@@ -11,8 +11,9 @@
 // Each thread handles 8 elements, 16 bytes of each operand; for rows that are not aligned to 16
 // bytes, 8 one by one. Contiguous rows are processed as one. Forward moves 4 bytes per element, or
 // 6 gated, backward 6 or 10, and 2 more for y. The most computation is erf and two exponentials, some 40 operations,
-// of the 100 that an H100 SM does in that time: memory-bound. Backward of gated SiLU and GELU by tanh
-// is also an epilogue of the product that computes dy (gemm_epilogue.cuh).
+// of the 100 that an H100 SM does in that time: memory-bound. Gated SiLU and GELU by tanh are also
+// epilogues: of the products that compute g and u (gemm_gated.cuh), and backward of dy's
+// (gemm_epilogue.cuh).
 #include "kernels/activate.cuh"
 #include "kernels/entries.h"
 #include "runtime/launch.h"
