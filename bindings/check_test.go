@@ -62,6 +62,7 @@ func TestCheck(t *testing.T) {
 		return op
 	}
 	wide := f(4, 24)
+	hosted := NewMemory().Arena(HostEmbedding).New(F32, 4, 8)
 	grouped := wide.Every(12, 0, 4) // [4, 8] in groups of 4
 
 	for _, op := range []Operation{
@@ -102,6 +103,7 @@ func TestCheck(t *testing.T) {
 		&RoPE{X: grouped, Heads: 2, HeadDim: 4, Positions: ids, Cos: f(9, 2), Sin: f(9, 2)},
 		&Copy{Dst: wide.Every(12, 4, 4), Src: grouped},
 		&Zero{T: ids},
+		&Embed{IDs: ids, Table: hosted, Y: x},
 	} {
 		require.NoError(t, Check(op))
 	}
@@ -113,6 +115,8 @@ func TestCheck(t *testing.T) {
 		{&Embed{IDs: ids, Table: f(5, 7), Y: x}, "embed: Table is F32[5, 7]; it must be [5, 8]"},
 		{&Embed{IDs: ids, Table: f(5, 8), Y: x, Noise: -1}, "embed: Noise is -1"},
 		{&Embed{IDs: ids, Table: f(5, 8), Y: wide.Columns(0, 8)}, "embed: Y is a view of columns; it must be contiguous"},
+		{&Embed{IDs: ids, Table: NewMemory().Arena(HostEmbedding).New(F32, 5, 8), Y: hosted}, "embed: Y is in the host's memory"},
+		{&EmbedBackward{IDs: ids, DTable: hosted, DY: x}, "embed backward: DTable is in the host's memory"},
 		{&EmbedBackward{IDs: ids, DTable: a.New(BF16, 5, 8), DY: x}, "embed backward: DTable is BF16[5, 8]; its type must be one of [F32]"},
 		{&Norm{X: x, Weight: f(1, 7), Y: y}, "norm: Weight is F32[1, 7]; it must be a vector of 8 elements"},
 		{&Norm{X: x, Weight: v, Y: x.Slice(0, 4), RStd: x.Reshape(8, 4).Slice(0, 1)}, "norm: RStd overlaps X"},

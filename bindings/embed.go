@@ -11,7 +11,7 @@ import "math"
 // lookup that accumulates.
 type Embed struct {
 	IDs        Tensor  // I32 [1, tokens]
-	Table      Tensor  // F32, BF16 or F16 [vocabulary, hidden]
+	Table      Tensor  // F32, BF16 or F16 [vocabulary, hidden]; may be in the host's memory
 	Y          Tensor  // [tokens, hidden]
 	Accumulate bool    // Y += instead of Y =
 	Scale      float32 // 0: 1
@@ -38,7 +38,9 @@ func (op *Embed) declare(c *contract) {
 		access = Updates
 	}
 	c.operand("Y", op.Y, access, form{any: true, types: typesOf(F32, BF16)}).Activation = true
-	c.reads("Table", op.Table, matrix(op.Table.Rows, op.Y.Cols, floats...))
+	table := matrix(op.Table.Rows, op.Y.Cols, floats...)
+	table.host = true
+	c.reads("Table", op.Table, table)
 	c.reads("IDs", op.IDs, vector(op.Y.Rows, I32))
 	op.Random.whole(c, op.Noise)
 	c.that(op.Noise >= 0 && !math.IsInf(float64(op.Noise), 1), "Noise is %g", op.Noise)

@@ -28,18 +28,24 @@ const (
 // Gathered reports whether only a sharded base has the category.
 func (c Category) Gathered() bool { return c == Gathered0 || c == Gathered1 }
 
-// HostActivations is pinned memory of the host: activations that are kept there from forward for
-// backward.
-const HostActivations Category = "host_activations"
+// The categories of pinned memory of the host.
+const (
+	HostEmbedding   Category = "host_embedding"   // a frozen table, whose rows Embed reads
+	HostActivations Category = "host_activations" // kept there from forward for backward
+)
 
-// OnHost reports whether the memory is the host's, which only [Transfer] reads and writes.
-func (c Category) OnHost() bool { return c == HostActivations }
+// OnHost reports whether the memory is the host's, which [Transfer] reads and writes, and [Embed]
+// reads.
+func (c Category) OnHost() bool { return slices.Contains(HostCategories, c) }
 
 // Categories holds every category of a device's memory in printing order.
 var Categories = []Category{Weights4Bit, Gathered0, Gathered1, Weights16Bit, Adapters, Reference, Gradients, Optimizer, Activations, Workspace, Loss, Inputs}
 
-// everywhere holds the host's categories, too.
-var everywhere = append(slices.Clone(Categories), HostActivations)
+// HostCategories holds those of the host's memory.
+var HostCategories = []Category{HostEmbedding, HostActivations}
+
+// everywhere holds both.
+var everywhere = slices.Concat(Categories, HostCategories)
 
 // Alignment of every tensor in bytes: whole cache lines on the CPU, and enough for
 // 128-bit loads, ldmatrix and TMA on a GPU.
@@ -187,4 +193,10 @@ func (p MemoryPlan) Total() int64 {
 }
 
 // Host returns the bytes of pinned memory of the host.
-func (p MemoryPlan) Host() int64 { return p[HostActivations] }
+func (p MemoryPlan) Host() int64 {
+	var n int64
+	for _, c := range HostCategories {
+		n += p[c]
+	}
+	return n
+}

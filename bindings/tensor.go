@@ -95,7 +95,7 @@ func Abreast(parts ...Tensor) (Tensor, bool) {
 // Absent reports whether t is the zero Tensor.
 func (t Tensor) Absent() bool { return t.block == nil }
 
-// OnHost reports whether t is in the host's memory, for a Transfer.
+// OnHost reports whether t is in the host's memory, for a Transfer or as the table of an Embed.
 func (t Tensor) OnHost() bool { return t.block != nil && t.block.Category.OnHost() }
 
 // Len returns the number of elements.

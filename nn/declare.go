@@ -71,6 +71,7 @@ type weightSource struct {
 
 	trained   bool
 	frozen    bool        // of a linear layer that is not trained itself
+	host      bool        // in the host's memory
 	layerNorm bool        // with weight and bias
 	bias      bool        // a bias of any module
 	biasOf    *Projection // the layer whose adapter may make this bias trainable
@@ -200,8 +201,11 @@ func (d *declarer) placeAs(dtype bindings.DType, w weightSource, rows, cols int,
 	}
 	w.trained, w.shape = d.declares(w.module), shape
 	arena := d.m.memory.Arena(bindings.Weights16Bit)
-	if w.frozen {
+	switch {
+	case w.frozen:
 		arena = d.codes(bindings.Weights16Bit)
+	case w.host:
+		arena = d.m.memory.Arena(bindings.HostEmbedding)
 	}
 	mark := arena.Mark()
 	if w.whole != nil {

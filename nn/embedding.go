@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"qlora/bindings"
+	"qlora/option"
 )
 
 // Embedding turns token ids into the residual stream:
@@ -51,7 +52,15 @@ func (e *Embedding) declare(d *declarer) {
 		e.Scale = scale[0]
 	}
 	e.stream = d.stream()
-	e.table = d.dense(weightSource{name: e.Name + ".weight", module: e.Name, kind: table, grad: &e.grad}, c.Vocabulary, e.Size)
+	source := weightSource{name: e.Name + ".weight", module: e.Name, kind: table, grad: &e.grad}
+	d.m.stays = d.stays(e)
+	if d.m.Options.EmbeddingOnHost {
+		if d.m.stays != "" && d.err == nil {
+			d.err = option.Errorf("embedding_on_host", true, "%s: leave it out", d.m.stays)
+		}
+		source.host = true
+	}
+	e.table = d.dense(source, c.Vocabulary, e.Size)
 	e.rows = d.trainRows(e.Name, d.name(e.Name+".weight"), e.table)
 	if e.Positions != nil {
 		e.Positions.table = d.dense(weightSource{name: e.Positions.Name + ".weight", module: e.Positions.Name, kind: table, grad: &e.Positions.grad}, e.Positions.Rows, c.Hidden)
@@ -60,6 +69,17 @@ func (e *Embedding) declare(d *declarer) {
 		d.projection(e.Project)
 	}
 	e.Norm.declare(d)
+}
+
+// stays returns why the table cannot be in the host's memory; "": it can.
+func (d *declarer) stays(e *Embedding) string {
+	switch {
+	case d.trains(e.Name) || len(d.tokensOf(e.Name)) > 0:
+		return "the embedding is trained"
+	case d.m.Config.Tied && !d.separates():
+		return "this model's output head is its embedding"
+	}
+	return ""
 }
 
 // trained reports whether any tensor of e needs a gradient.

@@ -17,6 +17,9 @@ type Options struct {
 	// Offload keeps what backward reads of the layers in the host's memory (keeper), where a
 	// device has memory apart from it (bindings.Info.Apart).
 	Offload bool
+	// EmbeddingOnHost puts the embedding's table into the host's memory, where Embed reads the rows
+	// of its tokens, if a device has memory apart from it. See EmbeddingStays.
+	EmbeddingOnHost bool
 	// Whole lets a device that decodes 4-bit weights before their products decode all of one at a
 	// time (bindings.Project). It takes memory, and no bit depends on it.
 	Whole bool
@@ -86,6 +89,7 @@ type Model struct {
 	shards       shards
 	workspace    bindings.Tensor // operations' scratch
 	slots        slots           // of Options.Offload
+	stays        string          // see EmbeddingStays
 	lossSpace    bindings.Tensor
 }
 
@@ -117,6 +121,9 @@ func New(cfg *Config, base checkpoint.Checkpoint, opts Options, mem *bindings.Me
 	})
 	return m, opts.Modules.check(d.modules)
 }
+
+// EmbeddingStays returns why the embedding's table cannot be in the host's memory; "": it can.
+func (m *Model) EmbeddingStays() string { return m.stays }
 
 // OtherModules returns the names of modules with weights other than Projections:
 // embeddings, norms, the head.

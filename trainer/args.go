@@ -65,6 +65,7 @@ type Args struct {
 	Recompute             string   `option:"recompute" values:"auto,none,mlp,layer" help:"activations to recompute in backward instead of storing: auto (the least that fits), none, mlp or layer"`
 	AutoSplit             bool     `option:"auto_split" help:"divide a micro-batch that does not fit into parts of whole sequences before more is recomputed: it trains, to the bit, as smaller micro-batches with more accumulation do"`
 	OffloadActivations    string   `option:"offload_activations" values:"auto,true,false" help:"keep what backward reads of the layers in the host's memory, from where it comes back in time: auto (if a GPU's memory is too small for all else), true or false"`
+	EmbeddingOnHost       string   `option:"embedding_on_host" alias:"offload_embedding" values:"auto,true,false" help:"keep a frozen embedding that is not the output head's, too, in the host's memory, from where the rows of a micro-batch's tokens are read: auto (if a GPU's memory is too small without), true or false"`
 	ReportTo              []string `option:"report_to" nothing:"none" values:"tensorboard,live,all,none" help:"where to log besides metrics.jsonl: tensorboard (events in logging_dir), live (the same as --live), all (tensorboard) or none"`
 }
 
@@ -99,6 +100,7 @@ func DefaultArgs() Args {
 		Recompute:        RecomputeAuto,
 
 		OffloadActivations: OffloadAuto,
+		EmbeddingOnHost:    OffloadAuto,
 
 		AutoSplit: true,
 		ReportTo:  []string{ReportTensorBoard},
@@ -123,7 +125,7 @@ const (
 // RecomputeAuto is the value of Args.Recompute that stores as many activations as fit.
 const RecomputeAuto = "auto"
 
-// The values of Args.OffloadActivations.
+// The values of Args.OffloadActivations and Args.EmbeddingOnHost.
 const (
 	OffloadAuto  = "auto"
 	OffloadTrue  = "true"

@@ -13,10 +13,11 @@ type Fitting struct {
 	Recompute nn.Recompute
 	// Part is the most tokens of a part of a micro-batch: the parts' gradients are added. 0:
 	// micro-batches are whole. A sequence that is longer is a part.
-	Part    int
-	Offload bool  // what backward reads of the layers is in the host's memory
-	Whole   bool  // a GPU may decode whole 4-bit weights for their products, else bounded parts
-	Bytes   int64 // of the device's memory that it needs
+	Part      int
+	Offload   bool  // what backward reads of the layers is in the host's memory
+	Embedding bool  // so is the embedding
+	Whole     bool  // a GPU may decode whole 4-bit weights for their products, else bounded parts
+	Bytes     int64 // of the device's memory that it needs
 }
 
 func (f Fitting) String() string {
@@ -26,6 +27,9 @@ func (f Fitting) String() string {
 	}
 	if f.Offload {
 		s += ", activations in the host's memory"
+	}
+	if f.Embedding {
+		s += ", the embedding in the host's memory"
 	}
 	if f.Whole {
 		s += ", weights decoded whole"
@@ -47,15 +51,23 @@ const efficientPart = 1024
 
 // fittings returns the ways that are tried for a policy of the settings, in that order. With
 // auto, the fastest are first: a second part costs a step 1 to 2 %, recomputing the middle of the
-// MLP 27 % and a layer 36 %. Offloading is tried last: what it costs depends on the machine.
-func fittings(policies []nn.Recompute, parts []int, offload string) []Fitting {
+// MLP 27 % and a layer 36 %. An embedding in the host's memory costs the reading of a row for each token, less
+// than a second part, and comes before it. Offloading is tried last: what it costs depends on the machine.
+func fittings(policies []nn.Recompute, parts []int, offload, embedding string) []Fitting {
 	var all []Fitting
+	add := func(f Fitting) {
+		if f.Embedding = embedding == OffloadTrue; embedding == OffloadAuto {
+			all = append(all, f)
+			f.Embedding = true
+		}
+		all = append(all, f)
+	}
 	with := func(offload bool, policies []nn.Recompute) {
 		for i, policy := range policies {
-			all = append(all, Fitting{Recompute: policy, Offload: offload})
+			add(Fitting{Recompute: policy, Offload: offload})
 			for _, part := range parts {
 				if part >= efficientPart || i == len(policies)-1 {
-					all = append(all, Fitting{Recompute: policy, Part: part, Offload: offload})
+					add(Fitting{Recompute: policy, Part: part, Offload: offload})
 				}
 			}
 		}
@@ -79,6 +91,14 @@ func (a *Args) offload(info bindings.Info) string {
 		return OffloadFalse
 	}
 	return a.OffloadActivations
+}
+
+// embedding returns EmbeddingOnHost for a device, as offload does.
+func (a *Args) embedding(info bindings.Info) string {
+	if !info.Apart {
+		return OffloadFalse
+	}
+	return a.EmbeddingOnHost
 }
 
 // partsOf returns the sizes of parts for the largest micro-batches of a run: halves, quarters and
@@ -124,11 +144,14 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 		return nil, err
 	}
 	whole := shapes(0)
-	offload := a.offload(profile.Info())
-	first := Fitting{Recompute: policies[0], Offload: offload == OffloadTrue}
+	offload, embedding := a.offload(profile.Info()), a.embedding(profile.Info())
+	first := Fitting{Recompute: policies[0], Offload: offload == OffloadTrue, Embedding: embedding == OffloadTrue}
 	unlimited, err := layOutWith(model, a, first, state, whole, profile)
 	if err != nil || limit.device <= 0 {
 		return unlimited, err
+	}
+	if embedding == OffloadAuto && unlimited.Model.EmbeddingStays() != "" {
+		embedding = OffloadFalse
 	}
 	var parts []int
 	if a.divides() && unlimited.Model.Divisible() {
@@ -136,7 +159,7 @@ func layOut(model *Base, a *Args, shapes func(part int) nn.Shapes, profile bindi
 	}
 	var least *layout
 	var tried []Fitting
-	for _, f := range withoutRepeats(slices.Concat(earlier.again(fittings(policies, nil, offload), parts), fittings(policies, parts, offload))) {
+	for _, f := range withoutRepeats(slices.Concat(earlier.again(fittings(policies, nil, offload, embedding), parts), fittings(policies, parts, offload, embedding))) {
 		l := unlimited
 		if f != first {
 			of := whole
@@ -206,13 +229,23 @@ func (t *Trainer) noteParts() {
 	}
 }
 
-// noteOffload notes that activations are in the host's memory, or that they are in no other.
+// noteOffload notes what is in the host's memory, or that there is no other.
 func (t *Trainer) noteOffload() {
-	switch plan := t.Plan(); {
-	case plan.Offload && t.Args.OffloadActivations == OffloadAuto:
-		t.Note(fmt.Sprintf("`offload_activations`: what backward reads of the layers is kept in %s of the host's memory, because it does not fit", Bytes(plan.Bytes.Host())))
-	case !plan.Offload && t.Args.OffloadActivations == OffloadTrue:
-		t.Note(fmt.Sprintf("`offload_activations` has no effect: %s computes in the host's memory", plan.Device.Name))
+	plan := t.Plan()
+	for _, o := range []struct {
+		option, value, what string
+		is                  bool
+		category            bindings.Category
+	}{
+		{"offload_activations", t.Args.OffloadActivations, "what backward reads of the layers", plan.Offload, bindings.HostActivations},
+		{"embedding_on_host", t.Args.EmbeddingOnHost, "the embedding", plan.Embedding, bindings.HostEmbedding},
+	} {
+		switch {
+		case o.is && o.value == OffloadAuto:
+			t.Note(fmt.Sprintf("`%s`: %s is kept in %s of the host's memory, because it does not fit", o.option, o.what, Bytes(plan.Bytes[o.category])))
+		case !o.is && o.value == OffloadTrue:
+			t.Note(fmt.Sprintf("`%s` has no effect: %s computes in the host's memory", o.option, plan.Device.Name))
+		}
 	}
 }
 

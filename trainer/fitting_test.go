@@ -261,19 +261,30 @@ func TestFittings(t *testing.T) {
 		{Recompute: layer, Part: 2048},
 		{Recompute: layer, Part: 1024},
 		{Recompute: layer, Part: 512},
-	}, fittings([]nn.Recompute{none, mlp, layer}, []int{2048, 1024, 512}, OffloadFalse))
+	}, fittings([]nn.Recompute{none, mlp, layer}, []int{2048, 1024, 512}, OffloadFalse, OffloadFalse))
 	require.Equal(t, []Fitting{
 		{Recompute: mlp},
 		{Recompute: layer},
 		{Recompute: layer, Part: 512},
 		{Recompute: layer, Offload: true},
 		{Recompute: layer, Part: 512, Offload: true},
-	}, fittings([]nn.Recompute{mlp, layer}, []int{512}, OffloadAuto))
+	}, fittings([]nn.Recompute{mlp, layer}, []int{512}, OffloadAuto, OffloadFalse))
 	require.Equal(t, []Fitting{
 		{Recompute: none, Offload: true},
 		{Recompute: layer, Offload: true},
 		{Recompute: layer, Part: 512, Offload: true},
-	}, fittings([]nn.Recompute{none, layer}, []int{512}, OffloadTrue))
+	}, fittings([]nn.Recompute{none, layer}, []int{512}, OffloadTrue, OffloadFalse))
+	require.Equal(t, []Fitting{
+		{Recompute: none},
+		{Recompute: none, Embedding: true},
+		{Recompute: none, Part: 2048},
+		{Recompute: none, Part: 2048, Embedding: true},
+		{Recompute: none, Offload: true},
+		{Recompute: none, Offload: true, Embedding: true},
+		{Recompute: none, Part: 2048, Offload: true},
+		{Recompute: none, Part: 2048, Offload: true, Embedding: true},
+	}, fittings([]nn.Recompute{none}, []int{2048}, OffloadAuto, OffloadAuto))
+	require.Equal(t, []Fitting{{Recompute: none, Embedding: true}}, fittings([]nn.Recompute{none}, nil, OffloadFalse, OffloadTrue))
 
 	cut := func(b *nn.Batch, tokens int) (all [][]int32) {
 		for _, part := range b.Cut(tokens) {

@@ -20,6 +20,7 @@ type RunPlan struct {
 	Recompute nn.Recompute
 	Part      int       // of micro-batches; see Fitting
 	Offload   bool      // of activations; see Fitting
+	Embedding bool      // in the host's memory; see Fitting
 	Whole     bool      // of copies of weights; see Fitting
 	Tried     []Fitting // before, that do not fit
 	Trainable int64     // trained parameters
@@ -32,7 +33,7 @@ type RunPlan struct {
 
 // Fitting returns the way that was chosen to keep the run to its memory.
 func (p *RunPlan) Fitting() Fitting {
-	return Fitting{Recompute: p.Recompute, Part: p.Part, Offload: p.Offload, Whole: p.Whole, Bytes: p.Bytes.Total()}
+	return Fitting{Recompute: p.Recompute, Part: p.Part, Offload: p.Offload, Embedding: p.Embedding, Whole: p.Whole, Bytes: p.Bytes.Total()}
 }
 
 // PlanRun plans a run. limit is the device memory in bytes, 0 if unknown. If train is
@@ -77,7 +78,7 @@ type layout struct {
 
 // layOutWith plans with a fitting, whose parts shapes has.
 func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, shapes nn.Shapes, profile bindings.Profile) (*layout, error) {
-	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, Offload: f.Offload, Whole: f.Whole, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing, Shards: a.Shards()}
+	options := nn.Options{Train: model.Lora == nil, Recompute: f.Recompute, Offload: f.Offload, EmbeddingOnHost: f.Embedding, Whole: f.Whole, NoiseAlpha: a.NoiseAlpha, LabelSmoothing: a.LabelSmoothing, Shards: a.Shards()}
 	tuned, err := model.assemble(options, profile.Info())
 	if err != nil {
 		return nil, err
@@ -105,14 +106,18 @@ func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, 
 
 // fitting returns what the layout is planned with.
 func (l *layout) fitting() Fitting {
-	return Fitting{Recompute: l.Model.Options.Recompute, Part: l.part, Offload: l.Model.Options.Offload, Whole: l.Model.Options.Whole}
+	o := &l.Model.Options
+	return Fitting{Recompute: o.Recompute, Part: l.part, Offload: o.Offload, Embedding: o.EmbeddingOnHost, Whole: o.Whole}
 }
 
 // bytes returns the memory that the layout needs.
 func (l *layout) bytes() int64 { return l.Memory.Plan().Total() }
 
 func (l *layout) plan(profile bindings.Profile, limit limits) *RunPlan {
-	p := &RunPlan{Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: l.Model.Options.Recompute, Part: l.part, Offload: l.Model.Options.Offload, Whole: l.Model.Options.Whole, Tried: l.tried}
+	f := l.fitting()
+	p := &RunPlan{
+		Device: profile.Info(), Bytes: l.Memory.Plan(), Recompute: f.Recompute, Part: f.Part, Offload: f.Offload, Embedding: f.Embedding, Whole: f.Whole, Tried: l.tried,
+	}
 	for _, param := range l.params {
 		p.Trainable += int64(param.Value.Len())
 	}

@@ -146,7 +146,11 @@ func New(r Run) (_ *Trainer, err error) {
 	}
 	if p := t.Plan(); !p.Fits {
 		if host := t.limit.host; host > 0 && p.Bytes.Host() > host {
-			return nil, option.Errorf("offload_activations", a.OffloadActivations, "the run needs %s of the host's memory, which has %s free: use a shorter `max_length` or a smaller `per_device_train_batch_size`", Bytes(p.Bytes.Host()), Bytes(host))
+			name, value := "offload_activations", a.OffloadActivations
+			if !p.Offload {
+				name, value = "embedding_on_host", a.EmbeddingOnHost
+			}
+			return nil, option.Errorf(name, value, "the run needs %s of the host's memory, which has %s free: use a shorter `max_length` or a smaller `per_device_train_batch_size`", Bytes(p.Bytes.Host()), Bytes(host))
 		}
 		return nil, refusal(r.Base, *a, r.TrainSet, r.EvalSet, r.Prompts, p.Bytes.Total(), r.Device, t.limit.device)
 	}

@@ -30,6 +30,7 @@ func (a *Args) Validate() error {
 		{"eval_strategy", a.EvalStrategy, []string{StrategySteps, StrategyEpoch, StrategyNo}},
 		{"recompute", a.Recompute, []string{RecomputeAuto, "none", "mlp", "layer"}},
 		{"offload_activations", a.OffloadActivations, []string{OffloadAuto, OffloadTrue, OffloadFalse}},
+		{"embedding_on_host", a.EmbeddingOnHost, []string{OffloadAuto, OffloadTrue, OffloadFalse}},
 	} {
 		if !slices.Contains(o.allowed, o.value) {
 			refuse(o.name, o.value, "it can be %s", either(o.allowed))

@@ -13,7 +13,7 @@ import (
 // llama8B returns a base without weights of the shape of Llama 3.1 8B, in 4 bits with rank 16 on all projections.
 func llama8B(t *testing.T) *Base {
 	t.Helper()
-	config, err := family.ParseConfig([]byte( `{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+	config, err := family.ParseConfig([]byte(`{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
 		"num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072, "tie_word_embeddings": false}`))
 	require.NoError(t, err)
 	base := &Base{Config: config}
@@ -62,7 +62,7 @@ func TestWholeWeightsWhereMemoryAllows(t *testing.T) {
 	require.Equal(t, "recompute none, weights decoded whole", tight.Tried[0].String())
 	require.Equal(t, parts+more, tight.Tried[0].Bytes)
 
-	short := planOf8B(t, base, sequences, parts-1, nil)
+	short := planOf8B(t, base, sequences, parts-1, func(a *Args) { a.EmbeddingOnHost = OffloadFalse })
 	require.Positive(t, short.Part, "the next way is two parts of the micro-batch, with or without whole weights")
 	require.LessOrEqual(t, short.Bytes.Total(), parts-1)
 }

@@ -17,16 +17,19 @@ func runEmbed(t *testing.T, s *suite) {
 		evaluation                      bool // no noise
 		scale                           float32
 		accumulate                      bool
+		onHost                          bool // the table
 	}{
-		{1, 1, 1, -1, 0, false, 0, false},
-		{7, 5, 67, -1, 0.25, false, 0, false},
-		{130, 31, 192, 3, 0, false, 0, false},
-		{64, 100, 129, 0, 0.25, true, 0, false},
-		{130, 31, 130, 3, 0.01, false, 0, false},
-		{33, 31, 130, 3, 0, false, 11.3, false},
-		{33, 31, 67, -1, 0.25, false, 4, false},
-		{65, 70, 192, -1, 0, false, 0, true},
-		{65, 70, 67, 1, 0.25, false, 0.5, true},
+		{1, 1, 1, -1, 0, false, 0, false, false},
+		{7, 5, 67, -1, 0.25, false, 0, false, false},
+		{130, 31, 192, 3, 0, false, 0, false, false},
+		{64, 100, 129, 0, 0.25, true, 0, false, false},
+		{130, 31, 130, 3, 0.01, false, 0, false, false},
+		{33, 31, 130, 3, 0, false, 11.3, false, false},
+		{33, 31, 67, -1, 0.25, false, 4, false, false},
+		{65, 70, 192, -1, 0, false, 0, true, false},
+		{65, 70, 67, 1, 0.25, false, 0.5, true, false},
+		{65, 70, 192, -1, 0, false, 0, false, true},
+		{33, 31, 67, 1, 0.25, false, 0.5, true, true},
 	} {
 		for _, dtype := range denseTypes {
 			s.row(t, fmt.Sprintf("%v %+v", dtype, c), func(f *fixture) {
@@ -35,7 +38,7 @@ func runEmbed(t *testing.T, s *suite) {
 					id[i] = int32(f.rng.IntN(c.vocabulary))
 				}
 				ids := f.ints("IDs", id)
-				table := f.input("Table", dtype, c.vocabulary, c.hidden, 1)
+				table := f.placedTable(dtype, c.vocabulary, c.hidden, c.onHost)
 				y := f.output("Y", f.act, c.tokens, c.hidden)
 				if c.accumulate {
 					y = f.input("Y", f.act, c.tokens, c.hidden, 1)
@@ -86,4 +89,11 @@ func addNoise(y []float64, cols int, r bindings.Random, bound float64) {
 		b := philox.Block(philox.Key(r.Seed), [4]uint32{col / 4, row, bindings.NoiseStream, r.Step})
 		y[i] += bound * (2*float64(b[col%4]>>8)/(1<<24) - 1)
 	}
+}
+
+// placedTable declares a random table, in the host's memory or the device's.
+func (f *fixture) placedTable(dtype bindings.DType, rows, cols int, onHost bool) *operand {
+	f.onHost = onHost
+	defer func() { f.onHost = false }()
+	return f.input("Table", dtype, rows, cols, 1)
 }

@@ -26,6 +26,7 @@ type fixture struct {
 	cos, sin *operand // the tables of angles, if there are any
 	at       []int32  // the rows' positions in them
 	operands []*operand
+	onHost   bool // what is declared is in the host's memory
 }
 
 // An operand is a tensor with its guard zone and initial values.
@@ -51,7 +52,11 @@ const (
 
 func (f *fixture) declare(name string, dtype bindings.DType, rows, cols int) *operand {
 	guard := (guardElements + cols - 1) / cols
-	full := f.mem.Arena(bindings.Activations).New(dtype, rows+guard, cols)
+	category := bindings.Activations
+	if f.onHost {
+		category = bindings.HostEmbedding
+	}
+	full := f.mem.Arena(category).New(dtype, rows+guard, cols)
 	o := &operand{Tensor: full.Head(rows), f: f, name: name, guarded: full}
 	f.operands = append(f.operands, o)
 	return o

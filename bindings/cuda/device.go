@@ -195,7 +195,19 @@ func (d *Device) Write(t bindings.Tensor, src []byte) error {
 		return nil
 	}
 	d.known.forget()
+	if t.OnHost() {
+		if err := d.context.sync(); err != nil {
+			return err
+		}
+		copy(hostBytes(t), src)
+		return nil
+	}
 	return d.context.write(t.Address(), src)
+}
+
+// hostBytes returns the bytes of a contiguous tensor in the host's memory.
+func hostBytes(t bindings.Tensor) []byte {
+	return unsafe.Slice((*byte)(t.Address()), t.Bytes())
 }
 
 // Read waits for all enqueued work and copies t into dst.
@@ -207,6 +219,10 @@ func (d *Device) Read(dst []byte, t bindings.Tensor) error {
 		return fmt.Errorf("read %d bytes from %v, which has %d", len(dst), t, t.Bytes())
 	}
 	if len(dst) == 0 {
+		return nil
+	}
+	if t.OnHost() {
+		copy(dst, hostBytes(t))
 		return nil
 	}
 	return d.context.read(dst, t.Address())

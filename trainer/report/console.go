@@ -61,8 +61,10 @@ func (c *console) Start(b *trainer.Begin) error {
 			c.line("  %-14s %10s", category, trainer.Bytes(n))
 		}
 	}
-	if n := b.Plan.Host(); n > 0 {
-		c.line("  %-14s %10s of the host", bindings.HostActivations, trainer.Bytes(n))
+	for _, category := range bindings.HostCategories {
+		if n := b.Plan[category]; n > 0 {
+			c.line("  %-14s %10s of the host", category, trainer.Bytes(n))
+		}
 	}
 	c.line("%d records, %d steps per epoch, %d steps", b.Length.Records, b.Length.StepsInEpoch, b.Length.Steps)
 	if b.Resumed != "" {

@@ -167,7 +167,7 @@ func TestMessages(t *testing.T) {
 		add("chat_template", append(args, "--dataset", good, "--chat_template", "nowhere", "--apply_chat_template")...)
 	}
 	for option, values := range map[string][]string{
-		"lr_scheduler_type": {"greedy"}, "optim": {"magic"}, "save_strategy": {"often"}, "eval_strategy": {"never"}, "recompute": {"all"}, "offload_activations": {"perhaps"}, "report_to": {"nowhere", "wandb"},
+		"lr_scheduler_type": {"greedy"}, "optim": {"magic"}, "save_strategy": {"often"}, "eval_strategy": {"never"}, "recompute": {"all"}, "offload_activations": {"perhaps"}, "embedding_on_host": {"perhaps"}, "report_to": {"nowhere", "wandb"},
 		"lora_r": {"0", "many"}, "lora_dropout": {"2"}, "target_modules": {"nothing_proj", "("}, "bias": {"some"}, "init_lora_weights": {"magic"}, "rank_pattern": {"x", `{"a": "b"}`},
 		"bnb_4bit_quant_type": {"int4"}, "bnb_4bit_compute_dtype": {"int8"}, "bnb_4bit_blocksize": {"48"}, "method": {"magic"}, "device": {"tpu", "cuda:x"}, "threads": {"-1", "many"},
 		"resume_from_checkpoint": {"nowhere"}, "lr_scheduler_kwargs": {"x", `{"odd": 1}`}, "optim_args": {"x"}, "live": {"nonsense:port:x", ":x"}, "dataset_weights": {"x", "1,2"},

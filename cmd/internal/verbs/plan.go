@@ -119,9 +119,10 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			World      int                 `json:"world_size"`
 			Part       int                 `json:"part_tokens,omitempty"`
 			Offload    bool                `json:"offload_activations,omitempty"` // to host_activations
+			Embedding  bool                `json:"embedding_on_host,omitempty"`   // to host_embedding
 			Whole      bool                `json:"whole_weights,omitempty"`       // decoded at a time
 			Tried      []triedFitting      `json:"tried,omitempty"`
-		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, plan.Offload, plan.Whole, triedOf(plan)})
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, plan.Offload, plan.Embedding, plan.Whole, triedOf(plan)})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range plan.Tried {
@@ -141,8 +142,10 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t\n", category, plan.Bytes[category], trainer.Bytes(plan.Bytes[category]))
 	}
 	fmt.Fprintf(w, "peak\t%d\tbytes\t%s\t\n", plan.Bytes.Total(), trainer.Bytes(plan.Bytes.Total()))
-	if host := plan.Bytes.Host(); host > 0 {
-		fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t of the host\n", bindings.HostActivations, host, trainer.Bytes(host))
+	for _, category := range bindings.HostCategories {
+		if host := plan.Bytes[category]; host > 0 {
+			fmt.Fprintf(w, "%s\t%d\tbytes\t%s\t of the host\n", category, host, trainer.Bytes(host))
+		}
 	}
 	if !plan.Fits {
 		fmt.Fprintf(w, "does not fit:\t%d\tbytes\t%s\t\n", limit, trainer.Bytes(limit))
@@ -185,6 +188,7 @@ type triedFitting struct {
 	Recompute string `json:"recompute"`
 	Part      int    `json:"part_tokens,omitempty"`
 	Offload   bool   `json:"offload_activations,omitempty"`
+	Embedding bool   `json:"embedding_on_host,omitempty"`
 	Whole     bool   `json:"whole_weights,omitempty"`
 	Bytes     int64  `json:"bytes"`
 }
@@ -192,7 +196,7 @@ type triedFitting struct {
 // triedOf returns what a plan tried and what did not fit.
 func triedOf(p *trainer.RunPlan) (all []triedFitting) {
 	for _, f := range p.Tried {
-		all = append(all, triedFitting{f.Recompute.String(), f.Part, f.Offload, f.Whole, f.Bytes})
+		all = append(all, triedFitting{f.Recompute.String(), f.Part, f.Offload, f.Embedding, f.Whole, f.Bytes})
 	}
 	return all
 }
