@@ -50,7 +50,9 @@ func (t *Trainer) Train(ctx context.Context) error {
 // train trains as one rank. Only rank 0 writes.
 func (t *Trainer) train(ctx context.Context) (err error) {
 	defer func() { t.leave(err) }()
-	t.shareOut()
+	if err := t.shareOut(); err != nil {
+		return err
+	}
 	if t.rank() > 0 {
 		return t.trainAlong(ctx)
 	}

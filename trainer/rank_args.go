@@ -12,7 +12,7 @@ type RankArgs struct {
 	WorldSize     int     `option:"world_size" unit:"ranks" help:"ranks that the run is divided into, whose micro-batches of a step are added up; 0: as many as there are, or of the run that is resumed. The result depends on this number and not on how many ranks there are, so one device can rehearse a run of many"`
 	AverageTokens bool    `option:"average_tokens_across_devices" help:"divide the losses of a step by the number of all its tokens; false: take the mean of the mean losses of the ranks"`
 	DropLast      bool    `option:"dataloader_drop_last" help:"leave out the records at the end of an epoch that do not fill a micro-batch of every rank"`
-	FSDP          string  `option:"fsdp" many:"true" values:"false,full_shard,hybrid_shard" help:"false: every rank has the whole base; full_shard: each has a part of every layer's frozen weights, and a layer is gathered before it is computed with; hybrid_shard: the same, on one host. The result is the same as with false"`
+	FSDP          string  `option:"fsdp" many:"true" values:"false,full_shard,hybrid_shard" help:"false: every rank has the whole base; full_shard: each has a part of every layer's frozen weights, and a layer is gathered before it is computed with; hybrid_shard: the same among the ranks of each host, which together hold a whole base. The result is the same as with false"`
 	Timeout       float64 `option:"ddp_timeout" unit:"seconds" help:"how long a rank waits for the others before the run ends"`
 
 	parts int // see ShareAmong

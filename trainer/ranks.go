@@ -18,8 +18,9 @@ import (
 
 // A member is what ranks know of each other, for messages.
 type member struct {
-	Host   string `json:"host,omitempty"` // "": the same process
-	Device string `json:"device"`
+	Host    string `json:"host,omitempty"`    // "": the same process
+	Machine string `json:"machine,omitempty"` // see Run.Machine
+	Device  string `json:"device"`
 }
 
 // rank returns this rank's number.

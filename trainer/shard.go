@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"qlora/bindings/groups"
 	"qlora/nn"
 	"qlora/option"
 )
@@ -66,25 +67,56 @@ func (t *Trainer) share() error {
 	if err != nil || kind == ShardNo {
 		return err
 	}
-	hosts := map[string]bool{}
-	for _, m := range t.members {
-		hosts[m.Host] = true
+	holders := t.ranks()
+	if kind == ShardHybrid {
+		if holders, err = t.ofMachine(); err != nil {
+			return err
+		}
 	}
-	if len(hosts) > 1 && kind == ShardHybrid {
-		return option.Errorf("fsdp", t.Args.FSDP, "the ranks are on %d hosts, and a base is shared out among all ranks: use %s, or the ranks of one host", len(hosts), ShardFull)
-	}
-	t.Args.ShareAmong(t.ranks())
-	if t.ranks() == 1 {
+	t.Args.ShareAmong(holders)
+	switch {
+	case t.ranks() == 1:
 		t.Note("`fsdp` has no effect on one rank, which holds the whole base")
+	case holders == 1:
+		t.Note("`fsdp` hybrid_shard has no effect on hosts of one rank, which holds the whole base: full_shard shares it out among hosts")
 	}
 	return nil
 }
 
-// shareOut gives the model its part, and what gathers it with the others'.
-func (t *Trainer) shareOut() {
-	if t.sharded() {
-		t.layout.Model.ShareOut(t.Group.Rank(), t.Group.GatherAhead)
+// ofMachine returns the number of ranks of each machine, which is that of all.
+func (t *Trainer) ofMachine() (int, error) {
+	if len(t.members) == 0 { // all are of this process
+		return t.ranks(), nil
 	}
+	counts := map[string]int{}
+	for _, m := range t.members {
+		counts[m.Machine]++
+	}
+	first := t.members[0]
+	for _, m := range t.members {
+		if counts[m.Machine] != counts[first.Machine] {
+			return 0, option.Errorf("fsdp", t.Args.FSDP, "%s has %d ranks and %s %d, which would each hold a base: start as many ranks on every host, or use %s", first.Host, counts[first.Machine], m.Host, counts[m.Machine], ShardFull)
+		}
+	}
+	return counts[first.Machine], nil
+}
+
+// shareOut gives the model its part, and what gathers it with the others'.
+func (t *Trainer) shareOut() error {
+	if !t.sharded() {
+		return nil
+	}
+	var holders groups.Gatherer = t.Group
+	if t.Args.Shards() < t.Group.Size() {
+		own := t.members[t.rank()].Machine
+		part, err := t.Group.Split(slices.IndexFunc(t.members, func(m member) bool { return m.Machine == own }))
+		if err != nil {
+			return t.named(err)
+		}
+		holders = part
+	}
+	t.layout.Model.ShareOut(holders.Rank(), holders.GatherAhead)
+	return nil
 }
 
 // sharded reports whether this rank holds only a part of the base.

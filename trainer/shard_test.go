@@ -8,6 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"qlora/bindings"
+	"qlora/bindings/cuda"
+	"qlora/bindings/cuda/cudatest"
 	"qlora/internal/tinymodel"
 )
 
@@ -92,5 +95,41 @@ func TestShardedBaseGivesTheSameBits(t *testing.T) {
 			require.NoError(t, train(t, t.Context(), onRanks(t, r, 2)))
 			requireSame(t, want, outcome(t, r.Args.OutputDir), "resumed on 3, 1 and 2 ranks, shared and whole by turns")
 		})
+	}
+}
+
+// heedless leaves out one Await of a GPU.
+type heedless struct {
+	*cuda.Device
+	awaits, forget int
+}
+
+func (h *heedless) Run(op bindings.Operation) {
+	if _, ok := op.(*bindings.Await); ok {
+		if h.awaits++; h.awaits == h.forget {
+			return
+		}
+	}
+	h.Device.Run(op)
+}
+
+// TestEmulatorTellsOfAnUnawaitedGather trains a step on two emulators that share a base, and leaves
+// out each wait of one of them in turn.
+func TestEmulatorTellsOfAnUnawaitedGather(t *testing.T) {
+	shared := func(forget int) (waits int, err error) {
+		r := tinyRun(t)
+		dev := &heedless{Device: cudatest.Emulator(t), forget: forget}
+		r.Device, r.Others = dev, []bindings.Device{cudatest.Emulator(t)}
+		r.TrainSet, r.EvalSet, r.Args.EvalStrategy, r.Args.FSDP = r.TrainSet[:2], nil, StrategyNo, ShardFull
+		r.Args.WorldSize, r.Args.BatchSize, r.Args.Accumulation, r.Args.MaxSteps = 2, 1, 1, 1
+		err = train(t, t.Context(), r)
+		return dev.awaits, err
+	}
+	waits, err := shared(0)
+	require.NoError(t, err)
+	require.Equal(t, 2, waits, "two layers, which stay for the backward")
+	for forget := 1; forget <= waits; forget++ {
+		_, err := shared(forget)
+		require.ErrorContains(t, err, "is where what other ranks send was not awaited", "without wait %d", forget)
 	}
 }

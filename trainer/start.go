@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,6 +35,7 @@ func (t *Trainer) start() error {
 	mine := startMessage{Member: member{Device: t.Device.Info().Name}}
 	if t.Group != nil {
 		mine.Member.Host, _ = os.Hostname()
+		mine.Member.Machine = cmp.Or(t.Machine, mine.Member.Host)
 	}
 	if t.rank() == 0 {
 		if err := t.findCheckpoint(); err != nil {

@@ -33,6 +33,10 @@ type Run struct {
 	// reads checkpoints and writes. Train leaves the group.
 	Group groups.Group
 
+	// Machine is what the processes of a machine have in common, whatever they call it: the id of
+	// its boot. "": the host's name.
+	Machine string
+
 	// MemoryLimit is the most bytes that the run may allocate on a device. 0: the
 	// machine's free memory if the device is the CPU, otherwise no limit.
 	MemoryLimit int64

@@ -45,9 +45,11 @@ func (d *Device) Aside(t bindings.Tensor, event int, fill func(stream, to unsafe
 // Fetch enqueues, in fill of Aside, a copy of part of another GPU's memory. The work that it follows
 // there is what was enqueued before that GPU's Aside.
 func (d *Device) Fetch(to unsafe.Pointer, from groups.ApartDevice, part bindings.Tensor) error {
-	other, ok := from.(*Device)
+	other, ok := from.(interface{ itself() *Device }) // or what wraps one
 	if !ok {
 		return fmt.Errorf("%s cannot copy from %s", d.info.Name, from.Info().Name)
 	}
-	return d.context.fetch(other.context, to, part.Address(), part.Bytes())
+	return d.context.fetch(other.itself().context, to, part.Address(), part.Bytes())
 }
+
+func (d *Device) itself() *Device { return d }

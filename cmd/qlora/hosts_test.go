@@ -16,13 +16,14 @@ import (
 )
 
 // TestTwoHosts trains on two hosts over TCP, kills the rank of one, and then takes it off
-// the network. Both ends name what happened, and the run goes on to the bytes of one rank.
+// the network. Both ends name what happened, and the run goes on to the bytes of one rank, with a
+// base that two ranks of each host share.
 func TestTwoHosts(t *testing.T) {
 	for _, stack := range mpitest.Stacks(t)[:2] {
 		t.Run(stack.Name, func(t *testing.T) {
 			t.Parallel() // most of it waits
 			hosts := mpitest.TwoHosts(t)
-			r := newRankRun(t)
+			r := newRankRun(t).deeper(t)
 			want := r.whole(t)
 			out := filepath.Join(t.TempDir(), "out")
 			ranks := func(host int) []int {
@@ -30,8 +31,9 @@ func TestTwoHosts(t *testing.T) {
 				return slices.DeleteFunc(ranksOf(out), func(pid int) bool { return !slices.Contains(on, pid) })
 			}
 			// disturbed runs until there is another checkpoint, and does something then.
+			each := 1
 			disturbed := func(do func(ended <-chan struct{}), more ...string) (output string, err error) {
-				cmd := hosts.Command(stack, os.Args[0], r.args(out, more...)...)
+				cmd := hosts.Command(stack, each, os.Args[0], r.args(out, more...)...)
 				cmd.Env = append(cmd.Env, asProgram+"=1", "QLORA_CPU_KERNELS=gonum")
 				from := checkpoints(out)
 				return during(t, cmd, func(ended <-chan struct{}) {
@@ -68,8 +70,10 @@ func TestTwoHosts(t *testing.T) {
 			requireCheckpointsWhole(t, out)
 			hosts.Mend(t)
 
-			output, err = disturbed(func(<-chan struct{}) {})
+			each = 2 // which share a base
+			output, err = disturbed(func(<-chan struct{}) {}, "--fsdp", "hybrid_shard")
 			require.NoError(t, err, output)
+			require.Contains(t, output, "4 ranks on 2 hosts, started by ")
 			require.Contains(t, output, "resuming from ")
 			got := outcome(t, out).files
 			for name, content := range want {

@@ -1,6 +1,7 @@
 #include "emu/transfers.h"
 
 #include <cstring>
+#include <utility>
 
 namespace emu {
 
@@ -30,6 +31,12 @@ void Transfers::enqueue(void* dst, const void* src, size_t bytes, bool to_host, 
   queue_.push_back(std::move(c));
 }
 
+void Transfers::arrive(void* dst, std::string bytes, int event) {
+  std::memset(dst, kPoison, bytes.size());
+  const size_t n = bytes.size();
+  queue_.push_back({static_cast<char*>(dst), nullptr, n, false, event, std::move(bytes)});
+}
+
 std::string Transfers::await(int event) {
   size_t done = queue_.size();
   while (done > 0 && queue_[done - 1].event != event) done--;
@@ -45,7 +52,7 @@ void Transfers::carry_out(size_t copies) {
     if (c.to_host && std::memcmp(c.src, c.source.data(), c.bytes) != 0) {
       wrong_ = "the source of a transfer to the host was written before the transfer was awaited";
     }
-    std::memcpy(c.dst, c.src, c.bytes);
+    std::memcpy(c.dst, c.src != nullptr ? c.src : c.source.data(), c.bytes);
   }
   queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(copies));
 }

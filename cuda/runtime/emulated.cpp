@@ -39,9 +39,8 @@ struct qlora_context {
   std::unordered_map<void*, size_t> reserved;  // of the host, and when dry all memory: bytes
   emu::Transfers transfers{"a transfer from the host"};
   emu::Transfers gathers{"what other ranks send"};
-  std::vector<char> coming;  // written aside
+  std::string coming;  // written aside, for coming_to
   void* coming_to = nullptr;
-  std::vector<char> came[QLORA_EVENTS];  // what the gathers copy
   Failure* failure = nullptr;
   std::string fault;           // a kernel's first fault since the last sync
   Graph* recording = nullptr;  // while a graph is captured
@@ -328,10 +327,8 @@ int device_fetch(qlora_context*, qlora_context*, void* to, const void* src, int6
 int device_arriving(qlora_context* c, int32_t event) {
   int status = check_event(c, event, 1);
   if (status != QLORA_OK || c->dry) return status;
-  c->gathers.await(event);  // what came with the event before is there before this comes
-  std::vector<char>& came = c->came[event - 1];
-  came.swap(c->coming);
-  c->gathers.enqueue(c->coming_to, came.data(), came.size(), false, event);
+  c->gathers.arrive(c->coming_to, std::move(c->coming), event);
+  c->coming.clear();
   return QLORA_OK;
 }
 

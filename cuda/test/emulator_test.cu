@@ -164,10 +164,18 @@ const Moving moving[] = {
        device_zero(n.c, n.x, kBytes);
        device_await(n.c, 1);
      }},
-    {"uses what another rank has not sent, by a kernel", "y is where what other ranks send was not awaited",
+    {"uses what another rank has not sent, by a kernel",
+     "y is where what other ranks send was not awaited",
      [](Numbers& n, void*) {
        come(n, 1);
        device_await(n.c, 2);
+       kernel(n, true);
+     }},
+    {"awaits what another rank sends after", "y is where what other ranks send was not awaited",
+     [](Numbers& n, void*) {
+       come(n, 2);
+       device_await(n.c, 1);
+       come(n, 1);
        kernel(n, true);
      }},
     {"uses what another rank has not sent, by a copy", "a copy where what other ranks send",

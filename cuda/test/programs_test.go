@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-func TestPlantedBugs(t *testing.T) { run(t, "emulator_test", 49) }
+func TestPlantedBugs(t *testing.T) { run(t, "emulator_test", 50) }
 
 // TestGPUDevice runs the GPU device on fake/cuda_runtime_api.h.
 func TestGPUDevice(t *testing.T) { run(t, "nvidia_test", 15) }

@@ -112,7 +112,7 @@ func Open(ctx context.Context, control Control, dev Device, deadline time.Durati
 	if err != nil {
 		return nil, err
 	}
-	if err := g.communicator.join(ctx, id); err != nil {
+	if err := g.join(ctx, id); err != nil {
 		return nil, fmt.Errorf("NCCL %s (%s) does not connect the %d ranks: %w", found.Version, found.Path, control.Size(), err)
 	}
 	dev.AfterSync(e.synced)

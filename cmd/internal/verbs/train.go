@@ -145,7 +145,7 @@ func (o *tuneOptions) trainAs(c *call, ranks *launched) error {
 		fmt.Sprintf("device %s: %s", info.Name, info.Detail),
 	)})
 	t, err := trainer.New(trainer.Run{
-		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: devices[0], Others: devices[1:], Group: ranks.group,
+		Base: model, Args: o.run, TrainSet: train.Examples, EvalSet: eval.Examples, Device: devices[0], Others: devices[1:], Group: ranks.group, Machine: bootID(),
 		Inputs: dataset.PathsOf(slices.Concat(o.data.Dataset, o.data.Eval)), Prompts: prompts, Rollouts: rollouts, Files: files, Outputs: outputs, Note: c.note,
 	})
 	if err != nil {

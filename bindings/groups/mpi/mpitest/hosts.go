@@ -118,15 +118,16 @@ func (h *Hosts) Mend(t *testing.T) {
 	h.must(t, 1, "ip", "link", "set", "eth0", "up")
 }
 
-// Command returns the command that starts a program on both hosts, one rank each. Run it by
-// [Run].
-func (h *Hosts) Command(s Stack, program string, args ...string) *exec.Cmd {
-	flags := []string{"-hosts", "host1,host2", "-launcher", "ssh", "-launcher-exec", h.agent}
+// Command returns the command that starts a program on both hosts, so many ranks on each. Run
+// it by [Run].
+func (h *Hosts) Command(s Stack, each int, program string, args ...string) *exec.Cmd {
+	list := fmt.Sprintf("host1:%d,host2:%d", each, each)
+	flags := []string{"-hosts", list, "-launcher", "ssh", "-launcher-exec", h.agent}
 	if strings.Contains(s.Name, "Open MPI") {
-		flags = []string{"--host", "host1,host2", "--prtemca", "plm_ssh_agent", h.agent}
+		flags = []string{"--host", list, "--prtemca", "plm_ssh_agent", h.agent}
 	}
 	s.flags = append(flags, s.flags...)
-	cmd := s.Command(2, program, args...)
+	cmd := s.Command(2*each, program, args...)
 	nsenter := []string{"nsenter", "--target", strconv.Itoa(h.holders[0].Process.Pid), "--net", "--uts", "--mount"}
 	inside := exec.Command(nsenter[0], append(nsenter[1:], cmd.Args...)...)
 	inside.Env, inside.SysProcAttr = cmd.Env, cmd.SysProcAttr
