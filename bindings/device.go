@@ -16,6 +16,8 @@ type Info struct {
 	TokenMultiple int
 	// EightBit says that the device multiplies weights in 8 bits.
 	EightBit bool
+	// Squares is the order in which GradNorm adds.
+	Squares Squares
 	// Apart says that the device has memory apart from the host's, and exchanges bytes with it
 	// while it computes (Transfer). Another device's Transfer is a copy within its memory.
 	Apart bool

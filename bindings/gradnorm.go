@@ -4,7 +4,7 @@ package bindings
 //
 //	Out = [norm, min(1, Max/(norm+1e-6))]      Max 0: [norm, 1]
 //
-// If the norm is not finite, the factor is NaN and Optimize does nothing.
+// Info.Squares has the order of the sums. If the norm is not finite, the factor is NaN and Optimize does nothing.
 type GradNorm struct {
 	Params []Param
 	Max    float32

@@ -140,7 +140,7 @@ func Operations() []Operation {
 	return []Operation{
 		&Embed{}, &EmbedBackward{}, &Norm{}, &NormBackward{}, &Project{}, &ProjectBackward{}, &RowNorms{},
 		&RoPE{}, &Attend{}, &AttendBackward{}, &Activate{}, &ActivateBackward{}, &Add{}, &AddBackward{}, &Clamp{}, &ClampBackward{},
-		&HeadLoss{}, &LogProbs{}, &Preference{}, &Policy{}, &Fold{}, &Unfold{}, &Round{}, &GradNorm{}, &Optimize{}, &ScaleRows{}, &Gather{}, &Zero{}, &Copy{}, &Transfer{}, &Await{},
+		&HeadLoss{}, &LogProbs{}, &Preference{}, &Policy{}, &Fold{}, &Unfold{}, &Round{}, &GradNorm{}, &SquareSums{}, &Optimize{}, &ScaleRows{}, &Gather{}, &Zero{}, &Copy{}, &Transfer{}, &Await{},
 	}
 }
 

@@ -50,14 +50,40 @@ type OptimizerState struct {
 	Rule     Rule
 	EightBit bool // keep moments in 8 bits,
 	Smallest int  // except for parameters with fewer elements than this
+	// Parts says that moments are kept, and masters updated, in [OptimizerState.Part]s. The
+	// moments of a whole parameter then have no place; a master that is no Value is its Grad, for
+	// loading and saving between steps.
+	Parts bool
 }
 
 // Moments allocates the moments of a [rows, cols] parameter. exempt forces float32, as
 // bitsandbytes does for embeddings.
 func (s OptimizerState) Moments(a *Arena, rows, cols int, exempt bool) (m, v Moment) {
+	narrow := s.EightBit && rows*cols >= s.Smallest && !exempt
+	if s.Parts {
+		a = NewArena()
+	}
+	return s.moments(a, rows, cols, narrow)
+}
+
+// Part returns the elements [from, to) of a parameter, a row, with a master and moments of its
+// own in a. from is a multiple of 256, so that blocks of 8-bit moments stay whole.
+func (s OptimizerState) Part(a *Arena, whole Param, from, to int) Param {
+	p := whole
+	for _, t := range []*Tensor{&p.Value, &p.Master, &p.Grad} {
+		*t = t.Reshape(1, t.Len()).Columns(from, to)
+	}
+	p.M, p.V = s.moments(a, 1, to-from, whole.M.Values.DType == U8)
+	if whole.Master != whole.Value {
+		p.Master = a.New(F32, 1, to-from)
+	}
+	return p
+}
+
+func (s OptimizerState) moments(a *Arena, rows, cols int, narrow bool) (m, v Moment) {
 	place := func() Moment {
-		if n := rows * cols; s.EightBit && n >= s.Smallest && !exempt {
-			return Moment{Values: a.New(U8, rows, cols), Absmax: a.New(F32, 1, dynamic8.Blocks(n))}
+		if narrow {
+			return Moment{Values: a.New(U8, rows, cols), Absmax: a.New(F32, 1, dynamic8.Blocks(rows*cols))}
 		}
 		return Moment{Values: a.New(F32, rows, cols)}
 	}

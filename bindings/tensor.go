@@ -183,6 +183,14 @@ func (t Tensor) As(dtype DType) Tensor {
 	return t
 }
 
+// Raw returns the bytes of a contiguous tensor, U8 [1, Bytes]. It panics unless t is contiguous.
+func (t Tensor) Raw() Tensor {
+	t = t.Reshape(1, t.Len())
+	n := int(t.Bytes())
+	t.DType, t.Cols, t.stride, t.width, t.period = U8, n, n, n, n
+	return t
+}
+
 // Address returns the address of t's first element. It panics before the tensor's
 // memory is allocated.
 func (t Tensor) Address() unsafe.Pointer {

@@ -125,7 +125,9 @@ func (m *Model) parameterWith(grad bindings.Tensor, name string, value bindings.
 	}
 	p.M, p.V = state.Moments(a, rows, cols, role == bindings.RoleEmbedding)
 	if value.DType != bindings.F32 {
-		p.Master = a.New(bindings.F32, rows, cols)
+		if p.Master = grad; !state.Parts {
+			p.Master = a.New(bindings.F32, rows, cols)
+		}
 		m.masters[value] = p.Master
 	}
 	return p

@@ -106,7 +106,7 @@ var groups = []struct {
 	{"Preference", []bindings.Operation{&bindings.LogProbs{}, &bindings.Preference{}}, runPreference},
 	{"Fold", []bindings.Operation{&bindings.Fold{}, &bindings.Unfold{}, &bindings.Round{}}, runFold},
 	{"Policy", []bindings.Operation{&bindings.Policy{}}, runPolicy},
-	{"GradNorm", []bindings.Operation{&bindings.GradNorm{}}, runGradNorm},
+	{"GradNorm", []bindings.Operation{&bindings.GradNorm{}, &bindings.SquareSums{}}, runGradNorm},
 	{"Optimize", []bindings.Operation{&bindings.Optimize{}}, runOptimize},
 	{"Rows", []bindings.Operation{&bindings.ScaleRows{}, &bindings.Gather{}}, runRows},
 	{"Copy", []bindings.Operation{&bindings.Copy{}, &bindings.Zero{}}, runCopy},

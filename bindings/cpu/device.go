@@ -77,7 +77,7 @@ func newProfile(opts Options, chosen families) profile {
 		threads = DefaultThreads()
 	}
 	return profile{
-		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute, FewRows: kernels.FewRows, EightBit: true},
+		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute, FewRows: kernels.FewRows, EightBit: true, Squares: bindings.Squares{Piece: normPiece, Lanes: 1}},
 		threads:  threads,
 		families: chosen,
 	}

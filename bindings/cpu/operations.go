@@ -44,6 +44,7 @@ var operations = bindings.NewTable(
 	row((*Device).round, nothing),
 	row((*Device).policy, nothing),
 	row((*Device).gradNorm, nothing),
+	row((*Device).squareSums, nothing),
 	row((*Device).optimize, nothing),
 	row((*Device).scaleRows, nothing),
 	row((*Device).gather, nothing),

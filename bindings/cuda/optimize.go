@@ -12,24 +12,43 @@ type maps struct{ signed, unsigned *float }
 
 // gradNorm sums squares of all gradients in one launch, and adds the sums in a second one.
 func (c *composer) gradNorm(op *bindings.GradNorm) {
-	list := make([]param, len(op.Params))
-	sums := 0
-	for i := range op.Params {
-		g := op.Params[i].Grad
+	c.squares(op.Params, gradNorm{max: float(op.Max), out: pointer[float](op.Out)})
+}
+
+// squares returns the table in which the sums of pieces follow the list.
+func (c *composer) squares(params []bindings.Param, k gradNorm) (table tensor) {
+	list := make([]param, len(params))
+	for i := range params {
+		g := params[i].Grad
 		list[i] = param{n: i64(g.Len()), grad: pointer[float](g)}
-		sums += ceil(g.Len(), paramPiece)
 	}
-	table := c.table(len(list), sums)
+	k.count, k.table = i32(len(list)), c.table(len(list), bindings.Pieces(params, paramPiece))
 	pinned(list, func(first *param) {
-		c.do(&gradNorm{params: first, count: i32(len(list)), max: float(op.Max), out: pointer[float](op.Out), table: table})
+		k.params = first
+		c.do(&k)
 	})
+	return k.table
+}
+
+// normLanes is the number of threads that add the sums of pieces.
+const normLanes = 256
+
+// squareSums takes the sums from where gradNorm leaves them.
+func (c *composer) squareSums(op *bindings.SquareSums) {
+	out := c.scratch.take(bindings.F32, 1, 2) // of these gradients alone: of no use
+	table := c.squares(op.Params, gradNorm{out: (*float)(out.data)})
+	from := tableBytes(len(op.Params))
+	c.do(&convert{dst: matrix(op.Out.Raw()), src: columns(table, from, from+op.Out.Len()*8)})
 }
 
 // table allocates the device's list of parameters, the numbers of their pieces, and the
 // sums of pieces.
 func (c *composer) table(params, sums int) tensor {
-	return c.scratch.take(bindings.U8, 1, params*paramBytes+(params+1)*8+sums*8)
+	return c.scratch.take(bindings.U8, 1, tableBytes(params)+sums*8)
 }
+
+// tableBytes returns where the sums of pieces begin.
+func tableBytes(params int) int { return params*paramBytes + (params+1)*8 }
 
 // optimize updates all parameters in one launch.
 func (c *composer) optimize(op *bindings.Optimize) {

@@ -16,7 +16,7 @@ type profile struct {
 const tokenMultiple = 64
 
 func profileOf(name string) profile {
-	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16, FewRows: fewTokens, Apart: true, TokenMultiple: tokenMultiple}, decoded: decodedBytes}
+	return profile{info: bindings.Info{Name: name, Activation: bindings.BF16, FewRows: fewTokens, Apart: true, TokenMultiple: tokenMultiple, Squares: bindings.Squares{Piece: paramPiece, Lanes: normLanes}}, decoded: decodedBytes}
 }
 
 // Profile returns the profile of a CUDA device, real or emulated.

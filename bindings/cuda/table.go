@@ -28,6 +28,7 @@ var table = bindings.NewTable(
 	composed((*composer).round),
 	composed((*composer).policy),
 	composed((*composer).gradNorm),
+	composed((*composer).squareSums),
 	composed((*composer).optimize),
 	composed((*composer).scaleRows),
 	composed((*composer).gather),

@@ -12,14 +12,23 @@ func CheckSum(t bindings.Tensor) error { return check("sum", "t", t, bindings.I6
 
 // CheckGather returns an error if part of size ranks cannot be gathered into all.
 func CheckGather(all, part bindings.Tensor, size int) error {
-	if err := check("gather", "all", all, bindings.U8); err != nil {
+	return checkParts("gather", part, all, size, bindings.U8)
+}
+
+// CheckSumParts returns an error if parts of size ranks cannot be summed.
+func CheckSumParts(part, all bindings.Tensor, size int) error {
+	return checkParts("sum of parts", part, all, size, bindings.I64)
+}
+
+func checkParts(call string, part, all bindings.Tensor, size int, dtype bindings.DType) error {
+	if err := check(call, "all", all, dtype); err != nil {
 		return err
 	}
-	if err := check("gather", "part", part, bindings.U8); err != nil {
+	if err := check(call, "part", part, dtype); err != nil {
 		return err
 	}
 	if all.Len() != size*part.Len() {
-		return fmt.Errorf("gather: all is %v; it must have %d times the %d bytes of part", all, size, part.Len())
+		return fmt.Errorf("%s: all is %v; it must have %d times the elements of part, %v", call, all, size, part)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 // the same order, from one goroutine each; only Abort may be called from any goroutine at
 // any time.
 //
-// A collective call (Sum, Gather, GatherAhead, Broadcast) works on tensors of dev, the rank's device,
+// A collective call (Sum, SumParts, Gather, GatherAhead, Broadcast) works on tensors of dev, the rank's device,
 // always the same one. It comes after the work that dev has enqueued, and before what dev
 // runs next; like an operation of dev, it may be complete only later. Its operands are
 // contiguous.
@@ -36,6 +36,10 @@ type Group interface {
 	// Sum replaces t, I64, with the sum of all ranks' t. It wraps around on overflow, so the
 	// result does not depend on the order of summation.
 	Sum(dev bindings.Device, t bindings.Tensor) error
+	// SumParts replaces part, I64, with the sum of all ranks' parts of this rank: all has
+	// Size parts, one for each rank in their order. part may be its own place in all; the rest
+	// of all may be anything afterwards.
+	SumParts(dev bindings.Device, part, all bindings.Tensor) error
 	// Broadcast replaces t, of any type, with rank from's t.
 	Broadcast(dev bindings.Device, t bindings.Tensor, from int) error
 

@@ -26,6 +26,8 @@ func Cases() []Case {
 		{"exchanges do not share memory", owned},
 		{"sum", each(sumLengths, sum)},
 		{"sums in turn", sumsInTurn},
+		{"sum of parts", each(sumLengths, sumParts)},
+		{"sum of parts in place", each(sumLengths, sumPartsInPlace)},
 		{"gather", each(byteLengths, gather)},
 		{"gather in place", each(byteLengths, gatherInPlace)},
 		{"gather ahead", each(byteLengths, gatherAhead)},
@@ -181,6 +183,71 @@ func sumsInTurn(g groups.Group, dev bindings.Device) error {
 	return bed.holds("sum", want)
 }
 
+// sumParts gives each rank a part of other numbers than another.
+func sumParts(g groups.Group, dev bindings.Device, n int) error {
+	part, err := newBed(dev, bindings.I64, n)
+	if err != nil {
+		return err
+	}
+	defer part.close()
+	all, err := newBed(dev, bindings.I64, n*g.Size())
+	if err != nil {
+		return err
+	}
+	defer all.close()
+	if err := all.write(numbersOfParts(n, g.Rank(), g.Size())); err != nil {
+		return err
+	}
+	if err := g.SumParts(dev, part.t, all.t); err != nil {
+		return err
+	}
+	return part.holds("sum", sumsOfPart(n, g.Rank(), g.Size()))
+}
+
+func sumPartsInPlace(g groups.Group, dev bindings.Device, n int) error {
+	all, err := newBed(dev, bindings.I64, n*g.Size())
+	if err != nil {
+		return err
+	}
+	defer all.close()
+	if err := all.write(numbersOfParts(n, g.Rank(), g.Size())); err != nil {
+		return err
+	}
+	part := all.t.Columns(n*g.Rank(), n*(g.Rank()+1))
+	if err := g.SumParts(dev, part, all.t); err != nil {
+		return err
+	}
+	got := make([]byte, 8*n)
+	if err := dev.Read(got, part); err != nil {
+		return err
+	}
+	return equal("sum", got, sumsOfPart(n, g.Rank(), g.Size()))
+}
+
+// numbersOfParts are what a rank gives to the parts of all.
+func numbersOfParts(n, rank, size int) []byte {
+	var all []byte
+	for of := range size {
+		all = append(all, numbers(n, rank*size+of)...)
+	}
+	return all
+}
+
+// sumsOfPart are the sums of one rank's parts.
+func sumsOfPart(n, rank, size int) []byte {
+	total := make([]uint64, n)
+	for from := range size {
+		for i, b := 0, numbers(n, from*size+rank); i < n; i++ {
+			total[i] += binary.LittleEndian.Uint64(b[8*i:])
+		}
+	}
+	var b []byte
+	for _, x := range total {
+		b = binary.LittleEndian.AppendUint64(b, x)
+	}
+	return b
+}
+
 func gather(g groups.Group, dev bindings.Device, n int) error {
 	part, err := newBed(dev, bindings.U8, n)
 	if err != nil {
@@ -301,6 +368,7 @@ func wrongOperands(g groups.Group, dev bindings.Device) error {
 		"gather ahead in place":   inside,
 		"sum of bytes":            g.Sum(dev, bed.t),
 		"sum of nothing":          g.Sum(dev, bindings.Tensor{}),
+		"sum of parts of bytes":   g.SumParts(dev, bed.t.Columns(0, 16), bed.t.Columns(0, 16*g.Size())),
 		"gather of other lengths": g.Gather(dev, bed.t, bed.t.Columns(0, 16)),
 		"gather of columns":       g.Gather(dev, bed.t.Columns(0, 16*g.Size()), bed.t.Reshape(16, g.Size()+1).Columns(0, 1)),
 		"broadcast from nobody":   g.Broadcast(dev, bed.t, g.Size()),

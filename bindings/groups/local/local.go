@@ -105,6 +105,61 @@ func add(all []view, from, to int) {
 	}
 }
 
+// SumParts adds up this rank's parts of all ranks, in the memory of their devices or piece by
+// piece in the host's.
+func (r *rank) SumParts(dev bindings.Device, part, all bindings.Tensor) error {
+	if err := groups.CheckSumParts(part, all, r.Size()); err != nil {
+		return err
+	}
+	r.ahead.End()
+	call := fmt.Sprintf("sum of parts of %d numbers", part.Len())
+	n, size := part.Len(), r.Size()
+	if mine := groups.Bytes(dev, all); mine != nil {
+		theirs, err := r.meet(context.Background(), r.place, call, view{bytes: mine})
+		if err != nil {
+			return err
+		}
+		addParts(groups.Bytes(dev, part), theirs, 8*n*r.place)
+		return r.barrier(call)
+	}
+	part, all = part.Reshape(1, n), all.Reshape(1, all.Len())
+	most := max(1, piece/8/size)
+	shown, sums := make([]byte, 8*most*size), make([]byte, 8*most)
+	for from := 0; from < n; from += most {
+		to := min(from+most, n)
+		bytes := 8 * (to - from)
+		for place := range size {
+			if err := r.failed(dev.Read(shown[place*bytes:][:bytes], all.Columns(place*n+from, place*n+to))); err != nil {
+				return err
+			}
+		}
+		theirs, err := r.meet(context.Background(), r.place, call, view{bytes: shown})
+		if err != nil {
+			return err
+		}
+		addParts(sums[:bytes], theirs, bytes*r.place)
+		if err := r.failed(dev.Write(part.Columns(from, to), sums[:bytes])); err != nil {
+			return err
+		}
+		if err := r.barrier(call); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addParts sets the int64 numbers of to to the sums of those that all have from byte at on. to
+// may be there in one of all.
+func addParts(to []byte, all []view, at int) {
+	for i := 0; i < len(to); i += 8 {
+		sum := uint64(0)
+		for _, b := range all {
+			sum += binary.LittleEndian.Uint64(b.bytes[at+i:])
+		}
+		binary.LittleEndian.PutUint64(to[i:], sum)
+	}
+}
+
 // Gather copies what ranks show.
 func (r *rank) Gather(dev bindings.Device, all, part bindings.Tensor) error {
 	if err := groups.CheckGather(all, part, r.Size()); err != nil {

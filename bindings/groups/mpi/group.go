@@ -157,6 +157,38 @@ func (g *Group) Sum(dev bindings.Device, t bindings.Tensor) error {
 	})
 }
 
+// SumParts is in pieces of all parts, through the host's memory.
+func (g *Group) SumParts(dev bindings.Device, part, all bindings.Tensor) error {
+	if err := groups.CheckSumParts(part, all, g.Size()); err != nil {
+		return err
+	}
+	g.ahead.End()
+	defer g.present.Store(0)
+	if _, err := g.come(context.Background(), fmt.Sprintf("sum of parts of %d numbers", part.Len()), 0); err != nil {
+		return err
+	}
+	n, at := part.Len(), 0
+	all = all.Reshape(1, all.Len())
+	return g.pieces(part, max(8, piece/g.Size()), func(part bindings.Tensor) error {
+		bytes := int(part.Bytes())
+		sums, mine := g.buffer(0, bytes), g.buffer(1, bytes*g.Size())
+		for rank := range g.Size() {
+			from := rank*n + at
+			if err := g.failed(dev.Read(mine[rank*bytes:][:bytes], all.Columns(from, from+part.Len()))); err != nil {
+				return err
+			}
+		}
+		err := g.await(context.Background(), "MPI_Ireduce_scatter_block", func(request *C.mpi_handle) C.int {
+			return C.mpi_sum_parts(g.world.library.table, pointer(sums), pointer(mine), C.int(part.Len()), g.calls, request)
+		})
+		if err != nil {
+			return err
+		}
+		at += part.Len()
+		return g.failed(dev.Write(part, sums))
+	})
+}
+
 // Gather waits for all parts.
 func (g *Group) Gather(dev bindings.Device, all, part bindings.Tensor) error {
 	if err := groups.CheckGather(all, part, g.Size()); err != nil {

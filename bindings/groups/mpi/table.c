@@ -7,8 +7,8 @@
 static const char *const names[MPI_FUNCTIONS] = {
     "MPI_Init_thread", "MPI_Finalize",   "MPI_Abort",               "MPI_Comm_rank",    "MPI_Comm_size",
     "MPI_Comm_dup",    "MPI_Comm_free",  "MPI_Get_library_version", "MPI_Error_string", "MPI_Comm_set_errhandler",
-    "MPI_Ibarrier",    "MPI_Ibcast",     "MPI_Iallreduce",          "MPI_Iallgather",   "MPI_Isend",
-    "MPI_Irecv",       "MPI_Iprobe",     "MPI_Test",                "MPI_Comm_split",
+    "MPI_Ibarrier",    "MPI_Ibcast",     "MPI_Iallreduce",          "MPI_Iallgather",   "MPI_Ireduce_scatter_block",
+    "MPI_Isend",       "MPI_Irecv",      "MPI_Iprobe",              "MPI_Test",         "MPI_Comm_split",
 };
 
 // The ABI of a library. MPICH's own has MPI_Abi_get_version, too, and says -1. The function may be
@@ -129,6 +129,14 @@ int mpi_sum(const mpi_table *t, void *data, int n, mpi_handle comm, mpi_handle *
     return F(MPI_F_IALLREDUCE, void *, void *, int, int, int, int, H *)(t->in_place, data, n, N(t->int64), N(t->sum), N(comm), request);
   }
   return F(MPI_F_IALLREDUCE, void *, void *, int, H, H, H, H *)(t->in_place, data, n, t->int64, t->sum, comm, request);
+}
+
+int mpi_sum_parts(const mpi_table *t, void *part, const void *all, int n, mpi_handle comm, mpi_handle *request) {
+  *request = 0;
+  if (t->narrow) {
+    return F(MPI_F_IREDUCE_SCATTER, const void *, void *, int, int, int, int, H *)(all, part, n, N(t->int64), N(t->sum), N(comm), request);
+  }
+  return F(MPI_F_IREDUCE_SCATTER, const void *, void *, int, H, H, H, H *)(all, part, n, t->int64, t->sum, comm, request);
 }
 
 int mpi_gather(const mpi_table *t, const void *part, void *all, int n, mpi_handle comm, mpi_handle *request) {

@@ -24,6 +24,7 @@ enum {
   MPI_F_IBCAST,
   MPI_F_IALLREDUCE,
   MPI_F_IALLGATHER,
+  MPI_F_IREDUCE_SCATTER,
   MPI_F_ISEND,
   MPI_F_IRECV,
   MPI_F_IPROBE,
@@ -56,10 +57,11 @@ int mpi_version(const mpi_table *t, char *text, int *length);
 int mpi_error_string(const mpi_table *t, int status, char *text, int *length);
 int mpi_return_errors(const mpi_table *t, mpi_handle comm);
 
-// These start a call of bytes or, mpi_sum, of int64; request is tested until it is done.
+// These start a call of bytes or, mpi_sum and mpi_sum_parts, of int64; request is tested until it is done.
 int mpi_barrier(const mpi_table *t, mpi_handle comm, mpi_handle *request);
 int mpi_broadcast(const mpi_table *t, void *data, int n, int from, mpi_handle comm, mpi_handle *request);
 int mpi_sum(const mpi_table *t, void *data, int n, mpi_handle comm, mpi_handle *request);
+int mpi_sum_parts(const mpi_table *t, void *part, const void *all, int n, mpi_handle comm, mpi_handle *request);
 int mpi_gather(const mpi_table *t, const void *part, void *all, int n, mpi_handle comm, mpi_handle *request);
 int mpi_send(const mpi_table *t, const void *data, int n, int to, int tag, mpi_handle comm, mpi_handle *request);
 int mpi_receive(const mpi_table *t, void *data, int n, int from, int tag, mpi_handle comm, mpi_handle *request);

@@ -37,6 +37,17 @@ func (g *Group) Sum(_ bindings.Device, t bindings.Tensor) error {
 	})
 }
 
+// SumParts enqueues the sum of all ranks' parts of this one.
+func (g *Group) SumParts(_ bindings.Device, part, all bindings.Tensor) error {
+	if err := groups.CheckSumParts(part, all, g.Size()); err != nil {
+		return err
+	}
+	g.ahead.End()
+	return g.enqueue("ncclReduceScatter", fmt.Sprintf("sum of parts of %d numbers", part.Len()), func() C.int {
+		return C.nccl_sum_parts(g.library.table, part.Address(), all.Address(), C.size_t(part.Len()), g.handle, g.stream)
+	})
+}
+
 // Split makes a communicator for each color.
 func (g *Group) Split(color int) (groups.Gatherer, error) {
 	if err := g.ended(); err != nil {

@@ -19,6 +19,7 @@ const char *nccl_load(nccl_table *t, const char *path) {
       {"ncclCommAbort", &t->abort},
       {"ncclCommDestroy", &t->destroy},
       {"ncclAllReduce", &t->sum},
+      {"ncclReduceScatter", &t->sum_parts},
       {"ncclAllGather", &t->gather},
       {"ncclBroadcast", &t->broadcast},
   };
@@ -48,6 +49,10 @@ int nccl_destroy(const nccl_table *t, void *comm) { return t->destroy(comm); }
 
 int nccl_sum(const nccl_table *t, void *data, size_t count, void *comm, void *stream) {
   return t->sum(data, data, count, NCCL_INT64, NCCL_SUM, comm, stream);
+}
+
+int nccl_sum_parts(const nccl_table *t, void *part, const void *all, size_t count, void *comm, void *stream) {
+  return t->sum_parts(all, part, count, NCCL_INT64, NCCL_SUM, comm, stream);
 }
 
 int nccl_gather(const nccl_table *t, const void *part, void *all, size_t count, void *comm, void *stream) {

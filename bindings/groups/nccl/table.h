@@ -29,6 +29,7 @@ typedef struct {
   int (*abort)(void *comm);
   int (*destroy)(void *comm);
   int (*sum)(const void *from, void *to, size_t count, int type, int op, void *comm, void *stream);
+  int (*sum_parts)(const void *all, void *part, size_t count, int type, int op, void *comm, void *stream);
   int (*gather)(const void *part, void *all, size_t count, int type, void *comm, void *stream);
   int (*broadcast)(const void *from, void *to, size_t count, int type, int root, void *comm, void *stream);
 } nccl_table;
@@ -46,6 +47,7 @@ int nccl_state(const nccl_table *t, void *comm, int *status);
 int nccl_abort(const nccl_table *t, void *comm);
 int nccl_destroy(const nccl_table *t, void *comm);
 int nccl_sum(const nccl_table *t, void *data, size_t count, void *comm, void *stream);
+int nccl_sum_parts(const nccl_table *t, void *part, const void *all, size_t count, void *comm, void *stream);
 int nccl_gather(const nccl_table *t, const void *part, void *all, size_t count, void *comm, void *stream);
 int nccl_broadcast(const nccl_table *t, void *data, size_t count, int from, void *comm, void *stream);
 
