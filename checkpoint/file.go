@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -80,9 +81,24 @@ type Entry struct {
 // functions one after the other. It adds "format": "pt", which transformers requires, to
 // metadata without a format.
 func WriteFile(path string, tensors []Entry, metadata map[string]string) error {
+	return safetensors.Write(path, stored(tensors), metadata)
+}
+
+func stored(tensors []Entry) []safetensors.Entry {
 	entries := make([]safetensors.Entry, len(tensors))
 	for i, e := range tensors {
 		entries[i] = safetensors.Entry{Name: e.Name, DType: safetensors.DType(e.DType), Shape: e.Shape, Write: e.Write}
 	}
-	return safetensors.Write(path, entries, metadata)
+	return entries
+}
+
+// Discard calls the Write functions as WriteFile does, in its order, and writes nothing: for a
+// process that another one needs to write its file.
+func Discard(tensors []Entry) error {
+	for _, e := range safetensors.InOrder(stored(tensors)) {
+		if err := e.Write(io.Discard); err != nil {
+			return fmt.Errorf("tensor %q: %w", e.Name, err)
+		}
+	}
+	return nil
 }

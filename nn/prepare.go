@@ -14,13 +14,14 @@ type Shapes struct {
 	Train    []*Batch
 	Evaluate []*Batch
 	Score    []*Batch
-	Weighted bool       // batches of Train may have weights
-	Policy   *Policy    // what the batches of Train and Evaluate are sampled for; nil: they are not
-	Compare  *Comparing // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
-	LogProbs []*Batch   // of which LogProbs is called, with Compare
-	Window   int        // micro-batches of a step, for KeepStats; 0: it is not used
-	Generate int        // longest prompt plus answer in tokens; 0: no generation
-	Together Together   // sequences that are generated together; zero: one
+	Weighted bool                  // batches of Train may have weights
+	Policy   *Policy               // what the batches of Train and Evaluate are sampled for; nil: they are not
+	Compare  *Comparing            // what the batches of Train and Evaluate are compared by; nil: tokens are predicted
+	LogProbs []*Batch              // of which LogProbs is called, with Compare
+	Window   int                   // micro-batches of a step, for KeepStats; 0: it is not used
+	Generate int                   // longest prompt plus answer in tokens; 0: no generation
+	Step     func(bindings.Device) // runs what follows the passes of a step; nil: what one rank runs
+	Together Together              // sequences that are generated together; zero: one
 }
 
 func (s *Shapes) batches() []*Batch { return slices.Concat(s.Train, s.Evaluate, s.Score, s.LogProbs) }
@@ -73,9 +74,11 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 		}
 		if len(shapes.Train) > 0 {
 			m.Gather(dry)
-			dry.Run(&bindings.Round{Params: m.params}) // which needs what Fold and Unfold need
-			dry.Run(&bindings.GradNorm{Params: m.params})
-			dry.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
+			step := shapes.Step
+			if step == nil {
+				step = m.walkStep
+			}
+			step(dry)
 		}
 		for _, b := range shapes.Evaluate {
 			if shapes.Policy != nil {
@@ -105,6 +108,13 @@ func (m *Model) Prepare(profile bindings.Profile, shapes Shapes) {
 	m.slots.fix()
 	m.lossSpace = m.memory.Arena(bindings.Loss).New(bindings.U8, 1, int(needs.Loss))
 	walk()
+}
+
+// walkStep runs what one rank runs after the passes of a step.
+func (m *Model) walkStep(dev bindings.Device) {
+	dev.Run(&bindings.Round{Params: m.params}) // which needs what Fold and Unfold need
+	dev.Run(&bindings.GradNorm{Params: m.params})
+	dev.Run(&bindings.Optimize{Params: m.params, Rule: m.rule})
 }
 
 // blank returns a batch with b's boundaries and shared beginnings, and arbitrary ids.

@@ -203,7 +203,9 @@ func (r *loop) optimize(ctx context.Context, w *window, rate float64) (loss, nor
 				}
 				m.Gather(dev)
 				m.KeepStats(dev, i*r.layout.parts+j)
-				r.layout.add(dev)
+				if err := r.layout.add(dev); err != nil {
+					return failed(r.named(err))
+				}
 			}
 		}
 		if err := r.accompany(i, len(w.batches), func(i int) int { return w.batches[i].walks(r.layout.part) }, nn.WalkTrain); err != nil {
@@ -213,7 +215,9 @@ func (r *loop) optimize(ctx context.Context, w *window, rate float64) (loss, nor
 	if err := r.layout.end(dev, r.Group); err != nil {
 		return failed(r.named(err))
 	}
-	dev.Run(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
+	if r.layout.shared == nil { // else the norm is of what ranks tell each other
+		dev.Run(&bindings.GradNorm{Params: r.layout.params, Max: float32(r.Args.MaxGradNorm), Out: r.layout.clip})
+	}
 	stats, err := r.stepStats(ctx, w)
 	if err != nil {
 		return failed(err)
@@ -230,9 +234,14 @@ func (r *loop) optimize(ctx context.Context, w *window, rate float64) (loss, nor
 		return 0, 0, notFinite("gradient norm", norm, r.at.Step+1, r.checkpoint)
 	}
 	dev.Run(&bindings.Optimize{
-		Params: r.layout.params, Rule: r.layout.state.Rule, LR: rate, WeightDecay: r.Args.WeightDecay,
+		Params: r.layout.updated(), Rule: r.layout.state.Rule, LR: rate, WeightDecay: r.Args.WeightDecay,
 		Step: r.at.Step + 1, Clip: r.layout.clip,
 	})
+	if p := r.layout.shared; p != nil {
+		if err := p.collectValues(dev); err != nil {
+			return failed(r.named(err))
+		}
+	}
 	m.Derive(dev)
 	r.at.Compared.add(stats.compared)
 	return stats.loss, norm, nil

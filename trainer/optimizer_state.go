@@ -21,12 +21,14 @@ const optimizerFile = "optimizer.safetensors"
 
 const (
 	paramSuffix  = ".param"
+	firstSuffix  = ".exp_avg"
+	secondSuffix = ".exp_avg_sq"
 	absmaxSuffix = ".absmax"
 )
 
 // optimizerTensors returns the tensors of a parameter under torch's names.
 func optimizerTensors(p bindings.Param) map[string]bindings.Tensor {
-	first, second := p.Name+".exp_avg", p.Name+".exp_avg_sq"
+	first, second := p.Name+firstSuffix, p.Name+secondSuffix
 	all := map[string]bindings.Tensor{
 		p.Name + paramSuffix:  p.Master,
 		first:                 p.M.Values,
@@ -38,18 +40,29 @@ func optimizerTensors(p bindings.Param) map[string]bindings.Tensor {
 	return all
 }
 
-// saveOptimizer streams the optimizer's state from the device.
-func saveOptimizer(dev bindings.Device, params []bindings.Param, path string) error {
+// saveOptimizer streams the optimizer's state from the device, and from those of other ranks.
+func saveOptimizer(dev bindings.Device, l *layout, path string) error {
+	return checkpoint.WriteFile(path, l.optimizerEntries(dev), map[string]string{"format": "pt"})
+}
+
+func (l *layout) optimizerEntries(dev bindings.Device) []checkpoint.Entry {
+	if l.shared != nil {
+		return l.shared.entries(dev, l.params)
+	}
 	var entries []checkpoint.Entry
-	for _, p := range params {
+	for _, p := range l.params {
 		for name, t := range optimizerTensors(p) {
-			entries = append(entries, checkpoint.Entry{
-				Name: name, DType: checkpoint.DType(t.DType.String()), Shape: []int{t.Rows, t.Cols},
-				Write: func(w io.Writer) error { return copyOut(dev, t, w) },
-			})
+			entries = append(entries, optimizerEntry(dev, name, t))
 		}
 	}
-	return checkpoint.WriteFile(path, entries, map[string]string{"format": "pt"})
+	return entries
+}
+
+func optimizerEntry(dev bindings.Device, name string, t bindings.Tensor) checkpoint.Entry {
+	return checkpoint.Entry{
+		Name: name, DType: checkpoint.DType(t.DType.String()), Shape: []int{t.Rows, t.Cols},
+		Write: func(w io.Writer) error { return copyOut(dev, t, w) },
+	}
 }
 
 // checkOptimizer returns an error if a checkpoint's state does not fit these

@@ -43,8 +43,8 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 	if err := errors.Join(a.Validate(), model.Validate(), a.checkReference(model), a.checkShards(model)); err != nil {
 		return nil, err
 	}
-	if a.parts == 0 {
-		a.ShareAmong(a.World())
+	if a.sharers == 0 {
+		a.ShareAmong(a.World(), a.World())
 	}
 	shapes := func(part int) nn.Shapes {
 		s := fullBatches(&a, maxLength, part)
@@ -95,11 +95,19 @@ func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, 
 	if l.policy != nil {
 		shapes.Together.Sequences = a.together(profile.Info())
 	}
+	level, ranks := a.shareState()
+	state.Parts = level != wholeState
 	if l.params, err = tuned.Parameters(state); err != nil {
 		return nil, err
 	}
-	l.layOut(tuned.Memory.Arena(bindings.Gradients), shapes.Window)
+	a.loraPlus(l.params)
 	l.clip = tuned.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
+	if state.Parts {
+		l.shared = new(stateShards)
+		l.shared.layOut(tuned.Memory, l.params, state, level, ranks, profile.Info().Squares)
+		shapes.Step = func(dev bindings.Device) { l.shared.needs(dev, state.Rule) }
+	}
+	l.gradients.layOut(tuned.Memory.Arena(bindings.Gradients), shapes.Window)
 	tuned.Plan(profile, shapes)
 	return l, nil
 }

@@ -15,7 +15,7 @@ type RankArgs struct {
 	FSDP          string  `option:"fsdp" many:"true" values:"false,full_shard,hybrid_shard" help:"false: every rank has the whole base; full_shard: each has a part of every layer's frozen weights, and a layer is gathered before it is computed with; hybrid_shard: the same among the ranks of each host, which together hold a whole base. The result is the same as with false"`
 	Timeout       float64 `option:"ddp_timeout" unit:"seconds" help:"how long a rank waits for the others before the run ends"`
 
-	parts int // see ShareAmong
+	sharers, holders int // see ShareAmong
 }
 
 // World returns the number of ranks that the run is divided into, 1 unless it is set.

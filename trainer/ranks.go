@@ -74,7 +74,6 @@ func (t *Trainer) newPeers() error {
 		if p.layout, err = layOutWith(p.Base, &p.Args, t.layout.fitting(), t.layout.state, t.shapes(t.layout.part), dev); err != nil {
 			return err
 		}
-		p.Args.loraPlus(p.layout.params)
 		t.peers = append(t.peers, p)
 	}
 	return nil
@@ -135,7 +134,10 @@ func (t *Trainer) trainAlong(ctx context.Context) error {
 	if err := r.precompute(ctx); err != nil {
 		return err
 	}
-	return r.steps(ctx)
+	if err := r.steps(ctx); err != nil {
+		return err
+	}
+	return r.bringTogether() // for rank 0's results
 }
 
 // canceled reports whether the run is to stop: alone when ctx is canceled; otherwise when
@@ -170,6 +172,12 @@ func exchange[T any](t *Trainer, mine T) ([]T, error) {
 // rank 0 to all.
 func (r *loop) spread() error {
 	if r.Group == nil {
+		return r.Device.Sync()
+	}
+	if p := r.layout.shared; p != nil {
+		if err := p.spread(r.Device, r.layout.params); err != nil {
+			return r.named(err)
+		}
 		return r.Device.Sync()
 	}
 	for _, p := range r.layout.params {

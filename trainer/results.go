@@ -29,6 +29,9 @@ func (r *loop) finish() error {
 	if err != nil {
 		return err
 	}
+	if err := r.bringTogether(); err != nil {
+		return err
+	}
 	dir := r.Args.OutputDir
 	if err := r.writeResults(dir); err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"qlora/checkpoint"
 )
 
 // load allocates the memory and fills it: the base, the adapters and, in a resumed
@@ -63,8 +65,16 @@ func (r *loop) restorePosition() {
 
 // restoreTensors sets what is trained to what the checkpoint has, which rank 0 reads.
 func (r *loop) restoreTensors() error {
+	path := filepath.Join(r.from, optimizerFile)
+	if r.layout.shared != nil {
+		if err := r.restoreShards(path); err != nil {
+			return r.named(err)
+		}
+		r.layout.Model.Derive(r.Device)
+		return r.Device.Sync()
+	}
 	if r.rank() == 0 {
-		if err := loadOptimizer(r.Device, r.layout.params, filepath.Join(r.from, optimizerFile)); err != nil {
+		if err := loadOptimizer(r.Device, r.layout.params, path); err != nil {
 			return err
 		}
 	}
@@ -75,13 +85,55 @@ func (r *loop) restoreTensors() error {
 	return r.Device.Sync()
 }
 
+// restoreShards sets every rank's part to what the checkpoint has.
+func (r *loop) restoreShards(path string) error {
+	p := r.layout.shared
+	if r.rank() > 0 {
+		return p.restore(r.Device, r.layout.params, nil)
+	}
+	file, err := checkpoint.OpenFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return p.restore(r.Device, r.layout.params, func(name string) ([]byte, error) {
+		t, ok := file.Tensor(name)
+		if !ok {
+			return nil, fmt.Errorf("%s: tensor %q was changed while the run started", path, name)
+		}
+		return t.Data(), nil
+	})
+}
+
+// bringTogether makes the weights that are saved whole on this rank. Every rank calls it.
+func (r *loop) bringTogether() error {
+	if r.layout.shared == nil {
+		return nil
+	}
+	if err := r.layout.shared.collectMasters(r.Device); err != nil {
+		return r.named(err)
+	}
+	return nil
+}
+
+// accompanySave does for a rank that writes nothing what rank 0 needs of it for a checkpoint.
+func (r *loop) accompanySave() error {
+	if r.layout.shared == nil {
+		return nil
+	}
+	if err := r.bringTogether(); err != nil || r.Args.SaveOnlyModel {
+		return err
+	}
+	return r.named(checkpoint.Discard(r.layout.optimizerEntries(r.Device)))
+}
+
 // save writes a checkpoint of the current position, and deletes the oldest ones. Only rank
 // 0 writes.
 func (r *loop) save() error {
 	if r.rank() > 0 {
 		r.checkpoint = CheckpointDir(r.Args.OutputDir, r.at.Step)
 		r.nameBest()
-		return nil
+		return r.accompanySave()
 	}
 	own, err := ownCheckpoints(r.Args.OutputDir, r.run)
 	if err != nil {
@@ -96,6 +148,9 @@ func (r *loop) save() error {
 	r.nameBest()
 	r.state.control(true, r.done())
 	defer r.state.control(false, r.done())
+	if err := r.bringTogether(); err != nil {
+		return err
+	}
 	dir, err := writeCheckpoint(r.Args.OutputDir, r.at.Step, func(dir string) error {
 		if err := r.writeModel(dir); err != nil {
 			return err
@@ -118,7 +173,7 @@ func (r *loop) save() error {
 		if r.Args.SaveOnlyModel {
 			return nil
 		}
-		return saveOptimizer(r.Device, r.layout.params, filepath.Join(dir, optimizerFile))
+		return saveOptimizer(r.Device, r.layout, filepath.Join(dir, optimizerFile))
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 // The values of RankArgs.FSDP.
 const (
 	ShardNo     = "false"
+	ShardOptim  = "shard_optim"
+	ShardGrad   = "shard_grad_op"
 	ShardFull   = "full_shard"
 	ShardHybrid = "hybrid_shard"
 )
@@ -25,38 +27,65 @@ func (a *RankArgs) sharding() (string, error) {
 	words := strings.FieldsFunc(strings.ToLower(a.FSDP), func(r rune) bool { return strings.ContainsRune(` ,[]"'`, r) })
 	for _, word := range words {
 		switch word {
-		case ShardFull, ShardHybrid:
+		case ShardOptim, ShardGrad, ShardFull, ShardHybrid:
 			kind = word
 		case "true":
 			kind = ShardFull
 		case "auto_wrap", ShardNo, "no", "none", "no_shard": // a layer is what is gathered
 		case "offload":
 			return "", option.Errorf("fsdp", a.FSDP, "what a rank holds of the base stays on its device: leave out offload")
-		case "shard_grad_op", "hybrid_shard_zero2":
-			return "", option.Errorf("fsdp", a.FSDP, "gradients and moments are those of the adapters, which every rank has: only the base is shared out, by %s or %s", ShardFull, ShardHybrid)
+		case "hybrid_shard_zero2":
+			kind = ShardGrad
 		default:
-			return "", option.Errorf("fsdp", a.FSDP, "it can be %s, %s or %s", ShardNo, ShardFull, ShardHybrid)
+			return "", option.Errorf("fsdp", a.FSDP, "it can be %s, %s, %s, %s or %s", ShardNo, ShardOptim, ShardGrad, ShardFull, ShardHybrid)
 		}
 	}
 	return kind, nil
 }
 
-// ShareAmong sets among how many ranks `fsdp` shares the base out. A plan takes World unless
-// it is set.
-func (a *RankArgs) ShareAmong(ranks int) { a.parts = ranks }
+// ShareAmong sets among how many ranks `fsdp` shares the optimizer's state out, and how many of
+// them hold a base together. A plan takes World for both unless it is set.
+func (a *RankArgs) ShareAmong(ranks, holders int) { a.sharers, a.holders = ranks, holders }
 
 // Shards returns the number of parts of the base; 0: it is whole on every rank.
 func (a *RankArgs) Shards() int {
-	if kind, err := a.sharding(); err != nil || kind == ShardNo || a.parts < 2 {
+	if kind, err := a.sharding(); err != nil || kind != ShardFull && kind != ShardHybrid || a.holders < 2 {
 		return 0
 	}
-	return a.parts
+	return a.holders
+}
+
+// stateSharing is what ranks share out of the optimizer's state and the sums of gradients.
+type stateSharing uint8
+
+const (
+	wholeState    stateSharing = iota
+	sharedMoments              // moments and masters: DeepSpeed's stage 1
+	sharedSums                 // the sums, too: stage 2
+)
+
+// shareState returns what `fsdp` shares out, and among how many ranks.
+func (a *RankArgs) shareState() (stateSharing, int) {
+	switch kind, err := a.sharding(); {
+	case err != nil || kind == ShardNo || a.sharers < 2:
+		return wholeState, 0
+	case kind == ShardOptim:
+		return sharedMoments, a.sharers
+	}
+	return sharedSums, a.sharers
+}
+
+// StateShards returns among how many ranks the optimizer's state is shared out, and whether the
+// sums of gradients are, too; 0: every rank has all.
+func (a *RankArgs) StateShards() (ranks int, sums bool) {
+	level, ranks := a.shareState()
+	return ranks, level == sharedSums
 }
 
 // checkShards returns an error if the base cannot be shared out.
 func (a *RankArgs) checkShards(m *Base) error {
-	if kind, err := a.sharding(); err == nil && kind != ShardNo && m.Lora == nil {
-		return option.Errorf("fsdp", a.FSDP, "only frozen weights are shared out, and full fine-tuning trains all: use `method` qlora or lora")
+	if kind, err := a.sharding(); err == nil && (kind == ShardFull || kind == ShardHybrid) && m.Lora == nil {
+		return option.Errorf("fsdp", a.FSDP, "only frozen weights are shared out, and full fine-tuning trains all: use %s, which shares out the moments and the sums of gradients", ShardGrad)
 	}
 	return nil
 }
@@ -73,12 +102,12 @@ func (t *Trainer) share() error {
 			return err
 		}
 	}
-	t.Args.ShareAmong(holders)
+	t.Args.ShareAmong(t.ranks(), holders)
 	switch {
 	case t.ranks() == 1:
-		t.Note("`fsdp` has no effect on one rank, which holds the whole base")
+		t.Note("`fsdp` has no effect on one rank")
 	case holders == 1:
-		t.Note("`fsdp` hybrid_shard has no effect on hosts of one rank, which holds the whole base: full_shard shares it out among hosts")
+		t.Note("`fsdp` hybrid_shard leaves the base whole on hosts of one rank: full_shard shares it out among hosts")
 	}
 	return nil
 }
@@ -103,6 +132,9 @@ func (t *Trainer) ofMachine() (int, error) {
 
 // shareOut gives the model its part, and what gathers it with the others'.
 func (t *Trainer) shareOut() error {
+	if p := t.layout.shared; p != nil {
+		p.join(t.Group)
+	}
 	if !t.sharded() {
 		return nil
 	}
@@ -124,9 +156,11 @@ func (t *Trainer) sharded() bool { return t.layout.Model.Sharded() }
 
 // accompany is called after piece i of n that the ranks share, in their order. Whoever has
 // walked through the layers less often than others in a round of the ranks, one piece each,
-// gathers them as often. walks returns the walks of a piece.
+// gathers them as often, and adds no gradients after a walk of training. walks returns the walks
+// of a piece.
 func (t *Trainer) accompany(i, n int, walks func(i int) int, walk nn.Walk) error {
-	if !t.sharded() {
+	adds := walk == nn.WalkTrain && t.layout.sharesSums()
+	if !t.sharded() && !adds {
 		return nil
 	}
 	size := t.Group.Size()
@@ -143,8 +177,15 @@ func (t *Trainer) accompany(i, n int, walks func(i int) int, walk nn.Walk) error
 		}
 	}
 	for ; own < most; own++ {
-		if err := t.layout.Model.Accompany(t.Device, walk); err != nil {
-			return t.named(err)
+		if t.sharded() {
+			if err := t.layout.Model.Accompany(t.Device, walk); err != nil {
+				return t.named(err)
+			}
+		}
+		if adds {
+			if err := t.layout.gradients.accompany(t.Device); err != nil {
+				return t.named(err)
+			}
 		}
 	}
 	return nil

@@ -44,7 +44,7 @@ func TestPartOfAHost(t *testing.T) {
 	plan := func(fsdp string, ranks int) bindings.MemoryPlan {
 		r := deepRun(t)
 		r.Args.FSDP = fsdp
-		r.Args.ShareAmong(ranks)
+		r.Args.ShareAmong(ranks, ranks)
 		p, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, r.Prompts, 0, r.Device, 0)
 		require.NoError(t, err)
 		return p.Bytes

@@ -20,6 +20,8 @@ type stepMessage struct {
 	Stop   bool   `json:"stop,omitempty"`   // the rank was asked to stop
 	Digest []byte `json:"digest,omitempty"` // of its trained tensors before the step
 	Stats  []byte `json:"stats"`            // of its micro-batches' pieces, in order, little-endian float32
+	// Squares are the sums of the squares of its part of the gradients, if each rank has one.
+	Squares []byte `json:"squares,omitempty"`
 }
 
 // digestEvery is the number of steps between comparisons of the replicas. A device that
@@ -43,6 +45,11 @@ func (r *loop) stepStats(ctx context.Context, w *window) (stats, error) {
 			for _, v := range rows[i*parts+j] {
 				mine.Stats = binary.LittleEndian.AppendUint32(mine.Stats, math.Float32bits(v))
 			}
+		}
+	}
+	if p := r.layout.shared; p != nil {
+		if mine.Squares, err = p.readSquares(r.Device); err != nil {
+			return stats{}, err
 		}
 	}
 	if r.Group != nil && r.at.Step%digestEvery == 0 {
@@ -72,6 +79,15 @@ func (r *loop) stepStats(ctx context.Context, w *window) (stats, error) {
 			total.addRow(row, r.layout.comparer != nil || r.layout.policy != nil)
 		}
 	}
+	if p := r.layout.shared; p != nil {
+		var squares []byte
+		for _, m := range all {
+			squares = append(squares, m.Squares...)
+		}
+		if err := p.clip(r.Device, squares, float32(r.Args.MaxGradNorm), r.layout.clip); err != nil {
+			return stats{}, err
+		}
+	}
 	r.asked = r.asked || r.Group != nil && slices.ContainsFunc(all, func(m stepMessage) bool { return m.Stop })
 	return total, nil
 }
@@ -86,11 +102,15 @@ func trainedTensors(p bindings.Param) []bindings.Tensor {
 	return tensors
 }
 
-// digest returns a hash of the trained tensors and the optimizer's state.
+// digest returns a hash of the trained tensors and of the optimizer's state that every rank has.
 func (r *loop) digest() ([]byte, error) {
 	h := sha256.New()
 	for _, p := range r.layout.params {
-		for _, t := range trainedTensors(p) {
+		all := []bindings.Tensor{p.Value}
+		if r.layout.shared == nil {
+			all = trainedTensors(p)
+		}
+		for _, t := range all {
 			if err := copyOut(r.Device, t, h); err != nil {
 				return nil, err
 			}

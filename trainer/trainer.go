@@ -141,7 +141,6 @@ func New(r Run) (_ *Trainer, err error) {
 	}
 	t.noteParts()
 	t.noteOffload()
-	a.loraPlus(t.layout.params)
 	t.noteAll()
 	if t.rank() == 0 {
 		if err := t.checkTensors(); err != nil {

@@ -51,12 +51,18 @@ func Write(path string, tensors []Entry, metadata map[string]string) error {
 	})
 }
 
-// layOut returns the file's first bytes, up to the data, and the order of the data.
-func layOut(tensors []Entry, metadata map[string]string) ([]byte, []Entry, error) {
+// InOrder returns the tensors in the order in which Write writes them.
+func InOrder(tensors []Entry) []Entry {
 	order := slices.Clone(tensors)
 	slices.SortFunc(order, func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(formats[b.DType].rank, formats[a.DType].rank), cmp.Compare(a.Name, b.Name))
 	})
+	return order
+}
+
+// layOut returns the file's first bytes, up to the data, and the order of the data.
+func layOut(tensors []Entry, metadata map[string]string) ([]byte, []Entry, error) {
+	order := InOrder(tensors)
 	if metadata = maps.Clone(metadata); metadata == nil {
 		metadata = map[string]string{}
 	}

@@ -73,9 +73,9 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 		o.run.WorldSize = ranks
 	}
 	if ranks == 1 { // those of the launcher that the run is planned for
-		o.run.ShareAmong(o.run.World())
+		o.run.ShareAmong(o.run.World(), o.run.World())
 	} else {
-		o.run.ShareAmong(ranks)
+		o.run.ShareAmong(ranks, ranks)
 	}
 	profile, free, err := machines[0].profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
 	if err != nil {
