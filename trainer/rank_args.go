@@ -12,7 +12,7 @@ type RankArgs struct {
 	WorldSize     int     `option:"world_size" unit:"ranks" help:"ranks that the run is divided into, whose micro-batches of a step are added up; 0: as many as there are, or of the run that is resumed. The result depends on this number and not on how many ranks there are, so one device can rehearse a run of many"`
 	AverageTokens bool    `option:"average_tokens_across_devices" help:"divide the losses of a step by the number of all its tokens; false: take the mean of the mean losses of the ranks"`
 	DropLast      bool    `option:"dataloader_drop_last" help:"leave out the records at the end of an epoch that do not fill a micro-batch of every rank"`
-	FSDP          string  `option:"fsdp" many:"true" values:"false,full_shard,hybrid_shard" help:"false: every rank has the whole base; full_shard: each has a part of every layer's frozen weights, and a layer is gathered before it is computed with; hybrid_shard: the same among the ranks of each host, which together hold a whole base. The result is the same as with false"`
+	FSDP          string  `option:"fsdp" many:"true" values:"false,shard_optim,shard_grad_op,full_shard,hybrid_shard" help:"false: every rank has all; shard_optim: each has a part of the optimizer's moments and masters (DeepSpeed's stage 1); shard_grad_op: and of the sums of gradients (stage 2); full_shard: and of every layer's frozen weights, and a layer is gathered before it is computed with (stage 3); hybrid_shard: the same, but the ranks of each host hold a whole base together. The result is the same as with false"`
 	Timeout       float64 `option:"ddp_timeout" unit:"seconds" help:"how long a rank waits for the others before the run ends"`
 
 	sharers, holders int // see ShareAmong

@@ -75,11 +75,14 @@ func (a *RankArgs) shareState() (stateSharing, int) {
 	return sharedSums, a.sharers
 }
 
-// StateShards returns among how many ranks the optimizer's state is shared out, and whether the
-// sums of gradients are, too; 0: every rank has all.
-func (a *RankArgs) StateShards() (ranks int, sums bool) {
+// StateShards returns among how many ranks the optimizer's state is shared out, and the sums of
+// gradients; 0: every rank has all.
+func (a *RankArgs) StateShards() (moments, sums int) {
 	level, ranks := a.shareState()
-	return ranks, level == sharedSums
+	if level == sharedSums {
+		return ranks, ranks
+	}
+	return ranks, 0
 }
 
 // checkShards returns an error if the base cannot be shared out.

@@ -17,8 +17,10 @@ func TestSharding(t *testing.T) {
 		"auto_wrap":                     ShardNo,
 		"full_shard,auto_wrap":          ShardFull,
 		"full_shard offload":            "`fsdp` is \"full_shard offload\", but what a rank holds of the base stays on its device: leave out offload",
-		"shard_grad_op":                 "`fsdp` is \"shard_grad_op\", but gradients and moments are those of the adapters, which every rank has: only the base is shared out, by full_shard or hybrid_shard",
-		"full":                          "`fsdp` is \"full\", but it can be false, full_shard or hybrid_shard",
+		"shard_grad_op auto_wrap":       ShardGrad,
+		"hybrid_shard_zero2":            ShardGrad,
+		"shard_optim":                   ShardOptim,
+		"full":                          "`fsdp` is \"full\", but it can be false, shard_optim, shard_grad_op, full_shard or hybrid_shard",
 	} {
 		got, err := (&RankArgs{FSDP: text}).sharding()
 		if err != nil {
@@ -34,7 +36,7 @@ func TestShardsThatAreRefused(t *testing.T) {
 	r.Args.FSDP = ShardFull
 	r.Base.Lora, r.Base.Quantize = nil, nil
 	_, err := New(r)
-	require.EqualError(t, err, "`fsdp` is \"full_shard\", but only frozen weights are shared out, and full fine-tuning trains all: use `method` qlora or lora")
+	require.EqualError(t, err, "`fsdp` is \"full_shard\", but only frozen weights are shared out, and full fine-tuning trains all: use shard_grad_op, which shares out the moments and the sums of gradients")
 	first, second := worldRun(t), worldRun(t)
 	first.Args.FSDP = ShardFull
 	for rank, err := range asProcesses(t, first, second) {

@@ -107,6 +107,7 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 	if err != nil {
 		return err
 	}
+	states, sums := o.run.StateShards()
 	if own.JSON {
 		return json.NewEncoder(c.out).Encode(struct {
 			Device     string              `json:"device"`
@@ -115,23 +116,30 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			Categories bindings.MemoryPlan `json:"categories"`
 			Peak       int64               `json:"peak_bytes"` // of each rank
 			Ranks      int                 `json:"ranks"`
-			Shards     int                 `json:"shards,omitempty"` // of the base
+			Shards     int                 `json:"shards,omitempty"`           // of the base
+			States     int                 `json:"optimizer_shards,omitempty"` // of moments and masters
+			Sums       int                 `json:"sum_shards,omitempty"`       // of the sums of gradients
 			World      int                 `json:"world_size"`
 			Part       int                 `json:"part_tokens,omitempty"`
 			Offload    bool                `json:"offload_activations,omitempty"` // to host_activations
 			Embedding  bool                `json:"embedding_on_host,omitempty"`   // to host_embedding
 			Whole      bool                `json:"whole_weights,omitempty"`       // decoded at a time
 			Tried      []triedFitting      `json:"tried,omitempty"`
-		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), o.run.WorldSize, plan.Part, plan.Offload, plan.Embedding, plan.Whole, triedOf(plan)})
+		}{plan.Device.Name, torchName(plan.Device.Activation), plan.Recompute.String(), plan.Bytes, plan.Bytes.Total(), ranks, o.run.Shards(), states, sums, o.run.WorldSize, plan.Part, plan.Offload, plan.Embedding, plan.Whole, triedOf(plan)})
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range plan.Tried {
 		fmt.Fprintf(c.out, "%v: needs %s and %s has %s\n", f, trainer.Bytes(f.Bytes), plan.Device.Name, trainer.Bytes(limit))
 	}
 	each := ""
-	if shards := o.run.Shards(); shards > 1 {
-		each = fmt.Sprintf(", each of %d ranks that share the base", shards)
-	} else if ranks > 1 {
+	switch shards := o.run.Shards(); {
+	case shards > 1:
+		each = fmt.Sprintf(", each of %d ranks that share the base and the optimizer's state", shards)
+	case sums > 1:
+		each = fmt.Sprintf(", each of %d ranks that share the optimizer's state and the sums of gradients", sums)
+	case states > 1:
+		each = fmt.Sprintf(", each of %d ranks that share the optimizer's state", states)
+	case ranks > 1:
 		each = fmt.Sprintf(", each of %d ranks", ranks)
 	}
 	fmt.Fprintf(w, "%s on %s in %s, %v%s:\n", o.method.Method, plan.Device.Name, torchName(plan.Device.Activation), plan.Fitting(), each)
@@ -168,8 +176,8 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 			for _, policy := range []string{"none", "mlp", "layer"} {
 				args := o.run
 				args.GradientCheckpointing, args.Recompute = false, policy
-				if name == methodFull { // which shares nothing out
-					args.FSDP = trainer.ShardNo
+				if name == methodFull && o.run.Shards() > 0 { // which shares no weights out
+					args.FSDP = trainer.ShardGrad
 				}
 				p, err := make(profile, args, 0)
 				if err != nil {
