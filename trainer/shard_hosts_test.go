@@ -38,13 +38,13 @@ func TestHostsHoldABaseEach(t *testing.T) {
 	}
 }
 
-// TestPartOfAHost compares the plan of a rank among four on two hosts with those of two ranks and of
-// one that hold all.
+// TestPartOfAHost compares the plan of a rank among four on two hosts with those of all four and of
+// one that hold a base.
 func TestPartOfAHost(t *testing.T) {
-	plan := func(fsdp string, ranks int) bindings.MemoryPlan {
+	plan := func(fsdp string, ranks, holders int) bindings.MemoryPlan {
 		r := deepRun(t)
 		r.Args.FSDP = fsdp
-		r.Args.ShareAmong(ranks, ranks)
+		r.Args.ShareAmong(ranks, holders)
 		p, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, r.Prompts, 0, r.Device, 0)
 		require.NoError(t, err)
 		return p.Bytes
@@ -63,10 +63,10 @@ func TestPartOfAHost(t *testing.T) {
 	}
 	all.Wait()
 	for rank := range runs {
-		require.Equal(t, plan(ShardFull, 2), plans[rank], "rank %d", rank)
+		require.Equal(t, plan(ShardHybrid, 4, 2), plans[rank], "rank %d", rank)
 	}
-	require.Less(t, plan(ShardFull, 4)[bindings.Weights4Bit], plans[0][bindings.Weights4Bit])
-	require.Less(t, plans[0][bindings.Weights4Bit], plan(ShardNo, 4)[bindings.Weights4Bit])
+	require.Less(t, plan(ShardFull, 4, 4)[bindings.Weights4Bit], plans[0][bindings.Weights4Bit])
+	require.Less(t, plans[0][bindings.Weights4Bit], plan(ShardNo, 4, 4)[bindings.Weights4Bit])
 }
 
 // TestUnequalHosts refuses hosts with other numbers of ranks.
