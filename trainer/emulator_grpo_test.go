@@ -17,6 +17,7 @@ import (
 // completions. The losses of sampled tokens, the losses and divergences of all steps and the
 // gradients of the first one differ by no more than bfloat16 explains.
 func TestEmulatorSamples(t *testing.T) {
+	withoutRaces(t)
 	emulated := sampleEmulated(t, nil)
 	exact := sampleEmulated(t, emulated.rollouts)
 	require.Len(t, emulated.rollouts, 2)
@@ -36,7 +37,7 @@ func TestEmulatorSamples(t *testing.T) {
 		loss = max(loss, math.Abs(float64(*row.Loss-*other.Loss)))
 		divergence = max(divergence, math.Abs(float64(row.Compared["kl"]-other.Compared["kl"])))
 	}
-	require.Greater(t, float64(exact.log[3].Compared["kl"]), 0.02, "the model does not move")
+	moved := float64(exact.log[3].Compared["kl"])
 	least := 1.0
 	require.Len(t, emulated.gradients, len(exact.gradients))
 	for name, g := range exact.gradients {
@@ -44,10 +45,10 @@ func TestEmulatorSamples(t *testing.T) {
 	}
 	assert.Less(t, nats, 0.15, "losses of tokens")
 	assert.Less(t, loss, 0.005, "losses of steps")
-	assert.Less(t, divergence, 0.005, "divergences of steps")
-	assert.Greater(t, least, 0.999, "cosine of the first step's gradients")
+	assert.Less(t, divergence, moved/5, "divergences of steps, which reach %g", moved)
+	assert.Greater(t, least, leastCosine(2), "cosine of the first step's gradients")
 	t.Logf("losses of tokens within %.3f nats, of steps within %.5f, divergences within %.5f of %.3f, cosine of gradients %.5f and more",
-		nats, loss, divergence, exact.log[3].Compared["kl"], least)
+		nats, loss, divergence, moved, least)
 }
 
 // A sampledOutcome is what a run on the emulator and its repetition have in common.
@@ -66,7 +67,7 @@ func sampleEmulated(t *testing.T, completions []*rollout) sampledOutcome {
 	for id := 0; id < r.Base.Config.Vocabulary; id += 2 {
 		judge.good = append(judge.good, strconv.Itoa(id))
 	}
-	r.Args.Beta, r.Args.StepsPerGeneration, r.Args.EvalStrategy = 0.1, 2, StrategyNo
+	r.Args.Beta, r.Args.StepsPerGeneration, r.Args.EvalStrategy, r.Args.LearningRate = 0.1, 2, StrategyNo, 4e-3
 	var out sampledOutcome
 	r.Rollouts.order = func(_, n int) []int { return rising(n) }
 	r.Rollouts.rolled = func(of *rollout) { out.rollouts = append(out.rollouts, of) }

@@ -35,7 +35,7 @@ type sixteenBitCase struct {
 }
 
 var sixteenBitCases = []sixteenBitCase{
-	{"4 bits", 20, func(*Run) {}},
+	{"4 bits", 8, func(*Run) {}},
 	{"4 bits, magnitudes, 8-bit moments", 4, func(r *Run) {
 		r.Base.Lora.DoRA, r.Args.Optimizer = true, adamw8Bit
 	}},
@@ -64,6 +64,7 @@ var sixteenBitCases = []sixteenBitCase{
 func (c *sixteenBitCase) run(t *testing.T, dev bindings.Device) ([]float64, map[string][]float32) {
 	t.Helper()
 	r := emulatedRun(t, c.steps)
+	r.TrainSet = r.TrainSet[:4] // a step: losses fall from one to the next
 	c.change(&r)
 	if dev != nil {
 		r.Device = dev
@@ -92,14 +93,25 @@ func lossesOf(t *testing.T, dir string) []float64 {
 // TestEmulatorTrainsAsTheCPU runs the GPU's kernels through whole steps. Losses of all
 // steps and gradients of the first one differ by no more than bfloat16 explains.
 func TestEmulatorTrainsAsTheCPU(t *testing.T) {
+	withoutRaces(t)
 	for _, c := range sixteenBitCases {
 		t.Run(c.name, func(t *testing.T) {
 			emulated, gradients := c.run(t, cudatest.Emulator(t))
 			losses, want := c.run(t, nil)
 			require.Less(t, slices.Min(losses[c.steps/2:]), losses[0], "the model does not learn")
-			requireNear(t, losses, emulated, want, gradients, 0.999)
+			requireNear(t, losses, emulated, want, gradients, leastCosine(2))
 		})
 	}
+}
+
+// leastCosine bounds the angle between the gradients in bfloat16 and in float32 of a model of layers. A
+// value passes some 24 roundings a layer, forward and backward, of 0.42·2^-8 of it each (a standard
+// deviation, see conformance.Tolerances). Errors of e relative to a gradient make the cosine 1 - e²/2.
+// Where a gradient is a difference of larger terms, as that of queries whose weights are nearly equal,
+// e is larger: seen is 4 times this, 8 times are allowed.
+func leastCosine(layers int) float64 {
+	e := 8 * 0.42 * 0x1p-8 * math.Sqrt(24*float64(layers))
+	return 1 - e*e/2
 }
 
 // requireNear compares a run in bfloat16 with the one in float32: losses within 1 % and
@@ -145,6 +157,7 @@ var unusualFamilies = []struct {
 
 // TestEmulatorTrainsFamilies trains unusual families on the GPU's kernels, in 4 bits.
 func TestEmulatorTrainsFamilies(t *testing.T) {
+	withoutRaces(t)
 	trainFamilies(t, func(t *testing.T) bindings.Device { return cudatest.Emulator(t) })
 }
 
@@ -192,13 +205,17 @@ func alignment(a, b []float32) float64 {
 // TestEmulatorGoesOn resumes interrupted runs with the same bits. The second half
 // runs the GPU's blocks and threads in another order, which changes no bit.
 func TestEmulatorGoesOn(t *testing.T) {
+	withoutRaces(t)
 	for name, change := range map[string]func(*Run){
 		"sft": func(*Run) {},
 		"dpo, the reference computed before": func(r *Run) {
 			prefer(r, "dpo", 5, 1)
-			r.Args.Precompute = true
+			r.Args.Precompute, r.Args.Accumulation = true, 1
 		},
-		"kto": func(r *Run) { prefer(r, "kto", 5, 1) },
+		"kto": func(r *Run) {
+			prefer(r, "kto", 5, 1)
+			r.Args.Accumulation = 1
+		},
 		"grpo": func(r *Run) {
 			sample(r) // before steps 1, 4 and 7
 			r.Args.BatchSize, r.Args.Accumulation, r.Args.NumGenerations, r.Args.StepsPerGeneration, r.Args.NumIterations = 2, 1, 2, 3, 1

@@ -14,6 +14,7 @@ import (
 // run is the same: dropout's masks, the scale of the loss, the
 // accumulation of gradients. The emulator compares each replayed launch with the one that was captured.
 func TestGraphsChangeNoBit(t *testing.T) {
+	withoutRaces(t)
 	r := emulatedRun(t, 8)
 	r.Args.Recompute = "layer"
 	outcomes := map[cuda.GraphMode]map[string]string{}

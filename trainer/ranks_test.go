@@ -75,15 +75,20 @@ var worldCases = []struct {
 }
 
 // TestAnyNumberOfRanksGivesTheSameBits trains the same run on 1 to 4 ranks, undisturbed and
-// resumed on other numbers of ranks.
+// resumed on other numbers of ranks. Of the cases behind the first, 3 ranks are undisturbed, which
+// divide no step evenly: the resumed run has the other numbers.
 func TestAnyNumberOfRanksGivesTheSameBits(t *testing.T) {
-	for _, c := range fewer(worldCases) {
+	for i, c := range fewer(worldCases) {
+		undisturbed := []int{2, 3, 4}
+		if i > 0 {
+			undisturbed = []int{3}
+		}
 		t.Run(c.name, func(t *testing.T) {
 			alone := worldRun(t)
 			c.change(&alone)
 			require.NoError(t, train(t, t.Context(), alone))
 			want := outcome(t, alone.Args.OutputDir)
-			for _, ranks := range []int{2, 3, 4} {
+			for _, ranks := range undisturbed {
 				r := worldRun(t)
 				c.change(&r)
 				require.NoError(t, train(t, t.Context(), onRanks(t, r, ranks)))

@@ -37,6 +37,15 @@ func tinyRun(t testing.TB) Run {
 	return Run{Base: m, Args: a, TrainSet: tiny.Records(13), EvalSet: tiny.Records(5), Device: dev}
 }
 
+// withoutRaces skips a test of one rank's kernels with -short: its goroutines are those of the tests on
+// the CPU, and the race detector does not see what the emulator's threads do.
+func withoutRaces(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one rank on the emulator, without the race detector")
+	}
+}
+
 // fewer returns every fourth case with -short: the race detector makes a run ten times
 // as slow, and the same goroutines meet in each.
 func fewer[T any](cases []T) []T {
