@@ -29,7 +29,8 @@ func TestConformanceBFloat16(t *testing.T) {
 }
 
 // conform runs every operation with gonum's kernels, and those that multiply with every
-// other family that multiplies activations of the type.
+// other family that multiplies activations of the type. There each row has three of its
+// weight's encodings in turn, so that each encoding has a third of the shapes.
 func conform(t *testing.T, compute bindings.DType, tol conformance.Tolerances) {
 	all := append(kernels.Families(), kernels.Emulated()...)
 	if os.Getenv("QLORA_TEST_TRIAL") != "" { // see package kernels' tests
@@ -52,10 +53,10 @@ func conform(t *testing.T, compute bindings.DType, tol conformance.Tolerances) {
 				return
 			}
 			if testing.Short() { // under the race detector, which makes the references slow
-				conformance.RunSome(t, d, tol, conformance.Choice{Elements: small})
+				conformance.RunSome(t, d, tol, conformance.Choice{Elements: small, Encodings: 2})
 				return
 			}
-			tol, choice := tol, conformance.Choice{Operations: products}
+			tol, choice := tol, conformance.Choice{Operations: products, Encodings: 3}
 			if compute == bindings.F32 {
 				tol = inFloat32(d)
 			}
