@@ -49,7 +49,8 @@ func TestTrainLeavesWhatARunLeaves(t *testing.T) {
 	}
 	require.Len(t, losses, 4)
 	require.Len(t, evals, 3) // steps 3, 6 and the last
-	require.Less(t, evals[2], evals[0], "the loss of the same records does not fall: %v", evals) // a step's are others
+	// Steps have different records, evaluations the same.
+	require.Less(t, evals[2], evals[0], "the loss does not fall: %v", evals)
 	require.NotNil(t, s.LogHistory[len(s.LogHistory)-1].TrainLoss)
 }
 
