@@ -20,9 +20,15 @@ const cacheLine = 64
 // share divides the pieces among the lanes.
 func (c claims) share(pieces int) {
 	for i := range c {
-		c[i].next.Store(int64(i * pieces / len(c)))
-		c[i].end.Store(int64((i + 1) * pieces / len(c)))
+		from, to := shareOf(pieces, i, len(c))
+		c[i].next.Store(int64(from))
+		c[i].end.Store(int64(to))
 	}
+}
+
+// shareOf returns a lane's share of the pieces.
+func shareOf(pieces, lane, lanes int) (from, to int) {
+	return lane * pieces / lanes, (lane + 1) * pieces / lanes
 }
 
 // take returns a lane's next piece. It is called once for each piece.

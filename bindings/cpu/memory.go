@@ -32,6 +32,7 @@ func (d *Device) Allocate(block *bindings.Block) error {
 // Free unmaps what Allocate mapped.
 func (d *Device) Free(block *bindings.Block) {
 	if block.Base != nil {
+		d.forgetOrder()
 		d.fail(unix.MunmapPtr(block.Base, uintptr(block.Bytes)))
 		block.Base = nil
 	}

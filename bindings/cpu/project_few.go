@@ -39,6 +39,8 @@ type few struct {
 	x        kernels.Operand
 	arranged [kernels.Orders][]float32
 	claims   claims
+	order    order
+	coded    kernels.Coded // of the weight that is made ready
 }
 
 // projectFew computes the adapters' XA, then the parts.
@@ -72,7 +74,7 @@ func (d *Device) projectFew(op *bindings.Project) {
 	outs := 0
 	for i := range op.Parts {
 		p := &op.Parts[i]
-		w := operandOfWeight(&p.Linear.Weight)
+		w := operandOfCoded(&p.Linear.Weight, &f.coded)
 		product := kernels.FewProduct{
 			Rows: rows, In: in, X: f.arrange(k, &s, &w, rows, in), W: w,
 			Bias: operandOf(p.Linear.Bias), Residual: operandOf(p.Residual), Y: operandOf(p.Y),
@@ -85,7 +87,9 @@ func (d *Device) projectFew(op *bindings.Project) {
 		f.add(k.Ready(&product), p.Linear.Weight.Out)
 		outs += p.Linear.Weight.Out
 	}
-	d.runFew(d.fewPieces(in * outs))
+	pieces = d.fewPieces(in * outs)
+	d.expect(op, outs, pieces)
+	d.runFew(pieces)
 }
 
 // fewPieces returns the number of pieces of weights: a multiple of the threads, which so
@@ -115,8 +119,7 @@ func (d *Device) runFew(pieces int) {
 	for _, n := range f.cols {
 		cols += n
 	}
-	size := max(1, tiles(tiles(cols, pieces), fewGroup)) * fewGroup
-	pieces = tiles(cols, size)
+	size, pieces := pieceCols(cols, pieces)
 	if f.claims == nil {
 		f.claims = make(claims, d.threads)
 	}
@@ -132,6 +135,12 @@ func (d *Device) runFew(pieces int) {
 		}
 	})
 	f.products, f.cols = f.products[:0], f.cols[:0]
+}
+
+// pieceCols returns the columns of a piece, and the number of pieces with whole groups.
+func pieceCols(cols, pieces int) (size, whole int) {
+	size = max(1, tiles(tiles(cols, pieces), fewGroup)) * fewGroup
+	return size, tiles(cols, size)
 }
 
 // fewFloats returns projectFew's scratch in floats: X in the orders of weights and

@@ -10,6 +10,11 @@ import (
 
 // operandOfWeight returns w as an operand of kernels, [out, in].
 func operandOfWeight(w *bindings.Weight) kernels.Operand {
+	return operandOfCoded(w, new(kernels.Coded))
+}
+
+// operandOfCoded is operandOfWeight with c for the codes.
+func operandOfCoded(w *bindings.Weight, c *kernels.Coded) kernels.Operand {
 	if e := w.EightBit; e != nil {
 		return kernels.Operand{Stride: w.In, EightBit: &kernels.EightBit{
 			Codes: e.Codes.Address(), Scales: &elements[uint16](e.Scales)[0], BlockSize: e.BlockSize,
@@ -19,7 +24,7 @@ func operandOfWeight(w *bindings.Weight) kernels.Operand {
 	if q == nil {
 		return operandOf(w.Dense)
 	}
-	c := &kernels.Coded{Codes: q.Codes.Address(), Values: *q.Kind.Codebook(), BlockSize: q.BlockSize}
+	*c = kernels.Coded{Codes: q.Codes.Address(), Values: *q.Kind.Codebook(), BlockSize: q.BlockSize}
 	if q.Double() {
 		c.AbsmaxCodes, c.Map = &elements[uint8](q.AbsmaxCodes)[0], &f32(q.Map)[0]
 		c.NestedAbsmax, c.NestedBlockSize, c.Offset = &f32(q.NestedAbsmax)[0], q.NestedBlockSize, f32(q.Offset)[0]

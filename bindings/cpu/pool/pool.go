@@ -28,12 +28,14 @@ type Pool struct {
 	_       [cacheLine]byte
 	current atomic.Pointer[job] // watched by the workers that spin
 	_       [cacheLine]byte
+	ahead   atomic.Pointer[Ahead]
 }
 
 // A worker is what the others need of a lane's goroutine.
 type worker struct {
 	asleep atomic.Bool
 	wake   chan struct{}
+	ahead  cursor
 	_      [cacheLine]byte
 }
 
@@ -98,6 +100,7 @@ func (p *Pool) start() {
 	p.patience.never = p.lanes > runtime.GOMAXPROCS(0)
 	for i := range p.workers {
 		p.workers[i].wake = make(chan struct{}, 1)
+		p.workers[i].ahead.lane = i + 1
 		p.stopped.Add(1)
 		go p.serve(i + 1)
 	}
@@ -132,7 +135,7 @@ func (p *Pool) serve(lane int) {
 func (p *Pool) next(w *worker, seen *job) *job {
 	word := (*uintptr)(unsafe.Pointer(&p.current))
 	for {
-		if p.patience.spin(word, uintptr(unsafe.Pointer(seen))) {
+		if p.patience.spin(word, uintptr(unsafe.Pointer(seen)), &p.ahead, &w.ahead) {
 			return p.current.Load()
 		}
 		w.asleep.Store(true)
@@ -178,7 +181,7 @@ func (j *job) work(p *Pool, lane int) {
 // wait returns when all pieces of j are done.
 func (p *Pool) wait(j *job) {
 	for j.done.Load() < j.pieces {
-		if !p.patience.spin(&j.state, running) && atomic.SwapUintptr(&j.state, sleeping) == running {
+		if !p.patience.spin(&j.state, running, nil, nil) && atomic.SwapUintptr(&j.state, sleeping) == running {
 			<-p.finished
 		}
 	}

@@ -150,10 +150,10 @@ func TestPatience(t *testing.T) {
 	}
 	var word uintptr
 	never := patience{never: true}
-	if !p.spin(&word, 1) || !never.spin(&word, 1) {
+	if !p.spin(&word, 1, nil, nil) || !never.spin(&word, 1, nil, nil) {
 		t.Error("a word that differs was not seen")
 	}
-	if p.spin(&word, 0) || never.spin(&word, 0) {
+	if p.spin(&word, 0, nil, nil) || never.spin(&word, 0, nil, nil) {
 		t.Error("a word that does not differ was reported to")
 	}
 }
