@@ -124,6 +124,7 @@ func (o *serveOptions) run(c *call, model *servedOptions, from *hubOptions, q qu
 	}
 	plan := loaded.Plan()
 	c.note(fmt.Sprintf("memory: %s, of which %s are for the keys and values of requests", trainer.Bytes(plan.Total()), trainer.Bytes(plan[bindings.Activations])))
+	collectLate()
 	decoder := loaded.Decoder()
 	defer decoder.Close()
 	server := serve.New(decoder, loaded.Models, loaded.Vocabulary(), o.Host, loopback, serve.Options{
