@@ -35,7 +35,9 @@ func (op *Copy) declare(c *contract) {
 		c.updates("Dst", op.Dst, matrix(op.Dst.Rows, op.Src.Cols, all...).asView())
 	}
 	isFloat := func(t Tensor) bool { return slices.Contains(floats, t.DType) }
-	c.that(op.Dst.DType == op.Src.DType || isFloat(op.Dst) && isFloat(op.Src), "%v cannot become %v", op.Src, op.Dst)
+	if op.Dst.DType != op.Src.DType && !(isFloat(op.Dst) && isFloat(op.Src)) {
+		c.fail("%v cannot become %v", op.Src, op.Dst)
+	}
 }
 
 // CheckQuantize returns an error if n bytes of the given type cannot be quantized

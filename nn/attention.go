@@ -130,7 +130,7 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 	s.raw = [3]bindings.Tensor{s.q, s.k, s.v}
 	mark := p.work.Mark()
 	in := x()
-	var parts []bindings.Part
+	parts := make([]bindings.Part, 0, len(inputs))
 	if a.QKV != nil {
 		parts = append(parts, a.QKV.part(s.fused, s.xa[0]))
 	} else {

@@ -59,7 +59,7 @@ func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena, finis
 	}
 	mark := p.work.Mark()
 	in := x()
-	var parts []bindings.Part
+	parts := make([]bindings.Part, 0, len(inputs))
 	for i, l := range inputs {
 		parts = append(parts, l.part(s.outs[i], s.xa[i]))
 	}
