@@ -16,38 +16,42 @@ const contextModel = "Llama-3.1-8B"
 // contextStep is what contexts are multiples of, in tokens.
 const contextStep = 256
 
-// writeContexts lists the longest sequence that cards hold, with activations on the card and in the
-// host's memory.
+// writeContexts lists the longest sequence that cards hold, with all on the card, and with the embedding and the
+// activations in the host's memory.
 func writeContexts(w io.Writer) error {
 	fmt.Fprintf(w, `
-The longest sequence of %s that a card trains on, with what backward reads of the layers on the card (%s), and in the host's
-memory (%s, which chooses that where nothing else fits):
+The longest sequence of %s that a card trains on: all on the card (%s), with the embedding in the host's memory
+(%s), and with what backward reads of the layers there, too (the default, which chooses each where nothing else fits):
 
-| card | on the card | in the host's memory | and that takes of the host |
-|---|--:|--:|--:|
-`, contextModel, "`--offload_activations false`", "`auto`")
+| card | on the card | the embedding in the host's memory | activations, too | and that takes of the host |
+|---|--:|--:|--:|--:|
+`, contextModel, "`--embedding_on_host false --offload_activations false`", "`--offload_activations false`")
 	for _, g := range gpus[:4] {
 		limit := int64((g.gib - reserve) * (1 << 30))
-		on, _, err := longest(limit, trainer.OffloadFalse)
+		on, _, err := longest(limit, trainer.OffloadFalse, trainer.OffloadFalse)
 		if err != nil {
 			return err
 		}
-		off, host, err := longest(limit, trainer.OffloadAuto)
+		without, _, err := longest(limit, trainer.OffloadAuto, trainer.OffloadFalse)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "| %.0f GB (%s) | %d | %d | %.1f GiB |\n", g.gib, g.name, on, off, float64(host)/(1<<30))
+		off, host, err := longest(limit, trainer.OffloadAuto, trainer.OffloadAuto)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "| %.0f GB (%s) | %d | %d | %d | %.1f GiB |\n", g.gib, g.name, on, without, off, float64(host)/(1<<30))
 	}
 	return nil
 }
 
 // longest returns the longest sequence that fits into limit bytes, and its bytes of the host's memory.
-func longest(limit int64, offload string) (tokens int, host int64, err error) {
+func longest(limit int64, embedding, offload string) (tokens int, host int64, err error) {
 	model, args, err := run(contextModel)
 	if err != nil {
 		return 0, 0, err
 	}
-	args.Recompute, args.OffloadActivations = trainer.RecomputeAuto, offload
+	args.EmbeddingOnHost, args.OffloadActivations = embedding, offload // and recompute layer, which needs the least
 	fits := func(steps int) bool {
 		p, planErr := trainer.PlanRun(model, args, nil, nil, nil, steps*contextStep, cuda.Profile(), limit)
 		if planErr != nil {
