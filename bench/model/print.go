@@ -52,7 +52,7 @@ func printCopies(out io.Writer, s setup, m shape, b batch) error {
 		{"chosen, up to whole weights", partWithin(math.MaxInt)},
 		{fmt.Sprintf("chosen, up to %d MB", decodedBytes>>20), partWithin(decodedBytes)},
 		{"whole weights", func(_ gpu, n, _, _ int) int { return n }},
-		{fmt.Sprintf("up to %d MB", waves.Cached>>20), cached},
+		{fmt.Sprintf("chosen, up to %d MB", waves.Cached>>20), partWithin(waves.Cached)},
 	} {
 		s.part = way.part
 		t, err := step(s, m, b)

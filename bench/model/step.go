@@ -36,9 +36,6 @@ func partWithin(bytes int) func(g gpu, n, width, tokens int) int {
 	}
 }
 
-// cached returns parts that stay in the L2 cache, whatever their waves.
-func cached(_ gpu, n, width, _ int) int { return waves.Most(n, width, waves.Cached) }
-
 // partBefore is what the recorded commit decoded at a time.
 func partBefore(_ gpu, n, width, _ int) int { return waves.Most(n, width, 24<<20) }
 
