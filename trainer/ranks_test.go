@@ -178,7 +178,10 @@ func TestReplicasAreCompared(t *testing.T) {
 }
 
 // asProcesses trains with a Trainer for each run, as the ranks of one program each do.
-func asProcesses(t *testing.T, runs ...Run) []error {
+func asProcesses(t *testing.T, runs ...Run) []error { return asProcessesUntil(t, t.Context(), runs...) }
+
+// asProcessesUntil stops them when ctx is canceled.
+func asProcessesUntil(t *testing.T, ctx context.Context, runs ...Run) []error {
 	t.Helper()
 	errs := make([]error, len(runs))
 	var all sync.WaitGroup
@@ -187,7 +190,7 @@ func asProcesses(t *testing.T, runs ...Run) []error {
 		all.Go(func() {
 			tr, err := New(runs[i])
 			if err == nil {
-				err = tr.Train(t.Context())
+				err = tr.Train(ctx)
 			}
 			errs[i] = err
 		})

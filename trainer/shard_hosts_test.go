@@ -28,14 +28,11 @@ func onMachines(t *testing.T, machines ...string) []Run {
 func TestHostsHoldABaseEach(t *testing.T) {
 	alone := deepRun(t)
 	require.NoError(t, train(t, t.Context(), alone))
-	want := outcome(t, alone.Args.OutputDir)
-	for _, machines := range [][]string{{"a", "a", "b", "b"}, {"a", "b", "b", "a"}} {
-		runs := onMachines(t, machines...)
-		for rank, err := range asProcesses(t, runs...) {
-			require.NoError(t, err, "rank %d", rank)
-		}
-		requireSame(t, want, outcome(t, runs[0].Args.OutputDir), "two hosts of two ranks")
+	runs := onMachines(t, "a", "b", "b", "a")
+	for rank, err := range asProcesses(t, runs...) {
+		require.NoError(t, err, "rank %d", rank)
 	}
+	requireSame(t, outcome(t, alone.Args.OutputDir), outcome(t, runs[0].Args.OutputDir), "two hosts of two ranks")
 }
 
 // TestPartOfAHost compares the plan of a rank among four on two hosts with those of all four and of

@@ -15,6 +15,7 @@ import (
 
 // TestConformanceOfEmulators lets devices with memory of their own copy from each other.
 func TestConformanceOfEmulators(t *testing.T) {
+	t.Parallel()
 	cudatest.Emulator(t) // or skip
 	open := func(_ *testing.T, size int, deadline time.Duration) []groups.Group { return local.New(size, deadline) }
 	groupstest.Goroutines(t, []int{2}, open, func(t *testing.T) bindings.Device {
@@ -27,6 +28,7 @@ func TestConformanceOfEmulators(t *testing.T) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	open := func(_ *testing.T, size int, deadline time.Duration) []groups.Group { return local.New(size, deadline) }
 	groupstest.Goroutines(t, []int{1, 2, 3, 4}, open, func(t *testing.T) bindings.Device {
 		dev, err := cpu.New(cpu.Options{Threads: 1})
