@@ -13,12 +13,14 @@ import (
 	"qlora/bindings/groups/local"
 )
 
+func open(_ *testing.T, size int, deadline time.Duration) []groups.Group {
+	return local.New(size, deadline)
+}
+
 // TestConformanceOfEmulators lets devices with memory of their own copy from each other.
 func TestConformanceOfEmulators(t *testing.T) {
-	t.Parallel()
 	cudatest.Emulator(t) // or skip
-	open := func(_ *testing.T, size int, deadline time.Duration) []groups.Group { return local.New(size, deadline) }
-	groupstest.Goroutines(t, []int{2}, open, func(t *testing.T) bindings.Device {
+	groupstest.GoroutineCases(t, 2, open, func(t *testing.T) bindings.Device {
 		dev, err := cuda.New(cuda.Options{Emulated: true})
 		if err != nil {
 			t.Fatal(err)
@@ -28,8 +30,6 @@ func TestConformanceOfEmulators(t *testing.T) {
 }
 
 func TestConformance(t *testing.T) {
-	t.Parallel()
-	open := func(_ *testing.T, size int, deadline time.Duration) []groups.Group { return local.New(size, deadline) }
 	groupstest.Goroutines(t, []int{1, 2, 3, 4}, open, func(t *testing.T) bindings.Device {
 		dev, err := cpu.New(cpu.Options{Threads: 1})
 		if err != nil {
