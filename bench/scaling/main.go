@@ -10,7 +10,11 @@ import (
 	"strings"
 )
 
-func main() { write(os.Stdout) }
+func main() {
+	write(os.Stdout)
+	fmt.Println()
+	writeSharded(os.Stdout)
+}
 
 // counts are the numbers of GPUs.
 var counts = []int{2, 8, 64, 1000}

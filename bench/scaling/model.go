@@ -55,9 +55,9 @@ const (
 	hops    = 64
 )
 
-// microBatch returns the seconds of a micro-batch: forward, forward again and the
+// microBatch returns the seconds of a micro-batch of one sequence: forward, forward again and the
 // gradients of the inputs, and causal attention.
-func microBatch(m model, g gpu) float64 {
+func microBatch(m model, g gpu, tokens float64) float64 {
 	return (6*m.weights + 8*m.layers*m.hidden*tokens/2) * tokens / g.rate
 }
 
@@ -70,10 +70,15 @@ func ring(bytes float64, n int, link float64) float64 {
 // replicas returns the share of its own speed that a GPU keeps in a run of n GPUs, each
 // with the whole model and so many micro-batches a step.
 func replicas(m model, c cluster, n, accumulation int) float64 {
+	compute := float64(accumulation) * microBatch(m, c.gpu, tokens)
+	return compute / (compute + sums(m, c, n))
+}
+
+// sums returns the seconds in which n GPUs add up their gradients.
+func sums(m model, c cluster, n int) float64 {
 	link := c.inside
 	if n > c.perNode {
 		link = c.between
 	}
-	compute := float64(accumulation) * microBatch(m, c.gpu)
-	return compute / (compute + 2*ring(onWire*m.trainable, n, link) + latency*float64(min(n, hops)))
+	return 2*ring(onWire*m.trainable, n, link) + latency*float64(min(n, hops))
 }
