@@ -102,7 +102,7 @@ var trainingArguments = []options.Setting{
 	ignoredFlag("ddp_static_graph", oneProcess),
 	sets("ddp_backend", "which engine connects the ranks of a launcher, as `distributed` says it: nccl is nccl, mpi is mpi, and gloo, PyTorch's for CPUs, is mpi; no effect without a launcher", backend),
 	sets("fsdp_config", "its activation_checkpointing is `gradient_checkpointing`; what would move or change weights is refused, and the rest has no effect", fsdpConfig),
-	refused("deepspeed", "leave it out: `fsdp` full_shard shares the base out as ZeRO-3 does, and gradients and moments are those of the adapters alone"),
+	sets("deepspeed", "of its file the stage of ZeRO is `fsdp`: 1 shard_optim, 2 shard_grad_op, 3 full_shard; numbers that are not auto are their options; offloading is refused, and the rest has no effect", deepSpeed),
 
 	ignored("debug", "training stops at a loss that is not finite, and names the step"),
 	ignoredFlag("skip_memory_metrics", "every row of metrics.jsonl has the memory", "true"),

@@ -4,7 +4,7 @@ const (
 	fused      = "the kernels are compiled and fused already"
 	ownData    = "records are tokenized once and kept in memory"
 	oneDevice  = "`device` cuda:0,1 and `ranks` say which devices share a run; with more, a step has as many times the records"
-	sharedOut  = "if the base does not fit each of several GPUs, `fsdp` full_shard shares it out among them"
+	sharedOut  = "`fsdp` full_shard shares a base out that does not fit each of several GPUs, and shard_grad_op what the optimizer needs"
 	noTracking = "no tracking service is told of the run"
 	noRewards  = "reward models, and what they need, are not in this release; `objective` grpo learns from `reward_funcs`, which may be a command"
 	textOnly   = "only text is read; the text part of the model is trained"
@@ -28,7 +28,8 @@ func axolotlWords(rules map[string]rule) {
 	each(rules, noted(oneDevice), `ddp ddp_find_unused_parameters fsdp_version fsdp_final_state_dict_type world_size device use_ray ray_num_workers resources_per_worker
 		deepcompile qlora_sharded_model_loading dp_shard_size dp_replicate_size context_parallel_size context_parapllel_size sequence_parallel_degree
 		tensor_parallel_size heads_k_stride ring_attn_func gpu_memory_limit lora_on_cpu experimental_skip_move_to_device fsdp_config`)
-	each(rules, noted(sharedOut), "fsdp deepspeed")
+	each(rules, noted(sharedOut), "fsdp")
+	rules["deepspeed"] = deepSpeed
 	each(rules, noted("memory is planned before the first step"), "gc_steps gc_collect_steps layer_offloading selective_checkpointing")
 	each(rules, noted(noTracking), `use_mlflow mlflow_tracking_uri hf_mlflow_log_artifacts use_comet comet_api_key comet_workspace comet_mode comet_online
 		comet_experiment_key comet_experiment_config use_trackio trackio_project_name trackio_space_id swanlab_project swanlab_mode swanlab_description

@@ -123,7 +123,8 @@ func factoryRules() map[string]rule {
 		crop_to_patches video_max_pixels video_min_pixels video_fps video_maxlen use_audio_in_video audio_sampling_rate media_dir`)
 	each(rules, noted("only other programs for generation read it"), `infer_backend offload_folder use_kv_cache vllm_maxlen vllm_gpu_util vllm_enforce_eager
 		vllm_max_lora_rank vllm_config sglang_maxlen sglang_mem_fraction sglang_tp_size sglang_config sglang_lora_backend eval_num_beams`)
-	each(rules, noted(sharedOut), "deepspeed fsdp")
+	each(rules, noted(sharedOut), "fsdp")
+	rules["deepspeed"] = deepSpeed
 	each(rules, noted(oneDevice), "fsdp_config ray_num_workers ray_init_kwargs ray_storage_path ray_run_name placement_strategy resources_per_worker master_addr master_port")
 	each(rules, noted(noTracking), "swanlab_project swanlab_workspace swanlab_mode swanlab_api_key swanlab_logdir swanlab_lark_webhook_url swanlab_lark_secret")
 	each(rules, noted("only the hubs read it"), "ms_hub_token om_hub_token")

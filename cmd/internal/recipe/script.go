@@ -44,7 +44,7 @@ func (r *reader) script(program Program) {
 		"config_overrides":            unlessOff("config.json in the model's folder is the model's; edit it there"),
 		"preprocessing_num_workers":   noted(ownData),
 		"overwrite_cache":             noted(ownData),
-		"deepspeed":                   noted(sharedOut),
+		"deepspeed":                   deepSpeed,
 		"fsdp":                        noted(sharedOut),
 		"fsdp_config":                 noted(oneDevice),
 		"reward_funcs":                rewards,
