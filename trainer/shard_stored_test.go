@@ -119,7 +119,7 @@ func TestDividedMicroBatchesOfASharedBase(t *testing.T) {
 		if fsdp == ShardFull {
 			ranks = 2
 		}
-		halves.Args.ShareAmong(ranks)
+		halves.Args.ShareAmong(ranks, ranks)
 		least, err := PlanRun(halves.Base, halves.Args, halves.TrainSet, nil, nil, 0, halves.Device, 0)
 		require.NoError(t, err)
 		r.MemoryLimit = least.Bytes.Total()
