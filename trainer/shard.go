@@ -47,6 +47,19 @@ func (a *RankArgs) sharding() (string, error) {
 // them hold a base together. A plan takes World for both unless it is set.
 func (a *RankArgs) ShareAmong(ranks, holders int) { a.sharers, a.holders = ranks, holders }
 
+// PlanFor does ShareAmong for a plan with so many ranks on this host; 1: all of World are. With
+// hybrid_shard the ranks of each host hold a base, and World has those of all hosts.
+func (a *RankArgs) PlanFor(ranks int) {
+	switch kind, err := a.sharding(); {
+	case ranks == 1:
+		a.ShareAmong(a.World(), a.World())
+	case err == nil && kind == ShardHybrid:
+		a.ShareAmong(max(ranks, a.World()), ranks)
+	default:
+		a.ShareAmong(ranks, ranks)
+	}
+}
+
 // Shards returns the number of parts of the base; 0: it is whole on every rank.
 func (a *RankArgs) Shards() int {
 	if kind, err := a.sharding(); err != nil || kind != ShardFull && kind != ShardHybrid || a.holders < 2 {

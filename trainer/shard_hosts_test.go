@@ -35,13 +35,13 @@ func TestHostsHoldABaseEach(t *testing.T) {
 	requireSame(t, outcome(t, alone.Args.OutputDir), outcome(t, runs[0].Args.OutputDir), "two hosts of two ranks")
 }
 
-// TestPartOfAHost compares the plan of a rank among four on two hosts with those of all four and of
-// one that hold a base.
+// TestPartOfAHost compares the plan of a rank among four on two hosts with that of `plan`, and with
+// those where two ranks, four, and each alone hold a base.
 func TestPartOfAHost(t *testing.T) {
-	plan := func(fsdp string, ranks, holders int) bindings.MemoryPlan {
+	plan := func(fsdp string, ranks int) bindings.MemoryPlan {
 		r := deepRun(t)
 		r.Args.FSDP = fsdp
-		r.Args.ShareAmong(ranks, holders)
+		r.Args.PlanFor(ranks)
 		p, err := PlanRun(r.Base, r.Args, r.TrainSet, r.EvalSet, r.Prompts, 0, r.Device, 0)
 		require.NoError(t, err)
 		return p.Bytes
@@ -60,10 +60,11 @@ func TestPartOfAHost(t *testing.T) {
 	}
 	all.Wait()
 	for rank := range runs {
-		require.Equal(t, plan(ShardHybrid, 4, 2), plans[rank], "rank %d", rank)
+		require.Equal(t, plan(ShardHybrid, 2), plans[rank], "rank %d", rank)
 	}
-	require.Less(t, plan(ShardFull, 4, 4)[bindings.Weights4Bit], plans[0][bindings.Weights4Bit])
-	require.Less(t, plans[0][bindings.Weights4Bit], plan(ShardNo, 4, 4)[bindings.Weights4Bit])
+	require.Equal(t, plan(ShardFull, 2)[bindings.Weights4Bit], plans[0][bindings.Weights4Bit])
+	require.Less(t, plan(ShardFull, 4)[bindings.Weights4Bit], plans[0][bindings.Weights4Bit])
+	require.Less(t, plans[0][bindings.Weights4Bit], plan(ShardNo, 4)[bindings.Weights4Bit])
 }
 
 // TestUnequalHosts refuses hosts with other numbers of ranks.
@@ -77,5 +78,5 @@ func TestUnequalHosts(t *testing.T) {
 	for rank, err := range asProcesses(t, runs...) {
 		require.NoError(t, err, "rank %d", rank)
 	}
-	require.Contains(t, notes, "`fsdp` hybrid_shard has no effect on hosts of one rank, which holds the whole base: full_shard shares it out among hosts")
+	require.Contains(t, notes, "`fsdp` hybrid_shard leaves the base whole on hosts of one rank: full_shard shares it out among hosts")
 }

@@ -72,11 +72,7 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 	if o.run.WorldSize == 0 {
 		o.run.WorldSize = ranks
 	}
-	if ranks == 1 { // those of the launcher that the run is planned for
-		o.run.ShareAmong(o.run.World(), o.run.World())
-	} else {
-		o.run.ShareAmong(ranks, ranks)
-	}
+	o.run.PlanFor(ranks) // 1: those of the launcher that the run is planned for
 	profile, free, err := machines[0].profile(computeOf(o.quantize, o.run.ContinuedCompute()).dtype, c.note)
 	if err != nil {
 		return err
