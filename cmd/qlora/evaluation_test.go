@@ -78,10 +78,10 @@ func TestKilledRunThatStopsEarly(t *testing.T) {
 		}
 	}
 	whole := filepath.Join(t.TempDir(), "whole")
-	began := time.Now()
-	code, _, stderr := run(t, args(whole)...)
-	length := time.Since(began)
-	require.Zero(t, code, stderr)
+	cmd := program(args(whole)...)
+	output, err := cmd.CombinedOutput()
+	length, stderr := cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), string(output)
+	require.NoError(t, err, stderr)
 	require.Contains(t, stderr, "of 50 (--early_stopping_patience): eval_loss has not improved in 3 evaluations")
 	require.Contains(t, stderr, "loaded the best checkpoint, ")
 	want := outcome(t, whole)
@@ -91,14 +91,12 @@ func TestKilledRunThatStopsEarly(t *testing.T) {
 	for ended := false; !ended; {
 		cmd := program(args(out)...)
 		require.NoError(t, cmd.Start())
-		timer := time.AfterFunc(time.Duration(random.Int64N(int64(length))), func() { _ = cmd.Process.Kill() })
-		ended = cmd.Wait() == nil
-		timer.Stop()
+		ended = killAfter(cmd, time.Duration(random.Int64N(int64(length)))) == nil
 		if killed++; killed > 200 {
 			t.Fatalf("seed %d: the run does not end", seed)
 		}
 	}
-	code, _, stderr = run(t, args(out)...) // the same command once more changes nothing
+	code, _, stderr := run(t, args(out)...) // the same command once more changes nothing
 	require.Zero(t, code, stderr)
 	got := outcome(t, out)
 	require.Equal(t, want.files, got.files, "seed %d, killed %d times", seed, killed)

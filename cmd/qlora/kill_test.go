@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestKilledRunEndsWithTheSameBits kills a run repeatedly, at random moments, and
@@ -42,16 +44,16 @@ func killRun(t *testing.T, kills int, records, eval string, more ...string) {
 		}, more...)
 	}
 	whole := filepath.Join(t.TempDir(), "whole")
-	began := time.Now()
-	code, _, stderr := run(t, args(whole)...)
-	length := time.Since(began)
-	require.Zero(t, code, stderr)
+	cmd := program(args(whole)...)
+	output, err := cmd.CombinedOutput()
+	length := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	require.NoError(t, err, "%s", output)
 	want := outcome(t, whole)
 	require.Greater(t, want.steps, 20, "steps")
 
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d, an uninterrupted run takes %v", seed, length)
+	t.Logf("seed %d, an uninterrupted run takes %v of processor time", seed, length)
 	out, killed, finished, resumed := filepath.Join(t.TempDir(), "out"), 0, 0, 0
 	within := 0
 	compare := func() {
@@ -69,9 +71,7 @@ func killRun(t *testing.T, kills int, records, eval string, more ...string) {
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		require.NoError(t, cmd.Start())
-		timer := time.AfterFunc(time.Duration(random.Int64N(int64(length)/2)), func() { _ = cmd.Process.Kill() })
-		err := cmd.Wait()
-		timer.Stop()
+		err := killAfter(cmd, time.Duration(random.Int64N(int64(length)/2)))
 		if err == nil {
 			compare()
 			out = filepath.Join(t.TempDir(), "out")
@@ -88,11 +88,37 @@ func killRun(t *testing.T, kills int, records, eval string, more ...string) {
 			resumed++
 		}
 	}
-	code, _, stderr = run(t, args(out)...)
+	code, _, stderr := run(t, args(out)...)
 	require.Zero(t, code, stderr)
 	compare()
 	t.Logf("killed %d times, %d times while the reference was computed, resumed from a checkpoint %d times, ended %d times", killed, within, resumed, finished)
 	require.Positive(t, resumed, "no run was resumed: the kills came too early")
+}
+
+// killAfter kills a running program once it has used that much processor time, which is how far it
+// gets however busy the machine is, and returns how it ended.
+func killAfter(cmd *exec.Cmd, long time.Duration) error {
+	ended, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		clock := int32(^cmd.Process.Pid<<3 | 2) // of all its threads: clock_getcpuclockid(3)
+		for {
+			var used unix.Timespec
+			if unix.ClockGettime(clock, &used) == nil && time.Duration(used.Nano()) >= long {
+				_ = cmd.Process.Kill()
+				return
+			}
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	err := cmd.Wait()
+	close(ended)
+	<-watched
+	return err
 }
 
 // result is what two runs of the same settings must have in common.
