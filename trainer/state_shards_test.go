@@ -59,6 +59,11 @@ var stateCases = []struct {
 		r.Args.Optimizer = "sgd"
 		r.Base.Lora.ModulesToSave = []string{"lm_head", "norm"}
 	}},
+	{"grpo", worldRun, func(r *Run) {
+		sample(r)
+		r.Args.MaxSteps, r.Args.WorldSize, r.Args.BatchSize, r.Args.Accumulation = 8, 4, 2, 1
+		r.Args.StepsPerGeneration, r.Args.NumGenerations = 2, 8
+	}},
 	{"two rounds of three micro-batches", worldRun, func(r *Run) { r.Args.WorldSize, r.Args.Accumulation = 3, 2 }},
 }
 
@@ -79,7 +84,7 @@ func TestSharedStateGivesTheSameBits(t *testing.T) {
 			require.NoError(t, train(t, t.Context(), alone))
 			want := outcome(t, alone.Args.OutputDir)
 			kinds := []string{ShardOptim, ShardGrad}
-			if alone.Base.Lora != nil {
+			if alone.Base.Lora != nil && !alone.Args.objective().samples {
 				kinds = append(kinds, ShardFull)
 			}
 			for ranks := 2; ranks <= 4; ranks++ {
@@ -106,5 +111,26 @@ func TestSharedStateGivesTheSameBits(t *testing.T) {
 			require.NoError(t, train(t, t.Context(), onRanks(t, r, 2)))
 			requireSame(t, want, outcome(t, r.Args.OutputDir), "resumed on 1, 2 and 2 ranks, shared out and whole by turns")
 		})
+	}
+}
+
+// TestCutsOfState divides parameters among ranks.
+func TestCutsOfState(t *testing.T) {
+	for _, c := range []struct {
+		sizes        []int
+		ranks, piece int
+		want         string
+	}{
+		{[]int{10}, 3, 256, "[[{0 0 10}] [] []]"},
+		{[]int{1000, 24, 1000}, 2, 256, "[[{0 0 1000} {1 0 24}] [{2 0 1000}]]"},
+		{[]int{2048}, 3, 256, "[[{0 0 768}] [{0 768 1536}] [{0 1536 2048}]]"},
+		{[]int{300, 700, 300}, 4, 256, "[[{0 0 300} {1 0 256}] [{1 256 512}] [{1 512 700}] [{2 0 300}]]"},
+	} {
+		var params []bindings.Param
+		arena := bindings.NewArena()
+		for _, n := range c.sizes {
+			params = append(params, bindings.Param{Grad: arena.New(bindings.F32, 1, n)})
+		}
+		require.Equal(t, c.want, fmt.Sprint(cutState(params, c.ranks, c.piece)), "%v among %d ranks in pieces of %d", c.sizes, c.ranks, c.piece)
 	}
 }

@@ -64,7 +64,7 @@ func TestScriptSettings(t *testing.T) {
 		{"--push_to_hub", "--push_to_hub needs a token that may write", 2},
 		{"--push_to_hub false --hub_strategy every_save", "", 0},
 		{"--fp16", "use --bf16", 2},
-		{"--deepspeed ds_zero3.json", "--deepspeed: open ds_zero3.json", 2},
+		{"--deepspeed ds_zero3.json", "--deepspeed: ds_zero3.json: no such file", 2},
 		{"--deepspeed {\"zero_optimization\":{\"stage\":2}}", "--fsdp has no effect on one rank", 0},
 		{"--fsdp full_shard auto_wrap", "--fsdp has no effect on one rank", 0},
 		{"--fsdp hybrid_shard --fsdp_config {\"backward_prefetch\":\"backward_pre\",\"activation_checkpointing\":true}", "--fsdp has no effect on one rank", 0},
