@@ -12,6 +12,8 @@ type contract struct {
 	op       string
 	layer    string // the layer whose operands are being declared
 	operands []Operand
+	places   []place // of the operands
+	written  []place // of those that are written
 	none     Operand // what methods return for an absent operand
 	err      error
 }

@@ -65,7 +65,7 @@ func Operands(op Operation) []Operand {
 func Check(op Operation) error {
 	c := contracts.Get().(*contract)
 	defer contracts.Put(c)
-	*c = contract{op: op.Name(), operands: c.operands[:0]}
+	*c = contract{op: op.Name(), operands: c.operands[:0], places: c.places[:0], written: c.written[:0]}
 	op.declare(c)
 	c.checkPlaces()
 	return c.err
@@ -74,41 +74,64 @@ func Check(op Operation) error {
 // contracts holds what Check reuses: generation checks hundreds of operations for a token.
 var contracts = sync.Pool{New: func() any { return new(contract) }}
 
+// A place is where an operand lies in its block, and its number.
+type place struct {
+	from, to int64
+	operand  int32
+	writes   bool
+}
+
 // checkPlaces rejects a written operand that shares bytes with another one, unless the
 // operation allows them to be the same tensor.
 func (c *contract) checkPlaces() {
-	if len(c.operands) <= fewOperands {
-		c.checkPairs()
+	for i := range c.operands {
+		o := &c.operands[i]
+		p := place{from: o.Tensor.offset, to: o.Tensor.end(), operand: int32(i), writes: o.Access != Reads}
+		if p.writes {
+			c.written = append(c.written, p)
+		}
+		c.places = append(c.places, p)
+	}
+	if len(c.written)*len(c.places) > manyPairs {
+		c.checkSorted()
 		return
 	}
-	slices.SortFunc(c.operands, func(a, b Operand) int { return cmp.Compare(a.Tensor.offset, b.Tensor.offset) })
-	for i := range c.operands {
-		a := &c.operands[i]
-		for j := i + 1; j < len(c.operands) && c.operands[j].Tensor.offset < a.Tensor.end(); j++ {
-			c.checkPair(a, &c.operands[j])
+	for i, b := range c.places {
+		before := c.written
+		if b.writes {
+			before = c.places[:i]
 		}
-	}
-}
-
-// fewOperands is the number of operands up to which comparing all pairs takes less time than
-// sorting: all operations of a generated token have fewer.
-const fewOperands = 32
-
-// checkPairs does the same without sorting.
-func (c *contract) checkPairs() {
-	for i := range c.operands {
-		b := &c.operands[i]
-		from, to := b.Tensor.offset, b.Tensor.end()
-		for j := range c.operands[:i] {
-			if a := &c.operands[j]; a.Tensor.offset < to && (a.Access != Reads || b.Access != Reads) && from < a.Tensor.end() {
+		for _, a := range before {
+			if a.from < b.to && b.from < a.to && a.operand < b.operand {
 				c.checkPair(a, b)
 			}
 		}
 	}
 }
 
-func (c *contract) checkPair(a, b *Operand) {
-	if a.Access == Reads && b.Access == Reads || !a.Tensor.Overlaps(b.Tensor) {
+// manyPairs is the number of pairs with a written operand up to which comparing all takes less
+// time than sorting: all operations but an optimizer's have fewer.
+const manyPairs = 1 << 12
+
+// checkSorted does the same in the order of places.
+func (c *contract) checkSorted() {
+	slices.SortFunc(c.places, func(a, b place) int { return cmp.Compare(a.from, b.from) })
+	for i, a := range c.places {
+		for _, b := range c.places[i+1:] {
+			if b.from >= a.to {
+				break
+			}
+			if a.writes || b.writes {
+				c.checkPair(a, b)
+			}
+		}
+	}
+}
+
+// checkPair checks two places, of which one is written.
+func (c *contract) checkPair(p, q place) {
+	a, b := &c.operands[min(p.operand, q.operand)], &c.operands[max(p.operand, q.operand)]
+	if !a.Tensor.Overlaps(b.Tensor) {
 		return
 	}
 	if a.Access == Reads {

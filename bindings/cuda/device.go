@@ -52,6 +52,9 @@ type Device struct {
 	staging     staging
 	known       known
 	calls       *calls
+	composer    composer // of the operation that runs
+	running     string   // its name
+	broken      bool     // a launch of it has failed
 	graphs      graphs
 	monitor     monitor
 	busID       string
@@ -74,6 +77,7 @@ func New(opts Options) (*Device, error) {
 		profile: profileOf(name), emulated: opts.Emulated, dry: opts.Dry, description: description,
 		graphs: graphs{mode: opts.Graphs, note: opts.Note}, calls: new(calls),
 	}
+	d.composer.launch = d.launchNext
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if d.context, err = lib.open(opts); err != nil {
@@ -284,8 +288,9 @@ func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, com
 		}
 		d.fail(d.context.allow(d.allowed(op, needs)))
 	}
-	broken := false
-	c := composer{
+	d.running, d.broken = name, false
+	c := &d.composer
+	*c = composer{
 		scratch: scratchIn(d.workspace),
 		logits:  scratchIn(d.loss),
 		decoded: d.decoded,
@@ -293,19 +298,22 @@ func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, com
 		maps:    d.maps,
 		known:   &d.known,
 		calls:   d.calls,
-		launch: func(work any) {
-			if broken {
-				return
-			}
-			if err := d.launch(name, work); err != nil {
-				broken = true
-				d.fail(err)
-			}
-		},
+		launch:  c.launch,
 	}
-	compose(&c)
+	compose(c)
 	if c.short() {
 		d.holds(name, needs())
+	}
+}
+
+// launchNext launches a kernel of the operation that runs, unless one before has failed.
+func (d *Device) launchNext(work any) {
+	if d.broken {
+		return
+	}
+	if err := d.launch(d.running, work); err != nil {
+		d.broken = true
+		d.fail(err)
 	}
 }
 
