@@ -20,6 +20,9 @@ type count struct {
 	blocks   int     // that fit a processor
 	executed float64 // by a warp, in one pass of the main loop
 	products float64 // mma among them
+	loads    float64 // of 512 bytes from shared memory, ldmatrix, among them
+	copies   float64 // of 16 bytes a thread to shared memory, cp.async, among them
+	threads  int     // of a block
 }
 
 // counts are by kernel, then by target.
@@ -50,7 +53,7 @@ func parseCounts(name string, r io.Reader) (counts, error) {
 			for i, column := range fields {
 				header[column] = i
 			}
-			for _, column := range []string{"kernel", "target", "blocks", "executed", "its HMMA"} {
+			for _, column := range []string{"kernel", "target", "threads", "blocks", "executed", "its HMMA", "its LDSM", "its LDGSTS"} {
 				if _, has := header[column]; !has {
 					return nil, fmt.Errorf("%s:%d: no column %q", name, n, column)
 				}
@@ -69,7 +72,9 @@ func parseCounts(name string, r io.Reader) (counts, error) {
 			}
 			return x
 		}
-		c.blocks, c.executed, c.products = int(number("blocks")), number("executed"), number("its HMMA")
+		c.threads, c.blocks = int(number("threads")), int(number("blocks"))
+		c.executed, c.products = number("executed"), number("its HMMA")
+		c.loads, c.copies = number("its LDSM"), number("its LDGSTS")
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +96,7 @@ func parseCounts(name string, r io.Reader) (counts, error) {
 // of returns the count of a kernel that multiplies.
 func (c counts) of(kernel, target string) (count, error) {
 	found, ok := c[kernel][target]
-	if !ok || found.products == 0 || found.blocks == 0 {
+	if !ok || found.products == 0 || found.blocks == 0 || found.threads < 32 {
 		return count{}, fmt.Errorf("no main loop of %s on %s is counted", kernel, target)
 	}
 	return found, nil

@@ -115,8 +115,8 @@ func TestRefuses(t *testing.T) {
 }
 
 func FuzzParseCounts(f *testing.F) {
-	f.Add("kernel\ttarget\tblocks\texecuted\tits HMMA\nk\tsm_80\t1\t200\t64\n")
-	f.Add("# a comment\nkernel\ttarget\tblocks\texecuted\tits HMMA\nk\tsm_80\tx\t-1\tNaN\n")
+	f.Add("kernel\ttarget\tthreads\tblocks\texecuted\tits HMMA\tits LDSM\tits LDGSTS\nk\tsm_80\t256\t1\t200\t64\t32\t8\n")
+	f.Add("# a comment\nkernel\ttarget\tthreads\tblocks\texecuted\tits HMMA\tits LDSM\tits LDGSTS\nk\tsm_80\t256\tx\t-1\tNaN\t\t0\n")
 	f.Add("kernel\ttarget\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		all, err := parseCounts("fuzz", strings.NewReader(text))

@@ -218,12 +218,13 @@ func (s setup) moving(t *table, name string, times int, bytes float64) {
 // attention adds forward and backward. A sequence's pairs are half of its square, and half
 // a tile of keys more for each query.
 func (s setup) attention(t *table, m shape, b batch) {
-	width, keys := 128, 64
+	const keys = 64
+	width := 128
 	if m.headDim <= 64 {
-		width, keys = 64, 32
+		width = 64
 	}
 	n := float64(b.sequence)
-	pairs := float64(m.heads) * float64(b.tokens) / n * (n*n/2 + n*float64(keys)/2)
+	pairs := float64(m.heads) * float64(b.tokens) / n * (n*n/2 + n*keys/2)
 	times := m.layers
 	if b.recompute == "layer" {
 		times *= 2
@@ -242,10 +243,12 @@ func (s setup) attend(t *table, name, kernel string, width, times int, flops, by
 		t.err = err
 		return
 	}
-	const warps = 8
-	p := passOf(s.gpu, warps, c, 0)
+	warps := c.threads / 32
+	// What ldmatrix reads of shared memory, and cp.async writes there.
+	shared := (float64(warps)*512*c.loads + float64(c.threads)*16*c.copies) / sharedBytes
+	p := passOf(s.gpu, warps, c, shared)
 	flops *= float64(width)
-	passes := flops / (2 * 2048) / c.products / warps // of blocks
+	passes := flops / (2 * 2048) / c.products / float64(warps) // of blocks
 	clocks := passes / float64(s.gpu.processors) * p.of(float64(c.blocks)) / float64(c.blocks) / attentionReached
 	took := cost{seconds: clocks / (s.gpu.clock * gig), limit: p.limit(float64(c.blocks))}
 	if moving := s.gpu.bytes(bytes, 0.85); moving > took.seconds {

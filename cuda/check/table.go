@@ -9,7 +9,8 @@ import (
 // counted lists the instructions that the table counts in each kernel: tensor-core
 // products, loads of matrices from shared memory, copies to it that bypass the
 // registers, and 16-byte loads from and stores to global memory. For the main loop it
-// counts what a warp executes in one pass, the products among it, and their quotient.
+// counts what a warp executes in one pass, the quotient of that and the products among it,
+// and what it moves through shared memory.
 var counted = []string{"HMMA.16816", "LDSM", "LDGSTS", "LDG.128", "STG.128"}
 
 // format returns the table: one row for each kernel and target.
@@ -17,7 +18,7 @@ func format(compiler string, kernels []kernel, code machineCode) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by make cuda-check UPDATE=1 with nvcc %s: what ptxas gave each kernel, the blocks that fit a multiprocessor, instructions.\n", compiler)
 	columns := append([]string{"kernel", "target", "threads", "registers", "stack", "shared", "blocks", "occupancy"}, counted...)
-	fmt.Fprintln(&b, strings.Join(append(columns, "executed", "its HMMA", "per HMMA"), "\t"))
+	fmt.Fprintln(&b, strings.Join(append(columns, "executed", "its HMMA", "per HMMA", "its LDSM", "its LDGSTS"), "\t"))
 	for _, k := range kernels {
 		for _, t := range targets {
 			c := code[t.name][k.symbol]
@@ -31,7 +32,7 @@ func format(compiler string, kernels []kernel, code machineCode) string {
 				fmt.Fprintf(&b, "\t%d", c.count(pattern))
 			}
 			loop := c.mainLoop(movesOf(k.name))
-			fmt.Fprintf(&b, "\t%d\t%d\t%.2f\n", len(loop.executed), loop.products, loop.perProduct())
+			fmt.Fprintf(&b, "\t%d\t%d\t%.2f\t%d\t%d\n", len(loop.executed), loop.products, loop.perProduct(), count(loop.executed, "LDSM"), count(loop.executed, "LDGSTS"))
 		}
 	}
 	return b.String()

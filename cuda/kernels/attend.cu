@@ -5,11 +5,12 @@
 //   O = dropout(exp(S - LSE))·V
 //
 // A block computes 128 queries (64 for heads wider than 128) of one head, 16 per warp, and iterates
-// over the keys that they see, 64 at a time (32 for heads wider than 128). K and V have two stages:
-// one barrier per key tile, after which the next tile's copies overlap this one's arithmetic. Q
-// stays in registers (for heads of 64, where two blocks share a processor's, and wider than 128 in
-// shared memory). Scores, sums and O are float32; P is rounded to bfloat16
-// for P·V, but its sum is not. A warp skips key tiles that none of its queries sees.
+// over the keys that they see, 64 at a time (32 for heads wider than 128). Up to 64 dimensions a
+// warp has 32 queries in two groups, which share what is read of K and V: half the bytes of shared
+// memory, which would be the bound. K and V have two stages: one barrier per key tile, after which
+// the next tile's copies overlap this one's arithmetic. Q stays in registers (for heads wider than
+// 128 in shared memory). Scores, sums and O are float32; P is rounded to bfloat16 for P·V, but its
+// sum is not. A warp skips key tiles that none of its queries sees.
 //
 //   width                         32     64     96    128    256
 //   shared memory, KiB            24     48     72     96     96
@@ -29,12 +30,12 @@ namespace {
 
 template <int D, bool kGeneral>
 struct Forward {
-  static constexpr int kWarps = D <= 128 ? 8 : 4;
-  static constexpr int kThreads = 32 * kWarps;
-  static constexpr int kQueries = 16 * kWarps;
+  static constexpr int kGroups = D <= 64 && !kGeneral ? 2 : 1;  // of 16 queries, of a warp
+  static constexpr int kQueries = D <= 128 ? 128 : 64;
+  static constexpr int kThreads = 32 * kQueries / (16 * kGroups);
   static constexpr int kKeys = kGeneral ? (D <= 128 ? 32 : 16) : D > 128 ? 32 : 64;
-  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;       // minimum blocks per SM
-  static constexpr bool kKeepQ = D <= 128 && (kGeneral || D != 64);  // in registers
+  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // minimum blocks per SM
+  static constexpr bool kKeepQ = D <= 128;                      // in registers
   static constexpr int kShared = (kQueries + 4 * kKeys) * D * 2;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
@@ -74,18 +75,20 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 
-  const int row = 16 * warp, query = begin + row, query_last = query + 15;
-  uint32_t a[D / 16][4];
+  constexpr int kGroups = Shape::kGroups;
+  const int row = 16 * kGroups * warp, query = begin + row, query_last = query + 16 * kGroups - 1;
+  bf16* own = q_tile + row * D;  // this warp's rows of Q
+  uint32_t a[D / 16][kGroups][4];
   ptx::async_wait<1>();
   __syncthreads();
   if constexpr (Shape::kKeepQ) {
 #pragma unroll
-    for (int step = 0; step < D / 16; step++) left<D>(a[step], q_tile, row, step, lane);
+    for (int step = 0; step < D / 16; step++) left<D>(a[step], own, 0, step, lane);
   }
 
-  const float score_scale = kGeneral ? 1 : p.scale, scale2 = score_scale * kLog2E;
-  float out[D / 8][4] = {};
-  Softmax softmax;
+  const float scale2 = (kGeneral ? 1 : p.scale) * kLog2E;
+  float out[kGroups][D / 8][4] = {};
+  Softmax softmax[kGroups];
   for (int key = from, stage = 0; key < end; key += kKeys, stage ^= 1) {
     ptx::async_wait<0>();
     __syncthreads();  // this tile has arrived, and no warp reads the other stage any more
@@ -93,62 +96,69 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
     ptx::async_commit();
     if (query >= s.queries || key >= s.end(query_last) || key + kKeys <= s.first(query)) continue;
 
-    bf16* k_tile = kv_tiles + stage * 2 * kTile;
-    bf16* v_tile = k_tile + kTile;
-    float score[kKeys / 8][4] = {};
+    bf16* k_tile = kv_tiles + stage * 2 * kTile;  // and V behind it
+    float score[kGroups][kKeys / 8][4] = {};
 #pragma unroll
     for (int step = 0; step < D / 16; step++) {
-      if constexpr (!Shape::kKeepQ) left<D>(a[step], q_tile, row, step, lane);
-      add_nt<D>(score, a[step], k_tile, step, lane);
+      if constexpr (!Shape::kKeepQ) left<D>(a[step], own, 0, step, lane);
+      add_nt<D>(score, a[step], k_tile, 0, step, lane);
     }
     if constexpr (kGeneral) {
       float unused[kKeys / 8][4];
-      to_scores(score, unused, p, s, head, key, lane);
+      to_scores(score[0], unused, p, s, head, key, lane);
     }
     if (key + kKeys > s.end(query) || key < s.first(query_last)) {
-      mask<1>(score, s.ahead(query, key), s, lane);
+#pragma unroll
+      for (int g = 0; g < kGroups; g++) mask<1>(score[g], s.ahead(query + 16 * g, key), s, lane);
     }
-    softmax.take(score, out, scale2);
+    uint32_t prob[kKeys / 16][kGroups][4];
     if (kGeneral && p.mask.threshold > 0) {
       const uint32_t kept = kept_of<kKeys / 8>(p, s.q_row + query, head, key, lane);
-#pragma unroll
-      for (int i = 0; i < kKeys / 2; i++) score[i / 4][i % 4] *= dropout_factor(p.mask, kept >> i);
+      take(softmax, prob, score, out, scale2,
+           [&](float x, int n, int i) { return x * dropout_factor(p.mask, kept >> (4 * n + i)); });
+    } else {
+      take(softmax, prob, score, out, scale2);
     }
 #pragma unroll
     for (int step = 0; step < kKeys / 16; step++) {
-      uint32_t probabilities[4];
-      left(probabilities, score, step);
-      add_nn<D>(out, probabilities, v_tile, step, 0, lane);
+      add_nn<D>(out, prob[step], k_tile, kKeys + 16 * step, 0, lane);
     }
   }
 
 #pragma unroll
-  for (int r = 0; r < 2; r++) {
-    float sum = softmax.total(r), top = score_scale * softmax.top[r];
-    float inverse = sum > 0 ? 1 / sum : 0;
-    if (kGeneral && p.sinks != nullptr) {
-      const float sink = p.sinks[head], most = fmaxf(top, sink);
-      const float factor = ptx::exp2((top - most) * kLog2E);
-      sum = sum * factor + ptx::exp2((sink - most) * kLog2E);
-      inverse = factor / sum;
-      top = most;
-    }
+  for (int g = 0; g < kGroups; g++) {
 #pragma unroll
-    for (int n = 0; n < D / 8; n++) {
-      out[n][2 * r] *= inverse;
-      out[n][2 * r + 1] *= inverse;
-    }
-    int i = query + lane / 4 + 8 * r;
-    if (lse != nullptr && lane % 4 == 0 && i < s.queries) {
-      lse[int64_t{s.q_row + i} * lse_stride + head] = top + logf(sum);
+    for (int r = 0; r < 2; r++) {
+      float sum = softmax[g].total(r), top = kLn2 * softmax[g].shift[r];
+      float inverse = sum > 0 ? 1 / sum : 0;
+      if (kGeneral && p.sinks != nullptr) {
+        const float sink = p.sinks[head], most = fmaxf(top, sink);
+        const float factor = ptx::exp2((top - most) * kLog2E);
+        sum = sum * factor + ptx::exp2((sink - most) * kLog2E);
+        inverse = factor / sum;
+        top = most;
+      }
+#pragma unroll
+      for (int n = 0; n < D / 8; n++) {
+        out[g][n][2 * r] *= inverse;
+        out[g][n][2 * r + 1] *= inverse;
+      }
+      int i = query + lane / 4 + 16 * g + 8 * r;
+      if (lse != nullptr && lane % 4 == 0 && i < s.queries) {
+        lse[int64_t{s.q_row + i} * lse_stride + head] = top + logf(sum);
+      }
     }
   }
   // Only this warp has read its rows of Q, so they buffer its output.
   __syncwarp();
-  put<D>(q_tile, row, 0, out, lane);
+#pragma unroll
+  for (int g = 0; g < kGroups; g++) put<D>(own, 16 * g, 0, out[g], lane);
   __syncwarp();
-  store<D, D / 8>(o, s.q_row + query, s.queries - query, head * p.head_dim, q_tile, row, 0, p,
-                  lane);
+#pragma unroll
+  for (int g = 0; g < kGroups; g++) {
+    store<D, D / 8>(o, s.q_row + query + 16 * g, s.queries - query - 16 * g, head * p.head_dim, own,
+                    16 * g, 0, p, lane);
+  }
 }
 REGISTER_WIDTHS(attend_forward, Forward);
 

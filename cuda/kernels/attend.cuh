@@ -89,6 +89,14 @@ __device__ __forceinline__ bf16* at(bf16* tile, uint32_t row, uint32_t chunk, ui
   return tile + (chunk & ~(kGroup - 1)) * 8 + (place ^ (chunk & (kGroup - 1)) * 8);
 }
 
+// Returns the elements `chunk` after those at x, the first or second of a tile's row: one
+// instruction for each place in a group, as tiles begin at multiples of 128 bytes.
+template <int D>
+__device__ __forceinline__ bf16* moved(bf16* x, uint32_t chunk) {
+  constexpr uint32_t kGroup = D % 64 == 0 ? 8 : 4;
+  return ptx::flipped(x, chunk % kGroup * 16) + chunk / kGroup * kGroup * 8;
+}
+
 // Copies rows that are not aligned into a tile of Count rows with Threads threads, element by
 // element: row i starts at from(i). Elements beyond `count` rows and head_dim become zero.
 template <int D, int Count, int Threads, class From>
@@ -167,58 +175,72 @@ __device__ __forceinline__ void store(const Rows& y, int first, int count, int c
 // element [n][i] is at row g + 8·(i/2), column 8n + 2t + i%2.
 
 // Returns the row that this lane passes to ldmatrix for the 16x16 square at `row`, a multiple of 8,
-// and column 8·chunk: matrices 0 and 1 are its left half, 2 and 3 its right half.
+// and column 8·chunk, a constant: matrices 0 and 1 are its left half, 2 and 3 its right half.
 template <int D>
-__device__ __forceinline__ const bf16* square(bf16* tile, int row, int chunk, uint32_t lane) {
-  return at<D>(tile + row * D, lane % 16, chunk, lane / 16);
+__device__ __forceinline__ bf16* square(bf16* tile, int row, uint32_t chunk, uint32_t lane) {
+  return moved<D>(at<D>(tile, lane % 16, 0, lane / 16), chunk) + row * D;
 }
 
 // The same with 0 and 1 as the upper half, 2 and 3 as the lower half: pairs of registers are the
 // right operands of a·bᵀ, as they are of a·b in a transposed square. An mma reads such a pair from
 // adjacent registers, so another order would cost two moves for each.
 template <int D>
-__device__ __forceinline__ const bf16* square_nt(bf16* tile, int row, int chunk, uint32_t lane) {
-  return at<D>(tile + row * D, lane % 8 + lane / 16 * 8, chunk, lane / 8 % 2);
+__device__ __forceinline__ bf16* square_nt(bf16* tile, int row, uint32_t chunk, uint32_t lane) {
+  return moved<D>(at<D>(tile, lane % 8 + lane / 16 * 8, 0, lane / 8 % 2), chunk) + row * D;
 }
 
-// Rows [row, row+16), columns [16·step, 16·step+16) of a tile as the left operand.
-template <int D>
-__device__ __forceinline__ void left(uint32_t (&a)[4], bf16* tile, int row, int step, int lane) {
-  ptx::ldmatrix(a, square<D>(tile, row, 2 * step, lane));
-}
-
-// Sums as the left operand of the next product, rounded: columns [16·step, 16·step+16).
-template <int N>
-__device__ __forceinline__ void left(uint32_t (&a)[4], const float (&c)[N][4], int step) {
-  a[0] = ptx::pack(c[2 * step][0], c[2 * step][1]);
-  a[1] = ptx::pack(c[2 * step][2], c[2 * step][3]);
-  a[2] = ptx::pack(c[2 * step + 1][0], c[2 * step + 1][1]);
-  a[3] = ptx::pack(c[2 * step + 1][2], c[2 * step + 1][3]);
-}
-
-// c += a·bᵀ: the columns of a and of the tile's first 8·N rows are [16·step, 16·step+16).
-template <int D, int N>
-__device__ __forceinline__ void add_nt(float (&c)[N][4], const uint32_t (&a)[4], bf16* tile,
-                                       int step, int lane) {
+// Rows [row, row+16·G), columns [16·step, 16·step+16) of a tile as the left operand.
+template <int D, int G>
+__device__ __forceinline__ void left(uint32_t (&a)[G][4], bf16* tile, int row, int step, int lane) {
 #pragma unroll
-  for (int n = 0; n < N; n += 2) {
-    uint32_t b[4];
-    ptx::ldmatrix(b, square_nt<D>(tile, 8 * n, 2 * step, lane));
-    ptx::mma(c[n], a, {b[0], b[1]});
-    ptx::mma(c[n + 1], a, {b[2], b[3]});
+  for (int g = 0; g < G; g++) {
+    ptx::ldmatrix(a[g], square<D>(tile, row + 16 * g, 2 * step, lane));
   }
 }
 
-// c += a·b: b is the tile's rows [16·step, 16·step+16), from column 8·chunk on.
-template <int D, int N>
-__device__ __forceinline__ void add_nn(float (&c)[N][4], const uint32_t (&a)[4], bf16* tile,
-                                       int step, int chunk, int lane) {
+// Sums as the left operand of the next product, rounded: columns [16·step, 16·step+16).
+template <int G, int N>
+__device__ __forceinline__ void left(uint32_t (&a)[G][4], const float (&c)[G][N][4], int step) {
+#pragma unroll
+  for (int g = 0; g < G; g++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float (&x)[4] = c[g][2 * step + i / 2];
+      a[g][i] = ptx::pack(x[i % 2 * 2], x[i % 2 * 2 + 1]);
+    }
+  }
+}
+
+// c += a·bᵀ: the columns of a and of the tile's rows [row, row + 8·N) are [16·step, 16·step+16). A
+// warp has G groups of 16 rows, which share what is read of b. A constant row costs nothing.
+template <int D, int G, int N>
+__device__ __forceinline__ void add_nt(float (&c)[G][N][4], const uint32_t (&a)[G][4], bf16* tile,
+                                       int row, int step, int lane) {
 #pragma unroll
   for (int n = 0; n < N; n += 2) {
     uint32_t b[4];
-    ptx::ldmatrix_transposed(b, square<D>(tile, 16 * step, chunk + n, lane));
-    ptx::mma(c[n], a, {b[0], b[1]});
-    ptx::mma(c[n + 1], a, {b[2], b[3]});
+    ptx::ldmatrix(b, square_nt<D>(tile, row + 8 * n, 2 * step, lane));
+#pragma unroll
+    for (int g = 0; g < G; g++) {
+      ptx::mma(c[g][n], a[g], {b[0], b[1]});
+      ptx::mma(c[g][n + 1], a[g], {b[2], b[3]});
+    }
+  }
+}
+
+// c += a·b: b is the tile's rows [row, row + 16), from column 8·chunk on.
+template <int D, int G, int N>
+__device__ __forceinline__ void add_nn(float (&c)[G][N][4], const uint32_t (&a)[G][4], bf16* tile,
+                                       int row, int chunk, int lane) {
+#pragma unroll
+  for (int n = 0; n < N; n += 2) {
+    uint32_t b[4];
+    ptx::ldmatrix_transposed(b, square<D>(tile, row, chunk + n, lane));
+#pragma unroll
+    for (int g = 0; g < G; g++) {
+      ptx::mma(c[g][n], a[g], {b[0], b[1]});
+      ptx::mma(c[g][n + 1], a[g], {b[2], b[3]});
+    }
   }
 }
 
@@ -236,12 +258,17 @@ __device__ __forceinline__ void put(bf16* tile, int row, int chunk, const float 
 
 // ---- softmax --------------------------------------------------------------------------------
 
-// The online softmax of a thread's two rows, g and g + 8 of its warp's 16.
+// The online softmax of a thread's two rows, g and g + 8 of 16: P = exp2(scale2·score - shift).
+//
+// A sum of exponentials of up to kMost, and products with them, are as exact as of up to 1. So the
+// shift stays as it is until a tile of keys has a larger one, which is seldom, and no maximum is
+// taken until then.
 struct Softmax {
-  // A score that is not much less than the largest so far: exp(scale·(score - top)) is at most
-  // 2^kSlack.
-  float top[2] = {-INFINITY, -INFINITY};
-  float sum[2] = {};  // this thread's share of the sum of exp
+  // scale2·score of the largest score, when last raised; -infinity before the first.
+  float shift[2] = {-INFINITY, -INFINITY};
+  float sum[2] = {};  // this thread's share of the sum of P
+
+  static constexpr float kMost = 256;
 
   // Returns the complete sum of row g + 8·r.
   __device__ __forceinline__ float total(int r) const {
@@ -249,60 +276,97 @@ struct Softmax {
     return all + __shfl_xor_sync(0xffffffff, all, 2);
   }
 
-  // A sum of exponentials of up to 2^kSlack, and products with them, are as exact as of up to 1, and
-  // most tiles of keys then leave top as it is.
-  static constexpr float kSlack = 8;
-
-  // Returns the product that top stands for: 0 for a row that has seen no key yet.
-  __device__ __forceinline__ float shift(int r, float scale2) const {
-    return top[r] == -INFINITY ? 0 : top[r] * scale2;
-  }
-
-  // Replaces scores by exp(scale·(score - top)). If a score of the warp exceeds its row's top by
-  // kSlack, the tops become the largest scores and the sums so far are rescaled.
-  template <int N, int M>
-  __device__ __forceinline__ void take(float (&score)[N][4], float (&out)[M][4], float scale2) {
-    float now[2];
-    bool beyond = false;
+  // Sets P of a tile as left operands, rounded, and `add` to its sums of them. weighed(x, n, i) is
+  // what P[n][i] = x is multiplied as.
+  template <int N, class Weighed>
+  static __device__ __forceinline__ void exponentials(uint32_t (&prob)[2 * N], float (&add)[2],
+                                                      const float (&score)[N][4],
+                                                      const float (&shift)[2], float scale2,
+                                                      Weighed weighed) {
+    add[0] = add[1] = 0;
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-      now[r] = top[r];
-#pragma unroll
-      for (int n = 0; n < N; n++) {
-        now[r] = fmaxf(now[r], fmaxf(score[n][2 * r], score[n][2 * r + 1]));
-      }
-      now[r] = fmaxf(now[r], __shfl_xor_sync(0xffffffff, now[r], 1));
-      now[r] = fmaxf(now[r], __shfl_xor_sync(0xffffffff, now[r], 2));
-      beyond = beyond || (now[r] - top[r]) * scale2 > kSlack;  // not if both are -inf
-    }
-    if (__any_sync(0xffffffff, beyond)) {
+    for (int n = 0; n < N; n++) {
 #pragma unroll
       for (int r = 0; r < 2; r++) {
-        const float before = top[r] * scale2;
-        top[r] = now[r];
-        const float factor = ptx::exp2(before - shift(r, scale2));
-        sum[r] *= factor;
-#pragma unroll
-        for (int n = 0; n < M; n++) {
-          out[n][2 * r] *= factor;
-          out[n][2 * r + 1] *= factor;
-        }
+        const float low = ptx::exp2(fmaf(score[n][2 * r], scale2, -shift[r]));
+        const float high = ptx::exp2(fmaf(score[n][2 * r + 1], scale2, -shift[r]));
+        add[r] += low;
+        add[r] += high;
+        prob[2 * n + r] = ptx::pack(weighed(low, n, 2 * r), weighed(high, n, 2 * r + 1));
       }
     }
+  }
+
+  // Reports whether sums of a tile are beyond kMost, or NaN: in a row without a shift all P are
+  // infinite, and NaN where the mask is.
+  static __device__ __forceinline__ bool beyond(const float (&add)[2]) {
+    return !(add[0] <= kMost && add[1] <= kMost);
+  }
+
+  // Raises the shifts to the scores of a tile and rescales the sums. Returns the shifts for it, by
+  // all lanes: 0 for a row that has seen no key yet.
+  template <int N, int M>
+  __device__ __forceinline__ void raise(float (&less)[2], const float (&score)[N][4],
+                                        float (&out)[M][4], float scale2) {
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-      const float less = shift(r, scale2);
+      float most = -INFINITY;
 #pragma unroll
       for (int n = 0; n < N; n++) {
+        most = fmaxf(most, fmaxf(score[n][2 * r], score[n][2 * r + 1]));
+      }
+      most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 1));
+      most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 2));
+      const float before = shift[r];
+      shift[r] = fmaxf(before, most * scale2);
+      less[r] = shift[r] == -INFINITY ? 0 : shift[r];
+      const float factor = ptx::exp2(before - less[r]);
+      sum[r] *= factor;
 #pragma unroll
-        for (int i = 2 * r; i < 2 * r + 2; i++) {
-          score[n][i] = ptx::exp2(score[n][i] * scale2 - less);
-          sum[r] += score[n][i];
-        }
+      for (int n = 0; n < M; n++) {
+        out[n][2 * r] *= factor;
+        out[n][2 * r + 1] *= factor;
       }
     }
   }
 };
+
+// Sets prob[step] to P of a tile, rounded, as the left operand of a warp's G groups of 16 rows.
+template <int G, int N, int M, class Weighed>
+__device__ __forceinline__ void take(Softmax (&softmax)[G], uint32_t (&prob)[N / 2][G][4],
+                                     const float (&score)[G][N][4], float (&out)[G][M][4],
+                                     float scale2, Weighed weighed) {
+  uint32_t pairs[G][2 * N];
+  float add[G][2];
+  bool beyond = false;
+#pragma unroll
+  for (int g = 0; g < G; g++) {
+    Softmax::exponentials(pairs[g], add[g], score[g], softmax[g].shift, scale2, weighed);
+    beyond = beyond || Softmax::beyond(add[g]);
+  }
+  if (__any_sync(0xffffffff, beyond)) {
+#pragma unroll
+    for (int g = 0; g < G; g++) {
+      float less[2];
+      softmax[g].raise(less, score[g], out[g], scale2);
+      Softmax::exponentials(pairs[g], add[g], score[g], less, scale2, weighed);
+    }
+  }
+#pragma unroll
+  for (int g = 0; g < G; g++) {
+    softmax[g].sum[0] += add[g][0];
+    softmax[g].sum[1] += add[g][1];
+#pragma unroll
+    for (int i = 0; i < 2 * N; i++) prob[i / 4][g][i % 4] = pairs[g][i];
+  }
+}
+
+template <int G, int N, int M>
+__device__ __forceinline__ void take(Softmax (&softmax)[G], uint32_t (&prob)[N / 2][G][4],
+                                     const float (&score)[G][N][4], float (&out)[G][M][4],
+                                     float scale2) {
+  take(softmax, prob, score, out, scale2, [](float x, int, int) { return x; });
+}
 
 // ---- launches -------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(Decode<D, kGeneral>::kThreads, 1)
   ptx::async_commit();
   ptx::async_wait<1>();
   __syncthreads();
-  uint32_t a[D / 16][4];
+  uint32_t a[D / 16][1][4];
   if constexpr (Shape::kKeepQ) {
 #pragma unroll
     for (int step = 0; step < D / 16; step++) left<D>(a[step], q_tile, 0, step, lane);
@@ -108,19 +108,19 @@ __global__ void __launch_bounds__(Decode<D, kGeneral>::kThreads, 1)
 
   const int query[2] = {(row + lane / 4) / group, (row + lane / 4 + 8) / group};
   const float scale2 = (kGeneral ? 1 : p.scale) * kLog2E;
-  float out[D / 8][4] = {};
-  Softmax softmax;
+  float out[1][D / 8][4] = {};
+  Softmax softmax[1];
   for (int stage = 0; key < end; key += kStep, stage ^= 1) {
     if (key + kStep < end) load_keys(key + kStep, stage ^ 1);
     ptx::async_commit();
     ptx::async_wait<1>();
     __syncwarp();
     bf16* k_tile = tiles + stage * 2 * kTile;
-    float score[2][4] = {};
+    float score[1][2][4] = {};
 #pragma unroll
     for (int step = 0; step < D / 16; step++) {
       if constexpr (!Shape::kKeepQ) left<D>(a[step], q_tile, 0, step, lane);
-      add_nt<D>(score, a[step], k_tile, step, lane);
+      add_nt<D>(score, a[step], k_tile, 0, step, lane);
     }
 #pragma unroll
     for (int n = 0; n < 2; n++) {
@@ -130,15 +130,14 @@ __global__ void __launch_bounds__(Decode<D, kGeneral>::kThreads, 1)
         bool seen = static_cast<uint32_t>(behind) < static_cast<uint32_t>(s.window);
         if constexpr (kGeneral) {
           int head = kv_head * group + (row + lane / 4 + i / 2 * 8) % group;
-          score[n][i] = score_of(score[n][i], p).value + bias_of(p, head, j, s);
+          score[0][n][i] = score_of(score[0][n][i], p).value + bias_of(p, head, j, s);
         }
-        if (j >= end || !seen) score[n][i] = -INFINITY;
+        if (j >= end || !seen) score[0][n][i] = -INFINITY;
       }
     }
-    softmax.take(score, out, scale2);
-    uint32_t probabilities[4];
-    left(probabilities, score, 0);
-    add_nn<D>(out, probabilities, k_tile + kTile, 0, 0, lane);
+    uint32_t prob[1][1][4];
+    take(softmax, prob, score, out, scale2);
+    add_nn<D>(out, prob[0], k_tile, Shape::kKeys, 0, lane);
     __syncwarp();  // the next copies overwrite this tile
   }
 
@@ -149,16 +148,16 @@ __global__ void __launch_bounds__(Decode<D, kGeneral>::kThreads, 1)
 #pragma unroll
   for (int r = 0; r < 2; r++) {
     int at = warp * 16 + lane / 4 + 8 * r;
-    float sum = softmax.total(r);
+    float sum = softmax[0].total(r);
     if (lane % 4 == 0) {
-      tops[at] = softmax.top[r] * scale2;
+      tops[at] = softmax[0].shift[r];
       weights[at] = sum;
     }
 #pragma unroll
     for (int n = 0; n < D / 8; n++) {
       float* to = sums + at * kSumRow + 8 * n + 2 * (lane % 4);
-      to[0] = out[n][2 * r];
-      to[1] = out[n][2 * r + 1];
+      to[0] = out[0][n][2 * r];
+      to[1] = out[0][n][2 * r + 1];
     }
   }
   __syncthreads();

@@ -3,6 +3,8 @@
 //   delta[token·heads + head] = sum over a head's dimensions of dO·O
 //   dsinks[head] -= sum over tokens of exp(sinks[head] - LSE)·delta
 //
+// What is stored is -delta, with which the sums of dO·Vᵀ begin.
+//
 // dO and O are BF16 [tokens, heads·head_dim], the others F32. Up to 32 lanes with 8 elements each
 // sum a head's delta: 4 bytes per element, memory-bound. One block per sink sums each thread's
 // tokens in order and then the threads as a tree: 8 bytes per token and head.
@@ -14,9 +16,10 @@ namespace {
 
 constexpr int kDeltaThreads = 256;
 
-// Computes delta[row] of row = token·heads + head with `lanes` lanes of 8 elements each.
+// Computes -delta of row = token·heads + head with `lanes` lanes of 8 elements each.
 __global__ void __launch_bounds__(kDeltaThreads)
-    attend_backward_delta(Problem p, Rows d_o, Rows o, float* delta, int64_t rows, int32_t lanes) {
+    attend_backward_delta(Problem p, Rows d_o, Rows o, float* minus_delta, int64_t rows,
+                          int32_t lanes) {
   int64_t row = (int64_t{blockIdx.x} * kDeltaThreads + threadIdx.x) / lanes;
   const int lane = static_cast<int>(threadIdx.x) % lanes;
   float sum = 0;
@@ -36,7 +39,7 @@ __global__ void __launch_bounds__(kDeltaThreads)
     }
   }
   for (int bits = lanes / 2; bits > 0; bits /= 2) sum += __shfl_xor_sync(0xffffffff, sum, bits);
-  if (row < rows && lane == 0) delta[row] = sum;
+  if (row < rows && lane == 0) minus_delta[row] = -sum;
 }
 REGISTER_KERNEL(attend_backward_delta, kDeltaThreads, 0);
 
@@ -46,36 +49,36 @@ constexpr int kSinkWarps = kSinkThreads / 32;
 // Block h computes dsinks[h]: each thread's tokens in order, then the threads as a tree.
 __global__ void __launch_bounds__(kSinkThreads)
     attend_backward_sinks(const float* sinks, const float* lse, int32_t lse_stride,
-                          const float* delta, float* dsinks, int64_t tokens, int32_t heads) {
+                          const float* minus_delta, float* dsinks, int64_t tokens, int32_t heads) {
   const int head = blockIdx.x;
   const float sink = sinks[head];
   float sum = 0;
   for (int64_t t = threadIdx.x; t < tokens; t += kSinkThreads) {
-    sum += ptx::exp2((sink - lse[t * lse_stride + head]) * kLog2E) * delta[t * heads + head];
+    sum += ptx::exp2((sink - lse[t * lse_stride + head]) * kLog2E) * minus_delta[t * heads + head];
   }
   sum = block_sum<kSinkWarps>(sum, shared_memory<float>());
-  if (threadIdx.x == 0) dsinks[head] -= sum;
+  if (threadIdx.x == 0) dsinks[head] += sum;
 }
 REGISTER_KERNEL(attend_backward_sinks, kSinkThreads, kSinkWarps * sizeof(float));
 
 }  // namespace
 
 int delta_sums(qlora_context* c, const Problem& p, const Rows& d_o, const Rows& o, int64_t rows,
-               float* delta) {
+               float* minus_delta) {
   int lanes = 1;
   while (8 * lanes < p.head_dim) lanes *= 2;
   int64_t blocks = (rows * lanes + kDeltaThreads - 1) / kDeltaThreads;
   return launch(c, "attend_backward_delta", attend_backward_delta,
-                dim3(static_cast<uint32_t>(blocks)), dim3(kDeltaThreads), 0, p, d_o, o, delta, rows,
-                lanes);
+                dim3(static_cast<uint32_t>(blocks)), dim3(kDeltaThreads), 0, p, d_o, o, minus_delta,
+                rows, lanes);
 }
 
 int sink_gradients(qlora_context* c, const Problem& p, const qlora_attend& forward,
-                   const float* delta, float* dsinks) {
+                   const float* minus_delta, float* dsinks) {
   return launch(c, "attend_backward_sinks", attend_backward_sinks, dim3(p.heads),
                 dim3(kSinkThreads), kSinkWarps * sizeof(float), p.sinks,
-                static_cast<const float*>(forward.lse.data), forward.lse.stride, delta, dsinks,
-                forward.q.rows, p.heads);
+                static_cast<const float*>(forward.lse.data), forward.lse.stride, minus_delta,
+                dsinks, forward.q.rows, p.heads);
 }
 
 }  // namespace attention

@@ -73,6 +73,11 @@ inline T* global(T* p) {
   return p;
 }
 
+template <class T>
+inline T* flipped(T* p, uint32_t bits) {
+  return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(p) ^ bits);
+}
+
 template <int Size>
 inline void copy_async(void* shared, const void* from, int bytes) {
   static_assert(Size == 4 || Size == 8 || Size == 16, "cp.async copies 4, 8 or 16 bytes");

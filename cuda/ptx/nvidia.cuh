@@ -105,6 +105,11 @@ __device__ __forceinline__ T* global(T* p) {
   return p;
 }
 
+template <class T>
+__device__ __forceinline__ T* flipped(T* p, uint32_t bits) {
+  return static_cast<T*>(__cvta_shared_to_generic(shared_address(p) ^ bits));
+}
+
 template <int Size>
 __device__ __forceinline__ void copy_async(void* shared, const void* from, int bytes) {
   static_assert(Size == 4 || Size == 8 || Size == 16, "cp.async copies 4, 8 or 16 bytes");

@@ -68,6 +68,10 @@ __device__ void store32(void* to, uint32_t x);
 template <class T>
 __device__ __forceinline__ T* global(T* p);
 
+// Returns a pointer into shared memory with these bits of its address inverted.
+template <class T>
+__device__ __forceinline__ T* flipped(T* p, uint32_t bits);
+
 // Copies 16 (or 8, or 4) bytes from global to shared memory in the background: the first `bytes`
 // come from `from`, the rest are zeros; with 0 nothing is read. Both addresses are multiples of 16
 // (8, 4). The same thread may read the copy after async_wait, others after a subsequent barrier.
