@@ -213,7 +213,7 @@ func TestTable(t *testing.T) {
 	code := planted(t)
 	kernels := []kernel{{name: "good", symbol: "good", threads: 256}, {name: "shared", symbol: "shared", threads: 256, shared: 4096}}
 	made := format("V13.0.88", kernels, code)
-	const row = "shared\tsm_90a\t256\t26\t0\t53248\t4\t50%\t0\t0\t0\t2\t2\t0\t0\t0.00\n"
+	const row = "shared\tsm_90a\t256\t26\t0\t53248\t4\t50%\t0\t0\t0\t2\t2\t0\t0\t0.00\t0\t0\n"
 	if !strings.Contains(made, row) {
 		t.Fatalf("no row %q in\n%s", row, made)
 	}
