@@ -167,7 +167,7 @@ func (m *Model) Improved(dev bindings.Device) ([]float32, error) {
 // walkPolicy runs the largest micro-batches on a dry device.
 func (m *Model) walkPolicy(dry bindings.Device, shapes Shapes) error {
 	for _, b := range shapes.Train {
-		if err := m.TrainPolicy(dry, m.policy.blank(b), 1, bindings.Random{Train: true}); err != nil {
+		if err := m.walking(WalkTrain, func() error { return m.TrainPolicy(dry, m.policy.blank(b), 1, bindings.Random{Train: true}) }); err != nil {
 			return err
 		}
 		if !m.policy.Old {
@@ -178,7 +178,7 @@ func (m *Model) walkPolicy(dry bindings.Device, shapes Shapes) error {
 		}
 	}
 	for _, b := range shapes.Evaluate {
-		if err := m.EvaluatePolicy(dry, m.policy.blank(b)); err != nil {
+		if err := m.walking(WalkEvaluate, func() error { return m.EvaluatePolicy(dry, m.policy.blank(b)) }); err != nil {
 			return err
 		}
 	}

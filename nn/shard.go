@@ -114,8 +114,8 @@ type Walk uint8
 
 // The walks of what ranks share.
 const (
-	WalkTrain    Walk = iota // of Train and TrainCompared
-	WalkEvaluate             // of Evaluate and EvaluateCompared
+	WalkTrain    Walk = iota // of Train, TrainCompared and TrainPolicy
+	WalkEvaluate             // of Evaluate, EvaluateCompared and EvaluatePolicy
 	WalkLogProbs             // of LogProbs
 )
 

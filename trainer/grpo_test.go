@@ -176,8 +176,8 @@ func TestGRPOSavesBeforeAFailure(t *testing.T) {
 	}
 }
 
-// TestGRPOJudgesOnEachRank lets the judge fail in turn for each rank's completions: rank 0
-// saves the run, all end with the judge's error, and the resumed run has the same bits.
+// TestGRPOJudgesOnEachRank lets the judge fail in turn for each rank's completions, by turns with the
+// base whole and shared out: rank 0 saves the run, all end with the judge's error, and the resumed run has the same bits.
 func TestGRPOJudgesOnEachRank(t *testing.T) {
 	run := func() (Run, *wanted) {
 		r, judge := sampledRun(t)
@@ -191,6 +191,9 @@ func TestGRPOJudgesOnEachRank(t *testing.T) {
 	for fail := 1; fail <= calls; fail++ {
 		r, judge := run()
 		judge.fail = fail
+		if fail%2 == 0 {
+			r.Args.FSDP = ShardFull
+		}
 		err := train(t, t.Context(), onRanks(t, r, 2))
 		require.ErrorContains(t, err, "the judge has died; start it again; the run is saved in ")
 		require.ErrorAs(t, err, new(*JudgeError))
@@ -208,10 +211,6 @@ func TestGRPORefusals(t *testing.T) {
 		"`num_generations` is 5, but it must divide the 16 completions": func(r *Run) { r.Args.NumGenerations = 5 },
 		"`steps_per_generation` says otherwise":                         func(r *Run) { r.Args.GenerationBatchSize = 32 },
 		"it must be a multiple of `per_device_train_batch_size`":        func(r *Run) { r.Args.GenerationBatchSize, r.Args.StepsPerGeneration = 18, 0 },
-		"with `objective` grpo each rank samples with the whole base": func(r *Run) {
-			r.Args.FSDP = ShardFull
-			*r = onRanks(t, *r, 2)
-		},
 		"16 times `steps_per_generation` 4 times the ranks, 3": func(r *Run) {
 			r.Args.WorldSize, r.Args.BatchSize, r.Args.NumGenerations = 3, 16, 5
 		},

@@ -63,15 +63,18 @@ var worldCases = []struct {
 		r.Args.Objective = "dpo"
 		r.TrainSet, r.EvalSet = pairsOf(13, r.Base.Config.Vocabulary), pairsOf(5, r.Base.Config.Vocabulary)
 	}},
-	{"grpo", func(r *Run) {
-		sample(r)
-		r.Args.MaxSteps, r.Args.WorldSize, r.Args.BatchSize, r.Args.Accumulation = 8, 4, 2, 1
-		r.Args.StepsPerGeneration, r.Args.NumGenerations = 2, 8 // a group is of two ranks of the world
-	}},
+	{"grpo", sampleInWorld},
 	{"dpo, reference before the first step", func(r *Run) {
 		r.Args.Objective, r.Args.Precompute = "dpo", true
 		r.TrainSet, r.EvalSet = pairsOf(13, r.Base.Config.Vocabulary), pairsOf(5, r.Base.Config.Vocabulary)
 	}},
+}
+
+// sampleInWorld makes a run one of grpo in a world of 4.
+func sampleInWorld(r *Run) {
+	sample(r)
+	r.Args.MaxSteps, r.Args.WorldSize, r.Args.BatchSize, r.Args.Accumulation = 8, 4, 2, 1
+	r.Args.StepsPerGeneration, r.Args.NumGenerations = 2, 8 // a group is of two ranks of the world
 }
 
 // TestAnyNumberOfRanksGivesTheSameBits trains the same run on 1 to 4 ranks, undisturbed and

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"qlora/internal/torchrand"
+	"qlora/nn"
 	"qlora/trainer/dataset"
 )
 
@@ -85,8 +86,8 @@ type judgedBatch struct {
 func (r *loop) evaluateSampled(ctx context.Context) (loss float64, row map[string]Number, shown []Sample, err error) {
 	each := r.Args.EvalBatchSize / r.Args.generationsEval()             // prompts
 	order := torchrand.New(r.Args.orderSeed()).RandPerm(len(r.EvalSet)) // TRL's RepeatSampler
-	batches, err := shared(ctx, r, ceilDiv(len(order), each), func(i int) (judgedBatch, error) {
-		return r.judgeBatch(ctx, i*each, order[i*each:min((i+1)*each, len(order))])
+	batches, err := shared(ctx, r, ceilDiv(len(order), each), func(i int, judges bool) (judgedBatch, error) {
+		return r.judgeBatch(ctx, i*each, order[i*each:min((i+1)*each, len(order))], judges)
 	})
 	if err != nil {
 		return 0, nil, nil, err
@@ -105,8 +106,8 @@ func (r *loop) evaluateSampled(ctx context.Context) (loss float64, row map[strin
 }
 
 // judgeBatch evaluates completions of some prompts, the first of which is at a place in the
-// order.
-func (r *loop) judgeBatch(ctx context.Context, at int, indices []int) (done judgedBatch, err error) {
+// order. What it does not judge it goes through with the ranks that do.
+func (r *loop) judgeBatch(ctx context.Context, at int, indices []int, judges bool) (done judgedBatch, err error) {
 	a, group := &r.Args, r.Args.generationsEval()
 	r.outputs.Work(Work{What: "evaluating", Done: int64(at), Total: int64(len(r.EvalSet))})
 	p := prompted{evaluation: true, number: at * group, group: group}
@@ -114,7 +115,10 @@ func (r *loop) judgeBatch(ctx context.Context, at int, indices []int) (done judg
 		p.examples = append(p.examples, slices.Repeat([]dataset.Example{r.EvalSet[i]}, group)...)
 	}
 	n := len(p.examples)
-	part, err := r.portion(ctx, p, 0, n, false, n)
+	part, err := r.portion(ctx, p, 0, n, false, n, judges)
+	if r.sharded() && (!judges || errors.As(err, new(judging))) {
+		return done, errors.Join(err, r.named(r.layout.Model.Accompany(r.Device, nn.WalkEvaluate)))
+	}
 	if err != nil {
 		return done, err
 	}

@@ -41,7 +41,7 @@ func (r *loop) complete(ctx context.Context, prompts [][]int32, seed func(i int)
 	var active []*completing
 	next, done := 0, 0
 	for next < len(prompts) || len(active) > 0 {
-		if err := ctx.Err(); err != nil {
+		if err := r.halted(ctx, 0); err != nil {
 			return nil, err
 		}
 		for next < len(prompts) && len(active) < r.Args.together(r.Device.Info()) {

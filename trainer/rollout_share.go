@@ -17,16 +17,21 @@ type sharedMessage[T any] struct {
 
 // shared returns what do returns for each piece in [0, n), which the ranks share. If
 // completions cannot be judged, or a rank is asked to stop, it returns that error on all of
-// them.
-func shared[T any](ctx context.Context, r *loop, n int, do func(i int) (T, error)) ([]T, error) {
+// them. Sharded ranks go through the layers of every piece together, because each needs the parts
+// of all: do is told to judge only the rank's own pieces.
+func shared[T any](ctx context.Context, r *loop, n int, do func(i int, judges bool) (T, error)) ([]T, error) {
 	var mine sharedMessage[T]
 	var own error
-	for i := 0; i < n && own == nil; i++ {
-		if !r.mine(i) {
+	for i := 0; i < n && (own == nil || r.sharded() && errors.As(own, new(judging))); i++ {
+		judges := r.mine(i) && own == nil
+		if !judges && !r.sharded() {
 			continue
 		}
-		var piece T
-		if piece, own = do(i); own == nil {
+		piece, err := do(i, judges)
+		switch {
+		case err != nil:
+			own = err
+		case judges:
 			mine.Done = append(mine.Done, piece)
 		}
 	}
@@ -36,7 +41,7 @@ func shared[T any](ctx context.Context, r *loop, n int, do func(i int) (T, error
 	if own != nil {
 		mine.Done = nil
 		switch {
-		case ctx.Err() != nil:
+		case r.stoppedBy(ctx, own):
 			mine.Stopped = true
 		case errors.As(own, new(judging)):
 			mine.Failed = own.Error()

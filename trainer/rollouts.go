@@ -65,10 +65,10 @@ type portion struct {
 	Old, Reference [][]float32 // losses of each completion's tokens; nil: none are measured
 }
 
-// portion samples the completions [from, to) of a batch, judges them and measures them in
-// micro-batches of size: for the policy that samples them, if old, and for the reference
-// model, if there is one. A completion's random numbers are those of its place in the batch.
-func (r *loop) portion(ctx context.Context, p prompted, from, to int, old bool, size int) (part portion, err error) {
+// portion samples the completions [from, to) of a batch, measures them in micro-batches of size:
+// for the policy that samples them, if old, and for the reference model, if there is one; and
+// judges them, if it is told to. A completion's random numbers are those of its place in the batch.
+func (r *loop) portion(ctx context.Context, p prompted, from, to int, old bool, size int, judges bool) (part portion, err error) {
 	examples := p.examples[from:to]
 	prompts := make([][]int32, len(examples))
 	for i, e := range examples {
@@ -88,9 +88,6 @@ func (r *loop) portion(ctx context.Context, p prompted, from, to int, old bool, 
 			return part, err
 		}
 	}
-	if part.Rewards, err = r.judge(ctx, examples, part.Completions); err != nil {
-		return part, err
-	}
 	sequences := make([]completed, len(examples))
 	for i, c := range part.Completions {
 		sequences[i] = completed{IDs: slices.Concat(prompts[i], c.IDs), Prompt: len(prompts[i])}
@@ -106,7 +103,10 @@ func (r *loop) portion(ctx context.Context, p prompted, from, to int, old bool, 
 			part.Reference = append(part.Reference, s.Reference)
 		}
 	}
-	return part, nil
+	if judges {
+		part.Rewards, err = r.judge(ctx, examples, part.Completions)
+	}
+	return part, err
 }
 
 // judge returns the rewards of completions. Ranks of one process take turns.
@@ -206,8 +206,8 @@ func (r *loop) roll(ctx context.Context, number int, indices []int) (*rollout, *
 	// What is computed together is the share of one rank of the world, whoever computes it.
 	world := r.Args.World()
 	each := len(p.examples) / world
-	portions, err := shared(ctx, r, world, func(i int) (portion, error) {
-		return r.portion(ctx, p, i*each, (i+1)*each, r.layout.policy.Old, r.Args.BatchSize)
+	portions, err := shared(ctx, r, world, func(i int, judges bool) (portion, error) {
+		return r.portion(ctx, p, i*each, (i+1)*each, r.layout.policy.Old, r.Args.BatchSize, judges)
 	})
 	if err != nil {
 		return nil, nil, err

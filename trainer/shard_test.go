@@ -51,6 +51,7 @@ var shardCases = []struct {
 	{"modules_to_save", func(r *Run) { r.Base.Lora.ModulesToSave = []string{"lm_head", "norm"} }},
 	{"dpo", func(r *Run) { prefer(r, "dpo", 13, 5) }},
 	{"kto", func(r *Run) { prefer(r, "kto", 13, 5) }},
+	{"grpo", sampleInWorld},
 	{"kto, reference before the first step", func(r *Run) {
 		prefer(r, "kto", 13, 5)
 		r.Args.Precompute = true

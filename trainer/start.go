@@ -58,9 +58,6 @@ func (t *Trainer) start() error {
 	first := all[0]
 	t.Args.WorldSize, t.from, t.resume, t.past = first.World, first.From, first.Resume, first.Past
 	if t.Args.objective().samples {
-		if t.Args.Shards() > 0 {
-			return option.Errorf("fsdp", t.Args.FSDP, "with `objective` %s each rank samples with the whole base: leave it out", t.Args.Objective)
-		}
 		if err := t.Validate(); err != nil { // again: how many completions are sampled together depends on the world
 			return err
 		}
