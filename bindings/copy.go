@@ -35,7 +35,7 @@ func (op *Copy) declare(c *contract) {
 		c.updates("Dst", op.Dst, matrix(op.Dst.Rows, op.Src.Cols, all...).asView())
 	}
 	isFloat := func(t Tensor) bool { return slices.Contains(floats, t.DType) }
-	if op.Dst.DType != op.Src.DType && !(isFloat(op.Dst) && isFloat(op.Src)) {
+	if op.Dst.DType != op.Src.DType && (!isFloat(op.Dst) || !isFloat(op.Src)) {
 		c.fail("%v cannot become %v", op.Src, op.Dst)
 	}
 }

@@ -107,7 +107,7 @@ func layOutWith(model *Base, a *Args, f Fitting, state bindings.OptimizerState, 
 		l.shared.layOut(tuned.Memory, l.params, state, level, ranks, profile.Info().Squares)
 		shapes.Step = func(dev bindings.Device) { l.shared.needs(dev, state.Rule) }
 	}
-	l.gradients.layOut(tuned.Memory.Arena(bindings.Gradients), shapes.Window)
+	l.layOut(tuned.Memory.Arena(bindings.Gradients), shapes.Window)
 	tuned.Plan(profile, shapes)
 	return l, nil
 }

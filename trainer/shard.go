@@ -199,7 +199,7 @@ func (t *Trainer) accompany(i, n int, walks func(i int) int, walk nn.Walk) error
 			}
 		}
 		if adds {
-			if err := t.layout.gradients.accompany(t.Device); err != nil {
+			if err := t.layout.accompany(t.Device); err != nil {
 				return t.named(err)
 			}
 		}
