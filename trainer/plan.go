@@ -22,6 +22,7 @@ type RunPlan struct {
 	Offload   bool      // of activations; see Fitting
 	Embedding bool      // in the host's memory; see Fitting
 	Whole     bool      // of copies of weights; see Fitting
+	FSDP      string    // the setting, or what auto chose
 	Tried     []Fitting // before, that do not fit
 	Trainable int64     // trained parameters
 	Fits      bool      // within the given limit
@@ -55,11 +56,13 @@ func PlanRun(model *Base, a Args, train, eval []dataset.Example, prompts *Prompt
 		return s
 	}
 	room := limits{device: limit}
-	l, err := layOut(model, &a, shapes, profile, room, nil)
+	l, _, err := a.leastShared(a.shardKinds(model), room, func() (*layout, error) { return layOut(model, &a, shapes, profile, room, nil) })
 	if err != nil {
 		return nil, err
 	}
-	return l.plan(profile, room), nil
+	p := l.plan(profile, room)
+	p.FSDP = a.FSDP
+	return p, nil
 }
 
 // A layout is a model with its adapters and everything that training needs, placed in

@@ -14,6 +14,7 @@ import (
 // The values of RankArgs.FSDP.
 const (
 	ShardNo     = "false"
+	ShardAuto   = "auto" // the first of the others with which a run fits
 	ShardOptim  = "shard_optim"
 	ShardGrad   = "shard_grad_op"
 	ShardFull   = "full_shard"
@@ -27,7 +28,7 @@ func (a *RankArgs) sharding() (string, error) {
 	words := strings.FieldsFunc(strings.ToLower(a.FSDP), func(r rune) bool { return strings.ContainsRune(` ,[]"'`, r) })
 	for _, word := range words {
 		switch word {
-		case ShardOptim, ShardGrad, ShardFull, ShardHybrid:
+		case ShardAuto, ShardOptim, ShardGrad, ShardFull, ShardHybrid:
 			kind = word
 		case "true":
 			kind = ShardFull
@@ -37,7 +38,7 @@ func (a *RankArgs) sharding() (string, error) {
 		case "hybrid_shard_zero2":
 			kind = ShardGrad
 		default:
-			return "", option.Errorf("fsdp", a.FSDP, "it can be %s, %s, %s, %s or %s", ShardNo, ShardOptim, ShardGrad, ShardFull, ShardHybrid)
+			return "", option.Errorf("fsdp", a.FSDP, "it can be %s, %s, %s, %s, %s or %s", ShardNo, ShardAuto, ShardOptim, ShardGrad, ShardFull, ShardHybrid)
 		}
 	}
 	return kind, nil
@@ -80,7 +81,7 @@ const (
 // shareState returns what `fsdp` shares out, and among how many ranks.
 func (a *RankArgs) shareState() (stateSharing, int) {
 	switch kind, err := a.sharding(); {
-	case err != nil || kind == ShardNo || a.sharers < 2:
+	case err != nil || kind == ShardNo || kind == ShardAuto || a.sharers < 2:
 		return wholeState, 0
 	case kind == ShardOptim:
 		return sharedMoments, a.sharers
@@ -120,6 +121,7 @@ func (t *Trainer) share() error {
 	}
 	t.Args.ShareAmong(t.ranks(), holders)
 	switch {
+	case kind == ShardAuto:
 	case t.ranks() == 1:
 		t.Note("`fsdp` has no effect on one rank")
 	case holders == 1:

@@ -20,7 +20,7 @@ func TestSharding(t *testing.T) {
 		"shard_grad_op auto_wrap":       ShardGrad,
 		"hybrid_shard_zero2":            ShardGrad,
 		"shard_optim":                   ShardOptim,
-		"full":                          "`fsdp` is \"full\", but it can be false, shard_optim, shard_grad_op, full_shard or hybrid_shard",
+		"full":                          "`fsdp` is \"full\", but it can be false, auto, shard_optim, shard_grad_op, full_shard or hybrid_shard",
 	} {
 		got, err := (&RankArgs{FSDP: text}).sharding()
 		if err != nil {

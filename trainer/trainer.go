@@ -136,7 +136,7 @@ func New(r Run) (_ *Trainer, err error) {
 		}
 	}
 	t.reference.passes = referencePasses(a, mostTokens(t.shapes(0).Train), r.TrainSet, r.EvalSet)
-	if t.layout, err = layOut(r.Base, a, t.shapes, r.Device, t.limit, t.resume.fitting()); err != nil {
+	if err := t.place(); err != nil {
 		return nil, err
 	}
 	t.noteParts()

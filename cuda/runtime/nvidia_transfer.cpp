@@ -5,6 +5,7 @@
 #include "runtime/nvidia_transfer.h"
 
 #include <cstring>
+#include <initializer_list>
 
 #include "runtime/device.h"
 #include "runtime/transfer.h"

@@ -103,6 +103,7 @@ func (o *tuneOptions) plan(c *call, own planOptions) error {
 	if err != nil {
 		return err
 	}
+	o.run.FSDP = plan.FSDP
 	states, sums := o.run.StateShards()
 	if own.JSON {
 		return json.NewEncoder(c.out).Encode(struct {
