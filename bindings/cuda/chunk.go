@@ -12,6 +12,12 @@ import (
 // together.
 const decodedBytes = 128 << 20
 
+// chunks are the parts that a device has chosen: a step asks for few shapes, each once a layer.
+type chunks map[chunkShape]int
+
+// A chunkShape is what a choice depends on.
+type chunkShape struct{ n, width, tokens, most int }
+
 // chunkOf returns how many of n rows or columns of width elements, of one weight or several, a product of that many
 // tokens decodes at a time. A plan, for a GPU that is not known, has the most.
 func (c *composer) chunkOf(n, width, tokens int) int {
@@ -23,5 +29,13 @@ func (c *composer) chunkOf(n, width, tokens int) int {
 	if c.planned() || c.gpu.Processors == 0 {
 		return most
 	}
-	return c.gpu.Part(n, width, tokens, most)
+	shape := chunkShape{n, width, tokens, most}
+	part, chosen := c.chunks[shape]
+	if !chosen {
+		part = c.gpu.Part(n, width, tokens, most)
+		if c.chunks != nil {
+			c.chunks[shape] = part
+		}
+	}
+	return part
 }

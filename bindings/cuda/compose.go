@@ -19,6 +19,7 @@ type composer struct {
 	maps    maps
 	launch  func(op any) // nil: planning
 	known   *known       // nil: nothing
+	chunks  chunks       // nil: none are remembered
 	calls   *calls       // nil: none yet
 }
 

@@ -51,6 +51,7 @@ type Device struct {
 	maps        maps
 	staging     staging
 	known       known
+	chunks      chunks
 	calls       *calls
 	composer    composer // of the operation that runs
 	running     string   // its name
@@ -96,6 +97,7 @@ func (d *Device) prepare() error {
 		return err
 	}
 	d.info.Detail, d.gpu, d.busID = p.String(), waves.Of(p.processors, p.compute), p.busID
+	d.chunks = chunks{}
 	d.graphs.rate = productRate(p.compute, p.processors)
 	if !d.emulated {
 		d.monitor = watch(p.busID)
@@ -297,6 +299,7 @@ func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, com
 		gpu:     d.gpu,
 		maps:    d.maps,
 		known:   &d.known,
+		chunks:  d.chunks,
 		calls:   d.calls,
 		launch:  c.launch,
 	}
