@@ -23,6 +23,9 @@ import (
 // piece is the number of bytes that pass through the host's memory at once.
 const piece = 32 << 20
 
+// sumPiece is the same of sums of parts: libraries take buffers of that size, several times.
+const sumPiece = 4 << 20
+
 // A Group is the ranks of a world, or of a part of it, with messages of its own.
 type Group struct {
 	*line
@@ -169,7 +172,7 @@ func (g *Group) SumParts(dev bindings.Device, part, all bindings.Tensor) error {
 	}
 	n, at := part.Len(), 0
 	all = all.Reshape(1, all.Len())
-	return g.pieces(part, max(8, piece/g.Size()), func(part bindings.Tensor) error {
+	return g.pieces(part, max(8, sumPiece/g.Size()), func(part bindings.Tensor) error {
 		bytes := int(part.Bytes())
 		sums, mine := g.buffer(0, bytes), g.buffer(1, bytes*g.Size())
 		for rank := range g.Size() {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Hosts are two pretended hosts, host1 and host2, with a network of their own between
@@ -61,6 +62,7 @@ func TwoHosts(t *testing.T) *Hosts {
 		h.must(t, i, "ip", "address", "add", fmt.Sprintf("10.77.0.%d/24", i+1), "dev", "eth0")
 		h.must(t, i, "ip", "link", "set", "eth0", "up")
 	}
+	h.connected(t)
 	return h
 }
 
@@ -98,11 +100,27 @@ func (h *Hosts) hold(t *testing.T, name, list, boot string) {
 }
 
 // must runs a command on a host.
-func (h *Hosts) must(t *testing.T, host int, args ...string) {
+func (h *Hosts) must(t *testing.T, host int, args ...string) (output string) {
 	t.Helper()
 	flags := []string{"--target", strconv.Itoa(h.holders[host].Process.Pid), "--net"}
-	if out, err := exec.Command("nsenter", append(flags, args...)...).CombinedOutput(); err != nil {
+	out, err := exec.Command("nsenter", append(flags, args...)...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+// connected waits until both ends of the network are up, up to a second after they were told to be:
+// MPI's libraries leave out an interface that is not.
+func (h *Hosts) connected(t *testing.T) {
+	t.Helper()
+	for host := range h.holders {
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(h.must(t, host, "ip", "link", "show", "eth0"), "state UP"); {
+			if time.Now().After(deadline) {
+				t.Fatalf("eth0 of host%d is not up after a minute", host+1)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 }
 
@@ -116,6 +134,7 @@ func (h *Hosts) Cut(t *testing.T) {
 func (h *Hosts) Mend(t *testing.T) {
 	t.Helper()
 	h.must(t, 1, "ip", "link", "set", "eth0", "up")
+	h.connected(t)
 }
 
 // Command returns the command that starts a program on both hosts, so many ranks on each. Run
