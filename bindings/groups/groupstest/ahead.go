@@ -13,11 +13,11 @@ import (
 // gathering is a part of this rank's and the room for all.
 type gathering struct{ part, all *bed }
 
-func newGathering(dev bindings.Device, n, size int) (g gathering, err error) {
-	if g.part, err = newBed(dev, bindings.U8, n); err != nil {
+func newGathering(dev bindings.Device, dtype bindings.DType, n, size int) (g gathering, err error) {
+	if g.part, err = newBed(dev, dtype, n); err != nil {
 		return g, err
 	}
-	if g.all, err = newBed(dev, bindings.U8, n*size); err != nil {
+	if g.all, err = newBed(dev, dtype, n*size); err != nil {
 		g.part.close()
 	}
 	return g, err
@@ -30,7 +30,7 @@ func (g gathering) close() {
 
 // gatherAhead zeroes a vector while the parts travel.
 func gatherAhead(g groups.Group, dev bindings.Device, n int) error {
-	b, err := newGathering(dev, n, g.Size())
+	b, err := newGathering(dev, bindings.U8, n, g.Size())
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func gathersInTurn(g groups.Group, dev bindings.Device) error {
 	var sums [turns]*bed
 	for i := range rooms {
 		var err error
-		if rooms[i], err = newGathering(dev, n, g.Size()); err != nil {
+		if rooms[i], err = newGathering(dev, bindings.U8, n, g.Size()); err != nil {
 			return err
 		}
 		defer rooms[i].close()
@@ -116,7 +116,7 @@ func gathersInTurn(g groups.Group, dev bindings.Device) error {
 // nextCall lets other calls follow on one that is under way.
 func nextCall(g groups.Group, dev bindings.Device) error {
 	const n = 1001
-	b, err := newGathering(dev, n, g.Size())
+	b, err := newGathering(dev, bindings.U8, n, g.Size())
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func gatherIn(g groups.Group, part groups.Gatherer, dev bindings.Device, members
 		return fmt.Errorf("rank %d is number %d of %d; want its place in %v", g.Rank(), part.Rank(), part.Size(), members)
 	}
 	const n = 70_003
-	b, err := newGathering(dev, n, len(members))
+	b, err := newGathering(dev, bindings.U8, n, len(members))
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func absentGather(g groups.Group, dev bindings.Device) error {
 		time.Sleep(2 * Deadline)
 		return nil
 	}
-	b, err := newGathering(dev, 100, g.Size())
+	b, err := newGathering(dev, bindings.U8, 100, g.Size())
 	if err != nil {
 		return err
 	}

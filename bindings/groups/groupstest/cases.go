@@ -185,16 +185,12 @@ func sumsInTurn(g groups.Group, dev bindings.Device) error {
 
 // sumParts gives each rank a part of other numbers than another.
 func sumParts(g groups.Group, dev bindings.Device, n int) error {
-	part, err := newBed(dev, bindings.I64, n)
+	b, err := newGathering(dev, bindings.I64, n, g.Size())
 	if err != nil {
 		return err
 	}
-	defer part.close()
-	all, err := newBed(dev, bindings.I64, n*g.Size())
-	if err != nil {
-		return err
-	}
-	defer all.close()
+	defer b.close()
+	part, all := b.part, b.all
 	if err := all.write(numbersOfParts(n, g.Rank(), g.Size())); err != nil {
 		return err
 	}
@@ -249,16 +245,12 @@ func sumsOfPart(n, rank, size int) []byte {
 }
 
 func gather(g groups.Group, dev bindings.Device, n int) error {
-	part, err := newBed(dev, bindings.U8, n)
+	b, err := newGathering(dev, bindings.U8, n, g.Size())
 	if err != nil {
 		return err
 	}
-	defer part.close()
-	all, err := newBed(dev, bindings.U8, n*g.Size())
-	if err != nil {
-		return err
-	}
-	defer all.close()
+	defer b.close()
+	part, all := b.part, b.all
 	if err := part.write(noise(n, g.Rank(), n)); err != nil {
 		return err
 	}
