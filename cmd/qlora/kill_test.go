@@ -55,7 +55,7 @@ func killRun(t *testing.T, kills int, records, eval string, more ...string) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d, an uninterrupted run takes %v of processor time", seed, length)
 	out, killed, finished, resumed := filepath.Join(t.TempDir(), "out"), 0, 0, 0
-	within := 0
+	early := 0
 	compare := func() {
 		finished++
 		got := outcome(t, out)
@@ -66,12 +66,19 @@ func killRun(t *testing.T, kills int, records, eval string, more ...string) {
 		assert.Equal(t, want.metrics, got.metrics, "seed %d", seed)
 		assert.Equal(t, want.names, got.names, "seed %d: the files of the folder", seed)
 	}
-	for killed < kills && !t.Failed() {
+	for killed < kills || resumed == 0 {
+		if t.Failed() || killed == 10*kills {
+			break
+		}
+		within := length / 2
+		if killed >= kills { // all of them came before the first checkpoint
+			within = length
+		}
 		cmd := program(args(out)...)
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		require.NoError(t, cmd.Start())
-		err := killAfter(cmd, time.Duration(random.Int64N(int64(length)/2)))
+		err := killAfter(cmd, time.Duration(random.Int64N(int64(within))))
 		if err == nil {
 			compare()
 			out = filepath.Join(t.TempDir(), "out")
@@ -80,7 +87,7 @@ func killRun(t *testing.T, kills int, records, eval string, more ...string) {
 			require.Equal(t, syscall.SIGKILL, status.Signal(), "seed %d, after %d kills: %v: %s", seed, killed, err, &stderr)
 			killed++
 			if _, err := os.Stat(filepath.Join(out, "reference_log_probs.bin")); err == nil && !strings.Contains(stderr.String(), "step ") {
-				within++
+				early++
 			}
 			requireCheckpointsWhole(t, out)
 		}
@@ -91,7 +98,7 @@ func killRun(t *testing.T, kills int, records, eval string, more ...string) {
 	code, _, stderr := run(t, args(out)...)
 	require.Zero(t, code, stderr)
 	compare()
-	t.Logf("killed %d times, %d times while the reference was computed, resumed from a checkpoint %d times, ended %d times", killed, within, resumed, finished)
+	t.Logf("killed %d times, %d times while the reference was computed, resumed from a checkpoint %d times, ended %d times", killed, early, resumed, finished)
 	require.Positive(t, resumed, "no run was resumed: the kills came too early")
 }
 
