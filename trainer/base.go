@@ -27,6 +27,10 @@ type Base struct {
 	Quantize *bindings.QuantizeOptions // of the linear layers, to 4 bits; nil: as the checkpoint stores them
 	Lora     *lora.Config              // nil: train the base's own weights
 	Adapter  string                    // folder of the adapter to start from; "": a new one
+
+	// EmbeddingOnHost puts the embedding's table into the host's memory when the base is assembled for
+	// inference; a run has [Args] for it.
+	EmbeddingOnHost bool
 }
 
 // OpenBase opens the model at path, a Hugging Face folder or a GGUF file: it reads its
@@ -98,7 +102,7 @@ func (b *Base) UseAdapter(dir string) error {
 // Assemble lays out the model for inference on a device of the kind info. It returns
 // an error if the adapter's folder lacks a tensor.
 func (b *Base) Assemble(info bindings.Info) (*lora.Tuned, error) {
-	t, err := b.assemble(nn.Options{}, info)
+	t, err := b.assemble(nn.Options{EmbeddingOnHost: b.EmbeddingOnHost && info.Apart}, info)
 	if err != nil || b.Lora == nil || b.Adapter == "" {
 		return t, err
 	}
@@ -109,7 +113,7 @@ func (b *Base) Assemble(info bindings.Info) (*lora.Tuned, error) {
 func (b *Base) assemble(options nn.Options, info bindings.Info) (*lora.Tuned, error) {
 	options.Quantize = b.Quantize
 	t, err := lora.Assemble(b.Config, b.Weights, options, b.Lora, info)
-	if err != nil && b.Lora != nil && b.Adapter != "" {
+	if wrong := new(option.Error); err != nil && b.Lora != nil && b.Adapter != "" && !errors.As(err, &wrong) {
 		err = fmt.Errorf("%s: %w", filepath.Join(b.Adapter, lora.ConfigFile), err)
 	}
 	return t, err
@@ -135,6 +139,9 @@ func (b *Base) Notes(device bindings.Info) []string {
 	var notes []string
 	if b.Config.Note != "" {
 		notes = append(notes, b.Config.Note)
+	}
+	if b.EmbeddingOnHost && !device.Apart {
+		notes = append(notes, fmt.Sprintf("`embedding_on_host` has no effect: %s computes in the host's memory", device.Name))
 	}
 	if note := b.blockNote(device); note != "" {
 		notes = append(notes, note)

@@ -16,7 +16,7 @@ import (
 // adapter from the CPU with the CPU's results.
 func TestEmulatorFromTheCommandLine(t *testing.T) {
 	cudatest.Emulator(t)
-	model, dir := writeModel(t), t.TempDir()
+	model, dir := writeModelWith(t, strings.Replace(modelConfig, `"tie_word_embeddings": true`, `"tie_word_embeddings": false`, 1)), t.TempDir()
 	write(t, filepath.Join(model, "tokenizer.json"), chatTokenizer)
 	records, template, out := filepath.Join(dir, "chats.jsonl"), filepath.Join(dir, "my.jinja"), filepath.Join(dir, "out")
 	write(t, records, strings.Repeat(`{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "ca"}]}`+"\n", 4))
@@ -32,9 +32,10 @@ func TestEmulatorFromTheCommandLine(t *testing.T) {
 	code, _, stderr = run(t, append(learn, "--output_dir", out, "--max_steps", "60")...)
 	require.Zero(t, code, stderr)
 	code, stdout, stderr := run(t, "generate", "--model", model, "--adapter", out, "--chat", "--chat_template", template,
-		"--max_new_tokens", "8", "--device", "emu", "--prompt", "a")
+		"--max_new_tokens", "8", "--device", "emu", "--embedding_on_host", "--prompt", "a")
 	require.Zero(t, code, stderr)
 	assert.Equal(t, "ca\n", stdout)
+	assert.NotContains(t, stderr, "embedding_on_host")
 
 	var scored [2]struct{ Loss float64 }
 	for i, device := range []string{"cpu", "emu"} {
@@ -43,6 +44,14 @@ func TestEmulatorFromTheCommandLine(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(stdout), &scored[i]))
 	}
 	assert.InDelta(t, scored[0].Loss, scored[1].Loss, 0.01)
+
+	code, _, stderr = run(t, "generate", "--model", model, "--embedding_on_host", "--max_new_tokens", "1", "--device", "cpu", "--prompt", "a")
+	assert.Zero(t, code)
+	assert.Contains(t, stderr, "--embedding_on_host has no effect: cpu computes in the host's memory")
+	tied := writeModel(t)
+	code, _, stderr = run(t, "generate", "--model", tied, "--embedding_on_host", "--device", "emu", "--prompt", "a")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "--embedding_on_host is true, but this model's output head is its embedding: leave it out")
 }
 
 // TestDevicesThatAreNotThere checks that messages name what is missing and what to do.

@@ -21,6 +21,7 @@ type inferOptions struct {
 	Adapter string `option:"adapter" path:"true" hub:"adapter" help:"folder of a PEFT adapter to apply, or ORG/NAME on the Hub"`
 	In4Bit  *bool  `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapter was trained; true without an adapter"`
 	Keep    *bool  `option:"keep_quantization" help:"hold the Q4_0, IQ4_NL, IQ4_XS and (CPU) Q8_0 weights of a GGUF file as they are; default: as the adapter was trained; false without an adapter"`
+	Placed  placedOptions
 	Hub     hubOptions
 }
 
@@ -49,6 +50,7 @@ func (o *inferOptions) open(c *call, m machine, q quantize.Options) (_ *inferenc
 	if r.base, err = openModel(o.Model, false); err != nil {
 		return nil, err
 	}
+	r.base.EmbeddingOnHost = o.Placed.Embedding
 	trained := methodOptions{Method: methodQLoRA}
 	if o.Adapter != "" {
 		if _, err := lora.ReadConfig(o.Adapter); err != nil { // what is no adapter has no run.yaml either

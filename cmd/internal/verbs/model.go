@@ -50,6 +50,11 @@ func method(m *trainer.Base, how methodOptions, q quantize.Options, adapters lor
 	return nil
 }
 
+// placedOptions say where a model that is not trained is kept.
+type placedOptions struct {
+	Embedding bool `option:"embedding_on_host" alias:"offload_embedding" help:"keep an embedding that is not the output head's, too, in the host's memory, from where a GPU reads the rows of its tokens"`
+}
+
 // openModel opens a model. With planning, a folder without weights is allowed; its base
 // is nil.
 func openModel(dir string, planning bool) (*trainer.Base, error) {

@@ -40,6 +40,7 @@ type servedOptions struct {
 	Adapters []string `option:"adapter" many:"true" path:"true" help:"folders of PEFT adapters, or ORG/NAME on the Hub, as NAME=FOLDER or FOLDER: requests choose one as their model"`
 	In4Bit   *bool    `option:"load_in_4bit" help:"quantize the base to 4 bits; default: as the adapters were trained; true without one"`
 	Keep     *bool    `option:"keep_quantization" help:"hold the Q4_0, IQ4_NL, IQ4_XS and (CPU) Q8_0 weights of a GGUF file as they are; default: as the adapters were trained; false without one"`
+	Placed   placedOptions
 }
 
 // serveOptions are the options of the server.
@@ -102,6 +103,7 @@ func (o *serveOptions) run(c *call, model *servedOptions, from *hubOptions, q qu
 		return err
 	}
 	defer base.Close()
+	base.EmbeddingOnHost = model.Placed.Embedding
 	if err := model.quantize(c, base, adapters, &q); err != nil {
 		return err
 	}
