@@ -11,12 +11,12 @@ const decodeKeys, decodePieces = 256, 32
 func (c *composer) attend(op *bindings.Attend) {
 	k := attentionOf(op)
 	if k.mask.threshold > 0 || !op.LSE.Absent() || op.Queries.Longest() > 1 {
-		c.do((*attend)(&k))
+		do(c, (*attend)(&k))
 		return
 	}
 	n := min(ceil(op.Keys.Bound(), decodeKeys), decodePieces)
 	k.workspace = c.scratch.partials(n, op.Q.Rows*op.Heads*(op.HeadDim+2))
-	c.do((*attendDecode)(&k))
+	do(c, (*attendDecode)(&k))
 }
 
 // attendBackward recomputes P from LSE.
@@ -31,7 +31,7 @@ func (c *composer) attendBackward(op *bindings.AttendBackward) {
 	if op.AfterK != nil {
 		k.k_angles = c.angles(op.AfterK)
 	}
-	c.do(&k)
+	do(c, &k)
 }
 
 func attentionOf(op *bindings.Attend) attention {

@@ -13,7 +13,7 @@ import (
 func layCopy(o *operands, m plan.Measurement) func(*composer) {
 	n := m.Get("bytes")
 	from, to := o.random(bindings.U8, 1, n), o.random(bindings.U8, 1, n)
-	return func(c *composer) { c.do(&moving{to, from}) }
+	return func(c *composer) { do(c, &moving{address(to), address(from), to.Bytes()}) }
 }
 
 func layGemmForward(o *operands, m plan.Measurement) func(*composer) {
@@ -89,7 +89,7 @@ func layDecode(hold func(o *operands, out, in int64) bindings.Weight) func(*oper
 	return func(o *operands, m plan.Measurement) func(*composer) {
 		in, out := m.Get("in"), m.Get("out")
 		w, y := hold(o, out, in), o.empty(bindings.BF16, out, in)
-		return func(c *composer) { c.do(&decode{weight: weightOf(&w), y: matrix(y)}) }
+		return func(c *composer) { do(c, &decode{weight: weightOf(&w), y: matrix(y)}) }
 	}
 }
 
@@ -98,7 +98,7 @@ func layQuantize(o *operands, m plan.Measurement) func(*composer) {
 	x, w := o.random(bindings.BF16, out, in), o.packed(out, in)
 	return func(c *composer) {
 		q := w.Quantized
-		c.do(&quantize{x: vector(x), block: i32(q.BlockSize), codes: pointer[u8](q.Codes), absmax: pointer[float](q.Absmax)})
+		do(c, &quantize{x: vector(x), block: i32(q.BlockSize), codes: pointer[u8](q.Codes), absmax: pointer[float](q.Absmax)})
 	}
 }
 
@@ -106,7 +106,7 @@ func layGemv(o *operands, m plan.Measurement) func(*composer) {
 	in, out, tokens := m.Get("in"), m.Get("out"), min(m.Get("tokens"), fewTokens)
 	x, w, y := o.random(bindings.BF16, tokens, in), o.packed(out, in), o.empty(bindings.BF16, tokens, out)
 	return func(c *composer) {
-		c.do(&gemv{layout: layoutNT, a: matrix(x), weight: weightOf(&w), c: matrix(y), scale: 1})
+		do(c, &gemv{layout: layoutNT, a: matrix(x), weight: weightOf(&w), c: matrix(y), scale: 1})
 	}
 }
 
@@ -234,7 +234,7 @@ func layCrossEntropy(logitCap float64) lay {
 		logits, labels := o.random(bindings.BF16, tokens, vocabulary), o.below(vocabulary, tokens)
 		losses, hits := o.empty(bindings.F32, 1, tokens), o.empty(bindings.F32, 1, tokens)
 		return func(c *composer) {
-			c.do(&crossEntropy{
+			do(c, &crossEntropy{
 				logits: matrix(logits), labels: vector(labels), logit_scale: 1, logit_cap: float(logitCap), scale: 1,
 				losses: vector(losses), hits: vector(hits), backward: 1,
 			})

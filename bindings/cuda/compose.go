@@ -17,24 +17,10 @@ type composer struct {
 	whole   bool      // copies of whole weights are allowed
 	gpu     waves.GPU // no processors: unknown
 	maps    maps
-	launch  func(op any) // nil: planning
+	launch  func(op any) // takes a pointer to a struct, which it does not keep; nil: planning
 	known   *known       // nil: nothing
 	chunks  chunks       // nil: none are remembered
-	calls   *calls       // nil: none yet
-}
-
-// calls are the largest structs of launches. A launch has read its own when it returns, so the
-// next one uses it again. They lie apart from what has pointers to Go's memory, which C may not see.
-type calls struct {
-	products products
-	decodes  decodes
-}
-
-func (c *composer) reused() *calls {
-	if c.calls == nil {
-		c.calls = new(calls)
-	}
-	return c.calls
+	room    *room        // nil: none yet
 }
 
 // planned reports whether the composer only plans.
@@ -43,17 +29,21 @@ func (c *composer) planned() bool { return c.launch == nil }
 // short reports whether the scratch is too small for what was taken so far.
 func (c *composer) short() bool { return c.scratch.short() || c.logits.short() }
 
-// do launches a kernel: op is a pointer to its struct.
-func (c *composer) do(op any) {
-	if !c.planned() && !c.short() {
-		c.launch(op)
+// do launches a kernel with its struct k. What is launched is a copy in C's memory, so that k
+// need not be in Go's heap.
+func do[K any](c *composer, k *K) {
+	if c.planned() || c.short() {
+		return
 	}
+	at := (*K)(c.taken().call(unsafe.Sizeof(*k)))
+	*at = *k
+	c.launch(at)
 }
 
 // check launches the check of indices unless the device knows that they are valid.
 func (c *composer) check(k *checkRange) {
 	if c.planned() || c.known.add(k) {
-		c.do(k)
+		do(c, k)
 	}
 }
 

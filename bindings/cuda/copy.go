@@ -1,17 +1,27 @@
 package cuda
 
-import "qlora/bindings"
+import (
+	"unsafe"
+
+	"qlora/bindings"
+)
 
 // Memory operations of the device without a kernel.
 type (
-	clearing struct{ t bindings.Tensor }
-	moving   struct{ to, from bindings.Tensor }
+	clearing struct {
+		at    unsafe.Pointer
+		bytes int64
+	}
+	moving struct {
+		to, from unsafe.Pointer
+		bytes    int64
+	}
 )
 
 func (c *composer) zero(op *bindings.Zero) {
 	if op.T.Bytes() > 0 {
 		c.known.overwritten(op.T)
-		c.do(&clearing{op.T})
+		do(c, &clearing{address(op.T), op.T.Bytes()})
 	}
 }
 
@@ -21,12 +31,12 @@ func (c *composer) copy(op *bindings.Copy) {
 	if !op.Rows.Absent() {
 		at := vector(op.Rows)
 		c.check(&checkRange{values: at, limit: i32(op.Dst.Rows), ignore: none, text: unknownPlace})
-		c.do(&convert{dst: matrix(op.Dst), src: matrix(op.Src), rows: at})
+		do(c, &convert{dst: matrix(op.Dst), src: matrix(op.Src), rows: at})
 		return
 	}
 	if op.Dst.DType == op.Src.DType && op.Dst.Contiguous() && op.Src.Contiguous() {
-		c.do(&moving{op.Dst, op.Src})
+		do(c, &moving{address(op.Dst), address(op.Src), op.Dst.Bytes()})
 		return
 	}
-	c.do(&convert{dst: matrix(op.Dst), src: matrix(op.Src)})
+	do(c, &convert{dst: matrix(op.Dst), src: matrix(op.Src)})
 }

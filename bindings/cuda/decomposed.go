@@ -10,7 +10,7 @@ func isDecomposed(l *bindings.Linear) bool { return l.Adapter != nil && !l.Adapt
 // gain returns Magnitude/Norms of each output, in scratch.
 func (c *composer) gain(a *bindings.Adapter) tensor {
 	g := c.scratch.take(bindings.F32, 1, a.Magnitude.Len())
-	c.do(&scaleColumns{x: vector(a.Magnitude), divisor: vector(a.Norms), y: g})
+	do(c, &scaleColumns{x: vector(a.Magnitude), divisor: vector(a.Norms), y: g})
 	return g
 }
 
@@ -47,7 +47,7 @@ func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.
 	}
 	dy := matrix(p.DY)
 	h := c.scratch.take(bindings.BF16, p.DY.Rows, p.DY.Cols)
-	c.inside(func() { c.do(&scaleColumns{x: dy, gain: c.gain(a), y: h}) })
+	c.inside(func() { do(c, &scaleColumns{x: dy, gain: c.gain(a), y: h}) })
 	u := c.scratch.take(bindings.BF16, p.DY.Rows, a.Rank())
 	c.pull([]pulling{{p, h, u}})
 	c.downGradient(op, p, u)
@@ -57,7 +57,7 @@ func (c *composer) decomposedBackward(op *bindings.ProjectBackward, p *bindings.
 	dx := product{a: h, a2: u, b2: matrix(a.A), c: matrix(op.DX), scale: 1, scale2: 1, accumulate: flag(accumulate)}
 	if drops(op.Random, a) {
 		c.summedGradient(w, []product{{a: dy, c: dx.c, scale: 1, accumulate: dx.accumulate}})
-		c.do(&scaleColumns{x: h, less: dy, y: h})
+		do(c, &scaleColumns{x: h, less: dy, y: h})
 		dx.accumulate = 1
 		dx = withDropout(dx, op.Random, a, maskResult)
 	}

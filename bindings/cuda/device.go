@@ -52,7 +52,7 @@ type Device struct {
 	staging     staging
 	known       known
 	chunks      chunks
-	calls       *calls
+	room        *room
 	composer    composer // of the operation that runs
 	running     string   // its name
 	broken      bool     // a launch of it has failed
@@ -76,7 +76,7 @@ func New(opts Options) (*Device, error) {
 	}
 	d := &Device{
 		profile: profileOf(name), emulated: opts.Emulated, dry: opts.Dry, description: description,
-		graphs: graphs{mode: opts.Graphs, note: opts.Note}, calls: new(calls),
+		graphs: graphs{mode: opts.Graphs, note: opts.Note}, room: new(room),
 	}
 	d.composer.launch = d.launchNext
 	runtime.LockOSThread()
@@ -280,6 +280,7 @@ func (d *Device) Run(op bindings.Operation) {
 // compose launches the kernels of an operation. It stops at the first error and keeps it.
 func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, compose func(*composer)) {
 	name := op.Name()
+	d.room.reset()
 	if d.staging.base != nil {
 		d.fail(d.staging.release(d.context))
 	}
@@ -300,7 +301,7 @@ func (d *Device) compose(op bindings.Operation, needs func() bindings.Needs, com
 		maps:    d.maps,
 		known:   &d.known,
 		chunks:  d.chunks,
-		calls:   d.calls,
+		room:    d.room,
 		launch:  c.launch,
 	}
 	compose(c)
@@ -346,9 +347,9 @@ func (d *Device) launch(name string, work any) error {
 	}
 	switch w := work.(type) {
 	case *clearing:
-		return d.context.zero(w.t.Address(), w.t.Bytes())
+		return d.context.zero(w.at, w.bytes)
 	case *moving:
-		return d.context.move(w.to.Address(), w.from.Address(), w.to.Bytes())
+		return d.context.move(w.to, w.from, w.bytes)
 	case *transfer:
 		return d.context.transfer(w)
 	case *waiting:

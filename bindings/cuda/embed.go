@@ -26,12 +26,12 @@ func (c *composer) embed(op *bindings.Embed) {
 		k.noise = float(op.Noise)
 		k.seed, k.stream, k.step = u64(op.Random.Seed), bindings.NoiseStream, u32(op.Random.Step)
 	}
-	c.do(&k)
+	do(c, &k)
 }
 
 // embedBackward adds rows of the same id in token order.
 func (c *composer) embedBackward(op *bindings.EmbedBackward) {
 	ids := vector(op.IDs)
 	c.check(&checkRange{values: ids, limit: i32(op.DTable.Rows), ignore: none, text: unknownIDBack})
-	c.do(&embedBackward{ids: ids, dy: matrix(op.DY), dtable: matrix(op.DTable), scale: orOne(op.Scale), pad: i32(op.Pad)})
+	do(c, &embedBackward{ids: ids, dy: matrix(op.DY), dtable: matrix(op.DTable), scale: orOne(op.Scale), pad: i32(op.Pad)})
 }

@@ -31,6 +31,6 @@ func (c *composer) fixedPoint(k fixedPoint, params []bindings.Param, sums bindin
 	k.count, k.table = i32(len(list)), c.table(len(list), 0)
 	pinned(list, func(first *param) {
 		k.params = first
-		c.do(&k)
+		do(c, &k)
 	})
 }

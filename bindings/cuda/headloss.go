@@ -10,7 +10,7 @@ const lossChunk = 1024
 // losses, the logits' gradient in place of the logits, and the other gradients.
 func (c *composer) headLoss(op *bindings.HeadLoss) {
 	w, tokens := &op.Linear.Weight, op.X.Rows
-	ws := []*bindings.Weight{w}
+	ws := c.taken().weights.one(w)
 	labels, losses, weights, entropies := vector(op.Labels), vector(op.Losses), vector(op.Weights), vector(op.Entropies)
 	if op.Losses.Absent() {
 		losses = c.scratch.take(bindings.F32, 1, tokens)
@@ -22,8 +22,8 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 	for from := 0; from < tokens; from += lossChunk {
 		to := min(tokens, from+lossChunk)
 		x, z := matrix(op.X.Slice(from, to)), rows(all, 0, to-from)
-		c.forward(ws, []product{{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1}})
-		c.do(&crossEntropy{
+		c.forward(ws, c.taken().products.one(product{a: x, c: z, bias: vector(op.Linear.Bias), scale: 1}))
+		do(c, &crossEntropy{
 			logits: z, logit_scale: orOne(op.LogitScale), logit_cap: float(op.LogitCap), smoothing: float(op.Smoothing), labels: columns(labels, from, to), scale: scale, factor: factor,
 			weights: columns(weights, from, to),
 			losses:  columns(losses, from, to), hits: columns(hits, from, to), entropies: columns(entropies, from, to), backward: flag(!op.DX.Absent()),
@@ -35,10 +35,10 @@ func (c *composer) headLoss(op *bindings.HeadLoss) {
 			c.sumRows(sumRows{x: z, sum: vector(op.DBias)})
 		}
 		if !op.DX.Absent() {
-			c.summedGradient(ws, []product{{a: z, c: rows(matrix(op.DX), from, to), scale: 1}})
+			c.summedGradient(ws, c.taken().products.one(product{a: z, c: rows(matrix(op.DX), from, to), scale: 1}))
 		}
 	}
-	c.do(&lossStats{losses: losses, hits: hits, labels: labels, weights: weights, stats: vector(op.Stats), scale: scale, factor: factor})
+	do(c, &lossStats{losses: losses, hits: hits, labels: labels, weights: weights, stats: vector(op.Stats), scale: scale, factor: factor})
 }
 
 // scaleOf returns the scale of a loss as kernels take it: a number, or a factor in the

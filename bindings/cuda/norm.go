@@ -12,7 +12,7 @@ func (c *composer) norm(op *bindings.Norm) {
 	if op.After != nil {
 		k.angles, k.heads = c.angles(op.After), i32(op.After.Heads)
 	}
-	c.do(&k)
+	do(c, &k)
 }
 
 // turnRows returns a norm's weight or bias, or its gradient, with one row per turn.
@@ -36,13 +36,13 @@ func (c *composer) normBackward(op *bindings.NormBackward) {
 	if turns := int(max(k.dweight.rows, k.dbias.rows)); turns > 0 {
 		k.workspace = c.scratch.take(bindings.F32, turns*pieces(op.X.Rows/turns), cols)
 	}
-	c.do(&k)
+	do(c, &k)
 }
 
 // rowNorms decodes, adds and squares in one kernel.
 func (c *composer) rowNorms(op *bindings.RowNorms) {
 	a := op.Linear.Adapter
-	c.do(&rowNorms{
+	do(c, &rowNorms{
 		weight: weightOf(&op.Linear.Weight), a: matrix(a.A), b: matrix(a.B), scale: float(a.Scale), norms: vector(a.Norms),
 	})
 }

@@ -25,7 +25,7 @@ func (c *composer) squares(params []bindings.Param, k gradNorm) (table tensor) {
 	k.count, k.table = i32(len(list)), c.table(len(list), bindings.Pieces(params, paramPiece))
 	pinned(list, func(first *param) {
 		k.params = first
-		c.do(&k)
+		do(c, &k)
 	})
 	return k.table
 }
@@ -38,7 +38,7 @@ func (c *composer) squareSums(op *bindings.SquareSums) {
 	out := c.scratch.take(bindings.F32, 1, 2) // of these gradients alone: of no use
 	table := c.squares(op.Params, gradNorm{out: (*float)(out.data)})
 	from := tableBytes(len(op.Params))
-	c.do(&convert{dst: matrix(op.Out.Raw()), src: columns(table, from, from+op.Out.Len()*8)})
+	do(c, &convert{dst: matrix(op.Out.Raw()), src: columns(table, from, from+op.Out.Len()*8)})
 }
 
 // table allocates the device's list of parameters, the numbers of their pieces, and the
@@ -61,7 +61,7 @@ func (c *composer) optimize(op *bindings.Optimize) {
 	k.count, k.table = i32(len(list)), c.table(len(list), 0)
 	pinned(list, func(first *param) {
 		k.params = first
-		c.do(&k)
+		do(c, &k)
 	})
 }
 

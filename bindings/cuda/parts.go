@@ -49,8 +49,7 @@ type strip struct {
 // those of one weight behind those of another.
 func (c *composer) byRows(ws []*bindings.Weight, step int, do func([]strip)) {
 	for from, n := 0, outputs(ws); from < n; from += step {
-		var strips []strip
-		begin := 0
+		strips, begin := c.taken().strips.take(len(ws))[:0], 0
 		for i, w := range ws {
 			first, last := max(from, begin)-begin, min(from+step, begin+w.Out)-begin
 			if first < last {
@@ -70,7 +69,8 @@ func (c *composer) byRows(ws []*bindings.Weight, step int, do func([]strip)) {
 func (c *composer) byPairs(ws []*bindings.Weight, n, second, step int, do func([]strip)) {
 	for from := 0; from < n; from += step {
 		to := min(n, from+step)
-		strips := []strip{{of: 0, from: from, to: to}, {of: 1, from: second + from, to: second + to}}
+		strips := c.taken().strips.take(2)
+		strips[0], strips[1] = strip{of: 0, from: from, to: to}, strip{of: 1, from: second + from, to: second + to}
 		c.inside(func() {
 			c.expand(ws, strips, func(s *strip) rectangle { return rectangle{s.from, s.to, 0, ws[s.of].In} })
 			do(strips)
@@ -82,7 +82,7 @@ func (c *composer) byPairs(ws []*bindings.Weight, n, second, step int, do func([
 func (c *composer) byColumns(ws []*bindings.Weight, step int, do func([]strip)) {
 	for from, n := 0, ws[0].In; from < n; from += step {
 		to := min(n, from+step)
-		strips := make([]strip, len(ws))
+		strips := c.taken().strips.take(len(ws))
 		for i := range ws {
 			strips[i] = strip{of: i, from: from, to: to}
 		}
@@ -107,8 +107,7 @@ type rectangle struct{ row, rowEnd, col, colEnd int }
 
 // expand sets the strips' tensors: in scratch, decoded in one launch, unless a weight is in bf16.
 func (c *composer) expand(ws []*bindings.Weight, strips []strip, of func(*strip) rectangle) {
-	all := &c.reused().decodes
-	all.count = 0
+	var all decodes
 	for i := range strips {
 		s := &strips[i]
 		w, r := ws[s.of], of(s)
@@ -123,9 +122,8 @@ func (c *composer) expand(ws []*bindings.Weight, strips []strip, of func(*strip)
 	switch all.count {
 	case 0:
 	case 1:
-		c.do(&all.of[0])
+		do(c, &all.of[0])
 	default:
-		clear(all.of[all.count:])
-		c.do(all)
+		do(c, &all)
 	}
 }

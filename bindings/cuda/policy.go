@@ -21,5 +21,5 @@ func (c *composer) policy(op *bindings.Policy) {
 	for i := range 2 {
 		k.temperature[i], k.power[i], k.decay[i] = float(op.Temperature[i]), float(op.Power[i]), float(op.Decay[i])
 	}
-	c.do(k)
+	do(c, k)
 }

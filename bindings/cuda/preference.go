@@ -13,7 +13,7 @@ var (
 
 // logProbs launches one kernel.
 func (c *composer) logProbs(op *bindings.LogProbs) {
-	c.do(&logProbs{losses: vector(op.Losses), share: vector(op.Share), starts: vector(op.Sequences.Device), out: vector(op.Out)})
+	do(c, &logProbs{losses: vector(op.Losses), share: vector(op.Share), starts: vector(op.Sequences.Device), out: vector(op.Out)})
 }
 
 // preference launches one kernel.
@@ -29,5 +29,5 @@ func (c *composer) preference(op *bindings.Preference) {
 	for i, t := range op.Terms {
 		k.losses_of[i], k.weights_of[i] = i32(t.Loss), float(t.Weight)
 	}
-	c.do(k)
+	do(c, k)
 }

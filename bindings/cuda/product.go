@@ -65,13 +65,12 @@ func (c *composer) sum(ps []product, n int) {
 // doParts launches products in one launch.
 func (c *composer) doParts(ps []product, summed bool, y gated) {
 	if len(ps) == 1 {
-		c.do((*gemm)(&ps[0]))
+		do(c, (*gemm)(&ps[0]))
 		return
 	}
-	all := &c.reused().products
-	all.count, all.summed, all.gated = i32(len(ps)), flag(summed), y
-	clear(all.of[copy(all.of[:], ps):])
-	c.do(all)
+	all := products{count: i32(len(ps)), summed: flag(summed), gated: y}
+	copy(all.of[:], ps)
+	do(c, &all)
 }
 
 // reserve also plans the partial sums of products of fewer rows, which may have more

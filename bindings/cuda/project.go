@@ -11,7 +11,7 @@ import (
 func (c *composer) project(op *bindings.Project) {
 	c.whole = op.Whole
 	after := op.After
-	layers := make([]*bindings.Linear, len(op.Parts))
+	layers := c.taken().layers.take(len(op.Parts))
 	for i := range op.Parts {
 		layers[i] = op.Parts[i].Linear
 	}
@@ -34,7 +34,7 @@ func (c *composer) project(op *bindings.Project) {
 // alike computes parts whose weights are read alike. It returns after, unless it has computed it.
 func (c *composer) alike(op *bindings.Project, parts []bindings.Part, after *bindings.Activate) *bindings.Activate {
 	xas := c.xas(op, parts)
-	ws, ys := make([]*bindings.Weight, len(parts)), make([]product, len(parts))
+	ws, ys := c.taken().weights.take(len(parts)), c.taken().products.take(len(parts))
 	for i := range parts {
 		p := &parts[i]
 		ws[i] = &p.Linear.Weight
@@ -66,12 +66,14 @@ func (c *composer) gated(ws []*bindings.Weight, ys []product, after *bindings.Ac
 		ys[i].layout = layoutNT
 	}
 	if len(ws) == 1 {
-		ws, ys, up = []*bindings.Weight{ws[0], ws[0]}, []product{ys[0], ys[0]}, n
+		w, y := ws[0], ys[0]
+		ws, ys, up = append(c.taken().weights.take(2)[:0], w, w), append(c.taken().products.take(2)[:0], y, y), n
 	}
 	c.byPairs(ws, n, up, step, func(strips []strip) {
 		s := strips[0]
 		y := gated{kind: i32(after.Kind), y: columns(matrix(after.Y), s.from, s.to)}
-		c.multiplyGated([]product{within(ys[0], s), within(ys[1], strips[1])}, 2*n, y)
+		both := append(c.taken().products.take(2)[:0], within(ys[0], s), within(ys[1], strips[1]))
+		c.multiplyGated(both, 2*n, y)
 	})
 	return true
 }
@@ -79,8 +81,8 @@ func (c *composer) gated(ws []*bindings.Weight, ys []product, after *bindings.Ac
 // xas returns each part's XA = dropout(X)·Aᵀ, in scratch unless backward reads it. Without
 // dropout, stacked A are one operand.
 func (c *composer) xas(op *bindings.Project, parts []bindings.Part) []tensor {
-	all := make([]tensor, len(parts))
-	var as, kept []bindings.Tensor
+	r := c.taken()
+	all, as, kept := r.tensors.take(len(parts)), r.operands.take(len(parts))[:0], r.operands.take(len(parts))[:0]
 	ranks, apart := 0, false
 	for i := range parts {
 		if a := parts[i].Linear.Adapter; a != nil {
@@ -103,8 +105,7 @@ func (c *composer) xas(op *bindings.Project, parts []bindings.Part) []tensor {
 	if xa.rows == 0 {
 		xa = c.scratch.take(bindings.BF16, op.X.Rows, ranks)
 	}
-	var thin []product
-	from := 0
+	thin, from := r.products.take(len(parts))[:0], 0
 	for i := range parts {
 		p := &parts[i]
 		if p.Linear.Adapter == nil {
@@ -141,7 +142,7 @@ func (c *composer) thin(ps []product, n int) {
 		p := &ps[i]
 		p.weight = weight{out: i32(p.c.cols), in: i32(p.a.cols), dense: p.b}
 		p.b = tensor{}
-		c.do((*gemv)(p))
+		do(c, (*gemv)(p))
 	}
 }
 
@@ -156,7 +157,7 @@ func (c *composer) forward(ws []*bindings.Weight, ys []product) {
 	case byRow:
 		for i := range ys {
 			ys[i].weight = weightOf(ws[i])
-			c.do((*gemv)(&ys[i]))
+			do(c, (*gemv)(&ys[i]))
 		}
 	case dense:
 		for i := range ys {
@@ -171,7 +172,7 @@ func (c *composer) forward(ws []*bindings.Weight, ys []product) {
 	default:
 		n := outputs(ws)
 		c.byRows(ws, c.chunkOf(n, ws[0].In, tokens), func(strips []strip) {
-			parts := make([]product, len(strips))
+			parts := c.taken().products.take(len(strips))
 			for i, s := range strips {
 				parts[i] = within(ys[s.of], s)
 			}

@@ -7,28 +7,28 @@ import "qlora/bindings"
 // DX before the gradients that X is a factor of.
 func (c *composer) projectBackward(op *bindings.ProjectBackward) {
 	c.whole = op.Whole
-	layers := make([]*bindings.Linear, len(op.Parts))
+	layers := c.taken().layers.take(len(op.Parts))
 	for i := range op.Parts {
 		layers[i] = op.Parts[i].Linear
 	}
 	accumulate := op.Accumulate
-	var late []func() // the gradients of parameters, after After
+	late := c.taken().pulled.take(len(op.Parts))[:0] // whose parameters' gradients come after After
 	for parts := op.Parts; len(parts) > 0; accumulate = true {
 		n := together(layers[len(op.Parts)-len(parts):], op.X.Rows, true)
 		some := parts[:n]
 		switch {
 		case op.After != nil:
-			us, u := c.pulledAll(op, some)
-			c.inside(func() { c.inputGradient(op, some, us, u, accumulate) })
-			late = append(late, func() { c.parameters(op, some, us, u) })
+			u := c.pulledAll(op, some)
+			c.inside(func() { c.inputGradient(op, u, accumulate) })
+			late = append(late, u)
 		case isDecomposed(some[0].Linear):
 			c.inside(func() { c.decomposedBackward(op, &some[0], accumulate) })
 		default:
 			c.inside(func() {
-				us, u := c.pulledAll(op, some)
-				c.parameters(op, some, us, u)
+				u := c.pulledAll(op, some)
+				c.parameters(op, u)
 				if !op.DX.Absent() {
-					c.inputGradient(op, some, us, u, accumulate)
+					c.inputGradient(op, u, accumulate)
 				}
 			})
 		}
@@ -42,8 +42,8 @@ func (c *composer) projectBackward(op *bindings.ProjectBackward) {
 	case *bindings.NormBackward:
 		c.normBackward(after)
 	}
-	for _, gradients := range late {
-		c.inside(gradients)
+	for _, u := range late {
+		c.inside(func() { c.parameters(op, u) })
 	}
 }
 
@@ -66,14 +66,21 @@ func columnsOf(g gate, from, to int) gate {
 	return g
 }
 
-// parameters computes the gradients of the adapters, weights and biases of parts whose weights are
-// read alike.
-func (c *composer) parameters(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor) {
-	if u.rows > 0 {
-		c.adapters(op, parts, us, u)
+// A pulled is parts whose weights are read alike, with U = Scale·DY·B of each, and all U next to each
+// other; absent where nothing reads them.
+type pulled struct {
+	parts []bindings.PartBackward
+	us    []tensor
+	u     tensor
+}
+
+// parameters computes the gradients of the adapters, weights and biases of parts.
+func (c *composer) parameters(op *bindings.ProjectBackward, of pulled) {
+	if of.u.rows > 0 {
+		c.adapters(op, of)
 	}
-	for i := range parts {
-		p := &parts[i]
+	for i := range of.parts {
+		p := &of.parts[i]
 		if !p.DWeight.Absent() {
 			c.multiply(product{layout: layoutTN, a: matrix(p.DY), b: matrix(op.X), c: matrix(p.DWeight), scale: 1, accumulate: 1})
 		}
@@ -83,10 +90,9 @@ func (c *composer) parameters(op *bindings.ProjectBackward, parts []bindings.Par
 	}
 }
 
-// pulledAll computes U = Scale·DY·B of each part, next to each other in scratch, and DB +=
-// Scale·DYᵀ·XA. It returns each U and all together; absent ones if nothing reads them.
-func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.PartBackward) ([]tensor, tensor) {
-	us, ranks := make([]tensor, len(parts)), 0
+// pulledAll computes the U of parts in scratch, and DB += Scale·DYᵀ·XA.
+func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.PartBackward) pulled {
+	of, ranks := pulled{parts: parts, us: c.taken().tensors.take(len(parts))}, 0
 	read := func(p *bindings.PartBackward) bool {
 		return p.Linear.Adapter != nil && (!op.DX.Absent() || !p.DA.Absent())
 	}
@@ -96,28 +102,27 @@ func (c *composer) pulledAll(op *bindings.ProjectBackward, parts []bindings.Part
 		}
 	}
 	if ranks == 0 {
-		return us, tensor{}
+		return of
 	}
-	u, from := c.scratch.take(bindings.BF16, op.X.Rows, ranks), 0
-	var todo []pulling
+	of.u = c.scratch.take(bindings.BF16, op.X.Rows, ranks)
+	todo, from := c.taken().pullings.take(len(parts))[:0], 0
 	for i := range parts {
 		if p := &parts[i]; read(p) {
-			us[i] = columns(u, from, from+p.Linear.Adapter.Rank())
+			of.us[i] = columns(of.u, from, from+p.Linear.Adapter.Rank())
 			from += p.Linear.Adapter.Rank()
-			todo = append(todo, pulling{p, matrix(p.DY), us[i]})
+			todo = append(todo, pulling{p, matrix(p.DY), of.us[i]})
 		}
 	}
 	c.pull(todo)
-	return us, u
+	return of
 }
 
 // adapters computes DA += Uᵀ·dropout(X). Without dropout, stacked DA are one result.
-func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor) {
-	var das []bindings.Tensor
-	one := true
-	for i := range parts {
-		p := &parts[i]
-		if us[i].rows == 0 {
+func (c *composer) adapters(op *bindings.ProjectBackward, of pulled) {
+	das, one := c.taken().operands.take(len(of.parts))[:0], true
+	for i := range of.parts {
+		p := &of.parts[i]
+		if of.us[i].rows == 0 {
 			continue
 		}
 		one = one && !p.DA.Absent() && !drops(op.Random, p.Linear.Adapter)
@@ -126,13 +131,13 @@ func (c *composer) adapters(op *bindings.ProjectBackward, parts []bindings.PartB
 	if one {
 		var all bindings.Tensor
 		if all, one = bindings.Stacked(das...); one {
-			c.multiply(product{layout: layoutTN, a: u, b: matrix(op.X), c: matrix(all), scale: 1, accumulate: 1})
+			c.multiply(product{layout: layoutTN, a: of.u, b: matrix(op.X), c: matrix(all), scale: 1, accumulate: 1})
 			return
 		}
 	}
-	for i := range parts {
-		if us[i].rows > 0 {
-			c.downGradient(op, &parts[i], us[i])
+	for i := range of.parts {
+		if of.us[i].rows > 0 {
+			c.downGradient(op, &of.parts[i], of.us[i])
 		}
 	}
 }
@@ -148,17 +153,17 @@ func (c *composer) downGradient(op *bindings.ProjectBackward, p *bindings.PartBa
 
 // inputGradient computes DX (+)= the parts' DY·W + dropout'(U·A): as one sum if the A are stacked
 // and there is no dropout, whose masks differ.
-func (c *composer) inputGradient(op *bindings.ProjectBackward, parts []bindings.PartBackward, us []tensor, u tensor, accumulate bool) {
-	ws, dxs := make([]*bindings.Weight, len(parts)), make([]product, len(parts))
-	var as []bindings.Tensor
+func (c *composer) inputGradient(op *bindings.ProjectBackward, of pulled, accumulate bool) {
+	r, n := c.taken(), len(of.parts)
+	ws, dxs, as := r.weights.take(n), r.products.take(n), r.operands.take(n)[:0]
 	one := true
-	for i := range parts {
-		p := &parts[i]
+	for i := range of.parts {
+		p := &of.parts[i]
 		ws[i] = &p.Linear.Weight
 		dxs[i] = product{a: matrix(p.DY), c: matrix(op.DX), scale: 1, accumulate: flag(accumulate || i > 0), gate: gateOf(op)}
 		if a := p.Linear.Adapter; a != nil {
 			as, one = append(as, a.A), one && !drops(op.Random, a)
-			dxs[i].a2, dxs[i].b2, dxs[i].scale2 = us[i], matrix(a.A), 1
+			dxs[i].a2, dxs[i].b2, dxs[i].scale2 = of.us[i], matrix(a.A), 1
 			dxs[i] = withDropout(dxs[i], op.Random, a, maskExtension)
 		}
 	}
@@ -168,7 +173,7 @@ func (c *composer) inputGradient(op *bindings.ProjectBackward, parts []bindings.
 			for i := range dxs {
 				dxs[i].a2, dxs[i].b2 = tensor{}, tensor{}
 			}
-			dxs[0].a2, dxs[0].b2, dxs[0].scale2 = u, matrix(all), 1
+			dxs[0].a2, dxs[0].b2, dxs[0].scale2 = of.u, matrix(all), 1
 		}
 	}
 	if one && readingOf(ws[0], op.X.Rows, false, true) != coded {
@@ -199,7 +204,7 @@ func (c *composer) summedGradient(ws []*bindings.Weight, dxs []product) {
 	default:
 		in := ws[0].In
 		c.byColumns(ws, c.chunkOf(in, outputs(ws), tokens), func(strips []strip) {
-			parts := make([]product, len(strips))
+			parts := c.taken().products.take(len(strips))
 			for i, s := range strips {
 				parts[i] = dxs[i]
 				parts[i].b, parts[i].b2 = s.b, columns(parts[i].b2, s.from, s.to)
@@ -221,6 +226,6 @@ func pieces(rows int) int { return min(ceil(rows, sumTokens), sumPieces) }
 func (c *composer) sumRows(k sumRows) {
 	c.inside(func() {
 		k.workspace = c.scratch.take(bindings.F32, max(1, pieces(int(k.x.rows))), int(k.x.cols))
-		c.do(&k)
+		do(c, &k)
 	})
 }

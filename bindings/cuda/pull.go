@@ -43,7 +43,7 @@ func (c *composer) pull(parts []pulling) {
 				db_workspace: c.scratch.take(bindings.F32, int(all.pieces)*int(p.dy.cols), a.Rank()),
 			}
 		}
-		c.do(&all)
+		do(c, &all)
 	})
 }
 

@@ -4,7 +4,7 @@ import "qlora/bindings"
 
 // rope rotates pairs of a head's dimensions, in place.
 func (c *composer) rope(op *bindings.RoPE) {
-	c.do(&rope{
+	do(c, &rope{
 		x: matrix(op.X), k: matrix(op.K), heads: i32(op.Heads), kv_heads: i32(op.KVHeads), head_dim: i32(op.HeadDim),
 		angles: c.angles(op), inverse: flag(op.Inverse),
 	})

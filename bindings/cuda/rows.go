@@ -10,7 +10,7 @@ var (
 
 // scaleRows launches one kernel.
 func (c *composer) scaleRows(op *bindings.ScaleRows) {
-	c.do(&scaleRows{x: matrix(op.X), factors: vector(op.Factors)})
+	do(c, &scaleRows{x: matrix(op.X), factors: vector(op.Factors)})
 }
 
 // gather launches one kernel.
@@ -21,5 +21,5 @@ func (c *composer) gather(op *bindings.Gather) {
 		k.starts = vector(op.Starts)
 		c.check(&checkRange{values: k.starts, limit: i32(op.Rows.Len() + 1), ignore: none, text: unknownStart})
 	}
-	c.do(k)
+	do(c, k)
 }

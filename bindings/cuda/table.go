@@ -42,12 +42,12 @@ var table = bindings.NewTable(
 // it without launches to determine its needs. A GPU's run takes scratch as it goes; the emulator's
 // plans first, since kernels may touch no more than their operation needs.
 func composed[O bindings.Operation](compose func(*composer, O)) bindings.Implementation[*Device, profile] {
-	needs := func(p profile, op O) bindings.Needs {
-		c := composer{decoded: p.decoded}
+	plan := func(p profile, r *room, op O) bindings.Needs {
+		c := composer{decoded: p.decoded, room: r}
 		compose(&c, op)
 		return bindings.Needs{Workspace: c.scratch.peak, Loss: c.logits.peak}
 	}
 	return bindings.Implement(func(d *Device, op O) {
-		d.compose(op, func() bindings.Needs { return needs(d.profile, op) }, func(c *composer) { compose(c, op) })
-	}, needs)
+		d.compose(op, func() bindings.Needs { return plan(d.profile, d.room, op) }, func(c *composer) { compose(c, op) })
+	}, func(p profile, op O) bindings.Needs { return plan(p, nil, op) })
 }

@@ -20,10 +20,10 @@ type waiting struct{ event int }
 // transfer enqueues the copy on the context's second stream.
 func (c *composer) transfer(op *bindings.Transfer) {
 	c.known.overwritten(op.Dst)
-	c.do(&transfer{dst: address(op.Dst), src: address(op.Src), bytes: i64(op.Src.Bytes()), to_host: flag(op.Dst.OnHost()), event: i32(op.Event)})
+	do(c, &transfer{dst: address(op.Dst), src: address(op.Src), bytes: i64(op.Src.Bytes()), to_host: flag(op.Dst.OnHost()), event: i32(op.Event)})
 }
 
-func (c *composer) await(op *bindings.Await) { c.do(&waiting{op.Event}) }
+func (c *composer) await(op *bindings.Await) { do(c, &waiting{op.Event}) }
 
 // Aside lets fill enqueue work next to the device's, which writes t's bytes: on a GPU in a stream
 // that waits for all work so far, on the emulator into memory of its own that comes to t when the
