@@ -54,7 +54,9 @@ func (op *Activate) inputs(c *contract) (same form) {
 }
 
 func (op *Activate) known(c *contract) {
-	c.that(int(op.Kind) < len(activationNames), "%v is unknown", op.Kind)
+	if int(op.Kind) >= len(activationNames) {
+		c.fail("%v is unknown", op.Kind)
+	}
 }
 
 // oneGroup rejects a view whose columns are in several groups.

@@ -60,16 +60,20 @@ func (op *Attend) inputs(c *contract) (like func(rows, cols int) form) {
 		return like
 	}
 	c.heads("Q", op.Q, op.Heads, op.HeadDim)
-	c.that(op.Window >= 0, "Window is %d", op.Window)
-	c.that(op.Cap >= 0, "Cap is %g", op.Cap)
+	if op.Window < 0 {
+		c.fail("Window is %d", op.Window)
+	}
+	if !(op.Cap >= 0) {
+		c.fail("Cap is %g", op.Cap)
+	}
 	c.probability("Dropout", op.Dropout)
 	op.Random.whole(c, op.Dropout)
 	c.reads("K", op.K, like(op.K.Rows, op.KVHeads*op.HeadDim).asView())
 	c.reads("V", op.V, like(op.K.Rows, op.KVHeads*op.HeadDim).asView())
 	c.heads("K", op.K, op.KVHeads, op.HeadDim)
 	c.heads("V", op.V, op.KVHeads, op.HeadDim)
-	c.sequences("Queries", &op.Queries, op.Q.Rows)
-	c.sequences("Keys", &op.Keys, op.K.Rows)
+	c.sequences("Queries", "Queries.Device", &op.Queries, op.Q.Rows)
+	c.sequences("Keys", "Keys.Device", &op.Keys, op.K.Rows)
 	c.reads("KeyBias", op.KeyBias, matrix(op.Heads, op.KeyBias.Cols, F32).orAbsent())
 	c.reads("Sinks", op.Sinks, vector(op.Heads, F32).orAbsent())
 	if c.err != nil {
@@ -82,9 +86,13 @@ func (op *Attend) inputs(c *contract) (like func(rows, cols int) form) {
 	for i := range op.Queries.Count() {
 		q := op.Queries.Starts[i+1] - op.Queries.Starts[i]
 		k := op.Keys.Starts[i+1] - op.Keys.Starts[i]
-		c.that(q <= k, "sequence %d has %d queries but %d keys", i, q, k)
+		if q > k {
+			c.fail("sequence %d has %d queries but %d keys", i, q, k)
+		}
 	}
-	c.that(op.KeyBias.Absent() || op.Keys.Longest() <= op.KeyBias.Cols, "KeyBias has %d positions for a sequence of %d", op.KeyBias.Cols, op.Keys.Longest())
+	if !op.KeyBias.Absent() && op.Keys.Longest() > op.KeyBias.Cols {
+		c.fail("KeyBias has %d positions for a sequence of %d", op.KeyBias.Cols, op.Keys.Longest())
+	}
 	return like
 }
 
@@ -125,6 +133,8 @@ func (op *AttendBackward) after(c *contract, name string, r *RoPE, d Tensor, hea
 	if r == nil {
 		return
 	}
-	c.that(r.X == d && r.K.Absent() && r.Inverse && r.Heads == heads && r.HeadDim == op.HeadDim, "%s does not rotate the gradient", name)
+	if r.X != d || !r.K.Absent() || !r.Inverse || r.Heads != heads || r.HeadDim != op.HeadDim {
+		c.fail("%s does not rotate the gradient", name)
+	}
 	r.angles(c)
 }

@@ -14,6 +14,7 @@ type contract struct {
 	operands []Operand
 	places   []place // of the operands
 	written  []place // of those that are written
+	together []place // of those in one block
 	none     Operand // what methods return for an absent operand
 	err      error
 }
@@ -100,9 +101,17 @@ func (c *contract) updates(field string, t Tensor, f form) *Operand {
 // returns a function for forms of that type.
 func (c *contract) leads(field string, t Tensor) func(rows, cols int) form {
 	c.operand(field, t, Reads, form{any: true, view: true, types: typesOf(F32, BF16)}).Activation = true
-	dtype := t.DType
-	return func(rows, cols int) form { return matrix(rows, cols, dtype) }
+	return alike[t.DType]
 }
+
+// alike has the function for forms of each type of activations. They are made once: every
+// operation asks for one.
+var alike = func() (of [len(dtypes)]func(rows, cols int) form) {
+	for d := range of {
+		of[d] = func(rows, cols int) form { return matrix(rows, cols, DType(d)) }
+	}
+	return of
+}()
 
 // dense rejects a view of columns.
 func (c *contract) dense(field string, t Tensor) {
@@ -202,8 +211,8 @@ func (c *contract) quantized(w *Weight, access Access) {
 	c.operand("Weight.Offset", q.Offset, access, vector(1, F32))
 }
 
-// sequences declares s as read and checks that it divides rows rows.
-func (c *contract) sequences(field string, s *Sequences, rows int) {
+// sequences declares s as read, its tensor by the name of device, and checks that it divides rows rows.
+func (c *contract) sequences(field, device string, s *Sequences, rows int) {
 	switch n := len(s.Starts); {
 	case n < 2:
 		c.wrong(field, "has no sequence")
@@ -215,9 +224,9 @@ func (c *contract) sequences(field string, s *Sequences, rows int) {
 		c.wrong(field, "has a sequence of %d tokens, and none is to exceed %d", s.Longest(), s.Within)
 	case !s.Device.Absent():
 		if s.Device.Len() < n {
-			c.wrong(field+".Device", "has %d elements; it must have %d", s.Device.Len(), n)
+			c.wrong(device, "has %d elements; it must have %d", s.Device.Len(), n)
 		}
-		c.reads(field+".Device", s.Device, form{any: true, types: typesOf(I32)})
+		c.reads(device, s.Device, form{any: true, types: typesOf(I32)})
 	}
 }
 

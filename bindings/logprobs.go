@@ -18,7 +18,7 @@ func (*LogProbs) Name() string { return "log probs" }
 
 func (op *LogProbs) declare(c *contract) {
 	tokens := op.Losses.Len()
-	c.sequences("Sequences", &op.Sequences, tokens)
+	c.sequences("Sequences", "Sequences.Device", &op.Sequences, tokens)
 	c.reads("Losses", op.Losses, vector(tokens, F32))
 	c.reads("Share", op.Share, vector(tokens, F32))
 	c.writes("Out", op.Out, vector(op.Sequences.Count(), F32))

@@ -59,32 +59,37 @@ func (op *Norm) turns() int {
 	return 1
 }
 
-// inputs declares the operands shared by forward and backward. It returns functions
-// for the forms of activations and of parameters.
-func (op *Norm) inputs(c *contract) (like func(rows, cols int) form, parameters func(...DType) form) {
+// inputs declares the operands shared by forward and backward. It returns the function for the
+// forms of activations.
+func (op *Norm) inputs(c *contract) (like func(rows, cols int) form) {
 	like = c.leads("X", op.X)
 	c.dense("X", op.X)
-	turns := op.turns()
-	c.that(turns > 0 && op.X.Rows%max(turns, 1) == 0, "%d rows do not divide into turns of %d", op.X.Rows, turns)
-	parameters = func(types ...DType) form {
-		if turns == 1 {
-			return vector(op.X.Cols, types...).orAbsent()
-		}
+	if turns := op.turns(); turns <= 0 || op.X.Rows%turns != 0 {
+		c.fail("%d rows do not divide into turns of %d", op.X.Rows, turns)
+	}
+	c.reads("Weight", op.Weight, op.parameter(floats...))
+	c.reads("Bias", op.Bias, op.parameter(floats...))
+	return like
+}
+
+// parameter is the form of Weight, Bias and their gradients.
+func (op *Norm) parameter(types ...DType) form {
+	if turns := op.turns(); turns != 1 {
 		return matrix(turns, op.X.Cols, types...).orAbsent()
 	}
-	c.reads("Weight", op.Weight, parameters(floats...))
-	c.reads("Bias", op.Bias, parameters(floats...))
-	return like, parameters
+	return vector(op.X.Cols, types...).orAbsent()
 }
 
 func (op *Norm) declare(c *contract) {
-	like, _ := op.inputs(c)
+	like := op.inputs(c)
 	c.writes("Y", op.Y, like(op.X.Rows, op.X.Cols)).mayBe("X", "Residual")
 	c.reads("Residual", op.Residual, like(op.X.Rows, op.X.Cols).orAbsent())
 	if r := op.After; r != nil {
 		c.that(r.X.samePlace(op.Y) && r.X.Len() == op.Y.Len() && r.HeadDim == op.X.Cols && r.K.Absent(), "After does not rotate Y")
 		c.that(op.Residual.Absent(), "Residual is present with After")
-		c.that(r.Heads > 0 && op.X.Rows == r.X.Rows*r.Heads, "%d rows are not %d heads of %d tokens", op.X.Rows, r.Heads, r.X.Rows)
+		if r.Heads <= 0 || op.X.Rows != r.X.Rows*r.Heads {
+			c.fail("%d rows are not %d heads of %d tokens", op.X.Rows, r.Heads, r.X.Rows)
+		}
 		r.angles(c)
 	}
 	c.writes("RStd", op.RStd, vector(op.X.Rows, F32).orAbsent())
@@ -100,7 +105,7 @@ func (op *Norm) declare(c *contract) {
 func (*NormBackward) Name() string { return "norm backward" }
 
 func (op *NormBackward) declare(c *contract) {
-	like, parameters := op.inputs(c)
+	like := op.inputs(c)
 	rows, cols := op.X.Rows, op.X.Cols
 	c.reads("RStd", op.RStd, vector(rows, F32).orAbsent())
 	c.that(!op.RStd.Absent() || op.DWeight.Absent(), "DWeight is present, but RStd is absent")
@@ -117,6 +122,6 @@ func (op *NormBackward) declare(c *contract) {
 	c.writes("Again", op.Again, like(rows, cols).orAbsent()).mayBe("DY")
 	c.that(op.DWeight.Absent() || !op.Weight.Absent(), "DWeight is present, but Weight is absent")
 	c.that(op.DBias.Absent() || !op.Bias.Absent(), "DBias is present, but Bias is absent")
-	c.updates("DWeight", op.DWeight, parameters(F32))
-	c.updates("DBias", op.DBias, parameters(F32))
+	c.updates("DWeight", op.DWeight, op.parameter(F32))
+	c.updates("DBias", op.DBias, op.parameter(F32))
 }

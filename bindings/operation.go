@@ -65,7 +65,7 @@ func Operands(op Operation) []Operand {
 func Check(op Operation) error {
 	c := contracts.Get().(*contract)
 	defer contracts.Put(c)
-	*c = contract{op: op.Name(), operands: c.operands[:0], places: c.places[:0], written: c.written[:0]}
+	*c = contract{op: op.Name(), operands: c.operands[:0], places: c.places[:0], written: c.written[:0], together: c.together}
 	op.declare(c)
 	c.checkPlaces()
 	return c.err
@@ -76,17 +76,20 @@ var contracts = sync.Pool{New: func() any { return new(contract) }}
 
 // A place is where an operand lies in its block, and its number.
 type place struct {
+	block    *Block
 	from, to int64
 	operand  int32
 	writes   bool
 }
+
+func (p *place) meets(q *place) bool { return p.block == q.block && p.from < q.to && q.from < p.to }
 
 // checkPlaces rejects a written operand that shares bytes with another one, unless the
 // operation allows them to be the same tensor.
 func (c *contract) checkPlaces() {
 	for i := range c.operands {
 		o := &c.operands[i]
-		p := place{from: o.Tensor.offset, to: o.Tensor.end(), operand: int32(i), writes: o.Access != Reads}
+		p := place{block: o.Tensor.block, from: o.Tensor.offset, to: o.Tensor.end(), operand: int32(i), writes: o.Access != Reads}
 		if p.writes {
 			c.written = append(c.written, p)
 		}
@@ -96,13 +99,14 @@ func (c *contract) checkPlaces() {
 		c.checkSorted()
 		return
 	}
-	for i, b := range c.places {
+	for i := range c.places {
+		b := &c.places[i]
 		before := c.written
 		if b.writes {
 			before = c.places[:i]
 		}
-		for _, a := range before {
-			if a.from < b.to && b.from < a.to && a.operand < b.operand {
+		for j := range before {
+			if a := &before[j]; a.meets(b) && a.operand < b.operand {
 				c.checkPair(a, b)
 			}
 		}
@@ -113,23 +117,38 @@ func (c *contract) checkPlaces() {
 // time than sorting: all operations but an optimizer's have fewer.
 const manyPairs = 1 << 12
 
-// checkSorted does the same in the order of places.
+// checkSorted does the same in the order of places, a block at a time: in its block, each kind of
+// an optimizer's operands lies in the order of the parameters, so that there is little to sort.
 func (c *contract) checkSorted() {
-	slices.SortFunc(c.places, func(a, b place) int { return cmp.Compare(a.from, b.from) })
-	for i, a := range c.places {
-		for _, b := range c.places[i+1:] {
-			if b.from >= a.to {
-				break
+	ascending := func(a, b place) int { return cmp.Compare(a.from, b.from) }
+	for i := range c.places {
+		block := c.places[i].block
+		if block == nil {
+			continue // has been compared
+		}
+		c.together = c.together[:0]
+		for j := range c.places[i:] {
+			if p := &c.places[i+j]; p.block == block {
+				c.together = append(c.together, *p)
+				p.block = nil
 			}
-			if a.writes || b.writes {
-				c.checkPair(a, b)
+		}
+		if !slices.IsSortedFunc(c.together, ascending) {
+			slices.SortFunc(c.together, ascending)
+		}
+		for j := range c.together {
+			a := &c.together[j]
+			for k := j + 1; k < len(c.together) && c.together[k].from < a.to; k++ {
+				if b := &c.together[k]; a.writes || b.writes {
+					c.checkPair(a, b)
+				}
 			}
 		}
 	}
 }
 
 // checkPair checks two places, of which one is written.
-func (c *contract) checkPair(p, q place) {
+func (c *contract) checkPair(p, q *place) {
 	a, b := &c.operands[min(p.operand, q.operand)], &c.operands[max(p.operand, q.operand)]
 	if !a.Tensor.Overlaps(b.Tensor) {
 		return

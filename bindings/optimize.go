@@ -81,8 +81,8 @@ func (op *Optimize) declare(c *contract) {
 		c.updates("Value", p.Value, form{any: true, types: typesOf(floats...)})
 		c.updates("Master", p.Master, matrix(rows, cols, F32)).mayBe("Value")
 		c.reads("Grad", p.Grad, matrix(rows, cols, F32))
-		c.moment("M", p.M, rows, cols, first)
-		c.moment("V", p.V, rows, cols, second)
+		c.moment("M", "M.Absmax", p.M, rows, cols, first)
+		c.moment("V", "V.Absmax", p.V, rows, cols, second)
 		if !(p.Rate > 0) {
 			c.wrong("Rate", "is %g; it must be above 0", p.Rate)
 		}
@@ -94,7 +94,7 @@ func (op *Optimize) declare(c *contract) {
 
 // moment declares m of a [rows, cols] parameter as updated. m must be absent unless
 // kept is set.
-func (c *contract) moment(field string, m Moment, rows, cols int, kept bool) {
+func (c *contract) moment(field, absmax string, m Moment, rows, cols int, kept bool) {
 	if !kept {
 		if !m.Absent() || !m.Absmax.Absent() {
 			c.wrong(field, "is %v, but the rule has no such moment", m.Values)
@@ -103,7 +103,7 @@ func (c *contract) moment(field string, m Moment, rows, cols int, kept bool) {
 	}
 	c.updates(field, m.Values, matrix(rows, cols, F32, U8))
 	if m.Values.DType == U8 {
-		c.updates(field+".Absmax", m.Absmax, vector(dynamic8.Blocks(rows*cols), F32))
+		c.updates(absmax, m.Absmax, vector(dynamic8.Blocks(rows*cols), F32))
 	} else if !m.Absmax.Absent() {
 		c.wrong(field, "is in float32 but has an absmax")
 	}

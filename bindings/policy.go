@@ -80,7 +80,7 @@ func (*Policy) Name() string { return "policy" }
 
 func (op *Policy) declare(c *contract) {
 	n, tokens := op.Sequences.Count(), op.Losses.Len()
-	c.sequences("Sequences", &op.Sequences, tokens)
+	c.sequences("Sequences", "Sequences.Device", &op.Sequences, tokens)
 	c.reads("Losses", op.Losses, vector(tokens, F32))
 	c.reads("Old", op.Old, vector(tokens, F32).orAbsent())
 	c.reads("Reference", op.Reference, vector(tokens, F32).orAbsent())

@@ -112,7 +112,7 @@ func (*Preference) Name() string { return "preference" }
 
 func (op *Preference) declare(c *contract) {
 	n, tokens := op.Sequences.Count(), op.Losses.Len()
-	c.sequences("Sequences", &op.Sequences, tokens)
+	c.sequences("Sequences", "Sequences.Device", &op.Sequences, tokens)
 	c.reads("LogProbs", op.LogProbs, vector(n, F32))
 	c.reads("Reference", op.Reference, vector(n, F32).orAbsent())
 	c.reads("Lengths", op.Lengths, vector(n, F32))

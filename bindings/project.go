@@ -225,13 +225,16 @@ func (op *ProjectBackward) input(c *contract) (like func(rows, cols int) form) {
 	}
 	for i := range op.Parts {
 		p := &op.Parts[i]
-		c.that(wanted || p.DA.Absent() && p.DWeight.Absent(), "part %d needs X, but After does not compute it", i)
-		c.that(p.Linear == nil || p.Linear.Adapter == nil || p.Linear.Adapter.Magnitude.Absent(), "part %d has a Magnitude", i)
+		if !wanted && !(p.DA.Absent() && p.DWeight.Absent()) {
+			c.fail("part %d needs X, but After does not compute it", i)
+		}
+		if p.Linear != nil && p.Linear.Adapter != nil && !p.Linear.Adapter.Magnitude.Absent() {
+			c.fail("part %d has a Magnitude", i)
+		}
 	}
 	next.declare(c)
-	dtype := op.X.DType
 	c.operand("X", op.X, Writes, form{any: true, types: typesOf(F32, BF16)}).mayBe("DY", "Again")
-	return func(rows, cols int) form { return matrix(rows, cols, dtype) }
+	return alike[op.X.DType]
 }
 
 // Name returns "row norms".

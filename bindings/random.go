@@ -22,7 +22,9 @@ func (r Random) declare(c *contract) {
 // whole checks that an operation that draws numbers by the micro-batch has no part of one.
 func (r Random) whole(c *contract, probability float32) {
 	r.declare(c)
-	c.that(r.Row == 0 || !r.Train || probability == 0, "draws its random numbers for whole micro-batches, and this is a part from row %d on", r.Row)
+	if r.Row != 0 && r.Train && probability != 0 {
+		c.fail("draws its random numbers for whole micro-batches, and this is a part from row %d on", r.Row)
+	}
 }
 
 // The random streams. Adapters count from 0; the model's own streams are above.

@@ -35,7 +35,9 @@ func (op *RoPE) declare(c *contract) {
 
 // angles declares the operands other than the rotated ones.
 func (op *RoPE) angles(c *contract) {
-	c.that(op.Cos.Cols > 0 && 2*op.Cos.Cols <= op.HeadDim, "%d angles do not fit a head of %d", op.Cos.Cols, op.HeadDim)
+	if op.Cos.Cols <= 0 || 2*op.Cos.Cols > op.HeadDim {
+		c.fail("%d angles do not fit a head of %d", op.Cos.Cols, op.HeadDim)
+	}
 	c.reads("Positions", op.Positions, vector(op.X.Rows, I32))
 	c.reads("Cos", op.Cos, matrix(op.Cos.Rows, op.Cos.Cols, F32))
 	c.reads("Sin", op.Sin, matrix(op.Cos.Rows, op.Cos.Cols, F32))
