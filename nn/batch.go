@@ -38,6 +38,15 @@ func (b *Batch) Longest() int {
 	return s.Longest()
 }
 
+// longestSequence returns the first of the longest sequences.
+func (b *Batch) longestSequence() int {
+	longest, at := b.Longest(), 0
+	for int(b.Starts[at+1]-b.Starts[at]) < longest {
+		at++
+	}
+	return at
+}
+
 // Predicted returns the number of tokens with a loss: labels other than -100,
 // without the first token of each sequence.
 func (b *Batch) Predicted() int {

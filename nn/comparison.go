@@ -109,8 +109,11 @@ func (m *Model) EvaluateCompared(dev bindings.Device, k *Comparison) error {
 // compare trains if random is not nil.
 func (m *Model) compare(dev bindings.Device, k *Comparison, scale float32, random *bindings.Random) error {
 	c := m.comparing
-	n, tokens := k.Sequences(), k.Rows()
-	if err := c.write(dev, k); err != nil {
+	n, tokens, others := k.Sequences(), m.filledTokens(k.Rows()), 0
+	if c.Others {
+		others = m.filledTokens(k.Others.Rows())
+	}
+	if err := c.write(dev, k, tokens, others); err != nil {
 		return fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", tokens, err)
 	}
 	op := &bindings.Preference{
@@ -145,38 +148,42 @@ func (m *Model) compare(dev bindings.Device, k *Comparison, scale float32, rando
 		}
 	}
 
-	p, err := m.start(dev, k.Batch)
+	p, err := m.start(dev, k.Batch, random)
 	if err != nil {
 		return err
 	}
-	op.Sequences = p.sequences
+	op.Sequences = p.counted
 	if random != nil {
-		p.random, p.backward = *random, true
 		op.Weights = column(c.weights, tokens)
 	}
-	keepMark, workMark := p.keep.Mark(), p.work.Mark()
-	f := m.forward(p)
-	m.lossBy(p, f, lossOf{scale: 1, losses: op.Losses, stats: c.unread}, func() bindings.Tensor {
-		p.run(&bindings.LogProbs{Losses: op.Losses, Share: op.Share, Sequences: p.sequences, Out: op.LogProbs})
-		p.run(op)
-		return op.Weights
+	of := lossOf{scale: 1, losses: op.Losses, stats: c.unread}
+	p.repeat(passCompare, of, counts{sequences: n, others: op.KL.Len(), scale: scale}, func() {
+		keepMark, workMark := p.keep.Mark(), p.work.Mark()
+		m.lossBy(p, m.forward(p), of, func() bindings.Tensor {
+			p.run(&bindings.LogProbs{Losses: op.Losses, Share: op.Share, Sequences: p.counted, Out: op.LogProbs})
+			p.run(op)
+			return op.Weights
+		})
+		p.keep.Release(keepMark)
+		p.work.Release(workMark)
 	})
-	p.keep.Release(keepMark)
-	p.work.Release(workMark)
 	return m.shards.err
 }
 
 // logProbs computes the log-probability of each sequence of b.
 func (m *Model) logProbs(dev bindings.Device, b *Batch, share, out bindings.Tensor) error {
-	p, err := m.start(dev, b)
+	p, err := m.start(dev, b, nil)
 	if err != nil {
 		return err
 	}
-	c, mark := m.comparing, p.work.Mark()
-	losses := column(c.losses, p.tokens)
-	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, lossOf{scale: 1, losses: losses, stats: c.unread})
-	p.run(&bindings.LogProbs{Losses: losses, Share: column(share, p.tokens), Sequences: p.sequences, Out: column(out, b.Sequences())})
-	p.work.Release(mark)
+	n := b.Sequences()
+	of := lossOf{scale: 1, losses: column(m.comparing.losses, p.tokens), stats: m.comparing.unread}
+	p.repeat(passLogProbs, of, counts{sequences: n, share: share, out: out}, func() {
+		mark := p.work.Mark()
+		m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, of)
+		p.run(&bindings.LogProbs{Losses: of.losses, Share: column(share, p.tokens), Sequences: p.counted, Out: column(out, n)})
+		p.work.Release(mark)
+	})
 	return m.shards.err
 }
 
@@ -185,7 +192,8 @@ func (m *Model) logProbs(dev bindings.Device, b *Batch, share, out bindings.Tens
 // device.
 func (m *Model) LogProbs(dev bindings.Device, b *Batch, share []float32) ([]float32, error) {
 	c := m.comparing
-	if err := dev.Write(column(c.share, b.Rows()), float32Bytes(b.shiftedFloats(share))); err != nil {
+	rows := m.filledTokens(b.Rows())
+	if err := dev.Write(column(c.share, rows), float32Bytes(padded(b.shiftedFloats(share), rows))); err != nil {
 		return nil, err
 	}
 	if err := m.logProbs(dev, b, c.share, c.logProbs); err != nil {
@@ -202,18 +210,18 @@ func (m *Model) Compared(dev bindings.Device) ([]float32, error) {
 	return stats, err
 }
 
-// write copies a comparison's numbers to the device.
-func (c *comparing) write(dev bindings.Device, k *Comparison) error {
+// write copies a comparison's numbers to the device: of so many rows, and of so many of its others.
+func (c *comparing) write(dev bindings.Device, k *Comparison, rows, others int) error {
 	writes := []struct {
 		to   bindings.Tensor
 		from []float32
 	}{
-		{c.share, k.shiftedFloats(k.Share)},
-		{c.fit, k.shiftedFloats(k.Fit)},
+		{c.share, padded(k.shiftedFloats(k.Share), rows)},
+		{c.fit, padded(k.shiftedFloats(k.Fit), rows)},
 		{c.lengths, k.Lengths},
 		{c.desirable, k.Desirable},
 		{c.reference, k.Reference},
-		{c.otherShare, k.Others.shiftedFloats(k.OtherShare)},
+		{c.otherShare, padded(k.Others.shiftedFloats(k.OtherShare), others)},
 		{c.otherReferences, k.OtherReferences},
 	}
 	for _, w := range writes {
@@ -240,6 +248,15 @@ func (b *Batch) shiftedFloats(x []float32) []float32 {
 		}
 	}
 	return ofRows(b, out)
+}
+
+// padded appends zeros to x up to n elements, of the rows that fill up a micro-batch. Without
+// elements x stays without.
+func padded(x []float32, n int) []float32 {
+	if len(x) == 0 {
+		return x
+	}
+	return append(x, make([]float32, n-len(x))...)
 }
 
 func readFloats(dev bindings.Device, t bindings.Tensor) ([]float32, error) {

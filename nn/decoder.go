@@ -214,7 +214,7 @@ func (d *Decoder) run(of []*Sequence, fresh []int) error {
 		p.work.Release(mark)
 	}
 	if whole {
-		p.repeat(passDecode, lossOf{}, compute)
+		p.repeat(passDecode, lossOf{}, counts{}, compute)
 	} else {
 		compute()
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"qlora/bindings"
 )
@@ -73,11 +74,14 @@ type feed struct {
 	cache     *cache
 	random    *bindings.Random // of a micro-batch that trains; nil: another
 	scale     float32          // of the loss
+	counted   int              // sequences that are not there to fill it up, if they are counted; 0: they are not
 }
 
-// start copies a micro-batch that does not train to the device.
-func (m *Model) start(dev bindings.Device, b *Batch) (*pass, error) {
-	return m.begin(dev, feed{Batch: b, positions: b.positions(), longest: b.Longest()})
+// start copies comparisons or sampled completions to the device, filled up. random is nil if they
+// do not train.
+func (m *Model) start(dev bindings.Device, b *Batch, random *bindings.Random) (*pass, error) {
+	f := m.filled(b)
+	return m.begin(dev, feed{Batch: f, positions: f.positions(), longest: b.Longest(), random: random, counted: b.Sequences()})
 }
 
 // begin copies a micro-batch to the device.
@@ -104,6 +108,11 @@ func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
 		starts := f.rowStarts()
 		in.starts = k.ints(starts)
 		p.sequences = bindings.Sequences{Starts: starts, Device: in.starts}
+		p.counted = p.sequences
+		if n := f.counted; n > 0 && n < f.Sequences() {
+			own := append(slices.Clone(starts[:n]), int32(p.tokens))
+			p.counted = bindings.Sequences{Starts: own, Device: k.ints(own)}
+		}
 	}
 	for _, r := range m.rows {
 		if r.placed {
@@ -127,6 +136,9 @@ func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
 	p.keys = p.sequences
 	if f.Beginnings != nil {
 		p.keys = bindings.Sequences{Starts: f.Starts, Device: k.ints(f.Starts)}
+		if m.repeats() {
+			p.keys.Within = within(&p.keys)
+		}
 		p.gathered = k.gather(f.Batch)
 	}
 	if err := k.write(dev); err != nil {
@@ -151,5 +163,5 @@ func (m *Model) planInputs(a *bindings.Arena, tokens, sequences, keys int, weigh
 	if keys > 0 {
 		gathered = 2*packedLen(keys) + packedLen(tokens+1) + packedLen(sequences+1)
 	}
-	m.inputs.packed = a.New(bindings.I32, 1, arrays*packedLen(tokens)+packedLen(sequences+1)+packedLen(m.decoding.boundaries())+packedLen(m.decoding.sequences)+gathered+2*packedAlignment)
+	m.inputs.packed = a.New(bindings.I32, 1, arrays*packedLen(tokens)+2*packedLen(sequences+1)+packedLen(m.decoding.boundaries())+packedLen(m.decoding.sequences)+gathered+2*packedAlignment)
 }

@@ -14,6 +14,7 @@ type pass struct {
 	longest   int // tokens of the longest sequence, including cached ones
 	positions bindings.Tensor
 	sequences bindings.Sequences // of rows
+	counted   bindings.Sequences // of rows: the micro-batch's own, the last with what fills it up; empty: not needed
 	keys      bindings.Sequences // of keys; those of rows, unless beginnings are shared
 	gathered  keyGather
 	random    bindings.Random

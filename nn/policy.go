@@ -77,11 +77,11 @@ func (m *Model) EvaluatePolicy(dev bindings.Device, k *Sampled) error {
 
 // improve trains if random is not nil.
 func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *bindings.Random) error {
-	s, n, tokens := m.policy, k.Sequences(), k.Rows()
+	s, n, tokens := m.policy, k.Sequences(), m.filledTokens(k.Rows())
 	for _, w := range []struct {
 		to   bindings.Tensor
 		from []float32
-	}{{s.share, k.shiftedFloats(k.Share)}, {s.old, k.shiftedFloats(k.Old)}, {s.reference, k.shiftedFloats(k.Reference)}, {s.advantages, k.Advantages}} {
+	}{{s.share, padded(k.shiftedFloats(k.Share), tokens)}, {s.old, padded(k.shiftedFloats(k.Old), tokens)}, {s.reference, padded(k.shiftedFloats(k.Reference), tokens)}, {s.advantages, k.Advantages}} {
 		if len(w.from) == 0 {
 			continue
 		}
@@ -89,13 +89,13 @@ func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *
 			return fmt.Errorf("copy a micro-batch of %d tokens to the device: %w", tokens, err)
 		}
 	}
-	p, err := m.start(dev, k.Batch)
+	p, err := m.start(dev, k.Batch, random)
 	if err != nil {
 		return err
 	}
 	op := &bindings.Policy{
 		PolicyRule: s.Rule, Losses: column(s.losses, tokens), Entropies: column(s.entropies, tokens), Share: column(s.share, tokens), Advantages: column(s.advantages, n),
-		Sequences: p.sequences, Scale: scale, Stats: s.stats,
+		Sequences: p.counted, Scale: scale, Stats: s.stats,
 	}
 	if k.Old != nil {
 		op.Old = column(s.old, tokens)
@@ -104,17 +104,18 @@ func (m *Model) improve(dev bindings.Device, k *Sampled, scale float32, random *
 		op.Reference = column(s.reference, tokens)
 	}
 	if random != nil {
-		p.random, p.backward = *random, true
 		op.Weights = column(s.weights, tokens)
 	}
-	keepMark, workMark := p.keep.Mark(), p.work.Mark()
-	f := m.forward(p)
-	m.lossBy(p, f, lossOf{scale: 1, losses: op.Losses, entropies: op.Entropies, stats: s.unread, temperature: s.Temperature}, func() bindings.Tensor {
-		p.run(op)
-		return op.Weights
+	of := lossOf{scale: 1, losses: op.Losses, entropies: op.Entropies, stats: s.unread, temperature: s.Temperature}
+	p.repeat(passPolicy, of, counts{sequences: n, scale: scale, old: k.Old != nil, reference: k.Reference != nil}, func() {
+		keepMark, workMark := p.keep.Mark(), p.work.Mark()
+		m.lossBy(p, m.forward(p), of, func() bindings.Tensor {
+			p.run(op)
+			return op.Weights
+		})
+		p.keep.Release(keepMark)
+		p.work.Release(workMark)
 	})
-	p.keep.Release(keepMark)
-	p.work.Release(workMark)
 	return m.shards.err
 }
 
@@ -146,13 +147,17 @@ func (m *Model) TokenLosses(dev bindings.Device, b *Batch, reference bool) ([]fl
 }
 
 func (m *Model) tokenLosses(dev bindings.Device, b *Batch) error {
-	p, err := m.start(dev, b)
+	p, err := m.start(dev, b, nil)
 	if err != nil {
 		return err
 	}
-	s, mark := m.policy, p.work.Mark()
-	m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, lossOf{scale: 1, losses: column(s.losses, p.tokens), stats: s.unread, temperature: s.Temperature})
-	p.work.Release(mark)
+	s := m.policy
+	of := lossOf{scale: 1, losses: column(s.losses, p.tokens), stats: s.unread, temperature: s.Temperature}
+	p.repeat(passTokenLosses, of, counts{}, func() {
+		mark := p.work.Mark()
+		m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, of)
+		p.work.Release(mark)
+	})
 	return m.shards.err
 }
 

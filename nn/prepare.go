@@ -138,7 +138,10 @@ func (m *Model) declareInputs(shapes Shapes) {
 	}
 	a := m.memory.Arena(bindings.Inputs)
 	m.inputs = inputs{}
-	tokens, sequences = m.filledTokens(tokens), m.filledSequences(sequences)
+	tokens, sequences = m.filledTokens(tokens), m.filledSequences(sequences, keys > 0)
+	if keys > 0 {
+		keys = m.filledKeys(keys)
+	}
 	m.planInputs(a, tokens, sequences, keys, shapes.Weighted)
 	for _, t := range m.tables {
 		t.plan(a, longest)

@@ -10,7 +10,8 @@ import (
 // A pass is repeated by its shape: devices that replay work (bindings.Repeater) do so for
 // passes of the same launches. So that few shapes do for micro-batches of any lengths, a
 // micro-batch is filled up to a multiple of tokens with sequences that have no labels, their
-// number to a multiple of sequences, and the bound of their lengths to a power of two.
+// number to a multiple of sequences, and the bound of their lengths to a power of two. Where
+// beginnings are shared, sequences that share all their tokens fill up the gathered keys.
 
 // sequenceMultiple is the multiple of sequences in a filled micro-batch.
 const sequenceMultiple = 4
@@ -34,24 +35,46 @@ func (m *Model) filledTokens(n int) int {
 	return (n + k - 1) / k * k
 }
 
+// leastKeys is the multiple of gathered keys of small micro-batches, and keyShare bounds what they
+// are filled up with: they are copied, and no query reads them.
+const leastKeys, keyShare = 64, 4
+
+// filledKeys returns the keys that a filled micro-batch of n tokens gathers, at least n and what
+// its rows are filled up with.
+func (m *Model) filledKeys(n int) int {
+	if !m.repeats() {
+		return n
+	}
+	n += m.info.TokenMultiple
+	k := max(leastKeys, 1<<(bits.Len(uint(n))-1)/keyShare)
+	return (n + k - 1) / k * k
+}
+
 // repeats reports whether the device repeats work.
 func (m *Model) repeats() bool { return m.info.TokenMultiple > 0 }
 
 // filledSequences returns the most sequences of a filled micro-batch of up to n.
-func (m *Model) filledSequences(n int) int {
-	if m.repeats() {
-		return n + m.info.TokenMultiple + sequenceMultiple
+func (m *Model) filledSequences(n int, shares bool) int {
+	switch {
+	case !m.repeats():
+		return n
+	case shares: // each of the longest's length, but for the last
+		return n + n/keyShare + 3*m.info.TokenMultiple + leastKeys + sequenceMultiple
 	}
-	return n
+	return n + m.info.TokenMultiple + sequenceMultiple
 }
 
 // filled returns b with sequences that count for nothing behind its own: their tokens have no
 // labels, so they have no loss and their gradients are zeros. None is longer than b's longest.
 func (m *Model) filled(b *Batch) *Batch {
 	tokens, longest := b.Tokens(), b.Longest()
-	all := m.filledTokens(tokens)
 	if !m.repeats() || longest == 0 {
 		return b
+	}
+	all := tokens + m.filledTokens(b.Rows()) - b.Rows()
+	rows := all
+	if b.Beginnings != nil {
+		all = m.filledKeys(tokens)
 	}
 	f := &Batch{
 		IDs: slices.Grow(slices.Clone(b.IDs), all-tokens)[:all], Labels: slices.Grow(slices.Clone(b.Labels), all-tokens)[:all],
@@ -63,12 +86,25 @@ func (m *Model) filled(b *Batch) *Batch {
 	if b.Weights != nil {
 		f.Weights = append(slices.Clone(b.Weights), make([]float32, all-tokens)...)
 	}
-	for at := tokens; at < all; {
-		at = min(all, at+longest)
+	for at := tokens; at < rows; {
+		at = min(rows, at+longest)
 		f.Starts = append(f.Starts, int32(at))
+	}
+	f.Beginnings = slices.Clone(b.Beginnings)
+	if f.Beginnings != nil {
+		f.Beginnings = append(f.Beginnings, make([]Beginning, f.Sequences()-b.Sequences())...)
+		of := b.longestSequence()
+		for at := rows; at < all; {
+			n := min(all-at, longest)
+			at += n
+			f.Starts, f.Beginnings = append(f.Starts, int32(at)), append(f.Beginnings, Beginning{of, n})
+		}
 	}
 	for f.Sequences() == b.Sequences() || f.Sequences()%sequenceMultiple != 0 {
 		f.Starts = append(f.Starts, int32(all))
+		if f.Beginnings != nil {
+			f.Beginnings = append(f.Beginnings, Beginning{})
+		}
 	}
 	return f
 }
@@ -85,14 +121,20 @@ const (
 	passTrain passKind = iota
 	passEvaluate
 	passDecode
+	passCompare     // Model.compare
+	passLogProbs    // Model.logProbs
+	passPolicy      // Model.improve
+	passTokenLosses // Model.tokenLosses
 )
 
 // A passKey has what determines the operations of a pass of a model, but for what its inputs
 // on the device hold.
 type passKey struct {
 	kind              passKind
+	backward          bool
 	tokens, sequences int
 	within            int
+	keys, withinKeys  int  // that are gathered
 	long              bool // with the tables of long sequences
 	weighted, losses  bool
 	train             bool // draws random numbers
@@ -100,10 +142,19 @@ type passKey struct {
 	adapters          *overlayID
 	keep, work        int64           // where the pass's memory begins
 	cache             bindings.Tensor // the first keys; absent without a cache
+	counts                            // of passCompare, and of the kinds after it
+}
+
+// counts has what else determines the operations of comparisons and of sampled completions.
+type counts struct {
+	sequences, others int // that count
+	scale             float32
+	share, out        bindings.Tensor
+	old, reference    bool
 }
 
 // repeat runs work, the operations of a pass.
-func (p *pass) repeat(kind passKind, of lossOf, work func()) {
+func (p *pass) repeat(kind passKind, of lossOf, also counts, work func()) {
 	o := &p.m.Options
 	switch {
 	case o.NoiseAlpha != 0 && p.random.Train, // whose bound is a number
@@ -113,9 +164,12 @@ func (p *pass) repeat(kind passKind, of lossOf, work func()) {
 		return
 	}
 	key := passKey{
-		kind: kind, tokens: p.tokens, sequences: p.sequences.Count(), within: p.sequences.Within, long: p.m.switches(0, p.longest),
+		kind: kind, backward: p.backward, tokens: p.tokens, sequences: p.sequences.Count(), within: p.sequences.Within, long: p.m.switches(0, p.longest), counts: also,
 		weighted: !of.weights.Absent(), losses: !of.losses.Absent(), train: p.random.Train, seed: p.random.Seed, adapters: p.m.on,
 		keep: p.keep.Mark(), work: p.work.Mark(),
+	}
+	if p.gathered.shares() {
+		key.keys, key.withinKeys = p.gathered.rows.Len(), p.keys.Within
 	}
 	if p.cache != nil && len(p.cache.keys) > 0 {
 		key.cache = p.cache.keys[0]

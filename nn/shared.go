@@ -136,7 +136,7 @@ func (b *Batch) checkBeginnings() error {
 		if of.Tokens == 0 {
 			continue
 		}
-		if of.Of < 0 || of.Of >= s || of.Tokens < 0 || of.Tokens >= int(b.Starts[s+1]-b.Starts[s]) || of.Tokens > int(b.Starts[of.Of+1]-b.Starts[of.Of]) {
+		if of.Of < 0 || of.Of >= s || of.Tokens < 0 || of.Tokens > int(b.Starts[s+1]-b.Starts[s]) || of.Tokens > int(b.Starts[of.Of+1]-b.Starts[of.Of]) {
 			return fmt.Errorf("sequence %d of a micro-batch cannot share %d tokens with sequence %d", s, of.Tokens, of.Of)
 		}
 	}

@@ -27,7 +27,7 @@ func (m *Model) Train(dev bindings.Device, b *Batch, scale float32, random bindi
 		return err
 	}
 	of := lossOf{scale: scale, deviceScale: p.scale, weights: m.inputs.weights, stats: m.inputs.stats}
-	p.repeat(passTrain, of, func() {
+	p.repeat(passTrain, of, counts{}, func() {
 		keepMark, workMark := p.keep.Mark(), p.work.Mark()
 		m.backward(p, m.forward(p), of)
 		p.keep.Release(keepMark)
@@ -79,7 +79,7 @@ func (m *Model) evaluate(dev bindings.Device, b *Batch, of lossOf) error {
 	if !of.losses.Absent() {
 		of.losses = column(m.inputs.losses, p.tokens)
 	}
-	p.repeat(passEvaluate, of, func() {
+	p.repeat(passEvaluate, of, counts{}, func() {
 		mark := p.work.Mark()
 		m.Head.loss(p, m.forward(p).x, bindings.Tensor{}, of)
 		p.work.Release(mark)

@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,10 +66,10 @@ func outcome(t *testing.T, dir string) map[string]string {
 		}
 	}
 	require.NotEmpty(t, out, "neither an adapter nor a model in %s", dir)
-	optimizer, err := os.ReadFile(filepath.Join(dir, "checkpoint-8", optimizerFile))
+	s := history(t, dir)
+	optimizer, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("checkpoint-%d", s.GlobalStep), optimizerFile))
 	require.NoError(t, err)
 	out[optimizerFile] = string(optimizer)
-	s := history(t, dir)
 	for i := range s.LogHistory {
 		row := &s.LogHistory[i]
 		row.EvalRuntime, row.EvalSamplesPerSecond, row.EvalStepsPerSecond = nil, nil, nil

@@ -10,7 +10,7 @@ const decodeKeys, decodePieces = 256, 32
 // as in generation, it processes pieces of the keys in parallel.
 func (c *composer) attend(op *bindings.Attend) {
 	k := attentionOf(op)
-	if k.mask.threshold > 0 || !op.LSE.Absent() || op.Queries.Longest() > 1 {
+	if k.mask.threshold > 0 || !op.LSE.Absent() || op.Queries.Bound() > 1 {
 		do(c, (*attend)(&k))
 		return
 	}
