@@ -17,6 +17,9 @@ type Embed struct {
 	Scale      float32 // 0: 1
 	Noise      float32 // 0: none
 	Random     Random
+	// DeviceNoise has Noise in the device's memory, F32 [1, 1], for work that is run again
+	// with another bound, but not with 0 (Repeater). Absent: kernels are given the number.
+	DeviceNoise Tensor
 }
 
 // EmbedBackward adds the gradient of the table: DTable[IDs[t]] += Scale·DY[t], for ids
@@ -43,6 +46,7 @@ func (op *Embed) declare(c *contract) {
 	c.reads("Table", op.Table, table)
 	c.reads("IDs", op.IDs, vector(op.Y.Rows, I32))
 	op.Random.whole(c, op.Noise)
+	c.reads("DeviceNoise", op.DeviceNoise, vector(1, F32).orAbsent())
 	c.that(op.Noise >= 0 && !math.IsInf(float64(op.Noise), 1), "Noise is %g", op.Noise)
 }
 

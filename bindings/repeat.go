@@ -7,8 +7,8 @@ type Repeater interface {
 	// Repeat runs work, which runs operations and does nothing else with the device. If
 	// work has run before under an equal key, the device may run its operations of that time
 	// again instead of calling work. So key determines the operations with all their
-	// operands and numbers, but for what Random.Device, Sequences.Device and HeadLoss.DeviceScale
-	// hold, and work changes nothing else that lasts.
+	// operands and numbers, but for what Random.Device, Sequences.Device, HeadLoss.DeviceScale and
+	// Embed.DeviceNoise hold, and work changes nothing else that lasts.
 	Repeat(key any, work func())
 }
 

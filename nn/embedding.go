@@ -104,7 +104,7 @@ func (e *Embedding) look(p *pass, a *bindings.Arena) bindings.Tensor {
 	x := p.features(a, e.Size)
 	p.run(&bindings.Embed{
 		IDs: column(p.m.inputs.ids, p.tokens), Table: e.table, Y: x, Scale: e.Scale,
-		Noise: p.m.noise(p.longest, e.Size), Random: p.random,
+		Noise: p.m.noise(p.longest, e.Size), DeviceNoise: p.bound, Random: p.random,
 	})
 	e.adapter.add(p, e, x)
 	return x

@@ -19,7 +19,7 @@ type inputs struct {
 	starts                 bindings.Tensor // I32 [1, sequences + 1]
 	weights                bindings.Tensor // F32 [1, tokens]; absent if no token is weighed
 	place                  bindings.Tensor // I32 [1, 2]: of bindings.Random
-	scale                  bindings.Tensor // F32 [1, 1], of the loss
+	scale, noise           bindings.Tensor // F32 [1, 1]: of the loss; the bound of NEFTune's
 
 	stats  bindings.Tensor // F32 [1, 3], see bindings.HeadLoss
 	losses bindings.Tensor // F32 [1, most tokens]; absent without scoring
@@ -127,8 +127,13 @@ func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
 		}
 	}
 	if m.repeats() {
-		in.place, in.scale = k.ints([]int32{int32(p.random.Step), int32(p.random.Row)}), k.floats([]float32{f.scale})
+		in.place = k.ints([]int32{int32(p.random.Step), int32(p.random.Row)})
+		numbers := k.floats([]float32{f.scale, m.noise(p.longest, m.Embedding.Size)})
+		in.scale, in.noise = numbers.Columns(0, 1), numbers.Columns(1, 2)
 		p.random.Device, p.scale = in.place, in.scale
+		if m.Options.NoiseAlpha != 0 {
+			p.bound = in.noise
+		}
 		if f.cache == nil {
 			p.sequences.Within = within(&p.sequences)
 		}

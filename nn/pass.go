@@ -19,6 +19,7 @@ type pass struct {
 	gathered  keyGather
 	random    bindings.Random
 	scale     bindings.Tensor // the loss's, in the device's memory; absent: only the number
+	bound     bindings.Tensor // of NEFTune's noise, likewise
 	keep      *bindings.Arena // tensors kept until backward
 	work      *bindings.Arena // tensors used within one layer
 	backward  bool            // a backward follows

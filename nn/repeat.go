@@ -155,11 +155,7 @@ type counts struct {
 
 // repeat runs work, the operations of a pass.
 func (p *pass) repeat(kind passKind, of lossOf, also counts, work func()) {
-	o := &p.m.Options
-	switch {
-	case o.NoiseAlpha != 0 && p.random.Train, // whose bound is a number
-		o.Offload && p.backward, // to the host, on another stream
-		p.m.Sharded():           // ranks send each other layers
+	if p.m.Sharded() { // the host waits for what ranks send each other
 		work()
 		return
 	}

@@ -17,14 +17,14 @@ var graphCases = []struct {
 	change   func(*Run)
 	replayed int // at least
 }{
-	{"tokens, recomputing layers", 8, func(r *Run) { r.Args.Recompute = "layer" }, 5},
+	{"tokens, recomputing layers, with noise", 8, func(r *Run) { r.Args.Recompute, r.Args.NoiseAlpha = "layer", 5 }, 5},
 	{"dpo, prompts computed once", 3, func(r *Run) {
 		prefer(r, "dpo", 4, 0)
 		r.Args.SharePrompts, r.Args.EvalStrategy = shareTrue, StrategyNo
 	}, 6},
-	{"kto", 3, func(r *Run) {
+	{"kto, activations in the host's memory", 3, func(r *Run) {
 		prefer(r, "kto", 4, 0)
-		r.Args.EvalStrategy = StrategyNo
+		r.Args.EvalStrategy, r.Args.OffloadActivations = StrategyNo, "true"
 	}, 12},
 	{"grpo, with a reference and prompts computed once", 2, func(r *Run) {
 		sample(r)

@@ -26,6 +26,7 @@ func runEmbed(t *testing.T, s *suite) {
 		{130, 31, 130, 3, 0.01, false, 0, false, false},
 		{33, 31, 130, 3, 0, false, 11.3, false, false},
 		{33, 31, 67, -1, 0.25, false, 4, false, false},
+		{35, 31, 192, -1, 0.25, false, 4, false, false},
 		{65, 70, 192, -1, 0, false, 0, true, false},
 		{65, 70, 67, 1, 0.25, false, 0.5, true, false},
 		{65, 70, 192, -1, 0, false, 0, false, true},
@@ -47,7 +48,11 @@ func runEmbed(t *testing.T, s *suite) {
 				dtable := f.input("DTable", bindings.F32, c.vocabulary, c.hidden, 1)
 				op := &bindings.Embed{
 					IDs: ids.Tensor, Table: table.Tensor, Y: y.Tensor,
-					Scale: c.scale, Accumulate: c.accumulate, Noise: c.noise, Random: bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 3},
+					Scale: c.scale, Accumulate: c.accumulate, Noise: c.noise,
+					Random: f.draws(c.tokens, bindings.Random{Train: !c.evaluation, Seed: f.rng.Uint64(), Step: 3}),
+				}
+				if c.tokens%2 == 1 {
+					op.DeviceNoise = f.given("DeviceNoise", bindings.F32, 1, 1, []float64{float64(c.noise)}).Tensor
 				}
 				backward := &bindings.EmbedBackward{IDs: ids.Tensor, DY: dy.Tensor, DTable: dtable.Tensor, Scale: c.scale, Pad: int32(c.pad)}
 				f.run([]bindings.Operation{op, backward}, dtable, y)

@@ -25,6 +25,13 @@ func (c *composer) embed(op *bindings.Embed) {
 	if op.Random.Train && op.Noise > 0 {
 		k.noise = float(op.Noise)
 		k.seed, k.stream, k.step = u64(op.Random.Seed), bindings.NoiseStream, u32(op.Random.Step)
+		if !op.Random.Device.Absent() {
+			k.step, k.place = 0, pointer[u32](op.Random.Device)
+		}
+		k.bound = pointer[float](op.DeviceNoise)
+		if k.bound != nil {
+			k.noise = 1
+		}
 	}
 	do(c, &k)
 }

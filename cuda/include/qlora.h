@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 20
+#define QLORA_ABI 21
 
 enum {
   QLORA_OK = 0,
@@ -219,6 +219,8 @@ typedef struct {
   float noise;  // bound of uniform noise; 0: none
   uint64_t seed;
   uint32_t stream, step;
+  const uint32_t* place;  // on the device: a number that is added to the step; or NULL
+  const float* bound;     // on the device: takes the place of noise where that is not 0; or NULL
 } qlora_embed;
 
 typedef struct {
@@ -630,11 +632,12 @@ typedef struct {
   int (*aside)(qlora_context*, void* dst, int64_t bytes, void** stream, void** to);
   int (*fetch)(qlora_context*, qlora_context* from, void* to, const void* src, int64_t bytes);
   int (*arriving)(qlora_context*, int32_t event);
-  // From capture to captured the kernels, zero and move are recorded instead of run, and nothing may
-  // be written, read or waited for. captured returns the record as a graph, with the bytes of device
-  // memory that it takes; after an error there is no graph, and the context captures no more. replay
-  // enqueues a graph's work with the addresses and numbers that it was recorded with: the results
-  // change with what lies there. drop frees a graph after its work.
+  // From capture to captured the kernels, zero, move, transfer and await are recorded instead of
+  // run, and nothing may be written, read or waited for by the host; each transfer is awaited.
+  // captured returns the record as a graph, with the bytes of device memory that it takes; after an
+  // error there is no graph, and the context captures no more. replay enqueues a graph's work with
+  // the addresses and numbers that it was recorded with: the results change with what lies there.
+  // drop frees a graph after its work.
   int (*capture)(qlora_context*);
   int (*captured)(qlora_context*, void** graph, int64_t* bytes);
   int (*replay)(qlora_context*, void* graph);

@@ -37,6 +37,14 @@ struct Embed {
   float scale, noise;
   uint64_t seed;
   uint32_t stream, step;
+  const uint32_t* place;
+  const float* bound;
+
+  // Reads what a graph's replay finds in the device's memory.
+  __device__ __forceinline__ void arrive() {
+    if (place != nullptr) step += *ptx::global(place);
+    if (bound != nullptr) noise = *ptx::global(bound);
+  }
 };
 
 __device__ __forceinline__ float noise_of(uint32_t random, float bound) {
@@ -49,6 +57,7 @@ __global__ void __launch_bounds__(kThreads) embed_eights(Embed e) {
   if (col >= e.cols || e.failure->check != 0) return;
   Eight v = e.table.eight(e.ids[row] * e.table_stride + col);
   if (e.noise > 0) {
+    e.arrive();
 #pragma unroll
     for (int i = 0; i < kEight; i += 4) {
       uint4 b = philox(e.seed, make_uint4((col + i) / 4, row, e.stream, e.step));
@@ -73,6 +82,7 @@ __global__ void __launch_bounds__(kThreads) embed_elements(Embed e) {
   if (col >= e.cols || e.failure->check != 0) return;
   float v = e.table.one(e.ids[row] * e.table_stride + col);
   if (e.noise > 0) {
+    e.arrive();
     uint4 b = philox(e.seed, make_uint4(col / 4, row, e.stream, e.step));
     uint32_t mine = col % 4 == 0 ? b.x : col % 4 == 1 ? b.y : col % 4 == 2 ? b.z : b.w;
     v += noise_of(mine, e.noise);
@@ -162,7 +172,9 @@ int embed(qlora_context* c, const qlora_embed* op) {
           op->noise,
           op->seed,
           op->stream,
-          op->step};
+          op->step,
+          op->place,
+          op->bound};
   bool wide = !prefers(c, "elements") && eights(op->y) && eights(op->table);
   return launch(c, wide ? "embed_eights" : "embed_elements", wide ? embed_eights : embed_elements,
                 grid_of(op->y.rows, op->y.cols, wide), dim3(kThreads), 0, e);

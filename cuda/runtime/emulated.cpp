@@ -296,6 +296,10 @@ int device_release_host(qlora_context* c, void* data) {
 
 int device_transfer(qlora_context* c, const qlora_transfer* op) {
   int status = check_event(c, op->event, 0);
+  if (status == QLORA_OK && c->recording != nullptr) {
+    c->recording->push_back([c, copy = *op] { return device_transfer(c, &copy); });
+    return QLORA_OK;
+  }
   if (status != QLORA_OK || c->dry) return status;
   c->transfers.enqueue(op->dst, op->src, static_cast<size_t>(op->bytes), op->to_host != 0,
                        op->event);
@@ -304,6 +308,10 @@ int device_transfer(qlora_context* c, const qlora_transfer* op) {
 
 int device_await(qlora_context* c, int32_t event) {
   int status = check_event(c, event, 1);
+  if (status == QLORA_OK && c->recording != nullptr) {
+    c->recording->push_back([=] { return device_await(c, event); });
+    return QLORA_OK;
+  }
   if (status != QLORA_OK) return status;
   std::string wrong = c->transfers.await(event);
   if (c->fault.empty()) c->fault = wrong;

@@ -1,5 +1,6 @@
 // CUDA graphs of the context's stream. While it is captured, kernels, memsets and copies on the device
-// become nodes, with their arguments. The mode is relaxed: a goroutine moves between OS threads, and
+// become nodes, with their arguments, and so do transfers: their stream joins the capture where it
+// waits for the kernels, which wait for the last transfer before the capture ends. The mode is relaxed: a goroutine moves between OS threads, and
 // what other threads do meanwhile, on other GPUs too, is none of the capture's.
 #include <cuda_runtime_api.h>
 
