@@ -22,8 +22,9 @@ import (
 	"qlora/nn/family"
 )
 
-// dryRun prepares steps on an emulator that runs no kernel and takes itself for an H100. The weights are zeros.
-func dryRun(tb testing.TB, s shape, graphs cuda.GraphMode) (*run, *cuda.Device) {
+// dryRun prepares steps on an emulator that runs no kernel and takes itself for an H100: of tokens, or of DPO's
+// pairs. The weights are zeros.
+func dryRun(tb testing.TB, s shape, pairs bool, graphs cuda.GraphMode) (*run, *cuda.Device) {
 	tb.Helper()
 	dev := cudatest.Open(tb, cuda.Options{Emulated: true, Dry: true, Processors: 132, Compute: 90, Graphs: graphs})
 	dir := tb.TempDir()
@@ -38,7 +39,15 @@ func dryRun(tb testing.TB, s shape, graphs cuda.GraphMode) (*run, *cuda.Device) 
 	r.params, err = r.Parameters(bindings.OptimizerState{Rule: r.rule})
 	require.NoError(tb, err)
 	r.clip = r.Memory.Arena(bindings.Optimizer).New(bindings.F32, 1, 2)
-	r.Plan(dev, nn.Shapes{Train: []*nn.Batch{r.batch}})
+	shapes := nn.Shapes{Train: []*nn.Batch{r.batch}}
+	if pairs {
+		r.pairs = &nn.Comparison{Batch: r.batch, Share: make([]float32, r.batch.Tokens()), Lengths: make([]float32, r.batch.Sequences())}
+		shapes.Compare = &nn.Comparing{
+			Rule:      bindings.PreferenceRule{Terms: []bindings.PreferenceTerm{{Loss: bindings.LossSigmoid, Weight: 1}}, Beta: 0.1},
+			Reference: r.Model.Bare(),
+		}
+	}
+	r.Plan(dev, shapes)
 	require.NoError(tb, r.Memory.Commit(dev))
 	tb.Cleanup(r.Close)
 	// The device has its scratch before the first weight is missed.
@@ -73,7 +82,7 @@ func launchesOf(tb testing.TB, dev *cuda.Device) (of map[string]int64, all int64
 // TestLaunchesOfAStep counts the kernels that a step of 8 billion parameters launches on an H100: one micro-batch
 // of 4 sequences of 2,048 tokens. go test -v prints how often each is launched.
 func TestLaunchesOfAStep(t *testing.T) {
-	r, dev := dryRun(t, shape{"8b", 4, 2048}, cuda.GraphsAuto)
+	r, dev := dryRun(t, shape{"8b", 4, 2048}, false, cuda.GraphsAuto)
 	require.NoError(t, r.step())
 	of, all := launchesOf(t, dev)
 	names := make([]string, 0, len(of))
@@ -98,15 +107,19 @@ const mostLaunches = 1500
 func BenchmarkHost(b *testing.B) {
 	for _, c := range []struct {
 		shape
-		graphs string
-	}{{shape{"135m", 1, 1024}, "false"}, {shape{"135m", 1, 1024}, "true"}, {shape{"8b", 4, 2048}, "false"}, {shape{"8b", 4, 2048}, "true"}} {
+		pairs, graphs bool
+	}{
+		{shape{"135m", 1, 1024}, false, false}, {shape{"135m", 1, 1024}, false, true},
+		{shape{"135m", 4, 256}, true, false}, {shape{"135m", 4, 256}, true, true},
+		{shape{"8b", 4, 2048}, false, false}, {shape{"8b", 4, 2048}, false, true},
+	} {
 		s := c.shape
-		b.Run(fmt.Sprintf("model=%s/tokens=%d/graphs=%s", s.architecture, s.sequences*s.tokens, c.graphs), func(b *testing.B) {
+		b.Run(fmt.Sprintf("model=%s/tokens=%d/pairs=%v/graphs=%v", s.architecture, s.sequences*s.tokens, c.pairs, c.graphs), func(b *testing.B) {
 			mode := cuda.GraphsOff
-			if c.graphs == "true" {
+			if c.graphs {
 				mode = cuda.GraphsOn
 			}
-			r, dev := dryRun(b, s, mode)
+			r, dev := dryRun(b, s, c.pairs, mode)
 			for range 2 { // a graph is captured at the second
 				require.NoError(b, r.step())
 			}

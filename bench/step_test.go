@@ -129,6 +129,7 @@ type run struct {
 	dev bindings.Device
 	*lora.Tuned
 	batch  *nn.Batch
+	pairs  *nn.Comparison // of batch; nil: its tokens are predicted
 	params []bindings.Param
 	rule   bindings.AdamW
 	clip   bindings.Tensor
@@ -220,7 +221,12 @@ func (r *run) step() error {
 	for _, p := range r.params {
 		r.dev.Run(&bindings.Zero{T: p.Grad})
 	}
-	if err := r.Model.Train(r.dev, r.batch, 1/float32(r.batch.Predicted()), bindings.Random{Train: true, Step: uint32(r.steps)}); err != nil {
+	random := bindings.Random{Train: true, Step: uint32(r.steps)}
+	if r.pairs != nil {
+		if err := r.Model.TrainCompared(r.dev, r.pairs, 1, random); err != nil {
+			return err
+		}
+	} else if err := r.Model.Train(r.dev, r.batch, 1/float32(r.batch.Predicted()), random); err != nil {
 		return err
 	}
 	r.dev.Run(&bindings.GradNorm{Params: r.params, Max: 1, Out: r.clip})

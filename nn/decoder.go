@@ -121,9 +121,11 @@ func (s *Sequence) Len() int { return len(s.ids) }
 func (s *Sequence) Logits() []float32 { return s.logits }
 
 // Extend processes the pending tokens of sequences: of one with several, such as a prompt,
-// up to a chunk. Sequences with one pending token share passes.
+// up to a chunk. Sequences with one pending token share passes. Of sequences with the same tokens
+// and adapters, as completions of one prompt begin, the first is computed and the others get copies.
 func (d *Decoder) Extend(all ...*Sequence) error {
 	var single []*Sequence
+	var parts []sequencePart
 	for _, s := range d.cache.all { // in the order of their rows
 		if !slices.Contains(all, s) || s.Pending() == 0 {
 			continue
@@ -136,9 +138,15 @@ func (d *Decoder) Extend(all ...*Sequence) error {
 			single = append(single, s)
 			continue
 		}
+		part := sequencePart{s, s.past}
+		if i := slices.IndexFunc(parts, part.equals); i >= 0 {
+			d.copy(s, parts[i].of)
+			continue
+		}
 		if err := d.run([]*Sequence{s}, []int{d.part(s.Pending())}); err != nil {
 			return err
 		}
+		parts = append(parts, part)
 	}
 	ones := make([]int, len(single))
 	for i := range ones {
@@ -159,6 +167,26 @@ func (d *Decoder) Extend(all ...*Sequence) error {
 		single = later
 	}
 	return nil
+}
+
+// A sequencePart is the pending tokens of a sequence behind its first from.
+type sequencePart struct {
+	of   *Sequence
+	from int
+}
+
+// equals reports whether two parts have the same keys, values and logits.
+func (p sequencePart) equals(o sequencePart) bool {
+	return p.from == o.from && p.of.adapters == o.of.adapters && slices.Equal(p.of.ids, o.of.ids)
+}
+
+// copy gives a sequence what a pass has computed of another one, which has the same tokens.
+func (d *Decoder) copy(to, of *Sequence) {
+	for _, all := range slices.Concat(d.cache.keys, d.cache.values) {
+		d.dev.Run(&bindings.Copy{Dst: all.Slice(to.first+to.past, to.first+of.past), Src: all.Slice(of.first+to.past, of.first+of.past)})
+	}
+	to.past = of.past
+	copy(to.logits, of.logits)
 }
 
 // together reports whether two sequences can be in one pass: with the same adapters and

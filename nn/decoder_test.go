@@ -104,8 +104,15 @@ func TestSequencesDoNotDependOnTheirNeighbours(t *testing.T) {
 				}
 				var jobs []job
 				for i := range 14 {
-					prompt := randomBatch(97, 3+(i*17)%46).IDs
-					jobs = append(jobs, job{prompt, 2 + (5*i)%11, i / 2, d.adapters[i%3]})
+					of, adapters := i, d.adapters[i%3]
+					if i%4 == 1 { // of the prompt before
+						of = i - 1
+					}
+					if i%8 == 1 { // and with its adapters
+						adapters = d.adapters[of%3]
+					}
+					prompt := randomBatch(97, 3+(of*17)%46).IDs
+					jobs = append(jobs, job{prompt, 2 + (5*i)%11, i / 2, adapters})
 				}
 				type want struct {
 					ids    []int32
@@ -156,6 +163,37 @@ func TestSequencesDoNotDependOnTheirNeighbours(t *testing.T) {
 			})
 		}
 	}
+}
+
+// rowCounter counts the rows of passes.
+type rowCounter struct {
+	bindings.Device
+	rows int
+}
+
+func (d *rowCounter) Run(operation bindings.Operation) {
+	d.Device.Run(operation)
+	if op, ok := operation.(*bindings.Embed); ok {
+		d.rows += op.Y.Rows
+	}
+}
+
+// TestAPromptIsComputedOnce counts what sequences that begin with one prompt compute. The test above holds
+// their bits.
+func TestAPromptIsComputedOnce(t *testing.T) {
+	d := loadDecoded(t, writeTiny(t, tinyConfigs["llama"]), cpu.Options{}, nn.Options{}, nn.Shapes{Generate: 40, Together: nn.Together{Sequences: 8}})
+	dev := &rowCounter{Device: d.dev}
+	decoder := d.NewDecoder(dev)
+	defer decoder.Close()
+	prompt := randomBatch(97, 20).IDs
+	var all []*nn.Sequence
+	for _, adapters := range []*nn.Overlay{d.adapters[0], d.adapters[1], d.adapters[0], d.adapters[1], d.adapters[0]} {
+		s, err := decoder.Begin(prompt, 10, adapters)
+		require.NoError(t, err)
+		all = append(all, s)
+	}
+	require.NoError(t, decoder.Extend(all...))
+	require.Equal(t, 2*len(prompt), dev.rows, "rows of 5 sequences with two sets of adapters")
 }
 
 // TestChunksOfAPromptKeepBits compares a prompt that is processed in parts with the same
