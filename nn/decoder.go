@@ -140,7 +140,7 @@ func (d *Decoder) Extend(all ...*Sequence) error {
 		}
 		part := sequencePart{s, s.past}
 		if i := slices.IndexFunc(parts, part.equals); i >= 0 {
-			d.copy(s, parts[i].of)
+			d.duplicate(s, parts[i].of)
 			continue
 		}
 		if err := d.run([]*Sequence{s}, []int{d.part(s.Pending())}); err != nil {
@@ -180,8 +180,8 @@ func (p sequencePart) equals(o sequencePart) bool {
 	return p.from == o.from && p.of.adapters == o.of.adapters && slices.Equal(p.of.ids, o.of.ids)
 }
 
-// copy gives a sequence what a pass has computed of another one, which has the same tokens.
-func (d *Decoder) copy(to, of *Sequence) {
+// duplicate gives a sequence what a pass has computed of another one, which has the same tokens.
+func (d *Decoder) duplicate(to, of *Sequence) {
 	for _, all := range slices.Concat(d.cache.keys, d.cache.values) {
 		d.dev.Run(&bindings.Copy{Dst: all.Slice(to.first+to.past, to.first+of.past), Src: all.Slice(of.first+to.past, of.first+of.past)})
 	}
