@@ -109,9 +109,12 @@ func BenchmarkHost(b *testing.B) {
 		shape
 		pairs, graphs bool
 	}{
-		{shape{"135m", 1, 1024}, false, false}, {shape{"135m", 1, 1024}, false, true},
-		{shape{"135m", 4, 256}, true, false}, {shape{"135m", 4, 256}, true, true},
-		{shape{"8b", 4, 2048}, false, false}, {shape{"8b", 4, 2048}, false, true},
+		{shape{"135m", 1, 1024}, false, false},
+		{shape{"135m", 1, 1024}, false, true},
+		{shape{"135m", 4, 256}, true, false},
+		{shape{"135m", 4, 256}, true, true},
+		{shape{"8b", 4, 2048}, false, false},
+		{shape{"8b", 4, 2048}, false, true},
 	} {
 		s := c.shape
 		b.Run(fmt.Sprintf("model=%s/tokens=%d/pairs=%v/graphs=%v", s.architecture, s.sequences*s.tokens, c.pairs, c.graphs), func(b *testing.B) {
