@@ -76,15 +76,16 @@ func (p *panels) at(line, from, depth int) []byte {
 // A cut is the size of an operation's pieces.
 type cut struct{ rows, cols int }
 
-// cutOf returns the pieces of [rows, cols] sums for each of cols. No bit depends on it.
+// cutOf returns the pieces of [rows, cols] sums for each of cols. No bit depends on it. Columns
+// are divided before rows: each piece of the same columns decodes their lines of the weight.
 func (p *profile) cutOf(f kernels.Family, rows int, cols ...int) cut {
 	i := f.Info()
 	c := cut{share(rows, i.LeftPiece), i.RightPiece}
 	for c.count(rows, cols) < lanePieces*p.threads && (c.rows > leastRows || c.cols > leastCols) {
-		if wide := c.cols > leastCols && c.cols*4 > c.rows; !wide && c.rows > leastRows {
-			c.rows = share(rows, c.rows/2)
-		} else {
+		if c.cols > leastCols {
 			c.cols /= 2
+		} else {
+			c.rows = share(rows, c.rows/2)
 		}
 	}
 	return cut{multipleOf(c.rows, i.Rows), multipleOf(c.cols, columnsOf(i))}
