@@ -225,7 +225,7 @@ func (op *ProjectBackward) input(c *contract) (like func(rows, cols int) form) {
 	}
 	for i := range op.Parts {
 		p := &op.Parts[i]
-		if !wanted && !(p.DA.Absent() && p.DWeight.Absent()) {
+		if !wanted && (!p.DA.Absent() || !p.DWeight.Absent()) {
 			c.fail("part %d needs X, but After does not compute it", i)
 		}
 		if p.Linear != nil && p.Linear.Adapter != nil && !p.Linear.Adapter.Magnitude.Absent() {

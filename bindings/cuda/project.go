@@ -67,12 +67,14 @@ func (c *composer) gated(ws []*bindings.Weight, ys []product, after *bindings.Ac
 	}
 	if len(ws) == 1 {
 		w, y := ws[0], ys[0]
-		ws, ys, up = append(c.taken().weights.take(2)[:0], w, w), append(c.taken().products.take(2)[:0], y, y), n
+		ws, ys, up = c.taken().weights.take(2), c.taken().products.take(2), n
+		ws[0], ws[1], ys[0], ys[1] = w, w, y, y
 	}
 	c.byPairs(ws, n, up, step, func(strips []strip) {
 		s := strips[0]
 		y := gated{kind: i32(after.Kind), y: columns(matrix(after.Y), s.from, s.to)}
-		both := append(c.taken().products.take(2)[:0], within(ys[0], s), within(ys[1], strips[1]))
+		both := c.taken().products.take(2)
+		both[0], both[1] = within(ys[0], s), within(ys[1], strips[1])
 		c.multiplyGated(both, 2*n, y)
 	})
 	return true
