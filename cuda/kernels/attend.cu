@@ -4,16 +4,18 @@
 //   S = cap(scale·Q·Kᵀ) + bias + mask    LSE = log(sum(exp(S)) + exp(sink))
 //   O = dropout(exp(S - LSE))·V
 //
-// A block computes 128 queries (64 for heads wider than 128) of one head, 16 per warp, and iterates
-// over the keys that they see, 64 at a time (32 for heads wider than 128). Up to 64 dimensions a
-// warp has 32 queries in two groups, which share what is read of K and V: half the bytes of shared
-// memory, which would be the bound. K and V have two stages: one barrier per key tile, after which
-// the next tile's copies overlap this one's arithmetic. Q stays in registers (for heads wider than
-// 128 in shared memory). Scores, sums and O are float32; P is rounded to bfloat16 for P·V, but its
+// A block computes 128 queries of one head, 32 per warp, and iterates over the keys that they see,
+// 64 at a time (32 for heads wider than 64). A warp's queries are two groups of 16, which share
+// what is read of K and V: half the bytes of shared memory, which would be the bound. Of heads wider
+// than 128 a block has 64 queries, 16 per warp. K and V have two stages: one barrier per key tile,
+// after which the next tile's copies overlap this one's arithmetic. Q stays in registers (for heads
+// wider than 128 in shared memory). Above 64 dimensions one of the stages is where Q was, so that two
+// blocks share a processor; for heads of 128 what Q leaves of that place has two of its eight steps,
+// and the scores of 16 keys at a time are computed: the registers are O's. Scores, sums and O are float32; P is rounded to bfloat16 for P·V, but its
 // sum is not. A warp skips key tiles that none of its queries sees.
 //
 //   width                         32     64     96    128    256
-//   shared memory, KiB            24     48     72     96     96
+//   shared memory, KiB            24     48     36     48     96
 //     of the general instance     16     32     48     64     64
 //
 // The general instance computes a cap in some 10 operations per score, and for dropout one Philox
@@ -30,13 +32,19 @@ namespace {
 
 template <int D, bool kGeneral>
 struct Forward {
-  static constexpr int kGroups = D <= 64 && !kGeneral ? 2 : 1;  // of 16 queries, of a warp
+  static constexpr int kGroups = D <= 128 && !kGeneral ? 2 : 1;  // of 16 queries, of a warp
   static constexpr int kQueries = D <= 128 ? 128 : 64;
   static constexpr int kThreads = 32 * kQueries / (16 * kGroups);
-  static constexpr int kKeys = kGeneral ? (D <= 128 ? 32 : 16) : D > 128 ? 32 : 64;
-  static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // minimum blocks per SM
-  static constexpr bool kKeepQ = D <= 128;                      // in registers
-  static constexpr int kShared = (kQueries + 4 * kKeys) * D * 2;
+  static constexpr int kKeys = kGeneral && D > 128 ? 16 : kGeneral || D > 64 ? 32 : 64;
+  static constexpr int kPart = D == 128 && !kGeneral ? 16 : kKeys;  // keys at a time
+  static constexpr int kBlocks = kGroups;                           // minimum blocks per SM
+  static constexpr bool kKeepQ = D <= 128;                          // in registers
+  // The second stage of K and V is where Q was before it went to registers.
+  static constexpr bool kReuse = kGroups == 2 && D > 64;
+  static constexpr int kLow =
+      D == 128 && !kGeneral ? 2 : 0;            // steps of Q that stay in shared memory
+  static constexpr int kTiles = 2 * kKeys * D;  // of one stage, elements
+  static constexpr int kShared = (kQueries * D + (kReuse ? 1 : 2) * kTiles) * 2;
   static_assert(kShared <= 99 << 10, "what sm_86, 89 and 120 give a block");
 };
 
@@ -44,14 +52,15 @@ template <int D, bool kGeneral>
 __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGeneral>::kBlocks)
     attend_forward(Problem p, Rows q, Rows k, Rows v, Rows o, float* lse, int32_t lse_stride) {
   using Shape = Forward<D, kGeneral>;
-  constexpr int kKeys = Shape::kKeys, kTile = kKeys * D;
+  constexpr int kKeys = Shape::kKeys, kTile = kKeys * D, kPart = Shape::kPart;
   const Sequence s = p.sequence(blockIdx.y);
   const int begin = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Shape::kQueries;
   if (begin >= s.queries) return;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const int head = blockIdx.x, kv_head = head * p.kv_heads / p.heads;
   bf16* q_tile = shared_memory<bf16>();
-  bf16* kv_tiles = q_tile + Shape::kQueries * D;  // [stage][K, V]
+  bf16* kv_tiles = q_tile + Shape::kQueries * D;                          // the first stage, [K, V]
+  constexpr int kStage = Shape::kReuse ? -Shape::kTiles : Shape::kTiles;  // to the second
 
   const int last = min(begin + Shape::kQueries, s.queries) - 1;
   const int from = s.first(begin) / kKeys * kKeys, end = s.end(last);
@@ -63,27 +72,41 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
   const int v_column = column_of<kGeneral>(v, kv_head, p);
   keys.start(k, k_column, v, v_column, s.k_row + from);
   auto load_keys = [&](int key, int stage) {
-    bf16* to = kv_tiles + stage * 2 * kTile;
-    const int count = s.keys - key;
+    bf16* to = kv_tiles + stage * kStage;
+    const int count = end - key;  // no query here sees more
     if (p.by16) {
       keys.next(to, count, p);
     } else {
-      gather<D, kKeys, Shape::kThreads>(to, k, s.k_row + key, count, k_column, p);
-      gather<D, kKeys, Shape::kThreads>(to + kTile, v, s.k_row + key, count, v_column, p);
+      const int row =
+          p.sequence(blockIdx.y).k_row + key;  // read again rather than kept in registers
+      gather<D, kKeys, Shape::kThreads>(to, k, row, count, k_column, p);
+      gather<D, kKeys, Shape::kThreads>(to + kTile, v, row, count, v_column, p);
     }
   };
   if (from < end) load_keys(from, 0);
   ptx::async_commit();
 
   constexpr int kGroups = Shape::kGroups;
-  const int row = 16 * kGroups * warp, query = begin + row, query_last = query + 16 * kGroups - 1;
-  bf16* own = q_tile + row * D;  // this warp's rows of Q
+  constexpr int kRows = 16 * kGroups;
+  const int row = kRows * warp, query = begin + row;
+  const int seen =
+      query < s.queries ? s.end(query) : -kRows;  // its first query sees the keys before
+  bf16* own = q_tile + row * D;                   // this warp's rows of Q
   uint32_t a[D / 16][kGroups][4];
   ptx::async_wait<1>();
   __syncthreads();
   if constexpr (Shape::kKeepQ) {
 #pragma unroll
     for (int step = 0; step < D / 16; step++) left<D>(a[step], own, 0, step, lane);
+  }
+  bf16* low =
+      q_tile + warp * kGroups * Shape::kLow * 256;  // of Q, as squares that follow each other
+  if constexpr (Shape::kLow > 0) {
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 4 * kGroups * Shape::kLow; i++) {
+      ptx::store32(low + i * 64 + lane * 2, a[i / (4 * kGroups)][i / 4 % kGroups][i % 4]);
+    }
   }
 
   const float scale2 = (kGeneral ? 1 : p.scale) * kLog2E;
@@ -94,37 +117,50 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
     __syncthreads();  // this tile has arrived, and no warp reads the other stage any more
     if (key + kKeys < end) load_keys(key + kKeys, stage ^ 1);
     ptx::async_commit();
-    if (query >= s.queries || key >= s.end(query_last) || key + kKeys <= s.first(query)) continue;
+    if (key >= seen + kRows - 1 || key + kKeys <= seen - p.window) continue;
 
-    bf16* k_tile = kv_tiles + stage * 2 * kTile;  // and V behind it
-    float score[kGroups][kKeys / 8][4] = {};
+    bf16* k_tile = kv_tiles + stage * kStage;  // and V behind it
 #pragma unroll
-    for (int step = 0; step < D / 16; step++) {
-      if constexpr (!Shape::kKeepQ) left<D>(a[step], own, 0, step, lane);
-      add_nt<D>(score, a[step], k_tile, 0, step, lane);
-    }
-    if constexpr (kGeneral) {
-      float unused[kKeys / 8][4];
-      to_scores(score[0], unused, p, s, head, key, lane);
-    }
-    if (key + kKeys > s.end(query) || key < s.first(query_last)) {
+    for (int part = 0; part < kKeys; part += kPart) {
+      const int now = key + part;
+      float score[kGroups][kPart / 8][4] = {};
 #pragma unroll
-      for (int g = 0; g < kGroups; g++) mask<1>(score[g], s.ahead(query + 16 * g, key), s, lane);
-    }
-    uint32_t prob[kKeys / 16][kGroups][4];
-    if (kGeneral && p.mask.threshold > 0) {
-      const uint32_t kept = kept_of<kKeys / 8>(p, s.q_row + query, head, key, lane);
-      take(softmax, prob, score, out, scale2,
-           [&](float x, int n, int i) { return x * dropout_factor(p.mask, kept >> (4 * n + i)); });
-    } else {
-      take(softmax, prob, score, out, scale2);
-    }
+      for (int step = 0; step < D / 16; step++) {
+        if constexpr (!Shape::kKeepQ) left<D>(a[step], own, 0, step, lane);
+        if (step < Shape::kLow) {
 #pragma unroll
-    for (int step = 0; step < kKeys / 16; step++) {
-      add_nn<D>(out, prob[step], k_tile, kKeys + 16 * step, 0, lane);
+          for (int g = 0; g < kGroups; g++) {
+            ptx::ldmatrix(a[step][g], low + (step * kGroups + g) * 256 + lane * 8);
+          }
+        }
+        add_nt<D>(score, a[step], k_tile, part, step, lane);
+      }
+      if constexpr (kGeneral) {
+        float unused[kPart / 8][4];
+        to_scores(score[0], unused, p, s, head, now, lane);
+      }
+      if (now + kPart > seen || now < seen + kRows - 1 - p.window) {
+#pragma unroll
+        for (int g = 0; g < kGroups; g++)
+          mask<1>(score[g], seen + 16 * g - 1 - now, p.window, lane);
+      }
+      uint32_t prob[kPart / 16][kGroups][4];
+      if (kGeneral && p.mask.threshold > 0) {
+        const uint32_t kept = kept_of<kPart / 8>(p, s.q_row + query, head, now, lane);
+        take(softmax, prob, score, out, scale2, [&](float x, int n, int i) {
+          return x * dropout_factor(p.mask, kept >> (4 * n + i));
+        });
+      } else {
+        take(softmax, prob, score, out, scale2);
+      }
+#pragma unroll
+      for (int step = 0; step < kPart / 16; step++) {
+        add_nn<D>(out, prob[step], k_tile, kKeys + part + 16 * step, 0, lane);
+      }
     }
   }
 
+  const Sequence again = p.sequence(blockIdx.y);
 #pragma unroll
   for (int g = 0; g < kGroups; g++) {
 #pragma unroll
@@ -144,20 +180,25 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
         out[g][n][2 * r + 1] *= inverse;
       }
       int i = query + lane / 4 + 16 * g + 8 * r;
-      if (lse != nullptr && lane % 4 == 0 && i < s.queries) {
-        lse[int64_t{s.q_row + i} * lse_stride + head] = top + logf(sum);
+      if (lse != nullptr && lane % 4 == 0 && i < again.queries) {
+        lse[int64_t{again.q_row + i} * lse_stride + head] = top + logf(sum);
       }
     }
   }
-  // Only this warp has read its rows of Q, so they buffer its output.
-  __syncwarp();
+  // Only this warp has read its rows of Q, so they buffer its output, when no warp reads K and V
+  // there any more.
+  if constexpr (Shape::kReuse) {
+    __syncthreads();
+  } else {
+    __syncwarp();
+  }
 #pragma unroll
   for (int g = 0; g < kGroups; g++) put<D>(own, 16 * g, 0, out[g], lane);
   __syncwarp();
 #pragma unroll
   for (int g = 0; g < kGroups; g++) {
-    store<D, D / 8>(o, s.q_row + query + 16 * g, s.queries - query - 16 * g, head * p.head_dim, own,
-                    16 * g, 0, p, lane);
+    store<D, D / 8>(o, again.q_row + query + 16 * g, again.queries - query - 16 * g,
+                    head * p.head_dim, own, 16 * g, 0, p, lane);
   }
 }
 REGISTER_WIDTHS(attend_forward, Forward);

@@ -182,7 +182,9 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
       }
       if (key_last >= s.end(now) || key < s.first(now + kPart - 1)) {
 #pragma unroll
-        for (int g = 0; g < kGroups; g++) mask<-1>(prob[g], s.ahead(now, key + 16 * g), s, lane);
+        for (int g = 0; g < kGroups; g++) {
+          mask<-1>(prob[g], s.ahead(now, key + 16 * g), s.window, lane);
+        }
       }
 #pragma unroll
       for (int n = 0; n < kPart / 8; n++) {
@@ -361,7 +363,9 @@ __global__ void __launch_bounds__(Backward<D, kGeneral>::kThreads, Backward<D, k
     if constexpr (kGeneral) to_scores(prob[0], slope, p, s, head, key, lane);
     if (key + kOther > s.end(query) || key < s.first(query_last)) {
 #pragma unroll
-      for (int g = 0; g < kGroups; g++) mask<1>(prob[g], s.ahead(query + 16 * g, key), s, lane);
+      for (int g = 0; g < kGroups; g++) {
+        mask<1>(prob[g], s.ahead(query + 16 * g, key), s.window, lane);
+      }
     }
     if constexpr (kGeneral) {
 #pragma unroll

@@ -9,9 +9,9 @@
 namespace attention {
 
 // Sets scores whose query does not see their key to -inf. Rows are queries and columns keys, or the
-// reverse with Sign -1; ahead is s.ahead of the first query and the first key.
+// reverse with Sign -1; ahead is Sequence::ahead of the first query and the first key.
 template <int Sign, int N>
-__device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const Sequence& s,
+__device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, int32_t window,
                                      int lane) {
   ahead += Sign * (lane / 4 - 2 * (lane % 4));
 #pragma unroll
@@ -19,7 +19,7 @@ __device__ __forceinline__ void mask(float (&score)[N][4], int32_t ahead, const 
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       int32_t behind = ahead + Sign * (i / 2 * 8 - 8 * n - i % 2);
-      bool seen = static_cast<uint32_t>(behind) < static_cast<uint32_t>(s.window);
+      bool seen = static_cast<uint32_t>(behind) < static_cast<uint32_t>(window);
       if (!seen) score[n][i] = -INFINITY;
     }
   }
