@@ -6,16 +6,20 @@
 //
 // A block computes 128 queries of one head, 32 per warp, and iterates over the keys that they see,
 // 64 at a time (32 for heads wider than 64). A warp's queries are two groups of 16, which share
-// what is read of K and V: half the bytes of shared memory, which would be the bound. Of heads wider
-// than 128 a block has 64 queries, 16 per warp. K and V have two stages: one barrier per key tile,
-// after which the next tile's copies overlap this one's arithmetic. Q stays in registers (for heads
-// wider than 128 in shared memory). Above 64 dimensions one of the stages is where Q was, so that two
-// blocks share a processor; for heads of 128 what Q leaves of that place has two of its eight steps,
-// and the scores of 16 keys at a time are computed: the registers are O's. Scores, sums and O are float32; P is rounded to bfloat16 for P·V, but its
-// sum is not. A warp skips key tiles that none of its queries sees.
+// what is read of K and V: half the bytes of shared memory, which would be the bound. Heads of 32
+// have half the products for as many scores, and the rest of the loop would show: a warp has 64
+// queries in four groups, a block 256, and a tile 128 keys, of which a warp computes 32 at a time.
+// Of heads wider than 128 a block has 64 queries, 16 per warp.
+//
+// K and V have two stages: one barrier per key tile, after which the next tile's copies overlap
+// this one's arithmetic. Q stays in registers (for heads wider than 128 in shared memory). Of heads
+// of 96 and 128 one of the stages is where Q was, so that two blocks share a processor; at 128 what
+// Q leaves of that place has two of its eight steps, and the scores of 16 keys at a time are
+// computed: the registers are O's. Scores, sums and O are float32; P is rounded to bfloat16 for
+// P·V, but its sum is not. A warp skips key tiles that none of its queries sees.
 //
 //   width                         32     64     96    128    256
-//   shared memory, KiB            24     48     36     48     96
+//   shared memory, KiB            48     48     36     48     96
 //     of the general instance     16     32     48     64     64
 //
 // The general instance computes a cap in some 10 operations per score, and for dropout one Philox
@@ -32,13 +36,21 @@ namespace {
 
 template <int D, bool kGeneral>
 struct Forward {
-  static constexpr int kGroups = D <= 128 && !kGeneral ? 2 : 1;  // of 16 queries, of a warp
-  static constexpr int kQueries = D <= 128 ? 128 : 64;
+  static constexpr bool kNarrow = D == 32 && !kGeneral;
+  static constexpr int kGroups = kGeneral || D > 128 ? 1
+                                 : kNarrow           ? 4
+                                                     : 2;  // of 16 queries, of a warp
+  static constexpr int kQueries = kNarrow ? 256 : D <= 128 ? 128 : 64;
   static constexpr int kThreads = 32 * kQueries / (16 * kGroups);
-  static constexpr int kKeys = kGeneral && D > 128 ? 16 : kGeneral || D > 64 ? 32 : 64;
-  static constexpr int kPart = D == 128 && !kGeneral ? 16 : kKeys;  // keys at a time
-  static constexpr int kBlocks = kGroups;                           // minimum blocks per SM
-  static constexpr bool kKeepQ = D <= 128;                          // in registers
+  static constexpr int kKeys = kNarrow                ? 128
+                               : kGeneral && D > 128  ? 16
+                               : kGeneral || D > 64   ? 32
+                                                      : 64;
+  static constexpr int kPart = kNarrow                 ? 32
+                               : D == 128 && !kGeneral ? 16
+                                                       : kKeys;  // keys at a time
+  static constexpr int kBlocks = kGroups > 1 ? 2 : 1;            // minimum blocks per SM
+  static constexpr bool kKeepQ = D <= 128;                       // in registers
   // The second stage of K and V is where Q was before it went to registers.
   static constexpr bool kReuse = kGroups == 2 && D > 64;
   static constexpr int kLow =
@@ -123,6 +135,8 @@ __global__ void __launch_bounds__(Forward<D, kGeneral>::kThreads, Forward<D, kGe
 #pragma unroll
     for (int part = 0; part < kKeys; part += kPart) {
       const int now = key + part;
+      // No query sees the other half.
+      if (Shape::kNarrow && part == kKeys / 2 && now >= seen + kRows - 1) break;
       float score[kGroups][kPart / 8][4] = {};
 #pragma unroll
       for (int step = 0; step < D / 16; step++) {

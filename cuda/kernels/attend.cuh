@@ -260,15 +260,15 @@ __device__ __forceinline__ void put(bf16* tile, int row, int chunk, const float 
 
 // The online softmax of a thread's two rows, g and g + 8 of 16: P = exp2(scale2·score - shift).
 //
-// A sum of exponentials of up to kMost, and products with them, are as exact as of up to 1. So the
-// shift stays as it is until a tile of keys has a larger one, which is seldom, and no maximum is
-// taken until then.
+// Exponentials are as exact at any size. So the shift is kRoom above the largest score, and stays as
+// it is until a tile's exponentials add up to 2 in a lane, which is seldom: no maximum is taken
+// until then.
 struct Softmax {
-  // scale2·score of the largest score, when last raised; -infinity before the first.
+  // kRoom above scale2·score of the largest score, when last raised; -infinity before the first.
   float shift[2] = {-INFINITY, -INFINITY};
   float sum[2] = {};  // this thread's share of the sum of P
 
-  static constexpr float kMost = 256;
+  static constexpr float kRoom = 8;
 
   // Returns the complete sum of row g + 8·r.
   __device__ __forceinline__ float total(int r) const {
@@ -283,24 +283,26 @@ struct Softmax {
                                                       const float (&score)[N][4],
                                                       const float (&shift)[2], float scale2,
                                                       Weighed weighed) {
-    add[0] = add[1] = 0;
 #pragma unroll
     for (int n = 0; n < N; n++) {
 #pragma unroll
       for (int r = 0; r < 2; r++) {
         const float low = ptx::exp2(fmaf(score[n][2 * r], scale2, -shift[r]));
         const float high = ptx::exp2(fmaf(score[n][2 * r + 1], scale2, -shift[r]));
-        add[r] += low;
-        add[r] += high;
+        add[r] = n == 0 ? low + high : add[r] + low + high;
         prob[2 * n + r] = ptx::pack(weighed(low, n, 2 * r), weighed(high, n, 2 * r + 1));
       }
     }
   }
 
-  // Reports whether sums of a tile are beyond kMost, or NaN: in a row without a shift all P are
-  // infinite, and NaN where the mask is.
-  static __device__ __forceinline__ bool beyond(const float (&add)[2]) {
-    return !(add[0] <= kMost && add[1] <= kMost);
+  // Reports whether one of the sums of a tile is 2 or more, or NaN: in a row without a shift all P
+  // are infinite, and NaN where the mask is. No sum is negative, so that the bits tell.
+  template <int G>
+  static __device__ __forceinline__ bool beyond(const float (&add)[G][2]) {
+    uint32_t any = 0;
+#pragma unroll
+    for (int i = 0; i < 2 * G; i++) any |= __float_as_uint(add[i / 2][i % 2]);
+    return any >= __float_as_uint(2.0f);
   }
 
   // Raises the shifts to the scores of a tile and rescales the sums. Returns the shifts for it, by
@@ -318,7 +320,7 @@ struct Softmax {
       most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 1));
       most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 2));
       const float before = shift[r];
-      shift[r] = fmaxf(before, most * scale2);
+      shift[r] = fmaxf(before, fmaf(most, scale2, kRoom));
       less[r] = shift[r] == -INFINITY ? 0 : shift[r];
       const float factor = ptx::exp2(before - less[r]);
       sum[r] *= factor;
@@ -338,13 +340,11 @@ __device__ __forceinline__ void take(Softmax (&softmax)[G], uint32_t (&prob)[N /
                                      float scale2, Weighed weighed) {
   uint32_t pairs[G][2 * N];
   float add[G][2];
-  bool beyond = false;
 #pragma unroll
   for (int g = 0; g < G; g++) {
     Softmax::exponentials(pairs[g], add[g], score[g], softmax[g].shift, scale2, weighed);
-    beyond = beyond || Softmax::beyond(add[g]);
   }
-  if (__any_sync(0xffffffff, beyond)) {
+  if (__any_sync(0xffffffff, Softmax::beyond(add))) {
 #pragma unroll
     for (int g = 0; g < G; g++) {
       float less[2];

@@ -10,7 +10,7 @@
 //   keys      dK and dV of 128 keys (64 where heads are wider than 128), over the query heads of
 //             their group and the queries that see them, 16 or 32 at a time: the sum over a
 //             group of heads stays in the accumulators, in their order
-//   queries   dQ of 128 (64) queries, over the keys that they see, 16 or 32 at a time
+//   queries   dQ of 128 (64) queries, over the keys that they see, 16, 32 or 64 at a time
 //
 // Both passes compute the scores: 7 products, 14·head_dim FLOPs for each pair of a query and a key
 // that it sees. 5 would do with dQ summed by atomics, in float32 and in no fixed order. Above 128
@@ -29,7 +29,7 @@
 // shared memory. Heads wider than 128 and angles that are not aligned take a launch of rope.
 //
 //   width                         32     64     96    128    256
-//   shared memory, KiB          24.5   48.5   72.5   96.5  96.25
+//   shared memory, KiB            33   48.5   72.5   96.5  96.25
 //     of the general instance  20.25  40.25  60.25  80.25  96.25
 #include "kernels/attend_scores.cuh"
 #include "kernels/attend_stream.cuh"
@@ -44,9 +44,13 @@ struct Backward {
   static constexpr int kGroups = D <= 64 && !kGeneral ? 2 : 1;  // of 16 rows, of a warp
   static constexpr int kOwn = D <= 128 ? 128 : 64;              // rows of the block
   static constexpr int kThreads = 32 * kOwn / (16 * kGroups);
-  static constexpr int kOther = kGeneral || D > 128 ? 16 : 32;      // rows of a tile of the others
-  static constexpr int kPart = D == 64 && !kGeneral ? 16 : kOther;  // queries at a time, for keys
-  static constexpr int kColumns = D <= 128 ? D : 128;               // of dK and dV
+  static constexpr bool kNarrow = D == 32 && !kGeneral;
+  static constexpr int kOther = kNarrow               ? 64
+                                : kGeneral || D > 128 ? 16
+                                                      : 32;  // rows of a tile of the others
+  // queries at a time, for keys
+  static constexpr int kPart = kNarrow ? 32 : D == 64 && !kGeneral ? 16 : kOther;
+  static constexpr int kColumns = D <= 128 ? D : 128;  // of dK and dV
   static constexpr int kParts = D / kColumns;
   static constexpr int kBlocks = D <= 64 && !kGeneral ? 2 : 1;  // minimum blocks per SM
   // Q and dO, in the registers of their pass
