@@ -42,15 +42,13 @@ struct Forward {
                                                      : 2;  // of 16 queries, of a warp
   static constexpr int kQueries = kNarrow ? 256 : D <= 128 ? 128 : 64;
   static constexpr int kThreads = 32 * kQueries / (16 * kGroups);
-  static constexpr int kKeys = kNarrow                ? 128
-                               : kGeneral && D > 128  ? 16
-                               : kGeneral || D > 64   ? 32
-                                                      : 64;
-  static constexpr int kPart = kNarrow                 ? 32
-                               : D == 128 && !kGeneral ? 16
-                                                       : kKeys;  // keys at a time
-  static constexpr int kBlocks = kGroups > 1 ? 2 : 1;            // minimum blocks per SM
-  static constexpr bool kKeepQ = D <= 128;                       // in registers
+  static constexpr int kKeys = kNarrow               ? 128
+                               : kGeneral && D > 128 ? 16
+                               : kGeneral || D > 64  ? 32
+                                                     : 64;
+  static constexpr int kPart = kNarrow ? 32 : D == 128 && !kGeneral ? 16 : kKeys;  // keys at a time
+  static constexpr int kBlocks = kGroups > 1 ? 2 : 1;  // minimum blocks per SM
+  static constexpr bool kKeepQ = D <= 128;             // in registers
   // The second stage of K and V is where Q was before it went to registers.
   static constexpr bool kReuse = kGroups == 2 && D > 64;
   static constexpr int kLow =
