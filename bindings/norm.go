@@ -25,6 +25,9 @@ type Norm struct {
 	// After, if not nil, rotates Y: the rows are the heads of tokens, and X of After is Y as
 	// [tokens, heads·cols]. Not with a Residual.
 	After *RoPE
+	// Next, if not nil, normalizes Y once more: X of Next is Y. It has one row of weights, and no
+	// statistics, Residual, After and Next. Not with After or turns.
+	Next *Norm
 }
 
 // NormBackward is the backward of Norm. With g = DY·(Weight + Offset) and
@@ -35,7 +38,7 @@ type Norm struct {
 //
 // Without RStd it computes the statistics from X again.
 type NormBackward struct {
-	Norm // Y, Residual and After are not used; RStd and Mean are optional without DWeight
+	Norm // Y, Residual, After and Next are not used; RStd and Mean are optional without DWeight
 
 	DY         Tensor // [rows, cols]
 	DX         Tensor // [rows, cols]; may be DY without Accumulate
@@ -92,6 +95,9 @@ func (op *Norm) declare(c *contract) {
 		}
 		r.angles(c)
 	}
+	if op.Next != nil {
+		op.next(c)
+	}
 	c.writes("RStd", op.RStd, vector(op.X.Rows, F32).orAbsent())
 	if op.Centered {
 		c.writes("Mean", op.Mean, vector(op.X.Rows, F32).orAbsent())
@@ -99,6 +105,18 @@ func (op *Norm) declare(c *contract) {
 	} else {
 		c.that(op.Mean.Absent(), "Mean is present, but the norm is not centered")
 	}
+}
+
+// next declares the operands of Next.
+func (op *Norm) next(c *contract) {
+	n := op.Next
+	c.that(n.X.samePlace(op.Y) && n.X.Rows == op.Y.Rows && n.X.Cols == op.Y.Cols, "Next does not normalize Y")
+	c.that(op.After == nil && op.turns() == 1, "Next is present with After or turns")
+	c.that(n.Residual.Absent() && n.Mean.Absent() && n.RStd.Absent() && n.After == nil && n.Next == nil, "Next has a residual, statistics or what follows it")
+	parameter := vector(op.Y.Cols, floats...).orAbsent()
+	c.reads("Next.Weight", n.Weight, parameter)
+	c.reads("Next.Bias", n.Bias, parameter)
+	c.writes("Next.Y", n.Y, matrix(op.Y.Rows, op.Y.Cols, op.Y.DType))
 }
 
 // Name returns "norm backward".

@@ -181,7 +181,7 @@ func (n Needs) Most(m Needs) Needs {
 func Operations() []Operation {
 	return []Operation{
 		&Embed{}, &EmbedBackward{}, &Norm{}, &NormBackward{}, &Project{}, &ProjectBackward{}, &RowNorms{},
-		&RoPE{}, &Attend{}, &AttendBackward{}, &Activate{}, &ActivateBackward{}, &Add{}, &AddBackward{}, &Clamp{}, &ClampBackward{},
+		&RoPE{}, &Extend{}, &Attend{}, &AttendBackward{}, &Activate{}, &ActivateBackward{}, &Add{}, &AddBackward{}, &Clamp{}, &ClampBackward{},
 		&HeadLoss{}, &LogProbs{}, &Preference{}, &Policy{}, &Fold{}, &Unfold{}, &Round{}, &GradNorm{}, &SquareSums{}, &Optimize{}, &ScaleRows{}, &Gather{}, &Zero{}, &Copy{}, &Transfer{}, &Await{},
 	}
 }

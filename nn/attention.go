@@ -105,9 +105,8 @@ func (a *Attention) room(p *pass, to *bindings.Arena) (q, k, v, fused bindings.T
 func (a *Attention) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena, _ bool) any {
 	s := &attentionState{}
 	a.queryKeyValue(p, s, x, to)
-	s.keys, s.values = s.k, s.v
-	if p.cache != nil {
-		s.keys, s.values = p.cache.extend(p, a.layer, s.k, s.v)
+	if p.cache == nil {
+		s.keys, s.values = s.k, s.v
 	}
 	s.attended = p.features(to, a.Heads*a.HeadDim)
 	if p.backward {
@@ -142,6 +141,10 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 	p.work.Release(mark)
 	if a.Clip > 0 {
 		a.clip(p, s, to)
+	}
+	if p.cache != nil {
+		a.extend(p, s)
+		return
 	}
 	if a.QNorm == nil && a.KNorm == nil {
 		a.rotate(p, s.q, s.k, false)

@@ -73,7 +73,7 @@ type cachedPass struct {
 	// whole says that the pass has the whole cache and one token of each sequence: its
 	// operations depend on nothing else than the number of sequences, so it can be repeated.
 	whole  bool
-	rows   []int32         // of the tokens in the cache
+	rows   []int32         // of the fresh tokens in the cache
 	places bindings.Tensor // I32 [1, tokens]: rows
 }
 
@@ -95,7 +95,9 @@ func (c *cache) layOut(of []*Sequence, fresh []int, whole bool) {
 	for i, s := range of {
 		skip(s.first)
 		at = s.first + s.past + fresh[i]
-		p.rows = append(p.rows, int32(at-1))
+		for row := at - fresh[i]; row < at; row++ {
+			p.rows = append(p.rows, int32(row))
+		}
 		queries, keys = append(queries, queries[len(queries)-1]+int32(fresh[i])), append(keys, int32(at-p.first))
 	}
 	if whole {
@@ -112,20 +114,47 @@ func (c *cache) layOut(of []*Sequence, fresh []int, whole bool) {
 	}
 }
 
-// extend appends the keys and values of an attention and returns those of all sequences
-// of the pass.
-func (c *cache) extend(p *pass, attention int, k, v bindings.Tensor) (keys, values bindings.Tensor) {
+// extended returns the keys and values of all sequences of the pass, for an attention.
+func (c *cache) extended(attention int) (keys, values bindings.Tensor) {
+	keys, values = c.keys[attention], c.values[attention]
 	if c.pass.whole {
-		p.run(&bindings.Copy{Dst: c.keys[attention], Src: k, Rows: c.pass.places})
-		p.run(&bindings.Copy{Dst: c.values[attention], Src: v, Rows: c.pass.places})
-		return c.keys[attention], c.values[attention]
+		return keys, values
 	}
-	row := 0
-	for i, s := range c.pass.of {
-		from, n := s.first+s.past, c.pass.fresh[i]
-		p.run(&bindings.Copy{Dst: c.keys[attention].Slice(from, from+n), Src: k.Slice(row, row+n)})
-		p.run(&bindings.Copy{Dst: c.values[attention].Slice(from, from+n), Src: v.Slice(row, row+n)})
-		row += n
+	return keys.Slice(c.pass.first, c.pass.end), values.Slice(c.pass.first, c.pass.end)
+}
+
+// extend normalizes and rotates queries and keys and appends keys and values to the
+// cache, in one operation.
+func (a *Attention) extend(p *pass, s *attentionState) {
+	op := &bindings.Extend{
+		Q: s.q, K: s.k, V: s.v, Heads: a.Heads, KVHeads: a.KVHeads, HeadDim: a.HeadDim,
+		Keys: p.cache.keys[a.layer], Values: p.cache.values[a.layer], Rows: p.cache.pass.places,
 	}
-	return c.keys[attention].Slice(c.pass.first, c.pass.end), c.values[attention].Slice(c.pass.first, c.pass.end)
+	op.QRoPE, op.KRoPE = a.rotations(p, s.q, s.k, false)
+	if a.NormRotated && (a.QNorm != nil || a.KNorm != nil) {
+		a.rotate(p, s.q, s.k, false)
+		op.QRoPE, op.KRoPE = nil, nil
+	}
+	op.QNorm = a.headNorm(p, a.QNorm, &op.Q)
+	op.KNorm = a.headNorm(p, a.KNorm, &op.K)
+	if op.QNorm == nil && op.QRoPE == nil {
+		s.q, op.Q = op.Q, bindings.Tensor{}
+	} else {
+		s.q = op.Q
+	}
+	p.run(op)
+	s.keys, s.values = p.cache.extended(a.layer)
+}
+
+// headNorm returns the norm n of x's heads. A norm of the whole row runs at once, and x is what it
+// returns.
+func (a *Attention) headNorm(p *pass, n *HeadNorm, x *bindings.Tensor) *bindings.Norm {
+	switch {
+	case n == nil:
+		return nil
+	case n.WholeRow:
+		*x, _ = p.normalizeHeads(p.work, n, *x, *x, nil)
+		return nil
+	}
+	return n.operation(n.shape(*x), normStats{})
 }

@@ -101,9 +101,7 @@ func (m *Model) begin(dev bindings.Device, f feed) (*pass, error) {
 	p.positions = in.positions
 	if c := f.cache; c != nil {
 		c.pass.queries.Device, c.pass.keys.Device = k.ints(c.pass.queries.Starts), k.ints(c.pass.keys.Starts)
-		if c.pass.whole {
-			c.pass.places = k.ints(c.pass.rows)
-		}
+		c.pass.places = k.ints(c.pass.rows)
 	} else {
 		starts := f.rowStarts()
 		in.starts = k.ints(starts)
@@ -168,5 +166,5 @@ func (m *Model) planInputs(a *bindings.Arena, tokens, sequences, keys int, weigh
 	if keys > 0 {
 		gathered = 2*packedLen(keys) + packedLen(tokens+1) + packedLen(sequences+1)
 	}
-	m.inputs.packed = a.New(bindings.I32, 1, arrays*packedLen(tokens)+2*packedLen(sequences+1)+packedLen(m.decoding.boundaries())+packedLen(m.decoding.sequences)+gathered+2*packedAlignment)
+	m.inputs.packed = a.New(bindings.I32, 1, arrays*packedLen(tokens)+2*packedLen(sequences+1)+packedLen(m.decoding.boundaries())+packedLen(m.decoding.tokens())+gathered+2*packedAlignment)
 }

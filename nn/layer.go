@@ -108,6 +108,11 @@ func (b *Branch) plain() bool { return b.PostNorm == nil && b.bare() && b.Residu
 // bare reports whether the branch is added without dropout and a factor.
 func (b *Branch) bare() bool { return b.Dropout == 0 && (b.Scale == 0 || b.Scale == 1) }
 
+// normalizesNext reports whether the norm behind b's part writes the input of the next branch, too.
+func (b *Branch) normalizesNext(next *Branch) bool {
+	return b.PostNorm != nil && b.bare() && b.Residual != SumNorm && next.Norm != nil && next.Residual == PreNorm
+}
+
 // A branchState holds what a branch computes. The Recompute policy decides which
 // of it is kept until backward.
 type branchState struct {
@@ -118,6 +123,10 @@ type branchState struct {
 	part    any
 	xa      bindings.Tensor // of the part's last projection
 	dropped bool            // recomputed in backward
+	// normed is where the next branch's normalized input will lie: it is computed in one pass with out
+	// if there is a norm behind this branch. Absent: it is not.
+	normed bindings.Tensor
+	next   *Norm
 }
 
 // forward computes the layer's output into out and returns the state for backward.
@@ -130,7 +139,7 @@ func (l *Layer) forward(p *pass, in, out bindings.Tensor) []branchState {
 	}
 	x := in
 	for i, b := range l.Branches {
-		s := &states[i]
+		s, input := &states[i], shared
 		s.in = x
 		to, xaTo := p.keep, p.keep
 		last := i == len(l.Branches)-1
@@ -152,7 +161,14 @@ func (l *Layer) forward(p *pass, in, out bindings.Tensor) []branchState {
 		if l.Parallel && i > 0 {
 			residual = out
 		}
-		b.forward(p, s, residual, shared, to, xaTo)
+		if !l.Parallel && i > 0 && !states[i-1].normed.Absent() {
+			normed := states[i-1].normed
+			input = func() bindings.Tensor { return normed }
+		}
+		if !l.Parallel && i == len(l.Branches)-2 && b.normalizesNext(l.Branches[i+1]) {
+			s.normed, s.next = out, l.Branches[i+1].Norm
+		}
+		b.forward(p, s, residual, input, to, xaTo)
 		if !l.Parallel {
 			x = s.out
 		}
@@ -245,6 +261,10 @@ func (b *Branch) join(p *pass, s *branchState, residual bindings.Tensor, to, xaT
 		if b.bare() && b.Residual != SumNorm {
 			op := b.PostNorm.operation(raw, normStats{})
 			op.Residual, op.Y = residual, s.out
+			if !s.normed.Absent() {
+				op.Next = s.next.operation(s.out, normStats{})
+				op.Next.Y = s.normed
+			}
 			p.run(op)
 			return
 		}

@@ -20,7 +20,7 @@ func (l *Layer) backwardSequential(p *pass, states []branchState, d bindings.Ten
 	for i := range last {
 		s := &states[i]
 		if s.dropped {
-			s.out = bindings.Tensor{}
+			s.out, s.normed = bindings.Tensor{}, bindings.Tensor{}
 			l.Branches[i].forward(p, s, s.in, nil, p.work, p.work)
 			s.dropped = false
 		}
@@ -73,7 +73,7 @@ func (b *Branch) again(p *pass, s *branchState) {
 	switch {
 	case !s.dropped:
 	case b.needsOutput():
-		s.out = bindings.Tensor{}
+		s.out, s.normed = bindings.Tensor{}, bindings.Tensor{}
 		b.forward(p, s, s.in, nil, p.work, p.work)
 	default:
 		s.part = b.Part.begin(p, b.input(p, s.in, nil), p.work, false)

@@ -98,6 +98,7 @@ var groups = []struct {
 	{"Project", []bindings.Operation{&bindings.Project{}, &bindings.ProjectBackward{}}, runProject},
 	{"RowNorms", []bindings.Operation{&bindings.RowNorms{}}, runRowNorms},
 	{"RoPE", []bindings.Operation{&bindings.RoPE{}}, runRoPE},
+	{"Extend", []bindings.Operation{&bindings.Extend{}}, runExtend},
 	{"Attend", []bindings.Operation{&bindings.Attend{}, &bindings.AttendBackward{}}, runAttend},
 	{"Activate", []bindings.Operation{&bindings.Activate{}, &bindings.ActivateBackward{}}, runActivate},
 	{"Add", []bindings.Operation{&bindings.Add{}, &bindings.AddBackward{}}, runAdd},

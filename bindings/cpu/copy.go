@@ -53,15 +53,18 @@ func (d *Device) copyRows(op *bindings.Copy) {
 // copyView copies runs of columns that are adjacent in both tensors, of all rows of a piece
 // at a time.
 func (d *Device) copyView(dst, src bindings.Tensor) {
-	to, _ := dst.Groups()
-	from, _ := src.Groups()
-	d.rows(dst.Rows, max(1, copyPiece/max(1, dst.Cols)), func(first, last int) {
-		for j := 0; j < dst.Cols; {
-			n := min(to-j%to, from-j%from)
-			convert(dst, first*dst.Stride()+dst.Column(j), src, first*src.Stride()+src.Column(j), last-first, n)
-			j += n
-		}
-	})
+	d.rows(dst.Rows, max(1, copyPiece/max(1, dst.Cols)), func(first, last int) { copyColumns(dst, first, src, first, last-first) })
+}
+
+// copyColumns copies rows of src, from row from on, to those of dst, from row to on.
+func copyColumns(dst bindings.Tensor, to int, src bindings.Tensor, from, rows int) {
+	wide, _ := dst.Groups()
+	narrow, _ := src.Groups()
+	for j := 0; j < dst.Cols; {
+		n := min(wide-j%wide, narrow-j%narrow)
+		convert(dst, to*dst.Stride()+dst.Column(j), src, from*src.Stride()+src.Column(j), rows, n)
+		j += n
+	}
 }
 
 // convert copies n elements of each of several rows of src, from element j of its memory

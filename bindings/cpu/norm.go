@@ -13,10 +13,27 @@ type normJob struct {
 	centered    bool
 	eps         float32
 	means, rstd []float32
+	next        nextNorm
+}
+
+// A nextNorm is the norm of what a norm has written. y absent: none.
+type nextNorm struct {
+	y        vector.Rows
+	gain     vector.Gain
+	centered bool
+	eps      float32
+}
+
+// run normalizes the rows [from, to) of x.
+func (n *nextNorm) run(x vector.Rows, from, to int) {
+	if n.y.Count() > 0 {
+		vector.Norm(n.y.Slice(from, to), x, n.gain, from, n.centered, n.eps, nil, nil)
+	}
 }
 
 func (j normJob) run(from, to int) {
 	vector.Norm(j.y.Slice(from, to), j.x.Slice(from, to), j.gain, from, j.centered, j.eps, part(j.means, from, to), part(j.rstd, from, to))
+	j.next.run(j.y.Slice(from, to), from, to)
 }
 
 // runIn runs on a lane: it adds the residual to the rows in the lane's scratch.
@@ -26,6 +43,7 @@ func (j normJob) runIn(lane, from, to int) {
 	vector.Convert(rows, j.x.Slice(from, to))
 	vector.Norm(rows, rows, j.gain, from, j.centered, j.eps, part(j.means, from, to), part(j.rstd, from, to))
 	vector.Store(j.y.Slice(from, to), j.lanes[lane], cols, &vector.Epilogue{Residual: j.residual.Slice(from, to)})
+	j.next.run(j.y.Slice(from, to), from, to)
 }
 
 // part returns x[from:to], nil if x is.
@@ -42,6 +60,9 @@ func (d *Device) norm(op *bindings.Norm) {
 	j := normJob{
 		y: rowsOf(op.Y), x: rowsOf(op.X), residual: rowsOf(op.Residual), gain: vector.Gain{Weight: normWeights(op, &s), Bias: normBiases(op, &s)},
 		centered: op.Centered, eps: op.Eps, means: orNil(op.Mean), rstd: orNil(op.RStd),
+	}
+	if n := op.Next; n != nil {
+		j.next = nextNorm{y: rowsOf(n.Y), gain: vector.Gain{Weight: normWeights(n, &s), Bias: normBiases(n, &s)}, centered: n.Centered, eps: n.Eps}
 	}
 	if op.Residual.Absent() {
 		split(d, op.X.Rows, op.X.Cols, j)
@@ -119,6 +140,9 @@ func parameterFloats(op *bindings.Norm) int {
 
 func normFloats(p *profile, op *bindings.Norm) int {
 	n := parameterFloats(op)
+	if op.Next != nil {
+		n += parameterFloats(op.Next)
+	}
 	if !op.Residual.Absent() {
 		n += planned(func(s *scratch) { lanes(p, s, rowsAtOnce(op.X.Cols)*op.X.Cols) })
 	}

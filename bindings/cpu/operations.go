@@ -28,6 +28,7 @@ var operations = bindings.NewTable(
 	row((*Device).projectBackward, projectBackwardFloats),
 	row((*Device).rowNorms, rowNormsFloats),
 	row((*Device).rope, nothing),
+	row((*Device).extend, extendFloats),
 	row((*Device).attend, attendFloats),
 	row((*Device).attendBackward, attendBackwardFloats),
 	row((*Device).activate, nothing),

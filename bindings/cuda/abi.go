@@ -62,6 +62,7 @@ KERNEL(embed_backward, embed_backward)
 KERNEL(norm, norm)
 KERNEL(norm_backward, norm_backward)
 KERNEL(rope, rope)
+KERNEL(extend, extend)
 KERNEL(activate, activate)
 KERNEL(activate_backward, activate_backward)
 KERNEL(add, add)
@@ -123,6 +124,9 @@ type (
 	norm             = C.qlora_norm
 	normBackward     = C.qlora_norm_backward
 	rope             = C.qlora_rope
+	extend           = C.qlora_extend
+	headNorm         = C.qlora_head_norm
+	nextNorm         = C.qlora_next_norm
 	angles           = C.qlora_angles
 	gate             = C.qlora_gate
 	gated            = C.qlora_gated
@@ -448,6 +452,8 @@ func (c context) launch(name string, op any) error {
 		code = C.call_norm_backward(t, h, op)
 	case *rope:
 		code = C.call_rope(t, h, op)
+	case *extend:
+		code = C.call_extend(t, h, op)
 	case *activate:
 		code = C.call_activate(t, h, op)
 	case *activateBackward:

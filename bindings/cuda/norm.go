@@ -12,6 +12,12 @@ func (c *composer) norm(op *bindings.Norm) {
 	if op.After != nil {
 		k.angles, k.heads = c.angles(op.After), i32(op.After.Heads)
 	}
+	if n := op.Next; n != nil {
+		k.next = nextNorm{
+			weight: turnRows(n.Weight, op.X.Cols), bias: turnRows(n.Bias, op.X.Cols), y: matrix(n.Y),
+			eps: float(n.Eps), offset: float(n.Offset), centered: flag(n.Centered),
+		}
+	}
 	do(c, &k)
 }
 

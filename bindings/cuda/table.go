@@ -12,6 +12,7 @@ var table = bindings.NewTable(
 	composed((*composer).projectBackward),
 	composed((*composer).rowNorms),
 	composed((*composer).rope),
+	composed((*composer).extend),
 	composed((*composer).attend),
 	composed((*composer).attendBackward),
 	composed((*composer).activate),

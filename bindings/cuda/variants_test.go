@@ -129,7 +129,7 @@ func (r *coverage) variants(t *testing.T) {
 		})
 	})
 	for variant, operations := range map[string][]string{
-		"elements": {"Embed", "Norm", "Rows", "Copy"},
+		"elements": {"Embed", "Norm", "Extend", "Rows", "Copy"},
 		"general":  {"Norm", "Attend"},
 	} {
 		r.step(t, variant, func(t *testing.T) {

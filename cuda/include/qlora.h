@@ -236,9 +236,17 @@ typedef struct {
   int32_t interleaved;
 } qlora_angles;
 
+// A norm of rows that another operation has written, with one row of weights.
+typedef struct {
+  qlora_tensor weight, bias, y;  // y absent: no norm
+  float eps, offset;
+  int32_t centered, pad;
+} qlora_next_norm;
+
 // RMSNorm, or LayerNorm if centered; see bindings.Norm. Row t uses row t % turns of weight and bias
 // [turns, cols]. weight, bias, residual, mean and rstd are optional. With angles, the rows are heads,
-// as many of each token follow each other, and y is rotated.
+// as many of each token follow each other, and y is rotated. With next, another norm of y is written,
+// too.
 typedef struct {
   qlora_tensor x, weight, bias, y;
   qlora_tensor residual;    // added to y; may be y
@@ -246,6 +254,7 @@ typedef struct {
   float eps, offset;        // offset is added to the weight
   int32_t centered, heads;
   qlora_angles angles;
+  qlora_next_norm next;
 } qlora_norm;
 
 // Without rstd (and mean, if centered), the statistics are computed from x again. y, optional, is
@@ -265,6 +274,25 @@ typedef struct {
   qlora_angles angles;
   int32_t inverse;
 } qlora_rope;
+
+// A norm of each head, whose weight and bias [turns, head_dim] the heads use in turn.
+typedef struct {
+  qlora_tensor weight, bias;  // optional
+  float eps, offset;
+  int32_t centered, present;  // present 0: no norm
+} qlora_head_norm;
+
+// See bindings.Extend: q, if it is present, is normalized and rotated in place, k on its way to rows
+// `rows` of keys, and v is copied to those of values. q, k and v may be views of columns in groups of
+// whole heads.
+typedef struct {
+  qlora_tensor q, k, v;
+  int32_t heads, kv_heads, head_dim, pad;
+  qlora_head_norm q_norm, k_norm;
+  qlora_angles q_angles, k_angles;  // of the same positions
+  qlora_tensor keys, values;
+  qlora_tensor rows;  // I32 [1, tokens]
+} qlora_extend;
 
 // Numbered as bindings.Activation.
 enum { QLORA_SILU, QLORA_GELU, QLORA_GELU_TANH, QLORA_RELU, QLORA_RELU2, QLORA_ACTIVATIONS };
@@ -668,6 +696,7 @@ typedef struct {
   int (*norm)(qlora_context*, const qlora_norm*);
   int (*norm_backward)(qlora_context*, const qlora_norm_backward*);
   int (*rope)(qlora_context*, const qlora_rope*);
+  int (*extend)(qlora_context*, const qlora_extend*);
   int (*activate)(qlora_context*, const qlora_activate*);
   int (*activate_backward)(qlora_context*, const qlora_activate_backward*);
   int (*add)(qlora_context*, const qlora_add*);

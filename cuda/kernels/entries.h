@@ -18,6 +18,7 @@ int embed_backward(qlora_context*, const qlora_embed_backward*);
 int norm(qlora_context*, const qlora_norm*);
 int norm_backward(qlora_context*, const qlora_norm_backward*);
 int rope(qlora_context*, const qlora_rope*);
+int extend(qlora_context*, const qlora_extend*);
 int activate(qlora_context*, const qlora_activate*);
 int activate_backward(qlora_context*, const qlora_activate_backward*);
 int add(qlora_context*, const qlora_add*);

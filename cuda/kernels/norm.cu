@@ -16,7 +16,8 @@
 // for each sum. The plain instances are RMSNorm with one row of weights and no offset; the general
 // ones add a mean, a bias, an offset, turns, or have no weight.
 //
-// Forward adds a residual if there is one, and norm_heads.cu rotates what it writes.
+// Forward adds a residual if there is one; norm_heads.cu rotates what it writes, and norm_next.cu
+// normalizes it again.
 //
 // Forward moves 4 bytes per element, backward 6 (8 accumulating, 2 more for y or a residual, 4 for dweight, 2 for dbias),
 // for 4 to 11 operations: memory-bound.
@@ -270,6 +271,7 @@ int norm(qlora_context* c, const qlora_norm* op) {
   g.residual = static_cast<const bf16*>(op->residual.data);
   g.residual_stride = op->residual.stride;
   if (op->angles.positions.data != nullptr) return norm_heads(c, op, n, g);
+  if (op->next.y.data != nullptr) return norm_then_next(c, op, n, g);
   const Instance* i = prefers(c, "elements") ? nullptr : instance(op->x.cols);
   if (i != nullptr && eights(op->x) && eights(op->y) && aligned(op->weight) && aligned(op->bias) &&
       aligned(op->residual)) {

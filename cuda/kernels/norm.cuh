@@ -122,6 +122,9 @@ __device__ __forceinline__ Eight normalized(Eight x, const Eight& w, const Gener
 // Normalizes heads and rotates them: norm_heads.cu.
 int norm_heads(qlora_context*, const qlora_norm*, const Norm&, const General&);
 
+// Normalizes, adds the residual, and normalizes the sum: norm_next.cu.
+int norm_then_next(qlora_context*, const qlora_norm*, const Norm&, const General&);
+
 inline General general_of(const qlora_tensor& weight, const qlora_tensor& bias,
                           const qlora_tensor& mean, float offset, bool centered) {
   return {any(bias),

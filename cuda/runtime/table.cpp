@@ -52,6 +52,7 @@ const qlora_api& table() {
       norm,
       norm_backward,
       rope,
+      extend,
       activate,
       activate_backward,
       add,
