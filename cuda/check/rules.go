@@ -56,7 +56,7 @@ var rules = []rule{
 	{kernels: []string{"row_norms_rows"}, needs: []string{"LDG.128", "LDS.128"}},
 	{kernels: []string{"gemm_add_pieces"}, needs: wide},
 
-	{kernels: []string{"activate_*", "add_all", "add_kept", "clamp_*", "norm_[0-9]*", "norm_general_*", "norm_rope_[0-9]*", "norm_backward_[0-9]*", "norm_backward_general_*", "rope_halves", "rope_interleaved", "embed_eights", "embed_gradient_eights"}, needs: wide},
+	{kernels: []string{"activate_*", "add_all", "add_kept", "clamp_*", "norm_[0-9]*", "norm_general_*", "norm_rope_[0-9]*", "norm_next_*", "extend_[0-9]*", "norm_backward_[0-9]*", "norm_backward_general_*", "rope_halves", "rope_interleaved", "embed_eights", "embed_gradient_eights"}, needs: wide},
 	{kernels: []string{"cross_entropy_*", "copy_words_16", "scale_rows_eights", "gather_rows_eights", "scale_columns_bf16", "scale_columns_f32", "optimize_*"}, needs: wide},
 	{kernels: []string{"copy_f32_bf16", "copy_f32_f16", "copy_bf16_f32", "copy_f16_f32", "copy_bf16_f16", "copy_f16_bf16"}, needs: wide},
 	// 4 bytes of codes a lane, so that a warp writes whole lines: decode.cu.
