@@ -9,7 +9,7 @@ package cuda
 #include "qlora.h"
 
 // Go's build cache does not see the header: a new version must change this file.
-_Static_assert(QLORA_ABI == 21, "write the version of qlora.h here");
+_Static_assert(QLORA_ABI == 22, "write the version of qlora.h here");
 
 // Go cannot call a C function pointer: each function of the table has a caller here.
 static const qlora_api *call_get_api(void *f) { return ((const qlora_api *(*)(uint32_t))f)(QLORA_ABI); }

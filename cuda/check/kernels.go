@@ -7,7 +7,7 @@ package main
 // #include "qlora.h"
 //
 // // Go's build cache does not see the header: a new version must change this file.
-// _Static_assert(QLORA_ABI == 21, "write the version of qlora.h here");
+// _Static_assert(QLORA_ABI == 22, "write the version of qlora.h here");
 //
 // typedef const qlora_api *(*get_api)(uint32_t);
 //

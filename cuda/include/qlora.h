@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 // QLORA_ABI changes whenever the meaning or position of anything below changes.
-#define QLORA_ABI 21
+#define QLORA_ABI 22
 
 enum {
   QLORA_OK = 0,
