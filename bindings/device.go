@@ -51,7 +51,8 @@ type Device interface {
 	Quantize(dst *Weight, src []byte, dtype DType) error
 
 	// Run enqueues op. An operation that fails its check or that the device lacks is
-	// not run; the next Sync returns its error.
+	// not run; the next Sync returns its error. Run does not keep op, which the caller may
+	// fill in again.
 	Run(op Operation)
 	// Sync waits for all enqueued work and returns the first error since the last
 	// Sync.

@@ -118,7 +118,7 @@ func (c *contract) checkPlaces() {
 const manyPairs = 1 << 12
 
 // checkSorted does the same in the order of places, a block at a time: in its block, each kind of
-// an optimizer's operands lies in the order of the parameters, so that there is little to sort.
+// an optimizer's operands lies about in the order of the parameters, which a stable sort makes use of.
 func (c *contract) checkSorted() {
 	ascending := func(a, b place) int { return cmp.Compare(a.from, b.from) }
 	for i := range c.places {
@@ -134,7 +134,7 @@ func (c *contract) checkSorted() {
 			}
 		}
 		if !slices.IsSortedFunc(c.together, ascending) {
-			slices.SortFunc(c.together, ascending)
+			slices.SortStableFunc(c.together, ascending)
 		}
 		for j := range c.together {
 			a := &c.together[j]

@@ -112,12 +112,12 @@ func (a *Attention) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena,
 	if p.backward {
 		s.lse = to.New(bindings.F32, p.tokens, a.Heads)
 	}
-	op := a.operation(p, s)
+	op := set(&p.ops.attend, a.operation(p, s))
 	mark := p.work.Mark()
 	if p.gathered.shares() {
 		op.K, op.V = p.gather(s.k), p.gather(s.v)
 	}
-	p.run(&op)
+	p.run(op)
 	p.work.Release(mark)
 	return s
 }
@@ -125,19 +125,15 @@ func (a *Attention) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena,
 func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.Tensor, to *bindings.Arena) {
 	s.q, s.k, s.v, s.fused = a.room(p, to)
 	inputs := a.inputs()
-	copy(s.xa[:], p.xas(to, inputs))
+	p.xas(s.xa[:len(inputs)], to, inputs)
 	s.raw = [3]bindings.Tensor{s.q, s.k, s.v}
 	mark := p.work.Mark()
 	in := x()
-	parts := make([]bindings.Part, 0, len(inputs))
 	if a.QKV != nil {
-		parts = append(parts, a.QKV.part(s.fused, s.xa[0]))
+		p.projectAll(in, a.QKV.part(s.fused, s.xa[0]))
 	} else {
-		for i, l := range inputs {
-			parts = append(parts, l.part(s.raw[i], s.xa[i]))
-		}
+		p.projectAll(in, a.Q.part(s.q, s.xa[0]), a.K.part(s.k, s.xa[1]), a.V.part(s.v, s.xa[2]))
 	}
-	p.projectAll(in, parts...)
 	p.work.Release(mark)
 	if a.Clip > 0 {
 		a.clip(p, s, to)
@@ -162,7 +158,8 @@ func (a *Attention) queryKeyValue(p *pass, s *attentionState, x func() bindings.
 
 // rotations returns RoPE of queries and of keys, or its inverse; nil without positions.
 func (a *Attention) rotations(p *pass, q, k bindings.Tensor, inverse bool) (ofQ, ofK *bindings.RoPE) {
-	return p.rotation(a.Positions.queries(), q, a.Heads, a.HeadDim, inverse), p.rotation(a.Positions, k, a.KVHeads, a.HeadDim, inverse)
+	of := &p.ops.rotations
+	return p.rotation(&of[0], a.Positions.queries(), q, a.Heads, a.HeadDim, inverse), p.rotation(&of[1], a.Positions, k, a.KVHeads, a.HeadDim, inverse)
 }
 
 // rotate applies RoPE to queries and keys, or its inverse: as one operation if the angles are
@@ -221,7 +218,7 @@ func (a *Attention) finish(p *pass, state any, out, residual bindings.Tensor, to
 
 func (a *Attention) backward(p *pass, state any, xa, dy bindings.Tensor, x func() bindings.Tensor, dx *target) {
 	s := state.(*attentionState)
-	op := &bindings.AttendBackward{Attend: a.operation(p, s), DSinks: a.sinksGrad}
+	op := set(&p.ops.attendBackward, bindings.AttendBackward{Attend: a.operation(p, s), DSinks: a.sinksGrad})
 	op.DO = p.features(p.work, a.Heads*a.HeadDim)
 	p.projectBackward(s.attended, &target{room: func() bindings.Tensor { return op.DO }}, a.O.back(dy, xa))
 	var dFused bindings.Tensor

@@ -197,7 +197,7 @@ func (b *Branch) inputIn(p *pass, s *branchState, residual bindings.Tensor) func
 		return b.input(p, s.in, nil)
 	}
 	return func() bindings.Tensor {
-		op := b.Norm.operation(s.in, normStats{})
+		op := p.norm(b.Norm, s.in, normStats{})
 		op.Y = s.out
 		p.run(op)
 		return s.out
@@ -259,7 +259,7 @@ func (b *Branch) join(p *pass, s *branchState, residual bindings.Tensor, to, xaT
 	if b.PostNorm != nil {
 		s.raw = raw
 		if b.bare() && b.Residual != SumNorm {
-			op := b.PostNorm.operation(raw, normStats{})
+			op := p.norm(b.PostNorm, raw, normStats{})
 			op.Residual, op.Y = residual, s.out
 			if !s.normed.Absent() {
 				op.Next = s.next.operation(s.out, normStats{})
@@ -276,7 +276,7 @@ func (b *Branch) join(p *pass, s *branchState, residual bindings.Tensor, to, xaT
 	}
 	p.run(add)
 	if b.Residual == SumNorm {
-		op := b.Norm.operation(s.sum, normStats{})
+		op := p.norm(b.Norm, s.sum, normStats{})
 		op.Y = s.out
 		p.run(op)
 	}

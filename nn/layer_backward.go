@@ -57,9 +57,9 @@ func (b *Branch) backward(p *pass, s *branchState, d bindings.Tensor, wantInput 
 	}}
 	if !b.Norm.trained() {
 		to.after = func(dx, again bindings.Tensor) bindings.Operation {
-			return &bindings.NormBackward{
-				Norm: *b.Norm.operation(s.in, normStats{}), DY: dx, DX: d, Accumulate: true, Again: again,
-			}
+			return set(&p.ops.normBackward, bindings.NormBackward{
+				Norm: b.Norm.operation(s.in, normStats{}), DY: dx, DX: d, Accumulate: true, Again: again,
+			})
 		}
 	}
 	b.Part.backward(p, s.part, s.xa, dy, x, to)

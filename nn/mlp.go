@@ -45,7 +45,7 @@ func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena, finis
 	for i, l := range inputs {
 		s.outs[i] = p.features(to, l.Weight.Out)
 	}
-	copy(s.xa[:], p.xas(to, inputs))
+	p.xas(s.xa[:len(inputs)], to, inputs)
 	switch {
 	case m.GateUp != nil:
 		s.g, s.u = s.outs[0].Columns(0, m.Size), s.outs[0].Columns(m.Size, 2*m.Size)
@@ -59,18 +59,18 @@ func (m *MLP) begin(p *pass, x func() bindings.Tensor, to *bindings.Arena, finis
 	}
 	mark := p.work.Mark()
 	in := x()
-	parts := make([]bindings.Part, 0, len(inputs))
+	var parts [2]bindings.Part
 	for i, l := range inputs {
-		parts = append(parts, l.part(s.outs[i], s.xa[i]))
+		parts[i] = l.part(s.outs[i], s.xa[i])
 	}
-	p.projectActivated(in, after, parts...)
+	p.projectActivated(in, after, parts[:len(inputs)]...)
 	p.work.Release(mark)
 	return s
 }
 
 // activation returns the operation that computes f(g)·u in the workspace.
 func (m *MLP) activation(p *pass, s *mlpState) *bindings.Activate {
-	return &bindings.Activate{Kind: m.Activation, G: s.g, U: s.u, Y: p.features(p.work, m.Size)}
+	return set(&p.ops.activate, bindings.Activate{Kind: m.Activation, G: s.g, U: s.u, Y: p.features(p.work, m.Size)})
 }
 
 // activated returns f(g)·u in the workspace.
@@ -98,18 +98,19 @@ func (m *MLP) backward(p *pass, state any, xa, dy bindings.Tensor, x func() bind
 	to := &target{room: func() bindings.Tensor { return dh }}
 	// The gradients overwrite g and u: nothing reads them after this.
 	to.after = func(dh, again bindings.Tensor) bindings.Operation {
-		return &bindings.ActivateBackward{
+		return set(&p.ops.activateBackward, bindings.ActivateBackward{
 			Activate: bindings.Activate{Kind: m.Activation, G: s.g, U: s.u}, DY: dh, DG: s.g, DU: s.u, Again: again,
-		}
+		})
 	}
 	p.projectBackwardOf(func() bindings.Tensor { return m.activated(p, s) }, to, m.Down.back(dy, xa))
 	if !to.followed {
 		p.run(to.after(dh, bindings.Tensor{}))
 	}
 	p.work.Release(mark)
-	var parts []bindings.PartBackward
-	for i, l := range m.inputs() {
-		parts = append(parts, l.back(s.outs[i], s.xa[i]))
+	var parts [2]bindings.PartBackward
+	inputs := m.inputs()
+	for i, l := range inputs {
+		parts[i] = l.back(s.outs[i], s.xa[i])
 	}
-	p.projectBackwardOf(x, dx, parts...)
+	p.projectBackwardOf(x, dx, parts[:len(inputs)]...)
 }

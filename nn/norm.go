@@ -62,7 +62,7 @@ type normStats struct{ mean, rstd bindings.Tensor }
 func (p *pass) normalize(a *bindings.Arena, n *Norm, x bindings.Tensor) (y bindings.Tensor, s normStats) {
 	y = a.New(p.m.info.Activation, x.Rows, x.Cols)
 	s = newStats(a, n, x.Rows)
-	op := n.operation(x, s)
+	op := p.norm(n, x, s)
 	op.Y = y
 	p.run(op)
 	return y, s
@@ -87,14 +87,19 @@ func newStats(a *bindings.Arena, n *Norm, rows int) normStats {
 
 // normalizeInto normalizes like normalize, with y in the workspace and the stats in s's tensors.
 func (p *pass) normalizeInto(n *Norm, x bindings.Tensor, s normStats) bindings.Tensor {
-	op := n.operation(x, s)
+	op := p.norm(n, x, s)
 	op.Y = p.work.New(p.m.info.Activation, x.Rows, x.Cols)
 	p.run(op)
 	return op.Y
 }
 
-func (n *Norm) operation(x bindings.Tensor, s normStats) *bindings.Norm {
-	return &bindings.Norm{
+// norm fills in the operation n(x).
+func (p *pass) norm(n *Norm, x bindings.Tensor, s normStats) *bindings.Norm {
+	return set(&p.ops.norm, n.operation(x, s))
+}
+
+func (n *Norm) operation(x bindings.Tensor, s normStats) bindings.Norm {
+	return bindings.Norm{
 		X: x, Weight: n.weight, Bias: n.bias, Offset: n.Offset, Centered: n.Centered, Eps: n.Eps, Mean: s.mean, RStd: s.rstd,
 	}
 }
@@ -102,9 +107,9 @@ func (n *Norm) operation(x bindings.Tensor, s normStats) *bindings.Norm {
 // normalizeBackward computes the gradient of x from dy, the gradient of n(x), into
 // dx, or adds it to dx if accumulate is set.
 func (p *pass) normalizeBackward(n *Norm, x bindings.Tensor, s normStats, dy, dx bindings.Tensor, accumulate bool) {
-	p.run(&bindings.NormBackward{
-		Norm: *n.operation(x, s), DY: dy, DX: dx, Accumulate: accumulate, DWeight: n.weightGrad, DBias: n.biasGrad,
-	})
+	p.run(set(&p.ops.normBackward, bindings.NormBackward{
+		Norm: n.operation(x, s), DY: dy, DX: dx, Accumulate: accumulate, DWeight: n.weightGrad, DBias: n.biasGrad,
+	}))
 }
 
 // A HeadNorm is a norm of queries or keys: of each head, or of the whole row of heads.
@@ -129,7 +134,7 @@ func (p *pass) normalizeHeads(a *bindings.Arena, n *HeadNorm, x, y bindings.Tens
 		y = a.New(p.m.info.Activation, x.Rows, x.Cols)
 		rows := n.shape(x)
 		s = newStats(a, &n.Norm, rows.Rows)
-		op := n.operation(rows, s)
+		op := p.norm(&n.Norm, rows, s)
 		op.Y = y.Reshape(rows.Rows, rows.Cols)
 		if r != nil && !n.WholeRow {
 			r.X = y

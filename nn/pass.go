@@ -24,6 +24,7 @@ type pass struct {
 	work      *bindings.Arena // tensors used within one layer
 	backward  bool            // a backward follows
 	cache     *cache          // keys and values of generated sequences; nil: none
+	ops       operations
 }
 
 func (p *pass) run(op bindings.Operation) { p.dev.Run(op) }
@@ -44,9 +45,9 @@ func (p *pass) xa(a *bindings.Arena, l *Projection) bindings.Tensor {
 	return p.features(a, l.Adapter.Rank())
 }
 
-// xas allocates what xa does for projections of one input, as columns of one matrix.
-func (p *pass) xas(a *bindings.Arena, of []*Projection) []bindings.Tensor {
-	all, ranks := make([]bindings.Tensor, len(of)), 0
+// xas puts into all what xa allocates for projections of one input, as columns of one matrix.
+func (p *pass) xas(all []bindings.Tensor, a *bindings.Arena, of []*Projection) {
+	ranks := 0
 	for _, l := range of {
 		if l.Adapter == nil {
 			continue
@@ -55,12 +56,12 @@ func (p *pass) xas(a *bindings.Arena, of []*Projection) []bindings.Tensor {
 			for i, l := range of {
 				all[i] = p.xa(a, l)
 			}
-			return all
+			return
 		}
 		ranks += l.Adapter.Rank()
 	}
 	if ranks == 0 || !p.backward {
-		return all
+		return
 	}
 	row, from := p.features(a, ranks), 0
 	for i, l := range of {
@@ -69,7 +70,6 @@ func (p *pass) xas(a *bindings.Arena, of []*Projection) []bindings.Tensor {
 			from += l.Adapter.Rank()
 		}
 	}
-	return all
 }
 
 // stackedColumns divides the columns of matrices that are put next to or behind each other: their
@@ -90,12 +90,13 @@ func (p *pass) projectAll(x bindings.Tensor, parts ...bindings.Part) {
 
 // projectActivated also runs an activation of their results, if it is not nil.
 func (p *pass) projectActivated(x bindings.Tensor, after *bindings.Activate, parts ...bindings.Part) {
-	op := &bindings.Project{X: x, Random: p.random, Whole: p.m.Options.Whole, Parts: parts}
+	op := &p.ops.project
+	*op = bindings.Project{X: x, Random: p.random, Whole: p.m.Options.Whole, Parts: append(op.Parts[:0], parts...)}
 	if p.m.biases.of == nil {
 		op.After, after = after, nil
 	}
 	p.run(op)
-	p.m.biases.forward(p, parts)
+	p.m.biases.forward(p, op.Parts)
 	if after != nil {
 		p.run(after)
 	}
@@ -132,8 +133,7 @@ func (p *pass) projectBackwardOf(x func() bindings.Tensor, to *target, parts ...
 	if slices.ContainsFunc(parts, readsInput) {
 		again = dx
 	}
-	p.run(&bindings.ProjectBackward{X: dx, DX: dx, Random: p.random, Whole: p.m.Options.Whole, Parts: parts, After: to.after(dx, again)})
-	p.m.biases.backward(p, parts)
+	p.backwardOf(bindings.ProjectBackward{X: dx, DX: dx, After: to.after(dx, again)}, parts)
 	to.followed = true
 }
 
@@ -147,6 +147,12 @@ func readsInput(p bindings.PartBackward) bool { return !p.DA.Absent() || !p.DWei
 // projectBackward runs the backward of all projections of one input x.
 func (p *pass) projectBackward(x bindings.Tensor, to *target, parts ...bindings.PartBackward) {
 	dx, accumulate := to.tensor()
-	p.run(&bindings.ProjectBackward{X: x, Random: p.random, Whole: p.m.Options.Whole, DX: dx, Accumulate: accumulate, Parts: parts})
-	p.m.biases.backward(p, parts)
+	p.backwardOf(bindings.ProjectBackward{X: x, DX: dx, Accumulate: accumulate}, parts)
+}
+
+// backwardOf runs the backward of parts.
+func (p *pass) backwardOf(op bindings.ProjectBackward, parts []bindings.PartBackward) {
+	op.Random, op.Whole, op.Parts = p.random, p.m.Options.Whole, append(p.ops.projectBackward.Parts[:0], parts...)
+	p.run(set(&p.ops.projectBackward, op))
+	p.m.biases.backward(p, op.Parts)
 }

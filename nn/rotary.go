@@ -47,16 +47,16 @@ func (r *Rotary) load(dev bindings.Device) error {
 	return dev.Write(r.sin, float32Bytes(sin))
 }
 
-// rotation returns RoPE of the heads of x, or its inverse; nil for a nil r.
-func (p *pass) rotation(r *Rotary, x bindings.Tensor, heads, headDim int, inverse bool) *bindings.RoPE {
+// rotation fills in op as RoPE of the heads of x, or its inverse; nil for a nil r.
+func (p *pass) rotation(op *bindings.RoPE, r *Rotary, x bindings.Tensor, heads, headDim int, inverse bool) *bindings.RoPE {
 	if r == nil {
 		return nil
 	}
 	r = r.at(p.longest)
-	return &bindings.RoPE{
+	return set(op, bindings.RoPE{
 		X: x, Heads: heads, HeadDim: headDim, Positions: p.positions, Cos: r.cos, Sin: r.sin,
 		Interleaved: r.Interleaved, Inverse: inverse,
-	}
+	})
 }
 
 // A KeyBias is a bias on the scores by the key's position in its sequence (ALiBi,
