@@ -218,8 +218,10 @@ func newRunOf(dev bindings.Device, weights *randomWeights, batch *nn.Batch, opti
 // step runs one of trainer's steps, of one micro-batch.
 func (r *run) step() error {
 	r.steps++
+	var zero bindings.Zero
 	for _, p := range r.params {
-		r.dev.Run(&bindings.Zero{T: p.Grad})
+		zero.T = p.Grad
+		r.dev.Run(&zero)
 	}
 	random := bindings.Random{Train: true, Step: uint32(r.steps)}
 	if r.pairs != nil {

@@ -24,8 +24,10 @@ func (g *gradients) layOut(a *bindings.Arena, pieces int) {
 
 // begin starts a window.
 func (g *gradients) begin(dev bindings.Device) {
+	var zero bindings.Zero
 	for _, p := range g.params {
-		dev.Run(&bindings.Zero{T: p.Grad})
+		zero.T = p.Grad
+		dev.Run(&zero)
 	}
 	switch {
 	case g.shared != nil:
