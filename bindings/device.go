@@ -14,6 +14,9 @@ type Info struct {
 	// up, a smaller one to a part of it, so that work of a shape comes again. The device repeats
 	// work then (Repeater). 0: neither.
 	TokenMultiple int
+	// RepeatsTokens says that the device repeats a token of generation, and no other work, if
+	// TokenMultiple is 0.
+	RepeatsTokens bool
 	// EightBit says that the device multiplies weights in 8 bits.
 	EightBit bool
 	// Squares is the order in which GradNorm adds.

@@ -227,7 +227,7 @@ func (d *Decoder) run(of []*Sequence, fresh []int) error {
 		defer m.PutOn(before)
 	}
 	done := fresh[0] == len(of[0].ids)-of[0].past
-	whole := done && m.repeats() && !slices.ContainsFunc(fresh, func(n int) bool { return n != 1 })
+	whole := done && m.repeatsTokens() && !slices.ContainsFunc(fresh, func(n int) bool { return n != 1 })
 	d.cache.layOut(of, fresh, whole)
 	p, err := m.begin(d.dev, feed{Batch: b, positions: positions, longest: longest, cache: d.cache})
 	if err != nil {

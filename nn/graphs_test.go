@@ -18,34 +18,9 @@ import (
 func TestGraphsGenerateTheSame(t *testing.T) {
 	dir := writeTiny(t, tinyConfigs["llama"])
 	how := nn.Options{Quantize: &bindings.QuantizeOptions{Kind: nf4.NF4, BlockSize: 64, Double: true}}
-	const most = 7
 	run := func(mode cuda.GraphMode) (alone, together [][][]float32, stats cuda.GraphStats) {
 		dev := cudatest.Open(t, cuda.Options{Emulated: true, Graphs: mode, Note: func(note string) { t.Error(note) }})
-		d := loadDecodedOn(t, dir, dev, how, nn.Shapes{Generate: 40, Together: nn.Together{Sequences: 4, Rows: 150}})
-		prompts := [][]int32{randomBatch(97, 20).IDs, randomBatch(97, 3).IDs, randomBatch(97, 11).IDs}
-		adapters := []*nn.Overlay{d.adapters[0], d.adapters[1], d.adapters[0]}
-		for i, prompt := range prompts {
-			_, logits := d.alone(t, prompt, most, adapters[i])
-			alone = append(alone, logits)
-		}
-		decoder := d.NewDecoder(d.dev)
-		defer decoder.Close()
-		sequences, sampler := make([]*nn.Sequence, len(prompts)), nn.NewSampler(nn.Sampling{})
-		together = make([][][]float32, len(prompts))
-		for i, prompt := range prompts {
-			var err error
-			sequences[i], err = decoder.Begin(prompt, most, adapters[i])
-			require.NoError(t, err)
-		}
-		for n := range most {
-			require.NoError(t, decoder.Extend(sequences...))
-			for i, s := range sequences {
-				id, err := sampler.Next(s.Logits(), n)
-				require.NoError(t, err)
-				together[i] = append(together[i], append([]float32(nil), s.Logits()...))
-				s.Append(id)
-			}
-		}
+		alone, together = generateBothWays(t, dir, dev, how, 20, 3, 11)
 		return alone, together, dev.GraphStats()
 	}
 	alone, together, _ := run(cuda.GraphsOff)

@@ -53,6 +53,9 @@ func (m *Model) filledKeys(n int) int {
 // repeats reports whether the device repeats work.
 func (m *Model) repeats() bool { return m.info.TokenMultiple > 0 }
 
+// repeatsTokens reports whether the device repeats tokens of generation.
+func (m *Model) repeatsTokens() bool { return m.repeats() || m.info.RepeatsTokens }
+
 // filledSequences returns the most sequences of a filled micro-batch of up to n.
 func (m *Model) filledSequences(n int, shares bool) int {
 	switch {
@@ -155,7 +158,7 @@ type counts struct {
 
 // repeat runs work, the operations of a pass.
 func (p *pass) repeat(kind passKind, of lossOf, also counts, work func()) {
-	if p.m.Sharded() { // the host waits for what ranks send each other
+	if kind != passDecode && !p.m.repeats() || p.m.Sharded() { // sharded: the host waits for what ranks send each other
 		work()
 		return
 	}

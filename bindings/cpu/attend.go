@@ -14,7 +14,8 @@ import (
 // its keys in place.
 func (d *Device) attend(op *bindings.Attend) {
 	if single(op) {
-		d.attendCached(op)
+		d.cached.lay(d, op)
+		d.cached.run()
 		return
 	}
 	a := attentionOf(&d.families, op)

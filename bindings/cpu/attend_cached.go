@@ -1,26 +1,45 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 	"unsafe"
 
 	"qlora/bindings"
+	"qlora/bindings/cpu/pool"
 	"qlora/bindings/cpu/vector"
 )
 
-// cachedKeys is the number of keys of a piece: one sequence keeps several cores busy.
-const cachedKeys = vector.ScoreColumns
+// A piece of attention to a cache has fewKeys keys, and more where a sequence would have more
+// than manyPieces of them, up to a tile of scores. Where pieces begin depends on the
+// sequence's length alone.
+const (
+	fewKeys    = 64
+	manyPieces = 8
+)
 
 // cachedElements is the number of elements of K that the calling goroutine reads alone.
 const cachedElements = 1 << 13
 
 // A cachedAttention is the attention of single queries to cached keys, which are read in
-// place. A piece is some keys of one sequence and some heads of one key head.
+// place, ready to run for any lengths of the sequences. A piece is some keys of one sequence and some heads of one
+// key head.
 type cachedAttention struct {
 	attention
-	pieces int       // of the keys of the longest sequence
+	d      *Device
 	groups int       // pieces of a key head's heads
 	parts  []float32 // a cachedPart of each piece
+	asked  []asked
+	job    *pool.Job
+}
+
+// asked is a sequence with a query.
+type asked struct {
+	span
+	from   int // the first key that is seen
+	atOnce int // keys of a piece
+	pieces int // of the keys
+	first  int // piece of all sequences
 }
 
 // single reports whether every sequence has at most one query, as in generation.
@@ -28,22 +47,28 @@ func single(op *bindings.Attend) bool {
 	return op.Queries.Longest() <= 1 && !(op.Random.Train && op.Dropout > 0)
 }
 
-// cachedPieces returns the pieces of a sequence's keys and of a key head's heads, and the
-// number of all pieces.
-func cachedPieces(op *bindings.Attend) (keys, heads, all int) {
-	longest := op.Keys.Longest()
+// keysAtOnce returns the keys of a piece of n keys.
+func keysAtOnce(n int) int {
+	size := fewKeys
+	for size < vector.ScoreColumns && size*manyPieces < n {
+		size *= 2
+	}
+	return size
+}
+
+// cachedFloats returns the scratch of a cachedAttention in floats, for sequences of any lengths up
+// to the bound.
+func cachedFloats(op *bindings.Attend) int {
+	longest := op.Keys.Bound()
 	if op.Window > 0 {
 		longest = min(longest, op.Window)
 	}
-	keys, heads = tiles(longest, cachedKeys), tiles(op.Heads/op.KVHeads, vector.CachedHeads)
-	return keys, heads, op.Queries.Count() * op.KVHeads * heads * keys
+	keys := max(min(tiles(longest, fewKeys), manyPieces), tiles(longest, vector.ScoreColumns))
+	return op.Q.Rows * op.KVHeads * headGroups(op) * keys * cachedPartFloats(op.HeadDim)
 }
 
-// cachedFloats returns the scratch of attendCached in floats.
-func cachedFloats(op *bindings.Attend) int {
-	_, _, all := cachedPieces(op)
-	return all * cachedPartFloats(op.HeadDim)
-}
+// headGroups returns the pieces of a key head's heads.
+func headGroups(op *bindings.Attend) int { return tiles(op.Heads/op.KVHeads, vector.CachedHeads) }
 
 func cachedPartFloats(dim int) int { return padded(2*vector.CachedHeads*dim + 3*vector.CachedHeads) }
 
@@ -65,38 +90,65 @@ func (c *cachedAttention) part(piece, heads int) cachedPart {
 	}
 }
 
-func (d *Device) attendCached(op *bindings.Attend) {
-	c := cachedAttention{attention: attention{Attend: op}}
-	var all int
-	c.pieces, c.groups, all = cachedPieces(op)
+// lay makes op ready.
+func (c *cachedAttention) lay(d *Device, op *bindings.Attend) {
+	c.attention, c.d, c.groups = attention{Attend: op}, d, headGroups(op)
 	c.parts = scratchOf(d.workspace).free
-	if op.K.Rows*op.KVHeads*op.HeadDim <= cachedElements {
-		for i := range all {
-			c.run(i)
+	if c.job == nil {
+		c.job = pool.NewJob(func(_, piece int) { c.piece(piece) })
+	}
+}
+
+func (c *cachedAttention) run() {
+	pieces, keys, err := c.ask()
+	if err != nil {
+		c.d.fail(err)
+		return
+	}
+	if keys*c.KVHeads*c.HeadDim <= cachedElements {
+		for i := range pieces {
+			c.piece(i)
 		}
 	} else {
-		shared := c
-		d.parallel(all, func(_, piece int) { shared.run(piece) })
+		c.d.pool.Do(c.job, pieces)
 	}
-	for i := range op.Queries.Count() {
-		if op.Queries.Starts[i+1] == op.Queries.Starts[i] {
+	for i := range c.asked {
+		for group := range c.KVHeads * c.groups {
+			c.merge(&c.asked[i], group)
+		}
+	}
+}
+
+// ask finds the sequences with a query, and returns the number of their pieces and keys.
+func (c *cachedAttention) ask() (pieces, keys int, err error) {
+	queries, ends := startsOf(&c.Queries), startsOf(&c.Keys)
+	c.asked = c.asked[:0]
+	for i, from := range queries[:len(queries)-1] {
+		if queries[i+1] == from {
 			continue
 		}
-		for head := range op.Heads {
-			c.merge(i, head)
+		s := asked{span: span{query: int(from), queries: 1, key: int(ends[i]), keys: int(ends[i+1] - ends[i])}, first: pieces}
+		if queries[i+1] != from+1 || from < 0 || s.query >= c.Q.Rows || s.key < 0 || s.keys < 1 || s.key+s.keys > c.K.Rows || s.keys > c.Keys.Bound() {
+			return 0, 0, fmt.Errorf("attend: rows %d to %d of %d queries and %d keys from %d on, of %d, are no sequence with a query", from, queries[i+1], c.Q.Rows, s.keys, s.key, c.K.Rows)
 		}
+		if c.Window > 0 {
+			s.from = max(0, s.keys-c.Window)
+		}
+		n := s.keys - s.from
+		s.atOnce = keysAtOnce(n)
+		s.pieces = tiles(n, s.atOnce)
+		pieces, keys = pieces+s.pieces*c.KVHeads*c.groups, keys+n
+		c.asked = append(c.asked, s)
 	}
+	return pieces, keys, nil
 }
 
-// place returns the number of a sequence's piece of some heads, and of the first of its keys.
-func (c *cachedAttention) place(sequence, group, piece int) int {
-	return (sequence*c.KVHeads*c.groups+group)*c.pieces + piece
-}
-
-// keysOf returns the positions of the keys of a piece of a sequence; none if from >= to.
-func (c *cachedAttention) keysOf(s span, piece int) (from, to int) {
-	from = max(0, s.keys-s.window) + piece*cachedKeys
-	return from, min(s.keys, from+cachedKeys)
+// startsOf returns the boundaries in the device's memory, which are those of now.
+func startsOf(s *bindings.Sequences) []int32 {
+	if s.Device.Absent() {
+		return s.Starts
+	}
+	return elements[int32](s.Device)[:len(s.Starts)]
 }
 
 // headsOf returns the heads [first, last) of a group.
@@ -107,13 +159,15 @@ func (c *cachedAttention) headsOf(group int) (first, last int) {
 	return first, min((kvHead+1)*size, first+vector.CachedHeads)
 }
 
-func (c *cachedAttention) run(i int) {
-	piece, group, sequence := i%c.pieces, i/c.pieces%(c.KVHeads*c.groups), i/c.pieces/(c.KVHeads*c.groups)
-	s := spanOf(c.Attend, sequence)
-	from, to := c.keysOf(s, piece)
-	if s.queries == 0 || from >= to {
-		return
+func (c *cachedAttention) piece(i int) {
+	at := len(c.asked) - 1
+	for c.asked[at].first > i {
+		at--
 	}
+	s := &c.asked[at]
+	group, piece := (i-s.first)/s.pieces, (i-s.first)%s.pieces
+	from := s.from + piece*s.atOnce
+	to := min(s.keys, from+s.atOnce)
 	first, last := c.headsOf(group)
 	part := c.part(i, last-first)
 	for head := first; head < last; head++ {
@@ -132,39 +186,20 @@ func (c *cachedAttention) run(i int) {
 		c.rows(c.K, s.key+from, to-from, kvHead), c.rows(c.V, s.key+from, to-from, kvHead), &how, stride)
 }
 
-// merge writes O and LSE of one head from the pieces of a sequence's keys.
-func (c *cachedAttention) merge(sequence, head int) {
-	s := spanOf(c.Attend, sequence)
-	size := c.Heads / c.KVHeads
-	group := head/size*c.groups + head%size/vector.CachedHeads
+// merge writes O and LSE of the heads of a group from the pieces of a sequence's keys.
+func (c *cachedAttention) merge(s *asked, group int) {
 	first, last := c.headsOf(group)
-	top, sum := float32(math.Inf(-1)), 0.0
+	part := c.part(s.first+group*s.pieces, last-first)
+	var sinks []float32
 	if !c.Sinks.Absent() {
-		top, sum = f32(c.Sinks)[head], 1
+		sinks = f32(c.Sinks)[first:last]
 	}
-	var o []float32
-	for piece := range c.pieces {
-		if from, to := c.keysOf(s, piece); from >= to {
-			break
-		}
-		part := c.part(c.place(sequence, group, piece), last-first)
-		at := head - first
-		x := part.o[at*c.HeadDim : (at+1)*c.HeadDim]
-		most := max(top, part.most[at])
-		old, scale := math.Exp(float64(top-most)), math.Exp(float64(part.most[at]-most))
-		sum = sum*old + part.sums[at]*scale
-		top = most
-		if o == nil {
-			o = x
-			vector.Scale(o, float32(scale))
-			continue
-		}
-		vector.Scale(o, float32(old))
-		vector.AddScaled(o, float32(scale), x)
+	vector.MergeCached(c.rows(c.O, s.query, 1, first), part.o, part.most, part.sums, cachedPartFloats(c.HeadDim), s.pieces, sinks)
+	if c.LSE.Absent() {
+		return
 	}
-	factor := [1]float32{float32(1 / sum)}
-	vector.ScaleRows(c.rows(c.O, s.query, 1, head), o, factor[:])
-	if !c.LSE.Absent() {
-		f32(c.LSE)[s.query*c.Heads+head] = float32(float64(top) + math.Log(sum))
+	lse := f32(c.LSE)[s.query*c.Heads+first:]
+	for h, most := range part.most {
+		lse[h] = float32(float64(most) + math.Log(part.sums[h]))
 	}
 }

@@ -33,7 +33,13 @@ type Device struct {
 	loss      bindings.Tensor
 	partial   []float64      // GradNorm's sums of pieces
 	moments   [][2]wideBlock // Optimize's, of each lane
-	few       few
+
+	// Reused by operations that do not repeat.
+	few    fewProject
+	cached cachedAttention
+
+	programs  map[any]program // by the keys of work that comes again
+	recording *recording      // nil: none
 }
 
 var _ bindings.Device = (*Device)(nil)
@@ -77,7 +83,7 @@ func newProfile(opts Options, chosen families) profile {
 		threads = DefaultThreads()
 	}
 	return profile{
-		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute, FewRows: kernels.FewRows, EightBit: true, Squares: bindings.Squares{Piece: normPiece, Lanes: 1}},
+		info:     bindings.Info{Name: "cpu", Detail: fmt.Sprintf("%d threads, %s", threads, chosen.of(opts.Compute).Info().Describe()), Activation: opts.Compute, FewRows: kernels.FewRows, RepeatsTokens: true, EightBit: true, Squares: bindings.Squares{Piece: normPiece, Lanes: 1}},
 		threads:  threads,
 		families: chosen,
 	}

@@ -32,14 +32,17 @@ func (d *Device) Allocate(block *bindings.Block) error {
 // Free unmaps what Allocate mapped.
 func (d *Device) Free(block *bindings.Block) {
 	if block.Base != nil {
-		d.forgetOrder()
+		d.forget()
 		d.fail(unix.MunmapPtr(block.Base, uintptr(block.Bytes)))
 		block.Base = nil
 	}
 }
 
 // UseScratch sets the scratch memory.
-func (d *Device) UseScratch(workspace, loss bindings.Tensor) { d.workspace, d.loss = workspace, loss }
+func (d *Device) UseScratch(workspace, loss bindings.Tensor) {
+	d.forget()
+	d.workspace, d.loss = workspace, loss
+}
 
 // Write copies src into t. The threads copy large pages in turn: on a machine with several
 // memory nodes a page lies on the node of the thread that first touches it, so a weight that
@@ -50,6 +53,9 @@ func (d *Device) Write(t bindings.Tensor, src []byte) error {
 	}
 	if int64(len(src)) != t.Bytes() {
 		return fmt.Errorf("write %d bytes to %v, which has %d", len(src), t, t.Bytes())
+	}
+	if t.DType != bindings.I32 {
+		d.forget() // it may be a scale of weights
 	}
 	dst := bytesOf(t)
 	if len(dst) == 0 {

@@ -74,6 +74,9 @@ func (d *Device) Run(op bindings.Operation) {
 		err = operations.Run(d, d.info.Name, op)
 	}
 	d.fail(err)
+	if r := d.recording; r != nil {
+		r.add(op)
+	}
 }
 
 // check returns an error if op fails its own check or needs more scratch than planned.

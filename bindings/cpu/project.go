@@ -10,12 +10,13 @@ import (
 // need packed inputs of their own.
 func (d *Device) project(op *bindings.Project) {
 	if isFew(op) {
-		d.projectFew(op)
-	} else {
-		for _, parts := range batches(op) {
-			s := scratchOf(d.workspace)
-			newProjection(&d.profile, op, parts, &s, false).run(d)
-		}
+		d.few.lay(d, op)
+		d.few.run()
+		return
+	}
+	for _, parts := range batches(op) {
+		s := scratchOf(d.workspace)
+		newProjection(&d.profile, op, parts, &s, false).run(d)
 	}
 	if op.After != nil {
 		d.activate(op.After)

@@ -26,7 +26,7 @@ type Pool struct {
 	stopped  sync.WaitGroup
 
 	_       [cacheLine]byte
-	current atomic.Pointer[job] // watched by the workers that spin
+	current atomic.Pointer[Job] // watched by the workers that spin
 	_       [cacheLine]byte
 	ahead   atomic.Pointer[Ahead]
 }
@@ -54,22 +54,32 @@ func New(lanes int) *Pool { return &Pool{lanes: max(1, lanes), finished: make(ch
 // pieces before a worker first runs. A Run during another Run, or after Close, does its
 // pieces on the calling goroutine as lane 0.
 func (p *Pool) Run(pieces int, do func(lane, piece int)) {
+	if min(p.lanes, pieces) <= 1 {
+		alone(pieces, do)
+		return
+	}
+	j := NewJob(do)
+	p.Do(j, pieces)
+	j.do = nil // a worker can hold j until the next job
+}
+
+// Do runs a job as Run does, and leaves no garbage. Only one goroutine at a time may do a job.
+func (p *Pool) Do(j *Job, pieces int) {
 	lanes := min(p.lanes, pieces)
 	if lanes <= 1 || !p.running.TryLock() {
-		alone(pieces, do)
+		alone(pieces, j.do)
 		return
 	}
 	defer p.running.Unlock()
 	if p.closed {
-		alone(pieces, do)
+		alone(pieces, j.do)
 		return
 	}
 	p.start()
-	j := &job{pieces: int64(pieces), lanes: lanes, do: do}
+	j.begin(pieces, lanes)
 	p.publish(j, lanes)
 	j.work(p, 0)
-	p.wait(j)
-	j.do = nil // a worker can hold j until the next job
+	p.wait(j, int64(pieces))
 }
 
 func alone(pieces int, do func(lane, piece int)) {
@@ -86,7 +96,7 @@ func (p *Pool) Close() {
 		return
 	}
 	p.closed = true
-	p.publish(&job{stop: true}, p.lanes)
+	p.publish(&Job{stop: true}, p.lanes)
 	p.stopped.Wait()
 }
 
@@ -107,7 +117,7 @@ func (p *Pool) start() {
 }
 
 // publish makes j the current job and wakes the workers of the lanes below lanes.
-func (p *Pool) publish(j *job, lanes int) {
+func (p *Pool) publish(j *Job, lanes int) {
 	p.current.Store(j)
 	for i := range p.workers[:min(len(p.workers), lanes-1)] {
 		if w := &p.workers[i]; w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
@@ -119,20 +129,20 @@ func (p *Pool) publish(j *job, lanes int) {
 // serve does a lane's share of each job.
 func (p *Pool) serve(lane int) {
 	defer p.stopped.Done()
-	var j *job
+	var j *Job
 	for {
 		j = p.next(&p.workers[lane-1], j)
 		if j.stop {
 			return
 		}
-		if lane < j.lanes {
+		if lane < int(j.lanes.Load()) {
 			j.work(p, lane)
 		}
 	}
 }
 
 // next waits until the current job is no longer seen, and returns it.
-func (p *Pool) next(w *worker, seen *job) *job {
+func (p *Pool) next(w *worker, seen *Job) *Job {
 	word := (*uintptr)(unsafe.Pointer(&p.current))
 	for {
 		if p.patience.spin(word, uintptr(unsafe.Pointer(seen)), &p.ahead, &w.ahead) {
@@ -145,15 +155,29 @@ func (p *Pool) next(w *worker, seen *job) *job {
 	}
 }
 
-// A job is the work of one Run. It is one cache line, so that a handoff moves one.
-type job struct {
-	do     func(lane, piece int)
-	pieces int64
-	lanes  int
-	next   atomic.Int64 // the first piece that no lane has taken
-	done   atomic.Int64
-	state  uintptr // atomic
-	stop   bool
+// A Job is work that is done once or many times. It is one cache line, so that a handoff
+// moves one.
+type Job struct {
+	do    func(lane, piece int)
+	lanes atomic.Int32
+	// taken has the number of pieces in its upper half and that of taken ones in the lower. A
+	// worker that is late, from an earlier time, so takes a piece of now or none.
+	taken atomic.Uint64
+	done  atomic.Int64
+	state uintptr // atomic
+	stop  bool
+	_     [cacheLine - 48]byte
+}
+
+// NewJob returns a job that calls do for every piece, as Run does.
+func NewJob(do func(lane, piece int)) *Job { return &Job{do: do} }
+
+// begin makes j ready for another time.
+func (j *Job) begin(pieces, lanes int) {
+	j.lanes.Store(int32(lanes))
+	j.done.Store(0)
+	atomic.StoreUintptr(&j.state, running)
+	j.taken.Store(uint64(pieces) << 32)
 }
 
 // The states of a job. The caller that goes to sleep and the lane that completes the job
@@ -165,22 +189,26 @@ const (
 )
 
 // work does pieces until none is left.
-func (j *job) work(p *Pool, lane int) {
+func (j *Job) work(p *Pool, lane int) {
 	for {
-		piece := j.next.Add(1) - 1
-		if piece >= j.pieces {
+		taken := j.taken.Add(1)
+		piece, pieces := int64(uint32(taken))-1, int64(taken>>32)
+		if piece >= pieces {
 			return
 		}
 		j.do(lane, int(piece))
-		if j.done.Add(1) == j.pieces && atomic.SwapUintptr(&j.state, complete) == sleeping {
-			p.finished <- struct{}{}
+		if j.done.Add(1) == pieces && atomic.SwapUintptr(&j.state, complete) == sleeping {
+			select {
+			case p.finished <- struct{}{}:
+			default: // the caller will not sleep long: it is woken once more than it slept
+			}
 		}
 	}
 }
 
 // wait returns when all pieces of j are done.
-func (p *Pool) wait(j *job) {
-	for j.done.Load() < j.pieces {
+func (p *Pool) wait(j *Job, pieces int64) {
+	for j.done.Load() < pieces {
 		if !p.patience.spin(&j.state, running, nil, nil) && atomic.SwapUintptr(&j.state, sleeping) == running {
 			<-p.finished
 		}

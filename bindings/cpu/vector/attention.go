@@ -11,6 +11,8 @@ package vector
 #cgo nocallback vector_scale_rows
 #cgo noescape vector_attend_cached
 #cgo nocallback vector_attend_cached
+#cgo noescape vector_merge_cached
+#cgo nocallback vector_merge_cached
 #include "vector.h"
 */
 import "C"
@@ -128,6 +130,20 @@ func AttendCached(o, most []float32, sums []float64, q []float32, keys, values R
 	c := how.c()
 	C.vector_attend_cached(floats(o), floats(most), doubles(sums), floats(q), C.int(heads), C.long(keys.cols),
 		keys.kind(), keys.rows(), values.rows(), C.long(keys.count), &c, C.long(biasStride))
+}
+
+// MergeCached computes the row out [heads·dim] from the results o, most and sums of AttendCached of
+// several pieces of the keys, which are stride floats apart, and of sinks, the logits of keys
+// without values, nil if there are none. It leaves the largest score and the sum of all in those
+// of the first piece.
+func MergeCached(out Rows, o, most []float32, sums []float64, stride, pieces int, sinks []float32) {
+	heads := len(most)
+	same(heads, len(sums))
+	same(heads*out.cols, len(o))
+	if sinks != nil {
+		same(heads, len(sinks))
+	}
+	C.vector_merge_cached(out.kind(), out.rows(), floats(o), floats(most), doubles(sums), C.long(stride), C.long(pieces), C.int(heads), C.long(out.cols), floats(sinks))
 }
 
 func doubles(x []float64) *C.double { return (*C.double)(unsafe.Pointer(unsafe.SliceData(x))) }

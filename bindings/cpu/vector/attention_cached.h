@@ -98,3 +98,41 @@ static void attend_cached(float *o, float *most, double *sum, const float *q, in
 	}
 #undef CACHED
 }
+
+// Merges the pieces of one head, stride floats apart, in the first one. Returns the sum of
+// the exponentials of all.
+INLINE double merged(float *o, float *most, const double *sums, long stride, long pieces, long dim, const float *sink) {
+	float top = sink ? *sink : -INFINITY, factors[wide];
+	for (long p = 0; p < pieces; p++)
+		if (most[p * stride] > top) top = most[p * stride];
+	double sum = 0;
+	if (sink) {
+		floats e = exponential(all(*sink - top));
+		sum = (double)e[0];
+	}
+	for (long from = 0; from < pieces; from += wide) {
+		long n = pieces - from < wide ? pieces - from : wide;
+		for (long p = 0; p < wide; p++) factors[p] = p < n ? most[(from + p) * stride] - top : 0;
+		for (long p = 0; p < wide; p += LANES) store(factors + p, exponential(load(factors + p, LANES, 0)), LANES);
+		for (long p = 0; p < n; p++) sum += sums[(from + p) * (stride / 2)] * (double)factors[p];
+		for (long d = 0; d < dim; d += LANES) {
+			floats acc = from ? load(o + d, dim - d, 0) : (floats){0};
+			for (long p = 0; p < n; p++) acc += load(o + (from + p) * stride + d, dim - d, 0) * factors[p];
+			store(o + d, acc, dim - d);
+		}
+	}
+	*most = top;
+	return sum;
+}
+
+INLINE void merge_heads(int type, struct rows out, float *o, float *most, double *sums, long stride, long pieces, int heads, long dim, const float *sinks) {
+	for (int h = 0; h < heads; h++) {
+		sums[h] = merged(o + h * dim, most + h, sums + h, stride, pieces, dim, sinks ? sinks + h : NULL);
+		float factor = (float)(1 / sums[h]);
+		for (long d = 0; d < dim; d += LANES) put(type, row(type, out, 0), h * dim + d, (h + 1) * dim, load(o + h * dim + d, dim - d, 0) * factor);
+	}
+}
+
+static void merge_cached(int type, struct rows out, float *o, float *most, double *sums, long stride, long pieces, int heads, long dim, const float *sinks) {
+	FOR_ACTIVATION(type, merge_heads(T, out, o, most, sums, stride, pieces, heads, dim, sinks));
+}

@@ -87,6 +87,8 @@ enum { drop_set, drop_add, drop_lost };
 	  (type, dst, src, rows, cols, factors, step)) \
 	X(void, attend_cached, (float *o, float *most, double *sum, const float *q, int heads, long dim, int type, struct rows k, struct rows v, long n, const struct scores *how, long bias_stride), \
 	  (o, most, sum, q, heads, dim, type, k, v, n, how, bias_stride)) \
+	X(void, merge_cached, (int type, struct rows out, float *o, float *most, double *sums, long stride, long pieces, int heads, long dim, const float *sinks), \
+	  (type, out, o, most, sums, stride, pieces, heads, dim, sinks)) \
 	X(void, activate, (int kind, int type, struct rows y, struct rows g, struct rows u, long rows, long cols), (kind, type, y, g, u, rows, cols)) \
 	X(void, activate_backward, (int kind, int type, struct rows dg, struct rows du, struct rows g, struct rows u, struct rows dy, long rows, long cols), \
 	  (kind, type, dg, du, g, u, dy, rows, cols)) \

@@ -31,7 +31,8 @@ func TestSharesOfWeights(t *testing.T) {
 	defer mem.Close()
 	for _, pieces := range []int{1, 3, 7, 60} {
 		bytes := map[uintptr]int{}
-		for _, lane := range dev.sharesOf(op, cols, pieces) {
+		size, pieces := pieceCols(cols, pieces)
+		for _, lane := range dev.sharesOf(op, size, pieces) {
 			for _, s := range lane {
 				bytes[s.Address] += s.Bytes
 			}

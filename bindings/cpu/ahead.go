@@ -5,44 +5,8 @@ import (
 	"qlora/bindings/cpu/pool"
 )
 
-// order remembers in which order products of few rows read the weights: each pass of a
-// generation multiplies by the same ones.
-type order struct {
-	weights map[uintptr]*pool.Ahead // by the address of the first part's
-	last    *pool.Ahead             // of the last product
-}
-
-// expect lets the threads that wait prefetch the weights that followed op's the last time.
-func (d *Device) expect(op *bindings.Project, cols, pieces int) {
-	if d.threads == 1 {
-		return
-	}
-	o := &d.few.order
-	first := uintptr(elementsOf(&op.Parts[0].Linear.Weight).Address())
-	now := o.weights[first]
-	if now == nil {
-		if o.weights == nil {
-			o.weights = map[uintptr]*pool.Ahead{}
-		}
-		now = pool.NewAhead(d.sharesOf(op, cols, pieces))
-		o.weights[first] = now
-	}
-	if o.last != nil && o.last.Next() != now {
-		o.last.Follow(now)
-	}
-	o.last = now
-	d.pool.Prefetch(now.Next())
-}
-
-// forgetOrder forgets the weights, of which some are freed.
-func (d *Device) forgetOrder() {
-	d.few.order = order{}
-	d.pool.Prefetch(nil)
-}
-
 // sharesOf returns the memory of the weights that each lane reads.
-func (d *Device) sharesOf(op *bindings.Project, cols, pieces int) [][]pool.Stretch {
-	size, pieces := pieceCols(cols, pieces)
+func (d *Device) sharesOf(op *bindings.Project, size, pieces int) [][]pool.Stretch {
 	all := make([][]pool.Stretch, d.threads)
 	for lane := range all {
 		from, to := shareOf(pieces, lane, d.threads)
