@@ -156,5 +156,6 @@ func (a *Attention) headNorm(p *pass, n *HeadNorm, x *bindings.Tensor) *bindings
 		*x, _ = p.normalizeHeads(p.work, n, *x, *x, nil)
 		return nil
 	}
-	return n.operation(n.shape(*x), normStats{})
+	op := n.operation(n.shape(*x), normStats{})
+	return &op
 }

@@ -262,8 +262,8 @@ func (b *Branch) join(p *pass, s *branchState, residual bindings.Tensor, to, xaT
 			op := p.norm(b.PostNorm, raw, normStats{})
 			op.Residual, op.Y = residual, s.out
 			if !s.normed.Absent() {
-				op.Next = s.next.operation(s.out, normStats{})
-				op.Next.Y = s.normed
+				next := s.next.operation(s.out, normStats{})
+				next.Y, op.Next = s.normed, &next
 			}
 			p.run(op)
 			return

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"qlora/bindings"
 	"qlora/bindings/cpu/pool"
 )
@@ -38,33 +40,69 @@ func (d *Device) Repeat(key any, work func()) {
 	d.programs[key] = d.ready(r.operations)
 }
 
-// A recording has the operations that a work runs.
+// A recording has copies of the operations that a work runs.
 type recording struct {
 	operations []bindings.Operation
 	repeats    bool // all of them do
 }
 
 func (r *recording) add(op bindings.Operation) {
-	r.operations = append(r.operations, op)
-	r.repeats = r.repeats && repeatable(op)
+	kept := repeatable(op)
+	r.operations = append(r.operations, kept)
+	r.repeats = r.repeats && kept != nil
 }
 
-// repeatable reports whether op depends on nothing but its fields, memory, and sequences that are
-// read from memory.
-func repeatable(op bindings.Operation) bool {
+// repeatable returns a copy of op, which its caller fills in again, if op depends on nothing but
+// its fields, memory, and sequences that are read from memory; else nil.
+func repeatable(op bindings.Operation) bindings.Operation {
 	switch op := op.(type) {
 	case *bindings.Project:
-		return isFew(op)
+		if isFew(op) {
+			kept := *op
+			kept.Parts, kept.After = slices.Clone(op.Parts), copied(op.After)
+			return &kept
+		}
 	case *bindings.Attend:
-		return single(op)
+		if single(op) {
+			return copied(op)
+		}
 	case *bindings.Add:
-		return !op.Random.Train
+		if !op.Random.Train {
+			return copied(op)
+		}
 	case *bindings.Embed:
-		return !op.Random.Train
-	case *bindings.Norm, *bindings.RoPE, *bindings.Activate, *bindings.Clamp, *bindings.Copy, *bindings.Zero:
-		return true
+		if !op.Random.Train {
+			return copied(op)
+		}
+	case *bindings.Norm:
+		kept := *op
+		kept.After, kept.Next = copied(op.After), copied(op.Next)
+		return &kept
+	case *bindings.Extend:
+		kept := *op
+		kept.QNorm, kept.KNorm, kept.QRoPE, kept.KRoPE = copied(op.QNorm), copied(op.KNorm), copied(op.QRoPE), copied(op.KRoPE)
+		return &kept
+	case *bindings.RoPE:
+		return copied(op)
+	case *bindings.Activate:
+		return copied(op)
+	case *bindings.Clamp:
+		return copied(op)
+	case *bindings.Copy:
+		return copied(op)
+	case *bindings.Zero:
+		return copied(op)
 	}
-	return false
+	return nil
+}
+
+// copied returns a copy of what op points to; nil of nil.
+func copied[T any](op *T) *T {
+	if op == nil {
+		return nil
+	}
+	kept := *op
+	return &kept
 }
 
 // ready makes operations ready that have passed their checks. Threads that wait prefetch the
