@@ -152,7 +152,9 @@ func (p *pass) projectBackward(x bindings.Tensor, to *target, parts ...bindings.
 
 // backwardOf runs the backward of parts.
 func (p *pass) backwardOf(op bindings.ProjectBackward, parts []bindings.PartBackward) {
-	op.Random, op.Whole, op.Parts = p.random, p.m.Options.Whole, append(p.ops.projectBackward.Parts[:0], parts...)
+	kept := p.ops.projectBackward.Parts[:0] // the memory of the operation before
+	kept = append(kept, parts...)
+	op.Random, op.Whole, op.Parts = p.random, p.m.Options.Whole, kept
 	p.run(set(&p.ops.projectBackward, op))
-	p.m.biases.backward(p, op.Parts)
+	p.m.biases.backward(p, kept)
 }

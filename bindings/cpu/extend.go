@@ -63,7 +63,8 @@ func (d *Device) extend(op *bindings.Extend) {
 	if !d.known("extend", j.rows, op.Keys.Rows) {
 		return
 	}
-	s, ok := scratchOf(d.workspace), true
+	s := scratchOf(d.workspace)
+	var ok bool
 	if j.q, ok = d.headsOf(op.Q, op.Q, op.Heads, op.QNorm, op.QRoPE, &s); !ok {
 		return
 	}
