@@ -41,15 +41,27 @@ long decode_padded(long depth);
 // elements apart.
 void decode_arrange(void *dst, const struct kernels_operand *x, int rows, long depth, int order, float scale);
 
+// The bytes of the 256 elements of an operand's map, the first ones before the second ones.
+struct decode_map {
+	uint8_t bytes[4][256];
+};
+
+// Returns the map of w, written to map, if this processor looks up bytes in it faster than
+// elements; NULL if not, or if w's scales need no map.
+const struct decode_map *decode_split(struct decode_map *map, const struct kernels_operand *w);
+
+// Writes n scales: the map's elements for codes, times nested, rounded, plus offset.
+void decode_lookup(float *dst, const struct decode_map *map, const uint8_t *codes, float nested, float offset, long n);
+
 // Writes the scales of n consecutive stretches of length elements, from element first of
-// the flattened weight on. No stretch crosses a block.
-void decode_scales(float *dst, const struct kernels_operand *w, long first, long length, long n);
+// the flattened weight on. No stretch crosses a block. map is decode_split's.
+void decode_scales(float *dst, const struct decode_map *map, const struct kernels_operand *w, long first, long length, long n);
 
 enum { decode_slab = 4096 }; // elements of a line whose scales are computed ahead
 
 // Writes the scales of lines from a depth on, a slab's width apart: one for each 64
 // elements, or two in small blocks.
-void decode_slab_scales(float *scales, const struct kernels_operand *w, long depth, long line, long lines, long from, long to, int small);
+void decode_slab_scales(float *scales, const struct decode_map *map, const struct kernels_operand *w, long depth, long line, long lines, long from, long to, int small);
 
 // A projection y = residual + bias + x·wᵀ + low·upᵀ of a few rows. The elements of Y and
 // what is added to them are float32 or bfloat16; absent operands are NULL.

@@ -35,7 +35,7 @@ INLINE void codes(float *sums, long stride, const void *x, long padded, const st
 		long to = depth - from < decode_slab ? depth : from + decode_slab, first = w->first + line * w->stride + from;
 		const uint8_t *code = (const uint8_t *)w->data + first / 2;
 		const long apart = (to - from) / (small ? 32 : decode_unit);
-		decode_slab_scales(scales, w, depth, line, lines, from, to, small);
+		decode_slab_scales(scales, NULL, w, depth, line, lines, from, to, small);
 		for (long k = from, c = 0; k < to; k += decode_unit, c++, code += decode_unit / 2)
 			for (int l = 0; l < lines; l++) {
 				_mm_prefetch((const char *)code + l * w->stride / 2 + ahead, _MM_HINT_T0);

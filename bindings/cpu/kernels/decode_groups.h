@@ -23,7 +23,7 @@ INLINE __m512 totals(__m512 s[group]) {
 }
 
 // Multiplies up to sixteen lines from line on. In small blocks the scale changes within 64.
-INLINE void multiply_group(float *sums, long stride, const element *x, long padded, const struct kernels_operand *w, long depth, long line, long lines, const int rows, const int small) {
+INLINE void multiply_group(float *sums, long stride, const element *x, long padded, const struct kernels_operand *w, const struct decode_map *map, long depth, long line, long lines, const int rows, const int small) {
 	__m512 sum[decode_rows * group];
 	float scales[group * group_slab / 32];
 	for (int i = 0; i < rows * group; i++) sum[i] = _mm512_setzero_ps();
@@ -31,7 +31,7 @@ INLINE void multiply_group(float *sums, long stride, const element *x, long padd
 		long to = depth - from < group_slab ? depth : from + group_slab;
 		const long apart = (to - from) / (small ? 32 : decode_unit);
 		const uint8_t *code = (const uint8_t *)w->data + (w->first + line * w->stride + from) / 2;
-		decode_slab_scales(scales, w, depth, line, lines, from, to, small);
+		decode_slab_scales(scales, map, w, depth, line, lines, from, to, small);
 		for (long l = 0; l < lines; l++) multiply_line(sum + l, code + l * w->stride / 2, scales + l * apart, x + from, padded, to - from, w->values, rows, small);
 	}
 	for (int r = 0; r < rows; r++) _mm512_mask_storeu_ps(sums + r * stride, (__mmask16)((1u << lines) - 1), totals(sum + r * group));
@@ -40,12 +40,14 @@ INLINE void multiply_group(float *sums, long stride, const element *x, long padd
 #define DECODE_GROUPS(rows, small) \
 	case rows: \
 		for (; from < to; from += group, sums += group) \
-			multiply_group(sums, stride, x, padded, w, depth, from, to - from < group ? to - from : group, rows, small); \
+			multiply_group(sums, stride, x, padded, w, map, depth, from, to - from < group ? to - from : group, rows, small); \
 		break;
 
 // Defines the products in blocks of 32, or in larger ones.
 #define DECODE_CODES(name, small) \
 	TARGET static void name(float *sums, long stride, const void *x, long padded, int rows, const struct kernels_operand *w, long depth, long from, long to) { \
+		struct decode_map split; \
+		const struct decode_map *map = decode_split(&split, w); \
 		switch (rows) { \
 			DECODE_GROUPS(1, small) \
 			DECODE_GROUPS(2, small) \

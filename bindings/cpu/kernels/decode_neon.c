@@ -35,7 +35,7 @@ INLINE void codes(float *sums, long stride, const void *x, long padded, const st
 	for (long from = 0; from < depth; from += decode_slab) {
 		long to = depth - from < decode_slab ? depth : from + decode_slab, first = w->first + line * w->stride + from;
 		const long apart = (to - from) / block;
-		decode_slab_scales(scales, w, depth, line, lines, from, to, small);
+		decode_slab_scales(scales, NULL, w, depth, line, lines, from, to, small);
 		for (long k = from; k < to; k += block)
 			for (int l = 0; l < lines; l++) {
 				const uint8_t *code = (const uint8_t *)w->data + (first + l * w->stride + k - from) / 2;

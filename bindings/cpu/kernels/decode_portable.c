@@ -26,7 +26,7 @@ static void decode(float *dst, const struct kernels_operand *w, const float (*pa
 	for (long i = 0; i < n;) {
 		long block = (first + i) / w->block, end = (block + 1) * w->block - first;
 		float scale;
-		decode_scales(&scale, w, first + i, 1, 1);
+		decode_scales(&scale, NULL, w, first + i, 1, 1);
 		if (end > n) end = n;
 		for (; i < end; i++) dst[i] *= scale;
 	}

@@ -152,3 +152,26 @@ func TestFewRowsKeepBits(t *testing.T) {
 		}
 	}
 }
+
+// TestFewRowsScales checks that scales of double quantization, which are looked up, are the bits
+// of bitsandbytes' float32: those that a weight has without it.
+func TestFewRowsScales(t *testing.T) {
+	const out, in = 77, 1344 // 21 scales a line: neither groups nor nested blocks end with a vector
+	for _, d := range kernels.Decoders() {
+		for _, block := range []int{32, 64, 192} {
+			c := newFew(t, rand.New(rand.NewPCG(3, 1)), form{block: block, double: true}, bindings.F32, 1, out, in, 0, false)
+			c.W.Coded.NestedBlockSize = 100
+			w := *c.W.Coded
+			absmax := memory[float32](t, out*in/block)
+			for i := range absmax {
+				code := unsafe.Slice(w.AbsmaxCodes, len(absmax))[i]
+				product := unsafe.Slice(w.Map, 256)[code] * unsafe.Slice(w.NestedAbsmax, i/w.NestedBlockSize+1)[i/w.NestedBlockSize]
+				absmax[i] = float32(product) + w.Offset
+			}
+			double := c.run(t, d, 0, 1, out)
+			w.Absmax = unsafe.SliceData(absmax)
+			c.W.Coded = &w
+			assert.Equal(t, c.run(t, d, 0, 1, out), double, "%s: products with scales in float32, and in codes, of blocks of %d", d.Name, block)
+		}
+	}
+}
