@@ -21,14 +21,9 @@ func NewSampler(s Sampling) *Sampler { return &Sampler{Sampling: s} }
 
 // Next returns the n-th token, given its logits, or an error if a logit is NaN.
 func (s *Sampler) Next(logits []float32, n int) (int32, error) {
-	best, top := 0, float32(math.Inf(-1))
-	for i, x := range logits {
-		if !(x <= top) {
-			if math.IsNaN(float64(x)) {
-				return 0, fmt.Errorf("the logit of token %d is not a number: the weights or the adapter are damaged", i)
-			}
-			best, top = i, x
-		}
+	best, top := largest(logits)
+	if math.IsNaN(float64(top)) {
+		return 0, fmt.Errorf("the logit of token %d is not a number: the weights or the adapter are damaged", best)
 	}
 	if s.Temperature <= 0 {
 		return int32(best), nil
@@ -46,6 +41,26 @@ func (s *Sampler) Next(logits []float32, n int) (int32, error) {
 		}
 	}
 	return order[len(order)-1], nil
+}
+
+// largest returns the first of the largest logits, or the first that is not a number. Nearly all
+// groups of eight have none above those before.
+func largest(logits []float32) (best int, top float32) {
+	top = float32(math.Inf(-1))
+	for from := 0; from < len(logits); from += 8 {
+		some := logits[from:min(from+8, len(logits))]
+		if len(some) == 8 && some[0] <= top && some[1] <= top && some[2] <= top && some[3] <= top && some[4] <= top && some[5] <= top && some[6] <= top && some[7] <= top {
+			continue
+		}
+		for i, x := range some {
+			if !(x <= top) {
+				if best, top = from+i, x; math.IsNaN(float64(x)) {
+					return best, top
+				}
+			}
+		}
+	}
+	return best, top
 }
 
 // candidates returns the tokens to draw from and the sum of their probabilities, relative to

@@ -65,13 +65,26 @@ func decode(dst []float32, src []byte, dtype bindings.DType) {
 		return
 	}
 	if dtype == bindings.BF16 {
-		for i := range dst {
-			dst[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(src[2*i:]))
-		}
+		decodeBF16(dst, src)
 		return
 	}
 	for i := range dst {
 		dst[i] = halffloat.FromF16(binary.LittleEndian.Uint16(src[2*i:]))
+	}
+}
+
+// decodeBF16 reads four values at a time: a token of generation waits for its logits.
+func decodeBF16(dst []float32, src []byte) {
+	for len(dst) >= 4 && len(src) >= 8 {
+		four, to := binary.LittleEndian.Uint64(src), dst[:4:4]
+		to[0] = math.Float32frombits(uint32(four) << 16)
+		to[1] = math.Float32frombits(uint32(four) & 0xffff0000)
+		to[2] = math.Float32frombits(uint32(four>>32) << 16)
+		to[3] = math.Float32frombits(uint32(four>>32) & 0xffff0000)
+		dst, src = dst[4:], src[8:]
+	}
+	for i := range dst {
+		dst[i] = halffloat.FromBF16(binary.LittleEndian.Uint16(src[2*i:]))
 	}
 }
 
