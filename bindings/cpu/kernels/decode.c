@@ -109,7 +109,7 @@ static void add(float *sums, const void *p, int type, long at, long n) {
 		for (long i = 0; i < n; i++) sums[i] += from_bf16_bits(((const uint16_t *)p)[at + i]);
 }
 
-enum { strip = 64 }; // lines whose sums are held at a time
+enum { strip = 256 }; // lines whose sums are held at a time
 
 void decode_project(const struct decode_kernels *k, const struct decode_part *p, long from, long to) {
 	float sums[decode_rows][strip], update[decode_rows][strip], bias[strip];
