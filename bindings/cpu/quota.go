@@ -3,10 +3,11 @@ package cpu
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+
+	"qlora/bindings/cpu/pool"
 )
 
 // DefaultThreads returns how many threads a device of zero Options has: GOMAXPROCS, which
@@ -14,7 +15,7 @@ import (
 // most one core. Go rounds that up to two, and two threads that share one core's time stand
 // still for half of it. A GOMAXPROCS of the environment is taken as it is.
 func DefaultThreads() int {
-	n := runtime.GOMAXPROCS(0)
+	n := pool.Processors()
 	if n > 1 && os.Getenv("GOMAXPROCS") == "" {
 		if cores := quota("/"); cores > 0 && cores <= 1 {
 			return 1

@@ -7,7 +7,6 @@
 package pool
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -43,8 +42,12 @@ type worker struct {
 const cacheLine = 64
 
 // New returns a pool of the given number of lanes, at least one. Its goroutines start with
-// the first Run that needs them.
-func New(lanes int) *Pool { return &Pool{lanes: max(1, lanes), finished: make(chan struct{}, 1)} }
+// the first Run that needs them. The first pool adds one to GOMAXPROCS, which Processors does not
+// count.
+func New(lanes int) *Pool {
+	spare()
+	return &Pool{lanes: max(1, lanes), finished: make(chan struct{}, 1)}
+}
 
 // Run calls do for every piece in [0, pieces) and returns when all calls have returned.
 // lane is below the number of lanes, and no two calls at a time have the same. The assignment of pieces
@@ -107,7 +110,7 @@ func (p *Pool) start() {
 	}
 	p.workers = make([]worker, p.lanes-1)
 	// More lanes than the Go scheduler runs at once would spin in each other's way.
-	p.patience.never = p.lanes > runtime.GOMAXPROCS(0)
+	p.patience.never = p.lanes > Processors()
 	for i := range p.workers {
 		p.workers[i].wake = make(chan struct{}, 1)
 		p.workers[i].ahead.lane = i + 1
